@@ -1,0 +1,45 @@
+package mpi
+
+import "fmt"
+
+// Config bounds one app's world. All ranks of an app must use equal values.
+type Config struct {
+	Size        int // ranks in MPI_COMM_WORLD, at least 1
+	EagerLimit  int // bytes; longer messages use rendezvous; default 16 KiB
+	WindowBytes int // bytes of unacked frames, and of unconsumed eager payload, of a channel; default 2 MiB
+	ChunkBytes  int // bytes of payload in one DATA frame, and of one local copy under the lock; default 256 KiB
+	MaxRequests int // live requests of a rank; default 65,536
+	MaxScratch  int // bytes of scratch memory of a collective; default 1 GiB
+}
+
+// DefaultConfig returns the defaults for a world of size ranks.
+func DefaultConfig(size int) Config {
+	return Config{
+		Size:        size,
+		EagerLimit:  16 << 10,
+		WindowBytes: 2 << 20,
+		ChunkBytes:  256 << 10,
+		MaxRequests: 64 << 10,
+		MaxScratch:  1 << 30,
+	}
+}
+
+// Validate reports the first value that cannot work.
+func (c Config) Validate() error {
+	switch {
+	case c.Size < 1 || c.Size > 1<<20:
+		return fmt.Errorf("mpi config: size %d is not in 1..%d", c.Size, 1<<20)
+	case c.EagerLimit < 0 || c.EagerLimit > c.ChunkBytes:
+		return fmt.Errorf("mpi config: eager limit %d is not in 0..chunk bytes (%d)", c.EagerLimit, c.ChunkBytes)
+	case c.ChunkBytes < 1:
+		return fmt.Errorf("mpi config: chunk bytes %d is not positive", c.ChunkBytes)
+	case c.WindowBytes < 4*(c.ChunkBytes+frameCost):
+		// A receiver acks each quarter window: a smaller window could fill up before the first ack.
+		return fmt.Errorf("mpi config: window bytes %d is under 4 chunks (%d)", c.WindowBytes, 4*(c.ChunkBytes+frameCost))
+	case c.MaxRequests < 1 || c.MaxRequests > 1<<24:
+		return fmt.Errorf("mpi config: max requests %d is not in 1..%d", c.MaxRequests, 1<<24)
+	case c.MaxScratch < 0:
+		return fmt.Errorf("mpi config: max scratch %d is negative", c.MaxScratch)
+	}
+	return nil
+}

@@ -1,0 +1,29 @@
+// Package mpi is the MPI library: matching, requests, collectives, datatypes
+// and reliable channels between ranks, over an abstract Network.
+//
+// It knows a guest only as a linear Memory and a stream of calls (Proc.Invoke),
+// so worlds of plain goroutines can run it. See DESIGN.md in this directory for
+// how channels, freezing and collectives work together.
+package mpi
+
+// Rank is a rank of the app's MPI_COMM_WORLD, 0..Size-1.
+type Rank int32
+
+// Memory is a rank's linear memory.
+//
+// Bytes returns the whole memory as it is now. The base never moves and the
+// length only grows. Bytes is called from any goroutine that makes progress for
+// the rank, concurrently with the guest, so it must be safe for that.
+type Memory interface {
+	Bytes() []byte
+}
+
+// Network carries frames to ranks that are not local to this World.
+//
+// Send must not block and must not call back into the World (it is called under
+// the World's lock). Frames to one destination leave in order, but may be lost;
+// whoever loses frames calls World.Reconnect on both sides once frames flow
+// again. Ownership of frame passes to the network.
+type Network interface {
+	Send(dst Rank, frame []byte)
+}

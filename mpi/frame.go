@@ -1,0 +1,83 @@
+package mpi
+
+// Kinds of frames. Sequenced kinds carry a sequence number and are kept for
+// replay until acked; control kinds are repeated by whoever needs them.
+const (
+	frameEager  = 1 // a message with its payload
+	frameRTS    = 2 // a message's envelope; the sender waits for CTS
+	frameCTS    = 3 // a receive has matched: send size bytes of it
+	frameData   = 4 // a piece of payload
+	frameAck    = 5 // control: only the ack fields that every frame has
+	frameAttach = 6 // control: "I am here now": replay to me, and ack
+	frameSync   = 7 // control: please ack
+
+	frameMagic   = 0x6d // of frames of this version; older and newer ones are dropped
+	headerBytes  = 76
+	frameCost    = headerBytes // what a frame counts in windows besides its payload
+	lastSequence = frameData
+)
+
+// packet is a sequenced frame's content. Between local ranks it is never encoded.
+type packet struct {
+	kind    uint8
+	seq     uint64
+	context uint32
+	tag     int32
+	size    uint32 // RTS: bytes of the message; CTS: bytes wanted
+	req     uint32 // RTS, CTS: the sender's request; DATA: the receiver's
+	peerReq uint32 // CTS: the receiver's request; DATA: the sender's
+	off     uint32 // DATA: of the payload in the message
+	length  uint32 // bytes of payload
+	payload []byte // EAGER kept for replay owns it; DATA kept for replay has none: it is read from the request's buffer again
+}
+
+func (k *packet) cost() int { return frameCost + int(k.length) }
+
+// frame is a packet or a control frame on its way between Worlds.
+type frame struct {
+	packet
+	src, dst Rank
+	epoch    uint64 // at which src's incarnation was placed
+	ack      uint64 // src has got all of dst's frames below
+	consumed uint64 // eager cost that src's receives have consumed from dst
+}
+
+// encode returns the frame's bytes in a new slice.
+func (f *frame) encode() []byte {
+	b := make([]byte, headerBytes+len(f.payload))
+	b[0], b[1] = frameMagic, f.kind
+	for i, v := range [...]uint32{
+		uint32(f.src), uint32(f.dst), f.context, uint32(f.tag), f.size, f.req, f.peerReq, f.off, f.length,
+	} {
+		order.PutUint32(b[4+4*i:], v)
+	}
+	for i, v := range [...]uint64{f.epoch, f.seq, f.ack, f.consumed} {
+		order.PutUint64(b[40+8*i:], v)
+	}
+	// Bytes 72..75 are reserved: zero.
+	copy(b[headerBytes:], f.payload)
+	return b
+}
+
+// decodeFrame reads a frame; its payload refers to b.
+func decodeFrame(b []byte) (*frame, bool) {
+	if len(b) < headerBytes || b[0] != frameMagic || b[1] < frameEager || b[1] > frameSync {
+		return nil, false
+	}
+	var u [9]uint32
+	for i := range u {
+		u[i] = order.Uint32(b[4+4*i:])
+	}
+	var q [4]uint64
+	for i := range q {
+		q[i] = order.Uint64(b[40+8*i:])
+	}
+	f := &frame{
+		packet: packet{
+			kind: b[1], seq: q[1], context: u[2], tag: int32(u[3]), size: u[4],
+			req: u[5], peerReq: u[6], off: u[7], length: u[8], payload: b[headerBytes:],
+		},
+		src: Rank(u[0]), dst: Rank(u[1]), epoch: q[0], ack: q[2], consumed: q[3],
+	}
+	return f, uint64(len(f.payload)) == uint64(f.length)
+}

@@ -1,0 +1,176 @@
+package mpi
+
+import (
+	"unsafe"
+)
+
+const (
+	opSum  = 0x21
+	opMin  = 0x22
+	opMax  = 0x23
+	opProd = 0x24
+	opBand = 0x28
+	opBor  = 0x29
+	opBxor = 0x2a
+	opLand = 0x30
+	opLor  = 0x31
+	opLxor = 0x32
+)
+
+var opNames = map[uint32]string{ // immutable
+	opSum: "MPI_SUM", opMin: "MPI_MIN", opMax: "MPI_MAX", opProd: "MPI_PROD",
+	opBand: "MPI_BAND", opBor: "MPI_BOR", opBxor: "MPI_BXOR",
+	opLand: "MPI_LAND", opLor: "MPI_LOR", opLxor: "MPI_LXOR",
+}
+
+type integer interface {
+	~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64
+}
+
+type number interface {
+	integer | ~float32 | ~float64
+}
+
+// checkOp reports whether op is defined for a datatype (MPI 5.0 section 6.9.2).
+func checkOp(op uint32, t datatype) error {
+	name, ok := opNames[op]
+	if !ok {
+		return fail(errOp, "operation %#x is not known", op)
+	}
+	fits := false
+	switch op {
+	case opSum, opMin, opMax, opProd:
+		fits = t.class == signedType || t.class == unsignedType || t.class == floatType
+	case opBand, opBor, opBxor:
+		fits = t.class == signedType || t.class == unsignedType || t.class == byteType
+	case opLand, opLor, opLxor:
+		fits = t.class == signedType || t.class == unsignedType || t.class == boolType
+	}
+	if !fits {
+		return fail(errOp, "%s is not defined for %s", name, t.name)
+	}
+	return nil
+}
+
+// combine stores left op right in dst, element by element. dst may be either
+// operand. The operation was checked with checkOp; lengths are equal.
+func combine(op uint32, t datatype, dst, left, right []byte) {
+	switch {
+	case t.class == floatType && t.size == 4:
+		arithmetic[float32](op, dst, left, right)
+	case t.class == floatType:
+		arithmetic[float64](op, dst, left, right)
+	case t.class == signedType:
+		switch t.size {
+		case 1:
+			integers[int8](op, dst, left, right)
+		case 2:
+			integers[int16](op, dst, left, right)
+		case 4:
+			integers[int32](op, dst, left, right)
+		default:
+			integers[int64](op, dst, left, right)
+		}
+	default:
+		switch t.size {
+		case 1:
+			integers[uint8](op, dst, left, right)
+		case 2:
+			integers[uint16](op, dst, left, right)
+		case 4:
+			integers[uint32](op, dst, left, right)
+		default:
+			integers[uint64](op, dst, left, right)
+		}
+	}
+}
+
+// view returns b as elements; a copy where b is not aligned (guests may reduce
+// from any address). Hosts are little-endian, as wasm is.
+func view[T number](b []byte) (elements []T, copied bool) {
+	var zero T
+	n := len(b) / int(unsafe.Sizeof(zero))
+	if n == 0 {
+		return nil, false
+	}
+	if uintptr(unsafe.Pointer(unsafe.SliceData(b)))%unsafe.Alignof(zero) == 0 {
+		return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n), false
+	}
+	elements = make([]T, n)
+	copy(raw(elements), b)
+	return elements, true
+}
+
+// raw returns the bytes of elements.
+func raw[T number](e []T) []byte {
+	if len(e) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(e))), len(e)*int(unsafe.Sizeof(e[0])))
+}
+
+func arithmetic[T number](op uint32, dst, left, right []byte) {
+	l, _ := view[T](left)
+	r, _ := view[T](right)
+	d, copied := view[T](dst)
+	r, d = r[:len(l)], d[:len(l)]
+	switch op {
+	case opSum:
+		for i := range l {
+			d[i] = l[i] + r[i]
+		}
+	case opProd:
+		for i := range l {
+			d[i] = l[i] * r[i]
+		}
+	case opMin:
+		for i := range l {
+			d[i] = pick(r[i] < l[i], r[i], l[i])
+		}
+	case opMax:
+		for i := range l {
+			d[i] = pick(r[i] > l[i], r[i], l[i])
+		}
+	}
+	if copied {
+		copy(dst, raw(d))
+	}
+}
+
+func integers[T integer](op uint32, dst, left, right []byte) {
+	switch op {
+	case opSum, opProd, opMin, opMax:
+		arithmetic[T](op, dst, left, right)
+		return
+	}
+	l, _ := view[T](left)
+	r, _ := view[T](right)
+	d, copied := view[T](dst)
+	r, d = r[:len(l)], d[:len(l)]
+	for i := range l {
+		switch op {
+		case opBand:
+			d[i] = l[i] & r[i]
+		case opBor:
+			d[i] = l[i] | r[i]
+		case opBxor:
+			d[i] = l[i] ^ r[i]
+		case opLand:
+			d[i] = pick[T](l[i] != 0 && r[i] != 0, 1, 0)
+		case opLor:
+			d[i] = pick[T](l[i] != 0 || r[i] != 0, 1, 0)
+		case opLxor:
+			d[i] = pick[T]((l[i] != 0) != (r[i] != 0), 1, 0)
+		}
+	}
+	if copied {
+		copy(dst, raw(d))
+	}
+}
+
+func pick[T any](first bool, a, b T) T {
+	if first {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,283 @@
+package mpi
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// World is the local part of one app's world: zero or more of its ranks. It has
+// no goroutines; work is done by the guests' calls and by Receive. All methods
+// may be called from any goroutine.
+type World struct {
+	cfg   Config
+	net   Network
+	start time.Time
+
+	// mu guards everything below, all Procs and their channels. It is held for
+	// at most about one chunk's copy at a time.
+	mu      sync.Mutex
+	procs   []*Proc               // by rank, nil if not local
+	backlog []*channel            // channels that can send more, in turn
+	missed  map[Rank]map[Rank]bool // senders whose frames came for a rank before it was here
+	ended   map[Rank]bool         // peers that will never come back
+}
+
+// NewWorld returns a World without ranks. The config must be valid.
+func NewWorld(cfg Config, net Network) *World {
+	if err := cfg.Validate(); err != nil {
+		panic(err)
+	}
+	return &World{
+		cfg:    cfg,
+		net:    net,
+		start:  time.Now(),
+		procs:  make([]*Proc, cfg.Size),
+		missed: map[Rank]map[Rank]bool{},
+		ended:  map[Rank]bool{},
+	}
+}
+
+func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
+	return &Proc{
+		w: w, rank: r, epoch: epoch, mem: mem,
+		wakeCh:     make(chan struct{}, 1),
+		clockStart: w.start,
+		world:      &comm{handle: commWorld, id: 0, errhandler: errorsAreFatal},
+		self:       &comm{handle: commSelf, id: 1, self: true, errhandler: errorsAreFatal},
+		channels:   make([]*channel, w.cfg.Size),
+	}
+}
+
+func (w *World) checkNew(r Rank) error {
+	if r < 0 || int(r) >= w.cfg.Size {
+		return fmt.Errorf("rank %d of %d: %w", r, w.cfg.Size, ErrNoRank)
+	}
+	if w.procs[r] != nil {
+		return fmt.Errorf("rank %d: %w", r, ErrRankExists)
+	}
+	return nil
+}
+
+// AddRank adds a fresh rank, attached. epoch is the placement's. It fails with
+// ErrRankExists or ErrNoRank.
+func (w *World) AddRank(r Rank, epoch uint64, mem Memory) (*Proc, error) {
+	w.mu.Lock()
+	defer w.unlock()
+	if err := w.checkNew(r); err != nil {
+		return nil, err
+	}
+	p := w.newProc(r, epoch, mem)
+	w.procs[r] = p
+	p.attached = true
+	w.attachLocal(p)
+	for peer := range w.missed[r] {
+		w.attachRemote(p, peer)
+	}
+	delete(w.missed, r)
+	return p, nil
+}
+
+// RestoreRank adds a rank from Capture's bytes, attached. mem must already hold
+// the memory as it was after Capture. What local peers had not got is exchanged
+// at once, and all remote ranks are told. It fails with ErrState, ErrRankExists
+// or ErrNoRank and then has changed nothing.
+func (w *World) RestoreRank(r Rank, epoch uint64, mem Memory, state []byte) (*Proc, error) {
+	w.mu.Lock()
+	defer w.unlock()
+	if err := w.checkNew(r); err != nil {
+		return nil, err
+	}
+	p := w.newProc(r, epoch, mem)
+	if err := p.decode(state); err != nil {
+		return nil, fmt.Errorf("restore rank %d: %w", r, err)
+	}
+	w.procs[r] = p
+	delete(w.missed, r)
+	w.attach(p)
+	return p, nil
+}
+
+// Capture detaches a rank whose guest has returned from Invoke with ErrFrozen
+// (or is not running) and returns its MPI state. Read the guest's memory after
+// Capture, not before: until then messages may arrive in it. Frames to the rank
+// are dropped from now on and local sends to it stay with their senders.
+func (w *World) Capture(r Rank) ([]byte, error) {
+	w.mu.Lock()
+	defer w.unlock()
+	p := w.proc(r)
+	if p == nil {
+		return nil, fmt.Errorf("capture rank %d: %w", r, ErrNoRank)
+	}
+	p.attached = false
+	return p.encode(), nil
+}
+
+// Resume undoes Capture's detaching: the migration was aborted. The rank stays
+// asked to freeze until Unfreeze.
+func (w *World) Resume(r Rank) error {
+	w.mu.Lock()
+	defer w.unlock()
+	p := w.proc(r)
+	if p == nil {
+		return fmt.Errorf("resume rank %d: %w", r, ErrNoRank)
+	}
+	if !p.attached {
+		w.attach(p)
+	}
+	return nil
+}
+
+// Remove forgets a rank that has moved away or ended. A guest blocked in a call
+// must have been cancelled before. Frames to the rank go to the Network from now on.
+func (w *World) Remove(r Rank) {
+	w.mu.Lock()
+	defer w.unlock()
+	if p := w.proc(r); p != nil {
+		p.attached = false
+		w.procs[r] = nil
+		p.closeQuiesced()
+	}
+}
+
+// PeerEnded tells that a rank elsewhere (or here) has ended and will take no
+// more frames: what is not acked to it counts as delivered.
+func (w *World) PeerEnded(peer Rank) {
+	w.mu.Lock()
+	defer w.unlock()
+	if peer < 0 || int(peer) >= w.cfg.Size {
+		return
+	}
+	w.ended[peer] = true
+	for _, p := range w.procs {
+		if p != nil {
+			p.checkQuiesced()
+		}
+	}
+}
+
+// Reconnect tells that the route to peer is new: frames may have been lost.
+// Every attached local rank tells peer what it has got, and sends again what
+// peer has not acked. Whoever connects two Worlds calls it on both, for all
+// ranks on the other side.
+func (w *World) Reconnect(peer Rank) {
+	w.mu.Lock()
+	defer w.unlock()
+	if peer < 0 || int(peer) >= w.cfg.Size || w.procs[peer] != nil {
+		return
+	}
+	for _, p := range w.procs {
+		if p != nil && p.attached {
+			w.attachRemote(p, peer)
+		}
+	}
+}
+
+// Quiesced asks r's peers to ack, and returns a channel that is closed when
+// every frame of r is acked, or r is removed. An executor keeps the World (and
+// r in it) until then: peers may still need what r sent before it ended.
+func (w *World) Quiesced(r Rank) <-chan struct{} {
+	w.mu.Lock()
+	defer w.unlock()
+	done := make(chan struct{})
+	p := w.proc(r)
+	if p == nil {
+		close(done)
+		return done
+	}
+	p.quiesced = append(p.quiesced, done)
+	p.askAcks()
+	p.checkQuiesced()
+	return done
+}
+
+// proc returns a local rank or nil.
+func (w *World) proc(r Rank) *Proc {
+	if r < 0 || int(r) >= len(w.procs) {
+		return nil
+	}
+	return w.procs[r]
+}
+
+// attach makes a rank reachable: unacked frames are exchanged with local peers,
+// and all remote ranks hear of it.
+func (w *World) attach(p *Proc) {
+	p.attached = true
+	w.attachLocal(p)
+	for r := range w.procs {
+		if w.procs[r] == nil {
+			w.attachRemote(p, Rank(r))
+		}
+	}
+	p.wake()
+}
+
+func (w *World) attachLocal(p *Proc) {
+	for _, q := range w.procs {
+		if q == nil || q == p || !q.attached || (p.channels[q.rank] == nil && q.channels[p.rank] == nil) {
+			continue
+		}
+		exchange(p.channel(q.rank), q.channel(p.rank))
+	}
+	for _, c := range p.channels {
+		if c != nil {
+			c.schedule()
+		}
+	}
+}
+
+func (w *World) attachRemote(p *Proc, peer Rank) {
+	c := p.channel(peer)
+	c.sendControl(frameAttach)
+	c.resend()
+	c.schedule()
+}
+
+// Receive takes a frame from the Network. It copies what it keeps. Frames that
+// are damaged, stale or for a rank that is not attached here are dropped.
+func (w *World) Receive(data []byte) {
+	f, ok := decodeFrame(data)
+	if !ok || f.src < 0 || int(f.src) >= w.cfg.Size || f.dst < 0 || int(f.dst) >= w.cfg.Size {
+		return
+	}
+	w.mu.Lock()
+	defer w.unlock()
+	p := w.procs[f.dst]
+	if p == nil {
+		if w.missed[f.dst] == nil {
+			w.missed[f.dst] = map[Rank]bool{}
+		}
+		w.missed[f.dst][f.src] = true
+		return
+	}
+	if !p.attached || w.procs[f.src] != nil {
+		return
+	}
+	c := p.channel(f.src)
+	if f.epoch < c.peerEpoch {
+		return
+	}
+	c.peerEpoch = f.epoch
+	c.receive(f)
+}
+
+// settle lets channels with work send, one chunk at a time, and gives the lock
+// away in between. Whoever has the lock may do the work of others.
+func (w *World) settle() {
+	for len(w.backlog) > 0 {
+		c := w.backlog[0]
+		w.backlog = w.backlog[1:]
+		c.queued = false
+		c.pump()
+		if len(w.backlog) > 0 {
+			w.mu.Unlock()
+			w.mu.Lock()
+		}
+	}
+}
+
+// unlock settles and releases the lock: every entry point ends with it.
+func (w *World) unlock() {
+	w.settle()
+	w.mu.Unlock()
+}
