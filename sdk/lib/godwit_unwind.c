@@ -1,0 +1,26 @@
+/*
+ * The unwind area: where a frozen guest's call stack is kept inside its own memory.
+ *
+ * The host finds the area by the exported address of godwit_unwind_area. `start` and `capacity` are
+ * read once, before any code of the guest runs, so a stray write of the guest cannot misplace the
+ * buffer. `position` and `end` are what asyncify reads and advances; the host sets both.
+ *
+ * The buffer is zero-initialised, so it takes no room in the module, nor in the image of a rank
+ * whose stack was shallow.
+ */
+#include <stdint.h>
+
+#ifndef GODWIT_UNWIND_BYTES
+#define GODWIT_UNWIND_BYTES (256 * 1024)
+#endif
+
+_Alignas(16) static unsigned char buffer[GODWIT_UNWIND_BYTES];
+
+struct godwit_unwind_area {
+  uint32_t position;
+  uint32_t end;
+  unsigned char *start;
+  uint32_t capacity;
+};
+
+struct godwit_unwind_area godwit_unwind_area = {0, 0, buffer, sizeof buffer};

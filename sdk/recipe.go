@@ -1,0 +1,125 @@
+package sdk
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Stack of a guest, in bytes. Overridden by -Wl,-z,stack-size=N, since the user's options come later.
+const stackSize = "1048576"
+
+// defaultOutput is what a link without -o writes.
+const defaultOutput = "a.out.wasm"
+
+// emulated are wasi-libc's stand-ins for what WASI lacks. clock() and times() need the clocks; the
+// others let programs that merely mention signals, mmap or getpid build.
+var emulated = []string{"signal", "process-clocks", "getpid", "mman"}
+
+// paths are the files that the commands of one run name.
+type paths struct {
+	clang, clangXX, wasmOpt string
+	sysroot                 string // empty: clang's own default
+	sdk                     string // where the SDK was unpacked
+	work                    string // where the user's command runs
+	glue, linked            string // intermediate files
+}
+
+// compileFlags come before the user's arguments, so that the user's win.
+func compileFlags(p paths) []string {
+	flags := []string{
+		"--target=wasm32-wasi", "-O3", "-msimd128", "-mbulk-memory", "-mmutable-globals",
+		"-fno-exceptions", "-Wno-unused-command-line-argument",
+		"-fdebug-compilation-dir=.",
+		"-ffile-prefix-map=" + p.sdk + "=godwit", "-ffile-prefix-map=" + p.work + "=.",
+	}
+	if p.sysroot != "" {
+		flags = append(flags, "--sysroot="+p.sysroot)
+	}
+	for _, name := range emulated {
+		macro := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		flags = append(flags, "-D_WASI_EMULATED_"+macro)
+	}
+	return append(flags, "-I"+filepath.Join(p.sdk, "include"))
+}
+
+// linkFlags come before the user's arguments as well.
+func linkFlags() []string {
+	return []string{
+		"-Wl,--stack-first", "-Wl,-z,stack-size=" + stackSize,
+		"-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area",
+	}
+}
+
+// libraries come last, so that they serve every object before them.
+func libraries() []string {
+	libs := make([]string, 0, len(emulated)+1)
+	for _, name := range emulated {
+		libs = append(libs, "-lwasi-emulated-"+name)
+	}
+	return append(libs, "-lm")
+}
+
+// optimiseFlags are wasm-opt's. The list of imports makes asyncify leave code alone that cannot reach
+// a call in which a rank can be stopped.
+func optimiseFlags(a arguments) []string {
+	level := "-O2"
+	if a.optimise == "-O0" {
+		level = "-O1"
+	}
+	flags := []string{
+		level, "--asyncify", "--pass-arg=asyncify-imports@mpi_abi.*,godwit_v1.*",
+		"--enable-simd", "--enable-bulk-memory", "--enable-mutable-globals",
+	}
+	if a.debug {
+		return append(flags, "-g")
+	}
+	return append(flags, "--strip-debug", "--strip-producers")
+}
+
+// commands are the programs to run, in order, for a.
+func commands(lang Lang, a arguments, p paths) [][]string {
+	driver := p.clang
+	if lang == CXX {
+		driver = p.clangXX
+	}
+	compile := append([]string{driver}, compileFlags(p)...)
+	switch a.mode {
+	case modeAsk:
+		return [][]string{append([]string{driver, "--target=wasm32-wasi"}, a.rest...)}
+	case modePartial:
+		command := append(compile, a.rest...)
+		if a.output != "" {
+			command = append(command, "-o", a.output)
+		}
+		return [][]string{command}
+	}
+	glue := append([]string{p.clang}, compileFlags(p)...)
+	if a.unwind != "" {
+		glue = append(glue, a.unwind)
+	}
+	glue = append(glue, "-c", filepath.Join(p.sdk, "lib", "godwit_unwind.c"), "-o", p.glue)
+	link := slices.Concat(compile, linkFlags(), a.rest, []string{p.glue}, libraries(), []string{"-o", p.linked})
+	optimise := slices.Concat([]string{p.wasmOpt}, optimiseFlags(a), []string{p.linked, "-o", a.target()})
+	return [][]string{glue, link, optimise}
+}
+
+// target is the file that a link writes.
+func (a arguments) target() string {
+	if a.output != "" {
+		return a.output
+	}
+	return defaultOutput
+}
+
+// quote renders a command for a shell.
+func quote(command []string) string {
+	words := make([]string, len(command))
+	for i, word := range command {
+		if word == "" || strings.ContainsAny(word, " \t\n\"'\\$`*?[]{}()<>|&;#~!") {
+			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+		words[i] = word
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,162 @@
+package sdk
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const hello = `#include <mpi.h>
+#include <stdio.h>
+#include <time.h>
+int main(int argc, char **argv) {
+  MPI_Init(&argc, &argv);
+  printf("%s %ld\n", __FILE__, (long)clock());
+  return MPI_Finalize();
+}
+`
+
+// build runs the toolchain in a directory that holds files and returns exit code, stdout and stderr.
+func build(t *testing.T, lang Lang, files map[string]string, args ...string) (int, string, string) {
+	t.Helper()
+	for _, tool := range []string{"clang", "clang++", "wasm-opt"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s", tool)
+		}
+	}
+	t.Chdir(t.TempDir())
+	for name, content := range files {
+		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+	}
+	var stdout, stderr bytes.Buffer
+	code := Toolchain{Dir: t.TempDir()}.Run(context.Background(), lang, args, &stdout, &stderr)
+	return code, stdout.String(), stderr.String()
+}
+
+func TestSameBytesFromAnyDirectory(t *testing.T) {
+	var modules [2][]byte
+	for i := range modules {
+		code, _, stderr := build(t, C, map[string]string{"a.c": hello}, "-g", "-Wall", "-Werror", "a.c", "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		module, err := os.ReadFile("a.wasm")
+		require.NoError(t, err)
+		cwd, err := os.Getwd()
+		require.NoError(t, err)
+		require.NotContains(t, string(module), cwd)
+		modules[i] = module
+	}
+	require.Equal(t, modules[0], modules[1])
+}
+
+func TestSeparateCompilation(t *testing.T) {
+	files := map[string]string{"a.c": hello, "flags": "-O2 '-DX=\"a b\"'\n-Wall"}
+	code, _, stderr := build(t, C, files, "@flags", "-c", "a.c")
+	require.Zero(t, code, stderr)
+	require.FileExists(t, "a.o")
+	stderrBuf := new(bytes.Buffer)
+	code = Toolchain{Dir: t.TempDir()}.Run(context.Background(), C, []string{"a.o", "-lmpi"}, new(bytes.Buffer), stderrBuf)
+	require.Zero(t, code, stderrBuf.String())
+	require.FileExists(t, defaultOutput)
+}
+
+func TestCXX(t *testing.T) {
+	source := `#include <mpi.h>
+#include <string>
+#include <vector>
+int main() { std::vector<std::string> v(3); MPI_Init(nullptr, nullptr); return (int)v[0].size(); }`
+	code, _, stderr := build(t, CXX, map[string]string{"a.cpp": source}, "-std=c++17", "-Wall", "-Werror", "a.cpp", "-oa.wasm")
+	require.Zero(t, code, stderr)
+	require.FileExists(t, "a.wasm")
+}
+
+// A profiling layer (MPI 5.0 section 15.2) defines MPI_X and calls PMPI_X.
+func TestProfilingLayer(t *testing.T) {
+	files := map[string]string{
+		"main.c": "#include <mpi.h>\nint main(void) { return MPI_Barrier(MPI_COMM_WORLD); }",
+		"prof.c": "#include <mpi.h>\nint MPI_Barrier(MPI_Comm c) { return PMPI_Barrier(c) + PMPI_Finalize(); }",
+	}
+	code, _, stderr := build(t, C, files, "-Wall", "-Werror", "main.c", "prof.c")
+	require.Zero(t, code, stderr)
+	module, err := os.ReadFile(defaultOutput)
+	require.NoError(t, err)
+	require.Contains(t, string(module), "MPI_Finalize", "the layer was not linked in")
+}
+
+func TestShow(t *testing.T) {
+	code, stdout, stderr := build(t, C, nil, "-showme", "a.c", "-o", "x y.wasm")
+	require.Zero(t, code, stderr)
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	require.Len(t, lines, 3)
+	require.Contains(t, lines[1], " a.c ")
+	require.Contains(t, lines[2], "'x y.wasm'")
+	entries, err := os.ReadDir(".")
+	require.NoError(t, err)
+	require.Empty(t, entries, "-showme ran something")
+
+	_, stdout, _ = build(t, C, nil, "--showme:compile")
+	require.Contains(t, stdout, "--target=wasm32-wasi")
+	require.NotContains(t, stdout, "-Wl,")
+}
+
+func TestFailures(t *testing.T) {
+	code, _, stderr := build(t, C, map[string]string{"a.c": "int main(void) { return x; }"}, "a.c", "-o", "a.wasm")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "undeclared identifier")
+	require.NoFileExists(t, "a.wasm")
+
+	code, _, stderr = build(t, C, nil)
+	require.NotZero(t, code)
+	require.Contains(t, stderr, "no input files")
+
+	var out bytes.Buffer
+	code = Toolchain{WasmOpt: "no-such-tool", Dir: t.TempDir()}.Run(context.Background(), C, []string{"a.c"}, &out, &out)
+	require.Equal(t, 1, code)
+	require.Contains(t, out.String(), "binaryen")
+}
+
+func TestParse(t *testing.T) {
+	dir := t.TempDir()
+	loop := filepath.Join(dir, "loop")
+	require.NoError(t, os.WriteFile(loop, []byte("@"+loop), 0o600))
+	for _, tt := range []struct {
+		name string
+		args string
+		want arguments
+	}{
+		{"link", "a.c -o b", arguments{output: "b", rest: []string{"a.c"}}},
+		{"joined output", "a.c -ob", arguments{output: "b", rest: []string{"a.c"}}},
+		{"compile", "-c a.c", arguments{mode: modePartial, rest: []string{"-c", "a.c"}}},
+		{"value is no input", "-I a.c", arguments{mode: modeAsk, rest: []string{"-I", "a.c"}}},
+		{"version", "--version", arguments{mode: modeAsk, rest: []string{"--version"}}},
+		{"debug", "-g -O0 a.c", arguments{debug: true, optimise: "-O0", rest: []string{"-g", "-O0", "a.c"}}},
+		{"no debug", "-g -g0 a.c", arguments{rest: []string{"-g", "-g0", "a.c"}}},
+		{"dropped", "-static -lmpi a.c", arguments{rest: []string{"a.c"}}},
+		{
+			"noted", "-pthread a.c",
+			arguments{rest: []string{"a.c"}, notes: []string{"-pthread is ignored: a rank has one thread"}},
+		},
+		{
+			"unwind area", "-D GODWIT_UNWIND_BYTES=64 a.c",
+			arguments{unwind: "-DGODWIT_UNWIND_BYTES=64", rest: []string{"-D", "GODWIT_UNWIND_BYTES=64", "a.c"}},
+		},
+		{"no such response file", "@none", arguments{rest: []string{"@none"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := parse(strings.Fields(tt.args))
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+		})
+	}
+	_, err := parse([]string{"@" + loop})
+	require.ErrorContains(t, err, "nested")
+}
+
+func TestSplitWords(t *testing.T) {
+	require.Equal(t, []string{"a", "b c", `d"e`, "", "f g"}, splitWords("a 'b c'\n\"d\\\"e\" '' f\\ g "))
+}
