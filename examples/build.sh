@@ -1,0 +1,36 @@
+#!/bin/sh
+# Rebuilds every guest that is committed as a module.
+#   examples/build.sh GODWIT OUTDIR
+# GODWIT is a godwit binary, or anything else that takes "cc" and a compiler's arguments. OUTDIR gets
+# examples/<name>/<name>.wasm and worker/wasm/testdata/<name>.wasm; `.` from the root of the repository
+# rebuilds them in place. The same tools give the same bytes.
+set -eu
+if [ $# -ne 2 ]; then
+  echo "usage: examples/build.sh GODWIT OUTDIR" >&2
+  exit 2
+fi
+godwit=$1
+mkdir -p "$2"
+out=$(cd "$2" && pwd)
+root=$(cd "$(dirname "$0")/.." && pwd)
+case $godwit in
+  */*) godwit=$(cd "$(dirname "$godwit")" && pwd)/$(basename "$godwit") ;;
+esac
+
+cd "$root"
+for source in examples/*/*.c; do
+  name=$(basename "$source" .c)
+  mkdir -p "$out/examples/$name"
+  "$godwit" cc -Wall -Wextra -Werror "$source" -o "$out/examples/$name/$name.wasm"
+  chmod 644 "$out/examples/$name/$name.wasm"
+done
+mkdir -p "$out/worker/wasm/testdata"
+for source in worker/wasm/testdata/src/*.c; do
+  name=$(basename "$source" .c)
+  "$godwit" cc -Wall -Wextra -Werror "$source" -o "$out/worker/wasm/testdata/$name.wasm"
+  chmod 644 "$out/worker/wasm/testdata/$name.wasm"
+done
+# The same program without wasm-opt: what a foreign toolchain gives, hence not migratable.
+clang --target=wasm32-wasi -O2 -Isdk/include -Wl,--strip-all \
+  worker/wasm/testdata/src/output.c -o "$out/worker/wasm/testdata/noasync.wasm"
+chmod 644 "$out/worker/wasm/testdata/noasync.wasm"
