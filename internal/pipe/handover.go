@@ -1,0 +1,79 @@
+package pipe
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxNoteBytes bounds what is said with a handed-over connection: a host's name.
+const maxNoteBytes = 256
+
+// SendConn gives a TCP connection to the process at the other end, with a short note on it, and closes it here.
+func SendConn(link *net.UnixConn, conn *net.TCPConn, note string) error {
+	if len(note) == 0 || len(note) > maxNoteBytes {
+		return fmt.Errorf("pipe: a note of %d bytes: must be 1 to %d", len(note), maxNoteBytes)
+	}
+	f, err := conn.File()
+	if err != nil {
+		return fmt.Errorf("pipe: hand over a connection: %w", err)
+	}
+	defer f.Close()    //nolint:errcheck // the receiver holds its own copy
+	defer conn.Close() //nolint:errcheck // the receiver holds its own copy
+	frame := append([]byte{byte(len(note) - 1)}, note...)
+	if _, _, err := link.WriteMsgUnix(frame, unix.UnixRights(int(f.Fd())), nil); err != nil {
+		return fmt.Errorf("pipe: hand over a connection: %w", err)
+	}
+	return nil
+}
+
+// ReceiveConn waits for the next connection handed over.
+func ReceiveConn(link *net.UnixConn) (net.Conn, string, error) {
+	head := make([]byte, 1)
+	oob := make([]byte, unix.CmsgSpace(4))
+	n, oobn, _, _, err := link.ReadMsgUnix(head, oob)
+	if err != nil {
+		return nil, "", fmt.Errorf("pipe: take a connection: %w", err)
+	}
+	if n == 0 {
+		return nil, "", fmt.Errorf("pipe: take a connection: %w", io.EOF)
+	}
+	conn, err := connFromRights(oob[:oobn])
+	if err != nil {
+		return nil, "", err
+	}
+	note := make([]byte, int(head[0])+1)
+	for got := 0; got < len(note); {
+		n, err := link.Read(note[got:])
+		if err != nil {
+			return nil, "", errors.Join(fmt.Errorf("pipe: take a connection: %w", err), conn.Close())
+		}
+		got += n
+	}
+	return conn, string(note), nil
+}
+
+func connFromRights(oob []byte) (net.Conn, error) {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil || len(msgs) != 1 {
+		return nil, fmt.Errorf("pipe: take a connection: no descriptor came with it: %w", errors.Join(err, os.ErrInvalid))
+	}
+	fds, err := unix.ParseUnixRights(&msgs[0])
+	if err != nil || len(fds) != 1 {
+		return nil, fmt.Errorf("pipe: take a connection: %d descriptors: %w", len(fds), errors.Join(err, os.ErrInvalid))
+	}
+	unix.CloseOnExec(fds[0])
+	f := os.NewFile(uintptr(fds[0]), "rank-conn")
+	conn, err := net.FileConn(f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pipe: take a connection: %w", err)
+	}
+	return conn, nil
+}

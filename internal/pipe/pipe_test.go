@@ -1,0 +1,66 @@
+package pipe
+
+import (
+	"io"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+func ends(t *testing.T) (*net.UnixConn, *net.UnixConn) {
+	t.Helper()
+	a, f, err := Pair()
+	require.NoError(t, err)
+	c, err := net.FileConn(f)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	b := c.(*net.UnixConn)
+	t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
+	return a, b
+}
+
+func TestMessagesArriveInOrder(t *testing.T) {
+	a, b := ends(t)
+	ca, cb := NewConn(a), NewConn(b)
+	for i := range 100 {
+		require.NoError(t, ca.Send(&apiv1.ExecEnded{Rank: int32(i)}))
+	}
+	require.NoError(t, ca.Close())
+	for i := range 100 {
+		var m apiv1.ExecEnded
+		require.NoError(t, cb.Receive(&m))
+		require.EqualValues(t, i, m.Rank)
+	}
+	require.ErrorIs(t, cb.Receive(&apiv1.ExecEnded{}), io.EOF)
+}
+
+func TestHandover(t *testing.T) {
+	a, b := ends(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer client.Close()
+	server, err := l.Accept()
+	require.NoError(t, err)
+	require.NoError(t, SendConn(a, server.(*net.TCPConn), "h1"))
+	got, note, err := ReceiveConn(b)
+	require.NoError(t, err)
+	defer got.Close()
+	require.Equal(t, "h1", note)
+	_, err = got.Write([]byte("hello"))
+	require.NoError(t, err)
+	buf := make([]byte, 5)
+	_, err = io.ReadFull(client, buf)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(buf))
+
+	require.Error(t, SendConn(a, client.(*net.TCPConn), ""), "an empty note")
+	require.NoError(t, a.Close())
+	_, _, err = ReceiveConn(b)
+	require.ErrorIs(t, err, io.EOF)
+}
