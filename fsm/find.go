@@ -1,0 +1,60 @@
+package fsm
+
+import (
+	"errors"
+	"fmt"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+var (
+	// ErrNotFound is returned when nothing answers to the reference.
+	ErrNotFound = errors.New("not found")
+	// ErrAmbiguous is returned when more than one app answers to the reference.
+	ErrAmbiguous = errors.New("ambiguous")
+)
+
+// FindApp finds the app a person means by ref: an exact id, else the only app
+// whose id starts with ref or whose name is ref. Where several answer, apps that
+// have not ended are preferred; if that leaves more than one, or none, the error
+// is ErrAmbiguous, or ErrNotFound where nothing answers at all.
+func (v *View) FindApp(ref string) (*apiv1.App, error) {
+	if app, ok := v.App(AppID(ref)); ok {
+		return app, nil
+	}
+	if ref == "" {
+		return nil, fmt.Errorf("app %q: %w", ref, ErrNotFound)
+	}
+	var live, ended []*apiv1.App
+	add := func(app *apiv1.App) {
+		if PhaseOf(app).Terminal() {
+			ended = append(ended, app)
+		} else {
+			live = append(live, app)
+		}
+	}
+	it := v.apps.Root().Iterator()
+	it.SeekPrefix([]byte(ref))
+	for _, app, ok := it.Next(); ok; _, app, ok = it.Next() {
+		add(app)
+	}
+	if len(live)+len(ended) == 0 {
+		for app := range v.Apps() {
+			if app.GetName() == ref {
+				add(app)
+			}
+		}
+	}
+	found := live
+	if len(live) == 0 {
+		found = ended
+	}
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("app %q: %w", ref, ErrNotFound)
+	case 1:
+		return found[0], nil
+	}
+	return nil, fmt.Errorf("app %q: %w: %d apps answer to it, such as %s and %s; use more of the id",
+		ref, ErrAmbiguous, len(found), found[0].GetId(), found[1].GetId())
+}

@@ -1,0 +1,105 @@
+package fsm
+
+// AppID, HostID, MigrationID and Digest name the objects of the state.
+type (
+	// AppID is an app's unique id, minted by the server that took the submission.
+	AppID string
+	// HostID is a host's unique name.
+	HostID string
+	// MigrationID is a migration's unique id, minted by the leader.
+	MigrationID string
+	// Digest is the hex SHA-256 of a module's bytes.
+	Digest string
+)
+
+// Phase is where an app is in its life. It only goes forward, but for running,
+// migrating and frozen, which alternate.
+type Phase string
+
+// Phases of an app.
+const (
+	Queued    Phase = "queued"
+	Starting  Phase = "starting"
+	Running   Phase = "running"
+	Migrating Phase = "migrating"
+	Frozen    Phase = "frozen"
+	Succeeded Phase = "succeeded"
+	Failed    Phase = "failed"
+	Cancelled Phase = "cancelled"
+)
+
+// Terminal tells whether an app in this phase has ended for good.
+func (p Phase) Terminal() bool {
+	return p == Succeeded || p == Failed || p == Cancelled
+}
+
+// Placed tells whether an app in this phase has a host for each of its ranks,
+// some of which may still run.
+func (p Phase) Placed() bool {
+	return p == Starting || p == Running || p == Migrating
+}
+
+func (p Phase) mayBecome(next Phase) bool {
+	switch p {
+	case Queued:
+		return next == Starting || next == Failed || next == Cancelled
+	case Starting:
+		return next == Running || next.Terminal()
+	case Running:
+		return next == Migrating || next == Frozen || next.Terminal()
+	case Migrating, Frozen:
+		return next == Running
+	case Succeeded, Failed, Cancelled:
+		return false
+	}
+	return false
+}
+
+// MigrationPhase is where a migration is. Committed and Aborted are its two ends.
+type MigrationPhase string
+
+// Phases of a migration.
+const (
+	Pending         MigrationPhase = "pending"
+	Announced       MigrationPhase = "announced"
+	FrozenMigration MigrationPhase = "frozen"
+	Committed       MigrationPhase = "committed"
+	Aborted         MigrationPhase = "aborted"
+)
+
+// Ended tells whether the migration was committed or aborted.
+func (p MigrationPhase) Ended() bool { return p == Committed || p == Aborted }
+
+func (p MigrationPhase) mayBecome(next MigrationPhase) bool {
+	switch p {
+	case Pending:
+		return next == Announced || next == Aborted
+	case Announced:
+		return next == FrozenMigration || next == Aborted
+	case FrozenMigration:
+		return next == Committed || next == Aborted
+	case Committed, Aborted:
+		return false
+	}
+	return false
+}
+
+// HostState says whether a host takes ranks.
+type HostState string
+
+// States of a host.
+const (
+	Ready    HostState = "ready"
+	Draining HostState = "draining"
+	Evicting HostState = "evicting"
+	// Lost and Left are final for an incarnation.
+	Lost HostState = "lost"
+	Left HostState = "left"
+)
+
+// Gone tells whether the host's incarnation is over.
+func (s HostState) Gone() bool { return s == Lost || s == Left }
+
+func (s HostState) known() bool {
+	return s == Ready || s == Draining || s == Evicting || s.Gone()
+}

@@ -1,0 +1,171 @@
+package fsm
+
+import (
+	"iter"
+
+	iradix "github.com/hashicorp/go-immutable-radix/v2"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// View is the replicated state at one log index. It never changes and is safe
+// for any number of readers; taking one costs nothing. The messages it returns
+// are shared with the state machine and must not be changed.
+type View struct {
+	index      uint64
+	clusterID  string
+	hosts      *iradix.Tree[*apiv1.Host]
+	apps       *iradix.Tree[*apiv1.App]
+	migrations *iradix.Tree[*apiv1.Migration]
+	modules    *iradix.Tree[*apiv1.Module]
+	keys       keyTable
+	lastHash   *apiv1.HashRecord
+
+	// Derived from the above, rebuilt by Restore.
+	live      *iradix.Tree[AppID]       // apps that have not ended, by submission
+	pending   *iradix.Tree[MigrationID] // migrations that have not ended, by proposal
+	ended     *iradix.Tree[AppID]       // ended apps, first ended first
+	endedMigs *iradix.Tree[MigrationID] // ended migrations, first ended first
+}
+
+func newView() View {
+	return View{
+		hosts:      iradix.New[*apiv1.Host](),
+		apps:       iradix.New[*apiv1.App](),
+		migrations: iradix.New[*apiv1.Migration](),
+		modules:    iradix.New[*apiv1.Module](),
+		keys:       newKeyTable(),
+		live:       iradix.New[AppID](),
+		pending:    iradix.New[MigrationID](),
+		ended:      iradix.New[AppID](),
+		endedMigs:  iradix.New[MigrationID](),
+	}
+}
+
+// values iterates over a tree in the order of its keys.
+func values[T any](tree *iradix.Tree[T]) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		it := tree.Root().Iterator()
+		for _, v, ok := it.Next(); ok; _, v, ok = it.Next() {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// Index is the log index of the last entry applied; 0 before the first.
+func (v *View) Index() uint64 { return v.index }
+
+// ClusterID is the cluster's id; empty before InitCluster.
+func (v *View) ClusterID() string { return v.clusterID }
+
+// LastHash is the state's hash as recorded by the last CheckHash; nil before
+// the first. The leader proposes it back in the next CheckHash.
+func (v *View) LastHash() *apiv1.HashRecord { return v.lastHash }
+
+// App returns the app with this id.
+func (v *View) App(id AppID) (*apiv1.App, bool) { return v.apps.Get([]byte(id)) }
+
+// Apps iterates over all apps, ended ones too, in id order.
+func (v *View) Apps() iter.Seq[*apiv1.App] { return values(v.apps) }
+
+// InFlight iterates over the apps that have not ended, in submission order.
+func (v *View) InFlight() iter.Seq[*apiv1.App] {
+	return func(yield func(*apiv1.App) bool) {
+		for id := range values(v.live) {
+			if app, ok := v.App(id); ok && !yield(app) {
+				return
+			}
+		}
+	}
+}
+
+// Queue iterates over the queued apps in submission order: the first is the
+// head of the line.
+func (v *View) Queue() iter.Seq[*apiv1.App] {
+	return func(yield func(*apiv1.App) bool) {
+		for app := range v.InFlight() {
+			if PhaseOf(app) == Queued && !yield(app) {
+				return
+			}
+		}
+	}
+}
+
+// Host returns the host with this id, whatever its state.
+func (v *View) Host(id HostID) (*apiv1.Host, bool) { return v.hosts.Get([]byte(id)) }
+
+// Hosts iterates over all hosts, gone ones too, in id order.
+func (v *View) Hosts() iter.Seq[*apiv1.Host] { return values(v.hosts) }
+
+// Migration returns the migration with this id.
+func (v *View) Migration(id MigrationID) (*apiv1.Migration, bool) {
+	return v.migrations.Get([]byte(id))
+}
+
+// Migrations iterates over all migrations, ended ones too, in id order.
+func (v *View) Migrations() iter.Seq[*apiv1.Migration] { return values(v.migrations) }
+
+// PendingMigrations iterates over the migrations that have not ended, in the
+// order of their proposals.
+func (v *View) PendingMigrations() iter.Seq[*apiv1.Migration] {
+	return func(yield func(*apiv1.Migration) bool) {
+		for id := range values(v.pending) {
+			if mig, ok := v.Migration(id); ok && !yield(mig) {
+				return
+			}
+		}
+	}
+}
+
+// PendingMigrationOf returns the migration the app has under way.
+func (v *View) PendingMigrationOf(id AppID) (*apiv1.Migration, bool) {
+	app, ok := v.App(id)
+	if !ok || app.GetMigrationId() == "" {
+		return nil, false
+	}
+	return v.Migration(MigrationID(app.GetMigrationId()))
+}
+
+// Module returns the module with this digest.
+func (v *View) Module(digest Digest) (*apiv1.Module, bool) { return v.modules.Get([]byte(digest)) }
+
+// Modules iterates over all modules in digest order.
+func (v *View) Modules() iter.Seq[*apiv1.Module] { return values(v.modules) }
+
+// Key returns the result of the client command that carried this idempotency
+// key and was applied, as long as it is among the last MaxKeys.
+func (v *View) Key(key string) (*apiv1.Result, bool) { return v.keys.get(key) }
+
+// PhaseOf is the app's phase.
+func PhaseOf(app *apiv1.App) Phase { return Phase(app.GetPhase()) }
+
+// MigrationPhaseOf is the migration's phase.
+func MigrationPhaseOf(mig *apiv1.Migration) MigrationPhase { return MigrationPhase(mig.GetPhase()) }
+
+// HostStateOf is the host's state.
+func HostStateOf(host *apiv1.Host) HostState { return HostState(host.GetState()) }
+
+// Free is the number of ranks the host can take now: slots not used while it
+// is ready, else 0. Never negative.
+func Free(host *apiv1.Host) int {
+	if HostStateOf(host) != Ready {
+		return 0
+	}
+	return max(0, int(host.GetSlots())-int(host.GetUsed()))
+}
+
+// LiveRanks is the number of the app's ranks that are placed and have not ended.
+func LiveRanks(app *apiv1.App) int {
+	if !PhaseOf(app).Placed() {
+		return 0
+	}
+	n := 0
+	for _, r := range app.GetRanks() {
+		if !r.GetEnded() {
+			n++
+		}
+	}
+	return n
+}
