@@ -1,0 +1,72 @@
+package listen
+
+import (
+	"net"
+	"sync"
+)
+
+// queueLength bounds the connections of one protocol that wait for Accept. A connection that finds the queue full waits
+// PrefaceTimeout and is then closed.
+const queueLength = 64
+
+// Acceptor hands out the connections of one prefaced protocol.
+type Acceptor struct {
+	proto string
+	addr  net.Addr
+	queue chan *Conn
+	done  chan struct{}
+	close sync.Once
+}
+
+func newAcceptor(proto string, addr net.Addr) *Acceptor {
+	return &Acceptor{proto: proto, addr: addr, queue: make(chan *Conn, queueLength), done: make(chan struct{})}
+}
+
+// Accept blocks until a connection with this protocol's preface arrives. It returns net.ErrClosed once the Acceptor or its
+// Listener is closed.
+func (a *Acceptor) Accept() (*Conn, error) {
+	select {
+	case <-a.done:
+	default:
+		select {
+		case c := <-a.queue:
+			return c, nil
+		case <-a.done:
+		}
+	}
+	a.drain()
+	return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: a.addr, Err: net.ErrClosed}
+}
+
+// Addr returns the address of the Listener.
+func (a *Acceptor) Addr() net.Addr { return a.addr }
+
+// Close ends Accept and closes what still waits in the queue. The Listener lives on and refuses the protocol from then on.
+func (a *Acceptor) Close() error {
+	a.close.Do(func() { close(a.done) })
+	a.drain()
+	return nil
+}
+
+func (a *Acceptor) drain() {
+	for {
+		select {
+		case c := <-a.queue:
+			_ = c.Close()
+		default:
+			return
+		}
+	}
+}
+
+// httpListener is an Acceptor in the shape net/http wants.
+type httpListener struct{ *Acceptor }
+
+// Accept hides the Conn wrapper, which has nothing to tell about an HTTP connection.
+func (l httpListener) Accept() (net.Conn, error) {
+	c, err := l.Acceptor.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return c.Conn, nil
+}
