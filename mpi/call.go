@@ -119,16 +119,9 @@ func (p *Proc) handlerFor(e *callError) uint32 {
 
 // abort makes the error that ends the app: rank, call, class and reason.
 func (p *Proc) abort(c *Call, a args, e *callError) error {
-	var b strings.Builder
-	for i, name := range c.params {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%s=%s", name, formatArg(name, a.u32(i)))
-	}
 	return &AbortError{
 		Code:    e.class,
-		Message: fmt.Sprintf("rank %d: %s(%s): %s: %s", p.rank, c.Name, b.String(), className(e.class), e.why),
+		Message: fmt.Sprintf("rank %d: %s: %s: %s", p.rank, describe(c, a), className(e.class), e.why),
 	}
 }
 

@@ -9,9 +9,9 @@ var order = binary.LittleEndian // immutable
 type typeClass uint8
 
 const (
-	opaqueType  typeClass = iota // moved, never computed with
-	signedType                   // C integer, and the multi-language AINT, COUNT, OFFSET
-	unsignedType                 // C integer
+	opaqueType   typeClass = iota // moved, never computed with
+	signedType                    // C integer, and the multi-language AINT, COUNT, OFFSET
+	unsignedType                  // C integer
 	floatType
 	boolType // logical operations only
 	byteType // bitwise operations only

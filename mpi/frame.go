@@ -3,18 +3,18 @@ package mpi
 // Kinds of frames. Sequenced kinds carry a sequence number and are kept for
 // replay until acked; control kinds are repeated by whoever needs them.
 const (
-	frameEager  = 1 // a message with its payload
-	frameRTS    = 2 // a message's envelope; the sender waits for CTS
-	frameCTS    = 3 // a receive has matched: send size bytes of it
-	frameData   = 4 // a piece of payload
-	frameAck    = 5 // control: only the ack fields that every frame has
-	frameAttach = 6 // control: "I am here now": replay to me, and ack
-	frameSync   = 7 // control: please ack
+	frameEager   = 1 // a message with its payload
+	frameRTS     = 2 // a message's envelope; the sender waits for CTS
+	frameCTS     = 3 // a receive has matched: send size bytes of it
+	frameData    = 4 // a piece of payload
+	frameAck     = 5 // control: only the ack fields that every frame has
+	frameAttach  = 6 // control: "I am here now": answer, and send again what I lack
+	frameWelcome = 7 // control: the answer to ATTACH
+	frameSync    = 8 // control: please ack
 
-	frameMagic   = 0x6d // of frames of this version; older and newer ones are dropped
-	headerBytes  = 76
-	frameCost    = headerBytes // what a frame counts in windows besides its payload
-	lastSequence = frameData
+	frameMagic  = 0x6d // of frames of this version; older and newer ones are dropped
+	headerBytes = 76
+	frameCost   = headerBytes // what a frame counts in windows besides its payload
 )
 
 // packet is a sequenced frame's content. Between local ranks it is never encoded.

@@ -17,10 +17,10 @@ type World struct {
 	// mu guards everything below, all Procs and their channels. It is held for
 	// at most about one chunk's copy at a time.
 	mu      sync.Mutex
-	procs   []*Proc               // by rank, nil if not local
-	backlog []*channel            // channels that can send more, in turn
+	procs   []*Proc                // by rank, nil if not local
+	backlog []*channel             // channels that can send more, in turn
 	missed  map[Rank]map[Rank]bool // senders whose frames came for a rank before it was here
-	ended   map[Rank]bool         // peers that will never come back
+	ended   map[Rank]bool          // peers that will never come back
 }
 
 // NewWorld returns a World without ranks. The config must be valid.
@@ -137,6 +137,8 @@ func (w *World) Remove(r Rank) {
 		p.attached = false
 		w.procs[r] = nil
 		p.closeQuiesced()
+		// Where it runs now it may have told us already, and we dropped that as long as it was here.
+		w.reconnect(r)
 	}
 }
 
@@ -163,9 +165,12 @@ func (w *World) PeerEnded(peer Rank) {
 func (w *World) Reconnect(peer Rank) {
 	w.mu.Lock()
 	defer w.unlock()
-	if peer < 0 || int(peer) >= w.cfg.Size || w.procs[peer] != nil {
-		return
+	if peer >= 0 && int(peer) < w.cfg.Size && w.procs[peer] == nil {
+		w.reconnect(peer)
 	}
+}
+
+func (w *World) reconnect(peer Rank) {
 	for _, p := range w.procs {
 		if p != nil && p.attached {
 			w.attachRemote(p, peer)
@@ -228,8 +233,7 @@ func (w *World) attachLocal(p *Proc) {
 
 func (w *World) attachRemote(p *Proc, peer Rank) {
 	c := p.channel(peer)
-	c.sendControl(frameAttach)
-	c.resend()
+	c.sendControl(frameAttach) // the peer's answer makes us send again what it lacks
 	c.schedule()
 }
 

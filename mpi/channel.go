@@ -1,0 +1,307 @@
+package mpi
+
+// channel is one rank's side of its pair with a peer: what it sends there, and
+// what it has got from there. Both directions number their frames; what is sent
+// stays in replay until it is acked, so that it can be sent again on a new route.
+type channel struct {
+	p    *Proc
+	peer Rank
+
+	// To the peer.
+	sendNext uint64        // sequence number of the next frame
+	replay   queue[packet] // unacked frames, at most WindowBytes
+	inflight int           // their cost
+	pending  queue[item]   // not framed yet: at most two for each request
+	charged  uint64        // cost of eager messages sent
+	credited uint64        // cost of those that receives have consumed
+	awaiting bool          // an ATTACH is out: the answer makes us send again
+	queued   bool          // in the World's backlog
+
+	// From the peer.
+	recvNext  uint64 // sequence number of the next frame to take
+	consumed  uint64 // cost of eager messages consumed here
+	told      uint64 // consumed as the peer knows it
+	owed      int    // cost of frames taken since the peer was told
+	peerEpoch uint64 // highest epoch of the peer's incarnations seen
+}
+
+const (
+	itemSend = 1 // req: a send's envelope, with its payload if it may go eagerly
+	itemCTS  = 2 // req, peerReq, limit: as in the packet
+	itemData = 3 // req: a send's payload from moved to limit, chunk by chunk
+)
+
+// item is something to send that has no frame yet. It refers to requests, never
+// to copies of their buffers.
+type item struct {
+	kind    uint8
+	req     uint32
+	peerReq uint32
+	limit   uint32
+}
+
+// channel returns the channel to a peer.
+func (p *Proc) channel(peer Rank) *channel {
+	c := p.channels[peer]
+	if c == nil {
+		c = &channel{p: p, peer: peer}
+		p.channels[peer] = c
+	}
+	return c
+}
+
+// local returns the peer if it is a rank of this World.
+func (c *channel) local() *Proc { return c.p.w.procs[c.peer] }
+
+// direct reports whether frames go straight to the peer's queues. Older unacked
+// frames go first, so only an empty replay allows it.
+func (c *channel) direct() bool {
+	q := c.local()
+	return q != nil && q.attached && c.replay.len() == 0
+}
+
+// open reports whether a frame may be made now.
+func (c *channel) open() bool {
+	w := c.p.w
+	return c.p.attached && (c.direct() || c.inflight+frameCost+w.cfg.ChunkBytes <= w.cfg.WindowBytes)
+}
+
+// schedule puts the channel on the World's backlog if it has work it can do.
+func (c *channel) schedule() {
+	if !c.queued && c.pending.len() > 0 && c.open() {
+		c.queued = true
+		c.p.w.backlog = append(c.p.w.backlog, c)
+	}
+}
+
+// push sends an item now if nothing is before it, and payload always later:
+// frames are made in at most chunk-sized steps, by settle.
+func (c *channel) push(it item) {
+	if c.pending.len() == 0 && it.kind != itemData && c.open() {
+		c.step(it)
+		return
+	}
+	c.pending.push(it)
+	c.schedule()
+}
+
+// pump makes frames for at most about one chunk of payload.
+func (c *channel) pump() {
+	budget := c.p.w.cfg.ChunkBytes
+	for budget > 0 && c.pending.len() > 0 && c.open() {
+		it := c.pending.pop()
+		n, more := c.step(it)
+		budget -= n + frameCost
+		if more {
+			c.pending.push(it) // behind what waits: payload has no order, envelopes keep theirs
+		}
+	}
+	c.schedule()
+	c.p.checkQuiesced()
+}
+
+// step makes one frame; more tells that the item is not finished.
+func (c *channel) step(it item) (payload int, more bool) {
+	if it.kind == itemCTS {
+		c.emit(packet{kind: frameCTS, req: it.req, peerReq: it.peerReq, size: it.limit}, span{})
+		return 0, false
+	}
+	r := c.p.request(it.req)
+	if r == nil {
+		return 0, false // only a damaged state leads here
+	}
+	if it.kind == itemData {
+		n := min(uint32(c.p.w.cfg.ChunkBytes), r.limit-r.moved)
+		k := packet{kind: frameData, req: r.peerReq, peerReq: r.index, off: r.moved, length: n}
+		r.moved += n
+		more = r.moved < r.limit // before emit: it may complete the request
+		c.emit(k, r.buf.part(k.off, n))
+		return int(n), more
+	}
+	k := packet{kind: frameRTS, context: r.context, tag: r.tag, size: r.buf.len, req: r.index}
+	cost := uint64(frameCost) + uint64(r.buf.len)
+	cfg := &c.p.w.cfg
+	if r.sync || int(r.buf.len) > cfg.EagerLimit || c.charged-c.credited+cost > uint64(cfg.WindowBytes) {
+		c.emit(k, span{})
+		return 0, false
+	}
+	k.kind, k.length = frameEager, r.buf.len
+	c.charged += cost
+	c.emit(k, r.buf)
+	c.p.complete(r)
+	return int(k.length), false
+}
+
+// emit gives a packet its number and sends it: into the peer's queues, or as a
+// frame that is kept until acked. To a local peer that is detached it is only kept.
+func (c *channel) emit(k packet, payload span) {
+	k.seq = c.sendNext
+	c.sendNext++
+	k.payload = c.p.bytes(payload)
+	if c.direct() {
+		q := c.local().channel(c.p.rank)
+		q.take(&k)
+		if k.kind == frameData {
+			c.p.dataAcked(k.peerReq, k.length)
+		}
+		return
+	}
+	kept := k
+	kept.payload = nil
+	if k.kind == frameEager {
+		kept.payload = append([]byte(nil), k.payload...)
+	}
+	c.replay.push(kept)
+	c.inflight += k.cost()
+	if c.local() == nil {
+		c.transmit(&k)
+	}
+}
+
+// payload returns the payload of a packet in replay.
+func (c *channel) payload(k *packet) []byte {
+	if k.kind != frameData {
+		return k.payload
+	}
+	r := c.p.request(k.peerReq)
+	if r == nil {
+		return nil
+	}
+	return c.p.bytes(r.buf.part(k.off, k.length))
+}
+
+// transmit sends a packet over the Network, with what we know of the peer's frames.
+func (c *channel) transmit(k *packet) {
+	f := frame{packet: *k, src: c.p.rank, dst: c.peer, epoch: c.p.epoch, ack: c.recvNext, consumed: c.consumed}
+	c.owed, c.told = 0, c.consumed
+	c.p.w.net.Send(c.peer, f.encode())
+}
+
+// sendControl sends a frame without a number. It does nothing for local peers.
+func (c *channel) sendControl(kind uint8) {
+	if c.local() != nil {
+		return
+	}
+	c.awaiting = c.awaiting || kind == frameAttach
+	c.transmit(&packet{kind: kind})
+}
+
+// resend sends all unacked frames again.
+func (c *channel) resend() {
+	c.awaiting = false
+	for i := range c.replay.len() {
+		k := *c.replay.at(i)
+		k.payload = c.payload(&k)
+		c.transmit(&k)
+	}
+}
+
+// receive handles a frame from the Network.
+func (c *channel) receive(f *frame) {
+	c.acknowledge(f.ack, f.consumed)
+	switch f.kind {
+	case frameAck:
+	case frameSync:
+		c.sendControl(frameAck)
+	case frameAttach:
+		c.sendControl(frameWelcome)
+		c.resend()
+	case frameWelcome:
+		if c.awaiting {
+			c.resend()
+		}
+	default:
+		if f.seq != c.recvNext {
+			// A frame we have, or one after a loss: ATTACH brings what is missing.
+			if f.seq+1 == c.recvNext {
+				c.sendControl(frameAck)
+			}
+			return
+		}
+		c.owed += f.cost()
+		c.take(&f.packet)
+		c.tell()
+	}
+	c.schedule()
+}
+
+// take handles the next packet in sequence.
+func (c *channel) take(k *packet) {
+	c.recvNext++
+	switch k.kind {
+	case frameEager:
+		c.p.arrive(message{src: c.peer, context: k.context, tag: k.tag, size: k.length, payload: k.payload})
+	case frameRTS:
+		c.p.arrive(message{src: c.peer, context: k.context, tag: k.tag, size: k.size, rendezvous: true, req: k.req})
+	case frameCTS:
+		c.p.takeCTS(c, k)
+	case frameData:
+		c.p.takeData(c, k)
+	}
+}
+
+// consume counts an eager message that a receive has taken, which gives the
+// sender credit.
+func (c *channel) consume(cost int) {
+	c.consumed += uint64(cost)
+	if q := c.local(); q != nil {
+		q.channel(c.p.rank).credit(c.consumed)
+		return
+	}
+	c.tell()
+}
+
+// tell acks when a quarter of the window is owed: well before the sender's
+// window or credit can be used up, so it is never stuck for want of an ack.
+func (c *channel) tell() {
+	quarter := c.p.w.cfg.WindowBytes / 4
+	if c.p.attached && (c.owed >= quarter || c.consumed-c.told >= uint64(quarter)) {
+		c.sendControl(frameAck)
+	}
+}
+
+func (c *channel) credit(consumed uint64) {
+	if consumed > c.credited && consumed <= c.charged {
+		c.credited = consumed
+	}
+}
+
+// acknowledge handles what the peer says it has got and consumed. Both only
+// grow, so older news does no harm.
+func (c *channel) acknowledge(ack, consumed uint64) {
+	c.credit(consumed)
+	if ack > c.sendNext {
+		return // not of this channel's life
+	}
+	for c.replay.len() > 0 && c.replay.at(0).seq < ack {
+		k := c.replay.pop()
+		c.inflight -= k.cost()
+		if k.kind == frameData {
+			c.p.dataAcked(k.peerReq, k.length)
+		}
+	}
+	if len(c.p.quiesced) > 0 {
+		c.p.checkQuiesced()
+	}
+}
+
+// exchange brings two local ranks to direct delivery: each gets what the other
+// has sent and it has not got.
+func exchange(a, b *channel) {
+	a.acknowledge(b.recvNext, b.consumed)
+	b.acknowledge(a.recvNext, a.consumed)
+	a.flushTo(b)
+	b.flushTo(a)
+	a.schedule()
+	b.schedule()
+}
+
+func (c *channel) flushTo(to *channel) {
+	c.awaiting, to.owed, to.told = false, 0, to.consumed
+	for c.replay.len() > 0 && c.replay.at(0).seq == to.recvNext {
+		k := *c.replay.at(0)
+		k.payload = c.payload(&k)
+		to.take(&k)
+		c.acknowledge(to.recvNext, to.consumed)
+	}
+}
