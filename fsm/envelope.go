@@ -17,10 +17,10 @@ var (
 	ErrTooLarge = errors.New("entry too large")
 	// ErrCorrupt is returned when bytes are not what was once written.
 	ErrCorrupt = errors.New("corrupt")
-	// ErrVersion is returned when bytes were written by a newer Godwit.
+	// ErrVersion is returned when bytes were written by a newer Godwit, and hold
+	// what this one does not know: to pass it over would part the replicas.
 	ErrVersion = errors.New("unknown format version")
-	// ErrUnknownCommand is returned when an entry holds a command, or a field of
-	// one, that this Godwit does not know: replicas would part ways.
+	// ErrUnknownCommand is returned when a command holds no operation.
 	ErrUnknownCommand = errors.New("unknown command")
 )
 
@@ -77,7 +77,7 @@ func open(data []byte, msg proto.Message) error {
 		return fmt.Errorf("unmarshal: %w: %w", err, ErrCorrupt)
 	}
 	if path := unknownField(msg.ProtoReflect()); path != "" {
-		return fmt.Errorf("unknown field in %s: %w", path, ErrUnknownCommand)
+		return fmt.Errorf("unknown field in %s: %w", path, ErrVersion)
 	}
 	return nil
 }

@@ -14,10 +14,11 @@ var (
 	ErrAmbiguous = errors.New("ambiguous")
 )
 
-// FindApp finds the app a person means by ref: an exact id, else the only app
-// whose id starts with ref or whose name is ref. Where several answer, apps that
-// have not ended are preferred; if that leaves more than one, or none, the error
-// is ErrAmbiguous, or ErrNotFound where nothing answers at all.
+// FindApp finds the app a person means by ref: the app with this id, else the
+// one with this name, else the one whose id starts so. A whole name goes before
+// the start of an id, for ids are random. Where several answer, those that have
+// not ended are preferred; if it is still not one, the error is ErrAmbiguous, or
+// ErrNotFound where nothing answers at all.
 func (v *View) FindApp(ref string) (*apiv1.App, error) {
 	if app, ok := v.App(AppID(ref)); ok {
 		return app, nil
@@ -33,16 +34,16 @@ func (v *View) FindApp(ref string) (*apiv1.App, error) {
 			live = append(live, app)
 		}
 	}
-	it := v.apps.Root().Iterator()
-	it.SeekPrefix([]byte(ref))
-	for _, app, ok := it.Next(); ok; _, app, ok = it.Next() {
-		add(app)
+	for app := range v.Apps() {
+		if app.GetName() == ref {
+			add(app)
+		}
 	}
 	if len(live)+len(ended) == 0 {
-		for app := range v.Apps() {
-			if app.GetName() == ref {
-				add(app)
-			}
+		it := v.apps.Root().Iterator()
+		it.SeekPrefix([]byte(ref))
+		for _, app, ok := it.Next(); ok; _, app, ok = it.Next() {
+			add(app)
 		}
 	}
 	found := live

@@ -23,6 +23,7 @@ type View struct {
 
 	// Derived from the above, rebuilt by Restore.
 	live      *iradix.Tree[AppID]       // apps that have not ended, by submission
+	placed    *iradix.Tree[AppID]       // those of them that have hosts
 	pending   *iradix.Tree[MigrationID] // migrations that have not ended, by proposal
 	ended     *iradix.Tree[AppID]       // ended apps, first ended first
 	endedMigs *iradix.Tree[MigrationID] // ended migrations, first ended first
@@ -36,6 +37,7 @@ func newView() View {
 		modules:    iradix.New[*apiv1.Module](),
 		keys:       newKeyTable(),
 		live:       iradix.New[AppID](),
+		placed:     iradix.New[AppID](),
 		pending:    iradix.New[MigrationID](),
 		ended:      iradix.New[AppID](),
 		endedMigs:  iradix.New[MigrationID](),
@@ -71,9 +73,14 @@ func (v *View) App(id AppID) (*apiv1.App, bool) { return v.apps.Get([]byte(id)) 
 func (v *View) Apps() iter.Seq[*apiv1.App] { return values(v.apps) }
 
 // InFlight iterates over the apps that have not ended, in submission order.
-func (v *View) InFlight() iter.Seq[*apiv1.App] {
+func (v *View) InFlight() iter.Seq[*apiv1.App] { return v.appsOf(v.live) }
+
+// Placed iterates over the apps that hold hosts, in submission order.
+func (v *View) Placed() iter.Seq[*apiv1.App] { return v.appsOf(v.placed) }
+
+func (v *View) appsOf(ids *iradix.Tree[AppID]) iter.Seq[*apiv1.App] {
 	return func(yield func(*apiv1.App) bool) {
-		for id := range values(v.live) {
+		for id := range values(ids) {
 			if app, ok := v.App(id); ok && !yield(app) {
 				return
 			}

@@ -1,0 +1,223 @@
+package fsm
+
+import (
+	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// submitApp queues an app. The id is the proposer's; a second submission with
+// the same id and key is the first one's retry.
+func (t *tx) submitApp(key string, op *apiv1.SubmitApp) outcome {
+	id, spec := op.GetId(), op.GetSpec()
+	if id == "" || spec == nil {
+		return refuse(CodeInvalid, "a submission needs an id and a spec")
+	}
+	if old, ok := t.App(AppID(id)); ok {
+		if key != "" && old.GetIdempotencyKey() == key {
+			return applied(id)
+		}
+		return refuse(CodeAlreadyExists, "there is an app %s already", id)
+	}
+	if spec.GetSize() < 1 || spec.GetSize() > MaxAppSize {
+		return refuse(CodeInvalid, "%d ranks; 1 to %d are possible", spec.GetSize(), MaxAppSize)
+	}
+	mod, ok := t.Module(Digest(spec.GetModuleDigest()))
+	if !ok {
+		return refuse(CodeNotFound, "no module %s", spec.GetModuleDigest())
+	}
+	if t.live.Len() >= MaxLiveApps {
+		return refuse(CodeTooMany, "%d apps are queued or running; wait for some to end", MaxLiveApps)
+	}
+	app := &apiv1.App{
+		Id:             id,
+		Name:           spec.GetName(),
+		Spec:           clone(spec),
+		Phase:          string(Queued),
+		Size:           spec.GetSize(),
+		Migratable:     mod.GetMigratable(),
+		SubmittedAt:    t.at,
+		SubmitIndex:    t.entryIndex,
+		IdempotencyKey: key,
+	}
+	for range app.GetSize() {
+		app.Ranks = append(app.Ranks, &apiv1.RankState{})
+	}
+	t.putApp(app)
+	return applied(id)
+}
+
+// placeApp gives a queued app all its hosts at once.
+func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
+	old, ok := t.App(AppID(op.GetApp()))
+	switch {
+	case !ok:
+		return refuse(CodeNotFound, "no app %s", op.GetApp())
+	case PhaseOf(old).Terminal():
+		return refuse(CodeTerminal, "app %s is %s", op.GetApp(), old.GetPhase())
+	case PhaseOf(old) != Queued:
+		return refuse(CodeWrongPhase, "app %s is %s, not queued", op.GetApp(), old.GetPhase())
+	case len(op.GetPlacement()) != int(old.GetSize()):
+		return refuse(CodeInvalid, "%d hosts for %d ranks", len(op.GetPlacement()), old.GetSize())
+	}
+	app := clone(old)
+	for _, need := range countHosts(op.GetPlacement()) {
+		if bad := t.checkTarget(need, old.GetSpec().GetOversubscribe()); bad.code != CodeApplied {
+			return bad
+		}
+		if err := t.addUsed(need.host, need.ranks); err != nil {
+			return outcome{fault: err}
+		}
+	}
+	t.touched.mayExceed = old.GetSpec().GetOversubscribe()
+	app.Placement, app.Epoch = slices.Clone(op.GetPlacement()), 1
+	for _, r := range app.GetRanks() {
+		r.Epoch = app.GetEpoch()
+	}
+	if err := setPhase(app, Starting); err != nil {
+		return outcome{fault: err}
+	}
+	t.putApp(app)
+	return applied(app.GetId())
+}
+
+// hostNeed is a number of ranks wanted on a host.
+type hostNeed struct {
+	host  HostID
+	ranks int
+}
+
+// countHosts counts the ranks on each host, in order of host.
+func countHosts(placement []string) []hostNeed {
+	sorted := slices.Sorted(slices.Values(placement))
+	var out []hostNeed
+	for _, host := range sorted {
+		if n := len(out); n > 0 && out[n-1].host == HostID(host) {
+			out[n-1].ranks++
+			continue
+		}
+		out = append(out, hostNeed{HostID(host), 1})
+	}
+	return out
+}
+
+// checkTarget refuses a host that cannot take the ranks.
+func (t *tx) checkTarget(need hostNeed, oversubscribe bool) outcome {
+	host, ok := t.Host(need.host)
+	switch {
+	case !ok:
+		return refuse(CodeNotFound, "no host %s", need.host)
+	case HostStateOf(host) != Ready:
+		return refuse(CodeHostNotReady, "host %s is %s", need.host, host.GetState())
+	case !oversubscribe && need.ranks > Free(host):
+		return refuse(CodeNotEnoughSlots, "host %s has %d free of %d slots; %d are needed",
+			need.host, Free(host), host.GetSlots(), need.ranks)
+	}
+	return applied("")
+}
+
+// hostStarted notes that a host's executor runs the app's ranks; the last one
+// makes the app running.
+func (t *tx) hostStarted(op *apiv1.HostStarted) outcome {
+	old, ok := t.App(AppID(op.GetApp()))
+	switch {
+	case !ok:
+		return refuse(CodeNotFound, "no app %s", op.GetApp())
+	case PhaseOf(old).Terminal():
+		return refuse(CodeTerminal, "app %s is %s", op.GetApp(), old.GetPhase())
+	case !PhaseOf(old).Placed():
+		return refuse(CodeWrongPhase, "app %s is %s", op.GetApp(), old.GetPhase())
+	case old.GetEpoch() != op.GetEpoch():
+		return refuse(CodeStaleEpoch, "app %s is at epoch %d, not %d", op.GetApp(), old.GetEpoch(), op.GetEpoch())
+	case len(liveRanksOn(old, HostID(op.GetHost()))) == 0:
+		return refuse(CodeNotPlaced, "app %s has no live rank on host %s", op.GetApp(), op.GetHost())
+	case slices.Contains(old.GetStartedHosts(), op.GetHost()):
+		return applied(op.GetApp())
+	}
+	app := clone(old)
+	app.StartedHosts = append(app.StartedHosts, op.GetHost())
+	slices.Sort(app.StartedHosts)
+	return appliedUnless(t.settle(app), op.GetApp())
+}
+
+// stopApp decides an app's end. The first verdict stands.
+func (t *tx) stopApp(op *apiv1.StopApp) outcome {
+	old, ok := t.App(AppID(op.GetApp()))
+	verdict := Phase(op.GetPhase())
+	switch {
+	case verdict != Cancelled && verdict != Failed:
+		return refuse(CodeInvalid, "an app is stopped as cancelled or failed, not %q", op.GetPhase())
+	case !ok:
+		return refuse(CodeNotFound, "no app %s", op.GetApp())
+	case PhaseOf(old).Terminal():
+		return refuse(CodeTerminal, "app %s is already %s (exit code %d)", op.GetApp(), old.GetPhase(), old.GetExitCode())
+	case old.GetVerdict() != "":
+		return applied(op.GetApp())
+	}
+	app := clone(old)
+	app.Verdict, app.Reason, app.ExitCode = string(verdict), op.GetReason(), ExitCancelled
+	if verdict == Failed {
+		app.ExitCode = exitCode(op.GetExitCode())
+		if op.GetExitCode() == 0 {
+			app.ExitCode = ExitFailed
+		}
+	}
+	return appliedUnless(t.settle(app), op.GetApp())
+}
+
+// exitCode is what a process can exit with for a rank's code: its low 8 bits,
+// but never 0 for a failure.
+func exitCode(code int32) int32 {
+	if low := code & 0xff; low != 0 || code == 0 {
+		return low
+	}
+	return 1
+}
+
+// setPhase moves the app, which the caller may change, to its next phase.
+func setPhase(app *apiv1.App, next Phase) error {
+	if !PhaseOf(app).mayBecome(next) {
+		return broken("app %s goes from %s to %s", app.GetId(), app.GetPhase(), next)
+	}
+	app.Phase = string(next)
+	return nil
+}
+
+// settle draws the conclusions of a change to the app, which the caller may
+// change, and stores it: a verdict ends its migration; no rank alive ends the
+// app; every live host started makes it running.
+func (t *tx) settle(app *apiv1.App) error {
+	if app.GetVerdict() != "" && app.GetMigrationId() != "" {
+		mig, _ := t.Migration(MigrationID(app.GetMigrationId()))
+		if err := t.abort(app, mig, "the app is stopping: "+app.GetReason()); err != nil {
+			return err
+		}
+	}
+	switch {
+	case LiveRanks(app) == 0:
+		verdict := Succeeded
+		if app.GetVerdict() != "" {
+			verdict = Phase(app.GetVerdict())
+		}
+		if err := setPhase(app, verdict); err != nil {
+			return err
+		}
+		app.Verdict, app.EndedAt = "", t.at
+	case PhaseOf(app) == Starting && allStarted(app):
+		if err := setPhase(app, Running); err != nil {
+			return err
+		}
+		app.StartedAt = t.at
+	}
+	t.putApp(app)
+	return nil
+}
+
+func allStarted(app *apiv1.App) bool {
+	for r, host := range app.GetPlacement() {
+		if !app.GetRanks()[r].GetEnded() && !slices.Contains(app.GetStartedHosts(), host) {
+			return false
+		}
+	}
+	return true
+}

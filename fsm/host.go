@@ -1,0 +1,181 @@
+package fsm
+
+import (
+	"fmt"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// registerHost makes a host known, refreshes it, or starts its next incarnation.
+// Whatever ran on an earlier incarnation is gone with that process.
+func (t *tx) registerHost(in *apiv1.Host) outcome {
+	if bad := checkRegistration(in); bad.code != CodeApplied {
+		return bad
+	}
+	id := in.GetId()
+	old, known := t.Host(HostID(id))
+	if !known {
+		if t.hosts.Len() >= MaxHosts && !t.forgetGoneHost() {
+			return refuse(CodeTooMany, "%d hosts are known already", MaxHosts)
+		}
+		t.putHost(t.newHost(in, Ready))
+		return applied(id)
+	}
+	state := HostStateOf(old)
+	switch {
+	case old.GetNodeId() != in.GetNodeId() && !state.Gone():
+		return refuse(CodeNameTaken, "host %s is another machine, at %s, and %s; choose another name", id, old.GetAddr(), state)
+	case old.GetNodeId() == in.GetNodeId() && old.GetIncarnation() == in.GetIncarnation():
+		if state.Gone() {
+			return refuse(CodeIncarnationOver, "%s; restart the worker", goneReason(old))
+		}
+		host := clone(old)
+		host.Addr, host.Slots, host.Labels = in.GetAddr(), in.GetSlots(), clone(in).GetLabels()
+		t.putHost(host)
+		return applied(id)
+	}
+	if err := t.vacate(HostID(id), fmt.Sprintf("host %s restarted", id), false); err != nil {
+		return outcome{fault: err}
+	}
+	host := t.newHost(in, Ready)
+	if old.GetNodeId() == in.GetNodeId() && !state.Gone() {
+		// A drain is a wish about the machine: it outlives a restart.
+		host.State, host.Reason = old.GetState(), old.GetReason()
+	}
+	t.putHost(host)
+	return applied(id)
+}
+
+func checkRegistration(in *apiv1.Host) outcome {
+	switch {
+	case in.GetId() == "" || (in.GetName() != "" && in.GetName() != in.GetId()):
+		return refuse(CodeInvalid, "a host's id is its name, and not empty: id %q, name %q", in.GetId(), in.GetName())
+	case in.GetNodeId() == "" || in.GetIncarnation() == "":
+		return refuse(CodeInvalid, "host %s has no node id or no incarnation", in.GetId())
+	case in.GetSlots() < 0 || in.GetSlots() > MaxSlots:
+		return refuse(CodeInvalid, "host %s has %d slots; 0 to %d are possible", in.GetId(), in.GetSlots(), MaxSlots)
+	}
+	return applied(in.GetId())
+}
+
+func (t *tx) newHost(in *apiv1.Host, state HostState) *apiv1.Host {
+	host := clone(in)
+	host.Name, host.Used, host.State, host.Reason, host.ChangedAt = in.GetId(), 0, string(state), "", t.at
+	return host
+}
+
+// forgetGoneHost drops the host that has been gone for longest and holds
+// nothing, the first by id among equals. It tells whether there was one.
+func (t *tx) forgetGoneHost() bool {
+	var found *apiv1.Host
+	for host := range t.Hosts() {
+		if !HostStateOf(host).Gone() || host.GetUsed() != 0 {
+			continue
+		}
+		if found == nil || string(endKey(host.GetChangedAt(), 0, "")) < string(endKey(found.GetChangedAt(), 0, "")) {
+			found = host
+		}
+	}
+	if found != nil {
+		t.hosts, _, _ = t.hosts.Delete([]byte(found.GetId()))
+	}
+	return found != nil
+}
+
+func (t *tx) setHostState(op *apiv1.SetHostState) outcome {
+	id, next := HostID(op.GetHost()), HostState(op.GetState())
+	old, ok := t.Host(id)
+	switch {
+	case !next.known():
+		return refuse(CodeInvalid, "%q is not a state of a host", op.GetState())
+	case !ok:
+		return refuse(CodeNotFound, "no host %s", id)
+	case old.GetIncarnation() != op.GetIncarnation():
+		return refuse(CodeStaleIncarnation, "host %s has restarted since", id)
+	case HostStateOf(old) == next:
+		return applied(string(id))
+	case HostStateOf(old).Gone():
+		return refuse(CodeIncarnationOver, "%s", goneReason(old))
+	}
+	host := clone(old)
+	host.State, host.Reason, host.ChangedAt = string(next), op.GetReason(), t.at
+	t.putHost(host)
+	if next.Gone() {
+		if err := t.vacate(id, goneReason(host), true); err != nil {
+			return outcome{fault: err}
+		}
+	}
+	return applied(string(id))
+}
+
+// goneReason is why ranks on a gone host have ended.
+func goneReason(host *apiv1.Host) string {
+	why := fmt.Sprintf("host %s %s", host.GetId(), host.GetState())
+	if host.GetReason() != "" {
+		why += ": " + host.GetReason()
+	}
+	return why
+}
+
+// vacate ends every rank on the host and aborts every migration that touches it.
+// Where keepFrozen, a migration whose images have all left the host already is
+// spared, for committing it saves the app.
+func (t *tx) vacate(id HostID, why string, keepFrozen bool) error {
+	var apps []*apiv1.App
+	for app := range t.Placed() {
+		apps = append(apps, app)
+	}
+	for _, old := range apps {
+		mig, moving := t.PendingMigrationOf(AppID(old.GetId()))
+		touches := moving && touchesHost(mig, id)
+		lost := liveRanksOn(old, id)
+		if !touches && len(lost) == 0 {
+			continue
+		}
+		if touches && keepFrozen && leavesWhole(old, mig, id) {
+			continue
+		}
+		app := clone(old)
+		for _, r := range lost {
+			if err := t.endRank(app, r, ExitFailed, why, why); err != nil {
+				return err
+			}
+		}
+		if touches {
+			if err := t.abort(app, mig, why); err != nil {
+				return err
+			}
+		}
+		if err := t.settle(app); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func touchesHost(mig *apiv1.Migration, id HostID) bool {
+	for _, m := range mig.GetMoves() {
+		if m.GetFrom() == string(id) || m.GetTo() == string(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// leavesWhole tells whether the app could go on without the host once the
+// migration is committed, and needs nothing from it for that.
+func leavesWhole(app *apiv1.App, mig *apiv1.Migration, id HostID) bool {
+	if MigrationPhaseOf(mig) != FrozenMigration {
+		return false
+	}
+	leaving := 0
+	for _, m := range mig.GetMoves() {
+		if m.GetTo() == string(id) {
+			return false
+		}
+		if m.GetFrom() == string(id) {
+			leaving++
+		}
+	}
+	return leaving == len(liveRanksOn(app, id))
+}

@@ -1,0 +1,314 @@
+package fsm
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+func command(t require.TestingT, line string) *apiv1.Command {
+	cmd, err := parseCommand(strings.Fields(line))
+	require.NoError(t, err, line)
+	return cmd
+}
+
+func mustApply(t require.TestingT, m *Machine, lines ...string) []*apiv1.Result {
+	entry := new(apiv1.Entry)
+	index := m.View().Index() + 1
+	for _, line := range lines {
+		cmd := command(t, line)
+		cmd.At = &timestamppb.Timestamp{Seconds: int64(index)}
+		entry.Commands = append(entry.Commands, cmd)
+	}
+	data, err := Encode(entry)
+	require.NoError(t, err)
+	results, err := m.Apply(index, data)
+	require.NoError(t, err)
+	return results
+}
+
+// TestGoldenEnvelope reads an entry that was written by the first version of the envelope; it
+// must stay readable for ever.
+func TestGoldenEnvelope(t *testing.T) {
+	text, err := os.ReadFile("testdata/entry-v1.hex")
+	require.NoError(t, err)
+	data, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	require.NoError(t, err)
+	m := New()
+	results, err := m.Apply(1, data)
+	require.NoError(t, err)
+	require.Len(t, results, 5)
+	for _, r := range results {
+		require.Empty(t, r.GetCode(), r.GetReason())
+	}
+	app, err := m.View().FindApp("golden")
+	require.NoError(t, err)
+	require.Equal(t, "a1", app.GetId())
+	require.Equal(t, []string{"h1", "h1"}, app.GetPlacement())
+}
+
+func TestDamagedEntriesStopTheReplica(t *testing.T) {
+	good, err := Encode(&apiv1.Entry{Commands: []*apiv1.Command{command(t, "init c1")}})
+	require.NoError(t, err)
+	damage := func(f func(b []byte) []byte) []byte { return f(bytes.Clone(good)) }
+	noOp, err := seal(&apiv1.Entry{Commands: []*apiv1.Command{{Key: "k"}}})
+	require.NoError(t, err)
+	// Field 200 of Command, as a later version might have.
+	future := &apiv1.Command{Key: "k"}
+	future.ProtoReflect().SetUnknown([]byte{0xc2, 0x0c, 0x00})
+	later, err := seal(&apiv1.Entry{Commands: []*apiv1.Command{future}})
+	require.NoError(t, err)
+
+	for _, tt := range []struct {
+		name string
+		data []byte
+		want error
+	}{
+		{"empty", nil, ErrCorrupt},
+		{"short", good[:3], ErrCorrupt},
+		{"truncated", good[:len(good)-1], ErrCorrupt},
+		{"bit flip", damage(func(b []byte) []byte { b[len(b)-1] ^= 1; return b }), ErrCorrupt},
+		{"version", damage(func(b []byte) []byte { b[0] = 2; return b }), ErrVersion},
+		{"no operation", noOp, ErrUnknownCommand},
+		{"unknown field", later, ErrVersion},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := New()
+			before := m.View()
+			_, err := m.Apply(1, tt.data)
+			require.ErrorIs(t, err, tt.want)
+			require.Same(t, before, m.View())
+		})
+	}
+}
+
+func TestApplyNeedsGrowingIndexes(t *testing.T) {
+	m := New()
+	mustApply(t, m, "init c1")
+	data, err := Encode(&apiv1.Entry{})
+	require.NoError(t, err)
+	_, err = m.Apply(1, data)
+	var broken *InvariantError
+	require.ErrorAs(t, err, &broken)
+}
+
+func TestEncodeRefusesLargeEntries(t *testing.T) {
+	_, err := Encode(&apiv1.Entry{Commands: []*apiv1.Command{command(t, "init "+strings.Repeat("c", MaxEntryBytes))}})
+	require.ErrorIs(t, err, ErrTooLarge)
+	_, err = Encode(&apiv1.Entry{Commands: []*apiv1.Command{{}}})
+	require.ErrorIs(t, err, ErrUnknownCommand)
+}
+
+func TestLargestPlacementFitsAnEntry(t *testing.T) {
+	line := "place a1" + strings.Repeat(" "+strings.Repeat("h", 100), MaxAppSize)
+	_, err := Encode(&apiv1.Entry{Commands: []*apiv1.Command{command(t, line)}})
+	require.NoError(t, err)
+}
+
+func TestWatch(t *testing.T) {
+	m := New()
+	first := m.Watch()
+	mustApply(t, m, "init c1")
+	<-first
+	second := m.Watch()
+	select {
+	case <-second:
+		require.Fail(t, "closed before a change")
+	default:
+	}
+	var buf bytes.Buffer
+	_, err := m.View().WriteTo(&buf)
+	require.NoError(t, err)
+	require.NoError(t, m.Restore(&buf))
+	<-second
+}
+
+func TestHashCheck(t *testing.T) {
+	m := New()
+	mustApply(t, m, "init c1")
+	before := m.View().Hash()
+	mustApply(t, m, "hash 0")
+	last := m.View().LastHash()
+	require.EqualValues(t, 2, last.GetIndex())
+	require.Equal(t, before, last.GetHash())
+
+	check := func(hash []byte) error {
+		index := m.View().Index() + 1
+		data, err := Encode(&apiv1.Entry{Commands: []*apiv1.Command{{Op: &apiv1.Command_CheckHash{
+			CheckHash: &apiv1.CheckHash{Index: m.View().LastHash().GetIndex(), Hash: hash}}}}})
+		require.NoError(t, err)
+		_, err = m.Apply(index, data)
+		return err
+	}
+	require.NoError(t, check(last.GetHash()))
+	require.ErrorIs(t, check([]byte("another")), ErrDiverged)
+}
+
+func TestDamagedSnapshotsAreRefused(t *testing.T) {
+	m := New()
+	mustApply(t, m, "init c1", "module m", "host h1 4 n1 i1")
+	var buf bytes.Buffer
+	_, err := m.View().WriteTo(&buf)
+	require.NoError(t, err)
+	good := buf.Bytes()
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 0x40
+		require.Error(t, New().Restore(bytes.NewReader(bad)), "byte %d", i)
+	}
+	lies := func(change func(*apiv1.Snapshot)) []byte {
+		snap := new(apiv1.Snapshot)
+		require.NoError(t, open(good, snap))
+		change(snap)
+		data, err := seal(snap)
+		require.NoError(t, err)
+		return data
+	}
+	other := New()
+	mustApply(t, other, "init other")
+	for _, tt := range []struct {
+		data []byte
+		want error
+	}{
+		{lies(func(s *apiv1.Snapshot) { s.ClusterId = "c2" }), ErrCorrupt},
+		{lies(func(s *apiv1.Snapshot) { s.Hosts = nil }), ErrCorrupt},
+		{lies(func(s *apiv1.Snapshot) { s.Version = 2 }), ErrVersion},
+	} {
+		require.ErrorIs(t, other.Restore(bytes.NewReader(tt.data)), tt.want)
+		require.Equal(t, "other", other.View().ClusterID())
+	}
+	broken := errors.New("disk gone")
+	require.ErrorIs(t, other.Restore(io.MultiReader(bytes.NewReader(good[:9]), failing{broken})), broken)
+	_, err = m.View().WriteTo(failing{broken})
+	require.ErrorIs(t, err, broken)
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error)  { return 0, f.err }
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// TestHistoryIsBounded: what ended first is forgotten first.
+func TestHistoryIsBounded(t *testing.T) {
+	m := New()
+	mustApply(t, m, "init c1", "module m migratable", "host h1 4 n1 i1", "host h2 4 n2 i1")
+	mustApply(t, m, "submit mover m 1 key=first", "place mover h1", "started mover h1 1")
+	for i := range MaxEndedMigrations + 10 {
+		mustApply(t, m, fmt.Sprintf("propose g%d mover 1 0:h1>h2", i), fmt.Sprintf("abort g%d no", i))
+	}
+	_, ok := m.View().Migration("g9")
+	require.False(t, ok)
+	_, ok = m.View().Migration("g10")
+	require.True(t, ok)
+	mustApply(t, m, "stop mover cancelled 0", "ended mover h1 0@1=0")
+	for i := range MaxEndedApps {
+		mustApply(t, m, fmt.Sprintf("submit a%d m 1 key=k%d", i, i), fmt.Sprintf("stop a%d cancelled 0 key=s%d", i, i))
+	}
+	requireSound(t, m)
+	_, ok = m.View().App("mover")
+	require.False(t, ok, "the first app to end is forgotten")
+	for range m.View().Migrations() {
+		require.Fail(t, "an app takes its migrations with it")
+	}
+	_, ok = m.View().Key("first")
+	require.False(t, ok, "keys are forgotten first in, first out")
+	_, ok = m.View().Key("k0")
+	require.True(t, ok)
+	require.Equal(t, MaxKeys, m.View().keys.order.Len())
+}
+
+func TestTooMany(t *testing.T) {
+	m := New()
+	for i := range MaxHosts {
+		mustApply(t, m, fmt.Sprintf("host h%d 1 n i", i))
+	}
+	require.Equal(t, string(CodeTooMany), mustApply(t, m, "host more 1 n i")[0].GetCode())
+	mustApply(t, m, "state h7 i left", "host more 1 n i")
+	_, ok := m.View().Host("h7")
+	require.False(t, ok, "a gone host makes room")
+
+	for i := range MaxModules {
+		mustApply(t, m, fmt.Sprintf("module m%d", i))
+	}
+	require.Equal(t, string(CodeTooMany), mustApply(t, m, "module more")[0].GetCode())
+	for i := range MaxLiveApps {
+		mustApply(t, m, fmt.Sprintf("submit a%d m0 1", i))
+	}
+	require.Equal(t, string(CodeTooMany), mustApply(t, m, "submit more m0 1")[0].GetCode())
+}
+
+func TestQueueIsInSubmissionOrder(t *testing.T) {
+	m := New()
+	mustApply(t, m, "module m", "host h1 4 n1 i1")
+	mustApply(t, m, "submit z m 1")
+	mustApply(t, m, "submit b m 1", "submit a m 1")
+	mustApply(t, m, "submit c m 1", "place b h1")
+	var got []string
+	for app := range m.View().Queue() {
+		got = append(got, app.GetId())
+	}
+	require.Equal(t, []string{"z", "a", "c"}, got)
+	for app := range m.View().Placed() {
+		require.Equal(t, "b", app.GetId())
+	}
+}
+
+// TestKeysOfTheLeader: only clients' commands are remembered.
+func TestKeysOfTheLeader(t *testing.T) {
+	m := New()
+	cmd := command(t, "init c1 key=k")
+	cmd.Term = 3
+	_, err := applyEntry(m, 1, &apiv1.Entry{Commands: []*apiv1.Command{cmd}})
+	require.NoError(t, err)
+	_, ok := m.View().Key("k")
+	require.False(t, ok)
+	mustApply(t, m, "submit a1 nope 1 key=k")
+	_, ok = m.View().Key("k")
+	require.False(t, ok, "a refusal is not remembered")
+}
+
+// FuzzApply: no bytes make Apply panic, and no entry that it accepts leaves a
+// state that a snapshot could not carry.
+func FuzzApply(f *testing.F) {
+	for _, lines := range []string{
+		"init c1\nmodule m migratable\nhost h1 4 n1 i1",
+		"submit a1 m 2\nplace a1 h1 h1\nstarted a1 h1 1\nended a1 h1 0@1=0 -5@1=0",
+		"propose g1 a 1 0:h1>h2 -1:h1>h2\nannounce g1\nfreeze g1\ncommit g1\nabort g1\npause g1 0 NaN",
+		"stop a cancelled 0\nstate h1 i1 lost\nhash 1 x",
+	} {
+		entry := new(apiv1.Entry)
+		for line := range strings.Lines(lines) {
+			entry.Commands = append(entry.Commands, command(f, line))
+		}
+		data, err := seal(entry)
+		require.NoError(f, err)
+		f.Add(data[envelopeHeader:])
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		m := New()
+		mustApply(t, m, "init c1", "module m migratable", "host h1 4 n1 i1", "host h2 4 n2 i1",
+			"submit a m 2", "place a h1 h1", "started a h1 1")
+		_, _ = m.Apply(2, payload) // almost never an envelope
+		entry := new(apiv1.Entry)
+		if err := proto.Unmarshal(payload, entry); err != nil {
+			return
+		}
+		data, err := seal(entry)
+		require.NoError(t, err)
+		_, err = m.Apply(3, data)
+		var broken *InvariantError
+		require.False(t, errors.As(err, &broken), "%v", err)
+		requireSound(t, m)
+	})
+}

@@ -1,0 +1,283 @@
+package fsm
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// proposeMigration reserves a slot on its target for every rank to be moved.
+// Sources keep theirs until the commit, so that either end is possible.
+func (t *tx) proposeMigration(op *apiv1.ProposeMigration) outcome {
+	old, ok := t.App(AppID(op.GetApp()))
+	if !ok {
+		return refuse(CodeNotFound, "no app %s", op.GetApp())
+	}
+	if bad := checkMovable(old, op); bad.code != CodeApplied {
+		return bad
+	}
+	if op.GetId() == "" {
+		return refuse(CodeInvalid, "the migration's id is empty")
+	}
+	if _, ok := t.Migration(MigrationID(op.GetId())); ok {
+		return refuse(CodeAlreadyExists, "there is a migration %s already", op.GetId())
+	}
+	var moves []*apiv1.Move
+	var targets []string
+	for _, m := range op.GetMoves() {
+		if bad := checkMove(old, m); bad.code != CodeApplied {
+			return bad
+		}
+		moves = append(moves, &apiv1.Move{Rank: m.GetRank(), From: m.GetFrom(), To: m.GetTo()})
+		targets = append(targets, m.GetTo())
+	}
+	slices.SortFunc(moves, func(a, b *apiv1.Move) int { return cmp.Compare(a.GetRank(), b.GetRank()) })
+	for i := 1; i < len(moves); i++ {
+		if moves[i].GetRank() == moves[i-1].GetRank() {
+			return refuse(CodeInvalid, "rank %d is moved twice", moves[i].GetRank())
+		}
+	}
+	for _, need := range countHosts(targets) {
+		if bad := t.checkTarget(need, false); bad.code != CodeApplied {
+			return bad
+		}
+		if err := t.addUsed(need.host, need.ranks); err != nil {
+			return outcome{fault: err}
+		}
+	}
+	t.putMigration(&apiv1.Migration{
+		Id:           op.GetId(),
+		App:          op.GetApp(),
+		FromEpoch:    op.GetFromEpoch(),
+		Phase:        string(Pending),
+		Moves:        moves,
+		Cause:        op.GetCause(),
+		ProposedAt:   t.at,
+		ProposeIndex: t.entryIndex,
+	})
+	app := clone(old)
+	app.MigrationId = op.GetId()
+	if err := setPhase(app, Migrating); err != nil {
+		return outcome{fault: err}
+	}
+	t.putApp(app)
+	return applied(op.GetId())
+}
+
+// checkMovable refuses apps that no rank may be moved of now.
+func checkMovable(app *apiv1.App, op *apiv1.ProposeMigration) outcome {
+	switch phase := PhaseOf(app); {
+	case phase.Terminal():
+		return refuse(CodeTerminal, "app %s is %s", op.GetApp(), phase)
+	case app.GetMigrationId() != "":
+		return refuse(CodeMigrationPending, "app %s has migration %s under way", op.GetApp(), app.GetMigrationId())
+	case app.GetVerdict() != "":
+		return refuse(CodeStopping, "app %s is being stopped as %s", op.GetApp(), app.GetVerdict())
+	case phase != Running:
+		return refuse(CodeWrongPhase, "app %s is %s, not running", op.GetApp(), phase)
+	case app.GetEpoch() != op.GetFromEpoch():
+		return refuse(CodeStaleEpoch, "app %s is at epoch %d, not %d", op.GetApp(), app.GetEpoch(), op.GetFromEpoch())
+	case !app.GetMigratable():
+		return refuse(CodeNotMigratable, "the module of app %s cannot be frozen; build it with godwit cc", op.GetApp())
+	case len(op.GetMoves()) == 0:
+		return refuse(CodeInvalid, "a migration moves at least one rank")
+	}
+	return applied("")
+}
+
+// checkMove refuses a move that does not start where the rank is.
+func checkMove(app *apiv1.App, m *apiv1.Move) outcome {
+	r := m.GetRank()
+	switch {
+	case r < 0 || r >= app.GetSize():
+		return refuse(CodeInvalid, "app %s has ranks 0 to %d, not %d", app.GetId(), app.GetSize()-1, r)
+	case app.GetRanks()[r].GetEnded():
+		return refuse(CodeRankEnded, "rank %d of app %s has ended", r, app.GetId())
+	case app.GetPlacement()[r] != m.GetFrom():
+		return refuse(CodeNotPlaced, "rank %d of app %s is on host %s, not %s", r, app.GetId(), app.GetPlacement()[r], m.GetFrom())
+	case m.GetFrom() == m.GetTo():
+		return refuse(CodeInvalid, "rank %d of app %s is on host %s already", r, app.GetId(), m.GetTo())
+	}
+	return applied("")
+}
+
+// pendingMigration returns a copy of the migration that may be changed, if it is
+// in the phase wanted.
+func (t *tx) pendingMigration(id string, want MigrationPhase) (*apiv1.Migration, outcome) {
+	mig, ok := t.Migration(MigrationID(id))
+	switch {
+	case !ok:
+		return nil, refuse(CodeNotFound, "no migration %s", id)
+	case MigrationPhaseOf(mig).Ended():
+		return nil, refuse(CodeMigrationEnded, "migration %s is %s", id, mig.GetPhase())
+	case MigrationPhaseOf(mig) != want:
+		return nil, refuse(CodeWrongPhase, "migration %s is %s, not %s", id, mig.GetPhase(), want)
+	}
+	return clone(mig), applied(id)
+}
+
+func setMigrationPhase(mig *apiv1.Migration, next MigrationPhase) error {
+	if !MigrationPhaseOf(mig).mayBecome(next) {
+		return broken("migration %s goes from %s to %s", mig.GetId(), mig.GetPhase(), next)
+	}
+	mig.Phase = string(next)
+	return nil
+}
+
+func (t *tx) announceMigration(op *apiv1.AnnounceMigration) outcome {
+	mig, out := t.pendingMigration(op.GetId(), Pending)
+	if out.code != CodeApplied {
+		return out
+	}
+	if err := setMigrationPhase(mig, Announced); err != nil {
+		return outcome{fault: err}
+	}
+	mig.Acks = slices.Compact(slices.Sorted(slices.Values(op.GetAcks())))
+	t.putMigration(mig)
+	return out
+}
+
+// freezeMigration notes what each image is. The command's moves are those of the
+// proposal, in any order.
+func (t *tx) freezeMigration(op *apiv1.FreezeMigration) outcome {
+	mig, out := t.pendingMigration(op.GetId(), Announced)
+	if out.code != CodeApplied {
+		return out
+	}
+	frozen := slices.SortedFunc(slices.Values(op.GetMoves()), func(a, b *apiv1.Move) int {
+		return cmp.Compare(a.GetRank(), b.GetRank())
+	})
+	if len(frozen) != len(mig.GetMoves()) {
+		return refuse(CodeInvalid, "%d ranks are frozen, migration %s moves %d", len(frozen), op.GetId(), len(mig.GetMoves()))
+	}
+	for i, m := range mig.GetMoves() {
+		f := frozen[i]
+		if f.GetRank() != m.GetRank() || f.GetFrom() != m.GetFrom() || f.GetTo() != m.GetTo() {
+			return refuse(CodeInvalid, "migration %s does not move rank %d from %s to %s", op.GetId(), f.GetRank(), f.GetFrom(), f.GetTo())
+		}
+		m.ImageBytes, m.ImageDigest = f.GetImageBytes(), f.GetImageDigest()
+	}
+	if err := setMigrationPhase(mig, FrozenMigration); err != nil {
+		return outcome{fault: err}
+	}
+	t.putMigration(mig)
+	return out
+}
+
+// commitMigration flips the placement: reservations become use, sources are freed.
+func (t *tx) commitMigration(op *apiv1.CommitMigration) outcome {
+	mig, out := t.pendingMigration(op.GetId(), FrozenMigration)
+	if out.code != CodeApplied {
+		return out
+	}
+	old, ok := t.App(AppID(mig.GetApp()))
+	if !ok {
+		return outcome{fault: broken("migration %s is of app %s, which is not known", mig.GetId(), mig.GetApp())}
+	}
+	app := clone(old)
+	app.Epoch++
+	for _, m := range mig.GetMoves() {
+		app.Placement[m.GetRank()] = m.GetTo()
+		app.Ranks[m.GetRank()].Epoch = app.GetEpoch()
+		if err := t.addUsed(HostID(m.GetFrom()), -1); err != nil {
+			return outcome{fault: err}
+		}
+	}
+	app.Migrations++
+	app.MigrationId = ""
+	app.StartedHosts = nil // a target that thaws ranks has an executor that runs
+	for _, need := range countHosts(app.GetPlacement()) {
+		if len(liveRanksOn(app, need.host)) > 0 {
+			app.StartedHosts = append(app.StartedHosts, string(need.host))
+		}
+	}
+	if err := setPhase(app, Running); err != nil {
+		return outcome{fault: err}
+	}
+	if err := setMigrationPhase(mig, Committed); err != nil {
+		return outcome{fault: err}
+	}
+	mig.EndedAt = t.at
+	t.putMigration(mig)
+	t.putApp(app)
+	return out
+}
+
+func (t *tx) abortMigration(op *apiv1.AbortMigration) outcome {
+	mig, ok := t.Migration(MigrationID(op.GetId()))
+	switch {
+	case !ok:
+		return refuse(CodeNotFound, "no migration %s", op.GetId())
+	case MigrationPhaseOf(mig).Ended():
+		return refuse(CodeMigrationEnded, "migration %s is %s", op.GetId(), mig.GetPhase())
+	}
+	old, ok := t.App(AppID(mig.GetApp()))
+	if !ok {
+		return outcome{fault: broken("migration %s is of app %s, which is not known", mig.GetId(), mig.GetApp())}
+	}
+	app := clone(old)
+	if err := t.abort(app, mig, op.GetReason()); err != nil {
+		return outcome{fault: err}
+	}
+	return appliedUnless(t.settle(app), op.GetId())
+}
+
+// abort ends the migration with nothing changed: the targets are free again and
+// the app, which the caller may change and will settle, is running where it was.
+// Ranks whose source was lost meanwhile have nowhere to go back to: they end.
+func (t *tx) abort(app *apiv1.App, old *apiv1.Migration, reason string) error {
+	mig := clone(old)
+	if err := setMigrationPhase(mig, Aborted); err != nil {
+		return err
+	}
+	mig.Reason, mig.EndedAt = reason, t.at
+	t.putMigration(mig)
+	app.MigrationId = ""
+	if err := setPhase(app, Running); err != nil {
+		return err
+	}
+	for _, m := range mig.GetMoves() {
+		if err := t.addUsed(HostID(m.GetTo()), -1); err != nil {
+			return err
+		}
+	}
+	for _, m := range mig.GetMoves() {
+		host, ok := t.Host(HostID(m.GetFrom()))
+		if !ok || app.GetRanks()[m.GetRank()].GetEnded() || !HostStateOf(host).Gone() {
+			continue
+		}
+		why := fmt.Sprintf("%s, and its migration was aborted: %s", goneReason(host), reason)
+		if err := t.endRank(app, m.GetRank(), ExitFailed, why, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordPause notes how long a moved rank did not run. The first report stands.
+func (t *tx) recordPause(op *apiv1.RecordPause) outcome {
+	old, ok := t.Migration(MigrationID(op.GetId()))
+	pause := op.GetPauseMs()
+	switch {
+	case !ok:
+		return refuse(CodeNotFound, "no migration %s", op.GetId())
+	case MigrationPhaseOf(old) != Committed:
+		return refuse(CodeWrongPhase, "migration %s is %s, not committed", op.GetId(), old.GetPhase())
+	case !(pause > 0) || math.IsInf(pause, 0):
+		return refuse(CodeInvalid, "a pause of %v ms", pause)
+	}
+	i := slices.IndexFunc(old.GetMoves(), func(m *apiv1.Move) bool { return m.GetRank() == op.GetRank() })
+	if i < 0 {
+		return refuse(CodeInvalid, "migration %s does not move rank %d", op.GetId(), op.GetRank())
+	}
+	if old.GetMoves()[i].GetPauseMs() != 0 {
+		return applied(op.GetId())
+	}
+	mig := clone(old)
+	mig.Moves[i].PauseMs = pause
+	t.putMigration(mig)
+	return applied(op.GetId())
+}

@@ -1,0 +1,273 @@
+package fsm
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// TestScripts runs testdata/*.txt. Directives:
+//
+//	apply    one log entry, a command a line (see parseCommand); prints the results
+//	state    prints hosts, live apps, ended apps and migrations
+//	find     prints what each reference finds
+//
+// After every entry the invariants are checked, and a snapshot taken and
+// restored must give the same state.
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		if !strings.HasSuffix(path, ".txt") {
+			return
+		}
+		m, index := New(), uint64(0)
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			switch d.Cmd {
+			case "apply":
+				index++
+				return applyScript(t, m, index, d.Input)
+			case "state":
+				return describe(m.View())
+			case "find":
+				var out strings.Builder
+				for ref := range strings.FieldsSeq(d.Input) {
+					app, err := m.View().FindApp(ref)
+					if err != nil {
+						fmt.Fprintln(&out, err)
+						continue
+					}
+					fmt.Fprintf(&out, "%s: %s\n", ref, app.GetId())
+				}
+				return out.String()
+			}
+			d.Fatalf(t, "unknown directive %s", d.Cmd)
+			return ""
+		})
+	})
+}
+
+func applyScript(t *testing.T, m *Machine, index uint64, input string) string {
+	entry := new(apiv1.Entry)
+	for line := range strings.Lines(input) {
+		cmd, err := parseCommand(strings.Fields(line))
+		require.NoError(t, err, line)
+		cmd.At = &timestamppb.Timestamp{Seconds: int64(index)}
+		entry.Commands = append(entry.Commands, cmd)
+	}
+	results, err := applyEntry(m, index, entry)
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	requireSound(t, m)
+	var out strings.Builder
+	for _, r := range results {
+		switch {
+		case r.GetCode() != "":
+			fmt.Fprintf(&out, "%s: %s\n", r.GetCode(), r.GetReason())
+		case r.GetIndex() != index:
+			fmt.Fprintf(&out, "ok %s (as at %d)\n", r.GetId(), r.GetIndex())
+		default:
+			fmt.Fprintln(&out, strings.TrimSpace("ok "+r.GetId()))
+		}
+	}
+	return out.String()
+}
+
+func applyEntry(m *Machine, index uint64, entry *apiv1.Entry) ([]*apiv1.Result, error) {
+	data, err := seal(entry)
+	if err != nil {
+		return nil, err
+	}
+	return m.Apply(index, data)
+}
+
+// requireSound checks the invariants, and that a snapshot loses nothing.
+func requireSound(t require.TestingT, m *Machine) {
+	v := m.View()
+	require.NoError(t, CheckInvariants(v))
+	var buf bytes.Buffer
+	_, err := v.WriteTo(&buf)
+	require.NoError(t, err)
+	again := New()
+	require.NoError(t, again.Restore(bytes.NewReader(buf.Bytes())))
+	require.Equal(t, v.Hash(), again.View().Hash())
+	require.Equal(t, v.LastHash().GetIndex(), again.View().LastHash().GetIndex())
+}
+
+// parseCommand reads the command language. Words after the positional ones are
+// options key=value, flags, or a reason in the end.
+//
+//	init CLUSTER
+//	host NAME SLOTS NODE INCARNATION
+//	state NAME INCARNATION STATE REASON...
+//	module DIGEST [migratable]
+//	submit ID MODULE SIZE [name=N] [key=K] [oversubscribe]
+//	place APP HOST...
+//	started APP HOST EPOCH
+//	ended APP HOST RANK@EPOCH=CODE[:REASON]...
+//	stop APP PHASE CODE REASON...
+//	propose ID APP EPOCH RANK:FROM>TO...
+//	announce ID ACK... / freeze ID RANK:FROM>TO... / commit ID / abort ID REASON...
+//	pause ID RANK MS
+//	hash INDEX HEX
+func parseCommand(words []string) (*apiv1.Command, error) {
+	cmd := new(apiv1.Command)
+	w := func(i int) string {
+		if i < len(words) {
+			return words[i]
+		}
+		return ""
+	}
+	n := func(i int) int64 { v, _ := strconv.ParseInt(w(i), 10, 64); return v }
+	rest := func(i int) []string { return words[min(i, len(words)):] }
+	for _, word := range words {
+		if key, ok := strings.CutPrefix(word, "key="); ok {
+			cmd.Key = key
+		}
+	}
+	switch w(0) {
+	case "init":
+		cmd.Op = &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: w(1)}}
+	case "host":
+		cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
+			Id: w(1), Name: w(1), Addr: w(1) + ":7403", Slots: int32(n(2)), NodeId: w(3), Incarnation: w(4)}}}
+	case "state":
+		cmd.Op = &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
+			Host: w(1), Incarnation: w(2), State: w(3), Reason: strings.Join(rest(4), " ")}}
+	case "module":
+		cmd.Op = &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{
+			Digest: w(1), Migratable: slices.Contains(words, "migratable")}}}
+	case "submit":
+		spec := &apiv1.AppSpec{ModuleDigest: w(2), Size: int32(n(3)), Oversubscribe: slices.Contains(words, "oversubscribe")}
+		for _, word := range words {
+			if name, ok := strings.CutPrefix(word, "name="); ok {
+				spec.Name = name
+			}
+		}
+		cmd.Op = &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: w(1), Spec: spec}}
+	case "place":
+		cmd.Op = &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: w(1), Placement: rest(2)}}
+	case "started":
+		cmd.Op = &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: w(1), Host: w(2), Epoch: uint64(n(3))}}
+	case "ended":
+		op := &apiv1.RanksEnded{App: w(1), Host: w(2)}
+		for _, word := range rest(3) {
+			e := new(apiv1.EndedRank)
+			word, e.Reason, _ = strings.Cut(word, ":")
+			if _, err := fmt.Sscanf(word, "%d@%d=%d", &e.Rank, &e.Epoch, &e.ExitCode); err != nil {
+				return nil, err
+			}
+			op.Ranks = append(op.Ranks, e)
+		}
+		cmd.Op = &apiv1.Command_RanksEnded{RanksEnded: op}
+	case "stop":
+		cmd.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{
+			App: w(1), Phase: w(2), ExitCode: int32(n(3)), Reason: strings.Join(rest(4), " ")}}
+	default:
+		return cmd, parseMigration(cmd, w, n, rest)
+	}
+	return cmd, nil
+}
+
+func parseMigration(cmd *apiv1.Command, w func(int) string, n func(int) int64, rest func(int) []string) error {
+	switch w(0) {
+	case "propose":
+		moves, err := parseMoves(rest(4))
+		if err != nil {
+			return err
+		}
+		cmd.Op = &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{
+			Id: w(1), App: w(2), FromEpoch: uint64(n(3)), Moves: moves, Cause: "manual"}}
+	case "announce":
+		cmd.Op = &apiv1.Command_AnnounceMigration{AnnounceMigration: &apiv1.AnnounceMigration{Id: w(1), Acks: rest(2)}}
+	case "freeze":
+		moves, err := parseMoves(rest(2))
+		if err != nil {
+			return err
+		}
+		for _, m := range moves {
+			m.ImageBytes, m.ImageDigest = 4096, "d"+strconv.Itoa(int(m.GetRank()))
+		}
+		cmd.Op = &apiv1.Command_FreezeMigration{FreezeMigration: &apiv1.FreezeMigration{Id: w(1), Moves: moves}}
+	case "commit":
+		cmd.Op = &apiv1.Command_CommitMigration{CommitMigration: &apiv1.CommitMigration{Id: w(1)}}
+	case "abort":
+		cmd.Op = &apiv1.Command_AbortMigration{AbortMigration: &apiv1.AbortMigration{Id: w(1), Reason: strings.Join(rest(2), " ")}}
+	case "pause":
+		ms, err := strconv.ParseFloat(w(3), 64)
+		if err != nil {
+			return err
+		}
+		cmd.Op = &apiv1.Command_RecordPause{RecordPause: &apiv1.RecordPause{Id: w(1), Rank: int32(n(2)), PauseMs: ms}}
+	case "hash":
+		cmd.Op = &apiv1.Command_CheckHash{CheckHash: &apiv1.CheckHash{Index: uint64(n(1)), Hash: []byte(w(2))}}
+	default:
+		return fmt.Errorf("unknown command %q", w(0))
+	}
+	return nil
+}
+
+func parseMoves(words []string) ([]*apiv1.Move, error) {
+	var out []*apiv1.Move
+	for _, word := range words {
+		rank, way, ok := strings.Cut(word, ":")
+		from, to, ok2 := strings.Cut(way, ">")
+		n, err := strconv.Atoi(rank)
+		if !ok || !ok2 || err != nil {
+			return nil, fmt.Errorf("move %q is not RANK:FROM>TO", word)
+		}
+		out = append(out, &apiv1.Move{Rank: int32(n), From: from, To: to})
+	}
+	return out, nil
+}
+
+func describe(v *View) string {
+	var out strings.Builder
+	for h := range v.Hosts() {
+		fmt.Fprintf(&out, "host %s %d/%d %s %s", h.GetId(), h.GetUsed(), h.GetSlots(), h.GetIncarnation(), h.GetState())
+		fmt.Fprintln(&out, paren(h.GetReason()))
+	}
+	for a := range v.Apps() {
+		fmt.Fprintf(&out, "app %s %s epoch=%d", a.GetId(), a.GetPhase(), a.GetEpoch())
+		if a.GetVerdict() != "" {
+			fmt.Fprintf(&out, " verdict=%s", a.GetVerdict())
+		}
+		for r, host := range a.GetPlacement() {
+			rank := a.GetRanks()[r]
+			fmt.Fprintf(&out, " %s@%d", host, rank.GetEpoch())
+			if rank.GetEnded() {
+				fmt.Fprintf(&out, "=%d", rank.GetExitCode())
+			}
+		}
+		if PhaseOf(a).Terminal() {
+			fmt.Fprintf(&out, " exit=%d at=%d", a.GetExitCode(), a.GetEndedAt().GetSeconds())
+		}
+		fmt.Fprintln(&out, paren(a.GetReason()))
+	}
+	for m := range v.Migrations() {
+		fmt.Fprintf(&out, "migration %s of %s %s", m.GetId(), m.GetApp(), m.GetPhase())
+		for _, move := range m.GetMoves() {
+			fmt.Fprintf(&out, " %d:%s>%s", move.GetRank(), move.GetFrom(), move.GetTo())
+			if move.GetImageBytes() != 0 {
+				fmt.Fprintf(&out, "[%d %s %gms]", move.GetImageBytes(), move.GetImageDigest(), move.GetPauseMs())
+			}
+		}
+		fmt.Fprintln(&out, paren(m.GetReason()))
+	}
+	return out.String()
+}
+
+func paren(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}
