@@ -1,0 +1,226 @@
+package raftnode
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+)
+
+// snapshotsKept is how many snapshots stay on disk: one to fall back on when the newest is damaged.
+const snapshotsKept = 2
+
+// dataDir is one server's directory: lock, meta.json, raft/raft.db and raft/snapshots.
+type dataDir struct {
+	path  string
+	lock  *os.File
+	bolt  *raftboltdb.BoltStore
+	snaps *raft.FileSnapshotStore
+
+	// writing is held by the one that changes meta, while it writes the file; mu guards meta in memory only.
+	writing sync.Mutex
+	mu      sync.Mutex
+	meta    meta
+}
+
+// meta is the content of meta.json. The server id is here for people to read; the one that counts lies in raft.db.
+type meta struct {
+	ServerID  string `json:"server_id"`
+	ClusterID string `json:"cluster_id"`
+}
+
+// serverIDKey returns where the server id lies in raft.db. An id stands for the votes given under it, so the two must be lost
+// together: a server that lost its votes and kept its id could vote twice in one term.
+func serverIDKey() []byte { return []byte("godwit_server_id") }
+
+// openDataDir makes, locks and opens the directory. It takes at most a few seconds when another process has it.
+func openDataDir(path string, log *slog.Logger) (d *dataDir, err error) {
+	if st, err := os.Stat(path); err == nil && !st.IsDir() {
+		return nil, fmt.Errorf("data directory %s is a file; choose another --data", path)
+	}
+	if err := os.MkdirAll(filepath.Join(path, "raft"), 0o700); err != nil {
+		return nil, fmt.Errorf("make data directory %s: %w", path, err)
+	}
+	d = &dataDir{path: path}
+	if d.lock, err = lockDir(path, filepath.Join(path, "lock")); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if err = d.readMeta(); err != nil {
+		return nil, err
+	}
+	if d.bolt, err = openBolt(filepath.Join(path, "raft", "raft.db")); err != nil {
+		return nil, err
+	}
+	d.snaps, err = raft.NewFileSnapshotStoreWithLogger(filepath.Join(path, "raft"), snapshotsKept, newHCLog(log))
+	if err != nil {
+		return nil, fmt.Errorf("open snapshots in %s: %w", path, err)
+	}
+	return d, d.identify(log)
+}
+
+// openBolt opens raft.db. bbolt panics on some kinds of damage, which here is an operating error like the others.
+func openBolt(path string) (s *raftboltdb.BoltStore, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s, err = nil, damaged(path, fmt.Errorf("%v", p))
+		}
+	}()
+	s, err = raftboltdb.New(raftboltdb.Options{
+		Path: path,
+		BoltOptions: &bbolt.Options{
+			Timeout:        2 * time.Second, // the lock above makes a wait unlikely; without a bound it would be for ever.
+			NoFreelistSync: true,            // otherwise each commit rewrites the whole freelist.
+			FreelistType:   bbolt.FreelistMapType,
+		},
+	})
+	if err == nil {
+		return s, nil
+	}
+	if os.IsPermission(err) {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return nil, damaged(path, err)
+}
+
+func damaged(path string, err error) error {
+	return fmt.Errorf("%s cannot be read (%w): restore it from a backup, or, if a majority of the other servers is well, "+
+		"move it away, start again and add this server to the cluster anew", path, err)
+}
+
+// identify finds this server's id in raft.db, or mints one for an empty raft.db, and brings meta.json up to date.
+func (d *dataDir) identify(log *slog.Logger) error {
+	id, err := d.bolt.Get(serverIDKey())
+	switch {
+	case err == nil && len(id) > 0:
+	case err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound):
+		return damaged(filepath.Join(d.path, "raft", "raft.db"), err)
+	default:
+		if last, err := d.bolt.LastIndex(); err != nil || last > 0 {
+			return damaged(filepath.Join(d.path, "raft", "raft.db"), errors.New("it has a log and no server id"))
+		}
+		id = []byte(uuid.NewString())
+		if err := d.bolt.Set(serverIDKey(), id); err != nil {
+			return fmt.Errorf("store server id in %s: %w", d.path, err)
+		}
+		if d.meta.ServerID != "" {
+			log.Warn("raft.db is gone: this server starts under a new id and must be added to the cluster anew",
+				"data_dir", d.path, "old_server_id", d.meta.ServerID, "server_id", string(id))
+			d.meta.ServerID = ""
+		}
+	}
+	if d.meta.ServerID != "" && d.meta.ServerID != string(id) {
+		return fmt.Errorf("data directory %s is mixed up: raft.db is of server %s, meta.json of server %s", d.path, id, d.meta.ServerID)
+	}
+	if d.meta.ServerID == string(id) {
+		return nil
+	}
+	d.meta.ServerID = string(id)
+	return writeMeta(d.path, d.meta)
+}
+
+func (d *dataDir) readMeta() error {
+	path := filepath.Join(d.path, "meta.json")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &d.meta)
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
+// writeMeta replaces meta.json in one step that survives power loss.
+func writeMeta(dirPath string, m meta) (err error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // two strings.
+	}
+	path := filepath.Join(dirPath, "meta.json")
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("write %s: %w", path, err)
+		}
+	}()
+	if err := writeSync(path+".new", append(b, '\n')); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	dir, err := os.Open(dirPath)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+func writeSync(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func (d *dataDir) serverID() raft.ServerID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return raft.ServerID(d.meta.ServerID)
+}
+
+func (d *dataDir) clusterID() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.meta.ClusterID
+}
+
+// setClusterID writes the id once; the same id again is no change, another one is refused.
+func (d *dataDir) setClusterID(id string) error {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	switch now := d.clusterID(); now {
+	case id:
+		return nil
+	case "":
+	default:
+		return fmt.Errorf("%w: %s is of cluster %s, not %s", ErrForeignCluster, d.path, now, id)
+	}
+	if err := writeMeta(d.path, meta{ServerID: string(d.serverID()), ClusterID: id}); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.meta.ClusterID = id
+	return nil
+}
+
+// close frees what openDataDir took, the lock last.
+func (d *dataDir) close() error {
+	var errs []error
+	if d.bolt != nil {
+		errs = append(errs, d.bolt.Close())
+	}
+	if d.lock != nil {
+		errs = append(errs, d.lock.Close())
+	}
+	return errors.Join(errs...)
+}

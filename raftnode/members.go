@@ -1,0 +1,189 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/raft"
+)
+
+// Server is a member of the Raft group.
+type Server struct {
+	ID   string
+	Addr string
+	// Voter is false for a server that only receives the log.
+	Voter bool
+}
+
+// Servers returns the members by the newest configuration this server knows, committed or not. It is nil before Run and on a
+// server that no leader has contacted yet.
+func (n *Node) Servers() []Server {
+	r := n.raft.Load()
+	if r == nil {
+		return nil
+	}
+	var out []Server
+	for _, s := range r.GetConfiguration().Configuration().Servers {
+		out = append(out, Server{ID: string(s.ID), Addr: string(s.Address), Voter: s.Suffrage == raft.Voter})
+	}
+	return out
+}
+
+// Bootstrap makes the given servers the first configuration of a new cluster. Every server that bootstraps must be given the
+// same ones. It returns ErrHasState, and changes nothing, if this server has any state. It may be called before or during Run.
+func (n *Node) Bootstrap(servers []Server) error {
+	var c raft.Configuration
+	for _, s := range servers {
+		suffrage := raft.Voter
+		if !s.Voter {
+			suffrage = raft.Nonvoter
+		}
+		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(s.ID), Address: raft.ServerAddress(s.Addr), Suffrage: suffrage})
+	}
+	n.starting.Lock()
+	defer n.starting.Unlock()
+	var err error
+	if r := n.raft.Load(); r != nil {
+		err = r.BootstrapCluster(c).Error()
+	} else {
+		err = raft.BootstrapCluster(n.raftConfig(), n.logs, n.stable, n.dir.snaps, nil, c)
+	}
+	switch {
+	case errors.Is(err, raft.ErrCantBootstrap):
+		return ErrHasState
+	case err != nil:
+		return fmt.Errorf("bootstrap: %w", err)
+	}
+	return nil
+}
+
+// HasState reports whether this server has ever been part of a cluster: it holds a term, a log or a snapshot.
+func (n *Node) HasState() (bool, error) {
+	has, err := raft.HasExistingState(n.logs, n.stable, n.dir.snaps)
+	if err != nil {
+		return false, fmt.Errorf("look for raft state: %w", err)
+	}
+	return has, nil
+}
+
+// AddNonvoter adds a server that receives the log and has no vote, or changes the address of a known one. A member that holds
+// the address under another id is removed first: it lost its data and came back as somebody new. It blocks until the change is
+// committed or ctx is over; then the change may still happen. It returns ErrNotLeader on a follower.
+func (n *Node) AddNonvoter(ctx context.Context, id, addr string) error {
+	return n.change(ctx, "add server", func(r *raft.Raft) error {
+		for _, s := range n.Servers() {
+			if s.Addr != addr || s.ID == id {
+				continue
+			}
+			n.log.Warn("a server came back under a new id: the old one is removed", "addr", addr, "old_server_id", s.ID, "server_id", id)
+			if err := r.RemoveServer(raft.ServerID(s.ID), 0, n.cfg.EnqueueTimeout).Error(); err != nil {
+				return err
+			}
+		}
+		return r.AddNonvoter(raft.ServerID(id), raft.ServerAddress(addr), 0, n.cfg.EnqueueTimeout).Error()
+	})
+}
+
+// AddVoter adds a server with a vote at once. A server that is far behind should be added by AddNonvoter and promoted later:
+// the majority grows with it. Blocking and errors are those of AddNonvoter.
+func (n *Node) AddVoter(ctx context.Context, id, addr string) error {
+	return n.change(ctx, "add voter", func(r *raft.Raft) error {
+		return r.AddVoter(raft.ServerID(id), raft.ServerAddress(addr), 0, n.cfg.EnqueueTimeout).Error()
+	})
+}
+
+// Promote gives a nonvoter its vote; a voter keeps it. The caller has made sure that the server caught up. It returns
+// ErrNoServer for an unknown id; else blocking and errors are those of AddNonvoter.
+func (n *Node) Promote(ctx context.Context, id string) error {
+	return n.change(ctx, "promote server", func(r *raft.Raft) error {
+		s, ok := n.server(id)
+		if !ok {
+			return fmt.Errorf("%w: %s", ErrNoServer, id)
+		}
+		return r.AddVoter(raft.ServerID(id), raft.ServerAddress(s.Addr), 0, n.cfg.EnqueueTimeout).Error()
+	})
+}
+
+// RemoveServer takes a server out of the group. A leader may remove itself: its Run then returns ErrRemoved. It returns
+// ErrNoServer for an unknown id and refuses to remove the last voter; else blocking and errors are those of AddNonvoter.
+func (n *Node) RemoveServer(ctx context.Context, id string) error {
+	return n.change(ctx, "remove server", func(r *raft.Raft) error {
+		s, ok := n.server(id)
+		if !ok {
+			return fmt.Errorf("%w: %s", ErrNoServer, id)
+		}
+		voters := 0
+		for _, other := range n.Servers() {
+			if other.Voter {
+				voters++
+			}
+		}
+		if s.Voter && voters == 1 {
+			return fmt.Errorf("%s is the last voter", id)
+		}
+		return r.RemoveServer(raft.ServerID(id), 0, n.cfg.EnqueueTimeout).Error()
+	})
+}
+
+func (n *Node) server(id string) (Server, bool) {
+	for _, s := range n.Servers() {
+		if s.ID == id {
+			return s, true
+		}
+	}
+	return Server{}, false
+}
+
+// change runs one membership change at a time. When ctx ends first the change goes on and keeps its turn until Raft answers.
+func (n *Node) change(ctx context.Context, what string, f func(*raft.Raft) error) error {
+	r := n.raft.Load()
+	if r == nil || r.State() != raft.Leader {
+		return ErrNotLeader
+	}
+	select {
+	case n.changing <- struct{}{}:
+	case <-n.done:
+		return ErrNotLeader
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w", what, ctx.Err())
+	}
+	err := n.awaitFunc(ctx, func() error {
+		defer func() { <-n.changing }()
+		return f(r)
+	})
+	return changeError(what, err)
+}
+
+// await waits for a future of Raft or for ctx.
+func (n *Node) await(ctx context.Context, f raft.Future) error { return n.awaitFunc(ctx, f.Error) }
+
+// awaitFunc runs f, which ends at the latest when Raft shuts down. Run waits for it.
+func (n *Node) awaitFunc(ctx context.Context, f func() error) error {
+	ended := make(chan error, 1)
+	n.startMu.Lock()
+	if n.stopped {
+		n.startMu.Unlock()
+		return raft.ErrRaftShutdown
+	}
+	n.waits.Go(func() { ended <- f() })
+	n.startMu.Unlock()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func changeError(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrRaftShutdown),
+		errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return fmt.Errorf("%w: %s: %w", ErrNotLeader, what, err)
+	default:
+		return fmt.Errorf("%s: %w", what, err)
+	}
+}

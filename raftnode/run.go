@@ -1,0 +1,164 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// hangTicks is how many looks in a row must find the same write under way before the store counts as hanging. Looks that the
+// watcher itself missed, because the whole process was stopped or starved, do not count.
+const hangTicks = 8
+
+// Run starts Raft and blocks until ctx is over (it then returns nil) or the server cannot go on: ErrStoreHang, ErrStore,
+// ErrFatal, ErrRemoved, ErrCloseTimeout, or an error of starting. Before it returns it hands leadership on, answers every
+// waiting call, stops all it started and frees the data directory; only with ErrStoreHang and ErrCloseTimeout it leaves what
+// cannot be stopped behind, and the process must exit.
+func (n *Node) Run(ctx context.Context) error {
+	if !n.ran.CompareAndSwap(false, true) {
+		panic("raftnode: Run called twice or after Close")
+	}
+	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:          n.stream,
+		MaxPool:         peerConns,
+		MaxRPCsInFlight: 1, // the default of 2 can starve a follower for ever.
+		Timeout:         n.cfg.RPCTimeout,
+		Logger:          newHCLog(n.log),
+	})
+	var _ raft.WithPreVote = trans // without it Raft silently runs without pre-vote.
+	r, err := n.start(trans)
+	if err != nil {
+		close(n.done)
+		return errors.Join(err, trans.Close(), n.dir.close())
+	}
+	observed := make(chan raft.Observation, 64)
+	observer := raft.NewObserver(observed, false, func(o *raft.Observation) bool {
+		switch o.Data.(type) {
+		case raft.RaftState, raft.LeaderObservation:
+			return true
+		}
+		return false
+	})
+	r.RegisterObserver(observer)
+	n.raft.Store(r)
+	close(n.ready)
+
+	var workers sync.WaitGroup
+	workers.Go(func() { n.batcher(r, n.done) })
+	workers.Go(func() { n.barrierer(r, n.done) })
+	err = n.watch(ctx, r, observed)
+	if errors.Is(err, ErrStoreHang) {
+		close(n.done)
+		return err
+	}
+	if err == nil && r.State() == raft.Leader {
+		handOver, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(transferTime, n.cfg.ShutdownTimeout/2))
+		if terr := n.TransferLeadership(handOver); terr != nil && len(n.Servers()) > 1 {
+			n.log.Warn("leadership not handed on", "error", terr)
+		}
+		cancel()
+	}
+	r.DeregisterObserver(observer)
+	return errors.Join(err, n.stop(r, trans, &workers))
+}
+
+// start makes Raft from what is on disk. Raft panics on a log that does not fit its snapshots.
+func (n *Node) start(trans *raft.NetworkTransport) (r *raft.Raft, err error) {
+	n.starting.Lock()
+	defer n.starting.Unlock()
+	defer func() {
+		if p := recover(); p != nil {
+			r, err = nil, damaged(n.dir.path, fmt.Errorf("%v", p))
+		}
+	}()
+	r, err = raft.NewRaft(n.raftConfig(), n.fsm, n.logs, n.stable, n.dir.snaps, trans)
+	if err != nil {
+		return nil, fmt.Errorf("start raft from %s: %w", n.dir.path, err)
+	}
+	return r, nil
+}
+
+// watch returns nil when ctx is over, or the reason to stop.
+func (n *Node) watch(ctx context.Context, r *raft.Raft, observed <-chan raft.Observation) error {
+	tick := time.NewTicker(n.cfg.StoreHangTimeout / hangTicks)
+	defer tick.Stop()
+	var writing uint64
+	var seen int
+	member := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-n.fatal:
+			return err
+		case o := <-observed:
+			if l, ok := o.Data.(raft.LeaderObservation); ok && l.LeaderID != "" {
+				n.log.Info("the cluster has a leader", "leader_id", string(l.LeaderID), "leader_addr", string(l.LeaderAddr))
+			}
+		case <-tick.C:
+			id, busy := n.store.oldest()
+			if !busy || id != writing {
+				seen = 0
+			}
+			if writing = id; busy {
+				seen++
+			}
+			if seen > hangTicks {
+				return n.hang()
+			}
+			member = n.checkMember(member)
+		}
+		if r.State() == raft.Shutdown { // nobody but Raft itself can have done that.
+			return ErrRemoved
+		}
+	}
+}
+
+// hang makes the peers see that this server is gone, whatever happens next.
+func (n *Node) hang() error {
+	n.log.Error("a write to the log store hangs: this server stops", "longer_than", n.cfg.StoreHangTimeout)
+	_ = n.stream.Close()
+	if n.cfg.OnStoreHang != nil {
+		n.cfg.OnStoreHang(n.cfg.StoreHangTimeout)
+	}
+	return fmt.Errorf("%w for more than %v", ErrStoreHang, n.cfg.StoreHangTimeout)
+}
+
+// checkMember tells the operator of a follower that was removed. It stays up, harmless: the removal it knows of may not be
+// committed, and may be undone.
+func (n *Node) checkMember(before bool) bool {
+	_, now := n.server(n.ID())
+	if before && !now {
+		n.log.Warn("this server is no member of the cluster any more; stop it, or add it again", "server_id", n.ID())
+	}
+	return now
+}
+
+// stop closes in the only safe order: Raft, its connections, those who wait for it, and the store last.
+func (n *Node) stop(r *raft.Raft, trans *raft.NetworkTransport, workers *sync.WaitGroup) error {
+	close(n.done)
+	n.startMu.Lock()
+	n.stopped = true
+	n.startMu.Unlock()
+	ended := make(chan error, 1)
+	go func() {
+		down := r.Shutdown()
+		_ = trans.Close() // and every connection: what Raft waits for there must not delay its end.
+		err := down.Error()
+		workers.Wait()
+		n.waits.Wait()
+		ended <- err
+	}()
+	late := time.NewTimer(n.cfg.ShutdownTimeout)
+	defer late.Stop()
+	select {
+	case err := <-ended:
+		return errors.Join(err, n.dir.close())
+	case <-late.C:
+		return fmt.Errorf("%w: waited %v", ErrCloseTimeout, n.cfg.ShutdownTimeout)
+	}
+}

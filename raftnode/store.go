@@ -1,0 +1,81 @@
+package raftnode
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+// store is what boltdb gives to Raft.
+type store interface {
+	raft.LogStore
+	raft.StableStore
+}
+
+// watchedStore numbers every write to the store beneath it and reports its errors. Raft writes its log on its main loop: a
+// disk that hangs leaves a leader which still answers heartbeats and never commits again, so somebody else must watch.
+type watchedStore struct {
+	store
+	// onError is called for each failed write and must not block.
+	onError func(error)
+
+	// mu guards what stands below.
+	mu     sync.Mutex
+	lastID  uint64
+	writing map[uint64]struct{}
+}
+
+func newWatchedStore(s store, onError func(error)) *watchedStore {
+	return &watchedStore{store: s, onError: onError, writing: make(map[uint64]struct{})}
+}
+
+// oldest returns the number of the oldest write under way.
+func (w *watchedStore) oldest() (id uint64, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.writing {
+		if !ok || i < id {
+			id, ok = i, true
+		}
+	}
+	return id, ok
+}
+
+func (w *watchedStore) write(what string, f func() error) error {
+	w.mu.Lock()
+	w.lastID++
+	id := w.lastID
+	w.writing[id] = struct{}{}
+	w.mu.Unlock()
+
+	err := f()
+
+	w.mu.Lock()
+	delete(w.writing, id)
+	w.mu.Unlock()
+	if err != nil {
+		w.onError(fmt.Errorf("%w: %s: %w", ErrStore, what, err))
+	}
+	return err
+}
+
+func (w *watchedStore) StoreLog(log *raft.Log) error {
+	return w.write("store entry", func() error { return w.store.StoreLog(log) })
+}
+
+func (w *watchedStore) StoreLogs(logs []*raft.Log) error {
+	return w.write("store entries", func() error { return w.store.StoreLogs(logs) })
+}
+
+func (w *watchedStore) DeleteRange(first, last uint64) error {
+	return w.write("truncate", func() error { return w.store.DeleteRange(first, last) })
+}
+
+func (w *watchedStore) Set(key, value []byte) error {
+	return w.write("set", func() error { return w.store.Set(key, value) })
+}
+
+func (w *watchedStore) SetUint64(key []byte, value uint64) error {
+	return w.write("set", func() error { return w.store.SetUint64(key, value) })
+}

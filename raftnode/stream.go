@@ -1,0 +1,250 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/godwit-run/godwit/internal/listen"
+)
+
+// Protocol is the name under which a listen.Listener must hand the peers' connections to New.
+const Protocol = "raft"
+
+const (
+	// unknown stands in the preface for an id that the dialer does not know.
+	unknown = "-"
+	// answerTimeout bounds writing the one line that answers a preface.
+	answerTimeout = time.Second
+	// maxAnswer bounds that line in bytes.
+	maxAnswer = 512
+	// complainEvery is how often the same refusal is logged: peers try again several times a second.
+	complainEvery = time.Minute
+	// maxComplaints bounds the memory of what was logged.
+	maxComplaints = 64
+)
+
+// stream carries Raft's connections. The dialer's preface says which cluster it is of, whom it wants and who it is; the
+// acceptor answers "ok" or "refused <why>" before Raft sees the connection, so that a stranger cannot disturb it.
+type stream struct {
+	acceptor *listen.Acceptor
+	addr     string
+	log      *slog.Logger
+	// self and cluster give this server's ids; cluster may be empty. peer gives the id of the member at an address, or "".
+	self    func() string
+	cluster func() string
+	peer    func(addr string) string
+
+	done chan struct{} // closed by Close; ends what Dial waits for.
+
+	// mu guards what stands below.
+	mu         sync.Mutex
+	closed     bool
+	conns      map[net.Conn]struct{}
+	complaints map[string]time.Time
+}
+
+func newStream(a *listen.Acceptor, addr string, log *slog.Logger) *stream {
+	return &stream{
+		acceptor: a, addr: addr, log: log,
+		done:       make(chan struct{}),
+		conns:      make(map[net.Conn]struct{}),
+		complaints: make(map[string]time.Time),
+	}
+}
+
+// Accept returns the next connection of a peer that belongs here, answered.
+func (s *stream) Accept() (net.Conn, error) {
+	for {
+		c, err := s.acceptor.Accept()
+		if err != nil {
+			return nil, err
+		}
+		why := s.judge(c.Args)
+		if why != "" {
+			s.complain(slog.LevelWarn, "refused a raft connection", c.RemoteAddr().String(), why)
+		}
+		if err := answer(c.Conn, why); err != nil || why != "" {
+			_ = c.Close()
+			continue
+		}
+		if tracked, err := s.track(c.Conn); err == nil {
+			return tracked, nil
+		}
+	}
+}
+
+// judge returns why a preface's arguments are refused, or "".
+func (s *stream) judge(args []string) string {
+	if len(args) < 3 {
+		return "malformed preface"
+	}
+	cluster, target := args[0], args[1]
+	switch own := s.cluster(); {
+	case cluster != unknown && own != "" && cluster != own:
+		return fmt.Sprintf("this server is of cluster %s, the caller of cluster %s", own, cluster)
+	case target != unknown && target != s.self():
+		return fmt.Sprintf("this is server %s, the caller wants server %s", s.self(), target)
+	}
+	return ""
+}
+
+func answer(c net.Conn, why string) error {
+	line := "ok\n"
+	if why != "" {
+		line = "refused " + why + "\n"
+	}
+	if err := c.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(c, line); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(time.Time{})
+}
+
+// Dial connects to the member at addr and waits for its answer, within timeout.
+func (s *stream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	go func() { // ends with this call.
+		select {
+		case <-s.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	target := orUnknown(s.peer(string(addr)))
+	c, err := listen.Dial(ctx, string(addr), Protocol, orUnknown(s.cluster()), target, s.self(), s.addr)
+	if err != nil {
+		return nil, err
+	}
+	tracked, err := s.track(c)
+	if err != nil {
+		return nil, err
+	}
+	deadline, _ := ctx.Deadline()
+	if err = tracked.SetReadDeadline(deadline); err == nil {
+		err = readAnswer(tracked)
+	}
+	if err == nil {
+		err = tracked.SetReadDeadline(time.Time{})
+	}
+	if err != nil {
+		_ = tracked.Close()
+		if errors.Is(err, errRefused) {
+			s.complain(slog.LevelWarn, "a raft peer refused this server", string(addr), err.Error())
+		}
+		return nil, fmt.Errorf("raft peer %s: %w", addr, err)
+	}
+	return tracked, nil
+}
+
+var errRefused = errors.New("refused")
+
+// readAnswer reads the line byte by byte: what follows belongs to Raft.
+func readAnswer(c net.Conn) error {
+	var line []byte
+	one := make([]byte, 1)
+	for len(line) < maxAnswer {
+		if _, err := io.ReadFull(c, one); err != nil {
+			return fmt.Errorf("read answer: %w", err)
+		}
+		if one[0] == '\n' {
+			break
+		}
+		line = append(line, one[0])
+	}
+	if string(line) == "ok" {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errRefused, strings.TrimPrefix(string(line), "refused "))
+}
+
+// Close closes every connection, dialed and accepted, and refuses new ones. Raft's transport closes none by itself, and a
+// server whose disk hangs must stop answering heartbeats at once.
+func (s *stream) Close() error {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.done)
+	}
+	conns := s.conns
+	s.conns = make(map[net.Conn]struct{})
+	s.mu.Unlock()
+	err := s.acceptor.Close()
+	for c := range conns {
+		_ = c.Close()
+	}
+	return err
+}
+
+// Addr returns the advertised address: it is what Raft tells its peers.
+func (s *stream) Addr() net.Addr { return tcpAddr(s.addr) }
+
+func (s *stream) track(c net.Conn) (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = c.Close()
+		return nil, net.ErrClosed
+	}
+	s.conns[c] = struct{}{}
+	return &trackedConn{Conn: c, stream: s}, nil
+}
+
+// complain logs one line for each pair of address and reason within complainEvery.
+func (s *stream) complain(level slog.Level, msg, addr, why string) {
+	now := time.Now()
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = addr
+	}
+	key := msg + host + why
+	s.mu.Lock()
+	last, seen := s.complaints[key]
+	if !seen && len(s.complaints) >= maxComplaints {
+		clear(s.complaints)
+	}
+	quiet := seen && now.Sub(last) < complainEvery
+	if !quiet {
+		s.complaints[key] = now
+	}
+	s.mu.Unlock()
+	if !quiet {
+		s.log.Log(context.Background(), level, msg, "peer_addr", addr, "reason", why)
+	}
+}
+
+type trackedConn struct {
+	net.Conn
+	stream *stream
+}
+
+func (c *trackedConn) Close() error {
+	c.stream.mu.Lock()
+	delete(c.stream.conns, c.Conn)
+	c.stream.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// tcpAddr is an address as advertised, names left as they are.
+type tcpAddr string
+
+func (tcpAddr) Network() string  { return "tcp" }
+func (a tcpAddr) String() string { return string(a) }
+
+func orUnknown(id string) string {
+	if id == "" {
+		return unknown
+	}
+	return id
+}
