@@ -24,14 +24,16 @@ static void trap(const char *how) {
   } else if (strcmp(how, "unreachable") == 0) {
     __builtin_trap();
   } else if (strcmp(how, "divide") == 0) {
-    printf("%d\n", 1 / zero);
+    int numerator = 7 + zero;
+    printf("%d\n", numerator / zero);
   } else if (strcmp(how, "recursion") == 0) {
     volatile int depth = 0;
     printf("%d\n", recurse(&depth));
   } else if (strcmp(how, "stack") == 0) {
     printf("%d\n", consume(0));
   } else if (strcmp(how, "indirect") == 0) {
-    ((void (*volatile)(int))(void *)0x7fff0000)(zero);
+    volatile unsigned nowhere = 0x7fff0000u;
+    ((void (*)(int))nowhere)(zero);
   }
 }
 

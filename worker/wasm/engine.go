@@ -1,0 +1,170 @@
+package wasm
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// Config is an Engine's configuration.
+type Config struct {
+	CacheDir         string // compiled code is kept here, shared with other processes; default: not kept
+	MemoryLimitPages uint32 // most memory of one guest, in pages of 64 KiB; default 65,536 (4 GiB)
+	CompileWorkers   int    // goroutines that compile one module; default 2
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{MemoryLimitPages: maxMemoryPages, CompileWorkers: 2}
+}
+
+// Validate reports the first value that cannot work.
+func (c Config) Validate() error {
+	switch {
+	case c.MemoryLimitPages < 1 || c.MemoryLimitPages > maxMemoryPages:
+		return fmt.Errorf("wasm config: memory limit of %d pages is not in 1..%d", c.MemoryLimitPages, maxMemoryPages)
+	case c.CompileWorkers < 1:
+		return fmt.Errorf("wasm config: %d compile workers", c.CompileWorkers)
+	}
+	return nil
+}
+
+// Engine compiles modules and holds what their guests share: the host functions, the compiled code and
+// the count of running guests. Its methods may be called from any goroutine.
+type Engine struct {
+	config   Config
+	cache    wazero.CompilationCache
+	runtime  wazero.Runtime
+	hosts    map[string]map[string]api.FunctionDefinition // by module, then name
+	activity Activity
+}
+
+// NewEngine creates the cache directory if need be, and instantiates the host functions. Zero values of
+// cfg stand for the defaults.
+func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
+	defaults := DefaultConfig()
+	if cfg.MemoryLimitPages == 0 {
+		cfg.MemoryLimitPages = defaults.MemoryLimitPages
+	}
+	if cfg.CompileWorkers == 0 {
+		cfg.CompileWorkers = defaults.CompileWorkers
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	e := &Engine{config: cfg, cache: wazero.NewCompilationCache()}
+	if cfg.CacheDir != "" {
+		cache, err := wazero.NewCompilationCacheWithDir(cfg.CacheDir)
+		if err != nil {
+			return nil, fmt.Errorf("compilation cache: %w", err)
+		}
+		e.cache = cache
+	}
+	e.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
+		WithCoreFeatures(api.CoreFeaturesV2).
+		WithMemoryLimitPages(cfg.MemoryLimitPages).
+		WithCompilationCache(e.cache))
+	if err := e.instantiateHosts(ctx); err != nil {
+		return nil, errors.Join(err, e.Close(ctx))
+	}
+	return e, nil
+}
+
+// Close frees all modules. Guests must have been closed before.
+func (e *Engine) Close(ctx context.Context) error {
+	if err := errors.Join(e.runtime.Close(ctx), e.cache.Close(ctx)); err != nil {
+		return fmt.Errorf("close engine: %w", err)
+	}
+	return nil
+}
+
+// Activity counts this engine's guests inside machine code.
+func (e *Engine) Activity() *Activity { return &e.activity }
+
+// Module is a compiled module. It may make any number of guests, from any goroutine.
+type Module struct {
+	engine   *Engine
+	info     Info
+	digest   [sha256.Size]byte
+	compiled wazero.CompiledModule
+}
+
+// Info describes the module.
+func (m *Module) Info() Info { return m.info }
+
+// Compile checks and compiles a module, or takes the code from the cache. It blocks for as long as the
+// compiler takes: milliseconds to seconds. Errors are ErrModule with the reason: not a module, cut short,
+// unknown or mistyped imports (all are listed), features that are off, more memory than the limit.
+func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
+	info, err := Inspect(wasm)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.checkImports(info.Imports); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModule, err)
+	}
+	if info.MemoryMinPages > e.config.MemoryLimitPages {
+		return nil, fmt.Errorf("%w: needs %d KiB of memory to start, the limit is %d KiB",
+			ErrModule, info.MemoryMinPages*(pageSize>>10), uint64(e.config.MemoryLimitPages)*(pageSize>>10))
+	}
+	info.MemoryMaxPages = min(info.MemoryMaxPages, e.config.MemoryLimitPages)
+	ctx = experimental.WithCompilationWorkers(ctx, e.config.CompileWorkers)
+	compiled, err := e.runtime.CompileModule(ctx, wasm)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModule, err)
+	}
+	if err := e.checkSignatures(compiled); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrModule, err), compiled.Close(ctx))
+	}
+	return &Module{engine: e, info: info, digest: sha256.Sum256(wasm), compiled: compiled}, nil
+}
+
+// checkImports lists all imports that no host function answers.
+func (e *Engine) checkImports(imports []string) error {
+	var unknown []string
+	for _, full := range imports {
+		if !slices.ContainsFunc([]string{moduleMPI, moduleGodwit, moduleWASI}, func(module string) bool {
+			name, ok := strings.CutPrefix(full, module+".")
+			return ok && e.hosts[module][name] != nil
+		}) {
+			unknown = append(unknown, full)
+		}
+	}
+	if len(unknown) > 0 {
+		return fmt.Errorf("unknown imports: %s", strings.Join(unknown, ", "))
+	}
+	return nil
+}
+
+// checkSignatures lists all imports whose types differ from the host functions'.
+func (e *Engine) checkSignatures(compiled wazero.CompiledModule) error {
+	var wrong []string
+	for _, f := range compiled.ImportedFunctions() {
+		module, name, _ := f.Import()
+		host := e.hosts[module][name]
+		if host == nil || !slices.Equal(f.ParamTypes(), host.ParamTypes()) ||
+			!slices.Equal(f.ResultTypes(), host.ResultTypes()) {
+			wrong = append(wrong, module+"."+name)
+		}
+	}
+	for name, f := range compiled.ExportedFunctions() {
+		params, ok := asyncifyExports[name]
+		if name == exportStart || ok {
+			if len(f.ParamTypes()) != params || len(f.ResultTypes()) != 0 {
+				wrong = append(wrong, name)
+			}
+		}
+	}
+	if len(wrong) > 0 {
+		slices.Sort(wrong)
+		return fmt.Errorf("wrong parameters or results: %s", strings.Join(wrong, ", "))
+	}
+	return nil
+}

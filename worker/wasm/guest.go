@@ -1,0 +1,114 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// GuestConfig is what a guest is started with.
+type GuestConfig struct {
+	Args   []string    // with the program's name first
+	Env    [][2]string // name and value
+	Stdin  io.Reader   // nil: empty. For Restore: from its beginning; what was read before is skipped
+	Stdout io.Writer   // nil: dropped. Written to by the guest's goroutine, which waits meanwhile
+	Stderr io.Writer   // as Stdout
+}
+
+// guestState is where a guest is in its life.
+type guestState uint8
+
+const (
+	ready   guestState = iota // instantiated, not run
+	running                   // inside Run
+	frozen                    // stack saved in its memory: may be captured, or run on
+	ended                     // exited, trapped or stopped
+)
+
+// Guest is one rank's instance of a module. Run, Capture, Bind and Close belong to one goroutine at a
+// time; Memory and Cancel may be used from any.
+type Guest struct {
+	module   *Module
+	instance api.Module
+	memory   *Memory
+	system   *system
+	start    api.Function
+	host     Host
+	unwinder unwinder
+	state    guestState
+	fault    any   // a panic of the host, on its way through the engine
+	stopped  error // why the host ended the guest
+
+	cancelOnce  sync.Once
+	cancelCh    chan struct{} // closed by Cancel
+	cancelCause error         // set before cancelCh is closed
+}
+
+// New instantiates a guest without running any of its code. It reserves addresses for the most memory
+// that the guest may grow to.
+func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	memory, err := newMemory(uint64(m.info.MemoryMaxPages) * pageSize)
+	if err != nil {
+		return nil, err
+	}
+	// The engine cannot take a refusal for the first pages, so they are asked for here.
+	if initial := uint64(m.info.MemoryMinPages) * pageSize; initial > 0 && memory.Reallocate(initial) == nil {
+		return nil, errors.Join(fmt.Errorf("no memory: guest needs %d bytes to start", initial), memory.release())
+	}
+	g := &Guest{module: m, memory: memory, cancelCh: make(chan struct{})}
+	g.system = &system{guest: g, stdin: cfg.Stdin, began: time.Now()}
+	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
+		func(uint64, uint64) experimental.LinearMemory { return memory }))
+	ctx = context.WithValue(ctx, guestKey{}, g)
+	g.instance, err = m.engine.runtime.InstantiateModule(ctx, m.compiled, g.system.configure(cfg))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("instantiate: %w", err), memory.release())
+	}
+	g.start = g.instance.ExportedFunction(exportStart)
+	if g.unwinder, err = newUnwinder(g.instance, memory, m.info); err != nil {
+		return nil, errors.Join(err, g.Close(ctx))
+	}
+	return g, nil
+}
+
+// Memory is the guest's memory, until Close. It fits mpi.Memory.
+func (g *Guest) Memory() *Memory { return g.memory }
+
+// Bind sets what the guest's MPI calls reach. It is called before Run, and again before Run goes on with
+// another host.
+func (g *Guest) Bind(h Host) { g.host = h }
+
+// Migratable tells whether the guest can be frozen.
+func (g *Guest) Migratable() bool { return g.module.info.Migratable }
+
+// Cancel ends the guest with err at its next host call, output or sleep, and wakes it if it sleeps. A guest
+// that is blocked in Host.Invoke is woken by the host, not by this. Only the first call counts.
+func (g *Guest) Cancel(err error) {
+	g.cancelOnce.Do(func() {
+		g.cancelCause = err
+		close(g.cancelCh)
+	})
+}
+
+// Close releases the guest's memory. The guest must not be running, and nobody may use its memory any
+// more: above all, its rank must have been removed from the MPI world.
+func (g *Guest) Close(ctx context.Context) error {
+	if g.state == running {
+		panic("wasm: guest closed while it runs")
+	}
+	g.state = ended
+	err := errors.Join(g.instance.Close(ctx), g.memory.release())
+	if err != nil {
+		return fmt.Errorf("close guest: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"github.com/godwit-run/godwit/mpi"
+)
+
+const moduleWASI = wasi_snapshot_preview1.ModuleName
+
+// Host is what a guest's MPI calls reach; *mpi.Proc is one. Invoke makes one call and may block. Its
+// errors: mpi.ErrFrozen asks the guest to freeze right here; any other ends the guest with it.
+type Host interface {
+	Invoke(call *mpi.Call, args []uint64) (uint64, error)
+}
+
+// MigrationPointer is a Host that wants to hear of godwit_migration_point. Its errors mean what Invoke's
+// mean.
+type MigrationPointer interface {
+	MigrationPoint() error
+}
+
+// guestKey finds the calling Guest in the context of a host function.
+type guestKey struct{}
+
+// instantiateHosts makes the modules that guests import from.
+func (e *Engine) instantiateHosts(ctx context.Context) error {
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, e.runtime); err != nil {
+		return fmt.Errorf("host module %s: %w", moduleWASI, err)
+	}
+	builder := e.runtime.NewHostModuleBuilder(moduleMPI)
+	for _, call := range mpi.Calls() {
+		builder.NewFunctionBuilder().
+			WithGoModuleFunction(mpiFunction(call), valueTypes(call.Params...), valueTypes(call.Result)).
+			Export(call.Name)
+	}
+	if _, err := builder.Instantiate(ctx); err != nil {
+		return fmt.Errorf("host module %s: %w", moduleMPI, err)
+	}
+	_, err := e.runtime.NewHostModuleBuilder(moduleGodwit).NewFunctionBuilder().
+		WithGoModuleFunction(api.GoModuleFunc(migrationPoint), nil, nil).
+		Export("godwit_migration_point").
+		Instantiate(ctx)
+	if err != nil {
+		return fmt.Errorf("host module %s: %w", moduleGodwit, err)
+	}
+	e.hosts = make(map[string]map[string]api.FunctionDefinition)
+	for _, name := range []string{moduleWASI, moduleMPI, moduleGodwit} {
+		e.hosts[name] = e.runtime.Module(name).ExportedFunctionDefinitions()
+	}
+	return nil
+}
+
+// mpiFunction is the host function of one MPI call. The stack holds the arguments, then the result.
+func mpiFunction(call *mpi.Call) api.GoModuleFunc {
+	params, wide := len(call.Params), call.Result != mpi.I32
+	return func(ctx context.Context, _ api.Module, stack []uint64) {
+		guestOf(ctx).hostCall(ctx, func(host Host) error {
+			result, err := host.Invoke(call, stack[:params:params])
+			if !wide {
+				result = uint64(uint32(result))
+			}
+			stack[0] = result
+			return err
+		})
+	}
+}
+
+func migrationPoint(ctx context.Context, _ api.Module, _ []uint64) {
+	guestOf(ctx).hostCall(ctx, func(host Host) error {
+		if host, ok := host.(MigrationPointer); ok {
+			return host.MigrationPoint()
+		}
+		return nil
+	})
+}
+
+func guestOf(ctx context.Context) *Guest {
+	g, ok := ctx.Value(guestKey{}).(*Guest)
+	if !ok {
+		panic("wasm: host function called outside of Guest.Run")
+	}
+	return g
+}
+
+// errNoHost ends a guest that makes MPI calls although nobody called Bind.
+var errNoHost = errors.New("mpi is not available to this guest")
+
+// hostCall runs one control point of the guest, on the guest's goroutine: finish a rewind, let the host
+// work, and then return into the guest, unwind it, or end it.
+func (g *Guest) hostCall(ctx context.Context, call func(Host) error) {
+	if g.unwinder.phase == rewinding {
+		if err := g.unwinder.stopRewind(ctx); err != nil {
+			g.end(err)
+		}
+	}
+	g.checkCancel()
+	if g.host == nil {
+		g.end(errNoHost)
+	}
+	err := g.outside(func() error { return call(g.host) })
+	switch {
+	case err == nil:
+	case errors.Is(err, mpi.ErrFrozen):
+		if !g.module.info.Migratable {
+			g.end(fmt.Errorf("%w: %s", ErrNotMigratable, g.module.info.Reason))
+		}
+		if err := g.unwinder.startUnwind(ctx); err != nil {
+			g.end(err)
+		}
+	default:
+		g.end(err)
+	}
+}
+
+// outside runs f as host code, so that the process may collect garbage meanwhile. A panic in f is a bug
+// of the host; it is kept for Run, since the engine would turn it into an error of the guest.
+func (g *Guest) outside(f func() error) error {
+	activity := &g.module.engine.activity
+	activity.Leave()
+	defer activity.Enter()
+	defer func() {
+		if r := recover(); r != nil {
+			g.fault = r
+			panic(errEnded)
+		}
+	}()
+	return f()
+}
+
+// valueTypes are wazero's names of the kinds.
+func valueTypes(kinds ...mpi.Kind) []api.ValueType {
+	types := make([]api.ValueType, len(kinds))
+	for i, kind := range kinds {
+		switch kind {
+		case mpi.I32:
+			types[i] = api.ValueTypeI32
+		case mpi.I64:
+			types[i] = api.ValueTypeI64
+		case mpi.F64:
+			types[i] = api.ValueTypeF64
+		default:
+			panic(fmt.Sprintf("wasm: unknown kind %d in an mpi call", kind))
+		}
+	}
+	return types
+}

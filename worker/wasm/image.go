@@ -1,0 +1,120 @@
+package wasm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// ErrImage is returned when an image cannot be restored: damaged, cut short, of another module, or of a
+// version that this binary does not know.
+var ErrImage = errors.New("unusable image")
+
+// imageMagic starts every image; its last byte is the version.
+const imageMagic = "GWGUEST\x01"
+
+// maxHeader bounds the header of an image, in bytes.
+const maxHeader = 64 << 10
+
+// flagRaw marks an image whose pages are not compressed.
+const flagRaw = 1
+
+// imageHeader is everything of a guest but its memory's content.
+//
+// An image is imageMagic, the length of the header (4 bytes), the header, and the pages. All numbers are
+// little-endian. What is added later gets a new version; old versions stay readable.
+type imageHeader struct {
+	module  [32]byte // SHA-256 of the module
+	flags   uint8
+	pages   uint32 // of 64 KiB, the size of the memory
+	clock   uint64 // ns that the guest's monotonic clock showed
+	stdin   uint64 // bytes of stdin consumed
+	globals []globalValue
+}
+
+// globalValue is a mutable global's value, as bits.
+type globalValue struct {
+	name string
+	bits uint64
+}
+
+// encode renders magic, length and header.
+func (h *imageHeader) encode() []byte {
+	le := binary.LittleEndian
+	body := slices.Clone(h.module[:])
+	body = append(body, h.flags)
+	body = le.AppendUint32(body, h.pages)
+	body = le.AppendUint64(body, h.clock)
+	body = le.AppendUint64(body, h.stdin)
+	body = le.AppendUint32(body, uint32(len(h.globals))) //nolint:gosec // bounded by maxHeader
+	for _, g := range h.globals {
+		body = le.AppendUint16(body, uint16(len(g.name))) //nolint:gosec // bounded by maxHeader
+		body = append(body, g.name...)
+		body = le.AppendUint64(body, g.bits)
+	}
+	head := le.AppendUint32([]byte(imageMagic), uint32(len(body))) //nolint:gosec // as above
+	return append(head, body...)
+}
+
+// headerPrefix is how many bytes come before the header itself.
+const headerPrefix = len(imageMagic) + 4
+
+// decodePrefix checks the magic and returns the length of the header.
+func decodePrefix(prefix []byte) (int, error) {
+	magic := imageMagic[:len(imageMagic)-1]
+	if string(prefix[:len(magic)]) != magic {
+		return 0, fmt.Errorf("%w: bad magic", ErrImage)
+	}
+	if version := prefix[len(magic)]; version != imageMagic[len(magic)] {
+		return 0, fmt.Errorf("%w: version %d, this binary knows %d", ErrImage, version, imageMagic[len(magic)])
+	}
+	n := binary.LittleEndian.Uint32(prefix[len(imageMagic):])
+	if n > maxHeader {
+		return 0, fmt.Errorf("%w: header of %d bytes", ErrImage, n)
+	}
+	return int(n), nil
+}
+
+// decodeHeader decodes a header without its prefix.
+func decodeHeader(body []byte) (*imageHeader, error) {
+	const fixed = 32 + 1 + 4 + 8 + 8 + 4
+	if len(body) < fixed {
+		return nil, fmt.Errorf("%w: header too short", ErrImage)
+	}
+	le := binary.LittleEndian
+	h := &imageHeader{flags: body[32], pages: le.Uint32(body[33:]), clock: le.Uint64(body[37:]), stdin: le.Uint64(body[45:])}
+	copy(h.module[:], body)
+	count := le.Uint32(body[53:])
+	rest := body[fixed:]
+	for ; count > 0; count-- {
+		if len(rest) < 2 || len(rest) < 2+int(le.Uint16(rest))+8 {
+			return nil, fmt.Errorf("%w: globals cut short", ErrImage)
+		}
+		n := int(le.Uint16(rest))
+		h.globals = append(h.globals, globalValue{name: string(rest[2 : 2+n]), bits: le.Uint64(rest[2+n:])})
+		rest = rest[2+n+8:]
+	}
+	if len(rest) != 0 || h.flags&^flagRaw != 0 || int64(h.clock) < 0 || int64(h.stdin) < 0 { //nolint:gosec // checks just that
+		return nil, fmt.Errorf("%w: bad header", ErrImage)
+	}
+	return h, nil
+}
+
+// matches checks that a header is one of a guest of m.
+func (h *imageHeader) matches(m *Module) error {
+	names := make([]string, len(h.globals))
+	for i, g := range h.globals {
+		names[i] = g.name
+	}
+	switch {
+	case h.module != m.digest:
+		return fmt.Errorf("%w: of another module", ErrImage)
+	case h.pages < m.info.MemoryMinPages || h.pages > m.info.MemoryMaxPages:
+		return fmt.Errorf("%w: %d pages of memory are not in %d..%d", ErrImage, h.pages,
+			m.info.MemoryMinPages, m.info.MemoryMaxPages)
+	case !slices.Equal(names, m.info.globals):
+		return fmt.Errorf("%w: globals %v, want %v", ErrImage, names, m.info.globals)
+	}
+	return nil
+}

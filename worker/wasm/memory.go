@@ -1,0 +1,90 @@
+package wasm
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/tetratelabs/wazero/experimental"
+	"golang.org/x/sys/unix"
+)
+
+// pageSize is WebAssembly's, in bytes.
+const pageSize = 64 << 10
+
+// Memory is a guest's linear memory. Its whole possible size is reserved in the address space at once, so
+// its base never moves; only what the guest has grown to is accessible, and only what it has touched
+// takes memory of the machine.
+type Memory struct {
+	reserved []byte        // inaccessible beyond size
+	size     atomic.Uint64 // bytes; only grows
+}
+
+var _ experimental.LinearMemory = (*Memory)(nil)
+
+// newMemory reserves room for limit bytes, none of them accessible yet.
+func newMemory(limit uint64) (*Memory, error) {
+	m := &Memory{}
+	if limit == 0 {
+		return m, nil
+	}
+	reserved, err := unix.Mmap(-1, 0, int(limit), unix.PROT_NONE,
+		unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("reserve %d MiB of addresses for guest memory: %w", limit>>20, err)
+	}
+	m.reserved = reserved
+	return m, nil
+}
+
+// Bytes returns the whole memory as it is now. The slice stays valid, at the same address, until the
+// guest is closed; a later call may return a longer one. It may be called from any goroutine.
+func (m *Memory) Bytes() []byte {
+	n := m.size.Load()
+	return m.reserved[:n:n]
+}
+
+// Reallocate makes size bytes accessible and returns them, or nil if the machine refuses. wazero calls it
+// at start and for memory.grow.
+func (m *Memory) Reallocate(size uint64) []byte {
+	have := m.size.Load()
+	if size > uint64(len(m.reserved)) {
+		return nil
+	}
+	if size > have {
+		if err := unix.Mprotect(m.reserved[have:size], unix.PROT_READ|unix.PROT_WRITE); err != nil {
+			return nil
+		}
+		m.size.Store(size)
+	}
+	return m.reserved[:size:size]
+}
+
+// Free does nothing: wazero calls it when the guest exits, and then other ranks may still be copying from
+// this memory. The guest's Close releases it.
+func (m *Memory) Free() {}
+
+// zero makes all bytes zero again, and gives their memory back to the machine.
+func (m *Memory) zero() error {
+	bytes := m.Bytes()
+	if len(bytes) == 0 {
+		return nil
+	}
+	if err := unix.Madvise(bytes, unix.MADV_DONTNEED); err != nil {
+		return fmt.Errorf("clear guest memory: %w", err)
+	}
+	return nil
+}
+
+// release unmaps the memory. No slice from Bytes may be used any more.
+func (m *Memory) release() error {
+	if m.reserved == nil {
+		return nil
+	}
+	reserved := m.reserved
+	m.size.Store(0)
+	m.reserved = nil
+	if err := unix.Munmap(reserved); err != nil {
+		return fmt.Errorf("release guest memory: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+package wasm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi"
+)
+
+func TestExamples(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		size int
+		want string
+	}{
+		{"hello", nil, 3, "hello from rank 0 of 3\nhello from rank 1 of 3\nhello from rank 2 of 3\n"},
+		{"ring", []string{"20"}, 4, "ring of 4: token 200, correct\n"},
+		{"pi", []string{"1000"}, 3, "round 1: pi is about 3.1415927369231"},
+		{"heat2d", []string{"32", "32", "50"}, 3, "heat2d 32x32, 50 iterations: checksum "},
+		{"alltoall", []string{"20", "8"}, 5, "alltoall of 5 ranks, 20 iterations of 8: checksum "},
+		{"cg", []string{"200", "40"}, 3, "cg of 200 rows, 40 iterations: norm "},
+		{"bigmem", []string{"1", "10"}, 2, "bigmem 131072 words, 10 rounds: checksum "},
+		{"pingpong", []string{"100"}, 2, " us a message\n"},
+		{"spin", []string{"1", "50"}, 3, "rank 0: "},
+		{"output", []string{"10"}, 2, "rank 0, line 9\nrank 0, no end"},
+		{"noasync", []string{"10"}, 2, "rank 0, line 9\nrank 0, no end"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := &world{t: t, module: compile(t, tt.name), args: append([]string{tt.name}, tt.args...)}
+			results := w.run(tt.size)
+			for rank, r := range results {
+				require.Equal(t, Exit{}, r.exit, "rank %d: %s", rank, &r.stderr)
+			}
+			require.Contains(t, results[0].stdout.String(), tt.want)
+		})
+	}
+}
+
+// heat2d's checksum does not depend on the number of ranks.
+func TestHeatOnAnyNumberOfRanks(t *testing.T) {
+	module := compile(t, "heat2d")
+	var want string
+	for size := 1; size <= 4; size++ {
+		w := &world{t: t, module: module, args: []string{"heat2d", "20", "20", "30"}}
+		got := w.run(size)[0].stdout.String()
+		if size == 1 {
+			want = got
+		}
+		require.Equal(t, want, got)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		args   []string
+		code   uint32
+		reason string
+	}{
+		{"exit", []string{"0"}, 0, ""},
+		{"exit", []string{"1"}, 1, ""},
+		{"exit", []string{"42"}, 42, ""},
+		{"exit", []string{"255"}, 255, ""},
+		{"nompi", []string{"7"}, 7, ""},
+		{"nompi", nil, 0, ""},
+		{"trap", []string{"bounds"}, codeSegv, "trap: out of bounds memory access"},
+		{"trap", []string{"unreachable"}, codeAbort, "trap: unreachable"},
+		{"trap", []string{"divide"}, codeFPE, "trap: integer divide by zero"},
+		{"trap", []string{"recursion"}, codeSegv, "trap: stack overflow"},
+		{"trap", []string{"stack"}, codeSegv, "trap: stack overflow"},
+		{"trap", []string{"indirect"}, codeAbort, "trap: invalid table access"},
+		{"abort", []string{"9"}, 9, "rank 0: MPI_Abort"},
+		{"abort", []string{"-1"}, 0xffffffff, "rank 0: MPI_Abort"},
+	} {
+		t.Run(tt.name+" "+strings.Join(tt.args, " "), func(t *testing.T) {
+			w := &world{t: t, module: compile(t, tt.name), args: append([]string{tt.name}, tt.args...)}
+			r := w.run(1)[0]
+			require.Equal(t, tt.code, r.exit.Code, r.exit.Reason)
+			if tt.reason == "" {
+				require.Empty(t, r.exit.Reason)
+			}
+			require.True(t, strings.HasPrefix(r.exit.Reason, tt.reason), r.exit.Reason)
+		})
+	}
+}
+
+func TestStreamsArgumentsAndEnvironment(t *testing.T) {
+	var out bytes.Buffer
+	guest, err := compile(t, "nompi").New(context.Background(), GuestConfig{
+		Args: []string{"nompi", "3", "a b", "c"}, Env: [][2]string{{"NOMPI", "x=y"}},
+		Stdin: strings.NewReader("one\ntwo\n"), Stdout: &out,
+	})
+	require.NoError(t, err)
+	require.Equal(t, Exit{Code: 3}, guest.Run(context.Background()))
+	require.Equal(t, "a b\nc\nNOMPI=x=y\nstdin: one\n", out.String())
+	require.NoError(t, guest.Close(context.Background()))
+
+	_, err = guest.module.New(context.Background(), GuestConfig{Args: []string{"a\x00b"}})
+	require.ErrorContains(t, err, "NUL")
+}
+
+func TestCancel(t *testing.T) {
+	errGone := errors.New("cancelled by its owner")
+	guest, err := compile(t, "nompi").New(context.Background(), GuestConfig{Args: []string{"nompi", "0", "word"}})
+	require.NoError(t, err)
+	guest.Cancel(errGone)
+	exit := guest.Run(context.Background())
+	require.Equal(t, Exit{Code: codeHost, Reason: errGone.Error(), Err: errGone}, exit)
+	require.Panics(t, func() { guest.Run(context.Background()) })
+	require.NoError(t, guest.Close(context.Background()))
+}
+
+// A guest that calls MPI where there is none, and one whose host has a bug.
+func TestHosts(t *testing.T) {
+	module := compile(t, "deep")
+	guest, err := module.New(context.Background(), GuestConfig{Args: []string{"deep"}})
+	require.NoError(t, err)
+	require.ErrorIs(t, guest.Run(context.Background()).Err, errNoHost)
+	require.NoError(t, guest.Close(context.Background()))
+
+	guest, err = module.New(context.Background(), GuestConfig{Args: []string{"deep"}})
+	require.NoError(t, err)
+	guest.Bind(broken{})
+	require.PanicsWithValue(t, "wasm: host function panicked: bug", func() { guest.Run(context.Background()) })
+	require.True(t, module.engine.Activity().Idle())
+	require.NoError(t, guest.Close(context.Background()))
+}
+
+type broken struct{}
+
+func (broken) Invoke(*mpi.Call, []uint64) (uint64, error) { panic("bug") }
+
+func TestMemoryLimit(t *testing.T) {
+	engine := newEngine(t, Config{MemoryLimitPages: 64})
+	module, err := engine.Compile(context.Background(), read(t, "bigmem"))
+	require.NoError(t, err)
+	w := &world{t: t, module: module, args: []string{"bigmem", "16", "1"}}
+	r := w.run(1)[0]
+	require.EqualValues(t, 3, r.exit.Code, "malloc beyond the limit must fail, not trap")
+	require.Contains(t, r.stderr.String(), "out of memory")
+
+	_, err = newEngine(t, Config{MemoryLimitPages: 4}).Compile(context.Background(), read(t, "bigmem"))
+	require.ErrorIs(t, err, ErrModule)
+	require.ErrorContains(t, err, "the limit is 256 KiB")
+}
+
+func TestActivity(t *testing.T) {
+	var a Activity
+	require.True(t, a.TryExclusive(func() {}))
+	a.Enter()
+	require.False(t, a.Idle())
+	require.False(t, a.TryExclusive(func() { t.Error("ran beside a guest") }))
+	a.Leave()
+	require.Panics(t, a.Leave)
+
+	// Nobody enters while an exclusive function runs.
+	a = Activity{}
+	entered := make(chan struct{})
+	require.True(t, a.TryExclusive(func() {
+		go func() {
+			a.Enter()
+			close(entered)
+		}()
+		select {
+		case <-entered:
+			t.Error("entered beside an exclusive function")
+		default:
+		}
+	}))
+	within(t, "enter after an exclusive function", entered)
+	a.Leave()
+}

@@ -1,0 +1,142 @@
+package wasm
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/sys"
+)
+
+// system is the guest's side of WASI: streams and clocks. All of it runs on the guest's goroutine.
+type system struct {
+	guest *Guest
+	stdin io.Reader
+	read  uint64        // bytes of stdin consumed so far, over all hosts
+	began time.Time     // when this incarnation was made
+	lived time.Duration // what the guest's monotonic clock showed then
+}
+
+// configure gives the guest arguments, environment, streams, real clocks and real randomness, and no file
+// system.
+func (s *system) configure(cfg GuestConfig) wazero.ModuleConfig {
+	config := wazero.NewModuleConfig().
+		WithName("").
+		WithStartFunctions().
+		WithArgs(cfg.Args...).
+		WithStdin(stdin{s}).
+		WithStdout(output{s.guest, cfg.Stdout}).
+		WithStderr(output{s.guest, cfg.Stderr}).
+		WithRandSource(rand.Reader).
+		WithWalltime(wallTime, sys.ClockResolution(time.Microsecond)).
+		WithNanotime(s.nanotime, sys.ClockResolution(time.Nanosecond)).
+		WithNanosleep(s.sleep)
+	for _, pair := range cfg.Env {
+		config = config.WithEnv(pair[0], pair[1])
+	}
+	return config
+}
+
+// validate reports what WASI cannot pass on.
+func (c GuestConfig) validate() error {
+	for _, arg := range c.Args {
+		if containsNUL(arg) {
+			return fmt.Errorf("argument %q holds a NUL byte", arg)
+		}
+	}
+	for _, pair := range c.Env {
+		if containsNUL(pair[0]) || containsNUL(pair[1]) || pair[0] == "" {
+			return fmt.Errorf("environment variable %q: empty name or NUL byte", pair[0])
+		}
+	}
+	return nil
+}
+
+func containsNUL(s string) bool {
+	for i := range len(s) {
+		if s[i] == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func wallTime() (sec int64, nsec int32) {
+	now := time.Now()
+	return now.Unix(), int32(now.Nanosecond()) //nolint:gosec // below 1e9
+}
+
+// nanotime is the guest's monotonic clock. It goes on where it stood when the guest is restored.
+func (s *system) nanotime() int64 { return int64(s.age()) }
+
+func (s *system) age() time.Duration { return s.lived + time.Since(s.began) }
+
+// sleep waits, unless the guest is cancelled.
+func (s *system) sleep(ns int64) {
+	if ns <= 0 {
+		return
+	}
+	_ = s.guest.outside(func() error {
+		timer := time.NewTimer(time.Duration(ns))
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-s.guest.cancelCh:
+		}
+		return nil
+	})
+	s.guest.checkCancel()
+}
+
+// skip drops what an earlier incarnation has read of stdin.
+func (s *system) skip(n uint64) error {
+	s.read = n
+	if n == 0 || s.stdin == nil {
+		return nil
+	}
+	if _, err := io.CopyN(io.Discard, s.stdin, int64(n)); err != nil { //nolint:gosec // checked by the caller
+		return fmt.Errorf("stdin: skip the %d bytes read before: %w", n, err)
+	}
+	return nil
+}
+
+// stdin counts what the guest reads.
+type stdin struct{ system *system }
+
+// Read reads as host code.
+func (r stdin) Read(p []byte) (n int, err error) {
+	if r.system.stdin == nil {
+		return 0, io.EOF
+	}
+	err = r.system.guest.outside(func() error {
+		n, err = r.system.stdin.Read(p)
+		return err
+	})
+	r.system.read += uint64(n) //nolint:gosec // not negative
+	return n, err
+}
+
+// output is stdout or stderr.
+type output struct {
+	guest *Guest
+	to    io.Writer
+}
+
+// Write writes as host code; what a cancelled guest writes ends it.
+func (w output) Write(p []byte) (n int, err error) {
+	w.guest.checkCancel()
+	if w.to == nil {
+		return len(p), nil
+	}
+	err = w.guest.outside(func() error {
+		n, err = w.to.Write(p)
+		return err
+	})
+	if err != nil && !errors.Is(err, io.ErrShortWrite) {
+		return n, fmt.Errorf("guest output: %w", err)
+	}
+	return n, err
+}
