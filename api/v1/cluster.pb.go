@@ -807,7 +807,9 @@ type RankStatus struct {
 	ImageBytes  int64  `protobuf:"varint,6,opt,name=image_bytes,json=imageBytes,proto3" json:"image_bytes,omitempty"`
 	ImageDigest string `protobuf:"bytes,7,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"`
 	// This host's part of the pause: freeze to transferred at the source, plus staged to running at the target.
-	PauseMs       float64 `protobuf:"fixed64,8,opt,name=pause_ms,json=pauseMs,proto3" json:"pause_ms,omitempty"`
+	PauseMs float64 `protobuf:"fixed64,8,opt,name=pause_ms,json=pauseMs,proto3" json:"pause_ms,omitempty"`
+	// The migration that brings the rank here or takes it away.
+	Migration     string `protobuf:"bytes,9,opt,name=migration,proto3" json:"migration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -896,6 +898,13 @@ func (x *RankStatus) GetPauseMs() float64 {
 		return x.PauseMs
 	}
 	return 0
+}
+
+func (x *RankStatus) GetMigration() string {
+	if x != nil {
+		return x.Migration
+	}
+	return ""
 }
 
 type FetchModuleRequest struct {
@@ -1372,59 +1381,6 @@ func (x *ReadLogsRequest) GetFrom() []*LogPosition {
 	return nil
 }
 
-// LogPosition is a place in a rank's output.
-type LogPosition struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Rank          int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
-	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *LogPosition) Reset() {
-	*x = LogPosition{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LogPosition) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LogPosition) ProtoMessage() {}
-
-func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
-func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
-}
-
-func (x *LogPosition) GetRank() int32 {
-	if x != nil {
-		return x.Rank
-	}
-	return 0
-}
-
-func (x *LogPosition) GetSeq() uint64 {
-	if x != nil {
-		return x.Seq
-	}
-	return 0
-}
-
 type ReadLogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Lines []*LogLine             `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
@@ -1436,7 +1392,7 @@ type ReadLogsResponse struct {
 
 func (x *ReadLogsResponse) Reset() {
 	*x = ReadLogsResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1404,7 @@ func (x *ReadLogsResponse) String() string {
 func (*ReadLogsResponse) ProtoMessage() {}
 
 func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1417,7 @@ func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReadLogsResponse) GetLines() []*LogLine {
@@ -1542,7 +1498,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05ranks\x18\x06 \x03(\v2\x15.godwit.v1.RankStatusR\x05ranks\x12'\n" +
 	"\x0facked_migration\x18\a \x01(\tR\x0eackedMigration\x12)\n" +
 	"\x10failed_migration\x18\b \x01(\tR\x0ffailedMigration\x12#\n" +
-	"\rfailed_reason\x18\t \x01(\tR\ffailedReason\"\xe0\x01\n" +
+	"\rfailed_reason\x18\t \x01(\tR\ffailedReason\"\xfe\x01\n" +
 	"\n" +
 	"RankStatus\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +
@@ -1553,7 +1509,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\vimage_bytes\x18\x06 \x01(\x03R\n" +
 	"imageBytes\x12!\n" +
 	"\fimage_digest\x18\a \x01(\tR\vimageDigest\x12\x19\n" +
-	"\bpause_ms\x18\b \x01(\x01R\apauseMs\",\n" +
+	"\bpause_ms\x18\b \x01(\x01R\apauseMs\x12\x1c\n" +
+	"\tmigration\x18\t \x01(\tR\tmigration\",\n" +
 	"\x12FetchModuleRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\"+\n" +
 	"\x13FetchModuleResponse\x12\x14\n" +
@@ -1580,10 +1537,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x0fReadLogsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12*\n" +
-	"\x04from\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x04from\"3\n" +
-	"\vLogPosition\x12\x12\n" +
-	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"X\n" +
+	"\x04from\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x04from\"X\n" +
 	"\x10ReadLogsResponse\x12(\n" +
 	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\x12\x1a\n" +
 	"\bcomplete\x18\x02 \x03(\x05R\bcomplete2\xb1\x02\n" +
@@ -1609,7 +1563,7 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_cluster_proto_rawDescData
 }
 
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_godwit_v1_cluster_proto_goTypes = []any{
 	(*DiscoverRequest)(nil),     // 0: godwit.v1.DiscoverRequest
 	(*DiscoverResponse)(nil),    // 1: godwit.v1.DiscoverResponse
@@ -1630,12 +1584,12 @@ var file_godwit_v1_cluster_proto_goTypes = []any{
 	(*TransferHeader)(nil),      // 16: godwit.v1.TransferHeader
 	(*TransferResponse)(nil),    // 17: godwit.v1.TransferResponse
 	(*ReadLogsRequest)(nil),     // 18: godwit.v1.ReadLogsRequest
-	(*LogPosition)(nil),         // 19: godwit.v1.LogPosition
-	(*ReadLogsResponse)(nil),    // 20: godwit.v1.ReadLogsResponse
-	nil,                         // 21: godwit.v1.AppRecord.AddrsEntry
-	(*Host)(nil),                // 22: godwit.v1.Host
-	(*App)(nil),                 // 23: godwit.v1.App
-	(*Migration)(nil),           // 24: godwit.v1.Migration
+	(*ReadLogsResponse)(nil),    // 19: godwit.v1.ReadLogsResponse
+	nil,                         // 20: godwit.v1.AppRecord.AddrsEntry
+	(*Host)(nil),                // 21: godwit.v1.Host
+	(*App)(nil),                 // 22: godwit.v1.App
+	(*Migration)(nil),           // 23: godwit.v1.Migration
+	(*LogPosition)(nil),         // 24: godwit.v1.LogPosition
 	(*LogLine)(nil),             // 25: godwit.v1.LogLine
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
@@ -1646,14 +1600,14 @@ var file_godwit_v1_cluster_proto_depIdxs = []int32{
 	5,  // 4: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
 	6,  // 5: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
 	8,  // 6: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	22, // 7: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	21, // 7: godwit.v1.Hello.host:type_name -> godwit.v1.Host
 	9,  // 8: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	23, // 9: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	24, // 10: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	21, // 11: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	22, // 9: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	23, // 10: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	20, // 11: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
 	10, // 12: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
 	16, // 13: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	19, // 14: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	24, // 14: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
 	25, // 15: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
 	0,  // 16: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
 	2,  // 17: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
@@ -1666,7 +1620,7 @@ var file_godwit_v1_cluster_proto_depIdxs = []int32{
 	12, // 24: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
 	14, // 25: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
 	17, // 26: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	20, // 27: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	19, // 27: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
 	22, // [22:28] is the sub-list for method output_type
 	16, // [16:22] is the sub-list for method input_type
 	16, // [16:16] is the sub-list for extension type_name
@@ -1704,7 +1658,7 @@ func file_godwit_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

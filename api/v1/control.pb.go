@@ -1065,7 +1065,9 @@ type LogsRequest struct {
 	App    string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
 	Follow bool                   `protobuf:"varint,2,opt,name=follow,proto3" json:"follow,omitempty"`
 	// Only these ranks; empty: all.
-	Ranks         []int32 `protobuf:"varint,3,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
+	Ranks []int32 `protobuf:"varint,3,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
+	// Where to go on, for ranks whose first lines are known.
+	From          []*LogPosition `protobuf:"bytes,4,rep,name=from,proto3" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1121,6 +1123,66 @@ func (x *LogsRequest) GetRanks() []int32 {
 	return nil
 }
 
+func (x *LogsRequest) GetFrom() []*LogPosition {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+// LogPosition is a place in a rank's output: the number of the next line wanted.
+type LogPosition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rank          int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogPosition) Reset() {
+	*x = LogPosition{}
+	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogPosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogPosition) ProtoMessage() {}
+
+func (x *LogPosition) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
+func (*LogPosition) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *LogPosition) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *LogPosition) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
 type LogsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Lines         []*LogLine             `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
@@ -1130,7 +1192,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	mi := &file_godwit_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1204,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	mi := &file_godwit_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,7 +1217,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -1184,7 +1246,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[22]
+	mi := &file_godwit_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1258,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[22]
+	mi := &file_godwit_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1271,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -1262,7 +1324,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[23]
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1336,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[23]
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1349,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 type ListServersResponse struct {
@@ -1300,7 +1362,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1374,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1387,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -1355,7 +1417,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1367,7 +1429,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1380,7 +1442,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Server) GetId() string {
@@ -1419,7 +1481,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1493,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1506,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -1535,11 +1597,15 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05chunk\x18\x04 \x01(\fR\x05chunk\"W\n" +
 	"\x14UploadModuleResponse\x12)\n" +
 	"\x06module\x18\x01 \x01(\v2\x11.godwit.v1.ModuleR\x06module\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"M\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"y\n" +
 	"\vLogsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x14\n" +
-	"\x05ranks\x18\x03 \x03(\x05R\x05ranks\"8\n" +
+	"\x05ranks\x18\x03 \x03(\x05R\x05ranks\x12*\n" +
+	"\x04from\x18\x04 \x03(\v2\x16.godwit.v1.LogPositionR\x04from\"3\n" +
+	"\vLogPosition\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"8\n" +
 	"\fLogsResponse\x12(\n" +
 	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\"\x8a\x01\n" +
 	"\aLogLine\x12\x12\n" +
@@ -1587,7 +1653,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),          // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),         // 1: godwit.v1.SubmitResponse
@@ -1610,62 +1676,64 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*UploadModuleRequest)(nil),    // 18: godwit.v1.UploadModuleRequest
 	(*UploadModuleResponse)(nil),   // 19: godwit.v1.UploadModuleResponse
 	(*LogsRequest)(nil),            // 20: godwit.v1.LogsRequest
-	(*LogsResponse)(nil),           // 21: godwit.v1.LogsResponse
-	(*LogLine)(nil),                // 22: godwit.v1.LogLine
-	(*ListServersRequest)(nil),     // 23: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),    // 24: godwit.v1.ListServersResponse
-	(*Server)(nil),                 // 25: godwit.v1.Server
-	(*ErrorInfo)(nil),              // 26: godwit.v1.ErrorInfo
-	(*AppSpec)(nil),                // 27: godwit.v1.AppSpec
-	(*App)(nil),                    // 28: godwit.v1.App
-	(*Migration)(nil),              // 29: godwit.v1.Migration
-	(*Host)(nil),                   // 30: godwit.v1.Host
-	(*Module)(nil),                 // 31: godwit.v1.Module
+	(*LogPosition)(nil),            // 21: godwit.v1.LogPosition
+	(*LogsResponse)(nil),           // 22: godwit.v1.LogsResponse
+	(*LogLine)(nil),                // 23: godwit.v1.LogLine
+	(*ListServersRequest)(nil),     // 24: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),    // 25: godwit.v1.ListServersResponse
+	(*Server)(nil),                 // 26: godwit.v1.Server
+	(*ErrorInfo)(nil),              // 27: godwit.v1.ErrorInfo
+	(*AppSpec)(nil),                // 28: godwit.v1.AppSpec
+	(*App)(nil),                    // 29: godwit.v1.App
+	(*Migration)(nil),              // 30: godwit.v1.Migration
+	(*Host)(nil),                   // 31: godwit.v1.Host
+	(*Module)(nil),                 // 32: godwit.v1.Module
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	27, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	28, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	28, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	28, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	29, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	28, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	28, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	30, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	29, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	29, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	31, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	31, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	22, // 12: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	25, // 13: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	0,  // 14: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 15: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 16: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	6,  // 17: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	8,  // 18: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	10, // 19: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	12, // 20: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	14, // 21: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	16, // 22: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	18, // 23: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	20, // 24: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	23, // 25: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	1,  // 26: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 27: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 28: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 29: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 30: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 31: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 32: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 33: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 34: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 35: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	21, // 36: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	24, // 37: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	26, // [26:38] is the sub-list for method output_type
-	14, // [14:26] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	28, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	29, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	29, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	29, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	30, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	29, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	29, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	31, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	30, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	30, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	32, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	32, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	21, // 12: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	23, // 13: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	26, // 14: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	0,  // 15: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	2,  // 16: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	4,  // 17: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	6,  // 18: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	8,  // 19: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	10, // 20: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	12, // 21: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	14, // 22: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	16, // 23: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	18, // 24: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	20, // 25: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	24, // 26: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	1,  // 27: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 28: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 29: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	7,  // 30: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	9,  // 31: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	11, // 32: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	13, // 33: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	15, // 34: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	17, // 35: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	19, // 36: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	22, // 37: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	25, // 38: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	27, // [27:39] is the sub-list for method output_type
+	15, // [15:27] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -1680,7 +1748,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

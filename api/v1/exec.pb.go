@@ -490,7 +490,9 @@ type ExecRoutes struct {
 	// Data address of each host.
 	Addrs map[string]string `protobuf:"bytes,3,rep,name=addrs,proto3" json:"addrs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Epoch at which each rank was put where it is.
-	RankEpochs    []uint64 `protobuf:"varint,4,rep,packed,name=rank_epochs,json=rankEpochs,proto3" json:"rank_epochs,omitempty"`
+	RankEpochs []uint64 `protobuf:"varint,4,rep,packed,name=rank_epochs,json=rankEpochs,proto3" json:"rank_epochs,omitempty"`
+	// Ranks that have ended.
+	Ended         []bool `protobuf:"varint,5,rep,packed,name=ended,proto3" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -549,6 +551,13 @@ func (x *ExecRoutes) GetAddrs() map[string]string {
 func (x *ExecRoutes) GetRankEpochs() []uint64 {
 	if x != nil {
 		return x.RankEpochs
+	}
+	return nil
+}
+
+func (x *ExecRoutes) GetEnded() []bool {
+	if x != nil {
+		return x.Ended
 	}
 	return nil
 }
@@ -1392,14 +1401,15 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06routes\x18\b \x01(\v2\x15.godwit.v1.ExecRoutesR\x06routes\x12\x12\n" +
 	"\x04host\x18\t \x01(\tR\x04host\x12,\n" +
 	"\x12memory_limit_pages\x18\n" +
-	" \x01(\rR\x10memoryLimitPages\"\xd3\x01\n" +
+	" \x01(\rR\x10memoryLimitPages\"\xe9\x01\n" +
 	"\n" +
 	"ExecRoutes\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +
 	"\tplacement\x18\x02 \x03(\tR\tplacement\x126\n" +
 	"\x05addrs\x18\x03 \x03(\v2 .godwit.v1.ExecRoutes.AddrsEntryR\x05addrs\x12\x1f\n" +
 	"\vrank_epochs\x18\x04 \x03(\x04R\n" +
-	"rankEpochs\x1a8\n" +
+	"rankEpochs\x12\x14\n" +
+	"\x05ended\x18\x05 \x03(\bR\x05ended\x1a8\n" +
 	"\n" +
 	"AddrsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

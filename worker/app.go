@@ -1,0 +1,321 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// Exit codes a worker gives to ranks that did not end by themselves.
+const (
+	codeGodwitFailed = 125
+	codeNotRunnable  = 126
+	codeKilled       = 137
+)
+
+// State of an app's executor on this host.
+type execState uint8
+
+const (
+	execNone execState = iota
+	execStarting
+	execRunning
+	execGone
+)
+
+// inboxSize bounds what waits for an app's goroutine: executor events and the ends of its own tasks.
+const inboxSize = 256
+
+// app follows the committed record of one app and makes this host agree with it. One goroutine owns it; everything else
+// posts to its inbox. It decides nothing by itself: what was frozen waits until the record says commit or abort.
+type app struct {
+	id   string
+	host *Worker
+	log  *slog.Logger
+
+	inbox chan func()
+	done  chan struct{} // closed when the goroutine has ended
+	fresh chan struct{} // capacity 1: a newer record is in host.records
+
+	// Owned by the goroutine.
+	rec      *apiv1.AppRecord
+	exec     execState
+	child    *child
+	execErr  string
+	output   *appLog
+	ranks    map[int32]*rankInfo
+	acked    string // migration announced and prepared for
+	freezing string // migration whose ranks were asked to freeze here
+	failed   string // migration that failed here, and why
+	failure  string
+	stopping bool
+	routed   uint64 // index of the record whose routes the executor has
+}
+
+// rankInfo is one rank on this host.
+type rankInfo struct {
+	epoch     uint64
+	state     string // running, frozen, staged, ended
+	code      int32
+	reason    string
+	migration string // that brought it, or takes it away
+	bytes     int64
+	digest    string // of the image: at the source once it was sent
+	pauseMs   float64
+}
+
+// States of a rank in a status.
+const (
+	rankRunning = "running"
+	rankFrozen  = "frozen"
+	rankStaged  = "staged"
+	rankEnded   = "ended"
+)
+
+func newApp(id string, host *Worker) *app {
+	return &app{
+		id: id, host: host, log: host.log.With("app", id),
+		inbox: make(chan func(), inboxSize), done: make(chan struct{}), fresh: make(chan struct{}, 1),
+		ranks: map[int32]*rankInfo{},
+	}
+}
+
+// run is the app's goroutine. It returns when the app is over for this host, or ctx ends.
+func (a *app) run(ctx context.Context) {
+	defer close(a.done)
+	for {
+		select {
+		case f := <-a.inbox:
+			f()
+		case <-a.fresh:
+			if rec := a.host.record(a.id); rec != nil && (a.rec == nil || rec.Index >= a.rec.Index) {
+				a.rec = rec
+			}
+		case <-ctx.Done():
+			a.stopChild()
+			return
+		}
+		if a.rec == nil {
+			continue
+		}
+		if a.rec.Gone || terminal(a.rec.App.Phase) {
+			a.finish()
+			return
+		}
+		a.reconcile(ctx)
+		a.host.publish(a.status())
+	}
+}
+
+func terminal(phase string) bool {
+	return phase == "succeeded" || phase == "failed" || phase == "cancelled"
+}
+
+// post gives f to the app's goroutine; it is dropped when that has ended.
+func (a *app) post(f func()) {
+	select {
+	case a.inbox <- f:
+	case <-a.done:
+	}
+}
+
+// finish ends what is left on this host.
+func (a *app) finish() {
+	a.stopChild()
+	a.host.logs.close(a.id)
+	a.host.removeImages(a.id)
+}
+
+func (a *app) stopChild() {
+	if a.child == nil {
+		return
+	}
+	a.child.kill()
+	<-a.child.exited // kill -9: bounded by the kernel
+	a.child = nil
+}
+
+// reconcile does the next steps towards the record.
+func (a *app) reconcile(ctx context.Context) {
+	if a.rec.App.Verdict != "" {
+		a.stop(ctx)
+		return
+	}
+	if a.wantsExecutor() && a.exec == execNone {
+		a.startChild(ctx)
+	}
+	if a.exec == execGone {
+		a.endAll(codeGodwitFailed, a.execErr)
+	}
+	if a.exec == execRunning {
+		a.follow()
+	}
+	a.migrate(ctx)
+}
+
+// wantsExecutor says whether ranks of the app are, or are about to be, on this host.
+func (a *app) wantsExecutor() bool {
+	if m := a.pending(); m != nil {
+		for _, mv := range m.Moves {
+			if mv.To == a.host.cfg.Name {
+				return true
+			}
+		}
+	}
+	for r := range a.mine() {
+		if a.ranks[r] == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// mine yields the live ranks that the record puts on this host.
+func (a *app) mine() func(func(int32, *apiv1.RankState) bool) {
+	return func(yield func(int32, *apiv1.RankState) bool) {
+		for r, h := range a.rec.App.Placement {
+			st := a.rec.App.Ranks[r]
+			if h == a.host.cfg.Name && !st.Ended && !yield(int32(r), st) {
+				return
+			}
+		}
+	}
+}
+
+// pending is the migration under way, or nil.
+func (a *app) pending() *apiv1.Migration {
+	m := a.rec.Migration
+	if m == nil || m.Phase == "committed" || m.Phase == "aborted" {
+		return nil
+	}
+	return m
+}
+
+// follow brings the executor's ranks in line with the placement.
+func (a *app) follow() {
+	routed := false
+	var drop []int32
+	for id, r := range a.ranks {
+		if a.isMine(id) || (r.state != rankFrozen && r.state != rankStaged) {
+			continue
+		}
+		if m := a.pending(); m != nil && m.Id == r.migration {
+			continue // not decided yet
+		}
+		drop = append(drop, id)
+		delete(a.ranks, id)
+	}
+	if len(drop) > 0 {
+		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: drop}}})
+		for _, id := range drop {
+			a.output.finish(id)
+		}
+		a.route()
+		routed = true
+	}
+	for id, st := range a.mine() {
+		r := a.ranks[id]
+		switch {
+		case r == nil:
+			a.ranks[id] = &rankInfo{
+				epoch: st.Epoch, state: rankEnded, code: codeGodwitFailed,
+				reason: fmt.Sprintf("rank %d is not on %s, though it should be", id, a.host.cfg.Name),
+			}
+		case r.state == rankStaged && st.Epoch > r.epoch:
+			if !routed {
+				a.route()
+				routed = true
+			}
+			r.state, r.epoch = rankRunning, st.Epoch
+			a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: id, Epoch: st.Epoch}}})
+		}
+	}
+	if !routed && a.routed != a.rec.Index {
+		a.route()
+	}
+}
+
+func (a *app) isMine(rank int32) bool {
+	return int(rank) < len(a.rec.App.Placement) && a.rec.App.Placement[rank] == a.host.cfg.Name
+}
+
+func (a *app) say(c *apiv1.ExecCommand) {
+	if a.child != nil {
+		a.child.say(c)
+	}
+}
+
+// route tells the executor where all ranks are.
+func (a *app) route() {
+	a.routed = a.rec.Index
+	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Routes{Routes: a.routes()}})
+}
+
+func (a *app) routes() *apiv1.ExecRoutes {
+	r := &apiv1.ExecRoutes{Epoch: a.rec.App.Epoch, Placement: a.rec.App.Placement, Addrs: a.rec.Addrs}
+	for _, st := range a.rec.App.Ranks {
+		r.RankEpochs = append(r.RankEpochs, st.Epoch)
+		r.Ended = append(r.Ended, st.Ended)
+	}
+	return r
+}
+
+// stop cancels the ranks, and kills them after the grace.
+func (a *app) stop(ctx context.Context) {
+	if a.exec == execNone || a.exec == execGone {
+		a.endAll(codeKilled, "stopped before it ran")
+		return
+	}
+	if a.stopping {
+		return
+	}
+	a.stopping = true
+	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: a.rec.App.Reason}}})
+	child := a.child
+	if child == nil {
+		return // starting: childStarted kills it
+	}
+	a.host.tasks.Go(func() error {
+		t := time.NewTimer(a.host.cfg.CancelGrace)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			child.kill()
+		case <-child.exited:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+}
+
+// endAll ends every live rank of this host: there is no executor, or none any more.
+func (a *app) endAll(code int32, reason string) {
+	for id, st := range a.mine() {
+		if r := a.ranks[id]; r == nil || r.state != rankEnded {
+			a.ranks[id] = &rankInfo{epoch: st.Epoch, state: rankEnded, code: code, reason: reason}
+		}
+	}
+}
+
+// status is what the leader is told.
+func (a *app) status() *apiv1.AppStatus {
+	s := &apiv1.AppStatus{
+		App: a.id, Index: a.rec.Index, Epoch: a.rec.App.Epoch, AckedMigration: a.acked,
+		FailedMigration: a.failed, FailedReason: a.failure, Reason: a.execErr,
+	}
+	s.Executor = [...]string{execNone: "", execStarting: "starting", execRunning: "running", execGone: "ended"}[a.exec]
+	for id := range int32(len(a.rec.App.Ranks)) {
+		r := a.ranks[id]
+		if r == nil {
+			continue
+		}
+		s.Ranks = append(s.Ranks, &apiv1.RankStatus{
+			Rank: id, Epoch: r.epoch, State: r.state, ExitCode: r.code, Reason: r.reason,
+			ImageBytes: r.bytes, ImageDigest: r.digest, PauseMs: r.pauseMs, Migration: r.migration,
+		})
+	}
+	return s
+}

@@ -1,0 +1,145 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// startChild starts the app's executor; childStarted follows.
+func (a *app) startChild(ctx context.Context) {
+	a.exec = execStarting
+	out, err := a.host.logs.app(a.id)
+	if err != nil {
+		a.exec, a.execErr = execGone, err.Error()
+		return
+	}
+	a.output = out
+	digest := a.rec.App.Spec.ModuleDigest
+	ranks := min(int(a.rec.App.Size), max(a.host.cfg.Slots, len(a.freshRanks())))
+	a.host.tasks.Go(func() error {
+		path, err := a.host.modules.path(ctx, digest)
+		if err != nil {
+			a.post(func() { a.exec, a.execErr = execGone, err.Error() })
+			return nil
+		}
+		c, err := a.host.spawner.start(ctx, a.id, ranks, a.event, a.childExited)
+		a.post(func() { a.childStarted(c, path, err) })
+		return nil
+	})
+}
+
+// freshRanks are the ranks to start here from their beginning.
+func (a *app) freshRanks() []int32 {
+	var ids []int32
+	for id, st := range a.mine() {
+		if a.ranks[id] == nil && st.Epoch == 1 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (a *app) childStarted(c *child, path string, err error) {
+	if err != nil {
+		a.exec, a.execErr = execGone, err.Error()
+		return
+	}
+	a.child = c
+	a.host.addChild(c)
+	if a.stopping || a.rec.App.Verdict != "" {
+		c.kill()
+		return
+	}
+	fresh := a.freshRanks()
+	for _, id := range fresh {
+		a.ranks[id] = &rankInfo{epoch: 1, state: rankRunning}
+	}
+	spec := a.rec.App.Spec
+	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
+		App: a.id, ModulePath: path, CacheDir: a.host.cfg.dir("cache"),
+		Args: append([]string{a.rec.App.Name}, spec.Args...), Env: spec.Env, Size: a.rec.App.Size,
+		Ranks: fresh, Routes: a.routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
+	}}})
+}
+
+// childExited is called when the executor is gone.
+func (a *app) childExited(c *child) {
+	a.host.removeChild(c)
+	a.post(func() {
+		if a.exec == execGone {
+			return
+		}
+		a.exec = execGone
+		a.child = nil
+		code, reason := exitReason(c)
+		if a.stopping {
+			code, reason = codeKilled, "stopped"
+		}
+		if a.execErr == "" {
+			a.execErr = reason
+		}
+		for id, r := range a.ranks {
+			if r.state != rankEnded {
+				a.ranks[id] = &rankInfo{epoch: r.epoch, state: rankEnded, code: code, reason: a.execErr}
+			}
+		}
+		a.endAll(code, a.execErr)
+		if m := a.pending(); m != nil {
+			a.failed, a.failure = m.Id, fmt.Sprintf("executor on %s: %s", a.host.cfg.Name, a.execErr)
+		}
+	})
+}
+
+func exitReason(c *child) (int32, string) {
+	if ws, ok := waitStatus(c.state); ok && ws.Signaled() {
+		return 128 + int32(ws.Signal()), fmt.Sprintf("executor killed by signal %d (%s)", ws.Signal(), ws.Signal())
+	}
+	return codeGodwitFailed, fmt.Sprintf("executor ended: %s", c.state)
+}
+
+// event takes an executor's event. Output is stored at once, before any later event is looked at.
+func (a *app) event(ev *apiv1.ExecEvent) {
+	switch m := ev.Msg.(type) {
+	case *apiv1.ExecEvent_Output:
+		if err := a.output.append(m.Output.Lines); err != nil {
+			a.log.Error("output is lost", "err", err)
+		}
+	case *apiv1.ExecEvent_Ready:
+		a.post(func() { a.exec = execRunning })
+	case *apiv1.ExecEvent_Ended:
+		a.output.finish(m.Ended.Rank)
+		a.post(func() { a.rankEnded(m.Ended) })
+	case *apiv1.ExecEvent_Frozen:
+		a.post(func() { a.rankFrozen(m.Frozen) })
+	case *apiv1.ExecEvent_Staged:
+		a.post(func() { a.rankStaged(m.Staged) })
+	case *apiv1.ExecEvent_Thawed:
+		a.post(func() {
+			if r := a.ranks[m.Thawed.Rank]; r != nil {
+				r.pauseMs = m.Thawed.TookMs
+			}
+		})
+	case *apiv1.ExecEvent_Failed:
+		a.post(func() {
+			a.execErr = m.Failed.Reason
+			for id, r := range a.ranks {
+				if r.state != rankEnded {
+					a.ranks[id] = &rankInfo{epoch: r.epoch, state: rankEnded, code: codeNotRunnable, reason: m.Failed.Reason}
+				}
+			}
+			a.child.kill()
+		})
+	default:
+		a.log.Error("unknown event of an executor", "type", fmt.Sprintf("%T", ev.Msg))
+	}
+}
+
+func (a *app) rankEnded(e *apiv1.ExecEnded) {
+	r := a.ranks[e.Rank]
+	if r == nil || r.state == rankEnded {
+		return
+	}
+	r.state, r.code, r.reason = rankEnded, e.ExitCode, e.Reason
+}

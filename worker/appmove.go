@@ -1,0 +1,144 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// migrate does this host's part of the migration under way, and undoes it when it was aborted.
+func (a *app) migrate(ctx context.Context) {
+	m := a.pending()
+	if a.freezing != "" && (m == nil || m.Id != a.freezing) {
+		a.unfreeze()
+	}
+	if m == nil {
+		return
+	}
+	if m.Phase == "pending" && a.acked != m.Id && a.prepared(m) {
+		a.acked = m.Id
+	}
+	if m.Phase == "announced" && a.freezing != m.Id && a.exec == execRunning {
+		a.freeze(m)
+	}
+}
+
+// prepared says whether this host is ready for the migration: a target's executor must run.
+func (a *app) prepared(m *apiv1.Migration) bool {
+	for _, mv := range m.Moves {
+		if mv.To == a.host.cfg.Name && a.exec == execGone {
+			a.failed, a.failure = m.Id, fmt.Sprintf("no executor on %s: %s", mv.To, a.execErr)
+			return false
+		}
+		if mv.To == a.host.cfg.Name && a.exec != execRunning {
+			return false
+		}
+	}
+	return true
+}
+
+// freeze asks the executor to freeze the ranks that leave this host.
+func (a *app) freeze(m *apiv1.Migration) {
+	var ids []int32
+	for _, mv := range m.Moves {
+		if mv.From == a.host.cfg.Name {
+			ids = append(ids, mv.Rank)
+		}
+	}
+	a.freezing = m.Id
+	if len(ids) == 0 {
+		return
+	}
+	dir, err := a.host.imageDir(a.id)
+	if err != nil {
+		a.failed, a.failure = m.Id, err.Error()
+		return
+	}
+	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: m.Id, Ranks: ids, Dir: dir}}})
+}
+
+// unfreeze runs on what was asked to freeze for a migration that is over, where the ranks are still ours.
+func (a *app) unfreeze() {
+	a.freezing = ""
+	var ids []int32
+	for id := range a.mine() {
+		if r := a.ranks[id]; r != nil && (r.state == rankFrozen || r.state == rankRunning) {
+			r.state, r.digest, r.bytes, r.pauseMs = rankRunning, "", 0, 0
+			ids = append(ids, id)
+		}
+	}
+	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: ids}}})
+	a.host.removeImages(a.id)
+}
+
+// rankFrozen sends a frozen rank's image to its target.
+func (a *app) rankFrozen(f *apiv1.ExecFrozen) {
+	m, r := a.pending(), a.ranks[f.Rank]
+	if m == nil || m.Id != f.Migration || r == nil {
+		return // over meanwhile; unfreeze has said so to the executor
+	}
+	if f.Error != "" {
+		a.failed, a.failure = m.Id, f.Error
+		return
+	}
+	r.state, r.migration, r.bytes = rankFrozen, m.Id, f.ImageBytes
+	var to string
+	for _, mv := range m.Moves {
+		if mv.Rank == f.Rank {
+			to = mv.To
+		}
+	}
+	job := transfer{
+		header: &apiv1.TransferHeader{App: a.id, Migration: m.Id, Rank: f.Rank, From: a.host.cfg.Name},
+		image:  f.Path, digest: f.Digest, addr: a.rec.Addrs[to], log: a.output.path(f.Rank),
+	}
+	start := time.Now()
+	a.host.tasks.Go(func() error {
+		err := a.host.send(job)
+		took := float64(time.Since(start)) / float64(time.Millisecond)
+		a.post(func() { a.sent(f, took, err) })
+		return nil
+	})
+}
+
+func (a *app) sent(f *apiv1.ExecFrozen, tookMs float64, err error) {
+	_ = os.Remove(f.Path) // it has served
+	m, r := a.pending(), a.ranks[f.Rank]
+	if m == nil || m.Id != f.Migration || r == nil {
+		return
+	}
+	if err != nil {
+		a.failed, a.failure = m.Id, err.Error()
+		return
+	}
+	r.digest, r.pauseMs = f.Digest, f.SinceMs+tookMs
+}
+
+// arrived takes an image that another host has sent, complete and checked.
+func (a *app) arrived(h *apiv1.TransferHeader, path, digest string, size int64) error {
+	m := a.pending()
+	if m == nil || m.Id != h.Migration || a.exec != execRunning {
+		return fmt.Errorf("worker: host %s does not wait for rank %d of migration %s", a.host.cfg.Name, h.Rank, h.Migration)
+	}
+	a.ranks[h.Rank] = &rankInfo{epoch: m.FromEpoch, state: "", migration: m.Id, bytes: size, digest: digest}
+	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Stage{Stage: &apiv1.ExecStage{Migration: m.Id, Rank: h.Rank, Path: path}}})
+	return nil
+}
+
+func (a *app) rankStaged(s *apiv1.ExecStaged) {
+	m, r := a.pending(), a.ranks[s.Rank]
+	if r == nil || r.migration != s.Migration {
+		return
+	}
+	if s.Error != "" {
+		delete(a.ranks, s.Rank)
+		if m != nil && m.Id == s.Migration {
+			a.failed, a.failure = s.Migration, s.Error
+		}
+		return
+	}
+	r.state = rankStaged
+}

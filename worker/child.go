@@ -1,0 +1,117 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/pipe"
+)
+
+// child is an executor process as its worker sees it.
+type child struct {
+	app     string
+	control *pipe.Conn
+	conns   *net.UnixConn
+	process *os.Process
+	exited  chan struct{} // closed when the process is gone
+	state   *os.ProcessState
+}
+
+// spawner starts executors. The kernel kills an executor when the thread that started it ends, so all are started by
+// one goroutine, locked to a thread that lives as long as the worker.
+type spawner struct {
+	argv  []string
+	tasks chan func()
+}
+
+func newSpawner(argv []string) *spawner { return &spawner{argv: argv, tasks: make(chan func())} }
+
+// run starts executors until ctx ends.
+func (s *spawner) run(ctx context.Context) error {
+	runtime.LockOSThread()
+	for {
+		select {
+		case f := <-s.tasks:
+			f()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// start runs an executor for n ranks of app. Its events go to onEvent, in order, from one goroutine; onExit follows the
+// last one.
+func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*apiv1.ExecEvent), onExit func(*child)) (*child, error) {
+	control, controlFile, err := pipe.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer controlFile.Close() //nolint:errcheck // the child holds its own
+	conns, connsFile, err := pipe.Pair()
+	if err != nil {
+		return nil, errors.Join(err, control.Close())
+	}
+	defer connsFile.Close() //nolint:errcheck // the child holds its own
+	//nolint:gosec,noctx // the worker's own binary; ended by kill, not by a context
+	cmd := exec.Command(s.argv[0], append(s.argv[1:len(s.argv):len(s.argv)], "--app", app)...)
+	cmd.ExtraFiles = []*os.File{controlFile, connsFile}
+	cmd.Stderr = os.Stderr
+	// Every rank may compute at once and the runtime needs threads besides; its own adjustment would stop the world.
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n+2), "GOTRACEBACK=single")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	started := make(chan error, 1)
+	select {
+	case s.tasks <- func() { started <- cmd.Start() }:
+		err = <-started
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("worker: start an executor: %w", err), control.Close(), conns.Close())
+	}
+	c := &child{app: app, control: pipe.NewConn(control), conns: conns, process: cmd.Process, exited: make(chan struct{})}
+	go c.events(cmd, onEvent, onExit)
+	return c, nil
+}
+
+// events reads the executor's events until it is gone.
+func (c *child) events(cmd *exec.Cmd, onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
+	for {
+		ev := new(apiv1.ExecEvent)
+		if err := c.control.Receive(ev); err != nil {
+			if !errors.Is(err, io.EOF) {
+				c.kill()
+			}
+			break
+		}
+		onEvent(ev)
+	}
+	c.kill()       // a process that closed its link has nothing left to do
+	_ = cmd.Wait() // its state says all
+	c.state = cmd.ProcessState
+	close(c.exited)
+	_ = c.control.Close() // nothing is written any more
+	_ = c.conns.Close()   // nothing is written any more
+	onExit(c)
+}
+
+// kill ends the process at once.
+func (c *child) kill() {
+	_ = c.process.Kill() // the only error is that it has ended
+}
+
+// say sends a command. A link that is broken is no error: the exit is reported by its own way.
+func (c *child) say(cmd *apiv1.ExecCommand) {
+	if err := c.control.Send(cmd); err != nil {
+		c.kill()
+	}
+}

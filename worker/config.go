@@ -1,0 +1,62 @@
+package worker
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+// Config says what a worker is. Fields without a default must be set.
+type Config struct {
+	// Name of the host, unique in the cluster.
+	Name string
+	// DataDir holds modules, images, logs and the compilation cache.
+	DataDir string
+	// Listen is host:port of the worker's port for other hosts.
+	Listen string
+	// Advertise is the address other hosts use; default: Listen as bound.
+	Advertise string
+	// Slots is the host's capacity in ranks.
+	Slots int
+	// Labels are shown, and later used for placement.
+	Labels map[string]string
+	// Executor is the command that runs an executor; its two sockets are file descriptors 3 and 4.
+	Executor []string
+	// MemoryLimitPages bounds a guest's memory in pages of 64 KiB; default 65,536 (4 GiB).
+	MemoryLimitPages uint32
+	// CancelGrace is how long a cancelled app's ranks may take to make a call before they are killed; default 2 s.
+	CancelGrace time.Duration
+}
+
+// MaxSlots bounds the slots of one host.
+const MaxSlots = 65_536
+
+// DefaultConfig is a Config with the defaults filled in.
+func DefaultConfig() Config {
+	return Config{MemoryLimitPages: 65_536, CancelGrace: 2 * time.Second}
+}
+
+// ValidName says whether s may name a host or an app.
+func ValidName(s string) bool { return nameRE().MatchString(s) }
+
+func nameRE() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
+}
+
+// Validate says what is wrong with c and which flag to change.
+func (c Config) Validate() error {
+	switch {
+	case !ValidName(c.Name):
+		return fmt.Errorf("worker: --name %q: use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or digit", c.Name)
+	case c.DataDir == "":
+		return fmt.Errorf("worker: --data-dir is missing")
+	case c.Slots < 1 || c.Slots > MaxSlots:
+		return fmt.Errorf("worker: --slots %d: must be 1 to %d", c.Slots, MaxSlots)
+	case len(c.Executor) == 0:
+		return fmt.Errorf("worker: no command for executors")
+	}
+	return nil
+}
+
+func (c Config) dir(name string) string { return filepath.Join(c.DataDir, name) }

@@ -1,0 +1,117 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+
+	"connectrpc.com/connect/v2"
+	"golang.org/x/sync/errgroup"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// rankProtocol is the preface of connections between executors.
+const rankProtocol = "rank"
+
+// dataService is what other hosts and the servers ask of this host.
+type dataService struct{ w *Worker }
+
+var _ apiv1connect.DataHandler = dataService{}
+
+// serveData answers on the worker's port.
+func (w *Worker) serveData(ctx context.Context) error {
+	s := connect.NewServer()
+	apiv1connect.RegisterDataHandler(s, dataService{w})
+	mux := http.NewServeMux()
+	transport.Mount(mux, s)
+	return transport.Serve(ctx, w.listener.HTTP(), mux)
+}
+
+// takeRankConns hands connections from other hosts' executors to the executor of their app.
+func (w *Worker) takeRankConns(ctx context.Context) error {
+	acc := w.rankConns
+	stop := context.AfterFunc(ctx, func() { _ = acc.Close() }) // it only unblocks Accept
+	defer stop()
+	for {
+		conn, err := acc.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("worker: rank connections: %w", err)
+		}
+		if err := w.handOver(conn.Conn, conn.Args); err != nil {
+			w.log.Debug("rank connection refused", "err", err)
+			_ = conn.Close() // the caller dials again
+		}
+	}
+}
+
+func (w *Worker) handOver(conn net.Conn, args []string) error {
+	if len(args) != 2 {
+		return fmt.Errorf("worker: a rank connection names its app and host, got %d words", len(args))
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return fmt.Errorf("worker: a %T cannot be handed over", conn)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c := range w.children {
+		if c.app == args[0] {
+			return pipe.SendConn(c.conns, tcp, args[1])
+		}
+	}
+	return fmt.Errorf("worker: no executor of app %s here yet", args[0])
+}
+
+// ReadLogs implements the Data service.
+func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
+	l, err := s.w.logs.find(req.App)
+	if err != nil {
+		return err
+	}
+	if l == nil {
+		return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app",
+			fmt.Sprintf("host %s has no output of app %s", s.w.cfg.Name, req.App), "")
+	}
+	out := make(chan *apiv1.ReadLogsResponse)
+	g, ctx := errgroup.WithContext(ctx)
+	var readers errgroup.Group
+	for _, p := range req.From {
+		readers.Go(func() error {
+			send := func(m *apiv1.ReadLogsResponse) error {
+				select {
+				case out <- m:
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			r := &logReader{log: l, rank: p.Rank, from: p.Seq}
+			done, err := r.read(ctx, req.Follow, func(lines []*apiv1.LogLine) error {
+				return send(&apiv1.ReadLogsResponse{Lines: lines})
+			})
+			if err != nil || !done {
+				return err
+			}
+			return send(&apiv1.ReadLogsResponse{Complete: []int32{p.Rank}})
+		})
+	}
+	g.Go(func() error { defer close(out); return readers.Wait() })
+	g.Go(func() error {
+		for m := range out {
+			if err := stream.Send(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return g.Wait()
+}

@@ -1,0 +1,253 @@
+// Package worker serves a host: it keeps a session with the leader, follows the
+// committed record of every app that has ranks here, runs an executor for each,
+// holds modules, images and logs, and sends images to other workers. It decides
+// nothing that the log has not decided. See DESIGN.md in this directory.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/listen"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// maxApps bounds the apps one host has anything of.
+const maxApps = 10_000
+
+// Worker serves one host.
+type Worker struct {
+	cfg       Config
+	servers   func() []string
+	log       *slog.Logger
+	http      *http.Client
+	nodeID    string
+	listener  *listen.Listener
+	rankConns *listen.Acceptor
+	modules   *moduleCache
+	logs      *logStore
+	spawner   *spawner
+	lock      *os.File
+	tasks     *errgroup.Group // owned by Run
+
+	mu          sync.Mutex // guards the fields below
+	incarnation string
+	apps        map[string]*app
+	records     map[string]*apiv1.AppRecord
+	statuses    map[string]*apiv1.AppStatus
+	dirty       map[string]bool // statuses the leader has not been sent
+	dirtyCh     chan struct{}   // capacity 1
+	children    map[*child]bool
+	clusterID   string
+}
+
+// New opens the worker's data directory and its port. servers returns the API addresses of the servers known now, best first.
+func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	w := &Worker{
+		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(), incarnation: uuid.NewString(),
+		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
+		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), children: map[*child]bool{},
+		spawner: newSpawner(cfg.Executor),
+	}
+	if err := w.openDir(); err != nil {
+		return nil, err
+	}
+	var err error
+	if w.listener, err = listen.New(cfg.Listen); err != nil {
+		return nil, err
+	}
+	w.rankConns = w.listener.Protocol(rankProtocol)
+	if w.cfg.Advertise == "" {
+		w.cfg.Advertise = w.listener.Addr().String()
+	}
+	return w, nil
+}
+
+// openDir makes the data directory's parts. Images of an earlier life are worthless: their ranks were ended with it.
+func (w *Worker) openDir() (err error) {
+	if err := os.MkdirAll(w.cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("worker: --data-dir: %w", err)
+	}
+	if err := w.lockDir(); err != nil {
+		return err
+	}
+	if w.nodeID, err = readOrMake(w.cfg.dir("node_id"), uuid.NewString); err != nil {
+		return err
+	}
+	if b, err := os.ReadFile(w.cfg.dir("cluster_id")); err == nil {
+		w.clusterID = strings.TrimSpace(string(b))
+	}
+	if err := os.RemoveAll(w.cfg.dir("images")); err != nil {
+		return fmt.Errorf("worker: images: %w", err)
+	}
+	if w.modules, err = newModuleCache(w.cfg.dir("modules"), w.http, w.servers); err != nil {
+		return err
+	}
+	w.logs, err = newLogStore(w.cfg.dir("logs"))
+	return err
+}
+
+// readOrMake returns the file's text, or what newText gives, which it then writes.
+func readOrMake(path string, newText func() string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err == nil {
+		return strings.TrimSpace(string(b)), nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("worker: %w", err)
+	}
+	text := newText()
+	if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("worker: %w", err)
+	}
+	return text, nil
+}
+
+// Addr is the address other hosts use.
+func (w *Worker) Addr() string { return w.cfg.Advertise }
+
+// NodeID identifies the data directory.
+func (w *Worker) NodeID() string { return w.nodeID }
+
+// Run serves the host until ctx ends; then it takes leave of the leader and kills the executors.
+func (w *Worker) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	w.tasks = g
+	g.Go(func() error { return w.spawner.run(ctx) })
+	g.Go(func() error { return w.listener.Run(ctx) })
+	g.Go(func() error { return w.serveData(ctx) })
+	g.Go(func() error { return w.takeRankConns(ctx) })
+	g.Go(func() error { return w.keepSession(ctx) })
+	err := g.Wait()
+	w.killAll()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// take stores a newer record and lets the app's goroutine see it.
+func (w *Worker) take(ctx context.Context, rec *apiv1.AppRecord) {
+	id := rec.App.GetId()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if old := w.records[id]; old != nil && (rec.Index < old.Index || rec.Term < old.Term) {
+		return
+	}
+	a := w.apps[id]
+	if a == nil {
+		if rec.Gone || terminal(rec.App.Phase) || len(w.apps) >= maxApps {
+			delete(w.statuses, id)
+			return
+		}
+		a = newApp(id, w)
+		w.apps[id] = a
+		w.tasks.Go(func() error { a.run(ctx); w.forget(a); return nil })
+	}
+	w.records[id] = rec
+	select {
+	case a.fresh <- struct{}{}:
+	default:
+	}
+}
+
+func (w *Worker) record(id string) *apiv1.AppRecord {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.records[id]
+}
+
+// forget removes an app whose goroutine has ended.
+func (w *Worker) forget(a *app) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.apps[a.id] == a {
+		delete(w.apps, a.id)
+		delete(w.records, a.id)
+		delete(w.statuses, a.id)
+		delete(w.dirty, a.id)
+	}
+}
+
+// publish makes s what the leader is told of the app.
+func (w *Worker) publish(s *apiv1.AppStatus) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.statuses[s.App] = s
+	w.dirty[s.App] = true
+	select {
+	case w.dirtyCh <- struct{}{}:
+	default:
+	}
+}
+
+// takeDirty returns the statuses to send.
+func (w *Worker) takeDirty() []*apiv1.AppStatus {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []*apiv1.AppStatus
+	for id := range w.dirty {
+		if s := w.statuses[id]; s != nil {
+			out = append(out, s)
+		}
+	}
+	clear(w.dirty)
+	return out
+}
+
+func (w *Worker) addChild(c *child) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.children[c] = true
+}
+
+func (w *Worker) removeChild(c *child) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.children, c)
+}
+
+// killAll kills every executor.
+func (w *Worker) killAll() {
+	w.mu.Lock()
+	var all []*child
+	for c := range w.children {
+		all = append(all, c)
+	}
+	w.mu.Unlock()
+	for _, c := range all {
+		c.kill()
+	}
+	for _, c := range all {
+		<-c.exited // kill -9: bounded by the kernel
+	}
+}
+
+// imageDir is where an app's images are written before they are sent, made if need be.
+func (w *Worker) imageDir(app string) (string, error) {
+	dir := filepath.Join(w.cfg.dir("images"), app)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("worker: images: %w", err)
+	}
+	return dir, nil
+}
+
+func (w *Worker) removeImages(app string) {
+	if err := os.RemoveAll(filepath.Join(w.cfg.dir("images"), app)); err != nil {
+		w.log.Warn("images are left", "app", app, "err", err)
+	}
+}
