@@ -1,0 +1,261 @@
+package mpi
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	sbuf = 1 << 12 // where tests keep send and receive buffers
+	rbuf = 1 << 18
+)
+
+// value is element i of rank's contribution.
+func value(rank, i int) int { return (rank+1)*1000 + i*3 }
+
+func (g *guest) fill(at, n int) {
+	for i := range n {
+		g.setInts(at+4*i, value(g.rank, i))
+	}
+}
+
+// contribution gives every rank's values to the naive recomputation.
+func contribution(rank, n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = value(rank, i)
+	}
+	return out
+}
+
+func sums(ranks, n int) []int {
+	out := make([]int, n)
+	for r := range ranks {
+		for i := range out {
+			out[i] += value(r, i)
+		}
+	}
+	return out
+}
+
+// Every collective against a naive recomputation (MPI 5.0 chapter 6): sizes, odd
+// roots, zero counts, counts over all limits, in place or not.
+func TestCollectives(t *testing.T) {
+	for size := 1; size <= 9; size++ {
+		for _, n := range []int{0, 1, 3, 700} {
+			root := (size*5 + n) % size
+			t.Run(fmt.Sprintf("size=%d/count=%d/root=%d", size, n, root), func(t *testing.T) {
+				run1(t, size, func(g *guest) {
+					for _, place := range []bool{false, true} {
+						g.checkReductions(t, n, root, place)
+						g.checkMoves(t, n, root, place)
+					}
+					g.call("MPI_Barrier", commWorld)
+				})
+			})
+		}
+	}
+}
+
+// in returns where a call's input goes, and what to pass for it.
+func (g *guest) in(place bool, n int) int {
+	if place {
+		g.fill(rbuf, n)
+		return inPlace
+	}
+	g.fill(sbuf, n)
+	return sbuf
+}
+
+func (g *guest) checkReductions(t *testing.T, n, root int, place bool) {
+	g.call("MPI_Reduce", g.in(place && g.rank == root, n), rbuf, n, tInt, opSum, root, commWorld)
+	if g.rank == root {
+		require.Equal(t, sums(g.size, n), g.ints(rbuf, n))
+	}
+	g.call("MPI_Allreduce", g.in(place, n), rbuf, n, tInt, opSum, commWorld)
+	require.Equal(t, sums(g.size, n), g.ints(rbuf, n))
+	g.call("MPI_Scan", g.in(place, n), rbuf, n, tInt, opSum, commWorld)
+	require.Equal(t, sums(g.rank+1, n), g.ints(rbuf, n))
+	g.call("MPI_Exscan", g.in(place, n), rbuf, n, tInt, opSum, commWorld)
+	if g.rank > 0 {
+		require.Equal(t, sums(g.rank, n), g.ints(rbuf, n))
+	}
+	g.call("MPI_Reduce_scatter_block", g.in(place, n*g.size), rbuf, n, tInt, opSum, commWorld)
+	require.Equal(t, sums(g.size, n*g.size)[g.rank*n:(g.rank+1)*n], g.ints(rbuf, n))
+}
+
+func (g *guest) checkMoves(t *testing.T, n, root int, place bool) {
+	g.fill(sbuf, n)
+	g.call("MPI_Bcast", sbuf, n, tInt, root, commWorld)
+	require.Equal(t, contribution(root, n), g.ints(sbuf, n))
+
+	part := func(base, i int) int { return base + 4*n*i }
+	all := []int{}
+	for r := range g.size {
+		all = append(all, contribution(r, n)...)
+	}
+	own := func(place bool) int {
+		if place {
+			g.fill(part(rbuf, g.rank), n)
+			return inPlace
+		}
+		g.fill(sbuf, n)
+		return sbuf
+	}
+	g.call("MPI_Gather", own(place && g.rank == root), n, tInt, rbuf, n, tInt, root, commWorld)
+	if g.rank == root {
+		require.Equal(t, all, g.ints(rbuf, n*g.size))
+	}
+	clear(g.mem[rbuf : rbuf+4*n*g.size])
+	g.call("MPI_Allgather", own(place), n, tInt, rbuf, n, tInt, commWorld)
+	require.Equal(t, all, g.ints(rbuf, n*g.size))
+
+	out := pick(place && g.rank == root, inPlace, rbuf)
+	g.fill(sbuf, n*g.size)
+	g.call("MPI_Scatter", sbuf, n, tInt, out, n, tInt, root, commWorld)
+	if out == rbuf {
+		require.Equal(t, contribution(root, n*g.size)[g.rank*n:(g.rank+1)*n], g.ints(rbuf, n))
+	}
+	g.call("MPI_Alltoall", g.in(place, n*g.size), n, tInt, rbuf, n, tInt, commWorld)
+	for r := range g.size {
+		require.Equal(t, contribution(r, n*g.size)[g.rank*n:(g.rank+1)*n], g.ints(part(rbuf, r), n))
+	}
+	g.checkVectors(t, n, root)
+}
+
+// checkVectors gives rank r a part of n+r elements, in reverse order of ranks.
+func (g *guest) checkVectors(t *testing.T, n, root int) {
+	const counts, displs = 64, 256
+	at := 0
+	for r := g.size - 1; r >= 0; r-- {
+		g.setInts(counts+4*r, n+r)
+		g.setInts(displs+4*r, at)
+		at += n + r
+	}
+	want := func(r int) []int { return contribution(r, n+r) }
+	check := func() {
+		for r := range g.size {
+			require.Equal(t, want(r), g.ints(rbuf+4*g.int(displs+4*r), n+r))
+		}
+	}
+	g.fill(sbuf, n+g.rank)
+	g.call("MPI_Gatherv", sbuf, n+g.rank, tInt, rbuf, counts, displs, tInt, root, commWorld)
+	if g.rank == root {
+		check()
+	}
+	clear(g.mem[rbuf : rbuf+4*at])
+	g.call("MPI_Allgatherv", sbuf, n+g.rank, tInt, rbuf, counts, displs, tInt, commWorld)
+	check()
+	clear(g.mem[sbuf : sbuf+4*(n+g.rank)])
+	g.call("MPI_Scatterv", rbuf, counts, displs, tInt, sbuf, n+g.rank, tInt, root, commWorld)
+	require.Equal(t, want(g.rank), g.ints(sbuf, n+g.rank))
+}
+
+// A reduction gives the same bits on every rank, and for every root.
+func TestReduceBits(t *testing.T) {
+	for _, size := range []int{3, 4, 6, 7} {
+		results := make([][]uint64, size)
+		run1(t, size, func(g *guest) {
+			set := func() {
+				order.PutUint64(g.mem[sbuf:], math.Float64bits(1/float64(3*g.rank+7)+1e10*float64(g.rank%2)))
+			}
+			set()
+			g.call("MPI_Allreduce", sbuf, rbuf, 1, tDouble, opSum, commWorld)
+			results[g.rank] = append(results[g.rank], order.Uint64(g.mem[rbuf:]))
+		})
+		for r := range results {
+			require.Equal(t, results[0], results[r])
+		}
+	}
+}
+
+// Every operation on every type it is defined for, also at odd addresses.
+func TestOperations(t *testing.T) {
+	for op, name := range opNames {
+		for _, typ := range types {
+			if checkOp(op, typ) != nil {
+				continue
+			}
+			n := int(typ.size)
+			for shift := range 2 {
+				l, r := make([]byte, 64)[shift:shift+3*n], make([]byte, 64)[shift:shift+3*n]
+				for i := range 3 {
+					put(typ, l[i*n:], float64(i))
+					put(typ, r[i*n:], float64(3-i))
+				}
+				combine(op, typ, r, l, r)
+				for i := range 3 {
+					want := naive(op, float64(i), float64(3-i))
+					require.Equal(t, want, get(typ, r[i*n:]), "%s %s %d", name, typ.name, i)
+				}
+			}
+		}
+	}
+}
+
+func put(t datatype, b []byte, v float64) {
+	switch {
+	case t.class == floatType && t.size == 4:
+		order.PutUint32(b, math.Float32bits(float32(v)))
+	case t.class == floatType:
+		order.PutUint64(b, math.Float64bits(v))
+	default:
+		b[0] = byte(v)
+	}
+}
+
+func get(t datatype, b []byte) float64 {
+	switch {
+	case t.class == floatType && t.size == 4:
+		return float64(math.Float32frombits(order.Uint32(b)))
+	case t.class == floatType:
+		return math.Float64frombits(order.Uint64(b))
+	default:
+		return float64(b[0])
+	}
+}
+
+func naive(op uint32, a, b float64) float64 {
+	x, y := int(a), int(b)
+	switch op {
+	case opSum:
+		return a + b
+	case opProd:
+		return a * b
+	case opMin:
+		return min(a, b)
+	case opMax:
+		return max(a, b)
+	case opBand:
+		return float64(x & y)
+	case opBor:
+		return float64(x | y)
+	case opBxor:
+		return float64(x ^ y)
+	case opLand:
+		return float64(truth(x != 0 && y != 0))
+	case opLor:
+		return float64(truth(x != 0 || y != 0))
+	default:
+		return float64(truth((x != 0) != (y != 0)))
+	}
+}
+
+// Collectives of different communicators, and user messages with any tag, keep apart.
+func TestContextsKeepApart(t *testing.T) {
+	run1(t, 4, func(g *guest) {
+		g.call("MPI_Irecv", 64, 1, tInt, anySource, anyTag, commWorld, 8)
+		g.call("MPI_Barrier", commWorld)
+		g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, opMax, commSelf)
+		g.call("MPI_Test", 8, 12, 0)
+		require.Equal(t, 0, g.int(12))
+		g.call("MPI_Barrier", commWorld)
+		g.setInts(sbuf, g.rank)
+		g.call("MPI_Send", sbuf, 1, tInt, (g.rank+1)%4, 9, commWorld)
+		g.call("MPI_Wait", 8, 0)
+		require.Equal(t, (g.rank+3)%4, g.int(64))
+	})
+}

@@ -1,0 +1,278 @@
+package mpi
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// cluster joins Worlds by links that lose what is in flight when they break.
+type cluster struct {
+	t      *testing.T
+	worlds []*World
+	size   int
+
+	mu    sync.Mutex
+	where []int // world of each rank
+	links map[[2]int]*link
+	epoch uint64
+
+	wg sync.WaitGroup
+}
+
+// link carries frames from one world to another, in order.
+type link struct {
+	mu     sync.Mutex
+	cond   *sync.Cond
+	queue  [][]byte
+	closed bool
+}
+
+// port is a World's Network.
+type port struct {
+	c    *cluster
+	from int
+}
+
+func (n port) Send(dst Rank, frame []byte) {
+	n.c.mu.Lock()
+	l := n.c.links[[2]int{n.from, n.c.where[dst]}]
+	n.c.mu.Unlock()
+	if l == nil {
+		return // a route to ourselves: the rank is on its way
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(l.queue, frame)
+	l.cond.Signal()
+}
+
+// newCluster places ranks round robin on n worlds.
+func newCluster(t *testing.T, cfg Config, n int) *cluster {
+	c := &cluster{t: t, size: cfg.Size, links: map[[2]int]*link{}, epoch: 1}
+	for i := range n {
+		c.worlds = append(c.worlds, NewWorld(cfg, port{c, i}))
+	}
+	for r := range cfg.Size {
+		c.where = append(c.where, r%n)
+	}
+	for i := range n {
+		for j := range n {
+			if i != j {
+				c.connect(i, j)
+			}
+		}
+	}
+	return c
+}
+
+func (c *cluster) connect(from, to int) {
+	l := &link{}
+	l.cond = sync.NewCond(&l.mu)
+	c.links[[2]int{from, to}] = l
+	c.wg.Go(func() {
+		for {
+			l.mu.Lock()
+			for len(l.queue) == 0 && !l.closed {
+				l.cond.Wait()
+			}
+			if l.closed {
+				l.mu.Unlock()
+				return
+			}
+			f := l.queue[0]
+			l.queue = l.queue[1:]
+			l.mu.Unlock()
+			c.worlds[to].Receive(f)
+		}
+	})
+}
+
+func (c *cluster) close() {
+	for _, l := range c.links {
+		l.mu.Lock()
+		l.closed = true
+		l.cond.Signal()
+		l.mu.Unlock()
+	}
+	c.wg.Wait()
+}
+
+// drop loses all frames in flight from one world to another.
+func (c *cluster) drop(from, to int) {
+	l := c.links[[2]int{from, to}]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = nil
+}
+
+func (c *cluster) location(r int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.where[r]
+}
+
+// breakLink breaks the connection of two worlds and connects them again.
+func (c *cluster) breakLink(a, b int) {
+	c.drop(a, b)
+	c.drop(b, a)
+	for r := range c.size {
+		switch c.location(r) {
+		case a:
+			c.worlds[b].Reconnect(Rank(r))
+		case b:
+			c.worlds[a].Reconnect(Rank(r))
+		}
+	}
+}
+
+// move freezes a guest and goes on with it in another world, or aborts. It
+// reports false if the guest had ended.
+func (c *cluster) move(g *guest, to int, commit, removeLate bool) bool {
+	p := g.current(c)
+	p.Freeze()
+	select {
+	case <-g.ctl.frozenCh:
+	case <-g.ctl.endedCh:
+		p.Unfreeze()
+		return false
+	}
+	from := c.location(g.rank)
+	state, err := c.worlds[from].Capture(p.Rank())
+	require.NoError(c.t, err)
+	mem := append(arena(nil), p.mem.Bytes()...)
+	if !commit || from == to {
+		require.NoError(c.t, c.worlds[from].Resume(p.Rank()))
+		p.Unfreeze()
+		g.thawCh <- thawed{p, p.mem.(arena)}
+		return true
+	}
+	c.mu.Lock()
+	c.where[g.rank] = to
+	c.epoch++
+	epoch := c.epoch
+	c.mu.Unlock()
+	if !removeLate {
+		c.worlds[from].Remove(p.Rank())
+	}
+	q, err := c.worlds[to].RestoreRank(p.Rank(), epoch, mem, state)
+	require.NoError(c.t, err)
+	require.Equal(c.t, state[:2], q.encodeLocked()[:2])
+	if removeLate {
+		c.worlds[from].Remove(p.Rank())
+	}
+	for i, w := range c.worlds {
+		if i != to {
+			w.Reconnect(p.Rank())
+		}
+	}
+	g.thawCh <- thawed{q, mem}
+	return true
+}
+
+func (p *Proc) encodeLocked() []byte {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	return p.encode()
+}
+
+// current returns the guest's Proc, where the guest itself does not change it.
+func (g *guest) current(c *cluster) *Proc {
+	w := c.worlds[c.location(g.rank)]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.procs[g.rank]
+}
+
+// runCluster runs f on all ranks, spread over worlds, while disturb acts until
+// it returns; it is told by endedCh when all guests have ended.
+func runCluster(t *testing.T, cfg Config, worlds int, f func(g *guest), disturb func(c *cluster, guests []*guest, endedCh <-chan struct{})) {
+	c := newCluster(t, cfg, worlds)
+	calls := callsByName()
+	guests := make([]*guest, cfg.Size)
+	errs := make([]error, cfg.Size)
+	var wg sync.WaitGroup
+	for r := range guests {
+		g := newGuest(r, cfg.Size, calls)
+		g.mem = make(arena, arenaBytes)
+		guests[r] = g
+		var err error
+		g.p, err = c.worlds[c.where[r]].AddRank(Rank(r), 1, g.mem)
+		require.NoError(t, err)
+		wg.Go(func() {
+			errs[r] = g.run(func(g *guest) {
+				g.call("MPI_Init", 0, 0)
+				f(g)
+				g.call("MPI_Finalize")
+			})
+			if errs[r] != nil && !errors.Is(errs[r], errPeer) {
+				panic(errs[r])
+			}
+		})
+	}
+	endedCh := make(chan struct{})
+	done := make(chan struct{})
+	go func() { disturb(c, guests, endedCh); close(done) }()
+	waitFor(t, &wg, func() string { return inspectAll(c.worlds...) })
+	close(endedCh)
+	<-done
+	var flushed sync.WaitGroup
+	for r := range guests {
+		q := c.worlds[c.where[r]].Quiesced(Rank(r))
+		flushed.Go(func() { <-q })
+	}
+	waitFor(t, &flushed, func() string { return "not quiesced" + inspectAll(c.worlds...) })
+	for r := range guests {
+		require.NoError(t, errs[r])
+		p := guests[r].current(c)
+		require.True(t, p.Flushed())
+		require.Empty(t, p.unexpected)
+		require.Empty(t, p.posted)
+		require.Len(t, p.freeList, len(p.requests), "requests leak")
+		c.worlds[c.where[r]].Remove(Rank(r))
+	}
+	c.close()
+}
+
+func calm(*cluster, []*guest, <-chan struct{}) {}
+
+// breaker breaks random links.
+func breaker(rnd *rand.Rand) func(*cluster, []*guest, <-chan struct{}) {
+	return func(c *cluster, _ []*guest, endedCh <-chan struct{}) {
+		for !ended(endedCh) {
+			a := rnd.IntN(len(c.worlds))
+			b := (a + 1 + rnd.IntN(len(c.worlds)-1)) % len(c.worlds)
+			c.breakLink(a, b)
+			pause(rnd)
+		}
+	}
+}
+
+// mover moves random ranks, and breaks links too.
+func mover(rnd *rand.Rand, moves *int) func(*cluster, []*guest, <-chan struct{}) {
+	return func(c *cluster, guests []*guest, endedCh <-chan struct{}) {
+		for !ended(endedCh) {
+			g := guests[rnd.IntN(len(guests))]
+			if c.move(g, rnd.IntN(len(c.worlds)), rnd.IntN(4) > 0, rnd.IntN(2) == 0) {
+				*moves++
+			}
+			if rnd.IntN(4) == 0 {
+				a := rnd.IntN(len(c.worlds))
+				c.breakLink(a, (a+1)%len(c.worlds))
+			}
+			pause(rnd)
+		}
+	}
+}
+
+func ended(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
