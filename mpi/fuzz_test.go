@@ -1,0 +1,174 @@
+package mpi
+
+import (
+	"errors"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// sink is a Network that drops all frames.
+type sink struct{}
+
+func (sink) Send(Rank, []byte) {}
+
+// busyWorld returns a world whose rank 0 has requests, messages and a frozen
+// call, and its state.
+func busyWorld(t testing.TB) (w *World, p *Proc, state []byte) {
+	cfg := smallConfig(4)
+	w = NewWorld(cfg, sink{})
+	g := newGuest(0, 4, callsByName())
+	g.mem = make(arena, 1<<16)
+	var err error
+	p, err = w.AddRank(0, 1, g.mem)
+	require.NoError(t, err)
+	g.p = p
+	p.clockStart = p.clockStart.Add(-5e9)
+	g.call("MPI_Init", 0, 0)
+	g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
+	g.call("MPI_Irecv", 4096, 100, tInt, 1, 5, commWorld, 64)
+	g.call("MPI_Irecv", 8192, 1000, tInt, anySource, anyTag, commSelf, 68)
+	g.call("MPI_Isend", 4096, 100, tInt, 2, 5, commWorld, 72)
+	g.call("MPI_Isend", 8192, 1000, tInt, 3, 5, commWorld, 76)
+	g.call("MPI_Isend", 8192, 10, tInt, 0, 5, commWorld, 80)
+	for i := range 200 {
+		g.call("MPI_Isend", 4096, 100, tInt, 3, 5, commWorld, 1024+4*i)
+	}
+	g.call("MPI_Wait", 72, 0)
+	for i, f := range []frame{
+		{packet: packet{kind: frameEager, context: 0, tag: 9, length: 3, payload: []byte{1, 2, 3}}},
+		{packet: packet{kind: frameRTS, seq: 1, tag: 5, size: 400, req: 3}},
+		{packet: packet{kind: frameData, seq: 2, req: 0, length: 100, payload: make([]byte, 100)}},
+	} {
+		f.src, f.epoch = 1, uint64(i+1)
+		w.Receive(f.encode())
+	}
+	p.Freeze()
+	w.mu.Lock()
+	p.freeze = false
+	p.current, p.currentArgs = g.calls["MPI_Recv"], args{4096, 1, tInt, 2, 1, commWorld, 0}
+	r, err := p.startRecv(p.world, 0, 2, 1, span{off: 4096, len: 4}, true)
+	require.NoError(t, err)
+	p.suspend(r.index)
+	p.current, p.currentArgs = nil, nil
+	w.mu.Unlock()
+	state, err = w.Capture(0)
+	require.NoError(t, err)
+	return w, p, state
+}
+
+// RestoreRank on damaged bytes fails or works, and what it makes never panics.
+func FuzzRestore(f *testing.F) {
+	_, _, state := busyWorld(f)
+	f.Add(state, uint64(0))
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		b := append([]byte(nil), state...)
+		for range 1 + rnd.IntN(3) {
+			b[rnd.IntN(len(b))] = byte(rnd.IntN(256))
+		}
+		f.Add(b, rnd.Uint64())
+	}
+	for _, n := range []int{0, 1, 5, len(state) / 2, len(state) - 1} {
+		f.Add(state[:n], uint64(n))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, s uint64) {
+		w := NewWorld(smallConfig(4), sink{})
+		p, err := w.RestoreRank(0, 3, make(arena, 1<<16), b)
+		if err != nil {
+			require.ErrorIs(t, err, ErrState)
+			require.Nil(t, w.proc(0))
+			return
+		}
+		_, err = w.AddRank(3, 1, make(arena, 1<<16))
+		require.NoError(t, err)
+		p.Cancel(errPeer) // a call could wait for ever
+		poke(w, rand.New(rand.NewPCG(s, 0)), 50)
+		w.Inspect(0)
+		_, err = w.Capture(0)
+		require.NoError(t, err)
+	})
+}
+
+// poke gives rank 0 random frames that pass for plausible.
+func poke(w *World, rnd *rand.Rand, n int) {
+	for range n {
+		f := frame{src: Rank(1 + rnd.IntN(3)), epoch: uint64(rnd.IntN(4)), ack: uint64(rnd.IntN(9)), consumed: uint64(rnd.IntN(900))}
+		f.kind, f.seq, f.context, f.tag = uint8(1+rnd.IntN(8)), uint64(rnd.IntN(6)), uint32(rnd.IntN(4)), int32(rnd.IntN(9))
+		f.size, f.req, f.peerReq, f.off = uint32(rnd.IntN(500)), uint32(rnd.IntN(9)), uint32(rnd.IntN(9)), uint32(rnd.IntN(50))
+		f.length = uint32(rnd.IntN(50))
+		f.payload = make([]byte, f.length)
+		if p := w.proc(0); p != nil && rnd.IntN(2) == 0 {
+			f.seq = p.channel(f.src).recvNext
+		}
+		w.Receive(f.encode())
+	}
+}
+
+// Receive takes any bytes.
+func FuzzReceive(f *testing.F) {
+	f.Add([]byte{}, uint64(1))
+	for kind := range uint8(10) {
+		f.Add((&frame{packet: packet{kind: kind, length: 3, payload: []byte{1, 2, 3}}, src: 1}).encode(), uint64(kind))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, s uint64) {
+		w, p, _ := busyWorld(t)
+		require.NoError(t, w.Resume(0))
+		w.Receive(b)
+		poke(w, rand.New(rand.NewPCG(s, 1)), 50)
+		require.Equal(t, Rank(0), p.Rank())
+	})
+}
+
+// Invoke takes any arguments.
+func FuzzInvoke(f *testing.F) {
+	calls := Calls()
+	f.Add(uint64(1))
+	for i := range uint64(200) {
+		f.Add(i * 7919)
+	}
+	values := []uint64{
+		0, 1, 2, 3, 4, 64, 1000, 4096, 65535, 65536, 1 << 30, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1<<32 - 2, 1<<32 - 3,
+		tInt, tByte, tDouble, commWorld, commSelf, opSum, opBand, requestNull, firstRequest, firstRequest + 1, errorsReturn, 0xffffffff00000010,
+	}
+	f.Fuzz(func(t *testing.T, s uint64) {
+		w := NewWorld(smallConfig(1), sink{})
+		p, err := w.AddRank(0, 1, make(arena, 65536))
+		require.NoError(t, err)
+		rnd := rand.New(rand.NewPCG(s, 2))
+		p.initialized = true
+		for _, c := range []*comm{p.world, p.self} {
+			c.errhandler = errorsReturn
+		}
+		for range 300 {
+			c := calls[rnd.IntN(len(calls))]
+			if c.Name == "MPI_Finalize" {
+				continue
+			}
+			a := make([]uint64, len(c.Params))
+			for i := range a {
+				a[i] = values[rnd.IntN(len(values))]
+			}
+			if blocks(c.Name) { // with one rank it may wait for ever: let it begin, then freeze
+				p.Cancel(errPeer)
+			}
+			_, err := p.Invoke(c, a)
+			var abort *AbortError
+			if err != nil && !errors.As(err, &abort) && !errors.Is(err, errPeer) {
+				t.Fatal(err)
+			}
+			w.mu.Lock()
+			p.cancelErr, p.suspended = nil, nil
+			w.mu.Unlock()
+		}
+	})
+}
+
+func blocks(name string) bool {
+	switch name {
+	case "MPI_Send", "MPI_Ssend", "MPI_Recv", "MPI_Sendrecv", "MPI_Probe", "MPI_Wait", "MPI_Waitall", "MPI_Waitany":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,59 @@
+package mpi
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Captured state of version 1 must stay readable. To make the file anew after a
+// deliberate change of version: MPI_UPDATE_GOLDEN=1.
+func TestGoldenState(t *testing.T) {
+	const file = "testdata/state_v1.bin"
+	_, p, state := busyWorld(t)
+	require.Equal(t, state[:5], p.encodeLocked()[:5])
+	if os.Getenv("MPI_UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(file, state, 0o644))
+	}
+	old, err := os.ReadFile(file)
+	require.NoError(t, err)
+
+	w := NewWorld(smallConfig(4), sink{})
+	q, err := w.RestoreRank(0, 2, make(arena, 1<<16), old)
+	require.NoError(t, err)
+	require.Equal(t, len(p.requests), len(q.requests))
+	require.Equal(t, len(p.posted), len(q.posted))
+	require.Equal(t, p.unexpected, q.unexpected)
+	require.Equal(t, p.suspended, q.suspended)
+	require.EqualValues(t, errorsReturn, q.world.errhandler)
+	for r, c := range p.channels {
+		if c != nil {
+			require.Equal(t, c.sendNext, q.channels[r].sendNext)
+			require.Equal(t, c.recvNext, q.channels[r].recvNext)
+			require.Equal(t, c.inflight, q.channels[r].inflight)
+			require.Equal(t, c.pending.len(), q.channels[r].pending.len())
+		}
+	}
+}
+
+// Frames of version 0x6d keep their layout.
+func TestFrameLayout(t *testing.T) {
+	f := &frame{
+		packet: packet{
+			kind: frameData, seq: 11, context: 3, tag: 4, size: 5, req: 6, peerReq: 7, off: 8, length: 2, payload: []byte{0xaa, 0xbb},
+		},
+		src: 1, dst: 2, epoch: 10, ack: 12, consumed: 13,
+	}
+	b := f.encode()
+	require.Equal(t, []byte{
+		0x6d, 4, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 2, 0, 0, 0,
+		10, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xaa, 0xbb,
+	}, b)
+	got, ok := decodeFrame(b)
+	require.True(t, ok)
+	require.Equal(t, f, got)
+	_, ok = decodeFrame(b[:len(b)-1])
+	require.False(t, ok)
+}
