@@ -30,7 +30,11 @@ for source in worker/wasm/testdata/src/*.c; do
   "$godwit" cc -Wall -Wextra -Werror "$source" -o "$out/worker/wasm/testdata/$name.wasm"
   chmod 644 "$out/worker/wasm/testdata/$name.wasm"
 done
-# The same program without wasm-opt: what a foreign toolchain gives, hence not migratable.
+# A guest whose stack soon outgrows its unwind area.
+"$godwit" cc -Wall -Wextra -Werror -DGODWIT_UNWIND_BYTES=4096 worker/wasm/testdata/src/deep.c \
+  -o "$out/worker/wasm/testdata/shallow.wasm"
+chmod 644 "$out/worker/wasm/testdata/shallow.wasm"
+# A program without wasm-opt: what a foreign toolchain gives, hence not migratable.
 clang --target=wasm32-wasi -O2 -Isdk/include -Wl,--strip-all \
   worker/wasm/testdata/src/output.c -o "$out/worker/wasm/testdata/noasync.wasm"
 chmod 644 "$out/worker/wasm/testdata/noasync.wasm"

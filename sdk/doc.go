@@ -20,8 +20,8 @@
 //   - C++ is compiled with -fno-exceptions, and setjmp is not there: asyncify and wasm exceptions do
 //     not mix;
 //   - the name section and debug information are dropped, unless -g is given;
-//   - -DGODWIT_UNWIND_BYTES=N at the link sets the size of the unwind area (default 256 KiB, which
-//     holds some thousands of frames).
+//   - -DGODWIT_UNWIND_BYTES=N at the link sets the size of the unwind area (default 1 MiB, which
+//     holds tens of thousands of frames).
 //
 // The same inputs give the same bytes on every run and from every directory.
 package sdk

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #ifndef GODWIT_UNWIND_BYTES
-#define GODWIT_UNWIND_BYTES (256 * 1024)
+#define GODWIT_UNWIND_BYTES (1024 * 1024)
 #endif
 
 _Alignas(16) static unsigned char buffer[GODWIT_UNWIND_BYTES];

