@@ -1,0 +1,135 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// CauseManual is the cause of migrations that a person asked for; those of the
+// checker have their policy's name.
+const CauseManual = "manual"
+
+// Proposal is a migration to propose to the log.
+type Proposal struct {
+	App       fsm.AppID
+	FromEpoch uint64
+	// Moves have rank, from and to set.
+	Moves []*apiv1.Move
+	// Cause is the policy that asks for it, or CauseManual.
+	Cause string
+}
+
+// RefusedError is returned when a migration asked for by a person is not
+// possible. Its code is the one that the log would answer.
+type RefusedError struct {
+	Code   fsm.Code
+	Reason string
+}
+
+func (e *RefusedError) Error() string { return e.Reason }
+
+func refused(code fsm.Code, format string, args ...any) error {
+	return &RefusedError{Code: code, Reason: fmt.Sprintf(format, args...)}
+}
+
+// CheckMigrations plans, by BinPack, for every running app that has opted in
+// (migration_check_period > 0) and is due, in submission order. All plan against
+// one view: the targets of earlier plans count as used, their sources are not
+// free before they are committed. So all proposals can be accepted together.
+// Apps that cannot be frozen, are being stopped, or migrate already are passed over.
+func CheckMigrations(v *fsm.View, due func(fsm.AppID) bool) []Proposal {
+	var out []Proposal
+	var hosts []Host
+	for app := range v.Placed() {
+		id := fsm.AppID(app.GetId())
+		if !(app.GetSpec().GetMigrationCheckPeriod() > 0) || movable(app) != nil || !due(id) {
+			continue
+		}
+		if hosts == nil {
+			hosts = hostsOf(v)
+		}
+		moves := planMoves(app, hosts)
+		if len(moves) == 0 {
+			continue
+		}
+		for _, m := range moves {
+			at := slices.IndexFunc(hosts, func(h Host) bool { return h.Name == m.GetTo() })
+			hosts[at].Used++
+		}
+		out = append(out, Proposal{App: id, FromEpoch: app.GetEpoch(), Moves: moves, Cause: BinPack})
+	}
+	return out
+}
+
+// planMoves asks the policy about the app's live ranks.
+func planMoves(app *apiv1.App, hosts []Host) []*apiv1.Move {
+	live := liveRanks(app)
+	req := Request{ID: app.GetId(), Kind: KindMigrate, Policy: BinPack, Tenant: app.GetSpec().GetTenant(), Hosts: hosts}
+	for _, r := range live {
+		req.Current = append(req.Current, app.GetPlacement()[r])
+	}
+	plan, err := Decide(req)
+	if err != nil {
+		// A rank is on a host that is gone: the log ends it, or a migration under
+		// way takes it from there. Either way there is nothing to plan now.
+		return nil
+	}
+	var out []*apiv1.Move
+	for _, m := range plan.Moves {
+		out = append(out, &apiv1.Move{Rank: int32(live[m.Rank]), From: m.From, To: m.To})
+	}
+	return out
+}
+
+// movable says why no rank of the app may be moved now; nil if some may.
+func movable(app *apiv1.App) error {
+	id := app.GetId()
+	switch phase := fsm.PhaseOf(app); {
+	case phase.Terminal():
+		return refused(fsm.CodeTerminal, "app %s is %s", id, phase)
+	case app.GetMigrationId() != "":
+		return refused(fsm.CodeMigrationPending, "app %s has migration %s under way; wait for its end", id, app.GetMigrationId())
+	case app.GetVerdict() != "":
+		return refused(fsm.CodeStopping, "app %s is being stopped", id)
+	case phase != fsm.Running:
+		return refused(fsm.CodeWrongPhase, "app %s is %s, not running", id, phase)
+	case !app.GetMigratable():
+		return refused(fsm.CodeNotMigratable, "the module of app %s cannot be frozen; build it with godwit cc", id)
+	}
+	return nil
+}
+
+// ManualMove plans to move one rank to a host. Errors are *RefusedError.
+func ManualMove(v *fsm.View, app *apiv1.App, rank int, to fsm.HostID) (Proposal, error) {
+	if err := movable(app); err != nil {
+		return Proposal{}, err
+	}
+	id := app.GetId()
+	if rank < 0 || rank >= int(app.GetSize()) {
+		return Proposal{}, refused(fsm.CodeInvalid, "app %s has ranks 0 to %d, not %d", id, app.GetSize()-1, rank)
+	}
+	if app.GetRanks()[rank].GetEnded() {
+		return Proposal{}, refused(fsm.CodeRankEnded, "rank %d of app %s has ended", rank, id)
+	}
+	from := app.GetPlacement()[rank]
+	host, ok := v.Host(to)
+	switch {
+	case !ok:
+		return Proposal{}, refused(fsm.CodeNotFound, "no host %s", to)
+	case from == string(to):
+		return Proposal{}, refused(fsm.CodeInvalid, "rank %d of app %s is on host %s already", rank, id, to)
+	case fsm.HostStateOf(host) != fsm.Ready:
+		return Proposal{}, refused(fsm.CodeHostNotReady, "host %s is %s", to, host.GetState())
+	case fsm.Free(host) < 1:
+		return Proposal{}, refused(fsm.CodeNotEnoughSlots, "host %s has no free slot (%d of %d are used)", to, host.GetUsed(), host.GetSlots())
+	}
+	return Proposal{
+		App:       fsm.AppID(id),
+		FromEpoch: app.GetEpoch(),
+		Moves:     []*apiv1.Move{{Rank: int32(rank), From: from, To: string(to)}},
+		Cause:     CauseManual,
+	}, nil
+}

@@ -1,0 +1,61 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// Explicit places size ranks as the rules say, in rank order, if each host has
+// the free slots or oversubscribe is set. A host that is not there, or takes no
+// ranks, has no free slots, whatever oversubscribe says: it may come. An error
+// means that the rules are invalid.
+func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Host) (Plan, error) {
+	need := make(map[string]int)
+	var placement, missing []string
+	for i, rule := range rules {
+		if rule.GetHost() == "" {
+			return Plan{}, fmt.Errorf("place[%d].host: empty", i)
+		}
+		if rule.GetRanks() < 1 || int(rule.GetRanks()) > size {
+			return Plan{}, fmt.Errorf("place[%d].ranks: %d; 1 to %d are possible", i, rule.GetRanks(), size)
+		}
+		need[rule.GetHost()] += int(rule.GetRanks())
+		if total := len(placement) + int(rule.GetRanks()); total > size {
+			return Plan{}, fmt.Errorf("place: the rules place at least %d ranks, the app has %d", total, size)
+		}
+		placement = append(placement, slices.Repeat([]string{rule.GetHost()}, int(rule.GetRanks()))...)
+	}
+	if len(placement) != size {
+		return Plan{}, fmt.Errorf("place: the rules place %d ranks, the app has %d", len(placement), size)
+	}
+	for i, rule := range rules {
+		name := rule.GetHost()
+		if slices.ContainsFunc(rules[:i], func(r *apiv1.PlaceRule) bool { return r.GetHost() == name }) {
+			continue
+		}
+		at := slices.IndexFunc(hosts, func(h Host) bool { return h.Name == name })
+		switch {
+		case at < 0:
+			missing = append(missing, fmt.Sprintf("host %s is not there", name))
+		case hosts[at].Evicting:
+			missing = append(missing, fmt.Sprintf("host %s takes no ranks", name))
+		case !oversubscribe && need[name] > hosts[at].free():
+			missing = append(missing, fmt.Sprintf("needs %d slots on %s, which has %d free", need[name], name, hosts[at].free()))
+		}
+	}
+	if len(missing) > 0 {
+		return Plan{Outcome: NotEnoughSlots, Reason: strings.Join(missing, "; ")}.complete(""), nil
+	}
+	return Plan{Outcome: Placed, Placement: placement}.complete(""), nil
+}
+
+// free is how many ranks the host can take now.
+func (h Host) free() int {
+	if h.Evicting {
+		return 0
+	}
+	return max(0, h.Slots-h.Used)
+}

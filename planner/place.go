@@ -1,0 +1,144 @@
+package planner
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// place answers new and scale.
+func place(req Request) Plan {
+	cs := keep(candidates(req), func(c candidate) bool {
+		return !c.Evicting && (req.Policy != Compact || !c.shared)
+	})
+	sortForPlacement(cs, req)
+	main := slices.IndexFunc(cs, func(c candidate) bool { return c.Name == req.MainHost })
+	if len(cs) == 0 {
+		return notEnough(req, cs, "")
+	}
+	if req.Hint == ForceLocal {
+		return placeLocal(req, cs, main)
+	}
+	if req.Hint == Underfull {
+		half := &cs[max(main, 0)]
+		half.room = max(0, min(half.room, half.Slots/2-half.own))
+	}
+	quotas, left := fill(cs, req.Ranks)
+	if left > 0 && !req.Oversubscribe {
+		return notEnough(req, cs, "")
+	}
+	if req.Hint == NeverAlone && req.Ranks+len(req.Current) > 1 {
+		return placeNeverAlone(req, cs, main)
+	}
+	return placed(cs, quotas, left, overflowHost(quotas, main))
+}
+
+func sortForPlacement(cs []candidate, req Request) {
+	switch {
+	case req.Kind == KindScale:
+		slices.SortFunc(cs, func(a, b candidate) int {
+			return cmp.Or(cmp.Compare(b.own, a.own), largerFirst(a, b))
+		})
+	case req.Policy == MainFirst:
+		slices.SortFunc(cs, func(a, b candidate) int {
+			if aMain, bMain := a.Name == req.MainHost, b.Name == req.MainHost; aMain != bMain {
+				if aMain {
+					return -1
+				}
+				return 1
+			}
+			return byName(a, b)
+		})
+	default:
+		slices.SortFunc(cs, largerFirst)
+	}
+}
+
+// overflowHost is where ranks beyond all slots go: the main host, or the first
+// host used, or the first of all where none is.
+func overflowHost(quotas []int, main int) int {
+	if main >= 0 {
+		return main
+	}
+	return max(0, slices.IndexFunc(quotas, func(q int) bool { return q > 0 }))
+}
+
+// placed gives the ranks hosts in the order of the candidates, and those left
+// over, which are the last ranks, the overflow host.
+func placed(cs []candidate, quotas []int, left, overflow int) Plan {
+	var placement []string
+	for i, q := range quotas {
+		placement = append(placement, slices.Repeat([]string{cs[i].Name}, q)...)
+	}
+	placement = append(placement, slices.Repeat([]string{cs[overflow].Name}, left)...)
+	return Plan{Outcome: Placed, Placement: placement}
+}
+
+// placeLocal puts all ranks on the main host. Without one it is the first host
+// with room for all, or the first of all.
+func placeLocal(req Request, cs []candidate, main int) Plan {
+	if main < 0 && req.MainHost != "" {
+		return notEnough(req, cs, fmt.Sprintf("force_local: the main host %s takes no ranks", req.MainHost))
+	}
+	if main < 0 {
+		main = max(0, slices.IndexFunc(cs, func(c candidate) bool { return c.room >= req.Ranks }))
+	}
+	if cs[main].room < req.Ranks && !req.Oversubscribe {
+		return notEnough(req, cs, "force_local: all ranks on "+cs[main].Name)
+	}
+	return placed(cs, make([]int, len(cs)), req.Ranks, main)
+}
+
+// placeNeverAlone fills, passing over hosts that would end with a single rank of
+// the app; what is left over goes to the last host used, even beyond its slots.
+func placeNeverAlone(req Request, cs []candidate, main int) Plan {
+	quotas, left, last := make([]int, len(cs)), req.Ranks, -1
+	for i, c := range cs {
+		n := min(c.room, left)
+		if n == 0 || n+c.own == 1 {
+			continue
+		}
+		quotas[i], left, last = n, left-n, i
+	}
+	switch {
+	case last >= 0:
+		return placed(cs, quotas, left, last)
+	case req.Oversubscribe:
+		return placed(cs, quotas, left, max(main, 0))
+	}
+	return notEnough(req, cs, "never_alone: no host has room for two ranks")
+}
+
+// maxHostsNamed keeps reasons short on large clusters.
+const maxHostsNamed = 8
+
+// notEnough says what is needed and what is there, such as "needs 8 slots; free:
+// w1 2, w2 1".
+func notEnough(req Request, cs []candidate, why string) Plan {
+	named := slices.SortedFunc(slices.Values(cs), byName)
+	var free []string
+	for i, c := range named {
+		if i == maxHostsNamed {
+			free = append(free, fmt.Sprintf("and %d more hosts", len(named)-i))
+			break
+		}
+		free = append(free, fmt.Sprintf("%s %d", c.Name, c.room))
+	}
+	reason := fmt.Sprintf("needs %d slots; ", req.Ranks)
+	if req.Ranks == 1 {
+		reason = "needs 1 slot; "
+	}
+	if len(free) == 0 {
+		reason += "no host takes ranks"
+	} else {
+		reason += "free: " + strings.Join(free, ", ")
+	}
+	if req.Hint == Underfull && why == "" {
+		why = "underfull: half of the main host is left free"
+	}
+	if why != "" {
+		reason += " (" + why + ")"
+	}
+	return Plan{Outcome: NotEnoughSlots, Reason: reason}
+}

@@ -1,0 +1,191 @@
+// Package planner decides where ranks go and when they should move: pure
+// functions of a request, or of a view of the replicated state. The same input
+// gives the same plan everywhere.
+package planner
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Kinds of requests.
+const (
+	// KindNew places all ranks of an app that has none yet.
+	KindNew = "new"
+	// KindScale places ranks added to a running app.
+	KindScale = "scale"
+	// KindMigrate asks whether a running app should move.
+	KindMigrate = "migrate"
+)
+
+// Policies. The empty policy is BinPack.
+const (
+	BinPack   = "bin_pack"
+	MainFirst = "main_first" // for new and scale only
+	Compact   = "compact"
+	Spot      = "spot"
+)
+
+// Hints, which bear on new and scale. The empty hint is HintNone.
+const (
+	HintNone   = "none"
+	Underfull  = "underfull"
+	NeverAlone = "never_alone"
+	ForceLocal = "force_local"
+)
+
+// Outcomes of plans.
+const (
+	Placed         = "placed"
+	Migrate        = "migrate"
+	DoNotMigrate   = "do_not_migrate"
+	NotEnoughSlots = "not_enough_slots"
+	MustFreeze     = "must_freeze"
+)
+
+// maxRanks bounds a request, far above what the cluster takes.
+const maxRanks = 1 << 20
+
+// Host is a machine as a policy sees it.
+type Host struct {
+	Name  string `json:"name"`
+	Slots int    `json:"slots"`
+	// Used counts all ranks and reservations, the app's own included.
+	Used int `json:"used"`
+	// Evicting hosts take no new ranks; draining and lost ones are told so too.
+	Evicting bool `json:"evicting"`
+	// Tenants are those with ranks on the host.
+	Tenants []string `json:"tenants"`
+}
+
+// Request is a question to a policy, in the form of a line of a plan file.
+type Request struct {
+	ID            string `json:"id"`
+	Kind          string `json:"kind"`
+	Policy        string `json:"policy"`
+	Hint          string `json:"hint"`
+	MainHost      string `json:"main_host"`
+	Oversubscribe bool   `json:"oversubscribe"`
+	Tenant        string `json:"tenant"`
+	// Ranks is how many to place; it means nothing to migrate.
+	Ranks int    `json:"ranks"`
+	Hosts []Host `json:"hosts"`
+	// Current is the host of each rank now; it means nothing to new.
+	Current []string `json:"current"`
+}
+
+// Move takes one rank from one host to another.
+type Move struct {
+	Rank int    `json:"rank"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Plan is a policy's answer.
+type Plan struct {
+	ID      string `json:"id"`
+	Outcome string `json:"outcome"`
+	// Placement is the host of each rank, for Placed and Migrate: of the added
+	// ranks for scale, else of all. Empty for the other outcomes.
+	Placement []string `json:"placement"`
+	// Moves are what Migrate changes, by rank.
+	Moves []Move `json:"moves"`
+	// Reason says in words why nothing is placed or moved.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Decide answers the request. An error means that the request is invalid, and
+// names the field; that there is no room is an outcome, not an error.
+func Decide(req Request) (Plan, error) {
+	if req.Policy == "" {
+		req.Policy = BinPack
+	}
+	if req.Hint == "" {
+		req.Hint = HintNone
+	}
+	if err := req.validate(); err != nil {
+		return Plan{}, err
+	}
+	var plan Plan
+	if req.Kind == KindMigrate {
+		plan = migrate(req)
+	} else {
+		plan = place(req)
+	}
+	return plan.complete(req.ID), nil
+}
+
+// complete makes absent lists empty ones, so that they print as such.
+func (p Plan) complete(id string) Plan {
+	p.ID = id
+	if p.Placement == nil {
+		p.Placement = []string{}
+	}
+	if p.Moves == nil {
+		p.Moves = []Move{}
+	}
+	return p
+}
+
+func (req Request) validate() error {
+	policies := []string{BinPack, MainFirst, Compact, Spot}
+	switch req.Kind {
+	case KindNew, KindScale:
+		if req.Ranks < 1 || req.Ranks > maxRanks {
+			return fmt.Errorf("ranks: %d; 1 to %d are possible", req.Ranks, maxRanks)
+		}
+	case KindMigrate:
+		policies = []string{BinPack, Compact, Spot}
+		if len(req.Current) == 0 || len(req.Current) > maxRanks {
+			return fmt.Errorf("current: %d ranks; an app that may migrate has 1 to %d", len(req.Current), maxRanks)
+		}
+	default:
+		return fmt.Errorf("kind: %q is not one of new, scale, migrate", req.Kind)
+	}
+	if !slices.Contains(policies, req.Policy) {
+		return fmt.Errorf("policy: %q is not one of %q, which %s knows", req.Policy, policies, req.Kind)
+	}
+	hints := []string{HintNone, Underfull, NeverAlone, ForceLocal}
+	if !slices.Contains(hints, req.Hint) {
+		return fmt.Errorf("hint: %q is not one of %q", req.Hint, hints)
+	}
+	return req.validateHosts()
+}
+
+func (req Request) validateHosts() error {
+	own := req.own()
+	seen := make(map[string]bool, len(req.Hosts))
+	for i, h := range req.Hosts {
+		switch {
+		case h.Name == "":
+			return fmt.Errorf("hosts[%d].name: empty", i)
+		case seen[h.Name]:
+			return fmt.Errorf("hosts[%d].name: %q is there twice", i, h.Name)
+		case h.Slots < 0 || h.Slots > maxRanks:
+			return fmt.Errorf("hosts[%d].slots: %d; 0 to %d are possible", i, h.Slots, maxRanks)
+		case h.Used < own[h.Name] || h.Used > maxRanks:
+			return fmt.Errorf("hosts[%d].used: %d; it counts the app's own %d ranks, and is at most %d", i, h.Used, own[h.Name], maxRanks)
+		}
+		seen[h.Name] = true
+	}
+	if req.Kind == KindNew {
+		return nil
+	}
+	for r, name := range req.Current {
+		if !seen[name] {
+			return fmt.Errorf("current[%d]: host %q is not among hosts", r, name)
+		}
+	}
+	return nil
+}
+
+// own counts the app's ranks on each host.
+func (req Request) own() map[string]int {
+	own := make(map[string]int)
+	if req.Kind != KindNew {
+		for _, name := range req.Current {
+			own[name]++
+		}
+	}
+	return own
+}
