@@ -1,0 +1,265 @@
+package gossip
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 20 * time.Second
+
+func testConfig(id string) Config {
+	c := DefaultConfig()
+	c.ID, c.Bind = id, "127.0.0.1:0"
+	c.Meta = Meta{Role: RoleServer, Addr: "127.0.0.1:7400", ClusterID: "c1"}
+	c.ProbeInterval, c.ProbeTimeout = 100*time.Millisecond, 80*time.Millisecond
+	c.GossipInterval = 20 * time.Millisecond
+	c.SuspicionMult = 2
+	c.ReclaimAfter = time.Millisecond
+	return c
+}
+
+type running struct {
+	*Gossip
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+func run(t *testing.T, c Config, log *slog.Logger) *running {
+	t.Helper()
+	g, err := New(c, log)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{g, cancel, make(chan error, 1)}
+	go func() { r.ended <- g.Run(ctx) }()
+	t.Cleanup(cancel)
+	select {
+	case <-g.Ready():
+	case err := <-r.ended:
+		require.NoError(t, err)
+	}
+	return r
+}
+
+func (r *running) stop(t *testing.T) {
+	t.Helper()
+	r.cancel()
+	select {
+	case err := <-r.ended:
+		require.NoError(t, err)
+	case <-time.After(patience):
+		require.Fail(t, "Run did not end")
+	}
+}
+
+// await waits until what g says of id satisfies ok.
+func await(t *testing.T, g *Gossip, id string, ok func(m Member, known bool) bool) {
+	t.Helper()
+	give := time.After(patience)
+	for {
+		changed := g.Changed()
+		var found Member
+		known := false
+		for _, m := range g.Members() {
+			if m.ID == id {
+				found, known = m, true
+			}
+		}
+		if ok(found, known) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-give:
+			require.FailNow(t, "condition never met", "member %s, members %+v", id, g.Members())
+		}
+	}
+}
+
+func inState(s State) func(Member, bool) bool {
+	return func(m Member, known bool) bool { return known && m.State == s }
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func TestJoinLeaveDieAndComeBack(t *testing.T) {
+	a := run(t, testConfig("a"), quiet())
+	b := run(t, testConfig("b"), quiet())
+	c, err := New(testConfig("c"), quiet())
+	require.NoError(t, err)
+	require.NoError(t, c.start()) // without Run it can die without a goodbye.
+
+	n, err := b.Join(t.Context(), []string{b.Addr(), a.Addr()})
+	require.NoError(t, err)
+	require.Equal(t, 1, n, "its own address is left out")
+	_, err = c.Join(t.Context(), []string{a.Addr()})
+	require.NoError(t, err)
+	for _, g := range []*Gossip{a.Gossip, b.Gossip, c} {
+		for _, id := range []string{"a", "b", "c"} {
+			await(t, g, id, inState(StateAlive))
+		}
+	}
+	require.Equal(t, Meta{Role: RoleServer, Addr: "127.0.0.1:7400", ClusterID: "c1"}, a.Members()[1].Meta)
+	require.Equal(t, b.Addr(), a.Members()[1].GossipAddr)
+
+	oldAddr := c.Addr()
+	require.NoError(t, c.list.Shutdown())
+	await(t, a.Gossip, "c", inState(StateDead))
+	await(t, b.Gossip, "c", inState(StateDead))
+
+	again := run(t, testConfig("c"), quiet())
+	require.NotEqual(t, oldAddr, again.Addr())
+	_, err = again.Join(t.Context(), []string{a.Addr()})
+	require.NoError(t, err)
+	for _, g := range []*Gossip{a.Gossip, b.Gossip} {
+		await(t, g, "c", func(m Member, _ bool) bool { return m.State == StateAlive && m.GossipAddr == again.Addr() })
+	}
+
+	again.stop(t)
+	await(t, a.Gossip, "c", inState(StateLeft))
+	await(t, b.Gossip, "c", inState(StateLeft))
+	a.stop(t)
+	b.stop(t)
+}
+
+func TestSeedsAreJoinedAgain(t *testing.T) {
+	a := run(t, testConfig("a"), quiet())
+	var mu sync.Mutex
+	var seeds []string
+	c := testConfig("b")
+	c.RejoinInterval = 20 * time.Millisecond
+	c.Seeds = func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return seeds
+	}
+	b := run(t, c, quiet())
+	mu.Lock()
+	seeds = []string{a.Addr()}
+	mu.Unlock()
+	await(t, b.Gossip, "a", inState(StateAlive))
+	await(t, a.Gossip, "b", inState(StateAlive))
+	b.stop(t)
+	a.stop(t)
+}
+
+func TestSetMetaTravels(t *testing.T) {
+	a := run(t, testConfig("a"), quiet())
+	c := testConfig("b")
+	c.Meta.ClusterID = ""
+	b := run(t, c, quiet())
+	_, err := b.Join(t.Context(), []string{a.Addr()})
+	require.NoError(t, err)
+	await(t, a.Gossip, "b", func(m Member, _ bool) bool { return m.State == StateAlive && m.ClusterID == "" })
+	m := b.Meta()
+	m.ClusterID = "c1"
+	require.NoError(t, b.SetMeta(m))
+	await(t, a.Gossip, "b", func(m Member, _ bool) bool { return m.ClusterID == "c1" })
+
+	m.Addr = strings.Repeat("x", 500)
+	require.ErrorIs(t, b.SetMeta(m), ErrMetaTooLarge)
+	require.Equal(t, "127.0.0.1:7400", b.Meta().Addr)
+	b.stop(t)
+	a.stop(t)
+}
+
+// lines is a log that tests may read while it is written.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) count(s string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.buf.String(), s)
+}
+
+func TestForeignClusterIsIgnored(t *testing.T) {
+	log := &lines{}
+	a := run(t, testConfig("a"), slog.New(slog.NewTextHandler(log, nil)))
+	c := testConfig("b")
+	c.Meta.ClusterID = "c2"
+	b := run(t, c, quiet())
+	for range 3 {
+		_, _ = b.Join(t.Context(), []string{a.Addr()})
+		_, err := a.Join(t.Context(), []string{b.Addr()})
+		require.Error(t, err)
+	}
+	require.Len(t, a.Members(), 1)
+	require.Len(t, b.Members(), 1)
+	require.Equal(t, 1, log.count("ignored a member of another cluster"))
+
+	// Two processes that met before they knew their clusters part when they learn of them.
+	early := testConfig("d")
+	early.Meta.ClusterID = ""
+	d := run(t, early, quiet())
+	_, err := d.Join(t.Context(), []string{a.Addr()})
+	require.NoError(t, err)
+	await(t, d.Gossip, "a", inState(StateAlive))
+	require.NoError(t, d.SetMeta(Meta{ClusterID: "c2"}))
+	await(t, d.Gossip, "a", func(_ Member, known bool) bool { return !known })
+	for _, g := range []*running{a, b, d} {
+		g.stop(t)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	a := run(t, testConfig("a"), quiet())
+	c := testConfig("b")
+	c.Bind = a.Addr()
+	b, err := New(c, quiet())
+	require.NoError(t, err)
+	err = b.Run(t.Context())
+	require.ErrorIs(t, err, syscall.EADDRINUSE)
+	require.ErrorContains(t, err, "another process has "+a.Addr())
+	_, err = b.Join(t.Context(), []string{a.Addr()})
+	require.ErrorIs(t, err, ErrNotRunning)
+
+	_, err = a.Join(t.Context(), []string{"nonsense"})
+	require.ErrorContains(t, err, "nonsense")
+	a.stop(t)
+
+	for name, change := range map[string]func(*Config){
+		"no id":        func(c *Config) { c.ID = "" },
+		"every ip":     func(c *Config) { c.Bind = "0.0.0.0:7402" },
+		"no port":      func(c *Config) { c.Bind = "127.0.0.1" },
+		"no interval":  func(c *Config) { c.ProbeInterval = 0 },
+		"no suspicion": func(c *Config) { c.SuspicionMult = 0 },
+		"long meta":    func(c *Config) { c.Meta.Addr = strings.Repeat("x", 512) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := testConfig("a")
+			change(&c)
+			require.Error(t, c.Validate())
+		})
+	}
+}
+
+func TestGoneMembersAreForgotten(t *testing.T) {
+	r := newRoster("a", quiet())
+	for i := range maxGone + 5 {
+		id := string(rune('A' + i))
+		r.members[id] = entry{Member{ID: id, State: StateDead}, time.Unix(int64(i), 0)}
+		r.forget()
+	}
+	require.Len(t, r.list(), maxGone)
+	_, first := r.members["A"]
+	require.False(t, first)
+}

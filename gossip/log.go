@@ -1,0 +1,33 @@
+package gossip
+
+import (
+	"bytes"
+	"context"
+	"log"
+	"log/slog"
+)
+
+// newLogger returns a logger for memberlist that passes its lines on to to: warnings and errors as such, the rest as debug.
+func newLogger(to *slog.Logger) *log.Logger { return log.New(lineWriter{to}, "", 0) }
+
+type lineWriter struct{ log *slog.Logger }
+
+// Write takes one line, "[WARN] memberlist: text".
+func (w lineWriter) Write(line []byte) (int, error) {
+	level := slog.LevelDebug
+	text := bytes.TrimSpace(line)
+	if tag, rest, ok := bytes.Cut(text, []byte("] ")); ok {
+		switch string(tag) {
+		case "[WARN":
+			level = slog.LevelWarn
+		case "[ERR", "[ERROR":
+			level = slog.LevelError
+		}
+		text = rest
+	}
+	if bytes.Contains(text, []byte(foreignText)) {
+		level = slog.LevelDebug // said once, in our own words, where it was found.
+	}
+	w.log.Log(context.Background(), level, string(bytes.TrimPrefix(text, []byte("memberlist: "))), "library", "memberlist")
+	return len(line), nil
+}
