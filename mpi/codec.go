@@ -79,7 +79,14 @@ func (r *reader) i32() int32 {
 }
 
 // count reads a number of things that take at least one byte each.
-func (r *reader) count() int { return int(r.upTo(uint64(len(r.b)))) }
+func (r *reader) count() int {
+	v := r.uint()
+	if v > uint64(len(r.b)) {
+		r.fail("%d things do not fit in %d bytes", v, len(r.b))
+		return 0
+	}
+	return int(v)
+}
 
 // bytes returns a copy.
 func (r *reader) bytes() []byte {
