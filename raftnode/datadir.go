@@ -43,33 +43,37 @@ type meta struct {
 func serverIDKey() []byte { return []byte("godwit_server_id") }
 
 // openDataDir makes, locks and opens the directory. It takes at most a few seconds when another process has it.
-func openDataDir(path string, log *slog.Logger) (d *dataDir, err error) {
+func openDataDir(path string, log *slog.Logger) (*dataDir, error) {
 	if st, err := os.Stat(path); err == nil && !st.IsDir() {
 		return nil, fmt.Errorf("data directory %s is a file; choose another --data", path)
 	}
 	if err := os.MkdirAll(filepath.Join(path, "raft"), 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory %s: %w", path, err)
 	}
-	d = &dataDir{path: path}
-	if d.lock, err = lockDir(path, filepath.Join(path, "lock")); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, d.close())
-		}
-	}()
-	if err = d.readMeta(); err != nil {
-		return nil, err
-	}
-	if d.bolt, err = openBolt(filepath.Join(path, "raft", "raft.db")); err != nil {
-		return nil, err
-	}
-	d.snaps, err = raft.NewFileSnapshotStoreWithLogger(filepath.Join(path, "raft"), snapshotsKept, newHCLog(log))
+	lock, err := lockDir(path, filepath.Join(path, "lock"))
 	if err != nil {
-		return nil, fmt.Errorf("open snapshots in %s: %w", path, err)
+		return nil, err
 	}
-	return d, d.identify(log)
+	d := &dataDir{path: path, lock: lock}
+	if err := d.load(log); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+// load reads what lies in the locked directory.
+func (d *dataDir) load(log *slog.Logger) (err error) {
+	if err = d.readMeta(); err != nil {
+		return err
+	}
+	if d.bolt, err = openBolt(filepath.Join(d.path, "raft", "raft.db")); err != nil {
+		return err
+	}
+	d.snaps, err = raft.NewFileSnapshotStoreWithLogger(filepath.Join(d.path, "raft"), snapshotsKept, newHCLog(log))
+	if err != nil {
+		return fmt.Errorf("open snapshots in %s: %w", d.path, err)
+	}
+	return d.identify(log)
 }
 
 // openBolt opens raft.db. bbolt panics on some kinds of damage, which here is an operating error like the others.

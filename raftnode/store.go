@@ -21,7 +21,7 @@ type watchedStore struct {
 	onError func(error)
 
 	// mu guards what stands below.
-	mu     sync.Mutex
+	mu      sync.Mutex
 	lastID  uint64
 	writing map[uint64]struct{}
 }

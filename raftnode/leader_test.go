@@ -1,0 +1,107 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRunLeaderRunsOncePerTerm(t *testing.T) {
+	peers := cluster(t, 3, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	terms := map[uint64]string{}
+	running := map[string]int{}
+	total := 0
+	var loops sync.WaitGroup
+	for _, p := range peers {
+		loops.Go(func() {
+			err := p.RunLeader(ctx, func(ctx context.Context, term uint64) error {
+				mu.Lock()
+				if other, twice := terms[term]; twice {
+					t.Errorf("term %d led by %s and %s", term, other, p.ID())
+				}
+				terms[term] = p.ID()
+				running[p.ID()]++
+				if running[p.ID()] > 1 {
+					t.Errorf("two terms at once on %s", p.ID())
+				}
+				total++
+				mu.Unlock()
+				<-ctx.Done()
+				mu.Lock()
+				running[p.ID()]--
+				mu.Unlock()
+				return ctx.Err()
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return total
+	}
+	for i := range 4 {
+		until(t, "no leader work", func() bool { return count() > i })
+		leader := leaderOf(t, peers...)
+		require.NoError(t, leader.TransferLeadership(t.Context()))
+	}
+	require.ErrorIs(t, others(peers, leaderOf(t, peers...))[0].TransferLeadership(t.Context()), ErrNotLeader)
+	cancel()
+	loops.Wait()
+	for _, p := range peers {
+		p.stop(t)
+	}
+}
+
+func TestRunLeaderEndsWithItsFunctionOrItsNode(t *testing.T) {
+	p := single(t, nil)
+	broken := errors.New("broken")
+	require.ErrorIs(t, p.RunLeader(t.Context(), func(context.Context, uint64) error { return broken }), broken)
+
+	entered := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- p.RunLeader(context.Background(), func(context.Context, uint64) error { close(entered); return nil })
+	}()
+	<-entered // returning nil early is not done again in the same term: a second call would close twice.
+	propose(t, p, "a")
+	require.Panics(t, func() { _ = p.RunLeader(t.Context(), nil) })
+	p.stop(t)
+	require.NoError(t, <-ended)
+}
+
+func TestLeaderWorkEndsWhenTheMajorityIsGone(t *testing.T) {
+	peers := cluster(t, 3, nil)
+	leader := leaderOf(t, peers...)
+	entered, ended := make(chan struct{}), make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		done <- leader.RunLeader(context.Background(), func(ctx context.Context, _ uint64) error {
+			close(entered)
+			<-ctx.Done()
+			close(ended)
+			return nil
+		})
+	}()
+	<-entered
+	for _, p := range others(peers, leader) {
+		p.crash(t)
+	}
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		require.Fail(t, "leader work went on without a majority")
+	}
+	_, err := leader.Propose(t.Context(), command("x"))
+	require.ErrorIs(t, err, ErrNotLeader)
+	leader.stop(t)
+	require.NoError(t, <-done)
+}
