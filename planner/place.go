@@ -28,7 +28,7 @@ func place(req Request) Plan {
 	if left > 0 && !req.Oversubscribe {
 		return notEnough(req, cs, "")
 	}
-	if req.Hint == NeverAlone && req.Ranks+len(req.Current) > 1 {
+	if req.Hint == NeverAlone && (req.Ranks > 1 || req.Kind == KindScale) {
 		return placeNeverAlone(req, cs, main)
 	}
 	return placed(cs, quotas, left, overflowHost(quotas, main))

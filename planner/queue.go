@@ -15,12 +15,12 @@ import (
 func NextPlacement(v *fsm.View) (app *apiv1.App, placement []string, waiting map[fsm.AppID]string, ok bool) {
 	waiting = make(map[fsm.AppID]string)
 	hosts := hostsOf(v)
-	for app := range v.Queue() {
-		plan, never := tryPlace(app, hosts)
+	for head := range v.Queue() {
+		plan, never := tryPlace(head, hosts)
 		if plan.Outcome == Placed {
-			return app, plan.Placement, waiting, true
+			return head, plan.Placement, waiting, true
 		}
-		waiting[fsm.AppID(app.GetId())] = plan.Reason
+		waiting[fsm.AppID(head.GetId())] = plan.Reason
 		if !never {
 			break
 		}
@@ -29,27 +29,33 @@ func NextPlacement(v *fsm.View) (app *apiv1.App, placement []string, waiting map
 }
 
 // WhyQueued says why a queued app is not placed, for people to read. It is empty
-// for an app that is not queued.
+// for an app that is not queued. To ask for many apps, use WhyAllQueued.
 func WhyQueued(v *fsm.View, app *apiv1.App) string {
-	if fsm.PhaseOf(app) != fsm.Queued {
-		return ""
-	}
+	return WhyAllQueued(v)[fsm.AppID(app.GetId())]
+}
+
+// WhyAllQueued says of every queued app why it is not placed.
+func WhyAllQueued(v *fsm.View) map[fsm.AppID]string {
+	out := make(map[fsm.AppID]string)
 	hosts := hostsOf(v)
-	for ahead := range v.Queue() {
-		plan, never := tryPlace(ahead, hosts)
+	behind := ""
+	for app := range v.Queue() {
+		id := fsm.AppID(app.GetId())
+		plan, never := tryPlace(app, hosts)
 		switch {
-		case ahead.GetId() == app.GetId() && plan.Outcome == Placed:
-			return "about to be placed"
-		case ahead.GetId() == app.GetId():
-			return plan.Reason
-		case plan.Outcome == Placed:
-			return fmt.Sprintf("waits behind app %s, which is about to be placed", ahead.GetId())
 		case never:
-			continue
+			out[id] = plan.Reason
+		case behind != "":
+			out[id] = behind
+		case plan.Outcome == Placed:
+			out[id] = "about to be placed"
+			behind = fmt.Sprintf("waits behind app %s, which is about to be placed", id)
+		default:
+			out[id] = plan.Reason
+			behind = fmt.Sprintf("waits behind app %s, which %s", id, plan.Reason)
 		}
-		return fmt.Sprintf("waits behind app %s, which %s", ahead.GetId(), plan.Reason)
 	}
-	return "about to be looked at" // submitted after this view
+	return out
 }
 
 // tryPlace places the app on these hosts. never tells whether it would not fit

@@ -1,0 +1,300 @@
+package planner
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// cluster is a state machine that tests feed.
+type cluster struct {
+	t require.TestingT
+	m *fsm.Machine
+}
+
+func newCluster(t require.TestingT) *cluster {
+	c := &cluster{t: t, m: fsm.New()}
+	c.do(&apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: "m", Migratable: true}}}})
+	c.do(&apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: "fixed"}}}})
+	return c
+}
+
+func (c *cluster) try(cmd *apiv1.Command) *apiv1.Result {
+	data, err := fsm.Encode(&apiv1.Entry{Commands: []*apiv1.Command{cmd}})
+	require.NoError(c.t, err)
+	results, err := c.m.Apply(c.m.View().Index()+1, data)
+	require.NoError(c.t, err)
+	return results[0]
+}
+
+func (c *cluster) do(cmd *apiv1.Command) {
+	r := c.try(cmd)
+	require.Empty(c.t, r.GetCode(), r.GetReason())
+}
+
+func (c *cluster) host(name string, slots int) {
+	c.do(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{
+		Host: &apiv1.Host{Id: name, Slots: int32(slots), NodeId: name, Incarnation: "1"}}}})
+}
+
+func (c *cluster) hostState(name string, state fsm.HostState) {
+	c.do(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
+		Host: name, Incarnation: "1", State: string(state)}}})
+}
+
+func (c *cluster) submit(id string, spec *apiv1.AppSpec) {
+	if spec.GetModuleDigest() == "" {
+		spec.ModuleDigest = "m"
+	}
+	c.do(&apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: id, Spec: spec}}})
+}
+
+func (c *cluster) place(id string, placement ...string) {
+	c.do(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: id, Placement: placement}}})
+}
+
+func (c *cluster) start(id string) {
+	for host := range c.m.View().Hosts() {
+		c.try(&apiv1.Command{Op: &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: id, Host: host.GetId(), Epoch: 1}}})
+	}
+	require.Equal(c.t, fsm.Running, fsm.PhaseOf(c.app(id)))
+}
+
+func (c *cluster) end(id, host string, rank int32) {
+	c.do(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{
+		App: id, Host: host, Ranks: []*apiv1.EndedRank{{Rank: rank, Epoch: 1}}}}})
+}
+
+func (c *cluster) app(id string) *apiv1.App {
+	app, ok := c.m.View().App(fsm.AppID(id))
+	require.True(c.t, ok)
+	return app
+}
+
+func (c *cluster) propose(id string, p Proposal) *apiv1.Result {
+	return c.try(&apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{
+		Id: id, App: string(p.App), FromEpoch: p.FromEpoch, Moves: p.Moves, Cause: p.Cause}}})
+}
+
+func TestQueueGoesInOrder(t *testing.T) {
+	c := newCluster(t)
+	_, _, waiting, ok := NextPlacement(c.m.View())
+	require.False(t, ok)
+	require.Empty(t, waiting)
+
+	c.submit("huge", &apiv1.AppSpec{Size: 40})
+	c.submit("bad", &apiv1.AppSpec{Size: 1, Policy: "traffic"})
+	c.submit("elsewhere", &apiv1.AppSpec{Size: 1, Place: []*apiv1.PlaceRule{{Host: "w9", Ranks: 1}}})
+	c.submit("first", &apiv1.AppSpec{Size: 6})
+	c.submit("second", &apiv1.AppSpec{Size: 8})
+	c.submit("third", &apiv1.AppSpec{Size: 1})
+	why := WhyAllQueued(c.m.View())
+	require.Equal(t, "needs 40 slots; the cluster has 0", why["huge"])
+	c.host("w1", 8)
+	c.host("w2", 4)
+
+	app, placement, waiting, ok := NextPlacement(c.m.View())
+	require.True(t, ok)
+	require.Equal(t, "first", app.GetId())
+	require.Equal(t, map[fsm.AppID]string{
+		"huge":      "needs 40 slots; the cluster has 12",
+		"bad":       `cannot be placed: policy: "traffic" is not one of ["bin_pack" "main_first" "compact" "spot"], which new knows`,
+		"elsewhere": "does not fit the empty cluster: host w9 is not there",
+	}, waiting)
+	c.place("first", placement...)
+
+	// The next does not fit now: it holds up the one after it, which would.
+	_, _, waiting, ok = NextPlacement(c.m.View())
+	require.False(t, ok)
+	require.Equal(t, "needs 8 slots; free: w1 2, w2 4", waiting["second"])
+	require.NotContains(t, waiting, fsm.AppID("third"))
+	require.Equal(t, "needs 8 slots; free: w1 2, w2 4", WhyQueued(c.m.View(), c.app("second")))
+	require.Equal(t, "waits behind app second, which needs 8 slots; free: w1 2, w2 4", WhyQueued(c.m.View(), c.app("third")))
+	require.Empty(t, WhyQueued(c.m.View(), c.app("first")))
+
+	c.host("w3", 2)
+	app, _, _, ok = NextPlacement(c.m.View())
+	require.True(t, ok)
+	require.Equal(t, "second", app.GetId())
+	require.Equal(t, "about to be placed", WhyQueued(c.m.View(), c.app("second")))
+	require.Equal(t, "waits behind app second, which is about to be placed", WhyQueued(c.m.View(), c.app("third")))
+}
+
+// TestNeverAloneWaits: what the hint would put beyond the slots is not proposed.
+func TestNeverAloneWaits(t *testing.T) {
+	c := newCluster(t)
+	c.host("w1", 4)
+	c.host("w2", 4)
+	c.submit("five", &apiv1.AppSpec{Size: 5, Hint: NeverAlone})
+	c.submit("over", &apiv1.AppSpec{Size: 5, Hint: NeverAlone, Oversubscribe: true})
+	app, placement, waiting, ok := NextPlacement(c.m.View())
+	require.True(t, ok)
+	require.Equal(t, "does not fit the empty cluster: never_alone puts 5 ranks on w2, which has 4 free slots", waiting["five"])
+	require.Equal(t, "over", app.GetId())
+	c.place("over", placement...)
+}
+
+func TestDrainingHostsTakeNothing(t *testing.T) {
+	c := newCluster(t)
+	c.host("w1", 4)
+	c.host("w2", 4)
+	c.host("w3", 4)
+	c.hostState("w1", fsm.Draining)
+	c.hostState("w2", fsm.Lost)
+	c.submit("a", &apiv1.AppSpec{Size: 5})
+	_, _, waiting, ok := NextPlacement(c.m.View())
+	require.False(t, ok)
+	require.Equal(t, "needs 5 slots; the cluster has 4", waiting["a"])
+}
+
+func always(fsm.AppID) bool { return true }
+
+// TestCheckCountsEarlierPlans: two apps that both want the free host in one tick.
+func TestCheckCountsEarlierPlans(t *testing.T) {
+	c := newCluster(t)
+	for _, w := range []string{"w1", "w2", "w3"} {
+		c.host(w, 4)
+	}
+	for _, id := range []string{"b", "a"} {
+		c.submit(id, &apiv1.AppSpec{Size: 4, MigrationCheckPeriod: 1})
+		c.place(id, "w1", "w1", "w2", "w2")
+		c.start(id)
+	}
+	proposals := CheckMigrations(c.m.View(), always)
+	require.Len(t, proposals, 1, "the second finds w3 taken, and w1 and w2 not free yet")
+	p := proposals[0]
+	require.Equal(t, fsm.AppID("b"), p.App, "in submission order")
+	require.Equal(t, BinPack, p.Cause)
+	require.Len(t, p.Moves, 4)
+	require.Empty(t, c.propose("g1", p).GetCode())
+	require.Empty(t, CheckMigrations(c.m.View(), always))
+	require.Empty(t, CheckMigrations(c.m.View(), func(id fsm.AppID) bool { return id == "b" }))
+}
+
+func TestCheckPassesOver(t *testing.T) {
+	c := newCluster(t)
+	c.host("w1", 9)
+	c.host("w2", 9)
+	spread := func(id string, spec *apiv1.AppSpec) {
+		spec.Size = 2
+		c.submit(id, spec)
+		c.place(id, "w1", "w2")
+	}
+	spread("starting", &apiv1.AppSpec{MigrationCheckPeriod: 1})
+	spread("off", &apiv1.AppSpec{})
+	spread("fixed", &apiv1.AppSpec{MigrationCheckPeriod: 1, ModuleDigest: "fixed"})
+	spread("stopping", &apiv1.AppSpec{MigrationCheckPeriod: 1})
+	for _, id := range []string{"off", "fixed", "stopping"} {
+		c.start(id)
+	}
+	c.do(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "stopping", Phase: string(fsm.Cancelled)}}})
+	require.Empty(t, CheckMigrations(c.m.View(), always))
+	c.start("starting")
+	require.Len(t, CheckMigrations(c.m.View(), always), 1)
+	require.Empty(t, CheckMigrations(c.m.View(), func(fsm.AppID) bool { return false }))
+}
+
+// TestCheckMovesLiveRanksOnly: ranks that have ended neither move nor count.
+func TestCheckMovesLiveRanksOnly(t *testing.T) {
+	c := newCluster(t)
+	c.host("w1", 2)
+	c.host("w2", 4)
+	c.submit("a", &apiv1.AppSpec{Size: 4, MigrationCheckPeriod: 1})
+	c.place("a", "w1", "w1", "w2", "w2")
+	c.start("a")
+	c.end("a", "w1", 0)
+	proposals := CheckMigrations(c.m.View(), always)
+	require.Len(t, proposals, 1)
+	require.Len(t, proposals[0].Moves, 1)
+	require.EqualValues(t, 1, proposals[0].Moves[0].GetRank())
+	require.Equal(t, "w2", proposals[0].Moves[0].GetTo())
+}
+
+// TestCheckProposalsAreAccepted: on random clusters, the log accepts every
+// proposal of a tick, in order.
+func TestCheckProposalsAreAccepted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := newCluster(t)
+		hosts := rapid.IntRange(1, 4).Draw(t, "hosts")
+		for i := range hosts {
+			c.host(fmt.Sprintf("w%d", i), rapid.IntRange(1, 8).Draw(t, "slots"))
+		}
+		for i := range rapid.IntRange(1, 6).Draw(t, "apps") {
+			id := fmt.Sprintf("a%d", i)
+			size := rapid.IntRange(1, 5).Draw(t, "size")
+			c.submit(id, &apiv1.AppSpec{Size: int32(size), MigrationCheckPeriod: 1, Oversubscribe: rapid.IntRange(0, 4).Draw(t, "over") == 0})
+			var placement []string
+			for range size {
+				placement = append(placement, fmt.Sprintf("w%d", rapid.IntRange(0, hosts-1).Draw(t, "on")))
+			}
+			r := c.try(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: id, Placement: placement}}})
+			if r.GetCode() == "" {
+				c.start(id)
+			}
+		}
+		if rapid.Bool().Draw(t, "drain") {
+			c.hostState("w0", fsm.Draining)
+		}
+		v := c.m.View()
+		proposals := CheckMigrations(v, always)
+		require.Equal(t, proposals, CheckMigrations(v, always), "the same view gives the same plans")
+		for i, p := range proposals {
+			r := c.propose(fmt.Sprintf("g%d", i), p)
+			require.Empty(t, r.GetCode(), r.GetReason())
+		}
+		if app, placement, _, ok := NextPlacement(c.m.View()); ok {
+			c.place(app.GetId(), placement...)
+		}
+	})
+}
+
+func TestManualMove(t *testing.T) {
+	c := newCluster(t)
+	c.host("w1", 4)
+	c.host("w2", 2)
+	c.host("w3", 1)
+	c.host("w4", 1)
+	c.submit("a", &apiv1.AppSpec{Size: 3})
+	c.submit("fixed", &apiv1.AppSpec{Size: 1, ModuleDigest: "fixed"})
+	c.submit("queued", &apiv1.AppSpec{Size: 1})
+	c.place("a", "w1", "w1", "w2")
+	c.place("fixed", "w3")
+	c.start("a")
+	c.start("fixed")
+	c.hostState("w4", fsm.Draining)
+	c.end("a", "w1", 1)
+	for _, tt := range []struct {
+		app  string
+		rank int
+		to   fsm.HostID
+		want fsm.Code
+	}{
+		{"queued", 0, "w2", fsm.CodeWrongPhase},
+		{"fixed", 0, "w2", fsm.CodeNotMigratable},
+		{"a", 3, "w2", fsm.CodeInvalid},
+		{"a", -1, "w2", fsm.CodeInvalid},
+		{"a", 1, "w2", fsm.CodeRankEnded},
+		{"a", 0, "w9", fsm.CodeNotFound},
+		{"a", 0, "w1", fsm.CodeInvalid},
+		{"a", 0, "w3", fsm.CodeNotEnoughSlots},
+		{"a", 0, "w4", fsm.CodeHostNotReady},
+	} {
+		_, err := ManualMove(c.m.View(), c.app(tt.app), tt.rank, tt.to)
+		var refused *RefusedError
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, tt.want, refused.Code, err)
+	}
+	p, err := ManualMove(c.m.View(), c.app("a"), 0, "w2")
+	require.NoError(t, err)
+	require.Equal(t, CauseManual, p.Cause)
+	require.Empty(t, c.propose("g1", p).GetCode())
+	_, err = ManualMove(c.m.View(), c.app("a"), 2, "w1")
+	var refused *RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, fsm.CodeMigrationPending, refused.Code)
+}
