@@ -98,7 +98,7 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 	}
 	if a.mode == modeLink {
 		// Build systems take an output that is not executable for a failure.
-		if err := os.Chmod(a.target(), 0o755); err != nil { //nolint:gosec // a program, as cc writes it
+		if err := os.Chmod(a.target(), 0o755); err != nil {
 			return 1, fmt.Errorf("output: %w", err)
 		}
 	}
@@ -142,7 +142,7 @@ func (t Toolchain) locate(a arguments) (paths, error) {
 
 // execute runs one tool. The error is for a tool that could not be run at all.
 func execute(ctx context.Context, command []string, stdout, stderr io.Writer) (int, error) {
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // a compiler driver runs compilers
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr
 	err := cmd.Run()
 	var exit *exec.ExitError

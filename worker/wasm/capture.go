@@ -38,8 +38,8 @@ func (g *Guest) Capture(w io.Writer, opts CaptureOptions) (Stats, error) {
 	memory := g.memory.Bytes()
 	h := imageHeader{
 		module: g.module.digest,
-		pages:  uint32(len(memory) / pageSize), //nolint:gosec // at most 65,536
-		clock:  uint64(g.system.age()),         //nolint:gosec // not negative
+		pages:  uint32(len(memory) / pageSize),
+		clock:  uint64(g.system.age()),
 		stdin:  g.system.read,
 	}
 	if opts.Raw {
@@ -155,7 +155,7 @@ func (g *Guest) restore(h *imageHeader, r io.Reader) error {
 	if err := g.unwinder.validate(area); err != nil {
 		return fmt.Errorf("%w: %w", ErrImage, err)
 	}
-	g.system.lived = time.Duration(h.clock) //nolint:gosec // checked by decodeHeader
+	g.system.lived = time.Duration(h.clock)
 	g.system.began = time.Now()
 	if err := g.system.skip(h.stdin); err != nil {
 		return err
@@ -173,5 +173,5 @@ type countingWriter struct {
 func (w *countingWriter) Write(p []byte) (int, error) {
 	n, err := w.to.Write(p)
 	w.n += int64(n)
-	return n, err //nolint:wrapcheck // a pure pass-through
+	return n, err
 }

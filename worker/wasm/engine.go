@@ -117,6 +117,12 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	info.MemoryMaxPages = min(info.MemoryMaxPages, e.config.MemoryLimitPages)
 	ctx = experimental.WithCompilationWorkers(ctx, e.config.CompileWorkers)
 	compiled, err := e.runtime.CompileModule(ctx, wasm)
+	if err != nil && e.config.CacheDir != "" && strings.Contains(err.Error(), damagedCache) {
+		if err := dropCache(e.config.CacheDir); err != nil {
+			return nil, err
+		}
+		compiled, err = e.runtime.CompileModule(ctx, wasm)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModule, err)
 	}

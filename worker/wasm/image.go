@@ -47,13 +47,13 @@ func (h *imageHeader) encode() []byte {
 	body = le.AppendUint32(body, h.pages)
 	body = le.AppendUint64(body, h.clock)
 	body = le.AppendUint64(body, h.stdin)
-	body = le.AppendUint32(body, uint32(len(h.globals))) //nolint:gosec // bounded by maxHeader
+	body = le.AppendUint32(body, uint32(len(h.globals)))
 	for _, g := range h.globals {
-		body = le.AppendUint16(body, uint16(len(g.name))) //nolint:gosec // bounded by maxHeader
+		body = le.AppendUint16(body, uint16(len(g.name)))
 		body = append(body, g.name...)
 		body = le.AppendUint64(body, g.bits)
 	}
-	head := le.AppendUint32([]byte(imageMagic), uint32(len(body))) //nolint:gosec // as above
+	head := le.AppendUint32([]byte(imageMagic), uint32(len(body)))
 	return append(head, body...)
 }
 
@@ -95,7 +95,7 @@ func decodeHeader(body []byte) (*imageHeader, error) {
 		h.globals = append(h.globals, globalValue{name: string(rest[2 : 2+n]), bits: le.Uint64(rest[2+n:])})
 		rest = rest[2+n+8:]
 	}
-	if len(rest) != 0 || h.flags&^flagRaw != 0 || int64(h.clock) < 0 || int64(h.stdin) < 0 { //nolint:gosec // checks just that
+	if len(rest) != 0 || h.flags&^flagRaw != 0 || int64(h.clock) < 0 || int64(h.stdin) < 0 {
 		return nil, fmt.Errorf("%w: bad header", ErrImage)
 	}
 	return h, nil

@@ -89,7 +89,7 @@ func (g *Guest) exit(err error) Exit {
 	var aborted *mpi.AbortError
 	switch {
 	case g.stopped != nil && errors.As(g.stopped, &aborted):
-		return Exit{Code: uint32(aborted.Code), Reason: aborted.Message, Err: g.stopped} //nolint:gosec // bits
+		return Exit{Code: uint32(aborted.Code), Reason: aborted.Message, Err: g.stopped}
 	case g.stopped != nil:
 		return Exit{Code: codeHost, Reason: g.stopped.Error(), Err: g.stopped}
 	case err == nil && g.unwinder.phase == rewinding:
@@ -141,5 +141,5 @@ func (g *Guest) trapped(text string) Exit {
 // stackOverrun tells whether the C stack, which begins at address 0 and grows down, has run out.
 func (g *Guest) stackOverrun() bool {
 	pointer := g.instance.ExportedGlobal("__stack_pointer")
-	return pointer != nil && int32(pointer.Get()) < 0 //nolint:gosec // an address below zero, on purpose
+	return pointer != nil && int32(pointer.Get()) < 0
 }

@@ -66,7 +66,7 @@ func containsNUL(s string) bool {
 
 func wallTime() (sec int64, nsec int32) {
 	now := time.Now()
-	return now.Unix(), int32(now.Nanosecond()) //nolint:gosec // below 1e9
+	return now.Unix(), int32(now.Nanosecond())
 }
 
 // nanotime is the guest's monotonic clock. It goes on where it stood when the guest is restored.
@@ -97,7 +97,7 @@ func (s *system) skip(n uint64) error {
 	if n == 0 || s.stdin == nil {
 		return nil
 	}
-	if _, err := io.CopyN(io.Discard, s.stdin, int64(n)); err != nil { //nolint:gosec // checked by the caller
+	if _, err := io.CopyN(io.Discard, s.stdin, int64(n)); err != nil {
 		return fmt.Errorf("stdin: skip the %d bytes read before: %w", n, err)
 	}
 	return nil
@@ -115,7 +115,7 @@ func (r stdin) Read(p []byte) (n int, err error) {
 		n, err = r.system.stdin.Read(p)
 		return err
 	})
-	r.system.read += uint64(n) //nolint:gosec // not negative
+	r.system.read += uint64(n)
 	return n, err
 }
 
