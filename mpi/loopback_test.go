@@ -161,13 +161,13 @@ func (c *cluster) move(g *guest, to int, commit, removeLate bool) bool {
 	q, err := c.worlds[to].RestoreRank(p.Rank(), epoch, mem, state)
 	require.NoError(c.t, err)
 	require.Equal(c.t, state[:2], q.encodeLocked()[:2])
-	if removeLate {
-		c.worlds[from].Remove(p.Rank())
-	}
 	for i, w := range c.worlds {
 		if i != to {
 			w.Reconnect(p.Rank())
 		}
+	}
+	if removeLate { // the source learns of the commit last
+		c.worlds[from].Remove(p.Rank())
 	}
 	g.thawCh <- thawed{q, mem}
 	return true
