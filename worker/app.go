@@ -63,7 +63,8 @@ type rankInfo struct {
 	reason    string
 	migration string // that brought it, or takes it away
 	bytes     int64
-	digest    string // of the image: at the source once it was sent
+	digest    string    // of the image: at the source once it was sent
+	stopped   time.Time // when an arrived rank stopped at its source
 	pauseMs   float64
 }
 

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -118,7 +119,7 @@ func (a *app) event(ev *apiv1.ExecEvent) {
 	case *apiv1.ExecEvent_Thawed:
 		a.post(func() {
 			if r := a.ranks[m.Thawed.Rank]; r != nil {
-				r.pauseMs = m.Thawed.TookMs
+				r.pauseMs = milliseconds(time.Since(r.stopped))
 			}
 		})
 	case *apiv1.ExecEvent_Failed:

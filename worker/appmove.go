@@ -96,15 +96,17 @@ func (a *app) rankFrozen(f *apiv1.ExecFrozen) {
 		image:  f.Path, digest: f.Digest, addr: a.rec.Addrs[to], log: a.output.path(f.Rank),
 	}
 	start := time.Now()
+	job.since = func() float64 { return f.SinceMs + milliseconds(time.Since(start)) }
 	a.host.tasks.Go(func() error {
 		err := a.host.send(job)
-		took := float64(time.Since(start)) / float64(time.Millisecond)
-		a.post(func() { a.sent(f, took, err) })
+		a.post(func() { a.sent(f, err) })
 		return nil
 	})
 }
 
-func (a *app) sent(f *apiv1.ExecFrozen, tookMs float64, err error) {
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func (a *app) sent(f *apiv1.ExecFrozen, err error) {
 	_ = os.Remove(f.Path) // it has served
 	m, r := a.pending(), a.ranks[f.Rank]
 	if m == nil || m.Id != f.Migration || r == nil {
@@ -114,17 +116,17 @@ func (a *app) sent(f *apiv1.ExecFrozen, tookMs float64, err error) {
 		a.failed, a.failure = m.Id, err.Error()
 		return
 	}
-	r.digest, r.pauseMs = f.Digest, f.SinceMs+tookMs
+	r.digest = f.Digest
 }
 
 // arrived takes an image that another host has sent, complete and checked.
-func (a *app) arrived(h *apiv1.TransferHeader, path, digest string, size int64) error {
-	m := a.pending()
+func (a *app) arrived(r *arrival) error {
+	m, h := a.pending(), r.header
 	if m == nil || m.Id != h.Migration || a.exec != execRunning {
 		return fmt.Errorf("worker: host %s does not wait for rank %d of migration %s", a.host.cfg.Name, h.Rank, h.Migration)
 	}
-	a.ranks[h.Rank] = &rankInfo{epoch: m.FromEpoch, state: "", migration: m.Id, bytes: size, digest: digest}
-	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Stage{Stage: &apiv1.ExecStage{Migration: m.Id, Rank: h.Rank, Path: path}}})
+	a.ranks[h.Rank] = &rankInfo{epoch: m.FromEpoch, migration: m.Id, bytes: r.size, digest: r.digest, stopped: r.stopped}
+	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Stage{Stage: &apiv1.ExecStage{Migration: m.Id, Rank: h.Rank, Path: r.image.Name()}}})
 	return nil
 }
 

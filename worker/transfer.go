@@ -29,8 +29,9 @@ type transfer struct {
 	header *apiv1.TransferHeader
 	image  string // path
 	digest string
-	log    string // path
-	addr   string // of the target's data port
+	since  func() float64 // milliseconds since the rank stopped
+	log    string         // path
+	addr   string         // of the target's data port
 }
 
 // send streams a rank's log and image to its target; nil means that the target has checked the digest.
@@ -68,7 +69,9 @@ func sendParts(stream apiv1connect.DataTransferClientStream, t transfer) error {
 	if err != nil {
 		return err
 	}
-	return stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Digest{Digest: t.digest}})
+	return stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_End{
+		End: &apiv1.TransferEnd{Digest: t.digest, SinceMs: t.since()},
+	}})
 }
 
 func sendFile(path string, send func([]byte) error) error {
@@ -138,7 +141,8 @@ type arrival struct {
 	imageW     *bufio.Writer
 	sum        hash.Hash
 	size       int64
-	digest     string
+	digest     string    // set at the end
+	stopped    time.Time // when the rank stopped, on this host's clock
 }
 
 func (w *Worker) newArrival(h *apiv1.TransferHeader) (*arrival, error) {
@@ -171,11 +175,11 @@ func (a *arrival) add(m *apiv1.TransferRequest) (err error) {
 		a.sum.Write(m.Image)
 		a.size += int64(len(m.Image))
 		_, err = a.imageW.Write(m.Image)
-	case *apiv1.TransferRequest_Digest:
-		a.digest = hex.EncodeToString(a.sum.Sum(nil))
-		if m.Digest != a.digest {
+	case *apiv1.TransferRequest_End:
+		a.digest, a.stopped = hex.EncodeToString(a.sum.Sum(nil)), time.Now().Add(-time.Duration(m.End.SinceMs*float64(time.Millisecond)))
+		if m.End.Digest != a.digest {
 			return apierr.New(connect.CodeDataLoss, apierr.ReasonRefused, "digest",
-				fmt.Sprintf("the image of rank %d arrived with digest %.12s, it was sent with %.12s", a.header.Rank, a.digest, m.Digest), "")
+				fmt.Sprintf("the image of rank %d arrived with digest %.12s, it was sent with %.12s", a.header.Rank, a.digest, m.End.Digest), "")
 		}
 	default:
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "", fmt.Sprintf("unexpected message %T in a transfer", m), "")
@@ -201,7 +205,7 @@ func (a *arrival) finish(to *app) error {
 			answer <- err
 			return
 		}
-		answer <- to.arrived(a.header, a.image.Name(), a.digest, a.size)
+		answer <- to.arrived(a)
 	})
 	select {
 	case err := <-answer:

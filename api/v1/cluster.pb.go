@@ -67,9 +67,11 @@ type DiscoverResponse struct {
 	GossipAddr string `protobuf:"bytes,4,opt,name=gossip_addr,json=gossipAddr,proto3" json:"gossip_addr,omitempty"`
 	Addr       string `protobuf:"bytes,5,opt,name=addr,proto3" json:"addr,omitempty"`
 	// The server has Raft state.
-	Bootstrapped  bool   `protobuf:"varint,6,opt,name=bootstrapped,proto3" json:"bootstrapped,omitempty"`
-	Version       string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
-	Term          uint64 `protobuf:"varint,8,opt,name=term,proto3" json:"term,omitempty"`
+	Bootstrapped bool   `protobuf:"varint,6,opt,name=bootstrapped,proto3" json:"bootstrapped,omitempty"`
+	Version      string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
+	Term         uint64 `protobuf:"varint,8,opt,name=term,proto3" json:"term,omitempty"`
+	// The last log index this server has applied.
+	AppliedIndex  uint64 `protobuf:"varint,9,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -156,6 +158,13 @@ func (x *DiscoverResponse) GetVersion() string {
 func (x *DiscoverResponse) GetTerm() uint64 {
 	if x != nil {
 		return x.Term
+	}
+	return 0
+}
+
+func (x *DiscoverResponse) GetAppliedIndex() uint64 {
+	if x != nil {
+		return x.AppliedIndex
 	}
 	return 0
 }
@@ -806,7 +815,7 @@ type RankStatus struct {
 	Reason      string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	ImageBytes  int64  `protobuf:"varint,6,opt,name=image_bytes,json=imageBytes,proto3" json:"image_bytes,omitempty"`
 	ImageDigest string `protobuf:"bytes,7,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"`
-	// This host's part of the pause: freeze to transferred at the source, plus staged to running at the target.
+	// Milliseconds for which the rank did not run, from its stop at the source until it ran again here; 0: not known yet.
 	PauseMs float64 `protobuf:"fixed64,8,opt,name=pause_ms,json=pauseMs,proto3" json:"pause_ms,omitempty"`
 	// The migration that brings the rank here or takes it away.
 	Migration     string `protobuf:"bytes,9,opt,name=migration,proto3" json:"migration,omitempty"`
@@ -1099,7 +1108,7 @@ type TransferRequest struct {
 	//	*TransferRequest_Header
 	//	*TransferRequest_Log
 	//	*TransferRequest_Image
-	//	*TransferRequest_Digest
+	//	*TransferRequest_End
 	Msg           isTransferRequest_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1169,13 +1178,13 @@ func (x *TransferRequest) GetImage() []byte {
 	return nil
 }
 
-func (x *TransferRequest) GetDigest() string {
+func (x *TransferRequest) GetEnd() *TransferEnd {
 	if x != nil {
-		if x, ok := x.Msg.(*TransferRequest_Digest); ok {
-			return x.Digest
+		if x, ok := x.Msg.(*TransferRequest_End); ok {
+			return x.End
 		}
 	}
-	return ""
+	return nil
 }
 
 type isTransferRequest_Msg interface {
@@ -1194,9 +1203,9 @@ type TransferRequest_Image struct {
 	Image []byte `protobuf:"bytes,3,opt,name=image,proto3,oneof"`
 }
 
-type TransferRequest_Digest struct {
-	// Ends the stream: hex SHA-256 of all image bytes.
-	Digest string `protobuf:"bytes,4,opt,name=digest,proto3,oneof"`
+type TransferRequest_End struct {
+	// Ends the stream.
+	End *TransferEnd `protobuf:"bytes,4,opt,name=end,proto3,oneof"`
 }
 
 func (*TransferRequest_Header) isTransferRequest_Msg() {}
@@ -1205,7 +1214,62 @@ func (*TransferRequest_Log) isTransferRequest_Msg() {}
 
 func (*TransferRequest_Image) isTransferRequest_Msg() {}
 
-func (*TransferRequest_Digest) isTransferRequest_Msg() {}
+func (*TransferRequest_End) isTransferRequest_Msg() {}
+
+// TransferEnd says what must have arrived.
+type TransferEnd struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Hex SHA-256 of all image bytes.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Milliseconds since the rank stopped.
+	SinceMs       float64 `protobuf:"fixed64,2,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferEnd) Reset() {
+	*x = TransferEnd{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferEnd) ProtoMessage() {}
+
+func (x *TransferEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferEnd.ProtoReflect.Descriptor instead.
+func (*TransferEnd) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TransferEnd) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *TransferEnd) GetSinceMs() float64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
 
 // TransferHeader says what is being sent.
 type TransferHeader struct {
@@ -1220,7 +1284,7 @@ type TransferHeader struct {
 
 func (x *TransferHeader) Reset() {
 	*x = TransferHeader{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1296,7 @@ func (x *TransferHeader) String() string {
 func (*TransferHeader) ProtoMessage() {}
 
 func (x *TransferHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1309,7 @@ func (x *TransferHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHeader.ProtoReflect.Descriptor instead.
 func (*TransferHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TransferHeader) GetApp() string {
@@ -1285,7 +1349,7 @@ type TransferResponse struct {
 
 func (x *TransferResponse) Reset() {
 	*x = TransferResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1297,7 +1361,7 @@ func (x *TransferResponse) String() string {
 func (*TransferResponse) ProtoMessage() {}
 
 func (x *TransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1310,7 +1374,7 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TransferResponse) GetImageBytes() int64 {
@@ -1332,7 +1396,7 @@ type ReadLogsRequest struct {
 
 func (x *ReadLogsRequest) Reset() {
 	*x = ReadLogsRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1408,7 @@ func (x *ReadLogsRequest) String() string {
 func (*ReadLogsRequest) ProtoMessage() {}
 
 func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1421,7 @@ func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReadLogsRequest) GetApp() string {
@@ -1392,7 +1456,7 @@ type ReadLogsResponse struct {
 
 func (x *ReadLogsResponse) Reset() {
 	*x = ReadLogsResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1404,7 +1468,7 @@ func (x *ReadLogsResponse) String() string {
 func (*ReadLogsResponse) ProtoMessage() {}
 
 func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1417,7 +1481,7 @@ func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReadLogsResponse) GetLines() []*LogLine {
@@ -1439,7 +1503,7 @@ var File_godwit_v1_cluster_proto protoreflect.FileDescriptor
 const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\"\x11\n" +
-	"\x0fDiscoverRequest\"\xf6\x01\n" +
+	"\x0fDiscoverRequest\"\x9b\x02\n" +
 	"\x10DiscoverResponse\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x1d\n" +
 	"\n" +
@@ -1451,7 +1515,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04addr\x18\x05 \x01(\tR\x04addr\x12\"\n" +
 	"\fbootstrapped\x18\x06 \x01(\bR\fbootstrapped\x12\x18\n" +
 	"\aversion\x18\a \x01(\tR\aversion\x12\x12\n" +
-	"\x04term\x18\b \x01(\x04R\x04term\"\xd7\x01\n" +
+	"\x04term\x18\b \x01(\x04R\x04term\x12#\n" +
+	"\rapplied_index\x18\t \x01(\x04R\fappliedIndex\"\xd7\x01\n" +
 	"\x0eSessionRequest\x12(\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.godwit.v1.HelloH\x00R\x05hello\x124\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x14.godwit.v1.HeartbeatH\x00R\theartbeat\x12.\n" +
@@ -1519,13 +1584,16 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x14\n" +
 	"\x05chunk\x18\x02 \x01(\fR\x05chunk\"(\n" +
 	"\x12PushModuleResponse\x12\x12\n" +
-	"\x04size\x18\x01 \x01(\x03R\x04size\"\x93\x01\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\"\xa5\x01\n" +
 	"\x0fTransferRequest\x123\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.godwit.v1.TransferHeaderH\x00R\x06header\x12\x12\n" +
 	"\x03log\x18\x02 \x01(\fH\x00R\x03log\x12\x16\n" +
-	"\x05image\x18\x03 \x01(\fH\x00R\x05image\x12\x18\n" +
-	"\x06digest\x18\x04 \x01(\tH\x00R\x06digestB\x05\n" +
-	"\x03msg\"h\n" +
+	"\x05image\x18\x03 \x01(\fH\x00R\x05image\x12*\n" +
+	"\x03end\x18\x04 \x01(\v2\x16.godwit.v1.TransferEndH\x00R\x03endB\x05\n" +
+	"\x03msg\"@\n" +
+	"\vTransferEnd\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x19\n" +
+	"\bsince_ms\x18\x02 \x01(\x01R\asinceMs\"h\n" +
 	"\x0eTransferHeader\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1c\n" +
 	"\tmigration\x18\x02 \x01(\tR\tmigration\x12\x12\n" +
@@ -1563,7 +1631,7 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_cluster_proto_rawDescData
 }
 
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_godwit_v1_cluster_proto_goTypes = []any{
 	(*DiscoverRequest)(nil),     // 0: godwit.v1.DiscoverRequest
 	(*DiscoverResponse)(nil),    // 1: godwit.v1.DiscoverResponse
@@ -1581,16 +1649,17 @@ var file_godwit_v1_cluster_proto_goTypes = []any{
 	(*PushModuleRequest)(nil),   // 13: godwit.v1.PushModuleRequest
 	(*PushModuleResponse)(nil),  // 14: godwit.v1.PushModuleResponse
 	(*TransferRequest)(nil),     // 15: godwit.v1.TransferRequest
-	(*TransferHeader)(nil),      // 16: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),    // 17: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),     // 18: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),    // 19: godwit.v1.ReadLogsResponse
-	nil,                         // 20: godwit.v1.AppRecord.AddrsEntry
-	(*Host)(nil),                // 21: godwit.v1.Host
-	(*App)(nil),                 // 22: godwit.v1.App
-	(*Migration)(nil),           // 23: godwit.v1.Migration
-	(*LogPosition)(nil),         // 24: godwit.v1.LogPosition
-	(*LogLine)(nil),             // 25: godwit.v1.LogLine
+	(*TransferEnd)(nil),         // 16: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),      // 17: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),    // 18: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),     // 19: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),    // 20: godwit.v1.ReadLogsResponse
+	nil,                         // 21: godwit.v1.AppRecord.AddrsEntry
+	(*Host)(nil),                // 22: godwit.v1.Host
+	(*App)(nil),                 // 23: godwit.v1.App
+	(*Migration)(nil),           // 24: godwit.v1.Migration
+	(*LogPosition)(nil),         // 25: godwit.v1.LogPosition
+	(*LogLine)(nil),             // 26: godwit.v1.LogLine
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
 	4,  // 0: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
@@ -1600,32 +1669,33 @@ var file_godwit_v1_cluster_proto_depIdxs = []int32{
 	5,  // 4: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
 	6,  // 5: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
 	8,  // 6: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	21, // 7: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	22, // 7: godwit.v1.Hello.host:type_name -> godwit.v1.Host
 	9,  // 8: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	22, // 9: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	23, // 10: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	20, // 11: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	23, // 9: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	24, // 10: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	21, // 11: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
 	10, // 12: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	16, // 13: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	24, // 14: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	25, // 15: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	0,  // 16: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	2,  // 17: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	11, // 18: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	13, // 19: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	15, // 20: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	18, // 21: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	1,  // 22: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	3,  // 23: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	12, // 24: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	14, // 25: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	17, // 26: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	19, // 27: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	22, // [22:28] is the sub-list for method output_type
-	16, // [16:22] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	17, // 13: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	16, // 14: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	25, // 15: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	26, // 16: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	0,  // 17: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	2,  // 18: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	11, // 19: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	13, // 20: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	15, // 21: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	19, // 22: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	1,  // 23: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	3,  // 24: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	12, // 25: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	14, // 26: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	18, // 27: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	20, // 28: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	23, // [23:29] is the sub-list for method output_type
+	17, // [17:23] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -1650,7 +1720,7 @@ func file_godwit_v1_cluster_proto_init() {
 		(*TransferRequest_Header)(nil),
 		(*TransferRequest_Log)(nil),
 		(*TransferRequest_Image)(nil),
-		(*TransferRequest_Digest)(nil),
+		(*TransferRequest_End)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1658,7 +1728,7 @@ func file_godwit_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

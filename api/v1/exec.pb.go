@@ -1176,7 +1176,6 @@ func (x *ExecStaged) GetError() string {
 type ExecThawed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rank          int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
-	TookMs        float64                `protobuf:"fixed64,2,opt,name=took_ms,json=tookMs,proto3" json:"took_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1214,13 +1213,6 @@ func (*ExecThawed) Descriptor() ([]byte, []int) {
 func (x *ExecThawed) GetRank() int32 {
 	if x != nil {
 		return x.Rank
-	}
-	return 0
-}
-
-func (x *ExecThawed) GetTookMs() float64 {
-	if x != nil {
-		return x.TookMs
 	}
 	return 0
 }
@@ -1456,11 +1448,10 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"ExecStaged\x12\x1c\n" +
 	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\"9\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\" \n" +
 	"\n" +
 	"ExecThawed\x12\x12\n" +
-	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x17\n" +
-	"\atook_ms\x18\x02 \x01(\x01R\x06tookMs\"$\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\"$\n" +
 	"\n" +
 	"ExecFailed\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xd5\x01\n" +

@@ -1,0 +1,158 @@
+// Package control is what the servers do with the replicated state: the API,
+// the leader's duties (hosts and their leases, the queue, the migration checker,
+// the migration driver, the dispatch of records to workers), and the store of
+// modules. Loops fetch a view, ask a pure function, propose. See DESIGN.md.
+package control
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// Errors that Log returns; its implementation maps what it knows to them.
+var (
+	// ErrNotLeader is returned when this server does not lead; nothing happened.
+	ErrNotLeader = errors.New("control: this server is not the leader")
+	// ErrUnknownOutcome is returned when a proposal may or may not be committed; repeat it with its key.
+	ErrUnknownOutcome = errors.New("control: it is not known whether the command was committed")
+	// ErrOverloaded is returned when too many proposals wait; nothing happened.
+	ErrOverloaded = errors.New("control: too many proposals wait")
+)
+
+// Log is what control needs of the replicated log.
+type Log interface {
+	// Propose commits a command and returns its result. It blocks for a commit.
+	Propose(ctx context.Context, c *apiv1.Command) (*apiv1.Result, error)
+	// Barrier returns when the local state is at least as new as everything committed before the call.
+	Barrier(ctx context.Context) (uint64, error)
+	// Leader is the API address of the leader as far as known, and whether this server is it.
+	Leader() (addr string, self bool)
+	Term() uint64
+}
+
+// Group is what control needs of the group of servers.
+type Group interface {
+	ID() string
+	Servers() []ServerInfo
+	AddNonvoter(ctx context.Context, id, addr string) error
+	Promote(ctx context.Context, id string) error
+	// Move gives a member another address.
+	Move(ctx context.Context, id, addr string, voter bool) error
+}
+
+// ServerInfo is a member of the Raft group.
+type ServerInfo struct {
+	ID, Addr string
+	Voter    bool
+}
+
+// Peers is what control needs of gossip.
+type Peers interface {
+	// Servers are the servers that gossip knows to be alive.
+	Servers() []ServerInfo
+	GossipAddr() string
+}
+
+// Config holds the control plane's times. All servers of a cluster should agree on them.
+type Config struct {
+	// Addr is this server's advertised API address.
+	Addr string
+	// DataDir holds the module store.
+	DataDir string
+	// Lease is how long a host without contact keeps its ranks; default 10 s.
+	Lease time.Duration
+	// Heartbeat is how often workers renew their lease; default 500 ms.
+	Heartbeat time.Duration
+	// AnnounceDeadline bounds the time until all hosts have acknowledged a migration; default 30 s.
+	AnnounceDeadline time.Duration
+	// FreezeDeadline bounds the time until the moved ranks stand still; default 10 s.
+	FreezeDeadline time.Duration
+	// TransferDeadline bounds the time from the announcement until all images are on their targets; default 2 min.
+	TransferDeadline time.Duration
+	// HashPeriod is how often the replicas compare their states; default 5 s.
+	HashPeriod time.Duration
+	// Version is shown to peers.
+	Version string
+	// Inspect describes a module's bytes, or says why they are no module.
+	Inspect func(code []byte) (*apiv1.Module, error)
+}
+
+// DefaultConfig is a Config with the defaults filled in.
+func DefaultConfig() Config {
+	return Config{
+		Lease: 10 * time.Second, Heartbeat: 500 * time.Millisecond, AnnounceDeadline: 30 * time.Second,
+		FreezeDeadline: 10 * time.Second, TransferDeadline: 2 * time.Minute, HashPeriod: 5 * time.Second,
+	}
+}
+
+// Validate says what is wrong with c.
+func (c Config) Validate() error {
+	switch {
+	case c.Addr == "" || c.DataDir == "" || c.Inspect == nil:
+		return errors.New("control: Addr, DataDir and Inspect must be set")
+	case c.Heartbeat <= 0 || c.Lease < 4*c.Heartbeat:
+		return errors.New("control: --lease must be at least 2s: four heartbeats of 500ms")
+	}
+	return nil
+}
+
+// Control is one server's control plane.
+type Control struct {
+	cfg     Config
+	log     Log
+	group   Group
+	peers   Peers
+	state   *fsm.Machine
+	modules *moduleStore
+	slog    *slog.Logger
+	http    *http.Client
+
+	mu     sync.Mutex // guards leader
+	leader *leader    // nil while this server does not lead
+}
+
+// New makes the control plane of one server.
+func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *slog.Logger) (*Control, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	m, err := newModuleStore(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	return &Control{
+		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, slog: lg, http: transport.NewHTTPClient(),
+	}, nil
+}
+
+// command makes a command of this moment, with a key of its own.
+func (c *Control) command(key string) *apiv1.Command {
+	if key == "" {
+		key = uuid.NewString()
+	}
+	return &apiv1.Command{Key: key, At: timestamppb.Now(), Term: c.log.Term()}
+}
+
+// current is the leader of this moment, or nil.
+func (c *Control) current() *leader {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leader
+}
+
+func (c *Control) setLeader(l *leader) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leader = l
+}

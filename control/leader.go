@@ -1,0 +1,148 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// tick is how often a duty looks again without being told to.
+const tick = 200 * time.Millisecond
+
+// leader is one term of leadership on this server. All it keeps can be lost: a new leader learns it from the log and
+// from the workers' hellos.
+type leader struct {
+	c    *Control
+	term uint64
+	log  *slog.Logger
+	ctx  context.Context //nolint:containedctx // sessions are served by requests, and must end with the term
+
+	mu       sync.Mutex // guards the fields below
+	sessions map[fsm.HostID]*session
+	seen     map[fsm.HostID]time.Time // when each host last renewed its lease
+	reports  map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus
+	changed  chan struct{} // closed and replaced when sessions or reports change
+}
+
+// Lead does the leader's duties of one term until ctx ends. The caller has passed a barrier.
+func (c *Control) Lead(ctx context.Context, term uint64) error {
+	l := &leader{
+		c: c, term: term, log: c.slog.With("term", term), ctx: ctx,
+		sessions: map[fsm.HostID]*session{}, seen: map[fsm.HostID]time.Time{},
+		reports: map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus{}, changed: make(chan struct{}),
+	}
+	// A host that the log calls ready gets a full lease from this leader before it can be lost.
+	now := time.Now()
+	for h := range c.state.View().Hosts() {
+		if !fsm.HostStateOf(h).Gone() {
+			l.seen[fsm.HostID(h.Id)] = now
+		}
+	}
+	c.setLeader(l)
+	defer c.setLeader(nil)
+	l.log.Info("leading")
+	g, ctx := errgroup.WithContext(ctx)
+	duty := func(f func(context.Context)) {
+		g.Go(func() error { return l.loop(ctx, f) })
+	}
+	duty(l.expireLeases)
+	duty(l.placeQueued)
+	duty(l.takeReports)
+	duty(l.driver())
+	duty(l.checker())
+	duty(l.dispatcher())
+	duty(l.hasher())
+	g.Go(func() error { return l.keepMembers(ctx) })
+	err := g.Wait()
+	l.log.Info("no longer leading")
+	return err
+}
+
+// loop calls f when the state or what workers report has changed, and at every tick, until ctx ends.
+func (l *leader) loop(ctx context.Context, f func(context.Context)) error {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		state, reports := l.c.state.Watch(), l.watch()
+		f(ctx)
+		select {
+		case <-state:
+		case <-reports:
+		case <-t.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (l *leader) watch() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
+
+// notify wakes the duties. Holds mu.
+func (l *leader) notify() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// propose commits a command of the leader's own; a refusal or failure is logged and left to the next look.
+func (l *leader) propose(ctx context.Context, what string, fill func(*apiv1.Command)) bool {
+	cmd := l.c.command("")
+	cmd.Term = l.term
+	fill(cmd)
+	res, err := l.c.log.Propose(ctx, cmd)
+	switch {
+	case err != nil:
+		if ctx.Err() == nil {
+			l.log.Warn("proposal failed", "what", what, "err", err)
+		}
+		return false
+	case res.Code != "":
+		l.log.Info("proposal refused", "what", what, "code", res.Code, "reason", res.Reason)
+		return false
+	}
+	return true
+}
+
+// placeQueued places queued apps in order of submission, as far as there is room.
+func (l *leader) placeQueued(ctx context.Context) {
+	for ctx.Err() == nil {
+		app, placement, _, ok := nextPlacement(l.c.state.View())
+		if !ok {
+			return
+		}
+		done := l.propose(ctx, "place "+app.Id, func(c *apiv1.Command) {
+			c.Op = &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: app.Id, Placement: placement}}
+		})
+		if !done {
+			return
+		}
+		l.log.Info("app placed", "app", app.Id, "placement", placement)
+	}
+}
+
+// hasher makes the replicas compare their states.
+func (l *leader) hasher() func(context.Context) {
+	next := time.Now().Add(l.c.cfg.HashPeriod)
+	var checked uint64 // index of our last check: nothing but it in the log is no reason for another
+	return func(ctx context.Context) {
+		v := l.c.state.View()
+		if time.Now().Before(next) || v.Index() == checked {
+			return
+		}
+		next = time.Now().Add(l.c.cfg.HashPeriod)
+		last := v.LastHash()
+		l.propose(ctx, "check hash", func(c *apiv1.Command) {
+			c.Op = &apiv1.Command_CheckHash{CheckHash: &apiv1.CheckHash{Index: last.GetIndex(), Hash: last.GetHash()}}
+		})
+		checked = l.c.state.View().Index()
+	}
+}

@@ -1,0 +1,177 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+const (
+	// logRetry is how long to wait before a host is asked for output again.
+	logRetry = 50 * time.Millisecond
+	// maxLogFailures is how many times in a row a host may fail to answer: 10 s, when it refuses at once.
+	maxLogFailures = 200
+)
+
+func cloneApp(app *apiv1.App) *apiv1.App { return proto.CloneOf(app) }
+
+// Logs implements the Control service: each rank's lines in order, from whichever host has the rank. The log of a rank
+// moves with it, so its present host has all of it.
+func (c *Control) Logs(ctx context.Context, req *apiv1.LogsRequest, stream apiv1connect.ControlLogsServerStream) error {
+	_, app, err := c.find(ctx, req.App)
+	if err != nil {
+		return err
+	}
+	from := map[int32]uint64{}
+	for _, p := range req.From {
+		from[p.Rank] = p.Seq
+	}
+	for _, r := range req.Ranks {
+		if r < 0 || r >= app.Size {
+			return invalid("ranks", "no such rank", "the app's ranks are 0 to its size - 1")
+		}
+	}
+	if err := stream.SendHeaders(); err != nil {
+		return err
+	}
+	out := make(chan []*apiv1.LogLine)
+	g, gctx := errgroup.WithContext(ctx)
+	readers, rctx := errgroup.WithContext(gctx)
+	for rank := range app.Size {
+		if len(req.Ranks) > 0 && !slices.Contains(req.Ranks, rank) {
+			continue
+		}
+		t := &rankTail{c: c, app: fsm.AppID(app.Id), rank: rank, next: from[rank], follow: req.Follow, out: out}
+		readers.Go(func() error { return t.run(rctx) })
+	}
+	g.Go(func() error { defer close(out); return readers.Wait() })
+	g.Go(func() error {
+		for lines := range out {
+			if err := stream.Send(&apiv1.LogsResponse{Lines: lines}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// rankTail follows one rank's output from host to host.
+type rankTail struct {
+	c      *Control
+	app    fsm.AppID
+	rank   int32
+	next   uint64
+	follow bool
+	out    chan<- []*apiv1.LogLine
+}
+
+// run sends the rank's lines until they are complete; without follow, those there are now.
+func (t *rankTail) run(ctx context.Context) error {
+	for failures := 0; ; {
+		changed := t.c.state.Watch()
+		addr, over, ok := t.where(t.c.state.View())
+		if ok {
+			_, err := t.read(ctx, addr, t.follow && !over)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err == nil && (over || !t.follow):
+				return nil
+			case err == nil:
+				failures = 0
+			default:
+				failures++
+			}
+			if failures > maxLogFailures {
+				return apierr.New(connect.CodeUnavailable, apierr.ReasonNotFound, "",
+					fmt.Sprintf("the host that has the output of rank %d does not answer (%v)", t.rank, err), "try again")
+			}
+		} else if over || !t.follow {
+			return nil
+		}
+		if err := await(ctx, changed, logRetry); err != nil {
+			return err
+		}
+	}
+}
+
+// where is the address of the host that has the rank's output, if there is one, and whether the rank has ended.
+func (t *rankTail) where(v *fsm.View) (addr string, over, ok bool) {
+	app, ok := v.App(t.app)
+	if !ok {
+		return "", true, false
+	}
+	over = fsm.PhaseOf(app).Terminal()
+	if len(app.Placement) == 0 {
+		return "", over, false
+	}
+	over = over || app.Ranks[t.rank].Ended
+	host, ok := v.Host(fsm.HostID(app.Placement[t.rank]))
+	if !ok || fsm.HostStateOf(host).Gone() {
+		return "", over, false
+	}
+	return host.Addr, over, true
+}
+
+// await returns when ch is closed, or after d at the most.
+func await(ctx context.Context, ch <-chan struct{}, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ch:
+	case <-t.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// read sends what one host has of the rank; with follow, until it has all it will have. It returns whether that is so.
+func (t *rankTail) read(ctx context.Context, addr string, follow bool) (bool, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	client := apiv1connect.NewDataClient(transport.NewClient(t.c.http, addr))
+	stream, err := client.ReadLogs(ctx, &apiv1.ReadLogsRequest{
+		App: string(t.app), Follow: follow, From: []*apiv1.LogPosition{{Rank: t.rank, Seq: t.next}},
+	})
+	if err != nil {
+		return false, err
+	}
+	complete := false
+	for {
+		m, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			return complete, nil
+		}
+		if err != nil {
+			if connect.CodeOf(err) == connect.CodeNotFound {
+				return false, nil
+			}
+			return false, err
+		}
+		complete = complete || len(m.Complete) > 0
+		if len(m.Lines) == 0 {
+			continue
+		}
+		select {
+		case t.out <- m.Lines:
+			t.next = m.Lines[len(m.Lines)-1].Seq + 1
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}

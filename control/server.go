@@ -1,0 +1,127 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connecthttp"
+	"connectrpc.com/grpcreflect/v2"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// hopHeader marks a request that a server has passed on: it is passed on once at the most.
+const hopHeader = "Godwit-Forwarded"
+
+// controlPath is where the Control service's requests go.
+const controlPath = "/" + apiv1connect.ControlName + "/"
+
+// Handler answers the API: gRPC, gRPC-Web and JSON. Requests to the Control service go to the leader; health, reflection
+// and the Cluster service are this server's own.
+func (c *Control) Handler() http.Handler {
+	s := connect.NewServer(c.logErrors)
+	apiv1connect.RegisterControlHandler(s, c)
+	apiv1connect.RegisterClusterHandler(s, c)
+	c.registerHealth(s)
+	grpcreflect.Register(s)
+	mux := http.NewServeMux()
+	transport.Mount(mux, s)
+	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if leader, _ := c.log.Leader(); leader == "" {
+			http.Error(w, "no leader is known", http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+	})
+	return c.forward(mux)
+}
+
+// forward passes requests that need the leader on to it. Bodies and trailers stream both ways.
+func (c *Control) forward(local http.Handler) http.Handler {
+	errs := connecthttp.NewErrorWriter()
+	rt := transport.NewHTTPClient().Transport
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		leader, self := c.log.Leader()
+		if self || !strings.HasPrefix(r.URL.Path, controlPath) {
+			local.ServeHTTP(w, r)
+			return
+		}
+		unavailable := func(reason, wrong string) {
+			_ = errs.Write(w, r, apierr.New(connect.CodeUnavailable, reason, "", wrong, "try again")) // the client is gone if this fails
+		}
+		switch {
+		case leader == "":
+			unavailable(apierr.ReasonNoLeader, "the servers have no leader at the moment")
+			return
+		case r.Header.Get(hopHeader) != "":
+			unavailable(apierr.ReasonNotLeader, "this server does not lead any more")
+			return
+		}
+		p := &httputil.ReverseProxy{
+			Transport: rt, FlushInterval: -1,
+			Rewrite: func(pr *httputil.ProxyRequest) {
+				pr.SetURL(&url.URL{Scheme: "http", Host: leader})
+				pr.Out.Header.Set(hopHeader, "1")
+			},
+			ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
+				unavailable(apierr.ReasonUnknownOutcome, "the leader did not answer: "+err.Error())
+			},
+			ErrorLog: slog.NewLogLogger(c.slog.Handler(), slog.LevelDebug),
+		}
+		p.ServeHTTP(w, r)
+	})
+}
+
+// logErrors gives errors without a code one, and logs those that are this server's fault.
+func (c *Control) logErrors(next connect.ServerFunc) connect.ServerFunc {
+	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+		start := time.Now()
+		err := next(ctx, spec, stream)
+		if err == nil {
+			return nil
+		}
+		if apierr.Info(err) == nil && connect.CodeOf(err) == connect.CodeUnknown {
+			err = apiError(err)
+		}
+		if connect.CodeOf(err) == connect.CodeInternal {
+			c.slog.Error("request failed", "method", spec.Procedure, "took", time.Since(start), "err", err)
+		}
+		return err
+	}
+}
+
+// registerHealth adds grpc.health.v1: serving while a leader is known.
+func (c *Control) registerHealth(s *connect.Server) {
+	methods := grpc_health_v1.File_grpc_health_v1_health_proto.Services().ByName("Health").Methods()
+	s.Register(connect.Method{
+		Spec: connect.Spec{
+			StreamType: connect.StreamTypeUnary, Schema: methods.ByName("Check"), Procedure: grpc_health_v1.Health_Check_FullMethodName,
+		},
+		Handler: func(_ context.Context, _ connect.Spec, stream connect.ServerStream) error {
+			var req grpc_health_v1.HealthCheckRequest
+			if err := stream.Receive(&req); err != nil {
+				return err
+			}
+			switch req.Service {
+			case "", apiv1connect.ControlName, apiv1connect.ClusterName:
+			default:
+				return connect.NewError(connect.CodeNotFound, "no service "+req.Service)
+			}
+			status := grpc_health_v1.HealthCheckResponse_SERVING
+			if leader, _ := c.log.Leader(); leader == "" {
+				status = grpc_health_v1.HealthCheckResponse_NOT_SERVING
+			}
+			return stream.Send(&grpc_health_v1.HealthCheckResponse{Status: status})
+		},
+	})
+}

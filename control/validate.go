@@ -1,0 +1,126 @@
+package control
+
+import (
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"connectrpc.com/connect/v2"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
+)
+
+// Limits of requests.
+const (
+	maxArgsBytes   = 128 << 10
+	maxEnvBytes    = 32 << 10
+	maxPeriod      = 7 * 24 * 3600 // seconds
+	maxKeyBytes    = 128
+	maxModuleBytes = 64 << 20
+	nameRule       = "use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or digit"
+)
+
+func validName(s string) bool {
+	return regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`).MatchString(s)
+}
+
+// invalid is the error for a field that is wrong.
+func invalid(field, wrong, fix string) error {
+	return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, field, field+": "+wrong, fix)
+}
+
+// checkKey checks an idempotency key; empty is allowed, and means that the server makes one.
+func checkKey(key string) error {
+	if len(key) > maxKeyBytes || !utf8.ValidString(key) {
+		return invalid("idempotency_key", "too long, or not UTF-8", "use a UUID")
+	}
+	return nil
+}
+
+func checkDigest(field, d string) error {
+	if b, err := hex.DecodeString(d); err != nil || len(b) != 32 || d != strings.ToLower(d) {
+		return invalid(field, fmt.Sprintf("%q is no digest", d), "give the SHA-256 in 64 lower-case hex digits")
+	}
+	return nil
+}
+
+// checkSpec checks all that can be wrong with a submission without looking at the state.
+func checkSpec(s *apiv1.AppSpec) error {
+	if s == nil {
+		return invalid("spec", "missing", "")
+	}
+	if !validName(s.Name) {
+		return invalid("spec.name", fmt.Sprintf("%q is no name", s.Name), nameRule)
+	}
+	if err := checkDigest("spec.module_digest", s.ModuleDigest); err != nil {
+		return err
+	}
+	if s.Size < 1 || s.Size > fsm.MaxAppSize {
+		return invalid("spec.size", fmt.Sprintf("%d ranks", s.Size), fmt.Sprintf("give 1 to %d", fsm.MaxAppSize))
+	}
+	if err := checkStrings(s); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"", "bin_pack", "main_first"}, s.Policy) {
+		return invalid("spec.policy", fmt.Sprintf("%q is unknown", s.Policy), "use bin_pack or main_first")
+	}
+	if !slices.Contains([]string{"", "none", "underfull", "never_alone", "force_local"}, s.Hint) {
+		return invalid("spec.hint", fmt.Sprintf("%q is unknown", s.Hint), "use none, underfull, never_alone or force_local")
+	}
+	if s.MainHost != "" && !validName(s.MainHost) {
+		return invalid("spec.main_host", fmt.Sprintf("%q is no host", s.MainHost), nameRule)
+	}
+	if !(s.MigrationCheckPeriod >= 0 && s.MigrationCheckPeriod <= maxPeriod) {
+		return invalid("spec.migration_check_period", fmt.Sprintf("%v s", s.MigrationCheckPeriod), "give 0 (never) to 604800 seconds")
+	}
+	return checkPlace(s)
+}
+
+func checkStrings(s *apiv1.AppSpec) error {
+	n := 0
+	for _, a := range s.Args {
+		n += len(a) + 1
+		if strings.ContainsRune(a, 0) {
+			return invalid("spec.args", "an argument holds a NUL byte", "")
+		}
+	}
+	if n > maxArgsBytes {
+		return invalid("spec.args", fmt.Sprintf("%d bytes", n), fmt.Sprintf("at most %d are allowed", maxArgsBytes))
+	}
+	n = 0
+	for _, kv := range s.Env {
+		n += len(kv) + 1
+		if k, _, ok := strings.Cut(kv, "="); !ok || k == "" || strings.ContainsRune(kv, 0) {
+			return invalid("spec.env", fmt.Sprintf("%q", kv), "use KEY=VALUE")
+		}
+	}
+	if n > maxEnvBytes {
+		return invalid("spec.env", fmt.Sprintf("%d bytes", n), fmt.Sprintf("at most %d are allowed", maxEnvBytes))
+	}
+	return nil
+}
+
+func checkPlace(s *apiv1.AppSpec) error {
+	if len(s.Place) == 0 {
+		return nil
+	}
+	sum := int64(0)
+	for _, r := range s.Place {
+		if !validName(r.Host) {
+			return invalid("spec.place", fmt.Sprintf("%q is no host", r.Host), nameRule)
+		}
+		if r.Ranks < 1 {
+			return invalid("spec.place", fmt.Sprintf("%d ranks on %s", r.Ranks, r.Host), "give at least 1")
+		}
+		sum += int64(r.Ranks)
+	}
+	if sum != int64(s.Size) {
+		return invalid("spec.place", fmt.Sprintf("places %d ranks, the app has %d", sum, s.Size), "make the two agree")
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package executor
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// Garbage collection in an executor. Machine code made by wazero cannot be preempted, so a collection that starts while
+// a guest computes stops every other rank until that guest makes a call. Collections by growth are therefore off, and
+// one is made by hand while no guest is inside machine code; the memory limit is the safety net.
+const (
+	heapLimitBytes   = 2 << 30
+	collectGrowth    = 64 << 20
+	collectLookEvery = 100 * time.Millisecond
+)
+
+// activity tells whether guests are inside machine code, and can keep them out for a moment.
+type activity interface {
+	// TryExclusive runs f while all guests are kept out of machine code, or returns false if one is inside.
+	TryExclusive(f func()) bool
+}
+
+// collector runs the garbage collector while no guest computes.
+type collector struct {
+	guests activity
+}
+
+func newCollector(guests activity) *collector {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(heapLimitBytes)
+	return &collector{guests: guests}
+}
+
+func (c *collector) run(ctx context.Context) error {
+	t := time.NewTicker(collectLookEvery)
+	defer t.Stop()
+	live := heapBytes()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if heapBytes() >= live+collectGrowth && c.guests.TryExclusive(runtime.GC) {
+			live = heapBytes()
+		}
+	}
+}
+
+// heapBytes is the size of live and dead objects; reading it does not stop the world.
+func heapBytes() uint64 {
+	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}

@@ -1,0 +1,235 @@
+package executor
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protodelim"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/wasm"
+)
+
+// imageVersion is the version of image files; it counts up when old ones can no longer be read.
+const imageVersion = 1
+
+// maxHeaderBytes bounds an image's header, which holds the rank's MPI state with its buffered messages.
+const maxHeaderBytes = 1 << 30
+
+// freeze asks ranks to stop at their next control point.
+func (e *Executor) freeze(f *apiv1.ExecFreeze) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, id := range f.Ranks {
+		r := e.ranks[mpi.Rank(id)]
+		switch {
+		case r == nil || r.state == rankEnded:
+			e.frozen(f, id, time.Now(), nil, fmt.Errorf("rank %d has ended", id))
+		case r.state == rankRunning:
+			r.freeze = f
+			r.proc.Freeze()
+		default:
+			e.frozen(f, id, time.Now(), nil, fmt.Errorf("rank %d does not run", id))
+		}
+	}
+}
+
+// stopped is called by a rank's goroutine when its guest stands still.
+func (e *Executor) stopped(ctx context.Context, r *rank) {
+	since := time.Now()
+	e.mu.Lock()
+	f := r.freeze
+	if f == nil { // withdrawn meanwhile
+		e.launch(ctx, r)
+		e.mu.Unlock()
+		return
+	}
+	r.state = rankCapturing
+	e.mu.Unlock()
+	img, err := e.capture(r, f)
+	e.mu.Lock()
+	r.state = rankFrozen
+	if r.freeze == nil { // withdrawn while the image was written
+		e.goOn(ctx, r)
+		e.mu.Unlock()
+		return
+	}
+	e.mu.Unlock()
+	e.frozen(f, int32(r.id), since, img, err)
+}
+
+// image is an image file as written.
+type image struct {
+	path   string
+	bytes  int64
+	digest string
+}
+
+func (e *Executor) frozen(f *apiv1.ExecFreeze, id int32, since time.Time, img *image, err error) {
+	ev := &apiv1.ExecFrozen{Migration: f.Migration, Rank: id}
+	if err != nil {
+		ev.Error = err.Error()
+	} else {
+		ev.Path, ev.ImageBytes, ev.Digest = img.path, img.bytes, img.digest
+	}
+	ev.SinceMs = float64(time.Since(since)) / float64(time.Millisecond)
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Frozen{Frozen: ev}})
+}
+
+// capture takes a rank that stands still out of the world and writes its image.
+func (e *Executor) capture(r *rank, f *apiv1.ExecFreeze) (img *image, err error) {
+	state, err := e.world.Capture(r.id)
+	if err != nil {
+		return nil, fmt.Errorf("executor: rank %d: %w", r.id, err)
+	}
+	h := &apiv1.ImageHeader{Version: imageVersion, App: e.start.App, Rank: int32(r.id), MpiState: state}
+	r.out.state(h)
+	path := filepath.Join(f.Dir, fmt.Sprintf("%s-%d.image", f.Migration, r.id))
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("executor: rank %d: write the image: %w", r.id, err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	sum := sha256.New()
+	w := bufio.NewWriterSize(io.MultiWriter(file, sum), 1<<20)
+	if _, err := protodelim.MarshalTo(w, h); err != nil {
+		return nil, fmt.Errorf("executor: rank %d: write the image: %w", r.id, err)
+	}
+	if _, err := r.guest.Capture(w, wasm.CaptureOptions{}); err != nil {
+		return nil, fmt.Errorf("executor: rank %d: write the image: %w", r.id, err)
+	}
+	if err := w.Flush(); err != nil {
+		return nil, fmt.Errorf("executor: rank %d: write the image: %w", r.id, err)
+	}
+	st, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("executor: rank %d: write the image: %w", r.id, err)
+	}
+	return &image{path: path, bytes: st.Size(), digest: hex.EncodeToString(sum.Sum(nil))}, nil
+}
+
+// resume runs frozen ranks again, or takes back a freeze that has not happened yet: the migration was aborted.
+func (e *Executor) resume(ctx context.Context, c *apiv1.ExecResume) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, id := range c.Ranks {
+		r := e.ranks[mpi.Rank(id)]
+		if r == nil || r.proc == nil {
+			continue
+		}
+		r.freeze = nil
+		r.proc.Unfreeze()
+		if r.state == rankFrozen {
+			e.goOn(ctx, r)
+		}
+	}
+}
+
+// goOn runs a frozen rank again. Holds mu.
+func (e *Executor) goOn(ctx context.Context, r *rank) {
+	if err := e.world.Resume(r.id); err != nil {
+		e.emit(failed(fmt.Errorf("executor: rank %d cannot go on: %w", r.id, err)))
+		return
+	}
+	e.launch(ctx, r)
+}
+
+func failed(err error) *apiv1.ExecEvent {
+	return &apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: err.Error()}}}
+}
+
+// stage makes a rank of an image, not running yet.
+func (e *Executor) stage(ctx context.Context, s *apiv1.ExecStage) {
+	ev := &apiv1.ExecStaged{Migration: s.Migration, Rank: s.Rank}
+	r, err := e.load(ctx, s)
+	if err == nil {
+		e.mu.Lock()
+		if old := e.ranks[r.id]; old != nil && (old.state == rankRunning || old.state == rankFrozen) {
+			err = fmt.Errorf("executor: rank %d is here already", r.id)
+			e.discard(ctx, r)
+		} else {
+			if old != nil && old.state == rankStaged {
+				e.discard(ctx, old)
+			}
+			e.ranks[r.id] = r
+		}
+		e.mu.Unlock()
+	}
+	if err != nil {
+		ev.Error = err.Error()
+	}
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Staged{Staged: ev}})
+}
+
+func (e *Executor) load(ctx context.Context, s *apiv1.ExecStage) (*rank, error) {
+	file, err := os.Open(s.Path)
+	if err != nil {
+		return nil, fmt.Errorf("executor: rank %d: read the image: %w", s.Rank, err)
+	}
+	defer file.Close() //nolint:errcheck // read only
+	br := bufio.NewReaderSize(file, 1<<20)
+	var h apiv1.ImageHeader
+	if err := (protodelim.UnmarshalOptions{MaxSize: maxHeaderBytes}).UnmarshalFrom(br, &h); err != nil {
+		return nil, fmt.Errorf("executor: rank %d: read the image: %w", s.Rank, err)
+	}
+	if h.Version != imageVersion || h.App != e.start.App || h.Rank != s.Rank {
+		return nil, fmt.Errorf("executor: image %s is version %d, app %s, rank %d; want version %d, app %s, rank %d",
+			filepath.Base(s.Path), h.Version, h.App, h.Rank, imageVersion, e.start.App, s.Rank)
+	}
+	out := e.newOutput(mpi.Rank(h.Rank))
+	out.restore(&h)
+	guest, err := e.module.Restore(ctx, e.guestConfig(out), br)
+	if err != nil {
+		return nil, fmt.Errorf("executor: rank %d: %w", s.Rank, err)
+	}
+	return &rank{
+		id: mpi.Rank(h.Rank), guest: guest, out: out, state: rankStaged, mpiState: h.MpiState,
+	}, nil
+}
+
+// thaw runs a staged rank: the migration is committed, and the routes are those of the new epoch.
+func (e *Executor) thaw(ctx context.Context, t *apiv1.ExecThaw) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.ranks[mpi.Rank(t.Rank)]
+	if r == nil || r.state != rankStaged {
+		e.log.Warn("asked to thaw a rank that is not staged", "rank", t.Rank)
+		return
+	}
+	proc, err := e.world.RestoreRank(r.id, t.Epoch, r.guest.Memory(), r.mpiState)
+	if err != nil {
+		e.emit(failed(fmt.Errorf("executor: thaw rank %d: %w", t.Rank, err)))
+		return
+	}
+	r.proc = proc
+	r.mpiState = nil
+	r.guest.Bind(proc)
+	e.launch(ctx, r)
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Thawed{Thawed: &apiv1.ExecThawed{Rank: t.Rank}}})
+}
+
+// drop destroys ranks that moved away or were staged in vain.
+func (e *Executor) drop(ctx context.Context, d *apiv1.ExecDrop) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, id := range d.Ranks {
+		r := e.ranks[mpi.Rank(id)]
+		if r == nil || (r.state != rankFrozen && r.state != rankStaged) {
+			continue
+		}
+		if r.state == rankFrozen {
+			e.world.Remove(r.id)
+		}
+		e.discard(ctx, r)
+		delete(e.ranks, r.id)
+	}
+}

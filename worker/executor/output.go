@@ -1,0 +1,108 @@
+package executor
+
+import (
+	"bytes"
+	"sync"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// Bounds of a rank's output.
+const (
+	maxLineBytes   = 64 << 10 // longer lines are cut in parts
+	maxOutputBytes = 64 << 20 // of one rank, over its whole life on one host; what comes after is dropped
+	stdoutStream   = 1
+	stderrStream   = 2
+)
+
+// output cuts what one rank writes into lines and numbers them. Lines go to emit in order; emit may block.
+type output struct {
+	rank int32
+	emit func(*apiv1.LogLine)
+	now  func() time.Time
+
+	mu      sync.Mutex // guards the fields below
+	next    uint64     // number of the next line
+	partial [3][]byte  // unfinished line of each stream
+	bytes   int
+	capped  bool
+}
+
+// writer is one stream of an output.
+type writer struct {
+	o      *output
+	stream int32
+}
+
+// Write implements io.Writer. It blocks while the worker does not take the lines.
+func (w writer) Write(p []byte) (int, error) {
+	w.o.mu.Lock()
+	defer w.o.mu.Unlock()
+	w.o.write(w.stream, p)
+	return len(p), nil
+}
+
+// write cuts p into lines. Holds mu, also while emitting: that keeps the order.
+func (o *output) write(stream int32, p []byte) {
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			o.partial[stream] = append(o.partial[stream], p...)
+			for len(o.partial[stream]) > maxLineBytes {
+				o.line(stream, o.partial[stream][:maxLineBytes], true)
+				o.partial[stream] = append([]byte(nil), o.partial[stream][maxLineBytes:]...)
+			}
+			return
+		}
+		o.line(stream, append(o.partial[stream], p[:i]...), false)
+		o.partial[stream] = nil
+		p = p[i+1:]
+	}
+}
+
+// line emits one line. Holds mu.
+func (o *output) line(stream int32, text []byte, partial bool) {
+	o.bytes += len(text) + 1
+	if o.bytes > maxOutputBytes {
+		if o.capped {
+			return
+		}
+		o.capped = true
+		stream, text, partial = stderrStream, []byte("godwit: output of this rank is over 64 MiB; the rest is dropped"), false
+	}
+	o.emit(&apiv1.LogLine{
+		Rank: o.rank, Stream: stream, Seq: o.next, Text: bytes.Clone(text), Partial: partial, AtMs: o.now().UnixMilli(),
+	})
+	o.next++
+}
+
+// flush emits unfinished lines: the rank has ended.
+func (o *output) flush() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for s, text := range o.partial {
+		if len(text) > 0 {
+			o.line(int32(s), text, true)
+		}
+		o.partial[s] = nil
+	}
+}
+
+// state puts the output's position into an image's header.
+func (o *output) state(h *apiv1.ImageHeader) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	h.NextLine = o.next
+	h.PartialStdout = bytes.Clone(o.partial[stdoutStream])
+	h.PartialStderr = bytes.Clone(o.partial[stderrStream])
+}
+
+// restore goes on where an image's output stopped.
+func (o *output) restore(h *apiv1.ImageHeader) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.next = h.NextLine
+	o.partial[stdoutStream] = bytes.Clone(h.PartialStdout)
+	o.partial[stderrStream] = bytes.Clone(h.PartialStderr)
+}

@@ -1,0 +1,154 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/wasm"
+)
+
+// quiesceWait bounds how long a rank's end waits for its last messages to be acknowledged by their receivers.
+const quiesceWait = 2 * time.Second
+
+// rank is one rank on this host. Its fields are guarded by the executor's mutex; its guest is used by one goroutine at a
+// time: the one that runs it and writes its image, or, once it is frozen or staged, whoever holds the mutex.
+type rank struct {
+	id    mpi.Rank
+	guest *wasm.Guest
+	proc  *mpi.Proc // nil while staged
+	out   *output
+
+	state  rankState
+	freeze *apiv1.ExecFreeze // the freeze asked for; nil: none
+
+	mpiState []byte // of a staged rank
+}
+
+// rankState says what a rank does.
+type rankState uint8
+
+const (
+	rankReady     rankState = iota + 1 // made, not launched
+	rankRunning                        // a goroutine runs its guest
+	rankCapturing                      // stands still, its image is being written
+	rankFrozen                         // stands still, may be resumed
+	rankStaged                         // arrived, waits for the commit
+	rankEnded
+)
+
+func (e *Executor) guestConfig(o *output) wasm.GuestConfig {
+	env := make([][2]string, 0, len(e.start.Env))
+	for _, kv := range e.start.Env {
+		k, v, _ := strings.Cut(kv, "=")
+		env = append(env, [2]string{k, v})
+	}
+	return wasm.GuestConfig{
+		Args: e.start.Args, Env: env,
+		Stdout: writer{o, stdoutStream}, Stderr: writer{o, stderrStream},
+	}
+}
+
+// startRank makes a fresh rank. Holds mu.
+func (e *Executor) startRank(ctx context.Context, id mpi.Rank) error {
+	out := e.newOutput(id)
+	guest, err := e.module.New(ctx, e.guestConfig(out))
+	if err != nil {
+		return fmt.Errorf("executor: rank %d: %w", id, err)
+	}
+	epoch := e.start.Routes.RankEpochs[id]
+	proc, err := e.world.AddRank(id, epoch, guest.Memory())
+	if err != nil {
+		return errors.Join(fmt.Errorf("executor: rank %d: %w", id, err), guest.Close(ctx))
+	}
+	guest.Bind(proc)
+	e.ranks[id] = &rank{id: id, guest: guest, proc: proc, out: out, state: rankReady}
+	return nil
+}
+
+// launch runs the rank's guest on a goroutine of its own. Holds mu.
+func (e *Executor) launch(ctx context.Context, r *rank) {
+	r.state = rankRunning
+	e.runGroup.Go(func() error {
+		exit := r.guest.Run(ctx)
+		if exit.Frozen {
+			e.stopped(ctx, r)
+			return nil
+		}
+		e.ended(ctx, r, exit)
+		return nil
+	})
+}
+
+// ended reports a rank's end, after its output and, for a good end, its messages.
+func (e *Executor) ended(ctx context.Context, r *rank, exit wasm.Exit) {
+	r.out.flush()
+	code, reason := verdict(r, exit)
+	if code == 0 {
+		t := time.NewTimer(quiesceWait)
+		defer t.Stop()
+		select {
+		case <-e.world.Quiesced(r.id):
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	e.mu.Lock()
+	r.state = rankEnded
+	e.world.Remove(r.id)
+	e.world.PeerEnded(r.id)
+	e.discard(ctx, r)
+	e.mu.Unlock()
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Ended{Ended: &apiv1.ExecEnded{
+		Rank: int32(r.id), ExitCode: code, Reason: reason,
+	}}})
+}
+
+// verdict is a rank's exit code and, unless all is well, why.
+func verdict(r *rank, exit wasm.Exit) (int32, string) {
+	var abort *mpi.AbortError
+	switch {
+	case errors.As(exit.Err, &abort):
+		code := int32(abort.Code & 0xff)
+		if code == 0 {
+			code = 1
+		}
+		return code, abort.Message
+	case exit.Code == 0 && exit.Err == nil && r.proc.Initialized() && !r.proc.Finalized():
+		return 1, "exited without MPI_Finalize"
+	case exit.Err != nil && exit.Reason == "":
+		return max(int32(exit.Code&0xff), 1), exit.Err.Error()
+	default:
+		code := int32(exit.Code & 0xff)
+		if exit.Code != 0 && code == 0 {
+			code = 1
+		}
+		return code, exit.Reason
+	}
+}
+
+// discard releases a guest that nobody runs and whose rank is not in the world. Holds mu.
+func (e *Executor) discard(ctx context.Context, r *rank) {
+	if err := r.guest.Close(ctx); err != nil {
+		e.log.Warn("a guest's memory is not released", "rank", r.id, "err", err)
+	}
+}
+
+// cancel makes every rank fail at its next call.
+func (e *Executor) cancel(c *apiv1.ExecCancel) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := fmt.Errorf("%w: %s", errCancelled, c.Reason)
+	for _, r := range e.ranks {
+		if r.proc != nil && r.state != rankEnded {
+			r.proc.Cancel(err)
+			r.guest.Cancel(err)
+		}
+	}
+}
+
+var errCancelled = errors.New("cancelled")
