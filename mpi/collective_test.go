@@ -259,3 +259,33 @@ func TestContextsKeepApart(t *testing.T) {
 		require.Equal(t, (g.rank+3)%4, g.int(64))
 	})
 }
+
+// MPI 5.0 section 7.4.2: a duplicate has contexts of its own.
+func TestCommDup(t *testing.T) {
+	run1(t, 3, func(g *guest) {
+		g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
+		g.call("MPI_Comm_dup", commWorld, 64)
+		g.call("MPI_Comm_dup", commSelf, 68)
+		dup, alone := g.int(64), g.int(68)
+		next, prev := (g.rank+1)%3, (g.rank+2)%3
+		g.setInts(100, 1, 2)
+		g.call("MPI_Isend", 100, 1, tInt, next, 0, commWorld, 72)
+		g.call("MPI_Isend", 104, 1, tInt, next, 0, dup, 76)
+		g.call("MPI_Irecv", 108, 1, tInt, anySource, anyTag, dup, 80)
+		g.call("MPI_Allreduce", 100, 112, 1, tInt, opSum, dup)
+		g.call("MPI_Allreduce", 100, 116, 1, tInt, opSum, alone)
+		g.call("MPI_Comm_free", 64)
+		require.Equal(t, commNull, g.int(64))
+		g.call("MPI_Wait", 80, 16) // goes on after the communicator is freed
+		g.call("MPI_Recv", 120, 1, tInt, prev, 0, commWorld, 0)
+		require.Equal(t, []int{2, 3, 1, 1}, g.ints(108, 4))
+		require.Equal(t, prev, g.int(16))
+		g.call("MPI_Waitall", 2, 72, 0)
+		g.setInts(124, commWorld)
+		require.EqualValues(t, errComm, g.call("MPI_Comm_free", 124))
+		g.call("MPI_Comm_set_errhandler", commSelf, errorsReturn)
+		require.EqualValues(t, errComm, g.call("MPI_Barrier", dup))
+		g.call("MPI_Comm_free", 68)
+		require.Len(t, g.p.comms, 2)
+	})
+}

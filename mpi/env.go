@@ -19,6 +19,8 @@ func envCalls() []entry {
 		{name: "MPI_Abort", params: "comm errorcode", impl: callAbort, any: true},
 		{name: "MPI_Comm_rank", params: "comm rank", impl: callCommRank},
 		{name: "MPI_Comm_size", params: "comm size", impl: callCommSize},
+		{name: "MPI_Comm_dup", params: "comm newcomm", impl: callCommDup},
+		{name: "MPI_Comm_free", params: "comm_ptr", impl: callCommFree},
 		{name: "MPI_Comm_set_errhandler", params: "comm errhandler", impl: callSetErrhandler, any: true},
 		{name: "MPI_Errhandler_set", params: "comm errhandler", impl: callSetErrhandler, any: true},
 		{name: "MPI_Comm_get_errhandler", params: "comm errhandler", impl: callGetErrhandler, any: true},

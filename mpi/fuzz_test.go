@@ -27,6 +27,7 @@ func busyWorld(t testing.TB) (w *World, p *Proc, state []byte) {
 	p.clockStart = p.clockStart.Add(-5e9)
 	g.call("MPI_Init", 0, 0)
 	g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
+	g.call("MPI_Comm_dup", commWorld, 60)
 	g.call("MPI_Irecv", 4096, 100, tInt, 1, 5, commWorld, 64)
 	g.call("MPI_Irecv", 8192, 1000, tInt, anySource, anyTag, commSelf, 68)
 	g.call("MPI_Isend", 4096, 100, tInt, 2, 5, commWorld, 72)

@@ -28,6 +28,7 @@ type script struct {
 func (s *script) run(g *guest) {
 	rnd := rand.New(rand.NewPCG(s.seed, 7))
 	h := fnv.New64a()
+	g.call("MPI_Comm_dup", commWorld, 48)
 	for step := range s.steps {
 		n := [...]int{0, 1, 10, 120, 500, 2000, 7000}[rnd.IntN(7)]
 		root, kind := rnd.IntN(g.size), rnd.IntN(9)
@@ -48,7 +49,7 @@ func (s *script) step(g *guest, kind, step, n, root int) int {
 	case 0:
 		g.call("MPI_Sendrecv", sbuf, n, tInt, next, step, rbuf, n, tInt, prev, step, commWorld, 0)
 	case 1:
-		g.call("MPI_Allreduce", sbuf, rbuf, n, tInt, opSum, commWorld)
+		g.call("MPI_Allreduce", sbuf, rbuf, n, tInt, opSum, g.int(48))
 	case 2:
 		g.call("MPI_Bcast", sbuf, n, tInt, root, commWorld)
 		copy(g.mem[rbuf:], g.mem[sbuf:sbuf+4*n])
@@ -72,7 +73,7 @@ func (s *script) step(g *guest, kind, step, n, root int) int {
 			g.call("MPI_Test", 64, 8, 0)
 		}
 	case 7:
-		g.call("MPI_Scan", sbuf, rbuf, n, tInt, opMax, commWorld)
+		g.call("MPI_Scan", sbuf, rbuf, n, tInt, opMax, g.int(48))
 	case 8: // one way: the sender runs ahead as far as credit lets it
 		for i := range 20 {
 			if g.rank%2 == 0 && g.rank+1 < g.size {
@@ -124,6 +125,17 @@ func (s *script) expect(t *testing.T, size int) []uint64 {
 	want := s.digests
 	s.digests = make([]uint64, size)
 	return want
+}
+
+// The source of a migration may keep its captured copy until after the target
+// has told everybody: removing it must tell again.
+func TestLateRemove(t *testing.T) {
+	s := &script{seed: seed(t), steps: 60}
+	want := s.expect(t, 3)
+	runCluster(t, smallConfig(3), 2, s.run, func(c *cluster, guests []*guest, _ <-chan struct{}) {
+		c.move(guests[2], 1, true, true)
+	})
+	require.Equal(t, want, s.digests)
 }
 
 // Worlds joined by links give what one World gives.

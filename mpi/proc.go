@@ -31,6 +31,8 @@ type Proc struct {
 	finalized   bool
 	clockStart  time.Time // Wtime's zero
 
+	comms       []*comm   // world, self, then those the program made
+	nextID      [2]uint32 // of communicators over the world's group, and over the rank alone
 	world, self *comm
 	requests    []*request // by index; the guest's handle is firstRequest + index
 	freeList    []uint32   // indices that are not in use, last freed last

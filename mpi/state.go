@@ -19,9 +19,14 @@ func (p *Proc) encode() []byte {
 	w.bool(p.initialized)
 	w.bool(p.finalized)
 	w.uint(uint64(max(0, time.Since(p.clockStart))))
-	for _, c := range []*comm{p.world, p.self} {
+	w.u32(p.nextID[0])
+	w.u32(p.nextID[1])
+	w.uint(uint64(len(p.comms)))
+	for _, c := range p.comms {
+		w.u32(c.id)
 		w.u32(c.errhandler)
 		w.u32(c.collSeq)
+		w.bool(c.freed)
 	}
 	w.uint(uint64(len(p.requests)))
 	for _, r := range p.requests {
@@ -145,9 +150,7 @@ func (p *Proc) decode(state []byte) error {
 	}
 	p.initialized, p.finalized = r.bool(), r.bool()
 	p.clockStart = time.Now().Add(-time.Duration(r.upTo(1 << 62)))
-	for _, c := range []*comm{p.world, p.self} {
-		c.errhandler, c.collSeq = r.u32(), r.u32()
-	}
+	r.comms(p)
 	limit := p.w.cfg.MaxRequests + 2*p.w.cfg.Size + 64
 	for i := range min(r.count(), limit) {
 		p.requests = append(p.requests, r.request(uint32(i), p.w.cfg.Size))
@@ -178,6 +181,29 @@ func (r *reader) rank(size int) Rank {
 		return 0
 	}
 	return Rank(v)
+}
+
+// comms reads the communicators: world, self, then the others by growing id of each group.
+func (r *reader) comms(p *Proc) {
+	p.nextID = [2]uint32{uint32(r.upTo(maxCommID + 1)), uint32(r.upTo(maxCommID + 1))}
+	n := r.count()
+	if n < 2 || p.nextID[0]%2 != 0 || p.nextID[1]%2 != 1 {
+		r.fail("the communicators are damaged")
+		return
+	}
+	for i := range n {
+		c := &comm{id: r.u32(), errhandler: r.u32(), collSeq: r.u32(), freed: r.bool()}
+		c.self, c.handle = c.id%2 == 1, firstComm+c.id
+		if i < 2 {
+			*p.comms[i] = comm{handle: p.comms[i].handle, id: uint32(i), self: i == 1, errhandler: c.errhandler, collSeq: c.collSeq}
+			continue
+		}
+		if c.id < 2 || c.id >= p.nextID[c.id%2] || p.anyComm(c.handle) != nil {
+			r.fail("communicator %d is damaged", c.id)
+			return
+		}
+		p.comms = append(p.comms, c)
+	}
 }
 
 func (r *reader) request(index uint32, size int) *request {

@@ -39,14 +39,17 @@ func NewWorld(cfg Config, net Network) *World {
 }
 
 func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
-	return &Proc{
+	p := &Proc{
 		w: w, rank: r, epoch: epoch, mem: mem,
 		wakeCh:     make(chan struct{}, 1),
 		clockStart: w.start,
 		world:      &comm{handle: commWorld, id: 0, errhandler: errorsAreFatal},
 		self:       &comm{handle: commSelf, id: 1, self: true, errhandler: errorsAreFatal},
 		channels:   make([]*channel, w.cfg.Size),
+		nextID:     [2]uint32{2, 3},
 	}
+	p.comms = []*comm{p.world, p.self}
+	return p
 }
 
 func (w *World) checkNew(r Rank) error {
