@@ -20,7 +20,8 @@ type Host interface {
 }
 
 // MigrationPointer is a Host that wants to hear of godwit_migration_point. Its errors mean what Invoke's
-// mean.
+// mean. For a Host that is none, the engine makes an MPI call that has no effect, at which the host may
+// freeze or end the guest as at any other.
 type MigrationPointer interface {
 	MigrationPoint() error
 }
@@ -34,7 +35,11 @@ func (e *Engine) instantiateHosts(ctx context.Context) error {
 		return fmt.Errorf("host module %s: %w", moduleWASI, err)
 	}
 	builder := e.runtime.NewHostModuleBuilder(moduleMPI)
+	var point *mpi.Call
 	for _, call := range mpi.Calls() {
+		if call.Name == pointCall {
+			point = call
+		}
 		builder.NewFunctionBuilder().
 			WithGoModuleFunction(mpiFunction(call), valueTypes(call.Params...), valueTypes(call.Result)).
 			Export(call.Name)
@@ -43,7 +48,7 @@ func (e *Engine) instantiateHosts(ctx context.Context) error {
 		return fmt.Errorf("host module %s: %w", moduleMPI, err)
 	}
 	_, err := e.runtime.NewHostModuleBuilder(moduleGodwit).NewFunctionBuilder().
-		WithGoModuleFunction(api.GoModuleFunc(migrationPoint), nil, nil).
+		WithGoModuleFunction(pointFunction(point), nil, nil).
 		Export("godwit_migration_point").
 		Instantiate(ctx)
 	if err != nil {
@@ -71,13 +76,21 @@ func mpiFunction(call *mpi.Call) api.GoModuleFunc {
 	}
 }
 
-func migrationPoint(ctx context.Context, _ api.Module, _ []uint64) {
-	guestOf(ctx).hostCall(ctx, func(host Host) error {
-		if host, ok := host.(MigrationPointer); ok {
-			return host.MigrationPoint()
-		}
-		return nil
-	})
+// pointCall is the MPI call that stands for a migration point: it has no arguments, changes nothing, and
+// is allowed before MPI_Init and after MPI_Finalize.
+const pointCall = "MPI_Wtime"
+
+// pointFunction is the host function of godwit_migration_point.
+func pointFunction(call *mpi.Call) api.GoModuleFunc {
+	return func(ctx context.Context, _ api.Module, _ []uint64) {
+		guestOf(ctx).hostCall(ctx, func(host Host) error {
+			if host, ok := host.(MigrationPointer); ok {
+				return host.MigrationPoint()
+			}
+			_, err := host.Invoke(call, nil)
+			return err
+		})
+	}
 }
 
 func guestOf(ctx context.Context) *Guest {

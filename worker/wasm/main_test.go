@@ -216,12 +216,6 @@ func (f *freezer) Invoke(call *mpi.Call, args []uint64) (uint64, error) {
 	return f.proc().Invoke(call, args)
 }
 
-// MigrationPoint freezes as a call would; a Proc that is asked to freeze is found out at its next call.
-func (f *freezer) MigrationPoint() error {
-	f.proc()
-	return nil
-}
-
 // alone is a Host for guests without MPI whose migration points freeze on demand.
 type alone struct{ freeze int }
 
