@@ -99,10 +99,15 @@ func (c Config) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"heartbeat timeout", c.HeartbeatTimeout}, {"election timeout", c.ElectionTimeout},
-		{"leader lease", c.LeaderLease}, {"commit timeout", c.CommitTimeout}, {"rpc timeout", c.RPCTimeout},
-		{"snapshot interval", c.SnapshotInterval}, {"enqueue timeout", c.EnqueueTimeout},
-		{"store hang timeout", c.StoreHangTimeout}, {"shutdown timeout", c.ShutdownTimeout},
+		{"heartbeat timeout", c.HeartbeatTimeout},
+		{"election timeout", c.ElectionTimeout},
+		{"leader lease", c.LeaderLease},
+		{"commit timeout", c.CommitTimeout},
+		{"rpc timeout", c.RPCTimeout},
+		{"snapshot interval", c.SnapshotInterval},
+		{"enqueue timeout", c.EnqueueTimeout},
+		{"store hang timeout", c.StoreHangTimeout},
+		{"shutdown timeout", c.ShutdownTimeout},
 	} {
 		if d.value < time.Millisecond {
 			return fmt.Errorf("raft: %s %v is too short", d.name, d.value)

@@ -16,9 +16,9 @@ type Machine interface {
 	// Apply applies the committed entry at index. It returns one result a command, refusals included; an error means that
 	// this replica cannot go on. It must neither keep nor change data.
 	Apply(index uint64, data []byte) ([]*apiv1.Result, error)
-	// Snapshot freezes the state and returns the function that writes it. Snapshot must be quick: nothing is applied
-	// meanwhile. The function it returns runs while further entries are applied.
-	Snapshot() (write func(io.Writer) error, err error)
+	// Snapshot freezes the state and returns what writes it. Snapshot must be quick: nothing is applied meanwhile. WriteTo
+	// runs while further entries are applied.
+	Snapshot() (io.WriterTo, error)
 	// Restore replaces the whole state by what a snapshot wrote.
 	Restore(r io.Reader) error
 }
@@ -37,11 +37,11 @@ func (f *machineFSM) Apply(entry *raft.Log) any {
 }
 
 func (f *machineFSM) Snapshot() (raft.FSMSnapshot, error) {
-	write, err := f.machine.Snapshot()
+	view, err := f.machine.Snapshot()
 	if err != nil {
 		return nil, err
 	}
-	return machineSnapshot(write), nil
+	return machineSnapshot{view}, nil
 }
 
 func (f *machineFSM) Restore(r io.ReadCloser) error {
@@ -49,11 +49,11 @@ func (f *machineFSM) Restore(r io.ReadCloser) error {
 	return errors.Join(err, r.Close())
 }
 
-type machineSnapshot func(io.Writer) error
+type machineSnapshot struct{ view io.WriterTo }
 
 // Persist writes to sink and closes it, or cancels it, so that a snapshot is whole or absent.
 func (s machineSnapshot) Persist(sink raft.SnapshotSink) error {
-	if err := s(sink); err != nil {
+	if _, err := s.view.WriteTo(sink); err != nil {
 		return errors.Join(err, sink.Cancel())
 	}
 	return sink.Close()

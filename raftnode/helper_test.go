@@ -66,11 +66,11 @@ func (j *journal) Apply(index uint64, data []byte) ([]*apiv1.Result, error) {
 	return out, nil
 }
 
-func (j *journal) Snapshot() (func(io.Writer) error, error) {
+func (j *journal) Snapshot() (io.WriterTo, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	keys := append([]string(nil), j.keys...)
-	return func(w io.Writer) error { return json.NewEncoder(w).Encode(keys) }, nil
+	b, err := json.Marshal(j.keys)
+	return bytes.NewReader(b), err
 }
 
 func (j *journal) Restore(r io.Reader) error {
