@@ -3,6 +3,7 @@ package mpi
 import (
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -166,10 +167,13 @@ func (c *cluster) move(g *guest, to int, commit, removeLate bool) bool {
 			w.Reconnect(p.Rank())
 		}
 	}
-	if removeLate { // the source learns of the commit last
+	g.thawCh <- thawed{q, mem}
+	if removeLate { // the source learns of the commit when the rank runs elsewhere already
+		for range 500 {
+			runtime.Gosched()
+		}
 		c.worlds[from].Remove(p.Rank())
 	}
-	g.thawCh <- thawed{q, mem}
 	return true
 }
 
