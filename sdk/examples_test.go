@@ -19,7 +19,7 @@ func TestCommittedModules(t *testing.T) {
 		t.Skip("builds every example")
 	}
 	for tool, version := range map[string]string{"clang": "clang version 14.0.6", "wasm-opt": "version 108"} {
-		output, err := exec.Command(tool, "--version").Output()
+		output, err := exec.CommandContext(context.Background(), tool, "--version").Output()
 		if err != nil || !strings.Contains(string(output), version) {
 			t.Skipf("needs %s, %s", tool, version)
 		}

@@ -93,6 +93,7 @@ func commands(lang Lang, a arguments, p paths) [][]string {
 			command = append(command, "-o", a.output)
 		}
 		return [][]string{command}
+	case modeLink:
 	}
 	glue := append([]string{p.clang}, compileFlags(p)...)
 	if a.unwind != "" {
