@@ -36,6 +36,7 @@ func New(cfg Config, log *slog.Logger) (*Gossip, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	cfg.Meta.Leaving = false
 	g := &Gossip{cfg: cfg, log: log, roster: newRoster(cfg.ID, log), ready: make(chan struct{}), done: make(chan struct{})}
 	return g, g.roster.setMeta(cfg.Meta)
 }
