@@ -28,13 +28,6 @@ func applyError(index uint64, err error) error {
 // its cost grows with the state. That used slots stay within slots is checked
 // at each command instead, for a host may lower its slots below its use.
 func CheckInvariants(v *View) error {
-	var hosts []HostID
-	for host := range v.Hosts() {
-		hosts = append(hosts, HostID(host.GetId()))
-	}
-	if err := v.checkSlots(hosts); err != nil {
-		return err
-	}
 	for app := range v.Apps() {
 		if err := v.checkApp(app); err != nil {
 			return err
@@ -45,21 +38,18 @@ func CheckInvariants(v *View) error {
 			return err
 		}
 	}
+	var hosts []HostID
+	for host := range v.Hosts() {
+		hosts = append(hosts, HostID(host.GetId()))
+	}
+	if err := v.checkSlots(hosts); err != nil {
+		return err
+	}
 	return v.checkIndexes()
 }
 
 // checkTouched checks what the command has changed since before.
 func (t *tx) checkTouched(before *View) error {
-	if err := t.checkSlots(t.touched.hosts); err != nil {
-		return err
-	}
-	for _, id := range t.touched.hosts {
-		now, ok := t.Host(id)
-		was, _ := before.Host(id)
-		if ok && now.GetUsed() > was.GetUsed() && now.GetUsed() > now.GetSlots() && !t.touched.mayExceed {
-			return broken("host %s uses %d of %d slots", id, now.GetUsed(), now.GetSlots())
-		}
-	}
 	for _, id := range t.touched.apps {
 		now, ok := t.App(id)
 		if was, had := before.App(id); had && PhaseOf(was).Terminal() && was != now {
@@ -84,10 +74,18 @@ func (t *tx) checkTouched(before *View) error {
 			return err
 		}
 	}
-	return nil
+	for _, id := range t.touched.hosts {
+		now, ok := t.Host(id)
+		was, _ := before.Host(id)
+		if ok && now.GetUsed() > was.GetUsed() && now.GetUsed() > now.GetSlots() && !t.touched.mayExceed {
+			return broken("host %s uses %d of %d slots", id, now.GetUsed(), now.GetSlots())
+		}
+	}
+	return t.checkSlots(t.touched.hosts)
 }
 
-// checkSlots counts the used slots of these hosts anew.
+// checkSlots counts the used slots of these hosts anew. It trusts the shape of
+// apps, which checkApp has looked at.
 func (v *View) checkSlots(hosts []HostID) error {
 	if len(hosts) == 0 {
 		return nil
@@ -202,7 +200,8 @@ func (v *View) checkMigration(mig *apiv1.Migration) error {
 		if !ok || HostStateOf(host).Gone() {
 			return broken("migration %s moves rank %d to host %s, which is gone", mig.GetId(), m.GetRank(), m.GetTo())
 		}
-		if app.GetPlacement()[m.GetRank()] != m.GetFrom() || app.GetRanks()[m.GetRank()].GetEnded() {
+		r := int(m.GetRank())
+		if r < 0 || r >= len(app.GetPlacement()) || app.GetPlacement()[r] != m.GetFrom() || app.GetRanks()[r].GetEnded() {
 			return broken("migration %s moves rank %d, which is not alive on host %s", mig.GetId(), m.GetRank(), m.GetFrom())
 		}
 	}

@@ -146,7 +146,8 @@ func TestHashCheck(t *testing.T) {
 	check := func(hash []byte) error {
 		index := m.View().Index() + 1
 		data, err := Encode(&apiv1.Entry{Commands: []*apiv1.Command{{Op: &apiv1.Command_CheckHash{
-			CheckHash: &apiv1.CheckHash{Index: m.View().LastHash().GetIndex(), Hash: hash}}}}})
+			CheckHash: &apiv1.CheckHash{Index: m.View().LastHash().GetIndex(), Hash: hash},
+		}}}})
 		require.NoError(t, err)
 		_, err = m.Apply(index, data)
 		return err

@@ -3,6 +3,7 @@ package fsm
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,9 +21,14 @@ import (
 func TestRandomLogs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		one, two, three := New(), New(), New()
-		steps := rapid.IntRange(1, 150).Draw(t, "steps")
 		slots := map[string]int32{}
-		for index := uint64(1); index <= uint64(steps); index++ {
+		setUp := &apiv1.Entry{Commands: []*apiv1.Command{
+			command(t, "module m migratable"), command(t, "host h0 4 nh0 i0"),
+			command(t, "host h1 6 nh1 i0"), command(t, "host h2 8 nh2 i0"),
+		}}
+		requireCapacity(t, slots, one.View(), setUp, requireAgree(t, 1, setUp, one, two, three))
+		last := uint64(rapid.IntRange(2, 60).Draw(t, "last index"))
+		for index := uint64(2); index <= last; index++ {
 			entry := drawEntry(t, one.View(), index)
 			results := requireAgree(t, index, entry, one, two, three)
 			requireCapacity(t, slots, one.View(), entry, results)
@@ -79,84 +85,118 @@ func drawEntry(t *rapid.T, v *View, index uint64) *apiv1.Entry {
 		cmd, err := parseCommand(strings.Fields(line))
 		require.NoError(t, err, line)
 		cmd.At = &timestamppb.Timestamp{Seconds: int64(index)}
-		if cmd.GetCheckHash() != nil {
-			cmd.GetCheckHash().Index, cmd.GetCheckHash().Hash = v.LastHash().GetIndex(), v.LastHash().GetHash()
-			if i > 0 {
-				cmd.GetCheckHash().Index = 0 // one before it in this entry may have made a new record
-			}
+		if check := cmd.GetCheckHash(); check != nil {
+			check.Index, check.Hash = v.LastHash().GetIndex(), v.LastHash().GetHash()
 		}
 		entry.Commands = append(entry.Commands, cmd)
 	}
 	return entry
 }
 
-// drawCommand draws a line of the command language that often fits the state.
+// drawCommand draws a line of the command language: half of the time the next
+// step in an app's life, else anything.
 func drawCommand(t *rapid.T, v *View, unique string) string {
-	pick := func(name string, n int) int { return rapid.IntRange(0, n-1).Draw(t, name) }
-	host := fmt.Sprintf("h%d", pick("host", 3))
-	app := drawApp(t, v)
-	id, mig := app.GetId(), app.GetMigrationId()
-	switch pick("op", 17) {
-	case 0:
-		return "module m migratable"
-	case 1, 2:
-		return fmt.Sprintf("host %s %d n%s i%d", host, pick("slots", 5), host, pick("inc", 4))
-	case 3:
-		h, _ := v.Host(HostID(host))
-		states := []string{"lost", "left", "ready", "ready", "draining", "evicting"}
-		return fmt.Sprintf("state %s %s %s", host, h.GetIncarnation(), states[pick("state", len(states))])
-	case 4, 5:
-		return fmt.Sprintf("submit a%s m %d key=k%d", unique, 1+pick("size", 4), pick("key", 40))
-	case 6, 7:
+	if app := drawApp(t, v); app != nil && rapid.Bool().Draw(t, "advance") {
+		return drawStep(t, v, app, unique)
+	}
+	return drawAny(t, v, drawApp(t, v), unique)
+}
+
+func drawHost(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"h0", "h1", "h2"}).Draw(t, "host")
+}
+
+func drawStep(t *rapid.T, v *View, app *apiv1.App, unique string) string {
+	id := app.GetId()
+	switch PhaseOf(app) {
+	case Queued:
 		line := "place " + id
 		for range app.GetSize() {
-			line += fmt.Sprintf(" h%d", pick("on", 3))
+			line += " " + drawHost(t)
 		}
 		return line
-	case 8, 9:
-		return fmt.Sprintf("started %s %s %d", id, host, app.GetEpoch())
-	case 10:
-		r := pick("rank", max(1, int(app.GetSize())))
-		if len(app.GetPlacement()) > r {
-			host = app.GetPlacement()[r]
-			return fmt.Sprintf("ended %s %s %d@%d=%d", id, host, r, app.GetRanks()[r].GetEpoch(), pick("code", 2)*256)
-		}
-		return fmt.Sprintf("ended %s %s 0@1=0", id, host)
-	case 11:
-		return fmt.Sprintf("stop %s %s %d", id, []string{"cancelled", "failed"}[pick("phase", 2)], pick("code", 300))
-	case 12, 13:
-		line := fmt.Sprintf("propose g%s %s %d", unique, id, app.GetEpoch())
-		for r, from := range app.GetPlacement() {
-			if pick("move", 2) == 0 {
-				line += fmt.Sprintf(" %d:%s>h%d", r, from, pick("to", 3))
+	case Starting:
+		for _, host := range app.GetPlacement() {
+			if !slices.Contains(app.GetStartedHosts(), host) {
+				return fmt.Sprintf("started %s %s %d", id, host, app.GetEpoch())
 			}
 		}
-		return line
-	case 14:
-		return "announce " + mig
-	case 15:
-		m, _ := v.Migration(MigrationID(mig))
-		if MigrationPhaseOf(m) == FrozenMigration {
-			return "commit " + mig
+	case Running:
+		if rapid.Bool().Draw(t, "end") {
+			return drawEnd(t, app)
 		}
-		line := "freeze " + mig
-		for _, move := range m.GetMoves() {
-			line += fmt.Sprintf(" %d:%s>%s", move.GetRank(), move.GetFrom(), move.GetTo())
+		return drawProposal(t, app, unique)
+	case Migrating:
+		mig, _ := v.PendingMigrationOf(AppID(id))
+		switch MigrationPhaseOf(mig) {
+		case Pending:
+			return "announce " + mig.GetId()
+		case Announced:
+			line := "freeze " + mig.GetId()
+			for _, move := range mig.GetMoves() {
+				line += fmt.Sprintf(" %d:%s>%s", move.GetRank(), move.GetFrom(), move.GetTo())
+			}
+			return line
+		default:
+			return "commit " + mig.GetId()
 		}
-		return line
+	}
+	return drawEnd(t, app)
+}
+
+func drawEnd(t *rapid.T, app *apiv1.App) string {
+	r := rapid.IntRange(0, int(app.GetSize())-1).Draw(t, "rank")
+	if len(app.GetPlacement()) <= r {
+		return fmt.Sprintf("ended %s h0 %d@1=0", app.GetId(), r)
+	}
+	code := rapid.SampledFrom([]int{0, 0, 0, 7, 256}).Draw(t, "code")
+	return fmt.Sprintf("ended %s %s %d@%d=%d", app.GetId(), app.GetPlacement()[r], r, app.GetRanks()[r].GetEpoch(), code)
+}
+
+func drawProposal(t *rapid.T, app *apiv1.App, unique string) string {
+	line := fmt.Sprintf("propose g%s %s %d", unique, app.GetId(), app.GetEpoch())
+	to := drawHost(t)
+	for r, from := range app.GetPlacement() {
+		if from != to && !app.GetRanks()[r].GetEnded() && rapid.IntRange(0, 3).Draw(t, "move") > 0 {
+			line += fmt.Sprintf(" %d:%s>%s", r, from, to)
+		}
+	}
+	return line
+}
+
+func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
+	pick := func(name string, n int) int { return rapid.IntRange(0, n-1).Draw(t, name) }
+	host := drawHost(t)
+	switch pick("op", 14) {
+	case 0:
+		return fmt.Sprintf("host %s %d n%s i%d", host, pick("slots", 9), host, pick("inc", 4))
+	case 1:
+		h, _ := v.Host(HostID(host))
+		return fmt.Sprintf("host %s %d n%s %s", host, 8, host, h.GetIncarnation())
+	case 2, 3:
+		h, _ := v.Host(HostID(host))
+		state := rapid.SampledFrom([]string{"ready", "draining", "evicting", "lost", "left"}).Draw(t, "state")
+		return fmt.Sprintf("state %s %s %s", host, h.GetIncarnation(), state)
+	case 4, 5, 6, 7:
+		return fmt.Sprintf("submit a%s m %d key=k%d", unique, 1+pick("size", 4), pick("key", 60))
+	case 8:
+		return fmt.Sprintf("stop %s %s %d", app.GetId(), []string{"cancelled", "failed"}[pick("phase", 2)], pick("code", 300))
+	case 9:
+		return "abort " + app.GetMigrationId()
+	case 10:
+		return "commit " + app.GetMigrationId()
+	case 11:
+		return fmt.Sprintf("started %s %s %d", app.GetId(), host, app.GetEpoch())
+	case 12:
+		return fmt.Sprintf("pause g%d-0 0 1.5", pick("old", 40))
 	default:
-		if pick("last", 2) == 0 {
-			return "hash"
-		}
-		return "abort " + mig
+		return "hash"
 	}
 }
 
+// drawApp draws an app that has not ended; nil if there is none.
 func drawApp(t *rapid.T, v *View) *apiv1.App {
-	var apps []*apiv1.App
-	for app := range v.InFlight() {
-		apps = append(apps, app)
-	}
+	apps := slices.Collect(v.InFlight())
 	if len(apps) == 0 {
 		return nil
 	}

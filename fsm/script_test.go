@@ -138,13 +138,16 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		cmd.Op = &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: w(1)}}
 	case "host":
 		cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
-			Id: w(1), Name: w(1), Addr: w(1) + ":7403", Slots: int32(n(2)), NodeId: w(3), Incarnation: w(4)}}}
+			Id: w(1), Name: w(1), Addr: w(1) + ":7403", Slots: int32(n(2)), NodeId: w(3), Incarnation: w(4),
+		}}}
 	case "state":
 		cmd.Op = &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
-			Host: w(1), Incarnation: w(2), State: w(3), Reason: strings.Join(rest(4), " ")}}
+			Host: w(1), Incarnation: w(2), State: w(3), Reason: strings.Join(rest(4), " "),
+		}}
 	case "module":
 		cmd.Op = &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{
-			Digest: w(1), Migratable: slices.Contains(words, "migratable")}}}
+			Digest: w(1), Migratable: slices.Contains(words, "migratable"),
+		}}}
 	case "submit":
 		spec := &apiv1.AppSpec{ModuleDigest: w(2), Size: int32(n(3)), Oversubscribe: slices.Contains(words, "oversubscribe")}
 		for _, word := range words {
@@ -170,7 +173,8 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		cmd.Op = &apiv1.Command_RanksEnded{RanksEnded: op}
 	case "stop":
 		cmd.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{
-			App: w(1), Phase: w(2), ExitCode: int32(n(3)), Reason: strings.Join(rest(4), " ")}}
+			App: w(1), Phase: w(2), ExitCode: int32(n(3)), Reason: strings.Join(rest(4), " "),
+		}}
 	default:
 		return cmd, parseMigration(cmd, w, n, rest)
 	}
@@ -185,7 +189,8 @@ func parseMigration(cmd *apiv1.Command, w func(int) string, n func(int) int64, r
 			return err
 		}
 		cmd.Op = &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{
-			Id: w(1), App: w(2), FromEpoch: uint64(n(3)), Moves: moves, Cause: "manual"}}
+			Id: w(1), App: w(2), FromEpoch: uint64(n(3)), Moves: moves, Cause: "manual",
+		}}
 	case "announce":
 		cmd.Op = &apiv1.Command_AnnounceMigration{AnnounceMigration: &apiv1.AnnounceMigration{Id: w(1), Acks: rest(2)}}
 	case "freeze":

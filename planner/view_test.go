@@ -39,12 +39,14 @@ func (c *cluster) do(cmd *apiv1.Command) {
 
 func (c *cluster) host(name string, slots int) {
 	c.do(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{
-		Host: &apiv1.Host{Id: name, Slots: int32(slots), NodeId: name, Incarnation: "1"}}}})
+		Host: &apiv1.Host{Id: name, Slots: int32(slots), NodeId: name, Incarnation: "1"},
+	}}})
 }
 
 func (c *cluster) hostState(name string, state fsm.HostState) {
 	c.do(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
-		Host: name, Incarnation: "1", State: string(state)}}})
+		Host: name, Incarnation: "1", State: string(state),
+	}}})
 }
 
 func (c *cluster) submit(id string, spec *apiv1.AppSpec) {
@@ -67,7 +69,8 @@ func (c *cluster) start(id string) {
 
 func (c *cluster) end(id, host string, rank int32) {
 	c.do(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{
-		App: id, Host: host, Ranks: []*apiv1.EndedRank{{Rank: rank, Epoch: 1}}}}})
+		App: id, Host: host, Ranks: []*apiv1.EndedRank{{Rank: rank, Epoch: 1}},
+	}}})
 }
 
 func (c *cluster) app(id string) *apiv1.App {
@@ -78,7 +81,8 @@ func (c *cluster) app(id string) *apiv1.App {
 
 func (c *cluster) propose(id string, p Proposal) *apiv1.Result {
 	return c.try(&apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{
-		Id: id, App: string(p.App), FromEpoch: p.FromEpoch, Moves: p.Moves, Cause: p.Cause}}})
+		Id: id, App: string(p.App), FromEpoch: p.FromEpoch, Moves: p.Moves, Cause: p.Cause,
+	}}})
 }
 
 func TestQueueGoesInOrder(t *testing.T) {

@@ -1,0 +1,101 @@
+package fsm
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// TestBrokenStatesAreSeen breaks one promise at a time: the whole check must see
+// it, and so must the check of what a command has stored.
+func TestBrokenStatesAreSeen(t *testing.T) {
+	m := New()
+	mustApply(t, m, "module m migratable", "host h1 4 n1 i1", "host h2 4 n2 i1",
+		"submit run m 2", "place run h1 h1", "started run h1 1",
+		"submit move m 1", "place move h1", "started move h1 1", "propose g1 move 1 0:h1>h2",
+		"submit wait m 1", "submit done m 1", "stop done cancelled 0",
+		"submit old m 1", "place old h2", "started old h2 1", "propose g0 old 1 0:h2>h1", "abort g0")
+	for _, tt := range []struct {
+		name string
+		do   func(tx *tx)
+		want string
+	}{
+		{"slot lost", changeHost("h1", func(h *apiv1.Host) { h.Used-- }), "used slots"},
+		{"slot invented", changeHost("h2", func(h *apiv1.Host) { h.Used++ }), "used slots"},
+		{"half placed", changeApp("run", func(a *apiv1.App) { a.Placement = a.Placement[:1]; a.Ranks[1].Ended = true }), "ranks placed"},
+		{"no epoch", changeApp("run", func(a *apiv1.App) { a.Epoch = 0 }), "ranks placed"},
+		{"rank ahead", changeApp("run", func(a *apiv1.App) { a.Ranks[0].Epoch = 9 }), "epoch 9"},
+		{"not started", changeApp("run", func(a *apiv1.App) { a.StartedHosts = nil }), "has not started"},
+		{"rank unknown", changeApp("run", func(a *apiv1.App) { a.Ranks = a.Ranks[:1] }), "1 of 2 ranks"},
+		{"moves without a migration", changeApp("run", func(a *apiv1.App) { a.Phase = string(Migrating) }), "migrating with migration"},
+		{"stopping and moving", changeApp("move", func(a *apiv1.App) { a.Verdict = string(Failed) }), "being stopped and migrates"},
+		{"queued with a verdict", changeApp("wait", func(a *apiv1.App) { a.Verdict = string(Failed) }), "queued"},
+		{"ended with a verdict", changeApp("done", func(a *apiv1.App) { a.Verdict = string(Failed) }), ""},
+		{"ended twice", changeApp("done", func(a *apiv1.App) { a.ExitCode = 1 }), ""},
+		{"migration of nobody", changeMigration("g1", func(g *apiv1.Migration) { g.App = "nobody" }), "not known"},
+		{"ended, still under way", changeMigration("g1", func(g *apiv1.Migration) { g.Phase = string(Committed) }), ""},
+		{"revived", changeMigration("g0", func(g *apiv1.Migration) { g.Phase = string(Frozen) }), ""},
+		{"from elsewhere", changeMigration("g1", func(g *apiv1.Migration) { g.Moves[0].From = "h2" }), "not alive on host"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := *m.View()
+			broken := &tx{View: before}
+			tt.do(broken)
+			var invariant *InvariantError
+			require.ErrorAs(t, broken.checkTouched(&before), &invariant)
+			if tt.want != "" {
+				require.ErrorContains(t, CheckInvariants(&broken.View), tt.want)
+			}
+		})
+	}
+	require.NoError(t, CheckInvariants(m.View()))
+}
+
+func changeHost(id HostID, change func(*apiv1.Host)) func(*tx) {
+	return func(t *tx) {
+		old, _ := t.Host(id)
+		host := clone(old)
+		change(host)
+		t.putHost(host)
+	}
+}
+
+func changeApp(id AppID, change func(*apiv1.App)) func(*tx) {
+	return func(t *tx) {
+		old, _ := t.App(id)
+		app := clone(old)
+		change(app)
+		t.putApp(app)
+	}
+}
+
+func changeMigration(id MigrationID, change func(*apiv1.Migration)) func(*tx) {
+	return func(t *tx) {
+		old, _ := t.Migration(id)
+		mig := clone(old)
+		change(mig)
+		t.putMigration(mig)
+	}
+}
+
+// TestTransitions: no phase goes backward, and the ends are final.
+func TestTransitions(t *testing.T) {
+	order := map[Phase]int{Queued: 0, Starting: 1, Running: 2, Migrating: 2, Frozen: 2, Succeeded: 3, Failed: 3, Cancelled: 3}
+	for from, a := range order {
+		for to, b := range order {
+			if from.mayBecome(to) {
+				require.GreaterOrEqual(t, b, a, "%s to %s", from, to)
+				require.False(t, from.Terminal(), "%s to %s", from, to)
+				require.NotEqual(t, from, to)
+			}
+		}
+		require.Error(t, setPhase(&apiv1.App{Phase: string(from)}, from))
+	}
+	for _, end := range []MigrationPhase{Committed, Aborted} {
+		for _, next := range []MigrationPhase{Pending, Announced, FrozenMigration, Committed, Aborted} {
+			require.Error(t, setMigrationPhase(&apiv1.Migration{Phase: string(end)}, next))
+		}
+	}
+}
