@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -277,6 +280,56 @@ func TestKeysOfTheLeader(t *testing.T) {
 	mustApply(t, m, "submit a1 nope 1 key=k")
 	_, ok = m.View().Key("k")
 	require.False(t, ok, "a refusal is not remembered")
+}
+
+// TestEveryCodeIsReached: each refusal has a script that shows it. too_many has
+// TestTooMany.
+func TestEveryCodeIsReached(t *testing.T) {
+	var seen strings.Builder
+	scripts, err := filepath.Glob("testdata/*.txt")
+	require.NoError(t, err)
+	for _, path := range scripts {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		seen.WriteString("\n" + string(text))
+	}
+	for _, code := range []Code{
+		CodeInvalid, CodeNotFound, CodeAlreadyExists, CodeNameTaken, CodeIncarnationOver,
+		CodeStaleIncarnation, CodeHostNotReady, CodeNotEnoughSlots, CodeWrongPhase, CodeTerminal, CodeStopping,
+		CodeStaleEpoch, CodeStale, CodeMigrationPending, CodeMigrationEnded, CodeNotPlaced, CodeRankEnded, CodeNotMigratable,
+	} {
+		require.Contains(t, seen.String(), "\n"+string(code)+": ", "no script reaches it")
+	}
+}
+
+// TestReadersDoNotWait: views are read, hashed and watched while entries are
+// applied; the race detector looks on.
+func TestReadersDoNotWait(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	const last = 200
+	m := New()
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			for index := uint64(0); index < last; {
+				changed := m.Watch()
+				v := m.View()
+				if v.Index() < index {
+					panic("a view went backward")
+				}
+				index = v.Index()
+				v.Hash()
+				if index < last {
+					<-changed
+				}
+			}
+		})
+	}
+	mustApply(t, m, "module m migratable", "host h1 4 n1 i1")
+	for i := m.View().Index(); i < last; i++ {
+		mustApply(t, m, fmt.Sprintf("submit a%d m 1 key=%d", i, i), fmt.Sprintf("stop a%d failed 1", i))
+	}
+	readers.Wait()
 }
 
 // FuzzApply: no bytes make Apply panic, and no entry that it accepts leaves a

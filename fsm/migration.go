@@ -266,7 +266,7 @@ func (t *tx) recordPause(op *apiv1.RecordPause) outcome {
 		return refuse(CodeNotFound, "no migration %s", op.GetId())
 	case MigrationPhaseOf(old) != Committed:
 		return refuse(CodeWrongPhase, "migration %s is %s, not committed", op.GetId(), old.GetPhase())
-	case !(pause > 0) || math.IsInf(pause, 0):
+	case math.IsNaN(pause) || math.IsInf(pause, 0) || pause <= 0:
 		return refuse(CodeInvalid, "a pause of %v ms", pause)
 	}
 	i := slices.IndexFunc(old.GetMoves(), func(m *apiv1.Move) bool { return m.GetRank() == op.GetRank() })
