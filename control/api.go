@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -53,8 +54,12 @@ func shown(v *fsm.View, app *apiv1.App) *apiv1.App {
 	if fsm.PhaseOf(app) != fsm.Queued {
 		return app
 	}
-	out := cloneApp(app)
-	out.Reason = planner.WhyQueued(v, app)
+	return waiting(app, planner.WhyQueued(v, app))
+}
+
+func waiting(app *apiv1.App, why string) *apiv1.App {
+	out := proto.CloneOf(app)
+	out.Reason = why
 	return out
 }
 
@@ -97,9 +102,13 @@ func (c *Control) ListApps(ctx context.Context, req *apiv1.ListAppsRequest) (*ap
 		return nil, err
 	}
 	res := &apiv1.ListAppsResponse{Index: v.Index()}
+	why := planner.WhyAllQueued(v)
 	for app := range v.Apps() {
-		if req.All || !fsm.PhaseOf(app).Terminal() {
-			res.Apps = append(res.Apps, shown(v, app))
+		switch phase := fsm.PhaseOf(app); {
+		case phase == fsm.Queued:
+			res.Apps = append(res.Apps, waiting(app, why[fsm.AppID(app.Id)]))
+		case req.All || !phase.Terminal():
+			res.Apps = append(res.Apps, app)
 		}
 	}
 	slices.SortFunc(res.Apps, func(a, b *apiv1.App) int { return int(int64(a.SubmitIndex) - int64(b.SubmitIndex)) })

@@ -45,10 +45,9 @@ type Log interface {
 type Group interface {
 	ID() string
 	Servers() []ServerInfo
+	// AddNonvoter adds a server without a vote, or gives a member another address.
 	AddNonvoter(ctx context.Context, id, addr string) error
 	Promote(ctx context.Context, id string) error
-	// Move gives a member another address.
-	Move(ctx context.Context, id, addr string, voter bool) error
 }
 
 // ServerInfo is a member of the Raft group.
@@ -136,12 +135,13 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 	}, nil
 }
 
-// command makes a command of this moment, with a key of its own.
+// command makes a client's command of this moment; an empty key gets a random one. The leader's own commands carry its
+// term as well: the state machine remembers the keys of clients only.
 func (c *Control) command(key string) *apiv1.Command {
 	if key == "" {
 		key = uuid.NewString()
 	}
-	return &apiv1.Command{Key: key, At: timestamppb.Now(), Term: c.log.Term()}
+	return &apiv1.Command{Key: key, At: timestamppb.Now()}
 }
 
 // current is the leader of this moment, or nil.

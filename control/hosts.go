@@ -138,6 +138,7 @@ func (l *leader) register(ctx context.Context, h *apiv1.Host) error {
 		return nil
 	}
 	cmd := l.c.command("")
+	cmd.Term = l.term
 	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
 		Id: h.Id, Name: h.Id, Addr: h.Addr, Slots: h.Slots, Labels: h.Labels, Incarnation: h.Incarnation, NodeId: h.NodeId,
 	}}}

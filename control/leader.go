@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -47,6 +48,11 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	c.setLeader(l)
 	defer c.setLeader(nil)
 	l.log.Info("leading")
+	if c.state.View().ClusterID() == "" {
+		l.propose(ctx, "name the cluster", func(cmd *apiv1.Command) {
+			cmd.Op = &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: uuid.NewString()}}
+		})
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	duty := func(f func(context.Context)) {
 		g.Go(func() error { return l.loop(ctx, f) })

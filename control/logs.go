@@ -10,7 +10,6 @@ import (
 
 	"connectrpc.com/connect/v2"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
@@ -25,8 +24,6 @@ const (
 	// maxLogFailures is how many times in a row a host may fail to answer: 10 s, when it refuses at once.
 	maxLogFailures = 200
 )
-
-func cloneApp(app *apiv1.App) *apiv1.App { return proto.CloneOf(app) }
 
 // Logs implements the Control service: each rank's lines in order, from whichever host has the rank. The log of a rank
 // moves with it, so its present host has all of it.

@@ -46,7 +46,7 @@ func (l *leader) addMissing(ctx context.Context) error {
 			return l.c.group.AddNonvoter(ctx, p.ID, p.Addr)
 		case m.Addr != p.Addr:
 			l.log.Info("server has another address", "server", p.ID, "addr", p.Addr)
-			return l.c.group.Move(ctx, p.ID, p.Addr, m.Voter)
+			return l.c.group.AddNonvoter(ctx, p.ID, p.Addr)
 		case !m.Voter:
 			return l.promote(ctx, p)
 		}

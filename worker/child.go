@@ -8,12 +8,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
-	"syscall"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/internal/proc"
 )
 
 // child is an executor process as its worker sees it.
@@ -26,26 +25,10 @@ type child struct {
 	state   *os.ProcessState
 }
 
-// spawner starts executors. The kernel kills an executor when the thread that started it ends, so all are started by
-// one goroutine, locked to a thread that lives as long as the worker.
+// spawner starts executors.
 type spawner struct {
-	argv  []string
-	tasks chan func()
-}
-
-func newSpawner(argv []string) *spawner { return &spawner{argv: argv, tasks: make(chan func())} }
-
-// run starts executors until ctx ends.
-func (s *spawner) run(ctx context.Context) error {
-	runtime.LockOSThread()
-	for {
-		select {
-		case f := <-s.tasks:
-			f()
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	argv    []string
+	starter *proc.Starter
 }
 
 // start runs an executor for n ranks of app. Its events go to onEvent, in order, from one goroutine; onExit follows the
@@ -67,14 +50,7 @@ func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*ap
 	cmd.Stderr = os.Stderr
 	// Every rank may compute at once and the runtime needs threads besides; its own adjustment would stop the world.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n+2), "GOTRACEBACK=single")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	started := make(chan error, 1)
-	select {
-	case s.tasks <- func() { started <- cmd.Start() }:
-		err = <-started
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
+	err = s.starter.Start(ctx, cmd)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("worker: start an executor: %w", err), control.Close(), conns.Close())
 	}

@@ -20,6 +20,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/listen"
+	"github.com/godwit-run/godwit/internal/proc"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -61,7 +62,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(), incarnation: uuid.NewString(),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), children: map[*child]bool{},
-		spawner: newSpawner(cfg.Executor),
+		spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter()},
 	}
 	if err := w.openDir(); err != nil {
 		return nil, err
@@ -127,7 +128,7 @@ func (w *Worker) NodeID() string { return w.nodeID }
 func (w *Worker) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	w.tasks = g
-	g.Go(func() error { return w.spawner.run(ctx) })
+	g.Go(func() error { return w.spawner.starter.Run(ctx) })
 	g.Go(func() error { return w.listener.Run(ctx) })
 	g.Go(func() error { return w.serveData(ctx) })
 	g.Go(func() error { return w.takeRankConns(ctx) })

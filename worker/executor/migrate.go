@@ -127,10 +127,11 @@ func (e *Executor) resume(ctx context.Context, c *apiv1.ExecResume) {
 			continue
 		}
 		r.freeze = nil
-		r.proc.Unfreeze()
 		if r.state == rankFrozen {
 			e.goOn(ctx, r)
+			continue
 		}
+		r.proc.Unfreeze() // a rank whose image is being written goes on when it is done
 	}
 }
 
@@ -140,6 +141,7 @@ func (e *Executor) goOn(ctx context.Context, r *rank) {
 		e.emit(failed(fmt.Errorf("executor: rank %d cannot go on: %w", r.id, err)))
 		return
 	}
+	r.proc.Unfreeze()
 	e.launch(ctx, r)
 }
 

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/client"
+)
+
+func newPs(o *options) *cobra.Command {
+	var all bool
+	c := &cobra.Command{
+		Use: "ps", Short: "List apps", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var res *apiv1.ListAppsResponse
+			err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
+				res, err = control.ListApps(ctx, &apiv1.ListAppsRequest{All: all})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return printList(o, res.Apps, "ID NAME PHASE SIZE EPOCH PLACEMENT EXIT AGE REASON", func(a *apiv1.App) []string {
+				exit := "-"
+				if a.EndedAt != nil {
+					exit = strconv.Itoa(int(a.ExitCode))
+				}
+				return []string{
+					a.Id, a.Name, a.Phase, strconv.Itoa(int(a.Size)), strconv.FormatUint(a.Epoch, 10), byHost(a.Placement),
+					exit, ago(a.SubmittedAt), orDash(a.Reason),
+				}
+			})
+		},
+	}
+	c.Flags().BoolVarP(&all, "all", "a", false, "also apps that have ended")
+	return o.outputFlag(c)
+}
+
+// read calls f with a server, after the output flag was checked.
+func (o *options) read(ctx context.Context, f func(context.Context, apiv1connect.ControlClient) error) error {
+	if err := o.checkOutput(); err != nil {
+		return err
+	}
+	cl, err := o.client()
+	if err != nil {
+		return err
+	}
+	return cl.Do(ctx, f)
+}
+
+func getApp(ctx context.Context, c *client.Client, ref string) (*apiv1.GetAppResponse, error) {
+	var res *apiv1.GetAppResponse
+	err := c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
+		res, err = control.GetApp(ctx, &apiv1.GetAppRequest{App: ref})
+		return err
+	})
+	return res, err
+}
+
+func newShow(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use: "show APP", Short: "Show one app: its phase, placement, ranks and migrations", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: completeApps(o),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.checkOutput(); err != nil {
+				return err
+			}
+			cl, err := o.client()
+			if err != nil {
+				return err
+			}
+			res, err := getApp(c.Context(), cl, args[0])
+			if err != nil {
+				return err
+			}
+			if o.output == "json" {
+				obj := jsonValue(res.App.ProtoReflect()).(orderedObject) //nolint:forcetypeassert // an App is no timestamp
+				return printJSON(os.Stdout, append(obj, member{"migration_history", jsonList(res.Migrations)}))
+			}
+			showApp(res)
+			return nil
+		},
+	}
+	return o.outputFlag(c)
+}
+
+func showApp(res *apiv1.GetAppResponse) {
+	a := res.App
+	fmt.Printf("app         %s (%s)\nphase       %s\n", a.Id, a.Name, a.Phase)
+	if a.Reason != "" {
+		fmt.Printf("reason      %s\n", a.Reason)
+	}
+	if a.EndedAt != nil {
+		fmt.Printf("exit code   %d\n", a.ExitCode)
+	}
+	fmt.Printf("size        %d\nepoch       %d\nplacement   %s\n", a.Size, a.Epoch, byHost(a.Placement))
+	fmt.Printf("module      %.12s (migratable: %t)\narguments   %s\n", a.Spec.ModuleDigest, a.Migratable, strings.Join(a.Spec.Args, " "))
+	if a.Spec.MigrationCheckPeriod > 0 {
+		fmt.Printf("checked     every %gs\n", a.Spec.MigrationCheckPeriod)
+	}
+	fmt.Printf("submitted   %s ago\n", ago(a.SubmittedAt))
+	for r, st := range a.Ranks {
+		if len(a.Placement) == 0 {
+			break
+		}
+		state := "live"
+		if st.Ended {
+			state = fmt.Sprintf("ended with %d %s", st.ExitCode, st.Reason)
+		}
+		fmt.Printf("rank %-6d %s  epoch %d  %s\n", r, a.Placement[r], st.Epoch, state)
+	}
+	for _, m := range res.Migrations {
+		fmt.Printf("migration   %s  epoch %d  %s (%s)  %s\n", m.Id, m.FromEpoch, m.Phase, m.Cause, moves(m))
+	}
+}
+
+// moves shows a migration's moves, and why it ended as it did.
+func moves(m *apiv1.Migration) string {
+	var parts []string
+	for _, mv := range m.Moves {
+		s := fmt.Sprintf("%d:%s>%s", mv.Rank, mv.From, mv.To)
+		if mv.PauseMs > 0 {
+			s += fmt.Sprintf("(%.0fms,%dKiB)", mv.PauseMs, mv.ImageBytes>>10)
+		}
+		parts = append(parts, s)
+	}
+	if m.Reason != "" {
+		parts = append(parts, "- "+m.Reason)
+	}
+	return strings.Join(parts, " ")
+}
+
+// splitRank splits APP/RANK.
+func splitRank(ref string) (app string, ranks []int32, err error) {
+	app, list, ok := strings.Cut(ref, "/")
+	if !ok {
+		return app, nil, nil
+	}
+	for _, part := range strings.Split(list, ",") {
+		n, err := strconv.ParseInt(part, 10, 32)
+		if err != nil || n < 0 {
+			return "", nil, usagef("%s: %q is no rank; use APP/RANK", ref, part)
+		}
+		ranks = append(ranks, int32(n))
+	}
+	return app, ranks, nil
+}
+
+func newLogs(o *options) *cobra.Command {
+	var follow, label bool
+	c := &cobra.Command{
+		Use: "logs [-f] APP[/RANK,...]", Short: "Print an app's output", Args: cobra.ExactArgs(1), ValidArgsFunction: completeApps(o),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.checkOutput(); err != nil {
+				return err
+			}
+			app, ranks, err := splitRank(args[0])
+			if err != nil {
+				return err
+			}
+			cl, err := o.client()
+			if err != nil {
+				return err
+			}
+			if o.output == "table" {
+				return newTail(cl, app, follow, ranks, lineWriter(os.Stdout, os.Stderr, label)).run(c.Context())
+			}
+			lines := []any{}
+			err = newTail(cl, app, follow, ranks, func(l *apiv1.LogLine) error {
+				stream := "stdout"
+				if l.Stream == 2 {
+					stream = "stderr"
+				}
+				lines = append(lines, orderedObject{
+					{"rank", l.Rank}, {"stream", stream}, {"seq", l.Seq}, {"text", string(l.Text)}, {"partial", l.Partial}, {"at_ms", l.AtMs},
+				})
+				return nil
+			}).run(c.Context())
+			if err != nil {
+				return err
+			}
+			return printJSON(os.Stdout, lines)
+		},
+	}
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the app has ended")
+	c.Flags().BoolVarP(&label, "label", "l", false, "put the rank in front of each line")
+	return o.outputFlag(c)
+}
+
+func cancelApp(ctx context.Context, c *client.Client, ref, reason string) error {
+	key := uuid.NewString()
+	return c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
+		_, err := control.CancelApp(ctx, &apiv1.CancelAppRequest{IdempotencyKey: key, App: ref, Reason: reason})
+		return err
+	})
+}
+
+func newCancel(o *options) *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use: "cancel APP...", Short: "Stop apps", Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeApps(o),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := o.client()
+			if err != nil {
+				return err
+			}
+			for _, ref := range args {
+				if err := cancelApp(c.Context(), cl, ref, reason); err != nil {
+					return fmt.Errorf("%s: %w", ref, err)
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "cancelled by the user", "why, to be shown with the app")
+	return c
+}
+
+// completeApps offers the ids of the apps that are there.
+func completeApps(o *options) cobra.CompletionFunc {
+	return func(c *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		var ids []string
+		err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) error {
+			res, err := control.ListApps(ctx, &apiv1.ListAppsRequest{All: true})
+			for _, a := range res.GetApps() {
+				if strings.HasPrefix(a.Id, toComplete) && !slices.Contains(ids, a.Id) {
+					ids = append(ids, a.Id+"\t"+a.Name+" "+a.Phase)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		return ids, cobra.ShellCompDirectiveNoFileComp
+	}
+}

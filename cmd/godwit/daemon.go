@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/gossip"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+const (
+	defaultPort   = "7400"
+	discoverWait  = time.Second
+	seedFast      = 300 * time.Millisecond
+	seedSlow      = 5 * time.Second
+	gossipOffset  = 2
+	defaultListen = "127.0.0.1:" + defaultPort
+)
+
+// splitAddrs splits a flag's list of API addresses; the port may be left out.
+func splitAddrs(s string) []string {
+	var out []string
+	for _, a := range strings.Split(s, ",") {
+		a = strings.TrimSpace(a)
+		if a == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			a = net.JoinHostPort(a, defaultPort)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// checkListen checks host:port of a flag: the host must be one address, because it is also what others are told.
+func checkListen(flag, addr string) (host string, port int, err error) {
+	host, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, usagef("--%s %s: use host:port: %w", flag, addr, err)
+	}
+	port, err = strconv.Atoi(p)
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, usagef("--%s %s: the port must be 0 to 65535", flag, addr)
+	}
+	ip := net.ParseIP(host)
+	if host == "" || (ip != nil && ip.IsUnspecified()) {
+		return "", 0, usagef("--%s %s: name the one address that other hosts reach, not all interfaces", flag, addr)
+	}
+	if ip == nil {
+		ips, err := net.LookupIP(host)
+		if err != nil || len(ips) == 0 {
+			return "", 0, usagef("--%s %s: the host cannot be resolved", flag, addr)
+		}
+		host = ips[0].String()
+	}
+	return host, port, nil
+}
+
+// gossipBind is where gossip listens: as told, else the API's port plus 2.
+func gossipBind(flag, addr, host string, port int) (string, error) {
+	if addr != "" {
+		h, p, err := checkListen(flag, addr)
+		return net.JoinHostPort(h, strconv.Itoa(p)), err
+	}
+	if port == 0 {
+		return net.JoinHostPort(host, "0"), nil
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port+gossipOffset)), nil
+}
+
+// seeds learns the gossip addresses of the servers named by --join or --retry-join, by asking their API.
+type seeds struct {
+	http  *http.Client
+	addrs []string
+	check func(*apiv1.DiscoverResponse) error // called with every answer; an error ends the daemon
+
+	mu     sync.Mutex // guards gossip
+	gossip map[string]string
+}
+
+func newSeeds(addrs []string, check func(*apiv1.DiscoverResponse) error) *seeds {
+	return &seeds{http: transport.NewHTTPClient(), addrs: addrs, check: check, gossip: map[string]string{}}
+}
+
+// list is what is known now.
+func (s *seeds) list() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []string
+	for _, g := range s.gossip {
+		out = append(out, g)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// discover asks one server who it is.
+func (s *seeds) discover(ctx context.Context, addr string) (*apiv1.DiscoverResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, discoverWait)
+	defer cancel()
+	return apiv1connect.NewClusterClient(transport.NewClient(s.http, addr)).Discover(ctx, &apiv1.DiscoverRequest{})
+}
+
+// run asks the servers again and again, and joins gossip when it learns of an address, until ctx ends.
+func (s *seeds) run(ctx context.Context, g *gossip.Gossip) error {
+	for {
+		news := false
+		for _, addr := range s.addrs {
+			res, err := s.discover(ctx, addr)
+			if err != nil {
+				continue // not up yet, or gone: asked again
+			}
+			if err := s.check(res); err != nil {
+				return fmt.Errorf("server %s: %w", addr, err)
+			}
+			s.mu.Lock()
+			news = news || s.gossip[addr] != res.GossipAddr
+			s.gossip[addr] = res.GossipAddr
+			s.mu.Unlock()
+		}
+		if news {
+			jctx, cancel := context.WithTimeout(ctx, seedSlow)
+			_, _ = g.Join(jctx, s.list()) // Gossip tries its seeds again by itself
+			cancel()
+		}
+		wait := seedSlow
+		if len(s.list()) < len(s.addrs) {
+			wait = seedFast
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// aliveServers are the API addresses and ids of the servers that gossip sees.
+func aliveServers(g *gossip.Gossip) []gossip.Member {
+	return slices.DeleteFunc(g.Members(), func(m gossip.Member) bool {
+		return m.Role != gossip.RoleServer || m.State != gossip.StateAlive
+	})
+}

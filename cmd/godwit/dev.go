@@ -1,0 +1,322 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/proc"
+)
+
+// devFlags are the flags of godwit dev.
+type devFlags struct {
+	servers, workers, slots int
+	dataDir, lease, level   string
+	freezeDeadline          string
+}
+
+const (
+	devReadyWait = 60 * time.Second
+	devStopWait  = 10 * time.Second
+)
+
+const devLong = `Run a whole cluster on this machine: every server and worker is a process of its own, on loopback.
+
+It prints one line, "ready GODWIT_ADDR=...", writes dev.json into the data directory, and stops everything when it
+ends. With -- COMMAND it runs the command with GODWIT_ADDR set, and exits with the command's code.`
+
+func newDev() *cobra.Command {
+	f := &devFlags{}
+	c := &cobra.Command{
+		Use: "dev [-- COMMAND ARGS...]", Short: "Run a cluster on this machine", Long: devLong, Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 && c.ArgsLenAtDash() != 0 {
+				return usagef("dev: unexpected %q; put a command to run behind --", args[0])
+			}
+			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
+			defer stop()
+			return runDev(ctx, f, args)
+		},
+	}
+	c.Flags().IntVar(&f.servers, "servers", 1, "number of servers")
+	c.Flags().IntVar(&f.workers, "workers", 3, "number of workers, named w1, w2, ...")
+	c.Flags().IntVar(&f.slots, "slots", 4, "slots of each worker")
+	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory for all of them (default: a temporary one, removed at the end)")
+	c.Flags().StringVar(&f.lease, "lease", "10s", "how long a silent host keeps its ranks")
+	c.Flags().StringVar(&f.freezeDeadline, "freeze-deadline", "10s", "how long a rank may compute without an MPI call before its migration is aborted")
+	c.Flags().StringVar(&f.level, "log-level", "info", "of the servers' and workers' logs, in the data directory")
+	return c
+}
+
+// devProcess is one process of a dev cluster, as dev.json lists it.
+type devProcess struct {
+	Role       string   `json:"role"`
+	Name       string   `json:"name"`
+	PID        int      `json:"pid"`
+	Addr       string   `json:"addr"`
+	GossipAddr string   `json:"gossip_addr"`
+	DataDir    string   `json:"data_dir"`
+	Log        string   `json:"log"`
+	Args       []string `json:"args"`
+}
+
+// dev is a cluster on this machine.
+type dev struct {
+	flags   *devFlags
+	starter *proc.Starter
+	procs   []*devProcess
+	cmds    []*exec.Cmd
+	exited  []chan struct{}
+}
+
+func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
+	if f.servers < 1 || f.servers > 9 || f.workers < 0 || f.workers > 100 || f.slots < 1 {
+		return usagef("dev: give 1 to 9 --servers, 0 to 100 --workers, and at least 1 of --slots")
+	}
+	if f.dataDir == "" {
+		tmp, terr := os.MkdirTemp("", "godwit-dev-")
+		if terr != nil {
+			return terr
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+		f.dataDir = tmp
+	} else if f.dataDir, err = filepath.Abs(f.dataDir); err != nil {
+		return err
+	}
+	d := &dev{flags: f, starter: proc.NewStarter()}
+	sctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go func() { _ = d.starter.Run(sctx) }() // ends with sctx, after everything was stopped
+	defer d.stop()
+	if err := d.start(sctx); err != nil {
+		return err
+	}
+	addrs, err := d.waitReady(ctx)
+	if err != nil {
+		return err
+	}
+	if len(command) > 0 {
+		return d.runCommand(ctx, addrs, command)
+	}
+	fmt.Printf("ready GODWIT_ADDR=%s servers=%d workers=%d slots=%d data_dir=%s\n", addrs, f.servers, f.workers, f.slots, f.dataDir)
+	<-ctx.Done()
+	return nil
+}
+
+// freeAddr is a loopback address whose port, and the next one but one, nobody uses.
+func freeAddr() (addr, gossip string, err error) {
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", "", err
+		}
+		defer l.Close() //nolint:errcheck // held until all ports are chosen
+		port := l.Addr().(*net.TCPAddr).Port
+		other := net.JoinHostPort("127.0.0.1", strconv.Itoa(port+gossipOffset))
+		l2, err := net.Listen("tcp", other)
+		if err != nil {
+			continue
+		}
+		defer l2.Close() //nolint:errcheck // held until all ports are chosen
+		u, err := net.ListenPacket("udp", other)
+		if err != nil {
+			continue
+		}
+		defer u.Close() //nolint:errcheck // held until all ports are chosen
+		return l.Addr().String(), other, nil
+	}
+	return "", "", errors.New("dev: no free ports on 127.0.0.1")
+}
+
+// start starts all processes and writes dev.json.
+func (d *dev) start(ctx context.Context) error {
+	var join []string
+	for i := range d.flags.servers {
+		addr, gossip, err := freeAddr()
+		if err != nil {
+			return err
+		}
+		name := "s" + strconv.Itoa(i+1)
+		d.procs = append(d.procs, &devProcess{Role: "server", Name: name, Addr: addr, GossipAddr: gossip, DataDir: filepath.Join(d.flags.dataDir, name)})
+		join = append(join, addr)
+	}
+	servers := strings.Join(join, ",")
+	for i := range d.flags.workers {
+		addr, gossip, err := freeAddr()
+		if err != nil {
+			return err
+		}
+		name := "w" + strconv.Itoa(i+1)
+		d.procs = append(d.procs, &devProcess{Role: "worker", Name: name, Addr: addr, GossipAddr: gossip, DataDir: filepath.Join(d.flags.dataDir, name)})
+	}
+	for _, p := range d.procs {
+		p.Args = []string{p.Role, "--data-dir", p.DataDir, "--listen", p.Addr, "--gossip-listen", p.GossipAddr, "--log-level", d.flags.level}
+		if p.Role == "server" {
+			p.Args = append(p.Args, "--bootstrap-expect", strconv.Itoa(d.flags.servers), "--retry-join", servers,
+				"--lease", d.flags.lease, "--freeze-deadline", d.flags.freezeDeadline)
+		} else {
+			p.Args = append(p.Args, "--name", p.Name, "--join", servers, "--slots", strconv.Itoa(d.flags.slots))
+		}
+		if err := d.startOne(ctx, p); err != nil {
+			return err
+		}
+	}
+	b, err := json.MarshalIndent(d.procs, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(d.flags.dataDir, "dev.json"), append(b, '\n'), 0o600)
+}
+
+func (d *dev) startOne(ctx context.Context, p *devProcess) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the godwit binary: %w", err)
+	}
+	if err := os.MkdirAll(p.DataDir, 0o700); err != nil {
+		return err
+	}
+	p.Log = filepath.Join(d.flags.dataDir, p.Name+".log")
+	logFile, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()                //nolint:errcheck // the child holds its own
+	cmd := exec.Command(self, p.Args...) //nolint:gosec,noctx // this very binary; stopped by signals
+	cmd.Stderr = logFile
+	if err := d.starter.Start(ctx, cmd); err != nil {
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	p.PID = cmd.Process.Pid
+	exited := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(exited) }() // how it ended is in its log
+	d.cmds, d.exited = append(d.cmds, cmd), append(d.exited, exited)
+	return nil
+}
+
+// waitReady waits until there is a leader, all servers are members and all hosts are ready.
+func (d *dev) waitReady(ctx context.Context) (string, error) {
+	var addrs []string
+	for _, p := range d.procs {
+		if p.Role == "server" {
+			addrs = append(addrs, p.Addr)
+		}
+	}
+	all := strings.Join(addrs, ",")
+	c, err := client.New(all, time.Second)
+	if err != nil {
+		return "", err
+	}
+	deadline := time.Now().Add(devReadyWait)
+	for {
+		last := d.ready(ctx, c)
+		if last == nil {
+			return all, nil
+		}
+		for i, exited := range d.exited {
+			select {
+			case <-exited:
+				return "", fmt.Errorf("dev: %s has ended; its log is %s:\n%s", d.procs[i].Name, d.procs[i].Log, lastLines(d.procs[i].Log))
+			default:
+			}
+		}
+		if time.Now().After(deadline) {
+			return "", fmt.Errorf("dev: not ready after %s: %w (logs: %s)", devReadyWait, last, filepath.Join(d.flags.dataDir, "*.log"))
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}
+
+// ready is nil when the cluster is as it should be.
+func (d *dev) ready(ctx context.Context, c *client.Client) error {
+	return c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
+		hosts, err := control.ListHosts(ctx, &apiv1.ListHostsRequest{})
+		if err != nil {
+			return err
+		}
+		up := 0
+		for _, h := range hosts.Hosts {
+			if h.State == "ready" {
+				up++
+			}
+		}
+		if up < d.flags.workers {
+			return fmt.Errorf("%d of %d workers are up", up, d.flags.workers)
+		}
+		return nil
+	})
+}
+
+func lastLines(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(lines[max(0, len(lines)-5):], "\n")
+}
+
+// runCommand runs a command against the cluster, and passes its exit code on.
+func (d *dev) runCommand(ctx context.Context, addrs string, command []string) error {
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		return &exitError{exitNotFound, fmt.Sprintf("dev: %s: %v", command[0], err)}
+	}
+	cmd := exec.CommandContext(ctx, path, command[1:]...) //nolint:gosec // the user's own command
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = devStopWait
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), "GODWIT_ADDR="+addrs, "GODWIT_DEV_DIR="+d.flags.dataDir)
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code := exit.ExitCode()
+		if code < 0 {
+			code = exitFailed
+		}
+		return &exitError{code: code}
+	}
+	return err
+}
+
+// stop ends all processes: workers first, that they can take leave; what does not end is killed.
+func (d *dev) stop() {
+	for _, role := range []string{"worker", "server"} {
+		var g errgroup.Group
+		for i, cmd := range d.cmds {
+			if d.procs[i].Role != role {
+				continue
+			}
+			g.Go(func() error {
+				_ = cmd.Process.Signal(os.Interrupt) // it may have ended
+				select {
+				case <-d.exited[i]:
+				case <-time.After(devStopWait):
+					_ = cmd.Process.Kill() // it may have ended
+					<-d.exited[i]
+				}
+				return nil
+			})
+		}
+		_ = g.Wait() // the functions return no errors
+	}
+}

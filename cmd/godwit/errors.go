@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/raftnode"
+)
+
+// Exit codes of the command itself; a run exits with its app's.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 69
+	exitInternal    = 70
+	exitNoLeader    = 75
+	exitTimeout     = 124
+	exitGodwit      = 125
+	exitNotRunnable = 126
+	exitNotFound    = 127
+	exitInterrupted = 130
+)
+
+// exitError ends the program with a code; without a text it is silent.
+type exitError struct {
+	code int
+	text string
+}
+
+func (e *exitError) Error() string { return e.text }
+
+// usageError is a mistake in the command line.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// exitCode maps an error to the program's exit code.
+func exitCode(err error) int {
+	var exit *exitError
+	var usage usageError
+	switch {
+	case errors.As(err, &exit):
+		return exit.code
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, client.ErrUnreachable):
+		return exitUnreachable
+	case errors.Is(err, raftnode.ErrFatal):
+		return exitInternal
+	case errors.Is(err, raftnode.ErrStoreHang), errors.Is(err, raftnode.ErrStore):
+		return exitNoLeader
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	switch info := apierr.Info(err); info.GetReason() {
+	case apierr.ReasonNoLeader, apierr.ReasonNotLeader:
+		return exitNoLeader
+	case apierr.ReasonInvalid:
+		return exitUsage
+	}
+	if connect.CodeOf(err) == connect.CodeUnavailable {
+		return exitUnreachable
+	}
+	return exitFailed
+}
+
+// message is what the user is told; empty: nothing.
+func message(err error) string { return apierr.Message(err) }

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/planner"
+)
+
+// version is set by the linker for releases.
+var version = "0.1.0-dev" //nolint:gochecknoglobals // the linker sets variables only
+
+func newHosts(o *options) *cobra.Command {
+	return o.outputFlag(&cobra.Command{
+		Use: "hosts", Short: "List hosts, their slots and state", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var res *apiv1.ListHostsResponse
+			err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
+				res, err = control.ListHosts(ctx, &apiv1.ListHostsRequest{})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return printList(o, res.Hosts, "NAME SLOTS USED STATE ADDR SINCE REASON", func(h *apiv1.Host) []string {
+				return []string{h.Name, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used)), h.State, h.Addr, ago(h.ChangedAt), orDash(h.Reason)}
+			})
+		},
+	})
+}
+
+func newServers(o *options) *cobra.Command {
+	return o.outputFlag(&cobra.Command{
+		Use: "servers", Short: "List servers and who leads", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var res *apiv1.ListServersResponse
+			err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
+				res, err = control.ListServers(ctx, &apiv1.ListServersRequest{})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return printList(o, res.Servers, "ID ADDR ROLE", func(s *apiv1.Server) []string { return []string{s.Id, s.Addr, s.Role} })
+		},
+	})
+}
+
+func newMigrations(o *options) *cobra.Command {
+	var app string
+	c := &cobra.Command{
+		Use: "migrations", Short: "List migrations, under way and ended", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var res *apiv1.ListMigrationsResponse
+			err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
+				res, err = control.ListMigrations(ctx, &apiv1.ListMigrationsRequest{App: app})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return printList(o, res.Migrations, "ID APP FROM_EPOCH PHASE CAUSE AGE MOVES", func(m *apiv1.Migration) []string {
+				return []string{m.Id, m.App, strconv.FormatUint(m.FromEpoch, 10), m.Phase, m.Cause, ago(m.ProposedAt), moves(m)}
+			})
+		},
+	}
+	c.Flags().StringVar(&app, "app", "", "only those of this app")
+	return o.outputFlag(c)
+}
+
+func newMigrate(o *options) *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use: "migrate APP/RANK --to HOST", Short: "Move one rank of a running app to another host", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			app, ranks, err := splitRank(args[0])
+			if err != nil {
+				return err
+			}
+			if len(ranks) != 1 || to == "" {
+				return usagef("migrate %s: name one rank, as APP/RANK, and its new host with --to", args[0])
+			}
+			key := uuid.NewString()
+			var res *apiv1.MigrateResponse
+			err = o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
+				res, err = control.Migrate(ctx, &apiv1.MigrateRequest{IdempotencyKey: key, App: app, Rank: ranks[0], To: to})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if o.output == "json" {
+				return printJSON(os.Stdout, jsonValue(res.Migration.ProtoReflect()))
+			}
+			fmt.Println(res.Migration.Id)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&to, "to", "", "the host to move it to (required)")
+	return o.outputFlag(c)
+}
+
+func newModule(o *options) *cobra.Command {
+	m := &cobra.Command{Use: "module", Short: "Push, list and inspect modules", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	ls := &cobra.Command{
+		Use: "ls", Short: "List the modules the cluster has", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var res *apiv1.ListModulesResponse
+			err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
+				res, err = control.ListModules(ctx, &apiv1.ListModulesRequest{})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return printList(o, res.Modules, "DIGEST NAME SIZE MIGRATABLE REASON", moduleRow)
+		},
+	}
+	push := &cobra.Command{
+		Use: "push FILE.wasm", Short: "Store a module in the cluster", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := o.client()
+			if err != nil {
+				return err
+			}
+			digest, err := uploadFile(c.Context(), cl, args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Println(digest)
+			return nil
+		},
+	}
+	inspect := &cobra.Command{
+		Use: "inspect FILE.wasm", Short: "Say what a module is: imports, memory, migratable or why not", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := o.checkOutput(); err != nil {
+				return err
+			}
+			return inspectFile(o, args[0])
+		},
+	}
+	m.AddCommand(o.outputFlag(ls), push, o.outputFlag(inspect))
+	return m
+}
+
+func moduleRow(m *apiv1.Module) []string {
+	return []string{m.Digest[:min(12, len(m.Digest))], orDash(m.Name), strconv.FormatInt(m.Size, 10), strconv.FormatBool(m.Migratable), orDash(m.Reason)}
+}
+
+func newPlan() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use: "plan -f FILE", Short: "Show where scenarios would be placed or moved, offline", Args: cobra.NoArgs,
+		Long: "Show what the leader's planner would do, with the very functions the leader uses.\n" +
+			"FILE (- for standard input) holds one JSON scenario a line; one JSON plan a line is printed.",
+		RunE: func(*cobra.Command, []string) error {
+			if file == "" {
+				return usagef("plan: -f FILE is missing: one JSON scenario a line, - for standard input")
+			}
+			in := os.Stdin
+			if file != "-" {
+				f, err := os.Open(file)
+				if err != nil {
+					return err
+				}
+				defer f.Close() //nolint:errcheck // read only
+				in = f
+			}
+			return planner.RunScenarios(in, os.Stdout)
+		},
+	}
+	c.Flags().StringVarP(&file, "file", "f", "", "scenarios, one JSON object a line (required)")
+	return c
+}
+
+func newVersion(o *options) *cobra.Command {
+	return o.outputFlag(&cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := o.checkOutput(); err != nil {
+				return err
+			}
+			if o.output == "json" {
+				return printJSON(os.Stdout, orderedObject{
+					{"version", version}, {"go", strings.TrimPrefix(runtime.Version(), "go")}, {"os", runtime.GOOS}, {"arch", runtime.GOARCH},
+				})
+			}
+			fmt.Printf("godwit %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return nil
+		},
+	})
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/godwit-run/godwit/worker/wasm"
+)
+
+// inspectFile prints what a module's file holds.
+func inspectFile(o *options, path string) error {
+	code, err := readModule(path)
+	if err != nil {
+		return err
+	}
+	info, err := wasm.Inspect(code)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(code)
+	digest := hex.EncodeToString(sum[:])
+	if o.output == "json" {
+		return printJSON(os.Stdout, orderedObject{
+			{"digest", digest}, {"size", len(code)}, {"migratable", info.Migratable}, {"reason", info.Reason}, {"imports", info.Imports},
+			{"memory_min_bytes", uint64(info.MemoryMinPages) << 16}, {"memory_max_bytes", uint64(info.MemoryMaxPages) << 16},
+		})
+	}
+	fmt.Printf("digest      %s\nsize        %d\nmigratable  %t\n", digest, len(code), info.Migratable)
+	if info.Reason != "" {
+		fmt.Printf("reason      %s\n", info.Reason)
+	}
+	fmt.Printf("memory      %d KiB at start, %d MiB at most\n", info.MemoryMinPages*64, info.MemoryMaxPages/16)
+	fmt.Printf("imports     %s\n", strings.Join(info.Imports, "\n            "))
+	return nil
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/godwit-run/godwit/internal/client"
+)
+
+// options are the flags that every client command takes.
+type options struct {
+	addr    string
+	timeout time.Duration
+	output  string
+}
+
+// client makes the API client the flags ask for.
+func (o *options) client() (*client.Client, error) {
+	c, err := client.New(o.addr, o.timeout)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return c, nil
+}
+
+const rootLong = `Godwit runs MPI programs on a cluster and moves their ranks between hosts while they run.
+
+Start with a cluster on this machine:    godwit dev
+then, in another terminal:               godwit cc hello.c -o hello.wasm
+                                         godwit run -n 4 hello.wasm`
+
+func newRoot() *cobra.Command {
+	o := &options{}
+	root := &cobra.Command{
+		Use: "godwit", Short: "Run MPI programs on a cluster and move their ranks while they run", Long: rootLong,
+		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%s: %w (see godwit %s --help)", c.Name(), err, c.Name())
+	})
+	root.SetOut(os.Stdout)
+	root.SetErr(os.Stderr)
+	root.PersistentFlags().StringVar(&o.addr, "address", "", "servers to ask, host:port with commas between (default $GODWIT_ADDR, else "+client.DefaultAddr+")")
+	root.PersistentFlags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long to go on trying while no server answers or leads")
+	root.AddGroup(&cobra.Group{ID: "run", Title: "Programs:"}, &cobra.Group{ID: "fleet", Title: "Cluster:"}, &cobra.Group{ID: "daemon", Title: "Daemons:"})
+	group := func(id string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = id
+			root.AddCommand(c)
+		}
+	}
+	group("run", newRun(o), newSubmit(o), newPs(o), newShow(o), newLogs(o), newCancel(o), newModule(o), newPlan(), newCC("cc", "C"), newCC("c++", "C++"))
+	group("fleet", newHosts(o), newMigrations(o), newMigrate(o), newServers(o))
+	group("daemon", newDev(), newServer(), newWorker())
+	root.AddCommand(newExec(), newVersion(o))
+	wrapArgs(root)
+	return root
+}
+
+// wrapArgs makes mistakes in arguments usage errors.
+func wrapArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usagef("%s: %w (see godwit %s --help)", c.Name(), err, c.Name())
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		wrapArgs(sub)
+	}
+}
+
+// outputFlag adds -o to a command that reads.
+func (o *options) outputFlag(c *cobra.Command) *cobra.Command {
+	c.Flags().StringVarP(&o.output, "output", "o", "table", "table or json")
+	return c
+}
+
+func (o *options) checkOutput() error {
+	if o.output != "table" && o.output != "json" {
+		return usagef("-o %s: use table or json", o.output)
+	}
+	return nil
+}
+
+// newLogger writes a daemon's log to stderr.
+func newLogger(level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usagef("--log-level %s: use debug, info, warn or error", level)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l})), nil
+}
+
+func newCC(name, lang string) *cobra.Command {
+	return &cobra.Command{
+		Use: name + " [FLAGS] FILE... [-o OUT.wasm]", Short: "Compile a " + lang + " MPI program to a module",
+		Long: fmt.Sprintf("Compile a %s MPI program to a WebAssembly module whose ranks can be moved while they run.\n"+
+			"Takes a compiler's flags; -show prints the commands. The same as mpicc (or mpicxx) when the binary is called by that name.", lang),
+		DisableFlagParsing: true,
+		RunE:               func(*cobra.Command, []string) error { return nil }, // run handles it before flags are parsed
+	}
+}

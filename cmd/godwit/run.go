@@ -1,0 +1,403 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// submitFlags are the flags of run and submit.
+type submitFlags struct {
+	spec   *apiv1.AppSpec
+	size   int
+	period string
+	place  string
+	env    []string
+	label  bool
+	detach bool
+	quiet  bool
+}
+
+func (f *submitFlags) add(c *cobra.Command) {
+	f.spec = &apiv1.AppSpec{}
+	c.Flags().SetInterspersed(false) // what follows the module is the program's
+	c.Flags().IntVarP(&f.size, "np", "n", 1, "number of ranks")
+	c.Flags().StringVar(&f.spec.Name, "name", "", "the app's name (default: the module's file name)")
+	c.Flags().StringVar(&f.spec.Policy, "policy", "bin_pack", "placement: bin_pack or main_first")
+	c.Flags().StringVar(&f.spec.Hint, "hint", "none", "none, underfull, never_alone or force_local")
+	c.Flags().StringVar(&f.spec.MainHost, "main-host", "", "the host that main_first and the hints begin with")
+	c.Flags().BoolVar(&f.spec.Oversubscribe, "oversubscribe", false, "put ranks that find no free slot on the main host")
+	c.Flags().StringVar(&f.place, "place", "", "explicit placement in rank order, such as h1:2,h2:2")
+	c.Flags().StringVar(&f.period, "migration-check-period", "0", "look at least this often whether the app should move, such as 5s; 0: never")
+	c.Flags().StringVar(&f.spec.Tenant, "tenant", "", "whose app it is")
+	c.Flags().StringArrayVarP(&f.env, "env", "x", nil, "KEY=VALUE for the program, or KEY to pass on this shell's; may be repeated")
+}
+
+// finish fills the spec in from the flags and the arguments.
+func (f *submitFlags) finish(args []string) error {
+	f.spec.Size = int32(min(max(f.size, -1), 1<<30))
+	if f.size < 1 {
+		return usagef("-n %d: an app has at least 1 rank", f.size)
+	}
+	f.spec.Args = args[1:]
+	if f.spec.Name == "" {
+		f.spec.Name = appName(args[0])
+	}
+	period, err := parsePeriod(f.period)
+	if err != nil {
+		return err
+	}
+	f.spec.MigrationCheckPeriod = period
+	for _, kv := range f.env {
+		if !strings.Contains(kv, "=") {
+			v, ok := os.LookupEnv(kv)
+			if !ok {
+				return usagef("-x %s: this shell has no such variable; use -x %s=VALUE", kv, kv)
+			}
+			kv += "=" + v
+		}
+		f.spec.Env = append(f.spec.Env, kv)
+	}
+	f.spec.Place, err = parsePlace(f.place)
+	return err
+}
+
+// appName makes a module's file name a name for the app.
+func appName(path string) string {
+	s := strings.TrimSuffix(strings.ToLower(filepath.Base(path)), ".wasm")
+	s = regexp.MustCompile(`[^a-z0-9._-]+`).ReplaceAllString(s, "-")
+	s = strings.Trim(s[:min(len(s), 63)], "-._")
+	if s == "" {
+		return "app"
+	}
+	return s
+}
+
+// parsePeriod reads a duration, or a number of seconds.
+func parsePeriod(s string) (float64, error) {
+	if v, err := strconv.ParseFloat(s, 64); err == nil {
+		return v, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, usagef("--migration-check-period %s: give a duration such as 5s, or seconds", s)
+	}
+	return d.Seconds(), nil
+}
+
+// parsePlace reads host:ranks,host:ranks.
+func parsePlace(s string) ([]*apiv1.PlaceRule, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var rules []*apiv1.PlaceRule
+	for _, part := range strings.Split(s, ",") {
+		host, n, ok := strings.Cut(part, ":")
+		ranks, err := strconv.ParseInt(n, 10, 32)
+		if !ok || err != nil || host == "" {
+			return nil, usagef("--place %s: %q is not host:ranks", s, part)
+		}
+		rules = append(rules, &apiv1.PlaceRule{Host: host, Ranks: int32(ranks)})
+	}
+	return rules, nil
+}
+
+func newRun(o *options) *cobra.Command {
+	f := &submitFlags{}
+	c := &cobra.Command{
+		Use: "run -n N FILE.wasm [ARGS...]", Short: "Run a program, stream its output, exit with its code", Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := f.finish(args); err != nil {
+				return err
+			}
+			r, err := newRunner(o, f)
+			if err != nil {
+				return err
+			}
+			return r.run(c.Context(), args[0])
+		},
+	}
+	f.add(c)
+	c.Flags().BoolVarP(&f.label, "label", "l", false, "put the rank in front of each line")
+	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what the program says")
+	c.Flags().BoolVarP(&f.detach, "detach", "d", false, "print the app's id and return, as submit does")
+	return c
+}
+
+func newSubmit(o *options) *cobra.Command {
+	f := &submitFlags{}
+	c := &cobra.Command{
+		Use: "submit -n N FILE.wasm [ARGS...]", Short: "Queue a program and print its id", Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.checkOutput(); err != nil {
+				return err
+			}
+			f.detach = true
+			if err := f.finish(args); err != nil {
+				return err
+			}
+			r, err := newRunner(o, f)
+			if err != nil {
+				return err
+			}
+			return r.run(c.Context(), args[0])
+		},
+	}
+	f.add(c)
+	return o.outputFlag(c)
+}
+
+// runner submits an app and stays with it.
+type runner struct {
+	o      *options
+	f      *submitFlags
+	client *client.Client
+}
+
+func newRunner(o *options, f *submitFlags) (*runner, error) {
+	c, err := o.client()
+	if err != nil {
+		return nil, err
+	}
+	return &runner{o: o, f: f, client: c}, nil
+}
+
+func (r *runner) run(ctx context.Context, path string) error {
+	digest, err := uploadFile(ctx, r.client, path)
+	if err != nil {
+		return err
+	}
+	r.f.spec.ModuleDigest = digest
+	app, err := submit(ctx, r.client, r.f.spec)
+	if err != nil {
+		return err
+	}
+	if r.f.detach {
+		if r.o.output == "json" {
+			return printJSON(os.Stdout, jsonValue(app.ProtoReflect()))
+		}
+		fmt.Println(app.Id)
+		return nil
+	}
+	return r.follow(ctx, app.Id)
+}
+
+// readModule reads a module's file; what is wrong with it is said in an exit code of its own.
+func readModule(path string) ([]byte, error) {
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, &exitError{exitNotFound, fmt.Sprintf("%s: no such file; compile one with godwit cc", path)}
+	case err != nil:
+		return nil, &exitError{exitNotFound, err.Error()}
+	case !st.Mode().IsRegular():
+		return nil, &exitError{exitNotRunnable, fmt.Sprintf("%s is not a file: name a module made by godwit cc", path)}
+	case st.Size() > 64<<20:
+		return nil, &exitError{exitNotRunnable, fmt.Sprintf("%s is %d MiB long; a module may have 64", path, st.Size()>>20)}
+	}
+	code, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &exitError{exitNotRunnable, err.Error()}
+	}
+	if _, err := inspectModule(code); err != nil {
+		return nil, &exitError{exitNotRunnable, fmt.Sprintf("%s: %v", path, err)}
+	}
+	return code, nil
+}
+
+// uploadFile makes the module known to the cluster and returns its digest.
+func uploadFile(ctx context.Context, c *client.Client, path string) (string, error) {
+	code, err := readModule(path)
+	if err != nil {
+		return "", err
+	}
+	m, err := upload(ctx, c, filepath.Base(path), code)
+	if err != nil {
+		return "", err
+	}
+	return m.Digest, nil
+}
+
+func upload(ctx context.Context, c *client.Client, name string, code []byte) (*apiv1.Module, error) {
+	sum := sha256.Sum256(code)
+	digest, key := hex.EncodeToString(sum[:]), uuid.NewString()
+	var mod *apiv1.Module
+	err := c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
+		stream, err := control.UploadModule(ctx)
+		if err != nil {
+			return err
+		}
+		rest := code
+		for first := true; first || len(rest) > 0; first = false {
+			n := min(len(rest), transport.ChunkBytes)
+			m := &apiv1.UploadModuleRequest{Chunk: rest[:n]}
+			if first {
+				m.IdempotencyKey, m.Name, m.Digest = key, name, digest
+			}
+			if err := stream.Send(m); err != nil {
+				break // CloseAndReceive has the reason
+			}
+			rest = rest[n:]
+		}
+		res, err := stream.CloseAndReceive()
+		mod = res.GetModule()
+		return err
+	})
+	return mod, err
+}
+
+func submit(ctx context.Context, c *client.Client, spec *apiv1.AppSpec) (*apiv1.App, error) {
+	key := uuid.NewString()
+	var app *apiv1.App
+	err := c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
+		res, err := control.Submit(ctx, &apiv1.SubmitRequest{IdempotencyKey: key, Spec: spec})
+		app = res.GetApp()
+		return err
+	})
+	return app, err
+}
+
+// follow prints the app's output until it has ended, and returns its exit code as an error. The first interrupt cancels
+// the app, the second leaves it alone.
+func (r *runner) follow(ctx context.Context, id string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	interrupts := make(chan os.Signal, 2)
+	signal.Notify(interrupts, os.Interrupt)
+	defer signal.Stop(interrupts)
+	interrupted := make(chan struct{})
+	go func() { // ends with ctx
+		select {
+		case <-interrupts:
+		case <-ctx.Done():
+			return
+		}
+		close(interrupted)
+		r.say("cancelling %s; interrupt again to leave it", id)
+		if err := cancelApp(ctx, r.client, id, "interrupted"); err != nil {
+			r.say("%s", message(err))
+		}
+		select {
+		case <-interrupts:
+			r.say("left alone: godwit logs -f %s shows the rest", id)
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	t := newTail(r.client, id, true, nil, lineWriter(os.Stdout, os.Stderr, r.f.label))
+	go r.explainWait(ctx, id, t.started)
+	if err := t.run(ctx); err != nil {
+		return runError(err, interrupted)
+	}
+	app, err := waitApp(ctx, r.client, id)
+	if err != nil {
+		return runError(err, interrupted)
+	}
+	return r.verdict(app)
+}
+
+func runError(err error, interrupted <-chan struct{}) error {
+	select {
+	case <-interrupted:
+		return &exitError{code: exitInterrupted}
+	default:
+		return err
+	}
+}
+
+// waitNotice is how long an app may be queued before the user is told why.
+const waitNotice = 2 * time.Second
+
+// explainWait tells why an app does not start.
+func (r *runner) explainWait(ctx context.Context, id string, started <-chan struct{}) {
+	select {
+	case <-started:
+		return
+	case <-time.After(waitNotice):
+	case <-ctx.Done():
+		return
+	}
+	app, err := getApp(ctx, r.client, id)
+	if err == nil && app.App.Phase == "queued" {
+		r.say("%s is queued: %s", id, app.App.Reason)
+	}
+}
+
+func (r *runner) say(format string, args ...any) {
+	if !r.f.quiet {
+		fmt.Fprintf(os.Stderr, "godwit: "+format+"\n", args...)
+	}
+}
+
+// verdict is the app's end as this program's.
+func (r *runner) verdict(app *apiv1.App) error {
+	if app.Phase == "succeeded" {
+		return nil
+	}
+	code := int(app.ExitCode) & 0xff
+	if code == 0 {
+		code = exitFailed
+	}
+	text := ""
+	if !r.f.quiet {
+		text = fmt.Sprintf("%s %s: %s", app.Id, app.Phase, app.Reason)
+	}
+	return &exitError{code, text}
+}
+
+// waitApp waits until an app is terminal.
+func waitApp(ctx context.Context, c *client.Client, id string) (*apiv1.App, error) {
+	for {
+		var app *apiv1.App
+		err := c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
+			res, err := control.WaitApp(ctx, &apiv1.WaitAppRequest{App: id})
+			app = res.GetApp()
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		switch app.Phase {
+		case "succeeded", "failed", "cancelled":
+			return app, nil
+		}
+	}
+}
+
+// lineWriter prints lines as the program wrote them.
+func lineWriter(stdout, stderr io.Writer, label bool) func(*apiv1.LogLine) error {
+	return func(l *apiv1.LogLine) error {
+		w := stdout
+		if l.Stream == 2 {
+			w = stderr
+		}
+		var b []byte
+		if label {
+			b = fmt.Appendf(b, "[%d] ", l.Rank)
+		}
+		b = append(b, l.Text...)
+		if !l.Partial || label {
+			b = append(b, '\n')
+		}
+		_, err := w.Write(b)
+		return err
+	}
+}

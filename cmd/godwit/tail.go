@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/client"
+)
+
+// tail prints an app's output. It goes on with another server where one broke off: each rank's lines are numbered.
+type tail struct {
+	client  *client.Client
+	app     string
+	follow  bool
+	ranks   []int32
+	print   func(*apiv1.LogLine) error
+	next    map[int32]uint64
+	started chan struct{} // closed at the first line
+}
+
+func newTail(c *client.Client, app string, follow bool, ranks []int32, print func(*apiv1.LogLine) error) *tail {
+	return &tail{client: c, app: app, follow: follow, ranks: ranks, print: print, next: map[int32]uint64{}, started: make(chan struct{})}
+}
+
+// run prints until the output is complete or, without follow, what there is.
+func (t *tail) run(ctx context.Context) error {
+	return t.client.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
+		req := &apiv1.LogsRequest{App: t.app, Follow: t.follow, Ranks: t.ranks}
+		for r, seq := range t.next {
+			req.From = append(req.From, &apiv1.LogPosition{Rank: r, Seq: seq})
+		}
+		stream, err := control.Logs(ctx, req)
+		if err != nil {
+			return err
+		}
+		defer stream.Close() //nolint:errcheck // what counts has been received
+		for {
+			m, err := stream.Receive()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := t.lines(m.Lines); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+func (t *tail) lines(lines []*apiv1.LogLine) error {
+	for _, l := range lines {
+		if l.Seq < t.next[l.Rank] {
+			continue
+		}
+		if len(t.next) == 0 {
+			close(t.started)
+		}
+		t.next[l.Rank] = l.Seq + 1
+		if err := t.print(l); err != nil {
+			return &exitError{exitFailed, err.Error()}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/gossip"
+	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/worker"
+	"github.com/godwit-run/godwit/worker/executor"
+	"github.com/godwit-run/godwit/worker/wasm"
+)
+
+// workerFlags are the flags of godwit worker.
+type workerFlags struct {
+	name, dataDir, listen, gossip, join, level string
+	slots, memoryMiB                           int
+	labels                                     []string
+}
+
+const workerLong = `Run a worker: it serves this host's slots.
+
+  godwit worker --join 10.0.0.1,10.0.0.2,10.0.0.3 --slots 8 --data-dir /var/lib/godwit-worker --listen 10.0.0.4:7403`
+
+func newWorker() *cobra.Command {
+	f := &workerFlags{}
+	c := &cobra.Command{
+		Use: "worker --join A,B,C --slots N --data-dir DIR", Short: "Run a worker: serve this host's slots", Long: workerLong, Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
+			defer stop()
+			return runWorker(ctx, f)
+		},
+	}
+	c.Flags().StringVar(&f.name, "name", "", "the host's name, unique in the cluster (default: the machine's)")
+	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory of modules, images, logs and compiled code (required)")
+	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:7403", "host:port for other hosts; also what they are told")
+	c.Flags().StringVar(&f.gossip, "gossip-listen", "", "host:port of gossip, TCP and UDP (default: the --listen port + 2)")
+	c.Flags().StringVar(&f.join, "join", "", "API addresses of servers, with commas between (required)")
+	c.Flags().IntVar(&f.slots, "slots", 0, "how many ranks this host takes (required)")
+	c.Flags().IntVar(&f.memoryMiB, "memory-limit", 4096, "most memory of one rank, in MiB")
+	c.Flags().StringArrayVar(&f.labels, "label", nil, "KEY=VALUE shown with the host; may be repeated")
+	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
+	return c
+}
+
+func (f *workerFlags) config() (worker.Config, string, error) {
+	cfg := worker.DefaultConfig()
+	if f.name == "" {
+		h, err := os.Hostname()
+		if err != nil {
+			return cfg, "", fmt.Errorf("no --name given, and the machine has none: %w", err)
+		}
+		f.name = strings.ToLower(h)
+	}
+	if f.dataDir == "" || f.join == "" || f.slots == 0 {
+		return cfg, "", usagef("--data-dir, --join and --slots are needed: a worker must know its directory, its servers and its size")
+	}
+	if f.memoryMiB < 1 || f.memoryMiB > 4096 {
+		return cfg, "", usagef("--memory-limit %d: give 1 to 4096 MiB", f.memoryMiB)
+	}
+	host, port, err := checkListen("listen", f.listen)
+	if err != nil {
+		return cfg, "", err
+	}
+	bind, err := gossipBind("gossip-listen", f.gossip, host, port)
+	if err != nil {
+		return cfg, "", err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return cfg, "", fmt.Errorf("find the godwit binary: %w", err)
+	}
+	cfg.Name, cfg.DataDir, cfg.Listen, cfg.Slots = f.name, f.dataDir, net.JoinHostPort(host, strconv.Itoa(port)), f.slots
+	cfg.Executor = []string{self, "exec"}
+	cfg.MemoryLimitPages = uint32(f.memoryMiB * 16)
+	cfg.Labels = map[string]string{}
+	for _, l := range f.labels {
+		k, v, ok := strings.Cut(l, "=")
+		if !ok || k == "" {
+			return cfg, "", usagef("--label %s: use KEY=VALUE", l)
+		}
+		cfg.Labels[k] = v
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, "", usageError{err}
+	}
+	return cfg, bind, nil
+}
+
+func runWorker(ctx context.Context, f *workerFlags) error {
+	log, err := newLogger(f.level)
+	if err != nil {
+		return err
+	}
+	cfg, bind, err := f.config()
+	if err != nil {
+		return err
+	}
+	log = log.With("host", cfg.Name)
+	join := splitAddrs(f.join)
+	s := newSeeds(join, func(*apiv1.DiscoverResponse) error { return nil }) // the session checks the cluster
+	gc := gossip.DefaultConfig()
+	gc.ID, gc.Bind, gc.Seeds = cfg.Name+"/"+uuid.NewString()[:8], bind, s.list
+	gc.Meta = gossip.Meta{Role: gossip.RoleWorker}
+	g, err := gossip.New(gc, log)
+	if err != nil {
+		return err
+	}
+	servers := func() []string {
+		var addrs []string
+		seen := map[string]bool{}
+		for _, m := range aliveServers(g) {
+			addrs, seen[m.Addr] = append(addrs, m.Addr), true
+		}
+		for _, a := range join {
+			if !seen[a] {
+				addrs = append(addrs, a)
+			}
+		}
+		return addrs
+	}
+	w, err := worker.New(cfg, servers, log)
+	if err != nil {
+		return err
+	}
+	grp, ctx := errgroup.WithContext(ctx)
+	grp.Go(func() error { return ended("gossip", g.Run(ctx), ctx) })
+	grp.Go(func() error { return s.run(ctx, g) })
+	grp.Go(func() error { return ended("worker", w.Run(ctx), ctx) })
+	grp.Go(func() error {
+		select {
+		case <-g.Ready():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		m := g.Meta()
+		m.Addr = w.Addr()
+		return g.SetMeta(m)
+	})
+	log.Info("worker started", "addr", w.Addr(), "slots", cfg.Slots, "data_dir", cfg.DataDir, "version", version)
+	err = grp.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func newExec() *cobra.Command {
+	var app string
+	c := &cobra.Command{
+		Use: "exec", Short: "Run the ranks of one app (started by the worker)", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := newLogger("warn")
+			if err != nil {
+				return err
+			}
+			control, err := pipe.Inherited(pipe.ControlFD)
+			if err != nil {
+				return err
+			}
+			conns, err := pipe.Inherited(pipe.HandoverFD)
+			if err != nil {
+				return err
+			}
+			e := executor.New(control, conns, log.With("app", app))
+			done := make(chan error, 1)
+			go func() { done <- e.Run(c.Context()) }() // the process ends below, whatever the guests do
+			select {
+			case err := <-done:
+				return err
+			case <-c.Context().Done():
+				time.AfterFunc(time.Second, func() { os.Exit(exitInterrupted) })
+				return c.Context().Err()
+			}
+		},
+	}
+	c.Flags().StringVar(&app, "app", "", "the app's id, to be seen in ps")
+	return c
+}
+
+// inspectModule describes a module for the servers.
+func inspectModule(code []byte) (*apiv1.Module, error) {
+	info, err := wasm.Inspect(code)
+	if err != nil {
+		return nil, err
+	}
+	return &apiv1.Module{Migratable: info.Migratable, Reason: info.Reason, Imports: info.Imports}, nil
+}

@@ -1,0 +1,121 @@
+// Package client calls a Godwit cluster: it knows several servers, goes on to the
+// next when one does not answer, and repeats what may be repeated.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// DefaultAddr is where a server is looked for when nothing else is said.
+const DefaultAddr = "127.0.0.1:7400"
+
+// retryPause is how long to wait after all servers have been tried.
+const retryPause = 100 * time.Millisecond
+
+// ErrUnreachable is returned when no server answers.
+var ErrUnreachable = errors.New("no server answers")
+
+// Client calls the Control service of a cluster. It may be used by several goroutines.
+type Client struct {
+	addrs []string
+	http  *http.Client
+	// Patience is how long calls go on trying while servers do not answer or have no leader.
+	patience time.Duration
+
+	mu   sync.Mutex // guards next
+	next int        // server to try first
+}
+
+// New makes a client of the servers named in addrs, comma separated; empty: GODWIT_ADDR, else DefaultAddr. Calls try for
+// as long as patience while there is no answer.
+func New(addrs string, patience time.Duration) (*Client, error) {
+	if addrs == "" {
+		addrs = os.Getenv("GODWIT_ADDR")
+	}
+	if addrs == "" {
+		addrs = DefaultAddr
+	}
+	c := &Client{http: transport.NewHTTPClient(), patience: patience}
+	for _, a := range strings.Split(addrs, ",") {
+		a = strings.TrimSpace(a)
+		if a == "" {
+			continue
+		}
+		if !strings.Contains(a, ":") {
+			a += ":7400"
+		}
+		c.addrs = append(c.addrs, a)
+	}
+	if len(c.addrs) == 0 {
+		return nil, fmt.Errorf("GODWIT_ADDR %q names no server: give host:port, several with commas between", addrs)
+	}
+	return c, nil
+}
+
+// Addrs are the servers' addresses.
+func (c *Client) Addrs() []string { return c.addrs }
+
+// Do calls f with a server until it succeeds, or fails for a reason that another server or moment cannot change, or
+// patience or ctx is over. f must be safe to repeat: mutating calls carry an idempotency key.
+func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control apiv1connect.ControlClient) error) error {
+	deadline := time.Now().Add(c.patience)
+	for tried := 1; ; tried++ {
+		c.mu.Lock()
+		i := c.next
+		c.mu.Unlock()
+		addr := c.addrs[i%len(c.addrs)]
+		err := f(ctx, apiv1connect.NewControlClient(transport.NewClient(c.http, addr)))
+		if err == nil || ctx.Err() != nil || !Retryable(err) {
+			return err
+		}
+		if time.Now().After(deadline) {
+			if apierr.Info(err) == nil {
+				return fmt.Errorf("%w at %s: is the cluster up, and GODWIT_ADDR right? (%s)",
+					ErrUnreachable, strings.Join(c.addrs, ","), apierr.Message(err))
+			}
+			return err
+		}
+		c.mu.Lock()
+		if c.next == i {
+			c.next++
+		}
+		c.mu.Unlock()
+		if tried%len(c.addrs) != 0 {
+			continue
+		}
+		select {
+		case <-time.After(retryPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Retryable says whether another server, or a later moment, may give another answer.
+func Retryable(err error) bool {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	switch connect.CodeOf(err) {
+	case connect.CodeUnavailable:
+		return true
+	case connect.CodeUnknown, connect.CodeInternal, connect.CodeCanceled:
+		return apierr.Info(err) == nil // a broken connection, not a server's word
+	default:
+		return false
+	}
+}
