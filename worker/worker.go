@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,6 +37,7 @@ type Worker struct {
 	nodeID    string
 	listener  *listen.Listener
 	rankConns *listen.Acceptor
+	dataConns net.Listener
 	modules   *moduleCache
 	logs      *logStore
 	spawner   *spawner
@@ -71,7 +73,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 	if w.listener, err = listen.New(cfg.Listen); err != nil {
 		return nil, err
 	}
-	w.rankConns = w.listener.Protocol(rankProtocol)
+	w.rankConns, w.dataConns = w.listener.Protocol(rankProtocol), w.listener.HTTP()
 	if w.cfg.Advertise == "" {
 		w.cfg.Advertise = w.listener.Addr().String()
 	}

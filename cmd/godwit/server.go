@@ -73,6 +73,7 @@ type server struct {
 	gossip   *gossip.Gossip
 	control  *control.Control
 	listener *listen.Listener
+	http     net.Listener
 	seeds    *seeds
 	fatal    chan error
 }
@@ -111,6 +112,7 @@ func (s *server) open() error {
 	if s.listener, err = listen.New(net.JoinHostPort(host, strconv.Itoa(port))); err != nil {
 		return err
 	}
+	s.http = s.listener.HTTP()
 	addr := s.listener.Addr().String()
 	rc := raftnode.DefaultConfig()
 	rc.DataDir, rc.Addr, rc.Encode, rc.Multiplier = s.flags.dataDir, addr, fsm.Encode, s.flags.multiplier
@@ -178,7 +180,7 @@ func (s *server) run(ctx context.Context) error {
 	g.Go(func() error { return s.listener.Run(ctx) })
 	g.Go(func() error { return ended("raft", s.node.Run(ctx), ctx) })
 	g.Go(func() error { return ended("gossip", s.gossip.Run(ctx), ctx) })
-	g.Go(func() error { return transport.Serve(ctx, s.listener.HTTP(), s.control.Handler()) })
+	g.Go(func() error { return transport.Serve(ctx, s.http, s.control.Handler()) })
 	g.Go(func() error { return s.seeds.run(ctx, s.gossip) })
 	g.Go(func() error { return s.bootstrap(ctx) })
 	g.Go(func() error { return s.learnCluster(ctx) })
