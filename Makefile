@@ -1,0 +1,92 @@
+# Godwit is built, tested and shown from here: `make help` lists what there is.
+# What CI runs is .ci/run: `make test`, then `make check`.
+
+# Tools, pinned. Each is built once into bin/tools/NAME-VERSION; a new version here is a new directory there.
+gofumpt_module       := mvdan.cc/gofumpt
+gofumpt_version      := v0.12.0
+golangci-lint_module := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+golangci-lint_version := v2.15.0
+buf_module           := github.com/bufbuild/buf/cmd/buf
+buf_version          := v1.75.0
+
+TOOLS    := $(CURDIR)/bin/tools
+GOFUMPT  := $(TOOLS)/gofumpt-$(gofumpt_version)/gofumpt
+GOLANGCI := $(TOOLS)/golangci-lint-$(golangci-lint_version)/golangci-lint
+BUF      := $(TOOLS)/buf-$(buf_version)/buf
+
+# What `make demo` runs, after the build.
+DEMO_CMD := go run ./cmd/demo bin/godwit examples/heat2d/heat2d.wasm
+
+# A package whose tests run this long is stuck.
+TEST_TIMEOUT := 9m
+RACE_TIMEOUT := 30m
+
+# Tests run what ships: a static binary. Only the race detector needs cgo.
+export CGO_ENABLED := 0
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install what test, check and race need on Debian 12: the guests' C toolchain, Go modules
+	@.ci/setup
+
+.PHONY: build
+build: ## Build bin/godwit
+	go build -trimpath -o bin/godwit ./cmd/godwit
+
+.PHONY: demo
+demo: build ## Show a live migration and a lost leader on this machine (needs only Go)
+	$(DEMO_CMD)
+
+.PHONY: test
+test: setup ## Run every test
+	go test -count=1 -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: race
+race: setup ## Run every test under the race detector
+	CGO_ENABLED=1 CC=$${CC:-$$(command -v gcc || command -v clang)} go test -race -count=1 -timeout $(RACE_TIMEOUT) ./...
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## Format all Go code
+	$(GOLANGCI) fmt
+
+.PHONY: lint
+lint: $(GOFUMPT) $(GOLANGCI) ## Check formatting and run the linters
+	@unformatted=$$($(GOFUMPT) -l .); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:" >&2; echo "$$unformatted" >&2; exit 1; fi
+	go vet ./...
+	$(GOLANGCI) run
+
+.PHONY: proto
+proto: $(BUF) ## Generate Go code from the protobufs in api/proto
+	$(BUF) generate
+
+.PHONY: examples
+examples: build setup ## Rebuild the committed guest modules in place
+	examples/build.sh bin/godwit .
+
+.PHONY: check
+check: setup lint proto ## Check all that is not a test: format, lint, layers, generated files, tidiness
+	$(BUF) lint
+	go test -count=1 ./internal/layers
+	go mod tidy -diff
+	@$(MAKE) --no-print-directory build
+	.ci/examples bin/godwit
+	@untracked=$$(git ls-files --others --exclude-standard api); \
+	if [ -n "$$untracked" ]; then echo "generated but not committed: $$untracked" >&2; exit 1; fi
+	git diff --exit-code
+
+.PHONY: clean
+clean: ## Remove what builds and tests leave behind (the tools stay)
+	rm -rf bin/godwit dev-data coverage.* *.test *.out *.prof
+
+# Building outside the module keeps the tools' dependencies out of go.mod.
+define tool
+$$(TOOLS)/$(1)-$$($(1)_version)/$(1):
+	GOFLAGS=-mod=mod GOBIN=$$(@D) go install $$($(1)_module)@$$($(1)_version)
+endef
+$(foreach t,gofumpt golangci-lint buf,$(eval $(call tool,$(t))))
