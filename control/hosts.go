@@ -87,8 +87,13 @@ func (c *Control) Session(ctx context.Context, stream apiv1connect.ClusterSessio
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(l.ctx, cancel)
-	defer stop()
+	go func() { // ends with this request
+		select {
+		case <-l.over:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	if err := l.register(ctx, hello.Host); err != nil {
 		return err
 	}

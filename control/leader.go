@@ -22,21 +22,23 @@ type leader struct {
 	c    *Control
 	term uint64
 	log  *slog.Logger
-	ctx  context.Context //nolint:containedctx // sessions are served by requests, and must end with the term
+	over <-chan struct{} // closed when the term ends
 
 	mu       sync.Mutex // guards the fields below
 	sessions map[fsm.HostID]*session
 	seen     map[fsm.HostID]time.Time // when each host last renewed its lease
 	reports  map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus
 	changed  chan struct{} // closed and replaced when sessions or reports change
+	refused  map[string]time.Time
 }
 
 // Lead does the leader's duties of one term until ctx ends. The caller has passed a barrier.
 func (c *Control) Lead(ctx context.Context, term uint64) error {
 	l := &leader{
-		c: c, term: term, log: c.slog.With("term", term), ctx: ctx,
+		c: c, term: term, log: c.slog.With("term", term), over: ctx.Done(),
 		sessions: map[fsm.HostID]*session{}, seen: map[fsm.HostID]time.Time{},
 		reports: map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus{}, changed: make(chan struct{}),
+		refused: map[string]time.Time{},
 	}
 	// A host that the log calls ready gets a full lease from this leader before it can be lost.
 	now := time.Now()
@@ -99,8 +101,34 @@ func (l *leader) notify() {
 	l.changed = make(chan struct{})
 }
 
-// propose commits a command of the leader's own; a refusal or failure is logged and left to the next look.
+const (
+	// refusedPause is how long a proposal that was refused is not made again: a refusal is an entry in the log too, and
+	// wakes the duty that made it.
+	refusedPause = time.Second
+	maxRefused   = 4096
+)
+
+// rest says whether a proposal was refused a moment ago.
+func (l *leader) rest(what string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.refused[what]) < refusedPause
+}
+
+func (l *leader) noteRefusal(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.refused) >= maxRefused {
+		clear(l.refused)
+	}
+	l.refused[what] = time.Now()
+}
+
+// propose commits a command of the leader's own; a refusal or failure is logged and left to a later look.
 func (l *leader) propose(ctx context.Context, what string, fill func(*apiv1.Command)) bool {
+	if l.rest(what) {
+		return false
+	}
 	cmd := l.c.command("")
 	cmd.Term = l.term
 	fill(cmd)
@@ -113,6 +141,7 @@ func (l *leader) propose(ctx context.Context, what string, fill func(*apiv1.Comm
 		return false
 	case res.Code != "":
 		l.log.Info("proposal refused", "what", what, "code", res.Code, "reason", res.Reason)
+		l.noteRefusal(what)
 		return false
 	}
 	return true

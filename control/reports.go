@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,7 +26,7 @@ func (l *leader) takeReports(ctx context.Context) {
 			}
 			if started(app, host, st) {
 				g.Go(func() error {
-					l.propose(ctx, "started "+app.Id, func(c *apiv1.Command) {
+					l.propose(ctx, "started "+app.Id+" on "+string(host), func(c *apiv1.Command) {
 						c.Op = &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: app.Id, Host: string(host), Epoch: app.Epoch}}
 					})
 					return nil
@@ -33,7 +34,7 @@ func (l *leader) takeReports(ctx context.Context) {
 			}
 			if ended := newlyEnded(app, host, st); len(ended) > 0 {
 				g.Go(func() error {
-					l.propose(ctx, "ranks ended "+app.Id, func(c *apiv1.Command) {
+					l.propose(ctx, "ranks ended "+app.Id+" on "+string(host), func(c *apiv1.Command) {
 						c.Op = &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: app.Id, Host: string(host), Ranks: ended}}
 					})
 					return nil
@@ -105,7 +106,7 @@ func (l *leader) recordPauses(ctx context.Context, v *fsm.View) {
 				if r.Rank != mv.Rank || r.Migration != mig.Id || r.PauseMs <= 0 || mv.PauseMs > 0 {
 					continue
 				}
-				l.propose(ctx, "pause "+mig.Id, func(c *apiv1.Command) {
+				l.propose(ctx, fmt.Sprintf("pause %s/%d", mig.Id, mv.Rank), func(c *apiv1.Command) {
 					c.Op = &apiv1.Command_RecordPause{RecordPause: &apiv1.RecordPause{
 						Id: mig.Id, Rank: mv.Rank, PauseMs: r.PauseMs,
 					}}

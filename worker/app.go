@@ -134,9 +134,9 @@ func (a *app) stopChild() {
 	if a.child == nil {
 		return
 	}
-	a.child.kill()
+	a.child.kill("not needed any more")
 	<-a.child.exited // kill -9: bounded by the kernel
-	a.child = nil
+	a.child, a.exec = nil, execNone
 }
 
 // reconcile does the next steps towards the record.
@@ -145,16 +145,37 @@ func (a *app) reconcile(ctx context.Context) {
 		a.stop(ctx)
 		return
 	}
-	if a.wantsExecutor() && a.exec == execNone {
-		a.startChild(ctx)
-	}
 	if a.exec == execGone {
 		a.endAll(codeGodwitFailed, a.execErr)
+	}
+	if a.idle() {
+		a.stopChild()
+		a.exec, a.execErr = execNone, ""
+	}
+	if a.wantsExecutor() && a.exec == execNone {
+		a.startChild(ctx)
 	}
 	if a.exec == execRunning {
 		a.follow()
 	}
 	a.migrate(ctx)
+}
+
+// idle says whether the executor, running or gone, has nothing left to do here: no live rank, no image, no migration
+// under way.
+func (a *app) idle() bool {
+	if (a.exec != execRunning && a.exec != execGone) || a.pending() != nil {
+		return false
+	}
+	for range a.mine() {
+		return false
+	}
+	for _, r := range a.ranks {
+		if r.state != rankEnded {
+			return false
+		}
+	}
+	return true
 }
 
 // wantsExecutor says whether ranks of the app are, or are about to be, on this host.
@@ -284,7 +305,7 @@ func (a *app) stop(ctx context.Context) {
 		defer t.Stop()
 		select {
 		case <-t.C:
-			child.kill()
+			child.kill("it was still computing after the grace")
 		case <-child.exited:
 		case <-ctx.Done():
 		}

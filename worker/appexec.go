@@ -50,7 +50,7 @@ func (a *app) childStarted(c *child, path string, err error) {
 	a.child = c
 	a.host.addChild(c)
 	if a.stopping || a.rec.App.Verdict != "" {
-		c.kill()
+		c.kill("stopped before it ran")
 		return
 	}
 	fresh := a.freshRanks()
@@ -69,11 +69,10 @@ func (a *app) childStarted(c *child, path string, err error) {
 func (a *app) childExited(c *child) {
 	a.host.removeChild(c)
 	a.post(func() {
-		if a.exec == execGone {
-			return
+		if a.child != c {
+			return // stopped on purpose
 		}
-		a.exec = execGone
-		a.child = nil
+		a.exec, a.child = execGone, nil
 		code, reason := exitReason(c)
 		if a.stopping {
 			code, reason = codeKilled, "stopped"
@@ -94,6 +93,9 @@ func (a *app) childExited(c *child) {
 }
 
 func exitReason(c *child) (int32, string) {
+	if why := c.why.Load(); why != nil {
+		return codeKilled, "executor killed by the worker: " + *why
+	}
 	if ws, ok := waitStatus(c.state); ok && ws.Signaled() {
 		return 128 + int32(ws.Signal()), fmt.Sprintf("executor killed by signal %d (%s)", ws.Signal(), ws.Signal())
 	}
@@ -130,7 +132,9 @@ func (a *app) event(ev *apiv1.ExecEvent) {
 					a.ranks[id] = &rankInfo{epoch: r.epoch, state: rankEnded, code: codeNotRunnable, reason: m.Failed.Reason}
 				}
 			}
-			a.child.kill()
+			if a.child != nil {
+				a.child.kill(m.Failed.Reason)
+			}
 		})
 	default:
 		a.log.Error("unknown event of an executor", "type", fmt.Sprintf("%T", ev.Msg))

@@ -85,6 +85,9 @@ func (a *app) rankFrozen(f *apiv1.ExecFrozen) {
 		return
 	}
 	r.state, r.migration, r.bytes = rankFrozen, m.Id, f.ImageBytes
+	if f.Path == "" {
+		return // it stands still; the image follows
+	}
 	var to string
 	for _, mv := range m.Moves {
 		if mv.Rank == f.Rank {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync/atomic"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/pipe"
@@ -21,8 +22,9 @@ type child struct {
 	control *pipe.Conn
 	conns   *net.UnixConn
 	process *os.Process
-	exited  chan struct{} // closed when the process is gone
-	state   *os.ProcessState
+	exited  chan struct{}          // closed when the process is gone
+	state   *os.ProcessState       // set before exited is closed
+	why     atomic.Pointer[string] // why the worker killed it; nil: it did not
 }
 
 // spawner starts executors.
@@ -65,14 +67,14 @@ func (c *child) events(cmd *exec.Cmd, onEvent func(*apiv1.ExecEvent), onExit fun
 		ev := new(apiv1.ExecEvent)
 		if err := c.control.Receive(ev); err != nil {
 			if !errors.Is(err, io.EOF) {
-				c.kill()
+				c.kill("its link to the worker broke: " + err.Error())
 			}
 			break
 		}
 		onEvent(ev)
 	}
-	c.kill()       // a process that closed its link has nothing left to do
-	_ = cmd.Wait() // its state says all
+	_ = c.process.Kill() // one that closed its link has nothing left to do
+	_ = cmd.Wait()       // its state says all
 	c.state = cmd.ProcessState
 	close(c.exited)
 	_ = c.control.Close() // nothing is written any more
@@ -80,14 +82,15 @@ func (c *child) events(cmd *exec.Cmd, onEvent func(*apiv1.ExecEvent), onExit fun
 	onExit(c)
 }
 
-// kill ends the process at once.
-func (c *child) kill() {
+// kill ends the process at once, for the reason given by the first call.
+func (c *child) kill(why string) {
+	c.why.CompareAndSwap(nil, &why)
 	_ = c.process.Kill() // the only error is that it has ended
 }
 
 // say sends a command. A link that is broken is no error: the exit is reported by its own way.
 func (c *child) say(cmd *apiv1.ExecCommand) {
 	if err := c.control.Send(cmd); err != nil {
-		c.kill()
+		c.kill("its link to the worker broke: " + err.Error())
 	}
 }

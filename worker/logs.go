@@ -3,12 +3,14 @@ package worker
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +21,9 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
+
+// maxLogs bounds the apps whose output one host keeps.
+const maxLogs = 1000
 
 // logStore keeps the output of ranks on this host: a file for each rank, of length-prefixed log lines. A rank's file
 // moves with it, so that the host of a rank has all it ever wrote.
@@ -69,7 +74,42 @@ func (s *logStore) app(id string) (*appLog, error) {
 		return nil, err
 	}
 	s.apps[id] = l
-	return l, nil
+	return l, s.prune()
+}
+
+// prune forgets the oldest complete logs when there are too many. Holds mu.
+func (s *logStore) prune() error {
+	dirs, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("worker: logs: %w", err)
+	}
+	if len(dirs) <= maxLogs {
+		return nil
+	}
+	age := func(d os.DirEntry) int64 {
+		info, err := d.Info()
+		if err != nil {
+			return 0 // gone already
+		}
+		return info.ModTime().UnixNano()
+	}
+	slices.SortFunc(dirs, func(a, b os.DirEntry) int { return cmp.Compare(age(a), age(b)) })
+	for _, d := range dirs[:len(dirs)-maxLogs] {
+		if l := s.apps[d.Name()]; l != nil && !l.isComplete() {
+			continue
+		}
+		delete(s.apps, d.Name())
+		if err := os.RemoveAll(filepath.Join(s.dir, d.Name())); err != nil {
+			return fmt.Errorf("worker: logs: %w", err)
+		}
+	}
+	return nil
+}
+
+func (l *appLog) isComplete() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.complete
 }
 
 // find returns the log of an app, or nil if this host has none.
@@ -102,6 +142,9 @@ func (l *appLog) load() error {
 		r, err := openRankLog(name)
 		if err != nil {
 			return err
+		}
+		if err := r.file.Close(); err != nil {
+			return fmt.Errorf("worker: logs: %w", err)
 		}
 		r.done = true
 		l.files[int32(rank)] = r
@@ -264,6 +307,9 @@ func (s *logStore) close(id string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, r := range l.files {
+		r.file.Close() //nolint:errcheck,gosec // all was written
+	}
 	l.complete = true
 	l.notify()
 }

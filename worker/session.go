@@ -76,7 +76,7 @@ func (w *Worker) watchLease(ctx context.Context, l *lease) error {
 			if l.over() {
 				l.length.Store(0)
 				w.log.Error("the lease ran out without an answer from a leader: killing all executors")
-				w.killAll()
+				w.killAll("the host lost its lease")
 			}
 		case <-ctx.Done():
 			return ctx.Err()
@@ -160,7 +160,7 @@ func (w *Worker) refused(leader string, err error) error {
 	info := apierr.Info(err)
 	switch info.GetReason() {
 	case apierr.ReasonIncarnationOver:
-		w.killAll()
+		w.killAll("the leader has called the host lost")
 		w.mu.Lock()
 		w.incarnation = uuid.NewString()
 		w.mu.Unlock()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/listen"
@@ -136,7 +137,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	g.Go(func() error { return w.takeRankConns(ctx) })
 	g.Go(func() error { return w.keepSession(ctx) })
 	err := g.Wait()
-	w.killAll()
+	w.killAll("the worker stops")
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -190,6 +191,9 @@ func (w *Worker) forget(a *app) {
 func (w *Worker) publish(s *apiv1.AppStatus) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if old := w.statuses[s.App]; old != nil && proto.Equal(old, s) {
+		return
+	}
 	w.statuses[s.App] = s
 	w.dirty[s.App] = true
 	select {
@@ -225,7 +229,7 @@ func (w *Worker) removeChild(c *child) {
 }
 
 // killAll kills every executor.
-func (w *Worker) killAll() {
+func (w *Worker) killAll(why string) {
 	w.mu.Lock()
 	var all []*child
 	for c := range w.children {
@@ -233,7 +237,7 @@ func (w *Worker) killAll() {
 	}
 	w.mu.Unlock()
 	for _, c := range all {
-		c.kill()
+		c.kill(why)
 	}
 	for _, c := range all {
 		<-c.exited // kill -9: bounded by the kernel

@@ -143,26 +143,68 @@ func freeAddr() (addr, gossip string, err error) {
 	return "", "", errors.New("dev: no free ports on 127.0.0.1")
 }
 
+// earlier are the processes of an earlier run on the data directory, by name: they keep their addresses.
+func (d *dev) earlier() (map[string]*devProcess, error) {
+	b, err := os.ReadFile(filepath.Join(d.flags.dataDir, "dev.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var procs []*devProcess
+	if err := json.Unmarshal(b, &procs); err != nil {
+		return nil, fmt.Errorf("dev: %s/dev.json: %w", d.flags.dataDir, err)
+	}
+	byName, servers := map[string]*devProcess{}, 0
+	for _, p := range procs {
+		byName[p.Name] = p
+		if p.Role == "server" {
+			servers++
+		}
+	}
+	if servers != d.flags.servers {
+		return nil, usagef("dev: %s holds a cluster of %d servers: give --servers %d, or another --data-dir", d.flags.dataDir, servers, servers)
+	}
+	return byName, nil
+}
+
+// add plans one process.
+func (d *dev) add(role, name string, before *devProcess) (*devProcess, error) {
+	p := &devProcess{Role: role, Name: name, DataDir: filepath.Join(d.flags.dataDir, name)}
+	if before != nil {
+		p.Addr, p.GossipAddr = before.Addr, before.GossipAddr
+	} else {
+		var err error
+		if p.Addr, p.GossipAddr, err = freeAddr(); err != nil {
+			return nil, err
+		}
+	}
+	d.procs = append(d.procs, p)
+	return p, nil
+}
+
 // start starts all processes and writes dev.json.
 func (d *dev) start(ctx context.Context) error {
+	before, err := d.earlier()
+	if err != nil {
+		return err
+	}
 	var join []string
 	for i := range d.flags.servers {
-		addr, gossip, err := freeAddr()
+		name := "s" + strconv.Itoa(i+1)
+		p, err := d.add("server", name, before[name])
 		if err != nil {
 			return err
 		}
-		name := "s" + strconv.Itoa(i+1)
-		d.procs = append(d.procs, &devProcess{Role: "server", Name: name, Addr: addr, GossipAddr: gossip, DataDir: filepath.Join(d.flags.dataDir, name)})
-		join = append(join, addr)
+		join = append(join, p.Addr)
 	}
 	servers := strings.Join(join, ",")
 	for i := range d.flags.workers {
-		addr, gossip, err := freeAddr()
-		if err != nil {
+		name := "w" + strconv.Itoa(i+1)
+		if _, err := d.add("worker", name, before[name]); err != nil {
 			return err
 		}
-		name := "w" + strconv.Itoa(i+1)
-		d.procs = append(d.procs, &devProcess{Role: "worker", Name: name, Addr: addr, GossipAddr: gossip, DataDir: filepath.Join(d.flags.dataDir, name)})
 	}
 	for _, p := range d.procs {
 		p.Args = []string{p.Role, "--data-dir", p.DataDir, "--listen", p.Addr, "--gossip-listen", p.GossipAddr, "--log-level", d.flags.level}

@@ -55,6 +55,7 @@ func (e *Executor) stopped(ctx context.Context, r *rank) {
 	}
 	r.state = rankCapturing
 	e.mu.Unlock()
+	e.frozen(f, int32(r.id), since, &image{}, nil) // it stands still; the image follows
 	img, err := e.capture(r, f)
 	e.mu.Lock()
 	r.state = rankFrozen
