@@ -1,0 +1,133 @@
+package jepsen
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// commandLimit bounds a godwit command of a test; one that takes longer hangs.
+const commandLimit = 2 * time.Minute
+
+// command is a godwit command that runs.
+type command struct {
+	t              *testing.T
+	args           []string
+	cmd            *exec.Cmd
+	stdout, stderr lockedBuffer
+	exited         chan struct{}
+}
+
+// result is what a godwit command has done.
+type result struct {
+	stdout, stderr string
+	code           int
+	took           time.Duration
+}
+
+// startCommand starts a godwit command that talks to the servers at addrs.
+func startCommand(t *testing.T, addrs string, args ...string) *command {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	t.Cleanup(cancel)
+	r := &command{t: t, args: args, exited: make(chan struct{})}
+	r.cmd = exec.CommandContext(ctx, os.Getenv(envBinary), args...)
+	r.cmd.Env = append(os.Environ(), "GODWIT_ADDR="+addrs)
+	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
+	require.NoError(t, r.cmd.Start())
+	go func() { _ = r.cmd.Wait(); close(r.exited) }() // its state is kept in cmd
+	t.Cleanup(func() { cancel(); <-r.exited })
+	return r
+}
+
+// wait waits until the command has ended.
+func (r *command) wait() result {
+	<-r.exited
+	return result{stdout: r.stdout.String(), stderr: r.stderr.String(), code: r.cmd.ProcessState.ExitCode()}
+}
+
+// interrupt is what Ctrl-C does.
+func (r *command) interrupt() { _ = r.cmd.Process.Signal(syscall.SIGINT) }
+
+func (r *command) running() bool {
+	select {
+	case <-r.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// lockedBuffer may be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// godwit runs a command against the cluster, whatever it answers.
+func (c *cluster) godwit(args ...string) result {
+	c.t.Helper()
+	start := time.Now()
+	r := startCommand(c.t, c.addrs(), args...).wait()
+	r.took = time.Since(start)
+	return r
+}
+
+// must runs a command that has to succeed, and returns what it prints.
+func (c *cluster) must(args ...string) string {
+	c.t.Helper()
+	r := c.godwit(args...)
+	require.Zero(c.t, r.code, "godwit %s: %s", strings.Join(args, " "), r.stderr)
+	return r.stdout
+}
+
+// start starts a command against the cluster.
+func (c *cluster) start(args ...string) *command {
+	c.t.Helper()
+	return startCommand(c.t, c.addrs(), args...)
+}
+
+// submit queues a program and returns the app's id.
+func (c *cluster) submit(args ...string) string {
+	c.t.Helper()
+	return strings.TrimSpace(c.must(append([]string{"submit"}, args...)...))
+}
+
+// lines waits until the command has printed n lines.
+func (c *cluster) lines(r *command, n int) {
+	c.t.Helper()
+	c.eventually(patience, "the program prints", func() error {
+		if !r.running() {
+			res := r.wait()
+			require.FailNow(c.t, "the program ended too early", "code %d\n%s\n%s", res.code, tail(res.stdout, 400), res.stderr)
+		}
+		if strings.Count(r.stdout.String(), "\n") < n {
+			return errors.New("too few lines")
+		}
+		return nil
+	})
+}
+
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }

@@ -1,0 +1,106 @@
+package jepsen
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// executor is a process found in /proc.
+type executor struct {
+	pid, parent int
+	args        []string
+}
+
+func (e executor) String() string { return fmt.Sprintf("%d: %s", e.pid, strings.Join(e.args, " ")) }
+
+// signal sends a signal; an executor that has ended takes none.
+func (e executor) signal(s syscall.Signal) { _ = syscall.Kill(e.pid, s) }
+func (e executor) kill()                   { e.signal(syscall.SIGKILL) }
+
+// marked are the processes whose environment holds kv. Zombies have none.
+func marked(kv string) []executor {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil // the pattern is good
+	}
+	var out []executor
+	for _, dir := range dirs {
+		env, err := os.ReadFile(filepath.Join(dir, "environ"))
+		if err != nil || !slices.Contains(strings.Split(string(env), "\x00"), kv) {
+			continue
+		}
+		if e, ok := readExecutor(dir); ok {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func readExecutor(dir string) (e executor, ok bool) {
+	args, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+	if err != nil {
+		return e, false
+	}
+	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	if err != nil {
+		return e, false
+	}
+	// pid (name) state ppid ...
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	pid, err := strconv.Atoi(filepath.Base(dir))
+	if err != nil || len(fields) < 2 {
+		return e, false
+	}
+	parent, err := strconv.Atoi(fields[1])
+	e = executor{pid: pid, parent: parent, args: strings.Split(strings.TrimRight(string(args), "\x00"), "\x00")}
+	return e, err == nil
+}
+
+// executors are this cluster's executors of an app, by host; an empty app means any.
+func (c *cluster) executors(app string) map[string][]executor {
+	out := map[string][]executor{}
+	for _, e := range marked(c.mark()) {
+		if len(e.args) < 2 || e.args[1] != "exec" || (app != "" && !slices.Contains(e.args, app)) {
+			continue
+		}
+		host := "orphan"
+		for _, w := range c.workers {
+			if w.cmd != nil && w.pid() == e.parent {
+				host = w.name
+			}
+		}
+		out[host] = append(out[host], e)
+	}
+	return out
+}
+
+// executor waits for the one executor of an app on a host.
+func (c *cluster) executor(app, host string) executor {
+	c.t.Helper()
+	var found []executor
+	c.eventually(patience, "executor of "+app+" on "+host, func() error {
+		found = c.executors(app)[host]
+		if len(found) != 1 {
+			return fmt.Errorf("%d executors", len(found))
+		}
+		return nil
+	})
+	return found[0]
+}
+
+// noExecutors waits until no executor of an app is left; an empty app means any.
+func (c *cluster) noExecutors(app string) {
+	c.t.Helper()
+	c.eventually(patience, "executors are gone", func() error {
+		if left := c.executors(app); len(left) > 0 {
+			return fmt.Errorf("left: %v", left)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,68 @@
+package jepsen
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// The environment is how TestMain hands over what it has made.
+const (
+	envBinary  = "GODWIT_BIN"        // the binary under test; TestMain builds it unless it is given
+	envScratch = "GODWIT_JEPSEN_DIR" // a directory for this run of the tests
+	envLong    = "GODWIT_LONG"       // set: run the long tests too
+	envSeed    = "GODWIT_SEED"       // the seed to repeat a random test with
+)
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "godwit-jepsen-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
+	binary, err := filepath.Abs(os.Getenv(envBinary))
+	if os.Getenv(envBinary) == "" {
+		binary = filepath.Join(dir, "godwit")
+		build := exec.Command("go", "build", "-o", binary, "../cmd/godwit") //nolint:noctx // ends by itself
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		var out []byte
+		if out, err = build.CombinedOutput(); err != nil {
+			err = fmt.Errorf("build godwit: %w\n%s", err, out)
+		}
+	}
+	for _, kv := range [][2]string{{envBinary, binary}, {envScratch, dir}} {
+		if err == nil {
+			err = os.Setenv(kv[0], kv[1])
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// long marks a test that only runs when it is asked for.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv(envLong) == "" {
+		t.Skip("long: set " + envLong + "=1 to run it")
+	}
+}
+
+// Paths of the guests the tests run, seen from this directory.
+const (
+	steadyModule = "testdata/steady.wasm"
+	heatModule   = "../examples/heat2d/heat2d.wasm"
+	helloModule  = "../examples/hello/hello.wasm"
+	guests       = "../worker/wasm/testdata/"
+)
+
+// patience bounds every wait that has no tighter bound of its own. Two processors may be shared with other tests.
+const patience = 40 * time.Second

@@ -1,0 +1,82 @@
+package jepsen
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/internal/proc"
+)
+
+// process is one server or worker. It can be started again with the same arguments after it has ended.
+type process struct {
+	name, role, addr, dir, log string
+	args                       []string
+	env                        []string
+	starter                    *proc.Starter
+
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when the process has ended
+}
+
+// start runs the process; its log goes on in the same file.
+func (p *process) start(t *testing.T) {
+	t.Helper()
+	logFile, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(t, err)
+	defer logFile.Close()                                //nolint:errcheck // the process holds its own
+	cmd := exec.Command(os.Getenv(envBinary), p.args...) //nolint:noctx // ended by signals
+	cmd.Env = append(os.Environ(), p.env...)
+	cmd.Stderr = logFile
+	require.NoError(t, p.starter.Start(context.Background(), cmd), "start %s", p.name)
+	exited := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(exited) }() // its state is kept in cmd
+	p.cmd, p.exited = cmd, exited
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// signal sends a signal; a process that has ended takes none.
+func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
+
+// kill ends the process as a power cut would, and returns when it is gone.
+func (p *process) kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.exited
+}
+
+// interrupt asks the process to end, waits until it has and returns its exit code.
+func (p *process) interrupt(t *testing.T) int {
+	t.Helper()
+	p.signal(syscall.SIGINT)
+	return p.wait(t, patience)
+}
+
+// wait waits until the process has ended by itself, and returns its exit code.
+func (p *process) wait(t *testing.T, limit time.Duration) int {
+	t.Helper()
+	select {
+	case <-p.exited:
+	case <-time.After(limit):
+		require.FailNow(t, "process does not end", "%s, %s", p.name, limit)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func (p *process) running() bool {
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// freeze stops the process from running until thaw; its connections stay open.
+func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
+func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
