@@ -1,0 +1,397 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/listen"
+	"github.com/godwit-run/godwit/internal/pipe"
+)
+
+// testWait bounds every wait of these tests.
+const testWait = 60 * time.Second
+
+// host plays the worker of one host for one executor.
+type host struct {
+	name    string
+	addr    string
+	control *pipe.Conn
+	done    chan error
+
+	mu     sync.Mutex // guards lines
+	lines  []*apiv1.LogLine
+	events chan *apiv1.ExecEvent // all but output
+}
+
+// startHost runs an executor in this process, with a port for other executors' connections.
+func startHost(t *testing.T, app, name string) *host {
+	t.Helper()
+	control, controlEnd := pairOf(t)
+	conns, connsEnd := pairOf(t)
+	l, err := listen.New("127.0.0.1:0")
+	require.NoError(t, err)
+	acc := l.Protocol(RankProtocol)
+	ctx, cancel := context.WithCancel(context.Background())
+	h := &host{
+		name: name, addr: l.Addr().String(), control: pipe.NewConn(control), done: make(chan error, 1),
+		events: make(chan *apiv1.ExecEvent, 1024),
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = l.Run(ctx) })
+	wg.Go(func() {
+		for {
+			c, err := acc.Accept()
+			if err != nil {
+				return
+			}
+			if len(c.Args) != 2 || c.Args[0] != app || pipe.SendConn(conns, c.Conn.(*net.TCPConn), c.Args[1]) != nil {
+				_ = c.Close()
+			}
+		}
+	})
+	wg.Go(h.read)
+	e := New(controlEnd, connsEnd, slog.New(slog.DiscardHandler))
+	wg.Go(func() { h.done <- e.Run(ctx) })
+	t.Cleanup(func() {
+		_ = h.control.Close()
+		_ = conns.Close()
+		cancel()
+		_ = acc.Close()
+		wg.Wait()
+	})
+	return h
+}
+
+func pairOf(t *testing.T) (*net.UnixConn, *net.UnixConn) {
+	t.Helper()
+	a, f, err := pipe.Pair()
+	require.NoError(t, err)
+	c, err := net.FileConn(f)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	return a, c.(*net.UnixConn)
+}
+
+func (h *host) read() {
+	for {
+		ev := new(apiv1.ExecEvent)
+		if h.control.Receive(ev) != nil {
+			return
+		}
+		if out := ev.GetOutput(); out != nil {
+			h.mu.Lock()
+			h.lines = append(h.lines, out.Lines...)
+			h.mu.Unlock()
+			continue
+		}
+		h.events <- ev
+	}
+}
+
+func (h *host) say(t *testing.T, c *apiv1.ExecCommand) {
+	t.Helper()
+	require.NoError(t, h.control.Send(c))
+}
+
+// world is an app over several hosts; the test is its control plane.
+type testApp struct {
+	t         *testing.T
+	hosts     []*host
+	placement []int // index of each rank's host
+	epochs    []uint64
+	epoch     uint64
+	ended     map[int32]*apiv1.ExecEnded
+	dir       string
+	moves     int
+	rnd       *rand.Rand
+}
+
+func (a *testApp) routes() *apiv1.ExecRoutes {
+	r := &apiv1.ExecRoutes{Epoch: a.epoch, Addrs: map[string]string{}, RankEpochs: a.epochs}
+	for rank, h := range a.placement {
+		r.Placement = append(r.Placement, a.hosts[h].name)
+		r.Ended = append(r.Ended, a.ended[int32(rank)] != nil)
+	}
+	for _, h := range a.hosts {
+		r.Addrs[h.name] = h.addr
+	}
+	return r
+}
+
+func startApp(t *testing.T, module string, placement []int, hosts int, args ...string) *testApp {
+	t.Helper()
+	a := &testApp{
+		t: t, placement: slices.Clone(placement), epoch: 1, epochs: make([]uint64, len(placement)),
+		ended: map[int32]*apiv1.ExecEnded{}, dir: t.TempDir(),
+	}
+	for i := range a.epochs {
+		a.epochs[i] = 1
+	}
+	path, err := filepath.Abs(module)
+	require.NoError(t, err)
+	for i := range hosts {
+		a.hosts = append(a.hosts, startHost(t, "app-test", fmt.Sprintf("h%d", i)))
+	}
+	for i, h := range a.hosts {
+		var ranks []int32
+		for r, on := range placement {
+			if on == i {
+				ranks = append(ranks, int32(r))
+			}
+		}
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
+			App: "app-test", ModulePath: path, Args: append([]string{"prog"}, args...), Size: int32(len(placement)),
+			Ranks: ranks, Routes: a.routes(), Host: h.name, CacheDir: cacheDir(t),
+		}}})
+	}
+	for _, h := range a.hosts {
+		ev := a.next(h)
+		require.NotNil(t, ev.GetReady(), "%v", ev)
+	}
+	return a
+}
+
+// cacheDir is shared by the tests of one run, so that a module is compiled once.
+func cacheDir(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("godwit-executor-test-%d", os.Getpid()))
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	return dir
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	_ = os.RemoveAll(filepath.Join(os.TempDir(), fmt.Sprintf("godwit-executor-test-%d", os.Getpid())))
+	os.Exit(code)
+}
+
+// next is the host's next event; ends of ranks are noted and passed over.
+func (a *testApp) next(h *host) *apiv1.ExecEvent {
+	a.t.Helper()
+	for {
+		select {
+		case ev := <-h.events:
+			if e := ev.GetEnded(); e != nil {
+				a.ended[e.Rank] = e
+			}
+			return ev
+		case <-time.After(testWait):
+			require.FailNow(a.t, "no event from "+h.name)
+		}
+	}
+}
+
+// move takes a rank to another host: freeze, image, stage, then commit or abort. It returns false when the rank ended first.
+func (a *testApp) move(rank int32, to int, commit bool) bool {
+	a.t.Helper()
+	from, target := a.hosts[a.placement[rank]], a.hosts[to]
+	id := fmt.Sprintf("mig%d", a.moves)
+	a.moves++
+	from.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: id, Ranks: []int32{rank}, Dir: a.dir}}})
+	var img *apiv1.ExecFrozen
+	for img == nil || img.Path == "" {
+		ev := a.next(from)
+		if a.ended[rank] != nil {
+			return false
+		}
+		if f := ev.GetFrozen(); f != nil && f.Migration == id {
+			require.Empty(a.t, f.Error)
+			img = f
+		}
+	}
+	target.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Stage{Stage: &apiv1.ExecStage{Migration: id, Rank: rank, Path: img.Path}}})
+	for {
+		if s := a.next(target).GetStaged(); s != nil {
+			require.Empty(a.t, s.Error)
+			break
+		}
+	}
+	if !commit {
+		target.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{rank}}}})
+		from.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: []int32{rank}}}})
+		return true
+	}
+	a.epoch++
+	a.epochs = slices.Clone(a.epochs)
+	a.epochs[rank], a.placement[rank] = a.epoch, to
+	from.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{rank}}}})
+	order := a.rnd.Perm(len(a.hosts)) // hosts learn of the commit in any order
+	for _, i := range order {
+		a.hosts[i].say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Routes{Routes: a.routes()}})
+	}
+	target.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: rank, Epoch: a.epoch}}})
+	return true
+}
+
+// finish waits until all ranks have ended and returns rank 0's output.
+func (a *testApp) finish() string {
+	a.t.Helper()
+	for _, h := range a.hosts {
+		for {
+			missing := false
+			for r, on := range a.placement {
+				missing = missing || (a.hosts[on] == h && a.ended[int32(r)] == nil)
+			}
+			if !missing {
+				break
+			}
+			a.next(h)
+		}
+	}
+	for r, e := range a.ended {
+		require.Zero(a.t, e.ExitCode, "rank %d: %s", r, e.Reason)
+	}
+	var all []*apiv1.LogLine
+	for _, h := range a.hosts {
+		h.mu.Lock()
+		all = append(all, h.lines...)
+		h.mu.Unlock()
+	}
+	slices.SortStableFunc(all, func(x, y *apiv1.LogLine) int { return int(x.Seq) - int(y.Seq) })
+	var b strings.Builder
+	next := uint64(0)
+	for _, l := range all {
+		if l.Rank == 0 {
+			require.Equal(a.t, next, l.Seq, "rank 0's lines are numbered without a gap")
+			next++
+			fmt.Fprintf(&b, "%s\n", l.Text)
+		}
+	}
+	return b.String()
+}
+
+// TestMovedRunsPrintTheSame runs programs under random schedules of moves, committed and aborted, and compares what they
+// print with a run that stays where it is (STYLE rule 18).
+func TestMovedRunsPrintTheSame(t *testing.T) {
+	programs := []struct {
+		name, module string
+		args         []string
+	}{
+		{"heat2d", "../../examples/heat2d/heat2d.wasm", []string{"64", "64", "6000", "1000"}},
+		{"alltoall", "../../examples/alltoall/alltoall.wasm", []string{"800", "2000"}},
+		{"cg", "../../examples/cg/cg.wasm", []string{"2000", "300"}},
+	}
+	for _, p := range programs {
+		t.Run(p.name, func(t *testing.T) {
+			seed := testSeed(t)
+			rnd := rand.New(rand.NewPCG(seed, 1))
+			want := startApp(t, p.module, []int{0, 0, 0, 0}, 1, p.args...).finish()
+			require.NotEmpty(t, want)
+			a := startApp(t, p.module, []int{0, 1, 2, 0}, 3, p.args...)
+			a.rnd = rnd
+			moved := 0
+			for range 30 {
+				rank := int32(rnd.IntN(4))
+				to := (a.placement[rank] + 1 + rnd.IntN(2)) % 3
+				if a.ended[rank] != nil || !a.move(rank, to, rnd.IntN(4) > 0) {
+					break
+				}
+				moved++
+			}
+			t.Logf("%d moves", moved)
+			require.Equal(t, want, a.finish())
+			require.Positive(t, moved)
+		})
+	}
+}
+
+// testSeed is GODWIT_SEED, or of this moment; it is printed.
+func testSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("GODWIT_SEED"); s != "" {
+		v, err := strconv.ParseUint(s, 10, 64)
+		require.NoError(t, err)
+		seed = v
+	}
+	t.Logf("GODWIT_SEED=%d", seed)
+	return seed
+}
+
+// TestFreezeWithdrawn: an abort that comes before the rank has stopped, or while its image is written, lets it run on.
+func TestFreezeWithdrawn(t *testing.T) {
+	args := []string{"64", "64", "3000", "1000"}
+	module := "../../examples/heat2d/heat2d.wasm"
+	want := startApp(t, module, []int{0, 0}, 1, args...).finish()
+	a := startApp(t, module, []int{0, 1}, 2, args...)
+	for i := range 40 {
+		h := a.hosts[i%2]
+		ranks := []int32{int32(i % 2)}
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{
+			Migration: fmt.Sprintf("m%d", i), Ranks: ranks, Dir: a.dir,
+		}}})
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: ranks}}})
+	}
+	require.Equal(t, want, a.finish())
+}
+
+// TestComputingRankDelaysNobody: while rank 0 computes without a call, the other ranks exchange their messages and print.
+func TestComputingRankDelaysNobody(t *testing.T) {
+	a := startApp(t, "../wasm/testdata/spin.wasm", []int{0, 0, 0}, 1, "1500", "2000")
+	require.Eventually(t, func() bool { return a.lines(1) >= 10 }, testWait, 10*time.Millisecond)
+	require.Zero(t, a.lines(0), "rank 0 still computes when the others have played")
+	a.finish()
+	require.Positive(t, a.lines(0))
+}
+
+// lines counts the lines a rank has printed so far.
+func (a *testApp) lines(rank int32) int {
+	n := 0
+	for _, h := range a.hosts {
+		h.mu.Lock()
+		for _, l := range h.lines {
+			if l.Rank == rank {
+				n++
+			}
+		}
+		h.mu.Unlock()
+	}
+	return n
+}
+
+// TestBadModule: what cannot be compiled is reported, with the reason.
+func TestBadModule(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bad.wasm")
+	require.NoError(t, os.WriteFile(path, []byte("not a module"), 0o600))
+	h := startHost(t, "app-test", "h0")
+	h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
+		App: "app-test", ModulePath: path, Size: 1, Ranks: []int32{0}, Host: "h0",
+		Routes: &apiv1.ExecRoutes{Epoch: 1, Placement: []string{"h0"}, RankEpochs: []uint64{1}},
+	}}})
+	select {
+	case ev := <-h.events:
+		require.Contains(t, ev.GetFailed().GetReason(), "module")
+	case <-time.After(testWait):
+		require.FailNow(t, "no event")
+	}
+}
+
+// TestEndsWithItsWorker: the end of the link ends Run.
+func TestEndsWithItsWorker(t *testing.T) {
+	a := startApp(t, "../../examples/hello/hello.wasm", []int{0}, 1)
+	a.finish()
+	require.NoError(t, a.hosts[0].control.Close())
+	select {
+	case err := <-a.hosts[0].done:
+		if err != nil {
+			require.ErrorIs(t, err, io.EOF)
+		}
+	case <-time.After(testWait):
+		require.FailNow(t, "Run goes on")
+	}
+}
