@@ -31,7 +31,7 @@ const (
 )
 
 // castagnoli has the polynomial that processors compute in hardware.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+var castagnoli = crc32.MakeTable(crc32.Castagnoli) //nolint:gochecknoglobals // an immutable lookup table
 
 // Encode makes the bytes of a log entry. It fails with ErrTooLarge when the
 // entry must be split, and refuses commands without an operation.

@@ -28,6 +28,6 @@ func (w lineWriter) Write(line []byte) (int, error) {
 	if bytes.Contains(text, []byte(foreignText)) {
 		level = slog.LevelDebug // said once, in our own words, where it was found.
 	}
-	w.log.Log(context.Background(), level, string(bytes.TrimPrefix(text, []byte("memberlist: "))), "library", "memberlist")
+	w.log.Log(context.Background(), level, string(bytes.TrimPrefix(text, []byte("memberlist: "))), "library", "memberlist") //nolint:sloglint // the library words its own messages
 	return len(line), nil
 }

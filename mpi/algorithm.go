@@ -103,11 +103,11 @@ func (s *schedule) allreduce(me, size int, in, out span, r reduction) {
 	}
 	for mask := 1; mask < power; mask *= 2 {
 		peer := v ^ mask
-		real := peer + folded
+		partner := peer + folded
 		if peer < folded {
-			real = 2*peer + 1
+			partner = 2*peer + 1
 		}
-		s.round(recvFrom(real, tmp), sendTo(real, cur))
+		s.round(recvFrom(partner, tmp), sendTo(partner, cur))
 		if peer < v {
 			s.work(r.combine(out, tmp, cur))
 		} else {

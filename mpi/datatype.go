@@ -3,7 +3,7 @@ package mpi
 import "encoding/binary"
 
 // order is the byte order of wasm memory, of frames and of captured state.
-var order = binary.LittleEndian // immutable
+var order = binary.LittleEndian //nolint:gochecknoglobals // immutable; a constant if the type allowed
 
 // class of a datatype: which operations it takes (MPI 5.0 section 6.9.2).
 type typeClass uint8
@@ -24,7 +24,7 @@ type datatype struct {
 }
 
 // types are the basic C types on wasm32: long, pointers and MPI_Aint have 4 bytes.
-var types = map[uint32]datatype{ // immutable
+var types = map[uint32]datatype{ //nolint:gochecknoglobals // an immutable lookup table
 	0x201: {"MPI_AINT", 4, signedType},
 	0x202: {"MPI_COUNT", 8, signedType},
 	0x203: {"MPI_OFFSET", 8, signedType},

@@ -53,7 +53,7 @@ const (
 )
 
 // classes are the error classes that this library raises: name and text.
-var classes = map[int][2]string{ // immutable
+var classes = map[int][2]string{ //nolint:gochecknoglobals // an immutable lookup table
 	success:       {"MPI_SUCCESS", "no error"},
 	errBuffer:     {"MPI_ERR_BUFFER", "invalid buffer pointer"},
 	errCount:      {"MPI_ERR_COUNT", "invalid count argument"},

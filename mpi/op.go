@@ -17,7 +17,7 @@ const (
 	opLxor = 0x32
 )
 
-var opNames = map[uint32]string{ // immutable
+var opNames = map[uint32]string{ //nolint:gochecknoglobals // an immutable lookup table
 	opSum: "MPI_SUM", opMin: "MPI_MIN", opMax: "MPI_MAX", opProd: "MPI_PROD",
 	opBand: "MPI_BAND", opBor: "MPI_BOR", opBxor: "MPI_BXOR",
 	opLand: "MPI_LAND", opLor: "MPI_LOR", opLxor: "MPI_LXOR",

@@ -50,7 +50,7 @@ func (s *slogSink) Accept(name string, level hclog.Level, msg string, args ...an
 	if s.repeated(msg, args) {
 		to = slog.LevelDebug
 	}
-	s.log.Log(context.Background(), to, msg, append([]any{"library", "raft", "logger", name}, args...)...)
+	s.log.Log(context.Background(), to, msg, append([]any{"library", "raft", "logger", name}, args...)...) //nolint:sloglint // the library words its own messages
 }
 
 // repeated reports whether the line was passed on within repeatEvery. Lines about two peers differ, those that differ in an

@@ -220,7 +220,7 @@ func (s *stream) complain(level slog.Level, msg, addr, why string) {
 	}
 	s.mu.Unlock()
 	if !quiet {
-		s.log.Log(context.Background(), level, msg, "peer_addr", addr, "reason", why)
+		s.log.Log(context.Background(), level, msg, "peer_addr", addr, "reason", why) //nolint:sloglint // every caller gives a literal
 	}
 }
 

@@ -38,7 +38,7 @@ type arguments struct {
 }
 
 // takesValue lists the options whose value is the next argument.
-var takesValue = map[string]bool{
+var takesValue = map[string]bool{ //nolint:gochecknoglobals // an immutable lookup table
 	"-I": true, "-D": true, "-U": true, "-L": true, "-l": true, "-x": true, "-T": true, "-u": true,
 	"-z": true, "-e": true, "-include": true, "-imacros": true, "-isystem": true, "-iquote": true,
 	"-idirafter": true, "-isysroot": true, "--sysroot": true, "-MF": true, "-MT": true, "-MQ": true,
@@ -48,7 +48,7 @@ var takesValue = map[string]bool{
 
 // dropped lists options that a guest has no use for, with the note that the user gets. An empty note
 // means that nothing is lost.
-var dropped = map[string]string{
+var dropped = map[string]string{ //nolint:gochecknoglobals // an immutable lookup table
 	"-lmpi": "", "-lmpicxx": "", "-lmpi_cxx": "", "-lmpich": "", "-static": "", "-rdynamic": "",
 	"-pthread":      "a rank has one thread",
 	"-march=native": "guests run on any CPU",
@@ -68,7 +68,7 @@ var dropped = map[string]string{
 }
 
 // partial lists the options that stop clang before the link.
-var partial = map[string]bool{
+var partial = map[string]bool{ //nolint:gochecknoglobals // an immutable lookup table
 	"-c": true, "-S": true, "-E": true, "-M": true, "-MM": true, "-fsyntax-only": true,
 }
 

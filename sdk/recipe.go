@@ -14,7 +14,7 @@ const defaultOutput = "a.out.wasm"
 
 // emulated are wasi-libc's stand-ins for what WASI lacks. clock() and times() need the clocks; the
 // others let programs that merely mention signals, mmap or getpid build.
-var emulated = []string{"signal", "process-clocks", "getpid", "mman"}
+var emulated = []string{"signal", "process-clocks", "getpid", "mman"} //nolint:gochecknoglobals // an immutable list
 
 // paths are the files that the commands of one run name.
 type paths struct {

@@ -155,11 +155,11 @@ func list(t *testing.T) []pkg {
 	var packages []pkg
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p pkg
-		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
 			break
-		} else {
-			require.NoError(t, err)
 		}
+		require.NoError(t, err)
 		packages = append(packages, p)
 	}
 	require.NotEmpty(t, packages)

@@ -21,7 +21,7 @@ const (
 )
 
 // asyncifyExports are the functions that asyncify adds, and their number of i32 parameters.
-var asyncifyExports = map[string]int{
+var asyncifyExports = map[string]int{ //nolint:gochecknoglobals // an immutable lookup table
 	"asyncify_start_unwind": 1, "asyncify_stop_unwind": 0,
 	"asyncify_start_rewind": 1, "asyncify_stop_rewind": 0,
 }

@@ -42,7 +42,7 @@ type sections struct {
 
 // order of the known sections in a module, by id: each may come once, and none out of order. Custom
 // sections (0) come anywhere; the tag section (13) and data count (12) sit out of line.
-var order = []int{1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 13: 6, 6: 7, 7: 8, 8: 9, 9: 10, 12: 11, 10: 12, 11: 13}
+var order = []int{1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 13: 6, 6: 7, 7: 8, 8: 9, 9: 10, 12: 11, 10: 12, 11: 13} //nolint:gochecknoglobals // an immutable lookup table
 
 // decodeSections walks all sections, so that a module cut anywhere but between two is found out.
 func decodeSections(wasm []byte) (*sections, error) {
