@@ -1,0 +1,384 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// memoryLog commits at once, to a state machine in this process.
+type memoryLog struct {
+	mu      sync.Mutex
+	machine *fsm.Machine
+	index   uint64
+	kinds   []string
+}
+
+func (l *memoryLog) Propose(_ context.Context, c *apiv1.Command) (*apiv1.Result, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	data, err := fsm.Encode(&apiv1.Entry{Commands: []*apiv1.Command{c}})
+	if err != nil {
+		return nil, err
+	}
+	l.index++
+	l.kinds = append(l.kinds, strings.TrimPrefix(fmt.Sprintf("%T", c.Op), "*apiv1.Command_"))
+	res, err := l.machine.Apply(l.index, data)
+	if err != nil {
+		return nil, err
+	}
+	return res[0], nil
+}
+
+func (l *memoryLog) Barrier(context.Context) (uint64, error) { return l.index, nil }
+func (l *memoryLog) Leader() (string, bool)                  { return "127.0.0.1:1", true }
+func (l *memoryLog) Term() uint64                            { return 7 }
+
+type noGroup struct{}
+
+func (noGroup) ID() string                                        { return "s1" }
+func (noGroup) Servers() []ServerInfo                             { return []ServerInfo{{ID: "s1", Addr: "127.0.0.1:1", Voter: true}} }
+func (noGroup) AddNonvoter(context.Context, string, string) error { return nil }
+func (noGroup) Promote(context.Context, string) error             { return nil }
+func (noGroup) Remove(context.Context, string) error              { return nil }
+
+type noPeers struct{}
+
+func (noPeers) Servers() []ServerInfo { return nil }
+func (noPeers) GossipAddr() string    { return "127.0.0.1:3" }
+
+const testDigest = "00000000000000000000000000000000000000000000000000000000000000aa"
+
+// bench is a leader whose duties the test calls by hand.
+type bench struct {
+	t   *testing.T
+	ctx context.Context
+	log *memoryLog
+	l   *leader
+}
+
+func newBench(t *testing.T, change func(*Config)) *bench {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.Addr, cfg.DataDir = "127.0.0.1:1", t.TempDir()
+	cfg.Inspect = func([]byte) (*apiv1.Module, error) { return &apiv1.Module{Migratable: true}, nil }
+	if change != nil {
+		change(&cfg)
+	}
+	m := fsm.New()
+	log := &memoryLog{machine: m}
+	c, err := New(cfg, m, log, noGroup{}, noPeers{}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	b := &bench{t: t, ctx: t.Context(), log: log, l: &leader{
+		c: c, term: 7, log: c.slog, over: make(chan struct{}), sessions: map[fsm.HostID]*session{}, seen: map[fsm.HostID]time.Time{},
+		reports: map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus{}, changed: make(chan struct{}), refused: map[string]time.Time{},
+	}}
+	b.propose(&apiv1.Command{Op: &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: "c1"}}})
+	b.propose(&apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: testDigest, Migratable: true}}}})
+	return b
+}
+
+func (b *bench) propose(c *apiv1.Command) *apiv1.Result {
+	b.t.Helper()
+	c.At = timestamppb.New(time.Unix(1000, 0))
+	c.Key = fmt.Sprintf("k%d", b.log.index)
+	res, err := b.log.Propose(b.ctx, c)
+	require.NoError(b.t, err)
+	require.Empty(b.t, res.Code, res.Reason)
+	return res
+}
+
+func (b *bench) host(name string, slots int32) {
+	b.t.Helper()
+	h := &apiv1.Host{Id: name, Name: name, Addr: name + ":1", Slots: slots, Incarnation: "i-" + name, NodeId: "n-" + name}
+	require.NoError(b.t, b.l.register(b.ctx, h))
+	b.l.reports[fsm.HostID(name)] = map[fsm.AppID]*apiv1.AppStatus{}
+	b.l.seen[fsm.HostID(name)] = time.Now()
+}
+
+func (b *bench) submit(id string, spec *apiv1.AppSpec) {
+	b.t.Helper()
+	spec.Name, spec.ModuleDigest = id, testDigest
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: id, Spec: spec}}})
+}
+
+// report makes a host say something of an app.
+func (b *bench) report(host string, st *apiv1.AppStatus) {
+	b.l.mu.Lock()
+	defer b.l.mu.Unlock()
+	b.l.reports[fsm.HostID(host)][fsm.AppID(st.App)] = st
+}
+
+func (b *bench) app(id string) *apiv1.App {
+	b.t.Helper()
+	a, ok := b.l.c.state.View().App(fsm.AppID(id))
+	require.True(b.t, ok)
+	return a
+}
+
+func (b *bench) migration(app string) *apiv1.Migration {
+	b.t.Helper()
+	all := migrationsOf(b.l.c.state.View(), app)
+	require.NotEmpty(b.t, all)
+	return all[len(all)-1]
+}
+
+// running places an app with ranks 0,1 on h1 and 2,3 on h2, and has it run.
+func (b *bench) running() {
+	b.t.Helper()
+	b.host("h1", 4)
+	b.host("h2", 4)
+	b.submit("a", &apiv1.AppSpec{
+		Size: 4, MigrationCheckPeriod: 1, Place: []*apiv1.PlaceRule{{Host: "h1", Ranks: 2}, {Host: "h2", Ranks: 2}},
+	})
+	b.l.placeQueued(b.ctx)
+	require.Equal(b.t, "starting", b.app("a").Phase)
+	for _, h := range []string{"h1", "h2"} {
+		b.report(h, &apiv1.AppStatus{App: "a", Executor: "running"})
+	}
+	b.l.takeReports(b.ctx)
+	require.Equal(b.t, "running", b.app("a").Phase)
+}
+
+// migrating has the checker propose the app's move to one host; it returns the moves.
+func (b *bench) migrating() *apiv1.Migration {
+	b.t.Helper()
+	b.running()
+	check := b.l.checker()
+	check(b.ctx) // the first look starts the period
+	require.Empty(b.t, migrationsOf(b.l.c.state.View(), "a"))
+	require.Eventually(b.t, func() bool { check(b.ctx); return len(migrationsOf(b.l.c.state.View(), "a")) == 1 }, 5*time.Second, time.Millisecond)
+	return b.migration("a")
+}
+
+func (b *bench) ack(id string) {
+	for _, h := range []string{"h1", "h2"} {
+		b.report(h, &apiv1.AppStatus{App: "a", Executor: "running", AckedMigration: id})
+	}
+}
+
+// images has the sources and the targets report the moved ranks in the given states.
+func (b *bench) images(mig *apiv1.Migration, id, source, target string) {
+	st := map[string]*apiv1.AppStatus{}
+	for _, h := range []string{"h1", "h2"} {
+		st[h] = &apiv1.AppStatus{App: "a", Executor: "running", AckedMigration: mig.Id}
+	}
+	for _, mv := range mig.Moves {
+		st[mv.From].Ranks = append(st[mv.From].Ranks, &apiv1.RankStatus{Rank: mv.Rank, State: source, Migration: id})
+		if target != "" {
+			st[mv.To].Ranks = append(st[mv.To].Ranks, &apiv1.RankStatus{
+				Rank: mv.Rank, State: target, Migration: id, ImageDigest: "d", ImageBytes: 5,
+			})
+		}
+	}
+	for h, s := range st {
+		b.report(h, s)
+	}
+}
+
+func TestMigrationIsDrivenToItsCommit(t *testing.T) {
+	b := newBench(t, nil)
+	mig := b.migrating()
+	require.Len(t, mig.Moves, 2)
+	drive := b.l.driver()
+	drive(b.ctx)
+	require.Equal(t, "pending", b.migration("a").Phase, "no host has acknowledged")
+	b.report("h1", &apiv1.AppStatus{App: "a", Executor: "running", AckedMigration: mig.Id})
+	drive(b.ctx)
+	require.Equal(t, "pending", b.migration("a").Phase, "one host has not acknowledged")
+	b.ack(mig.Id)
+	drive(b.ctx)
+	require.Equal(t, "announced", b.migration("a").Phase)
+	b.images(mig, mig.Id, "frozen", "")
+	drive(b.ctx)
+	require.Equal(t, "announced", b.migration("a").Phase, "no image has arrived")
+	b.images(mig, "mig-of-before", "frozen", "staged")
+	drive(b.ctx)
+	require.Equal(t, "announced", b.migration("a").Phase, "images of another migration do not count")
+	b.images(mig, mig.Id, "frozen", "staged")
+	drive(b.ctx)
+	done := b.migration("a")
+	require.Equal(t, "committed", done.Phase)
+	require.EqualValues(t, 5, done.Moves[0].ImageBytes)
+	app := b.app("a")
+	require.EqualValues(t, 2, app.Epoch)
+	require.Equal(t, "running", app.Phase)
+
+	st := &apiv1.AppStatus{App: "a", Executor: "running"}
+	for _, mv := range mig.Moves {
+		st.Ranks = append(st.Ranks, &apiv1.RankStatus{Rank: mv.Rank, State: "running", Migration: mig.Id, PauseMs: 12.5})
+	}
+	b.report(mig.Moves[0].To, st)
+	b.l.takeReports(b.ctx)
+	require.InDelta(t, 12.5, b.migration("a").Moves[0].PauseMs, 0)
+}
+
+func TestMigrationIsAborted(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Config)
+		act    func(b *bench, mig *apiv1.Migration)
+		reason string
+	}{
+		{
+			name: "a host fails", act: func(b *bench, mig *apiv1.Migration) {
+				b.report("h1", &apiv1.AppStatus{App: "a", FailedMigration: mig.Id, FailedReason: "disk full"})
+			}, reason: "disk full",
+		},
+		{
+			name: "no acknowledgement in time", change: func(c *Config) { c.AnnounceDeadline = time.Nanosecond },
+			act: func(*bench, *apiv1.Migration) {}, reason: "did not acknowledge",
+		},
+		{
+			name: "a rank does not stop", change: func(c *Config) { c.FreezeDeadline = time.Nanosecond },
+			act: func(b *bench, mig *apiv1.Migration) { b.ack(mig.Id) }, reason: "computes without an MPI call",
+		},
+		{
+			name: "an image does not arrive", change: func(c *Config) { c.TransferDeadline = time.Nanosecond },
+			act:    func(b *bench, mig *apiv1.Migration) { b.images(mig, mig.Id, "frozen", "") },
+			reason: "did not reach",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, tt.change)
+			mig := b.migrating()
+			drive := b.l.driver()
+			tt.act(b, mig)
+			require.Eventually(t, func() bool { drive(b.ctx); return b.migration("a").Phase == "aborted" }, 5*time.Second, time.Millisecond)
+			require.Contains(t, b.migration("a").Reason, tt.reason)
+			app := b.app("a")
+			require.Equal(t, "running", app.Phase)
+			require.EqualValues(t, 1, app.Epoch)
+			for h := range b.l.c.state.View().Hosts() {
+				require.EqualValues(t, 2, h.Used, "the reservation is gone")
+			}
+		})
+	}
+}
+
+func TestLeases(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Lease, c.Heartbeat = 2*time.Second, 500*time.Millisecond })
+	b.running()
+	state := func(h string) string {
+		host, ok := b.l.c.state.View().Host(fsm.HostID(h))
+		require.True(t, ok)
+		return host.State
+	}
+	delete(b.l.seen, "h1") // a host this leader has not heard of yet
+	b.l.seen["h2"] = time.Now().Add(-b.l.c.cfg.Lease)
+	b.l.expireLeases(b.ctx)
+	require.Equal(t, "ready", state("h1"), "a new leader waits a full lease")
+	require.Equal(t, "ready", state("h2"), "the leader outlasts the worker")
+	b.l.seen["h2"] = time.Now().Add(-b.l.c.cfg.Lease - leaseMargin)
+	b.l.expireLeases(b.ctx)
+	require.Equal(t, "lost", state("h2"))
+	app := b.app("a")
+	require.Equal(t, "failed", app.Verdict)
+	require.Contains(t, app.Reason, "h2")
+	b.report("h1", &apiv1.AppStatus{App: "a", Ranks: []*apiv1.RankStatus{
+		{Rank: 0, Epoch: 1, State: "ended", ExitCode: 137}, {Rank: 1, Epoch: 1, State: "ended", ExitCode: 137},
+	}})
+	b.l.takeReports(b.ctx)
+	require.Equal(t, "failed", b.app("a").Phase)
+}
+
+func TestQueueInOrder(t *testing.T) {
+	b := newBench(t, nil)
+	b.host("h1", 4)
+	b.submit("a", &apiv1.AppSpec{Size: 3})
+	b.submit("b", &apiv1.AppSpec{Size: 4})
+	b.submit("c", &apiv1.AppSpec{Size: 1})
+	b.submit("d", &apiv1.AppSpec{Size: 40})
+	b.l.placeQueued(b.ctx)
+	phases := func() string { return b.app("a").Phase + " " + b.app("b").Phase + " " + b.app("c").Phase }
+	require.Equal(t, "starting queued queued", phases(), "c would fit, but b was first")
+	res, err := b.l.c.ListApps(b.ctx, &apiv1.ListAppsRequest{})
+	require.NoError(t, err)
+	require.Contains(t, res.Apps[1].Reason, "4")
+	require.NotEmpty(t, res.Apps[3].Reason)
+	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "b", Phase: "cancelled"}}})
+	b.l.placeQueued(b.ctx)
+	require.Equal(t, "starting cancelled starting", phases())
+}
+
+// TestRefusalsRest: a proposal that was refused is not made again at once, although its own entry wakes the duty.
+func TestRefusalsRest(t *testing.T) {
+	b := newBench(t, nil)
+	refuse := func(c *apiv1.Command) {
+		c.Op = &apiv1.Command_CommitMigration{CommitMigration: &apiv1.CommitMigration{Id: "unknown"}}
+	}
+	before := b.log.index
+	for range 10 {
+		require.False(t, b.l.propose(b.ctx, "nonsense", refuse))
+	}
+	require.Equal(t, before+1, b.log.index)
+}
+
+// TestDispatch: the hosts of an app are told of each change once, and of its end.
+func TestDispatch(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	s := &session{host: "h1", records: map[fsm.AppID]*apiv1.AppRecord{}, wake: make(chan struct{}, 1)}
+	other := &session{host: "h3", records: map[fsm.AppID]*apiv1.AppRecord{}, wake: make(chan struct{}, 1)}
+	b.l.sessions["h1"], b.l.sessions["h3"] = s, other
+	dispatch := b.l.dispatcher()
+	dispatch(b.ctx)
+	rec := s.records["a"]
+	require.NotNil(t, rec)
+	require.Equal(t, map[string]string{"h1": "h1:1", "h2": "h2:1"}, rec.Addrs)
+	require.Empty(t, other.records)
+	delete(s.records, "a")
+	dispatch(b.ctx)
+	require.Empty(t, s.records, "nothing has changed")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
+	dispatch(b.ctx)
+	require.Equal(t, "cancelled", s.records["a"].App.Verdict)
+	for _, h := range []string{"h1", "h2"} {
+		st := &apiv1.AppStatus{App: "a"}
+		for r := range int32(4) {
+			st.Ranks = append(st.Ranks, &apiv1.RankStatus{Rank: r, Epoch: 1, State: "ended", ExitCode: 137})
+		}
+		b.report(h, st)
+	}
+	b.l.takeReports(b.ctx)
+	dispatch(b.ctx)
+	require.Equal(t, "cancelled", s.records["a"].App.Phase)
+}
+
+func TestValidation(t *testing.T) {
+	good := &apiv1.AppSpec{Name: "x", ModuleDigest: testDigest, Size: 2}
+	require.NoError(t, checkSpec(good))
+	bad := map[string]func(*apiv1.AppSpec){
+		"spec.name":                   func(s *apiv1.AppSpec) { s.Name = "../x" },
+		"spec.module_digest":          func(s *apiv1.AppSpec) { s.ModuleDigest = "zz" },
+		"spec.size":                   func(s *apiv1.AppSpec) { s.Size = 0 },
+		"spec.args":                   func(s *apiv1.AppSpec) { s.Args = []string{strings.Repeat("x", maxArgsBytes+1)} },
+		"spec.env":                    func(s *apiv1.AppSpec) { s.Env = []string{"novalue"} },
+		"spec.policy":                 func(s *apiv1.AppSpec) { s.Policy = "magic" },
+		"spec.hint":                   func(s *apiv1.AppSpec) { s.Hint = "magic" },
+		"spec.main_host":              func(s *apiv1.AppSpec) { s.MainHost = "-" },
+		"spec.migration_check_period": func(s *apiv1.AppSpec) { s.MigrationCheckPeriod = -1 },
+		"spec.place":                  func(s *apiv1.AppSpec) { s.Place = []*apiv1.PlaceRule{{Host: "h1", Ranks: 1}} },
+	}
+	for field, change := range bad {
+		t.Run(field, func(t *testing.T) {
+			s := proto.CloneOf(good)
+			change(s)
+			err := checkSpec(s)
+			require.ErrorContains(t, err, field)
+		})
+	}
+	require.Error(t, checkSpec(nil))
+}
