@@ -35,7 +35,7 @@ func unpack(base string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sdk directory: %w", err)
 	}
-	defer os.RemoveAll(staging)
+	defer os.RemoveAll(staging) //nolint:errcheck // what is left is harmless
 	content := filepath.Join(staging, "sdk")
 	if err := os.CopyFS(content, embedded); err != nil {
 		return "", fmt.Errorf("unpack sdk: %w", err)

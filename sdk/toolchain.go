@@ -88,7 +88,7 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 	if err != nil {
 		return 1, fmt.Errorf("scratch directory: %w", err)
 	}
-	defer os.RemoveAll(scratch)
+	defer os.RemoveAll(scratch) //nolint:errcheck // what is left is harmless
 	p.glue, p.linked = filepath.Join(scratch, "godwit_unwind.o"), filepath.Join(scratch, "linked.wasm")
 	for _, command := range commands(lang, a, p) {
 		if code, err := execute(ctx, command, stdout, stderr); err != nil || code != 0 {

@@ -101,7 +101,7 @@ func TestStrangersAreClosed(t *testing.T) {
 		"garbage":          {"\x00\xff\x16\x03", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := net.Dial("tcp", l.Addr().String())
+			c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
 			require.NoError(t, err)
 			_, err = io.WriteString(c, tc.send)
 			require.NoError(t, err)
@@ -117,9 +117,9 @@ func TestStrangersAreClosed(t *testing.T) {
 
 func TestHalfOpenConnectionsEndWithRun(t *testing.T) {
 	l, stop := serve(t, func(l *Listener) { l.Protocol("raft") })
-	silent, err := net.Dial("tcp", l.Addr().String())
+	silent, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
 	require.NoError(t, err)
-	defer silent.Close()
+	defer silent.Close() //nolint:errcheck // nothing was written
 	started := time.Now()
 	stop()
 	require.Less(t, time.Since(started), PrefaceTimeout, "Run did not wait for the silent peer")

@@ -39,18 +39,18 @@ func TestMessagesArriveInOrder(t *testing.T) {
 
 func TestHandover(t *testing.T) {
 	a, b := ends(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
+	defer l.Close() //nolint:errcheck // the test ends here
+	client, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
 	require.NoError(t, err)
-	defer client.Close()
+	defer client.Close() //nolint:errcheck // the test ends here
 	server, err := l.Accept()
 	require.NoError(t, err)
 	require.NoError(t, SendConn(a, server.(*net.TCPConn), "h1"))
 	got, note, err := ReceiveConn(b)
 	require.NoError(t, err)
-	defer got.Close()
+	defer got.Close() //nolint:errcheck // the test ends here
 	require.Equal(t, "h1", note)
 	_, err = got.Write([]byte("hello"))
 	require.NoError(t, err)

@@ -26,9 +26,11 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	os.Setenv(cacheVariable, dir)
+	if err := os.Setenv(cacheVariable, dir); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(dir)
+		os.RemoveAll(dir) //nolint:errcheck // a temporary directory
 		os.Exit(code)
 	}))
 }
