@@ -26,7 +26,18 @@ func (a *app) startChild(ctx context.Context) {
 			return nil
 		}
 		c, err := a.host.spawner.start(ctx, a.id, ranks, a.event, a.childExited)
-		a.post(func() { a.childStarted(c, path, err) })
+		if err != nil {
+			a.post(func() { a.exec, a.execErr = execGone, err.Error() })
+			return nil
+		}
+		a.host.addChild(c)
+		taken := make(chan struct{})
+		a.post(func() { a.childStarted(c, path); close(taken) })
+		select {
+		case <-taken:
+		case <-a.done:
+			c.kill("the app was over before it ran") // nobody else knows of it, or it is dead already
+		}
 		return nil
 	})
 }
@@ -42,13 +53,8 @@ func (a *app) freshRanks() []int32 {
 	return ids
 }
 
-func (a *app) childStarted(c *child, path string, err error) {
-	if err != nil {
-		a.exec, a.execErr = execGone, err.Error()
-		return
-	}
+func (a *app) childStarted(c *child, path string) {
 	a.child = c
-	a.host.addChild(c)
 	if a.stopping || a.rec.App.Verdict != "" {
 		c.kill("stopped before it ran")
 		return

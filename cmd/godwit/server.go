@@ -31,6 +31,7 @@ type serverFlags struct {
 	lease                                time.Duration
 	freezeDeadline                       time.Duration
 	snapshotEvery                        uint64
+	snapshotInterval                     time.Duration
 }
 
 const serverLong = `Run a server: a member of the Raft group that keeps the cluster's truth.
@@ -60,6 +61,7 @@ func newServer() *cobra.Command {
 	c.Flags().DurationVar(&f.freezeDeadline, "freeze-deadline", d.FreezeDeadline, "how long a rank may compute without an MPI call before its migration is aborted")
 	c.Flags().IntVar(&f.multiplier, "raft-multiplier", 1, "stretches Raft's timeouts of about 1 s on slow machines; the same on all servers")
 	c.Flags().Uint64Var(&f.snapshotEvery, "snapshot-threshold", raftnode.DefaultConfig().SnapshotThreshold, "log entries between snapshots")
+	c.Flags().DurationVar(&f.snapshotInterval, "snapshot-interval", raftnode.DefaultConfig().SnapshotInterval, "how often to look whether a snapshot is due")
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return c
 }
@@ -117,6 +119,7 @@ func (s *server) open() error {
 	rc := raftnode.DefaultConfig()
 	rc.DataDir, rc.Addr, rc.Encode, rc.Multiplier = s.flags.dataDir, addr, fsm.Encode, s.flags.multiplier
 	rc.SnapshotThreshold, rc.TrailingLogs = s.flags.snapshotEvery, s.flags.snapshotEvery
+	rc.SnapshotInterval = s.flags.snapshotInterval
 	rc.OnFatal = func(err error) { s.die(err) }
 	if s.node, err = raftnode.Open(rc, raftnode.NewFSM(machine{s.machine}), s.listener.Protocol(raftnode.Protocol), s.log); err != nil {
 		return errors.Join(err, s.listener.Close())

@@ -1,0 +1,221 @@
+package worker
+
+import (
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/pipe"
+)
+
+// bench is one app on host h1, its executor played by the test.
+type bench struct {
+	t    *testing.T
+	a    *app
+	exec *pipe.Conn // the executor's end
+	rec  *apiv1.AppRecord
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	logs, err := newLogStore(filepath.Join(dir, "logs"))
+	require.NoError(t, err)
+	w := &Worker{
+		cfg: DefaultConfig(), log: slog.New(slog.DiscardHandler), logs: logs, tasks: new(errgroup.Group),
+		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
+		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), children: map[*child]bool{},
+	}
+	w.cfg.Name, w.cfg.DataDir, w.cfg.Slots = "h1", dir, 4
+	a := newApp("a", w)
+	a.output, err = logs.app("a")
+	require.NoError(t, err)
+	ours, file, err := pipe.Pair()
+	require.NoError(t, err)
+	theirs, err := net.FileConn(file)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	a.child = &child{app: "a", control: pipe.NewConn(ours), process: &os.Process{Pid: -1}, exited: make(chan struct{})}
+	a.exec = execRunning
+	t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close(); _ = w.tasks.Wait() })
+	b := &bench{t: t, a: a, exec: pipe.NewConn(theirs.(*net.UnixConn))}
+	b.rec = &apiv1.AppRecord{
+		Index: 1, App: &apiv1.App{
+			Id: "a", Phase: "running", Size: 2, Epoch: 1, Placement: []string{"h1", "h2"},
+			Ranks: []*apiv1.RankState{{Epoch: 1}, {Epoch: 1}}, Spec: &apiv1.AppSpec{},
+		},
+		Addrs: map[string]string{"h1": "127.0.0.1:1", "h2": "127.0.0.1:1"},
+	}
+	a.ranks[0] = &rankInfo{epoch: 1, state: rankRunning}
+	b.step()
+	require.NotNil(t, b.next().GetRoutes())
+	return b
+}
+
+// step lets the app see the record and do what follows from it.
+func (b *bench) step() {
+	b.a.rec = b.rec
+	b.a.reconcile(b.t.Context())
+}
+
+// next is the next command the executor was given.
+func (b *bench) next() *apiv1.ExecCommand {
+	b.t.Helper()
+	c := new(apiv1.ExecCommand)
+	require.NoError(b.t, b.exec.Receive(c))
+	return c
+}
+
+// migration makes the record one of a migration that moves rank 0 away, or rank 1 here.
+func (b *bench) migration(phase string, rank int32, from, to string) {
+	b.rec = &apiv1.AppRecord{
+		Index: b.rec.Index + 1, App: b.rec.App, Addrs: b.rec.Addrs,
+		Migration: &apiv1.Migration{Id: "m1", App: "a", FromEpoch: 1, Phase: phase, Moves: []*apiv1.Move{{Rank: rank, From: from, To: to}}},
+	}
+	b.step()
+}
+
+// placed makes the record one without a migration, with the given placement.
+func (b *bench) placed(epoch uint64, placement []string, ranks ...*apiv1.RankState) {
+	app := &apiv1.App{Id: "a", Phase: "running", Size: 2, Epoch: epoch, Placement: placement, Ranks: ranks, Spec: &apiv1.AppSpec{}}
+	b.rec = &apiv1.AppRecord{Index: b.rec.Index + 1, App: app, Addrs: b.rec.Addrs}
+	b.step()
+}
+
+func (b *bench) frozen() {
+	b.t.Helper()
+	b.migration("pending", 0, "h1", "h2")
+	require.NotNil(b.t, b.next().GetRoutes())
+	require.Equal(b.t, "m1", b.a.status().AckedMigration)
+	b.migration("announced", 0, "h1", "h2")
+	require.NotNil(b.t, b.next().GetRoutes())
+	require.Equal(b.t, []int32{0}, b.next().GetFreeze().GetRanks())
+	b.a.rankFrozen(&apiv1.ExecFrozen{Migration: "m1", Rank: 0})
+	require.Equal(b.t, rankFrozen, b.a.status().Ranks[0].State)
+}
+
+func TestSourceResumesOnlyAfterTheAbort(t *testing.T) {
+	b := newBench(t)
+	b.frozen()
+	b.step()
+	b.step()
+	require.Equal(t, rankFrozen, b.a.status().Ranks[0].State, "no time and no repetition decides")
+	b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
+	require.NotNil(t, b.next().GetRoutes())
+	require.Equal(t, []int32{0}, b.next().GetResume().GetRanks())
+	require.Equal(t, rankRunning, b.a.status().Ranks[0].State)
+	require.Empty(t, b.a.status().Ranks[0].ImageDigest)
+}
+
+func TestSourceDropsOnlyAfterTheCommit(t *testing.T) {
+	b := newBench(t)
+	b.frozen()
+	b.placed(2, []string{"h2", "h2"}, &apiv1.RankState{Epoch: 2}, &apiv1.RankState{Epoch: 1})
+	require.Equal(t, []int32{0}, b.next().GetDrop().GetRanks())
+	require.EqualValues(t, 2, b.next().GetRoutes().GetEpoch())
+	require.Empty(t, b.a.status().Ranks)
+	require.True(t, b.a.output.state(0).done, "readers look for the rank's output elsewhere")
+}
+
+func (b *bench) staged() {
+	b.t.Helper()
+	b.migration("pending", 1, "h2", "h1")
+	require.NotNil(b.t, b.next().GetRoutes())
+	b.migration("announced", 1, "h2", "h1")
+	require.NotNil(b.t, b.next().GetRoutes())
+	image, err := os.CreateTemp(b.t.TempDir(), "image")
+	require.NoError(b.t, err)
+	defer image.Close()
+	err = b.a.arrived(&arrival{
+		header: &apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1}, image: image, digest: "d", size: 3, stopped: time.Now(),
+	})
+	require.NoError(b.t, err)
+	require.Equal(b.t, image.Name(), b.next().GetStage().GetPath())
+	require.NotEqual(b.t, rankStaged, b.a.status().Ranks[1].State)
+	b.a.rankStaged(&apiv1.ExecStaged{Migration: "m1", Rank: 1})
+	require.Equal(b.t, rankStaged, b.a.status().Ranks[1].State)
+	require.Equal(b.t, "d", b.a.status().Ranks[1].ImageDigest)
+}
+
+func TestTargetThawsOnlyAfterTheCommit(t *testing.T) {
+	b := newBench(t)
+	b.staged()
+	b.step()
+	require.Equal(t, rankStaged, b.a.status().Ranks[1].State)
+	b.placed(2, []string{"h1", "h1"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 2})
+	require.EqualValues(t, 2, b.next().GetRoutes().GetEpoch(), "the routes come before the thaw")
+	thaw := b.next().GetThaw()
+	require.EqualValues(t, 1, thaw.GetRank())
+	require.EqualValues(t, 2, thaw.GetEpoch())
+	require.Equal(t, rankRunning, b.a.status().Ranks[1].State)
+}
+
+func TestTargetDropsAfterTheAbort(t *testing.T) {
+	b := newBench(t)
+	b.staged()
+	b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
+	require.Equal(t, []int32{1}, b.next().GetDrop().GetRanks())
+	require.Len(t, b.a.status().Ranks, 1)
+}
+
+func TestImageOfAnotherMigrationIsRefused(t *testing.T) {
+	b := newBench(t)
+	b.migration("announced", 1, "h2", "h1")
+	err := b.a.arrived(&arrival{header: &apiv1.TransferHeader{App: "a", Migration: "m0", Rank: 1}})
+	require.ErrorContains(t, err, "does not wait")
+}
+
+func TestFailedFreezeIsReported(t *testing.T) {
+	b := newBench(t)
+	b.migration("announced", 0, "h1", "h2")
+	b.a.rankFrozen(&apiv1.ExecFrozen{Migration: "m1", Rank: 0, Error: "disk full"})
+	require.Equal(t, "m1", b.a.status().FailedMigration)
+	require.Equal(t, "disk full", b.a.status().FailedReason)
+}
+
+func TestLostExecutorEndsItsRanks(t *testing.T) {
+	b := newBench(t)
+	c := b.a.child
+	b.a.childExited(c)
+	(<-b.a.inbox)()
+	b.step()
+	st := b.a.status()
+	require.Equal(t, rankEnded, st.Ranks[0].State)
+	require.NotZero(t, st.Ranks[0].ExitCode)
+	require.NotEmpty(t, st.Ranks[0].Reason)
+}
+
+func TestLeaseCountsFromTheSending(t *testing.T) {
+	l := &lease{start: time.Now().Add(-time.Minute)}
+	require.False(t, l.over(), "none was ever granted")
+	l.length.Store(int64(10 * time.Second))
+	l.renew(time.Now().Add(-11 * time.Second))
+	require.True(t, l.over())
+	l.renew(time.Now().Add(-9 * time.Second))
+	require.False(t, l.over())
+}
+
+func TestOlderRecordsAreIgnored(t *testing.T) {
+	w := &Worker{
+		log: slog.New(slog.DiscardHandler), tasks: new(errgroup.Group), apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{},
+		statuses: map[string]*apiv1.AppStatus{}, dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1),
+	}
+	a := newApp("a", w)
+	w.apps["a"] = a
+	rec := func(index, term uint64) *apiv1.AppRecord {
+		return &apiv1.AppRecord{Index: index, Term: term, App: &apiv1.App{Id: "a", Phase: "running"}}
+	}
+	w.take(t.Context(), rec(10, 2))
+	w.take(t.Context(), rec(9, 2))
+	w.take(t.Context(), rec(11, 1))
+	require.EqualValues(t, 10, w.record("a").Index, "neither an older index nor a deposed leader's term counts")
+	w.take(t.Context(), rec(11, 3))
+	require.EqualValues(t, 11, w.record("a").Index)
+}

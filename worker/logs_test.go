@@ -1,0 +1,161 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+func line(rank int32, seq uint64) *apiv1.LogLine {
+	return &apiv1.LogLine{Rank: rank, Stream: 1, Seq: seq, Text: fmt.Appendf(nil, "rank %d line %d", rank, seq)}
+}
+
+func newLogs(t *testing.T) *logStore {
+	t.Helper()
+	s, err := newLogStore(t.TempDir())
+	require.NoError(t, err)
+	return s
+}
+
+// collect reads a rank's log and returns the numbers of its lines.
+func collect(t *testing.T, l *appLog, rank int32, from uint64) (seqs []uint64, complete bool) {
+	t.Helper()
+	r := &logReader{log: l, rank: rank, from: from}
+	done, err := r.read(t.Context(), false, func(lines []*apiv1.LogLine) error {
+		for _, x := range lines {
+			require.Equal(t, line(rank, x.Seq).Text, x.Text)
+			seqs = append(seqs, x.Seq)
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	return seqs, done
+}
+
+func TestLogsAreReadAsWritten(t *testing.T) {
+	s := newLogs(t)
+	l, err := s.app("a")
+	require.NoError(t, err)
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0), line(0, 1), line(1, 0), line(0, 2)}))
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 2), line(0, 3)}), "a line that is there already is passed over")
+	seqs, done := collect(t, l, 0, 0)
+	require.Equal(t, []uint64{0, 1, 2, 3}, seqs)
+	require.False(t, done)
+	seqs, _ = collect(t, l, 0, 2)
+	require.Equal(t, []uint64{2, 3}, seqs)
+	l.finish(0)
+	_, done = collect(t, l, 0, 4)
+	require.True(t, done)
+	_, done = collect(t, l, 1, 0)
+	require.False(t, done)
+	s.close("a")
+	_, done = collect(t, l, 1, 0)
+	require.True(t, done)
+}
+
+func TestLogIsFollowed(t *testing.T) {
+	s := newLogs(t)
+	l, err := s.app("a")
+	require.NoError(t, err)
+	got := make(chan uint64, 100)
+	result := make(chan bool, 1)
+	go func() {
+		r := &logReader{log: l, rank: 0}
+		done, err := r.read(context.Background(), true, func(lines []*apiv1.LogLine) error {
+			for _, x := range lines {
+				got <- x.Seq
+			}
+			return nil
+		})
+		result <- done && err == nil
+	}()
+	for seq := range uint64(20) {
+		require.NoError(t, l.append([]*apiv1.LogLine{line(0, seq)}))
+		require.Equal(t, seq, <-got)
+	}
+	l.finish(0)
+	require.True(t, <-result)
+}
+
+// TestLogMovesWithItsRank: the file that comes with a rank takes the place of what the host had, also under a reader.
+func TestLogMovesWithItsRank(t *testing.T) {
+	s := newLogs(t)
+	l, err := s.app("a")
+	require.NoError(t, err)
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0), line(0, 1)}))
+	other, err := s.app("b")
+	require.NoError(t, err)
+	for seq := range uint64(10) {
+		require.NoError(t, other.append([]*apiv1.LogLine{line(0, seq)}))
+	}
+	tmp := filepath.Join(t.TempDir(), "arrived")
+	b, err := os.ReadFile(other.path(0))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(tmp, b, 0o600))
+	r := &logReader{log: l, rank: 0}
+	var seqs []uint64
+	keep := func(lines []*apiv1.LogLine) error {
+		for _, x := range lines {
+			seqs = append(seqs, x.Seq)
+		}
+		return nil
+	}
+	_, err = r.read(t.Context(), false, keep)
+	require.NoError(t, err)
+	require.NoError(t, l.replace(0, tmp))
+	_, err = r.read(t.Context(), false, keep)
+	require.NoError(t, err)
+	require.Equal(t, []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, seqs)
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 10)}))
+	require.EqualValues(t, 11, l.state(0).next)
+}
+
+// TestTornLine: a worker that died in the middle of a line leaves the lines before it.
+func TestTornLine(t *testing.T) {
+	dir := t.TempDir()
+	s, err := newLogStore(dir)
+	require.NoError(t, err)
+	l, err := s.app("a")
+	require.NoError(t, err)
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0), line(0, 1)}))
+	st, err := os.Stat(l.path(0))
+	require.NoError(t, err)
+	require.NoError(t, os.Truncate(l.path(0), st.Size()-3))
+
+	again, err := newLogStore(dir)
+	require.NoError(t, err)
+	l, err = again.find("a")
+	require.NoError(t, err)
+	seqs, done := collect(t, l, 0, 0)
+	require.Equal(t, []uint64{0}, seqs)
+	require.True(t, done, "nothing more will come from an earlier life")
+	none, err := again.find("never-seen")
+	require.NoError(t, err)
+	require.Nil(t, none)
+}
+
+func TestOldLogsAreForgotten(t *testing.T) {
+	s := newLogs(t)
+	for i := range maxLogs + 5 {
+		id := fmt.Sprintf("app-%04d", i)
+		_, err := s.app(id)
+		require.NoError(t, err)
+		if i > 0 {
+			s.close(id)
+		}
+		old := time.Unix(int64(i), 0)
+		require.NoError(t, os.Chtimes(filepath.Join(s.dir, id), old, old))
+	}
+	dirs, err := os.ReadDir(s.dir)
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(dirs), maxLogs+1)
+	require.Equal(t, "app-0000", dirs[0].Name(), "an app that still writes is kept")
+	require.NotEqual(t, "app-0001", dirs[1].Name())
+}
