@@ -3,6 +3,7 @@ package jepsen
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -131,3 +132,9 @@ func (c *cluster) lines(r *command, n int) {
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
+// decode reads what a command prints with -o json. Fields are matched whatever their case.
+func decode(t *testing.T, out string, v any) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(out), v), "%s", out)
+}

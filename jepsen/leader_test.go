@@ -1,0 +1,128 @@
+package jepsen
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestLeaderKilled kills the leader while a program's output is streamed, and starts it again from its disk.
+func TestLeaderKilled(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3, workers: 2})
+	program := []string{steadyModule, "80", "50"}
+	want := c.unmoved("4", program...)
+	before := len(c.apps())
+
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--place", "w1:2,w2:2"}, program...)...)
+	c.lines(run, 20)
+	old := c.leader()
+	old.kill()
+	c.same(want, run)
+	require.NotSame(t, old, c.leader())
+
+	old.start(t)
+	c.rejoined(old)
+	require.Len(t, c.apps(), before+1)
+	c.idle()
+
+	failing := c.start("run", "-q", "-n", "2", "--place", "w1:1,w2:1", guests+"exit.wasm", "7", "1")
+	c.leader().kill()
+	require.Equal(t, 7, failing.wait().code, "the exit code outlives the leader too")
+}
+
+// rejoined waits until a server that was started again is a member that knows the leader, and knows all that the others know.
+func (c *cluster) rejoined(p *process) {
+	c.t.Helper()
+	c.eventually(patience, p.name+" has joined again", func() error {
+		if role := c.roles()[p.addr]; role != "follower" && role != "leader" {
+			return fmt.Errorf("its role is %q", role)
+		}
+		r := startCommand(c.t, p.addr, "ps", "-a", "-o", "json", "--timeout", "1s").wait()
+		if r.code != 0 {
+			return fmt.Errorf("it answers %s", r.stderr)
+		}
+		return nil
+	})
+	require.Equal(c.t, c.must("ps", "-a", "-o", "json"), startCommand(c.t, p.addr, "ps", "-a", "-o", "json").wait().stdout)
+}
+
+// TestServersRestart stops all servers and starts them from their disks while programs run.
+func TestServersRestart(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3, workers: 2, lease: "30s"})
+	program := []string{steadyModule, "120", "50"}
+	want := c.unmoved("4", program...)
+	c.must("run", "-q", "-n", "2", helloModule)
+	before := c.must("ps", "-a", "-o", "json")
+	require.Contains(t, before, `"name": "hello"`)
+
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--place", "w1:2,w2:2"}, program...)...)
+	c.lines(run, 8)
+	for _, s := range c.servers {
+		s.kill()
+	}
+	for _, s := range c.servers {
+		s.start(t)
+	}
+	c.waitReady()
+	c.same(want, run)
+	c.idle()
+
+	history := c.must("ps", "-a", "-o", "json")
+	for _, s := range c.servers {
+		require.Zero(t, s.interrupt(t), "an interrupt is a clean end")
+	}
+	for _, s := range c.servers {
+		s.start(t)
+	}
+	c.waitReady()
+	require.Equal(t, history, c.must("ps", "-a", "-o", "json"))
+	c.must("run", "-q", "-n", "2", helloModule)
+}
+
+// TestSnapshot lets servers cut their logs, then wipes one of them: it can only catch up by a snapshot. The others make
+// a majority without it. Servers look every 30 to 60 seconds whether a snapshot is due, so this takes a while.
+func TestSnapshot(t *testing.T) {
+	long(t)
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3, workers: 1, serverArgs: []string{"--snapshot-threshold", "20"}})
+	for range 10 {
+		c.must("run", "-q", "-n", "2", helloModule)
+	}
+	c.eventually(snapshotLimit, "all servers have taken snapshots", func() error {
+		for _, s := range c.servers {
+			if !snapshotted(t, s.dir) {
+				return fmt.Errorf("%s has none", s.name)
+			}
+		}
+		return nil
+	})
+	wiped := c.follower()
+	wiped.kill()
+	require.NoError(t, os.RemoveAll(wiped.dir))
+	c.must("run", "-q", "-n", "2", helloModule)
+	wiped.start(t)
+	c.rejoined(wiped)
+	for _, s := range c.servers {
+		if s != wiped && s != c.leader() {
+			s.kill() // now the wiped one is needed for every majority
+		}
+	}
+	c.must("run", "-q", "-n", "2", helloModule)
+}
+
+// snapshotLimit is longer than a server may take to see that a snapshot is due.
+const snapshotLimit = 100 * time.Second
+
+// snapshotted says whether a server has a snapshot on its disk.
+func snapshotted(t *testing.T, dir string) bool {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "*", "snapshots", "*", "meta.json"))
+	require.NoError(t, err)
+	return len(found) > 0
+}
