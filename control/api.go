@@ -86,7 +86,7 @@ func (c *Control) Submit(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.
 	if !ok {
 		return nil, apiError(fmt.Errorf("app %s is not in the state after its submission", res.Id))
 	}
-	return &apiv1.SubmitResponse{App: shown(v, app), Index: res.Index}, nil
+	return &apiv1.SubmitResponse{App: app, Index: res.Index}, nil
 }
 
 // newAppID is short enough to type and long enough to be unique: 40 random bits.

@@ -16,6 +16,9 @@ import (
 // tick is how often a duty looks again without being told to.
 const tick = 200 * time.Millisecond
 
+// restAfter is how long a look may take before it is followed by a pause.
+const restAfter = time.Millisecond
+
 // leader is one term of leadership on this server. All it keeps can be lost: a new leader learns it from the log and
 // from the workers' hellos.
 type leader struct {
@@ -72,13 +75,20 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	return err
 }
 
-// loop calls f when the state or what workers report has changed, and at every tick, until ctx ends.
+// loop calls f when the state or what workers report has changed, and at every tick, until ctx ends. A duty that has much
+// to look at pauses for as long as it took, so that it takes half a core at the most when changes come fast.
 func (l *leader) loop(ctx context.Context, f func(context.Context)) error {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for {
 		state, reports := l.c.state.Watch(), l.watch()
+		start := time.Now()
 		f(ctx)
+		if took := time.Since(start); took > restAfter {
+			if err := await(ctx, nil, min(took, tick)); err != nil {
+				return err
+			}
+		}
 		select {
 		case <-state:
 		case <-reports:
