@@ -27,6 +27,7 @@ const (
 	pingWait      = 3 * time.Second
 	streamWindow  = 4 << 20
 	connWindow    = 16 << 20
+	maxFrame      = 1 << 20 // fewer, larger frames: images are what takes long
 )
 
 // NewHTTPClient is an HTTP client that speaks HTTP/2 without TLS. It notices a dead peer within seconds.
@@ -39,6 +40,7 @@ func NewHTTPClient() *http.Client {
 		HTTP2: &http.HTTP2Config{
 			SendPingTimeout: pingAfter, PingTimeout: pingWait,
 			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connWindow,
+			MaxReadFrameSize: maxFrame,
 		},
 		DisableCompression: true,
 	}}
@@ -70,6 +72,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingWait,
 			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connWindow,
+			MaxReadFrameSize: maxFrame,
 		},
 		// Requests end with the server, so that streams do not hold up its end.
 		BaseContext: func(net.Listener) context.Context { return ctx },

@@ -14,7 +14,7 @@ import (
 
 // CaptureOptions says how an image is written.
 type CaptureOptions struct {
-	Raw bool // do not compress: for links faster than about 500 MB/s
+	Raw bool // never compress; otherwise memory is compressed unless a sample shows that it is not worth it
 }
 
 // Stats are the sizes of an image, in bytes.
@@ -42,7 +42,8 @@ func (g *Guest) Capture(w io.Writer, opts CaptureOptions) (Stats, error) {
 		clock:  uint64(g.system.age()),
 		stdin:  g.system.read,
 	}
-	if opts.Raw {
+	raw := opts.Raw || !worthCompressing(memory)
+	if raw {
 		h.flags |= flagRaw
 	}
 	for _, name := range g.module.info.globals {
@@ -53,7 +54,7 @@ func (g *Guest) Capture(w io.Writer, opts CaptureOptions) (Stats, error) {
 	if _, err := count.Write(h.encode()); err != nil {
 		return stats, fmt.Errorf("capture: %w", err)
 	}
-	data, err := writeBody(count, memory, opts.Raw)
+	data, err := writeBody(count, memory, raw)
 	if err != nil {
 		return stats, fmt.Errorf("capture: %w", err)
 	}
