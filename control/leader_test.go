@@ -47,8 +47,10 @@ func (l *memoryLog) Term() uint64                            { return 7 }
 
 type noGroup struct{}
 
-func (noGroup) ID() string                                        { return "s1" }
-func (noGroup) Servers() []ServerInfo                             { return []ServerInfo{{ID: "s1", Addr: "127.0.0.1:1", Voter: true}} }
+func (noGroup) ID() string { return "s1" }
+func (noGroup) Servers() []ServerInfo {
+	return []ServerInfo{{ID: "s1", Addr: "127.0.0.1:1", Voter: true}}
+}
 func (noGroup) AddNonvoter(context.Context, string, string) error { return nil }
 func (noGroup) Promote(context.Context, string) error             { return nil }
 func (noGroup) Remove(context.Context, string) error              { return nil }

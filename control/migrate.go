@@ -12,9 +12,8 @@ import (
 
 // watched is how long this leader has seen a migration in its phase.
 type watched struct {
-	phase  fsm.MigrationPhase
-	since  time.Time
-	frozen bool // all sources have reported their ranks frozen
+	phase fsm.MigrationPhase
+	since time.Time
 }
 
 // driver takes each migration under way to its next phase, or to its abort.

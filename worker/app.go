@@ -158,7 +158,7 @@ func (a *app) reconcile(ctx context.Context) {
 	if a.exec == execRunning {
 		a.follow()
 	}
-	a.migrate(ctx)
+	a.migrate()
 }
 
 // idle says whether the executor, running or gone, has nothing left to do here: no live rank, no image, no migration

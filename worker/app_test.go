@@ -132,7 +132,7 @@ func (b *bench) staged() {
 	require.NotNil(b.t, b.next().GetRoutes())
 	image, err := os.CreateTemp(b.t.TempDir(), "image")
 	require.NoError(b.t, err)
-	defer image.Close()
+	b.t.Cleanup(func() { _ = image.Close() })
 	err = b.a.arrived(&arrival{
 		header: &apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1}, image: image, digest: "d", size: 3, stopped: time.Now(),
 	})

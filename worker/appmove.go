@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"time"
@@ -10,7 +9,7 @@ import (
 )
 
 // migrate does this host's part of the migration under way, and undoes it when it was aborted.
-func (a *app) migrate(ctx context.Context) {
+func (a *app) migrate() {
 	m := a.pending()
 	if a.freezing != "" && (m == nil || m.Id != a.freezing) {
 		a.unfreeze()
@@ -96,7 +95,7 @@ func (a *app) rankFrozen(f *apiv1.ExecFrozen) {
 	}
 	job := transfer{
 		header: &apiv1.TransferHeader{App: a.id, Migration: m.Id, Rank: f.Rank, From: a.host.cfg.Name},
-		image:  f.Path, digest: f.Digest, addr: a.rec.Addrs[to], log: a.output.path(f.Rank),
+		image:  f.Path, digest: f.Digest, to: to, addr: a.rec.Addrs[to], log: a.output.path(f.Rank),
 	}
 	start := time.Now()
 	job.since = func() float64 { return f.SinceMs + milliseconds(time.Since(start)) }

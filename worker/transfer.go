@@ -31,7 +31,8 @@ type transfer struct {
 	digest string
 	since  func() float64 // milliseconds since the rank stopped
 	log    string         // path
-	addr   string         // of the target's data port
+	to     string         // the target host
+	addr   string         // of its data port
 }
 
 // send streams a rank's log and image to its target; nil means that the target has checked the digest.
@@ -41,14 +42,14 @@ func (w *Worker) send(t transfer) error {
 	client := apiv1connect.NewDataClient(transport.NewClient(w.http, t.addr))
 	stream, err := client.Transfer(ctx)
 	if err != nil {
-		return fmt.Errorf("worker: send rank %d to %s: %w", t.header.Rank, t.addr, err)
+		return fmt.Errorf("worker: send rank %d to host %s: %w", t.header.Rank, t.to, err)
 	}
 	err = sendParts(stream, t)
 	if _, rerr := stream.CloseAndReceive(); rerr != nil {
 		err = rerr // the target's word says more than a broken stream
 	}
 	if err != nil {
-		return fmt.Errorf("worker: send rank %d to %s: %w", t.header.Rank, t.addr, err)
+		return fmt.Errorf("worker: send rank %d to host %s: %w", t.header.Rank, t.to, err)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func splitAddrs(s string) []string {
 }
 
 // checkListen checks host:port of a flag: the host must be one address, because it is also what others are told.
-func checkListen(flag, addr string) (host string, port int, err error) {
+func checkListen(ctx context.Context, flag, addr string) (host string, port int, err error) {
 	host, p, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "", 0, usagef("--%s %s: use host:port: %w", flag, addr, err)
@@ -57,7 +57,7 @@ func checkListen(flag, addr string) (host string, port int, err error) {
 		return "", 0, usagef("--%s %s: name the one address that other hosts reach, not all interfaces", flag, addr)
 	}
 	if ip == nil {
-		ips, err := net.LookupIP(host)
+		ips, err := new(net.Resolver).LookupIP(ctx, "ip", host)
 		if err != nil || len(ips) == 0 {
 			return "", 0, usagef("--%s %s: the host cannot be resolved", flag, addr)
 		}
@@ -67,9 +67,9 @@ func checkListen(flag, addr string) (host string, port int, err error) {
 }
 
 // gossipBind is where gossip listens: as told, else the API's port plus 2.
-func gossipBind(flag, addr, host string, port int) (string, error) {
+func gossipBind(ctx context.Context, flag, addr, host string, port int) (string, error) {
 	if addr != "" {
-		h, p, err := checkListen(flag, addr)
+		h, p, err := checkListen(ctx, flag, addr)
 		return net.JoinHostPort(h, strconv.Itoa(p)), err
 	}
 	if port == 0 {

@@ -119,21 +119,22 @@ func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
 }
 
 // freeAddr is a loopback address whose port, and the next one but one, nobody uses.
-func freeAddr() (addr, gossip string, err error) {
+func freeAddr(ctx context.Context) (addr, gossip string, err error) {
+	lc := new(net.ListenConfig)
 	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return "", "", err
 		}
 		defer l.Close() //nolint:errcheck // held until all ports are chosen
 		port := l.Addr().(*net.TCPAddr).Port
 		other := net.JoinHostPort("127.0.0.1", strconv.Itoa(port+gossipOffset))
-		l2, err := net.Listen("tcp", other)
+		l2, err := lc.Listen(ctx, "tcp", other)
 		if err != nil {
 			continue
 		}
 		defer l2.Close() //nolint:errcheck // held until all ports are chosen
-		u, err := net.ListenPacket("udp", other)
+		u, err := lc.ListenPacket(ctx, "udp", other)
 		if err != nil {
 			continue
 		}
@@ -170,13 +171,13 @@ func (d *dev) earlier() (map[string]*devProcess, error) {
 }
 
 // add plans one process.
-func (d *dev) add(role, name string, before *devProcess) (*devProcess, error) {
+func (d *dev) add(ctx context.Context, role, name string, before *devProcess) (*devProcess, error) {
 	p := &devProcess{Role: role, Name: name, DataDir: filepath.Join(d.flags.dataDir, name)}
 	if before != nil {
 		p.Addr, p.GossipAddr = before.Addr, before.GossipAddr
 	} else {
 		var err error
-		if p.Addr, p.GossipAddr, err = freeAddr(); err != nil {
+		if p.Addr, p.GossipAddr, err = freeAddr(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -193,7 +194,7 @@ func (d *dev) start(ctx context.Context) error {
 	var join []string
 	for i := range d.flags.servers {
 		name := "s" + strconv.Itoa(i+1)
-		p, err := d.add("server", name, before[name])
+		p, err := d.add(ctx, "server", name, before[name])
 		if err != nil {
 			return err
 		}
@@ -202,7 +203,7 @@ func (d *dev) start(ctx context.Context) error {
 	servers := strings.Join(join, ",")
 	for i := range d.flags.workers {
 		name := "w" + strconv.Itoa(i+1)
-		if _, err := d.add("worker", name, before[name]); err != nil {
+		if _, err := d.add(ctx, "worker", name, before[name]); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // version is set by the linker for releases.
-var version = "0.1.0-dev" //nolint:gochecknoglobals // the linker sets variables only
+var version = "0.1.0-dev"
 
 func newHosts(o *options) *cobra.Command {
 	return o.outputFlag(&cobra.Command{

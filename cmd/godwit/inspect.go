@@ -24,8 +24,13 @@ func inspectFile(o *options, path string) error {
 	digest := hex.EncodeToString(sum[:])
 	if o.output == "json" {
 		return printJSON(os.Stdout, orderedObject{
-			{"digest", digest}, {"size", len(code)}, {"migratable", info.Migratable}, {"reason", info.Reason}, {"imports", info.Imports},
-			{"memory_min_bytes", uint64(info.MemoryMinPages) << 16}, {"memory_max_bytes", uint64(info.MemoryMaxPages) << 16},
+			{"digest", digest},
+			{"size", len(code)},
+			{"migratable", info.Migratable},
+			{"reason", info.Reason},
+			{"imports", info.Imports},
+			{"memory_min_bytes", uint64(info.MemoryMinPages) << 16},
+			{"memory_max_bytes", uint64(info.MemoryMaxPages) << 16},
 		})
 	}
 	fmt.Printf("digest      %s\nsize        %d\nmigratable  %t\n", digest, len(code), info.Migratable)

@@ -95,19 +95,19 @@ func runServer(ctx context.Context, f *serverFlags) error {
 		return usagef("--bootstrap-expect %d: give 1 to 9, and --retry-join with all of them if more than one", f.expect)
 	}
 	s := &server{flags: f, log: log, machine: fsm.New(), fatal: make(chan error, 1)}
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
 		return err
 	}
 	return s.run(ctx)
 }
 
 // open takes the data directory and the ports.
-func (s *server) open() error {
-	host, port, err := checkListen("listen", s.flags.listen)
+func (s *server) open(ctx context.Context) error {
+	host, port, err := checkListen(ctx, "listen", s.flags.listen)
 	if err != nil {
 		return err
 	}
-	bind, err := gossipBind("gossip-listen", s.flags.gossip, host, port)
+	bind, err := gossipBind(ctx, "gossip-listen", s.flags.gossip, host, port)
 	if err != nil {
 		return err
 	}

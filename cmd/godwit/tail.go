@@ -16,13 +16,13 @@ type tail struct {
 	app     string
 	follow  bool
 	ranks   []int32
-	print   func(*apiv1.LogLine) error
+	show    func(*apiv1.LogLine) error
 	next    map[int32]uint64
 	started chan struct{} // closed at the first line
 }
 
-func newTail(c *client.Client, app string, follow bool, ranks []int32, print func(*apiv1.LogLine) error) *tail {
-	return &tail{client: c, app: app, follow: follow, ranks: ranks, print: print, next: map[int32]uint64{}, started: make(chan struct{})}
+func newTail(c *client.Client, app string, follow bool, ranks []int32, show func(*apiv1.LogLine) error) *tail {
+	return &tail{client: c, app: app, follow: follow, ranks: ranks, show: show, next: map[int32]uint64{}, started: make(chan struct{})}
 }
 
 // run prints until the output is complete or, without follow, what there is.
@@ -61,7 +61,7 @@ func (t *tail) lines(lines []*apiv1.LogLine) error {
 			close(t.started)
 		}
 		t.next[l.Rank] = l.Seq + 1
-		if err := t.print(l); err != nil {
+		if err := t.show(l); err != nil {
 			return &exitError{exitFailed, err.Error()}
 		}
 	}

@@ -56,7 +56,7 @@ func newWorker() *cobra.Command {
 	return c
 }
 
-func (f *workerFlags) config() (worker.Config, string, error) {
+func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error) {
 	cfg := worker.DefaultConfig()
 	if f.name == "" {
 		h, err := os.Hostname()
@@ -71,11 +71,11 @@ func (f *workerFlags) config() (worker.Config, string, error) {
 	if f.memoryMiB < 1 || f.memoryMiB > 4096 {
 		return cfg, "", usagef("--memory-limit %d: give 1 to 4096 MiB", f.memoryMiB)
 	}
-	host, port, err := checkListen("listen", f.listen)
+	host, port, err := checkListen(ctx, "listen", f.listen)
 	if err != nil {
 		return cfg, "", err
 	}
-	bind, err := gossipBind("gossip-listen", f.gossip, host, port)
+	bind, err := gossipBind(ctx, "gossip-listen", f.gossip, host, port)
 	if err != nil {
 		return cfg, "", err
 	}
@@ -105,7 +105,7 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	if err != nil {
 		return err
 	}
-	cfg, bind, err := f.config()
+	cfg, bind, err := f.config(ctx)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"time"
@@ -91,6 +92,8 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 			return err
 		}
 	}
-	<-done
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }

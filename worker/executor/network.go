@@ -209,7 +209,7 @@ func (n *network) callOver(ctx context.Context, l *link, conn net.Conn) error {
 func (n *network) dialOptions(once chan net.Conn) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 			select {
 			case c := <-once:
 				return c, nil
