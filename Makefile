@@ -21,6 +21,10 @@ DEMO_CMD := go run ./cmd/demo bin/godwit examples/heat2d/heat2d.wasm
 TEST_TIMEOUT := 9m
 RACE_TIMEOUT := 30m
 
+# The tests of real processes have the machine to themselves: they wait for leases and elections.
+BLACKBOX := ./jepsen/...
+UNIT     := $$(go list ./... | grep -v /jepsen)
+
 # Tests run what ships: a static binary. Only the race detector needs cgo.
 export CGO_ENABLED := 0
 
@@ -44,11 +48,18 @@ demo: build ## Show a live migration and a lost leader on this machine (needs on
 
 .PHONY: test
 test: setup ## Run every test
-	go test -count=1 -timeout $(TEST_TIMEOUT) ./...
+	@status=0; set -x; \
+	go test -count=1 -timeout $(TEST_TIMEOUT) $(UNIT) || status=1; \
+	go test -count=1 -timeout $(TEST_TIMEOUT) $(BLACKBOX) || status=1; \
+	exit $$status
 
 .PHONY: race
 race: setup ## Run every test under the race detector
 	CGO_ENABLED=1 CC=$${CC:-$$(command -v gcc || command -v clang)} go test -race -count=1 -timeout $(RACE_TIMEOUT) ./...
+
+.PHONY: bench
+bench: build ## Measure Godwit beside its peers, those that are installed; the machine should be idle
+	go run ./bench
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format all Go code
