@@ -3,12 +3,16 @@ package jepsen
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // executor is a process found in /proc.
@@ -100,6 +104,30 @@ func (c *cluster) noExecutors(app string) {
 	c.eventually(patience, "executors are gone", func() error {
 		if left := c.executors(app); len(left) > 0 {
 			return fmt.Errorf("left: %v", left)
+		}
+		return nil
+	})
+}
+
+// oneCopyWithin is how soon an executor without ranks must be gone.
+const oneCopyWithin = 3 * time.Second
+
+// oneCopy waits until a running app has one executor on each host that the log gives it, and none elsewhere.
+func (c *cluster) oneCopy(app string) {
+	c.t.Helper()
+	c.eventually(oneCopyWithin, "executors are where the ranks are", func() error {
+		want := map[string]int{}
+		a := c.app(app)
+		require.Nil(c.t, a.EndedAt, "the app must last longer")
+		for _, h := range a.Placement {
+			want[h] = 1
+		}
+		got := map[string]int{}
+		for host, list := range c.executors(app) {
+			got[host] = len(list)
+		}
+		if !maps.Equal(want, got) {
+			return fmt.Errorf("executors are %v, should be %v", got, want)
 		}
 		return nil
 	})

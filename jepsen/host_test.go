@@ -2,6 +2,7 @@ package jepsen
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -117,6 +118,51 @@ func (x *crossing) hold(who string) (release func()) {
 	source := x.c.executor(x.app, "w1")
 	source.signal(syscall.SIGSTOP)
 	return func() { source.signal(syscall.SIGCONT) }
+}
+
+// TestTargetKilledWhileRankMoves kills the target at a random moment of a migration. If the commit was first, a rank has
+// died and the app fails with the reason; if not, the migration is aborted and nothing has happened.
+func TestTargetKilledWhileRankMoves(t *testing.T) {
+	t.Parallel()
+	rounds := 3
+	if os.Getenv(envLong) != "" {
+		rounds = 20
+	}
+	rng := seeded(t)
+	c := newCluster(t, shape{workers: 3, lease: "2s"})
+	program := []string{steadyModule, "60", "20"}
+	want := c.unmoved("4", program...)
+	ends := map[string]int{}
+	for range rounds {
+		run := c.start(append([]string{"run", "-l", "-n", "4", "--name", "crossing", "--place", "w1:2,w3:2"}, program...)...)
+		c.lines(run, 8)
+		x := &crossing{c: c, want: want, run: run, app: c.named("crossing")}
+		id := x.migrate("w2")
+		select { // not a wait for anything: the moment of the kill is random
+		case <-time.After(time.Duration(rng.IntN(40)) * time.Millisecond):
+		case <-t.Context().Done():
+		}
+		c.process("w2").kill()
+		m := x.settled(id)
+		app := c.phase(x.app, "succeeded", "failed")
+		ends[m.Phase+" "+app.Phase]++
+		if m.Phase == "aborted" {
+			x.whole()
+		} else {
+			res := run.wait()
+			if app.Phase == "succeeded" {
+				x.whole() // the rank was through before the kill
+			} else {
+				require.NotZero(t, res.code)
+				require.Contains(t, app.Reason, "w2")
+			}
+		}
+		c.state("w2", "lost", lostWithin)
+		c.process("w2").start(t)
+		c.state("w2", "ready", patience)
+		c.idle()
+	}
+	t.Logf("migration and app ended: %v", ends)
 }
 
 // TestHostCutOff stops a worker for longer than its lease: when it goes on, its ranks must be gone, and it comes back as

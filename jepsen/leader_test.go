@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +50,47 @@ func (c *cluster) rejoined(p *process) {
 		return nil
 	})
 	require.Equal(c.t, c.must("ps", "-a", "-o", "json"), startCommand(c.t, p.addr, "ps", "-a", "-o", "json").wait().stdout)
+}
+
+// TestLeaderStalls stops the leader without killing it: its connections stay open, and it believes it leads when it goes
+// on. Commands that name it first find another server.
+func TestLeaderStalls(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3, workers: 2})
+	program := []string{steadyModule, "160", "50"}
+	want := c.unmoved("4", program...)
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--place", "w1:2,w2:2"}, program...)...)
+	c.lines(run, 20)
+	old := c.leader()
+	old.freeze()
+	var others []string
+	for _, s := range c.servers {
+		if s != old {
+			others = append(others, s.addr)
+		}
+	}
+	c.eventually(patience, "another leads", func() error {
+		r := startCommand(t, strings.Join(others, ","), "servers", "-o", "json", "--timeout", "1s").wait()
+		var servers []struct{ Addr, Role string }
+		if r.code != 0 {
+			return fmt.Errorf("%s", r.stderr)
+		}
+		decode(t, r.stdout, &servers)
+		for _, s := range servers {
+			if s.Role == "leader" && s.Addr != old.addr {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s", r.stdout)
+	})
+	start := time.Now()
+	r := startCommand(t, old.addr+","+strings.Join(others, ","), "hosts").wait()
+	t.Logf("hosts, asking the stalled server first: %s", time.Since(start))
+	require.Zero(t, r.code, r.stderr)
+	old.thaw()
+	c.same(want, run)
+	c.rejoined(old)
+	c.idle()
 }
 
 // TestServersRestart stops all servers and starts them from their disks while programs run.
