@@ -55,7 +55,10 @@ test: setup ## Run every test
 
 .PHONY: race
 race: setup ## Run every test under the race detector
-	CGO_ENABLED=1 CC=$${CC:-$$(command -v gcc || command -v clang)} go test -race -count=1 -timeout $(RACE_TIMEOUT) ./...
+	@export CGO_ENABLED=1 CC=$${CC:-$$(command -v gcc || command -v clang)}; status=0; set -x; \
+	go test -race -count=1 -timeout $(RACE_TIMEOUT) $(UNIT) || status=1; \
+	go test -race -count=1 -timeout $(RACE_TIMEOUT) $(BLACKBOX) || status=1; \
+	exit $$status
 
 .PHONY: bench
 bench: build ## Measure Godwit beside its peers, those that are installed; the machine should be idle
