@@ -2,8 +2,8 @@
 # Rebuilds every guest that is committed as a module.
 #   examples/build.sh GODWIT OUTDIR
 # GODWIT is a godwit binary, or anything else that takes "cc" and a compiler's arguments. OUTDIR gets
-# examples/<name>/<name>.wasm and worker/wasm/testdata/<name>.wasm; `.` from the root of the repository
-# rebuilds them in place. The same tools give the same bytes.
+# examples/<name>/<name>.wasm, worker/wasm/testdata/<name>.wasm and jepsen/testdata/<name>.wasm; `.` from the
+# root of the repository rebuilds them in place. The same tools give the same bytes.
 set -eu
 if [ $# -ne 2 ]; then
   echo "usage: examples/build.sh GODWIT OUTDIR" >&2
@@ -24,11 +24,13 @@ for source in examples/*/*.c; do
   "$godwit" cc -Wall -Wextra -Werror "$source" -o "$out/examples/$name/$name.wasm"
   chmod 644 "$out/examples/$name/$name.wasm"
 done
-mkdir -p "$out/worker/wasm/testdata"
-for source in worker/wasm/testdata/src/*.c; do
-  name=$(basename "$source" .c)
-  "$godwit" cc -Wall -Wextra -Werror "$source" -o "$out/worker/wasm/testdata/$name.wasm"
-  chmod 644 "$out/worker/wasm/testdata/$name.wasm"
+for dir in worker/wasm/testdata jepsen/testdata; do
+  mkdir -p "$out/$dir"
+  for source in "$dir"/src/*.c; do
+    name=$(basename "$source" .c)
+    "$godwit" cc -Wall -Wextra -Werror "$source" -o "$out/$dir/$name.wasm"
+    chmod 644 "$out/$dir/$name.wasm"
+  done
 done
 # A guest whose stack soon outgrows its unwind area.
 "$godwit" cc -Wall -Wextra -Werror -DGODWIT_UNWIND_BYTES=4096 worker/wasm/testdata/src/deep.c \
