@@ -2,7 +2,6 @@ package jepsen
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -124,22 +123,18 @@ func (x *crossing) hold(who string) (release func()) {
 // died and the app fails with the reason; if not, the migration is aborted and nothing has happened.
 func TestTargetKilledWhileRankMoves(t *testing.T) {
 	t.Parallel()
-	rounds := 3
-	if os.Getenv(envLong) != "" {
-		rounds = 20
-	}
 	rng := seeded(t)
 	c := newCluster(t, shape{workers: 3, lease: "2s"})
 	program := []string{steadyModule, "60", "20"}
 	want := c.unmoved("4", program...)
 	ends := map[string]int{}
-	for range rounds {
+	for range rounds(3, 20) {
 		run := c.start(append([]string{"run", "-l", "-n", "4", "--name", "crossing", "--place", "w1:2,w3:2"}, program...)...)
 		c.lines(run, 8)
 		x := &crossing{c: c, want: want, run: run, app: c.named("crossing")}
 		id := x.migrate("w2")
 		select { // not a wait for anything: the moment of the kill is random
-		case <-time.After(time.Duration(rng.IntN(40)) * time.Millisecond):
+		case <-time.After(time.Duration(rng.IntN(150)) * time.Millisecond):
 		case <-t.Context().Done():
 		}
 		c.process("w2").kill()

@@ -11,16 +11,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLeaderKilled kills the leader while a program's output is streamed, and starts it again from its disk.
+// TestLeaderKilled kills the leader while a program's output is streamed, and starts it again from its disk. The stream
+// has lasted for longer than the time-out of the command by then, which bounds its attempts to go on, not the run.
 func TestLeaderKilled(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{servers: 3, workers: 2})
-	program := []string{steadyModule, "80", "50"}
+	program := []string{steadyModule, "160", "50"}
 	want := c.unmoved("4", program...)
 	before := len(c.apps())
 
-	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--place", "w1:2,w2:2"}, program...)...)
-	c.lines(run, 20)
+	run := c.start(append([]string{"run", "--timeout", "6s", "-q", "-l", "-n", "4", "--place", "w1:2,w2:2"}, program...)...)
+	c.lines(run, 4*130) // 50 ms a step, one line a rank
 	old := c.leader()
 	old.kill()
 	c.same(want, run)
@@ -128,15 +129,14 @@ func TestServersRestart(t *testing.T) {
 }
 
 // TestSnapshot lets servers cut their logs, then wipes one of them: it can only catch up by a snapshot. The others make
-// a majority without it. Servers look every 30 to 60 seconds whether a snapshot is due, so this takes a while.
+// a majority without it.
 func TestSnapshot(t *testing.T) {
-	long(t)
 	t.Parallel()
-	c := newCluster(t, shape{servers: 3, workers: 1, serverArgs: []string{"--snapshot-threshold", "20"}})
+	c := newCluster(t, shape{servers: 3, workers: 1, serverArgs: []string{"--snapshot-threshold", "20", "--snapshot-interval", "1s"}})
 	for range 10 {
 		c.must("run", "-q", "-n", "2", helloModule)
 	}
-	c.eventually(snapshotLimit, "all servers have taken snapshots", func() error {
+	c.eventually(patience, "all servers have taken snapshots", func() error {
 		for _, s := range c.servers {
 			if !snapshotted(t, s.dir) {
 				return fmt.Errorf("%s has none", s.name)
@@ -145,21 +145,27 @@ func TestSnapshot(t *testing.T) {
 		return nil
 	})
 	wiped := c.follower()
+	oldID := c.member(wiped.addr).Id
 	wiped.kill()
 	require.NoError(t, os.RemoveAll(wiped.dir))
 	c.must("run", "-q", "-n", "2", helloModule)
 	wiped.start(t)
+	c.eventually(patience, "the wiped server is a voter in the place of its old self", func() error {
+		if m := c.member(wiped.addr); m == nil || m.Id == oldID || m.Role != "follower" {
+			return fmt.Errorf("it is %v", m)
+		}
+		return nil
+	})
+	require.Len(t, c.roles(), 3)
 	c.rejoined(wiped)
+	leader := c.leader()
 	for _, s := range c.servers {
-		if s != wiped && s != c.leader() {
+		if s != wiped && s != leader {
 			s.kill() // now the wiped one is needed for every majority
 		}
 	}
 	c.must("run", "-q", "-n", "2", helloModule)
 }
-
-// snapshotLimit is longer than a server may take to see that a snapshot is due.
-const snapshotLimit = 100 * time.Second
 
 // snapshotted says whether a server has a snapshot on its disk.
 func snapshotted(t *testing.T, dir string) bool {

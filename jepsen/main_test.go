@@ -13,7 +13,7 @@ import (
 const (
 	envBinary  = "GODWIT_BIN"        // the binary under test; TestMain builds it unless it is given
 	envScratch = "GODWIT_JEPSEN_DIR" // a directory for this run of the tests
-	envLong    = "GODWIT_LONG"       // set: run the long tests too
+	envLong    = "GODWIT_LONG"       // set: more rounds of the random tests
 	envSeed    = "GODWIT_SEED"       // the seed to repeat a random test with
 )
 
@@ -48,12 +48,12 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// long marks a test that only runs when it is asked for.
-func long(t *testing.T) {
-	t.Helper()
-	if os.Getenv(envLong) == "" {
-		t.Skip("long: set " + envLong + "=1 to run it")
+// rounds is how often a random test does what it does.
+func rounds(fast, long int) int {
+	if os.Getenv(envLong) != "" {
+		return long
 	}
+	return fast
 }
 
 // Paths of the guests the tests run, seen from this directory.

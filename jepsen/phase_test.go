@@ -70,8 +70,8 @@ func (x *crossing) settled(id string) *apiv1.Migration {
 // whole fails the test unless every rank has run exactly once: the output is complete, and nothing is left behind.
 func (x *crossing) whole() {
 	x.c.t.Helper()
-	x.c.same(x.want, x.run)
 	x.c.sameLogs(x.want, x.app)
+	x.c.same(x.want, x.run)
 	x.c.idle()
 }
 
@@ -113,20 +113,17 @@ func TestLeaderKilledInPhase(t *testing.T) {
 // that are too short to be held, also right after a commit. The killed server is started again each time.
 func TestLeaderKilledWhileRanksMove(t *testing.T) {
 	t.Parallel()
-	rounds := 3
-	if os.Getenv(envLong) != "" {
-		rounds = 25
-	}
+	n := rounds(3, 25)
 	rng := seeded(t)
 	c := newCluster(t, shape{servers: 3, workers: 3})
-	program := []string{steadyModule, strconv.Itoa(150 * rounds), "20"}
+	program := []string{steadyModule, strconv.Itoa(150 * n), "20"}
 	x := &crossing{c: c, want: c.unmoved("4", program...)}
 	x.run = c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "crossing", "--place", "w1:2,w3:2"}, program...)...)
 	c.lines(x.run, 8)
 	x.app = c.named("crossing")
 	ends, seen := map[string]int{}, map[string]int{}
 	to := "w2"
-	for range rounds {
+	for range n {
 		leader := c.leader()
 		wait := time.Duration(rng.IntN(60)) * time.Millisecond
 		killed := make(chan struct{})

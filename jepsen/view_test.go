@@ -166,18 +166,36 @@ func (c *cluster) idle() {
 	c.noExecutors("")
 }
 
-// roles are the servers' roles by address, as the leader tells.
+// members are the servers, as the leader tells.
+func (c *cluster) members() []*apiv1.Server {
+	c.t.Helper()
+	var members []*apiv1.Server
+	c.ask(func(ctx context.Context, control apiv1connect.ControlClient) error {
+		res, err := control.ListServers(ctx, &apiv1.ListServersRequest{})
+		members = res.GetServers()
+		return err
+	})
+	return members
+}
+
+// member is the server with an address; nil: there is none.
+func (c *cluster) member(addr string) *apiv1.Server {
+	c.t.Helper()
+	for _, m := range c.members() {
+		if m.Addr == addr {
+			return m
+		}
+	}
+	return nil
+}
+
+// roles are the servers' roles by address.
 func (c *cluster) roles() map[string]string {
 	c.t.Helper()
 	out := map[string]string{}
-	c.ask(func(ctx context.Context, control apiv1connect.ControlClient) error {
-		clear(out)
-		res, err := control.ListServers(ctx, &apiv1.ListServersRequest{})
-		for _, s := range res.GetServers() {
-			out[s.Addr] = s.Role
-		}
-		return err
-	})
+	for _, m := range c.members() {
+		out[m.Addr] = m.Role
+	}
 	return out
 }
 
