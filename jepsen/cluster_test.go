@@ -1,7 +1,6 @@
 package jepsen
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -12,9 +11,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/godwit-run/godwit/internal/client"
-	"github.com/godwit-run/godwit/internal/proc"
 )
 
 // shape is what a test wants of its cluster. Zero fields are as in defaults.
@@ -46,10 +42,10 @@ type cluster struct {
 	t       *testing.T
 	dir     string
 	shape   shape
-	starter *proc.Starter
+	starter *launcher
+	api     *client
 	servers []*process
 	workers []*process
-	api     *client.Client
 }
 
 // newCluster starts a cluster and waits until all its hosts are ready.
@@ -74,22 +70,17 @@ func emptyCluster(t *testing.T, s shape) *cluster {
 	t.Helper()
 	dir, err := os.MkdirTemp(os.Getenv(envScratch), "cluster-")
 	require.NoError(t, err)
-	c := &cluster{t: t, dir: dir, shape: s, starter: proc.NewStarter()}
-	ctx, stop := context.WithCancel(context.Background())
-	go func() { _ = c.starter.Run(ctx) }() // ends with ctx, which only ends
+	starter, stop := newLauncher()
 	t.Cleanup(stop)
+	c := &cluster{t: t, dir: dir, shape: s, starter: starter, api: newClient()}
 	t.Cleanup(c.end)
-	addrs := make([]string, s.servers)
-	for i := range addrs {
-		addrs[i] = freeAddr(t)
+	for range s.servers {
+		c.api.addrs = append(c.api.addrs, freeAddr(t))
 	}
-	c.servers = make([]*process, 0, s.servers)
-	c.api, err = client.New(strings.Join(addrs, ","), patience)
-	require.NoError(t, err)
 	return c
 }
 
-func (c *cluster) addrs() string { return strings.Join(c.api.Addrs(), ",") }
+func (c *cluster) addrs() string { return strings.Join(c.api.addrs, ",") }
 
 // newProcess describes a process; it is not started.
 func (c *cluster) newProcess(role, name, addr string, args ...string) *process {
@@ -111,7 +102,7 @@ func (c *cluster) addServer() *process {
 		"--bootstrap-expect", strconv.Itoa(c.shape.servers), "--retry-join", c.addrs(), "--lease", c.shape.lease,
 		"--freeze-deadline", c.shape.freezeDeadline,
 	}
-	p := c.newProcess("server", "s"+strconv.Itoa(i+1), c.api.Addrs()[i], append(args, c.shape.serverArgs...)...)
+	p := c.newProcess("server", "s"+strconv.Itoa(i+1), c.api.addrs[i], append(args, c.shape.serverArgs...)...)
 	c.servers = append(c.servers, p)
 	return p
 }

@@ -1,16 +1,14 @@
 package jepsen
 
 import (
-	"context"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/godwit-run/godwit/internal/proc"
 )
 
 // process is one server or worker. It can be started again with the same arguments after it has ended.
@@ -18,7 +16,7 @@ type process struct {
 	name, role, addr, dir, log string
 	args                       []string
 	env                        []string
-	starter                    *proc.Starter
+	starter                    *launcher
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the process has ended
@@ -33,7 +31,7 @@ func (p *process) start(t *testing.T) {
 	cmd := exec.Command(os.Getenv(envBinary), p.args...) //nolint:noctx // ended by signals
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stderr = logFile
-	require.NoError(t, p.starter.Start(context.Background(), cmd), "start %s", p.name)
+	require.NoError(t, p.starter.start(cmd), "start %s", p.name)
 	exited := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(exited) }() // its state is kept in cmd
 	p.cmd, p.exited = cmd, exited
@@ -80,3 +78,33 @@ func (p *process) running() bool {
 // freeze stops the process from running until thaw; its connections stay open.
 func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
 func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
+
+// launcher starts processes that the kernel kills when the tests end, however they end. It does so when the thread ends
+// that started a process, so one goroutine starts all of them, locked to a thread that it never gives back.
+type launcher struct{ tasks chan func() }
+
+// newLauncher makes a launcher that serves until stop is called.
+func newLauncher() (l *launcher, stop func()) {
+	l = &launcher{tasks: make(chan func())}
+	done := make(chan struct{})
+	go func() { // ends with done
+		runtime.LockOSThread()
+		for {
+			select {
+			case f := <-l.tasks:
+				f()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return l, func() { close(done) }
+}
+
+// start starts a process in a group of its own.
+func (l *launcher) start(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	started := make(chan error)
+	l.tasks <- func() { started <- cmd.Start() }
+	return <-started
+}

@@ -34,13 +34,7 @@ func (c *cluster) eventually(limit time.Duration, what string, f func() error) {
 // ask calls the API, whichever server answers.
 func (c *cluster) ask(f func(context.Context, apiv1connect.ControlClient) error) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	require.NoError(c.t, c.api.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
-		return f(ctx, control)
-	}))
+	require.NoError(c.t, c.api.do(f))
 }
 
 // hosts are the cluster's hosts by name.
