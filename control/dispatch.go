@@ -8,16 +8,11 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// dispatched is what the hosts of an app were last told.
-type dispatched struct {
-	app *apiv1.App
-	mig *apiv1.Migration
-}
 
 // dispatcher queues the record of each app that has changed for the hosts it concerns. Stored values are immutable, so
 // a change is another pointer.
 func (l *leader) dispatcher() func(context.Context) {
-	told := map[fsm.AppID]dispatched{}
+	told := map[fsm.AppID]*apiv1.AppRecord{}
 	return func(context.Context) {
 		v := l.c.state.View()
 		live := map[fsm.AppID]bool{}
@@ -25,27 +20,29 @@ func (l *leader) dispatcher() func(context.Context) {
 			id := fsm.AppID(app.Id)
 			live[id] = true
 			rec := l.record(v, app)
-			if old, ok := told[id]; ok && old.app == app && old.mig == rec.Migration {
+			old := told[id]
+			if old != nil && old.App == app && old.Migration == rec.Migration {
 				continue
 			}
-			told[id] = dispatched{app, rec.Migration}
-			l.tell(rec)
+			told[id] = rec
+			l.tell(rec, old)
 		}
-		for id := range told {
+		for id, old := range told {
 			if !live[id] {
-				l.tell(l.recordOf(v, id))
+				l.tell(l.recordOf(v, id), old)
 				delete(told, id)
 			}
 		}
 	}
 }
 
-// tell queues a record for the sessions it concerns: hosts named in it, and hosts that report something of the app.
-func (l *leader) tell(rec *apiv1.AppRecord) {
+// tell queues a record for the sessions it concerns: hosts named in it or in the one told before it (nil: none), and
+// hosts that report something of the app.
+func (l *leader) tell(rec, before *apiv1.AppRecord) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, s := range l.sessions {
-		if _, has := l.reports[id][fsm.AppID(rec.App.Id)]; has || concerns(rec, id) {
+		if _, has := l.reports[id][fsm.AppID(rec.App.Id)]; has || concerns(rec, id) || (before != nil && concerns(before, id)) {
 			s.put(rec)
 		}
 	}

@@ -264,16 +264,31 @@ func (l *leader) receive(ctx context.Context, s *session, stream apiv1connect.Cl
 			default: // the worker does not read; its lease runs out
 			}
 		case *apiv1.SessionRequest_Status:
-			l.mu.Lock()
-			if l.sessions[s.host] == s && l.reports[s.host] != nil {
-				l.reports[s.host][fsm.AppID(m.Status.App)] = m.Status
-				l.notify()
-			}
-			l.mu.Unlock()
+			l.take(s, m.Status)
 		case *apiv1.SessionRequest_Leaving:
 			l.log.Info("host leaves", "host", s.host, "reason", m.Leaving.Reason)
 			l.setHostState(ctx, string(s.host), s.incarnation, "left", m.Leaving.Reason)
 			return nil
 		}
+	}
+}
+
+// take stores what a host reports of an app. A host that the app does not concern any more is told so: it may have missed
+// the record that said it.
+func (l *leader) take(s *session, st *apiv1.AppStatus) {
+	id := fsm.AppID(st.App)
+	rec := l.recordOf(l.c.state.View(), id)
+	over := rec.Gone || fsm.PhaseOf(rec.App).Terminal()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sessions[s.host] != s || l.reports[s.host] == nil {
+		return
+	}
+	if over || !concerns(rec, s.host) {
+		s.put(rec)
+	}
+	if !over {
+		l.reports[s.host][id] = st
+		l.notify()
 	}
 }

@@ -359,6 +359,32 @@ func TestDispatch(t *testing.T) {
 	require.Equal(t, "cancelled", s.records["a"].App.Phase)
 }
 
+// TestTargetHearsOfTheAbort: a host that was told of a migration, and has not reported anything yet, is told of its end;
+// one that reports of an app that is over is told so.
+func TestTargetHearsOfTheAbort(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	b.host("h3", 4)
+	s := &session{host: "h3", records: map[fsm.AppID]*apiv1.AppRecord{}, wake: make(chan struct{}, 1)}
+	b.l.sessions["h3"] = s
+	dispatch := b.l.dispatcher()
+	b.propose(&apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{
+		Id: "m1", App: "a", FromEpoch: 1, Moves: []*apiv1.Move{{Rank: 0, From: "h1", To: "h3"}},
+	}}})
+	dispatch(b.ctx)
+	require.Equal(t, "m1", s.records["a"].Migration.GetId())
+	delete(s.records, "a")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_AbortMigration{AbortMigration: &apiv1.AbortMigration{Id: "m1", Reason: "test"}}})
+	dispatch(b.ctx)
+	require.NotNil(t, s.records["a"])
+	require.Nil(t, s.records["a"].Migration)
+	delete(s.records, "a")
+	b.l.take(s, &apiv1.AppStatus{App: "a", Executor: "running"})
+	require.NotNil(t, s.records["a"], "the app does not concern h3")
+	b.l.take(s, &apiv1.AppStatus{App: "unheard-of", Executor: "running"})
+	require.True(t, s.records["unheard-of"].Gone)
+}
+
 func TestValidation(t *testing.T) {
 	good := &apiv1.AppSpec{Name: "x", ModuleDigest: testDigest, Size: 2}
 	require.NoError(t, checkSpec(good))

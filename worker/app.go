@@ -148,10 +148,6 @@ func (a *app) reconcile(ctx context.Context) {
 	if a.exec == execGone {
 		a.endAll(codeGodwitFailed, a.execErr)
 	}
-	if a.idle() {
-		a.stopChild()
-		a.exec, a.execErr = execNone, ""
-	}
 	if a.wantsExecutor() && a.exec == execNone {
 		a.startChild(ctx)
 	}
@@ -159,6 +155,10 @@ func (a *app) reconcile(ctx context.Context) {
 		a.follow()
 	}
 	a.migrate()
+	if a.idle() {
+		a.stopChild()
+		a.exec, a.execErr = execNone, ""
+	}
 }
 
 // idle says whether the executor, running or gone, has nothing left to do here: no live rank, no image, no migration

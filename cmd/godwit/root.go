@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,11 +39,12 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use: "godwit", Short: "Run MPI programs on a cluster and move their ranks while they run", Long: rootLong,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
+		Args: knownCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usagef("%s: %w (see godwit %s --help)", c.Name(), err, c.Name())
+		return usagef("%w (see %s --help)", err, c.CommandPath())
 	})
 	root.SetOut(os.Stdout)
 	root.SetErr(os.Stderr)
@@ -63,12 +65,24 @@ func newRoot() *cobra.Command {
 	return root
 }
 
+// knownCommand names the nearest commands when there is none of that name.
+func knownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	near := ""
+	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
+		near = "; did you mean " + strings.Join(s, " or ") + "?"
+	}
+	return fmt.Errorf("unknown command %q%s", args[0], near)
+}
+
 // wrapArgs makes mistakes in arguments usage errors.
 func wrapArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
-				return usagef("%s: %w (see godwit %s --help)", c.Name(), err, c.Name())
+				return usagef("%w (see %s --help)", err, c.CommandPath())
 			}
 			return nil
 		}

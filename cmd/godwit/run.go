@@ -304,22 +304,23 @@ func (r *runner) follow(ctx context.Context, id string) error {
 	}()
 	t := newTail(r.client, id, true, nil, lineWriter(os.Stdout, os.Stderr, r.f.label))
 	go r.explainWait(ctx, id, t.started)
-	if err := t.run(ctx); err != nil {
-		return runError(err, interrupted)
+	err := t.run(ctx)
+	var app *apiv1.App
+	if err == nil {
+		app, err = waitApp(ctx, r.client, id)
 	}
-	app, err := waitApp(ctx, r.client, id)
-	if err != nil {
-		return runError(err, interrupted)
-	}
-	return r.verdict(app)
-}
-
-func runError(err error, interrupted <-chan struct{}) error {
 	select {
 	case <-interrupted:
 		return &exitError{code: exitInterrupted}
 	default:
-		return err
+	}
+	switch {
+	case ctx.Err() != nil:
+		return &exitError{exitInterrupted, fmt.Sprintf("stopped, but %s goes on: godwit logs -f %s shows the rest", id, id)}
+	case err != nil:
+		return fmt.Errorf("%w (%s goes on: godwit show %s)", err, id, id)
+	default:
+		return r.verdict(app)
 	}
 }
 

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"godwit": func() { os.Exit(run(os.Args)) }})
+}
+
+// TestScripts runs the commands that need no cluster; package jepsen has those that do.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			wd, err := os.Getwd()
+			e.Setenv("REPO", wd+"/../..")
+			e.Setenv("GODWIT_ADDR", "")
+			return err
+		},
+	})
+}
+
+// TestReadCommandsSpeakJSON walks the commands: every one that reads takes -o.
+func TestReadCommandsSpeakJSON(t *testing.T) {
+	silent := []string{"run", "cancel", "push", "plan", "cc", "c++", "dev", "server", "worker", "exec", "module", "completion", "help", "bash", "zsh", "fish", "powershell"}
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			if !slices.Contains(silent, sub.Name()) {
+				require.NotNil(t, sub.Flags().Lookup("output"), "%s has no -o", sub.CommandPath())
+			}
+			require.NotEmpty(t, sub.Short, sub.CommandPath())
+			walk(sub)
+		}
+	}
+	walk(newRoot())
+}
+
+func TestJSONHasAllFieldsUnderTheirNames(t *testing.T) {
+	v := jsonValue((&apiv1.Migration{Id: "m", Moves: []*apiv1.Move{{Rank: 2, ImageBytes: 1 << 40, PauseMs: 1.5}}}).ProtoReflect())
+	b, err := v.(orderedObject).MarshalJSON()
+	require.NoError(t, err)
+	require.JSONEq(t, `{"id":"m","app":"","from_epoch":0,"phase":"","reason":"","acks":[],"cause":"","proposed_at":null,"ended_at":null,
+		"propose_index":0,"moves":[{"rank":2,"from":"","to":"","image_bytes":1099511627776,"pause_ms":1.5,"image_digest":""}]}`, string(b))
+}
+
+func TestAppName(t *testing.T) {
+	for path, want := range map[string]string{
+		"hello.wasm": "hello", "/a/b/Heat 2D.wasm": "heat-2d", "...wasm": "app", "x_y-1.2.wasm": "x_y-1.2", "-.wasm": "app",
+	} {
+		require.Equal(t, want, appName(path))
+	}
+}
+
+func TestParsePlaceAndPeriod(t *testing.T) {
+	rules, err := parsePlace("h1:2,h2:3")
+	require.NoError(t, err)
+	require.Len(t, rules, 2)
+	require.EqualValues(t, 3, rules[1].Ranks)
+	for _, bad := range []string{"h1", "h1:", ":2", "h1:x", "h1:2,"} {
+		_, err := parsePlace(bad)
+		require.Error(t, err, bad)
+	}
+	for in, want := range map[string]float64{"5s": 5, "0": 0, "1.5": 1.5, "200ms": 0.2} {
+		got, err := parsePeriod(in)
+		require.NoError(t, err)
+		require.InDelta(t, want, got, 1e-9)
+	}
+	_, err = parsePeriod("often")
+	require.Error(t, err)
+}
