@@ -8,7 +8,6 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 )
 
-
 // dispatcher queues the record of each app that has changed for the hosts it concerns. Stored values are immutable, so
 // a change is another pointer.
 func (l *leader) dispatcher() func(context.Context) {

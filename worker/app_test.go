@@ -43,6 +43,7 @@ func newBench(t *testing.T) *bench {
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
 	a.child = &child{app: "a", control: pipe.NewConn(ours), process: &os.Process{Pid: -1}, exited: make(chan struct{})}
+	close(a.child.exited) // there is no process to wait for
 	a.exec = execRunning
 	t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close(); _ = w.tasks.Wait() })
 	b := &bench{t: t, a: a, exec: pipe.NewConn(theirs.(*net.UnixConn))}
@@ -122,6 +123,7 @@ func TestSourceDropsOnlyAfterTheCommit(t *testing.T) {
 	require.EqualValues(t, 2, b.next().GetRoutes().GetEpoch())
 	require.Empty(t, b.a.status().Ranks)
 	require.True(t, b.a.output.state(0).done, "readers look for the rank's output elsewhere")
+	require.Equal(t, execNone, b.a.exec, "an executor without ranks is not kept")
 }
 
 func (b *bench) staged() {

@@ -118,30 +118,47 @@ func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
 	return nil
 }
 
+// defaultAddr is the address that clients try first, if nobody uses it.
+func defaultAddr(ctx context.Context) (addr, gossip string, ok bool) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", client.DefaultAddr)
+	if err != nil {
+		return "", "", false
+	}
+	defer l.Close() //nolint:errcheck // it was only to see whether it is free
+	gossip, ok = gossipAddr(ctx, l)
+	return client.DefaultAddr, gossip, ok
+}
+
 // freeAddr is a loopback address whose port, and the next one but one, nobody uses.
 func freeAddr(ctx context.Context) (addr, gossip string, err error) {
-	lc := new(net.ListenConfig)
 	for range 100 {
-		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return "", "", err
 		}
 		defer l.Close() //nolint:errcheck // held until all ports are chosen
-		port := l.Addr().(*net.TCPAddr).Port
-		other := net.JoinHostPort("127.0.0.1", strconv.Itoa(port+gossipOffset))
-		l2, err := lc.Listen(ctx, "tcp", other)
-		if err != nil {
-			continue
+		if gossip, ok := gossipAddr(ctx, l); ok {
+			return l.Addr().String(), gossip, nil
 		}
-		defer l2.Close() //nolint:errcheck // held until all ports are chosen
-		u, err := lc.ListenPacket(ctx, "udp", other)
-		if err != nil {
-			continue
-		}
-		defer u.Close() //nolint:errcheck // held until all ports are chosen
-		return l.Addr().String(), other, nil
 	}
 	return "", "", errors.New("dev: no free ports on 127.0.0.1")
+}
+
+// gossipAddr is where gossip goes beside a listener, if TCP and UDP are free there.
+func gossipAddr(ctx context.Context, l net.Listener) (string, bool) {
+	port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // made by listening on TCP
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port+gossipOffset))
+	tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return "", false
+	}
+	defer tcp.Close() //nolint:errcheck // it was only to see whether it is free
+	udp, err := new(net.ListenConfig).ListenPacket(ctx, "udp", addr)
+	if err != nil {
+		return "", false
+	}
+	defer udp.Close() //nolint:errcheck // it was only to see whether it is free
+	return addr, true
 }
 
 // earlier are the processes of an earlier run on the data directory, by name: they keep their addresses.
@@ -173,9 +190,12 @@ func (d *dev) earlier() (map[string]*devProcess, error) {
 // add plans one process.
 func (d *dev) add(ctx context.Context, role, name string, before *devProcess) (*devProcess, error) {
 	p := &devProcess{Role: role, Name: name, DataDir: filepath.Join(d.flags.dataDir, name)}
-	if before != nil {
+	switch addr, gossip, ok := defaultAddr(ctx); {
+	case before != nil:
 		p.Addr, p.GossipAddr = before.Addr, before.GossipAddr
-	} else {
+	case ok && len(d.procs) == 0: // the commands look there when they are told nothing else
+		p.Addr, p.GossipAddr = addr, gossip
+	default:
 		var err error
 		if p.Addr, p.GossipAddr, err = freeAddr(ctx); err != nil {
 			return nil, err

@@ -25,8 +25,20 @@ func newTail(c *client.Client, app string, follow bool, ranks []int32, show func
 	return &tail{client: c, app: app, follow: follow, ranks: ranks, show: show, next: map[int32]uint64{}, started: make(chan struct{})}
 }
 
-// run prints until the output is complete or, without follow, what there is.
+// errBroken ends a call whose stream broke off after it had made progress.
+var errBroken = errors.New("the stream broke off")
+
+// run prints until the output is complete or, without follow, what there is. The client's patience counts anew after
+// each stream that has brought something.
 func (t *tail) run(ctx context.Context) error {
+	for {
+		if err := t.stream(ctx); !errors.Is(err, errBroken) {
+			return err
+		}
+	}
+}
+
+func (t *tail) stream(ctx context.Context) error {
 	return t.client.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
 		req := &apiv1.LogsRequest{App: t.app, Follow: t.follow, Ranks: t.ranks}
 		for r, seq := range t.next {
@@ -37,12 +49,14 @@ func (t *tail) run(ctx context.Context) error {
 			return err
 		}
 		defer stream.Close() //nolint:errcheck // what counts has been received
-		for {
+		for progress := false; ; progress = true {
 			m, err := stream.Receive()
-			if errors.Is(err, io.EOF) {
+			switch {
+			case errors.Is(err, io.EOF):
 				return nil
-			}
-			if err != nil {
+			case err != nil && progress && ctx.Err() == nil && client.Retryable(err):
+				return errBroken
+			case err != nil:
 				return err
 			}
 			if err := t.lines(m.Lines); err != nil {

@@ -33,7 +33,7 @@ var ErrUnreachable = errors.New("no server answers")
 type Client struct {
 	addrs []string
 	http  *http.Client
-	// Patience is how long calls go on trying while servers do not answer or have no leader.
+	// patience is how long a call goes on trying from the moment it first failed.
 	patience time.Duration
 
 	mu   sync.Mutex // guards next
@@ -72,7 +72,7 @@ func (c *Client) Addrs() []string { return c.addrs }
 // Do calls f with a server until it succeeds, or fails for a reason that another server or moment cannot change, or
 // patience or ctx is over. f must be safe to repeat: mutating calls carry an idempotency key.
 func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control apiv1connect.ControlClient) error) error {
-	deadline := time.Now().Add(c.patience)
+	var deadline time.Time // set by the first failure: a call may wait or stream for long before that
 	for tried := 1; ; tried++ {
 		c.mu.Lock()
 		i := c.next
@@ -81,6 +81,9 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 		err := f(ctx, apiv1connect.NewControlClient(transport.NewClient(c.http, addr)))
 		if err == nil || ctx.Err() != nil || !Retryable(err) {
 			return err
+		}
+		if deadline.IsZero() {
+			deadline = time.Now().Add(c.patience)
 		}
 		if time.Now().After(deadline) {
 			if apierr.Info(err) == nil {
