@@ -60,6 +60,10 @@ race: setup ## Run every test under the race detector
 	go test -race -count=1 -timeout $(RACE_TIMEOUT) $(BLACKBOX) || status=1; \
 	exit $$status
 
+.PHONY: torture
+torture: setup ## Kill and stop processes at random moments, many rounds (half an hour; GODWIT_SEED repeats a run)
+	GODWIT_LONG=1 go test -count=1 -timeout $(RACE_TIMEOUT) $(BLACKBOX)
+
 .PHONY: bench
 bench: build ## Measure Godwit beside its peers, those that are installed; the machine should be idle
 	go run ./bench

@@ -18,11 +18,14 @@ import (
 )
 
 const (
-	defaultPort   = "7400"
+	defaultPort = "7400"
+
+	standardAPIPort  = 7400
+	standardDataPort = 7403
+
 	discoverWait  = time.Second
 	seedFast      = 300 * time.Millisecond
 	seedSlow      = 5 * time.Second
-	gossipOffset  = 2
 	defaultListen = "127.0.0.1:" + defaultPort
 )
 
@@ -64,18 +67,6 @@ func checkListen(ctx context.Context, flag, addr string) (host string, port int,
 		host = ips[0].String()
 	}
 	return host, port, nil
-}
-
-// gossipBind is where gossip listens: as told, else the API's port plus 2.
-func gossipBind(ctx context.Context, flag, addr, host string, port int) (string, error) {
-	if addr != "" {
-		h, p, err := checkListen(ctx, flag, addr)
-		return net.JoinHostPort(h, strconv.Itoa(p)), err
-	}
-	if port == 0 {
-		return net.JoinHostPort(host, "0"), nil
-	}
-	return net.JoinHostPort(host, strconv.Itoa(port+gossipOffset)), nil
 }
 
 // seeds learns the gossip addresses of the servers named by --join or --retry-join, by asking their API.

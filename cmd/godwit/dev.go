@@ -118,47 +118,22 @@ func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
 	return nil
 }
 
-// defaultAddr is the address that clients try first, if nobody uses it.
-func defaultAddr(ctx context.Context) (addr, gossip string, ok bool) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", client.DefaultAddr)
-	if err != nil {
-		return "", "", false
-	}
-	defer l.Close() //nolint:errcheck // it was only to see whether it is free
-	gossip, ok = gossipAddr(ctx, l)
-	return client.DefaultAddr, gossip, ok
-}
+// loopback is the host of a dev cluster.
+const loopback = "127.0.0.1"
 
-// freeAddr is a loopback address whose port, and the next one but one, nobody uses.
-func freeAddr(ctx context.Context) (addr, gossip string, err error) {
-	for range 100 {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
+// addrs chooses a process's two addresses. The first server takes the one that commands try first, if it is free.
+func (d *dev) addrs(ctx context.Context) (addr, gossip string, err error) {
+	port := standardAPIPort
+	if len(d.procs) > 0 || !portFree(ctx, loopback, port) {
+		if port, err = freePort(ctx, loopback); err != nil {
 			return "", "", err
 		}
-		defer l.Close() //nolint:errcheck // held until all ports are chosen
-		if gossip, ok := gossipAddr(ctx, l); ok {
-			return l.Addr().String(), gossip, nil
-		}
 	}
-	return "", "", errors.New("dev: no free ports on 127.0.0.1")
-}
-
-// gossipAddr is where gossip goes beside a listener, if TCP and UDP are free there.
-func gossipAddr(ctx context.Context, l net.Listener) (string, bool) {
-	port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // made by listening on TCP
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port+gossipOffset))
-	tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	other, err := freePort(ctx, loopback)
 	if err != nil {
-		return "", false
+		return "", "", err
 	}
-	defer tcp.Close() //nolint:errcheck // it was only to see whether it is free
-	udp, err := new(net.ListenConfig).ListenPacket(ctx, "udp", addr)
-	if err != nil {
-		return "", false
-	}
-	defer udp.Close() //nolint:errcheck // it was only to see whether it is free
-	return addr, true
+	return net.JoinHostPort(loopback, strconv.Itoa(port)), net.JoinHostPort(loopback, strconv.Itoa(other)), nil
 }
 
 // earlier are the processes of an earlier run on the data directory, by name: they keep their addresses.
@@ -190,14 +165,11 @@ func (d *dev) earlier() (map[string]*devProcess, error) {
 // add plans one process.
 func (d *dev) add(ctx context.Context, role, name string, before *devProcess) (*devProcess, error) {
 	p := &devProcess{Role: role, Name: name, DataDir: filepath.Join(d.flags.dataDir, name)}
-	switch addr, gossip, ok := defaultAddr(ctx); {
-	case before != nil:
+	if before != nil {
 		p.Addr, p.GossipAddr = before.Addr, before.GossipAddr
-	case ok && len(d.procs) == 0: // the commands look there when they are told nothing else
-		p.Addr, p.GossipAddr = addr, gossip
-	default:
+	} else {
 		var err error
-		if p.Addr, p.GossipAddr, err = freeAddr(ctx); err != nil {
+		if p.Addr, p.GossipAddr, err = d.addrs(ctx); err != nil {
 			return nil, err
 		}
 	}

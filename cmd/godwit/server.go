@@ -54,7 +54,7 @@ func newServer() *cobra.Command {
 	d := control.DefaultConfig()
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory of everything this server keeps (required)")
 	c.Flags().StringVar(&f.listen, "listen", defaultListen, "host:port of the API and Raft; also what others are told")
-	c.Flags().StringVar(&f.gossip, "gossip-listen", "", "host:port of gossip, TCP and UDP (default: the --listen port + 2)")
+	c.Flags().StringVar(&f.gossip, "gossip-listen", "", "host:port of gossip, TCP and UDP (default: port 7402 beside --listen port 7400, else any free one)")
 	c.Flags().StringVar(&f.join, "retry-join", "", "API addresses of servers to find, with commas between; tried until they answer")
 	c.Flags().IntVar(&f.expect, "bootstrap-expect", 0, "number of servers that make a new cluster (default 1 without --retry-join, else 0: join an existing one)")
 	c.Flags().DurationVar(&f.lease, "lease", d.Lease, "how long a silent host keeps its ranks; the same on all servers")
@@ -107,7 +107,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bind, err := gossipBind(ctx, "gossip-listen", s.flags.gossip, host, port)
+	bind, err := gossipBind(ctx, s.flags.gossip, s.flags.dataDir, host, port == standardAPIPort)
 	if err != nil {
 		return err
 	}

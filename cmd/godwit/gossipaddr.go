@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// gossipPort is gossip's own port, on a machine that serves the standard ports.
+const gossipPort = 7402
+
+// gossipBind is where gossip listens: as the flag says; else port 7402 beside a standard --listen port; else, and where
+// 7402 is taken or several processes share the loopback, the port used before on this data directory, or any free one.
+// Others learn of it from Discover and from gossip itself.
+func gossipBind(ctx context.Context, flag, dataDir, host string, standard bool) (string, error) {
+	if flag != "" {
+		h, p, err := checkListen(ctx, "gossip-listen", flag)
+		return net.JoinHostPort(h, strconv.Itoa(p)), err
+	}
+	if ip := net.ParseIP(host); standard && ip != nil && !ip.IsLoopback() && portFree(ctx, host, gossipPort) {
+		return net.JoinHostPort(host, strconv.Itoa(gossipPort)), nil
+	}
+	file := filepath.Join(dataDir, "gossip_port")
+	if b, err := os.ReadFile(file); err == nil {
+		if p, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && portFree(ctx, host, p) {
+			return net.JoinHostPort(host, strconv.Itoa(p)), nil
+		}
+	}
+	port, err := freePort(ctx, host)
+	if err != nil {
+		return "", err
+	}
+	if os.MkdirAll(dataDir, 0o700) == nil {
+		_ = os.WriteFile(file, []byte(strconv.Itoa(port)+"\n"), 0o600) // the next start takes another port then
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port)), nil
+}
+
+// portFree tells whether nobody uses the port, by TCP or UDP.
+func portFree(ctx context.Context, host string, port int) bool {
+	addr := net.JoinHostPort(host, strconv.Itoa(port))
+	tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer tcp.Close() //nolint:errcheck // it was only to see whether it is free
+	udp, err := new(net.ListenConfig).ListenPacket(ctx, "udp", addr)
+	if err != nil {
+		return false
+	}
+	return udp.Close() == nil
+}
+
+// Ports chosen by freePort lie below those that the kernel gives to outgoing connections, so that a process that was
+// stopped finds its port free when it starts again.
+const (
+	freePortsFrom = 15_000
+	freePortsTo   = 32_000
+)
+
+// freePort is a port that nobody uses, by TCP or UDP.
+func freePort(ctx context.Context, host string) (int, error) {
+	for range 1000 {
+		port := freePortsFrom + rand.IntN(freePortsTo-freePortsFrom)
+		if portFree(ctx, host, port) {
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no free port from %d to %d on %s", freePortsFrom, freePortsTo, host)
+}
