@@ -66,7 +66,7 @@ torture: setup ## Kill and stop processes at random moments, many rounds (half a
 
 .PHONY: bench
 bench: build ## Measure Godwit beside its peers, those that are installed; the machine should be idle
-	go run ./bench
+	go run ./bench bin/godwit
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format all Go code

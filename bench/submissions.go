@@ -23,6 +23,7 @@ import (
 const (
 	loadClients = 32
 	loadFor     = 4 * time.Second
+	loadMost    = 6000 // below the most apps that may be queued at once
 	etcdWait    = 20 * time.Second
 )
 
@@ -81,7 +82,7 @@ func load(ctx context.Context, url, body string) (float64, error) {
 	start := time.Now()
 	for range loadClients {
 		wg.Go(func() {
-			for ctx.Err() == nil {
+			for ctx.Err() == nil && done.Load() < loadMost {
 				if err := post(ctx, client, url, body); err == nil {
 					done.Add(1)
 				} else if ctx.Err() == nil {
