@@ -11,6 +11,7 @@ import (
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/name"
 )
 
 // leaseMargin is how much longer than the worker the leader waits.
@@ -122,8 +123,8 @@ func (c *Control) checkHello(h *apiv1.Hello) error {
 	switch {
 	case host == nil:
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "hello", "a session begins with a hello", "")
-	case !validName(host.Id):
-		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host.id", fmt.Sprintf("%q is no name for a host", host.Id), nameRule)
+	case !name.Valid(host.Id):
+		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host.id", fmt.Sprintf("%q is no name for a host", host.Id), name.Rule)
 	case host.Slots < 1 || host.Slots > fsm.MaxSlots:
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host.slots", fmt.Sprintf("%d slots", host.Slots), "give 1 to 65536")
 	case host.Addr == "" || host.Incarnation == "" || host.NodeId == "":

@@ -3,7 +3,6 @@ package control
 import (
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -13,6 +12,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/name"
 )
 
 // Limits of requests.
@@ -22,12 +22,7 @@ const (
 	maxPeriod      = 7 * 24 * 3600 // seconds
 	maxKeyBytes    = 128
 	maxModuleBytes = 64 << 20
-	nameRule       = "use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or digit"
 )
-
-func validName(s string) bool {
-	return regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`).MatchString(s)
-}
 
 // invalid is the error for a field that is wrong.
 func invalid(field, wrong, fix string) error {
@@ -54,8 +49,8 @@ func checkSpec(s *apiv1.AppSpec) error {
 	if s == nil {
 		return invalid("spec", "missing", "")
 	}
-	if !validName(s.Name) {
-		return invalid("spec.name", fmt.Sprintf("%q is no name", s.Name), nameRule)
+	if !name.Valid(s.Name) {
+		return invalid("spec.name", fmt.Sprintf("%q is no name", s.Name), name.Rule)
 	}
 	if err := checkDigest("spec.module_digest", s.ModuleDigest); err != nil {
 		return err
@@ -72,8 +67,8 @@ func checkSpec(s *apiv1.AppSpec) error {
 	if !slices.Contains([]string{"", "none", "underfull", "never_alone", "force_local"}, s.Hint) {
 		return invalid("spec.hint", fmt.Sprintf("%q is unknown", s.Hint), "use none, underfull, never_alone or force_local")
 	}
-	if s.MainHost != "" && !validName(s.MainHost) {
-		return invalid("spec.main_host", fmt.Sprintf("%q is no host", s.MainHost), nameRule)
+	if s.MainHost != "" && !name.Valid(s.MainHost) {
+		return invalid("spec.main_host", fmt.Sprintf("%q is no host", s.MainHost), name.Rule)
 	}
 	if !(s.MigrationCheckPeriod >= 0 && s.MigrationCheckPeriod <= maxPeriod) {
 		return invalid("spec.migration_check_period", fmt.Sprintf("%v s", s.MigrationCheckPeriod), "give 0 (never) to 604800 seconds")
@@ -111,8 +106,8 @@ func checkPlace(s *apiv1.AppSpec) error {
 	}
 	sum := int64(0)
 	for _, r := range s.Place {
-		if !validName(r.Host) {
-			return invalid("spec.place", fmt.Sprintf("%q is no host", r.Host), nameRule)
+		if !name.Valid(r.Host) {
+			return invalid("spec.place", fmt.Sprintf("%q is no host", r.Host), name.Rule)
 		}
 		if r.Ranks < 1 {
 			return invalid("spec.place", fmt.Sprintf("%d ranks on %s", r.Ranks, r.Host), "give at least 1")

@@ -11,7 +11,7 @@ import (
 
 // spinMillions makes rank 0 of the spin guest compute for some seconds without a call, longer than spinLease.
 const (
-	spinMillions = "4500"
+	spinMillions = "7000"
 	spinLease    = "2s"
 )
 

@@ -14,6 +14,8 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+
+	"github.com/godwit-run/godwit/internal/dirlock"
 )
 
 // snapshotsKept is how many snapshots stay on disk: one to fall back on when the newest is damaged.
@@ -50,7 +52,7 @@ func openDataDir(path string, log *slog.Logger) (*dataDir, error) {
 	if err := os.MkdirAll(filepath.Join(path, "raft"), 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory %s: %w", path, err)
 	}
-	lock, err := lockDir(path, filepath.Join(path, "lock"))
+	lock, err := dirlock.Lock(path)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func TestDataDirOfAnotherProcess(t *testing.T) {
 	started := time.Now()
 	_, err = openDir(dir)
 	require.ErrorIs(t, err, ErrLocked)
-	require.ErrorContains(t, err, fmt.Sprintf("data directory %s is in use by process %d", dir, cmd.Process.Pid))
+	require.ErrorContains(t, err, fmt.Sprintf("process %d has %s", cmd.Process.Pid, dir))
 	require.Less(t, time.Since(started), 2*time.Second)
 
 	require.NoError(t, in.Close())

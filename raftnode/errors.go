@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/godwit-run/godwit/internal/dirlock"
 )
 
 var (
@@ -21,7 +23,7 @@ var (
 	// ErrTooLarge is returned when one command alone is over the bound of a log entry. It was not applied.
 	ErrTooLarge = errors.New("command too large")
 	// ErrLocked is returned when another process holds the data directory.
-	ErrLocked = errors.New("data directory in use")
+	ErrLocked = dirlock.ErrHeld
 	// ErrStoreHang is returned by Run when a write to the log store did not end in time. The disk is not usable: the process
 	// must exit (status 75), so that another server leads.
 	ErrStoreHang = errors.New("log store write hangs")

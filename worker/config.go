@@ -3,8 +3,9 @@ package worker
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"time"
+
+	"github.com/godwit-run/godwit/internal/name"
 )
 
 // Config says what a worker is. Fields without a default must be set.
@@ -37,18 +38,11 @@ func DefaultConfig() Config {
 	return Config{MemoryLimitPages: 65_536, CancelGrace: 2 * time.Second}
 }
 
-// ValidName says whether s may name a host or an app.
-func ValidName(s string) bool { return nameRE().MatchString(s) }
-
-func nameRE() *regexp.Regexp {
-	return regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
-}
-
 // Validate says what is wrong with c and which flag to change.
 func (c Config) Validate() error {
 	switch {
-	case !ValidName(c.Name):
-		return fmt.Errorf("worker: --name %q: use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or digit", c.Name)
+	case !name.Valid(c.Name):
+		return fmt.Errorf("worker: --name %q: %s", c.Name, name.Rule)
 	case c.DataDir == "":
 		return fmt.Errorf("worker: --data-dir is missing")
 	case c.Slots < 1 || c.Slots > MaxSlots:
@@ -59,4 +53,4 @@ func (c Config) Validate() error {
 	return nil
 }
 
-func (c Config) dir(name string) string { return filepath.Join(c.DataDir, name) }
+func (c Config) dir(part string) string { return filepath.Join(c.DataDir, part) }

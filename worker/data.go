@@ -16,9 +16,6 @@ import (
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
-// rankProtocol is the preface of connections between executors.
-const rankProtocol = "rank"
-
 // dataService is what other hosts and the servers ask of this host.
 type dataService struct{ w *Worker }
 

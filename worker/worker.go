@@ -21,7 +21,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/dirlock"
 	"github.com/godwit-run/godwit/internal/listen"
+	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/proc"
 	"github.com/godwit-run/godwit/internal/transport"
 )
@@ -42,7 +44,7 @@ type Worker struct {
 	modules   *moduleCache
 	logs      *logStore
 	spawner   *spawner
-	lock      *os.File
+	lock      *os.File        // kept open: the directory is ours as long as it is
 	tasks     *errgroup.Group // owned by Run
 
 	mu          sync.Mutex // guards the fields below
@@ -74,7 +76,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 	if w.listener, err = listen.New(cfg.Listen); err != nil {
 		return nil, err
 	}
-	w.rankConns, w.dataConns = w.listener.Protocol(rankProtocol), w.listener.HTTP()
+	w.rankConns, w.dataConns = w.listener.Protocol(pipe.RankProtocol), w.listener.HTTP()
 	if w.cfg.Advertise == "" {
 		w.cfg.Advertise = w.listener.Addr().String()
 	}
@@ -86,7 +88,7 @@ func (w *Worker) openDir() (err error) {
 	if err := os.MkdirAll(w.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("worker: --data-dir: %w", err)
 	}
-	if err := w.lockDir(); err != nil {
+	if w.lock, err = dirlock.Lock(w.cfg.DataDir); err != nil {
 		return err
 	}
 	if w.nodeID, err = readOrMake(w.cfg.dir("node_id"), uuid.NewString); err != nil {

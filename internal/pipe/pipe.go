@@ -15,6 +15,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// RankProtocol is the name of connections between executors on a worker's port; their preface names the app and the
+// calling host.
+const RankProtocol = "rank"
+
 // File descriptors under which an executor finds its ends of the link.
 const (
 	ControlFD  = 3

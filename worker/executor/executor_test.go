@@ -45,7 +45,7 @@ func startHost(t *testing.T, app, name string) *host {
 	conns, connsEnd := pairOf(t)
 	l, err := listen.New("127.0.0.1:0")
 	require.NoError(t, err)
-	acc := l.Protocol(RankProtocol)
+	acc := l.Protocol(pipe.RankProtocol)
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &host{
 		name: name, addr: l.Addr().String(), control: pipe.NewConn(control), done: make(chan error, 1),

@@ -15,11 +15,9 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/listen"
+	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/mpi"
 )
-
-// RankProtocol is the name under which executors call each other on a worker's port.
-const RankProtocol = "rank"
 
 const (
 	linkMethod     = "/godwit.v1.Rank/Link"
@@ -176,7 +174,7 @@ func (n *network) dialOnce(ctx context.Context, l *link) error {
 		return fmt.Errorf("executor: no address of host %s", l.peer)
 	}
 	dctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	conn, err := listen.Dial(dctx, addr, RankProtocol, n.app, n.host)
+	conn, err := listen.Dial(dctx, addr, pipe.RankProtocol, n.app, n.host)
 	cancel()
 	if err != nil {
 		return err

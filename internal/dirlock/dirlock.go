@@ -1,10 +1,12 @@
-package raftnode
+// Package dirlock gives a data directory to one process at a time.
+package dirlock
 
 import (
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -12,13 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrHeld is returned when another process has the directory.
+var ErrHeld = errors.New("data directory in use")
+
 // lockWait is how long a second process waits for a first one that is just about to end.
 const lockWait = time.Second
 
-// lockDir takes the lock file of a data directory, which holds the owner's process id. The kernel frees the lock with the
-// process, however that ends. Closing the returned file frees it too.
-func lockDir(dir, path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+// Lock takes the lock file of a data directory, which holds the owner's process id. The kernel frees the lock with the
+// process, however that ends; closing the returned file frees it too. It blocks for a second at the most; the error is
+// then ErrHeld.
+func Lock(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s is not writable: %w", dir, err)
 	}
@@ -35,7 +41,7 @@ func lockDir(dir, path string) (*os.File, error) {
 		if time.Now().After(give) {
 			owner := lockOwner(f)
 			_ = f.Close()
-			return nil, fmt.Errorf("%w: data directory %s is in use by process %s", ErrLocked, dir, owner)
+			return nil, fmt.Errorf("%w: process %s has %s; stop it, or choose another --data-dir", ErrHeld, owner, dir)
 		}
 		time.Sleep(lockWait / 20) // flock has no timeout of its own.
 	}

@@ -1,0 +1,22 @@
+// Package name says what may name a host or an app.
+package name
+
+// Rule is the rule in words.
+const Rule = "use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or digit"
+
+const maxBytes = 63
+
+// Valid tells whether s keeps the rule.
+func Valid(s string) bool {
+	if len(s) == 0 || len(s) > maxBytes || !alphanumeric(s[0]) || !alphanumeric(s[len(s)-1]) {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; !alphanumeric(c) && c != '.' && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+func alphanumeric(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
