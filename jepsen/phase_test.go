@@ -153,6 +153,13 @@ func TestLeaderKilledWhileRanksMove(t *testing.T) {
 		ends[m.Phase]++
 	}
 	t.Logf("migrations: %v; as the next leaders found them: %v", ends, seen)
+	// A rank that stands still waits for the next leader: the app has lost up to an election in every round.
+	c.eventually(time.Duration(n)*10*time.Second, "the app ends", func() error {
+		if a := c.app(x.app); a.Phase == "running" || a.Phase == "migrating" {
+			return fmt.Errorf("it is %s", a.Phase)
+		}
+		return nil
+	})
 	x.whole()
 }
 

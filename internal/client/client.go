@@ -113,6 +113,10 @@ func Retryable(err error) bool {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return true
 	}
+	var call *connect.Error
+	if !errors.As(err, &call) {
+		return false // f's own
+	}
 	switch connect.CodeOf(err) {
 	case connect.CodeUnavailable:
 		return true

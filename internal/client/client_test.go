@@ -1,0 +1,77 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
+)
+
+func TestRetryable(t *testing.T) {
+	tests := []struct {
+		err  error
+		want bool
+	}{
+		{connect.NewError(connect.CodeUnavailable, "dial"), true},
+		{apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "", "no leader", ""), true},
+		{apierr.New(connect.CodeUnavailable, apierr.ReasonUnknownOutcome, "", "unknown", ""), true},
+		{connect.NewError(connect.CodeInternal, "incomplete envelope"), true},
+		{fmt.Errorf("read: %w", io.ErrUnexpectedEOF), true},
+		{apierr.New(connect.CodeInternal, apierr.ReasonInternal, "", "broken", ""), false},
+		{apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", "no app", ""), false},
+		{apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "f", "bad", ""), false},
+		{errors.New("of the caller itself"), false},
+	}
+	for _, tt := range tests {
+		require.Equal(t, tt.want, Retryable(tt.err), "%v", tt.err)
+	}
+}
+
+// TestPatienceCountsFromTheFirstFailure: a call that worked for longer than the patience is still repeated when it breaks.
+func TestPatienceCountsFromTheFirstFailure(t *testing.T) {
+	c, err := New("127.0.0.1:1,127.0.0.1:2", time.Hour)
+	require.NoError(t, err)
+	require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2"}, c.Addrs())
+	c.patience = 50 * time.Millisecond
+	calls := 0
+	err = c.Do(t.Context(), func(ctx context.Context, _ apiv1connect.ControlClient) error {
+		if calls++; calls == 1 {
+			<-time.After(2 * c.patience) // a stream that goes well for long
+			return connect.NewError(connect.CodeUnavailable, "broke")
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, 2, calls)
+
+	calls = 0
+	err = c.Do(t.Context(), func(context.Context, apiv1connect.ControlClient) error {
+		calls++
+		return connect.NewError(connect.CodeUnavailable, "refused")
+	})
+	require.ErrorIs(t, err, ErrUnreachable)
+	require.Greater(t, calls, 1)
+
+	calls = 0
+	mine := errors.New("of the caller itself")
+	err = c.Do(t.Context(), func(context.Context, apiv1connect.ControlClient) error { calls++; return mine })
+	require.ErrorIs(t, err, mine)
+	require.Equal(t, 1, calls)
+}
+
+func TestAddresses(t *testing.T) {
+	t.Setenv("GODWIT_ADDR", "a, b:1,")
+	c, err := New("", time.Second)
+	require.NoError(t, err)
+	require.Equal(t, []string{"a:7400", "b:1"}, c.Addrs())
+	_, err = New(",", time.Second)
+	require.ErrorContains(t, err, "host:port")
+}
