@@ -17,16 +17,19 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
 const (
-	deadline = 110 * time.Second
-	pollEach = 50 * time.Millisecond
-	// The apps must outlast two migrations and an election in between.
-	rows, columns, iterations, printEvery = "512", "512", "36000", "4000"
+	deadline      = 110 * time.Second
+	pollEach      = 50 * time.Millisecond
+	rows, columns = "512", "512"
+	// A first short run tells how fast this machine is: the apps must outlast two migrations and an election in between.
+	sampleIterations = 2000
+	runFor           = 18 * time.Second
 )
 
 func main() { os.Exit(run()) }
@@ -55,6 +58,7 @@ func run() int {
 type demo struct {
 	godwit, module string
 	start          time.Time
+	iterations     int
 	dir            string
 	addr           string
 }
@@ -224,10 +228,26 @@ func poll(ctx context.Context, what string, f func() (bool, error)) error {
 	}
 }
 
-func (d *demo) args() []string { return []string{d.module, rows, columns, iterations, printEvery} }
+func (d *demo) args() []string {
+	return []string{d.module, rows, columns, strconv.Itoa(d.iterations), strconv.Itoa(d.iterations / 8)}
+}
+
+// calibrate chooses the number of iterations.
+func (d *demo) calibrate(ctx context.Context) error {
+	d.iterations = sampleIterations
+	start := time.Now()
+	if _, err := d.call(ctx, append([]string{"run", "-q", "-n", "4", "--place", "w3:4"}, d.args()...)...); err != nil {
+		return err
+	}
+	d.iterations = max(sampleIterations, int(sampleIterations*runFor.Seconds()/time.Since(start).Seconds())/1000*1000)
+	return nil
+}
 
 // reference is the output of a run that stays where it is.
 func (d *demo) reference(ctx context.Context) ([]byte, error) {
+	if err := d.calibrate(ctx); err != nil {
+		return nil, err
+	}
 	d.say("a reference run of heat2d, 4 ranks on w3, that never moves ...")
 	out, err := d.call(ctx, append([]string{"run", "-q", "-n", "4", "--place", "w3:4"}, d.args()...)...)
 	if err != nil {
