@@ -53,7 +53,6 @@ func (noGroup) Servers() []ServerInfo {
 }
 func (noGroup) AddNonvoter(context.Context, string, string) error { return nil }
 func (noGroup) Promote(context.Context, string) error             { return nil }
-func (noGroup) Remove(context.Context, string) error              { return nil }
 
 type noPeers struct{}
 

@@ -343,9 +343,6 @@ func (g raftGroup) Servers() []control.ServerInfo {
 	return out
 }
 
-// Remove implements control.Group.
-func (g raftGroup) Remove(ctx context.Context, id string) error { return g.RemoveServer(ctx, id) }
-
 // peers adapts gossip to control.Peers.
 type peers struct{ g *gossip.Gossip }
 
