@@ -12,9 +12,11 @@ import (
 // a guest computes stops every other rank until that guest makes a call. Collections by growth are therefore off, and
 // one is made by hand while no guest is inside machine code; the memory limit is the safety net.
 const (
-	heapLimitBytes   = 2 << 30
-	collectGrowth    = 64 << 20
-	collectLookEvery = 100 * time.Millisecond
+	heapLimitBytes     = 512 << 20 // and for each thread that may run a rank:
+	heapLimitPerThread = 64 << 20
+	collectGrowth      = 64 << 20
+	collectLookEvery   = 100 * time.Millisecond
+	collectTryEvery    = 2 * time.Millisecond // while one is due and a guest computes
 )
 
 // activity tells whether guests are inside machine code, and can keep them out for a moment.
@@ -30,7 +32,7 @@ type collector struct {
 
 func newCollector(guests activity) *collector {
 	debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(heapLimitBytes)
+	debug.SetMemoryLimit(int64(heapLimitBytes + heapLimitPerThread*runtime.GOMAXPROCS(0)))
 	return &collector{guests: guests}
 }
 
@@ -44,8 +46,13 @@ func (c *collector) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if heapBytes() >= live+collectGrowth && c.guests.TryExclusive(runtime.GC) {
+		switch {
+		case heapBytes() < live+collectGrowth:
+		case c.guests.TryExclusive(runtime.GC):
 			live = heapBytes()
+			t.Reset(collectLookEvery)
+		default:
+			t.Reset(collectTryEvery)
 		}
 	}
 }
