@@ -25,8 +25,10 @@ func nextPlacement(v *fsm.View) (*apiv1.App, []string, map[fsm.AppID]string, boo
 const (
 	waitDefault = 30 * time.Second
 	waitMax     = time.Minute
-	peerWait    = 2 * time.Second
-	pushWait    = 30 * time.Second
+	// recent is how long an app that has ended is listed without being asked for.
+	recent   = 10 * time.Minute
+	peerWait = 2 * time.Second
+	pushWait = 30 * time.Second
 )
 
 // read waits until the local state is at least as new as everything committed before the call.
@@ -107,7 +109,7 @@ func (c *Control) ListApps(ctx context.Context, req *apiv1.ListAppsRequest) (*ap
 		switch phase := fsm.PhaseOf(app); {
 		case phase == fsm.Queued:
 			res.Apps = append(res.Apps, waiting(app, why[fsm.AppID(app.Id)]))
-		case req.All || !phase.Terminal():
+		case req.All || !phase.Terminal() || time.Since(app.EndedAt.AsTime()) < recent:
 			res.Apps = append(res.Apps, app)
 		}
 	}

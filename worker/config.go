@@ -2,7 +2,9 @@ package worker
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/godwit-run/godwit/internal/name"
@@ -12,6 +14,8 @@ import (
 type Config struct {
 	// Name of the host, unique in the cluster.
 	Name string
+	// NameMayChange allows a suffix to the name when another machine has it.
+	NameMayChange bool
 	// DataDir holds modules, images, logs and the compilation cache.
 	DataDir string
 	// Listen is host:port of the worker's port for other hosts.
@@ -36,6 +40,18 @@ const MaxSlots = 65_536
 // DefaultConfig is a Config with the defaults filled in.
 func DefaultConfig() Config {
 	return Config{MemoryLimitPages: 65_536, CancelGrace: 2 * time.Second}
+}
+
+// nameFile, in the data directory, holds the name under which its worker last joined.
+const nameFile = "name"
+
+// NameIn is the name under which the worker of a data directory last joined; empty: none yet.
+func NameIn(dataDir string) string {
+	b, err := os.ReadFile(filepath.Join(dataDir, nameFile))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }
 
 // Validate says what is wrong with c and which flag to change.

@@ -24,6 +24,7 @@ const (
 	welcomeWait   = 5 * time.Second
 	leaveWait     = 2 * time.Second
 	leaseLookEach = 100 * time.Millisecond
+	maxNameStem   = 58 // of a name that gets a suffix
 )
 
 // lease is the worker's right to run ranks. It is counted from the moment a heartbeat was sent, so that the leader, who
@@ -165,7 +166,13 @@ func (w *Worker) refused(leader string, err error) error {
 		w.incarnation = uuid.NewString()
 		w.mu.Unlock()
 	case apierr.ReasonNameTaken:
-		return &fatalError{fmt.Errorf("worker: %w", err)}
+		if !w.cfg.NameMayChange {
+			return &fatalError{fmt.Errorf("worker: %w", err)}
+		}
+		// Nothing else reads the name before the first session. The suffix is the data directory's own: nobody else has it.
+		w.cfg.NameMayChange = false
+		w.cfg.Name = fmt.Sprintf("%.*s-%.4s", maxNameStem, w.cfg.Name, w.nodeID)
+		w.log.Info("another worker has this host's name: taking another", "name", w.cfg.Name)
 	}
 	return fmt.Errorf("worker: session with %s: %w", leader, err)
 }
@@ -183,8 +190,11 @@ func (w *Worker) hello() *apiv1.Hello {
 	return h
 }
 
-// joined remembers the cluster.
+// joined remembers the cluster, and the name.
 func (w *Worker) joined(m *apiv1.Welcome) error {
+	if err := os.WriteFile(w.cfg.dir(nameFile), []byte(w.cfg.Name+"\n"), 0o600); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
 	if w.clusterID == m.ClusterId {
 		return nil
 	}

@@ -127,7 +127,7 @@ func (x *SubmitResponse) GetIndex() uint64 {
 
 type ListAppsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Also those that have ended.
+	// Also those that ended more than ten minutes ago.
 	All           bool `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

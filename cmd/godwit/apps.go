@@ -19,7 +19,7 @@ import (
 func newPs(o *options) *cobra.Command {
 	var all bool
 	c := &cobra.Command{
-		Use: "ps", Short: "List apps", Args: cobra.NoArgs,
+		Use: "ps", Short: "List apps: queued, running, and ended in the last ten minutes", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var res *apiv1.ListAppsResponse
 			err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
@@ -41,7 +41,7 @@ func newPs(o *options) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().BoolVarP(&all, "all", "a", false, "also apps that have ended")
+	c.Flags().BoolVarP(&all, "all", "a", false, "also apps that ended more than ten minutes ago")
 	return o.outputFlag(c)
 }
 

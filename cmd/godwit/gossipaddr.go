@@ -41,6 +41,29 @@ func gossipBind(ctx context.Context, flag, dataDir, host string, standard bool) 
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
+// routeTo is this machine's address on the way to the first of the servers whose name can be resolved, with the standard
+// port or, if that is taken, any free one.
+func routeTo(ctx context.Context, servers []string, port int) (string, error) {
+	for _, s := range servers {
+		conn, err := new(net.Dialer).DialContext(ctx, "udp", s) // sends nothing; asks the routing table
+		if err != nil {
+			continue
+		}
+		host, _, err := net.SplitHostPort(conn.LocalAddr().String())
+		_ = conn.Close() // nothing was sent
+		if err != nil {
+			continue
+		}
+		if !portFree(ctx, host, port) {
+			if port, err = freePort(ctx, host); err != nil {
+				return "", err
+			}
+		}
+		return net.JoinHostPort(host, strconv.Itoa(port)), nil
+	}
+	return "", usagef("no way to the servers %s: correct --join, or give --listen", strings.Join(servers, ","))
+}
+
 // portFree tells whether nobody uses the port, by TCP or UDP.
 func portFree(ctx context.Context, host string, port int) bool {
 	addr := net.JoinHostPort(host, strconv.Itoa(port))

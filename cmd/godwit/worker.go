@@ -44,9 +44,9 @@ func newWorker() *cobra.Command {
 			return runWorker(ctx, f)
 		},
 	}
-	c.Flags().StringVar(&f.name, "name", "", "the host's name, unique in the cluster (default: the machine's)")
+	c.Flags().StringVar(&f.name, "name", "", "the host's name, unique in the cluster (default: the machine's, with a suffix if another worker has it)")
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory of modules, images, logs and compiled code (required)")
-	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:7403", "host:port for other hosts; also what they are told")
+	c.Flags().StringVar(&f.listen, "listen", "", "host:port for other hosts; also what they are told (default: the address on the way to the servers, port 7403 or, if that is taken, any free one)")
 	c.Flags().StringVar(&f.gossip, "gossip-listen", "", "host:port of gossip, TCP and UDP (default: port 7402 beside --listen port 7403, else any free one)")
 	c.Flags().StringVar(&f.join, "join", "", "API addresses of servers, with commas between (required)")
 	c.Flags().IntVar(&f.slots, "slots", 0, "how many ranks this host takes (required)")
@@ -59,17 +59,27 @@ func newWorker() *cobra.Command {
 func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error) {
 	cfg := worker.DefaultConfig()
 	if f.name == "" {
+		f.name = worker.NameIn(f.dataDir)
+	}
+	if f.name == "" {
 		h, err := os.Hostname()
 		if err != nil {
 			return cfg, "", fmt.Errorf("no --name given, and the machine has none: %w", err)
 		}
-		f.name = strings.ToLower(h)
+		f.name, cfg.NameMayChange = strings.ToLower(h), true
 	}
 	if f.dataDir == "" || f.join == "" || f.slots == 0 {
 		return cfg, "", usagef("--data-dir, --join and --slots are needed: a worker must know its directory, its servers and its size")
 	}
 	if f.memoryMiB < 1 || f.memoryMiB > 4096 {
 		return cfg, "", usagef("--memory-limit %d: give 1 to 4096 MiB", f.memoryMiB)
+	}
+	if f.listen == "" {
+		addr, err := routeTo(ctx, splitAddrs(f.join), standardDataPort)
+		if err != nil {
+			return cfg, "", err
+		}
+		f.listen = addr
 	}
 	host, port, err := checkListen(ctx, "listen", f.listen)
 	if err != nil {
