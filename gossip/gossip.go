@@ -86,7 +86,7 @@ func (g *Gossip) start() error {
 	list, err := memberlist.Create(c)
 	switch {
 	case err != nil && strings.Contains(err.Error(), syscall.EADDRINUSE.Error()): // memberlist gives the text alone.
-		return fmt.Errorf("address in use: another process has %s; choose another --gossip (%w)", g.cfg.Bind, syscall.EADDRINUSE)
+		return fmt.Errorf("address in use: another process has %s; choose another --gossip-listen (%w)", g.cfg.Bind, syscall.EADDRINUSE)
 	case err != nil:
 		return fmt.Errorf("gossip on %s: %w", g.cfg.Bind, err)
 	}

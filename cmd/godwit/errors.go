@@ -70,4 +70,10 @@ func exitCode(err error) int {
 }
 
 // message is what the user is told; empty: nothing.
-func message(err error) string { return apierr.Message(err) }
+func message(err error) string {
+	var exit *exitError
+	if errors.Is(err, context.Canceled) && !errors.As(err, &exit) {
+		return "interrupted"
+	}
+	return apierr.Message(err)
+}

@@ -11,19 +11,22 @@ import (
 	"strings"
 )
 
-// gossipPort is gossip's own port, on a machine that serves the standard ports.
-const gossipPort = 7402
+// Gossip's own ports beside the standard ports; a server and a worker may share a machine.
+const (
+	serverGossipPort = 7402
+	workerGossipPort = 7404
+)
 
-// gossipBind is where gossip listens: as the flag says; else port 7402 beside a standard --listen port; else, and where
-// 7402 is taken or several processes share the loopback, the port used before on this data directory, or any free one.
-// Others learn of it from Discover and from gossip itself.
-func gossipBind(ctx context.Context, flag, dataDir, host string, standard bool) (string, error) {
+// gossipBind is where gossip listens: as the flag says; else its standard port, if --listen has its own; else, and where
+// that is taken or several processes share the loopback, the port used before on this data directory, or any free one.
+// Others learn of it from Discover and from gossip itself. standard is 0 if --listen has another port than its own.
+func gossipBind(ctx context.Context, flag, dataDir, host string, standard int) (string, error) {
 	if flag != "" {
 		h, p, err := checkListen(ctx, "gossip-listen", flag)
 		return net.JoinHostPort(h, strconv.Itoa(p)), err
 	}
-	if ip := net.ParseIP(host); standard && ip != nil && !ip.IsLoopback() && portFree(ctx, host, gossipPort) {
-		return net.JoinHostPort(host, strconv.Itoa(gossipPort)), nil
+	if ip := net.ParseIP(host); standard != 0 && ip != nil && !ip.IsLoopback() && portFree(ctx, host, standard) {
+		return net.JoinHostPort(host, strconv.Itoa(standard)), nil
 	}
 	file := filepath.Join(dataDir, "gossip_port")
 	if b, err := os.ReadFile(file); err == nil {
@@ -62,6 +65,18 @@ func routeTo(ctx context.Context, servers []string, port int) (string, error) {
 		return net.JoinHostPort(host, strconv.Itoa(port)), nil
 	}
 	return "", usagef("no way to the servers %s: correct --join, or give --listen", strings.Join(servers, ","))
+}
+
+// standardGossip is gossip's port beside a --listen port.
+func standardGossip(port int) int {
+	switch port {
+	case standardAPIPort:
+		return serverGossipPort
+	case standardDataPort:
+		return workerGossipPort
+	default:
+		return 0
+	}
 }
 
 // portFree tells whether nobody uses the port, by TCP or UDP.

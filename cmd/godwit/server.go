@@ -107,7 +107,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bind, err := gossipBind(ctx, s.flags.gossip, s.flags.dataDir, host, port == standardAPIPort)
+	bind, err := gossipBind(ctx, s.flags.gossip, s.flags.dataDir, host, standardGossip(port))
 	if err != nil {
 		return err
 	}

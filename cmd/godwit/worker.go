@@ -47,7 +47,7 @@ func newWorker() *cobra.Command {
 	c.Flags().StringVar(&f.name, "name", "", "the host's name, unique in the cluster (default: the machine's, with a suffix if another worker has it)")
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory of modules, images, logs and compiled code (required)")
 	c.Flags().StringVar(&f.listen, "listen", "", "host:port for other hosts; also what they are told (default: the address on the way to the servers, port 7403 or, if that is taken, any free one)")
-	c.Flags().StringVar(&f.gossip, "gossip-listen", "", "host:port of gossip, TCP and UDP (default: port 7402 beside --listen port 7403, else any free one)")
+	c.Flags().StringVar(&f.gossip, "gossip-listen", "", "host:port of gossip, TCP and UDP (default: port 7404 beside --listen port 7403, else any free one)")
 	c.Flags().StringVar(&f.join, "join", "", "API addresses of servers, with commas between (required)")
 	c.Flags().IntVar(&f.slots, "slots", 0, "how many ranks this host takes (required)")
 	c.Flags().IntVar(&f.memoryMiB, "memory-limit", 4096, "most memory of one rank, in MiB")
@@ -85,7 +85,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	if err != nil {
 		return cfg, "", err
 	}
-	bind, err := gossipBind(ctx, f.gossip, f.dataDir, host, port == standardDataPort)
+	bind, err := gossipBind(ctx, f.gossip, f.dataDir, host, standardGossip(port))
 	if err != nil {
 		return cfg, "", err
 	}
