@@ -16,11 +16,6 @@ import (
 	"github.com/godwit-run/godwit/planner"
 )
 
-// nextPlacement is the planner's word on the queue.
-func nextPlacement(v *fsm.View) (*apiv1.App, []string, map[fsm.AppID]string, bool) {
-	return planner.NextPlacement(v)
-}
-
 // Waits of the API.
 const (
 	waitDefault = 30 * time.Second

@@ -11,6 +11,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/planner"
 )
 
 // tick is how often a duty looks again without being told to.
@@ -160,7 +161,7 @@ func (l *leader) propose(ctx context.Context, what string, fill func(*apiv1.Comm
 // placeQueued places queued apps in order of submission, as far as there is room.
 func (l *leader) placeQueued(ctx context.Context) {
 	for ctx.Err() == nil {
-		app, placement, _, ok := nextPlacement(l.c.state.View())
+		app, placement, _, ok := planner.NextPlacement(l.c.state.View())
 		if !ok {
 			return
 		}

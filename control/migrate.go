@@ -218,22 +218,10 @@ func (l *leader) checker() func(context.Context) {
 			return
 		}
 		for _, p := range planner.CheckMigrations(v, func(id fsm.AppID) bool { return due[id] }) {
-			l.migrate(ctx, "", p)
+			done := l.propose(ctx, "migrate "+string(p.App), func(c *apiv1.Command) { migrationCommand(c, p) })
+			if done {
+				l.log.Info("migration proposed", "app", p.App, "cause", p.Cause, "moves", len(p.Moves))
+			}
 		}
-	}
-}
-
-// migrate proposes a migration; its result is the log's word.
-func (l *leader) migrate(ctx context.Context, key string, p planner.Proposal) {
-	cmd := migrationCommand(l.c.command(key), p)
-	cmd.Term = l.term
-	res, err := l.c.log.Propose(ctx, cmd)
-	switch {
-	case err != nil:
-		l.log.Warn("migration not proposed", "app", p.App, "err", err)
-	case res.Code != "":
-		l.log.Info("migration refused", "app", p.App, "code", res.Code, "reason", res.Reason)
-	default:
-		l.log.Info("migration proposed", "app", p.App, "migration", res.Id, "cause", p.Cause, "moves", len(p.Moves))
 	}
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -70,15 +71,7 @@ func (l *leader) report(host string, app fsm.AppID) *apiv1.AppStatus {
 
 // started says whether a report is news of an executor that runs.
 func started(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) bool {
-	if fsm.PhaseOf(app) != fsm.Starting || st.Executor != "running" {
-		return false
-	}
-	for _, h := range app.StartedHosts {
-		if h == string(host) {
-			return false
-		}
-	}
-	return true
+	return fsm.PhaseOf(app) == fsm.Starting && st.Executor == "running" && !slices.Contains(app.StartedHosts, string(host))
 }
 
 // newlyEnded are the ranks that a report says have ended, and the log does not.
@@ -101,9 +94,12 @@ func (l *leader) recordPauses(ctx context.Context, v *fsm.View) {
 			continue
 		}
 		for _, mv := range mig.Moves {
+			if mv.PauseMs > 0 {
+				continue // known; most of the history is
+			}
 			st := l.report(mv.To, fsm.AppID(mig.App))
 			for _, r := range st.GetRanks() {
-				if r.Rank != mv.Rank || r.Migration != mig.Id || r.PauseMs <= 0 || mv.PauseMs > 0 {
+				if r.Rank != mv.Rank || r.Migration != mig.Id || r.PauseMs <= 0 {
 					continue
 				}
 				l.propose(ctx, fmt.Sprintf("pause %s/%d", mig.Id, mv.Rank), func(c *apiv1.Command) {

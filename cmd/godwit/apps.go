@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -21,11 +20,7 @@ func newPs(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "ps", Short: "List apps: queued, running, and ended in the last ten minutes", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var res *apiv1.ListAppsResponse
-			err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
-				res, err = control.ListApps(ctx, &apiv1.ListAppsRequest{All: all})
-				return err
-			})
+			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListApps, &apiv1.ListAppsRequest{All: all})
 			if err != nil {
 				return err
 			}
@@ -45,25 +40,34 @@ func newPs(o *options) *cobra.Command {
 	return o.outputFlag(c)
 }
 
-// read calls f with a server, after the output flag was checked.
-func (o *options) read(ctx context.Context, f func(context.Context, apiv1connect.ControlClient) error) error {
-	if err := o.checkOutput(); err != nil {
-		return err
-	}
-	cl, err := o.client()
-	if err != nil {
-		return err
-	}
-	return cl.Do(ctx, f)
-}
-
-func getApp(ctx context.Context, c *client.Client, ref string) (*apiv1.GetAppResponse, error) {
-	var res *apiv1.GetAppResponse
+// call makes one call of the Control service, repeated as client.Do does. req must be safe to repeat.
+func call[Req, Res any](
+	ctx context.Context, c *client.Client, method func(apiv1connect.ControlClient, context.Context, *Req) (*Res, error), req *Req,
+) (*Res, error) {
+	var res *Res
 	err := c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
-		res, err = control.GetApp(ctx, &apiv1.GetAppRequest{App: ref})
+		res, err = method(control, ctx, req)
 		return err
 	})
 	return res, err
+}
+
+// ask makes one call for a command that reads, after its output flag was checked.
+func ask[Req, Res any](
+	ctx context.Context, o *options, method func(apiv1connect.ControlClient, context.Context, *Req) (*Res, error), req *Req,
+) (*Res, error) {
+	if err := o.checkOutput(); err != nil {
+		return nil, err
+	}
+	c, err := o.client()
+	if err != nil {
+		return nil, err
+	}
+	return call(ctx, c, method, req)
+}
+
+func getApp(ctx context.Context, c *client.Client, ref string) (*apiv1.GetAppResponse, error) {
+	return call(ctx, c, apiv1connect.ControlClient.GetApp, &apiv1.GetAppRequest{App: ref})
 }
 
 func newShow(o *options) *cobra.Command {
@@ -71,14 +75,7 @@ func newShow(o *options) *cobra.Command {
 		Use: "show APP", Short: "Show one app: its phase, placement, ranks and migrations", Args: cobra.ExactArgs(1),
 		ValidArgsFunction: completeApps(o),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := o.checkOutput(); err != nil {
-				return err
-			}
-			cl, err := o.client()
-			if err != nil {
-				return err
-			}
-			res, err := getApp(c.Context(), cl, args[0])
+			res, err := ask(c.Context(), o, apiv1connect.ControlClient.GetApp, &apiv1.GetAppRequest{App: args[0]})
 			if err != nil {
 				return err
 			}
@@ -197,11 +194,9 @@ func newLogs(o *options) *cobra.Command {
 }
 
 func cancelApp(ctx context.Context, c *client.Client, ref, reason string) error {
-	key := uuid.NewString()
-	return c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
-		_, err := control.CancelApp(ctx, &apiv1.CancelAppRequest{IdempotencyKey: key, App: ref, Reason: reason})
-		return err
-	})
+	req := &apiv1.CancelAppRequest{IdempotencyKey: uuid.NewString(), App: ref, Reason: reason}
+	_, err := call(ctx, c, apiv1connect.ControlClient.CancelApp, req)
+	return err
 }
 
 func newCancel(o *options) *cobra.Command {
@@ -228,18 +223,15 @@ func newCancel(o *options) *cobra.Command {
 // completeApps offers the ids of the apps that are there.
 func completeApps(o *options) cobra.CompletionFunc {
 	return func(c *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-		var ids []string
-		err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) error {
-			res, err := control.ListApps(ctx, &apiv1.ListAppsRequest{All: true})
-			for _, a := range res.GetApps() {
-				if strings.HasPrefix(a.Id, toComplete) && !slices.Contains(ids, a.Id) {
-					ids = append(ids, a.Id+"\t"+a.Name+" "+a.Phase)
-				}
-			}
-			return err
-		})
+		res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListApps, &apiv1.ListAppsRequest{All: true})
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
+		}
+		var ids []string
+		for _, a := range res.Apps {
+			if strings.HasPrefix(a.Id, toComplete) {
+				ids = append(ids, a.Id+"\t"+a.Name+" "+a.Phase)
+			}
 		}
 		return ids, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -19,8 +19,6 @@ const (
 	exitUnreachable = 69
 	exitInternal    = 70
 	exitNoLeader    = 75
-	exitTimeout     = 124
-	exitGodwit      = 125
 	exitNotRunnable = 126
 	exitNotFound    = 127
 	exitInterrupted = 130

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -23,11 +22,7 @@ func newHosts(o *options) *cobra.Command {
 	return o.outputFlag(&cobra.Command{
 		Use: "hosts", Short: "List hosts, their slots and state", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var res *apiv1.ListHostsResponse
-			err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
-				res, err = control.ListHosts(ctx, &apiv1.ListHostsRequest{})
-				return err
-			})
+			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
 			if err != nil {
 				return err
 			}
@@ -42,11 +37,7 @@ func newServers(o *options) *cobra.Command {
 	return o.outputFlag(&cobra.Command{
 		Use: "servers", Short: "List servers and who leads", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var res *apiv1.ListServersResponse
-			err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
-				res, err = control.ListServers(ctx, &apiv1.ListServersRequest{})
-				return err
-			})
+			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListServers, &apiv1.ListServersRequest{})
 			if err != nil {
 				return err
 			}
@@ -60,11 +51,7 @@ func newMigrations(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "migrations", Short: "List migrations, under way and ended", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var res *apiv1.ListMigrationsResponse
-			err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
-				res, err = control.ListMigrations(ctx, &apiv1.ListMigrationsRequest{App: app})
-				return err
-			})
+			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListMigrations, &apiv1.ListMigrationsRequest{App: app})
 			if err != nil {
 				return err
 			}
@@ -89,12 +76,8 @@ func newMigrate(o *options) *cobra.Command {
 			if len(ranks) != 1 || to == "" {
 				return usagef("migrate %s: name one rank, as APP/RANK, and its new host with --to", args[0])
 			}
-			key := uuid.NewString()
-			var res *apiv1.MigrateResponse
-			err = o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
-				res, err = control.Migrate(ctx, &apiv1.MigrateRequest{IdempotencyKey: key, App: app, Rank: ranks[0], To: to})
-				return err
-			})
+			req := &apiv1.MigrateRequest{IdempotencyKey: uuid.NewString(), App: app, Rank: ranks[0], To: to}
+			res, err := ask(c.Context(), o, apiv1connect.ControlClient.Migrate, req)
 			if err != nil {
 				return err
 			}
@@ -114,11 +97,7 @@ func newModule(o *options) *cobra.Command {
 	ls := &cobra.Command{
 		Use: "ls", Short: "List the modules the cluster has", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var res *apiv1.ListModulesResponse
-			err := o.read(c.Context(), func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
-				res, err = control.ListModules(ctx, &apiv1.ListModulesRequest{})
-				return err
-			})
+			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListModules, &apiv1.ListModulesRequest{})
 			if err != nil {
 				return err
 			}

@@ -125,14 +125,7 @@ func newRun(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "run -n N FILE.wasm [ARGS...]", Short: "Run a program, stream its output, exit with its code", Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := f.finish(args); err != nil {
-				return err
-			}
-			r, err := newRunner(o, f)
-			if err != nil {
-				return err
-			}
-			return r.run(c.Context(), args[0])
+			return start(c.Context(), o, f, args)
 		},
 	}
 	f.add(c)
@@ -151,14 +144,7 @@ func newSubmit(o *options) *cobra.Command {
 				return err
 			}
 			f.detach = true
-			if err := f.finish(args); err != nil {
-				return err
-			}
-			r, err := newRunner(o, f)
-			if err != nil {
-				return err
-			}
-			return r.run(c.Context(), args[0])
+			return start(c.Context(), o, f, args)
 		},
 	}
 	f.add(c)
@@ -172,12 +158,17 @@ type runner struct {
 	client *client.Client
 }
 
-func newRunner(o *options, f *submitFlags) (*runner, error) {
+// start submits what the flags and arguments say.
+func start(ctx context.Context, o *options, f *submitFlags, args []string) error {
+	if err := f.finish(args); err != nil {
+		return err
+	}
 	c, err := o.client()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &runner{o: o, f: f, client: c}, nil
+	r := &runner{o: o, f: f, client: c}
+	return r.run(ctx, args[0])
 }
 
 func (r *runner) run(ctx context.Context, path string) error {
@@ -265,14 +256,8 @@ func upload(ctx context.Context, c *client.Client, name string, code []byte) (*a
 }
 
 func submit(ctx context.Context, c *client.Client, spec *apiv1.AppSpec) (*apiv1.App, error) {
-	key := uuid.NewString()
-	var app *apiv1.App
-	err := c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
-		res, err := control.Submit(ctx, &apiv1.SubmitRequest{IdempotencyKey: key, Spec: spec})
-		app = res.GetApp()
-		return err
-	})
-	return app, err
+	res, err := call(ctx, c, apiv1connect.ControlClient.Submit, &apiv1.SubmitRequest{IdempotencyKey: uuid.NewString(), Spec: spec})
+	return res.GetApp(), err
 }
 
 // follow prints the app's output until it has ended, and returns its exit code as an error. The first interrupt cancels
@@ -367,15 +352,11 @@ func (r *runner) verdict(app *apiv1.App) error {
 // waitApp waits until an app is terminal.
 func waitApp(ctx context.Context, c *client.Client, id string) (*apiv1.App, error) {
 	for {
-		var app *apiv1.App
-		err := c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
-			res, err := control.WaitApp(ctx, &apiv1.WaitAppRequest{App: id})
-			app = res.GetApp()
-			return err
-		})
+		res, err := call(ctx, c, apiv1connect.ControlClient.WaitApp, &apiv1.WaitAppRequest{App: id})
 		if err != nil {
 			return nil, err
 		}
+		app := res.App
 		switch app.Phase {
 		case "succeeded", "failed", "cancelled":
 			return app, nil

@@ -66,9 +66,6 @@ func New(addrs string, patience time.Duration) (*Client, error) {
 	return c, nil
 }
 
-// Addrs are the servers' addresses.
-func (c *Client) Addrs() []string { return c.addrs }
-
 // Do calls f with a server until it succeeds, or fails for a reason that another server or moment cannot change, or
 // patience or ctx is over. f must be safe to repeat: mutating calls carry an idempotency key.
 func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control apiv1connect.ControlClient) error) error {

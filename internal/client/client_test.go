@@ -39,7 +39,7 @@ func TestRetryable(t *testing.T) {
 func TestPatienceCountsFromTheFirstFailure(t *testing.T) {
 	c, err := New("127.0.0.1:1,127.0.0.1:2", time.Hour)
 	require.NoError(t, err)
-	require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2"}, c.Addrs())
+	require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2"}, c.addrs)
 	c.patience = 50 * time.Millisecond
 	calls := 0
 	err = c.Do(t.Context(), func(ctx context.Context, _ apiv1connect.ControlClient) error {
@@ -71,7 +71,7 @@ func TestAddresses(t *testing.T) {
 	t.Setenv("GODWIT_ADDR", "a, b:1,")
 	c, err := New("", time.Second)
 	require.NoError(t, err)
-	require.Equal(t, []string{"a:7400", "b:1"}, c.Addrs())
+	require.Equal(t, []string{"a:7400", "b:1"}, c.addrs)
 	_, err = New(",", time.Second)
 	require.ErrorContains(t, err, "host:port")
 }
