@@ -17,6 +17,9 @@ BUF      := $(TOOLS)/buf-$(buf_version)/buf
 # What `make demo` runs, after the build.
 DEMO_CMD := go run ./cmd/demo bin/godwit examples/heat2d/heat2d.wasm
 
+# The names that the binary is called by, besides its own.
+WRAPPERS := mpicc mpicxx mpic++ mpirun mpiexec
+
 # A package whose tests run this long is stuck.
 TEST_TIMEOUT := 9m
 RACE_TIMEOUT := 30m
@@ -39,8 +42,9 @@ setup: ## Install what test, check and race need on Debian 12: the guests' C too
 	@.ci/setup
 
 .PHONY: build
-build: ## Build bin/godwit
+build: ## Build bin/godwit, with mpicc, mpirun and their kin beside it
 	go build -trimpath -o bin/godwit ./cmd/godwit
+	@for name in $(WRAPPERS); do ln -sf godwit bin/$$name; done
 
 .PHONY: demo
 demo: build ## Show a live migration and a lost leader on this machine (needs only Go)
@@ -100,7 +104,7 @@ check: setup lint proto ## Check all that is not a test: format, lint, layers, g
 
 .PHONY: clean
 clean: ## Remove what builds and tests leave behind (the tools stay)
-	rm -rf bin/godwit dev-data coverage.* *.test *.out *.prof
+	rm -rf bin/godwit $(addprefix bin/,$(WRAPPERS)) dev-data coverage.* *.test *.out *.prof
 
 # Building outside the module keeps the tools' dependencies out of go.mod.
 define tool

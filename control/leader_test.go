@@ -67,6 +67,8 @@ type bench struct {
 	ctx context.Context
 	log *memoryLog
 	l   *leader
+
+	addrs map[string]string // of hosts that are there; others have an address that nobody serves
 }
 
 func newBench(t *testing.T, change func(*Config)) *bench {
@@ -81,7 +83,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 	log := &memoryLog{machine: m}
 	c, err := New(cfg, m, log, noGroup{}, noPeers{}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	b := &bench{t: t, ctx: t.Context(), log: log, l: &leader{
+	b := &bench{t: t, ctx: t.Context(), log: log, addrs: map[string]string{}, l: &leader{
 		c: c, term: 7, log: c.slog, over: make(chan struct{}), sessions: map[fsm.HostID]*session{}, seen: map[fsm.HostID]time.Time{},
 		reports: map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus{}, changed: make(chan struct{}), refused: map[string]time.Time{},
 	}}
@@ -102,7 +104,11 @@ func (b *bench) propose(c *apiv1.Command) *apiv1.Result {
 
 func (b *bench) host(name string, slots int32) {
 	b.t.Helper()
-	h := &apiv1.Host{Id: name, Name: name, Addr: name + ":1", Slots: slots, Incarnation: "i-" + name, NodeId: "n-" + name}
+	addr := b.addrs[name]
+	if addr == "" {
+		addr = name + ":1"
+	}
+	h := &apiv1.Host{Id: name, Name: name, Addr: addr, Slots: slots, Incarnation: "i-" + name, NodeId: "n-" + name}
 	require.NoError(b.t, b.l.register(b.ctx, h))
 	b.l.reports[fsm.HostID(name)] = map[fsm.AppID]*apiv1.AppStatus{}
 	b.l.seen[fsm.HostID(name)] = time.Now()

@@ -58,10 +58,11 @@ func rounds(fast, long int) int {
 
 // Paths of the guests the tests run, seen from this directory.
 const (
-	steadyModule = "testdata/steady.wasm"
-	heatModule   = "../examples/heat2d/heat2d.wasm"
-	helloModule  = "../examples/hello/hello.wasm"
-	guests       = "../worker/wasm/testdata/"
+	steadyModule   = "testdata/steady.wasm"
+	deadlockModule = "testdata/deadlock.wasm"
+	heatModule     = "../examples/heat2d/heat2d.wasm"
+	helloModule    = "../examples/hello/hello.wasm"
+	guests         = "../worker/wasm/testdata/"
 )
 
 // patience bounds every wait that has no tighter bound of its own. Two processors may be shared with other tests.

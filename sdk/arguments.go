@@ -1,8 +1,8 @@
 package sdk
 
 import (
+	"errors"
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -15,20 +15,20 @@ const (
 	modeAsk                 // no inputs: --version and the like, or a mistake that clang explains
 )
 
-// show is what -show and its kin ask to print instead of running anything.
-type show uint8
-
-const (
-	showNothing show = iota
-	showCommands
-	showCompile
-	showLink
+// Errors of a command line.
+var (
+	// errNoInput is returned for an empty command line.
+	errNoInput = errors.New("no input files; name C or C++ sources, objects or archives, as in hello.c -o hello.wasm (-showme:help lists more)")
+	// errShared is returned for -shared and its kin.
+	errShared = errors.New("-shared: a guest cannot load shared libraries; make a static one (ar rcs libNAME.a FILE.o...) and link that")
 )
 
 // arguments are a cc command line, understood as far as the recipe needs it.
 type arguments struct {
 	mode     mode
 	show     show
+	bare     bool     // nothing to compile or link was named, beside -show
+	driver   string   // -cc=CMD or -cxx=CMD, empty if not given
 	output   string   // -o, empty if not given
 	debug    bool     // some -g other than -g0
 	optimise string   // the last -O, empty if not given
@@ -40,31 +40,10 @@ type arguments struct {
 // takesValue lists the options whose value is the next argument.
 var takesValue = map[string]bool{ //nolint:gochecknoglobals // an immutable lookup table
 	"-I": true, "-D": true, "-U": true, "-L": true, "-l": true, "-x": true, "-T": true, "-u": true,
-	"-z": true, "-e": true, "-include": true, "-imacros": true, "-isystem": true, "-iquote": true,
+	"-e": true, "-include": true, "-imacros": true, "-isystem": true, "-iquote": true,
 	"-idirafter": true, "-isysroot": true, "--sysroot": true, "-MF": true, "-MT": true, "-MQ": true,
-	"-Xlinker": true, "-Xclang": true, "-Xpreprocessor": true, "-Xassembler": true, "-mllvm": true,
+	"-Xclang": true, "-Xpreprocessor": true, "-Xassembler": true, "-mllvm": true,
 	"--param": true, "-target": true,
-}
-
-// dropped lists options that a guest has no use for, with the note that the user gets. An empty note
-// means that nothing is lost.
-var dropped = map[string]string{ //nolint:gochecknoglobals // an immutable lookup table
-	"-lmpi": "", "-lmpicxx": "", "-lmpi_cxx": "", "-lmpich": "", "-static": "", "-rdynamic": "",
-	"-pthread":      "a rank has one thread",
-	"-march=native": "guests run on any CPU",
-	"-mtune=native": "",
-	"-mcpu=native":  "guests run on any CPU",
-	"-fexceptions":  "guests are built without exceptions",
-	"-fno-plt":      "",
-	"-no-pie":       "",
-	"-fpie":         "",
-	"-fPIE":         "",
-	"-fPIC":         "",
-	"-fpic":         "",
-	"-mavx2":        "guests run on any CPU",
-	"-mavx":         "guests run on any CPU",
-	"-msse4.2":      "guests run on any CPU",
-	"-fopenmp-simd": "",
 }
 
 // partial lists the options that stop clang before the link.
@@ -72,22 +51,45 @@ var partial = map[string]bool{ //nolint:gochecknoglobals // an immutable lookup 
 	"-c": true, "-S": true, "-E": true, "-M": true, "-MM": true, "-fsyntax-only": true,
 }
 
-// parse understands args. It fails only on a response file that cannot be read.
+// parse understands args. It fails on a response file that cannot be read, and on what no guest can be.
 func parse(args []string) (arguments, error) {
 	args, err := expand(args, 0)
 	if err != nil {
 		return arguments{}, err
 	}
+	if len(args) == 0 {
+		return arguments{}, errNoInput
+	}
 	var a arguments
+	var linker linkerOptions
 	inputs := 0
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
+		hasValue := i+1 < len(args)
 		switch {
-		case arg == "-o" && i+1 < len(args):
+		case arg == "-o" && hasValue:
 			i++
 			a.output = args[i]
-		case takesValue[arg] && i+1 < len(args):
+		case (arg == "-Xlinker" || arg == "-z") && hasValue:
 			i++
+			words := []string{args[i]}
+			if arg == "-z" {
+				words = []string{"-z", args[i]}
+			}
+			a.rest = append(a.rest, linker.keep(words)...)
+		case (arg == "-rpath" || arg == "-R" || arg == "-soname") && hasValue:
+			i++
+		case strings.HasPrefix(arg, "-Wl,"):
+			a.rest = append(a.rest, linker.keep(strings.Split(arg[len("-Wl,"):], ","))...)
+		case takesValue[arg] && hasValue:
+			i++
+			if a.drop(arg + args[i]) {
+				continue
+			}
+			if libs, ok := renamed[arg+args[i]]; ok {
+				a.rest = append(a.rest, libs...)
+				continue
+			}
 			a.option(arg + args[i])
 			a.rest = append(a.rest, arg, args[i])
 		case arg == "-" || !strings.HasPrefix(arg, "-"):
@@ -95,6 +97,8 @@ func parse(args []string) (arguments, error) {
 			a.rest = append(a.rest, arg)
 		case strings.HasPrefix(arg, "-o") && len(arg) > 2 && !strings.HasPrefix(arg, "-object"):
 			a.output = arg[2:]
+		case arg == "-shared" || arg == "-dynamiclib" || arg == "-qmkshrobj":
+			return arguments{}, errShared
 		default:
 			a.plain(arg)
 		}
@@ -102,30 +106,45 @@ func parse(args []string) (arguments, error) {
 	if inputs == 0 && a.show == showNothing {
 		a.mode = modeAsk
 	}
+	a.bare = inputs == 0 && a.show != showNothing
 	return a, nil
 }
 
 // plain takes one option without a separate value.
 func (a *arguments) plain(arg string) {
-	if note, ok := dropped[arg]; ok {
-		if note != "" {
-			a.notes = append(a.notes, fmt.Sprintf("%s is ignored: %s", arg, note))
-		}
+	if a.drop(arg) {
 		return
 	}
-	switch name := strings.TrimLeft(arg, "-"); name {
-	case "show", "showme", "show-me":
-		a.show = showCommands
+	name := strings.TrimLeft(arg, "-")
+	if s, ok := shows[name]; ok {
+		a.show = s
 		return
-	case "showme:compile", "show:compile", "compile-info", "compile_info":
-		a.show = showCompile
+	}
+	if key, cmd, ok := strings.Cut(name, "="); ok && (key == "cc" || key == "cxx" || key == "CC" || key == "CXX") {
+		a.driver = cmd
 		return
-	case "showme:link", "show:link", "link-info", "link_info":
-		a.show = showLink
+	}
+	if libs, ok := renamed[arg]; ok {
+		a.rest = append(a.rest, libs...)
 		return
+	}
+	if arg == "-V" {
+		arg = "--version" // clang's -V is another thing
 	}
 	a.option(arg)
 	a.rest = append(a.rest, arg)
+}
+
+// drop says whether a guest has no use for an option, and notes what is lost with it.
+func (a *arguments) drop(arg string) bool {
+	note, ok := droppedNote(arg)
+	if ok && note != "" {
+		note = fmt.Sprintf("%s is ignored: %s", arg, note)
+		if len(a.notes) == 0 || a.notes[len(a.notes)-1] != note {
+			a.notes = append(a.notes, note)
+		}
+	}
+	return ok
 }
 
 // option notes what the recipe depends on in an option that clang gets too.
@@ -142,73 +161,4 @@ func (a *arguments) option(arg string) {
 	case strings.HasPrefix(arg, "-g"):
 		a.debug = true
 	}
-}
-
-// maxResponseDepth bounds response files that name response files.
-const maxResponseDepth = 8
-
-// expand replaces each @file by the words in it. As with cc, an @name that is no file stays as it is.
-func expand(args []string, depth int) ([]string, error) {
-	var out []string
-	for _, arg := range args {
-		if !strings.HasPrefix(arg, "@") {
-			out = append(out, arg)
-			continue
-		}
-		content, err := os.ReadFile(arg[1:])
-		if os.IsNotExist(err) {
-			out = append(out, arg)
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("response file: %w", err)
-		}
-		if depth == maxResponseDepth {
-			return nil, fmt.Errorf("response file %s: nested more than %d deep", arg[1:], maxResponseDepth)
-		}
-		words, err := expand(splitWords(string(content)), depth+1)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, words...)
-	}
-	return out, nil
-}
-
-// splitWords splits at white space; quotes of either kind group, a backslash takes the next byte as is.
-func splitWords(text string) []string {
-	var (
-		words  []string
-		word   strings.Builder
-		quote  byte
-		inWord bool
-	)
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		switch {
-		case c == '\\' && quote != '\'' && i+1 < len(text):
-			i++
-			word.WriteByte(text[i])
-			inWord = true
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote != 0:
-			word.WriteByte(c)
-		case c == '\'' || c == '"':
-			quote, inWord = c, true
-		case strings.IndexByte(" \t\r\n\v\f", c) >= 0:
-			if inWord {
-				words = append(words, word.String())
-				word.Reset()
-				inWord = false
-			}
-		default:
-			word.WriteByte(c)
-			inWord = true
-		}
-	}
-	if inWord {
-		words = append(words, word.String())
-	}
-	return words
 }

@@ -1,10 +1,12 @@
 // Package sdk is what guests are built with: the headers mpi.h and godwit.h, the thin C glue that is
-// linked into every guest, and Toolchain, which is the whole of `godwit cc` and `godwit c++`.
+// linked into every guest, Toolchain, which is the whole of `godwit cc` and `godwit c++`, and Install,
+// which writes out what CMake and pkg-config need.
 //
 // A guest is a wasm32-wasi command. Its MPI calls are imports of module "mpi_abi", so nothing is
 // linked for them. Three commands make one from C:
 //
-//  1. clang compiles the glue, which reserves the unwind area (lib/godwit_unwind.c);
+//  1. clang compiles the glue (lib/godwit_glue.c), which reserves the unwind area and lets the host
+//     use the guest's malloc;
 //  2. clang compiles and links the user's files against wasi-libc, stack first, so that an overflow
 //     of the stack traps instead of running into data;
 //  3. wasm-opt optimises, and instruments every path that may reach an import of mpi_abi or
@@ -12,11 +14,14 @@
 //
 // The commands take what cc takes: sources, objects and archives, -c, -S, -E, -o, -O, -g, -I, -D, -L,
 // -l, -W, -std and the rest, and @files. `-show` (also -showme, --showme) prints the commands and runs
-// nothing; -showme:compile and -showme:link print only the flags. What differs from cc:
+// nothing; -showme:compile, :link, :incdirs, :libdirs, :libs, :command, :version and :help answer what build
+// systems ask of an MPI's wrapper, in Open MPI's spelling and in MPICH's. What differs from cc:
 //
-//   - without -o, a link writes a.out.wasm;
-//   - options that only make sense for a native CPU or a native MPI (-march, -mtune, -pthread,
-//     -static, -rdynamic, -lmpi) are dropped, with a note on stderr for those that promise something;
+//   - options that only make sense for a native CPU, linker or MPI (-march, -fopenmp, -pthread,
+//     -static, -Wl,-rpath, -lmpi) are dropped, with a note on stderr for those that promise something;
+//     -shared is an error;
+//   - archives without an index, as GNU ar makes of WebAssembly objects, get one in a copy (archive.go);
+//   - another clang is taken with -cc=CMD or -cxx=CMD, or from MPI_CC, OMPI_CC, MPICH_CC and their like;
 //   - C++ is compiled with -fno-exceptions, and setjmp is not there: asyncify and wasm exceptions do
 //     not mix;
 //   - the name section and debug information are dropped, unless -g is given;

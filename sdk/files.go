@@ -11,10 +11,10 @@ import (
 	"path/filepath"
 )
 
-//go:embed include lib
+//go:embed include lib share
 var embedded embed.FS
 
-// Files returns the headers (include/) and the glue (lib/), read-only.
+// Files returns the headers (include/), the glue (lib/) and the files for build systems (lib/pkgconfig, share), read-only.
 func Files() fs.FS { return embedded }
 
 // unpack puts Files below base, in a directory named by their content, and returns that directory.

@@ -9,8 +9,8 @@ import (
 // Stack of a guest, in bytes. Overridden by -Wl,-z,stack-size=N, since the user's options come later.
 const stackSize = "1048576"
 
-// defaultOutput is what a link without -o writes.
-const defaultOutput = "a.out.wasm"
+// defaultOutput is what a link without -o writes: the name that configure scripts look for.
+const defaultOutput = "a.out"
 
 // emulated are wasi-libc's stand-ins for what WASI lacks. clock() and times() need the clocks; the
 // others let programs that merely mention signals, mmap or getpid build.
@@ -19,19 +19,20 @@ var emulated = []string{"signal", "process-clocks", "getpid", "mman"} //nolint:g
 // paths are the files that the commands of one run name.
 type paths struct {
 	clang, clangXX, wasmOpt string
-	sysroot                 string // empty: clang's own default
-	sdk                     string // where the SDK was unpacked
-	work                    string // where the user's command runs
-	glue, linked            string // intermediate files
+	driverArgs              []string // of the compiler that the user chose, before all others
+	sysroot                 string   // empty: clang's own default
+	sdk                     string   // where the SDK was unpacked
+	work                    string   // where the user's command runs
+	glue, linked            string   // intermediate files
 }
 
-// compileFlags come before the user's arguments, so that the user's win.
-func compileFlags(p paths) []string {
+// target is what everything is compiled for.
+const target = "--target=wasm32-wasi"
+
+// targetFlags make any clang compile for a guest.
+func targetFlags(p paths) []string {
 	flags := []string{
-		"--target=wasm32-wasi", "-O3", "-msimd128", "-mbulk-memory", "-mmutable-globals",
-		"-fno-exceptions", "-Wno-unused-command-line-argument",
-		"-fdebug-compilation-dir=.",
-		"-ffile-prefix-map=" + p.sdk + "=godwit", "-ffile-prefix-map=" + p.work + "=.",
+		target, "-O3", "-msimd128", "-mbulk-memory", "-mmutable-globals", "-fno-exceptions", "-Wno-unused-command-line-argument",
 	}
 	if p.sysroot != "" {
 		flags = append(flags, "--sysroot="+p.sysroot)
@@ -43,12 +44,22 @@ func compileFlags(p paths) []string {
 	return append(flags, "-I"+filepath.Join(p.sdk, "include"))
 }
 
-// linkFlags come before the user's arguments as well.
-func linkFlags() []string {
-	return []string{
-		"-Wl,--stack-first", "-Wl,-z,stack-size=" + stackSize,
-		"-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area",
-	}
+// compileFlags come before the user's arguments, so that the user's win.
+func compileFlags(p paths) []string {
+	return append(targetFlags(p), "-fdebug-compilation-dir=.",
+		"-ffile-prefix-map="+p.sdk+"=godwit", "-ffile-prefix-map="+p.work+"=.")
+}
+
+// memoryFlags lay a guest's memory out: the stack first.
+func memoryFlags() []string {
+	return []string{"-Wl,--stack-first", "-Wl,-z,stack-size=" + stackSize}
+}
+
+// linkFlags come before the user's arguments as well. The functions in probes.txt are those that configure scripts look for,
+// without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h.
+func linkFlags(p paths) []string {
+	return append(memoryFlags(), "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area",
+		"-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
 }
 
 // libraries come last, so that they serve every object before them.
@@ -83,10 +94,10 @@ func commands(lang Lang, a arguments, p paths) [][]string {
 	if lang == CXX {
 		driver = p.clangXX
 	}
-	compile := append([]string{driver}, compileFlags(p)...)
+	compile := slices.Concat([]string{driver}, p.driverArgs, compileFlags(p))
 	switch a.mode {
 	case modeAsk:
-		return [][]string{append([]string{driver, "--target=wasm32-wasi"}, a.rest...)}
+		return [][]string{slices.Concat([]string{driver}, p.driverArgs, []string{target}, a.rest)}
 	case modePartial:
 		command := append(compile, a.rest...)
 		if a.output != "" {
@@ -99,8 +110,9 @@ func commands(lang Lang, a arguments, p paths) [][]string {
 	if a.unwind != "" {
 		glue = append(glue, a.unwind)
 	}
-	glue = append(glue, "-c", filepath.Join(p.sdk, "lib", "godwit_unwind.c"), "-o", p.glue)
-	link := slices.Concat(compile, linkFlags(), a.rest, []string{p.glue}, libraries(), []string{"-o", p.linked})
+	glue = append(glue, "-c", filepath.Join(p.sdk, "lib", "godwit_glue.c"), "-o", p.glue)
+	// The glue is first: it takes the first place of the function table.
+	link := slices.Concat(compile, linkFlags(p), []string{p.glue}, a.rest, libraries(), []string{"-o", p.linked})
 	optimise := slices.Concat([]string{p.wasmOpt}, optimiseFlags(a), []string{p.linked, "-o", a.target()})
 	return [][]string{glue, link, optimise}
 }

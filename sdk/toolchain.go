@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // Lang is the language that a driver is called for.
@@ -41,6 +42,7 @@ type Toolchain struct {
 	WasmOpt string // default: wasm-opt in PATH
 	Sysroot string // wasi-libc's root; default: the one clang knows (Debian's)
 	Dir     string // where headers and glue are unpacked; default: godwit below the user's cache directory
+	Version string // of Godwit, for -showme:version
 }
 
 // Run is `godwit cc ARGS` or `godwit c++ ARGS`: it runs the tools in the current directory, blocks until
@@ -65,34 +67,28 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 	for _, note := range a.notes {
 		fmt.Fprintf(stderr, "%s: note: %s\n", lang, note)
 	}
-	p, err := t.locate(a)
+	p, err := t.locate(lang, a)
 	if err != nil {
 		return 1, err
 	}
-	switch a.show {
-	case showCompile:
-		fmt.Fprintln(stdout, quote(compileFlags(p)))
+	if a.show != showNothing {
+		t.print(stdout, lang, a, p)
 		return 0, nil
-	case showLink:
-		fmt.Fprintln(stdout, quote(append(linkFlags(), libraries()...)))
-		return 0, nil
-	case showCommands:
-		p.glue, p.linked = "godwit_unwind.o", a.target()+".linked"
-		for _, command := range commands(lang, a, p) {
-			fmt.Fprintln(stdout, quote(command))
-		}
-		return 0, nil
-	case showNothing:
 	}
 	scratch, err := os.MkdirTemp("", "godwit-cc-")
 	if err != nil {
 		return 1, fmt.Errorf("scratch directory: %w", err)
 	}
 	defer os.RemoveAll(scratch) //nolint:errcheck // what is left is harmless
-	p.glue, p.linked = filepath.Join(scratch, "godwit_unwind.o"), filepath.Join(scratch, "linked.wasm")
+	p.glue, p.linked = filepath.Join(scratch, "godwit_glue.o"), filepath.Join(scratch, "linked.wasm")
+	if a.mode == modeLink {
+		if a.rest, err = indexArchives(a.rest, scratch); err != nil {
+			return 1, err
+		}
+	}
 	for _, command := range commands(lang, a, p) {
 		if code, err := execute(ctx, command, stdout, stderr); err != nil || code != 0 {
-			t.hint(lang, stderr)
+			t.hint(lang, a, stderr)
 			return code, err
 		}
 	}
@@ -105,11 +101,35 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 	return 0, nil
 }
 
+// chosen is the compiler that the user asks for instead of clang, and by what: an option, or the environment.
+func chosen(lang Lang, a arguments) (words []string, by string) {
+	if a.driver != "" {
+		return SplitWords(a.driver), "the -cc or -cxx option"
+	}
+	names := []string{"MPI_CC", "OMPI_CC", "MPICH_CC"}
+	if lang == CXX {
+		names = []string{"MPI_CXX", "OMPI_CXX", "MPICH_CXX"}
+	}
+	for _, name := range names {
+		if words := SplitWords(os.Getenv(name)); len(words) > 0 {
+			return words, name
+		}
+	}
+	return nil, ""
+}
+
 // locate finds the tools and unpacks the SDK.
-func (t Toolchain) locate(a arguments) (paths, error) {
+func (t Toolchain) locate(lang Lang, a arguments) (paths, error) {
 	p := paths{clang: t.Clang, clangXX: t.ClangXX, wasmOpt: t.WasmOpt, sysroot: t.Sysroot}
 	needed := map[string]*string{"clang": &p.clang, "clang++": &p.clangXX}
-	if a.mode == modeLink {
+	if words, _ := chosen(lang, a); len(words) > 0 {
+		if p.driverArgs = words[1:]; lang == CXX {
+			p.clangXX = words[0]
+		} else {
+			p.clang = words[0]
+		}
+	}
+	if a.mode == modeLink && a.show < showIncludeDirs {
 		needed["wasm-opt"] = &p.wasmOpt
 	}
 	for name, tool := range needed {
@@ -155,8 +175,11 @@ func execute(ctx context.Context, command []string, stdout, stderr io.Writer) (i
 	return 0, nil
 }
 
-// hint adds what to install if a failure may come from a missing library.
-func (t Toolchain) hint(lang Lang, stderr io.Writer) {
+// hint adds what may have to be changed: the compiler that the user chose, or a library that is missing.
+func (t Toolchain) hint(lang Lang, a arguments, stderr io.Writer) {
+	if words, by := chosen(lang, a); len(words) > 0 && !strings.Contains(words[len(words)-1], "clang") {
+		fmt.Fprintf(stderr, "%s: the compiler is %s because of %s; it has to be a clang that knows wasm32\n", lang, quote(words), by)
+	}
 	if t.Sysroot != "" {
 		return
 	}

@@ -88,6 +88,16 @@ func TestProfilingLayer(t *testing.T) {
 	require.Contains(t, string(module), "MPI_Finalize", "the layer was not linked in")
 }
 
+// Configure scripts look for MPI_Init by linking a call of it, without a header.
+func TestConfigureProbe(t *testing.T) {
+	code, _, stderr := build(t, C, map[string]string{"a.c": "char MPI_Init(); int main(void) { return MPI_Init(); }"}, "a.c")
+	require.Zero(t, code, stderr)
+	require.FileExists(t, "a.out")
+	code, _, stderr = build(t, C, map[string]string{"a.c": "char MPI_Nosuch(); int main(void) { return MPI_Nosuch(); }"}, "a.c")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "MPI_Nosuch")
+}
+
 func TestShow(t *testing.T) {
 	code, stdout, stderr := build(t, C, nil, "-showme", "a.c", "-o", "x y.wasm")
 	require.Zero(t, code, stderr)
@@ -111,8 +121,12 @@ func TestFailures(t *testing.T) {
 	require.NoFileExists(t, "a.wasm")
 
 	code, _, stderr = build(t, C, nil)
-	require.NotZero(t, code)
+	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "no input files")
+
+	code, _, stderr = build(t, C, nil, "-shared", "a.o", "-o", "liba.so")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "make a static one")
 
 	var out bytes.Buffer
 	code = Toolchain{WasmOpt: "no-such-tool", Dir: t.TempDir()}.Run(context.Background(), C, []string{"a.c"}, &out, &out)
@@ -145,6 +159,24 @@ func TestParse(t *testing.T) {
 			"unwind area", "-D GODWIT_UNWIND_BYTES=64 a.c",
 			arguments{unwind: "-DGODWIT_UNWIND_BYTES=64", rest: []string{"-D", "GODWIT_UNWIND_BYTES=64", "a.c"}},
 		},
+		{"dropped with a separate value", "-l mpi a.c", arguments{rest: []string{"a.c"}}},
+		{"a C++ library has another name", "a.o -lstdc++ -lpthread", arguments{rest: []string{"a.o", "-lc++", "-lc++abi", "-lpthread"}}},
+		{
+			"OpenMP", "-fopenmp -ffast-math -m64 a.c",
+			arguments{
+				rest:  []string{"-ffast-math", "a.c"},
+				notes: []string{"-fopenmp is ignored: a rank has one thread, OpenMP's pragmas have no effect"},
+			},
+		},
+		{
+			"native linker", "a.c -Wl,-rpath,/x,-z,relro -Wl,--enable-new-dtags,-O1 -Wl,-rpath=/y -Wl,-rpath -Wl,/z -Wl,--hash-style=gnu -rpath /w -z now",
+			arguments{rest: []string{"a.c", "-Wl,-O1"}},
+		},
+		{"native linker by words", "-Xlinker -rpath -Xlinker /x -Xlinker --gc-sections a.c", arguments{rest: []string{"-Wl,--gc-sections", "a.c"}}},
+		{"stack size", "-Wl,-z,stack-size=64 -z stack-size=32 a.c", arguments{rest: []string{"-Wl,-z,stack-size=64", "-Wl,-z,stack-size=32", "a.c"}}},
+		{"another compiler", "-cc=clang-15 -c a.c", arguments{mode: modePartial, driver: "clang-15", rest: []string{"-c", "a.c"}}},
+		{"MPICH's question", "-link_info", arguments{show: showLink, bare: true}},
+		{"-V", "-V", arguments{mode: modeAsk, rest: []string{"--version"}}},
 		{"no such response file", "@none", arguments{rest: []string{"@none"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -158,5 +190,52 @@ func TestParse(t *testing.T) {
 }
 
 func TestSplitWords(t *testing.T) {
-	require.Equal(t, []string{"a", "b c", `d"e`, "", "f g"}, splitWords("a 'b c'\n\"d\\\"e\" '' f\\ g "))
+	require.Equal(t, []string{"a", "b c", `d"e`, "", "f g"}, SplitWords("a 'b c'\n\"d\\\"e\" '' f\\ g "))
+}
+
+// Every question has an answer of one line, with what it names in it.
+func TestQuestions(t *testing.T) {
+	for question, want := range map[string]string{
+		"-show": "clang --target=wasm32-wasi .* -lm$", "--showme": "clang ", "-showme:compile": "^--target=wasm32-wasi .*-I.*/include$",
+		"-compile_info": "-I.*/include$", "-show-compile-info": "-I", "-showme:link": "^--target=wasm32-wasi .*stack-first.* -lm$",
+		"-link-info": "-lm$", "-show-link-info": "-lm$", "-showme:incdirs": "^/.*/include$", "-showme:libdirs": "^/.*/lib$",
+		"-showme:libs": "^wasi-emulated-signal .*m$", "-showme:command": "clang$", "-showme:version": `^godwit cc: Godwit 1\.2 \(Language: C\)$`,
+	} {
+		var stdout, stderr bytes.Buffer
+		code := Toolchain{Clang: "true", ClangXX: "true", WasmOpt: "true", Dir: t.TempDir(), Version: "1.2"}.Run(
+			context.Background(), C, []string{question}, &stdout, &stderr)
+		require.Zero(t, code, stderr.String())
+		require.Empty(t, stderr.String())
+		answer := strings.ReplaceAll(strings.TrimSpace(stdout.String()), "/usr/bin/true", "clang")
+		require.NotContains(t, answer, "\n", question)
+		require.Regexp(t, want, answer, question)
+	}
+	_, stdout, _ := build(t, CXX, nil, "-showme:help")
+	require.Contains(t, stdout, "-showme:incdirs")
+}
+
+func TestAnotherCompiler(t *testing.T) {
+	t.Setenv("OMPI_CC", "clang -DFROM_ENV=1")
+	source := map[string]string{"a.c": "#if FROM_ENV != 1\n#error no\n#endif\nint main(void) { return 0; }"}
+	code, _, stderr := build(t, C, source, "-c", "a.c")
+	require.Zero(t, code, stderr)
+	_, stdout, _ := build(t, C, source, "-cc=clang -O1", "-showme:command")
+	require.Regexp(t, `clang -O1\n$`, stdout)
+
+	t.Setenv("MPI_CC", "false")
+	code, _, stderr = build(t, C, source, "a.c")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "because of MPI_CC; it has to be a clang")
+}
+
+// What Makefiles written for other MPIs pass does not break a build.
+func TestNativeFlags(t *testing.T) {
+	files := map[string]string{"a.c": "#include <mpi.h>\n#include <math.h>\nint main(int c, char **v) { (void)v; return (int)floor(c) - 1; }"}
+	args := strings.Fields("-m64 -O3 -march=native -ffast-math -funroll-loops -fomit-frame-pointer -fopenmp -pipe -Wall a.c -o a.wasm -L. " +
+		"-Wl,-rpath,/usr/lib -Wl,--enable-new-dtags -Wl,-z,relro -Wl,--as-needed -lpthread -lrt -ldl -lm -lutil -lgomp -fstack-protector-strong -g0")
+	code, _, stderr := build(t, C, files, args...)
+	require.Zero(t, code, stderr)
+	require.FileExists(t, "a.wasm")
+	require.Equal(t, 2, strings.Count(stderr, "\n"), stderr)
+	require.Contains(t, stderr, "-fopenmp is ignored")
 }

@@ -25,6 +25,8 @@ type child struct {
 	exited  chan struct{}          // closed when the process is gone
 	state   *os.ProcessState       // set before exited is closed
 	why     atomic.Pointer[string] // why the worker killed it; nil: it did not
+
+	inspection inspection
 }
 
 // spawner starts executors.
@@ -49,7 +51,7 @@ func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*ap
 	//nolint:gosec,noctx // the worker's own binary; ended by kill, not by a context
 	cmd := exec.Command(s.argv[0], append(s.argv[1:len(s.argv):len(s.argv)], "--app", app)...)
 	cmd.ExtraFiles = []*os.File{controlFile, connsFile}
-	cmd.Stderr = os.Stderr
+	cmd.Args[0], cmd.Stderr = "godwit", os.Stderr // the binary may have the name of a compiler, or of mpirun
 	// Every rank may compute at once and the runtime needs threads besides; its own adjustment would stop the world.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n+2), "GOTRACEBACK=single")
 	err = s.starter.Start(ctx, cmd)
@@ -70,6 +72,10 @@ func (c *child) events(cmd *exec.Cmd, onEvent func(*apiv1.ExecEvent), onExit fun
 				c.kill("its link to the worker broke: " + err.Error())
 			}
 			break
+		}
+		if m := ev.GetInspected(); m != nil {
+			c.inspection.answer(m.Ranks)
+			continue
 		}
 		onEvent(ev)
 	}

@@ -58,12 +58,8 @@ func (w *Worker) handOver(conn net.Conn, args []string) error {
 	if !ok {
 		return fmt.Errorf("worker: a %T cannot be handed over", conn)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for c := range w.children {
-		if c.app == args[0] {
-			return pipe.SendConn(c.conns, tcp, args[1])
-		}
+	if c := w.childOf(args[0]); c != nil {
+		return pipe.SendConn(c.conns, tcp, args[1])
 	}
 	return fmt.Errorf("worker: no executor of app %s here yet", args[0])
 }

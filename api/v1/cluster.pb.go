@@ -21,6 +21,103 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type InspectRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectRequest) Reset() {
+	*x = InspectRequest{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectRequest) ProtoMessage() {}
+
+func (x *InspectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectRequest.ProtoReflect.Descriptor instead.
+func (*InspectRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *InspectRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+type InspectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Ranks []*RankDoing           `protobuf:"bytes,1,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	// Why there is nothing of the app's other ranks here.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectResponse) Reset() {
+	*x = InspectResponse{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectResponse) ProtoMessage() {}
+
+func (x *InspectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectResponse.ProtoReflect.Descriptor instead.
+func (*InspectResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *InspectResponse) GetRanks() []*RankDoing {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
+func (x *InspectResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type DiscoverRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -29,7 +126,7 @@ type DiscoverRequest struct {
 
 func (x *DiscoverRequest) Reset() {
 	*x = DiscoverRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -41,7 +138,7 @@ func (x *DiscoverRequest) String() string {
 func (*DiscoverRequest) ProtoMessage() {}
 
 func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -54,7 +151,7 @@ func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverRequest.ProtoReflect.Descriptor instead.
 func (*DiscoverRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{2}
 }
 
 type DiscoverResponse struct {
@@ -78,7 +175,7 @@ type DiscoverResponse struct {
 
 func (x *DiscoverResponse) Reset() {
 	*x = DiscoverResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -90,7 +187,7 @@ func (x *DiscoverResponse) String() string {
 func (*DiscoverResponse) ProtoMessage() {}
 
 func (x *DiscoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -103,7 +200,7 @@ func (x *DiscoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverResponse.ProtoReflect.Descriptor instead.
 func (*DiscoverResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{1}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *DiscoverResponse) GetServerId() string {
@@ -184,7 +281,7 @@ type SessionRequest struct {
 
 func (x *SessionRequest) Reset() {
 	*x = SessionRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -196,7 +293,7 @@ func (x *SessionRequest) String() string {
 func (*SessionRequest) ProtoMessage() {}
 
 func (x *SessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -209,7 +306,7 @@ func (x *SessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
 func (*SessionRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{2}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SessionRequest) GetMsg() isSessionRequest_Msg {
@@ -297,7 +394,7 @@ type SessionResponse struct {
 
 func (x *SessionResponse) Reset() {
 	*x = SessionResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -309,7 +406,7 @@ func (x *SessionResponse) String() string {
 func (*SessionResponse) ProtoMessage() {}
 
 func (x *SessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -322,7 +419,7 @@ func (x *SessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionResponse.ProtoReflect.Descriptor instead.
 func (*SessionResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SessionResponse) GetMsg() isSessionResponse_Msg {
@@ -394,7 +491,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +503,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +516,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Hello) GetHost() *Host {
@@ -457,7 +554,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -469,7 +566,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -482,7 +579,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Welcome) GetClusterId() string {
@@ -523,7 +620,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +632,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +645,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Heartbeat) GetSeq() uint64 {
@@ -568,7 +665,7 @@ type Leaving struct {
 
 func (x *Leaving) Reset() {
 	*x = Leaving{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -580,7 +677,7 @@ func (x *Leaving) String() string {
 func (*Leaving) ProtoMessage() {}
 
 func (x *Leaving) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -593,7 +690,7 @@ func (x *Leaving) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leaving.ProtoReflect.Descriptor instead.
 func (*Leaving) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Leaving) GetReason() string {
@@ -621,7 +718,7 @@ type AppRecord struct {
 
 func (x *AppRecord) Reset() {
 	*x = AppRecord{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -633,7 +730,7 @@ func (x *AppRecord) String() string {
 func (*AppRecord) ProtoMessage() {}
 
 func (x *AppRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -646,7 +743,7 @@ func (x *AppRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRecord.ProtoReflect.Descriptor instead.
 func (*AppRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AppRecord) GetIndex() uint64 {
@@ -713,7 +810,7 @@ type AppStatus struct {
 
 func (x *AppStatus) Reset() {
 	*x = AppStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -725,7 +822,7 @@ func (x *AppStatus) String() string {
 func (*AppStatus) ProtoMessage() {}
 
 func (x *AppStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -738,7 +835,7 @@ func (x *AppStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppStatus.ProtoReflect.Descriptor instead.
 func (*AppStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AppStatus) GetApp() string {
@@ -825,7 +922,7 @@ type RankStatus struct {
 
 func (x *RankStatus) Reset() {
 	*x = RankStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +934,7 @@ func (x *RankStatus) String() string {
 func (*RankStatus) ProtoMessage() {}
 
 func (x *RankStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +947,7 @@ func (x *RankStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankStatus.ProtoReflect.Descriptor instead.
 func (*RankStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RankStatus) GetRank() int32 {
@@ -925,7 +1022,7 @@ type FetchModuleRequest struct {
 
 func (x *FetchModuleRequest) Reset() {
 	*x = FetchModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +1034,7 @@ func (x *FetchModuleRequest) String() string {
 func (*FetchModuleRequest) ProtoMessage() {}
 
 func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1047,7 @@ func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleRequest.ProtoReflect.Descriptor instead.
 func (*FetchModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FetchModuleRequest) GetDigest() string {
@@ -969,7 +1066,7 @@ type FetchModuleResponse struct {
 
 func (x *FetchModuleResponse) Reset() {
 	*x = FetchModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1078,7 @@ func (x *FetchModuleResponse) String() string {
 func (*FetchModuleResponse) ProtoMessage() {}
 
 func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1091,7 @@ func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleResponse.ProtoReflect.Descriptor instead.
 func (*FetchModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FetchModuleResponse) GetChunk() []byte {
@@ -1015,7 +1112,7 @@ type PushModuleRequest struct {
 
 func (x *PushModuleRequest) Reset() {
 	*x = PushModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1124,7 @@ func (x *PushModuleRequest) String() string {
 func (*PushModuleRequest) ProtoMessage() {}
 
 func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1137,7 @@ func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleRequest.ProtoReflect.Descriptor instead.
 func (*PushModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PushModuleRequest) GetDigest() string {
@@ -1066,7 +1163,7 @@ type PushModuleResponse struct {
 
 func (x *PushModuleResponse) Reset() {
 	*x = PushModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1175,7 @@ func (x *PushModuleResponse) String() string {
 func (*PushModuleResponse) ProtoMessage() {}
 
 func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1188,7 @@ func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleResponse.ProtoReflect.Descriptor instead.
 func (*PushModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PushModuleResponse) GetSize() int64 {
@@ -1116,7 +1213,7 @@ type TransferRequest struct {
 
 func (x *TransferRequest) Reset() {
 	*x = TransferRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1225,7 @@ func (x *TransferRequest) String() string {
 func (*TransferRequest) ProtoMessage() {}
 
 func (x *TransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1238,7 @@ func (x *TransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
 func (*TransferRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TransferRequest) GetMsg() isTransferRequest_Msg {
@@ -1229,7 +1326,7 @@ type TransferEnd struct {
 
 func (x *TransferEnd) Reset() {
 	*x = TransferEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1338,7 @@ func (x *TransferEnd) String() string {
 func (*TransferEnd) ProtoMessage() {}
 
 func (x *TransferEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1351,7 @@ func (x *TransferEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferEnd.ProtoReflect.Descriptor instead.
 func (*TransferEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TransferEnd) GetDigest() string {
@@ -1284,7 +1381,7 @@ type TransferHeader struct {
 
 func (x *TransferHeader) Reset() {
 	*x = TransferHeader{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1393,7 @@ func (x *TransferHeader) String() string {
 func (*TransferHeader) ProtoMessage() {}
 
 func (x *TransferHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1406,7 @@ func (x *TransferHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHeader.ProtoReflect.Descriptor instead.
 func (*TransferHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TransferHeader) GetApp() string {
@@ -1349,7 +1446,7 @@ type TransferResponse struct {
 
 func (x *TransferResponse) Reset() {
 	*x = TransferResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1458,7 @@ func (x *TransferResponse) String() string {
 func (*TransferResponse) ProtoMessage() {}
 
 func (x *TransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1471,7 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TransferResponse) GetImageBytes() int64 {
@@ -1396,7 +1493,7 @@ type ReadLogsRequest struct {
 
 func (x *ReadLogsRequest) Reset() {
 	*x = ReadLogsRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1505,7 @@ func (x *ReadLogsRequest) String() string {
 func (*ReadLogsRequest) ProtoMessage() {}
 
 func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1518,7 @@ func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReadLogsRequest) GetApp() string {
@@ -1456,7 +1553,7 @@ type ReadLogsResponse struct {
 
 func (x *ReadLogsResponse) Reset() {
 	*x = ReadLogsResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1565,7 @@ func (x *ReadLogsResponse) String() string {
 func (*ReadLogsResponse) ProtoMessage() {}
 
 func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1578,7 @@ func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReadLogsResponse) GetLines() []*LogLine {
@@ -1502,7 +1599,12 @@ var File_godwit_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\"\x11\n" +
+	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\"\"\n" +
+	"\x0eInspectRequest\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\"U\n" +
+	"\x0fInspectResponse\x12*\n" +
+	"\x05ranks\x18\x01 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x11\n" +
 	"\x0fDiscoverRequest\"\x9b\x02\n" +
 	"\x10DiscoverResponse\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x1d\n" +
@@ -1614,10 +1716,11 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\aSession\x12\x19.godwit.v1.SessionRequest\x1a\x1a.godwit.v1.SessionResponse(\x010\x01\x12N\n" +
 	"\vFetchModule\x12\x1d.godwit.v1.FetchModuleRequest\x1a\x1e.godwit.v1.FetchModuleResponse0\x01\x12K\n" +
 	"\n" +
-	"PushModule\x12\x1c.godwit.v1.PushModuleRequest\x1a\x1d.godwit.v1.PushModuleResponse(\x012\x94\x01\n" +
+	"PushModule\x12\x1c.godwit.v1.PushModuleRequest\x1a\x1d.godwit.v1.PushModuleResponse(\x012\xd6\x01\n" +
 	"\x04Data\x12E\n" +
 	"\bTransfer\x12\x1a.godwit.v1.TransferRequest\x1a\x1b.godwit.v1.TransferResponse(\x01\x12E\n" +
-	"\bReadLogs\x12\x1a.godwit.v1.ReadLogsRequest\x1a\x1b.godwit.v1.ReadLogsResponse0\x01B+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\bReadLogs\x12\x1a.godwit.v1.ReadLogsRequest\x1a\x1b.godwit.v1.ReadLogsResponse0\x01\x12@\n" +
+	"\aInspect\x12\x19.godwit.v1.InspectRequest\x1a\x1a.godwit.v1.InspectResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_cluster_proto_rawDescOnce sync.Once
@@ -1631,71 +1734,77 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_cluster_proto_rawDescData
 }
 
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_godwit_v1_cluster_proto_goTypes = []any{
-	(*DiscoverRequest)(nil),     // 0: godwit.v1.DiscoverRequest
-	(*DiscoverResponse)(nil),    // 1: godwit.v1.DiscoverResponse
-	(*SessionRequest)(nil),      // 2: godwit.v1.SessionRequest
-	(*SessionResponse)(nil),     // 3: godwit.v1.SessionResponse
-	(*Hello)(nil),               // 4: godwit.v1.Hello
-	(*Welcome)(nil),             // 5: godwit.v1.Welcome
-	(*Heartbeat)(nil),           // 6: godwit.v1.Heartbeat
-	(*Leaving)(nil),             // 7: godwit.v1.Leaving
-	(*AppRecord)(nil),           // 8: godwit.v1.AppRecord
-	(*AppStatus)(nil),           // 9: godwit.v1.AppStatus
-	(*RankStatus)(nil),          // 10: godwit.v1.RankStatus
-	(*FetchModuleRequest)(nil),  // 11: godwit.v1.FetchModuleRequest
-	(*FetchModuleResponse)(nil), // 12: godwit.v1.FetchModuleResponse
-	(*PushModuleRequest)(nil),   // 13: godwit.v1.PushModuleRequest
-	(*PushModuleResponse)(nil),  // 14: godwit.v1.PushModuleResponse
-	(*TransferRequest)(nil),     // 15: godwit.v1.TransferRequest
-	(*TransferEnd)(nil),         // 16: godwit.v1.TransferEnd
-	(*TransferHeader)(nil),      // 17: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),    // 18: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),     // 19: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),    // 20: godwit.v1.ReadLogsResponse
-	nil,                         // 21: godwit.v1.AppRecord.AddrsEntry
-	(*Host)(nil),                // 22: godwit.v1.Host
-	(*App)(nil),                 // 23: godwit.v1.App
-	(*Migration)(nil),           // 24: godwit.v1.Migration
-	(*LogPosition)(nil),         // 25: godwit.v1.LogPosition
-	(*LogLine)(nil),             // 26: godwit.v1.LogLine
+	(*InspectRequest)(nil),      // 0: godwit.v1.InspectRequest
+	(*InspectResponse)(nil),     // 1: godwit.v1.InspectResponse
+	(*DiscoverRequest)(nil),     // 2: godwit.v1.DiscoverRequest
+	(*DiscoverResponse)(nil),    // 3: godwit.v1.DiscoverResponse
+	(*SessionRequest)(nil),      // 4: godwit.v1.SessionRequest
+	(*SessionResponse)(nil),     // 5: godwit.v1.SessionResponse
+	(*Hello)(nil),               // 6: godwit.v1.Hello
+	(*Welcome)(nil),             // 7: godwit.v1.Welcome
+	(*Heartbeat)(nil),           // 8: godwit.v1.Heartbeat
+	(*Leaving)(nil),             // 9: godwit.v1.Leaving
+	(*AppRecord)(nil),           // 10: godwit.v1.AppRecord
+	(*AppStatus)(nil),           // 11: godwit.v1.AppStatus
+	(*RankStatus)(nil),          // 12: godwit.v1.RankStatus
+	(*FetchModuleRequest)(nil),  // 13: godwit.v1.FetchModuleRequest
+	(*FetchModuleResponse)(nil), // 14: godwit.v1.FetchModuleResponse
+	(*PushModuleRequest)(nil),   // 15: godwit.v1.PushModuleRequest
+	(*PushModuleResponse)(nil),  // 16: godwit.v1.PushModuleResponse
+	(*TransferRequest)(nil),     // 17: godwit.v1.TransferRequest
+	(*TransferEnd)(nil),         // 18: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),      // 19: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),    // 20: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),     // 21: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),    // 22: godwit.v1.ReadLogsResponse
+	nil,                         // 23: godwit.v1.AppRecord.AddrsEntry
+	(*RankDoing)(nil),           // 24: godwit.v1.RankDoing
+	(*Host)(nil),                // 25: godwit.v1.Host
+	(*App)(nil),                 // 26: godwit.v1.App
+	(*Migration)(nil),           // 27: godwit.v1.Migration
+	(*LogPosition)(nil),         // 28: godwit.v1.LogPosition
+	(*LogLine)(nil),             // 29: godwit.v1.LogLine
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	4,  // 0: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
-	6,  // 1: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	9,  // 2: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
-	7,  // 3: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
-	5,  // 4: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
-	6,  // 5: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
-	8,  // 6: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	22, // 7: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	9,  // 8: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	23, // 9: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	24, // 10: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	21, // 11: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	10, // 12: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	17, // 13: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	16, // 14: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	25, // 15: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	26, // 16: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	0,  // 17: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	2,  // 18: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	11, // 19: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	13, // 20: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	15, // 21: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	19, // 22: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	1,  // 23: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	3,  // 24: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	12, // 25: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	14, // 26: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	18, // 27: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	20, // 28: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	23, // [23:29] is the sub-list for method output_type
-	17, // [17:23] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	24, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	6,  // 1: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
+	8,  // 2: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
+	11, // 3: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	9,  // 4: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
+	7,  // 5: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
+	8,  // 6: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
+	10, // 7: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
+	25, // 8: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	11, // 9: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	26, // 10: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	27, // 11: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	23, // 12: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	12, // 13: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	19, // 14: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	18, // 15: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	28, // 16: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	29, // 17: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	2,  // 18: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	4,  // 19: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	13, // 20: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	15, // 21: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	17, // 22: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	21, // 23: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	0,  // 24: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	3,  // 25: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	5,  // 26: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	14, // 27: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	16, // 28: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	20, // 29: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	22, // 30: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	1,  // 31: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	25, // [25:32] is the sub-list for method output_type
+	18, // [18:25] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -1705,18 +1814,18 @@ func file_godwit_v1_cluster_proto_init() {
 	}
 	file_godwit_v1_control_proto_init()
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_cluster_proto_msgTypes[2].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[4].OneofWrappers = []any{
 		(*SessionRequest_Hello)(nil),
 		(*SessionRequest_Heartbeat)(nil),
 		(*SessionRequest_Status)(nil),
 		(*SessionRequest_Leaving)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[3].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[5].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
 		(*SessionResponse_Heartbeat)(nil),
 		(*SessionResponse_Record)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[15].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[17].OneofWrappers = []any{
 		(*TransferRequest_Header)(nil),
 		(*TransferRequest_Log)(nil),
 		(*TransferRequest_Image)(nil),
@@ -1728,7 +1837,7 @@ func file_godwit_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

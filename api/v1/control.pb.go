@@ -1466,6 +1466,173 @@ func (x *Server) GetRole() string {
 	return ""
 }
 
+type InspectRanksRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectRanksRequest) Reset() {
+	*x = InspectRanksRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectRanksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectRanksRequest) ProtoMessage() {}
+
+func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
+func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *InspectRanksRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+type InspectRanksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   *App                   `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// In order of rank; none unless the app has ranks on hosts.
+	Ranks         []*RankDoing `protobuf:"bytes,2,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	Index         uint64       `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectRanksResponse) Reset() {
+	*x = InspectRanksResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectRanksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectRanksResponse) ProtoMessage() {}
+
+func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
+func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *InspectRanksResponse) GetApp() *App {
+	if x != nil {
+		return x.App
+	}
+	return nil
+}
+
+func (x *InspectRanksResponse) GetRanks() []*RankDoing {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
+func (x *InspectRanksResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+// RankDoing is what one rank does at a moment.
+type RankDoing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	Host  string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// For people: an MPI call with its arguments and what is queued, or why it is not known. The text may change.
+	Doing         string `protobuf:"bytes,3,opt,name=doing,proto3" json:"doing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RankDoing) Reset() {
+	*x = RankDoing{}
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RankDoing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RankDoing) ProtoMessage() {}
+
+func (x *RankDoing) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
+func (*RankDoing) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *RankDoing) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *RankDoing) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *RankDoing) GetDoing() string {
+	if x != nil {
+		return x.Doing
+	}
+	return ""
+}
+
 // ErrorInfo says what is wrong and what to do; it rides on every error.
 type ErrorInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1481,7 +1648,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1493,7 +1660,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1506,7 +1673,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -1622,11 +1789,21 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x06Server\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x12\n" +
-	"\x04role\x18\x03 \x01(\tR\x04role\"K\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\"'\n" +
+	"\x13InspectRanksRequest\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\"z\n" +
+	"\x14InspectRanksResponse\x12 \n" +
+	"\x03app\x18\x01 \x01(\v2\x0e.godwit.v1.AppR\x03app\x12*\n" +
+	"\x05ranks\x18\x02 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\"I\n" +
+	"\tRankDoing\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
+	"\x05doing\x18\x03 \x01(\tR\x05doing\"K\n" +
 	"\tErrorInfo\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x10\n" +
-	"\x03fix\x18\x03 \x01(\tR\x03fix2\xe1\x06\n" +
+	"\x03fix\x18\x03 \x01(\tR\x03fix2\xb2\a\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -1639,7 +1816,8 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\vListModules\x12\x1d.godwit.v1.ListModulesRequest\x1a\x1e.godwit.v1.ListModulesResponse\x12Q\n" +
 	"\fUploadModule\x12\x1e.godwit.v1.UploadModuleRequest\x1a\x1f.godwit.v1.UploadModuleResponse(\x01\x129\n" +
 	"\x04Logs\x12\x16.godwit.v1.LogsRequest\x1a\x17.godwit.v1.LogsResponse0\x01\x12L\n" +
-	"\vListServers\x12\x1d.godwit.v1.ListServersRequest\x1a\x1e.godwit.v1.ListServersResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\vListServers\x12\x1d.godwit.v1.ListServersRequest\x1a\x1e.godwit.v1.ListServersResponse\x12O\n" +
+	"\fInspectRanks\x12\x1e.godwit.v1.InspectRanksRequest\x1a\x1f.godwit.v1.InspectRanksResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_control_proto_rawDescOnce sync.Once
@@ -1653,7 +1831,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),          // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),         // 1: godwit.v1.SubmitResponse
@@ -1682,58 +1860,65 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*ListServersRequest)(nil),     // 24: godwit.v1.ListServersRequest
 	(*ListServersResponse)(nil),    // 25: godwit.v1.ListServersResponse
 	(*Server)(nil),                 // 26: godwit.v1.Server
-	(*ErrorInfo)(nil),              // 27: godwit.v1.ErrorInfo
-	(*AppSpec)(nil),                // 28: godwit.v1.AppSpec
-	(*App)(nil),                    // 29: godwit.v1.App
-	(*Migration)(nil),              // 30: godwit.v1.Migration
-	(*Host)(nil),                   // 31: godwit.v1.Host
-	(*Module)(nil),                 // 32: godwit.v1.Module
+	(*InspectRanksRequest)(nil),    // 27: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),   // 28: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),              // 29: godwit.v1.RankDoing
+	(*ErrorInfo)(nil),              // 30: godwit.v1.ErrorInfo
+	(*AppSpec)(nil),                // 31: godwit.v1.AppSpec
+	(*App)(nil),                    // 32: godwit.v1.App
+	(*Migration)(nil),              // 33: godwit.v1.Migration
+	(*Host)(nil),                   // 34: godwit.v1.Host
+	(*Module)(nil),                 // 35: godwit.v1.Module
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	28, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	29, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	29, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	29, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	30, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	29, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	29, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	31, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	30, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	30, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	32, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	32, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	31, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	32, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	32, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	32, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	33, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	32, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	32, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	34, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	33, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	33, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	35, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	35, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
 	21, // 12: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
 	23, // 13: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
 	26, // 14: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	0,  // 15: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 16: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 17: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	6,  // 18: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	8,  // 19: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	10, // 20: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	12, // 21: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	14, // 22: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	16, // 23: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	18, // 24: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	20, // 25: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	24, // 26: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	1,  // 27: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 28: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 29: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 30: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 31: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 32: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 33: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 34: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 35: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 36: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	22, // 37: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	25, // 38: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	27, // [27:39] is the sub-list for method output_type
-	15, // [15:27] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	32, // 15: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	29, // 16: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	0,  // 17: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	2,  // 18: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	4,  // 19: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	6,  // 20: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	8,  // 21: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	10, // 22: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	12, // 23: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	14, // 24: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	16, // 25: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	18, // 26: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	20, // 27: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	24, // 28: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	27, // 29: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 30: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 31: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 32: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	7,  // 33: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	9,  // 34: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	11, // 35: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	13, // 36: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	15, // 37: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	17, // 38: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	19, // 39: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	22, // 40: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	25, // 41: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	28, // 42: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	30, // [30:43] is the sub-list for method output_type
+	17, // [17:30] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -1748,7 +1933,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -34,6 +34,7 @@ type ExecCommand struct {
 	//	*ExecCommand_Resume
 	//	*ExecCommand_Drop
 	//	*ExecCommand_Cancel
+	//	*ExecCommand_Inspect
 	Msg           isExecCommand_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -148,6 +149,15 @@ func (x *ExecCommand) GetCancel() *ExecCancel {
 	return nil
 }
 
+func (x *ExecCommand) GetInspect() *ExecInspect {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecCommand_Inspect); ok {
+			return x.Inspect
+		}
+	}
+	return nil
+}
+
 type isExecCommand_Msg interface {
 	isExecCommand_Msg()
 }
@@ -184,6 +194,10 @@ type ExecCommand_Cancel struct {
 	Cancel *ExecCancel `protobuf:"bytes,8,opt,name=cancel,proto3,oneof"`
 }
 
+type ExecCommand_Inspect struct {
+	Inspect *ExecInspect `protobuf:"bytes,9,opt,name=inspect,proto3,oneof"`
+}
+
 func (*ExecCommand_Start) isExecCommand_Msg() {}
 
 func (*ExecCommand_Routes) isExecCommand_Msg() {}
@@ -200,6 +214,8 @@ func (*ExecCommand_Drop) isExecCommand_Msg() {}
 
 func (*ExecCommand_Cancel) isExecCommand_Msg() {}
 
+func (*ExecCommand_Inspect) isExecCommand_Msg() {}
+
 // ExecEvent goes from an executor to its worker.
 type ExecEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -212,6 +228,7 @@ type ExecEvent struct {
 	//	*ExecEvent_Staged
 	//	*ExecEvent_Thawed
 	//	*ExecEvent_Failed
+	//	*ExecEvent_Inspected
 	Msg           isExecEvent_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -317,6 +334,15 @@ func (x *ExecEvent) GetFailed() *ExecFailed {
 	return nil
 }
 
+func (x *ExecEvent) GetInspected() *ExecInspected {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecEvent_Inspected); ok {
+			return x.Inspected
+		}
+	}
+	return nil
+}
+
 type isExecEvent_Msg interface {
 	isExecEvent_Msg()
 }
@@ -349,6 +375,10 @@ type ExecEvent_Failed struct {
 	Failed *ExecFailed `protobuf:"bytes,7,opt,name=failed,proto3,oneof"`
 }
 
+type ExecEvent_Inspected struct {
+	Inspected *ExecInspected `protobuf:"bytes,8,opt,name=inspected,proto3,oneof"`
+}
+
 func (*ExecEvent_Ready) isExecEvent_Msg() {}
 
 func (*ExecEvent_Output) isExecEvent_Msg() {}
@@ -362,6 +392,8 @@ func (*ExecEvent_Staged) isExecEvent_Msg() {}
 func (*ExecEvent_Thawed) isExecEvent_Msg() {}
 
 func (*ExecEvent_Failed) isExecEvent_Msg() {}
+
+func (*ExecEvent_Inspected) isExecEvent_Msg() {}
 
 // ExecStart is the first command: what to run.
 type ExecStart struct {
@@ -873,6 +905,43 @@ func (x *ExecCancel) GetReason() string {
 	return ""
 }
 
+// ExecInspect asks what the ranks do; one ExecInspected answers it.
+type ExecInspect struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecInspect) Reset() {
+	*x = ExecInspect{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecInspect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecInspect) ProtoMessage() {}
+
+func (x *ExecInspect) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecInspect.ProtoReflect.Descriptor instead.
+func (*ExecInspect) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
+}
+
 // ExecReady says that the module is compiled and the ranks run.
 type ExecReady struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -882,7 +951,7 @@ type ExecReady struct {
 
 func (x *ExecReady) Reset() {
 	*x = ExecReady{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +963,7 @@ func (x *ExecReady) String() string {
 func (*ExecReady) ProtoMessage() {}
 
 func (x *ExecReady) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +976,7 @@ func (x *ExecReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecReady.ProtoReflect.Descriptor instead.
 func (*ExecReady) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
 }
 
 // ExecOutput is lines of output.
@@ -920,7 +989,7 @@ type ExecOutput struct {
 
 func (x *ExecOutput) Reset() {
 	*x = ExecOutput{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1001,7 @@ func (x *ExecOutput) String() string {
 func (*ExecOutput) ProtoMessage() {}
 
 func (x *ExecOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1014,7 @@ func (x *ExecOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecOutput.ProtoReflect.Descriptor instead.
 func (*ExecOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExecOutput) GetLines() []*LogLine {
@@ -967,7 +1036,7 @@ type ExecEnded struct {
 
 func (x *ExecEnded) Reset() {
 	*x = ExecEnded{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1048,7 @@ func (x *ExecEnded) String() string {
 func (*ExecEnded) ProtoMessage() {}
 
 func (x *ExecEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1061,7 @@ func (x *ExecEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecEnded.ProtoReflect.Descriptor instead.
 func (*ExecEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExecEnded) GetRank() int32 {
@@ -1034,7 +1103,7 @@ type ExecFrozen struct {
 
 func (x *ExecFrozen) Reset() {
 	*x = ExecFrozen{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1115,7 @@ func (x *ExecFrozen) String() string {
 func (*ExecFrozen) ProtoMessage() {}
 
 func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1128,7 @@ func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFrozen.ProtoReflect.Descriptor instead.
 func (*ExecFrozen) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExecFrozen) GetMigration() string {
@@ -1123,7 +1192,7 @@ type ExecStaged struct {
 
 func (x *ExecStaged) Reset() {
 	*x = ExecStaged{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1204,7 @@ func (x *ExecStaged) String() string {
 func (*ExecStaged) ProtoMessage() {}
 
 func (x *ExecStaged) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1217,7 @@ func (x *ExecStaged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStaged.ProtoReflect.Descriptor instead.
 func (*ExecStaged) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExecStaged) GetMigration() string {
@@ -1182,7 +1251,7 @@ type ExecThawed struct {
 
 func (x *ExecThawed) Reset() {
 	*x = ExecThawed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1263,7 @@ func (x *ExecThawed) String() string {
 func (*ExecThawed) ProtoMessage() {}
 
 func (x *ExecThawed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,7 +1276,7 @@ func (x *ExecThawed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThawed.ProtoReflect.Descriptor instead.
 func (*ExecThawed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExecThawed) GetRank() int32 {
@@ -1227,7 +1296,7 @@ type ExecFailed struct {
 
 func (x *ExecFailed) Reset() {
 	*x = ExecFailed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1239,7 +1308,7 @@ func (x *ExecFailed) String() string {
 func (*ExecFailed) ProtoMessage() {}
 
 func (x *ExecFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1252,7 +1321,7 @@ func (x *ExecFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFailed.ProtoReflect.Descriptor instead.
 func (*ExecFailed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecFailed) GetReason() string {
@@ -1260,6 +1329,51 @@ func (x *ExecFailed) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+// ExecInspected says what each rank that has not ended does.
+type ExecInspected struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ranks         []*RankDoing           `protobuf:"bytes,1,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecInspected) Reset() {
+	*x = ExecInspected{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecInspected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecInspected) ProtoMessage() {}
+
+func (x *ExecInspected) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecInspected.ProtoReflect.Descriptor instead.
+func (*ExecInspected) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ExecInspected) GetRanks() []*RankDoing {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
 }
 
 // ImageHeader starts an image file; the guest's part follows it.
@@ -1280,7 +1394,7 @@ type ImageHeader struct {
 
 func (x *ImageHeader) Reset() {
 	*x = ImageHeader{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1406,7 @@ func (x *ImageHeader) String() string {
 func (*ImageHeader) ProtoMessage() {}
 
 func (x *ImageHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1419,7 @@ func (x *ImageHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageHeader.ProtoReflect.Descriptor instead.
 func (*ImageHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ImageHeader) GetVersion() uint32 {
@@ -1361,7 +1475,7 @@ var File_godwit_v1_exec_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
-	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\x8a\x03\n" +
+	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\xbe\x03\n" +
 	"\vExecCommand\x12,\n" +
 	"\x05start\x18\x01 \x01(\v2\x14.godwit.v1.ExecStartH\x00R\x05start\x12/\n" +
 	"\x06routes\x18\x02 \x01(\v2\x15.godwit.v1.ExecRoutesH\x00R\x06routes\x12/\n" +
@@ -1370,8 +1484,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x04thaw\x18\x05 \x01(\v2\x13.godwit.v1.ExecThawH\x00R\x04thaw\x12/\n" +
 	"\x06resume\x18\x06 \x01(\v2\x15.godwit.v1.ExecResumeH\x00R\x06resume\x12)\n" +
 	"\x04drop\x18\a \x01(\v2\x13.godwit.v1.ExecDropH\x00R\x04drop\x12/\n" +
-	"\x06cancel\x18\b \x01(\v2\x15.godwit.v1.ExecCancelH\x00R\x06cancelB\x05\n" +
-	"\x03msg\"\xe3\x02\n" +
+	"\x06cancel\x18\b \x01(\v2\x15.godwit.v1.ExecCancelH\x00R\x06cancel\x122\n" +
+	"\ainspect\x18\t \x01(\v2\x16.godwit.v1.ExecInspectH\x00R\ainspectB\x05\n" +
+	"\x03msg\"\x9d\x03\n" +
 	"\tExecEvent\x12,\n" +
 	"\x05ready\x18\x01 \x01(\v2\x14.godwit.v1.ExecReadyH\x00R\x05ready\x12/\n" +
 	"\x06output\x18\x02 \x01(\v2\x15.godwit.v1.ExecOutputH\x00R\x06output\x12,\n" +
@@ -1379,7 +1494,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06frozen\x18\x04 \x01(\v2\x15.godwit.v1.ExecFrozenH\x00R\x06frozen\x12/\n" +
 	"\x06staged\x18\x05 \x01(\v2\x15.godwit.v1.ExecStagedH\x00R\x06staged\x12/\n" +
 	"\x06thawed\x18\x06 \x01(\v2\x15.godwit.v1.ExecThawedH\x00R\x06thawed\x12/\n" +
-	"\x06failed\x18\a \x01(\v2\x15.godwit.v1.ExecFailedH\x00R\x06failedB\x05\n" +
+	"\x06failed\x18\a \x01(\v2\x15.godwit.v1.ExecFailedH\x00R\x06failed\x128\n" +
+	"\tinspected\x18\b \x01(\v2\x18.godwit.v1.ExecInspectedH\x00R\tinspectedB\x05\n" +
 	"\x03msg\"\x9c\x02\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1f\n" +
@@ -1425,7 +1541,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x05ranks\x18\x01 \x03(\x05R\x05ranks\"$\n" +
 	"\n" +
 	"ExecCancel\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\v\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\r\n" +
+	"\vExecInspect\"\v\n" +
 	"\tExecReady\"6\n" +
 	"\n" +
 	"ExecOutput\x12(\n" +
@@ -1454,7 +1571,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\"$\n" +
 	"\n" +
 	"ExecFailed\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xd5\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\";\n" +
+	"\rExecInspected\x12*\n" +
+	"\x05ranks\x18\x01 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\"\xd5\x01\n" +
 	"\vImageHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x12\n" +
@@ -1476,28 +1595,31 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_exec_proto_rawDescData
 }
 
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_godwit_v1_exec_proto_goTypes = []any{
-	(*ExecCommand)(nil), // 0: godwit.v1.ExecCommand
-	(*ExecEvent)(nil),   // 1: godwit.v1.ExecEvent
-	(*ExecStart)(nil),   // 2: godwit.v1.ExecStart
-	(*ExecRoutes)(nil),  // 3: godwit.v1.ExecRoutes
-	(*ExecFreeze)(nil),  // 4: godwit.v1.ExecFreeze
-	(*ExecStage)(nil),   // 5: godwit.v1.ExecStage
-	(*ExecThaw)(nil),    // 6: godwit.v1.ExecThaw
-	(*ExecResume)(nil),  // 7: godwit.v1.ExecResume
-	(*ExecDrop)(nil),    // 8: godwit.v1.ExecDrop
-	(*ExecCancel)(nil),  // 9: godwit.v1.ExecCancel
-	(*ExecReady)(nil),   // 10: godwit.v1.ExecReady
-	(*ExecOutput)(nil),  // 11: godwit.v1.ExecOutput
-	(*ExecEnded)(nil),   // 12: godwit.v1.ExecEnded
-	(*ExecFrozen)(nil),  // 13: godwit.v1.ExecFrozen
-	(*ExecStaged)(nil),  // 14: godwit.v1.ExecStaged
-	(*ExecThawed)(nil),  // 15: godwit.v1.ExecThawed
-	(*ExecFailed)(nil),  // 16: godwit.v1.ExecFailed
-	(*ImageHeader)(nil), // 17: godwit.v1.ImageHeader
-	nil,                 // 18: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),     // 19: godwit.v1.LogLine
+	(*ExecCommand)(nil),   // 0: godwit.v1.ExecCommand
+	(*ExecEvent)(nil),     // 1: godwit.v1.ExecEvent
+	(*ExecStart)(nil),     // 2: godwit.v1.ExecStart
+	(*ExecRoutes)(nil),    // 3: godwit.v1.ExecRoutes
+	(*ExecFreeze)(nil),    // 4: godwit.v1.ExecFreeze
+	(*ExecStage)(nil),     // 5: godwit.v1.ExecStage
+	(*ExecThaw)(nil),      // 6: godwit.v1.ExecThaw
+	(*ExecResume)(nil),    // 7: godwit.v1.ExecResume
+	(*ExecDrop)(nil),      // 8: godwit.v1.ExecDrop
+	(*ExecCancel)(nil),    // 9: godwit.v1.ExecCancel
+	(*ExecInspect)(nil),   // 10: godwit.v1.ExecInspect
+	(*ExecReady)(nil),     // 11: godwit.v1.ExecReady
+	(*ExecOutput)(nil),    // 12: godwit.v1.ExecOutput
+	(*ExecEnded)(nil),     // 13: godwit.v1.ExecEnded
+	(*ExecFrozen)(nil),    // 14: godwit.v1.ExecFrozen
+	(*ExecStaged)(nil),    // 15: godwit.v1.ExecStaged
+	(*ExecThawed)(nil),    // 16: godwit.v1.ExecThawed
+	(*ExecFailed)(nil),    // 17: godwit.v1.ExecFailed
+	(*ExecInspected)(nil), // 18: godwit.v1.ExecInspected
+	(*ImageHeader)(nil),   // 19: godwit.v1.ImageHeader
+	nil,                   // 20: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),       // 21: godwit.v1.LogLine
+	(*RankDoing)(nil),     // 22: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
@@ -1508,21 +1630,24 @@ var file_godwit_v1_exec_proto_depIdxs = []int32{
 	7,  // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
 	8,  // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
 	9,  // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
-	10, // 8: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
-	11, // 9: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
-	12, // 10: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
-	13, // 11: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
-	14, // 12: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
-	15, // 13: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
-	16, // 14: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
-	3,  // 15: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	18, // 16: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	19, // 17: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	10, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
+	11, // 9: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
+	12, // 10: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
+	13, // 11: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
+	14, // 12: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
+	15, // 13: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
+	16, // 14: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
+	17, // 15: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
+	18, // 16: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
+	3,  // 17: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
+	20, // 18: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	21, // 19: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	22, // 20: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -1540,6 +1665,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecCommand_Resume)(nil),
 		(*ExecCommand_Drop)(nil),
 		(*ExecCommand_Cancel)(nil),
+		(*ExecCommand_Inspect)(nil),
 	}
 	file_godwit_v1_exec_proto_msgTypes[1].OneofWrappers = []any{
 		(*ExecEvent_Ready)(nil),
@@ -1549,6 +1675,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecEvent_Staged)(nil),
 		(*ExecEvent_Thawed)(nil),
 		(*ExecEvent_Failed)(nil),
+		(*ExecEvent_Inspected)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1556,7 +1683,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

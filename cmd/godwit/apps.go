@@ -71,10 +71,16 @@ func getApp(ctx context.Context, c *client.Client, ref string) (*apiv1.GetAppRes
 }
 
 func newShow(o *options) *cobra.Command {
+	var ranks bool
 	c := &cobra.Command{
 		Use: "show APP", Short: "Show one app: its phase, placement, ranks and migrations", Args: cobra.ExactArgs(1),
+		Long: "Show one app: its phase, placement, ranks and migrations.\n" +
+			"With --ranks: what each rank does at this moment, such as the MPI call it is blocked in. godwit cancel ends an app that is stuck.",
 		ValidArgsFunction: completeApps(o),
 		RunE: func(c *cobra.Command, args []string) error {
+			if ranks {
+				return showRanks(c.Context(), o, args[0])
+			}
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.GetApp, &apiv1.GetAppRequest{App: args[0]})
 			if err != nil {
 				return err
@@ -87,7 +93,34 @@ func newShow(o *options) *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&ranks, "ranks", false, "what each rank does or waits for now")
 	return o.outputFlag(c)
+}
+
+// showRanks prints what each rank of an app does.
+func showRanks(ctx context.Context, o *options, ref string) error {
+	res, err := ask(ctx, o, apiv1connect.ControlClient.InspectRanks, &apiv1.InspectRanksRequest{App: ref})
+	if err != nil {
+		return err
+	}
+	if o.output == "json" {
+		return printJSON(os.Stdout, jsonValue(res.ProtoReflect()))
+	}
+	if a := res.App; len(res.Ranks) == 0 {
+		fmt.Printf("no rank runs: %s is %s%s\n", a.Id, a.Phase, because(a.Reason))
+		return nil
+	}
+	return printList(o, res.Ranks, "RANK HOST DOING", func(r *apiv1.RankDoing) []string {
+		return []string{strconv.Itoa(int(r.Rank)), r.Host, r.Doing}
+	})
+}
+
+// because puts a reason behind what is said, if there is one.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
 }
 
 func showApp(res *apiv1.GetAppResponse) {

@@ -28,6 +28,7 @@ type devFlags struct {
 	servers, workers, slots int
 	dataDir, lease, level   string
 	freezeDeadline          string
+	private                 bool // nobody else is to find it: no standard port
 }
 
 const (
@@ -82,40 +83,61 @@ type dev struct {
 	procs   []*devProcess
 	cmds    []*exec.Cmd
 	exited  []chan struct{}
+	servers string // their API addresses, comma separated
+	tmp     string // a directory to remove at the end
+	over    context.CancelFunc
 }
 
 func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
 	if f.servers < 1 || f.servers > 9 || f.workers < 0 || f.workers > 100 || f.slots < 1 {
 		return usagef("dev: give 1 to 9 --servers, 0 to 100 --workers, and at least 1 of --slots")
 	}
-	if f.dataDir == "" {
-		tmp, terr := os.MkdirTemp("", "godwit-dev-")
-		if terr != nil {
-			return terr
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-		f.dataDir = tmp
-	} else if f.dataDir, err = filepath.Abs(f.dataDir); err != nil {
-		return err
-	}
-	d := &dev{flags: f, starter: proc.NewStarter()}
-	sctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	go func() { _ = d.starter.Run(sctx) }() // ends with sctx, after everything was stopped
-	defer d.stop()
-	if err := d.start(sctx); err != nil {
-		return err
-	}
-	addrs, err := d.waitReady(ctx)
+	d, err := openDev(ctx, f)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, d.close()) }()
 	if len(command) > 0 {
-		return d.runCommand(ctx, addrs, command)
+		return d.runCommand(ctx, command)
 	}
-	fmt.Printf("ready GODWIT_ADDR=%s servers=%d workers=%d slots=%d data_dir=%s\n", addrs, f.servers, f.workers, f.slots, f.dataDir)
+	fmt.Printf("ready GODWIT_ADDR=%s servers=%d workers=%d slots=%d data_dir=%s\n", d.servers, f.servers, f.workers, f.slots, f.dataDir)
 	<-ctx.Done()
 	return nil
+}
+
+// openDev starts a cluster and waits until it is ready. It outlives ctx: close ends it.
+func openDev(ctx context.Context, f *devFlags) (*dev, error) {
+	d := &dev{flags: f, starter: proc.NewStarter()}
+	var err error
+	if f.dataDir == "" {
+		if d.tmp, err = os.MkdirTemp("", "godwit-dev-"); err != nil {
+			return nil, err
+		}
+		f.dataDir = d.tmp
+	} else if f.dataDir, err = filepath.Abs(f.dataDir); err != nil {
+		return nil, err
+	}
+	sctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.over = stop
+	go func() { _ = d.starter.Run(sctx) }() // ends with sctx, after everything was stopped
+	err = d.start(sctx)
+	if err == nil {
+		d.servers, err = d.waitReady(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+// close stops everything and removes what was temporary.
+func (d *dev) close() error {
+	d.stop()
+	d.over()
+	if d.tmp == "" {
+		return nil
+	}
+	return os.RemoveAll(d.tmp)
 }
 
 // loopback is the host of a dev cluster.
@@ -124,7 +146,7 @@ const loopback = "127.0.0.1"
 // addrs chooses a process's two addresses. The first server takes the one that commands try first, if it is free.
 func (d *dev) addrs(ctx context.Context) (addr, gossip string, err error) {
 	port := standardAPIPort
-	if len(d.procs) > 0 || !portFree(ctx, loopback, port) {
+	if d.flags.private || len(d.procs) > 0 || !portFree(ctx, loopback, port) {
 		if port, err = freePort(ctx, loopback); err != nil {
 			return "", "", err
 		}
@@ -204,6 +226,9 @@ func (d *dev) start(ctx context.Context) error {
 		if p.Role == "server" {
 			p.Args = append(p.Args, "--bootstrap-expect", strconv.Itoa(d.flags.servers), "--retry-join", servers,
 				"--lease", d.flags.lease, "--freeze-deadline", d.flags.freezeDeadline)
+			if d.flags.private { // it has nobody to wait for
+				p.Args = append(p.Args, "--heartbeat-timeout", "50ms")
+			}
 		} else {
 			p.Args = append(p.Args, "--name", p.Name, "--join", servers, "--slots", strconv.Itoa(d.flags.slots))
 		}
@@ -231,9 +256,9 @@ func (d *dev) startOne(ctx context.Context, p *devProcess) error {
 	if err != nil {
 		return err
 	}
-	defer logFile.Close()                //nolint:errcheck // the child holds its own
-	cmd := exec.Command(self, p.Args...) //nolint:gosec,noctx // this very binary; stopped by signals
-	cmd.Stderr = logFile
+	defer logFile.Close()                       //nolint:errcheck // the child holds its own
+	cmd := exec.Command(self, p.Args...)        //nolint:gosec,noctx // this very binary; stopped by signals
+	cmd.Args[0], cmd.Stderr = "godwit", logFile // the binary may have the name of a compiler, or of mpirun
 	if err := d.starter.Start(ctx, cmd); err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
@@ -311,7 +336,7 @@ func lastLines(path string) string {
 }
 
 // runCommand runs a command against the cluster, and passes its exit code on.
-func (d *dev) runCommand(ctx context.Context, addrs string, command []string) error {
+func (d *dev) runCommand(ctx context.Context, command []string) error {
 	path, err := exec.LookPath(command[0])
 	if err != nil {
 		return &exitError{exitNotFound, fmt.Sprintf("dev: %s: %v", command[0], err)}
@@ -320,7 +345,7 @@ func (d *dev) runCommand(ctx context.Context, addrs string, command []string) er
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = devStopWait
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), "GODWIT_ADDR="+addrs, "GODWIT_DEV_DIR="+d.flags.dataDir)
+	cmd.Env = append(os.Environ(), "GODWIT_ADDR="+d.servers, "GODWIT_DEV_DIR="+d.flags.dataDir)
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -333,8 +358,16 @@ func (d *dev) runCommand(ctx context.Context, addrs string, command []string) er
 	return err
 }
 
-// stop ends all processes: workers first, that they can take leave; what does not end is killed.
+// stop ends all processes: workers first, that they can take leave; what does not end is killed. A cluster that nobody
+// else knows of and whose data is of no use has no leave to take.
 func (d *dev) stop() {
+	if d.flags.private {
+		for i, cmd := range d.cmds {
+			_ = cmd.Process.Kill() // it may have ended
+			<-d.exited[i]
+		}
+		return
+	}
 	for _, role := range []string{"worker", "server"} {
 		var g errgroup.Group
 		for i, cmd := range d.cmds {

@@ -19,6 +19,7 @@ const (
 	exitUnreachable = 69
 	exitInternal    = 70
 	exitNoLeader    = 75
+	exitTimeout     = 124
 	exitNotRunnable = 126
 	exitNotFound    = 127
 	exitInterrupted = 130

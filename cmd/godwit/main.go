@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-
-	"github.com/godwit-run/godwit/sdk"
 )
 
 func main() { os.Exit(run(os.Args)) }
@@ -21,40 +19,43 @@ func main() { os.Exit(run(os.Args)) }
 func run(argv []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if lang, ok := wrapper(argv[0]); ok {
-		return compile(ctx, lang, argv[1:])
-	}
-	if len(argv) > 1 && (argv[1] == "cc" || argv[1] == "c++") {
-		lang, _ := wrapper("mpi" + argv[1])
-		return compile(ctx, lang, argv[2:]) // a compiler's flags are not ours to parse
+	if code, ok := runAs(ctx, argv); ok {
+		return code
 	}
 	root := newRoot()
 	root.SetArgs(argv[1:])
-	err := root.ExecuteContext(ctx)
+	return report("godwit", root.ExecuteContext(ctx))
+}
+
+// report tells the user of an error, and returns the exit code.
+func report(program string, err error) int {
 	if err == nil {
 		return 0
 	}
-	code := exitCode(err)
 	if msg := message(err); msg != "" {
-		fmt.Fprintln(os.Stderr, "godwit: "+msg)
+		fmt.Fprintln(os.Stderr, program+": "+msg)
 	}
-	return code
+	return exitCode(err)
 }
 
-// wrapper says whether the binary was called as a compiler.
-func wrapper(name string) (sdk.Lang, bool) {
-	switch strings.TrimSuffix(filepath.Base(name), ".exe") {
-	case "mpicc":
-		return sdk.C, true
-	case "mpicxx", "mpic++", "mpiCC":
-		return sdk.CXX, true
+// runAs runs what has a command line that is not ours to parse by the rules of the other commands: the compilers and
+// mpirun, by the name that the binary is called by or by its first argument. Both are false for all else.
+func runAs(ctx context.Context, argv []string) (code int, ok bool) {
+	name, args := strings.TrimSuffix(filepath.Base(argv[0]), ".exe"), argv[1:]
+	if len(args) > 0 && !isWrapper(name) && !isLauncher(name) {
+		switch first := args[0]; first {
+		case "cc", "c++":
+			name, args = "mpi"+first, args[1:]
+		case "mpirun", "mpiexec":
+			name, args = first, args[1:]
+		}
+	}
+	switch {
+	case isWrapper(name):
+		return compile(ctx, name, args), true
+	case isLauncher(name):
+		return report(name, mpirun(ctx, name, args)), true
 	default:
 		return 0, false
 	}
-}
-
-func compile(ctx context.Context, lang sdk.Lang, args []string) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
-	defer stop()
-	return sdk.Toolchain{}.Run(ctx, lang, args, os.Stdout, os.Stderr)
 }

@@ -10,16 +10,32 @@ import (
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/sdk"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"godwit": func() { os.Exit(run(os.Args)) }})
+	commands := map[string]func(){}
+	for _, name := range sdk.Commands() {
+		commands[name] = func() { os.Exit(run(os.Args)) }
+	}
+	testscript.Main(m, commands)
 }
 
 // TestScripts runs the commands that need no cluster; package jepsen has those that do.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { scripts(t, "testdata/script") }
+
+// TestClusterScripts runs commands that start clusters of their own.
+func TestClusterScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts clusters")
+	}
+	scripts(t, "testdata/cluster")
+}
+
+func scripts(t *testing.T, dir string) {
+	t.Helper()
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: dir,
 		Setup: func(e *testscript.Env) error {
 			wd, err := os.Getwd()
 			e.Setenv("REPO", wd+"/../..")
@@ -31,7 +47,7 @@ func TestScripts(t *testing.T) {
 
 // TestReadCommandsSpeakJSON walks the commands: every one that reads takes -o.
 func TestReadCommandsSpeakJSON(t *testing.T) {
-	silent := []string{"run", "cancel", "push", "plan", "cc", "c++", "dev", "server", "worker", "exec", "module", "completion", "help", "bash", "zsh", "fish", "powershell"}
+	silent := []string{"run", "cancel", "push", "plan", "cc", "c++", "mpirun", "mpiexec", "sdk", "dev", "server", "worker", "exec", "module", "completion", "help", "bash", "zsh", "fish", "powershell"}
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {
 		for _, sub := range c.Commands() {

@@ -57,7 +57,7 @@ func newRoot() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	group("run", newRun(o), newSubmit(o), newPs(o), newShow(o), newLogs(o), newCancel(o), newModule(o), newPlan(), newCC("cc", "C"), newCC("c++", "C++"))
+	group("run", newRun(o), newSubmit(o), newPs(o), newShow(o), newLogs(o), newCancel(o), newModule(o), newPlan(), newLaunch("mpirun"), newLaunch("mpiexec"), newCC("cc", "C"), newCC("c++", "C++"), newSDK())
 	group("fleet", newHosts(o), newMigrations(o), newMigrate(o), newServers(o))
 	group("daemon", newDev(), newServer(), newWorker())
 	root.AddCommand(newExec(), newVersion(o))
@@ -112,14 +112,4 @@ func newLogger(level string) (*slog.Logger, error) {
 		return nil, usagef("--log-level %s: use debug, info, warn or error", level)
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l})), nil
-}
-
-func newCC(name, lang string) *cobra.Command {
-	return &cobra.Command{
-		Use: name + " [FLAGS] FILE... [-o OUT.wasm]", Short: "Compile a " + lang + " MPI program to a module",
-		Long: fmt.Sprintf("Compile a %s MPI program to a WebAssembly module whose ranks can be moved while they run.\n"+
-			"Takes a compiler's flags; -show prints the commands. The same as mpicc (or mpicxx) when the binary is called by that name.", lang),
-		DisableFlagParsing: true,
-		RunE:               func(*cobra.Command, []string) error { return nil }, // run handles it before flags are parsed
-	}
 }

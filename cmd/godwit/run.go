@@ -1,14 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -153,9 +152,17 @@ func newSubmit(o *options) *cobra.Command {
 
 // runner submits an app and stays with it.
 type runner struct {
-	o      *options
-	f      *submitFlags
-	client *client.Client
+	o       *options
+	f       *submitFlags
+	client  *client.Client
+	program string                     // what it calls itself in messages
+	limit   time.Duration              // the app is cancelled after that; 0: never
+	lines   func(*apiv1.LogLine) error // takes the output
+	placed  func(*apiv1.App)           // called once the app has a placement; may be nil
+	private bool                       // the cluster ends with this run
+	ended   *apiv1.App                 // set when the app is terminal
+	id      string                     // of the app, once it is submitted
+	seen    *apiv1.App                 // with a placement, once a line had to say where it is from
 }
 
 // start submits what the flags and arguments say.
@@ -167,7 +174,7 @@ func start(ctx context.Context, o *options, f *submitFlags, args []string) error
 	if err != nil {
 		return err
 	}
-	r := &runner{o: o, f: f, client: c}
+	r := &runner{o: o, f: f, client: c, program: "godwit", lines: lineWriter(os.Stdout, os.Stderr, f.label)}
 	return r.run(ctx, args[0])
 }
 
@@ -188,6 +195,7 @@ func (r *runner) run(ctx context.Context, path string) error {
 		fmt.Println(app.Id)
 		return nil
 	}
+	r.id = app.Id
 	return r.follow(ctx, app.Id)
 }
 
@@ -207,6 +215,9 @@ func readModule(path string) ([]byte, error) {
 	code, err := os.ReadFile(path)
 	if err != nil {
 		return nil, &exitError{exitNotRunnable, err.Error()}
+	}
+	if bytes.HasPrefix(code, []byte("\x7fELF")) {
+		return nil, &exitError{exitNotRunnable, path + " is a program for this machine's CPU, not WebAssembly: compile it with godwit's mpicc (godwit cc)"}
 	}
 	if _, err := inspectModule(code); err != nil {
 		return nil, &exitError{exitNotRunnable, fmt.Sprintf("%s: %v", path, err)}
@@ -258,128 +269,4 @@ func upload(ctx context.Context, c *client.Client, name string, code []byte) (*a
 func submit(ctx context.Context, c *client.Client, spec *apiv1.AppSpec) (*apiv1.App, error) {
 	res, err := call(ctx, c, apiv1connect.ControlClient.Submit, &apiv1.SubmitRequest{IdempotencyKey: uuid.NewString(), Spec: spec})
 	return res.GetApp(), err
-}
-
-// follow prints the app's output until it has ended, and returns its exit code as an error. The first interrupt cancels
-// the app, the second leaves it alone.
-func (r *runner) follow(ctx context.Context, id string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	interrupts := make(chan os.Signal, 2)
-	signal.Notify(interrupts, os.Interrupt)
-	defer signal.Stop(interrupts)
-	interrupted := make(chan struct{})
-	go func() { // ends with ctx
-		select {
-		case <-interrupts:
-		case <-ctx.Done():
-			return
-		}
-		close(interrupted)
-		r.say("cancelling %s; interrupt again to leave it", id)
-		if err := cancelApp(ctx, r.client, id, "interrupted"); err != nil {
-			r.say("%s", message(err))
-		}
-		select {
-		case <-interrupts:
-			r.say("left alone: godwit logs -f %s shows the rest", id)
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	t := newTail(r.client, id, true, nil, lineWriter(os.Stdout, os.Stderr, r.f.label))
-	go r.explainWait(ctx, id, t.started)
-	err := t.run(ctx)
-	var app *apiv1.App
-	if err == nil {
-		app, err = waitApp(ctx, r.client, id)
-	}
-	select {
-	case <-interrupted:
-		return &exitError{code: exitInterrupted}
-	default:
-	}
-	switch {
-	case ctx.Err() != nil:
-		return &exitError{exitInterrupted, fmt.Sprintf("stopped, but %s goes on: godwit logs -f %s shows the rest", id, id)}
-	case err != nil:
-		return fmt.Errorf("%w (%s goes on: godwit show %s)", err, id, id)
-	default:
-		return r.verdict(app)
-	}
-}
-
-// waitNotice is how long an app may be queued before the user is told why.
-const waitNotice = 2 * time.Second
-
-// explainWait tells why an app does not start.
-func (r *runner) explainWait(ctx context.Context, id string, started <-chan struct{}) {
-	select {
-	case <-started:
-		return
-	case <-time.After(waitNotice):
-	case <-ctx.Done():
-		return
-	}
-	app, err := getApp(ctx, r.client, id)
-	if err == nil && app.App.Phase == "queued" {
-		r.say("%s is queued: %s", id, app.App.Reason)
-	}
-}
-
-func (r *runner) say(format string, args ...any) {
-	if !r.f.quiet {
-		fmt.Fprintf(os.Stderr, "godwit: "+format+"\n", args...)
-	}
-}
-
-// verdict is the app's end as this program's.
-func (r *runner) verdict(app *apiv1.App) error {
-	if app.Phase == "succeeded" {
-		return nil
-	}
-	code := int(app.ExitCode) & 0xff
-	if code == 0 {
-		code = exitFailed
-	}
-	text := ""
-	if !r.f.quiet {
-		text = fmt.Sprintf("%s %s: %s", app.Id, app.Phase, app.Reason)
-	}
-	return &exitError{code, text}
-}
-
-// waitApp waits until an app is terminal.
-func waitApp(ctx context.Context, c *client.Client, id string) (*apiv1.App, error) {
-	for {
-		res, err := call(ctx, c, apiv1connect.ControlClient.WaitApp, &apiv1.WaitAppRequest{App: id})
-		if err != nil {
-			return nil, err
-		}
-		app := res.App
-		switch app.Phase {
-		case "succeeded", "failed", "cancelled":
-			return app, nil
-		}
-	}
-}
-
-// lineWriter prints lines as the program wrote them.
-func lineWriter(stdout, stderr io.Writer, label bool) func(*apiv1.LogLine) error {
-	return func(l *apiv1.LogLine) error {
-		w := stdout
-		if l.Stream == 2 {
-			w = stderr
-		}
-		var b []byte
-		if label {
-			b = fmt.Appendf(b, "[%d] ", l.Rank)
-		}
-		b = append(b, l.Text...)
-		if !l.Partial || label {
-			b = append(b, '\n')
-		}
-		_, err := w.Write(b)
-		return err
-	}
 }

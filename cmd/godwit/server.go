@@ -32,6 +32,7 @@ type serverFlags struct {
 	freezeDeadline                       time.Duration
 	snapshotEvery                        uint64
 	snapshotInterval                     time.Duration
+	heartbeat                            time.Duration
 }
 
 const serverLong = `Run a server: a member of the Raft group that keeps the cluster's truth.
@@ -62,6 +63,8 @@ func newServer() *cobra.Command {
 	c.Flags().IntVar(&f.multiplier, "raft-multiplier", 1, "stretches Raft's timeouts of about 1 s on slow machines; the same on all servers")
 	c.Flags().Uint64Var(&f.snapshotEvery, "snapshot-threshold", raftnode.DefaultConfig().SnapshotThreshold, "log entries between snapshots")
 	c.Flags().DurationVar(&f.snapshotInterval, "snapshot-interval", raftnode.DefaultConfig().SnapshotInterval, "how often to look whether a snapshot is due")
+	c.Flags().DurationVar(&f.heartbeat, "heartbeat-timeout", raftnode.DefaultConfig().HeartbeatTimeout, "Raft's; the same on all servers")
+	_ = c.Flags().MarkHidden("heartbeat-timeout") // the flag is there; it lets a single server lead at once
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return c
 }
@@ -120,6 +123,7 @@ func (s *server) open(ctx context.Context) error {
 	rc.DataDir, rc.Addr, rc.Encode, rc.Multiplier = s.flags.dataDir, addr, fsm.Encode, s.flags.multiplier
 	rc.SnapshotThreshold, rc.TrailingLogs = s.flags.snapshotEvery, s.flags.snapshotEvery
 	rc.SnapshotInterval = s.flags.snapshotInterval
+	rc.HeartbeatTimeout, rc.ElectionTimeout, rc.LeaderLease = s.flags.heartbeat, s.flags.heartbeat, s.flags.heartbeat/2
 	rc.OnFatal = func(err error) { s.die(err) }
 	if s.node, err = raftnode.Open(rc, raftnode.NewFSM(machine{s.machine}), s.listener.Protocol(raftnode.Protocol), s.log); err != nil {
 		return errors.Join(err, s.listener.Close())

@@ -38,6 +38,8 @@ const (
 	DataTransferProcedure = "/godwit.v1.Data/Transfer"
 	// DataReadLogsProcedure is the procedure name of the Data's ReadLogs RPC.
 	DataReadLogsProcedure = "/godwit.v1.Data/ReadLogs"
+	// DataInspectProcedure is the procedure name of the Data's Inspect RPC.
+	DataInspectProcedure = "/godwit.v1.Data/Inspect"
 )
 
 var (
@@ -354,6 +356,13 @@ var (
 			Procedure:  DataReadLogsProcedure,
 		}
 	})
+	dataInspectSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_cluster_proto.Services().ByName("Data").Methods().ByName("Inspect"),
+			Procedure:  DataInspectProcedure,
+		}
+	})
 )
 
 // DataClient is a client for the godwit.v1.Data service.
@@ -362,6 +371,8 @@ type DataClient interface {
 	Transfer(context.Context) (DataTransferClientStream, error)
 	// ReadLogs streams the output of ranks on this host.
 	ReadLogs(context.Context, *v1.ReadLogsRequest) (DataReadLogsClientStream, error)
+	// Inspect says what an app's ranks on this host do. It answers within a few seconds.
+	Inspect(context.Context, *v1.InspectRequest) (*v1.InspectResponse, error)
 }
 
 // NewDataClient constructs a client for the godwit.v1.Data service. Multiple service clients may
@@ -425,6 +436,8 @@ type DataHandler interface {
 	Transfer(context.Context, DataTransferServerStream) (*v1.TransferResponse, error)
 	// ReadLogs streams the output of ranks on this host.
 	ReadLogs(context.Context, *v1.ReadLogsRequest, DataReadLogsServerStream) error
+	// Inspect says what an app's ranks on this host do. It answers within a few seconds.
+	Inspect(context.Context, *v1.InspectRequest) (*v1.InspectResponse, error)
 }
 
 // RegisterDataHandler registers svc as the godwit.v1.Data implementation on server.
@@ -433,6 +446,7 @@ func RegisterDataHandler(server *connect.Server, svc DataHandler) {
 	server.Register(
 		connect.Method{Spec: dataTransferSpec(), Handler: adapter.transfer},
 		connect.Method{Spec: dataReadLogsSpec(), Handler: adapter.readLogs},
+		connect.Method{Spec: dataInspectSpec(), Handler: adapter.inspect},
 	)
 }
 
@@ -476,6 +490,10 @@ func (UnimplementedDataHandler) ReadLogs(context.Context, *v1.ReadLogsRequest, D
 	return connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.ReadLogs is not implemented")
 }
 
+func (UnimplementedDataHandler) Inspect(context.Context, *v1.InspectRequest) (*v1.InspectResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.Inspect is not implemented")
+}
+
 type dataClient struct {
 	client *connect.Client
 }
@@ -496,6 +514,14 @@ func (c *dataClient) ReadLogs(ctx context.Context, req *v1.ReadLogsRequest) (Dat
 	return DataReadLogsClientStream{stream: stream}, nil
 }
 
+func (c *dataClient) Inspect(ctx context.Context, req *v1.InspectRequest) (*v1.InspectResponse, error) {
+	var res v1.InspectResponse
+	if err := c.client.CallUnary(ctx, dataInspectSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
 type dataHandler struct{ svc DataHandler }
 
 func (h dataHandler) transfer(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
@@ -512,4 +538,16 @@ func (h dataHandler) readLogs(ctx context.Context, _ connect.Spec, stream connec
 		return err
 	}
 	return h.svc.ReadLogs(ctx, &req, DataReadLogsServerStream{stream: stream})
+}
+
+func (h dataHandler) inspect(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.InspectRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Inspect(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
 }

@@ -48,6 +48,8 @@ const (
 	ControlLogsProcedure = "/godwit.v1.Control/Logs"
 	// ControlListServersProcedure is the procedure name of the Control's ListServers RPC.
 	ControlListServersProcedure = "/godwit.v1.Control/ListServers"
+	// ControlInspectRanksProcedure is the procedure name of the Control's InspectRanks RPC.
+	ControlInspectRanksProcedure = "/godwit.v1.Control/InspectRanks"
 )
 
 var (
@@ -135,6 +137,13 @@ var (
 			Procedure:  ControlListServersProcedure,
 		}
 	})
+	controlInspectRanksSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("InspectRanks"),
+			Procedure:  ControlInspectRanksProcedure,
+		}
+	})
 )
 
 // ControlClient is a client for the godwit.v1.Control service.
@@ -156,6 +165,8 @@ type ControlClient interface {
 	// Logs streams an app's output, rank by rank in order, while the app runs if follow is set.
 	Logs(context.Context, *v1.LogsRequest) (ControlLogsClientStream, error)
 	ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error)
+	// InspectRanks says what each rank of a running app does, or waits for, at this moment.
+	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
 }
 
 // NewControlClient constructs a client for the godwit.v1.Control service. Multiple service clients
@@ -232,6 +243,8 @@ type ControlHandler interface {
 	// Logs streams an app's output, rank by rank in order, while the app runs if follow is set.
 	Logs(context.Context, *v1.LogsRequest, ControlLogsServerStream) error
 	ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error)
+	// InspectRanks says what each rank of a running app does, or waits for, at this moment.
+	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
 }
 
 // RegisterControlHandler registers svc as the godwit.v1.Control implementation on server.
@@ -250,6 +263,7 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlUploadModuleSpec(), Handler: adapter.uploadModule},
 		connect.Method{Spec: controlLogsSpec(), Handler: adapter.logs},
 		connect.Method{Spec: controlListServersSpec(), Handler: adapter.listServers},
+		connect.Method{Spec: controlInspectRanksSpec(), Handler: adapter.inspectRanks},
 	)
 }
 
@@ -331,6 +345,10 @@ func (UnimplementedControlHandler) Logs(context.Context, *v1.LogsRequest, Contro
 
 func (UnimplementedControlHandler) ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.ListServers is not implemented")
+}
+
+func (UnimplementedControlHandler) InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.InspectRanks is not implemented")
 }
 
 type controlClient struct {
@@ -428,6 +446,14 @@ func (c *controlClient) Logs(ctx context.Context, req *v1.LogsRequest) (ControlL
 func (c *controlClient) ListServers(ctx context.Context, req *v1.ListServersRequest) (*v1.ListServersResponse, error) {
 	var res v1.ListServersResponse
 	if err := c.client.CallUnary(ctx, controlListServersSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) InspectRanks(ctx context.Context, req *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error) {
+	var res v1.InspectRanksResponse
+	if err := c.client.CallUnary(ctx, controlInspectRanksSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -565,6 +591,18 @@ func (h controlHandler) listServers(ctx context.Context, _ connect.Spec, stream 
 		return err
 	}
 	res, err := h.svc.ListServers(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) inspectRanks(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.InspectRanksRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.InspectRanks(ctx, &req)
 	if err != nil {
 		return err
 	}

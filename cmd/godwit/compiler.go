@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+
+	"github.com/godwit-run/godwit/sdk"
+)
+
+// isWrapper says whether a name is one that the binary compiles under.
+func isWrapper(name string) bool {
+	switch name {
+	case "mpicc", "mpicxx", "mpic++", "mpiCC":
+		return true
+	default:
+		return false
+	}
+}
+
+// compile is the compiler of that name.
+func compile(ctx context.Context, name string, args []string) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
+	lang := sdk.CXX
+	if name == "mpicc" {
+		lang = sdk.C
+	}
+	return sdk.Toolchain{Version: version}.Run(ctx, lang, args, os.Stdout, os.Stderr)
+}
+
+func newCC(name, lang string) *cobra.Command {
+	return &cobra.Command{
+		Use: name + " [FLAGS] FILE... [-o OUT.wasm]", Short: "Compile a " + lang + " MPI program to a module",
+		Long: fmt.Sprintf("Compile a %s MPI program to a WebAssembly module whose ranks can be moved while they run.\n"+
+			"Takes a compiler's flags; -show prints the commands, -showme:help lists the wrapper's own flags.\n"+
+			"The same as mpicc (or mpicxx) when the binary is called by that name.", lang),
+		DisableFlagParsing: true,
+		RunE:               func(*cobra.Command, []string) error { return nil }, // runAs handles it before flags are parsed
+	}
+}
+
+const sdkLong = `Write what build systems need to build guests into DIR, which may be there already:
+
+  bin/            mpicc, mpicxx, mpic++, mpiCC, mpirun, mpiexec and godwit: links to this binary
+  include/        mpi.h, godwit.h
+  lib/pkgconfig/  mpi.pc
+  share/godwit/   godwit.cmake, a CMake toolchain file
+
+A configure script or a Makefile needs the compilers alone:
+
+  PATH=DIR/bin:$PATH ./configure --host=wasm32-wasi CC=mpicc CXX=mpicxx
+
+A CMake project, with find_package(MPI) in it, and tests that run by mpiexec:
+
+  cmake -DCMAKE_TOOLCHAIN_FILE=DIR/share/godwit/godwit.cmake -B build && cmake --build build
+
+mpi.pc gives the headers to whoever asks pkg-config; compile and link with mpicc or mpicxx, which add the rest.`
+
+func newSDK() *cobra.Command {
+	return &cobra.Command{
+		Use: "sdk DIR", Short: "Write mpi.h, mpicc, mpirun and files for CMake and pkg-config to a directory", Long: sdkLong, Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			self, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find the godwit binary: %w", err)
+			}
+			return sdk.Install(args[0], self)
+		},
+	}
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/client"
+)
+
+// onInterrupt cancels the app at the first interrupt, and calls leave at the second. The channel is closed at the first;
+// the function ends it all.
+func (r *runner) onInterrupt(ctx context.Context, leave func(), id string) (<-chan struct{}, func()) {
+	interrupts := make(chan os.Signal, 2)
+	signal.Notify(interrupts, os.Interrupt)
+	interrupted := make(chan struct{})
+	go func() { // ends with ctx
+		select {
+		case <-interrupts:
+		case <-ctx.Done():
+			return
+		}
+		close(interrupted)
+		if r.private {
+			r.say("cancelling %s", id)
+		} else {
+			r.say("cancelling %s; interrupt again to leave it", id)
+		}
+		if err := cancelApp(ctx, r.client, id, "interrupted"); err != nil {
+			r.say("%s", message(err))
+		}
+		select {
+		case <-interrupts:
+			if !r.private {
+				r.say("left alone: godwit logs -f %s shows the rest", id)
+			}
+			leave()
+		case <-ctx.Done():
+		}
+	}()
+	return interrupted, func() { signal.Stop(interrupts) }
+}
+
+// onTimeout cancels the app when it has run for too long. The channel is closed then; the function ends it all.
+func (r *runner) onTimeout(ctx context.Context, id string) (<-chan struct{}, func()) {
+	timedOut := make(chan struct{})
+	if r.limit == 0 {
+		return timedOut, func() {}
+	}
+	timer := time.AfterFunc(r.limit, func() {
+		close(timedOut)
+		if err := cancelApp(ctx, r.client, id, fmt.Sprintf("it ran for longer than %s", r.limit)); err != nil && ctx.Err() == nil {
+			r.say("%s", message(err))
+		}
+	})
+	return timedOut, func() { timer.Stop() }
+}
+
+// follow prints the app's output until it has ended, and returns its exit code as an error. The first interrupt cancels
+// the app, the second leaves it alone.
+func (r *runner) follow(ctx context.Context, id string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	interrupted, ignore := r.onInterrupt(ctx, cancel, id)
+	defer ignore()
+	timedOut, stop := r.onTimeout(ctx, id)
+	defer stop()
+	told := make(chan struct{})
+	go func() { // ends with ctx
+		defer close(told)
+		if r.placed == nil {
+			return
+		}
+		if app := r.placement(ctx, id); app != nil {
+			r.placed(app)
+		}
+	}()
+	t := newTail(r.client, id, true, nil, r.lines)
+	go r.explainWait(ctx, id, t.started)
+	err := t.run(ctx)
+	if err == nil {
+		r.ended, err = waitApp(ctx, r.client, id)
+	}
+	if err == nil {
+		<-told
+	}
+	select {
+	case <-interrupted:
+		return &exitError{code: exitInterrupted}
+	case <-timedOut:
+		return &exitError{exitTimeout, fmt.Sprintf("%s was stopped: it ran for longer than %s", id, r.limit)}
+	default:
+	}
+	switch {
+	case ctx.Err() != nil && r.private:
+		return &exitError{exitInterrupted, "stopped, with the cluster that was started for this run"}
+	case ctx.Err() != nil:
+		return &exitError{exitInterrupted, fmt.Sprintf("stopped, but %s goes on: godwit logs -f %s shows the rest", id, id)}
+	case err != nil:
+		return fmt.Errorf("%w (%s goes on: godwit show %s)", err, id, id)
+	default:
+		return r.verdict(r.ended)
+	}
+}
+
+// placementPause is how long to wait before asking again whether an app has a placement.
+const placementPause = 50 * time.Millisecond
+
+// placement waits until the app has a placement, or has ended; nil if ctx or the calls say no.
+func (r *runner) placement(ctx context.Context, id string) *apiv1.App {
+	for {
+		res, err := getApp(ctx, r.client, id)
+		if err != nil {
+			return nil
+		}
+		if len(res.App.Placement) > 0 || res.App.EndedAt != nil {
+			return res.App
+		}
+		select {
+		case <-time.After(placementPause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// hostOf is where a rank was when the first of its output came.
+func (r *runner) hostOf(ctx context.Context, rank int32) string {
+	if r.seen == nil {
+		r.seen = r.placement(ctx, r.id)
+	}
+	if placement := r.seen.GetPlacement(); int(rank) < len(placement) {
+		return placement[rank]
+	}
+	return ""
+}
+
+// waitNotice is how long an app may be queued before the user is told why.
+const waitNotice = 2 * time.Second
+
+// explainWait tells why an app does not start.
+func (r *runner) explainWait(ctx context.Context, id string, started <-chan struct{}) {
+	select {
+	case <-started:
+		return
+	case <-time.After(waitNotice):
+	case <-ctx.Done():
+		return
+	}
+	app, err := getApp(ctx, r.client, id)
+	if err == nil && app.App.Phase == "queued" {
+		r.say("%s is queued: %s", id, app.App.Reason)
+	}
+}
+
+func (r *runner) say(format string, args ...any) {
+	if !r.f.quiet {
+		fmt.Fprintf(os.Stderr, r.program+": "+format+"\n", args...)
+	}
+}
+
+// verdict is the app's end as this program's.
+func (r *runner) verdict(app *apiv1.App) error {
+	if app.Phase == "succeeded" {
+		return nil
+	}
+	code := int(app.ExitCode) & 0xff
+	if code == 0 {
+		code = exitFailed
+	}
+	text := ""
+	if !r.f.quiet {
+		text = fmt.Sprintf("%s %s: %s", app.Id, app.Phase, app.Reason)
+	}
+	return &exitError{code, text}
+}
+
+// waitApp waits until an app is terminal.
+func waitApp(ctx context.Context, c *client.Client, id string) (*apiv1.App, error) {
+	for {
+		res, err := call(ctx, c, apiv1connect.ControlClient.WaitApp, &apiv1.WaitAppRequest{App: id})
+		if err != nil {
+			return nil, err
+		}
+		app := res.App
+		switch app.Phase {
+		case "succeeded", "failed", "cancelled":
+			return app, nil
+		}
+	}
+}

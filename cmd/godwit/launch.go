@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/client"
+)
+
+// isLauncher says whether a name is one that the binary runs programs under as mpirun does.
+func isLauncher(name string) bool {
+	switch name {
+	case "mpirun", "mpiexec", "mpiexec.hydra", "orterun", "prterun":
+		return true
+	default:
+		return false
+	}
+}
+
+const launchHelp = `Usage: mpirun [OPTIONS] PROGRAM [ARGS...]
+
+Run an MPI program as Open MPI's and MPICH's mpirun do, on the cluster in GODWIT_ADDR, or on this machine's at ` + client.DefaultAddr + `.
+If GODWIT_ADDR is not set and no cluster is there, or it is "none", one is started on this machine for this run, with as
+many slots as there are ranks. PROGRAM is a module made by mpicc or mpicxx; ".wasm" may be left out.
+
+Ranks and hosts:
+  -n, -np, -c N                 number of ranks (default 1)
+  --host, -H, -hosts A[:N],B    only on these hosts of the cluster, at most N ranks on each
+  --hostfile, -f FILE           the same from a file: "host slots=N" or "host:N" on a line; nothing is ever done by ssh
+  -N, -ppn, --npernode K        at most K ranks on a host; without -n, K on each
+  --map-by slot|node|ppr:K:node fill one host after the other, or put one rank on each in turn
+  --oversubscribe               more ranks than slots
+Environment:
+  -x VAR[=VALUE], -genv|-env VAR VALUE, -envlist A,B    variables for the ranks; no others are passed
+Output:
+  -l, -prepend-rank             [RANK] before each line
+  --tag-output                  [1,RANK]<stdout>: before each line
+  --timestamp-output            the time before each line
+  -prepend-pattern P            P before each line, with %r rank and %h host
+  --merge-stderr-to-stdout      all output to standard output
+  --output-filename DIR         also into DIR/1/rank.N/stdout and stderr (DIR:nocopy: only)
+  -outfile-pattern, -errfile-pattern P    into a file for each rank
+Control:
+  --timeout SECONDS             stop the program after that, exit 124 (also MPIEXEC_TIMEOUT)
+  --do-not-launch               show where ranks would go
+  --report-bindings             show where ranks are
+  -print-all-exitcodes          show every rank's exit code
+  -configfile, --app FILE       options and program from a file; A : B runs parts side by side, of one program
+  -q, --quiet; -v, --verbose; -V, --version; -h, --help
+
+Options of other MPIs that mean nothing here (--mca, --bind-to, -launcher, -iface and others) are accepted; -v lists them.
+The exit code is the program's; 1: refused, 2: wrong usage, 69: no cluster at GODWIT_ADDR, 126, 127: no such program.
+`
+
+func newLaunch(name string) *cobra.Command {
+	return &cobra.Command{
+		Use: name + " [-n N] [OPTIONS] PROGRAM [ARGS...]", Short: "Run a program with mpirun's options; starts a cluster if none is there",
+		Long: strings.TrimSpace(launchHelp), DisableFlagParsing: true,
+		RunE: func(*cobra.Command, []string) error { return nil }, // runAs handles it before flags are parsed
+	}
+}
+
+// mpirun is the whole of that command, whatever its name.
+func mpirun(ctx context.Context, name string, words []string) error {
+	l, err := parseLaunch(words)
+	if err != nil {
+		return err
+	}
+	switch {
+	case l.help:
+		fmt.Print(launchHelp)
+		return nil
+	case l.version:
+		fmt.Printf("%s (Godwit) %s\n", name, version)
+		return nil
+	}
+	if v := os.Getenv("MPIEXEC_TIMEOUT"); v != "" && l.timeout == 0 {
+		if l.timeout, err = parseTimeout("MPIEXEC_TIMEOUT", v); err != nil {
+			return err
+		}
+	}
+	l.sayNotes(name)
+	if err := l.oneProgram(); err != nil {
+		return err
+	}
+	path, err := findProgram(l.parts[0])
+	if err != nil {
+		return err
+	}
+	if _, err := readModule(path); err != nil {
+		return err
+	}
+	return l.onCluster(ctx, func(hosts []*apiv1.Host, c *client.Client) error {
+		return l.run(ctx, name, path, hosts, c)
+	})
+}
+
+func (l *launch) sayNotes(name string) {
+	if l.verbose && len(l.notes) > 0 {
+		fmt.Fprintf(os.Stderr, "%s: note: ignored: %s\n", name, strings.Join(l.notes, ", "))
+	}
+	for _, note := range l.loud {
+		if !l.quiet {
+			fmt.Fprintf(os.Stderr, "%s: note: %s\n", name, note)
+		}
+	}
+}
+
+// oneProgram checks that all parts run the same thing: an app has one module, and one list of arguments.
+func (l *launch) oneProgram() error {
+	first := l.parts[0]
+	for _, p := range l.parts[1:] {
+		if p.program != first.program || !slices.Equal(p.args, first.args) || !slices.Equal(p.env, first.env) {
+			return usagef("several programs in one run (%s and %s) are not supported yet: all parts between colons must have the same program, "+
+				"arguments and environment; branch on the rank inside one program", first.program, p.program)
+		}
+	}
+	return nil
+}
+
+// findProgram is the file that a program's name means: as it is, with .wasm behind it, in the directory asked for, in PATH.
+func findProgram(p *part) (string, error) {
+	dirs := []string{""}
+	if p.dir != "" && !filepath.IsAbs(p.program) {
+		dirs = []string{p.dir, ""}
+	}
+	for _, dir := range dirs {
+		for _, name := range []string{p.program, p.program + ".wasm"} {
+			path := filepath.Join(dir, name)
+			if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+				return path, nil
+			}
+		}
+	}
+	if !strings.ContainsRune(p.program, filepath.Separator) {
+		for _, name := range []string{p.program, p.program + ".wasm"} {
+			if path, err := exec.LookPath(name); err == nil {
+				return path, nil
+			}
+		}
+	}
+	return p.program, nil // readModule says what is wrong
+}
+
+// noCluster in GODWIT_ADDR says that no cluster is to be looked for.
+const noCluster = "none"
+
+// probeWait is how long a cluster on this machine may take to answer, when nobody has said that there is one.
+const probeWait = 500 * time.Millisecond
+
+// onCluster calls f with the hosts of the cluster to run on: the one there is, or one that is started for this run and
+// stopped behind f. For a dry run nothing is started: f gets the hosts there would be.
+func (l *launch) onCluster(ctx context.Context, f func([]*apiv1.Host, *client.Client) error) error {
+	addr := os.Getenv("GODWIT_ADDR")
+	if addr != noCluster && (addr != "" || answers(ctx, client.DefaultAddr)) {
+		c, err := client.New("", 30*time.Second)
+		if err != nil {
+			return usageError{err}
+		}
+		res, err := call(ctx, c, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
+		if err != nil {
+			return err
+		}
+		return f(res.Hosts, c)
+	}
+	shape, err := l.privateShape()
+	if err != nil {
+		return err
+	}
+	if l.dryRun {
+		return f(shape.hosts(), nil)
+	}
+	l.private = true
+	return withPrivateCluster(ctx, shape, f)
+}
+
+// answers says whether something listens at addr.
+func answers(ctx context.Context, addr string) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeWait)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close() // only looked at
+	return true
+}
+
+// placement is the host of each rank, or nothing where the cluster is to decide. size is the number of ranks.
+func (l *launch) placement(hosts []*apiv1.Host) (placement []string, size int, err error) {
+	constrained := slices.ContainsFunc(l.parts, (*part).constrained)
+	shared := map[string]*room{}
+	for _, p := range l.parts {
+		rs, err := rooms(p.hosts, hosts, isLocalHost)
+		if err != nil {
+			return nil, 0, err
+		}
+		for i := range rs { // what earlier parts have taken is gone
+			if before := shared[rs[i].name]; before != nil {
+				rs[i].free, rs[i].all = min(rs[i].free, before.free), min(rs[i].all, before.all)
+			}
+		}
+		on, err := p.place(rs, l.oversubscribe)
+		if err != nil {
+			return nil, 0, err
+		}
+		for i := range rs {
+			shared[rs[i].name] = &rs[i]
+		}
+		placement = append(placement, on...)
+	}
+	size = len(placement)
+	if !constrained {
+		placement = nil
+	}
+	return placement, size, nil
+}
+
+// run submits the program and stays with it to its end.
+func (l *launch) run(ctx context.Context, name, path string, hosts []*apiv1.Host, c *client.Client) error {
+	placement, size, err := l.placement(hosts)
+	if err != nil {
+		return err
+	}
+	first := l.parts[0]
+	if l.dryRun {
+		return l.showPlan(path, hosts, placement, size)
+	}
+	f := &submitFlags{
+		spec: &apiv1.AppSpec{Oversubscribe: l.oversubscribe},
+		size: size, period: "0", env: first.env, quiet: l.quiet,
+	}
+	if err := f.finish(append([]string{path}, first.args...)); err != nil {
+		return err
+	}
+	f.spec.Place = rulesOf(placement)
+	r := &runner{o: &options{output: "table"}, f: f, client: c, program: name, limit: l.timeout, private: l.private}
+	hostOf := func(rank int32) string { return r.hostOf(ctx, rank) }
+	l.tags.hostOf, l.files.hostOf, l.files.ranks, l.files.merge = hostOf, hostOf, size, l.tags.merge
+	r.lines = l.files.writer(l.tags.writer(os.Stdout, os.Stderr))
+	if l.bindings {
+		r.placed = func(app *apiv1.App) {
+			for rank, host := range app.Placement {
+				r.say("rank %d on %s", rank, host)
+			}
+		}
+	}
+	err = r.run(ctx, path)
+	if cerr := l.files.close(); cerr != nil {
+		err = errors.Join(err, cerr)
+	}
+	if l.exitCodes && r.ended != nil {
+		fmt.Fprintln(os.Stderr, exitCodes(r.ended))
+	}
+	return err
+}
+
+// exitCodes lists every rank's code by host, as MPICH does.
+func exitCodes(app *apiv1.App) string {
+	codes, order := map[string][]string{}, []string{}
+	for rank, host := range app.Placement {
+		if codes[host] == nil {
+			order = append(order, host)
+		}
+		codes[host] = append(codes[host], fmt.Sprintf("%d:%d", rank, app.Ranks[rank].ExitCode))
+	}
+	text := "Exit codes (rank:code):"
+	for _, host := range order {
+		text += fmt.Sprintf(" [%s] %s", host, strings.Join(codes[host], ","))
+	}
+	return text
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/sdk"
+)
+
+func TestParseLaunch(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, content := range map[string]string{
+		"hosts": "# comment\na slots=2 max_slots=4\nb:3\n\nc\n", "none": "\n", "bad": "a slots=x\n", "parts": "-n 2 p x\n# c\n-n 1 p x :\n",
+	} {
+		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+	}
+	one := func(p part) *launch {
+		if p.program == "" {
+			p.program, p.args = "p", []string{}
+		}
+		return &launch{parts: []*part{&p}}
+	}
+	with := func(change func(*launch)) *launch {
+		l := one(part{})
+		change(l)
+		return l
+	}
+	for _, tt := range []struct {
+		words string
+		want  *launch
+	}{
+		{"p", one(part{})},
+		{"-np 4 p", one(part{ranks: 4})},
+		{"--np 4 p", one(part{ranks: 4})},
+		{"-n 4 p -n 5", one(part{ranks: 4, program: "p", args: []string{"-n", "5"}})},
+		{"--n=4 p", one(part{ranks: 4})},
+		{"-c 4 -- p", one(part{ranks: 4})},
+		{"--host a,b:2 -H c p", one(part{hosts: []hostRule{{"a", 0}, {"b", 2}, {"c", 0}}})},
+		{"-hosts a,a p", one(part{hosts: []hostRule{{"a", 2}}})},
+		{"--hostfile hosts p", one(part{hosts: []hostRule{{"a", 2}, {"b", 3}, {"c", 0}}})},
+		{"-f hosts p", one(part{hosts: []hostRule{{"a", 2}, {"b", 3}, {"c", 0}}})},
+		{"-machinefile hosts p", one(part{hosts: []hostRule{{"a", 2}, {"b", 3}, {"c", 0}}})},
+		{"-ppn 2 p", one(part{perHost: 2})},
+		{"-N 2 p", one(part{perHost: 2})},
+		{"--npernode 2 p", one(part{perHost: 2})},
+		{"--map-by node p", one(part{byNode: true})},
+		{"--map-by core p", one(part{})},
+		{"--map-by ppr:2:node p", one(part{perHost: 2})},
+		{"--map-by slot:OVERSUBSCRIBE p", with(func(l *launch) { l.oversubscribe = true })},
+		{"-oversubscribe p", with(func(l *launch) { l.oversubscribe = true })},
+		{"-x A -x B=1 -genv C 2 -env D=3 -envlist E,F p", one(part{env: []string{"A", "B=1", "C=2", "D=3", "E", "F"}})},
+		{"-genvall --mca btl tcp --bind-to none p", with(func(l *launch) { l.notes = []string{"-genvall", "--mca btl tcp", "--bind-to none"} })},
+		{"--tag-output --timestamp-output p", with(func(l *launch) { l.tags.style, l.tags.timestamp = tagOutput, true })},
+		{"-l p", with(func(l *launch) { l.tags.style = tagRank })},
+		{"--output tag,merge p", with(func(l *launch) { l.tags.style, l.tags.merge = tagOutput, true })},
+		{"-prepend-pattern %r: p", with(func(l *launch) { l.tags.pattern = "%r:" })},
+		{"--output-filename d:nocopy p", with(func(l *launch) { l.files.dir, l.files.only = "d", true })},
+		{"-outfile-pattern o%r -errfile-pattern e%r p", with(func(l *launch) { l.files.stdout, l.files.stderr = "o%r", "e%r" })},
+		{"--timeout 5 p", with(func(l *launch) { l.timeout = 5 * time.Second })},
+		{"--stdin none p", one(part{})},
+		{"-print-all-exitcodes --report-bindings --do-not-launch -q -v p", with(func(l *launch) {
+			l.exitCodes, l.bindings, l.dryRun, l.quiet, l.verbose = true, true, true, true, true
+		})},
+		{"-np 1 p x : -np 2 q : ", &launch{parts: []*part{
+			{ranks: 1, program: "p", args: []string{"x"}}, {ranks: 2, program: "q", args: []string{}},
+		}}},
+		{"-configfile parts", &launch{parts: []*part{
+			{ranks: 2, program: "p", args: []string{"x"}}, {ranks: 1, program: "p", args: []string{"x"}},
+		}}},
+	} {
+		t.Run(tt.words, func(t *testing.T) {
+			got, err := parseLaunch(sdk.SplitWords(tt.words))
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+		})
+	}
+	for words, says := range map[string]string{
+		"":                      "no program",
+		"-np 2":                 "no program",
+		"-np 2 : p":             "no program",
+		"-np":                   "-np needs a value",
+		"-np 0 p":               "at least 1",
+		"-q=yes p":              "-q takes no value",
+		"--hots a p":            "did you mean --hosts?",
+		"-qx p":                 "unknown option -qx",
+		"--zzzzzzzzzzzz p":      "unknown option --zzzzzzzzzzzz (see",
+		"--host a:0 p":          "is not host:slots",
+		"--host ,a p":           "name is missing",
+		"--hostfile nofile p":   "nofile",
+		"--hostfile none p":     "names no host",
+		"--hostfile bad p":      "bad:1",
+		"--map-by moon p":       "use slot, node",
+		"--map-by ppr:x:node p": "no number",
+		"--timeout never p":     "number of seconds",
+		"--output shiny p":      "\"shiny\" is unknown",
+		"-configfile nofile":    "nofile",
+	} {
+		t.Run(words, func(t *testing.T) {
+			_, err := parseLaunch(sdk.SplitWords(words))
+			require.ErrorContains(t, err, says)
+			require.Equal(t, exitUsage, exitCode(err))
+		})
+	}
+}
+
+func TestNearest(t *testing.T) {
+	words := []string{"hostfile", "host", "np", "n"}
+	require.Equal(t, "hostfile", nearest("hostflie", words))
+	require.Equal(t, "np", nearest("nph", words))
+	require.Empty(t, nearest("xyzzy", words))
+	require.Equal(t, 3, editDistance("kitten", "sitting"))
+}
+
+func TestLaunchPlacement(t *testing.T) {
+	host := func(name string, slots, used int32, state string) *apiv1.Host {
+		return &apiv1.Host{Id: name, Name: name, Slots: slots, Used: used, State: state, Addr: "192.0.2.1:7403"}
+	}
+	hosts := []*apiv1.Host{host("w2", 4, 0, "ready"), host("w1", 4, 2, "ready"), host("w3", 8, 0, "lost")}
+	for _, tt := range []struct{ words, want string }{
+		{"p", ""},
+		{"-n 6 p", ""},
+		{"-n 8 p", ""}, // it will wait
+		{"-n 3 --host w2 p", "w2:3"},
+		{"-n 3 --host w1,w2 p", "w1:2 w2:1"},
+		{"-n 4 --host w1 p", "w1:4"}, // it will wait
+		{"-n 3 --host w2:1,w1 p", "w2:1 w1:2"},
+		{"-n 4 --map-by node p", "w1:1 w2:1 w1:1 w2:1"},
+		{"-n 5 --map-by node p", "w1:1 w2:1 w1:1 w2:2"},
+		{"-N 1 p", "w1:1 w2:1"},
+		{"-n 2 -N 1 --host w2,w1 p", "w2:1 w1:1"},
+		{"-n 6 --host w2 -oversubscribe p", "w2:6"},
+		{"-n 4 --host w2 p : -n 2 p", "w2:4 w1:2"},
+		{"-n 9 p", "not enough slots for 9 ranks: there are 8 (w1 2 of 4 free, w2 4 of 4 free); -n 8 fits; --oversubscribe"},
+		{"-n 3 --host w2:2 p", "there are 2 (w2 2 of 2 free); -n 2 fits"},
+		{"-n 3 -N 1 p", "with at most 1 ranks on a host; -n 2 fits, a larger -N"},
+		{"-n 1 --host w3 p", "no host w3 that takes ranks; there is: w1, w2"},
+		{"-n 5 --host w2 p : -n 1 p", "not enough slots for 5"},
+	} {
+		t.Run(tt.words, func(t *testing.T) {
+			l, err := parseLaunch(strings.Fields(tt.words))
+			require.NoError(t, err)
+			placement, size, err := l.placement(hosts)
+			if err != nil {
+				require.Contains(t, err.Error(), tt.want)
+				require.Equal(t, exitFailed, exitCode(err))
+				return
+			}
+			var got []string
+			for _, r := range rulesOf(placement) {
+				got = append(got, r.Host+":"+string('0'+rune(r.Ranks)))
+			}
+			require.Equal(t, tt.want, strings.Join(got, " "))
+			if len(placement) > 0 {
+				require.Len(t, placement, size)
+			}
+		})
+	}
+}
+
+func TestLineTags(t *testing.T) {
+	out := &apiv1.LogLine{Rank: 3, Stream: 1, Text: []byte("x"), AtMs: 0}
+	partial := &apiv1.LogLine{Rank: 3, Stream: 2, Text: []byte("y"), Partial: true}
+	for _, tt := range []struct {
+		name           string
+		tags           lineTags
+		stdout, stderr string
+	}{
+		{"none", lineTags{}, "x\n", "y"},
+		{"rank", lineTags{style: tagRank}, "[3] x\n", "[3] y\n"},
+		{"Open MPI's", lineTags{style: tagOutput}, "[1,3]<stdout>:x\n", "[1,3]<stderr>:y\n"},
+		{"merged", lineTags{style: tagOutput, merge: true}, "[1,3]<stdout>:x\n[1,3]<stderr>:y\n", ""},
+		{"pattern", lineTags{pattern: "%%%r@%h ", hostOf: func(int32) string { return "w1" }}, "%3@w1 x\n", "%3@w1 y\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			write := tt.tags.writer(&stdout, &stderr)
+			require.NoError(t, write(out))
+			require.NoError(t, write(partial))
+			require.Equal(t, tt.stdout, stdout.String())
+			require.Equal(t, tt.stderr, stderr.String())
+		})
+	}
+	require.Regexp(t, `^\w{3} \w{3} .*(1970|1969)<stdout>:$`, lineTags{timestamp: true}.tag(out))
+}
+
+func TestLineFiles(t *testing.T) {
+	dir := t.TempDir()
+	f := lineFiles{dir: filepath.Join(dir, "out"), stderr: filepath.Join(dir, "e%r"), ranks: 12}
+	var shown []string
+	write := f.writer(func(l *apiv1.LogLine) error { shown = append(shown, string(l.Text)); return nil })
+	require.NoError(t, write(&apiv1.LogLine{Rank: 3, Stream: 1, Text: []byte("x")}))
+	require.NoError(t, write(&apiv1.LogLine{Rank: 3, Stream: 2, Text: []byte("y"), Partial: true}))
+	require.NoError(t, f.close())
+	require.Equal(t, []string{"x"}, shown)
+	for path, want := range map[string]string{"out/1/rank.03/stdout": "x\n", "out/1/rank.03/stderr": "y", "e3": "y"} {
+		content, err := os.ReadFile(filepath.Join(dir, path))
+		require.NoError(t, err)
+		require.Equal(t, want, string(content))
+	}
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/godwit-run/godwit/sdk"
+)
+
+// launch is an mpirun command line, understood.
+type launch struct {
+	parts []*part // one for each program between colons, at least one
+
+	oversubscribe bool
+	tags          lineTags
+	files         lineFiles
+	timeout       time.Duration // 0: none
+
+	exitCodes, bindings, dryRun   bool
+	quiet, verbose, help, version bool
+
+	private bool // runs on a cluster of its own; not from the command line
+
+	notes []string // what was ignored: said at -v
+	loud  []string // what was ignored though it may matter: said unless -q
+}
+
+// part is one program of a command line, with how many ranks of it run where.
+type part struct {
+	ranks   int // 0: not given
+	perHost int // 0: any number
+	byNode  bool
+	hosts   []hostRule
+	env     []string
+	dir     string
+	program string
+	args    []string
+}
+
+// cursor goes over the words of a command line.
+type cursor struct {
+	l      *launch
+	p      *part
+	flag   string // the option being read, as it was written
+	inline *string
+	rest   []string
+	file   bool // a file of parts was read
+}
+
+// value is the option's value: what follows "=", or the next word.
+func (c *cursor) value() (string, error) {
+	if c.inline != nil {
+		v := *c.inline
+		c.inline = nil
+		return v, nil
+	}
+	if len(c.rest) == 0 {
+		return "", usagef("%s needs a value", c.flag)
+	}
+	v := c.rest[0]
+	c.rest = c.rest[1:]
+	return v, nil
+}
+
+// number is a value of at least 1.
+func (c *cursor) number(into *int) error {
+	v, err := c.value()
+	if err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > 1<<20 {
+		return usagef("%s %s: give a number of at least 1", c.flag, v)
+	}
+	*into = n
+	return nil
+}
+
+// parseLaunch understands the words behind mpirun.
+func parseLaunch(words []string) (*launch, error) {
+	l := &launch{}
+	options := launchOptions()
+	for i := 0; len(words) > 0 || i == 0; i++ {
+		var section []string
+		section, words = cutSection(words)
+		p := &part{}
+		c := &cursor{l: l, p: p, rest: section}
+		if err := c.read(options); err != nil {
+			return nil, err
+		}
+		if l.help || l.version {
+			return l, nil
+		}
+		switch {
+		case p.program != "":
+			l.parts = append(l.parts, p)
+		case c.file || (i > 0 && len(section) == 0): // its parts are there; behind a last colon
+		default:
+			return nil, errNoProgram()
+		}
+	}
+	if len(l.parts) == 0 {
+		return nil, errNoProgram()
+	}
+	return l, nil
+}
+
+func errNoProgram() error {
+	return usagef("no program is named: mpirun -n 4 ./hello.wasm (see mpirun --help)")
+}
+
+// cutSection takes the words up to a colon.
+func cutSection(words []string) (section, rest []string) {
+	if i := slices.Index(words, ":"); i >= 0 {
+		return words[:i], words[i+1:]
+	}
+	return words, nil
+}
+
+// read takes options up to the program, which takes the rest.
+func (c *cursor) read(options map[string]func(*cursor) error) error {
+	for len(c.rest) > 0 {
+		word := c.rest[0]
+		c.rest = c.rest[1:]
+		if word == "--" && len(c.rest) > 0 {
+			word, c.rest = c.rest[0], c.rest[1:]
+		} else if strings.HasPrefix(word, "-") && word != "-" {
+			if err := c.option(options, word); err != nil {
+				return err
+			}
+			if c.l.help || c.l.version {
+				return nil
+			}
+			continue
+		}
+		c.p.program, c.p.args = word, c.rest
+		return nil
+	}
+	return nil
+}
+
+// option takes one option. One dash or two are the same, as users of both dialects write both.
+func (c *cursor) option(options map[string]func(*cursor) error, word string) error {
+	name := strings.TrimPrefix(strings.TrimPrefix(word, "-"), "-")
+	c.flag, c.inline = word, nil
+	apply, ok := options[name]
+	if key, value, found := strings.Cut(name, "="); !ok && found {
+		if apply, ok = options[key]; ok {
+			c.flag, c.inline = strings.TrimSuffix(word, "="+value), &value
+		}
+	}
+	if !ok {
+		hint := ""
+		if near := nearest(name, slices.Sorted(maps.Keys(options))); near != "" {
+			hint = "; did you mean " + dashed(near) + "?"
+		}
+		return usagef("unknown option %s%s (see mpirun --help)", word, hint)
+	}
+	if err := apply(c); err != nil {
+		return err
+	}
+	if c.inline != nil {
+		return usagef("%s takes no value", c.flag)
+	}
+	return nil
+}
+
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// configFile reads a file of which each line is the words of one part.
+func (c *cursor) configFile() error {
+	path, err := c.value()
+	if err != nil {
+		return err
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return usagef("%s: %w", c.flag, err)
+	}
+	options := launchOptions()
+	delete(options, "configfile") // one in the other could go on for ever
+	delete(options, "app")
+	for _, line := range strings.Split(string(content), "\n") {
+		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		p := &part{}
+		words := sdk.SplitWords(line)
+		if words[len(words)-1] == ":" {
+			words = words[:len(words)-1]
+		}
+		if err := (&cursor{l: c.l, p: p, rest: words}).read(options); err != nil {
+			return usagef("%s: %w", path, err)
+		}
+		if p.program == "" {
+			return usagef("%s: no program is named in %q", path, line)
+		}
+		c.l.parts = append(c.l.parts, p)
+	}
+	c.file = true
+	return nil
+}

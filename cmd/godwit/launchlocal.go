@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/planner"
+)
+
+// privateShape is how large a cluster for one run is.
+type privateShape struct{ workers, slots int }
+
+// maxPrivateWorkers bounds the processes of a cluster for one run.
+const maxPrivateWorkers = 16
+
+// privatePatience is how long calls of such a cluster are repeated.
+const privatePatience = 10 * time.Second
+
+// privateShape makes room for all ranks: on one worker, or on as many as the ranks are to be spread over.
+func (l *launch) privateShape() (privateShape, error) {
+	s := privateShape{workers: 1}
+	ranks := 0
+	for _, p := range l.parts {
+		for _, h := range p.hosts {
+			if !isLocalName(h.name) {
+				return s, &exitError{exitUnreachable, fmt.Sprintf("no cluster is at %s, and one started for this run has this machine only, not %s: "+
+					"set GODWIT_ADDR, start one with godwit server and godwit worker, or leave the host out", client.DefaultAddr, h.name)}
+			}
+		}
+		n := p.size(1)
+		ranks += n
+		if p.perHost > 0 {
+			s.workers = max(s.workers, (n+p.perHost-1)/p.perHost)
+		} else if p.byNode {
+			s.workers = max(s.workers, min(n, 2))
+		}
+	}
+	if s.workers > maxPrivateWorkers {
+		return s, usagef("%d hosts are more than a cluster for one run has (%d): raise -N, or start a cluster", s.workers, maxPrivateWorkers)
+	}
+	s.slots = ranks
+	return s, nil
+}
+
+// hosts are the hosts of such a cluster, before it runs.
+func (s privateShape) hosts() []*apiv1.Host {
+	var out []*apiv1.Host
+	for i := range s.workers {
+		name := "w" + strconv.Itoa(i+1)
+		out = append(out, &apiv1.Host{Id: name, Name: name, Addr: loopback + ":0", Slots: int32(s.slots), State: "ready"})
+	}
+	return out
+}
+
+// withPrivateCluster starts a cluster, calls f, and stops the cluster. An interrupt while it starts ends it; later f has
+// to see to interrupts.
+func withPrivateCluster(ctx context.Context, s privateShape, f func([]*apiv1.Host, *client.Client) error) (err error) {
+	starting, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
+	d, err := openDev(starting, &devFlags{
+		servers: 1, workers: s.workers, slots: s.slots, lease: "10s", freezeDeadline: "10s", level: "warn", private: true,
+	})
+	if err != nil {
+		return fmt.Errorf("start a cluster for this run: %w", err)
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	c, err := client.New(d.servers, privatePatience)
+	if err != nil {
+		return err
+	}
+	res, err := call(starting, c, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
+	if err != nil {
+		return err
+	}
+	stop()
+	return f(res.Hosts, c)
+}
+
+// showPlan prints where the ranks would go.
+func (l *launch) showPlan(path string, hosts []*apiv1.Host, placement []string, size int) error {
+	if placement == nil {
+		req := planner.Request{ID: path, Kind: planner.KindNew, Ranks: size, Oversubscribe: l.oversubscribe}
+		for _, h := range hosts {
+			if h.State == "lost" || h.State == "left" {
+				continue
+			}
+			req.Hosts = append(req.Hosts, planner.Host{Name: h.Name, Slots: int(h.Slots), Used: int(h.Used), Evicting: h.State != "ready"})
+		}
+		plan, err := planner.Decide(req)
+		if err != nil {
+			return err
+		}
+		if plan.Outcome != planner.Placed {
+			return &exitError{exitFailed, "it would wait: " + plan.Reason}
+		}
+		placement = plan.Placement
+	}
+	for rank, host := range placement {
+		fmt.Printf("rank %d on %s\n", rank, host)
+	}
+	return nil
+}

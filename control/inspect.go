@@ -1,0 +1,94 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// inspectWait is how long a host may take to say what its ranks do: what its executor may take, and some more.
+const inspectWait = 3 * time.Second
+
+// maxInspected bounds how many hosts are asked at once.
+const maxInspected = 32
+
+// InspectRanks implements the Control service: what each rank does now, as its host says. A host that does not answer
+// costs its ranks' lines, not the call.
+func (c *Control) InspectRanks(ctx context.Context, req *apiv1.InspectRanksRequest) (*apiv1.InspectRanksResponse, error) {
+	v, app, err := c.find(ctx, req.App)
+	if err != nil {
+		return nil, err
+	}
+	res := &apiv1.InspectRanksResponse{App: shown(v, app), Index: v.Index()}
+	if len(app.Placement) == 0 || fsm.PhaseOf(app).Terminal() {
+		return res, nil
+	}
+	return c.inspect(ctx, v, res), nil
+}
+
+// inspect asks every host that has a live rank of the app.
+func (c *Control) inspect(ctx context.Context, v *fsm.View, res *apiv1.InspectRanksResponse) *apiv1.InspectRanksResponse {
+	app := res.App
+	var hosts []string
+	for rank, host := range app.Placement {
+		if !app.Ranks[rank].Ended && !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	answers := make([]*apiv1.InspectResponse, len(hosts))
+	var g errgroup.Group
+	g.SetLimit(maxInspected)
+	for i, host := range hosts {
+		g.Go(func() error {
+			answers[i] = c.inspectHost(ctx, v, host, app.Id)
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return no errors
+	for rank, host := range app.Placement {
+		line := &apiv1.RankDoing{Rank: int32(rank), Host: host}
+		if st := app.Ranks[rank]; st.Ended {
+			line.Doing = strings.TrimSpace(fmt.Sprintf("ended with %d %s", st.ExitCode, st.Reason))
+		} else {
+			line.Doing = doing(answers[slices.Index(hosts, host)], line.Rank)
+		}
+		res.Ranks = append(res.Ranks, line)
+	}
+	return res
+}
+
+// inspectHost asks one host. What goes wrong is the reason why nothing is known of its ranks.
+func (c *Control) inspectHost(ctx context.Context, v *fsm.View, name, app string) *apiv1.InspectResponse {
+	host, ok := v.Host(fsm.HostID(name))
+	if !ok || fsm.HostStateOf(host).Gone() {
+		return &apiv1.InspectResponse{Reason: "its host is gone"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, inspectWait)
+	defer cancel()
+	client := apiv1connect.NewDataClient(transport.NewClient(c.http, host.Addr))
+	res, err := client.Inspect(ctx, &apiv1.InspectRequest{App: app})
+	if err != nil {
+		return &apiv1.InspectResponse{Reason: "the host does not answer: " + apierr.Message(err)}
+	}
+	return res
+}
+
+// doing is what a host says of a rank.
+func doing(answer *apiv1.InspectResponse, rank int32) string {
+	for _, r := range answer.Ranks {
+		if r.Rank == rank {
+			return r.Doing
+		}
+	}
+	return answer.Reason
+}

@@ -1,0 +1,61 @@
+package jepsen
+
+import (
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// rankDoing is a line of show --ranks.
+type rankDoing struct {
+	Rank        int
+	Host, Doing string
+}
+
+// ranks is what show --ranks says of an app.
+func (c *cluster) ranks(id string) []rankDoing {
+	c.t.Helper()
+	var res struct{ Ranks []rankDoing }
+	decode(c.t, c.must("show", id, "--ranks", "-o", "json"), &res)
+	return res.Ranks
+}
+
+// TestDeadlock: a deadlocked program is looked into, and cancelled. An executor that is stuck costs only its ranks' lines.
+func TestDeadlock(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 2})
+	id := c.submit("-n", "2", "--place", "w1:1,w2:1", deadlockModule)
+	c.eventually(patience, "both ranks are blocked", func() error {
+		for i, r := range c.ranks(id) {
+			require.Equal(t, i, r.Rank)
+			require.Equal(t, []string{"w1", "w2"}[i], r.Host)
+			if !strings.Contains(r.Doing, "MPI_Recv(") {
+				return errors.New(r.Doing)
+			}
+		}
+		if len(c.ranks(id)) != 2 {
+			return errors.New("not placed yet")
+		}
+		return nil
+	})
+	table := c.must("show", id, "--ranks")
+	require.Regexp(t, `(?m)^0 +w1 +MPI_Recv\(.*tag=7`, table)
+	require.Regexp(t, `(?m)^1 +w2 +MPI_Recv\(.*tag=7`, table)
+
+	e := c.executors(id)["w2"][0]
+	e.signal(syscall.SIGSTOP)
+	ranks := c.ranks(id)
+	require.Contains(t, ranks[0].Doing, "MPI_Recv(")
+	require.Contains(t, ranks[1].Doing, "no answer")
+	e.signal(syscall.SIGCONT)
+
+	queued := c.submit("-n", "100", helloModule)
+	require.Regexp(t, "^no rank runs: "+queued+" is queued: needs 100 slots", c.must("show", queued, "--ranks"))
+	c.must("cancel", id, queued)
+	c.phase(id, "cancelled")
+	require.Regexp(t, "^no rank runs: "+id+" is cancelled", c.must("show", id, "--ranks"))
+	c.idle()
+}

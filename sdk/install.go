@@ -1,0 +1,66 @@
+package sdk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Commands are the names that the binary is called by: as a compiler, and to run programs.
+func Commands() []string {
+	return []string{"mpicc", "mpicxx", "mpic++", "mpiCC", "mpirun", "mpiexec", "godwit"}
+}
+
+// Install writes what build systems need into dir: headers, a CMake toolchain file, pkg-config's mpi.pc, and bin/ with a
+// link to the godwit binary for each of Commands. It overwrites what an earlier one has left, and nothing else.
+func Install(dir, binary string) error {
+	err := fs.WalkDir(embedded, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if entry.IsDir() {
+			return os.MkdirAll(path, 0o755)
+		}
+		content, err := fs.ReadFile(embedded, name)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, content, 0o644) //nolint:gosec // for every user of the machine
+	})
+	if err != nil {
+		return fmt.Errorf("install the sdk: %w", err)
+	}
+	bin := filepath.Join(dir, "bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return fmt.Errorf("install the sdk: %w", err)
+	}
+	for _, name := range Commands() {
+		if err := link(binary, filepath.Join(bin, name)); err != nil {
+			return fmt.Errorf("install the sdk: %w", err)
+		}
+	}
+	return nil
+}
+
+// link makes path a symbolic link to binary. It replaces a link, but no file.
+func link(binary, path string) error {
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case st.Mode().Type() != fs.ModeSymlink:
+		if same, err := os.Stat(binary); err == nil && os.SameFile(st, same) {
+			return nil // the binary itself lies there
+		}
+		return fmt.Errorf("%s is there and no link: remove it, or choose another directory", path)
+	default:
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return os.Symlink(binary, path)
+}

@@ -1,0 +1,3 @@
+/* All of the glue, as one object: it is linked into every guest, before the guest's own objects. */
+#include "godwit_memory.c"
+#include "godwit_unwind.c"

@@ -1,0 +1,24 @@
+/*
+ * What the host needs of a guest beyond its memory: room in its heap, for MPI_Alloc_mem, windows and the operands of
+ * the program's reductions.
+ *
+ * It also takes the first place of the function table, which no callback of the program may have: the
+ * standard gives MPI_COMM_DUP_FN and its kin the value 1. Hence this file is linked first.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+static void reserved(void) {}
+
+/* Function pointers are numbered in the order in which the linker meets them, from 1 on. */
+__attribute__((used)) void (*const godwit_reserved)(void) = reserved;
+
+__attribute__((export_name("godwit_alloc"))) void *godwit_alloc(uint32_t size, uint32_t align) {
+  /* aligned_alloc wants a size that is a multiple of the alignment. */
+  if (align <= _Alignof(max_align_t)) return malloc(size);
+  if (size > UINT32_MAX - align) return NULL;
+  return aligned_alloc(align, (size + align - 1) / align * align);
+}
+
+__attribute__((export_name("godwit_free"))) void godwit_free(void *memory) { free(memory); }

@@ -1,0 +1,110 @@
+package sdk
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// wasmMagic begins every WebAssembly object.
+const wasmMagic = "\x00asm\x01\x00\x00\x00"
+
+// Parts of an object file, from WebAssembly's tool conventions, Linking.md.
+const (
+	customSection    = 0
+	symbolSubsection = 8
+	linkingVersion   = 2
+	kindData         = 1
+	kindSection      = 3
+	flagBindingMask  = 3
+	bindingLocal     = 2
+	flagUndefined    = 0x10
+	flagExplicitName = 0x40
+)
+
+// reader takes an object apart. After the first mistake everything it returns is zero.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) uint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) bytes(n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.bad, r.b = true, nil
+		return nil
+	}
+	out := r.b[:n]
+	r.b = r.b[n:]
+	return out
+}
+
+func (r *reader) byte() byte {
+	if b := r.bytes(1); len(b) == 1 {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) name() string { return string(r.bytes(r.uint())) }
+
+// definedSymbols are the symbols that an object offers to others; none, if it is not a WebAssembly object.
+func definedSymbols(object []byte) []string {
+	rest, ok := bytes.CutPrefix(object, []byte(wasmMagic))
+	if !ok {
+		return nil
+	}
+	for r := (&reader{b: rest}); len(r.b) > 0 && !r.bad; {
+		id := r.byte()
+		section := &reader{b: r.bytes(r.uint())}
+		if id != customSection || section.name() != "linking" || section.uint() != linkingVersion {
+			continue
+		}
+		for len(section.b) > 0 && !section.bad {
+			kind := section.byte()
+			part := &reader{b: section.bytes(section.uint())}
+			if kind == symbolSubsection {
+				return symbolTable(part)
+			}
+		}
+	}
+	return nil
+}
+
+// symbolTable reads the names of what is defined and not local.
+func symbolTable(r *reader) []string {
+	var out []string
+	for n := r.uint(); n > 0 && !r.bad; n-- {
+		kind, flags := r.byte(), r.uint()
+		undefined := flags&flagUndefined != 0
+		name := ""
+		switch kind {
+		case kindData:
+			name = r.name()
+			if !undefined {
+				r.uint() // segment
+				r.uint() // offset
+				r.uint() // size
+			}
+		case kindSection:
+			r.uint()
+		default: // function, global, event, table
+			r.uint()
+			if !undefined || flags&flagExplicitName != 0 {
+				name = r.name() // otherwise it has the name of its import
+			}
+		}
+		if !undefined && !r.bad && kind != kindSection && flags&flagBindingMask != bindingLocal {
+			out = append(out, name)
+		}
+	}
+	return out
+}

@@ -1,0 +1,30 @@
+package executor
+
+import (
+	"maps"
+	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/mpi"
+)
+
+// inspect says what each rank does that has not ended here.
+func (e *Executor) inspect() *apiv1.ExecInspected {
+	states := map[mpi.Rank]rankState{}
+	e.mu.Lock()
+	for id, r := range e.ranks {
+		if r.state != rankEnded {
+			states[id] = r.state
+		}
+	}
+	e.mu.Unlock()
+	out := &apiv1.ExecInspected{}
+	for _, id := range slices.Sorted(maps.Keys(states)) {
+		doing := "arrived by a migration that is not decided yet"
+		if states[id] != rankStaged {
+			doing = e.world.Inspect(id)
+		}
+		out.Ranks = append(out.Ranks, &apiv1.RankDoing{Rank: int32(id), Host: e.start.Host, Doing: doing})
+	}
+	return out
+}

@@ -1,0 +1,99 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// inspectWait is how long an executor may take to say what its ranks do. One that runs at all does so at once.
+const inspectWait = 2 * time.Second
+
+// What is told of ranks that nothing can be told of.
+const (
+	reasonNoAnswer   = "no answer (computing without MPI calls for long, or stuck)"
+	reasonNoExecutor = "not started yet, or just ended"
+)
+
+// inspection is a question to an executor, asked once for all who want to know.
+type inspection struct {
+	mu      sync.Mutex // guards the fields below
+	asked   bool       // and not answered yet
+	waiting map[chan []*apiv1.RankDoing]bool
+}
+
+// join adds someone who waits for the answer, and says whether the question has to be asked.
+func (i *inspection) join(ch chan []*apiv1.RankDoing) (ask bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.waiting == nil {
+		i.waiting = map[chan []*apiv1.RankDoing]bool{}
+	}
+	i.waiting[ch] = true
+	ask, i.asked = !i.asked, true
+	return ask
+}
+
+func (i *inspection) leave(ch chan []*apiv1.RankDoing) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.waiting, ch)
+}
+
+// answer gives the answer to all who wait. Their channels have room for it.
+func (i *inspection) answer(ranks []*apiv1.RankDoing) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for ch := range i.waiting {
+		ch <- ranks
+	}
+	i.asked = false
+	clear(i.waiting)
+}
+
+// inspect asks the executor what its ranks do, and waits for at most inspectWait. It is false when there is no answer.
+func (c *child) inspect(ctx context.Context) ([]*apiv1.RankDoing, bool) {
+	ctx, cancel := context.WithTimeout(ctx, inspectWait)
+	defer cancel()
+	ch := make(chan []*apiv1.RankDoing, 1)
+	if c.inspection.join(ch) {
+		// One at a time: the next question is asked after the answer to this one. It ends with the executor, at the latest.
+		go c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Inspect{Inspect: &apiv1.ExecInspect{}}})
+	}
+	defer c.inspection.leave(ch)
+	select {
+	case ranks := <-ch:
+		return ranks, true
+	case <-c.exited:
+		return nil, false
+	case <-ctx.Done():
+		return nil, false
+	}
+}
+
+// Inspect implements the Data service.
+func (s dataService) Inspect(ctx context.Context, req *apiv1.InspectRequest) (*apiv1.InspectResponse, error) {
+	c := s.w.childOf(req.App)
+	if c == nil {
+		return &apiv1.InspectResponse{Reason: reasonNoExecutor}, nil
+	}
+	ranks, ok := c.inspect(ctx)
+	if !ok {
+		return &apiv1.InspectResponse{Reason: reasonNoAnswer}, nil
+	}
+	return &apiv1.InspectResponse{Ranks: ranks, Reason: reasonNoExecutor}, nil
+}
+
+// childOf is the executor of an app, or nil.
+func (w *Worker) childOf(app string) *child {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c := range w.children {
+		if c.app == app {
+			return c
+		}
+	}
+	return nil
+}
