@@ -1,30 +1,144 @@
 package mpi
 
-// Values of the MPI 5.0 standard ABI. Handles are 32-bit on wasm32.
+// Values of the MPI 5.0 standard ABI (chapter 20). Handles are 32-bit on wasm32.
 const (
-	commNull  = 0x100
-	commWorld = 0x101
-	commSelf  = 0x102
+	commNull   = 0x100
+	commWorld  = 0x101
+	commSelf   = 0x102
+	groupNull  = 0x108
+	groupEmpty = 0x109
+	winNull    = 0x110
+	fileNull   = 0x118
 
-	errhandlerNull   = 0x140
-	errorsAreFatal   = 0x141
-	errorsAbort      = 0x142
-	errorsReturn     = 0x143
-	requestNull      = 0x180
-	firstRequest     = 0x1000 // handles of requests; the ABI keeps lower values for constants
-	anySource        = -1
-	anyTag           = -2
-	procNull         = -3
-	undefined        = -32766
-	inPlace          = 1
-	statusIgnore     = 0
-	statusBytes      = 32
+	sessionNull   = 0x120
+	messageNull   = 0x128
+	messageNoProc = 0x129
+	infoNull      = 0x130
+	infoEnv       = 0x131
+
+	errhandlerNull = 0x140
+	errorsAreFatal = 0x141
+	errorsAbort    = 0x142
+	errorsReturn   = 0x143
+	requestNull    = 0x180
+	opNull         = 0x20
+	typeNull       = 0x200
+
+	anySource = -1
+	anyTag    = -2
+	procNull  = -3
+	rootHere  = -4 // MPI_ROOT
+	undefined = -32766
+
+	bottom          = 0 // MPI_BOTTOM
+	inPlace         = 1
+	bufferAutomatic = 2
+	unweighted      = 10
+	weightsEmpty    = 11
+	statusIgnore    = 0
+	statusBytes     = 32
+
 	tagUB            = 1 << 30
 	threadSingle     = 0
 	threadSerialized = 2048
-	threadMultiple   = 4096
 
 	maxProcessorName = 256
 	maxErrorString   = 512
 	maxLibVersion    = 8192
+	maxObjectName    = 128
+	maxInfoKey       = 256
+	maxInfoVal       = 1024
+	bsendOverhead    = 512
+)
+
+// Results of comparisons and topologies, splitting, layouts and windows.
+const (
+	ident     = 201
+	congruent = 202
+	similar   = 203
+	unequal   = 204
+
+	topoCart  = 211
+	topoGraph = 212
+	topoDist  = 213
+
+	splitShared      = 221
+	splitHWUnguided  = 222
+	splitHWGuided    = 223
+	splitResource    = 224
+	orderC           = 0xC
+	orderFortran     = 0xF
+	distributeNone   = 16
+	distributeBlock  = 17
+	distributeCyclic = 18
+	distributeArg    = 19 // MPI_DISTRIBUTE_DFLT_DARG
+
+	combinerNamed      = 101
+	combinerDup        = 102
+	combinerContiguous = 103
+	combinerVector     = 104
+	combinerHvector    = 105
+	combinerIndexed    = 106
+	combinerHindexed   = 107
+	combinerIdxBlock   = 108
+	combinerHidxBlock  = 109
+	combinerStruct     = 110
+	combinerSubarray   = 111
+	combinerDarray     = 112
+	combinerF90Real    = 113
+	combinerF90Complex = 114
+	combinerF90Integer = 115
+	combinerResized    = 116
+	combinerValueIndex = 117
+
+	typeclassInteger = 192
+	typeclassReal    = 193
+	typeclassComplex = 194
+
+	lockExclusive = 301
+	lockShared    = 302
+
+	flavorCreate   = 311
+	flavorAllocate = 312
+	flavorDynamic  = 313
+	flavorShared   = 314
+	winUnified     = 321
+
+	modeNoCheck = 1024
+
+	keyInvalid        = 0
+	keyTagUB          = 501
+	keyIO             = 502
+	keyHost           = 503
+	keyWtimeGlobal    = 504
+	keyAppnum         = 505
+	keyLastUsedCode   = 506
+	keyUniverse       = 507
+	keyWinBase        = 601
+	keyWinDispUnit    = 602
+	keyWinSize        = 603
+	keyWinFlavor      = 604
+	keyWinModel       = 605
+	copyNull          = 0 // MPI_COMM_NULL_COPY_FN and its kin
+	copyDup           = 1 // MPI_COMM_DUP_FN and its kin
+	deleteNull        = 0
+	maxKeyPredefined  = 1 << 10
+	maxRankPredefined = 1 << 20 // ranks of a world
+)
+
+// Handles of what a program makes: each kind counts up from its own base, so that a handle of
+// another kind is told apart from a stale one.
+const (
+	baseRequest    = 0x1000 // the ABI keeps lower values for constants
+	baseComm       = 0x40000000
+	baseType       = 0x41000000
+	baseGroup      = 0x42000000
+	baseOp         = 0x43000000
+	baseErrhandler = 0x44000000
+	baseInfo       = 0x46000000
+	baseWin        = 0x47000000
+	baseMessage    = 0x48000000
+	baseSession    = 0x49000000
+	baseKeyval     = 0x4a000000
+	handleSpan     = 1 << 24 // handles of a kind
 )

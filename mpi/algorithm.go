@@ -4,30 +4,45 @@ package mpi
 // ranks are. Reductions combine neighbouring blocks of ranks, lower ranks left,
 // so a result is the same on every rank and every placement.
 
-// exchangeBatch is how many peers an all-to-all talks to at a time.
-const exchangeBatch = 16
+const (
+	// exchangeBatch is how many peers an all-to-all talks to at a time.
+	exchangeBatch = 16
+	// largeBcast is from how many bytes on a broadcast goes in parts that all ranks pass on.
+	largeBcast = 256 << 10
+	// largeReduction is from how many bytes on a reduction is split among the ranks.
+	largeReduction = 64 << 10
+	// smallExchange is up to how many bytes a part of an all-to-all travels with others, by Bruck's algorithm.
+	smallExchange = 256
+	// smallGather is up to how many bytes in all an allgather goes in doubling runs; larger ones go round.
+	smallGather = 64 << 10
+)
 
 // barrier: dissemination; after round k a rank has heard of 2^(k+1) ranks.
 func (s *schedule) barrier(me, size int) {
 	for d := 1; d < size; d *= 2 {
-		s.round(sendTo((me+d)%size, span{}), recvFrom((me-d+size)%size, span{}))
+		s.round(s.sendTo((me+d)%size, span{}), s.recvFrom((me-d+size)%size, span{}))
 	}
 }
 
-// bcast: a binomial tree from root.
+// bcast: a binomial tree from root; a large contiguous one is scattered first, and the parts go round. Ranks decide
+// by the number of bytes alone, so that layouts may differ between them.
 func (s *schedule) bcast(me, size, root int, buf span) {
+	if buf.len >= largeBcast && size > 3 {
+		s.bcastParts(me, size, root, buf)
+		return
+	}
 	v := (me - root + size) % size
 	mask := 1
 	for ; mask < size; mask *= 2 {
 		if v&mask != 0 {
-			s.round(recvFrom((v-mask+root)%size, buf))
+			s.round(s.recvFrom((v-mask+root)%size, buf))
 			break
 		}
 	}
 	var sends []transfer
 	for mask /= 2; mask > 0; mask /= 2 {
 		if v+mask < size {
-			sends = append(sends, sendTo((v+mask+root)%size, buf))
+			sends = append(sends, s.sendTo((v+mask+root)%size, buf))
 		}
 	}
 	if len(sends) > 0 {
@@ -35,33 +50,45 @@ func (s *schedule) bcast(me, size, root int, buf span) {
 	}
 }
 
-// reduction is what all reducing collectives share.
-type reduction struct {
-	op  uint32
-	typ datatype
-}
-
-func (r reduction) combine(dst, left, right span) action {
-	return action{dst: dst, left: left, right: right, op: r.op, typ: r.typ}
+// bcastParts: root gives each rank a part, then the parts go round (van de Geijn).
+func (s *schedule) bcastParts(me, size, root int, buf span) {
+	each := (buf.len + uint32(size) - 1) / uint32(size)
+	part := func(v int) span { return buf.part(uint32(v)*each, each) } // of the v-th rank after root
+	v := (me - root + size) % size
+	if v == 0 {
+		var sends []transfer
+		for i := 1; i < size; i++ {
+			sends = append(sends, s.sendTo((i+root)%size, part(i)))
+		}
+		s.round(sends...)
+	} else {
+		s.round(s.recvFrom(root, part(v)))
+	}
+	for k := range size - 1 {
+		s.round(
+			s.recvFrom((me-1+size)%size, part((v-k-1+size)%size)),
+			s.sendTo((me+1)%size, part((v-k+size)%size)),
+		)
+	}
 }
 
 // reduce: a binomial tree to rank 0, whatever the root, so that all roots get
 // equal bits; then on to root. out is used at root only.
-func (s *schedule) reduce(me, size, root int, in, out span, r reduction) {
+func (s *schedule) reduce(me, size, root int, in, out span, r *reduction) {
 	cur, acc, tmp := in, span{}, span{}
 	if me%2 == 0 && me+1 < size {
 		tmp, acc = s.alloc(in.len), out
-		if me != 0 || root != 0 {
+		if me != 0 || root != 0 || out.len != in.len {
 			acc = s.alloc(in.len)
 		}
 	}
 	for mask := 1; mask < size; mask *= 2 {
 		if me&mask != 0 {
-			s.round(sendTo(me-mask, cur))
+			s.round(s.sendTo(me-mask, cur))
 			break
 		}
 		if me+mask < size {
-			s.round(recvFrom(me+mask, tmp))
+			s.round(s.recvFrom(me+mask, tmp))
 			s.work(r.combine(acc, cur, tmp))
 			cur = acc
 		}
@@ -70,44 +97,58 @@ func (s *schedule) reduce(me, size, root int, in, out span, r reduction) {
 	case me == 0 && root == 0:
 		s.copy(out, cur)
 	case me == 0:
-		s.round(sendTo(root, cur))
+		s.round(s.sendTo(root, cur))
 	case me == root:
-		s.round(recvFrom(0, out))
+		s.round(s.recvFrom(0, out))
+	}
+}
+
+// fold prepares a reduction for a power of two of ranks: pairs of the lowest ranks become one. v is the rank among
+// those that are left, -1 for one that is not; rank translates back.
+func fold(me, size int) (power, folded, v int, rank func(int) int) {
+	power = 1
+	for power*2 <= size {
+		power *= 2
+	}
+	folded = size - power // pairs (0,1), (2,3), ...
+	v = me - folded
+	if me < 2*folded {
+		v = me / 2
+		if me%2 == 0 {
+			v = -1
+		}
+	}
+	return power, folded, v, func(v int) int {
+		if v < folded {
+			return 2*v + 1
+		}
+		return v + folded
 	}
 }
 
 // allreduce: recursive doubling. If size is no power of two, pairs of the lowest
 // ranks are folded into one first, and unfolded last.
-func (s *schedule) allreduce(me, size int, in, out span, r reduction) {
+func (s *schedule) allreduce(me, size int, in, out span, r *reduction) {
 	if size == 1 {
 		s.copy(out, in)
 		return
 	}
-	power := 1
-	for power*2 <= size {
-		power *= 2
-	}
-	folded := size - power // pairs (0,1), (2,3), ...
+	power, folded, v, rank := fold(me, size)
 	tmp := s.alloc(in.len)
 	cur := in
-	v := me - folded // the rank among those that are left
+	if v < 0 {
+		s.round(s.sendTo(me+1, in))
+		s.round(s.recvFrom(me+1, out))
+		return
+	}
 	if me < 2*folded {
-		if me%2 == 0 {
-			s.round(sendTo(me+1, in))
-			s.round(recvFrom(me+1, out))
-			return
-		}
-		s.round(recvFrom(me-1, tmp))
+		s.round(s.recvFrom(me-1, tmp))
 		s.work(r.combine(out, tmp, cur))
-		cur, v = out, me/2
+		cur = out
 	}
 	for mask := 1; mask < power; mask *= 2 {
 		peer := v ^ mask
-		partner := peer + folded
-		if peer < folded {
-			partner = 2*peer + 1
-		}
-		s.round(recvFrom(partner, tmp), sendTo(partner, cur))
+		s.round(s.recvFrom(rank(peer), tmp), s.sendTo(rank(peer), cur))
 		if peer < v {
 			s.work(r.combine(out, tmp, cur))
 		} else {
@@ -116,80 +157,73 @@ func (s *schedule) allreduce(me, size int, in, out span, r reduction) {
 		cur = out
 	}
 	if me < 2*folded {
-		s.round(sendTo(me-1, out))
+		s.round(s.sendTo(me-1, out))
 	}
 }
 
-// gather: everybody sends to root; at(i) is where root keeps rank i's part.
-func (s *schedule) gather(me, size, root int, in span, at func(int) span) {
-	if me != root {
-		s.round(sendTo(root, in))
+// allreduceHalving: each rank reduces a part, by halving, and the parts are gathered by doubling (Rabenseifner). For
+// operations that commute. Parts end at elements.
+func (s *schedule) allreduceHalving(me, size int, in, out span, r *reduction) {
+	power, folded, v, rank := fold(me, size)
+	if v < 0 {
+		s.round(s.sendTo(me+1, in))
+		s.round(s.recvFrom(me+1, out))
 		return
 	}
-	recvs := make([]transfer, 0, size-1)
-	for i := range size {
-		if i != me {
-			recvs = append(recvs, recvFrom(i, at(i)))
+	tmp := s.alloc(in.len)
+	s.copy(out, in)
+	if me < 2*folded {
+		s.round(s.recvFrom(me-1, tmp))
+		s.work(r.combine(out, tmp, out))
+	}
+	count := uint64(in.len) / uint64(r.typ.size)
+	cut := func(i int) uint32 { return uint32(count * uint64(i) / uint64(power) * uint64(r.typ.size)) }
+	run := func(s span, first, n int) span { return s.part(cut(first), cut(first+n)-cut(first)) }
+	first, n := 0, power
+	for mask := power / 2; mask > 0; mask /= 2 {
+		n /= 2
+		keep, give := first, first+n
+		if v&mask != 0 {
+			keep, give = give, keep
 		}
-	}
-	s.round(recvs...)
-	s.copy(at(me), in)
-}
-
-// scatter: root sends to everybody.
-func (s *schedule) scatter(me, size, root int, out span, at func(int) span) {
-	if me != root {
-		s.round(recvFrom(root, out))
-		return
-	}
-	sends := make([]transfer, 0, size-1)
-	for i := range size {
-		if i != me {
-			sends = append(sends, sendTo(i, at(i)))
+		peer := rank(v ^ mask)
+		s.round(s.recvFrom(peer, run(tmp, keep, n)), s.sendTo(peer, run(out, give, n)))
+		left, right := run(out, keep, n), run(tmp, keep, n)
+		if v&mask != 0 {
+			left, right = right, left
 		}
+		s.work(r.combine(run(out, keep, n), left, right))
+		first = keep
 	}
-	s.round(sends...)
-	s.copy(out, at(me))
-}
-
-// allgatherRing passes the parts on from left to right; parts may differ in size.
-func (s *schedule) allgatherRing(me, size int, at func(int) span) {
-	for k := range size - 1 {
-		s.round(
-			recvFrom((me-1+size)%size, at((me-k-1+size)%size)),
-			sendTo((me+1)%size, at((me-k+size)%size)),
-		)
+	for mask := 1; mask < power; mask *= 2 {
+		peer, other := rank(v^mask), first+n
+		if v&mask != 0 {
+			other = first - n
+		}
+		s.round(s.recvFrom(peer, run(out, other, n)), s.sendTo(peer, run(out, first, n)))
+		first, n = min(first, other), 2*n
 	}
-}
-
-// allgatherDoubling exchanges ever larger aligned runs of equal parts of all;
-// size must be a power of two.
-func (s *schedule) allgatherDoubling(me, size int, all span) {
-	part := all.len / uint32(size)
-	run := func(first, n int) span { return all.part(uint32(first)*part, uint32(n)*part) }
-	for mask := 1; mask < size; mask *= 2 {
-		mine, peer := me&^(mask-1), me^mask
-		s.round(recvFrom(peer, run(peer&^(mask-1), mask)), sendTo(peer, run(mine, mask)))
+	if me < 2*folded {
+		s.round(s.sendTo(me-1, out))
 	}
 }
 
-// alltoall talks to peers at growing distance, a batch at a time.
-func (s *schedule) alltoall(me, size int, from, to func(int) span) {
-	var batch []transfer
+// reduceScatterPairs: each rank gets its part from every other rank, and adds up in the order of ranks to the right
+// of it. For operations that commute.
+func (s *schedule) reduceScatterPairs(me, size int, part func(int) span, mine span, r *reduction) {
+	tmp := s.alloc(mine.len)
+	s.copy(mine, part(me))
 	for k := 1; k < size; k++ {
-		batch = append(batch, recvFrom((me-k+size)%size, to((me-k+size)%size)), sendTo((me+k)%size, from((me+k)%size)))
-		if len(batch) == 2*exchangeBatch || k == size-1 {
-			s.round(batch...)
-			batch = nil
-		}
+		to, from := (me+k)%size, (me-k+size)%size
+		s.round(s.recvFrom(from, tmp), s.sendTo(to, part(to)))
+		s.work(r.combine(mine, tmp, mine))
 	}
-	s.copy(to(me), from(me))
 }
 
 // scan: recursive doubling. part is the reduction over the last 2^k ranks up to
 // this one; out collects the parts to the left. An exclusive scan starts empty,
 // and leaves rank 0's out alone (MPI 5.0 section 6.11.2).
-func (s *schedule) scan(me, size int, in, out span, r reduction, exclusive bool) {
+func (s *schedule) scan(me, size int, in, out span, r *reduction, exclusive bool) {
 	part, tmp := s.alloc(in.len), s.alloc(in.len)
 	s.copy(part, in)
 	have := !exclusive
@@ -199,10 +233,10 @@ func (s *schedule) scan(me, size int, in, out span, r reduction, exclusive bool)
 	for d := 1; d < size; d *= 2 {
 		var t []transfer
 		if me-d >= 0 {
-			t = append(t, recvFrom(me-d, tmp))
+			t = append(t, s.recvFrom(me-d, tmp))
 		}
 		if me+d < size {
-			t = append(t, sendTo(me+d, part))
+			t = append(t, s.sendTo(me+d, part))
 		}
 		s.round(t...)
 		if me-d < 0 {

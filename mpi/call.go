@@ -3,8 +3,9 @@ package mpi
 import (
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // Kind is the wasm type of a parameter or result.
@@ -24,79 +25,149 @@ type Call struct {
 	Params []Kind
 	Result Kind // I32 (the error class), F64 for MPI_Wtime and MPI_Wtick
 
-	params []string // C names of the parameters, for error messages
-	any    bool     // may be called before MPI_Init and after MPI_Finalize
+	params []param
+	any    bool // may be called before MPI_Init and after MPI_Finalize
+	large  bool // MPI_X_c: counts have 64 bits
+	stub   bool // not supported
 	impl   func(p *Proc, a args) (uint64, error)
 }
 
-// args are a call's decoded parameters.
-type args []uint64
+// args are a call's parameters. In a large-count function (MPI 5.0 section 2.5.8) what is an int or
+// MPI_Aint elsewhere has 64 bits: count, displ and their arrays read the right width.
+type args struct {
+	v     []uint64
+	large bool
+}
 
-func (a args) u32(i int) uint32 { return uint32(a[i]) }
-func (a args) int(i int) int    { return int(int32(uint32(a[i]))) }
+func (a args) u32(i int) uint32 { return uint32(a.v[i]) }
+func (a args) int(i int) int    { return int(int32(uint32(a.v[i]))) }
 
-// Calls returns all MPI functions, sorted by name.
-func Calls() []*Call {
-	var all []*Call
-	for _, group := range [][]entry{envCalls(), pointCalls(), waitCalls(), collectiveCalls()} {
+// count is a parameter that is an int, or an MPI_Count in a large-count function.
+func (a args) count(i int) int64 {
+	if a.large {
+		return int64(a.v[i])
+	}
+	return int64(int32(uint32(a.v[i])))
+}
+
+// from returns the parameters from the i-th on.
+func (a args) from(i int) args { return args{a.v[i:], a.large} }
+
+// width is the size in bytes of a count in an array.
+func (a args) width() uint32 { return uint32(pick(a.large, 8, 4)) }
+
+// entry is one row of the tables of functions. Its signature stands in prototypes.txt; if MPI_X_c stands
+// there too, the same code serves it.
+type entry struct {
+	name string
+	impl func(p *Proc, a args) (uint64, error)
+	any  bool
+}
+
+// calls makes the list of all functions once.
+var calls = sync.OnceValue(func() []*Call { //nolint:gochecknoglobals // an immutable lookup table
+	supported := map[string]entry{}
+	for _, group := range [][]entry{
+		envCalls(), errorCalls(), commCalls(), groupCalls(), topologyCalls(), attributeCalls(), infoCalls(),
+		pointCalls(), bufferCalls(), persistentCalls(), probeCalls(), waitCalls(), statusCalls(),
+		collectiveCalls(), neighborCalls(), opCalls(), typeCalls(), typeQueryCalls(), packCalls(),
+		windowCalls(), rmaCalls(), syncCalls(), sessionCalls(), integerCalls(),
+	} {
 		for _, e := range group {
-			c := &Call{Name: e.name, Result: I32, any: e.any, impl: e.impl}
-			if e.float {
-				c.Result = F64
+			if _, twice := supported[e.name]; twice {
+				panic("mpi: two rows for " + e.name)
 			}
-			c.params = strings.Fields(e.params)
-			for range c.params {
-				c.Params = append(c.Params, I32)
-			}
-			all = append(all, c)
+			supported[e.name] = e
 		}
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+	var all []*Call
+	for name, proto := range parsePrototypes() {
+		c := &Call{Name: name, Result: proto.result, params: proto.params}
+		for _, p := range proto.params {
+			c.Params = append(c.Params, p.kind)
+		}
+		e, ok := supported[name]
+		if base := strings.TrimSuffix(name, "_c"); !ok && base != name {
+			e, ok = supported[base]
+			c.large = true
+		}
+		if c.any, c.impl = e.any, e.impl; !ok {
+			c.stub, c.impl = true, unsupported(name)
+		}
+		delete(supported, name)
+		all = append(all, c)
+	}
+	for name := range supported {
+		panic("mpi: no prototype of " + name)
+	}
+	slices.SortFunc(all, func(a, b *Call) int { return strings.Compare(a.Name, b.Name) })
 	return all
-}
+})
 
-// entry is one row of the tables of functions; params are C names, all of them
-// 32 bits wide in today's functions.
-type entry struct {
-	name   string
-	params string
-	impl   func(p *Proc, a args) (uint64, error)
-	any    bool
-	float  bool
-}
+// Calls returns all MPI functions, sorted by name. Those that are not supported are among them: a program
+// that names one links, and the call ends the app with what to use instead.
+func Calls() []*Call { return slices.Clone(calls()) }
+
+// Supported reports whether the function is more than a message that says what to use instead.
+func (c *Call) Supported() bool { return !c.stub }
 
 // Invoke makes one MPI call for the rank's guest, and blocks while the MPI call
 // blocks. args are the wasm parameters as the guest passed them; of 32-bit ones
 // the upper halves are ignored. The result is the wasm result.
 //
 // Errors: ErrFrozen (the call is to be made again), *AbortError (the app ends),
-// or what Cancel was given. MPI errors under MPI_ERRORS_RETURN are results.
-// Invoke never panics on what a guest passes; a wrong number of args is a
-// programmer error and panics.
+// what Cancel was given, or what a callback of the guest ended with. MPI errors
+// under MPI_ERRORS_RETURN are results. Invoke never panics on what a guest
+// passes; a wrong number of args is a programmer error and panics.
 func (p *Proc) Invoke(c *Call, params []uint64) (uint64, error) {
 	if len(params) != len(c.Params) {
 		panic(fmt.Sprintf("mpi: %s invoked with %d of %d arguments", c.Name, len(params), len(c.Params)))
 	}
 	p.w.mu.Lock()
 	defer p.w.unlock()
-	if err := p.interrupted(); err != nil {
+	outer := p.running
+	if err := p.interrupted(outer.call != nil); err != nil {
 		return 0, err
 	}
 	if !c.any && (!p.initialized || p.finalized) {
-		return 0, p.abort(c, params, &callError{class: errOther, why: "called outside of MPI_Init .. MPI_Finalize"})
+		when := pick(p.finalized, "after MPI_Finalize", "before MPI_Init")
+		return 0, p.abort(c, params, &callError{class: errOther, why: "called " + when + ", outside of MPI_Init .. MPI_Finalize"})
 	}
-	p.current, p.currentArgs = c, params
+	// A callback of the running call may make calls of its own.
+	p.running = running{call: c, args: params, depth: outer.depth + 1}
+	if outer.call == nil {
+		p.since = p.w.now()
+		if s := p.suspended; s != nil {
+			p.running.resumed, p.running.step, p.running.data = s, s.step, s.data
+			p.suspended = nil
+		}
+	}
 	result, err := p.dispatch(c, params)
-	p.current, p.currentArgs = nil, nil
+	p.running = outer
 	return result, err
 }
 
+// running is the call that a rank is in.
+type running struct {
+	call    *Call
+	args    []uint64
+	depth   int        // 1; more in a callback of the guest
+	resumed *suspended // the frozen call that this one is, made again, until it has taken its requests
+	step    int        // phases that are over
+	data    []byte     // result of the last one
+}
+
 // dispatch runs the call, or what is left of it, and applies the error handler.
-func (p *Proc) dispatch(c *Call, a args) (uint64, error) {
-	if s := p.suspended; s != nil && !s.is(c, a) {
-		return 0, p.abort(c, a, &callError{class: errIntern, why: "a frozen " + s.call + " was not made again first"})
+func (p *Proc) dispatch(c *Call, v []uint64) (uint64, error) {
+	if s := p.running.resumed; s != nil && !s.is(c, v) {
+		return 0, p.abort(c, v, &callError{class: errIntern, why: "a frozen " + s.call + " was not made again first"})
 	}
-	result, err := c.impl(p, a)
+	if len(p.active) > 0 {
+		if err := p.progress(); err != nil {
+			return 0, err
+		}
+	}
+	result, err := c.impl(p, args{v, c.large})
 	if err == nil {
 		return result, nil
 	}
@@ -104,59 +175,13 @@ func (p *Proc) dispatch(c *Call, a args) (uint64, error) {
 	if !errors.As(err, &e) {
 		return 0, err
 	}
-	if e.fatal || p.handlerFor(e) != errorsReturn {
-		return 0, p.abort(c, a, e)
-	}
-	return uint64(e.class), nil
-}
-
-func (p *Proc) handlerFor(e *callError) uint32 {
-	if e.comm != nil {
-		return e.comm.errhandler
-	}
-	return p.self.errhandler
+	return p.handle(c, v, e)
 }
 
 // abort makes the error that ends the app: rank, call, class and reason.
-func (p *Proc) abort(c *Call, a args, e *callError) error {
+func (p *Proc) abort(c *Call, v []uint64, e *callError) error {
 	return &AbortError{
-		Code:    e.class,
-		Message: fmt.Sprintf("rank %d: %s: %s: %s", p.rank, describe(c, a), className(e.class), e.why),
+		Code:    p.classOf(e.class),
+		Message: fmt.Sprintf("rank %d: %s: %s: %s", p.rank, describe(c, v), p.codeName(e.class), e.why),
 	}
-}
-
-// formatArg prints an argument as its parameter's name suggests.
-func formatArg(name string, v uint32) string {
-	switch name {
-	case "comm":
-		switch v {
-		case commNull:
-			return "MPI_COMM_NULL"
-		case commWorld:
-			return "MPI_COMM_WORLD"
-		case commSelf:
-			return "MPI_COMM_SELF"
-		}
-	case "source":
-		if int32(v) == anySource {
-			return "MPI_ANY_SOURCE"
-		}
-	case "tag":
-		if int32(v) == anyTag {
-			return "MPI_ANY_TAG"
-		}
-	case "datatype", "sendtype", "recvtype":
-		if t, ok := types[v]; ok {
-			return t.name
-		}
-	case "op":
-		if n, ok := opNames[v]; ok {
-			return n
-		}
-	}
-	switch name {
-	case "count", "source", "dest", "tag", "root", "sendcount", "recvcount", "sendtag", "recvtag", "incount", "errorcode", "size", "class":
-		return fmt.Sprint(int32(v))
-	}
-	return fmt.Sprintf("%#x", v)
 }

@@ -29,6 +29,9 @@ const (
 	itemSend = 1 // req: a send's envelope, with its payload if it may go eagerly
 	itemCTS  = 2 // req, peerReq, limit: as in the packet
 	itemData = 3 // req: a send's payload from moved to limit, chunk by chunk
+
+	itemCancel    = 4 // req, seq: the sender wants its message back
+	itemCancelled = 5 // req, limit: the answer, 1 if the message was dropped
 )
 
 // item is something to send that has no frame yet. It refers to requests, never
@@ -38,6 +41,7 @@ type item struct {
 	req     uint32
 	peerReq uint32
 	limit   uint32
+	seq     uint64
 }
 
 // channel returns the channel to a peer.
@@ -102,8 +106,15 @@ func (c *channel) pump() {
 
 // step makes one frame; more tells that the item is not finished.
 func (c *channel) step(it item) (payload int, more bool) {
-	if it.kind == itemCTS {
+	switch it.kind {
+	case itemCTS:
 		c.emit(packet{kind: frameCTS, req: it.req, peerReq: it.peerReq, size: it.limit}, span{})
+		return 0, false
+	case itemCancel:
+		c.emit(packet{kind: frameCancel, req: it.req, size: uint32(it.seq), peerReq: uint32(it.seq >> 32)}, span{})
+		return 0, false
+	case itemCancelled:
+		c.emit(packet{kind: frameCancelled, req: it.req, size: it.limit}, span{})
 		return 0, false
 	}
 	r := c.p.request(it.req)
@@ -121,13 +132,15 @@ func (c *channel) step(it item) (payload int, more bool) {
 	k := packet{kind: frameRTS, context: r.context, tag: r.tag, size: r.buf.len, req: r.index}
 	cost := uint64(frameCost) + uint64(r.buf.len)
 	cfg := &c.p.w.cfg
-	if r.sync || int(r.buf.len) > cfg.EagerLimit || c.charged-c.credited+cost > uint64(cfg.WindowBytes) {
+	r.framed, r.seq = true, c.sendNext
+	if r.mode == modeSync || int(r.buf.len) > cfg.EagerLimit || c.charged-c.credited+cost > uint64(cfg.WindowBytes) {
 		c.emit(k, span{})
 		return 0, false
 	}
 	k.kind, k.length = frameEager, r.buf.len
 	c.charged += cost
 	c.emit(k, r.buf)
+	r.sent = true
 	c.p.complete(r)
 	return int(k.length), false
 }
@@ -137,7 +150,7 @@ func (c *channel) step(it item) (payload int, more bool) {
 func (c *channel) emit(k packet, payload span) {
 	k.seq = c.sendNext
 	c.sendNext++
-	k.payload = c.p.bytes(payload)
+	k.payload = c.p.packed(payload)
 	if c.direct() {
 		q := c.local().channel(c.p.rank)
 		q.take(&k)
@@ -167,7 +180,7 @@ func (c *channel) payload(k *packet) []byte {
 	if r == nil {
 		return nil
 	}
-	return c.p.bytes(r.buf.part(k.off, k.length))
+	return c.p.packed(r.buf.part(k.off, k.length))
 }
 
 // transmit sends a packet over the Network, with what we know of the peer's frames.
@@ -230,13 +243,17 @@ func (c *channel) take(k *packet) {
 	c.recvNext++
 	switch k.kind {
 	case frameEager:
-		c.p.arrive(message{src: c.peer, context: k.context, tag: k.tag, size: k.length, payload: k.payload})
+		c.p.arrive(message{src: c.peer, context: k.context, tag: k.tag, size: k.length, seq: k.seq, payload: k.payload})
 	case frameRTS:
-		c.p.arrive(message{src: c.peer, context: k.context, tag: k.tag, size: k.size, rendezvous: true, req: k.req})
+		c.p.arrive(message{src: c.peer, context: k.context, tag: k.tag, size: k.size, rendezvous: true, req: k.req, seq: k.seq})
 	case frameCTS:
 		c.p.takeCTS(c, k)
 	case frameData:
 		c.p.takeData(c, k)
+	case frameCancel:
+		c.p.takeCancel(c, k)
+	case frameCancelled:
+		c.p.takeCancelled(k)
 	}
 }
 

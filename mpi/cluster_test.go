@@ -51,6 +51,8 @@ type guest struct {
 	calls  map[string]*Call
 	thawCh chan thawed // the Proc and memory to go on with
 	ctl    *control
+	bound  *Proc // that calls this guest back
+	*program
 	thawed
 }
 
@@ -67,7 +69,7 @@ type control struct {
 
 func newGuest(rank, size int, calls map[string]*Call) *guest {
 	return &guest{
-		rank: rank, size: size, calls: calls, thawCh: make(chan thawed),
+		rank: rank, size: size, calls: calls, thawCh: make(chan thawed), program: newProgram(),
 		ctl: &control{frozenCh: make(chan struct{}), endedCh: make(chan struct{})},
 	}
 }
@@ -84,8 +86,15 @@ func (g *guest) call(name string, a ...int) uint64 {
 	params := make([]uint64, len(a))
 	for i, v := range a {
 		params[i] = 0xdead<<32 | uint64(uint32(int32(v))) // the upper half is garbage
+		if c.Params[i] == I64 {
+			params[i] = uint64(v)
+		}
 	}
 	for {
+		if g.bound != g.p {
+			g.p.Bind(g.program)
+			g.bound = g.p
+		}
 		r, err := g.p.Invoke(c, params)
 		if errors.Is(err, ErrFrozen) {
 			g.ctl.frozenCh <- struct{}{}

@@ -3,6 +3,7 @@ package mpi
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -175,13 +176,13 @@ func TestReduceBits(t *testing.T) {
 // Every operation on every type it is defined for, also at odd addresses.
 func TestOperations(t *testing.T) {
 	for op, name := range opNames {
-		for _, typ := range types {
-			if checkOp(op, typ) != nil {
+		for _, typ := range predefined() {
+			if typ.base == nil || !opFits(op, typ.class, typ.size) || typ.size == 0 {
 				continue
 			}
 			n := int(typ.size)
 			for shift := range 2 {
-				l, r := make([]byte, 64)[shift:shift+3*n], make([]byte, 64)[shift:shift+3*n]
+				l, r := make([]byte, 200)[shift:shift+3*n], make([]byte, 200)[shift:shift+3*n]
 				for i := range 3 {
 					put(typ, l[i*n:], float64(i))
 					put(typ, r[i*n:], float64(3-i))
@@ -196,22 +197,34 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-func put(t datatype, b []byte, v float64) {
+// put stores a number in an element; the rest of it (an imaginary part, an index) is zero.
+func put(t *datatype, b []byte, v float64) {
 	switch {
-	case t.class == floatType && t.size == 4:
+	case t.class == pairType:
+		value, _ := t.pair()
+		put(value, b, v)
+	case t.class == quadType || t.class == quadComplexType:
+		finite(big.NewFloat(v)).put(b)
+	case t.class == complexType && t.size == 8, t.class == floatType && t.size == 4:
 		order.PutUint32(b, math.Float32bits(float32(v)))
-	case t.class == floatType:
+	case t.class == complexType, t.class == floatType:
 		order.PutUint64(b, math.Float64bits(v))
 	default:
 		b[0] = byte(v)
 	}
 }
 
-func get(t datatype, b []byte) float64 {
+func get(t *datatype, b []byte) float64 {
 	switch {
-	case t.class == floatType && t.size == 4:
+	case t.class == pairType:
+		value, _ := t.pair()
+		return get(value, b)
+	case t.class == quadType || t.class == quadComplexType:
+		v, _ := toQuad(b).value().Float64()
+		return v
+	case t.class == complexType && t.size == 8, t.class == floatType && t.size == 4:
 		return float64(math.Float32frombits(order.Uint32(b)))
-	case t.class == floatType:
+	case t.class == complexType, t.class == floatType:
 		return math.Float64frombits(order.Uint64(b))
 	default:
 		return float64(b[0])
@@ -225,9 +238,9 @@ func naive(op uint32, a, b float64) float64 {
 		return a + b
 	case opProd:
 		return a * b
-	case opMin:
+	case opMin, opMinloc:
 		return min(a, b)
-	case opMax:
+	case opMax, opMaxloc:
 		return max(a, b)
 	case opBand:
 		return float64(x & y)
@@ -239,6 +252,10 @@ func naive(op uint32, a, b float64) float64 {
 		return float64(truth(x != 0 && y != 0))
 	case opLor:
 		return float64(truth(x != 0 || y != 0))
+	case opReplace:
+		return a
+	case opNoOp:
+		return b
 	default:
 		return float64(truth((x != 0) != (y != 0)))
 	}
@@ -286,6 +303,6 @@ func TestCommDup(t *testing.T) {
 		g.call("MPI_Comm_set_errhandler", commSelf, errorsReturn)
 		require.EqualValues(t, errComm, g.call("MPI_Barrier", dup))
 		g.call("MPI_Comm_free", 68)
-		require.Len(t, g.p.comms, 2)
+		require.Empty(t, g.p.comms.items)
 	})
 }

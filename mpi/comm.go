@@ -1,125 +1,206 @@
 package mpi
 
-import "slices"
-
-// comm is a rank's side of a communicator. Each has two contexts, so that
-// collectives never match what the program sends: 2*id and 2*id+1.
+// comm is a rank's side of a communicator. Its id is unique in the app: the rank of the world that chose it, and a
+// number that this rank has never used before. A communicator has several contexts, so that its messages of
+// different kinds never match each other.
 type comm struct {
 	handle     uint32
-	id         uint32
-	self       bool // the group is this rank alone; else all ranks of the world
-	errhandler uint32
+	id         uint64
+	group      *group
+	remote     *group // the other group of an intercommunicator
+	me         int    // rank in group
+	errhandler *errhandler
+	name       string
+	info       *info
+	attrs      attributes
+	topology   *topology
 	collSeq    uint32 // collectives started here: their messages' tag
-	freed      bool   // kept only for requests that are not finished
+	freed      bool   // only requests that are not finished point here
 }
 
-// firstComm plus a communicator's id is the handle of one that the program made.
-const firstComm = 0x40000000
+// Kinds of contexts.
+const (
+	contextPoint      = 0 // what the program sends
+	contextCollective = 1
+	contextWindow     = 2 // one-sided operations
+	contextPrivate    = 3 // the library's own: making communicators, data of windows
+	contextKinds      = 4
+)
 
-// maxCommID bounds the ids, of which contexts are made; ids are never reused.
-const maxCommID = 1 << 29
+// idBits is the room for the number in a communicator's id.
+const idBits = 40
 
-func (c *comm) pointContext() uint32      { return 2 * c.id }
-func (c *comm) collectiveContext() uint32 { return 2*c.id + 1 }
+func (c *comm) context(kind uint64) uint64 { return c.id*contextKinds + kind }
+func (c *comm) size() int                  { return len(c.group.ranks) }
+func (c *comm) inter() bool                { return c.remote != nil }
 
-// size and rank in the communicator.
-func (p *Proc) commSize(c *comm) int {
-	if c.self {
-		return 1
+// peers are the ranks that messages go to: the remote group of an intercommunicator.
+func (c *comm) peers() *group {
+	if c.remote != nil {
+		return c.remote
 	}
-	return p.w.cfg.Size
+	return c.group
 }
 
-func (p *Proc) commRank(c *comm) int {
-	if c.self {
-		return 0
-	}
-	return int(p.rank)
-}
-
-// worldRank translates a rank of the communicator, which must be in its range.
-func (p *Proc) worldRank(c *comm, r int) Rank {
-	if c.self {
-		return p.rank
-	}
-	return Rank(r)
-}
-
-// localRank translates back, for a status.
-func (c *comm) localRank(r Rank) int {
-	if c.self {
-		return 0
-	}
-	return int(r)
-}
+// localRank translates a rank of the world back, for a status.
+func (c *comm) localRank(r Rank) int { return c.peers().find(r) }
 
 // comm finds a communicator by handle.
 func (p *Proc) comm(handle uint32) (*comm, error) {
-	if c := p.anyComm(handle); c != nil && !c.freed {
+	switch handle {
+	case commWorld:
+		return p.world, nil
+	case commSelf:
+		return p.self, nil
+	case commNull:
+		return nil, fail(errComm, "communicator is MPI_COMM_NULL")
+	}
+	if c := p.comms.get(handle); c != nil {
 		return c, nil
 	}
 	return nil, fail(errComm, "communicator %#x is not known", handle)
 }
 
-// anyComm finds also a freed one, or returns nil.
-func (p *Proc) anyComm(handle uint32) *comm {
-	for _, c := range p.comms {
-		if c.handle == handle {
-			return c
-		}
+// intra finds a communicator that is no intercommunicator.
+func (p *Proc) intra(handle uint32) (*comm, error) {
+	c, err := p.comm(handle)
+	if err == nil && c.inter() {
+		return nil, c.on(fail(errComm, "an intercommunicator cannot be used here"))
 	}
-	return nil
+	return c, err
 }
 
-// callCommDup makes a communicator with contexts of its own. Ranks call the
-// collectives over one group in one order (MPI 5.0 section 6.14), so each counts
-// the ids by itself: even ones for the world's group, odd ones for a rank alone.
-func callCommDup(p *Proc, a args) (uint64, error) {
+// commCalls are the functions about communicators (MPI 5.0 chapter 7).
+func commCalls() []entry {
+	get := func(f func(p *Proc, c *comm) int) func(*Proc, args) (uint64, error) {
+		return func(p *Proc, a args) (uint64, error) {
+			c, err := p.comm(a.u32(0))
+			if err != nil {
+				return 0, err
+			}
+			return success, c.on(p.putInt(a.u32(1), f(p, c)))
+		}
+	}
+	return []entry{
+		{name: "MPI_Comm_rank", impl: get(func(_ *Proc, c *comm) int { return c.me })},
+		{name: "MPI_Comm_size", impl: get(func(_ *Proc, c *comm) int { return c.size() })},
+		{name: "MPI_Comm_test_inter", impl: get(func(_ *Proc, c *comm) int { return truth(c.inter()) })},
+		{name: "MPI_Topo_test", impl: get(func(_ *Proc, c *comm) int { return c.topology.status() })},
+		{name: "MPI_Comm_remote_size", impl: callRemoteSize},
+		{name: "MPI_Comm_group", impl: callCommGroup},
+		{name: "MPI_Comm_remote_group", impl: callRemoteGroup},
+		{name: "MPI_Comm_compare", impl: callCommCompare},
+		{name: "MPI_Comm_get_name", impl: callCommGetName},
+		{name: "MPI_Comm_set_name", impl: callCommSetName},
+		{name: "MPI_Comm_free", impl: callCommFree},
+		{name: "MPI_Comm_disconnect", impl: callCommFree},
+		{name: "MPI_Comm_get_parent", impl: func(p *Proc, a args) (uint64, error) { return success, p.putWord(a.u32(0), commNull) }},
+		{name: "MPI_Comm_dup", impl: callCommDup},
+		{name: "MPI_Comm_dup_with_info", impl: callCommDupWithInfo},
+		{name: "MPI_Comm_idup", impl: callCommIdup},
+		{name: "MPI_Comm_idup_with_info", impl: callCommIdupWithInfo},
+		{name: "MPI_Comm_create", impl: callCommCreate},
+		{name: "MPI_Comm_create_group", impl: callCommCreateGroup},
+		{name: "MPI_Comm_split", impl: callCommSplit},
+		{name: "MPI_Comm_split_type", impl: callCommSplitType},
+		{name: "MPI_Intercomm_create", impl: callIntercommCreate},
+		{name: "MPI_Intercomm_merge", impl: callIntercommMerge},
+	}
+}
+
+func (p *Proc) interComm(handle uint32) (*comm, error) {
+	c, err := p.comm(handle)
+	if err == nil && !c.inter() {
+		return nil, c.on(fail(errComm, "it is no intercommunicator"))
+	}
+	return c, err
+}
+
+func callRemoteSize(p *Proc, a args) (uint64, error) {
+	c, err := p.interComm(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	return success, c.on(p.putInt(a.u32(1), len(c.remote.ranks)))
+}
+
+func callCommGroup(p *Proc, a args) (uint64, error) {
 	c, err := p.comm(a.u32(0))
 	if err != nil {
 		return 0, err
 	}
-	next := &p.nextID[truth(c.self)]
-	if *next >= maxCommID || len(p.comms) >= p.w.cfg.MaxRequests {
-		return 0, c.on(fail(errOther, "too many communicators"))
+	v, err := p.giveGroup(c.group.ranks, a.u32(1))
+	return v, c.on(err)
+}
+
+func callRemoteGroup(p *Proc, a args) (uint64, error) {
+	c, err := p.interComm(a.u32(0))
+	if err != nil {
+		return 0, err
 	}
-	if err := p.putInt(a.u32(1), int(firstComm+*next)); err != nil {
+	v, err := p.giveGroup(c.remote.ranks, a.u32(1))
+	return v, c.on(err)
+}
+
+func callCommCompare(p *Proc, a args) (uint64, error) {
+	c, err := p.comm(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	d, err := p.comm(a.u32(1))
+	if err != nil {
+		return 0, err
+	}
+	result := compareGroups(c.group, d.group)
+	if c.inter() != d.inter() {
+		result = unequal
+	} else if c.inter() {
+		result = max(result, compareGroups(c.remote, d.remote))
+	}
+	if result == ident && c != d {
+		result = congruent
+	}
+	return success, c.on(p.putInt(a.u32(2), result))
+}
+
+func callCommGetName(p *Proc, a args) (uint64, error) {
+	c, err := p.comm(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	return success, c.on(p.putString(a.u32(1), a.u32(2), c.name, maxObjectName))
+}
+
+func callCommSetName(p *Proc, a args) (uint64, error) {
+	c, err := p.comm(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	name, err := p.cString(a.u32(1), 1<<16)
+	if err != nil {
 		return 0, c.on(err)
 	}
-	p.comms = append(p.comms, &comm{handle: firstComm + *next, id: *next, self: c.self, errhandler: c.errhandler})
-	*next += 2
+	c.name = name[:min(len(name), maxObjectName-1)]
 	return success, nil
 }
 
-// callCommFree forgets a communicator once no request needs it (section 7.4.3).
+// callCommFree forgets a communicator. Requests that are not finished keep it (section 7.4.3).
 func callCommFree(p *Proc, a args) (uint64, error) {
-	s, err := p.handles(a.u32(0), 1)
-	if err != nil || s.len == 0 {
+	h, err := p.word(a.u32(0))
+	if err != nil {
 		return 0, err
 	}
-	c, err := p.comm(order.Uint32(p.bytes(s)))
+	c, err := p.comm(h)
 	if err != nil {
 		return 0, err
 	}
 	if c == p.world || c == p.self {
 		return 0, c.on(fail(errComm, "a predefined communicator cannot be freed"))
 	}
+	if err := p.deleteAttributes(kindComm, h, &c.attrs); err != nil {
+		return 0, c.on(err)
+	}
 	c.freed = true
-	order.PutUint32(p.bytes(s), commNull)
-	used := map[uint32]bool{}
-	for _, r := range p.requests {
-		if r.kind != 0 {
-			used[r.comm] = true
-		}
-	}
-	p.comms = slices.DeleteFunc(p.comms, func(c *comm) bool { return c.freed && !used[c.handle] })
-	return success, nil
-}
-
-// on makes err an error raised on c, if it is an MPI error.
-func (c *comm) on(err error) error {
-	if e, ok := err.(*callError); ok { //nolint:errorlint // a callError is never wrapped
-		e.comm = c
-	}
-	return err
+	p.comms.drop(h)
+	return success, p.putWord(a.u32(0), commNull)
 }

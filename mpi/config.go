@@ -2,7 +2,8 @@ package mpi
 
 import "fmt"
 
-// Config bounds one app's world. All ranks of an app must use equal values.
+// Config bounds one app's world. All ranks of an app must use equal values,
+// but for Host.
 type Config struct {
 	Size        int // ranks in MPI_COMM_WORLD, at least 1
 	EagerLimit  int // bytes; longer messages use rendezvous; default 16 KiB
@@ -10,6 +11,9 @@ type Config struct {
 	ChunkBytes  int // bytes of payload in one DATA frame, and of one local copy under the lock; default 256 KiB
 	MaxRequests int // live requests of a rank; default 65,536
 	MaxScratch  int // bytes of scratch memory of a collective; default 1 GiB
+	MaxObjects  int // communicators, datatypes, windows and the like of a rank, of each kind; default 65,536
+
+	Host string // the host's name, for MPI_COMM_TYPE_SHARED; equal on one host, and different between hosts
 }
 
 // DefaultConfig returns the defaults for a world of size ranks.
@@ -21,6 +25,7 @@ func DefaultConfig(size int) Config {
 		ChunkBytes:  256 << 10,
 		MaxRequests: 64 << 10,
 		MaxScratch:  1 << 30,
+		MaxObjects:  64 << 10,
 	}
 }
 
@@ -38,6 +43,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("mpi config: window bytes %d is under 4 chunks (%d)", c.WindowBytes, 4*(c.ChunkBytes+frameCost))
 	case c.MaxRequests < 1 || c.MaxRequests > 1<<24:
 		return fmt.Errorf("mpi config: max requests %d is not in 1..%d", c.MaxRequests, 1<<24)
+	case c.MaxObjects < 1 || c.MaxObjects > handleSpan/2:
+		return fmt.Errorf("mpi config: max objects %d is not in 1..%d", c.MaxObjects, handleSpan/2)
 	case c.MaxScratch < 0:
 		return fmt.Errorf("mpi config: max scratch %d is negative", c.MaxScratch)
 	}

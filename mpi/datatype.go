@@ -1,67 +1,191 @@
 package mpi
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+)
 
 // order is the byte order of wasm memory, of frames and of captured state.
 var order = binary.LittleEndian //nolint:gochecknoglobals // immutable; a constant if the type allowed
 
-// class of a datatype: which operations it takes (MPI 5.0 section 6.9.2).
-type typeClass uint8
-
-const (
-	opaqueType   typeClass = iota // moved, never computed with
-	signedType                    // C integer, and the multi-language AINT, COUNT, OFFSET
-	unsignedType                  // C integer
-	floatType
-	boolType // logical operations only
-	byteType // bitwise operations only
-)
-
+// datatype is a named or derived datatype (MPI 5.0 chapter 5). It is immutable once it is made, but for what
+// hangs on it: name, attributes, handle. Others point to it, so it lives on after MPI_Type_free for as long as
+// messages or types need it.
 type datatype struct {
-	name  string
-	size  uint32 // bytes; size and extent are equal for basic types
-	class typeClass
+	handle    uint32
+	refs      int // handles that the program holds; 0: only others point here
+	name      string
+	committed bool
+	fixed     bool // of the library: cannot be freed
+	attrs     attributes
+
+	class  typeClass
+	base   *datatype // the basic type that all elements are of, itself for a basic one; nil: of several
+	basics int64     // basic elements in it
+	align  int64
+
+	size           int64 // bytes of data
+	lb, ub         int64
+	trueLB, trueUB int64
+	stickyLB       bool // a marker has set it (MPI 5.0 section 5.1.7)
+	stickyUB       bool
+	dense          bool    // data is one run, from trueLB to trueUB, in order
+	pieces         []piece // else: the runs, in the order of the type map
+
+	made contents
 }
 
-// types are the basic C types on wasm32: long, pointers and MPI_Aint have 4 bytes.
-var types = map[uint32]datatype{ //nolint:gochecknoglobals // an immutable lookup table
-	0x201: {"MPI_AINT", 4, signedType},
-	0x202: {"MPI_COUNT", 8, signedType},
-	0x203: {"MPI_OFFSET", 8, signedType},
-	0x207: {"MPI_PACKED", 1, opaqueType},
-	0x208: {"MPI_SHORT", 2, signedType},
-	0x209: {"MPI_INT", 4, signedType},
-	0x20a: {"MPI_LONG", 4, signedType},
-	0x20b: {"MPI_LONG_LONG", 8, signedType},
-	0x20c: {"MPI_UNSIGNED_SHORT", 2, unsignedType},
-	0x20d: {"MPI_UNSIGNED", 4, unsignedType},
-	0x20e: {"MPI_UNSIGNED_LONG", 4, unsignedType},
-	0x20f: {"MPI_UNSIGNED_LONG_LONG", 8, unsignedType},
-	0x210: {"MPI_FLOAT", 4, floatType},
-	0x212: {"MPI_C_FLOAT_COMPLEX", 8, opaqueType},
-	0x214: {"MPI_DOUBLE", 8, floatType},
-	0x216: {"MPI_C_DOUBLE_COMPLEX", 16, opaqueType},
-	0x220: {"MPI_LONG_DOUBLE", 16, opaqueType},
-	0x238: {"MPI_C_BOOL", 1, boolType},
-	0x23c: {"MPI_WCHAR", 4, opaqueType},
-	0x240: {"MPI_INT8_T", 1, signedType},
-	0x241: {"MPI_UINT8_T", 1, unsignedType},
-	0x243: {"MPI_CHAR", 1, signedType},
-	0x244: {"MPI_SIGNED_CHAR", 1, signedType},
-	0x245: {"MPI_UNSIGNED_CHAR", 1, unsignedType},
-	0x247: {"MPI_BYTE", 1, byteType},
-	0x248: {"MPI_INT16_T", 2, signedType},
-	0x249: {"MPI_UINT16_T", 2, unsignedType},
-	0x250: {"MPI_INT32_T", 4, signedType},
-	0x251: {"MPI_UINT32_T", 4, unsignedType},
-	0x258: {"MPI_INT64_T", 8, signedType},
-	0x259: {"MPI_UINT64_T", 8, unsignedType},
+// contents is how a type was made (MPI 5.0 section 5.1.13). In types made by large-count functions numbers
+// that have 64 bits are in counts, as MPI_Type_get_contents_c wants them.
+type contents struct {
+	combiner int
+	large    bool
+	ints     []int64
+	addrs    []int64
+	counts   []int64
+	types    []*datatype
 }
 
-func typeOf(handle uint32) (datatype, error) {
-	t, ok := types[handle]
-	if !ok {
-		return t, fail(errType, "datatype %#x is not known", handle)
+// piece is n runs, or n elements of an inner type, stride bytes apart.
+type piece struct {
+	disp, n, stride int64
+	run             int64 // bytes; 0: typ
+	typ             *datatype
+}
+
+func (p *piece) size() int64 {
+	if p.typ != nil {
+		return p.n * p.typ.size
 	}
-	return t, nil
+	return p.n * p.run
+}
+
+func (t *datatype) extent() int64    { return t.ub - t.lb }
+func (t *datatype) predefined() bool { return t.made.combiner == combinerNamed }
+
+// block is a part of a type map as its constructor says it: n elements of a type, stride bytes apart.
+type block struct {
+	disp, n, stride int64
+	typ             *datatype
+}
+
+// assemble computes all that follows from the type map.
+func assemble(blocks []block) *datatype {
+	t := &datatype{align: 1}
+	bounded, filled := false, false
+	for _, b := range blocks {
+		if b.n <= 0 {
+			continue
+		}
+		last := b.disp + (b.n-1)*b.stride
+		low, high := min(b.disp, last), max(b.disp, last)
+		t.bound(low+b.typ.lb, high+b.typ.ub, b.typ, !bounded)
+		bounded = true
+		t.align = max(t.align, b.typ.align)
+		if b.typ.size == 0 {
+			continue
+		}
+		low, high = low+b.typ.trueLB, high+b.typ.trueUB
+		if !filled {
+			t.trueLB, t.trueUB, t.base = low, high, b.typ.base
+		}
+		filled = true
+		t.trueLB, t.trueUB = min(t.trueLB, low), max(t.trueUB, high)
+		t.size += b.n * b.typ.size
+		t.basics += b.n * b.typ.basics
+		if b.typ.base != t.base {
+			t.base = nil
+		}
+		t.append(b)
+	}
+	t.dense = t.size == 0 || (len(t.pieces) == 1 && t.pieces[0].n == 1 && t.pieces[0].typ == nil)
+	if t.dense {
+		t.pieces = nil
+	}
+	return t
+}
+
+// bound widens the bounds by elements of a type that reach from low to high. Markers win over data.
+func (t *datatype) bound(low, high int64, of *datatype, first bool) {
+	switch {
+	case first || (of.stickyLB && !t.stickyLB):
+		t.lb = low
+	case of.stickyLB == t.stickyLB:
+		t.lb = min(t.lb, low)
+	}
+	switch {
+	case first || (of.stickyUB && !t.stickyUB):
+		t.ub = high
+	case of.stickyUB == t.stickyUB:
+		t.ub = max(t.ub, high)
+	}
+	t.stickyLB, t.stickyUB = t.stickyLB || of.stickyLB, t.stickyUB || of.stickyUB
+}
+
+// append adds a block's data to the pieces, joined with the last one where they touch.
+func (t *datatype) append(b block) {
+	p := piece{disp: b.disp, n: b.n, stride: b.stride, typ: b.typ}
+	if b.typ.dense {
+		p.typ, p.run, p.disp = nil, b.typ.size, b.disp+b.typ.trueLB
+		if p.stride == p.run || p.n == 1 {
+			p.run, p.n, p.stride = p.run*p.n, 1, 0
+		}
+	} else if b.n == 1 && len(b.typ.pieces) == 1 {
+		p = b.typ.pieces[0]
+		p.disp += b.disp
+	}
+	if k := len(t.pieces); k > 0 && p.n == 1 && p.typ == nil {
+		if l := &t.pieces[k-1]; l.n == 1 && l.typ == nil && l.disp+l.run == p.disp {
+			l.run += p.run
+			return
+		}
+	}
+	t.pieces = append(t.pieces, p)
+}
+
+// named reports the type as an argument is shown.
+func (t *datatype) String() string {
+	if t.name != "" {
+		return t.name
+	}
+	return "a derived datatype"
+}
+
+// typeOf finds a datatype by handle.
+func (p *Proc) typeOf(handle uint32) (*datatype, error) {
+	if t := predefined()[handle]; t != nil {
+		return t, nil
+	}
+	if t := p.types.get(handle); t != nil {
+		return t, nil
+	}
+	if handle == typeNull {
+		return nil, fail(errType, "datatype is MPI_DATATYPE_NULL")
+	}
+	return nil, fail(errType, "datatype %#x is not known", handle)
+}
+
+// committed finds a datatype that may be used in communication.
+func (p *Proc) committed(handle uint32) (*datatype, error) {
+	t, err := p.typeOf(handle)
+	if err == nil && !t.committed {
+		return nil, fail(errType, "datatype %#x is not committed: call MPI_Type_commit first", handle)
+	}
+	return t, err
+}
+
+// hold gives the program one more handle of a type, and returns it.
+func (p *Proc) hold(t *datatype) (uint32, error) {
+	if t.predefined() {
+		return t.handle, nil
+	}
+	if t.handle != 0 {
+		p.types.items[t.handle] = t
+		t.refs++
+		return t.handle, nil
+	}
+	h, err := p.types.add(t, p.w.cfg.MaxObjects)
+	if err == nil {
+		t.handle, t.refs = h, 1
+	}
+	return h, err
 }

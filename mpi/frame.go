@@ -12,6 +12,10 @@ const (
 	frameWelcome = 7 // control: the answer to ATTACH
 	frameSync    = 8 // control: please ack
 
+	frameCancel    = 9  // a sender wants its message back: number of its frame in size and peerReq
+	frameCancelled = 10 // the answer: size is 1 if the message was dropped
+	lastFrame      = frameCancelled
+
 	frameMagic  = 0x6d // of frames of this version; older and newer ones are dropped
 	headerBytes = 76
 	frameCost   = headerBytes // what a frame counts in windows besides its payload
@@ -21,7 +25,7 @@ const (
 type packet struct {
 	kind    uint8
 	seq     uint64
-	context uint32
+	context uint64
 	tag     int32
 	size    uint32 // RTS: bytes of the message; CTS: bytes wanted
 	req     uint32 // RTS, CTS: the sender's request; DATA: the receiver's
@@ -47,21 +51,21 @@ func (f *frame) encode() []byte {
 	b := make([]byte, headerBytes+len(f.payload))
 	b[0], b[1] = frameMagic, f.kind
 	for i, v := range [...]uint32{
-		uint32(f.src), uint32(f.dst), f.context, uint32(f.tag), f.size, f.req, f.peerReq, f.off, f.length,
+		uint32(f.src), uint32(f.dst), uint32(f.context), uint32(f.tag), f.size, f.req, f.peerReq, f.off, f.length,
 	} {
 		order.PutUint32(b[4+4*i:], v)
 	}
 	for i, v := range [...]uint64{f.epoch, f.seq, f.ack, f.consumed} {
 		order.PutUint64(b[40+8*i:], v)
 	}
-	// Bytes 72..75 are reserved: zero.
+	order.PutUint32(b[72:], uint32(f.context>>32))
 	copy(b[headerBytes:], f.payload)
 	return b
 }
 
 // decodeFrame reads a frame; its payload refers to b.
 func decodeFrame(b []byte) (*frame, bool) {
-	if len(b) < headerBytes || b[0] != frameMagic || b[1] < frameEager || b[1] > frameSync {
+	if len(b) < headerBytes || b[0] != frameMagic || b[1] < frameEager || b[1] > lastFrame {
 		return nil, false
 	}
 	var u [9]uint32
@@ -74,7 +78,7 @@ func decodeFrame(b []byte) (*frame, bool) {
 	}
 	f := &frame{
 		packet: packet{
-			kind: b[1], seq: q[1], context: u[2], tag: int32(u[3]), size: u[4],
+			kind: b[1], seq: q[1], context: uint64(u[2]) | uint64(order.Uint32(b[72:]))<<32, tag: int32(u[3]), size: u[4],
 			req: u[5], peerReq: u[6], off: u[7], length: u[8], payload: b[headerBytes:],
 		},
 		src: Rank(u[0]), dst: Rank(u[1]), epoch: q[0], ack: q[2], consumed: q[3],

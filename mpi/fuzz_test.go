@@ -3,6 +3,7 @@ package mpi
 import (
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,7 +28,20 @@ func busyWorld(t testing.TB) (w *World, p *Proc, state []byte) {
 	p.clockStart = p.clockStart.Add(-5e9)
 	g.call("MPI_Init", 0, 0)
 	g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
-	g.call("MPI_Comm_dup", commWorld, 60)
+	g.call("MPI_Comm_dup", commSelf, 60)
+	g.call("MPI_Type_vector", 3, 2, 5, tInt, 40)
+	g.call("MPI_Type_commit", 40)
+	g.call("MPI_Irecv", 16384, 2, g.int(40), 1, 6, commWorld, 44)
+	g.call("MPI_Comm_group", commWorld, 40)
+	g.call("MPI_Op_create", 5, 1, 40)
+	g.call("MPI_Info_create", 40)
+	g.call("MPI_Comm_create_keyval", copyDup, 0, 40, 7)
+	g.call("MPI_Comm_set_attr", commWorld, g.int(40), 9)
+	g.call("MPI_Cart_create", commSelf, 0, 0, 0, 0, 40)
+	g.call("MPI_Win_create", 20480, 64, 4, infoNull, commSelf, 40)
+	g.call("MPI_Win_fence", 0, g.int(40))
+	g.call("MPI_Iallreduce", 24576, 28672, 10, tInt, opSum, commWorld, 48)
+	g.call("MPI_Recv_init", 4096, 10, tInt, 2, 3, commWorld, 52)
 	g.call("MPI_Irecv", 4096, 100, tInt, 1, 5, commWorld, 64)
 	g.call("MPI_Irecv", 8192, 1000, tInt, anySource, anyTag, commSelf, 68)
 	g.call("MPI_Isend", 4096, 100, tInt, 2, 5, commWorld, 72)
@@ -48,11 +62,11 @@ func busyWorld(t testing.TB) (w *World, p *Proc, state []byte) {
 	p.Freeze()
 	w.mu.Lock()
 	p.freeze = false
-	p.current, p.currentArgs = g.calls["MPI_Recv"], args{4096, 1, tInt, 2, 1, commWorld, 0}
+	p.running = running{call: g.calls["MPI_Recv"], args: []uint64{4096, 1, tInt, 2, 1, commWorld, 0}}
 	r, err := p.startRecv(p.world, 0, 2, 1, span{off: 4096, len: 4}, true)
 	require.NoError(t, err)
-	p.suspend(r.index)
-	p.current, p.currentArgs = nil, nil
+	p.suspend([]uint32{r.index})
+	p.running = running{}
 	w.mu.Unlock()
 	state, err = w.Capture(0)
 	require.NoError(t, err)
@@ -96,7 +110,7 @@ func FuzzRestore(f *testing.F) {
 func poke(w *World, rnd *rand.Rand, n int) {
 	for range n {
 		f := frame{src: Rank(1 + rnd.IntN(3)), epoch: uint64(rnd.IntN(4)), ack: uint64(rnd.IntN(9)), consumed: uint64(rnd.IntN(900))}
-		f.kind, f.seq, f.context, f.tag = uint8(1+rnd.IntN(8)), uint64(rnd.IntN(6)), uint32(rnd.IntN(4)), int32(rnd.IntN(9))
+		f.kind, f.seq, f.context, f.tag = uint8(1+rnd.IntN(10)), uint64(rnd.IntN(6)), uint64(rnd.IntN(12)), int32(rnd.IntN(9))
 		f.size, f.req, f.peerReq, f.off = uint32(rnd.IntN(500)), uint32(rnd.IntN(9)), uint32(rnd.IntN(9)), uint32(rnd.IntN(50))
 		f.length = uint32(rnd.IntN(50))
 		f.payload = make([]byte, f.length)
@@ -131,7 +145,7 @@ func FuzzInvoke(f *testing.F) {
 	}
 	values := []uint64{
 		0, 1, 2, 3, 4, 64, 1000, 4096, 65535, 65536, 1 << 30, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1<<32 - 2, 1<<32 - 3,
-		tInt, tByte, tDouble, commWorld, commSelf, opSum, opBand, requestNull, firstRequest, firstRequest + 1, errorsReturn, 0xffffffff00000010,
+		tInt, tByte, tDouble, commWorld, commSelf, opSum, opBand, requestNull, baseRequest, baseRequest + 1, baseComm, baseType, baseGroup, baseOp, baseInfo, baseWin, baseErrhandler, baseKeyval, errorsReturn, 0xffffffff00000010,
 	}
 	f.Fuzz(func(t *testing.T, s uint64) {
 		w := NewWorld(smallConfig(1), sink{})
@@ -140,7 +154,7 @@ func FuzzInvoke(f *testing.F) {
 		rnd := rand.New(rand.NewPCG(s, 2))
 		p.initialized = true
 		for _, c := range []*comm{p.world, p.self} {
-			c.errhandler = errorsReturn
+			c.errhandler = predefinedHandlers[errorsReturn]
 		}
 		for range 300 {
 			c := calls[rnd.IntN(len(calls))]
@@ -151,10 +165,7 @@ func FuzzInvoke(f *testing.F) {
 			for i := range a {
 				a[i] = values[rnd.IntN(len(values))]
 			}
-			if blocks(c.Name) { // with one rank it may wait for ever: let it begin, then freeze
-				p.Cancel(errPeer)
-			}
-			_, err := p.Invoke(c, a)
+			err := p.invokeUnlessBlocked(c, a)
 			var abort *AbortError
 			if err != nil && !errors.As(err, &abort) && !errors.Is(err, errPeer) {
 				t.Fatal(err)
@@ -166,10 +177,22 @@ func FuzzInvoke(f *testing.F) {
 	})
 }
 
-func blocks(name string) bool {
-	switch name {
-	case "MPI_Send", "MPI_Ssend", "MPI_Recv", "MPI_Sendrecv", "MPI_Probe", "MPI_Wait", "MPI_Waitall", "MPI_Waitany":
-		return true
+// invokeUnlessBlocked makes a call, and cancels it if it blocks: with one rank it may wait for ever.
+func (p *Proc) invokeUnlessBlocked(c *Call, a []uint64) error {
+	done := make(chan error)
+	go func() {
+		_, err := p.Invoke(c, a)
+		done <- err
+	}()
+	for {
+		select {
+		case err := <-done:
+			return err
+		default:
+			if p.parked.Load() {
+				p.Cancel(errPeer)
+			}
+			runtime.Gosched()
+		}
 	}
-	return false
 }

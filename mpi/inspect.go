@@ -3,9 +3,10 @@ package mpi
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
-// Inspect says what a rank does, for humans: "MPI_Recv(source=3, tag=7)", with
+// Inspect says what a rank does, for humans: "MPI_Recv(source=3, tag=7) for 2.3s", with
 // what is queued. The text may change.
 func (w *World) Inspect(r Rank) string {
 	w.mu.Lock()
@@ -16,12 +17,14 @@ func (w *World) Inspect(r Rank) string {
 	}
 	var b strings.Builder
 	switch {
-	case p.current != nil:
-		b.WriteString(describe(p.current, p.currentArgs))
+	case p.running.call != nil:
+		fmt.Fprintf(&b, "%s for %.1fs", describe(p.running.call, p.running.args), (w.now() - p.since).Round(100*time.Millisecond).Seconds())
 	case p.suspended != nil:
 		b.WriteString("frozen in " + p.suspended.call)
 	case p.finalized:
 		b.WriteString("finalized")
+	case !p.initialized:
+		b.WriteString("computing before MPI_Init")
 	default:
 		b.WriteString("computing")
 	}
@@ -32,20 +35,11 @@ func (w *World) Inspect(r Rank) string {
 		}
 	}
 	fmt.Fprintf(&b, "; posted %d, unexpected %d, unacked %d", len(p.posted), len(p.unexpected), unacked)
+	if len(p.active) > 0 {
+		fmt.Fprintf(&b, ", collectives %d", len(p.active))
+	}
 	if !p.attached {
 		b.WriteString("; detached")
 	}
 	return b.String()
-}
-
-// describe prints a call with its arguments.
-func describe(c *Call, a args) string {
-	var b strings.Builder
-	for i, name := range c.params {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%s=%s", name, formatArg(name, a.u32(i)))
-	}
-	return c.Name + "(" + b.String() + ")"
 }

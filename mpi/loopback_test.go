@@ -255,8 +255,8 @@ func breaker(rnd *rand.Rand) func(*cluster, []*guest, <-chan struct{}) {
 	}
 }
 
-// mover moves random ranks, and breaks links too.
-func mover(rnd *rand.Rand, moves *int) func(*cluster, []*guest, <-chan struct{}) {
+// wanderer moves random ranks, and breaks links too.
+func wanderer(rnd *rand.Rand, moves *int) func(*cluster, []*guest, <-chan struct{}) {
 	return func(c *cluster, guests []*guest, endedCh <-chan struct{}) {
 		for !ended(endedCh) {
 			g := guests[rnd.IntN(len(guests))]

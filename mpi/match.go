@@ -6,21 +6,23 @@ import "slices"
 // payload; of a rendezvous one only the envelope is here.
 type message struct {
 	src        Rank
-	context    uint32
+	context    uint64
 	tag        int32
 	size       uint32
 	rendezvous bool
 	req        uint32 // the sender's request, of a rendezvous
+	seq        uint64 // number of its frame
 	payload    []byte
+	comm       *comm // of a message that MPI_Mprobe has taken
 }
 
-func matches(context uint32, src Rank, tag int32, m *message) bool {
+func matches(context uint64, src Rank, tag int32, m *message) bool {
 	return context == m.context && (src == m.src || src == anySource) && (tag == m.tag || tag == anyTag)
 }
 
 // findUnexpected returns the index of the first message that arrived for a
 // receive, or -1. Arrival order makes messages non-overtaking (MPI 5.0 section 3.5).
-func (p *Proc) findUnexpected(context uint32, src Rank, tag int32) int {
+func (p *Proc) findUnexpected(context uint64, src Rank, tag int32) int {
 	for i, m := range p.unexpected {
 		if matches(context, src, tag, m) {
 			return i
@@ -36,6 +38,9 @@ func (p *Proc) dropUnexpected(i int) {
 // arrive gives a message to the first posted receive that matches, or queues
 // it. m.payload may be borrowed: it is copied if it stays.
 func (p *Proc) arrive(m message) {
+	if m.context%contextKinds == contextWindow && p.serve(&m) {
+		return
+	}
 	for i, r := range p.posted {
 		if matches(r.context, r.peer, r.tag, &m) {
 			p.posted = slices.Delete(p.posted, i, i+1)
@@ -64,7 +69,7 @@ func (p *Proc) accept(r *request, m *message) {
 		}
 		return
 	}
-	copy(p.bytes(r.buf), m.payload)
+	p.unpack(r.buf, m.payload[:min(len(m.payload), int(r.buf.len))])
 	c.consume(frameCost + len(m.payload))
 	p.complete(r)
 }
@@ -90,7 +95,7 @@ func (p *Proc) takeData(c *channel, k *packet) {
 		k.off != r.moved || k.length > r.limit-r.moved {
 		return // only a damaged state or frame leads here
 	}
-	copy(p.bytes(r.buf.part(k.off, k.length)), k.payload)
+	p.unpack(r.buf.part(k.off, k.length), k.payload)
 	r.moved += k.length
 	if r.moved == r.limit {
 		p.complete(r)

@@ -1,35 +1,97 @@
 package mpi
 
-// span is a buffer of a request: an offset into the guest's memory or into the
-// scratch buffer of the rank's collective. It is never a Go slice, so that a
-// request can be captured and restored around other memory.
+// hostBuffer is memory of the library: the scratch of a collective, or the copy of a buffered message.
+// It belongs to one rank and is part of its captured state.
+type hostBuffer struct{ b []byte }
+
+// span is a buffer of a request: elements of a datatype at an address of the guest's memory, or plain
+// bytes in a hostBuffer. It is never a Go slice of guest memory, so that a request can be captured and
+// restored around other memory.
 type span struct {
-	scratch bool
-	off     uint32
-	len     uint32
+	host *hostBuffer // nil: the guest's memory
+	off  uint32      // address of the first element
+	len  uint32      // bytes of data
+	typ  *datatype   // layout of the elements; nil: contiguous
+	skip uint32      // bytes of data before the span's first one, of a part of typed elements
 }
 
-// part returns n bytes of the span from off on, clamped to it.
+// part returns n bytes of data from off on, clamped to the span.
 func (s span) part(off, n uint32) span {
 	off = min(off, s.len)
-	return span{s.scratch, s.off + off, min(n, s.len-off)}
+	s.len = min(n, s.len-off)
+	if s.typ != nil {
+		s.skip += off
+	} else {
+		s.off += off
+	}
+	return s
 }
 
-// bytes returns the span's memory, or nil where a damaged state made it invalid.
+// memory is what the span's addresses count in.
+func (p *Proc) memory(s span) []byte {
+	if s.host != nil {
+		return s.host.b
+	}
+	return p.mem.Bytes()
+}
+
+// bytes returns a contiguous span's memory, or nil where a damaged state made it invalid.
 // The slice is valid until the World's lock is released.
 func (p *Proc) bytes(s span) []byte {
-	if s.len == 0 {
+	if s.len == 0 || s.typ != nil {
 		return nil
 	}
-	b := p.scratch
-	if !s.scratch {
-		b = p.mem.Bytes()
-	}
+	b := p.memory(s)
 	end := uint64(s.off) + uint64(s.len)
 	if end > uint64(len(b)) {
 		return nil
 	}
 	return b[s.off:end:end]
+}
+
+// packed returns a span's data in one piece: its memory itself where it is contiguous, else a copy.
+func (p *Proc) packed(s span) []byte {
+	if s.typ == nil || s.len == 0 {
+		return p.bytes(s)
+	}
+	buf := make([]byte, s.len)
+	p.pack(buf, s)
+	return buf
+}
+
+// pack copies a span's data to dst, which has its length.
+func (p *Proc) pack(dst []byte, s span) {
+	if s.typ == nil {
+		copy(dst, p.bytes(s))
+		return
+	}
+	m := mover{mem: p.memory(s), buf: dst, skip: int64(s.skip)}
+	m.elements(s.typ, int64(s.off))
+}
+
+// unpack copies src, of at most the span's length, to its beginning.
+func (p *Proc) unpack(s span, src []byte) {
+	if s.typ == nil {
+		copy(p.bytes(s), src)
+		return
+	}
+	m := mover{mem: p.memory(s), buf: src[:min(len(src), int(s.len))], skip: int64(s.skip), in: true}
+	m.elements(s.typ, int64(s.off))
+}
+
+// move copies the data of one span to another.
+func (p *Proc) move(dst, src span) {
+	n := min(dst.len, src.len)
+	dst, src = dst.part(0, n), src.part(0, n)
+	switch {
+	case n == 0:
+	case src.typ == nil:
+		p.unpack(dst, p.bytes(src))
+	case dst.typ == nil:
+		p.pack(p.bytes(dst), src)
+	default:
+		p.unpack(dst, p.packed(src))
+	}
 }
 
 // guest returns the span of n bytes at a guest's pointer, checked.
@@ -46,29 +108,148 @@ func (p *Proc) guest(ptr uint32, n uint64) (span, error) {
 	return span{off: ptr, len: uint32(n)}, nil
 }
 
-// buffer returns the span of count elements of a datatype at a guest's pointer.
-func (p *Proc) buffer(ptr uint32, count int, typ uint32) (span, error) {
-	if count < 0 {
-		return span{}, fail(errCount, "count is %d", count)
-	}
-	t, err := typeOf(typ)
+// buffer returns the span of count elements of a datatype at a guest's pointer, checked. MPI_BOTTOM is 0,
+// and absolute addresses are the type's displacements.
+func (p *Proc) buffer(ptr uint32, count int64, typ uint32) (span, error) {
+	t, err := p.committed(typ)
 	if err != nil {
 		return span{}, err
 	}
-	return p.guest(ptr, uint64(count)*uint64(t.size))
+	return p.elements(ptr, count, t)
+}
+
+// elements is buffer for a datatype that was looked up.
+func (p *Proc) elements(ptr uint32, count int64, t *datatype) (span, error) {
+	if count < 0 {
+		return span{}, fail(errCount, "count is %d", count)
+	}
+	if count == 0 || t.size == 0 {
+		return span{}, nil
+	}
+	if count > 1<<32 || t.size > (1<<32-1)/count {
+		return span{}, fail(errBuffer, "%d elements of %d bytes are more than the memory holds", count, t.size)
+	}
+	n := uint32(count * t.size)
+	if t.dense && (count == 1 || t.extent() == t.size) {
+		at := int64(ptr) + t.trueLB
+		if ptr == bottom && at == 0 {
+			return span{}, fail(errBuffer, "null pointer")
+		}
+		if size := int64(len(p.mem.Bytes())); at < 0 || at+int64(n) > size {
+			return span{}, fail(errBuffer, "%d bytes at %#x are outside of the memory (%d bytes)", n, at, size)
+		}
+		return span{off: uint32(at), len: n}, nil
+	}
+	first, last := int64(ptr), int64(ptr)+(count-1)*t.extent()
+	low, high := min(first, last)+t.trueLB, max(first, last)+t.trueUB
+	if size := int64(len(p.mem.Bytes())); low < 0 || high > size || (ptr == bottom && low == 0) {
+		return span{}, fail(errBuffer, "elements from %#x to %#x are outside of the memory (%d bytes)", low, high, size)
+	}
+	return span{off: ptr, len: n, typ: t}, nil
 }
 
 // putInt stores an int at a guest's pointer.
-func (p *Proc) putInt(ptr uint32, v int) error {
+func (p *Proc) putInt(ptr uint32, v int) error { return p.putWord(ptr, uint32(int32(v))) }
+
+// putWord stores 32 bits: an int, a handle, a pointer or an MPI_Aint.
+func (p *Proc) putWord(ptr uint32, v uint32) error {
 	s, err := p.guest(ptr, 4)
 	if err != nil {
 		return argError(err)
 	}
-	order.PutUint32(p.bytes(s), uint32(int32(v)))
+	order.PutUint32(p.bytes(s), v)
 	return nil
 }
 
-// putString stores a NUL-terminated string and its length at guest's pointers.
+// putWide stores 64 bits: an MPI_Count or MPI_Offset.
+func (p *Proc) putWide(ptr uint32, v int64) error {
+	s, err := p.guest(ptr, 8)
+	if err != nil {
+		return argError(err)
+	}
+	order.PutUint64(p.bytes(s), uint64(v))
+	return nil
+}
+
+// putCount stores an int; in a large-count function an MPI_Count.
+func (p *Proc) putCount(a args, ptr uint32, v int64) error {
+	if a.large {
+		return p.putWide(ptr, v)
+	}
+	if v > 1<<31-1 {
+		v = undefined
+	}
+	return p.putInt(ptr, int(v))
+}
+
+// word reads 32 bits at a guest's pointer.
+func (p *Proc) word(ptr uint32) (uint32, error) {
+	s, err := p.guest(ptr, 4)
+	if err != nil {
+		return 0, argError(err)
+	}
+	return order.Uint32(p.bytes(s)), nil
+}
+
+// words returns the n 32-bit values at a guest's pointer.
+func (p *Proc) words(ptr uint32, n int) ([]uint32, error) {
+	s, err := p.handles(ptr, n)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	b := p.bytes(s)
+	out := make([]uint32, n)
+	for i := range out {
+		out[i] = order.Uint32(b[4*i:])
+	}
+	return out, nil
+}
+
+// ints returns the n ints at a guest's pointer.
+func (p *Proc) ints(ptr uint32, n int) ([]int, error) {
+	w, err := p.words(ptr, n)
+	out := make([]int, len(w))
+	for i, v := range w {
+		out[i] = int(int32(v))
+	}
+	return out, err
+}
+
+// counts returns the n counts at a guest's pointer: ints, or MPI_Counts in a large-count function.
+func (p *Proc) counts(a args, ptr uint32, n int) ([]int64, error) {
+	if n < 0 {
+		return nil, fail(errCount, "count is %d", n)
+	}
+	s, err := p.guest(ptr, uint64(n)*uint64(a.width()))
+	if err != nil || n == 0 {
+		return nil, argError(err)
+	}
+	b := p.bytes(s)
+	out := make([]int64, n)
+	for i := range out {
+		if a.large {
+			out[i] = int64(order.Uint64(b[8*i:]))
+		} else {
+			out[i] = int64(int32(order.Uint32(b[4*i:])))
+		}
+	}
+	return out, nil
+}
+
+// putInts stores ints at a guest's pointer.
+func (p *Proc) putInts(ptr uint32, v []int) error {
+	s, err := p.handles(ptr, len(v))
+	if err != nil {
+		return err
+	}
+	b := p.bytes(s)
+	for i, x := range v {
+		order.PutUint32(b[4*i:], uint32(int32(x)))
+	}
+	return nil
+}
+
+// putString stores a NUL-terminated string at a guest's pointer, cut to limit bytes, and its length.
 func (p *Proc) putString(ptr, lenPtr uint32, v string, limit int) error {
 	v = v[:min(len(v), limit-1)]
 	s, err := p.guest(ptr, uint64(len(v)+1))
@@ -78,6 +259,21 @@ func (p *Proc) putString(ptr, lenPtr uint32, v string, limit int) error {
 	b := p.bytes(s)
 	b[copy(b, v)] = 0
 	return p.putInt(lenPtr, len(v))
+}
+
+// cString reads the NUL-terminated string at a guest's pointer, of less than limit bytes.
+func (p *Proc) cString(ptr uint32, limit int) (string, error) {
+	mem := p.mem.Bytes()
+	if ptr == 0 || uint64(ptr) >= uint64(len(mem)) {
+		return "", fail(errArg, "no string at %#x", ptr)
+	}
+	b := mem[ptr:min(uint64(ptr)+uint64(limit), uint64(len(mem)))]
+	for i, c := range b {
+		if c == 0 {
+			return string(b[:i]), nil
+		}
+	}
+	return "", fail(errArg, "the string at %#x has %d bytes or more", ptr, limit)
 }
 
 // handles returns the n handles at a guest's pointer, for reading and writing.

@@ -167,7 +167,7 @@ func TestMigration(t *testing.T) {
 		size := 2 + int(i%5)
 		s := &script{seed: first + i, steps: 80}
 		want := s.expect(t, size)
-		runCluster(t, smallConfig(size), 3, s.run, mover(rand.New(rand.NewPCG(first, i)), &moves))
+		runCluster(t, smallConfig(size), 3, s.run, wanderer(rand.New(rand.NewPCG(first, i)), &moves))
 		require.Equal(t, want, s.digests, "seed %d", first+i)
 	}
 	t.Logf("%d moves", moves)

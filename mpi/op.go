@@ -5,22 +5,27 @@ import (
 )
 
 const (
-	opSum  = 0x21
-	opMin  = 0x22
-	opMax  = 0x23
-	opProd = 0x24
-	opBand = 0x28
-	opBor  = 0x29
-	opBxor = 0x2a
-	opLand = 0x30
-	opLor  = 0x31
-	opLxor = 0x32
+	opSum     = 0x21
+	opMin     = 0x22
+	opMax     = 0x23
+	opProd    = 0x24
+	opBand    = 0x28
+	opBor     = 0x29
+	opBxor    = 0x2a
+	opLand    = 0x30
+	opLor     = 0x31
+	opLxor    = 0x32
+	opMinloc  = 0x38
+	opMaxloc  = 0x39
+	opReplace = 0x3c
+	opNoOp    = 0x3d
 )
 
 var opNames = map[uint32]string{ //nolint:gochecknoglobals // an immutable lookup table
 	opSum: "MPI_SUM", opMin: "MPI_MIN", opMax: "MPI_MAX", opProd: "MPI_PROD",
 	opBand: "MPI_BAND", opBor: "MPI_BOR", opBxor: "MPI_BXOR",
 	opLand: "MPI_LAND", opLor: "MPI_LOR", opLxor: "MPI_LXOR",
+	opMinloc: "MPI_MINLOC", opMaxloc: "MPI_MAXLOC", opReplace: "MPI_REPLACE", opNoOp: "MPI_NO_OP",
 }
 
 type integer interface {
@@ -31,31 +36,56 @@ type number interface {
 	integer | ~float32 | ~float64
 }
 
-// checkOp reports whether op is defined for a datatype (MPI 5.0 section 6.9.2).
-func checkOp(op uint32, t datatype) error {
-	name, ok := opNames[op]
-	if !ok {
-		return fail(errOp, "operation %#x is not known", op)
+// checkOp reports whether op is defined for a datatype (MPI 5.0 section 6.9.2). An operation of the program takes any.
+func checkOp(op *operation, t *datatype) error {
+	if op.fn != 0 {
+		return nil
 	}
-	fits := false
-	switch op {
-	case opSum, opMin, opMax, opProd:
-		fits = t.class == signedType || t.class == unsignedType || t.class == floatType
-	case opBand, opBor, opBxor:
-		fits = t.class == signedType || t.class == unsignedType || t.class == byteType
-	case opLand, opLor, opLxor:
-		fits = t.class == signedType || t.class == unsignedType || t.class == boolType
-	}
-	if !fits {
-		return fail(errOp, "%s is not defined for %s", name, t.name)
+	b := t.base
+	if b == nil || !opFits(op.handle, b.class, b.size) {
+		return fail(errOp, "%s is not defined for %s", opNames[op.handle], t)
 	}
 	return nil
 }
 
-// combine stores left op right in dst, element by element. dst may be either
-// operand. The operation was checked with checkOp; lengths are equal.
-func combine(op uint32, t datatype, dst, left, right []byte) {
+func opFits(op uint32, class typeClass, size int64) bool {
+	whole := class == signedType || class == unsignedType
+	switch op {
+	case opSum, opProd:
+		return whole || class == floatType || class == quadType || class == complexType || class == quadComplexType
+	case opMin, opMax:
+		return whole || class == floatType || class == quadType
+	case opBand, opBor, opBxor:
+		return whole || class == byteType
+	case opLand, opLor, opLxor:
+		return whole || class == boolType || class == logicalType
+	case opMinloc, opMaxloc:
+		return class == pairType
+	}
+	return op == opReplace || op == opNoOp
+}
+
+// combine stores left op right in dst, element by element; the data is packed. dst may be either
+// operand. The operation was checked with checkOp; lengths are equal. For MPI_REPLACE the left operand is
+// the new value.
+func combine(op uint32, typ *datatype, dst, left, right []byte) {
+	t := typ.base
+	if t == nil {
+		t = typ // MPI_REPLACE and MPI_NO_OP look at no element
+	}
 	switch {
+	case op == opReplace:
+		copy(dst, left)
+	case op == opNoOp:
+		copy(dst, right)
+	case t.class == pairType:
+		combinePairs(op, t, dst, left, right)
+	case t.class == quadType, t.class == quadComplexType:
+		combineQuads(op, t, dst, left, right)
+	case t.class == complexType && t.size == 8:
+		complexes[complex64](op, dst, left, right)
+	case t.class == complexType:
+		complexes[complex128](op, dst, left, right)
 	case t.class == floatType && t.size == 4:
 		arithmetic[float32](op, dst, left, right)
 	case t.class == floatType:
@@ -85,9 +115,11 @@ func combine(op uint32, t datatype, dst, left, right []byte) {
 	}
 }
 
+type complexNumber interface{ ~complex64 | ~complex128 }
+
 // view returns b as elements; a copy where b is not aligned (guests may reduce
 // from any address). Hosts are little-endian, as wasm is.
-func view[T number](b []byte) (elements []T, copied bool) {
+func view[T number | complexNumber](b []byte) (elements []T, copied bool) {
 	var zero T
 	n := len(b) / int(unsafe.Sizeof(zero))
 	if n == 0 {
@@ -102,7 +134,7 @@ func view[T number](b []byte) (elements []T, copied bool) {
 }
 
 // raw returns the bytes of elements.
-func raw[T number](e []T) []byte {
+func raw[T number | complexNumber](e []T) []byte {
 	if len(e) == 0 {
 		return nil
 	}

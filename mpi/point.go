@@ -6,26 +6,34 @@ import (
 )
 
 // pointCalls are the point-to-point functions that start or are one operation
-// (MPI 5.0 chapter 3).
+// (MPI 5.0 chapter 3). A ready send is a standard one: that is always correct.
 func pointCalls() []entry {
-	const send = "buf count datatype dest tag comm"
-	const recv = "buf count datatype source tag comm "
-	return []entry{
-		{name: "MPI_Send", params: send, impl: func(p *Proc, a args) (uint64, error) { return p.send(a, false) }},
-		{name: "MPI_Ssend", params: send, impl: func(p *Proc, a args) (uint64, error) { return p.send(a, true) }},
-		{name: "MPI_Isend", params: send + " request", impl: func(p *Proc, a args) (uint64, error) { return p.isend(a, false) }},
-		{name: "MPI_Issend", params: send + " request", impl: func(p *Proc, a args) (uint64, error) { return p.isend(a, true) }},
-		{name: "MPI_Recv", params: recv + "status", impl: callRecv},
-		{name: "MPI_Irecv", params: recv + "request", impl: callIrecv},
-		{
-			name:   "MPI_Sendrecv",
-			params: "sendbuf sendcount sendtype dest sendtag recvbuf recvcount recvtype source recvtag comm status",
-			impl:   callSendrecv,
-		},
-		{name: "MPI_Probe", params: "source tag comm status", impl: callProbe},
-		{name: "MPI_Iprobe", params: "source tag comm flag status", impl: callIprobe},
-		{name: "MPI_Get_count", params: "status datatype count", impl: callGetCount},
+	calls := []entry{
+		{name: "MPI_Recv", impl: callRecv},
+		{name: "MPI_Irecv", impl: callIrecv},
+		{name: "MPI_Sendrecv", impl: callSendrecv},
+		{name: "MPI_Sendrecv_replace", impl: callSendrecvReplace},
+		{name: "MPI_Isendrecv", impl: callIsendrecv},
+		{name: "MPI_Isendrecv_replace", impl: callIsendrecvReplace},
 	}
+	for letter, mode := range sendModes() {
+		calls = append(calls,
+			entry{name: "MPI_" + pick(letter == "", "S", letter+"s") + "end", impl: func(p *Proc, a args) (uint64, error) { return p.send(a, mode) }},
+			entry{name: "MPI_I" + lower(letter) + "send", impl: func(p *Proc, a args) (uint64, error) { return p.isend(a, mode) }})
+	}
+	return calls
+}
+
+// sendModes are the modes by the letter in the functions' names.
+func sendModes() map[string]uint8 {
+	return map[string]uint8{"": modeStandard, "S": modeSync, "B": modeBuffered, "R": modeStandard}
+}
+
+func lower(letter string) string {
+	if letter == "" {
+		return ""
+	}
+	return string(letter[0] | 0x20)
 }
 
 // envelope is the checked destination or source of an operation.
@@ -38,23 +46,25 @@ type envelope struct {
 
 // sendEnvelope checks buf, count, datatype, dest and tag of a send.
 func (p *Proc) sendEnvelope(c *comm, a args) (e envelope, err error) {
-	if e.buf, err = p.buffer(a.u32(0), a.int(1), a.u32(2)); err != nil {
+	if e.buf, err = p.buffer(a.u32(0), a.count(1), a.u32(2)); err != nil {
 		return e, c.on(err)
 	}
-	dest, tag := a.int(3), a.int(4)
+	e.peer, e.tag, e.null, err = p.destination(c, a.int(3), a.int(4))
+	return e, err
+}
+
+func (p *Proc) destination(c *comm, dest, tag int) (peer Rank, t int32, null bool, err error) {
 	if tag < 0 || tag > tagUB {
-		return e, c.on(fail(errTag, "tag %d is not in 0..%d", tag, tagUB))
+		return 0, 0, false, c.on(fail(errTag, "tag %d is not in 0..%d", tag, tagUB))
 	}
-	e.tag = int32(tag)
 	if dest == procNull {
-		e.null = true
-		return e, nil
+		return 0, int32(tag), true, nil
 	}
-	if dest < 0 || dest >= p.commSize(c) {
-		return e, c.on(fail(errRank, "rank %d is not in 0..%d", dest, p.commSize(c)-1))
+	ranks := c.peers().ranks
+	if dest < 0 || dest >= len(ranks) {
+		return 0, 0, false, c.on(fail(errRank, "rank %d is not in 0..%d", dest, len(ranks)-1))
 	}
-	e.peer = p.worldRank(c, dest)
-	return e, nil
+	return ranks[dest], int32(tag), false, nil
 }
 
 // source checks the source and tag of a receive or probe.
@@ -63,22 +73,23 @@ func (p *Proc) source(c *comm, source, tag int) (e envelope, err error) {
 		return e, c.on(fail(errTag, "tag %d is not in 0..%d, nor MPI_ANY_TAG", tag, tagUB))
 	}
 	e.tag = int32(tag)
+	ranks := c.peers().ranks
 	switch {
 	case source == procNull:
 		e.null = true
 	case source == anySource:
 		e.peer = anySource
-	case source < 0 || source >= p.commSize(c):
-		return e, c.on(fail(errRank, "rank %d is not in 0..%d, nor MPI_ANY_SOURCE", source, p.commSize(c)-1))
+	case source < 0 || source >= len(ranks):
+		return e, c.on(fail(errRank, "rank %d is not in 0..%d, nor MPI_ANY_SOURCE", source, len(ranks)-1))
 	default:
-		e.peer = p.worldRank(c, source)
+		e.peer = ranks[source]
 	}
 	return e, nil
 }
 
 // recvEnvelope checks buf, count, datatype, source and tag of a receive.
 func (p *Proc) recvEnvelope(c *comm, a args) (envelope, error) {
-	buf, err := p.buffer(a.u32(0), a.int(1), a.u32(2))
+	buf, err := p.buffer(a.u32(0), a.count(1), a.u32(2))
 	if err != nil {
 		return envelope{}, c.on(err)
 	}
@@ -87,24 +98,58 @@ func (p *Proc) recvEnvelope(c *comm, a args) (envelope, error) {
 	return e, err
 }
 
-func (p *Proc) beginSend(c *comm, e envelope, sync, internal bool) (*request, error) {
-	if e.null {
+func (p *Proc) beginSend(c *comm, e envelope, mode uint8, internal bool) (*request, error) {
+	switch {
+	case e.null:
 		return p.startNull(c, internal)
+	case mode == modeBuffered:
+		return p.startBuffered(c, e, internal)
 	}
-	return p.startSend(c, c.pointContext(), e.peer, e.tag, e.buf, sync, internal)
+	return p.startSend(c, c.context(contextPoint), e.peer, e.tag, e.buf, mode, internal)
 }
 
 func (p *Proc) beginRecv(c *comm, e envelope, internal bool) (*request, error) {
 	if e.null {
 		return p.startNull(c, internal)
 	}
-	return p.startRecv(c, c.pointContext(), e.peer, e.tag, e.buf, internal)
+	return p.startRecv(c, c.context(contextPoint), e.peer, e.tag, e.buf, internal)
 }
 
-// finish waits for the requests of a blocking call. If the rank is to freeze,
-// the call is remembered, to go on from here.
+// once starts what a blocking call waits for, unless the call was frozen after it had started that. It returns the
+// requests.
+func (p *Proc) once(start func() ([]uint32, error)) ([]uint32, error) {
+	if s := p.running.resumed; s != nil {
+		p.running.resumed = nil
+		return s.reqs, nil
+	}
+	return start()
+}
+
+// phase runs one part of a call that waits several times, and keeps its result. A call that was frozen in a later part
+// does not run it again.
+func (p *Proc) phase(number int, f func() ([]byte, error)) ([]byte, error) {
+	if p.running.step < number {
+		data, err := f()
+		if err != nil {
+			return nil, err
+		}
+		p.running.step, p.running.data = number, data
+	}
+	return p.running.data, nil
+}
+
+// await blocks until done. If the rank is to freeze, the call is remembered with its requests, to go on from here.
+func (p *Proc) await(reqs []uint32, done func() bool) error {
+	err := p.wait(done)
+	if err != nil {
+		p.suspend(slices.Clone(reqs))
+	}
+	return err
+}
+
+// finish waits for the requests of a blocking call.
 func (p *Proc) finish(reqs []uint32) error {
-	err := p.wait(func() bool {
+	return p.await(reqs, func() bool {
 		for _, i := range reqs {
 			if r := p.request(i); r != nil && !r.done {
 				return false
@@ -112,12 +157,6 @@ func (p *Proc) finish(reqs []uint32) error {
 		}
 		return true
 	})
-	if err != nil {
-		p.suspend(slices.Clone(reqs)...)
-		return err
-	}
-	p.suspended = nil
-	return nil
 }
 
 // take ends an internal request and returns what it found.
@@ -126,46 +165,72 @@ func (p *Proc) take(index uint32) status {
 	if r == nil {
 		return status{} // only a damaged state leads here
 	}
+	st := r.result
+	if r.coll != nil && !r.persistent && cap(r.coll.host.b) <= p.w.cfg.ChunkBytes {
+		p.spare = r.coll.host.b[:0]
+	}
 	p.freeRequest(r)
-	return r.result
+	return st
 }
 
 // outcome makes the error of a finished receive, or nil.
 func (s status) outcome(c *comm) error {
-	if s.class == success {
+	switch s.class {
+	case success:
 		return nil
+	case errTruncate:
+		return c.on(fail(errTruncate, "message of %d bytes from rank %d with tag %d is longer than the buffer (%d bytes)",
+			s.size, c.localRank(s.source), s.tag, s.count))
 	}
-	return c.on(fail(int(s.class), "message of %d bytes from rank %d with tag %d is longer than the buffer (%d bytes)",
-		s.size, c.localRank(s.source), s.tag, s.count))
+	return c.on(fail(int(s.class), "the operation has failed"))
 }
 
-func (p *Proc) send(a args, sync bool) (uint64, error) {
+func (p *Proc) send(a args, mode uint8) (uint64, error) {
 	c, err := p.comm(a.u32(5))
 	if err != nil {
 		return 0, err
 	}
-	var reqs [1]uint32
-	if s := p.suspended; s != nil {
-		copy(reqs[:], s.reqs)
-	} else {
+	reqs, err := p.once(func() ([]uint32, error) {
 		e, err := p.sendEnvelope(c, a)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		r, err := p.beginSend(c, e, sync, true)
-		if err != nil {
-			return 0, c.on(err)
-		}
-		reqs[0] = r.index
+		return one(p.beginSend(c, e, mode, true))
+	})
+	if err != nil {
+		return 0, c.on(err)
 	}
-	if err := p.finish(reqs[:]); err != nil {
+	if err := p.finish(reqs); err != nil {
 		return 0, err
 	}
 	p.take(reqs[0])
 	return success, nil
 }
 
-func (p *Proc) isend(a args, sync bool) (uint64, error) {
+// one is the list of one request.
+func one(r *request, err error) ([]uint32, error) {
+	if err != nil {
+		return nil, err
+	}
+	return []uint32{r.index}, nil
+}
+
+// give stores the handle of a request that start makes.
+func (p *Proc) give(c *comm, out uint32, start func() (*request, error)) (uint64, error) {
+	if _, err := p.handles(out, 1); err != nil {
+		return 0, c.on(err)
+	}
+	if out == 0 {
+		return 0, c.on(fail(errArg, "request is a null pointer"))
+	}
+	r, err := start()
+	if err != nil {
+		return 0, c.on(err)
+	}
+	return success, p.putWord(out, baseRequest+r.index)
+}
+
+func (p *Proc) isend(a args, mode uint8) (uint64, error) {
 	c, err := p.comm(a.u32(5))
 	if err != nil {
 		return 0, err
@@ -174,16 +239,7 @@ func (p *Proc) isend(a args, sync bool) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	out, err := p.guest(a.u32(6), 4)
-	if err != nil {
-		return 0, c.on(argError(err))
-	}
-	r, err := p.beginSend(c, e, sync, false)
-	if err != nil {
-		return 0, c.on(err)
-	}
-	order.PutUint32(p.bytes(out), firstRequest+r.index)
-	return success, nil
+	return p.give(c, a.u32(6), func() (*request, error) { return p.beginSend(c, e, mode, false) })
 }
 
 func callRecv(p *Proc, a args) (uint64, error) {
@@ -191,24 +247,20 @@ func callRecv(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var reqs [1]uint32
-	if s := p.suspended; s != nil {
-		copy(reqs[:], s.reqs)
-	} else {
+	reqs, err := p.once(func() ([]uint32, error) {
 		e, err := p.recvEnvelope(c, a)
 		if err == nil {
 			err = p.checkStatus(c, a.u32(6))
 		}
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		r, err := p.beginRecv(c, e, true)
-		if err != nil {
-			return 0, c.on(err)
-		}
-		reqs[0] = r.index
+		return one(p.beginRecv(c, e, true))
+	})
+	if err != nil {
+		return 0, c.on(err)
 	}
-	if err := p.finish(reqs[:]); err != nil {
+	if err := p.finish(reqs); err != nil {
 		return 0, err
 	}
 	st := p.take(reqs[0])
@@ -225,16 +277,7 @@ func callIrecv(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	out, err := p.guest(a.u32(6), 4)
-	if err != nil {
-		return 0, c.on(argError(err))
-	}
-	r, err := p.beginRecv(c, e, false)
-	if err != nil {
-		return 0, c.on(err)
-	}
-	order.PutUint32(p.bytes(out), firstRequest+r.index)
-	return success, nil
+	return p.give(c, a.u32(6), func() (*request, error) { return p.beginRecv(c, e, false) })
 }
 
 func callSendrecv(p *Proc, a args) (uint64, error) {
@@ -242,13 +285,17 @@ func callSendrecv(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var reqs [2]uint32
-	if s := p.suspended; s != nil {
-		copy(reqs[:], s.reqs)
-	} else if reqs, err = p.beginSendrecv(c, a); err != nil {
+	reqs, err := p.once(func() ([]uint32, error) {
+		out, in, err := p.exchangeEnvelopes(c, a, a.u32(11))
+		if err != nil {
+			return nil, err
+		}
+		return p.beginExchange(c, out, in, true)
+	})
+	if err != nil {
 		return 0, c.on(err)
 	}
-	if err := p.finish(reqs[:]); err != nil {
+	if err := p.finish(reqs); err != nil {
 		return 0, err
 	}
 	st := p.take(reqs[0])
@@ -257,90 +304,120 @@ func callSendrecv(p *Proc, a args) (uint64, error) {
 	return success, st.outcome(c)
 }
 
-// beginSendrecv starts the receive, then the send.
-func (p *Proc) beginSendrecv(c *comm, a args) (reqs [2]uint32, err error) {
-	out, err := p.sendEnvelope(c, a[0:5])
-	if err != nil {
-		return reqs, err
+func (p *Proc) exchangeEnvelopes(c *comm, a args, statusPtr uint32) (out, in envelope, err error) {
+	if out, err = p.sendEnvelope(c, a); err != nil {
+		return out, in, err
 	}
-	in, err := p.recvEnvelope(c, a[5:10])
-	if err != nil {
-		return reqs, err
+	if in, err = p.recvEnvelope(c, a.from(5)); err != nil {
+		return out, in, err
 	}
-	if err := p.checkStatus(c, a.u32(11)); err != nil {
-		return reqs, err
-	}
-	r, err := p.beginRecv(c, in, true)
-	if err != nil {
-		return reqs, err
-	}
-	s, err := p.beginSend(c, out, false, true)
-	if err != nil {
-		return reqs, err
-	}
-	return [2]uint32{r.index, s.index}, nil
+	return out, in, p.checkStatus(c, statusPtr)
 }
 
-func callProbe(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(2))
+// beginExchange starts the receive, then the send.
+func (p *Proc) beginExchange(c *comm, out, in envelope, internal bool) ([]uint32, error) {
+	r, err := p.beginRecv(c, in, internal)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.beginSend(c, out, modeStandard, true)
+	if err != nil {
+		return nil, err
+	}
+	return []uint32{r.index, s.index}, nil
+}
+
+// replaceEnvelopes are those of buf, count, datatype, dest, sendtag, source, recvtag: what is sent is a copy.
+func (p *Proc) replaceEnvelopes(c *comm, a args) (out, in envelope, err error) {
+	buf, err := p.buffer(a.u32(0), a.count(1), a.u32(2))
+	if err != nil {
+		return out, in, c.on(err)
+	}
+	if out.peer, out.tag, out.null, err = p.destination(c, a.int(3), a.int(4)); err != nil {
+		return out, in, err
+	}
+	if in, err = p.source(c, a.int(5), a.int(6)); err != nil {
+		return out, in, err
+	}
+	in.buf = buf
+	out.buf = p.copyOf(buf)
+	return out, in, nil
+}
+
+// copyOf is a span of the library's memory with the same data.
+func (p *Proc) copyOf(buf span) span {
+	h := &hostBuffer{b: make([]byte, buf.len)}
+	p.pack(h.b, buf)
+	return span{host: h, len: buf.len}
+}
+
+func callSendrecvReplace(p *Proc, a args) (uint64, error) {
+	c, err := p.comm(a.u32(7))
 	if err != nil {
 		return 0, err
 	}
-	e, err := p.source(c, a.int(0), a.int(1))
-	if err == nil {
-		err = p.checkStatus(c, a.u32(3))
-	}
-	if err != nil {
-		return 0, err
-	}
-	var st status
-	err = p.wait(func() bool {
-		var found bool
-		st, found = p.probe(c, e)
-		return found
+	reqs, err := p.once(func() ([]uint32, error) {
+		out, in, err := p.replaceEnvelopes(c, a)
+		if err == nil {
+			err = p.checkStatus(c, a.u32(8))
+		}
+		if err != nil {
+			return nil, err
+		}
+		return p.beginExchange(c, out, in, true)
 	})
 	if err != nil {
-		return 0, err
-	}
-	p.putStatus(c, a.u32(3), st)
-	return success, nil
-}
-
-func callIprobe(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(2))
-	if err != nil {
-		return 0, err
-	}
-	e, err := p.source(c, a.int(0), a.int(1))
-	if err == nil {
-		err = p.checkStatus(c, a.u32(4))
-	}
-	if err != nil {
-		return 0, err
-	}
-	st, found := p.probe(c, e)
-	if err := p.putInt(a.u32(3), truth(found)); err != nil {
 		return 0, c.on(err)
 	}
-	if found {
-		p.putStatus(c, a.u32(4), st)
-	} else {
-		p.yield()
+	if err := p.finish(reqs); err != nil {
+		return 0, err
 	}
-	return success, nil
+	st := p.take(reqs[0])
+	p.take(reqs[1])
+	p.putStatus(c, a.u32(8), st)
+	return success, st.outcome(c)
 }
 
-// probe looks for a message without taking it (MPI 5.0 section 3.8).
-func (p *Proc) probe(c *comm, e envelope) (status, bool) {
-	if e.null {
-		return status{source: procNull, tag: anyTag}, true
+func callIsendrecv(p *Proc, a args) (uint64, error) {
+	c, err := p.comm(a.u32(10))
+	if err != nil {
+		return 0, err
 	}
-	i := p.findUnexpected(c.pointContext(), e.peer, e.tag)
-	if i < 0 {
-		return status{}, false
+	out, in, err := p.exchangeEnvelopes(c, a, statusIgnore)
+	if err != nil {
+		return 0, err
 	}
-	m := p.unexpected[i]
-	return status{source: m.src, tag: m.tag, count: m.size}, true
+	return p.give(c, a.u32(11), func() (*request, error) { return p.joinedExchange(c, out, in) })
+}
+
+func callIsendrecvReplace(p *Proc, a args) (uint64, error) {
+	c, err := p.comm(a.u32(7))
+	if err != nil {
+		return 0, err
+	}
+	out, in, err := p.replaceEnvelopes(c, a)
+	if err != nil {
+		return 0, err
+	}
+	return p.give(c, a.u32(8), func() (*request, error) { return p.joinedExchange(c, out, in) })
+}
+
+// joinedExchange is one request for a receive and a send (MPI 5.0 section 3.11): a collective of one round whose result is
+// the receive's.
+func (p *Proc) joinedExchange(c *comm, out, in envelope) (*request, error) {
+	s := &schedule{comm: c, host: &hostBuffer{}}
+	s.round()
+	r, err := p.scheduled(s, false)
+	if err != nil {
+		return nil, err
+	}
+	reqs, err := p.beginExchange(c, out, in, true)
+	if err != nil {
+		return nil, err
+	}
+	r.coll.reqs, r.coll.started, r.coll.received = reqs, true, true
+	p.active = append(p.active, r)
+	return r, p.progress()
 }
 
 // yield lets others run while a guest polls in a loop.

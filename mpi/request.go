@@ -1,22 +1,36 @@
 package mpi
 
+// Kinds of requests.
 const (
-	reqSend = 1
-	reqRecv = 2
-	reqNull = 3 // done from the start: to or from MPI_PROC_NULL
+	reqSend       = 1
+	reqRecv       = 2
+	reqNull       = 3 // done from the start: to or from MPI_PROC_NULL, a buffered send, an operation with no data
+	reqCollective = 4
+	reqGeneral    = 5 // generalized: the program completes it
+	reqWindow     = 6 // a one-sided operation: done when the requests it started are
+	reqPart       = 7 // partitioned communication over another request
+	reqLastKind   = reqPart
 )
 
-// request is one send or receive, from its start to when its owner has seen
-// that it is done. Requests live in the rank's table and are reused.
+// Modes of sends.
+const (
+	modeStandard = 0
+	modeSync     = 1
+	modeBuffered = 2
+)
+
+// request is one operation, from its start to when its owner has seen that it
+// is done. Requests live in the rank's table and are reused.
 type request struct {
 	index    uint32
 	kind     uint8 // 0: not in use
-	internal bool  // of a blocking call or collective: the guest has no handle of it
+	internal bool  // of a blocking call, collective or window: the guest has no handle of it
+	orphan   bool  // nobody waits: it is freed when it is done
 	done     bool
-	sync     bool // a synchronous send: always rendezvous
-	matched  bool // a receive that has got its envelope
-	comm     uint32
-	context  uint32
+	matched  bool // a receive that has got its envelope; a send that has got its CTS
+	mode     uint8
+	comm     *comm
+	context  uint64
 	peer     Rank // world rank, or anySource
 	tag      int32
 	buf      span
@@ -24,17 +38,58 @@ type request struct {
 	limit    uint32 // bytes that the rendezvous moves
 	moved    uint32 // bytes sent (framed) or received
 	acked    uint32 // of a send: bytes that the receiver has acked
+	seq      uint64 // of a send: number of its first frame
+	framed   bool   // of a send: that frame has been made
+	sent     bool   // of a send: nothing is left to do but to hear of a cancellation
 	result   status
+
+	cancel     uint8 // cancelNone ..
+	persistent bool  // made by MPI_X_init: waits for MPI_Start again when it is done
+	active     bool  // of a persistent one: started, and not completed yet
+
+	coll    *collective
+	general *general
+	parts   *partitions
+	after   hook // what follows its end
 }
+
+// States of MPI_Cancel.
+const (
+	cancelNone   = 0
+	cancelAsked  = 1 // the receiver was asked to drop the message
+	cancelDone   = 2
+	cancelFailed = 3
+)
 
 // status is what a receive has found.
 type status struct {
-	source Rank // world rank
-	tag    int32
-	count  uint32 // bytes received
-	class  int32  // success or errTruncate
-	size   uint32 // bytes of the message
+	source    Rank // world rank
+	tag       int32
+	count     uint32 // bytes received
+	class     int32  // success or errTruncate, or a code of a callback
+	size      uint32 // bytes of the message
+	cancelled bool
 }
+
+// hook says what happens when an internal request is done: the owner is told.
+type hook struct {
+	kind   uint8
+	win    *window
+	op     *targetOp
+	target int    // rank of the window
+	owner  uint32 // request; of an origin's, one more, 0 for none
+}
+
+// Kinds of hooks.
+const (
+	hookNone    = 0
+	hookBuffer  = 1 // a buffered message has left: its room is free again
+	hookTarget  = 2 // data of a one-sided operation has come: do it
+	hookOrigin  = 3 // a transfer of a one-sided operation is over for its origin
+	hookOwner   = 4 // the transfer of a partitioned operation is over
+	lastHook    = hookOwner
+	maxInternal = 1 << 20 // internal requests of a rank, beside those of collectives
+)
 
 // newRequest takes a request from the table.
 func (p *Proc) newRequest(kind uint8, internal bool) (*request, error) {
@@ -42,7 +97,7 @@ func (p *Proc) newRequest(kind uint8, internal bool) (*request, error) {
 	if n == 0 {
 		limit := p.w.cfg.MaxRequests
 		if internal {
-			limit += 2*p.w.cfg.Size + 64 // a collective must not fail because the guest has many
+			limit += 2*p.w.cfg.Size + maxInternal // a collective must not fail because the guest has many
 		}
 		if len(p.requests) >= limit {
 			return nil, fail(errOther, "more than %d requests", p.w.cfg.MaxRequests)
@@ -57,7 +112,7 @@ func (p *Proc) newRequest(kind uint8, internal bool) (*request, error) {
 }
 
 func (p *Proc) freeRequest(r *request) {
-	r.kind = 0
+	*r = request{index: r.index}
 	p.freeList = append(p.freeList, r.index)
 }
 
@@ -69,38 +124,73 @@ func (p *Proc) request(index uint32) *request {
 	return p.requests[index]
 }
 
-// complete makes a request done.
+// complete makes a request done, and tells its owner.
 func (p *Proc) complete(r *request) {
+	if r.done {
+		return
+	}
+	if r.kind == reqSend && r.cancel == cancelAsked {
+		r.sent = true // the receiver's answer to the cancellation names this request
+		return
+	}
 	r.done = true
 	p.wake()
+	h := r.after
+	r.after = hook{}
+	size, result := r.buf.len, r.result
+	if r.orphan {
+		p.freeRequest(r)
+	}
+	switch h.kind {
+	case hookBuffer:
+		p.buffered -= int64(size) + bsendOverhead
+	case hookOwner:
+		if o := p.request(h.owner); o != nil {
+			o.result = result
+			p.complete(o)
+		}
+	case hookTarget:
+		h.op.ready = true
+		p.serveReady(h.win, h.op.origin)
+	case hookOrigin:
+		h.win.origins[h.target].local--
+		if o := p.request(h.owner - 1); h.owner > 0 && o != nil {
+			p.complete(o)
+		}
+	}
 }
 
 // startSend begins to send buf to dst.
-func (p *Proc) startSend(c *comm, context uint32, dst Rank, tag int32, buf span, sync, internal bool) (*request, error) {
+func (p *Proc) startSend(c *comm, context uint64, dst Rank, tag int32, buf span, mode uint8, internal bool) (*request, error) {
 	r, err := p.newRequest(reqSend, internal)
 	if err != nil {
 		return nil, err
 	}
-	r.comm, r.context, r.peer, r.tag, r.buf, r.sync = c.handle, context, dst, tag, buf, sync
+	r.comm, r.context, r.peer, r.tag, r.buf, r.mode = c, context, dst, tag, buf, mode
 	p.channel(dst).push(item{kind: itemSend, req: r.index})
 	return r, nil
 }
 
 // startRecv begins to receive from src (or anySource) into buf.
-func (p *Proc) startRecv(c *comm, context uint32, src Rank, tag int32, buf span, internal bool) (*request, error) {
+func (p *Proc) startRecv(c *comm, context uint64, src Rank, tag int32, buf span, internal bool) (*request, error) {
 	r, err := p.newRequest(reqRecv, internal)
 	if err != nil {
 		return nil, err
 	}
-	r.comm, r.context, r.peer, r.tag, r.buf = c.handle, context, src, tag, buf
-	if i := p.findUnexpected(context, src, tag); i >= 0 {
+	r.comm, r.context, r.peer, r.tag, r.buf = c, context, src, tag, buf
+	p.postRecv(r)
+	return r, nil
+}
+
+// postRecv matches a receive, or queues it.
+func (p *Proc) postRecv(r *request) {
+	if i := p.findUnexpected(r.context, r.peer, r.tag); i >= 0 {
 		m := p.unexpected[i]
 		p.dropUnexpected(i)
 		p.accept(r, m)
-	} else {
-		p.posted = append(p.posted, r)
+		return
 	}
-	return r, nil
+	p.posted = append(p.posted, r)
 }
 
 // startNull makes a request to or from MPI_PROC_NULL (MPI 5.0 section 3.10).
@@ -109,7 +199,10 @@ func (p *Proc) startNull(c *comm, internal bool) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.comm, r.done = c.handle, true
-	r.result = status{source: procNull, tag: anyTag}
+	r.comm, r.done = c, true
+	r.result = nullStatus()
 	return r, nil
 }
+
+// nullStatus is what a receive from MPI_PROC_NULL gives.
+func nullStatus() status { return status{source: procNull, tag: anyTag} }

@@ -2,12 +2,17 @@ package mpi
 
 import "slices"
 
-// schedule is a collective as rounds over point-to-point operations. It depends
-// only on the call's arguments, the rank and the communicator's size, so it is
-// built again, equal, when a frozen call is made again.
+// schedule is a collective as rounds over point-to-point operations, while it is built. It depends only on the
+// call's arguments, the rank and the communicator, never on where ranks are.
 type schedule struct {
+	comm    *comm
+	ranks   []Rank // whom a transfer's peer counts in
+	tag     int32
 	rounds  []round
-	scratch uint64 // bytes
+	host    *hostBuffer
+	scratch uint64 // bytes of host
+	seed    []byte // what host holds at the start, from seedAt on
+	seedAt  uint32
 }
 
 // round starts its transfers together, waits for them all, then does its local
@@ -17,34 +22,55 @@ type round struct {
 	work      []action
 }
 
-// transfer is one send to or receive from a rank of the communicator.
+// transfer is one send or receive.
 type transfer struct {
-	recv bool
-	peer int
-	buf  span
+	recv    bool
+	peer    Rank
+	context uint64
+	tag     int32
+	buf     span
 }
 
 // action is local work: dst = left, or dst = left op right.
 type action struct {
 	dst, left, right span
-	op               uint32 // 0: copy
-	typ              datatype
+	op               *operation // nil: copy
+	typ              *datatype
 }
 
-// progress is how far a collective is; with the scratch buffer and the
-// outstanding requests it is all that a capture needs.
-type progress struct {
-	seq     uint32 // of the communicator's collectives: the tag
-	round   uint32
-	started bool  // the round's transfers
-	class   int32 // first error, reported at the end
+// collective is a schedule that runs: between its calls that is all that a capture needs.
+type collective struct {
+	comm     *comm
+	rounds   []round
+	host     *hostBuffer
+	round    int
+	started  bool     // the round's transfers
+	reqs     []uint32 // of the round
+	class    int32    // first error, reported at the end
+	received bool     // the result is that of the first request: a send-receive
+	made     *comm    // a communicator whose id is then in host
+	madeAt   uint32
+}
+
+// Tags of collectives: a number that counts them, and a slot where one rank may send several messages to another
+// that must not be mixed up.
+const (
+	slotBits = 10
+	maxSlots = 1 << slotBits
+	seqMask  = tagUB>>slotBits - 1 // wraps: a million collectives later no old one is alive
+)
+
+// newSchedule begins a collective on c.
+func newSchedule(c *comm) *schedule {
+	c.collSeq++
+	return &schedule{comm: c, ranks: c.peers().ranks, tag: int32(c.collSeq&seqMask) << slotBits, host: &hostBuffer{}}
 }
 
 // alloc returns n bytes of scratch.
 func (s *schedule) alloc(n uint32) span {
 	off := s.scratch
-	s.scratch += uint64(n)
-	return span{scratch: true, off: uint32(off), len: n}
+	s.scratch += (uint64(n) + 15) &^ 15 // elements stay aligned
+	return span{host: s.host, off: uint32(off), len: n}
 }
 
 // round adds a round of transfers.
@@ -68,125 +94,221 @@ func (s *schedule) copy(dst, src span) {
 	}
 }
 
-func sendTo(peer int, buf span) transfer   { return transfer{peer: peer, buf: buf} }
-func recvFrom(peer int, buf span) transfer { return transfer{recv: true, peer: peer, buf: buf} }
-
-// collective runs a blocking collective, or goes on with a frozen one.
-func (p *Proc) collective(c *comm, s *schedule, err error) (uint64, error) {
-	if err == nil && s.scratch > uint64(min(p.w.cfg.MaxScratch, 1<<32-1)) {
-		err = fail(errNoMem, "the collective needs %d bytes of scratch memory", s.scratch)
-	}
-	if err != nil {
-		return 0, c.on(err)
-	}
-	var at progress
-	var reqs []uint32
-	if p.suspended != nil {
-		at, reqs = p.suspended.coll, p.suspended.reqs
-		if uint64(len(p.scratch)) != s.scratch {
-			return 0, &callError{class: errIntern, why: "the captured scratch memory does not fit the call", fatal: true}
-		}
-	} else {
-		c.collSeq++
-		at.seq = c.collSeq & tagUB // wraps: billions of collectives later no old one is alive
-		if uint64(cap(p.scratch)) < s.scratch {
-			p.scratch = make([]byte, s.scratch)
-		}
-		p.scratch = p.scratch[:s.scratch]
-	}
-	if err := p.runRounds(c, s, &at, reqs); err != nil {
-		return 0, err
-	}
-	p.suspended = nil
-	if cap(p.scratch) > p.w.cfg.ChunkBytes {
-		p.scratch = nil
-	}
-	p.scratch = p.scratch[:0]
-	if at.class != success {
-		return 0, c.on(fail(int(at.class), "a message of the collective is longer than its buffer: counts differ between ranks"))
-	}
-	return success, nil
+func (s *schedule) sendTo(peer int, buf span) transfer { return s.transfer(false, peer, 0, buf) }
+func (s *schedule) recvFrom(peer int, buf span) transfer {
+	return s.transfer(true, peer, 0, buf)
 }
 
-// runRounds runs the rounds from at on.
-func (p *Proc) runRounds(c *comm, s *schedule, at *progress, reqs []uint32) error {
-	for int(at.round) < len(s.rounds) {
-		r := &s.rounds[at.round]
-		if !at.started {
-			var err error
-			if reqs, err = p.startRound(c, r, at.seq, reqs[:0]); err != nil {
-				return c.on(err)
-			}
-			at.started = true
-		}
-		next := 0
-		err := p.wait(func() bool {
-			for next < len(reqs) {
-				if q := p.request(reqs[next]); q != nil && !q.done {
-					return false
-				}
-				next++
-			}
-			return true
-		})
+func (s *schedule) transfer(recv bool, peer, slot int, buf span) transfer {
+	return transfer{recv, s.ranks[peer], s.comm.context(contextCollective), s.tag + int32(slot), buf}
+}
+
+// among makes the following transfers' peers count in other ranks.
+func (s *schedule) among(ranks []Rank, f func()) {
+	old := s.ranks
+	s.ranks = ranks
+	f()
+	s.ranks = old
+}
+
+// request makes the schedule a request that has not begun.
+func (p *Proc) scheduled(s *schedule, internal bool) (*request, error) {
+	if limit := uint64(min(p.w.cfg.MaxScratch, 1<<32-1)); s.scratch > limit {
+		return nil, s.comm.on(fail(errNoMem, "the collective needs %d bytes of scratch memory, the limit is %d", s.scratch, limit))
+	}
+	r, err := p.newRequest(reqCollective, internal)
+	if err != nil {
+		return nil, s.comm.on(err)
+	}
+	r.comm = s.comm
+	r.coll = &collective{comm: s.comm, rounds: s.rounds, host: s.host}
+	if uint64(cap(p.spare)) >= s.scratch {
+		s.host.b, p.spare = p.spare[:s.scratch], nil
+	} else {
+		s.host.b = make([]byte, s.scratch)
+	}
+	copy(s.host.b[min(s.scratch, uint64(s.seedAt)):], s.seed)
+	r.result = emptyStatus()
+	return r, nil
+}
+
+// launch begins a collective: whatever can be done now is done.
+func (p *Proc) launch(r *request) error {
+	r.done = false
+	r.coll.round, r.coll.started, r.coll.class = 0, false, success
+	p.active = append(p.active, r)
+	return p.progress()
+}
+
+// progress takes every collective under way as far as it can go. It runs on the guest's goroutine, in any call: a
+// reduction may call the program.
+func (p *Proc) progress() error {
+	if p.running.depth > 1 {
+		return nil // a callback inside a collective: it goes on when the callback is over
+	}
+	for i := 0; i < len(p.active); {
+		r := p.active[i]
+		over, err := p.advance(r)
 		if err != nil {
-			p.suspend(slices.Clone(reqs)...).coll = *at
 			return err
 		}
-		for _, i := range reqs {
-			if st := p.take(i); st.class != success && at.class == success {
-				at.class = st.class
-			}
+		if !over {
+			i++
+			continue
 		}
-		p.perform(r.work)
-		at.round++
-		at.started = false
+		p.active = slices.Delete(p.active, i, i+1)
+		r.result.class = r.coll.class
+		p.complete(r)
 	}
 	return nil
 }
 
+// advance runs the rounds of one collective until it has to wait, and reports whether it is over.
+func (p *Proc) advance(r *request) (bool, error) {
+	c := r.coll
+	for c.round < len(c.rounds) {
+		step := &c.rounds[c.round]
+		if !c.started {
+			if err := p.startRound(c, step); err != nil {
+				return false, c.comm.on(err)
+			}
+			c.started = true
+		}
+		for _, i := range c.reqs {
+			if q := p.request(i); q != nil && !q.done {
+				return false, nil
+			}
+		}
+		for k, i := range c.reqs {
+			st := p.take(i)
+			if st.class != success && c.class == success {
+				c.class = st.class
+			}
+			if c.received && k == 0 {
+				r.result = st
+			}
+		}
+		c.reqs = c.reqs[:0]
+		if err := p.perform(c, step.work); err != nil {
+			return false, err
+		}
+		c.round++
+		c.started = false
+	}
+	if at := int(c.madeAt); c.made != nil && at+8 <= len(c.host.b) {
+		c.made.id = order.Uint64(c.host.b[at:])
+	}
+	return true, nil
+}
+
 // startRound starts the receives, then the sends.
-func (p *Proc) startRound(c *comm, r *round, seq uint32, reqs []uint32) ([]uint32, error) {
+func (p *Proc) startRound(c *collective, r *round) error {
 	for _, recv := range [...]bool{true, false} {
-		for _, t := range r.transfers {
+		for i := range r.transfers {
+			t := &r.transfers[i]
 			if t.recv != recv {
 				continue
 			}
 			var q *request
 			var err error
-			if peer := p.worldRank(c, t.peer); recv {
-				q, err = p.startRecv(c, c.collectiveContext(), peer, int32(seq), t.buf, true)
+			if recv {
+				q, err = p.startRecv(c.comm, t.context, t.peer, t.tag, t.buf, true)
 			} else {
-				q, err = p.startSend(c, c.collectiveContext(), peer, int32(seq), t.buf, false, true)
+				q, err = p.startSend(c.comm, t.context, t.peer, t.tag, t.buf, modeStandard, true)
 			}
 			if err != nil {
-				return nil, err
+				return err
 			}
-			reqs = append(reqs, q.index)
+			c.reqs = append(c.reqs, q.index)
 		}
 	}
-	return reqs, nil
+	return nil
 }
 
 // perform does local work. No request uses these buffers now, so large work is
 // done without the lock.
-func (p *Proc) perform(work []action) {
+func (p *Proc) perform(c *collective, work []action) error {
 	var total uint64
-	for _, a := range work {
-		total += uint64(a.dst.len)
+	for i := range work {
+		total += uint64(work[i].dst.len)
+		if op := work[i].op; op != nil && op.fn != 0 {
+			return p.performUser(c, work)
+		}
 	}
 	if total > uint64(p.w.cfg.EagerLimit) {
 		p.w.mu.Unlock()
 		defer p.w.mu.Lock()
 	}
-	for _, a := range work {
-		dst, left := p.bytes(a.dst), p.bytes(a.left)
-		if a.op == 0 {
-			copy(dst, left)
+	for i := range work {
+		p.act(&work[i])
+	}
+	return nil
+}
+
+// act does one action with a predefined operation, or a copy.
+func (p *Proc) act(a *action) {
+	if a.op == nil {
+		p.move(a.dst, a.left)
+		return
+	}
+	dst, left, right := p.bytes(a.dst), p.bytes(a.left), p.bytes(a.right)
+	if len(dst) == len(left) && len(left) == len(right) {
+		combine(a.op.handle, a.typ, dst, left, right)
+	}
+}
+
+// performUser does work with operations of the program.
+func (p *Proc) performUser(c *collective, work []action) error {
+	for i := range work {
+		a := &work[i]
+		if a.op == nil || a.op.fn == 0 {
+			p.act(a)
 			continue
 		}
-		if right := p.bytes(a.right); len(dst) == len(left) && len(left) == len(right) {
-			combine(a.op, a.typ, dst, left, right)
+		if err := p.applyUser(a.op, a.typ, a.dst, a.left, a.right); err != nil {
+			return c.comm.on(err)
 		}
 	}
+	return nil
+}
+
+// collect makes the call of a blocking collective: build plans it.
+func (p *Proc) collect(c *comm, build func(s *schedule) error) (uint64, error) {
+	reqs, err := p.once(func() ([]uint32, error) { return p.begin(c, build, true) })
+	if err != nil {
+		return 0, c.on(err)
+	}
+	if err := p.finish(reqs); err != nil {
+		return 0, err
+	}
+	return success, c.on(p.takeCollective(reqs[0]))
+}
+
+// begin plans a collective and launches it.
+func (p *Proc) begin(c *comm, build func(s *schedule) error, internal bool) ([]uint32, error) {
+	s := newSchedule(c)
+	if err := build(s); err != nil {
+		return nil, err
+	}
+	r, err := p.scheduled(s, internal)
+	if err != nil {
+		return nil, err
+	}
+	return []uint32{r.index}, p.launch(r)
+}
+
+// takeCollective ends a blocking collective's request and returns its error.
+func (p *Proc) takeCollective(index uint32) error {
+	return p.take(index).failed()
+}
+
+// failed makes the error of a collective's outcome.
+func (s status) failed() error {
+	switch s.class {
+	case success:
+		return nil
+	case errTruncate:
+		return fail(errTruncate, "a message of the collective is longer than its buffer: counts differ between ranks")
+	}
+	return fail(int(s.class), "the collective has failed")
 }

@@ -1,335 +1,218 @@
 package mpi
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
 
-// stateVersion is the first value of captured state. A new field means a new
-// version, and decode reads all versions since 1.
-const stateVersion = 1
+// stateVersion is the first value of captured state. A new field means a new version. Version 1 knew no datatypes, groups
+// or windows; no release has written it, and it is not read any more.
+const stateVersion = 2
 
 // encode writes the rank's state. Equal states give equal bytes.
 func (p *Proc) encode() []byte {
-	w := &writer{}
-	w.uint(stateVersion)
-	w.uint(uint64(p.rank))
-	w.uint(uint64(p.w.cfg.Size))
-	w.bool(p.initialized)
-	w.bool(p.finalized)
-	w.uint(uint64(max(0, time.Since(p.clockStart))))
-	w.u32(p.nextID[0])
-	w.u32(p.nextID[1])
-	w.uint(uint64(len(p.comms)))
-	for _, c := range p.comms {
-		w.u32(c.id)
-		w.u32(c.errhandler)
-		w.u32(c.collSeq)
-		w.bool(c.freed)
-	}
-	w.uint(uint64(len(p.requests)))
-	for _, r := range p.requests {
-		w.request(r)
-	}
-	w.uint(uint64(len(p.freeList)))
-	for _, i := range p.freeList {
-		w.u32(i)
-	}
-	w.uint(uint64(len(p.posted)))
-	for _, r := range p.posted {
-		w.u32(r.index)
-	}
-	w.uint(uint64(len(p.unexpected)))
-	for _, m := range p.unexpected {
-		w.message(m)
-	}
-	w.suspended(p.suspended, p.scratch)
-	used := 0
-	for _, c := range p.channels {
-		used += truth(c != nil)
-	}
-	w.uint(uint64(used))
-	for _, c := range p.channels {
-		if c != nil {
-			w.channel(c)
-		}
-	}
-	return w.b
-}
-
-func (w *writer) request(r *request) {
-	w.uint(uint64(r.kind))
-	if r.kind == 0 {
-		return
-	}
-	for _, b := range []bool{r.internal, r.done, r.sync, r.matched} {
-		w.bool(b)
-	}
-	w.u32(r.comm)
-	w.u32(r.context)
-	w.int(int64(r.peer))
-	w.int(int64(r.tag))
-	w.span(r.buf)
-	for _, v := range []uint32{r.peerReq, r.limit, r.moved, r.acked} {
-		w.u32(v)
-	}
-	w.int(int64(r.result.source))
-	w.int(int64(r.result.tag))
-	w.u32(r.result.count)
-	w.int(int64(r.result.class))
-	w.u32(r.result.size)
-}
-
-func (w *writer) message(m *message) {
-	w.int(int64(m.src))
-	w.u32(m.context)
-	w.int(int64(m.tag))
-	w.u32(m.size)
-	w.bool(m.rendezvous)
-	w.u32(m.req)
-	w.bytes(m.payload)
-}
-
-func (w *writer) suspended(s *suspended, scratch []byte) {
-	w.bool(s != nil)
-	if s == nil {
-		return
-	}
-	w.string(s.call)
-	w.uint(uint64(len(s.args)))
-	for _, v := range s.args {
-		w.u32(v)
-	}
-	w.uint(uint64(len(s.reqs)))
-	for _, v := range s.reqs {
-		w.u32(v)
-	}
-	w.u32(s.coll.seq)
-	w.u32(s.coll.round)
-	w.bool(s.coll.started)
-	w.int(int64(s.coll.class))
-	w.bytes(scratch)
-}
-
-func (w *writer) channel(c *channel) {
-	w.uint(uint64(c.peer))
-	for _, v := range []uint64{c.sendNext, c.charged, c.credited, c.recvNext, c.consumed, c.peerEpoch} {
-		w.uint(v)
-	}
-	w.uint(uint64(c.replay.len()))
-	for i := range c.replay.len() {
-		k := c.replay.at(i)
-		w.uint(uint64(k.kind))
-		w.uint(k.seq)
-		w.int(int64(k.tag))
-		for _, v := range []uint32{k.context, k.size, k.req, k.peerReq, k.off, k.length} {
-			w.u32(v)
-		}
-		w.bytes(k.payload)
-	}
-	w.uint(uint64(c.pending.len()))
-	for i := range c.pending.len() {
-		it := c.pending.at(i)
-		w.uint(uint64(it.kind))
-		w.u32(it.req)
-		w.u32(it.peerReq)
-		w.u32(it.limit)
-	}
+	c := newWriter()
+	c.state(p)
+	return c.out
 }
 
 // decode reads a state into a new Proc. It accepts nothing that could make the
 // library panic later; it cannot tell a wrong state that is well formed.
 func (p *Proc) decode(state []byte) error {
-	r := &reader{b: state}
-	if v := r.uint(); v != stateVersion {
-		r.fail("version %d is not known", v)
+	c := newReader(state)
+	c.state(p)
+	c.check(c.err != nil || len(c.in) == 0, "%d bytes are left over", len(c.in))
+	if c.err == nil {
+		c.verify(p)
 	}
-	if rank, size := r.uint(), r.uint(); rank != uint64(p.rank) || size != uint64(p.w.cfg.Size) {
-		r.fail("it is of rank %d of %d", rank, size)
-	}
-	p.initialized, p.finalized = r.bool(), r.bool()
-	p.clockStart = time.Now().Add(-time.Duration(r.upTo(1 << 62)))
-	r.comms(p)
-	limit := p.w.cfg.MaxRequests + 2*p.w.cfg.Size + 64
-	for i := range min(r.count(), limit) {
-		p.requests = append(p.requests, r.request(uint32(i), p.w.cfg.Size))
-	}
-	r.freeList(p)
-	r.posted(p)
-	for range r.count() {
-		p.unexpected = append(p.unexpected, r.message(p.w.cfg.Size))
-	}
-	r.suspended(p)
-	for range r.count() {
-		r.channel(p)
-	}
-	if len(r.b) > 0 {
-		r.fail("%d bytes are left over", len(r.b))
-	}
-	if r.err == nil {
-		r.check(p)
-	}
-	return r.err
+	return c.err
 }
 
-// rank reads a rank that must exist.
-func (r *reader) rank(size int) Rank {
-	v := r.i32()
-	if v < 0 || int(v) >= size {
-		r.fail("rank %d is not in 0..%d", v, size-1)
-		return 0
+// state writes or reads all of a rank.
+func (c *codec) state(p *Proc) {
+	version, rank, size := uint64(stateVersion), uint64(p.rank), uint64(p.w.cfg.Size)
+	c.uint64(&version)
+	c.check(version == stateVersion, "version %d is not known", version)
+	c.uint64(&rank)
+	c.uint64(&size)
+	c.check(rank == uint64(p.rank) && size == uint64(p.w.cfg.Size), "it is of rank %d of %d", rank, size)
+	c.size = p.w.cfg.Size
+	c.bool(&p.initialized)
+	c.bool(&p.finalized)
+	clock := int64(max(0, time.Since(p.clockStart)))
+	c.int64(&clock)
+	c.check(clock >= 0, "the clock is damaged")
+	if c.reading {
+		p.clockStart = time.Now().Add(-time.Duration(clock))
 	}
-	return Rank(v)
+	c.objects(p)
+	c.requests(p)
+	list(c, &p.unexpected, c.messageRef)
+	c.suspended(&p.suspended)
+	c.channels(p)
 }
 
-// comms reads the communicators: world, self, then the others by growing id of each group.
-func (r *reader) comms(p *Proc) {
-	p.nextID = [2]uint32{uint32(r.upTo(maxCommID + 1)), uint32(r.upTo(maxCommID + 1))}
-	n := r.count()
-	if n < 2 || p.nextID[0]%2 != 0 || p.nextID[1]%2 != 1 {
-		r.fail("the communicators are damaged")
-		return
-	}
-	for i := range n {
-		c := &comm{id: r.u32(), errhandler: r.u32(), collSeq: r.u32(), freed: r.bool()}
-		c.self, c.handle = c.id%2 == 1, firstComm+c.id
-		if i < 2 {
-			*p.comms[i] = comm{handle: p.comms[i].handle, id: uint32(i), self: i == 1, errhandler: c.errhandler, collSeq: c.collSeq}
-			continue
+func (c *codec) objects(p *Proc) {
+	o := &p.objects
+	c.comm(&o.world)
+	c.comm(&o.self)
+	c.check(o.world != nil && o.self != nil, "the communicators are damaged")
+	c.uint64(&o.nextID)
+	c.check(o.nextID < 1<<idBits-1, "the last id is damaged")
+	made(c, &o.comms, c.comm)
+	made(c, &o.groups, c.group)
+	made(c, &o.types, c.datatype)
+	dict(c, &o.named, c.u32, func(v **overlay) {
+		if c.reading {
+			*v = &overlay{}
 		}
-		if c.id < 2 || c.id >= p.nextID[c.id%2] || p.anyComm(c.handle) != nil {
-			r.fail("communicator %d is damaged", c.id)
+		c.string(&(*v).name)
+		c.bool(&(*v).renamed)
+		c.attributes(&(*v).attrs)
+	})
+	dict(c, &o.f90, c.string, c.datatype)
+	for _, t := range o.f90 {
+		c.check(t != nil, "a datatype is missing")
+	}
+	made(c, &o.ops, c.operation)
+	made(c, &o.errhandlers, c.errhandler)
+	c.errhandler(&o.fileHandler)
+	made(c, &o.keyvals, c.keyval)
+	made(c, &o.infos, c.info)
+	made(c, &o.messages, c.messageRef)
+	for _, m := range o.messages.items {
+		c.check(m.comm != nil, "a message has no communicator")
+	}
+	made(c, &o.sessions, func(v **session) {
+		if c.reading {
+			*v = &session{}
+		}
+		c.u32(&(*v).handle)
+		c.errhandler(&(*v).errhandler)
+	})
+	made(c, &o.wins, c.window)
+	c.int(&o.codes.last)
+	dict(c, &o.codes.classes, c.int, c.int)
+	dict(c, &o.codes.texts, c.int, c.string)
+	c.bool(&o.bufferAttached)
+	c.u32(&o.bufferAddr)
+	c.int64(&o.bufferSize)
+	c.int64(&o.buffered)
+	c.u32(&o.attrMemory)
+	c.u32(&o.operandMemory)
+	c.u32(&o.operandBytes)
+	if c.reading && c.err == nil {
+		for _, w := range o.wins.items {
+			o.winByID[w.comm.id] = w
+		}
+	}
+}
+
+func (c *codec) requests(p *Proc) {
+	n := c.count(len(p.requests))
+	c.check(n <= p.w.cfg.MaxRequests+2*p.w.cfg.Size+maxInternal, "%d requests", n)
+	for i := range n {
+		if c.reading {
+			p.requests = append(p.requests, &request{index: uint32(i)})
+		}
+		c.request(p.requests[i])
+		if c.err != nil {
 			return
 		}
-		p.comms = append(p.comms, c)
 	}
-}
-
-func (r *reader) request(index uint32, size int) *request {
-	q := &request{index: index, kind: r.u8()}
-	if q.kind == 0 {
-		return q
-	}
-	q.internal, q.done, q.sync, q.matched = r.bool(), r.bool(), r.bool(), r.bool()
-	q.comm, q.context = r.u32(), r.u32()
-	q.peer, q.tag = Rank(r.i32()), r.i32()
-	q.buf = r.span()
-	q.peerReq, q.limit, q.moved, q.acked = r.u32(), r.u32(), r.u32(), r.u32()
-	q.result = status{source: Rank(r.i32()), tag: r.i32(), count: r.u32(), class: r.i32(), size: r.u32()}
-	if q.kind > reqNull || q.peer < anySource || int(q.peer) >= size || q.limit > q.buf.len || q.moved > q.limit || q.acked > q.moved {
-		r.fail("request %d is damaged", index)
-	}
-	return q
-}
-
-func (r *reader) freeList(p *Proc) {
+	list(c, &p.freeList, c.u32)
 	seen := map[uint32]bool{}
-	for range r.count() {
-		i := r.u32()
-		if uint64(i) >= uint64(len(p.requests)) || p.requests[i].kind != 0 || seen[i] {
-			r.fail("request %d is not free", i)
+	for _, i := range p.freeList {
+		c.check(uint64(i) < uint64(len(p.requests)) && !seen[i] && p.requests[i].kind == 0, "request %d is not free", i)
+		if c.err != nil {
 			return
 		}
 		seen[i] = true
-		p.freeList = append(p.freeList, i)
 	}
+	c.pointers(p, &p.posted, func(q *request) bool {
+		return q.kind == reqRecv && !q.matched && !q.done && q.peer >= anySource
+	})
+	c.pointers(p, &p.active, func(q *request) bool { return q.kind == reqCollective && !q.done })
 }
 
-func (r *reader) posted(p *Proc) {
-	for range r.count() {
-		q := p.request(r.u32())
-		if q == nil || q.kind != reqRecv || q.matched || q.done || slices.Contains(p.posted, q) {
-			r.fail("a posted receive is damaged")
-			return
-		}
-		p.posted = append(p.posted, q)
-	}
-}
-
-func (r *reader) message(size int) *message {
-	m := &message{src: r.rank(size), context: r.u32(), tag: r.i32(), size: r.u32(), rendezvous: r.bool(), req: r.u32(), payload: r.bytes()}
-	if !m.rendezvous && uint64(m.size) != uint64(len(m.payload)) {
-		r.fail("a message of %d bytes has %d", m.size, len(m.payload))
-	}
-	return m
-}
-
-func (r *reader) suspended(p *Proc) {
-	if !r.bool() {
-		return
-	}
-	s := &suspended{call: string(r.bytes())}
-	for range r.count() {
-		s.args = append(s.args, r.u32())
-	}
-	for range r.count() {
-		i := r.u32()
-		if q := p.request(i); q == nil || !q.internal || slices.Contains(s.reqs, i) {
-			r.fail("request %d is not of the frozen call", i)
-			return
-		}
-		s.reqs = append(s.reqs, i)
-	}
-	s.coll = progress{seq: r.u32(), round: r.u32(), started: r.bool(), class: r.i32()}
-	p.scratch = r.bytes()
-	p.suspended = s
-}
-
-func (r *reader) channel(p *Proc) {
-	peer := r.upTo(uint64(p.w.cfg.Size - 1))
-	if p.channels[peer] != nil {
-		r.fail("channel %d is there twice", peer)
-		return
-	}
-	c := p.channel(Rank(peer))
-	c.sendNext, c.charged, c.credited = r.uint(), r.uint(), r.uint()
-	c.recvNext, c.consumed, c.peerEpoch = r.uint(), r.uint(), r.uint()
-	if c.credited > c.charged {
-		r.fail("channel %d has more credit than it used", peer)
-	}
-	n := r.count()
+// pointers writes or reads a list of requests.
+func (c *codec) pointers(p *Proc, v *[]*request, fits func(*request) bool) {
+	n := c.count(len(*v))
 	for i := range n {
-		k := packet{kind: r.u8(), seq: r.uint(), tag: r.i32()}
-		k.context, k.size, k.req, k.peerReq, k.off, k.length = r.u32(), r.u32(), r.u32(), r.u32(), r.u32(), r.u32()
-		k.payload = r.bytes()
-		whole := k.kind >= frameEager && k.kind <= frameData && k.seq == c.sendNext-uint64(n-i)
-		if !whole || (k.kind != frameData && uint64(k.length) != uint64(len(k.payload))) || c.inflight > p.w.cfg.WindowBytes {
-			r.fail("frame %d to rank %d is damaged", k.seq, peer)
+		var index uint32
+		if !c.reading {
+			index = (*v)[i].index
+		}
+		c.u32(&index)
+		if !c.reading {
+			continue
+		}
+		q := p.request(index)
+		if q == nil || !fits(q) || slices.Contains(*v, q) {
+			c.fail("request %d is damaged", index)
 			return
 		}
-		if k.kind != frameEager {
-			k.payload = nil
-		}
-		c.replay.push(k)
-		c.inflight += k.cost()
-	}
-	for range r.count() {
-		it := item{kind: r.u8(), req: r.u32(), peerReq: r.u32(), limit: r.u32()}
-		q := p.request(it.req)
-		ours := it.kind == itemSend || it.kind == itemData
-		if it.kind < itemSend || it.kind > itemData || (ours && (q == nil || q.kind != reqSend || q.done)) {
-			r.fail("what waits for rank %d is damaged", peer)
-			return
-		}
-		c.pending.push(it)
+		*v = append(*v, q)
 	}
 }
 
-// check looks at what refers to memory, once all is read.
-func (r *reader) check(p *Proc) {
-	for _, q := range p.requests {
-		if q.kind != 0 && !q.done && uint64(len(p.bytes(q.buf))) != uint64(q.buf.len) {
-			r.fail("request %d is outside of the memory", q.index)
-		}
+func (c *codec) channels(p *Proc) {
+	used := 0
+	for _, x := range p.channels {
+		used += truth(x != nil)
 	}
-	if p.suspended == nil {
+	if n := c.count(used); c.reading {
+		for range n {
+			var peer Rank
+			c.rank(&peer)
+			if c.err != nil || p.channels[peer] != nil {
+				c.fail("channel %d is there twice", peer)
+				return
+			}
+			c.channel(p.channel(peer), p.w.cfg.WindowBytes)
+		}
 		return
 	}
-	for _, c := range Calls() {
-		if c.Name == p.suspended.call && len(c.Params) == len(p.suspended.args) {
+	for _, x := range p.channels {
+		if x != nil {
+			c.rank(&x.peer)
+			c.channel(x, p.w.cfg.WindowBytes)
+		}
+	}
+}
+
+// verify looks at what refers to each other, once all is read.
+func (c *codec) verify(p *Proc) {
+	for _, q := range p.requests {
+		if q.kind == 0 {
+			continue
+		}
+		if q.coll != nil {
+			for _, i := range q.coll.reqs {
+				r := p.request(i)
+				c.check(r != nil && r.internal && r != q, "request %d is not of a collective", i)
+			}
+		}
+		if q.after.kind == hookOwner {
+			o := p.request(q.after.owner)
+			c.check(o != nil && o.kind == reqPart, "request %d is not partitioned", q.after.owner)
+		}
+		c.check(q.comm != nil || q.kind == reqNull || q.kind == reqGeneral, "request %d has no communicator", q.index)
+		c.check(!q.persistent || q.active || q.done, "request %d is damaged", q.index)
+	}
+	c.check(p.world.group != nil && len(p.world.group.ranks) == p.w.cfg.Size && p.self.group.ranks[0] == p.rank, "the communicators are damaged")
+	s := p.suspended
+	if s == nil || c.err != nil {
+		return
+	}
+	for i, r := range s.reqs {
+		q := p.request(r)
+		c.check(q != nil && q.internal && !slices.Contains(s.reqs[:i], r), "request %d is not of the frozen call", r)
+	}
+	for _, call := range calls() {
+		if call.Name == s.call && len(call.Params) == len(s.args) {
 			return
 		}
 	}
-	r.err = fmt.Errorf("%w: the frozen call %q is not known", ErrState, p.suspended.call)
+	c.fail("the frozen call %q is not known", s.call)
 }

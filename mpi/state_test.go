@@ -7,10 +7,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Captured state of version 1 must stay readable. To make the file anew after a
+// Captured state of version 2 must stay readable. To make the file anew after a
 // deliberate change of version: MPI_UPDATE_GOLDEN=1.
 func TestGoldenState(t *testing.T) {
-	const file = "testdata/state_v1.bin"
+	const file = "testdata/state_v2.bin"
 	_, p, state := busyWorld(t)
 	require.Equal(t, state[:5], p.encodeLocked()[:5])
 	if os.Getenv("MPI_UPDATE_GOLDEN") != "" {
@@ -27,7 +27,7 @@ func TestGoldenState(t *testing.T) {
 	require.Equal(t, len(p.posted), len(q.posted))
 	require.Equal(t, p.unexpected, q.unexpected)
 	require.Equal(t, p.suspended, q.suspended)
-	require.EqualValues(t, errorsReturn, q.world.errhandler)
+	require.EqualValues(t, errorsReturn, q.world.errhandler.handle)
 	for r, c := range p.channels {
 		if c != nil {
 			require.Equal(t, c.sendNext, q.channels[r].sendNext)
@@ -42,14 +42,14 @@ func TestGoldenState(t *testing.T) {
 func TestFrameLayout(t *testing.T) {
 	f := &frame{
 		packet: packet{
-			kind: frameData, seq: 11, context: 3, tag: 4, size: 5, req: 6, peerReq: 7, off: 8, length: 2, payload: []byte{0xaa, 0xbb},
+			kind: frameData, seq: 11, context: 1<<32 | 3, tag: 4, size: 5, req: 6, peerReq: 7, off: 8, length: 2, payload: []byte{0xaa, 0xbb},
 		},
 		src: 1, dst: 2, epoch: 10, ack: 12, consumed: 13,
 	}
 	b := f.encode()
 	require.Equal(t, []byte{
 		0x6d, 4, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 2, 0, 0, 0,
-		10, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xaa, 0xbb,
+		10, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0xaa, 0xbb,
 	}, b)
 	got, ok := decodeFrame(b)
 	require.True(t, ok)

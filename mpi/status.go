@@ -1,7 +1,51 @@
 package mpi
 
-// A guest's MPI_Status is 8 ints: SOURCE, TAG, ERROR and 5 reserved ones, the
-// first of which holds the count of bytes.
+// A guest's MPI_Status is 8 ints: SOURCE, TAG, ERROR and 5 reserved ones. Of these the first holds the count of bytes,
+// the second whether the operation was cancelled, and the third the count's upper half.
+
+const (
+	statusCount     = 12
+	statusCancelled = 16
+	statusCountHigh = 20
+)
+
+// statusCalls are the functions that read and set a status.
+func statusCalls() []entry {
+	word := func(off uint32, set bool) func(*Proc, args) (uint64, error) {
+		return func(p *Proc, a args) (uint64, error) {
+			b, err := p.statusAt(a.u32(0))
+			if err != nil {
+				return 0, err
+			}
+			if set {
+				order.PutUint32(b[off:], a.u32(1))
+				return success, nil
+			}
+			return success, p.putWord(a.u32(1), order.Uint32(b[off:]))
+		}
+	}
+	return []entry{
+		{name: "MPI_Get_count", impl: callGetCount, any: true},
+		{name: "MPI_Get_elements", impl: callGetElements, any: true},
+		{name: "MPI_Get_elements_x", any: true, impl: func(p *Proc, a args) (uint64, error) { return callGetElements(p, args{a.v, true}) }},
+		{name: "MPI_Test_cancelled", any: true, impl: word(statusCancelled, false)},
+		{name: "MPI_Status_set_cancelled", any: true, impl: word(statusCancelled, true)},
+		{name: "MPI_Status_set_elements", any: true, impl: callSetElements},
+		{name: "MPI_Status_set_elements_x", any: true, impl: func(p *Proc, a args) (uint64, error) { return callSetElements(p, args{a.v, true}) }},
+		{name: "MPI_Status_get_source", any: true, impl: word(0, false)},
+		{name: "MPI_Status_set_source", any: true, impl: word(0, true)},
+		{name: "MPI_Status_get_tag", any: true, impl: word(4, false)},
+		{name: "MPI_Status_set_tag", any: true, impl: word(4, true)},
+		{name: "MPI_Status_get_error", any: true, impl: word(8, false)},
+		{name: "MPI_Status_set_error", any: true, impl: word(8, true)},
+	}
+}
+
+// statusAt is a status in the program's memory.
+func (p *Proc) statusAt(ptr uint32) ([]byte, error) {
+	s, err := p.guest(ptr, statusBytes)
+	return p.bytes(s), argError(err)
+}
 
 // checkStatus checks a pointer to a status, before anything is begun.
 func (p *Proc) checkStatus(c *comm, ptr uint32) error {
@@ -29,8 +73,9 @@ func (p *Proc) putStatus(c *comm, ptr uint32, st status) {
 	b := p.bytes(s)
 	order.PutUint32(b[0:], uint32(int32(source)))
 	order.PutUint32(b[4:], uint32(st.tag))
-	order.PutUint32(b[12:], st.count)
-	clear(b[16:])
+	order.PutUint32(b[statusCount:], st.count)
+	clear(b[statusCancelled:])
+	order.PutUint32(b[statusCancelled:], uint32(truth(st.cancelled)))
 }
 
 // putError stores a status's ERROR.
@@ -43,19 +88,145 @@ func (p *Proc) putError(ptr uint32, class int32) {
 // emptyStatus is what completing a null request gives (MPI 5.0 section 3.7.3).
 func emptyStatus() status { return status{source: anySource, tag: anyTag} }
 
+// received is the count of bytes in a status.
+func received(b []byte) int64 {
+	return int64(order.Uint32(b[statusCount:])) | int64(order.Uint32(b[statusCountHigh:]))<<32
+}
+
 func callGetCount(p *Proc, a args) (uint64, error) {
-	t, err := typeOf(a.u32(1))
+	t, err := p.typeOf(a.u32(1))
 	if err != nil {
 		return 0, err
 	}
-	s, err := p.guest(a.u32(0), statusBytes)
+	b, err := p.statusAt(a.u32(0))
 	if err != nil {
-		return 0, argError(err)
+		return 0, err
 	}
-	bytes := order.Uint32(p.bytes(s)[12:])
-	count := int(bytes / t.size)
-	if bytes%t.size != 0 || count > 1<<31-1 {
+	bytes, count := received(b), int64(0)
+	switch {
+	case t.size > 0 && bytes%t.size == 0:
+		count = bytes / t.size
+	case bytes > 0:
 		count = undefined
 	}
-	return success, p.putInt(a.u32(2), count)
+	return success, p.putCount(a, a.u32(2), count)
+}
+
+// callGetElements counts basic elements (MPI 5.0 section 5.1.11).
+func callGetElements(p *Proc, a args) (uint64, error) {
+	t, err := p.typeOf(a.u32(1))
+	if err != nil {
+		return 0, err
+	}
+	b, err := p.statusAt(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	bytes, count := received(b), int64(0)
+	if t.size > 0 {
+		whole := bytes / t.size
+		rest, n, exact := t.partial(bytes % t.size)
+		count = whole*t.elements() + n
+		if rest != 0 || !exact {
+			count = undefined
+		}
+	} else if bytes > 0 {
+		count = undefined
+	}
+	return success, p.putCount(a, a.u32(2), count)
+}
+
+// elements is the number of basic elements of a type; a pair counts as two.
+func (t *datatype) elements() int64 {
+	if t.class == pairType && t.isBasic() {
+		return 2
+	}
+	if t.isBasic() {
+		return 1
+	}
+	blocks, _, _ := t.made.blocks()
+	var n int64
+	for _, b := range blocks {
+		n += max(b.n, 0) * b.typ.elements()
+	}
+	return n
+}
+
+// partial counts the whole basic elements in the first bytes of a type's data; rest is what is left over in the type.
+func (t *datatype) partial(bytes int64) (rest, n int64, exact bool) {
+	if bytes == 0 {
+		return 0, 0, true
+	}
+	if t.isBasic() {
+		if value, _ := t.pair(); t.class == pairType && bytes >= value.size && bytes < t.size {
+			return 0, 1, bytes == value.size
+		}
+		return 0, bytes / t.size, bytes%t.size == 0
+	}
+	blocks, _, _ := t.made.blocks()
+	for _, b := range blocks {
+		if b.n <= 0 || b.typ.size == 0 {
+			continue
+		}
+		whole := min(b.n, bytes/b.typ.size)
+		n += whole * b.typ.elements()
+		if bytes -= whole * b.typ.size; bytes == 0 {
+			return 0, n, true
+		}
+		if whole < b.n {
+			rest, k, exact := b.typ.partial(bytes)
+			return rest, n + k, exact
+		}
+	}
+	return bytes, n, bytes == 0
+}
+
+func callSetElements(p *Proc, a args) (uint64, error) {
+	t, err := p.typeOf(a.u32(1))
+	if err != nil {
+		return 0, err
+	}
+	b, err := p.statusAt(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	n := a.count(2)
+	if n < 0 {
+		return 0, fail(errArg, "count is %d", n)
+	}
+	bytes := int64(0)
+	if e := t.elements(); e > 0 {
+		bytes = n / e * t.size
+		bytes += t.bytesOf(n % e)
+	}
+	order.PutUint32(b[statusCount:], uint32(bytes))
+	order.PutUint32(b[statusCountHigh:], uint32(bytes>>32))
+	return success, nil
+}
+
+// bytesOf is the size of a type's first n basic elements.
+func (t *datatype) bytesOf(n int64) int64 {
+	if n <= 0 {
+		return 0
+	}
+	if value, _ := t.pair(); t.class == pairType && t.isBasic() && n == 1 {
+		return value.size
+	}
+	if t.isBasic() {
+		return t.size
+	}
+	blocks, _, _ := t.made.blocks()
+	var bytes int64
+	for _, b := range blocks {
+		e := b.typ.elements()
+		if b.n <= 0 || e == 0 {
+			continue
+		}
+		whole := min(b.n, n/e)
+		bytes += whole * b.typ.size
+		if n -= whole * e; whole < b.n {
+			return bytes + b.typ.bytesOf(n)
+		}
+	}
+	return bytes
 }

@@ -1,34 +1,58 @@
 package mpi
 
-// waitCalls are the completion functions (MPI 5.0 sections 3.7.3 and 3.7.5). They
+// waitCalls are the completion functions (MPI 5.0 sections 3.7.3, 3.7.5 and 3.7.6). They
 // keep nothing while they block: made again, they look at the same handles.
 func waitCalls() []entry {
 	return []entry{
-		{name: "MPI_Wait", params: "request status", impl: callWait},
-		{name: "MPI_Test", params: "request flag status", impl: callTest},
-		{name: "MPI_Waitall", params: "count requests statuses", impl: callWaitall},
-		{name: "MPI_Testall", params: "count requests flag statuses", impl: callTestall},
-		{name: "MPI_Waitany", params: "count requests index status", impl: callWaitany},
-		{name: "MPI_Testany", params: "count requests index flag status", impl: callTestany},
+		{name: "MPI_Wait", impl: callWait},
+		{name: "MPI_Test", impl: callTest},
+		{name: "MPI_Waitall", impl: callWaitall},
+		{name: "MPI_Testall", impl: callTestall},
+		{name: "MPI_Waitany", impl: callWaitany},
+		{name: "MPI_Testany", impl: callTestany},
+		{name: "MPI_Waitsome", impl: callWaitsome},
+		{name: "MPI_Testsome", impl: callTestsome},
+		{name: "MPI_Request_get_status", impl: callGetStatus},
+		{name: "MPI_Request_get_status_all", impl: callGetStatusAll},
+		{name: "MPI_Request_get_status_any", impl: callGetStatusAny},
+		{name: "MPI_Request_get_status_some", impl: callGetStatusSome},
+		{name: "MPI_Grequest_start", impl: callGrequestStart},
+		{name: "MPI_Grequest_complete", impl: callGrequestComplete},
+		{name: "MPI_Psend_init", impl: callPsendInit},
+		{name: "MPI_Precv_init", impl: callPrecvInit},
+		{name: "MPI_Pready", impl: callPready},
+		{name: "MPI_Pready_range", impl: callPreadyRange},
+		{name: "MPI_Pready_list", impl: callPreadyList},
+		{name: "MPI_Parrived", impl: callParrived},
 	}
 }
 
-// handle reads the i-th of the guest's request handles and finds its request,
+// requestAt reads the i-th of the guest's request handles and finds its request,
 // nil for MPI_REQUEST_NULL.
-func (p *Proc) handle(list span, i int) (*request, error) {
-	h := order.Uint32(p.bytes(list)[4*i:])
+func (p *Proc) requestAt(list span, i int) (*request, error) {
+	if list.len == 0 {
+		return nil, fail(errRequest, "no request")
+	}
+	return p.requestOf(order.Uint32(p.bytes(list)[4*i:]))
+}
+
+func (p *Proc) requestOf(h uint32) (*request, error) {
 	if h == requestNull {
 		return nil, nil
 	}
-	if h >= firstRequest {
-		if r := p.request(h - firstRequest); r != nil && !r.internal {
+	if h >= baseRequest {
+		if r := p.request(h - baseRequest); r != nil && !r.internal {
 			return r, nil
 		}
 	}
 	return nil, fail(errRequest, "request %#x is not known", h)
 }
 
-// list checks the guest's request handles and reports which are active.
+// live reports whether a completion function waits for the request: not for MPI_REQUEST_NULL, nor for a persistent one
+// that was not started.
+func (r *request) live() bool { return r != nil && (!r.persistent || r.active) }
+
+// list checks the guest's request handles and reports how many are active. Requests that are not live are nil.
 func (p *Proc) list(ptr uint32, count int) (list span, reqs []*request, active int, err error) {
 	list, err = p.handles(ptr, count)
 	if err != nil {
@@ -36,10 +60,12 @@ func (p *Proc) list(ptr uint32, count int) (list span, reqs []*request, active i
 	}
 	reqs = make([]*request, count)
 	for i := range reqs {
-		if reqs[i], err = p.handle(list, i); err != nil {
+		r, err := p.requestAt(list, i)
+		if err != nil {
 			return list, nil, 0, err
 		}
-		if reqs[i] != nil {
+		if r.live() {
+			reqs[i] = r
 			active++
 		}
 	}
@@ -55,20 +81,62 @@ func (p *Proc) statuses(ptr uint32, n int) error {
 	return argError(err)
 }
 
-// retire ends a done request: status, handle set to null. It returns its error.
-func (p *Proc) retire(list span, i int, r *request, statusPtr uint32) error {
-	c := p.anyComm(r.comm)
-	if c == nil {
-		c = p.self // only a damaged state leads here
+// statusPtr is the i-th of some statuses.
+func statusPtr(ptr uint32, i int) uint32 {
+	if ptr == statusIgnore {
+		return statusIgnore
+	}
+	return ptr + uint32(i)*statusBytes
+}
+
+// describeDone stores the status of a done request.
+func (p *Proc) describeDone(r *request, ptr uint32) error {
+	if r.kind == reqGeneral {
+		return p.queryGeneral(r, ptr)
 	}
 	st := r.result
 	if r.kind == reqSend {
 		st = emptyStatus()
+		st.cancelled = r.result.cancelled
 	}
-	p.putStatus(c, statusPtr, st)
-	order.PutUint32(p.bytes(list)[4*i:], requestNull)
-	p.freeRequest(r)
-	return st.outcome(c)
+	p.putStatus(r.owner(p), ptr, st)
+	return nil
+}
+
+// owner is the communicator that a request's ranks count in, and its errors are raised on.
+func (r *request) owner(p *Proc) *comm {
+	if r.comm == nil {
+		return p.self
+	}
+	return r.comm
+}
+
+// retire ends a done request: status, handle set to null, or the persistent request inactive. It returns its error.
+func (p *Proc) retire(list span, i int, r *request, ptr uint32) error {
+	err := p.describeDone(r, ptr)
+	st, c, kind := r.result, r.owner(p), r.kind
+	single := kind != reqCollective || r.coll.received
+	switch {
+	case r.persistent:
+		r.active = false
+	default:
+		if kind == reqGeneral {
+			if e := p.freeGeneral(r); err == nil {
+				err = e
+			}
+		}
+		order.PutUint32(p.bytes(list)[4*i:], requestNull)
+		p.take(r.index)
+	}
+	switch {
+	case err != nil:
+		return err
+	case st.class != success && kind == reqWindow:
+		return fail(int(st.class), "the one-sided operation has failed")
+	case single:
+		return st.outcome(c)
+	}
+	return c.on(st.failed())
 }
 
 func callWait(p *Proc, a args) (uint64, error) {
@@ -79,11 +147,11 @@ func callWait(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := p.handle(list, 0)
+	r, err := p.requestAt(list, 0)
 	if err != nil {
 		return 0, err
 	}
-	if r == nil {
+	if !r.live() {
 		p.putStatus(p.self, a.u32(1), emptyStatus())
 		return success, nil
 	}
@@ -101,19 +169,19 @@ func callTest(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := p.handle(list, 0)
+	r, err := p.requestAt(list, 0)
 	if err != nil {
 		return 0, err
 	}
-	if r != nil && !r.done {
+	if r.live() && !r.done {
 		p.yield()
 	}
-	done := r == nil || r.done
+	done := !r.live() || r.done
 	if err := p.putInt(a.u32(1), truth(done)); err != nil {
 		return 0, err
 	}
 	switch {
-	case r == nil:
+	case !r.live():
 		p.putStatus(p.self, a.u32(2), emptyStatus())
 	case done:
 		return success, p.retire(list, 0, r, a.u32(2))
@@ -131,28 +199,26 @@ func allDone(reqs []*request) bool {
 }
 
 // retireAll ends all requests of a list.
-func (p *Proc) retireAll(list span, reqs []*request, statusPtr uint32) (uint64, error) {
-	at := func(i int) uint32 {
-		if statusPtr == statusIgnore {
-			return statusIgnore
-		}
-		return statusPtr + uint32(i)*statusBytes
-	}
+func (p *Proc) retireAll(list span, reqs []*request, ptr uint32) (uint64, error) {
 	var failed *callError
 	for i, r := range reqs {
 		if r == nil {
-			p.putStatus(p.self, at(i), emptyStatus())
-			p.putError(at(i), success)
+			p.putStatus(p.self, statusPtr(ptr, i), emptyStatus())
+			p.putError(statusPtr(ptr, i), success)
 			continue
 		}
 		if r.kind == 0 {
 			continue // the same handle twice in the list: ended above
 		}
-		class := r.result.class
-		if e, ok := p.retire(list, i, r, at(i)).(*callError); ok && failed == nil { //nolint:errorlint // never wrapped
+		err := p.retire(list, i, r, statusPtr(ptr, i))
+		e, isMPI := err.(*callError) //nolint:errorlint // never wrapped
+		if err != nil && !isMPI {
+			return 0, err
+		}
+		if isMPI && failed == nil {
 			failed = e
 		}
-		p.putError(at(i), class)
+		p.putError(statusPtr(ptr, i), errorClass(err))
 	}
 	if failed != nil {
 		return 0, &callError{class: errInStatus, why: failed.Error(), comm: failed.comm}
@@ -260,4 +326,166 @@ func callTestany(p *Proc, a args) (uint64, error) {
 		return success, p.putInt(a.u32(2), undefined)
 	}
 	return success, p.retireAny(list, reqs, i, a.u32(2), a.u32(4))
+}
+
+func callWaitsome(p *Proc, a args) (uint64, error) {
+	list, reqs, active, err := p.some(a)
+	if err != nil {
+		return 0, err
+	}
+	if err := p.wait(func() bool { return active == 0 || firstDone(reqs) >= 0 }); err != nil {
+		return 0, err
+	}
+	return p.retireSome(a, list, reqs, active)
+}
+
+func callTestsome(p *Proc, a args) (uint64, error) {
+	list, reqs, active, err := p.some(a)
+	if err != nil {
+		return 0, err
+	}
+	if firstDone(reqs) < 0 && active > 0 {
+		p.yield()
+	}
+	return p.retireSome(a, list, reqs, active)
+}
+
+// some checks incount, requests, outcount, indices and statuses.
+func (p *Proc) some(a args) (list span, reqs []*request, active int, err error) {
+	list, reqs, active, err = p.list(a.u32(1), a.int(0))
+	if err == nil {
+		_, err = p.handles(a.u32(3), len(reqs))
+	}
+	if err == nil {
+		err = p.statuses(a.u32(4), len(reqs))
+	}
+	return list, reqs, active, err
+}
+
+// retireSome ends all requests that are done.
+func (p *Proc) retireSome(a args, list span, reqs []*request, active int) (uint64, error) {
+	if active == 0 {
+		return success, p.putInt(a.u32(2), undefined)
+	}
+	var failed *callError
+	n := 0
+	for i, r := range reqs {
+		if r == nil || r.kind == 0 || !r.done {
+			continue
+		}
+		ptr := statusPtr(a.u32(4), n)
+		err := p.retire(list, i, r, ptr)
+		e, isMPI := err.(*callError) //nolint:errorlint // never wrapped
+		if err != nil && !isMPI {
+			return 0, err
+		}
+		if isMPI && failed == nil {
+			failed = e
+		}
+		p.putError(ptr, errorClass(err))
+		if err := p.putInt(a.u32(3)+4*uint32(n), i); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	if err := p.putInt(a.u32(2), n); err != nil {
+		return 0, err
+	}
+	if failed != nil {
+		return 0, &callError{class: errInStatus, why: failed.Error(), comm: failed.comm}
+	}
+	return success, nil
+}
+
+// callGetStatus looks at a request without ending it (MPI 5.0 section 3.7.6).
+func callGetStatus(p *Proc, a args) (uint64, error) {
+	r, err := p.requestOf(a.u32(0))
+	if err == nil {
+		err = p.statuses(a.u32(2), 1)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if r.live() && !r.done {
+		p.yield()
+	}
+	done := !r.live() || r.done
+	if err := p.putInt(a.u32(1), truth(done)); err != nil || !done {
+		return success, err
+	}
+	return success, p.peek(r, a.u32(2))
+}
+
+// peek stores the status of a request that is done or not live.
+func (p *Proc) peek(r *request, ptr uint32) error {
+	if !r.live() {
+		p.putStatus(p.self, ptr, emptyStatus())
+		return nil
+	}
+	return p.describeDone(r, ptr)
+}
+
+func callGetStatusAll(p *Proc, a args) (uint64, error) {
+	_, reqs, _, err := p.list(a.u32(1), a.int(0))
+	if err == nil {
+		err = p.statuses(a.u32(3), len(reqs))
+	}
+	if err != nil {
+		return 0, err
+	}
+	done := allDone(reqs)
+	if err := p.putInt(a.u32(2), truth(done)); err != nil || !done {
+		return success, err
+	}
+	for i, r := range reqs {
+		if err := p.peek(r, statusPtr(a.u32(3), i)); err != nil {
+			return 0, err
+		}
+	}
+	return success, nil
+}
+
+func callGetStatusAny(p *Proc, a args) (uint64, error) {
+	_, reqs, active, err := p.list(a.u32(1), a.int(0))
+	if err == nil {
+		err = p.statuses(a.u32(4), 1)
+	}
+	if err != nil {
+		return 0, err
+	}
+	i := firstDone(reqs)
+	if err := p.putInt(a.u32(3), truth(i >= 0 || active == 0)); err != nil {
+		return 0, err
+	}
+	if err := p.putInt(a.u32(2), pick(i >= 0, i, undefined)); err != nil || (i < 0 && active > 0) {
+		return success, err
+	}
+	if i < 0 {
+		return success, p.peek(nil, a.u32(4))
+	}
+	return success, p.peek(reqs[i], a.u32(4))
+}
+
+func callGetStatusSome(p *Proc, a args) (uint64, error) {
+	_, reqs, active, err := p.some(a)
+	if err != nil {
+		return 0, err
+	}
+	if active == 0 {
+		return success, p.putInt(a.u32(2), undefined)
+	}
+	n := 0
+	for i, r := range reqs {
+		if r == nil || !r.done {
+			continue
+		}
+		if err := p.peek(r, statusPtr(a.u32(4), n)); err != nil {
+			return 0, err
+		}
+		if err := p.putInt(a.u32(3)+4*uint32(n), i); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return success, p.putInt(a.u32(2), n)
 }

@@ -21,6 +21,9 @@ type World struct {
 	backlog []*channel             // channels that can send more, in turn
 	missed  map[Rank]map[Rank]bool // senders whose frames came for a rank before it was here
 	ended   map[Rank]bool          // peers that will never come back
+
+	segments map[uint64]*sharedSegment // of windows that are being made, by their id
+	everyone *group                    // of MPI_COMM_WORLD
 }
 
 // NewWorld returns a World without ranks. The config must be valid.
@@ -35,22 +38,23 @@ func NewWorld(cfg Config, net Network) *World {
 		procs:  make([]*Proc, cfg.Size),
 		missed: map[Rank]map[Rank]bool{},
 		ended:  map[Rank]bool{},
+
+		segments: map[uint64]*sharedSegment{},
+		everyone: &group{ranks: ranksTo(cfg.Size)},
 	}
 }
 
-func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
-	p := &Proc{
-		w: w, rank: r, epoch: epoch, mem: mem,
-		wakeCh:     make(chan struct{}, 1),
-		clockStart: w.start,
-		world:      &comm{handle: commWorld, id: 0, errhandler: errorsAreFatal},
-		self:       &comm{handle: commSelf, id: 1, self: true, errhandler: errorsAreFatal},
-		channels:   make([]*channel, w.cfg.Size),
-		nextID:     [2]uint32{2, 3},
+// ranksTo are the ranks 0 to n-1.
+func ranksTo(n int) []Rank {
+	all := make([]Rank, n)
+	for i := range all {
+		all[i] = Rank(i)
 	}
-	p.comms = []*comm{p.world, p.self}
-	return p
+	return all
 }
+
+// now is the time since the World was made: what ranks' clocks are measured by.
+func (w *World) now() time.Duration { return time.Since(w.start) }
 
 func (w *World) checkNew(r Rank) error {
 	if r < 0 || int(r) >= w.cfg.Size {
@@ -102,7 +106,7 @@ func (w *World) RestoreRank(r Rank, epoch uint64, mem Memory, state []byte) (*Pr
 }
 
 // Capture detaches a rank whose guest has returned from Invoke with ErrFrozen
-// (or is not running) and returns its MPI state. Read the guest's memory after
+// (or is not running) and returns its MPI state, or ErrTied. Read the guest's memory after
 // Capture, not before: until then messages may arrive in it. Frames to the rank
 // are dropped from now on and local sends to it stay with their senders.
 func (w *World) Capture(r Rank) ([]byte, error) {
@@ -111,6 +115,9 @@ func (w *World) Capture(r Rank) ([]byte, error) {
 	p := w.proc(r)
 	if p == nil {
 		return nil, fmt.Errorf("capture rank %d: %w", r, ErrNoRank)
+	}
+	if p.tied() {
+		return nil, fmt.Errorf("capture rank %d: %w: it holds a window of MPI_Win_allocate_shared", r, ErrTied)
 	}
 	p.attached = false
 	return p.encode(), nil

@@ -107,6 +107,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 		return err
 	}
 	mc := mpi.DefaultConfig(int(s.Size))
+	mc.Host = s.Host
 	if err := mc.Validate(); err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/godwit-run/godwit/mpi"
 )
 
 // GuestConfig is what a guest is started with.
@@ -41,7 +43,10 @@ type Guest struct {
 	start    api.Function
 	host     Host
 	unwinder unwinder
+	nested   func(f api.Function, stack []uint64) error // set by Run: how the host calls back
 	state    guestState
+
+	callbacks map[uint32]*callback // by index in the function table
 	fault    any   // a panic of the host, on its way through the engine
 	stopped  error // why the host ended the guest
 
@@ -64,7 +69,7 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	if initial := uint64(m.info.MemoryMinPages) * pageSize; initial > 0 && memory.Reallocate(initial) == nil {
 		return nil, errors.Join(fmt.Errorf("no memory: guest needs %d bytes to start", initial), memory.release())
 	}
-	g := &Guest{module: m, memory: memory, cancelCh: make(chan struct{})}
+	g := &Guest{module: m, memory: memory, cancelCh: make(chan struct{}), callbacks: map[uint32]*callback{}}
 	g.system = &system{guest: g, stdin: cfg.Stdin, began: time.Now()}
 	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
 		func(uint64, uint64) experimental.LinearMemory { return memory }))
@@ -84,8 +89,13 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 func (g *Guest) Memory() *Memory { return g.memory }
 
 // Bind sets what the guest's MPI calls reach. It is called before Run, and again before Run goes on with
-// another host.
-func (g *Guest) Bind(h Host) { g.host = h }
+// another host. A Host that calls guests back, as *mpi.Proc does, is told whom.
+func (g *Guest) Bind(h Host) {
+	g.host = h
+	if b, ok := h.(interface{ Bind(mpi.Guest) }); ok {
+		b.Bind(g)
+	}
+}
 
 // Migratable tells whether the guest can be frozen.
 func (g *Guest) Migratable() bool { return g.module.info.Migratable }

@@ -117,8 +117,11 @@ func (g *Guest) hostCall(ctx context.Context, call func(Host) error) {
 		g.end(errNoHost)
 	}
 	err := g.outside(func() error { return call(g.host) })
+	var nested *nestedEnd
 	switch {
 	case err == nil:
+	case errors.As(err, &nested):
+		panic(nested.err) // Run tells it apart as if the guest had called the function itself
 	case errors.Is(err, mpi.ErrFrozen):
 		if !g.module.info.Migratable {
 			g.end(fmt.Errorf("%w: %s", ErrNotMigratable, g.module.info.Reason))

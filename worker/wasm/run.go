@@ -41,6 +41,7 @@ func (g *Guest) Run(ctx context.Context) Exit {
 		panic("wasm: guest run again after its end")
 	}
 	ctx = context.WithValue(ctx, guestKey{}, g)
+	g.nested = nestedCaller(ctx)
 	var err error
 	thaw := g.state == frozen
 	g.state = running

@@ -1,0 +1,284 @@
+package mpi
+
+import "slices"
+
+// keyval is a key of attributes with its callbacks (MPI 5.0 section 7.7).
+type keyval struct {
+	handle     uint32
+	freed      bool // the program has no handle any more
+	kind       objectKind
+	copyFn     uint32
+	deleteFn   uint32
+	extraState uint32
+}
+
+// attributes of one object, in the order they were set.
+type attributes struct{ list []attribute }
+
+type attribute struct {
+	key   *keyval
+	value uint32
+}
+
+func (a *attributes) find(k *keyval) int {
+	return slices.IndexFunc(a.list, func(x attribute) bool { return x.key == k })
+}
+
+// attributeCalls are the functions about attributes.
+func attributeCalls() []entry {
+	calls := []entry{
+		{name: "MPI_Keyval_create", impl: createKeyval(kindComm)},
+		{name: "MPI_Keyval_free", impl: callKeyvalFree},
+		{name: "MPI_Attr_put", impl: setAttribute(kindComm)},
+		{name: "MPI_Attr_get", impl: getAttribute(kindComm)},
+		{name: "MPI_Attr_delete", impl: deleteAttribute(kindComm)},
+	}
+	for name, kind := range map[string]objectKind{"MPI_Comm_": kindComm, "MPI_Type_": kindType, "MPI_Win_": kindWin} {
+		calls = append(calls,
+			entry{name: name + "create_keyval", impl: createKeyval(kind)},
+			entry{name: name + "free_keyval", impl: callKeyvalFree},
+			entry{name: name + "set_attr", impl: setAttribute(kind)},
+			entry{name: name + "get_attr", impl: getAttribute(kind)},
+			entry{name: name + "delete_attr", impl: deleteAttribute(kind)})
+	}
+	return calls
+}
+
+func createKeyval(kind objectKind) func(*Proc, args) (uint64, error) {
+	return func(p *Proc, a args) (uint64, error) {
+		if _, err := p.handles(a.u32(2), 1); err != nil {
+			return 0, err
+		}
+		k := &keyval{kind: kind, copyFn: a.u32(0), deleteFn: a.u32(1), extraState: a.u32(3)}
+		var err error
+		if k.handle, err = p.keyvals.add(k, p.w.cfg.MaxObjects); err != nil {
+			return 0, err
+		}
+		return success, p.putWord(a.u32(2), k.handle)
+	}
+}
+
+// callKeyvalFree forgets a key; attributes that have it stay.
+func callKeyvalFree(p *Proc, a args) (uint64, error) {
+	h, err := p.word(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	k := p.keyvals.get(h)
+	if k == nil {
+		return 0, keyError(h)
+	}
+	k.freed = true
+	p.keyvals.drop(h)
+	return success, p.putInt(a.u32(0), keyInvalid)
+}
+
+func keyError(h uint32) error {
+	if h > 0 && h < maxKeyPredefined {
+		return fail(errKeyval, "key %d is predefined", h)
+	}
+	return fail(errKeyval, "key %#x is not known", h)
+}
+
+// holder finds an object's attributes, and an error raised on it.
+func (p *Proc) holder(kind objectKind, handle uint32) (*attributes, *callError, error) {
+	switch kind {
+	case kindType:
+		t, err := p.typeOf(handle)
+		if err != nil {
+			return nil, nil, err
+		}
+		return p.typeAttributes(t), &callError{}, nil
+	case kindWin:
+		w, err := p.window(handle)
+		if err != nil {
+			return nil, nil, err
+		}
+		return &w.attrs, &callError{win: w}, nil
+	case kindComm, kindSession, kindFile:
+	}
+	c, err := p.comm(handle)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &c.attrs, &callError{comm: c}, nil
+}
+
+// lookup finds a key for an object of a kind.
+func (p *Proc) lookup(kind objectKind, handle uint32) (*keyval, error) {
+	k := p.keyvals.get(handle)
+	if k == nil {
+		return nil, keyError(handle)
+	}
+	if k.kind != kind {
+		return nil, fail(errKeyval, "the key is for objects of another kind")
+	}
+	return k, nil
+}
+
+func setAttribute(kind objectKind) func(*Proc, args) (uint64, error) {
+	return func(p *Proc, a args) (uint64, error) {
+		list, on, err := p.holder(kind, a.u32(0))
+		if err != nil {
+			return 0, err
+		}
+		k, err := p.lookup(kind, a.u32(1))
+		if err != nil {
+			return 0, on.raise(err)
+		}
+		if i := list.find(k); i >= 0 { // the old value is deleted first
+			if err := p.callDelete(a.u32(0), list.list[i]); err != nil {
+				return 0, on.raise(err)
+			}
+			if i := list.find(k); i >= 0 {
+				list.list[i].value = a.u32(2)
+				return success, nil
+			}
+		}
+		list.list = append(list.list, attribute{k, a.u32(2)})
+		return success, nil
+	}
+}
+
+func getAttribute(kind objectKind) func(*Proc, args) (uint64, error) {
+	return func(p *Proc, a args) (uint64, error) {
+		list, on, err := p.holder(kind, a.u32(0))
+		if err != nil {
+			return 0, err
+		}
+		value, found, err := p.predefinedAttribute(kind, a.u32(0), a.u32(1))
+		if err != nil {
+			return 0, on.raise(err)
+		}
+		if !found && (a.u32(1) >= maxKeyPredefined || a.u32(1) == keyInvalid) {
+			k, err := p.lookup(kind, a.u32(1))
+			if err != nil {
+				return 0, on.raise(err)
+			}
+			if i := list.find(k); i >= 0 {
+				value, found = list.list[i].value, true
+			}
+		}
+		if found {
+			err = p.putWord(a.u32(2), value)
+		}
+		if err == nil {
+			err = p.putInt(a.u32(3), truth(found))
+		}
+		return success, on.raise(err)
+	}
+}
+
+func deleteAttribute(kind objectKind) func(*Proc, args) (uint64, error) {
+	return func(p *Proc, a args) (uint64, error) {
+		list, on, err := p.holder(kind, a.u32(0))
+		if err != nil {
+			return 0, err
+		}
+		k, err := p.lookup(kind, a.u32(1))
+		if err != nil {
+			return 0, on.raise(err)
+		}
+		i := list.find(k)
+		if i < 0 {
+			return 0, on.raise(fail(errKeyval, "the object has no attribute of that key"))
+		}
+		if err := p.callDelete(a.u32(0), list.list[i]); err != nil {
+			return 0, on.raise(err)
+		}
+		if i := list.find(k); i >= 0 {
+			list.list = slices.Delete(list.list, i, i+1)
+		}
+		return success, nil
+	}
+}
+
+// callDelete runs an attribute's delete function.
+func (p *Proc) callDelete(object uint32, x attribute) error {
+	if x.key.deleteFn == deleteNull {
+		return nil
+	}
+	code, err := p.call(x.key.deleteFn, object, x.key.handle, x.value, x.key.extraState)
+	return callbackError(code, err, "the attribute's delete function")
+}
+
+// callbackError makes an error of what a callback returned.
+func callbackError(code uint32, err error, what string) error {
+	if err == nil && code != success {
+		return fail(int(int32(code)), "%s has returned %d", what, int32(code))
+	}
+	return err
+}
+
+// deleteAttributes empties an object's attributes, the last set first (MPI 5.0 section 11.2.4 wants that of
+// MPI_COMM_SELF; elsewhere the order is free).
+func (p *Proc) deleteAttributes(_ objectKind, object uint32, list *attributes) error {
+	for len(list.list) > 0 {
+		x := list.list[len(list.list)-1]
+		if err := p.callDelete(object, x); err != nil {
+			return err
+		}
+		if i := list.find(x.key); i >= 0 {
+			list.list = slices.Delete(list.list, i, i+1)
+		}
+	}
+	return nil
+}
+
+// copyAttributes gives a duplicate those attributes whose copy function says so (MPI 5.0 section 7.7.2).
+func (p *Proc) copyAttributes(_ objectKind, object uint32, from, to *attributes) error {
+	for _, x := range slices.Clone(from.list) {
+		switch x.key.copyFn {
+		case copyNull:
+			continue
+		case copyDup:
+			to.list = append(to.list, x)
+			continue
+		}
+		words := []uint32{0, 0} // the new value, the flag
+		err := p.withWords(words, func(addr uint32) error {
+			code, err := p.call(x.key.copyFn, object, x.key.handle, x.key.extraState, x.value, addr, addr+4)
+			return callbackError(code, err, "the attribute's copy function")
+		})
+		if err != nil {
+			return err
+		}
+		if words[1] != 0 {
+			to.list = append(to.list, attribute{x.key, words[0]})
+		}
+	}
+	return nil
+}
+
+// predefinedAttribute answers for the keys of the standard. The values of most are pointers to an int, which stand in
+// memory of the program that the library allocates for it.
+func (p *Proc) predefinedAttribute(kind objectKind, object, key uint32) (value uint32, found bool, err error) {
+	if kind == kindWin {
+		return p.windowAttribute(object, key)
+	}
+	if kind != kindComm || key < keyTagUB || key > keyUniverse || (object != commWorld && key != keyTagUB && key != keyWtimeGlobal) {
+		return 0, false, nil
+	}
+	if key == keyAppnum {
+		return 0, false, nil
+	}
+	if p.attrMemory == 0 {
+		if p.attrMemory, err = p.alloc(4*(keyUniverse-keyTagUB+1), 8); err != nil {
+			return 0, false, err
+		}
+	}
+	p.refreshAttributes()
+	return p.attrMemory + 4*(key-keyTagUB), true, nil
+}
+
+// refreshAttributes stores the predefined attributes' values in the program's memory, if it has asked for one.
+func (p *Proc) refreshAttributes() {
+	if p.attrMemory == 0 {
+		return
+	}
+	for i, v := range [...]int{tagUB, anySource, procNull, 0, 0, p.codes.last, p.w.cfg.Size} {
+		if p.putInt(p.attrMemory+4*uint32(i), v) != nil {
+			return // only a damaged state leads here
+		}
+	}
+}

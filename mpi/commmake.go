@@ -1,0 +1,403 @@
+package mpi
+
+import (
+	"cmp"
+	"hash/fnv"
+	"slices"
+)
+
+// Communicators are made by collectives in the library's own memory. Every rank offers an id that it has never used, and
+// the first rank of each new group decides with its own: no rank can meet an id twice.
+
+// newID takes an id that nobody else makes.
+func (p *Proc) newID() uint64 {
+	p.nextID++
+	return uint64(p.rank)<<idBits | p.nextID
+}
+
+// newComm makes a communicator of which this rank is a member.
+func (p *Proc) newComm(from *comm, id uint64, local, remote *group) (*comm, error) {
+	c := &comm{id: id, group: local, remote: remote, me: local.find(p.rank), errhandler: from.errhandler}
+	var err error
+	c.handle, err = p.comms.add(c, p.w.cfg.MaxObjects)
+	return c, from.on(err)
+}
+
+// giveComm stores the handle of a new communicator, or MPI_COMM_NULL.
+func (p *Proc) giveComm(c *comm, out uint32) (uint64, error) {
+	if c == nil {
+		return success, p.putWord(out, commNull)
+	}
+	return success, p.putWord(out, c.handle)
+}
+
+// gatherBoth gathers as many bytes as mine has of every rank: of the local group, then of the other one. They are
+// the first in the host buffer.
+func (s *schedule) gatherBoth(mine []byte) {
+	c, n := s.comm, uint32(len(mine))
+	all := s.alloc(n * uint32(c.size()))
+	remote := span{host: s.host, off: all.off + all.len}
+	if c.inter() {
+		s.scratch = uint64(all.len)
+		remote = span{host: s.host, off: all.len, len: n * uint32(len(c.remote.ranks))}
+		s.scratch += uint64(remote.len)
+	}
+	s.seed, s.seedAt = mine, uint32(c.me)*n
+	to := make(parts, c.size())
+	for i := range to {
+		to[i] = all.part(uint32(i)*n, n)
+	}
+	if !c.inter() {
+		s.allgather(c.me, c.size(), to, true)
+		return
+	}
+	s.among(c.group.ranks, func() { s.gather(c.me, 0, false, to[c.me], to) })
+	if c.me == 0 {
+		s.round(s.recvFrom(0, remote), s.sendTo(0, all))
+	}
+	all.len += remote.len
+	s.among(c.group.ranks, func() { s.bcast(c.me, c.size(), 0, all) })
+}
+
+// contribute gathers some bytes of every rank of c: of the local group, then of the other one. mine is asked once, and
+// always returns n bytes.
+func (p *Proc) contribute(c *comm, n int, mine func() ([]byte, error)) ([]byte, error) {
+	reqs, err := p.once(func() ([]uint32, error) {
+		b, err := mine()
+		if err != nil {
+			return nil, err
+		}
+		return p.begin(c, func(s *schedule) error { s.gatherBoth(b); return nil }, true)
+	})
+	if err != nil {
+		return nil, c.on(err)
+	}
+	if err := p.finish(reqs); err != nil {
+		return nil, err
+	}
+	total := n * c.size()
+	if c.inter() {
+		total += n * len(c.remote.ranks)
+	}
+	r := p.request(reqs[0])
+	if r == nil || r.coll == nil || len(r.coll.host.b) < total {
+		return nil, c.on(fail(errIntern, "the captured state does not fit the call"))
+	}
+	all := slices.Clone(r.coll.host.b[:total])
+	return all, c.on(p.takeCollective(reqs[0]))
+}
+
+// chooser is the index, among all that contribute, of the rank that decides: the first of the local group, or of the other
+// one if that is lower in the world.
+func (c *comm) chooser() int {
+	if c.inter() && c.remote.ranks[0] < c.group.ranks[0] {
+		return c.size()
+	}
+	return 0
+}
+
+func (p *Proc) offer() ([]byte, error) {
+	return order.AppendUint64(nil, p.newID()), nil
+}
+
+func callCommDup(p *Proc, a args) (uint64, error) { return p.dup(a.u32(0), infoNull, false, a.u32(1)) }
+func callCommDupWithInfo(p *Proc, a args) (uint64, error) {
+	return p.dup(a.u32(0), a.u32(1), true, a.u32(2))
+}
+
+func (p *Proc) dup(handle, hints uint32, given bool, out uint32) (uint64, error) {
+	c, err := p.comm(handle)
+	if err != nil {
+		return 0, err
+	}
+	x, err := p.hints(hints)
+	if err == nil {
+		_, err = p.handles(out, 1)
+	}
+	if err != nil {
+		return 0, c.on(err)
+	}
+	all, err := p.contribute(c, 8, p.offer)
+	if err != nil {
+		return 0, err
+	}
+	d, err := p.duplicate(c, order.Uint64(all[8*c.chooser():]), pick(given, x, c.info))
+	if err != nil {
+		return 0, c.on(err)
+	}
+	return p.giveComm(d, out)
+}
+
+// duplicate makes a communicator like c, with the attributes that want to be copied.
+func (p *Proc) duplicate(c *comm, id uint64, hints *info) (*comm, error) {
+	d, err := p.newComm(c, id, c.group, c.remote)
+	if err != nil {
+		return nil, err
+	}
+	d.topology, d.info = c.topology, hints.clone()
+	if err := p.copyAttributes(kindComm, c.handle, &c.attrs, &d.attrs); err != nil {
+		p.comms.drop(d.handle)
+		return nil, err
+	}
+	return d, nil
+}
+
+func callCommIdup(p *Proc, a args) (uint64, error) {
+	return p.idup(a.u32(0), infoNull, false, a.u32(1), a.u32(2))
+}
+
+func callCommIdupWithInfo(p *Proc, a args) (uint64, error) {
+	return p.idup(a.u32(0), a.u32(1), true, a.u32(2), a.u32(3))
+}
+
+// idup makes the communicator at once; it may be used when its id has come (MPI 5.0 section 7.4.2).
+func (p *Proc) idup(handle, hints uint32, given bool, out, request uint32) (uint64, error) {
+	c, err := p.comm(handle)
+	if err != nil {
+		return 0, err
+	}
+	x, err := p.hints(hints)
+	for _, ptr := range []uint32{out, request} {
+		if _, bad := p.handles(ptr, 1); err == nil {
+			err = bad
+		}
+	}
+	if err != nil {
+		return 0, c.on(err)
+	}
+	d, err := p.duplicate(c, 0, pick(given, x, c.info))
+	if err != nil {
+		return 0, c.on(err)
+	}
+	s := newSchedule(c)
+	b, _ := p.offer()
+	s.gatherBoth(b)
+	r, err := p.scheduled(s, false)
+	if err != nil {
+		return 0, err
+	}
+	r.coll.made, r.coll.madeAt = d, uint32(8*c.chooser())
+	if err := p.launch(r); err != nil {
+		return 0, err
+	}
+	if _, err := p.giveComm(d, out); err != nil {
+		return 0, err
+	}
+	return success, p.putWord(request, baseRequest+r.index)
+}
+
+// member is what a rank says about its place in a new communicator.
+type member struct {
+	rank  Rank // of the world
+	order int  // among those that contribute
+	color int64
+	key   int32
+	id    uint64
+}
+
+const memberBytes = 24
+
+func (m member) encode() []byte {
+	b := order.AppendUint64(nil, uint64(m.color))
+	b = order.AppendUint64(b, m.id)
+	b = order.AppendUint32(b, uint32(m.key))
+	return order.AppendUint32(b, 0)
+}
+
+// members decodes the contributions of one group.
+func members(b []byte, ranks []Rank) []member {
+	out := make([]member, len(ranks))
+	for i, r := range ranks {
+		e := b[memberBytes*i:]
+		out[i] = member{rank: r, order: i, color: int64(order.Uint64(e)), id: order.Uint64(e[8:]), key: int32(order.Uint32(e[16:]))}
+	}
+	return out
+}
+
+// noColor is a rank's that takes no part: MPI_UNDEFINED, or one outside of the group.
+const noColor = int64(undefined)
+
+// regroup makes the communicators of those ranks that contribute equal colors, ordered by key, then by rank. The result is
+// nil for a rank without color, or where one side of an intercommunicator is empty.
+func (p *Proc) regroup(c *comm, color int64, mine func() (int64, int32, error)) (*comm, error) {
+	all, err := p.contribute(c, memberBytes, func() ([]byte, error) {
+		color, key, err := mine()
+		return member{color: color, key: key, id: p.newID()}.encode(), err
+	})
+	if err != nil || color == noColor {
+		return nil, err
+	}
+	pickOut := func(all []member) (g *group, id uint64) {
+		all = slices.DeleteFunc(all, func(m member) bool { return m.color != color })
+		slices.SortStableFunc(all, func(a, b member) int { return cmp.Or(cmp.Compare(a.key, b.key), a.order-b.order) })
+		g = &group{}
+		for _, m := range all {
+			g.ranks = append(g.ranks, m.rank)
+		}
+		if len(all) > 0 {
+			id = all[0].id
+		}
+		return g, id
+	}
+	local, id := pickOut(members(all, c.group.ranks))
+	if !c.inter() {
+		return p.newComm(c, id, local, nil)
+	}
+	remote, other := pickOut(members(all[memberBytes*c.size():], c.remote.ranks))
+	if len(remote.ranks) == 0 {
+		return nil, nil
+	}
+	if remote.ranks[0] < local.ranks[0] {
+		id = other
+	}
+	return p.newComm(c, id, local, remote)
+}
+
+func callCommSplit(p *Proc, a args) (uint64, error) {
+	color := int64(a.int(1))
+	return p.split(a, color, func(*comm) error {
+		if color < 0 && color != noColor {
+			return fail(errArg, "color is %d", color)
+		}
+		return nil
+	}, a.int(2), a.u32(3))
+}
+
+// split checks, regroups and stores the result.
+func (p *Proc) split(a args, color int64, check func(*comm) error, key int, out uint32) (uint64, error) {
+	c, err := p.comm(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	if _, err := p.handles(out, 1); err != nil {
+		return 0, c.on(err)
+	}
+	d, err := p.regroup(c, color, func() (int64, int32, error) { return color, int32(key), check(c) })
+	if err != nil {
+		return 0, c.on(err)
+	}
+	return p.giveComm(d, out)
+}
+
+// callCommSplitType: MPI_COMM_TYPE_SHARED joins the ranks that are on one host at this moment. Of hardware inside a host
+// nothing is known: those kinds give MPI_COMM_NULL (MPI 5.0 section 7.4.2).
+func callCommSplitType(p *Proc, a args) (uint64, error) {
+	h := fnv.New64a()
+	h.Write([]byte(p.w.cfg.Host))
+	color := int64(h.Sum64() >> 1)
+	switch a.int(1) {
+	case splitShared:
+	case splitHWGuided, splitResource:
+		color = noColor
+		if x, err := p.hints(a.u32(3)); err == nil {
+			if i := x.find("mpi_hw_resource_type"); i >= 0 && x.pairs[i][1] == "mpi_shared_memory" {
+				color = int64(h.Sum64() >> 1)
+			}
+		}
+	default:
+		color = noColor
+	}
+	return p.split(a, color, func(*comm) error {
+		if t := a.int(1); t != undefined && (t < splitShared || t > splitResource) {
+			return fail(errArg, "split_type %d is not known", t)
+		}
+		_, err := p.hints(a.u32(3))
+		return err
+	}, a.int(2), a.u32(4))
+}
+
+// callCommCreate makes a communicator of a group that its members agree on; several groups may do it at once.
+func callCommCreate(p *Proc, a args) (uint64, error) {
+	c, err := p.comm(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	g, err := p.group(a.u32(1))
+	if err == nil {
+		_, err = p.handles(a.u32(2), 1)
+	}
+	if err != nil {
+		return 0, c.on(err)
+	}
+	color, place := noColor, g.find(p.rank)
+	if place != undefined {
+		color = 0
+		if !c.inter() {
+			color = int64(g.ranks[0]) // groups are disjoint
+		}
+	}
+	d, err := p.regroup(c, color, func() (int64, int32, error) {
+		if len(without(g.ranks, c.group)) > 0 {
+			return 0, 0, fail(errGroup, "the group has ranks that are not in the communicator")
+		}
+		return color, int32(place), nil
+	})
+	if err != nil {
+		return 0, c.on(err)
+	}
+	return p.giveComm(d, a.u32(2))
+}
+
+// callCommCreateGroup is collective over the group alone (MPI 5.0 section 7.4.2): its first rank tells the others.
+func callCommCreateGroup(p *Proc, a args) (uint64, error) {
+	c, err := p.intra(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	g, err := p.group(a.u32(1))
+	if err == nil {
+		_, err = p.handles(a.u32(3), 1)
+	}
+	if err == nil && (a.int(2) < 0 || a.int(2) > tagUB) {
+		err = fail(errTag, "tag %d is not in 0..%d", a.int(2), tagUB)
+	}
+	if err == nil && len(without(g.ranks, c.group)) > 0 {
+		err = fail(errGroup, "the group has ranks that are not in the communicator")
+	}
+	if err != nil {
+		return 0, c.on(err)
+	}
+	if !g.has(p.rank) {
+		return p.giveComm(nil, a.u32(3))
+	}
+	id, err := p.agree(c, g, a.int(2))
+	if err != nil {
+		return 0, c.on(err)
+	}
+	d, err := p.newComm(c, id, &group{ranks: g.ranks}, nil)
+	if err != nil {
+		return 0, err
+	}
+	return p.giveComm(d, a.u32(3))
+}
+
+// agree gives all ranks of a group the id that its first rank takes.
+func (p *Proc) agree(c *comm, g *group, tag int) (uint64, error) {
+	reqs, err := p.once(func() ([]uint32, error) {
+		s := &schedule{comm: c, ranks: g.ranks, host: &hostBuffer{}, seed: order.AppendUint64(nil, p.newID())}
+		s.bcast(g.find(p.rank), len(g.ranks), 0, s.alloc(8))
+		for i := range s.rounds {
+			for k := range s.rounds[i].transfers {
+				t := &s.rounds[i].transfers[k]
+				t.context, t.tag = c.context(contextPrivate), int32(tag)
+			}
+		}
+		r, err := p.scheduled(s, true)
+		if err != nil {
+			return nil, err
+		}
+		return []uint32{r.index}, p.launch(r)
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := p.finish(reqs); err != nil {
+		return 0, err
+	}
+	r := p.request(reqs[0])
+	if r == nil || r.coll == nil || len(r.coll.host.b) < 8 {
+		return 0, fail(errIntern, "the captured state does not fit the call")
+	}
+	id := order.Uint64(r.coll.host.b)
+	return id, p.takeCollective(reqs[0])
+}

@@ -1,0 +1,227 @@
+package mpi
+
+// errhandler is an error handler: one of the standard's, or a function of the program (MPI 5.0 section 9.3).
+type errhandler struct {
+	handle uint32
+	refs   int // handles that the program holds
+	kind   objectKind
+	fn     uint32
+}
+
+// objectKind tells what error handlers, keys and attributes belong to.
+type objectKind uint8
+
+const (
+	kindComm objectKind = iota + 1
+	kindType
+	kindWin
+	kindSession
+	kindFile
+)
+
+// predefinedHandlers are immutable and belong to no rank.
+var predefinedHandlers = map[uint32]*errhandler{ //nolint:gochecknoglobals // an immutable lookup table
+	errorsAreFatal: {handle: errorsAreFatal},
+	errorsAbort:    {handle: errorsAbort},
+	errorsReturn:   {handle: errorsReturn},
+}
+
+func (h *errhandler) predefined() bool { return h.kind == 0 }
+
+// errorCalls are the functions about errors (MPI 5.0 sections 9.3 to 9.5).
+func errorCalls() []entry {
+	calls := []entry{
+		{name: "MPI_Errhandler_free", impl: callErrhandlerFree, any: true},
+		{name: "MPI_Error_class", impl: callErrorClass, any: true},
+		{name: "MPI_Error_string", impl: callErrorString, any: true},
+		{name: "MPI_Add_error_class", impl: callAddErrorClass, any: true},
+		{name: "MPI_Add_error_code", impl: callAddErrorCode, any: true},
+		{name: "MPI_Add_error_string", impl: callAddErrorString, any: true},
+		{name: "MPI_Remove_error_class", impl: callRemoveErrorCode, any: true},
+		{name: "MPI_Remove_error_code", impl: callRemoveErrorCode, any: true},
+		{name: "MPI_Remove_error_string", impl: callRemoveErrorString, any: true},
+	}
+	for name, kind := range map[string]objectKind{
+		"MPI_Comm_create_errhandler": kindComm, "MPI_Win_create_errhandler": kindWin, "MPI_Errhandler_create": kindComm,
+		"MPI_Session_create_errhandler": kindSession, "MPI_File_create_errhandler": kindFile,
+	} {
+		calls = append(calls, entry{name: name, any: true, impl: func(p *Proc, a args) (uint64, error) {
+			return p.createErrhandler(kind, a)
+		}})
+	}
+	for name, kind := range map[string]objectKind{
+		"MPI_Comm_": kindComm, "MPI_Win_": kindWin, "MPI_Session_": kindSession, "MPI_File_": kindFile,
+	} {
+		calls = append(calls,
+			entry{name: name + "set_errhandler", any: true, impl: setErrhandler(kind)},
+			entry{name: name + "get_errhandler", any: true, impl: getErrhandler(kind)},
+			entry{name: name + "call_errhandler", any: true, impl: callErrhandler(kind)})
+	}
+	return append(calls,
+		entry{name: "MPI_Errhandler_set", any: true, impl: setErrhandler(kindComm)},
+		entry{name: "MPI_Errhandler_get", any: true, impl: getErrhandler(kindComm)})
+}
+
+// handlerSlot finds where an object keeps its handler, and an error raised on it.
+func (p *Proc) handlerSlot(kind objectKind, handle uint32) (**errhandler, *callError, error) {
+	switch kind {
+	case kindWin:
+		w, err := p.window(handle)
+		if err != nil {
+			return nil, nil, err
+		}
+		return &w.errhandler, &callError{win: w}, nil
+	case kindSession:
+		s, err := p.session(handle)
+		if err != nil {
+			return nil, nil, err
+		}
+		return &s.errhandler, &callError{session: s}, nil
+	case kindFile:
+		if handle != fileNull {
+			return nil, nil, fail(30, "file %#x is not known", handle)
+		}
+		return &p.fileHandler, &callError{}, nil
+	case kindComm, kindType:
+	}
+	c, err := p.comm(handle)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &c.errhandler, &callError{comm: c}, nil
+}
+
+func (p *Proc) errhandler(handle uint32) (*errhandler, error) {
+	if h := predefinedHandlers[handle]; h != nil {
+		return h, nil
+	}
+	if h := p.errhandlers.get(handle); h != nil {
+		return h, nil
+	}
+	return nil, fail(errErrhandler, "error handler %#x is not known", handle)
+}
+
+func (p *Proc) createErrhandler(kind objectKind, a args) (uint64, error) {
+	if _, err := p.handles(a.u32(1), 1); err != nil {
+		return 0, err
+	}
+	if a.u32(0) == 0 {
+		return 0, fail(errArg, "the handler is a null pointer")
+	}
+	h := &errhandler{kind: kind, fn: a.u32(0), refs: 1}
+	var err error
+	if h.handle, err = p.errhandlers.add(h, p.w.cfg.MaxObjects); err != nil {
+		return 0, err
+	}
+	return success, p.putWord(a.u32(1), h.handle)
+}
+
+func setErrhandler(kind objectKind) func(*Proc, args) (uint64, error) {
+	return func(p *Proc, a args) (uint64, error) {
+		slot, on, err := p.handlerSlot(kind, a.u32(0))
+		if err != nil {
+			return 0, err
+		}
+		h, err := p.errhandler(a.u32(1))
+		if err == nil && !h.predefined() && h.kind != kind {
+			err = fail(errErrhandler, "the error handler is for objects of another kind")
+		}
+		if err != nil {
+			return 0, on.raise(err)
+		}
+		*slot = h
+		return success, nil
+	}
+}
+
+// raise makes err an error on the same object.
+func (e *callError) raise(err error) error {
+	if r, ok := err.(*callError); ok { //nolint:errorlint // a callError is never wrapped
+		r.comm, r.win, r.session = e.comm, e.win, e.session
+	}
+	return err
+}
+
+func getErrhandler(kind objectKind) func(*Proc, args) (uint64, error) {
+	return func(p *Proc, a args) (uint64, error) {
+		slot, on, err := p.handlerSlot(kind, a.u32(0))
+		if err != nil {
+			return 0, err
+		}
+		h := *slot
+		if err := p.putWord(a.u32(1), h.handle); err != nil {
+			return 0, on.raise(err)
+		}
+		if !h.predefined() { // one more handle for the program to free
+			h.refs++
+			p.errhandlers.items[h.handle] = h
+		}
+		return success, nil
+	}
+}
+
+func callErrhandlerFree(p *Proc, a args) (uint64, error) {
+	handle, err := p.word(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	h, err := p.errhandler(handle)
+	if err != nil {
+		return 0, err
+	}
+	if !h.predefined() {
+		if h.refs--; h.refs <= 0 {
+			p.errhandlers.drop(handle)
+		}
+	}
+	return success, p.putWord(a.u32(0), errhandlerNull)
+}
+
+// callErrhandler raises an error that the program has found (MPI 5.0 section 9.5).
+func callErrhandler(kind objectKind) func(*Proc, args) (uint64, error) {
+	return func(p *Proc, a args) (uint64, error) {
+		_, on, err := p.handlerSlot(kind, a.u32(0))
+		if err != nil {
+			return 0, err
+		}
+		on.class, on.why = a.int(1), "raised by the program"
+		if _, err := p.handle(p.running.call, p.running.args, on); err != nil {
+			return 0, err
+		}
+		return success, nil
+	}
+}
+
+// handlerFor returns the handler of an error and the handle of the object it is raised on. An error that belongs to no
+// object goes to MPI_COMM_SELF (MPI 5.0 section 9.3); where the program has left that one's handler alone, to
+// MPI_COMM_WORLD, as in MPI 3.1.
+func (p *Proc) handlerFor(e *callError) (h *errhandler, object uint32) {
+	switch {
+	case e.win != nil:
+		return e.win.errhandler, e.win.handle
+	case e.session != nil:
+		return e.session.errhandler, e.session.handle
+	case e.comm != nil:
+		return e.comm.errhandler, e.comm.handle
+	case p.self.errhandler.handle == errorsAreFatal:
+		return p.world.errhandler, commWorld
+	}
+	return p.self.errhandler, commSelf
+}
+
+// handle applies the error handler: it returns the error code as the call's result, or the error that ends the app.
+func (p *Proc) handle(c *Call, v []uint64, e *callError) (uint64, error) {
+	h, object := p.handlerFor(e)
+	switch {
+	case e.fatal || h.handle == errorsAreFatal || h.handle == errorsAbort:
+		return 0, p.abort(c, v, e)
+	case h.handle == errorsReturn:
+		return uint64(uint32(e.class)), nil
+	}
+	// A handler takes pointers to the handle and the code, and variable arguments: there are none.
+	err := p.withWords([]uint32{object, uint32(e.class)}, func(addr uint32) error {
+		_, err := p.call(h.fn, addr, addr+4, 0)
+		return err
+	})
+	return uint64(uint32(e.class)), err
+}

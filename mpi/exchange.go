@@ -1,0 +1,144 @@
+package mpi
+
+// gather: everybody sends to root; to are where root keeps the parts. Between groups root is a rank of the other one, and
+// the root itself (MPI_ROOT) has no part of its own.
+func (s *schedule) gather(me, root int, inter bool, in span, to parts) {
+	if root != rootHere && (inter || me != root) {
+		s.round(s.sendTo(root, in))
+		return
+	}
+	recvs := make([]transfer, 0, len(to))
+	for i := range to {
+		if i != me {
+			recvs = append(recvs, s.recvFrom(i, to[i]))
+		}
+	}
+	s.round(recvs...)
+	if !inter {
+		s.copy(to[me], in)
+	}
+}
+
+// scatter: root sends to everybody.
+func (s *schedule) scatter(me, root int, inter bool, out span, from parts) {
+	if root != rootHere && (inter || me != root) {
+		s.round(s.recvFrom(root, out))
+		return
+	}
+	sends := make([]transfer, 0, len(from))
+	for i := range from {
+		if i != me {
+			sends = append(sends, s.sendTo(i, from[i]))
+		}
+	}
+	s.round(sends...)
+	if !inter {
+		s.copy(out, from[me])
+	}
+}
+
+// allgather: each rank's own part is in place. Equal small parts go in doubling runs, others round the ring. Ranks decide
+// by the number of bytes alone, so that layouts may differ between them.
+func (s *schedule) allgather(me, size int, to parts, even bool) {
+	n := to[me].len
+	if !even || uint64(n)*uint64(size) > smallGather || size == 1 {
+		s.allgatherRing(me, size, to)
+		return
+	}
+	all, flat := to.whole()
+	power := size&(size-1) == 0
+	if !flat || !power {
+		all = s.alloc(n * uint32(size))
+	}
+	if power {
+		if !flat {
+			s.copy(all.part(uint32(me)*n, n), to[me])
+		}
+		s.allgatherDoubling(me, size, all)
+	} else {
+		s.copy(all.part(0, n), to[me])
+		s.allgatherBruck(me, size, all)
+	}
+	for i := range to {
+		switch {
+		case i == me:
+		case !power: // rank me's part is first
+			s.copy(to[i], all.part(uint32((i-me+size)%size)*n, n))
+		case !flat:
+			s.copy(to[i], all.part(uint32(i)*n, n))
+		}
+	}
+}
+
+// allgatherRing passes the parts on from left to right; parts may differ in size.
+func (s *schedule) allgatherRing(me, size int, to parts) {
+	for k := range size - 1 {
+		s.round(
+			s.recvFrom((me-1+size)%size, to[(me-k-1+size)%size]),
+			s.sendTo((me+1)%size, to[(me-k+size)%size]),
+		)
+	}
+}
+
+// allgatherDoubling exchanges ever larger aligned runs of equal parts of all;
+// size must be a power of two.
+func (s *schedule) allgatherDoubling(me, size int, all span) {
+	part := all.len / uint32(size)
+	run := func(first, n int) span { return all.part(uint32(first)*part, uint32(n)*part) }
+	for mask := 1; mask < size; mask *= 2 {
+		mine, peer := me&^(mask-1), me^mask
+		s.round(s.recvFrom(peer, run(peer&^(mask-1), mask)), s.sendTo(peer, run(mine, mask)))
+	}
+}
+
+// allgatherBruck doubles the run of parts that begins with one's own; the k-th part of all is rank me+k's.
+func (s *schedule) allgatherBruck(me, size int, all span) {
+	part := all.len / uint32(size)
+	run := func(first, n int) span { return all.part(uint32(first)*part, uint32(n)*part) }
+	for have := 1; have < size; have *= 2 {
+		n := min(have, size-have)
+		s.round(s.recvFrom((me+have)%size, run(have, n)), s.sendTo((me-have+size)%size, run(0, n)))
+	}
+}
+
+// alltoall talks to peers at growing distance, a batch at a time.
+func (s *schedule) alltoall(me, size int, from, to func(int) span) {
+	var batch []transfer
+	for k := 1; k < size; k++ {
+		batch = append(batch, s.recvFrom((me-k+size)%size, to((me-k+size)%size)), s.sendTo((me+k)%size, from((me+k)%size)))
+		if len(batch) == 2*exchangeBatch || k == size-1 {
+			s.round(batch...)
+			batch = nil
+		}
+	}
+	s.copy(to(me), from(me))
+}
+
+// alltoallBruck sends small parts of equal length together: in step k all those whose distance has bit k set.
+func (s *schedule) alltoallBruck(me, size int, from, to parts) {
+	n := to[0].len
+	all := s.alloc(n * uint32(size))
+	at := func(k int) span { return all.part(uint32(k)*n, n) } // the part that has k ranks to go
+	for k := range size {
+		s.copy(at(k), from[(me+k)%size])
+	}
+	half := (size + 1) / 2
+	out, in := s.alloc(n*uint32(half)), s.alloc(n*uint32(half))
+	for bit := 1; bit < size; bit *= 2 {
+		var moved []int
+		for k := range size {
+			if k&bit != 0 {
+				s.copy(out.part(uint32(len(moved))*n, n), at(k))
+				moved = append(moved, k)
+			}
+		}
+		bytes := uint32(len(moved)) * n
+		s.round(s.recvFrom((me-bit+size)%size, in.part(0, bytes)), s.sendTo((me+bit)%size, out.part(0, bytes)))
+		for i, k := range moved {
+			s.copy(at(k), in.part(uint32(i)*n, n))
+		}
+	}
+	for k := range size { // what arrived with distance k comes from rank me-k
+		s.copy(to[(me-k+size)%size], at(k))
+	}
+}

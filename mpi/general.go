@@ -1,0 +1,236 @@
+package mpi
+
+// general is a generalized request (MPI 5.0 section 12.2): the program does the work and says when it is done.
+type general struct {
+	query, free, cancel uint32 // functions
+	extra               uint32
+}
+
+func callGrequestStart(p *Proc, a args) (uint64, error) {
+	return p.give(p.self, a.u32(4), func() (*request, error) {
+		r, err := p.newRequest(reqGeneral, false)
+		if err != nil {
+			return nil, err
+		}
+		r.general = &general{query: a.u32(0), free: a.u32(1), cancel: a.u32(2), extra: a.u32(3)}
+		r.result = emptyStatus()
+		return r, nil
+	})
+}
+
+func callGrequestComplete(p *Proc, a args) (uint64, error) {
+	r, err := p.requestOf(a.u32(0))
+	if err != nil {
+		// A request that the program has freed already is still its own to complete.
+		if i := a.u32(0) - baseRequest; p.request(i) != nil && p.requests[i].kind == reqGeneral {
+			r, err = p.requests[i], nil
+		}
+	}
+	if err == nil && (r == nil || r.kind != reqGeneral || r.done) {
+		err = fail(errRequest, "it is no generalized request that is active")
+	}
+	if err != nil {
+		return 0, err
+	}
+	if r.orphan {
+		if err := p.freeGeneral(r); err != nil {
+			return 0, err
+		}
+	}
+	p.complete(r)
+	return success, nil
+}
+
+// queryGeneral asks the program for the status.
+func (p *Proc) queryGeneral(r *request, ptr uint32) error {
+	g := r.general
+	words := make([]uint32, statusBytes/4)
+	words[0], words[1] = uint32(0xffffffff), uint32(0xfffffffe) // MPI_ANY_SOURCE, MPI_ANY_TAG
+	var result error
+	err := p.withWords(words, func(addr uint32) error {
+		if g.query == 0 {
+			return nil
+		}
+		code, err := p.call(g.query, g.extra, addr)
+		if err != nil {
+			return err
+		}
+		result = callbackError(code, nil, "the request's query function")
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if ptr != statusIgnore {
+		b, err := p.statusAt(ptr)
+		if err != nil {
+			return err
+		}
+		for i, v := range words {
+			if i != 2 { // MPI_ERROR
+				order.PutUint32(b[4*i:], v)
+			}
+		}
+	}
+	return result
+}
+
+func (p *Proc) freeGeneral(r *request) error {
+	if r.general.free == 0 {
+		return nil
+	}
+	code, err := p.call(r.general.free, r.general.extra)
+	return callbackError(code, err, "the request's free function")
+}
+
+func (p *Proc) cancelGeneral(r *request) error {
+	if r.general.cancel == 0 {
+		return nil
+	}
+	code, err := p.call(r.general.cancel, r.general.extra, uint32(truth(r.done)))
+	return callbackError(code, err, "the request's cancel function")
+}
+
+// partitions is a partitioned operation (MPI 5.0 section 4.2). A send goes as one message when all its parts are ready.
+type partitions struct {
+	send  bool
+	ready []bool
+	left  int // parts that are not ready
+}
+
+func callPsendInit(p *Proc, a args) (uint64, error) { return p.initParts(a, true) }
+func callPrecvInit(p *Proc, a args) (uint64, error) { return p.initParts(a, false) }
+
+// maxParts bounds the parts of one operation.
+const maxParts = 1 << 20
+
+// initParts takes buf, partitions, count (an MPI_Count in both forms), datatype, peer, tag, comm, info, request.
+func (p *Proc) initParts(a args, send bool) (uint64, error) {
+	c, err := p.comm(a.u32(6))
+	if err != nil {
+		return 0, err
+	}
+	n, count := a.int(1), int64(a.v[2])
+	if n < 1 || n > maxParts {
+		return 0, c.on(fail(errArg, "partitions is %d", n))
+	}
+	if count < 0 || count > 1<<32 {
+		return 0, c.on(fail(errCount, "count is %d", count))
+	}
+	e := envelope{}
+	if e.buf, err = p.buffer(a.u32(0), int64(n)*count, a.u32(3)); err != nil {
+		return 0, c.on(err)
+	}
+	buf := e.buf
+	if send {
+		e.peer, e.tag, e.null, err = p.destination(c, a.int(4), a.int(5))
+	} else if e, err = p.source(c, a.int(4), a.int(5)); err == nil && (e.peer == anySource || e.tag == anyTag) && !e.null {
+		err = fail(errArg, "a partitioned receive has no wildcards")
+	}
+	if err != nil {
+		return 0, c.on(err)
+	}
+	return p.give(c, a.u32(8), func() (*request, error) {
+		r, err := p.newRequest(reqPart, false)
+		if err != nil {
+			return nil, err
+		}
+		r.comm, r.context, r.peer, r.tag, r.buf = c, c.context(contextWindow), e.peer, e.tag, buf
+		if e.null {
+			r.peer = procNull
+		}
+		r.persistent, r.done, r.parts = true, true, &partitions{send: send, ready: make([]bool, n)}
+		return r, nil
+	})
+}
+
+// startParts starts a partitioned operation.
+func (p *Proc) startParts(r *request) error {
+	clear(r.parts.ready)
+	r.parts.left = len(r.parts.ready)
+	if r.peer == procNull && !r.parts.send {
+		r.result = nullStatus()
+		return nil
+	}
+	r.done = false
+	if r.parts.send {
+		return nil
+	}
+	q, err := p.newRequest(reqRecv, true)
+	if err != nil {
+		return err
+	}
+	q.comm, q.context, q.peer, q.tag, q.buf = r.comm, r.context, r.peer, r.tag, r.buf
+	q.orphan, q.after = true, hook{kind: hookOwner, owner: r.index}
+	p.postRecv(q)
+	return nil
+}
+
+// ready marks parts, and sends the message when none is missing.
+func (p *Proc) ready(handle uint32, list []int) (uint64, error) {
+	r, err := p.requestOf(handle)
+	if err == nil && (r == nil || r.kind != reqPart || !r.parts.send || !r.active) {
+		err = fail(errRequest, "it is no partitioned send that is active")
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, i := range list {
+		if i < 0 || i >= len(r.parts.ready) || r.parts.ready[i] {
+			return 0, r.comm.on(fail(errArg, "partition %d of %d does not exist, or is ready already", i, len(r.parts.ready)))
+		}
+		r.parts.ready[i] = true
+		r.parts.left--
+	}
+	if r.parts.left > 0 || len(list) == 0 {
+		return success, nil
+	}
+	if r.peer == procNull {
+		p.complete(r)
+		return success, nil
+	}
+	q, err := p.newRequest(reqSend, true)
+	if err != nil {
+		return 0, err
+	}
+	q.comm, q.context, q.peer, q.tag, q.buf = r.comm, r.context, r.peer, r.tag, r.buf
+	q.orphan, q.after = true, hook{kind: hookOwner, owner: r.index}
+	p.channel(q.peer).push(item{kind: itemSend, req: q.index})
+	return success, nil
+}
+
+func callPready(p *Proc, a args) (uint64, error) { return p.ready(a.u32(1), []int{a.int(0)}) }
+
+func callPreadyRange(p *Proc, a args) (uint64, error) {
+	low, high := a.int(0), a.int(1)
+	if low < 0 || high >= maxParts {
+		return 0, fail(errArg, "partitions %d to %d", low, high)
+	}
+	var list []int
+	for i := low; i <= high; i++ {
+		list = append(list, i)
+	}
+	return p.ready(a.u32(2), list)
+}
+
+func callPreadyList(p *Proc, a args) (uint64, error) {
+	list, err := p.ints(a.u32(1), a.int(0))
+	if err != nil {
+		return 0, err
+	}
+	return p.ready(a.u32(2), list)
+}
+
+func callParrived(p *Proc, a args) (uint64, error) {
+	r, err := p.requestOf(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	if r != nil && (r.kind != reqPart || r.parts.send || a.int(1) < 0 || a.int(1) >= len(r.parts.ready)) {
+		return 0, r.comm.on(fail(errRequest, "it is no partitioned receive with partition %d", a.int(1)))
+	}
+	if r.live() && !r.done {
+		p.yield()
+	}
+	return success, p.putInt(a.u32(2), truth(!r.live() || r.done))
+}

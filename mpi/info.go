@@ -1,0 +1,274 @@
+package mpi
+
+import (
+	"slices"
+	"strings"
+)
+
+// info is a set of hints: keys with values, in the order they were added (MPI 5.0 chapter 10).
+type info struct{ pairs [][2]string }
+
+func (x *info) find(key string) int {
+	return slices.IndexFunc(x.pairs, func(kv [2]string) bool { return kv[0] == key })
+}
+
+func (x *info) set(key, value string) {
+	if i := x.find(key); i >= 0 {
+		x.pairs[i][1] = value
+		return
+	}
+	x.pairs = append(x.pairs, [2]string{key, value})
+}
+
+func (x *info) clone() *info {
+	if x == nil {
+		return &info{}
+	}
+	return &info{pairs: slices.Clone(x.pairs)}
+}
+
+// infoCalls are the functions of chapter 10.
+func infoCalls() []entry {
+	return []entry{
+		{name: "MPI_Info_create", any: true, impl: func(p *Proc, a args) (uint64, error) { return p.giveInfo(&info{}, a.u32(0)) }},
+		{name: "MPI_Info_create_env", any: true, impl: callInfoEnv},
+		{name: "MPI_Info_dup", any: true, impl: callInfoDup},
+		{name: "MPI_Info_free", any: true, impl: callInfoFree},
+		{name: "MPI_Info_set", any: true, impl: callInfoSet},
+		{name: "MPI_Info_delete", any: true, impl: callInfoDelete},
+		{name: "MPI_Info_get", any: true, impl: callInfoGet},
+		{name: "MPI_Info_get_string", any: true, impl: callInfoGetString},
+		{name: "MPI_Info_get_valuelen", any: true, impl: callInfoValuelen},
+		{name: "MPI_Info_get_nkeys", any: true, impl: callInfoNkeys},
+		{name: "MPI_Info_get_nthkey", any: true, impl: callInfoNthkey},
+		{name: "MPI_Comm_set_info", impl: callCommSetInfo},
+		{name: "MPI_Comm_get_info", impl: callCommGetInfo},
+	}
+}
+
+// environment is MPI_INFO_ENV: what the library knows of the start (MPI 5.0 section 10.2.1).
+func (p *Proc) environment() *info {
+	return &info{pairs: [][2]string{{"thread_level", "MPI_THREAD_SERIALIZED"}}}
+}
+
+func (p *Proc) info(handle uint32) (*info, error) {
+	if handle == infoEnv {
+		return p.environment(), nil
+	}
+	if x := p.infos.get(handle); x != nil {
+		return x, nil
+	}
+	return nil, fail(errInfo, "info %#x is not known", handle)
+}
+
+// hints returns the info of a parameter where MPI_INFO_NULL is none.
+func (p *Proc) hints(handle uint32) (*info, error) {
+	if handle == infoNull {
+		return &info{}, nil
+	}
+	return p.info(handle)
+}
+
+func (p *Proc) giveInfo(x *info, out uint32) (uint64, error) {
+	if _, err := p.handles(out, 1); err != nil {
+		return 0, err
+	}
+	h, err := p.infos.add(x, p.w.cfg.MaxObjects)
+	if err != nil {
+		return 0, err
+	}
+	return success, p.putWord(out, h)
+}
+
+func (p *Proc) infoKey(ptr uint32) (string, error) {
+	key, err := p.cString(ptr, 1<<16)
+	if key = strings.TrimSpace(key); err == nil && (key == "" || len(key) >= maxInfoKey) {
+		err = fail(errInfoKey, "a key has 1 to %d bytes", maxInfoKey-1)
+	}
+	return key, err
+}
+
+func callInfoEnv(p *Proc, a args) (uint64, error) { return p.giveInfo(p.environment(), a.u32(2)) }
+
+func callInfoDup(p *Proc, a args) (uint64, error) {
+	x, err := p.info(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	return p.giveInfo(x.clone(), a.u32(1))
+}
+
+func callInfoFree(p *Proc, a args) (uint64, error) {
+	h, err := p.word(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	if p.infos.get(h) == nil {
+		return 0, fail(errInfo, "info %#x is not known", h)
+	}
+	p.infos.drop(h)
+	return success, p.putWord(a.u32(0), infoNull)
+}
+
+func callInfoSet(p *Proc, a args) (uint64, error) {
+	x := p.infos.get(a.u32(0))
+	if x == nil {
+		return 0, fail(errInfo, "info %#x is not known, or cannot be changed", a.u32(0))
+	}
+	key, err := p.infoKey(a.u32(1))
+	if err != nil {
+		return 0, err
+	}
+	value, err := p.cString(a.u32(2), 1<<16)
+	if err != nil {
+		return 0, err
+	}
+	if value = strings.TrimSpace(value); len(value) >= maxInfoVal {
+		return 0, fail(errInfoValue, "a value has at most %d bytes", maxInfoVal-1)
+	}
+	if x.find(key) < 0 && len(x.pairs) >= p.w.cfg.MaxObjects {
+		return 0, fail(errInfo, "more than %d keys", p.w.cfg.MaxObjects)
+	}
+	x.set(key, value)
+	return success, nil
+}
+
+func callInfoDelete(p *Proc, a args) (uint64, error) {
+	x := p.infos.get(a.u32(0))
+	if x == nil {
+		return 0, fail(errInfo, "info %#x is not known, or cannot be changed", a.u32(0))
+	}
+	key, err := p.infoKey(a.u32(1))
+	if err != nil {
+		return 0, err
+	}
+	i := x.find(key)
+	if i < 0 {
+		return 0, fail(errInfoNoKey, "key %q is not there", key)
+	}
+	x.pairs = slices.Delete(x.pairs, i, i+1)
+	return success, nil
+}
+
+// entry finds an info and the index of a key in it, -1 if it is not there.
+func (p *Proc) infoEntry(a args) (*info, int, error) {
+	x, err := p.info(a.u32(0))
+	if err != nil {
+		return nil, 0, err
+	}
+	key, err := p.infoKey(a.u32(1))
+	if err != nil {
+		return nil, 0, err
+	}
+	return x, x.find(key), nil
+}
+
+// putText stores at most limit bytes of a string and a NUL.
+func (p *Proc) putText(ptr uint32, text string, limit int) error {
+	text = text[:min(len(text), max(limit, 0))]
+	s, err := p.guest(ptr, uint64(len(text)+1))
+	if err != nil {
+		return argError(err)
+	}
+	b := p.bytes(s)
+	b[copy(b, text)] = 0
+	return nil
+}
+
+func callInfoGet(p *Proc, a args) (uint64, error) {
+	x, i, err := p.infoEntry(a)
+	if err != nil {
+		return 0, err
+	}
+	if a.int(2) < 0 {
+		return 0, fail(errArg, "valuelen is %d", a.int(2))
+	}
+	if i >= 0 {
+		if err := p.putText(a.u32(3), x.pairs[i][1], a.int(2)); err != nil {
+			return 0, err
+		}
+	}
+	return success, p.putInt(a.u32(4), truth(i >= 0))
+}
+
+// callInfoGetString takes the size of the buffer and gives the size of the value, both with the NUL (section 10.2).
+func callInfoGetString(p *Proc, a args) (uint64, error) {
+	x, i, err := p.infoEntry(a)
+	if err != nil {
+		return 0, err
+	}
+	room, err := p.word(a.u32(2))
+	if err != nil {
+		return 0, err
+	}
+	if i >= 0 {
+		if int32(room) > 0 {
+			if err := p.putText(a.u32(3), x.pairs[i][1], int(int32(room))-1); err != nil {
+				return 0, err
+			}
+		}
+		if err := p.putInt(a.u32(2), len(x.pairs[i][1])+1); err != nil {
+			return 0, err
+		}
+	}
+	return success, p.putInt(a.u32(4), truth(i >= 0))
+}
+
+func callInfoValuelen(p *Proc, a args) (uint64, error) {
+	x, i, err := p.infoEntry(a)
+	if err != nil {
+		return 0, err
+	}
+	if i >= 0 {
+		if err := p.putInt(a.u32(2), len(x.pairs[i][1])); err != nil {
+			return 0, err
+		}
+	}
+	return success, p.putInt(a.u32(3), truth(i >= 0))
+}
+
+func callInfoNkeys(p *Proc, a args) (uint64, error) {
+	x, err := p.info(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	return success, p.putInt(a.u32(1), len(x.pairs))
+}
+
+func callInfoNthkey(p *Proc, a args) (uint64, error) {
+	x, err := p.info(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	if a.int(1) < 0 || a.int(1) >= len(x.pairs) {
+		return 0, fail(errArg, "key %d of %d", a.int(1), len(x.pairs))
+	}
+	return success, p.putText(a.u32(2), x.pairs[a.int(1)][0], maxInfoKey-1)
+}
+
+func callCommSetInfo(p *Proc, a args) (uint64, error) {
+	c, err := p.comm(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	x, err := p.hints(a.u32(1))
+	if err != nil {
+		return 0, c.on(err)
+	}
+	if c.info == nil {
+		c.info = &info{}
+	}
+	for _, kv := range x.pairs {
+		c.info.set(kv[0], kv[1])
+	}
+	return success, nil
+}
+
+func callCommGetInfo(p *Proc, a args) (uint64, error) {
+	c, err := p.comm(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	v, err := p.giveInfo(c.info.clone(), a.u32(1))
+	return v, c.on(err)
+}

@@ -1,0 +1,94 @@
+package mpi
+
+// Collectives over intercommunicators (MPI 5.0 section 6.2.2): what a group has in common goes to its first rank, the
+// first ranks talk, and the result goes on in the other group.
+
+// local plans for the local group.
+func (g *plan) local(f func()) { g.s.among(g.c.group.ranks, f) }
+
+// interBcast: the root sends to the first rank of the other group, which passes it on.
+func (g *plan) interBcast(root int, buf span) {
+	if root == rootHere {
+		g.s.round(g.s.sendTo(0, buf))
+		return
+	}
+	if g.me == 0 {
+		g.s.round(g.s.recvFrom(root, buf))
+	}
+	g.local(func() { g.s.bcast(g.me, g.size, 0, buf) })
+}
+
+func (g *plan) interReduce(a args, root int, r *reduction) error {
+	if root == rootHere {
+		out, err := g.p.elements(a.u32(1), a.count(2), r.typ)
+		if err != nil {
+			return err
+		}
+		flat := g.operand(out, false)
+		g.s.round(g.s.recvFrom(0, flat))
+		g.s.copy(out, flat)
+		return nil
+	}
+	in, err := g.p.elements(a.u32(0), a.count(2), r.typ)
+	if err != nil {
+		return err
+	}
+	sum := g.reduceFirst(g.operand(in, true), r)
+	if g.me == 0 {
+		g.s.round(g.s.sendTo(root, sum))
+	}
+	return nil
+}
+
+// reduceFirst reduces over the local group, at its first rank.
+func (g *plan) reduceFirst(in span, r *reduction) span {
+	var sum span
+	if g.me == 0 {
+		sum = g.s.alloc(in.len)
+	}
+	g.local(func() { g.s.reduce(g.me, g.size, 0, in, sum, r) })
+	return sum
+}
+
+// interAllreduce gives each group the other's result. Without a reduction it is a barrier.
+func (g *plan) interAllreduce(in, out span, r *reduction) {
+	var sum span
+	if r != nil {
+		sum = g.reduceFirst(in, r)
+	} else {
+		g.local(func() {
+			to := make(parts, g.size)
+			g.s.gather(g.me, 0, false, span{}, to)
+		})
+	}
+	if g.me == 0 {
+		g.s.round(g.s.recvFrom(0, out), g.s.sendTo(0, sum))
+	}
+	g.local(func() { g.s.bcast(g.me, g.size, 0, out) })
+}
+
+// interReduceScatter gives each group the other's result, in parts. The groups' totals are equal.
+func (g *plan) interReduceScatter(in, mine span, part func(span) func(int) span, r *reduction) {
+	sum := g.reduceFirst(in, r)
+	var got span
+	if g.me == 0 {
+		got = g.s.alloc(in.len)
+		g.s.round(g.s.recvFrom(0, got), g.s.sendTo(0, sum))
+	}
+	g.local(func() {
+		from := make(parts, g.size)
+		for i := range from {
+			from[i] = part(got)(i)
+		}
+		g.s.scatter(g.me, 0, false, mine, from)
+	})
+}
+
+// interExchange sends a part to each rank of the other group and receives one from each.
+func (s *schedule) interExchange(from, to func(int) span, n int) {
+	t := make([]transfer, 0, 2*n)
+	for i := range n {
+		t = append(t, s.recvFrom(i, to(i)), s.sendTo(i, from(i)))
+	}
+	s.round(t...)
+}

@@ -1,0 +1,132 @@
+package mpi
+
+// callIntercommCreate joins two groups (MPI 5.0 section 7.6.2): the leaders tell each other over the peer communicator
+// who is in their group, and tell their groups.
+func callIntercommCreate(p *Proc, a args) (uint64, error) {
+	c, err := p.intra(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	leader, tag := a.int(1), a.int(4)
+	if leader < 0 || leader >= c.size() {
+		return 0, c.on(fail(errRank, "local_leader %d is not in 0..%d", leader, c.size()-1))
+	}
+	if _, err := p.handles(a.u32(5), 1); err != nil {
+		return 0, c.on(err)
+	}
+	var peer *comm
+	var remote Rank
+	if c.me == leader {
+		if peer, err = p.comm(a.u32(2)); err != nil {
+			return 0, err
+		}
+		r := a.int(3)
+		if r < 0 || r >= len(peer.peers().ranks) {
+			return 0, c.on(fail(errRank, "remote_leader %d is not in 0..%d", r, len(peer.peers().ranks)-1))
+		}
+		if remote = peer.peers().ranks[r]; c.group.has(remote) {
+			return 0, c.on(fail(errRank, "remote_leader %d is in the local group", r))
+		}
+		if tag < 0 || tag > tagUB {
+			return 0, c.on(fail(errTag, "tag %d is not in 0..%d", tag, tagUB))
+		}
+	}
+	reqs, err := p.once(func() ([]uint32, error) {
+		s := newSchedule(c)
+		half := uint32(16 + 4*p.w.cfg.Size) // id, number of ranks, ranks
+		both := s.alloc(2 * half)
+		if c.me == leader {
+			s.seed = order.AppendUint64(nil, p.newID())
+			s.seed = order.AppendUint64(s.seed, uint64(c.size()))
+			for _, r := range c.group.ranks {
+				s.seed = order.AppendUint32(s.seed, uint32(r))
+			}
+			context := peer.context(contextPrivate)
+			s.round(transfer{true, remote, context, int32(tag), both.part(half, half)},
+				transfer{false, remote, context, int32(tag), both.part(0, uint32(len(s.seed)))})
+		}
+		s.bcast(c.me, c.size(), leader, both)
+		r, err := p.scheduled(s, true)
+		if err != nil {
+			return nil, err
+		}
+		return []uint32{r.index}, p.launch(r)
+	})
+	if err != nil {
+		return 0, c.on(err)
+	}
+	if err := p.finish(reqs); err != nil {
+		return 0, err
+	}
+	d, err := p.joined(c, reqs[0])
+	if err != nil {
+		return 0, c.on(err)
+	}
+	return p.giveComm(d, a.u32(5))
+}
+
+// joined reads what the leaders have found out.
+func (p *Proc) joined(c *comm, req uint32) (*comm, error) {
+	bad := fail(errIntern, "the captured state does not fit the call")
+	r := p.request(req)
+	half := 16 + 4*p.w.cfg.Size
+	if r == nil || r.coll == nil || len(r.coll.host.b) < 2*half {
+		return nil, bad
+	}
+	b := r.coll.host.b
+	id := min(order.Uint64(b), order.Uint64(b[half:]))
+	n := order.Uint64(b[half+8:])
+	if n < 1 || n > uint64(p.w.cfg.Size) {
+		return nil, bad
+	}
+	remote := &group{ranks: make([]Rank, n)}
+	for i := range remote.ranks {
+		v := order.Uint32(b[half+16+4*i:])
+		if v >= uint32(p.w.cfg.Size) {
+			return nil, bad
+		}
+		remote.ranks[i] = Rank(v)
+	}
+	if err := p.takeCollective(req); err != nil {
+		return nil, err
+	}
+	if len(without(remote.ranks, c.group)) < len(remote.ranks) {
+		return nil, fail(errComm, "the groups of an intercommunicator overlap")
+	}
+	return p.newComm(c, id, c.group, remote)
+}
+
+// callIntercommMerge makes one group of two: the low one first, or where both say the same, the one whose first rank is
+// lower in the world (MPI 5.0 section 7.6.2).
+func callIntercommMerge(p *Proc, a args) (uint64, error) {
+	c, err := p.interComm(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	if _, err := p.handles(a.u32(2), 1); err != nil {
+		return 0, c.on(err)
+	}
+	all, err := p.contribute(c, memberBytes, func() ([]byte, error) {
+		return member{color: int64(truth(a.int(1) != 0)), id: p.newID()}.encode(), nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	local, remote := members(all, c.group.ranks), members(all[memberBytes*c.size():], c.remote.ranks)
+	first := local[0].color < remote[0].color
+	if local[0].color == remote[0].color {
+		first = local[0].rank < remote[0].rank
+	}
+	if !first {
+		local, remote = remote, local
+	}
+	g := &group{}
+	for _, m := range append(local, remote...) {
+		g.ranks = append(g.ranks, m.rank)
+	}
+	d, err := p.newComm(c, local[0].id, g, nil)
+	if err != nil {
+		return 0, err
+	}
+	return p.giveComm(d, a.u32(2))
+}

@@ -1,0 +1,180 @@
+package mpi
+
+// operation is a reduction operation, the standard's or the program's (MPI 5.0 section 6.9.5).
+type operation struct {
+	handle   uint32
+	fn       uint32 // the program's function; 0: predefined
+	commutes bool
+	large    bool // the function takes an MPI_Count
+}
+
+// predefinedOps are immutable and belong to no rank.
+var predefinedOps = func() map[uint32]*operation { //nolint:gochecknoglobals // an immutable lookup table
+	all := map[uint32]*operation{}
+	for handle := range opNames {
+		all[handle] = &operation{handle: handle, commutes: true}
+	}
+	return all
+}()
+
+// opCalls are the functions about operations.
+func opCalls() []entry {
+	return []entry{
+		{name: "MPI_Op_create", impl: callOpCreate},
+		{name: "MPI_Op_free", impl: callOpFree},
+		{name: "MPI_Op_commutative", impl: callOpCommutative},
+		{name: "MPI_Reduce_local", impl: callReduceLocal},
+	}
+}
+
+// op finds an operation by handle.
+func (p *Proc) op(handle uint32) (*operation, error) {
+	if o := predefinedOps[handle]; o != nil {
+		return o, nil
+	}
+	if o := p.ops.get(handle); o != nil {
+		return o, nil
+	}
+	return nil, fail(errOp, "operation %#x is not known", handle)
+}
+
+// reducer finds an operation for a reduction, where MPI_REPLACE and MPI_NO_OP are not allowed.
+func (p *Proc) reducer(handle uint32, t *datatype) (*operation, error) {
+	o, err := p.op(handle)
+	if err != nil {
+		return nil, err
+	}
+	if handle == opReplace || handle == opNoOp {
+		return nil, fail(errOp, "%s is for one-sided operations only", opNames[handle])
+	}
+	return o, checkOp(o, t)
+}
+
+func callOpCreate(p *Proc, a args) (uint64, error) {
+	if a.u32(0) == 0 {
+		return 0, fail(errArg, "the function is a null pointer")
+	}
+	if _, err := p.handles(a.u32(2), 1); err != nil {
+		return 0, err
+	}
+	o := &operation{fn: a.u32(0), commutes: a.int(1) != 0, large: a.large}
+	var err error
+	if o.handle, err = p.ops.add(o, p.w.cfg.MaxObjects); err != nil {
+		return 0, err
+	}
+	return success, p.putWord(a.u32(2), o.handle)
+}
+
+func callOpFree(p *Proc, a args) (uint64, error) {
+	h, err := p.word(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	if p.ops.get(h) == nil {
+		return 0, fail(errOp, "operation %#x is not one that the program made", h)
+	}
+	p.ops.drop(h)
+	return success, p.putWord(a.u32(0), opNull)
+}
+
+func callOpCommutative(p *Proc, a args) (uint64, error) {
+	o, err := p.op(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	return success, p.putInt(a.u32(1), truth(o.commutes))
+}
+
+// callReduceLocal computes inoutbuf = inbuf op inoutbuf (MPI 5.0 section 6.9.7).
+func callReduceLocal(p *Proc, a args) (uint64, error) {
+	t, err := p.committed(a.u32(3))
+	if err != nil {
+		return 0, err
+	}
+	o, err := p.reducer(a.u32(4), t)
+	if err != nil {
+		return 0, err
+	}
+	in, err := p.elements(a.u32(0), a.count(2), t)
+	if err != nil {
+		return 0, err
+	}
+	out, err := p.elements(a.u32(1), a.count(2), t)
+	if err != nil || out.len == 0 {
+		return success, err
+	}
+	if a.u32(0) == a.u32(1) {
+		return 0, fail(errBuffer, "inbuf and inoutbuf are the same")
+	}
+	if o.fn != 0 {
+		return success, p.applyUser(o, t, out, in, out)
+	}
+	data := p.packed(out)
+	combine(o.handle, t, data, p.packed(in), data)
+	if out.typ != nil {
+		p.unpack(out, data)
+	}
+	return success, nil
+}
+
+// applyUser computes dst = left op right with the program's function, which wants both operands as elements in its
+// own memory and stores the result in the right one. Spans of guest memory are used where they are if the result
+// may replace the operand.
+func (p *Proc) applyUser(o *operation, t *datatype, dst, left, right span) error {
+	count := int64(dst.len) / max(t.size, 1)
+	if count == 0 {
+		return nil
+	}
+	if count > 1<<31-1 && !o.large {
+		return fail(errCount, "%d elements are too many for the program's operation", count)
+	}
+	need := (t.trueUB - t.trueLB) + (count-1)*abs(t.extent())
+	need = roundUp(need, 16)
+	if need > 1<<31 {
+		return fail(errNoMem, "%d bytes of operands are too many for the program's operation", need)
+	}
+	addr, err := p.operands(uint32(2 * need))
+	if err != nil {
+		return err
+	}
+	base := int64(addr) - t.trueLB
+	if t.extent() < 0 {
+		base -= (count - 1) * t.extent()
+	}
+	in := span{off: uint32(base), len: dst.len, typ: t}
+	inout := span{off: uint32(base + need), len: dst.len, typ: t}
+	p.move(in, left)
+	p.move(inout, right)
+	if p.types.get(t.handle) == nil && !t.predefined() { // freed meanwhile: the function may ask about it
+		p.types.items[t.handle] = t
+		defer p.types.drop(t.handle)
+	}
+	words := []uint32{uint32(count), 0, t.handle}
+	err = p.withWords(words, func(at uint32) error {
+		_, err := p.call(o.fn, in.off, inout.off, at, at+8)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	p.move(dst, inout)
+	return nil
+}
+
+// operands returns memory of the program for the operands of its operations: it grows and is kept, since
+// reductions come many in a row.
+func (p *Proc) operands(n uint32) (uint32, error) {
+	if n <= p.operandBytes {
+		return p.operandMemory, nil
+	}
+	if err := p.release(p.operandMemory); err != nil {
+		return 0, err
+	}
+	p.operandMemory, p.operandBytes = 0, 0
+	addr, err := p.alloc(n, 16)
+	if err != nil {
+		return 0, err
+	}
+	p.operandMemory, p.operandBytes = addr, n
+	return addr, nil
+}

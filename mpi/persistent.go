@@ -1,0 +1,121 @@
+package mpi
+
+// persistentCalls are the functions that make operations to be started again and again (MPI 5.0 section 3.9).
+func persistentCalls() []entry {
+	calls := []entry{
+		{name: "MPI_Recv_init", impl: callRecvInit},
+		{name: "MPI_Start", impl: callStart},
+		{name: "MPI_Startall", impl: callStartall},
+	}
+	for letter, mode := range sendModes() {
+		calls = append(calls, entry{
+			name: "MPI_" + pick(letter == "", "S", letter+"s") + "end_init",
+			impl: func(p *Proc, a args) (uint64, error) {
+				c, err := p.comm(a.u32(5))
+				if err != nil {
+					return 0, err
+				}
+				e, err := p.sendEnvelope(c, a)
+				if err != nil {
+					return 0, err
+				}
+				return p.givePersistent(c, reqSend, mode, e, a.u32(6))
+			},
+		})
+	}
+	return calls
+}
+
+func callRecvInit(p *Proc, a args) (uint64, error) {
+	c, err := p.comm(a.u32(5))
+	if err != nil {
+		return 0, err
+	}
+	e, err := p.recvEnvelope(c, a)
+	if err != nil {
+		return 0, err
+	}
+	return p.givePersistent(c, reqRecv, modeStandard, e, a.u32(6))
+}
+
+func (p *Proc) givePersistent(c *comm, kind, mode uint8, e envelope, out uint32) (uint64, error) {
+	return p.give(c, out, func() (*request, error) {
+		if e.null {
+			kind = reqNull
+		}
+		r, err := p.newRequest(kind, false)
+		if err != nil {
+			return nil, err
+		}
+		r.comm, r.context, r.peer, r.tag, r.buf, r.mode = c, c.context(contextPoint), e.peer, e.tag, e.buf, mode
+		r.persistent, r.done = true, true
+		return r, nil
+	})
+}
+
+// start starts a persistent request.
+func (p *Proc) start(r *request) error {
+	if !r.persistent {
+		return fail(errRequest, "the request is not persistent")
+	}
+	if r.active {
+		return r.comm.on(fail(errRequest, "the request is active already"))
+	}
+	r.active = true
+	r.matched, r.limit, r.moved, r.acked, r.framed, r.cancel = false, 0, 0, 0, false, cancelNone
+	r.result = emptyStatus()
+	switch {
+	case r.kind == reqNull:
+		r.result = nullStatus()
+	case r.kind == reqCollective:
+		return p.launch(r)
+	case r.kind == reqPart:
+		return p.startParts(r)
+	case r.mode == modeBuffered:
+		b, err := p.startBuffered(r.comm, envelope{buf: r.buf, peer: r.peer, tag: r.tag}, true)
+		if err != nil {
+			r.active = false
+			return r.comm.on(err)
+		}
+		p.freeRequest(b)
+	case r.kind == reqSend:
+		r.done = false
+		p.channel(r.peer).push(item{kind: itemSend, req: r.index})
+	default:
+		r.done = false
+		p.postRecv(r)
+	}
+	return nil
+}
+
+func callStart(p *Proc, a args) (uint64, error) {
+	list, err := p.handles(a.u32(0), 1)
+	if err != nil {
+		return 0, err
+	}
+	return success, p.startAt(list, 0)
+}
+
+func (p *Proc) startAt(list span, i int) error {
+	r, err := p.requestAt(list, i)
+	if err == nil && r == nil {
+		err = fail(errRequest, "request is MPI_REQUEST_NULL")
+	}
+	if err != nil {
+		return err
+	}
+	return p.start(r)
+}
+
+func callStartall(p *Proc, a args) (uint64, error) {
+	list, err := p.handles(a.u32(1), a.int(0))
+	if err != nil {
+		return 0, err
+	}
+	for i := range a.int(0) {
+		if err := p.startAt(list, i); err != nil {
+			return 0, err
+		}
+	}
+	return success, nil
+}

@@ -1,0 +1,211 @@
+package mpi
+
+// reduction is what all reducing collectives share.
+type reduction struct {
+	op  *operation
+	typ *datatype
+}
+
+func (r *reduction) combine(dst, left, right span) action {
+	return action{dst: dst, left: left, right: right, op: r.op, typ: r.typ}
+}
+
+// reduction finds the datatype and operation of a reducing collective.
+func (g *plan) reduction(typ, op uint32) (*reduction, error) {
+	t, err := g.p.committed(typ)
+	if err != nil {
+		return nil, err
+	}
+	o, err := g.p.reducer(op, t)
+	return &reduction{o, t}, err
+}
+
+// operand returns a buffer to compute with: one that is not contiguous is used through scratch memory, which
+// is filled with it first if it is input.
+func (g *plan) operand(s span, input bool) span {
+	if s.typ == nil {
+		return s
+	}
+	flat := g.s.alloc(s.len)
+	if input {
+		g.s.copy(flat, s)
+	}
+	return flat
+}
+
+// operands finds input and output of a reduction over the local group. Where wanted is false there is no output.
+func (g *plan) operands(a args, count int64, t *datatype, placeOK, wanted bool) (in, out span, err error) {
+	if count < 0 {
+		return in, out, fail(errCount, "count is %d", count)
+	}
+	if wanted {
+		if out, err = g.p.elements(a.u32(1), count, t); err != nil {
+			return in, out, err
+		}
+	}
+	if a.u32(0) == inPlace && count > 0 {
+		if !placeOK {
+			return in, out, fail(errBuffer, "MPI_IN_PLACE is for the root only")
+		}
+		return out, out, nil
+	}
+	if in, err = g.p.elements(a.u32(0), count, t); err != nil {
+		return in, out, err
+	}
+	return in, out, distinct(in, out)
+}
+
+// compute runs f between flat operands.
+func (g *plan) compute(in, out span, f func(in, out span)) {
+	flatIn, flatOut := g.operand(in, true), g.operand(out, false)
+	if in == out {
+		flatOut = flatIn
+	}
+	f(flatIn, flatOut)
+	g.s.copy(out, flatOut)
+}
+
+func planReduce(g *plan, a args) error {
+	root, err := g.root(a.int(5))
+	if err != nil || root == procNull {
+		return err
+	}
+	r, err := g.reduction(a.u32(3), a.u32(4))
+	if err != nil {
+		return err
+	}
+	if g.c.inter() {
+		return g.interReduce(a, root, r)
+	}
+	in, out, err := g.operands(a, a.count(2), r.typ, g.me == root, g.me == root)
+	if err != nil {
+		return err
+	}
+	g.compute(in, out, func(in, out span) { g.s.reduce(g.me, g.size, root, in, out, r) })
+	return nil
+}
+
+func planAllreduce(g *plan, a args) error {
+	r, err := g.reduction(a.u32(3), a.u32(4))
+	if err != nil {
+		return err
+	}
+	in, out, err := g.operands(a, a.count(2), r.typ, !g.c.inter(), true)
+	if err != nil {
+		return err
+	}
+	g.compute(in, out, func(in, out span) {
+		switch {
+		case g.c.inter():
+			g.interAllreduce(in, out, r)
+		case r.op.fn == 0 && in.len >= largeReduction && g.size > 2:
+			g.s.allreduceHalving(g.me, g.size, in, out, r)
+		default:
+			g.s.allreduce(g.me, g.size, in, out, r)
+		}
+	})
+	return nil
+}
+
+func planScan(g *plan, a args) error   { return g.scan(a, false) }
+func planExscan(g *plan, a args) error { return g.scan(a, true) }
+
+func (g *plan) scan(a args, exclusive bool) error {
+	if g.c.inter() {
+		return fail(errComm, "a scan is not defined on an intercommunicator")
+	}
+	r, err := g.reduction(a.u32(3), a.u32(4))
+	if err != nil {
+		return err
+	}
+	in, out, err := g.operands(a, a.count(2), r.typ, true, true)
+	if err != nil {
+		return err
+	}
+	if exclusive && g.me == 0 { // its output stays as it is
+		g.s.scan(g.me, g.size, g.operand(in, true), span{}, r, true)
+		return nil
+	}
+	g.compute(in, out, func(in, out span) { g.s.scan(g.me, g.size, in, out, r, exclusive) })
+	return nil
+}
+
+func planReduceScatterBlock(g *plan, a args) error {
+	n := a.count(2)
+	if n < 0 {
+		return fail(errCount, "recvcount is %d", n)
+	}
+	counts := make([]int64, g.size)
+	for i := range counts {
+		counts[i] = n
+	}
+	return g.reduceScatter(a, counts)
+}
+
+func planReduceScatter(g *plan, a args) error {
+	counts, err := g.p.counts(a, a.u32(2), g.size)
+	if err != nil {
+		return err
+	}
+	for i, n := range counts {
+		if n < 0 {
+			return fail(errCount, "the count of rank %d is %d", i, n)
+		}
+	}
+	return g.reduceScatter(a, counts)
+}
+
+// reduceScatter reduces all parts, and leaves each with its rank.
+func (g *plan) reduceScatter(a args, counts []int64) error {
+	r, err := g.reduction(a.u32(3), a.u32(4))
+	if err != nil {
+		return err
+	}
+	var total int64
+	for _, n := range counts {
+		if total += n; r.typ.size > 0 && total > 1<<32/r.typ.size {
+			return fail(errCount, "%d elements of %d bytes are more than a rank can hold", total, r.typ.size)
+		}
+	}
+	place := a.u32(0) == inPlace && !g.c.inter()
+	in, err := g.p.elements(pick(place, a.u32(1), a.u32(0)), total, r.typ)
+	if err != nil {
+		return err
+	}
+	out, err := g.p.elements(a.u32(1), counts[g.me], r.typ)
+	if err != nil {
+		return err
+	}
+	if !place {
+		if err := distinct(in, out); err != nil {
+			return err
+		}
+	}
+	flat, mine := g.operand(in, true), g.operand(out, false)
+	at := make([]uint32, g.size+1)
+	for i, n := range counts {
+		at[i+1] = at[i] + uint32(n*r.typ.size)
+	}
+	part := func(s span) func(i int) span {
+		return func(i int) span { return s.part(at[i], at[i+1]-at[i]) }
+	}
+	switch {
+	case g.c.inter():
+		g.interReduceScatter(flat, mine, part, r)
+	case r.op.commutes && r.op.fn == 0 && in.len >= largeReduction && !place:
+		g.s.reduceScatterPairs(g.me, g.size, part(flat), mine, r)
+	default:
+		var all span
+		if g.me == 0 {
+			all = g.s.alloc(flat.len)
+		}
+		g.s.reduce(g.me, g.size, 0, flat, all, r)
+		from := make(parts, g.size)
+		for i := range from {
+			from[i] = part(all)(i)
+		}
+		g.s.scatter(g.me, 0, false, mine, from)
+	}
+	g.s.copy(out, mine)
+	return nil
+}

@@ -1,0 +1,392 @@
+package mpi
+
+// One-sided operations travel as messages in the window's context: a header, and the data behind it if it is short. Longer
+// data follows in the private context, straight from the origin's memory to the target's. The target does what it is told in
+// the order it was told, on whichever goroutine brings the message: its program need not call anything.
+
+// Kinds of window messages.
+const (
+	msgPut        = 1
+	msgGet        = 2
+	msgAccumulate = 3
+	msgFetch      = 4 // MPI_Get_accumulate and MPI_Fetch_and_op
+	msgSwap       = 5 // MPI_Compare_and_swap
+	msgFlush      = 6
+	msgLock       = 7
+	msgUnlock     = 8
+	msgPost       = 9
+	msgComplete   = 10
+	msgAnswer     = 11 // to flush, lock and unlock
+	lastMessage   = msgAnswer
+)
+
+// rmaCalls are the communication functions of windows (MPI 5.0 section 12.3).
+func rmaCalls() []entry {
+	var calls []entry
+	for _, r := range []struct {
+		name string
+		win  int
+		f    func(p *Proc, a args, w *window) (*access, error)
+	}{
+		{"put", 7, accessPut},
+		{"get", 7, accessGet},
+		{"accumulate", 8, accessAccumulate},
+		{"get_accumulate", 11, accessGetAccumulate},
+	} {
+		upper := string(r.name[0]-0x20) + r.name[1:]
+		calls = append(calls,
+			entry{name: "MPI_" + upper, impl: oneSided(r.win, false, r.f)},
+			entry{name: "MPI_R" + r.name, impl: oneSided(r.win, true, r.f)})
+	}
+	return append(calls,
+		entry{name: "MPI_Fetch_and_op", impl: oneSided(6, false, accessFetchAndOp)},
+		entry{name: "MPI_Compare_and_swap", impl: oneSided(6, false, accessCompareAndSwap)})
+}
+
+// maxOutstanding bounds the operations of one origin on one target that are not over at the origin.
+const maxOutstanding = 1024
+
+// access is one checked operation of an origin.
+type access struct {
+	kind   uint8
+	target int
+	null   bool // to MPI_PROC_NULL
+	disp   int64
+	count  int64
+	typ    *datatype // of the target
+	op     *operation
+	data   span // to the target
+	result span // from the target
+}
+
+// oneSided makes the call of an operation, with a request behind the window or without.
+func oneSided(win int, asks bool, plan func(p *Proc, a args, w *window) (*access, error)) func(*Proc, args) (uint64, error) {
+	return func(p *Proc, a args) (uint64, error) {
+		w, err := p.window(a.u32(win))
+		if err != nil {
+			return 0, err
+		}
+		if asks {
+			if _, err := p.handles(a.u32(win+1), 1); err != nil {
+				return 0, w.on(err)
+			}
+		}
+		x, err := plan(p, a, w)
+		if err == nil {
+			err = p.checkAccess(w, x)
+		}
+		if err != nil {
+			return 0, w.on(err)
+		}
+		var r *request
+		// What a program issues without waiting is bounded; the call is made again if the rank freezes here.
+		if !x.null {
+			if err := p.wait(func() bool { return w.origins[x.target].local < maxOutstanding }); err != nil {
+				return 0, err
+			}
+		}
+		if asks {
+			if r, err = p.newRequest(reqWindow, false); err != nil {
+				return 0, w.on(err)
+			}
+			r.comm, r.result = w.comm, emptyStatus()
+		}
+		if err := p.issue(w, x, r); err != nil {
+			return 0, w.on(err)
+		}
+		if !asks {
+			return success, nil
+		}
+		return success, p.putWord(a.u32(win+1), baseRequest+r.index)
+	}
+}
+
+// destination reads target_rank, target_disp, target_count and target_datatype from parameter i on.
+func (x *access) destination(p *Proc, a args, w *window, i int) (err error) {
+	if x.count = a.count(i + 2); x.count < 0 {
+		return fail(errCount, "target_count is %d", x.count)
+	}
+	if x.typ, err = p.committed(a.u32(i + 3)); err != nil {
+		return err
+	}
+	return x.where(w, a.int(i), int64(int32(a.u32(i+1))))
+}
+
+func (x *access) where(w *window, rank int, disp int64) error {
+	x.disp = disp
+	if rank == procNull {
+		x.null = true
+		return nil
+	}
+	if rank < 0 || rank >= w.comm.size() {
+		return fail(errRank, "target_rank %d is not in 0..%d", rank, w.comm.size()-1)
+	}
+	x.target = rank
+	return nil
+}
+
+func accessPut(p *Proc, a args, w *window) (x *access, err error) {
+	x = &access{kind: msgPut}
+	if x.data, err = p.buffer(a.u32(0), a.count(1), a.u32(2)); err != nil {
+		return nil, err
+	}
+	return x, x.destination(p, a, w, 3)
+}
+
+func accessGet(p *Proc, a args, w *window) (x *access, err error) {
+	x = &access{kind: msgGet}
+	if x.result, err = p.buffer(a.u32(0), a.count(1), a.u32(2)); err != nil {
+		return nil, err
+	}
+	return x, x.destination(p, a, w, 3)
+}
+
+// accumulator finds the operation of an accumulate: a predefined one that fits the basic type of all elements.
+func (x *access) accumulator(p *Proc, handle uint32, origin *datatype) (err error) {
+	if x.op, err = p.op(handle); err != nil {
+		return err
+	}
+	if x.op.fn != 0 {
+		return fail(errOp, "only predefined operations can be used")
+	}
+	if handle != opReplace && handle != opNoOp {
+		if err := checkOp(x.op, x.typ); err != nil {
+			return err
+		}
+		if origin != nil && origin.base != x.typ.base {
+			return fail(errType, "%s at the origin and %s at the target are not of the same basic type", origin, x.typ)
+		}
+	}
+	return nil
+}
+
+func accessAccumulate(p *Proc, a args, w *window) (x *access, err error) {
+	x = &access{kind: msgAccumulate}
+	t, err := p.committed(a.u32(2))
+	if err != nil {
+		return nil, err
+	}
+	if x.data, err = p.elements(a.u32(0), a.count(1), t); err != nil {
+		return nil, err
+	}
+	if err := x.destination(p, a, w, 3); err != nil {
+		return nil, err
+	}
+	return x, x.accumulator(p, a.u32(7), t)
+}
+
+func accessGetAccumulate(p *Proc, a args, w *window) (x *access, err error) {
+	x = &access{kind: msgFetch}
+	if err := x.destination(p, a, w, 6); err != nil {
+		return nil, err
+	}
+	if x.result, err = p.buffer(a.u32(3), a.count(4), a.u32(5)); err != nil {
+		return nil, err
+	}
+	var t *datatype
+	if a.u32(10) != opNoOp {
+		if t, err = p.committed(a.u32(2)); err != nil {
+			return nil, err
+		}
+		if x.data, err = p.elements(a.u32(0), a.count(1), t); err != nil {
+			return nil, err
+		}
+	}
+	return x, x.accumulator(p, a.u32(10), t)
+}
+
+func accessFetchAndOp(p *Proc, a args, w *window) (x *access, err error) {
+	x = &access{kind: msgFetch, count: 1}
+	if x.typ, err = p.committed(a.u32(2)); err != nil {
+		return nil, err
+	}
+	if !x.typ.isBasic() {
+		return nil, fail(errType, "%s is not predefined", x.typ)
+	}
+	if x.result, err = p.elements(a.u32(1), 1, x.typ); err != nil {
+		return nil, err
+	}
+	if a.u32(5) != opNoOp {
+		if x.data, err = p.elements(a.u32(0), 1, x.typ); err != nil {
+			return nil, err
+		}
+	}
+	if err := x.where(w, a.int(3), int64(int32(a.u32(4)))); err != nil {
+		return nil, err
+	}
+	return x, x.accumulator(p, a.u32(5), nil)
+}
+
+// accessCompareAndSwap sends the new value and the one to compare with.
+func accessCompareAndSwap(p *Proc, a args, w *window) (x *access, err error) {
+	x = &access{kind: msgSwap, count: 1}
+	if x.typ, err = p.committed(a.u32(3)); err != nil {
+		return nil, err
+	}
+	switch x.typ.class {
+	case signedType, unsignedType, boolType, logicalType, byteType:
+	default:
+		return nil, fail(errType, "%s cannot be compared", x.typ)
+	}
+	if !x.typ.isBasic() {
+		return nil, fail(errType, "%s is not predefined", x.typ)
+	}
+	var values [2]span
+	for i := range values {
+		if values[i], err = p.elements(a.u32(i), 1, x.typ); err != nil {
+			return nil, err
+		}
+	}
+	if x.result, err = p.elements(a.u32(2), 1, x.typ); err != nil {
+		return nil, err
+	}
+	h := &hostBuffer{b: append(append([]byte{}, p.bytes(values[0])...), p.bytes(values[1])...)}
+	x.data = span{host: h, len: uint32(len(h.b))}
+	return x, x.where(w, a.int(4), int64(int32(a.u32(5))))
+}
+
+// checkAccess checks that an epoch allows the access, and that it stays inside of the window.
+func (p *Proc) checkAccess(w *window, x *access) error {
+	if x.null {
+		return nil
+	}
+	o := &w.origins[x.target]
+	if !w.fenced && o.locked == lockNone && !contains(w.started, x.target) {
+		return fail(errRMASync, "no access epoch to rank %d is open: call MPI_Win_fence, MPI_Win_start or MPI_Win_lock first", x.target)
+	}
+	size := x.typ.size * x.count
+	switch {
+	case x.typ.size > 0 && x.count > 1<<32/x.typ.size:
+		return fail(errCount, "%d elements of %d bytes are more than a rank can hold", x.count, x.typ.size)
+	case (x.kind == msgPut || x.kind == msgAccumulate || (x.kind == msgFetch && x.op.handle != opNoOp)) && size != int64(x.data.len):
+		return fail(errArg, "the origin has %d bytes, the target %d", x.data.len, size)
+	case (x.kind == msgGet || x.kind == msgFetch) && size != int64(x.result.len):
+		return fail(errArg, "the result has %d bytes, the target %d", x.result.len, size)
+	case w.flavor == flavorDynamic || size == 0:
+		return nil
+	}
+	at := x.disp * int64(w.units[x.target])
+	last := at + (x.count-1)*x.typ.extent()
+	if low, high := min(at, last)+x.typ.trueLB, max(at, last)+x.typ.trueUB; low < 0 || high > w.bytes[x.target] {
+		return fail(errRMARange, "bytes %d to %d are outside of rank %d's part of the window (%d bytes)", low, high, x.target, w.bytes[x.target])
+	}
+	return nil
+}
+
+func contains(list []int, v int) bool {
+	for _, x := range list {
+		if x == v {
+			return true
+		}
+	}
+	return false
+}
+
+// issue sends an operation. r, if there is one, is done when the operation is over for the origin.
+func (p *Proc) issue(w *window, x *access, r *request) error {
+	if x.null || (x.count == 0 && x.kind != msgSwap) || x.typ.size == 0 {
+		if r != nil {
+			p.complete(r)
+		}
+		return nil
+	}
+	o := &w.origins[x.target]
+	o.dirty = true
+	w.tagNext = (w.tagNext + 1) & (tagUB>>1 - 1)
+	h := opHeader{disp: x.disp, count: x.count, typ: x.typ, number: w.tagNext, inline: x.data.len <= uint32(p.w.cfg.EagerLimit)}
+	if x.op != nil {
+		h.op = x.op.handle
+	}
+	b := h.encode()
+	parts := 0
+	if x.result.len > 0 {
+		parts++
+		q, err := p.startRecv(w.comm, w.comm.context(contextPrivate), w.rank(x.target), h.answerTag(), x.result, true)
+		if err != nil {
+			return err
+		}
+		p.track(w, x.target, q, r)
+	}
+	if h.inline {
+		b = append(b, p.packed(x.data)...)
+	}
+	if err := p.tell(w, x.target, x.kind, b, true); err != nil {
+		return err
+	}
+	if !h.inline {
+		q, err := p.startSend(w.comm, w.comm.context(contextPrivate), w.rank(x.target), h.dataTag(), x.data, modeStandard, true)
+		if err != nil {
+			return err
+		}
+		if parts > 0 {
+			r = nil // it waits for the answer
+		}
+		parts++
+		p.track(w, x.target, q, r)
+	}
+	if parts == 0 && r != nil {
+		p.complete(r)
+	}
+	return nil
+}
+
+// track counts a transfer of an operation until it is over.
+func (p *Proc) track(w *window, target int, q, r *request) {
+	w.origins[target].local++
+	q.orphan = true
+	q.after = hook{kind: hookOrigin, win: w, target: target}
+	if r != nil {
+		q.after.owner = r.index + 1
+	}
+	if q.done { // at once: what follows was not known yet
+		q.done = false
+		p.complete(q)
+	}
+}
+
+// rank is a rank of the world.
+func (w *window) rank(r int) Rank { return w.comm.group.ranks[r] }
+
+// tell sends a window message. One that is counted is local work until it has left.
+func (p *Proc) tell(w *window, to int, kind uint8, payload []byte, counted bool) error {
+	r, err := p.newRequest(reqSend, true)
+	if err != nil {
+		return err
+	}
+	r.comm, r.context, r.peer, r.tag = w.comm, w.comm.context(contextWindow), w.rank(to), int32(kind)
+	r.buf, r.orphan = span{host: &hostBuffer{b: payload}, len: uint32(len(payload))}, true
+	if counted {
+		w.origins[to].local++
+		r.after = hook{kind: hookOrigin, win: w, target: to}
+	}
+	p.channel(r.peer).push(item{kind: itemSend, req: r.index})
+	return nil
+}
+
+// opHeader is what a target has to know of an operation.
+type opHeader struct {
+	disp, count int64
+	op          uint32
+	number      uint32 // of the operation: tells apart its data and its answer
+	inline      bool   // the data is behind the header
+	typ         *datatype
+}
+
+// Tags in the private context: of data to the target, and of answers to the origin.
+func (h *opHeader) dataTag() int32   { return int32(2 * h.number) }
+func (h *opHeader) answerTag() int32 { return int32(2*h.number + 1) }
+
+func (h *opHeader) encode() []byte {
+	c := newWriter()
+	h.fields(c)
+	return c.out
+}
+
+func (h *opHeader) fields(c *codec) {
+	c.int64(&h.disp)
+	c.int64(&h.count)
+	c.u32(&h.op)
+	c.u32(&h.number)
+	c.bool(&h.inline)
+	c.datatype(&h.typ)
+}

@@ -1,0 +1,212 @@
+package mpi
+
+func (c *codec) request(r *request) {
+	c.u8(&r.kind)
+	if r.kind == 0 {
+		return
+	}
+	for _, b := range []*bool{&r.internal, &r.orphan, &r.done, &r.matched, &r.framed, &r.sent, &r.persistent, &r.active} {
+		c.bool(b)
+	}
+	c.u8(&r.mode)
+	c.u8(&r.cancel)
+	c.comm(&r.comm)
+	c.uint64(&r.context)
+	narrow(c, &r.peer)
+	c.i32(&r.tag)
+	c.span(&r.buf)
+	for _, v := range []*uint32{&r.peerReq, &r.limit, &r.moved, &r.acked} {
+		c.u32(v)
+	}
+	c.uint64(&r.seq)
+	c.status(&r.result)
+	c.hook(&r.after)
+	c.check(r.kind <= reqLastKind && r.peer >= procNull && int(r.peer) < c.size && r.limit <= r.buf.len &&
+		r.moved <= r.limit && r.acked <= r.moved, "request %d is damaged", r.index)
+	c.check(r.kind != reqSend || r.peer >= 0 || r.done, "request %d has no destination", r.index)
+	switch r.kind {
+	case reqCollective:
+		if c.reading {
+			r.coll = &collective{}
+		}
+		c.collective(r.coll)
+	case reqGeneral:
+		if c.reading {
+			r.general = &general{}
+		}
+		g := r.general
+		for _, v := range []*uint32{&g.query, &g.free, &g.cancel, &g.extra} {
+			c.u32(v)
+		}
+	case reqPart:
+		if c.reading {
+			r.parts = &partitions{}
+		}
+		c.bool(&r.parts.send)
+		list(c, &r.parts.ready, c.bool)
+		c.int(&r.parts.left)
+	}
+}
+
+func (c *codec) status(s *status) {
+	narrow(c, &s.source)
+	c.i32(&s.tag)
+	c.u32(&s.count)
+	c.i32(&s.class)
+	c.u32(&s.size)
+	c.bool(&s.cancelled)
+}
+
+func (c *codec) hook(h *hook) {
+	c.u8(&h.kind)
+	if h.kind == hookNone {
+		return
+	}
+	c.window(&h.win)
+	if h.kind == hookTarget {
+		c.targetOp(&h.op)
+	}
+	c.int(&h.target)
+	c.u32(&h.owner)
+	needs := h.kind == hookTarget || h.kind == hookOrigin
+	c.check(h.kind <= lastHook && (!needs || h.win != nil), "what follows a request is damaged")
+	if needs && c.reading && c.err == nil {
+		n := h.win.comm.size()
+		c.check(h.target >= 0 && h.target < n && (h.op == nil || h.op.origin >= 0 && h.op.origin < n), "what follows a request is damaged")
+	}
+}
+
+func (c *codec) collective(x *collective) {
+	c.comm(&x.comm)
+	c.host(&x.host)
+	list(c, &x.rounds, func(r *round) {
+		list(c, &r.transfers, func(t *transfer) {
+			c.bool(&t.recv)
+			c.rank(&t.peer)
+			c.uint64(&t.context)
+			c.i32(&t.tag)
+			c.span(&t.buf)
+		})
+		list(c, &r.work, func(a *action) {
+			c.span(&a.dst)
+			c.span(&a.left)
+			c.span(&a.right)
+			c.operation(&a.op)
+			c.datatype(&a.typ)
+			ok := a.op == nil || (a.typ != nil && (a.op.fn != 0 || a.typ.base != nil && checkOp(a.op, a.typ) == nil))
+			c.check(ok, "a reduction is damaged")
+		})
+	})
+	c.int(&x.round)
+	c.bool(&x.started)
+	list(c, &x.reqs, c.u32)
+	c.i32(&x.class)
+	c.bool(&x.received)
+	c.comm(&x.made)
+	c.u32(&x.madeAt)
+	c.check(x.comm != nil && x.host != nil && x.round >= 0, "a collective is damaged")
+}
+
+func (c *codec) message(m *message) {
+	c.rank(&m.src)
+	c.uint64(&m.context)
+	c.i32(&m.tag)
+	c.u32(&m.size)
+	c.bool(&m.rendezvous)
+	c.u32(&m.req)
+	c.uint64(&m.seq)
+	c.bytes(&m.payload)
+	c.comm(&m.comm)
+	c.check(m.rendezvous || uint64(m.size) == uint64(len(m.payload)), "a message of %d bytes has %d", m.size, len(m.payload))
+}
+
+// messageRef is a message that only one thing points to.
+func (c *codec) messageRef(v **message) {
+	if c.reading {
+		*v = &message{}
+	}
+	c.message(*v)
+}
+
+func (c *codec) suspended(v **suspended) {
+	there := *v != nil
+	if c.bool(&there); !there {
+		*v = nil
+		return
+	}
+	if c.reading {
+		*v = &suspended{}
+	}
+	s := *v
+	c.string(&s.call)
+	list(c, &s.args, c.uint64)
+	c.int(&s.step)
+	none := s.data == nil
+	c.bool(&none)
+	c.bytes(&s.data)
+	if c.reading && !none && s.data == nil {
+		s.data = []byte{}
+	}
+	list(c, &s.reqs, c.u32)
+}
+
+func (c *codec) channel(x *channel, maxInflight int) {
+	for _, v := range []*uint64{&x.sendNext, &x.charged, &x.credited, &x.recvNext, &x.consumed, &x.peerEpoch} {
+		c.uint64(v)
+	}
+	c.check(x.credited <= x.charged, "channel %d has more credit than it used", x.peer)
+	n := c.count(x.replay.len())
+	for i := range n {
+		k := packet{}
+		if !c.reading {
+			k = *x.replay.at(i)
+		}
+		c.u8(&k.kind)
+		c.uint64(&k.seq)
+		c.uint64(&k.context)
+		c.i32(&k.tag)
+		for _, v := range []*uint32{&k.size, &k.req, &k.peerReq, &k.off, &k.length} {
+			c.u32(v)
+		}
+		c.bytes(&k.payload)
+		if !c.reading {
+			continue
+		}
+		sequenced := (k.kind >= frameEager && k.kind <= frameData) || k.kind == frameCancel || k.kind == frameCancelled
+		whole := sequenced && k.seq == x.sendNext-uint64(n-i)
+		if !whole || (k.kind != frameData && uint64(k.length) != uint64(len(k.payload))) || x.inflight > maxInflight {
+			c.fail("frame %d to rank %d is damaged", k.seq, x.peer)
+			return
+		}
+		if k.kind != frameEager {
+			k.payload = nil
+		}
+		x.replay.push(k)
+		x.inflight += k.cost()
+	}
+	c.pending(x)
+}
+
+func (c *codec) pending(x *channel) {
+	for i := range c.count(x.pending.len()) {
+		it := item{}
+		if !c.reading {
+			it = *x.pending.at(i)
+		}
+		c.u8(&it.kind)
+		c.u32(&it.req)
+		c.u32(&it.peerReq)
+		c.u32(&it.limit)
+		c.uint64(&it.seq)
+		if !c.reading {
+			continue
+		}
+		q := x.p.request(it.req)
+		ours := it.kind == itemSend || it.kind == itemData
+		if it.kind < itemSend || it.kind > itemCancelled || (ours && (q == nil || q.kind != reqSend || q.done)) {
+			c.fail("what waits for rank %d is damaged", x.peer)
+			return
+		}
+		x.pending.push(it)
+	}
+}

@@ -1,0 +1,178 @@
+package mpi
+
+// datatype writes or reads a type: a named one by its handle, another by how it was made.
+func (c *codec) datatype(v **datatype) {
+	var named uint32
+	if *v != nil && (*v).predefined() {
+		named = (*v).handle
+	}
+	c.u32(&named)
+	if named != 0 {
+		*v = predefined()[named]
+		c.check(*v != nil, "datatype %#x is not known", named)
+		return
+	}
+	if c.reading {
+		*v = nil
+	}
+	ref(c, &c.types, v, func(t *datatype) {
+		m := t.made
+		c.contents(&m)
+		if c.reading && c.err == nil {
+			built, err := build(m)
+			if err != nil {
+				c.fail("a datatype is damaged: %v", err)
+				return
+			}
+			*t = *built
+			if t.base == built {
+				t.base = t
+			}
+		}
+		c.u32(&t.handle)
+		c.int(&t.refs)
+		c.string(&t.name)
+		c.bool(&t.committed)
+		c.bool(&t.fixed)
+		c.attributes(&t.attrs)
+	})
+}
+
+func (c *codec) contents(m *contents) {
+	c.int(&m.combiner)
+	c.bool(&m.large)
+	for _, l := range []*[]int64{&m.ints, &m.addrs, &m.counts} {
+		list(c, l, c.int64)
+	}
+	list(c, &m.types, c.datatype)
+	if c.reading && c.err == nil {
+		for _, t := range m.types {
+			c.check(t != nil, "a datatype is missing")
+		}
+		c.check(m.whole(), "a datatype's contents are damaged")
+	}
+}
+
+// whole reports whether contents have as many numbers as the combiner wants, none of them negative where it must not be:
+// what the constructors' checks guarantee.
+func (m *contents) whole() bool {
+	ints, addrs, types := len(m.ints), len(m.addrs), len(m.types)
+	for i, v := range m.ints {
+		lists := m.combiner == combinerIndexed || m.combiner == combinerIdxBlock || m.combiner == combinerVector || m.combiner == combinerDarray
+		if v < 0 && (i < 2 || !lists) {
+			return false
+		}
+	}
+	n := int64(0)
+	if ints > 0 {
+		n = m.ints[0]
+	}
+	count := int64(ints)
+	one := types == 1
+	switch m.combiner {
+	case combinerDup:
+		return one
+	case combinerF90Real, combinerF90Complex:
+		return one && ints == 2
+	case combinerF90Integer:
+		return one && ints == 1
+	case combinerValueIndex:
+		return types == 2
+	case combinerResized:
+		return one && addrs == 2
+	case combinerContiguous:
+		return one && ints == 1
+	case combinerVector:
+		return one && ints == 3
+	case combinerHvector:
+		return one && ints == 2 && addrs == 1
+	case combinerIndexed:
+		return one && ints > 0 && count == 2*n+1
+	case combinerHindexed:
+		return one && ints > 0 && count == n+1 && int64(addrs) == n
+	case combinerIdxBlock:
+		return one && ints > 1 && count == n+2
+	case combinerHidxBlock:
+		return one && ints == 2 && int64(addrs) == n
+	case combinerStruct:
+		return ints > 0 && count == n+1 && int64(addrs) == n && int64(types) == n
+	case combinerSubarray:
+		return one && n > 0 && count == 3*n+2
+	case combinerDarray:
+		return one && m.wholeDarray()
+	}
+	return false
+}
+
+func (m *contents) wholeDarray() bool {
+	if len(m.ints) < 3 || m.ints[2] < 1 || int64(len(m.ints)) != 4*m.ints[2]+4 || m.ints[1] < 0 {
+		return false
+	}
+	for i := range int(m.ints[2]) {
+		d := m.dimension(i)
+		if d.size < 1 || d.procs < 1 || d.check() != nil || d.size > 1<<24 {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *codec) attributes(a *attributes) {
+	list(c, &a.list, func(x *attribute) {
+		c.keyval(&x.key)
+		c.u32(&x.value)
+		c.check(x.key != nil, "an attribute has no key")
+	})
+}
+
+func (c *codec) keyval(v **keyval) {
+	ref(c, &c.keyvals, v, func(k *keyval) {
+		c.u32(&k.handle)
+		c.bool(&k.freed)
+		c.u8((*uint8)(&k.kind))
+		for _, x := range []*uint32{&k.copyFn, &k.deleteFn, &k.extraState} {
+			c.u32(x)
+		}
+	})
+}
+
+func (c *codec) errhandler(v **errhandler) {
+	var named uint32
+	if *v != nil && (*v).predefined() {
+		named = (*v).handle
+	}
+	c.u32(&named)
+	if named != 0 {
+		*v = predefinedHandlers[named]
+		c.check(*v != nil, "error handler %#x is not known", named)
+		return
+	}
+	ref(c, &c.errhandlers, v, func(h *errhandler) {
+		c.u32(&h.handle)
+		c.int(&h.refs)
+		c.u8((*uint8)(&h.kind))
+		c.u32(&h.fn)
+		c.check(h.kind != 0, "an error handler is damaged")
+	})
+	c.check(*v != nil, "an error handler is missing")
+}
+
+func (c *codec) operation(v **operation) {
+	var named uint32
+	if *v != nil && (*v).fn == 0 {
+		named = (*v).handle
+	}
+	c.u32(&named)
+	if named != 0 {
+		*v = predefinedOps[named]
+		c.check(*v != nil, "operation %#x is not known", named)
+		return
+	}
+	ref(c, &c.ops, v, func(o *operation) {
+		c.u32(&o.handle)
+		c.u32(&o.fn)
+		c.bool(&o.commutes)
+		c.bool(&o.large)
+		c.check(o.fn != 0, "an operation is damaged")
+	})
+}

@@ -1,0 +1,203 @@
+package mpi
+
+// topology is what MPI_Cart_create and its kin attach to a communicator (MPI 5.0 chapter 8).
+type topology struct {
+	kind int // topoCart, topoGraph, topoDist
+
+	dims    []int // cartesian
+	periods []bool
+
+	index, edges []int // graph: as given
+
+	sources, destinations []int // distributed graph: of this rank
+	inWeights, outWeights []int
+	weighted              bool
+}
+
+// status is what MPI_Topo_test says.
+func (t *topology) status() int {
+	if t == nil {
+		return undefined
+	}
+	return t.kind
+}
+
+// topologyOf finds a communicator with a topology of a kind.
+func (p *Proc) topologyOf(handle uint32, kind int) (*comm, *topology, error) {
+	c, err := p.comm(handle)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.topology.status() != kind {
+		names := map[int]string{topoCart: "cartesian", topoGraph: "graph", topoDist: "distributed graph"}
+		return nil, nil, c.on(fail(errTopology, "the communicator has no %s topology", names[kind]))
+	}
+	return c, c.topology, nil
+}
+
+// topologyCalls are the functions of chapter 8, but for the neighbourhood collectives.
+func topologyCalls() []entry {
+	return []entry{
+		{name: "MPI_Dims_create", impl: callDimsCreate, any: true},
+		{name: "MPI_Cart_create", impl: callCartCreate},
+		{name: "MPI_Cartdim_get", impl: callCartdimGet},
+		{name: "MPI_Cart_get", impl: callCartGet},
+		{name: "MPI_Cart_rank", impl: callCartRank},
+		{name: "MPI_Cart_coords", impl: callCartCoords},
+		{name: "MPI_Cart_shift", impl: callCartShift},
+		{name: "MPI_Cart_sub", impl: callCartSub},
+		{name: "MPI_Cart_map", impl: callCartMap},
+		{name: "MPI_Graph_create", impl: callGraphCreate},
+		{name: "MPI_Graph_map", impl: callGraphMap},
+		{name: "MPI_Graphdims_get", impl: callGraphdimsGet},
+		{name: "MPI_Graph_get", impl: callGraphGet},
+		{name: "MPI_Graph_neighbors_count", impl: callGraphNeighborsCount},
+		{name: "MPI_Graph_neighbors", impl: callGraphNeighbors},
+		{name: "MPI_Dist_graph_create_adjacent", impl: callDistAdjacent},
+		{name: "MPI_Dist_graph_create", impl: callDistCreate},
+		{name: "MPI_Dist_graph_neighbors_count", impl: callDistNeighborsCount},
+		{name: "MPI_Dist_graph_neighbors", impl: callDistNeighbors},
+	}
+}
+
+// coords are a rank's coordinates, in row-major order.
+func (t *topology) coords(rank int) []int {
+	out := make([]int, len(t.dims))
+	for i := len(t.dims) - 1; i >= 0; i-- {
+		out[i] = rank % t.dims[i]
+		rank /= t.dims[i]
+	}
+	return out
+}
+
+// rank is the rank at coordinates; procNull outside of a dimension that is not periodic.
+func (t *topology) rank(coords []int) int {
+	r := 0
+	for i, x := range coords {
+		n := t.dims[i]
+		if t.periods[i] {
+			x = (x%n + n) % n
+		}
+		if x < 0 || x >= n {
+			return procNull
+		}
+		r = r*n + x
+	}
+	return r
+}
+
+// shift is the rank that lies disp away in a dimension.
+func (t *topology) shift(rank, dim, disp int) int {
+	at := t.coords(rank)
+	at[dim] += disp
+	return t.rank(at)
+}
+
+// graphNeighbors are a node's neighbours in a graph topology.
+func (t *topology) graphNeighbors(rank int) []int {
+	first := 0
+	if rank > 0 {
+		first = t.index[rank-1]
+	}
+	return t.edges[first:t.index[rank]]
+}
+
+func callDimsCreate(p *Proc, a args) (uint64, error) {
+	n, d := a.int(0), a.int(1)
+	if n < 1 || d < 0 || d > 1<<20 {
+		return 0, fail(errArg, "nnodes is %d, ndims is %d", n, d)
+	}
+	dims, err := p.ints(a.u32(2), d)
+	if err != nil {
+		return 0, err
+	}
+	if err := fillDims(n, dims); err != nil {
+		return 0, err
+	}
+	return success, p.putInts(a.u32(2), dims)
+}
+
+// fillDims sets the dimensions that are 0, as equal as can be, in non-increasing order (MPI 5.0 section 8.5.2).
+func fillDims(n int, dims []int) error {
+	var free []int
+	for i, d := range dims {
+		switch {
+		case d < 0:
+			return fail(errDims, "dimension %d is %d", i, d)
+		case d == 0:
+			free = append(free, i)
+		case n%d != 0:
+			return fail(errDims, "the nodes cannot be divided among dimensions that are set: dimension %d is %d", i, d)
+		default:
+			n /= d
+		}
+	}
+	if len(free) == 0 {
+		if n != 1 && len(dims) > 0 {
+			return fail(errDims, "the dimensions that are set hold too few nodes")
+		}
+		return nil
+	}
+	for i, f := range bestFactors(n, len(free)) {
+		dims[free[i]] = f
+	}
+	return nil
+}
+
+// bestFactors splits n into k factors, non-increasing, with the smallest spread: the largest as small as can be, then
+// the next.
+func bestFactors(n, k int) []int {
+	if k == 1 {
+		return []int{n}
+	}
+	var best []int
+	var try func(rest, limit int, chosen []int)
+	try = func(rest, limit int, chosen []int) {
+		if len(chosen) == k-1 {
+			if rest <= limit {
+				found := append(append([]int{}, chosen...), rest)
+				if best == nil || spread(found) < spread(best) {
+					best = found
+				}
+			}
+			return
+		}
+		for _, f := range divisors(rest) {
+			if f <= limit && pow(f, k-len(chosen)) >= rest {
+				if best != nil && len(chosen) == 0 && f > best[0] {
+					return
+				}
+				try(rest/f, f, append(chosen, f))
+			}
+		}
+	}
+	try(n, n, nil)
+	return best
+}
+
+func spread(f []int) int { return f[0] - f[len(f)-1] }
+
+// pow is a bounded power.
+func pow(f, k int) int {
+	v := 1
+	for range k {
+		if v *= f; v > 1<<40 {
+			return 1 << 40
+		}
+	}
+	return v
+}
+
+// divisors are all divisors of n, ascending.
+func divisors(n int) []int {
+	var low, high []int
+	for d := 1; d*d <= n; d++ {
+		if n%d == 0 {
+			low = append(low, d)
+			if d*d != n {
+				high = append([]int{n / d}, high...)
+			}
+		}
+	}
+	return append(low, high...)
+}

@@ -1,0 +1,167 @@
+package mpi
+
+// makeSubarray checks a block of an n-dimensional array (MPI 5.0 section 5.1.3).
+func makeSubarray(p *Proc, a args, old *datatype) (contents, error) {
+	n := a.int(0)
+	if n < 1 || n > 1<<20 {
+		return contents{}, fail(errArg, "ndims is %d", n)
+	}
+	c := contents{combiner: combinerSubarray, ints: []int64{int64(n)}, types: []*datatype{old}}
+	for i := 1; i <= 3; i++ {
+		v, err := p.counts(a, a.u32(i), n)
+		if err != nil {
+			return contents{}, err
+		}
+		c.ints = append(c.ints, v...)
+	}
+	sizes, subsizes, starts := c.ints[1:1+n], c.ints[1+n:1+2*n], c.ints[1+2*n:]
+	for i := range n {
+		if sizes[i] < 1 || subsizes[i] < 1 || starts[i] < 0 || subsizes[i] > sizes[i] || starts[i] > sizes[i]-subsizes[i] {
+			return contents{}, fail(errArg, "dimension %d: %d elements from %d on are not in an array of %d",
+				i, subsizes[i], starts[i], sizes[i])
+		}
+	}
+	c.ints = append(c.ints, int64(a.int(4)))
+	return c, checkOrder(a.int(4))
+}
+
+func checkOrder(v int) error {
+	if v != orderC && v != orderFortran {
+		return fail(errArg, "order %d is neither MPI_ORDER_C nor MPI_ORDER_FORTRAN", v)
+	}
+	return nil
+}
+
+// run of indices of one dimension: n of them from first on.
+type indices struct{ first, n int64 }
+
+// grid makes the type of those elements of an array whose index is in owned, dimension by dimension, the
+// fastest first.
+func grid(sizes []int64, owned [][]indices, fortran bool, old *datatype) ([]block, []int64, error) {
+	n := len(sizes)
+	inner, stride := old, old.extent()
+	var blocks []block
+	for k := range n {
+		d := n - 1 - k
+		if fortran {
+			d = k
+		}
+		blocks = nil
+		for _, r := range owned[d] {
+			blocks = append(blocks, block{times(r.first, stride), r.n, stride, inner})
+		}
+		stride = times(stride, sizes[d])
+		if k < n-1 {
+			inner = assemble(blocks)
+			inner.made = contents{combiner: combinerStruct}
+		}
+	}
+	return blocks, []int64{0, stride}, nil
+}
+
+func (c *contents) subarray(old *datatype) ([]block, []int64, error) {
+	n := c.ints[0]
+	owned := make([][]indices, n)
+	for i := range n {
+		owned[i] = []indices{{c.ints[1+2*n+i], c.ints[1+n+i]}}
+	}
+	return grid(c.ints[1:1+n], owned, c.ints[1+3*n] == orderFortran, old)
+}
+
+// makeDarray checks one process's part of a distributed array (MPI 5.0 section 5.1.4).
+func makeDarray(p *Proc, a args, old *datatype) (contents, error) {
+	size, rank, n := a.int(0), a.int(1), a.int(2)
+	if n < 1 || n > 1<<20 || size < 1 || rank < 0 || rank >= size {
+		return contents{}, fail(errArg, "size %d, rank %d, ndims %d", size, rank, n)
+	}
+	c := contents{combiner: combinerDarray, ints: []int64{int64(size), int64(rank), int64(n)}, types: []*datatype{old}}
+	gsizes, err := p.counts(a, a.u32(3), n)
+	if err != nil {
+		return contents{}, err
+	}
+	c.ints = append(c.ints, gsizes...)
+	procs := int64(1)
+	for i := 4; i <= 6; i++ {
+		v, err := p.ints(a.u32(i), n)
+		if err != nil {
+			return contents{}, err
+		}
+		for _, x := range v {
+			c.ints = append(c.ints, int64(x))
+		}
+	}
+	for i := range n {
+		d := c.dimension(i)
+		if d.procs < 1 || d.size < 1 {
+			return contents{}, fail(errArg, "dimension %d has %d elements on %d processes", i, d.size, d.procs)
+		}
+		procs = times(procs, d.procs)
+		if err := d.check(); err != nil {
+			return contents{}, err
+		}
+	}
+	if procs != int64(size) {
+		return contents{}, fail(errArg, "the process grid has %d processes, size is %d", procs, size)
+	}
+	c.ints = append(c.ints, int64(a.int(7)))
+	return c, checkOrder(a.int(7))
+}
+
+// dimension of a distributed array.
+type dimension struct{ size, distribution, arg, procs int64 }
+
+func (c *contents) dimension(i int) dimension {
+	n := int(c.ints[2])
+	at := func(k int) int64 { return c.ints[3+k*n+i] }
+	return dimension{at(0), at(1), at(2), at(3)}
+}
+
+func (d dimension) check() error {
+	switch d.distribution {
+	case distributeNone:
+		if d.procs != 1 {
+			return fail(errArg, "a dimension that is not distributed has %d processes", d.procs)
+		}
+	case distributeBlock:
+		if d.arg != distributeArg && (d.arg < 1 || d.arg*d.procs < d.size) {
+			return fail(errArg, "blocks of %d on %d processes do not hold %d elements", d.arg, d.procs, d.size)
+		}
+	case distributeCyclic:
+		if d.arg != distributeArg && d.arg < 1 {
+			return fail(errArg, "cyclic blocks of %d elements", d.arg)
+		}
+	default:
+		return fail(errArg, "distribution %d is not known", d.distribution)
+	}
+	return nil
+}
+
+// owned returns the indices of a process at a coordinate of the dimension.
+func (d dimension) owned(coord int64) []indices {
+	k := d.arg
+	switch {
+	case d.distribution == distributeNone:
+		return []indices{{0, d.size}}
+	case d.distribution == distributeBlock && k == distributeArg:
+		k = (d.size + d.procs - 1) / d.procs
+	case k == distributeArg:
+		k = 1
+	}
+	var out []indices
+	for at := coord * k; at < d.size; at += k * d.procs {
+		out = append(out, indices{at, min(k, d.size-at)})
+	}
+	return out
+}
+
+// darray: processes are numbered in row-major order, whatever the order of the array.
+func (c *contents) darray(old *datatype) ([]block, []int64, error) {
+	n := int(c.ints[2])
+	rank, sizes, owned := c.ints[1], make([]int64, n), make([][]indices, n)
+	for i := n - 1; i >= 0; i-- {
+		d := c.dimension(i)
+		sizes[i], owned[i] = d.size, d.owned(rank%d.procs)
+		rank /= d.procs
+	}
+	return grid(sizes, owned, c.ints[len(c.ints)-1] == orderFortran, old)
+}

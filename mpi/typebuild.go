@@ -1,0 +1,125 @@
+package mpi
+
+// build makes a type from its contents. It is a pure function: a captured type is built again from them.
+func build(made contents) (*datatype, error) {
+	blocks, bounds, err := made.blocks()
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range blocks {
+		if b.n > 0 && (abs(b.disp) > maxTypeBytes || b.n > maxTypeBytes ||
+			(abs(b.stride) > 0 && b.n > maxTypeBytes/abs(b.stride)) ||
+			(b.typ.size > 0 && b.n > maxTypeBytes/b.typ.size)) {
+			return nil, fail(errArg, "the datatype would reach beyond %d bytes", int64(maxTypeBytes))
+		}
+	}
+	t := assemble(blocks)
+	if abs(t.lb) > maxTypeBytes || abs(t.ub) > maxTypeBytes || t.size > maxTypeBytes {
+		return nil, fail(errArg, "the datatype would reach beyond %d bytes", int64(maxTypeBytes))
+	}
+	switch made.combiner {
+	case combinerStruct: // the extent is padded as a C struct's (MPI 5.0 section 5.1.6)
+		if !t.stickyUB && len(blocks) > 0 {
+			t.ub = t.lb + roundUp(t.ub-t.lb, t.align)
+		}
+	case combinerDup:
+		old := made.types[0]
+		t.stickyLB, t.stickyUB = old.stickyLB, old.stickyUB
+	case combinerF90Real, combinerF90Complex, combinerF90Integer, combinerValueIndex:
+		t.class, t.base, t.basics, t.committed = made.types[0].class, t, 1, true
+		if made.combiner == combinerValueIndex {
+			t = pairOf(made.types[0], made.types[1])
+			t.committed = true
+		}
+	}
+	if bounds != nil {
+		t.lb, t.ub, t.stickyLB, t.stickyUB = bounds[0], bounds[0]+bounds[1], true, true
+	}
+	t.made = made
+	return t, nil
+}
+
+func abs(v int64) int64 { return max(v, -v) }
+
+// times is a bounded product: what is too large stays too large.
+func times(a, b int64) int64 {
+	if a != 0 && abs(b) > 4*maxTypeBytes/abs(a) {
+		return 4 * maxTypeBytes
+	}
+	return a * b
+}
+
+// blocks returns the type map, and lower bound and extent where the constructor sets them.
+func (c *contents) blocks() (blocks []block, bounds []int64, err error) {
+	if len(c.types) == 0 {
+		return nil, nil, nil // a struct of nothing
+	}
+	old := c.types[0]
+	ext := old.extent()
+	switch c.combiner {
+	case combinerDup, combinerF90Real, combinerF90Complex, combinerF90Integer:
+		return []block{{0, 1, 0, old}}, nil, nil
+	case combinerValueIndex:
+		return []block{{0, 1, 0, old}}, nil, nil
+	case combinerResized:
+		return []block{{0, 1, 0, old}}, c.addrs, nil
+	case combinerContiguous:
+		return []block{{0, c.ints[0], ext, old}}, nil, nil
+	case combinerVector:
+		return strided(c.ints[0], c.ints[1], times(c.ints[2], ext), old)
+	case combinerHvector:
+		return strided(c.ints[0], c.ints[1], c.addrs[0], old)
+	case combinerIndexed:
+		n := c.ints[0]
+		return listed(n, c.ints[1:1+n], c.ints[1+n:], ext, old), nil, nil
+	case combinerHindexed:
+		return listed(c.ints[0], c.ints[1:], c.addrs, 1, old), nil, nil
+	case combinerIdxBlock:
+		return equal(c.ints[0], c.ints[1], c.ints[2:], ext, old), nil, nil
+	case combinerHidxBlock:
+		return equal(c.ints[0], c.ints[1], c.addrs, 1, old), nil, nil
+	case combinerStruct:
+		for i, t := range c.types {
+			blocks = append(blocks, block{c.addrs[i], c.ints[1+i], t.extent(), t})
+		}
+		return blocks, nil, nil
+	case combinerSubarray:
+		return c.subarray(old)
+	case combinerDarray:
+		return c.darray(old)
+	}
+	return nil, nil, fail(errIntern, "combiner %d is not known", c.combiner)
+}
+
+// strided are n blocks of length elements, stride bytes apart.
+func strided(n, length, stride int64, old *datatype) ([]block, []int64, error) {
+	if length == 0 {
+		return nil, nil, nil
+	}
+	if length == 1 {
+		return []block{{0, n, stride, old}}, nil, nil
+	}
+	inner, err := build(contents{combiner: combinerContiguous, ints: []int64{length}, types: []*datatype{old}})
+	if err != nil {
+		return nil, nil, err
+	}
+	return []block{{0, n, stride, inner}}, nil, nil
+}
+
+// listed are n blocks with lengths and displacements of their own, in units of unit bytes.
+func listed(n int64, lengths, displs []int64, unit int64, old *datatype) []block {
+	blocks := make([]block, n)
+	for i := range blocks {
+		blocks[i] = block{times(displs[i], unit), lengths[i], old.extent(), old}
+	}
+	return blocks
+}
+
+// equal are n blocks of one length.
+func equal(n, length int64, displs []int64, unit int64, old *datatype) []block {
+	blocks := make([]block, n)
+	for i := range blocks {
+		blocks[i] = block{times(displs[i], unit), length, old.extent(), old}
+	}
+	return blocks
+}

@@ -1,0 +1,431 @@
+package mpi
+
+import "slices"
+
+// window is a rank's side of a window (MPI 5.0 chapter 12). It has a communicator of its own, whose contexts carry what the
+// ranks tell each other: see rma.go for operations and target.go for their other end.
+type window struct {
+	handle     uint32
+	comm       *comm
+	flavor     int
+	base       uint32
+	bytes      []int64 // of each rank's part; none in a dynamic window
+	units      []int32 // displacement unit of each rank
+	errhandler *errhandler
+	name       string
+	info       *info
+	attrs      attributes
+	regions    []region // attached to a dynamic window
+	memory     uint32   // allocated for the window: given back when it is freed
+	values     uint32   // of the predefined attributes, in the program's memory
+	segment    uint64   // bytes shared with the others, mapped at memory; 0: none
+	offsets    []int64  // of each rank's part in the segment
+
+	origins []origin   // what this rank does to each other
+	targets []*inbound // what each other does to this rank
+	lock    targetLock
+
+	fenced  bool  // an epoch between fences is open
+	started []int // ranks of MPI_Win_start's group, nil: none
+	exposed []int // ranks of MPI_Win_post's group, nil: none
+	posted  []int // by rank: posts heard of and not used
+	over    []int // by rank: completions heard of and not used
+	lockAll bool
+	tagNext uint32 // numbers operations that have data or an answer
+}
+
+type region struct{ addr, size uint32 }
+
+// origin is what a rank keeps of its accesses to one target.
+type origin struct {
+	dirty   bool  // operations were sent since the last flush
+	local   int   // requests of operations that are not over here
+	waiting int   // answers that are awaited: to flushes, locks and unlocks
+	locked  uint8 // lockNone ..
+	class   int32 // of an error that the target reported
+}
+
+const (
+	lockNone  = 0
+	lockOne   = 1 // MPI_Win_lock
+	lockEvery = 2 // MPI_Win_lock_all
+)
+
+// windowCalls make windows and ask about them.
+func windowCalls() []entry {
+	return []entry{
+		{name: "MPI_Win_create", impl: callWinCreate},
+		{name: "MPI_Win_allocate", impl: callWinAllocate},
+		{name: "MPI_Win_allocate_shared", impl: callWinAllocateShared},
+		{name: "MPI_Win_shared_query", impl: callWinSharedQuery},
+		{name: "MPI_Win_create_dynamic", impl: callWinCreateDynamic},
+		{name: "MPI_Win_attach", impl: callWinAttach},
+		{name: "MPI_Win_detach", impl: callWinDetach},
+		{name: "MPI_Win_free", impl: callWinFree},
+		{name: "MPI_Win_get_group", impl: callWinGetGroup},
+		{name: "MPI_Win_get_name", impl: callWinGetName},
+		{name: "MPI_Win_set_name", impl: callWinSetName},
+		{name: "MPI_Win_get_info", impl: callWinGetInfo},
+		{name: "MPI_Win_set_info", impl: callWinSetInfo},
+		{name: "MPI_Alloc_mem", impl: callAllocMem, any: true},
+		{name: "MPI_Free_mem", impl: callFreeMem, any: true},
+	}
+}
+
+// window finds a window by handle.
+func (p *Proc) window(handle uint32) (*window, error) {
+	if w := p.wins.get(handle); w != nil {
+		return w, nil
+	}
+	if handle == winNull {
+		return nil, fail(errWin, "window is MPI_WIN_NULL")
+	}
+	return nil, fail(errWin, "window %#x is not known", handle)
+}
+
+// part is what a rank says about its part of a window.
+type part struct {
+	id    uint64
+	bytes int64
+	unit  int32
+	here  uint32 // which host the rank is on
+}
+
+const partBytes = 24
+
+// makeWindow agrees on a window over c. It is the first phase of the calls that make windows.
+func (p *Proc) makeWindow(c *comm, mine func() (part, error)) ([]part, error) {
+	b, err := p.phase(1, func() ([]byte, error) {
+		return p.contribute(c, partBytes, func() ([]byte, error) {
+			m, err := mine()
+			b := order.AppendUint64(nil, m.id)
+			b = order.AppendUint64(b, uint64(m.bytes))
+			b = order.AppendUint32(b, uint32(m.unit))
+			return order.AppendUint32(b, m.here), err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	all := make([]part, c.size())
+	for i := range all {
+		e := b[partBytes*i:]
+		all[i] = part{order.Uint64(e), int64(order.Uint64(e[8:])), int32(order.Uint32(e[16:])), order.Uint32(e[20:])}
+	}
+	return all, nil
+}
+
+// openWindow makes the window of what the ranks have said; messages that came for it early are served now.
+func (p *Proc) openWindow(c *comm, all []part, flavor int, base uint32, x *info) (*window, error) {
+	n := c.size()
+	w := &window{
+		flavor: flavor, base: base, errhandler: predefinedHandlers[errorsAreFatal], info: x.clone(),
+		comm:    &comm{id: all[0].id, group: c.group, me: c.me, errhandler: c.errhandler},
+		origins: make([]origin, n), targets: make([]*inbound, n), posted: make([]int, n), over: make([]int, n),
+	}
+	for i, m := range all {
+		w.bytes, w.units = append(w.bytes, m.bytes), append(w.units, m.unit)
+		w.targets[i] = &inbound{}
+	}
+	var err error
+	if w.handle, err = p.wins.add(w, p.w.cfg.MaxObjects); err != nil {
+		return nil, c.on(err)
+	}
+	p.winByID[w.comm.id] = w
+	for i := 0; i < len(p.unexpected); {
+		m := p.unexpected[i]
+		if m.context != w.comm.context(contextWindow) {
+			i++
+			continue
+		}
+		p.dropUnexpected(i)
+		p.serve(m)
+	}
+	return w, nil
+}
+
+// giveWindow stores the handle.
+func (p *Proc) giveWindow(w *window, out uint32) (uint64, error) {
+	return success, p.putWord(out, w.handle)
+}
+
+// checkPart checks size and displacement unit.
+func (p *Proc) checkPart(bytes int64, unit int) error {
+	if bytes < 0 || bytes > 1<<32-1 {
+		return fail(errSize, "size is %d", bytes)
+	}
+	if unit < 1 {
+		return fail(errDisp, "disp_unit is %d", unit)
+	}
+	return nil
+}
+
+func callWinCreate(p *Proc, a args) (uint64, error) {
+	c, err := p.intra(a.u32(4))
+	if err != nil {
+		return 0, err
+	}
+	x, err := p.hints(a.u32(3))
+	if err == nil {
+		_, err = p.handles(a.u32(5), 1)
+	}
+	if err != nil {
+		return 0, c.on(err)
+	}
+	all, err := p.makeWindow(c, func() (part, error) {
+		err := p.checkPart(a.winSize(1), a.int(2))
+		if err == nil {
+			_, err = p.guest(a.u32(0), uint64(max(a.winSize(1), 0)))
+		}
+		return part{id: p.newID(), bytes: a.winSize(1), unit: int32(a.int(2))}, err
+	})
+	if err != nil {
+		return 0, c.on(err)
+	}
+	w, err := p.openWindow(c, all, flavorCreate, a.u32(0), x)
+	if err != nil {
+		return 0, err
+	}
+	return p.giveWindow(w, a.u32(5))
+}
+
+// winSize is an MPI_Aint that is a size, and its own size in both forms: 32 bits on wasm32.
+func (a args) winSize(i int) int64 { return int64(int32(a.u32(i))) }
+
+func callWinAllocate(p *Proc, a args) (uint64, error) {
+	c, err := p.intra(a.u32(3))
+	if err != nil {
+		return 0, err
+	}
+	x, err := p.hints(a.u32(2))
+	for _, ptr := range []uint32{a.u32(4), a.u32(5)} {
+		if _, bad := p.handles(ptr, 1); err == nil {
+			err = bad
+		}
+	}
+	if err != nil {
+		return 0, c.on(err)
+	}
+	all, err := p.makeWindow(c, func() (part, error) {
+		return part{id: p.newID(), bytes: a.winSize(0), unit: int32(a.int(1))}, p.checkPart(a.winSize(0), a.int(1))
+	})
+	if err != nil {
+		return 0, c.on(err)
+	}
+	addr, err := p.alloc(uint32(a.winSize(0)), 16)
+	if err != nil {
+		return 0, c.on(err)
+	}
+	w, err := p.openWindow(c, all, flavorAllocate, addr, x)
+	if err != nil {
+		return 0, err
+	}
+	w.memory = addr
+	if err := p.putWord(a.u32(4), addr); err != nil {
+		return 0, err
+	}
+	return p.giveWindow(w, a.u32(5))
+}
+
+func callWinCreateDynamic(p *Proc, a args) (uint64, error) {
+	c, err := p.intra(a.u32(1))
+	if err != nil {
+		return 0, err
+	}
+	x, err := p.hints(a.u32(0))
+	if err == nil {
+		_, err = p.handles(a.u32(2), 1)
+	}
+	if err != nil {
+		return 0, c.on(err)
+	}
+	all, err := p.makeWindow(c, func() (part, error) { return part{id: p.newID(), unit: 1}, nil })
+	if err != nil {
+		return 0, c.on(err)
+	}
+	w, err := p.openWindow(c, all, flavorDynamic, bottom, x)
+	if err != nil {
+		return 0, err
+	}
+	return p.giveWindow(w, a.u32(2))
+}
+
+// dynamic finds a dynamic window.
+func (p *Proc) dynamic(handle uint32) (*window, error) {
+	w, err := p.window(handle)
+	if err == nil && w.flavor != flavorDynamic {
+		err = w.on(fail(errRMAFlavor, "memory can be attached to a dynamic window only"))
+	}
+	return w, err
+}
+
+func callWinAttach(p *Proc, a args) (uint64, error) {
+	w, err := p.dynamic(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	size := a.winSize(2)
+	if size < 0 {
+		return 0, w.on(fail(errSize, "size is %d", size))
+	}
+	if _, err := p.guest(a.u32(1), uint64(size)); err != nil {
+		return 0, w.on(err)
+	}
+	for _, r := range w.regions {
+		if size > 0 && int64(a.u32(1)) < int64(r.addr)+int64(r.size) && int64(r.addr) < int64(a.u32(1))+size {
+			return 0, w.on(fail(errRMAAttach, "the memory is attached already"))
+		}
+	}
+	if len(w.regions) >= p.w.cfg.MaxObjects {
+		return 0, w.on(fail(errRMAAttach, "more than %d regions", p.w.cfg.MaxObjects))
+	}
+	w.regions = append(w.regions, region{a.u32(1), uint32(size)})
+	return success, nil
+}
+
+func callWinDetach(p *Proc, a args) (uint64, error) {
+	w, err := p.dynamic(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	i := slices.IndexFunc(w.regions, func(r region) bool { return r.addr == a.u32(1) })
+	if i < 0 {
+		return 0, w.on(fail(errRMAAttach, "no memory at %#x is attached", a.u32(1)))
+	}
+	w.regions = slices.Delete(w.regions, i, i+1)
+	return success, nil
+}
+
+// callWinFree waits until all ranks have ended their accesses.
+func callWinFree(p *Proc, a args) (uint64, error) {
+	h, err := p.word(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	w, err := p.window(h)
+	if err != nil {
+		return 0, err
+	}
+	_, err = p.phase(1, func() ([]byte, error) {
+		if len(w.exposed) > 0 || len(w.started) > 0 || w.lockAll || slices.ContainsFunc(w.origins, func(o origin) bool { return o.locked != lockNone }) {
+			return nil, fail(errRMASync, "an epoch is open")
+		}
+		return nil, p.deleteAttributes(kindWin, h, &w.attrs)
+	})
+	if err == nil {
+		_, err = p.phase(2, func() ([]byte, error) { return nil, p.flush(w, nil, false) })
+	}
+	if err == nil {
+		_, err = p.collect(w.comm, func(s *schedule) error { s.barrier(w.comm.me, w.comm.size()); return nil })
+	}
+	if err != nil {
+		return 0, w.on(err)
+	}
+	p.wins.drop(h)
+	delete(p.winByID, w.comm.id)
+	if err := p.unshare(w); err != nil {
+		return 0, err
+	}
+	for _, addr := range []uint32{w.memory, w.values} {
+		if err := p.release(addr); err != nil {
+			return 0, err
+		}
+	}
+	return success, p.putWord(a.u32(0), winNull)
+}
+
+func callWinGetGroup(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	v, err := p.giveGroup(w.comm.group.ranks, a.u32(1))
+	return v, w.on(err)
+}
+
+func callWinGetName(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	return success, w.on(p.putString(a.u32(1), a.u32(2), w.name, maxObjectName))
+}
+
+func callWinSetName(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	name, err := p.cString(a.u32(1), 1<<16)
+	if err != nil {
+		return 0, w.on(err)
+	}
+	w.name = name[:min(len(name), maxObjectName-1)]
+	return success, nil
+}
+
+func callWinGetInfo(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	v, err := p.giveInfo(w.info.clone(), a.u32(1))
+	return v, w.on(err)
+}
+
+func callWinSetInfo(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	x, err := p.hints(a.u32(1))
+	if err != nil {
+		return 0, w.on(err)
+	}
+	for _, kv := range x.pairs {
+		w.info.set(kv[0], kv[1])
+	}
+	return success, nil
+}
+
+// windowAttribute answers for the predefined keys of windows.
+func (p *Proc) windowAttribute(object, key uint32) (value uint32, found bool, err error) {
+	w, err := p.window(object)
+	if err != nil || key < keyWinBase || key > keyWinModel {
+		return 0, false, err
+	}
+	if key == keyWinBase {
+		return w.base, true, nil
+	}
+	if w.values == 0 {
+		if w.values, err = p.alloc(16, 8); err != nil {
+			return 0, false, err
+		}
+		for i, v := range [...]int{int(w.units[w.comm.me]), int(w.bytes[w.comm.me]), w.flavor, winUnified} {
+			if err := p.putInt(w.values+4*uint32(i), v); err != nil {
+				return 0, false, err
+			}
+		}
+	}
+	return w.values + 4*(key-keyWinDispUnit), true, nil
+}
+
+// callAllocMem allocates with the program's malloc (MPI 5.0 section 9.2).
+func callAllocMem(p *Proc, a args) (uint64, error) {
+	if a.winSize(0) < 0 {
+		return 0, fail(errArg, "size is %d", a.winSize(0))
+	}
+	if _, err := p.hints(a.u32(1)); err != nil {
+		return 0, err
+	}
+	if _, err := p.handles(a.u32(2), 1); err != nil {
+		return 0, err
+	}
+	addr, err := p.alloc(a.u32(0), 16)
+	if err != nil {
+		return 0, err
+	}
+	return success, p.putWord(a.u32(2), addr)
+}
+
+func callFreeMem(p *Proc, a args) (uint64, error) { return success, p.release(a.u32(0)) }

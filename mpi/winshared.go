@@ -1,0 +1,202 @@
+package mpi
+
+import "slices"
+
+// SharedMemory is a Memory that can share pages with others of its process. Windows of shared memory need it.
+type SharedMemory interface {
+	Memory
+	// NewSegment makes n bytes that can be mapped into several memories. They are gone when nothing maps them any more and
+	// Close was called.
+	NewSegment(n int64) (Segment, error)
+	// Map puts a segment in the place of the memory from addr on, both multiples of SharedAlign. Until Unmap the bytes
+	// there are the segment's.
+	Map(addr uint32, s Segment) error
+	// Unmap puts private memory back, filled with zeros.
+	Unmap(addr uint32, n int64) error
+}
+
+// Segment is memory that several ranks share.
+type Segment interface{ Close() error }
+
+// SharedAlign is what places and sizes of shared memory are multiples of, in bytes.
+const SharedAlign = 64 << 10
+
+// sharedSegment is a segment and how many local ranks have yet to map it.
+type sharedSegment struct {
+	segment Segment
+	left    int
+}
+
+// callWinAllocateShared makes one segment that all ranks map, each at an address of its own (MPI 5.0 section 12.2.3).
+func callWinAllocateShared(p *Proc, a args) (uint64, error) {
+	c, err := p.intra(a.u32(3))
+	if err != nil {
+		return 0, err
+	}
+	x, err := p.hints(a.u32(2))
+	for _, ptr := range []uint32{a.u32(4), a.u32(5)} {
+		if _, bad := p.handles(ptr, 1); err == nil {
+			err = bad
+		}
+	}
+	if err != nil {
+		return 0, c.on(err)
+	}
+	all, err := p.makeWindow(c, func() (part, error) {
+		m := part{id: p.newID(), bytes: a.winSize(0), unit: int32(a.int(1)), here: checksum(p.w.cfg.Host)}
+		return m, p.checkPart(m.bytes, a.int(1))
+	})
+	if err != nil {
+		return 0, c.on(err)
+	}
+	why, err := p.phase(2, func() ([]byte, error) {
+		if err := p.shareMemory(c, all, x); err != nil {
+			return []byte(err.Error()), nil //nolint:nilerr // all ranks have to hear of it first
+		}
+		return []byte{}, nil
+	})
+	if err != nil {
+		return 0, c.on(err)
+	}
+	// A rank may have left the host since it spoke: all succeed, or none does.
+	failed, err := p.contribute(c, 1, func() ([]byte, error) { return []byte{byte(truth(len(why) > 0))}, nil })
+	if err != nil {
+		return 0, err
+	}
+	w := p.winByID[all[0].id]
+	if i := slices.Index(failed, 1); i >= 0 || w == nil {
+		return 0, c.on(p.abandonShared(all[0].id, w, i, string(why)))
+	}
+	if err := p.putWord(a.u32(4), w.base); err != nil {
+		return 0, err
+	}
+	return p.giveWindow(w, a.u32(5))
+}
+
+// abandonShared undoes what was done for a window of shared memory that not all ranks could map.
+func (p *Proc) abandonShared(id uint64, w *window, rank int, why string) error {
+	if s := p.w.segments[id]; s != nil {
+		delete(p.w.segments, id)
+		if err := s.segment.Close(); err != nil && why == "" {
+			why = err.Error()
+		}
+	}
+	if w != nil {
+		p.wins.drop(w.handle)
+		delete(p.winByID, id)
+		if err := p.unshare(w); err != nil {
+			return err
+		}
+		if err := p.release(w.memory); err != nil {
+			return err
+		}
+	}
+	if why == "" {
+		why = "rank " + decimal(rank) + " could not map it"
+	}
+	return fail(errRMAShared, "%s", why)
+}
+
+// shareMemory maps the segment of a new window.
+func (p *Proc) shareMemory(c *comm, all []part, x *info) error {
+	mem, ok := p.mem.(SharedMemory)
+	if !ok {
+		return fail(errRMAShared, "memory cannot be shared here")
+	}
+	total, offsets := int64(0), make([]int64, len(all))
+	for i, m := range all {
+		if m.here != all[0].here || p.w.procs[c.group.ranks[i]] == nil {
+			return fail(errRMAShared, "rank %d is on another host: split the communicator by MPI_COMM_TYPE_SHARED again", i)
+		}
+		offsets[i] = total
+		total += roundUp(m.bytes, 16)
+	}
+	total = roundUp(max(total, 1), SharedAlign)
+	if total > 1<<31 {
+		return fail(errNoMem, "the window has %d bytes", total)
+	}
+	addr, err := p.alloc(uint32(total)+SharedAlign, SharedAlign)
+	if err != nil {
+		return err
+	}
+	id := all[0].id
+	s := p.w.segments[id]
+	if s == nil {
+		segment, err := mem.NewSegment(total)
+		if err != nil {
+			return fail(errNoMem, "%v", err)
+		}
+		s = &sharedSegment{segment, c.size()}
+		p.w.segments[id] = s
+	}
+	if err := mem.Map(addr, s.segment); err != nil {
+		return fail(errRMAShared, "%v", err)
+	}
+	if s.left--; s.left == 0 { // mapped by all: the mappings keep it
+		delete(p.w.segments, id)
+		if err := s.segment.Close(); err != nil {
+			return fail(errRMAShared, "%v", err)
+		}
+	}
+	w, err := p.openWindow(c, all, flavorShared, addr+uint32(offsets[c.me]), x)
+	if err != nil {
+		return err
+	}
+	w.memory, w.segment, w.offsets = addr, uint64(total), offsets
+	return nil
+}
+
+// unshare gives a shared window's pages back to the rank alone.
+func (p *Proc) unshare(w *window) error {
+	mem, ok := p.mem.(SharedMemory)
+	if w.segment == 0 || !ok {
+		return nil
+	}
+	if err := mem.Unmap(w.memory, int64(w.segment)); err != nil {
+		return fail(errRMAShared, "%v", err)
+	}
+	w.segment = 0
+	return nil
+}
+
+// tied reports whether the rank shares memory, so that it cannot leave its host.
+func (p *Proc) tied() bool {
+	for _, w := range p.wins.items {
+		if w.segment != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// callWinSharedQuery tells where a rank's part is in this rank's memory; for MPI_PROC_NULL that of the lowest rank with a
+// part.
+func callWinSharedQuery(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	r := a.int(1)
+	if r == procNull {
+		r = 0
+		for i, n := range w.bytes {
+			if n > 0 {
+				r = i
+				break
+			}
+		}
+	}
+	if r < 0 || r >= w.comm.size() {
+		return 0, w.on(fail(errRank, "rank %d is not in 0..%d", r, w.comm.size()-1))
+	}
+	if w.flavor != flavorShared {
+		return 0, w.on(fail(errRMAFlavor, "the window is not one of shared memory"))
+	}
+	if err := p.putInt(a.u32(2), int(w.bytes[r])); err != nil {
+		return 0, w.on(err)
+	}
+	if err := p.putInt(a.u32(3), int(w.units[r])); err != nil {
+		return 0, w.on(err)
+	}
+	return success, w.on(p.putWord(a.u32(4), w.memory+uint32(w.offsets[r])))
+}

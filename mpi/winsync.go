@@ -1,0 +1,412 @@
+package mpi
+
+import "slices"
+
+// syncCalls are the synchronisation functions of windows (MPI 5.0 section 12.5).
+func syncCalls() []entry {
+	return []entry{
+		{name: "MPI_Win_fence", impl: callWinFence},
+		{name: "MPI_Win_start", impl: callWinStart},
+		{name: "MPI_Win_complete", impl: callWinComplete},
+		{name: "MPI_Win_post", impl: callWinPost},
+		{name: "MPI_Win_wait", impl: callWinWait},
+		{name: "MPI_Win_test", impl: callWinTest},
+		{name: "MPI_Win_lock", impl: callWinLock},
+		{name: "MPI_Win_unlock", impl: callWinUnlock},
+		{name: "MPI_Win_lock_all", impl: callWinLockAll},
+		{name: "MPI_Win_unlock_all", impl: callWinUnlockAll},
+		{name: "MPI_Win_flush", impl: flushOne(false)},
+		{name: "MPI_Win_flush_local", impl: flushOne(true)},
+		{name: "MPI_Win_flush_all", impl: flushAll(false)},
+		{name: "MPI_Win_flush_local_all", impl: flushAll(true)},
+		{name: "MPI_Win_sync", impl: callWinSync},
+	}
+}
+
+// modes of MPI_Win_fence and its kin.
+const modeNoSucceed = 16384
+
+// everyone is the list of all ranks of a window.
+func (w *window) everyone() []int {
+	all := make([]int, w.comm.size())
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// quiet reports whether nothing of this rank's accesses to some ranks is under way.
+func (w *window) quiet(ranks []int) bool {
+	for _, r := range ranks {
+		if o := &w.origins[r]; o.local > 0 || o.waiting > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// report makes an error of what targets have reported.
+func (w *window) report(ranks []int) error {
+	for _, r := range ranks {
+		if class := w.origins[r].class; class != success {
+			w.origins[r].class = success
+			return fail(int(class), "an access to rank %d has failed there", r)
+		}
+	}
+	return nil
+}
+
+// flush waits until all accesses to the ranks (nil: all) are over: here only, or at their targets too.
+func (p *Proc) flush(w *window, ranks []int, local bool) error {
+	if ranks == nil {
+		ranks = w.everyone()
+	}
+	reqs, err := p.once(func() ([]uint32, error) {
+		for _, r := range ranks {
+			if o := &w.origins[r]; o.dirty && !local {
+				if err := p.ask(w, r, msgFlush, nil); err != nil {
+					return nil, err
+				}
+				o.dirty = false
+			}
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.await(reqs, func() bool { return w.quiet(ranks) }); err != nil {
+		return err
+	}
+	return w.report(ranks)
+}
+
+// ask sends a message that is answered.
+func (p *Proc) ask(w *window, to int, kind uint8, payload []byte) error {
+	w.origins[to].waiting++
+	return p.tell(w, to, kind, payload, false)
+}
+
+// callWinFence ends an epoch and begins the next. Nobody leaves before all accesses are over.
+func callWinFence(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(1))
+	if err != nil {
+		return 0, err
+	}
+	_, err = p.phase(1, func() ([]byte, error) {
+		if w.lockAll || w.started != nil || w.exposed != nil || slices.ContainsFunc(w.origins, func(o origin) bool { return o.locked != lockNone }) {
+			return nil, fail(errRMASync, "an epoch of another kind is open")
+		}
+		return nil, p.flush(w, nil, false)
+	})
+	if err != nil {
+		return 0, w.on(err)
+	}
+	if _, err := p.collect(w.comm, func(s *schedule) error { s.barrier(w.comm.me, w.comm.size()); return nil }); err != nil {
+		return 0, err
+	}
+	w.fenced = a.int(0)&modeNoSucceed == 0
+	return success, nil
+}
+
+// windowRanks translates a group to ranks of a window.
+func (p *Proc) windowRanks(w *window, handle uint32) ([]int, error) {
+	g, err := p.group(handle)
+	if err != nil {
+		return nil, err
+	}
+	ranks := []int{}
+	for _, r := range g.ranks {
+		i := w.comm.group.find(r)
+		if i == undefined {
+			return nil, fail(errGroup, "the group has ranks that are not in the window")
+		}
+		ranks = append(ranks, i)
+	}
+	return ranks, nil
+}
+
+// callWinStart waits for the posts of all targets.
+func callWinStart(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(2))
+	if err != nil {
+		return 0, err
+	}
+	ranks, err := p.windowRanks(w, a.u32(0))
+	if err == nil && (w.started != nil || w.lockAll) {
+		err = fail(errRMASync, "an access epoch is open already")
+	}
+	if err != nil {
+		return 0, w.on(err)
+	}
+	if a.int(1)&modeNoCheck == 0 {
+		err = p.wait(func() bool {
+			return !slices.ContainsFunc(ranks, func(r int) bool { return w.posted[r] == 0 })
+		})
+		if err != nil {
+			return 0, err
+		}
+		for _, r := range ranks {
+			w.posted[r]--
+		}
+	}
+	w.started, w.fenced = ranks, false
+	return success, nil
+}
+
+// callWinComplete ends the accesses: they are over at the targets, which are told so.
+func callWinComplete(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	if w.started == nil {
+		return 0, w.on(fail(errRMASync, "no access epoch is open: call MPI_Win_start first"))
+	}
+	if err := p.flush(w, w.started, false); err != nil {
+		return 0, w.on(err)
+	}
+	for _, r := range w.started {
+		if err := p.tell(w, r, msgComplete, nil, false); err != nil {
+			return 0, w.on(err)
+		}
+	}
+	w.started = nil
+	return success, nil
+}
+
+func callWinPost(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(2))
+	if err != nil {
+		return 0, err
+	}
+	ranks, err := p.windowRanks(w, a.u32(0))
+	if err == nil && w.exposed != nil {
+		err = fail(errRMASync, "an exposure epoch is open already")
+	}
+	if err != nil {
+		return 0, w.on(err)
+	}
+	if a.int(1)&modeNoCheck == 0 {
+		for _, r := range ranks {
+			if err := p.tell(w, r, msgPost, nil, false); err != nil {
+				return 0, w.on(err)
+			}
+		}
+	}
+	w.exposed, w.fenced = ranks, false
+	return success, nil
+}
+
+// completed reports whether all origins of the exposure epoch have ended theirs.
+func (w *window) completed() bool {
+	return !slices.ContainsFunc(w.exposed, func(r int) bool { return w.over[r] == 0 })
+}
+
+// unexpose ends the exposure epoch.
+func (w *window) unexpose() {
+	for _, r := range w.exposed {
+		w.over[r]--
+	}
+	w.exposed = nil
+}
+
+func callWinWait(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	if w.exposed == nil {
+		return 0, w.on(fail(errRMASync, "no exposure epoch is open: call MPI_Win_post first"))
+	}
+	if err := p.wait(w.completed); err != nil {
+		return 0, err
+	}
+	w.unexpose()
+	return success, nil
+}
+
+func callWinTest(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	if w.exposed == nil {
+		return 0, w.on(fail(errRMASync, "no exposure epoch is open: call MPI_Win_post first"))
+	}
+	if !w.completed() {
+		p.yield()
+	}
+	done := w.completed()
+	if err := p.putInt(a.u32(1), truth(done)); err != nil {
+		return 0, w.on(err)
+	}
+	if done {
+		w.unexpose()
+	}
+	return success, nil
+}
+
+// target checks a rank of a window.
+func (w *window) target(r int) error {
+	if r < 0 || r >= w.comm.size() {
+		return w.on(fail(errRank, "rank %d is not in 0..%d", r, w.comm.size()-1))
+	}
+	return nil
+}
+
+func callWinLock(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(3))
+	if err != nil {
+		return 0, err
+	}
+	kind, r := a.int(0), a.int(1)
+	if kind != lockExclusive && kind != lockShared {
+		return 0, w.on(fail(errLocktype, "lock type %d is not known", kind))
+	}
+	if r == procNull {
+		return success, nil
+	}
+	if err := w.target(r); err != nil {
+		return 0, err
+	}
+	reqs, err := p.once(func() ([]uint32, error) {
+		if w.origins[r].locked != lockNone || w.lockAll || w.started != nil {
+			return nil, fail(errRMASync, "an access epoch to rank %d is open already", r)
+		}
+		return nil, p.ask(w, r, msgLock, []byte{byte(truth(kind == lockExclusive))})
+	})
+	if err != nil {
+		return 0, w.on(err)
+	}
+	if err := p.await(reqs, func() bool { return w.quiet([]int{r}) }); err != nil {
+		return 0, err
+	}
+	w.origins[r].locked, w.fenced = lockOne, false
+	return success, nil
+}
+
+func callWinUnlock(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(1))
+	if err != nil {
+		return 0, err
+	}
+	r := a.int(0)
+	if r == procNull {
+		return success, nil
+	}
+	if err := w.target(r); err != nil {
+		return 0, err
+	}
+	if w.origins[r].locked != lockOne {
+		return 0, w.on(fail(errRMASync, "rank %d is not locked: call MPI_Win_lock first", r))
+	}
+	return success, w.on(p.unlockRanks(w, []int{r}))
+}
+
+// unlockRanks gives locks back; the answers say that all accesses are over.
+func (p *Proc) unlockRanks(w *window, ranks []int) error {
+	reqs, err := p.once(func() ([]uint32, error) {
+		for _, r := range ranks {
+			if err := p.ask(w, r, msgUnlock, nil); err != nil {
+				return nil, err
+			}
+			w.origins[r].dirty = false
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.await(reqs, func() bool { return w.quiet(ranks) }); err != nil {
+		return err
+	}
+	for _, r := range ranks {
+		w.origins[r].locked = lockNone
+	}
+	return w.report(ranks)
+}
+
+func callWinLockAll(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(1))
+	if err != nil {
+		return 0, err
+	}
+	all := w.everyone()
+	reqs, err := p.once(func() ([]uint32, error) {
+		if w.lockAll || w.started != nil || slices.ContainsFunc(w.origins, func(o origin) bool { return o.locked != lockNone }) {
+			return nil, fail(errRMASync, "an access epoch is open already")
+		}
+		for _, r := range all {
+			if err := p.ask(w, r, msgLock, []byte{0}); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return 0, w.on(err)
+	}
+	if err := p.await(reqs, func() bool { return w.quiet(all) }); err != nil {
+		return 0, err
+	}
+	for i := range w.origins {
+		w.origins[i].locked = lockEvery
+	}
+	w.lockAll, w.fenced = true, false
+	return success, nil
+}
+
+func callWinUnlockAll(p *Proc, a args) (uint64, error) {
+	w, err := p.window(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	if !w.lockAll {
+		return 0, w.on(fail(errRMASync, "the window is not locked: call MPI_Win_lock_all first"))
+	}
+	if err := p.unlockRanks(w, w.everyone()); err != nil {
+		return 0, w.on(err)
+	}
+	w.lockAll = false
+	return success, nil
+}
+
+func flushOne(local bool) func(*Proc, args) (uint64, error) {
+	return func(p *Proc, a args) (uint64, error) {
+		w, err := p.window(a.u32(1))
+		if err != nil {
+			return 0, err
+		}
+		r := a.int(0)
+		if r == procNull {
+			return success, nil
+		}
+		if err := w.target(r); err != nil {
+			return 0, err
+		}
+		if w.origins[r].locked == lockNone {
+			return 0, w.on(fail(errRMASync, "rank %d is not locked: call MPI_Win_lock first", r))
+		}
+		return success, w.on(p.flush(w, []int{r}, local))
+	}
+}
+
+func flushAll(local bool) func(*Proc, args) (uint64, error) {
+	return func(p *Proc, a args) (uint64, error) {
+		w, err := p.window(a.u32(0))
+		if err != nil {
+			return 0, err
+		}
+		if !slices.ContainsFunc(w.origins, func(o origin) bool { return o.locked != lockNone }) {
+			return 0, w.on(fail(errRMASync, "no rank is locked: call MPI_Win_lock or MPI_Win_lock_all first"))
+		}
+		return success, w.on(p.flush(w, nil, local))
+	}
+}
+
+// callWinSync: a rank's memory is one, so there is nothing to do (the model is MPI_WIN_UNIFIED).
+func callWinSync(p *Proc, a args) (uint64, error) {
+	_, err := p.window(a.u32(0))
+	return success, err
+}
