@@ -5,7 +5,8 @@ import "slices"
 // keyval is a key of attributes with its callbacks (MPI 5.0 section 7.7).
 type keyval struct {
 	handle     uint32
-	freed      bool // the program has no handle any more
+	freed      bool // the program has freed it: it goes with its last attribute
+	uses       int  // attributes
 	kind       objectKind
 	copyFn     uint32
 	deleteFn   uint32
@@ -58,7 +59,7 @@ func createKeyval(kind objectKind) func(*Proc, args) (uint64, error) {
 	}
 }
 
-// callKeyvalFree forgets a key; attributes that have it stay.
+// callKeyvalFree forgets a key; attributes that have it stay, and keep it usable.
 func callKeyvalFree(p *Proc, a args) (uint64, error) {
 	h, err := p.word(a.u32(0))
 	if err != nil {
@@ -69,8 +70,30 @@ func callKeyvalFree(p *Proc, a args) (uint64, error) {
 		return 0, keyError(h)
 	}
 	k.freed = true
-	p.keyvals.drop(h)
+	p.unused(k)
 	return success, p.putInt(a.u32(0), keyInvalid)
+}
+
+// unused forgets a key that was freed and has no attributes left.
+func (p *Proc) unused(k *keyval) {
+	if k.freed && k.uses <= 0 {
+		p.keyvals.drop(k.handle)
+	}
+}
+
+// add gives an object an attribute.
+func (a *attributes) add(x attribute) {
+	x.key.uses++
+	a.list = append(a.list, x)
+}
+
+// remove takes an attribute away, if it is still there after its delete function.
+func (p *Proc) remove(a *attributes, k *keyval) {
+	if i := a.find(k); i >= 0 {
+		a.list = slices.Delete(a.list, i, i+1)
+		k.uses--
+		p.unused(k)
+	}
 }
 
 func keyError(h uint32) error {
@@ -135,7 +158,7 @@ func setAttribute(kind objectKind) func(*Proc, args) (uint64, error) {
 				return success, nil
 			}
 		}
-		list.list = append(list.list, attribute{k, a.u32(2)})
+		list.add(attribute{k, a.u32(2)})
 		return success, nil
 	}
 }
@@ -186,9 +209,7 @@ func deleteAttribute(kind objectKind) func(*Proc, args) (uint64, error) {
 		if err := p.callDelete(a.u32(0), list.list[i]); err != nil {
 			return 0, on.raise(err)
 		}
-		if i := list.find(k); i >= 0 {
-			list.list = slices.Delete(list.list, i, i+1)
-		}
+		p.remove(list, k)
 		return success, nil
 	}
 }
@@ -218,9 +239,7 @@ func (p *Proc) deleteAttributes(_ objectKind, object uint32, list *attributes) e
 		if err := p.callDelete(object, x); err != nil {
 			return err
 		}
-		if i := list.find(x.key); i >= 0 {
-			list.list = slices.Delete(list.list, i, i+1)
-		}
+		p.remove(list, x.key)
 	}
 	return nil
 }
@@ -232,7 +251,7 @@ func (p *Proc) copyAttributes(_ objectKind, object uint32, from, to *attributes)
 		case copyNull:
 			continue
 		case copyDup:
-			to.list = append(to.list, x)
+			to.add(x)
 			continue
 		}
 		words := []uint32{0, 0} // the new value, the flag
@@ -244,7 +263,7 @@ func (p *Proc) copyAttributes(_ objectKind, object uint32, from, to *attributes)
 			return err
 		}
 		if words[1] != 0 {
-			to.list = append(to.list, attribute{x.key, words[0]})
+			to.add(attribute{x.key, words[0]})
 		}
 	}
 	return nil

@@ -12,6 +12,22 @@ func bufferCalls() []entry {
 		{name: "MPI_Comm_detach_buffer", impl: onComm((*Proc).detachBuffer)},
 		{name: "MPI_Comm_flush_buffer", impl: onComm(func(p *Proc, _ args) (uint64, error) { return success, p.flushBuffer() })},
 		{name: "MPI_Comm_iflush_buffer", impl: onComm(func(p *Proc, a args) (uint64, error) { return p.iflushBuffer(a.u32(0)) })},
+		{name: "MPI_Session_attach_buffer", impl: onSession((*Proc).attachBuffer)},
+		{name: "MPI_Session_detach_buffer", impl: onSession((*Proc).detachBuffer)},
+		{name: "MPI_Session_flush_buffer", impl: onSession(func(p *Proc, _ args) (uint64, error) { return success, p.flushBuffer() })},
+		{name: "MPI_Session_iflush_buffer", impl: onSession(func(p *Proc, a args) (uint64, error) { return p.iflushBuffer(a.u32(0)) })},
+	}
+}
+
+// onSession drops the session, in the same way.
+func onSession(f func(p *Proc, a args) (uint64, error)) func(*Proc, args) (uint64, error) {
+	return func(p *Proc, a args) (uint64, error) {
+		s, err := p.session(a.u32(0))
+		if err != nil {
+			return 0, err
+		}
+		v, err := f(p, a.from(1))
+		return v, (&callError{session: s}).raise(err)
 	}
 }
 

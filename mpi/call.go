@@ -94,11 +94,12 @@ var calls = sync.OnceValue(func() []*Call { //nolint:gochecknoglobals // an immu
 		if c.any, c.impl = e.any, e.impl; !ok {
 			c.stub, c.impl = true, unsupported(name)
 		}
-		delete(supported, name)
 		all = append(all, c)
 	}
 	for name := range supported {
-		panic("mpi: no prototype of " + name)
+		if parsePrototypes()[name] == nil {
+			panic("mpi: no prototype of " + name)
+		}
 	}
 	slices.SortFunc(all, func(a, b *Call) int { return strings.Compare(a.Name, b.Name) })
 	return all
@@ -110,6 +111,14 @@ func Calls() []*Call { return slices.Clone(calls()) }
 
 // Supported reports whether the function is more than a message that says what to use instead.
 func (c *Call) Supported() bool { return !c.stub }
+
+// Instead says what to use in place of a function that is not supported; it is empty for one that is.
+func (c *Call) Instead() string {
+	if !c.stub {
+		return ""
+	}
+	return hint(c.Name)
+}
 
 // Invoke makes one MPI call for the rank's guest, and blocks while the MPI call
 // blocks. args are the wasm parameters as the guest passed them; of 32-bit ones
@@ -129,7 +138,7 @@ func (p *Proc) Invoke(c *Call, params []uint64) (uint64, error) {
 	if err := p.interrupted(outer.call != nil); err != nil {
 		return 0, err
 	}
-	if !c.any && (!p.initialized || p.finalized) {
+	if !c.any && (!p.initialized || p.finalized) && len(p.sessions.items) == 0 {
 		when := pick(p.finalized, "after MPI_Finalize", "before MPI_Init")
 		return 0, p.abort(c, params, &callError{class: errOther, why: "called " + when + ", outside of MPI_Init .. MPI_Finalize"})
 	}

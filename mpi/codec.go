@@ -238,10 +238,16 @@ func dict[K int | uint32 | string, V any](c *codec, m *map[K]V, key func(*K), va
 // made writes or reads a table of what the program has made.
 func made[T any](c *codec, t *table[T], value func(**T)) {
 	c.u32(&t.next)
-	c.check(t.next < handleSpan, "handle %d is out of range", t.next)
+	c.check(t.next <= handleSpan, "handle %d is out of range", t.next)
+	list(c, &t.free, c.u32)
 	dict(c, &t.items, c.u32, value)
+	seen := map[uint32]bool{}
+	for _, h := range t.free {
+		c.check(h >= t.base && h < t.base+t.next && !seen[h] && t.items[h] == nil, "handle %#x is damaged", h)
+		seen[h] = true
+	}
 	for h, v := range t.items {
-		c.check(h >= t.base && h < t.base+handleSpan && v != nil, "handle %#x is damaged", h)
+		c.check(h >= t.base && h < t.base+t.next && v != nil, "handle %#x is damaged", h)
 	}
 }
 

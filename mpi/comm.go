@@ -104,6 +104,7 @@ func commCalls() []entry {
 		{name: "MPI_Comm_split", impl: callCommSplit},
 		{name: "MPI_Comm_split_type", impl: callCommSplitType},
 		{name: "MPI_Intercomm_create", impl: callIntercommCreate},
+		{name: "MPI_Intercomm_create_from_groups", impl: callIntercommFromGroups},
 		{name: "MPI_Intercomm_merge", impl: callIntercommMerge},
 	}
 }

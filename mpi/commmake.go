@@ -123,6 +123,9 @@ func (p *Proc) dup(handle, hints uint32, given bool, out uint32) (uint64, error)
 	}
 	d, err := p.duplicate(c, order.Uint64(all[8*c.chooser():]), pick(given, x, c.info))
 	if err != nil {
+		if bad := p.putWord(out, commNull); bad != nil {
+			return 0, bad
+		}
 		return 0, c.on(err)
 	}
 	return p.giveComm(d, out)
@@ -134,7 +137,7 @@ func (p *Proc) duplicate(c *comm, id uint64, hints *info) (*comm, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.topology, d.info = c.topology, hints.clone()
+	d.topology, d.info = c.topology, hints.heeded()
 	if err := p.copyAttributes(kindComm, c.handle, &c.attrs, &d.attrs); err != nil {
 		p.comms.drop(d.handle)
 		return nil, err

@@ -71,15 +71,20 @@ type block struct {
 // assemble computes all that follows from the type map.
 func assemble(blocks []block) *datatype {
 	t := &datatype{align: 1}
-	bounded, filled := false, false
+	lower, upper := bound{}, bound{}
+	filled := false
 	for _, b := range blocks {
 		if b.n <= 0 {
 			continue
 		}
 		last := b.disp + (b.n-1)*b.stride
 		low, high := min(b.disp, last), max(b.disp, last)
-		t.bound(low+b.typ.lb, high+b.typ.ub, b.typ, !bounded)
-		bounded = true
+		if b.typ.handle != typeUB {
+			lower.widen(low+b.typ.lb, b.typ.stickyLB, func(a, b int64) bool { return a < b })
+		}
+		if b.typ.handle != typeLB {
+			upper.widen(high+b.typ.ub, b.typ.stickyUB, func(a, b int64) bool { return a > b })
+		}
 		t.align = max(t.align, b.typ.align)
 		if b.typ.size == 0 {
 			continue
@@ -97,6 +102,7 @@ func assemble(blocks []block) *datatype {
 		}
 		t.append(b)
 	}
+	t.lb, t.ub, t.stickyLB, t.stickyUB = lower.at, upper.at, lower.sticky, upper.sticky
 	t.dense = t.size == 0 || (len(t.pieces) == 1 && t.pieces[0].n == 1 && t.pieces[0].typ == nil)
 	if t.dense {
 		t.pieces = nil
@@ -104,21 +110,17 @@ func assemble(blocks []block) *datatype {
 	return t
 }
 
-// bound widens the bounds by elements of a type that reach from low to high. Markers win over data.
-func (t *datatype) bound(low, high int64, of *datatype, first bool) {
-	switch {
-	case first || (of.stickyLB && !t.stickyLB):
-		t.lb = low
-	case of.stickyLB == t.stickyLB:
-		t.lb = min(t.lb, low)
+// bound is the lower or upper bound of a type map while it is read. One that a marker sets wins over data.
+type bound struct {
+	at          int64
+	set, sticky bool
+}
+
+func (b *bound) widen(at int64, sticky bool, beyond func(a, b int64) bool) {
+	if !b.set || (sticky && !b.sticky) || (sticky == b.sticky && beyond(at, b.at)) {
+		b.at = at
 	}
-	switch {
-	case first || (of.stickyUB && !t.stickyUB):
-		t.ub = high
-	case of.stickyUB == t.stickyUB:
-		t.ub = max(t.ub, high)
-	}
-	t.stickyLB, t.stickyUB = t.stickyLB || of.stickyLB, t.stickyUB || of.stickyUB
+	b.set, b.sticky = true, b.sticky || sticky
 }
 
 // append adds a block's data to the pieces, joined with the last one where they touch.
@@ -179,9 +181,12 @@ func (p *Proc) hold(t *datatype) (uint32, error) {
 		return t.handle, nil
 	}
 	if t.handle != 0 {
-		p.types.items[t.handle] = t
-		t.refs++
-		return t.handle, nil
+		h, err := p.types.again(t, t.handle, p.w.cfg.MaxObjects)
+		if err == nil {
+			t.handle = h
+			t.refs++
+		}
+		return h, err
 	}
 	h, err := p.types.add(t, p.w.cfg.MaxObjects)
 	if err == nil {

@@ -149,14 +149,13 @@ func getErrhandler(kind objectKind) func(*Proc, args) (uint64, error) {
 			return 0, err
 		}
 		h := *slot
-		if err := p.putWord(a.u32(1), h.handle); err != nil {
-			return 0, on.raise(err)
-		}
 		if !h.predefined() { // one more handle for the program to free
+			if h.handle, err = p.errhandlers.again(h, h.handle, p.w.cfg.MaxObjects); err != nil {
+				return 0, on.raise(err)
+			}
 			h.refs++
-			p.errhandlers.items[h.handle] = h
 		}
-		return success, nil
+		return success, on.raise(p.putWord(a.u32(1), h.handle))
 	}
 }
 

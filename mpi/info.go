@@ -27,6 +27,29 @@ func (x *info) clone() *info {
 	return &info{pairs: slices.Clone(x.pairs)}
 }
 
+// known lists the hints of the standard for communicators and windows. What is not among them is ignored, as hints may be,
+// and not given back (MPI 5.0 sections 7.4.4 and 12.2.7).
+var known = map[string]bool{ //nolint:gochecknoglobals // an immutable lookup table
+	"mpi_assert_no_any_tag": true, "mpi_assert_no_any_source": true, "mpi_assert_exact_length": true,
+	"mpi_assert_allow_overtaking": true, "mpi_assert_strict_persistent_collective_ordering": true,
+	"no_locks": true, "accumulate_ordering": true, "accumulate_ops": true, "same_size": true, "same_disp_unit": true,
+	"alloc_shared_noncontig": true, "mpi_accumulate_granularity": true, "mpi_minimum_memory_alignment": true,
+	"mpi_hw_resource_type": true, "mpi_assert_memory_alloc_kinds": true,
+}
+
+// heeded returns the hints that are known.
+func (x *info) heeded() *info {
+	y := &info{}
+	if x != nil {
+		for _, kv := range x.pairs {
+			if known[kv[0]] {
+				y.pairs = append(y.pairs, kv)
+			}
+		}
+	}
+	return y
+}
+
 // infoCalls are the functions of chapter 10.
 func infoCalls() []entry {
 	return []entry{
@@ -258,7 +281,7 @@ func callCommSetInfo(p *Proc, a args) (uint64, error) {
 	if c.info == nil {
 		c.info = &info{}
 	}
-	for _, kv := range x.pairs {
+	for _, kv := range x.heeded().pairs {
 		c.info.set(kv[0], kv[1])
 	}
 	return success, nil

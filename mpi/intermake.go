@@ -31,6 +31,12 @@ func callIntercommCreate(p *Proc, a args) (uint64, error) {
 			return 0, c.on(fail(errTag, "tag %d is not in 0..%d", tag, tagUB))
 		}
 	}
+	v, err := p.join(c, leader, peer, remote, tag, a.u32(5))
+	return v, c.on(err)
+}
+
+// join makes an intercommunicator of c's group and another: the leader asks the other one over peer.
+func (p *Proc) join(c *comm, leader int, peer *comm, remote Rank, tag int, out uint32) (uint64, error) {
 	reqs, err := p.once(func() ([]uint32, error) {
 		s := newSchedule(c)
 		half := uint32(16 + 4*p.w.cfg.Size) // id, number of ranks, ranks
@@ -53,16 +59,57 @@ func callIntercommCreate(p *Proc, a args) (uint64, error) {
 		return []uint32{r.index}, p.launch(r)
 	})
 	if err != nil {
-		return 0, c.on(err)
+		return 0, err
 	}
 	if err := p.finish(reqs); err != nil {
 		return 0, err
 	}
 	d, err := p.joined(c, reqs[0])
 	if err != nil {
-		return 0, c.on(err)
+		return 0, err
 	}
-	return p.giveComm(d, a.u32(5))
+	return p.giveComm(d, out)
+}
+
+// callIntercommFromGroups is MPI_Intercomm_create without communicators (MPI 5.0 section 7.6.2): the local group makes one
+// first, and the leaders talk over the world's private context. The tag string becomes a tag.
+func callIntercommFromGroups(p *Proc, a args) (uint64, error) {
+	local, err := p.group(a.u32(0))
+	if err != nil {
+		return 0, err
+	}
+	remote, err := p.group(a.u32(2))
+	if err != nil {
+		return 0, err
+	}
+	text, err := p.cString(a.u32(4), 1024)
+	if err != nil {
+		return 0, err
+	}
+	h, err := p.errhandler(a.u32(6))
+	if err == nil {
+		_, err = p.handles(a.u32(7), 1)
+	}
+	leader, other := a.int(1), a.int(3)
+	if err == nil && (leader < 0 || leader >= len(local.ranks) || other < 0 || other >= len(remote.ranks)) {
+		err = fail(errRank, "the leaders are ranks %d of %d and %d of %d", leader, len(local.ranks), other, len(remote.ranks))
+	}
+	if err == nil && !local.has(p.rank) {
+		err = fail(errGroup, "the rank is not in the local group")
+	}
+	if err != nil {
+		return 0, err
+	}
+	tag := int(checksum(text) % (tagUB / 2))
+	id, err := p.phase(1, func() ([]byte, error) {
+		id, err := p.agree(p.world, local, tag+tagUB/2)
+		return order.AppendUint64(nil, id), err
+	})
+	if err != nil {
+		return 0, err
+	}
+	c := &comm{id: order.Uint64(id), group: &group{ranks: local.ranks}, me: local.find(p.rank), errhandler: h}
+	return p.join(c, leader, p.world, remote.ranks[other], tag, a.u32(7))
 }
 
 // joined reads what the leaders have found out.

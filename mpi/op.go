@@ -58,7 +58,8 @@ func opFits(op uint32, class typeClass, size int64) bool {
 	case opBand, opBor, opBxor:
 		return whole || class == byteType
 	case opLand, opLor, opLxor:
-		return whole || class == boolType || class == logicalType
+		// Of floats, the standard says nothing: programs that MPICH runs use them, with C's meaning of truth.
+		return whole || class == boolType || class == logicalType || class == floatType || class == quadType
 	case opMinloc, opMaxloc:
 		return class == pairType
 	}
@@ -163,15 +164,30 @@ func arithmetic[T number](op uint32, dst, left, right []byte) {
 		for i := range l {
 			d[i] = pick(r[i] > l[i], r[i], l[i])
 		}
+	case opLand, opLor, opLxor:
+		for i := range l {
+			d[i] = pick[T](logical(op, l[i] != 0, r[i] != 0), 1, 0)
+		}
 	}
 	if copied {
 		copy(dst, raw(d))
 	}
 }
 
+// logical is a logical operation on two truth values.
+func logical(op uint32, a, b bool) bool {
+	switch op {
+	case opLand:
+		return a && b
+	case opLor:
+		return a || b
+	}
+	return a != b
+}
+
 func integers[T integer](op uint32, dst, left, right []byte) {
 	switch op {
-	case opSum, opProd, opMin, opMax:
+	case opSum, opProd, opMin, opMax, opLand, opLor, opLxor:
 		arithmetic[T](op, dst, left, right)
 		return
 	}
@@ -187,12 +203,6 @@ func integers[T integer](op uint32, dst, left, right []byte) {
 			d[i] = l[i] | r[i]
 		case opBxor:
 			d[i] = l[i] ^ r[i]
-		case opLand:
-			d[i] = pick[T](l[i] != 0 && r[i] != 0, 1, 0)
-		case opLor:
-			d[i] = pick[T](l[i] != 0 || r[i] != 0, 1, 0)
-		case opLxor:
-			d[i] = pick[T]((l[i] != 0) != (r[i] != 0), 1, 0)
 		}
 	}
 	if copied {

@@ -194,6 +194,9 @@ func (q quad) mul(r quad) quad {
 	return finite(new(big.Float).SetPrec(quadPrecision).Mul(q.value(), r.value()))
 }
 
+// holds is C's meaning of truth.
+func (q quad) holds() bool { return q.nan || q.inf || q.abs.Sign() != 0 }
+
 func (q quad) negated() quad {
 	q.neg = !q.neg
 	return q
@@ -224,6 +227,8 @@ func combineQuads(op uint32, t *datatype, dst, left, right []byte) {
 			a = pick(!b.nan && (a.nan || b.cmp(a) < 0), b, a)
 		case opMax:
 			a = pick(!b.nan && (a.nan || b.cmp(a) > 0), b, a)
+		case opLand, opLor, opLxor:
+			a = finite(big.NewFloat(float64(truth(logical(op, a.holds(), b.holds())))))
 		}
 		a.put(d)
 	}

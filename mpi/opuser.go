@@ -145,8 +145,10 @@ func (p *Proc) applyUser(o *operation, t *datatype, dst, left, right span) error
 	inout := span{off: uint32(base + need), len: dst.len, typ: t}
 	p.move(in, left)
 	p.move(inout, right)
-	if p.types.get(t.handle) == nil && !t.predefined() { // freed meanwhile: the function may ask about it
-		p.types.items[t.handle] = t
+	if !t.predefined() && p.types.get(t.handle) != t { // freed meanwhile: the function may ask about it
+		if t.handle, err = p.types.again(t, t.handle, p.w.cfg.MaxObjects); err != nil {
+			return err
+		}
 		defer p.types.drop(t.handle)
 	}
 	words := []uint32{uint32(count), 0, t.handle}

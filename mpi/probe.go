@@ -235,7 +235,7 @@ func callCancel(p *Proc, a args) (uint64, error) {
 		r.result = emptyStatus()
 		r.result.cancelled = true
 		p.complete(r)
-	case r.kind == reqSend && r.cancel == cancelNone:
+	case r.kind == reqSend && r.cancel == cancelNone && r.mode != modeBuffered: // a copy that has left does not come back
 		p.cancelSend(r)
 	}
 	return success, nil

@@ -1,5 +1,7 @@
 package mpi
 
+import "strings"
+
 // session is an MPI session (MPI 5.0 section 11.3). All sessions of a rank share one library: they are only handles.
 type session struct {
 	handle     uint32
@@ -98,10 +100,10 @@ func (p *Proc) processSet(ptr uint32) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch name {
-	case processSets[0]:
+	switch { // names are URIs: case does not count
+	case strings.EqualFold(name, processSets[0]):
 		return p.world.group, nil
-	case processSets[1]:
+	case strings.EqualFold(name, processSets[1]):
 		return p.self.group, nil
 	}
 	return nil, fail(errArg, "process set %q is not known: there are %v", name, processSets)

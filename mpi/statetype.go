@@ -129,6 +129,7 @@ func (c *codec) keyval(v **keyval) {
 	ref(c, &c.keyvals, v, func(k *keyval) {
 		c.u32(&k.handle)
 		c.bool(&k.freed)
+		c.int(&k.uses)
 		c.u8((*uint8)(&k.kind))
 		for _, x := range []*uint32{&k.copyFn, &k.deleteFn, &k.extraState} {
 			c.u32(x)

@@ -1,14 +1,12 @@
 package mpi
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
-// table holds what a program has made of one kind, by handle. Handles count up, so a stale one is seldom
-// taken for a new thing.
+// table holds what a program has made of one kind, by handle. The handle that was given back last is given out first, as
+// programs that keep stale handles of things they make again and again expect.
 type table[T any] struct {
-	base, next uint32
+	base, next uint32   // next: handles beyond base that were given out so far
+	free       []uint32 // of these, the ones that were given back, last given back last
 	items      map[uint32]*T
 }
 
@@ -18,21 +16,39 @@ func newTable[T any](base uint32) table[T] {
 
 // add gives v a handle. There may be MaxObjects of a kind.
 func (t *table[T]) add(v *T, limit int) (uint32, error) {
-	if len(t.items) >= limit {
+	if len(t.items) >= limit || (len(t.free) == 0 && t.next >= handleSpan) {
 		return 0, fail(errOther, "more than %d objects of one kind: free some", limit)
 	}
-	for {
-		h := t.base + t.next
-		t.next = (t.next + 1) % handleSpan
-		if t.items[h] == nil {
-			t.items[h] = v
-			return h, nil
-		}
+	h := t.base + t.next
+	if n := len(t.free); n > 0 {
+		h = t.free[n-1]
+		t.free = t.free[:n-1]
+	} else {
+		t.next++
 	}
+	t.items[h] = v
+	return h, nil
+}
+
+// again gives v a handle like add: the one it had, unless that was given to another since.
+func (t *table[T]) again(v *T, h uint32, limit int) (uint32, error) {
+	if t.items[h] == v {
+		return h, nil
+	}
+	i := slices.Index(t.free, h)
+	if i < 0 {
+		return t.add(v, limit)
+	}
+	t.free = slices.Delete(t.free, i, i+1)
+	t.items[h] = v
+	return h, nil
 }
 
 func (t *table[T]) get(h uint32) *T { return t.items[h] }
-func (t *table[T]) drop(h uint32)   { delete(t.items, h) }
 
-// handles returns all handles in use, ascending.
-func (t *table[T]) handles() []uint32 { return slices.Sorted(maps.Keys(t.items)) }
+func (t *table[T]) drop(h uint32) {
+	if t.items[h] != nil {
+		delete(t.items, h)
+		t.free = append(t.free, h)
+	}
+}

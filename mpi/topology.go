@@ -144,31 +144,37 @@ func fillDims(n int, dims []int) error {
 	return nil
 }
 
-// bestFactors splits n into k factors, non-increasing, with the smallest spread: the largest as small as can be, then
-// the next.
+// bestFactors splits n into k factors, non-increasing: those with the smallest spread, and of these the ones with the
+// largest last factor.
 func bestFactors(n, k int) []int {
-	if k == 1 {
-		return []int{n}
-	}
 	var best []int
 	var try func(rest, limit int, chosen []int)
 	try = func(rest, limit int, chosen []int) {
-		if len(chosen) == k-1 {
-			if rest <= limit {
-				found := append(append([]int{}, chosen...), rest)
-				if best == nil || spread(found) < spread(best) {
-					best = found
-				}
+		left := k - len(chosen)
+		if left == 1 {
+			found := append(append([]int{}, chosen...), rest)
+			if rest <= limit && (best == nil || spread(found) < spread(best) ||
+				(spread(found) == spread(best) && rest > best[k-1])) {
+				best = found
 			}
 			return
 		}
 		for _, f := range divisors(rest) {
-			if f <= limit && pow(f, k-len(chosen)) >= rest {
-				if best != nil && len(chosen) == 0 && f > best[0] {
+			if f > limit || pow(f, left) < rest {
+				continue
+			}
+			first := f
+			if len(chosen) > 0 {
+				first = chosen[0]
+			}
+			// The last factor is at most the root of what is left.
+			if best != nil && pow(first-spread(best), left-1) > rest/f && first > spread(best) {
+				if len(chosen) == 0 {
 					return
 				}
-				try(rest/f, f, append(chosen, f))
+				continue
 			}
+			try(rest/f, f, append(chosen, f))
 		}
 	}
 	try(n, n, nil)

@@ -194,6 +194,9 @@ func callTypeDup(p *Proc, a args) (uint64, error) {
 	}
 	t.committed = old.committed
 	if err := p.copyAttributes(kindType, a.u32(0), p.typeAttributes(old), &t.attrs); err != nil {
+		if bad := p.putWord(a.u32(1), typeNull); bad != nil {
+			return 0, bad
+		}
 		return 0, err
 	}
 	return p.giveType(t, a.u32(1))

@@ -15,9 +15,7 @@ var instead = []struct{ prefix, use string }{ //nolint:gochecknoglobals // an im
 	{"MPI_Publish_name", "run both programs as one app, and MPI_Comm_split it"},
 	{"MPI_Unpublish_name", "run both programs as one app, and MPI_Comm_split it"},
 	{"MPI_Lookup_name", "run both programs as one app, and MPI_Comm_split it"},
-	{"MPI_P", "send each part as a message of its own, with MPI_Isend"},
-	{"MPI_Session_", "MPI_Init, and MPI_COMM_WORLD"},
-	{"MPI_Abi_", "the C bindings: there is no Fortran"},
+	{"MPI_Abi_", "use the C bindings: there is no Fortran"},
 }
 
 // unsupported is the body of a function that is not supported. It ends the app whatever the error

@@ -119,7 +119,7 @@ func (p *Proc) makeWindow(c *comm, mine func() (part, error)) ([]part, error) {
 func (p *Proc) openWindow(c *comm, all []part, flavor int, base uint32, x *info) (*window, error) {
 	n := c.size()
 	w := &window{
-		flavor: flavor, base: base, errhandler: predefinedHandlers[errorsAreFatal], info: x.clone(),
+		flavor: flavor, base: base, errhandler: predefinedHandlers[errorsAreFatal], info: windowHints(x),
 		comm:    &comm{id: all[0].id, group: c.group, me: c.me, errhandler: c.errhandler},
 		origins: make([]origin, n), targets: make([]*inbound, n), posted: make([]int, n), over: make([]int, n),
 	}
@@ -142,6 +142,18 @@ func (p *Proc) openWindow(c *comm, all []part, flavor int, base uint32, x *info)
 		p.serve(m)
 	}
 	return w, nil
+}
+
+// windowHints are the standard's defaults (MPI 5.0 section 12.2.1) under what the program has given.
+func windowHints(x *info) *info {
+	y := &info{pairs: [][2]string{
+		{"no_locks", "false"}, {"accumulate_ordering", "rar,raw,war,waw"}, {"accumulate_ops", "same_op_no_op"},
+		{"same_size", "false"}, {"same_disp_unit", "false"},
+	}}
+	for _, kv := range x.heeded().pairs {
+		y.set(kv[0], kv[1])
+	}
+	return y
 }
 
 // giveWindow stores the handle.
@@ -382,7 +394,7 @@ func callWinSetInfo(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, w.on(err)
 	}
-	for _, kv := range x.pairs {
+	for _, kv := range x.heeded().pairs {
 		w.info.set(kv[0], kv[1])
 	}
 	return success, nil

@@ -67,7 +67,7 @@ func callWinAllocateShared(p *Proc, a args) (uint64, error) {
 	if i := slices.Index(failed, 1); i >= 0 || w == nil {
 		return 0, c.on(p.abandonShared(all[0].id, w, i, string(why)))
 	}
-	if err := p.putWord(a.u32(4), w.base); err != nil {
+	if err := p.putWord(a.u32(4), w.partAddress(c.me)); err != nil {
 		return 0, err
 	}
 	return p.giveWindow(w, a.u32(5))
@@ -198,5 +198,13 @@ func callWinSharedQuery(p *Proc, a args) (uint64, error) {
 	if err := p.putInt(a.u32(3), int(w.units[r])); err != nil {
 		return 0, w.on(err)
 	}
-	return success, w.on(p.putWord(a.u32(4), w.memory+uint32(w.offsets[r])))
+	return success, w.on(p.putWord(a.u32(4), w.partAddress(r)))
+}
+
+// partAddress is where a rank's part is in this rank's memory; a part of no bytes is nowhere.
+func (w *window) partAddress(r int) uint32 {
+	if w.bytes[r] == 0 {
+		return 0
+	}
+	return w.memory + uint32(w.offsets[r])
 }

@@ -93,7 +93,7 @@ func newMigrate(o *options) *cobra.Command {
 }
 
 func newModule(o *options) *cobra.Command {
-	m := &cobra.Command{Use: "module", Short: "Push, list and inspect modules", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	m := &cobra.Command{Use: "module", Short: "Push, list and inspect modules, list the MPI functions", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	ls := &cobra.Command{
 		Use: "ls", Short: "List the modules the cluster has", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -128,7 +128,7 @@ func newModule(o *options) *cobra.Command {
 			return inspectFile(o, args[0])
 		},
 	}
-	m.AddCommand(o.outputFlag(ls), push, o.outputFlag(inspect))
+	m.AddCommand(o.outputFlag(ls), push, o.outputFlag(inspect), newFunctions(o))
 	return m
 }
 
