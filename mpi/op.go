@@ -38,7 +38,7 @@ type number interface {
 
 // checkOp reports whether op is defined for a datatype (MPI 5.0 section 6.9.2). An operation of the program takes any.
 func checkOp(op *operation, t *datatype) error {
-	if op.fn != 0 {
+	if op.fn != 0 || t.size == 0 {
 		return nil
 	}
 	b := t.base

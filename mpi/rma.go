@@ -153,7 +153,7 @@ func (x *access) accumulator(p *Proc, handle uint32, origin *datatype) (err erro
 		if err := checkOp(x.op, x.typ); err != nil {
 			return err
 		}
-		if origin != nil && origin.base != x.typ.base {
+		if origin != nil && x.count > 0 && x.typ.size > 0 && origin.base != x.typ.base {
 			return fail(errType, "%s at the origin and %s at the target are not of the same basic type", origin, x.typ)
 		}
 	}

@@ -125,14 +125,24 @@ func (p *Proc) place(w *window, op *targetOp) (span, error) {
 	low, high := min(at, last)+h.typ.trueLB, max(at, last)+h.typ.trueUB
 	inside := low >= int64(w.base) && high <= int64(w.base)+w.bytes[w.comm.me]
 	if w.flavor == flavorDynamic {
-		inside = slices.ContainsFunc(w.regions, func(r region) bool {
-			return low >= int64(r.addr) && high <= int64(r.addr)+int64(r.size)
-		})
+		inside = w.attached(low, high)
 	}
 	if !inside || at < 0 || at >= 1<<32 {
 		return span{}, fail(errRMARange, "outside of the window")
 	}
 	return p.elements(uint32(at), h.count, h.typ)
+}
+
+// attached reports whether memory from low to high is attached, in one region or in several that touch.
+func (w *window) attached(low, high int64) bool {
+	for low < high {
+		i := slices.IndexFunc(w.regions, func(r region) bool { return low >= int64(r.addr) && low < int64(r.addr)+int64(r.size) })
+		if i < 0 {
+			return false
+		}
+		low = int64(w.regions[i].addr) + int64(w.regions[i].size)
+	}
+	return true
 }
 
 // do does one operation whose turn it is.

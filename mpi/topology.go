@@ -1,5 +1,10 @@
 package mpi
 
+import (
+	"cmp"
+	"slices"
+)
+
 // topology is what MPI_Cart_create and its kin attach to a communicator (MPI 5.0 chapter 8).
 type topology struct {
 	kind int // topoCart, topoGraph, topoDist
@@ -144,8 +149,8 @@ func fillDims(n int, dims []int) error {
 	return nil
 }
 
-// bestFactors splits n into k factors, non-increasing: those with the smallest spread, and of these the ones with the
-// largest last factor.
+// bestFactors splits n into k factors, non-increasing: those with the smallest spread, then the smallest sum, then the
+// greatest by the first factor that differs.
 func bestFactors(n, k int) []int {
 	var best []int
 	var try func(rest, limit int, chosen []int)
@@ -153,8 +158,7 @@ func bestFactors(n, k int) []int {
 		left := k - len(chosen)
 		if left == 1 {
 			found := append(append([]int{}, chosen...), rest)
-			if rest <= limit && (best == nil || spread(found) < spread(best) ||
-				(spread(found) == spread(best) && rest > best[k-1])) {
+			if rest <= limit && (best == nil || cmp.Or(spread(found)-spread(best), sum(found)-sum(best), slices.Compare(best, found)) < 0) {
 				best = found
 			}
 			return
@@ -179,6 +183,14 @@ func bestFactors(n, k int) []int {
 	}
 	try(n, n, nil)
 	return best
+}
+
+func sum(f []int) int {
+	total := 0
+	for _, v := range f {
+		total += v
+	}
+	return total
 }
 
 func spread(f []int) int { return f[0] - f[len(f)-1] }
