@@ -68,9 +68,13 @@ race: setup ## Run every test under the race detector
 torture: setup ## Kill and stop processes at random moments, many rounds (half an hour; GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -timeout $(RACE_TIMEOUT) $(BLACKBOX)
 
+.PHONY: conformance
+conformance: ## Run the MPI conformance programs at all sizes and placements, still and migrating (GODWIT_SEED repeats a run)
+	GODWIT_LONG=1 go test -count=1 -timeout $(RACE_TIMEOUT) ./mpi/conformance/...
+
 .PHONY: bench
-bench: build ## Measure Godwit beside its peers, those that are installed; the machine should be idle
-	go run ./bench bin/godwit
+bench: build setup ## Measure Godwit beside its peers, those that are installed; the machine should be idle
+	go run ./bench $(BENCH_FLAGS) bin/godwit
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format all Go code
@@ -87,12 +91,16 @@ lint: $(GOFUMPT) $(GOLANGCI) ## Check formatting and run the linters
 proto: $(BUF) ## Generate Go code from the protobufs in api/proto
 	$(BUF) generate
 
+.PHONY: header
+header: ## Generate the declarations in mpi.h from mpi/prototypes.txt
+	go run ./sdk/header
+
 .PHONY: examples
 examples: build setup ## Rebuild the committed guest modules in place
 	examples/build.sh bin/godwit .
 
 .PHONY: check
-check: setup lint proto ## Check all that is not a test: format, lint, layers, generated files, tidiness
+check: setup lint proto header ## Check all that is not a test: format, lint, layers, generated files, tidiness
 	$(BUF) lint
 	go test -count=1 ./internal/layers
 	go mod tidy -diff

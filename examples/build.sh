@@ -2,7 +2,7 @@
 # Rebuilds every guest that is committed as a module.
 #   examples/build.sh GODWIT OUTDIR
 # GODWIT is a godwit binary, or anything else that takes "cc" and a compiler's arguments. OUTDIR gets
-# examples/<name>/<name>.wasm, worker/wasm/testdata/<name>.wasm and jepsen/testdata/<name>.wasm; `.` from the
+# examples/<name>/<name>.wasm, worker/wasm/testdata/<name>.wasm, jepsen/testdata/<name>.wasm and mpi/conformance/conformance.wasm; `.` from the
 # root of the repository rebuilds them in place. The same tools give the same bytes.
 set -eu
 if [ $# -ne 2 ]; then
@@ -32,6 +32,10 @@ for dir in worker/wasm/testdata jepsen/testdata; do
     chmod 644 "$out/$dir/$name.wasm"
   done
 done
+# The conformance programs are one guest.
+mkdir -p "$out/mpi/conformance"
+"$godwit" cc -Wall -Wextra -Werror mpi/conformance/*.c -o "$out/mpi/conformance/conformance.wasm"
+chmod 644 "$out/mpi/conformance/conformance.wasm"
 # A guest whose stack soon outgrows its unwind area.
 "$godwit" cc -Wall -Wextra -Werror -DGODWIT_UNWIND_BYTES=4096 worker/wasm/testdata/src/deep.c \
   -o "$out/worker/wasm/testdata/shallow.wasm"

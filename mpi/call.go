@@ -71,7 +71,7 @@ var calls = sync.OnceValue(func() []*Call { //nolint:gochecknoglobals // an immu
 		envCalls(), errorCalls(), commCalls(), groupCalls(), topologyCalls(), attributeCalls(), infoCalls(),
 		pointCalls(), bufferCalls(), persistentCalls(), probeCalls(), waitCalls(), statusCalls(),
 		collectiveCalls(), neighborCalls(), opCalls(), typeCalls(), typeQueryCalls(), packCalls(),
-		windowCalls(), rmaCalls(), syncCalls(), sessionCalls(), integerCalls(),
+		windowCalls(), rmaCalls(), syncCalls(), sessionCalls(), integerCalls(), toolCalls(),
 	} {
 		for _, e := range group {
 			if _, twice := supported[e.name]; twice {
@@ -147,7 +147,7 @@ func (p *Proc) Invoke(c *Call, params []uint64) (uint64, error) {
 	if outer.call == nil {
 		p.since = p.w.now()
 		if s := p.suspended; s != nil {
-			p.running.resumed, p.running.step, p.running.data = s, s.step, s.data
+			p.running.resumed, p.running.results = s, s.results
 			p.suspended = nil
 		}
 	}
@@ -162,8 +162,7 @@ type running struct {
 	args    []uint64
 	depth   int        // 1; more in a callback of the guest
 	resumed *suspended // the frozen call that this one is, made again, until it has taken its requests
-	step    int        // phases that are over
-	data    []byte     // result of the last one
+	results [][]byte   // of the phases that are over
 }
 
 // dispatch runs the call, or what is left of it, and applies the error handler.

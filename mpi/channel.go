@@ -207,6 +207,9 @@ func (c *channel) resend() {
 		k.payload = c.payload(&k)
 		c.transmit(&k)
 	}
+	if c.p.finalized && c.replay.len() > 0 {
+		c.sendControl(frameSync) // the rank's end waits for the acks, and asked for them before the peer had moved
+	}
 }
 
 // receive handles a frame from the Network.

@@ -177,7 +177,7 @@ func TestReduceBits(t *testing.T) {
 func TestOperations(t *testing.T) {
 	for op, name := range opNames {
 		for _, typ := range predefined() {
-			if typ.base == nil || !opFits(op, typ.class, typ.size) || typ.size == 0 {
+			if typ.base == nil || !opFits(op, typ.class) || typ.size == 0 {
 				continue
 			}
 			n := int(typ.size)

@@ -101,6 +101,7 @@ func (p *Proc) offer() ([]byte, error) {
 }
 
 func callCommDup(p *Proc, a args) (uint64, error) { return p.dup(a.u32(0), infoNull, false, a.u32(1)) }
+
 func callCommDupWithInfo(p *Proc, a args) (uint64, error) {
 	return p.dup(a.u32(0), a.u32(1), true, a.u32(2))
 }
@@ -222,13 +223,17 @@ const noColor = int64(undefined)
 
 // regroup makes the communicators of those ranks that contribute equal colors, ordered by key, then by rank. The result is
 // nil for a rank without color, or where one side of an intercommunicator is empty.
-func (p *Proc) regroup(c *comm, color int64, mine func() (int64, int32, error)) (*comm, error) {
+func (p *Proc) regroup(c *comm, mine func() (color int64, key int32, err error)) (*comm, error) {
 	all, err := p.contribute(c, memberBytes, func() ([]byte, error) {
 		color, key, err := mine()
 		return member{color: color, key: key, id: p.newID()}.encode(), err
 	})
-	if err != nil || color == noColor {
+	if err != nil {
 		return nil, err
+	}
+	color := members(all, c.group.ranks)[c.me].color // as it was said: the rank may be on another host by now
+	if color == noColor {
+		return nil, nil
 	}
 	pickOut := func(all []member) (g *group, id uint64) {
 		all = slices.DeleteFunc(all, func(m member) bool { return m.color != color })
@@ -275,7 +280,7 @@ func (p *Proc) split(a args, color int64, check func(*comm) error, key int, out 
 	if _, err := p.handles(out, 1); err != nil {
 		return 0, c.on(err)
 	}
-	d, err := p.regroup(c, color, func() (int64, int32, error) { return color, int32(key), check(c) })
+	d, err := p.regroup(c, func() (int64, int32, error) { return color, int32(key), check(c) })
 	if err != nil {
 		return 0, c.on(err)
 	}
@@ -329,7 +334,7 @@ func callCommCreate(p *Proc, a args) (uint64, error) {
 			color = int64(g.ranks[0]) // groups are disjoint
 		}
 	}
-	d, err := p.regroup(c, color, func() (int64, int32, error) {
+	d, err := p.regroup(c, func() (int64, int32, error) {
 		if len(without(g.ranks, c.group)) > 0 {
 			return 0, 0, fail(errGroup, "the group has ranks that are not in the communicator")
 		}

@@ -2,9 +2,13 @@ package mpi
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
+
+// shownPeers is how many ranks are named that messages are on their way to.
+const shownPeers = 8
 
 // Inspect says what a rank does, for humans: "MPI_Recv(source=3, tag=7) for 2.3s", with
 // what is queued. The text may change.
@@ -28,13 +32,23 @@ func (w *World) Inspect(r Rank) string {
 	default:
 		b.WriteString("computing")
 	}
-	unacked := 0
+	unacked, waiting := 0, 0
+	var peers []string
 	for _, c := range p.channels {
-		if c != nil {
-			unacked += c.replay.len() + c.pending.len()
+		if c == nil || c.replay.len()+c.pending.len() == 0 {
+			continue
 		}
+		unacked += c.replay.len()
+		waiting += c.pending.len()
+		peers = append(peers, strconv.Itoa(int(c.peer)))
 	}
 	fmt.Fprintf(&b, "; posted %d, unexpected %d, unacked %d", len(p.posted), len(p.unexpected), unacked)
+	if waiting > 0 {
+		fmt.Fprintf(&b, ", not sent %d", waiting)
+	}
+	if len(peers) > 0 {
+		fmt.Fprintf(&b, " (to %s)", strings.Join(peers[:min(len(peers), shownPeers)], " "))
+	}
 	if len(p.active) > 0 {
 		fmt.Fprintf(&b, ", collectives %d", len(p.active))
 	}

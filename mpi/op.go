@@ -42,13 +42,13 @@ func checkOp(op *operation, t *datatype) error {
 		return nil
 	}
 	b := t.base
-	if b == nil || !opFits(op.handle, b.class, b.size) {
+	if b == nil || !opFits(op.handle, b.class) {
 		return fail(errOp, "%s is not defined for %s", opNames[op.handle], t)
 	}
 	return nil
 }
 
-func opFits(op uint32, class typeClass, size int64) bool {
+func opFits(op uint32, class typeClass) bool {
 	whole := class == signedType || class == unsignedType
 	switch op {
 	case opSum, opProd:

@@ -125,17 +125,17 @@ func (p *Proc) once(start func() ([]uint32, error)) ([]uint32, error) {
 	return start()
 }
 
-// phase runs one part of a call that waits several times, and keeps its result. A call that was frozen in a later part
-// does not run it again.
+// phase runs one part of a call that waits several times, and keeps its result: a call that was frozen in a later part
+// does not run it again. Phases count from 1.
 func (p *Proc) phase(number int, f func() ([]byte, error)) ([]byte, error) {
-	if p.running.step < number {
-		data, err := f()
+	if len(p.running.results) < number {
+		result, err := f()
 		if err != nil {
 			return nil, err
 		}
-		p.running.step, p.running.data = number, data
+		p.running.results = append(p.running.results, result)
 	}
-	return p.running.data, nil
+	return p.running.results[number-1], nil
 }
 
 // await blocks until done. If the rank is to freeze, the call is remembered with its requests, to go on from here.

@@ -67,6 +67,7 @@ type objects struct {
 	wins        table[window]
 	winByID     map[uint64]*window
 	codes       errorCodes
+	tools       int // calls of MPI_T_init_thread without MPI_T_finalize
 
 	bufferAttached bool // for buffered sends
 	bufferAddr     uint32
@@ -108,11 +109,10 @@ func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
 // suspended is a blocking call that has begun: how far it is, and the requests it waits for. It is kept only for
 // as long as the call is not finished, so a call that was frozen finds it when it is made again.
 type suspended struct {
-	call string
-	args []uint64
-	step int    // phases that are over
-	data []byte // result of the last one
-	reqs []uint32
+	call    string
+	args    []uint64
+	results [][]byte // of the phases that are over
+	reqs    []uint32
 }
 
 // is reports whether a call made now is the suspended one made again. Of 32-bit parameters the upper half does not count.
@@ -139,7 +139,7 @@ func (c *Call) argument(v []uint64, i int) uint64 {
 // suspend remembers the running call.
 func (p *Proc) suspend(reqs []uint32) {
 	r := &p.running
-	s := &suspended{call: r.call.Name, args: make([]uint64, len(r.args)), step: r.step, data: r.data, reqs: reqs}
+	s := &suspended{call: r.call.Name, args: make([]uint64, len(r.args)), results: r.results, reqs: reqs}
 	for i := range r.args {
 		s.args[i] = r.call.argument(r.args, i)
 	}

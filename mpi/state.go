@@ -94,6 +94,7 @@ func (c *codec) objects(p *Proc) {
 	c.int(&o.codes.last)
 	dict(c, &o.codes.classes, c.int, c.int)
 	dict(c, &o.codes.texts, c.int, c.string)
+	c.int(&o.tools)
 	c.bool(&o.bufferAttached)
 	c.u32(&o.bufferAddr)
 	c.int64(&o.bufferSize)

@@ -140,13 +140,7 @@ func (c *codec) suspended(v **suspended) {
 	s := *v
 	c.string(&s.call)
 	list(c, &s.args, c.uint64)
-	c.int(&s.step)
-	none := s.data == nil
-	c.bool(&none)
-	c.bytes(&s.data)
-	if c.reading && !none && s.data == nil {
-		s.data = []byte{}
-	}
+	list(c, &s.results, c.bytes)
 	list(c, &s.reqs, c.u32)
 }
 

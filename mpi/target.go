@@ -208,7 +208,7 @@ func (p *Proc) operate(w *window, op *targetOp) error {
 			}
 		case op.kind != msgSwap && op.kind != msgGet && h.op != opNoOp && len(data) == len(old.b):
 			sum := make([]byte, size)
-			if b := h.typ.base; b == nil && h.op != opReplace || b != nil && !opFits(h.op, b.class, b.size) {
+			if b := h.typ.base; b == nil && h.op != opReplace || b != nil && !opFits(h.op, b.class) {
 				err = fail(errOp, "operation %#x", h.op)
 			} else {
 				combine(h.op, h.typ, sum, data, old.b)

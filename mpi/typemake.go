@@ -31,9 +31,9 @@ func typeCalls() []entry {
 // maxTypeBytes bounds size, extent and displacements of a type, so that sums of them do not overflow.
 const maxTypeBytes = 1 << 52
 
-// construct makes a constructor's call: make says how the type was made; the new handle goes to parameter
+// construct makes a constructor's call: describe says how the type was made; the new handle goes to parameter
 // out. old is the parameter with the old type, or -1.
-func construct(out, old int, make func(p *Proc, a args, old *datatype) (contents, error)) func(*Proc, args) (uint64, error) {
+func construct(out, old int, describe func(p *Proc, a args, old *datatype) (contents, error)) func(*Proc, args) (uint64, error) {
 	return func(p *Proc, a args) (uint64, error) {
 		var t *datatype
 		if old >= 0 {
@@ -42,7 +42,7 @@ func construct(out, old int, make func(p *Proc, a args, old *datatype) (contents
 				return 0, err
 			}
 		}
-		made, err := make(p, a, t)
+		made, err := describe(p, a, t)
 		if err != nil {
 			return 0, err
 		}

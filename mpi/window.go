@@ -147,8 +147,11 @@ func (p *Proc) openWindow(c *comm, all []part, flavor int, base uint32, x *info)
 // windowHints are the standard's defaults (MPI 5.0 section 12.2.1) under what the program has given.
 func windowHints(x *info) *info {
 	y := &info{pairs: [][2]string{
-		{"no_locks", "false"}, {"accumulate_ordering", "rar,raw,war,waw"}, {"accumulate_ops", "same_op_no_op"},
-		{"same_size", "false"}, {"same_disp_unit", "false"},
+		{"no_locks", "false"},
+		{"accumulate_ordering", "rar,raw,war,waw"},
+		{"accumulate_ops", "same_op_no_op"},
+		{"same_size", "false"},
+		{"same_disp_unit", "false"},
 	}}
 	for _, kv := range x.heeded().pairs {
 		y.set(kv[0], kv[1])

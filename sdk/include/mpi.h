@@ -457,6 +457,73 @@ typedef MPI_Win_errhandler_function MPI_Win_errhandler_fn;
   result PMPI_##name params                                                               \
       __attribute__((__import_module__("mpi_abi"), __import_name__("MPI_" #name)));
 
+/* The tool information interface (MPI-5.0 chapter 15). The constants' values are ours. */
+typedef struct MPI_ABI_T_enum *MPI_T_enum;
+typedef struct MPI_ABI_T_cvar_handle *MPI_T_cvar_handle;
+typedef struct MPI_ABI_T_pvar_handle *MPI_T_pvar_handle;
+typedef struct MPI_ABI_T_pvar_session *MPI_T_pvar_session;
+#define MPI_T_ENUM_NULL ((MPI_T_enum)0)
+#define MPI_T_CVAR_HANDLE_NULL ((MPI_T_cvar_handle)0)
+#define MPI_T_PVAR_HANDLE_NULL ((MPI_T_pvar_handle)0)
+#define MPI_T_PVAR_ALL_HANDLES ((MPI_T_pvar_handle)1)
+#define MPI_T_PVAR_SESSION_NULL ((MPI_T_pvar_session)0)
+#define MPI_T_ERR_CANNOT_INIT 1001
+#define MPI_T_ERR_NOT_ACCESSIBLE 1002
+#define MPI_T_ERR_NOT_INITIALIZED 1003
+#define MPI_T_ERR_NOT_SUPPORTED 1004
+#define MPI_T_ERR_MEMORY 1005
+#define MPI_T_ERR_INVALID 1006
+#define MPI_T_ERR_INVALID_INDEX 1007
+#define MPI_T_ERR_INVALID_ITEM 1008
+#define MPI_T_ERR_INVALID_SESSION 1009
+#define MPI_T_ERR_INVALID_HANDLE 1010
+#define MPI_T_ERR_INVALID_NAME 1011
+#define MPI_T_ERR_OUT_OF_HANDLES 1012
+#define MPI_T_ERR_OUT_OF_SESSIONS 1013
+#define MPI_T_ERR_CVAR_SET_NOT_NOW 1014
+#define MPI_T_ERR_CVAR_SET_NEVER 1015
+#define MPI_T_ERR_PVAR_NO_WRITE 1016
+#define MPI_T_ERR_PVAR_NO_STARTSTOP 1017
+#define MPI_T_ERR_PVAR_NO_ATOMIC 1018
+#define MPI_T_VERBOSITY_USER_BASIC 1101
+#define MPI_T_VERBOSITY_USER_DETAIL 1102
+#define MPI_T_VERBOSITY_USER_ALL 1103
+#define MPI_T_VERBOSITY_TUNER_BASIC 1104
+#define MPI_T_VERBOSITY_TUNER_DETAIL 1105
+#define MPI_T_VERBOSITY_TUNER_ALL 1106
+#define MPI_T_VERBOSITY_MPIDEV_BASIC 1107
+#define MPI_T_VERBOSITY_MPIDEV_DETAIL 1108
+#define MPI_T_VERBOSITY_MPIDEV_ALL 1109
+#define MPI_T_BIND_NO_OBJECT 1201
+#define MPI_T_BIND_MPI_COMM 1202
+#define MPI_T_BIND_MPI_DATATYPE 1203
+#define MPI_T_BIND_MPI_ERRHANDLER 1204
+#define MPI_T_BIND_MPI_FILE 1205
+#define MPI_T_BIND_MPI_GROUP 1206
+#define MPI_T_BIND_MPI_OP 1207
+#define MPI_T_BIND_MPI_REQUEST 1208
+#define MPI_T_BIND_MPI_WIN 1209
+#define MPI_T_BIND_MPI_MESSAGE 1210
+#define MPI_T_BIND_MPI_INFO 1211
+#define MPI_T_BIND_MPI_SESSION 1212
+#define MPI_T_SCOPE_CONSTANT 1301
+#define MPI_T_SCOPE_READONLY 1302
+#define MPI_T_SCOPE_LOCAL 1303
+#define MPI_T_SCOPE_GROUP 1304
+#define MPI_T_SCOPE_GROUP_EQ 1305
+#define MPI_T_SCOPE_ALL 1306
+#define MPI_T_SCOPE_ALL_EQ 1307
+#define MPI_T_PVAR_CLASS_STATE 1401
+#define MPI_T_PVAR_CLASS_LEVEL 1402
+#define MPI_T_PVAR_CLASS_SIZE 1403
+#define MPI_T_PVAR_CLASS_PERCENTAGE 1404
+#define MPI_T_PVAR_CLASS_HIGHWATERMARK 1405
+#define MPI_T_PVAR_CLASS_LOWWATERMARK 1406
+#define MPI_T_PVAR_CLASS_COUNTER 1407
+#define MPI_T_PVAR_CLASS_AGGREGATE 1408
+#define MPI_T_PVAR_CLASS_TIMER 1409
+#define MPI_T_PVAR_CLASS_GENERIC 1410
+
 /* Functions: generated from mpi/prototypes.txt by sdk/header. */
 
 /* Point-to-point communication. */
@@ -1614,6 +1681,52 @@ GODWIT_MPI(int, Type_struct, (int count, int array_of_blocklengths[],
            MPI_Aint array_of_displacements[], MPI_Datatype array_of_types[],
            MPI_Datatype *newtype))
 GODWIT_MPI(int, Type_ub, (MPI_Datatype datatype, MPI_Aint *displacement))
+
+/* Tool information interface (MPI-5.0 chapter 15). */
+GODWIT_MPI(int, T_init_thread, (int required, int *provided))
+GODWIT_MPI(int, T_finalize, (void))
+GODWIT_MPI(int, T_enum_get_info, (MPI_T_enum enumtype, int *num, char *name, int *name_len))
+GODWIT_MPI(int, T_enum_get_item, (MPI_T_enum enumtype, int indx, int *value, char *name,
+           int *name_len))
+GODWIT_MPI(int, T_cvar_get_num, (int *num_cvar))
+GODWIT_MPI(int, T_cvar_get_info, (int cvar_index, char *name, int *name_len, int *verbosity,
+           MPI_Datatype *datatype, MPI_T_enum *enumtype, char *desc, int *desc_len, int *bind,
+           int *scope))
+GODWIT_MPI(int, T_cvar_get_index, (const char *name, int *cvar_index))
+GODWIT_MPI(int, T_cvar_handle_alloc, (int cvar_index, void *obj_handle, MPI_T_cvar_handle *handle,
+           int *count))
+GODWIT_MPI(int, T_cvar_handle_free, (MPI_T_cvar_handle *handle))
+GODWIT_MPI(int, T_cvar_read, (MPI_T_cvar_handle handle, void *buf))
+GODWIT_MPI(int, T_cvar_write, (MPI_T_cvar_handle handle, const void *buf))
+GODWIT_MPI(int, T_pvar_get_num, (int *num_pvar))
+GODWIT_MPI(int, T_pvar_get_info, (int pvar_index, char *name, int *name_len, int *verbosity,
+           int *var_class, MPI_Datatype *datatype, MPI_T_enum *enumtype, char *desc, int *desc_len,
+           int *bind, int *readonly, int *continuous, int *atomic))
+GODWIT_MPI(int, T_pvar_get_index, (const char *name, int var_class, int *pvar_index))
+GODWIT_MPI(int, T_pvar_session_create, (MPI_T_pvar_session *session))
+GODWIT_MPI(int, T_pvar_session_free, (MPI_T_pvar_session *session))
+GODWIT_MPI(int, T_pvar_handle_alloc, (MPI_T_pvar_session session, int pvar_index, void *obj_handle,
+           MPI_T_pvar_handle *handle, int *count))
+GODWIT_MPI(int, T_pvar_handle_free, (MPI_T_pvar_session session, MPI_T_pvar_handle *handle))
+GODWIT_MPI(int, T_pvar_start, (MPI_T_pvar_session session, MPI_T_pvar_handle handle))
+GODWIT_MPI(int, T_pvar_stop, (MPI_T_pvar_session session, MPI_T_pvar_handle handle))
+GODWIT_MPI(int, T_pvar_read, (MPI_T_pvar_session session, MPI_T_pvar_handle handle, void *buf))
+GODWIT_MPI(int, T_pvar_write, (MPI_T_pvar_session session, MPI_T_pvar_handle handle,
+           const void *buf))
+GODWIT_MPI(int, T_pvar_reset, (MPI_T_pvar_session session, MPI_T_pvar_handle handle))
+GODWIT_MPI(int, T_pvar_readreset, (MPI_T_pvar_session session, MPI_T_pvar_handle handle,
+           void *buf))
+GODWIT_MPI(int, T_category_get_num, (int *num_cat))
+GODWIT_MPI(int, T_category_get_info, (int cat_index, char *name, int *name_len, char *desc,
+           int *desc_len, int *num_cvars, int *num_pvars, int *num_categories))
+GODWIT_MPI(int, T_category_get_index, (const char *name, int *cat_index))
+GODWIT_MPI(int, T_category_get_cvars, (int cat_index, int len, int indices[]))
+GODWIT_MPI(int, T_category_get_pvars, (int cat_index, int len, int indices[]))
+GODWIT_MPI(int, T_category_get_categories, (int cat_index, int len, int indices[]))
+GODWIT_MPI(int, T_category_changed, (int *update_number))
+GODWIT_MPI(int, T_event_get_num, (int *num_events))
+GODWIT_MPI(int, T_event_get_index, (const char *name, int *event_index))
+GODWIT_MPI(int, T_source_get_num, (int *num_sources))
 
 /* End of the functions. */
 

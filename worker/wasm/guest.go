@@ -47,8 +47,8 @@ type Guest struct {
 	state    guestState
 
 	callbacks map[uint32]*callback // by index in the function table
-	fault    any   // a panic of the host, on its way through the engine
-	stopped  error // why the host ended the guest
+	fault     any                  // a panic of the host, on its way through the engine
+	stopped   error                // why the host ended the guest
 
 	cancelOnce  sync.Once
 	cancelCh    chan struct{} // closed by Cancel

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
@@ -142,7 +143,7 @@ func (g *Guest) outside(f func() error) error {
 	defer activity.Enter()
 	defer func() {
 		if r := recover(); r != nil {
-			g.fault = r
+			g.fault = fmt.Sprintf("%v\n%s", r, debug.Stack())
 			panic(errEnded)
 		}
 	}()

@@ -1,0 +1,297 @@
+package suite_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/wasm"
+)
+
+// cluster runs one app whose ranks are spread over several Worlds, each a host of its own, joined by queues. With every > 0
+// a rank freezes some rank about every so many calls of its own; a frozen rank goes on in place, or moves to another World.
+type cluster struct {
+	t      *testing.T
+	module *wasm.Module
+	args   []string
+	every  int
+	worlds []*mpi.World
+	links  map[[2]int]*link
+	linked sync.WaitGroup
+
+	mu     sync.Mutex // guards all below
+	random *rand.Rand
+	ranks  []*rank
+	epoch  uint64
+	moves  int
+	stays  int
+
+	failedCh chan struct{} // closed by the first rank that fails
+	failOnce sync.Once
+}
+
+// rank is one rank: where it is now, and what it has printed.
+type rank struct {
+	c      *cluster
+	id     mpi.Rank
+	world  int
+	proc   *mpi.Proc
+	guest  *wasm.Guest
+	stdout bytes.Buffer
+	exit   wasm.Exit
+}
+
+// link carries frames from one World to another, in order.
+type link struct {
+	mu     sync.Mutex
+	cond   *sync.Cond
+	queue  [][]byte
+	closed bool
+}
+
+// port is a World's Network.
+type port struct {
+	c    *cluster
+	from int
+}
+
+// Send implements mpi.Network. It is called under the World's lock: where a rank is has a lock of its own.
+func (n port) Send(dst mpi.Rank, frame []byte) {
+	n.c.mu.Lock()
+	l := n.c.links[[2]int{n.from, n.c.ranks[dst].world}]
+	n.c.mu.Unlock()
+	if l == nil {
+		return // a route to ourselves: the rank is on its way
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(l.queue, frame)
+	l.cond.Signal()
+}
+
+func (l *link) carry(to *mpi.World) {
+	for {
+		l.mu.Lock()
+		for len(l.queue) == 0 && !l.closed {
+			l.cond.Wait()
+		}
+		if l.closed {
+			l.mu.Unlock()
+			return
+		}
+		frame := l.queue[0]
+		l.queue = l.queue[1:]
+		l.mu.Unlock()
+		to.Receive(frame)
+	}
+}
+
+// newCluster places size ranks on hosts, round robin.
+func newCluster(t *testing.T, module *wasm.Module, size, hosts, every int, seed uint64, args ...string) *cluster {
+	c := &cluster{
+		t: t, module: module, args: append([]string{"conformance"}, args...), every: every,
+		links: map[[2]int]*link{}, random: rand.New(rand.NewPCG(seed, 1)), epoch: 1, failedCh: make(chan struct{}),
+	}
+	for h := range hosts {
+		cfg := mpi.DefaultConfig(size)
+		cfg.Host = fmt.Sprint("h", h)
+		c.worlds = append(c.worlds, mpi.NewWorld(cfg, port{c, h}))
+	}
+	for from := range hosts {
+		for to := range hosts {
+			if from != to {
+				l := &link{}
+				l.cond = sync.NewCond(&l.mu)
+				c.links[[2]int{from, to}] = l
+				c.linked.Go(func() { l.carry(c.worlds[to]) })
+			}
+		}
+	}
+	for id := range size {
+		r := &rank{c: c, id: mpi.Rank(id), world: id % hosts}
+		var err error
+		r.guest, err = module.New(context.Background(), r.config())
+		require.NoError(t, err)
+		c.ranks = append(c.ranks, r)
+	}
+	for _, r := range c.ranks {
+		var err error
+		r.proc, err = c.worlds[r.world].AddRank(r.id, 1, r.guest.Memory())
+		require.NoError(t, err)
+	}
+	return c
+}
+
+func (r *rank) config() wasm.GuestConfig {
+	return wasm.GuestConfig{Args: r.c.args, Stdout: &r.stdout, Stderr: &r.stdout}
+}
+
+// limit is how long one app may take: a run that takes longer is stuck.
+const limit = 4 * time.Minute
+
+// quiet is how long a rank's last messages may take once it has ended: others take them, or have ended too.
+const quiet = time.Minute
+
+// run runs all ranks to their ends.
+func (c *cluster) run() {
+	c.t.Helper()
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	for _, r := range c.ranks {
+		running.Go(r.live)
+	}
+	go func() { running.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(limit):
+		panic("stuck: " + c.inspect())
+	}
+	for _, r := range c.ranks {
+		c.worlds[r.world].Remove(r.id)
+		require.NoError(c.t, r.guest.Close(context.Background()))
+	}
+	for _, l := range c.links {
+		l.mu.Lock()
+		l.closed = true
+		l.cond.Signal()
+		l.mu.Unlock()
+	}
+	c.linked.Wait()
+	for _, r := range c.ranks {
+		require.Zero(c.t, r.exit.Code, "rank %d: %s\n%s", r.id, r.exit.Reason, r.stdout.String())
+	}
+}
+
+func (c *cluster) inspect() string {
+	text := ""
+	for i, w := range c.worlds {
+		for _, r := range c.ranks {
+			if what := w.Inspect(r.id); what != "not here" {
+				text += fmt.Sprintf("\nhost %d rank %d: %s", i, r.id, what)
+			}
+		}
+	}
+	return text
+}
+
+// live runs a rank through all its freezes to its end. A failure ends the whole app.
+func (r *rank) live() {
+	c := r.c
+	for {
+		r.guest.Bind(&host{r.proc, c})
+		r.exit = r.guest.Run(context.Background())
+		if !r.exit.Frozen {
+			break
+		}
+		if err := r.thaw(); err != nil {
+			r.exit = wasm.Exit{Code: 255, Reason: err.Error(), Err: err}
+			break
+		}
+	}
+	if r.exit.Code != 0 {
+		c.failOnce.Do(func() { close(c.failedCh) })
+		c.mu.Lock()
+		procs := make([]*mpi.Proc, len(c.ranks))
+		for i, o := range c.ranks {
+			procs[i] = o.proc
+		}
+		c.mu.Unlock()
+		for _, p := range procs {
+			p.Cancel(errPeer)
+		}
+		return
+	}
+	select {
+	case <-c.worlds[r.world].Quiesced(r.id):
+	case <-c.failedCh: // others take no more messages
+	case <-time.After(quiet):
+		panic(fmt.Sprintf("rank %d has ended, and its messages do not get through: %s", r.id, c.inspect()))
+	}
+}
+
+var errPeer = errors.New("another rank has failed")
+
+// thaw brings a frozen rank back: in place, as after an abort, or in another World, or in the same one from an image.
+func (r *rank) thaw() error {
+	c := r.c
+	from := c.worlds[r.world]
+	state, err := from.Capture(r.id)
+	c.mu.Lock()
+	to, abort := c.random.IntN(len(c.worlds)), c.random.IntN(4) == 0 || errors.Is(err, mpi.ErrTied)
+	if abort {
+		c.stays++
+	} else {
+		c.moves++
+	}
+	c.mu.Unlock()
+	if err != nil && !errors.Is(err, mpi.ErrTied) {
+		return err
+	}
+	if abort {
+		if err := from.Resume(r.id); err != nil {
+			return err
+		}
+		r.proc.Unfreeze()
+		return nil
+	}
+	var image bytes.Buffer
+	if _, err := r.guest.Capture(&image, wasm.CaptureOptions{Raw: true}); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.epoch++
+	epoch := c.epoch
+	r.world = to
+	c.mu.Unlock()
+	from.Remove(r.id)
+	if err := r.guest.Close(context.Background()); err != nil {
+		return err
+	}
+	if r.guest, err = c.module.Restore(context.Background(), r.config(), &image); err != nil {
+		return err
+	}
+	proc, err := c.worlds[to].RestoreRank(r.id, epoch, r.guest.Memory(), state)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	r.proc = proc
+	c.mu.Unlock()
+	for i, w := range c.worlds {
+		if i != to {
+			w.Reconnect(r.id)
+		}
+	}
+	return nil
+}
+
+// host is what a guest's calls reach: the rank's Proc, and a source of freezes.
+type host struct {
+	proc *mpi.Proc
+	c    *cluster
+}
+
+func (h *host) Bind(g mpi.Guest) { h.proc.Bind(g) }
+
+func (h *host) Invoke(call *mpi.Call, args []uint64) (uint64, error) {
+	if c := h.c; c.every > 0 {
+		c.mu.Lock()
+		var victim *mpi.Proc
+		if c.random.IntN(c.every) == 0 {
+			victim = c.ranks[c.random.IntN(len(c.ranks))].proc
+		}
+		c.mu.Unlock()
+		if victim != nil {
+			victim.Freeze()
+		}
+	}
+	return h.proc.Invoke(call, args)
+}
