@@ -47,8 +47,8 @@ func (b *bench) api(ctx context.Context) error {
 		if clients > 1 {
 			name = "API calls, 32 clients"
 		}
-		b.rows = append(b.rows, row{
-			what: name, unit: "us", peer: "grpc-go", godwit: timeCalls(clients, ours), value: timeCalls(clients, theirs),
+		b.core = append(b.core, row{
+			what: name, unit: "us", godwit: timeCalls(clients, ours), peers: []peerFigure{{"grpc-go", timeCalls(clients, theirs)}},
 		})
 	}
 	return nil

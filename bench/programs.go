@@ -4,77 +4,23 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 const (
-	guests   = "worker/wasm/testdata/"
-	rounds   = "20000"
-	repeats  = 5
-	pollEach = 20 * time.Millisecond
+	guests      = "worker/wasm/testdata/"
+	rounds      = "20000"
+	quickRounds = "500"
+	pollEach    = 20 * time.Millisecond
 )
 
-// dev runs f with a cluster on this machine, whose directory is dir; GODWIT_ADDR is in env.
-func (b *bench) dev(ctx context.Context, servers, workers int, f func(env []string, dir string) error) (err error) {
-	dir, err := os.MkdirTemp(b.dir, "dev-")
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, b.godwit, "dev", "--servers", strconv.Itoa(servers), "--workers", strconv.Itoa(workers), "--data-dir", dir)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 15 * time.Second
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	defer func() {
-		_ = cmd.Process.Signal(os.Interrupt) // it may have ended
-		_ = cmd.Wait()                       // ended by our signal
-	}()
-	line := make([]byte, 4096)
-	n, err := out.Read(line)
-	if err != nil {
-		return fmt.Errorf("godwit dev: %w", err)
-	}
-	for _, w := range strings.Fields(string(line[:n])) {
-		if strings.HasPrefix(w, "GODWIT_ADDR=") {
-			return f(append(os.Environ(), w), dir)
-		}
-	}
-	return fmt.Errorf("godwit dev: unexpected %q", line[:n])
-}
-
-// output runs a command and returns what it prints.
-func output(ctx context.Context, env []string, argv ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the commands of this program
-	cmd.Env = env
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		err = fmt.Errorf("%w: %s", err, exit.Stderr)
-	}
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
-	}
-	return string(out), nil
-}
-
 // best is the lowest of several readings: what the machine's other work disturbed least.
-func best(f func() (float64, error)) (float64, error) {
+func (b *bench) best(f func() (float64, error)) (float64, error) {
 	low := math.Inf(1)
-	for range repeats {
+	for range b.repeats {
 		v, err := f()
 		if err != nil {
 			return 0, err
@@ -86,30 +32,59 @@ func best(f func() (float64, error)) (float64, error) {
 
 // programs measures ping-pong, the start of a run, and the pause of a migration.
 func (b *bench) programs(ctx context.Context) error {
-	mpi, err := b.buildNative(ctx)
-	if err != nil {
-		return err
+	peer, there := openMPI(), openMPI().installed()
+	bins := map[string]string{}
+	for name, source := range map[string]string{"pingpong": guests + "src/pingpong.c", "hello": "examples/hello/hello.c"} {
+		if !there {
+			break
+		}
+		bin, err := peer.compile(ctx, b.dir, source)
+		if err != nil {
+			return err
+		}
+		bins[name] = bin
+	}
+	n := rounds
+	if b.quick {
+		n = quickRounds
 	}
 	return b.dev(ctx, 3, 3, func(env []string, _ string) error {
-		pingpong := func(place string) func() (float64, error) {
+		pingpong := func(m build, bin string, at place) func() (float64, error) {
 			return func() (float64, error) {
-				out, err := output(ctx, env, b.godwit, "run", "-q", "-n", "2", "--place", place, guests+"pingpong.wasm", rounds)
+				out, err := m.run(ctx, env, at, 2, bin, n)
 				return leading(out), err
 			}
 		}
-		if err := b.compare("8-byte message, ranks on one host", "us", pingpong("w1:2"), mpi.pingpong(ctx, "self,vader")); err != nil {
-			return err
+		hello := func(m build, bin string) func() (float64, error) {
+			return func() (float64, error) {
+				start := time.Now()
+				_, err := m.run(ctx, env, oneHost, 4, bin)
+				return time.Since(start).Seconds() * 1e3, err
+			}
 		}
-		if err := b.compare("8-byte message, between executors (gRPC over TCP)", "us", pingpong("w1:1,w2:1"), mpi.pingpong(ctx, "self,tcp")); err != nil {
-			return err
-		}
-		run := func() (float64, error) {
-			start := time.Now()
-			_, err := output(ctx, env, b.godwit, "run", "-q", "-n", "4", "examples/hello/hello.wasm")
-			return time.Since(start).Seconds() * 1e3, err
-		}
-		if err := b.compare("hello with 4 ranks, from command to end", "ms", run, mpi.hello(ctx)); err != nil {
-			return err
+		for _, c := range []struct {
+			what, unit   string
+			ours, theirs func() (float64, error)
+		}{
+			{
+				"8-byte message, ranks on one host", "us",
+				pingpong(b.ours(), guests+"pingpong.wasm", oneHost), pingpong(peer, bins["pingpong"], oneHost),
+			},
+			{
+				"8-byte message, between executors (gRPC over TCP)", "us",
+				pingpong(b.ours(), guests+"pingpong.wasm", betweenHosts), pingpong(peer, bins["pingpong"], betweenHosts),
+			},
+			{
+				"hello with 4 ranks, from command to end", "ms",
+				hello(b.ours(), "examples/hello/hello.wasm"), hello(peer, bins["hello"]),
+			},
+		} {
+			if !there {
+				c.theirs = nil
+			}
+			if err := b.compare(c.what, c.unit, c.ours, c.theirs); err != nil {
+				return err
+			}
 		}
 		return b.pause(ctx, env)
 	})
@@ -117,18 +92,18 @@ func (b *bench) programs(ctx context.Context) error {
 
 // compare adds a row; without the peer's function, one without a ratio.
 func (b *bench) compare(what, unit string, ours, theirs func() (float64, error)) error {
-	v, err := best(ours)
+	v, err := b.best(ours)
 	if err != nil {
 		return err
 	}
 	r := row{what: what, unit: unit, godwit: v}
 	if theirs != nil {
-		r.peer = "Open MPI"
-		if r.value, err = best(theirs); err != nil {
+		if v, err = b.best(theirs); err != nil {
 			return err
 		}
+		r.peers = []peerFigure{{openMPI().name, v}}
 	}
-	b.rows = append(b.rows, r)
+	b.core = append(b.core, r)
 	return nil
 }
 
@@ -153,7 +128,7 @@ func (b *bench) pause(ctx context.Context, env []string) error {
 	}
 	id = strings.TrimSpace(id)
 	var pauses []float64
-	for i := range repeats {
+	for i := range b.repeats {
 		var p float64
 		for err = errors.New("not moved"); err != nil && ctx.Err() == nil; {
 			if p, err = b.moveOnce(ctx, env, id, []string{"w3", "w1"}[i%2], i+1); err != nil && i == 0 {
@@ -165,8 +140,7 @@ func (b *bench) pause(ctx context.Context, env []string) error {
 		}
 		pauses = append(pauses, p)
 	}
-	slices.Sort(pauses)
-	b.rows = append(b.rows, row{what: "pause of a rank with 64 MiB, incompressible, median", unit: "ms", godwit: pauses[len(pauses)/2]})
+	b.core = append(b.core, row{what: "pause of a rank with 64 MiB, incompressible, median", unit: "ms", godwit: median(pauses)})
 	_, err = output(ctx, env, b.godwit, "cancel", id)
 	return err
 }
@@ -196,47 +170,4 @@ func (b *bench) moveOnce(ctx context.Context, env []string, id, to string, n int
 		time.Sleep(pollEach)
 	}
 	return 0, ctx.Err()
-}
-
-// native is the same sources built for this machine; zero: no Open MPI here.
-type native struct{ dir string }
-
-func (b *bench) buildNative(ctx context.Context) (native, error) {
-	mpicc, err := exec.LookPath("mpicc")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench: no mpicc: install openmpi-bin and libopenmpi-dev to compare")
-		return native{}, nil
-	}
-	for bin, src := range map[string]string{"pingpong": guests + "src/pingpong.c", "hello": "examples/hello/hello.c"} {
-		if _, err := output(ctx, os.Environ(), mpicc, "-O3", "-o", filepath.Join(b.dir, bin), src); err != nil {
-			return native{}, err
-		}
-	}
-	return native{b.dir}, nil
-}
-
-func (n native) run(ctx context.Context, ranks, btl, bin string, args ...string) (string, error) {
-	argv := []string{"mpirun", "--allow-run-as-root", "--oversubscribe", "-np", ranks, "--mca", "btl", btl, filepath.Join(n.dir, bin)}
-	return output(ctx, os.Environ(), append(argv, args...)...)
-}
-
-func (n native) pingpong(ctx context.Context, btl string) func() (float64, error) {
-	if n.dir == "" {
-		return nil
-	}
-	return func() (float64, error) {
-		out, err := n.run(ctx, "2", btl, "pingpong", rounds)
-		return leading(out), err
-	}
-}
-
-func (n native) hello(ctx context.Context) func() (float64, error) {
-	if n.dir == "" {
-		return nil
-	}
-	return func() (float64, error) {
-		start := time.Now()
-		_, err := n.run(ctx, "4", "self,vader", "hello")
-		return time.Since(start).Seconds() * 1e3, err
-	}
 }

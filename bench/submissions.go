@@ -40,12 +40,12 @@ func (b *bench) submissions(ctx context.Context) error {
 	}
 	if _, err := exec.LookPath("etcd"); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: no etcd: install etcd-server to compare")
-	} else if r.value, err = b.etcdLoad(ctx); err != nil {
+	} else if v, err := b.etcdLoad(ctx); err != nil {
 		return err
 	} else {
-		r.peer = "etcd, puts"
+		r.peers = []peerFigure{{"etcd, puts", v}}
 	}
-	b.rows = append(b.rows, r)
+	b.core = append(b.core, r)
 	return nil
 }
 

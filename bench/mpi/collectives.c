@@ -1,0 +1,117 @@
+/*
+ * collectives [MILLISECONDS]: each collective many times back to back, the root going round as in the Intel MPI
+ * Benchmarks. Rank 0 prints the time of one call, the longest of all ranks. The size is what a rank contributes; in
+ * an alltoall, what it has for each rank. Calls are doubled until two runs in succession take MILLISECONDS (default 20).
+ */
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LARGEST = (64 << 10) / sizeof(double) };
+
+struct bench {
+  int rank, size;
+  double *in, *out; /* LARGEST elements for each rank */
+};
+
+static void barrier(struct bench *b, int root, int n) {
+  (void)b, (void)root, (void)n;
+  MPI_Barrier(MPI_COMM_WORLD);
+}
+
+static void bcast(struct bench *b, int root, int n) {
+  MPI_Bcast(b->rank == root ? b->in : b->out, n, MPI_DOUBLE, root, MPI_COMM_WORLD);
+}
+
+static void reduce(struct bench *b, int root, int n) {
+  MPI_Reduce(b->in, b->out, n, MPI_DOUBLE, MPI_SUM, root, MPI_COMM_WORLD);
+}
+
+static void allreduce(struct bench *b, int root, int n) {
+  (void)root;
+  MPI_Allreduce(b->in, b->out, n, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
+}
+
+static void alltoall(struct bench *b, int root, int n) {
+  (void)root;
+  MPI_Alltoall(b->in, n, MPI_DOUBLE, b->out, n, MPI_DOUBLE, MPI_COMM_WORLD);
+}
+
+static void allgather(struct bench *b, int root, int n) {
+  (void)root;
+  MPI_Allgather(b->in, n, MPI_DOUBLE, b->out, n, MPI_DOUBLE, MPI_COMM_WORLD);
+}
+
+static const struct collective {
+  const char *name;
+  void (*call)(struct bench *, int root, int n);
+  enum { NOTHING, FROM_LAST, SUM, OF_EACH } gives; /* what is in out after the call with the last rank as root */
+  int at_root;                                     /* only the root has it */
+} collectives[] = {
+    {"barrier", barrier, NOTHING, 0},     {"bcast", bcast, FROM_LAST, 0},     {"reduce", reduce, SUM, 1},
+    {"allreduce", allreduce, SUM, 0},     {"alltoall", alltoall, OF_EACH, 0}, {"allgather", allgather, OF_EACH, 0},
+};
+
+/* check aborts if a call does not give what it should: a rank's elements are all its rank + 1. */
+static void check(struct bench *b, const struct collective *c, int n) {
+  int last = b->size - 1, blocks = c->gives == OF_EACH ? b->size : 1;
+  for (int i = 0; i < LARGEST * b->size; i++) b->out[i] = -1.0;
+  c->call(b, last, n);
+  if (c->gives == NOTHING || (c->at_root && b->rank != last)) return;
+  if (c->gives == FROM_LAST && b->rank == last) return; /* it has sent */
+  for (int i = 0; i < blocks * n; i++) {
+    double want = i / n + 1;
+    if (c->gives == FROM_LAST) want = b->size;
+    if (c->gives == SUM) want = b->size * (b->size + 1) / 2.0;
+    if (b->out[i] == want) continue;
+    fprintf(stderr, "%s: element %d is %g, not %g\n", c->name, i, b->out[i], want);
+    MPI_Abort(MPI_COMM_WORLD, 4);
+  }
+}
+
+/* repeat returns the seconds of one call of so many, the longest of all ranks, at rank 0. */
+static double repeat(struct bench *b, const struct collective *c, int n, int rounds) {
+  MPI_Barrier(MPI_COMM_WORLD);
+  double start = MPI_Wtime();
+  for (int i = 0; i < rounds; i++) c->call(b, i % b->size, n);
+  double mine = (MPI_Wtime() - start) / rounds, longest = 0.0;
+  MPI_Reduce(&mine, &longest, 1, MPI_DOUBLE, MPI_MAX, 0, MPI_COMM_WORLD);
+  return longest;
+}
+
+/* measure prints what one call of n elements takes. */
+static void measure(struct bench *b, const struct collective *c, int n, double shortest) {
+  double seconds = 0.0;
+  for (int rounds = 4, enough = 0; enough < 2; rounds *= 2) {
+    seconds = repeat(b, c, n, rounds);
+    enough = seconds * rounds < shortest ? 0 : enough + 1;
+    MPI_Bcast(&enough, 1, MPI_INT, 0, MPI_COMM_WORLD);
+  }
+  int bytes = c->gives == NOTHING ? 0 : n * (int)sizeof(double);
+  if (b->rank == 0) printf("%s %d %.4g us\n", c->name, bytes, seconds * 1e6);
+}
+
+int main(int argc, char **argv) {
+  MPI_Init(&argc, &argv);
+  struct bench b;
+  double shortest = argc > 1 ? atoi(argv[1]) / 1e3 : 0.02;
+  MPI_Comm_rank(MPI_COMM_WORLD, &b.rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &b.size);
+  b.in = malloc(LARGEST * (size_t)b.size * sizeof *b.in);
+  b.out = malloc(LARGEST * (size_t)b.size * sizeof *b.out);
+  if (b.in == NULL || b.out == NULL) MPI_Abort(MPI_COMM_WORLD, 3);
+  for (int i = 0; i < LARGEST * b.size; i++) b.in[i] = b.rank + 1;
+
+  for (size_t i = 0; i < sizeof collectives / sizeof *collectives; i++) {
+    const struct collective *c = &collectives[i];
+    for (int n = 1; n <= LARGEST; n *= LARGEST) {
+      check(&b, c, n);
+      measure(&b, c, n, shortest);
+      if (c->gives == NOTHING) break; /* it has no size */
+    }
+  }
+  free(b.in);
+  free(b.out);
+  MPI_Finalize();
+  return 0;
+}
