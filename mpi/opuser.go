@@ -141,10 +141,10 @@ func (p *Proc) applyUser(o *operation, t *datatype, dst, left, right span) error
 	if t.extent() < 0 {
 		base -= (count - 1) * t.extent()
 	}
-	in := span{off: uint32(base), len: dst.len, typ: t}
-	inout := span{off: uint32(base + need), len: dst.len, typ: t}
-	p.move(in, left)
-	p.move(inout, right)
+	// The address of the first element may be below 0: the program adds displacements modulo 2^32, as wasm does.
+	in, inout := base, base+need
+	p.spread(t, in, left)
+	p.spread(t, inout, right)
 	if !t.predefined() && p.types.get(t.handle) != t { // freed meanwhile: the function may ask about it
 		if t.handle, err = p.types.again(t, t.handle, p.w.cfg.MaxObjects); err != nil {
 			return err
@@ -153,14 +153,23 @@ func (p *Proc) applyUser(o *operation, t *datatype, dst, left, right span) error
 	}
 	words := []uint32{uint32(count), 0, t.handle}
 	err = p.withWords(words, func(at uint32) error {
-		_, err := p.call(o.fn, in.off, inout.off, at, at+8)
+		_, err := p.call(o.fn, uint32(in), uint32(inout), at, at+8)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	p.move(dst, inout)
+	result := make([]byte, dst.len)
+	m := mover{mem: p.mem.Bytes(), buf: result}
+	m.elements(t, inout)
+	p.unpack(dst, result)
 	return nil
+}
+
+// spread stores a span's data as elements of a type at an address of the program's memory.
+func (p *Proc) spread(t *datatype, at int64, s span) {
+	m := mover{mem: p.mem.Bytes(), buf: p.packed(s), in: true}
+	m.elements(t, at)
 }
 
 // operands returns memory of the program for the operands of its operations: it grows and is kept, since

@@ -62,7 +62,7 @@ func (p *Proc) start(r *request) error {
 		return r.comm.on(fail(errRequest, "the request is active already"))
 	}
 	r.active = true
-	r.matched, r.limit, r.moved, r.acked, r.framed, r.cancel = false, 0, 0, 0, false, cancelNone
+	r.matched, r.limit, r.moved, r.acked, r.framed, r.sent, r.cancel = false, 0, 0, 0, false, false, cancelNone
 	r.result = emptyStatus()
 	switch {
 	case r.kind == reqNull:

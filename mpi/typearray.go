@@ -53,7 +53,12 @@ func grid(sizes []int64, owned [][]indices, fortran bool, old *datatype) ([]bloc
 		stride = times(stride, sizes[d])
 		if k < n-1 {
 			inner = assemble(blocks)
-			inner.made = contents{combiner: combinerStruct}
+			inner.made = contents{combiner: combinerStruct, ints: []int64{int64(len(blocks))}}
+			for _, b := range blocks {
+				inner.made.ints = append(inner.made.ints, b.n)
+				inner.made.addrs = append(inner.made.addrs, b.disp)
+				inner.made.types = append(inner.made.types, b.typ)
+			}
 		}
 	}
 	return blocks, []int64{0, stride}, nil

@@ -133,7 +133,7 @@ func callWinStart(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	ranks, err := p.windowRanks(w, a.u32(0))
-	if err == nil && (w.started != nil || w.lockAll) {
+	if err == nil && (w.started != nil || w.lockAll || slices.ContainsFunc(w.origins, func(o origin) bool { return o.locked != lockNone })) {
 		err = fail(errRMASync, "an access epoch is open already")
 	}
 	if err != nil {

@@ -42,6 +42,7 @@ var table = []layer{
 		never:  []string{"net/...", "os/..."},
 		remote: slices.Concat(engine, []string{"github.com/hashicorp/...", "google.golang.org/grpc/...", "connectrpc.com/...", "net/http"}),
 	},
+	{path: "mpi/conformance/suite", imports: []string{"mpi", "worker/wasm"}}, // tests only
 	{path: "planner", imports: []string{"api/...", "fsm"}, never: impure, remote: engine},
 	{path: "control", imports: []string{"api/...", "fsm", "planner", "gossip", "internal/..."}, remote: engine},
 	{path: "worker", imports: []string{"api/...", "internal/..."}, remote: engine},
