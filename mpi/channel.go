@@ -133,7 +133,7 @@ func (c *channel) step(it item) (payload int, more bool) {
 	cost := uint64(frameCost) + uint64(r.buf.len)
 	cfg := &c.p.w.cfg
 	r.framed, r.seq = true, c.sendNext
-	if r.mode == modeSync || int(r.buf.len) > cfg.EagerLimit || c.charged-c.credited+cost > uint64(cfg.WindowBytes) {
+	if r.mode == modeSync || int(r.buf.len) > pick(c.local() == nil, cfg.FarEager, cfg.EagerLimit) || c.charged-c.credited+cost > uint64(cfg.WindowBytes) {
 		c.emit(k, span{})
 		return 0, false
 	}

@@ -143,7 +143,7 @@ func (g *guest) run(f func(g *guest)) (err error) {
 // smallConfig makes all limits show up with little data.
 func smallConfig(size int) Config {
 	c := DefaultConfig(size)
-	c.EagerLimit, c.ChunkBytes, c.WindowBytes = 512, 1024, 8<<10
+	c.EagerLimit, c.FarEager, c.ChunkBytes, c.WindowBytes = 512, 512, 1024, 8<<10
 	return c
 }
 

@@ -6,7 +6,8 @@ import "fmt"
 // but for Host.
 type Config struct {
 	Size        int // ranks in MPI_COMM_WORLD, at least 1
-	EagerLimit  int // bytes; longer messages use rendezvous; default 16 KiB
+	EagerLimit  int // bytes; longer messages to local ranks use rendezvous; default 16 KiB
+	FarEager    int // bytes; the same for ranks elsewhere, where a rendezvous costs three trips; default 64 KiB
 	WindowBytes int // bytes of unacked frames, and of unconsumed eager payload, of a channel; default 2 MiB
 	ChunkBytes  int // bytes of payload in one DATA frame, and of one local copy under the lock; default 256 KiB
 	MaxRequests int // live requests of a rank; default 65,536
@@ -21,6 +22,7 @@ func DefaultConfig(size int) Config {
 	return Config{
 		Size:        size,
 		EagerLimit:  16 << 10,
+		FarEager:    64 << 10,
 		WindowBytes: 2 << 20,
 		ChunkBytes:  256 << 10,
 		MaxRequests: 64 << 10,
@@ -36,6 +38,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("mpi config: size %d is not in 1..%d", c.Size, 1<<20)
 	case c.EagerLimit < 0 || c.EagerLimit > c.ChunkBytes:
 		return fmt.Errorf("mpi config: eager limit %d is not in 0..chunk bytes (%d)", c.EagerLimit, c.ChunkBytes)
+	case c.FarEager < 0 || c.FarEager > c.ChunkBytes:
+		return fmt.Errorf("mpi config: far eager limit %d is not in 0..chunk bytes (%d)", c.FarEager, c.ChunkBytes)
 	case c.ChunkBytes < 1:
 		return fmt.Errorf("mpi config: chunk bytes %d is not positive", c.ChunkBytes)
 	case c.WindowBytes < 4*(c.ChunkBytes+frameCost):

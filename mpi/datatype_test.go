@@ -23,6 +23,7 @@ func typeRank(rt *rapid.T) *guest {
 	cfg := smallConfig(1)
 	cfg.ChunkBytes = rapid.SampledFrom([]int{3, 7, 29, 1024}).Draw(rt, "chunk")
 	cfg.EagerLimit = min(cfg.ChunkBytes, rapid.SampledFrom([]int{0, 512}).Draw(rt, "eager"))
+	cfg.FarEager = cfg.EagerLimit
 	w := NewWorld(cfg, noNetwork{})
 	g := newGuest(0, 1, callsByName())
 	g.mem = make(arena, typeMemory)

@@ -119,7 +119,8 @@ func TestConfig(t *testing.T) {
 	for _, change := range []func(c *Config){
 		func(c *Config) { c.Size = 0 },
 		func(c *Config) { c.EagerLimit = c.ChunkBytes + 1 },
-		func(c *Config) { c.ChunkBytes, c.EagerLimit = 0, 0 },
+		func(c *Config) { c.FarEager = c.ChunkBytes + 1 },
+		func(c *Config) { c.ChunkBytes, c.EagerLimit, c.FarEager = 0, 0, 0 },
 		func(c *Config) { c.WindowBytes = c.ChunkBytes },
 		func(c *Config) { c.MaxRequests = 0 },
 		func(c *Config) { c.MaxScratch = -1 },

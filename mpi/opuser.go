@@ -133,10 +133,11 @@ func (p *Proc) applyUser(o *operation, t *datatype, dst, left, right span) error
 	if need > 1<<31 {
 		return fail(errNoMem, "%d bytes of operands are too many for the program's operation", need)
 	}
-	addr, err := p.operands(uint32(2 * need))
+	addr, done, err := p.operands(uint32(2 * need))
 	if err != nil {
 		return err
 	}
+	defer done()
 	base := int64(addr) - t.trueLB
 	if t.extent() < 0 {
 		base -= (count - 1) * t.extent()
@@ -172,20 +173,23 @@ func (p *Proc) spread(t *datatype, at int64, s span) {
 	m.elements(t, at)
 }
 
-// operands returns memory of the program for the operands of its operations: it grows and is kept, since
-// reductions come many in a row.
-func (p *Proc) operands(n uint32) (uint32, error) {
-	if n <= p.operandBytes {
-		return p.operandMemory, nil
+// operands returns memory of the program for the operands of its operations, until done: it grows and is kept, since
+// reductions come many in a row. An operation that reduces something itself finds it in use, and gets memory of its own.
+func (p *Proc) operands(n uint32) (addr uint32, done func(), err error) {
+	if p.operandsInUse {
+		addr, err = p.alloc(n, 16)
+		return addr, func() { _ = p.release(addr) }, err // a program that ends in free has ended in its operation too
 	}
-	if err := p.release(p.operandMemory); err != nil {
-		return 0, err
+	if n > p.operandBytes {
+		if err := p.release(p.operandMemory); err != nil {
+			return 0, nil, err
+		}
+		p.operandMemory, p.operandBytes = 0, 0
+		if addr, err = p.alloc(n, 16); err != nil {
+			return 0, nil, err
+		}
+		p.operandMemory, p.operandBytes = addr, n
 	}
-	p.operandMemory, p.operandBytes = 0, 0
-	addr, err := p.alloc(n, 16)
-	if err != nil {
-		return 0, err
-	}
-	p.operandMemory, p.operandBytes = addr, n
-	return addr, nil
+	p.operandsInUse = true
+	return p.operandMemory, func() { p.operandsInUse = false }, nil
 }

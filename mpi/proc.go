@@ -77,6 +77,7 @@ type objects struct {
 	attrMemory    uint32 // values of predefined attributes
 	operandMemory uint32 // operands of the program's operations
 	operandBytes  uint32
+	operandsInUse bool // never while the rank is frozen
 }
 
 func newObjects(self *group, world *group, rank Rank) objects {

@@ -121,6 +121,9 @@ func (l *link) pump(ctx context.Context, s stream, number uint64) error {
 	}
 }
 
+// copyBytes is up to how long a frame is copied next to its neighbours; longer ones go as they are.
+const copyBytes = 4 << 10
+
 // pack puts as many frames into one message as fit, at least one.
 func pack(frames [][]byte) (*batch, [][]byte) {
 	total, n := 0, 0
@@ -128,12 +131,21 @@ func pack(frames [][]byte) (*batch, [][]byte) {
 		total += 4 + len(frames[n])
 		n++
 	}
-	data := make([]byte, 0, total)
+	b := &batch{}
+	var joined []byte
 	for _, f := range frames[:n] {
-		data = binary.LittleEndian.AppendUint32(data, uint32(len(f)))
-		data = append(data, f...)
+		joined = binary.LittleEndian.AppendUint32(joined, uint32(len(f)))
+		if len(f) <= copyBytes {
+			joined = append(joined, f...)
+			continue
+		}
+		b.parts = append(b.parts, joined, f)
+		joined = nil
 	}
-	return &batch{data: data}, frames[n:]
+	if len(joined) > 0 {
+		b.parts = append(b.parts, joined)
+	}
+	return b, frames[n:]
 }
 
 // unpack gives each frame of a message to receive. The frames are valid only during the call.

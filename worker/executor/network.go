@@ -198,7 +198,7 @@ func (n *network) callOver(ctx context.Context, l *link, conn net.Conn) error {
 	if err != nil {
 		return fmt.Errorf("executor: link to %s: %w", l.peer, err)
 	}
-	if err := s.SendMsg(&batch{data: []byte(n.host)}); err != nil {
+	if err := s.SendMsg(&batch{parts: [][]byte{[]byte(n.host)}}); err != nil {
 		return err
 	}
 	return n.serve(ctx, l, s)

@@ -214,6 +214,9 @@ func (f *freezer) proc() *mpi.Proc {
 	return w.procs[f.rank]
 }
 
+// Bind passes on whom the rank's calls call back.
+func (f *freezer) Bind(g mpi.Guest) { f.proc().Bind(g) }
+
 func (f *freezer) Invoke(call *mpi.Call, args []uint64) (uint64, error) {
 	return f.proc().Invoke(call, args)
 }

@@ -1,0 +1,45 @@
+package wasm
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// However a callback ends, the guest ends as if it had called the function itself.
+func TestCallback(t *testing.T) {
+	tests := []struct {
+		how    string
+		stdout string
+		code   uint32
+		reason string
+	}{
+		{how: "sum", stdout: "sum 13 24\n"},
+		{how: "nested", stdout: "sum 13 4\n"},
+		{how: "handler", stdout: "handler 1 6\ncode 6\n"},
+		{how: "exit", code: 7},
+		{how: "trap", code: 134, reason: "trap: unreachable"},
+		{how: "abort", code: 9, reason: "MPI_Abort(errorcode=9)"},
+		{how: "error", code: 6, reason: "MPI_ERR_RANK: rank 99 is not in 0..0"},
+	}
+	module := compile(t, "callback")
+	for _, tt := range tests {
+		t.Run(tt.how, func(t *testing.T) {
+			w := &world{t: t, module: module, args: []string{"callback", tt.how}}
+			r := w.run(1)[0]
+			require.Equal(t, tt.code, r.exit.Code, r.exit.Reason)
+			require.Contains(t, r.exit.Reason, tt.reason)
+			require.Equal(t, tt.stdout, r.stdout.String())
+			require.True(t, module.engine.Activity().Idle())
+		})
+	}
+}
+
+// A window of shared memory is one memory for all ranks of the host; ranks that are asked to move stay meanwhile.
+func TestSharedMemory(t *testing.T) {
+	w := &world{t: t, module: compile(t, "callback"), args: []string{"callback", "share"}}
+	for _, r := range w.run(3) {
+		require.Zero(t, r.exit.Code, r.exit.Reason)
+		require.Equal(t, "shared 303 of 3\n", r.stdout.String())
+	}
+}
