@@ -381,6 +381,7 @@ func frozenCollectives(seed uint64) []frozenRow {
 func (x *ice) drill(seed uint64, name string, form int) {
 	w := newDriller(x.t, x.guest, seed, nil)
 	d := w.draw(name, 300)
+	d.large = false        // the row looks for the call by its name
 	if name == "Gatherv" { // another root would get nothing of rank 0
 		d.comm, d.me, d.root = commWorld, x.rank, 0
 	}
@@ -412,7 +413,7 @@ func frozenNeighbors(seed uint64) []frozenRow {
 			x.call("MPI_Cart_create", commWorld, 1, drillA, drillB, 0, drillReq)
 			comm := x.int(drillReq)
 			d := w.draw(name, 200)
-			d.comm, d.me = comm, x.rank
+			d.comm, d.me, d.large = comm, x.rank, false
 			a := d.neighbors(gridMeeting(x.rank, []int{3}, []bool{true}))
 			x.meet()
 			d.run(formBlocking, a)

@@ -167,14 +167,14 @@ func (d *drill) neighbors(m meeting) answer {
 	out, in := make([]int, m.out+1), make([]int, len(m.in)+1) // where parts begin, in elements
 	for i := range m.out {
 		out[i+1] = out[i] + count(d.me, i)
-		d.setInts(drillA+4*i, count(d.me, i))
+		d.setCount(drillA, i, count(d.me, i))
 		d.setInts(drillB+4*i, out[i]*pick(each, d.send.step, 1))
 		d.setInts(drillC+4*i, d.send.typ)
 	}
 	for i, a := range m.in {
 		n := count(max(a.rank, 0), pick(gather, 0, a.part))
 		in[i+1] = in[i] + n
-		d.setInts(drillD+4*i, n)
+		d.setCount(drillD, i, n)
 		d.setInts(drillE+4*i, in[i]*pick(each, d.recv.step, 1))
 		d.setInts(drillF+4*i, d.recv.typ)
 	}

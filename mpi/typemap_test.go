@@ -118,14 +118,6 @@ func (m *typeMap) size() int {
 	return n
 }
 
-func (m *typeMap) external() int {
-	n := 0
-	for _, e := range m.elements {
-		n += e.external
-	}
-	return n
-}
-
 // reach is the true lower and upper bound.
 func (m *typeMap) reach() (low, high int) {
 	for i, e := range m.elements {
