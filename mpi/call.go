@@ -145,7 +145,7 @@ func (p *Proc) Invoke(c *Call, params []uint64) (uint64, error) {
 	// A callback of the running call may make calls of its own.
 	p.running = running{call: c, args: params, depth: outer.depth + 1}
 	if outer.call == nil {
-		p.since = p.w.now()
+		p.since = 0
 		if s := p.suspended; s != nil {
 			p.running.resumed, p.running.results = s, s.results
 			p.suspended = nil

@@ -10,7 +10,7 @@ import (
 // shownPeers is how many ranks are named that messages are on their way to.
 const shownPeers = 8
 
-// Inspect says what a rank does, for humans: "MPI_Recv(source=3, tag=7) for 2.3s", with
+// Inspect says what a rank does, for humans: "MPI_Recv(source=3, tag=7), waiting for 2.3s", with
 // what is queued. The text may change.
 func (w *World) Inspect(r Rank) string {
 	w.mu.Lock()
@@ -22,7 +22,10 @@ func (w *World) Inspect(r Rank) string {
 	var b strings.Builder
 	switch {
 	case p.running.call != nil:
-		fmt.Fprintf(&b, "%s for %.1fs", describe(p.running.call, p.running.args), (w.now() - p.since).Round(100*time.Millisecond).Seconds())
+		b.WriteString(describe(p.running.call, p.running.args))
+		if p.since > 0 {
+			fmt.Fprintf(&b, ", waiting for %.1fs", (w.now() - p.since).Round(100*time.Millisecond).Seconds())
+		}
 	case p.suspended != nil:
 		b.WriteString("frozen in " + p.suspended.call)
 	case p.finalized:

@@ -33,7 +33,7 @@ type Proc struct {
 	clockStart  time.Time // Wtime's zero
 
 	running   running       // the call that the guest is in
-	since     time.Duration // when it was made, on the World's clock
+	since     time.Duration // when it began to wait, on the World's clock; 0: it has not waited
 	suspended *suspended    // the blocking call that was begun and is to go on
 	quiesced  []chan struct{}
 
@@ -231,6 +231,9 @@ func (p *Proc) wait(done func() bool) error {
 		}
 		if err := p.interrupted(p.running.depth > 1); err != nil {
 			return err
+		}
+		if p.since == 0 {
+			p.since = p.w.now()
 		}
 		p.park(seen)
 	}
