@@ -122,8 +122,8 @@ func (d *drill) items(from, to, n int) []int {
 const untouched = -0x01010102 // memory before a drill
 
 // blank makes a region's untouched bytes known.
-func (d *drill) blank(at, bytes int) {
-	b := d.mem[at : at+bytes]
+func (g *guest) blank(at, bytes int) {
+	b := g.mem[at : at+bytes]
 	for i := range b {
 		b[i] = 0xfe
 	}

@@ -427,11 +427,11 @@ func frozenNeighbors(seed uint64) []frozenRow {
 func TestMakersMove(t *testing.T) {
 	first := seed(t)
 	moves := 0
-	for i := range uint64(6) {
+	for i := range uint64(4) {
 		runCluster(t, smallConfig(3), 3, func(g *guest) {
 			open := make(chan struct{})
 			close(open)
-			for range 3 {
+			for range 2 {
 				for _, r := range slices.Concat(frozenComms(), frozenInters(), frozenTopologies(), frozenWindows(), frozenTargets()) {
 					r.all(&ice{g, t, &thaw{make(chan struct{}), open, open, make(chan struct{})}})
 				}

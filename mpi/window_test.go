@@ -323,7 +323,7 @@ func TestWindows(t *testing.T) {
 func TestWindowsMove(t *testing.T) {
 	first := seed(t)
 	moves := 0
-	for i := range uint64(16) {
+	for i := range uint64(10) {
 		s := &windowScript{t: t, seed: first + i, epochs: 6}
 		rnd := rand.New(rand.NewPCG(first, i))
 		runCluster(t, smallConfig(2+int(i%4)), 3, s.run, wanderer(rnd, &moves))
