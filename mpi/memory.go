@@ -132,6 +132,9 @@ func (p *Proc) elements(ptr uint32, count int64, t *datatype) (span, error) {
 	n := uint32(count * t.size)
 	if t.dense && (count == 1 || t.extent() == t.size) {
 		at := int64(ptr) + t.trueLB
+		if ptr == bottom && at < 0 {
+			at += 1 << 32 // an absolute address beyond 2 GiB
+		}
 		if ptr == bottom && at == 0 {
 			return span{}, fail(errBuffer, "null pointer")
 		}
@@ -142,7 +145,12 @@ func (p *Proc) elements(ptr uint32, count int64, t *datatype) (span, error) {
 	}
 	first, last := int64(ptr), int64(ptr)+(count-1)*t.extent()
 	low, high := min(first, last)+t.trueLB, max(first, last)+t.trueUB
-	if size := int64(len(p.mem.Bytes())); low < 0 || high > size || (ptr == bottom && low == 0) {
+	if ptr == bottom && low < 0 { // absolute addresses beyond 2 GiB are negative; beside lower ones, the mover checks them
+		if low += 1 << 32; high <= 0 {
+			high += 1 << 32
+		}
+	}
+	if size := int64(len(p.mem.Bytes())); low < 0 || low > size || high > size || (ptr == bottom && low == 0) {
 		return span{}, fail(errBuffer, "elements from %#x to %#x are outside of the memory (%d bytes)", low, high, size)
 	}
 	return span{off: ptr, len: n, typ: t}, nil

@@ -1,7 +1,8 @@
 package mpi
 
-// mover copies between the elements of a datatype in memory and a packed buffer, either way. What lies
-// outside of the memory is left alone: only a damaged state leads there.
+// mover copies between the elements of a datatype in memory and a packed buffer, either way. Addresses count modulo 2^32, as
+// in the program: an absolute address beyond 2 GiB is a negative MPI_Aint. What lies outside of the memory is left alone: only
+// a damaged state leads there.
 type mover struct {
 	mem  []byte
 	buf  []byte // what is left of the packed data
@@ -53,6 +54,7 @@ func (m *mover) piece(p *piece, base int64) {
 			m.element(p.typ, at)
 			continue
 		}
+		at = int64(uint32(at))
 		if m.skip == 0 && int64(len(m.buf)) >= each && at >= 0 && at+each <= int64(len(m.mem)) {
 			i += m.runs(at, each, p.stride, p.n-i) - 1
 			continue
@@ -94,7 +96,7 @@ func (m *mover) runs(at, each, stride, n int64) int64 {
 
 // run copies one contiguous run, or what is left of it.
 func (m *mover) run(at, n int64) {
-	at, n = at+min(m.skip, n), n-min(m.skip, n)
+	at, n = int64(uint32(at+min(m.skip, n))), n-min(m.skip, n)
 	m.skip = 0
 	k := min(n, int64(len(m.buf)))
 	if k <= 0 {

@@ -152,7 +152,7 @@ func externalBytes(t *datatype) int64 {
 // swap converts one element between little-endian and external32, either way. Sizes may differ.
 func swap(t *datatype, dst, src []byte) {
 	part := len(src)
-	if t.class == complexType || t.class == quadComplexType {
+	if t.class == complexType || t.class == quadComplexType || t.name == "MPI_COMPLEX4" {
 		part /= 2
 	}
 	if len(dst) != len(src) {

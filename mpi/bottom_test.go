@@ -1,0 +1,34 @@
+package mpi
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// MPI 5.0 section 5.1.5: absolute addresses from MPI_BOTTOM, also beyond 2 GiB, where an MPI_Aint is negative.
+func TestBottomBeyondHalf(t *testing.T) {
+	const high = 1<<31 + 64
+	errs := runLocal(t, smallConfig(1), func(g *guest) {
+		mem := make(arena, 1<<31+4096) // of which hardly a page is touched
+		copy(mem, g.mem)
+		g.mem, g.p.mem = mem, mem
+		for _, displs := range [][2]int{{high, high + 16}, {4096, high}} {
+			order.PutUint32(mem[displs[0]:], 11)
+			order.PutUint32(mem[displs[1]:], 22)
+			g.setInts(64, 1, 1, displs[0], displs[1], tInt, tInt)
+			g.call("MPI_Type_create_struct", 2, 64, 72, 80, 100)
+			g.call("MPI_Type_commit", 100)
+			g.setInts(104, 0)
+			g.call("MPI_Pack", bottom, 1, g.int(100), 200, 8, 104, commWorld)
+			require.Equal(t, []int{11, 22}, g.ints(200, 2))
+			g.setInts(200, 33, 44)
+			g.setInts(104, 0)
+			g.call("MPI_Unpack", 200, 8, 104, bottom, 1, g.int(100), commWorld)
+			require.EqualValues(t, 33, order.Uint32(mem[displs[0]:]))
+			require.EqualValues(t, 44, order.Uint32(mem[displs[1]:]))
+			g.call("MPI_Type_free", 100)
+		}
+	})
+	require.NoError(t, errs[0])
+}
