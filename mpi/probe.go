@@ -24,15 +24,21 @@ func (p *Proc) look(c *comm, e envelope) int {
 	return p.findUnexpected(c.context(contextPoint), e.peer, e.tag)
 }
 
-func callProbe(p *Proc, a args) (uint64, error) {
+// sought is the envelope that a probe looks for: source, tag and comm come first, status is parameter statusAt.
+func (p *Proc) sought(a args, statusAt int) (*comm, envelope, error) {
 	c, err := p.comm(a.u32(2))
 	if err != nil {
-		return 0, err
+		return nil, envelope{}, err
 	}
 	e, err := p.source(c, a.int(0), a.int(1))
 	if err == nil {
-		err = p.checkStatus(c, a.u32(3))
+		err = p.checkStatus(c, a.u32(statusAt))
 	}
+	return c, e, err
+}
+
+func callProbe(p *Proc, a args) (uint64, error) {
+	c, e, err := p.sought(a, 3)
 	if err != nil {
 		return 0, err
 	}
@@ -53,14 +59,7 @@ func callProbe(p *Proc, a args) (uint64, error) {
 }
 
 func callIprobe(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(2))
-	if err != nil {
-		return 0, err
-	}
-	e, err := p.source(c, a.int(0), a.int(1))
-	if err == nil {
-		err = p.checkStatus(c, a.u32(4))
-	}
+	c, e, err := p.sought(a, 4)
 	if err != nil {
 		return 0, err
 	}
@@ -92,14 +91,7 @@ func (p *Proc) keep(c *comm, i int, out uint32) error {
 }
 
 func callMprobe(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(2))
-	if err != nil {
-		return 0, err
-	}
-	e, err := p.source(c, a.int(0), a.int(1))
-	if err == nil {
-		err = p.checkStatus(c, a.u32(4))
-	}
+	c, e, err := p.sought(a, 4)
 	if err == nil {
 		_, err = p.handles(a.u32(3), 1)
 	}
@@ -128,14 +120,7 @@ func (p *Proc) matched(c *comm, e envelope, i int, out, statusPtr uint32) error 
 }
 
 func callImprobe(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(2))
-	if err != nil {
-		return 0, err
-	}
-	e, err := p.source(c, a.int(0), a.int(1))
-	if err == nil {
-		err = p.checkStatus(c, a.u32(5))
-	}
+	c, e, err := p.sought(a, 5)
 	if err == nil {
 		_, err = p.handles(a.u32(4), 1)
 	}

@@ -58,8 +58,15 @@ func (c *codec) contents(m *contents) {
 func (m *contents) whole() bool {
 	ints, addrs, types := len(m.ints), len(m.addrs), len(m.types)
 	for i, v := range m.ints {
-		lists := m.combiner == combinerIndexed || m.combiner == combinerIdxBlock || m.combiner == combinerVector || m.combiner == combinerDarray
-		if v < 0 && (i < 2 || !lists) {
+		switch m.combiner {
+		case combinerF90Real, combinerF90Complex, combinerF90Integer:
+			continue // a precision may be MPI_UNDEFINED
+		case combinerIndexed, combinerIdxBlock, combinerVector, combinerDarray:
+			if i >= 2 {
+				continue
+			}
+		}
+		if v < 0 {
 			return false
 		}
 	}
