@@ -106,24 +106,24 @@ const (
 
 	modeNoCheck = 1024
 
-	keyInvalid        = 0
-	keyTagUB          = 501
-	keyIO             = 502
-	keyHost           = 503
-	keyWtimeGlobal    = 504
-	keyAppnum         = 505
-	keyLastUsedCode   = 506
-	keyUniverse       = 507
-	keyWinBase        = 601
-	keyWinDispUnit    = 602
-	keyWinSize        = 603
-	keyWinFlavor      = 604
-	keyWinModel       = 605
-	copyNull          = 0 // MPI_COMM_NULL_COPY_FN and its kin
-	copyDup           = 1 // MPI_COMM_DUP_FN and its kin
-	deleteNull        = 0
-	maxKeyPredefined  = 1 << 10
-	maxRankPredefined = 1 << 20 // ranks of a world
+	keyInvalid       = 0
+	keyTagUB         = 501
+	keyIO            = 502
+	keyHost          = 503
+	keyWtimeGlobal   = 504
+	keyAppnum        = 505
+	keyLastUsedCode  = 506
+	keyUniverse      = 507
+	keyWinBase       = 601
+	keyWinDispUnit   = 602
+	keyWinSize       = 603
+	keyWinFlavor     = 604
+	keyWinModel      = 605
+	copyNull         = 0 // MPI_COMM_NULL_COPY_FN and its kin
+	copyDup          = 1 // MPI_COMM_DUP_FN and its kin
+	deleteNull       = 0
+	maxKeyPredefined = 1 << 10
+	maxRanks         = 1 << 20 // ranks of a world
 )
 
 // Handles of what a program makes: each kind counts up from its own base, so that a handle of

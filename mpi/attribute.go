@@ -233,7 +233,7 @@ func callbackError(code uint32, err error, what string) error {
 
 // deleteAttributes empties an object's attributes, the last set first (MPI 5.0 section 11.2.4 wants that of
 // MPI_COMM_SELF; elsewhere the order is free).
-func (p *Proc) deleteAttributes(_ objectKind, object uint32, list *attributes) error {
+func (p *Proc) deleteAttributes(object uint32, list *attributes) error {
 	for len(list.list) > 0 {
 		x := list.list[len(list.list)-1]
 		if err := p.callDelete(object, x); err != nil {
@@ -245,7 +245,7 @@ func (p *Proc) deleteAttributes(_ objectKind, object uint32, list *attributes) e
 }
 
 // copyAttributes gives a duplicate those attributes whose copy function says so (MPI 5.0 section 7.7.2).
-func (p *Proc) copyAttributes(_ objectKind, object uint32, from, to *attributes) error {
+func (p *Proc) copyAttributes(object uint32, from, to *attributes) error {
 	for _, x := range slices.Clone(from.list) {
 		switch x.key.copyFn {
 		case copyNull:

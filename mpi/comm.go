@@ -198,7 +198,7 @@ func callCommFree(p *Proc, a args) (uint64, error) {
 	if c == p.world || c == p.self {
 		return 0, c.on(fail(errComm, "a predefined communicator cannot be freed"))
 	}
-	if err := p.deleteAttributes(kindComm, h, &c.attrs); err != nil {
+	if err := p.deleteAttributes(h, &c.attrs); err != nil {
 		return 0, c.on(err)
 	}
 	c.freed = true

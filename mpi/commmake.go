@@ -139,7 +139,7 @@ func (p *Proc) duplicate(c *comm, id uint64, hints *info) (*comm, error) {
 		return nil, err
 	}
 	d.topology, d.info = c.topology, hints.heeded()
-	if err := p.copyAttributes(kindComm, c.handle, &c.attrs, &d.attrs); err != nil {
+	if err := p.copyAttributes(c.handle, &c.attrs, &d.attrs); err != nil {
 		p.comms.drop(d.handle)
 		return nil, err
 	}

@@ -54,10 +54,10 @@ func callQueryThread(p *Proc, a args) (uint64, error) {
 // callFinalize deletes the attributes of MPI_COMM_SELF first (section 11.2.4). It does not wait for peers; what they have
 // not acked stays in the World until Quiesced.
 func callFinalize(p *Proc, _ args) (uint64, error) {
-	if err := p.deleteAttributes(kindComm, commSelf, &p.self.attrs); err != nil {
+	if err := p.deleteAttributes(commSelf, &p.self.attrs); err != nil {
 		return 0, err
 	}
-	if err := p.deleteAttributes(kindComm, commWorld, &p.world.attrs); err != nil {
+	if err := p.deleteAttributes(commWorld, &p.world.attrs); err != nil {
 		return 0, err
 	}
 	p.finalized = true

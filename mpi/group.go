@@ -181,7 +181,7 @@ func callGroupList(include, ranges bool) func(*Proc, args) (uint64, error) {
 			return 0, err
 		}
 		n := a.int(1)
-		if n < 0 || n > maxRankPredefined {
+		if n < 0 || n > maxRanks {
 			return 0, fail(errArg, "n is %d", n)
 		}
 		list, err := p.ints(a.u32(2), pick(ranges, 3*n, n))

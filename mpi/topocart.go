@@ -33,8 +33,8 @@ func (p *Proc) readCart(n int, dimsPtr, periodsPtr uint32) (*topology, int, erro
 		if d < 1 {
 			return nil, 0, fail(errDims, "dimension %d is %d", i, d)
 		}
-		if total *= d; total > maxRankPredefined {
-			return nil, 0, fail(errTopology, "the grid has more than %d places", maxRankPredefined)
+		if total *= d; total > maxRanks {
+			return nil, 0, fail(errTopology, "the grid has more than %d places", maxRanks)
 		}
 		t.periods = append(t.periods, periods[i] != 0)
 	}

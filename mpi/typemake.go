@@ -193,7 +193,7 @@ func callTypeDup(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	t.committed = old.committed
-	if err := p.copyAttributes(kindType, a.u32(0), p.typeAttributes(old), &t.attrs); err != nil {
+	if err := p.copyAttributes(a.u32(0), p.typeAttributes(old), &t.attrs); err != nil {
 		if bad := p.putWord(a.u32(1), typeNull); bad != nil {
 			return 0, bad
 		}
@@ -228,7 +228,7 @@ func callTypeFree(p *Proc, a args) (uint64, error) {
 		return 0, fail(errType, "the predefined datatype %s cannot be freed", t)
 	}
 	if t.refs == 1 {
-		if err := p.deleteAttributes(kindType, h, &t.attrs); err != nil {
+		if err := p.deleteAttributes(h, &t.attrs); err != nil {
 			return 0, err
 		}
 	}

@@ -325,7 +325,7 @@ func callWinFree(p *Proc, a args) (uint64, error) {
 		if len(w.exposed) > 0 || len(w.started) > 0 || w.lockAll || slices.ContainsFunc(w.origins, func(o origin) bool { return o.locked != lockNone }) {
 			return nil, fail(errRMASync, "an epoch is open")
 		}
-		return nil, p.deleteAttributes(kindWin, h, &w.attrs)
+		return nil, p.deleteAttributes(h, &w.attrs)
 	})
 	if err == nil {
 		_, err = p.phase(2, func() ([]byte, error) { return nil, p.flush(w, nil, false) })
