@@ -1,5 +1,7 @@
 package mpi
 
+import "slices"
+
 // One-sided operations travel as messages in the window's context: a header, and the data behind it if it is short. Longer
 // data follows in the private context, straight from the origin's memory to the target's. The target does what it is told in
 // the order it was told, on whichever goroutine brings the message: its program need not call anything.
@@ -251,7 +253,7 @@ func (p *Proc) checkAccess(w *window, x *access) error {
 		return nil
 	}
 	o := &w.origins[x.target]
-	if !w.fenced && o.locked == lockNone && !contains(w.started, x.target) {
+	if !w.fenced && o.locked == lockNone && !slices.Contains(w.started, x.target) {
 		return fail(errRMASync, "no access epoch to rank %d is open: call MPI_Win_fence, MPI_Win_start or MPI_Win_lock first", x.target)
 	}
 	size := x.typ.size * x.count
@@ -271,15 +273,6 @@ func (p *Proc) checkAccess(w *window, x *access) error {
 		return fail(errRMARange, "bytes %d to %d are outside of rank %d's part of the window (%d bytes)", low, high, x.target, w.bytes[x.target])
 	}
 	return nil
-}
-
-func contains(list []int, v int) bool {
-	for _, x := range list {
-		if x == v {
-			return true
-		}
-	}
-	return false
 }
 
 // issue sends an operation. r, if there is one, is done when the operation is over for the origin.

@@ -208,7 +208,7 @@ func callTypeCommit(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	t, err := p.typeOf(h)
-	if err == nil && !t.committed {
+	if err == nil && !t.committed { // a predefined one is shared by all ranks, and committed
 		t.committed = true
 	}
 	return success, err

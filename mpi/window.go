@@ -322,7 +322,7 @@ func callWinFree(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	_, err = p.phase(1, func() ([]byte, error) {
-		if len(w.exposed) > 0 || len(w.started) > 0 || w.lockAll || slices.ContainsFunc(w.origins, func(o origin) bool { return o.locked != lockNone }) {
+		if len(w.exposed) > 0 || len(w.started) > 0 || w.locking() {
 			return nil, fail(errRMASync, "an epoch is open")
 		}
 		return nil, p.deleteAttributes(h, &w.attrs)
@@ -331,7 +331,7 @@ func callWinFree(p *Proc, a args) (uint64, error) {
 		_, err = p.phase(2, func() ([]byte, error) { return nil, p.flush(w, nil, false) })
 	}
 	if err == nil {
-		_, err = p.collect(w.comm, func(s *schedule) error { s.barrier(w.comm.me, w.comm.size()); return nil })
+		err = p.windowBarrier(w)
 	}
 	if err != nil {
 		return 0, w.on(err)

@@ -35,6 +35,17 @@ func (w *window) everyone() []int {
 	return all
 }
 
+// locking reports whether this rank has locked any rank: with MPI_Win_lock, or all with MPI_Win_lock_all.
+func (w *window) locking() bool {
+	return slices.ContainsFunc(w.origins, func(o origin) bool { return o.locked != lockNone })
+}
+
+// windowBarrier waits until all ranks of the window have come here.
+func (p *Proc) windowBarrier(w *window) error {
+	_, err := p.collect(w.comm, func(s *schedule) error { s.barrier(w.comm.me, w.comm.size()); return nil })
+	return err
+}
+
 // quiet reports whether nothing of this rank's accesses to some ranks is under way.
 func (w *window) quiet(ranks []int) bool {
 	for _, r := range ranks {
@@ -94,7 +105,7 @@ func callWinFence(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	_, err = p.phase(1, func() ([]byte, error) {
-		if w.lockAll || w.started != nil || w.exposed != nil || slices.ContainsFunc(w.origins, func(o origin) bool { return o.locked != lockNone }) {
+		if w.locking() || w.started != nil || w.exposed != nil {
 			return nil, fail(errRMASync, "an epoch of another kind is open")
 		}
 		return nil, p.flush(w, nil, false)
@@ -102,7 +113,7 @@ func callWinFence(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, w.on(err)
 	}
-	if _, err := p.collect(w.comm, func(s *schedule) error { s.barrier(w.comm.me, w.comm.size()); return nil }); err != nil {
+	if err := p.windowBarrier(w); err != nil {
 		return 0, err
 	}
 	w.fenced = a.int(0)&modeNoSucceed == 0
@@ -133,7 +144,7 @@ func callWinStart(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	ranks, err := p.windowRanks(w, a.u32(0))
-	if err == nil && (w.started != nil || w.lockAll || slices.ContainsFunc(w.origins, func(o origin) bool { return o.locked != lockNone })) {
+	if err == nil && (w.started != nil || w.locking()) {
 		err = fail(errRMASync, "an access epoch is open already")
 	}
 	if err != nil {
@@ -334,7 +345,7 @@ func callWinLockAll(p *Proc, a args) (uint64, error) {
 	}
 	all := w.everyone()
 	reqs, err := p.once(func() ([]uint32, error) {
-		if w.lockAll || w.started != nil || slices.ContainsFunc(w.origins, func(o origin) bool { return o.locked != lockNone }) {
+		if w.locking() || w.started != nil {
 			return nil, fail(errRMASync, "an access epoch is open already")
 		}
 		for _, r := range all {
@@ -398,7 +409,7 @@ func flushAll(local bool) func(*Proc, args) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if !slices.ContainsFunc(w.origins, func(o origin) bool { return o.locked != lockNone }) {
+		if !w.locking() {
 			return 0, w.on(fail(errRMASync, "no rank is locked: call MPI_Win_lock or MPI_Win_lock_all first"))
 		}
 		return success, w.on(p.flush(w, nil, local))
