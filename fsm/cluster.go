@@ -23,6 +23,21 @@ func (t *tx) initCluster(op *apiv1.InitCluster) outcome {
 	return applied(id)
 }
 
+// setClusterConfig sets what is not set yet. A lease that some worker holds must
+// not get longer under a leader that knows only the shorter one: what is set stays.
+func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
+	switch ms := config.GetLeaseMs(); {
+	case ms < 1 || ms > MaxLeaseMs:
+		return refuse(CodeInvalid, "a lease of %d ms; 1 to %d are possible", ms, int64(MaxLeaseMs))
+	case t.config.GetLeaseMs() == ms:
+		return applied("")
+	case t.config.GetLeaseMs() != 0:
+		return refuse(CodeAlreadyExists, "the cluster's lease is %d ms already", t.config.GetLeaseMs())
+	}
+	t.config = clone(config)
+	return applied("")
+}
+
 // addModule makes a module known. What is known of a digest never changes.
 func (t *tx) addModule(mod *apiv1.Module) outcome {
 	digest := mod.GetDigest()

@@ -12,12 +12,15 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
-// Hash is the SHA-256 of the state: cluster id, index, and every host, app,
+// Hash is the SHA-256 of the state: cluster id, configuration, index, and every host, app,
 // migration, module and remembered key, in order. The record of the last
 // CheckHash is not part of it. It costs time in proportion to the state.
 func (v *View) Hash() []byte {
 	h := stateHasher{sum: sha256.New()}
 	h.add('c', wrapperspb.String(v.clusterID))
+	if v.config != nil {
+		h.add('f', v.config)
+	}
 	h.add('i', wrapperspb.UInt64(v.index))
 	addAll(&h, 'h', v.Hosts())
 	addAll(&h, 'a', v.Apps())

@@ -21,6 +21,8 @@ const (
 	MaxSlots = 1 << 16
 	// MaxModules is how many modules are known.
 	MaxModules = 4096
+	// MaxLeaseMs is the longest lease of hosts: an hour.
+	MaxLeaseMs = 3600 * 1000
 )
 
 // Exit codes of apps and ranks that did not end by themselves.

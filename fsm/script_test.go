@@ -106,6 +106,7 @@ func requireSound(t require.TestingT, m *Machine) {
 // options key=value, flags, or a reason in the end.
 //
 //	init CLUSTER
+//	lease MS
 //	host NAME SLOTS NODE INCARNATION
 //	state NAME INCARNATION STATE REASON...
 //	module DIGEST [migratable]
@@ -136,6 +137,10 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 	switch w(0) {
 	case "init":
 		cmd.Op = &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: w(1)}}
+	case "lease":
+		cmd.Op = &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{
+			Config: &apiv1.ClusterConfig{LeaseMs: n(1)},
+		}}
 	case "host":
 		cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
 			Id: w(1), Name: w(1), Addr: w(1) + ":7403", Slots: int32(n(2)), NodeId: w(3), Incarnation: w(4),

@@ -17,6 +17,7 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 	snap := &apiv1.Snapshot{
 		Version:   snapshotVersion,
 		ClusterId: v.clusterID,
+		Config:    v.config,
 		Index:     v.index,
 		Keys:      v.keys.records(),
 		LastHash:  v.lastHash,
@@ -73,7 +74,7 @@ func (m *Machine) Restore(r io.Reader) error {
 
 func fromSnapshot(snap *apiv1.Snapshot) View {
 	v := newView()
-	v.clusterID, v.index, v.lastHash = snap.GetClusterId(), snap.GetIndex(), snap.GetLastHash()
+	v.clusterID, v.index, v.lastHash, v.config = snap.GetClusterId(), snap.GetIndex(), snap.GetLastHash(), snap.GetConfig()
 	for _, host := range snap.GetHosts() {
 		v.hosts, _, _ = v.hosts.Insert([]byte(host.GetId()), host)
 	}

@@ -101,6 +101,8 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.abortMigration(op.AbortMigration)
 	case *apiv1.Command_RecordPause:
 		return t.recordPause(op.RecordPause)
+	case *apiv1.Command_SetClusterConfig:
+		return t.setClusterConfig(op.SetClusterConfig.GetConfig())
 	case *apiv1.Command_CheckHash:
 		return t.checkHash(op.CheckHash)
 	}

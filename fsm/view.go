@@ -14,6 +14,7 @@ import (
 type View struct {
 	index      uint64
 	clusterID  string
+	config     *apiv1.ClusterConfig // nil until the first leader has set it
 	hosts      *iradix.Tree[*apiv1.Host]
 	apps       *iradix.Tree[*apiv1.App]
 	migrations *iradix.Tree[*apiv1.Migration]
@@ -61,6 +62,10 @@ func (v *View) Index() uint64 { return v.index }
 
 // ClusterID is the cluster's id; empty before InitCluster.
 func (v *View) ClusterID() string { return v.clusterID }
+
+// LeaseMs is for how many milliseconds a host without an answer from a leader
+// keeps its ranks; 0 until the first leader has set it.
+func (v *View) LeaseMs() int64 { return v.config.GetLeaseMs() }
 
 // LastHash is the state's hash as recorded by the last CheckHash; nil before
 // the first. The leader proposes it back in the next CheckHash.

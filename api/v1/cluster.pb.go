@@ -483,7 +483,7 @@ type Hello struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Host      *Host                  `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	ClusterId string                 `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
-	// All apps the worker has anything of.
+	// The apps the worker has anything of; those that do not fit follow as statuses.
 	Apps          []*AppStatus `protobuf:"bytes,3,rep,name=apps,proto3" json:"apps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -545,7 +545,7 @@ type Welcome struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	ClusterId string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	Term      uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
-	// Milliseconds without a renewal after which the worker stops its executors and the leader calls the host lost.
+	// Milliseconds without a renewal after which the worker stops its executors and the leader calls the host lost: the cluster's.
 	LeaseMs       int64 `protobuf:"varint,3,opt,name=lease_ms,json=leaseMs,proto3" json:"lease_ms,omitempty"`
 	HeartbeatMs   int64 `protobuf:"varint,4,opt,name=heartbeat_ms,json=heartbeatMs,proto3" json:"heartbeat_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -610,7 +610,8 @@ func (x *Welcome) GetHeartbeatMs() int64 {
 	return 0
 }
 
-// Heartbeat renews the lease; the leader echoes it.
+// Heartbeat renews the lease. The leader echoes the newest one once a majority of the servers, asked after it came, still
+// follow it; the echo of one answers all before it.
 type Heartbeat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`

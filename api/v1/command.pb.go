@@ -93,6 +93,7 @@ type Command struct {
 	//	*Command_AbortMigration
 	//	*Command_RecordPause
 	//	*Command_CheckHash
+	//	*Command_SetClusterConfig
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -300,6 +301,15 @@ func (x *Command) GetCheckHash() *CheckHash {
 	return nil
 }
 
+func (x *Command) GetSetClusterConfig() *SetClusterConfig {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetClusterConfig); ok {
+			return x.SetClusterConfig
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -368,6 +378,10 @@ type Command_CheckHash struct {
 	CheckHash *CheckHash `protobuf:"bytes,25,opt,name=check_hash,json=checkHash,proto3,oneof"`
 }
 
+type Command_SetClusterConfig struct {
+	SetClusterConfig *SetClusterConfig `protobuf:"bytes,40,opt,name=set_cluster_config,json=setClusterConfig,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_RegisterHost) isCommand_Op() {}
@@ -399,6 +413,8 @@ func (*Command_AbortMigration) isCommand_Op() {}
 func (*Command_RecordPause) isCommand_Op() {}
 
 func (*Command_CheckHash) isCommand_Op() {}
+
+func (*Command_SetClusterConfig) isCommand_Op() {}
 
 // InitCluster names the cluster, once.
 type InitCluster struct {
@@ -445,6 +461,51 @@ func (x *InitCluster) GetClusterId() string {
 	return ""
 }
 
+// SetClusterConfig sets what is not set yet; what is set stays.
+type SetClusterConfig struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Config        *ClusterConfig         `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetClusterConfig) Reset() {
+	*x = SetClusterConfig{}
+	mi := &file_godwit_v1_command_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetClusterConfig) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetClusterConfig) ProtoMessage() {}
+
+func (x *SetClusterConfig) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetClusterConfig.ProtoReflect.Descriptor instead.
+func (*SetClusterConfig) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SetClusterConfig) GetConfig() *ClusterConfig {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
 // RegisterHost makes a host ready, or brings it back with a new incarnation.
 type RegisterHost struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -455,7 +516,7 @@ type RegisterHost struct {
 
 func (x *RegisterHost) Reset() {
 	*x = RegisterHost{}
-	mi := &file_godwit_v1_command_proto_msgTypes[3]
+	mi := &file_godwit_v1_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +528,7 @@ func (x *RegisterHost) String() string {
 func (*RegisterHost) ProtoMessage() {}
 
 func (x *RegisterHost) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[3]
+	mi := &file_godwit_v1_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +541,7 @@ func (x *RegisterHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterHost.ProtoReflect.Descriptor instead.
 func (*RegisterHost) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RegisterHost) GetHost() *Host {
@@ -503,7 +564,7 @@ type SetHostState struct {
 
 func (x *SetHostState) Reset() {
 	*x = SetHostState{}
-	mi := &file_godwit_v1_command_proto_msgTypes[4]
+	mi := &file_godwit_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -515,7 +576,7 @@ func (x *SetHostState) String() string {
 func (*SetHostState) ProtoMessage() {}
 
 func (x *SetHostState) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[4]
+	mi := &file_godwit_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -528,7 +589,7 @@ func (x *SetHostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostState.ProtoReflect.Descriptor instead.
 func (*SetHostState) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SetHostState) GetHost() string {
@@ -569,7 +630,7 @@ type AddModule struct {
 
 func (x *AddModule) Reset() {
 	*x = AddModule{}
-	mi := &file_godwit_v1_command_proto_msgTypes[5]
+	mi := &file_godwit_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -581,7 +642,7 @@ func (x *AddModule) String() string {
 func (*AddModule) ProtoMessage() {}
 
 func (x *AddModule) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[5]
+	mi := &file_godwit_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -594,7 +655,7 @@ func (x *AddModule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddModule.ProtoReflect.Descriptor instead.
 func (*AddModule) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AddModule) GetModule() *Module {
@@ -615,7 +676,7 @@ type SubmitApp struct {
 
 func (x *SubmitApp) Reset() {
 	*x = SubmitApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[6]
+	mi := &file_godwit_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -627,7 +688,7 @@ func (x *SubmitApp) String() string {
 func (*SubmitApp) ProtoMessage() {}
 
 func (x *SubmitApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[6]
+	mi := &file_godwit_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -640,7 +701,7 @@ func (x *SubmitApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitApp.ProtoReflect.Descriptor instead.
 func (*SubmitApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SubmitApp) GetId() string {
@@ -668,7 +729,7 @@ type PlaceApp struct {
 
 func (x *PlaceApp) Reset() {
 	*x = PlaceApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[7]
+	mi := &file_godwit_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +741,7 @@ func (x *PlaceApp) String() string {
 func (*PlaceApp) ProtoMessage() {}
 
 func (x *PlaceApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[7]
+	mi := &file_godwit_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +754,7 @@ func (x *PlaceApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceApp.ProtoReflect.Descriptor instead.
 func (*PlaceApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PlaceApp) GetApp() string {
@@ -722,7 +783,7 @@ type HostStarted struct {
 
 func (x *HostStarted) Reset() {
 	*x = HostStarted{}
-	mi := &file_godwit_v1_command_proto_msgTypes[8]
+	mi := &file_godwit_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +795,7 @@ func (x *HostStarted) String() string {
 func (*HostStarted) ProtoMessage() {}
 
 func (x *HostStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[8]
+	mi := &file_godwit_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +808,7 @@ func (x *HostStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStarted.ProtoReflect.Descriptor instead.
 func (*HostStarted) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *HostStarted) GetApp() string {
@@ -783,7 +844,7 @@ type RanksEnded struct {
 
 func (x *RanksEnded) Reset() {
 	*x = RanksEnded{}
-	mi := &file_godwit_v1_command_proto_msgTypes[9]
+	mi := &file_godwit_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +856,7 @@ func (x *RanksEnded) String() string {
 func (*RanksEnded) ProtoMessage() {}
 
 func (x *RanksEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[9]
+	mi := &file_godwit_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +869,7 @@ func (x *RanksEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RanksEnded.ProtoReflect.Descriptor instead.
 func (*RanksEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RanksEnded) GetApp() string {
@@ -846,7 +907,7 @@ type EndedRank struct {
 
 func (x *EndedRank) Reset() {
 	*x = EndedRank{}
-	mi := &file_godwit_v1_command_proto_msgTypes[10]
+	mi := &file_godwit_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +919,7 @@ func (x *EndedRank) String() string {
 func (*EndedRank) ProtoMessage() {}
 
 func (x *EndedRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[10]
+	mi := &file_godwit_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +932,7 @@ func (x *EndedRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndedRank.ProtoReflect.Descriptor instead.
 func (*EndedRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EndedRank) GetRank() int32 {
@@ -916,7 +977,7 @@ type StopApp struct {
 
 func (x *StopApp) Reset() {
 	*x = StopApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[11]
+	mi := &file_godwit_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +989,7 @@ func (x *StopApp) String() string {
 func (*StopApp) ProtoMessage() {}
 
 func (x *StopApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[11]
+	mi := &file_godwit_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1002,7 @@ func (x *StopApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopApp.ProtoReflect.Descriptor instead.
 func (*StopApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StopApp) GetApp() string {
@@ -986,7 +1047,7 @@ type ProposeMigration struct {
 
 func (x *ProposeMigration) Reset() {
 	*x = ProposeMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[12]
+	mi := &file_godwit_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1059,7 @@ func (x *ProposeMigration) String() string {
 func (*ProposeMigration) ProtoMessage() {}
 
 func (x *ProposeMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[12]
+	mi := &file_godwit_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1072,7 @@ func (x *ProposeMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeMigration.ProtoReflect.Descriptor instead.
 func (*ProposeMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ProposeMigration) GetId() string {
@@ -1060,7 +1121,7 @@ type AnnounceMigration struct {
 
 func (x *AnnounceMigration) Reset() {
 	*x = AnnounceMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[13]
+	mi := &file_godwit_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1133,7 @@ func (x *AnnounceMigration) String() string {
 func (*AnnounceMigration) ProtoMessage() {}
 
 func (x *AnnounceMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[13]
+	mi := &file_godwit_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1146,7 @@ func (x *AnnounceMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceMigration.ProtoReflect.Descriptor instead.
 func (*AnnounceMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AnnounceMigration) GetId() string {
@@ -1113,7 +1174,7 @@ type FreezeMigration struct {
 
 func (x *FreezeMigration) Reset() {
 	*x = FreezeMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[14]
+	mi := &file_godwit_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1186,7 @@ func (x *FreezeMigration) String() string {
 func (*FreezeMigration) ProtoMessage() {}
 
 func (x *FreezeMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[14]
+	mi := &file_godwit_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1199,7 @@ func (x *FreezeMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeMigration.ProtoReflect.Descriptor instead.
 func (*FreezeMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FreezeMigration) GetId() string {
@@ -1165,7 +1226,7 @@ type CommitMigration struct {
 
 func (x *CommitMigration) Reset() {
 	*x = CommitMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[15]
+	mi := &file_godwit_v1_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1177,7 +1238,7 @@ func (x *CommitMigration) String() string {
 func (*CommitMigration) ProtoMessage() {}
 
 func (x *CommitMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[15]
+	mi := &file_godwit_v1_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1190,7 +1251,7 @@ func (x *CommitMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitMigration.ProtoReflect.Descriptor instead.
 func (*CommitMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CommitMigration) GetId() string {
@@ -1211,7 +1272,7 @@ type AbortMigration struct {
 
 func (x *AbortMigration) Reset() {
 	*x = AbortMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[16]
+	mi := &file_godwit_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1284,7 @@ func (x *AbortMigration) String() string {
 func (*AbortMigration) ProtoMessage() {}
 
 func (x *AbortMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[16]
+	mi := &file_godwit_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1297,7 @@ func (x *AbortMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortMigration.ProtoReflect.Descriptor instead.
 func (*AbortMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AbortMigration) GetId() string {
@@ -1265,7 +1326,7 @@ type RecordPause struct {
 
 func (x *RecordPause) Reset() {
 	*x = RecordPause{}
-	mi := &file_godwit_v1_command_proto_msgTypes[17]
+	mi := &file_godwit_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1277,7 +1338,7 @@ func (x *RecordPause) String() string {
 func (*RecordPause) ProtoMessage() {}
 
 func (x *RecordPause) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[17]
+	mi := &file_godwit_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1290,7 +1351,7 @@ func (x *RecordPause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordPause.ProtoReflect.Descriptor instead.
 func (*RecordPause) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RecordPause) GetId() string {
@@ -1326,7 +1387,7 @@ type CheckHash struct {
 
 func (x *CheckHash) Reset() {
 	*x = CheckHash{}
-	mi := &file_godwit_v1_command_proto_msgTypes[18]
+	mi := &file_godwit_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1399,7 @@ func (x *CheckHash) String() string {
 func (*CheckHash) ProtoMessage() {}
 
 func (x *CheckHash) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[18]
+	mi := &file_godwit_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1412,7 @@ func (x *CheckHash) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckHash.ProtoReflect.Descriptor instead.
 func (*CheckHash) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CheckHash) GetIndex() uint64 {
@@ -1374,7 +1435,7 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x17godwit/v1/command.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n" +
 	"\x05Entry\x12.\n" +
-	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xd0\b\n" +
+	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\x9d\t\n" +
 	"\aCommand\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -1399,11 +1460,14 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x0fabort_migration\x18\x17 \x01(\v2\x19.godwit.v1.AbortMigrationH\x00R\x0eabortMigration\x12;\n" +
 	"\frecord_pause\x18\x18 \x01(\v2\x16.godwit.v1.RecordPauseH\x00R\vrecordPause\x125\n" +
 	"\n" +
-	"check_hash\x18\x19 \x01(\v2\x14.godwit.v1.CheckHashH\x00R\tcheckHashB\x04\n" +
+	"check_hash\x18\x19 \x01(\v2\x14.godwit.v1.CheckHashH\x00R\tcheckHash\x12K\n" +
+	"\x12set_cluster_config\x18( \x01(\v2\x1b.godwit.v1.SetClusterConfigH\x00R\x10setClusterConfigB\x04\n" +
 	"\x02op\",\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x01 \x01(\tR\tclusterId\"3\n" +
+	"cluster_id\x18\x01 \x01(\tR\tclusterId\"D\n" +
+	"\x10SetClusterConfig\x120\n" +
+	"\x06config\x18\x01 \x01(\v2\x18.godwit.v1.ClusterConfigR\x06config\"3\n" +
 	"\fRegisterHost\x12#\n" +
 	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\"r\n" +
 	"\fSetHostState\x12\x12\n" +
@@ -1476,63 +1540,67 @@ func file_godwit_v1_command_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_command_proto_rawDescData
 }
 
-var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_godwit_v1_command_proto_goTypes = []any{
 	(*Entry)(nil),                 // 0: godwit.v1.Entry
 	(*Command)(nil),               // 1: godwit.v1.Command
 	(*InitCluster)(nil),           // 2: godwit.v1.InitCluster
-	(*RegisterHost)(nil),          // 3: godwit.v1.RegisterHost
-	(*SetHostState)(nil),          // 4: godwit.v1.SetHostState
-	(*AddModule)(nil),             // 5: godwit.v1.AddModule
-	(*SubmitApp)(nil),             // 6: godwit.v1.SubmitApp
-	(*PlaceApp)(nil),              // 7: godwit.v1.PlaceApp
-	(*HostStarted)(nil),           // 8: godwit.v1.HostStarted
-	(*RanksEnded)(nil),            // 9: godwit.v1.RanksEnded
-	(*EndedRank)(nil),             // 10: godwit.v1.EndedRank
-	(*StopApp)(nil),               // 11: godwit.v1.StopApp
-	(*ProposeMigration)(nil),      // 12: godwit.v1.ProposeMigration
-	(*AnnounceMigration)(nil),     // 13: godwit.v1.AnnounceMigration
-	(*FreezeMigration)(nil),       // 14: godwit.v1.FreezeMigration
-	(*CommitMigration)(nil),       // 15: godwit.v1.CommitMigration
-	(*AbortMigration)(nil),        // 16: godwit.v1.AbortMigration
-	(*RecordPause)(nil),           // 17: godwit.v1.RecordPause
-	(*CheckHash)(nil),             // 18: godwit.v1.CheckHash
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*Host)(nil),                  // 20: godwit.v1.Host
-	(*Module)(nil),                // 21: godwit.v1.Module
-	(*AppSpec)(nil),               // 22: godwit.v1.AppSpec
-	(*Move)(nil),                  // 23: godwit.v1.Move
+	(*SetClusterConfig)(nil),      // 3: godwit.v1.SetClusterConfig
+	(*RegisterHost)(nil),          // 4: godwit.v1.RegisterHost
+	(*SetHostState)(nil),          // 5: godwit.v1.SetHostState
+	(*AddModule)(nil),             // 6: godwit.v1.AddModule
+	(*SubmitApp)(nil),             // 7: godwit.v1.SubmitApp
+	(*PlaceApp)(nil),              // 8: godwit.v1.PlaceApp
+	(*HostStarted)(nil),           // 9: godwit.v1.HostStarted
+	(*RanksEnded)(nil),            // 10: godwit.v1.RanksEnded
+	(*EndedRank)(nil),             // 11: godwit.v1.EndedRank
+	(*StopApp)(nil),               // 12: godwit.v1.StopApp
+	(*ProposeMigration)(nil),      // 13: godwit.v1.ProposeMigration
+	(*AnnounceMigration)(nil),     // 14: godwit.v1.AnnounceMigration
+	(*FreezeMigration)(nil),       // 15: godwit.v1.FreezeMigration
+	(*CommitMigration)(nil),       // 16: godwit.v1.CommitMigration
+	(*AbortMigration)(nil),        // 17: godwit.v1.AbortMigration
+	(*RecordPause)(nil),           // 18: godwit.v1.RecordPause
+	(*CheckHash)(nil),             // 19: godwit.v1.CheckHash
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*ClusterConfig)(nil),         // 21: godwit.v1.ClusterConfig
+	(*Host)(nil),                  // 22: godwit.v1.Host
+	(*Module)(nil),                // 23: godwit.v1.Module
+	(*AppSpec)(nil),               // 24: godwit.v1.AppSpec
+	(*Move)(nil),                  // 25: godwit.v1.Move
 }
 var file_godwit_v1_command_proto_depIdxs = []int32{
 	1,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
-	19, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
+	20, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
 	2,  // 2: godwit.v1.Command.init_cluster:type_name -> godwit.v1.InitCluster
-	3,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
-	4,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
-	5,  // 5: godwit.v1.Command.add_module:type_name -> godwit.v1.AddModule
-	6,  // 6: godwit.v1.Command.submit_app:type_name -> godwit.v1.SubmitApp
-	7,  // 7: godwit.v1.Command.place_app:type_name -> godwit.v1.PlaceApp
-	8,  // 8: godwit.v1.Command.host_started:type_name -> godwit.v1.HostStarted
-	9,  // 9: godwit.v1.Command.ranks_ended:type_name -> godwit.v1.RanksEnded
-	11, // 10: godwit.v1.Command.stop_app:type_name -> godwit.v1.StopApp
-	12, // 11: godwit.v1.Command.propose_migration:type_name -> godwit.v1.ProposeMigration
-	13, // 12: godwit.v1.Command.announce_migration:type_name -> godwit.v1.AnnounceMigration
-	14, // 13: godwit.v1.Command.freeze_migration:type_name -> godwit.v1.FreezeMigration
-	15, // 14: godwit.v1.Command.commit_migration:type_name -> godwit.v1.CommitMigration
-	16, // 15: godwit.v1.Command.abort_migration:type_name -> godwit.v1.AbortMigration
-	17, // 16: godwit.v1.Command.record_pause:type_name -> godwit.v1.RecordPause
-	18, // 17: godwit.v1.Command.check_hash:type_name -> godwit.v1.CheckHash
-	20, // 18: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
-	21, // 19: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
-	22, // 20: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
-	10, // 21: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
-	23, // 22: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
-	23, // 23: godwit.v1.FreezeMigration.moves:type_name -> godwit.v1.Move
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	4,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
+	5,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
+	6,  // 5: godwit.v1.Command.add_module:type_name -> godwit.v1.AddModule
+	7,  // 6: godwit.v1.Command.submit_app:type_name -> godwit.v1.SubmitApp
+	8,  // 7: godwit.v1.Command.place_app:type_name -> godwit.v1.PlaceApp
+	9,  // 8: godwit.v1.Command.host_started:type_name -> godwit.v1.HostStarted
+	10, // 9: godwit.v1.Command.ranks_ended:type_name -> godwit.v1.RanksEnded
+	12, // 10: godwit.v1.Command.stop_app:type_name -> godwit.v1.StopApp
+	13, // 11: godwit.v1.Command.propose_migration:type_name -> godwit.v1.ProposeMigration
+	14, // 12: godwit.v1.Command.announce_migration:type_name -> godwit.v1.AnnounceMigration
+	15, // 13: godwit.v1.Command.freeze_migration:type_name -> godwit.v1.FreezeMigration
+	16, // 14: godwit.v1.Command.commit_migration:type_name -> godwit.v1.CommitMigration
+	17, // 15: godwit.v1.Command.abort_migration:type_name -> godwit.v1.AbortMigration
+	18, // 16: godwit.v1.Command.record_pause:type_name -> godwit.v1.RecordPause
+	19, // 17: godwit.v1.Command.check_hash:type_name -> godwit.v1.CheckHash
+	3,  // 18: godwit.v1.Command.set_cluster_config:type_name -> godwit.v1.SetClusterConfig
+	21, // 19: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
+	22, // 20: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
+	23, // 21: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
+	24, // 22: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
+	11, // 23: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
+	25, // 24: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
+	25, // 25: godwit.v1.FreezeMigration.moves:type_name -> godwit.v1.Move
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }
@@ -1558,6 +1626,7 @@ func file_godwit_v1_command_proto_init() {
 		(*Command_AbortMigration)(nil),
 		(*Command_RecordPause)(nil),
 		(*Command_CheckHash)(nil),
+		(*Command_SetClusterConfig)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1565,7 +1634,7 @@ func file_godwit_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_command_proto_rawDesc), len(file_godwit_v1_command_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

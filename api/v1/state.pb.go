@@ -1039,6 +1039,52 @@ func (x *HashRecord) GetHash() []byte {
 	return nil
 }
 
+// ClusterConfig is what all processes of a cluster must agree on. It is set once, by the first leader.
+type ClusterConfig struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Milliseconds for which a host without an answer from a leader keeps its ranks; 0: not set yet.
+	LeaseMs       int64 `protobuf:"varint,1,opt,name=lease_ms,json=leaseMs,proto3" json:"lease_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterConfig) Reset() {
+	*x = ClusterConfig{}
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterConfig) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterConfig) ProtoMessage() {}
+
+func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterConfig.ProtoReflect.Descriptor instead.
+func (*ClusterConfig) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ClusterConfig) GetLeaseMs() int64 {
+	if x != nil {
+		return x.LeaseMs
+	}
+	return 0
+}
+
 // Snapshot is the whole replicated state, in the order of ids.
 type Snapshot struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -1054,13 +1100,14 @@ type Snapshot struct {
 	LastHash      *HashRecord            `protobuf:"bytes,9,opt,name=last_hash,json=lastHash,proto3" json:"last_hash,omitempty"`
 	StateHash     []byte                 `protobuf:"bytes,10,opt,name=state_hash,json=stateHash,proto3" json:"state_hash,omitempty"`
 	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	Config        *ClusterConfig         `protobuf:"bytes,40,opt,name=config,proto3" json:"config,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1119,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1132,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Snapshot) GetVersion() uint32 {
@@ -1165,6 +1212,13 @@ func (x *Snapshot) GetCreatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Snapshot) GetConfig() *ClusterConfig {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
 // Result is what applying a command answers.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1181,7 +1235,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1247,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1260,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -1346,7 +1400,9 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"HashRecord\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
-	"\x04hash\x18\x02 \x01(\fR\x04hash\"\xbf\x03\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"*\n" +
+	"\rClusterConfig\x12\x19\n" +
+	"\blease_ms\x18\x01 \x01(\x03R\aleaseMs\"\xf1\x03\n" +
 	"\bSnapshot\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1d\n" +
 	"\n" +
@@ -1364,7 +1420,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"state_hash\x18\n" +
 	" \x01(\fR\tstateHash\x129\n" +
 	"\n" +
-	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"Z\n" +
+	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x120\n" +
+	"\x06config\x18( \x01(\v2\x18.godwit.v1.ClusterConfigR\x06config\"Z\n" +
 	"\x06Result\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x16\n" +
@@ -1383,7 +1440,7 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_state_proto_rawDescData
 }
 
-var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_godwit_v1_state_proto_goTypes = []any{
 	(*Host)(nil),                  // 0: godwit.v1.Host
 	(*PlaceRule)(nil),             // 1: godwit.v1.PlaceRule
@@ -1395,36 +1452,38 @@ var file_godwit_v1_state_proto_goTypes = []any{
 	(*Module)(nil),                // 7: godwit.v1.Module
 	(*KeyRecord)(nil),             // 8: godwit.v1.KeyRecord
 	(*HashRecord)(nil),            // 9: godwit.v1.HashRecord
-	(*Snapshot)(nil),              // 10: godwit.v1.Snapshot
-	(*Result)(nil),                // 11: godwit.v1.Result
-	nil,                           // 12: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*ClusterConfig)(nil),         // 10: godwit.v1.ClusterConfig
+	(*Snapshot)(nil),              // 11: godwit.v1.Snapshot
+	(*Result)(nil),                // 12: godwit.v1.Result
+	nil,                           // 13: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	12, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	13, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	13, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	14, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
 	1,  // 2: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
 	2,  // 3: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
 	3,  // 4: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	13, // 5: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	13, // 6: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	13, // 7: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	14, // 5: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	14, // 6: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	14, // 7: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
 	5,  // 8: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	13, // 9: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	13, // 10: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	11, // 11: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	14, // 9: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	14, // 10: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	12, // 11: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
 	0,  // 12: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
 	4,  // 13: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
 	6,  // 14: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
 	7,  // 15: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
 	8,  // 16: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
 	9,  // 17: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	13, // 18: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	14, // 18: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	10, // 19: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -1438,7 +1497,7 @@ func file_godwit_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
