@@ -34,7 +34,7 @@ func (l *memoryLog) Propose(_ context.Context, c *apiv1.Command) (*apiv1.Result,
 	}
 	l.index++
 	l.kinds = append(l.kinds, strings.TrimPrefix(fmt.Sprintf("%T", c.Op), "*apiv1.Command_"))
-	res, err := l.machine.Apply(l.index, data)
+	res, err := l.machine.Apply(l.index, max(c.Term, 7), data)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -68,12 +69,12 @@ func (l *leader) drive(ctx context.Context, v *fsm.View, mig *apiv1.Migration, w
 
 // driveImages commits when every image is on its target, and aborts when that takes too long.
 func (l *leader) driveImages(ctx context.Context, mig *apiv1.Migration, w *watched) {
-	moves, waiting, frozen := l.images(mig)
+	ranks, waiting, frozen := l.images(mig)
 	age := time.Since(w.since)
 	switch {
 	case waiting == "":
 		done := l.propose(ctx, "freeze "+mig.Id, func(c *apiv1.Command) {
-			c.Op = &apiv1.Command_FreezeMigration{FreezeMigration: &apiv1.FreezeMigration{Id: mig.Id, Moves: moves}}
+			c.Op = &apiv1.Command_FreezeMigration{FreezeMigration: &apiv1.FreezeMigration{Id: mig.Id, Ranks: ranks}}
 		})
 		if done {
 			l.commit(ctx, mig)
@@ -148,9 +149,9 @@ func (l *leader) failure(app *apiv1.App, mig *apiv1.Migration) string {
 	return ""
 }
 
-// images says whether each moved rank's image is on its target: the moves with what is known of the images, what is
-// still waited for, and whether all the ranks stand still.
-func (l *leader) images(mig *apiv1.Migration) (moves []*apiv1.Move, waiting string, frozen bool) {
+// images says whether each moved rank's image is on its target: what is known of the images, what is still
+// waited for, and whether all the ranks stand still.
+func (l *leader) images(mig *apiv1.Migration) (ranks []*apiv1.FrozenRank, waiting string, frozen bool) {
 	frozen = true
 	for _, mv := range mig.Moves {
 		src := l.rank(mv.From, mig, mv.Rank)
@@ -166,11 +167,10 @@ func (l *leader) images(mig *apiv1.Migration) (moves []*apiv1.Move, waiting stri
 			}
 			continue
 		}
-		moves = append(moves, &apiv1.Move{
-			Rank: mv.Rank, From: mv.From, To: mv.To, ImageBytes: dst.ImageBytes, ImageDigest: dst.ImageDigest,
-		})
+		digest, _ := hex.DecodeString(dst.ImageDigest) // what is no digest is not known
+		ranks = append(ranks, &apiv1.FrozenRank{Rank: mv.Rank, ImageBytes: dst.ImageBytes, ImageDigest: digest})
 	}
-	return moves, waiting, frozen
+	return ranks, waiting, frozen
 }
 
 // rank is what a host reports of a rank that this very migration moves; nil: nothing.

@@ -19,7 +19,7 @@ func (t *tx) initCluster(op *apiv1.InitCluster) outcome {
 	case t.clusterID != "" && t.clusterID != id:
 		return refuse(CodeAlreadyExists, "the cluster is %s already", t.clusterID)
 	}
-	t.clusterID = id
+	t.clusterID, t.touched.cluster = id, true
 	return applied(id)
 }
 
@@ -34,7 +34,7 @@ func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
 	case t.config.GetLeaseMs() != 0:
 		return refuse(CodeAlreadyExists, "the cluster's lease is %d ms already", t.config.GetLeaseMs())
 	}
-	t.config = clone(config)
+	t.config, t.touched.cluster = clone(config), true
 	return applied("")
 }
 
@@ -50,7 +50,7 @@ func (t *tx) addModule(mod *apiv1.Module) outcome {
 	if t.modules.Len() >= MaxModules {
 		return refuse(CodeTooMany, "%d modules are known already", MaxModules)
 	}
-	t.modules, _, _ = t.modules.Insert([]byte(digest), clone(mod))
+	t.putModule(clone(mod))
 	return applied(digest)
 }
 

@@ -48,4 +48,9 @@ const (
 	CodeRankEnded Code = "rank_ended"
 	// CodeNotMigratable: the app's module cannot be frozen.
 	CodeNotMigratable Code = "not_migratable"
+	// CodeStaleTerm: the command was proposed by the leader of another term.
+	CodeStaleTerm Code = "stale_term"
+	// CodeBroken: applying the command would have broken a promise of the state. It
+	// is a defect of Godwit, noted as an alarm.
+	CodeBroken Code = "broken_invariant"
 )

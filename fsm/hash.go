@@ -29,6 +29,9 @@ func (v *View) Hash() []byte {
 	for _, record := range v.keys.records() {
 		h.add('k', record)
 	}
+	for _, alarm := range v.alarms {
+		h.add('x', alarm)
+	}
 	return h.sum.Sum(nil)
 }
 

@@ -78,6 +78,7 @@ func (t *tx) forgetGoneHost() bool {
 	}
 	if found != nil {
 		t.hosts, _, _ = t.hosts.Delete([]byte(found.GetId()))
+		t.touched.hosts = append(t.touched.hosts, HostID(found.GetId()))
 	}
 	return found != nil
 }

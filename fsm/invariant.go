@@ -1,14 +1,18 @@
 package fsm
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
+// ErrOrder is returned when an entry is applied that is not after the last one.
+var ErrOrder = errors.New("log index does not grow")
+
 // InvariantError is returned when the state would break a promise that it must
-// keep at every index: a defect of Godwit. The caller stops the process.
+// keep at every index: a defect of Godwit. Apply refuses the command that would.
 type InvariantError struct {
 	What string
 }
@@ -52,11 +56,11 @@ func CheckInvariants(v *View) error {
 func (t *tx) checkTouched(before *View) error {
 	for _, id := range t.touched.apps {
 		now, ok := t.App(id)
+		if !ok {
+			continue // forgotten
+		}
 		if was, had := before.App(id); had && PhaseOf(was).Terminal() && was != now {
 			return broken("app %s changes after it was %s", id, was.GetPhase())
-		}
-		if !ok {
-			continue // ended and forgotten at once
 		}
 		if err := t.checkApp(now); err != nil {
 			return err

@@ -23,6 +23,8 @@ const (
 	MaxModules = 4096
 	// MaxLeaseMs is the longest lease of hosts: an hour.
 	MaxLeaseMs = 3600 * 1000
+	// MaxAlarms is how many alarms are kept; the oldest goes first.
+	MaxAlarms = 32
 )
 
 // Exit codes of apps and ranks that did not end by themselves.

@@ -4,6 +4,8 @@
 package fsm
 
 import (
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -11,9 +13,10 @@ import (
 )
 
 // Machine applies log entries. Apply and Restore are for one caller at a time;
-// View and Watch are for any number of concurrent ones.
+// View, Feed and Watch are for any number of concurrent ones.
 type Machine struct {
 	view atomic.Pointer[View]
+	feed *Feed
 
 	mu      sync.Mutex // guards changed
 	changed chan struct{}
@@ -21,7 +24,7 @@ type Machine struct {
 
 // New returns a machine with the empty state, at index 0.
 func New() *Machine {
-	m := &Machine{changed: make(chan struct{})}
+	m := &Machine{feed: newFeed()}
 	v := newView()
 	m.view.Store(&v)
 	return m
@@ -30,12 +33,19 @@ func New() *Machine {
 // View returns the state as it is now. It does not block.
 func (m *Machine) View() *View { return m.view.Load() }
 
+// Feed tells what each entry changes.
+func (m *Machine) Feed() *Feed { return m.feed }
+
 // Watch returns a channel that is closed when the next entry is applied or a
 // snapshot restored. Take the channel first, then read the View, then wait: no
-// change is missed. It does not block.
+// change is missed. It does not block. Who waits for something of one app or
+// host subscribes to the Feed instead, and sleeps through the rest.
 func (m *Machine) Watch() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.changed == nil {
+		m.changed = make(chan struct{})
+	}
 	return m.changed
 }
 
@@ -44,23 +54,26 @@ func (m *Machine) publish(v *View) {
 	m.view.Store(v)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	close(m.changed)
-	m.changed = make(chan struct{})
+	if m.changed != nil {
+		close(m.changed)
+		m.changed = nil
+	}
 }
 
-// Apply applies the entry that Encode made, found at the log index given, and
-// returns one result a command, in order. Indexes must grow. An error means that
-// this replica cannot go on (an entry it cannot decode, a command it does not
-// know, a hash that differs, a broken invariant): nothing of the entry was
-// applied, and the caller must stop the process.
-func (m *Machine) Apply(index uint64, data []byte) ([]*apiv1.Result, error) {
+// Apply applies the entry that Encode made, found in the log at this index and
+// of this term, and returns one result a command, in order. Indexes must grow.
+// An error means that this replica cannot go on (an entry it cannot decode, a
+// command it does not know): nothing of the entry was applied, and the caller
+// must stop the process. A command that would break a promise of the state is
+// refused, the same way on every replica, and raises an alarm.
+func (m *Machine) Apply(index, term uint64, data []byte) ([]*apiv1.Result, error) {
 	entry, err := decode(data)
 	if err != nil {
 		return nil, applyError(index, err)
 	}
-	tx := &tx{View: *m.View(), entryIndex: index}
+	tx := &tx{View: *m.View(), entryIndex: index, entryTerm: term, change: Change{Index: index}}
 	if index <= tx.index {
-		return nil, applyError(index, &InvariantError{What: "log index does not grow"})
+		return nil, applyError(index, fmt.Errorf("the state is at index %d: %w", tx.index, ErrOrder))
 	}
 	results := make([]*apiv1.Result, 0, len(entry.GetCommands()))
 	for _, cmd := range entry.GetCommands() {
@@ -73,5 +86,19 @@ func (m *Machine) Apply(index uint64, data []byte) ([]*apiv1.Result, error) {
 	tx.index = index
 	v := tx.View
 	m.publish(&v)
+	m.feed.publish(tx.change.compact())
 	return results, nil
+}
+
+// compact makes each name stand once, in order.
+func (c *Change) compact() Change {
+	return Change{
+		Index: c.Index, Apps: distinct(c.Apps), Hosts: distinct(c.Hosts),
+		Migrations: distinct(c.Migrations), Modules: distinct(c.Modules), Cluster: c.Cluster,
+	}
+}
+
+func distinct[T ~string](ids []T) []T {
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }

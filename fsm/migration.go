@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"cmp"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"slices"
@@ -31,7 +32,7 @@ func (t *tx) proposeMigration(op *apiv1.ProposeMigration) outcome {
 		if bad := checkMove(old, m); bad.code != CodeApplied {
 			return bad
 		}
-		moves = append(moves, &apiv1.Move{Rank: m.GetRank(), From: m.GetFrom(), To: m.GetTo()})
+		moves = append(moves, &apiv1.Move{Rank: m.GetRank(), From: old.GetPlacement()[m.GetRank()], To: m.GetTo()})
 		targets = append(targets, m.GetTo())
 	}
 	slices.SortFunc(moves, func(a, b *apiv1.Move) int { return cmp.Compare(a.GetRank(), b.GetRank()) })
@@ -88,7 +89,7 @@ func checkMovable(app *apiv1.App, op *apiv1.ProposeMigration) outcome {
 	return applied("")
 }
 
-// checkMove refuses a move that does not start where the rank is.
+// checkMove refuses a move that does not start where the rank is, if it says so.
 func checkMove(app *apiv1.App, m *apiv1.Move) outcome {
 	r := m.GetRank()
 	switch {
@@ -96,9 +97,9 @@ func checkMove(app *apiv1.App, m *apiv1.Move) outcome {
 		return refuse(CodeInvalid, "app %s has ranks 0 to %d, not %d", app.GetId(), app.GetSize()-1, r)
 	case app.GetRanks()[r].GetEnded():
 		return refuse(CodeRankEnded, "rank %d of app %s has ended", r, app.GetId())
-	case app.GetPlacement()[r] != m.GetFrom():
+	case m.GetFrom() != "" && app.GetPlacement()[r] != m.GetFrom():
 		return refuse(CodeNotPlaced, "rank %d of app %s is on host %s, not %s", r, app.GetId(), app.GetPlacement()[r], m.GetFrom())
-	case m.GetFrom() == m.GetTo():
+	case app.GetPlacement()[r] == m.GetTo():
 		return refuse(CodeInvalid, "rank %d of app %s is on host %s already", r, app.GetId(), m.GetTo())
 	}
 	return applied("")
@@ -140,14 +141,14 @@ func (t *tx) announceMigration(op *apiv1.AnnounceMigration) outcome {
 	return out
 }
 
-// freezeMigration notes what each image is. The command's moves are those of the
+// freezeMigration notes what each image is. The command's ranks are those of the
 // proposal, in any order.
 func (t *tx) freezeMigration(op *apiv1.FreezeMigration) outcome {
 	mig, out := t.pendingMigration(op.GetId(), Announced)
 	if out.code != CodeApplied {
 		return out
 	}
-	frozen := slices.SortedFunc(slices.Values(op.GetMoves()), func(a, b *apiv1.Move) int {
+	frozen := slices.SortedFunc(slices.Values(op.GetRanks()), func(a, b *apiv1.FrozenRank) int {
 		return cmp.Compare(a.GetRank(), b.GetRank())
 	})
 	if len(frozen) != len(mig.GetMoves()) {
@@ -155,10 +156,10 @@ func (t *tx) freezeMigration(op *apiv1.FreezeMigration) outcome {
 	}
 	for i, m := range mig.GetMoves() {
 		f := frozen[i]
-		if f.GetRank() != m.GetRank() || f.GetFrom() != m.GetFrom() || f.GetTo() != m.GetTo() {
-			return refuse(CodeInvalid, "migration %s does not move rank %d from %s to %s", op.GetId(), f.GetRank(), f.GetFrom(), f.GetTo())
+		if f.GetRank() != m.GetRank() {
+			return refuse(CodeInvalid, "migration %s does not move rank %d, or it is named twice", op.GetId(), f.GetRank())
 		}
-		m.ImageBytes, m.ImageDigest = f.GetImageBytes(), f.GetImageDigest()
+		m.ImageBytes, m.ImageDigest = f.GetImageBytes(), hex.EncodeToString(f.GetImageDigest())
 	}
 	if err := setMigrationPhase(mig, FrozenMigration); err != nil {
 		return outcome{fault: err}

@@ -134,7 +134,7 @@ func drawStep(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 		case Announced:
 			line := "freeze " + mig.GetId()
 			for _, move := range mig.GetMoves() {
-				line += fmt.Sprintf(" %d:%s>%s", move.GetRank(), move.GetFrom(), move.GetTo())
+				line += fmt.Sprintf(" %d", move.GetRank())
 			}
 			return line
 		default:

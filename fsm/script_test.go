@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,7 +18,7 @@ import (
 
 // TestScripts runs testdata/*.txt. Directives:
 //
-//	apply    one log entry, a command a line (see parseCommand); prints the results
+//	apply    one log entry of term 1, a command a line (see parseCommand); prints the results
 //	state    prints hosts, live apps, ended apps and migrations
 //	find     prints what each reference finds
 //
@@ -86,7 +87,13 @@ func applyEntry(m *Machine, index uint64, entry *apiv1.Entry) ([]*apiv1.Result, 
 	if err != nil {
 		return nil, err
 	}
-	return m.Apply(index, data)
+	results, err := m.Apply(index, 1, data)
+	for _, r := range results {
+		if r.GetCode() == string(CodeBroken) {
+			return nil, errors.New(r.GetReason())
+		}
+	}
+	return results, err
 }
 
 // requireSound checks the invariants, and that a snapshot loses nothing.
@@ -103,7 +110,7 @@ func requireSound(t require.TestingT, m *Machine) {
 }
 
 // parseCommand reads the command language. Words after the positional ones are
-// options key=value, flags, or a reason in the end.
+// options key=value (any command: key=K, term=T, principal=P), flags, or a reason in the end.
 //
 //	init CLUSTER
 //	lease MS
@@ -116,11 +123,12 @@ func requireSound(t require.TestingT, m *Machine) {
 //	ended APP HOST RANK@EPOCH=CODE[:REASON]...
 //	stop APP PHASE CODE REASON...
 //	propose ID APP EPOCH RANK:FROM>TO...
-//	announce ID ACK... / freeze ID RANK:FROM>TO... / commit ID / abort ID REASON...
+//	announce ID ACK... / freeze ID RANK... / commit ID / abort ID REASON...
 //	pause ID RANK MS
 //	hash INDEX HEX
 func parseCommand(words []string) (*apiv1.Command, error) {
 	cmd := new(apiv1.Command)
+	words = slices.DeleteFunc(words, func(word string) bool { return envelopeOption(cmd, word) })
 	w := func(i int) string {
 		if i < len(words) {
 			return words[i]
@@ -129,11 +137,6 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 	}
 	n := func(i int) int64 { v, _ := strconv.ParseInt(w(i), 10, 64); return v }
 	rest := func(i int) []string { return words[min(i, len(words)):] }
-	for _, word := range words {
-		if key, ok := strings.CutPrefix(word, "key="); ok {
-			cmd.Key = key
-		}
-	}
 	switch w(0) {
 	case "init":
 		cmd.Op = &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: w(1)}}
@@ -186,6 +189,22 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 	return cmd, nil
 }
 
+// envelopeOption takes an option of any command.
+func envelopeOption(cmd *apiv1.Command, word string) bool {
+	name, value, _ := strings.Cut(word, "=")
+	switch name {
+	case "key":
+		cmd.Key = value
+	case "term":
+		cmd.Term, _ = strconv.ParseUint(value, 10, 64)
+	case "principal":
+		cmd.Principal = value
+	default:
+		return false
+	}
+	return true
+}
+
 func parseMigration(cmd *apiv1.Command, w func(int) string, n func(int) int64, rest func(int) []string) error {
 	switch w(0) {
 	case "propose":
@@ -199,14 +218,15 @@ func parseMigration(cmd *apiv1.Command, w func(int) string, n func(int) int64, r
 	case "announce":
 		cmd.Op = &apiv1.Command_AnnounceMigration{AnnounceMigration: &apiv1.AnnounceMigration{Id: w(1), Acks: rest(2)}}
 	case "freeze":
-		moves, err := parseMoves(rest(2))
-		if err != nil {
-			return err
+		op := &apiv1.FreezeMigration{Id: w(1)}
+		for _, word := range rest(2) {
+			rank, err := strconv.Atoi(word)
+			if err != nil {
+				return err
+			}
+			op.Ranks = append(op.Ranks, &apiv1.FrozenRank{Rank: int32(rank), ImageBytes: 4096, ImageDigest: []byte{0xd0, byte(rank)}})
 		}
-		for _, m := range moves {
-			m.ImageBytes, m.ImageDigest = 4096, "d"+strconv.Itoa(int(m.GetRank()))
-		}
-		cmd.Op = &apiv1.Command_FreezeMigration{FreezeMigration: &apiv1.FreezeMigration{Id: w(1), Moves: moves}}
+		cmd.Op = &apiv1.Command_FreezeMigration{FreezeMigration: op}
 	case "commit":
 		cmd.Op = &apiv1.Command_CommitMigration{CommitMigration: &apiv1.CommitMigration{Id: w(1)}}
 	case "abort":

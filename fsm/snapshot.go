@@ -21,6 +21,7 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 		Index:     v.index,
 		Keys:      v.keys.records(),
 		LastHash:  v.lastHash,
+		Alarms:    v.alarms,
 		StateHash: v.Hash(),
 	}
 	for host := range v.Hosts() {
@@ -69,12 +70,14 @@ func (m *Machine) Restore(r io.Reader) error {
 		return fmt.Errorf("read snapshot: %w", err)
 	}
 	m.publish(&v)
+	m.feed.reset(v.index)
 	return nil
 }
 
 func fromSnapshot(snap *apiv1.Snapshot) View {
 	v := newView()
 	v.clusterID, v.index, v.lastHash, v.config = snap.GetClusterId(), snap.GetIndex(), snap.GetLastHash(), snap.GetConfig()
+	v.alarms = snap.GetAlarms()
 	for _, host := range snap.GetHosts() {
 		v.hosts, _, _ = v.hosts.Insert([]byte(host.GetId()), host)
 	}

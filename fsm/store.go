@@ -8,11 +8,13 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
-// touched lists what a command has stored, for checkTouched.
+// touched lists what a command has stored or forgotten, for checkTouched and the feed.
 type touched struct {
 	hosts      []HostID
 	apps       []AppID
 	migrations []MigrationID
+	modules    []Digest
+	cluster    bool
 	// mayExceed: the command was allowed to use more slots than there are.
 	mayExceed bool
 }
@@ -26,6 +28,11 @@ func (t *tx) putApp(app *apiv1.App) {
 	t.apps, _, _ = t.apps.Insert([]byte(app.GetId()), app)
 	t.touched.apps = append(t.touched.apps, AppID(app.GetId()))
 	t.indexApp(app)
+}
+
+func (t *tx) putModule(mod *apiv1.Module) {
+	t.modules, _, _ = t.modules.Insert([]byte(mod.GetDigest()), mod)
+	t.touched.modules = append(t.touched.modules, Digest(mod.GetDigest()))
 }
 
 // indexApp keeps the derived indexes in step with the app. The caller stores it.
@@ -68,6 +75,7 @@ func (t *tx) forgetOldest() {
 		key, id, _ := t.ended.Root().Minimum()
 		t.ended, _, _ = t.ended.Delete(key)
 		t.apps, _, _ = t.apps.Delete([]byte(id))
+		t.touched.apps = append(t.touched.apps, id)
 		for mig := range t.Migrations() { // over the tree as it was when the loop began
 			if mig.GetApp() == string(id) {
 				t.forgetMigration(mig)
@@ -84,6 +92,7 @@ func (t *tx) forgetOldest() {
 func (t *tx) forgetMigration(mig *apiv1.Migration) {
 	t.endedMigs, _, _ = t.endedMigs.Delete(endKey(mig.GetEndedAt(), mig.GetProposeIndex(), mig.GetId()))
 	t.migrations, _, _ = t.migrations.Delete([]byte(mig.GetId()))
+	t.touched.migrations = append(t.touched.migrations, MigrationID(mig.GetId()))
 }
 
 // addUsed takes n slots of a host, or frees them where n is negative.

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
@@ -13,7 +14,9 @@ import (
 // replaced as commands change them. It is thrown away on error.
 type tx struct {
 	View
-	entryIndex uint64
+	entryIndex, entryTerm uint64
+	// change gathers what the applied commands of the entry have touched.
+	change Change
 
 	// Of the command being applied.
 	at      *timestamppb.Timestamp
@@ -38,10 +41,15 @@ func refuse(code Code, format string, args ...any) outcome {
 // appliedUnless is applied(id), or the fault where there is one.
 func appliedUnless(fault error, id string) outcome { return outcome{id: id, fault: fault} }
 
-// apply applies one command. A client's command (term 0) whose key was seen
-// before answers as it did then. Only applied commands are remembered: a refusal
-// changed nothing, so that trying it again is harmless and may by now succeed.
+// apply applies one command. A leader's command (term not 0) is of the entry's
+// term, or it comes from a leader that has been deposed. A client's command whose
+// key was seen before answers as it did then. Only applied commands are
+// remembered: a refusal changed nothing, so that trying it again is harmless and
+// may by now succeed.
 func (t *tx) apply(cmd *apiv1.Command) (*apiv1.Result, error) {
+	if term := cmd.GetTerm(); term != 0 && term != t.entryTerm {
+		return t.refusal(refuse(CodeStaleTerm, "the leader of term %d is not that of term %d any more", term, t.entryTerm)), nil
+	}
 	remember := cmd.GetKey() != "" && cmd.GetTerm() == 0
 	if remember {
 		if before, ok := t.keys.get(cmd.GetKey()); ok {
@@ -51,22 +59,51 @@ func (t *tx) apply(cmd *apiv1.Command) (*apiv1.Result, error) {
 	before := t.View
 	t.at, t.touched = cmd.GetAt(), touched{}
 	out := t.operate(cmd)
+	if out.fault == nil && out.code == CodeApplied {
+		t.forgetOldest()
+		out.fault = t.checkTouched(&before)
+	}
+	if out.fault != nil || out.code != CodeApplied {
+		t.View = before
+	}
 	if out.fault != nil {
-		return nil, out.fault
+		return t.fault(out.fault)
 	}
 	if out.code != CodeApplied {
-		t.View = before
-		return &apiv1.Result{Index: t.entryIndex, Code: string(out.code), Reason: out.reason}, nil
+		return t.refusal(out), nil
 	}
-	t.forgetOldest()
-	if err := t.checkTouched(&before); err != nil {
-		return nil, err
-	}
+	t.gather()
 	result := &apiv1.Result{Index: t.entryIndex, Id: out.id}
 	if remember {
 		t.keys = t.keys.put(cmd.GetKey(), clone(result))
 	}
 	return result, nil
+}
+
+func (t *tx) refusal(out outcome) *apiv1.Result {
+	return &apiv1.Result{Index: t.entryIndex, Code: string(out.code), Reason: out.reason}
+}
+
+// fault answers for a command that could not be applied, whose changes are
+// undone. A broken promise is a refusal and an alarm: every replica has the same
+// state and the same command, so all refuse, and none dies of it.
+func (t *tx) fault(err error) (*apiv1.Result, error) {
+	var broken *InvariantError
+	if !errors.As(err, &broken) {
+		return nil, err
+	}
+	t.raise(broken)
+	return t.refusal(refuse(CodeBroken, "%s; this is a defect of godwit: please report it", broken.Error())), nil
+}
+
+// gather notes what the command has changed, for the feed.
+func (t *tx) gather() {
+	c := &t.change
+	c.Apps = append(c.Apps, t.touched.apps...)
+	c.Hosts = append(c.Hosts, t.touched.hosts...)
+	c.Migrations = append(c.Migrations, t.touched.migrations...)
+	c.Modules = append(c.Modules, t.touched.modules...)
+	c.Cluster = c.Cluster || t.touched.cluster
 }
 
 func (t *tx) operate(cmd *apiv1.Command) outcome {

@@ -20,6 +20,7 @@ type View struct {
 	migrations *iradix.Tree[*apiv1.Migration]
 	modules    *iradix.Tree[*apiv1.Module]
 	keys       keyTable
+	alarms     []*apiv1.Alarm // oldest first; replaced, never changed
 	lastHash   *apiv1.HashRecord
 
 	// Derived from the above, rebuilt by Restore.

@@ -27,7 +27,7 @@ func newCluster(t require.TestingT) *cluster {
 func (c *cluster) try(cmd *apiv1.Command) *apiv1.Result {
 	data, err := fsm.Encode(&apiv1.Entry{Commands: []*apiv1.Command{cmd}})
 	require.NoError(c.t, err)
-	results, err := c.m.Apply(c.m.View().Index()+1, data)
+	results, err := c.m.Apply(c.m.View().Index()+1, 1, data)
 	require.NoError(c.t, err)
 	return results[0]
 }

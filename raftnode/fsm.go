@@ -13,9 +13,9 @@ import (
 
 // Machine is the replicated state machine as NewFSM needs it. Raft calls its methods from one goroutine.
 type Machine interface {
-	// Apply applies the committed entry at index. It returns one result a command, refusals included; an error means that
+	// Apply applies the committed entry at index, which the leader of term appended. It returns one result a command, refusals included; an error means that
 	// this replica cannot go on. It must neither keep nor change data.
-	Apply(index uint64, data []byte) ([]*apiv1.Result, error)
+	Apply(index, term uint64, data []byte) ([]*apiv1.Result, error)
 	// Snapshot freezes the state and returns what writes it. Snapshot must be quick: nothing is applied meanwhile. WriteTo
 	// runs while further entries are applied.
 	Snapshot() (io.WriterTo, error)
@@ -29,7 +29,7 @@ func NewFSM(m Machine) raft.FSM { return &machineFSM{m} }
 type machineFSM struct{ machine Machine }
 
 func (f *machineFSM) Apply(entry *raft.Log) any {
-	results, err := f.machine.Apply(entry.Index, entry.Data)
+	results, err := f.machine.Apply(entry.Index, entry.Term, entry.Data)
 	if err != nil {
 		return err
 	}

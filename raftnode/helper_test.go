@@ -41,7 +41,7 @@ type journal struct {
 	fail    string        // the key whose entry fails.
 }
 
-func (j *journal) Apply(index uint64, data []byte) ([]*apiv1.Result, error) {
+func (j *journal) Apply(index, _ uint64, data []byte) ([]*apiv1.Result, error) {
 	var e apiv1.Entry
 	if err := proto.Unmarshal(data, &e); err != nil {
 		return nil, err

@@ -75,6 +75,8 @@ type Command struct {
 	At  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
 	// Raft term of the leader that proposed it; 0: any server on a client's behalf.
 	Term uint64 `protobuf:"varint,3,opt,name=term,proto3" json:"term,omitempty"`
+	// Who asked for it, as the door knows them; empty: the cluster itself.
+	Principal string `protobuf:"bytes,4,opt,name=principal,proto3" json:"principal,omitempty"`
 	// Types that are valid to be assigned to Op:
 	//
 	//	*Command_InitCluster
@@ -94,6 +96,10 @@ type Command struct {
 	//	*Command_RecordPause
 	//	*Command_CheckHash
 	//	*Command_SetClusterConfig
+	//	*Command_SetHostWish
+	//	*Command_RestartApp
+	//	*Command_RemoveModule
+	//	*Command_SetFeatureLevel
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -148,6 +154,13 @@ func (x *Command) GetTerm() uint64 {
 		return x.Term
 	}
 	return 0
+}
+
+func (x *Command) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
 }
 
 func (x *Command) GetOp() isCommand_Op {
@@ -310,6 +323,42 @@ func (x *Command) GetSetClusterConfig() *SetClusterConfig {
 	return nil
 }
 
+func (x *Command) GetSetHostWish() *SetHostWish {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetHostWish); ok {
+			return x.SetHostWish
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetRestartApp() *RestartApp {
+	if x != nil {
+		if x, ok := x.Op.(*Command_RestartApp); ok {
+			return x.RestartApp
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetRemoveModule() *RemoveModule {
+	if x != nil {
+		if x, ok := x.Op.(*Command_RemoveModule); ok {
+			return x.RemoveModule
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetSetFeatureLevel() *SetFeatureLevel {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetFeatureLevel); ok {
+			return x.SetFeatureLevel
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -382,6 +431,22 @@ type Command_SetClusterConfig struct {
 	SetClusterConfig *SetClusterConfig `protobuf:"bytes,40,opt,name=set_cluster_config,json=setClusterConfig,proto3,oneof"`
 }
 
+type Command_SetHostWish struct {
+	SetHostWish *SetHostWish `protobuf:"bytes,26,opt,name=set_host_wish,json=setHostWish,proto3,oneof"`
+}
+
+type Command_RestartApp struct {
+	RestartApp *RestartApp `protobuf:"bytes,27,opt,name=restart_app,json=restartApp,proto3,oneof"`
+}
+
+type Command_RemoveModule struct {
+	RemoveModule *RemoveModule `protobuf:"bytes,28,opt,name=remove_module,json=removeModule,proto3,oneof"`
+}
+
+type Command_SetFeatureLevel struct {
+	SetFeatureLevel *SetFeatureLevel `protobuf:"bytes,29,opt,name=set_feature_level,json=setFeatureLevel,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_RegisterHost) isCommand_Op() {}
@@ -415,6 +480,14 @@ func (*Command_RecordPause) isCommand_Op() {}
 func (*Command_CheckHash) isCommand_Op() {}
 
 func (*Command_SetClusterConfig) isCommand_Op() {}
+
+func (*Command_SetHostWish) isCommand_Op() {}
+
+func (*Command_RestartApp) isCommand_Op() {}
+
+func (*Command_RemoveModule) isCommand_Op() {}
+
+func (*Command_SetFeatureLevel) isCommand_Op() {}
 
 // InitCluster names the cluster, once.
 type InitCluster struct {
@@ -551,7 +624,7 @@ func (x *RegisterHost) GetHost() *Host {
 	return nil
 }
 
-// SetHostState changes the state of the host's given incarnation.
+// SetHostState says whether the host's given incarnation is alive: ready, lost or left.
 type SetHostState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Host          string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
@@ -620,6 +693,77 @@ func (x *SetHostState) GetReason() string {
 	return ""
 }
 
+// SetHostWish says what people or notices want of a host. It outlives the worker's process.
+type SetHostWish struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Host  string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// One of: schedulable, cordoned, draining, evicting.
+	Wish   string `protobuf:"bytes,2,opt,name=wish,proto3" json:"wish,omitempty"`
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When the host will go; for evicting only.
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetHostWish) Reset() {
+	*x = SetHostWish{}
+	mi := &file_godwit_v1_command_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHostWish) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHostWish) ProtoMessage() {}
+
+func (x *SetHostWish) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHostWish.ProtoReflect.Descriptor instead.
+func (*SetHostWish) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SetHostWish) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *SetHostWish) GetWish() string {
+	if x != nil {
+		return x.Wish
+	}
+	return ""
+}
+
+func (x *SetHostWish) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *SetHostWish) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
 // AddModule makes a stored module known.
 type AddModule struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -630,7 +774,7 @@ type AddModule struct {
 
 func (x *AddModule) Reset() {
 	*x = AddModule{}
-	mi := &file_godwit_v1_command_proto_msgTypes[6]
+	mi := &file_godwit_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +786,7 @@ func (x *AddModule) String() string {
 func (*AddModule) ProtoMessage() {}
 
 func (x *AddModule) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[6]
+	mi := &file_godwit_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +799,7 @@ func (x *AddModule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddModule.ProtoReflect.Descriptor instead.
 func (*AddModule) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AddModule) GetModule() *Module {
@@ -676,7 +820,7 @@ type SubmitApp struct {
 
 func (x *SubmitApp) Reset() {
 	*x = SubmitApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[7]
+	mi := &file_godwit_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +832,7 @@ func (x *SubmitApp) String() string {
 func (*SubmitApp) ProtoMessage() {}
 
 func (x *SubmitApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[7]
+	mi := &file_godwit_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +845,7 @@ func (x *SubmitApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitApp.ProtoReflect.Descriptor instead.
 func (*SubmitApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SubmitApp) GetId() string {
@@ -729,7 +873,7 @@ type PlaceApp struct {
 
 func (x *PlaceApp) Reset() {
 	*x = PlaceApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[8]
+	mi := &file_godwit_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +885,7 @@ func (x *PlaceApp) String() string {
 func (*PlaceApp) ProtoMessage() {}
 
 func (x *PlaceApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[8]
+	mi := &file_godwit_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +898,7 @@ func (x *PlaceApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceApp.ProtoReflect.Descriptor instead.
 func (*PlaceApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PlaceApp) GetApp() string {
@@ -783,7 +927,7 @@ type HostStarted struct {
 
 func (x *HostStarted) Reset() {
 	*x = HostStarted{}
-	mi := &file_godwit_v1_command_proto_msgTypes[9]
+	mi := &file_godwit_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +939,7 @@ func (x *HostStarted) String() string {
 func (*HostStarted) ProtoMessage() {}
 
 func (x *HostStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[9]
+	mi := &file_godwit_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +952,7 @@ func (x *HostStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStarted.ProtoReflect.Descriptor instead.
 func (*HostStarted) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HostStarted) GetApp() string {
@@ -844,7 +988,7 @@ type RanksEnded struct {
 
 func (x *RanksEnded) Reset() {
 	*x = RanksEnded{}
-	mi := &file_godwit_v1_command_proto_msgTypes[10]
+	mi := &file_godwit_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +1000,7 @@ func (x *RanksEnded) String() string {
 func (*RanksEnded) ProtoMessage() {}
 
 func (x *RanksEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[10]
+	mi := &file_godwit_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +1013,7 @@ func (x *RanksEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RanksEnded.ProtoReflect.Descriptor instead.
 func (*RanksEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RanksEnded) GetApp() string {
@@ -907,7 +1051,7 @@ type EndedRank struct {
 
 func (x *EndedRank) Reset() {
 	*x = EndedRank{}
-	mi := &file_godwit_v1_command_proto_msgTypes[11]
+	mi := &file_godwit_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +1063,7 @@ func (x *EndedRank) String() string {
 func (*EndedRank) ProtoMessage() {}
 
 func (x *EndedRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[11]
+	mi := &file_godwit_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +1076,7 @@ func (x *EndedRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndedRank.ProtoReflect.Descriptor instead.
 func (*EndedRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *EndedRank) GetRank() int32 {
@@ -977,7 +1121,7 @@ type StopApp struct {
 
 func (x *StopApp) Reset() {
 	*x = StopApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[12]
+	mi := &file_godwit_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +1133,7 @@ func (x *StopApp) String() string {
 func (*StopApp) ProtoMessage() {}
 
 func (x *StopApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[12]
+	mi := &file_godwit_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1146,7 @@ func (x *StopApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopApp.ProtoReflect.Descriptor instead.
 func (*StopApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StopApp) GetApp() string {
@@ -1033,21 +1177,174 @@ func (x *StopApp) GetReason() string {
 	return ""
 }
 
+// RestartApp lets an app run again from its beginning, when its ranks have ended, as its next attempt.
+type RestartApp struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// The attempt to be ended.
+	Attempt       uint32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestartApp) Reset() {
+	*x = RestartApp{}
+	mi := &file_godwit_v1_command_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartApp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartApp) ProtoMessage() {}
+
+func (x *RestartApp) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartApp.ProtoReflect.Descriptor instead.
+func (*RestartApp) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RestartApp) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *RestartApp) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *RestartApp) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RemoveModule forgets a module that no app in flight uses.
+type RemoveModule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Digest        string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveModule) Reset() {
+	*x = RemoveModule{}
+	mi := &file_godwit_v1_command_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveModule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveModule) ProtoMessage() {}
+
+func (x *RemoveModule) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveModule.ProtoReflect.Descriptor instead.
+func (*RemoveModule) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RemoveModule) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+// SetFeatureLevel raises the level of the rules by which entries are applied.
+type SetFeatureLevel struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Level         uint32                 `protobuf:"varint,1,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetFeatureLevel) Reset() {
+	*x = SetFeatureLevel{}
+	mi := &file_godwit_v1_command_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetFeatureLevel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetFeatureLevel) ProtoMessage() {}
+
+func (x *SetFeatureLevel) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetFeatureLevel.ProtoReflect.Descriptor instead.
+func (*SetFeatureLevel) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SetFeatureLevel) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
 // ProposeMigration reserves the targets.
 type ProposeMigration struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	App           string                 `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
-	FromEpoch     uint64                 `protobuf:"varint,3,opt,name=from_epoch,json=fromEpoch,proto3" json:"from_epoch,omitempty"`
-	Moves         []*Move                `protobuf:"bytes,4,rep,name=moves,proto3" json:"moves,omitempty"`
-	Cause         string                 `protobuf:"bytes,5,opt,name=cause,proto3" json:"cause,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	App       string                 `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
+	FromEpoch uint64                 `protobuf:"varint,3,opt,name=from_epoch,json=fromEpoch,proto3" json:"from_epoch,omitempty"`
+	// Without from, a rank moves from where it is at from_epoch.
+	Moves         []*Move `protobuf:"bytes,4,rep,name=moves,proto3" json:"moves,omitempty"`
+	Cause         string  `protobuf:"bytes,5,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ProposeMigration) Reset() {
 	*x = ProposeMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[13]
+	mi := &file_godwit_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1356,7 @@ func (x *ProposeMigration) String() string {
 func (*ProposeMigration) ProtoMessage() {}
 
 func (x *ProposeMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[13]
+	mi := &file_godwit_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1369,7 @@ func (x *ProposeMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeMigration.ProtoReflect.Descriptor instead.
 func (*ProposeMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ProposeMigration) GetId() string {
@@ -1121,7 +1418,7 @@ type AnnounceMigration struct {
 
 func (x *AnnounceMigration) Reset() {
 	*x = AnnounceMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[14]
+	mi := &file_godwit_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1430,7 @@ func (x *AnnounceMigration) String() string {
 func (*AnnounceMigration) ProtoMessage() {}
 
 func (x *AnnounceMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[14]
+	mi := &file_godwit_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1443,7 @@ func (x *AnnounceMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceMigration.ProtoReflect.Descriptor instead.
 func (*AnnounceMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AnnounceMigration) GetId() string {
@@ -1167,14 +1464,14 @@ func (x *AnnounceMigration) GetAcks() []string {
 type FreezeMigration struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Moves         []*Move                `protobuf:"bytes,2,rep,name=moves,proto3" json:"moves,omitempty"`
+	Ranks         []*FrozenRank          `protobuf:"bytes,3,rep,name=ranks,proto3" json:"ranks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FreezeMigration) Reset() {
 	*x = FreezeMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[15]
+	mi := &file_godwit_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1483,7 @@ func (x *FreezeMigration) String() string {
 func (*FreezeMigration) ProtoMessage() {}
 
 func (x *FreezeMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[15]
+	mi := &file_godwit_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1496,7 @@ func (x *FreezeMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeMigration.ProtoReflect.Descriptor instead.
 func (*FreezeMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FreezeMigration) GetId() string {
@@ -1209,9 +1506,71 @@ func (x *FreezeMigration) GetId() string {
 	return ""
 }
 
-func (x *FreezeMigration) GetMoves() []*Move {
+func (x *FreezeMigration) GetRanks() []*FrozenRank {
 	if x != nil {
-		return x.Moves
+		return x.Ranks
+	}
+	return nil
+}
+
+// FrozenRank is one rank's image as it is on its target.
+type FrozenRank struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Rank       int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	ImageBytes int64                  `protobuf:"varint,2,opt,name=image_bytes,json=imageBytes,proto3" json:"image_bytes,omitempty"`
+	// SHA-256 of the image.
+	ImageDigest   []byte `protobuf:"bytes,3,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FrozenRank) Reset() {
+	*x = FrozenRank{}
+	mi := &file_godwit_v1_command_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FrozenRank) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FrozenRank) ProtoMessage() {}
+
+func (x *FrozenRank) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FrozenRank.ProtoReflect.Descriptor instead.
+func (*FrozenRank) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *FrozenRank) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *FrozenRank) GetImageBytes() int64 {
+	if x != nil {
+		return x.ImageBytes
+	}
+	return 0
+}
+
+func (x *FrozenRank) GetImageDigest() []byte {
+	if x != nil {
+		return x.ImageDigest
 	}
 	return nil
 }
@@ -1226,7 +1585,7 @@ type CommitMigration struct {
 
 func (x *CommitMigration) Reset() {
 	*x = CommitMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[16]
+	mi := &file_godwit_v1_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1597,7 @@ func (x *CommitMigration) String() string {
 func (*CommitMigration) ProtoMessage() {}
 
 func (x *CommitMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[16]
+	mi := &file_godwit_v1_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1610,7 @@ func (x *CommitMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitMigration.ProtoReflect.Descriptor instead.
 func (*CommitMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CommitMigration) GetId() string {
@@ -1272,7 +1631,7 @@ type AbortMigration struct {
 
 func (x *AbortMigration) Reset() {
 	*x = AbortMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[17]
+	mi := &file_godwit_v1_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1643,7 @@ func (x *AbortMigration) String() string {
 func (*AbortMigration) ProtoMessage() {}
 
 func (x *AbortMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[17]
+	mi := &file_godwit_v1_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1656,7 @@ func (x *AbortMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortMigration.ProtoReflect.Descriptor instead.
 func (*AbortMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AbortMigration) GetId() string {
@@ -1316,17 +1675,19 @@ func (x *AbortMigration) GetReason() string {
 
 // RecordPause notes how long a moved rank did not run.
 type RecordPause struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Rank          int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
-	PauseMs       float64                `protobuf:"fixed64,3,opt,name=pause_ms,json=pauseMs,proto3" json:"pause_ms,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Id      string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Rank    int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	PauseMs float64                `protobuf:"fixed64,3,opt,name=pause_ms,json=pauseMs,proto3" json:"pause_ms,omitempty"`
+	// More ranks of the same migration.
+	More          []*RankPause `protobuf:"bytes,4,rep,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecordPause) Reset() {
 	*x = RecordPause{}
-	mi := &file_godwit_v1_command_proto_msgTypes[18]
+	mi := &file_godwit_v1_command_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1699,7 @@ func (x *RecordPause) String() string {
 func (*RecordPause) ProtoMessage() {}
 
 func (x *RecordPause) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[18]
+	mi := &file_godwit_v1_command_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1712,7 @@ func (x *RecordPause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordPause.ProtoReflect.Descriptor instead.
 func (*RecordPause) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RecordPause) GetId() string {
@@ -1375,7 +1736,67 @@ func (x *RecordPause) GetPauseMs() float64 {
 	return 0
 }
 
-// CheckHash compares the state's hash at an earlier index on every replica, and marks this entry's index for the next check.
+func (x *RecordPause) GetMore() []*RankPause {
+	if x != nil {
+		return x.More
+	}
+	return nil
+}
+
+// RankPause is how long one rank did not run.
+type RankPause struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rank          int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	PauseMs       float64                `protobuf:"fixed64,2,opt,name=pause_ms,json=pauseMs,proto3" json:"pause_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RankPause) Reset() {
+	*x = RankPause{}
+	mi := &file_godwit_v1_command_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RankPause) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RankPause) ProtoMessage() {}
+
+func (x *RankPause) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RankPause.ProtoReflect.Descriptor instead.
+func (*RankPause) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RankPause) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *RankPause) GetPauseMs() float64 {
+	if x != nil {
+		return x.PauseMs
+	}
+	return 0
+}
+
+// CheckHash makes every replica note its state's hash under this entry's index, and say so if it noted another than this one earlier.
 type CheckHash struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0: nothing to compare yet.
@@ -1387,7 +1808,7 @@ type CheckHash struct {
 
 func (x *CheckHash) Reset() {
 	*x = CheckHash{}
-	mi := &file_godwit_v1_command_proto_msgTypes[19]
+	mi := &file_godwit_v1_command_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1820,7 @@ func (x *CheckHash) String() string {
 func (*CheckHash) ProtoMessage() {}
 
 func (x *CheckHash) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[19]
+	mi := &file_godwit_v1_command_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1833,7 @@ func (x *CheckHash) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckHash.ProtoReflect.Descriptor instead.
 func (*CheckHash) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CheckHash) GetIndex() uint64 {
@@ -1435,11 +1856,12 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x17godwit/v1/command.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n" +
 	"\x05Entry\x12.\n" +
-	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\x9d\t\n" +
+	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xbd\v\n" +
 	"\aCommand\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
-	"\x04term\x18\x03 \x01(\x04R\x04term\x12;\n" +
+	"\x04term\x18\x03 \x01(\x04R\x04term\x12\x1c\n" +
+	"\tprincipal\x18\x04 \x01(\tR\tprincipal\x12;\n" +
 	"\finit_cluster\x18\n" +
 	" \x01(\v2\x16.godwit.v1.InitClusterH\x00R\vinitCluster\x12>\n" +
 	"\rregister_host\x18\v \x01(\v2\x17.godwit.v1.RegisterHostH\x00R\fregisterHost\x12?\n" +
@@ -1461,7 +1883,12 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\frecord_pause\x18\x18 \x01(\v2\x16.godwit.v1.RecordPauseH\x00R\vrecordPause\x125\n" +
 	"\n" +
 	"check_hash\x18\x19 \x01(\v2\x14.godwit.v1.CheckHashH\x00R\tcheckHash\x12K\n" +
-	"\x12set_cluster_config\x18( \x01(\v2\x1b.godwit.v1.SetClusterConfigH\x00R\x10setClusterConfigB\x04\n" +
+	"\x12set_cluster_config\x18( \x01(\v2\x1b.godwit.v1.SetClusterConfigH\x00R\x10setClusterConfig\x12<\n" +
+	"\rset_host_wish\x18\x1a \x01(\v2\x16.godwit.v1.SetHostWishH\x00R\vsetHostWish\x128\n" +
+	"\vrestart_app\x18\x1b \x01(\v2\x15.godwit.v1.RestartAppH\x00R\n" +
+	"restartApp\x12>\n" +
+	"\rremove_module\x18\x1c \x01(\v2\x17.godwit.v1.RemoveModuleH\x00R\fremoveModule\x12H\n" +
+	"\x11set_feature_level\x18\x1d \x01(\v2\x1a.godwit.v1.SetFeatureLevelH\x00R\x0fsetFeatureLevelB\x04\n" +
 	"\x02op\",\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -1474,7 +1901,12 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x14\n" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"6\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x85\x01\n" +
+	"\vSetHostWish\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
+	"\x04wish\x18\x02 \x01(\tR\x04wish\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x126\n" +
+	"\bdeadline\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"6\n" +
 	"\tAddModule\x12)\n" +
 	"\x06module\x18\x01 \x01(\v2\x11.godwit.v1.ModuleR\x06module\"C\n" +
 	"\tSubmitApp\x12\x0e\n" +
@@ -1501,7 +1933,16 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1b\n" +
 	"\texit_code\x18\x03 \x01(\x05R\bexitCode\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x90\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"P\n" +
+	"\n" +
+	"RestartApp\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"&\n" +
+	"\fRemoveModule\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\"'\n" +
+	"\x0fSetFeatureLevel\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\rR\x05level\"\x90\x01\n" +
 	"\x10ProposeMigration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x1d\n" +
@@ -1511,19 +1952,29 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x05cause\x18\x05 \x01(\tR\x05cause\"7\n" +
 	"\x11AnnounceMigration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
-	"\x04acks\x18\x02 \x03(\tR\x04acks\"H\n" +
+	"\x04acks\x18\x02 \x03(\tR\x04acks\"[\n" +
 	"\x0fFreezeMigration\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12%\n" +
-	"\x05moves\x18\x02 \x03(\v2\x0f.godwit.v1.MoveR\x05moves\"!\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
+	"\x05ranks\x18\x03 \x03(\v2\x15.godwit.v1.FrozenRankR\x05ranksJ\x04\b\x02\x10\x03R\x05moves\"d\n" +
+	"\n" +
+	"FrozenRank\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x1f\n" +
+	"\vimage_bytes\x18\x02 \x01(\x03R\n" +
+	"imageBytes\x12!\n" +
+	"\fimage_digest\x18\x03 \x01(\fR\vimageDigest\"!\n" +
 	"\x0fCommitMigration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"8\n" +
 	"\x0eAbortMigration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"L\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"v\n" +
 	"\vRecordPause\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x19\n" +
-	"\bpause_ms\x18\x03 \x01(\x01R\apauseMs\"5\n" +
+	"\bpause_ms\x18\x03 \x01(\x01R\apauseMs\x12(\n" +
+	"\x04more\x18\x04 \x03(\v2\x14.godwit.v1.RankPauseR\x04more\":\n" +
+	"\tRankPause\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x19\n" +
+	"\bpause_ms\x18\x02 \x01(\x01R\apauseMs\"5\n" +
 	"\tCheckHash\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hashB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
@@ -1540,7 +1991,7 @@ func file_godwit_v1_command_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_command_proto_rawDescData
 }
 
-var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_godwit_v1_command_proto_goTypes = []any{
 	(*Entry)(nil),                 // 0: godwit.v1.Entry
 	(*Command)(nil),               // 1: godwit.v1.Command
@@ -1548,59 +1999,71 @@ var file_godwit_v1_command_proto_goTypes = []any{
 	(*SetClusterConfig)(nil),      // 3: godwit.v1.SetClusterConfig
 	(*RegisterHost)(nil),          // 4: godwit.v1.RegisterHost
 	(*SetHostState)(nil),          // 5: godwit.v1.SetHostState
-	(*AddModule)(nil),             // 6: godwit.v1.AddModule
-	(*SubmitApp)(nil),             // 7: godwit.v1.SubmitApp
-	(*PlaceApp)(nil),              // 8: godwit.v1.PlaceApp
-	(*HostStarted)(nil),           // 9: godwit.v1.HostStarted
-	(*RanksEnded)(nil),            // 10: godwit.v1.RanksEnded
-	(*EndedRank)(nil),             // 11: godwit.v1.EndedRank
-	(*StopApp)(nil),               // 12: godwit.v1.StopApp
-	(*ProposeMigration)(nil),      // 13: godwit.v1.ProposeMigration
-	(*AnnounceMigration)(nil),     // 14: godwit.v1.AnnounceMigration
-	(*FreezeMigration)(nil),       // 15: godwit.v1.FreezeMigration
-	(*CommitMigration)(nil),       // 16: godwit.v1.CommitMigration
-	(*AbortMigration)(nil),        // 17: godwit.v1.AbortMigration
-	(*RecordPause)(nil),           // 18: godwit.v1.RecordPause
-	(*CheckHash)(nil),             // 19: godwit.v1.CheckHash
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(*ClusterConfig)(nil),         // 21: godwit.v1.ClusterConfig
-	(*Host)(nil),                  // 22: godwit.v1.Host
-	(*Module)(nil),                // 23: godwit.v1.Module
-	(*AppSpec)(nil),               // 24: godwit.v1.AppSpec
-	(*Move)(nil),                  // 25: godwit.v1.Move
+	(*SetHostWish)(nil),           // 6: godwit.v1.SetHostWish
+	(*AddModule)(nil),             // 7: godwit.v1.AddModule
+	(*SubmitApp)(nil),             // 8: godwit.v1.SubmitApp
+	(*PlaceApp)(nil),              // 9: godwit.v1.PlaceApp
+	(*HostStarted)(nil),           // 10: godwit.v1.HostStarted
+	(*RanksEnded)(nil),            // 11: godwit.v1.RanksEnded
+	(*EndedRank)(nil),             // 12: godwit.v1.EndedRank
+	(*StopApp)(nil),               // 13: godwit.v1.StopApp
+	(*RestartApp)(nil),            // 14: godwit.v1.RestartApp
+	(*RemoveModule)(nil),          // 15: godwit.v1.RemoveModule
+	(*SetFeatureLevel)(nil),       // 16: godwit.v1.SetFeatureLevel
+	(*ProposeMigration)(nil),      // 17: godwit.v1.ProposeMigration
+	(*AnnounceMigration)(nil),     // 18: godwit.v1.AnnounceMigration
+	(*FreezeMigration)(nil),       // 19: godwit.v1.FreezeMigration
+	(*FrozenRank)(nil),            // 20: godwit.v1.FrozenRank
+	(*CommitMigration)(nil),       // 21: godwit.v1.CommitMigration
+	(*AbortMigration)(nil),        // 22: godwit.v1.AbortMigration
+	(*RecordPause)(nil),           // 23: godwit.v1.RecordPause
+	(*RankPause)(nil),             // 24: godwit.v1.RankPause
+	(*CheckHash)(nil),             // 25: godwit.v1.CheckHash
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*ClusterConfig)(nil),         // 27: godwit.v1.ClusterConfig
+	(*Host)(nil),                  // 28: godwit.v1.Host
+	(*Module)(nil),                // 29: godwit.v1.Module
+	(*AppSpec)(nil),               // 30: godwit.v1.AppSpec
+	(*Move)(nil),                  // 31: godwit.v1.Move
 }
 var file_godwit_v1_command_proto_depIdxs = []int32{
 	1,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
-	20, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
+	26, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
 	2,  // 2: godwit.v1.Command.init_cluster:type_name -> godwit.v1.InitCluster
 	4,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
 	5,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
-	6,  // 5: godwit.v1.Command.add_module:type_name -> godwit.v1.AddModule
-	7,  // 6: godwit.v1.Command.submit_app:type_name -> godwit.v1.SubmitApp
-	8,  // 7: godwit.v1.Command.place_app:type_name -> godwit.v1.PlaceApp
-	9,  // 8: godwit.v1.Command.host_started:type_name -> godwit.v1.HostStarted
-	10, // 9: godwit.v1.Command.ranks_ended:type_name -> godwit.v1.RanksEnded
-	12, // 10: godwit.v1.Command.stop_app:type_name -> godwit.v1.StopApp
-	13, // 11: godwit.v1.Command.propose_migration:type_name -> godwit.v1.ProposeMigration
-	14, // 12: godwit.v1.Command.announce_migration:type_name -> godwit.v1.AnnounceMigration
-	15, // 13: godwit.v1.Command.freeze_migration:type_name -> godwit.v1.FreezeMigration
-	16, // 14: godwit.v1.Command.commit_migration:type_name -> godwit.v1.CommitMigration
-	17, // 15: godwit.v1.Command.abort_migration:type_name -> godwit.v1.AbortMigration
-	18, // 16: godwit.v1.Command.record_pause:type_name -> godwit.v1.RecordPause
-	19, // 17: godwit.v1.Command.check_hash:type_name -> godwit.v1.CheckHash
+	7,  // 5: godwit.v1.Command.add_module:type_name -> godwit.v1.AddModule
+	8,  // 6: godwit.v1.Command.submit_app:type_name -> godwit.v1.SubmitApp
+	9,  // 7: godwit.v1.Command.place_app:type_name -> godwit.v1.PlaceApp
+	10, // 8: godwit.v1.Command.host_started:type_name -> godwit.v1.HostStarted
+	11, // 9: godwit.v1.Command.ranks_ended:type_name -> godwit.v1.RanksEnded
+	13, // 10: godwit.v1.Command.stop_app:type_name -> godwit.v1.StopApp
+	17, // 11: godwit.v1.Command.propose_migration:type_name -> godwit.v1.ProposeMigration
+	18, // 12: godwit.v1.Command.announce_migration:type_name -> godwit.v1.AnnounceMigration
+	19, // 13: godwit.v1.Command.freeze_migration:type_name -> godwit.v1.FreezeMigration
+	21, // 14: godwit.v1.Command.commit_migration:type_name -> godwit.v1.CommitMigration
+	22, // 15: godwit.v1.Command.abort_migration:type_name -> godwit.v1.AbortMigration
+	23, // 16: godwit.v1.Command.record_pause:type_name -> godwit.v1.RecordPause
+	25, // 17: godwit.v1.Command.check_hash:type_name -> godwit.v1.CheckHash
 	3,  // 18: godwit.v1.Command.set_cluster_config:type_name -> godwit.v1.SetClusterConfig
-	21, // 19: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
-	22, // 20: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
-	23, // 21: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
-	24, // 22: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
-	11, // 23: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
-	25, // 24: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
-	25, // 25: godwit.v1.FreezeMigration.moves:type_name -> godwit.v1.Move
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	6,  // 19: godwit.v1.Command.set_host_wish:type_name -> godwit.v1.SetHostWish
+	14, // 20: godwit.v1.Command.restart_app:type_name -> godwit.v1.RestartApp
+	15, // 21: godwit.v1.Command.remove_module:type_name -> godwit.v1.RemoveModule
+	16, // 22: godwit.v1.Command.set_feature_level:type_name -> godwit.v1.SetFeatureLevel
+	27, // 23: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
+	28, // 24: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
+	26, // 25: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
+	29, // 26: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
+	30, // 27: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
+	12, // 28: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
+	31, // 29: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
+	20, // 30: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
+	24, // 31: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }
@@ -1627,6 +2090,10 @@ func file_godwit_v1_command_proto_init() {
 		(*Command_RecordPause)(nil),
 		(*Command_CheckHash)(nil),
 		(*Command_SetClusterConfig)(nil),
+		(*Command_SetHostWish)(nil),
+		(*Command_RestartApp)(nil),
+		(*Command_RemoveModule)(nil),
+		(*Command_SetFeatureLevel)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1634,7 +2101,7 @@ func file_godwit_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_command_proto_rawDesc), len(file_godwit_v1_command_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

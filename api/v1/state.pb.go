@@ -37,7 +37,7 @@ type Host struct {
 	Slots int32  `protobuf:"varint,4,opt,name=slots,proto3" json:"slots,omitempty"`
 	// Slots taken: ranks placed and not ended, plus reserved migration targets.
 	Used int32 `protobuf:"varint,5,opt,name=used,proto3" json:"used,omitempty"`
-	// One of: ready, draining, evicting, lost, left.
+	// Whether it is alive, by its lease: ready, lost or left.
 	State string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
 	// Changes with every start of the worker process.
 	Incarnation string            `protobuf:"bytes,7,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
@@ -45,8 +45,16 @@ type Host struct {
 	// Identity kept in the worker's data directory; tells a restarted worker from another machine of the same name.
 	NodeId string `protobuf:"bytes,9,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	// Why the host is in its state, in words.
-	Reason        string                 `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
-	ChangedAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
+	Reason    string                 `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
+	ChangedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
+	// SHA-256 of a secret that the worker made: only who knows it replaces the host's session.
+	SecretHash []byte `protobuf:"bytes,12,opt,name=secret_hash,json=secretHash,proto3" json:"secret_hash,omitempty"`
+	// What people and notices want of it: schedulable (or empty), cordoned, draining, evicting.
+	Wish       string                 `protobuf:"bytes,13,opt,name=wish,proto3" json:"wish,omitempty"`
+	WishReason string                 `protobuf:"bytes,14,opt,name=wish_reason,json=wishReason,proto3" json:"wish_reason,omitempty"`
+	WishedAt   *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=wished_at,json=wishedAt,proto3" json:"wished_at,omitempty"`
+	// When an evicting host will go.
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -158,6 +166,41 @@ func (x *Host) GetChangedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Host) GetSecretHash() []byte {
+	if x != nil {
+		return x.SecretHash
+	}
+	return nil
+}
+
+func (x *Host) GetWish() string {
+	if x != nil {
+		return x.Wish
+	}
+	return ""
+}
+
+func (x *Host) GetWishReason() string {
+	if x != nil {
+		return x.WishReason
+	}
+	return ""
+}
+
+func (x *Host) GetWishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WishedAt
+	}
+	return nil
+}
+
+func (x *Host) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
 // PlaceRule asks for a number of ranks on one host, in rank order.
 type PlaceRule struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -233,8 +276,10 @@ type AppSpec struct {
 	// Seconds between looks at whether the app should move; 0: never. An upper bound on the age of a check.
 	MigrationCheckPeriod float64 `protobuf:"fixed64,11,opt,name=migration_check_period,json=migrationCheckPeriod,proto3" json:"migration_check_period,omitempty"`
 	Tenant               string  `protobuf:"bytes,12,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// How often the app may run again after it has failed; 0: never.
+	Restarts      int32 `protobuf:"varint,13,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AppSpec) Reset() {
@@ -351,6 +396,13 @@ func (x *AppSpec) GetTenant() string {
 	return ""
 }
 
+func (x *AppSpec) GetRestarts() int32 {
+	if x != nil {
+		return x.Restarts
+	}
+	return 0
+}
+
 // RankState is what the control plane knows of one rank.
 type RankState struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -437,9 +489,10 @@ type App struct {
 	// Meaningful in a terminal phase.
 	ExitCode int32 `protobuf:"varint,8,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
 	// Why the app waits, stops or ended.
-	Reason     string       `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
-	Migratable bool         `protobuf:"varint,10,opt,name=migratable,proto3" json:"migratable,omitempty"`
-	Ranks      []*RankState `protobuf:"bytes,11,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	Reason     string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	Migratable bool   `protobuf:"varint,10,opt,name=migratable,proto3" json:"migratable,omitempty"`
+	// One a rank, as people read it. The state keeps ended, ends and epochs in its place.
+	Ranks []*RankState `protobuf:"bytes,11,rep,name=ranks,proto3" json:"ranks,omitempty"`
 	// Hosts whose executor has started.
 	StartedHosts []string `protobuf:"bytes,12,rep,name=started_hosts,json=startedHosts,proto3" json:"started_hosts,omitempty"`
 	// Terminal phase already decided while ranks are still being stopped; empty: none.
@@ -453,7 +506,19 @@ type App struct {
 	// Id of the migration under way; empty: none.
 	MigrationId string `protobuf:"bytes,19,opt,name=migration_id,json=migrationId,proto3" json:"migration_id,omitempty"`
 	// Migrations committed so far.
-	Migrations    int32 `protobuf:"varint,20,opt,name=migrations,proto3" json:"migrations,omitempty"`
+	Migrations int32 `protobuf:"varint,20,opt,name=migrations,proto3" json:"migrations,omitempty"`
+	// Counts the times that the app was begun, from 1.
+	Attempt uint32 `protobuf:"varint,21,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Log index of the end: the order of history.
+	EndedIndex uint64 `protobuf:"varint,22,opt,name=ended_index,json=endedIndex,proto3" json:"ended_index,omitempty"`
+	// A bit a rank, the lowest first: it has ended. Bytes that are 0 to the end are left out.
+	Ended []byte `protobuf:"bytes,23,opt,name=ended,proto3" json:"ended,omitempty"`
+	// What is known of ended ranks beyond that they exited 0, by rank.
+	Ends []*RankEnds `protobuf:"bytes,24,rep,name=ends,proto3" json:"ends,omitempty"`
+	// The epoch at which each rank was put on its present host, from rank 0; empty: the app was not placed.
+	Epochs []*EpochRun `protobuf:"bytes,25,rep,name=epochs,proto3" json:"epochs,omitempty"`
+	// Who submitted it.
+	Principal     string `protobuf:"bytes,26,opt,name=principal,proto3" json:"principal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -628,6 +693,170 @@ func (x *App) GetMigrations() int32 {
 	return 0
 }
 
+func (x *App) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *App) GetEndedIndex() uint64 {
+	if x != nil {
+		return x.EndedIndex
+	}
+	return 0
+}
+
+func (x *App) GetEnded() []byte {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+func (x *App) GetEnds() []*RankEnds {
+	if x != nil {
+		return x.Ends
+	}
+	return nil
+}
+
+func (x *App) GetEpochs() []*EpochRun {
+	if x != nil {
+		return x.Epochs
+	}
+	return nil
+}
+
+func (x *App) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+// RankEnds is how a run of ranks ended.
+type RankEnds struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	First         int32                  `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
+	Count         int32                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	ExitCode      int32                  `protobuf:"varint,3,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RankEnds) Reset() {
+	*x = RankEnds{}
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RankEnds) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RankEnds) ProtoMessage() {}
+
+func (x *RankEnds) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RankEnds.ProtoReflect.Descriptor instead.
+func (*RankEnds) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RankEnds) GetFirst() int32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *RankEnds) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *RankEnds) GetExitCode() int32 {
+	if x != nil {
+		return x.ExitCode
+	}
+	return 0
+}
+
+func (x *RankEnds) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// EpochRun is a run of ranks of one epoch.
+type EpochRun struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Count         int32                  `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EpochRun) Reset() {
+	*x = EpochRun{}
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EpochRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EpochRun) ProtoMessage() {}
+
+func (x *EpochRun) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EpochRun.ProtoReflect.Descriptor instead.
+func (*EpochRun) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *EpochRun) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *EpochRun) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 // Move takes one rank from one host to another.
 type Move struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -646,7 +875,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -658,7 +887,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -671,7 +900,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Move) GetRank() int32 {
@@ -734,14 +963,16 @@ type Migration struct {
 	ProposedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=proposed_at,json=proposedAt,proto3" json:"proposed_at,omitempty"`
 	EndedAt    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	// Log index of the proposal.
-	ProposeIndex  uint64 `protobuf:"varint,11,opt,name=propose_index,json=proposeIndex,proto3" json:"propose_index,omitempty"`
+	ProposeIndex uint64 `protobuf:"varint,11,opt,name=propose_index,json=proposeIndex,proto3" json:"propose_index,omitempty"`
+	// Log index of the end: the order of history.
+	EndedIndex    uint64 `protobuf:"varint,12,opt,name=ended_index,json=endedIndex,proto3" json:"ended_index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Migration) Reset() {
 	*x = Migration{}
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +984,7 @@ func (x *Migration) String() string {
 func (*Migration) ProtoMessage() {}
 
 func (x *Migration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +997,7 @@ func (x *Migration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migration.ProtoReflect.Descriptor instead.
 func (*Migration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Migration) GetId() string {
@@ -846,6 +1077,13 @@ func (x *Migration) GetProposeIndex() uint64 {
 	return 0
 }
 
+func (x *Migration) GetEndedIndex() uint64 {
+	if x != nil {
+		return x.EndedIndex
+	}
+	return 0
+}
+
 // Module describes a guest program; its bytes live in the servers' stores.
 type Module struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -854,16 +1092,19 @@ type Module struct {
 	Size       int64  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
 	Migratable bool   `protobuf:"varint,3,opt,name=migratable,proto3" json:"migratable,omitempty"`
 	// Why it is not migratable.
-	Reason        string   `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	Imports       []string `protobuf:"bytes,5,rep,name=imports,proto3" json:"imports,omitempty"`
-	Name          string   `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
+	Reason  string   `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Imports []string `protobuf:"bytes,5,rep,name=imports,proto3" json:"imports,omitempty"`
+	Name    string   `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
+	// When an app last used it, or it was added.
+	UsedIndex     uint64                 `protobuf:"varint,7,opt,name=used_index,json=usedIndex,proto3" json:"used_index,omitempty"`
+	UsedAt        *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=used_at,json=usedAt,proto3" json:"used_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Module) Reset() {
 	*x = Module{}
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1116,7 @@ func (x *Module) String() string {
 func (*Module) ProtoMessage() {}
 
 func (x *Module) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1129,7 @@ func (x *Module) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Module.ProtoReflect.Descriptor instead.
 func (*Module) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Module) GetDigest() string {
@@ -933,18 +1174,37 @@ func (x *Module) GetName() string {
 	return ""
 }
 
+func (x *Module) GetUsedIndex() uint64 {
+	if x != nil {
+		return x.UsedIndex
+	}
+	return 0
+}
+
+func (x *Module) GetUsedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UsedAt
+	}
+	return nil
+}
+
 // KeyRecord remembers the outcome of a client's mutating command.
 type KeyRecord struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Result        *Result                `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Key    string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Result *Result                `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	// SHA-256 of the operation and what the client asked for.
+	BodyHash []byte                 `protobuf:"bytes,3,opt,name=body_hash,json=bodyHash,proto3" json:"body_hash,omitempty"`
+	At       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// Orders the records.
+	Sequence      uint64 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -956,7 +1216,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -969,7 +1229,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *KeyRecord) GetKey() string {
@@ -986,6 +1246,89 @@ func (x *KeyRecord) GetResult() *Result {
 	return nil
 }
 
+func (x *KeyRecord) GetBodyHash() []byte {
+	if x != nil {
+		return x.BodyHash
+	}
+	return nil
+}
+
+func (x *KeyRecord) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *KeyRecord) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+// Alarm says that a command broke a promise of the state, and was refused for it: a defect of Godwit.
+type Alarm struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Log index of the command's entry.
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	What          string                 `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Alarm) Reset() {
+	*x = Alarm{}
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Alarm) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Alarm) ProtoMessage() {}
+
+func (x *Alarm) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Alarm.ProtoReflect.Descriptor instead.
+func (*Alarm) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Alarm) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Alarm) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Alarm) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 // HashRecord is the state's hash as it was after the entry at index.
 type HashRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -997,7 +1340,7 @@ type HashRecord struct {
 
 func (x *HashRecord) Reset() {
 	*x = HashRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +1352,7 @@ func (x *HashRecord) String() string {
 func (*HashRecord) ProtoMessage() {}
 
 func (x *HashRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +1365,7 @@ func (x *HashRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HashRecord.ProtoReflect.Descriptor instead.
 func (*HashRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HashRecord) GetIndex() uint64 {
@@ -1050,7 +1393,7 @@ type ClusterConfig struct {
 
 func (x *ClusterConfig) Reset() {
 	*x = ClusterConfig{}
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1405,7 @@ func (x *ClusterConfig) String() string {
 func (*ClusterConfig) ProtoMessage() {}
 
 func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1418,7 @@ func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterConfig.ProtoReflect.Descriptor instead.
 func (*ClusterConfig) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ClusterConfig) GetLeaseMs() int64 {
@@ -1096,18 +1439,21 @@ type Snapshot struct {
 	Migrations []*Migration           `protobuf:"bytes,6,rep,name=migrations,proto3" json:"migrations,omitempty"`
 	Modules    []*Module              `protobuf:"bytes,7,rep,name=modules,proto3" json:"modules,omitempty"`
 	// Oldest first.
-	Keys          []*KeyRecord           `protobuf:"bytes,8,rep,name=keys,proto3" json:"keys,omitempty"`
-	LastHash      *HashRecord            `protobuf:"bytes,9,opt,name=last_hash,json=lastHash,proto3" json:"last_hash,omitempty"`
-	StateHash     []byte                 `protobuf:"bytes,10,opt,name=state_hash,json=stateHash,proto3" json:"state_hash,omitempty"`
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	Config        *ClusterConfig         `protobuf:"bytes,40,opt,name=config,proto3" json:"config,omitempty"`
+	Keys      []*KeyRecord           `protobuf:"bytes,8,rep,name=keys,proto3" json:"keys,omitempty"`
+	LastHash  *HashRecord            `protobuf:"bytes,9,opt,name=last_hash,json=lastHash,proto3" json:"last_hash,omitempty"`
+	StateHash []byte                 `protobuf:"bytes,10,opt,name=state_hash,json=stateHash,proto3" json:"state_hash,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	Config    *ClusterConfig         `protobuf:"bytes,40,opt,name=config,proto3" json:"config,omitempty"`
+	// Oldest first.
+	Alarms        []*Alarm `protobuf:"bytes,12,rep,name=alarms,proto3" json:"alarms,omitempty"`
+	FeatureLevel  uint32   `protobuf:"varint,13,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1119,7 +1465,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1132,7 +1478,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Snapshot) GetVersion() uint32 {
@@ -1219,6 +1565,20 @@ func (x *Snapshot) GetConfig() *ClusterConfig {
 	return nil
 }
 
+func (x *Snapshot) GetAlarms() []*Alarm {
+	if x != nil {
+		return x.Alarms
+	}
+	return nil
+}
+
+func (x *Snapshot) GetFeatureLevel() uint32 {
+	if x != nil {
+		return x.FeatureLevel
+	}
+	return 0
+}
+
 // Result is what applying a command answers.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1235,7 +1595,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1607,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1620,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -1295,7 +1655,7 @@ var File_godwit_v1_state_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x02\n" +
+	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x04\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -1309,13 +1669,20 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x06reason\x18\n" +
 	" \x01(\tR\x06reason\x129\n" +
 	"\n" +
-	"changed_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\x1a9\n" +
+	"changed_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\x12\x1f\n" +
+	"\vsecret_hash\x18\f \x01(\fR\n" +
+	"secretHash\x12\x12\n" +
+	"\x04wish\x18\r \x01(\tR\x04wish\x12\x1f\n" +
+	"\vwish_reason\x18\x0e \x01(\tR\n" +
+	"wishReason\x127\n" +
+	"\twished_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\bwishedAt\x126\n" +
+	"\bdeadline\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xe5\x02\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\x81\x03\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -1329,12 +1696,13 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05place\x18\n" +
 	" \x03(\v2\x14.godwit.v1.PlaceRuleR\x05place\x124\n" +
 	"\x16migration_check_period\x18\v \x01(\x01R\x14migrationCheckPeriod\x12\x16\n" +
-	"\x06tenant\x18\f \x01(\tR\x06tenant\"l\n" +
+	"\x06tenant\x18\f \x01(\tR\x06tenant\x12\x1a\n" +
+	"\brestarts\x18\r \x01(\x05R\brestarts\"l\n" +
 	"\tRankState\x12\x14\n" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xaf\x05\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xf4\x06\n" +
 	"\x03App\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12&\n" +
@@ -1361,7 +1729,22 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\fmigration_id\x18\x13 \x01(\tR\vmigrationId\x12\x1e\n" +
 	"\n" +
 	"migrations\x18\x14 \x01(\x05R\n" +
-	"migrations\"\x9d\x01\n" +
+	"migrations\x12\x18\n" +
+	"\aattempt\x18\x15 \x01(\rR\aattempt\x12\x1f\n" +
+	"\vended_index\x18\x16 \x01(\x04R\n" +
+	"endedIndex\x12\x14\n" +
+	"\x05ended\x18\x17 \x01(\fR\x05ended\x12'\n" +
+	"\x04ends\x18\x18 \x03(\v2\x13.godwit.v1.RankEndsR\x04ends\x12+\n" +
+	"\x06epochs\x18\x19 \x03(\v2\x13.godwit.v1.EpochRunR\x06epochs\x12\x1c\n" +
+	"\tprincipal\x18\x1a \x01(\tR\tprincipal\"k\n" +
+	"\bRankEnds\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\x05R\x05first\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\x12\x1b\n" +
+	"\texit_code\x18\x03 \x01(\x05R\bexitCode\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"6\n" +
+	"\bEpochRun\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x05R\x05count\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\x9d\x01\n" +
 	"\x04Move\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
@@ -1369,7 +1752,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\vimage_bytes\x18\x04 \x01(\x03R\n" +
 	"imageBytes\x12\x19\n" +
 	"\bpause_ms\x18\x05 \x01(\x01R\apauseMs\x12!\n" +
-	"\fimage_digest\x18\x06 \x01(\tR\vimageDigest\"\xe4\x02\n" +
+	"\fimage_digest\x18\x06 \x01(\tR\vimageDigest\"\x85\x03\n" +
 	"\tMigration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x1d\n" +
@@ -1384,7 +1767,9 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"proposedAt\x125\n" +
 	"\bended_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
-	"\rpropose_index\x18\v \x01(\x04R\fproposeIndex\"\x9a\x01\n" +
+	"\rpropose_index\x18\v \x01(\x04R\fproposeIndex\x12\x1f\n" +
+	"\vended_index\x18\f \x01(\x04R\n" +
+	"endedIndex\"\xee\x01\n" +
 	"\x06Module\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x1e\n" +
@@ -1393,16 +1778,26 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"migratable\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x18\n" +
 	"\aimports\x18\x05 \x03(\tR\aimports\x12\x12\n" +
-	"\x04name\x18\x06 \x01(\tR\x04name\"H\n" +
+	"\x04name\x18\x06 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"used_index\x18\a \x01(\x04R\tusedIndex\x123\n" +
+	"\aused_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x06usedAt\"\xad\x01\n" +
 	"\tKeyRecord\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12)\n" +
-	"\x06result\x18\x02 \x01(\v2\x11.godwit.v1.ResultR\x06result\"6\n" +
+	"\x06result\x18\x02 \x01(\v2\x11.godwit.v1.ResultR\x06result\x12\x1b\n" +
+	"\tbody_hash\x18\x03 \x01(\fR\bbodyHash\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1a\n" +
+	"\bsequence\x18\x05 \x01(\x04R\bsequence\"]\n" +
+	"\x05Alarm\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
+	"\x04what\x18\x02 \x01(\tR\x04what\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"6\n" +
 	"\n" +
 	"HashRecord\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\"*\n" +
 	"\rClusterConfig\x12\x19\n" +
-	"\blease_ms\x18\x01 \x01(\x03R\aleaseMs\"\xf1\x03\n" +
+	"\blease_ms\x18\x01 \x01(\x03R\aleaseMs\"\xc0\x04\n" +
 	"\bSnapshot\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1d\n" +
 	"\n" +
@@ -1421,7 +1816,9 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	" \x01(\fR\tstateHash\x129\n" +
 	"\n" +
 	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x120\n" +
-	"\x06config\x18( \x01(\v2\x18.godwit.v1.ClusterConfigR\x06config\"Z\n" +
+	"\x06config\x18( \x01(\v2\x18.godwit.v1.ClusterConfigR\x06config\x12(\n" +
+	"\x06alarms\x18\f \x03(\v2\x10.godwit.v1.AlarmR\x06alarms\x12#\n" +
+	"\rfeature_level\x18\r \x01(\rR\ffeatureLevel\"Z\n" +
 	"\x06Result\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x16\n" +
@@ -1440,50 +1837,61 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_state_proto_rawDescData
 }
 
-var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_godwit_v1_state_proto_goTypes = []any{
 	(*Host)(nil),                  // 0: godwit.v1.Host
 	(*PlaceRule)(nil),             // 1: godwit.v1.PlaceRule
 	(*AppSpec)(nil),               // 2: godwit.v1.AppSpec
 	(*RankState)(nil),             // 3: godwit.v1.RankState
 	(*App)(nil),                   // 4: godwit.v1.App
-	(*Move)(nil),                  // 5: godwit.v1.Move
-	(*Migration)(nil),             // 6: godwit.v1.Migration
-	(*Module)(nil),                // 7: godwit.v1.Module
-	(*KeyRecord)(nil),             // 8: godwit.v1.KeyRecord
-	(*HashRecord)(nil),            // 9: godwit.v1.HashRecord
-	(*ClusterConfig)(nil),         // 10: godwit.v1.ClusterConfig
-	(*Snapshot)(nil),              // 11: godwit.v1.Snapshot
-	(*Result)(nil),                // 12: godwit.v1.Result
-	nil,                           // 13: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*RankEnds)(nil),              // 5: godwit.v1.RankEnds
+	(*EpochRun)(nil),              // 6: godwit.v1.EpochRun
+	(*Move)(nil),                  // 7: godwit.v1.Move
+	(*Migration)(nil),             // 8: godwit.v1.Migration
+	(*Module)(nil),                // 9: godwit.v1.Module
+	(*KeyRecord)(nil),             // 10: godwit.v1.KeyRecord
+	(*Alarm)(nil),                 // 11: godwit.v1.Alarm
+	(*HashRecord)(nil),            // 12: godwit.v1.HashRecord
+	(*ClusterConfig)(nil),         // 13: godwit.v1.ClusterConfig
+	(*Snapshot)(nil),              // 14: godwit.v1.Snapshot
+	(*Result)(nil),                // 15: godwit.v1.Result
+	nil,                           // 16: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	13, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	14, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
-	1,  // 2: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
-	2,  // 3: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
-	3,  // 4: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	14, // 5: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	14, // 6: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	14, // 7: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
-	5,  // 8: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	14, // 9: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	14, // 10: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	12, // 11: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	0,  // 12: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	4,  // 13: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	6,  // 14: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	7,  // 15: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	8,  // 16: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	9,  // 17: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	14, // 18: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	10, // 19: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	16, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	17, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	17, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
+	17, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
+	1,  // 4: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
+	2,  // 5: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
+	3,  // 6: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
+	17, // 7: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	17, // 8: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	17, // 9: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	5,  // 10: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
+	6,  // 11: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
+	7,  // 12: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	17, // 13: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	17, // 14: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	17, // 15: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	15, // 16: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	17, // 17: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	17, // 18: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	0,  // 19: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	4,  // 20: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	8,  // 21: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	9,  // 22: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	10, // 23: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	12, // 24: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	17, // 25: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	13, // 26: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	11, // 27: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -1497,7 +1905,7 @@ func file_godwit_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

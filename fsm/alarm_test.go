@@ -1,0 +1,62 @@
+package fsm
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// breakHost makes the machine's books wrong, as a defect or a flipped bit would:
+// the next command that touches the host finds out.
+func breakHost(m *Machine, id HostID) {
+	v := *m.View()
+	old, _ := v.Host(id)
+	host := clone(old)
+	host.Used = 0
+	v.hosts, _, _ = v.hosts.Insert([]byte(id), host)
+	m.view.Store(&v)
+}
+
+// TestBrokenInvariantIsRefused: the command is undone, the others of its entry
+// stand, and the replica lives.
+func TestBrokenInvariantIsRefused(t *testing.T) {
+	m := New()
+	mustApply(t, m, "init c1", "module m migratable", "host h1 4 n1 i1", "host h2 4 n2 i1", "submit a m 1", "place a h1", "started a h1 1")
+	breakHost(m, "h1")
+	before, _ := m.View().App("a")
+	results := mustApply(t, m, "submit b m 1", "ended a h1 0@1=0", "place b h2")
+	require.Equal(t, []string{"", string(CodeBroken), ""}, []string{results[0].GetCode(), results[1].GetCode(), results[2].GetCode()})
+	require.Contains(t, results[1].GetReason(), "used slots")
+	after, _ := m.View().App("a")
+	require.Same(t, before, after, "nothing of the command is left")
+	b, _ := m.View().App("b")
+	require.Equal(t, Starting, PhaseOf(b))
+
+	alarms := slices.Collect(m.View().Alarms())
+	require.Len(t, alarms, 1)
+	require.EqualValues(t, 2, alarms[0].GetIndex())
+	require.Contains(t, alarms[0].GetWhat(), "h1")
+
+	hash := m.View().Hash()
+	for range MaxAlarms + 3 {
+		mustApply(t, m, "ended a h1 0@1=0")
+	}
+	alarms = slices.Collect(m.View().Alarms())
+	require.Len(t, alarms, MaxAlarms)
+	require.Equal(t, m.View().Index(), alarms[MaxAlarms-1].GetIndex())
+	require.NotEqual(t, hash, m.View().Hash(), "alarms are part of the state")
+}
+
+func TestAlarmsOutliveASnapshot(t *testing.T) {
+	tx := &tx{View: newView(), entryIndex: 3}
+	tx.raise(&InvariantError{What: "two and two are five"})
+	tx.index = 3
+	m := New()
+	m.publish(&tx.View)
+	requireSound(t, m)
+	again := fromSnapshot(&apiv1.Snapshot{Alarms: slices.Collect(m.View().Alarms())})
+	require.Len(t, slices.Collect(again.Alarms()), 1)
+}

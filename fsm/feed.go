@@ -1,0 +1,150 @@
+package fsm
+
+import (
+	"slices"
+	"sync"
+)
+
+// Change names what one entry changed. Its lists are shared: nobody changes them.
+type Change struct {
+	Index      uint64
+	Apps       []AppID
+	Hosts      []HostID
+	Migrations []MigrationID
+	Modules    []Digest
+	// Cluster: its id, its feature level, its alarms or its last hash changed.
+	Cluster bool
+}
+
+func (c *Change) size() int {
+	return 1 + len(c.Apps) + len(c.Hosts) + len(c.Migrations) + len(c.Modules)
+}
+
+func (c *Change) empty() bool { return c.size() == 1 && !c.Cluster }
+
+// Bounds of the feed: what a reader may lag behind before it must look at
+// everything again. They bound its memory at a few megabytes.
+const (
+	feedChanges = 8192
+	feedNames   = 1 << 16
+)
+
+// Feed tells what each entry changed, to any number of readers. A reader that
+// keeps what it has seen starts from a View, then asks for what came after it:
+//
+//	sub := feed.Subscribe(fsm.AnyApp)
+//	defer sub.Close()
+//	v := machine.View() // look at everything
+//	next := v.Index()
+//	for {
+//		changes, upTo, ok := feed.Since(next)
+//		if !ok { ... look at everything of machine.View() again; next = its Index()
+//		next = upTo
+//		<-sub.C()
+//	}
+//
+// A View taken after Since is at least as new as what Since has answered.
+type Feed struct {
+	mu sync.Mutex // guards the fields below
+	// ring holds the changes of the entries after floor, oldest first, from start.
+	ring  []Change
+	start int
+	names int // in ring, for the bound
+	floor uint64
+	last  uint64 // index of the last entry published
+	subs  map[Topic]map[*Subscription]struct{}
+}
+
+func newFeed() *Feed {
+	return &Feed{subs: make(map[Topic]map[*Subscription]struct{})}
+}
+
+// Since lists what the entries after index changed, in order; an entry that
+// changed nothing is left out. next is what to ask for the next time. ok is
+// false when it is not known any more, for it was too long ago or the state was
+// restored: then take a View, look at all of it, and go on from its Index. It
+// does not block.
+func (f *Feed) Since(index uint64) (changes []Change, next uint64, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if index < f.floor {
+		return nil, 0, false
+	}
+	from, _ := slices.BinarySearchFunc(f.ring[f.start:], index+1, func(c Change, at uint64) int {
+		switch {
+		case c.Index < at:
+			return -1
+		case c.Index > at:
+			return 1
+		}
+		return 0
+	})
+	return slices.Clone(f.ring[f.start+from:]), max(index, f.last), true
+}
+
+// publish appends what an entry changed and wakes those whom it concerns. The
+// View that has it is already to be seen.
+func (f *Feed) publish(change Change) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = change.Index
+	if !change.empty() {
+		f.ring = append(f.ring, change)
+		f.names += change.size()
+		for len(f.ring)-f.start > feedChanges || f.names > feedNames {
+			f.names -= f.ring[f.start].size()
+			f.floor = f.ring[f.start].Index
+			f.ring[f.start] = Change{}
+			f.start++
+		}
+		if f.start > feedChanges {
+			f.ring = append(make([]Change, 0, 2*feedChanges), f.ring[f.start:]...)
+			f.start = 0
+		}
+		f.wakeAll(&change)
+	}
+	f.wake(Everything)
+}
+
+// reset forgets all: whoever asks for what came after an earlier index is told
+// to look at everything.
+func (f *Feed) reset(index uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ring, f.start, f.names = nil, 0, 0
+	f.floor, f.last = index, index
+	for topic := range f.subs {
+		f.wake(topic)
+	}
+}
+
+// wakeAll wakes the subscribers of what has changed. mu is held.
+func (f *Feed) wakeAll(c *Change) {
+	wakeKind(f, kindApp, c.Apps)
+	wakeKind(f, kindHost, c.Hosts)
+	wakeKind(f, kindMigration, c.Migrations)
+	wakeKind(f, kindModule, c.Modules)
+	if c.Cluster {
+		f.wake(TheCluster)
+	}
+}
+
+func wakeKind[T ~string](f *Feed, kind topicKind, ids []T) {
+	if len(ids) == 0 {
+		return
+	}
+	f.wake(Topic{kind: kind})
+	for _, id := range ids {
+		f.wake(Topic{kind: kind, id: string(id)})
+	}
+}
+
+// wake wakes a topic's subscribers. mu is held.
+func (f *Feed) wake(topic Topic) {
+	for sub := range f.subs[topic] {
+		select {
+		case sub.wake <- struct{}{}:
+		default: // it has not looked since the last time
+		}
+	}
+}

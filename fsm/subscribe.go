@@ -1,0 +1,83 @@
+package fsm
+
+// topicKind is the kind of object that a topic is about.
+type topicKind uint8
+
+const (
+	kindEverything topicKind = iota
+	kindCluster
+	kindApp
+	kindHost
+	kindMigration
+	kindModule
+)
+
+// Topic is what a subscriber wants to hear of. Topics are comparable.
+type Topic struct {
+	kind topicKind
+	id   string // empty: any of the kind
+}
+
+// Topics that are not about one object.
+//
+//nolint:gochecknoglobals // constants, if structs could be
+var (
+	// Everything: any entry, even one that changes nothing.
+	Everything = Topic{kind: kindEverything}
+	// TheCluster: its id, feature level, alarms, and hashes.
+	TheCluster   = Topic{kind: kindCluster}
+	AnyApp       = Topic{kind: kindApp}
+	AnyHost      = Topic{kind: kindHost}
+	AnyMigration = Topic{kind: kindMigration}
+	AnyModule    = Topic{kind: kindModule}
+)
+
+// OfApp is one app: its submission, its changes, and that it is forgotten.
+func OfApp(id AppID) Topic { return Topic{kind: kindApp, id: string(id)} }
+
+// OfHost is one host. That ranks come and go there changes it.
+func OfHost(id HostID) Topic { return Topic{kind: kindHost, id: string(id)} }
+
+// OfMigration is one migration.
+func OfMigration(id MigrationID) Topic { return Topic{kind: kindMigration, id: string(id)} }
+
+// OfModule is one module.
+func OfModule(digest Digest) Topic { return Topic{kind: kindModule, id: string(digest)} }
+
+// Subscription wakes its owner when what it is about has changed.
+type Subscription struct {
+	feed   *Feed
+	topics []Topic
+	wake   chan struct{} // capacity 1
+}
+
+// Subscribe starts a subscription to the topics. Its owner must Close it.
+// Subscribe first, then look at the View, then wait: no change is missed.
+func (f *Feed) Subscribe(topics ...Topic) *Subscription {
+	s := &Subscription{feed: f, topics: topics, wake: make(chan struct{}, 1)}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, topic := range topics {
+		if f.subs[topic] == nil {
+			f.subs[topic] = make(map[*Subscription]struct{})
+		}
+		f.subs[topic][s] = struct{}{}
+	}
+	return s
+}
+
+// C has a value when something of the topics has changed since the last receive,
+// however often, or a snapshot was restored. It is never closed.
+func (s *Subscription) C() <-chan struct{} { return s.wake }
+
+// Close ends the subscription. It may be called more than once.
+func (s *Subscription) Close() {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	for _, topic := range s.topics {
+		delete(s.feed.subs[topic], s)
+		if len(s.feed.subs[topic]) == 0 {
+			delete(s.feed.subs, topic)
+		}
+	}
+}
