@@ -32,7 +32,9 @@ const target = "--target=wasm32-wasi"
 // targetFlags make any clang compile for a guest.
 func targetFlags(p paths) []string {
 	flags := []string{
-		target, "-O3", "-msimd128", "-mbulk-memory", "-mmutable-globals", "-fno-exceptions", "-Wno-unused-command-line-argument",
+		target, "-O3", "-msimd128", "-mbulk-memory", "-mmutable-globals", "-fno-exceptions",
+		"-ftls-model=local-exec", // a guest is one thread and one module; clang 14 cannot compile errno otherwise
+		"-Wno-unused-command-line-argument",
 	}
 	if p.sysroot != "" {
 		flags = append(flags, "--sysroot="+p.sysroot)
@@ -55,10 +57,10 @@ func memoryFlags() []string {
 	return []string{"-Wl,--stack-first", "-Wl,-z,stack-size=" + stackSize}
 }
 
-// linkFlags come before the user's arguments as well. The functions in probes.txt are those that configure scripts look for,
+// linkFlags come before the user's arguments as well. The entry is the glue's (godwit_start.c), not wasi-libc's. The functions in probes.txt are those that configure scripts look for,
 // without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h.
 func linkFlags(p paths) []string {
-	return append(memoryFlags(), "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area",
+	return append(memoryFlags(), "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area",
 		"-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
 }
 

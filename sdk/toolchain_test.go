@@ -75,6 +75,18 @@ int main() { std::vector<std::string> v(3); MPI_Init(nullptr, nullptr); return (
 	require.FileExists(t, "a.wasm")
 }
 
+// errno is thread-local, in a guest of one thread.
+func TestErrno(t *testing.T) {
+	files := map[string]string{
+		"a.c":   "#include <errno.h>\nint main(void) { errno = 0; return errno; }",
+		"a.cpp": "#include <cerrno>\n#include <cmath>\nint main() { errno = 0; return errno; }",
+	}
+	code, _, stderr := build(t, C, files, "-Wall", "-Werror", "a.c")
+	require.Zero(t, code, stderr)
+	code, _, stderr = build(t, CXX, files, "-Wall", "-Werror", "a.cpp")
+	require.Zero(t, code, stderr)
+}
+
 // A profiling layer (MPI 5.0 section 15.2) defines MPI_X and calls PMPI_X.
 func TestProfilingLayer(t *testing.T) {
 	files := map[string]string{

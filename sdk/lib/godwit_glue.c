@@ -1,3 +1,4 @@
 /* All of the glue, as one object: it is linked into every guest, before the guest's own objects. */
 #include "godwit_memory.c"
+#include "godwit_start.c"
 #include "godwit_unwind.c"

@@ -32,7 +32,7 @@ type guestKey struct{}
 
 // instantiateHosts makes the modules that guests import from.
 func (e *Engine) instantiateHosts(ctx context.Context) error {
-	if _, err := wasi_snapshot_preview1.Instantiate(ctx, e.runtime); err != nil {
+	if err := e.instantiateWASI(ctx); err != nil {
 		return fmt.Errorf("host module %s: %w", moduleWASI, err)
 	}
 	builder := e.runtime.NewHostModuleBuilder(moduleMPI)

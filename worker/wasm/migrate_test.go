@@ -31,6 +31,7 @@ func TestMigrationIsInvisible(t *testing.T) {
 		{"spin", []string{"2", "200"}, 4, 40},
 		{"output", []string{"50"}, 3, 15},
 		{"deep", []string{"200", "30"}, 3, 10},
+		{"life", nil, 3, 8},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			module := compile(t, tt.name)

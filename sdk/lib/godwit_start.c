@@ -1,0 +1,19 @@
+/*
+ * The program's entry, in place of wasi-libc's.
+ *
+ * The linker wraps every function that a program exports (the host calls godwit_alloc) in a run of all constructors and of all
+ * atexit handlers, unless something calls the constructors by name: then it takes that to be the whole program's business. So
+ * this calls both by name, once each.
+ */
+#include <stdlib.h>
+
+void __wasm_call_ctors(void); /* made by the linker */
+void __wasm_call_dtors(void); /* wasi-libc's: atexit handlers, then the streams */
+int __main_void(void);        /* main, or wasi-libc's caller of it with the arguments */
+
+__attribute__((export_name("_start"))) void _start(void) {
+  __wasm_call_ctors();
+  int code = __main_void();
+  if (code != 0) exit(code);
+  __wasm_call_dtors();
+}
