@@ -111,3 +111,6 @@ func unknownField(m protoreflect.Message) string {
 	})
 	return found
 }
+
+// Decode reads the bytes that Encode made, for tools that show a log.
+func Decode(data []byte) (*apiv1.Entry, error) { return decode(data) }

@@ -47,7 +47,7 @@ func scripts(t *testing.T, dir string) {
 
 // TestReadCommandsSpeakJSON walks the commands: every one that reads takes -o.
 func TestReadCommandsSpeakJSON(t *testing.T) {
-	silent := []string{"run", "cancel", "push", "plan", "cc", "c++", "mpirun", "mpiexec", "sdk", "dev", "server", "worker", "exec", "module", "completion", "help", "bash", "zsh", "fish", "powershell"}
+	silent := []string{"run", "cancel", "push", "plan", "cc", "c++", "mpirun", "mpiexec", "sdk", "dev", "server", "worker", "exec", "debug", "raft-dump", "module", "completion", "help", "bash", "zsh", "fish", "powershell"}
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {
 		for _, sub := range c.Commands() {
@@ -66,7 +66,7 @@ func TestJSONHasAllFieldsUnderTheirNames(t *testing.T) {
 	b, err := v.(orderedObject).MarshalJSON()
 	require.NoError(t, err)
 	require.JSONEq(t, `{"id":"m","app":"","from_epoch":0,"phase":"","reason":"","acks":[],"cause":"","proposed_at":null,"ended_at":null,
-		"propose_index":0,"moves":[{"rank":2,"from":"","to":"","image_bytes":1099511627776,"pause_ms":1.5,"image_digest":""}]}`, string(b))
+		"propose_index":0,"ended_index":0,"moves":[{"rank":2,"from":"","to":"","image_bytes":1099511627776,"pause_ms":1.5,"image_digest":""}]}`, string(b))
 }
 
 func TestAppName(t *testing.T) {
