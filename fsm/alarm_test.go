@@ -1,12 +1,12 @@
 package fsm
 
 import (
+	"bufio"
+	"bytes"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
 // breakHost makes the machine's books wrong, as a defect or a flipped bit would:
@@ -18,6 +18,7 @@ func breakHost(m *Machine, id HostID) {
 	host.Used = 0
 	v.hosts, _, _ = v.hosts.Insert([]byte(id), host)
 	m.view.Store(&v)
+	m.ledger = newLedger(&v)
 }
 
 // TestBrokenInvariantIsRefused: the command is undone, the others of its entry
@@ -56,7 +57,12 @@ func TestAlarmsOutliveASnapshot(t *testing.T) {
 	tx.index = 3
 	m := New()
 	m.publish(&tx.View)
+	m.ledger = newLedger(m.View())
 	requireSound(t, m)
-	again := fromSnapshot(&apiv1.Snapshot{Alarms: slices.Collect(m.View().Alarms())})
+	var snap bytes.Buffer
+	_, err := m.View().WriteTo(&snap)
+	require.NoError(t, err)
+	again, err := readSnapshot(bufio.NewReader(&snap))
+	require.NoError(t, err)
 	require.Len(t, slices.Collect(again.Alarms()), 1)
 }

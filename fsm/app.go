@@ -14,8 +14,11 @@ func (t *tx) submitApp(key string, op *apiv1.SubmitApp) outcome {
 		return refuse(CodeInvalid, "a submission needs an id and a spec")
 	}
 	if old, ok := t.App(AppID(id)); ok {
-		if key != "" && old.GetIdempotencyKey() == key {
+		switch {
+		case sameRequest(old, key, spec):
 			return applied(id)
+		case key != "" && old.GetIdempotencyKey() == key:
+			return refuse(CodeKeyReused, "the idempotency key was used for another submission, app %s; use a new key for a new app", id)
 		}
 		return refuse(CodeAlreadyExists, "there is an app %s already", id)
 	}

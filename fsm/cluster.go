@@ -1,15 +1,8 @@
 package fsm
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
-
-// ErrDiverged is returned when this replica's state is not the leader's.
-var ErrDiverged = errors.New("state differs from the leader's")
 
 func (t *tx) initCluster(op *apiv1.InitCluster) outcome {
 	id := op.GetClusterId()
@@ -54,17 +47,17 @@ func (t *tx) addModule(mod *apiv1.Module) outcome {
 	return applied(digest)
 }
 
-// checkHash compares the hash recorded by the last CheckHash with the one that
-// the leader recorded there, then records the hash of the state as it is just
-// before this command, under this entry's index. A command that speaks of
-// another index than the last record's compares nothing: it was proposed before
-// another one got in between, and its record still serves the next.
-func (t *tx) checkHash(op *apiv1.CheckHash) outcome {
-	last := t.lastHash
-	if last != nil && op.GetIndex() == last.GetIndex() && !bytes.Equal(op.GetHash(), last.GetHash()) {
-		return outcome{fault: fmt.Errorf("hash at index %d is %x, the leader has %x: %w",
-			last.GetIndex(), last.GetHash(), op.GetHash(), ErrDiverged)}
+// FeatureLevel is the newest level of rules that this build knows. A change to what
+// an entry of old does raises it: entries before the SetFeatureLevel that allows
+// it are applied by the old rules, by this build too.
+const FeatureLevel = 1
+
+// setFeatureLevel raises the level. That every server knows it is the leader's to
+// see to: one that does not stops here.
+func (t *tx) setFeatureLevel(op *apiv1.SetFeatureLevel) outcome {
+	if op.GetLevel() < t.feature {
+		return refuse(CodeInvalid, "the feature level is %d already, and does not go down to %d", t.feature, op.GetLevel())
 	}
-	t.lastHash = &apiv1.HashRecord{Index: t.entryIndex, Hash: t.Hash()}
+	t.feature, t.touched.cluster = op.GetLevel(), true
 	return applied("")
 }

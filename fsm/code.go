@@ -50,6 +50,8 @@ const (
 	CodeNotMigratable Code = "not_migratable"
 	// CodeStaleTerm: the command was proposed by the leader of another term.
 	CodeStaleTerm Code = "stale_term"
+	// CodeKeyReused: the idempotency key was used for another request.
+	CodeKeyReused Code = "key_reused"
 	// CodeBroken: applying the command would have broken a promise of the state. It
 	// is a defect of Godwit, noted as an alarm.
 	CodeBroken Code = "broken_invariant"

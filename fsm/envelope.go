@@ -73,6 +73,10 @@ func open(data []byte, msg proto.Message) error {
 	if want, got := binary.BigEndian.Uint32(data[1:]), crc32.Checksum(payload, castagnoli); want != got {
 		return fmt.Errorf("crc32c %08x, want %08x: %w", got, want, ErrCorrupt)
 	}
+	return unmarshal(payload, msg)
+}
+
+func unmarshal(payload []byte, msg proto.Message) error {
 	if err := proto.Unmarshal(payload, msg); err != nil {
 		return fmt.Errorf("unmarshal: %w: %w", err, ErrCorrupt)
 	}

@@ -5,8 +5,12 @@ const (
 	// MaxEntryBytes is the largest encoded entry: larger ones would hold up
 	// Raft's heartbeats on slow links.
 	MaxEntryBytes = 512 << 10
-	// MaxKeys is how many client commands are remembered for retries.
-	MaxKeys = 8192
+	// MinKeys is how many client commands are remembered for retries, however old.
+	MinKeys = 8192
+	// KeySeconds is for how long more than those are, by the times in the entries.
+	KeySeconds = 3600
+	// MaxKeys is how many are remembered at most.
+	MaxKeys = 1 << 17
 	// MaxEndedApps is how many ended apps are kept; the first to end goes first.
 	MaxEndedApps = 4096
 	// MaxEndedMigrations is how many ended migrations are kept.

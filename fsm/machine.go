@@ -17,6 +17,8 @@ import (
 type Machine struct {
 	view atomic.Pointer[View]
 	feed *Feed
+	// ledger is for Apply and Restore only.
+	ledger *ledger
 
 	mu      sync.Mutex // guards changed
 	changed chan struct{}
@@ -26,6 +28,7 @@ type Machine struct {
 func New() *Machine {
 	m := &Machine{feed: newFeed()}
 	v := newView()
+	m.ledger = newLedger(&v)
 	m.view.Store(&v)
 	return m
 }
@@ -71,9 +74,12 @@ func (m *Machine) Apply(index, term uint64, data []byte) ([]*apiv1.Result, error
 	if err != nil {
 		return nil, applyError(index, err)
 	}
-	tx := &tx{View: *m.View(), entryIndex: index, entryTerm: term, change: Change{Index: index}}
+	tx := &tx{View: *m.View(), entryIndex: index, entryTerm: term, ledger: m.ledger, change: Change{Index: index}}
 	if index <= tx.index {
 		return nil, applyError(index, fmt.Errorf("the state is at index %d: %w", tx.index, ErrOrder))
+	}
+	if err := checkKnown(entry); err != nil {
+		return nil, applyError(index, err)
 	}
 	results := make([]*apiv1.Result, 0, len(entry.GetCommands()))
 	for _, cmd := range entry.GetCommands() {
@@ -84,10 +90,26 @@ func (m *Machine) Apply(index, term uint64, data []byte) ([]*apiv1.Result, error
 		results = append(results, result)
 	}
 	tx.index = index
+	if len(m.ledger.touched) > ledgerFull {
+		m.ledger.settle(&tx.View)
+	}
 	v := tx.View
 	m.publish(&v)
 	m.feed.publish(tx.change.compact())
 	return results, nil
+}
+
+// checkKnown finds what this build does not know before any of it is applied.
+func checkKnown(entry *apiv1.Entry) error {
+	for _, cmd := range entry.GetCommands() {
+		if cmd.GetOp() == nil {
+			return ErrUnknownCommand
+		}
+		if level := cmd.GetSetFeatureLevel().GetLevel(); level > FeatureLevel {
+			return fmt.Errorf("feature level %d, this godwit knows %d: %w", level, FeatureLevel, ErrVersion)
+		}
+	}
+	return nil
 }
 
 // compact makes each name stand once, in order.

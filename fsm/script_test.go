@@ -107,13 +107,14 @@ func requireSound(t require.TestingT, m *Machine) {
 	require.NoError(t, again.Restore(bytes.NewReader(buf.Bytes())))
 	require.Equal(t, v.Hash(), again.View().Hash())
 	require.Equal(t, v.LastHash().GetIndex(), again.View().LastHash().GetIndex())
+	require.Equal(t, v.Hash(), v.seal(m.ledger.settle(v)), "the sum kept is not the sum made anew")
 }
 
 // parseCommand reads the command language. Words after the positional ones are
 // options key=value (any command: key=K, term=T, principal=P), flags, or a reason in the end.
 //
 //	init CLUSTER
-//	lease MS
+//	lease MS / level N
 //	host NAME SLOTS NODE INCARNATION
 //	state NAME INCARNATION STATE REASON...
 //	module DIGEST [migratable]
@@ -140,6 +141,8 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 	switch w(0) {
 	case "init":
 		cmd.Op = &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: w(1)}}
+	case "level":
+		cmd.Op = &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: uint32(n(1))}}
 	case "lease":
 		cmd.Op = &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{
 			Config: &apiv1.ClusterConfig{LeaseMs: n(1)},

@@ -1,99 +1,206 @@
 package fsm
 
 import (
+	"bufio"
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"iter"
+
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
-// snapshotVersion is the version of the Snapshot message. Older ones stay readable.
-const snapshotVersion = 1
+// A snapshot is a version byte and frames: each the length of its payload, the
+// payload's CRC32C (both big endian, 4 bytes), and the payload, a Snapshot
+// message with a part of the state. The last one has the state's hash. So neither
+// who writes nor who reads a snapshot holds a second copy of the state.
+const (
+	snapshotVersion = 2
+	frameHeader     = 8
+	// frameBytes is how full a frame gets before the next one is begun.
+	frameBytes = 256 << 10
+	// maxFrame bounds what a damaged length can make a reader ask for.
+	maxFrame = 64 << 20
+)
 
-// WriteTo writes the state as a snapshot that Restore reads: an envelope like an
-// entry's, around a Snapshot message. It implements io.WriterTo.
+// WriteTo writes the state as a snapshot that Restore reads. It implements
+// io.WriterTo.
 func (v *View) WriteTo(w io.Writer) (int64, error) {
-	snap := &apiv1.Snapshot{
-		Version:   snapshotVersion,
-		ClusterId: v.clusterID,
-		Config:    v.config,
-		Index:     v.index,
-		Keys:      v.keys.records(),
-		LastHash:  v.lastHash,
-		Alarms:    v.alarms,
-		StateHash: v.Hash(),
+	s := snapshotWriter{w: bufio.NewWriterSize(w, frameBytes)}
+	s.write([]byte{snapshotVersion})
+	s.flush(&apiv1.Snapshot{
+		Version: snapshotVersion, ClusterId: v.clusterID, Config: v.config, Index: v.index, LastHash: v.LastHash(),
+		Alarms: v.alarms, FeatureLevel: v.feature,
+	})
+	writeAll(&s, hashHost, v.Hosts(), func(part *apiv1.Snapshot, h *apiv1.Host) { part.Hosts = append(part.Hosts, h) })
+	writeAll(&s, hashApp, v.Apps(), func(part *apiv1.Snapshot, a *apiv1.App) { part.Apps = append(part.Apps, a) })
+	writeAll(&s, hashMigration, v.Migrations(), func(part *apiv1.Snapshot, m *apiv1.Migration) {
+		part.Migrations = append(part.Migrations, m)
+	})
+	writeAll(&s, hashModule, v.Modules(), func(part *apiv1.Snapshot, m *apiv1.Module) { part.Modules = append(part.Modules, m) })
+	writeAll(&s, hashKey, v.keys.records(), func(part *apiv1.Snapshot, k *apiv1.KeyRecord) { part.Keys = append(part.Keys, k) })
+	s.flush(&apiv1.Snapshot{StateHash: v.seal(s.sum)})
+	if s.err == nil {
+		s.err = s.w.Flush()
 	}
-	for host := range v.Hosts() {
-		snap.Hosts = append(snap.Hosts, host)
+	if s.err != nil {
+		return s.n, fmt.Errorf("write snapshot: %w", s.err)
 	}
-	for app := range v.Apps() {
-		snap.Apps = append(snap.Apps, app)
+	return s.n, nil
+}
+
+// snapshotWriter writes frames and adds up the hashes of what is in them. It
+// keeps the first error.
+type snapshotWriter struct {
+	summer
+	w       *bufio.Writer
+	payload []byte
+	n       int64
+	err     error
+}
+
+func writeAll[T proto.Message](s *snapshotWriter, kind byte, seq iter.Seq[T], add func(*apiv1.Snapshot, T)) {
+	part, size := new(apiv1.Snapshot), 0
+	for msg := range seq {
+		s.add(kind, msg)
+		add(part, msg)
+		if size += len(s.buf); size >= frameBytes {
+			s.flush(part)
+			part, size = new(apiv1.Snapshot), 0
+		}
+		if s.err != nil {
+			return
+		}
 	}
-	for mig := range v.Migrations() {
-		snap.Migrations = append(snap.Migrations, mig)
+	if size > 0 {
+		s.flush(part)
 	}
-	for mod := range v.Modules() {
-		snap.Modules = append(snap.Modules, mod)
-	}
-	data, err := seal(snap)
+}
+
+// flush writes a frame.
+func (s *snapshotWriter) flush(part *apiv1.Snapshot) {
+	payload, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(s.payload[:0], part)
 	if err != nil {
-		return 0, fmt.Errorf("write snapshot: %w", err)
+		s.err = errors.Join(s.err, err)
+		return
 	}
-	n, err := w.Write(data)
-	if err != nil {
-		return int64(n), fmt.Errorf("write snapshot: %w", err)
+	s.payload = payload
+	header := binary.BigEndian.AppendUint32(make([]byte, 0, frameHeader), uint32(len(payload)))
+	s.write(binary.BigEndian.AppendUint32(header, crc32.Checksum(payload, castagnoli)))
+	s.write(payload)
+}
+
+func (s *snapshotWriter) write(data []byte) {
+	if s.err == nil {
+		var n int
+		n, s.err = s.w.Write(data)
+		s.n += int64(n)
 	}
-	return int64(n), nil
 }
 
 // Restore replaces the whole state by the snapshot that WriteTo wrote, after
-// checking its version, checksum, state hash and invariants. On error the state
-// is as before. Watchers are woken.
+// checking its version, checksums, state hash and invariants. On error the state
+// is as before. Watchers and subscribers are woken.
 func (m *Machine) Restore(r io.Reader) error {
-	data, err := io.ReadAll(r)
+	v, err := readSnapshot(bufio.NewReaderSize(r, frameBytes))
 	if err != nil {
 		return fmt.Errorf("read snapshot: %w", err)
 	}
-	snap := new(apiv1.Snapshot)
-	if err := open(data, snap); err != nil {
+	if err := CheckInvariants(v); err != nil {
 		return fmt.Errorf("read snapshot: %w", err)
 	}
-	if snap.GetVersion() != snapshotVersion {
-		return fmt.Errorf("read snapshot: version %d, this godwit knows %d: %w", snap.GetVersion(), snapshotVersion, ErrVersion)
-	}
-	v := fromSnapshot(snap)
-	if got := v.Hash(); !bytes.Equal(got, snap.GetStateHash()) {
-		return fmt.Errorf("read snapshot: state hash %x, want %x: %w", got, snap.GetStateHash(), ErrCorrupt)
-	}
-	if err := CheckInvariants(&v); err != nil {
-		return fmt.Errorf("read snapshot: %w", err)
-	}
-	m.publish(&v)
+	m.ledger = newLedger(v)
+	m.publish(v)
 	m.feed.reset(v.index)
 	return nil
 }
 
-func fromSnapshot(snap *apiv1.Snapshot) View {
+func readSnapshot(r *bufio.Reader) (*View, error) {
+	version, err := r.ReadByte()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("it is empty: %w", ErrCorrupt)
+	case err != nil:
+		return nil, err
+	case version != snapshotVersion:
+		return nil, fmt.Errorf("version %d, this godwit knows %d: %w", version, snapshotVersion, ErrVersion)
+	}
 	v := newView()
-	v.clusterID, v.index, v.lastHash, v.config = snap.GetClusterId(), snap.GetIndex(), snap.GetLastHash(), snap.GetConfig()
-	v.alarms = snap.GetAlarms()
-	for _, host := range snap.GetHosts() {
+	for {
+		part, err := readFrame(r)
+		if err != nil {
+			return nil, err
+		}
+		v.restore(part)
+		if want := part.GetStateHash(); len(want) > 0 {
+			if got := v.Hash(); !bytes.Equal(got, want) {
+				return nil, fmt.Errorf("state hash %x, want %x: %w", got, want, ErrCorrupt)
+			}
+			break
+		}
+	}
+	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("bytes after its end: %w", errors.Join(err, ErrCorrupt))
+	}
+	return &v, nil
+}
+
+func readFrame(r io.Reader) (*apiv1.Snapshot, error) {
+	header := make([]byte, frameHeader)
+	if _, err := io.ReadFull(r, header); err != nil {
+		return nil, cutShort(err)
+	}
+	size := binary.BigEndian.Uint32(header)
+	if size > maxFrame {
+		return nil, fmt.Errorf("a frame of %d bytes: %w", size, ErrCorrupt)
+	}
+	payload := make([]byte, size)
+	if _, err := io.ReadFull(r, payload); err != nil {
+		return nil, cutShort(err)
+	}
+	if want, got := binary.BigEndian.Uint32(header[4:]), crc32.Checksum(payload, castagnoli); want != got {
+		return nil, fmt.Errorf("crc32c %08x, want %08x: %w", got, want, ErrCorrupt)
+	}
+	part := new(apiv1.Snapshot)
+	return part, unmarshal(payload, part)
+}
+
+func cutShort(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("cut short: %w", ErrCorrupt)
+	}
+	return err
+}
+
+// restore adds a part of a snapshot to the state.
+func (v *View) restore(part *apiv1.Snapshot) {
+	if part.GetVersion() != 0 { // the first
+		v.clusterID, v.index, v.config = part.GetClusterId(), part.GetIndex(), part.GetConfig()
+		v.alarms, v.feature = part.GetAlarms(), part.GetFeatureLevel()
+		if last := part.GetLastHash(); last != nil {
+			v.hashes = []*apiv1.HashRecord{last}
+		}
+	}
+	for _, host := range part.GetHosts() {
 		v.hosts, _, _ = v.hosts.Insert([]byte(host.GetId()), host)
 	}
-	for _, app := range snap.GetApps() {
+	for _, app := range part.GetApps() {
 		v.apps, _, _ = v.apps.Insert([]byte(app.GetId()), app)
 		v.indexApp(app)
 	}
-	for _, mig := range snap.GetMigrations() {
+	for _, mig := range part.GetMigrations() {
 		v.migrations, _, _ = v.migrations.Insert([]byte(mig.GetId()), mig)
 		v.indexMigration(mig)
 	}
-	for _, mod := range snap.GetModules() {
+	for _, mod := range part.GetModules() {
 		v.modules, _, _ = v.modules.Insert([]byte(mod.GetDigest()), mod)
 	}
-	for _, record := range snap.GetKeys() {
-		v.keys = v.keys.put(record.GetKey(), record.GetResult())
+	for _, record := range part.GetKeys() {
+		v.keys = v.keys.put(record)
 	}
-	return v
 }

@@ -14,6 +14,7 @@ type touched struct {
 	apps       []AppID
 	migrations []MigrationID
 	modules    []Digest
+	keys       []string
 	cluster    bool
 	// mayExceed: the command was allowed to use more slots than there are.
 	mayExceed bool

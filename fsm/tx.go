@@ -15,6 +15,7 @@ import (
 type tx struct {
 	View
 	entryIndex, entryTerm uint64
+	ledger                *ledger
 	// change gathers what the applied commands of the entry have touched.
 	change Change
 
@@ -50,11 +51,11 @@ func (t *tx) apply(cmd *apiv1.Command) (*apiv1.Result, error) {
 	if term := cmd.GetTerm(); term != 0 && term != t.entryTerm {
 		return t.refusal(refuse(CodeStaleTerm, "the leader of term %d is not that of term %d any more", term, t.entryTerm)), nil
 	}
-	remember := cmd.GetKey() != "" && cmd.GetTerm() == 0
-	if remember {
-		if before, ok := t.keys.get(cmd.GetKey()); ok {
+	if out, before, ok := t.answer(cmd); ok {
+		if before != nil {
 			return clone(before), nil
 		}
+		return t.refusal(out), nil
 	}
 	before := t.View
 	t.at, t.touched = cmd.GetAt(), touched{}
@@ -72,11 +73,11 @@ func (t *tx) apply(cmd *apiv1.Command) (*apiv1.Result, error) {
 	if out.code != CodeApplied {
 		return t.refusal(out), nil
 	}
-	t.gather()
 	result := &apiv1.Result{Index: t.entryIndex, Id: out.id}
-	if remember {
-		t.keys = t.keys.put(cmd.GetKey(), clone(result))
+	if cmd.GetKey() != "" && cmd.GetTerm() == 0 {
+		t.remember(cmd, result)
 	}
+	t.gather()
 	return result, nil
 }
 
@@ -96,7 +97,7 @@ func (t *tx) fault(err error) (*apiv1.Result, error) {
 	return t.refusal(refuse(CodeBroken, "%s; this is a defect of godwit: please report it", broken.Error())), nil
 }
 
-// gather notes what the command has changed, for the feed.
+// gather notes what the command has changed, for the feed and the hash.
 func (t *tx) gather() {
 	c := &t.change
 	c.Apps = append(c.Apps, t.touched.apps...)
@@ -104,6 +105,7 @@ func (t *tx) gather() {
 	c.Migrations = append(c.Migrations, t.touched.migrations...)
 	c.Modules = append(c.Modules, t.touched.modules...)
 	c.Cluster = c.Cluster || t.touched.cluster
+	t.ledger.note(&t.touched)
 }
 
 func (t *tx) operate(cmd *apiv1.Command) outcome {
@@ -140,6 +142,8 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.recordPause(op.RecordPause)
 	case *apiv1.Command_SetClusterConfig:
 		return t.setClusterConfig(op.SetClusterConfig.GetConfig())
+	case *apiv1.Command_SetFeatureLevel:
+		return t.setFeatureLevel(op.SetFeatureLevel)
 	case *apiv1.Command_CheckHash:
 		return t.checkHash(op.CheckHash)
 	}

@@ -21,7 +21,11 @@ type View struct {
 	modules    *iradix.Tree[*apiv1.Module]
 	keys       keyTable
 	alarms     []*apiv1.Alarm // oldest first; replaced, never changed
-	lastHash   *apiv1.HashRecord
+	feature    uint32
+
+	// Of this replica, not of the state.
+	hashes   []*apiv1.HashRecord // what the last CheckHashes noted, oldest first; replaced, never changed
+	diverged *Divergence
 
 	// Derived from the above, rebuilt by Restore.
 	live      *iradix.Tree[AppID]       // apps that have not ended, by submission
@@ -68,9 +72,8 @@ func (v *View) ClusterID() string { return v.clusterID }
 // keeps its ranks; 0 until the first leader has set it.
 func (v *View) LeaseMs() int64 { return v.config.GetLeaseMs() }
 
-// LastHash is the state's hash as recorded by the last CheckHash; nil before
-// the first. The leader proposes it back in the next CheckHash.
-func (v *View) LastHash() *apiv1.HashRecord { return v.lastHash }
+// FeatureLevel is the level of the rules by which entries are applied.
+func (v *View) FeatureLevel() uint32 { return v.feature }
 
 // App returns the app with this id.
 func (v *View) App(id AppID) (*apiv1.App, bool) { return v.apps.Get([]byte(id)) }
@@ -146,10 +149,6 @@ func (v *View) Module(digest Digest) (*apiv1.Module, bool) { return v.modules.Ge
 
 // Modules iterates over all modules in digest order.
 func (v *View) Modules() iter.Seq[*apiv1.Module] { return values(v.modules) }
-
-// Key returns the result of the client command that carried this idempotency
-// key and was applied, as long as it is among the last MaxKeys.
-func (v *View) Key(key string) (*apiv1.Result, bool) { return v.keys.get(key) }
 
 // PhaseOf is the app's phase.
 func PhaseOf(app *apiv1.App) Phase { return Phase(app.GetPhase()) }

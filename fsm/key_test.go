@@ -1,0 +1,68 @@
+package fsm
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// TestKeysAreKeptForAnHour: more than MinKeys are, while they are young; a bound
+// holds all the same.
+func TestKeysAreKeptForAnHour(t *testing.T) {
+	m := New()
+	index := uint64(0)
+	put := func(key string, second int64) {
+		index++
+		cmd := command(t, "init c1 key="+key)
+		cmd.At = &timestamppb.Timestamp{Seconds: second}
+		_, err := applyEntry(m, index, &apiv1.Entry{Commands: []*apiv1.Command{cmd}})
+		require.NoError(t, err)
+	}
+	known := func(key string) bool { _, ok := m.View().Key(key); return ok }
+	put("first", 1000)
+	put("second", 2000)
+	for i := range MinKeys {
+		put(fmt.Sprintf("k%d", i), 4600)
+	}
+	require.True(t, known("first"), "an hour old, not older")
+	put("later", 4601)
+	require.False(t, known("first"))
+	require.True(t, known("second"))
+	put("a clock far behind", 10)
+	require.True(t, known("second"))
+	for i := range MaxKeys {
+		put(fmt.Sprintf("young%d", i), 4602)
+	}
+	require.Equal(t, MaxKeys, m.View().keys.order.Len())
+	require.Equal(t, MaxKeys, m.View().keys.byKey.Len())
+	require.False(t, known("second"))
+	require.Equal(t, m.View().Hash(), m.View().seal(m.ledger.settle(m.View())))
+}
+
+// TestAnswer says beforehand what applying a used key would answer.
+func TestAnswer(t *testing.T) {
+	m := New()
+	mustApply(t, m, "init c1", "module m", "submit a m 1 key=k")
+	_, ok := m.View().Answer(command(t, "submit a m 1 key=other"))
+	require.False(t, ok)
+	result, ok := m.View().Answer(command(t, "submit another-id m 1 key=k"))
+	require.True(t, ok)
+	require.Equal(t, "a", result.GetId())
+	for _, line := range []string{"submit a m 2 key=k", "stop a cancelled 0 key=k", "submit a m 1 key=k principal=somebody"} {
+		result, ok = m.View().Answer(command(t, line))
+		require.True(t, ok)
+		require.Equal(t, string(CodeKeyReused), result.GetCode(), line)
+		require.Equal(t, string(CodeKeyReused), mustApply(t, m, line)[0].GetCode(), line)
+	}
+}
+
+func TestAppIDFor(t *testing.T) {
+	require.Equal(t, AppIDFor("c1", "k"), AppIDFor("c1", "k"))
+	require.Regexp(t, "^app-[0-9a-f]{12}$", AppIDFor("c1", "k"))
+	require.NotEqual(t, AppIDFor("c1", "k"), AppIDFor("c2", "k"))
+	require.NotEqual(t, AppIDFor("c1", "k"), AppIDFor("c", "1k"))
+}
