@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -140,13 +141,14 @@ func (c *Control) checkHello(h *apiv1.Hello) error {
 // register makes the host known to the log, unless it is already, as it is.
 func (l *leader) register(ctx context.Context, h *apiv1.Host) error {
 	if old, ok := l.c.state.View().Host(fsm.HostID(h.Id)); ok && old.Incarnation == h.Incarnation && !fsm.HostStateOf(old).Gone() &&
-		old.Addr == h.Addr && old.Slots == h.Slots {
+		old.Addr == h.Addr && old.Slots == h.Slots && bytes.Equal(old.SecretHash, h.SecretHash) {
 		return nil
 	}
 	cmd := l.c.command("")
 	cmd.Term = l.term
 	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
 		Id: h.Id, Name: h.Id, Addr: h.Addr, Slots: h.Slots, Labels: h.Labels, Incarnation: h.Incarnation, NodeId: h.NodeId,
+		SecretHash: h.SecretHash,
 	}}}
 	res, err := l.c.log.Propose(ctx, cmd)
 	if err != nil {

@@ -110,8 +110,8 @@ func (t *tx) checkTarget(need hostNeed, oversubscribe bool) outcome {
 	switch {
 	case !ok:
 		return refuse(CodeNotFound, "no host %s", need.host)
-	case HostStateOf(host) != Ready:
-		return refuse(CodeHostNotReady, "host %s is %s", need.host, host.GetState())
+	case !TakesRanks(host):
+		return refuse(CodeHostNotReady, "host %s is %s", need.host, Condition(host))
 	case !oversubscribe && need.ranks > Free(host):
 		return refuse(CodeNotEnoughSlots, "host %s has %d free of %d slots; %d are needed",
 			need.host, Free(host), host.GetSlots(), need.ranks)

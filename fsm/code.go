@@ -17,6 +17,8 @@ const (
 	CodeAlreadyExists Code = "already_exists"
 	// CodeNameTaken: another live machine holds the host's name.
 	CodeNameTaken Code = "name_taken"
+	// CodeForbidden: the worker does not know the secret of the one that it would replace.
+	CodeForbidden Code = "forbidden"
 	// CodeTooMany: a bound of the replicated state is reached.
 	CodeTooMany Code = "too_many"
 	// CodeIncarnationOver: this incarnation of the host is lost or has left; the

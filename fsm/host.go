@@ -1,7 +1,12 @@
 package fsm
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -25,12 +30,14 @@ func (t *tx) registerHost(in *apiv1.Host) outcome {
 	switch {
 	case old.GetNodeId() != in.GetNodeId() && !state.Gone():
 		return refuse(CodeNameTaken, "host %s is another machine, at %s, and %s; choose another name", id, old.GetAddr(), state)
+	case !state.Gone() && len(old.GetSecretHash()) > 0 && !bytes.Equal(old.GetSecretHash(), in.GetSecretHash()):
+		return refuse(CodeForbidden, "host %s is registered by a worker with another secret; choose another name, or wait until it is lost", id)
 	case old.GetNodeId() == in.GetNodeId() && old.GetIncarnation() == in.GetIncarnation():
 		if state.Gone() {
 			return refuse(CodeIncarnationOver, "%s; restart the worker", goneReason(old))
 		}
 		host := clone(old)
-		host.Addr, host.Slots, host.Labels = in.GetAddr(), in.GetSlots(), clone(in).GetLabels()
+		host.Addr, host.Slots, host.Labels, host.SecretHash = in.GetAddr(), in.GetSlots(), clone(in).GetLabels(), in.GetSecretHash()
 		t.putHost(host)
 		return applied(id)
 	}
@@ -38,9 +45,10 @@ func (t *tx) registerHost(in *apiv1.Host) outcome {
 		return outcome{fault: err}
 	}
 	host := t.newHost(in, Ready)
-	if old.GetNodeId() == in.GetNodeId() && !state.Gone() {
-		// A drain is a wish about the machine: it outlives a restart.
-		host.State, host.Reason = old.GetState(), old.GetReason()
+	if WishOf(old) != Evicting || old.GetNodeId() == in.GetNodeId() {
+		// A wish outlives the process and its absence. That a machine will go is no
+		// news of the next one of its name.
+		host.Wish, host.WishReason, host.WishedAt, host.Deadline = old.GetWish(), old.GetWishReason(), old.GetWishedAt(), old.GetDeadline()
 	}
 	t.putHost(host)
 	return applied(id)
@@ -52,6 +60,8 @@ func checkRegistration(in *apiv1.Host) outcome {
 		return refuse(CodeInvalid, "a host's id is its name, and not empty: id %q, name %q", in.GetId(), in.GetName())
 	case in.GetNodeId() == "" || in.GetIncarnation() == "":
 		return refuse(CodeInvalid, "host %s has no node id or no incarnation", in.GetId())
+	case len(in.GetSecretHash()) != 0 && len(in.GetSecretHash()) != sha256.Size:
+		return refuse(CodeInvalid, "host %s has a secret's hash of %d bytes; a SHA-256 has %d", in.GetId(), len(in.GetSecretHash()), sha256.Size)
 	case in.GetSlots() < 0 || in.GetSlots() > MaxSlots:
 		return refuse(CodeInvalid, "host %s has %d slots; 0 to %d are possible", in.GetId(), in.GetSlots(), MaxSlots)
 	}
@@ -59,9 +69,10 @@ func checkRegistration(in *apiv1.Host) outcome {
 }
 
 func (t *tx) newHost(in *apiv1.Host, state HostState) *apiv1.Host {
-	host := clone(in)
-	host.Name, host.Used, host.State, host.Reason, host.ChangedAt = in.GetId(), 0, string(state), "", t.at
-	return host
+	return &apiv1.Host{
+		Id: in.GetId(), Name: in.GetId(), Addr: in.GetAddr(), Slots: in.GetSlots(), Labels: clone(in).GetLabels(),
+		NodeId: in.GetNodeId(), Incarnation: in.GetIncarnation(), SecretHash: in.GetSecretHash(), State: string(state), ChangedAt: t.at,
+	}
 }
 
 // forgetGoneHost drops the host that has been gone for longest and holds
@@ -88,7 +99,7 @@ func (t *tx) setHostState(op *apiv1.SetHostState) outcome {
 	old, ok := t.Host(id)
 	switch {
 	case !next.known():
-		return refuse(CodeInvalid, "%q is not a state of a host", op.GetState())
+		return refuse(CodeInvalid, "%q is not a state of a host; states are ready, lost and left", op.GetState())
 	case !ok:
 		return refuse(CodeNotFound, "no host %s", id)
 	case old.GetIncarnation() != op.GetIncarnation():
@@ -107,6 +118,35 @@ func (t *tx) setHostState(op *apiv1.SetHostState) outcome {
 		}
 	}
 	return applied(string(id))
+}
+
+// setHostWish notes what is wanted of a host, whatever its state.
+func (t *tx) setHostWish(op *apiv1.SetHostWish) outcome {
+	id, next := HostID(op.GetHost()), Wish(op.GetWish())
+	old, ok := t.Host(id)
+	switch {
+	case !next.known():
+		return refuse(CodeInvalid, "%q is not a wish about a host; wishes are %s", op.GetWish(), words(wishes))
+	case next != Evicting && op.GetDeadline() != nil:
+		return refuse(CodeInvalid, "a deadline goes with %s only, not with %s", Evicting, next)
+	case !ok:
+		return refuse(CodeNotFound, "no host %s", id)
+	case WishOf(old) == next && old.GetWishReason() == op.GetReason() && proto.Equal(old.GetDeadline(), op.GetDeadline()):
+		return applied(string(id))
+	}
+	host := clone(old)
+	host.Wish, host.WishReason, host.WishedAt, host.Deadline = string(next), op.GetReason(), t.at, op.GetDeadline()
+	t.putHost(host)
+	return applied(string(id))
+}
+
+// words lists names for people.
+func words[T ~string](names []T) string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = string(name)
+	}
+	return strings.Join(out, ", ")
 }
 
 // goneReason is why ranks on a gone host have ended.

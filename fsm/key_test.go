@@ -14,29 +14,34 @@ import (
 // holds all the same.
 func TestKeysAreKeptForAnHour(t *testing.T) {
 	m := New()
-	index := uint64(0)
-	put := func(key string, second int64) {
-		index++
-		cmd := command(t, "init c1 key="+key)
-		cmd.At = &timestamppb.Timestamp{Seconds: second}
-		_, err := applyEntry(m, index, &apiv1.Entry{Commands: []*apiv1.Command{cmd}})
+	putMany := func(second int64, keys ...string) {
+		entry := new(apiv1.Entry)
+		for _, key := range keys {
+			cmd := command(t, "init c1 key="+key)
+			cmd.At = &timestamppb.Timestamp{Seconds: second}
+			entry.Commands = append(entry.Commands, cmd)
+		}
+		_, err := applyEntry(m, m.View().Index()+1, entry)
 		require.NoError(t, err)
+	}
+	put := func(key string, second int64) { putMany(second, key) }
+	many := func(prefix string, n int) (keys []string) {
+		for i := range n {
+			keys = append(keys, fmt.Sprintf("%s%d", prefix, i))
+		}
+		return keys
 	}
 	known := func(key string) bool { _, ok := m.View().Key(key); return ok }
 	put("first", 1000)
 	put("second", 2000)
-	for i := range MinKeys {
-		put(fmt.Sprintf("k%d", i), 4600)
-	}
+	putMany(4600, many("k", MinKeys)...)
 	require.True(t, known("first"), "an hour old, not older")
 	put("later", 4601)
 	require.False(t, known("first"))
 	require.True(t, known("second"))
-	put("a clock far behind", 10)
+	put("behind", 10)
 	require.True(t, known("second"))
-	for i := range MaxKeys {
-		put(fmt.Sprintf("young%d", i), 4602)
-	}
+	putMany(4602, many("young", MaxKeys)...)
 	require.Equal(t, MaxKeys, m.View().keys.order.Len())
 	require.Equal(t, MaxKeys, m.View().keys.byKey.Len())
 	require.False(t, known("second"))

@@ -20,7 +20,7 @@ const (
 	// MaxAppSize is the largest app: its PlaceApp entry must fit MaxEntryBytes.
 	MaxAppSize = 4096
 	// MaxHosts is how many hosts are known at once; gone ones make room.
-	MaxHosts = 1024
+	MaxHosts = 1 << 14
 	// MaxSlots is the most slots a host may offer.
 	MaxSlots = 1 << 16
 	// MaxModules is how many modules are known.

@@ -223,24 +223,32 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
+// mustApplyMany applies n lines, made by their number, in large entries.
+func mustApplyMany(t require.TestingT, m *Machine, n int, line func(i int) string) {
+	const batch = 512
+	for i := 0; i < n; i += batch {
+		var lines []string
+		for j := i; j < min(i+batch, n); j++ {
+			lines = append(lines, line(j))
+		}
+		for j, r := range mustHold(t, m, lines...) {
+			require.Empty(t, r.GetCode(), "%s: %s", lines[j], r.GetReason())
+		}
+	}
+}
+
 func TestTooMany(t *testing.T) {
 	m := New()
-	for i := range MaxHosts {
-		mustHold(t, m, fmt.Sprintf("host h%d 1 n i", i))
-	}
-	require.Equal(t, string(CodeTooMany), mustHold(t, m, "host more 1 n i")[0].GetCode())
-	mustHold(t, m, "state h7 i left", "host more 1 n i")
+	mustApplyMany(t, m, MaxHosts, func(i int) string { return fmt.Sprintf("host h%d 1 n i", i) })
+	require.Equal(t, string(CodeTooMany), mustApply(t, m, "host more 1 n i")[0].GetCode())
+	mustApply(t, m, "state h7 i left", "host more 1 n i")
 	_, ok := m.View().Host("h7")
 	require.False(t, ok, "a gone host makes room")
 
-	for i := range MaxModules {
-		mustHold(t, m, fmt.Sprintf("module m%d", i))
-	}
-	require.Equal(t, string(CodeTooMany), mustHold(t, m, "module more")[0].GetCode())
-	for i := range MaxLiveApps {
-		mustHold(t, m, fmt.Sprintf("submit a%d m0 1", i))
-	}
-	require.Equal(t, string(CodeTooMany), mustHold(t, m, "submit more m0 1")[0].GetCode())
+	mustApplyMany(t, m, MaxModules, func(i int) string { return fmt.Sprintf("module m%d", i) })
+	require.Equal(t, string(CodeTooMany), mustApply(t, m, "module more")[0].GetCode())
+	mustApplyMany(t, m, MaxLiveApps, func(i int) string { return fmt.Sprintf("submit a%d m0 1", i) })
+	require.Equal(t, string(CodeTooMany), mustApply(t, m, "submit more m0 1")[0].GetCode())
 }
 
 func TestQueueIsInSubmissionOrder(t *testing.T) {
@@ -288,7 +296,7 @@ func TestEveryCodeIsReached(t *testing.T) {
 		CodeInvalid, CodeNotFound, CodeAlreadyExists, CodeNameTaken, CodeIncarnationOver,
 		CodeStaleIncarnation, CodeHostNotReady, CodeNotEnoughSlots, CodeWrongPhase, CodeTerminal, CodeStopping,
 		CodeStaleEpoch, CodeStale, CodeMigrationPending, CodeMigrationEnded, CodeNotPlaced, CodeRankEnded, CodeNotMigratable,
-		CodeStaleTerm, CodeKeyReused,
+		CodeStaleTerm, CodeKeyReused, CodeForbidden,
 	} {
 		require.Contains(t, seen.String(), "\n"+string(code)+": ", "no script reaches it")
 	}

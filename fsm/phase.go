@@ -83,23 +83,3 @@ func (p MigrationPhase) mayBecome(next MigrationPhase) bool {
 	}
 	return false
 }
-
-// HostState says whether a host takes ranks.
-type HostState string
-
-// States of a host.
-const (
-	Ready    HostState = "ready"
-	Draining HostState = "draining"
-	Evicting HostState = "evicting"
-	// Lost and Left are final for an incarnation.
-	Lost HostState = "lost"
-	Left HostState = "left"
-)
-
-// Gone tells whether the host's incarnation is over.
-func (s HostState) Gone() bool { return s == Lost || s == Left }
-
-func (s HostState) known() bool {
-	return s == Ready || s == Draining || s == Evicting || s.Gone()
-}

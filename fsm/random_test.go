@@ -176,9 +176,11 @@ func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 	case 1:
 		h, _ := v.Host(HostID(host))
 		return fmt.Sprintf("host %s %d n%s %s", host, 8, host, h.GetIncarnation())
-	case 2, 3:
+	case 2:
+		return fmt.Sprintf("wish %s %s", host, rapid.SampledFrom(wishes).Draw(t, "wish"))
+	case 3:
 		h, _ := v.Host(HostID(host))
-		state := rapid.SampledFrom([]string{"ready", "draining", "evicting", "lost", "left"}).Draw(t, "state")
+		state := rapid.SampledFrom([]string{"ready", "lost", "left"}).Draw(t, "state")
 		return fmt.Sprintf("state %s %s %s", host, h.GetIncarnation(), state)
 	case 4, 5, 6, 7:
 		return fmt.Sprintf("submit a%s m %d key=k%d", unique, 1+pick("size", 4), pick("key", 60))

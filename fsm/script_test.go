@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -115,7 +116,8 @@ func requireSound(t require.TestingT, m *Machine) {
 //
 //	init CLUSTER
 //	lease MS / level N
-//	host NAME SLOTS NODE INCARNATION
+//	host NAME SLOTS NODE INCARNATION [SECRET]
+//	wish NAME WISH [by=SECOND] REASON...
 //	state NAME INCARNATION STATE REASON...
 //	module DIGEST [migratable]
 //	submit ID MODULE SIZE [name=N] [key=K] [oversubscribe]
@@ -149,12 +151,23 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		}}
 	case "host":
 		cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
-			Id: w(1), Name: w(1), Addr: w(1) + ":7403", Slots: int32(n(2)), NodeId: w(3), Incarnation: w(4),
+			Id: w(1), Name: w(1), Addr: w(1) + ":7403", Slots: int32(n(2)), NodeId: w(3), Incarnation: w(4), SecretHash: secret(w(5)),
 		}}}
 	case "state":
 		cmd.Op = &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
 			Host: w(1), Incarnation: w(2), State: w(3), Reason: strings.Join(rest(4), " "),
 		}}
+	case "wish":
+		op := &apiv1.SetHostWish{Host: w(1), Wish: w(2)}
+		for _, word := range rest(3) {
+			if second, ok := strings.CutPrefix(word, "by="); ok {
+				n, _ := strconv.Atoi(second)
+				op.Deadline = &timestamppb.Timestamp{Seconds: int64(n)}
+				continue
+			}
+			op.Reason = strings.TrimSpace(op.Reason + " " + word)
+		}
+		cmd.Op = &apiv1.Command_SetHostWish{SetHostWish: op}
 	case "module":
 		cmd.Op = &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{
 			Digest: w(1), Migratable: slices.Contains(words, "migratable"),
@@ -248,6 +261,14 @@ func parseMigration(cmd *apiv1.Command, w func(int) string, n func(int) int64, r
 	return nil
 }
 
+func secret(word string) []byte {
+	if word == "" {
+		return nil
+	}
+	hash := sha256.Sum256([]byte(word))
+	return hash[:]
+}
+
 func parseMoves(words []string) ([]*apiv1.Move, error) {
 	var out []*apiv1.Move
 	for _, word := range words {
@@ -266,7 +287,14 @@ func describe(v *View) string {
 	var out strings.Builder
 	for h := range v.Hosts() {
 		fmt.Fprintf(&out, "host %s %d/%d %s %s", h.GetId(), h.GetUsed(), h.GetSlots(), h.GetIncarnation(), h.GetState())
-		fmt.Fprintln(&out, paren(h.GetReason()))
+		fmt.Fprint(&out, paren(h.GetReason()))
+		if h.GetWish() != "" {
+			fmt.Fprintf(&out, " wish=%s%s", h.GetWish(), paren(h.GetWishReason()))
+		}
+		if h.GetDeadline() != nil {
+			fmt.Fprintf(&out, " by=%d", h.GetDeadline().GetSeconds())
+		}
+		fmt.Fprintln(&out)
 	}
 	for a := range v.Apps() {
 		fmt.Fprintf(&out, "app %s %s epoch=%d", a.GetId(), a.GetPhase(), a.GetEpoch())

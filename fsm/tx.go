@@ -116,6 +116,8 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.registerHost(op.RegisterHost.GetHost())
 	case *apiv1.Command_SetHostState:
 		return t.setHostState(op.SetHostState)
+	case *apiv1.Command_SetHostWish:
+		return t.setHostWish(op.SetHostWish)
 	case *apiv1.Command_AddModule:
 		return t.addModule(op.AddModule.GetModule())
 	case *apiv1.Command_SubmitApp:

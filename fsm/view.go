@@ -156,18 +156,6 @@ func PhaseOf(app *apiv1.App) Phase { return Phase(app.GetPhase()) }
 // MigrationPhaseOf is the migration's phase.
 func MigrationPhaseOf(mig *apiv1.Migration) MigrationPhase { return MigrationPhase(mig.GetPhase()) }
 
-// HostStateOf is the host's state.
-func HostStateOf(host *apiv1.Host) HostState { return HostState(host.GetState()) }
-
-// Free is the number of ranks the host can take now: slots not used while it
-// is ready, else 0. Never negative.
-func Free(host *apiv1.Host) int {
-	if HostStateOf(host) != Ready {
-		return 0
-	}
-	return max(0, int(host.GetSlots())-int(host.GetUsed()))
-}
-
 // LiveRanks is the number of the app's ranks that are placed and have not ended.
 func LiveRanks(app *apiv1.App) int {
 	if !PhaseOf(app).Placed() {

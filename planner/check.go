@@ -121,8 +121,8 @@ func ManualMove(v *fsm.View, app *apiv1.App, rank int, to fsm.HostID) (Proposal,
 		return Proposal{}, refused(fsm.CodeNotFound, "no host %s", to)
 	case from == string(to):
 		return Proposal{}, refused(fsm.CodeInvalid, "rank %d of app %s is on host %s already", rank, id, to)
-	case fsm.HostStateOf(host) != fsm.Ready:
-		return Proposal{}, refused(fsm.CodeHostNotReady, "host %s is %s", to, host.GetState())
+	case !fsm.TakesRanks(host):
+		return Proposal{}, refused(fsm.CodeHostNotReady, "host %s is %s", to, fsm.Condition(host))
 	case fsm.Free(host) < 1:
 		return Proposal{}, refused(fsm.CodeNotEnoughSlots, "host %s has no free slot (%d of %d are used)", to, host.GetUsed(), host.GetSlots())
 	}

@@ -24,15 +24,14 @@ func hostsOf(v *fsm.View) []Host {
 	}
 	var out []Host
 	for host := range v.Hosts() {
-		state := fsm.HostStateOf(host)
-		if state.Gone() {
+		if fsm.HostStateOf(host).Gone() {
 			continue
 		}
 		out = append(out, Host{
 			Name:     host.GetId(),
 			Slots:    int(host.GetSlots()),
 			Used:     int(host.GetUsed()),
-			Evicting: state != fsm.Ready,
+			Evicting: !fsm.TakesRanks(host),
 			Tenants:  slices.Sorted(maps.Keys(tenants[host.GetId()])),
 		})
 	}

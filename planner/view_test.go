@@ -49,6 +49,10 @@ func (c *cluster) hostState(name string, state fsm.HostState) {
 	}}})
 }
 
+func (c *cluster) wish(name string, wish fsm.Wish) {
+	c.do(&apiv1.Command{Op: &apiv1.Command_SetHostWish{SetHostWish: &apiv1.SetHostWish{Host: name, Wish: string(wish)}}})
+}
+
 func (c *cluster) submit(id string, spec *apiv1.AppSpec) {
 	if spec.GetModuleDigest() == "" {
 		spec.ModuleDigest = "m"
@@ -148,7 +152,7 @@ func TestDrainingHostsTakeNothing(t *testing.T) {
 	c.host("w1", 4)
 	c.host("w2", 4)
 	c.host("w3", 4)
-	c.hostState("w1", fsm.Draining)
+	c.wish("w1", fsm.Draining)
 	c.hostState("w2", fsm.Lost)
 	c.submit("a", &apiv1.AppSpec{Size: 5})
 	_, _, waiting, ok := NextPlacement(c.m.View())
@@ -242,7 +246,7 @@ func TestCheckProposalsAreAccepted(t *testing.T) {
 			}
 		}
 		if rapid.Bool().Draw(t, "drain") {
-			c.hostState("w0", fsm.Draining)
+			c.wish("w0", fsm.Draining)
 		}
 		v := c.m.View()
 		proposals := CheckMigrations(v, always)
@@ -270,7 +274,7 @@ func TestManualMove(t *testing.T) {
 	c.place("fixed", "w3")
 	c.start("a")
 	c.start("fixed")
-	c.hostState("w4", fsm.Draining)
+	c.wish("w4", fsm.Draining)
 	c.end("a", "w1", 1)
 	for _, tt := range []struct {
 		app  string

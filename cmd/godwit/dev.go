@@ -19,6 +19,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/proc"
 )
@@ -315,7 +316,7 @@ func (d *dev) ready(ctx context.Context, c *client.Client) error {
 		}
 		up := 0
 		for _, h := range hosts.Hosts {
-			if h.State == "ready" {
+			if fsm.HostStateOf(h) == fsm.Ready {
 				up++
 			}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/planner"
 )
 
@@ -27,7 +29,7 @@ func newHosts(o *options) *cobra.Command {
 				return err
 			}
 			return printList(o, res.Hosts, "NAME SLOTS USED STATE ADDR SINCE REASON", func(h *apiv1.Host) []string {
-				return []string{h.Name, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used)), h.State, h.Addr, ago(h.ChangedAt), orDash(h.Reason)}
+				return []string{h.Name, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used)), fsm.Condition(h), h.Addr, ago(h.ChangedAt), orDash(cmp.Or(h.Reason, h.WishReason))}
 			})
 		},
 	})

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
 )
 
 // hostRule names a host of the cluster, and how many ranks it may take.
@@ -94,7 +95,7 @@ func rooms(rules []hostRule, hosts []*apiv1.Host, local func(*apiv1.Host) bool) 
 	var ready []*apiv1.Host
 	var names []string
 	for _, h := range hosts {
-		if h.State == "ready" {
+		if fsm.TakesRanks(h) {
 			ready, names = append(ready, h), append(names, h.Name)
 		}
 	}

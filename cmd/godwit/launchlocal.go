@@ -11,6 +11,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/planner"
 )
@@ -89,10 +90,10 @@ func (l *launch) showPlan(path string, hosts []*apiv1.Host, placement []string, 
 	if placement == nil {
 		req := planner.Request{ID: path, Kind: planner.KindNew, Ranks: size, Oversubscribe: l.oversubscribe}
 		for _, h := range hosts {
-			if h.State == "lost" || h.State == "left" {
+			if fsm.HostStateOf(h).Gone() {
 				continue
 			}
-			req.Hosts = append(req.Hosts, planner.Host{Name: h.Name, Slots: int(h.Slots), Used: int(h.Used), Evicting: h.State != "ready"})
+			req.Hosts = append(req.Hosts, planner.Host{Name: h.Name, Slots: int(h.Slots), Used: int(h.Used), Evicting: !fsm.TakesRanks(h)})
 		}
 		plan, err := planner.Decide(req)
 		if err != nil {

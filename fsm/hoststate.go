@@ -1,0 +1,78 @@
+package fsm
+
+import (
+	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// HostState says whether a host's worker is alive, as far as its lease tells. The
+// leader writes it.
+type HostState string
+
+// States of a host. Lost and Left are final for an incarnation.
+const (
+	Ready HostState = "ready"
+	Lost  HostState = "lost"
+	Left  HostState = "left"
+)
+
+// Gone tells whether the host's incarnation is over.
+func (s HostState) Gone() bool { return s == Lost || s == Left }
+
+func (s HostState) known() bool { return s == Ready || s.Gone() }
+
+// Wish is what people, or notices about the machine, want of a host. It is apart
+// from its state: it outlives the worker's process, and the host's absence.
+type Wish string
+
+// Wishes.
+const (
+	// Schedulable hosts take new ranks. It is the wish of a host that nobody has
+	// asked anything of.
+	Schedulable Wish = "schedulable"
+	// Cordoned hosts take no new ranks; those they have stay.
+	Cordoned Wish = "cordoned"
+	// Draining hosts take no new ranks; those they have are to be moved away.
+	Draining Wish = "draining"
+	// Evicting hosts will go, at their deadline.
+	Evicting Wish = "evicting"
+)
+
+var wishes = []Wish{Schedulable, Cordoned, Draining, Evicting} //nolint:gochecknoglobals // a constant
+
+func (w Wish) known() bool { return slices.Contains(wishes, w) }
+
+// HostStateOf is the host's state.
+func HostStateOf(host *apiv1.Host) HostState { return HostState(host.GetState()) }
+
+// WishOf is what is wanted of the host.
+func WishOf(host *apiv1.Host) Wish {
+	if host.GetWish() == "" {
+		return Schedulable
+	}
+	return Wish(host.GetWish())
+}
+
+// TakesRanks tells whether the host may be given new ranks.
+func TakesRanks(host *apiv1.Host) bool {
+	return HostStateOf(host) == Ready && WishOf(host) == Schedulable
+}
+
+// Condition is the one word for people that says most of a host: that it is
+// gone, else what is wanted of it, else that it is ready.
+func Condition(host *apiv1.Host) string {
+	if wish := WishOf(host); HostStateOf(host) == Ready && wish != Schedulable {
+		return string(wish)
+	}
+	return host.GetState()
+}
+
+// Free is the number of ranks the host can take now: slots not used while it
+// takes ranks, else 0. Never negative.
+func Free(host *apiv1.Host) int {
+	if !TakesRanks(host) {
+		return 0
+	}
+	return max(0, int(host.GetSlots())-int(host.GetUsed()))
+}
