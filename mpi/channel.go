@@ -23,6 +23,7 @@ type channel struct {
 	told      uint64 // consumed as the peer knows it
 	owed      int    // cost of frames taken since the peer was told
 	peerEpoch uint64 // highest epoch of the peer's incarnations seen
+	ended     bool   // the peer's program has ended, and what it sent is here
 }
 
 const (
@@ -32,6 +33,8 @@ const (
 
 	itemCancel    = 4 // req, seq: the sender wants its message back
 	itemCancelled = 5 // req, limit: the answer, 1 if the message was dropped
+	itemEnd       = 6 // our program has ended
+	lastItem      = itemEnd
 )
 
 // item is something to send that has no frame yet. It refers to requests, never
@@ -101,7 +104,9 @@ func (c *channel) pump() {
 		}
 	}
 	c.schedule()
-	c.p.checkQuiesced()
+	if c.p.ended {
+		c.p.wake()
+	}
 }
 
 // step makes one frame; more tells that the item is not finished.
@@ -115,6 +120,9 @@ func (c *channel) step(it item) (payload int, more bool) {
 		return 0, false
 	case itemCancelled:
 		c.emit(packet{kind: frameCancelled, req: it.req, size: it.limit}, span{})
+		return 0, false
+	case itemEnd:
+		c.emit(packet{kind: frameEnd}, span{})
 		return 0, false
 	}
 	r := c.p.request(it.req)
@@ -132,8 +140,16 @@ func (c *channel) step(it item) (payload int, more bool) {
 	k := packet{kind: frameRTS, context: r.context, tag: r.tag, size: r.buf.len, req: r.index}
 	cost := uint64(frameCost) + uint64(r.buf.len)
 	cfg := &c.p.w.cfg
+	long := r.mode == modeSync || int(r.buf.len) > pick(c.local() == nil, cfg.FarEager, cfg.EagerLimit)
+	if c.p.gone(c.peer) { // it will not be received: who waits for that finds the request hopeless
+		if !long || r.orphan {
+			r.sent = true
+			c.p.complete(r)
+		}
+		return 0, false
+	}
 	r.framed, r.seq = true, c.sendNext
-	if r.mode == modeSync || int(r.buf.len) > pick(c.local() == nil, cfg.FarEager, cfg.EagerLimit) || c.charged-c.credited+cost > uint64(cfg.WindowBytes) {
+	if long || c.charged-c.credited+cost > uint64(cfg.WindowBytes) {
 		c.emit(k, span{})
 		return 0, false
 	}
@@ -168,6 +184,9 @@ func (c *channel) emit(k packet, payload span) {
 	c.inflight += k.cost()
 	if c.local() == nil {
 		c.transmit(&k)
+		if c.p.ended {
+			c.sendControl(frameSync) // the rank waits for nothing but acks
+		}
 	}
 }
 
@@ -207,8 +226,8 @@ func (c *channel) resend() {
 		k.payload = c.payload(&k)
 		c.transmit(&k)
 	}
-	if c.p.finalized && c.replay.len() > 0 {
-		c.sendControl(frameSync) // the rank's end waits for the acks, and asked for them before the peer had moved
+	if c.p.ended && c.replay.len() > 0 {
+		c.sendControl(frameSync) // it asked for the acks before the peer had moved
 	}
 }
 
@@ -257,6 +276,8 @@ func (c *channel) take(k *packet) {
 		c.p.takeCancel(c, k)
 	case frameCancelled:
 		c.p.takeCancelled(k)
+	case frameEnd:
+		c.peerEnded()
 	}
 }
 
@@ -300,8 +321,8 @@ func (c *channel) acknowledge(ack, consumed uint64) {
 			c.p.dataAcked(k.peerReq, k.length)
 		}
 	}
-	if len(c.p.quiesced) > 0 {
-		c.p.checkQuiesced()
+	if c.p.ended {
+		c.p.wake()
 	}
 }
 

@@ -108,6 +108,21 @@ func (g *guest) call(name string, a ...int) uint64 {
 	}
 }
 
+// drain ends the rank: it blocks until nobody wants anything of it. It may be frozen and moved meanwhile.
+func (g *guest) drain() {
+	for {
+		err := g.p.Drain()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, ErrFrozen) {
+			panic(abortPanic{err})
+		}
+		g.ctl.frozenCh <- struct{}{}
+		g.thawed = <-g.thawCh
+	}
+}
+
 func (g *guest) int(at int) int { return int(int32(order.Uint32(g.mem[at:]))) }
 
 func (g *guest) setInts(at int, v ...int) {

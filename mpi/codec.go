@@ -13,6 +13,7 @@ type codec struct {
 	in      []byte // left to read
 	reading bool
 	err     error
+	version uint64
 	size    int // ranks of the world
 	depth   int
 

@@ -52,7 +52,7 @@ func callQueryThread(p *Proc, a args) (uint64, error) {
 }
 
 // callFinalize deletes the attributes of MPI_COMM_SELF first (section 11.2.4). It does not wait for peers; what they have
-// not acked stays in the World until Quiesced.
+// not acked stays in the World until Drain is over.
 func callFinalize(p *Proc, _ args) (uint64, error) {
 	if err := p.deleteAttributes(commSelf, &p.self.attrs); err != nil {
 		return 0, err

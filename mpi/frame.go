@@ -14,7 +14,8 @@ const (
 
 	frameCancel    = 9  // a sender wants its message back: number of its frame in size and peerReq
 	frameCancelled = 10 // the answer: size is 1 if the message was dropped
-	lastFrame      = frameCancelled
+	frameEnd       = 11 // the sender's program has ended: it sends no message more, and wants none
+	lastFrame      = frameEnd
 
 	frameMagic  = 0x6d // of frames of this version; older and newer ones are dropped
 	headerBytes = 76

@@ -28,6 +28,11 @@ func (w *World) Inspect(r Rank) string {
 		}
 	case p.suspended != nil:
 		b.WriteString("frozen in " + p.suspended.call)
+	case p.ended:
+		b.WriteString("the program has ended; what it sent is not received yet")
+		if p.since > 0 {
+			fmt.Fprintf(&b, ", for %.1fs", (w.now() - p.since).Round(100*time.Millisecond).Seconds())
+		}
 	case p.finalized:
 		b.WriteString("finalized")
 	case !p.initialized:

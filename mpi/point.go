@@ -1,6 +1,7 @@
 package mpi
 
 import (
+	"cmp"
 	"runtime"
 	"slices"
 )
@@ -151,7 +152,7 @@ func (p *Proc) await(reqs []uint32, done func() bool) error {
 func (p *Proc) finish(reqs []uint32) error {
 	return p.await(reqs, func() bool {
 		for _, i := range reqs {
-			if r := p.request(i); r != nil && !r.done {
+			if r := p.request(i); r != nil && !r.done && !p.lost(r, true) {
 				return false
 			}
 		}
@@ -181,6 +182,8 @@ func (s status) outcome(c *comm) error {
 	case errTruncate:
 		return c.on(fail(errTruncate, "message of %d bytes from rank %d with tag %d is longer than the buffer (%d bytes)",
 			s.size, c.localRank(s.source), s.tag, s.count))
+	case classEnded, classNotReceived:
+		return c.on(s.endedError())
 	}
 	return c.on(fail(int(s.class), "the operation has failed"))
 }
@@ -203,8 +206,7 @@ func (p *Proc) send(a args, mode uint8) (uint64, error) {
 	if err := p.finish(reqs); err != nil {
 		return 0, err
 	}
-	p.take(reqs[0])
-	return success, nil
+	return success, p.take(reqs[0]).outcome(c)
 }
 
 // one is the list of one request.
@@ -299,9 +301,9 @@ func callSendrecv(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	st := p.take(reqs[0])
-	p.take(reqs[1])
+	sent := p.take(reqs[1])
 	p.putStatus(c, a.u32(11), st)
-	return success, st.outcome(c)
+	return success, cmp.Or(st.outcome(c), sent.outcome(c))
 }
 
 func (p *Proc) exchangeEnvelopes(c *comm, a args, statusPtr uint32) (out, in envelope, err error) {
@@ -373,9 +375,9 @@ func callSendrecvReplace(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	st := p.take(reqs[0])
-	p.take(reqs[1])
+	sent := p.take(reqs[1])
 	p.putStatus(c, a.u32(8), st)
-	return success, st.outcome(c)
+	return success, cmp.Or(st.outcome(c), sent.outcome(c))
 }
 
 func callIsendrecv(p *Proc, a args) (uint64, error) {

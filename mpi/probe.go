@@ -37,16 +37,26 @@ func (p *Proc) sought(a args, statusAt int) (*comm, envelope, error) {
 	return c, e, err
 }
 
+// awaitMessage waits for a message for an envelope, and returns its index.
+func (p *Proc) awaitMessage(c *comm, e envelope) (i int, err error) {
+	lost := false
+	err = p.wait(func() bool {
+		i = p.look(c, e)
+		lost = !e.null && i < 0 && (e.peer == anySource && p.noSource(c, true) || e.peer != anySource && p.gone(e.peer))
+		return e.null || i >= 0 || lost
+	})
+	if err == nil && lost {
+		err = c.on(status{source: e.peer, class: classEnded}.endedError())
+	}
+	return i, err
+}
+
 func callProbe(p *Proc, a args) (uint64, error) {
 	c, e, err := p.sought(a, 3)
 	if err != nil {
 		return 0, err
 	}
-	i := -1
-	err = p.wait(func() bool {
-		i = p.look(c, e)
-		return e.null || i >= 0
-	})
+	i, err := p.awaitMessage(c, e)
 	if err != nil {
 		return 0, err
 	}
@@ -98,11 +108,7 @@ func callMprobe(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, c.on(err)
 	}
-	i := -1
-	err = p.wait(func() bool {
-		i = p.look(c, e)
-		return e.null || i >= 0
-	})
+	i, err := p.awaitMessage(c, e)
 	if err != nil {
 		return 0, err
 	}
@@ -236,6 +242,11 @@ func (p *Proc) cancelSend(r *request) {
 		return
 	}
 	if r.matched {
+		return
+	}
+	if p.w.ended[r.peer] { // it was not received, and nobody is left to answer
+		r.cancel, r.result.cancelled = cancelDone, true
+		p.complete(r)
 		return
 	}
 	r.cancel, r.done = cancelAsked, false

@@ -30,12 +30,12 @@ type Proc struct {
 	cancelErr   error
 	initialized bool
 	finalized   bool
+	ended       bool      // the program has ended: the rank drains
 	clockStart  time.Time // Wtime's zero
 
 	running   running       // the call that the guest is in
 	since     time.Duration // when it began to wait, on the World's clock; 0: it has not waited
 	suspended *suspended    // the blocking call that was begun and is to go on
-	quiesced  []chan struct{}
 
 	requests   []*request // by index; the guest's handle is baseRequest + index
 	freeList   []uint32   // indices that are not in use, last freed last

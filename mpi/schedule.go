@@ -47,6 +47,7 @@ type collective struct {
 	started  bool     // the round's transfers
 	reqs     []uint32 // of the round
 	class    int32    // first error, reported at the end
+	from     Rank     // whose message it was about
 	received bool     // the result is that of the first request: a send-receive
 	made     *comm    // a communicator whose id is then in host
 	madeAt   uint32
@@ -157,7 +158,9 @@ func (p *Proc) progress() error {
 			continue
 		}
 		p.active = slices.Delete(p.active, i, i+1)
-		r.result.class = r.coll.class
+		if r.result.class = r.coll.class; r.result.class < success {
+			r.result.source = r.coll.from
+		}
 		p.complete(r)
 	}
 	return nil
@@ -175,14 +178,14 @@ func (p *Proc) advance(r *request) (bool, error) {
 			c.started = true
 		}
 		for _, i := range c.reqs {
-			if q := p.request(i); q != nil && !q.done {
+			if q := p.request(i); q != nil && !q.done && !p.lost(q, false) {
 				return false, nil
 			}
 		}
 		for k, i := range c.reqs {
 			st := p.take(i)
 			if st.class != success && c.class == success {
-				c.class = st.class
+				c.class, c.from = st.class, st.source
 			}
 			if c.received && k == 0 {
 				r.result = st
@@ -309,6 +312,8 @@ func (s status) failed() error {
 		return nil
 	case errTruncate:
 		return fail(errTruncate, "a message of the collective is longer than its buffer: counts differ between ranks")
+	case classEnded, classNotReceived:
+		return fail(errOther, "rank %d of MPI_COMM_WORLD has ended without taking part in the collective", s.source)
 	}
 	return fail(int(s.class), "the collective has failed")
 }

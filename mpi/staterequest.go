@@ -101,6 +101,9 @@ func (c *codec) collective(x *collective) {
 	c.bool(&x.started)
 	list(c, &x.reqs, c.u32)
 	c.i32(&x.class)
+	if c.version > 2 {
+		narrow(c, &x.from)
+	}
 	c.bool(&x.received)
 	c.comm(&x.made)
 	c.u32(&x.madeAt)
@@ -149,6 +152,9 @@ func (c *codec) channel(x *channel, maxInflight int) {
 		c.uint64(v)
 	}
 	c.check(x.credited <= x.charged, "channel %d has more credit than it used", x.peer)
+	if c.version > 2 {
+		c.bool(&x.ended)
+	}
 	n := c.count(x.replay.len())
 	for i := range n {
 		k := packet{}
@@ -166,7 +172,7 @@ func (c *codec) channel(x *channel, maxInflight int) {
 		if !c.reading {
 			continue
 		}
-		sequenced := (k.kind >= frameEager && k.kind <= frameData) || k.kind == frameCancel || k.kind == frameCancelled
+		sequenced := (k.kind >= frameEager && k.kind <= frameData) || k.kind == frameCancel || k.kind == frameCancelled || k.kind == frameEnd
 		whole := sequenced && k.seq == x.sendNext-uint64(n-i)
 		if !whole || (k.kind != frameData && uint64(k.length) != uint64(len(k.payload))) || x.inflight > maxInflight {
 			c.fail("frame %d to rank %d is damaged", k.seq, x.peer)
@@ -197,7 +203,7 @@ func (c *codec) pending(x *channel) {
 		}
 		q := x.p.request(it.req)
 		ours := it.kind == itemSend || it.kind == itemData
-		if it.kind < itemSend || it.kind > itemCancelled || (ours && (q == nil || q.kind != reqSend || q.done)) {
+		if it.kind < itemSend || it.kind > lastItem || (ours && (q == nil || q.kind != reqSend || q.done)) {
 			c.fail("what waits for rank %d is damaged", x.peer)
 			return
 		}

@@ -155,7 +155,7 @@ func callWait(p *Proc, a args) (uint64, error) {
 		p.putStatus(p.self, a.u32(1), emptyStatus())
 		return success, nil
 	}
-	if err := p.wait(func() bool { return r.done }); err != nil {
+	if err := p.wait(func() bool { return r.done || p.lost(r, true) }); err != nil {
 		return 0, err
 	}
 	return success, p.retire(list, 0, r, a.u32(1))
@@ -174,7 +174,7 @@ func callTest(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	if r.live() && !r.done {
-		p.yield()
+		p.poll(r)
 	}
 	done := !r.live() || r.done
 	if err := p.putInt(a.u32(1), truth(done)); err != nil {
@@ -236,7 +236,7 @@ func callWaitall(p *Proc, a args) (uint64, error) {
 	}
 	next := 0 // requests stay done: none is looked at twice
 	err = p.wait(func() bool {
-		for next < len(reqs) && (reqs[next] == nil || reqs[next].done) {
+		for next < len(reqs) && (reqs[next] == nil || reqs[next].done || p.lost(reqs[next], true)) {
 			next++
 		}
 		return next == len(reqs)
@@ -256,13 +256,21 @@ func callTestall(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	if !allDone(reqs) {
-		p.yield()
+		p.poll(reqs...)
 	}
 	done := allDone(reqs)
 	if err := p.putInt(a.u32(2), truth(done)); err != nil || !done {
 		return success, err
 	}
 	return p.retireAll(list, reqs, a.u32(3))
+}
+
+// poll looks at what a program asks for in a loop, and lets others run.
+func (p *Proc) poll(reqs ...*request) {
+	for _, r := range reqs {
+		p.lost(r, false)
+	}
+	p.yield()
 }
 
 // firstDone returns the index of a done request, or -1.
@@ -298,7 +306,10 @@ func callWaitany(p *Proc, a args) (uint64, error) {
 	}
 	i := -1
 	if err := p.wait(func() bool {
-		i = firstDone(reqs)
+		if i = firstDone(reqs); active > 0 && i < 0 {
+			p.lostAll(reqs)
+			i = firstDone(reqs)
+		}
 		return active == 0 || i >= 0
 	}); err != nil {
 		return 0, err
@@ -315,7 +326,7 @@ func callTestany(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	if firstDone(reqs) < 0 && active > 0 {
-		p.yield()
+		p.poll(reqs...)
 	}
 	i := firstDone(reqs)
 	done := i >= 0 || active == 0
@@ -333,7 +344,12 @@ func callWaitsome(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := p.wait(func() bool { return active == 0 || firstDone(reqs) >= 0 }); err != nil {
+	if err := p.wait(func() bool {
+		if active > 0 && firstDone(reqs) < 0 {
+			p.lostAll(reqs)
+		}
+		return active == 0 || firstDone(reqs) >= 0
+	}); err != nil {
 		return 0, err
 	}
 	return p.retireSome(a, list, reqs, active)
@@ -345,7 +361,7 @@ func callTestsome(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	if firstDone(reqs) < 0 && active > 0 {
-		p.yield()
+		p.poll(reqs...)
 	}
 	return p.retireSome(a, list, reqs, active)
 }
@@ -407,7 +423,7 @@ func callGetStatus(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	if r.live() && !r.done {
-		p.yield()
+		p.poll(r)
 	}
 	done := !r.live() || r.done
 	if err := p.putInt(a.u32(1), truth(done)); err != nil || !done {
@@ -433,6 +449,9 @@ func callGetStatusAll(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if !allDone(reqs) {
+		p.poll(reqs...)
+	}
 	done := allDone(reqs)
 	if err := p.putInt(a.u32(2), truth(done)); err != nil || !done {
 		return success, err
@@ -452,6 +471,9 @@ func callGetStatusAny(p *Proc, a args) (uint64, error) {
 	}
 	if err != nil {
 		return 0, err
+	}
+	if firstDone(reqs) < 0 && active > 0 {
+		p.poll(reqs...)
 	}
 	i := firstDone(reqs)
 	if err := p.putInt(a.u32(3), truth(i >= 0 || active == 0)); err != nil {

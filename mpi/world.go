@@ -20,7 +20,7 @@ type World struct {
 	procs   []*Proc                // by rank, nil if not local
 	backlog []*channel             // channels that can send more, in turn
 	missed  map[Rank]map[Rank]bool // senders whose frames came for a rank before it was here
-	ended   map[Rank]bool          // peers that will never come back
+	ended   []bool                 // by rank: it has ended, and is in no World any more
 
 	segments map[uint64]*sharedSegment // of windows that are being made, by their id
 	everyone *group                    // of MPI_COMM_WORLD
@@ -37,7 +37,7 @@ func NewWorld(cfg Config, net Network) *World {
 		start:  time.Now(),
 		procs:  make([]*Proc, cfg.Size),
 		missed: map[Rank]map[Rank]bool{},
-		ended:  map[Rank]bool{},
+		ended:  make([]bool, cfg.Size),
 
 		segments: map[uint64]*sharedSegment{},
 		everyone: &group{ranks: ranksTo(cfg.Size)},
@@ -146,25 +146,31 @@ func (w *World) Remove(r Rank) {
 	if p := w.proc(r); p != nil {
 		p.attached = false
 		w.procs[r] = nil
-		p.closeQuiesced()
 		// Where it runs now it may have told us already, and we dropped that as long as it was here.
 		w.reconnect(r)
 	}
 }
 
-// PeerEnded tells that a rank elsewhere (or here) has ended and will take no
-// more frames: what is not acked to it counts as delivered.
+// PeerEnded tells that a rank elsewhere (or here) has ended, and drained if its end was a good one: nothing comes from it
+// any more, and nothing goes to it. Of a rank that is here it is called before Remove.
 func (w *World) PeerEnded(peer Rank) {
 	w.mu.Lock()
 	defer w.unlock()
 	if peer < 0 || int(peer) >= w.cfg.Size {
 		return
 	}
+	if w.ended[peer] {
+		return
+	}
 	w.ended[peer] = true
 	for _, p := range w.procs {
-		if p != nil {
-			p.checkQuiesced()
+		if p == nil || p.rank == peer {
+			continue
 		}
+		if c := p.channels[peer]; c != nil {
+			c.peerRemoved()
+		}
+		p.wake()
 	}
 }
 
@@ -181,29 +187,14 @@ func (w *World) Reconnect(peer Rank) {
 }
 
 func (w *World) reconnect(peer Rank) {
+	if w.ended[peer] {
+		return
+	}
 	for _, p := range w.procs {
 		if p != nil && p.attached {
 			w.attachRemote(p, peer)
 		}
 	}
-}
-
-// Quiesced asks r's peers to ack, and returns a channel that is closed when
-// every frame of r is acked, or r is removed. An executor keeps the World (and
-// r in it) until then: peers may still need what r sent before it ended.
-func (w *World) Quiesced(r Rank) <-chan struct{} {
-	w.mu.Lock()
-	defer w.unlock()
-	done := make(chan struct{})
-	p := w.proc(r)
-	if p == nil {
-		close(done)
-		return done
-	}
-	p.quiesced = append(p.quiesced, done)
-	p.askAcks()
-	p.checkQuiesced()
-	return done
 }
 
 // proc returns a local rank or nil.
@@ -220,7 +211,12 @@ func (w *World) attach(p *Proc) {
 	p.attached = true
 	w.attachLocal(p)
 	for r := range w.procs {
-		if w.procs[r] == nil {
+		switch {
+		case w.ended[r]:
+			if c := p.channels[r]; c != nil && Rank(r) != p.rank {
+				c.peerRemoved() // while the rank was not here
+			}
+		case w.procs[r] == nil:
 			w.attachRemote(p, Rank(r))
 		}
 	}

@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/mpi"
 	"github.com/godwit-run/godwit/worker/wasm"
 )
-
-// quiesceWait bounds how long a rank's end waits for its last messages to be acknowledged by their receivers.
-const quiesceWait = 2 * time.Second
 
 // rank is one rank on this host. Its fields are guarded by the executor's mutex; its guest is used by one goroutine at a
 // time: the one that runs it and writes its image, or, once it is frozen or staged, whoever holds the mutex.
@@ -34,7 +30,7 @@ type rankState uint8
 
 const (
 	rankReady     rankState = iota + 1 // made, not launched
-	rankRunning                        // a goroutine runs its guest
+	rankRunning                        // a goroutine runs its guest, or delivers what it has sent
 	rankCapturing                      // stands still, its image is being written
 	rankFrozen                         // stands still, may be resumed
 	rankStaged                         // arrived, waits for the commit
@@ -70,37 +66,40 @@ func (e *Executor) startRank(ctx context.Context, id mpi.Rank) error {
 	return nil
 }
 
-// launch runs the rank's guest on a goroutine of its own. Holds mu.
+// launch runs the rank on a goroutine of its own: its guest, then the delivery of what that has sent. Holds mu.
 func (e *Executor) launch(ctx context.Context, r *rank) {
 	r.state = rankRunning
 	e.runGroup.Go(func() error {
-		exit := r.guest.Run(ctx)
+		var exit wasm.Exit
+		if !r.guest.Ended() { // or it had before it was frozen, with 0
+			exit = r.guest.Run(ctx)
+		}
 		if exit.Frozen {
 			e.stopped(ctx, r)
 			return nil
 		}
-		e.ended(ctx, r, exit)
+		code, reason := verdict(r, exit)
+		if code == 0 {
+			r.out.flush()
+			if errors.Is(r.proc.Drain(), mpi.ErrFrozen) { // another error is Cancel's: nobody wants it any more
+				e.stopped(ctx, r)
+				return nil
+			}
+		}
+		e.ended(ctx, r, code, reason)
 		return nil
 	})
 }
 
-// ended reports a rank's end, after its output and, for a good end, its messages.
-func (e *Executor) ended(ctx context.Context, r *rank, exit wasm.Exit) {
+// ended reports a rank's end, after its output and, for a good end, when nobody can want anything of it any more.
+func (e *Executor) ended(ctx context.Context, r *rank, code int32, reason string) {
 	r.out.flush()
-	code, reason := verdict(r, exit)
-	if code == 0 {
-		t := time.NewTimer(quiesceWait)
-		defer t.Stop()
-		select {
-		case <-e.world.Quiesced(r.id):
-		case <-t.C:
-		case <-ctx.Done():
-		}
-	}
 	e.mu.Lock()
 	r.state = rankEnded
+	if code == 0 {
+		e.world.PeerEnded(r.id)
+	} // else the app fails, for this rank's reason and no other's
 	e.world.Remove(r.id)
-	e.world.PeerEnded(r.id)
 	e.discard(ctx, r)
 	e.mu.Unlock()
 	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Ended{Ended: &apiv1.ExecEnded{

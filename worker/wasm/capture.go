@@ -29,10 +29,10 @@ type Stats struct {
 const maxWindow = 8 << 20
 
 // Capture writes the guest's part of its rank's image: globals, memory, clock and stdin's position. It
-// panics unless Run has returned Frozen. The guest stays frozen and unchanged, so it may be captured
-// again, or run on. An error is the writer's. Images carry no hash over all: whoever moves them adds one.
+// panics unless Run has returned Frozen, or the program's own exit. The guest stays as it is, so it may be captured
+// again, or run on if it is frozen. An error is the writer's. Images carry no hash over all: whoever moves them adds one.
 func (g *Guest) Capture(w io.Writer, opts CaptureOptions) (Stats, error) {
-	if g.state != frozen {
+	if g.state != frozen && !g.Ended() {
 		panic("wasm: capture of a guest that is not frozen")
 	}
 	memory := g.memory.Bytes()
@@ -45,6 +45,9 @@ func (g *Guest) Capture(w io.Writer, opts CaptureOptions) (Stats, error) {
 	raw := opts.Raw || !worthCompressing(memory)
 	if raw {
 		h.flags |= flagRaw
+	}
+	if g.Ended() {
+		h.flags |= flagEnded
 	}
 	for _, name := range g.module.info.globals {
 		h.globals = append(h.globals, globalValue{name, g.instance.ExportedGlobal(name).Get()})
@@ -78,7 +81,7 @@ func writeBody(w io.Writer, memory []byte, raw bool) (int64, error) {
 	return n, errors.Join(err, z.Close())
 }
 
-// Restore makes a guest from an image; Run goes on where the captured guest stood. It reads r up to the
+// Restore makes a guest from an image; Run goes on where the captured guest stood, unless that had Ended. It reads r up to the
 // end of the image, and for a compressed one possibly beyond. Errors: ErrImage, or those of New. Garbage
 // costs at most the memory that its header may ask for.
 func (m *Module) Restore(ctx context.Context, cfg GuestConfig, r io.Reader) (*Guest, error) {
@@ -148,6 +151,10 @@ func (g *Guest) restore(h *imageHeader, r io.Reader) error {
 			return fmt.Errorf("%w: global %s cannot be set", ErrImage, value.name)
 		}
 		global.Set(value.bits)
+	}
+	if h.flags&flagEnded != 0 {
+		g.state, g.exited = ended, true
+		return nil
 	}
 	area, err := g.unwinder.bytes()
 	if err != nil {

@@ -45,6 +45,7 @@ type Guest struct {
 	unwinder unwinder
 	nested   func(f api.Function, stack []uint64) error // set by Run: how the host calls back
 	state    guestState
+	exited   bool // ended, by the program's own exit; false after Close
 
 	callbacks map[uint32]*callback // by index in the function table
 	fault     any                  // a panic of the host, on its way through the engine
@@ -97,6 +98,9 @@ func (g *Guest) Bind(h Host) {
 	}
 }
 
+// Ended tells whether the program has exited by itself. Its memory can be used, and captured, until Close.
+func (g *Guest) Ended() bool { return g.exited }
+
 // Migratable tells whether the guest can be frozen.
 func (g *Guest) Migratable() bool { return g.module.info.Migratable }
 
@@ -115,7 +119,7 @@ func (g *Guest) Close(ctx context.Context) error {
 	if g.state == running {
 		panic("wasm: guest closed while it runs")
 	}
-	g.state = ended
+	g.state, g.exited = ended, false
 	err := errors.Join(g.instance.Close(ctx), g.memory.release())
 	if err != nil {
 		return fmt.Errorf("close guest: %w", err)

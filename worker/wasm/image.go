@@ -17,8 +17,12 @@ const imageMagic = "GWGUEST\x01"
 // maxHeader bounds the header of an image, in bytes.
 const maxHeader = 64 << 10
 
-// flagRaw marks an image whose pages are not compressed.
-const flagRaw = 1
+// Flags of an image.
+const (
+	flagRaw   = 1 // its pages are not compressed
+	flagEnded = 2 // the guest has ended by itself: its memory is there for what its rank has not delivered
+	allFlags  = flagRaw | flagEnded
+)
 
 // imageHeader is everything of a guest but its memory's content.
 //
@@ -95,7 +99,7 @@ func decodeHeader(body []byte) (*imageHeader, error) {
 		h.globals = append(h.globals, globalValue{name: string(rest[2 : 2+n]), bits: le.Uint64(rest[2+n:])})
 		rest = rest[2+n+8:]
 	}
-	if len(rest) != 0 || h.flags&^flagRaw != 0 || int64(h.clock) < 0 || int64(h.stdin) < 0 {
+	if len(rest) != 0 || h.flags&^allFlags != 0 || int64(h.clock) < 0 || int64(h.stdin) < 0 {
 		return nil, fmt.Errorf("%w: bad header", ErrImage)
 	}
 	return h, nil

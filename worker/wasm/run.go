@@ -66,7 +66,9 @@ func (g *Guest) Run(ctx context.Context) Exit {
 		return Exit{Frozen: true}
 	}
 	g.state = ended
-	return g.exit(err)
+	exit := g.exit(err)
+	g.exited = exit.Reason == ""
+	return exit
 }
 
 // end stops the guest with err. It does not return.

@@ -33,9 +33,6 @@ type cluster struct {
 	epoch  uint64
 	moves  int
 	stays  int
-
-	failedCh chan struct{} // closed by the first rank that fails
-	failOnce sync.Once
 }
 
 // rank is one rank: where it is now, and what it has printed.
@@ -98,7 +95,7 @@ func (l *link) carry(to *mpi.World) {
 func newCluster(t *testing.T, module *wasm.Module, size, hosts, every int, seed uint64, args ...string) *cluster {
 	c := &cluster{
 		t: t, module: module, args: append([]string{"conformance"}, args...), every: every,
-		links: map[[2]int]*link{}, random: rand.New(rand.NewPCG(seed, 1)), epoch: 1, failedCh: make(chan struct{}),
+		links: map[[2]int]*link{}, random: rand.New(rand.NewPCG(seed, 1)), epoch: 1,
 	}
 	for h := range hosts {
 		cfg := mpi.DefaultConfig(size)
@@ -136,9 +133,6 @@ func (r *rank) config() wasm.GuestConfig {
 
 // limit is how long one app may take: a run that takes longer is stuck.
 const limit = 4 * time.Minute
-
-// quiet is how long a rank's last messages may take once it has ended: others take them, or have ended too.
-const quiet = time.Minute
 
 // run runs all ranks to their ends.
 func (c *cluster) run() {
@@ -200,7 +194,6 @@ func (r *rank) live() {
 		}
 	}
 	if r.exit.Code != 0 {
-		c.failOnce.Do(func() { close(c.failedCh) })
 		c.mu.Lock()
 		procs := make([]*mpi.Proc, len(c.ranks))
 		for i, o := range c.ranks {
@@ -212,11 +205,10 @@ func (r *rank) live() {
 		}
 		return
 	}
-	select {
-	case <-c.worlds[r.world].Quiesced(r.id):
-	case <-c.failedCh: // others take no more messages
-	case <-time.After(quiet):
-		panic(fmt.Sprintf("rank %d has ended, and its messages do not get through: %s", r.id, c.inspect()))
+	for errors.Is(r.proc.Drain(), mpi.ErrFrozen) { // others' failure cancels it
+		if err := r.thaw(); err != nil {
+			panic(err)
+		}
 	}
 }
 

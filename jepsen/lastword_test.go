@@ -1,0 +1,99 @@
+package jepsen
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const lastwordModule = "testdata/lastword.wasm"
+
+// standstill is how long a receiver stands still after its sender has ended: longer than any wait that a machine under load
+// excuses, and shorter than the lease.
+const standstill = 4 * time.Second
+
+// TestLastWordsArrive stops the receiver's executor, or its worker too, while the sender sends and ends, here or on another
+// host: the message is there when it goes on.
+func TestLastWordsArrive(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 2})
+	onW2 := func(app string) []executor { return []executor{c.executor(app, "w2")} }
+	c.lastWords("eager", "4", onW2)
+	c.lastWords("rendezvous", "200000", onW2)
+	c.lastWords("worker", "4", func(app string) []executor {
+		return append(onW2(app), executor{pid: c.process("w2").pid()})
+	})
+	c.idle()
+}
+
+// lastWords runs the program with rank 0 on w1 and rank 1 on w2, and stops what victims says before rank 0 sends. A machine
+// that is too slow for that tries again with a sender that waits longer.
+func (c *cluster) lastWords(what, bytes string, victims func(app string) []executor) {
+	c.t.Helper()
+	for ms := 2000; ; ms *= 2 {
+		name := what + "-" + strconv.Itoa(ms)
+		run := c.start("run", "-q", "-n", "2", "--name", name, "--place", "w1:1,w2:1", lastwordModule, strconv.Itoa(ms), bytes)
+		c.prints(run, "rank 0 waits")
+		stopped := victims(c.named(name))
+		for _, e := range stopped {
+			e.signal(syscall.SIGSTOP)
+		}
+		early := strings.Contains(run.stdout.String(), "has sent")
+		if !early {
+			c.prints(run, "rank 0 has sent")
+			<-time.After(standstill)
+			require.True(c.t, run.running(), "the receiver stands still")
+		}
+		for _, e := range stopped {
+			e.signal(syscall.SIGCONT)
+		}
+		res := run.wait()
+		require.Zero(c.t, res.code, res.stderr)
+		for i := 1; i <= 3; i++ {
+			require.Contains(c.t, res.stdout, "rank 1 got "+strconv.Itoa(i))
+		}
+		if !early {
+			return
+		}
+		require.Less(c.t, ms, 60_000, "the machine is too slow for this test")
+	}
+}
+
+// prints waits until a running command has printed a text.
+func (c *cluster) prints(r *command, text string) {
+	c.t.Helper()
+	c.eventually(patience, "the program prints "+text, func() error {
+		if out := r.stdout.String(); !strings.Contains(out, text) {
+			return errors.New("so far: " + tail(out, 200))
+		}
+		return nil
+	})
+}
+
+// TestShortAppsEnd runs many programs whose last act is a send: all end.
+func TestShortAppsEnd(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 2, slots: 8})
+	n := rounds(12, 300)
+	for i := 0; i < n; i += 4 {
+		var runs []*command
+		for k := range min(4, n-i) {
+			ranks, place := "2", "w1:1,w2:1"
+			if k%2 == 1 {
+				ranks, place = "4", "w1:2,w2:2"
+			}
+			runs = append(runs, c.start("run", "-q", "-n", ranks, "--place", place, lastwordModule, "0", []string{"4", "200000"}[k/2]))
+		}
+		for _, r := range runs {
+			res := r.wait()
+			require.Zero(t, res.code, res.stderr)
+			require.Contains(t, res.stdout, "rank 1 got 3")
+		}
+	}
+	c.idle()
+}

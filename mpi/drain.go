@@ -1,0 +1,215 @@
+package mpi
+
+// The end of a rank. Its program has ended, but what it has sent may still be on its way, or wait for a receive. Until
+// everybody has it, or can want it no more, the rank drains: it stays in its World, answers, sends again, may be captured and
+// restored elsewhere. Its peers hear of its end by an END frame, behind all that it has sent, so they know what that says:
+// nothing more comes from it, and it wants nothing. Peers that it has never had to do with hear of it by PeerEnded.
+
+// Drain tells that the rank's program has ended well, and blocks until nobody can want anything of the rank any more: each
+// frame is acked and each message received, or its receiver has ended. The rank may be removed then. Like a call, it returns
+// ErrFrozen where the rank is to freeze, and is to be called again, here or in the restored rank; or Cancel's error.
+func (p *Proc) Drain() error {
+	p.w.mu.Lock()
+	defer p.w.unlock()
+	if !p.ended {
+		p.ended = true
+		p.active = nil // collectives that the program has not waited for: they might call it
+		for _, c := range p.channels {
+			if c != nil && c.peer != p.rank && c.used() && !p.gone(c.peer) {
+				c.push(item{kind: itemEnd})
+			}
+		}
+		p.askAcks()
+	}
+	p.since = 0
+	return p.wait(p.drained)
+}
+
+// Ended reports whether the rank's program has ended: Drain has been called, of this Proc or of the one that it was restored
+// from.
+func (p *Proc) Ended() bool {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	return p.ended
+}
+
+// drained reports whether nobody can want anything of the rank.
+func (p *Proc) drained() bool {
+	for _, c := range p.channels {
+		if c != nil && c.undelivered() > 0 && !p.gone(c.peer) {
+			return false
+		}
+	}
+	for _, r := range p.requests {
+		if r.kind == reqSend && !r.done && r.peer != p.rank && !p.gone(r.peer) {
+			return false
+		}
+	}
+	return true
+}
+
+// gone reports whether a peer's program has ended and all that it has sent to this rank is here.
+func (p *Proc) gone(peer Rank) bool {
+	if peer < 0 || int(peer) >= len(p.w.ended) {
+		return false // only a damaged state leads here
+	}
+	c := p.channels[peer]
+	return p.w.ended[peer] || (c != nil && c.ended)
+}
+
+// askAcks asks peers for acks that they would give only later.
+func (p *Proc) askAcks() {
+	for _, c := range p.channels {
+		if c != nil && p.attached && c.replay.len() > 0 {
+			c.sendControl(frameSync)
+		}
+	}
+}
+
+// used reports whether the two ranks have had to do with each other.
+func (c *channel) used() bool { return c.sendNext+c.recvNext > 0 || c.pending.len() > 0 }
+
+// undelivered counts what the peer has not got, beside the news of our end.
+func (c *channel) undelivered() int {
+	n := c.replay.len() + c.pending.len()
+	if k := c.replay.len(); k > 0 && c.replay.at(k-1).kind == frameEnd {
+		n-- // nothing is numbered behind it but answers to those who have not heard of it yet
+	}
+	if k := c.pending.len(); k > 0 && c.pending.at(k-1).kind == itemEnd {
+		n--
+	}
+	return n
+}
+
+// peerEnded takes the news that the peer's program has ended: sends that nobody waits for will not be received.
+func (c *channel) peerEnded() {
+	c.ended = true
+	for _, r := range c.p.requests {
+		if r.kind == reqSend && r.peer == c.peer && r.orphan && !r.matched {
+			c.p.complete(r)
+		}
+	}
+	c.p.wake()
+}
+
+// peerRemoved takes the news that the peer is nowhere any more: nothing goes to it.
+func (c *channel) peerRemoved() {
+	for c.replay.len() > 0 {
+		k := c.replay.pop()
+		c.inflight -= k.cost()
+	}
+	for c.pending.len() > 0 {
+		c.pending.pop()
+	}
+	for _, r := range c.p.requests {
+		switch {
+		case r.kind != reqSend || r.peer != c.peer || r.done:
+		case r.cancel == cancelAsked: // a peer that had heard of it would have answered
+			r.cancel, r.result.cancelled = cancelDone, true
+			c.p.complete(r)
+		case r.matched:
+			c.p.complete(r) // by a receive that the peer has not waited for
+		}
+	}
+	c.peerEnded()
+}
+
+// hopeless reports whether a request can never be done: whoever it needs has ended, and nothing is on its way. blocked
+// tells that the rank does nothing but wait for it: then it sends nothing to itself either.
+func (p *Proc) hopeless(r *request, blocked bool) bool {
+	if r == nil || r.done || r.matched {
+		return false
+	}
+	switch {
+	case r.kind == reqRecv && r.peer == anySource:
+		return p.noSource(r.comm, blocked)
+	case r.kind == reqRecv, r.kind == reqSend:
+		return p.gone(r.peer) && r.cancel != cancelAsked
+	case r.kind == reqPart:
+		if i := p.partOf(r); i != nil {
+			return p.hopeless(i, blocked)
+		}
+		return !r.parts.send && p.gone(r.peer)
+	}
+	return false
+}
+
+// partOf finds the transfer under way of a partitioned operation.
+func (p *Proc) partOf(r *request) *request {
+	for _, q := range p.requests {
+		if q.after.kind == hookOwner && q.after.owner == r.index {
+			return q
+		}
+	}
+	return nil
+}
+
+// noSource reports whether nobody of a communicator can send to this rank any more.
+func (p *Proc) noSource(c *comm, blocked bool) bool {
+	for _, r := range c.peers().ranks {
+		if !p.gone(r) && (r != p.rank || !blocked) {
+			return false
+		}
+	}
+	return true
+}
+
+// lost completes a request that is hopeless, with the error that says so, and reports whether it was.
+func (p *Proc) lost(r *request, blocked bool) bool {
+	if !p.hopeless(r, blocked) {
+		return false
+	}
+	if r.kind == reqPart {
+		if q := p.partOf(r); q != nil {
+			return p.lost(q, blocked) // tells its owner
+		}
+	}
+	if i := indexOf(p.posted, r); i >= 0 {
+		p.posted = append(p.posted[:i], p.posted[i+1:]...)
+	}
+	r.result = emptyStatus()
+	r.result.source, r.result.class = r.peer, classEnded
+	if r.kind == reqSend {
+		r.result.class = classNotReceived
+	}
+	p.complete(r)
+	return true
+}
+
+// lostAll does so where none of several requests can be done.
+func (p *Proc) lostAll(reqs []*request) {
+	for _, r := range reqs {
+		if r != nil && !p.hopeless(r, true) {
+			return
+		}
+	}
+	for _, r := range reqs {
+		p.lost(r, true)
+	}
+}
+
+func indexOf(list []*request, r *request) int {
+	for i, q := range list {
+		if q == r {
+			return i
+		}
+	}
+	return -1
+}
+
+// Classes of outcomes that are ours alone; the program sees MPI_ERR_OTHER.
+const (
+	classEnded       = -1 // the source has ended
+	classNotReceived = -2 // the destination has ended
+)
+
+// endedError says what a request has waited for in vain.
+func (s status) endedError() error {
+	switch {
+	case s.class == classNotReceived:
+		return fail(errOther, "rank %d of MPI_COMM_WORLD has ended without receiving the message", s.source)
+	case s.source == anySource:
+		return fail(errOther, "all other ranks have ended, and no message is on its way")
+	}
+	return fail(errOther, "rank %d of MPI_COMM_WORLD has ended, and no such message of it is on its way", s.source)
+}
