@@ -1,0 +1,161 @@
+package history
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// input is an operation as one app sees it.
+type input struct {
+	kind Kind
+	end  End
+	op   Op
+	// seen is what the answer said of this app; nil: that there is none.
+	seen *Seen
+}
+
+// Linearizable fails unless each app's operations fit into one order that respects time and in which every answer is true.
+// A search that is not over within limit has failed as well: it has shown nothing.
+func Linearizable(ops []Op, limit time.Duration) error {
+	deadline := time.Now().Add(limit)
+	keys, byApp := subjects(ops)
+	for _, key := range keys {
+		view := appView(ops, key, byApp[key])
+		switch porcupine.CheckOperationsTimeout(model(), view, max(time.Until(deadline), time.Millisecond)) {
+		case porcupine.Ok:
+		case porcupine.Unknown:
+			return fmt.Errorf("app %s of key %s: no verdict on %d operations within %s", byApp[key], key, len(view), limit)
+		default:
+			return fmt.Errorf("app %s of key %s: no order of its %d operations is true:%s", byApp[key], key, len(view), tell(view))
+		}
+	}
+	return nil
+}
+
+// subjects are the keys of all submissions, in order, and the app of each; an app is empty if no answer named it.
+func subjects(ops []Op) (keys []string, byApp map[string]string) {
+	byApp = map[string]string{}
+	for _, op := range ops {
+		if op.Kind != Submit {
+			continue
+		}
+		if _, ok := byApp[op.Key]; !ok {
+			keys = append(keys, op.Key)
+			byApp[op.Key] = ""
+		}
+		if op.End == OK && len(op.Apps) > 0 && byApp[op.Key] == "" {
+			byApp[op.Key] = op.Apps[0].ID
+		}
+	}
+	for _, op := range ops {
+		for _, s := range op.Apps {
+			if id, ok := byApp[s.Key]; ok && id == "" {
+				byApp[s.Key] = s.ID
+			}
+		}
+	}
+	return keys, byApp
+}
+
+// appView are the operations that tell something of the app submitted under key.
+func appView(ops []Op, key, id string) []porcupine.Operation {
+	var out []porcupine.Operation
+	first := time.Duration(math.MaxInt64)
+	for _, op := range ops {
+		if op.Kind == Submit && op.Key == key {
+			first = min(first, op.Call)
+		}
+	}
+	for _, op := range ops {
+		in := input{kind: op.Kind, end: op.End, op: op}
+		i := slices.IndexFunc(op.Apps, func(s Seen) bool { return s.Key == key || (id != "" && s.ID == id) })
+		if i >= 0 {
+			in.seen = &op.Apps[i]
+		}
+		about := op.Kind == Submit && op.Key == key ||
+			(op.Kind == Status || op.Kind == Cancel) && id != "" && op.App == id ||
+			op.Kind == List && op.End == OK
+		silent := op.End == Fail && !op.Refused() || op.End == Info && (op.Kind == Status || op.Kind == List)
+		early := in.seen == nil && op.End == OK && op.Return < first // a list before there was anything to list
+		if !about || silent || early {
+			continue
+		}
+		to := int64(op.Return)
+		if op.End == Info {
+			to = math.MaxInt64
+		}
+		out = append(out, porcupine.Operation{ClientId: op.Client, Input: in, Call: int64(op.Call), Return: to})
+	}
+	return out
+}
+
+func tell(view []porcupine.Operation) string {
+	out := ""
+	for _, o := range view[:min(len(view), 40)] {
+		op := o.Input.(input).op
+		out += fmt.Sprintf("\n  client %d %s %s..%s %s index %d", op.Client, op.Kind, op.Call, op.Return, op.End, op.Index)
+		if s := o.Input.(input).seen; s != nil {
+			out += fmt.Sprintf(" shows %+v", *s)
+		} else if op.Kind == List {
+			out += " does not show it"
+		}
+		if op.Error != "" {
+			out += " " + op.Error
+		}
+	}
+	return out
+}
+
+// model is one app's life for the search. An operation of unknown end leads to both states: it was done, and it was not.
+func model() porcupine.Model {
+	m := porcupine.NondeterministicModel{
+		Init: func() []any { return []any{life{}} },
+		Step: func(state, in, _ any) []any { return states(state.(life).step(in.(input))) },
+	}
+	return m.ToModel()
+}
+
+func states(lives []life) []any {
+	out := make([]any, 0, len(lives))
+	for _, l := range lives {
+		out = append(out, l)
+	}
+	return out
+}
+
+// step is what the app may be after an operation; nothing: the operation cannot have ended so.
+func (l life) step(in input) []life {
+	switch {
+	case in.end == Info && in.kind == Submit:
+		return []life{l, l.submitted()}
+	case in.end == Info:
+		return []life{l, l.cancelled()}
+	case in.end == Fail && in.kind == Submit:
+		return []life{l}
+	case in.end == Fail && in.op.Code == reasonNotFound:
+		return only(l, l.level == absent)
+	case in.end == Fail: // a cancellation that came too late
+		late, ok := l.over()
+		return only(late, ok)
+	case in.kind == Submit:
+		l = l.submitted()
+	case in.kind == Cancel && (in.seen == nil || !in.seen.stopped() || l.level == ended):
+		return nil
+	}
+	if in.seen == nil {
+		return only(l, l.level == absent)
+	}
+	next, ok := l.see(*in.seen)
+	return only(next, ok)
+}
+
+func only(l life, ok bool) []life {
+	if !ok {
+		return nil
+	}
+	return []life{l}
+}

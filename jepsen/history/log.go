@@ -1,0 +1,146 @@
+package history
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// Entry is an entry of a server's log, as godwit debug raft-dump prints it.
+type Entry struct {
+	Index, Term uint64
+	Type        string
+	Commands    []*apiv1.Command
+	// Results answer the commands one by one; none: a snapshot covers the entry.
+	Results []*apiv1.Result
+
+	line []byte
+}
+
+// applied tells whether the entry's i-th command changed the state now, rather than being refused or answered from memory.
+func (e Entry) applied(i int) bool {
+	return i < len(e.Results) && e.Results[i].GetCode() == "" && e.Results[i].GetIndex() == e.Index
+}
+
+// dumped is a line of the dump.
+type dumped struct {
+	Index, Term       uint64
+	Type              string
+	Commands, Results []json.RawMessage
+	Error, Invariant  string
+}
+
+// ReadLog reads a dump. It fails at an entry that could not be applied, or after which the state broke a promise.
+func ReadLog(r io.Reader) ([]Entry, error) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 64<<20)
+	var out []Entry
+	for lines.Scan() {
+		var d dumped
+		if err := json.Unmarshal(lines.Bytes(), &d); err != nil {
+			return nil, fmt.Errorf("line %d: %w", len(out)+1, err)
+		}
+		e := Entry{Index: d.Index, Term: d.Term, Type: d.Type, line: bytes.Clone(lines.Bytes())}
+		if d.Error != "" || d.Invariant != "" {
+			return nil, fmt.Errorf("entry %d: %s%s", d.Index, d.Error, d.Invariant)
+		}
+		for _, raw := range d.Commands {
+			cmd := new(apiv1.Command)
+			if err := protojson.Unmarshal(raw, cmd); err != nil {
+				return nil, fmt.Errorf("entry %d: %w", d.Index, err)
+			}
+			e.Commands = append(e.Commands, cmd)
+		}
+		for _, raw := range d.Results {
+			res := new(apiv1.Result)
+			if err := protojson.Unmarshal(raw, res); err != nil {
+				return nil, fmt.Errorf("entry %d: %w", d.Index, err)
+			}
+			e.Results = append(e.Results, res)
+		}
+		out = append(out, e)
+	}
+	return out, lines.Err()
+}
+
+// errDiffer is returned when two servers hold different entries at an index that a majority must agree on.
+var errDiffer = errors.New("logs differ")
+
+// Agree returns the log that a majority of the servers holds. It fails where two of them hold different entries, unless
+// it is what only one holds at its end: an entry that was never committed.
+func Agree(logs map[string][]Entry) ([]Entry, error) {
+	type version struct {
+		entry   Entry
+		servers []string
+	}
+	votes := map[uint64][]*version{}
+	var last uint64
+	for server, log := range logs {
+		for _, e := range log {
+			last = max(last, e.Index)
+			found := false
+			for _, c := range votes[e.Index] {
+				if c.entry.same(e) {
+					c.servers, found = append(c.servers, server), true
+					if len(c.entry.Results) == 0 {
+						c.entry = e
+					}
+				}
+			}
+			if !found {
+				votes[e.Index] = append(votes[e.Index], &version{e, []string{server}})
+			}
+		}
+	}
+	var out []Entry
+	for i := uint64(1); i <= last; i++ {
+		for _, c := range votes[i] {
+			if len(c.servers) > len(logs)/2 {
+				out = append(out, c.entry)
+			}
+		}
+		if len(out) == 0 || out[len(out)-1].Index == i {
+			continue
+		}
+		for j := i + 1; j <= last; j++ {
+			for _, c := range votes[j] {
+				if len(c.servers) > len(logs)/2 {
+					return nil, fmt.Errorf("%w: no majority holds one entry %d, and one holds entry %d", errDiffer, i, j)
+				}
+			}
+		}
+		break
+	}
+	return out, nil
+}
+
+// same tells whether two servers hold one entry. Results count where both have them: replicas that answer differently differ.
+func (e Entry) same(o Entry) bool {
+	if e.Term != o.Term || e.Type != o.Type || len(e.Commands) != len(o.Commands) {
+		return false
+	}
+	if (len(e.Results) == 0) == (len(o.Results) == 0) {
+		return bytes.Equal(withoutHash(e.line), withoutHash(o.line))
+	}
+	for i := range e.Commands {
+		if e.Commands[i].GetKey() != o.Commands[i].GetKey() {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutHash drops what the dump's last line has more.
+func withoutHash(line []byte) []byte {
+	if i := bytes.Index(line, []byte(`,"hash":"`)); i >= 0 {
+		return line[:i]
+	}
+	return bytes.TrimSuffix(line, []byte("}"))
+}
