@@ -2,8 +2,8 @@ package control
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,7 +11,6 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
-	"github.com/godwit-run/godwit/planner"
 )
 
 // tick is how often a duty looks again without being told to.
@@ -26,54 +25,68 @@ type leader struct {
 	c    *Control
 	term uint64
 	log  *slog.Logger
-	over <-chan struct{} // closed when the term ends
 
-	mu       sync.Mutex // guards the fields below
-	sessions map[fsm.HostID]*session
-	seen     map[fsm.HostID]time.Time // when each host last renewed its lease
-	reports  map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus
-	changed  chan struct{} // closed and replaced when sessions or reports change
-	refused  map[string]time.Time
+	tenure   *tenure
+	sessions *sessions
+	leases   *leases
+	inbox    *inbox
+	refusals *refusals
 }
 
-// Lead does the leader's duties of one term until ctx ends. The caller has passed a barrier.
-func (c *Control) Lead(ctx context.Context, term uint64) error {
+func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 	l := &leader{
-		c: c, term: term, log: c.slog.With("term", term), over: ctx.Done(),
-		sessions: map[fsm.HostID]*session{}, seen: map[fsm.HostID]time.Time{},
-		reports: map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus{}, changed: make(chan struct{}),
-		refused: map[string]time.Time{},
+		c: c, term: term, log: c.slog.With("term", term),
+		tenure: &tenure{over: over}, sessions: newSessions(), inbox: newInbox(), refusals: newRefusals(),
 	}
+	l.leases = newLeases(c.cfg.Heartbeat, l.confirm)
+	return l
+}
+
+// Lead does the leader's duties of one term until ctx ends. The caller has passed a barrier. When it returns, nothing of
+// the term runs any more: no duty, no worker's session.
+func (c *Control) Lead(ctx context.Context, term uint64) error {
+	g, ctx := errgroup.WithContext(ctx)
+	l := newLeader(c, term, ctx.Done())
 	// A host that the log calls ready gets a full lease from this leader before it can be lost.
 	now := time.Now()
 	for h := range c.state.View().Hosts() {
-		if !fsm.HostStateOf(h).Gone() {
-			l.seen[fsm.HostID(h.Id)] = now
-		}
+		l.sessions.heardAt(fsm.HostID(h.Id), now)
 	}
 	c.setLeader(l)
-	defer c.setLeader(nil)
 	l.log.Info("leading")
-	if c.state.View().ClusterID() == "" {
-		l.propose(ctx, "name the cluster", func(cmd *apiv1.Command) {
-			cmd.Op = &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: uuid.NewString()}}
-		})
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	duty := func(f func(context.Context)) {
-		g.Go(func() error { return l.loop(ctx, f) })
-	}
-	duty(l.expireLeases)
-	duty(l.placeQueued)
-	duty(l.takeReports)
-	duty(l.driver())
-	duty(l.checker())
-	duty(l.dispatcher())
-	duty(l.hasher())
+	onChange := func(f func(context.Context)) { g.Go(func() error { return l.loop(ctx, f) }) }
+	onTick := func(f func(context.Context)) { g.Go(func() error { return l.every(ctx, f) }) }
+	onTick(l.makeCluster)
+	onTick(l.expirer())
+	onTick(l.checker())
+	onTick(l.hasher())
+	onChange(l.placeQueued)
+	onChange(l.takeReports)
+	onChange(l.driver())
+	onChange(l.dispatcher())
+	g.Go(func() error {
+		return l.leases.run(ctx, l.answer, func(err error) { l.log.Warn("no lease is extended", "err", err) })
+	})
 	g.Go(func() error { return l.keepMembers(ctx) })
 	err := g.Wait()
+	c.setLeader(nil)
+	l.tenure.end()
 	l.log.Info("no longer leading")
 	return err
+}
+
+// every calls f at once and at every tick, until ctx ends.
+func (l *leader) every(ctx context.Context, f func(context.Context)) error {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		f(ctx)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // loop calls f when the state or what workers report has changed, and at every tick, until ctx ends. A duty that has much
@@ -82,7 +95,7 @@ func (l *leader) loop(ctx context.Context, f func(context.Context)) error {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for {
-		state, reports := l.c.state.Watch(), l.watch()
+		state, reports := l.c.state.Watch(), l.inbox.watch()
 		start := time.Now()
 		f(ctx)
 		if took := time.Since(start); took > restAfter {
@@ -100,44 +113,10 @@ func (l *leader) loop(ctx context.Context, f func(context.Context)) error {
 	}
 }
 
-func (l *leader) watch() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.changed
-}
-
-// notify wakes the duties. Holds mu.
-func (l *leader) notify() {
-	close(l.changed)
-	l.changed = make(chan struct{})
-}
-
-const (
-	// refusedPause is how long a proposal that was refused is not made again: a refusal is an entry in the log too, and
-	// wakes the duty that made it.
-	refusedPause = time.Second
-	maxRefused   = 4096
-)
-
-// rest says whether a proposal was refused a moment ago.
-func (l *leader) rest(what string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return time.Since(l.refused[what]) < refusedPause
-}
-
-func (l *leader) noteRefusal(what string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.refused) >= maxRefused {
-		clear(l.refused)
-	}
-	l.refused[what] = time.Now()
-}
-
-// propose commits a command of the leader's own; a refusal or failure is logged and left to a later look.
+// propose commits a command of the leader's own and says whether it was applied; a refusal or failure is logged and left
+// to a later look.
 func (l *leader) propose(ctx context.Context, what string, fill func(*apiv1.Command)) bool {
-	if l.rest(what) {
+	if l.refusals.rest(what) {
 		return false
 	}
 	cmd := l.c.command("")
@@ -149,46 +128,32 @@ func (l *leader) propose(ctx context.Context, what string, fill func(*apiv1.Comm
 		if ctx.Err() == nil {
 			l.log.Warn("proposal failed", "what", what, "err", err)
 		}
+		if !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrOverloaded) && !errors.Is(err, ErrUnknownOutcome) {
+			l.refusals.note(what) // another try says the same
+		}
 		return false
 	case res.Code != "":
 		l.log.Info("proposal refused", "what", what, "code", res.Code, "reason", res.Reason)
-		l.noteRefusal(what)
+		l.refusals.note(what)
 		return false
 	}
+	l.refusals.forget(what)
 	return true
 }
 
-// placeQueued places queued apps in order of submission, as far as there is room.
-func (l *leader) placeQueued(ctx context.Context) {
-	for ctx.Err() == nil {
-		app, placement, _, ok := planner.NextPlacement(l.c.state.View())
-		if !ok {
-			return
-		}
-		done := l.propose(ctx, "place "+app.Id, func(c *apiv1.Command) {
-			c.Op = &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: app.Id, Placement: placement}}
+// makeCluster gives a new cluster its id and its configuration.
+func (l *leader) makeCluster(ctx context.Context) {
+	v := l.c.state.View()
+	if v.ClusterID() == "" {
+		l.propose(ctx, "name the cluster", func(cmd *apiv1.Command) {
+			cmd.Op = &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: uuid.NewString()}}
 		})
-		if !done {
-			return
-		}
-		l.log.Info("app placed", "app", app.Id, "placement", placement)
 	}
-}
-
-// hasher makes the replicas compare their states.
-func (l *leader) hasher() func(context.Context) {
-	next := time.Now().Add(l.c.cfg.HashPeriod)
-	var checked uint64 // index of our last check: nothing but it in the log is no reason for another
-	return func(ctx context.Context) {
-		v := l.c.state.View()
-		if time.Now().Before(next) || v.Index() == checked {
-			return
-		}
-		next = time.Now().Add(l.c.cfg.HashPeriod)
-		last := v.LastHash()
-		l.propose(ctx, "check hash", func(c *apiv1.Command) {
-			c.Op = &apiv1.Command_CheckHash{CheckHash: &apiv1.CheckHash{Index: last.GetIndex(), Hash: last.GetHash()}}
+	if v.LeaseMs() == 0 {
+		l.propose(ctx, "set the lease", func(cmd *apiv1.Command) {
+			cmd.Op = &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{
+				Config: &apiv1.ClusterConfig{LeaseMs: l.c.cfg.Lease.Milliseconds()},
+			}}
 		})
-		checked = l.c.state.View().Index()
 	}
 }

@@ -83,10 +83,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 	log := &memoryLog{machine: m}
 	c, err := New(cfg, m, log, noGroup{}, noPeers{}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	b := &bench{t: t, ctx: t.Context(), log: log, addrs: map[string]string{}, l: &leader{
-		c: c, term: 7, log: c.slog, over: make(chan struct{}), sessions: map[fsm.HostID]*session{}, seen: map[fsm.HostID]time.Time{},
-		reports: map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus{}, changed: make(chan struct{}), refused: map[string]time.Time{},
-	}}
+	b := &bench{t: t, ctx: t.Context(), log: log, addrs: map[string]string{}, l: newLeader(c, 7, make(chan struct{}))}
 	b.propose(&apiv1.Command{Op: &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: "c1"}}})
 	b.propose(&apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: testDigest, Migratable: true}}}})
 	return b
@@ -110,8 +107,8 @@ func (b *bench) host(name string, slots int32) {
 	}
 	h := &apiv1.Host{Id: name, Name: name, Addr: addr, Slots: slots, Incarnation: "i-" + name, NodeId: "n-" + name}
 	require.NoError(b.t, b.l.register(b.ctx, h))
-	b.l.reports[fsm.HostID(name)] = map[fsm.AppID]*apiv1.AppStatus{}
-	b.l.seen[fsm.HostID(name)] = time.Now()
+	b.l.inbox.openHost(&session{host: fsm.HostID(name)}, nil)
+	b.l.sessions.heardAt(fsm.HostID(name), time.Now())
 }
 
 func (b *bench) submit(id string, spec *apiv1.AppSpec) {
@@ -122,9 +119,7 @@ func (b *bench) submit(id string, spec *apiv1.AppSpec) {
 
 // report makes a host say something of an app.
 func (b *bench) report(host string, st *apiv1.AppStatus) {
-	b.l.mu.Lock()
-	defer b.l.mu.Unlock()
-	b.l.reports[fsm.HostID(host)][fsm.AppID(st.App)] = st
+	b.l.inbox.put(b.l.inbox.owner[fsm.HostID(host)], st)
 }
 
 func (b *bench) app(id string) *apiv1.App {
@@ -276,20 +271,26 @@ func TestMigrationIsAborted(t *testing.T) {
 }
 
 func TestLeases(t *testing.T) {
-	b := newBench(t, func(c *Config) { c.Lease, c.Heartbeat = 2*time.Second, 500*time.Millisecond })
+	b := newBench(t, func(c *Config) { c.Lease, c.Heartbeat = time.Hour, 500*time.Millisecond }) // the cluster's counts
+	lease := 2 * time.Second
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{
+		Config: &apiv1.ClusterConfig{LeaseMs: lease.Milliseconds()},
+	}}})
+	b.l.makeCluster(b.ctx)
 	b.running()
+	now := time.Now()
 	state := func(h string) string {
 		host, ok := b.l.c.state.View().Host(fsm.HostID(h))
 		require.True(t, ok)
 		return host.State
 	}
-	delete(b.l.seen, "h1") // a host this leader has not heard of yet
-	b.l.seen["h2"] = time.Now().Add(-b.l.c.cfg.Lease)
-	b.l.expireLeases(b.ctx)
+	delete(b.l.sessions.heard, "h1") // a host this leader has not heard of yet
+	b.l.sessions.heard["h2"] = now.Add(-lease)
+	b.l.expireLeases(b.ctx, now)
 	require.Equal(t, "ready", state("h1"), "a new leader waits a full lease")
 	require.Equal(t, "ready", state("h2"), "the leader outlasts the worker")
-	b.l.seen["h2"] = time.Now().Add(-b.l.c.cfg.Lease - leaseMargin)
-	b.l.expireLeases(b.ctx)
+	b.l.sessions.heard["h2"] = now.Add(-lease - leaseMargin)
+	b.l.expireLeases(b.ctx, now)
 	require.Equal(t, "lost", state("h2"))
 	app := b.app("a")
 	require.Equal(t, "failed", app.Verdict)
@@ -337,9 +338,9 @@ func TestRefusalsRest(t *testing.T) {
 func TestDispatch(t *testing.T) {
 	b := newBench(t, nil)
 	b.running()
-	s := &session{host: "h1", records: map[fsm.AppID]*apiv1.AppRecord{}, wake: make(chan struct{}, 1)}
-	other := &session{host: "h3", records: map[fsm.AppID]*apiv1.AppRecord{}, wake: make(chan struct{}, 1)}
-	b.l.sessions["h1"], b.l.sessions["h3"] = s, other
+	s, other := newSession("h1", "i-h1", func() {}), newSession("h3", "i-h3", func() {})
+	b.l.sessions.add(s)
+	b.l.sessions.add(other)
 	dispatch := b.l.dispatcher()
 	dispatch(b.ctx)
 	rec := s.records["a"]
@@ -370,8 +371,9 @@ func TestTargetHearsOfTheAbort(t *testing.T) {
 	b := newBench(t, nil)
 	b.running()
 	b.host("h3", 4)
-	s := &session{host: "h3", records: map[fsm.AppID]*apiv1.AppRecord{}, wake: make(chan struct{}, 1)}
-	b.l.sessions["h3"] = s
+	s := newSession("h3", "i-h3", func() {})
+	b.l.sessions.add(s)
+	b.l.inbox.openHost(s, nil)
 	dispatch := b.l.dispatcher()
 	b.propose(&apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{
 		Id: "m1", App: "a", FromEpoch: 1, Moves: []*apiv1.Move{{Rank: 0, From: "h1", To: "h3"}},
@@ -384,9 +386,9 @@ func TestTargetHearsOfTheAbort(t *testing.T) {
 	require.NotNil(t, s.records["a"])
 	require.Nil(t, s.records["a"].Migration)
 	delete(s.records, "a")
-	b.l.take(s, &apiv1.AppStatus{App: "a", Executor: "running"})
+	b.l.takeStatus(s, &apiv1.AppStatus{App: "a", Executor: "running"})
 	require.NotNil(t, s.records["a"], "the app does not concern h3")
-	b.l.take(s, &apiv1.AppStatus{App: "unheard-of", Executor: "running"})
+	b.l.takeStatus(s, &apiv1.AppStatus{App: "unheard-of", Executor: "running"})
 	require.True(t, s.records["unheard-of"].Gone)
 }
 

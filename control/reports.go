@@ -6,108 +6,131 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// proposalsAtOnce bounds the proposals that one look at the reports makes at a time; the log batches them.
-const proposalsAtOnce = 64
+const (
+	// proposalsAtOnce bounds the proposals that one look at the reports makes at a time; the log batches them.
+	proposalsAtOnce = 64
+	// maxEndedBytes bounds one RanksEnded command; an app's other ranks go into the next.
+	maxEndedBytes = 64 << 10
+)
 
-// takeReports commits what workers report: executors that run, ranks that have ended.
+// takeReports commits what workers report: executors that run, ranks that have ended, pauses. It looks at the apps that
+// have had news since the last look, and at those where a proposal came to nothing.
 func (l *leader) takeReports(ctx context.Context) {
+	fresh := l.inbox.takeFresh() // before the view: a report is never ahead of the state it is compared with
 	v := l.c.state.View()
 	var g errgroup.Group
 	g.SetLimit(proposalsAtOnce)
-	for host, reports := range l.allReports() {
-		for id, st := range reports {
-			app, ok := v.App(id)
-			if !ok || fsm.PhaseOf(app).Terminal() {
-				continue
-			}
-			if started(app, host, st) {
+	for _, id := range fresh {
+		app, ok := v.App(id)
+		if !ok || fsm.PhaseOf(app).Terminal() {
+			continue
+		}
+		for host, st := range l.inbox.ofApp(id) {
+			for _, p := range news(v, app, host, st) {
 				g.Go(func() error {
-					l.propose(ctx, "started "+app.Id+" on "+string(host), func(c *apiv1.Command) {
-						c.Op = &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: app.Id, Host: string(host), Epoch: app.Epoch}}
-					})
-					return nil
-				})
-			}
-			if ended := newlyEnded(app, host, st); len(ended) > 0 {
-				g.Go(func() error {
-					l.propose(ctx, "ranks ended "+app.Id+" on "+string(host), func(c *apiv1.Command) {
-						c.Op = &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: app.Id, Host: string(host), Ranks: ended}}
-					})
+					if !l.propose(ctx, p.what, p.fill) {
+						l.inbox.again(id)
+					}
 					return nil
 				})
 			}
 		}
 	}
 	_ = g.Wait() // propose reports its own failures
-	l.recordPauses(ctx, v)
 }
 
-// allReports is a copy of the map of maps; the statuses in it are immutable.
-func (l *leader) allReports() map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	out := make(map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus, len(l.reports))
-	for h, reports := range l.reports {
-		m := make(map[fsm.AppID]*apiv1.AppStatus, len(reports))
-		for id, st := range reports {
-			m[id] = st
-		}
-		out[h] = m
+// proposal is a command of the leader's own, before it is made.
+type proposal struct {
+	what string // for the log; the same for the same thing
+	fill func(*apiv1.Command)
+}
+
+// news are the commands that follow from what a host reports of an app, and the log does not have. Nothing in the report
+// is trusted: what does not fit the state is passed over.
+func news(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []proposal {
+	var out []proposal
+	if started(app, host, st) {
+		out = append(out, proposal{"started " + app.Id + " on " + string(host), func(c *apiv1.Command) {
+			c.Op = &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: app.Id, Host: string(host), Epoch: app.Epoch}}
+		}})
 	}
-	return out
-}
-
-// report is what a host last said of an app; nil: nothing.
-func (l *leader) report(host string, app fsm.AppID) *apiv1.AppStatus {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.reports[fsm.HostID(host)][app]
+	for i, ranks := range split(newlyEnded(app, host, st)) {
+		out = append(out, proposal{fmt.Sprintf("ranks ended %s on %s from %d (%d)", app.Id, host, ranks[0].Rank, i), func(c *apiv1.Command) {
+			c.Op = &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: app.Id, Host: string(host), Ranks: ranks}}
+		}})
+	}
+	return append(out, newPauses(v, app, host, st)...)
 }
 
 // started says whether a report is news of an executor that runs.
 func started(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) bool {
-	return fsm.PhaseOf(app) == fsm.Starting && st.Executor == "running" && !slices.Contains(app.StartedHosts, string(host))
+	return fsm.PhaseOf(app) == fsm.Starting && st.Executor == apiv1.ExecutorRunning &&
+		slices.Contains(app.Placement, string(host)) && !slices.Contains(app.StartedHosts, string(host))
 }
 
-// newlyEnded are the ranks that a report says have ended, and the log does not.
+// newlyEnded are the ranks that a report says have ended, and the log does not, each once.
 func newlyEnded(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*apiv1.EndedRank {
 	var out []*apiv1.EndedRank
+	seen := map[int32]bool{}
 	for _, r := range st.Ranks {
-		if r.State != "ended" || int(r.Rank) >= len(app.Ranks) || app.Ranks[r.Rank].Ended ||
-			app.Placement[r.Rank] != string(host) || app.Ranks[r.Rank].Epoch != r.Epoch {
+		if r.State != apiv1.RankEnded || !onHost(app, r.Rank, host) || app.Ranks[r.Rank].Ended || app.Ranks[r.Rank].Epoch != r.Epoch ||
+			seen[r.Rank] {
 			continue
 		}
-		out = append(out, &apiv1.EndedRank{Rank: r.Rank, Epoch: r.Epoch, ExitCode: r.ExitCode, Reason: r.Reason})
+		seen[r.Rank] = true
+		out = append(out, &apiv1.EndedRank{
+			Rank: r.Rank, Epoch: r.Epoch, ExitCode: r.ExitCode, Reason: cleanText(r.Reason, reasonBytes(len(app.Ranks))),
+		})
 	}
 	return out
 }
 
-// recordPauses notes how long moved ranks did not run, as their targets report it.
-func (l *leader) recordPauses(ctx context.Context, v *fsm.View) {
-	for mig := range v.Migrations() {
-		if fsm.MigrationPhaseOf(mig) != fsm.Committed {
+// onHost says whether the app has such a rank, and has it placed on the host.
+func onHost(app *apiv1.App, rank int32, host fsm.HostID) bool {
+	return rank >= 0 && int(rank) < len(app.Placement) && int(rank) < len(app.Ranks) && app.Placement[rank] == string(host)
+}
+
+// split cuts a list into parts that each fit a command.
+func split(ranks []*apiv1.EndedRank) [][]*apiv1.EndedRank {
+	var out [][]*apiv1.EndedRank
+	size, start := 0, 0
+	for i, r := range ranks {
+		n := proto.Size(r) + 4
+		if size+n > maxEndedBytes && i > start {
+			out, start, size = append(out, ranks[start:i]), i, 0
+		}
+		size += n
+	}
+	if start < len(ranks) {
+		out = append(out, ranks[start:])
+	}
+	return out
+}
+
+// newPauses note how long moved ranks did not run, as their targets report it.
+func newPauses(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []proposal {
+	var out []proposal
+	for _, r := range st.Ranks {
+		if r.Migration == "" || !(r.PauseMs > 0) {
 			continue
 		}
-		for _, mv := range mig.Moves {
-			if mv.PauseMs > 0 {
-				continue // known; most of the history is
-			}
-			st := l.report(mv.To, fsm.AppID(mig.App))
-			for _, r := range st.GetRanks() {
-				if r.Rank != mv.Rank || r.Migration != mig.Id || r.PauseMs <= 0 {
-					continue
-				}
-				l.propose(ctx, fmt.Sprintf("pause %s/%d", mig.Id, mv.Rank), func(c *apiv1.Command) {
-					c.Op = &apiv1.Command_RecordPause{RecordPause: &apiv1.RecordPause{
-						Id: mig.Id, Rank: mv.Rank, PauseMs: r.PauseMs,
-					}}
-				})
-			}
+		mig, ok := v.Migration(fsm.MigrationID(r.Migration))
+		if !ok || mig.App != app.Id || fsm.MigrationPhaseOf(mig) != fsm.Committed {
+			continue
 		}
+		i := slices.IndexFunc(mig.Moves, func(m *apiv1.Move) bool { return m.Rank == r.Rank && m.To == string(host) })
+		if i < 0 || mig.Moves[i].PauseMs > 0 {
+			continue
+		}
+		out = append(out, proposal{fmt.Sprintf("pause %s/%d", mig.Id, r.Rank), func(c *apiv1.Command) {
+			c.Op = &apiv1.Command_RecordPause{RecordPause: &apiv1.RecordPause{Id: mig.Id, Rank: r.Rank, PauseMs: r.PauseMs}}
+		}})
 	}
+	return out
 }

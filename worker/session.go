@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
@@ -19,36 +20,26 @@ import (
 )
 
 const (
-	sessionRetry  = 200 * time.Millisecond
-	discoverWait  = time.Second
-	welcomeWait   = 5 * time.Second
-	leaveWait     = 2 * time.Second
-	leaseLookEach = 100 * time.Millisecond
-	maxNameStem   = 58 // of a name that gets a suffix
+	sessionRetry = 200 * time.Millisecond
+	welcomeWait  = 5 * time.Second
+	leaveWait    = 2 * time.Second
+	maxNameStem  = 58 // of a name that gets a suffix
 )
 
-// lease is the worker's right to run ranks. It is counted from the moment a heartbeat was sent, so that the leader, who
-// counts from when it came, always outlasts it.
-type lease struct {
-	start   time.Time    // base of the fields below
-	renewed atomic.Int64 // nanoseconds since start at which the last answered heartbeat was sent
-	length  atomic.Int64 // nanoseconds; 0: none was ever granted
+// keeper keeps a session with whoever leads.
+type keeper struct {
+	w     *Worker
+	lease *lease
+	term  uint64 // the latest term whose leader has welcomed this process; older leaders are history
 }
 
-func (l *lease) renew(sent time.Time) { l.renewed.Store(int64(sent.Sub(l.start))) }
-
-func (l *lease) over() bool {
-	length := l.length.Load()
-	return length > 0 && int64(time.Since(l.start)) > l.renewed.Load()+length
-}
-
-// keepSession keeps a session with whoever leads, until ctx ends. When the lease runs out it kills the executors.
+// keepSession keeps a session with whoever leads, until ctx ends. When the lease runs out the executors are killed.
 func (w *Worker) keepSession(ctx context.Context) error {
-	l := &lease{start: time.Now()}
-	w.tasks.Go(func() error { return w.watchLease(ctx, l) })
+	k := &keeper{w: w, lease: &lease{start: time.Now()}}
+	w.tasks.Go(func() error { return w.watchLease(ctx, k.lease) })
 	last := ""
 	for ctx.Err() == nil {
-		err := w.tryServers(ctx, l)
+		err := k.serve(ctx)
 		if err != nil && ctx.Err() == nil && err.Error() != last {
 			last = err.Error()
 			w.log.Warn("no session with the leader", "err", err)
@@ -68,92 +59,74 @@ func (w *Worker) keepSession(ctx context.Context) error {
 // fatalError is an answer that trying again cannot change.
 type fatalError struct{ error }
 
-func (w *Worker) watchLease(ctx context.Context, l *lease) error {
-	t := time.NewTicker(leaseLookEach)
-	defer t.Stop()
-	for {
-		select {
-		case <-t.C:
-			if l.over() {
-				l.length.Store(0)
-				w.log.Error("the lease ran out without an answer from a leader: killing all executors")
-				w.killAll("the host lost its lease")
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// tryServers finds the leader and serves a session with it until it ends.
-func (w *Worker) tryServers(ctx context.Context, l *lease) error {
-	addrs := w.servers()
-	if len(addrs) == 0 {
-		return errors.New("worker: no server is known: give --join")
-	}
-	var err error
-	for _, addr := range addrs {
-		var leader string
-		if leader, err = w.discover(ctx, addr); err == nil && leader != "" {
-			return w.session(ctx, leader, l)
-		}
-	}
+// serve finds the leader and serves one session with it until it ends.
+func (k *keeper) serve(ctx context.Context) error {
+	leader, err := k.w.findLeader(ctx)
 	if err != nil {
-		return fmt.Errorf("worker: no server answers (%d tried): %w", len(addrs), err)
+		return err
 	}
-	return errors.New("worker: the servers have no leader")
-}
-
-func (w *Worker) discover(ctx context.Context, addr string) (leader string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, discoverWait)
-	defer cancel()
-	client := apiv1connect.NewClusterClient(transport.NewClient(w.http, addr))
-	res, err := client.Discover(ctx, &apiv1.DiscoverRequest{})
-	if err != nil {
-		return "", err
+	if leader.term < k.term {
+		return fmt.Errorf("worker: the servers know no leader later than term %d, and term %d has been seen", leader.term, k.term)
 	}
-	if w.clusterID != "" && res.ClusterId != "" && res.ClusterId != w.clusterID {
-		return "", fmt.Errorf("data directory %s belongs to cluster %s, but server %s is of cluster %s: use another --data-dir or --join",
-			w.cfg.DataDir, w.clusterID, addr, res.ClusterId)
-	}
-	return res.LeaderAddr, nil
-}
-
-// session serves one session until it ends.
-func (w *Worker) session(ctx context.Context, leader string, l *lease) error {
 	sctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx to say that we leave
 	defer cancel()
-	client := apiv1connect.NewClusterClient(transport.NewClient(w.http, leader))
-	stream, err := client.Session(sctx)
+	s, err := k.open(sctx, cancel, leader)
 	if err != nil {
-		return fmt.Errorf("worker: session with %s: %w", leader, err)
+		return err
 	}
+	g, gctx := errgroup.WithContext(sctx)
+	g.Go(func() error { return s.receive(ctx) })
+	g.Go(func() error { return s.send(ctx, gctx) })
+	g.Go(func() error { return s.watch(gctx) })
+	stop := context.AfterFunc(gctx, cancel) // whichever ends first ends the stream, and so the others
+	defer stop()
+	return g.Wait()
+}
+
+// open says hello and waits for the welcome: not longer than welcomeWait, and not for a leader that has a successor.
+func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lead) (*session, error) {
+	w := k.w
 	guard := time.AfterFunc(welcomeWait, cancel)
+	defer guard.Stop()
+	lookCtx, stopLooking := context.WithCancel(ctx)
+	defer stopLooking()
+	go w.watchNewer(lookCtx, leader.term, cancel) // ends with this function
+	stream, err := apiv1connect.NewClusterClient(transport.NewClient(w.http, leader.addr)).Session(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("worker: session with %s: %w", leader.addr, err)
+	}
 	sent := time.Now()
 	if err := stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Hello{Hello: w.hello()}}); err != nil {
 		_, rerr := stream.Receive()
-		return w.refused(leader, errors.Join(err, rerr))
+		return nil, w.refused(leader.addr, errors.Join(err, rerr))
 	}
 	first, err := stream.Receive()
 	if err != nil {
-		return w.refused(leader, err)
+		return nil, w.refused(leader.addr, err)
 	}
-	guard.Stop()
 	welcome := first.GetWelcome()
-	if welcome == nil {
-		return fmt.Errorf("worker: session with %s: the first answer is %T", leader, first.Msg)
+	switch {
+	case welcome == nil:
+		return nil, fmt.Errorf("worker: session with %s: the first answer is %T", leader.addr, first.Msg)
+	case welcome.LeaseMs <= 0 || welcome.HeartbeatMs <= 0:
+		return nil, fmt.Errorf("worker: session with %s: a lease of %d ms with heartbeats of %d ms", leader.addr, welcome.LeaseMs, welcome.HeartbeatMs)
+	case welcome.Term < k.term:
+		return nil, fmt.Errorf("worker: session with %s: it leads in term %d, but term %d has been seen", leader.addr, welcome.Term, k.term)
 	}
 	if err := w.joined(welcome); err != nil {
-		return err
+		return nil, err
 	}
-	l.renew(sent)
-	l.length.Store(int64(time.Duration(welcome.LeaseMs) * time.Millisecond))
-	w.log.Info("session with the leader", "leader", leader, "term", welcome.Term)
-	s := &session{w: w, stream: stream, lease: l, every: time.Duration(welcome.HeartbeatMs) * time.Millisecond, sent: map[uint64]time.Time{}}
-	g, gctx := errgroup.WithContext(sctx)
-	g.Go(func() error { return s.receive(ctx) })
-	g.Go(func() error { defer cancel(); return s.send(ctx, gctx) })
-	return g.Wait()
+	k.term = welcome.Term
+	length := time.Duration(welcome.LeaseMs) * time.Millisecond
+	k.lease.renew(sent)
+	k.lease.length.Store(int64(length))
+	w.log.Info("session with the leader", "leader", leader.addr, "term", welcome.Term)
+	s := &session{
+		w: w, stream: stream, lease: k.lease, every: time.Duration(welcome.HeartbeatMs) * time.Millisecond,
+		patience: length / patienceShare, sent: map[uint64]time.Time{},
+	}
+	s.answered.Store(time.Now())
+	return s, nil
 }
 
 // refused says what a refusal means: a lost incarnation must be born again.
@@ -184,8 +157,16 @@ func (w *Worker) hello() *apiv1.Hello {
 		Id: w.cfg.Name, Name: w.cfg.Name, Addr: w.cfg.Advertise, Slots: int32(w.cfg.Slots), Labels: w.cfg.Labels,
 		Incarnation: w.incarnation, NodeId: w.nodeID,
 	}}
-	for _, s := range w.statuses {
+	size := 0
+	for id, s := range w.statuses {
+		if size += proto.Size(s); size > maxHelloBytes {
+			w.dirty[id] = true // follows the hello
+			continue
+		}
 		h.Apps = append(h.Apps, s)
+	}
+	if len(w.dirty) > 0 {
+		w.poke()
 	}
 	return h
 }
@@ -216,9 +197,33 @@ type session struct {
 	stream apiv1connect.ClusterSessionClientStream
 	lease  *lease
 	every  time.Duration
+	// patience is how long the leader may leave heartbeats without an answer.
+	patience time.Duration
+	answered atomic.Value // time.Time of the last answer
 
 	mu   sync.Mutex           // guards sent
 	sent map[uint64]time.Time // heartbeats without an answer yet
+}
+
+// errUnanswered is returned when a leader leaves heartbeats without an answer: it may be stopped, cut off, or without a
+// majority behind it. There is time yet to find another.
+var errUnanswered = errors.New("worker: the leader does not answer heartbeats")
+
+// watch returns when the leader has not answered for as long as patience.
+func (s *session) watch(ctx context.Context) error {
+	t := time.NewTicker(max(s.patience/8, time.Millisecond))
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			last, _ := s.answered.Load().(time.Time)
+			if silence := time.Since(last); silence > s.patience {
+				return fmt.Errorf("%w: none for %.1fs", errUnanswered, silence.Seconds())
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // maxUnanswered bounds heartbeats without an answer; the lease is over long before.
@@ -277,14 +282,26 @@ func (s *session) receive(ctx context.Context) error {
 		}
 		switch m := m.Msg.(type) {
 		case *apiv1.SessionResponse_Heartbeat:
-			s.mu.Lock()
-			if at, ok := s.sent[m.Heartbeat.Seq]; ok {
-				s.lease.renew(at)
-				delete(s.sent, m.Heartbeat.Seq)
-			}
-			s.mu.Unlock()
+			s.taken(m.Heartbeat.Seq)
 		case *apiv1.SessionResponse_Record:
 			s.w.take(ctx, m.Record)
+		}
+	}
+}
+
+// taken renews the lease: the answer to a heartbeat answers all before it.
+func (s *session) taken(seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.sent[seq]
+	if !ok {
+		return
+	}
+	s.lease.renew(at)
+	s.answered.Store(time.Now())
+	for old := range s.sent {
+		if old <= seq {
+			delete(s.sent, old)
 		}
 	}
 }

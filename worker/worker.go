@@ -191,6 +191,7 @@ func (w *Worker) forget(a *app) {
 
 // publish makes s what the leader is told of the app.
 func (w *Worker) publish(s *apiv1.AppStatus) {
+	s = boundStatus(s)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if old := w.statuses[s.App]; old != nil && proto.Equal(old, s) {
@@ -198,6 +199,11 @@ func (w *Worker) publish(s *apiv1.AppStatus) {
 	}
 	w.statuses[s.App] = s
 	w.dirty[s.App] = true
+	w.poke()
+}
+
+// poke says that there are statuses to send.
+func (w *Worker) poke() {
 	select {
 	case w.dirtyCh <- struct{}{}:
 	default:

@@ -2,13 +2,20 @@ package control
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
-	"github.com/godwit-run/godwit/planner"
+)
+
+const (
+	// maxCommandBytes bounds a command of the leader's own: what fits an entry of the log, with its frame.
+	maxCommandBytes = fsm.MaxEntryBytes - 1024
 )
 
 // watched is how long this leader has seen a migration in its phase.
@@ -73,16 +80,27 @@ func (l *leader) driveImages(ctx context.Context, mig *apiv1.Migration, w *watch
 	age := time.Since(w.since)
 	switch {
 	case waiting == "":
-		done := l.propose(ctx, "freeze "+mig.Id, func(c *apiv1.Command) {
-			c.Op = &apiv1.Command_FreezeMigration{FreezeMigration: &apiv1.FreezeMigration{Id: mig.Id, Ranks: ranks}}
-		})
-		if done {
-			l.commit(ctx, mig)
-		}
+		l.freeze(ctx, mig, ranks, age)
 	case !frozen && age > l.c.cfg.FreezeDeadline:
 		l.abort(ctx, mig, fmt.Sprintf("%s within %s: it computes without an MPI call", waiting, l.c.cfg.FreezeDeadline))
 	case age > l.c.cfg.TransferDeadline:
 		l.abort(ctx, mig, fmt.Sprintf("%s within %s", waiting, l.c.cfg.TransferDeadline))
+	}
+}
+
+// freeze notes the images, then commits. An entry that is too large, and a refusal that stays, end in an abort.
+func (l *leader) freeze(ctx context.Context, mig *apiv1.Migration, ranks []*apiv1.FrozenRank, age time.Duration) {
+	op := &apiv1.FreezeMigration{Id: mig.Id, Ranks: ranks}
+	if n := proto.Size(op); n > maxCommandBytes {
+		l.abort(ctx, mig, fmt.Sprintf("its entry in the log would take %d bytes, at most %d are possible: move fewer ranks at a time", n, maxCommandBytes))
+		return
+	}
+	done := l.propose(ctx, "freeze "+mig.Id, func(c *apiv1.Command) { c.Op = &apiv1.Command_FreezeMigration{FreezeMigration: op} })
+	switch {
+	case done:
+		l.commit(ctx, mig)
+	case age > l.c.cfg.TransferDeadline:
+		l.abort(ctx, mig, fmt.Sprintf("all images arrived, but the log did not take them within %s", l.c.cfg.TransferDeadline))
 	}
 }
 
@@ -102,10 +120,13 @@ func (l *leader) commit(ctx context.Context, mig *apiv1.Migration) {
 }
 
 func (l *leader) abort(ctx context.Context, mig *apiv1.Migration, why string) {
-	l.log.Info("migration aborted", "app", mig.App, "migration", mig.Id, "reason", why)
-	l.propose(ctx, "abort "+mig.Id, func(c *apiv1.Command) {
+	why = cleanText(why, maxReasonBytes)
+	done := l.propose(ctx, "abort "+mig.Id, func(c *apiv1.Command) {
 		c.Op = &apiv1.Command_AbortMigration{AbortMigration: &apiv1.AbortMigration{Id: mig.Id, Reason: why}}
 	})
+	if done {
+		l.log.Info("migration aborted", "app", mig.App, "migration", mig.Id, "reason", why)
+	}
 }
 
 // concerned are the hosts that must acknowledge: those of live ranks, and the targets, each once, in order of first mention.
@@ -132,7 +153,7 @@ func concerned(app *apiv1.App, mig *apiv1.Migration) []string {
 // unacked is a host that has not acknowledged the migration yet; empty: all have.
 func (l *leader) unacked(app *apiv1.App, mig *apiv1.Migration) string {
 	for _, h := range concerned(app, mig) {
-		if l.report(h, fsm.AppID(app.Id)).GetAckedMigration() != mig.Id {
+		if l.inbox.report(fsm.HostID(h), fsm.AppID(app.Id)).GetAckedMigration() != mig.Id {
 			return h
 		}
 	}
@@ -142,7 +163,12 @@ func (l *leader) unacked(app *apiv1.App, mig *apiv1.Migration) string {
 // failure is why a host could not do its part; empty: none has said so.
 func (l *leader) failure(app *apiv1.App, mig *apiv1.Migration) string {
 	for _, h := range concerned(app, mig) {
-		if st := l.report(h, fsm.AppID(app.Id)); st.GetFailedMigration() == mig.Id {
+		st := l.inbox.report(fsm.HostID(h), fsm.AppID(app.Id))
+		switch {
+		case st.GetFailedMigration() != mig.Id:
+		case st.FailedReason == "":
+			return "host " + h + " could not do its part"
+		default:
 			return st.FailedReason
 		}
 	}
@@ -153,75 +179,44 @@ func (l *leader) failure(app *apiv1.App, mig *apiv1.Migration) string {
 // waited for, and whether all the ranks stand still.
 func (l *leader) images(mig *apiv1.Migration) (ranks []*apiv1.FrozenRank, waiting string, frozen bool) {
 	frozen = true
+	said := map[string]map[int32]*apiv1.RankStatus{}
 	for _, mv := range mig.Moves {
-		src := l.rank(mv.From, mig, mv.Rank)
-		dst := l.rank(mv.To, mig, mv.Rank)
-		if src.GetState() != "frozen" && dst == nil {
+		src, dst := l.ranks(said, mv.From, mig)[mv.Rank], l.ranks(said, mv.To, mig)[mv.Rank]
+		if src.GetState() != apiv1.RankFrozen && dst == nil {
 			frozen = false
 			waiting = fmt.Sprintf("rank %d on %s did not stop", mv.Rank, mv.From)
 			continue
 		}
-		if dst.GetState() != "staged" {
+		if dst.GetState() != apiv1.RankStaged {
 			if waiting == "" {
 				waiting = fmt.Sprintf("the image of rank %d did not reach %s", mv.Rank, mv.To)
 			}
 			continue
 		}
-		digest, _ := hex.DecodeString(dst.ImageDigest) // what is no digest is not known
-		ranks = append(ranks, &apiv1.FrozenRank{Rank: mv.Rank, ImageBytes: dst.ImageBytes, ImageDigest: digest})
+		digest, err := hex.DecodeString(dst.ImageDigest)
+		if err != nil || len(digest) != sha256.Size {
+			digest = nil // what is no digest is not known
+		}
+		ranks = append(ranks, &apiv1.FrozenRank{Rank: mv.Rank, ImageBytes: max(0, dst.ImageBytes), ImageDigest: digest})
 	}
 	return ranks, waiting, frozen
 }
 
-// rank is what a host reports of a rank that this very migration moves; nil: nothing.
-func (l *leader) rank(host string, mig *apiv1.Migration, rank int32) *apiv1.RankStatus {
-	st := l.report(host, fsm.AppID(mig.App))
+// ranks are what a host reports of the ranks that this very migration moves, by rank; said keeps them for the next move.
+func (l *leader) ranks(said map[string]map[int32]*apiv1.RankStatus, host string, mig *apiv1.Migration) map[int32]*apiv1.RankStatus {
+	if m, ok := said[host]; ok {
+		return m
+	}
+	m := map[int32]*apiv1.RankStatus{}
+	said[host] = m
+	st := l.inbox.report(fsm.HostID(host), fsm.AppID(mig.App))
 	if st.GetAckedMigration() != mig.Id {
-		return nil
+		return m
 	}
 	for _, r := range st.Ranks {
-		if r.Rank == rank && r.Migration == mig.Id {
-			return r
+		if r.Migration == mig.Id {
+			m[r.Rank] = r
 		}
 	}
-	return nil
-}
-
-// checker proposes migrations for the apps that have opted in, each at least once in its period.
-func (l *leader) checker() func(context.Context) {
-	checked := map[fsm.AppID]time.Time{}
-	return func(ctx context.Context) {
-		v, now := l.c.state.View(), time.Now()
-		due := map[fsm.AppID]bool{}
-		live := map[fsm.AppID]bool{}
-		for app := range v.Placed() {
-			period := time.Duration(app.Spec.MigrationCheckPeriod * float64(time.Second))
-			if period <= 0 {
-				continue
-			}
-			id := fsm.AppID(app.Id)
-			live[id] = true
-			if _, ok := checked[id]; !ok {
-				checked[id] = now
-			}
-			if now.Sub(checked[id]) >= period-tick {
-				due[id] = true
-				checked[id] = now
-			}
-		}
-		for id := range checked {
-			if !live[id] {
-				delete(checked, id)
-			}
-		}
-		if len(due) == 0 {
-			return
-		}
-		for _, p := range planner.CheckMigrations(v, func(id fsm.AppID) bool { return due[id] }) {
-			done := l.propose(ctx, "migrate "+string(p.App), func(c *apiv1.Command) { migrationCommand(c, p) })
-			if done {
-				l.log.Info("migration proposed", "app", p.App, "cause", p.Cause, "moves", len(p.Moves))
-			}
-		}
-	}
+	return m
 }

@@ -1,0 +1,160 @@
+package control
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// maxReported bounds the apps that one host may report of; a worker holds no more.
+const maxReported = 16_384
+
+// inbox holds what each host last reported of each app, and which apps have had news that the duties have not looked at.
+// Statuses in it are immutable.
+type inbox struct {
+	mu      sync.Mutex // guards the fields below
+	owner   map[fsm.HostID]*session
+	byHost  map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus
+	byApp   map[fsm.AppID]map[fsm.HostID]*apiv1.AppStatus
+	fresh   map[fsm.AppID]bool
+	changed chan struct{} // closed and replaced when something has changed
+}
+
+func newInbox() *inbox {
+	return &inbox{
+		owner: map[fsm.HostID]*session{}, byHost: map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus{},
+		byApp: map[fsm.AppID]map[fsm.HostID]*apiv1.AppStatus{}, fresh: map[fsm.AppID]bool{}, changed: make(chan struct{}),
+	}
+}
+
+// watch is a channel that is closed at the next change.
+func (b *inbox) watch() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changed
+}
+
+// signal wakes the duties.
+func (b *inbox) signal() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wake()
+}
+
+// wake is signal for callers that hold mu.
+func (b *inbox) wake() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// openHost makes a new session the only one whose reports of the host count, in the place of all that was reported before.
+func (b *inbox) openHost(s *session, apps []*apiv1.AppStatus) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.clear(s.host)
+	b.owner[s.host] = s
+	for _, st := range apps {
+		b.store(s.host, st)
+	}
+	b.wake()
+}
+
+// put stores a report that came over s.
+func (b *inbox) put(s *session, st *apiv1.AppStatus) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.owner[s.host] != s {
+		return
+	}
+	b.store(s.host, st)
+	b.wake()
+}
+
+// store is put for callers that hold mu.
+func (b *inbox) store(host fsm.HostID, st *apiv1.AppStatus) {
+	id := fsm.AppID(st.App)
+	reports := b.byHost[host]
+	if reports == nil {
+		reports = map[fsm.AppID]*apiv1.AppStatus{}
+		b.byHost[host] = reports
+	}
+	if _, known := reports[id]; !known && len(reports) >= maxReported {
+		return
+	}
+	reports[id] = st
+	if b.byApp[id] == nil {
+		b.byApp[id] = map[fsm.HostID]*apiv1.AppStatus{}
+	}
+	b.byApp[id][host] = st
+	b.fresh[id] = true
+}
+
+// clear forgets what a host reported. Holds mu.
+func (b *inbox) clear(host fsm.HostID) {
+	for id := range b.byHost[host] {
+		b.drop(id, host)
+	}
+	delete(b.byHost, host)
+	delete(b.owner, host)
+}
+
+// drop forgets what a host reported of an app, but in byHost. Holds mu.
+func (b *inbox) drop(id fsm.AppID, host fsm.HostID) {
+	delete(b.byApp[id], host)
+	if len(b.byApp[id]) == 0 {
+		delete(b.byApp, id)
+		delete(b.fresh, id)
+	}
+}
+
+func (b *inbox) forgetHost(host fsm.HostID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.clear(host)
+}
+
+// forgetApp forgets what is reported of an app that is over.
+func (b *inbox) forgetApp(id fsm.AppID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for host := range b.byApp[id] {
+		delete(b.byHost[host], id)
+	}
+	delete(b.byApp, id)
+	delete(b.fresh, id)
+}
+
+// takeFresh returns the apps with news, and takes them as looked at.
+func (b *inbox) takeFresh() []fsm.AppID {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ids := slices.Collect(maps.Keys(b.fresh))
+	clear(b.fresh)
+	return ids
+}
+
+// again has an app looked at again at the next look; it wakes nobody.
+func (b *inbox) again(id fsm.AppID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.byApp[id] != nil {
+		b.fresh[id] = true
+	}
+}
+
+// ofApp is what each host reports of an app.
+func (b *inbox) ofApp(id fsm.AppID) map[fsm.HostID]*apiv1.AppStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.byApp[id])
+}
+
+// report is what a host last said of an app; nil: nothing.
+func (b *inbox) report(host fsm.HostID, id fsm.AppID) *apiv1.AppStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.byHost[host][id]
+}

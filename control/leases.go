@@ -1,0 +1,223 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+const (
+	// leaseMargin is how much longer than the worker the leader waits.
+	leaseMargin = 500 * time.Millisecond
+	// confirmWait bounds one quorum check: a server that does not answer by then does not count.
+	confirmWait = time.Second
+	// checksPerHeartbeat bounds how often the quorum is asked, however many workers there are.
+	checksPerHeartbeat = 4
+)
+
+// errNoQuorum is returned when this server cannot show that it still leads.
+var errNoQuorum = errors.New("no majority of the servers answers in this leader's term")
+
+// leases answers what extends a lease: heartbeats and hellos. An answer is given once a majority of the servers has been
+// found in this leader's term by questions that were asked after the heartbeat came. A server that has voted for a later
+// leader is in a later term; so no later leader was elected when the heartbeat was sent, and the lease, which the worker
+// counts from there, ends before that leader, which waits a full lease from its election, may call the host lost.
+// One check answers all that wait: its cost does not depend on the number of workers.
+type leases struct {
+	confirm func(context.Context) error
+	pause   time.Duration // between the starts of two checks
+	kick    chan struct{} // capacity 1: somebody waits
+
+	mu      sync.Mutex // guards the fields below
+	beats   map[*session]uint64
+	waiters []chan error
+}
+
+func newLeases(heartbeat time.Duration, confirm func(context.Context) error) *leases {
+	return &leases{confirm: confirm, pause: heartbeat / checksPerHeartbeat, kick: make(chan struct{}, 1), beats: map[*session]uint64{}}
+}
+
+// beat asks for an answer to a heartbeat; only a session's newest one is answered.
+func (q *leases) beat(s *session, seq uint64) {
+	q.mu.Lock()
+	q.beats[s] = seq
+	q.mu.Unlock()
+	q.wake()
+}
+
+// drop forgets a session that is over.
+func (q *leases) drop(s *session) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.beats, s)
+}
+
+// confirmed blocks until a check that begins after the call is over.
+func (q *leases) confirmed(ctx context.Context) error {
+	ch := make(chan error, 1)
+	q.mu.Lock()
+	q.waiters = append(q.waiters, ch)
+	q.mu.Unlock()
+	q.wake()
+	select {
+	case err := <-ch:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (q *leases) wake() {
+	select {
+	case q.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run checks and answers until ctx ends. answer must not block.
+func (q *leases) run(ctx context.Context, answer func(*session, uint64), failed func(error)) error {
+	for {
+		select {
+		case <-q.kick:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		next := time.NewTimer(q.pause)
+		q.mu.Lock()
+		beats, waiters := q.beats, q.waiters
+		q.beats, q.waiters = map[*session]uint64{}, nil
+		q.mu.Unlock()
+		err := q.check(ctx)
+		for _, ch := range waiters {
+			ch <- err
+		}
+		if err == nil {
+			for s, seq := range beats {
+				answer(s, seq)
+			}
+		} else if ctx.Err() == nil {
+			failed(err)
+		}
+		select {
+		case <-next.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (q *leases) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, confirmWait)
+	defer cancel()
+	return q.confirm(ctx)
+}
+
+// confirm asks the servers for their terms, and returns nil as soon as a majority of the voters, this one included, is in
+// this leader's. It asks them itself, rather than Raft: a barrier would write to disk twice a second for as long as any
+// worker is there, and hold up leases behind a slow disk; Raft's VerifyLeader counts answers to what was sent before the call.
+func (l *leader) confirm(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	servers := l.c.group.Servers()
+	answers := make(chan bool, len(servers))
+	voters, asked, have := 0, 0, 0
+	for _, s := range servers {
+		if !s.Voter {
+			continue
+		}
+		voters++
+		if s.ID == l.c.group.ID() {
+			have++
+			continue
+		}
+		asked++
+		go func() { answers <- l.c.termOf(ctx, s) == l.term }() // ends with ctx
+	}
+	for ; asked > 0 && have <= voters/2; asked-- {
+		if <-answers {
+			have++
+		}
+	}
+	if _, self := l.c.log.Leader(); !self || l.c.log.Term() != l.term || have <= voters/2 {
+		return fmt.Errorf("%w %d: %d of %d voters do", errNoQuorum, l.term, have, voters)
+	}
+	return nil
+}
+
+// termOf asks a server for its term; 0: it does not say, or another server answers at its address.
+func (c *Control) termOf(ctx context.Context, s ServerInfo) uint64 {
+	res, err := apiv1connect.NewClusterClient(transport.NewClient(c.http, s.Addr)).Discover(ctx, &apiv1.DiscoverRequest{})
+	if err != nil || res.ServerId != s.ID {
+		return 0
+	}
+	return res.Term
+}
+
+// answer extends a host's lease, unless the log has called this incarnation gone or replaced.
+func (l *leader) answer(s *session, seq uint64) {
+	h, ok := l.c.state.View().Host(s.host)
+	if !ok || fsm.HostStateOf(h).Gone() || h.Incarnation != s.incarnation || !l.sessions.current(s) {
+		s.end()
+		return
+	}
+	s.echo(seq)
+}
+
+// expirer calls hosts lost that have not been heard for the lease and a margin. Time during which this process did not
+// run counts for nobody: their heartbeats may still wait to be read.
+func (l *leader) expirer() func(context.Context) {
+	last := time.Now()
+	return func(ctx context.Context) {
+		now := time.Now()
+		gap := now.Sub(last)
+		last = now
+		if gap > leaseMargin {
+			l.sessions.excuse(gap)
+		}
+		l.expireLeases(ctx, now)
+	}
+}
+
+func (l *leader) expireLeases(ctx context.Context, now time.Time) {
+	v := l.c.state.View()
+	lease := leaseOf(v)
+	if lease == 0 {
+		return
+	}
+	for h := range v.Hosts() {
+		if fsm.HostStateOf(h).Gone() {
+			continue
+		}
+		silence := now.Sub(l.sessions.heardAt(fsm.HostID(h.Id), now))
+		if silence < lease+leaseMargin {
+			continue
+		}
+		if l.endHost(ctx, h.Id, h.Incarnation, fsm.Lost, fmt.Sprintf("no heartbeat for %.1fs", silence.Seconds())) {
+			l.log.Warn("host lost", "host", h.Id, "silence", silence)
+		}
+	}
+}
+
+func leaseOf(v *fsm.View) time.Duration { return time.Duration(v.LeaseMs()) * time.Millisecond }
+
+// endHost makes the log call a host's incarnation lost or left, and says whether it does. Only then the host's session and
+// reports go: a host that the log still calls ready is heard.
+func (l *leader) endHost(ctx context.Context, host, incarnation string, state fsm.HostState, reason string) bool {
+	done := l.propose(ctx, "host "+host+" "+string(state), func(c *apiv1.Command) {
+		c.Op = &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
+			Host: host, Incarnation: incarnation, State: string(state), Reason: reason,
+		}}
+	})
+	if done {
+		l.sessions.endOf(fsm.HostID(host), incarnation)
+		l.inbox.forgetHost(fsm.HostID(host))
+	}
+	return done
+}

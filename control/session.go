@@ -1,0 +1,245 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/name"
+)
+
+// helloWait bounds the time from a session's request to its hello.
+const helloWait = 10 * time.Second
+
+// Session implements the Cluster service. All of it belongs to the term: it ends with it, and the term waits for it.
+func (c *Control) Session(ctx context.Context, stream apiv1connect.ClusterSessionServerStream) error {
+	l := c.current()
+	if l == nil {
+		addr, _ := c.log.Leader()
+		return errNotLeading(addr)
+	}
+	ctx, leave, err := l.tenure.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return l.serve(ctx, stream)
+}
+
+// serve serves one worker's session until ctx ends or the stream breaks.
+func (l *leader) serve(ctx context.Context, stream apiv1connect.ClusterSessionServerStream) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in := make(chan *apiv1.SessionRequest)
+	broken := make(chan error, 1)
+	go func() { broken <- pump(ctx, stream, in) }() // ends with the stream, which ends when this request returns
+	hello, err := firstHello(ctx, in, broken)
+	if err != nil {
+		return err
+	}
+	if err := l.c.checkHello(hello); err != nil {
+		return err
+	}
+	if err := l.register(ctx, hello.Host); err != nil {
+		return err
+	}
+	welcome, err := l.welcome(ctx)
+	if err != nil {
+		return err
+	}
+	s := newSession(fsm.HostID(hello.Host.Id), hello.Host.Incarnation, cancel)
+	l.openSession(s, hello)
+	defer l.closeSession(s)
+	if err := stream.Send(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Welcome{Welcome: welcome}}); err != nil {
+		return err
+	}
+	var taking sync.WaitGroup
+	defer taking.Wait()
+	defer cancel()
+	taking.Go(func() { defer cancel(); l.receive(ctx, s, in, broken) })
+	return l.send(ctx, s, stream)
+}
+
+// pump hands on what the worker sends until the stream breaks or ctx ends.
+func pump(ctx context.Context, stream apiv1connect.ClusterSessionServerStream, in chan<- *apiv1.SessionRequest) error {
+	for {
+		m, err := stream.Receive()
+		if err != nil {
+			return err
+		}
+		select {
+		case in <- m:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func firstHello(ctx context.Context, in <-chan *apiv1.SessionRequest, broken <-chan error) (*apiv1.Hello, error) {
+	late := time.NewTimer(helloWait)
+	defer late.Stop()
+	select {
+	case m := <-in:
+		return m.GetHello(), nil
+	case err := <-broken:
+		return nil, err
+	case <-late.C:
+		return nil, apierr.New(connect.CodeDeadlineExceeded, apierr.ReasonInvalid, "hello", "no hello came", "a session begins with a hello")
+	case <-ctx.Done():
+		return nil, errNotLeading("")
+	}
+}
+
+// welcome grants the first lease, as a heartbeat's answer does: with a quorum behind it.
+func (l *leader) welcome(ctx context.Context) (*apiv1.Welcome, error) {
+	if err := l.leases.confirmed(ctx); err != nil {
+		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotLeader, "", err.Error(), "try again")
+	}
+	v := l.c.state.View()
+	if v.LeaseMs() == 0 {
+		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "", "the cluster is being made", "try again")
+	}
+	return &apiv1.Welcome{
+		ClusterId: v.ClusterID(), Term: l.term, LeaseMs: v.LeaseMs(), HeartbeatMs: l.c.cfg.Heartbeat.Milliseconds(),
+	}, nil
+}
+
+func (c *Control) checkHello(h *apiv1.Hello) error {
+	host := h.GetHost()
+	switch {
+	case host == nil:
+		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "hello", "a session begins with a hello", "")
+	case !name.Valid(host.Id):
+		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host.id", fmt.Sprintf("%.80q is no name for a host", host.Id), name.Rule)
+	case host.Slots < 1 || host.Slots > fsm.MaxSlots:
+		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host.slots", fmt.Sprintf("%d slots", host.Slots), "give 1 to 65536")
+	case host.Addr == "" || host.Incarnation == "" || host.NodeId == "":
+		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host", "addr, incarnation and node_id must be set", "")
+	}
+	if id := c.state.View().ClusterID(); h.ClusterId != "" && id != h.ClusterId {
+		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonForeignCluster, "cluster_id",
+			fmt.Sprintf("host %s belongs to cluster %.64q, this is cluster %s", host.Id, h.ClusterId, id), "use another --data-dir or --join")
+	}
+	return nil
+}
+
+// register makes the host known to the log, unless it is already, as it is.
+func (l *leader) register(ctx context.Context, h *apiv1.Host) error {
+	if old, ok := l.c.state.View().Host(fsm.HostID(h.Id)); ok && old.Incarnation == h.Incarnation && !fsm.HostStateOf(old).Gone() &&
+		old.Addr == h.Addr && old.Slots == h.Slots && old.NodeId == h.NodeId {
+		return nil
+	}
+	cmd := l.c.command("")
+	cmd.Term = l.term
+	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
+		Id: h.Id, Name: h.Id, Addr: h.Addr, Slots: h.Slots, Labels: h.Labels, Incarnation: h.Incarnation, NodeId: h.NodeId,
+	}}}
+	res, err := l.c.log.Propose(ctx, cmd)
+	if err != nil {
+		return apiError(err)
+	}
+	switch fsm.Code(res.Code) {
+	case fsm.CodeApplied:
+		l.log.Info("host registered", "host", h.Id, "slots", h.Slots, "addr", h.Addr)
+		return nil
+	case fsm.CodeNameTaken:
+		return apierr.New(connect.CodeAlreadyExists, apierr.ReasonNameTaken, "host.id", res.Reason, "give this worker another --name")
+	case fsm.CodeIncarnationOver, fsm.CodeStaleIncarnation:
+		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", res.Reason, "register again as a new incarnation")
+	default:
+		return refusal(res.Code, res.Reason)
+	}
+}
+
+// openSession makes the session the host's only one, and queues the records of all apps it has to do with.
+func (l *leader) openSession(s *session, hello *apiv1.Hello) {
+	l.sessions.add(s)
+	l.inbox.openHost(s, hello.Apps)
+	v := l.c.state.View()
+	for _, app := range appsOn(v, s.host) {
+		s.put(l.record(v, app))
+	}
+	for _, st := range hello.Apps {
+		l.tellIfOver(v, s, fsm.AppID(st.App))
+	}
+}
+
+func (l *leader) closeSession(s *session) {
+	l.sessions.remove(s)
+	l.leases.drop(s)
+	l.inbox.signal()
+}
+
+// send sends what is queued until ctx ends.
+func (l *leader) send(ctx context.Context, s *session, stream apiv1connect.ClusterSessionServerStream) error {
+	for {
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			return apierr.New(connect.CodeUnavailable, apierr.ReasonNotLeader, "", "the session is over", "open another")
+		}
+		seq, records := s.take()
+		if seq > 0 {
+			if err := stream.Send(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Heartbeat{Heartbeat: &apiv1.Heartbeat{Seq: seq}}}); err != nil {
+				return err
+			}
+		}
+		for _, rec := range records {
+			if err := stream.Send(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Record{Record: rec}}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// receive takes the worker's messages until the session ends.
+func (l *leader) receive(ctx context.Context, s *session, in <-chan *apiv1.SessionRequest, broken <-chan error) {
+	for {
+		var m *apiv1.SessionRequest
+		select {
+		case m = <-in:
+		case <-broken:
+			return
+		case <-ctx.Done():
+			return
+		}
+		switch m := m.Msg.(type) {
+		case *apiv1.SessionRequest_Heartbeat:
+			if !l.sessions.hear(s) {
+				return
+			}
+			l.leases.beat(s, m.Heartbeat.Seq)
+		case *apiv1.SessionRequest_Status:
+			l.takeStatus(s, m.Status)
+		case *apiv1.SessionRequest_Leaving:
+			l.log.Info("host leaves", "host", s.host, "reason", m.Leaving.Reason)
+			l.endHost(ctx, string(s.host), s.incarnation, fsm.Left, m.Leaving.Reason)
+			return
+		}
+	}
+}
+
+// takeStatus stores what a host reports of an app. A host that the app does not concern any more is told so: it may have
+// missed the record that said it.
+func (l *leader) takeStatus(s *session, st *apiv1.AppStatus) {
+	if over := l.tellIfOver(l.c.state.View(), s, fsm.AppID(st.App)); !over {
+		l.inbox.put(s, st)
+	}
+}
+
+// tellIfOver tells a host of an app that does not concern it any more, and says whether the app is over.
+func (l *leader) tellIfOver(v *fsm.View, s *session, id fsm.AppID) bool {
+	app, ok := v.App(id)
+	over := !ok || fsm.PhaseOf(app).Terminal()
+	if over || !concernedBy(v, app, s.host) {
+		s.put(l.recordOf(v, id))
+	}
+	return over
+}

@@ -1,0 +1,146 @@
+package control
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// session is a worker's link with this leader: what waits to be sent to it.
+type session struct {
+	host        fsm.HostID
+	incarnation string
+	end         context.CancelFunc
+	wake        chan struct{} // capacity 1: something waits
+
+	mu      sync.Mutex                     // guards the fields below
+	records map[fsm.AppID]*apiv1.AppRecord // the newest of each app
+	seq     uint64                         // heartbeat to answer; 0: none
+}
+
+func newSession(host fsm.HostID, incarnation string, end context.CancelFunc) *session {
+	return &session{host: host, incarnation: incarnation, end: end, wake: make(chan struct{}, 1), records: map[fsm.AppID]*apiv1.AppRecord{}}
+}
+
+// put queues a record, unless a newer one of the app waits.
+func (s *session) put(rec *apiv1.AppRecord) {
+	id := fsm.AppID(rec.App.Id)
+	s.mu.Lock()
+	if old := s.records[id]; old == nil || old.Index <= rec.Index {
+		s.records[id] = rec
+	}
+	s.mu.Unlock()
+	s.poke()
+}
+
+// echo queues the answer to a heartbeat and all before it.
+func (s *session) echo(seq uint64) {
+	s.mu.Lock()
+	s.seq = max(s.seq, seq)
+	s.mu.Unlock()
+	s.poke()
+}
+
+func (s *session) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take removes what waits: an answer first, for it cannot be late.
+func (s *session) take() (seq uint64, records []*apiv1.AppRecord) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seq, s.seq = s.seq, 0
+	records = slices.Collect(maps.Values(s.records))
+	clear(s.records)
+	return seq, records
+}
+
+// sessions knows which hosts are connected, and when each was last heard.
+type sessions struct {
+	mu    sync.Mutex // guards the fields below
+	open  map[fsm.HostID]*session
+	heard map[fsm.HostID]time.Time
+}
+
+func newSessions() *sessions {
+	return &sessions{open: map[fsm.HostID]*session{}, heard: map[fsm.HostID]time.Time{}}
+}
+
+// add makes s its host's only session.
+func (r *sessions) add(s *session) {
+	r.mu.Lock()
+	old := r.open[s.host]
+	r.open[s.host] = s
+	r.heard[s.host] = time.Now()
+	r.mu.Unlock()
+	if old != nil {
+		old.end()
+	}
+}
+
+// remove forgets s, unless another one has taken its place.
+func (r *sessions) remove(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open[s.host] == s {
+		delete(r.open, s.host)
+	}
+}
+
+// of is a host's session; nil: it has none.
+func (r *sessions) of(host fsm.HostID) *session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open[host]
+}
+
+func (r *sessions) current(s *session) bool { return r.of(s.host) == s }
+
+// endOf ends the session of a host's incarnation.
+func (r *sessions) endOf(host fsm.HostID, incarnation string) {
+	r.mu.Lock()
+	s := r.open[host]
+	delete(r.heard, host)
+	r.mu.Unlock()
+	if s != nil && s.incarnation == incarnation {
+		s.end()
+	}
+}
+
+// hear notes that a host was heard over s, and says whether s is its session.
+func (r *sessions) hear(s *session) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open[s.host] != s {
+		return false
+	}
+	r.heard[s.host] = time.Now()
+	return true
+}
+
+// heardAt is when the host was last heard; now, if never: this leader has to wait for a full lease first.
+func (r *sessions) heardAt(host fsm.HostID, now time.Time) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.heard[host]; !ok {
+		r.heard[host] = now
+	}
+	return r.heard[host]
+}
+
+// excuse gives all hosts more time.
+func (r *sessions) excuse(gap time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for host := range r.heard {
+		r.heard[host] = r.heard[host].Add(gap)
+	}
+}

@@ -1,0 +1,33 @@
+package worker
+
+import (
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+const (
+	// maxStatusBytes bounds what a worker says of one app at a time, far below what a message may hold: one app must not cost
+	// the session that all share.
+	maxStatusBytes = 512 << 10
+	// maxHelloBytes bounds the statuses in a hello; the others follow.
+	maxHelloBytes = 1 << 20
+	minReason     = 64
+)
+
+// boundStatus shortens the reasons in a status that is too long, all to the same length.
+func boundStatus(s *apiv1.AppStatus) *apiv1.AppStatus {
+	if proto.Size(s) <= maxStatusBytes {
+		return s
+	}
+	s = proto.CloneOf(s)
+	limit := max(minReason, maxStatusBytes/4/(len(s.Ranks)+2))
+	short := func(text string) string { return strings.ToValidUTF8(text[:min(len(text), limit)], "") }
+	s.Reason, s.FailedReason = short(s.Reason), short(s.FailedReason)
+	for _, r := range s.Ranks {
+		r.Reason = short(r.Reason)
+	}
+	return s
+}
