@@ -205,7 +205,7 @@ func (l *leader) receive(ctx context.Context, s *session, in <-chan *apiv1.Sessi
 		var m *apiv1.SessionRequest
 		select {
 		case m = <-in:
-		case <-broken:
+		case <-broken: //nolint:errcheck // the worker is gone, however
 			return
 		case <-ctx.Done():
 			return

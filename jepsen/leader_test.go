@@ -174,3 +174,24 @@ func snapshotted(t *testing.T, dir string) bool {
 	require.NoError(t, err)
 	return len(found) > 0
 }
+
+// TestLeaderStallsWithinShortLease stops the leader while hosts hold short leases: they find the next one well before their
+// leases end, so no executor is killed and nothing is lost.
+func TestLeaderStallsWithinShortLease(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3, workers: 2, lease: "6s"})
+	program := []string{steadyModule, "240", "50"}
+	want := c.unmoved("4", program...)
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--place", "w1:2,w2:2"}, program...)...)
+	c.lines(run, 20)
+	old := c.leader()
+	old.freeze()
+	c.same(want, run)
+	for _, w := range c.workers {
+		log := tailOf(w.log, 1000)
+		require.NotContains(t, log, "the lease ran out", w.name)
+	}
+	old.thaw()
+	c.rejoined(old)
+	c.idle()
+}

@@ -14,6 +14,8 @@ import (
 const (
 	// discoverWait bounds one look for the leader. All servers are asked at once, so that it does not matter how many hang.
 	discoverWait = time.Second
+	// othersWait is how much longer than for the first server that knows a leader it is waited for others.
+	othersWait = 250 * time.Millisecond
 	// maxAsked bounds the servers asked at once.
 	maxAsked = 16
 	// lookAgain is how often a worker that waits for a leader's welcome looks whether there is a newer one.
@@ -27,7 +29,7 @@ type lead struct {
 }
 
 // findLeader asks the servers who leads, all at once, and believes the one in the latest term. It waits for a majority of the
-// addresses it knows, at the most discoverWait: a deposed leader may be the first to answer.
+// addresses it knows, at the most othersWait longer than for the first: a deposed leader may be the first to answer.
 func (w *Worker) findLeader(ctx context.Context) (lead, error) {
 	addrs := w.servers()
 	if len(addrs) == 0 {
@@ -60,9 +62,13 @@ func (w *Worker) findLeader(ctx context.Context) (lead, error) {
 		if a.addr != "" && a.term >= best.term {
 			best = a.lead
 		}
-		if best.addr != "" && have > len(addrs)/2 {
+		if best.addr == "" {
+			continue
+		}
+		if have > len(addrs)/2 {
 			break
 		}
+		defer time.AfterFunc(othersWait, cancel).Stop()
 	}
 	switch {
 	case best.addr != "":

@@ -86,15 +86,17 @@ func (k *keeper) serve(ctx context.Context) error {
 // open says hello and waits for the welcome: not longer than welcomeWait, and not for a leader that has a successor.
 func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lead) (*session, error) {
 	w := k.w
+	stream, err := apiv1connect.NewClusterClient(transport.NewClient(w.http, leader.addr)).Session(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("worker: session with %s: %w", leader.addr, err)
+	}
+	// While the request's body is open, net/http does not look at its context: the end of ctx has to close it.
+	context.AfterFunc(ctx, func() { _ = stream.CloseSend() })
 	guard := time.AfterFunc(welcomeWait, cancel)
 	defer guard.Stop()
 	lookCtx, stopLooking := context.WithCancel(ctx)
 	defer stopLooking()
 	go w.watchNewer(lookCtx, leader.term, cancel) // ends with this function
-	stream, err := apiv1connect.NewClusterClient(transport.NewClient(w.http, leader.addr)).Session(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("worker: session with %s: %w", leader.addr, err)
-	}
 	sent := time.Now()
 	if err := stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Hello{Hello: w.hello()}}); err != nil {
 		_, rerr := stream.Receive()

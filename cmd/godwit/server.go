@@ -58,7 +58,7 @@ func newServer() *cobra.Command {
 	c.Flags().StringVar(&f.gossip, "gossip-listen", "", "host:port of gossip, TCP and UDP (default: port 7402 beside --listen port 7400, else any free one)")
 	c.Flags().StringVar(&f.join, "retry-join", "", "API addresses of servers to find, with commas between; tried until they answer")
 	c.Flags().IntVar(&f.expect, "bootstrap-expect", 0, "number of servers that make a new cluster (default 1 without --retry-join, else 0: join an existing one)")
-	c.Flags().DurationVar(&f.lease, "lease", d.Lease, "how long a silent host keeps its ranks; the same on all servers")
+	c.Flags().DurationVar(&f.lease, "lease", d.Lease, "how long a silent host keeps its ranks, of a new cluster; an existing one keeps the lease it was made with")
 	c.Flags().DurationVar(&f.freezeDeadline, "freeze-deadline", d.FreezeDeadline, "how long a rank may compute without an MPI call before its migration is aborted")
 	c.Flags().IntVar(&f.multiplier, "raft-multiplier", 1, "stretches Raft's timeouts of about 1 s on slow machines; the same on all servers")
 	c.Flags().Uint64Var(&f.snapshotEvery, "snapshot-threshold", raftnode.DefaultConfig().SnapshotThreshold, "log entries between snapshots")

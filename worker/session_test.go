@@ -1,0 +1,185 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// fakeLeader is a server that says what the test wants of who leads, and answers heartbeats while it may.
+type fakeLeader struct {
+	addr     string
+	term     uint64
+	lease    time.Duration
+	leader   func() lead
+	mute     atomic.Bool   // heartbeats stay unanswered
+	welcomes chan struct{} // one for each session that was opened
+}
+
+func (f *fakeLeader) Discover(context.Context, *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
+	l := f.leader()
+	return &apiv1.DiscoverResponse{LeaderAddr: l.addr, Term: l.term}, nil
+}
+
+func (f *fakeLeader) Session(_ context.Context, stream apiv1connect.ClusterSessionServerStream) error {
+	if _, err := stream.Receive(); err != nil {
+		return err
+	}
+	w := &apiv1.Welcome{ClusterId: "c1", Term: f.term, LeaseMs: f.lease.Milliseconds(), HeartbeatMs: 10}
+	if err := stream.Send(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Welcome{Welcome: w}}); err != nil {
+		return err
+	}
+	f.welcomes <- struct{}{}
+	for {
+		m, err := stream.Receive()
+		if err != nil {
+			return err
+		}
+		if hb := m.GetHeartbeat(); hb != nil && !f.mute.Load() {
+			if err := stream.Send(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Heartbeat{Heartbeat: hb}}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (f *fakeLeader) FetchModule(context.Context, *apiv1.FetchModuleRequest, apiv1connect.ClusterFetchModuleServerStream) error {
+	return errors.New("not in this test")
+}
+
+func (f *fakeLeader) PushModule(context.Context, apiv1connect.ClusterPushModuleServerStream) (*apiv1.PushModuleResponse, error) {
+	return nil, errors.New("not in this test")
+}
+
+// serveFake answers the Cluster service until the test ends.
+func serveFake(t *testing.T, f *fakeLeader) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	f.addr, f.welcomes = l.Addr().String(), make(chan struct{}, 100)
+	s := connect.NewServer()
+	apiv1connect.RegisterClusterHandler(s, f)
+	mux := http.NewServeMux()
+	transport.Mount(mux, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- transport.Serve(ctx, l, mux) }()
+	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
+}
+
+// wire is a TCP way to a server that can be stopped, as a stopped process does: connections stay open, nothing goes through.
+type wire struct {
+	addr    string
+	stopped chan struct{} // closed: stopped
+}
+
+func newWire(t *testing.T, to string) *wire {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	w := &wire{addr: l.Addr().String(), stopped: make(chan struct{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(func() { cancel(); _ = l.Close() })
+	pipe := func(dst, src net.Conn) {
+		buf := make([]byte, 4096)
+		for {
+			n, err := src.Read(buf)
+			select {
+			case <-w.stopped:
+				<-ctx.Done()
+			default:
+			}
+			if n > 0 {
+				_, _ = dst.Write(buf[:n])
+			}
+			if err != nil {
+				_ = dst.Close()
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := new(net.Dialer).DialContext(ctx, "tcp", to)
+			if err != nil {
+				_ = in.Close()
+				return
+			}
+			context.AfterFunc(ctx, func() { _ = in.Close(); _ = out.Close() })
+			go pipe(out, in)
+			go pipe(in, out)
+		}
+	}()
+	return w
+}
+
+// newTestWorker is a worker without executors, which keeps a session until the test ends.
+func newTestWorker(t *testing.T, servers func() []string) *Worker {
+	t.Helper()
+	w := &Worker{
+		cfg: Config{DataDir: t.TempDir(), Name: "w1", Advertise: "127.0.0.1:9", Slots: 1}, servers: servers,
+		log: slog.New(slog.DiscardHandler), http: transport.NewHTTPClient(), incarnation: "i1", nodeID: "n1",
+		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
+		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), children: map[*child]bool{},
+	}
+	g, ctx := errgroup.WithContext(t.Context())
+	ctx, cancel := context.WithCancel(ctx)
+	w.tasks = g
+	g.Go(func() error { return w.keepSession(ctx) })
+	t.Cleanup(func() { cancel(); _ = g.Wait() })
+	return w
+}
+
+func within(t *testing.T, ch <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-ch:
+	case <-time.After(time.Minute):
+		t.Fatal("never: " + what)
+	}
+}
+
+// TestSessionLeavesASilentLeader: however the leader falls silent, the worker goes to the next one, without waiting for
+// connections to be given up.
+func TestSessionLeavesASilentLeader(t *testing.T) {
+	for _, how := range []string{"does not answer", "is stopped"} {
+		t.Run(how, func(t *testing.T) {
+			var now atomic.Pointer[lead]
+			who := func() lead { return *now.Load() }
+			old := &fakeLeader{term: 5, lease: 2 * time.Second, leader: who}
+			next := &fakeLeader{term: 6, lease: 2 * time.Second, leader: who}
+			serveFake(t, old)
+			serveFake(t, next)
+			way := newWire(t, old.addr)
+			now.Store(&lead{way.addr, 5})
+			newTestWorker(t, func() []string { return []string{way.addr, next.addr} })
+			within(t, old.welcomes, "the first session")
+			now.Store(&lead{next.addr, 6})
+			began := time.Now()
+			if how == "is stopped" {
+				close(way.stopped)
+			} else {
+				old.mute.Store(true)
+			}
+			within(t, next.welcomes, "the next leader's session")
+			t.Log("took", time.Since(began))
+		})
+	}
+}
