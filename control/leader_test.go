@@ -106,7 +106,7 @@ func (b *bench) host(name string, slots int32) {
 		addr = name + ":1"
 	}
 	h := &apiv1.Host{Id: name, Name: name, Addr: addr, Slots: slots, Incarnation: "i-" + name, NodeId: "n-" + name}
-	require.NoError(b.t, b.l.register(b.ctx, h))
+	require.NoError(b.t, b.l.register(b.ctx, h, nil))
 	b.l.inbox.openHost(&session{host: fsm.HostID(name)}, nil)
 	b.l.sessions.heardAt(fsm.HostID(name), time.Now())
 }

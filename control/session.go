@@ -1,7 +1,9 @@
 package control
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"sync"
 	"time"
@@ -47,7 +49,7 @@ func (l *leader) serve(ctx context.Context, stream apiv1connect.ClusterSessionSe
 	if err := l.c.checkHello(hello); err != nil {
 		return err
 	}
-	if err := l.register(ctx, hello.Host); err != nil {
+	if err := l.register(ctx, hello.Host, secretHash(hello.Secret)); err != nil {
 		return err
 	}
 	welcome, err := l.welcome(ctx)
@@ -120,8 +122,14 @@ func (c *Control) checkHello(h *apiv1.Hello) error {
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host.id", fmt.Sprintf("%.80q is no name for a host", host.Id), name.Rule)
 	case host.Slots < 1 || host.Slots > fsm.MaxSlots:
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host.slots", fmt.Sprintf("%d slots", host.Slots), "give 1 to 65536")
-	case host.Addr == "" || host.Incarnation == "" || host.NodeId == "":
-		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host", "addr, incarnation and node_id must be set", "")
+	case !shortWord(host.Addr) || !shortWord(host.Incarnation) || !shortWord(host.NodeId):
+		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host", "addr, incarnation and node_id must be set",
+			fmt.Sprintf("give words of at most %d printable characters", maxWordBytes))
+	case len(h.Secret) > maxWordBytes:
+		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "secret", "the secret is too long", "")
+	}
+	if err := checkLabels(host.Labels); err != nil {
+		return err
 	}
 	if id := c.state.View().ClusterID(); h.ClusterId != "" && id != h.ClusterId {
 		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonForeignCluster, "cluster_id",
@@ -131,15 +139,16 @@ func (c *Control) checkHello(h *apiv1.Hello) error {
 }
 
 // register makes the host known to the log, unless it is already, as it is.
-func (l *leader) register(ctx context.Context, h *apiv1.Host) error {
+func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) error {
 	if old, ok := l.c.state.View().Host(fsm.HostID(h.Id)); ok && old.Incarnation == h.Incarnation && !fsm.HostStateOf(old).Gone() &&
-		old.Addr == h.Addr && old.Slots == h.Slots && old.NodeId == h.NodeId {
+		old.Addr == h.Addr && old.Slots == h.Slots && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
 		return nil
 	}
 	cmd := l.c.command("")
 	cmd.Term = l.term
 	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
 		Id: h.Id, Name: h.Id, Addr: h.Addr, Slots: h.Slots, Labels: h.Labels, Incarnation: h.Incarnation, NodeId: h.NodeId,
+		SecretHash: secret,
 	}}}
 	res, err := l.c.log.Propose(ctx, cmd)
 	if err != nil {
@@ -151,11 +160,22 @@ func (l *leader) register(ctx context.Context, h *apiv1.Host) error {
 		return nil
 	case fsm.CodeNameTaken:
 		return apierr.New(connect.CodeAlreadyExists, apierr.ReasonNameTaken, "host.id", res.Reason, "give this worker another --name")
+	case fsm.CodeForbidden:
+		return apierr.New(connect.CodePermissionDenied, apierr.ReasonForbidden, "secret", res.Reason, "")
 	case fsm.CodeIncarnationOver, fsm.CodeStaleIncarnation:
 		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", res.Reason, "register again as a new incarnation")
 	default:
 		return refusal(res.Code, res.Reason)
 	}
+}
+
+// secretHash is what the log keeps of a worker's secret; nil: it has none.
+func secretHash(secret string) []byte {
+	if secret == "" {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
 }
 
 // openSession makes the session the host's only one, and queues the records of all apps it has to do with.

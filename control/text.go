@@ -12,6 +12,8 @@ const (
 	// allReasonsBytes bounds the reasons of all of an app's ranks together.
 	allReasonsBytes = 512 << 10
 	minReasonBytes  = 96
+	// maxWordBytes bounds addresses, ids that workers make, and keys of labels.
+	maxWordBytes = 256
 )
 
 // reasonBytes is how long the reason of one of an app's ranks may be.
@@ -44,6 +46,19 @@ func cleanText(s string, limit int) string {
 		s += more
 	}
 	return s
+}
+
+// shortWord says whether s is a word that other programs made: not empty, not long, printable ASCII without spaces.
+func shortWord(s string) bool {
+	if s == "" || len(s) > maxWordBytes {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // badRune says whether a character may change what a terminal shows of the others.

@@ -22,11 +22,25 @@ const (
 	maxPeriod      = 7 * 24 * 3600 // seconds
 	maxKeyBytes    = 128
 	maxModuleBytes = 64 << 20
+	maxLabels      = 64
 )
 
 // invalid is the error for a field that is wrong.
 func invalid(field, wrong, fix string) error {
 	return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, field, field+": "+wrong, fix)
+}
+
+// checkLabels checks what a worker says of its host.
+func checkLabels(labels map[string]string) error {
+	if len(labels) > maxLabels {
+		return invalid("host.labels", fmt.Sprintf("%d labels", len(labels)), fmt.Sprintf("at most %d are possible", maxLabels))
+	}
+	for k, v := range labels {
+		if !shortWord(k) || len(v) > maxWordBytes || v != cleanText(v, maxWordBytes) {
+			return invalid("host.labels", fmt.Sprintf("%.80q", k), fmt.Sprintf("give printable words of at most %d bytes", maxWordBytes))
+		}
+	}
+	return nil
 }
 
 // checkKey checks an idempotency key; empty is allowed, and means that the server makes one.

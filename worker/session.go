@@ -155,7 +155,7 @@ func (w *Worker) refused(leader string, err error) error {
 func (w *Worker) hello() *apiv1.Hello {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	h := &apiv1.Hello{ClusterId: w.clusterID, Host: &apiv1.Host{
+	h := &apiv1.Hello{ClusterId: w.clusterID, Secret: w.secret, Host: &apiv1.Host{
 		Id: w.cfg.Name, Name: w.cfg.Name, Addr: w.cfg.Advertise, Slots: int32(w.cfg.Slots), Labels: w.cfg.Labels,
 		Incarnation: w.incarnation, NodeId: w.nodeID,
 	}}

@@ -6,6 +6,7 @@ package worker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,6 +39,7 @@ type Worker struct {
 	log       *slog.Logger
 	http      *http.Client
 	nodeID    string
+	secret    string // shows that a session is of this data directory's worker
 	listener  *listen.Listener
 	rankConns *listen.Acceptor
 	dataConns net.Listener
@@ -92,6 +94,9 @@ func (w *Worker) openDir() (err error) {
 		return err
 	}
 	if w.nodeID, err = readOrMake(w.cfg.dir("node_id"), uuid.NewString); err != nil {
+		return err
+	}
+	if w.secret, err = readOrMake(w.cfg.dir("secret"), rand.Text); err != nil {
 		return err
 	}
 	if b, err := os.ReadFile(w.cfg.dir("cluster_id")); err == nil {

@@ -484,7 +484,9 @@ type Hello struct {
 	Host      *Host                  `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	ClusterId string                 `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	// The apps the worker has anything of; those that do not fit follow as statuses.
-	Apps          []*AppStatus `protobuf:"bytes,3,rep,name=apps,proto3" json:"apps,omitempty"`
+	Apps []*AppStatus `protobuf:"bytes,3,rep,name=apps,proto3" json:"apps,omitempty"`
+	// Only who knows it may take the place of the host's session; the log keeps its hash.
+	Secret        string `protobuf:"bytes,10,opt,name=secret,proto3" json:"secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -538,6 +540,13 @@ func (x *Hello) GetApps() []*AppStatus {
 		return x.Apps
 	}
 	return nil
+}
+
+func (x *Hello) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
 }
 
 // Welcome accepts a session.
@@ -1630,12 +1639,14 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\awelcome\x18\x01 \x01(\v2\x12.godwit.v1.WelcomeH\x00R\awelcome\x124\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x14.godwit.v1.HeartbeatH\x00R\theartbeat\x12.\n" +
 	"\x06record\x18\x03 \x01(\v2\x14.godwit.v1.AppRecordH\x00R\x06recordB\x05\n" +
-	"\x03msg\"u\n" +
+	"\x03msg\"\x8d\x01\n" +
 	"\x05Hello\x12#\n" +
 	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12(\n" +
-	"\x04apps\x18\x03 \x03(\v2\x14.godwit.v1.AppStatusR\x04apps\"z\n" +
+	"\x04apps\x18\x03 \x03(\v2\x14.godwit.v1.AppStatusR\x04apps\x12\x16\n" +
+	"\x06secret\x18\n" +
+	" \x01(\tR\x06secret\"z\n" +
 	"\aWelcome\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x12\n" +

@@ -24,6 +24,7 @@ const (
 	ReasonRefused         = "REFUSED"
 	ReasonIncarnationOver = "INCARNATION_OVER"
 	ReasonNameTaken       = "NAME_TAKEN"
+	ReasonForbidden       = "FORBIDDEN"
 	ReasonForeignCluster  = "FOREIGN_CLUSTER"
 	ReasonInternal        = "INTERNAL"
 )
