@@ -166,7 +166,8 @@ func (t *rankTail) read(ctx context.Context, addr string, follow bool) (bool, er
 		}
 		select {
 		case t.out <- m.Lines:
-			t.next = m.Lines[len(m.Lines)-1].Seq + 1
+			last := m.Lines[len(m.Lines)-1]
+			t.next = last.Seq + max(1, last.Lost)
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}

@@ -53,6 +53,8 @@ type app struct {
 	failure  string
 	stopping bool
 	routed   uint64 // index of the record whose routes the executor has
+
+	losing bool // owned by the goroutine that takes the executor's events: the last lines could not be stored
 }
 
 // rankInfo is one rank on this host.
@@ -145,11 +147,11 @@ func (a *app) reconcile(ctx context.Context) {
 		a.stop(ctx)
 		return
 	}
-	if a.exec == execGone {
-		a.endAll(codeGodwitFailed, a.execErr)
-	}
 	if a.wantsExecutor() && a.exec == execNone {
 		a.startChild(ctx)
+	}
+	if a.exec == execGone { // also one that could not even be started
+		a.endAll(codeGodwitFailed, a.execErr)
 	}
 	if a.exec == execRunning {
 		a.follow()
@@ -233,7 +235,9 @@ func (a *app) follow() {
 	if len(drop) > 0 {
 		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: drop}}})
 		for _, id := range drop {
-			a.output.finish(id)
+			if err := a.output.moved(id); err != nil { // all of it is where the rank is
+				a.log.Warn("the log of a rank that has moved is left", "rank", id, "err", err)
+			}
 		}
 		a.route()
 		routed = true
@@ -295,7 +299,7 @@ func (a *app) stop(ctx context.Context) {
 		return
 	}
 	a.stopping = true
-	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: a.rec.App.Reason}}})
+	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: clean(a.rec.App.Reason)}}})
 	child := a.child
 	if child == nil {
 		return // starting: childStarted kills it
@@ -315,6 +319,7 @@ func (a *app) stop(ctx context.Context) {
 
 // endAll ends every live rank of this host: there is no executor, or none any more.
 func (a *app) endAll(code int32, reason string) {
+	reason = clean(reason)
 	for id, st := range a.mine() {
 		if r := a.ranks[id]; r == nil || r.state != rankEnded {
 			a.ranks[id] = &rankInfo{epoch: st.Epoch, state: rankEnded, code: code, reason: reason}
@@ -326,16 +331,21 @@ func (a *app) endAll(code int32, reason string) {
 func (a *app) status() *apiv1.AppStatus {
 	s := &apiv1.AppStatus{
 		App: a.id, Index: a.rec.Index, Epoch: a.rec.App.Epoch, AckedMigration: a.acked,
-		FailedMigration: a.failed, FailedReason: a.failure, Reason: a.execErr,
+		FailedMigration: a.failed, FailedReason: clean(a.failure), Reason: clean(a.execErr),
 	}
 	s.Executor = [...]string{execNone: "", execStarting: "starting", execRunning: "running", execGone: "ended"}[a.exec]
+	room := maxReasonsBytes
 	for id := range int32(len(a.rec.App.Ranks)) {
 		r := a.ranks[id]
-		if r == nil {
-			continue
+		if r == nil || r.state == rankEnded && r.pauseMs == 0 && a.rec.App.Ranks[id].Ended {
+			continue // none here, or all is known of it
+		}
+		reason := r.reason
+		if room -= len(reason); room < 0 {
+			reason = ""
 		}
 		s.Ranks = append(s.Ranks, &apiv1.RankStatus{
-			Rank: id, Epoch: r.epoch, State: r.state, ExitCode: r.code, Reason: r.reason,
+			Rank: id, Epoch: r.epoch, State: r.state, ExitCode: r.code, Reason: reason,
 			ImageBytes: r.bytes, ImageDigest: r.digest, PauseMs: r.pauseMs, Migration: r.migration,
 		})
 	}

@@ -26,7 +26,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	dir := t.TempDir()
-	logs, err := newLogStore(filepath.Join(dir, "logs"))
+	logs, err := newLogStore(filepath.Join(dir, "logs"), DefaultConfig().LogBytes, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	w := &Worker{
 		cfg: DefaultConfig(), log: slog.New(slog.DiscardHandler), logs: logs, tasks: new(errgroup.Group),
@@ -135,8 +135,11 @@ func (b *bench) staged() {
 	image, err := os.CreateTemp(b.t.TempDir(), "image")
 	require.NoError(b.t, err)
 	b.t.Cleanup(func() { _ = image.Close() })
+	log, err := os.CreateTemp(b.t.TempDir(), "log")
+	require.NoError(b.t, err)
+	b.t.Cleanup(func() { _ = log.Close() })
 	err = b.a.arrived(&arrival{
-		header: &apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1}, image: image, digest: "d", size: 3, stopped: time.Now(),
+		header: &apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1, From: "h2"}, image: image, log: log, digest: "d", size: 3, stopped: time.Now(),
 	})
 	require.NoError(b.t, err)
 	require.Equal(b.t, image.Name(), b.next().GetStage().GetPath())

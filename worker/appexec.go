@@ -84,7 +84,7 @@ func (a *app) childExited(c *child) {
 			code, reason = codeKilled, "stopped"
 		}
 		if a.execErr == "" {
-			a.execErr = reason
+			a.execErr = clean(reason)
 		}
 		for id, r := range a.ranks {
 			if r.state != rankEnded {
@@ -112,9 +112,7 @@ func exitReason(c *child) (int32, string) {
 func (a *app) event(ev *apiv1.ExecEvent) {
 	switch m := ev.Msg.(type) {
 	case *apiv1.ExecEvent_Output:
-		if err := a.output.append(m.Output.Lines); err != nil {
-			a.log.Error("output is lost", "err", err)
-		}
+		a.store(m.Output.Lines)
 	case *apiv1.ExecEvent_Ready:
 		a.post(func() { a.exec = execRunning })
 	case *apiv1.ExecEvent_Ended:
@@ -132,14 +130,14 @@ func (a *app) event(ev *apiv1.ExecEvent) {
 		})
 	case *apiv1.ExecEvent_Failed:
 		a.post(func() {
-			a.execErr = m.Failed.Reason
+			a.execErr = clean(m.Failed.Reason)
 			for id, r := range a.ranks {
 				if r.state != rankEnded {
-					a.ranks[id] = &rankInfo{epoch: r.epoch, state: rankEnded, code: codeNotRunnable, reason: m.Failed.Reason}
+					a.ranks[id] = &rankInfo{epoch: r.epoch, state: rankEnded, code: codeNotRunnable, reason: a.execErr}
 				}
 			}
 			if a.child != nil {
-				a.child.kill(m.Failed.Reason)
+				a.child.kill(a.execErr)
 			}
 		})
 	default:
@@ -147,10 +145,33 @@ func (a *app) event(ev *apiv1.ExecEvent) {
 	}
 }
 
+// store keeps lines of output. What cannot be stored is told of in its place, and in the rank's end.
+func (a *app) store(lines []*apiv1.LogLine) {
+	err := a.output.append(lines)
+	if err != nil && !a.losing {
+		a.log.Error("output is lost", "err", err)
+	}
+	a.losing = err != nil
+	a.host.logs.trim()
+}
+
 func (a *app) rankEnded(e *apiv1.ExecEnded) {
 	r := a.ranks[e.Rank]
 	if r == nil || r.state == rankEnded {
 		return
 	}
-	r.state, r.code, r.reason = rankEnded, e.ExitCode, e.Reason
+	r.state, r.code, r.reason = rankEnded, e.ExitCode, clean(e.Reason)
+	n, why := a.output.lost(e.Rank)
+	if n == 0 {
+		return
+	}
+	// A run of which a part of the output is missing has not succeeded.
+	gap := fmt.Sprintf("%d lines of its output are lost: the host could not store them (%s)", n, why)
+	if r.code == 0 {
+		r.code = codeGodwitFailed
+	}
+	if r.reason != "" {
+		gap = r.reason + "; " + gap
+	}
+	r.reason = clean(gap)
 }

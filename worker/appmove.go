@@ -98,6 +98,7 @@ func (a *app) rankFrozen(f *apiv1.ExecFrozen) {
 		image:  f.Path, digest: f.Digest, to: to, addr: a.rec.Addrs[to], log: a.output.path(f.Rank),
 	}
 	start := time.Now()
+	job.notice = a.output.pendingNotice(f.Rank)
 	job.since = func() float64 { return f.SinceMs + milliseconds(time.Since(start)) }
 	a.host.tasks.Go(func() error {
 		err := a.host.send(job)
@@ -121,11 +122,33 @@ func (a *app) sent(f *apiv1.ExecFrozen, err error) {
 	r.digest = f.Digest
 }
 
-// arrived takes an image that another host has sent, complete and checked.
+// expects says why this host does not wait for what h announces; nil: it does. A rank that is here already, in whatever state,
+// is not waited for: what came first and whole is what counts.
+func (a *app) expects(h *apiv1.TransferHeader) error {
+	refused := fmt.Errorf("worker: host %s does not wait for rank %d of migration %s", a.host.cfg.Name, h.Rank, h.Migration)
+	m := a.pending()
+	if m == nil || m.Id != h.Migration || m.Phase != "announced" || a.exec != execRunning || a.output == nil {
+		return refused
+	}
+	if r := a.ranks[h.Rank]; r != nil {
+		return fmt.Errorf("%w: it has it", refused)
+	}
+	for _, mv := range m.Moves {
+		if mv.Rank == h.Rank && mv.From == h.From && mv.To == a.host.cfg.Name {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w from host %s", refused, h.From)
+}
+
+// arrived takes an image and a log that another host has sent, complete and checked. Up to here nothing of the rank has changed.
 func (a *app) arrived(r *arrival) error {
 	m, h := a.pending(), r.header
-	if m == nil || m.Id != h.Migration || a.exec != execRunning {
-		return fmt.Errorf("worker: host %s does not wait for rank %d of migration %s", a.host.cfg.Name, h.Rank, h.Migration)
+	if err := a.expects(h); err != nil {
+		return err
+	}
+	if err := a.output.replace(h.Rank, r.log.Name(), r.facts); err != nil {
+		return err
 	}
 	a.ranks[h.Rank] = &rankInfo{epoch: m.FromEpoch, migration: m.Id, bytes: r.size, digest: r.digest, stopped: r.stopped}
 	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Stage{Stage: &apiv1.ExecStage{Migration: m.Id, Rank: h.Rank, Path: r.image.Name()}}})

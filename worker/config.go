@@ -30,6 +30,10 @@ type Config struct {
 	Executor []string
 	// MemoryLimitPages bounds a guest's memory in pages of 64 KiB; default 65,536 (4 GiB).
 	MemoryLimitPages uint32
+	// LogBytes bounds the output kept on this host; the logs of apps that ended longest ago go first. Default 4 GiB.
+	LogBytes int64
+	// ModuleBytes bounds the modules kept on this host and their compiled code; those used longest ago go first. Default 2 GiB.
+	ModuleBytes int64
 	// CancelGrace is how long a cancelled app's ranks may take to make a call before they are killed; default 2 s.
 	CancelGrace time.Duration
 }
@@ -39,7 +43,7 @@ const MaxSlots = 65_536
 
 // DefaultConfig is a Config with the defaults filled in.
 func DefaultConfig() Config {
-	return Config{MemoryLimitPages: 65_536, CancelGrace: 2 * time.Second}
+	return Config{MemoryLimitPages: 65_536, LogBytes: 4 << 30, ModuleBytes: 2 << 30, CancelGrace: 2 * time.Second}
 }
 
 // nameFile, in the data directory, holds the name under which its worker last joined.

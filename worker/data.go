@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -54,6 +55,9 @@ func (w *Worker) handOver(conn net.Conn, args []string) error {
 	if len(args) != 2 {
 		return fmt.Errorf("worker: a rank connection names its app and host, got %d words", len(args))
 	}
+	if err := errors.Join(checkID("app", args[0]), checkID("host", args[1])); err != nil {
+		return err
+	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return fmt.Errorf("worker: a %T cannot be handed over", conn)
@@ -66,13 +70,9 @@ func (w *Worker) handOver(conn net.Conn, args []string) error {
 
 // ReadLogs implements the Data service.
 func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
-	l, err := s.w.logs.find(req.App)
+	l, err := s.logsFor(req)
 	if err != nil {
 		return err
-	}
-	if l == nil {
-		return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app",
-			fmt.Sprintf("host %s has no output of app %s", s.w.cfg.Name, req.App), "")
 	}
 	out := make(chan *apiv1.ReadLogsResponse)
 	g, ctx := errgroup.WithContext(ctx)
@@ -107,4 +107,30 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 		return nil
 	})
 	return g.Wait()
+}
+
+// logsFor finds the log that a request is about.
+func (s dataService) logsFor(req *apiv1.ReadLogsRequest) (*appLog, error) {
+	if len(req.From) > MaxSlots {
+		return nil, invalid("from", fmt.Sprintf("%d ranks are asked for at once", len(req.From)), fmt.Sprintf("ask for %d at the most", MaxSlots))
+	}
+	for _, p := range req.From {
+		if err := checkRank(p.Rank); err != nil {
+			return nil, err
+		}
+	}
+	l, err := s.w.logs.find(req.App)
+	if err != nil {
+		return nil, err
+	}
+	if l == nil {
+		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app",
+			fmt.Sprintf("host %s has no output of app %s", s.w.cfg.Name, req.App), "")
+	}
+	for _, p := range req.From {
+		if l.state(p.Rank).moved {
+			return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonRefused, "from", errMoved.Error(), "ask that host")
+		}
+	}
+	return l, nil
 }

@@ -75,6 +75,9 @@ func (c *child) inspect(ctx context.Context) ([]*apiv1.RankDoing, bool) {
 
 // Inspect implements the Data service.
 func (s dataService) Inspect(ctx context.Context, req *apiv1.InspectRequest) (*apiv1.InspectResponse, error) {
+	if err := checkID("app", req.App); err != nil {
+		return nil, err
+	}
 	c := s.w.childOf(req.App)
 	if c == nil {
 		return &apiv1.InspectResponse{Reason: reasonNoExecutor}, nil

@@ -1,8 +1,10 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,7 +21,7 @@ func line(rank int32, seq uint64) *apiv1.LogLine {
 
 func newLogs(t *testing.T) *logStore {
 	t.Helper()
-	s, err := newLogStore(t.TempDir())
+	s, err := newLogStore(t.TempDir(), DefaultConfig().LogBytes, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	return s
 }
@@ -109,7 +111,9 @@ func TestLogMovesWithItsRank(t *testing.T) {
 	}
 	_, err = r.read(t.Context(), false, keep)
 	require.NoError(t, err)
-	require.NoError(t, l.replace(0, tmp))
+	facts, err := readLog(bytes.NewReader(b), 0)
+	require.NoError(t, err)
+	require.NoError(t, l.replace(0, tmp, facts))
 	_, err = r.read(t.Context(), false, keep)
 	require.NoError(t, err)
 	require.Equal(t, []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, seqs)
@@ -120,7 +124,7 @@ func TestLogMovesWithItsRank(t *testing.T) {
 // TestTornLine: a worker that died in the middle of a line leaves the lines before it.
 func TestTornLine(t *testing.T) {
 	dir := t.TempDir()
-	s, err := newLogStore(dir)
+	s, err := newLogStore(dir, DefaultConfig().LogBytes, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	l, err := s.app("a")
 	require.NoError(t, err)
@@ -129,7 +133,7 @@ func TestTornLine(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.Truncate(l.path(0), st.Size()-3))
 
-	again, err := newLogStore(dir)
+	again, err := newLogStore(dir, DefaultConfig().LogBytes, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	l, err = again.find("a")
 	require.NoError(t, err)
@@ -158,4 +162,43 @@ func TestOldLogsAreForgotten(t *testing.T) {
 	require.LessOrEqual(t, len(dirs), maxLogs+1)
 	require.Equal(t, "app-0000", dirs[0].Name(), "an app that still writes is kept")
 	require.NotEqual(t, "app-0001", dirs[1].Name())
+}
+
+// The bytes of all logs are bounded: the apps that ended longest ago go first, those that run are kept, also over a restart.
+func TestLogBytesAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	const limit = 50_000
+	log := slog.New(slog.DiscardHandler)
+	s, err := newLogStore(dir, limit, log)
+	require.NoError(t, err)
+	running, err := s.app("running")
+	require.NoError(t, err)
+	require.NoError(t, running.append([]*apiv1.LogLine{long(0, 0)}))
+	for i := range 6 {
+		l, err := s.app(fmt.Sprintf("ended-%d", i))
+		require.NoError(t, err)
+		require.NoError(t, l.append([]*apiv1.LogLine{long(0, 0)}))
+		s.close(fmt.Sprintf("ended-%d", i))
+	}
+	kept := func() (ids []string) {
+		dirs, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		for _, d := range dirs {
+			ids = append(ids, d.Name())
+		}
+		return ids
+	}
+	require.Equal(t, []string{"ended-3", "ended-4", "ended-5", "running"}, kept())
+	require.LessOrEqual(t, s.bytes.Load(), int64(limit))
+	require.Equal(t, dirBytes(dir), s.bytes.Load())
+	require.NoError(t, running.append([]*apiv1.LogLine{long(0, 1)}))
+	s.trim()
+	require.Equal(t, []string{"ended-4", "ended-5", "running"}, kept())
+	require.NoError(t, running.moved(0))
+	require.Equal(t, dirBytes(dir), s.bytes.Load(), "a rank that has moved leaves nothing")
+
+	s, err = newLogStore(dir, 15_000, log)
+	require.NoError(t, err)
+	require.NotContains(t, kept(), "ended-4")
+	require.Equal(t, dirBytes(dir), s.bytes.Load())
 }

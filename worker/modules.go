@@ -36,6 +36,9 @@ func newModuleCache(dir string, h *http.Client, servers func() []string) (*modul
 
 // path returns the file of the module, fetched first if need be. Concurrent calls for one module fetch it once.
 func (c *moduleCache) path(ctx context.Context, digest string) (string, error) {
+	if err := checkDigest(digest); err != nil {
+		return "", err
+	}
 	c.mu.Lock()
 	one := c.pending[digest]
 	if one == nil {

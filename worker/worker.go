@@ -108,7 +108,7 @@ func (w *Worker) openDir() (err error) {
 	if w.modules, err = newModuleCache(w.cfg.dir("modules"), w.http, w.servers); err != nil {
 		return err
 	}
-	w.logs, err = newLogStore(w.cfg.dir("logs"))
+	w.logs, err = newLogStore(w.cfg.dir("logs"), w.cfg.LogBytes, w.log)
 	return err
 }
 
@@ -154,6 +154,10 @@ func (w *Worker) Run(ctx context.Context) error {
 // take stores a newer record and lets the app's goroutine see it.
 func (w *Worker) take(ctx context.Context, rec *apiv1.AppRecord) {
 	id := rec.App.GetId()
+	if err := checkRecord(rec); err != nil {
+		w.log.Error("a record of the leader is ignored", "err", err)
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if old := w.records[id]; old != nil && (rec.Index < old.Index || rec.Term < old.Term) {
@@ -259,6 +263,9 @@ func (w *Worker) killAll(why string) {
 
 // imageDir is where an app's images are written before they are sent, made if need be.
 func (w *Worker) imageDir(app string) (string, error) {
+	if err := checkID("app", app); err != nil {
+		return "", err
+	}
 	dir := filepath.Join(w.cfg.dir("images"), app)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("worker: images: %w", err)

@@ -1239,7 +1239,9 @@ type LogLine struct {
 	// The text ended without a newline.
 	Partial bool `protobuf:"varint,5,opt,name=partial,proto3" json:"partial,omitempty"`
 	// Unix time in milliseconds, on the host's clock.
-	AtMs          int64 `protobuf:"varint,6,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	AtMs int64 `protobuf:"varint,6,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	// The line is a notice that this many lines, from its number on, are lost: the rank's host could not store them.
+	Lost          uint64 `protobuf:"varint,7,opt,name=lost,proto3" json:"lost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1312,6 +1314,13 @@ func (x *LogLine) GetPartial() bool {
 func (x *LogLine) GetAtMs() int64 {
 	if x != nil {
 		return x.AtMs
+	}
+	return 0
+}
+
+func (x *LogLine) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
 	}
 	return 0
 }
@@ -1774,14 +1783,15 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\"8\n" +
 	"\fLogsResponse\x12(\n" +
-	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\"\x8a\x01\n" +
+	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\"\x9e\x01\n" +
 	"\aLogLine\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x05R\x06stream\x12\x10\n" +
 	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x12\n" +
 	"\x04text\x18\x04 \x01(\fR\x04text\x12\x18\n" +
 	"\apartial\x18\x05 \x01(\bR\apartial\x12\x13\n" +
-	"\x05at_ms\x18\x06 \x01(\x03R\x04atMs\"\x14\n" +
+	"\x05at_ms\x18\x06 \x01(\x03R\x04atMs\x12\x12\n" +
+	"\x04lost\x18\a \x01(\x04R\x04lost\"\x14\n" +
 	"\x12ListServersRequest\"X\n" +
 	"\x13ListServersResponse\x12+\n" +
 	"\aservers\x18\x01 \x03(\v2\x11.godwit.v1.ServerR\aservers\x12\x14\n" +

@@ -74,7 +74,7 @@ func (t *tail) lines(lines []*apiv1.LogLine) error {
 		if len(t.next) == 0 {
 			close(t.started)
 		}
-		t.next[l.Rank] = l.Seq + 1
+		t.next[l.Rank] = l.Seq + max(1, l.Lost)
 		if err := t.show(l); err != nil {
 			return &exitError{exitFailed, err.Error()}
 		}

@@ -1,0 +1,131 @@
+package worker
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// smallDisk is a directory on a file system of its own with that many bytes.
+func smallDisk(t *testing.T, options string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("godwit-test", dir, "tmpfs", 0, options); err != nil {
+		t.Skipf("needs the right to mount: %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+	return dir
+}
+
+// fill takes all room that a disk has; the function returned gives it back.
+func fill(t *testing.T, dir string) (release func()) {
+	t.Helper()
+	path := filepath.Join(dir, "filler")
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	block := make([]byte, 4096)
+	for err == nil {
+		_, err = f.Write(block)
+	}
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.NoError(t, f.Close())
+	return func() { require.NoError(t, os.Remove(path)) }
+}
+
+// long is a line of several blocks.
+func long(rank int32, seq uint64) *apiv1.LogLine {
+	l := line(rank, seq)
+	l.Text = append(l.Text, bytes.Repeat([]byte{'x'}, 10_000)...)
+	return l
+}
+
+// read returns a rank's log as text, a line each, long ones cut.
+func read(t *testing.T, l *appLog, rank int32, from uint64) (lines []string) {
+	t.Helper()
+	r := &logReader{log: l, rank: rank, from: from}
+	_, err := r.read(t.Context(), false, func(got []*apiv1.LogLine) error {
+		for _, x := range got {
+			lines = append(lines, strings.TrimRight(string(x.Text), "x"))
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	return lines
+}
+
+const noRoom = "lines of this rank's output are lost here: its host could not store them (no space left on device)"
+
+// Lines that a full disk does not take are a gap that is told of in their place, and the file is whole on both sides of it.
+func TestGapIsTold(t *testing.T) {
+	dir := smallDisk(t, "size=256k")
+	s, err := newLogStore(filepath.Join(dir, "logs"), 1<<40, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	l, err := s.app("a")
+	require.NoError(t, err)
+	require.NoError(t, l.append([]*apiv1.LogLine{long(0, 0), line(1, 0)}))
+	release := fill(t, dir)
+	require.ErrorIs(t, l.append([]*apiv1.LogLine{long(0, 1), long(0, 2), long(2, 0)}), syscall.ENOSPC)
+	require.ErrorIs(t, l.append([]*apiv1.LogLine{long(0, 3)}), syscall.ENOSPC)
+	require.Equal(t, []string{"rank 0 line 0", "godwit: 3 " + noRoom}, read(t, l, 0, 0), "told also where it cannot be stored")
+	release()
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 4), line(0, 5)}))
+	want := []string{"rank 0 line 0", "godwit: 3 " + noRoom, "rank 0 line 4", "rank 0 line 5"}
+	require.Equal(t, want, read(t, l, 0, 0))
+	require.Equal(t, want[1:], read(t, l, 0, 2), "whoever wants a line of the gap is told")
+	require.Equal(t, want[2:], read(t, l, 0, 4))
+	n, why := l.lost(0)
+	require.EqualValues(t, 3, n)
+	require.Equal(t, "no space left on device", why)
+	l.finish(2)
+	require.Equal(t, []string{"godwit: 1 " + noRoom}, read(t, l, 2, 0))
+	s.close("a")
+
+	again, err := newLogStore(filepath.Join(dir, "logs"), 1<<40, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	l, err = again.find("a")
+	require.NoError(t, err)
+	require.Equal(t, want, read(t, l, 0, 0), "the file itself has it")
+	require.Equal(t, []string{"godwit: 1 " + noRoom}, read(t, l, 2, 0))
+	n, _ = l.lost(0)
+	require.EqualValues(t, 3, n)
+}
+
+// A rank whose output has a gap has not succeeded.
+func TestGapIsInTheVerdict(t *testing.T) {
+	b := newBench(t)
+	dir := smallDisk(t, "size=64k")
+	logs, err := newLogStore(dir, 1<<40, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	b.a.output, err = logs.app("a")
+	require.NoError(t, err)
+	fill(t, dir)
+	b.a.store([]*apiv1.LogLine{long(0, 0)})
+	b.a.rankEnded(&apiv1.ExecEnded{Rank: 0})
+	r := b.a.status().Ranks[0]
+	require.EqualValues(t, codeGodwitFailed, r.ExitCode)
+	require.Equal(t, "1 lines of its output are lost: the host could not store them (no space left on device)", r.Reason)
+}
+
+// An app that cannot be started here ends here, with the reason; it does not stay starting.
+func TestNoRoomToStart(t *testing.T) {
+	b := newBench(t)
+	dir := smallDisk(t, "size=64k,nr_inodes=3")
+	logs, err := newLogStore(filepath.Join(dir, "logs"), 1<<40, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	b.a.host.logs, b.a.exec, b.a.child, b.a.ranks = logs, execNone, nil, map[int32]*rankInfo{}
+	fill(t, dir)
+	b.step()
+	st := b.a.status()
+	require.Equal(t, "ended", st.Executor)
+	require.Equal(t, rankEnded, st.Ranks[0].State)
+	require.EqualValues(t, codeGodwitFailed, st.Ranks[0].ExitCode)
+	require.Contains(t, st.Ranks[0].Reason, "no space left on device")
+}
