@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,13 +35,13 @@ type devFlags struct {
 
 const (
 	devReadyWait = 60 * time.Second
-	devStopWait  = 10 * time.Second
 )
 
 const devLong = `Run a whole cluster on this machine: every server and worker is a process of its own, on loopback.
 
 It prints one line, "ready GODWIT_ADDR=...", writes dev.json into the data directory, and stops everything when it
-ends. With -- COMMAND it runs the command with GODWIT_ADDR set, and exits with the command's code.`
+ends. A process that ends before is named on stderr with the end of its log, and started again. With -- COMMAND it
+runs the command with GODWIT_ADDR set, and exits with the command's code.`
 
 func newDev() *cobra.Command {
 	f := &devFlags{}
@@ -79,14 +80,16 @@ type devProcess struct {
 
 // dev is a cluster on this machine.
 type dev struct {
-	flags   *devFlags
-	starter *proc.Starter
-	procs   []*devProcess
-	cmds    []*exec.Cmd
-	exited  []chan struct{}
-	servers string // their API addresses, comma separated
-	tmp     string // a directory to remove at the end
-	over    context.CancelFunc
+	flags    *devFlags
+	starter  *proc.Starter
+	procs    []*devProcess
+	children []*devChild // one for each of procs, once started
+	servers  string      // their API addresses, comma separated
+	tmp      string      // a directory to remove at the end
+	over     context.CancelFunc
+	claim    net.Listener // see claimStandard; nil: none
+
+	mu sync.Mutex // guards what of procs changes at a restart, and dev.json
 }
 
 func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
@@ -128,6 +131,9 @@ func openDev(ctx context.Context, f *devFlags) (*dev, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
+	for _, c := range d.children {
+		go c.keep(sctx) // ends when the child is stopped, at the latest with sctx
+	}
 	return d, nil
 }
 
@@ -135,6 +141,9 @@ func openDev(ctx context.Context, f *devFlags) (*dev, error) {
 func (d *dev) close() error {
 	d.stop()
 	d.over()
+	if d.claim != nil {
+		_ = d.claim.Close() // nothing was written to it
+	}
 	if d.tmp == "" {
 		return nil
 	}
@@ -147,7 +156,7 @@ const loopback = "127.0.0.1"
 // addrs chooses a process's two addresses. The first server takes the one that commands try first, if it is free.
 func (d *dev) addrs(ctx context.Context) (addr, gossip string, err error) {
 	port := standardAPIPort
-	if d.flags.private || len(d.procs) > 0 || !portFree(ctx, loopback, port) {
+	if d.flags.private || len(d.procs) > 0 || !d.claimStandard(ctx) {
 		if port, err = freePort(ctx, loopback); err != nil {
 			return "", "", err
 		}
@@ -157,6 +166,17 @@ func (d *dev) addrs(ctx context.Context) (addr, gossip string, err error) {
 		return "", "", err
 	}
 	return net.JoinHostPort(loopback, strconv.Itoa(port)), net.JoinHostPort(loopback, strconv.Itoa(other)), nil
+}
+
+// claimStandard takes the standard port for this cluster, unless somebody has it. Of several clusters that start at once
+// one gets it: the claim is a socket without a file, which the kernel gives up with the process.
+func (d *dev) claimStandard(ctx context.Context) bool {
+	claim, err := new(net.ListenConfig).Listen(ctx, "unix", "@godwit-dev-"+strconv.Itoa(standardAPIPort))
+	if err != nil {
+		return false
+	}
+	d.claim = claim
+	return portFree(ctx, loopback, standardAPIPort)
 }
 
 // earlier are the processes of an earlier run on the data directory, by name: they keep their addresses.
@@ -233,41 +253,28 @@ func (d *dev) start(ctx context.Context) error {
 		} else {
 			p.Args = append(p.Args, "--name", p.Name, "--join", servers, "--slots", strconv.Itoa(d.flags.slots))
 		}
-		if err := d.startOne(ctx, p); err != nil {
+		c, err := d.launch(ctx, p)
+		if err != nil {
 			return err
 		}
+		d.children = append(d.children, c)
 	}
+	return d.writeFile()
+}
+
+// writeFile writes dev.json.
+func (d *dev) writeFile() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	b, err := json.MarshalIndent(d.procs, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(d.flags.dataDir, "dev.json"), append(b, '\n'), 0o600)
-}
-
-func (d *dev) startOne(ctx context.Context, p *devProcess) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find the godwit binary: %w", err)
-	}
-	if err := os.MkdirAll(p.DataDir, 0o700); err != nil {
+	path := filepath.Join(d.flags.dataDir, "dev.json")
+	if err := os.WriteFile(path+".new", append(b, '\n'), 0o600); err != nil {
 		return err
 	}
-	p.Log = filepath.Join(d.flags.dataDir, p.Name+".log")
-	logFile, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer logFile.Close()                       //nolint:errcheck // the child holds its own
-	cmd := exec.Command(self, p.Args...)        //nolint:gosec,noctx // this very binary; stopped by signals
-	cmd.Args[0], cmd.Stderr = "godwit", logFile // the binary may have the name of a compiler, or of mpirun
-	if err := d.starter.Start(ctx, cmd); err != nil {
-		return fmt.Errorf("start %s: %w", p.Name, err)
-	}
-	p.PID = cmd.Process.Pid
-	exited := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(exited) }() // how it ended is in its log
-	d.cmds, d.exited = append(d.cmds, cmd), append(d.exited, exited)
-	return nil
+	return os.Rename(path+".new", path)
 }
 
 // waitReady waits until there is a leader, all servers are members and all hosts are ready.
@@ -289,11 +296,9 @@ func (d *dev) waitReady(ctx context.Context) (string, error) {
 		if last == nil {
 			return all, nil
 		}
-		for i, exited := range d.exited {
-			select {
-			case <-exited:
-				return "", fmt.Errorf("dev: %s has ended; its log is %s:\n%s", d.procs[i].Name, d.procs[i].Log, lastLines(d.procs[i].Log))
-			default:
+		for _, c := range d.children {
+			if why := c.ended(); why != "" {
+				return "", fmt.Errorf("dev: %s", why)
 			}
 		}
 		if time.Now().After(deadline) {
@@ -327,15 +332,6 @@ func (d *dev) ready(ctx context.Context, c *client.Client) error {
 	})
 }
 
-func lastLines(path string) string {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	return strings.Join(lines[max(0, len(lines)-5):], "\n")
-}
-
 // runCommand runs a command against the cluster, and passes its exit code on.
 func (d *dev) runCommand(ctx context.Context, command []string) error {
 	path, err := exec.LookPath(command[0])
@@ -359,32 +355,21 @@ func (d *dev) runCommand(ctx context.Context, command []string) error {
 	return err
 }
 
-// stop ends all processes: workers first, that they can take leave; what does not end is killed. A cluster that nobody
-// else knows of and whose data is of no use has no leave to take.
+// stop ends all processes: workers first, that they can take leave. A cluster that nobody else knows of and whose data
+// is of no use has no leave to take.
 func (d *dev) stop() {
 	if d.flags.private {
-		for i, cmd := range d.cmds {
-			_ = cmd.Process.Kill() // it may have ended
-			<-d.exited[i]
+		for _, c := range d.children {
+			c.stop(os.Kill)
 		}
 		return
 	}
 	for _, role := range []string{"worker", "server"} {
 		var g errgroup.Group
-		for i, cmd := range d.cmds {
-			if d.procs[i].Role != role {
-				continue
+		for _, c := range d.children {
+			if c.p.Role == role {
+				g.Go(func() error { c.stop(os.Interrupt); return nil })
 			}
-			g.Go(func() error {
-				_ = cmd.Process.Signal(os.Interrupt) // it may have ended
-				select {
-				case <-d.exited[i]:
-				case <-time.After(devStopWait):
-					_ = cmd.Process.Kill() // it may have ended
-					<-d.exited[i]
-				}
-				return nil
-			})
 		}
 		_ = g.Wait() // the functions return no errors
 	}
