@@ -49,7 +49,7 @@ func (c *Control) mutate(ctx context.Context, cmd *apiv1.Command) (*apiv1.Result
 // shown is an app as users see it: a queued one says why it waits, one that is being stopped says so.
 func shown(v *fsm.View, app *apiv1.App) *apiv1.App {
 	if fsm.PhaseOf(app) != fsm.Queued {
-		return app
+		return app.Expanded()
 	}
 	return waiting(app, planner.WhyQueued(v, app))
 }
@@ -156,7 +156,7 @@ func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv
 			return nil, findError(req.App, fsm.ErrNotFound)
 		}
 		if fsm.PhaseOf(app).Terminal() {
-			return &apiv1.WaitAppResponse{App: app, Index: v.Index()}, nil
+			return &apiv1.WaitAppResponse{App: shown(v, app), Index: v.Index()}, nil
 		}
 		select {
 		case <-changed:

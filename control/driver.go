@@ -140,7 +140,7 @@ func concerned(app *apiv1.App, mig *apiv1.Migration) []string {
 		}
 	}
 	for r, h := range app.Placement {
-		if !app.Ranks[r].Ended {
+		if !app.HasEnded(int32(r)) {
 			add(h)
 		}
 	}

@@ -41,7 +41,7 @@ func (c *Control) inspect(ctx context.Context, v *fsm.View, res *apiv1.InspectRa
 	app := res.App
 	var hosts []string
 	for rank, host := range app.Placement {
-		if !app.Ranks[rank].Ended && !slices.Contains(hosts, host) {
+		if !app.HasEnded(int32(rank)) && !slices.Contains(hosts, host) {
 			hosts = append(hosts, host)
 		}
 	}
@@ -57,7 +57,7 @@ func (c *Control) inspect(ctx context.Context, v *fsm.View, res *apiv1.InspectRa
 	_ = g.Wait() // the functions return no errors
 	for rank, host := range app.Placement {
 		line := &apiv1.RankDoing{Rank: int32(rank), Host: host}
-		if st := app.Ranks[rank]; st.Ended {
+		if st := app.RankState(int32(rank)); st.Ended {
 			line.Doing = strings.TrimSpace(fmt.Sprintf("ended with %d %s", st.ExitCode, st.Reason))
 		} else {
 			line.Doing = doing(answers[slices.Index(hosts, host)], line.Rank)

@@ -116,7 +116,7 @@ func (t *rankTail) where(v *fsm.View) (addr string, over, ok bool) {
 	if len(app.Placement) == 0 {
 		return "", over, false
 	}
-	over = over || app.Ranks[t.rank].Ended
+	over = over || app.HasEnded(t.rank)
 	host, ok := v.Host(fsm.HostID(app.Placement[t.rank]))
 	if !ok || fsm.HostStateOf(host).Gone() {
 		return "", over, false

@@ -79,13 +79,13 @@ func newlyEnded(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*apiv1.E
 	var out []*apiv1.EndedRank
 	seen := map[int32]bool{}
 	for _, r := range st.Ranks {
-		if r.State != apiv1.RankEnded || !onHost(app, r.Rank, host) || app.Ranks[r.Rank].Ended || app.Ranks[r.Rank].Epoch != r.Epoch ||
+		if r.State != apiv1.RankEnded || !onHost(app, r.Rank, host) || app.HasEnded(r.Rank) || app.RankEpoch(r.Rank) != r.Epoch ||
 			seen[r.Rank] {
 			continue
 		}
 		seen[r.Rank] = true
 		out = append(out, &apiv1.EndedRank{
-			Rank: r.Rank, Epoch: r.Epoch, ExitCode: r.ExitCode, Reason: cleanText(r.Reason, reasonBytes(len(app.Ranks))),
+			Rank: r.Rank, Epoch: r.Epoch, ExitCode: r.ExitCode, Reason: cleanText(r.Reason, reasonBytes(int(app.Size))),
 		})
 	}
 	return out
@@ -93,7 +93,7 @@ func newlyEnded(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*apiv1.E
 
 // onHost says whether the app has such a rank, and has it placed on the host.
 func onHost(app *apiv1.App, rank int32, host fsm.HostID) bool {
-	return rank >= 0 && int(rank) < len(app.Placement) && int(rank) < len(app.Ranks) && app.Placement[rank] == string(host)
+	return rank >= 0 && int(rank) < len(app.Placement) && app.Placement[rank] == string(host)
 }
 
 // split cuts a list into parts that each fit a command.

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"maps"
 	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -43,9 +44,6 @@ func (t *tx) submitApp(key string, op *apiv1.SubmitApp) outcome {
 		SubmitIndex:    t.entryIndex,
 		IdempotencyKey: key,
 	}
-	for range app.GetSize() {
-		app.Ranks = append(app.Ranks, &apiv1.RankState{})
-	}
 	t.putApp(app)
 	return applied(id)
 }
@@ -63,25 +61,37 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 	case len(op.GetPlacement()) != int(old.GetSize()):
 		return refuse(CodeInvalid, "%d hosts for %d ranks", len(op.GetPlacement()), old.GetSize())
 	}
-	app := clone(old)
-	for _, need := range countHosts(op.GetPlacement()) {
+	app := draftApp(old)
+	needs := countHosts(op.GetPlacement())
+	for _, need := range needs {
 		if bad := t.checkTarget(need, old.GetSpec().GetOversubscribe()); bad.code != CodeApplied {
 			return bad
 		}
-		if err := t.addUsed(need.host, need.ranks); err != nil {
+		if err := t.use(need.host, AppID(app.GetId()), Share{Ranks: need.ranks}); err != nil {
 			return outcome{fault: err}
 		}
 	}
 	t.touched.mayExceed = old.GetSpec().GetOversubscribe()
-	app.Placement, app.Epoch = slices.Clone(op.GetPlacement()), 1
-	for _, r := range app.GetRanks() {
-		r.Epoch = app.GetEpoch()
-	}
+	app.Epoch++
+	app.Placement, app.Epochs = shareNames(op.GetPlacement()), []*apiv1.EpochRun{{Count: app.GetSize(), Epoch: app.GetEpoch()}}
 	if err := setPhase(app, Starting); err != nil {
 		return outcome{fault: err}
 	}
 	t.putApp(app)
 	return applied(app.GetId())
+}
+
+// shareNames gives equal names the same memory: a placement repeats few names.
+func shareNames(names []string) []string {
+	known := make(map[string]string)
+	out := make([]string, len(names))
+	for i, name := range names {
+		if _, ok := known[name]; !ok {
+			known[name] = name
+		}
+		out[i] = known[name]
+	}
+	return out
 }
 
 // hostNeed is a number of ranks wanted on a host.
@@ -92,14 +102,13 @@ type hostNeed struct {
 
 // countHosts counts the ranks on each host, in order of host.
 func countHosts(placement []string) []hostNeed {
-	sorted := slices.Sorted(slices.Values(placement))
-	var out []hostNeed
-	for _, host := range sorted {
-		if n := len(out); n > 0 && out[n-1].host == HostID(host) {
-			out[n-1].ranks++
-			continue
-		}
-		out = append(out, hostNeed{HostID(host), 1})
+	count := make(map[string]int)
+	for _, host := range placement {
+		count[host]++
+	}
+	out := make([]hostNeed, 0, len(count))
+	for _, host := range slices.Sorted(maps.Keys(count)) {
+		out = append(out, hostNeed{HostID(host), count[host]})
 	}
 	return out
 }
@@ -132,14 +141,15 @@ func (t *tx) hostStarted(op *apiv1.HostStarted) outcome {
 		return refuse(CodeWrongPhase, "app %s is %s", op.GetApp(), old.GetPhase())
 	case old.GetEpoch() != op.GetEpoch():
 		return refuse(CodeStaleEpoch, "app %s is at epoch %d, not %d", op.GetApp(), old.GetEpoch(), op.GetEpoch())
-	case len(liveRanksOn(old, HostID(op.GetHost()))) == 0:
+	case t.ShareOf(HostID(op.GetHost()), AppID(op.GetApp())).Ranks == 0:
 		return refuse(CodeNotPlaced, "app %s has no live rank on host %s", op.GetApp(), op.GetHost())
-	case slices.Contains(old.GetStartedHosts(), op.GetHost()):
+	}
+	at, started := slices.BinarySearch(old.GetStartedHosts(), op.GetHost())
+	if started {
 		return applied(op.GetApp())
 	}
-	app := clone(old)
-	app.StartedHosts = append(app.StartedHosts, op.GetHost())
-	slices.Sort(app.StartedHosts)
+	app := draftApp(old)
+	app.StartedHosts = slices.Insert(slices.Clone(old.GetStartedHosts()), at, op.GetHost())
 	return appliedUnless(t.settle(app), op.GetApp())
 }
 
@@ -157,7 +167,7 @@ func (t *tx) stopApp(op *apiv1.StopApp) outcome {
 	case old.GetVerdict() != "":
 		return applied(op.GetApp())
 	}
-	app := clone(old)
+	app := draftApp(old)
 	app.Verdict, app.Reason, app.ExitCode = string(verdict), op.GetReason(), ExitCancelled
 	if verdict == Failed {
 		app.ExitCode = exitCode(op.GetExitCode())
@@ -206,7 +216,7 @@ func (t *tx) settle(app *apiv1.App) error {
 			return err
 		}
 		app.Verdict, app.EndedAt = "", t.at
-	case PhaseOf(app) == Starting && allStarted(app):
+	case PhaseOf(app) == Starting && t.allStarted(app):
 		if err := setPhase(app, Running); err != nil {
 			return err
 		}
@@ -216,9 +226,14 @@ func (t *tx) settle(app *apiv1.App) error {
 	return nil
 }
 
-func allStarted(app *apiv1.App) bool {
-	for r, host := range app.GetPlacement() {
-		if !app.GetRanks()[r].GetEnded() && !slices.Contains(app.GetStartedHosts(), host) {
+// allStarted tells whether every host with live ranks of the app has started. It
+// counts before it looks: the last of many hosts is the one that decides.
+func (t *tx) allStarted(app *apiv1.App) bool {
+	if len(app.GetStartedHosts()) < t.TotalOf(AppID(app.GetId())).Hosts {
+		return false
+	}
+	for host, share := range t.HostsOf(AppID(app.GetId())) {
+		if _, ok := slices.BinarySearch(app.GetStartedHosts(), string(host)); !ok && share.Ranks > 0 {
 			return false
 		}
 	}

@@ -36,7 +36,7 @@ func (t *tx) registerHost(in *apiv1.Host) outcome {
 		if state.Gone() {
 			return refuse(CodeIncarnationOver, "%s; restart the worker", goneReason(old))
 		}
-		host := clone(old)
+		host := draftHost(old)
 		host.Addr, host.Slots, host.Labels, host.SecretHash = in.GetAddr(), in.GetSlots(), clone(in).GetLabels(), in.GetSecretHash()
 		t.putHost(host)
 		return applied(id)
@@ -109,7 +109,7 @@ func (t *tx) setHostState(op *apiv1.SetHostState) outcome {
 	case HostStateOf(old).Gone():
 		return refuse(CodeIncarnationOver, "%s", goneReason(old))
 	}
-	host := clone(old)
+	host := draftHost(old)
 	host.State, host.Reason, host.ChangedAt = string(next), op.GetReason(), t.at
 	t.putHost(host)
 	if next.Gone() {
@@ -134,7 +134,7 @@ func (t *tx) setHostWish(op *apiv1.SetHostWish) outcome {
 	case WishOf(old) == next && old.GetWishReason() == op.GetReason() && proto.Equal(old.GetDeadline(), op.GetDeadline()):
 		return applied(string(id))
 	}
-	host := clone(old)
+	host := draftHost(old)
 	host.Wish, host.WishReason, host.WishedAt, host.Deadline = string(next), op.GetReason(), t.at, op.GetDeadline()
 	t.putHost(host)
 	return applied(string(id))
@@ -162,22 +162,14 @@ func goneReason(host *apiv1.Host) string {
 // Where keepFrozen, a migration whose images have all left the host already is
 // spared, for committing it saves the app.
 func (t *tx) vacate(id HostID, why string, keepFrozen bool) error {
-	var apps []*apiv1.App
-	for app := range t.Placed() {
-		apps = append(apps, app)
-	}
-	for _, old := range apps {
+	for old := range t.AppsOn(id) { // the index as it is now, whatever ends below
 		mig, moving := t.PendingMigrationOf(AppID(old.GetId()))
 		touches := moving && touchesHost(mig, id)
-		lost := liveRanksOn(old, id)
-		if !touches && len(lost) == 0 {
+		if touches && keepFrozen && t.leavesWhole(mig, id) {
 			continue
 		}
-		if touches && keepFrozen && leavesWhole(old, mig, id) {
-			continue
-		}
-		app := clone(old)
-		for _, r := range lost {
+		app := draftApp(old)
+		for _, r := range liveRanksOn(old, id) {
 			if err := t.endRank(app, r, ExitFailed, why, why); err != nil {
 				return err
 			}
@@ -205,7 +197,7 @@ func touchesHost(mig *apiv1.Migration, id HostID) bool {
 
 // leavesWhole tells whether the app could go on without the host once the
 // migration is committed, and needs nothing from it for that.
-func leavesWhole(app *apiv1.App, mig *apiv1.Migration, id HostID) bool {
+func (t *tx) leavesWhole(mig *apiv1.Migration, id HostID) bool {
 	if MigrationPhaseOf(mig) != FrozenMigration {
 		return false
 	}
@@ -218,5 +210,5 @@ func leavesWhole(app *apiv1.App, mig *apiv1.Migration, id HostID) bool {
 			leaving++
 		}
 	}
-	return leaving == len(liveRanksOn(app, id))
+	return leaving == t.ShareOf(id, AppID(mig.GetApp())).Ranks
 }

@@ -1,9 +1,12 @@
 package fsm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
+
+	iradix "github.com/hashicorp/go-immutable-radix/v2"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -33,7 +36,7 @@ func applyError(index uint64, err error) error {
 // at each command instead, for a host may lower its slots below its use.
 func CheckInvariants(v *View) error {
 	for app := range v.Apps() {
-		if err := v.checkApp(app); err != nil {
+		if err := errors.Join(v.checkApp(app), v.checkRanks(app)); err != nil {
 			return err
 		}
 	}
@@ -42,11 +45,7 @@ func CheckInvariants(v *View) error {
 			return err
 		}
 	}
-	var hosts []HostID
-	for host := range v.Hosts() {
-		hosts = append(hosts, HostID(host.GetId()))
-	}
-	if err := v.checkSlots(hosts); err != nil {
+	if err := v.checkSlots(); err != nil {
 		return err
 	}
 	return v.checkIndexes()
@@ -63,6 +62,12 @@ func (t *tx) checkTouched(before *View) error {
 			return broken("app %s changes after it was %s", id, was.GetPhase())
 		}
 		if err := t.checkApp(now); err != nil {
+			return err
+		}
+		if now.GetSize() > closelyChecked {
+			continue
+		}
+		if err := t.checkRanks(now); err != nil {
 			return err
 		}
 	}
@@ -84,53 +89,105 @@ func (t *tx) checkTouched(before *View) error {
 		if ok && now.GetUsed() > was.GetUsed() && now.GetUsed() > now.GetSlots() && !t.touched.mayExceed {
 			return broken("host %s uses %d of %d slots", id, now.GetUsed(), now.GetSlots())
 		}
+		if err := t.checkGone(now); err != nil {
+			return err
+		}
 	}
-	return t.checkSlots(t.touched.hosts)
+	return t.checkBalance(before)
 }
 
-// checkSlots counts the used slots of these hosts anew. It trusts the shape of
-// apps, which checkApp has looked at.
-func (v *View) checkSlots(hosts []HostID) error {
-	if len(hosts) == 0 {
+// checkGone checks that a gone host has only ranks whose images are elsewhere.
+func (v *View) checkGone(host *apiv1.Host) error {
+	if !HostStateOf(host).Gone() {
 		return nil
 	}
-	count := make(map[string]int, len(hosts))
-	for _, id := range hosts {
-		count[string(id)] = 0
-	}
-	add := func(host string) {
-		if n, ok := count[host]; ok {
-			count[host] = n + 1
-		}
-	}
-	for app := range v.Placed() {
-		for r, host := range app.GetPlacement() {
-			if !app.GetRanks()[r].GetEnded() {
-				add(host)
-			}
-		}
-	}
-	for mig := range v.PendingMigrations() {
-		for _, m := range mig.GetMoves() {
-			add(m.GetTo())
-		}
-	}
-	for _, id := range hosts {
-		host, ok := v.Host(id)
-		if ok && int(host.GetUsed()) != count[string(id)] {
-			return broken("host %s has %d used slots, its ranks and reservations are %d", id, host.GetUsed(), count[string(id)])
+	for app, share := range v.AppsOn(HostID(host.GetId())) {
+		mig, _ := v.PendingMigrationOf(AppID(app.GetId()))
+		if share.Reserved > 0 || MigrationPhaseOf(mig) != FrozenMigration {
+			return broken("app %s has slots on host %s, which is %s", app.GetId(), host.GetId(), host.GetState())
 		}
 	}
 	return nil
+}
+
+// checkBalance checks that hosts use as many slots more as apps have ranks and
+// reservations more: two books, one kept by host, one by app.
+func (t *tx) checkBalance(before *View) error {
+	used, had := 0, 0
+	for _, id := range distinct(slices.Clone(t.touched.hosts)) {
+		was, _ := before.Host(id)
+		now, _ := t.Host(id)
+		used += int(now.GetUsed()) - int(was.GetUsed())
+	}
+	for _, id := range distinct(slices.Clone(t.touched.apps)) {
+		had += t.slotsOf(id) - before.slotsOf(id)
+	}
+	if used != had {
+		return broken("hosts %v have %d used slots more, their apps have %d", t.touched.hosts, used, had)
+	}
+	return nil
+}
+
+// slotsOf is how many slots the app has, by its own account.
+func (v *View) slotsOf(id AppID) int {
+	app, _ := v.App(id)
+	mig, _ := v.PendingMigrationOf(id)
+	return LiveRanks(app) + len(mig.GetMoves())
+}
+
+// checkSlots counts the used slots of all hosts anew. It trusts the shape of
+// apps, which checkApp has looked at.
+func (v *View) checkSlots() error {
+	fresh := *v
+	fresh.shares = newShares()
+	for app := range v.Placed() {
+		if err := fresh.indexShares(app); err != nil {
+			return err
+		}
+	}
+	for host := range v.Hosts() {
+		count := 0
+		for _, share := range pairs(fresh.shares.byHost, host.GetId()) {
+			count += share.Ranks + share.Reserved
+		}
+		if int(host.GetUsed()) != count {
+			return broken("host %s has %d used slots, its ranks and reservations are %d", host.GetId(), host.GetUsed(), count)
+		}
+	}
+	if !sameTree(v.shares.byHost, fresh.shares.byHost) || !sameTree(v.shares.byApp, fresh.shares.byApp) ||
+		!sameTree(v.shares.totals, fresh.shares.totals) {
+		return broken("the index of shares differs from what it is made of")
+	}
+	return nil
+}
+
+// sameTree tells whether two trees have the same keys and values.
+func sameTree[T comparable](a, b *iradix.Tree[T]) bool {
+	if a.Len() != b.Len() {
+		return false
+	}
+	x, y := a.Root().Iterator(), b.Root().Iterator()
+	for {
+		k, v, ok := x.Next()
+		l, w, also := y.Next()
+		if ok != also || !bytes.Equal(k, l) || v != w {
+			return false
+		}
+		if !ok {
+			return true
+		}
+	}
 }
 
 func (v *View) checkApp(app *apiv1.App) error {
 	phase, size := PhaseOf(app), int(app.GetSize())
 	var wrong string
 	switch {
-	case len(app.GetRanks()) != size:
-		wrong = fmt.Sprintf("knows %d of %d ranks", len(app.GetRanks()), size)
-	case phase == Queued && (len(app.GetPlacement()) != 0 || app.GetEpoch() != 0 || app.GetVerdict() != ""):
+	case len(app.GetRanks()) != 0:
+		wrong = "has ranks that are not packed"
+	case len(app.GetEnded()) > 0 && (len(app.GetEnded()) > (size+7)/8 || app.GetEnded()[len(app.GetEnded())-1] == 0 || app.CountEnded() > size):
+		wrong = fmt.Sprintf("has %d ranks, and others have ended", size)
+	case phase == Queued && (len(app.GetPlacement()) != 0 || len(app.GetEnded()) != 0 || app.GetVerdict() != ""):
 		wrong = "is queued and has a placement or a verdict"
 	case phase.Placed() && (len(app.GetPlacement()) != size || app.GetEpoch() == 0):
 		wrong = fmt.Sprintf("is %s with %d of %d ranks placed", phase, len(app.GetPlacement()), size)
@@ -147,43 +204,54 @@ func (v *View) checkApp(app *apiv1.App) error {
 		return broken("app %s %s", app.GetId(), wrong)
 	}
 	if !phase.Placed() {
-		if phase.Terminal() && len(app.GetPlacement()) > 0 && slices.ContainsFunc(app.GetRanks(), alive) {
+		if phase.Terminal() && len(app.GetPlacement()) > 0 && app.CountEnded() != size {
 			return broken("app %s is %s with a rank alive", app.GetId(), phase)
 		}
 		return nil
 	}
-	return v.checkRanks(app)
+	if total := v.TotalOf(AppID(app.GetId())); total.Ranks != LiveRanks(app) {
+		return broken("app %s has %d live ranks, and %d used slots", app.GetId(), LiveRanks(app), total.Ranks)
+	}
+	return nil
 }
 
-func alive(r *apiv1.RankState) bool { return !r.GetEnded() }
+// closelyChecked is the size of the largest app of which each command checks rank
+// after rank. Larger ones are checked so by CheckInvariants only.
+const closelyChecked = 64
 
 // checkRanks checks where the live ranks of a placed app are.
 func (v *View) checkRanks(app *apiv1.App) error {
 	mig, _ := v.PendingMigrationOf(AppID(app.GetId()))
+	if !PhaseOf(app).Placed() {
+		return nil
+	}
+	epochs := unpackEpochs(app.GetEpochs())
+	if len(epochs) != int(app.GetSize()) {
+		return broken("app %s has epochs of %d of %d ranks", app.GetId(), len(epochs), app.GetSize())
+	}
+	moving := make(map[int32]bool, len(mig.GetMoves()))
+	for _, m := range mig.GetMoves() {
+		moving[m.GetRank()] = true
+	}
 	for r, id := range app.GetPlacement() {
-		rank := app.GetRanks()[r]
-		if rank.GetEpoch() == 0 || rank.GetEpoch() > app.GetEpoch() {
-			return broken("rank %d of app %s has epoch %d, the app %d", r, app.GetId(), rank.GetEpoch(), app.GetEpoch())
+		if epochs[r] == 0 || epochs[r] > app.GetEpoch() {
+			return broken("rank %d of app %s has epoch %d, the app %d", r, app.GetId(), epochs[r], app.GetEpoch())
 		}
-		if rank.GetEnded() {
+		if app.HasEnded(int32(r)) {
 			continue
 		}
 		host, ok := v.Host(HostID(id))
 		if !ok {
 			return broken("rank %d of app %s is on host %s, which is not known", r, app.GetId(), id)
 		}
-		if HostStateOf(host).Gone() && (MigrationPhaseOf(mig) != FrozenMigration || !moves(mig, int32(r))) {
+		if HostStateOf(host).Gone() && (MigrationPhaseOf(mig) != FrozenMigration || !moving[int32(r)]) {
 			return broken("rank %d of app %s is on host %s, which is %s", r, app.GetId(), id, host.GetState())
 		}
-		if PhaseOf(app) != Starting && !slices.Contains(app.GetStartedHosts(), id) {
+		if _, started := slices.BinarySearch(app.GetStartedHosts(), id); PhaseOf(app) != Starting && !started {
 			return broken("app %s is %s and host %s has not started", app.GetId(), app.GetPhase(), id)
 		}
 	}
 	return nil
-}
-
-func moves(mig *apiv1.Migration, rank int32) bool {
-	return slices.ContainsFunc(mig.GetMoves(), func(m *apiv1.Move) bool { return m.GetRank() == rank })
 }
 
 // checkMigration checks that a migration under way and its app know each other.
@@ -205,7 +273,7 @@ func (v *View) checkMigration(mig *apiv1.Migration) error {
 			return broken("migration %s moves rank %d to host %s, which is gone", mig.GetId(), m.GetRank(), m.GetTo())
 		}
 		r := int(m.GetRank())
-		if r < 0 || r >= len(app.GetPlacement()) || app.GetPlacement()[r] != m.GetFrom() || app.GetRanks()[r].GetEnded() {
+		if r < 0 || r >= len(app.GetPlacement()) || app.GetPlacement()[r] != m.GetFrom() || app.HasEnded(m.GetRank()) {
 			return broken("migration %s moves rank %d, which is not alive on host %s", mig.GetId(), m.GetRank(), m.GetFrom())
 		}
 	}

@@ -27,6 +27,9 @@ const (
 	MaxModules = 4096
 	// MaxLeaseMs is the longest lease of hosts: an hour.
 	MaxLeaseMs = 3600 * 1000
+	// MaxReasonsBytes is how many bytes of reasons the ranks of one app may have;
+	// beyond them, ranks keep their exit codes only.
+	MaxReasonsBytes = 64 << 10
 	// MaxAlarms is how many alarms are kept; the oldest goes first.
 	MaxAlarms = 32
 )

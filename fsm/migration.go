@@ -45,7 +45,7 @@ func (t *tx) proposeMigration(op *apiv1.ProposeMigration) outcome {
 		if bad := t.checkTarget(need, false); bad.code != CodeApplied {
 			return bad
 		}
-		if err := t.addUsed(need.host, need.ranks); err != nil {
+		if err := t.use(need.host, AppID(op.GetApp()), Share{Reserved: need.ranks}); err != nil {
 			return outcome{fault: err}
 		}
 	}
@@ -59,7 +59,7 @@ func (t *tx) proposeMigration(op *apiv1.ProposeMigration) outcome {
 		ProposedAt:   t.at,
 		ProposeIndex: t.entryIndex,
 	})
-	app := clone(old)
+	app := draftApp(old)
 	app.MigrationId = op.GetId()
 	if err := setPhase(app, Migrating); err != nil {
 		return outcome{fault: err}
@@ -95,7 +95,7 @@ func checkMove(app *apiv1.App, m *apiv1.Move) outcome {
 	switch {
 	case r < 0 || r >= app.GetSize():
 		return refuse(CodeInvalid, "app %s has ranks 0 to %d, not %d", app.GetId(), app.GetSize()-1, r)
-	case app.GetRanks()[r].GetEnded():
+	case app.HasEnded(r):
 		return refuse(CodeRankEnded, "rank %d of app %s has ended", r, app.GetId())
 	case m.GetFrom() != "" && app.GetPlacement()[r] != m.GetFrom():
 		return refuse(CodeNotPlaced, "rank %d of app %s is on host %s, not %s", r, app.GetId(), app.GetPlacement()[r], m.GetFrom())
@@ -117,7 +117,7 @@ func (t *tx) pendingMigration(id string, want MigrationPhase) (*apiv1.Migration,
 	case MigrationPhaseOf(mig) != want:
 		return nil, refuse(CodeWrongPhase, "migration %s is %s, not %s", id, mig.GetPhase(), want)
 	}
-	return clone(mig), applied(id)
+	return draftMigration(mig), applied(id)
 }
 
 func setMigrationPhase(mig *apiv1.Migration, next MigrationPhase) error {
@@ -154,13 +154,16 @@ func (t *tx) freezeMigration(op *apiv1.FreezeMigration) outcome {
 	if len(frozen) != len(mig.GetMoves()) {
 		return refuse(CodeInvalid, "%d ranks are frozen, migration %s moves %d", len(frozen), op.GetId(), len(mig.GetMoves()))
 	}
+	moves := make([]*apiv1.Move, len(frozen))
 	for i, m := range mig.GetMoves() {
 		f := frozen[i]
 		if f.GetRank() != m.GetRank() {
 			return refuse(CodeInvalid, "migration %s does not move rank %d, or it is named twice", op.GetId(), f.GetRank())
 		}
-		m.ImageBytes, m.ImageDigest = f.GetImageBytes(), hex.EncodeToString(f.GetImageDigest())
+		moves[i] = draftMove(m)
+		moves[i].ImageBytes, moves[i].ImageDigest = f.GetImageBytes(), hex.EncodeToString(f.GetImageDigest())
 	}
+	mig.Moves = moves
 	if err := setMigrationPhase(mig, FrozenMigration); err != nil {
 		return outcome{fault: err}
 	}
@@ -178,21 +181,27 @@ func (t *tx) commitMigration(op *apiv1.CommitMigration) outcome {
 	if !ok {
 		return outcome{fault: broken("migration %s is of app %s, which is not known", mig.GetId(), mig.GetApp())}
 	}
-	app := clone(old)
+	app := draftApp(old)
 	app.Epoch++
+	app.Placement = slices.Clone(app.GetPlacement())
+	epochs := unpackEpochs(app.GetEpochs())
 	for _, m := range mig.GetMoves() {
-		app.Placement[m.GetRank()] = m.GetTo()
-		app.Ranks[m.GetRank()].Epoch = app.GetEpoch()
-		if err := t.addUsed(HostID(m.GetFrom()), -1); err != nil {
+		r := m.GetRank()
+		app.Placement[r], epochs[r] = m.GetTo(), app.GetEpoch()
+		if err := t.use(HostID(m.GetFrom()), AppID(app.GetId()), Share{Ranks: -1}); err != nil {
+			return outcome{fault: err}
+		}
+		if err := t.use(HostID(m.GetTo()), AppID(app.GetId()), Share{Ranks: 1, Reserved: -1}); err != nil {
 			return outcome{fault: err}
 		}
 	}
+	app.Epochs = packEpochs(epochs)
 	app.Migrations++
 	app.MigrationId = ""
 	app.StartedHosts = nil // a target that thaws ranks has an executor that runs
-	for _, need := range countHosts(app.GetPlacement()) {
-		if len(liveRanksOn(app, need.host)) > 0 {
-			app.StartedHosts = append(app.StartedHosts, string(need.host))
+	for host, share := range t.HostsOf(AppID(app.GetId())) {
+		if share.Ranks > 0 {
+			app.StartedHosts = append(app.StartedHosts, string(host))
 		}
 	}
 	if err := setPhase(app, Running); err != nil {
@@ -219,7 +228,7 @@ func (t *tx) abortMigration(op *apiv1.AbortMigration) outcome {
 	if !ok {
 		return outcome{fault: broken("migration %s is of app %s, which is not known", mig.GetId(), mig.GetApp())}
 	}
-	app := clone(old)
+	app := draftApp(old)
 	if err := t.abort(app, mig, op.GetReason()); err != nil {
 		return outcome{fault: err}
 	}
@@ -230,7 +239,7 @@ func (t *tx) abortMigration(op *apiv1.AbortMigration) outcome {
 // the app, which the caller may change and will settle, is running where it was.
 // Ranks whose source was lost meanwhile have nowhere to go back to: they end.
 func (t *tx) abort(app *apiv1.App, old *apiv1.Migration, reason string) error {
-	mig := clone(old)
+	mig := draftMigration(old)
 	if err := setMigrationPhase(mig, Aborted); err != nil {
 		return err
 	}
@@ -241,13 +250,13 @@ func (t *tx) abort(app *apiv1.App, old *apiv1.Migration, reason string) error {
 		return err
 	}
 	for _, m := range mig.GetMoves() {
-		if err := t.addUsed(HostID(m.GetTo()), -1); err != nil {
+		if err := t.use(HostID(m.GetTo()), AppID(app.GetId()), Share{Reserved: -1}); err != nil {
 			return err
 		}
 	}
 	for _, m := range mig.GetMoves() {
 		host, ok := t.Host(HostID(m.GetFrom()))
-		if !ok || app.GetRanks()[m.GetRank()].GetEnded() || !HostStateOf(host).Gone() {
+		if !ok || app.HasEnded(m.GetRank()) || !HostStateOf(host).Gone() {
 			continue
 		}
 		why := fmt.Sprintf("%s, and its migration was aborted: %s", goneReason(host), reason)
@@ -258,27 +267,34 @@ func (t *tx) abort(app *apiv1.App, old *apiv1.Migration, reason string) error {
 	return nil
 }
 
-// recordPause notes how long a moved rank did not run. The first report stands.
+// recordPause notes how long moved ranks did not run. The first report of each
+// stands.
 func (t *tx) recordPause(op *apiv1.RecordPause) outcome {
 	old, ok := t.Migration(MigrationID(op.GetId()))
-	pause := op.GetPauseMs()
 	switch {
 	case !ok:
 		return refuse(CodeNotFound, "no migration %s", op.GetId())
 	case MigrationPhaseOf(old) != Committed:
 		return refuse(CodeWrongPhase, "migration %s is %s, not committed", op.GetId(), old.GetPhase())
-	case math.IsNaN(pause) || math.IsInf(pause, 0) || pause <= 0:
-		return refuse(CodeInvalid, "a pause of %v ms", pause)
 	}
-	i := slices.IndexFunc(old.GetMoves(), func(m *apiv1.Move) bool { return m.GetRank() == op.GetRank() })
-	if i < 0 {
-		return refuse(CodeInvalid, "migration %s does not move rank %d", op.GetId(), op.GetRank())
+	mig := draftMigration(old)
+	mig.Moves = slices.Clone(old.GetMoves())
+	changed := false
+	for _, p := range append([]*apiv1.RankPause{{Rank: op.GetRank(), PauseMs: op.GetPauseMs()}}, op.GetMore()...) {
+		if pause := p.GetPauseMs(); math.IsNaN(pause) || math.IsInf(pause, 0) || pause <= 0 {
+			return refuse(CodeInvalid, "a pause of %v ms", pause)
+		}
+		i, ok := slices.BinarySearchFunc(mig.GetMoves(), p.GetRank(), func(m *apiv1.Move, r int32) int { return cmp.Compare(m.GetRank(), r) })
+		if !ok {
+			return refuse(CodeInvalid, "migration %s does not move rank %d", op.GetId(), p.GetRank())
+		}
+		if mig.GetMoves()[i].GetPauseMs() == 0 {
+			mig.Moves[i], changed = draftMove(mig.GetMoves()[i]), true
+			mig.Moves[i].PauseMs = p.GetPauseMs()
+		}
 	}
-	if old.GetMoves()[i].GetPauseMs() != 0 {
-		return applied(op.GetId())
+	if changed {
+		t.putMigration(mig)
 	}
-	mig := clone(old)
-	mig.Moves[i].PauseMs = pause
-	t.putMigration(mig)
 	return applied(op.GetId())
 }

@@ -153,14 +153,14 @@ func drawEnd(t *rapid.T, app *apiv1.App) string {
 		return fmt.Sprintf("ended %s h0 %d@1=0", app.GetId(), r)
 	}
 	code := rapid.SampledFrom([]int{0, 0, 0, 7, 256}).Draw(t, "code")
-	return fmt.Sprintf("ended %s %s %d@%d=%d", app.GetId(), app.GetPlacement()[r], r, app.GetRanks()[r].GetEpoch(), code)
+	return fmt.Sprintf("ended %s %s %d@%d=%d", app.GetId(), app.GetPlacement()[r], r, app.RankEpoch(int32(r)), code)
 }
 
 func drawProposal(t *rapid.T, app *apiv1.App, unique string) string {
 	line := fmt.Sprintf("propose g%s %s %d", unique, app.GetId(), app.GetEpoch())
 	to := drawHost(t)
 	for r, from := range app.GetPlacement() {
-		if from != to && !app.GetRanks()[r].GetEnded() && rapid.IntRange(0, 3).Draw(t, "move") > 0 {
+		if from != to && !app.HasEnded(int32(r)) && rapid.IntRange(0, 3).Draw(t, "move") > 0 {
 			line += fmt.Sprintf(" %d:%s>%s", r, from, to)
 		}
 	}

@@ -2,6 +2,8 @@ package fsm
 
 import (
 	"fmt"
+	"slices"
+	"sort"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -13,11 +15,19 @@ func liveRanksOn(app *apiv1.App, id HostID) []int32 {
 	}
 	var out []int32
 	for r, host := range app.GetPlacement() {
-		if host == string(id) && !app.GetRanks()[r].GetEnded() {
+		if host == string(id) && !app.HasEnded(int32(r)) {
 			out = append(out, int32(r))
 		}
 	}
 	return out
+}
+
+// LiveRanks is the number of the app's ranks that are placed and have not ended.
+func LiveRanks(app *apiv1.App) int {
+	if !PhaseOf(app).Placed() {
+		return 0
+	}
+	return int(app.GetSize()) - app.CountEnded()
 }
 
 // ranksEnded frees the slots of ranks that a host reports ended. Reports of
@@ -36,14 +46,16 @@ func (t *tx) ranksEnded(op *apiv1.RanksEnded) outcome {
 		// Its ranks have ended already, or live on in images that have left it.
 		return refuse(CodeStale, "host %s is gone", op.GetHost())
 	}
-	app := clone(old)
+	app := draftApp(old)
+	epoch := epochsOf(app)
 	accepted := 0
 	for _, e := range op.GetRanks() {
-		if !stillThere(app, op.GetHost(), e) {
+		r := e.GetRank()
+		if r < 0 || r >= app.GetSize() || app.GetPlacement()[r] != op.GetHost() || app.HasEnded(r) || epoch(r) != e.GetEpoch() {
 			continue
 		}
 		accepted++
-		if err := t.endRank(app, e.GetRank(), e.GetExitCode(), e.GetReason(), exitReason(op.GetHost(), e)); err != nil {
+		if err := t.endRank(app, r, e.GetExitCode(), e.GetReason(), exitReason(op.GetHost(), e)); err != nil {
 			return outcome{fault: err}
 		}
 	}
@@ -60,14 +72,6 @@ func (t *tx) ranksEnded(op *apiv1.RanksEnded) outcome {
 	return appliedUnless(t.settle(app), op.GetApp())
 }
 
-func stillThere(app *apiv1.App, host string, e *apiv1.EndedRank) bool {
-	r := e.GetRank()
-	return r >= 0 && r < app.GetSize() &&
-		app.GetPlacement()[r] == host &&
-		!app.GetRanks()[r].GetEnded() &&
-		app.GetRanks()[r].GetEpoch() == e.GetEpoch()
-}
-
 func exitReason(host string, e *apiv1.EndedRank) string {
 	why := fmt.Sprintf("rank %d on %s exited %d", e.GetRank(), host, e.GetExitCode())
 	if e.GetReason() != "" {
@@ -79,24 +83,102 @@ func exitReason(host string, e *apiv1.EndedRank) string {
 // endedMove finds a rank that the migration moves and that has ended.
 func endedMove(app *apiv1.App, mig *apiv1.Migration) (int32, bool) {
 	for _, m := range mig.GetMoves() {
-		if app.GetRanks()[m.GetRank()].GetEnded() {
+		if app.HasEnded(m.GetRank()) {
 			return m.GetRank(), true
 		}
 	}
 	return 0, false
 }
 
-// endRank ends a live rank of the app, which the caller may change and will
-// store, and frees its slot. The first rank that fails decides the app's fate:
-// appReason says so.
+// endRank ends a live rank of the draft, which the caller will store, and frees
+// its slot. The first rank that fails decides the app's fate: appReason says so.
 func (t *tx) endRank(app *apiv1.App, r, code int32, reason, appReason string) error {
-	rank := app.GetRanks()[r]
-	if rank.GetEnded() {
+	if app.HasEnded(r) {
 		return broken("rank %d of app %s ends twice", r, app.GetId())
 	}
-	rank.Ended, rank.ExitCode, rank.Reason = true, code, reason
+	markEnded(app, r)
+	if code != 0 || reason != "" {
+		noteEnd(app, r, code, reason)
+	}
 	if code != 0 && app.GetVerdict() == "" {
 		app.Verdict, app.ExitCode, app.Reason = string(Failed), exitCode(code), appReason
 	}
-	return t.addUsed(HostID(app.GetPlacement()[r]), -1)
+	return t.use(HostID(app.GetPlacement()[r]), AppID(app.GetId()), Share{Ranks: -1})
+}
+
+// markEnded sets the rank's bit in the draft.
+func markEnded(app *apiv1.App, r int32) {
+	i := int(r / 8)
+	if i >= len(app.GetEnded()) {
+		app.Ended = append(app.GetEnded(), make([]byte, i+1-len(app.GetEnded()))...)
+	}
+	app.Ended[i] |= 1 << (r % 8)
+}
+
+// noteEnd notes how the rank ended in the draft: as one more of a run of ranks
+// that ended alike, or as a run of its own. When the reasons of an app's ranks
+// have become too many, the rest of them is known by code only.
+func noteEnd(app *apiv1.App, r, code int32, reason string) {
+	ends := app.GetEnds()
+	i := sort.Search(len(ends), func(i int) bool { return ends[i].GetFirst() > r })
+	after := func(j int) bool { // run j ends where rank r begins, and alike
+		return j >= 0 && ends[j].GetFirst()+ends[j].GetCount() == r && ends[j].GetExitCode() == code && ends[j].GetReason() == reason
+	}
+	before := func(j int) bool {
+		return j < len(ends) && ends[j].GetFirst() == r+1 && ends[j].GetExitCode() == code && ends[j].GetReason() == reason
+	}
+	run := &apiv1.RankEnds{First: r, Count: 1, ExitCode: code, Reason: reason}
+	from, to := i, i
+	if after(i - 1) {
+		from--
+		run.First = ends[from].GetFirst()
+		run.Count += ends[from].GetCount()
+	}
+	if before(i) {
+		run.Count += ends[to].GetCount()
+		to++
+	}
+	if from == to && reason != "" && reasonBytes(ends)+len(reason) > MaxReasonsBytes {
+		noteEnd(app, r, code, "")
+		return
+	}
+	app.Ends = slices.Replace(ends, from, to, run)
+}
+
+func reasonBytes(ends []*apiv1.RankEnds) int {
+	n := 0
+	for _, end := range ends {
+		n += len(end.GetReason())
+	}
+	return n
+}
+
+// epochsOf is a quick RankEpoch for many ranks of one app.
+func epochsOf(app *apiv1.App) func(r int32) uint64 {
+	runs := app.GetEpochs()
+	if len(runs) == 1 {
+		return func(int32) uint64 { return runs[0].GetEpoch() }
+	}
+	epochs := unpackEpochs(runs)
+	return func(r int32) uint64 { return epochs[r] }
+}
+
+func unpackEpochs(runs []*apiv1.EpochRun) []uint64 {
+	var out []uint64
+	for _, run := range runs {
+		out = append(out, slices.Repeat([]uint64{run.GetEpoch()}, int(run.GetCount()))...)
+	}
+	return out
+}
+
+func packEpochs(epochs []uint64) []*apiv1.EpochRun {
+	var runs []*apiv1.EpochRun
+	for _, epoch := range epochs {
+		if n := len(runs); n > 0 && runs[n-1].GetEpoch() == epoch {
+			runs[n-1].Count++
+			continue
+		}
+		runs = append(runs, &apiv1.EpochRun{Count: 1, Epoch: epoch})
+	}
+	return runs
 }

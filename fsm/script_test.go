@@ -302,7 +302,7 @@ func describe(v *View) string {
 			fmt.Fprintf(&out, " verdict=%s", a.GetVerdict())
 		}
 		for r, host := range a.GetPlacement() {
-			rank := a.GetRanks()[r]
+			rank := a.RankState(int32(r))
 			fmt.Fprintf(&out, " %s@%d", host, rank.GetEpoch())
 			if rank.GetEnded() {
 				fmt.Fprintf(&out, "=%d", rank.GetExitCode())

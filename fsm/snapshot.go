@@ -144,6 +144,11 @@ func readSnapshot(r *bufio.Reader) (*View, error) {
 			break
 		}
 	}
+	for app := range v.Placed() {
+		if err := v.indexShares(app); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("bytes after its end: %w", errors.Join(err, ErrCorrupt))
 	}
@@ -190,6 +195,7 @@ func (v *View) restore(part *apiv1.Snapshot) {
 		v.hosts, _, _ = v.hosts.Insert([]byte(host.GetId()), host)
 	}
 	for _, app := range part.GetApps() {
+		app.Placement = shareNames(app.GetPlacement())
 		v.apps, _, _ = v.apps.Insert([]byte(app.GetId()), app)
 		v.indexApp(app)
 	}

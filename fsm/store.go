@@ -16,13 +16,21 @@ type touched struct {
 	modules    []Digest
 	keys       []string
 	cluster    bool
+	// drafts are the hosts among them that the command may go on changing.
+	drafts map[HostID]*apiv1.Host
 	// mayExceed: the command was allowed to use more slots than there are.
 	mayExceed bool
 }
 
+// putHost stores a host that the command has made.
 func (t *tx) putHost(host *apiv1.Host) {
-	t.hosts, _, _ = t.hosts.Insert([]byte(host.GetId()), host)
-	t.touched.hosts = append(t.touched.hosts, HostID(host.GetId()))
+	id := HostID(host.GetId())
+	t.hosts, _, _ = t.hosts.Insert([]byte(id), host)
+	t.touched.hosts = append(t.touched.hosts, id)
+	if t.touched.drafts == nil {
+		t.touched.drafts = make(map[HostID]*apiv1.Host)
+	}
+	t.touched.drafts[id] = host
 }
 
 func (t *tx) putApp(app *apiv1.App) {
@@ -94,21 +102,6 @@ func (t *tx) forgetMigration(mig *apiv1.Migration) {
 	t.endedMigs, _, _ = t.endedMigs.Delete(endKey(mig.GetEndedAt(), mig.GetProposeIndex(), mig.GetId()))
 	t.migrations, _, _ = t.migrations.Delete([]byte(mig.GetId()))
 	t.touched.migrations = append(t.touched.migrations, MigrationID(mig.GetId()))
-}
-
-// addUsed takes n slots of a host, or frees them where n is negative.
-func (t *tx) addUsed(id HostID, n int) error {
-	old, ok := t.Host(id)
-	if !ok {
-		return broken("slots of host %s change, which is not known", id)
-	}
-	host := clone(old)
-	host.Used += int32(n)
-	if host.GetUsed() < 0 {
-		return broken("host %s has %d used slots", id, host.GetUsed())
-	}
-	t.putHost(host)
-	return nil
 }
 
 // submissionKey sorts apps in submission order: by log index, then, for those

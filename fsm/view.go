@@ -33,6 +33,7 @@ type View struct {
 	pending   *iradix.Tree[MigrationID] // migrations that have not ended, by proposal
 	ended     *iradix.Tree[AppID]       // ended apps, first ended first
 	endedMigs *iradix.Tree[MigrationID] // ended migrations, first ended first
+	shares    shares                    // who has slots where
 }
 
 func newView() View {
@@ -47,6 +48,7 @@ func newView() View {
 		pending:    iradix.New[MigrationID](),
 		ended:      iradix.New[AppID](),
 		endedMigs:  iradix.New[MigrationID](),
+		shares:     newShares(),
 	}
 }
 
@@ -155,17 +157,3 @@ func PhaseOf(app *apiv1.App) Phase { return Phase(app.GetPhase()) }
 
 // MigrationPhaseOf is the migration's phase.
 func MigrationPhaseOf(mig *apiv1.Migration) MigrationPhase { return MigrationPhase(mig.GetPhase()) }
-
-// LiveRanks is the number of the app's ranks that are placed and have not ended.
-func LiveRanks(app *apiv1.App) int {
-	if !PhaseOf(app).Placed() {
-		return 0
-	}
-	n := 0
-	for _, r := range app.GetRanks() {
-		if !r.GetEnded() {
-			n++
-		}
-	}
-	return n
-}

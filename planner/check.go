@@ -111,7 +111,7 @@ func ManualMove(v *fsm.View, app *apiv1.App, rank int, to fsm.HostID) (Proposal,
 	if rank < 0 || rank >= int(app.GetSize()) {
 		return Proposal{}, refused(fsm.CodeInvalid, "app %s has ranks 0 to %d, not %d", id, app.GetSize()-1, rank)
 	}
-	if app.GetRanks()[rank].GetEnded() {
+	if app.HasEnded(int32(rank)) {
 		return Proposal{}, refused(fsm.CodeRankEnded, "rank %d of app %s has ended", rank, id)
 	}
 	from := app.GetPlacement()[rank]

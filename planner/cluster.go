@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"maps"
 	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -10,18 +9,6 @@ import (
 
 // hostsOf is the cluster as policies see it, in name order. Gone hosts are left out.
 func hostsOf(v *fsm.View) []Host {
-	tenants := make(map[string]map[string]bool)
-	for app := range v.Placed() {
-		for r, host := range app.GetPlacement() {
-			if app.GetRanks()[r].GetEnded() {
-				continue
-			}
-			if tenants[host] == nil {
-				tenants[host] = make(map[string]bool)
-			}
-			tenants[host][app.GetSpec().GetTenant()] = true
-		}
-	}
 	var out []Host
 	for host := range v.Hosts() {
 		if fsm.HostStateOf(host).Gone() {
@@ -32,7 +19,7 @@ func hostsOf(v *fsm.View) []Host {
 			Slots:    int(host.GetSlots()),
 			Used:     int(host.GetUsed()),
 			Evicting: !fsm.TakesRanks(host),
-			Tenants:  slices.Sorted(maps.Keys(tenants[host.GetId()])),
+			Tenants:  tenantsOn(v, fsm.HostID(host.GetId())),
 		})
 	}
 	return out
@@ -57,11 +44,23 @@ func slotsOf(hosts []Host) int {
 	return n
 }
 
+// tenantsOn lists the tenants with live ranks on the host, each once, in order.
+func tenantsOn(v *fsm.View, id fsm.HostID) []string {
+	var out []string
+	for app, share := range v.AppsOn(id) {
+		if share.Ranks > 0 {
+			out = append(out, app.GetSpec().GetTenant())
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // liveRanks lists the ranks of a placed app that have not ended.
 func liveRanks(app *apiv1.App) []int {
 	var out []int
-	for r, rank := range app.GetRanks() {
-		if !rank.GetEnded() {
+	for r := range int(app.GetSize()) {
+		if !app.HasEnded(int32(r)) {
 			out = append(out, r)
 		}
 	}

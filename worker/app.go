@@ -201,8 +201,10 @@ func (a *app) wantsExecutor() bool {
 func (a *app) mine() func(func(int32, *apiv1.RankState) bool) {
 	return func(yield func(int32, *apiv1.RankState) bool) {
 		for r, h := range a.rec.App.Placement {
-			st := a.rec.App.Ranks[r]
-			if h == a.host.cfg.Name && !st.Ended && !yield(int32(r), st) {
+			if h != a.host.cfg.Name || a.rec.App.HasEnded(int32(r)) {
+				continue
+			}
+			if !yield(int32(r), a.rec.App.RankState(int32(r))) {
 				return
 			}
 		}
@@ -282,7 +284,7 @@ func (a *app) route() {
 
 func (a *app) routes() *apiv1.ExecRoutes {
 	r := &apiv1.ExecRoutes{Epoch: a.rec.App.Epoch, Placement: a.rec.App.Placement, Addrs: a.rec.Addrs}
-	for _, st := range a.rec.App.Ranks {
+	for _, st := range a.rec.App.RankStates() {
 		r.RankEpochs = append(r.RankEpochs, st.Epoch)
 		r.Ended = append(r.Ended, st.Ended)
 	}
@@ -335,9 +337,9 @@ func (a *app) status() *apiv1.AppStatus {
 	}
 	s.Executor = [...]string{execNone: "", execStarting: "starting", execRunning: "running", execGone: "ended"}[a.exec]
 	room := maxReasonsBytes
-	for id := range int32(len(a.rec.App.Ranks)) {
+	for id := range a.rec.App.Size {
 		r := a.ranks[id]
-		if r == nil || r.state == rankEnded && r.pauseMs == 0 && a.rec.App.Ranks[id].Ended {
+		if r == nil || r.state == rankEnded && r.pauseMs == 0 && a.rec.App.HasEnded(id) {
 			continue // none here, or all is known of it
 		}
 		reason := r.reason

@@ -138,7 +138,7 @@ func showApp(res *apiv1.GetAppResponse) {
 		fmt.Printf("checked     every %gs\n", a.Spec.MigrationCheckPeriod)
 	}
 	fmt.Printf("submitted   %s ago\n", ago(a.SubmittedAt))
-	for r, st := range a.Ranks {
+	for r, st := range a.RankStates() {
 		if len(a.Placement) == 0 {
 			break
 		}

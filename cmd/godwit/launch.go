@@ -274,7 +274,7 @@ func exitCodes(app *apiv1.App) string {
 		if codes[host] == nil {
 			order = append(order, host)
 		}
-		codes[host] = append(codes[host], fmt.Sprintf("%d:%d", rank, app.Ranks[rank].ExitCode))
+		codes[host] = append(codes[host], fmt.Sprintf("%d:%d", rank, app.RankState(int32(rank)).GetExitCode()))
 	}
 	text := "Exit codes (rank:code):"
 	for _, host := range order {

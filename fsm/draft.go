@@ -1,0 +1,59 @@
+package fsm
+
+import (
+	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// A draft is a copy of a stored object that a command may change: its fields are
+// its own, what they point to is still the stored object's and must be replaced,
+// not changed. So a command costs what it changes, not what the object holds.
+
+// draftHost copies a host.
+func draftHost(h *apiv1.Host) *apiv1.Host {
+	return &apiv1.Host{
+		Id: h.GetId(), Name: h.GetName(), Addr: h.GetAddr(), Slots: h.GetSlots(), Used: h.GetUsed(), State: h.GetState(),
+		Incarnation: h.GetIncarnation(), Labels: h.GetLabels(), NodeId: h.GetNodeId(), Reason: h.GetReason(),
+		ChangedAt: h.GetChangedAt(), SecretHash: h.GetSecretHash(), Wish: h.GetWish(), WishReason: h.GetWishReason(),
+		WishedAt: h.GetWishedAt(), Deadline: h.GetDeadline(),
+	}
+}
+
+// draftApp copies an app. What its ranks have come to, Ended and Ends, may be
+// changed in the copy: both are small for an app that does well.
+func draftApp(a *apiv1.App) *apiv1.App {
+	return &apiv1.App{
+		Id: a.GetId(), Name: a.GetName(), Spec: a.GetSpec(), Phase: a.GetPhase(), Size: a.GetSize(), Epoch: a.GetEpoch(),
+		Placement: a.GetPlacement(), ExitCode: a.GetExitCode(), Reason: a.GetReason(), Migratable: a.GetMigratable(),
+		Ranks: a.GetRanks(), StartedHosts: a.GetStartedHosts(), Verdict: a.GetVerdict(), SubmittedAt: a.GetSubmittedAt(),
+		StartedAt: a.GetStartedAt(), EndedAt: a.GetEndedAt(), SubmitIndex: a.GetSubmitIndex(), IdempotencyKey: a.GetIdempotencyKey(),
+		MigrationId: a.GetMigrationId(), Migrations: a.GetMigrations(), Attempt: a.GetAttempt(), EndedIndex: a.GetEndedIndex(),
+		Ended: slices.Clone(a.GetEnded()), Ends: slices.Clone(a.GetEnds()), Epochs: a.GetEpochs(), Principal: a.GetPrincipal(),
+	}
+}
+
+// draftMigration copies a migration.
+func draftMigration(m *apiv1.Migration) *apiv1.Migration {
+	return &apiv1.Migration{
+		Id: m.GetId(), App: m.GetApp(), FromEpoch: m.GetFromEpoch(), Phase: m.GetPhase(), Reason: m.GetReason(), Moves: m.GetMoves(),
+		Acks: m.GetAcks(), Cause: m.GetCause(), ProposedAt: m.GetProposedAt(), EndedAt: m.GetEndedAt(),
+		ProposeIndex: m.GetProposeIndex(), EndedIndex: m.GetEndedIndex(),
+	}
+}
+
+// draftMove copies a move.
+func draftMove(m *apiv1.Move) *apiv1.Move {
+	return &apiv1.Move{
+		Rank: m.GetRank(), From: m.GetFrom(), To: m.GetTo(), ImageBytes: m.GetImageBytes(), PauseMs: m.GetPauseMs(),
+		ImageDigest: m.GetImageDigest(),
+	}
+}
+
+// draftModule copies a module.
+func draftModule(m *apiv1.Module) *apiv1.Module {
+	return &apiv1.Module{
+		Digest: m.GetDigest(), Size: m.GetSize(), Migratable: m.GetMigratable(), Reason: m.GetReason(), Imports: m.GetImports(),
+		Name: m.GetName(), UsedIndex: m.GetUsedIndex(), UsedAt: m.GetUsedAt(),
+	}
+}
