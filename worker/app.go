@@ -52,7 +52,8 @@ type app struct {
 	failed   string // migration that failed here, and why
 	failure  string
 	stopping bool
-	routed   uint64 // index of the record whose routes the executor has
+	late     []func() // posted while the executor was being stopped
+	routed   uint64   // index of the record whose routes the executor has
 
 	losing bool // owned by the goroutine that takes the executor's events: the last lines could not be stored
 }
@@ -90,6 +91,11 @@ func newApp(id string, host *Worker) *app {
 func (a *app) run(ctx context.Context) {
 	defer close(a.done)
 	for {
+		for len(a.late) > 0 {
+			f := a.late[0]
+			a.late = a.late[1:]
+			f()
+		}
 		select {
 		case f := <-a.inbox:
 			f()
@@ -137,8 +143,24 @@ func (a *app) stopChild() {
 		return
 	}
 	a.child.kill("not needed any more")
-	<-a.child.exited // kill -9: bounded by the kernel
+	a.waitChild()
 	a.child, a.exec = nil, execNone
+}
+
+// waitChild waits until the executor, which was killed, is gone: the kernel bounds that. What is posted meanwhile comes after it:
+// the reader of the executor's last events must not wait for us while we wait for it.
+func (a *app) waitChild() {
+	var later []func()
+	for {
+		select {
+		case f := <-a.inbox:
+			later = append(later, f)
+			continue
+		case <-a.child.exited:
+		}
+		break
+	}
+	a.late = append(a.late, later...)
 }
 
 // reconcile does the next steps towards the record.

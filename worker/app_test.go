@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,8 +43,9 @@ func newBench(t *testing.T) *bench {
 	theirs, err := net.FileConn(file)
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
-	a.child = &child{app: "a", control: pipe.NewConn(ours), process: &os.Process{Pid: -1}, exited: make(chan struct{})}
+	a.child = &child{app: "a", control: pipe.NewConn(ours), process: &os.Process{Pid: -1}, exited: make(chan struct{}), wake: make(chan struct{}, 1)}
 	close(a.child.exited) // there is no process to wait for
+	pump(t, a.child)
 	a.exec = execRunning
 	t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close(); _ = w.tasks.Wait() })
 	b := &bench{t: t, a: a, exec: pipe.NewConn(theirs.(*net.UnixConn))}
@@ -58,6 +60,26 @@ func newBench(t *testing.T) *bench {
 	b.step()
 	require.NotNil(t, b.next().GetRoutes())
 	return b
+}
+
+// pump sends a child's commands until the test ends.
+func pump(t *testing.T, c *child) {
+	t.Helper()
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-c.wake:
+				if c.flush() != nil {
+					return
+				}
+			case <-stop:
+				return
+			}
+		}
+	})
+	t.Cleanup(func() { close(stop); wg.Wait() })
 }
 
 // step lets the app see the record and do what follows from it.

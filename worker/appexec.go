@@ -131,9 +131,13 @@ func (a *app) event(ev *apiv1.ExecEvent) {
 	case *apiv1.ExecEvent_Failed:
 		a.post(func() {
 			a.execErr = clean(m.Failed.Reason)
+			code := int32(codeNotRunnable)
+			if a.exec == execRunning { // a part of it has failed, and it ends whole
+				code = codeGodwitFailed
+			}
 			for id, r := range a.ranks {
 				if r.state != rankEnded {
-					a.ranks[id] = &rankInfo{epoch: r.epoch, state: rankEnded, code: codeNotRunnable, reason: a.execErr}
+					a.ranks[id] = &rankInfo{epoch: r.epoch, state: rankEnded, code: code, reason: a.execErr}
 				}
 			}
 			if a.child != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -25,6 +26,10 @@ type child struct {
 	exited  chan struct{}          // closed when the process is gone
 	state   *os.ProcessState       // set before exited is closed
 	why     atomic.Pointer[string] // why the worker killed it; nil: it did not
+
+	mu       sync.Mutex // guards commands
+	commands []*apiv1.ExecCommand
+	wake     chan struct{} // capacity 1: commands is not empty
 
 	inspection inspection
 }
@@ -58,8 +63,9 @@ func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*ap
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("worker: start an executor: %w", err), control.Close(), conns.Close())
 	}
-	c := &child{app: app, control: pipe.NewConn(control), conns: conns, process: cmd.Process, exited: make(chan struct{})}
+	c := &child{app: app, control: pipe.NewConn(control), conns: conns, process: cmd.Process, exited: make(chan struct{}), wake: make(chan struct{}, 1)}
 	go c.events(cmd, onEvent, onExit)
+	go c.send() // until the process is gone
 	return c, nil
 }
 
@@ -94,9 +100,56 @@ func (c *child) kill(why string) {
 	_ = c.process.Kill() // the only error is that it has ended
 }
 
-// say sends a command. A link that is broken is no error: the exit is reported by its own way.
+// maxCommands bounds what waits for an executor to read it: one that stands still gets a few for each migration.
+const maxCommands = 4096
+
+// say gives a command to the executor, behind the earlier ones. It does not wait: an executor that stands still, or that itself
+// waits for its worker, holds nobody up. A link that is broken is no error: the exit is reported by its own way.
 func (c *child) say(cmd *apiv1.ExecCommand) {
-	if err := c.control.Send(cmd); err != nil {
-		c.kill("its link to the worker broke: " + err.Error())
+	c.mu.Lock()
+	n := len(c.commands)
+	switch {
+	case n > 0 && cmd.GetRoutes() != nil && c.commands[n-1].GetRoutes() != nil:
+		c.commands[n-1] = cmd // only the newest table counts
+	case n < maxCommands:
+		c.commands = append(c.commands, cmd)
 	}
+	c.mu.Unlock()
+	if n >= maxCommands {
+		c.kill("it takes no commands: too many wait for it")
+		return
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// send sends commands until the process is gone.
+func (c *child) send() {
+	for {
+		if err := c.flush(); err != nil {
+			c.kill("its link to the worker broke: " + err.Error())
+			return
+		}
+		select {
+		case <-c.wake:
+		case <-c.exited:
+			return
+		}
+	}
+}
+
+// flush sends the commands that wait. It blocks while the executor does not read.
+func (c *child) flush() error {
+	c.mu.Lock()
+	cmds := c.commands
+	c.commands = nil
+	c.mu.Unlock()
+	for _, cmd := range cmds {
+		if err := c.control.Send(cmd); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -59,8 +59,8 @@ func (c *child) inspect(ctx context.Context) ([]*apiv1.RankDoing, bool) {
 	defer cancel()
 	ch := make(chan []*apiv1.RankDoing, 1)
 	if c.inspection.join(ch) {
-		// One at a time: the next question is asked after the answer to this one. It ends with the executor, at the latest.
-		go c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Inspect{Inspect: &apiv1.ExecInspect{}}})
+		// One at a time: the next question is asked after the answer to this one.
+		c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Inspect{Inspect: &apiv1.ExecInspect{}}})
 	}
 	defer c.inspection.leave(ch)
 	select {

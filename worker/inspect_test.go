@@ -21,7 +21,8 @@ func childAndExecutor(t *testing.T) (*child, *pipe.Conn) {
 	theirs, err := net.FileConn(file)
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
-	c := &child{app: "a", control: pipe.NewConn(ours), exited: make(chan struct{})}
+	c := &child{app: "a", control: pipe.NewConn(ours), exited: make(chan struct{}), wake: make(chan struct{}, 1)}
+	pump(t, c)
 	t.Cleanup(func() { _ = c.control.Close(); _ = theirs.Close() })
 	return c, pipe.NewConn(theirs.(*net.UnixConn))
 }

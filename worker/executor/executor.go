@@ -5,6 +5,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type Executor struct {
 	control *pipe.Conn
 	conns   *net.UnixConn
 	log     *slog.Logger
+	out     *outbox
 
 	// Set by the start command, before any other is taken.
 	start    *apiv1.ExecStart
@@ -36,31 +38,22 @@ type Executor struct {
 	world    *mpi.World
 	net      *network
 	collect  *collector
-	events   chan *apiv1.ExecEvent
-	lines    chan *apiv1.LogLine
 	runGroup *errgroup.Group
 
 	mu    sync.Mutex // guards ranks and what is in them
 	ranks map[mpi.Rank]*rank
 }
 
-// Bounds of what waits for the worker to read it.
-const (
-	eventQueue = 256
-	lineQueue  = 1024
-)
-
 // New makes an executor of the two sockets inherited from the worker. Run does the work.
 func New(control, conns *net.UnixConn, log *slog.Logger) *Executor {
 	return &Executor{
-		control: pipe.NewConn(control), conns: conns, log: log,
-		events: make(chan *apiv1.ExecEvent, eventQueue), lines: make(chan *apiv1.LogLine, lineQueue),
-		ranks: map[mpi.Rank]*rank{},
+		control: pipe.NewConn(control), conns: conns, log: log, out: newOutbox(), ranks: map[mpi.Rank]*rank{},
 	}
 }
 
 // Run takes commands until the worker ends the link, then returns nil. The process is expected to exit then:
-// guests that compute cannot be stopped otherwise.
+// guests that compute cannot be stopped otherwise. When a part of the executor fails, the worker is told why, the link is
+// closed, and Run returns the reason: half an executor is of no use.
 func (e *Executor) Run(ctx context.Context) error {
 	var first apiv1.ExecCommand
 	if err := e.control.Receive(&first); err != nil {
@@ -72,12 +65,26 @@ func (e *Executor) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	e.runGroup = g
-	g.Go(func() error { return e.report(ctx) })
+	reporting := make(chan struct{})
+	g.Go(func() error {
+		defer close(reporting)
+		return e.out.run(ctx, func(ev *apiv1.ExecEvent) error { return e.control.Send(ev) })
+	})
 	if err := e.boot(ctx, start); err != nil {
-		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: err.Error()}}})
-		<-ctx.Done() // the worker reads the event and ends the link
+		e.emit(failed(err))
+		for end := error(nil); end == nil; { // until the worker has read the event and ends the link
+			end = e.control.Receive(&apiv1.ExecCommand{})
+		}
 		return err
 	}
+	stop := context.AfterFunc(ctx, func() {
+		<-reporting
+		if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+			_ = e.control.Send(failed(fmt.Errorf("executor on %s: %w", start.Host, err))) // it may be the link that is broken
+		}
+		_ = e.control.Close() // ends the loop below
+	})
+	defer stop()
 	g.Go(func() error { return e.net.Run(ctx) })
 	g.Go(func() error { return e.takeConns() })
 	g.Go(func() error { return e.collect.run(ctx) })
@@ -85,7 +92,7 @@ func (e *Executor) Run(ctx context.Context) error {
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
-	return err
+	return cmp.Or(context.Cause(ctx), err)
 }
 
 // boot compiles the module and starts the first ranks.
@@ -164,66 +171,17 @@ func (e *Executor) commands(ctx context.Context) error {
 func (e *Executor) takeConns() error {
 	for {
 		conn, _, err := pipe.ReceiveConn(e.conns)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
 		if err != nil {
-			return err
+			return fmt.Errorf("no connection of another host can be taken any more: %w", err)
 		}
 		e.net.incoming.offer(conn)
 	}
 }
 
-// emit queues an event for the worker. It blocks while the worker does not read.
-func (e *Executor) emit(ev *apiv1.ExecEvent) { e.events <- ev }
-
-// report sends events and lines to the worker. A rank's lines are queued before the event that ends or freezes it, and
-// all queued lines go out before an event does: the worker has them all when it hears of the event.
-func (e *Executor) report(ctx context.Context) error {
-	for {
-		select {
-		case l := <-e.lines:
-			if err := e.sendLines(l); err != nil {
-				return err
-			}
-		case ev := <-e.events:
-			if err := e.sendQueuedLines(); err != nil {
-				return err
-			}
-			if err := e.control.Send(ev); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (e *Executor) sendQueuedLines() error {
-	select {
-	case l := <-e.lines:
-		return e.sendLines(l)
-	default:
-		return nil
-	}
-}
-
-// sendLines sends first and every line queued behind it.
-func (e *Executor) sendLines(first *apiv1.LogLine) error {
-	out := &apiv1.ExecOutput{Lines: []*apiv1.LogLine{first}}
-	for len(out.Lines) < lineQueue {
-		select {
-		case l := <-e.lines:
-			out.Lines = append(out.Lines, l)
-			continue
-		default:
-		}
-		break
-	}
-	return e.control.Send(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Output{Output: out}})
-}
+// emit queues an event for the worker, behind the lines that were printed before it. It does not block.
+func (e *Executor) emit(ev *apiv1.ExecEvent) { e.out.event(ev) }
 
 // newOutput is the output of a rank of this executor.
 func (e *Executor) newOutput(id mpi.Rank) *output {
-	return &output{rank: int32(id), emit: func(l *apiv1.LogLine) { e.lines <- l }, now: time.Now}
+	return &output{rank: int32(id), emit: e.out.line, now: time.Now}
 }

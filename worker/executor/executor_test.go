@@ -31,6 +31,7 @@ type host struct {
 	name    string
 	addr    string
 	control *pipe.Conn
+	conns   *net.UnixConn
 	done    chan error
 
 	mu     sync.Mutex // guards lines
@@ -48,7 +49,7 @@ func startHost(t *testing.T, app, name string) *host {
 	acc := l.Protocol(pipe.RankProtocol)
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &host{
-		name: name, addr: l.Addr().String(), control: pipe.NewConn(control), done: make(chan error, 1),
+		name: name, addr: l.Addr().String(), control: pipe.NewConn(control), conns: conns, done: make(chan error, 1),
 		events: make(chan *apiv1.ExecEvent, 1024),
 	}
 	var wg sync.WaitGroup

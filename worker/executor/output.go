@@ -46,17 +46,25 @@ func (w writer) Write(p []byte) (int, error) {
 // write cuts p into lines. Holds mu, also while emitting: that keeps the order.
 func (o *output) write(stream int32, p []byte) {
 	for len(p) > 0 {
+		begun := o.partial[stream]
 		i := bytes.IndexByte(p, '\n')
-		if i < 0 {
-			o.partial[stream] = append(o.partial[stream], p...)
-			for len(o.partial[stream]) > maxLineBytes {
-				o.line(stream, o.partial[stream][:maxLineBytes], true)
-				o.partial[stream] = append([]byte(nil), o.partial[stream][maxLineBytes:]...)
-			}
+		whole := i >= 0
+		if !whole {
+			i = len(p)
+		}
+		if room := maxLineBytes - len(begun); i > room {
+			o.line(stream, append(begun, p[:room]...), true)
+			o.partial[stream] = begun[:0]
+			p = p[room:]
+			continue
+		}
+		begun = append(begun, p[:i]...)
+		if !whole {
+			o.partial[stream] = begun
 			return
 		}
-		o.line(stream, append(o.partial[stream], p[:i]...), false)
-		o.partial[stream] = nil
+		o.line(stream, begun, false)
+		o.partial[stream] = begun[:0]
 		p = p[i+1:]
 	}
 }

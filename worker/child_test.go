@@ -1,0 +1,72 @@
+package worker
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+func commandRoutes(epoch uint64) *apiv1.ExecCommand {
+	return &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Routes{Routes: &apiv1.ExecRoutes{Epoch: epoch}}}
+}
+
+func commandCancel(reason string) *apiv1.ExecCommand {
+	return &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: reason}}}
+}
+
+// Commands to an executor that reads nothing hold nobody up; of tables that follow each other the newest is kept; there is a bound.
+func TestCommandsNeverWait(t *testing.T) {
+	c := &child{process: &os.Process{Pid: -1}, exited: make(chan struct{}), wake: make(chan struct{}, 1)}
+	for i := range 100 {
+		c.say(commandRoutes(uint64(i)))
+	}
+	require.Len(t, c.commands, 1)
+	require.EqualValues(t, 99, c.commands[0].GetRoutes().Epoch)
+	long := strings.Repeat("x", 10_000) // more than a socket takes
+	for range maxCommands - 1 {
+		c.say(commandCancel(long))
+	}
+	c.say(commandRoutes(100))
+	require.NotNil(t, c.why.Load())
+	require.Contains(t, *c.why.Load(), "too many wait")
+}
+
+// The reader of an executor's events may have more of them than fit the app's inbox while the app waits for the executor's end.
+func TestAppWaitsForItsExecutorAndTakesItsLastEvents(t *testing.T) {
+	b := newBench(t)
+	b.a.child.exited = make(chan struct{})
+	order := []int{}
+	const n = 4 * inboxSize
+	go func() {
+		for i := range n {
+			b.a.post(func() { order = append(order, i) })
+		}
+		close(b.a.child.exited)
+	}()
+	b.a.waitChild()
+	for len(b.a.late) > 0 {
+		b.a.late[0]()
+		b.a.late = b.a.late[1:]
+	}
+	for len(order) < n {
+		(<-b.a.inbox)()
+	}
+	for i, got := range order {
+		require.Equal(t, i, got)
+	}
+}
+
+// An executor that fails while it runs is no module that cannot be run.
+func TestFailureOfARunningExecutor(t *testing.T) {
+	b := newBench(t)
+	b.a.child.process = &os.Process{Pid: -1}
+	b.a.event(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: "executor on h1: it broke"}}})
+	(<-b.a.inbox)()
+	require.Equal(t, rankEnded, b.a.ranks[0].state)
+	require.EqualValues(t, codeGodwitFailed, b.a.ranks[0].code)
+	require.Equal(t, "executor on h1: it broke", b.a.ranks[0].reason)
+}
