@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -20,10 +19,7 @@ import (
 const (
 	waitDefault = 30 * time.Second
 	waitMax     = time.Minute
-	// recent is how long an app that has ended is listed without being asked for.
-	recent   = 10 * time.Minute
-	peerWait = 2 * time.Second
-	pushWait = 30 * time.Second
+	peerWait    = 2 * time.Second
 )
 
 // read waits until the local state is at least as new as everything committed before the call.
@@ -92,33 +88,13 @@ func newAppID() string {
 	return fmt.Sprintf("app-%x", u[:5])
 }
 
-// ListApps implements the Control service: in order of submission.
-func (c *Control) ListApps(ctx context.Context, req *apiv1.ListAppsRequest) (*apiv1.ListAppsResponse, error) {
-	v, err := c.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	res := &apiv1.ListAppsResponse{Index: v.Index()}
-	why := planner.WhyAllQueued(v)
-	for app := range v.Apps() {
-		switch phase := fsm.PhaseOf(app); {
-		case phase == fsm.Queued:
-			res.Apps = append(res.Apps, waiting(app, why[fsm.AppID(app.Id)]))
-		case req.All || !phase.Terminal() || time.Since(app.EndedAt.AsTime()) < recent:
-			res.Apps = append(res.Apps, app)
-		}
-	}
-	slices.SortFunc(res.Apps, func(a, b *apiv1.App) int { return int(int64(a.SubmitIndex) - int64(b.SubmitIndex)) })
-	return res, nil
-}
-
 // GetApp implements the Control service.
 func (c *Control) GetApp(ctx context.Context, req *apiv1.GetAppRequest) (*apiv1.GetAppResponse, error) {
 	v, app, err := c.find(ctx, req.App)
 	if err != nil {
 		return nil, err
 	}
-	return &apiv1.GetAppResponse{App: shown(v, app), Index: v.Index(), Migrations: migrationsOf(v, app.Id)}, nil
+	return &apiv1.GetAppResponse{App: shown(v, app), Index: v.Index(), Migrations: lastMigrations(v, app.Id)}, nil
 }
 
 func (c *Control) find(ctx context.Context, ref string) (*fsm.View, *apiv1.App, error) {
@@ -173,6 +149,9 @@ func (c *Control) CancelApp(ctx context.Context, req *apiv1.CancelAppRequest) (*
 	if err := checkKey(req.IdempotencyKey); err != nil {
 		return nil, err
 	}
+	if err := checkText("reason", req.Reason, maxReasonBytes); err != nil {
+		return nil, err
+	}
 	_, app, err := c.find(ctx, req.App)
 	if err != nil {
 		return nil, err
@@ -192,44 +171,6 @@ func (c *Control) CancelApp(ctx context.Context, req *apiv1.CancelAppRequest) (*
 		app = now
 	}
 	return &apiv1.CancelAppResponse{App: app, Index: res.Index}, nil
-}
-
-// ListHosts implements the Control service.
-func (c *Control) ListHosts(ctx context.Context, _ *apiv1.ListHostsRequest) (*apiv1.ListHostsResponse, error) {
-	v, err := c.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &apiv1.ListHostsResponse{Hosts: slices.Collect(v.Hosts()), Index: v.Index()}, nil
-}
-
-// ListMigrations implements the Control service: in order of proposal.
-func (c *Control) ListMigrations(ctx context.Context, req *apiv1.ListMigrationsRequest) (*apiv1.ListMigrationsResponse, error) {
-	v, err := c.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	id := ""
-	if req.App != "" {
-		app, err := v.FindApp(req.App)
-		if err != nil {
-			return nil, findError(req.App, err)
-		}
-		id = app.Id
-	}
-	return &apiv1.ListMigrationsResponse{Migrations: migrationsOf(v, id), Index: v.Index()}, nil
-}
-
-// migrationsOf are the migrations of an app, or of all for "", in order of proposal.
-func migrationsOf(v *fsm.View, app string) []*apiv1.Migration {
-	var out []*apiv1.Migration
-	for m := range v.Migrations() {
-		if app == "" || m.App == app {
-			out = append(out, m)
-		}
-	}
-	slices.SortFunc(out, func(a, b *apiv1.Migration) int { return int(int64(a.ProposeIndex) - int64(b.ProposeIndex)) })
-	return out
 }
 
 // Migrate implements the Control service.
@@ -273,15 +214,6 @@ func migrationCommand(cmd *apiv1.Command, p planner.Proposal) *apiv1.Command {
 		Id: fmt.Sprintf("mig-%x", u[:5]), App: string(p.App), FromEpoch: p.FromEpoch, Moves: p.Moves, Cause: p.Cause,
 	}}
 	return cmd
-}
-
-// ListModules implements the Control service.
-func (c *Control) ListModules(ctx context.Context, _ *apiv1.ListModulesRequest) (*apiv1.ListModulesResponse, error) {
-	v, err := c.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &apiv1.ListModulesResponse{Modules: slices.Collect(v.Modules()), Index: v.Index()}, nil
 }
 
 // ListServers implements the Control service.

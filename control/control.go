@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -117,6 +118,9 @@ type Control struct {
 	slog    *slog.Logger
 	http    *http.Client
 
+	incoming, outgoing, inspecting gate // modules on their way
+	pulls                          singleflight.Group
+
 	mu     sync.Mutex // guards leader
 	leader *leader    // nil while this server does not lead
 }
@@ -132,6 +136,7 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 	}
 	return &Control{
 		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, slog: lg, http: transport.NewHTTPClient(),
+		incoming: make(gate, maxIncoming), outgoing: make(gate, maxOutgoing), inspecting: make(gate, 1),
 	}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 const (
@@ -120,7 +121,7 @@ func (l *leader) commit(ctx context.Context, mig *apiv1.Migration) {
 }
 
 func (l *leader) abort(ctx context.Context, mig *apiv1.Migration, why string) {
-	why = cleanText(why, maxReasonBytes)
+	why = text.Clean(why, maxReasonBytes)
 	done := l.propose(ctx, "abort "+mig.Id, func(c *apiv1.Command) {
 		c.Op = &apiv1.Command_AbortMigration{AbortMigration: &apiv1.AbortMigration{Id: mig.Id, Reason: why}}
 	})

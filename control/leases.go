@@ -210,7 +210,7 @@ func leaseOf(v *fsm.View) time.Duration { return time.Duration(v.LeaseMs()) * ti
 // endHost makes the log call a host's incarnation lost or left, and says whether it does. Only then the host's session and
 // reports go: a host that the log still calls ready is heard.
 func (l *leader) endHost(ctx context.Context, host, incarnation string, state fsm.HostState, reason string) bool {
-	done := l.propose(ctx, "host "+host+" "+string(state), func(c *apiv1.Command) {
+	done := l.propose(ctx, "host "+host+" ("+incarnation+") "+string(state), func(c *apiv1.Command) {
 		c.Op = &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
 			Host: host, Incarnation: incarnation, State: string(state), Reason: reason,
 		}}

@@ -2,13 +2,10 @@ package control
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+	"time"
 
 	"connectrpc.com/connect/v2"
 
@@ -16,112 +13,160 @@ import (
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/text"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
-// moduleStore holds modules' bytes by digest. A file is whole and checked before it gets its name.
-type moduleStore struct{ dir string }
+// Bounds of modules on their way, for all callers together: what has come lies in files, at the most maxIncoming of
+// maxModuleBytes each; one chunk of each is in memory, and the whole of one module, while it is looked at.
+const (
+	maxIncoming = 8
+	maxOutgoing = 64
+	// chunkWait bounds the time between two chunks, incomingWait that of all.
+	chunkWait    = 10 * time.Second
+	incomingWait = 10 * time.Minute
+	pushWait     = 30 * time.Second
+	pullWait     = 2 * time.Minute
+)
 
-func newModuleStore(dataDir string) (*moduleStore, error) {
-	s := &moduleStore{dir: filepath.Join(dataDir, "modules")}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("control: modules: %w", err)
+// gate bounds how many callers are inside. It turns the others away, rather than have them wait with what they hold.
+type gate chan struct{}
+
+func (g gate) enter(what string) (leave func(), err error) {
+	select {
+	case g <- struct{}{}:
+		return func() { <-g }, nil
+	default:
+		return nil, apierr.New(connect.CodeResourceExhausted, apierr.ReasonOverloaded, "", "too many "+what+" at a time", "try again in a moment")
 	}
-	return s, nil
 }
 
-func (s *moduleStore) path(digest string) string { return filepath.Join(s.dir, digest+".wasm") }
-
-func (s *moduleStore) has(digest string) bool {
-	_, err := os.Stat(s.path(digest))
-	return err == nil
+// wait is enter for callers that hold nothing while they wait.
+func (g gate) wait(ctx context.Context) (leave func(), err error) {
+	select {
+	case g <- struct{}{}:
+		return func() { <-g }, nil
+	case <-ctx.Done():
+		return nil, apiError(ctx.Err())
+	}
 }
 
-func (s *moduleStore) read(digest string) ([]byte, error) { return os.ReadFile(s.path(digest)) }
+// errStalled is the answer to who sends nothing.
+func errStalled() error {
+	return apierr.New(connect.CodeDeadlineExceeded, apierr.ReasonInvalid, "chunk", fmt.Sprintf("nothing of the module came for %s", chunkWait), "send it again")
+}
 
-// put stores code, whose digest has been checked, durably.
-func (s *moduleStore) put(digest string, code []byte) (err error) {
-	if s.has(digest) {
-		return nil
+// soon returns a stream's first message, if it comes within chunkWait.
+func soon[M any](ctx context.Context, receive func() (M, error)) (M, error) {
+	type message struct {
+		m   M
+		err error
 	}
-	tmp, err := os.CreateTemp(s.dir, "put-*")
-	if err != nil {
-		return fmt.Errorf("control: store module: %w", err)
+	ch := make(chan message, 1)
+	go func() { // ends with the stream, which ends with the request
+		m, err := receive()
+		ch <- message{m, err}
+	}()
+	late := time.NewTimer(chunkWait)
+	defer late.Stop()
+	var none M
+	select {
+	case r := <-ch:
+		if errors.Is(r.err, io.EOF) {
+			return none, invalid("digest", "the stream is empty", "send the module")
+		}
+		return r.m, r.err
+	case <-late.C:
+		return none, errStalled()
+	case <-ctx.Done():
+		return none, apiError(ctx.Err())
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(tmp.Name()) // half a file is worth nothing
+}
+
+// receive takes a module from a stream whose first chunk has come. next returns further ones, then io.EOF. What stalls for
+// chunkWait is given up.
+func (m *incoming) receive(ctx context.Context, first []byte, next func() ([]byte, error)) error {
+	if err := m.add(first); err != nil {
+		return err
+	}
+	type chunk struct {
+		data []byte
+		err  error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	chunks := make(chan chunk)
+	go func() { // ends with the stream, which ends with the request
+		for err := error(nil); err == nil; {
+			var data []byte
+			data, err = next()
+			select {
+			case chunks <- chunk{data, err}:
+			case <-ctx.Done():
+				return
+			}
 		}
 	}()
-	if _, err := tmp.Write(code); err != nil {
-		return errors.Join(fmt.Errorf("control: store module: %w", err), tmp.Close())
-	}
-	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("control: store module: %w", err)
-	}
-	if err := os.Rename(tmp.Name(), s.path(digest)); err != nil {
-		return fmt.Errorf("control: store module: %w", err)
-	}
-	return syncDir(s.dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("control: store module: %w", err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("control: store module: %w", err)
-	}
-	return nil
-}
-
-// receiveCode reads a streamed module of at most maxModuleBytes, whose first chunk has come already, and checks its
-// digest. next returns further chunks, then io.EOF.
-func receiveCode(digest string, code []byte, next func() ([]byte, error)) ([]byte, error) {
+	idle := time.NewTimer(chunkWait)
+	defer idle.Stop()
 	for {
-		chunk, err := next()
-		if errors.Is(err, io.EOF) {
-			break
+		select {
+		case c := <-chunks:
+			if errors.Is(c.err, io.EOF) {
+				return m.check()
+			}
+			if c.err != nil {
+				return c.err
+			}
+			if err := m.add(c.data); err != nil {
+				return err
+			}
+			idle.Reset(chunkWait)
+		case <-idle.C:
+			return errStalled()
+		case <-ctx.Done():
+			return apiError(ctx.Err())
 		}
-		if err != nil {
-			return nil, err
-		}
-		if len(code)+len(chunk) > maxModuleBytes {
-			return nil, invalid("chunk", "the module is over 64 MiB", "strip it, or link less")
-		}
-		code = append(code, chunk...)
 	}
-	sum := sha256.Sum256(code)
-	if got := hex.EncodeToString(sum[:]); got != digest {
-		return nil, apierr.New(connect.CodeDataLoss, apierr.ReasonInvalid, "digest",
-			fmt.Sprintf("the module arrived with digest %.12s, not %.12s", got, digest), "send it again")
-	}
-	return code, nil
 }
 
 // UploadModule implements the Control service.
 func (c *Control) UploadModule(ctx context.Context, stream apiv1connect.ControlUploadModuleServerStream) (*apiv1.UploadModuleResponse, error) {
-	first, err := stream.Receive()
+	leave, err := c.incoming.enter("uploads")
 	if err != nil {
-		return nil, invalid("digest", "the stream is empty", "")
-	}
-	if err := errors.Join(checkKey(first.IdempotencyKey), checkDigest("digest", first.Digest)); err != nil {
 		return nil, err
 	}
-	code, err := receiveCode(first.Digest, first.Chunk, func() ([]byte, error) {
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, incomingWait)
+	defer cancel()
+	first, err := soon(ctx, stream.Receive)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(checkKey(first.IdempotencyKey), checkDigest("digest", first.Digest), checkText("name", first.Name, text.MaxWord)); err != nil {
+		return nil, err
+	}
+	in, err := c.modules.begin(first.Digest)
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer in.drop()
+	err = in.receive(ctx, first.Chunk, func() ([]byte, error) {
 		m, err := stream.Receive()
 		return m.GetChunk(), err
 	})
 	if err != nil {
 		return nil, err
 	}
-	mod, err := c.cfg.Inspect(code)
+	mod, err := c.inspectModule(ctx, in)
 	if err != nil {
-		return nil, invalid("chunk", err.Error(), "")
+		return nil, err
 	}
-	mod.Digest, mod.Size, mod.Name = first.Digest, int64(len(code)), first.Name
-	if err := c.replicate(ctx, mod.Digest, code); err != nil {
+	mod.Digest, mod.Size, mod.Name = first.Digest, in.size, first.Name
+	if err := in.keep(); err != nil {
+		return nil, apiError(err)
+	}
+	if err := c.replicate(ctx, mod.Digest); err != nil {
 		return nil, err
 	}
 	cmd := c.command(first.IdempotencyKey)
@@ -136,11 +181,26 @@ func (c *Control) UploadModule(ctx context.Context, stream apiv1connect.ControlU
 	return &apiv1.UploadModuleResponse{Module: mod, Index: res.Index}, nil
 }
 
-// replicate stores the module here and on enough other servers for a majority.
-func (c *Control) replicate(ctx context.Context, digest string, code []byte) error {
-	if err := c.modules.put(digest, code); err != nil {
-		return apiError(err)
+// inspectModule says what the module is. One at a time: it holds all of it in memory.
+func (c *Control) inspectModule(ctx context.Context, in *incoming) (*apiv1.Module, error) {
+	leave, err := c.inspecting.wait(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer leave()
+	code, err := in.bytes()
+	if err != nil {
+		return nil, apiError(err)
+	}
+	mod, err := c.cfg.Inspect(code)
+	if err != nil {
+		return nil, invalid("chunk", text.Clean(err.Error(), maxReasonBytes), "")
+	}
+	return mod, checkModule(mod)
+}
+
+// replicate has enough other servers store the module, which this one has, for a majority.
+func (c *Control) replicate(ctx context.Context, digest string) error {
 	servers := c.group.Servers()
 	voters, have := 0, 0
 	answers := make(chan error, len(servers))
@@ -155,7 +215,7 @@ func (c *Control) replicate(ctx context.Context, digest string, code []byte) err
 		}
 		if s.Voter {
 			asked++
-			go func() { answers <- c.push(ctx, s.Addr, digest, code) }() // ends by its own deadline
+			go func() { answers <- c.push(ctx, s.Addr, digest) }() // ends by its own deadline
 		}
 	}
 	var failed error
@@ -174,48 +234,84 @@ func (c *Control) replicate(ctx context.Context, digest string, code []byte) err
 }
 
 // push sends a module to another server.
-func (c *Control) push(ctx context.Context, addr, digest string, code []byte) error {
+func (c *Control) push(ctx context.Context, addr, digest string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushWait)
 	defer cancel()
+	f, err := c.modules.open(digest)
+	if err != nil {
+		return storeError(err)
+	}
+	defer f.Close() //nolint:errcheck // only read
 	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.http, addr)).PushModule(ctx)
 	if err != nil {
 		return err
 	}
-	for first := true; first || len(code) > 0; first = false {
-		n := min(len(code), transport.ChunkBytes)
-		m := &apiv1.PushModuleRequest{Chunk: code[:n]}
-		if first {
-			m.Digest = digest
+	sent := false
+	err = eachChunk(f, func(data []byte) error {
+		m := &apiv1.PushModuleRequest{Chunk: data}
+		if !sent {
+			m.Digest, sent = digest, true
 		}
-		if err := stream.Send(m); err != nil {
-			break // CloseAndReceive has the reason
-		}
-		code = code[n:]
+		return stream.Send(m)
+	})
+	_, answer := stream.CloseAndReceive() // has the reason why sending failed
+	if answer != nil {
+		return answer
 	}
-	_, err = stream.CloseAndReceive()
 	return err
 }
 
+// eachChunk calls f with the parts of what r gives. f must not keep them.
+func eachChunk(r io.Reader, f func([]byte) error) error {
+	buf := make([]byte, transport.ChunkBytes)
+	for {
+		n, err := io.ReadFull(r, buf)
+		if n > 0 {
+			if err := f(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return nil
+		case err != nil:
+			return storeError(err)
+		}
+	}
+}
+
 // PushModule implements the Cluster service.
-func (c *Control) PushModule(_ context.Context, stream apiv1connect.ClusterPushModuleServerStream) (*apiv1.PushModuleResponse, error) {
-	first, err := stream.Receive()
+func (c *Control) PushModule(ctx context.Context, stream apiv1connect.ClusterPushModuleServerStream) (*apiv1.PushModuleResponse, error) {
+	leave, err := c.incoming.enter("modules on their way")
 	if err != nil {
-		return nil, invalid("digest", "the stream is empty", "")
+		return nil, err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, incomingWait)
+	defer cancel()
+	first, err := soon(ctx, stream.Receive)
+	if err != nil {
+		return nil, err
 	}
 	if err := checkDigest("digest", first.Digest); err != nil {
 		return nil, err
 	}
-	code, err := receiveCode(first.Digest, first.Chunk, func() ([]byte, error) {
+	in, err := c.modules.begin(first.Digest)
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer in.drop()
+	err = in.receive(ctx, first.Chunk, func() ([]byte, error) {
 		m, err := stream.Receive()
 		return m.GetChunk(), err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := c.modules.put(first.Digest, code); err != nil {
+	if err := in.keep(); err != nil {
 		return nil, apiError(err)
 	}
-	return &apiv1.PushModuleResponse{Size: int64(len(code))}, nil
+	return &apiv1.PushModuleResponse{Size: in.size}, nil
 }
 
 // FetchModule implements the Cluster service. A server that missed a module gets it from another first.
@@ -223,54 +319,85 @@ func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest
 	if err := checkDigest("digest", req.Digest); err != nil {
 		return err
 	}
-	code, err := c.modules.read(req.Digest)
-	if errors.Is(err, os.ErrNotExist) {
-		code, err = c.pull(ctx, req.Digest)
-	}
+	leave, err := c.outgoing.wait(ctx)
 	if err != nil {
 		return err
 	}
-	for len(code) > 0 {
-		n := min(len(code), transport.ChunkBytes)
-		if err := stream.Send(&apiv1.FetchModuleResponse{Chunk: code[:n]}); err != nil {
-			return err
-		}
-		code = code[n:]
+	defer leave()
+	if hopped(ctx) && !c.modules.has(req.Digest) {
+		return noModule(req.Digest) // requests must not go round
 	}
-	return nil
+	if err := c.fetched(ctx, req.Digest); err != nil {
+		return err
+	}
+	f, err := c.modules.open(req.Digest)
+	if err != nil {
+		return apiError(storeError(err))
+	}
+	defer f.Close() //nolint:errcheck // only read
+	return eachChunk(f, func(data []byte) error { return stream.Send(&apiv1.FetchModuleResponse{Chunk: data}) })
 }
 
-// pull gets a module from the other servers. Only a module known to the log is asked for, and only the servers that
-// have it answer, so that requests do not go round.
-func (c *Control) pull(ctx context.Context, digest string) ([]byte, error) {
-	missing := apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "digest", fmt.Sprintf("no server has module %.12s", digest), "upload it")
-	if hopped(ctx) {
-		return nil, missing
+func noModule(digest string) error {
+	return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "digest", fmt.Sprintf("no server has module %.12s", digest), "upload it")
+}
+
+// fetched returns nil once this server has the module, which it gets from another if it must: once, for all who ask.
+func (c *Control) fetched(ctx context.Context, digest string) error {
+	if c.modules.has(digest) {
+		return nil
+	}
+	done := c.pulls.DoChan(digest, func() (any, error) {
+		pctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pullWait)
+		defer cancel()
+		return nil, c.pull(pctx, digest)
+	})
+	select {
+	case r := <-done:
+		return r.Err
+	case <-ctx.Done():
+		return apiError(ctx.Err())
+	}
+}
+
+// pull gets a module from one of the other servers. Only those that have it answer.
+func (c *Control) pull(ctx context.Context, digest string) error {
+	if c.modules.has(digest) {
+		return nil
 	}
 	for _, s := range c.group.Servers() {
 		if s.ID == c.group.ID() {
 			continue
 		}
-		if code, err := c.pullFrom(ctx, s.Addr, digest); err == nil {
-			return code, c.modules.put(digest, code)
+		if err := c.pullFrom(ctx, s.Addr, digest); err == nil {
+			return nil
 		}
 	}
-	return nil, missing
+	return noModule(digest)
 }
 
-func (c *Control) pullFrom(ctx context.Context, addr, digest string) ([]byte, error) {
+func (c *Control) pullFrom(ctx context.Context, addr, digest string) error {
 	ctx, cancel := context.WithTimeout(ctx, pushWait)
 	defer cancel()
 	ctx, info := connect.NewClientContext(ctx)
 	info.RequestHeader().Set(hopHeader, "1")
 	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.http, addr)).FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: digest})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return receiveCode(digest, nil, func() ([]byte, error) {
+	in, err := c.modules.begin(digest)
+	if err != nil {
+		return err
+	}
+	defer in.drop()
+	err = in.receive(ctx, nil, func() ([]byte, error) {
 		m, err := stream.Receive()
 		return m.GetChunk(), err
 	})
+	if err != nil {
+		return err
+	}
+	return in.keep()
 }
 
 // hopped says whether the request under way comes from another server.

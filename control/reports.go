@@ -10,6 +10,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 const (
@@ -85,7 +86,7 @@ func newlyEnded(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*apiv1.E
 		}
 		seen[r.Rank] = true
 		out = append(out, &apiv1.EndedRank{
-			Rank: r.Rank, Epoch: r.Epoch, ExitCode: r.ExitCode, Reason: cleanText(r.Reason, reasonBytes(int(app.Size))),
+			Rank: r.Rank, Epoch: r.Epoch, ExitCode: r.ExitCode, Reason: text.Clean(r.Reason, reasonBytes(int(app.Size))),
 		})
 	}
 	return out

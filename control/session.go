@@ -15,6 +15,7 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/name"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 // helloWait bounds the time from a session's request to its hello.
@@ -122,10 +123,10 @@ func (c *Control) checkHello(h *apiv1.Hello) error {
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host.id", fmt.Sprintf("%.80q is no name for a host", host.Id), name.Rule)
 	case host.Slots < 1 || host.Slots > fsm.MaxSlots:
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host.slots", fmt.Sprintf("%d slots", host.Slots), "give 1 to 65536")
-	case !shortWord(host.Addr) || !shortWord(host.Incarnation) || !shortWord(host.NodeId):
+	case !text.Word(host.Addr) || !text.Word(host.Incarnation) || !text.Word(host.NodeId):
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host", "addr, incarnation and node_id must be set",
-			fmt.Sprintf("give words of at most %d printable characters", maxWordBytes))
-	case len(h.Secret) > maxWordBytes:
+			fmt.Sprintf("give words of at most %d printable characters", text.MaxWord))
+	case len(h.Secret) > text.MaxWord:
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "secret", "the secret is too long", "")
 	}
 	if err := checkLabels(host.Labels); err != nil {
@@ -240,7 +241,7 @@ func (l *leader) receive(ctx context.Context, s *session, in <-chan *apiv1.Sessi
 			l.takeStatus(s, m.Status)
 		case *apiv1.SessionRequest_Leaving:
 			l.log.Info("host leaves", "host", s.host, "reason", m.Leaving.Reason)
-			l.endHost(ctx, string(s.host), s.incarnation, fsm.Left, m.Leaving.Reason)
+			l.endHost(ctx, string(s.host), s.incarnation, fsm.Left, text.Line(m.Leaving.Reason, maxReasonBytes))
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/name"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 // Limits of requests.
@@ -23,11 +25,44 @@ const (
 	maxKeyBytes    = 128
 	maxModuleBytes = 64 << 20
 	maxLabels      = 64
+	maxTenantBytes = 128
+	maxPlaceRules  = fsm.MaxAppSize
+	// Names that a module imports; MPI has some 600.
+	maxImports     = 4096
+	maxImportBytes = 128 << 10
 )
 
 // invalid is the error for a field that is wrong.
 func invalid(field, wrong, fix string) error {
 	return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, field, field+": "+wrong, fix)
+}
+
+// checkText checks a text for people: empty is allowed.
+func checkText(field, s string, limit int) error {
+	switch {
+	case len(s) > limit:
+		return invalid(field, fmt.Sprintf("%d bytes", len(s)), fmt.Sprintf("at most %d are allowed", limit))
+	case text.Bad(s):
+		return invalid(field, "it holds control characters", "leave them out")
+	}
+	return nil
+}
+
+// checkModule checks what is to be known of a module.
+func checkModule(m *apiv1.Module) error {
+	n := 0
+	for _, name := range m.Imports {
+		n += len(name) + 8
+	}
+	if len(m.Imports) > maxImports || n > maxImportBytes {
+		return invalid("chunk", fmt.Sprintf("the module imports %d functions, in %d bytes of names", len(m.Imports), n),
+			fmt.Sprintf("at most %d in %d bytes are possible", maxImports, maxImportBytes))
+	}
+	m.Reason = text.Clean(m.Reason, maxReasonBytes)
+	for i, name := range m.Imports {
+		m.Imports[i] = text.Line(name, text.MaxWord)
+	}
+	return nil
 }
 
 // checkLabels checks what a worker says of its host.
@@ -36,8 +71,8 @@ func checkLabels(labels map[string]string) error {
 		return invalid("host.labels", fmt.Sprintf("%d labels", len(labels)), fmt.Sprintf("at most %d are possible", maxLabels))
 	}
 	for k, v := range labels {
-		if !shortWord(k) || len(v) > maxWordBytes || v != cleanText(v, maxWordBytes) {
-			return invalid("host.labels", fmt.Sprintf("%.80q", k), fmt.Sprintf("give printable words of at most %d bytes", maxWordBytes))
+		if !text.Word(k) || len(v) > text.MaxWord || v != text.Clean(v, text.MaxWord) {
+			return invalid("host.labels", fmt.Sprintf("%.80q", k), fmt.Sprintf("give printable words of at most %d bytes", text.MaxWord))
 		}
 	}
 	return nil
@@ -72,7 +107,7 @@ func checkSpec(s *apiv1.AppSpec) error {
 	if s.Size < 1 || s.Size > fsm.MaxAppSize {
 		return invalid("spec.size", fmt.Sprintf("%d ranks", s.Size), fmt.Sprintf("give 1 to %d", fsm.MaxAppSize))
 	}
-	if err := checkStrings(s); err != nil {
+	if err := errors.Join(checkStrings(s), checkText("spec.tenant", s.Tenant, maxTenantBytes)); err != nil {
 		return err
 	}
 	if !slices.Contains([]string{"", "bin_pack", "main_first"}, s.Policy) {
@@ -117,6 +152,9 @@ func checkStrings(s *apiv1.AppSpec) error {
 func checkPlace(s *apiv1.AppSpec) error {
 	if len(s.Place) == 0 {
 		return nil
+	}
+	if len(s.Place) > maxPlaceRules {
+		return invalid("spec.place", fmt.Sprintf("%d hosts", len(s.Place)), fmt.Sprintf("at most %d are possible", maxPlaceRules))
 	}
 	sum := int64(0)
 	for _, r := range s.Place {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
@@ -49,7 +51,52 @@ func call[Req, Res any](
 		res, err = method(control, ctx, req)
 		return err
 	})
+	if list, ok := any(res).(page); err == nil && ok && list.GetNextPageToken() != "" {
+		err = otherPages(ctx, c, method, req, res, list.GetNextPageToken())
+	}
 	return res, err
+}
+
+// page is an answer that may hold a part of a list.
+type page interface {
+	proto.Message
+	GetNextPageToken() string
+}
+
+// otherPages appends the pages behind the first to res.
+func otherPages[Req, Res any](
+	ctx context.Context, c *client.Client, method func(apiv1connect.ControlClient, context.Context, *Req) (*Res, error), req *Req,
+	res *Res, token string,
+) error {
+	all, ok := any(res).(page)
+	again, ok2 := any(req).(proto.Message)
+	if !ok || !ok2 {
+		return nil
+	}
+	again = proto.Clone(again)
+	for token != "" {
+		m := again.ProtoReflect()
+		m.Set(m.Descriptor().Fields().ByName("page_token"), protoreflect.ValueOfString(token))
+		next, ok := any(again).(*Req)
+		if !ok {
+			return nil
+		}
+		var part *Res
+		err := c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
+			part, err = method(control, ctx, next)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		list, ok := any(part).(page)
+		if !ok || list.GetNextPageToken() == token {
+			return nil
+		}
+		token = list.GetNextPageToken()
+		proto.Merge(all, list) // appends the list
+	}
+	return nil
 }
 
 // ask makes one call for a command that reads, after its output flag was checked.
@@ -107,7 +154,7 @@ func showRanks(ctx context.Context, o *options, ref string) error {
 		return printJSON(os.Stdout, jsonValue(res.ProtoReflect()))
 	}
 	if a := res.App; len(res.Ranks) == 0 {
-		fmt.Printf("no rank runs: %s is %s%s\n", a.Id, a.Phase, because(a.Reason))
+		show("no rank runs: %s is %s%s\n", a.Id, a.Phase, because(a.Reason))
 		return nil
 	}
 	return printList(o, res.Ranks, "RANK HOST DOING", func(r *apiv1.RankDoing) []string {
@@ -125,19 +172,19 @@ func because(reason string) string {
 
 func showApp(res *apiv1.GetAppResponse) {
 	a := res.App
-	fmt.Printf("app         %s (%s)\nphase       %s\n", a.Id, a.Name, a.Phase)
+	show("app         %s (%s)\nphase       %s\n", a.Id, a.Name, a.Phase)
 	if a.Reason != "" {
-		fmt.Printf("reason      %s\n", a.Reason)
+		show("reason      %s\n", a.Reason)
 	}
 	if a.EndedAt != nil {
-		fmt.Printf("exit code   %d\n", a.ExitCode)
+		show("exit code   %d\n", a.ExitCode)
 	}
-	fmt.Printf("size        %d\nepoch       %d\nplacement   %s\n", a.Size, a.Epoch, byHost(a.Placement))
-	fmt.Printf("module      %.12s (migratable: %t)\narguments   %s\n", a.Spec.ModuleDigest, a.Migratable, strings.Join(a.Spec.Args, " "))
+	show("size        %d\nepoch       %d\nplacement   %s\n", a.Size, a.Epoch, byHost(a.Placement))
+	show("module      %.12s (migratable: %t)\narguments   %s\n", a.Spec.ModuleDigest, a.Migratable, strings.Join(a.Spec.Args, " "))
 	if a.Spec.MigrationCheckPeriod > 0 {
-		fmt.Printf("checked     every %gs\n", a.Spec.MigrationCheckPeriod)
+		show("checked     every %gs\n", a.Spec.MigrationCheckPeriod)
 	}
-	fmt.Printf("submitted   %s ago\n", ago(a.SubmittedAt))
+	show("submitted   %s ago\n", ago(a.SubmittedAt))
 	for r, st := range a.RankStates() {
 		if len(a.Placement) == 0 {
 			break
@@ -146,10 +193,10 @@ func showApp(res *apiv1.GetAppResponse) {
 		if st.Ended {
 			state = fmt.Sprintf("ended with %d %s", st.ExitCode, st.Reason)
 		}
-		fmt.Printf("rank %-6d %s  epoch %d  %s\n", r, a.Placement[r], st.Epoch, state)
+		show("rank %-6d %s  epoch %d  %s\n", r, a.Placement[r], st.Epoch, state)
 	}
 	for _, m := range res.Migrations {
-		fmt.Printf("migration   %s  epoch %d  %s (%s)  %s\n", m.Id, m.FromEpoch, m.Phase, m.Cause, moves(m))
+		show("migration   %s  epoch %d  %s (%s)  %s\n", m.Id, m.FromEpoch, m.Phase, m.Cause, moves(m))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 // onInterrupt cancels the app at the first interrupt, and calls leave at the second. The channel is closed at the first;
@@ -159,7 +160,7 @@ func (r *runner) explainWait(ctx context.Context, id string, started <-chan stru
 
 func (r *runner) say(format string, args ...any) {
 	if !r.f.quiet {
-		fmt.Fprintf(os.Stderr, r.program+": "+format+"\n", args...)
+		fmt.Fprintln(os.Stderr, r.program+": "+text.Clean(fmt.Sprintf(format, args...), maxShown))
 	}
 }
 
@@ -172,11 +173,11 @@ func (r *runner) verdict(app *apiv1.App) error {
 	if code == 0 {
 		code = exitFailed
 	}
-	text := ""
+	said := ""
 	if !r.f.quiet {
-		text = fmt.Sprintf("%s %s: %s", app.Id, app.Phase, app.Reason)
+		said = fmt.Sprintf("%s %s: %s", app.Id, app.Phase, app.Reason)
 	}
-	return &exitError{code, text}
+	return &exitError{code, said}
 }
 
 // waitApp waits until an app is terminal.

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 func main() { os.Exit(run(os.Args)) }
@@ -33,7 +35,7 @@ func report(program string, err error) int {
 		return 0
 	}
 	if msg := message(err); msg != "" {
-		fmt.Fprintln(os.Stderr, program+": "+msg)
+		fmt.Fprintln(os.Stderr, program+": "+text.Clean(msg, maxShown))
 	}
 	return exitCode(err)
 }

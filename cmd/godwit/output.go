@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 // jsonValue renders a message for scripts: all fields, under their protobuf names, numbers as numbers, times as RFC 3339.
@@ -113,10 +115,20 @@ func printList[M proto.Message](o *options, ms []M, header string, row func(M) [
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, strings.ReplaceAll(header, " ", "\t"))
 	for _, m := range ms {
-		fmt.Fprintln(w, strings.Join(row(m), "\t"))
+		cells := row(m)
+		for i, cell := range cells {
+			cells[i] = text.Line(cell, maxShown)
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	return w.Flush()
 }
+
+// maxShown bounds what is printed at a time of what a server says.
+const maxShown = 1 << 20
+
+// show prints what may hold texts of others: nothing in it controls the terminal.
+func show(format string, args ...any) { fmt.Print(text.Clean(fmt.Sprintf(format, args...), maxShown)) }
 
 // byHost shows a placement as host:ranks, in order of the hosts' names.
 func byHost(placement []string) string {

@@ -238,11 +238,19 @@ func uploadFile(ctx context.Context, c *client.Client, path string) (string, err
 	return m.Digest, nil
 }
 
+// upload makes the servers have the module. What they have is not sent again.
 func upload(ctx context.Context, c *client.Client, name string, code []byte) (*apiv1.Module, error) {
 	sum := sha256.Sum256(code)
 	digest, key := hex.EncodeToString(sum[:]), uuid.NewString()
+	has, err := call(ctx, c, apiv1connect.ControlClient.ListModules, &apiv1.ListModulesRequest{Digest: digest})
+	if err != nil {
+		return nil, err
+	}
+	if len(has.Modules) > 0 {
+		return has.Modules[0], nil
+	}
 	var mod *apiv1.Module
-	err := c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
+	err = c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
 		stream, err := control.UploadModule(ctx)
 		if err != nil {
 			return err

@@ -94,7 +94,7 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 			c.next++
 		}
 		c.mu.Unlock()
-		if tried%len(c.addrs) != 0 {
+		if tried%len(c.addrs) != 0 && connect.CodeOf(err) != connect.CodeResourceExhausted {
 			continue
 		}
 		select {
@@ -117,6 +117,8 @@ func Retryable(err error) bool {
 	switch connect.CodeOf(err) {
 	case connect.CodeUnavailable:
 		return true
+	case connect.CodeResourceExhausted: // nothing has happened, and a moment may help
+		return apierr.Info(err).GetReason() == apierr.ReasonOverloaded
 	case connect.CodeUnknown, connect.CodeInternal, connect.CodeCanceled:
 		return apierr.Info(err) == nil // a broken connection, not a server's word
 	default:

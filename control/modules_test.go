@@ -1,0 +1,125 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// serve answers a server's API until the test ends, and returns its address.
+func serve(t *testing.T, c *Control) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- transport.Serve(ctx, l, c.Handler()) }()
+	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
+	return l.Addr().String()
+}
+
+func digestOf(code []byte) string {
+	sum := sha256.Sum256(code)
+	return hex.EncodeToString(sum[:])
+}
+
+// TestUnfinishedUploadsAreBounded: callers that send a part of a module and stop cost files of a bounded number, no memory
+// of their own, and nothing once they are gone.
+func TestUnfinishedUploadsAreBounded(t *testing.T) {
+	b := newBench(t, nil)
+	addr := serve(t, b.l.c)
+	client := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), addr))
+	ctx, cancel := context.WithCancel(t.Context())
+	part := make([]byte, transport.ChunkBytes)
+	for range maxIncoming {
+		stream, err := client.PushModule(ctx)
+		require.NoError(t, err)
+		require.NoError(t, stream.Send(&apiv1.PushModuleRequest{Digest: digestOf(part), Chunk: part}))
+		require.NoError(t, stream.Send(&apiv1.PushModuleRequest{Chunk: part}))
+	}
+	require.Eventually(t, func() bool { return len(b.l.c.incoming) == maxIncoming }, time.Minute, time.Millisecond)
+	stream, err := client.PushModule(ctx)
+	require.NoError(t, err)
+	_ = stream.Send(&apiv1.PushModuleRequest{Digest: digestOf(part), Chunk: part}) // the answer says why it failed
+	_, err = stream.CloseAndReceive()
+	require.Equal(t, apierr.ReasonOverloaded, apierr.Info(err).GetReason(), "%v", err)
+	cancel()
+	require.Eventually(t, func() bool { return len(b.l.c.incoming) == 0 }, time.Minute, time.Millisecond)
+	entries, err := os.ReadDir(b.l.c.modules.dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+}
+
+// TestModulesComeAndGo uploads a module, asks whether it need be uploaded, and fetches it.
+func TestModulesComeAndGo(t *testing.T) {
+	b := newBench(t, nil)
+	addr := serve(t, b.l.c)
+	h := transport.NewClient(transport.NewHTTPClient(), addr)
+	control, cluster := apiv1connect.NewControlClient(h), apiv1connect.NewClusterClient(h)
+	code := bytes.Repeat([]byte("wasm"), transport.ChunkBytes/2+1)
+	digest := digestOf(code)
+
+	list, err := control.ListModules(t.Context(), &apiv1.ListModulesRequest{Digest: digest})
+	require.NoError(t, err)
+	require.Empty(t, list.Modules)
+
+	send := func(digest string) error {
+		stream, err := control.UploadModule(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, stream.Send(&apiv1.UploadModuleRequest{Digest: digest, Name: "x.wasm", Chunk: code[:100]}))
+		require.NoError(t, stream.Send(&apiv1.UploadModuleRequest{Chunk: code[100:]}))
+		_, err = stream.CloseAndReceive()
+		return err
+	}
+	require.ErrorContains(t, send(digestOf([]byte("other"))), "arrived with digest")
+	require.NoError(t, send(digest))
+	require.NoError(t, send(digest), "again")
+
+	list, err = control.ListModules(t.Context(), &apiv1.ListModulesRequest{Digest: digest})
+	require.NoError(t, err)
+	require.Len(t, list.Modules, 1)
+	require.EqualValues(t, len(code), list.Modules[0].Size)
+
+	fetched, err := cluster.FetchModule(t.Context(), &apiv1.FetchModuleRequest{Digest: digest})
+	require.NoError(t, err)
+	var got []byte
+	for {
+		m, err := fetched.Receive()
+		if err != nil {
+			break
+		}
+		got = append(got, m.Chunk...)
+	}
+	require.True(t, bytes.Equal(code, got))
+	require.NoError(t, os.Remove(b.l.c.modules.path(digest)))
+	list, err = control.ListModules(t.Context(), &apiv1.ListModulesRequest{Digest: digest})
+	require.NoError(t, err)
+	require.Empty(t, list.Modules, "known, but no server has it: it is to be uploaded again")
+}
+
+// TestStartForgetsUnfinishedUploads: what a process left behind unfinished goes at the next start.
+func TestStartForgetsUnfinishedUploads(t *testing.T) {
+	dir := t.TempDir()
+	s, err := newModuleStore(dir)
+	require.NoError(t, err)
+	in, err := s.begin("d")
+	require.NoError(t, err)
+	require.NoError(t, in.add([]byte("half")))
+	_, err = newModuleStore(dir)
+	require.NoError(t, err)
+	entries, err := os.ReadDir(s.dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+}

@@ -1,0 +1,132 @@
+package control
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/godwit-run/godwit/internal/apierr"
+)
+
+// uploadPrefix begins the names of files that are not whole yet.
+const uploadPrefix = "put-"
+
+// moduleStore holds modules' bytes by digest. A file is whole, checked and on disk before it gets its name.
+type moduleStore struct{ dir string }
+
+// newModuleStore opens the store; what an earlier process left unfinished goes.
+func newModuleStore(dataDir string) (*moduleStore, error) {
+	s := &moduleStore{dir: filepath.Join(dataDir, "modules")}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("control: modules: %w", err)
+	}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("control: modules: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), uploadPrefix) {
+			if err := os.Remove(filepath.Join(s.dir, e.Name())); err != nil {
+				return nil, fmt.Errorf("control: modules: %w", err)
+			}
+		}
+	}
+	return s, nil
+}
+
+func (s *moduleStore) path(digest string) string { return filepath.Join(s.dir, digest+".wasm") }
+
+func (s *moduleStore) has(digest string) bool {
+	_, err := os.Stat(s.path(digest))
+	return err == nil
+}
+
+func (s *moduleStore) open(digest string) (*os.File, error) { return os.Open(s.path(digest)) }
+
+// incoming is a module on its way into the store. One of keep and drop must be called in the end.
+type incoming struct {
+	store  *moduleStore
+	digest string
+	file   *os.File
+	sum    hash.Hash
+	size   int64
+}
+
+// begin makes room for a module.
+func (s *moduleStore) begin(digest string) (*incoming, error) {
+	f, err := os.CreateTemp(s.dir, uploadPrefix+"*")
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return &incoming{store: s, digest: digest, file: f, sum: sha256.New()}, nil
+}
+
+// add writes a chunk.
+func (m *incoming) add(chunk []byte) error {
+	if m.size += int64(len(chunk)); m.size > maxModuleBytes {
+		return invalid("chunk", "the module is over 64 MiB", "strip it, or link less")
+	}
+	m.sum.Write(chunk)
+	if _, err := m.file.Write(chunk); err != nil {
+		return storeError(err)
+	}
+	return nil
+}
+
+// check compares the digest, once all has come.
+func (m *incoming) check() error {
+	if got := hex.EncodeToString(m.sum.Sum(nil)); got != m.digest {
+		return apierr.New(connect.CodeDataLoss, apierr.ReasonInvalid, "digest",
+			fmt.Sprintf("the module arrived with digest %.12s, not %.12s", got, m.digest), "send it again")
+	}
+	return nil
+}
+
+// bytes reads what has come. The caller bounds how many do so at a time.
+func (m *incoming) bytes() ([]byte, error) {
+	code := make([]byte, m.size)
+	if _, err := m.file.ReadAt(code, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, storeError(err)
+	}
+	return code, nil
+}
+
+// keep makes the module, which was checked, part of the store, durably.
+func (m *incoming) keep() error {
+	name := m.file.Name()
+	if err := errors.Join(m.file.Sync(), m.file.Close()); err != nil {
+		return errors.Join(storeError(err), os.Remove(name))
+	}
+	if err := os.Rename(name, m.store.path(m.digest)); err != nil {
+		return errors.Join(storeError(err), os.Remove(name))
+	}
+	return syncDir(m.store.dir)
+}
+
+// drop forgets it; half a file is worth nothing. After keep it does nothing.
+func (m *incoming) drop() {
+	if err := m.file.Close(); err == nil {
+		_ = os.Remove(m.file.Name()) // the next start removes what stays
+	}
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return storeError(err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return storeError(err)
+	}
+	return nil
+}
+
+func storeError(err error) error { return fmt.Errorf("control: store module: %w", err) }

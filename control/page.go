@@ -1,0 +1,63 @@
+package control
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Bounds of one page of a list.
+const (
+	maxPage      = 1000
+	maxPageBytes = 1 << 20 // of messages; a page has at least one
+	maxPageToken = 512
+)
+
+// pager cuts a list that is in order of its items' keys into pages. A page goes on behind the key of the last item of the
+// page before, so that what comes and goes in between moves nothing.
+type pager struct {
+	left  int
+	bytes int
+	after string
+	last  string
+	full  bool
+}
+
+func newPager(size int32, token string) (*pager, error) {
+	switch {
+	case size < 0:
+		return nil, invalid("page_size", fmt.Sprintf("%d", size), fmt.Sprintf("give 1 to %d, or 0", maxPage))
+	case len(token) > maxPageToken:
+		return nil, invalid("page_token", "too long", "give next_page_token of the page before")
+	case size == 0 || size > maxPage:
+		size = maxPage
+	}
+	return &pager{left: int(size), after: token}, nil
+}
+
+// wants says whether the item of this key is still to come.
+func (p *pager) wants(key string) bool { return key > p.after }
+
+// add says whether the item, which the pager wants, belongs to this page; if not, the page is over.
+func (p *pager) add(key string, m proto.Message) bool {
+	n := proto.Size(m)
+	if p.left == 0 || (p.last != "" && p.bytes+n > maxPageBytes) {
+		p.full = true
+		return false
+	}
+	p.left--
+	p.bytes += n
+	p.last = key
+	return true
+}
+
+// next is the token of the next page; empty: there is none.
+func (p *pager) next() string {
+	if !p.full {
+		return ""
+	}
+	return p.last
+}
+
+// orderKey sorts as the number does, then the id.
+func orderKey(index uint64, id string) string { return fmt.Sprintf("%020d/%s", index, id) }

@@ -1,0 +1,56 @@
+package control
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// TestPages: pages hold every item once, in order, whatever comes in between, and are bounded in bytes.
+func TestPages(t *testing.T) {
+	b := newBench(t, nil)
+	const apps = 25
+	for i := range apps {
+		b.submit(fmt.Sprintf("a%02d", apps-i), &apiv1.AppSpec{Size: 1, Args: []string{strings.Repeat("x", 100<<10)}})
+	}
+	for _, size := range []int32{0, 1, 7, 25, 1000} {
+		var got []string
+		token, pages := "", 0
+		for {
+			res, err := b.l.c.ListApps(b.ctx, &apiv1.ListAppsRequest{PageSize: size, PageToken: token})
+			require.NoError(t, err)
+			require.NotEmpty(t, res.Apps)
+			if size > 0 {
+				require.LessOrEqual(t, len(res.Apps), int(size))
+			}
+			require.LessOrEqual(t, len(res.Apps), 11, "a page is bounded in bytes")
+			for _, a := range res.Apps {
+				got = append(got, a.Id)
+			}
+			pages++
+			if token = res.NextPageToken; token == "" {
+				break
+			}
+		}
+		require.Len(t, got, apps)
+		require.Equal(t, "a25", got[0], "in order of submission")
+		require.Equal(t, "a01", got[apps-1])
+	}
+	for _, name := range []string{"h1", "h2", "h3"} {
+		b.host(name, 1)
+	}
+	first, err := b.l.c.ListHosts(b.ctx, &apiv1.ListHostsRequest{PageSize: 2})
+	require.NoError(t, err)
+	b.host("h0", 1)
+	second, err := b.l.c.ListHosts(b.ctx, &apiv1.ListHostsRequest{PageSize: 2, PageToken: first.NextPageToken})
+	require.NoError(t, err)
+	require.Len(t, second.Hosts, 1)
+	require.Equal(t, "h3", second.Hosts[0].Id)
+	require.Empty(t, second.NextPageToken)
+	_, err = b.l.c.ListHosts(b.ctx, &apiv1.ListHostsRequest{PageSize: -1})
+	require.ErrorContains(t, err, "page_size")
+}

@@ -1,0 +1,99 @@
+package control
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// TestPoisonReports: whatever a worker reports, the leader neither stops nor repeats proposals that come to nothing.
+func TestPoisonReports(t *testing.T) {
+	ended := func(rank int32, epoch uint64) *apiv1.RankStatus {
+		return &apiv1.RankStatus{Rank: rank, Epoch: epoch, State: apiv1.RankEnded}
+	}
+	for name, st := range map[string]*apiv1.AppStatus{
+		"a queued app":            {App: "queued", Executor: apiv1.ExecutorRunning, Ranks: []*apiv1.RankStatus{ended(0, 0)}},
+		"rank -1":                 {App: "a", Ranks: []*apiv1.RankStatus{ended(-1, 1)}},
+		"the lowest rank":         {App: "a", Ranks: []*apiv1.RankStatus{ended(math.MinInt32, 1)}},
+		"a rank too many":         {App: "a", Ranks: []*apiv1.RankStatus{ended(4, 1)}},
+		"another host's rank":     {App: "a", Ranks: []*apiv1.RankStatus{ended(3, 1)}},
+		"another epoch":           {App: "a", Ranks: []*apiv1.RankStatus{ended(0, 2)}},
+		"an unknown app":          {App: "nobody", Executor: apiv1.ExecutorRunning, Ranks: []*apiv1.RankStatus{ended(0, 1)}},
+		"no app":                  {},
+		"an unknown migration":    {App: "a", AckedMigration: "m", Ranks: []*apiv1.RankStatus{{Rank: 0, Migration: "m", PauseMs: 1}}},
+		"a pause that is no time": {App: "a", Ranks: []*apiv1.RankStatus{{Rank: 0, Migration: "m", PauseMs: math.NaN()}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil)
+			b.running()
+			b.submit("queued", &apiv1.AppSpec{Size: 100})
+			before := b.log.index
+			b.report("h1", st)
+			for range 3 {
+				b.l.takeReports(b.ctx)
+				b.l.driver()(b.ctx)
+				b.l.dispatcher()(b.ctx)
+			}
+			require.Equal(t, before, b.log.index, "nothing was proposed")
+		})
+	}
+}
+
+// TestEndsAreSplit: an app whose ranks end with long reasons costs itself entries, and nothing it reports is too large.
+func TestEndsAreSplit(t *testing.T) {
+	b := newBench(t, nil)
+	const size = 300
+	b.host("h1", size)
+	b.submit("a", &apiv1.AppSpec{Size: size})
+	b.l.placeQueued(b.ctx)
+	st := &apiv1.AppStatus{App: "a", Executor: apiv1.ExecutorRunning}
+	for r := range int32(size) {
+		st.Ranks = append(st.Ranks, &apiv1.RankStatus{
+			Rank: r, Epoch: 1, State: apiv1.RankEnded, ExitCode: 1, Reason: strings.Repeat("\x1b[2Jtrap ", 4096),
+		}, &apiv1.RankStatus{Rank: r, Epoch: 1, State: apiv1.RankEnded, ExitCode: 2}) // said twice
+	}
+	v := b.l.c.state.View()
+	app, _ := v.App("a")
+	parts := 0
+	for _, p := range news(v, app, "h1", st) {
+		c := &apiv1.Command{}
+		p.fill(c)
+		require.LessOrEqual(t, proto.Size(c), maxEndedBytes+1024)
+		parts++
+	}
+	require.Greater(t, parts, 3)
+	b.report("h1", st)
+	b.l.takeReports(b.ctx)
+	app = b.app("a")
+	require.Equal(t, "failed", app.Phase)
+	require.NotContains(t, app.Reason, "\x1b")
+}
+
+// TestRefusedLossLeavesTheHostHeard: only a loss that the log has taken ends a host's session and forgets its reports.
+func TestRefusedLossLeavesTheHostHeard(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	ended := false
+	s := newSession("h1", "i-h1", func() { ended = true })
+	b.l.sessions.add(s)
+	b.l.inbox.openHost(s, []*apiv1.AppStatus{{App: "a", Executor: apiv1.ExecutorRunning}})
+	require.False(t, b.l.endHost(b.ctx, "h1", "an incarnation before", fsm.Lost, "test"))
+	require.False(t, ended)
+	require.NotNil(t, b.l.inbox.report("h1", "a"))
+	require.True(t, b.l.sessions.hear(s))
+	require.True(t, b.l.endHost(b.ctx, "h1", "i-h1", fsm.Lost, "test"))
+	require.True(t, ended)
+	require.Nil(t, b.l.inbox.report("h1", "a"))
+	s.echo(1)
+	again := newSession("h1", "i-h1", func() { ended = true })
+	ended = false
+	b.l.sessions.add(again)
+	b.l.answer(again, 1)
+	require.True(t, ended, "a host that the log calls lost gets no lease")
+}
