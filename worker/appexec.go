@@ -20,13 +20,14 @@ func (a *app) startChild(ctx context.Context) {
 	digest := a.rec.App.Spec.ModuleDigest
 	ranks := min(int(a.rec.App.Size), max(a.host.cfg.Slots, len(a.freshRanks())))
 	a.host.tasks.Go(func() error {
-		path, err := a.host.modules.path(ctx, digest)
+		path, release, err := a.host.modules.use(ctx, digest)
 		if err != nil {
 			a.post(func() { a.exec, a.execErr = execGone, err.Error() })
 			return nil
 		}
-		c, err := a.host.spawner.start(ctx, a.id, ranks, a.event, a.childExited)
+		c, err := a.host.spawner.start(ctx, a.id, ranks, a.event, func(c *child) { release(); a.childExited(c) })
 		if err != nil {
+			release()
 			a.post(func() { a.exec, a.execErr = execGone, err.Error() })
 			return nil
 		}
@@ -65,7 +66,7 @@ func (a *app) childStarted(c *child, path string) {
 	}
 	spec := a.rec.App.Spec
 	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
-		App: a.id, ModulePath: path, CacheDir: a.host.cfg.dir("cache"),
+		App: a.id, ModulePath: path, CacheDir: a.host.modules.codeDir(spec.ModuleDigest),
 		Args: append([]string{a.rec.App.Name}, spec.Args...), Env: spec.Env, Size: a.rec.App.Size,
 		Ranks: fresh, Routes: a.routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
 	}}})

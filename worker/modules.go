@@ -1,55 +1,117 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
-// moduleCache keeps modules fetched from the servers, by digest.
+// moduleCache keeps modules fetched from the servers, by digest, and their compiled code, a directory for each. Together they are
+// bounded: those used longest ago go first, those in use never.
 type moduleCache struct {
-	dir     string
-	http    *http.Client
-	servers func() []string // API addresses
+	dir      string
+	compiled string // directory of the directories of compiled code
+	limit    int64  // bytes
+	log      *slog.Logger
+	http     *http.Client
+	servers  func() []string // API addresses
 
-	mu      sync.Mutex // guards pending
-	pending map[string]*sync.Mutex
+	mu   sync.Mutex // guards uses
+	uses map[string]*moduleUse
 }
 
-func newModuleCache(dir string, h *http.Client, servers func() []string) (*moduleCache, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("worker: modules: %w", err)
+// moduleUse is a module in use, or about to be.
+type moduleUse struct {
+	mu    sync.Mutex // held by whoever fetches or removes its files
+	users int        // guarded by the cache's mu
+}
+
+// newModuleCache makes the directories, and removes what is no module's.
+func newModuleCache(dir, compiled string, limit int64, log *slog.Logger, h *http.Client, servers func() []string) (*moduleCache, error) {
+	c := &moduleCache{dir: dir, compiled: compiled, limit: limit, log: log, http: h, servers: servers, uses: map[string]*moduleUse{}}
+	for _, d := range []string{dir, compiled} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, fmt.Errorf("worker: modules: %w", err)
+		}
+		entries, err := os.ReadDir(d)
+		if err != nil {
+			return nil, fmt.Errorf("worker: modules: %w", err)
+		}
+		for _, e := range entries {
+			if checkDigest(strings.TrimSuffix(e.Name(), moduleSuffix)) != nil { // half a fetch, or an older worker's
+				c.remove(filepath.Join(d, e.Name()))
+			}
+		}
 	}
-	return &moduleCache{dir: dir, http: h, servers: servers, pending: map[string]*sync.Mutex{}}, nil
+	c.prune()
+	return c, nil
 }
 
-// path returns the file of the module, fetched first if need be. Concurrent calls for one module fetch it once.
-func (c *moduleCache) path(ctx context.Context, digest string) (string, error) {
+const moduleSuffix = ".wasm"
+
+func (c *moduleCache) file(digest string) string { return filepath.Join(c.dir, digest+moduleSuffix) }
+
+// codeDir is where the compiled code of a module is kept.
+func (c *moduleCache) codeDir(digest string) string { return filepath.Join(c.compiled, digest) }
+
+// use returns the file of the module, fetched first if need be, and keeps it there until release is called. Concurrent calls for
+// one module fetch it once.
+func (c *moduleCache) use(ctx context.Context, digest string) (path string, release func(), err error) {
 	if err := checkDigest(digest); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	c.mu.Lock()
-	one := c.pending[digest]
-	if one == nil {
-		one = new(sync.Mutex)
-		c.pending[digest] = one
+	use := c.uses[digest]
+	if use == nil {
+		use = new(moduleUse)
+		c.uses[digest] = use
 	}
+	use.users++
 	c.mu.Unlock()
-	one.Lock()
-	defer one.Unlock()
-	path := filepath.Join(c.dir, digest+".wasm")
-	if _, err := os.Stat(path); err == nil {
+	release = sync.OnceFunc(func() {
+		c.leave(digest)
+		c.prune()
+	})
+	use.mu.Lock()
+	path, err = c.find(ctx, digest)
+	use.mu.Unlock()
+	if err != nil {
+		release()
+		return "", nil, err
+	}
+	return path, release, nil
+}
+
+// leave ends one use.
+func (c *moduleCache) leave(digest string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	use := c.uses[digest]
+	if use.users--; use.users == 0 {
+		delete(c.uses, digest)
+	}
+}
+
+// find returns the module's file, fetched if it is not here. Holds its use.
+func (c *moduleCache) find(ctx context.Context, digest string) (string, error) {
+	path, now := c.file(digest), time.Now()
+	if os.Chtimes(path, now, now) == nil { // it is here; the time says when it was used last
 		return path, nil
 	}
 	err := errors.New("no server is known")
@@ -59,6 +121,59 @@ func (c *moduleCache) path(ctx context.Context, digest string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("worker: fetch module %.12s: %w", digest, err)
+}
+
+// prune removes the modules used longest ago, with their code, while all together take more than the limit.
+func (c *moduleCache) prune() {
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		c.log.Warn("old modules are left", "err", err)
+		return
+	}
+	sizes, total := make(map[string]int64, len(entries)), int64(0)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			continue // gone
+		}
+		digest := strings.TrimSuffix(e.Name(), moduleSuffix)
+		sizes[digest] = info.Size() + dirBytes(c.codeDir(digest))
+		total += sizes[digest]
+	}
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(modified(a), modified(b)) })
+	for _, e := range entries {
+		digest := strings.TrimSuffix(e.Name(), moduleSuffix)
+		if total <= c.limit {
+			return
+		}
+		if checkDigest(digest) == nil && c.drop(digest) {
+			total -= sizes[digest]
+		}
+	}
+}
+
+// drop removes a module that nobody uses, and says whether it did.
+func (c *moduleCache) drop(digest string) bool {
+	c.mu.Lock()
+	if c.uses[digest] != nil {
+		c.mu.Unlock()
+		return false
+	}
+	use := &moduleUse{users: 1}
+	use.mu.Lock() // whoever wants it now waits, and fetches it again
+	c.uses[digest] = use
+	c.mu.Unlock()
+	c.remove(c.file(digest))
+	c.remove(c.codeDir(digest))
+	use.mu.Unlock()
+	c.leave(digest)
+	return true
+}
+
+func (c *moduleCache) remove(path string) {
+	if err := os.RemoveAll(path); err != nil {
+		c.log.Warn("a file is left", "path", path, "err", err)
+	}
 }
 
 // fetch streams the module into a temporary file, checks its digest, and moves it to path.

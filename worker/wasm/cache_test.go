@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,4 +53,24 @@ func runWithCache(t *testing.T, dir string, code []byte) {
 	require.Equal(t, Exit{Code: 4}, guest.Run(ctx))
 	require.NoError(t, guest.Close(ctx))
 	require.NoError(t, engine.Close(ctx))
+}
+
+// A cache that cannot be made, or that the disk has no room for, costs a compilation, not the app.
+func TestCacheThatCannotBeWritten(t *testing.T) {
+	module := read(t, "nompi")
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	runWithCache(t, file, module)
+	runWithCache(t, filepath.Join(file, "cache"), module)
+
+	disk := t.TempDir()
+	if err := syscall.Mount("godwit-test", disk, "tmpfs", 0, "size=16k"); err != nil {
+		t.Skipf("needs the right to mount: %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(disk, syscall.MNT_DETACH)) })
+	for range 2 {
+		runWithCache(t, filepath.Join(disk, "cache"), module)
+	}
+	_, err := newEngine(t, Config{}).Compile(context.Background(), module[:len(module)/2])
+	require.ErrorIs(t, err, ErrModule)
 }

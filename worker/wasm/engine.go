@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -44,10 +45,13 @@ type Engine struct {
 	runtime  wazero.Runtime
 	hosts    map[string]map[string]api.FunctionDefinition // by module, then name
 	activity Activity
+
+	mu    sync.Mutex     // guards plain
+	plain wazero.Runtime // for modules whose code the cache directory did not take; nil: none was needed
 }
 
 // NewEngine creates the cache directory if need be, and instantiates the host functions. Zero values of
-// cfg stand for the defaults.
+// cfg stand for the defaults. A cache directory that cannot be made, or used, costs time and nothing else.
 func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	defaults := DefaultConfig()
 	if cfg.MemoryLimitPages == 0 {
@@ -61,25 +65,49 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e := &Engine{config: cfg, cache: wazero.NewCompilationCache()}
 	if cfg.CacheDir != "" {
-		cache, err := wazero.NewCompilationCacheWithDir(cfg.CacheDir)
-		if err != nil {
-			return nil, fmt.Errorf("compilation cache: %w", err)
+		if cache, err := wazero.NewCompilationCacheWithDir(cfg.CacheDir); err == nil {
+			e.cache = cache
 		}
-		e.cache = cache
 	}
-	e.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
-		WithCoreFeatures(api.CoreFeaturesV2).
-		WithMemoryLimitPages(cfg.MemoryLimitPages).
-		WithCompilationCache(e.cache))
-	if err := e.instantiateHosts(ctx); err != nil {
+	e.runtime = wazero.NewRuntimeWithConfig(ctx, e.runtimeConfig().WithCompilationCache(e.cache))
+	if err := e.instantiateHosts(ctx, e.runtime); err != nil {
 		return nil, errors.Join(err, e.Close(ctx))
+	}
+	e.hosts = make(map[string]map[string]api.FunctionDefinition)
+	for _, name := range []string{moduleWASI, moduleMPI, moduleGodwit} {
+		e.hosts[name] = e.runtime.Module(name).ExportedFunctionDefinitions()
 	}
 	return e, nil
 }
 
+func (e *Engine) runtimeConfig() wazero.RuntimeConfig {
+	return wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(e.config.MemoryLimitPages)
+}
+
+// uncached is a runtime that keeps no compiled code, made at the first call.
+func (e *Engine) uncached(ctx context.Context) (wazero.Runtime, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.plain != nil {
+		return e.plain, nil
+	}
+	plain := wazero.NewRuntimeWithConfig(ctx, e.runtimeConfig())
+	if err := e.instantiateHosts(ctx, plain); err != nil {
+		return nil, errors.Join(err, plain.Close(ctx))
+	}
+	e.plain = plain
+	return plain, nil
+}
+
 // Close frees all modules. Guests must have been closed before.
 func (e *Engine) Close(ctx context.Context) error {
-	if err := errors.Join(e.runtime.Close(ctx), e.cache.Close(ctx)); err != nil {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := errors.Join(e.runtime.Close(ctx), e.cache.Close(ctx))
+	if e.plain != nil {
+		err = errors.Join(err, e.plain.Close(ctx))
+	}
+	if err != nil {
 		return fmt.Errorf("close engine: %w", err)
 	}
 	return nil
@@ -94,6 +122,7 @@ type Module struct {
 	info     Info
 	digest   [sha256.Size]byte
 	compiled wazero.CompiledModule
+	runtime  wazero.Runtime // that compiled it
 }
 
 // Info describes the module.
@@ -115,21 +144,34 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 			ErrModule, info.MemoryMinPages*(pageSize>>10), uint64(e.config.MemoryLimitPages)*(pageSize>>10))
 	}
 	info.MemoryMaxPages = min(info.MemoryMaxPages, e.config.MemoryLimitPages)
-	ctx = experimental.WithCompilationWorkers(ctx, e.config.CompileWorkers)
-	compiled, err := e.runtime.CompileModule(ctx, wasm)
-	if err != nil && e.config.CacheDir != "" && strings.Contains(err.Error(), damagedCache) {
-		if err := dropCache(e.config.CacheDir); err != nil {
-			return nil, err
-		}
-		compiled, err = e.runtime.CompileModule(ctx, wasm)
-	}
+	compiled, runtime, err := e.compile(experimental.WithCompilationWorkers(ctx, e.config.CompileWorkers), wasm)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModule, err)
 	}
 	if err := e.checkSignatures(compiled); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrModule, err), compiled.Close(ctx))
 	}
-	return &Module{engine: e, info: info, digest: sha256.Sum256(wasm), compiled: compiled}, nil
+	return &Module{engine: e, info: info, digest: sha256.Sum256(wasm), compiled: compiled, runtime: runtime}, nil
+}
+
+// compile compiles a module, or takes its code from the cache. Whatever is wrong with the cache, the module is compiled: a damaged
+// entry is dropped, and where the disk is full, or broken, the code is not kept.
+func (e *Engine) compile(ctx context.Context, wasm []byte) (wazero.CompiledModule, wazero.Runtime, error) {
+	compiled, err := e.runtime.CompileModule(ctx, wasm)
+	if err == nil || e.config.CacheDir == "" {
+		return compiled, e.runtime, err //nolint:wrapcheck // the caller does
+	}
+	if strings.Contains(err.Error(), damagedCache) && dropCache(e.config.CacheDir) == nil {
+		if compiled, err = e.runtime.CompileModule(ctx, wasm); err == nil {
+			return compiled, e.runtime, nil
+		}
+	}
+	plain, perr := e.uncached(ctx)
+	if perr != nil {
+		return nil, nil, errors.Join(err, perr)
+	}
+	compiled, err = plain.CompileModule(ctx, wasm)
+	return compiled, plain, err //nolint:wrapcheck // the caller does
 }
 
 // checkImports lists all imports that no host function answers.

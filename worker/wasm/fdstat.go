@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 
+	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
@@ -51,8 +52,8 @@ func fdstatGet(_ context.Context, module api.Module, stack []uint64) {
 }
 
 // instantiateWASI makes the module that guests import WASI from.
-func (e *Engine) instantiateWASI(ctx context.Context) error {
-	builder := e.runtime.NewHostModuleBuilder(moduleWASI)
+func instantiateWASI(ctx context.Context, runtime wazero.Runtime) error {
+	builder := runtime.NewHostModuleBuilder(moduleWASI)
 	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(builder)
 	_, err := builder.NewFunctionBuilder().
 		WithGoModuleFunction(api.GoModuleFunc(fdstatGet), []api.ValueType{api.ValueTypeI32, api.ValueTypeI32}, []api.ValueType{api.ValueTypeI32}).

@@ -75,7 +75,7 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
 		func(uint64, uint64) experimental.LinearMemory { return memory }))
 	ctx = context.WithValue(ctx, guestKey{}, g)
-	g.instance, err = m.engine.runtime.InstantiateModule(ctx, m.compiled, g.system.configure(cfg))
+	g.instance, err = m.runtime.InstantiateModule(ctx, m.compiled, g.system.configure(cfg))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("instantiate: %w", err), memory.release())
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
@@ -30,12 +31,12 @@ type MigrationPointer interface {
 // guestKey finds the calling Guest in the context of a host function.
 type guestKey struct{}
 
-// instantiateHosts makes the modules that guests import from.
-func (e *Engine) instantiateHosts(ctx context.Context) error {
-	if err := e.instantiateWASI(ctx); err != nil {
+// instantiateHosts makes the modules that a runtime's guests import from.
+func (e *Engine) instantiateHosts(ctx context.Context, runtime wazero.Runtime) error {
+	if err := instantiateWASI(ctx, runtime); err != nil {
 		return fmt.Errorf("host module %s: %w", moduleWASI, err)
 	}
-	builder := e.runtime.NewHostModuleBuilder(moduleMPI)
+	builder := runtime.NewHostModuleBuilder(moduleMPI)
 	var point *mpi.Call
 	for _, call := range mpi.Calls() {
 		if call.Name == pointCall {
@@ -48,16 +49,12 @@ func (e *Engine) instantiateHosts(ctx context.Context) error {
 	if _, err := builder.Instantiate(ctx); err != nil {
 		return fmt.Errorf("host module %s: %w", moduleMPI, err)
 	}
-	_, err := e.runtime.NewHostModuleBuilder(moduleGodwit).NewFunctionBuilder().
+	_, err := runtime.NewHostModuleBuilder(moduleGodwit).NewFunctionBuilder().
 		WithGoModuleFunction(pointFunction(point), nil, nil).
 		Export("godwit_migration_point").
 		Instantiate(ctx)
 	if err != nil {
 		return fmt.Errorf("host module %s: %w", moduleGodwit, err)
-	}
-	e.hosts = make(map[string]map[string]api.FunctionDefinition)
-	for _, name := range []string{moduleWASI, moduleMPI, moduleGodwit} {
-		e.hosts[name] = e.runtime.Module(name).ExportedFunctionDefinitions()
 	}
 	return nil
 }

@@ -1,0 +1,81 @@
+package worker
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// put makes a module of some bytes, with code of as many, last used at the time given.
+func put(t *testing.T, c *moduleCache, fillByte byte, size int, used time.Time) (digest string) {
+	t.Helper()
+	content := bytes.Repeat([]byte{fillByte}, size)
+	sum := sha256.Sum256(content)
+	digest = hex.EncodeToString(sum[:])
+	require.NoError(t, os.WriteFile(c.file(digest), content, 0o600))
+	require.NoError(t, os.Chtimes(c.file(digest), used, used))
+	code := filepath.Join(c.codeDir(digest), "engine")
+	require.NoError(t, os.MkdirAll(code, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(code, "code"), content, 0o600))
+	return digest
+}
+
+// Modules and their code are bounded by bytes: what was used longest ago goes first, what is in use never.
+func TestModulesAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	open := func(limit int64) *moduleCache {
+		c, err := newModuleCache(filepath.Join(dir, "modules"), filepath.Join(dir, "cache"), limit, slog.New(slog.DiscardHandler), nil,
+			func() []string { return nil })
+		require.NoError(t, err)
+		return c
+	}
+	c := open(6000)
+	var digests []string
+	for i := range 5 {
+		digests = append(digests, put(t, c, byte(i), 1000, time.Unix(int64(1000+i), 0)))
+	}
+	_, release, err := c.use(t.Context(), digests[0])
+	require.NoError(t, err)
+	_, again, err := c.use(t.Context(), digests[1])
+	require.NoError(t, err)
+	have := func() (out []int) {
+		for i, d := range digests {
+			_, err := os.Stat(c.file(d))
+			_, codeErr := os.Stat(c.codeDir(d))
+			require.Equal(t, err == nil, codeErr == nil)
+			if err == nil {
+				out = append(out, i)
+			}
+		}
+		return out
+	}
+	c.prune()
+	require.Equal(t, []int{0, 1, 4}, have())
+	c.limit = 1
+	again()
+	again()
+	require.Equal(t, []int{0}, have())
+	release()
+	require.Empty(t, have())
+	_, _, err = c.use(t.Context(), digests[0])
+	require.ErrorContains(t, err, "no server is known")
+	require.Empty(t, c.uses)
+
+	// What a worker that died has left, and what an older one made, goes at the start.
+	put(t, c, 9, 1000, time.Now())
+	require.NoError(t, os.WriteFile(filepath.Join(c.dir, "fetch-123"), []byte("half"), 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(c.compiled, "wazero-v1"), 0o700))
+	open(6000)
+	for _, d := range []string{c.dir, c.compiled} {
+		entries, err := os.ReadDir(d)
+		require.NoError(t, err)
+		require.Len(t, entries, 1)
+	}
+}
