@@ -83,7 +83,11 @@ func (l *leader) driveImages(ctx context.Context, mig *apiv1.Migration, w *watch
 	case waiting == "":
 		l.freeze(ctx, mig, ranks, age)
 	case !frozen && age > l.c.cfg.FreezeDeadline:
-		l.abort(ctx, mig, fmt.Sprintf("%s within %s: it computes without an MPI call", waiting, l.c.cfg.FreezeDeadline))
+		why := "it computes without an MPI call"
+		if silent := l.silence(mig); silent != "" {
+			why = silent
+		}
+		l.abort(ctx, mig, fmt.Sprintf("%s within %s: %s", waiting, l.c.cfg.FreezeDeadline, why))
 	case age > l.c.cfg.TransferDeadline:
 		l.abort(ctx, mig, fmt.Sprintf("%s within %s", waiting, l.c.cfg.TransferDeadline))
 	}
@@ -171,6 +175,16 @@ func (l *leader) failure(app *apiv1.App, mig *apiv1.Migration) string {
 			return "host " + h + " could not do its part"
 		default:
 			return st.FailedReason
+		}
+	}
+	return ""
+}
+
+// silence names a host whose executor does not answer its worker, of those that the ranks leave; empty: all answer.
+func (l *leader) silence(mig *apiv1.Migration) string {
+	for _, mv := range mig.Moves {
+		if ms := l.inbox.report(fsm.HostID(mv.From), fsm.AppID(mig.App)).GetSilentMs(); ms > 0 {
+			return fmt.Sprintf("the executor on %s does not answer, for %s at least", mv.From, time.Duration(ms)*time.Millisecond)
 		}
 	}
 	return ""

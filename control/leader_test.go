@@ -247,6 +247,14 @@ func TestMigrationIsAborted(t *testing.T) {
 			act: func(b *bench, mig *apiv1.Migration) { b.ack(mig.Id) }, reason: "computes without an MPI call",
 		},
 		{
+			name: "an executor does not answer", change: func(c *Config) { c.FreezeDeadline = time.Nanosecond },
+			act: func(b *bench, mig *apiv1.Migration) {
+				b.ack(mig.Id)
+				b.report("h1", &apiv1.AppStatus{App: "a", AckedMigration: mig.Id, SilentMs: 12_000})
+			},
+			reason: "the executor on h1 does not answer, for 12s at least",
+		},
+		{
 			name: "an image does not arrive", change: func(c *Config) { c.TransferDeadline = time.Nanosecond },
 			act:    func(b *bench, mig *apiv1.Migration) { b.images(mig, mig.Id, "frozen", "") },
 			reason: "did not reach",

@@ -52,8 +52,9 @@ type app struct {
 	failed   string // migration that failed here, and why
 	failure  string
 	stopping bool
-	late     []func() // posted while the executor was being stopped
-	routed   uint64   // index of the record whose routes the executor has
+	late     []func()      // posted while the executor was being stopped
+	routed   uint64        // index of the record whose routes the executor has
+	silent   time.Duration // for which the executor has not answered; 0: it answers
 
 	losing bool // owned by the goroutine that takes the executor's events: the last lines could not be stored
 }
@@ -356,6 +357,7 @@ func (a *app) status() *apiv1.AppStatus {
 	s := &apiv1.AppStatus{
 		App: a.id, Index: a.rec.Index, Epoch: a.rec.App.Epoch, AckedMigration: a.acked,
 		FailedMigration: a.failed, FailedReason: clean(a.failure), Reason: clean(a.execErr),
+		SilentMs: a.silent.Milliseconds(),
 	}
 	s.Executor = [...]string{execNone: "", execStarting: "starting", execRunning: "running", execGone: "ended"}[a.exec]
 	room := maxReasonsBytes

@@ -55,7 +55,8 @@ func (a *app) freshRanks() []int32 {
 }
 
 func (a *app) childStarted(c *child, path string) {
-	a.child = c
+	a.child, a.silent = c, 0
+	a.host.tasks.Go(func() error { a.watchPulse(c); return nil })
 	if a.stopping || a.rec.App.Verdict != "" {
 		c.kill("stopped before it ran")
 		return
@@ -79,7 +80,7 @@ func (a *app) childExited(c *child) {
 		if a.child != c {
 			return // stopped on purpose
 		}
-		a.exec, a.child = execGone, nil
+		a.exec, a.child, a.silent = execGone, nil, 0
 		code, reason := exitReason(c)
 		if a.stopping {
 			code, reason = codeKilled, "stopped"

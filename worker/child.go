@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/pipe"
@@ -32,6 +33,7 @@ type child struct {
 	wake     chan struct{} // capacity 1: commands is not empty
 
 	inspection inspection
+	pulse      pulse
 }
 
 // spawner starts executors.
@@ -73,11 +75,18 @@ func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*ap
 func (c *child) events(cmd *exec.Cmd, onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 	for {
 		ev := new(apiv1.ExecEvent)
-		if err := c.control.Receive(ev); err != nil {
+		c.pulse.wait(time.Now(), true)
+		err := c.control.Receive(ev)
+		c.pulse.wait(time.Now(), false)
+		if err != nil {
 			if !errors.Is(err, io.EOF) {
 				c.kill("its link to the worker broke: " + err.Error())
 			}
 			break
+		}
+		if ev.GetPong() != nil {
+			c.pulse.answered()
+			continue
 		}
 		if m := ev.GetInspected(); m != nil {
 			c.inspection.answer(m.Ranks)

@@ -84,6 +84,9 @@ func (s dataService) Inspect(ctx context.Context, req *apiv1.InspectRequest) (*a
 	}
 	ranks, ok := c.inspect(ctx)
 	if !ok {
+		if d := c.pulse.silent(time.Now()); d > 0 {
+			return &apiv1.InspectResponse{Reason: silence(d)}, nil
+		}
 		return &apiv1.InspectResponse{Reason: reasonNoAnswer}, nil
 	}
 	return &apiv1.InspectResponse{Ranks: ranks, Reason: reasonNoExecutor}, nil

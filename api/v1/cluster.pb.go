@@ -814,8 +814,10 @@ type AppStatus struct {
 	// The migration the worker could not do its part of, with the reason.
 	FailedMigration string `protobuf:"bytes,8,opt,name=failed_migration,json=failedMigration,proto3" json:"failed_migration,omitempty"`
 	FailedReason    string `protobuf:"bytes,9,opt,name=failed_reason,json=failedReason,proto3" json:"failed_reason,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Milliseconds for which the executor has not answered its worker, told again every few seconds; 0: it answers.
+	SilentMs      int64 `protobuf:"varint,20,opt,name=silent_ms,json=silentMs,proto3" json:"silent_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AppStatus) Reset() {
@@ -909,6 +911,13 @@ func (x *AppStatus) GetFailedReason() string {
 		return x.FailedReason
 	}
 	return ""
+}
+
+func (x *AppStatus) GetSilentMs() int64 {
+	if x != nil {
+		return x.SilentMs
+	}
+	return 0
 }
 
 // RankStatus is what a worker has of one rank.
@@ -1667,7 +1676,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"AddrsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc0\x02\n" +
 	"\tAppStatus\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x14\n" +
@@ -1677,7 +1686,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05ranks\x18\x06 \x03(\v2\x15.godwit.v1.RankStatusR\x05ranks\x12'\n" +
 	"\x0facked_migration\x18\a \x01(\tR\x0eackedMigration\x12)\n" +
 	"\x10failed_migration\x18\b \x01(\tR\x0ffailedMigration\x12#\n" +
-	"\rfailed_reason\x18\t \x01(\tR\ffailedReason\"\xfe\x01\n" +
+	"\rfailed_reason\x18\t \x01(\tR\ffailedReason\x12\x1b\n" +
+	"\tsilent_ms\x18\x14 \x01(\x03R\bsilentMs\"\xfe\x01\n" +
 	"\n" +
 	"RankStatus\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +

@@ -35,6 +35,7 @@ type ExecCommand struct {
 	//	*ExecCommand_Drop
 	//	*ExecCommand_Cancel
 	//	*ExecCommand_Inspect
+	//	*ExecCommand_Ping
 	Msg           isExecCommand_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -158,6 +159,15 @@ func (x *ExecCommand) GetInspect() *ExecInspect {
 	return nil
 }
 
+func (x *ExecCommand) GetPing() *ExecPing {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecCommand_Ping); ok {
+			return x.Ping
+		}
+	}
+	return nil
+}
+
 type isExecCommand_Msg interface {
 	isExecCommand_Msg()
 }
@@ -198,6 +208,10 @@ type ExecCommand_Inspect struct {
 	Inspect *ExecInspect `protobuf:"bytes,9,opt,name=inspect,proto3,oneof"`
 }
 
+type ExecCommand_Ping struct {
+	Ping *ExecPing `protobuf:"bytes,20,opt,name=ping,proto3,oneof"`
+}
+
 func (*ExecCommand_Start) isExecCommand_Msg() {}
 
 func (*ExecCommand_Routes) isExecCommand_Msg() {}
@@ -216,6 +230,8 @@ func (*ExecCommand_Cancel) isExecCommand_Msg() {}
 
 func (*ExecCommand_Inspect) isExecCommand_Msg() {}
 
+func (*ExecCommand_Ping) isExecCommand_Msg() {}
+
 // ExecEvent goes from an executor to its worker.
 type ExecEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -229,6 +245,7 @@ type ExecEvent struct {
 	//	*ExecEvent_Thawed
 	//	*ExecEvent_Failed
 	//	*ExecEvent_Inspected
+	//	*ExecEvent_Pong
 	Msg           isExecEvent_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -343,6 +360,15 @@ func (x *ExecEvent) GetInspected() *ExecInspected {
 	return nil
 }
 
+func (x *ExecEvent) GetPong() *ExecPong {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecEvent_Pong); ok {
+			return x.Pong
+		}
+	}
+	return nil
+}
+
 type isExecEvent_Msg interface {
 	isExecEvent_Msg()
 }
@@ -379,6 +405,10 @@ type ExecEvent_Inspected struct {
 	Inspected *ExecInspected `protobuf:"bytes,8,opt,name=inspected,proto3,oneof"`
 }
 
+type ExecEvent_Pong struct {
+	Pong *ExecPong `protobuf:"bytes,20,opt,name=pong,proto3,oneof"`
+}
+
 func (*ExecEvent_Ready) isExecEvent_Msg() {}
 
 func (*ExecEvent_Output) isExecEvent_Msg() {}
@@ -394,6 +424,8 @@ func (*ExecEvent_Thawed) isExecEvent_Msg() {}
 func (*ExecEvent_Failed) isExecEvent_Msg() {}
 
 func (*ExecEvent_Inspected) isExecEvent_Msg() {}
+
+func (*ExecEvent_Pong) isExecEvent_Msg() {}
 
 // ExecStart is the first command: what to run.
 type ExecStart struct {
@@ -942,6 +974,43 @@ func (*ExecInspect) Descriptor() ([]byte, []int) {
 	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
 }
 
+// ExecPing asks whether the executor runs at all; one ExecPong answers it, whatever its ranks do.
+type ExecPing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecPing) Reset() {
+	*x = ExecPing{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecPing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecPing) ProtoMessage() {}
+
+func (x *ExecPing) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecPing.ProtoReflect.Descriptor instead.
+func (*ExecPing) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
+}
+
 // ExecReady says that the module is compiled and the ranks run.
 type ExecReady struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -951,7 +1020,7 @@ type ExecReady struct {
 
 func (x *ExecReady) Reset() {
 	*x = ExecReady{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1032,7 @@ func (x *ExecReady) String() string {
 func (*ExecReady) ProtoMessage() {}
 
 func (x *ExecReady) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1045,7 @@ func (x *ExecReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecReady.ProtoReflect.Descriptor instead.
 func (*ExecReady) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
 }
 
 // ExecOutput is lines of output.
@@ -989,7 +1058,7 @@ type ExecOutput struct {
 
 func (x *ExecOutput) Reset() {
 	*x = ExecOutput{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1070,7 @@ func (x *ExecOutput) String() string {
 func (*ExecOutput) ProtoMessage() {}
 
 func (x *ExecOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,7 +1083,7 @@ func (x *ExecOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecOutput.ProtoReflect.Descriptor instead.
 func (*ExecOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExecOutput) GetLines() []*LogLine {
@@ -1036,7 +1105,7 @@ type ExecEnded struct {
 
 func (x *ExecEnded) Reset() {
 	*x = ExecEnded{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1117,7 @@ func (x *ExecEnded) String() string {
 func (*ExecEnded) ProtoMessage() {}
 
 func (x *ExecEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1130,7 @@ func (x *ExecEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecEnded.ProtoReflect.Descriptor instead.
 func (*ExecEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExecEnded) GetRank() int32 {
@@ -1103,7 +1172,7 @@ type ExecFrozen struct {
 
 func (x *ExecFrozen) Reset() {
 	*x = ExecFrozen{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1115,7 +1184,7 @@ func (x *ExecFrozen) String() string {
 func (*ExecFrozen) ProtoMessage() {}
 
 func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1128,7 +1197,7 @@ func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFrozen.ProtoReflect.Descriptor instead.
 func (*ExecFrozen) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExecFrozen) GetMigration() string {
@@ -1192,7 +1261,7 @@ type ExecStaged struct {
 
 func (x *ExecStaged) Reset() {
 	*x = ExecStaged{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +1273,7 @@ func (x *ExecStaged) String() string {
 func (*ExecStaged) ProtoMessage() {}
 
 func (x *ExecStaged) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +1286,7 @@ func (x *ExecStaged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStaged.ProtoReflect.Descriptor instead.
 func (*ExecStaged) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExecStaged) GetMigration() string {
@@ -1251,7 +1320,7 @@ type ExecThawed struct {
 
 func (x *ExecThawed) Reset() {
 	*x = ExecThawed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1332,7 @@ func (x *ExecThawed) String() string {
 func (*ExecThawed) ProtoMessage() {}
 
 func (x *ExecThawed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1345,7 @@ func (x *ExecThawed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThawed.ProtoReflect.Descriptor instead.
 func (*ExecThawed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecThawed) GetRank() int32 {
@@ -1296,7 +1365,7 @@ type ExecFailed struct {
 
 func (x *ExecFailed) Reset() {
 	*x = ExecFailed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1377,7 @@ func (x *ExecFailed) String() string {
 func (*ExecFailed) ProtoMessage() {}
 
 func (x *ExecFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1390,7 @@ func (x *ExecFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFailed.ProtoReflect.Descriptor instead.
 func (*ExecFailed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExecFailed) GetReason() string {
@@ -1341,7 +1410,7 @@ type ExecInspected struct {
 
 func (x *ExecInspected) Reset() {
 	*x = ExecInspected{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1422,7 @@ func (x *ExecInspected) String() string {
 func (*ExecInspected) ProtoMessage() {}
 
 func (x *ExecInspected) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1435,7 @@ func (x *ExecInspected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspected.ProtoReflect.Descriptor instead.
 func (*ExecInspected) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExecInspected) GetRanks() []*RankDoing {
@@ -1374,6 +1443,43 @@ func (x *ExecInspected) GetRanks() []*RankDoing {
 		return x.Ranks
 	}
 	return nil
+}
+
+// ExecPong answers an ExecPing.
+type ExecPong struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecPong) Reset() {
+	*x = ExecPong{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecPong) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecPong) ProtoMessage() {}
+
+func (x *ExecPong) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecPong.ProtoReflect.Descriptor instead.
+func (*ExecPong) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
 }
 
 // ImageHeader starts an image file; the guest's part follows it.
@@ -1394,7 +1500,7 @@ type ImageHeader struct {
 
 func (x *ImageHeader) Reset() {
 	*x = ImageHeader{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1406,7 +1512,7 @@ func (x *ImageHeader) String() string {
 func (*ImageHeader) ProtoMessage() {}
 
 func (x *ImageHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1419,7 +1525,7 @@ func (x *ImageHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageHeader.ProtoReflect.Descriptor instead.
 func (*ImageHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ImageHeader) GetVersion() uint32 {
@@ -1475,7 +1581,7 @@ var File_godwit_v1_exec_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
-	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\xbe\x03\n" +
+	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\xe9\x03\n" +
 	"\vExecCommand\x12,\n" +
 	"\x05start\x18\x01 \x01(\v2\x14.godwit.v1.ExecStartH\x00R\x05start\x12/\n" +
 	"\x06routes\x18\x02 \x01(\v2\x15.godwit.v1.ExecRoutesH\x00R\x06routes\x12/\n" +
@@ -1485,8 +1591,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06resume\x18\x06 \x01(\v2\x15.godwit.v1.ExecResumeH\x00R\x06resume\x12)\n" +
 	"\x04drop\x18\a \x01(\v2\x13.godwit.v1.ExecDropH\x00R\x04drop\x12/\n" +
 	"\x06cancel\x18\b \x01(\v2\x15.godwit.v1.ExecCancelH\x00R\x06cancel\x122\n" +
-	"\ainspect\x18\t \x01(\v2\x16.godwit.v1.ExecInspectH\x00R\ainspectB\x05\n" +
-	"\x03msg\"\x9d\x03\n" +
+	"\ainspect\x18\t \x01(\v2\x16.godwit.v1.ExecInspectH\x00R\ainspect\x12)\n" +
+	"\x04ping\x18\x14 \x01(\v2\x13.godwit.v1.ExecPingH\x00R\x04pingB\x05\n" +
+	"\x03msg\"\xc8\x03\n" +
 	"\tExecEvent\x12,\n" +
 	"\x05ready\x18\x01 \x01(\v2\x14.godwit.v1.ExecReadyH\x00R\x05ready\x12/\n" +
 	"\x06output\x18\x02 \x01(\v2\x15.godwit.v1.ExecOutputH\x00R\x06output\x12,\n" +
@@ -1495,7 +1602,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06staged\x18\x05 \x01(\v2\x15.godwit.v1.ExecStagedH\x00R\x06staged\x12/\n" +
 	"\x06thawed\x18\x06 \x01(\v2\x15.godwit.v1.ExecThawedH\x00R\x06thawed\x12/\n" +
 	"\x06failed\x18\a \x01(\v2\x15.godwit.v1.ExecFailedH\x00R\x06failed\x128\n" +
-	"\tinspected\x18\b \x01(\v2\x18.godwit.v1.ExecInspectedH\x00R\tinspectedB\x05\n" +
+	"\tinspected\x18\b \x01(\v2\x18.godwit.v1.ExecInspectedH\x00R\tinspected\x12)\n" +
+	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pongB\x05\n" +
 	"\x03msg\"\x9c\x02\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1f\n" +
@@ -1542,7 +1650,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
 	"ExecCancel\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\r\n" +
-	"\vExecInspect\"\v\n" +
+	"\vExecInspect\"\n" +
+	"\n" +
+	"\bExecPing\"\v\n" +
 	"\tExecReady\"6\n" +
 	"\n" +
 	"ExecOutput\x12(\n" +
@@ -1573,7 +1683,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"ExecFailed\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\";\n" +
 	"\rExecInspected\x12*\n" +
-	"\x05ranks\x18\x01 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\"\xd5\x01\n" +
+	"\x05ranks\x18\x01 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\"\n" +
+	"\n" +
+	"\bExecPong\"\xd5\x01\n" +
 	"\vImageHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x12\n" +
@@ -1595,7 +1707,7 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_exec_proto_rawDescData
 }
 
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecCommand)(nil),   // 0: godwit.v1.ExecCommand
 	(*ExecEvent)(nil),     // 1: godwit.v1.ExecEvent
@@ -1608,18 +1720,20 @@ var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecDrop)(nil),      // 8: godwit.v1.ExecDrop
 	(*ExecCancel)(nil),    // 9: godwit.v1.ExecCancel
 	(*ExecInspect)(nil),   // 10: godwit.v1.ExecInspect
-	(*ExecReady)(nil),     // 11: godwit.v1.ExecReady
-	(*ExecOutput)(nil),    // 12: godwit.v1.ExecOutput
-	(*ExecEnded)(nil),     // 13: godwit.v1.ExecEnded
-	(*ExecFrozen)(nil),    // 14: godwit.v1.ExecFrozen
-	(*ExecStaged)(nil),    // 15: godwit.v1.ExecStaged
-	(*ExecThawed)(nil),    // 16: godwit.v1.ExecThawed
-	(*ExecFailed)(nil),    // 17: godwit.v1.ExecFailed
-	(*ExecInspected)(nil), // 18: godwit.v1.ExecInspected
-	(*ImageHeader)(nil),   // 19: godwit.v1.ImageHeader
-	nil,                   // 20: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),       // 21: godwit.v1.LogLine
-	(*RankDoing)(nil),     // 22: godwit.v1.RankDoing
+	(*ExecPing)(nil),      // 11: godwit.v1.ExecPing
+	(*ExecReady)(nil),     // 12: godwit.v1.ExecReady
+	(*ExecOutput)(nil),    // 13: godwit.v1.ExecOutput
+	(*ExecEnded)(nil),     // 14: godwit.v1.ExecEnded
+	(*ExecFrozen)(nil),    // 15: godwit.v1.ExecFrozen
+	(*ExecStaged)(nil),    // 16: godwit.v1.ExecStaged
+	(*ExecThawed)(nil),    // 17: godwit.v1.ExecThawed
+	(*ExecFailed)(nil),    // 18: godwit.v1.ExecFailed
+	(*ExecInspected)(nil), // 19: godwit.v1.ExecInspected
+	(*ExecPong)(nil),      // 20: godwit.v1.ExecPong
+	(*ImageHeader)(nil),   // 21: godwit.v1.ImageHeader
+	nil,                   // 22: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),       // 23: godwit.v1.LogLine
+	(*RankDoing)(nil),     // 24: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
@@ -1631,23 +1745,25 @@ var file_godwit_v1_exec_proto_depIdxs = []int32{
 	8,  // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
 	9,  // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
 	10, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
-	11, // 9: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
-	12, // 10: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
-	13, // 11: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
-	14, // 12: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
-	15, // 13: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
-	16, // 14: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
-	17, // 15: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
-	18, // 16: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
-	3,  // 17: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	20, // 18: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	21, // 19: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	22, // 20: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	11, // 9: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
+	12, // 10: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
+	13, // 11: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
+	14, // 12: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
+	15, // 13: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
+	16, // 14: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
+	17, // 15: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
+	18, // 16: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
+	19, // 17: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
+	20, // 18: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
+	3,  // 19: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
+	22, // 20: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	23, // 21: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	24, // 22: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -1666,6 +1782,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecCommand_Drop)(nil),
 		(*ExecCommand_Cancel)(nil),
 		(*ExecCommand_Inspect)(nil),
+		(*ExecCommand_Ping)(nil),
 	}
 	file_godwit_v1_exec_proto_msgTypes[1].OneofWrappers = []any{
 		(*ExecEvent_Ready)(nil),
@@ -1676,6 +1793,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecEvent_Thawed)(nil),
 		(*ExecEvent_Failed)(nil),
 		(*ExecEvent_Inspected)(nil),
+		(*ExecEvent_Pong)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1683,7 +1801,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -159,6 +159,8 @@ func (e *Executor) commands(ctx context.Context) error {
 			e.drop(ctx, m.Drop)
 		case *apiv1.ExecCommand_Cancel:
 			e.cancel(m.Cancel)
+		case *apiv1.ExecCommand_Ping:
+			e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Pong{Pong: &apiv1.ExecPong{}}})
 		case *apiv1.ExecCommand_Inspect:
 			e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Inspected{Inspected: e.inspect()}})
 		default:
