@@ -97,5 +97,5 @@ func (a *app) watchPulse(c *child) {
 
 // silence says that an executor does not answer.
 func silence(d time.Duration) string {
-	return fmt.Sprintf("its executor does not answer, since %s: it is stopped, or its machine is overloaded", d)
+	return fmt.Sprintf("its executor has not answered for %s: it is stopped, or its machine is overloaded", d)
 }

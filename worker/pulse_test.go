@@ -50,5 +50,5 @@ func TestSilenceIsTold(t *testing.T) {
 	b.a.host.children[b.a.child] = true
 	res, err := dataService{b.a.host}.Inspect(canceled(t), &apiv1.InspectRequest{App: "a"})
 	require.NoError(t, err)
-	require.Contains(t, res.Reason, "its executor does not answer, since 1m")
+	require.Contains(t, res.Reason, "its executor has not answered for 1m")
 }
