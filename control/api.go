@@ -42,7 +42,7 @@ func (c *Control) mutate(ctx context.Context, cmd *apiv1.Command) (*apiv1.Result
 	return res, nil
 }
 
-// shown is an app as users see it: a queued one says why it waits, one that is being stopped says so.
+// shown is an app as users see it: a queued one says why it waits.
 func shown(v *fsm.View, app *apiv1.App) *apiv1.App {
 	if fsm.PhaseOf(app) != fsm.Queued {
 		return app.Expanded()
@@ -64,28 +64,25 @@ func (c *Control) Submit(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.
 	if err := checkSpec(req.Spec); err != nil {
 		return nil, err
 	}
-	if _, ok := c.state.View().Module(fsm.Digest(req.Spec.ModuleDigest)); !ok {
-		return nil, apierr.New(connect.CodeFailedPrecondition, apierr.ReasonNotFound, "spec.module_digest",
-			fmt.Sprintf("module %.12s is not known", req.Spec.ModuleDigest), "upload it first")
-	}
 	cmd := c.command(req.IdempotencyKey)
-	cmd.Op = &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: newAppID(), Spec: req.Spec}}
-	res, err := c.mutate(ctx, cmd)
-	if err != nil {
-		return nil, err
+	// The id follows from the key: a retry, however late and through whichever server, makes no second app.
+	id := fsm.AppIDFor(c.state.View().ClusterID(), cmd.Key)
+	cmd.Op = &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: string(id), Spec: req.Spec}}
+	res, err := c.log.Propose(ctx, cmd)
+	switch {
+	case err != nil:
+		return nil, apiError(err)
+	case fsm.Code(res.Code) == fsm.CodeNotFound: // only the log knows for sure what it knows
+		return nil, apierr.New(connect.CodeFailedPrecondition, apierr.ReasonNotFound, "spec.module_digest", res.Reason, "upload it first")
+	case res.Code != "":
+		return nil, refusal(res.Code, res.Reason)
 	}
-	v := c.state.View()
-	app, ok := v.App(fsm.AppID(res.Id))
+	app, ok := c.state.View().App(fsm.AppID(res.Id))
 	if !ok {
-		return nil, apiError(fmt.Errorf("app %s is not in the state after its submission", res.Id))
+		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "idempotency_key",
+			fmt.Sprintf("app %s was submitted with this key, and is forgotten by now", res.Id), "use a new key for a new app")
 	}
 	return &apiv1.SubmitResponse{App: app, Index: res.Index}, nil
-}
-
-// newAppID is short enough to type and long enough to be unique: 40 random bits.
-func newAppID() string {
-	u := uuid.New()
-	return fmt.Sprintf("app-%x", u[:5])
 }
 
 // GetApp implements the Control service.
@@ -122,26 +119,47 @@ func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv
 	if req.Timeout > 0 {
 		wait = min(time.Duration(req.Timeout*float64(time.Second)), waitMax)
 	}
+	id := fsm.AppID(app.Id)
+	sub := c.state.Feed().Subscribe(fsm.OfApp(id)) // wakes for this app only
+	defer sub.Close()
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	for {
-		changed := c.state.Watch()
-		v := c.state.View()
-		app, ok := v.App(fsm.AppID(app.Id))
-		if !ok {
-			return nil, findError(req.App, fsm.ErrNotFound)
-		}
-		if fsm.PhaseOf(app).Terminal() {
-			return &apiv1.WaitAppResponse{App: shown(v, app), Index: v.Index()}, nil
+		if res, err := c.ended(id); res != nil || err != nil {
+			return res, err
 		}
 		select {
-		case <-changed:
+		case <-sub.C():
 		case <-deadline.C:
+			v, err := c.read(ctx) // what is said of an app that goes on is true now too
+			if err != nil {
+				return nil, err
+			}
+			if res, err := c.ended(id); res != nil || err != nil {
+				return res, err
+			}
+			if now, ok := v.App(id); ok {
+				app = now
+			}
 			return &apiv1.WaitAppResponse{App: shown(v, app), Index: v.Index()}, nil
 		case <-ctx.Done():
 			return nil, apiError(ctx.Err())
 		}
 	}
+}
+
+// ended is the answer to who waits for an app, once it is terminal.
+func (c *Control) ended(id fsm.AppID) (*apiv1.WaitAppResponse, error) {
+	v := c.state.View()
+	app, ok := v.App(id)
+	switch {
+	case !ok:
+		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app",
+			fmt.Sprintf("app %s has ended, and so many others have since that its end is forgotten", id), "godwit ps -a lists those that are remembered")
+	case fsm.PhaseOf(app).Terminal():
+		return &apiv1.WaitAppResponse{App: app, Index: v.Index()}, nil
+	}
+	return nil, nil //nolint:nilnil // not yet
 }
 
 // CancelApp implements the Control service. An app that has ended already is an error that says how.
@@ -182,29 +200,39 @@ func (c *Control) Migrate(ctx context.Context, req *apiv1.MigrateRequest) (*apiv
 	if err != nil {
 		return nil, err
 	}
-	var id string
-	if old, ok := v.Key(req.IdempotencyKey); ok && req.IdempotencyKey != "" {
-		if old.Code != "" {
-			return nil, refusal(old.Code, old.Reason)
-		}
-		id = old.Id
-	} else {
-		p, err := planner.ManualMove(v, app, int(req.Rank), fsm.HostID(req.To))
-		if err != nil {
-			return nil, apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "", err.Error(), "")
-		}
-		res, err := c.mutate(ctx, migrationCommand(c.command(req.IdempotencyKey), p))
-		if err != nil {
-			return nil, err
-		}
-		id = res.Id
+	id, err := c.migrate(ctx, v, app, req)
+	if err != nil {
+		return nil, err
 	}
 	v = c.state.View()
 	mig, ok := v.Migration(fsm.MigrationID(id))
 	if !ok {
-		return nil, apiError(fmt.Errorf("migration %s is not in the state after its proposal", id))
+		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "idempotency_key",
+			fmt.Sprintf("migration %s was proposed with this key, and is forgotten by now", id), "use a new key for a new migration")
 	}
 	return &apiv1.MigrateResponse{Migration: mig, Index: v.Index()}, nil
+}
+
+// migrate proposes the move, and returns the migration's id. A retry gets the first one's, though the rank has moved since.
+func (c *Control) migrate(ctx context.Context, v *fsm.View, app *apiv1.App, req *apiv1.MigrateRequest) (string, error) {
+	asked := migrationCommand(c.command(req.IdempotencyKey), planner.Proposal{
+		App: fsm.AppID(app.Id), Moves: []*apiv1.Move{{Rank: req.Rank, To: req.To}}, Cause: planner.CauseManual,
+	})
+	if before, ok := v.Answer(asked); ok {
+		if before.Code != "" {
+			return "", refusal(before.Code, before.Reason)
+		}
+		return before.Id, nil
+	}
+	p, err := planner.ManualMove(v, app, int(req.Rank), fsm.HostID(req.To))
+	if err != nil {
+		return "", apiError(err)
+	}
+	res, err := c.mutate(ctx, migrationCommand(asked, p))
+	if err != nil {
+		return "", err
+	}
+	return res.Id, nil
 }
 
 // migrationCommand makes a proposal a command.

@@ -27,6 +27,8 @@ var (
 	ErrNotLeader = errors.New("control: this server is not the leader")
 	// ErrUnknownOutcome is returned when a proposal may or may not be committed; repeat it with its key.
 	ErrUnknownOutcome = errors.New("control: it is not known whether the command was committed")
+	// ErrTooLarge is returned when a command does not fit an entry of the log; nothing happened, and trying again is no use.
+	ErrTooLarge = errors.New("control: the command is too large for the log")
 	// ErrOverloaded is returned when too many proposals wait; nothing happened.
 	ErrOverloaded = errors.New("control: too many proposals wait")
 )

@@ -29,30 +29,60 @@ func NextPlacement(v *fsm.View) (app *apiv1.App, placement []string, waiting map
 }
 
 // WhyQueued says why a queued app is not placed, for people to read. It is empty
-// for an app that is not queued. To ask for many apps, use WhyAllQueued.
+// for an app that is not queued. It plans for the app and for those at the head of
+// the line, as far as one that could be placed in time, not for the whole queue.
+// To ask for many apps, use WhyAllQueued.
 func WhyQueued(v *fsm.View, app *apiv1.App) string {
-	return WhyAllQueued(v)[fsm.AppID(app.GetId())]
+	if fsm.PhaseOf(app) != fsm.Queued {
+		return ""
+	}
+	hosts := hostsOf(v)
+	own, never := tryPlace(app, hosts)
+	if never {
+		return own.Reason
+	}
+	for head := range v.Queue() {
+		if head.GetId() == app.GetId() {
+			return whyHead(own)
+		}
+		if plan, never := tryPlace(head, hosts); !never {
+			return behind(head, plan)
+		}
+	}
+	return whyHead(own)
+}
+
+// whyHead says why the head of the line waits.
+func whyHead(plan Plan) string {
+	if plan.Outcome == Placed {
+		return "about to be placed"
+	}
+	return plan.Reason
+}
+
+// behind says why those behind the head of the line wait.
+func behind(head *apiv1.App, plan Plan) string {
+	if plan.Outcome == Placed {
+		return fmt.Sprintf("waits behind app %s, which is about to be placed", head.GetId())
+	}
+	return fmt.Sprintf("waits behind app %s, which %s", head.GetId(), plan.Reason)
 }
 
 // WhyAllQueued says of every queued app why it is not placed.
 func WhyAllQueued(v *fsm.View) map[fsm.AppID]string {
 	out := make(map[fsm.AppID]string)
 	hosts := hostsOf(v)
-	behind := ""
+	line := ""
 	for app := range v.Queue() {
 		id := fsm.AppID(app.GetId())
 		plan, never := tryPlace(app, hosts)
 		switch {
 		case never:
 			out[id] = plan.Reason
-		case behind != "":
-			out[id] = behind
-		case plan.Outcome == Placed:
-			out[id] = "about to be placed"
-			behind = fmt.Sprintf("waits behind app %s, which is about to be placed", id)
+		case line != "":
+			out[id] = line
 		default:
-			out[id] = plan.Reason
-			behind = fmt.Sprintf("waits behind app %s, which %s", id, plan.Reason)
+			out[id], line = whyHead(plan), behind(app, plan)
 		}
 	}
 	return out

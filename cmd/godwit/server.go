@@ -328,6 +328,8 @@ func logError(err error) error {
 		return fmt.Errorf("%w (%w)", control.ErrNotLeader, err)
 	case errors.Is(err, raftnode.ErrUnknownOutcome):
 		return fmt.Errorf("%w (%w)", control.ErrUnknownOutcome, err)
+	case errors.Is(err, raftnode.ErrTooLarge):
+		return fmt.Errorf("%w (%w)", control.ErrTooLarge, err)
 	case errors.Is(err, raftnode.ErrOverloaded):
 		return fmt.Errorf("%w (%w)", control.ErrOverloaded, err)
 	default:

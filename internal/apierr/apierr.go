@@ -25,6 +25,8 @@ const (
 	ReasonIncarnationOver = "INCARNATION_OVER"
 	ReasonNameTaken       = "NAME_TAKEN"
 	ReasonForbidden       = "FORBIDDEN"
+	ReasonTooMany         = "TOO_MANY"
+	ReasonKeyReused       = "KEY_REUSED"
 	ReasonForeignCluster  = "FOREIGN_CLUSTER"
 	ReasonInternal        = "INTERNAL"
 )

@@ -1,0 +1,104 @@
+package control
+
+import (
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/apierr"
+)
+
+func (b *bench) spec(size int32) *apiv1.AppSpec {
+	return &apiv1.AppSpec{Name: "x", ModuleDigest: testDigest, Size: size}
+}
+
+// TestSubmitOnce: a key makes one app, and belongs to one request.
+func TestSubmitOnce(t *testing.T) {
+	b := newBench(t, nil)
+	c := b.l.c
+	first, err := c.Submit(b.ctx, &apiv1.SubmitRequest{IdempotencyKey: "k", Spec: b.spec(1)})
+	require.NoError(t, err)
+	again, err := c.Submit(b.ctx, &apiv1.SubmitRequest{IdempotencyKey: "k", Spec: b.spec(1)})
+	require.NoError(t, err)
+	require.Equal(t, first.App.Id, again.App.Id)
+	_, err = c.Submit(b.ctx, &apiv1.SubmitRequest{IdempotencyKey: "k", Spec: b.spec(2)})
+	require.Equal(t, apierr.ReasonKeyReused, apierr.Info(err).GetReason(), "%v", err)
+	_, err = c.CancelApp(b.ctx, &apiv1.CancelAppRequest{IdempotencyKey: "k", App: first.App.Id})
+	require.Equal(t, apierr.ReasonKeyReused, apierr.Info(err).GetReason(), "%v", err)
+	list, err := c.ListApps(b.ctx, &apiv1.ListAppsRequest{All: true})
+	require.NoError(t, err)
+	require.Len(t, list.Apps, 1)
+	unknown := b.spec(1)
+	unknown.ModuleDigest = "00000000000000000000000000000000000000000000000000000000000000bb"
+	_, err = c.Submit(b.ctx, &apiv1.SubmitRequest{Spec: unknown})
+	require.Equal(t, connect.CodeFailedPrecondition, connect.CodeOf(err))
+	require.ErrorContains(t, err, "upload it first")
+}
+
+// TestWaitApp: a waiter hears of its app's end, and at its timeout of how things stand.
+func TestWaitApp(t *testing.T) {
+	b := newBench(t, nil)
+	c := b.l.c
+	b.submit("a", &apiv1.AppSpec{Size: 1})
+	res, err := c.WaitApp(b.ctx, &apiv1.WaitAppRequest{App: "a", Timeout: 1e-9})
+	require.NoError(t, err)
+	require.Equal(t, "queued", res.App.Phase)
+	require.NotEmpty(t, res.App.Reason, "it says why it waits")
+	type answer struct {
+		res *apiv1.WaitAppResponse
+		err error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		res, err := c.WaitApp(b.ctx, &apiv1.WaitAppRequest{App: "a", Timeout: 60})
+		got <- answer{res, err}
+	}()
+	_, err = c.CancelApp(b.ctx, &apiv1.CancelAppRequest{App: "a", Reason: "enough"})
+	require.NoError(t, err)
+	select {
+	case a := <-got:
+		require.NoError(t, a.err)
+		require.Equal(t, "cancelled", a.res.App.Phase)
+	case <-time.After(time.Minute):
+		t.Fatal("the waiter was not woken")
+	}
+}
+
+// TestMigrateOnce: a retry is answered with the first one's migration though the rank has moved, and errors say what is wrong.
+func TestMigrateOnce(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	c := b.l.c
+	first, err := c.Migrate(b.ctx, &apiv1.MigrateRequest{IdempotencyKey: "k", App: "a", Rank: 0, To: "h2"})
+	require.NoError(t, err)
+	again, err := c.Migrate(b.ctx, &apiv1.MigrateRequest{IdempotencyKey: "k", App: "a", Rank: 0, To: "h2"})
+	require.NoError(t, err)
+	require.Equal(t, first.Migration.Id, again.Migration.Id)
+	_, err = c.Migrate(b.ctx, &apiv1.MigrateRequest{IdempotencyKey: "k", App: "a", Rank: 1, To: "h2"})
+	require.Equal(t, apierr.ReasonKeyReused, apierr.Info(err).GetReason(), "%v", err)
+	b.propose(&apiv1.Command{Op: &apiv1.Command_AbortMigration{AbortMigration: &apiv1.AbortMigration{Id: first.Migration.Id}}})
+	for _, tt := range []struct {
+		rank int32
+		to   string
+		code connect.Code
+	}{{9, "h2", connect.CodeInvalidArgument}, {-1, "h2", connect.CodeInvalidArgument}, {0, "nowhere", connect.CodeNotFound}} {
+		_, err = c.Migrate(b.ctx, &apiv1.MigrateRequest{App: "a", Rank: tt.rank, To: tt.to})
+		require.Equal(t, tt.code, connect.CodeOf(err), "%v", err)
+	}
+}
+
+func TestTextsAtTheDoor(t *testing.T) {
+	b := newBench(t, nil)
+	b.submit("a", &apiv1.AppSpec{Size: 1})
+	for _, reason := range []string{"\x1b[2J", string(make([]byte, maxReasonBytes+1))} {
+		_, err := b.l.c.CancelApp(b.ctx, &apiv1.CancelAppRequest{App: "a", Reason: reason})
+		require.Equal(t, "reason", apierr.Info(err).GetField(), "%v", err)
+	}
+	spec := b.spec(1)
+	spec.Tenant = "a\x07"
+	_, err := b.l.c.Submit(b.ctx, &apiv1.SubmitRequest{Spec: spec})
+	require.Equal(t, "spec.tenant", apierr.Info(err).GetField(), "%v", err)
+}
