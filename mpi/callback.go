@@ -52,6 +52,9 @@ func (p *Proc) withWords(values []uint32, f func(addr uint32) error) error {
 		}
 		defer release()
 		mem := p.mem.Bytes()
+		if uint64(addr)+uint64(4*len(values)) > uint64(len(mem)) {
+			return fail(errIntern, "the program's stack is at %#x, outside of its memory", addr)
+		}
 		for i, v := range values {
 			order.PutUint32(mem[addr+4*uint32(i):], v)
 		}

@@ -110,7 +110,7 @@ func FuzzRestore(f *testing.F) {
 func poke(w *World, rnd *rand.Rand, n int) {
 	for range n {
 		f := frame{src: Rank(1 + rnd.IntN(3)), epoch: uint64(rnd.IntN(4)), ack: uint64(rnd.IntN(9)), consumed: uint64(rnd.IntN(900))}
-		f.kind, f.seq, f.context, f.tag = uint8(1+rnd.IntN(10)), uint64(rnd.IntN(6)), uint64(rnd.IntN(12)), int32(rnd.IntN(9))
+		f.kind, f.seq, f.context, f.tag = uint8(1+rnd.IntN(lastFrame)), uint64(rnd.IntN(6)), uint64(rnd.IntN(12)), int32(rnd.IntN(9))
 		f.size, f.req, f.peerReq, f.off = uint32(rnd.IntN(500)), uint32(rnd.IntN(9)), uint32(rnd.IntN(9)), uint32(rnd.IntN(50))
 		f.length = uint32(rnd.IntN(50))
 		f.payload = make([]byte, f.length)
@@ -124,7 +124,7 @@ func poke(w *World, rnd *rand.Rand, n int) {
 // Receive takes any bytes.
 func FuzzReceive(f *testing.F) {
 	f.Add([]byte{}, uint64(1))
-	for kind := range uint8(10) {
+	for kind := range uint8(lastFrame + 1) {
 		f.Add((&frame{packet: packet{kind: kind, length: 3, payload: []byte{1, 2, 3}}, src: 1}).encode(), uint64(kind))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, s uint64) {
@@ -136,7 +136,25 @@ func FuzzReceive(f *testing.F) {
 	})
 }
 
-// Invoke takes any arguments.
+// hostile is a program whose stack and heap are anywhere, and whose functions return anything.
+type hostile struct{ rnd *rand.Rand }
+
+func (h hostile) any() uint32 {
+	return [...]uint32{0, 1, 16, 4096, 65520, 65535, 65536, 1 << 31, 1<<32 - 4096, 1<<32 - 1}[h.rnd.IntN(10)]
+}
+
+func (h hostile) Call(uint32, ...uint32) (uint32, error) {
+	if h.rnd.IntN(8) == 0 {
+		return 0, errNoFunction
+	}
+	return h.any(), nil
+}
+
+func (h hostile) Reserve(uint32) (uint32, func(), error) { return h.any(), func() {}, nil }
+func (h hostile) Alloc(uint32, uint32) (uint32, error)   { return h.any(), nil }
+func (h hostile) Free(uint32) error                      { return nil }
+
+// Invoke takes any arguments, of any program.
 func FuzzInvoke(f *testing.F) {
 	calls := Calls()
 	f.Add(uint64(1))
@@ -153,6 +171,9 @@ func FuzzInvoke(f *testing.F) {
 		require.NoError(t, err)
 		rnd := rand.New(rand.NewPCG(s, 2))
 		p.initialized = true
+		if s%2 == 0 {
+			p.Bind(hostile{rnd})
+		}
 		for _, c := range []*comm{p.world, p.self} {
 			c.errhandler = predefinedHandlers[errorsReturn]
 		}
@@ -167,7 +188,7 @@ func FuzzInvoke(f *testing.F) {
 			}
 			err := p.invokeUnlessBlocked(c, a)
 			var abort *AbortError
-			if err != nil && !errors.As(err, &abort) && !errors.Is(err, errPeer) {
+			if err != nil && !errors.As(err, &abort) && !errors.Is(err, errPeer) && !errors.Is(err, errNoFunction) {
 				t.Fatal(err)
 			}
 			w.mu.Lock()

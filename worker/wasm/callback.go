@@ -43,7 +43,7 @@ type callback struct {
 // parameters than are given gets the first ones.
 func (g *Guest) Call(fn uint32, params ...uint32) (uint32, error) {
 	c := g.callbacks[fn]
-	if c == nil || c.busy {
+	if c == nil || c.busy || (c.params != len(params) && c.params != len(params)-1) {
 		found, err := g.lookup(fn, len(params))
 		if err != nil {
 			return 0, err
@@ -72,7 +72,7 @@ func (g *Guest) lookup(fn uint32, params int) (*callback, error) {
 			}
 		}
 	}
-	return nil, &nestedEnd{fmt.Errorf("trap: callback: there is no function of %d parameters at %#x", params, fn)}
+	return nil, &nestedEnd{fmt.Errorf("callback: there is no function of %d parameters at %#x", params, fn)}
 }
 
 // lookupTable returns nil where the engine panics: there is no function, or it has another type.
@@ -105,10 +105,13 @@ func (g *Guest) enter(f api.Function, params []uint32) (uint32, error) {
 func (g *Guest) Reserve(n uint32) (uint32, func(), error) {
 	pointer, ok := g.instance.ExportedGlobal(exportStack).(api.MutableGlobal)
 	if !ok {
-		return 0, nil, &nestedEnd{errors.New("trap: callback: the module does not export " + exportStack + ": build it with godwit cc")}
+		return 0, nil, &nestedEnd{errors.New("callback: the module does not export " + exportStack + ": build it with godwit cc")}
 	}
-	top := uint32(pointer.Get())
-	if top < n+16 {
+	top := uint32(pointer.Get()) // the program may have set it to anything
+	if uint64(top) > uint64(len(g.memory.Bytes())) {
+		return 0, nil, &nestedEnd{fmt.Errorf("callback: the stack pointer %#x is outside of the memory", top)}
+	}
+	if uint64(top) < uint64(n)+16 {
 		return 0, nil, &nestedEnd{errors.New("stack overflow")}
 	}
 	addr := (top - n) &^ 15

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,6 +31,30 @@ func TestCallback(t *testing.T) {
 			require.Equal(t, tt.code, r.exit.Code, r.exit.Reason)
 			require.Contains(t, r.exit.Reason, tt.reason)
 			require.Equal(t, tt.stdout, r.stdout.String())
+			require.True(t, module.engine.Activity().Idle())
+		})
+	}
+}
+
+// A program whose stack pointer points anywhere, or that passes a function of another type, ends with a trap, and nothing else does.
+func TestHostileCallback(t *testing.T) {
+	module := compile(t, "hostile")
+	for _, tt := range []struct {
+		args   []string
+		reason string
+	}{
+		{[]string{"stack", "0xfffff000"}, "trap: callback: the stack pointer 0xfffff000 is outside of the memory"},
+		{[]string{"stack", "0xffffffff"}, "trap: callback: the stack pointer 0xffffffff is outside of the memory"},
+		{[]string{"stack", "0x80000000"}, "trap: callback: the stack pointer 0x80000000 is outside of the memory"},
+		{[]string{"stack", "8"}, "stack overflow"},
+		{[]string{"stack", "0"}, "stack overflow"},
+		{[]string{"types"}, "trap: callback: there is no function of 3 parameters at"},
+	} {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			w := &world{t: t, module: module, args: append([]string{"hostile"}, tt.args...)}
+			r := w.run(1)[0]
+			require.NotZero(t, r.exit.Code)
+			require.Contains(t, r.exit.Reason, tt.reason)
 			require.True(t, module.engine.Activity().Idle())
 		})
 	}

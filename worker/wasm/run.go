@@ -114,6 +114,7 @@ func (g *Guest) exit(err error) Exit {
 // trapped tells a trap in the words of the engine, shortened.
 func (g *Guest) trapped(text string) Exit {
 	text, trace, _ := strings.Cut(strings.TrimPrefix(text, "wasm error: "), "\nwasm stack trace:\n")
+	text = strings.TrimSuffix(text, " (recovered by wazero)")
 	code := uint32(codeAbort)
 	switch {
 	case strings.HasPrefix(text, "out of bounds memory access"):
