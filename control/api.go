@@ -237,9 +237,13 @@ func (c *Control) migrate(ctx context.Context, v *fsm.View, app *apiv1.App, req 
 
 // migrationCommand makes a proposal a command.
 func migrationCommand(cmd *apiv1.Command, p planner.Proposal) *apiv1.Command {
+	moves := make([]*apiv1.Move, len(p.Moves)) // from_epoch says where the ranks are: the largest migration fits an entry
+	for i, m := range p.Moves {
+		moves[i] = &apiv1.Move{Rank: m.Rank, To: m.To}
+	}
 	u := uuid.New()
 	cmd.Op = &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{
-		Id: fmt.Sprintf("mig-%x", u[:5]), App: string(p.App), FromEpoch: p.FromEpoch, Moves: p.Moves, Cause: p.Cause,
+		Id: fmt.Sprintf("mig-%x", u[:5]), App: string(p.App), FromEpoch: p.FromEpoch, Moves: moves, Cause: p.Cause,
 	}}
 	return cmd
 }

@@ -110,8 +110,9 @@ func (l *leader) freeze(ctx context.Context, mig *apiv1.Migration, ranks []*apiv
 }
 
 func (l *leader) announce(ctx context.Context, app *apiv1.App, mig *apiv1.Migration) {
+	acks := concerned(app, mig)
 	l.propose(ctx, "announce "+mig.Id, func(c *apiv1.Command) {
-		c.Op = &apiv1.Command_AnnounceMigration{AnnounceMigration: &apiv1.AnnounceMigration{Id: mig.Id, Acks: concerned(app, mig)}}
+		c.Op = &apiv1.Command_AnnounceMigration{AnnounceMigration: &apiv1.AnnounceMigration{Id: mig.Id, Acks: acks[:min(len(acks), fsm.MaxAcks)]}}
 	})
 }
 

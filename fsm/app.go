@@ -4,16 +4,15 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
 // submitApp queues an app. The id is the proposer's; a second submission with
 // the same id and key is the first one's retry.
-func (t *tx) submitApp(key string, op *apiv1.SubmitApp) outcome {
+func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 	id, spec := op.GetId(), op.GetSpec()
-	if id == "" || spec == nil {
-		return refuse(CodeInvalid, "a submission needs an id and a spec")
-	}
 	if old, ok := t.App(AppID(id)); ok {
 		switch {
 		case sameRequest(old, key, spec):
@@ -23,15 +22,15 @@ func (t *tx) submitApp(key string, op *apiv1.SubmitApp) outcome {
 		}
 		return refuse(CodeAlreadyExists, "there is an app %s already", id)
 	}
-	if spec.GetSize() < 1 || spec.GetSize() > MaxAppSize {
-		return refuse(CodeInvalid, "%d ranks; 1 to %d are possible", spec.GetSize(), MaxAppSize)
-	}
 	mod, ok := t.Module(Digest(spec.GetModuleDigest()))
 	if !ok {
 		return refuse(CodeNotFound, "no module %s", spec.GetModuleDigest())
 	}
 	if t.live.Len() >= MaxLiveApps {
 		return refuse(CodeTooMany, "%d apps are queued or running; wait for some to end", MaxLiveApps)
+	}
+	if t.liveBytes+proto.Size(spec) > MaxLiveBytes {
+		return refuse(CodeTooMany, "the apps that are queued or running have %d bytes of arguments and environment; wait for some to end", t.liveBytes)
 	}
 	app := &apiv1.App{
 		Id:             id,
@@ -43,6 +42,8 @@ func (t *tx) submitApp(key string, op *apiv1.SubmitApp) outcome {
 		SubmittedAt:    t.at,
 		SubmitIndex:    t.entryIndex,
 		IdempotencyKey: key,
+		Attempt:        1,
+		Principal:      principal,
 	}
 	t.putApp(app)
 	return applied(id)
@@ -168,7 +169,7 @@ func (t *tx) stopApp(op *apiv1.StopApp) outcome {
 		return applied(op.GetApp())
 	}
 	app := draftApp(old)
-	app.Verdict, app.Reason, app.ExitCode = string(verdict), op.GetReason(), ExitCancelled
+	app.Verdict, app.Reason, app.ExitCode = string(verdict), cleanReason(op.GetReason()), ExitCancelled
 	if verdict == Failed {
 		app.ExitCode = exitCode(op.GetExitCode())
 		if op.GetExitCode() == 0 {
@@ -215,7 +216,7 @@ func (t *tx) settle(app *apiv1.App) error {
 		if err := setPhase(app, verdict); err != nil {
 			return err
 		}
-		app.Verdict, app.EndedAt = "", t.at
+		app.Verdict, app.EndedAt, app.EndedIndex = "", t.at, t.entryIndex
 	case PhaseOf(app) == Starting && t.allStarted(app):
 		if err := setPhase(app, Running); err != nil {
 			return err

@@ -7,8 +7,6 @@ import (
 func (t *tx) initCluster(op *apiv1.InitCluster) outcome {
 	id := op.GetClusterId()
 	switch {
-	case id == "":
-		return refuse(CodeInvalid, "the cluster's id is empty")
 	case t.clusterID != "" && t.clusterID != id:
 		return refuse(CodeAlreadyExists, "the cluster is %s already", t.clusterID)
 	}
@@ -34,16 +32,15 @@ func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
 // addModule makes a module known. What is known of a digest never changes.
 func (t *tx) addModule(mod *apiv1.Module) outcome {
 	digest := mod.GetDigest()
-	if digest == "" {
-		return refuse(CodeInvalid, "the module's digest is empty")
-	}
 	if _, ok := t.Module(Digest(digest)); ok {
 		return applied(digest)
 	}
 	if t.modules.Len() >= MaxModules {
 		return refuse(CodeTooMany, "%d modules are known already", MaxModules)
 	}
-	t.putModule(clone(mod))
+	draft := draftModule(mod)
+	draft.Reason, draft.UsedIndex, draft.UsedAt = cleanReason(mod.GetReason()), t.entryIndex, t.at
+	t.putModule(draft)
 	return applied(digest)
 }
 

@@ -56,10 +56,8 @@ func (t *tx) registerHost(in *apiv1.Host) outcome {
 
 func checkRegistration(in *apiv1.Host) outcome {
 	switch {
-	case in.GetId() == "" || (in.GetName() != "" && in.GetName() != in.GetId()):
-		return refuse(CodeInvalid, "a host's id is its name, and not empty: id %q, name %q", in.GetId(), in.GetName())
-	case in.GetNodeId() == "" || in.GetIncarnation() == "":
-		return refuse(CodeInvalid, "host %s has no node id or no incarnation", in.GetId())
+	case in.GetName() != "" && in.GetName() != in.GetId():
+		return refuse(CodeInvalid, "a host's id is its name: id %q, name %q", in.GetId(), in.GetName())
 	case len(in.GetSecretHash()) != 0 && len(in.GetSecretHash()) != sha256.Size:
 		return refuse(CodeInvalid, "host %s has a secret's hash of %d bytes; a SHA-256 has %d", in.GetId(), len(in.GetSecretHash()), sha256.Size)
 	case in.GetSlots() < 0 || in.GetSlots() > MaxSlots:
@@ -83,7 +81,7 @@ func (t *tx) forgetGoneHost() bool {
 		if !HostStateOf(host).Gone() || host.GetUsed() != 0 {
 			continue
 		}
-		if found == nil || string(endKey(host.GetChangedAt(), 0, "")) < string(endKey(found.GetChangedAt(), 0, "")) {
+		if found == nil || string(timeKey(host.GetChangedAt())) < string(timeKey(found.GetChangedAt())) {
 			found = host
 		}
 	}
@@ -110,7 +108,7 @@ func (t *tx) setHostState(op *apiv1.SetHostState) outcome {
 		return refuse(CodeIncarnationOver, "%s", goneReason(old))
 	}
 	host := draftHost(old)
-	host.State, host.Reason, host.ChangedAt = string(next), op.GetReason(), t.at
+	host.State, host.Reason, host.ChangedAt = string(next), cleanReason(op.GetReason()), t.at
 	t.putHost(host)
 	if next.Gone() {
 		if err := t.vacate(id, goneReason(host), true); err != nil {
@@ -135,7 +133,7 @@ func (t *tx) setHostWish(op *apiv1.SetHostWish) outcome {
 		return applied(string(id))
 	}
 	host := draftHost(old)
-	host.Wish, host.WishReason, host.WishedAt, host.Deadline = string(next), op.GetReason(), t.at, op.GetDeadline()
+	host.Wish, host.WishReason, host.WishedAt, host.Deadline = string(next), cleanReason(op.GetReason()), t.at, op.GetDeadline()
 	t.putHost(host)
 	return applied(string(id))
 }

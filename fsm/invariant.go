@@ -293,7 +293,9 @@ func (v *View) checkIndexes() error {
 		slices.Equal(slices.Collect(values(v.placed)), slices.Collect(values(fresh.placed))) &&
 		slices.Equal(slices.Collect(values(v.ended)), slices.Collect(values(fresh.ended))) &&
 		slices.Equal(slices.Collect(values(v.pending)), slices.Collect(values(fresh.pending))) &&
-		slices.Equal(slices.Collect(values(v.endedMigs)), slices.Collect(values(fresh.endedMigs)))
+		slices.Equal(slices.Collect(values(v.endedMigs)), slices.Collect(values(fresh.endedMigs))) &&
+		sameTree(v.migsOf, fresh.migsOf) &&
+		v.liveBytes == fresh.liveBytes && v.endedBytes == fresh.endedBytes && v.migrationBytes == fresh.migrationBytes
 	if !same {
 		return broken("an index differs from what it is made of")
 	}

@@ -42,14 +42,14 @@ func (t keyTable) put(r *apiv1.KeyRecord) keyTable {
 }
 
 // forget drops the oldest record where more are kept than must be: beyond
-// MinKeys those older than KeySeconds, beyond MaxKeys any.
+// MinKeys those older than KeepSeconds, beyond MaxKeys any.
 func (t keyTable) forget(now *timestamppb.Timestamp) (_ keyTable, key string, ok bool) {
 	if t.order.Len() <= MinKeys {
 		return t, "", false
 	}
 	first, key, _ := t.order.Root().Minimum()
 	oldest, _ := t.get(key)
-	if t.order.Len() <= MaxKeys && !olderThan(oldest.GetAt(), now, KeySeconds) {
+	if t.order.Len() <= MaxKeys && !olderThan(oldest.GetAt(), now, KeepSeconds) {
 		return t, "", false
 	}
 	t.order, _, _ = t.order.Delete(first)

@@ -7,16 +7,28 @@ const (
 	MaxEntryBytes = 512 << 10
 	// MinKeys is how many client commands are remembered for retries, however old.
 	MinKeys = 8192
-	// KeySeconds is for how long more than those are, by the times in the entries.
-	KeySeconds = 3600
 	// MaxKeys is how many are remembered at most.
-	MaxKeys = 1 << 17
-	// MaxEndedApps is how many ended apps are kept; the first to end goes first.
-	MaxEndedApps = 4096
-	// MaxEndedMigrations is how many ended migrations are kept.
-	MaxEndedMigrations = 1024
+	MaxKeys = 1 << 16
+	// MinEndedApps is how many ended apps are kept, however old; the first to end
+	// is the first to go.
+	MinEndedApps = 4096
+	// MaxEndedApps is how many are kept at most.
+	MaxEndedApps = 1 << 16
+	// MaxEndedBytes is how many bytes of ended apps are kept at most, encoded.
+	MaxEndedBytes = 128 << 20
+	// MinEndedMigrations is how many ended migrations are kept, however old.
+	MinEndedMigrations = 1024
+	// MaxEndedMigrations is how many are kept at most.
+	MaxEndedMigrations = 1 << 14
+	// MaxMigrationBytes is how many bytes of ended migrations are kept at most, encoded.
+	MaxMigrationBytes = 64 << 20
+	// KeepSeconds is for how long keys and history beyond the least are kept, by the
+	// times in the entries: an hour.
+	KeepSeconds = 3600
 	// MaxLiveApps is how many apps may be queued or placed at once.
 	MaxLiveApps = 8192
+	// MaxLiveBytes is how many bytes their specs may have in all, encoded.
+	MaxLiveBytes = 256 << 20
 	// MaxAppSize is the largest app: its PlaceApp entry must fit MaxEntryBytes.
 	MaxAppSize = 4096
 	// MaxHosts is how many hosts are known at once; gone ones make room.
@@ -32,6 +44,40 @@ const (
 	MaxReasonsBytes = 64 << 10
 	// MaxAlarms is how many alarms are kept; the oldest goes first.
 	MaxAlarms = 32
+)
+
+// Bounds of texts, lists and numbers that enter the log, for Check. The largest
+// command of every kind fits MaxEntryBytes.
+const (
+	// MaxIDBytes bounds digests, and the names of policies.
+	MaxIDBytes = 128
+	// MaxWordBytes bounds words that workers make, and names of modules.
+	MaxWordBytes = 256
+	// MaxKeyBytes bounds idempotency keys.
+	MaxKeyBytes = 128
+	// MaxPrincipalBytes bounds the name of who asks.
+	MaxPrincipalBytes = 128
+	// MaxReasonBytes bounds a reason; longer ones are cut.
+	MaxReasonBytes = 1024
+	// MaxLabels and MaxLabelsBytes bound a host's labels.
+	MaxLabels      = 64
+	MaxLabelsBytes = 4 << 10
+	// MaxImportsBytes bounds the names of a module's imports, all together.
+	MaxImportsBytes = 64 << 10
+	// MaxArgsBytes and MaxEnvBytes bound an app's arguments and environment, each
+	// with one byte more.
+	MaxArgsBytes = 128 << 10
+	MaxEnvBytes  = 32 << 10
+	// MaxSpecBytes bounds what is submitted, encoded.
+	MaxSpecBytes = 384 << 10
+	// MaxPeriodSeconds bounds the time between looks at whether an app should move: a week.
+	MaxPeriodSeconds = 7 * 24 * 3600
+	// MaxRestarts bounds how often an app may run again.
+	MaxRestarts = 1000
+	// MaxAcks is how many hosts that have acknowledged a migration are noted.
+	MaxAcks = 256
+	// MaxDigestBytes is the length of a SHA-256.
+	MaxDigestBytes = 32
 )
 
 // Exit codes of apps and ranks that did not end by themselves.

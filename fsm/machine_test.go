@@ -123,12 +123,6 @@ func TestEncodeRefusesLargeEntries(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnknownCommand)
 }
 
-func TestLargestPlacementFitsAnEntry(t *testing.T) {
-	line := "place a1" + strings.Repeat(" "+strings.Repeat("h", 100), MaxAppSize)
-	_, err := Encode(&apiv1.Entry{Commands: []*apiv1.Command{command(t, line)}})
-	require.NoError(t, err)
-}
-
 func TestWatch(t *testing.T) {
 	m := New()
 	first := m.Watch()
@@ -198,30 +192,6 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error)  { return 0, f.err }
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
-
-// TestHistoryIsBounded: what ended first is forgotten first.
-func TestHistoryIsBounded(t *testing.T) {
-	m := New()
-	mustHold(t, m, "init c1", "module m migratable", "host h1 4 n1 i1", "host h2 4 n2 i1")
-	mustHold(t, m, "submit mover m 1 key=first", "place mover h1", "started mover h1 1")
-	for i := range MaxEndedMigrations + 10 {
-		mustHold(t, m, fmt.Sprintf("propose g%d mover 1 0:h1>h2", i), fmt.Sprintf("abort g%d no", i))
-	}
-	_, ok := m.View().Migration("g9")
-	require.False(t, ok)
-	_, ok = m.View().Migration("g10")
-	require.True(t, ok)
-	mustHold(t, m, "stop mover cancelled 0", "ended mover h1 0@1=0")
-	for i := range MaxEndedApps {
-		mustHold(t, m, fmt.Sprintf("submit a%d m 1 key=k%d", i, i), fmt.Sprintf("stop a%d cancelled 0 key=s%d", i, i))
-	}
-	requireSound(t, m)
-	_, ok = m.View().App("mover")
-	require.False(t, ok, "the first app to end is forgotten")
-	for range m.View().Migrations() {
-		require.Fail(t, "an app takes its migrations with it")
-	}
-}
 
 // mustApplyMany applies n lines, made by their number, in large entries.
 func mustApplyMany(t require.TestingT, m *Machine, n int, line func(i int) string) {

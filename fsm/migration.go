@@ -20,9 +20,6 @@ func (t *tx) proposeMigration(op *apiv1.ProposeMigration) outcome {
 	if bad := checkMovable(old, op); bad.code != CodeApplied {
 		return bad
 	}
-	if op.GetId() == "" {
-		return refuse(CodeInvalid, "the migration's id is empty")
-	}
 	if _, ok := t.Migration(MigrationID(op.GetId())); ok {
 		return refuse(CodeAlreadyExists, "there is a migration %s already", op.GetId())
 	}
@@ -210,7 +207,7 @@ func (t *tx) commitMigration(op *apiv1.CommitMigration) outcome {
 	if err := setMigrationPhase(mig, Committed); err != nil {
 		return outcome{fault: err}
 	}
-	mig.EndedAt = t.at
+	mig.EndedAt, mig.EndedIndex = t.at, t.entryIndex
 	t.putMigration(mig)
 	t.putApp(app)
 	return out
@@ -229,7 +226,7 @@ func (t *tx) abortMigration(op *apiv1.AbortMigration) outcome {
 		return outcome{fault: broken("migration %s is of app %s, which is not known", mig.GetId(), mig.GetApp())}
 	}
 	app := draftApp(old)
-	if err := t.abort(app, mig, op.GetReason()); err != nil {
+	if err := t.abort(app, mig, cleanReason(op.GetReason())); err != nil {
 		return outcome{fault: err}
 	}
 	return appliedUnless(t.settle(app), op.GetId())
@@ -243,7 +240,7 @@ func (t *tx) abort(app *apiv1.App, old *apiv1.Migration, reason string) error {
 	if err := setMigrationPhase(mig, Aborted); err != nil {
 		return err
 	}
-	mig.Reason, mig.EndedAt = reason, t.at
+	mig.Reason, mig.EndedAt, mig.EndedIndex = reason, t.at, t.entryIndex
 	t.putMigration(mig)
 	app.MigrationId = ""
 	if err := setPhase(app, Running); err != nil {

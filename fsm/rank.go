@@ -55,7 +55,8 @@ func (t *tx) ranksEnded(op *apiv1.RanksEnded) outcome {
 			continue
 		}
 		accepted++
-		if err := t.endRank(app, r, e.GetExitCode(), e.GetReason(), exitReason(op.GetHost(), e)); err != nil {
+		reason := cleanReason(e.GetReason())
+		if err := t.endRank(app, r, e.GetExitCode(), reason, exitReason(op.GetHost(), e, reason)); err != nil {
 			return outcome{fault: err}
 		}
 	}
@@ -72,10 +73,10 @@ func (t *tx) ranksEnded(op *apiv1.RanksEnded) outcome {
 	return appliedUnless(t.settle(app), op.GetApp())
 }
 
-func exitReason(host string, e *apiv1.EndedRank) string {
+func exitReason(host string, e *apiv1.EndedRank, reason string) string {
 	why := fmt.Sprintf("rank %d on %s exited %d", e.GetRank(), host, e.GetExitCode())
-	if e.GetReason() != "" {
-		why += " (" + e.GetReason() + ")"
+	if reason != "" {
+		why += " (" + reason + ")"
 	}
 	return why
 }

@@ -3,6 +3,7 @@ package fsm
 import (
 	"encoding/binary"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -52,15 +53,23 @@ func (v *View) indexApp(app *apiv1.App) {
 	} else {
 		v.placed, _, _ = v.placed.Delete(key)
 	}
+	var had bool
 	if phase.Terminal() {
-		v.live, _, _ = v.live.Delete(key)
-		v.ended, _, _ = v.ended.Insert(endKey(app.GetEndedAt(), app.GetSubmitIndex(), app.GetId()), id)
-	} else {
-		v.live, _, _ = v.live.Insert(key, id)
+		if v.live, _, had = v.live.Delete(key); had {
+			v.liveBytes -= proto.Size(app.GetSpec())
+		}
+		if v.ended, _, had = v.ended.Insert(endKey(app.GetEndedIndex(), app.GetId()), id); !had {
+			v.endedBytes += proto.Size(app)
+		}
+	} else if v.live, _, had = v.live.Insert(key, id); !had {
+		v.liveBytes += proto.Size(app.GetSpec())
 	}
 }
 
 func (t *tx) putMigration(mig *apiv1.Migration) {
+	if old, ok := t.Migration(MigrationID(mig.GetId())); ok && MigrationPhaseOf(old).Ended() {
+		t.migrationBytes -= proto.Size(old)
+	}
 	t.migrations, _, _ = t.migrations.Insert([]byte(mig.GetId()), mig)
 	t.touched.migrations = append(t.touched.migrations, MigrationID(mig.GetId()))
 	t.indexMigration(mig)
@@ -68,54 +77,32 @@ func (t *tx) putMigration(mig *apiv1.Migration) {
 
 // indexMigration keeps the derived indexes in step with the migration.
 func (v *View) indexMigration(mig *apiv1.Migration) {
-	key, id := append(orderKey(mig.GetProposeIndex()), mig.GetId()...), MigrationID(mig.GetId())
+	id := MigrationID(mig.GetId())
+	key := append(orderKey(mig.GetProposeIndex()), id...)
+	v.migsOf, _, _ = v.migsOf.Insert(pairKey(mig.GetApp(), string(key)), id)
 	if MigrationPhaseOf(mig).Ended() {
 		v.pending, _, _ = v.pending.Delete(key)
-		v.endedMigs, _, _ = v.endedMigs.Insert(endKey(mig.GetEndedAt(), mig.GetProposeIndex(), mig.GetId()), id)
+		v.endedMigs, _, _ = v.endedMigs.Insert(endKey(mig.GetEndedIndex(), mig.GetId()), id)
+		v.migrationBytes += proto.Size(mig)
 	} else {
 		v.pending, _, _ = v.pending.Insert(key, id)
 	}
 }
 
-// forgetOldest drops what ended first where there is more history than is kept.
-// An app takes its migrations with it.
-func (t *tx) forgetOldest() {
-	for t.ended.Len() > MaxEndedApps {
-		key, id, _ := t.ended.Root().Minimum()
-		t.ended, _, _ = t.ended.Delete(key)
-		t.apps, _, _ = t.apps.Delete([]byte(id))
-		t.touched.apps = append(t.touched.apps, id)
-		for mig := range t.Migrations() { // over the tree as it was when the loop began
-			if mig.GetApp() == string(id) {
-				t.forgetMigration(mig)
-			}
-		}
-	}
-	for t.endedMigs.Len() > MaxEndedMigrations {
-		_, id, _ := t.endedMigs.Root().Minimum()
-		mig, _ := t.Migration(id)
-		t.forgetMigration(mig)
-	}
-}
-
-func (t *tx) forgetMigration(mig *apiv1.Migration) {
-	t.endedMigs, _, _ = t.endedMigs.Delete(endKey(mig.GetEndedAt(), mig.GetProposeIndex(), mig.GetId()))
-	t.migrations, _, _ = t.migrations.Delete([]byte(mig.GetId()))
-	t.touched.migrations = append(t.touched.migrations, MigrationID(mig.GetId()))
-}
-
 // submissionKey sorts apps in submission order: by log index, then, for those
 // that were waiting to be proposed together, by the time of the request.
 func submissionKey(app *apiv1.App) []byte {
-	return append(orderKey(app.GetSubmitIndex()), endKey(app.GetSubmittedAt(), 0, app.GetId())...)
+	key := append(orderKey(app.GetSubmitIndex()), timeKey(app.GetSubmittedAt())...)
+	return append(key, app.GetId()...)
 }
 
-// endKey sorts ended things by the time of their end, then as they came. It
-// needs nothing but what a snapshot keeps.
-func endKey(at *timestamppb.Timestamp, index uint64, id string) []byte {
+// endKey sorts ended things as the log ended them. It needs nothing but what a
+// snapshot keeps.
+func endKey(index uint64, id string) []byte { return append(orderKey(index), id...) }
+
+// timeKey sorts as the time does.
+func timeKey(at *timestamppb.Timestamp) []byte {
 	const sign = 1 << 63 // makes negative seconds sort first
 	key := binary.BigEndian.AppendUint64(nil, uint64(at.GetSeconds())^sign)
-	key = binary.BigEndian.AppendUint32(key, uint32(at.GetNanos()))
-	key = binary.BigEndian.AppendUint64(key, index)
-	return append(key, id...)
+	return binary.BigEndian.AppendUint32(key, uint32(at.GetNanos()))
 }

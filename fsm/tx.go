@@ -57,6 +57,9 @@ func (t *tx) apply(cmd *apiv1.Command) (*apiv1.Result, error) {
 		}
 		return t.refusal(out), nil
 	}
+	if err := Check(cmd); err != nil {
+		return t.refusal(refuse(CodeInvalid, "%s", err.Error())), nil
+	}
 	before := t.View
 	t.at, t.touched = cmd.GetAt(), touched{}
 	out := t.operate(cmd)
@@ -121,7 +124,7 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 	case *apiv1.Command_AddModule:
 		return t.addModule(op.AddModule.GetModule())
 	case *apiv1.Command_SubmitApp:
-		return t.submitApp(cmd.GetKey(), op.SubmitApp)
+		return t.submitApp(cmd.GetKey(), cmd.GetPrincipal(), op.SubmitApp)
 	case *apiv1.Command_PlaceApp:
 		return t.placeApp(op.PlaceApp)
 	case *apiv1.Command_HostStarted:

@@ -33,7 +33,10 @@ type View struct {
 	pending   *iradix.Tree[MigrationID] // migrations that have not ended, by proposal
 	ended     *iradix.Tree[AppID]       // ended apps, first ended first
 	endedMigs *iradix.Tree[MigrationID] // ended migrations, first ended first
+	migsOf    *iradix.Tree[MigrationID] // migrations by app, then proposal
 	shares    shares                    // who has slots where
+
+	liveBytes, endedBytes, migrationBytes int // encoded: specs of live apps, ended apps, ended migrations
 }
 
 func newView() View {
@@ -48,6 +51,7 @@ func newView() View {
 		pending:    iradix.New[MigrationID](),
 		ended:      iradix.New[AppID](),
 		endedMigs:  iradix.New[MigrationID](),
+		migsOf:     iradix.New[MigrationID](),
 		shares:     newShares(),
 	}
 }
@@ -131,6 +135,20 @@ func (v *View) PendingMigrations() iter.Seq[*apiv1.Migration] {
 	return func(yield func(*apiv1.Migration) bool) {
 		for id := range values(v.pending) {
 			if mig, ok := v.Migration(id); ok && !yield(mig) {
+				return
+			}
+		}
+	}
+}
+
+// MigrationsOf iterates over the app's migrations, ended ones too, in the order of
+// their proposals.
+func (v *View) MigrationsOf(id AppID) iter.Seq[*apiv1.Migration] {
+	return func(yield func(*apiv1.Migration) bool) {
+		it := v.migsOf.Root().Iterator()
+		it.SeekPrefix(pairKey(string(id), ""))
+		for _, migID, ok := it.Next(); ok; _, migID, ok = it.Next() {
+			if mig, ok := v.Migration(migID); ok && !yield(mig) {
 				return
 			}
 		}

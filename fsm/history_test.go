@@ -1,0 +1,131 @@
+package fsm
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// at applies the lines in one entry of the second given.
+func at(t *testing.T, m *Machine, second int64, lines ...string) {
+	entry := new(apiv1.Entry)
+	for _, line := range lines {
+		cmd := command(t, line)
+		cmd.At = &timestamppb.Timestamp{Seconds: second}
+		entry.Commands = append(entry.Commands, cmd)
+	}
+	results, err := applyEntry(m, m.View().Index()+1, entry)
+	require.NoError(t, err)
+	for i, r := range results {
+		require.Empty(t, r.GetCode(), "%s: %s", lines[i], r.GetReason())
+	}
+}
+
+// endMany submits and cancels n apps, a few hundred an entry.
+func endMany(t *testing.T, m *Machine, second int64, prefix string, n int) {
+	for i := 0; i < n; i += 256 {
+		var lines []string
+		for j := i; j < min(n, i+256); j++ {
+			lines = append(lines, fmt.Sprintf("submit %s%d m 1", prefix, j), fmt.Sprintf("stop %s%d cancelled 0", prefix, j))
+		}
+		at(t, m, second, lines...)
+	}
+}
+
+func knows(m *Machine, id AppID) bool { _, ok := m.View().App(id); return ok }
+
+// TestHistoryIsKeptForAnHour: in the order in which the log ended things, whatever
+// clocks say, beyond the least number for an hour.
+func TestHistoryIsKeptForAnHour(t *testing.T) {
+	m := New()
+	at(t, m, 1000, "init c1", "module m", "submit first m 1", "submit second m 1", "stop second cancelled 0")
+	at(t, m, 1, "stop first cancelled 0") // by a clock far behind
+	endMany(t, m, 4600, "a", MinEndedApps-1)
+	require.True(t, knows(m, "second"), "an hour old, not older")
+	endMany(t, m, 4601, "z", 1)
+	require.False(t, knows(m, "second"), "it ended first, and is old")
+	require.False(t, knows(m, "first"))
+	require.Equal(t, MinEndedApps, m.View().ended.Len(), "the least number is kept, however old")
+	endMany(t, m, 4700, "b", 2*MinEndedApps)
+	require.True(t, knows(m, "a0"), "young, and far beyond the least number")
+	require.Equal(t, 3*MinEndedApps, m.View().ended.Len())
+	endMany(t, m, 4600+KeepSeconds+1, "c", 1)
+	require.False(t, knows(m, "a0"), "what is old goes")
+	require.True(t, knows(m, "b0"))
+	requireSound(t, m)
+}
+
+// TestClockBehindForgetsNothingNew: a full history and a leader whose clock is
+// behind: what ends now is not what is forgotten.
+func TestClockBehindForgetsNothingNew(t *testing.T) {
+	m := New()
+	at(t, m, 10_000, "init c1", "module m")
+	endMany(t, m, 10_000, "a", MinEndedApps)
+	at(t, m, 9_998, "submit late m 1", "stop late cancelled 0")
+	require.True(t, knows(m, "late"))
+	require.True(t, knows(m, "a0"))
+}
+
+// TestHistoryIsBoundedInBytes: but what ends in an entry is not forgotten in it.
+func TestHistoryIsBoundedInBytes(t *testing.T) {
+	m := New()
+	at(t, m, 1, "init c1", "module m")
+	spec := &apiv1.AppSpec{ModuleDigest: "m", Size: 1, Args: []string{strings.Repeat("a", MaxArgsBytes-1)}}
+	end := func(ids ...string) {
+		for _, id := range ids {
+			cmds := []*apiv1.Command{{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: id, Spec: spec}}}, command(t, "stop "+id+" cancelled 0")}
+			_, err := applyEntry(m, m.View().Index()+1, &apiv1.Entry{Commands: cmds})
+			require.NoError(t, err)
+		}
+	}
+	n := MaxEndedBytes / MaxArgsBytes
+	for i := range n + 2 {
+		end(fmt.Sprintf("a%d", i))
+	}
+	require.False(t, knows(m, "a0"))
+	require.True(t, knows(m, AppID(fmt.Sprintf("a%d", n+1))))
+	require.LessOrEqual(t, m.View().endedBytes, MaxEndedBytes)
+	require.Greater(t, m.View().endedBytes, MaxEndedBytes-2*MaxArgsBytes)
+	require.NoError(t, CheckInvariants(m.View()))
+}
+
+// TestLiveAppsAreBoundedInBytes: specs of apps that wait are bounded all together.
+func TestLiveAppsAreBoundedInBytes(t *testing.T) {
+	m := New()
+	at(t, m, 1, "init c1", "module m")
+	spec := &apiv1.AppSpec{ModuleDigest: "m", Size: 1, Args: []string{strings.Repeat("a", MaxArgsBytes-1)}}
+	code := ""
+	for i := 0; code == "" && i < MaxLiveApps; i++ {
+		cmd := &apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: fmt.Sprintf("a%d", i), Spec: spec}}}
+		results, err := applyEntry(m, m.View().Index()+1, &apiv1.Entry{Commands: []*apiv1.Command{cmd}})
+		require.NoError(t, err)
+		code = results[0].GetCode()
+	}
+	require.Equal(t, string(CodeTooMany), code)
+	require.LessOrEqual(t, m.View().liveBytes, MaxLiveBytes)
+	at(t, m, 2, "stop a0 cancelled 0", "submit small m 1")
+}
+
+// TestEndedMigrationsAreBounded, and an app takes its own along.
+func TestEndedMigrationsAreBounded(t *testing.T) {
+	m := New()
+	at(t, m, 1, "init c1", "module m migratable", "host h1 4 n1 i1", "host h2 4 n2 i1", "submit mover m 1", "place mover h1", "started mover h1 1")
+	for i := range MinEndedMigrations + 10 {
+		at(t, m, 1, fmt.Sprintf("propose g%d mover 1 0:h1>h2", i), fmt.Sprintf("abort g%d no", i))
+	}
+	require.Len(t, slices.Collect(m.View().MigrationsOf("mover")), MinEndedMigrations+10)
+	at(t, m, KeepSeconds+2, "stop mover cancelled 0", "ended mover h1 0@1=0")
+	migs := slices.Collect(m.View().MigrationsOf("mover"))
+	require.Len(t, migs, MinEndedMigrations)
+	require.Equal(t, "g10", migs[0].GetId())
+	endMany(t, m, 3*KeepSeconds, "a", MinEndedApps)
+	require.False(t, knows(m, "mover"))
+	require.Empty(t, slices.Collect(m.View().Migrations()))
+	requireSound(t, m)
+}

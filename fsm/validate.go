@@ -1,0 +1,310 @@
+package fsm
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/name"
+)
+
+// InvalidError is returned for a command with a text, list or number that may
+// not enter the log.
+type InvalidError struct {
+	// Field is the field's path in the command's operation.
+	Field string
+	// Wrong is what is wrong with it, and what would be right.
+	Wrong string
+}
+
+func (e *InvalidError) Error() string { return e.Field + ": " + e.Wrong }
+
+// Check tells whether a command keeps the bounds of the log, whatever the state.
+// Apply refuses one that does not; doors ask before they propose. The error is
+// an *InvalidError. Reasons never fail: Apply cleans them.
+func Check(cmd *apiv1.Command) error {
+	var c checker
+	c.text("key", cmd.GetKey(), MaxKeyBytes)
+	c.text("principal", cmd.GetPrincipal(), MaxPrincipalBytes)
+	switch op := cmd.GetOp().(type) {
+	case *apiv1.Command_InitCluster:
+		c.word("cluster_id", op.InitCluster.GetClusterId(), MaxWordBytes)
+	case *apiv1.Command_RegisterHost:
+		c.host(op.RegisterHost.GetHost())
+	case *apiv1.Command_SetHostState:
+		c.name("host", op.SetHostState.GetHost())
+		c.optionalWord("incarnation", op.SetHostState.GetIncarnation(), MaxWordBytes)
+	case *apiv1.Command_SetHostWish:
+		c.name("host", op.SetHostWish.GetHost())
+	case *apiv1.Command_AddModule:
+		c.module(op.AddModule.GetModule())
+	case *apiv1.Command_SubmitApp:
+		c.name("id", op.SubmitApp.GetId())
+		c.spec(op.SubmitApp.GetSpec())
+	case *apiv1.Command_PlaceApp:
+		c.count("placement", len(op.PlaceApp.GetPlacement()), MaxAppSize)
+		for _, host := range op.PlaceApp.GetPlacement() {
+			c.name("placement", host)
+		}
+	case *apiv1.Command_HostStarted:
+		c.name("host", op.HostStarted.GetHost())
+	case *apiv1.Command_RanksEnded:
+		c.count("ranks", len(op.RanksEnded.GetRanks()), MaxAppSize)
+	case *apiv1.Command_ProposeMigration:
+		c.proposal(op.ProposeMigration)
+	case *apiv1.Command_AnnounceMigration:
+		c.count("acks", len(op.AnnounceMigration.GetAcks()), MaxAcks)
+		for _, host := range op.AnnounceMigration.GetAcks() {
+			c.name("acks", host)
+		}
+	case *apiv1.Command_FreezeMigration:
+		c.frozen(op.FreezeMigration)
+	case *apiv1.Command_RecordPause:
+		c.count("more", len(op.RecordPause.GetMore()), MaxAppSize)
+	}
+	if c.err != nil {
+		return c.err
+	}
+	return nil
+}
+
+// checker keeps the first thing that is wrong.
+type checker struct{ err *InvalidError }
+
+func (c *checker) wrong(field, format string, args ...any) {
+	if c.err == nil {
+		c.err = &InvalidError{Field: field, Wrong: fmt.Sprintf(format, args...)}
+	}
+}
+
+// count bounds a list.
+func (c *checker) count(field string, n, most int) {
+	if n > most {
+		c.wrong(field, "%d of them; at most %d are possible", n, most)
+	}
+}
+
+// name wants the name of a host or an app, or an id that may become a part of a path.
+func (c *checker) name(field, s string) {
+	if !name.Valid(s) {
+		c.wrong(field, "%.80q is no name; %s", s, name.Rule)
+	}
+}
+
+func (c *checker) optionalName(field, s string) {
+	if s != "" {
+		c.name(field, s)
+	}
+}
+
+// word wants a word that a program made: printable ASCII without spaces.
+func (c *checker) word(field, s string, most int) {
+	if s == "" {
+		c.wrong(field, "it is empty")
+	}
+	c.optionalWord(field, s, most)
+}
+
+func (c *checker) optionalWord(field, s string, most int) {
+	if len(s) > most {
+		c.wrong(field, "%d bytes; at most %d are possible", len(s), most)
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			c.wrong(field, "%.80q has characters other than printable ASCII without spaces", s)
+			return
+		}
+	}
+}
+
+// text wants a text that a terminal can show.
+func (c *checker) text(field, s string, most int) {
+	if s != CleanText(s, most) {
+		c.wrong(field, "%.80q is longer than %d bytes, or has characters that change what a terminal shows", s, most)
+	}
+}
+
+// bytesOf wants a list of strings without 0 bytes, of a bounded size in all.
+func (c *checker) bytesOf(field string, list []string, most int) {
+	n := 0
+	for _, s := range list {
+		n += len(s) + 1
+		if strings.ContainsRune(s, 0) {
+			c.wrong(field, "one holds a NUL byte")
+		}
+	}
+	if n > most {
+		c.wrong(field, "%d bytes; at most %d are possible", n, most)
+	}
+}
+
+func (c *checker) host(h *apiv1.Host) {
+	c.name("host.id", h.GetId())
+	c.word("host.node_id", h.GetNodeId(), MaxWordBytes)
+	c.word("host.incarnation", h.GetIncarnation(), MaxWordBytes)
+	c.optionalWord("host.addr", h.GetAddr(), MaxWordBytes)
+	c.count("host.labels", len(h.GetLabels()), MaxLabels)
+	n := 0
+	for k, v := range h.GetLabels() { // a sum, and one error for all: no order shows
+		n += len(k) + len(v)
+		if badWord(k) || v != CleanText(v, MaxWordBytes) {
+			c.wrong("host.labels", "a label is not a printable word of at most %d bytes and a text of as many", MaxWordBytes)
+		}
+	}
+	if n > MaxLabelsBytes && c.err == nil {
+		c.wrong("host.labels", "%d bytes; at most %d are possible", n, MaxLabelsBytes)
+	}
+}
+
+func badWord(s string) bool {
+	var c checker
+	c.word("", s, MaxWordBytes)
+	return c.err != nil
+}
+
+func (c *checker) module(m *apiv1.Module) {
+	c.word("module.digest", m.GetDigest(), MaxIDBytes)
+	c.text("module.name", m.GetName(), MaxWordBytes)
+	c.bytesOf("module.imports", m.GetImports(), MaxImportsBytes)
+	for _, s := range m.GetImports() {
+		c.text("module.imports", s, MaxImportsBytes)
+	}
+}
+
+func (c *checker) spec(s *apiv1.AppSpec) {
+	if s == nil {
+		c.wrong("spec", "it is missing")
+		return
+	}
+	c.optionalName("spec.name", s.GetName())
+	c.word("spec.module_digest", s.GetModuleDigest(), MaxIDBytes)
+	if s.GetSize() < 1 || s.GetSize() > MaxAppSize {
+		c.wrong("spec.size", "%d ranks; 1 to %d are possible", s.GetSize(), MaxAppSize)
+	}
+	c.bytesOf("spec.args", s.GetArgs(), MaxArgsBytes)
+	c.bytesOf("spec.env", s.GetEnv(), MaxEnvBytes)
+	for _, kv := range s.GetEnv() {
+		if k, _, ok := strings.Cut(kv, "="); !ok || k == "" {
+			c.wrong("spec.env", "%.80q is not KEY=VALUE", kv)
+		}
+	}
+	c.optionalWord("spec.policy", s.GetPolicy(), MaxIDBytes)
+	c.optionalWord("spec.hint", s.GetHint(), MaxIDBytes)
+	c.optionalName("spec.main_host", s.GetMainHost())
+	c.optionalName("spec.tenant", s.GetTenant())
+	if p := s.GetMigrationCheckPeriod(); math.IsNaN(p) || p < 0 || p > MaxPeriodSeconds {
+		c.wrong("spec.migration_check_period", "%v s; 0 (never) to %d are possible", p, MaxPeriodSeconds)
+	}
+	if s.GetRestarts() < 0 || s.GetRestarts() > MaxRestarts {
+		c.wrong("spec.restarts", "%d; 0 to %d are possible", s.GetRestarts(), MaxRestarts)
+	}
+	c.place(s)
+	if n := proto.Size(s); n > MaxSpecBytes {
+		c.wrong("spec", "%d bytes; at most %d are possible", n, MaxSpecBytes)
+	}
+}
+
+func (c *checker) place(s *apiv1.AppSpec) {
+	if len(s.GetPlace()) == 0 {
+		return
+	}
+	sum := int64(0)
+	for _, r := range s.GetPlace() {
+		c.name("spec.place", r.GetHost())
+		if r.GetRanks() < 1 {
+			c.wrong("spec.place", "%d ranks on %s; at least 1 is needed", r.GetRanks(), r.GetHost())
+		}
+		sum += int64(r.GetRanks())
+	}
+	if sum != int64(s.GetSize()) {
+		c.wrong("spec.place", "places %d ranks, the app has %d", sum, s.GetSize())
+	}
+}
+
+func (c *checker) proposal(op *apiv1.ProposeMigration) {
+	c.name("id", op.GetId())
+	c.text("cause", op.GetCause(), MaxIDBytes)
+	c.count("moves", len(op.GetMoves()), MaxAppSize)
+	for _, m := range op.GetMoves() {
+		c.optionalName("moves.from", m.GetFrom())
+		c.name("moves.to", m.GetTo())
+	}
+}
+
+func (c *checker) frozen(op *apiv1.FreezeMigration) {
+	c.count("ranks", len(op.GetRanks()), MaxAppSize)
+	for _, f := range op.GetRanks() {
+		if n := len(f.GetImageDigest()); n > MaxDigestBytes || f.GetImageBytes() < 0 {
+			c.wrong("ranks", "rank %d has a digest of %d bytes, an image of %d", f.GetRank(), n, f.GetImageBytes())
+		}
+	}
+}
+
+// CleanText makes a text fit for the log and for a terminal: UTF-8 of a bounded
+// length; line ends and tabs stay, other characters that change what a terminal
+// shows become question marks.
+func CleanText(s string, most int) string {
+	const more = "…"
+	cut := len(s) > most
+	if cut {
+		s = s[:max(0, most-len(more))]
+		for len(s) > 0 && !utf8.RuneStart(s[len(s)-1]) {
+			s = s[:len(s)-1]
+		}
+		if r, n := utf8.DecodeLastRuneInString(s); r == utf8.RuneError && n == 1 {
+			s = s[:len(s)-1] // the first byte of a character that is cut in two
+		}
+	}
+	s = strings.Map(func(r rune) rune {
+		if (r != '\n' && r != '\t' && badRune(r)) || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, s)
+	if cut && most >= len(more) {
+		s += more
+	}
+	return s
+}
+
+// badRune tells whether a character may change what a terminal shows of others.
+// The list is written out: tables of the library grow, and replicas must agree.
+func badRune(r rune) bool {
+	switch {
+	case r < ' ' || (r >= 0x7f && r < 0xa0): // C0, delete, C1
+		return true
+	case r == 0x061c || r == 0x200e || r == 0x200f || (r >= 0x2028 && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069): // directions, lines
+		return true
+	}
+	return false
+}
+
+// cleanReason bounds a reason that somebody gives.
+func cleanReason(s string) string { return CleanText(s, MaxReasonBytes) }
+
+// SplitRanksEnded parts a report of ended ranks into commands of which each fits
+// an entry, however many ranks and whatever reasons it has.
+func SplitRanksEnded(op *apiv1.RanksEnded) []*apiv1.RanksEnded {
+	const room = MaxEntryBytes / 2
+	var out []*apiv1.RanksEnded
+	size := 0
+	for _, e := range op.GetRanks() {
+		if len(e.GetReason()) > MaxReasonBytes {
+			e = proto.CloneOf(e)
+			e.Reason = cleanReason(e.GetReason())
+		}
+		n := proto.Size(e) + 4
+		if len(out) == 0 || size+n > room {
+			out = append(out, &apiv1.RanksEnded{App: op.GetApp(), Host: op.GetHost()})
+			size = 0
+		}
+		last := out[len(out)-1]
+		last.Ranks = append(last.Ranks, e)
+		size += n
+	}
+	return out
+}
