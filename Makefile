@@ -23,6 +23,7 @@ WRAPPERS := mpicc mpicxx mpic++ mpirun mpiexec
 # A package whose tests run this long is stuck.
 TEST_TIMEOUT := 9m
 RACE_TIMEOUT := 30m
+LONG_TIMEOUT := 60m
 
 # The tests of real processes have the machine to themselves: they wait for leases and elections.
 BLACKBOX := ./jepsen/...
@@ -67,6 +68,10 @@ race: setup ## Run every test under the race detector
 .PHONY: torture
 torture: setup ## Kill and stop processes at random moments, many rounds (half an hour; GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -timeout $(RACE_TIMEOUT) $(BLACKBOX)
+
+.PHONY: jepsen
+jepsen: setup ## Every two faults at once, judged by recorded histories and the log (half an hour, root; GODWIT_SEED repeats a run)
+	GODWIT_LONG=1 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run 'TestSmoke|TestPairs'
 
 .PHONY: conformance
 conformance: ## Run the MPI conformance programs at all sizes and placements, still and migrating (GODWIT_SEED repeats a run)

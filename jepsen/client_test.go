@@ -32,7 +32,7 @@ func (c *client) do(f func(context.Context, apiv1connect.ControlClient) error) e
 	deadline := time.Now().Add(patience)
 	for tried := 1; ; tried++ {
 		addr := c.addrs[c.next%len(c.addrs)]
-		control := apiv1connect.NewControlClient(connect.NewClient(connecthttp.NewTransport(c.http, "http://"+addr, connecthttp.WithGRPC())))
+		control := c.control(addr)
 		ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 		err := f(ctx, control)
 		cancel()
@@ -44,4 +44,14 @@ func (c *client) do(f func(context.Context, apiv1connect.ControlClient) error) e
 			<-time.After(pollEach)
 		}
 	}
+}
+
+// control calls one server.
+func (c *client) control(addr string) apiv1connect.ControlClient {
+	return apiv1connect.NewControlClient(connect.NewClient(connecthttp.NewTransport(c.http, "http://"+addr, connecthttp.WithGRPC())))
+}
+
+// cluster asks one server about itself.
+func (c *client) cluster(addr string) apiv1connect.ClusterClient {
+	return apiv1connect.NewClusterClient(connect.NewClient(connecthttp.NewTransport(c.http, "http://"+addr, connecthttp.WithGRPC())))
 }

@@ -19,6 +19,10 @@ type shape struct {
 	lease                   string
 	freezeDeadline          string
 	serverArgs              []string
+	// network: each process has a machine of its own on a network that can be cut. The test is skipped where there can be none.
+	network bool
+	// disks: that many servers have a disk of their own, which can hang and be full. The test is skipped where there can be none.
+	disks int
 }
 
 func (s shape) defaults() shape {
@@ -46,6 +50,10 @@ type cluster struct {
 	api     *client
 	servers []*process
 	workers []*process
+	net     *network         // nil: loopback
+	disks   map[string]*disk // by server
+	// damaged are the servers whose files a test has changed: what they say then is not judged.
+	damaged map[string]bool
 }
 
 // newCluster starts a cluster and waits until all its hosts are ready.
@@ -72,12 +80,31 @@ func emptyCluster(t *testing.T, s shape) *cluster {
 	require.NoError(t, err)
 	starter, stop := newLauncher()
 	t.Cleanup(stop)
-	c := &cluster{t: t, dir: dir, shape: s, starter: starter, api: newClient()}
+	c := &cluster{t: t, dir: dir, shape: s, starter: starter, api: newClient(), disks: map[string]*disk{}, damaged: map[string]bool{}}
 	t.Cleanup(c.end)
-	for range s.servers {
-		c.api.addrs = append(c.api.addrs, freeAddr(t))
+	if s.network {
+		c.net = newNetwork(t)
+	}
+	for i := range s.servers {
+		c.api.addrs = append(c.api.addrs, c.newAddr("s"+strconv.Itoa(i+1), serverPort))
+	}
+	for i := range s.disks {
+		name := "s" + strconv.Itoa(i+1)
+		c.disks[name] = newDisk(t, filepath.Join(c.dir, name))
 	}
 	return c
+}
+
+// The ports of processes that have a machine of their own.
+const serverPort, workerPort = 7400, 7403
+
+// newAddr is an address for a process: on the network, of a new machine of that name.
+func (c *cluster) newAddr(name string, port int) string {
+	c.t.Helper()
+	if c.net == nil {
+		return freeAddr(c.t)
+	}
+	return net.JoinHostPort(c.net.add(c.t, name), strconv.Itoa(port))
 }
 
 func (c *cluster) addrs() string { return strings.Join(c.api.addrs, ",") }
@@ -87,6 +114,9 @@ func (c *cluster) newProcess(role, name, addr string, args ...string) *process {
 	p := &process{
 		name: name, role: role, addr: addr, dir: filepath.Join(c.dir, name), log: filepath.Join(c.dir, name+".log"),
 		starter: c.starter, env: []string{c.mark()},
+	}
+	if c.net != nil {
+		p.ns = c.net.namespace(name)
 	}
 	p.args = append([]string{role, "--data-dir", p.dir, "--listen", addr}, args...)
 	return p
@@ -110,7 +140,7 @@ func (c *cluster) addServer() *process {
 // addWorker describes the next worker: w1, w2 and so on.
 func (c *cluster) addWorker() *process {
 	name := "w" + strconv.Itoa(len(c.workers)+1)
-	p := c.newProcess("worker", name, freeAddr(c.t), "--name", name, "--join", c.addrs(), "--slots", strconv.Itoa(c.shape.slots))
+	p := c.newProcess("worker", name, c.newAddr(name, workerPort), "--name", name, "--join", c.addrs(), "--slots", strconv.Itoa(c.shape.slots))
 	c.workers = append(c.workers, p)
 	return p
 }
@@ -133,7 +163,12 @@ func (c *cluster) process(name string) *process {
 
 func (c *cluster) waitReady() {
 	c.t.Helper()
-	c.eventually(patience, "the cluster is up", func() error {
+	c.waitReadyWithin(patience)
+}
+
+func (c *cluster) waitReadyWithin(limit time.Duration) {
+	c.t.Helper()
+	c.eventually(limit, "the cluster is up", func() error {
 		for _, p := range c.processes() {
 			if !p.running() {
 				require.FailNow(c.t, "process ended at its start", "%s: %s", p.name, tailOf(p.log, 5))
@@ -156,6 +191,9 @@ func (c *cluster) end() {
 	if c.t.Failed() {
 		c.dump()
 	}
+	for _, d := range c.disks {
+		d.thaw() // what waits for a frozen disk cannot be killed
+	}
 	for _, p := range c.processes() {
 		if p.cmd != nil {
 			p.kill()
@@ -172,6 +210,12 @@ func (c *cluster) end() {
 		for _, e := range left {
 			e.kill()
 		}
+	}
+	for _, d := range c.disks {
+		d.remove()
+	}
+	if c.net != nil {
+		c.net.remove()
 	}
 	_ = os.RemoveAll(c.dir) // in a temporary directory
 }

@@ -20,7 +20,9 @@ const (
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "godwit-jepsen-")
+	sweepNetworks()
+	sweepDisks()
+	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", scratchPrefix, os.Getpid()))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -67,3 +69,6 @@ const (
 
 // patience bounds every wait that has no tighter bound of its own. Two processors may be shared with other tests.
 const patience = 40 * time.Second
+
+// scratchPrefix, and then the process id, begin the name of a test run's directory.
+const scratchPrefix = "godwit-jepsen-"

@@ -197,6 +197,12 @@ func TestAppEndsWhileMigrationPends(t *testing.T) {
 // seeded makes random numbers that can be had again.
 func seeded(t *testing.T) *rand.Rand {
 	t.Helper()
+	return rand.New(rand.NewPCG(seedOf(t), 0)) //nolint:gosec // not for secrets
+}
+
+// seedOf is the seed that was asked for, or a new one.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv(envSeed); s != "" {
 		var err error
@@ -204,5 +210,5 @@ func seeded(t *testing.T) *rand.Rand {
 		require.NoError(t, err)
 	}
 	t.Logf("%s=%d repeats this", envSeed, seed)
-	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // not for secrets
+	return seed
 }

@@ -16,6 +16,7 @@ type process struct {
 	name, role, addr, dir, log string
 	args                       []string
 	env                        []string
+	ns                         string // network namespace; empty: the test's own
 	starter                    *launcher
 
 	cmd    *exec.Cmd
@@ -31,7 +32,7 @@ func (p *process) start(t *testing.T) {
 	cmd := exec.Command(os.Getenv(envBinary), p.args...) //nolint:noctx // ended by signals
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stderr = logFile
-	require.NoError(t, p.starter.start(cmd), "start %s", p.name)
+	require.NoError(t, p.starter.start(cmd, p.ns), "start %s", p.name)
 	exited := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(exited) }() // its state is kept in cmd
 	p.cmd, p.exited = cmd, exited
@@ -101,10 +102,10 @@ func newLauncher() (l *launcher, stop func()) {
 	return l, func() { close(done) }
 }
 
-// start starts a process in a group of its own.
-func (l *launcher) start(cmd *exec.Cmd) error {
+// start starts a process in a group of its own, in a network namespace or, for an empty name, in the test's own.
+func (l *launcher) start(cmd *exec.Cmd, ns string) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	started := make(chan error)
-	l.tasks <- func() { started <- cmd.Start() }
+	l.tasks <- func() { started <- inNamespace(ns, cmd.Start) }
 	return <-started
 }

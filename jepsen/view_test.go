@@ -211,6 +211,26 @@ func (c *cluster) leader() *process {
 	return leader
 }
 
+// leaderNow is the server that leads, as far as one of them knows at this moment; nil: none says so.
+func (c *cluster) leaderNow() *process {
+	for _, addr := range c.api.addrs {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		res, err := c.api.control(addr).ListServers(ctx, &apiv1.ListServersRequest{})
+		cancel()
+		if err != nil {
+			continue
+		}
+		for _, m := range res.GetServers() {
+			for _, p := range c.servers {
+				if m.GetRole() == "leader" && p.addr == m.GetAddr() {
+					return p
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // follower is a server that runs and does not lead.
 func (c *cluster) follower() *process {
 	c.t.Helper()

@@ -61,7 +61,7 @@ func (a *audit) read(index uint64) {
 				a.say("%s of client %d %w", op.Kind, op.Client, err)
 			}
 		}
-		if op.Kind == List && len(op.Apps) != len(a.apps) {
+		if op.Kind == List && !op.Partial && len(op.Apps) != len(a.apps) {
 			a.say("list of client %d shows %d apps, by the log there are %d", op.Client, len(op.Apps), len(a.apps))
 		}
 	}

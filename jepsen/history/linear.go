@@ -3,7 +3,6 @@ package history
 import (
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -13,7 +12,7 @@ import (
 type input struct {
 	kind Kind
 	end  End
-	op   Op
+	op   *Op
 	// seen is what the answer said of this app; nil: that there is none.
 	seen *Seen
 }
@@ -23,8 +22,16 @@ type input struct {
 func Linearizable(ops []Op, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	keys, byApp := subjects(ops)
+	shown := make([]map[string]*Seen, len(ops)) // by operation, then by key and by id
+	for i := range ops {
+		shown[i] = map[string]*Seen{}
+		for j := range ops[i].Apps {
+			s := &ops[i].Apps[j]
+			shown[i][s.Key], shown[i][s.ID] = s, s
+		}
+	}
 	for _, key := range keys {
-		view := appView(ops, key, byApp[key])
+		view := appView(ops, shown, key, byApp[key])
 		switch porcupine.CheckOperationsTimeout(model(), view, max(time.Until(deadline), time.Millisecond)) {
 		case porcupine.Ok:
 		case porcupine.Unknown:
@@ -62,7 +69,7 @@ func subjects(ops []Op) (keys []string, byApp map[string]string) {
 }
 
 // appView are the operations that tell something of the app submitted under key.
-func appView(ops []Op, key, id string) []porcupine.Operation {
+func appView(ops []Op, shown []map[string]*Seen, key, id string) []porcupine.Operation {
 	var out []porcupine.Operation
 	first := time.Duration(math.MaxInt64)
 	for _, op := range ops {
@@ -70,18 +77,19 @@ func appView(ops []Op, key, id string) []porcupine.Operation {
 			first = min(first, op.Call)
 		}
 	}
-	for _, op := range ops {
-		in := input{kind: op.Kind, end: op.End, op: op}
-		i := slices.IndexFunc(op.Apps, func(s Seen) bool { return s.Key == key || (id != "" && s.ID == id) })
-		if i >= 0 {
-			in.seen = &op.Apps[i]
+	for i := range ops {
+		op := &ops[i]
+		in := input{kind: op.Kind, end: op.End, op: op, seen: shown[i][key]}
+		if in.seen == nil && id != "" {
+			in.seen = shown[i][id]
 		}
 		about := op.Kind == Submit && op.Key == key ||
 			(op.Kind == Status || op.Kind == Cancel) && id != "" && op.App == id ||
 			op.Kind == List && op.End == OK
 		silent := op.End == Fail && !op.Refused() || op.End == Info && (op.Kind == Status || op.Kind == List)
 		early := in.seen == nil && op.End == OK && op.Return < first // a list before there was anything to list
-		if !about || silent || early {
+		other := in.seen == nil && op.Partial
+		if !about || silent || early || other {
 			continue
 		}
 		to := int64(op.Return)

@@ -64,6 +64,7 @@ func TestLinearizable(t *testing.T) {
 		}},
 		"lost":                           {bad: true, ops: []Op{submit, at(failed(Status, reasonNotFound), 20, 30)}},
 		"not in a list":                  {bad: true, ops: []Op{submit, at(did(List, nil), 20, 30)}},
+		"not on a page":                  {ops: []Op{submit, at(Op{Kind: List, End: OK, Partial: true}, 20, 30)}},
 		"in no list before it was":       {ops: []Op{at(did(List, nil), -20, -10), submit}},
 		"in no list meanwhile":           {ops: []Op{submit, at(did(List, nil), 5, 30)}},
 		"listed before it was asked for": {bad: true, ops: []Op{at(did(List, shows("queued", "", 0, 0)), -20, -10), submit}},

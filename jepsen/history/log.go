@@ -29,6 +29,17 @@ func (e Entry) applied(i int) bool {
 	return i < len(e.Results) && e.Results[i].GetCode() == "" && e.Results[i].GetIndex() == e.Index
 }
 
+// Moved is how many migrations the entry has committed.
+func (e Entry) Moved() int {
+	n := 0
+	for i, cmd := range e.Commands {
+		if cmd.GetCommitMigration() != nil && e.applied(i) {
+			n++
+		}
+	}
+	return n
+}
+
 // dumped is a line of the dump.
 type dumped struct {
 	Index, Term       uint64

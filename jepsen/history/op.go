@@ -73,6 +73,8 @@ type Op struct {
 	Index uint64 `json:"index,omitempty"`
 	// Apps are those that the answer showed: one, or all of a list.
 	Apps []Seen `json:"apps,omitempty"`
+	// Partial: the list was one page of several. It says nothing of the apps that it does not show.
+	Partial bool `json:"partial,omitempty"`
 }
 
 // Refused says that the state, not a server's condition, was the reason of a failure: it tells something of the app.
