@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/planner"
@@ -39,11 +41,16 @@ func (l *leader) checker() func(context.Context) {
 		if len(due) == 0 {
 			return
 		}
+		var g errgroup.Group
+		g.SetLimit(proposalsAtOnce)
 		for _, p := range planner.CheckMigrations(v, func(id fsm.AppID) bool { return due[id] }) {
-			done := l.propose(ctx, "migrate "+string(p.App), func(c *apiv1.Command) { migrationCommand(c, p) })
-			if done {
-				l.log.Info("migration proposed", "app", p.App, "cause", p.Cause, "moves", len(p.Moves))
-			}
+			g.Go(func() error { // the plans count each other's targets
+				if l.propose(ctx, "migrate "+string(p.App), func(c *apiv1.Command) { migrationCommand(c, p) }) {
+					l.log.Info("migration proposed", "app", p.App, "cause", p.Cause, "moves", len(p.Moves))
+				}
+				return nil
+			})
 		}
+		_ = g.Wait() // what fails is left to a later look
 	}
 }

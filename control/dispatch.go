@@ -2,39 +2,45 @@ package control
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// dispatcher queues the record of each app that has changed for the hosts it concerns. Stored values are immutable, so
-// a change is another pointer.
+// dispatcher queues the record of each app that has changed for the hosts it concerns. A look costs what has changed.
+// Stored values are immutable, so a change is another pointer.
 func (l *leader) dispatcher() func(context.Context) {
 	told := map[fsm.AppID]*apiv1.AppRecord{}
+	apps := newTracker(l.c.state)
 	return func(context.Context) {
-		v := l.c.state.View()
-		live := 0
-		for app := range v.Placed() {
-			live++
-			id := fsm.AppID(app.Id)
-			old := told[id]
-			if old != nil && old.App == app && old.Migration == pendingOf(v, app) {
-				continue
+		v, ids, all := apps.changed()
+		if all {
+			for id := range told {
+				ids[id] = true
 			}
-			rec := l.record(v, app)
-			told[id] = rec
+		}
+		for id := range ids {
+			l.update(v, id, told)
+		}
+	}
+}
+
+// update tells of an app what has not been told.
+func (l *leader) update(v *fsm.View, id fsm.AppID, told map[fsm.AppID]*apiv1.AppRecord) {
+	app, ok := v.App(id)
+	old := told[id]
+	switch {
+	case ok && fsm.PhaseOf(app).Placed():
+		rec := l.record(v, app)
+		told[id] = rec
+		if old == nil || old.App != app || old.Migration != rec.Migration || !maps.Equal(old.Addrs, rec.Addrs) {
 			l.tell(rec, old)
 		}
-		if live == len(told) {
-			return
-		}
-		for id, old := range told {
-			if app, ok := v.App(id); !ok || !fsm.PhaseOf(app).Placed() {
-				l.tell(l.recordOf(v, id), old)
-				delete(told, id)
-			}
-		}
+	case old != nil || (ok && fsm.PhaseOf(app).Terminal()) || !ok:
+		delete(told, id)
+		l.tell(l.recordOf(v, id), old)
 	}
 }
 
@@ -76,13 +82,11 @@ func concernedBy(v *fsm.View, app *apiv1.App, host fsm.HostID) bool {
 	})
 }
 
-// appsOn are the placed apps that a host has to know of.
+// appsOn are the apps that have ranks on a host, or slots kept for them.
 func appsOn(v *fsm.View, host fsm.HostID) []*apiv1.App {
 	var out []*apiv1.App
-	for app := range v.Placed() {
-		if concernedBy(v, app, host) {
-			out = append(out, app)
-		}
+	for app := range v.AppsOn(host) {
+		out = append(out, app)
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -31,6 +32,8 @@ func (l *leader) driver() func(context.Context) {
 	return func(ctx context.Context) {
 		v := l.c.state.View()
 		live := map[string]bool{}
+		var g errgroup.Group
+		g.SetLimit(proposalsAtOnce)
 		for mig := range v.PendingMigrations() {
 			live[mig.Id] = true
 			w := seen[mig.Id]
@@ -38,8 +41,9 @@ func (l *leader) driver() func(context.Context) {
 				w = &watched{phase: fsm.MigrationPhaseOf(mig), since: time.Now()}
 				seen[mig.Id] = w
 			}
-			l.drive(ctx, v, mig, w)
+			g.Go(func() error { l.drive(ctx, v, mig, w); return nil })
 		}
+		_ = g.Wait() // what fails is left to a later look
 		for id := range seen {
 			if !live[id] {
 				delete(seen, id)

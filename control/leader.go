@@ -54,16 +54,21 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	}
 	c.setLeader(l)
 	l.log.Info("leading")
-	onChange := func(f func(context.Context)) { g.Go(func() error { return l.loop(ctx, f) }) }
+	onChange := func(f func(context.Context), topics ...fsm.Topic) {
+		g.Go(func() error { return l.loop(ctx, f, nil, topics) })
+	}
+	onReport := func(f func(context.Context), topics ...fsm.Topic) {
+		g.Go(func() error { return l.loop(ctx, f, l.inbox.watch, topics) })
+	}
 	onTick := func(f func(context.Context)) { g.Go(func() error { return l.every(ctx, f) }) }
 	onTick(l.makeCluster)
 	onTick(l.expirer())
 	onTick(l.checker())
 	onTick(l.hasher())
-	onChange(l.placeQueued)
-	onChange(l.takeReports)
-	onChange(l.driver())
-	onChange(l.dispatcher())
+	onChange(l.placeQueued, fsm.AnyApp, fsm.AnyHost)
+	onChange(l.dispatcher(), fsm.AnyApp, fsm.AnyMigration, fsm.AnyHost)
+	onReport(l.takeReports)
+	onReport(l.driver(), fsm.AnyMigration)
 	g.Go(func() error {
 		return l.leases.run(ctx, l.answer, func(err error) { l.log.Warn("no lease is extended", "err", err) })
 	})
@@ -89,13 +94,19 @@ func (l *leader) every(ctx context.Context, f func(context.Context)) error {
 	}
 }
 
-// loop calls f when the state or what workers report has changed, and at every tick, until ctx ends. A duty that has much
-// to look at pauses for as long as it took, so that it takes half a core at the most when changes come fast.
-func (l *leader) loop(ctx context.Context, f func(context.Context)) error {
+// loop calls f when something of the topics has changed, when reports says that a worker has reported (nil: does not
+// matter), and at every tick, until ctx ends. A duty that has much to look at pauses for as long as it took, so that it
+// takes half a core at the most when changes come fast.
+func (l *leader) loop(ctx context.Context, f func(context.Context), reports func() <-chan struct{}, topics []fsm.Topic) error {
+	sub := l.c.state.Feed().Subscribe(topics...)
+	defer sub.Close()
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for {
-		state, reports := l.c.state.Watch(), l.inbox.watch()
+		var reported <-chan struct{}
+		if reports != nil {
+			reported = reports()
+		}
 		start := time.Now()
 		f(ctx)
 		if took := time.Since(start); took > restAfter {
@@ -104,8 +115,8 @@ func (l *leader) loop(ctx context.Context, f func(context.Context)) error {
 			}
 		}
 		select {
-		case <-state:
-		case <-reports:
+		case <-sub.C():
+		case <-reported:
 		case <-t.C:
 		case <-ctx.Done():
 			return ctx.Err()

@@ -187,8 +187,8 @@ func (l *leader) openSession(s *session, hello *apiv1.Hello) {
 	for _, app := range appsOn(v, s.host) {
 		s.put(l.record(v, app))
 	}
-	for _, st := range hello.Apps {
-		l.tellIfOver(v, s, fsm.AppID(st.App))
+	for _, st := range hello.Apps { // also where only ranks that have ended are left, or nothing is known
+		s.put(l.recordOf(v, fsm.AppID(st.App)))
 	}
 }
 

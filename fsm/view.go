@@ -115,6 +115,9 @@ func (v *View) Queue() iter.Seq[*apiv1.App] {
 	}
 }
 
+// Queued is how many apps are queued. It costs nothing.
+func (v *View) Queued() int { return v.live.Len() - v.placed.Len() }
+
 // Host returns the host with this id, whatever its state.
 func (v *View) Host(id HostID) (*apiv1.Host, bool) { return v.hosts.Get([]byte(id)) }
 

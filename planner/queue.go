@@ -2,30 +2,58 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// NextPlacement finds the next queued app to place, in strict order of
-// submission: an app that must wait holds up all later ones, so that none
-// starves; only one that would not fit the empty cluster is passed over. ok
-// tells whether there is one. waiting says why the apps looked at before it
-// wait: those passed over, and, if ok is false, the head of the line.
-func NextPlacement(v *fsm.View) (app *apiv1.App, placement []string, waiting map[fsm.AppID]string, ok bool) {
-	waiting = make(map[fsm.AppID]string)
+// Next is where a queued app is to be placed.
+type Next struct {
+	App       *apiv1.App
+	Placement []string
+}
+
+// NextPlacements finds the next queued apps to place, at most limit, in strict
+// order of submission: an app that must wait holds up all later ones, so that none
+// starves; only one that would not fit the empty cluster is passed over. Each plan
+// counts the slots of those before it as taken, so all can be proposed at once.
+func NextPlacements(v *fsm.View, limit int) []Next {
+	if v.Queued() == 0 || limit < 1 {
+		return nil
+	}
+	var out []Next
 	hosts := hostsOf(v)
 	for head := range v.Queue() {
 		plan, never := tryPlace(head, hosts)
 		if plan.Outcome == Placed {
-			return head, plan.Placement, waiting, true
-		}
-		waiting[fsm.AppID(head.GetId())] = plan.Reason
-		if !never {
+			if out = append(out, Next{head, plan.Placement}); len(out) == limit {
+				break
+			}
+			take(hosts, head, plan.Placement)
+		} else if !never {
 			break
 		}
 	}
-	return nil, nil, waiting, false
+	return out
+}
+
+// take counts an app's ranks as placed.
+func take(hosts []Host, app *apiv1.App, placement []string) {
+	ranks := make(map[string]int)
+	for _, host := range placement {
+		ranks[host]++
+	}
+	tenant := app.GetSpec().GetTenant()
+	for i := range hosts {
+		h := &hosts[i]
+		if n := ranks[h.Name]; n > 0 {
+			h.Used += n
+			if !slices.Contains(h.Tenants, tenant) {
+				h.Tenants = append(slices.Clone(h.Tenants), tenant)
+			}
+		}
+	}
 }
 
 // WhyQueued says why a queued app is not placed, for people to read. It is empty

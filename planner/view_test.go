@@ -2,6 +2,8 @@ package planner
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -89,9 +91,42 @@ func (c *cluster) propose(id string, p Proposal) *apiv1.Result {
 	}}})
 }
 
+// nextPlacement is the next app to place, and why those that were looked at before it wait.
+func nextPlacement(v *fsm.View) (app *apiv1.App, placement []string, waiting map[fsm.AppID]string, ok bool) {
+	waiting = WhyAllQueued(v)
+	for id, why := range waiting {
+		if strings.HasPrefix(why, "waits behind") || why == "about to be placed" {
+			delete(waiting, id)
+		}
+	}
+	next := NextPlacements(v, 1)
+	if len(next) == 0 {
+		return nil, nil, waiting, false
+	}
+	return next[0].App, next[0].Placement, waiting, true
+}
+
+// TestPlacementsTogether: several plans of one look can all be proposed, in any order.
+func TestPlacementsTogether(t *testing.T) {
+	c := newCluster(t)
+	c.host("w1", 8)
+	c.host("w2", 4)
+	for i := range 7 {
+		c.submit(fmt.Sprintf("a%d", i), &apiv1.AppSpec{Size: 2})
+	}
+	require.Len(t, NextPlacements(c.m.View(), 2), 2)
+	next := NextPlacements(c.m.View(), 100)
+	require.Len(t, next, 6, "the seventh does not fit behind the others")
+	slices.Reverse(next)
+	for _, n := range next {
+		c.place(n.App.GetId(), n.Placement...)
+	}
+	require.Empty(t, NextPlacements(c.m.View(), 100))
+}
+
 func TestQueueGoesInOrder(t *testing.T) {
 	c := newCluster(t)
-	_, _, waiting, ok := NextPlacement(c.m.View())
+	_, _, waiting, ok := nextPlacement(c.m.View())
 	require.False(t, ok)
 	require.Empty(t, waiting)
 
@@ -106,7 +141,7 @@ func TestQueueGoesInOrder(t *testing.T) {
 	c.host("w1", 8)
 	c.host("w2", 4)
 
-	app, placement, waiting, ok := NextPlacement(c.m.View())
+	app, placement, waiting, ok := nextPlacement(c.m.View())
 	require.True(t, ok)
 	require.Equal(t, "first", app.GetId())
 	require.Equal(t, map[fsm.AppID]string{
@@ -117,7 +152,7 @@ func TestQueueGoesInOrder(t *testing.T) {
 	c.place("first", placement...)
 
 	// The next does not fit now: it holds up the one after it, which would.
-	_, _, waiting, ok = NextPlacement(c.m.View())
+	_, _, waiting, ok = nextPlacement(c.m.View())
 	require.False(t, ok)
 	require.Equal(t, "needs 8 slots; free: w1 2, w2 4", waiting["second"])
 	require.NotContains(t, waiting, fsm.AppID("third"))
@@ -126,7 +161,7 @@ func TestQueueGoesInOrder(t *testing.T) {
 	require.Empty(t, WhyQueued(c.m.View(), c.app("first")))
 
 	c.host("w3", 2)
-	app, _, _, ok = NextPlacement(c.m.View())
+	app, _, _, ok = nextPlacement(c.m.View())
 	require.True(t, ok)
 	require.Equal(t, "second", app.GetId())
 	require.Equal(t, "about to be placed", WhyQueued(c.m.View(), c.app("second")))
@@ -140,7 +175,7 @@ func TestNeverAloneWaits(t *testing.T) {
 	c.host("w2", 4)
 	c.submit("five", &apiv1.AppSpec{Size: 5, Hint: NeverAlone})
 	c.submit("over", &apiv1.AppSpec{Size: 5, Hint: NeverAlone, Oversubscribe: true})
-	app, placement, waiting, ok := NextPlacement(c.m.View())
+	app, placement, waiting, ok := nextPlacement(c.m.View())
 	require.True(t, ok)
 	require.Equal(t, "does not fit the empty cluster: never_alone puts 5 ranks on w2, which has 4 free slots", waiting["five"])
 	require.Equal(t, "over", app.GetId())
@@ -155,7 +190,7 @@ func TestDrainingHostsTakeNothing(t *testing.T) {
 	c.wish("w1", fsm.Draining)
 	c.hostState("w2", fsm.Lost)
 	c.submit("a", &apiv1.AppSpec{Size: 5})
-	_, _, waiting, ok := NextPlacement(c.m.View())
+	_, _, waiting, ok := nextPlacement(c.m.View())
 	require.False(t, ok)
 	require.Equal(t, "needs 5 slots; the cluster has 4", waiting["a"])
 }
@@ -255,7 +290,7 @@ func TestCheckProposalsAreAccepted(t *testing.T) {
 			r := c.propose(fmt.Sprintf("g%d", i), p)
 			require.Empty(t, r.GetCode(), r.GetReason())
 		}
-		if app, placement, _, ok := NextPlacement(c.m.View()); ok {
+		if app, placement, _, ok := nextPlacement(c.m.View()); ok {
 			c.place(app.GetId(), placement...)
 		}
 	})
