@@ -32,6 +32,7 @@ type Proc struct {
 	finalized   bool
 	ended       bool      // the program has ended: the rank drains
 	clockStart  time.Time // Wtime's zero
+	decoded     time.Time // when Decode made it; the clock stands still until Join
 
 	running   running       // the call that the guest is in
 	since     time.Duration // when it began to wait, on the World's clock; 0: it has not waited

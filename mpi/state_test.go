@@ -3,6 +3,7 @@ package mpi
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -62,4 +63,22 @@ func TestFrameLayout(t *testing.T) {
 	require.Equal(t, f, got)
 	_, ok = decodeFrame(b[:len(b)-1])
 	require.False(t, ok)
+}
+
+// A decoded rank's clock stands still until it joins a world (Wtime, MPI 5.0 section 9.6).
+func TestDecodedRankWaits(t *testing.T) {
+	_, _, state := busyWorld(t)
+	w := NewWorld(smallConfig(4), sink{})
+	p, err := w.Decode(0, make(arena, 1<<16), state)
+	require.NoError(t, err)
+	require.Equal(t, "not here", w.Inspect(0))
+	p.decoded = p.decoded.Add(-time.Hour)
+	p.clockStart = p.clockStart.Add(-time.Hour) // as if it had waited for an hour
+	require.NoError(t, w.Join(p, 2))
+	require.Less(t, time.Since(p.clockStart), 50*time.Minute)
+	q, err := w.Decode(0, make(arena, 1<<16), state)
+	require.NoError(t, err)
+	require.ErrorIs(t, w.Join(q, 3), ErrRankExists)
+	_, err = w.Decode(4, make(arena, 1<<16), state)
+	require.ErrorIs(t, err, ErrNoRank)
 }

@@ -85,24 +85,43 @@ func (w *World) AddRank(r Rank, epoch uint64, mem Memory) (*Proc, error) {
 	return p, nil
 }
 
-// RestoreRank adds a rank from Capture's bytes, attached. mem must already hold
-// the memory as it was after Capture. What local peers had not got is exchanged
-// at once, and all remote ranks are told. It fails with ErrState, ErrRankExists
-// or ErrNoRank and then has changed nothing.
+// RestoreRank adds a rank from Capture's bytes, attached: Decode and Join.
 func (w *World) RestoreRank(r Rank, epoch uint64, mem Memory, state []byte) (*Proc, error) {
-	w.mu.Lock()
-	defer w.unlock()
-	if err := w.checkNew(r); err != nil {
+	p, err := w.Decode(r, mem, state)
+	if err != nil {
 		return nil, err
 	}
-	p := w.newProc(r, epoch, mem)
+	return p, w.Join(p, epoch)
+}
+
+// Decode makes a rank of Capture's bytes, which is in no World before Join: what could fail has been done then. mem must already
+// hold the memory as it was after Capture. It fails with ErrState or ErrNoRank.
+func (w *World) Decode(r Rank, mem Memory, state []byte) (*Proc, error) {
+	if r < 0 || int(r) >= w.cfg.Size {
+		return nil, fmt.Errorf("rank %d of %d: %w", r, w.cfg.Size, ErrNoRank)
+	}
+	p := w.newProc(r, 0, mem)
 	if err := p.decode(state); err != nil {
 		return nil, fmt.Errorf("restore rank %d: %w", r, err)
 	}
-	w.procs[r] = p
-	delete(w.missed, r)
-	w.attach(p)
+	p.decoded = time.Now()
 	return p, nil
+}
+
+// Join adds a decoded rank, attached. epoch is the placement's. What local peers had not got is exchanged at once, and all
+// remote ranks are told. It fails with ErrRankExists and then has changed nothing.
+func (w *World) Join(p *Proc, epoch uint64) error {
+	w.mu.Lock()
+	defer w.unlock()
+	if err := w.checkNew(p.rank); err != nil {
+		return err
+	}
+	p.epoch = epoch
+	p.clockStart = p.clockStart.Add(time.Since(p.decoded)) // it stood still
+	w.procs[p.rank] = p
+	delete(w.missed, p.rank)
+	w.attach(p)
+	return nil
 }
 
 // Capture detaches a rank whose guest has returned from Invoke with ErrFrozen

@@ -124,7 +124,7 @@ func (e *Executor) resume(ctx context.Context, c *apiv1.ExecResume) {
 	defer e.mu.Unlock()
 	for _, id := range c.Ranks {
 		r := e.ranks[mpi.Rank(id)]
-		if r == nil || r.proc == nil {
+		if r == nil || r.state == rankStaged {
 			continue
 		}
 		r.freeze = nil
@@ -150,7 +150,7 @@ func failed(err error) *apiv1.ExecEvent {
 	return &apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: err.Error()}}}
 }
 
-// stage makes a rank of an image, not running yet.
+// stage makes a rank of an image, not running yet: whatever could fail is done here, where it aborts the migration.
 func (e *Executor) stage(ctx context.Context, s *apiv1.ExecStage) {
 	ev := &apiv1.ExecStaged{Migration: s.Migration, Rank: s.Rank}
 	r, err := e.load(ctx, s)
@@ -194,9 +194,15 @@ func (e *Executor) load(ctx context.Context, s *apiv1.ExecStage) (*rank, error) 
 	if err != nil {
 		return nil, fmt.Errorf("executor: rank %d: %w", s.Rank, err)
 	}
-	return &rank{
-		id: mpi.Rank(h.Rank), guest: guest, out: out, state: rankStaged, mpiState: h.MpiState,
-	}, nil
+	proc, err := e.world.Decode(mpi.Rank(h.Rank), guest.Memory(), h.MpiState)
+	if err == nil && proc.Ended() != guest.Ended() {
+		err = fmt.Errorf("%w: the program has ended, and has not", mpi.ErrState)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("executor: image %s: %w", filepath.Base(s.Path), err), guest.Close(ctx))
+	}
+	guest.Bind(proc)
+	return &rank{id: mpi.Rank(h.Rank), guest: guest, proc: proc, out: out, state: rankStaged}, nil
 }
 
 // thaw runs a staged rank: the migration is committed, and the routes are those of the new epoch.
@@ -208,14 +214,10 @@ func (e *Executor) thaw(ctx context.Context, t *apiv1.ExecThaw) {
 		e.log.Warn("asked to thaw a rank that is not staged", "rank", t.Rank)
 		return
 	}
-	proc, err := e.world.RestoreRank(r.id, t.Epoch, r.guest.Memory(), r.mpiState)
-	if err != nil {
+	if err := e.world.Join(r.proc, t.Epoch); err != nil {
 		e.emit(failed(fmt.Errorf("executor: thaw rank %d: %w", t.Rank, err)))
 		return
 	}
-	r.proc = proc
-	r.mpiState = nil
-	r.guest.Bind(proc)
 	e.launch(ctx, r)
 	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Thawed{Thawed: &apiv1.ExecThawed{Rank: t.Rank}}})
 }

@@ -16,13 +16,11 @@ import (
 type rank struct {
 	id    mpi.Rank
 	guest *wasm.Guest
-	proc  *mpi.Proc // nil while staged
+	proc  *mpi.Proc // of a staged rank, in no world yet
 	out   *output
 
 	state  rankState
 	freeze *apiv1.ExecFreeze // the freeze asked for; nil: none
-
-	mpiState []byte // of a staged rank
 }
 
 // rankState says what a rank does.
@@ -143,7 +141,7 @@ func (e *Executor) cancel(c *apiv1.ExecCancel) {
 	defer e.mu.Unlock()
 	err := fmt.Errorf("%w: %s", errCancelled, c.Reason)
 	for _, r := range e.ranks {
-		if r.proc != nil && r.state != rankEnded {
+		if r.state != rankEnded {
 			r.proc.Cancel(err)
 			r.guest.Cancel(err)
 		}
