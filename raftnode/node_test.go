@@ -10,6 +10,9 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
 func TestClusterElectsProposesAndSurvivesItsLeader(t *testing.T) {
@@ -93,6 +96,51 @@ func TestEntriesAreBounded(t *testing.T) {
 	wg.Wait()
 	_, entries := p.machine.count()
 	require.GreaterOrEqual(t, entries, 5, "at most five of 100 KiB fit an entry")
+	p.stop(t)
+}
+
+// TestBatchFillsAnEntryExactly proposes, behind a held entry, commands that together just fill one: what frames them must be
+// counted too, also for the last.
+func TestBatchFillsAnEntryExactly(t *testing.T) {
+	p := single(t, func(c *Config) {
+		c.Encode = func(e *apiv1.Entry) ([]byte, error) {
+			for _, cmd := range e.Commands {
+				if cmd.Key == "bad" {
+					return nil, errors.New("bad command")
+				}
+			}
+			b, err := proto.Marshal(e)
+			if len(b)+5 > MaxEntryBytes { // five bytes of envelope
+				return nil, ErrTooLarge
+			}
+			return b, err
+		}
+	})
+	hold := make(chan struct{})
+	p.machine.setHold(hold)
+	var wg sync.WaitGroup
+	ask := func(key, wrong string) {
+		wg.Go(func() {
+			_, err := p.Propose(t.Context(), command(key))
+			if wrong == "" && err != nil || wrong != "" && (err == nil || !strings.Contains(err.Error(), wrong)) {
+				t.Errorf("%.10s: %v", key, err)
+			}
+		})
+	}
+	for i := range entriesInFlight {
+		ask(keys("first", entriesInFlight)[i], "")
+		until(t, "not in flight", func() bool { return p.Stats().Entries == uint64(i+1) })
+	}
+	half := MaxEntryBytes / 2
+	for d := range 40 { // around the bound, one byte at a time
+		ask(strings.Repeat("x", half), "")
+		ask(strings.Repeat("y", half-d), "")
+	}
+	ask("bad", "bad command")
+	until(t, "not queued", func() bool { return p.Stats().Queued >= 80 })
+	p.machine.setHold(nil)
+	close(hold)
+	wg.Wait()
 	p.stop(t)
 }
 

@@ -15,6 +15,13 @@ import (
 // entriesInFlight bounds the log entries proposed and not yet applied: while one is written the next gathers commands.
 const entriesInFlight = 2
 
+const (
+	// commandFrame bounds what frames a command within its entry: a tag and the length, two varints.
+	commandFrame = 8
+	// entryRoom is what the framed commands of one entry may take: Encode's envelope must fit in as well.
+	entryRoom = MaxEntryBytes - 64
+)
+
 // The life of a proposal: its caller may withdraw it only while it is queued.
 const (
 	queued int32 = iota
@@ -24,7 +31,7 @@ const (
 
 type proposal struct {
 	command *apiv1.Command
-	size    int
+	size    int // as it lies in an entry.
 	state   atomic.Int32
 	// done has room for the one outcome, so that nobody waits for a caller that went away.
 	done chan outcome
@@ -43,9 +50,9 @@ func (n *Node) Propose(ctx context.Context, c *apiv1.Command) (*apiv1.Result, er
 	if !n.IsLeader() {
 		return nil, ErrNotLeader
 	}
-	p := &proposal{command: c, size: proto.Size(c), done: make(chan outcome, 1)}
-	if p.size > MaxEntryBytes {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, p.size, MaxEntryBytes)
+	p := &proposal{command: c, size: proto.Size(c) + commandFrame, done: make(chan outcome, 1)}
+	if p.size > entryRoom {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, p.size-commandFrame, entryRoom-commandFrame)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -107,9 +114,8 @@ func (n *Node) batcher(r *raft.Raft, stop <-chan struct{}) {
 			<-slots
 			continue
 		}
-		future, err := n.proposeEntry(r, batch)
-		if err != nil {
-			settle(batch, err)
+		future, batch := n.proposeEntry(r, batch)
+		if len(batch) == 0 {
 			<-slots
 			continue
 		}
@@ -124,13 +130,12 @@ func (n *Node) batcher(r *raft.Raft, stop <-chan struct{}) {
 func (n *Node) gather(first *proposal) (batch []*proposal, next *proposal) {
 	size := 0
 	for p := first; p != nil; {
-		if size+p.size > MaxEntryBytes || len(batch) == MaxEntryCommands {
+		if size+p.size > entryRoom || len(batch) == MaxEntryCommands {
 			return batch, p
 		}
 		if p.state.CompareAndSwap(queued, taken) {
 			batch = append(batch, p)
-			// Two varints frame a command within its entry.
-			size += p.size + 8
+			size += p.size
 		}
 		select {
 		case p = <-n.queue:
@@ -141,7 +146,25 @@ func (n *Node) gather(first *proposal) (batch []*proposal, next *proposal) {
 	return batch, nil
 }
 
-func (n *Node) proposeEntry(r *raft.Raft, batch []*proposal) (raft.ApplyFuture, error) {
+// proposeEntry puts the batch into one entry, and returns those of it that are in: a command that cannot be encoded gets its
+// error and costs the others nothing.
+func (n *Node) proposeEntry(r *raft.Raft, batch []*proposal) (raft.ApplyFuture, []*proposal) {
+	data, err := n.encode(batch)
+	if err != nil {
+		if batch = n.encodable(batch, err); len(batch) == 0 {
+			return nil, nil
+		}
+		if data, err = n.encode(batch); err != nil {
+			settle(batch, err)
+			return nil, nil
+		}
+	}
+	n.entries.Add(1)
+	n.commands.Add(uint64(len(batch)))
+	return r.Apply(data, n.cfg.EnqueueTimeout), batch
+}
+
+func (n *Node) encode(batch []*proposal) ([]byte, error) {
 	entry := &apiv1.Entry{Commands: make([]*apiv1.Command, len(batch))}
 	for i, p := range batch {
 		entry.Commands[i] = p.command
@@ -150,9 +173,24 @@ func (n *Node) proposeEntry(r *raft.Raft, batch []*proposal) (raft.ApplyFuture, 
 	if err != nil {
 		return nil, fmt.Errorf("encode log entry: %w", err)
 	}
-	n.entries.Add(1)
-	n.commands.Add(uint64(len(batch)))
-	return r.Apply(data, n.cfg.EnqueueTimeout), nil
+	return data, nil
+}
+
+// encodable answers those of a batch, which as a whole failed with err, that fail alone, and returns the others.
+func (n *Node) encodable(batch []*proposal, err error) []*proposal {
+	if len(batch) == 1 {
+		settle(batch, err)
+		return nil
+	}
+	var good []*proposal
+	for i, p := range batch {
+		if _, err := n.encode(batch[i : i+1]); err != nil {
+			settle(batch[i:i+1], err)
+			continue
+		}
+		good = append(good, p)
+	}
+	return good
 }
 
 // finish waits for the entry's outcome and hands each proposal its own.
