@@ -60,12 +60,18 @@ func (n *Node) Barrier(ctx context.Context) (uint64, error) {
 		return 0, ErrNotLeader
 	}
 	b := n.reads.join()
-	select {
-	case <-b.done:
-		return b.index, b.err
-	case <-ctx.Done():
-		return 0, fmt.Errorf("read barrier: %w", ctx.Err())
+	stall := n.stall.changed()
+	for !n.stall.on() {
+		select {
+		case <-b.done:
+			return b.index, b.err
+		case <-stall:
+			stall = n.stall.changed()
+		case <-ctx.Done():
+			return 0, fmt.Errorf("read barrier: %w", ctx.Err())
+		}
 	}
+	return 0, fmt.Errorf("%w: the disk does not answer", ErrNotLeader)
 }
 
 // barrierer runs one barrier at a time until stop is closed. Raft must be shut down then, for the last one to end.

@@ -49,17 +49,20 @@ type Config struct {
 	QueueLength int
 	// EnqueueTimeout bounds how long Raft may take to accept an entry. Default 5 s.
 	EnqueueTimeout time.Duration
-	// StoreHangTimeout is how long a write to the log store may take. Default 2 s.
+	// StoreHangTimeout is how long a write to the log store may take before a leader makes room for another. Default 2 s.
 	StoreHangTimeout time.Duration
 	// ShutdownTimeout bounds the ordered close at the end of Run, a leadership transfer included. Default 10 s.
 	ShutdownTimeout time.Duration
 
 	// Encode makes a log entry's bytes. Required to propose; it must be safe for concurrent use.
 	Encode func(*apiv1.Entry) ([]byte, error)
-	// OnStoreHang, if set, is called once when a store write hangs, after every peer connection is closed. It may end the
-	// process: a thread stuck in the kernel can make any other way of stopping slow.
-	OnStoreHang func(hung time.Duration)
-	// OnFatal, if set, is called once when the state machine fails, and may end the process. The failed Apply never returns.
+	// Locate, if set, gives the address at which the server id was last found by asking it, or "". It counts before the address
+	// in the log, so that servers find each other at new places before any of them can write that down. It must not block.
+	Locate func(id string) string
+	// Vouch, if set, reports whether other members of the cluster said that the server id is one too: this server's log may
+	// lag behind a change of the group. It must not block.
+	Vouch func(id string) bool
+	// OnFatal, if set, is called once when the state machine fails, and may end the process. Nothing is applied after it.
 	OnFatal func(error)
 }
 

@@ -24,9 +24,6 @@ var (
 	ErrTooLarge = errors.New("command too large")
 	// ErrLocked is returned when another process holds the data directory.
 	ErrLocked = dirlock.ErrHeld
-	// ErrStoreHang is returned by Run when a write to the log store did not end in time. The disk is not usable: the process
-	// must exit (status 75), so that another server leads.
-	ErrStoreHang = errors.New("log store write hangs")
 	// ErrStore is returned by Run when a write to the log store failed. The process must exit and may be started again.
 	ErrStore = errors.New("log store write failed")
 	// ErrFatal is returned by Run when the state machine could not apply a committed entry. The process must exit (status 70):
@@ -40,6 +37,8 @@ var (
 	ErrForeignCluster = errors.New("data directory belongs to another cluster")
 	// ErrNoServer is returned when a membership change names a server that is not in the group.
 	ErrNoServer = errors.New("no such server")
+	// ErrUnsafe is returned when a membership change would leave fewer reachable voters than a majority.
+	ErrUnsafe = errors.New("refused: the cluster would lose its majority")
 	// ErrCloseTimeout is returned by Run when Raft did not stop in time. The data directory stays locked until exit.
 	ErrCloseTimeout = errors.New("raft did not stop in time")
 )

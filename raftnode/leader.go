@@ -3,6 +3,7 @@ package raftnode
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -11,8 +12,8 @@ import (
 // barrierRetry is the pause before a new leader tries its first barrier again.
 const barrierRetry = 50 * time.Millisecond
 
-// RunLeader calls f once in each term that this server leads, after a barrier: the state machine then holds all that earlier
-// terms committed. f's context ends with the term; f of one term has returned before f of the next is called. RunLeader blocks
+// RunLeader calls f in each term that this server leads, after a barrier: the state machine then holds all that earlier
+// terms committed. f's context ends with the term, or when the disk stalls: if the term outlives the stall, f is called again. f of one term has returned before f of the next is called. RunLeader blocks
 // until ctx is over or Run ends, and then returns nil, or until f fails while its term lasts, and then returns f's error.
 // When f returns nil early, nothing more happens in that term. One RunLeader may run at a time.
 func (n *Node) RunLeader(ctx context.Context, f func(ctx context.Context, term uint64) error) error {
@@ -29,8 +30,9 @@ func (n *Node) RunLeader(ctx context.Context, f func(ctx context.Context, term u
 	}
 	r := n.raft.Load()
 	for {
-		if term, ok := leadership(r); ok {
-			if err := n.runTerm(ctx, r, term, f); err != nil {
+		stall := n.stall.changed()
+		if term, ok := n.leadership(r); ok {
+			if err := n.runTerm(ctx, r, term, stall, f); err != nil {
 				return err
 			}
 			select {
@@ -44,6 +46,7 @@ func (n *Node) RunLeader(ctx context.Context, f func(ctx context.Context, term u
 		}
 		select {
 		case <-r.LeaderCh():
+		case <-stall:
 		case <-n.done:
 			return nil
 		case <-ctx.Done():
@@ -54,7 +57,8 @@ func (n *Node) RunLeader(ctx context.Context, f func(ctx context.Context, term u
 
 // runTerm runs f for one term and returns when the term is over and f has returned. LeaderCh keeps only its latest value, so
 // that a loss and a new election may look like nothing new: the term decides, not the value.
-func (n *Node) runTerm(ctx context.Context, r *raft.Raft, term uint64, f func(context.Context, uint64) error) error {
+// stall was taken before the term was read.
+func (n *Node) runTerm(ctx context.Context, r *raft.Raft, term uint64, stall <-chan struct{}, f func(context.Context, uint64) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	n.log.Info("this server leads", "term", term)
@@ -70,6 +74,8 @@ func (n *Node) runTerm(ctx context.Context, r *raft.Raft, term uint64, f func(co
 	for {
 		select {
 		case <-r.LeaderCh():
+		case <-stall:
+			stall = n.stall.changed()
 		case err := <-ended:
 			running, ended = false, nil
 			if err != nil && ctx.Err() == nil {
@@ -80,7 +86,7 @@ func (n *Node) runTerm(ctx context.Context, r *raft.Raft, term uint64, f func(co
 			cancel()
 		case <-ctx.Done():
 		}
-		if now, ok := leadership(r); ok && now == term && ctx.Err() == nil {
+		if now, ok := n.leadership(r); ok && now == term && ctx.Err() == nil {
 			continue
 		}
 		cancel()
@@ -98,10 +104,10 @@ func (n *Node) runTerm(ctx context.Context, r *raft.Raft, term uint64, f func(co
 func (n *Node) catchUp(ctx context.Context, r *raft.Raft, term uint64) bool {
 	for {
 		if _, err := n.Barrier(ctx); err == nil {
-			now, ok := leadership(r)
+			now, ok := n.leadership(r)
 			return ok && now == term && ctx.Err() == nil
 		}
-		if now, ok := leadership(r); !ok || now != term || n.fsm.err() != nil {
+		if now, ok := n.leadership(r); !ok || now != term || n.fsm.err() != nil {
 			return false
 		}
 		again := time.NewTimer(barrierRetry)
@@ -114,27 +120,47 @@ func (n *Node) catchUp(ctx context.Context, r *raft.Raft, term uint64) bool {
 	}
 }
 
-// leadership returns the term and whether this server leads it, read together.
-func leadership(r *raft.Raft) (uint64, bool) {
+// leadership returns the term and whether this server leads it, and its disk does not stall, read together.
+func (n *Node) leadership(r *raft.Raft) (uint64, bool) {
 	for {
 		before, state, after := r.CurrentTerm(), r.State(), r.CurrentTerm()
 		if before == after {
-			return before, state == raft.Leader
+			return before, state == raft.Leader && !n.stall.on()
 		}
 	}
 }
 
-// TransferLeadership makes another voter leader and blocks until Raft says so, ctx is over, or three tries have failed. Writes
-// are refused meanwhile. It returns ErrNotLeader on a follower.
-func (n *Node) TransferLeadership(ctx context.Context) error {
+// TransferLeadership makes another voter leader, the one named or, for "", the one that has most of the log. It blocks until
+// Raft says so, ctx is over, or three tries have failed. Writes are refused meanwhile. It returns ErrNotLeader on a follower,
+// ErrNoServer for an unknown id, and ErrUnsafe for one that has no vote or was not heard of for a while.
+func (n *Node) TransferLeadership(ctx context.Context, id string) error {
 	r := n.raft.Load()
-	if r == nil || r.State() != raft.Leader {
+	if r == nil || !n.IsLeader() {
 		return ErrNotLeader
+	}
+	transfer := r.LeadershipTransfer
+	if id != "" {
+		s, ok := n.server(id)
+		switch {
+		case !ok:
+			return fmt.Errorf("%w: %s", ErrNoServer, id)
+		case !s.Voter:
+			return fmt.Errorf("%w: server %s has no vote yet", ErrUnsafe, id)
+		case id == n.ID():
+			return nil
+		case !n.Live(id):
+			return fmt.Errorf("%w: server %s does not answer", ErrUnsafe, id)
+		}
+		addr, err := addresses{n}.ServerAddr(raft.ServerID(id))
+		if err != nil {
+			return err
+		}
+		transfer = func() raft.Future { return r.LeadershipTransferToServer(raft.ServerID(id), addr) }
 	}
 	const tries = 3
 	var err error
 	for range tries {
-		if err = n.await(ctx, r.LeadershipTransfer()); err == nil || ctx.Err() != nil || r.State() != raft.Leader {
+		if err = n.await(ctx, transfer()); err == nil || ctx.Err() != nil || r.State() != raft.Leader {
 			break
 		}
 	}

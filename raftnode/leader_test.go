@@ -51,9 +51,9 @@ func TestRunLeaderRunsOncePerTerm(t *testing.T) {
 	for i := range 4 {
 		until(t, "no leader work", func() bool { return count() > i })
 		leader := leaderOf(t, peers...)
-		require.NoError(t, leader.TransferLeadership(t.Context()))
+		require.NoError(t, leader.TransferLeadership(t.Context(), ""))
 	}
-	require.ErrorIs(t, others(peers, leaderOf(t, peers...))[0].TransferLeadership(t.Context()), ErrNotLeader)
+	require.ErrorIs(t, others(peers, leaderOf(t, peers...))[0].TransferLeadership(t.Context(), ""), ErrNotLeader)
 	cancel()
 	loops.Wait()
 	for _, p := range peers {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/raft"
 )
@@ -30,8 +31,9 @@ func (n *Node) Servers() []Server {
 	return out
 }
 
-// Bootstrap makes the given servers the first configuration of a new cluster. Every server that bootstraps must be given the
-// same ones. It returns ErrHasState, and changes nothing, if this server has any state. It may be called before or during Run.
+// Bootstrap makes the given servers the first configuration of a new cluster, whose id, that of ClusterIDOf, is on disk before
+// it. Every server that bootstraps must be given the same ones. It returns ErrHasState, and changes nothing, if this server
+// has any state, and ErrForeignCluster if its directory is of another cluster. It may be called before or during Run.
 func (n *Node) Bootstrap(servers []Server) error {
 	var c raft.Configuration
 	for _, s := range servers {
@@ -43,7 +45,16 @@ func (n *Node) Bootstrap(servers []Server) error {
 	}
 	n.starting.Lock()
 	defer n.starting.Unlock()
-	var err error
+	has, err := n.HasState()
+	switch {
+	case err != nil:
+		return err
+	case has:
+		return ErrHasState
+	}
+	if err := n.SetClusterID(ClusterIDOf(servers)); err != nil {
+		return fmt.Errorf("bootstrap: %w", err)
+	}
 	if r := n.raft.Load(); r != nil {
 		err = r.BootstrapCluster(c).Error()
 	} else {
@@ -67,14 +78,21 @@ func (n *Node) HasState() (bool, error) {
 	return has, nil
 }
 
-// AddNonvoter adds a server that receives the log and has no vote, or changes the address of a known one. A member that holds
-// the address under another id is removed first: it lost its data and came back as somebody new. It blocks until the change is
-// committed or ctx is over; then the change may still happen. It returns ErrNotLeader on a follower.
+// AddNonvoter adds a server that receives the log and has no vote, or changes the address of a known one. The caller has made
+// sure that the server is at addr. A member that is in the log with that address under another id, and does not answer, is
+// removed first: it lost its data and came back as somebody new. It blocks until the change is committed or ctx is over; then
+// the change may still happen. It returns ErrNotLeader on a follower, and ErrUnsafe when the removal would cost the majority.
 func (n *Node) AddNonvoter(ctx context.Context, id, addr string) error {
 	return n.change(ctx, "add server", func(r *raft.Raft) error {
 		for _, s := range n.Servers() {
 			if s.Addr != addr || s.ID == id {
 				continue
+			}
+			if n.Live(s.ID) {
+				return fmt.Errorf("%w: server %s is in the log with the address %s of server %s, and answers", ErrUnsafe, s.ID, addr, id)
+			}
+			if err := n.safeWithout(s.ID); err != nil {
+				return err
 			}
 			n.log.Warn("a server came back under a new id: the old one is removed", "addr", addr, "old_server_id", s.ID, "server_id", id)
 			if err := r.RemoveServer(raft.ServerID(s.ID), 0, n.cfg.EnqueueTimeout).Error(); err != nil {
@@ -85,45 +103,67 @@ func (n *Node) AddNonvoter(ctx context.Context, id, addr string) error {
 	})
 }
 
-// AddVoter adds a server with a vote at once. A server that is far behind should be added by AddNonvoter and promoted later:
-// the majority grows with it. Blocking and errors are those of AddNonvoter.
-func (n *Node) AddVoter(ctx context.Context, id, addr string) error {
-	return n.change(ctx, "add voter", func(r *raft.Raft) error {
-		return r.AddVoter(raft.ServerID(id), raft.ServerAddress(addr), 0, n.cfg.EnqueueTimeout).Error()
-	})
-}
-
 // Promote gives a nonvoter its vote; a voter keeps it. The caller has made sure that the server caught up. It returns
-// ErrNoServer for an unknown id; else blocking and errors are those of AddNonvoter.
+// ErrNoServer for an unknown id, and ErrUnsafe if the server, or too many of the voters, do not answer; else blocking and
+// errors are those of AddNonvoter.
 func (n *Node) Promote(ctx context.Context, id string) error {
 	return n.change(ctx, "promote server", func(r *raft.Raft) error {
 		s, ok := n.server(id)
 		if !ok {
 			return fmt.Errorf("%w: %s", ErrNoServer, id)
 		}
+		if !s.Voter && !n.Live(id) {
+			return fmt.Errorf("%w: server %s does not answer", ErrUnsafe, id)
+		}
+		after := n.Servers()
+		for i := range after {
+			after[i].Voter = after[i].Voter || after[i].ID == id
+		}
+		if err := safe(after, n.Live); err != nil {
+			return err
+		}
 		return r.AddVoter(raft.ServerID(id), raft.ServerAddress(s.Addr), 0, n.cfg.EnqueueTimeout).Error()
 	})
 }
 
 // RemoveServer takes a server out of the group. A leader may remove itself: its Run then returns ErrRemoved. It returns
-// ErrNoServer for an unknown id and refuses to remove the last voter; else blocking and errors are those of AddNonvoter.
+// ErrNoServer for an unknown id, and ErrUnsafe if too few of the other voters answer; else blocking and errors are those of
+// AddNonvoter.
 func (n *Node) RemoveServer(ctx context.Context, id string) error {
 	return n.change(ctx, "remove server", func(r *raft.Raft) error {
-		s, ok := n.server(id)
-		if !ok {
+		if _, ok := n.server(id); !ok {
 			return fmt.Errorf("%w: %s", ErrNoServer, id)
 		}
-		voters := 0
-		for _, other := range n.Servers() {
-			if other.Voter {
-				voters++
-			}
-		}
-		if s.Voter && voters == 1 {
-			return fmt.Errorf("%s is the last voter", id)
+		if err := n.safeWithout(id); err != nil {
+			return err
 		}
 		return r.RemoveServer(raft.ServerID(id), 0, n.cfg.EnqueueTimeout).Error()
 	})
+}
+
+// safeWithout says why the group cannot do without the server, or nil.
+func (n *Node) safeWithout(id string) error {
+	return safe(slices.DeleteFunc(n.Servers(), func(s Server) bool { return s.ID == id }), n.Live)
+}
+
+// safe returns ErrUnsafe for a group of which fewer voters than a majority are live.
+func safe(group []Server, live func(id string) bool) error {
+	voters, up := 0, 0
+	for _, s := range group {
+		if s.Voter {
+			voters++
+			if live(s.ID) {
+				up++
+			}
+		}
+	}
+	switch {
+	case voters == 0:
+		return fmt.Errorf("%w: no voter would be left", ErrUnsafe)
+	case up <= voters/2:
+		return fmt.Errorf("%w: of %d voters %d would answer, and %d are needed", ErrUnsafe, voters, up, voters/2+1)
+	}
+	return nil
 }
 
 func (n *Node) server(id string) (Server, bool) {
@@ -138,7 +178,7 @@ func (n *Node) server(id string) (Server, bool) {
 // change runs one membership change at a time. When ctx ends first the change goes on and keeps its turn until Raft answers.
 func (n *Node) change(ctx context.Context, what string, f func(*raft.Raft) error) error {
 	r := n.raft.Load()
-	if r == nil || r.State() != raft.Leader {
+	if r == nil || !n.IsLeader() {
 		return ErrNotLeader
 	}
 	select {

@@ -2,8 +2,12 @@ package raftnode
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,6 +31,11 @@ func TestMembersComeAndGo(t *testing.T) {
 	require.ErrorIs(t, first.Promote(ctx, "nobody"), ErrNoServer)
 	require.ErrorIs(t, first.RemoveServer(ctx, "nobody"), ErrNoServer)
 
+	third := open(t, t.TempDir(), "127.0.0.1:0", nil)
+	third.start(t)
+	require.NoError(t, first.AddNonvoter(ctx, third.ID(), third.Addr()))
+	until(t, "not promoted", func() bool { return first.Promote(ctx, third.ID()) == nil })
+
 	// The second loses its raft.db: it comes back as somebody new, and takes the old one's place.
 	old := second.ID()
 	second.stop(t)
@@ -34,42 +43,92 @@ func TestMembersComeAndGo(t *testing.T) {
 	second = open(t, second.cfg.DataDir, second.Addr(), nil)
 	require.NotEqual(t, old, second.ID())
 	second.start(t)
-	// With one of two voters gone, no quorum: the old one's removal needs only the new majority.
+	all := []*peer{first, second, third}
 	until(t, "not added", func() bool {
-		return first.IsLeader() && first.AddNonvoter(ctx, second.ID(), second.Addr()) == nil
+		return leaderOf(t, first, third).AddNonvoter(ctx, second.ID(), second.Addr()) == nil
 	})
-	require.Equal(t, []Server{
-		{ID: first.ID(), Addr: first.Addr(), Voter: true}, {ID: second.ID(), Addr: second.Addr()},
-	}, first.Servers())
-	require.NoError(t, first.AddVoter(ctx, second.ID(), second.Addr()))
+	require.NotContains(t, first.Servers(), Server{ID: old, Addr: second.Addr(), Voter: true})
+	until(t, "not promoted", func() bool { return leaderOf(t, all...).Promote(ctx, second.ID()) == nil })
 	until(t, "not replicated again", func() bool { return second.machine.has("a") })
 
 	// A leader that removes itself ends, and says why.
-	leader := leaderOf(t, first, second)
+	leader := leaderOf(t, all...)
 	require.NoError(t, leader.RemoveServer(ctx, leader.ID()))
 	require.ErrorIs(t, leader.wait(t), ErrRemoved)
-	rest := others([]*peer{first, second}, leader)[0]
-	leaderOf(t, rest)
-	require.ErrorContains(t, rest.RemoveServer(ctx, rest.ID()), "last voter")
-	rest.stop(t)
+	rest := others(all, leader)
+	gone := rest[0]
+	until(t, "not removed", func() bool {
+		l := leaderOf(t, rest...)
+		gone = others(rest, l)[0]
+		return l.RemoveServer(ctx, gone.ID()) == nil
+	})
+	last := others(rest, gone)[0]
+	require.ErrorIs(t, leaderOf(t, last).RemoveServer(ctx, last.ID()), ErrUnsafe, "the last voter")
+	gone.stop(t)
+	last.stop(t)
+}
+
+func TestSafe(t *testing.T) {
+	voter := func(id string) Server { return Server{ID: id, Voter: true} }
+	for _, tc := range []struct {
+		group []Server
+		live  string
+		ok    bool
+	}{
+		{nil, "", false},
+		{[]Server{{ID: "a"}}, "a", false},
+		{[]Server{voter("a")}, "a", true},
+		{[]Server{voter("a"), voter("b")}, "a", false},
+		{[]Server{voter("a"), voter("b")}, "ab", true},
+		{[]Server{voter("a"), voter("b"), {ID: "c"}}, "ac", false},
+		{[]Server{voter("a"), voter("b"), voter("c")}, "ab", true},
+		{[]Server{voter("a"), voter("b"), voter("c"), voter("d")}, "ab", false},
+		{[]Server{voter("a"), voter("b"), voter("c"), voter("d")}, "abd", true},
+	} {
+		err := safe(tc.group, func(id string) bool { return strings.Contains(tc.live, id) })
+		require.Equal(t, tc.ok, err == nil, "%v of %v: %v", tc.live, tc.group, err)
+	}
+}
+
+// TestChangesThatCostTheMajority has one of three voters dead: neither of the others can go, the dead one can.
+func TestChangesThatCostTheMajority(t *testing.T) {
+	peers := cluster(t, 3, nil)
+	leader := leaderOf(t, peers...)
+	rest := others(peers, leader)
+	rest[0].crash(t)
+	ctx := t.Context()
+	until(t, "not noticed", func() bool { return !leader.Live(rest[0].ID()) })
+	require.ErrorIs(t, leader.RemoveServer(ctx, rest[1].ID()), ErrUnsafe)
+	require.ErrorIs(t, leader.RemoveServer(ctx, leader.ID()), ErrUnsafe)
+	require.ErrorIs(t, leader.TransferLeadership(ctx, rest[0].ID()), ErrUnsafe)
+	require.ErrorIs(t, leader.TransferLeadership(ctx, "nobody"), ErrNoServer)
+	require.NoError(t, leader.AddNonvoter(ctx, "dead", "127.0.0.1:1"))
+	require.ErrorIs(t, leader.Promote(ctx, "dead"), ErrUnsafe)
+	require.NoError(t, leader.RemoveServer(ctx, "dead"))
+	require.NoError(t, leader.RemoveServer(ctx, rest[0].ID()))
+	require.NoError(t, leader.TransferLeadership(ctx, rest[1].ID()))
+	until(t, "not transferred", rest[1].IsLeader)
+	for _, p := range []*peer{leader, rest[1]} {
+		p.stop(t)
+	}
 }
 
 func TestForeignClusterIsRefused(t *testing.T) {
 	ours, theirs := single(t, nil), single(t, nil)
-	require.NoError(t, ours.SetClusterID("ours"))
-	require.NoError(t, theirs.SetClusterID("theirs"))
+	require.Equal(t, ClusterIDOf(ours.Servers()), ours.ClusterID(), "known before the log names it")
 	require.ErrorIs(t, ours.SetClusterID("theirs"), ErrForeignCluster)
 	propose(t, theirs, "a")
 	term := theirs.Term()
 
 	// Ours believes that the other cluster's server is a new member of its own.
 	require.NoError(t, ours.AddNonvoter(t.Context(), theirs.ID(), theirs.Addr()))
-	until(t, "not logged by the acceptor", logged(theirs, "this server is of cluster theirs, the caller of cluster ours"))
+	until(t, "not logged by the acceptor", logged(theirs, "this server is of cluster "+theirs.ClusterID()+", the caller of cluster "+ours.ClusterID()))
 	until(t, "not logged by the dialer", logged(ours, "a raft peer refused this server"))
 	propose(t, theirs, "b")
 	require.Equal(t, term, theirs.Term(), "nothing disturbed it")
 	require.Len(t, theirs.Servers(), 1)
 	require.False(t, theirs.machine.has("never"))
+	require.False(t, ours.Live(theirs.ID()), "a refusal is no contact")
 
 	// The same address with another server's id is refused too.
 	stranger := open(t, t.TempDir(), "127.0.0.1:0", nil)
@@ -78,6 +137,87 @@ func TestForeignClusterIsRefused(t *testing.T) {
 	until(t, "not refused", logged(stranger, "the caller wants server 00000000"))
 	for _, p := range []*peer{ours, theirs, stranger} {
 		p.stop(t)
+	}
+}
+
+// TestPrefaces is the table of who may speak Raft with a server.
+func TestPrefaces(t *testing.T) {
+	group := []Server{{ID: "me", Voter: true}, {ID: "friend", Voter: true}}
+	for _, tc := range []struct {
+		name, own string
+		members   []Server
+		preface   string
+		refused   string // "": accepted.
+	}{
+		{"too short", "ours", group, "ours me friend", "malformed"},
+		{"nobody is named", "ours", group, "- - x x", "wants server -"},
+		{"another server is wanted", "ours", group, "ours you friend a:1", "wants server you"},
+		{"member", "ours", group, "ours me friend a:1", ""},
+		{"member of another cluster", "ours", group, "theirs me friend a:1", "of cluster theirs"},
+		{"member without a cluster", "ours", group, "- me friend a:1", "the caller of none yet"},
+		{"stranger", "ours", group, "ours me stranger a:1", "no member"},
+		{"stranger whom other members know", "ours", group, "ours me vouched a:1", ""},
+		{"data lost, cluster kept", "ours", nil, "ours me friend a:1", ""},
+		{"data lost, other cluster", "ours", nil, "theirs me friend a:1", "of cluster theirs"},
+		{"new server, a cluster adds it", "", nil, "ours me friend a:1", ""},
+		{"new server, a stranger", "", nil, "- me friend a:1", "neither"},
+		{"bootstrapped by others", "", group, "- me friend a:1", ""},
+		{"bootstrapped by others, a member that knows more", "", group, "ours me friend a:1", ""},
+		{"bootstrapped by others, a stranger", "", group, "ours me stranger a:1", "no member"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newStream(nil, "", slog.Default())
+			s.self = func() string { return "me" }
+			s.cluster = func() string { return tc.own }
+			s.members = func() []Server { return tc.members }
+			s.vouched = func(id string) bool { return id == "vouched" }
+			why := s.judge(strings.Fields(tc.preface))
+			if tc.refused == "" {
+				require.Empty(t, why)
+				return
+			}
+			require.Contains(t, why, tc.refused)
+		})
+	}
+}
+
+// TestAllAtNewAddresses stops three servers and starts them elsewhere: what they know by asking counts before what the log says.
+func TestAllAtNewAddresses(t *testing.T) {
+	for moved := 1; moved <= 3; moved++ {
+		t.Run(strconv.Itoa(moved), func(t *testing.T) {
+			var mu sync.Mutex
+			found := map[string]string{}
+			locate := func(c *Config) {
+				c.Locate = func(id string) string {
+					mu.Lock()
+					defer mu.Unlock()
+					return found[id]
+				}
+			}
+			peers := cluster(t, 3, locate)
+			propose(t, leaderOf(t, peers...), "before")
+			for i := range moved {
+				p := peers[i]
+				p.stop(t)
+				peers[i] = open(t, p.cfg.DataDir, "127.0.0.1:0", locate)
+				require.NotEqual(t, p.Addr(), peers[i].Addr())
+				mu.Lock()
+				found[p.ID()] = peers[i].Addr()
+				mu.Unlock()
+			}
+			for _, p := range peers[:moved] {
+				p.start(t)
+			}
+			leader := leaderOf(t, peers...)
+			propose(t, leader, "after")
+			for _, p := range peers {
+				until(t, "not everywhere", func() bool { return p.machine.has("after") })
+				until(t, "leader not known by its new address", func() bool { a, id := p.Leader(); return a == leader.Addr() && id == leader.ID() })
+			}
+			for _, p := range peers {
+				p.stop(t)
+			}
+		})
 	}
 }
 

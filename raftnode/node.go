@@ -47,6 +47,7 @@ type Node struct {
 	entries     atomic.Uint64
 	commands    atomic.Uint64
 
+	stall    stall
 	reads    barriers
 	leading  atomic.Bool
 	changing chan struct{} // holds one token while a membership change is under way.
@@ -77,6 +78,7 @@ func Open(cfg Config, fsm raft.FSM, acceptor *listen.Acceptor, log *slog.Logger)
 		done:     make(chan struct{}),
 		fatal:    make(chan error, 1),
 		queue:    make(chan *proposal, cfg.QueueLength),
+		stall:    newStall(),
 		reads:    barriers{kick: make(chan struct{}, 1)},
 		changing: make(chan struct{}, 1),
 	}
@@ -91,6 +93,8 @@ func Open(cfg Config, fsm raft.FSM, acceptor *listen.Acceptor, log *slog.Logger)
 	n.stream.self = n.ID
 	n.stream.cluster = n.ClusterID
 	n.stream.peer = n.idAt
+	n.stream.members = n.Servers
+	n.stream.vouched = func(id string) bool { return cfg.Vouch != nil && cfg.Vouch(id) }
 	return n, nil
 }
 
@@ -112,7 +116,7 @@ func (n *Node) Addr() string { return n.cfg.Addr }
 // ClusterID returns the cluster this server belongs to, "" while it is unknown.
 func (n *Node) ClusterID() string { return n.dir.clusterID() }
 
-// SetClusterID stores the cluster id on disk; from then on peers of another cluster are refused. The same id again changes
+// SetClusterID stores the cluster id on disk; from then on peers of another cluster, or of none, are refused. The same id again changes
 // nothing; another one returns ErrForeignCluster.
 func (n *Node) SetClusterID(id string) error {
 	if id == "" || id == unknown {

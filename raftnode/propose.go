@@ -60,15 +60,24 @@ func (n *Node) Propose(ctx context.Context, c *apiv1.Command) (*apiv1.Result, er
 	if err := n.enqueue(p); err != nil {
 		return nil, err
 	}
-	select {
-	case o := <-p.done:
-		return o.result, o.err
-	case <-ctx.Done():
-		if p.state.CompareAndSwap(queued, withdrawn) {
-			return nil, fmt.Errorf("proposal withdrawn: %w", ctx.Err())
+	stall := n.stall.changed()
+	for !n.stall.on() {
+		select {
+		case o := <-p.done:
+			return o.result, o.err
+		case <-stall:
+			stall = n.stall.changed()
+		case <-ctx.Done():
+			if p.state.CompareAndSwap(queued, withdrawn) {
+				return nil, fmt.Errorf("proposal withdrawn: %w", ctx.Err())
+			}
+			return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
 		}
-		return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
 	}
+	if p.state.CompareAndSwap(queued, withdrawn) {
+		return nil, fmt.Errorf("%w: the disk does not answer", ErrNotLeader)
+	}
+	return nil, fmt.Errorf("%w: the disk does not answer", ErrUnknownOutcome)
 }
 
 // enqueue never blocks.

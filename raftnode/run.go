@@ -10,24 +10,21 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// hangTicks is how many looks in a row must find the same write under way before the store counts as hanging. Looks that the
-// watcher itself missed, because the whole process was stopped or starved, do not count.
-const hangTicks = 8
-
-// Run starts Raft and blocks until ctx is over (it then returns nil) or the server cannot go on: ErrStoreHang, ErrStore,
-// ErrFatal, ErrRemoved, ErrCloseTimeout, or an error of starting. Before it returns it hands leadership on, answers every
-// waiting call, stops all it started and frees the data directory; only with ErrStoreHang and ErrCloseTimeout it leaves what
+// Run starts Raft and blocks until ctx is over (it then returns nil) or the server cannot go on: ErrStore, ErrFatal,
+// ErrRemoved, ErrCloseTimeout, or an error of starting. Before it returns it hands leadership on, answers every
+// waiting call, stops all it started and frees the data directory; only with ErrCloseTimeout it leaves what
 // cannot be stopped behind, and the process must exit.
 func (n *Node) Run(ctx context.Context) error {
 	if !n.ran.CompareAndSwap(false, true) {
 		panic("raftnode: Run called twice or after Close")
 	}
 	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream:          n.stream,
-		MaxPool:         peerConns,
-		MaxRPCsInFlight: 1, // the default of 2 can starve a follower for ever.
-		Timeout:         n.cfg.RPCTimeout,
-		Logger:          newHCLog(n.log),
+		Stream:                n.stream,
+		ServerAddressProvider: addresses{n},
+		MaxPool:               peerConns,
+		MaxRPCsInFlight:       1, // the default of 2 can starve a follower for ever.
+		Timeout:               n.cfg.RPCTimeout,
+		Logger:                newHCLog(n.log),
 	})
 	var _ raft.WithPreVote = trans // without it Raft silently runs without pre-vote.
 	r, err := n.start(trans)
@@ -50,14 +47,11 @@ func (n *Node) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
 	workers.Go(func() { n.batcher(r, n.done) })
 	workers.Go(func() { n.barrierer(r, n.done) })
+	workers.Go(func() { n.watchStore(r, n.done) })
 	err = n.watch(ctx, r, observed)
-	if errors.Is(err, ErrStoreHang) {
-		close(n.done)
-		return err
-	}
-	if err == nil && r.State() == raft.Leader {
+	if err == nil && n.IsLeader() {
 		handOver, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(transferTime, n.cfg.ShutdownTimeout/2))
-		if terr := n.TransferLeadership(handOver); terr != nil && len(n.Servers()) > 1 {
+		if terr := n.TransferLeadership(handOver, ""); terr != nil && len(n.Servers()) > 1 {
 			n.log.Warn("leadership not handed on", "error", terr)
 		}
 		cancel()
@@ -82,12 +76,13 @@ func (n *Node) start(trans *raft.NetworkTransport) (r *raft.Raft, err error) {
 	return r, nil
 }
 
+// memberTick is how often a server looks whether it is still a member.
+const memberTick = 250 * time.Millisecond
+
 // watch returns nil when ctx is over, or the reason to stop.
 func (n *Node) watch(ctx context.Context, r *raft.Raft, observed <-chan raft.Observation) error {
-	tick := time.NewTicker(n.cfg.StoreHangTimeout / hangTicks)
+	tick := time.NewTicker(memberTick)
 	defer tick.Stop()
-	var writing uint64
-	var seen int
 	member := false
 	for {
 		select {
@@ -100,32 +95,12 @@ func (n *Node) watch(ctx context.Context, r *raft.Raft, observed <-chan raft.Obs
 				n.log.Info("the cluster has a leader", "leader_id", string(l.LeaderID), "leader_addr", string(l.LeaderAddr))
 			}
 		case <-tick.C:
-			id, busy := n.store.oldest()
-			if !busy || id != writing {
-				seen = 0
-			}
-			if writing = id; busy {
-				seen++
-			}
-			if seen > hangTicks {
-				return n.hang()
-			}
 			member = n.checkMember(member)
 		}
 		if r.State() == raft.Shutdown { // nobody but Raft itself can have done that.
 			return ErrRemoved
 		}
 	}
-}
-
-// hang makes the peers see that this server is gone, whatever happens next.
-func (n *Node) hang() error {
-	n.log.Error("a write to the log store hangs: this server stops", "longer_than", n.cfg.StoreHangTimeout)
-	_ = n.stream.Close()
-	if n.cfg.OnStoreHang != nil {
-		n.cfg.OnStoreHang(n.cfg.StoreHangTimeout)
-	}
-	return fmt.Errorf("%w for more than %v", ErrStoreHang, n.cfg.StoreHangTimeout)
 }
 
 // checkMember tells the operator of a follower that was removed. It stays up, harmless: the removal it knows of may not be

@@ -42,10 +42,11 @@ func (n *Node) Stats() Stats {
 	return s
 }
 
-// Leader returns the advertised address and the id of the leader as far as this server knows, or "".
+// Leader returns the advertised address and the id of the leader as far as this server knows, or "". A leader whose disk stalls
+// does not name itself.
 func (n *Node) Leader() (addr, id string) {
 	r := n.raft.Load()
-	if r == nil {
+	if r == nil || n.stall.on() && r.State() == raft.Leader {
 		return "", ""
 	}
 	a, i := r.LeaderWithID()
@@ -53,10 +54,10 @@ func (n *Node) Leader() (addr, id string) {
 }
 
 // IsLeader reports whether this server believes to lead. The belief may be out of date, and the state machine may lack entries
-// of earlier terms: Barrier tells.
+// of earlier terms: Barrier tells. A leader whose disk stalls says no.
 func (n *Node) IsLeader() bool {
 	r := n.raft.Load()
-	return r != nil && r.State() == raft.Leader
+	return r != nil && r.State() == raft.Leader && !n.stall.on()
 }
 
 // Term returns the current term, 0 before Run.

@@ -1,7 +1,10 @@
 package raftnode
 
 import (
+	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -48,12 +51,9 @@ func sickLeader(t *testing.T, change func(*Config)) (*peer, *sickStore) {
 	return p, sick
 }
 
-func TestHangingStoreEndsRun(t *testing.T) {
-	called := make(chan time.Duration, 1)
-	p, sick := sickLeader(t, func(c *Config) {
-		c.StoreHangTimeout = 200 * time.Millisecond
-		c.OnStoreHang = func(d time.Duration) { called <- d }
-	})
+// TestHangingStoreOfTheOnlyServer waits: nobody could take over.
+func TestHangingStoreOfTheOnlyServer(t *testing.T) {
+	p, sick := sickLeader(t, func(c *Config) { c.StoreHangTimeout = 80 * time.Millisecond })
 	hang := make(chan struct{})
 	sick.set(hang, nil)
 	waiting := make(chan error, 1)
@@ -61,16 +61,98 @@ func TestHangingStoreEndsRun(t *testing.T) {
 		_, err := p.Propose(t.Context(), command("a"))
 		waiting <- err
 	}()
-	require.ErrorIs(t, p.wait(t), ErrStoreHang)
-	require.Equal(t, 200*time.Millisecond, <-called)
-	_, err := p.stream.Dial("127.0.0.1:1", time.Second)
-	require.Error(t, err, "it speaks to nobody any more")
-
-	// What Run had to leave behind is cleared away here; a real process exits.
+	until(t, "no warning", logged(p, "takes long"))
+	require.True(t, p.IsLeader())
+	sick.set(nil, nil)
 	close(hang)
 	require.NoError(t, <-waiting)
-	require.NoError(t, p.raft.Load().Shutdown().Error())
-	require.NoError(t, p.dir.close())
+	p.stop(t)
+}
+
+// TestHangingStoreOfTheLeader makes room for another leader, whose log the old one takes over once its disk works again.
+func TestHangingStoreOfTheLeader(t *testing.T) {
+	var peers []*peer
+	var servers []Server
+	sick := map[*peer]*sickStore{}
+	for range 3 {
+		p := open(t, t.TempDir(), "127.0.0.1:0", func(c *Config) { c.StoreHangTimeout = 400 * time.Millisecond })
+		sick[p] = &sickStore{store: p.store.store}
+		p.store.store = sick[p]
+		peers, servers = append(peers, p), append(servers, Server{ID: p.ID(), Addr: p.Addr(), Voter: true})
+	}
+	for _, p := range peers {
+		require.NoError(t, p.Bootstrap(servers))
+		p.start(t)
+	}
+	old := leaderOf(t, peers...)
+	terms := make(chan bool, 8)
+	ctx, cancel := context.WithCancel(t.Context())
+	led := make(chan error, 1)
+	go func() {
+		led <- old.RunLeader(ctx, func(ctx context.Context, _ uint64) error { terms <- true; <-ctx.Done(); terms <- false; return nil })
+	}()
+	require.True(t, <-terms)
+	hang := make(chan struct{})
+	sick[old].set(hang, nil)
+	_, err := old.Propose(t.Context(), command("late"))
+	require.ErrorIs(t, err, ErrUnknownOutcome)
+	require.False(t, <-terms, "leader work ends though Raft's main loop is blocked")
+	require.False(t, old.IsLeader())
+	addr, _ := old.Leader()
+	require.Empty(t, addr)
+	_, err = old.Barrier(t.Context())
+	require.ErrorIs(t, err, ErrNotLeader)
+	now := leaderOf(t, others(peers, old)...)
+	propose(t, now, "meanwhile")
+	sick[old].set(nil, nil)
+	close(hang)
+	until(t, "not back", func() bool { return old.machine.has("meanwhile") })
+	require.False(t, old.machine.has("late"), "the new leader's log counts")
+	until(t, "does not know the leader", func() bool { a, _ := old.Leader(); return a != "" })
+	cancel()
+	require.NoError(t, <-led)
+	for _, p := range peers {
+		p.stop(t)
+	}
+}
+
+func TestWatchdog(t *testing.T) {
+	var w watchdog
+	looks := func(n int, id uint64, busy, others bool) (out []verdict) {
+		for range n {
+			if v := w.look(id, busy, others); v != nothing {
+				out = append(out, v)
+			}
+		}
+		return out
+	}
+	for id := range uint64(100) {
+		require.Empty(t, looks(hangTicks, id, true, true), "each write ends")
+	}
+	require.Equal(t, []verdict{warnSlow}, looks(100, 200, true, false), "alone")
+	require.Empty(t, looks(10, 0, false, false))
+	require.Equal(t, []verdict{giveUp}, looks(100, 201, true, true))
+	require.Equal(t, []verdict{comeBack}, looks(1, 202, true, false), "another write is under way")
+	require.Equal(t, []verdict{warnSlow}, looks(2*hangTicks-1, 202, true, true), "more patient the second time")
+	require.Equal(t, []verdict{giveUp}, looks(2*hangTicks, 202, true, true))
+	require.Equal(t, []verdict{comeBack}, looks(patienceTicks+1, 0, false, true))
+	require.Equal(t, []verdict{giveUp}, looks(hangTicks+1, 203, true, true), "as before")
+	for range 50 {
+		looks(hangTicks<<maxPatience+1, 204, true, true)
+		looks(1, 0, false, true)
+	}
+	require.Equal(t, maxPatience, w.patience)
+}
+
+// TestSayerNeverWaits has a log that never takes its first line.
+func TestSayerNeverWaits(t *testing.T) {
+	s := newSayer(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	hang := make(chan struct{})
+	for range 100 {
+		s.say(func(*slog.Logger) { <-hang })
+	}
+	s.close()
+	close(hang)
 }
 
 func TestFailingStoreEndsRun(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,19 +43,26 @@ type stream struct {
 	self    func() string
 	cluster func() string
 	peer    func(addr string) string
+	// members gives the group as this server knows it; vouched reports whether other members know a server that is not in it.
+	members func() []Server
+	vouched func(id string) bool
+	started time.Time
 
 	done chan struct{} // closed by Close; ends what Dial waits for.
 
 	// mu guards what stands below.
 	mu         sync.Mutex
 	closed     bool
+	paused     bool
+	contacts   map[string]*contact
 	conns      map[net.Conn]struct{}
 	complaints map[string]time.Time
 }
 
 func newStream(a *listen.Acceptor, addr string, log *slog.Logger) *stream {
 	return &stream{
-		acceptor: a, addr: addr, log: log,
+		acceptor: a, addr: addr, log: log, started: time.Now(),
+		contacts:   make(map[string]*contact),
 		done:       make(chan struct{}),
 		conns:      make(map[net.Conn]struct{}),
 		complaints: make(map[string]time.Time),
@@ -77,22 +85,37 @@ func (s *stream) Accept() (net.Conn, error) {
 			continue
 		}
 		if tracked, err := s.track(c.Conn); err == nil {
+			tracked.contact = s.contact(c.Args[2])
 			return tracked, nil
 		}
 	}
 }
 
-// judge returns why a preface's arguments are refused, or "".
+// judge returns why a preface's arguments are refused, or "". Who knows its cluster talks to nobody of another or of none. A
+// server that knows none yet is new, or about to bootstrap: it listens to a cluster that has added it, and to those that
+// it bootstraps with.
 func (s *stream) judge(args []string) string {
-	if len(args) < 3 {
+	if len(args) < 4 {
 		return "malformed preface"
 	}
-	cluster, target := args[0], args[1]
-	switch own := s.cluster(); {
-	case cluster != unknown && own != "" && cluster != own:
-		return fmt.Sprintf("this server is of cluster %s, the caller of cluster %s", own, cluster)
-	case target != unknown && target != s.self():
+	cluster, target, caller := args[0], args[1], args[2]
+	own, members := s.cluster(), s.members()
+	member := slices.ContainsFunc(members, func(m Server) bool { return m.ID == caller })
+	switch {
+	case s.isPaused():
+		return "this server's disk does not answer"
+	case target != s.self():
 		return fmt.Sprintf("this is server %s, the caller wants server %s", s.self(), target)
+	case own != "" && cluster == unknown:
+		return fmt.Sprintf("this server is of cluster %s, the caller of none yet", own)
+	case own != "" && cluster != own:
+		return fmt.Sprintf("this server is of cluster %s, the caller of cluster %s", own, cluster)
+	case member:
+		return ""
+	case cluster == unknown:
+		return "neither the caller nor this server knows its cluster, and they do not bootstrap together"
+	case len(members) > 0 && !s.vouched(caller):
+		return fmt.Sprintf("server %s is no member of the cluster, as far as this server and those it asked know", caller)
 	}
 	return ""
 }
@@ -122,8 +145,14 @@ func (s *stream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn,
 		case <-ctx.Done():
 		}
 	}()
-	target := orUnknown(s.peer(string(addr)))
-	c, err := listen.Dial(ctx, string(addr), Protocol, orUnknown(s.cluster()), target, s.self(), s.addr)
+	if s.isPaused() {
+		return nil, errPaused
+	}
+	target, at := splitTarget(string(addr))
+	if target == "" {
+		target = orUnknown(s.peer(at))
+	}
+	c, err := listen.Dial(ctx, at, Protocol, orUnknown(s.cluster()), target, s.self(), s.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -141,14 +170,20 @@ func (s *stream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn,
 	if err != nil {
 		_ = tracked.Close()
 		if errors.Is(err, errRefused) {
-			s.complain(slog.LevelWarn, "a raft peer refused this server", string(addr), err.Error())
+			s.complain(slog.LevelWarn, "a raft peer refused this server", at, err.Error())
 		}
 		return nil, fmt.Errorf("raft peer %s: %w", addr, err)
+	}
+	if target != unknown {
+		tracked.contact = s.contact(target) // only now: a refusal comes from somebody else.
 	}
 	return tracked, nil
 }
 
-var errRefused = errors.New("refused")
+var (
+	errRefused = errors.New("refused")
+	errPaused  = errors.New("raft connections are closed while the disk does not answer")
+)
 
 // readAnswer reads the line byte by byte: what follows belongs to Raft.
 func readAnswer(c net.Conn) error {
@@ -169,31 +204,59 @@ func readAnswer(c net.Conn) error {
 	return fmt.Errorf("%w: %s", errRefused, strings.TrimPrefix(string(line), "refused "))
 }
 
-// Close closes every connection, dialed and accepted, and refuses new ones. Raft's transport closes none by itself, and a
-// server whose disk hangs must stop answering heartbeats at once.
+// Close closes every connection, dialed and accepted, and refuses new ones. Raft's transport closes none by itself.
 func (s *stream) Close() error {
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true
 		close(s.done)
 	}
+	s.mu.Unlock()
+	err := s.acceptor.Close()
+	s.cut()
+	return err
+}
+
+// pause closes every connection and refuses new ones until resume: a leader whose disk hangs must be silent, heartbeats
+// included, for the others to elect another.
+func (s *stream) pause() {
+	s.mu.Lock()
+	s.paused = true
+	s.mu.Unlock()
+	s.cut()
+}
+
+func (s *stream) resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused = false
+}
+
+func (s *stream) isPaused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.paused
+}
+
+// cut closes the connections of this moment.
+func (s *stream) cut() {
+	s.mu.Lock()
 	conns := s.conns
 	s.conns = make(map[net.Conn]struct{})
 	s.mu.Unlock()
-	err := s.acceptor.Close()
 	for c := range conns {
 		_ = c.Close()
 	}
-	return err
 }
 
 // Addr returns the advertised address: it is what Raft tells its peers.
 func (s *stream) Addr() net.Addr { return tcpAddr(s.addr) }
 
-func (s *stream) track(c net.Conn) (net.Conn, error) {
+// track takes a connection into the reach of cut.
+func (s *stream) track(c net.Conn) (*trackedConn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || s.paused {
 		_ = c.Close()
 		return nil, net.ErrClosed
 	}
@@ -226,7 +289,17 @@ func (s *stream) complain(level slog.Level, msg, addr, why string) {
 
 type trackedConn struct {
 	net.Conn
-	stream *stream
+	stream  *stream
+	contact *contact // nil: not kept.
+}
+
+// Read notes that the server at the other end was heard.
+func (c *trackedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && c.contact != nil {
+		c.contact.at.Store(max(1, int64(time.Since(c.stream.started))))
+	}
+	return n, err
 }
 
 func (c *trackedConn) Close() error {
