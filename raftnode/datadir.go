@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -47,7 +48,7 @@ func serverIDKey() []byte { return []byte("godwit_server_id") }
 // openDataDir makes, locks and opens the directory. It takes at most a few seconds when another process has it.
 func openDataDir(path string, log *slog.Logger) (*dataDir, error) {
 	if st, err := os.Stat(path); err == nil && !st.IsDir() {
-		return nil, fmt.Errorf("data directory %s is a file; choose another --data", path)
+		return nil, fmt.Errorf("data directory %s is a file; choose another --data-dir", path)
 	}
 	if err := os.MkdirAll(filepath.Join(path, "raft"), 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory %s: %w", path, err)
@@ -75,6 +76,9 @@ func (d *dataDir) load(log *slog.Logger) (err error) {
 	if err != nil {
 		return fmt.Errorf("open snapshots in %s: %w", d.path, err)
 	}
+	if err = readable(d.bolt, d.snaps); err != nil {
+		return damaged(filepath.Join(d.path, "raft", "raft.db"), err)
+	}
 	return d.identify(log)
 }
 
@@ -85,11 +89,15 @@ func openBolt(path string) (s *raftboltdb.BoltStore, err error) {
 			s, err = nil, damaged(path, fmt.Errorf("%v", p))
 		}
 	}()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a page behind the file's end, through its memory map.
+	if err := walkBolt(path); err != nil {
+		return nil, damaged(path, err)
+	}
 	s, err = raftboltdb.New(raftboltdb.Options{
 		Path: path,
 		BoltOptions: &bbolt.Options{
-			Timeout:        2 * time.Second, // the lock above makes a wait unlikely; without a bound it would be for ever.
-			NoFreelistSync: true,            // otherwise each commit rewrites the whole freelist.
+			Timeout:        boltWait,
+			NoFreelistSync: true, // otherwise each commit rewrites the whole freelist.
 			FreelistType:   bbolt.FreelistMapType,
 		},
 	})
@@ -102,9 +110,80 @@ func openBolt(path string) (s *raftboltdb.BoltStore, err error) {
 	return nil, damaged(path, err)
 }
 
+// walkBolt reads every page in use and the ends of every value. bbolt does the first when it opens the file for writing, but in
+// a goroutine of its own, whose panic about damage nobody could catch.
+func walkBolt(path string) error {
+	if st, err := os.Stat(path); err != nil || st.Size() == 0 {
+		return nil //nolint:nilerr // not there yet; what else is wrong the opening tells.
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: boltWait})
+	if err != nil {
+		return err
+	}
+	defer db.Close() //nolint:errcheck // only read.
+	sum := byte(0)
+	err = db.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error {
+			return b.ForEach(func(k, v []byte) error {
+				if len(k) > 0 {
+					sum += k[0] + k[len(k)-1]
+				}
+				if len(v) > 0 {
+					sum += v[0] + v[len(v)-1]
+				}
+				return nil
+			})
+		})
+	})
+	_ = sum // it was about the reading.
+	return err
+}
+
+// readable reads the whole log once: Raft reads it at its start anyway, but panics over an entry that it finds missing later. What the
+// newest snapshot holds may be missing.
+func readable(logs raft.LogStore, snaps raft.SnapshotStore) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	first, err := logs.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := logs.LastIndex()
+	if err != nil {
+		return err
+	}
+	held := uint64(0)
+	if list, err := snaps.List(); err == nil && len(list) > 0 {
+		held = list[0].Index
+	}
+	for i := first; i <= last && i > 0; i++ {
+		var entry raft.Log
+		err := logs.GetLog(i, &entry)
+		if errors.Is(err, raft.ErrLogNotFound) && i < held {
+			i = held
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("log entry %d: %w", i, err)
+		}
+		if entry.Index != i {
+			return fmt.Errorf("log entry %d is entry %d", i, entry.Index)
+		}
+	}
+	return nil
+}
+
+// boltWait bounds the wait for another user of raft.db. The lock of the directory makes one unlikely; without a bound the wait
+// would be for ever.
+const boltWait = 2 * time.Second
+
 func damaged(path string, err error) error {
-	return fmt.Errorf("%s cannot be read (%w): restore it from a backup, or, if a majority of the other servers is well, "+
-		"move it away, start again and add this server to the cluster anew", path, err)
+	return fmt.Errorf("%s cannot be read (%w): if a majority of the other servers is well, move this server's data directory away "+
+		"and start again with an empty one, it joins as a new server; else restore the directory from a backup", path, err)
 }
 
 // identify finds this server's id in raft.db, or mints one for an empty raft.db, and brings meta.json up to date.

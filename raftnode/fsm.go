@@ -65,6 +65,7 @@ func (s machineSnapshot) Release() {}
 // taken, so that what is on disk stays true.
 type guardFSM struct {
 	raft.FSM
+	where   string // the data directory, for the error.
 	onFatal func(error)
 
 	// mu guards failed.
@@ -99,7 +100,7 @@ func (g *guardFSM) Apply(entry *raft.Log) any {
 	}
 	response := g.FSM.Apply(entry)
 	if err, ok := response.(error); ok {
-		return g.fail(fmt.Errorf("%w: entry %d: %w", ErrFatal, entry.Index, err))
+		return g.fail(fmt.Errorf("%w: %w", ErrFatal, damaged(g.where, fmt.Errorf("entry %d: %w", entry.Index, err))))
 	}
 	return response
 }

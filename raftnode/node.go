@@ -88,7 +88,7 @@ func Open(cfg Config, fsm raft.FSM, acceptor *listen.Acceptor, log *slog.Logger)
 		panic(err) // only for a capacity of 0.
 	}
 	n.logs, n.stable = cache, n.store
-	n.fsm = &guardFSM{FSM: fsm, onFatal: n.failFSM}
+	n.fsm = &guardFSM{FSM: fsm, where: cfg.DataDir, onFatal: n.failFSM}
 	n.stream = newStream(acceptor, cfg.Addr, log)
 	n.stream.self = n.ID
 	n.stream.cluster = n.ClusterID

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -66,12 +67,12 @@ func (n *Node) start(trans *raft.NetworkTransport) (r *raft.Raft, err error) {
 	defer n.starting.Unlock()
 	defer func() {
 		if p := recover(); p != nil {
-			r, err = nil, damaged(n.dir.path, fmt.Errorf("%v", p))
+			r, err = nil, damaged(filepath.Join(n.dir.path, "raft"), fmt.Errorf("%v", p))
 		}
 	}()
 	r, err = raft.NewRaft(n.raftConfig(), n.fsm, n.logs, n.stable, n.dir.snaps, trans)
 	if err != nil {
-		return nil, fmt.Errorf("start raft from %s: %w", n.dir.path, err)
+		return nil, damaged(filepath.Join(n.dir.path, "raft"), err)
 	}
 	return r, nil
 }

@@ -1,0 +1,79 @@
+package raftnode
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/hashicorp/raft"
+)
+
+// Survivor is a stopped server's data, opened to be made a cluster of its own. Close must be called.
+type Survivor struct {
+	cfg Config
+	dir *dataDir
+	log *slog.Logger
+	// Members is the group by the survivor's log; LastIndex its last entry, committed or not.
+	Members   []Server
+	LastIndex uint64
+}
+
+// OpenSurvivor locks and reads the data directory of a server that does not run. newFSM must give an empty state machine at each call.
+func OpenSurvivor(cfg Config, newFSM func() raft.FSM, log *slog.Logger) (_ *Survivor, err error) {
+	dir, err := openDataDir(cfg.DataDir, log)
+	if err != nil {
+		return nil, err
+	}
+	s := &Survivor{cfg: cfg, dir: dir, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, dir.close())
+		}
+	}()
+	has, err := raft.HasExistingState(dir.bolt, dir.bolt, dir.snaps)
+	if err != nil {
+		return nil, damaged(dir.path, err)
+	}
+	if !has {
+		return nil, fmt.Errorf("%s holds no cluster's state: there is nothing to recover", dir.path)
+	}
+	_, trans := raft.NewInmemTransport(raft.ServerAddress(cfg.Addr))
+	group, err := raft.GetConfiguration(s.config(), newFSM(), dir.bolt, dir.bolt, dir.snaps, trans)
+	if err != nil {
+		return nil, damaged(dir.path, err)
+	}
+	for _, m := range group.Servers {
+		s.Members = append(s.Members, Server{ID: string(m.ID), Addr: string(m.Address), Voter: m.Suffrage == raft.Voter})
+	}
+	s.LastIndex, err = dir.bolt.LastIndex()
+	return s, err
+}
+
+func (s *Survivor) config() *raft.Config {
+	n := &Node{cfg: s.cfg, dir: s.dir, log: s.log}
+	return n.raftConfig()
+}
+
+// ID returns the survivor's server id.
+func (s *Survivor) ID() string { return string(s.dir.serverID()) }
+
+// ClusterID returns the cluster it is of.
+func (s *Survivor) ClusterID() string { return s.dir.clusterID() }
+
+// Recover makes the survivor the only member of its cluster. Every entry of its log counts as committed from then on, and what the
+// others had and the survivor not is lost. fsm must be empty. Nothing is changed if the log cannot be applied.
+func (s *Survivor) Recover(fsm raft.FSM) error {
+	guard := &guardFSM{FSM: fsm, where: s.dir.path, onFatal: func(error) {}}
+	_, trans := raft.NewInmemTransport(raft.ServerAddress(s.cfg.Addr))
+	alone := raft.Configuration{Servers: []raft.Server{{ID: s.dir.serverID(), Address: raft.ServerAddress(s.cfg.Addr)}}}
+	if err := raft.RecoverCluster(s.config(), guard, s.dir.bolt, s.dir.bolt, s.dir.snaps, trans, alone); err != nil {
+		if failed := guard.err(); failed != nil {
+			err = failed // the library passes its text alone.
+		}
+		return fmt.Errorf("recover %s: %w", s.dir.path, err)
+	}
+	return nil
+}
+
+// Close frees the data directory.
+func (s *Survivor) Close() error { return s.dir.close() }

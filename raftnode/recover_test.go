@@ -1,0 +1,62 @@
+package raftnode
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/hashicorp/raft"
+	"github.com/stretchr/testify/require"
+)
+
+// TestRecover loses two of three servers for good: the third's data becomes a cluster of one, which the others, should they
+// come back after all, cannot disturb.
+func TestRecover(t *testing.T) {
+	peers := cluster(t, 3, nil)
+	for _, k := range keys("entry", 20) {
+		propose(t, leaderOf(t, peers...), k)
+	}
+	survivor := peers[0]
+	until(t, "not everywhere", func() bool { return survivor.machine.has("entry-19") })
+	id, cluster := survivor.ID(), survivor.ClusterID()
+	for _, p := range peers {
+		p.stop(t)
+	}
+	empty := func() raft.FSM { return NewFSM(&journal{}) }
+	cfg := survivor.cfg
+	s, err := OpenSurvivor(cfg, empty, slog.Default())
+	require.NoError(t, err)
+	require.Equal(t, id, s.ID())
+	require.Equal(t, cluster, s.ClusterID())
+	require.Len(t, s.Members, 3)
+	require.NotZero(t, s.LastIndex)
+	_, err = OpenSurvivor(cfg, empty, slog.Default())
+	require.ErrorIs(t, err, ErrLocked)
+	bad := &journal{fail: "entry-7"}
+	require.ErrorIs(t, s.Recover(NewFSM(bad)), ErrFatal)
+	require.NoError(t, s.Recover(empty()))
+	require.NoError(t, s.Close())
+
+	survivor = open(t, cfg.DataDir, survivor.Addr(), nil)
+	survivor.start(t)
+	leaderOf(t, survivor)
+	require.Len(t, survivor.Servers(), 1)
+	require.True(t, survivor.machine.has("entry-19"))
+	propose(t, survivor, "after")
+	term := survivor.Term()
+	for i, p := range peers[1:] {
+		peers[i+1] = open(t, p.cfg.DataDir, p.Addr(), nil)
+		peers[i+1].start(t)
+	}
+	propose(t, leaderOf(t, peers[1:]...), "theirs")
+	until(t, "not refused", logged(survivor, "is no member of the cluster"))
+	require.True(t, survivor.IsLeader())
+	require.Equal(t, term, survivor.Term())
+	for _, p := range []*peer{survivor, peers[1], peers[2]} {
+		p.stop(t)
+	}
+
+	none := cfg
+	none.DataDir = t.TempDir()
+	_, err = OpenSurvivor(none, empty, slog.Default())
+	require.ErrorContains(t, err, "nothing to recover")
+}
