@@ -248,34 +248,21 @@ func migrationCommand(cmd *apiv1.Command, p planner.Proposal) *apiv1.Command {
 	return cmd
 }
 
-// ListServers implements the Control service.
-func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) (*apiv1.ListServersResponse, error) {
-	v, err := c.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	res := &apiv1.ListServersResponse{Index: v.Index()}
-	leader, _ := c.log.Leader()
-	for _, s := range c.group.Servers() {
-		role := "follower"
-		switch {
-		case s.Addr == leader:
-			role = "leader"
-		case !s.Voter:
-			role = "nonvoter"
-		}
-		res.Servers = append(res.Servers, &apiv1.Server{Id: s.ID, Addr: s.Addr, Role: role})
-	}
-	return res, nil
-}
-
 // Discover implements the Cluster service.
-func (c *Control) Discover(context.Context, *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
+func (c *Control) Discover(_ context.Context, req *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
+	if req.ServerId != "" && req.Addr != "" {
+		c.peers.Met(req.ServerId, req.Addr)
+	}
 	leader, _ := c.log.Leader()
 	v := c.state.View()
-	return &apiv1.DiscoverResponse{
-		ServerId: c.group.ID(), ClusterId: v.ClusterID(), LeaderAddr: leader, GossipAddr: c.peers.GossipAddr(),
-		Addr: c.cfg.Addr, Bootstrapped: v.Index() > 0 || len(c.group.Servers()) > 0, Version: c.cfg.Version,
-		Term: c.log.Term(), AppliedIndex: v.Index(),
-	}, nil
+	res := &apiv1.DiscoverResponse{
+		ServerId: c.group.ID(), ClusterId: c.group.ClusterID(), LeaderAddr: leader, GossipAddr: c.peers.GossipAddr(),
+		Addr: c.cfg.Addr, Version: c.cfg.Version, Term: c.log.Term(), AppliedIndex: v.Index(), ModulesMissing: c.holding.missing(v),
+	}
+	for _, s := range c.group.Servers() {
+		res.Members = append(res.Members, &apiv1.GroupMember{Id: s.ID, Addr: s.Addr, Voter: s.Voter})
+	}
+	res.Bootstrapped = v.Index() > 0 || len(res.Members) > 0
+	c.peers.Introduce(res)
+	return res, nil
 }

@@ -44,28 +44,6 @@ type Log interface {
 	Term() uint64
 }
 
-// Group is what control needs of the group of servers.
-type Group interface {
-	ID() string
-	Servers() []ServerInfo
-	// AddNonvoter adds a server without a vote, or gives a member another address.
-	AddNonvoter(ctx context.Context, id, addr string) error
-	Promote(ctx context.Context, id string) error
-}
-
-// ServerInfo is a member of the Raft group.
-type ServerInfo struct {
-	ID, Addr string
-	Voter    bool
-}
-
-// Peers is what control needs of gossip.
-type Peers interface {
-	// Servers are the servers that gossip knows to be alive.
-	Servers() []ServerInfo
-	GossipAddr() string
-}
-
 // Config holds the control plane's times. All servers of a cluster should agree on them.
 type Config struct {
 	// Addr is this server's advertised API address.
@@ -117,6 +95,7 @@ type Control struct {
 	peers   Peers
 	state   *fsm.Machine
 	modules *moduleStore
+	holding *holding
 	slog    *slog.Logger
 	http    *http.Client
 
@@ -137,7 +116,7 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 		return nil, err
 	}
 	return &Control{
-		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, slog: lg, http: transport.NewHTTPClient(),
+		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg, http: transport.NewHTTPClient(),
 		incoming: make(gate, maxIncoming), outgoing: make(gate, maxOutgoing), inspecting: make(gate, 1),
 	}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -155,9 +154,9 @@ func (l *leader) propose(ctx context.Context, what string, fill func(*apiv1.Comm
 // makeCluster gives a new cluster its id and its configuration.
 func (l *leader) makeCluster(ctx context.Context) {
 	v := l.c.state.View()
-	if v.ClusterID() == "" {
+	if id := l.c.group.ClusterID(); v.ClusterID() == "" && id != "" {
 		l.propose(ctx, "name the cluster", func(cmd *apiv1.Command) {
-			cmd.Op = &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: uuid.NewString()}}
+			cmd.Op = &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: id}}
 		})
 	}
 	if v.LeaseMs() == 0 {

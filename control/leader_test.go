@@ -53,11 +53,16 @@ func (noGroup) Servers() []ServerInfo {
 }
 func (noGroup) AddNonvoter(context.Context, string, string) error { return nil }
 func (noGroup) Promote(context.Context, string) error             { return nil }
+func (noGroup) RemoveServer(context.Context, string) error        { return nil }
+func (noGroup) TransferLeadership(context.Context, string) error  { return nil }
+func (noGroup) ClusterID() string                                 { return "c1" }
 
 type noPeers struct{}
 
-func (noPeers) Servers() []ServerInfo { return nil }
-func (noPeers) GossipAddr() string    { return "127.0.0.1:3" }
+func (noPeers) Servers() []Peer                   { return nil }
+func (noPeers) Introduce(*apiv1.DiscoverResponse) {}
+func (noPeers) Met(string, string)                {}
+func (noPeers) GossipAddr() string                { return "127.0.0.1:3" }
 
 const testDigest = "00000000000000000000000000000000000000000000000000000000000000aa"
 

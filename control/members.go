@@ -2,70 +2,123 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"time"
-
-	apiv1 "github.com/godwit-run/godwit/api/v1"
-	"github.com/godwit-run/godwit/api/v1/apiv1connect"
-	"github.com/godwit-run/godwit/internal/transport"
 )
 
 const (
-	// membersTick is how often the leader compares the Raft group with what gossip sees.
+	// membersTick is how often the leader compares the Raft group with the servers that were found.
 	membersTick = time.Second
 	// maxLag is how many log entries a new server may miss when it gets its vote.
 	maxLag = 100
+	// maxServers bounds the group that servers join by themselves.
+	maxServers = 9
+	// memberWait bounds one change of the group, so that one that cannot be made does not hold up the others.
+	memberWait = 5 * time.Second
 )
 
-// keepMembers makes servers that gossip sees members of the Raft group, and follows their addresses. It removes nobody.
+// keepMembers makes new servers that were found and asked members of the Raft group, and follows the members' addresses. It
+// removes nobody but who lost its data and came back under another id.
 func (l *leader) keepMembers(ctx context.Context) error {
 	t := time.NewTicker(membersTick)
 	defer t.Stop()
+	said := map[string]string{} // by server id, of those found now.
 	for {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := l.addMissing(ctx); err != nil && ctx.Err() == nil {
-			l.log.Warn("membership", "err", err)
+		now := map[string]string{}
+		for _, step := range l.memberSteps() {
+			text := step.obstacle
+			if text == "" {
+				if err := l.changeMember(ctx, step); err != nil && ctx.Err() == nil {
+					text = err.Error()
+				}
+			}
+			if now[step.peer.ID] = text; text != "" && said[step.peer.ID] != text {
+				l.log.Warn("a server is not what it should be in the group", "server", step.peer.ID, "addr", step.peer.Addr, "reason", text)
+			}
 		}
+		said = now
 	}
 }
 
-// addMissing makes one change at most: a new server first receives the log, and votes once it has it.
-func (l *leader) addMissing(ctx context.Context) error {
-	members := map[string]ServerInfo{}
-	for _, s := range l.c.group.Servers() {
-		members[s.ID] = s
+// memberStep is what is to be done for one server that was found, or what stands against it.
+type memberStep struct {
+	peer     Peer
+	promote  bool // else added, or given its address.
+	added    bool
+	obstacle string
+}
+
+// memberSteps compares the group with who was found.
+func (l *leader) memberSteps() []memberStep {
+	v := l.c.state.View()
+	if v.ClusterID() == "" {
+		return nil // the group that bootstrapped is still what the cluster's id is made of.
 	}
-	for _, p := range l.c.peers.Servers() {
-		m, ok := members[p.ID]
+	found := append(l.c.peers.Servers(), Peer{ID: l.c.group.ID(), Addr: l.c.cfg.Addr, ClusterID: v.ClusterID(), Index: v.Index()})
+	return planMembers(l.c.group.Servers(), found, v.ClusterID(), v.Index())
+}
+
+// planMembers gives each server that was found its next step, if it needs one. A new server first receives the log, and gets its
+// vote once it has the log, the cluster's id and the modules.
+func planMembers(group []ServerInfo, found []Peer, cluster string, index uint64) []memberStep {
+	byID, byAddr := map[string]ServerInfo{}, map[string]string{}
+	for _, s := range group {
+		byID[s.ID], byAddr[s.LogAddr] = s, s.ID
+	}
+	var steps []memberStep
+	size := len(group)
+	for _, p := range found {
+		m, member := byID[p.ID]
+		other := byAddr[p.Addr]
+		step := memberStep{peer: p}
 		switch {
-		case !ok:
-			l.log.Info("server joins", "server", p.ID, "addr", p.Addr)
-			return l.c.group.AddNonvoter(ctx, p.ID, p.Addr)
-		case m.Addr != p.Addr:
-			l.log.Info("server has another address", "server", p.ID, "addr", p.Addr)
-			return l.c.group.AddNonvoter(ctx, p.ID, p.Addr)
-		case !m.Voter:
-			return l.promote(ctx, p)
+		case p.ClusterID != "" && p.ClusterID != cluster:
+			continue // Peers leaves them out; this is what it would come to.
+		case !member && !p.New:
+			step.obstacle = "it is no member and has state of its own, since it was removed, or the cluster was recovered without it: " +
+				"to let it join, stop it, move its data directory away and start it again"
+		case !member && size >= maxServers && other == "":
+			step.obstacle = fmt.Sprintf("there are %d servers already: remove one to let it join", size)
+		case !member:
+			step.added = true
+			if other == "" {
+				size++
+			}
+		case m.LogAddr != p.Addr && other != "":
+			continue // it is dialed where it was found; the log can follow once the other's address has changed there.
+		case m.LogAddr != p.Addr:
+		case m.Voter, p.ClusterID == "", p.Index+maxLag < index, p.ModulesMissing > 0:
+			continue
+		default:
+			step.promote = true
 		}
+		steps = append(steps, step)
 	}
-	return nil
+	return steps
 }
 
-// promote gives a new server its vote, if it has nearly all of the log.
-func (l *leader) promote(ctx context.Context, p ServerInfo) error {
-	dctx, cancel := context.WithTimeout(ctx, peerWait)
+func (l *leader) changeMember(ctx context.Context, s memberStep) error {
+	ctx, cancel := context.WithTimeout(ctx, memberWait)
 	defer cancel()
-	client := apiv1connect.NewClusterClient(transport.NewClient(l.c.http, p.Addr))
-	res, err := client.Discover(dctx, &apiv1.DiscoverRequest{})
-	if err != nil {
-		return err
-	}
-	if res.AppliedIndex+maxLag < l.c.state.View().Index() {
+	if s.promote {
+		if err := l.c.group.Promote(ctx, s.peer.ID); err != nil {
+			return err
+		}
+		l.log.Info("server votes from now on", "server", s.peer.ID, "addr", s.peer.Addr)
 		return nil
 	}
-	l.log.Info("server votes from now on", "server", p.ID)
-	return l.c.group.Promote(ctx, p.ID)
+	if err := l.c.group.AddNonvoter(ctx, s.peer.ID, s.peer.Addr); err != nil {
+		return err
+	}
+	what := "server has another address"
+	if s.added {
+		what = "server joins"
+	}
+	l.log.Info(what, "server", s.peer.ID, "addr", s.peer.Addr) //nolint:sloglint // one of two literals
+	return nil
 }

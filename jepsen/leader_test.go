@@ -41,7 +41,7 @@ func TestLeaderKilled(t *testing.T) {
 func (c *cluster) rejoined(p *process) {
 	c.t.Helper()
 	c.eventually(patience, p.name+" has joined again", func() error {
-		if role := c.roles()[p.addr]; role != "follower" && role != "leader" {
+		if role := c.roles()[p.addr]; role != "voter" && role != "leader" {
 			return fmt.Errorf("its role is %q", role)
 		}
 		r := startCommand(c.t, p.addr, "ps", "-a", "-o", "json", "--timeout", "1s").wait()
@@ -151,7 +151,7 @@ func TestSnapshot(t *testing.T) {
 	c.must("run", "-q", "-n", "2", helloModule)
 	wiped.start(t)
 	c.eventually(patience, "the wiped server is a voter in the place of its old self", func() error {
-		if m := c.member(wiped.addr); m == nil || m.Id == oldID || m.Role != "follower" {
+		if m := c.member(wiped.addr); m == nil || m.Id == oldID || m.Role != "voter" {
 			return fmt.Errorf("it is %v", m)
 		}
 		return nil

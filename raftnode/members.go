@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -91,7 +92,7 @@ func (n *Node) AddNonvoter(ctx context.Context, id, addr string) error {
 			if n.Live(s.ID) {
 				return fmt.Errorf("%w: server %s is in the log with the address %s of server %s, and answers", ErrUnsafe, s.ID, addr, id)
 			}
-			if err := n.safeWithout(s.ID); err != nil {
+			if err := n.safeWithout(ctx, s.ID); err != nil {
 				return err
 			}
 			n.log.Warn("a server came back under a new id: the old one is removed", "addr", addr, "old_server_id", s.ID, "server_id", id)
@@ -112,14 +113,11 @@ func (n *Node) Promote(ctx context.Context, id string) error {
 		if !ok {
 			return fmt.Errorf("%w: %s", ErrNoServer, id)
 		}
-		if !s.Voter && !n.Live(id) {
-			return fmt.Errorf("%w: server %s does not answer", ErrUnsafe, id)
-		}
 		after := n.Servers()
 		for i := range after {
 			after[i].Voter = after[i].Voter || after[i].ID == id
 		}
-		if err := safe(after, n.Live); err != nil {
+		if err := n.confirm(ctx, after, id); err != nil {
 			return err
 		}
 		return r.AddVoter(raft.ServerID(id), raft.ServerAddress(s.Addr), 0, n.cfg.EnqueueTimeout).Error()
@@ -134,7 +132,7 @@ func (n *Node) RemoveServer(ctx context.Context, id string) error {
 		if _, ok := n.server(id); !ok {
 			return fmt.Errorf("%w: %s", ErrNoServer, id)
 		}
-		if err := n.safeWithout(id); err != nil {
+		if err := n.safeWithout(ctx, id); err != nil {
 			return err
 		}
 		return r.RemoveServer(raft.ServerID(id), 0, n.cfg.EnqueueTimeout).Error()
@@ -142,8 +140,40 @@ func (n *Node) RemoveServer(ctx context.Context, id string) error {
 }
 
 // safeWithout says why the group cannot do without the server, or nil.
-func (n *Node) safeWithout(id string) error {
-	return safe(slices.DeleteFunc(n.Servers(), func(s Server) bool { return s.ID == id }), n.Live)
+func (n *Node) safeWithout(ctx context.Context, id string) error {
+	return n.confirm(ctx, slices.DeleteFunc(n.Servers(), func(s Server) bool { return s.ID == id }), "")
+}
+
+// confirmTick is how often confirm looks.
+const confirmTick = 10 * time.Millisecond
+
+// confirm waits until a majority of the group's voters, and the server must unless it is "", were heard from after the call: what
+// was heard before says nothing about who has died since. A leader hears from everybody several times in a heartbeat timeout. It
+// returns ErrUnsafe if that does not come to pass for a while.
+func (n *Node) confirm(ctx context.Context, group []Server, must string) error {
+	limit := n.liveWithin()
+	tick := time.NewTicker(confirmTick)
+	defer tick.Stop()
+	for start := time.Now(); ; {
+		heard := func(id string) bool {
+			ago, ok := n.LastContact(id)
+			return id == n.ID() || ok && ago < time.Since(start)
+		}
+		err := safe(group, heard)
+		if err == nil && must != "" && !heard(must) {
+			err = fmt.Errorf("%w: server %s does not answer", ErrUnsafe, must)
+		}
+		if err == nil || time.Since(start) > limit {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-n.done:
+			return ErrNotLeader
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // safe returns ErrUnsafe for a group of which fewer voters than a majority are live.

@@ -18,8 +18,9 @@ type Survivor struct {
 	LastIndex uint64
 }
 
-// OpenSurvivor locks and reads the data directory of a server that does not run. newFSM must give an empty state machine at each call.
-func OpenSurvivor(cfg Config, newFSM func() raft.FSM, log *slog.Logger) (_ *Survivor, err error) {
+// OpenSurvivor locks and reads the data directory of a server that does not run. empty must give an empty state machine
+// at each call.
+func OpenSurvivor(cfg Config, empty func() Machine, log *slog.Logger) (_ *Survivor, err error) {
 	dir, err := openDataDir(cfg.DataDir, log)
 	if err != nil {
 		return nil, err
@@ -38,7 +39,7 @@ func OpenSurvivor(cfg Config, newFSM func() raft.FSM, log *slog.Logger) (_ *Surv
 		return nil, fmt.Errorf("%s holds no cluster's state: there is nothing to recover", dir.path)
 	}
 	_, trans := raft.NewInmemTransport(raft.ServerAddress(cfg.Addr))
-	group, err := raft.GetConfiguration(s.config(), newFSM(), dir.bolt, dir.bolt, dir.snaps, trans)
+	group, err := raft.GetConfiguration(s.config(), NewFSM(empty()), dir.bolt, dir.bolt, dir.snaps, trans)
 	if err != nil {
 		return nil, damaged(dir.path, err)
 	}
@@ -61,11 +62,17 @@ func (s *Survivor) ID() string { return string(s.dir.serverID()) }
 func (s *Survivor) ClusterID() string { return s.dir.clusterID() }
 
 // Recover makes the survivor the only member of its cluster. Every entry of its log counts as committed from then on, and what the
-// others had and the survivor not is lost. fsm must be empty. Nothing is changed if the log cannot be applied.
-func (s *Survivor) Recover(fsm raft.FSM) error {
-	guard := &guardFSM{FSM: fsm, where: s.dir.path, onFatal: func(error) {}}
-	_, trans := raft.NewInmemTransport(raft.ServerAddress(s.cfg.Addr))
-	alone := raft.Configuration{Servers: []raft.Server{{ID: s.dir.serverID(), Address: raft.ServerAddress(s.cfg.Addr)}}}
+// others had and the survivor not is lost. m must be empty. Nothing is changed if the log cannot be applied.
+func (s *Survivor) Recover(m Machine) error {
+	guard := &guardFSM{FSM: NewFSM(m), where: s.dir.path, onFatal: func(error) {}}
+	addr := s.cfg.Addr
+	for _, m := range s.Members {
+		if m.ID == s.ID() {
+			addr = m.Addr
+		}
+	}
+	_, trans := raft.NewInmemTransport(raft.ServerAddress(addr))
+	alone := raft.Configuration{Servers: []raft.Server{{ID: s.dir.serverID(), Address: raft.ServerAddress(addr)}}}
 	if err := raft.RecoverCluster(s.config(), guard, s.dir.bolt, s.dir.bolt, s.dir.snaps, trans, alone); err != nil {
 		if failed := guard.err(); failed != nil {
 			err = failed // the library passes its text alone.

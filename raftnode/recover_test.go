@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"testing"
 
-	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,7 +20,7 @@ func TestRecover(t *testing.T) {
 	for _, p := range peers {
 		p.stop(t)
 	}
-	empty := func() raft.FSM { return NewFSM(&journal{}) }
+	empty := func() Machine { return &journal{} }
 	cfg := survivor.cfg
 	s, err := OpenSurvivor(cfg, empty, slog.Default())
 	require.NoError(t, err)
@@ -32,7 +31,7 @@ func TestRecover(t *testing.T) {
 	_, err = OpenSurvivor(cfg, empty, slog.Default())
 	require.ErrorIs(t, err, ErrLocked)
 	bad := &journal{fail: "entry-7"}
-	require.ErrorIs(t, s.Recover(NewFSM(bad)), ErrFatal)
+	require.ErrorIs(t, s.Recover(bad), ErrFatal)
 	require.NoError(t, s.Recover(empty()))
 	require.NoError(t, s.Close())
 

@@ -3,7 +3,6 @@ package raftnode
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -146,7 +145,7 @@ func TestWatchdog(t *testing.T) {
 
 // TestSayerNeverWaits has a log that never takes its first line.
 func TestSayerNeverWaits(t *testing.T) {
-	s := newSayer(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s := newSayer(slog.New(slog.DiscardHandler))
 	hang := make(chan struct{})
 	for range 100 {
 		s.say(func(*slog.Logger) { <-hang })

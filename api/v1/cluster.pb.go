@@ -9,6 +9,7 @@ package apiv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -118,8 +119,11 @@ func (x *InspectResponse) GetReason() string {
 	return ""
 }
 
+// DiscoverRequest may say which server asks: the one asked looks for it at that address, and believes nothing else of it.
 type DiscoverRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	ServerId      string                 `protobuf:"bytes,1,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
+	Addr          string                 `protobuf:"bytes,2,opt,name=addr,proto3" json:"addr,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -154,6 +158,20 @@ func (*DiscoverRequest) Descriptor() ([]byte, []int) {
 	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{2}
 }
 
+func (x *DiscoverRequest) GetServerId() string {
+	if x != nil {
+		return x.ServerId
+	}
+	return ""
+}
+
+func (x *DiscoverRequest) GetAddr() string {
+	if x != nil {
+		return x.Addr
+	}
+	return ""
+}
+
 type DiscoverResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	ServerId string                 `protobuf:"bytes,1,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
@@ -168,9 +186,19 @@ type DiscoverResponse struct {
 	Version      string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
 	Term         uint64 `protobuf:"varint,8,opt,name=term,proto3" json:"term,omitempty"`
 	// The last log index this server has applied.
-	AppliedIndex  uint64 `protobuf:"varint,9,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AppliedIndex uint64 `protobuf:"varint,9,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
+	// Tells processes apart that run under one server id, which no two may.
+	ProcessId string                 `protobuf:"bytes,20,opt,name=process_id,json=processId,proto3" json:"process_id,omitempty"`
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// The Raft group, as this server's log has it.
+	Members []*GroupMember `protobuf:"bytes,22,rep,name=members,proto3" json:"members,omitempty"`
+	// The servers that this one would make a new cluster with, itself included, and how many it waits for.
+	BootstrapIds    []string `protobuf:"bytes,23,rep,name=bootstrap_ids,json=bootstrapIds,proto3" json:"bootstrap_ids,omitempty"`
+	BootstrapExpect int32    `protobuf:"varint,24,opt,name=bootstrap_expect,json=bootstrapExpect,proto3" json:"bootstrap_expect,omitempty"`
+	// How many of the modules that the log names are not in this server's store.
+	ModulesMissing int64 `protobuf:"varint,25,opt,name=modules_missing,json=modulesMissing,proto3" json:"modules_missing,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DiscoverResponse) Reset() {
@@ -266,6 +294,109 @@ func (x *DiscoverResponse) GetAppliedIndex() uint64 {
 	return 0
 }
 
+func (x *DiscoverResponse) GetProcessId() string {
+	if x != nil {
+		return x.ProcessId
+	}
+	return ""
+}
+
+func (x *DiscoverResponse) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *DiscoverResponse) GetMembers() []*GroupMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *DiscoverResponse) GetBootstrapIds() []string {
+	if x != nil {
+		return x.BootstrapIds
+	}
+	return nil
+}
+
+func (x *DiscoverResponse) GetBootstrapExpect() int32 {
+	if x != nil {
+		return x.BootstrapExpect
+	}
+	return 0
+}
+
+func (x *DiscoverResponse) GetModulesMissing() int64 {
+	if x != nil {
+		return x.ModulesMissing
+	}
+	return 0
+}
+
+// GroupMember is a server of the Raft group.
+type GroupMember struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Addr          string                 `protobuf:"bytes,2,opt,name=addr,proto3" json:"addr,omitempty"`
+	Voter         bool                   `protobuf:"varint,3,opt,name=voter,proto3" json:"voter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupMember) Reset() {
+	*x = GroupMember{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupMember) ProtoMessage() {}
+
+func (x *GroupMember) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupMember.ProtoReflect.Descriptor instead.
+func (*GroupMember) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GroupMember) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *GroupMember) GetAddr() string {
+	if x != nil {
+		return x.Addr
+	}
+	return ""
+}
+
+func (x *GroupMember) GetVoter() bool {
+	if x != nil {
+		return x.Voter
+	}
+	return false
+}
+
 type SessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Msg:
@@ -281,7 +412,7 @@ type SessionRequest struct {
 
 func (x *SessionRequest) Reset() {
 	*x = SessionRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -293,7 +424,7 @@ func (x *SessionRequest) String() string {
 func (*SessionRequest) ProtoMessage() {}
 
 func (x *SessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -306,7 +437,7 @@ func (x *SessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
 func (*SessionRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SessionRequest) GetMsg() isSessionRequest_Msg {
@@ -394,7 +525,7 @@ type SessionResponse struct {
 
 func (x *SessionResponse) Reset() {
 	*x = SessionResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +537,7 @@ func (x *SessionResponse) String() string {
 func (*SessionResponse) ProtoMessage() {}
 
 func (x *SessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +550,7 @@ func (x *SessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionResponse.ProtoReflect.Descriptor instead.
 func (*SessionResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SessionResponse) GetMsg() isSessionResponse_Msg {
@@ -493,7 +624,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -505,7 +636,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -518,7 +649,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Hello) GetHost() *Host {
@@ -563,7 +694,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +706,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +719,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Welcome) GetClusterId() string {
@@ -630,7 +761,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +773,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +786,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Heartbeat) GetSeq() uint64 {
@@ -675,7 +806,7 @@ type Leaving struct {
 
 func (x *Leaving) Reset() {
 	*x = Leaving{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -687,7 +818,7 @@ func (x *Leaving) String() string {
 func (*Leaving) ProtoMessage() {}
 
 func (x *Leaving) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -700,7 +831,7 @@ func (x *Leaving) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leaving.ProtoReflect.Descriptor instead.
 func (*Leaving) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Leaving) GetReason() string {
@@ -728,7 +859,7 @@ type AppRecord struct {
 
 func (x *AppRecord) Reset() {
 	*x = AppRecord{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -740,7 +871,7 @@ func (x *AppRecord) String() string {
 func (*AppRecord) ProtoMessage() {}
 
 func (x *AppRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -753,7 +884,7 @@ func (x *AppRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRecord.ProtoReflect.Descriptor instead.
 func (*AppRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AppRecord) GetIndex() uint64 {
@@ -822,7 +953,7 @@ type AppStatus struct {
 
 func (x *AppStatus) Reset() {
 	*x = AppStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -834,7 +965,7 @@ func (x *AppStatus) String() string {
 func (*AppStatus) ProtoMessage() {}
 
 func (x *AppStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -847,7 +978,7 @@ func (x *AppStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppStatus.ProtoReflect.Descriptor instead.
 func (*AppStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AppStatus) GetApp() string {
@@ -941,7 +1072,7 @@ type RankStatus struct {
 
 func (x *RankStatus) Reset() {
 	*x = RankStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1084,7 @@ func (x *RankStatus) String() string {
 func (*RankStatus) ProtoMessage() {}
 
 func (x *RankStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1097,7 @@ func (x *RankStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankStatus.ProtoReflect.Descriptor instead.
 func (*RankStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RankStatus) GetRank() int32 {
@@ -1041,7 +1172,7 @@ type FetchModuleRequest struct {
 
 func (x *FetchModuleRequest) Reset() {
 	*x = FetchModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1053,7 +1184,7 @@ func (x *FetchModuleRequest) String() string {
 func (*FetchModuleRequest) ProtoMessage() {}
 
 func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1066,7 +1197,7 @@ func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleRequest.ProtoReflect.Descriptor instead.
 func (*FetchModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FetchModuleRequest) GetDigest() string {
@@ -1085,7 +1216,7 @@ type FetchModuleResponse struct {
 
 func (x *FetchModuleResponse) Reset() {
 	*x = FetchModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1228,7 @@ func (x *FetchModuleResponse) String() string {
 func (*FetchModuleResponse) ProtoMessage() {}
 
 func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1241,7 @@ func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleResponse.ProtoReflect.Descriptor instead.
 func (*FetchModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FetchModuleResponse) GetChunk() []byte {
@@ -1131,7 +1262,7 @@ type PushModuleRequest struct {
 
 func (x *PushModuleRequest) Reset() {
 	*x = PushModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1274,7 @@ func (x *PushModuleRequest) String() string {
 func (*PushModuleRequest) ProtoMessage() {}
 
 func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1287,7 @@ func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleRequest.ProtoReflect.Descriptor instead.
 func (*PushModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PushModuleRequest) GetDigest() string {
@@ -1182,7 +1313,7 @@ type PushModuleResponse struct {
 
 func (x *PushModuleResponse) Reset() {
 	*x = PushModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1325,7 @@ func (x *PushModuleResponse) String() string {
 func (*PushModuleResponse) ProtoMessage() {}
 
 func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,7 +1338,7 @@ func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleResponse.ProtoReflect.Descriptor instead.
 func (*PushModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PushModuleResponse) GetSize() int64 {
@@ -1232,7 +1363,7 @@ type TransferRequest struct {
 
 func (x *TransferRequest) Reset() {
 	*x = TransferRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1375,7 @@ func (x *TransferRequest) String() string {
 func (*TransferRequest) ProtoMessage() {}
 
 func (x *TransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1388,7 @@ func (x *TransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
 func (*TransferRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TransferRequest) GetMsg() isTransferRequest_Msg {
@@ -1345,7 +1476,7 @@ type TransferEnd struct {
 
 func (x *TransferEnd) Reset() {
 	*x = TransferEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1488,7 @@ func (x *TransferEnd) String() string {
 func (*TransferEnd) ProtoMessage() {}
 
 func (x *TransferEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1501,7 @@ func (x *TransferEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferEnd.ProtoReflect.Descriptor instead.
 func (*TransferEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TransferEnd) GetDigest() string {
@@ -1400,7 +1531,7 @@ type TransferHeader struct {
 
 func (x *TransferHeader) Reset() {
 	*x = TransferHeader{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1543,7 @@ func (x *TransferHeader) String() string {
 func (*TransferHeader) ProtoMessage() {}
 
 func (x *TransferHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1556,7 @@ func (x *TransferHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHeader.ProtoReflect.Descriptor instead.
 func (*TransferHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TransferHeader) GetApp() string {
@@ -1465,7 +1596,7 @@ type TransferResponse struct {
 
 func (x *TransferResponse) Reset() {
 	*x = TransferResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1608,7 @@ func (x *TransferResponse) String() string {
 func (*TransferResponse) ProtoMessage() {}
 
 func (x *TransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1621,7 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TransferResponse) GetImageBytes() int64 {
@@ -1512,7 +1643,7 @@ type ReadLogsRequest struct {
 
 func (x *ReadLogsRequest) Reset() {
 	*x = ReadLogsRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1524,7 +1655,7 @@ func (x *ReadLogsRequest) String() string {
 func (*ReadLogsRequest) ProtoMessage() {}
 
 func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1537,7 +1668,7 @@ func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReadLogsRequest) GetApp() string {
@@ -1572,7 +1703,7 @@ type ReadLogsResponse struct {
 
 func (x *ReadLogsResponse) Reset() {
 	*x = ReadLogsResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +1715,7 @@ func (x *ReadLogsResponse) String() string {
 func (*ReadLogsResponse) ProtoMessage() {}
 
 func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,7 +1728,7 @@ func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReadLogsResponse) GetLines() []*LogLine {
@@ -1618,13 +1749,15 @@ var File_godwit_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\"\"\n" +
+	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\"\n" +
 	"\x0eInspectRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"U\n" +
 	"\x0fInspectResponse\x12*\n" +
 	"\x05ranks\x18\x01 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x11\n" +
-	"\x0fDiscoverRequest\"\x9b\x02\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"B\n" +
+	"\x0fDiscoverRequest\x12\x1b\n" +
+	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x12\n" +
+	"\x04addr\x18\x02 \x01(\tR\x04addr\"\xa0\x04\n" +
 	"\x10DiscoverResponse\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x1d\n" +
 	"\n" +
@@ -1637,7 +1770,19 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\fbootstrapped\x18\x06 \x01(\bR\fbootstrapped\x12\x18\n" +
 	"\aversion\x18\a \x01(\tR\aversion\x12\x12\n" +
 	"\x04term\x18\b \x01(\x04R\x04term\x12#\n" +
-	"\rapplied_index\x18\t \x01(\x04R\fappliedIndex\"\xd7\x01\n" +
+	"\rapplied_index\x18\t \x01(\x04R\fappliedIndex\x12\x1d\n" +
+	"\n" +
+	"process_id\x18\x14 \x01(\tR\tprocessId\x129\n" +
+	"\n" +
+	"started_at\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x120\n" +
+	"\amembers\x18\x16 \x03(\v2\x16.godwit.v1.GroupMemberR\amembers\x12#\n" +
+	"\rbootstrap_ids\x18\x17 \x03(\tR\fbootstrapIds\x12)\n" +
+	"\x10bootstrap_expect\x18\x18 \x01(\x05R\x0fbootstrapExpect\x12'\n" +
+	"\x0fmodules_missing\x18\x19 \x01(\x03R\x0emodulesMissing\"G\n" +
+	"\vGroupMember\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
+	"\x05voter\x18\x03 \x01(\bR\x05voter\"\xd7\x01\n" +
 	"\x0eSessionRequest\x12(\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.godwit.v1.HelloH\x00R\x05hello\x124\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x14.godwit.v1.HeartbeatH\x00R\theartbeat\x12.\n" +
@@ -1756,77 +1901,81 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_cluster_proto_rawDescData
 }
 
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_godwit_v1_cluster_proto_goTypes = []any{
-	(*InspectRequest)(nil),      // 0: godwit.v1.InspectRequest
-	(*InspectResponse)(nil),     // 1: godwit.v1.InspectResponse
-	(*DiscoverRequest)(nil),     // 2: godwit.v1.DiscoverRequest
-	(*DiscoverResponse)(nil),    // 3: godwit.v1.DiscoverResponse
-	(*SessionRequest)(nil),      // 4: godwit.v1.SessionRequest
-	(*SessionResponse)(nil),     // 5: godwit.v1.SessionResponse
-	(*Hello)(nil),               // 6: godwit.v1.Hello
-	(*Welcome)(nil),             // 7: godwit.v1.Welcome
-	(*Heartbeat)(nil),           // 8: godwit.v1.Heartbeat
-	(*Leaving)(nil),             // 9: godwit.v1.Leaving
-	(*AppRecord)(nil),           // 10: godwit.v1.AppRecord
-	(*AppStatus)(nil),           // 11: godwit.v1.AppStatus
-	(*RankStatus)(nil),          // 12: godwit.v1.RankStatus
-	(*FetchModuleRequest)(nil),  // 13: godwit.v1.FetchModuleRequest
-	(*FetchModuleResponse)(nil), // 14: godwit.v1.FetchModuleResponse
-	(*PushModuleRequest)(nil),   // 15: godwit.v1.PushModuleRequest
-	(*PushModuleResponse)(nil),  // 16: godwit.v1.PushModuleResponse
-	(*TransferRequest)(nil),     // 17: godwit.v1.TransferRequest
-	(*TransferEnd)(nil),         // 18: godwit.v1.TransferEnd
-	(*TransferHeader)(nil),      // 19: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),    // 20: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),     // 21: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),    // 22: godwit.v1.ReadLogsResponse
-	nil,                         // 23: godwit.v1.AppRecord.AddrsEntry
-	(*RankDoing)(nil),           // 24: godwit.v1.RankDoing
-	(*Host)(nil),                // 25: godwit.v1.Host
-	(*App)(nil),                 // 26: godwit.v1.App
-	(*Migration)(nil),           // 27: godwit.v1.Migration
-	(*LogPosition)(nil),         // 28: godwit.v1.LogPosition
-	(*LogLine)(nil),             // 29: godwit.v1.LogLine
+	(*InspectRequest)(nil),        // 0: godwit.v1.InspectRequest
+	(*InspectResponse)(nil),       // 1: godwit.v1.InspectResponse
+	(*DiscoverRequest)(nil),       // 2: godwit.v1.DiscoverRequest
+	(*DiscoverResponse)(nil),      // 3: godwit.v1.DiscoverResponse
+	(*GroupMember)(nil),           // 4: godwit.v1.GroupMember
+	(*SessionRequest)(nil),        // 5: godwit.v1.SessionRequest
+	(*SessionResponse)(nil),       // 6: godwit.v1.SessionResponse
+	(*Hello)(nil),                 // 7: godwit.v1.Hello
+	(*Welcome)(nil),               // 8: godwit.v1.Welcome
+	(*Heartbeat)(nil),             // 9: godwit.v1.Heartbeat
+	(*Leaving)(nil),               // 10: godwit.v1.Leaving
+	(*AppRecord)(nil),             // 11: godwit.v1.AppRecord
+	(*AppStatus)(nil),             // 12: godwit.v1.AppStatus
+	(*RankStatus)(nil),            // 13: godwit.v1.RankStatus
+	(*FetchModuleRequest)(nil),    // 14: godwit.v1.FetchModuleRequest
+	(*FetchModuleResponse)(nil),   // 15: godwit.v1.FetchModuleResponse
+	(*PushModuleRequest)(nil),     // 16: godwit.v1.PushModuleRequest
+	(*PushModuleResponse)(nil),    // 17: godwit.v1.PushModuleResponse
+	(*TransferRequest)(nil),       // 18: godwit.v1.TransferRequest
+	(*TransferEnd)(nil),           // 19: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),        // 20: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),      // 21: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),       // 22: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),      // 23: godwit.v1.ReadLogsResponse
+	nil,                           // 24: godwit.v1.AppRecord.AddrsEntry
+	(*RankDoing)(nil),             // 25: godwit.v1.RankDoing
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*Host)(nil),                  // 27: godwit.v1.Host
+	(*App)(nil),                   // 28: godwit.v1.App
+	(*Migration)(nil),             // 29: godwit.v1.Migration
+	(*LogPosition)(nil),           // 30: godwit.v1.LogPosition
+	(*LogLine)(nil),               // 31: godwit.v1.LogLine
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	24, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
-	6,  // 1: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
-	8,  // 2: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	11, // 3: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
-	9,  // 4: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
-	7,  // 5: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
-	8,  // 6: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
-	10, // 7: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	25, // 8: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	11, // 9: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	26, // 10: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	27, // 11: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	23, // 12: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	12, // 13: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	19, // 14: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	18, // 15: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	28, // 16: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	29, // 17: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	2,  // 18: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	4,  // 19: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	13, // 20: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	15, // 21: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	17, // 22: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	21, // 23: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	0,  // 24: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	3,  // 25: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	5,  // 26: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	14, // 27: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	16, // 28: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	20, // 29: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	22, // 30: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	1,  // 31: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	25, // [25:32] is the sub-list for method output_type
-	18, // [18:25] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	25, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	26, // 1: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
+	4,  // 2: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
+	7,  // 3: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
+	9,  // 4: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
+	12, // 5: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	10, // 6: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
+	8,  // 7: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
+	9,  // 8: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
+	11, // 9: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
+	27, // 10: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	12, // 11: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	28, // 12: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	29, // 13: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	24, // 14: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	13, // 15: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	20, // 16: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	19, // 17: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	30, // 18: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	31, // 19: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	2,  // 20: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	5,  // 21: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	14, // 22: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	16, // 23: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	18, // 24: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	22, // 25: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	0,  // 26: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	3,  // 27: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	6,  // 28: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	15, // 29: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	17, // 30: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	21, // 31: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	23, // 32: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	1,  // 33: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	27, // [27:34] is the sub-list for method output_type
+	20, // [20:27] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -1836,18 +1985,18 @@ func file_godwit_v1_cluster_proto_init() {
 	}
 	file_godwit_v1_control_proto_init()
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_cluster_proto_msgTypes[4].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[5].OneofWrappers = []any{
 		(*SessionRequest_Hello)(nil),
 		(*SessionRequest_Heartbeat)(nil),
 		(*SessionRequest_Status)(nil),
 		(*SessionRequest_Leaving)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[5].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[6].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
 		(*SessionResponse_Heartbeat)(nil),
 		(*SessionResponse_Record)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[17].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[18].OneofWrappers = []any{
 		(*TransferRequest_Header)(nil),
 		(*TransferRequest_Log)(nil),
 		(*TransferRequest_Image)(nil),
@@ -1859,7 +2008,7 @@ func file_godwit_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

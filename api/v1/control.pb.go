@@ -9,6 +9,7 @@ package apiv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -1536,8 +1537,14 @@ type Server struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Addr  string                 `protobuf:"bytes,2,opt,name=addr,proto3" json:"addr,omitempty"`
-	// leader, follower or nonvoter.
-	Role          string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	// leader, voter or nonvoter.
+	Role string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	// How long ago the leader last heard of it; absent if it never did.
+	LastContact *durationpb.Duration `protobuf:"bytes,20,opt,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty"`
+	// The last log index it had applied when it was last asked.
+	Index uint64 `protobuf:"varint,21,opt,name=index,proto3" json:"index,omitempty"`
+	// ok, or what is wrong with it.
+	Health        string `protobuf:"bytes,22,opt,name=health,proto3" json:"health,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1593,6 +1600,207 @@ func (x *Server) GetRole() string {
 	return ""
 }
 
+func (x *Server) GetLastContact() *durationpb.Duration {
+	if x != nil {
+		return x.LastContact
+	}
+	return nil
+}
+
+func (x *Server) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Server) GetHealth() string {
+	if x != nil {
+		return x.Health
+	}
+	return ""
+}
+
+type RemoveServerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A server's id, or the beginning of it.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveServerRequest) Reset() {
+	*x = RemoveServerRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveServerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveServerRequest) ProtoMessage() {}
+
+func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
+func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RemoveServerRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type RemoveServerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The server that was removed.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveServerResponse) Reset() {
+	*x = RemoveServerResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveServerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveServerResponse) ProtoMessage() {}
+
+func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
+func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RemoveServerResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type TransferLeadershipRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The server that is to lead, or the beginning of its id; empty: the one that is furthest.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeadershipRequest) Reset() {
+	*x = TransferLeadershipRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeadershipRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeadershipRequest) ProtoMessage() {}
+
+func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
+func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *TransferLeadershipRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type TransferLeadershipResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The server that leads now.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeadershipResponse) Reset() {
+	*x = TransferLeadershipResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeadershipResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeadershipResponse) ProtoMessage() {}
+
+func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
+func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *TransferLeadershipResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 type InspectRanksRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
@@ -1602,7 +1810,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1822,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1835,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -1649,7 +1857,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1869,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1882,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -1711,7 +1919,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1723,7 +1931,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1736,7 +1944,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -1775,7 +1983,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1995,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +2008,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -1828,7 +2036,7 @@ var File_godwit_v1_control_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x17godwit/v1/control.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\"`\n" +
+	"\x17godwit/v1/control.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1egoogle/protobuf/duration.proto\"`\n" +
 	"\rSubmitRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12&\n" +
 	"\x04spec\x18\x02 \x01(\v2\x12.godwit.v1.AppSpecR\x04spec\"H\n" +
@@ -1938,11 +2146,22 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x12ListServersRequest\"X\n" +
 	"\x13ListServersResponse\x12+\n" +
 	"\aservers\x18\x01 \x03(\v2\x11.godwit.v1.ServerR\aservers\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"@\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\xac\x01\n" +
 	"\x06Server\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x12\n" +
-	"\x04role\x18\x03 \x01(\tR\x04role\"'\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12<\n" +
+	"\flast_contact\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\vlastContact\x12\x14\n" +
+	"\x05index\x18\x15 \x01(\x04R\x05index\x12\x16\n" +
+	"\x06health\x18\x16 \x01(\tR\x06health\"%\n" +
+	"\x13RemoveServerRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"&\n" +
+	"\x14RemoveServerResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"+\n" +
+	"\x19TransferLeadershipRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\",\n" +
+	"\x1aTransferLeadershipResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"'\n" +
 	"\x13InspectRanksRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"z\n" +
 	"\x14InspectRanksResponse\x12 \n" +
@@ -1956,7 +2175,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tErrorInfo\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x10\n" +
-	"\x03fix\x18\x03 \x01(\tR\x03fix2\xb2\a\n" +
+	"\x03fix\x18\x03 \x01(\tR\x03fix2\xe6\b\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -1970,6 +2189,8 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\fUploadModule\x12\x1e.godwit.v1.UploadModuleRequest\x1a\x1f.godwit.v1.UploadModuleResponse(\x01\x129\n" +
 	"\x04Logs\x12\x16.godwit.v1.LogsRequest\x1a\x17.godwit.v1.LogsResponse0\x01\x12L\n" +
 	"\vListServers\x12\x1d.godwit.v1.ListServersRequest\x1a\x1e.godwit.v1.ListServersResponse\x12O\n" +
+	"\fRemoveServer\x12\x1e.godwit.v1.RemoveServerRequest\x1a\x1f.godwit.v1.RemoveServerResponse\x12a\n" +
+	"\x12TransferLeadership\x12$.godwit.v1.TransferLeadershipRequest\x1a%.godwit.v1.TransferLeadershipResponse\x12O\n" +
 	"\fInspectRanks\x12\x1e.godwit.v1.InspectRanksRequest\x1a\x1f.godwit.v1.InspectRanksResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
@@ -1984,94 +2205,104 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_godwit_v1_control_proto_goTypes = []any{
-	(*SubmitRequest)(nil),          // 0: godwit.v1.SubmitRequest
-	(*SubmitResponse)(nil),         // 1: godwit.v1.SubmitResponse
-	(*ListAppsRequest)(nil),        // 2: godwit.v1.ListAppsRequest
-	(*ListAppsResponse)(nil),       // 3: godwit.v1.ListAppsResponse
-	(*GetAppRequest)(nil),          // 4: godwit.v1.GetAppRequest
-	(*GetAppResponse)(nil),         // 5: godwit.v1.GetAppResponse
-	(*WaitAppRequest)(nil),         // 6: godwit.v1.WaitAppRequest
-	(*WaitAppResponse)(nil),        // 7: godwit.v1.WaitAppResponse
-	(*CancelAppRequest)(nil),       // 8: godwit.v1.CancelAppRequest
-	(*CancelAppResponse)(nil),      // 9: godwit.v1.CancelAppResponse
-	(*ListHostsRequest)(nil),       // 10: godwit.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),      // 11: godwit.v1.ListHostsResponse
-	(*ListMigrationsRequest)(nil),  // 12: godwit.v1.ListMigrationsRequest
-	(*ListMigrationsResponse)(nil), // 13: godwit.v1.ListMigrationsResponse
-	(*MigrateRequest)(nil),         // 14: godwit.v1.MigrateRequest
-	(*MigrateResponse)(nil),        // 15: godwit.v1.MigrateResponse
-	(*ListModulesRequest)(nil),     // 16: godwit.v1.ListModulesRequest
-	(*ListModulesResponse)(nil),    // 17: godwit.v1.ListModulesResponse
-	(*UploadModuleRequest)(nil),    // 18: godwit.v1.UploadModuleRequest
-	(*UploadModuleResponse)(nil),   // 19: godwit.v1.UploadModuleResponse
-	(*LogsRequest)(nil),            // 20: godwit.v1.LogsRequest
-	(*LogPosition)(nil),            // 21: godwit.v1.LogPosition
-	(*LogsResponse)(nil),           // 22: godwit.v1.LogsResponse
-	(*LogLine)(nil),                // 23: godwit.v1.LogLine
-	(*ListServersRequest)(nil),     // 24: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),    // 25: godwit.v1.ListServersResponse
-	(*Server)(nil),                 // 26: godwit.v1.Server
-	(*InspectRanksRequest)(nil),    // 27: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),   // 28: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),              // 29: godwit.v1.RankDoing
-	(*ErrorInfo)(nil),              // 30: godwit.v1.ErrorInfo
-	(*AppSpec)(nil),                // 31: godwit.v1.AppSpec
-	(*App)(nil),                    // 32: godwit.v1.App
-	(*Migration)(nil),              // 33: godwit.v1.Migration
-	(*Host)(nil),                   // 34: godwit.v1.Host
-	(*Module)(nil),                 // 35: godwit.v1.Module
+	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
+	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
+	(*ListAppsRequest)(nil),            // 2: godwit.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),           // 3: godwit.v1.ListAppsResponse
+	(*GetAppRequest)(nil),              // 4: godwit.v1.GetAppRequest
+	(*GetAppResponse)(nil),             // 5: godwit.v1.GetAppResponse
+	(*WaitAppRequest)(nil),             // 6: godwit.v1.WaitAppRequest
+	(*WaitAppResponse)(nil),            // 7: godwit.v1.WaitAppResponse
+	(*CancelAppRequest)(nil),           // 8: godwit.v1.CancelAppRequest
+	(*CancelAppResponse)(nil),          // 9: godwit.v1.CancelAppResponse
+	(*ListHostsRequest)(nil),           // 10: godwit.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),          // 11: godwit.v1.ListHostsResponse
+	(*ListMigrationsRequest)(nil),      // 12: godwit.v1.ListMigrationsRequest
+	(*ListMigrationsResponse)(nil),     // 13: godwit.v1.ListMigrationsResponse
+	(*MigrateRequest)(nil),             // 14: godwit.v1.MigrateRequest
+	(*MigrateResponse)(nil),            // 15: godwit.v1.MigrateResponse
+	(*ListModulesRequest)(nil),         // 16: godwit.v1.ListModulesRequest
+	(*ListModulesResponse)(nil),        // 17: godwit.v1.ListModulesResponse
+	(*UploadModuleRequest)(nil),        // 18: godwit.v1.UploadModuleRequest
+	(*UploadModuleResponse)(nil),       // 19: godwit.v1.UploadModuleResponse
+	(*LogsRequest)(nil),                // 20: godwit.v1.LogsRequest
+	(*LogPosition)(nil),                // 21: godwit.v1.LogPosition
+	(*LogsResponse)(nil),               // 22: godwit.v1.LogsResponse
+	(*LogLine)(nil),                    // 23: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 24: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 25: godwit.v1.ListServersResponse
+	(*Server)(nil),                     // 26: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 27: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 28: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 29: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 30: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 31: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 32: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 33: godwit.v1.RankDoing
+	(*ErrorInfo)(nil),                  // 34: godwit.v1.ErrorInfo
+	(*AppSpec)(nil),                    // 35: godwit.v1.AppSpec
+	(*App)(nil),                        // 36: godwit.v1.App
+	(*Migration)(nil),                  // 37: godwit.v1.Migration
+	(*Host)(nil),                       // 38: godwit.v1.Host
+	(*Module)(nil),                     // 39: godwit.v1.Module
+	(*durationpb.Duration)(nil),        // 40: google.protobuf.Duration
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	31, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	32, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	32, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	32, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	33, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	32, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	32, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	34, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	33, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	33, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	35, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	35, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	35, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	36, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	36, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	36, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	37, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	36, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	36, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	38, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	37, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	37, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	39, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	39, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
 	21, // 12: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
 	23, // 13: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
 	26, // 14: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	32, // 15: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	29, // 16: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	0,  // 17: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 18: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 19: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	6,  // 20: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	8,  // 21: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	10, // 22: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	12, // 23: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	14, // 24: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	16, // 25: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	18, // 26: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	20, // 27: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	24, // 28: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	27, // 29: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 30: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 31: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 32: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 33: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 34: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 35: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 36: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 37: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 38: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 39: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	22, // 40: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	25, // 41: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	28, // 42: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	30, // [30:43] is the sub-list for method output_type
-	17, // [17:30] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	40, // 15: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	36, // 16: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	33, // 17: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	0,  // 18: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	2,  // 19: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	4,  // 20: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	6,  // 21: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	8,  // 22: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	10, // 23: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	12, // 24: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	14, // 25: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	16, // 26: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	18, // 27: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	20, // 28: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	24, // 29: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	27, // 30: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	29, // 31: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	31, // 32: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 33: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 34: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 35: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	7,  // 36: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	9,  // 37: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	11, // 38: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	13, // 39: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	15, // 40: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	17, // 41: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	19, // 42: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	22, // 43: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	25, // 44: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	28, // 45: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	30, // 46: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	32, // 47: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	33, // [33:48] is the sub-list for method output_type
+	18, // [18:33] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -2086,7 +2317,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -69,18 +68,17 @@ func checkListen(ctx context.Context, flag, addr string) (host string, port int,
 	return host, port, nil
 }
 
-// seeds learns the gossip addresses of the servers named by --join or --retry-join, by asking their API.
+// seeds learns a worker the gossip addresses of the servers named by --join, by asking their API.
 type seeds struct {
 	http  *http.Client
 	addrs []string
-	check func(*apiv1.DiscoverResponse) error // called with every answer; an error ends the daemon
 
 	mu     sync.Mutex // guards gossip
 	gossip map[string]string
 }
 
-func newSeeds(addrs []string, check func(*apiv1.DiscoverResponse) error) *seeds {
-	return &seeds{http: transport.NewHTTPClient(), addrs: addrs, check: check, gossip: map[string]string{}}
+func newSeeds(addrs []string) *seeds {
+	return &seeds{http: transport.NewHTTPClient(), addrs: addrs, gossip: map[string]string{}}
 }
 
 // list is what is known now.
@@ -110,9 +108,6 @@ func (s *seeds) run(ctx context.Context, g *gossip.Gossip) error {
 			res, err := s.discover(ctx, addr)
 			if err != nil {
 				continue // not up yet, or gone: asked again
-			}
-			if err := s.check(res); err != nil {
-				return fmt.Errorf("server %s: %w", addr, err)
 			}
 			s.mu.Lock()
 			news = news || s.gossip[addr] != res.GossipAddr

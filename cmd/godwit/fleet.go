@@ -35,19 +35,6 @@ func newHosts(o *options) *cobra.Command {
 	})
 }
 
-func newServers(o *options) *cobra.Command {
-	return o.outputFlag(&cobra.Command{
-		Use: "servers", Short: "List servers and who leads", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListServers, &apiv1.ListServersRequest{})
-			if err != nil {
-				return err
-			}
-			return printList(o, res.Servers, "ID ADDR ROLE", func(s *apiv1.Server) []string { return []string{s.Id, s.Addr, s.Role} })
-		},
-	})
-}
-
 func newMigrations(o *options) *cobra.Command {
 	var app string
 	c := &cobra.Command{

@@ -4,18 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/control"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/gossip"
@@ -33,6 +33,7 @@ type serverFlags struct {
 	snapshotEvery                        uint64
 	snapshotInterval                     time.Duration
 	heartbeat                            time.Duration
+	leave                                bool
 }
 
 const serverLong = `Run a server: a member of the Raft group that keeps the cluster's truth.
@@ -40,7 +41,9 @@ const serverLong = `Run a server: a member of the Raft group that keeps the clus
 Three servers, each with the same --bootstrap-expect and --retry-join:
   godwit server --data-dir /var/lib/godwit --listen 10.0.0.1:7400 \
       --bootstrap-expect 3 --retry-join 10.0.0.1,10.0.0.2,10.0.0.3
-A single server needs neither. A later server that joins an existing group takes --retry-join only.`
+A single server needs neither. A later server that joins an existing group takes --retry-join only.
+It has no vote until it has the log and the modules. Which servers there are is kept by the cluster: godwit servers lists
+them, godwit servers remove takes one out. A server that stops comes back, unless --leave-on-stop is given.`
 
 func newServer() *cobra.Command {
 	f := &serverFlags{}
@@ -65,7 +68,9 @@ func newServer() *cobra.Command {
 	c.Flags().DurationVar(&f.snapshotInterval, "snapshot-interval", raftnode.DefaultConfig().SnapshotInterval, "how often to look whether a snapshot is due")
 	c.Flags().DurationVar(&f.heartbeat, "heartbeat-timeout", raftnode.DefaultConfig().HeartbeatTimeout, "Raft's; the same on all servers")
 	_ = c.Flags().MarkHidden("heartbeat-timeout") // the flag is there; it lets a single server lead at once
+	c.Flags().BoolVar(&f.leave, "leave-on-stop", false, "when asked to end by a signal, leave the group of servers for good, if the others are a majority without this one")
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
+	c.AddCommand(newRecover())
 	return c
 }
 
@@ -79,8 +84,11 @@ type server struct {
 	control  *control.Control
 	listener *listen.Listener
 	http     net.Listener
-	seeds    *seeds
+	join     []string // of --retry-join
+	dir      *directory
 	fatal    chan error
+	hasState atomic.Bool // own has seen it
+	left     atomic.Bool // this server is no member any more, by its own wish
 }
 
 func runServer(ctx context.Context, f *serverFlags) error {
@@ -97,7 +105,9 @@ func runServer(ctx context.Context, f *serverFlags) error {
 	if f.expect < 0 || f.expect > 9 || (f.expect > 1 && f.join == "") {
 		return usagef("--bootstrap-expect %d: give 1 to 9, and --retry-join with all of them if more than one", f.expect)
 	}
-	s := &server{flags: f, log: log, machine: fsm.New(), fatal: make(chan error, 1)}
+	s := &server{
+		flags: f, log: log, machine: fsm.New(), dir: newDirectory(log), fatal: make(chan error, 1), join: splitAddrs(f.join),
+	}
 	if err := s.open(ctx); err != nil {
 		return err
 	}
@@ -125,12 +135,13 @@ func (s *server) open(ctx context.Context) error {
 	rc.SnapshotInterval = s.flags.snapshotInterval
 	rc.HeartbeatTimeout, rc.ElectionTimeout, rc.LeaderLease = s.flags.heartbeat, s.flags.heartbeat, s.flags.heartbeat/2
 	rc.OnFatal = func(err error) { s.die(err) }
+	rc.Locate, rc.Vouch = s.dir.Locate, s.dir.Vouch
 	if s.node, err = raftnode.Open(rc, raftnode.NewFSM(machine{s.machine}), s.listener.Protocol(raftnode.Protocol), s.log); err != nil {
 		return errors.Join(err, s.listener.Close())
 	}
-	s.seeds = newSeeds(splitAddrs(s.flags.join), s.sameCluster)
+	s.dir.self, s.dir.claims, s.dir.members = s.own, s.claims, s.memberIDs
 	gc := gossip.DefaultConfig()
-	gc.ID, gc.Bind, gc.Seeds = s.node.ID(), bind, s.seeds.list
+	gc.ID, gc.Bind, gc.Seeds = s.node.ID(), bind, s.dir.gossipAddrs
 	gc.Meta = gossip.Meta{Role: gossip.RoleServer, Addr: addr, ClusterID: s.node.ClusterID()}
 	if s.gossip, err = gossip.New(gc, s.log); err != nil {
 		return s.closed(err)
@@ -138,7 +149,7 @@ func (s *server) open(ctx context.Context) error {
 	cc := control.DefaultConfig()
 	cc.Addr, cc.DataDir, cc.Lease, cc.FreezeDeadline = addr, s.flags.dataDir, s.flags.lease, s.flags.freezeDeadline
 	cc.Version, cc.Inspect = version, inspectModule
-	if s.control, err = control.New(cc, s.machine, raftLog{s.node}, raftGroup{s.node}, peers{s.gossip}, s.log); err != nil {
+	if s.control, err = control.New(cc, s.machine, raftLog{s.node}, raftGroup{s.node, s.dir}, peers{s.gossip, s.dir}, s.log); err != nil {
 		return s.closed(err)
 	}
 	return nil
@@ -147,28 +158,41 @@ func (s *server) open(ctx context.Context) error {
 // closed gives up what open has taken.
 func (s *server) closed(err error) error { return errors.Join(err, s.node.Close(), s.listener.Close()) }
 
-// sameCluster refuses a server of another cluster than the one this data directory belongs to.
-func (s *server) sameCluster(res *apiv1.DiscoverResponse) error {
-	if id := s.node.ClusterID(); id != "" && res.ClusterId != "" && res.ClusterId != id {
-		return fmt.Errorf("data directory %s belongs to cluster %s, that server is of cluster %s: use another --data-dir, or the right --retry-join",
-			s.flags.dataDir, id, res.ClusterId)
+// own is what this server knows of itself. State once seen stays, and is not looked for on the disk again.
+func (s *server) own() ownState {
+	if !s.hasState.Load() {
+		has, err := s.node.HasState()
+		if err != nil {
+			s.die(err)
+		}
+		s.hasState.Store(has)
 	}
-	return nil
+	return ownState{id: s.node.ID(), addr: s.node.Addr(), hasState: s.hasState.Load(), clusterID: s.node.ClusterID(), expect: s.flags.expect}
 }
 
-// checkPeers looks once, before anything is started, whether the data directory is of another cluster.
-func (s *server) checkPeers(ctx context.Context) error {
-	for _, addr := range s.seeds.addrs {
-		if addr == s.node.Addr() {
-			continue
-		}
-		if res, err := s.seeds.discover(ctx, addr); err == nil {
-			if err := s.sameCluster(res); err != nil {
-				return fmt.Errorf("server %s: %w", addr, err)
-			}
+// claims are where servers are said to be: by --retry-join, by this server's log and by gossip.
+func (s *server) claims() []claim {
+	var out []claim
+	for _, addr := range s.join {
+		out = append(out, claim{addr: addr, seed: true})
+	}
+	for _, m := range s.node.Servers() {
+		out = append(out, claim{id: m.ID, addr: m.Addr})
+	}
+	for _, m := range aliveServers(s.gossip) {
+		if m.ID != s.node.ID() {
+			out = append(out, claim{id: m.ID, addr: m.Addr, gossiped: true, gossipOf: m.ClusterID})
 		}
 	}
-	return nil
+	return out
+}
+
+func (s *server) memberIDs() []string {
+	var out []string
+	for _, m := range s.node.Servers() {
+		out = append(out, m.ID)
+	}
+	return out
 }
 
 // die ends the process's run with an error from wherever it happened.
@@ -180,22 +204,31 @@ func (s *server) die(err error) {
 }
 
 func (s *server) run(ctx context.Context) error {
-	if err := s.checkPeers(ctx); err != nil {
-		return s.closed(err)
+	for range 2 { // who is named is asked, and then those whom they name; above all whether this is a copy of another.
+		if err := s.dir.round(ctx); err != nil {
+			if ctx.Err() != nil { // asked to end already.
+				err = nil
+			}
+			return s.closed(err)
+		}
 	}
+	ctx, stop := s.untilLeft(ctx)
+	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.listener.Run(ctx) })
 	g.Go(func() error { return ended("raft", s.node.Run(ctx), ctx) })
 	g.Go(func() error { return ended("gossip", s.gossip.Run(ctx), ctx) })
 	g.Go(func() error { return transport.Serve(ctx, s.http, s.control.Handler()) })
-	g.Go(func() error { return s.seeds.run(ctx, s.gossip) })
+	g.Go(func() error { return s.dir.run(ctx) })
+	g.Go(func() error { return s.joinGossip(ctx) })
+	g.Go(func() error { return s.control.KeepModules(ctx) })
 	g.Go(func() error { return s.bootstrap(ctx) })
 	g.Go(func() error { return s.learnCluster(ctx) })
 	g.Go(func() error { return s.node.RunLeader(ctx, s.control.Lead) })
 	g.Go(func() error {
 		select {
 		case err := <-s.fatal:
-			return fmt.Errorf("%w: %w", raftnode.ErrFatal, err)
+			return err
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -203,7 +236,7 @@ func (s *server) run(ctx context.Context) error {
 	s.log.Info("server started", "id", s.node.ID(), "addr", s.node.Addr(), "gossip", s.gossip.Addr(), "data_dir", s.flags.dataDir, "version", version)
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {
-		return nil
+		return s.putAway()
 	}
 	return err
 }
@@ -220,36 +253,61 @@ func ended(what string, err error, ctx context.Context) error { //nolint:revive 
 	}
 }
 
-// bootstrap makes a new cluster when the expected servers have found each other and none of them has any state.
+// bootstrap makes a new cluster when decide says so, and says what it waits for meanwhile.
 func (s *server) bootstrap(ctx context.Context) error {
-	if s.flags.expect == 0 {
-		return nil
-	}
 	select {
 	case <-s.node.Ready():
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	warned := 0
+	said, at := "", time.Time{}
 	for {
-		if has, err := s.node.HasState(); err != nil || has {
-			return err
+		if seen, ok := s.dir.known(); ok {
+			d := decide(s.own(), seen)
+			switch d.move {
+			case moveRun:
+				return nil
+			case moveBootstrap:
+				return s.makeCluster(d.servers)
+			case moveWait:
+			}
+			if d.why != said || time.Since(at) > sayAgain {
+				said, at = d.why, time.Now()
+				s.log.Info("this server is in no cluster", "reason", d.why)
+			}
 		}
-		found := aliveServers(s.gossip)
-		switch n := len(found); {
-		case n == s.flags.expect && s.noneBootstrapped(ctx, found):
-			var servers []raftnode.Server
-			for _, m := range found {
-				servers = append(servers, raftnode.Server{ID: m.ID, Addr: m.Addr, Voter: true})
-			}
-			s.log.Info("bootstrapping a new cluster", "servers", n)
-			if err := s.node.Bootstrap(servers); err != nil && !errors.Is(err, raftnode.ErrHasState) {
-				return err
-			}
-			return nil
-		case n > s.flags.expect && n != warned:
-			warned = n
-			s.log.Warn("more servers than --bootstrap-expect found: not bootstrapping", "found", n, "expect", s.flags.expect)
+		select {
+		case <-time.After(askSoon):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *server) makeCluster(servers []raftnode.Server) error {
+	s.log.Info("bootstrapping a new cluster", "servers", len(servers), "cluster_id", raftnode.ClusterIDOf(servers))
+	if err := s.node.Bootstrap(servers); err != nil && !errors.Is(err, raftnode.ErrHasState) {
+		return err
+	}
+	return s.tellCluster(s.node.ClusterID())
+}
+
+// tellCluster tells gossip which cluster this server is of.
+func (s *server) tellCluster(id string) error {
+	m := s.gossip.Meta()
+	m.ClusterID = id
+	return s.gossip.SetMeta(m)
+}
+
+// joinGossip joins gossip wherever a server was found, whenever that changes.
+func (s *server) joinGossip(ctx context.Context) error {
+	var joined []string
+	for {
+		if now := s.dir.gossipAddrs(); !slices.Equal(now, joined) {
+			joined = now
+			jctx, cancel := context.WithTimeout(ctx, seedSlow)
+			_, _ = s.gossip.Join(jctx, now) // Gossip tries its seeds again by itself
+			cancel()
 		}
 		select {
 		case <-time.After(seedFast):
@@ -257,19 +315,6 @@ func (s *server) bootstrap(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-}
-
-func (s *server) noneBootstrapped(ctx context.Context, found []gossip.Member) bool {
-	for _, m := range found {
-		if m.Addr == s.node.Addr() {
-			continue
-		}
-		res, err := s.seeds.discover(ctx, m.Addr)
-		if err != nil || res.ClusterId != "" {
-			return false
-		}
-	}
-	return true
 }
 
 // learnCluster stores the cluster's id on disk once the log has named it, and tells gossip.
@@ -280,9 +325,7 @@ func (s *server) learnCluster(ctx context.Context) error {
 			if err := s.node.SetClusterID(id); err != nil {
 				return err
 			}
-			m := s.gossip.Meta()
-			m.ClusterID = id
-			return s.gossip.SetMeta(m)
+			return s.tellCluster(id)
 		}
 		select {
 		case <-changed:
@@ -291,75 +334,3 @@ func (s *server) learnCluster(ctx context.Context) error {
 		}
 	}
 }
-
-// machine adapts the state machine to the Raft node.
-type machine struct{ *fsm.Machine }
-
-// Snapshot implements raftnode.Machine.
-func (m machine) Snapshot() (io.WriterTo, error) { return m.View(), nil }
-
-// raftLog adapts the Raft node to control.Log.
-type raftLog struct{ node *raftnode.Node }
-
-// Propose implements control.Log.
-func (l raftLog) Propose(ctx context.Context, c *apiv1.Command) (*apiv1.Result, error) {
-	res, err := l.node.Propose(ctx, c)
-	return res, logError(err)
-}
-
-// Barrier implements control.Log.
-func (l raftLog) Barrier(ctx context.Context) (uint64, error) {
-	i, err := l.node.Barrier(ctx)
-	return i, logError(err)
-}
-
-// Leader implements control.Log.
-func (l raftLog) Leader() (string, bool) {
-	addr, _ := l.node.Leader()
-	return addr, l.node.IsLeader()
-}
-
-// Term implements control.Log.
-func (l raftLog) Term() uint64 { return l.node.Term() }
-
-func logError(err error) error {
-	switch {
-	case errors.Is(err, raftnode.ErrNotLeader):
-		return fmt.Errorf("%w (%w)", control.ErrNotLeader, err)
-	case errors.Is(err, raftnode.ErrUnknownOutcome):
-		return fmt.Errorf("%w (%w)", control.ErrUnknownOutcome, err)
-	case errors.Is(err, raftnode.ErrTooLarge):
-		return fmt.Errorf("%w (%w)", control.ErrTooLarge, err)
-	case errors.Is(err, raftnode.ErrOverloaded):
-		return fmt.Errorf("%w (%w)", control.ErrOverloaded, err)
-	default:
-		return err
-	}
-}
-
-// raftGroup adapts the Raft node to control.Group.
-type raftGroup struct{ *raftnode.Node }
-
-// Servers implements control.Group.
-func (g raftGroup) Servers() []control.ServerInfo {
-	var out []control.ServerInfo
-	for _, s := range g.Node.Servers() {
-		out = append(out, control.ServerInfo{ID: s.ID, Addr: s.Addr, Voter: s.Voter})
-	}
-	return out
-}
-
-// peers adapts gossip to control.Peers.
-type peers struct{ g *gossip.Gossip }
-
-// Servers implements control.Peers.
-func (p peers) Servers() []control.ServerInfo {
-	var out []control.ServerInfo
-	for _, m := range aliveServers(p.g) {
-		out = append(out, control.ServerInfo{ID: m.ID, Addr: m.Addr})
-	}
-	return out
-}
-
-// GossipAddr implements control.Peers.
-func (p peers) GossipAddr() string { return p.g.Addr() }

@@ -121,7 +121,7 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	}
 	log = log.With("host", cfg.Name)
 	join := splitAddrs(f.join)
-	s := newSeeds(join, func(*apiv1.DiscoverResponse) error { return nil }) // the session checks the cluster
+	s := newSeeds(join) // the session checks the cluster
 	gc := gossip.DefaultConfig()
 	gc.ID, gc.Bind, gc.Seeds = cfg.Name+"/"+uuid.NewString()[:8], bind, s.list
 	gc.Meta = gossip.Meta{Role: gossip.RoleWorker}

@@ -48,6 +48,10 @@ const (
 	ControlLogsProcedure = "/godwit.v1.Control/Logs"
 	// ControlListServersProcedure is the procedure name of the Control's ListServers RPC.
 	ControlListServersProcedure = "/godwit.v1.Control/ListServers"
+	// ControlRemoveServerProcedure is the procedure name of the Control's RemoveServer RPC.
+	ControlRemoveServerProcedure = "/godwit.v1.Control/RemoveServer"
+	// ControlTransferLeadershipProcedure is the procedure name of the Control's TransferLeadership RPC.
+	ControlTransferLeadershipProcedure = "/godwit.v1.Control/TransferLeadership"
 	// ControlInspectRanksProcedure is the procedure name of the Control's InspectRanks RPC.
 	ControlInspectRanksProcedure = "/godwit.v1.Control/InspectRanks"
 )
@@ -137,6 +141,20 @@ var (
 			Procedure:  ControlListServersProcedure,
 		}
 	})
+	controlRemoveServerSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("RemoveServer"),
+			Procedure:  ControlRemoveServerProcedure,
+		}
+	})
+	controlTransferLeadershipSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("TransferLeadership"),
+			Procedure:  ControlTransferLeadershipProcedure,
+		}
+	})
 	controlInspectRanksSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -165,6 +183,10 @@ type ControlClient interface {
 	// Logs streams an app's output, rank by rank in order, while the app runs if follow is set.
 	Logs(context.Context, *v1.LogsRequest) (ControlLogsClientStream, error)
 	ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error)
+	// RemoveServer takes a server out of the Raft group, if the others are a majority without it.
+	RemoveServer(context.Context, *v1.RemoveServerRequest) (*v1.RemoveServerResponse, error)
+	// TransferLeadership makes another voter leader.
+	TransferLeadership(context.Context, *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error)
 	// InspectRanks says what each rank of a running app does, or waits for, at this moment.
 	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
 }
@@ -243,6 +265,10 @@ type ControlHandler interface {
 	// Logs streams an app's output, rank by rank in order, while the app runs if follow is set.
 	Logs(context.Context, *v1.LogsRequest, ControlLogsServerStream) error
 	ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error)
+	// RemoveServer takes a server out of the Raft group, if the others are a majority without it.
+	RemoveServer(context.Context, *v1.RemoveServerRequest) (*v1.RemoveServerResponse, error)
+	// TransferLeadership makes another voter leader.
+	TransferLeadership(context.Context, *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error)
 	// InspectRanks says what each rank of a running app does, or waits for, at this moment.
 	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
 }
@@ -263,6 +289,8 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlUploadModuleSpec(), Handler: adapter.uploadModule},
 		connect.Method{Spec: controlLogsSpec(), Handler: adapter.logs},
 		connect.Method{Spec: controlListServersSpec(), Handler: adapter.listServers},
+		connect.Method{Spec: controlRemoveServerSpec(), Handler: adapter.removeServer},
+		connect.Method{Spec: controlTransferLeadershipSpec(), Handler: adapter.transferLeadership},
 		connect.Method{Spec: controlInspectRanksSpec(), Handler: adapter.inspectRanks},
 	)
 }
@@ -345,6 +373,14 @@ func (UnimplementedControlHandler) Logs(context.Context, *v1.LogsRequest, Contro
 
 func (UnimplementedControlHandler) ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.ListServers is not implemented")
+}
+
+func (UnimplementedControlHandler) RemoveServer(context.Context, *v1.RemoveServerRequest) (*v1.RemoveServerResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.RemoveServer is not implemented")
+}
+
+func (UnimplementedControlHandler) TransferLeadership(context.Context, *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.TransferLeadership is not implemented")
 }
 
 func (UnimplementedControlHandler) InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error) {
@@ -446,6 +482,22 @@ func (c *controlClient) Logs(ctx context.Context, req *v1.LogsRequest) (ControlL
 func (c *controlClient) ListServers(ctx context.Context, req *v1.ListServersRequest) (*v1.ListServersResponse, error) {
 	var res v1.ListServersResponse
 	if err := c.client.CallUnary(ctx, controlListServersSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) RemoveServer(ctx context.Context, req *v1.RemoveServerRequest) (*v1.RemoveServerResponse, error) {
+	var res v1.RemoveServerResponse
+	if err := c.client.CallUnary(ctx, controlRemoveServerSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) TransferLeadership(ctx context.Context, req *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error) {
+	var res v1.TransferLeadershipResponse
+	if err := c.client.CallUnary(ctx, controlTransferLeadershipSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -591,6 +643,30 @@ func (h controlHandler) listServers(ctx context.Context, _ connect.Spec, stream 
 		return err
 	}
 	res, err := h.svc.ListServers(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) removeServer(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.RemoveServerRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RemoveServer(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) transferLeadership(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.TransferLeadershipRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.TransferLeadership(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/raftnode"
+)
+
+const recoverLong = `Make a cluster of one from the data of a stopped server, when most of its servers are gone for good.
+
+Nothing else brings a cluster back that has lost its majority. What the lost servers had accepted and this one had not
+received is lost. Choose the server with the highest last entry; run this once, on it alone. Then start it as before,
+move the data directories of all other servers away, and start those again with empty ones: they join by themselves.`
+
+func newRecover() *cobra.Command {
+	var dataDir string
+	var yes bool
+	c := &cobra.Command{
+		Use: "recover --data-dir DIR", Short: "Make a cluster of one from a surviving server's data", Long: recoverLong, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if dataDir == "" {
+				return usagef("--data-dir is missing: name the data directory of the server that is left")
+			}
+			return recoverServer(dataDir, yes)
+		},
+	}
+	c.Flags().StringVar(&dataDir, "data-dir", "", "data directory of the stopped server that is left (required)")
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return c
+}
+
+func recoverServer(dataDir string, yes bool) error {
+	if _, err := os.Stat(dataDir); err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	rc := raftnode.DefaultConfig()
+	rc.DataDir, rc.Addr, rc.Encode = dataDir, defaultListen, fsm.Encode
+	empty := func() raftnode.Machine { return machine{fsm.New()} }
+	s, err := raftnode.OpenSurvivor(rc, empty, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		return err
+	}
+	defer s.Close() //nolint:errcheck // nothing is written by then
+	fmt.Fprintf(os.Stderr, "server %s of cluster %s, last log entry %d. The group by its log:\n", s.ID(), s.ClusterID(), s.LastIndex)
+	for _, m := range s.Members {
+		what := "WILL BE REMOVED; it must not run with its data any more"
+		if m.ID == s.ID() {
+			what = "this one"
+		}
+		fmt.Fprintf(os.Stderr, "  %s  %s  %s\n", m.ID, m.Addr, what)
+	}
+	fmt.Fprintln(os.Stderr, "It becomes the only server. What the others had and it had not is LOST. This cannot be undone.")
+	if !yes {
+		fmt.Fprint(os.Stderr, "Type yes to go on: ")
+		line, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer is no
+		if strings.TrimSpace(line) != "yes" {
+			return fmt.Errorf("recover: not confirmed, nothing was changed; type yes, or give --yes")
+		}
+	}
+	if err := s.Recover(empty()); err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stderr, "done: start this server as before, and the others with empty data directories")
+	return nil
+}

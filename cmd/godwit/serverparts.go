@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/control"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/gossip"
+	"github.com/godwit-run/godwit/raftnode"
+)
+
+// machine adapts the state machine to the Raft node.
+type machine struct{ *fsm.Machine }
+
+// Snapshot implements raftnode.Machine.
+func (m machine) Snapshot() (io.WriterTo, error) { return m.View(), nil }
+
+// raftLog adapts the Raft node to control.Log.
+type raftLog struct{ node *raftnode.Node }
+
+// Propose implements control.Log.
+func (l raftLog) Propose(ctx context.Context, c *apiv1.Command) (*apiv1.Result, error) {
+	res, err := l.node.Propose(ctx, c)
+	return res, logError(err)
+}
+
+// Barrier implements control.Log.
+func (l raftLog) Barrier(ctx context.Context) (uint64, error) {
+	i, err := l.node.Barrier(ctx)
+	return i, logError(err)
+}
+
+// Leader implements control.Log.
+func (l raftLog) Leader() (string, bool) {
+	addr, _ := l.node.Leader()
+	return addr, l.node.IsLeader()
+}
+
+// Term implements control.Log.
+func (l raftLog) Term() uint64 { return l.node.Term() }
+
+func logError(err error) error {
+	switch {
+	case errors.Is(err, raftnode.ErrNotLeader):
+		return fmt.Errorf("%w (%w)", control.ErrNotLeader, err)
+	case errors.Is(err, raftnode.ErrUnknownOutcome):
+		return fmt.Errorf("%w (%w)", control.ErrUnknownOutcome, err)
+	case errors.Is(err, raftnode.ErrTooLarge):
+		return fmt.Errorf("%w (%w)", control.ErrTooLarge, err)
+	case errors.Is(err, raftnode.ErrOverloaded):
+		return fmt.Errorf("%w (%w)", control.ErrOverloaded, err)
+	default:
+		return err
+	}
+}
+
+// raftGroup adapts the Raft node to control.Group.
+type raftGroup struct {
+	node *raftnode.Node
+	dir  *directory
+}
+
+// ID implements control.Group.
+func (g raftGroup) ID() string { return g.node.ID() }
+
+// ClusterID implements control.Group. A server that others bootstrapped with, and that leads before it learned more, makes the
+// id from the group as it was made.
+func (g raftGroup) ClusterID() string {
+	if id := g.node.ClusterID(); id != "" {
+		return id
+	}
+	if g.node.IsLeader() {
+		return raftnode.ClusterIDOf(g.node.Servers())
+	}
+	return ""
+}
+
+// Servers implements control.Group.
+func (g raftGroup) Servers() []control.ServerInfo {
+	var out []control.ServerInfo
+	for _, s := range g.node.Servers() {
+		info := control.ServerInfo{ID: s.ID, Addr: s.Addr, LogAddr: s.Addr, Voter: s.Voter, Live: g.node.Live(s.ID), LastContact: -1}
+		if addr := g.dir.Locate(s.ID); addr != "" {
+			info.Addr = addr
+		}
+		if ago, ok := g.node.LastContact(s.ID); ok {
+			info.LastContact = ago
+		}
+		out = append(out, info)
+	}
+	return out
+}
+
+// AddNonvoter implements control.Group.
+func (g raftGroup) AddNonvoter(ctx context.Context, id, addr string) error {
+	return groupError(g.node.AddNonvoter(ctx, id, addr))
+}
+
+// Promote implements control.Group.
+func (g raftGroup) Promote(ctx context.Context, id string) error {
+	return groupError(g.node.Promote(ctx, id))
+}
+
+// RemoveServer implements control.Group.
+func (g raftGroup) RemoveServer(ctx context.Context, id string) error {
+	return groupError(g.node.RemoveServer(ctx, id))
+}
+
+// TransferLeadership implements control.Group.
+func (g raftGroup) TransferLeadership(ctx context.Context, id string) error {
+	return groupError(g.node.TransferLeadership(ctx, id))
+}
+
+func groupError(err error) error {
+	switch {
+	case errors.Is(err, raftnode.ErrUnsafe):
+		return fmt.Errorf("%w (%w)", control.ErrUnsafe, err)
+	case errors.Is(err, raftnode.ErrNoServer):
+		return fmt.Errorf("%w (%w)", control.ErrNoServer, err)
+	}
+	return logError(err)
+}
+
+// peers adapts gossip and the directory to control.Peers.
+type peers struct {
+	gossip *gossip.Gossip
+	dir    *directory
+}
+
+// Servers implements control.Peers.
+func (p peers) Servers() []control.Peer {
+	var out []control.Peer
+	for _, a := range p.dir.found() {
+		out = append(out, control.Peer{
+			ID: a.ServerId, Addr: a.Addr, New: !a.Bootstrapped, ClusterID: a.ClusterId, Index: a.AppliedIndex, ModulesMissing: a.ModulesMissing,
+		})
+	}
+	return out
+}
+
+// GossipAddr implements control.Peers.
+func (p peers) GossipAddr() string { return p.gossip.Addr() }
+
+// Introduce implements control.Peers.
+func (p peers) Introduce(res *apiv1.DiscoverResponse) { p.dir.introduce(res) }
+
+// Met implements control.Peers.
+func (p peers) Met(id, addr string) { p.dir.Met(id, addr) }

@@ -1,0 +1,64 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// Errors that Group returns, besides those of Log.
+var (
+	// ErrUnsafe is returned when a change would leave fewer reachable voters than a majority; nothing happened.
+	ErrUnsafe = errors.New("control: the servers would lose their majority")
+	// ErrNoServer is returned when a change names a server that is no member.
+	ErrNoServer = errors.New("control: no such server")
+)
+
+// Group is what control needs of the group of servers.
+type Group interface {
+	ID() string
+	// ClusterID is the cluster's id, which servers know before the log names it; "" while this server is in none.
+	ClusterID() string
+	Servers() []ServerInfo
+	// AddNonvoter adds a server without a vote, or gives a member another address.
+	AddNonvoter(ctx context.Context, id, addr string) error
+	Promote(ctx context.Context, id string) error
+	RemoveServer(ctx context.Context, id string) error
+	// TransferLeadership makes the server lead, or for "" the one that is furthest.
+	TransferLeadership(ctx context.Context, id string) error
+}
+
+// ServerInfo is a member of the Raft group.
+type ServerInfo struct {
+	// Addr is where it was last found, LogAddr where the log says it is.
+	ID, Addr, LogAddr string
+	Voter             bool
+	// Live says that the leader hears from it; LastContact how long ago it did, negative if it never did.
+	Live        bool
+	LastContact time.Duration
+}
+
+// Peers is what control needs of the servers that were found, by gossip or by name, and asked.
+type Peers interface {
+	// Servers are those of this cluster, or of none yet, that answer at their addresses under their ids.
+	Servers() []Peer
+	GossipAddr() string
+	// Introduce fills in what tells this process from others.
+	Introduce(self *apiv1.DiscoverResponse)
+	// Met is told that a process asked, which claims to be the server id at addr.
+	Met(id, addr string)
+}
+
+// Peer is a server that was asked.
+type Peer struct {
+	ID, Addr string
+	// New says that it has no state of a cluster.
+	New bool
+	// ClusterID is "" while it does not know its cluster.
+	ClusterID string
+	Index     uint64
+	// ModulesMissing is how many modules that its state names it does not hold.
+	ModulesMissing int64
+}

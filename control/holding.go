@@ -1,0 +1,85 @@
+package control
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// holdingTick is how often a server looks for modules that it lacks.
+const holdingTick = time.Second
+
+// holding knows which of the state's modules this server's store has. A server is to vote only when it has all: else servers
+// replaced one by one could take the last copy of a module with them.
+type holding struct {
+	store *moduleStore
+
+	// mu guards held: digests seen in the store, of modules of the last view looked at.
+	mu   sync.Mutex
+	held map[string]struct{}
+}
+
+func newHolding(s *moduleStore) *holding { return &holding{store: s, held: map[string]struct{}{}} }
+
+// missing counts the view's modules that are not known to be held. It reads no disk.
+func (h *holding) missing(v *fsm.View) int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := int64(0)
+	for m := range v.Modules() {
+		if _, ok := h.held[m.Digest]; !ok {
+			n++
+		}
+	}
+	return n
+}
+
+// lacks looks at the store and returns the view's modules that are not in it.
+func (h *holding) lacks(v *fsm.View) []string {
+	h.mu.Lock()
+	held := h.held
+	h.mu.Unlock()
+	now, lacking := make(map[string]struct{}, len(held)), []string(nil)
+	for m := range v.Modules() {
+		_, ok := held[m.Digest]
+		if ok || h.store.has(m.Digest) {
+			now[m.Digest] = struct{}{}
+			continue
+		}
+		lacking = append(lacking, m.Digest)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.held = now
+	return lacking
+}
+
+// KeepModules brings the modules that the state names, and this server lacks, from the other servers, until ctx is over.
+func (c *Control) KeepModules(ctx context.Context) error {
+	t := time.NewTicker(holdingTick)
+	defer t.Stop()
+	looked, lacking := uint64(0), 0
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		v := c.state.View()
+		if v.Index() == looked && lacking == 0 {
+			continue
+		}
+		lacks := c.holding.lacks(v)
+		for _, digest := range lacks {
+			if err := c.pull(ctx, digest); err != nil && ctx.Err() == nil {
+				c.slog.Debug("module not found yet", "digest", digest, "err", err)
+			}
+		}
+		if len(lacks) > 0 {
+			lacks = c.holding.lacks(v)
+		}
+		looked, lacking = v.Index(), len(lacks)
+	}
+}

@@ -1,0 +1,61 @@
+package control
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestPlanMembers is the table of what is done for a server that was found.
+func TestPlanMembers(t *testing.T) {
+	group := []ServerInfo{{ID: "a", LogAddr: "A", Voter: true}, {ID: "b", LogAddr: "B", Voter: true}, {ID: "n", LogAddr: "N"}}
+	var nine []ServerInfo
+	for i := range maxServers {
+		nine = append(nine, ServerInfo{ID: strconv.Itoa(i), LogAddr: "addr" + strconv.Itoa(i), Voter: true})
+	}
+	for _, tc := range []struct {
+		name  string
+		group []ServerInfo
+		found Peer
+		want  string // "", "add", "readdress", "promote" or the beginning of an obstacle.
+	}{
+		{"voter at its place", group, Peer{ID: "a", Addr: "A", ClusterID: "c"}, ""},
+		{"voter at a new place", group, Peer{ID: "a", Addr: "A2", ClusterID: "c"}, "readdress"},
+		{"voter at another's old place", group, Peer{ID: "a", Addr: "B", ClusterID: "c"}, ""},
+		{"new server", group, Peer{ID: "x", Addr: "X", New: true}, "add"},
+		{"new server with the cluster's id, its log lost", group, Peer{ID: "x", Addr: "X", New: true, ClusterID: "c"}, "add"},
+		{"new server at a member's place", group, Peer{ID: "x", Addr: "B", New: true}, "add"},
+		{"removed server", group, Peer{ID: "x", Addr: "X", ClusterID: "c"}, "it is no member"},
+		{"server of another cluster", group, Peer{ID: "x", Addr: "X", ClusterID: "d"}, ""},
+		{"tenth server", nine, Peer{ID: "x", Addr: "X", New: true}, "there are 9 servers"},
+		{"tenth server in a dead one's place", nine, Peer{ID: "x", Addr: "addr3", New: true}, "add"},
+		{"nonvoter behind", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 10}, ""},
+		{"nonvoter without modules", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 950, ModulesMissing: 1}, ""},
+		{"nonvoter that does not know its cluster", group, Peer{ID: "n", Addr: "N", Index: 950}, ""},
+		{"nonvoter that has all", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 950}, "promote"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			// One that cannot be helped stands before it.
+			steps := planMembers(tc.group, []Peer{{ID: "stuck", Addr: "S", ClusterID: "c"}, tc.found}, "c", 1000)
+			require.NotEmpty(t, steps[0].obstacle)
+			if tc.want == "" {
+				require.Len(t, steps, 1)
+				return
+			}
+			require.Len(t, steps, 2)
+			got := steps[1]
+			switch tc.want {
+			case "add":
+				require.True(t, got.added && !got.promote && got.obstacle == "", "%+v", got)
+			case "readdress":
+				require.True(t, !got.added && !got.promote && got.obstacle == "", "%+v", got)
+			case "promote":
+				require.True(t, got.promote && got.obstacle == "", "%+v", got)
+			default:
+				require.True(t, strings.HasPrefix(got.obstacle, tc.want), "%+v", got)
+			}
+		})
+	}
+}

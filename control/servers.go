@@ -1,0 +1,144 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/apierr"
+)
+
+// Roles of servers, as ListServers gives them.
+const (
+	roleLeader   = "leader"
+	roleVoter    = "voter"
+	roleNonvoter = "nonvoter"
+)
+
+// ListServers implements the Control service.
+func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) (*apiv1.ListServersResponse, error) {
+	v, err := c.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	peers := map[string]Peer{}
+	for _, p := range c.peers.Servers() {
+		peers[p.ID] = p
+	}
+	res := &apiv1.ListServersResponse{Index: v.Index()}
+	for _, s := range c.group.Servers() {
+		p, found := peers[s.ID]
+		out := &apiv1.Server{Id: s.ID, Addr: s.Addr, Role: roleVoter, Index: p.Index}
+		if found {
+			out.Addr = p.Addr // where it answers; the log follows.
+		}
+		switch {
+		case s.ID == c.group.ID():
+			out.Role, out.Index, s.Live, s.LastContact = roleLeader, v.Index(), true, 0
+		case !s.Voter:
+			out.Role = roleNonvoter
+		}
+		if s.LastContact >= 0 {
+			out.LastContact = durationpb.New(s.LastContact)
+		}
+		out.Health = health(s, p, found, v.Index())
+		res.Servers = append(res.Servers, out)
+	}
+	return res, nil
+}
+
+// health says in a few words what keeps a server from being of use.
+func health(s ServerInfo, p Peer, found bool, index uint64) string {
+	switch {
+	case !s.Live && s.LastContact < 0:
+		return "never heard of by this leader"
+	case !s.Live:
+		return "does not answer"
+	case s.Voter || !found:
+		return "ok"
+	case p.Index+maxLag < index:
+		return fmt.Sprintf("catching up, %d entries behind", index-p.Index)
+	case p.ModulesMissing > 0:
+		return fmt.Sprintf("fetching %d modules", p.ModulesMissing)
+	}
+	return "ok"
+}
+
+// findServer is the member with the id, or the only one whose id begins so.
+func (c *Control) findServer(id string) (ServerInfo, error) {
+	var found []ServerInfo
+	for _, s := range c.group.Servers() {
+		if s.ID == id {
+			return s, nil
+		}
+		if id != "" && strings.HasPrefix(s.ID, id) {
+			found = append(found, s)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return ServerInfo{}, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "id", fmt.Sprintf("no server %.80q", id), "godwit servers lists them")
+	}
+	return ServerInfo{}, apierr.New(connect.CodeInvalidArgument, apierr.ReasonAmbiguous, "id",
+		fmt.Sprintf("the ids of %d servers begin with %.80q", len(found), id), "give more of it")
+}
+
+// RemoveServer implements the Control service. A leader that is to go hands leadership on first.
+func (c *Control) RemoveServer(ctx context.Context, req *apiv1.RemoveServerRequest) (*apiv1.RemoveServerResponse, error) {
+	if _, err := c.read(ctx); err != nil {
+		return nil, err
+	}
+	s, err := c.findServer(req.Id)
+	if err != nil {
+		return nil, err
+	}
+	if s.ID == c.group.ID() {
+		if err := c.group.TransferLeadership(ctx, ""); err != nil {
+			return nil, groupError(err)
+		}
+		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotLeader, "", "the server to remove has led until now and handed leadership on", "try again")
+	}
+	if err := c.group.RemoveServer(ctx, s.ID); err != nil {
+		return nil, groupError(err)
+	}
+	c.slog.Info("server removed", "server", s.ID, "addr", s.Addr)
+	return &apiv1.RemoveServerResponse{Id: s.ID}, nil
+}
+
+// TransferLeadership implements the Control service.
+func (c *Control) TransferLeadership(ctx context.Context, req *apiv1.TransferLeadershipRequest) (*apiv1.TransferLeadershipResponse, error) {
+	if _, err := c.read(ctx); err != nil {
+		return nil, err
+	}
+	id := ""
+	if req.Id != "" {
+		s, err := c.findServer(req.Id)
+		if err != nil {
+			return nil, err
+		}
+		id = s.ID
+	}
+	if err := c.group.TransferLeadership(ctx, id); err != nil {
+		return nil, groupError(err)
+	}
+	return &apiv1.TransferLeadershipResponse{Id: id}, nil
+}
+
+// groupError is what a client sees of a change of the group that failed.
+func groupError(err error) error {
+	switch {
+	case errors.Is(err, ErrUnsafe):
+		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "id", err.Error(),
+			"bring servers back first, or remove those that are gone for good; godwit servers shows them")
+	case errors.Is(err, ErrNoServer):
+		return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "id", err.Error(), "godwit servers lists them")
+	}
+	return apiError(err)
+}

@@ -1,0 +1,300 @@
+package jepsen
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// says waits until a process's log holds the text.
+func (c *cluster) says(p *process, text string) {
+	c.t.Helper()
+	c.eventually(patience, p.name+" says "+text, func() error {
+		b, err := os.ReadFile(p.log)
+		if err == nil && !strings.Contains(string(b), text) {
+			err = fmt.Errorf("its log ends with: %s", tailOf(p.log, 3))
+		}
+		return err
+	})
+}
+
+// set changes a flag of a process for its next start.
+func (p *process) set(flag, value string) {
+	i := slices.Index(p.args, flag)
+	if i < 0 {
+		p.args = append(p.args, flag, value)
+		return
+	}
+	p.args = slices.Clone(p.args)
+	p.args[i+1] = value
+}
+
+// wipe removes all that a process that has ended keeps.
+func (p *process) wipe(t *testing.T) {
+	t.Helper()
+	require.NoError(t, os.RemoveAll(p.dir))
+}
+
+// join describes a server that finds the cluster, and is none of those that made it.
+func (c *cluster) join(name string) *process {
+	p := c.newProcess("server", name, freeAddr(c.t), "--retry-join", c.addrs(), "--lease", c.shape.lease)
+	c.servers = append(c.servers, p)
+	return p
+}
+
+// votersAre waits until exactly these servers vote, and all that run answer at their addresses.
+func (c *cluster) votersAre(want ...*process) {
+	c.t.Helper()
+	var addrs []string
+	for _, p := range want {
+		addrs = append(addrs, p.addr)
+	}
+	slices.Sort(addrs)
+	c.eventually(patience, "the voters are "+strings.Join(addrs, ", "), func() error {
+		var got []string
+		members := c.members()
+		for _, m := range members {
+			if m.Role == "leader" || m.Role == "voter" {
+				got = append(got, m.Addr)
+			}
+		}
+		if slices.Sort(got); !slices.Equal(addrs, got) {
+			return fmt.Errorf("the group is %v", members)
+		}
+		return nil
+	})
+}
+
+// TestWipedMajority wipes two of three servers: they must not make a cluster that takes the survivor's place. The survivor, once
+// made a cluster of one, takes them in.
+func TestWipedMajority(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3, workers: 1, lease: "60s"})
+	c.must("run", "-q", "-n", "2", helloModule)
+	history := c.must("ps", "-a", "-o", "json")
+	survivor := c.leader()
+	for _, s := range c.servers {
+		s.kill()
+	}
+	for _, s := range c.servers {
+		if s != survivor {
+			s.wipe(t)
+		}
+	}
+	for _, s := range c.servers {
+		s.start(t)
+	}
+	for _, s := range c.servers {
+		if s != survivor {
+			c.says(s, "waits until that cluster adds it")
+		}
+	}
+	r := startCommand(t, c.addrs(), "ps", "--timeout", "3s").wait()
+	require.NotZero(t, r.code, "nobody leads")
+
+	require.Zero(t, survivor.interrupt(t))
+	no := startCommand(t, "", "server", "recover", "--data-dir", survivor.dir).wait()
+	require.NotZero(t, no.code)
+	require.Contains(t, no.stderr, "nothing was changed")
+	yes := startCommand(t, "", "server", "recover", "--data-dir", survivor.dir, "--yes").wait()
+	require.Zero(t, yes.code, yes.stderr)
+	require.Contains(t, yes.stderr, "WILL BE REMOVED")
+	survivor.start(t)
+	c.votersAre(c.servers...)
+	require.Equal(t, history, c.must("ps", "-a", "-o", "json"))
+	c.waitReady()
+	survivor.kill()
+	c.must("run", "-q", "-n", "2", helloModule) // with the module that only the survivor had
+}
+
+// TestForeignSeed names a server of another cluster, a dead address and a wrong one among the seeds.
+func TestForeignSeed(t *testing.T) {
+	t.Parallel()
+	ours, theirs := newCluster(t, shape{workers: 1}), newCluster(t, shape{})
+	s := ours.servers[0]
+	require.Zero(t, s.interrupt(t))
+	s.set("--retry-join", theirs.addrs()+",127.0.0.1:1,nosuchhost.invalid:7400,"+ours.addrs())
+	s.start(t)
+	ours.says(s, "a server found is of another cluster")
+	ours.waitReady()
+	ours.must("run", "-q", "-n", "2", helloModule)
+	require.Len(t, ours.roles(), 1)
+	require.Len(t, theirs.roles(), 1)
+
+	// A new server between the two says so and waits.
+	lost := ours.join("lost")
+	lost.set("--retry-join", theirs.addrs()+","+ours.addrs())
+	lost.start(t)
+	ours.says(lost, "of several clusters")
+	require.True(t, lost.running())
+	lost.kill()
+	ours.servers = ours.servers[:1]
+}
+
+// TestServersAtNewAddresses starts one, two and all of three servers on new ports. Those that stay keep their flags.
+func TestServersAtNewAddresses(t *testing.T) {
+	t.Parallel()
+	for moved := 1; moved <= 3; moved++ {
+		t.Run(strconv.Itoa(moved), func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, shape{servers: 3})
+			for _, s := range c.servers[:moved] {
+				s.kill()
+			}
+			for i, s := range c.servers[:moved] {
+				s.addr = freeAddr(t)
+				c.api.addrs[i] = s.addr
+				s.set("--listen", s.addr)
+			}
+			for _, s := range c.servers[:moved] {
+				s.set("--retry-join", c.addrs())
+				s.start(t)
+			}
+			c.votersAre(c.servers...)
+			c.must("module", "push", helloModule)
+			c.leader().kill()
+			c.must("module", "ls")
+		})
+	}
+}
+
+// TestDeadServerReplaced loses a server for good; a new one at another address takes its place, and another loss is survived.
+func TestDeadServerReplaced(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3})
+	c.must("module", "push", helloModule)
+	dead := c.follower()
+	id := c.member(dead.addr).Id
+	dead.kill()
+	dead.wipe(t)
+	c.eventually(patience, "it is seen to be dead", func() error {
+		if m := c.member(dead.addr); m.Health != "does not answer" {
+			return fmt.Errorf("it is %v", m)
+		}
+		return nil
+	})
+	fresh := c.join("fresh")
+	fresh.start(t)
+	c.votersAre(c.servers...)
+	c.must("servers", "remove", id[:8])
+	c.servers = slices.DeleteFunc(c.servers, func(p *process) bool { return p == dead })
+	c.votersAre(c.servers...)
+	require.NotEmpty(t, modulesIn(t, fresh.dir), "no vote without the modules")
+	lost := c.leader()
+	lost.kill()
+	c.must("module", "ls")
+
+	// Two of three are left: none of them can be removed.
+	left := c.follower()
+	r := c.godwit("servers", "remove", c.member(left.addr).Id)
+	require.NotZero(t, r.code)
+	require.Contains(t, r.stderr, "majority")
+	require.Contains(t, r.stderr, "godwit servers")
+}
+
+func modulesIn(t *testing.T, dir string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "modules", "*.wasm"))
+	require.NoError(t, err)
+	return found
+}
+
+// TestServersRemoveAndTransfer moves leadership to a named server, and takes out a server that runs: it does not come back
+// with its data, and does with an empty directory.
+func TestServersRemoveAndTransfer(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3})
+	to := c.follower()
+	c.must("servers", "transfer", c.member(to.addr).Id)
+	require.Same(t, to, c.leader())
+	c.must("servers", "transfer")
+	require.NotSame(t, to, c.leader())
+	require.NotZero(t, c.godwit("servers", "transfer", "nosuch").code)
+	require.NotZero(t, c.godwit("servers", "remove", "nosuch").code)
+
+	out := c.leader() // also the one that leads can go.
+	all := slices.Clone(c.servers)
+	rest := slices.DeleteFunc(slices.Clone(c.servers), func(p *process) bool { return p == out })
+	c.must("servers", "remove", c.member(out.addr).Id)
+	c.votersAre(rest...)
+	require.Zero(t, out.interrupt(t))
+	out.start(t)
+	c.servers = rest
+	c.says(c.leader(), "move its data directory away")
+	c.votersAre(rest...)
+	require.Zero(t, out.interrupt(t))
+	out.wipe(t)
+	out.start(t)
+	c.servers = all
+	c.votersAre(all...)
+}
+
+// TestLeaveOnStop ends servers that leave: the group shrinks with them, down to two, and they come back as new ones.
+func TestLeaveOnStop(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3, serverArgs: []string{"--leave-on-stop"}})
+	leaves := c.leader()
+	all := slices.Clone(c.servers)
+	require.Zero(t, leaves.interrupt(t))
+	c.servers = slices.DeleteFunc(c.servers, func(p *process) bool { return p == leaves })
+	c.votersAre(c.servers...)
+	leaves.start(t)
+	c.servers = all
+	c.votersAre(all...)
+}
+
+// TestCopiedDirectory starts a server on a copy of another's directory: it ends, the other goes on.
+func TestCopiedDirectory(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3})
+	from := c.follower()
+	require.Zero(t, from.interrupt(t))
+	twin := c.join("twin")
+	require.NoError(t, os.CopyFS(twin.dir, os.DirFS(from.dir)))
+	from.start(t)
+	c.servers = c.servers[:3]
+	c.rejoined(from)
+	twin.start(t)
+	require.NotZero(t, twin.wait(t, patience))
+	require.Contains(t, tailOf(twin.log, 3), "copy of that server's")
+	require.True(t, from.running())
+	c.votersAre(c.servers...)
+}
+
+// TestStrangersSpeakNoRaft dials servers as nobody, and as somebody else.
+func TestStrangersSpeakNoRaft(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3})
+	members := c.members()
+	victim := members[0]
+	for _, preface := range []string{
+		"- - x x", "- " + victim.Id + " x x", "- " + victim.Id + " " + members[1].Id + " " + members[1].Addr,
+		"00000000-0000-0000-0000-000000000000 " + victim.Id + " " + members[1].Id + " " + members[1].Addr,
+	} {
+		require.Contains(t, dialRaft(t, victim, preface), "refused", preface)
+	}
+	require.Len(t, c.roles(), 3)
+}
+
+func dialRaft(t *testing.T, s *apiv1.Server, preface string) string {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", s.Addr, time.Minute) //nolint:noctx // bounded
+	require.NoError(t, err)
+	defer conn.Close() //nolint:errcheck // only asked
+	_, err = fmt.Fprintf(conn, "godwit/raft %s\n", preface)
+	require.NoError(t, err)
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	require.NoError(t, err)
+	return line
+}
