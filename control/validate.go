@@ -122,6 +122,9 @@ func checkSpec(s *apiv1.AppSpec) error {
 	if !(s.MigrationCheckPeriod >= 0 && s.MigrationCheckPeriod <= maxPeriod) {
 		return invalid("spec.migration_check_period", fmt.Sprintf("%v s", s.MigrationCheckPeriod), "give 0 (never) to 604800 seconds")
 	}
+	if s.Restarts != 0 { // workers do not tell attempts apart yet
+		return invalid("spec.restarts", "an app cannot run again yet", "leave it out")
+	}
 	return checkPlace(s)
 }
 

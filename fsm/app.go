@@ -45,6 +45,7 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 		Attempt:        1,
 		Principal:      principal,
 	}
+	t.useModule(mod)
 	t.putApp(app)
 	return applied(id)
 }
@@ -165,7 +166,7 @@ func (t *tx) stopApp(op *apiv1.StopApp) outcome {
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
 	case PhaseOf(old).Terminal():
 		return refuse(CodeTerminal, "app %s is already %s (exit code %d)", op.GetApp(), old.GetPhase(), old.GetExitCode())
-	case old.GetVerdict() != "":
+	case old.GetVerdict() != "" && Phase(old.GetVerdict()) != Queued:
 		return applied(op.GetApp())
 	}
 	app := draftApp(old)
@@ -199,7 +200,7 @@ func setPhase(app *apiv1.App, next Phase) error {
 
 // settle draws the conclusions of a change to the app, which the caller may
 // change, and stores it: a verdict ends its migration; no rank alive ends the
-// app; every live host started makes it running.
+// app, or its attempt; every live host started makes it running.
 func (t *tx) settle(app *apiv1.App) error {
 	if app.GetVerdict() != "" && app.GetMigrationId() != "" {
 		mig, _ := t.Migration(MigrationID(app.GetMigrationId()))
@@ -209,14 +210,9 @@ func (t *tx) settle(app *apiv1.App) error {
 	}
 	switch {
 	case LiveRanks(app) == 0:
-		verdict := Succeeded
-		if app.GetVerdict() != "" {
-			verdict = Phase(app.GetVerdict())
-		}
-		if err := setPhase(app, verdict); err != nil {
+		if err := t.end(app); err != nil {
 			return err
 		}
-		app.Verdict, app.EndedAt, app.EndedIndex = "", t.at, t.entryIndex
 	case PhaseOf(app) == Starting && t.allStarted(app):
 		if err := setPhase(app, Running); err != nil {
 			return err

@@ -29,21 +29,6 @@ func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
 	return applied("")
 }
 
-// addModule makes a module known. What is known of a digest never changes.
-func (t *tx) addModule(mod *apiv1.Module) outcome {
-	digest := mod.GetDigest()
-	if _, ok := t.Module(Digest(digest)); ok {
-		return applied(digest)
-	}
-	if t.modules.Len() >= MaxModules {
-		return refuse(CodeTooMany, "%d modules are known already", MaxModules)
-	}
-	draft := draftModule(mod)
-	draft.Reason, draft.UsedIndex, draft.UsedAt = cleanReason(mod.GetReason()), t.entryIndex, t.at
-	t.putModule(draft)
-	return applied(digest)
-}
-
 // FeatureLevel is the newest level of rules that this build knows. A change to what
 // an entry of old does raises it: entries before the SetFeatureLevel that allows
 // it are applied by the old rules, by this build too.

@@ -21,6 +21,8 @@ const (
 	CodeForbidden Code = "forbidden"
 	// CodeTooMany: a bound of the replicated state is reached.
 	CodeTooMany Code = "too_many"
+	// CodeInUse: apps that are queued or running need the module.
+	CodeInUse Code = "in_use"
 	// CodeIncarnationOver: this incarnation of the host is lost or has left; the
 	// worker must come back with a new one.
 	CodeIncarnationOver Code = "incarnation_over"

@@ -187,8 +187,10 @@ func (v *View) checkApp(app *apiv1.App) error {
 		wrong = "has ranks that are not packed"
 	case len(app.GetEnded()) > 0 && (len(app.GetEnded()) > (size+7)/8 || app.GetEnded()[len(app.GetEnded())-1] == 0 || app.CountEnded() > size):
 		wrong = fmt.Sprintf("has %d ranks, and others have ended", size)
-	case phase == Queued && (len(app.GetPlacement()) != 0 || len(app.GetEnded()) != 0 || app.GetVerdict() != ""):
-		wrong = "is queued and has a placement or a verdict"
+	case app.GetAttempt() < 1 || !mayRestart(app) && int64(app.GetAttempt()) != int64(app.GetSpec().GetRestarts())+1:
+		wrong = fmt.Sprintf("is at attempt %d, and may run again %d times", app.GetAttempt(), app.GetSpec().GetRestarts())
+	case (phase == Queued || phase == Frozen) && (len(app.GetPlacement()) != 0 || len(app.GetEnded()) != 0 || app.GetVerdict() != ""):
+		wrong = fmt.Sprintf("is %s and has a placement or a verdict", phase)
 	case phase.Placed() && (len(app.GetPlacement()) != size || app.GetEpoch() == 0):
 		wrong = fmt.Sprintf("is %s with %d of %d ranks placed", phase, len(app.GetPlacement()), size)
 	case phase.Placed() && LiveRanks(app) == 0:
@@ -289,7 +291,11 @@ func (v *View) checkIndexes() error {
 	for mig := range v.Migrations() {
 		fresh.indexMigration(mig)
 	}
-	same := slices.Equal(slices.Collect(values(v.live)), slices.Collect(values(fresh.live))) &&
+	for mod := range v.Modules() {
+		fresh.indexModule(mod)
+	}
+	same := sameTree(v.moduleUse.apps, fresh.moduleUse.apps) && sameTree(v.moduleUse.byUse, fresh.moduleUse.byUse) &&
+		slices.Equal(slices.Collect(values(v.live)), slices.Collect(values(fresh.live))) &&
 		slices.Equal(slices.Collect(values(v.placed)), slices.Collect(values(fresh.placed))) &&
 		slices.Equal(slices.Collect(values(v.ended)), slices.Collect(values(fresh.ended))) &&
 		slices.Equal(slices.Collect(values(v.pending)), slices.Collect(values(fresh.pending))) &&

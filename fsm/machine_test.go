@@ -216,9 +216,15 @@ func TestTooMany(t *testing.T) {
 	require.False(t, ok, "a gone host makes room")
 
 	mustApplyMany(t, m, MaxModules, func(i int) string { return fmt.Sprintf("module m%d", i) })
-	require.Equal(t, string(CodeTooMany), mustApply(t, m, "module more")[0].GetCode())
-	mustApplyMany(t, m, MaxLiveApps, func(i int) string { return fmt.Sprintf("submit a%d m0 1", i) })
+	mustApply(t, m, "submit a0 m0 1", "module more")
+	_, ok = m.View().Module("m0")
+	require.True(t, ok, "an app needs it")
+	_, ok = m.View().Module("m1")
+	require.False(t, ok, "the least recently used one makes room")
+	mustApplyMany(t, m, MaxLiveApps-1, func(i int) string { return fmt.Sprintf("submit b%d m%d 1", i, 2+i%(MaxModules-2)) })
 	require.Equal(t, string(CodeTooMany), mustApply(t, m, "submit more m0 1")[0].GetCode())
+	mustApply(t, m, "stop b0 cancelled 0", "submit last more 1")
+	require.Equal(t, string(CodeTooMany), mustApply(t, m, "module another")[0].GetCode(), "all are needed")
 }
 
 func TestQueueIsInSubmissionOrder(t *testing.T) {
@@ -266,7 +272,7 @@ func TestEveryCodeIsReached(t *testing.T) {
 		CodeInvalid, CodeNotFound, CodeAlreadyExists, CodeNameTaken, CodeIncarnationOver,
 		CodeStaleIncarnation, CodeHostNotReady, CodeNotEnoughSlots, CodeWrongPhase, CodeTerminal, CodeStopping,
 		CodeStaleEpoch, CodeStale, CodeMigrationPending, CodeMigrationEnded, CodeNotPlaced, CodeRankEnded, CodeNotMigratable,
-		CodeStaleTerm, CodeKeyReused, CodeForbidden,
+		CodeStaleTerm, CodeKeyReused, CodeInUse, CodeForbidden,
 	} {
 		require.Contains(t, seen.String(), "\n"+string(code)+": ", "no script reaches it")
 	}

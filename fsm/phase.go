@@ -12,8 +12,8 @@ type (
 	Digest string
 )
 
-// Phase is where an app is in its life. It only goes forward, but for running,
-// migrating and frozen, which alternate.
+// Phase is where an app is in its life. Within an attempt it only goes forward, but
+// for running, migrating and frozen, which alternate.
 type Phase string
 
 // Phases of an app.
@@ -44,11 +44,13 @@ func (p Phase) mayBecome(next Phase) bool {
 	case Queued:
 		return next == Starting || next == Failed || next == Cancelled
 	case Starting:
-		return next == Running || next.Terminal()
+		return next == Running || next == Queued || next.Terminal()
 	case Running:
-		return next == Migrating || next == Frozen || next.Terminal()
-	case Migrating, Frozen:
+		return next == Migrating || next == Frozen || next == Queued || next.Terminal()
+	case Migrating:
 		return next == Running
+	case Frozen:
+		return next == Running || next == Queued || next == Failed || next == Cancelled
 	case Succeeded, Failed, Cancelled:
 		return false
 	}

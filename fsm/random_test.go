@@ -170,7 +170,7 @@ func drawProposal(t *rapid.T, app *apiv1.App, unique string) string {
 func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 	pick := func(name string, n int) int { return rapid.IntRange(0, n-1).Draw(t, name) }
 	host := drawHost(t)
-	switch pick("op", 14) {
+	switch pick("op", 16) {
 	case 0:
 		return fmt.Sprintf("host %s %d n%s i%d", host, pick("slots", 9), host, pick("inc", 4))
 	case 1:
@@ -183,7 +183,7 @@ func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 		state := rapid.SampledFrom([]string{"ready", "lost", "left"}).Draw(t, "state")
 		return fmt.Sprintf("state %s %s %s", host, h.GetIncarnation(), state)
 	case 4, 5, 6, 7:
-		return fmt.Sprintf("submit a%s m %d key=k%d", unique, 1+pick("size", 4), pick("key", 60))
+		return fmt.Sprintf("submit a%s m %d key=k%d restarts=%d", unique, 1+pick("size", 4), pick("key", 60), max(0, pick("restarts", 4)-1))
 	case 8:
 		return fmt.Sprintf("stop %s %s %d", app.GetId(), []string{"cancelled", "failed"}[pick("phase", 2)], pick("code", 300))
 	case 9:
@@ -192,6 +192,10 @@ func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 		return "commit " + app.GetMigrationId()
 	case 11:
 		return fmt.Sprintf("started %s %s %d", app.GetId(), host, app.GetEpoch())
+	case 13:
+		return fmt.Sprintf("restart %s %d again", app.GetId(), app.GetAttempt())
+	case 14:
+		return []string{"unmodule m", "module m2", "module m migratable"}[pick("module", 3)]
 	case 12:
 		return fmt.Sprintf("pause g%d-0 0 1.5", pick("old", 40))
 	default:

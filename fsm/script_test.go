@@ -20,6 +20,7 @@ import (
 // TestScripts runs testdata/*.txt. Directives:
 //
 //	apply    one log entry of term 1, a command a line (see parseCommand); prints the results
+//	unused   prints the modules that no app in flight runs, the least recently used first
 //	state    prints hosts, live apps, ended apps and migrations
 //	find     prints what each reference finds
 //
@@ -38,6 +39,12 @@ func TestScripts(t *testing.T) {
 				return applyScript(t, m, index, d.Input)
 			case "state":
 				return describe(m.View())
+			case "unused":
+				var out strings.Builder
+				for mod := range m.View().UnusedModules() {
+					fmt.Fprintln(&out, mod.GetDigest())
+				}
+				return out.String()
 			case "find":
 				var out strings.Builder
 				for ref := range strings.FieldsSeq(d.Input) {
@@ -120,11 +127,13 @@ func requireSound(t require.TestingT, m *Machine) {
 //	wish NAME WISH [by=SECOND] REASON...
 //	state NAME INCARNATION STATE REASON...
 //	module DIGEST [migratable]
-//	submit ID MODULE SIZE [name=N] [key=K] [oversubscribe]
+//	unmodule DIGEST
+//	submit ID MODULE SIZE [name=N] [restarts=N] [oversubscribe]
 //	place APP HOST...
 //	started APP HOST EPOCH
 //	ended APP HOST RANK@EPOCH=CODE[:REASON]...
 //	stop APP PHASE CODE REASON...
+//	restart APP ATTEMPT REASON...
 //	propose ID APP EPOCH RANK:FROM>TO...
 //	announce ID ACK... / freeze ID RANK... / commit ID / abort ID REASON...
 //	pause ID RANK MS
@@ -178,8 +187,16 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 			if name, ok := strings.CutPrefix(word, "name="); ok {
 				spec.Name = name
 			}
+			if times, ok := strings.CutPrefix(word, "restarts="); ok {
+				n, _ := strconv.Atoi(times)
+				spec.Restarts = int32(n)
+			}
 		}
 		cmd.Op = &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: w(1), Spec: spec}}
+	case "restart":
+		cmd.Op = &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: w(1), Attempt: uint32(n(2)), Reason: strings.Join(rest(3), " ")}}
+	case "unmodule":
+		cmd.Op = &apiv1.Command_RemoveModule{RemoveModule: &apiv1.RemoveModule{Digest: w(1)}}
 	case "place":
 		cmd.Op = &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: w(1), Placement: rest(2)}}
 	case "started":
@@ -298,6 +315,9 @@ func describe(v *View) string {
 	}
 	for a := range v.Apps() {
 		fmt.Fprintf(&out, "app %s %s epoch=%d", a.GetId(), a.GetPhase(), a.GetEpoch())
+		if a.GetAttempt() > 1 {
+			fmt.Fprintf(&out, " attempt=%d", a.GetAttempt())
+		}
 		if a.GetVerdict() != "" {
 			fmt.Fprintf(&out, " verdict=%s", a.GetVerdict())
 		}

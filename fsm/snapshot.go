@@ -205,6 +205,7 @@ func (v *View) restore(part *apiv1.Snapshot) {
 	}
 	for _, mod := range part.GetModules() {
 		v.modules, _, _ = v.modules.Insert([]byte(mod.GetDigest()), mod)
+		v.indexModule(mod)
 	}
 	for _, record := range part.GetKeys() {
 		v.keys = v.keys.put(record)

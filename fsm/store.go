@@ -40,11 +40,6 @@ func (t *tx) putApp(app *apiv1.App) {
 	t.indexApp(app)
 }
 
-func (t *tx) putModule(mod *apiv1.Module) {
-	t.modules, _, _ = t.modules.Insert([]byte(mod.GetDigest()), mod)
-	t.touched.modules = append(t.touched.modules, Digest(mod.GetDigest()))
-}
-
 // indexApp keeps the derived indexes in step with the app. The caller stores it.
 func (v *View) indexApp(app *apiv1.App) {
 	key, id, phase := submissionKey(app), AppID(app.GetId()), PhaseOf(app)
@@ -57,12 +52,14 @@ func (v *View) indexApp(app *apiv1.App) {
 	if phase.Terminal() {
 		if v.live, _, had = v.live.Delete(key); had {
 			v.liveBytes -= proto.Size(app.GetSpec())
+			v.moduleUse = v.moduleUse.count(app.GetSpec().GetModuleDigest(), -1)
 		}
 		if v.ended, _, had = v.ended.Insert(endKey(app.GetEndedIndex(), app.GetId()), id); !had {
 			v.endedBytes += proto.Size(app)
 		}
 	} else if v.live, _, had = v.live.Insert(key, id); !had {
 		v.liveBytes += proto.Size(app.GetSpec())
+		v.moduleUse = v.moduleUse.count(app.GetSpec().GetModuleDigest(), 1)
 	}
 }
 

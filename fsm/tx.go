@@ -123,6 +123,10 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.setHostWish(op.SetHostWish)
 	case *apiv1.Command_AddModule:
 		return t.addModule(op.AddModule.GetModule())
+	case *apiv1.Command_RemoveModule:
+		return t.removeModule(op.RemoveModule)
+	case *apiv1.Command_RestartApp:
+		return t.restartApp(op.RestartApp)
 	case *apiv1.Command_SubmitApp:
 		return t.submitApp(cmd.GetKey(), cmd.GetPrincipal(), op.SubmitApp)
 	case *apiv1.Command_PlaceApp:

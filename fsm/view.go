@@ -35,6 +35,7 @@ type View struct {
 	endedMigs *iradix.Tree[MigrationID] // ended migrations, first ended first
 	migsOf    *iradix.Tree[MigrationID] // migrations by app, then proposal
 	shares    shares                    // who has slots where
+	moduleUse moduleUse                 // who runs which module, and since when nobody does
 
 	liveBytes, endedBytes, migrationBytes int // encoded: specs of live apps, ended apps, ended migrations
 }
@@ -53,6 +54,7 @@ func newView() View {
 		endedMigs:  iradix.New[MigrationID](),
 		migsOf:     iradix.New[MigrationID](),
 		shares:     newShares(),
+		moduleUse:  newModuleUse(),
 	}
 }
 
@@ -166,12 +168,6 @@ func (v *View) PendingMigrationOf(id AppID) (*apiv1.Migration, bool) {
 	}
 	return v.Migration(MigrationID(app.GetMigrationId()))
 }
-
-// Module returns the module with this digest.
-func (v *View) Module(digest Digest) (*apiv1.Module, bool) { return v.modules.Get([]byte(digest)) }
-
-// Modules iterates over all modules in digest order.
-func (v *View) Modules() iter.Seq[*apiv1.Module] { return values(v.modules) }
 
 // PhaseOf is the app's phase.
 func PhaseOf(app *apiv1.App) Phase { return Phase(app.GetPhase()) }

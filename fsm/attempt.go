@@ -1,0 +1,68 @@
+package fsm
+
+import (
+	"fmt"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// restartApp has an app run again from its beginning: its ranks are stopped, and
+// when the last has ended it is queued, as its next attempt.
+func (t *tx) restartApp(op *apiv1.RestartApp) outcome {
+	old, ok := t.App(AppID(op.GetApp()))
+	switch {
+	case !ok:
+		return refuse(CodeNotFound, "no app %s", op.GetApp())
+	case PhaseOf(old).Terminal():
+		return refuse(CodeTerminal, "app %s is already %s (exit code %d)", op.GetApp(), old.GetPhase(), old.GetExitCode())
+	case old.GetAttempt() != op.GetAttempt():
+		return refuse(CodeStale, "app %s is at attempt %d, not %d", op.GetApp(), old.GetAttempt(), op.GetAttempt())
+	case PhaseOf(old) == Queued:
+		return refuse(CodeWrongPhase, "app %s is queued, attempt %d has not begun", op.GetApp(), old.GetAttempt())
+	case Phase(old.GetVerdict()) == Cancelled:
+		return refuse(CodeStopping, "app %s is being stopped as %s", op.GetApp(), old.GetVerdict())
+	case !mayRestart(old):
+		return refuse(CodeTooMany, "app %s is at attempt %d, and may run again %d times", op.GetApp(), old.GetAttempt(), old.GetSpec().GetRestarts())
+	case Phase(old.GetVerdict()) == Queued:
+		return applied(op.GetApp())
+	}
+	app := draftApp(old)
+	app.Verdict, app.Reason = string(Queued), cleanReason(op.GetReason())
+	return appliedUnless(t.settle(app), op.GetApp())
+}
+
+// mayRestart tells whether the app's policy allows another attempt.
+func mayRestart(app *apiv1.App) bool {
+	return int64(app.GetAttempt()) <= int64(app.GetSpec().GetRestarts())
+}
+
+// end gives a draft with no live rank its end: the verdict's phase, or success; or
+// its next attempt, where that is the verdict, or it had begun, has failed and may
+// run again.
+func (t *tx) end(app *apiv1.App) error {
+	verdict := Succeeded
+	if app.GetVerdict() != "" {
+		verdict = Phase(app.GetVerdict())
+	}
+	if verdict == Queued || (verdict == Failed && PhaseOf(app) != Queued && mayRestart(app)) {
+		return requeue(app)
+	}
+	if err := setPhase(app, verdict); err != nil {
+		return err
+	}
+	app.Verdict, app.EndedAt, app.EndedIndex = "", t.at, t.entryIndex
+	return nil
+}
+
+// requeue puts the draft back into the queue, at its old place. Its epoch goes on
+// from where it was, so that late reports of an earlier attempt are stale.
+func requeue(app *apiv1.App) error {
+	if err := setPhase(app, Queued); err != nil {
+		return err
+	}
+	app.Reason = fmt.Sprintf("attempt %d: %s", app.GetAttempt(), app.GetReason())
+	app.Attempt++
+	app.Verdict, app.ExitCode, app.StartedAt = "", 0, nil
+	app.Placement, app.StartedHosts, app.Ended, app.Ends, app.Epochs = nil, nil, nil, nil, nil
+	return nil
+}

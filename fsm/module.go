@@ -1,0 +1,129 @@
+package fsm
+
+import (
+	"iter"
+
+	iradix "github.com/hashicorp/go-immutable-radix/v2"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// moduleUse is derived: which modules apps in flight run, and which were used how
+// long ago. It is a value: its methods return the changed one.
+type moduleUse struct {
+	apps  *iradix.Tree[int]    // apps in flight, by digest
+	byUse *iradix.Tree[Digest] // all modules, the least recently used first
+}
+
+func newModuleUse() moduleUse {
+	return moduleUse{apps: iradix.New[int](), byUse: iradix.New[Digest]()}
+}
+
+func (u moduleUse) count(digest string, n int) moduleUse {
+	old, _ := u.apps.Get([]byte(digest))
+	u.apps = putOrDrop(u.apps, []byte(digest), old+n)
+	return u
+}
+
+func useKey(mod *apiv1.Module) []byte {
+	return append(orderKey(mod.GetUsedIndex()), mod.GetDigest()...)
+}
+
+// addModule makes a module known. What is known of a digest never changes. Where
+// there are as many as can be, the least recently used one that no app in flight
+// runs makes room.
+func (t *tx) addModule(mod *apiv1.Module) outcome {
+	digest := mod.GetDigest()
+	if old, ok := t.Module(Digest(digest)); ok {
+		t.useModule(old)
+		return applied(digest)
+	}
+	if t.modules.Len() >= MaxModules {
+		oldest, ok := first(t.UnusedModules())
+		if !ok {
+			return refuse(CodeTooMany, "%d modules are known, and apps that are queued or running need them all; wait for some to end", MaxModules)
+		}
+		t.forgetModule(oldest)
+	}
+	draft := draftModule(mod)
+	draft.Reason, draft.UsedIndex, draft.UsedAt = cleanReason(mod.GetReason()), t.entryIndex, t.at
+	t.putModule(draft)
+	return applied(digest)
+}
+
+func first[T any](seq iter.Seq[T]) (value T, ok bool) {
+	for v := range seq {
+		return v, true
+	}
+	return value, false
+}
+
+// removeModule forgets a module. Apps that have ended keep its digest.
+func (t *tx) removeModule(op *apiv1.RemoveModule) outcome {
+	mod, ok := t.Module(Digest(op.GetDigest()))
+	switch n := t.ModuleUsers(Digest(op.GetDigest())); {
+	case !ok:
+		return refuse(CodeNotFound, "no module %s", op.GetDigest())
+	case n > 0:
+		return refuse(CodeInUse, "%d apps that are queued or running need module %s; cancel them, or wait for their end", n, op.GetDigest())
+	}
+	t.forgetModule(mod)
+	return applied(op.GetDigest())
+}
+
+// useModule notes that the module is used now.
+func (t *tx) useModule(old *apiv1.Module) {
+	if old.GetUsedIndex() == t.entryIndex {
+		return
+	}
+	draft := draftModule(old)
+	draft.UsedIndex, draft.UsedAt = t.entryIndex, t.at
+	t.putModule(draft)
+}
+
+// putModule stores a module.
+func (t *tx) putModule(mod *apiv1.Module) {
+	if old, ok := t.Module(Digest(mod.GetDigest())); ok {
+		t.moduleUse.byUse, _, _ = t.moduleUse.byUse.Delete(useKey(old))
+	}
+	t.modules, _, _ = t.modules.Insert([]byte(mod.GetDigest()), mod)
+	t.touched.modules = append(t.touched.modules, Digest(mod.GetDigest()))
+	t.indexModule(mod)
+}
+
+func (v *View) indexModule(mod *apiv1.Module) {
+	v.moduleUse.byUse, _, _ = v.moduleUse.byUse.Insert(useKey(mod), Digest(mod.GetDigest()))
+}
+
+func (t *tx) forgetModule(mod *apiv1.Module) {
+	t.moduleUse.byUse, _, _ = t.moduleUse.byUse.Delete(useKey(mod))
+	t.modules, _, _ = t.modules.Delete([]byte(mod.GetDigest()))
+	t.touched.modules = append(t.touched.modules, Digest(mod.GetDigest()))
+}
+
+// Module returns the module with this digest.
+func (v *View) Module(digest Digest) (*apiv1.Module, bool) { return v.modules.Get([]byte(digest)) }
+
+// Modules iterates over all modules in digest order.
+func (v *View) Modules() iter.Seq[*apiv1.Module] { return values(v.modules) }
+
+// ModuleUsers is the number of apps in flight that run the module.
+func (v *View) ModuleUsers(digest Digest) int {
+	n, _ := v.moduleUse.apps.Get([]byte(digest))
+	return n
+}
+
+// UnusedModules iterates over the modules that no app in flight runs, the least
+// recently used first: those that may be collected.
+func (v *View) UnusedModules() iter.Seq[*apiv1.Module] {
+	return func(yield func(*apiv1.Module) bool) {
+		for digest := range values(v.moduleUse.byUse) {
+			if v.ModuleUsers(digest) > 0 {
+				continue
+			}
+			if mod, ok := v.Module(digest); ok && !yield(mod) {
+				return
+			}
+		}
+	}
+}
