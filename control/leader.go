@@ -30,12 +30,13 @@ type leader struct {
 	leases   *leases
 	inbox    *inbox
 	refusals *refusals
+	fitness  *fitness
 }
 
 func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 	l := &leader{
 		c: c, term: term, log: c.slog.With("term", term),
-		tenure: &tenure{over: over}, sessions: newSessions(), inbox: newInbox(), refusals: newRefusals(),
+		tenure: &tenure{over: over}, sessions: newSessions(), inbox: newInbox(), refusals: newRefusals(), fitness: newFitness(),
 	}
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirm)
 	return l
@@ -67,6 +68,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onChange(l.placeQueued, fsm.AnyApp, fsm.AnyHost)
 	onChange(l.dispatcher(), fsm.AnyApp, fsm.AnyMigration, fsm.AnyHost)
 	onReport(l.takeReports)
+	onReport(l.takeFitness)
 	onReport(l.driver(), fsm.AnyMigration)
 	g.Go(func() error {
 		return l.leases.run(ctx, l.answer, func(err error) { l.log.Warn("no lease is extended", "err", err) })

@@ -237,6 +237,7 @@ func (l *leader) receive(ctx context.Context, s *session, in <-chan *apiv1.Sessi
 				return
 			}
 			l.leases.beat(s, m.Heartbeat.Seq)
+			l.hearFitness(s, m.Heartbeat.Unfit)
 		case *apiv1.SessionRequest_Status:
 			l.takeStatus(s, m.Status)
 		case *apiv1.SessionRequest_Leaving:

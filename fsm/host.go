@@ -138,6 +138,26 @@ func (t *tx) setHostWish(op *apiv1.SetHostWish) outcome {
 	return applied(string(id))
 }
 
+// setHostUnfit notes whether the host can take new ranks. The ranks it has stay.
+func (t *tx) setHostUnfit(op *apiv1.SetHostUnfit) outcome {
+	id, why := HostID(op.GetHost()), cleanReason(op.GetReason())
+	old, ok := t.Host(id)
+	switch {
+	case !ok:
+		return refuse(CodeNotFound, "no host %s", id)
+	case old.GetIncarnation() != op.GetIncarnation():
+		return refuse(CodeStaleIncarnation, "host %s has restarted since", id)
+	case HostStateOf(old).Gone():
+		return refuse(CodeIncarnationOver, "%s", goneReason(old))
+	case old.GetUnfit() == why:
+		return applied(string(id))
+	}
+	host := draftHost(old)
+	host.Unfit = why
+	t.putHost(host)
+	return applied(string(id))
+}
+
 // words lists names for people.
 func words[T ~string](names []T) string {
 	out := make([]string, len(names))

@@ -54,9 +54,13 @@ func WishOf(host *apiv1.Host) Wish {
 	return Wish(host.GetWish())
 }
 
+// unfit is the condition of a host that is ready, but cannot take new ranks: its
+// worker says why.
+const unfit = "unfit"
+
 // TakesRanks tells whether the host may be given new ranks.
 func TakesRanks(host *apiv1.Host) bool {
-	return HostStateOf(host) == Ready && WishOf(host) == Schedulable
+	return HostStateOf(host) == Ready && WishOf(host) == Schedulable && host.GetUnfit() == ""
 }
 
 // Condition is the one word for people that says most of a host: that it is
@@ -64,6 +68,9 @@ func TakesRanks(host *apiv1.Host) bool {
 func Condition(host *apiv1.Host) string {
 	if wish := WishOf(host); HostStateOf(host) == Ready && wish != Schedulable {
 		return string(wish)
+	}
+	if HostStateOf(host) == Ready && host.GetUnfit() != "" {
+		return unfit
 	}
 	return host.GetState()
 }

@@ -166,6 +166,8 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		cmd.Op = &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
 			Host: w(1), Incarnation: w(2), State: w(3), Reason: strings.Join(rest(4), " "),
 		}}
+	case "unfit":
+		cmd.Op = &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{Host: w(1), Incarnation: w(2), Reason: strings.Join(rest(3), " ")}}
 	case "wish":
 		op := &apiv1.SetHostWish{Host: w(1), Wish: w(2)}
 		for _, word := range rest(3) {
@@ -307,6 +309,9 @@ func describe(v *View) string {
 		fmt.Fprint(&out, paren(h.GetReason()))
 		if h.GetWish() != "" {
 			fmt.Fprintf(&out, " wish=%s%s", h.GetWish(), paren(h.GetWishReason()))
+		}
+		if h.GetUnfit() != "" {
+			fmt.Fprintf(&out, " unfit%s", paren(h.GetUnfit()))
 		}
 		if h.GetDeadline() != nil {
 			fmt.Fprintf(&out, " by=%d", h.GetDeadline().GetSeconds())

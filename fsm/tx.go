@@ -121,6 +121,8 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.setHostState(op.SetHostState)
 	case *apiv1.Command_SetHostWish:
 		return t.setHostWish(op.SetHostWish)
+	case *apiv1.Command_SetHostUnfit:
+		return t.setHostUnfit(op.SetHostUnfit)
 	case *apiv1.Command_AddModule:
 		return t.addModule(op.AddModule.GetModule())
 	case *apiv1.Command_RemoveModule:

@@ -38,6 +38,9 @@ func Check(cmd *apiv1.Command) error {
 	case *apiv1.Command_SetHostState:
 		c.name("host", op.SetHostState.GetHost())
 		c.optionalWord("incarnation", op.SetHostState.GetIncarnation(), MaxWordBytes)
+	case *apiv1.Command_SetHostUnfit:
+		c.name("host", op.SetHostUnfit.GetHost())
+		c.optionalWord("incarnation", op.SetHostUnfit.GetIncarnation(), MaxWordBytes)
 	case *apiv1.Command_SetHostWish:
 		c.name("host", op.SetHostWish.GetHost())
 	case *apiv1.Command_AddModule:

@@ -244,7 +244,7 @@ func (s *session) send(ctx, sctx context.Context) error {
 			}
 			s.sent[seq] = time.Now()
 			s.mu.Unlock()
-			if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Heartbeat{Heartbeat: &apiv1.Heartbeat{Seq: seq}}}); err != nil {
+			if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Heartbeat{Heartbeat: &apiv1.Heartbeat{Seq: seq, Unfit: s.w.fitness.unfit()}}}); err != nil {
 				return err
 			}
 			seq++

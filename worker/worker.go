@@ -46,7 +46,8 @@ type Worker struct {
 	modules   *moduleCache
 	logs      *logStore
 	spawner   *spawner
-	lock      *os.File        // kept open: the directory is ours as long as it is
+	lock      *os.File // kept open: the directory is ours as long as it is
+	fitness   fitness
 	tasks     *errgroup.Group // owned by Run
 
 	mu          sync.Mutex // guards the fields below
@@ -142,6 +143,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	g.Go(func() error { return w.listener.Run(ctx) })
 	g.Go(func() error { return w.serveData(ctx) })
 	g.Go(func() error { return w.takeRankConns(ctx) })
+	g.Go(func() error { return w.watchDisk(ctx) })
 	g.Go(func() error { return w.keepSession(ctx) })
 	err := g.Wait()
 	w.killAll("the worker stops")

@@ -100,6 +100,7 @@ type Command struct {
 	//	*Command_RestartApp
 	//	*Command_RemoveModule
 	//	*Command_SetFeatureLevel
+	//	*Command_SetHostUnfit
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -359,6 +360,15 @@ func (x *Command) GetSetFeatureLevel() *SetFeatureLevel {
 	return nil
 }
 
+func (x *Command) GetSetHostUnfit() *SetHostUnfit {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetHostUnfit); ok {
+			return x.SetHostUnfit
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -447,6 +457,10 @@ type Command_SetFeatureLevel struct {
 	SetFeatureLevel *SetFeatureLevel `protobuf:"bytes,29,opt,name=set_feature_level,json=setFeatureLevel,proto3,oneof"`
 }
 
+type Command_SetHostUnfit struct {
+	SetHostUnfit *SetHostUnfit `protobuf:"bytes,60,opt,name=set_host_unfit,json=setHostUnfit,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_RegisterHost) isCommand_Op() {}
@@ -488,6 +502,8 @@ func (*Command_RestartApp) isCommand_Op() {}
 func (*Command_RemoveModule) isCommand_Op() {}
 
 func (*Command_SetFeatureLevel) isCommand_Op() {}
+
+func (*Command_SetHostUnfit) isCommand_Op() {}
 
 // InitCluster names the cluster, once.
 type InitCluster struct {
@@ -693,6 +709,68 @@ func (x *SetHostState) GetReason() string {
 	return ""
 }
 
+// SetHostUnfit says whether the host's given incarnation can take new ranks, as its worker finds: a full disk is no wish of anybody's.
+type SetHostUnfit struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Host        string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Incarnation string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	// Empty: it can.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetHostUnfit) Reset() {
+	*x = SetHostUnfit{}
+	mi := &file_godwit_v1_command_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHostUnfit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHostUnfit) ProtoMessage() {}
+
+func (x *SetHostUnfit) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHostUnfit.ProtoReflect.Descriptor instead.
+func (*SetHostUnfit) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SetHostUnfit) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *SetHostUnfit) GetIncarnation() string {
+	if x != nil {
+		return x.Incarnation
+	}
+	return ""
+}
+
+func (x *SetHostUnfit) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // SetHostWish says what people or notices want of a host. It outlives the worker's process.
 type SetHostWish struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -708,7 +786,7 @@ type SetHostWish struct {
 
 func (x *SetHostWish) Reset() {
 	*x = SetHostWish{}
-	mi := &file_godwit_v1_command_proto_msgTypes[6]
+	mi := &file_godwit_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +798,7 @@ func (x *SetHostWish) String() string {
 func (*SetHostWish) ProtoMessage() {}
 
 func (x *SetHostWish) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[6]
+	mi := &file_godwit_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +811,7 @@ func (x *SetHostWish) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostWish.ProtoReflect.Descriptor instead.
 func (*SetHostWish) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SetHostWish) GetHost() string {
@@ -774,7 +852,7 @@ type AddModule struct {
 
 func (x *AddModule) Reset() {
 	*x = AddModule{}
-	mi := &file_godwit_v1_command_proto_msgTypes[7]
+	mi := &file_godwit_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -786,7 +864,7 @@ func (x *AddModule) String() string {
 func (*AddModule) ProtoMessage() {}
 
 func (x *AddModule) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[7]
+	mi := &file_godwit_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -799,7 +877,7 @@ func (x *AddModule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddModule.ProtoReflect.Descriptor instead.
 func (*AddModule) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AddModule) GetModule() *Module {
@@ -820,7 +898,7 @@ type SubmitApp struct {
 
 func (x *SubmitApp) Reset() {
 	*x = SubmitApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[8]
+	mi := &file_godwit_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -832,7 +910,7 @@ func (x *SubmitApp) String() string {
 func (*SubmitApp) ProtoMessage() {}
 
 func (x *SubmitApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[8]
+	mi := &file_godwit_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -845,7 +923,7 @@ func (x *SubmitApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitApp.ProtoReflect.Descriptor instead.
 func (*SubmitApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SubmitApp) GetId() string {
@@ -873,7 +951,7 @@ type PlaceApp struct {
 
 func (x *PlaceApp) Reset() {
 	*x = PlaceApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[9]
+	mi := &file_godwit_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +963,7 @@ func (x *PlaceApp) String() string {
 func (*PlaceApp) ProtoMessage() {}
 
 func (x *PlaceApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[9]
+	mi := &file_godwit_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +976,7 @@ func (x *PlaceApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceApp.ProtoReflect.Descriptor instead.
 func (*PlaceApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PlaceApp) GetApp() string {
@@ -927,7 +1005,7 @@ type HostStarted struct {
 
 func (x *HostStarted) Reset() {
 	*x = HostStarted{}
-	mi := &file_godwit_v1_command_proto_msgTypes[10]
+	mi := &file_godwit_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1017,7 @@ func (x *HostStarted) String() string {
 func (*HostStarted) ProtoMessage() {}
 
 func (x *HostStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[10]
+	mi := &file_godwit_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1030,7 @@ func (x *HostStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStarted.ProtoReflect.Descriptor instead.
 func (*HostStarted) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HostStarted) GetApp() string {
@@ -988,7 +1066,7 @@ type RanksEnded struct {
 
 func (x *RanksEnded) Reset() {
 	*x = RanksEnded{}
-	mi := &file_godwit_v1_command_proto_msgTypes[11]
+	mi := &file_godwit_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1078,7 @@ func (x *RanksEnded) String() string {
 func (*RanksEnded) ProtoMessage() {}
 
 func (x *RanksEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[11]
+	mi := &file_godwit_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1091,7 @@ func (x *RanksEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RanksEnded.ProtoReflect.Descriptor instead.
 func (*RanksEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RanksEnded) GetApp() string {
@@ -1051,7 +1129,7 @@ type EndedRank struct {
 
 func (x *EndedRank) Reset() {
 	*x = EndedRank{}
-	mi := &file_godwit_v1_command_proto_msgTypes[12]
+	mi := &file_godwit_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1063,7 +1141,7 @@ func (x *EndedRank) String() string {
 func (*EndedRank) ProtoMessage() {}
 
 func (x *EndedRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[12]
+	mi := &file_godwit_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1076,7 +1154,7 @@ func (x *EndedRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndedRank.ProtoReflect.Descriptor instead.
 func (*EndedRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EndedRank) GetRank() int32 {
@@ -1121,7 +1199,7 @@ type StopApp struct {
 
 func (x *StopApp) Reset() {
 	*x = StopApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[13]
+	mi := &file_godwit_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1211,7 @@ func (x *StopApp) String() string {
 func (*StopApp) ProtoMessage() {}
 
 func (x *StopApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[13]
+	mi := &file_godwit_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1224,7 @@ func (x *StopApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopApp.ProtoReflect.Descriptor instead.
 func (*StopApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StopApp) GetApp() string {
@@ -1190,7 +1268,7 @@ type RestartApp struct {
 
 func (x *RestartApp) Reset() {
 	*x = RestartApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[14]
+	mi := &file_godwit_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1202,7 +1280,7 @@ func (x *RestartApp) String() string {
 func (*RestartApp) ProtoMessage() {}
 
 func (x *RestartApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[14]
+	mi := &file_godwit_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1215,7 +1293,7 @@ func (x *RestartApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartApp.ProtoReflect.Descriptor instead.
 func (*RestartApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RestartApp) GetApp() string {
@@ -1249,7 +1327,7 @@ type RemoveModule struct {
 
 func (x *RemoveModule) Reset() {
 	*x = RemoveModule{}
-	mi := &file_godwit_v1_command_proto_msgTypes[15]
+	mi := &file_godwit_v1_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1339,7 @@ func (x *RemoveModule) String() string {
 func (*RemoveModule) ProtoMessage() {}
 
 func (x *RemoveModule) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[15]
+	mi := &file_godwit_v1_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1352,7 @@ func (x *RemoveModule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModule.ProtoReflect.Descriptor instead.
 func (*RemoveModule) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RemoveModule) GetDigest() string {
@@ -1294,7 +1372,7 @@ type SetFeatureLevel struct {
 
 func (x *SetFeatureLevel) Reset() {
 	*x = SetFeatureLevel{}
-	mi := &file_godwit_v1_command_proto_msgTypes[16]
+	mi := &file_godwit_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1384,7 @@ func (x *SetFeatureLevel) String() string {
 func (*SetFeatureLevel) ProtoMessage() {}
 
 func (x *SetFeatureLevel) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[16]
+	mi := &file_godwit_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1397,7 @@ func (x *SetFeatureLevel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetFeatureLevel.ProtoReflect.Descriptor instead.
 func (*SetFeatureLevel) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SetFeatureLevel) GetLevel() uint32 {
@@ -1344,7 +1422,7 @@ type ProposeMigration struct {
 
 func (x *ProposeMigration) Reset() {
 	*x = ProposeMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[17]
+	mi := &file_godwit_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1434,7 @@ func (x *ProposeMigration) String() string {
 func (*ProposeMigration) ProtoMessage() {}
 
 func (x *ProposeMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[17]
+	mi := &file_godwit_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1447,7 @@ func (x *ProposeMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeMigration.ProtoReflect.Descriptor instead.
 func (*ProposeMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ProposeMigration) GetId() string {
@@ -1418,7 +1496,7 @@ type AnnounceMigration struct {
 
 func (x *AnnounceMigration) Reset() {
 	*x = AnnounceMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[18]
+	mi := &file_godwit_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1430,7 +1508,7 @@ func (x *AnnounceMigration) String() string {
 func (*AnnounceMigration) ProtoMessage() {}
 
 func (x *AnnounceMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[18]
+	mi := &file_godwit_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1443,7 +1521,7 @@ func (x *AnnounceMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceMigration.ProtoReflect.Descriptor instead.
 func (*AnnounceMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AnnounceMigration) GetId() string {
@@ -1471,7 +1549,7 @@ type FreezeMigration struct {
 
 func (x *FreezeMigration) Reset() {
 	*x = FreezeMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[19]
+	mi := &file_godwit_v1_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1483,7 +1561,7 @@ func (x *FreezeMigration) String() string {
 func (*FreezeMigration) ProtoMessage() {}
 
 func (x *FreezeMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[19]
+	mi := &file_godwit_v1_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1496,7 +1574,7 @@ func (x *FreezeMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeMigration.ProtoReflect.Descriptor instead.
 func (*FreezeMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FreezeMigration) GetId() string {
@@ -1526,7 +1604,7 @@ type FrozenRank struct {
 
 func (x *FrozenRank) Reset() {
 	*x = FrozenRank{}
-	mi := &file_godwit_v1_command_proto_msgTypes[20]
+	mi := &file_godwit_v1_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1538,7 +1616,7 @@ func (x *FrozenRank) String() string {
 func (*FrozenRank) ProtoMessage() {}
 
 func (x *FrozenRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[20]
+	mi := &file_godwit_v1_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1551,7 +1629,7 @@ func (x *FrozenRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FrozenRank.ProtoReflect.Descriptor instead.
 func (*FrozenRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FrozenRank) GetRank() int32 {
@@ -1585,7 +1663,7 @@ type CommitMigration struct {
 
 func (x *CommitMigration) Reset() {
 	*x = CommitMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[21]
+	mi := &file_godwit_v1_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1675,7 @@ func (x *CommitMigration) String() string {
 func (*CommitMigration) ProtoMessage() {}
 
 func (x *CommitMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[21]
+	mi := &file_godwit_v1_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1688,7 @@ func (x *CommitMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitMigration.ProtoReflect.Descriptor instead.
 func (*CommitMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CommitMigration) GetId() string {
@@ -1631,7 +1709,7 @@ type AbortMigration struct {
 
 func (x *AbortMigration) Reset() {
 	*x = AbortMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[22]
+	mi := &file_godwit_v1_command_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +1721,7 @@ func (x *AbortMigration) String() string {
 func (*AbortMigration) ProtoMessage() {}
 
 func (x *AbortMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[22]
+	mi := &file_godwit_v1_command_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +1734,7 @@ func (x *AbortMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortMigration.ProtoReflect.Descriptor instead.
 func (*AbortMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AbortMigration) GetId() string {
@@ -1687,7 +1765,7 @@ type RecordPause struct {
 
 func (x *RecordPause) Reset() {
 	*x = RecordPause{}
-	mi := &file_godwit_v1_command_proto_msgTypes[23]
+	mi := &file_godwit_v1_command_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +1777,7 @@ func (x *RecordPause) String() string {
 func (*RecordPause) ProtoMessage() {}
 
 func (x *RecordPause) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[23]
+	mi := &file_godwit_v1_command_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +1790,7 @@ func (x *RecordPause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordPause.ProtoReflect.Descriptor instead.
 func (*RecordPause) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RecordPause) GetId() string {
@@ -1754,7 +1832,7 @@ type RankPause struct {
 
 func (x *RankPause) Reset() {
 	*x = RankPause{}
-	mi := &file_godwit_v1_command_proto_msgTypes[24]
+	mi := &file_godwit_v1_command_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +1844,7 @@ func (x *RankPause) String() string {
 func (*RankPause) ProtoMessage() {}
 
 func (x *RankPause) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[24]
+	mi := &file_godwit_v1_command_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +1857,7 @@ func (x *RankPause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankPause.ProtoReflect.Descriptor instead.
 func (*RankPause) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RankPause) GetRank() int32 {
@@ -1808,7 +1886,7 @@ type CheckHash struct {
 
 func (x *CheckHash) Reset() {
 	*x = CheckHash{}
-	mi := &file_godwit_v1_command_proto_msgTypes[25]
+	mi := &file_godwit_v1_command_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1820,7 +1898,7 @@ func (x *CheckHash) String() string {
 func (*CheckHash) ProtoMessage() {}
 
 func (x *CheckHash) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[25]
+	mi := &file_godwit_v1_command_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1833,7 +1911,7 @@ func (x *CheckHash) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckHash.ProtoReflect.Descriptor instead.
 func (*CheckHash) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CheckHash) GetIndex() uint64 {
@@ -1856,7 +1934,7 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x17godwit/v1/command.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n" +
 	"\x05Entry\x12.\n" +
-	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xbd\v\n" +
+	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xfe\v\n" +
 	"\aCommand\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -1888,7 +1966,8 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\vrestart_app\x18\x1b \x01(\v2\x15.godwit.v1.RestartAppH\x00R\n" +
 	"restartApp\x12>\n" +
 	"\rremove_module\x18\x1c \x01(\v2\x17.godwit.v1.RemoveModuleH\x00R\fremoveModule\x12H\n" +
-	"\x11set_feature_level\x18\x1d \x01(\v2\x1a.godwit.v1.SetFeatureLevelH\x00R\x0fsetFeatureLevelB\x04\n" +
+	"\x11set_feature_level\x18\x1d \x01(\v2\x1a.godwit.v1.SetFeatureLevelH\x00R\x0fsetFeatureLevel\x12?\n" +
+	"\x0eset_host_unfit\x18< \x01(\v2\x17.godwit.v1.SetHostUnfitH\x00R\fsetHostUnfitB\x04\n" +
 	"\x02op\",\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -1901,7 +1980,11 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x14\n" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x85\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\\\n" +
+	"\fSetHostUnfit\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12 \n" +
+	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x85\x01\n" +
 	"\vSetHostWish\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04wish\x18\x02 \x01(\tR\x04wish\x12\x16\n" +
@@ -1991,7 +2074,7 @@ func file_godwit_v1_command_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_command_proto_rawDescData
 }
 
-var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_godwit_v1_command_proto_goTypes = []any{
 	(*Entry)(nil),                 // 0: godwit.v1.Entry
 	(*Command)(nil),               // 1: godwit.v1.Command
@@ -1999,71 +2082,73 @@ var file_godwit_v1_command_proto_goTypes = []any{
 	(*SetClusterConfig)(nil),      // 3: godwit.v1.SetClusterConfig
 	(*RegisterHost)(nil),          // 4: godwit.v1.RegisterHost
 	(*SetHostState)(nil),          // 5: godwit.v1.SetHostState
-	(*SetHostWish)(nil),           // 6: godwit.v1.SetHostWish
-	(*AddModule)(nil),             // 7: godwit.v1.AddModule
-	(*SubmitApp)(nil),             // 8: godwit.v1.SubmitApp
-	(*PlaceApp)(nil),              // 9: godwit.v1.PlaceApp
-	(*HostStarted)(nil),           // 10: godwit.v1.HostStarted
-	(*RanksEnded)(nil),            // 11: godwit.v1.RanksEnded
-	(*EndedRank)(nil),             // 12: godwit.v1.EndedRank
-	(*StopApp)(nil),               // 13: godwit.v1.StopApp
-	(*RestartApp)(nil),            // 14: godwit.v1.RestartApp
-	(*RemoveModule)(nil),          // 15: godwit.v1.RemoveModule
-	(*SetFeatureLevel)(nil),       // 16: godwit.v1.SetFeatureLevel
-	(*ProposeMigration)(nil),      // 17: godwit.v1.ProposeMigration
-	(*AnnounceMigration)(nil),     // 18: godwit.v1.AnnounceMigration
-	(*FreezeMigration)(nil),       // 19: godwit.v1.FreezeMigration
-	(*FrozenRank)(nil),            // 20: godwit.v1.FrozenRank
-	(*CommitMigration)(nil),       // 21: godwit.v1.CommitMigration
-	(*AbortMigration)(nil),        // 22: godwit.v1.AbortMigration
-	(*RecordPause)(nil),           // 23: godwit.v1.RecordPause
-	(*RankPause)(nil),             // 24: godwit.v1.RankPause
-	(*CheckHash)(nil),             // 25: godwit.v1.CheckHash
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*ClusterConfig)(nil),         // 27: godwit.v1.ClusterConfig
-	(*Host)(nil),                  // 28: godwit.v1.Host
-	(*Module)(nil),                // 29: godwit.v1.Module
-	(*AppSpec)(nil),               // 30: godwit.v1.AppSpec
-	(*Move)(nil),                  // 31: godwit.v1.Move
+	(*SetHostUnfit)(nil),          // 6: godwit.v1.SetHostUnfit
+	(*SetHostWish)(nil),           // 7: godwit.v1.SetHostWish
+	(*AddModule)(nil),             // 8: godwit.v1.AddModule
+	(*SubmitApp)(nil),             // 9: godwit.v1.SubmitApp
+	(*PlaceApp)(nil),              // 10: godwit.v1.PlaceApp
+	(*HostStarted)(nil),           // 11: godwit.v1.HostStarted
+	(*RanksEnded)(nil),            // 12: godwit.v1.RanksEnded
+	(*EndedRank)(nil),             // 13: godwit.v1.EndedRank
+	(*StopApp)(nil),               // 14: godwit.v1.StopApp
+	(*RestartApp)(nil),            // 15: godwit.v1.RestartApp
+	(*RemoveModule)(nil),          // 16: godwit.v1.RemoveModule
+	(*SetFeatureLevel)(nil),       // 17: godwit.v1.SetFeatureLevel
+	(*ProposeMigration)(nil),      // 18: godwit.v1.ProposeMigration
+	(*AnnounceMigration)(nil),     // 19: godwit.v1.AnnounceMigration
+	(*FreezeMigration)(nil),       // 20: godwit.v1.FreezeMigration
+	(*FrozenRank)(nil),            // 21: godwit.v1.FrozenRank
+	(*CommitMigration)(nil),       // 22: godwit.v1.CommitMigration
+	(*AbortMigration)(nil),        // 23: godwit.v1.AbortMigration
+	(*RecordPause)(nil),           // 24: godwit.v1.RecordPause
+	(*RankPause)(nil),             // 25: godwit.v1.RankPause
+	(*CheckHash)(nil),             // 26: godwit.v1.CheckHash
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*ClusterConfig)(nil),         // 28: godwit.v1.ClusterConfig
+	(*Host)(nil),                  // 29: godwit.v1.Host
+	(*Module)(nil),                // 30: godwit.v1.Module
+	(*AppSpec)(nil),               // 31: godwit.v1.AppSpec
+	(*Move)(nil),                  // 32: godwit.v1.Move
 }
 var file_godwit_v1_command_proto_depIdxs = []int32{
 	1,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
-	26, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
+	27, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
 	2,  // 2: godwit.v1.Command.init_cluster:type_name -> godwit.v1.InitCluster
 	4,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
 	5,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
-	7,  // 5: godwit.v1.Command.add_module:type_name -> godwit.v1.AddModule
-	8,  // 6: godwit.v1.Command.submit_app:type_name -> godwit.v1.SubmitApp
-	9,  // 7: godwit.v1.Command.place_app:type_name -> godwit.v1.PlaceApp
-	10, // 8: godwit.v1.Command.host_started:type_name -> godwit.v1.HostStarted
-	11, // 9: godwit.v1.Command.ranks_ended:type_name -> godwit.v1.RanksEnded
-	13, // 10: godwit.v1.Command.stop_app:type_name -> godwit.v1.StopApp
-	17, // 11: godwit.v1.Command.propose_migration:type_name -> godwit.v1.ProposeMigration
-	18, // 12: godwit.v1.Command.announce_migration:type_name -> godwit.v1.AnnounceMigration
-	19, // 13: godwit.v1.Command.freeze_migration:type_name -> godwit.v1.FreezeMigration
-	21, // 14: godwit.v1.Command.commit_migration:type_name -> godwit.v1.CommitMigration
-	22, // 15: godwit.v1.Command.abort_migration:type_name -> godwit.v1.AbortMigration
-	23, // 16: godwit.v1.Command.record_pause:type_name -> godwit.v1.RecordPause
-	25, // 17: godwit.v1.Command.check_hash:type_name -> godwit.v1.CheckHash
+	8,  // 5: godwit.v1.Command.add_module:type_name -> godwit.v1.AddModule
+	9,  // 6: godwit.v1.Command.submit_app:type_name -> godwit.v1.SubmitApp
+	10, // 7: godwit.v1.Command.place_app:type_name -> godwit.v1.PlaceApp
+	11, // 8: godwit.v1.Command.host_started:type_name -> godwit.v1.HostStarted
+	12, // 9: godwit.v1.Command.ranks_ended:type_name -> godwit.v1.RanksEnded
+	14, // 10: godwit.v1.Command.stop_app:type_name -> godwit.v1.StopApp
+	18, // 11: godwit.v1.Command.propose_migration:type_name -> godwit.v1.ProposeMigration
+	19, // 12: godwit.v1.Command.announce_migration:type_name -> godwit.v1.AnnounceMigration
+	20, // 13: godwit.v1.Command.freeze_migration:type_name -> godwit.v1.FreezeMigration
+	22, // 14: godwit.v1.Command.commit_migration:type_name -> godwit.v1.CommitMigration
+	23, // 15: godwit.v1.Command.abort_migration:type_name -> godwit.v1.AbortMigration
+	24, // 16: godwit.v1.Command.record_pause:type_name -> godwit.v1.RecordPause
+	26, // 17: godwit.v1.Command.check_hash:type_name -> godwit.v1.CheckHash
 	3,  // 18: godwit.v1.Command.set_cluster_config:type_name -> godwit.v1.SetClusterConfig
-	6,  // 19: godwit.v1.Command.set_host_wish:type_name -> godwit.v1.SetHostWish
-	14, // 20: godwit.v1.Command.restart_app:type_name -> godwit.v1.RestartApp
-	15, // 21: godwit.v1.Command.remove_module:type_name -> godwit.v1.RemoveModule
-	16, // 22: godwit.v1.Command.set_feature_level:type_name -> godwit.v1.SetFeatureLevel
-	27, // 23: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
-	28, // 24: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
-	26, // 25: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
-	29, // 26: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
-	30, // 27: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
-	12, // 28: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
-	31, // 29: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
-	20, // 30: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
-	24, // 31: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	7,  // 19: godwit.v1.Command.set_host_wish:type_name -> godwit.v1.SetHostWish
+	15, // 20: godwit.v1.Command.restart_app:type_name -> godwit.v1.RestartApp
+	16, // 21: godwit.v1.Command.remove_module:type_name -> godwit.v1.RemoveModule
+	17, // 22: godwit.v1.Command.set_feature_level:type_name -> godwit.v1.SetFeatureLevel
+	6,  // 23: godwit.v1.Command.set_host_unfit:type_name -> godwit.v1.SetHostUnfit
+	28, // 24: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
+	29, // 25: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
+	27, // 26: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
+	30, // 27: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
+	31, // 28: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
+	13, // 29: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
+	32, // 30: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
+	21, // 31: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
+	25, // 32: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }
@@ -2094,6 +2179,7 @@ func file_godwit_v1_command_proto_init() {
 		(*Command_RestartApp)(nil),
 		(*Command_RemoveModule)(nil),
 		(*Command_SetFeatureLevel)(nil),
+		(*Command_SetHostUnfit)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2101,7 +2187,7 @@ func file_godwit_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_command_proto_rawDesc), len(file_godwit_v1_command_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -54,7 +54,9 @@ type Host struct {
 	WishReason string                 `protobuf:"bytes,14,opt,name=wish_reason,json=wishReason,proto3" json:"wish_reason,omitempty"`
 	WishedAt   *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=wished_at,json=wishedAt,proto3" json:"wished_at,omitempty"`
 	// When an evicting host will go.
-	Deadline      *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// Why it can take no new ranks, as its worker says, of the present incarnation; empty: it can.
+	Unfit         string `protobuf:"bytes,30,opt,name=unfit,proto3" json:"unfit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -199,6 +201,13 @@ func (x *Host) GetDeadline() *timestamppb.Timestamp {
 		return x.Deadline
 	}
 	return nil
+}
+
+func (x *Host) GetUnfit() string {
+	if x != nil {
+		return x.Unfit
+	}
+	return ""
 }
 
 // PlaceRule asks for a number of ranks on one host, in rank order.
@@ -1655,7 +1664,7 @@ var File_godwit_v1_state_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x04\n" +
+	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x04\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -1676,7 +1685,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\vwish_reason\x18\x0e \x01(\tR\n" +
 	"wishReason\x127\n" +
 	"\twished_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\bwishedAt\x126\n" +
-	"\bdeadline\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x1a9\n" +
+	"\bdeadline\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x14\n" +
+	"\x05unfit\x18\x1e \x01(\tR\x05unfit\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +

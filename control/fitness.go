@@ -1,0 +1,94 @@
+package control
+
+import (
+	"context"
+	"sync"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/text"
+)
+
+// fitness holds what each host's worker last said of whether it can take new ranks, and whose words are news.
+type fitness struct {
+	mu    sync.Mutex // guards the fields below
+	said  map[fsm.HostID]fit
+	fresh map[fsm.HostID]bool
+}
+
+// fit is one worker's word.
+type fit struct{ incarnation, unfit string }
+
+func newFitness() *fitness {
+	return &fitness{said: map[fsm.HostID]fit{}, fresh: map[fsm.HostID]bool{}}
+}
+
+// hear notes a worker's word, and says whether it is another than before.
+func (f *fitness) hear(host fsm.HostID, word fit) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.said[host] == word {
+		return false
+	}
+	f.said[host] = word
+	f.fresh[host] = true
+	return true
+}
+
+// take returns what is news.
+func (f *fitness) take() map[fsm.HostID]fit {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	news := make(map[fsm.HostID]fit, len(f.fresh))
+	for host := range f.fresh {
+		news[host] = f.said[host]
+	}
+	clear(f.fresh)
+	return news
+}
+
+// again makes a host's word news once more: it came to nothing.
+func (f *fitness) again(host fsm.HostID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fresh[host] = true
+}
+
+// forget drops a host that has gone.
+func (f *fitness) forget(host fsm.HostID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.said, host)
+	delete(f.fresh, host)
+}
+
+// hearFitness takes what a heartbeat says of its host.
+func (l *leader) hearFitness(s *session, unfit string) {
+	if l.fitness.hear(s.host, fit{s.incarnation, text.Line(unfit, maxReasonBytes)}) {
+		l.inbox.signal()
+	}
+}
+
+// takeFitness commits what is news of the hosts' fitness.
+func (l *leader) takeFitness(ctx context.Context) {
+	news := l.fitness.take() // before the view
+	v := l.c.state.View()
+	for id, word := range news {
+		host, ok := v.Host(id)
+		switch {
+		case !ok || host.Incarnation != word.incarnation || fsm.HostStateOf(host).Gone():
+			l.fitness.forget(id) // its next heartbeat says it again
+			continue
+		case host.Unfit == word.unfit:
+			continue
+		}
+		done := l.propose(ctx, "fitness of "+string(id), func(c *apiv1.Command) {
+			c.Op = &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{Host: string(id), Incarnation: word.incarnation, Reason: word.unfit}}
+		})
+		if !done {
+			l.fitness.again(id)
+			continue
+		}
+		l.log.Info("a host's fitness has changed", "host", id, "unfit", word.unfit)
+	}
+}

@@ -1,0 +1,78 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	diskLookEach = time.Second
+	minInodes    = 64 // files that must be possible
+)
+
+// fitness is whether this host can take new ranks.
+type fitness struct {
+	why atomic.Pointer[string] // nil: it can
+}
+
+// unfit is why the host can take no new ranks; empty: it can.
+func (f *fitness) unfit() string {
+	if why := f.why.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
+
+// watchDisk keeps the host's fitness: a disk without room takes neither modules nor output. It has a goroutine of its own, since
+// a disk may also hang.
+func (w *Worker) watchDisk(ctx context.Context) error {
+	t := time.NewTicker(diskLookEach)
+	defer t.Stop()
+	for {
+		w.lookAtDisk()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// lookAtDisk sets the host's fitness. Once unfit, it needs twice the room to be fit again, so that it does not change with each
+// app.
+func (w *Worker) lookAtDisk() {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(w.cfg.DataDir, &st); err != nil {
+		w.setUnfit("its data directory cannot be looked at: " + reasonOf(err))
+		return
+	}
+	least := w.cfg.MinFreeBytes
+	if w.fitness.unfit() != "" {
+		least *= 2
+	}
+	free := int64(st.Bavail) * st.Bsize
+	switch {
+	case free < least:
+		w.setUnfit(fmt.Sprintf("the disk of its data directory is full: less than %d MiB are free", w.cfg.MinFreeBytes>>20))
+	case st.Files > 0 && st.Ffree < minInodes:
+		w.setUnfit("the disk of its data directory is full: it takes no more files")
+	default:
+		w.setUnfit("")
+	}
+}
+
+func (w *Worker) setUnfit(why string) {
+	old := w.fitness.unfit()
+	if why == old {
+		return
+	}
+	w.fitness.why.Store(&why)
+	if why != "" {
+		w.log.Error("this host takes no new ranks", "reason", why)
+	} else {
+		w.log.Info("this host takes new ranks again")
+	}
+}
