@@ -51,7 +51,7 @@ func (s dataService) Transfer(_ context.Context, stream apiv1connect.DataTransfe
 	}
 	r, err := s.w.newArrival(h)
 	if err != nil {
-		return nil, err
+		return nil, s.unstored(h, err)
 	}
 	defer r.close()
 	for r.digest == "" {
@@ -60,13 +60,24 @@ func (s dataService) Transfer(_ context.Context, stream apiv1connect.DataTransfe
 			return nil, fmt.Errorf("worker: transfer of rank %d broke off: %w", h.Rank, err)
 		}
 		if err := r.add(m); err != nil {
-			return nil, err
+			return nil, s.unstored(h, err)
 		}
 	}
 	if err := r.finish(a); err != nil {
 		return nil, refusedTransfer(err)
 	}
 	return &apiv1.TransferResponse{ImageBytes: r.size}, nil
+}
+
+// unstored is the answer to the source of a rank whose image this host could not store, in words for the migration's reason. What
+// is an answer already stays.
+func (s dataService) unstored(h *apiv1.TransferHeader, err error) error {
+	if apierr.Info(err) != nil {
+		return err
+	}
+	s.w.log.Error("an image could not be stored", "app", h.App, "rank", h.Rank, "err", err)
+	return apierr.New(connect.CodeResourceExhausted, apierr.ReasonRefused, "",
+		fmt.Sprintf("host %s could not store the image of rank %d (%s)", s.w.cfg.Name, h.Rank, reasonOf(err)), "")
 }
 
 func refusedTransfer(err error) error {
@@ -158,7 +169,7 @@ func before(t time.Time, ms float64) time.Time {
 // finish gives the rank to its app.
 func (a *arrival) finish(to *app) error {
 	if err := errors.Join(a.imageW.Flush(), a.logW.Flush()); err != nil {
-		return fmt.Errorf("worker: store the image of rank %d: %w", a.header.Rank, err)
+		return fmt.Errorf("%s could not store the image of rank %d (%s)", to.host.cfg.Name, a.header.Rank, reasonOf(err))
 	}
 	if err := a.checkLog(); err != nil {
 		return err

@@ -156,3 +156,22 @@ func TestHostIsUnfitWhileItsDiskIsFull(t *testing.T) {
 	w.lookAtDisk()
 	require.Contains(t, w.fitness.unfit(), "no such file")
 }
+
+// An image that the disk does not take is refused in words that say so, and leaves nothing.
+func TestNoRoomForAnImage(t *testing.T) {
+	b := newBench(t)
+	b.migration("announced", 1, "h2", "h1")
+	b.serve()
+	b.a.host.cfg.DataDir = smallDisk(t, "size=2m")
+	logs, err := newLogStore(b.a.host.cfg.dir("logs"), 1<<40, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	b.a.output, err = logs.app("a")
+	require.NoError(t, err)
+	client := b.dial()
+	h := &apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1, From: "h2"}
+	image := make([]byte, 3<<20)
+	err = transferOf(t, client, h, nil, image)
+	require.ErrorContains(t, err, "host h1 could not store the image of rank 1 (no space left on device)")
+	require.Empty(t, images(t, b.a.host))
+	require.NoError(t, transferOf(t, client, h, nil, image[:1<<20]), "with room it is taken")
+}

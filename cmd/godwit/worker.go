@@ -26,7 +26,7 @@ import (
 // workerFlags are the flags of godwit worker.
 type workerFlags struct {
 	name, dataDir, listen, gossip, join, level string
-	slots, memoryMiB                           int
+	slots, memoryMiB, logMiB, moduleMiB        int
 	labels                                     []string
 }
 
@@ -51,6 +51,8 @@ func newWorker() *cobra.Command {
 	c.Flags().StringVar(&f.join, "join", "", "API addresses of servers, with commas between (required)")
 	c.Flags().IntVar(&f.slots, "slots", 0, "how many ranks this host takes (required)")
 	c.Flags().IntVar(&f.memoryMiB, "memory-limit", 4096, "most memory of one rank, in MiB")
+	c.Flags().IntVar(&f.logMiB, "keep-logs", int(worker.DefaultConfig().LogBytes>>20), "most output kept on this host, in MiB; that of apps that ended first goes first")
+	c.Flags().IntVar(&f.moduleMiB, "keep-modules", int(worker.DefaultConfig().ModuleBytes>>20), "most modules and compiled code kept on this host, in MiB")
 	c.Flags().StringArrayVar(&f.labels, "label", nil, "KEY=VALUE shown with the host; may be repeated")
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return c
@@ -74,6 +76,9 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	if f.memoryMiB < 1 || f.memoryMiB > 4096 {
 		return cfg, "", usagef("--memory-limit %d: give 1 to 4096 MiB", f.memoryMiB)
 	}
+	if f.logMiB < 0 || f.moduleMiB < 0 {
+		return cfg, "", usagef("--keep-logs %d and --keep-modules %d: give MiB, 0 to keep none", f.logMiB, f.moduleMiB)
+	}
 	if f.listen == "" {
 		addr, err := routeTo(ctx, splitAddrs(f.join), standardDataPort)
 		if err != nil {
@@ -96,6 +101,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	cfg.Name, cfg.DataDir, cfg.Listen, cfg.Slots = f.name, f.dataDir, net.JoinHostPort(host, strconv.Itoa(port)), f.slots
 	cfg.Executor = []string{self, "exec"}
 	cfg.MemoryLimitPages = uint32(f.memoryMiB * 16)
+	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
 	cfg.Labels = map[string]string{}
 	for _, l := range f.labels {
 		k, v, ok := strings.Cut(l, "=")

@@ -11,7 +11,8 @@ import (
 // Bounds of a rank's output.
 const (
 	maxLineBytes   = 64 << 10 // longer lines are cut in parts
-	maxOutputBytes = 64 << 20 // of one rank, over its whole life on one host; what comes after is dropped
+	maxOutputBytes = 64 << 20 // of one rank, over its whole life, wherever it runs; what comes after is dropped
+	lineCost       = 20       // bytes that a line takes in a log besides its text
 	stdoutStream   = 1
 	stderrStream   = 2
 )
@@ -25,8 +26,7 @@ type output struct {
 	mu      sync.Mutex // guards the fields below
 	next    uint64     // number of the next line
 	partial [3][]byte  // unfinished line of each stream
-	bytes   int
-	capped  bool
+	bytes   int64      // what counts for the cap; over it, the notice has been given
 }
 
 // writer is one stream of an output.
@@ -71,12 +71,10 @@ func (o *output) write(stream int32, p []byte) {
 
 // line emits one line. Holds mu.
 func (o *output) line(stream int32, text []byte, partial bool) {
-	o.bytes += len(text) + 1
 	if o.bytes > maxOutputBytes {
-		if o.capped {
-			return
-		}
-		o.capped = true
+		return
+	}
+	if o.bytes += int64(len(text)) + lineCost; o.bytes > maxOutputBytes {
 		stream, text, partial = stderrStream, []byte("godwit: output of this rank is over 64 MiB; the rest is dropped"), false
 	}
 	o.emit(&apiv1.LogLine{
@@ -101,7 +99,7 @@ func (o *output) flush() {
 func (o *output) state(h *apiv1.ImageHeader) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	h.NextLine = o.next
+	h.NextLine, h.OutputBytes = o.next, o.bytes
 	h.PartialStdout = bytes.Clone(o.partial[stdoutStream])
 	h.PartialStderr = bytes.Clone(o.partial[stderrStream])
 }
@@ -110,7 +108,7 @@ func (o *output) state(h *apiv1.ImageHeader) {
 func (o *output) restore(h *apiv1.ImageHeader) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.next = h.NextLine
+	o.next, o.bytes = h.NextLine, h.OutputBytes
 	o.partial[stdoutStream] = bytes.Clone(h.PartialStdout)
 	o.partial[stderrStream] = bytes.Clone(h.PartialStderr)
 }

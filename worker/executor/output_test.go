@@ -133,3 +133,42 @@ func TestHalfAnExecutorEnds(t *testing.T) {
 		require.FailNow(t, "Run goes on")
 	}
 }
+
+// A rank's output is capped over its whole life: a move neither forgets what was written nor repeats the notice, and many short
+// lines count for what they take in a log.
+func TestCapOutlivesMoves(t *testing.T) {
+	o, lines := collected()
+	text := bytes.Repeat([]byte("x"), maxLineBytes-1)
+	text = append(text, '\n')
+	written := 0
+	for range 8 {
+		for range 200 {
+			o.write(stdoutStream, text)
+			written += len(text)
+		}
+		var h apiv1.ImageHeader
+		o.state(&h)
+		moved, _ := collected()
+		moved.emit = o.emit
+		moved.restore(&h)
+		o = moved
+	}
+	require.Greater(t, written, maxOutputBytes)
+	kept, notices := 0, 0
+	for _, l := range *lines {
+		kept += len(l.Text)
+		if bytes.HasPrefix(l.Text, []byte("godwit: output of this rank is over 64 MiB")) {
+			notices++
+		}
+	}
+	require.Equal(t, 1, notices)
+	require.LessOrEqual(t, kept, maxOutputBytes)
+	require.Greater(t, kept, maxOutputBytes*9/10)
+
+	o, lines = collected()
+	o.bytes = maxOutputBytes - 10*lineCost
+	for range 100 {
+		o.write(stderrStream, []byte("\n"))
+	}
+	require.Len(t, *lines, 11)
+}
