@@ -21,19 +21,43 @@ const standstill = 4 * time.Second
 // host: the message is there when it goes on.
 func TestLastWordsArrive(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, shape{workers: 2})
+	c := newCluster(t, shape{workers: 3})
 	onW2 := func(app string) []executor { return []executor{c.executor(app, "w2")} }
-	c.lastWords("eager", "4", onW2)
-	c.lastWords("rendezvous", "200000", onW2)
+	stay := func(string) { <-time.After(standstill) }
+	c.lastWords("eager", "4", onW2, stay)
+	c.lastWords("rendezvous", "200000", onW2, stay)
 	c.lastWords("worker", "4", func(app string) []executor {
 		return append(onW2(app), executor{pid: c.process("w2").pid()})
-	})
+	}, stay)
 	c.idle()
 }
 
-// lastWords runs the program with rank 0 on w1 and rank 1 on w2, and stops what victims says before rank 0 sends. A machine
-// that is too slow for that tries again with a sender that waits longer.
-func (c *cluster) lastWords(what, bytes string, victims func(app string) []executor) {
+// TestDrainingRankMigrates moves a rank whose program has ended, and whose messages nobody has yet.
+func TestDrainingRankMigrates(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 3})
+	onW2 := func(app string) []executor { return []executor{c.executor(app, "w2")} }
+	for _, bytes := range []string{"4", "200000"} {
+		c.lastWords("moves"+bytes, bytes, onW2, func(app string) {
+			for _, to := range []string{"w3", "w1", "w3"} {
+				c.must("migrate", app+"/0", "--to", to)
+				c.eventually(patience, "migration ends", func() error {
+					if m := c.app(app).MigrationId; m != "" {
+						return errors.New(m + " is under way")
+					}
+					return nil
+				})
+				require.Equal(t, to, c.app(app).Placement[0])
+			}
+			require.Equal(t, "committed", c.migrations(app)[0].Phase)
+		})
+	}
+	c.idle()
+}
+
+// lastWords runs the program with rank 0 on w1 and rank 1 on w2, stops what victims says before rank 0 sends, and does something
+// when it has sent. A machine that is too slow for that tries again with a sender that waits longer.
+func (c *cluster) lastWords(what, bytes string, victims func(app string) []executor, meanwhile func(app string)) {
 	c.t.Helper()
 	for ms := 2000; ; ms *= 2 {
 		name := what + "-" + strconv.Itoa(ms)
@@ -46,7 +70,7 @@ func (c *cluster) lastWords(what, bytes string, victims func(app string) []execu
 		early := strings.Contains(run.stdout.String(), "has sent")
 		if !early {
 			c.prints(run, "rank 0 has sent")
-			<-time.After(standstill)
+			meanwhile(c.named(name))
 			require.True(c.t, run.running(), "the receiver stands still")
 		}
 		for _, e := range stopped {

@@ -1,5 +1,7 @@
 package mpi
 
+import "slices"
+
 // The end of a rank. Its program has ended, but what it has sent may still be on its way, or wait for a receive. Until
 // everybody has it, or can want it no more, the rank drains: it stays in its World, answers, sends again, may be captured and
 // restored elsewhere. Its peers hear of its end by an END frame, behind all that it has sent, so they know what that says:
@@ -83,7 +85,7 @@ func (c *channel) undelivered() int {
 
 // peerEnded takes the news that the peer's program has ended: sends that nobody waits for will not be received.
 func (c *channel) peerEnded() {
-	c.ended = true
+	c.ended, c.p.left = true, true
 	for _, r := range c.p.requests {
 		if r.kind == reqSend && r.peer == c.peer && r.orphan && !r.matched {
 			c.p.complete(r)
@@ -117,7 +119,7 @@ func (c *channel) peerRemoved() {
 // hopeless reports whether a request can never be done: whoever it needs has ended, and nothing is on its way. blocked
 // tells that the rank does nothing but wait for it: then it sends nothing to itself either.
 func (p *Proc) hopeless(r *request, blocked bool) bool {
-	if r == nil || r.done || r.matched {
+	if r == nil || !p.left || r.done || r.matched {
 		return false
 	}
 	switch {
@@ -125,19 +127,19 @@ func (p *Proc) hopeless(r *request, blocked bool) bool {
 		return p.noSource(r.comm, blocked)
 	case r.kind == reqRecv, r.kind == reqSend:
 		return p.gone(r.peer) && r.cancel != cancelAsked
-	case r.kind == reqPart:
-		if i := p.partOf(r); i != nil {
-			return p.hopeless(i, blocked)
-		}
-		return !r.parts.send && p.gone(r.peer)
+	case r.kind == reqPart, r.kind == reqWindow:
+		q := p.transferOf(r)
+		return q != nil && p.hopeless(q, blocked)
 	}
 	return false
 }
 
-// partOf finds the transfer under way of a partitioned operation.
-func (p *Proc) partOf(r *request) *request {
+// transferOf finds a transfer under way of a partitioned or one-sided operation, if it has one.
+func (p *Proc) transferOf(r *request) *request {
 	for _, q := range p.requests {
-		if q.after.kind == hookOwner && q.after.owner == r.index {
+		switch {
+		case q.after.kind == hookOwner && r.kind == reqPart && q.after.owner == r.index,
+			q.after.kind == hookOrigin && r.kind == reqWindow && q.after.owner == r.index+1:
 			return q
 		}
 	}
@@ -146,6 +148,9 @@ func (p *Proc) partOf(r *request) *request {
 
 // noSource reports whether nobody of a communicator can send to this rank any more.
 func (p *Proc) noSource(c *comm, blocked bool) bool {
+	if !p.left {
+		return false
+	}
 	for _, r := range c.peers().ranks {
 		if !p.gone(r) && (r != p.rank || !blocked) {
 			return false
@@ -159,19 +164,21 @@ func (p *Proc) lost(r *request, blocked bool) bool {
 	if !p.hopeless(r, blocked) {
 		return false
 	}
-	if r.kind == reqPart {
-		if q := p.partOf(r); q != nil {
-			return p.lost(q, blocked) // tells its owner
-		}
+	st := emptyStatus()
+	st.source, st.class = r.peer, classEnded
+	switch r.kind {
+	case reqSend:
+		st.class = classNotReceived
+	case reqWindow:
+		st.source, st.class = p.transferOf(r).peer, classNotFreed
+		r.result = st
+		p.complete(r)
+		return true
+	case reqPart:
+		return p.lost(p.transferOf(r), blocked) // tells its owner
 	}
-	if i := indexOf(p.posted, r); i >= 0 {
-		p.posted = append(p.posted[:i], p.posted[i+1:]...)
-	}
-	r.result = emptyStatus()
-	r.result.source, r.result.class = r.peer, classEnded
-	if r.kind == reqSend {
-		r.result.class = classNotReceived
-	}
+	p.posted = slices.DeleteFunc(p.posted, func(q *request) bool { return q == r })
+	r.result = st
 	p.complete(r)
 	return true
 }
@@ -188,24 +195,18 @@ func (p *Proc) lostAll(reqs []*request) {
 	}
 }
 
-func indexOf(list []*request, r *request) int {
-	for i, q := range list {
-		if q == r {
-			return i
-		}
-	}
-	return -1
-}
-
 // Classes of outcomes that are ours alone; the program sees MPI_ERR_OTHER.
 const (
 	classEnded       = -1 // the source has ended
 	classNotReceived = -2 // the destination has ended
+	classNotFreed    = -3 // the target of a one-sided operation has ended
 )
 
 // endedError says what a request has waited for in vain.
 func (s status) endedError() error {
 	switch {
+	case s.class == classNotFreed:
+		return fail(errOther, "rank %d of MPI_COMM_WORLD has ended without freeing the window", s.source)
 	case s.class == classNotReceived:
 		return fail(errOther, "rank %d of MPI_COMM_WORLD has ended without receiving the message", s.source)
 	case s.source == anySource:

@@ -287,6 +287,62 @@ func TestNothingMoreComesFromAnEndedRank(t *testing.T) {
 	}
 }
 
+// The same of a window whose other rank has ended.
+func TestWindowOfAnEndedRank(t *testing.T) {
+	const win = 64
+	for name, f := range map[string]func(g *guest){
+		"Win_lock":    func(g *guest) { g.untilGone(1); g.call("MPI_Win_lock", lockShared, 1, 0, g.int(win)) },
+		"Win_fence":   func(g *guest) { g.call("MPI_Win_fence", 0, g.int(win)) },
+		"Win_free":    func(g *guest) { g.call("MPI_Win_free", win) },
+		"Win_lockall": func(g *guest) { g.untilGone(1); g.call("MPI_Win_lock_all", 0, g.int(win)) },
+		"Win_start": func(g *guest) {
+			g.call("MPI_Comm_group", commWorld, 80)
+			g.setInts(84, 1)
+			g.call("MPI_Group_incl", g.int(80), 1, 84, 88)
+			g.call("MPI_Win_start", g.int(88), 0, g.int(win))
+		},
+		"Win_wait": func(g *guest) {
+			g.call("MPI_Comm_group", commWorld, 80)
+			g.setInts(84, 1)
+			g.call("MPI_Group_incl", g.int(80), 1, 84, 88)
+			g.call("MPI_Win_post", g.int(88), 0, g.int(win))
+			g.call("MPI_Win_wait", g.int(win))
+		},
+		"Win_test": func(g *guest) {
+			g.call("MPI_Comm_group", commWorld, 80)
+			g.setInts(84, 1)
+			g.call("MPI_Group_incl", g.int(80), 1, 84, 88)
+			g.call("MPI_Win_post", g.int(88), 0, g.int(win))
+			g.until("MPI_Win_test", g.int(win), 96)
+		},
+		"Rget": func(g *guest) {
+			g.untilGone(1)
+			g.p.winOf(g.int(win)).fenced = true
+			g.call("MPI_Rget", 8192, 2000, tInt, 1, 0, 2000, tInt, g.int(win), 128)
+			g.call("MPI_Wait", 128, 0)
+		},
+	} {
+		for worlds := 1; worlds <= 2; worlds++ {
+			t.Run(fmt.Sprintf("%s/%d", name, worlds), func(t *testing.T) {
+				errs := runEnds(t, smallConfig(2), worlds, func(g *guest) {
+					g.call("MPI_Win_create", 16384, 65536, 4, infoNull, commWorld, win)
+					if g.rank == 0 {
+						f(g)
+					}
+				})
+				require.ErrorContains(t, errs[0], "rank 0: MPI_")
+				require.ErrorContains(t, errs[0], "rank 1 of MPI_COMM_WORLD has ended")
+			})
+		}
+	}
+}
+
+func (p *Proc) winOf(handle int) *window {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	return p.wins.get(uint32(handle))
+}
+
 func (g *guest) irecv(at, from int) { g.call("MPI_Irecv", 8192, 1, tInt, from, 7, commWorld, at) }
 
 // until makes a call that tests until its flag, at 96, is set.
@@ -313,6 +369,13 @@ func TestAnySourceFromItself(t *testing.T) {
 		g.call("MPI_Wait", 64, 0)
 	})
 	require.Equal(t, []error{nil, nil}, errs)
+}
+
+// untilGone polls until another rank has ended.
+func (g *guest) untilGone(r Rank) {
+	for !g.peerGone(r) {
+		g.call("MPI_Iprobe", int(r), 3, commWorld, 96, 0)
+	}
 }
 
 func (g *guest) peerGone(r Rank) bool {

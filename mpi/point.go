@@ -182,7 +182,7 @@ func (s status) outcome(c *comm) error {
 	case errTruncate:
 		return c.on(fail(errTruncate, "message of %d bytes from rank %d with tag %d is longer than the buffer (%d bytes)",
 			s.size, c.localRank(s.source), s.tag, s.count))
-	case classEnded, classNotReceived:
+	case classEnded, classNotReceived, classNotFreed:
 		return c.on(s.endedError())
 	}
 	return c.on(fail(int(s.class), "the operation has failed"))

@@ -31,6 +31,7 @@ type Proc struct {
 	initialized bool
 	finalized   bool
 	ended       bool      // the program has ended: the rank drains
+	left        bool      // a peer is gone: some waits may be in vain
 	clockStart  time.Time // Wtime's zero
 	decoded     time.Time // when Decode made it; the clock stands still until Join
 

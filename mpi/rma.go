@@ -83,8 +83,12 @@ func oneSided(win int, asks bool, plan func(p *Proc, a args, w *window) (*access
 		var r *request
 		// What a program issues without waiting is bounded; the call is made again if the rank freezes here.
 		if !x.null {
-			if err := p.wait(func() bool { return w.origins[x.target].local < maxOutstanding }); err != nil {
+			room := p.windowWait(w, []int{x.target}, func(r int) bool { return w.origins[r].local >= maxOutstanding })
+			if err := p.wait(room.done); err != nil {
 				return 0, err
+			}
+			if err := room.err(); err != nil {
+				return 0, w.on(err)
 			}
 		}
 		if asks {

@@ -131,6 +131,8 @@ func (p *Proc) retire(list span, i int, r *request, ptr uint32) error {
 	switch {
 	case err != nil:
 		return err
+	case st.class < success:
+		return c.on(st.endedError())
 	case st.class != success && kind == reqWindow:
 		return fail(int(st.class), "the one-sided operation has failed")
 	case single:

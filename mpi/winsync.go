@@ -46,16 +46,6 @@ func (p *Proc) windowBarrier(w *window) error {
 	return err
 }
 
-// quiet reports whether nothing of this rank's accesses to some ranks is under way.
-func (w *window) quiet(ranks []int) bool {
-	for _, r := range ranks {
-		if o := &w.origins[r]; o.local > 0 || o.waiting > 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // report makes an error of what targets have reported.
 func (w *window) report(ranks []int) error {
 	for _, r := range ranks {
@@ -86,7 +76,7 @@ func (p *Proc) flush(w *window, ranks []int, local bool) error {
 	if err != nil {
 		return err
 	}
-	if err := p.await(reqs, func() bool { return w.quiet(ranks) }); err != nil {
+	if err := p.accesses(w, ranks).await(reqs); err != nil {
 		return err
 	}
 	return w.report(ranks)
@@ -151,11 +141,12 @@ func callWinStart(p *Proc, a args) (uint64, error) {
 		return 0, w.on(err)
 	}
 	if a.int(1)&modeNoCheck == 0 {
-		err = p.wait(func() bool {
-			return !slices.ContainsFunc(ranks, func(r int) bool { return w.posted[r] == 0 })
-		})
-		if err != nil {
+		x := p.windowWait(w, ranks, func(r int) bool { return w.posted[r] == 0 })
+		if err := p.wait(x.done); err != nil {
 			return 0, err
+		}
+		if err := x.err(); err != nil {
+			return 0, w.on(err)
 		}
 		for _, r := range ranks {
 			w.posted[r]--
@@ -209,9 +200,9 @@ func callWinPost(p *Proc, a args) (uint64, error) {
 	return success, nil
 }
 
-// completed reports whether all origins of the exposure epoch have ended theirs.
-func (w *window) completed() bool {
-	return !slices.ContainsFunc(w.exposed, func(r int) bool { return w.over[r] == 0 })
+// exposure is the wait for all origins of the exposure epoch to end theirs.
+func (p *Proc) exposure(w *window) *windowWait {
+	return p.windowWait(w, w.exposed, func(r int) bool { return w.over[r] == 0 })
 }
 
 // unexpose ends the exposure epoch.
@@ -230,8 +221,12 @@ func callWinWait(p *Proc, a args) (uint64, error) {
 	if w.exposed == nil {
 		return 0, w.on(fail(errRMASync, "no exposure epoch is open: call MPI_Win_post first"))
 	}
-	if err := p.wait(w.completed); err != nil {
+	x := p.exposure(w)
+	if err := p.wait(x.done); err != nil {
 		return 0, err
+	}
+	if err := x.err(); err != nil {
+		return 0, w.on(err)
 	}
 	w.unexpose()
 	return success, nil
@@ -245,10 +240,14 @@ func callWinTest(p *Proc, a args) (uint64, error) {
 	if w.exposed == nil {
 		return 0, w.on(fail(errRMASync, "no exposure epoch is open: call MPI_Win_post first"))
 	}
-	if !w.completed() {
+	x := p.exposure(w)
+	if !x.done() {
 		p.yield()
 	}
-	done := w.completed()
+	done := x.done()
+	if err := x.err(); err != nil {
+		return 0, w.on(err)
+	}
 	if err := p.putInt(a.u32(1), truth(done)); err != nil {
 		return 0, w.on(err)
 	}
@@ -290,8 +289,8 @@ func callWinLock(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, w.on(err)
 	}
-	if err := p.await(reqs, func() bool { return w.quiet([]int{r}) }); err != nil {
-		return 0, err
+	if err := p.accesses(w, []int{r}).await(reqs); err != nil {
+		return 0, w.on(err)
 	}
 	w.origins[r].locked, w.fenced = lockOne, false
 	return success, nil
@@ -329,7 +328,7 @@ func (p *Proc) unlockRanks(w *window, ranks []int) error {
 	if err != nil {
 		return err
 	}
-	if err := p.await(reqs, func() bool { return w.quiet(ranks) }); err != nil {
+	if err := p.accesses(w, ranks).await(reqs); err != nil {
 		return err
 	}
 	for _, r := range ranks {
@@ -358,8 +357,8 @@ func callWinLockAll(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, w.on(err)
 	}
-	if err := p.await(reqs, func() bool { return w.quiet(all) }); err != nil {
-		return 0, err
+	if err := p.accesses(w, all).await(reqs); err != nil {
+		return 0, w.on(err)
 	}
 	for i := range w.origins {
 		w.origins[i].locked = lockEvery

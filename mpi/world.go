@@ -2,6 +2,7 @@ package mpi
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -75,6 +76,7 @@ func (w *World) AddRank(r Rank, epoch uint64, mem Memory) (*Proc, error) {
 		return nil, err
 	}
 	p := w.newProc(r, epoch, mem)
+	p.left = slices.Contains(w.ended, true)
 	w.procs[r] = p
 	p.attached = true
 	w.attachLocal(p)
@@ -189,6 +191,7 @@ func (w *World) PeerEnded(peer Rank) {
 		if c := p.channels[peer]; c != nil {
 			c.peerRemoved()
 		}
+		p.left = true
 		p.wake()
 	}
 }
@@ -230,6 +233,7 @@ func (w *World) attach(p *Proc) {
 	p.attached = true
 	w.attachLocal(p)
 	for r := range w.procs {
+		p.left = p.left || p.gone(Rank(r))
 		switch {
 		case w.ended[r]:
 			if c := p.channels[r]; c != nil && Rank(r) != p.rank {
