@@ -73,6 +73,14 @@ torture: setup ## Kill and stop processes at random moments, many rounds (half a
 jepsen: setup ## Every two faults at once, judged by recorded histories and the log (half an hour, root; GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run 'TestSmoke|TestPairs'
 
+.PHONY: failover
+failover: setup ## Measure how long a cluster takes no submissions when its leader is killed, stops or hangs (GODWIT_SEED repeats a run)
+	GODWIT_LONG=1 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run TestFailover
+
+.PHONY: soak
+soak: setup ## Run 2,000 short apps while hosts come and go, and show what the processes use (GODWIT_SEED repeats a run)
+	GODWIT_LONG=1 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run TestSoak
+
 .PHONY: conformance
 conformance: ## Run the MPI conformance programs at all sizes and placements, still and migrating (GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -timeout $(RACE_TIMEOUT) ./mpi/conformance/...

@@ -52,6 +52,8 @@ type cluster struct {
 	workers []*process
 	net     *network         // nil: loopback
 	disks   map[string]*disk // by server
+	// revives: servers that end by themselves are started again, as an init system does.
+	revives bool
 	// damaged are the servers whose files a test has changed: what they say then is not judged.
 	damaged map[string]bool
 }
@@ -169,6 +171,7 @@ func (c *cluster) waitReady() {
 func (c *cluster) waitReadyWithin(limit time.Duration) {
 	c.t.Helper()
 	c.eventually(limit, "the cluster is up", func() error {
+		c.revive()
 		for _, p := range c.processes() {
 			if !p.running() {
 				require.FailNow(c.t, "process ended at its start", "%s: %s", p.name, tailOf(p.log, 5))
@@ -184,6 +187,16 @@ func (c *cluster) waitReadyWithin(limit time.Duration) {
 		}
 		return nil
 	})
+}
+
+// revive starts the servers again that have ended, where that is wanted.
+func (c *cluster) revive() {
+	c.t.Helper()
+	for _, s := range c.servers {
+		if c.revives && !s.running() {
+			s.start(c.t)
+		}
+	}
 }
 
 // end kills what is left, and fails the test if anything of the cluster outlives that.

@@ -51,6 +51,7 @@ func newOrdeal(t *testing.T, s shape) *ordeal {
 	seed := seedOf(t)
 	s.serverArgs = append(s.serverArgs, wholeLog()...)
 	o := &ordeal{c: newCluster(t, s), rng: rand.New(rand.NewPCG(seed, 0)), seed: seed, fired: map[string]int{}} //nolint:gosec // not for secrets
+	o.c.revives = true
 	o.tr = &traffic{c: o.c, rec: history.NewRecorder(), live: map[string]bool{}, kept: map[string]bool{}}
 	o.tr.digest, o.tr.long = o.push("hello", helloModule), o.push("steady", steadyModule)
 	return o
@@ -58,11 +59,16 @@ func newOrdeal(t *testing.T, s shape) *ordeal {
 
 // push makes a module known and returns its digest.
 func (o *ordeal) push(name, path string) string {
-	t := o.c.t
-	t.Helper()
+	o.c.t.Helper()
 	o.c.must("module", "push", path)
+	return o.c.module(name)
+}
+
+// module is the digest of a module that is known by a name.
+func (c *cluster) module(name string) string {
+	c.t.Helper()
 	digest := ""
-	o.c.ask(func(ctx context.Context, control apiv1connect.ControlClient) error {
+	c.ask(func(ctx context.Context, control apiv1connect.ControlClient) error {
 		res, err := control.ListModules(ctx, &apiv1.ListModulesRequest{})
 		for _, m := range res.GetModules() {
 			if strings.HasPrefix(m.GetName(), name) {
@@ -71,7 +77,7 @@ func (o *ordeal) push(name, path string) string {
 		}
 		return err
 	})
-	require.NotEmpty(t, digest, "module %s", name)
+	require.NotEmpty(c.t, digest, "module %s", name)
 	return digest
 }
 
@@ -94,7 +100,7 @@ func (o *ordeal) run(harm func()) {
 	require.NoError(t, err)
 	o.c.idle()
 	for _, s := range o.c.servers {
-		o.c.rejoined(s) // so that it holds all that the judges will ask for
+		o.c.caughtUp(s) // so that it holds all that the judges will ask for
 	}
 	for _, p := range o.c.processes() {
 		p.kill()

@@ -83,6 +83,7 @@ func (c *cluster) caughtUp(p *process) {
 		return err
 	})
 	c.eventually(settleWithin, p.name+" has caught up", func() error {
+		c.revive()
 		if role := c.roles()[p.addr]; role != "follower" && role != "leader" {
 			return fmt.Errorf("its role is %q", role)
 		}
