@@ -3,6 +3,7 @@ package listen
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // queueLength bounds the connections of one protocol that wait for Accept. A connection that finds the queue full waits
@@ -59,14 +60,39 @@ func (a *Acceptor) drain() {
 	}
 }
 
+// maxHTTP bounds the open HTTP connections of a Listener: each costs buffers and a goroutine or more. One over it is closed.
+const maxHTTP = 8192
+
 // httpListener is an Acceptor in the shape net/http wants.
-type httpListener struct{ *Acceptor }
+type httpListener struct {
+	*Acceptor
+	open *atomic.Int64
+	most int64
+}
 
 // Accept hides the Conn wrapper, which has nothing to tell about an HTTP connection.
 func (l httpListener) Accept() (net.Conn, error) {
-	c, err := l.Acceptor.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.Acceptor.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.open.Add(1) <= l.most {
+			return &countedConn{Conn: c.Conn, open: l.open}, nil
+		}
+		l.open.Add(-1)
+		_ = c.Close()
 	}
-	return c.Conn, nil
+}
+
+// countedConn is counted until it is closed.
+type countedConn struct {
+	net.Conn
+	open   *atomic.Int64
+	closed sync.Once
+}
+
+func (c *countedConn) Close() error {
+	c.closed.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
 }

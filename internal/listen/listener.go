@@ -6,29 +6,36 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// maxHalfOpen bounds the connections whose protocol is not known yet. While so many are open none is accepted: further ones
-// wait in the kernel's backlog, and each of the former is over within PrefaceTimeout.
-const maxHalfOpen = 256
+const (
+	// maxHalfOpen bounds the connections whose protocol is not known yet. When there are more, the one that is silent for longest
+	// is closed: who means it speaks within a round trip, and must not wait behind those who never do.
+	maxHalfOpen = 256
+	// maxSorting bounds these and those that wait for room in a protocol's queue. While so many are there none is accepted: further
+	// ones wait in the kernel's backlog, and each of the former is over within twice PrefaceTimeout.
+	maxSorting = 1024
+)
 
 // httpProto keys the connections without preface; no preface can name it, since its name would be empty.
 const httpProto = ""
 
 // Listener is one TCP port shared by HTTP and the prefaced protocols.
 type Listener struct {
-	tcp      net.Listener
-	halfOpen chan struct{}
-	done     chan struct{}
-	stop     sync.Once
+	tcp     net.Listener
+	sorting chan struct{}
+	done    chan struct{}
+	stop    sync.Once
 
 	// mu guards what stands below.
 	mu        sync.Mutex
 	running   bool
 	acceptors map[string]*Acceptor
-	pending   map[net.Conn]struct{}
+	pending   map[net.Conn]uint64 // the half-open ones, numbered as they came.
+	came      uint64
 }
 
 // New binds addr ("host:port"; port 0 takes a free one). Connections wait in the kernel until Run. The error of an address in
@@ -46,10 +53,10 @@ func New(addr string) (*Listener, error) {
 	}
 	return &Listener{
 		tcp:       tcp,
-		halfOpen:  make(chan struct{}, maxHalfOpen),
+		sorting:   make(chan struct{}, maxSorting),
 		done:      make(chan struct{}),
 		acceptors: make(map[string]*Acceptor),
-		pending:   make(map[net.Conn]struct{}),
+		pending:   make(map[net.Conn]uint64),
 	}, nil
 }
 
@@ -58,7 +65,9 @@ func (l *Listener) Addr() net.Addr { return l.tcp.Addr() }
 
 // HTTP returns the listener of connections without preface. It must be called before Run, and once. Without it such
 // connections are closed.
-func (l *Listener) HTTP() net.Listener { return httpListener{l.register(httpProto)} }
+func (l *Listener) HTTP() net.Listener {
+	return httpListener{l.register(httpProto), new(atomic.Int64), maxHTTP}
+}
 
 // Protocol returns the acceptor of connections whose preface names the protocol. It must be called before Run, and once a
 // name. Connections that name another protocol are told so and closed.
@@ -132,7 +141,7 @@ func (l *Listener) accept(sorting *sync.WaitGroup) error {
 	pause := shortest
 	for {
 		select {
-		case l.halfOpen <- struct{}{}:
+		case l.sorting <- struct{}{}:
 		case <-l.done:
 			return nil
 		}
@@ -140,12 +149,12 @@ func (l *Listener) accept(sorting *sync.WaitGroup) error {
 		if err == nil {
 			pause = shortest
 			sorting.Go(func() {
-				defer func() { <-l.halfOpen }()
+				defer func() { <-l.sorting }()
 				l.sort(c)
 			})
 			continue
 		}
-		<-l.halfOpen
+		<-l.sorting
 		if errors.Is(err, net.ErrClosed) {
 			return nil
 		}
@@ -168,7 +177,7 @@ func (l *Listener) sort(c net.Conn) {
 	l.mu.Unlock()
 }
 
-// track lets shut close c; it reports false if shut has been here already.
+// track lets shut close c; it reports false if shut has been here already. It makes room for c among the half-open.
 func (l *Listener) track(c net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,9 +185,20 @@ func (l *Listener) track(c net.Conn) bool {
 	case <-l.done:
 		return false
 	default:
-		l.pending[c] = struct{}{}
-		return true
 	}
+	if len(l.pending) >= maxHalfOpen {
+		oldest, first := net.Conn(nil), uint64(0)
+		for p, came := range l.pending {
+			if oldest == nil || came < first {
+				oldest, first = p, came
+			}
+		}
+		_ = oldest.Close() // who sorts it sees that.
+		delete(l.pending, oldest)
+	}
+	l.came++
+	l.pending[c] = l.came
+	return true
 }
 
 func (l *Listener) deliver(c net.Conn) bool {

@@ -130,6 +130,69 @@ func TestHalfOpenConnectionsEndWithRun(t *testing.T) {
 	require.NoError(t, again.Close())
 }
 
+// TestSilentConnectionsMakeRoom opens many more connections than may be half-open, all silent: who speaks is served at once, and
+// of the silent ones the bound stays.
+func TestSilentConnectionsMakeRoom(t *testing.T) {
+	var a *Acceptor
+	l, stop := serve(t, func(l *Listener) { a = l.Protocol("raft") })
+	var silent []net.Conn
+	for range 2 * maxHalfOpen {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
+		require.NoError(t, err)
+		silent = append(silent, c)
+	}
+	// The oldest is closed while the newest are still waited for.
+	_, err := silent[0].Read(make([]byte, 1))
+	require.Error(t, err)
+	c, err := Dial(t.Context(), l.Addr().String(), "raft", "x")
+	require.NoError(t, err)
+	in, err := a.Accept()
+	require.NoError(t, err)
+	require.Equal(t, []string{"x"}, in.Args)
+	l.mu.Lock()
+	require.LessOrEqual(t, len(l.pending), maxHalfOpen)
+	l.mu.Unlock()
+	for _, c := range append(silent, c, in.Conn) {
+		require.NoError(t, c.Close())
+	}
+	stop()
+}
+
+func TestHTTPConnectionsAreBounded(t *testing.T) {
+	var web net.Listener
+	l, stop := serve(t, func(l *Listener) {
+		h := l.HTTP().(httpListener)
+		h.most = 2
+		web = h
+	})
+	open := func() net.Conn {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
+		require.NoError(t, err)
+		_, err = io.WriteString(c, "GET")
+		require.NoError(t, err)
+		return c
+	}
+	first, second := open(), open()
+	in, err := web.Accept()
+	require.NoError(t, err)
+	in2, err := web.Accept()
+	require.NoError(t, err)
+	accepted := make(chan net.Conn, 1)
+	go func() { c, _ := web.Accept(); accepted <- c }()
+	third := open()
+	_, err = third.Read(make([]byte, 1))
+	require.Error(t, err, "one too many")
+	require.NoError(t, in.Close())
+	_ = in.Close() // counts once
+	fourth := open()
+	in4 := <-accepted
+	require.NotNil(t, in4)
+	for _, c := range []net.Conn{first, second, third, fourth, in2, in4} {
+		_ = c.Close()
+	}
+	stop()
+}
+
 func TestClosedAcceptorRefuses(t *testing.T) {
 	var raft *Acceptor
 	l, stop := serve(t, func(l *Listener) { raft = l.Protocol("raft") })
