@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -256,7 +257,7 @@ func (c *Control) Discover(_ context.Context, req *apiv1.DiscoverRequest) (*apiv
 	leader, _ := c.log.Leader()
 	v := c.state.View()
 	res := &apiv1.DiscoverResponse{
-		ServerId: c.group.ID(), ClusterId: c.group.ClusterID(), LeaderAddr: leader, GossipAddr: c.peers.GossipAddr(),
+		ServerId: c.group.ID(), ClusterId: cmp.Or(v.ClusterID(), c.group.ClusterID()), LeaderAddr: leader, GossipAddr: c.peers.GossipAddr(),
 		Addr: c.cfg.Addr, Version: c.cfg.Version, Term: c.log.Term(), AppliedIndex: v.Index(), ModulesMissing: c.holding.missing(v),
 	}
 	for _, s := range c.group.Servers() {

@@ -61,7 +61,7 @@ func (c *Control) forward(local http.Handler) http.Handler {
 		}
 		switch {
 		case leader == "":
-			unavailable(apierr.ReasonNoLeader, "the servers have no leader at the moment")
+			unavailable(apierr.ReasonNoLeader, c.leaderless())
 			return
 		case r.Header.Get(hopHeader) != "":
 			unavailable(apierr.ReasonNotLeader, "this server does not lead any more")

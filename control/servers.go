@@ -52,6 +52,27 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 	return res, nil
 }
 
+// leaderless says what this server knows of why nobody leads.
+func (c *Control) leaderless() string {
+	found := map[string]bool{c.group.ID(): true}
+	for _, p := range c.peers.Servers() {
+		found[p.ID] = true
+	}
+	voters, answer := 0, 0
+	for _, s := range c.group.Servers() {
+		if s.Voter {
+			voters++
+			if found[s.ID] {
+				answer++
+			}
+		}
+	}
+	if voters == 0 {
+		return "this server is in no cluster yet; its log says what it waits for"
+	}
+	return fmt.Sprintf("the servers have no leader at the moment: of %d voters %d answer, and %d are needed", voters, answer, voters/2+1)
+}
+
 // health says in a few words what keeps a server from being of use.
 func health(s ServerInfo, p Peer, found bool, index uint64) string {
 	switch {

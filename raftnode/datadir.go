@@ -227,7 +227,7 @@ func (d *dataDir) readMeta() error {
 		err = json.Unmarshal(b, &d.meta)
 	}
 	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return fmt.Errorf("read %s: %w; if it is damaged, remove it: this server learns what it held from its log and its cluster", path, err)
 	}
 	return nil
 }
