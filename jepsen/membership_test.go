@@ -298,3 +298,39 @@ func dialRaft(t *testing.T, s *apiv1.Server, preface string) string {
 	require.NoError(t, err)
 	return line
 }
+
+// TestLeaderDiskHangs freezes the disk of the leader: another leads, and the old one, the same process, takes part again when its
+// disk does. What it prints goes to that disk too: the watchdog must not wait for it.
+func TestLeaderDiskHangs(t *testing.T) {
+	t.Parallel()
+	c := emptyCluster(t, shape{servers: 3, workers: 1, lease: "60s", disks: 3}.defaults())
+	for range 3 {
+		s := c.addServer()
+		s.log = filepath.Join(s.dir, "log")
+		s.start(t)
+	}
+	c.addWorker().start(t)
+	c.waitReady()
+	c.must("run", "-q", "-n", "2", helloModule)
+	old := c.leader()
+	pid, disk := old.pid(), c.disks[old.name]
+	var rest []string
+	for _, s := range c.servers {
+		if s != old {
+			rest = append(rest, s.addr)
+		}
+	}
+	require.NoError(t, disk.freeze())
+	defer disk.thaw()
+	c.api.addrs = rest
+	start := time.Now()
+	c.must("run", "-q", "-n", "2", helloModule)
+	t.Logf("a program was run %s after the leader's disk hung", time.Since(start))
+	require.NotSame(t, old, c.leader())
+	require.True(t, old.running())
+	disk.thaw()
+	c.rejoined(old)
+	require.Equal(t, pid, old.pid())
+	require.True(t, old.running())
+	c.says(old, "the log store works again")
+}

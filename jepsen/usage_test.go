@@ -81,9 +81,6 @@ func TestWrongDirectory(t *testing.T) {
 	}
 	s.kill()
 	w.kill()
-	t.Run("server of another cluster", func(t *testing.T) {
-		endsWith(t, s, append(slices.Clone(s.args), "--retry-join", theirs.addrs()), "cluster")
-	})
 	t.Run("worker of another cluster", func(t *testing.T) {
 		other := ours.newProcess("worker", w.name, w.addr, "--name", "stranger", "--join", theirs.addrs(), "--slots", "4")
 		other.log = w.log + ".other"
