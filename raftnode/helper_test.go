@@ -280,6 +280,15 @@ func propose(t *testing.T, p *peer, key string) {
 	require.Equal(t, key, res.Id, "the proposal's own result")
 }
 
+// commit proposes to whoever of the peers leads until it is done: on a crowded machine leaders come and go. It may be applied twice.
+func commit(t *testing.T, key string, peers ...*peer) {
+	t.Helper()
+	until(t, "not committed", func() bool {
+		_, err := leaderOf(t, peers...).Propose(t.Context(), command(key))
+		return err == nil
+	})
+}
+
 func keys(prefix string, n int) []string {
 	out := make([]string, n)
 	for i := range out {

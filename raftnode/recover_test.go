@@ -12,7 +12,7 @@ import (
 func TestRecover(t *testing.T) {
 	peers := cluster(t, 3, nil)
 	for _, k := range keys("entry", 20) {
-		propose(t, leaderOf(t, peers...), k)
+		commit(t, k, peers...)
 	}
 	survivor := peers[0]
 	until(t, "not everywhere", func() bool { return survivor.machine.has("entry-19") })
@@ -46,7 +46,7 @@ func TestRecover(t *testing.T) {
 		peers[i+1] = open(t, p.cfg.DataDir, p.Addr(), nil)
 		peers[i+1].start(t)
 	}
-	propose(t, leaderOf(t, peers[1:]...), "theirs")
+	commit(t, "theirs", peers[1:]...)
 	until(t, "not refused", logged(survivor, "is no member of the cluster"))
 	require.True(t, survivor.IsLeader())
 	require.Equal(t, term, survivor.Term())
