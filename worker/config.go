@@ -34,7 +34,7 @@ type Config struct {
 	LogBytes int64
 	// ModuleBytes bounds the modules kept on this host and their compiled code; those used longest ago go first. Default 2 GiB.
 	ModuleBytes int64
-	// MinFreeBytes is the room that the disk of DataDir must have for the host to take new ranks; default 64 MiB.
+	// MinFreeBytes is the room that the disk of DataDir must have for the host to take new ranks; default 32 MiB.
 	MinFreeBytes int64
 	// CancelGrace is how long a cancelled app's ranks may take to make a call before they are killed; default 2 s.
 	CancelGrace time.Duration
@@ -45,7 +45,7 @@ const MaxSlots = 65_536
 
 // DefaultConfig is a Config with the defaults filled in.
 func DefaultConfig() Config {
-	return Config{MemoryLimitPages: 65_536, LogBytes: 4 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 64 << 20, CancelGrace: 2 * time.Second}
+	return Config{MemoryLimitPages: 65_536, LogBytes: 4 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, CancelGrace: 2 * time.Second}
 }
 
 // nameFile, in the data directory, holds the name under which its worker last joined.

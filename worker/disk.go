@@ -41,7 +41,7 @@ func (w *Worker) watchDisk(ctx context.Context) error {
 	}
 }
 
-// lookAtDisk sets the host's fitness. Once unfit, it needs twice the room to be fit again, so that it does not change with each
+// lookAtDisk sets the host's fitness. Once unfit, it needs half as much room again to be fit, so that it does not change with each
 // app.
 func (w *Worker) lookAtDisk() {
 	var st syscall.Statfs_t
@@ -51,18 +51,21 @@ func (w *Worker) lookAtDisk() {
 	}
 	least := w.cfg.MinFreeBytes
 	if w.fitness.unfit() != "" {
-		least *= 2
+		least = w.roomToBeFit()
 	}
 	free := int64(st.Bavail) * st.Bsize
 	switch {
 	case free < least:
-		w.setUnfit(fmt.Sprintf("the disk of its data directory is full: less than %d MiB are free", w.cfg.MinFreeBytes>>20))
+		w.setUnfit(fmt.Sprintf("the disk of its data directory is full: it takes ranks again when %d MiB are free", w.roomToBeFit()>>20))
 	case st.Files > 0 && st.Ffree < minInodes:
 		w.setUnfit("the disk of its data directory is full: it takes no more files")
 	default:
 		w.setUnfit("")
 	}
 }
+
+// roomToBeFit is how many bytes must be free on a disk that was full.
+func (w *Worker) roomToBeFit() int64 { return w.cfg.MinFreeBytes * 3 / 2 }
 
 func (w *Worker) setUnfit(why string) {
 	old := w.fitness.unfit()

@@ -130,26 +130,26 @@ func TestNoRoomToStart(t *testing.T) {
 	require.Contains(t, st.Ranks[0].Reason, "no space left on device")
 }
 
-// A host whose disk is full says so, until there is twice the room.
+// A host whose disk is full says so, until there is half as much room again.
 func TestHostIsUnfitWhileItsDiskIsFull(t *testing.T) {
 	b := newBench(t)
 	w := b.a.host
-	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=4m"), 1<<20
+	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=4m"), 2<<20
 	w.lookAtDisk()
 	require.Empty(t, w.fitness.unfit())
 	release := fill(t, w.cfg.DataDir)
 	w.lookAtDisk()
-	require.Equal(t, "the disk of its data directory is full: less than 1 MiB are free", w.fitness.unfit())
+	require.Equal(t, "the disk of its data directory is full: it takes ranks again when 3 MiB are free", w.fitness.unfit())
 	release()
 	ballast := filepath.Join(w.cfg.DataDir, "ballast")
-	require.NoError(t, os.WriteFile(ballast, make([]byte, 5<<19), 0o600))
+	require.NoError(t, os.WriteFile(ballast, make([]byte, 3<<19), 0o600))
 	w.lookAtDisk()
-	require.NotEmpty(t, w.fitness.unfit(), "1.5 MiB are less than twice as much")
+	require.NotEmpty(t, w.fitness.unfit(), "2.5 MiB are not enough")
 	require.NoError(t, os.Remove(ballast))
 	w.lookAtDisk()
 	require.Empty(t, w.fitness.unfit())
 
-	w.cfg.DataDir = smallDisk(t, "size=4m,nr_inodes=20")
+	w.cfg.DataDir = smallDisk(t, "size=5m,nr_inodes=20")
 	w.lookAtDisk()
 	require.Contains(t, w.fitness.unfit(), "no more files")
 	w.cfg.DataDir = filepath.Join(w.cfg.DataDir, "none")
