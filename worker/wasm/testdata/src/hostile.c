@@ -8,11 +8,12 @@
 #include <string.h>
 
 static int copy(MPI_Comm c, int k, void *extra, void *in, void *out, int *flag) {
+  (void)c, (void)k, (void)extra, (void)in, (void)out;
   *flag = 0;
   return 0;
 }
 
-static void operate(void *in, void *inout, int *n, MPI_Datatype *type) {}
+static void operate(void *in, void *inout, int *n, MPI_Datatype *type) { (void)in, (void)inout, (void)n, (void)type; }
 
 int main(int argc, char **argv) {
   MPI_Init(&argc, &argv);
