@@ -52,6 +52,9 @@ type cluster struct {
 	workers []*process
 	net     *network         // nil: loopback
 	disks   map[string]*disk // by server
+	// visitors are servers that joined for a while, and guests counts their names.
+	visitors []*process
+	guests   int
 	// revives: servers that end by themselves are started again, as an init system does.
 	revives bool
 	// damaged are the servers whose files a test has changed: what they say then is not judged.
@@ -207,7 +210,7 @@ func (c *cluster) end() {
 	for _, d := range c.disks {
 		d.thaw() // what waits for a frozen disk cannot be killed
 	}
-	for _, p := range c.processes() {
+	for _, p := range append(c.processes(), c.visitors...) {
 		if p.cmd != nil {
 			p.kill()
 		}

@@ -2,12 +2,14 @@ package jepsen
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -129,6 +131,7 @@ func (o *ordeal) inflict(all ...nemesis) {
 	for _, d := range o.c.disks {
 		d.thaw() // first: to heal what waits for a disk would wait as well
 	}
+	slices.SortStableFunc(all, func(a, b nemesis) int { return cmp.Compare(asks(a), asks(b)) })
 	for _, n := range all {
 		require.NoError(o.c.t, n.heal(o.c), n.name())
 		o.note("healed: " + n.name())
@@ -137,6 +140,14 @@ func (o *ordeal) inflict(all ...nemesis) {
 		require.NoError(o.c.t, restart(o.c, s)) // one that has ended by itself, as it may
 	}
 	o.wait(o.about(healedFor))
+}
+
+// asks is 1 for harm whose healing asks the cluster for something: the rest is to be well by then.
+func asks(n nemesis) int {
+	if _, ok := n.(*guest); ok {
+		return 1
+	}
+	return 0
 }
 
 // note puts what a nemesis did into the history.

@@ -213,22 +213,30 @@ func (c *cluster) leader() *process {
 
 // leaderNow is the server that leads, as far as one of them knows at this moment; nil: none says so.
 func (c *cluster) leaderNow() *process {
-	for _, addr := range c.api.addrs {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		res, err := c.api.control(addr).ListServers(ctx, &apiv1.ListServersRequest{})
-		cancel()
-		if err != nil {
-			continue
-		}
-		for _, m := range res.GetServers() {
-			for _, p := range c.servers {
-				if m.GetRole() == "leader" && p.addr == m.GetAddr() {
-					return p
-				}
+	members, _ := c.serversNow() // none, then
+	for _, m := range members {
+		for _, p := range c.servers {
+			if m.GetRole() == "leader" && p.addr == m.GetAddr() {
+				return p
 			}
 		}
 	}
 	return nil
+}
+
+// serversNow are the members, as the first server that answers tells.
+func (c *cluster) serversNow() ([]*apiv1.Server, error) {
+	var err error
+	for _, addr := range c.api.addrs {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		res, e := c.api.control(addr).ListServers(ctx, &apiv1.ListServersRequest{})
+		cancel()
+		if e == nil {
+			return res.GetServers(), nil
+		}
+		err = e
+	}
+	return nil, err
 }
 
 // follower is a server that runs and does not lead.
