@@ -3,6 +3,7 @@ package fsm
 import (
 	"encoding/binary"
 
+	iradix "github.com/hashicorp/go-immutable-radix/v2"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -44,23 +45,34 @@ func (t *tx) putApp(app *apiv1.App) {
 func (v *View) indexApp(app *apiv1.App) {
 	key, id, phase := submissionKey(app), AppID(app.GetId()), PhaseOf(app)
 	if phase.Placed() {
-		v.placed, _, _ = v.placed.Insert(key, id)
+		v.placed = add(v.placed, key, id)
 	} else {
 		v.placed, _, _ = v.placed.Delete(key)
 	}
-	var had bool
-	if phase.Terminal() {
-		if v.live, _, had = v.live.Delete(key); had {
-			v.liveBytes -= proto.Size(app.GetSpec())
-			v.moduleUse = v.moduleUse.count(app.GetSpec().GetModuleDigest(), -1)
+	if !phase.Terminal() {
+		if _, known := v.live.Get(key); !known {
+			v.live, _, _ = v.live.Insert(key, id)
+			v.liveBytes += proto.Size(app.GetSpec())
+			v.moduleUse = v.moduleUse.count(app.GetSpec().GetModuleDigest(), 1)
 		}
-		if v.ended, _, had = v.ended.Insert(endKey(app.GetEndedIndex(), app.GetId()), id); !had {
-			v.endedBytes += proto.Size(app)
-		}
-	} else if v.live, _, had = v.live.Insert(key, id); !had {
-		v.liveBytes += proto.Size(app.GetSpec())
-		v.moduleUse = v.moduleUse.count(app.GetSpec().GetModuleDigest(), 1)
+		return
 	}
+	var had bool
+	if v.live, _, had = v.live.Delete(key); had {
+		v.liveBytes -= proto.Size(app.GetSpec())
+		v.moduleUse = v.moduleUse.count(app.GetSpec().GetModuleDigest(), -1)
+	}
+	if v.ended, _, had = v.ended.Insert(endKey(app.GetEndedIndex(), app.GetId()), id); !had {
+		v.endedBytes += proto.Size(app)
+	}
+}
+
+// add inserts what is not there: to insert a key again copies nodes for nothing.
+func add[T any](tree *iradix.Tree[T], key []byte, value T) *iradix.Tree[T] {
+	if _, ok := tree.Get(key); !ok {
+		tree, _, _ = tree.Insert(key, value)
+	}
+	return tree
 }
 
 func (t *tx) putMigration(mig *apiv1.Migration) {
@@ -76,13 +88,13 @@ func (t *tx) putMigration(mig *apiv1.Migration) {
 func (v *View) indexMigration(mig *apiv1.Migration) {
 	id := MigrationID(mig.GetId())
 	key := append(orderKey(mig.GetProposeIndex()), id...)
-	v.migsOf, _, _ = v.migsOf.Insert(pairKey(mig.GetApp(), string(key)), id)
+	v.migsOf = add(v.migsOf, pairKey(mig.GetApp(), string(key)), id)
 	if MigrationPhaseOf(mig).Ended() {
 		v.pending, _, _ = v.pending.Delete(key)
 		v.endedMigs, _, _ = v.endedMigs.Insert(endKey(mig.GetEndedIndex(), mig.GetId()), id)
 		v.migrationBytes += proto.Size(mig)
 	} else {
-		v.pending, _, _ = v.pending.Insert(key, id)
+		v.pending = add(v.pending, key, id)
 	}
 }
 

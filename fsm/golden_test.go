@@ -1,0 +1,118 @@
+package fsm
+
+import (
+	"encoding/hex"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+var writeGolden = flag.Bool("write-golden", false, "write the golden log of the present feature level, once, when the level is raised")
+
+// goldenLog is what the golden log of feature level 1 was made of: an entry a
+// paragraph. It is not changed: a later level has a log of its own.
+const goldenLog = `
+init c1 key=k0 principal=admin
+lease 6000
+level 1
+module m migratable key=k1
+module fixed
+host h1 4 n1 i1 secret
+host h2 4 n2 i1
+host h3 8 n3 i1
+
+submit a1 m 4 name=golden key=k2 principal=user
+submit a2 m 2 restarts=1 key=k3
+submit a3 fixed 1
+submit a1 m 4 name=golden key=k2 principal=user
+submit a4 m 1 key=k2
+place a1 h1 h1 h2 h2 term=1
+place a2 h2 h3 term=1
+place a2 h2 h3 term=2
+
+started a1 h1 1 term=1
+started a1 h2 1 term=1
+started a2 h2 1 term=1
+started a2 h3 1 term=1
+hash 0 term=1
+propose g1 a1 1 2:h2>h3 3:>h3 key=k4
+announce g1 h1 h2 h3 term=1
+freeze g1 2 3 term=1
+wish h2 draining new disk
+
+commit g1 term=1
+pause g1 2 12.5 term=1
+ended a1 h1 0@1=0 1@1=0 term=1
+ended a1 h3 2@2=7:trap 3@2=0 term=1
+state h3 i1 lost lease ran out term=1
+ended a2 h2 0@1=143 term=1
+
+host h3 8 n3 i2
+place a2 h1 h1 term=1
+started a2 h1 2 term=1
+propose g2 a2 2 0:h1>h3 key=k5
+abort g2 no time
+restart a2 2 again
+stop a3 cancelled 0 enough key=k6
+unmodule fixed
+wish h2 evicting by=99 taken back
+stop a2 failed 300 late
+`
+
+func goldenEntries(t *testing.T) [][]byte {
+	var out [][]byte
+	for i, paragraph := range strings.Split(strings.TrimSpace(goldenLog), "\n\n") {
+		entry := new(apiv1.Entry)
+		for line := range strings.Lines(paragraph) {
+			cmd := command(t, line)
+			cmd.At = &timestamppb.Timestamp{Seconds: int64(100 * (i + 1))}
+			entry.Commands = append(entry.Commands, cmd)
+		}
+		data, err := Encode(entry)
+		require.NoError(t, err)
+		out = append(out, data)
+	}
+	return out
+}
+
+// TestGoldenLog replays entries that were written at feature level 1. Whatever
+// build replays them comes to the same state and gives the same results: a
+// change to what they do needs a higher level.
+func TestGoldenLog(t *testing.T) {
+	const path = "testdata/log-level1"
+	if *writeGolden {
+		var lines strings.Builder
+		for _, data := range goldenEntries(t) {
+			lines.WriteString(hex.EncodeToString(data) + "\n")
+		}
+		require.NoError(t, os.WriteFile(path+".hex", []byte(lines.String()), 0o600))
+	}
+	text, err := os.ReadFile(path + ".hex")
+	require.NoError(t, err)
+	m := New()
+	var got strings.Builder
+	for line := range strings.Lines(string(text)) {
+		data, err := hex.DecodeString(strings.TrimSpace(line))
+		require.NoError(t, err)
+		results, err := m.Apply(m.View().Index()+1, 1, data)
+		require.NoError(t, err)
+		for _, r := range results {
+			got.WriteString(strings.TrimSpace(r.GetId()+" "+r.GetCode()) + "\n")
+		}
+		requireSound(t, m)
+	}
+	got.WriteString(describe(m.View()))
+	if *writeGolden {
+		require.NoError(t, os.WriteFile(path+".state", []byte(got.String()), 0o600))
+	}
+	want, err := os.ReadFile(path + ".state")
+	require.NoError(t, err)
+	require.Equal(t, string(want), got.String())
+	require.EqualValues(t, 1, m.View().FeatureLevel())
+}
