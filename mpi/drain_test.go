@@ -42,12 +42,7 @@ func runEnds(t *testing.T, cfg Config, worlds int, f func(g *guest)) []error {
 				}
 				return
 			}
-			home := c.worlds[c.location(r)]
-			home.PeerEnded(Rank(r))
-			home.Remove(Rank(r))
-			for _, w := range c.worlds {
-				w.PeerEnded(Rank(r))
-			}
+			c.over(Rank(r))
 		})
 	}
 	waitFor(t, &wg, func() string { return inspectAll(c.worlds...) })

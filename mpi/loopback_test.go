@@ -134,6 +134,9 @@ func (c *cluster) breakLink(a, b int) {
 // reports false if the guest had ended.
 func (c *cluster) move(g *guest, to int, commit, removeLate bool) bool {
 	p := g.current(c)
+	if p == nil {
+		return false
+	}
 	p.Freeze()
 	select {
 	case <-g.ctl.frozenCh:
@@ -177,6 +180,16 @@ func (c *cluster) move(g *guest, to int, commit, removeLate bool) bool {
 	return true
 }
 
+// over removes a rank that has drained, and tells all worlds: its own first, the others in any order with what else happens.
+func (c *cluster) over(r Rank) {
+	home := c.worlds[c.location(int(r))]
+	home.PeerEnded(r)
+	home.Remove(r)
+	for _, w := range c.worlds {
+		w.PeerEnded(r)
+	}
+}
+
 func (p *Proc) encodeLocked() []byte {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
@@ -212,6 +225,7 @@ func runCluster(t *testing.T, cfg Config, worlds int, f func(g *guest), disturb 
 				f(g)
 				g.call("MPI_Finalize")
 				g.drain()
+				c.over(Rank(r))
 			})
 			if errs[r] != nil && !errors.Is(errs[r], errPeer) {
 				panic(errs[r])
@@ -226,11 +240,10 @@ func runCluster(t *testing.T, cfg Config, worlds int, f func(g *guest), disturb 
 	<-done
 	for r := range guests {
 		require.NoError(t, errs[r])
-		p := guests[r].current(c)
+		p := guests[r].p
 		require.Empty(t, p.unexpected)
 		require.Empty(t, p.posted)
 		require.Len(t, p.freeList, len(p.requests), "requests leak")
-		c.worlds[c.where[r]].Remove(Rank(r))
 	}
 	c.close()
 }
