@@ -100,6 +100,7 @@ func (a *app) run(ctx context.Context) {
 		select {
 		case f := <-a.inbox:
 			f()
+			a.drain()
 		case <-a.fresh:
 			if rec := a.host.record(a.id); rec != nil && (a.rec == nil || rec.Index >= a.rec.Index) {
 				a.rec = rec
@@ -129,6 +130,19 @@ func (a *app) post(f func()) {
 	select {
 	case a.inbox <- f:
 	case <-a.done:
+	}
+}
+
+// drain takes what else is posted already: looking at the record, and the status, cost what the app has of ranks, so they follow
+// all of it once.
+func (a *app) drain() {
+	for range inboxSize {
+		select {
+		case f := <-a.inbox:
+			f()
+		default:
+			return
+		}
 	}
 }
 

@@ -202,3 +202,32 @@ func TestLogBytesAreBounded(t *testing.T) {
 	require.NotContains(t, kept(), "ended-4")
 	require.Equal(t, dirBytes(dir), s.bytes.Load())
 }
+
+// A file that is damaged in its middle is read up to there, and says so.
+func TestDamagedLog(t *testing.T) {
+	dir := t.TempDir()
+	s, err := newLogStore(dir, 1<<40, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	l, err := s.app("a")
+	require.NoError(t, err)
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0), line(0, 1)}))
+	st, err := os.Stat(l.path(0))
+	require.NoError(t, err)
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 2), line(0, 3), line(0, 4)}))
+	b, err := os.ReadFile(l.path(0))
+	require.NoError(t, err)
+	for i := range 9 {
+		b[int(st.Size())+1+i] = 0xff
+	}
+	require.NoError(t, os.WriteFile(l.path(0), b, 0o600))
+	for range 2 { // it is healed once and for all
+		s, err = newLogStore(dir, 1<<40, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		l, err = s.find("a")
+		require.NoError(t, err)
+		lines := read(t, l, 0, 0)
+		require.Len(t, lines, 3)
+		require.Equal(t, []string{"rank 0 line 0", "rank 0 line 1"}, lines[:2])
+		require.Regexp(t, `^godwit: the file of this rank's output is damaged here: its last \d+ bytes are lost$`, lines[2])
+	}
+}

@@ -46,7 +46,7 @@ type logFacts struct {
 	lostEver uint64 // lines that its notices tell of, and later ones
 }
 
-// take reads what a file left by an earlier life holds, and cuts off a record torn by its death.
+// take reads what a file left by an earlier life holds, cuts off a record torn by its death, and notes damage of another kind.
 func (r *rankLog) take() error {
 	f, err := os.OpenFile(r.path, os.O_RDWR, 0o600)
 	if err != nil {
@@ -57,12 +57,29 @@ func (r *rankLog) take() error {
 	if info, err := f.Stat(); err == nil {
 		size = info.Size()
 	}
-	r.logFacts, _ = readLog(f, -1)
-	if size > r.size {
-		if err := f.Truncate(r.size); err != nil {
-			return fmt.Errorf("worker: logs: %w", err)
-		}
+	var damage error
+	if r.logFacts, damage = readLog(f, -1); damage == nil {
+		return nil
 	}
+	if err := f.Truncate(r.size); err != nil {
+		return fmt.Errorf("worker: logs: %w", err)
+	}
+	if errors.Is(damage, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	// Not the end of a worker's life, but a broken file: what comes after has no numbers any more, only a size.
+	notice := &apiv1.LogLine{
+		Rank: r.rank, Stream: stderrStream, Seq: r.next, AtMs: time.Now().UnixMilli(), Lost: 1,
+		Text: fmt.Appendf(nil, "godwit: the file of this rank's output is damaged here: its last %d bytes are lost", size-r.size),
+	}
+	var buf bytes.Buffer
+	if _, err := protodelim.MarshalTo(&buf, notice); err != nil {
+		return fmt.Errorf("worker: logs: %w", err)
+	}
+	if _, err := f.WriteAt(buf.Bytes(), r.size); err != nil {
+		return fmt.Errorf("worker: logs: %w", err)
+	}
+	r.next, r.lostEver, r.size = r.next+1, r.lostEver+1, r.size+int64(buf.Len())
 	return nil
 }
 
