@@ -20,6 +20,7 @@ type answer struct {
 // answerTo is the one table from the log's refusals to the API's errors. ok is false for a code that is not in it.
 func answerTo(code fsm.Code) (a answer, ok bool) {
 	switch code {
+	case fsm.CodeApplied: // no refusal
 	case fsm.CodeInvalid:
 		return answer{connect.CodeInvalidArgument, apierr.ReasonInvalid, ""}, true
 	case fsm.CodeNotFound:

@@ -41,9 +41,13 @@ func (l *memoryLog) Propose(_ context.Context, c *apiv1.Command) (*apiv1.Result,
 	return res[0], nil
 }
 
-func (l *memoryLog) Barrier(context.Context) (uint64, error) { return l.index, nil }
-func (l *memoryLog) Leader() (string, bool)                  { return "127.0.0.1:1", true }
-func (l *memoryLog) Term() uint64                            { return 7 }
+func (l *memoryLog) Barrier(context.Context) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.index, nil
+}
+func (l *memoryLog) Leader() (string, bool) { return "127.0.0.1:1", true }
+func (l *memoryLog) Term() uint64           { return 7 }
 
 type noGroup struct{}
 

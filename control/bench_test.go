@@ -1,0 +1,119 @@
+package control
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// crowd is a leader of a large cluster: hosts with sessions, and running apps over all of them.
+type crowd struct {
+	l    *leader
+	log  *memoryLog
+	apps []string
+}
+
+// newCrowd makes a cluster of hosts of 100 slots each, and fills it with apps of size ranks, each over as few hosts as may be.
+func newCrowd(b *testing.B, hosts, apps, size int) *crowd {
+	b.Helper()
+	cfg := DefaultConfig()
+	cfg.Addr, cfg.DataDir = "127.0.0.1:1", b.TempDir()
+	cfg.Inspect = func([]byte) (*apiv1.Module, error) { return &apiv1.Module{}, nil }
+	log := &memoryLog{machine: fsm.New()}
+	c, err := New(cfg, log.machine, log, noGroup{}, noPeers{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	cr := &crowd{l: newLeader(c, 7, make(chan struct{})), log: log}
+	cr.do(b, &apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: testDigest}}}})
+	for i := range hosts {
+		cr.do(b, &apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: cr.host(i)}}})
+	}
+	for i := range apps {
+		id := fmt.Sprintf("app-%06d", i)
+		cr.apps = append(cr.apps, id)
+		spec := &apiv1.AppSpec{Name: "x", ModuleDigest: testDigest, Size: int32(size), Oversubscribe: true}
+		cr.do(b, &apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: id, Spec: spec}}})
+		place := &apiv1.PlaceApp{App: id}
+		for r := range size {
+			place.Placement = append(place.Placement, cr.host((i*size+r)/100%hosts).Id)
+		}
+		cr.do(b, &apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: place}})
+	}
+	return cr
+}
+
+func (cr *crowd) host(i int) *apiv1.Host {
+	name := fmt.Sprintf("w%05d", i)
+	return &apiv1.Host{Id: name, Name: name, Addr: "127.0.0.1:9", Slots: 100, NodeId: name, Incarnation: name}
+}
+
+func (cr *crowd) do(b *testing.B, c *apiv1.Command) {
+	b.Helper()
+	c.At, c.Key = timestamppb.Now(), fmt.Sprintf("k%d", cr.log.index)
+	res, err := cr.log.Propose(b.Context(), c)
+	if err != nil || res.Code != "" {
+		b.Fatal(err, res)
+	}
+}
+
+func (cr *crowd) open(i int) *session {
+	h := cr.host(i)
+	s := newSession(fsm.HostID(h.Id), h.Incarnation, func() {})
+	cr.l.openSession(s, &apiv1.Hello{Host: h})
+	return s
+}
+
+// BenchmarkWake is what it costs the dispatcher that one app of many has changed, with 100,000 ranks on the hosts.
+func BenchmarkWake(b *testing.B) {
+	for _, hosts := range []int{1000, 10_000} {
+		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) {
+			cr := newCrowd(b, hosts, 1000, 100)
+			for i := range hosts {
+				cr.open(i)
+			}
+			dispatch := cr.l.dispatcher()
+			dispatch(b.Context())
+			for i := 0; b.Loop(); i++ {
+				b.StopTimer()
+				id := cr.apps[i%len(cr.apps)]
+				app, _ := cr.l.c.state.View().App(fsm.AppID(id))
+				cr.do(b, &apiv1.Command{Op: &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: id, Host: app.Placement[0], Epoch: 1}}})
+				b.StartTimer()
+				dispatch(b.Context())
+			}
+		})
+	}
+}
+
+// BenchmarkOpen is what it costs that one worker connects, with 100,000 ranks on the hosts.
+func BenchmarkOpen(b *testing.B) {
+	for _, hosts := range []int{1000, 10_000} {
+		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) {
+			cr := newCrowd(b, hosts, 1000, 100)
+			for i := 0; b.Loop(); i++ {
+				cr.open(i % hosts)
+			}
+		})
+	}
+}
+
+// BenchmarkReport is what it costs that a host reports of one app, up to and without the proposal it leads to.
+func BenchmarkReport(b *testing.B) {
+	cr := newCrowd(b, 1000, 1000, 100)
+	for i := range 1000 {
+		cr.open(i)
+	}
+	cr.l.takeReports(b.Context())
+	for i := 0; b.Loop(); i++ {
+		app, _ := cr.l.c.state.View().App(fsm.AppID(cr.apps[i%1000]))
+		s := cr.l.sessions.of(fsm.HostID(app.Placement[0]))
+		cr.l.takeStatus(s, &apiv1.AppStatus{App: app.Id, Epoch: 1, Executor: apiv1.ExecutorStarting})
+		cr.l.takeReports(b.Context())
+	}
+}
