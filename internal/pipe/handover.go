@@ -13,7 +13,11 @@ import (
 // maxNoteBytes bounds what is said with a handed-over connection: a host's name.
 const maxNoteBytes = 256
 
-// SendConn gives a TCP connection to the process at the other end, with a short note on it, and closes it here.
+// ErrNotTaken is returned when the process at the other end has taken none of many connections: it stands still.
+var ErrNotTaken = errors.New("the other process takes no connections")
+
+// SendConn gives a TCP connection to the process at the other end, with a short note on it, and closes it here. It does not
+// block: one process that stands still must not keep others from their connections. Errors: ErrNotTaken, or those of the link.
 func SendConn(link *net.UnixConn, conn *net.TCPConn, note string) error {
 	if len(note) == 0 || len(note) > maxNoteBytes {
 		return fmt.Errorf("pipe: a note of %d bytes: must be 1 to %d", len(note), maxNoteBytes)
@@ -25,10 +29,32 @@ func SendConn(link *net.UnixConn, conn *net.TCPConn, note string) error {
 	defer f.Close()    //nolint:errcheck // the receiver holds its own copy
 	defer conn.Close() //nolint:errcheck // the receiver holds its own copy
 	frame := append([]byte{byte(len(note) - 1)}, note...)
-	if _, _, err := link.WriteMsgUnix(frame, unix.UnixRights(int(f.Fd())), nil); err != nil {
+	if err := sendNow(link, frame, unix.UnixRights(int(f.Fd()))); err != nil {
 		return fmt.Errorf("pipe: hand over a connection: %w", err)
 	}
 	return nil
+}
+
+// sendNow sends a message, or nothing of it if there is no room.
+func sendNow(link *net.UnixConn, frame, oob []byte) error {
+	raw, err := link.SyscallConn()
+	if err != nil {
+		return err
+	}
+	n := 0
+	werr := raw.Write(func(fd uintptr) bool {
+		n, err = unix.SendmsgN(int(fd), frame, oob, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		return true
+	})
+	switch {
+	case werr != nil:
+		return werr
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ETOOMANYREFS):
+		return ErrNotTaken
+	case err == nil && n < len(frame): // the kernel takes so short a message whole
+		return errors.Join(io.ErrShortWrite, link.Close())
+	}
+	return err
 }
 
 // ReceiveConn waits for the next connection handed over.

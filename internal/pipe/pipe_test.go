@@ -64,3 +64,31 @@ func TestHandover(t *testing.T) {
 	_, _, err = ReceiveConn(b)
 	require.ErrorIs(t, err, io.EOF)
 }
+
+// A process that stands still takes no connections, and holds nobody up; what it was given before, it has when it goes on.
+func TestHandoverDoesNotBlock(t *testing.T) {
+	a, b := ends(t)
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close() //nolint:errcheck // the test ends here
+	given := 0
+	for {
+		client, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+		require.NoError(t, err)
+		server, err := l.Accept()
+		require.NoError(t, err)
+		require.NoError(t, client.Close())
+		if err := SendConn(a, server.(*net.TCPConn), "h1"); err != nil {
+			require.ErrorIs(t, err, ErrNotTaken)
+			break
+		}
+		given++
+	}
+	require.Positive(t, given)
+	for range given {
+		conn, note, err := ReceiveConn(b)
+		require.NoError(t, err)
+		require.Equal(t, "h1", note)
+		require.NoError(t, conn.Close())
+	}
+}
