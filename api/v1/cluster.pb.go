@@ -197,8 +197,10 @@ type DiscoverResponse struct {
 	BootstrapExpect int32    `protobuf:"varint,24,opt,name=bootstrap_expect,json=bootstrapExpect,proto3" json:"bootstrap_expect,omitempty"`
 	// How many of the modules that the log names are not in this server's store.
 	ModulesMissing int64 `protobuf:"varint,25,opt,name=modules_missing,json=modulesMissing,proto3" json:"modules_missing,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The last hashes of the state that this server noted, oldest first.
+	Hashes        []*HashRecord `protobuf:"bytes,40,rep,name=hashes,proto3" json:"hashes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DiscoverResponse) Reset() {
@@ -334,6 +336,13 @@ func (x *DiscoverResponse) GetModulesMissing() int64 {
 		return x.ModulesMissing
 	}
 	return 0
+}
+
+func (x *DiscoverResponse) GetHashes() []*HashRecord {
+	if x != nil {
+		return x.Hashes
+	}
+	return nil
 }
 
 // GroupMember is a server of the Raft group.
@@ -1766,7 +1775,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"B\n" +
 	"\x0fDiscoverRequest\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x12\n" +
-	"\x04addr\x18\x02 \x01(\tR\x04addr\"\xa0\x04\n" +
+	"\x04addr\x18\x02 \x01(\tR\x04addr\"\xcf\x04\n" +
 	"\x10DiscoverResponse\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x1d\n" +
 	"\n" +
@@ -1787,7 +1796,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\amembers\x18\x16 \x03(\v2\x16.godwit.v1.GroupMemberR\amembers\x12#\n" +
 	"\rbootstrap_ids\x18\x17 \x03(\tR\fbootstrapIds\x12)\n" +
 	"\x10bootstrap_expect\x18\x18 \x01(\x05R\x0fbootstrapExpect\x12'\n" +
-	"\x0fmodules_missing\x18\x19 \x01(\x03R\x0emodulesMissing\"G\n" +
+	"\x0fmodules_missing\x18\x19 \x01(\x03R\x0emodulesMissing\x12-\n" +
+	"\x06hashes\x18( \x03(\v2\x15.godwit.v1.HashRecordR\x06hashes\"G\n" +
 	"\vGroupMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
@@ -1941,52 +1951,54 @@ var file_godwit_v1_cluster_proto_goTypes = []any{
 	nil,                           // 24: godwit.v1.AppRecord.AddrsEntry
 	(*RankDoing)(nil),             // 25: godwit.v1.RankDoing
 	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*Host)(nil),                  // 27: godwit.v1.Host
-	(*App)(nil),                   // 28: godwit.v1.App
-	(*Migration)(nil),             // 29: godwit.v1.Migration
-	(*LogPosition)(nil),           // 30: godwit.v1.LogPosition
-	(*LogLine)(nil),               // 31: godwit.v1.LogLine
+	(*HashRecord)(nil),            // 27: godwit.v1.HashRecord
+	(*Host)(nil),                  // 28: godwit.v1.Host
+	(*App)(nil),                   // 29: godwit.v1.App
+	(*Migration)(nil),             // 30: godwit.v1.Migration
+	(*LogPosition)(nil),           // 31: godwit.v1.LogPosition
+	(*LogLine)(nil),               // 32: godwit.v1.LogLine
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
 	25, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
 	26, // 1: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
 	4,  // 2: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
-	7,  // 3: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
-	9,  // 4: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	12, // 5: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
-	10, // 6: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
-	8,  // 7: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
-	9,  // 8: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
-	11, // 9: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	27, // 10: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	12, // 11: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	28, // 12: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	29, // 13: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	24, // 14: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	13, // 15: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	20, // 16: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	19, // 17: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	30, // 18: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	31, // 19: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	2,  // 20: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	5,  // 21: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	14, // 22: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	16, // 23: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	18, // 24: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	22, // 25: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	0,  // 26: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	3,  // 27: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	6,  // 28: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	15, // 29: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	17, // 30: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	21, // 31: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	23, // 32: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	1,  // 33: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	27, // [27:34] is the sub-list for method output_type
-	20, // [20:27] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	27, // 3: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
+	7,  // 4: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
+	9,  // 5: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
+	12, // 6: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	10, // 7: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
+	8,  // 8: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
+	9,  // 9: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
+	11, // 10: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
+	28, // 11: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	12, // 12: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	29, // 13: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	30, // 14: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	24, // 15: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	13, // 16: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	20, // 17: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	19, // 18: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	31, // 19: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	32, // 20: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	2,  // 21: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	5,  // 22: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	14, // 23: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	16, // 24: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	18, // 25: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	22, // 26: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	0,  // 27: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	3,  // 28: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	6,  // 29: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	15, // 30: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	17, // 31: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	21, // 32: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	23, // 33: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	1,  // 34: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	28, // [28:35] is the sub-list for method output_type
+	21, // [21:28] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }

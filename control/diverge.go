@@ -1,0 +1,112 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+const (
+	// judgeAgain is how long after a comparison without a verdict another one is made.
+	judgeAgain = 2 * time.Second
+	// judgeWait bounds the questions of one comparison.
+	judgeWait = 5 * time.Second
+)
+
+// WatchState looks after this replica of the state until ctx ends. It says aloud what the log refused because it would have
+// broken the state. When this replica's hash is not the leader's, or this server leads, it compares hashes with the other
+// voters; the error is fsm.ErrDiverged when a majority of them agrees on another hash: then this server must stop, whether it
+// leads or not. As long as no majority does, nobody stops.
+func (c *Control) WatchState(ctx context.Context) error {
+	sub := c.state.Feed().Subscribe(fsm.TheCluster)
+	defer sub.Close()
+	again := time.NewTicker(judgeAgain)
+	defer again.Stop()
+	var seen, judged uint64 // index of the last alarm that was told, and of the last hash that was found right
+	for {
+		v := c.state.View()
+		seen = c.tellAlarms(v, seen)
+		_, leads := c.log.Leader()
+		if last := v.LastHash().GetIndex(); last > judged && (leads || v.Diverged() != nil) {
+			index, verdict := judgeState(v.Hashes(), c.otherHashes(ctx), c.voters())
+			switch verdict {
+			case fsm.AgainstMajority:
+				return fmt.Errorf("%w at index %d: move its data directory away and start it again, and it is built anew from them", fsm.ErrDiverged, index)
+			case fsm.WithMajority:
+				judged = index
+				if v.Diverged() != nil {
+					c.slog.Error("another server's state differs from that of the majority, which this one is of", "index", index)
+				}
+			case fsm.Undecided:
+			}
+		}
+		select {
+		case <-sub.C():
+		case <-again.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// tellAlarms logs the alarms after the index seen, and returns the last one's.
+func (c *Control) tellAlarms(v *fsm.View, seen uint64) uint64 {
+	for alarm := range v.Alarms() {
+		if alarm.Index > seen {
+			c.slog.Error("a command was refused, for it would have broken the state: this is a defect of godwit", "index", alarm.Index, "what", alarm.What)
+			seen = alarm.Index
+		}
+	}
+	return seen
+}
+
+// judgeState compares the newest hash that there is a verdict about.
+func judgeState(own []*apiv1.HashRecord, others [][]*apiv1.HashRecord, voters int) (index uint64, verdict fsm.Verdict) {
+	for i := len(own) - 1; i >= 0; i-- {
+		if verdict := fsm.Judge(own[i], others, voters); verdict != fsm.Undecided {
+			return own[i].Index, verdict
+		}
+	}
+	return 0, fsm.Undecided
+}
+
+// voters is the number of servers that vote.
+func (c *Control) voters() int {
+	n := 0
+	for _, s := range c.group.Servers() {
+		if s.Voter {
+			n++
+		}
+	}
+	return n
+}
+
+// otherHashes asks the other voters for the hashes that they noted. Who does not answer has no list.
+func (c *Control) otherHashes(ctx context.Context) [][]*apiv1.HashRecord {
+	ctx, cancel := context.WithTimeout(ctx, judgeWait)
+	defer cancel()
+	servers := c.group.Servers()
+	answers := make([][]*apiv1.HashRecord, len(servers))
+	var g errgroup.Group
+	for i, s := range servers {
+		if !s.Voter || s.ID == c.group.ID() {
+			continue
+		}
+		g.Go(func() error {
+			res, err := apiv1connect.NewClusterClient(transport.NewClient(c.http, s.Addr)).Discover(ctx, &apiv1.DiscoverRequest{})
+			if err == nil && res.ServerId == s.ID {
+				answers[i] = res.Hashes
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return no errors
+	return answers
+}
