@@ -63,6 +63,7 @@ func (c *cluster) lastWords(what, bytes string, victims func(app string) []execu
 		name := what + "-" + strconv.Itoa(ms)
 		run := c.start("run", "-q", "-n", "2", "--name", name, "--place", "w1:1,w2:1", lastwordModule, strconv.Itoa(ms), bytes)
 		c.prints(run, "rank 0 waits")
+		c.phase(c.named(name), "running")
 		stopped := victims(c.named(name))
 		for _, e := range stopped {
 			e.signal(syscall.SIGSTOP)
