@@ -21,6 +21,8 @@ import (
 const (
 	// logRetry is how long to wait before a host is asked for output again.
 	logRetry = 50 * time.Millisecond
+	// placeRetry is how long at the most to wait for an app to have hosts: its placement wakes who waits for it.
+	placeRetry = time.Second
 	// maxLogFailures is how many times in a row a host may fail to answer: 10 s, when it refuses at once.
 	maxLogFailures = 200
 )
@@ -78,8 +80,9 @@ type rankTail struct {
 
 // run sends the rank's lines until they are complete; without follow, those there are now.
 func (t *rankTail) run(ctx context.Context) error {
+	sub := t.c.state.Feed().Subscribe(fsm.OfApp(t.app))
+	defer sub.Close()
 	for failures := 0; ; {
-		changed := t.c.state.Watch()
 		addr, over, ok := t.where(t.c.state.View())
 		if ok {
 			_, err := t.read(ctx, addr, t.follow && !over)
@@ -100,7 +103,11 @@ func (t *rankTail) run(ctx context.Context) error {
 		} else if over || !t.follow {
 			return nil
 		}
-		if err := await(ctx, changed, logRetry); err != nil {
+		pause := logRetry
+		if !ok {
+			pause = placeRetry
+		}
+		if err := await(ctx, sub.C(), pause); err != nil {
 			return err
 		}
 	}
@@ -124,7 +131,7 @@ func (t *rankTail) where(v *fsm.View) (addr string, over, ok bool) {
 	return host.Addr, over, true
 }
 
-// await returns when ch is closed, or after d at the most.
+// await returns when ch is closed or gives a value, or after d at the most.
 func await(ctx context.Context, ch <-chan struct{}, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -33,14 +33,18 @@ func (l *leader) takeReports(ctx context.Context) {
 			continue
 		}
 		for host, st := range l.inbox.ofApp(id) {
-			for _, p := range news(v, app, host, st) {
-				g.Go(func() error {
+			all := news(v, app, host, st)
+			if len(all) == 0 {
+				continue
+			}
+			g.Go(func() error { // one after the other: an app has started before it ends
+				for _, p := range all {
 					if !l.propose(ctx, p.what, p.fill) {
 						l.inbox.again(id)
 					}
-					return nil
-				})
-			}
+				}
+				return nil
+			})
 		}
 	}
 	_ = g.Wait() // propose reports its own failures

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
@@ -73,6 +74,32 @@ func TestEndsAreSplit(t *testing.T) {
 	app = b.app("a")
 	require.Equal(t, "failed", app.Phase)
 	require.NotContains(t, app.Reason, "\x1b")
+}
+
+// TestStartedBeforeEnded: an app whose start and end come in one report has a start in the log.
+func TestStartedBeforeEnded(t *testing.T) {
+	tr := newTrio(t, nil) // its log commits what is proposed together in any order
+	s1 := tr.servers[0]
+	tr.lead(s1, tr.servers[1], tr.servers[2])
+	require.Eventually(t, func() bool { return s1.machine.View().LeaseMs() > 0 }, time.Minute, time.Millisecond)
+	w, err := tr.connect(s1, "i1")
+	require.NoError(t, err)
+	_, err = s1.Propose(t.Context(), &apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: testDigest}}}})
+	require.NoError(t, err)
+	for range 20 {
+		res, err := s1.control.Submit(t.Context(), &apiv1.SubmitRequest{Spec: &apiv1.AppSpec{Name: "x", ModuleDigest: testDigest, Size: 1}})
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			app, _ := s1.machine.View().App(fsm.AppID(res.App.Id))
+			return app.GetPhase() == "starting"
+		}, time.Minute, time.Millisecond)
+		w.send(t, &apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Status{Status: &apiv1.AppStatus{
+			App: res.App.Id, Epoch: 1, Executor: apiv1.ExecutorRunning, Ranks: []*apiv1.RankStatus{{Epoch: 1, State: apiv1.RankEnded}},
+		}}})
+		end, err := s1.control.WaitApp(t.Context(), &apiv1.WaitAppRequest{App: res.App.Id, Timeout: 60})
+		require.NoError(t, err)
+		require.NotNil(t, end.App.StartedAt)
+	}
 }
 
 // TestRefusedLossLeavesTheHostHeard: only a loss that the log has taken ends a host's session and forgets its reports.

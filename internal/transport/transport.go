@@ -21,7 +21,8 @@ const (
 	// ChunkBytes is the size of one chunk of a streamed module, image or log.
 	ChunkBytes = 256 << 10
 
-	maxStreams    = 1024
+	maxStreams    = 256 // on one connection; clients open another when they need more
+	idleWait      = 3 * time.Minute
 	handshakeWait = 5 * time.Second
 	dialWait      = 3 * time.Second
 	pingAfter     = 5 * time.Second
@@ -69,7 +70,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
 	s := &http.Server{
-		Handler: h, Protocols: p, ReadHeaderTimeout: handshakeWait, MaxHeaderBytes: 64 << 10,
+		Handler: h, Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: 64 << 10,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingWait,
 			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connWindow,
