@@ -1,7 +1,9 @@
 package control
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,5 +36,55 @@ func TestJudgeState(t *testing.T) {
 		index, verdict := judgeState(tt.own, tt.others, 3)
 		require.Equal(t, tt.want, verdict, tt.name)
 		require.Equal(t, tt.index, index, tt.name)
+	}
+}
+
+// TestTheReplicaThatDiffersStops: whether it follows or leads, and the others do not.
+func TestTheReplicaThatDiffersStops(t *testing.T) {
+	for name, wrong := range map[string]int{"leader": 0, "follower": 2} {
+		t.Run(name, func(t *testing.T) {
+			tr := newTrio(t, nil)
+			leader := tr.servers[0]
+			leader.leads.Store(true)
+			ended := make([]chan error, len(tr.servers))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			for i, m := range tr.servers {
+				ended[i] = make(chan error, 1)
+				go func() { ended[i] <- m.control.WatchState(ctx) }()
+			}
+			apply := func(m *member, c *apiv1.Command) {
+				data, err := fsm.Encode(&apiv1.Entry{Commands: []*apiv1.Command{c}})
+				require.NoError(t, err)
+				_, err = m.machine.Apply(m.machine.View().Index()+1, 1, data)
+				require.NoError(t, err)
+			}
+			for i, m := range tr.servers {
+				id := "c1"
+				if i == wrong {
+					id = "c2" // as a flipped bit would have it
+				}
+				apply(m, &apiv1.Command{Op: &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: id}}})
+			}
+			for range 2 { // the second compares what the first noted
+				last := leader.machine.View().LastHash()
+				for _, m := range tr.servers {
+					apply(m, &apiv1.Command{Op: &apiv1.Command_CheckHash{CheckHash: &apiv1.CheckHash{Index: last.GetIndex(), Hash: last.GetHash()}}})
+				}
+			}
+			select {
+			case err := <-ended[wrong]:
+				require.ErrorIs(t, err, fsm.ErrDiverged)
+				require.ErrorContains(t, err, "start it again")
+			case <-time.After(time.Minute):
+				require.Fail(t, "the server that differs goes on")
+			}
+			cancel()
+			for i, end := range ended {
+				if i != wrong {
+					require.ErrorIs(t, <-end, context.Canceled)
+				}
+			}
+		})
 	}
 }
