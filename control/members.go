@@ -2,8 +2,13 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 const (
@@ -63,6 +68,10 @@ func (l *leader) memberSteps() []memberStep {
 	return planMembers(l.c.group.Servers(), found, v.ClusterID(), v.Index())
 }
 
+// notNew is what stands against a server that is no member and not new.
+const notNew = "it is no member and has state of its own, since it was removed, or the cluster was recovered without it: " +
+	"to let it join, stop it, move its data directory away and start it again"
+
 // planMembers gives each server that was found its next step, if it needs one. A new server first receives the log, and gets its
 // vote once it has the log, the cluster's id and the modules.
 func planMembers(group []ServerInfo, found []Peer, cluster string, index uint64) []memberStep {
@@ -80,8 +89,7 @@ func planMembers(group []ServerInfo, found []Peer, cluster string, index uint64)
 		case p.ClusterID != "" && p.ClusterID != cluster:
 			continue // Peers leaves them out; this is what it would come to.
 		case !member && !p.New:
-			step.obstacle = "it is no member and has state of its own, since it was removed, or the cluster was recovered without it: " +
-				"to let it join, stop it, move its data directory away and start it again"
+			step.obstacle = notNew
 		case !member && size >= maxServers && other == "":
 			step.obstacle = fmt.Sprintf("there are %d servers already: remove one to let it join", size)
 		case !member:
@@ -112,6 +120,9 @@ func (l *leader) changeMember(ctx context.Context, s memberStep) error {
 		l.log.Info("server votes from now on", "server", s.peer.ID, "addr", s.peer.Addr)
 		return nil
 	}
+	if err := l.askAgain(ctx, s); err != nil {
+		return err
+	}
 	if err := l.c.group.AddNonvoter(ctx, s.peer.ID, s.peer.Addr); err != nil {
 		return err
 	}
@@ -120,5 +131,22 @@ func (l *leader) changeMember(ctx context.Context, s memberStep) error {
 		what = "server joins"
 	}
 	l.log.Info(what, "server", s.peer.ID, "addr", s.peer.Addr) //nolint:sloglint // one of two literals
+	return nil
+}
+
+// askAgain asks a server before the group is changed for it: what it said a few seconds ago may be from before it became a
+// member, and was removed.
+func (l *leader) askAgain(ctx context.Context, s memberStep) error {
+	actx, cancel := context.WithTimeout(ctx, peerWait)
+	defer cancel()
+	res, err := apiv1connect.NewClusterClient(transport.NewClient(l.c.http, s.peer.Addr)).Discover(actx, &apiv1.DiscoverRequest{})
+	switch {
+	case err != nil:
+		return err
+	case res.ServerId != s.peer.ID || res.Addr != s.peer.Addr:
+		return fmt.Errorf("server %s at %s answers there", res.ServerId, res.Addr)
+	case s.added && res.Bootstrapped:
+		return errors.New(notNew)
+	}
 	return nil
 }

@@ -169,6 +169,39 @@ func TestServersAtNewAddresses(t *testing.T) {
 	}
 }
 
+// TestServersTakeEachOthersAddresses starts each of three servers where another was before.
+func TestServersTakeEachOthersAddresses(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3})
+	before := c.members()
+	for _, s := range c.servers {
+		s.kill()
+	}
+	first := c.servers[0].addr
+	for i, s := range c.servers {
+		if i+1 < len(c.servers) {
+			s.addr = c.servers[i+1].addr
+		} else {
+			s.addr = first
+		}
+		s.set("--listen", s.addr)
+	}
+	for _, s := range c.servers {
+		s.start(t)
+	}
+	c.votersAre(c.servers...)
+	moved := map[string]string{}
+	for _, m := range c.members() {
+		moved[m.Id] = m.Addr
+	}
+	require.Len(t, moved, 3)
+	for _, m := range before {
+		require.NotEqual(t, m.Addr, moved[m.Id], "the same servers, elsewhere")
+	}
+	c.leader().kill()
+	c.must("module", "ls")
+}
+
 // TestDeadServerReplaced loses a server for good; a new one at another address takes its place, and another loss is survived.
 func TestDeadServerReplaced(t *testing.T) {
 	t.Parallel()

@@ -78,6 +78,7 @@ type directory struct {
 	seen   []seenServer         // of the last round.
 	ids    []string             // candidates of the last round.
 	said   map[string]time.Time // troubles that were logged.
+	lines  []func(*slog.Logger)
 	rounds int
 }
 
@@ -179,7 +180,11 @@ func (d *directory) round(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return d.take(d.self(), byAddr, answers)
+	lines, err := d.take(d.self(), byAddr, answers)
+	for _, line := range lines { // not under mu: the log may hang, and Raft asks where servers are.
+		line(d.log)
+	}
+	return err
 }
 
 // heard are the claims of this moment by address, those that come from the most trusted first if there are too many.
@@ -202,10 +207,11 @@ func (d *directory) heard(self ownState) map[string][]claim {
 	return out
 }
 
-// take judges the answers of a round.
-func (d *directory) take(self ownState, heard map[string][]claim, answers map[string]*apiv1.DiscoverResponse) error {
+// take judges the answers of a round, and returns what is to be logged.
+func (d *directory) take(self ownState, heard map[string][]claim, answers map[string]*apiv1.DiscoverResponse) ([]func(*slog.Logger), error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer func() { d.lines = nil }()
 	now := d.now()
 	for addr, res := range answers {
 		seed := slices.ContainsFunc(heard[addr], func(c claim) bool { return c.seed })
@@ -214,7 +220,7 @@ func (d *directory) take(self ownState, heard map[string][]claim, answers map[st
 		case res.ServerId == self.id && res.ProcessId == d.process:
 		case res.ServerId == self.id:
 			if err := d.twin(res); err != nil {
-				return err
+				return d.lines, err
 			}
 		case foreignTo(self, res.ClusterId):
 			d.say("foreign "+addr, "a server found is of another cluster and is left alone: correct --retry-join, or use the right --data-dir",
@@ -239,7 +245,7 @@ func (d *directory) take(self ownState, heard map[string][]claim, answers map[st
 	d.forget()
 	d.seen = d.look(heard, answers)
 	d.ids = candidateIDs(self, d.seen)
-	return nil
+	return d.lines, nil
 }
 
 // foreignTo says whether a server of the cluster is none of ours.
@@ -328,7 +334,7 @@ func (d *directory) look(heard map[string][]claim, answers map[string]*apiv1.Dis
 	return out
 }
 
-// say logs a trouble, each once within sayAgain. Holds mu.
+// say has round log a trouble, each once within sayAgain. Holds mu.
 func (d *directory) say(key, msg string, args ...any) {
 	now := d.now()
 	if at, ok := d.said[key]; ok && now.Sub(at) < sayAgain {
@@ -338,7 +344,7 @@ func (d *directory) say(key, msg string, args ...any) {
 		clear(d.said)
 	}
 	d.said[key] = now
-	d.log.Warn(msg, args...) //nolint:sloglint // every caller gives a literal
+	d.lines = append(d.lines, func(l *slog.Logger) { l.Warn(msg, args...) }) //nolint:sloglint // every caller gives a literal
 }
 
 // Locate returns the address at which the server was last proved to be, or "".

@@ -87,6 +87,9 @@ func (g raftGroup) Servers() []control.ServerInfo {
 		if addr := g.dir.Locate(s.ID); addr != "" {
 			info.Addr = addr
 		}
+		if s.ID == g.node.ID() {
+			info.Addr = g.node.Addr()
+		}
 		if ago, ok := g.node.LastContact(s.ID); ok {
 			info.LastContact = ago
 		}
