@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
@@ -191,6 +193,9 @@ func (l *leader) expireLeases(ctx context.Context, now time.Time) {
 	if lease == 0 {
 		return
 	}
+	var g errgroup.Group
+	g.SetLimit(proposalsAtOnce) // a rack may go at once
+	defer g.Wait()              //nolint:errcheck // what fails is left to a later look
 	for h := range v.Hosts() {
 		if fsm.HostStateOf(h).Gone() {
 			continue
@@ -199,9 +204,12 @@ func (l *leader) expireLeases(ctx context.Context, now time.Time) {
 		if silence < lease+leaseMargin {
 			continue
 		}
-		if l.endHost(ctx, h.Id, h.Incarnation, fsm.Lost, fmt.Sprintf("no heartbeat for %.1fs", silence.Seconds())) {
-			l.log.Warn("host lost", "host", h.Id, "silence", silence)
-		}
+		g.Go(func() error {
+			if l.endHost(ctx, h.Id, h.Incarnation, fsm.Lost, fmt.Sprintf("no heartbeat for %.1fs", silence.Seconds())) {
+				l.log.Warn("host lost", "host", h.Id, "silence", silence)
+			}
+			return nil
+		})
 	}
 }
 
