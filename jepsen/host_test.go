@@ -132,6 +132,7 @@ func TestTargetKilledWhileRankMoves(t *testing.T) {
 		run := c.start(append([]string{"run", "-l", "-n", "4", "--name", "crossing", "--place", "w1:2,w3:2"}, program...)...)
 		c.lines(run, 8)
 		x := &crossing{c: c, want: want, run: run, app: c.named("crossing")}
+		c.phase(x.app, "running")
 		id := x.migrate("w2")
 		select { // not a wait for anything: the moment of the kill is random
 		case <-time.After(time.Duration(rng.IntN(150)) * time.Millisecond):

@@ -31,6 +31,7 @@ func newCrossing(t *testing.T, s shape) *crossing {
 	x.run = c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "crossing", "--place", "w1:2,w3:2"}, program...)...)
 	c.lines(x.run, 8)
 	x.app = c.named("crossing")
+	c.phase(x.app, "running") // what a program prints may be here before the log says that it runs
 	return x
 }
 
@@ -121,6 +122,7 @@ func TestLeaderKilledWhileRanksMove(t *testing.T) {
 	x.run = c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "crossing", "--place", "w1:2,w3:2"}, program...)...)
 	c.lines(x.run, 8)
 	x.app = c.named("crossing")
+	c.phase(x.app, "running")
 	ends, seen := map[string]int{}, map[string]int{}
 	to := "w2"
 	for range n {

@@ -17,6 +17,7 @@ func TestTwentyMigrations(t *testing.T) {
 	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "shuttle", "--place", "w1:2,w3:2"}, program...)...)
 	c.lines(run, 8)
 	id := c.named("shuttle")
+	c.phase(id, "running")
 	for i := range migrations {
 		to := []string{"w2", "w1"}[i/2%2] // ranks 0 and 1 in turn, there and back
 		c.must("migrate", fmt.Sprintf("%s/%d", id, i%2), "--to", to)
@@ -53,6 +54,7 @@ func TestComputingMigrates(t *testing.T) {
 	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "heat", "--place", "w1:2,w2:2"}, program...)...)
 	c.lines(run, 1)
 	id := c.named("heat")
+	c.phase(id, "running")
 	for i, to := range []string{"w3", "w3", "w3", "w3", "w1"} {
 		if c.godwit("migrate", fmt.Sprintf("%s/%d", id, i%4), "--to", to).code != 0 {
 			break // it was fast and has ended
