@@ -37,11 +37,19 @@ func (g *guest) start(c *cluster, _ *rand.Rand) (string, error) {
 	return name, nil
 }
 
-// heal stops the guest and takes it out of the group, as soon as the others can: while it votes and is dead, two more must
-// not be.
+// heal stops the guest and takes it out of the group once the others are well: while it votes and is dead, none of them
+// may be, nor the old self of one that was wiped.
 func (g *guest) heal(c *cluster) error {
 	if g.server == nil {
 		return nil
+	}
+	for _, s := range c.servers {
+		if err := restart(c, s); err != nil {
+			return err
+		}
+	}
+	for _, s := range c.servers {
+		c.caughtUp(s)
 	}
 	g.server.kill()
 	deadline := time.Now().Add(settleWithin)

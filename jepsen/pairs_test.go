@@ -86,15 +86,22 @@ func (c *cluster) caughtUp(p *process) {
 	})
 	c.eventually(settleWithin, p.name+" has caught up", func() error {
 		c.revive()
-		if role := c.roles()[p.addr]; role != "voter" && role != "leader" {
-			return fmt.Errorf("its role is %q", role)
-		}
 		ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 		defer cancel()
 		res, err := c.api.cluster(p.addr).Discover(ctx, &apiv1.DiscoverRequest{})
-		if err == nil && res.GetAppliedIndex() < committed {
-			err = fmt.Errorf("it has applied %d of %d entries", res.GetAppliedIndex(), committed)
+		if err != nil {
+			return err
 		}
-		return err
+		votes := false
+		for _, m := range c.members() { // one that was wiped is another, at the address of its old self
+			votes = votes || m.GetId() == res.GetServerId() && (m.GetRole() == "voter" || m.GetRole() == "leader")
+		}
+		if !votes {
+			return fmt.Errorf("it does not vote as %s", res.GetServerId())
+		}
+		if res.GetAppliedIndex() < committed {
+			return fmt.Errorf("it has applied %d of %d entries", res.GetAppliedIndex(), committed)
+		}
+		return nil
 	})
 }
