@@ -75,6 +75,20 @@ func (l life) cancelled() life {
 	return l
 }
 
+// stopped are what an app may be after a cancellation that was accepted: cancelled, or failing already for a reason that
+// nobody has been shown. One that has ended accepts none.
+func (l life) stopped() []life {
+	switch {
+	case l.level == absent || l.level == ended:
+		return nil
+	case l.verdict != "":
+		return []life{l}
+	}
+	failing := l
+	failing.verdict = "failed"
+	return []life{l.cancelled(), failing}
+}
+
 // over is what an app is that is known to have ended, and not how; false: it cannot have.
 func (l life) over() (life, bool) {
 	if l.level == absent {

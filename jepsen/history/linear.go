@@ -15,7 +15,17 @@ type input struct {
 	op   *Op
 	// seen is what the answer said of this app; nil: that there is none.
 	seen *Seen
+	part part
 }
+
+// part is what of an operation is looked at.
+type part int
+
+const (
+	whole  part = iota
+	effect      // what it did
+	answer      // what it said of the app, once it was done
+)
 
 // Linearizable fails unless each app's operations fit into one order that respects time and in which every answer is true.
 // A search that is not over within limit has failed as well: it has shown nothing.
@@ -96,9 +106,22 @@ func appView(ops []Op, shown []map[string]*Seen, key, id string) []porcupine.Ope
 		if op.End == Info {
 			to = math.MaxInt64
 		}
-		out = append(out, porcupine.Operation{ClientId: op.Client, Input: in, Call: int64(op.Call), Return: to})
+		for _, part := range in.parts() {
+			out = append(out, porcupine.Operation{ClientId: op.Client, Input: part, Call: int64(op.Call), Return: to})
+		}
 	}
 	return out
+}
+
+// parts are what an operation does, each at a moment of its own between its call and its return: one that changes an app
+// takes effect first, and then looks at the app for its answer.
+func (in input) parts() []input {
+	if in.end != OK || in.seen == nil || in.kind == Status || in.kind == List {
+		return []input{in}
+	}
+	done, said := in, in
+	done.part, said.part = effect, answer
+	return []input{done, said}
 }
 
 func tell(view []porcupine.Operation) string {
@@ -149,10 +172,12 @@ func (l life) step(in input) []life {
 	case in.end == Fail: // a cancellation that came too late
 		late, ok := l.over()
 		return only(late, ok)
-	case in.kind == Submit:
-		l = l.submitted()
-	case in.kind == Cancel && (in.seen == nil || !in.seen.stopped() || l.level == ended):
-		return nil
+	case in.part == effect && in.kind == Submit:
+		return []life{l.submitted()}
+	case in.part == effect:
+		return l.stopped()
+	case in.kind == Submit && in.part == whole, in.kind == Cancel && (in.part == whole || !in.seen.stopped()):
+		return nil // it shows no app, or one that goes on
 	}
 	if in.seen == nil {
 		return only(l, l.level == absent)
