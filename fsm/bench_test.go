@@ -153,9 +153,9 @@ func BenchmarkApply(b *testing.B) {
 					return c.cmd("wish h%d schedulable", i%c.hosts)
 				})
 			})
-			b.Run("CheckHash", func(b *testing.B) { // after a thousand changes each
+			b.Run("CheckHash", func(b *testing.B) { // after 64 changes each
 				c.measure(b, 1, nil, func(int) *apiv1.Command {
-					c.applyAll(round, func(i int) *apiv1.Command { return c.cmd("host h%d %d n i", i%c.hosts, 64+c.n%2) })
+					c.applyAll(benchBatch, func(i int) *apiv1.Command { return c.cmd("host h%d %d n i", i%c.hosts, 64+c.n%2) })
 					return c.cmd("hash 0")
 				}, nil)
 			})
