@@ -13,10 +13,10 @@ const (
 	// the watcher itself missed, because the whole process was stopped or starved, do not count.
 	hangTicks = 8
 	// maxPatience bounds how often a server that gave up leadership for its disk doubles the time it waits before it does so
-	// again: where all disks are slow somebody must lead.
-	maxPatience = 5
-	// patienceTicks is how many looks without a stall bring the patience back to what it was.
-	patienceTicks = 1200
+	// again: where all disks are slow somebody must lead, and where they hang in turns nobody may wait for long.
+	maxPatience = 2
+	// patienceTicks is how many looks without a stall bring the patience back to what it was: a minute of them.
+	patienceTicks = 240
 )
 
 // stall says whether this server keeps silent because its disk does.
