@@ -16,9 +16,9 @@ const holdingTick = time.Second
 type holding struct {
 	store *moduleStore
 
-	// mu guards held: digests seen in the store, of modules of the last view looked at.
-	mu   sync.Mutex
-	held map[string]struct{}
+	mu   sync.Mutex          // guards the fields below
+	held map[string]struct{} // digests seen in the store, of modules of the last view looked at
+	gone map[string]struct{} // removed from the store since lacks has begun
 }
 
 func newHolding(s *moduleStore) *holding { return &holding{store: s, held: map[string]struct{}{}} }
@@ -40,6 +40,7 @@ func (h *holding) missing(v *fsm.View) int64 {
 func (h *holding) lacks(v *fsm.View) []string {
 	h.mu.Lock()
 	held := h.held
+	h.gone = map[string]struct{}{}
 	h.mu.Unlock()
 	now, lacking := make(map[string]struct{}, len(held)), []string(nil)
 	for m := range v.Modules() {
@@ -52,8 +53,24 @@ func (h *holding) lacks(v *fsm.View) []string {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.held = now
+	for digest := range h.gone {
+		if _, ok := now[digest]; ok {
+			delete(now, digest)
+			lacking = append(lacking, digest)
+		}
+	}
+	h.held, h.gone = now, nil
 	return lacking
+}
+
+// forget notes that the store has the module no more.
+func (h *holding) forget(digest string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.held, digest)
+	if h.gone != nil {
+		h.gone[digest] = struct{}{}
+	}
 }
 
 // KeepModules brings the modules that the state names, and this server lacks, from the other servers, until ctx is over.

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"time"
 
 	"connectrpc.com/connect/v2"
 
@@ -20,11 +22,17 @@ import (
 const uploadPrefix = "put-"
 
 // moduleStore holds modules' bytes by digest. A file is whole, checked and on disk before it gets its name.
-type moduleStore struct{ dir string }
+type moduleStore struct {
+	dir string
+
+	// mu guards coming, and that a file gets its name or is removed.
+	mu     sync.Mutex
+	coming map[string]int // modules on their way into the store or into the state, by digest
+}
 
 // newModuleStore opens the store; what an earlier process left unfinished goes.
 func newModuleStore(dataDir string) (*moduleStore, error) {
-	s := &moduleStore{dir: filepath.Join(dataDir, "modules")}
+	s := &moduleStore{dir: filepath.Join(dataDir, "modules"), coming: map[string]int{}}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("control: modules: %w", err)
 	}
@@ -51,7 +59,7 @@ func (s *moduleStore) has(digest string) bool {
 
 func (s *moduleStore) open(digest string) (*os.File, error) { return os.Open(s.path(digest)) }
 
-// incoming is a module on its way into the store. One of keep and drop must be called in the end.
+// incoming is a module on its way into the store. drop must be called in the end: until then the module is not collected.
 type incoming struct {
 	store  *moduleStore
 	digest string
@@ -66,6 +74,9 @@ func (s *moduleStore) begin(digest string) (*incoming, error) {
 	if err != nil {
 		return nil, storeError(err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.coming[digest]++
 	return &incoming{store: s, digest: digest, file: f, sum: sha256.New()}, nil
 }
 
@@ -99,20 +110,33 @@ func (m *incoming) bytes() ([]byte, error) {
 	return code, nil
 }
 
-// keep makes the module, which was checked, part of the store, durably.
+// keep makes the module, which was checked, part of the store, durably. It is as young as this call.
 func (m *incoming) keep() error {
 	name := m.file.Name()
 	if err := errors.Join(m.file.Sync(), m.file.Close()); err != nil {
 		return errors.Join(storeError(err), os.Remove(name))
 	}
-	if err := os.Rename(name, m.store.path(m.digest)); err != nil {
+	now := time.Now()
+	if err := errors.Join(os.Chtimes(name, now, now), m.store.name(name, m.digest)); err != nil {
 		return errors.Join(storeError(err), os.Remove(name))
 	}
 	return syncDir(m.store.dir)
 }
 
-// drop forgets it; half a file is worth nothing. After keep it does nothing.
+// name gives a whole file its name.
+func (s *moduleStore) name(file, digest string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return os.Rename(file, s.path(digest))
+}
+
+// drop ends it; half a file is worth nothing. What was kept stays.
 func (m *incoming) drop() {
+	m.store.mu.Lock()
+	defer m.store.mu.Unlock()
+	if m.store.coming[m.digest]--; m.store.coming[m.digest] <= 0 {
+		delete(m.store.coming, m.digest)
+	}
 	if err := m.file.Close(); err == nil {
 		_ = os.Remove(m.file.Name()) // the next start removes what stays
 	}

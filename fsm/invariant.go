@@ -295,6 +295,7 @@ func (v *View) checkIndexes() error {
 		fresh.indexModule(mod)
 	}
 	same := sameTree(v.moduleUse.apps, fresh.moduleUse.apps) && sameTree(v.moduleUse.byUse, fresh.moduleUse.byUse) &&
+		v.moduleUse.bytes == fresh.moduleUse.bytes &&
 		slices.Equal(slices.Collect(values(v.live)), slices.Collect(values(fresh.live))) &&
 		slices.Equal(slices.Collect(values(v.placed)), slices.Collect(values(fresh.placed))) &&
 		slices.Equal(slices.Collect(values(v.ended)), slices.Collect(values(fresh.ended))) &&

@@ -37,6 +37,11 @@ const (
 	MaxSlots = 1 << 16
 	// MaxModules is how many modules are known.
 	MaxModules = 4096
+	// MaxModuleBytes is the size of the largest module.
+	MaxModuleBytes = 64 << 20
+	// MaxModulesBytes is the size of all known modules together, which bounds the
+	// servers' stores.
+	MaxModulesBytes = 16 << 30
 	// MaxLeaseMs is the longest lease of hosts: an hour.
 	MaxLeaseMs = 3600 * 1000
 	// MaxReasonsBytes is how many bytes of reasons the ranks of one app may have;

@@ -341,3 +341,38 @@ func FuzzApply(f *testing.F) {
 		requireSound(t, m)
 	})
 }
+
+// TestModulesAreBoundedInBytes: the least recently used ones that nobody needs make
+// room, as many as must; where that is not enough, none does.
+func TestModulesAreBoundedInBytes(t *testing.T) {
+	m := New()
+	add := func(digest string, size int64) string {
+		cmd := command(t, "module "+digest)
+		cmd.GetAddModule().Module.Size = size
+		results, err := applyEntry(m, m.View().Index()+1, &apiv1.Entry{Commands: []*apiv1.Command{cmd}})
+		require.NoError(t, err)
+		requireSound(t, m)
+		return results[0].GetCode()
+	}
+	const most = MaxModulesBytes / MaxModuleBytes
+	for i := range most - 1 {
+		require.Empty(t, add(fmt.Sprintf("m%d", i), MaxModuleBytes))
+	}
+	require.Equal(t, string(CodeInvalid), add("large", MaxModuleBytes+1))
+	require.Equal(t, string(CodeInvalid), add("negative", -1))
+	require.Empty(t, add("half", MaxModuleBytes/2))
+	mustHold(t, m, "submit a m0 1")
+	require.Empty(t, add("whole", MaxModuleBytes))
+	for digest, want := range map[Digest]bool{"m0": true, "m1": false, "m2": true, "half": true, "whole": true} {
+		_, ok := m.View().Module(digest)
+		require.Equal(t, want, ok, digest)
+	}
+	for i := 2; i < most-1; i++ {
+		mustHold(t, m, fmt.Sprintf("submit a%d m%d 1", i, i))
+	}
+	mustHold(t, m, "submit b whole 1", "submit c half 1")
+	require.Empty(t, add("quarter", MaxModuleBytes/4))
+	require.Equal(t, string(CodeTooMany), add("more", MaxModuleBytes))
+	_, ok := m.View().Module("quarter")
+	require.True(t, ok, "a refusal changes nothing")
+}

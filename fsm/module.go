@@ -13,6 +13,7 @@ import (
 type moduleUse struct {
 	apps  *iradix.Tree[int]    // apps in flight, by digest
 	byUse *iradix.Tree[Digest] // all modules, the least recently used first
+	bytes int64                // size of all modules
 }
 
 func newModuleUse() moduleUse {
@@ -30,20 +31,21 @@ func useKey(mod *apiv1.Module) []byte {
 }
 
 // addModule makes a module known. What is known of a digest never changes. Where
-// there are as many as can be, the least recently used one that no app in flight
-// runs makes room.
+// there are as many as can be, in number or in bytes, the least recently used ones
+// that no app in flight runs make room.
 func (t *tx) addModule(mod *apiv1.Module) outcome {
 	digest := mod.GetDigest()
 	if old, ok := t.Module(Digest(digest)); ok {
 		t.useModule(old)
 		return applied(digest)
 	}
-	if t.modules.Len() >= MaxModules {
-		oldest, ok := first(t.UnusedModules())
-		if !ok {
-			return refuse(CodeTooMany, "%d modules are known, and apps that are queued or running need them all; wait for some to end", MaxModules)
-		}
-		t.forgetModule(oldest)
+	before, fits := t.makeRoom(mod.GetSize())
+	if !fits {
+		return refuse(CodeTooMany, "%d modules of %d bytes are known, of at most %d of %d bytes, and apps that are queued or running need too many of them; wait for some to end",
+			t.modules.Len(), t.moduleUse.bytes, MaxModules, int64(MaxModulesBytes))
+	}
+	for _, old := range before {
+		t.forgetModule(old)
 	}
 	draft := draftModule(mod)
 	draft.Reason, draft.UsedIndex, draft.UsedAt = cleanReason(mod.GetReason()), t.entryIndex, t.at
@@ -51,11 +53,21 @@ func (t *tx) addModule(mod *apiv1.Module) outcome {
 	return applied(digest)
 }
 
-func first[T any](seq iter.Seq[T]) (value T, ok bool) {
-	for v := range seq {
-		return v, true
+// makeRoom returns what is to be forgotten so that a module of this size fits. ok
+// is false when no forgetting is enough.
+func (v *View) makeRoom(size int64) (oldest []*apiv1.Module, ok bool) {
+	n, bytes := v.modules.Len()+1, v.moduleUse.bytes+size
+	if n <= MaxModules && bytes <= MaxModulesBytes {
+		return nil, true
 	}
-	return value, false
+	for mod := range v.UnusedModules() {
+		oldest = append(oldest, mod)
+		n, bytes = n-1, bytes-mod.GetSize()
+		if n <= MaxModules && bytes <= MaxModulesBytes {
+			return oldest, true
+		}
+	}
+	return nil, false
 }
 
 // removeModule forgets a module. Apps that have ended keep its digest.
@@ -84,7 +96,7 @@ func (t *tx) useModule(old *apiv1.Module) {
 // putModule stores a module.
 func (t *tx) putModule(mod *apiv1.Module) {
 	if old, ok := t.Module(Digest(mod.GetDigest())); ok {
-		t.moduleUse.byUse, _, _ = t.moduleUse.byUse.Delete(useKey(old))
+		t.unindexModule(old)
 	}
 	t.modules, _, _ = t.modules.Insert([]byte(mod.GetDigest()), mod)
 	t.touched.modules = append(t.touched.modules, Digest(mod.GetDigest()))
@@ -93,10 +105,16 @@ func (t *tx) putModule(mod *apiv1.Module) {
 
 func (v *View) indexModule(mod *apiv1.Module) {
 	v.moduleUse.byUse, _, _ = v.moduleUse.byUse.Insert(useKey(mod), Digest(mod.GetDigest()))
+	v.moduleUse.bytes += mod.GetSize()
+}
+
+func (v *View) unindexModule(mod *apiv1.Module) {
+	v.moduleUse.byUse, _, _ = v.moduleUse.byUse.Delete(useKey(mod))
+	v.moduleUse.bytes -= mod.GetSize()
 }
 
 func (t *tx) forgetModule(mod *apiv1.Module) {
-	t.moduleUse.byUse, _, _ = t.moduleUse.byUse.Delete(useKey(mod))
+	t.unindexModule(mod)
 	t.modules, _, _ = t.modules.Delete([]byte(mod.GetDigest()))
 	t.touched.modules = append(t.touched.modules, Digest(mod.GetDigest()))
 }

@@ -172,6 +172,9 @@ func badWord(s string) bool {
 func (c *checker) module(m *apiv1.Module) {
 	c.word("module.digest", m.GetDigest(), MaxIDBytes)
 	c.text("module.name", m.GetName(), MaxWordBytes)
+	if m.GetSize() < 0 || m.GetSize() > MaxModuleBytes {
+		c.wrong("module.size", "%d bytes; at most %d are possible", m.GetSize(), MaxModuleBytes)
+	}
 	c.bytesOf("module.imports", m.GetImports(), MaxImportsBytes)
 	for _, s := range m.GetImports() {
 		c.text("module.imports", s, MaxImportsBytes)

@@ -70,7 +70,7 @@ func largest() []*apiv1.Command {
 		hosts = append(hosts, host(i))
 	}
 	mod := &apiv1.Module{
-		Digest: longID, Size: math.MaxInt64, Migratable: true, Reason: longReason, Name: longWord,
+		Digest: longID, Size: MaxModuleBytes, Migratable: true, Reason: longReason, Name: longWord,
 		Imports: slices.Repeat([]string{"i"}, MaxImportsBytes/2),
 	}
 	propose := &apiv1.ProposeMigration{Id: longApp, App: longApp, FromEpoch: 1, Cause: longID}
@@ -232,6 +232,7 @@ func TestCheck(t *testing.T) {
 		{"host.labels", register(func(h *apiv1.Host) { h.Labels = map[string]string{"k": "\x1b[31m"} })},
 		{"host.labels", register(func(h *apiv1.Host) { h.Labels = map[string]string{"": "v"} })},
 		{"module.digest", module(func(m *apiv1.Module) { m.Digest = "" })},
+		{"module.size", module(func(m *apiv1.Module) { m.Size = MaxModuleBytes + 1 })},
 		{"module.name", module(func(m *apiv1.Module) { m.Name = longWord + "w" })},
 		{"module.imports", module(func(m *apiv1.Module) { m.Imports = slices.Repeat([]string{"ii"}, MaxImportsBytes/3+1) })},
 		{"placement", command(t, "place a"+strings.Repeat(" h", MaxAppSize+1))},

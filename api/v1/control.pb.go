@@ -1179,6 +1179,103 @@ func (x *UploadModuleResponse) GetIndex() uint64 {
 	return 0
 }
 
+type RemoveModuleRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The whole digest: a retry means the same module, though it is known no more.
+	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveModuleRequest) Reset() {
+	*x = RemoveModuleRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveModuleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveModuleRequest) ProtoMessage() {}
+
+func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveModuleRequest.ProtoReflect.Descriptor instead.
+func (*RemoveModuleRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RemoveModuleRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *RemoveModuleRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+type RemoveModuleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveModuleResponse) Reset() {
+	*x = RemoveModuleResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveModuleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveModuleResponse) ProtoMessage() {}
+
+func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveModuleResponse.ProtoReflect.Descriptor instead.
+func (*RemoveModuleResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RemoveModuleResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type LogsRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	App    string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
@@ -1193,7 +1290,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[20]
+	mi := &file_godwit_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1302,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[20]
+	mi := &file_godwit_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1315,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LogsRequest) GetApp() string {
@@ -1260,7 +1357,7 @@ type LogPosition struct {
 
 func (x *LogPosition) Reset() {
 	*x = LogPosition{}
-	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	mi := &file_godwit_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1272,7 +1369,7 @@ func (x *LogPosition) String() string {
 func (*LogPosition) ProtoMessage() {}
 
 func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	mi := &file_godwit_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1285,7 +1382,7 @@ func (x *LogPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
 func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LogPosition) GetRank() int32 {
@@ -1311,7 +1408,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[22]
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1420,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[22]
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1433,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -1367,7 +1464,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[23]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1476,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[23]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1489,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -1452,7 +1549,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1561,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1574,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 type ListServersResponse struct {
@@ -1490,7 +1587,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1599,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1612,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -1551,7 +1648,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +1660,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +1673,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Server) GetId() string {
@@ -1631,7 +1728,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +1740,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +1753,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -1676,7 +1773,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1688,7 +1785,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1701,7 +1798,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -1721,7 +1818,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +1830,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +1843,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -1766,7 +1863,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +1875,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1888,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -1810,7 +1907,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +1919,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +1932,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -1857,7 +1954,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1869,7 +1966,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1882,7 +1979,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -1919,7 +2016,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1931,7 +2028,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1944,7 +2041,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -1983,7 +2080,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1995,7 +2092,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2008,7 +2105,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -2124,7 +2221,12 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05chunk\x18\x04 \x01(\fR\x05chunk\"W\n" +
 	"\x14UploadModuleResponse\x12)\n" +
 	"\x06module\x18\x01 \x01(\v2\x11.godwit.v1.ModuleR\x06module\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"y\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"V\n" +
+	"\x13RemoveModuleRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\",\n" +
+	"\x14RemoveModuleResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"y\n" +
 	"\vLogsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x14\n" +
@@ -2175,7 +2277,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tErrorInfo\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x10\n" +
-	"\x03fix\x18\x03 \x01(\tR\x03fix2\xe6\b\n" +
+	"\x03fix\x18\x03 \x01(\tR\x03fix2\xb7\t\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -2186,7 +2288,8 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x0eListMigrations\x12 .godwit.v1.ListMigrationsRequest\x1a!.godwit.v1.ListMigrationsResponse\x12@\n" +
 	"\aMigrate\x12\x19.godwit.v1.MigrateRequest\x1a\x1a.godwit.v1.MigrateResponse\x12L\n" +
 	"\vListModules\x12\x1d.godwit.v1.ListModulesRequest\x1a\x1e.godwit.v1.ListModulesResponse\x12Q\n" +
-	"\fUploadModule\x12\x1e.godwit.v1.UploadModuleRequest\x1a\x1f.godwit.v1.UploadModuleResponse(\x01\x129\n" +
+	"\fUploadModule\x12\x1e.godwit.v1.UploadModuleRequest\x1a\x1f.godwit.v1.UploadModuleResponse(\x01\x12O\n" +
+	"\fRemoveModule\x12\x1e.godwit.v1.RemoveModuleRequest\x1a\x1f.godwit.v1.RemoveModuleResponse\x129\n" +
 	"\x04Logs\x12\x16.godwit.v1.LogsRequest\x1a\x17.godwit.v1.LogsResponse0\x01\x12L\n" +
 	"\vListServers\x12\x1d.godwit.v1.ListServersRequest\x1a\x1e.godwit.v1.ListServersResponse\x12O\n" +
 	"\fRemoveServer\x12\x1e.godwit.v1.RemoveServerRequest\x1a\x1f.godwit.v1.RemoveServerResponse\x12a\n" +
@@ -2205,7 +2308,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
@@ -2227,47 +2330,49 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*ListModulesResponse)(nil),        // 17: godwit.v1.ListModulesResponse
 	(*UploadModuleRequest)(nil),        // 18: godwit.v1.UploadModuleRequest
 	(*UploadModuleResponse)(nil),       // 19: godwit.v1.UploadModuleResponse
-	(*LogsRequest)(nil),                // 20: godwit.v1.LogsRequest
-	(*LogPosition)(nil),                // 21: godwit.v1.LogPosition
-	(*LogsResponse)(nil),               // 22: godwit.v1.LogsResponse
-	(*LogLine)(nil),                    // 23: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 24: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 25: godwit.v1.ListServersResponse
-	(*Server)(nil),                     // 26: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 27: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 28: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 29: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 30: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 31: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 32: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 33: godwit.v1.RankDoing
-	(*ErrorInfo)(nil),                  // 34: godwit.v1.ErrorInfo
-	(*AppSpec)(nil),                    // 35: godwit.v1.AppSpec
-	(*App)(nil),                        // 36: godwit.v1.App
-	(*Migration)(nil),                  // 37: godwit.v1.Migration
-	(*Host)(nil),                       // 38: godwit.v1.Host
-	(*Module)(nil),                     // 39: godwit.v1.Module
-	(*durationpb.Duration)(nil),        // 40: google.protobuf.Duration
+	(*RemoveModuleRequest)(nil),        // 20: godwit.v1.RemoveModuleRequest
+	(*RemoveModuleResponse)(nil),       // 21: godwit.v1.RemoveModuleResponse
+	(*LogsRequest)(nil),                // 22: godwit.v1.LogsRequest
+	(*LogPosition)(nil),                // 23: godwit.v1.LogPosition
+	(*LogsResponse)(nil),               // 24: godwit.v1.LogsResponse
+	(*LogLine)(nil),                    // 25: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 26: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 27: godwit.v1.ListServersResponse
+	(*Server)(nil),                     // 28: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 29: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 30: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 31: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 32: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 33: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 34: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 35: godwit.v1.RankDoing
+	(*ErrorInfo)(nil),                  // 36: godwit.v1.ErrorInfo
+	(*AppSpec)(nil),                    // 37: godwit.v1.AppSpec
+	(*App)(nil),                        // 38: godwit.v1.App
+	(*Migration)(nil),                  // 39: godwit.v1.Migration
+	(*Host)(nil),                       // 40: godwit.v1.Host
+	(*Module)(nil),                     // 41: godwit.v1.Module
+	(*durationpb.Duration)(nil),        // 42: google.protobuf.Duration
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	35, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	36, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	36, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	36, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	37, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	36, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	36, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	38, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	37, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	37, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	39, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	39, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	21, // 12: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	23, // 13: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	26, // 14: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	40, // 15: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	36, // 16: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	33, // 17: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	37, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	38, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	38, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	38, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	39, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	38, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	38, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	40, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	39, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	39, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	41, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	41, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	23, // 12: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	25, // 13: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	28, // 14: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	42, // 15: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	38, // 16: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	35, // 17: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
 	0,  // 18: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
 	2,  // 19: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
 	4,  // 20: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
@@ -2278,28 +2383,30 @@ var file_godwit_v1_control_proto_depIdxs = []int32{
 	14, // 25: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
 	16, // 26: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
 	18, // 27: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	20, // 28: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	24, // 29: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	27, // 30: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	29, // 31: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	31, // 32: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 33: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 34: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 35: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 36: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 37: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 38: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 39: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 40: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 41: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 42: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	22, // 43: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	25, // 44: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	28, // 45: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	30, // 46: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	32, // 47: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	33, // [33:48] is the sub-list for method output_type
-	18, // [18:33] is the sub-list for method input_type
+	20, // 28: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	22, // 29: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	26, // 30: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	29, // 31: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	31, // 32: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	33, // 33: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 34: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 35: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 36: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	7,  // 37: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	9,  // 38: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	11, // 39: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	13, // 40: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	15, // 41: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	17, // 42: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	19, // 43: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	21, // 44: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	24, // 45: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	27, // 46: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	30, // 47: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	32, // 48: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	34, // 49: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	34, // [34:50] is the sub-list for method output_type
+	18, // [18:34] is the sub-list for method input_type
 	18, // [18:18] is the sub-list for extension type_name
 	18, // [18:18] is the sub-list for extension extendee
 	0,  // [0:18] is the sub-list for field type_name
@@ -2317,7 +2424,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -82,7 +82,7 @@ func newMigrate(o *options) *cobra.Command {
 }
 
 func newModule(o *options) *cobra.Command {
-	m := &cobra.Command{Use: "module", Short: "Push, list and inspect modules, list the MPI functions", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	m := &cobra.Command{Use: "module", Short: "Push, list, remove and inspect modules, list the MPI functions", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	ls := &cobra.Command{
 		Use: "ls", Short: "List the modules the cluster has", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -90,7 +90,7 @@ func newModule(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(o, res.Modules, "DIGEST NAME SIZE MIGRATABLE REASON", moduleRow)
+			return printList(o, res.Modules, "DIGEST NAME SIZE MIGRATABLE USED REASON", moduleRow)
 		},
 	}
 	push := &cobra.Command{
@@ -117,12 +117,12 @@ func newModule(o *options) *cobra.Command {
 			return inspectFile(o, args[0])
 		},
 	}
-	m.AddCommand(o.outputFlag(ls), push, o.outputFlag(inspect), newFunctions(o))
+	m.AddCommand(o.outputFlag(ls), push, newModuleRm(o), o.outputFlag(inspect), newFunctions(o))
 	return m
 }
 
 func moduleRow(m *apiv1.Module) []string {
-	return []string{m.Digest[:min(12, len(m.Digest))], orDash(m.Name), strconv.FormatInt(m.Size, 10), strconv.FormatBool(m.Migratable), orDash(m.Reason)}
+	return []string{shortDigest(m), orDash(m.Name), strconv.FormatInt(m.Size, 10), strconv.FormatBool(m.Migratable), ago(m.UsedAt), orDash(m.Reason)}
 }
 
 func newPlan() *cobra.Command {

@@ -222,6 +222,7 @@ func (s *server) run(ctx context.Context) error {
 	g.Go(func() error { return s.dir.run(ctx) })
 	g.Go(func() error { return s.joinGossip(ctx) })
 	g.Go(func() error { return s.control.KeepModules(ctx) })
+	g.Go(func() error { return s.control.CollectModules(ctx) })
 	g.Go(func() error { return s.control.WatchState(ctx) })
 	g.Go(func() error { return s.bootstrap(ctx) })
 	g.Go(func() error { return s.learnCluster(ctx) })

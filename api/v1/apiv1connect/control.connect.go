@@ -44,6 +44,8 @@ const (
 	ControlListModulesProcedure = "/godwit.v1.Control/ListModules"
 	// ControlUploadModuleProcedure is the procedure name of the Control's UploadModule RPC.
 	ControlUploadModuleProcedure = "/godwit.v1.Control/UploadModule"
+	// ControlRemoveModuleProcedure is the procedure name of the Control's RemoveModule RPC.
+	ControlRemoveModuleProcedure = "/godwit.v1.Control/RemoveModule"
 	// ControlLogsProcedure is the procedure name of the Control's Logs RPC.
 	ControlLogsProcedure = "/godwit.v1.Control/Logs"
 	// ControlListServersProcedure is the procedure name of the Control's ListServers RPC.
@@ -127,6 +129,13 @@ var (
 			Procedure:  ControlUploadModuleProcedure,
 		}
 	})
+	controlRemoveModuleSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("RemoveModule"),
+			Procedure:  ControlRemoveModuleProcedure,
+		}
+	})
 	controlLogsSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeServer,
@@ -180,6 +189,8 @@ type ControlClient interface {
 	ListModules(context.Context, *v1.ListModulesRequest) (*v1.ListModulesResponse, error)
 	// UploadModule stores a module on a majority of the servers and makes it known.
 	UploadModule(context.Context) (ControlUploadModuleClientStream, error)
+	// RemoveModule forgets a module that no app in flight runs; the servers drop its bytes later.
+	RemoveModule(context.Context, *v1.RemoveModuleRequest) (*v1.RemoveModuleResponse, error)
 	// Logs streams an app's output, rank by rank in order, while the app runs if follow is set.
 	Logs(context.Context, *v1.LogsRequest) (ControlLogsClientStream, error)
 	ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error)
@@ -262,6 +273,8 @@ type ControlHandler interface {
 	ListModules(context.Context, *v1.ListModulesRequest) (*v1.ListModulesResponse, error)
 	// UploadModule stores a module on a majority of the servers and makes it known.
 	UploadModule(context.Context, ControlUploadModuleServerStream) (*v1.UploadModuleResponse, error)
+	// RemoveModule forgets a module that no app in flight runs; the servers drop its bytes later.
+	RemoveModule(context.Context, *v1.RemoveModuleRequest) (*v1.RemoveModuleResponse, error)
 	// Logs streams an app's output, rank by rank in order, while the app runs if follow is set.
 	Logs(context.Context, *v1.LogsRequest, ControlLogsServerStream) error
 	ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error)
@@ -287,6 +300,7 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlMigrateSpec(), Handler: adapter.migrate},
 		connect.Method{Spec: controlListModulesSpec(), Handler: adapter.listModules},
 		connect.Method{Spec: controlUploadModuleSpec(), Handler: adapter.uploadModule},
+		connect.Method{Spec: controlRemoveModuleSpec(), Handler: adapter.removeModule},
 		connect.Method{Spec: controlLogsSpec(), Handler: adapter.logs},
 		connect.Method{Spec: controlListServersSpec(), Handler: adapter.listServers},
 		connect.Method{Spec: controlRemoveServerSpec(), Handler: adapter.removeServer},
@@ -365,6 +379,10 @@ func (UnimplementedControlHandler) ListModules(context.Context, *v1.ListModulesR
 
 func (UnimplementedControlHandler) UploadModule(context.Context, ControlUploadModuleServerStream) (*v1.UploadModuleResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.UploadModule is not implemented")
+}
+
+func (UnimplementedControlHandler) RemoveModule(context.Context, *v1.RemoveModuleRequest) (*v1.RemoveModuleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.RemoveModule is not implemented")
 }
 
 func (UnimplementedControlHandler) Logs(context.Context, *v1.LogsRequest, ControlLogsServerStream) error {
@@ -469,6 +487,14 @@ func (c *controlClient) UploadModule(ctx context.Context) (ControlUploadModuleCl
 		return ControlUploadModuleClientStream{}, err
 	}
 	return ControlUploadModuleClientStream{stream: stream}, nil
+}
+
+func (c *controlClient) RemoveModule(ctx context.Context, req *v1.RemoveModuleRequest) (*v1.RemoveModuleResponse, error) {
+	var res v1.RemoveModuleResponse
+	if err := c.client.CallUnary(ctx, controlRemoveModuleSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
 }
 
 func (c *controlClient) Logs(ctx context.Context, req *v1.LogsRequest) (ControlLogsClientStream, error) {
@@ -623,6 +649,18 @@ func (h controlHandler) listModules(ctx context.Context, _ connect.Spec, stream 
 
 func (h controlHandler) uploadModule(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
 	res, err := h.svc.UploadModule(ctx, ControlUploadModuleServerStream{stream: stream})
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) removeModule(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.RemoveModuleRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RemoveModule(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,102 @@
+package control
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/apierr"
+)
+
+// store puts bytes into the bench's store, as an upload does, and returns their digest.
+func (b *bench) store(code string) string {
+	b.t.Helper()
+	digest := digestOf([]byte(code))
+	in, err := b.l.c.modules.begin(digest)
+	require.NoError(b.t, err)
+	defer in.drop()
+	require.NoError(b.t, in.add([]byte(code)))
+	require.NoError(b.t, in.check())
+	require.NoError(b.t, in.keep())
+	return digest
+}
+
+func (b *bench) know(digest string) {
+	b.t.Helper()
+	b.propose(&apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: digest}}}})
+}
+
+// TestRemoveModule: a retry is answered again, one that is needed is refused with who needs it.
+func TestRemoveModule(t *testing.T) {
+	b := newBench(t, nil)
+	c := b.l.c
+	b.submit("a", &apiv1.AppSpec{Size: 1})
+	_, err := c.RemoveModule(b.ctx, &apiv1.RemoveModuleRequest{Digest: testDigest})
+	require.Equal(t, connect.CodeFailedPrecondition, connect.CodeOf(err), "%v", err)
+	require.ErrorContains(t, err, "needed by a (queued)")
+	_, err = c.CancelApp(b.ctx, &apiv1.CancelAppRequest{App: "a"})
+	require.NoError(t, err)
+	for range 2 {
+		_, err = c.RemoveModule(b.ctx, &apiv1.RemoveModuleRequest{IdempotencyKey: "k", Digest: testDigest})
+		require.NoError(t, err)
+	}
+	_, ok := c.state.View().Module(testDigest)
+	require.False(t, ok)
+	_, err = c.RemoveModule(b.ctx, &apiv1.RemoveModuleRequest{Digest: testDigest})
+	require.Equal(t, connect.CodeNotFound, connect.CodeOf(err), "%v", err)
+	_, err = c.RemoveModule(b.ctx, &apiv1.RemoveModuleRequest{IdempotencyKey: "k", Digest: digestOf(nil)})
+	require.Equal(t, apierr.ReasonKeyReused, apierr.Info(err).GetReason(), "%v", err)
+	_, err = c.RemoveModule(b.ctx, &apiv1.RemoveModuleRequest{Digest: "x"})
+	require.Equal(t, "digest", apierr.Info(err).GetField(), "%v", err)
+}
+
+// TestCollect: bytes go when the state does not name them, and they are neither young nor on their way.
+func TestCollect(t *testing.T) {
+	b := newBench(t, nil)
+	c := b.l.c
+	known, orphan, coming := b.store("known"), b.store("orphan"), b.store("coming")
+	b.know(known)
+	require.Empty(t, c.holding.lacks(c.state.View())[1:], "the bench's own module has no bytes")
+	in, err := c.modules.begin(coming)
+	require.NoError(t, err)
+	all := time.Now().Add(time.Hour) // all that is there came before
+
+	require.NoError(t, c.collect(b.ctx, time.Now().Add(-moduleGrace)))
+	require.True(t, c.modules.has(orphan), "too young")
+	require.NoError(t, c.collect(b.ctx, all))
+	require.True(t, c.modules.has(known))
+	require.True(t, c.modules.has(coming), "on its way")
+	require.False(t, c.modules.has(orphan))
+	in.drop()
+	require.NoError(t, c.collect(b.ctx, all))
+	require.False(t, c.modules.has(coming))
+
+	_, err = c.RemoveModule(b.ctx, &apiv1.RemoveModuleRequest{Digest: known})
+	require.NoError(t, err)
+	require.NoError(t, c.collect(b.ctx, all))
+	require.False(t, c.modules.has(known))
+	b.know(known)
+	require.EqualValues(t, 2, c.holding.missing(c.state.View()), "known again, and not held any more")
+}
+
+// TestBytesThatComeAgainStay: bytes that were uploaded again after an old copy was found to be unknown are not that copy.
+func TestBytesThatComeAgainStay(t *testing.T) {
+	b := newBench(t, nil)
+	s := b.l.c.modules
+	digest := b.store("x")
+	old := time.Now().Add(-2 * moduleGrace)
+	require.NoError(t, os.Chtimes(s.path(digest), old, old))
+	cutoff := time.Now().Add(-moduleGrace)
+	found, err := s.older(cutoff)
+	require.NoError(t, err)
+	require.Equal(t, []string{digest}, found)
+	b.store("x")
+	removed, err := s.remove(digest, cutoff)
+	require.NoError(t, err)
+	require.False(t, removed)
+	require.True(t, s.has(digest))
+}
