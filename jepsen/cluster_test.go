@@ -253,8 +253,8 @@ func tailOf(path string, lines int) string {
 }
 
 // Ports are taken from below the range the kernel gives to outgoing connections, so that a process that starts again
-// finds its own free.
-const firstPort, lastPort = 12_000, 32_000
+// finds its own free; and from below those that godwit itself chooses for what it starts.
+const firstPort, lastPort = 5_000, 13_000
 
 // freeAddr is a loopback address whose port, and the next but one for gossip, are free. The port stays claimed for the
 // whole run of the tests by a file of its name.

@@ -83,6 +83,7 @@ type dev struct {
 	flags    *devFlags
 	starter  *proc.Starter
 	procs    []*devProcess
+	ports    []int       // given to processes, some of which have not bound theirs yet
 	children []*devChild // one for each of procs, once started
 	servers  string      // their API addresses, comma separated
 	tmp      string      // a directory to remove at the end
@@ -157,15 +158,22 @@ const loopback = "127.0.0.1"
 func (d *dev) addrs(ctx context.Context) (addr, gossip string, err error) {
 	port := standardAPIPort
 	if d.flags.private || len(d.procs) > 0 || !d.claimStandard(ctx) {
-		if port, err = freePort(ctx, loopback); err != nil {
+		if port, err = d.freePort(ctx); err != nil {
 			return "", "", err
 		}
 	}
-	other, err := freePort(ctx, loopback)
+	other, err := d.freePort(ctx)
 	if err != nil {
 		return "", "", err
 	}
 	return net.JoinHostPort(loopback, strconv.Itoa(port)), net.JoinHostPort(loopback, strconv.Itoa(other)), nil
+}
+
+// freePort is a free port that no other process of this cluster is to have.
+func (d *dev) freePort(ctx context.Context) (int, error) {
+	port, err := freePort(ctx, loopback, d.ports...)
+	d.ports = append(d.ports, port)
+	return port, err
 }
 
 // claimStandard takes the standard port for this cluster, unless somebody has it. Of several clusters that start at once

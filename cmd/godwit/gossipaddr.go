@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,22 +20,23 @@ const (
 
 // gossipBind is where gossip listens: as the flag says; else its standard port, if --listen has its own; else, and where
 // that is taken or several processes share the loopback, the port used before on this data directory, or any free one.
-// Others learn of it from Discover and from gossip itself. standard is 0 if --listen has another port than its own.
-func gossipBind(ctx context.Context, flag, dataDir, host string, standard int) (string, error) {
+// Others learn of it from Discover and from gossip itself. own is the port of --listen, which may not be bound yet.
+func gossipBind(ctx context.Context, flag, dataDir, host string, own int) (string, error) {
 	if flag != "" {
 		h, p, err := checkListen(ctx, "gossip-listen", flag)
 		return net.JoinHostPort(h, strconv.Itoa(p)), err
 	}
+	standard := standardGossip(own)
 	if ip := net.ParseIP(host); standard != 0 && ip != nil && !ip.IsLoopback() && portFree(ctx, host, standard) {
 		return net.JoinHostPort(host, strconv.Itoa(standard)), nil
 	}
 	file := filepath.Join(dataDir, "gossip_port")
 	if b, err := os.ReadFile(file); err == nil {
-		if p, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && portFree(ctx, host, p) {
+		if p, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && p != own && portFree(ctx, host, p) {
 			return net.JoinHostPort(host, strconv.Itoa(p)), nil
 		}
 	}
-	port, err := freePort(ctx, host)
+	port, err := freePort(ctx, host, own)
 	if err != nil {
 		return "", err
 	}
@@ -67,7 +69,7 @@ func routeTo(ctx context.Context, servers []string, port int) (string, error) {
 	return "", usagef("no way to the servers %s: correct --join, or give --listen", strings.Join(servers, ","))
 }
 
-// standardGossip is gossip's port beside a --listen port.
+// standardGossip is gossip's port beside a standard --listen port; 0: another port has none.
 func standardGossip(port int) int {
 	switch port {
 	case standardAPIPort:
@@ -101,11 +103,11 @@ const (
 	freePortsTo   = 32_000
 )
 
-// freePort is a port that nobody uses, by TCP or UDP.
-func freePort(ctx context.Context, host string) (int, error) {
+// freePort is a port that nobody uses, by TCP or UDP, and none of those that are meant for something else.
+func freePort(ctx context.Context, host string, not ...int) (int, error) {
 	for range 1000 {
 		port := freePortsFrom + rand.IntN(freePortsTo-freePortsFrom)
-		if portFree(ctx, host, port) {
+		if !slices.Contains(not, port) && portFree(ctx, host, port) {
 			return port, nil
 		}
 	}

@@ -120,7 +120,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bind, err := gossipBind(ctx, s.flags.gossip, s.flags.dataDir, host, standardGossip(port))
+	bind, err := gossipBind(ctx, s.flags.gossip, s.flags.dataDir, host, port)
 	if err != nil {
 		return err
 	}

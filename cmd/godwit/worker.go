@@ -90,7 +90,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	if err != nil {
 		return cfg, "", err
 	}
-	bind, err := gossipBind(ctx, f.gossip, f.dataDir, host, standardGossip(port))
+	bind, err := gossipBind(ctx, f.gossip, f.dataDir, host, port)
 	if err != nil {
 		return cfg, "", err
 	}
