@@ -416,7 +416,7 @@ func TestValidation(t *testing.T) {
 		"spec.name":                   func(s *apiv1.AppSpec) { s.Name = "../x" },
 		"spec.module_digest":          func(s *apiv1.AppSpec) { s.ModuleDigest = "zz" },
 		"spec.size":                   func(s *apiv1.AppSpec) { s.Size = 0 },
-		"spec.args":                   func(s *apiv1.AppSpec) { s.Args = []string{strings.Repeat("x", maxArgsBytes+1)} },
+		"spec.args":                   func(s *apiv1.AppSpec) { s.Args = []string{strings.Repeat("x", fsm.MaxArgsBytes+1)} },
 		"spec.env":                    func(s *apiv1.AppSpec) { s.Env = []string{"novalue"} },
 		"spec.policy":                 func(s *apiv1.AppSpec) { s.Policy = "magic" },
 		"spec.hint":                   func(s *apiv1.AppSpec) { s.Hint = "magic" },

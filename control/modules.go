@@ -18,7 +18,7 @@ import (
 )
 
 // Bounds of modules on their way, for all callers together: what has come lies in files, at the most maxIncoming of
-// maxModuleBytes each; one chunk of each is in memory, and the whole of one module, while it is looked at.
+// fsm.MaxModuleBytes each; one chunk of each is in memory, and the whole of one module, while it is looked at.
 const (
 	maxIncoming = 8
 	maxOutgoing = 64
@@ -143,7 +143,7 @@ func (c *Control) UploadModule(ctx context.Context, stream apiv1connect.ControlU
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(checkKey(first.IdempotencyKey), checkDigest("digest", first.Digest), checkText("name", first.Name, text.MaxWord)); err != nil {
+	if err := errors.Join(checkKey(first.IdempotencyKey), checkDigest("digest", first.Digest), checkText("name", first.Name, fsm.MaxWordBytes)); err != nil {
 		return nil, err
 	}
 	in, err := c.modules.begin(first.Digest)
@@ -158,11 +158,10 @@ func (c *Control) UploadModule(ctx context.Context, stream apiv1connect.ControlU
 	if err != nil {
 		return nil, err
 	}
-	mod, err := c.inspectModule(ctx, in)
+	mod, err := c.inspectModule(ctx, in, first.Name)
 	if err != nil {
 		return nil, err
 	}
-	mod.Digest, mod.Size, mod.Name = first.Digest, in.size, first.Name
 	if err := in.keep(); err != nil {
 		return nil, apiError(err)
 	}
@@ -182,7 +181,7 @@ func (c *Control) UploadModule(ctx context.Context, stream apiv1connect.ControlU
 }
 
 // inspectModule says what the module is. One at a time: it holds all of it in memory.
-func (c *Control) inspectModule(ctx context.Context, in *incoming) (*apiv1.Module, error) {
+func (c *Control) inspectModule(ctx context.Context, in *incoming, name string) (*apiv1.Module, error) {
 	leave, err := c.inspecting.wait(ctx)
 	if err != nil {
 		return nil, err
@@ -196,6 +195,7 @@ func (c *Control) inspectModule(ctx context.Context, in *incoming) (*apiv1.Modul
 	if err != nil {
 		return nil, invalid("chunk", text.Clean(err.Error(), maxReasonBytes), "")
 	}
+	mod.Digest, mod.Size, mod.Name = in.digest, in.size, name
 	return mod, checkModule(mod)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 )
 
@@ -82,7 +83,7 @@ func (s *moduleStore) begin(digest string) (*incoming, error) {
 
 // add writes a chunk.
 func (m *incoming) add(chunk []byte) error {
-	if m.size += int64(len(chunk)); m.size > maxModuleBytes {
+	if m.size += int64(len(chunk)); m.size > fsm.MaxModuleBytes {
 		return invalid("chunk", "the module is over 64 MiB", "strip it, or link less")
 	}
 	m.sum.Write(chunk)

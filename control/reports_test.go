@@ -49,14 +49,15 @@ func TestPoisonReports(t *testing.T) {
 // TestEndsAreSplit: an app whose ranks end with long reasons costs itself entries, and nothing it reports is too large.
 func TestEndsAreSplit(t *testing.T) {
 	b := newBench(t, nil)
-	const size = 300
+	const size = 2400
 	b.host("h1", size)
 	b.submit("a", &apiv1.AppSpec{Size: size})
 	b.l.placeQueued(b.ctx)
+	reason := strings.Repeat("\x1b[2Jtrap ", 4096)
 	st := &apiv1.AppStatus{App: "a", Executor: apiv1.ExecutorRunning}
 	for r := range int32(size) {
 		st.Ranks = append(st.Ranks, &apiv1.RankStatus{
-			Rank: r, Epoch: 1, State: apiv1.RankEnded, ExitCode: 1, Reason: strings.Repeat("\x1b[2Jtrap ", 4096),
+			Rank: r, Epoch: 1, State: apiv1.RankEnded, ExitCode: 1, Reason: reason,
 		}, &apiv1.RankStatus{Rank: r, Epoch: 1, State: apiv1.RankEnded, ExitCode: 2}) // said twice
 	}
 	v := b.l.c.state.View()

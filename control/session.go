@@ -129,7 +129,7 @@ func (c *Control) checkHello(h *apiv1.Hello) error {
 	case len(h.Secret) > text.MaxWord:
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "secret", "the secret is too long", "")
 	}
-	if err := checkLabels(host.Labels); err != nil {
+	if err := checkLog(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: host}}}); err != nil {
 		return err
 	}
 	if id := c.state.View().ClusterID(); h.ClusterId != "" && id != h.ClusterId {

@@ -1,10 +1,12 @@
 package control
 
+import "github.com/godwit-run/godwit/fsm"
+
 const (
 	// maxReasonBytes bounds a reason that enters the log: a person reads it.
-	maxReasonBytes = 1024
+	maxReasonBytes = fsm.MaxReasonBytes
 	// allReasonsBytes bounds the reasons of all of an app's ranks together.
-	allReasonsBytes = 512 << 10
+	allReasonsBytes = fsm.MaxReasonsBytes
 	minReasonBytes  = 96
 )
 
