@@ -212,5 +212,8 @@ func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string) (err
 	if got := hex.EncodeToString(sum.Sum(nil)); got != digest {
 		return fmt.Errorf("server %s sent other bytes: digest %.12s", addr, got)
 	}
+	if err := tmp.Sync(); err != nil { // its name vouches for its bytes, also after a power cut
+		return err
+	}
 	return os.Rename(tmp.Name(), path)
 }
