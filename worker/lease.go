@@ -36,18 +36,23 @@ func (l *lease) over() bool {
 	return length > 0 && int64(time.Since(l.start)) > l.renewed.Load()+length
 }
 
-// watchLease kills the executors when the lease runs out.
+// watchLease kills the executors when the lease runs out, and those that start before it is renewed.
 func (w *Worker) watchLease(ctx context.Context, l *lease) error {
 	t := time.NewTicker(leaseLookEach)
 	defer t.Stop()
+	told := false
 	for {
 		select {
 		case <-t.C:
-			if l.over() {
-				l.length.Store(0)
-				w.log.Error("the lease ran out without an answer from a leader: killing all executors")
-				w.killAll("the host lost its lease")
+			if !l.over() {
+				told = false
+				continue
 			}
+			if !told {
+				told = true
+				w.log.Error("the lease ran out without an answer from a leader: killing all executors")
+			}
+			w.killAll("the host lost its lease")
 		case <-ctx.Done():
 			return ctx.Err()
 		}
