@@ -17,6 +17,7 @@ import (
 
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/durable"
 )
 
 // uploadPrefix begins the names of files that are not whole yet.
@@ -121,7 +122,10 @@ func (m *incoming) keep() error {
 	if err := errors.Join(os.Chtimes(name, now, now), m.store.name(name, m.digest)); err != nil {
 		return errors.Join(storeError(err), os.Remove(name))
 	}
-	return syncDir(m.store.dir)
+	if err := durable.SyncDir(m.store.dir); err != nil {
+		return storeError(err)
+	}
+	return nil
 }
 
 // name gives a whole file its name.
@@ -141,17 +145,6 @@ func (m *incoming) drop() {
 	if err := m.file.Close(); err == nil {
 		_ = os.Remove(m.file.Name()) // the next start removes what stays
 	}
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return storeError(err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return storeError(err)
-	}
-	return nil
 }
 
 func storeError(err error) error { return fmt.Errorf("control: store module: %w", err) }

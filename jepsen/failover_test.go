@@ -1,6 +1,7 @@
 package jepsen
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -24,7 +25,12 @@ func TestFailover(t *testing.T) {
 		t.Skipf("takes some minutes and wants the machine for itself: set %s, or run make failover", envLong)
 	}
 	seed := seedOf(t)
-	table := fmt.Sprintf("%-12s %8s %8s %8s   of %d rounds\n", "leader", "median", "p99", "least", failovers)
+	table := fmt.Sprintf("%-12s %8s %8s %8s   of %d rounds\n", "", "median", "p99", "least", failovers)
+	line := func(what string, took []time.Duration) {
+		slices.Sort(took)
+		round := func(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
+		table += fmt.Sprintf("%-12s %8s %8s %8s\n", what, round(took[len(took)/2]), round(took[len(took)*99/100]), round(took[0]))
+	}
 	for _, way := range []struct {
 		name  string
 		disks int
@@ -35,14 +41,12 @@ func TestFailover(t *testing.T) {
 		{"frozen disk", 3, func() nemesis { return &hangLeader{} }},
 	} {
 		t.Run(way.name, func(t *testing.T) {
-			took := failoverTimes(t, shape{servers: 3, workers: 2, disks: way.disks}, way.harm, seed)
-			slices.Sort(took)
-			round := func(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
-			table += fmt.Sprintf("%-12s %8s %8s %8s\n", way.name,
-				round(took[len(took)/2]), round(took[len(took)*99/100]), round(took[0]))
+			accepted, heard := failoverTimes(t, shape{servers: 3, workers: 2, disks: way.disks}, way.harm, seed)
+			line(way.name, accepted)
+			line("  workers", heard)
 		})
 	}
-	t.Logf("from the loss of the leader to the next accepted submission:\n%s", table)
+	t.Logf("from the loss of the leader to the next accepted submission, and until all workers are in session again:\n%s", table)
 }
 
 // hangLeader freezes the disk of the server that leads.
@@ -64,8 +68,10 @@ func (h *hangLeader) heal(c *cluster) error {
 	return restart(c, h.victim)
 }
 
-// failoverTimes loses the leader again and again while an app runs, and returns how long each loss lasted.
-func failoverTimes(t *testing.T, s shape, harm func() nemesis, seed uint64) []time.Duration {
+// failoverTimes loses the leader again and again while an app runs. It returns how long each loss lasted: until a submission was
+// accepted, and until all workers were in session with the new leader. Only then is the cluster healed: a lease is there to
+// outlast the loss of one leader, not of one after another.
+func failoverTimes(t *testing.T, s shape, harm func() nemesis, seed uint64) (accepted, heard []time.Duration) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // not for secrets
 	c := newCluster(t, s)
@@ -74,17 +80,20 @@ func failoverTimes(t *testing.T, s shape, harm func() nemesis, seed uint64) []ti
 	c.phase(app, "running")
 	spec := &apiv1.AppSpec{Name: "hello", ModuleDigest: c.module("hello"), Size: 1}
 	before := c.pids(app)
-	var took []time.Duration
 	for i := range failovers {
 		c.leader()
+		sessions := c.sessions()
 		n := harm()
 		start := time.Now()
 		_, err := n.start(c, rng)
 		require.NoError(t, err)
 		harmed := time.Now()
 		c.acceptedBy(spec, fmt.Sprintf("failover-%d", i))
-		took = append(took, time.Since(harmed))
-		t.Logf("round %2d: %6.2f s (choosing the leader took %s)", i+1, took[i].Seconds(), harmed.Sub(start).Round(time.Millisecond))
+		accepted = append(accepted, time.Since(harmed))
+		c.newSessions(sessions)
+		heard = append(heard, time.Since(harmed))
+		t.Logf("round %2d: %6.2f s, workers %6.2f s (choosing the leader took %s)",
+			i+1, accepted[i].Seconds(), heard[i].Seconds(), harmed.Sub(start).Round(time.Millisecond))
 		for _, d := range c.disks {
 			d.thaw()
 		}
@@ -97,7 +106,32 @@ func failoverTimes(t *testing.T, s shape, harm func() nemesis, seed uint64) []ti
 	require.Equal(t, "running", c.app(app).GetPhase())
 	require.Equal(t, before, c.pids(app), "no executor has started again")
 	c.must("cancel", app)
-	return took
+	return accepted, heard
+}
+
+// sessions are how many sessions each worker has opened in its life.
+func (c *cluster) sessions() map[string]int {
+	c.t.Helper()
+	out := map[string]int{}
+	for _, w := range c.workers {
+		b, err := os.ReadFile(w.log)
+		require.NoError(c.t, err)
+		out[w.name] = bytes.Count(b, []byte(`msg="session with the leader"`))
+	}
+	return out
+}
+
+// newSessions waits until every worker has opened another session.
+func (c *cluster) newSessions(before map[string]int) {
+	c.t.Helper()
+	c.eventually(settleWithin, "all workers are in session again", func() error {
+		for name, n := range c.sessions() {
+			if n == before[name] {
+				return fmt.Errorf("%s is not", name)
+			}
+		}
+		return nil
+	})
 }
 
 // acceptedBy returns as soon as any server has accepted a submission. All of them are asked at a time, each again and again,

@@ -17,6 +17,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/godwit-run/godwit/internal/dirlock"
+	"github.com/godwit-run/godwit/internal/durable"
 )
 
 // snapshotsKept is how many snapshots stay on disk: one to fall back on when the newest is damaged.
@@ -244,26 +245,7 @@ func writeMeta(dirPath string, m meta) (err error) {
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
-	if err := writeSync(path+".new", append(b, '\n')); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	dir, err := os.Open(dirPath)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
-func writeSync(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Sync(), f.Close())
+	return durable.WriteFile(path, append(b, '\n'), 0o600)
 }
 
 func (d *dataDir) serverID() raft.ServerID {

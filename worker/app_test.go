@@ -219,16 +219,6 @@ func TestLostExecutorEndsItsRanks(t *testing.T) {
 	require.NotEmpty(t, st.Ranks[0].Reason)
 }
 
-func TestLeaseCountsFromTheSending(t *testing.T) {
-	l := &lease{start: time.Now().Add(-time.Minute)}
-	require.False(t, l.over(), "none was ever granted")
-	l.length.Store(int64(10 * time.Second))
-	l.renew(time.Now().Add(-11 * time.Second))
-	require.True(t, l.over())
-	l.renew(time.Now().Add(-9 * time.Second))
-	require.False(t, l.over())
-}
-
 func TestOlderRecordsAreIgnored(t *testing.T) {
 	w := &Worker{
 		log: slog.New(slog.DiscardHandler), tasks: new(errgroup.Group), apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{},

@@ -2,9 +2,7 @@ package worker
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/godwit-run/godwit/internal/name"
@@ -48,17 +46,15 @@ func DefaultConfig() Config {
 	return Config{MemoryLimitPages: 65_536, LogBytes: 4 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, CancelGrace: 2 * time.Second}
 }
 
-// nameFile, in the data directory, holds the name under which its worker last joined.
-const nameFile = "name"
+const (
+	// nameFile, in the data directory, holds the name under which its worker last joined.
+	nameFile = "name"
+	// clusterFile holds the id of the cluster that the directory belongs to.
+	clusterFile = "cluster_id"
+)
 
 // NameIn is the name under which the worker of a data directory last joined; empty: none yet.
-func NameIn(dataDir string) string {
-	b, err := os.ReadFile(filepath.Join(dataDir, nameFile))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
-}
+func NameIn(dataDir string) (string, error) { return readWord(filepath.Join(dataDir, nameFile)) }
 
 // Validate says what is wrong with c and which flag to change.
 func (c Config) Validate() error {

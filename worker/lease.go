@@ -2,8 +2,10 @@ package worker
 
 import (
 	"context"
-	"sync/atomic"
+	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -12,28 +14,49 @@ const (
 	patienceShare = 4
 )
 
+// moment is a time since the machine's start. Unlike Go's clock it goes on while the machine is suspended: the leader's does too.
+type moment time.Duration
+
+func sinceBoot() moment {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		panic(err) // Linux has had this clock since 2.6.39
+	}
+	return moment(t.Nano())
+}
+
 // lease is the worker's right to run ranks. It is counted from the moment a heartbeat was sent, so that the leader, who
-// counts from when it came, always outlasts it.
+// counts from when it came, always outlasts it. Sessions extend it; the watch only asks whether it is over. It stays over until
+// it is extended.
 type lease struct {
-	start   time.Time    // base of the fields below
-	renewed atomic.Int64 // nanoseconds since start at which the last answered heartbeat was sent
-	length  atomic.Int64 // nanoseconds; 0: none was ever granted
+	now func() moment
+
+	mu      sync.Mutex // guards what is below
+	length  time.Duration
+	renewed moment // when the last answered heartbeat was sent
+	granted bool   // whether it was ever granted: before, there is nothing to lose
+}
+
+func newLease(now func() moment) *lease { return &lease{now: now} }
+
+// grant starts the lease, or gives it another length, as a leader said in its answer to what was sent then.
+func (l *lease) grant(sent moment, length time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.granted, l.length, l.renewed = true, length, max(l.renewed, sent)
 }
 
 // renew counts from sent, unless a later heartbeat has been answered already.
-func (l *lease) renew(sent time.Time) {
-	at := int64(sent.Sub(l.start))
-	for {
-		old := l.renewed.Load()
-		if old >= at || l.renewed.CompareAndSwap(old, at) {
-			return
-		}
-	}
+func (l *lease) renew(sent moment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.renewed = max(l.renewed, sent)
 }
 
 func (l *lease) over() bool {
-	length := l.length.Load()
-	return length > 0 && int64(time.Since(l.start)) > l.renewed.Load()+length
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.granted && l.now() > l.renewed+moment(l.length)
 }
 
 // watchLease kills the executors when the lease runs out, and those that start before it is renewed.
@@ -44,17 +67,21 @@ func (w *Worker) watchLease(ctx context.Context, l *lease) error {
 	for {
 		select {
 		case <-t.C:
-			if !l.over() {
-				told = false
-				continue
-			}
-			if !told {
-				told = true
-				w.log.Error("the lease ran out without an answer from a leader: killing all executors")
-			}
-			w.killAll("the host lost its lease")
+			told = w.enforce(l, told)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// enforce kills the executors if the lease is over. It returns whether it is; told is what it returned before.
+func (w *Worker) enforce(l *lease, told bool) bool {
+	if !l.over() {
+		return false
+	}
+	if !told {
+		w.log.Error("the lease ran out without an answer from a leader: killing all executors")
+	}
+	w.killAll("the host lost its lease")
+	return true
 }

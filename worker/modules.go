@@ -19,6 +19,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -215,5 +216,5 @@ func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string) (err
 	if err := tmp.Sync(); err != nil { // its name vouches for its bytes, also after a power cut
 		return err
 	}
-	return os.Rename(tmp.Name(), path)
+	return durable.Rename(tmp.Name(), path)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +15,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -35,7 +35,7 @@ type keeper struct {
 
 // keepSession keeps a session with whoever leads, until ctx ends. When the lease runs out the executors are killed.
 func (w *Worker) keepSession(ctx context.Context) error {
-	k := &keeper{w: w, lease: &lease{start: time.Now()}}
+	k := &keeper{w: w, lease: newLease(sinceBoot)}
 	w.tasks.Go(func() error { return w.watchLease(ctx, k.lease) })
 	last := ""
 	for ctx.Err() == nil {
@@ -97,7 +97,7 @@ func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lea
 	lookCtx, stopLooking := context.WithCancel(ctx)
 	defer stopLooking()
 	go w.watchNewer(lookCtx, leader.term, cancel) // ends with this function
-	sent := time.Now()
+	sent := k.lease.now()
 	if err := stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Hello{Hello: w.hello()}}); err != nil {
 		_, rerr := stream.Receive()
 		return nil, w.refused(leader.addr, errors.Join(err, rerr))
@@ -120,12 +120,11 @@ func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lea
 	}
 	k.term = welcome.Term
 	length := time.Duration(welcome.LeaseMs) * time.Millisecond
-	k.lease.renew(sent)
-	k.lease.length.Store(int64(length))
+	k.lease.grant(sent, length)
 	w.log.Info("session with the leader", "leader", leader.addr, "term", welcome.Term)
 	s := &session{
 		w: w, stream: stream, lease: k.lease, every: time.Duration(welcome.HeartbeatMs) * time.Millisecond,
-		patience: length / patienceShare, sent: map[uint64]time.Time{},
+		patience: length / patienceShare, sent: map[uint64]moment{},
 	}
 	s.answered.Store(time.Now())
 	return s, nil
@@ -173,38 +172,56 @@ func (w *Worker) hello() *apiv1.Hello {
 	return h
 }
 
-// joined remembers the cluster, and the name.
+// joined remembers the cluster, and the name, on the disk first. Only what changed is written: a session with the next leader
+// needs no room on the disk. A worker that joins for the first time, or under another name, has no ranks that it could lose.
 func (w *Worker) joined(m *apiv1.Welcome) error {
-	if err := os.WriteFile(w.cfg.dir(nameFile), []byte(w.cfg.Name+"\n"), 0o600); err != nil {
-		return fmt.Errorf("worker: %w", err)
-	}
-	if w.clusterID == m.ClusterId {
-		return nil
-	}
-	if w.clusterID != "" {
+	if w.clusterID != "" && w.clusterID != m.ClusterId {
 		return fmt.Errorf("worker: data directory %s belongs to cluster %s, the leader is of cluster %s", w.cfg.DataDir, w.clusterID, m.ClusterId)
 	}
-	w.mu.Lock()
-	w.clusterID = m.ClusterId
-	w.mu.Unlock()
-	if err := os.WriteFile(w.cfg.dir("cluster_id"), []byte(m.ClusterId+"\n"), 0o600); err != nil {
-		return fmt.Errorf("worker: %w", err)
+	if w.clusterID == "" {
+		if err := w.keep(clusterFile, m.ClusterId); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.clusterID = m.ClusterId
+		w.mu.Unlock()
+	}
+	if w.joinedAs == w.cfg.Name {
+		return nil
+	}
+	if err := w.keep(nameFile, w.cfg.Name); err != nil {
+		return err
+	}
+	w.joinedAs = w.cfg.Name
+	return nil
+}
+
+// keep writes one word into a file of the data directory.
+func (w *Worker) keep(file, word string) error {
+	if err := durable.WriteFile(w.cfg.dir(file), []byte(word+"\n"), 0o600); err != nil {
+		return fmt.Errorf("worker: cannot join before its data directory can be written: %w", err)
 	}
 	return nil
+}
+
+// sessionStream is what a session uses of the connection to the leader.
+type sessionStream interface {
+	Send(m *apiv1.SessionRequest) error
+	Receive() (*apiv1.SessionResponse, error)
 }
 
 // session is one open session.
 type session struct {
 	w      *Worker
-	stream apiv1connect.ClusterSessionClientStream
+	stream sessionStream
 	lease  *lease
 	every  time.Duration
 	// patience is how long the leader may leave heartbeats without an answer.
 	patience time.Duration
 	answered atomic.Value // time.Time of the last answer
 
-	mu   sync.Mutex           // guards sent
-	sent map[uint64]time.Time // heartbeats without an answer yet
+	mu   sync.Mutex        // guards sent
+	sent map[uint64]moment // heartbeats without an answer yet
 }
 
 // errUnanswered is returned when a leader leaves heartbeats without an answer: it may be stopped, cut off, or without a
@@ -231,28 +248,25 @@ func (s *session) watch(ctx context.Context) error {
 // maxUnanswered bounds heartbeats without an answer; the lease is over long before.
 const maxUnanswered = 1024
 
-// send renews the lease and reports, until the session ends; when ctx ends it says that the worker leaves.
+// send renews the lease and reports, until the session ends; when ctx ends it says that the worker leaves. However much there is
+// to report, a heartbeat that is due goes first.
 func (s *session) send(ctx, sctx context.Context) error {
 	t := time.NewTicker(s.every)
 	defer t.Stop()
-	for seq := uint64(1); ; {
+	seq := uint64(0)
+	beat := func() error {
+		seq++
+		return s.beat(seq)
+	}
+	for {
 		select {
 		case <-t.C:
-			s.mu.Lock()
-			if len(s.sent) > maxUnanswered {
-				clear(s.sent)
-			}
-			s.sent[seq] = time.Now()
-			s.mu.Unlock()
-			if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Heartbeat{Heartbeat: &apiv1.Heartbeat{Seq: seq, Unfit: s.w.fitness.unfit()}}}); err != nil {
+			if err := beat(); err != nil {
 				return err
 			}
-			seq++
 		case <-s.w.dirtyCh:
-			for _, st := range s.w.takeDirty() {
-				if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Status{Status: st}}); err != nil {
-					return err
-				}
+			if err := s.report(t.C, beat); err != nil {
+				return err
 			}
 		case <-sctx.Done():
 			return sctx.Err()
@@ -260,6 +274,35 @@ func (s *session) send(ctx, sctx context.Context) error {
 			return s.leave(sctx)
 		}
 	}
+}
+
+// beat sends a heartbeat.
+func (s *session) beat(seq uint64) error {
+	s.mu.Lock()
+	if len(s.sent) > maxUnanswered {
+		clear(s.sent)
+	}
+	s.sent[seq] = s.lease.now()
+	s.mu.Unlock()
+	b := &apiv1.Heartbeat{Seq: seq, Unfit: s.w.fitness.unfit()}
+	return s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Heartbeat{Heartbeat: b}})
+}
+
+// report sends the statuses that changed, and the heartbeats that fall due meanwhile.
+func (s *session) report(due <-chan time.Time, beat func() error) error {
+	for _, st := range s.w.takeDirty() {
+		select {
+		case <-due:
+			if err := beat(); err != nil {
+				return err
+			}
+		default:
+		}
+		if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Status{Status: st}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // leave tells the leader that the worker stops, and waits until the leader has ended the session.

@@ -3,9 +3,12 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,6 +30,7 @@ type fakeLeader struct {
 	leader   func() lead
 	mute     atomic.Bool   // heartbeats stay unanswered
 	welcomes chan struct{} // one for each session that was opened
+	beats    atomic.Int64  // heartbeats that came
 }
 
 func (f *fakeLeader) Discover(context.Context, *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
@@ -48,7 +52,11 @@ func (f *fakeLeader) Session(_ context.Context, stream apiv1connect.ClusterSessi
 		if err != nil {
 			return err
 		}
-		if hb := m.GetHeartbeat(); hb != nil && !f.mute.Load() {
+		hb := m.GetHeartbeat()
+		if hb != nil {
+			f.beats.Add(1)
+		}
+		if hb != nil && !f.mute.Load() {
 			if err := stream.Send(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Heartbeat{Heartbeat: hb}}); err != nil {
 				return err
 			}
@@ -182,4 +190,56 @@ func TestSessionLeavesASilentLeader(t *testing.T) {
 			t.Log("took", time.Since(began))
 		})
 	}
+}
+
+// TestSessionNeedsNoDisk: a worker that has joined goes from leader to leader whatever its disk does.
+func TestSessionNeedsNoDisk(t *testing.T) {
+	var now atomic.Pointer[lead]
+	who := func() lead { return *now.Load() }
+	old := &fakeLeader{term: 5, lease: 2 * time.Second, leader: who}
+	next := &fakeLeader{term: 6, lease: 2 * time.Second, leader: who}
+	serveFake(t, old)
+	serveFake(t, next)
+	now.Store(&lead{old.addr, 5})
+	w := newTestWorker(t, func() []string { return []string{old.addr, next.addr} })
+	within(t, old.welcomes, "the first session")
+	require.Eventually(t, func() bool { // the welcome may still be on its way
+		name, err := NameIn(w.cfg.DataDir)
+		return err == nil && name == "w1"
+	}, time.Minute, time.Millisecond)
+	require.NoError(t, os.RemoveAll(w.cfg.DataDir))
+	require.NoError(t, os.WriteFile(w.cfg.DataDir, nil, 0o600), "nothing can be written there now")
+	now.Store(&lead{next.addr, 6})
+	old.mute.Store(true)
+	within(t, next.welcomes, "the next leader's session")
+	require.Eventually(t, func() bool { return next.beats.Load() > 2 }, time.Minute, time.Millisecond, "it lasts")
+	require.Len(t, next.welcomes, 0, "and is the only one")
+}
+
+// sentStream records the order of what a session sends.
+type sentStream struct {
+	sessionStream
+	sent []string
+}
+
+func (s *sentStream) Send(m *apiv1.SessionRequest) error {
+	s.sent = append(s.sent, strings.TrimPrefix(fmt.Sprintf("%T", m.Msg), "*apiv1.SessionRequest_"))
+	return nil
+}
+
+// TestHeartbeatsGoFirst: much to report delays no heartbeat.
+func TestHeartbeatsGoFirst(t *testing.T) {
+	w := &Worker{
+		statuses: map[string]*apiv1.AppStatus{}, dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1),
+	}
+	for _, id := range []string{"a", "b", "c"} {
+		w.statuses[id], w.dirty[id] = &apiv1.AppStatus{App: id}, true
+	}
+	stream := &sentStream{}
+	s := &session{w: w, stream: stream, lease: newLease(sinceBoot), sent: map[uint64]moment{}}
+	due := make(chan time.Time, 2)
+	due <- time.Time{}
+	due <- time.Time{}
+	require.NoError(t, s.report(due, func() error { return s.beat(1) }))
+	require.Equal(t, []string{"Heartbeat", "Status", "Heartbeat", "Status", "Status"}, stream.sent)
 }

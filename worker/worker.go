@@ -23,6 +23,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/dirlock"
+	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/proc"
@@ -58,7 +59,8 @@ type Worker struct {
 	dirty       map[string]bool // statuses the leader has not been sent
 	dirtyCh     chan struct{}   // capacity 1
 	children    map[*child]bool
-	clusterID   string
+	clusterID   string // written by the session's goroutine only
+	joinedAs    string // the name in nameFile; of the session's goroutine
 }
 
 // New opens the worker's data directory and its port. servers returns the API addresses of the servers known now, best first.
@@ -100,8 +102,11 @@ func (w *Worker) openDir() (err error) {
 	if w.secret, err = readOrMake(w.cfg.dir("secret"), rand.Text); err != nil {
 		return err
 	}
-	if b, err := os.ReadFile(w.cfg.dir("cluster_id")); err == nil {
-		w.clusterID = strings.TrimSpace(string(b))
+	if w.clusterID, err = readWord(w.cfg.dir(clusterFile)); err != nil {
+		return err
+	}
+	if w.joinedAs, err = readWord(w.cfg.dir(nameFile)); err != nil {
+		return err
 	}
 	if err := os.RemoveAll(w.cfg.dir("images")); err != nil {
 		return fmt.Errorf("worker: images: %w", err)
@@ -113,20 +118,26 @@ func (w *Worker) openDir() (err error) {
 	return err
 }
 
-// readOrMake returns the file's text, or what newText gives, which it then writes.
+// readOrMake returns the file's word, or what newText gives, which it then writes.
 func readOrMake(path string, newText func() string) (string, error) {
+	word, err := readWord(path)
+	if err != nil || word != "" {
+		return word, err
+	}
+	word = newText()
+	if err := durable.WriteFile(path, []byte(word+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("worker: %w", err)
+	}
+	return word, nil
+}
+
+// readWord returns the one word in a file; none if there is no file.
+func readWord(path string) (string, error) {
 	b, err := os.ReadFile(path)
-	if err == nil {
-		return strings.TrimSpace(string(b)), nil
-	}
-	if !errors.Is(err, os.ErrNotExist) {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("worker: %w", err)
 	}
-	text := newText()
-	if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("worker: %w", err)
-	}
-	return text, nil
+	return strings.TrimSpace(string(b)), nil
 }
 
 // Addr is the address other hosts use.

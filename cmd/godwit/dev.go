@@ -22,6 +22,7 @@ import (
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/proc"
 )
 
@@ -279,10 +280,7 @@ func (d *dev) writeFile() error {
 		return err
 	}
 	path := filepath.Join(d.flags.dataDir, "dev.json")
-	if err := os.WriteFile(path+".new", append(b, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return durable.WriteFile(path, append(b, '\n'), 0o600)
 }
 
 // waitReady waits until there is a leader, all servers are members and all hosts are ready.

@@ -60,8 +60,15 @@ func newWorker() *cobra.Command {
 
 func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error) {
 	cfg := worker.DefaultConfig()
+	if f.dataDir == "" || f.join == "" || f.slots == 0 {
+		return cfg, "", usagef("--data-dir, --join and --slots are needed: a worker must know its directory, its servers and its size")
+	}
 	if f.name == "" {
-		f.name = worker.NameIn(f.dataDir)
+		name, err := worker.NameIn(f.dataDir)
+		if err != nil {
+			return cfg, "", fmt.Errorf("no --name given, and that of before cannot be read: %w", err)
+		}
+		f.name = name
 	}
 	if f.name == "" {
 		h, err := os.Hostname()
@@ -69,9 +76,6 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 			return cfg, "", fmt.Errorf("no --name given, and the machine has none: %w", err)
 		}
 		f.name, cfg.NameMayChange = strings.ToLower(h), true
-	}
-	if f.dataDir == "" || f.join == "" || f.slots == 0 {
-		return cfg, "", usagef("--data-dir, --join and --slots are needed: a worker must know its directory, its servers and its size")
 	}
 	if f.memoryMiB < 1 || f.memoryMiB > 4096 {
 		return cfg, "", usagef("--memory-limit %d: give 1 to 4096 MiB", f.memoryMiB)
