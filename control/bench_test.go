@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -31,13 +32,14 @@ func newCrowd(b *testing.B, hosts, apps, size int) *crowd {
 	}
 	cr := &crowd{l: newLeader(c, 7, make(chan struct{})), log: log}
 	cr.do(b, &apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: testDigest}}}})
+	cr.do(b, &apiv1.Command{Op: &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{LeaseMs: 3600_000}}}})
 	for i := range hosts {
 		cr.do(b, &apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: cr.host(i)}}})
 	}
 	for i := range apps {
 		id := fmt.Sprintf("app-%06d", i)
 		cr.apps = append(cr.apps, id)
-		spec := &apiv1.AppSpec{Name: "x", ModuleDigest: testDigest, Size: int32(size), Oversubscribe: true}
+		spec := &apiv1.AppSpec{Name: "x", ModuleDigest: testDigest, Size: int32(size), Oversubscribe: true, MigrationCheckPeriod: 3600}
 		cr.do(b, &apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: id, Spec: spec}}})
 		place := &apiv1.PlaceApp{App: id}
 		for r := range size {
@@ -115,5 +117,26 @@ func BenchmarkReport(b *testing.B) {
 		s := cr.l.sessions.of(fsm.HostID(app.Placement[0]))
 		cr.l.takeStatus(s, &apiv1.AppStatus{App: app.Id, Epoch: 1, Executor: apiv1.ExecutorStarting})
 		cr.l.takeReports(b.Context())
+	}
+}
+
+// BenchmarkIdle is what a tick of a duty costs when nothing has happened: no lease is over, no app's time to be looked at
+// has come, and the app at the head of the queue waits for room. A tenth of the slots are used, by apps of ten ranks.
+func BenchmarkIdle(b *testing.B) {
+	for _, hosts := range []int{100, 1000, 10_000} {
+		cr := newCrowd(b, hosts, min(hosts, fsm.MaxLiveApps-1), 10)
+		wants := &apiv1.AppSpec{Name: "x", ModuleDigest: testDigest, Size: fsm.MaxAppSize, Hint: "force_local"}
+		cr.do(b, &apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: "waits", Spec: wants}}})
+		for name, tick := range map[string]func(context.Context){
+			"leases": cr.l.expirer(), "checker": cr.l.checker(), "queue": cr.l.placer(), "reports": cr.l.takeReports, "driver": cr.l.driver(),
+			"dispatch": cr.l.dispatcher(),
+		} {
+			tick(b.Context())
+			b.Run(fmt.Sprintf("%s/hosts=%d", name, hosts), func(b *testing.B) {
+				for b.Loop() {
+					tick(b.Context())
+				}
+			})
+		}
 	}
 }

@@ -11,39 +11,24 @@ import (
 	"github.com/godwit-run/godwit/planner"
 )
 
-// checker proposes migrations for the apps that have opted in, each at least once in its period.
+// checker proposes migrations for the apps that have opted in, each at least once in its period. A look costs the apps
+// that the log has changed and those whose period is over.
 func (l *leader) checker() func(context.Context) {
-	checked := map[fsm.AppID]time.Time{}
+	feed, checks := newFollower(l.c.state), newSchedule[fsm.AppID]()
 	return func(ctx context.Context) {
-		v, now := l.c.state.View(), time.Now()
-		due := map[fsm.AppID]bool{}
-		live := map[fsm.AppID]bool{}
-		for app := range v.Placed() {
-			period := time.Duration(app.Spec.MigrationCheckPeriod * float64(time.Second))
-			if period <= 0 {
-				continue
-			}
-			id := fsm.AppID(app.Id)
-			live[id] = true
-			if _, ok := checked[id]; !ok {
-				checked[id] = now
-			}
-			if now.Sub(checked[id]) >= period-tick {
-				due[id] = true
-				checked[id] = now
-			}
-		}
-		for id := range checked {
-			if !live[id] {
-				delete(checked, id)
-			}
+		v, now := followChecks(feed, checks), time.Now()
+		due := checks.due(now)
+		for _, id := range due {
+			if app, ok := v.App(id); ok {
+				checks.set(id, now.Add(checkAfter(app)))
+			} // else the next look hears that it is forgotten
 		}
 		if len(due) == 0 {
 			return
 		}
 		var g errgroup.Group
 		g.SetLimit(proposalsAtOnce)
-		for _, p := range planner.CheckMigrations(v, func(id fsm.AppID) bool { return due[id] }) {
+		for _, p := range planner.CheckMigrations(v, due) {
 			g.Go(func() error { // the plans count each other's targets
 				if l.propose(ctx, "migrate "+string(p.App), func(c *apiv1.Command) { migrationCommand(c, p) }) {
 					l.log.Info("migration proposed", "app", p.App, "cause", p.Cause, "moves", len(p.Moves))
@@ -53,4 +38,41 @@ func (l *leader) checker() func(context.Context) {
 		}
 		_ = g.Wait() // what fails is left to a later look
 	}
+}
+
+// followChecks keeps the schedule in step with the apps that hold hosts and have opted in.
+func followChecks(feed *follower, checks *schedule[fsm.AppID]) *fsm.View {
+	v, changes, all := feed.look()
+	now := time.Now()
+	if all {
+		for id := range checks.at {
+			followCheck(v, id, checks, now)
+		}
+		for app := range v.Placed() {
+			followCheck(v, fsm.AppID(app.Id), checks, now)
+		}
+	}
+	for _, c := range changes {
+		for _, id := range c.Apps {
+			followCheck(v, id, checks, now)
+		}
+	}
+	return v
+}
+
+func followCheck(v *fsm.View, id fsm.AppID, checks *schedule[fsm.AppID], now time.Time) {
+	app, ok := v.App(id)
+	if !ok || !fsm.PhaseOf(app).Placed() || !(app.Spec.MigrationCheckPeriod > 0) {
+		checks.remove(id)
+		return
+	}
+	if _, known := checks.when(id); !known {
+		checks.set(id, now.Add(checkAfter(app)))
+	}
+}
+
+// checkAfter is how long after a check of the app the next one is due: before its period is over, for a look may be as
+// late as the next tick.
+func checkAfter(app *apiv1.App) time.Duration {
+	return time.Duration(app.Spec.MigrationCheckPeriod*float64(time.Second)) - tick
 }

@@ -65,7 +65,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onTick(l.expirer())
 	onTick(l.checker())
 	onTick(l.hasher())
-	onChange(l.placeQueued, fsm.AnyApp, fsm.AnyHost)
+	onChange(l.placer(), fsm.AnyApp, fsm.AnyHost)
 	onChange(l.dispatcher(), fsm.AnyApp, fsm.AnyMigration, fsm.AnyHost)
 	onReport(l.takeReports)
 	onReport(l.takeFitness)

@@ -301,12 +301,12 @@ func TestLeases(t *testing.T) {
 		require.True(t, ok)
 		return host.State
 	}
-	delete(b.l.sessions.heard, "h1") // a host this leader has not heard of yet
-	b.l.sessions.heard["h2"] = now.Add(-lease)
+	b.l.sessions.forget("h1") // a host this leader has not heard of yet
+	b.l.sessions.heard.set("h2", now.Add(-lease))
 	b.l.expireLeases(b.ctx, now)
 	require.Equal(t, "ready", state("h1"), "a new leader waits a full lease")
 	require.Equal(t, "ready", state("h2"), "the leader outlasts the worker")
-	b.l.sessions.heard["h2"] = now.Add(-lease - leaseMargin)
+	b.l.sessions.heard.set("h2", now.Add(-lease-leaseMargin))
 	b.l.expireLeases(b.ctx, now)
 	require.Equal(t, "lost", state("h2"))
 	app := b.app("a")
@@ -317,6 +317,83 @@ func TestLeases(t *testing.T) {
 	}})
 	b.l.takeReports(b.ctx)
 	require.Equal(t, "failed", b.app("a").Phase)
+}
+
+// TestExpirerFollowsTheLog: a host that nobody has heard of is waited for from when the log has it, one that is gone or
+// forgotten no more; time during which the leader did not run is no silence.
+func TestExpirerFollowsTheLog(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Lease, c.Heartbeat = time.Hour, time.Second })
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{LeaseMs: 3600_000}}}})
+	register := func(name string) {
+		h := &apiv1.Host{Id: name, Name: name, Addr: name + ":1", Slots: 1, Incarnation: "i-" + name, NodeId: "n-" + name}
+		require.NoError(t, b.l.register(b.ctx, h, nil))
+	}
+	register("h1")
+	expire, feed := b.l.expirer(), newFollower(b.l.c.state)
+	expire(b.ctx)
+	register("h2")
+	expire(b.ctx)
+	begin := time.Now()
+	for _, h := range []fsm.HostID{"h1", "h2"} {
+		at, ok := b.l.sessions.heard.when(h)
+		require.True(t, ok)
+		require.False(t, at.After(begin))
+	}
+	b.l.sessions.heard.set("h1", begin.Add(-time.Hour))
+	b.l.sessions.excuse(time.Minute, begin)
+	at, _ := b.l.sessions.heard.when("h1")
+	require.Equal(t, begin.Add(-59*time.Minute), at)
+	at, _ = b.l.sessions.heard.when("h2")
+	require.Equal(t, begin, at, "nobody is heard in the future")
+	b.l.expireLeases(b.ctx, begin.Add(2*time.Minute))
+	h, _ := b.l.c.state.View().Host("h1")
+	require.Equal(t, fsm.Lost, fsm.HostStateOf(h))
+	h, _ = b.l.c.state.View().Host("h2")
+	require.Equal(t, fsm.Ready, fsm.HostStateOf(h))
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h2", Incarnation: "i-h2", State: "left"}}})
+	b.l.expectHosts(feed, begin)
+	require.Empty(t, b.l.sessions.heard.order)
+}
+
+// TestWaitingQueueCostsNothing: a queue that waits is not planned again before an app or a host has changed.
+func TestWaitingQueueCostsNothing(t *testing.T) {
+	b := newBench(t, nil)
+	place := b.l.placer()
+	b.host("h1", 1)
+	b.submit("a", &apiv1.AppSpec{Size: 1})
+	b.submit("b", &apiv1.AppSpec{Size: 1})
+	place(b.ctx)
+	require.Equal(t, "starting queued", b.app("a").Phase+" "+b.app("b").Phase)
+	place(b.ctx)
+	idle := testing.AllocsPerRun(10, func() { place(b.ctx) })
+	require.Less(t, idle, testing.AllocsPerRun(10, func() { b.l.placeQueued(b.ctx) }))
+	b.host("h2", 1)
+	place(b.ctx)
+	require.Equal(t, "starting", b.app("b").Phase)
+}
+
+// TestCheckerFollowsTheLog: an app is looked at when its period is over, counted from when it got hosts, and no more
+// once it has none.
+func TestCheckerFollowsTheLog(t *testing.T) {
+	b := newBench(t, nil)
+	feed, checks := newFollower(b.l.c.state), newSchedule[fsm.AppID]()
+	follow := func() int { followChecks(feed, checks); return len(checks.at) }
+	b.host("h1", 8)
+	b.submit("a", &apiv1.AppSpec{Size: 1, MigrationCheckPeriod: 60})
+	b.submit("b", &apiv1.AppSpec{Size: 1})
+	require.Zero(t, follow())
+	b.l.placeQueued(b.ctx)
+	require.Equal(t, 1, follow())
+	at, ok := checks.when("a")
+	require.True(t, ok)
+	require.Empty(t, checks.due(at.Add(-time.Nanosecond)))
+	require.Equal(t, []fsm.AppID{"a"}, checks.due(at))
+	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
+	again, _ := checks.when("a")
+	require.Equal(t, at, again, "a change of the app is no check of it")
+	b.report("h1", &apiv1.AppStatus{App: "a", Ranks: []*apiv1.RankStatus{{Rank: 0, Epoch: 1, State: "ended", ExitCode: 137}}})
+	b.l.takeReports(b.ctx)
+	require.Zero(t, follow())
 }
 
 func TestQueueInOrder(t *testing.T) {

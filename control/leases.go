@@ -173,17 +173,47 @@ func (l *leader) answer(s *session, seq uint64) {
 }
 
 // expirer calls hosts lost that have not been heard for the lease and a margin. Time during which this process did not
-// run counts for nobody: their heartbeats may still wait to be read.
+// run counts for nobody: their heartbeats may still wait to be read. A look costs the hosts that the log has changed and
+// those whose lease is over.
 func (l *leader) expirer() func(context.Context) {
 	last := time.Now()
+	feed := newFollower(l.c.state)
 	return func(ctx context.Context) {
 		now := time.Now()
 		gap := now.Sub(last)
 		last = now
 		if gap > leaseMargin {
-			l.sessions.excuse(gap)
+			l.sessions.excuse(gap, now)
 		}
+		l.expectHosts(feed, now)
 		l.expireLeases(ctx, now)
+	}
+}
+
+// expectHosts begins to wait for hosts that are new in the log, and waits no more for those that are gone.
+func (l *leader) expectHosts(feed *follower, now time.Time) {
+	v, changes, all := feed.look()
+	if all {
+		for h := range v.Hosts() {
+			l.expect(h, now)
+		}
+	}
+	for _, c := range changes {
+		for _, id := range c.Hosts {
+			if h, ok := v.Host(id); ok {
+				l.expect(h, now)
+			} else {
+				l.sessions.forget(id)
+			}
+		}
+	}
+}
+
+func (l *leader) expect(h *apiv1.Host, now time.Time) {
+	if fsm.HostStateOf(h).Gone() {
+		l.sessions.forget(fsm.HostID(h.Id))
+	} else {
+		l.sessions.heardAt(fsm.HostID(h.Id), now)
 	}
 }
 
@@ -196,15 +226,17 @@ func (l *leader) expireLeases(ctx context.Context, now time.Time) {
 	var g errgroup.Group
 	g.SetLimit(proposalsAtOnce) // a rack may go at once
 	defer g.Wait()              //nolint:errcheck // what fails is left to a later look
-	for h := range v.Hosts() {
-		if fsm.HostStateOf(h).Gone() {
-			continue
-		}
-		silence := now.Sub(l.sessions.heardAt(fsm.HostID(h.Id), now))
-		if silence < lease+leaseMargin {
+	for _, id := range l.sessions.silentSince(now.Add(-lease - leaseMargin)) {
+		h, ok := v.Host(id)
+		if !ok || fsm.HostStateOf(h).Gone() {
+			l.sessions.forget(id)
 			continue
 		}
 		g.Go(func() error {
+			silence := now.Sub(l.sessions.heardAt(id, now))
+			if silence < lease+leaseMargin {
+				return nil // it was heard meanwhile
+			}
 			if l.endHost(ctx, h.Id, h.Incarnation, fsm.Lost, fmt.Sprintf("no heartbeat for %.1fs", silence.Seconds())) {
 				l.log.Warn("host lost", "host", h.Id, "silence", silence)
 			}

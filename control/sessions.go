@@ -67,11 +67,11 @@ func (s *session) take() (seq uint64, records []*apiv1.AppRecord) {
 type sessions struct {
 	mu    sync.Mutex // guards the fields below
 	open  map[fsm.HostID]*session
-	heard map[fsm.HostID]time.Time
+	heard *schedule[fsm.HostID] // when each was last heard, or began to be waited for
 }
 
 func newSessions() *sessions {
-	return &sessions{open: map[fsm.HostID]*session{}, heard: map[fsm.HostID]time.Time{}}
+	return &sessions{open: map[fsm.HostID]*session{}, heard: newSchedule[fsm.HostID]()}
 }
 
 // add makes s its host's only session.
@@ -79,7 +79,7 @@ func (r *sessions) add(s *session) {
 	r.mu.Lock()
 	old := r.open[s.host]
 	r.open[s.host] = s
-	r.heard[s.host] = time.Now()
+	r.heard.set(s.host, time.Now())
 	r.mu.Unlock()
 	if old != nil {
 		old.end()
@@ -108,7 +108,7 @@ func (r *sessions) current(s *session) bool { return r.of(s.host) == s }
 func (r *sessions) endOf(host fsm.HostID, incarnation string) {
 	r.mu.Lock()
 	s := r.open[host]
-	delete(r.heard, host)
+	r.heard.remove(host)
 	r.mu.Unlock()
 	if s != nil && s.incarnation == incarnation {
 		s.end()
@@ -122,7 +122,7 @@ func (r *sessions) hear(s *session) bool {
 	if r.open[s.host] != s {
 		return false
 	}
-	r.heard[s.host] = time.Now()
+	r.heard.set(s.host, time.Now())
 	return true
 }
 
@@ -130,17 +130,31 @@ func (r *sessions) hear(s *session) bool {
 func (r *sessions) heardAt(host fsm.HostID, now time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.heard[host]; !ok {
-		r.heard[host] = now
+	at, ok := r.heard.when(host)
+	if !ok {
+		r.heard.set(host, now)
+		return now
 	}
-	return r.heard[host]
+	return at
 }
 
-// excuse gives all hosts more time.
-func (r *sessions) excuse(gap time.Duration) {
+// silentSince are the hosts that were last heard at that time or before.
+func (r *sessions) silentSince(t time.Time) []fsm.HostID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for host := range r.heard {
-		r.heard[host] = r.heard[host].Add(gap)
-	}
+	return r.heard.due(t)
+}
+
+// forget drops a host that is not waited for any more.
+func (r *sessions) forget(host fsm.HostID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.heard.remove(host)
+}
+
+// excuse gives all hosts more time, as if they had been heard that much later.
+func (r *sessions) excuse(gap time.Duration, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.heard.postpone(gap, now)
 }

@@ -4,31 +4,48 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// tracker follows the change feed for one duty: which apps it has to look at. It is used by one goroutine.
-type tracker struct {
+// follower follows the change feed for one duty. It is used by one goroutine.
+type follower struct {
 	state *fsm.Machine
 	next  uint64
 	known bool // all before next has been looked at
+}
+
+func newFollower(state *fsm.Machine) *follower { return &follower{state: state} }
+
+// look returns what has changed since the last look, and a view that has it. all says that everything in the view has to
+// be looked at: at the first look, and when the feed does not reach back far enough.
+func (f *follower) look() (v *fsm.View, changes []fsm.Change, all bool) {
+	if f.known {
+		changes, next, ok := f.state.Feed().Since(f.next)
+		if ok {
+			f.next = next
+			return f.state.View(), changes, false
+		}
+	}
+	v = f.state.View()
+	f.next, f.known = v.Index(), true
+	return v, nil, true
+}
+
+// tracker follows the change feed for which apps a duty has to look at. It is used by one goroutine.
+type tracker struct {
+	feed  *follower
 	addrs map[fsm.HostID]string
 }
 
 func newTracker(state *fsm.Machine) *tracker {
-	return &tracker{state: state, addrs: map[fsm.HostID]string{}}
+	return &tracker{feed: newFollower(state), addrs: map[fsm.HostID]string{}}
 }
 
 // changed returns a view, and the apps that may look otherwise in it than at the last call: the apps themselves, their
 // migrations, or the addresses of their hosts. all says that every app has to be looked at: at the first call, and when the
 // feed does not reach back far enough.
 func (t *tracker) changed() (v *fsm.View, ids map[fsm.AppID]bool, all bool) {
-	if !t.known {
-		return t.restart()
+	v, changes, all := t.feed.look()
+	if all {
+		return v, t.restart(v), true
 	}
-	changes, next, ok := t.state.Feed().Since(t.next)
-	if !ok {
-		return t.restart()
-	}
-	t.next = next
-	v = t.state.View()
 	ids = map[fsm.AppID]bool{}
 	for _, c := range changes {
 		for _, id := range c.Apps {
@@ -62,16 +79,15 @@ func (t *tracker) host(v *fsm.View, id fsm.HostID, ids map[fsm.AppID]bool) {
 	}
 }
 
-func (t *tracker) restart() (v *fsm.View, ids map[fsm.AppID]bool, all bool) {
-	v = t.state.View()
-	t.next, t.known = v.Index(), true
+// restart learns the hosts' addresses from a view, and returns its apps.
+func (t *tracker) restart(v *fsm.View) map[fsm.AppID]bool {
 	clear(t.addrs)
 	for h := range v.Hosts() {
 		t.addrs[fsm.HostID(h.Id)] = h.Addr
 	}
-	ids = map[fsm.AppID]bool{}
+	ids := map[fsm.AppID]bool{}
 	for app := range v.Placed() {
 		ids[fsm.AppID(app.Id)] = true
 	}
-	return v, ids, true
+	return ids
 }

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
@@ -104,6 +105,9 @@ func submissionKey(app *apiv1.App) []byte {
 	key := append(orderKey(app.GetSubmitIndex()), timeKey(app.GetSubmittedAt())...)
 	return append(key, app.GetId()...)
 }
+
+// BySubmission orders apps as they were submitted.
+func BySubmission(a, b *apiv1.App) int { return bytes.Compare(submissionKey(a), submissionKey(b)) }
 
 // endKey sorts ended things as the log ended them. It needs nothing but what a
 // snapshot keeps.

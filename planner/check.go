@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -35,31 +36,36 @@ func refused(code fsm.Code, format string, args ...any) error {
 	return &RefusedError{Code: code, Reason: fmt.Sprintf(format, args...)}
 }
 
-// CheckMigrations plans, by BinPack, for every running app that has opted in
-// (migration_check_period > 0) and is due, in submission order. All plan against
+// CheckMigrations plans, by BinPack, for every running app of due that has opted in
+// (migration_check_period > 0), in submission order. All plan against
 // one view: the targets of earlier plans count as used, their sources are not
 // free before they are committed. So all proposals can be accepted together.
-// Apps that cannot be frozen, are being stopped, or migrate already are passed over.
-func CheckMigrations(v *fsm.View, due func(fsm.AppID) bool) []Proposal {
+// Apps that cannot be frozen, are being stopped, or migrate already are passed over,
+// and so are those on one host: no placement is better.
+func CheckMigrations(v *fsm.View, due []fsm.AppID) []Proposal {
+	var apps []*apiv1.App
+	for _, id := range due {
+		app, ok := v.App(id)
+		if ok && app.GetSpec().GetMigrationCheckPeriod() > 0 && movable(app) == nil && v.TotalOf(id).Hosts > 1 {
+			apps = append(apps, app)
+		}
+	}
+	if len(apps) == 0 {
+		return nil
+	}
+	slices.SortFunc(apps, fsm.BySubmission)
 	var out []Proposal
-	var hosts []Host
-	for app := range v.Placed() {
-		id := fsm.AppID(app.GetId())
-		if !(app.GetSpec().GetMigrationCheckPeriod() > 0) || movable(app) != nil || !due(id) {
-			continue
-		}
-		if hosts == nil {
-			hosts = hostsOf(v)
-		}
+	hosts := hostsOf(v)
+	for _, app := range apps {
 		moves := planMoves(app, hosts)
 		if len(moves) == 0 {
 			continue
 		}
 		for _, m := range moves {
-			at := slices.IndexFunc(hosts, func(h Host) bool { return h.Name == m.GetTo() })
+			at, _ := slices.BinarySearchFunc(hosts, m.GetTo(), func(h Host, name string) int { return strings.Compare(h.Name, name) })
 			hosts[at].Used++
 		}
-		out = append(out, Proposal{App: id, FromEpoch: app.GetEpoch(), Moves: moves, Cause: BinPack})
+		out = append(out, Proposal{App: fsm.AppID(app.GetId()), FromEpoch: app.GetEpoch(), Moves: moves, Cause: BinPack})
 	}
 	return out
 }

@@ -195,7 +195,15 @@ func TestDrainingHostsTakeNothing(t *testing.T) {
 	require.Equal(t, "needs 5 slots; the cluster has 4", waiting["a"])
 }
 
-func always(fsm.AppID) bool { return true }
+// all are the apps of a view, in no order that means something.
+func all(v *fsm.View) []fsm.AppID {
+	var out []fsm.AppID
+	for app := range v.Apps() {
+		out = append(out, fsm.AppID(app.GetId()))
+	}
+	slices.Reverse(out)
+	return out
+}
 
 // TestCheckCountsEarlierPlans: two apps that both want the free host in one tick.
 func TestCheckCountsEarlierPlans(t *testing.T) {
@@ -208,15 +216,15 @@ func TestCheckCountsEarlierPlans(t *testing.T) {
 		c.place(id, "w1", "w1", "w2", "w2")
 		c.start(id)
 	}
-	proposals := CheckMigrations(c.m.View(), always)
+	proposals := CheckMigrations(c.m.View(), all(c.m.View()))
 	require.Len(t, proposals, 1, "the second finds w3 taken, and w1 and w2 not free yet")
 	p := proposals[0]
 	require.Equal(t, fsm.AppID("b"), p.App, "in submission order")
 	require.Equal(t, BinPack, p.Cause)
 	require.Len(t, p.Moves, 4)
 	require.Empty(t, c.propose("g1", p).GetCode())
-	require.Empty(t, CheckMigrations(c.m.View(), always))
-	require.Empty(t, CheckMigrations(c.m.View(), func(id fsm.AppID) bool { return id == "b" }))
+	require.Empty(t, CheckMigrations(c.m.View(), all(c.m.View())))
+	require.Empty(t, CheckMigrations(c.m.View(), []fsm.AppID{"b"}))
 }
 
 func TestCheckPassesOver(t *testing.T) {
@@ -236,10 +244,10 @@ func TestCheckPassesOver(t *testing.T) {
 		c.start(id)
 	}
 	c.do(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "stopping", Phase: string(fsm.Cancelled)}}})
-	require.Empty(t, CheckMigrations(c.m.View(), always))
+	require.Empty(t, CheckMigrations(c.m.View(), all(c.m.View())))
 	c.start("starting")
-	require.Len(t, CheckMigrations(c.m.View(), always), 1)
-	require.Empty(t, CheckMigrations(c.m.View(), func(fsm.AppID) bool { return false }))
+	require.Len(t, CheckMigrations(c.m.View(), all(c.m.View())), 1)
+	require.Empty(t, CheckMigrations(c.m.View(), nil))
 }
 
 // TestCheckMovesLiveRanksOnly: ranks that have ended neither move nor count.
@@ -251,7 +259,7 @@ func TestCheckMovesLiveRanksOnly(t *testing.T) {
 	c.place("a", "w1", "w1", "w2", "w2")
 	c.start("a")
 	c.end("a", "w1", 0)
-	proposals := CheckMigrations(c.m.View(), always)
+	proposals := CheckMigrations(c.m.View(), all(c.m.View()))
 	require.Len(t, proposals, 1)
 	require.Len(t, proposals[0].Moves, 1)
 	require.EqualValues(t, 1, proposals[0].Moves[0].GetRank())
@@ -284,8 +292,8 @@ func TestCheckProposalsAreAccepted(t *testing.T) {
 			c.wish("w0", fsm.Draining)
 		}
 		v := c.m.View()
-		proposals := CheckMigrations(v, always)
-		require.Equal(t, proposals, CheckMigrations(v, always), "the same view gives the same plans")
+		proposals := CheckMigrations(v, all(v))
+		require.Equal(t, proposals, CheckMigrations(v, all(v)), "the same view gives the same plans")
 		for i, p := range proposals {
 			r := c.propose(fmt.Sprintf("g%d", i), p)
 			require.Empty(t, r.GetCode(), r.GetReason())
