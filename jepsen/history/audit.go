@@ -19,9 +19,14 @@ func Audit(ops []Op, log []Entry) error {
 	for _, e := range log {
 		a.index = e.Index
 		for i, cmd := range e.Commands {
-			if e.applied(i) {
-				a.command(cmd)
+			if !e.applied(i) {
+				a.refused(e, i)
+				continue
 			}
+			if cmd.GetTerm() != 0 && cmd.GetTerm() != e.Term {
+				a.say("a command of the leader of term %d is applied in term %d", cmd.GetTerm(), e.Term)
+			}
+			a.command(cmd)
 		}
 		a.slots()
 		a.read(e.Index)
@@ -43,6 +48,16 @@ type audit struct {
 func (a *audit) say(format string, args ...any) {
 	if len(a.wrong) < maxTold {
 		a.wrong = append(a.wrong, fmt.Errorf("entry %d: "+format, append([]any{a.index}, args...)...))
+	}
+}
+
+// codeBroken is the answer to a command that was refused because the state would have broken a promise.
+const codeBroken = "broken_invariant"
+
+// refused looks at a command that was not applied: a correct cluster proposes none that would break its state.
+func (a *audit) refused(e Entry, i int) {
+	if i < len(e.Results) && e.Results[i].GetCode() == codeBroken {
+		a.say("a command was refused that would have broken the state: %s", e.Results[i].GetReason())
 	}
 }
 
@@ -183,7 +198,7 @@ func (a *audit) ranksEnded(op *apiv1.RanksEnded) {
 		if r < 0 || r >= app.size || app.placement[r] != op.GetHost() || app.ended[r] || app.epochs[r] != e.GetEpoch() {
 			continue
 		}
-		app.end(r, e.GetExitCode() != 0)
+		app.end(r, e.GetExitCode())
 		n++
 	}
 	if n == 0 {
@@ -207,7 +222,7 @@ func (a *audit) stop(op *apiv1.StopApp) {
 		return
 	}
 	if app.verdict == "" {
-		app.verdict = op.GetPhase()
+		app.verdict, app.code = op.GetPhase(), stopCode(op)
 	}
 	a.finish(app)
 }

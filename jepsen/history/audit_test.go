@@ -37,6 +37,9 @@ const (
 	end0     = `{"ranksEnded":{"app":"a","host":"w1","ranks":[{"rank":0,"epoch":"1"}]}}`
 	end1     = `{"ranksEnded":{"app":"a","host":"w1","ranks":[{"rank":1,"epoch":"1"}]}}`
 	end1on2  = `{"ranksEnded":{"app":"a","host":"w2","ranks":[{"rank":1,"epoch":"2"}]}}`
+	start1   = `{"hostStarted":{"app":"a","host":"w1","epoch":"1"}}`
+	fail0    = `{"ranksEnded":{"app":"a","host":"w1","ranks":[{"rank":0,"epoch":"1","exitCode":7}]}}`
+	fail1    = `{"ranksEnded":{"app":"a","host":"w1","ranks":[{"rank":1,"epoch":"1","exitCode":512}]}}`
 	stop     = `{"stopApp":{"app":"a","phase":"cancelled"}}`
 	move     = `{"proposeMigration":{"id":"m","app":"a","fromEpoch":"1","moves":[{"rank":1,"to":"w2"}]}}`
 	announce = `{"announceMigration":{"id":"m"}}`
@@ -78,6 +81,23 @@ func TestAudit(t *testing.T) {
 		"a host starts again":        {log: []string{host1, host2, submitA, place12, again2, end0, submitB, placeB22}},
 		"an incarnation returns":     {log: []string{host1, lost1, host1}, wrong: "is over"},
 		"a stop of nothing":          {log: []string{stop}, wrong: "does not run"},
+		"a start of nothing":         {log: []string{host1, start1}, wrong: "never submitted"},
+		"a start before its time":    {log: []string{host1, submitA, start1}, wrong: "which is queued"},
+		"a start":                    {log: []string{host1, submitA, place11, start1}},
+		"a start of another epoch":   {log: []string{host1, submitA, place11, `{"hostStarted":{"app":"a","host":"w1","epoch":"2"}}`}, wrong: "which is at 1"},
+		"an end of nothing":          {log: []string{host1, end0}, wrong: "never submitted"},
+		"an end before its time":     {log: []string{host1, submitA, end0}, wrong: "which is queued"},
+		"loss of an old incarnation": {log: []string{host1, host2, again2, lost2}, wrong: "whose incarnation is another"},
+		"loss of nobody":             {log: []string{lost1}, wrong: "whose incarnation is another"},
+		"lost, and lost again":       {log: []string{host1, lost1, lost1}},
+		"a move of nothing":          {log: []string{host1, host2, move}, wrong: "never submitted"},
+		"a move of what has ended":   {log: []string{host1, host2, submitA, place11, end0, end1, move}, wrong: "which is succeeded"},
+		"a move to a lost host":      {log: []string{host1, host2, submitA, place11, lost2, move}, wrong: "which is not there"},
+		"a move of what is stopped":  {log: []string{host1, host2, submitA, place11, stop, move}, wrong: "verdict \"cancelled\""},
+		"one migration twice":        {log: []string{host1, host2, submitA, place11, move, abort, move}, wrong: "proposed twice"},
+		"images of nothing":          {log: []string{freeze}, wrong: "never began"},
+		"a commit of nothing":        {log: []string{commit}, wrong: "never began"},
+		"images after the abort":     {log: []string{host1, host2, submitA, place11, move, abort, freeze}, wrong: "has ended"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -117,4 +137,64 @@ func TestAuditOfReads(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAuditOfEnds shows how apps ended, or will, that a log of one host has stopped, failed and lost.
+func TestAuditOfEnds(t *testing.T) {
+	t.Parallel()
+	begin := []string{host1, submitA, place11}
+	for name, tc := range map[string]struct {
+		log   []string
+		seen  Seen
+		wrong string
+	}{
+		"succeeded":                   {log: []string{end0, end1}, seen: Seen{Phase: "succeeded"}},
+		"succeeded with a code":       {log: []string{end0, end1}, seen: Seen{Phase: "succeeded", ExitCode: 7}, wrong: "and 0"},
+		"the first failure counts":    {log: []string{fail0, fail1}, seen: Seen{Phase: "failed", ExitCode: 7}},
+		"the last failure counts":     {log: []string{fail0, fail1}, seen: Seen{Phase: "failed", ExitCode: 1}, wrong: "and 7"},
+		"a large code":                {log: []string{fail1, fail0}, seen: Seen{Phase: "failed", ExitCode: 1}},
+		"a code of more than a byte":  {log: []string{fail1, fail0}, seen: Seen{Phase: "failed", ExitCode: 512}, wrong: "and 1"},
+		"will fail":                   {log: []string{fail0}, seen: Seen{Phase: "running", Verdict: "failed", ExitCode: 7}},
+		"will fail, and nobody says":  {log: []string{fail0}, seen: Seen{Phase: "running"}, wrong: `they are "failed" and 7`},
+		"cancelled":                   {log: []string{stop, end0, end1}, seen: Seen{Phase: "cancelled", ExitCode: 130}},
+		"cancelled, with another end": {log: []string{stop, fail0, end1}, seen: Seen{Phase: "failed", ExitCode: 7}, wrong: "it is cancelled"},
+		"failed, with another end":    {log: []string{fail0, stop, end1}, seen: Seen{Phase: "cancelled", ExitCode: 130}, wrong: "it is failed"},
+		"cancelled, with a rank's":    {log: []string{stop, fail0, end1}, seen: Seen{Phase: "cancelled", ExitCode: 7}, wrong: "and 130"},
+		"lost":                        {log: []string{lost1}, seen: Seen{Phase: "failed", ExitCode: 125}},
+		"lost and well":               {log: []string{lost1}, seen: Seen{Phase: "succeeded"}, wrong: "it is failed"},
+		"given up": {
+			log:  []string{`{"stopApp":{"app":"a","phase":"failed","exitCode":3}}`, end0, end1},
+			seen: Seen{Phase: "failed", ExitCode: 3},
+		},
+		"no such phase": {log: []string{end0}, seen: Seen{Phase: "gone"}, wrong: "no such phase"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := entries(t, append(begin[:len(begin):len(begin)], tc.log...)...)
+			tc.seen.ID, tc.seen.Epoch = "a", 1
+			err := Audit([]Op{{Kind: Status, End: OK, Index: uint64(len(log)), Apps: []Seen{tc.seen}}}, log)
+			if tc.wrong == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, tc.wrong)
+			}
+		})
+	}
+}
+
+// TestAuditOfTerms looks at what became of the commands of a leader that was deposed.
+func TestAuditOfTerms(t *testing.T) {
+	t.Parallel()
+	log := entries(t, host1, submitA, place11)
+	for i := range log {
+		log[i].Term = 2
+	}
+	log[2].Commands[0].Term = 2
+	require.NoError(t, Audit(nil, log))
+	log[2].Commands[0].Term = 1
+	require.ErrorContains(t, Audit(nil, log), "leader of term 1 is applied in term 2")
+	log[2].Results[0].Code = "stale_term"
+	require.NoError(t, Audit(nil, log), "it was refused")
+	log[2].Results[0].Code = codeBroken
+	require.ErrorContains(t, Audit(nil, log), "would have broken the state")
 }

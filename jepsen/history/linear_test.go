@@ -99,7 +99,24 @@ func TestLinearizable(t *testing.T) {
 		"too late to cancel":             {ops: []Op{submit, at(failed(Cancel, reasonRefused), 20, 30), at(did(Status, shows("succeeded", "", 0, 1)), 40, 50)}},
 		"too late, and runs":             {bad: true, ops: []Op{submit, at(failed(Cancel, reasonRefused), 20, 30), at(did(Status, shows("running", "", 0, 1)), 40, 50)}},
 		"unknown cancellation":           {ops: []Op{submit, at(unknown(Cancel), 20, 30), at(did(Status, shows("running", "", 0, 1)), 40, 50), at(did(Status, shows("cancelled", "", 130, 1)), 60, 70)}},
-		"no leader tells nothing":        {ops: []Op{submit, at(failed(Status, reasonNoLeader), 20, 30), at(failed(Cancel, reasonNotLeader), 20, 30)}},
+		"epoch changes after the end": {bad: true, ops: []Op{
+			submit, at(did(Status, shows("succeeded", "", 0, 1)), 20, 30), at(did(Status, shows("succeeded", "", 0, 2)), 40, 50),
+		}},
+		"runs after its end": {bad: true, ops: []Op{
+			submit, at(did(Status, shows("succeeded", "", 0, 1)), 20, 30), at(did(Status, shows("running", "", 0, 1)), 40, 50),
+		}},
+		"failing, then cancelled": {bad: true, ops: []Op{
+			submit, at(did(Status, shows("running", "failed", 0, 1)), 20, 30), at(did(Status, shows("running", "cancelled", 0, 1)), 40, 50),
+		}},
+		"no such phase":                   {bad: true, ops: []Op{submit, at(did(Status, shows("gone", "", 0, 1)), 20, 30)}},
+		"submitted, and no app is shown":  {bad: true, ops: []Op{at(did(Submit, nil), 0, 10)}},
+		"cancelled, and no app is shown":  {bad: true, ops: []Op{submit, at(did(Cancel, nil), 20, 30)}},
+		"cancelled before it was":         {bad: true, ops: []Op{at(did(Cancel, shows("queued", "cancelled", 0, 0)), -20, -10), submit}},
+		"not found, and never was":        {ops: []Op{at(failed(Status, reasonNotFound), -20, -10), submit}},
+		"not found, and was listed":       {bad: true, ops: []Op{submit, at(did(List, shows("queued", "", 0, 0)), 12, 15), at(failed(Cancel, reasonNotFound), 20, 30)}},
+		"submitted again, as it was then": {ops: []Op{submit, at(did(Status, shows("running", "", 0, 1)), 20, 30), at(did(Submit, shows("queued", "", 0, 0)), 25, 40)}},
+		"submitted again, and gone back":  {bad: true, ops: []Op{submit, at(did(Status, shows("running", "", 0, 1)), 20, 30), at(did(Submit, shows("queued", "", 0, 0)), 40, 50)}},
+		"no leader tells nothing":         {ops: []Op{submit, at(failed(Status, reasonNoLeader), 20, 30), at(failed(Cancel, reasonNotLeader), 20, 30)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -20,6 +20,8 @@ type Entry struct {
 	Commands    []*apiv1.Command
 	// Results answer the commands one by one; none: a snapshot covers the entry.
 	Results []*apiv1.Result
+	// Hash is the state's after the entry, of a log's last entry only.
+	Hash string
 
 	line []byte
 }
@@ -46,6 +48,7 @@ type dumped struct {
 	Type              string
 	Commands, Results []json.RawMessage
 	Error, Invariant  string
+	Hash              string
 }
 
 // ReadLog reads a dump. It fails at an entry that could not be applied, or after which the state broke a promise.
@@ -58,7 +61,7 @@ func ReadLog(r io.Reader) ([]Entry, error) {
 		if err := json.Unmarshal(lines.Bytes(), &d); err != nil {
 			return nil, fmt.Errorf("line %d: %w", len(out)+1, err)
 		}
-		e := Entry{Index: d.Index, Term: d.Term, Type: d.Type, line: bytes.Clone(lines.Bytes())}
+		e := Entry{Index: d.Index, Term: d.Term, Type: d.Type, Hash: d.Hash, line: bytes.Clone(lines.Bytes())}
 		if d.Error != "" || d.Invariant != "" {
 			return nil, fmt.Errorf("entry %d: %s%s", d.Index, d.Error, d.Invariant)
 		}
@@ -85,7 +88,8 @@ func ReadLog(r io.Reader) ([]Entry, error) {
 var errDiffer = errors.New("logs differ")
 
 // Agree returns the log that a majority of the servers holds. It fails where two of them hold different entries, unless
-// it is what only one holds at its end: an entry that was never committed.
+// it is what only one holds at its end: an entry that was never committed. Of one term there is one entry at an index, with
+// one answer, and one state after it.
 func Agree(logs map[string][]Entry) ([]Entry, error) {
 	type version struct {
 		entry   Entry
@@ -98,6 +102,9 @@ func Agree(logs map[string][]Entry) ([]Entry, error) {
 			last = max(last, e.Index)
 			found := false
 			for _, c := range votes[e.Index] {
+				if what := c.entry.differs(e); what != "" {
+					return nil, fmt.Errorf("%w: %s and %s hold entry %d of term %d and %s", errDiffer, c.servers[0], server, e.Index, e.Term, what)
+				}
 				if c.entry.same(e) {
 					c.servers, found = append(c.servers, server), true
 					if len(c.entry.Results) == 0 {
@@ -130,6 +137,19 @@ func Agree(logs map[string][]Entry) ([]Entry, error) {
 		break
 	}
 	return out, nil
+}
+
+// differs says how two servers are at odds over an entry of one term; empty: they are not.
+func (e Entry) differs(o Entry) string {
+	switch {
+	case e.Term != o.Term:
+		return ""
+	case !e.same(o):
+		return "do not tell the same of it"
+	case e.Hash != "" && o.Hash != "" && e.Hash != o.Hash:
+		return "have different states after it"
+	}
+	return ""
 }
 
 // same tells whether two servers hold one entry. Results count where both have them: replicas that answer differently differ.

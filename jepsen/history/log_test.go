@@ -23,6 +23,10 @@ func TestAgree(t *testing.T) {
 	t.Parallel()
 	a := []string{entry(1, 1, "a"), entry(2, 1, "b"), entry(3, 2, "c")}
 	whole := read(t, a...)
+	// ends is the whole log, of a server that has the state of this hash after it.
+	ends := func(hash string) []Entry {
+		return read(t, a[0], a[1], strings.TrimSuffix(a[2], "}")+`,"hash":"`+hash+`"}`)
+	}
 	for name, tc := range map[string]struct {
 		logs [][]Entry
 		last uint64
@@ -33,6 +37,18 @@ func TestAgree(t *testing.T) {
 		"one has a tail":           {logs: [][]Entry{whole[:2], whole, whole[:2]}, last: 2},
 		"one has another tail":     {logs: [][]Entry{whole, read(t, a[0], a[1], entry(3, 1, "x")), whole}, last: 3},
 		"one begins at a snapshot": {logs: [][]Entry{whole, whole, whole[1:]}, last: 3},
+		"one answers otherwise": {bad: true, logs: [][]Entry{
+			read(t, a[0], strings.Replace(a[1], `"results":[{"index":"2"}]`, `"results":[{"index":"2","code":"terminal"}]`, 1), a[2]), whole, whole[:1],
+		}},
+		"one has another command": {bad: true, logs: [][]Entry{
+			read(t, a[0], strings.Replace(a[1], `"app":"a"`, `"app":"b"`, 1), a[2]), whole, whole[:1],
+		}},
+		"one has another term":   {bad: true, logs: [][]Entry{read(t, a[0], entry(2, 2, "b"), a[2]), whole, whole[:1]}},
+		"they lead to one state": {logs: [][]Entry{ends("11"), ends("11"), ends("11")}, last: 3},
+		"one answers its last otherwise": {bad: true, logs: [][]Entry{
+			whole, whole, read(t, a[0], a[1], strings.Replace(a[2], `"results":[{"index":"3"}]`, `"results":[{"index":"3","code":"terminal"}]`, 1)),
+		}},
+		"one leads elsewhere": {logs: [][]Entry{ends("11"), ends("11"), ends("12")}, bad: true},
 		"three say three things": {bad: true, logs: [][]Entry{
 			whole, read(t, a[0], entry(2, 1, "x"), a[2]), read(t, a[0], entry(2, 2, "y"), a[2]),
 		}},

@@ -29,6 +29,7 @@ type appState struct {
 	epochs    []uint64 // of each rank
 	epoch     uint64
 	verdict   string // decided while ranks are left
+	code      int32  // its exit code, once a verdict is there
 	phase     string // queued, placed, or how it ended
 	migration string // under way
 }
@@ -78,11 +79,32 @@ func (s *state) used(host string) (n int, over bool) {
 	return n, over
 }
 
+// Exit codes of what did not choose its own.
+const (
+	codeCancelled = 130
+	codeLost      = 125 // of a rank whose host is gone, and of an app that the cluster gave up
+)
+
 // end ends a rank; the first that fails decides.
-func (a *appState) end(rank int, failed bool) {
+func (a *appState) end(rank int, code int32) {
 	a.ended[rank] = true
-	if failed && a.verdict == "" {
-		a.verdict = "failed"
+	if code != 0 && a.verdict == "" {
+		a.verdict, a.code = "failed", code&0xff
+		if a.code == 0 {
+			a.code = 1 // a process has eight bits to exit with, and this is no success
+		}
+	}
+}
+
+// stopCode is the exit code of an app that is stopped.
+func stopCode(op *apiv1.StopApp) int32 {
+	switch code := op.GetExitCode(); {
+	case op.GetPhase() == "cancelled":
+		return codeCancelled
+	case code == 0:
+		return codeLost
+	default:
+		return max(code&0xff, 1)
 	}
 }
 
@@ -114,7 +136,7 @@ func (s *state) abort(id string) {
 	for _, mv := range m.moves {
 		r := int(mv.GetRank())
 		if h := s.hosts[a.placement[r]]; !a.ended[r] && (h == nil || h.gone) {
-			a.end(r, true)
+			a.end(r, codeLost)
 		}
 	}
 }
@@ -144,7 +166,7 @@ func (s *state) lose(host string, spare bool) {
 			continue
 		}
 		for _, r := range lost {
-			a.end(r, true)
+			a.end(r, codeLost)
 		}
 		if touches {
 			s.abort(a.migration)
@@ -167,8 +189,16 @@ func (s *state) shown(seen Seen) error {
 	} else if lv == starting || lv == running {
 		got = placed
 	}
-	if got != a.phase || seen.Epoch != a.epoch {
+	verdict, code := a.verdict, a.code
+	if got != placed {
+		verdict = "" // it has become the phase
+	}
+	switch {
+	case got != a.phase || seen.Epoch != a.epoch:
 		return fmt.Errorf("shows app %s %s at epoch %d, by the log it is %s at epoch %d", seen.ID, seen.Phase, seen.Epoch, a.phase, a.epoch)
+	case seen.Verdict != verdict || seen.ExitCode != code:
+		return fmt.Errorf("shows app %s %s with verdict %q and exit code %d, by the log they are %q and %d",
+			seen.ID, seen.Phase, seen.Verdict, seen.ExitCode, verdict, code)
 	}
 	return nil
 }
