@@ -40,21 +40,34 @@ func (k *caller) do(op history.Op, f func(context.Context, apiv1connect.ControlC
 // submit asks for an app; again: if the end is unknown it asks once more with the same key.
 func (k *caller) submit(spec *apiv1.AppSpec, again bool) history.Op {
 	k.keys++
-	ask := func(key string) history.Op {
-		return k.do(history.Op{Kind: history.Submit, Key: key}, func(ctx context.Context, api apiv1connect.ControlClient, op *history.Op) error {
-			res, err := api.Submit(ctx, &apiv1.SubmitRequest{IdempotencyKey: key, Spec: spec})
-			if err == nil {
-				op.Index, op.Apps = res.GetIndex(), []history.Seen{history.See(res.GetApp())}
-			}
-			return err
-		})
-	}
 	key := fmt.Sprintf("submit-%d-%d", k.id, k.keys)
-	op := ask(key)
+	op := k.ask(key, spec)
 	if op.End == history.Info && again {
-		op = ask(key)
+		op = k.ask(key, spec)
 	}
 	return op
+}
+
+// ask makes one submission.
+func (k *caller) ask(key string, spec *apiv1.AppSpec) history.Op {
+	return k.do(history.Op{Kind: history.Submit, Key: key}, func(ctx context.Context, api apiv1connect.ControlClient, op *history.Op) error {
+		res, err := api.Submit(ctx, &apiv1.SubmitRequest{IdempotencyKey: key, Spec: spec})
+		if err == nil {
+			op.Index, op.Apps = res.GetIndex(), []history.Seen{history.See(res.GetApp())}
+		}
+		return err
+	})
+}
+
+// submitTwice asks for an app, and then asks another server for the same with the same key, as a client does that has lost
+// the answer.
+func (k *caller) submitTwice(spec *apiv1.AppSpec, other string) {
+	k.keys++
+	home, key := k.addr, fmt.Sprintf("twice-%d-%d", k.id, k.keys)
+	for _, k.addr = range []string{home, other} {
+		k.ask(key, spec)
+	}
+	k.addr = home
 }
 
 func (k *caller) status(app string) history.Op {

@@ -18,6 +18,7 @@ import (
 type disk struct {
 	dir, image string
 	frozen     *exec.Cmd // the watchdog that thaws it if the test does not; nil: not frozen
+	off        bool      // its power was cut
 }
 
 // diskMiB is room for a server's log and modules, and little more.
@@ -75,8 +76,8 @@ func (d *disk) thaw() {
 	d.frozen = nil
 }
 
-// hangs says whether the disk is frozen. A server without one has none that hangs.
-func (d *disk) hangs() bool { return d != nil && d.frozen != nil }
+// out says whether the disk is frozen or its power was cut. A server without one has none of which that is true.
+func (d *disk) out() bool { return d != nil && (d.frozen != nil || d.off) }
 
 func (d *disk) filler() string { return filepath.Join(d.dir, "filler") }
 

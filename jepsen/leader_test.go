@@ -165,6 +165,16 @@ func TestSnapshot(t *testing.T) {
 		}
 	}
 	c.must("run", "-q", "-n", "2", helloModule)
+
+	before := c.must("ps", "-a", "-o", "json")
+	c.must("servers", "transfer", c.member(wiped.addr).GetId())
+	c.eventually(patience, "the wiped server leads", func() error {
+		if l := c.leaderNow(); l != wiped {
+			return fmt.Errorf("%v does", l)
+		}
+		return nil
+	})
+	require.Equal(t, before, c.must("ps", "-a", "-o", "json"), "the snapshot was whole")
 }
 
 // snapshotted says whether a server has a snapshot on its disk.

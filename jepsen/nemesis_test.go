@@ -1,6 +1,7 @@
 package jepsen
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -69,6 +70,9 @@ func restart(c *cluster, p *process) error {
 	if p.running() {
 		return nil
 	}
+	if err := c.disks[p.name].restore(); err != nil {
+		return err
+	}
 	p.start(c.t)
 	return nil
 }
@@ -105,7 +109,7 @@ func (c *cluster) victim(role string, rng *rand.Rand) *process {
 	}
 	var rest []*process
 	for _, s := range c.servers {
-		if s != leader && !c.disks[s.name].hangs() { // one that waits for its disk cannot even be killed
+		if s != leader && !c.disks[s.name].out() { // one that waits for its disk cannot even be killed
 			rest = append(rest, s)
 		}
 	}
@@ -210,15 +214,17 @@ func (f *full) heal(c *cluster) error {
 	if f.victim == nil {
 		return nil
 	}
-	c.disks[f.victim.name].empty()
-	return restart(c, f.victim)
+	d := c.disks[f.victim.name]
+	err := d.restore() // its power may have been cut meanwhile
+	d.empty()
+	return errors.Join(err, restart(c, f.victim))
 }
 
 // withDisks are the servers that have a disk of their own that works, in order.
 func (c *cluster) withDisks() []string {
 	var out []string
 	for _, s := range c.servers {
-		if d := c.disks[s.name]; d != nil && !d.hangs() {
+		if c.disks[s.name] != nil && !c.disks[s.name].out() {
 			out = append(out, s.name)
 		}
 	}

@@ -29,6 +29,7 @@ func TestPairs(t *testing.T) {
 		func() nemesis { return &partition{workerToLeader} },
 		func() nemesis { return &hang{} },
 		func() nemesis { return &full{} },
+		func() nemesis { return &blackout{} },
 		func() nemesis { return &wipe{} },
 		func() nemesis { return &flip{} },
 		func() nemesis { return &guest{} },

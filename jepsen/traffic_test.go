@@ -13,7 +13,8 @@ import (
 )
 
 // traffic is what a number of clients ask of a cluster while it is tortured. Each client talks to one server only, so that
-// what is wrong with one server shows, and has one operation under way at a time.
+// what is wrong with one server shows, but for submissions that it makes again through another; and it has one operation
+// under way at a time.
 type traffic struct {
 	c      *cluster
 	rec    *history.Recorder
@@ -52,6 +53,8 @@ func (tr *traffic) client(ctx context.Context, id int, rng *rand.Rand) {
 	k := &caller{tr: tr, id: id, addr: tr.c.api.addrs[id%len(tr.c.api.addrs)], api: newClient()}
 	for ctx.Err() == nil {
 		switch n := rng.IntN(100); {
+		case n < 8 && tr.inFlight() < fewApps:
+			k.submitTwice(tr.short(rng), pick(rng, tr.c.api.addrs))
 		case n < 35 && tr.inFlight() < fewApps:
 			k.submit(tr.short(rng), rng.IntN(2) == 0)
 		case n < 70:
