@@ -19,9 +19,8 @@ func (l *leader) checker() func(context.Context) {
 		v, now := followChecks(feed, checks), time.Now()
 		due := checks.due(now)
 		for _, id := range due {
-			if app, ok := v.App(id); ok {
-				checks.set(id, now.Add(checkAfter(app)))
-			} // else the next look hears that it is forgotten
+			app, _ := v.App(id)
+			checks.set(id, now.Add(checkAfter(app)))
 		}
 		if len(due) == 0 {
 			return
@@ -40,7 +39,8 @@ func (l *leader) checker() func(context.Context) {
 	}
 }
 
-// followChecks keeps the schedule in step with the apps that hold hosts and have opted in.
+// followChecks keeps the schedule in step with the apps that hold hosts and have opted in: those in the view
+// have an entry, and nobody else.
 func followChecks(feed *follower, checks *schedule[fsm.AppID]) *fsm.View {
 	v, changes, all := feed.look()
 	now := time.Now()

@@ -52,7 +52,7 @@ func TestEndsAreSplit(t *testing.T) {
 	const size = 2400
 	b.host("h1", size)
 	b.submit("a", &apiv1.AppSpec{Size: size})
-	b.l.placeQueued(b.ctx)
+	b.place()
 	reason := strings.Repeat("\x1b[2Jtrap ", 4096)
 	st := &apiv1.AppStatus{App: "a", Executor: apiv1.ExecutorRunning}
 	for r := range int32(size) {

@@ -13,19 +13,16 @@ type follower struct {
 
 func newFollower(state *fsm.Machine) *follower { return &follower{state: state} }
 
-// look returns what has changed since the last look, and a view that has it. all says that everything in the view has to
-// be looked at: at the first look, and when the feed does not reach back far enough.
+// look returns a view, and what has changed in it since the last look. all says that everything in the view has to be
+// looked at: at the first look, and when the feed does not reach back far enough.
 func (f *follower) look() (v *fsm.View, changes []fsm.Change, all bool) {
-	if f.known {
-		changes, next, ok := f.state.Feed().Since(f.next)
-		if ok {
-			f.next = next
-			return f.state.View(), changes, false
-		}
-	}
-	v = f.state.View()
+	v, changes, ok := f.state.Feed().Look(f.next)
+	all = !ok || !f.known
 	f.next, f.known = v.Index(), true
-	return v, nil, true
+	if all {
+		return v, nil, true
+	}
+	return v, changes, false
 }
 
 // tracker follows the change feed for which apps a duty has to look at. It is used by one goroutine.

@@ -202,7 +202,7 @@ func BenchmarkHostLost(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for range b.N {
-				m := &Machine{feed: newFeed(), ledger: &ledger{touched: map[objectKey]struct{}{}}}
+				m := &Machine{feed: newFeed(nil), ledger: &ledger{touched: map[objectKey]struct{}{}}}
 				m.view.Store(v)
 				c.m = m
 				c.apply(entries)

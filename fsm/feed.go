@@ -43,7 +43,8 @@ const (
 //		<-sub.C()
 //	}
 //
-// A View taken after Since is at least as new as what Since has answered.
+// A View taken after Since is at least as new as what Since has answered. Look
+// answers with the View that is exactly as new.
 type Feed struct {
 	mu sync.Mutex // guards the fields below
 	// ring holds the changes of the entries after floor, oldest first, from start.
@@ -52,11 +53,22 @@ type Feed struct {
 	names int // in ring, for the bound
 	floor uint64
 	last  uint64 // index of the last entry published
+	view  *View  // what it made
 	subs  map[Topic]map[*Subscription]struct{}
 }
 
-func newFeed() *Feed {
-	return &Feed{subs: make(map[Topic]map[*Subscription]struct{})}
+func newFeed(v *View) *Feed {
+	return &Feed{view: v, subs: make(map[Topic]map[*Subscription]struct{})}
+}
+
+// Look returns a View, and what the entries after index changed up to this very
+// View: its Index is what to ask for the next time. Where ok is false, it is not
+// known what has changed; look at all of the View. It does not block.
+func (f *Feed) Look(index uint64) (v *View, changes []Change, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	changes, ok = f.after(index)
+	return f.view, changes, ok
 }
 
 // Since lists what the entries after index changed, in order; an entry that
@@ -67,8 +79,17 @@ func newFeed() *Feed {
 func (f *Feed) Since(index uint64) (changes []Change, next uint64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if index < f.floor {
+	changes, ok = f.after(index)
+	if !ok {
 		return nil, 0, false
+	}
+	return changes, max(index, f.last), true
+}
+
+// after lists the changes after index, as far as they are known. mu is held.
+func (f *Feed) after(index uint64) ([]Change, bool) {
+	if index < f.floor {
+		return nil, false
 	}
 	from, _ := slices.BinarySearchFunc(f.ring[f.start:], index+1, func(c Change, at uint64) int {
 		switch {
@@ -79,15 +100,15 @@ func (f *Feed) Since(index uint64) (changes []Change, next uint64, ok bool) {
 		}
 		return 0
 	})
-	return slices.Clone(f.ring[f.start+from:]), max(index, f.last), true
+	return slices.Clone(f.ring[f.start+from:]), true
 }
 
 // publish appends what an entry changed and wakes those whom it concerns. The
 // View that has it is already to be seen.
-func (f *Feed) publish(change Change) {
+func (f *Feed) publish(change Change, v *View) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.last = change.Index
+	f.last, f.view = change.Index, v
 	if !change.empty() {
 		f.ring = append(f.ring, change)
 		f.names += change.size()
@@ -108,11 +129,11 @@ func (f *Feed) publish(change Change) {
 
 // reset forgets all: whoever asks for what came after an earlier index is told
 // to look at everything.
-func (f *Feed) reset(index uint64) {
+func (f *Feed) reset(v *View) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ring, f.start, f.names = nil, 0, 0
-	f.floor, f.last = index, index
+	f.floor, f.last, f.view = v.index, v.index, v
 	for topic := range f.subs {
 		f.wake(topic)
 	}

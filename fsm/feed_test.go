@@ -49,6 +49,30 @@ func TestFeedTellsWhatChanged(t *testing.T) {
 	require.EqualValues(t, 9, next)
 }
 
+// TestFeedLooksAtOneMoment: the view of an answer has just the changes of the answer, and those before.
+func TestFeedLooksAtOneMoment(t *testing.T) {
+	m := New()
+	v, changes, ok := m.Feed().Look(0)
+	require.True(t, ok)
+	require.Empty(t, changes)
+	require.Same(t, m.View(), v)
+	mustApply(t, m, "init c1", "module m", "host h1 4 n1 i1")
+	mustApply(t, m, "submit a m 1")
+	v, changes, ok = m.Feed().Look(1)
+	require.True(t, ok)
+	require.Len(t, changes, 1)
+	require.EqualValues(t, 2, v.Index())
+	require.Same(t, m.View(), v)
+	var buf bytes.Buffer
+	_, err := m.View().WriteTo(&buf)
+	require.NoError(t, err)
+	require.NoError(t, m.Restore(&buf))
+	v, changes, ok = m.Feed().Look(1)
+	require.False(t, ok, "nobody knows what a restored state has changed")
+	require.Empty(t, changes)
+	require.Same(t, m.View(), v)
+}
+
 // TestFeedWakesWhoItConcerns: and nobody else.
 func TestFeedWakesWhoItConcerns(t *testing.T) {
 	m := New()
@@ -90,7 +114,7 @@ func TestFeedIsBounded(t *testing.T) {
 	m := New()
 	mustApply(t, m, "init c1")
 	for i := range 3 * feedChanges {
-		m.feed.publish(Change{Index: uint64(i) + 2, Apps: []AppID{"a", "b"}})
+		m.feed.publish(Change{Index: uint64(i) + 2, Apps: []AppID{"a", "b"}}, m.View())
 	}
 	last := uint64(3*feedChanges) + 1
 	require.LessOrEqual(t, len(m.feed.ring), 3*feedChanges)
@@ -103,7 +127,7 @@ func TestFeedIsBounded(t *testing.T) {
 	require.Equal(t, last-99, changes[0].Index)
 
 	big := make([]AppID, feedNames-10)
-	m.feed.publish(Change{Index: last + 1, Apps: big})
+	m.feed.publish(Change{Index: last + 1, Apps: big}, m.View())
 	_, _, ok = m.Feed().Since(last - 100)
 	require.False(t, ok)
 	changes, _, ok = m.Feed().Since(last)

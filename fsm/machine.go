@@ -26,8 +26,8 @@ type Machine struct {
 
 // New returns a machine with the empty state, at index 0.
 func New() *Machine {
-	m := &Machine{feed: newFeed()}
 	v := newView()
+	m := &Machine{feed: newFeed(&v)}
 	m.ledger = newLedger(&v)
 	m.view.Store(&v)
 	return m
@@ -95,7 +95,7 @@ func (m *Machine) Apply(index, term uint64, data []byte) ([]*apiv1.Result, error
 	}
 	v := tx.View
 	m.publish(&v)
-	m.feed.publish(tx.change.compact())
+	m.feed.publish(tx.change.compact(), &v)
 	return results, nil
 }
 

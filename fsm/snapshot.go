@@ -116,7 +116,7 @@ func (m *Machine) Restore(r io.Reader) error {
 	}
 	m.ledger = newLedger(v)
 	m.publish(v)
-	m.feed.reset(v.index)
+	m.feed.reset(v)
 	return nil
 }
 

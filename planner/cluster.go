@@ -17,7 +17,7 @@ func hostsOf(v *fsm.View) []Host {
 		out = append(out, Host{
 			Name:     host.GetId(),
 			Slots:    int(host.GetSlots()),
-			Used:     int(host.GetUsed()),
+			Used:     min(int(host.GetUsed()), maxRanks), // beyond the slots it makes no difference
 			Evicting: !fsm.TakesRanks(host),
 			Tenants:  tenantsOn(v, fsm.HostID(host.GetId())),
 		})

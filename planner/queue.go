@@ -22,9 +22,21 @@ func NextPlacements(v *fsm.View, limit int) []Next {
 	if v.Queued() == 0 || limit < 1 {
 		return nil
 	}
-	var out []Next
+	return nextAfter(v, nil, limit)
+}
+
+// nextAfter goes on with the queue behind those that have been placed.
+func nextAfter(v *fsm.View, out []Next, limit int) []Next {
 	hosts := hostsOf(v)
+	done := make(map[string]bool, len(out))
+	for _, n := range out {
+		take(hosts, n.App, n.Placement)
+		done[n.App.GetId()] = true
+	}
 	for head := range v.Queue() {
+		if done[head.GetId()] {
+			continue
+		}
 		plan, never := tryPlace(head, hosts)
 		if plan.Outcome == Placed {
 			if out = append(out, Next{head, plan.Placement}); len(out) == limit {
@@ -48,7 +60,7 @@ func take(hosts []Host, app *apiv1.App, placement []string) {
 	for i := range hosts {
 		h := &hosts[i]
 		if n := ranks[h.Name]; n > 0 {
-			h.Used += n
+			h.Used = min(h.Used+n, maxRanks)
 			if !slices.Contains(h.Tenants, tenant) {
 				h.Tenants = append(slices.Clone(h.Tenants), tenant)
 			}

@@ -1,0 +1,124 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// TestBoardDecidesAlike: whatever happens to a cluster, a board that is told which hosts have changed plans as one that
+// looks at all of them does, and so does a new board; and planning changes nothing of it.
+func TestBoardDecidesAlike(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := newCluster(t)
+		board, index := NewBoard(), uint64(0)
+		apps, host := 0, rapid.Map(rapid.IntRange(0, 11), func(i int) string { return fmt.Sprintf("w%d", i) })
+		t.Repeat(map[string]func(*rapid.T){
+			"host": func(t *rapid.T) {
+				h := &apiv1.Host{Id: host.Draw(t, "host"), Slots: int32(rapid.IntRange(1, 6).Draw(t, "slots")), NodeId: "n", Incarnation: fmt.Sprint(c.m.View().Index())}
+				c.try(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: h}}})
+			},
+			"wish": func(t *rapid.T) {
+				c.try(&apiv1.Command{Op: &apiv1.Command_SetHostWish{SetHostWish: &apiv1.SetHostWish{
+					Host: host.Draw(t, "host"), Wish: rapid.SampledFrom([]string{"schedulable", "cordoned", "draining"}).Draw(t, "wish"),
+				}}})
+			},
+			"lost": func(t *rapid.T) {
+				h, _ := c.m.View().Host(fsm.HostID(host.Draw(t, "host")))
+				c.try(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
+					Host: h.GetId(), Incarnation: h.GetIncarnation(), State: "lost",
+				}}})
+			},
+			"submit": func(t *rapid.T) {
+				spec := &apiv1.AppSpec{
+					Size: int32(rapid.IntRange(1, 12).Draw(t, "size")), Oversubscribe: rapid.IntRange(0, 5).Draw(t, "over") == 0,
+					Tenant: rapid.SampledFrom([]string{"", "x"}).Draw(t, "tenant"),
+				}
+				switch rapid.IntRange(0, 7).Draw(t, "kind") {
+				case 0:
+					spec.Place = []*apiv1.PlaceRule{{Host: host.Draw(t, "rule"), Ranks: spec.GetSize()}}
+				case 1:
+					spec.Policy = rapid.SampledFrom([]string{MainFirst, Compact, Spot, "traffic"}).Draw(t, "policy")
+				case 2:
+					spec.Hint = rapid.SampledFrom([]string{Underfull, NeverAlone, ForceLocal}).Draw(t, "hint")
+				case 3:
+					spec.MainHost = host.Draw(t, "main")
+				}
+				c.submit(fmt.Sprintf("a%03d", apps), spec)
+				apps++
+			},
+			"stop": func(t *rapid.T) {
+				id := fmt.Sprintf("a%03d", rapid.IntRange(0, max(0, apps-1)).Draw(t, "app"))
+				c.try(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: id, Phase: "cancelled"}}})
+				app, ok := c.m.View().App(fsm.AppID(id))
+				if !ok {
+					return
+				}
+				for r, on := range app.GetPlacement() {
+					c.try(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{
+						App: id, Host: on, Ranks: []*apiv1.EndedRank{{Rank: int32(r), Epoch: app.GetEpoch()}},
+					}}})
+				}
+			},
+			"place": func(*rapid.T) {
+				for _, n := range NextPlacements(c.m.View(), 2) {
+					c.place(n.App.GetId(), n.Placement...)
+				}
+			},
+			"": func(t *rapid.T) {
+				v, changes, ok := c.m.Feed().Look(index)
+				require.True(t, ok)
+				index = v.Index()
+				for _, change := range changes {
+					for _, id := range change.Hosts {
+						board.Change(v, id)
+					}
+				}
+				fresh := NewBoard()
+				fresh.Reset(v)
+				requireSame(t, fresh, board)
+				for _, limit := range []int{1, 3, 100} {
+					require.Equal(t, NextPlacements(v, limit), board.Next(v, limit))
+				}
+				requireSame(t, fresh, board)
+			},
+		})
+	})
+}
+
+func requireSame(t require.TestingT, want, got *Board) {
+	require.Equal(t, want.hosts, got.hosts)
+	require.True(t, slices.Equal(want.order, got.order), "%v %v", want.order, got.order)
+	require.Equal(t, [2]int{want.free, want.slots}, [2]int{got.free, got.slots})
+}
+
+// BenchmarkNext is what it costs to place an app of 16 ranks when four of its hosts' slots have been freed.
+func BenchmarkNext(b *testing.B) {
+	for _, hosts := range []int{100, 1000, 10_000} {
+		c := newCluster(b)
+		for i := range hosts {
+			c.host(fmt.Sprintf("w%05d", i), 1+i%16)
+		}
+		c.submit("a", &apiv1.AppSpec{Size: 16})
+		v := c.m.View()
+		board := NewBoard()
+		board.Reset(v)
+		b.Run(fmt.Sprintf("all/hosts=%d", hosts), func(b *testing.B) {
+			for b.Loop() {
+				require.Len(b, NextPlacements(v, 1), 1)
+			}
+		})
+		b.Run(fmt.Sprintf("board/hosts=%d", hosts), func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				board.Change(v, fsm.HostID(fmt.Sprintf("w%05d", i%hosts)))
+				require.Len(b, board.Next(v, 1), 1)
+			}
+		})
+	}
+}
