@@ -386,6 +386,18 @@ func (d *directory) found() []answer {
 	return out
 }
 
+// ofCluster are the addresses of servers that answered of late as members of this server's cluster.
+func (d *directory) ofCluster() []string {
+	own := d.self().clusterID
+	var out []string
+	for _, a := range d.found() {
+		if own != "" && a.ClusterId == own && a.Bootstrapped {
+			out = append(out, a.Addr)
+		}
+	}
+	return out
+}
+
 // known is what the last round saw, for decide; ok is false before the first.
 func (d *directory) known() (seen []seenServer, ok bool) {
 	d.mu.Lock()

@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect/v2"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/dirlock"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -20,6 +20,12 @@ const (
 	leaveWait = 15 * time.Second
 	leaveCall = 5 * time.Second
 )
+
+// errLeft is returned when this server is found to be no member any more, as it had asked: its data is to be put away.
+var errLeft = errors.New("this server has left the group")
+
+// errUnsettled is returned when the cluster was asked to remove this server and has not said whether it did.
+var errUnsettled = errors.New("it is not known whether the cluster has removed this server: its next start asks")
 
 // untilLeft returns a context that ends when ctx has ended and, with --leave-on-stop, this server has left the group or could not.
 func (s *server) untilLeft(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -36,63 +42,140 @@ func (s *server) untilLeft(ctx context.Context) (context.Context, context.Cancel
 		}
 		limited, done := context.WithTimeout(inner, leaveWait)
 		defer done()
-		if err := s.leave(limited); err != nil {
+		<-s.settledCh // it ends with ctx: the note has one writer
+		switch err := s.leaver().leave(limited); {
+		case errors.Is(err, errUnsettled):
+			s.log.Warn("whether this server has left the group is not known: its next start asks", "reason", err)
+		case err != nil:
 			s.log.Warn("this server stays a member of the group: it may come back", "reason", err)
-			return
+		default:
+			s.left.Store(true)
+			s.log.Info("this server has left the group for good")
 		}
-		s.left.Store(true)
-		s.log.Info("this server has left the group for good")
 	}()
 	return inner, cancel
 }
 
-// leave has the leader remove this server, which hands leadership on before if it leads.
-func (s *server) leave(ctx context.Context) error {
-	if len(s.node.Servers()) < 2 {
-		return errors.New("it is the only one")
-	}
-	var last error
-	for ctx.Err() == nil {
-		leader, _ := s.node.Leader()
-		switch {
-		case s.node.IsLeader():
-			last = s.node.TransferLeadership(ctx, "")
-		case leader == "":
-			last = errors.New("no leader is known")
-		default:
-			last = s.askToRemove(ctx, leader)
-			if last == nil || connect.CodeOf(last) == connect.CodeFailedPrecondition {
-				return last
-			}
-		}
-		select {
-		case <-time.After(seedFast):
-		case <-ctx.Done():
-		}
-	}
-	return fmt.Errorf("not within %v: %w", leaveWait, errors.Join(last, ctx.Err()))
-}
-
-func (s *server) askToRemove(ctx context.Context, leader string) error {
-	ctx, cancel := context.WithTimeout(ctx, leaveCall)
-	defer cancel()
-	c := apiv1connect.NewControlClient(transport.NewClient(s.dir.http, leader))
-	_, err := c.RemoveServer(ctx, &apiv1.RemoveServerRequest{Id: s.node.ID()})
-	if connect.CodeOf(err) == connect.CodeNotFound { // an earlier answer was lost.
+// finishLeaving puts the data of this server, which has stopped and left, away.
+func (s *server) finishLeaving() error {
+	_, err := s.departure.putAway()
+	if errors.Is(err, dirlock.ErrHeld) { // a new process has the directory already, and has done it
 		return nil
 	}
 	return err
 }
 
-// putAway moves the Raft data of a server that has left out of the way: started again it joins as a new one.
-func (s *server) putAway() error {
-	if !s.left.Load() {
-		return nil
+// leaver is what leaving needs of a server and its cluster.
+type leaver struct {
+	id      string
+	note    departure
+	members func() int                                   // of the group, as far as this server knows
+	leader  func() (addr string, isSelf bool)            // "": none is known
+	handOn  func(ctx context.Context) error              // hands leadership on
+	remove  func(ctx context.Context, addr string) error // asks the leader to remove this server
+	member  memberFunc
+	pause   func(ctx context.Context) // between two tries
+}
+
+// memberFunc asks the cluster, through the server at addr, whether this server is a member. Its answer is final.
+type memberFunc func(ctx context.Context, addr string) (bool, error)
+
+func (s *server) leaver() *leaver {
+	return &leaver{
+		id: s.node.ID(), note: s.departure, remove: s.askToRemove, member: s.askMember,
+		members: func() int { return len(s.node.Servers()) },
+		leader: func() (string, bool) {
+			addr, _ := s.node.Leader()
+			return addr, s.node.IsLeader()
+		},
+		handOn: func(ctx context.Context) error { return s.node.TransferLeadership(ctx, "") },
+		pause:  pauseFast,
 	}
-	from := filepath.Join(s.flags.dataDir, "raft")
-	to := from + ".left"
-	if err := errors.Join(os.RemoveAll(to), os.Rename(from, to)); err != nil {
-		return fmt.Errorf("put away the data of a server that has left: %w", err)
+}
+
+// leave has the leader remove this server, which hands leadership on before if it leads. The wish is on the disk before it is
+// sent. It returns nil when the cluster has removed the server, which then is on the disk too, errUnsettled when the cluster may
+// have, and another error when it surely has not and the wish is withdrawn.
+func (l *leaver) leave(ctx context.Context) error {
+	if l.members() < 2 {
+		return errors.New("it is the only one")
 	}
-	return os.Remove(filepath.Join(s.flags.dataDir, "meta.json"))
+	var last error
+	open := false // a request has been sent that may still be carried out
+	for ctx.Err() == nil {
+		switch addr, isSelf := l.leader(); {
+		case isSelf:
+			last = l.handOn(ctx)
+		case addr == "":
+			last = errors.New("no leader is known")
+		default:
+			if !open {
+				if err := l.note.write(departureNote{ServerID: l.id}); err != nil {
+					return err
+				}
+			}
+			gone, err := l.try(ctx, addr)
+			switch {
+			case gone:
+				if err := l.note.write(departureNote{ServerID: l.id, Left: true}); err != nil {
+					return errors.Join(errUnsettled, err)
+				}
+				return nil
+			case connect.CodeOf(err) == connect.CodeFailedPrecondition && !open:
+				return errors.Join(err, l.note.end())
+			}
+			last, open = err, true
+		}
+		l.pause(ctx)
+	}
+	last = errors.Join(last, ctx.Err())
+	if open {
+		return fmt.Errorf("%w (not within %v: %w)", errUnsettled, leaveWait, last)
+	}
+	return fmt.Errorf("not within %v: %w", leaveWait, last)
+}
+
+// try asks once, and says whether this server surely is no member any more. That the leader does not know it is no proof: the
+// removal may not be committed yet.
+func (l *leaver) try(ctx context.Context, addr string) (gone bool, err error) {
+	err = l.remove(ctx, addr)
+	if err == nil {
+		return true, nil
+	}
+	if connect.CodeOf(err) != connect.CodeNotFound {
+		return false, err
+	}
+	member, merr := l.member(ctx, addr)
+	return !member && merr == nil, errors.Join(err, merr)
+}
+
+func (s *server) askToRemove(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, leaveCall)
+	defer cancel()
+	_, err := s.controlAt(addr).RemoveServer(ctx, &apiv1.RemoveServerRequest{Id: s.node.ID()})
+	return err
+}
+
+// askMember is the memberFunc of a server. The leader lists changes that are not committed yet; but it answers only when its log is
+// committed up to the question, so that a second answer vouches for what the first said.
+func (s *server) askMember(ctx context.Context, addr string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, leaveCall)
+	defer cancel()
+	for range 2 {
+		res, err := s.controlAt(addr).ListServers(ctx, &apiv1.ListServersRequest{})
+		if err != nil {
+			return false, err
+		}
+		if len(res.Servers) == 0 {
+			return false, fmt.Errorf("the server at %s lists no members", addr)
+		}
+		if slices.ContainsFunc(res.Servers, func(m *apiv1.Server) bool { return m.Id == s.node.ID() }) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (s *server) controlAt(addr string) apiv1connect.ControlClient {
+	return apiv1connect.NewControlClient(transport.NewClient(s.dir.http, addr))
 }

@@ -87,8 +87,11 @@ type server struct {
 	join     []string // of --retry-join
 	dir      *directory
 	fatal    chan error
-	hasState atomic.Bool // own has seen it
-	left     atomic.Bool // this server is no member any more, by its own wish
+	state    *stateWatch
+
+	departure departure
+	settledCh chan struct{} // closed once nobody asks any more what became of an earlier departure
+	left      atomic.Bool   // this server is no member any more, by its own wish
 }
 
 func runServer(ctx context.Context, f *serverFlags) error {
@@ -105,13 +108,36 @@ func runServer(ctx context.Context, f *serverFlags) error {
 	if f.expect < 0 || f.expect > 9 || (f.expect > 1 && f.join == "") {
 		return usagef("--bootstrap-expect %d: give 1 to 9, and --retry-join with all of them if more than one", f.expect)
 	}
-	s := &server{
-		flags: f, log: log, machine: fsm.New(), dir: newDirectory(log), fatal: make(chan error, 1), join: splitAddrs(f.join),
-	}
-	if err := s.open(ctx); err != nil {
+	for { // again as a new server, at the most once for each time that it had left
+		d := departure{f.dataDir}
+		if done, err := d.putAway(); err != nil {
+			return err
+		} else if done {
+			log.Info("the data of the server that has left is put away: this one starts as a new one", "data_dir", f.dataDir)
+		}
+		s := &server{
+			flags: f, log: log, machine: fsm.New(), dir: newDirectory(log), fatal: make(chan error, 1), join: splitAddrs(f.join),
+			departure: d, settledCh: make(chan struct{}),
+		}
+		if err := s.open(ctx); err != nil {
+			return err
+		}
+		err := s.run(ctx)
+		if errors.Is(err, errLeft) && ctx.Err() == nil {
+			continue
+		}
+		if s.left.Load() {
+			return errors.Join(unlessLeft(err), s.finishLeaving())
+		}
 		return err
 	}
-	return s.run(ctx)
+}
+
+func unlessLeft(err error) error {
+	if errors.Is(err, errLeft) {
+		return nil
+	}
+	return err
 }
 
 // open takes the data directory and the ports.
@@ -139,6 +165,13 @@ func (s *server) open(ctx context.Context) error {
 	if s.node, err = raftnode.Open(rc, raftnode.NewFSM(machine{s.machine}), s.listener.Protocol(raftnode.Protocol), s.log); err != nil {
 		return errors.Join(err, s.listener.Close())
 	}
+	s.state = newStateWatch(s.node.HasState, s.die)
+	if err = s.state.first(); err != nil {
+		return errors.Join(err, s.node.Close(), s.listener.Close())
+	}
+	if err = s.departure.belongs(s.node.ID()); err != nil {
+		return errors.Join(err, s.node.Close(), s.listener.Close())
+	}
 	s.dir.self, s.dir.claims, s.dir.members = s.own, s.claims, s.memberIDs
 	gc := gossip.DefaultConfig()
 	gc.ID, gc.Bind, gc.Seeds = s.node.ID(), bind, s.dir.gossipAddrs
@@ -158,16 +191,9 @@ func (s *server) open(ctx context.Context) error {
 // closed gives up what open has taken.
 func (s *server) closed(err error) error { return errors.Join(err, s.node.Close(), s.listener.Close()) }
 
-// own is what this server knows of itself. State once seen stays, and is not looked for on the disk again.
+// own is what this server knows of itself.
 func (s *server) own() ownState {
-	if !s.hasState.Load() {
-		has, err := s.node.HasState()
-		if err != nil {
-			s.die(err)
-		}
-		s.hasState.Store(has)
-	}
-	return ownState{id: s.node.ID(), addr: s.node.Addr(), hasState: s.hasState.Load(), clusterID: s.node.ClusterID(), expect: s.flags.expect}
+	return ownState{id: s.node.ID(), addr: s.node.Addr(), hasState: s.state.has(), clusterID: s.node.ClusterID(), expect: s.flags.expect}
 }
 
 // claims are where servers are said to be: by --retry-join, by this server's log and by gossip.
@@ -212,9 +238,11 @@ func (s *server) run(ctx context.Context) error {
 			return s.closed(err)
 		}
 	}
+	asked := ctx // ends when this server is asked to end
 	ctx, stop := s.untilLeft(ctx)
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.settleDeparture(asked, ctx) })
 	g.Go(func() error { return s.listener.Run(ctx) })
 	g.Go(func() error { return ended("raft", s.node.Run(ctx), ctx) })
 	g.Go(func() error { return ended("gossip", s.gossip.Run(ctx), ctx) })
@@ -238,7 +266,7 @@ func (s *server) run(ctx context.Context) error {
 	s.log.Info("server started", "id", s.node.ID(), "addr", s.node.Addr(), "gossip", s.gossip.Addr(), "data_dir", s.flags.dataDir, "version", version)
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {
-		return s.putAway()
+		return nil
 	}
 	return err
 }
