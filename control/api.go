@@ -110,23 +110,32 @@ func (c *Control) find(ctx context.Context, ref string) (*fsm.View, *apiv1.App, 
 	return v, app, nil
 }
 
-// WaitApp implements the Control service.
+// WaitApp implements the Control service. Who asks by the app's id gets an end that comes after the question, however many
+// other apps end before this server looks; by a name, once the app has been found.
 func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv1.WaitAppResponse, error) {
-	_, app, err := c.find(ctx, req.App)
-	if err != nil {
+	id := fsm.AppID(req.App)
+	sub := c.state.Feed().Subscribe(fsm.OfApp(id)) // wakes for this app only
+	defer func() { sub.Close() }()
+	v, app, err := c.find(ctx, req.App)
+	switch {
+	case sub.Ended(id) != nil:
+	case err != nil:
 		return nil, err
+	case fsm.PhaseOf(app).Terminal():
+		return &apiv1.WaitAppResponse{App: app, Index: v.Index()}, nil
+	case app.Id != req.App:
+		sub.Close()
+		id = fsm.AppID(app.Id)
+		sub = c.state.Feed().Subscribe(fsm.OfApp(id))
 	}
 	wait := waitDefault
 	if req.Timeout > 0 {
 		wait = min(time.Duration(req.Timeout*float64(time.Second)), waitMax)
 	}
-	id := fsm.AppID(app.Id)
-	sub := c.state.Feed().Subscribe(fsm.OfApp(id)) // wakes for this app only
-	defer sub.Close()
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	for {
-		if res, err := c.ended(id); res != nil || err != nil {
+		if res, err := c.ended(id, sub); res != nil || err != nil {
 			return res, err
 		}
 		select {
@@ -136,7 +145,7 @@ func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv
 			if err != nil {
 				return nil, err
 			}
-			if res, err := c.ended(id); res != nil || err != nil {
+			if res, err := c.ended(id, sub); res != nil || err != nil {
 				return res, err
 			}
 			if now, ok := v.App(id); ok {
@@ -149,10 +158,14 @@ func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv
 	}
 }
 
-// ended is the answer to who waits for an app, once it is terminal.
-func (c *Control) ended(id fsm.AppID) (*apiv1.WaitAppResponse, error) {
+// ended is the answer to who waits for an app, once it is terminal, by a subscription to it: an end that came since then is
+// known, though the state may have forgotten it.
+func (c *Control) ended(id fsm.AppID, sub *fsm.Subscription) (*apiv1.WaitAppResponse, error) {
 	v := c.state.View()
 	app, ok := v.App(id)
+	if end := sub.Ended(id); end != nil {
+		app, ok = end, true
+	}
 	switch {
 	case !ok:
 		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app",

@@ -40,6 +40,8 @@ type member struct {
 	machine *fsm.Machine
 	term    atomic.Uint64
 	leads   atomic.Bool
+	leader  atomic.Pointer[string] // the address of the leader, as it believes
+	barrier func()                 // called by Barrier; nil: nothing
 }
 
 func (m *member) Propose(ctx context.Context, c *apiv1.Command) (*apiv1.Result, error) {
@@ -57,34 +59,47 @@ func (m *member) Propose(ctx context.Context, c *apiv1.Command) (*apiv1.Result, 
 	if !m.leads.Load() || m.term.Load() != tr.term {
 		return nil, ErrUnknownOutcome // as for a leader that cannot reach the others
 	}
-	data, err := fsm.Encode(&apiv1.Entry{Commands: []*apiv1.Command{c}})
+	results, err := tr.apply(c)
+	if err != nil {
+		return nil, err
+	}
+	return results[0], nil
+}
+
+// apply commits an entry and applies it on all servers. Holds mu.
+func (tr *trio) apply(commands ...*apiv1.Command) (results []*apiv1.Result, err error) {
+	data, err := fsm.Encode(&apiv1.Entry{Commands: commands})
 	if err != nil {
 		return nil, err
 	}
 	tr.index++
-	var mine *apiv1.Result
 	for _, s := range tr.servers {
-		res, err := s.machine.Apply(tr.index, tr.term, data)
-		if err != nil {
+		if results, err = s.machine.Apply(tr.index, tr.term, data); err != nil {
 			return nil, err
 		}
-		if s == m {
-			mine = res[0]
-		}
 	}
-	return mine, nil
+	return results, nil
 }
 
 func (m *member) Barrier(context.Context) (uint64, error) {
 	if !m.leads.Load() {
 		return 0, ErrNotLeader
 	}
+	if m.barrier != nil {
+		m.barrier()
+	}
 	return m.machine.View().Index(), nil
 }
-func (m *member) Leader() (string, bool) { return "", m.leads.Load() }
-func (m *member) Term() uint64           { return m.term.Load() }
-func (m *member) ID() string             { return m.id }
-func (m *member) Servers() []ServerInfo  { return m.trio.infos }
+
+func (m *member) Leader() (string, bool) {
+	if addr := m.leader.Load(); addr != nil {
+		return *addr, m.leads.Load()
+	}
+	return "", m.leads.Load()
+}
+func (m *member) Term() uint64          { return m.term.Load() }
+func (m *member) ID() string            { return m.id }
+func (m *member) Servers() []ServerInfo { return m.trio.infos }
 
 // newTrio starts three servers that know of no leader.
 func newTrio(t *testing.T, change func(*Config)) *trio {
@@ -127,6 +142,8 @@ func (tr *trio) lead(m *member, reached ...*member) (stop func()) {
 	for _, s := range append(reached, m) {
 		s.term.Store(term)
 		s.leads.Store(s == m)
+		addr := tr.addr(m)
+		s.leader.Store(&addr)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tr.t.Context()))
 	done := make(chan error, 1)
@@ -149,6 +166,16 @@ func (tr *trio) lead(m *member, reached ...*member) (stop func()) {
 	return stop
 }
 
+// addr is a server's address.
+func (tr *trio) addr(m *member) string {
+	for _, i := range tr.infos {
+		if i.ID == m.id {
+			return i.Addr
+		}
+	}
+	return ""
+}
+
 // link is a worker's session, as the test plays the worker.
 type link struct {
 	stream  apiv1connect.ClusterSessionClientStream
@@ -160,14 +187,8 @@ type link struct {
 // connect opens a session of host w1 with a server; err is the refusal.
 func (tr *trio) connect(m *member, incarnation string, apps ...*apiv1.AppStatus) (*link, error) {
 	tr.t.Helper()
-	addr := ""
-	for _, i := range tr.infos {
-		if i.ID == m.id {
-			addr = i.Addr
-		}
-	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tr.t.Context()))
-	stream, err := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), addr)).Session(ctx)
+	stream, err := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), tr.addr(m))).Session(ctx)
 	require.NoError(tr.t, err)
 	context.AfterFunc(ctx, func() { _ = stream.CloseSend() })
 	tr.t.Cleanup(cancel)

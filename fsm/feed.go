@@ -3,6 +3,8 @@ package fsm
 import (
 	"slices"
 	"sync"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
 // Change names what one entry changed. Its lists are shared: nobody changes them.
@@ -122,6 +124,9 @@ func (f *Feed) publish(change Change, v *View) {
 			f.ring = append(make([]Change, 0, 2*feedChanges), f.ring[f.start:]...)
 			f.start = 0
 		}
+		for _, id := range change.Apps {
+			f.handEnd(id)
+		}
 		f.wakeAll(&change)
 	}
 	f.wake(Everything)
@@ -135,7 +140,29 @@ func (f *Feed) reset(v *View) {
 	f.ring, f.start, f.names = nil, 0, 0
 	f.floor, f.last, f.view = v.index, v.index, v
 	for topic := range f.subs {
+		if topic.kind == kindApp && topic.id != "" {
+			f.handEnd(AppID(topic.id))
+		}
 		f.wake(topic)
+	}
+}
+
+// handEnd gives an app that has ended to those who wait for it: when they look,
+// it may be forgotten. mu is held.
+func (f *Feed) handEnd(id AppID) {
+	subs := f.subs[OfApp(id)]
+	if len(subs) == 0 {
+		return
+	}
+	app, ok := f.view.App(id)
+	if !ok || !PhaseOf(app).Terminal() {
+		return
+	}
+	for sub := range subs {
+		if sub.ended == nil {
+			sub.ended = make(map[AppID]*apiv1.App)
+		}
+		sub.ended[id] = app
 	}
 }
 

@@ -7,15 +7,14 @@ import (
 )
 
 // forgetOldest drops what ended first where more history is kept than must be:
-// beyond the least number, what is older than KeepSeconds; beyond the most, in
-// number or bytes, anything but what ends in this very entry, for somebody may be
-// waiting for it. An app takes its migrations with it.
+// beyond the least number, what is older than KeepSeconds; beyond the most bytes,
+// anything but what ends in this very entry: a View has it, so that the feed can
+// hand it to who waits for it. An app takes its migrations with it.
 func (t *tx) forgetOldest() {
 	for t.ended.Len() > MinEndedApps || t.endedBytes > MaxEndedBytes {
 		_, id, ok := t.ended.Root().Minimum()
 		app, _ := t.App(id)
-		full := t.ended.Len() > MaxEndedApps || t.endedBytes > MaxEndedBytes
-		old := full || olderThan(app.GetEndedAt(), t.at, KeepSeconds)
+		old := t.endedBytes > MaxEndedBytes || olderThan(app.GetEndedAt(), t.at, KeepSeconds)
 		if !ok || !old || app.GetEndedIndex() == t.entryIndex {
 			break
 		}
@@ -24,8 +23,7 @@ func (t *tx) forgetOldest() {
 	for t.endedMigs.Len() > MinEndedMigrations || t.migrationBytes > MaxMigrationBytes {
 		_, id, ok := t.endedMigs.Root().Minimum()
 		mig, _ := t.Migration(id)
-		full := t.endedMigs.Len() > MaxEndedMigrations || t.migrationBytes > MaxMigrationBytes
-		old := full || olderThan(mig.GetEndedAt(), t.at, KeepSeconds)
+		old := t.migrationBytes > MaxMigrationBytes || olderThan(mig.GetEndedAt(), t.at, KeepSeconds)
 		if !ok || !old || mig.GetEndedIndex() == t.entryIndex {
 			break
 		}
@@ -33,13 +31,16 @@ func (t *tx) forgetOldest() {
 	}
 }
 
+// weight is what an ended object counts against the bounds of history.
+func weight(m proto.Message) int { return proto.Size(m) + HistoryOverhead }
+
 // forgetApp drops an ended app and its migrations.
 func (t *tx) forgetApp(app *apiv1.App) {
 	for mig := range t.MigrationsOf(AppID(app.GetId())) {
 		t.forgetMigration(mig)
 	}
 	t.ended, _, _ = t.ended.Delete(endKey(app.GetEndedIndex(), app.GetId()))
-	t.endedBytes -= proto.Size(app)
+	t.endedBytes -= weight(app)
 	t.apps, _, _ = t.apps.Delete([]byte(app.GetId()))
 	t.touched.apps = append(t.touched.apps, AppID(app.GetId()))
 }
@@ -49,7 +50,7 @@ func (t *tx) forgetMigration(mig *apiv1.Migration) {
 	key := append(orderKey(mig.GetProposeIndex()), mig.GetId()...)
 	t.migsOf, _, _ = t.migsOf.Delete(pairKey(mig.GetApp(), string(key)))
 	t.endedMigs, _, _ = t.endedMigs.Delete(endKey(mig.GetEndedIndex(), mig.GetId()))
-	t.migrationBytes -= proto.Size(mig)
+	t.migrationBytes -= weight(mig)
 	t.migrations, _, _ = t.migrations.Delete([]byte(mig.GetId()))
 	t.touched.migrations = append(t.touched.migrations, MigrationID(mig.GetId()))
 }

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,6 +60,54 @@ func TestHistoryIsKeptForAnHour(t *testing.T) {
 	require.False(t, knows(m, "a0"), "what is old goes")
 	require.True(t, knows(m, "b0"))
 	requireSound(t, m)
+}
+
+// TestBusyHourIsRemembered: of 2,000 small apps a minute all that ended in the last hour are known.
+func TestBusyHourIsRemembered(t *testing.T) {
+	if testing.Short() {
+		t.Skip("120,000 apps")
+	}
+	m := New()
+	at(t, m, 1, "init c1", "module m")
+	for minute := range int64(61) {
+		endMany(t, m, 60*minute, fmt.Sprintf("minute-%02d-of-the-hour-", minute), 2000)
+	}
+	require.True(t, knows(m, "minute-00-of-the-hour-0"))
+	require.Greater(t, m.View().endedBytes, MaxEndedBytes/2, "and not many times more than an hour's")
+	endMany(t, m, 60*61, "later", 1)
+	require.False(t, knows(m, "minute-00-of-the-hour-0"))
+	require.True(t, knows(m, "minute-01-of-the-hour-0"))
+}
+
+// TestEndReachesWhoWaits: who has subscribed to an app gets its end, though the app is forgotten before he looks.
+func TestEndReachesWhoWaits(t *testing.T) {
+	m := New()
+	at(t, m, 1000, "init c1", "module m", "submit waited m 1", "submit other m 1")
+	sub, none := m.Feed().Subscribe(OfApp("waited")), m.Feed().Subscribe(AnyApp, OfApp("other"))
+	defer sub.Close()
+	defer none.Close()
+	require.Nil(t, sub.Ended("waited"))
+	at(t, m, 1000, "stop waited failed 7")
+	endMany(t, m, 1001+KeepSeconds, "a", 10_000)
+	require.False(t, knows(m, "waited"))
+	end := sub.Ended("waited")
+	require.Equal(t, Failed, PhaseOf(end))
+	require.EqualValues(t, 7, end.GetExitCode())
+	require.Nil(t, none.Ended("waited"))
+	require.Nil(t, none.Ended("other"), "it goes on")
+
+	var buf bytes.Buffer // a replica that waited, and hears of the end by a snapshot
+	at(t, m, 2000, "stop other cancelled 0")
+	_, err := m.View().WriteTo(&buf)
+	require.NoError(t, err)
+	replica := New()
+	at(t, replica, 1000, "init c1", "module m", "submit other m 1")
+	late := replica.Feed().Subscribe(OfApp("other"))
+	defer late.Close()
+	require.NoError(t, replica.Restore(&buf))
+	endMany(t, replica, 5000+KeepSeconds, "b", 10_000)
+	require.False(t, knows(replica, "other"))
+	require.Equal(t, Cancelled, PhaseOf(late.Ended("other")))
 }
 
 // TestClockBehindForgetsNothingNew: a full history and a leader whose clock is

@@ -12,16 +12,17 @@ const (
 	// MinEndedApps is how many ended apps are kept, however old; the first to end
 	// is the first to go.
 	MinEndedApps = 4096
-	// MaxEndedApps is how many are kept at most.
-	MaxEndedApps = 1 << 16
-	// MaxEndedBytes is how many bytes of ended apps are kept at most, encoded.
-	MaxEndedBytes = 128 << 20
+	// MaxEndedBytes is how many bytes of ended apps are kept at most, as weight counts
+	// them: for small apps, those of an hour in which 2,000 end each minute.
+	MaxEndedBytes = 320 << 20
 	// MinEndedMigrations is how many ended migrations are kept, however old.
 	MinEndedMigrations = 1024
-	// MaxEndedMigrations is how many are kept at most.
-	MaxEndedMigrations = 1 << 14
-	// MaxMigrationBytes is how many bytes of ended migrations are kept at most, encoded.
+	// MaxMigrationBytes is how many bytes of ended migrations are kept at most, as
+	// weight counts them.
 	MaxMigrationBytes = 64 << 20
+	// HistoryOverhead is what an ended object takes beside its encoding: the message
+	// in memory, and its places in the trees.
+	HistoryOverhead = 2 << 10
 	// KeepSeconds is for how long keys and history beyond the least are kept, by the
 	// times in the entries: an hour.
 	KeepSeconds = 3600

@@ -64,7 +64,7 @@ func (v *View) indexApp(app *apiv1.App) {
 		v.moduleUse = v.moduleUse.count(app.GetSpec().GetModuleDigest(), -1)
 	}
 	if v.ended, _, had = v.ended.Insert(endKey(app.GetEndedIndex(), app.GetId()), id); !had {
-		v.endedBytes += proto.Size(app)
+		v.endedBytes += weight(app)
 	}
 }
 
@@ -78,7 +78,7 @@ func add[T any](tree *iradix.Tree[T], key []byte, value T) *iradix.Tree[T] {
 
 func (t *tx) putMigration(mig *apiv1.Migration) {
 	if old, ok := t.Migration(MigrationID(mig.GetId())); ok && MigrationPhaseOf(old).Ended() {
-		t.migrationBytes -= proto.Size(old)
+		t.migrationBytes -= weight(old)
 	}
 	t.migrations, _, _ = t.migrations.Insert([]byte(mig.GetId()), mig)
 	t.touched.migrations = append(t.touched.migrations, MigrationID(mig.GetId()))
@@ -93,7 +93,7 @@ func (v *View) indexMigration(mig *apiv1.Migration) {
 	if MigrationPhaseOf(mig).Ended() {
 		v.pending, _, _ = v.pending.Delete(key)
 		v.endedMigs, _, _ = v.endedMigs.Insert(endKey(mig.GetEndedIndex(), mig.GetId()), id)
-		v.migrationBytes += proto.Size(mig)
+		v.migrationBytes += weight(mig)
 	} else {
 		v.pending = add(v.pending, key, id)
 	}

@@ -1,5 +1,7 @@
 package fsm
 
+import apiv1 "github.com/godwit-run/godwit/api/v1"
+
 // topicKind is the kind of object that a topic is about.
 type topicKind uint8
 
@@ -48,7 +50,8 @@ func OfModule(digest Digest) Topic { return Topic{kind: kindModule, id: string(d
 type Subscription struct {
 	feed   *Feed
 	topics []Topic
-	wake   chan struct{} // capacity 1
+	wake   chan struct{}        // capacity 1
+	ended  map[AppID]*apiv1.App // that it is about; guarded by feed.mu
 }
 
 // Subscribe starts a subscription to the topics. Its owner must Close it.
@@ -69,6 +72,15 @@ func (f *Feed) Subscribe(topics ...Topic) *Subscription {
 // C has a value when something of the topics has changed since the last receive,
 // however often, or a snapshot was restored. It is never closed.
 func (s *Subscription) C() <-chan struct{} { return s.wake }
+
+// Ended is the app as it ended, if it has since Subscribe and the subscription is
+// about this app (OfApp); else nil. It does not matter that the app may be
+// forgotten by now.
+func (s *Subscription) Ended(id AppID) *apiv1.App {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	return s.ended[id]
+}
 
 // Close ends the subscription. It may be called more than once.
 func (s *Subscription) Close() {

@@ -37,7 +37,8 @@ type View struct {
 	shares    shares                    // who has slots where
 	moduleUse moduleUse                 // who runs which module, and since when nobody does
 
-	liveBytes, endedBytes, migrationBytes int // encoded: specs of live apps, ended apps, ended migrations
+	liveBytes                  int // of specs of live apps, encoded
+	endedBytes, migrationBytes int // weight of ended apps and migrations
 }
 
 func newView() View {
