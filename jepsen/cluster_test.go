@@ -19,6 +19,8 @@ type shape struct {
 	lease                   string
 	freezeDeadline          string
 	serverArgs              []string
+	// cuts: the last server cuts its log, as servers do that run for long, and starts from a snapshot. The others keep theirs.
+	cuts bool
 	// network: each process has a machine of its own on a network that can be cut. The test is skipped where there can be none.
 	network bool
 	// disks: that many servers have a disk of their own, which can hang and be full. The test is skipped where there can be none.
@@ -130,6 +132,10 @@ func (c *cluster) newProcess(role, name, addr string, args ...string) *process {
 // mark is in the environment of every process of this cluster, and of their children.
 func (c *cluster) mark() string { return "GODWIT_JEPSEN_CLUSTER=" + c.dir }
 
+// cutEach is after how many entries a log is cut, and how many are left: more than come while the harm of an ordeal keeps a
+// server from hearing of them, for that server would then get a snapshot, and nobody might have the whole log.
+const cutEach = "1500"
+
 // addServer describes the next server.
 func (c *cluster) addServer() *process {
 	i := len(c.servers)
@@ -137,7 +143,11 @@ func (c *cluster) addServer() *process {
 		"--bootstrap-expect", strconv.Itoa(c.shape.servers), "--retry-join", c.addrs(), "--lease", c.shape.lease,
 		"--freeze-deadline", c.shape.freezeDeadline,
 	}
-	p := c.newProcess("server", "s"+strconv.Itoa(i+1), c.api.addrs[i], append(args, c.shape.serverArgs...)...)
+	args = append(args, c.shape.serverArgs...)
+	if c.shape.cuts && i == c.shape.servers-1 {
+		args = append(args, "--snapshot-threshold", cutEach, "--snapshot-interval", "1s")
+	}
+	p := c.newProcess("server", "s"+strconv.Itoa(i+1), c.api.addrs[i], args...)
 	c.servers = append(c.servers, p)
 	return p
 }

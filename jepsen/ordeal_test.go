@@ -55,7 +55,7 @@ func newOrdeal(t *testing.T, s shape) *ordeal {
 	o := &ordeal{c: newCluster(t, s), rng: rand.New(rand.NewPCG(seed, 0)), seed: seed, fired: map[string]int{}} //nolint:gosec // not for secrets
 	o.c.revives = true
 	o.tr = &traffic{c: o.c, rec: history.NewRecorder(), live: map[string]bool{}, kept: map[string]bool{}}
-	o.tr.digest, o.tr.long = o.push("hello", helloModule), o.push("steady", steadyModule)
+	o.tr.digest, o.tr.long, o.tr.bad = o.push("hello", helloModule), o.push("steady", steadyModule), o.push("exit", guests+"exit.wasm")
 	return o
 }
 

@@ -13,7 +13,7 @@ const smokeFor = time.Minute
 // TestSmoke has clients submit, ask, cancel and list while the leader and hosts are killed, stopped and cut off and ranks
 // move, and judges what they were told. Without root nothing is cut.
 func TestSmoke(t *testing.T) {
-	s := shape{servers: 3, workers: 3, slots: 6}
+	s := shape{servers: 3, workers: 3, slots: 6, cuts: true}
 	nemeses := []nemesis{&crash{of: "leader"}, &pause{of: "leader"}, &crash{of: "worker"}, &pause{of: "worker"}, &crash{of: "follower"}}
 	if err := canNetwork(); err == nil {
 		s.network = true
@@ -34,4 +34,5 @@ func TestSmoke(t *testing.T) {
 	}
 	require.Greater(t, o.terms, 2, "no leader was lost")
 	require.NotZero(t, o.moved, "no rank has moved")
+	t.Logf("the last server has started from a snapshot, or could: %t", snapshotted(t, o.c.servers[2].dir))
 }

@@ -20,6 +20,7 @@ type traffic struct {
 	rec    *history.Recorder
 	digest string // of the module that the short apps run
 	long   string // of the module that the long apps run
+	bad    string // of the module that the failing apps run
 
 	mu   sync.Mutex      // guards apps, live, kept
 	apps []string        // ids of the apps that clients have been told of
@@ -109,21 +110,29 @@ func (tr *traffic) mover(ctx context.Context, id int, rng *rand.Rand) {
 	}
 }
 
-// short is an app that takes a moment, of one to three ranks.
+// short is an app that takes a moment, of one to three ranks. Some fail, each with a code of its own.
 func (tr *traffic) short(rng *rand.Rand) *apiv1.AppSpec {
 	n := int32(1 + rng.IntN(3))
-	if rng.IntN(4) == 0 {
+	switch rng.IntN(8) {
+	case 0:
+		return &apiv1.AppSpec{
+			Name: "fails", ModuleDigest: tr.bad, Args: []string{strconv.Itoa(1 + rng.IntN(250)), strconv.Itoa(rng.IntN(int(n)))}, Size: n,
+		}
+	case 1, 2:
 		return &apiv1.AppSpec{Name: "steps", ModuleDigest: tr.long, Args: []string{strconv.Itoa(5 + rng.IntN(40)), "50"}, Size: n}
 	}
 	return &apiv1.AppSpec{Name: "hello", ModuleDigest: tr.digest, Size: n}
 }
 
-// known is some app that a client has been told of, a recent one rather than an old one; empty: none yet.
+// known is some app that a client has been told of, mostly a recent one; empty: none yet.
 func (tr *traffic) known(rng *rand.Rand) string {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	if len(tr.apps) == 0 {
 		return ""
+	}
+	if rng.IntN(4) == 0 {
+		return pick(rng, tr.apps)
 	}
 	return tr.apps[max(0, len(tr.apps)-1-rng.IntN(15))]
 }

@@ -87,56 +87,85 @@ func ReadLog(r io.Reader) ([]Entry, error) {
 // errDiffer is returned when two servers hold different entries at an index that a majority must agree on.
 var errDiffer = errors.New("logs differ")
 
+// version is what some servers hold at an index.
+type version struct {
+	entry   Entry
+	servers []string
+}
+
 // Agree returns the log that a majority of the servers holds. It fails where two of them hold different entries, unless
 // it is what only one holds at its end: an entry that was never committed. Of one term there is one entry at an index, with
-// one answer, and one state after it.
+// one answer, and one state after it. A server whose log begins later agrees to what others hold before: it has a snapshot
+// of that.
 func Agree(logs map[string][]Entry) ([]Entry, error) {
-	type version struct {
-		entry   Entry
-		servers []string
-	}
 	votes := map[uint64][]*version{}
+	var begins []uint64
 	var last uint64
 	for server, log := range logs {
+		if len(log) > 0 {
+			begins = append(begins, log[0].Index)
+			last = max(last, log[len(log)-1].Index)
+		}
 		for _, e := range log {
-			last = max(last, e.Index)
-			found := false
-			for _, c := range votes[e.Index] {
-				if what := c.entry.differs(e); what != "" {
-					return nil, fmt.Errorf("%w: %s and %s hold entry %d of term %d and %s", errDiffer, c.servers[0], server, e.Index, e.Term, what)
-				}
-				if c.entry.same(e) {
-					c.servers, found = append(c.servers, server), true
-					if len(c.entry.Results) == 0 {
-						c.entry = e
-					}
-				}
+			all, err := vote(votes[e.Index], server, e)
+			if err != nil {
+				return nil, err
 			}
-			if !found {
-				votes[e.Index] = append(votes[e.Index], &version{e, []string{server}})
-			}
+			votes[e.Index] = all
 		}
 	}
 	var out []Entry
 	for i := uint64(1); i <= last; i++ {
+		need := len(logs)/2 + 1
+		for _, first := range begins {
+			if first > i {
+				need--
+			}
+		}
+		n := len(out)
 		for _, c := range votes[i] {
-			if len(c.servers) > len(logs)/2 {
+			if len(c.servers) >= need {
 				out = append(out, c.entry)
 			}
 		}
-		if len(out) == 0 || out[len(out)-1].Index == i {
-			continue
+		switch {
+		case len(out) > n+1:
+			return nil, fmt.Errorf("%w: nobody can say which entry %d was committed", errDiffer, i)
+		case len(out) == n && n > 0:
+			return out, cutShort(votes, i, last, len(logs)/2)
 		}
-		for j := i + 1; j <= last; j++ {
-			for _, c := range votes[j] {
-				if len(c.servers) > len(logs)/2 {
-					return nil, fmt.Errorf("%w: no majority holds one entry %d, and one holds entry %d", errDiffer, i, j)
-				}
-			}
-		}
-		break
 	}
 	return out, nil
+}
+
+// vote adds what a server holds at an index to what others do.
+func vote(all []*version, server string, e Entry) ([]*version, error) {
+	for _, c := range all {
+		if what := c.entry.differs(e); what != "" {
+			return nil, fmt.Errorf("%w: %s and %s hold entry %d of term %d and %s", errDiffer, c.servers[0], server, e.Index, e.Term, what)
+		}
+		if !c.entry.same(e) {
+			continue
+		}
+		c.servers = append(c.servers, server)
+		if len(c.entry.Results) == 0 {
+			c.entry = e
+		}
+		return all, nil
+	}
+	return append(all, &version{e, []string{server}}), nil
+}
+
+// cutShort fails if a majority holds one entry behind the first of which none does.
+func cutShort(votes map[uint64][]*version, gap, last uint64, half int) error {
+	for j := gap + 1; j <= last; j++ {
+		for _, c := range votes[j] {
+			if len(c.servers) > half {
+				return fmt.Errorf("%w: no majority holds one entry %d, and one holds entry %d", errDiffer, gap, j)
+			}
+		}
+	}
+	return nil
 }
 
 // differs says how two servers are at odds over an entry of one term; empty: they are not.

@@ -37,6 +37,8 @@ func TestAgree(t *testing.T) {
 		"one has a tail":           {logs: [][]Entry{whole[:2], whole, whole[:2]}, last: 2},
 		"one has another tail":     {logs: [][]Entry{whole, read(t, a[0], a[1], entry(3, 1, "x")), whole}, last: 3},
 		"one begins at a snapshot": {logs: [][]Entry{whole, whole, whole[1:]}, last: 3},
+		"two begin at snapshots":   {logs: [][]Entry{whole, whole[1:], whole[2:]}, last: 3},
+		"nobody knows":             {bad: true, logs: [][]Entry{whole, read(t, a[0], entry(2, 2, "x"), a[2]), whole[2:]}},
 		"one answers otherwise": {bad: true, logs: [][]Entry{
 			read(t, a[0], strings.Replace(a[1], `"results":[{"index":"2"}]`, `"results":[{"index":"2","code":"terminal"}]`, 1), a[2]), whole, whole[:1],
 		}},
@@ -66,6 +68,7 @@ func TestAgree(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, tc.last, log[len(log)-1].Index)
+			require.EqualValues(t, 1, log[0].Index)
 		})
 	}
 }
