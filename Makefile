@@ -73,6 +73,10 @@ torture: setup ## Kill and stop processes at random moments, many rounds (half a
 jepsen: setup ## Every two faults at once, judged by recorded histories and the log (half an hour, root; GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run 'TestSmoke|TestPairs'
 
+.PHONY: broken
+broken: setup ## Show that the tests can fail: build one defect at a time, and run what must find it (half an hour, root)
+	go run ./jepsen/broken $(BROKEN_FLAGS)
+
 .PHONY: failover
 failover: setup ## Measure how long a cluster takes no submissions when its leader is killed, stops or hangs (GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run TestFailover
