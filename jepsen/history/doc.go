@@ -7,5 +7,8 @@
 //     knows nothing of the log.
 //   - Witness holds the history against the log that the servers have stored: a write that was acknowledged is in there
 //     once, one that was refused is not, and indexes never contradict time.
-//   - Audit replays the log with a state of its own, written apart from the product's: slots, phases, epochs, migrations.
+//   - Audit replays the log with a state of its own, written apart from the product's: slots, phases, epochs, migrations,
+//     verdicts.
+//
+// Before them, Agree finds what the servers' logs have in common, and fails where they are at odds.
 package history
