@@ -13,19 +13,21 @@ import (
 const maxReported = 16_384
 
 // inbox holds what each host last reported of each app, and which apps have had news that the duties have not looked at.
-// Statuses in it are immutable.
+// Statuses in it are immutable. Only what came over a host's present session counts; which one that is the sessions know, and
+// they learn of a new one, or of a host's end, through the inbox only, so that neither knows of one without the other.
 type inbox struct {
-	mu      sync.Mutex // guards the fields below
-	owner   map[fsm.HostID]*session
+	sessions *sessions
+
+	mu      sync.Mutex // guards the fields below; the sessions' own lock may be taken under it
 	byHost  map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus
 	byApp   map[fsm.AppID]map[fsm.HostID]*apiv1.AppStatus
 	fresh   map[fsm.AppID]bool
 	changed chan struct{} // closed and replaced when something has changed
 }
 
-func newInbox() *inbox {
+func newInbox(sessions *sessions) *inbox {
 	return &inbox{
-		owner: map[fsm.HostID]*session{}, byHost: map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus{},
+		sessions: sessions, byHost: map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus{},
 		byApp: map[fsm.AppID]map[fsm.HostID]*apiv1.AppStatus{}, fresh: map[fsm.AppID]bool{}, changed: make(chan struct{}),
 	}
 }
@@ -50,12 +52,12 @@ func (b *inbox) wake() {
 	b.changed = make(chan struct{})
 }
 
-// openHost makes a new session the only one whose reports of the host count, in the place of all that was reported before.
-func (b *inbox) openHost(s *session, apps []*apiv1.AppStatus) {
+// open makes a new session its host's only one, and what comes with it all that the host has reported.
+func (b *inbox) open(s *session, apps []*apiv1.AppStatus) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.sessions.add(s)
 	b.clear(s.host)
-	b.owner[s.host] = s
 	for _, st := range apps {
 		b.store(s.host, st)
 	}
@@ -66,7 +68,7 @@ func (b *inbox) openHost(s *session, apps []*apiv1.AppStatus) {
 func (b *inbox) put(s *session, st *apiv1.AppStatus) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.owner[s.host] != s {
+	if !b.sessions.current(s) {
 		return
 	}
 	b.store(s.host, st)
@@ -98,7 +100,6 @@ func (b *inbox) clear(host fsm.HostID) {
 		b.drop(id, host)
 	}
 	delete(b.byHost, host)
-	delete(b.owner, host)
 }
 
 // drop forgets what a host reported of an app, but in byHost. Holds mu.
@@ -110,10 +111,14 @@ func (b *inbox) drop(id fsm.AppID, host fsm.HostID) {
 	}
 }
 
-func (b *inbox) forgetHost(host fsm.HostID) {
+// endHost ends the session of a host's incarnation, and forgets what it reported. Where another incarnation has a session
+// already, it changes nothing.
+func (b *inbox) endHost(host fsm.HostID, incarnation string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.clear(host)
+	if b.sessions.endOf(host, incarnation) {
+		b.clear(host)
+	}
 }
 
 // forgetApp forgets what is reported of an app that is over.

@@ -34,9 +34,10 @@ type leader struct {
 }
 
 func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
+	hosts := newSessions()
 	l := &leader{
 		c: c, term: term, log: c.slog.With("term", term),
-		tenure: &tenure{over: over}, sessions: newSessions(), inbox: newInbox(), refusals: newRefusals(), fitness: newFitness(),
+		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(),
 	}
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirm)
 	return l

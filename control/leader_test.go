@@ -116,7 +116,7 @@ func (b *bench) host(name string, slots int32) {
 	}
 	h := &apiv1.Host{Id: name, Name: name, Addr: addr, Slots: slots, Incarnation: "i-" + name, NodeId: "n-" + name}
 	require.NoError(b.t, b.l.register(b.ctx, h, nil))
-	b.l.inbox.openHost(&session{host: fsm.HostID(name)}, nil)
+	b.l.inbox.open(newSession(fsm.HostID(name), h.Incarnation, func() {}), nil)
 	b.l.sessions.heardAt(fsm.HostID(name), time.Now())
 }
 
@@ -131,7 +131,7 @@ func (b *bench) submit(id string, spec *apiv1.AppSpec) {
 
 // report makes a host say something of an app.
 func (b *bench) report(host string, st *apiv1.AppStatus) {
-	b.l.inbox.put(b.l.inbox.owner[fsm.HostID(host)], st)
+	b.l.inbox.put(b.l.sessions.of(fsm.HostID(host)), st)
 }
 
 func (b *bench) app(id string) *apiv1.App {
@@ -435,8 +435,8 @@ func TestDispatch(t *testing.T) {
 	b := newBench(t, nil)
 	b.running()
 	s, other := newSession("h1", "i-h1", func() {}), newSession("h3", "i-h3", func() {})
-	b.l.sessions.add(s)
-	b.l.sessions.add(other)
+	b.l.inbox.open(s, nil)
+	b.l.inbox.open(other, nil)
 	dispatch := b.l.dispatcher()
 	dispatch(b.ctx)
 	rec := s.records["a"]
@@ -468,8 +468,7 @@ func TestTargetHearsOfTheAbort(t *testing.T) {
 	b.running()
 	b.host("h3", 4)
 	s := newSession("h3", "i-h3", func() {})
-	b.l.sessions.add(s)
-	b.l.inbox.openHost(s, nil)
+	b.l.inbox.open(s, nil)
 	dispatch := b.l.dispatcher()
 	b.propose(&apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{
 		Id: "m1", App: "a", FromEpoch: 1, Moves: []*apiv1.Move{{Rank: 0, From: "h1", To: "h3"}},

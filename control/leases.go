@@ -256,8 +256,7 @@ func (l *leader) endHost(ctx context.Context, host, incarnation string, state fs
 		}}
 	})
 	if done {
-		l.sessions.endOf(fsm.HostID(host), incarnation)
-		l.inbox.forgetHost(fsm.HostID(host))
+		l.inbox.endHost(fsm.HostID(host), incarnation)
 	}
 	return done
 }

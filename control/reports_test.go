@@ -109,8 +109,7 @@ func TestRefusedLossLeavesTheHostHeard(t *testing.T) {
 	b.running()
 	ended := false
 	s := newSession("h1", "i-h1", func() { ended = true })
-	b.l.sessions.add(s)
-	b.l.inbox.openHost(s, []*apiv1.AppStatus{{App: "a", Executor: apiv1.ExecutorRunning}})
+	b.l.inbox.open(s, []*apiv1.AppStatus{{App: "a", Executor: apiv1.ExecutorRunning}})
 	require.False(t, b.l.endHost(b.ctx, "h1", "an incarnation before", fsm.Lost, "test"))
 	require.False(t, ended)
 	require.NotNil(t, b.l.inbox.report("h1", "a"))
@@ -121,7 +120,7 @@ func TestRefusedLossLeavesTheHostHeard(t *testing.T) {
 	s.echo(1)
 	again := newSession("h1", "i-h1", func() { ended = true })
 	ended = false
-	b.l.sessions.add(again)
+	b.l.inbox.open(again, nil)
 	b.l.answer(again, 1)
 	require.True(t, ended, "a host that the log calls lost gets no lease")
 }

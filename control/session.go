@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,10 +17,14 @@ import (
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/name"
 	"github.com/godwit-run/godwit/internal/text"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // helloWait bounds the time from a session's request to its hello.
 const helloWait = 10 * time.Second
+
+// closeWait bounds what a session that is over still has to write: a worker that does not read must not hold up the term's end.
+const closeWait = time.Second
 
 // Session implements the Cluster service. All of it belongs to the term: it ends with it, and the term waits for it.
 func (c *Control) Session(ctx context.Context, stream apiv1connect.ClusterSessionServerStream) error {
@@ -40,6 +45,8 @@ func (c *Control) Session(ctx context.Context, stream apiv1connect.ClusterSessio
 func (l *leader) serve(ctx context.Context, stream apiv1connect.ClusterSessionServerStream) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	writes := context.WithoutCancel(ctx)
+	defer context.AfterFunc(ctx, func() { transport.WriteWithin(writes, closeWait) })()
 	in := make(chan *apiv1.SessionRequest)
 	broken := make(chan error, 1)
 	go func() { broken <- pump(ctx, stream, in) }() // ends with the stream, which ends when this request returns
@@ -132,6 +139,9 @@ func (c *Control) checkHello(h *apiv1.Hello) error {
 	if err := checkLog(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: host}}}); err != nil {
 		return err
 	}
+	if i := slices.IndexFunc(h.Apps, func(st *apiv1.AppStatus) bool { return !text.Word(st.App) }); i >= 0 {
+		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "apps", fmt.Sprintf("%.80q is no app's id", h.Apps[i].App), "")
+	}
 	if id := c.state.View().ClusterID(); h.ClusterId != "" && id != h.ClusterId {
 		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonForeignCluster, "cluster_id",
 			fmt.Sprintf("host %s belongs to cluster %.64q, this is cluster %s", host.Id, h.ClusterId, id), "use another --data-dir or --join")
@@ -181,8 +191,7 @@ func secretHash(secret string) []byte {
 
 // openSession makes the session the host's only one, and queues the records of all apps it has to do with.
 func (l *leader) openSession(s *session, hello *apiv1.Hello) {
-	l.sessions.add(s)
-	l.inbox.openHost(s, hello.Apps)
+	l.inbox.open(s, hello.Apps)
 	v := l.c.state.View()
 	for _, app := range appsOn(v, s.host) {
 		s.put(l.record(v, app))
@@ -198,8 +207,10 @@ func (l *leader) closeSession(s *session) {
 	l.inbox.signal()
 }
 
-// send sends what is queued until ctx ends.
+// send sends what is queued until ctx ends. A worker that takes nothing of it for a lease's length has lost its session: it
+// hears from nobody whether it still has its lease.
 func (l *leader) send(ctx context.Context, s *session, stream apiv1connect.ClusterSessionServerStream) error {
+	patience := time.Duration(l.c.state.View().LeaseMs()) * time.Millisecond
 	for {
 		select {
 		case <-s.wake:
@@ -207,6 +218,7 @@ func (l *leader) send(ctx context.Context, s *session, stream apiv1connect.Clust
 			return apierr.New(connect.CodeUnavailable, apierr.ReasonNotLeader, "", "the session is over", "open another")
 		}
 		seq, records := s.take()
+		transport.WriteWithin(ctx, patience)
 		if seq > 0 {
 			if err := stream.Send(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Heartbeat{Heartbeat: &apiv1.Heartbeat{Seq: seq}}}); err != nil {
 				return err
@@ -239,6 +251,10 @@ func (l *leader) receive(ctx context.Context, s *session, in <-chan *apiv1.Sessi
 			l.leases.beat(s, m.Heartbeat.Seq)
 			l.hearFitness(s, m.Heartbeat.Unfit)
 		case *apiv1.SessionRequest_Status:
+			if !text.Word(m.Status.GetApp()) {
+				l.log.Warn("a host reports of what is no app: its session ends", "host", s.host, "app", text.Line(m.Status.GetApp(), text.MaxWord))
+				return
+			}
 			l.takeStatus(s, m.Status)
 		case *apiv1.SessionRequest_Leaving:
 			l.log.Info("host leaves", "host", s.host, "reason", m.Leaving.Reason)

@@ -11,6 +11,9 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 )
 
+// maxWaiting bounds the records that wait for one worker: of apps with a rank there, and of some that it should forget.
+const maxWaiting = fsm.MaxSlots + 4096
+
 // session is a worker's link with this leader: what waits to be sent to it.
 type session struct {
 	host        fsm.HostID
@@ -27,14 +30,21 @@ func newSession(host fsm.HostID, incarnation string, end context.CancelFunc) *se
 	return &session{host: host, incarnation: incarnation, end: end, wake: make(chan struct{}, 1), records: map[fsm.AppID]*apiv1.AppRecord{}}
 }
 
-// put queues a record, unless a newer one of the app waits.
+// put queues a record, unless a newer one of the app waits. A worker for which more wait than a host can have apps asks faster
+// than it reads: its session ends, and its next hello says what it knows.
 func (s *session) put(rec *apiv1.AppRecord) {
 	id := fsm.AppID(rec.App.Id)
 	s.mu.Lock()
-	if old := s.records[id]; old == nil || old.Index <= rec.Index {
+	old := s.records[id]
+	full := old == nil && len(s.records) >= maxWaiting
+	if !full && (old == nil || old.Index <= rec.Index) {
 		s.records[id] = rec
 	}
 	s.mu.Unlock()
+	if full {
+		s.end()
+		return
+	}
 	s.poke()
 }
 
@@ -104,15 +114,21 @@ func (r *sessions) of(host fsm.HostID) *session {
 
 func (r *sessions) current(s *session) bool { return r.of(s.host) == s }
 
-// endOf ends the session of a host's incarnation.
-func (r *sessions) endOf(host fsm.HostID, incarnation string) {
+// endOf ends the session of a host's incarnation, and says whether no other one has a session.
+func (r *sessions) endOf(host fsm.HostID, incarnation string) bool {
 	r.mu.Lock()
 	s := r.open[host]
+	if s != nil && s.incarnation != incarnation {
+		r.mu.Unlock()
+		return false
+	}
+	delete(r.open, host)
 	r.heard.remove(host)
 	r.mu.Unlock()
-	if s != nil && s.incarnation == incarnation {
+	if s != nil {
 		s.end()
 	}
+	return true
 }
 
 // hear notes that a host was heard over s, and says whether s is its session.

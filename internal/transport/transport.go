@@ -70,7 +70,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
 	s := &http.Server{
-		Handler: h, Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: 64 << 10,
+		Handler: withWriter(h), Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: 64 << 10,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingWait,
 			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connWindow,

@@ -1,0 +1,137 @@
+package control
+
+import (
+	"context"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// deafWorker opens a session of host w1 and reads no more than the welcome.
+func (tr *trio) deafWorker(addr string) apiv1connect.ClusterSessionClientStream {
+	tr.t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tr.t.Context()))
+	tr.t.Cleanup(cancel)
+	stream, err := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), addr)).Session(ctx)
+	require.NoError(tr.t, err)
+	hello := &apiv1.Hello{Secret: "s", Host: &apiv1.Host{Id: "w1", Addr: "127.0.0.1:9", Slots: 4, NodeId: "n1", Incarnation: "i1"}}
+	require.NoError(tr.t, stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Hello{Hello: hello}}))
+	_, err = stream.Receive()
+	require.NoError(tr.t, err)
+	return stream
+}
+
+// fill queues more for a session than a client takes that does not read.
+func fill(s *session) {
+	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // text that does not compress
+	for i := range 64 {
+		long := make([]byte, 1<<20)
+		for j := range long {
+			long[j] = ' ' + byte(rng.IntN(90))
+		}
+		s.put(&apiv1.AppRecord{App: &apiv1.App{Id: "a" + strconv.Itoa(i), Reason: string(long)}, Gone: true})
+	}
+}
+
+// TestDeafWorker: a worker that does not read holds up neither the end of the term, nor its own host for longer than a lease.
+func TestDeafWorker(t *testing.T) {
+	for _, end := range []string{"the term ends", "a lease passes"} {
+		t.Run(end, func(t *testing.T) {
+			tr := newTrio(t, nil)
+			s1, s2, s3 := tr.servers[0], tr.servers[1], tr.servers[2]
+			stop := tr.lead(s1, s2, s3)
+			require.Eventually(t, func() bool { return s1.machine.View().LeaseMs() != 0 }, time.Minute, time.Millisecond)
+			tr.deafWorker(tr.infos[0].Addr)
+			l := s1.control.current()
+			s := l.sessions.of("w1")
+			require.NotNil(t, s)
+			fill(s)
+			if end == "the term ends" {
+				stop() // fails the test if the term does not end
+				return
+			}
+			require.Eventually(t, func() bool { return l.sessions.of("w1") == nil }, time.Minute, time.Millisecond)
+		})
+	}
+}
+
+// TestWorkerReportsOfNoApp: what is no app's id ends the session before it is kept or answered.
+func TestWorkerReportsOfNoApp(t *testing.T) {
+	tr := newTrio(t, nil)
+	tr.lead(tr.servers[0], tr.servers[1], tr.servers[2])
+	var w *link
+	require.Eventually(t, func() (ok bool) {
+		var err error
+		w, err = tr.connect(tr.servers[0], "i1")
+		return err == nil
+	}, time.Minute, time.Millisecond)
+	long := strings.Repeat("x", 300<<10)
+	w.send(t, &apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Status{Status: &apiv1.AppStatus{App: long}}})
+	w.ends(t)
+	_, err := tr.connect(tr.servers[0], "i1", &apiv1.AppStatus{App: long})
+	require.Equal(t, apierr.ReasonInvalid, apierr.Info(err).GetReason(), "%v", err)
+}
+
+// TestSessionIsBounded: more records than a host can have apps end the session.
+func TestSessionIsBounded(t *testing.T) {
+	ended := false
+	s := newSession("h1", "i1", func() { ended = true })
+	for i := range maxWaiting {
+		s.put(&apiv1.AppRecord{App: &apiv1.App{Id: strconv.Itoa(i)}})
+	}
+	s.put(&apiv1.AppRecord{Index: 1, App: &apiv1.App{Id: "7"}})
+	require.False(t, ended, "a newer record takes the place of the older")
+	s.put(&apiv1.AppRecord{App: &apiv1.App{Id: "one more"}})
+	require.True(t, ended)
+	require.Len(t, s.records, maxWaiting)
+}
+
+// TestEndOfAnIncarnation: what ends one incarnation of a host takes nothing from the next, which may have a session already.
+func TestEndOfAnIncarnation(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	ended := false
+	next := newSession("h1", "i2", func() { ended = true })
+	b.l.inbox.open(next, nil)
+	b.l.inbox.endHost("h1", "i-h1")
+	require.False(t, ended)
+	b.report("h1", &apiv1.AppStatus{App: "a"})
+	require.NotNil(t, b.l.inbox.report("h1", "a"))
+	b.l.inbox.endHost("h1", "i2")
+	require.True(t, ended)
+	require.Nil(t, b.l.inbox.report("h1", "a"))
+}
+
+// TestSessionsOpenAtOnce: however two sessions of a host interleave, the one that counts is the one whose reports do.
+func TestSessionsOpenAtOnce(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	for range 2000 {
+		opened := make(chan struct{}, 2)
+		start := make(chan struct{})
+		for range 2 {
+			s := newSession("h1", "i-h1", func() {})
+			go func() {
+				<-start
+				b.l.inbox.open(s, nil)
+				opened <- struct{}{}
+			}()
+		}
+		close(start)
+		<-opened
+		<-opened
+		b.report("h1", &apiv1.AppStatus{App: "a"})
+		require.NotNil(t, b.l.inbox.report("h1", "a"))
+		b.l.inbox.forgetApp(fsm.AppID("a"))
+	}
+}

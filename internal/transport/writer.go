@@ -1,0 +1,46 @@
+package transport
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// writer is a request's way to bound its writes. net/http does not look at a context while a write waits for a client that does
+// not read, and gives such a client all the time there is.
+type writer struct {
+	mu   sync.Mutex               // guards done
+	ctl  *http.ResponseController // may not be used once done
+	done bool
+}
+
+type writerKey struct{}
+
+// withWriter gives every request a writer.
+func withWriter(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		wr := &writer{ctl: http.NewResponseController(w)}
+		defer func() {
+			wr.mu.Lock()
+			wr.done = true
+			wr.mu.Unlock()
+		}()
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), writerKey{}, wr)))
+	})
+}
+
+// WriteWithin breaks the stream of the request that ctx belongs to if its client has not taken what is written to it, or will be,
+// after d; a later call counts from then. It does not block. It does nothing when ctx has ended, or is of no request that Serve
+// answers.
+func WriteWithin(ctx context.Context, d time.Duration) {
+	wr, ok := ctx.Value(writerKey{}).(*writer)
+	if !ok {
+		return
+	}
+	wr.mu.Lock()
+	defer wr.mu.Unlock()
+	if !wr.done && ctx.Err() == nil {
+		_ = wr.ctl.SetWriteDeadline(time.Now().Add(d)) // both protocols of Serve know deadlines
+	}
+}

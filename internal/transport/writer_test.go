@@ -1,0 +1,55 @@
+package transport
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestWriteWithin: a handler whose client does not read gets its write back, over both protocols; after the handler has returned
+// a call does nothing.
+func TestWriteWithin(t *testing.T) {
+	h1 := &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	for name, client := range map[string]*http.Client{"HTTP/1.1": h1, "HTTP/2": NewHTTPClient()} {
+		t.Run(name, func(t *testing.T) {
+			l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			wrote := make(chan error, 1)
+			after := make(chan context.Context, 1)
+			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				after <- r.Context()
+				WriteWithin(context.WithoutCancel(r.Context()), 100*time.Millisecond)
+				piece := make([]byte, 1<<20)
+				for {
+					if _, err := w.Write(piece); err != nil {
+						wrote <- err
+						return
+					}
+				}
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			served := make(chan error, 1)
+			go func() { served <- Serve(ctx, l, h) }()
+			defer func() { cancel(); require.NoError(t, <-served) }()
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String(), nil)
+			require.NoError(t, err)
+			res, err := client.Do(req)
+			require.NoError(t, err)
+			defer res.Body.Close() //nolint:errcheck // read to its end or broken
+			select {
+			case err := <-wrote:
+				require.Error(t, err)
+			case <-time.After(time.Minute):
+				t.Fatal("the write waits for ever")
+			}
+			_, err = io.Copy(io.Discard, res.Body)
+			require.Error(t, err, "what has come ends early")
+			WriteWithin(context.WithoutCancel(<-after), time.Second)
+		})
+	}
+}
