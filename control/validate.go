@@ -1,11 +1,9 @@
 package control
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"connectrpc.com/connect/v2"
 
@@ -61,10 +59,10 @@ func checkKey(key string) error {
 }
 
 func checkDigest(field, d string) error {
-	if b, err := hex.DecodeString(d); err != nil || len(b) != 32 || d != strings.ToLower(d) {
-		return invalid(field, fmt.Sprintf("%q is no digest", d), "give the SHA-256 in 64 lower-case hex digits")
+	if name.Digest(d) {
+		return nil
 	}
-	return nil
+	return invalid(field, fmt.Sprintf("%.80q is not the digest of a module", d), name.DigestRule)
 }
 
 // checkSpec checks all that can be wrong with a submission without looking at the state.

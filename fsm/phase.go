@@ -1,5 +1,7 @@
 package fsm
 
+import apiv1 "github.com/godwit-run/godwit/api/v1"
+
 // AppID, HostID, MigrationID and Digest name the objects of the state.
 type (
 	// AppID is an app's unique id, minted by the server that took the submission.
@@ -18,14 +20,14 @@ type Phase string
 
 // Phases of an app.
 const (
-	Queued    Phase = "queued"
-	Starting  Phase = "starting"
-	Running   Phase = "running"
-	Migrating Phase = "migrating"
-	Frozen    Phase = "frozen"
-	Succeeded Phase = "succeeded"
-	Failed    Phase = "failed"
-	Cancelled Phase = "cancelled"
+	Queued    Phase = apiv1.AppQueued
+	Starting  Phase = apiv1.AppStarting
+	Running   Phase = apiv1.AppRunning
+	Migrating Phase = apiv1.AppMigrating
+	Frozen    Phase = apiv1.AppFrozen
+	Succeeded Phase = apiv1.AppSucceeded
+	Failed    Phase = apiv1.AppFailed
+	Cancelled Phase = apiv1.AppCancelled
 )
 
 // Terminal tells whether an app in this phase has ended for good.
@@ -62,11 +64,11 @@ type MigrationPhase string
 
 // Phases of a migration.
 const (
-	Pending         MigrationPhase = "pending"
-	Announced       MigrationPhase = "announced"
-	FrozenMigration MigrationPhase = "frozen"
-	Committed       MigrationPhase = "committed"
-	Aborted         MigrationPhase = "aborted"
+	Pending         MigrationPhase = apiv1.MigrationPending
+	Announced       MigrationPhase = apiv1.MigrationAnnounced
+	FrozenMigration MigrationPhase = apiv1.MigrationFrozen
+	Committed       MigrationPhase = apiv1.MigrationCommitted
+	Aborted         MigrationPhase = apiv1.MigrationAborted
 )
 
 // Ended tells whether the migration was committed or aborted.

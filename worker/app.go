@@ -62,7 +62,7 @@ type app struct {
 // rankInfo is one rank on this host.
 type rankInfo struct {
 	epoch     uint64
-	state     string // running, frozen, staged, ended
+	state     rankState
 	code      int32
 	reason    string
 	migration string // that brought it, or takes it away
@@ -72,13 +72,8 @@ type rankInfo struct {
 	pauseMs   float64
 }
 
-// States of a rank in a status.
-const (
-	rankRunning = "running"
-	rankFrozen  = "frozen"
-	rankStaged  = "staged"
-	rankEnded   = "ended"
-)
+// rankState is one of the Rank... words of a status.
+type rankState string
 
 func newApp(id string, host *Worker) *app {
 	return &app{
@@ -112,17 +107,13 @@ func (a *app) run(ctx context.Context) {
 		if a.rec == nil {
 			continue
 		}
-		if a.rec.Gone || terminal(a.rec.App.Phase) {
+		if a.rec.Gone || apiv1.AppOver(a.rec.App.Phase) {
 			a.finish()
 			return
 		}
 		a.reconcile(ctx)
 		a.host.publish(a.status())
 	}
-}
-
-func terminal(phase string) bool {
-	return phase == "succeeded" || phase == "failed" || phase == "cancelled"
 }
 
 // post gives f to the app's goroutine; it is dropped when that has ended.
@@ -210,7 +201,7 @@ func (a *app) idle() bool {
 		return false
 	}
 	for _, r := range a.ranks {
-		if r.state != rankEnded {
+		if r.state != apiv1.RankEnded {
 			return false
 		}
 	}
@@ -251,7 +242,7 @@ func (a *app) mine() func(func(int32, *apiv1.RankState) bool) {
 // pending is the migration under way, or nil.
 func (a *app) pending() *apiv1.Migration {
 	m := a.rec.Migration
-	if m == nil || m.Phase == "committed" || m.Phase == "aborted" {
+	if m == nil || apiv1.MigrationOver(m.Phase) {
 		return nil
 	}
 	return m
@@ -262,7 +253,7 @@ func (a *app) follow() {
 	routed := false
 	var drop []int32
 	for id, r := range a.ranks {
-		if a.isMine(id) || (r.state != rankFrozen && r.state != rankStaged) {
+		if a.isMine(id) || (r.state != apiv1.RankFrozen && r.state != apiv1.RankStaged) {
 			continue
 		}
 		if m := a.pending(); m != nil && m.Id == r.migration {
@@ -286,15 +277,15 @@ func (a *app) follow() {
 		switch {
 		case r == nil:
 			a.ranks[id] = &rankInfo{
-				epoch: st.Epoch, state: rankEnded, code: codeGodwitFailed,
+				epoch: st.Epoch, state: apiv1.RankEnded, code: codeGodwitFailed,
 				reason: fmt.Sprintf("rank %d is not on %s, though it should be", id, a.host.cfg.Name),
 			}
-		case r.state == rankStaged && st.Epoch > r.epoch:
+		case r.state == apiv1.RankStaged && st.Epoch > r.epoch:
 			if !routed {
 				a.route()
 				routed = true
 			}
-			r.state, r.epoch = rankRunning, st.Epoch
+			r.state, r.epoch = apiv1.RankRunning, st.Epoch
 			a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: id, Epoch: st.Epoch}}})
 		}
 	}
@@ -360,8 +351,8 @@ func (a *app) stop(ctx context.Context) {
 func (a *app) endAll(code int32, reason string) {
 	reason = clean(reason)
 	for id, st := range a.mine() {
-		if r := a.ranks[id]; r == nil || r.state != rankEnded {
-			a.ranks[id] = &rankInfo{epoch: st.Epoch, state: rankEnded, code: code, reason: reason}
+		if r := a.ranks[id]; r == nil || r.state != apiv1.RankEnded {
+			a.ranks[id] = &rankInfo{epoch: st.Epoch, state: apiv1.RankEnded, code: code, reason: reason}
 		}
 	}
 }
@@ -373,11 +364,11 @@ func (a *app) status() *apiv1.AppStatus {
 		FailedMigration: a.failed, FailedReason: clean(a.failure), Reason: clean(a.execErr),
 		SilentMs: a.silent.Milliseconds(),
 	}
-	s.Executor = [...]string{execNone: "", execStarting: "starting", execRunning: "running", execGone: "ended"}[a.exec]
+	s.Executor = [...]string{execNone: "", execStarting: apiv1.ExecutorStarting, execRunning: apiv1.ExecutorRunning, execGone: apiv1.ExecutorEnded}[a.exec]
 	room := maxReasonsBytes
 	for id := range a.rec.App.Size {
 		r := a.ranks[id]
-		if r == nil || r.state == rankEnded && r.pauseMs == 0 && a.rec.App.HasEnded(id) {
+		if r == nil || r.state == apiv1.RankEnded && r.pauseMs == 0 && a.rec.App.HasEnded(id) {
 			continue // none here, or all is known of it
 		}
 		reason := r.reason
@@ -385,7 +376,7 @@ func (a *app) status() *apiv1.AppStatus {
 			reason = ""
 		}
 		s.Ranks = append(s.Ranks, &apiv1.RankStatus{
-			Rank: id, Epoch: r.epoch, State: r.state, ExitCode: r.code, Reason: reason,
+			Rank: id, Epoch: r.epoch, State: string(r.state), ExitCode: r.code, Reason: reason,
 			ImageBytes: r.bytes, ImageDigest: r.digest, PauseMs: r.pauseMs, Migration: r.migration,
 		})
 	}

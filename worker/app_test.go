@@ -56,7 +56,7 @@ func newBench(t *testing.T) *bench {
 		},
 		Addrs: map[string]string{"h1": "127.0.0.1:1", "h2": "127.0.0.1:1"},
 	}
-	a.ranks[0] = &rankInfo{epoch: 1, state: rankRunning}
+	a.ranks[0] = &rankInfo{epoch: 1, state: apiv1.RankRunning}
 	b.step()
 	require.NotNil(t, b.next().GetRoutes())
 	return b
@@ -121,7 +121,7 @@ func (b *bench) frozen() {
 	require.NotNil(b.t, b.next().GetRoutes())
 	require.Equal(b.t, []int32{0}, b.next().GetFreeze().GetRanks())
 	b.a.rankFrozen(&apiv1.ExecFrozen{Migration: "m1", Rank: 0})
-	require.Equal(b.t, rankFrozen, b.a.status().Ranks[0].State)
+	require.Equal(b.t, apiv1.RankFrozen, b.a.status().Ranks[0].State)
 }
 
 func TestSourceResumesOnlyAfterTheAbort(t *testing.T) {
@@ -129,11 +129,11 @@ func TestSourceResumesOnlyAfterTheAbort(t *testing.T) {
 	b.frozen()
 	b.step()
 	b.step()
-	require.Equal(t, rankFrozen, b.a.status().Ranks[0].State, "no time and no repetition decides")
+	require.Equal(t, apiv1.RankFrozen, b.a.status().Ranks[0].State, "no time and no repetition decides")
 	b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
 	require.NotNil(t, b.next().GetRoutes())
 	require.Equal(t, []int32{0}, b.next().GetResume().GetRanks())
-	require.Equal(t, rankRunning, b.a.status().Ranks[0].State)
+	require.Equal(t, apiv1.RankRunning, b.a.status().Ranks[0].State)
 	require.Empty(t, b.a.status().Ranks[0].ImageDigest)
 }
 
@@ -165,9 +165,9 @@ func (b *bench) staged() {
 	})
 	require.NoError(b.t, err)
 	require.Equal(b.t, image.Name(), b.next().GetStage().GetPath())
-	require.NotEqual(b.t, rankStaged, b.a.status().Ranks[1].State)
+	require.NotEqual(b.t, apiv1.RankStaged, b.a.status().Ranks[1].State)
 	b.a.rankStaged(&apiv1.ExecStaged{Migration: "m1", Rank: 1})
-	require.Equal(b.t, rankStaged, b.a.status().Ranks[1].State)
+	require.Equal(b.t, apiv1.RankStaged, b.a.status().Ranks[1].State)
 	require.Equal(b.t, "d", b.a.status().Ranks[1].ImageDigest)
 }
 
@@ -175,13 +175,13 @@ func TestTargetThawsOnlyAfterTheCommit(t *testing.T) {
 	b := newBench(t)
 	b.staged()
 	b.step()
-	require.Equal(t, rankStaged, b.a.status().Ranks[1].State)
+	require.Equal(t, apiv1.RankStaged, b.a.status().Ranks[1].State)
 	b.placed(2, []string{"h1", "h1"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 2})
 	require.EqualValues(t, 2, b.next().GetRoutes().GetEpoch(), "the routes come before the thaw")
 	thaw := b.next().GetThaw()
 	require.EqualValues(t, 1, thaw.GetRank())
 	require.EqualValues(t, 2, thaw.GetEpoch())
-	require.Equal(t, rankRunning, b.a.status().Ranks[1].State)
+	require.Equal(t, apiv1.RankRunning, b.a.status().Ranks[1].State)
 }
 
 func TestTargetDropsAfterTheAbort(t *testing.T) {
@@ -214,7 +214,7 @@ func TestLostExecutorEndsItsRanks(t *testing.T) {
 	(<-b.a.inbox)()
 	b.step()
 	st := b.a.status()
-	require.Equal(t, rankEnded, st.Ranks[0].State)
+	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
 	require.NotZero(t, st.Ranks[0].ExitCode)
 	require.NotEmpty(t, st.Ranks[0].Reason)
 }

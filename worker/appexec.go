@@ -63,7 +63,7 @@ func (a *app) childStarted(c *child, path string) {
 	}
 	fresh := a.freshRanks()
 	for _, id := range fresh {
-		a.ranks[id] = &rankInfo{epoch: 1, state: rankRunning}
+		a.ranks[id] = &rankInfo{epoch: 1, state: apiv1.RankRunning}
 	}
 	spec := a.rec.App.Spec
 	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
@@ -89,8 +89,8 @@ func (a *app) childExited(c *child) {
 			a.execErr = clean(reason)
 		}
 		for id, r := range a.ranks {
-			if r.state != rankEnded {
-				a.ranks[id] = &rankInfo{epoch: r.epoch, state: rankEnded, code: code, reason: a.execErr}
+			if r.state != apiv1.RankEnded {
+				a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr}
 			}
 		}
 		a.endAll(code, a.execErr)
@@ -138,8 +138,8 @@ func (a *app) event(ev *apiv1.ExecEvent) {
 				code = codeGodwitFailed
 			}
 			for id, r := range a.ranks {
-				if r.state != rankEnded {
-					a.ranks[id] = &rankInfo{epoch: r.epoch, state: rankEnded, code: code, reason: a.execErr}
+				if r.state != apiv1.RankEnded {
+					a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr}
 				}
 			}
 			if a.child != nil {
@@ -163,10 +163,10 @@ func (a *app) store(lines []*apiv1.LogLine) {
 
 func (a *app) rankEnded(e *apiv1.ExecEnded) {
 	r := a.ranks[e.Rank]
-	if r == nil || r.state == rankEnded {
+	if r == nil || r.state == apiv1.RankEnded {
 		return
 	}
-	r.state, r.code, r.reason = rankEnded, e.ExitCode, clean(e.Reason)
+	r.state, r.code, r.reason = apiv1.RankEnded, e.ExitCode, clean(e.Reason)
 	n, why := a.output.lost(e.Rank)
 	if n == 0 {
 		return

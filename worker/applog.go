@@ -133,7 +133,8 @@ func (l *appLog) pendingNotice(rank int32) *apiv1.LogLine {
 	return nil
 }
 
-// replace puts the log that came with a rank, and was checked, in the place of what this host had of it.
+// replace puts the log that came with a rank, and was checked, in the place of what this host had of it. The caller syncs the file
+// and the directory before anybody counts on them.
 func (l *appLog) replace(rank int32, tmp string, facts logFacts) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -20,7 +20,7 @@ func (a *app) migrate() {
 	if m.Phase == "pending" && a.acked != m.Id && a.prepared(m) {
 		a.acked = m.Id
 	}
-	if m.Phase == "announced" && a.freezing != m.Id && a.exec == execRunning {
+	if m.Phase == apiv1.MigrationAnnounced && a.freezing != m.Id && a.exec == execRunning {
 		a.freeze(m)
 	}
 }
@@ -64,8 +64,8 @@ func (a *app) unfreeze() {
 	a.freezing = ""
 	var ids []int32
 	for id := range a.mine() {
-		if r := a.ranks[id]; r != nil && (r.state == rankFrozen || r.state == rankRunning) {
-			r.state, r.digest, r.bytes, r.pauseMs = rankRunning, "", 0, 0
+		if r := a.ranks[id]; r != nil && (r.state == apiv1.RankFrozen || r.state == apiv1.RankRunning) {
+			r.state, r.digest, r.bytes, r.pauseMs = apiv1.RankRunning, "", 0, 0
 			ids = append(ids, id)
 		}
 	}
@@ -73,7 +73,7 @@ func (a *app) unfreeze() {
 	a.host.removeImages(a.id)
 }
 
-// rankFrozen sends a frozen rank's image to its target.
+// apiv1.RankFrozen sends a frozen rank's image to its target.
 func (a *app) rankFrozen(f *apiv1.ExecFrozen) {
 	m, r := a.pending(), a.ranks[f.Rank]
 	if m == nil || m.Id != f.Migration || r == nil {
@@ -83,7 +83,7 @@ func (a *app) rankFrozen(f *apiv1.ExecFrozen) {
 		a.failed, a.failure = m.Id, f.Error
 		return
 	}
-	r.state, r.migration, r.bytes = rankFrozen, m.Id, f.ImageBytes
+	r.state, r.migration, r.bytes = apiv1.RankFrozen, m.Id, f.ImageBytes
 	if f.Path == "" {
 		return // it stands still; the image follows
 	}
@@ -127,7 +127,7 @@ func (a *app) sent(f *apiv1.ExecFrozen, err error) {
 func (a *app) expects(h *apiv1.TransferHeader) error {
 	refused := fmt.Errorf("worker: host %s does not wait for rank %d of migration %s", a.host.cfg.Name, h.Rank, h.Migration)
 	m := a.pending()
-	if m == nil || m.Id != h.Migration || m.Phase != "announced" || a.exec != execRunning || a.output == nil {
+	if m == nil || m.Id != h.Migration || m.Phase != apiv1.MigrationAnnounced || a.exec != execRunning || a.output == nil {
 		return refused
 	}
 	if r := a.ranks[h.Rank]; r != nil {
@@ -167,5 +167,5 @@ func (a *app) rankStaged(s *apiv1.ExecStaged) {
 		}
 		return
 	}
-	r.state = rankStaged
+	r.state = apiv1.RankStaged
 }

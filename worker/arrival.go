@@ -17,6 +17,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/durable"
 )
 
 // Bounds of what comes with one rank.
@@ -166,7 +167,8 @@ func before(t time.Time, ms float64) time.Time {
 	return t.Add(-time.Duration(ms * float64(time.Millisecond)))
 }
 
-// finish gives the rank to its app.
+// finish gives the rank to its app. The source may forget the rank's log once this returns nil: by then it is on this host's disk,
+// which it gets to while the executor takes the image.
 func (a *arrival) finish(to *app) error {
 	if err := errors.Join(a.imageW.Flush(), a.logW.Flush()); err != nil {
 		return fmt.Errorf("%s could not store the image of rank %d (%s)", to.host.cfg.Name, a.header.Rank, reasonOf(err))
@@ -174,11 +176,21 @@ func (a *arrival) finish(to *app) error {
 	if err := a.checkLog(); err != nil {
 		return err
 	}
-	return to.ask(func() error {
-		err := to.arrived(a)
-		a.taken = err == nil
-		return err
+	var logs string
+	err := to.ask(func() error {
+		if err := to.arrived(a); err != nil {
+			return err
+		}
+		a.taken, logs = true, to.output.dir
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(a.log.Sync(), durable.SyncDir(logs)); err != nil {
+		return fmt.Errorf("%s could not store the output of rank %d (%s)", to.host.cfg.Name, a.header.Rank, reasonOf(err))
+	}
+	return nil
 }
 
 // checkLog reads the log that came: every record must be a line of this rank, in order.

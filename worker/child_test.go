@@ -66,7 +66,7 @@ func TestFailureOfARunningExecutor(t *testing.T) {
 	b.a.child.process = &os.Process{Pid: -1}
 	b.a.event(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: "executor on h1: it broke"}}})
 	(<-b.a.inbox)()
-	require.Equal(t, rankEnded, b.a.ranks[0].state)
+	require.EqualValues(t, apiv1.RankEnded, b.a.ranks[0].state)
 	require.EqualValues(t, codeGodwitFailed, b.a.ranks[0].code)
 	require.Equal(t, "executor on h1: it broke", b.a.ranks[0].reason)
 }

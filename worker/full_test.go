@@ -125,7 +125,7 @@ func TestNoRoomToStart(t *testing.T) {
 	b.step()
 	st := b.a.status()
 	require.Equal(t, "ended", st.Executor)
-	require.Equal(t, rankEnded, st.Ranks[0].State)
+	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
 	require.EqualValues(t, codeGodwitFailed, st.Ranks[0].ExitCode)
 	require.Contains(t, st.Ranks[0].Reason, "no space left on device")
 }

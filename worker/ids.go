@@ -32,16 +32,12 @@ func checkRecord(rec *apiv1.AppRecord) error {
 	return nil
 }
 
-// checkDigest says what is wrong with a module's digest: it is 64 hexadecimal digits.
+// checkDigest says what is wrong with a module's digest.
 func checkDigest(digest string) error {
-	ok := len(digest) == 64
-	for _, c := range []byte(digest) {
-		ok = ok && (c >= '0' && c <= '9' || c >= 'a' && c <= 'f')
-	}
-	if ok {
+	if name.Digest(digest) {
 		return nil
 	}
-	return invalid("digest", fmt.Sprintf("%.80q is not the digest of a module", digest), "give its SHA-256 as 64 hexadecimal digits")
+	return invalid("digest", fmt.Sprintf("%.80q is not the digest of a module", digest), name.DigestRule)
 }
 
 // checkRank says what is wrong with the number of a rank.

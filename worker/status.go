@@ -1,11 +1,10 @@
 package worker
 
 import (
-	"strings"
-
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 const (
@@ -24,10 +23,9 @@ func boundStatus(s *apiv1.AppStatus) *apiv1.AppStatus {
 	}
 	s = proto.CloneOf(s)
 	limit := max(minReason, maxStatusBytes/4/(len(s.Ranks)+2))
-	short := func(text string) string { return strings.ToValidUTF8(text[:min(len(text), limit)], "") }
-	s.Reason, s.FailedReason = short(s.Reason), short(s.FailedReason)
+	s.Reason, s.FailedReason = text.Cut(s.Reason, limit), text.Cut(s.FailedReason, limit)
 	for _, r := range s.Ranks {
-		r.Reason = short(r.Reason)
+		r.Reason = text.Cut(r.Reason, limit)
 	}
 	return s
 }

@@ -178,7 +178,7 @@ func (w *Worker) take(ctx context.Context, rec *apiv1.AppRecord) {
 	}
 	a := w.apps[id]
 	if a == nil {
-		if rec.Gone || terminal(rec.App.Phase) || len(w.apps) >= maxApps {
+		if rec.Gone || apiv1.AppOver(rec.App.Phase) || len(w.apps) >= maxApps {
 			delete(w.statuses, id)
 			return
 		}

@@ -16,3 +16,34 @@ const (
 	RankStaged  = "staged"
 	RankEnded   = "ended"
 )
+
+// What App.phase says.
+const (
+	AppQueued    = "queued"
+	AppStarting  = "starting"
+	AppRunning   = "running"
+	AppMigrating = "migrating"
+	AppFrozen    = "frozen"
+	AppSucceeded = "succeeded"
+	AppFailed    = "failed"
+	AppCancelled = "cancelled"
+)
+
+// AppOver says whether an app in this phase has ended for good.
+func AppOver(phase string) bool {
+	return phase == AppSucceeded || phase == AppFailed || phase == AppCancelled
+}
+
+// What Migration.phase says.
+const (
+	MigrationPending   = "pending"
+	MigrationAnnounced = "announced"
+	MigrationFrozen    = "frozen"
+	MigrationCommitted = "committed"
+	MigrationAborted   = "aborted"
+)
+
+// MigrationOver says whether a migration in this phase was committed or aborted.
+func MigrationOver(phase string) bool {
+	return phase == MigrationCommitted || phase == MigrationAborted
+}

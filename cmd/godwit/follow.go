@@ -153,7 +153,7 @@ func (r *runner) explainWait(ctx context.Context, id string, started <-chan stru
 		return
 	}
 	app, err := getApp(ctx, r.client, id)
-	if err == nil && app.App.Phase == "queued" {
+	if err == nil && app.App.Phase == apiv1.AppQueued {
 		r.say("%s is queued: %s", id, app.App.Reason)
 	}
 }
@@ -166,7 +166,7 @@ func (r *runner) say(format string, args ...any) {
 
 // verdict is the app's end as this program's.
 func (r *runner) verdict(app *apiv1.App) error {
-	if app.Phase == "succeeded" {
+	if app.Phase == apiv1.AppSucceeded {
 		return nil
 	}
 	code := int(app.ExitCode) & 0xff
@@ -187,10 +187,8 @@ func waitApp(ctx context.Context, c *client.Client, id string) (*apiv1.App, erro
 		if err != nil {
 			return nil, err
 		}
-		app := res.App
-		switch app.Phase {
-		case "succeeded", "failed", "cancelled":
-			return app, nil
+		if apiv1.AppOver(res.App.Phase) {
+			return res.App, nil
 		}
 	}
 }

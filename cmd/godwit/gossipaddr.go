@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/godwit-run/godwit/internal/durable"
 )
 
 // Gossip's own ports beside the standard ports; a server and a worker may share a machine.
@@ -41,7 +43,7 @@ func gossipBind(ctx context.Context, flag, dataDir, host string, own int) (strin
 		return "", err
 	}
 	if os.MkdirAll(dataDir, 0o700) == nil {
-		_ = os.WriteFile(file, []byte(strconv.Itoa(port)+"\n"), 0o600) // the next start takes another port then
+		_ = durable.WriteFile(file, []byte(strconv.Itoa(port)+"\n"), 0o600) // the next start takes another port then
 	}
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }

@@ -1,4 +1,4 @@
-// Package name says what may name a host or an app.
+// Package name says what may name a host, an app or a module.
 package name
 
 // Rule is the rule in words.
@@ -13,6 +13,24 @@ func Valid(s string) bool {
 	}
 	for i := range len(s) {
 		if c := s[i]; !alphanumeric(c) && c != '.' && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// DigestRule is the rule of Digest in words.
+const DigestRule = "give its SHA-256 as 64 lower-case hexadecimal digits"
+
+const digestBytes = 64
+
+// Digest tells whether s keeps the rule: it is the digest of a module.
+func Digest(s string) bool {
+	if len(s) != digestBytes {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
 			return false
 		}
 	}

@@ -15,3 +15,11 @@ func TestValid(t *testing.T) {
 		require.False(t, Valid(bad), bad)
 	}
 }
+
+func TestDigest(t *testing.T) {
+	good := strings.Repeat("0123456789abcdef", 4)
+	require.True(t, Digest(good))
+	for _, bad := range []string{"", good[1:], good + "0", strings.ToUpper(good), "g" + good[1:], "../" + good[3:], strings.Repeat("é", 32)} {
+		require.False(t, Digest(bad), "%q", bad)
+	}
+}

@@ -2,6 +2,7 @@
 package text
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,13 +18,7 @@ const more = "…"
 func Clean(s string, limit int) string {
 	cut := len(s) > limit
 	if cut {
-		s = s[:max(0, limit-len(more))]
-		for range utf8.UTFMax { // do not cut a character in two
-			if r, n := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || n != 1 {
-				break
-			}
-			s = s[:len(s)-1]
-		}
+		s = Cut(s, limit-len(more))
 	}
 	s = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || (controls(r) && r != '\n' && r != '\t') {
@@ -35,6 +30,48 @@ func Clean(s string, limit int) string {
 		s += more
 	}
 	return s
+}
+
+// Cut returns the beginning of s, at most limit bytes, without a character that it would cut in two.
+func Cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	s = s[:max(0, limit)]
+	for range utf8.UTFMax {
+		if r, n := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || n != 1 {
+			break
+		}
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// Escape is Clean for a text whose author is to see what was in it: what Clean would replace is spelled out, as \x1b or \u202e. A
+// text that was cut ends in how many bytes are missing; limit is at least 40.
+func Escape(s string, limit int) string {
+	const room = 40 // for what says how much was cut
+	var out strings.Builder
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		word := s[i : i+n]
+		switch {
+		case r == utf8.RuneError && n == 1:
+			word = fmt.Sprintf(`\x%02x`, s[i])
+		case r == '\n' || r == '\t' || !controls(r):
+		case r < 0x100:
+			word = fmt.Sprintf(`\x%02x`, r)
+		default:
+			word = fmt.Sprintf(`\u%04x`, r)
+		}
+		if out.Len()+len(word) > limit-room {
+			fmt.Fprintf(&out, " (%d bytes more)", len(s)-i)
+			break
+		}
+		out.WriteString(word)
+		i += n
+	}
+	return out.String()
 }
 
 // Line is Clean on one line: line ends and tabs become spaces.

@@ -43,3 +43,33 @@ func TestWord(t *testing.T) {
 		require.False(t, Word(bad), "%q", bad)
 	}
 }
+
+func TestEscape(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                               "",
+		"trap: unreachable\n  at .f()\t": "trap: unreachable\n  at .f()\t",
+		"\x1b]0;title\x07\x1b[31m":       `\x1b]0;title\x07\x1b[31m`,
+		"a\r\x00b\x7f":                   `a\x0d\x00b\x7f`,
+		"naïve – 日本":                     "naïve – 日本",
+		"\u009b31m":                      `\x9b31m`,
+		"a\xff\xc3":                      `a\xff\xc3`,
+		"abc\u202edef":                   `abc\u202edef`,
+	} {
+		require.Equal(t, want, Escape(in, 1024))
+	}
+	for _, long := range []string{strings.Repeat("x", 1<<20), strings.Repeat("\x1b", 1<<20), strings.Repeat("日", 1<<20), strings.Repeat("\xff", 5000)} {
+		got := Escape(long, 1024)
+		require.Equal(t, got, Clean(got, 2048), "nothing is left to clean")
+		require.LessOrEqual(t, len(got), 1024)
+		require.True(t, utf8.ValidString(got))
+		require.Regexp(t, `\(\d+ bytes more\)$`, got)
+	}
+}
+
+func TestCut(t *testing.T) {
+	require.Equal(t, "abc", Cut("abc", 3))
+	require.Equal(t, "ab", Cut("abc", 2))
+	require.Equal(t, "a", Cut("aü", 2))
+	require.Equal(t, "日", Cut("日本", 5))
+	require.Empty(t, Cut("abc", -1))
+}
