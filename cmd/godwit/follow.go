@@ -7,9 +7,9 @@ import (
 	"os/signal"
 	"time"
 
+	"connectrpc.com/connect/v2"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
-	"github.com/godwit-run/godwit/api/v1/apiv1connect"
-	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/text"
 )
 
@@ -82,9 +82,10 @@ func (r *runner) follow(ctx context.Context, id string) error {
 	}()
 	t := newTail(r.client, id, true, nil, r.lines)
 	go r.explainWait(ctx, id, t.started)
+	end := awaitEnd(ctx, r.client, id)
 	err := t.run(ctx)
 	if err == nil {
-		r.ended, err = waitApp(ctx, r.client, id)
+		r.ended, err = end.get(ctx)
 	}
 	if err == nil {
 		<-told
@@ -101,6 +102,8 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		return &exitError{exitInterrupted, "stopped, with the cluster that was started for this run"}
 	case ctx.Err() != nil:
 		return &exitError{exitInterrupted, fmt.Sprintf("stopped, but %s goes on: godwit logs -f %s shows the rest", id, id)}
+	case connect.CodeOf(err) == connect.CodeNotFound: // it is over, and forgotten
+		return err
 	case err != nil:
 		return fmt.Errorf("%w (%s goes on: godwit show %s)", err, id, id)
 	default:
@@ -178,17 +181,4 @@ func (r *runner) verdict(app *apiv1.App) error {
 		said = fmt.Sprintf("%s %s: %s", app.Id, app.Phase, app.Reason)
 	}
 	return &exitError{code, said}
-}
-
-// waitApp waits until an app is terminal.
-func waitApp(ctx context.Context, c *client.Client, id string) (*apiv1.App, error) {
-	for {
-		res, err := call(ctx, c, apiv1connect.ControlClient.WaitApp, &apiv1.WaitAppRequest{App: id})
-		if err != nil {
-			return nil, err
-		}
-		if apiv1.AppOver(res.App.Phase) {
-			return res.App, nil
-		}
-	}
 }

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// forgetful is a server whose app ends as soon as somebody waits for it, and is forgotten as soon as one was told.
+type forgetful struct {
+	apiv1connect.UnimplementedControlHandler
+	told     chan struct{}
+	failures chan error // of WaitApp, before it works
+}
+
+func (f *forgetful) GetApp(context.Context, *apiv1.GetAppRequest) (*apiv1.GetAppResponse, error) {
+	return &apiv1.GetAppResponse{App: &apiv1.App{Id: "a", Phase: apiv1.AppRunning}}, nil
+}
+
+func (f *forgetful) WaitApp(context.Context, *apiv1.WaitAppRequest) (*apiv1.WaitAppResponse, error) {
+	select {
+	case err := <-f.failures:
+		return nil, err
+	case <-f.told:
+		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", "its end is forgotten", "")
+	default:
+	}
+	close(f.told)
+	return &apiv1.WaitAppResponse{App: &apiv1.App{Id: "a", Phase: apiv1.AppFailed, ExitCode: 7, Reason: "rank 0 said so"}}, nil
+}
+
+// Logs goes on for as long as the app is remembered.
+func (f *forgetful) Logs(ctx context.Context, _ *apiv1.LogsRequest, stream apiv1connect.ControlLogsServerStream) error {
+	if err := stream.Send(&apiv1.LogsResponse{Lines: []*apiv1.LogLine{{Text: []byte("hello")}}}); err != nil {
+		return err
+	}
+	select {
+	case <-f.told:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Minute):
+		return apierr.New(connect.CodeInternal, apierr.ReasonInternal, "", "nobody waits for the app's end while its output lasts", "")
+	}
+}
+
+func serveForgetful(t *testing.T, f *forgetful) *client.Client {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := connect.NewServer()
+	apiv1connect.RegisterControlHandler(s, f)
+	mux := http.NewServeMux()
+	transport.Mount(mux, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- transport.Serve(ctx, l, mux) }()
+	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
+	c, err := client.New(l.Addr().String(), time.Minute)
+	require.NoError(t, err)
+	return c
+}
+
+// The end of an app is had by who runs it, though the servers forget it before its output is read.
+func TestRunHasTheEndOfAForgottenApp(t *testing.T) {
+	for name, failures := range map[string][]error{
+		"at once":         nil,
+		"after a failure": {apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "", "no leader", "")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &forgetful{told: make(chan struct{}), failures: make(chan error, len(failures))}
+			for _, err := range failures {
+				f.failures <- err
+			}
+			r := &runner{
+				f: &submitFlags{}, client: serveForgetful(t, f), program: "godwit", id: "a",
+				lines: func(*apiv1.LogLine) error { return nil },
+			}
+			var exit *exitError
+			require.ErrorAs(t, r.follow(t.Context(), "a"), &exit)
+			require.Equal(t, 7, exit.code)
+			require.ErrorContains(t, exit, "rank 0 said so")
+		})
+	}
+}
