@@ -229,10 +229,10 @@ func TestOlderRecordsAreIgnored(t *testing.T) {
 	rec := func(index, term uint64) *apiv1.AppRecord {
 		return &apiv1.AppRecord{Index: index, Term: term, App: &apiv1.App{Id: "a", Phase: "running"}}
 	}
-	w.take(t.Context(), rec(10, 2))
-	w.take(t.Context(), rec(9, 2))
-	w.take(t.Context(), rec(11, 1))
+	w.follow(t.Context(), rec(10, 2))
+	w.follow(t.Context(), rec(9, 2))
+	w.follow(t.Context(), rec(11, 1))
 	require.EqualValues(t, 10, w.record("a").Index, "neither an older index nor a deposed leader's term counts")
-	w.take(t.Context(), rec(11, 3))
+	w.follow(t.Context(), rec(11, 3))
 	require.EqualValues(t, 11, w.record("a").Index)
 }

@@ -46,7 +46,7 @@ func (l *appLog) load() error {
 				continue
 			}
 			r := &rankLog{rank: int32(rank), path: name, done: true}
-			if err := r.take(); err != nil {
+			if err := r.takeUp(); err != nil {
 				l.broken = err
 				return
 			}

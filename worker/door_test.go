@@ -79,7 +79,7 @@ func TestIdsNeverBecomePaths(t *testing.T) {
 		require.Error(t, err)
 		require.Error(t, b.a.host.handOver(nil, []string{id, "h2"}))
 		require.Error(t, checkDigest(id))
-		b.a.host.take(t.Context(), &apiv1.AppRecord{App: &apiv1.App{Id: id, Phase: "running"}})
+		b.a.host.follow(t.Context(), &apiv1.AppRecord{App: &apiv1.App{Id: id, Phase: "running"}})
 		require.Len(t, b.a.host.apps, 1)
 	}
 	stream, err := client.ReadLogs(t.Context(), &apiv1.ReadLogsRequest{App: "a", From: []*apiv1.LogPosition{{Rank: -1}}})

@@ -46,8 +46,8 @@ type logFacts struct {
 	lostEver uint64 // lines that its notices tell of, and later ones
 }
 
-// take reads what a file left by an earlier life holds, cuts off a record torn by its death, and notes damage of another kind.
-func (r *rankLog) take() error {
+// takeUp reads what a file left by an earlier life holds, cuts off a record torn by its death, and notes damage of another kind.
+func (r *rankLog) takeUp() error {
 	f, err := os.OpenFile(r.path, os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("worker: logs: %w", err)

@@ -329,7 +329,7 @@ func (s *session) receive(ctx context.Context) error {
 		case *apiv1.SessionResponse_Heartbeat:
 			s.taken(m.Heartbeat.Seq)
 		case *apiv1.SessionResponse_Record:
-			s.w.take(ctx, m.Record)
+			s.w.follow(ctx, m.Record)
 		}
 	}
 }

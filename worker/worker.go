@@ -164,8 +164,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
-// take stores a newer record and lets the app's goroutine see it.
-func (w *Worker) take(ctx context.Context, rec *apiv1.AppRecord) {
+// follow stores a newer record and lets the app's goroutine see it.
+func (w *Worker) follow(ctx context.Context, rec *apiv1.AppRecord) {
 	id := rec.App.GetId()
 	if err := checkRecord(rec); err != nil {
 		w.log.Error("a record of the leader is ignored", "err", err)

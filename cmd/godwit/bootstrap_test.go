@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -8,71 +9,99 @@ import (
 	"github.com/godwit-run/godwit/raftnode"
 )
 
-// TestDecide is the table of a server's start: what its directory says, what it asks others, what gossip shows.
-func TestDecide(t *testing.T) {
-	abc := []string{"a", "b", "c"}
-	newcomer := func(id string) seenServer {
-		return seenServer{id: id, addr: "addr-" + id, answered: true, gossiped: true, wouldMake: abc, expect: 3}
+// decideRow is one start of a server: what its directory says, what it asks others, what gossip shows.
+type decideRow struct {
+	name string
+	own  ownState
+	seen []seenServer
+	move move
+	why  string
+}
+
+// nothing is a server's own state where it is one of three that are new, data where it has been of cluster x.
+func nothing() ownState { return ownState{expect: 3} }
+func data() ownState    { return ownState{expect: 3, hasState: true, clusterID: "x"} }
+
+// newcomer is another of the three, a, b and c, that are new.
+func newcomer(id string) seenServer {
+	return seenServer{id: id, addr: "addr-" + id, answered: true, gossiped: true, wouldMake: []string{"a", "b", "c"}, expect: 3}
+}
+
+func inCluster(id, cluster string) seenServer {
+	return seenServer{id: id, addr: "addr-" + id, answered: true, gossiped: true, gossipOf: cluster, hasState: true, clusterID: cluster, expect: 3}
+}
+
+// but is s with a change.
+func but(s seenServer, change func(*seenServer)) seenServer { change(&s); return s }
+
+// A directory with data: it takes part, whatever others say.
+func decideWithData() []decideRow {
+	b, c := newcomer("b"), newcomer("c")
+	return []decideRow{
+		{"data, nobody", data(), nil, moveRun, ""},
+		{"data, new servers", data(), []seenServer{b, c}, moveRun, ""},
+		{"data, its cluster", data(), []seenServer{inCluster("b", "x")}, moveRun, ""},
+		{"data, another cluster", data(), []seenServer{inCluster("b", "y")}, moveRun, ""},
+		{"data without a cluster's name", ownState{expect: 3, hasState: true}, []seenServer{b, c}, moveRun, ""},
 	}
-	with := func(s seenServer, change func(*seenServer)) seenServer { change(&s); return s }
-	inCluster := func(id, cluster string) seenServer {
-		return seenServer{id: id, addr: "addr-" + id, answered: true, gossiped: true, gossipOf: cluster, hasState: true, clusterID: cluster, expect: 3}
+}
+
+// Nothing, and nobody is of a cluster.
+func decideAmongNew() []decideRow {
+	b, c := newcomer("b"), newcomer("c")
+	return []decideRow{
+		{"alone", nothing(), nil, moveWait, "1 of the 3"},
+		{"two of three", nothing(), []seenServer{b}, moveWait, "2 of the 3"},
+		{"all three", nothing(), []seenServer{b, c}, moveBootstrap, ""},
+		{"a single server", ownState{expect: 1}, nil, moveBootstrap, ""},
+		{"itself by its own seed", nothing(), []seenServer{newcomer("a"), b, c}, moveBootstrap, ""},
+		{"four", nothing(), []seenServer{b, c, newcomer("d")}, moveWait, "4 servers are found"},
+		{"a fourth that only joins", nothing(), []seenServer{b, c, but(newcomer("d"), func(s *seenServer) { s.expect = 0 })}, moveBootstrap, ""},
+		{"another number", nothing(), []seenServer{b, but(c, func(s *seenServer) { s.expect = 5 })}, moveWait, "--bootstrap-expect 5"},
+		{"others see others", nothing(), []seenServer{b, but(c, func(s *seenServer) { s.wouldMake = []string{"b", "c", "d"} })}, moveWait, "has not found the same"},
+		{"others see fewer", nothing(), []seenServer{b, but(c, func(s *seenServer) { s.wouldMake = []string{"c"} })}, moveWait, "has not found the same"},
+		{"gossip alone shows the third", nothing(), []seenServer{b, {id: "c", addr: "addr-c", gossiped: true}}, moveWait, "does not answer there"},
+		{"another spelling in gossip", nothing(), []seenServer{b, c, {id: "d", addr: "localhost:1", gossiped: true}}, moveWait, "does not answer there"},
+		{"a seed that is not reached", nothing(), []seenServer{b, c}, moveBootstrap, ""},
+		{"nobody, and it makes none", ownState{}, nil, moveWait, "no server that was named is of a cluster"},
+		{"new servers, and it makes none", ownState{}, []seenServer{b, c}, moveWait, "no server that was named"},
 	}
+}
+
+// Nothing, and somebody is of a cluster: never a new one.
+func decideByACluster() []decideRow {
+	b, c := newcomer("b"), newcomer("c")
+	return []decideRow{
+		{"a survivor", nothing(), []seenServer{b, inCluster("c", "x")}, moveWait, "waits until that cluster adds it"},
+		{"a survivor and enough new ones", nothing(), []seenServer{b, c, inCluster("d", "x")}, moveWait, "waits until that cluster adds it"},
+		{"a survivor that cannot read its log's name", nothing(), []seenServer{b, but(c, func(s *seenServer) { s.hasState = true })}, moveWait, "has state"},
+		{"a survivor by gossip only", nothing(), []seenServer{b, c, {id: "d", addr: "addr-d", gossiped: true, gossipOf: "x"}}, moveWait, "adds it"},
+		{"its name by gossip, its answer new", nothing(), []seenServer{b, but(c, func(s *seenServer) { s.gossipOf = "x" })}, moveWait, "adds it"},
+		{"a single server by a seed of a cluster", ownState{expect: 1}, []seenServer{inCluster("b", "x")}, moveWait, "adds it"},
+		{"two clusters", nothing(), []seenServer{inCluster("b", "x"), inCluster("c", "y")}, moveWait, "several clusters"},
+		{"joins", ownState{}, []seenServer{inCluster("b", "x")}, moveWait, "adds it"},
+	}
+}
+
+// The directory names a cluster and has no log: it was lost, or never written.
+func decideWithoutLog() []decideRow {
 	b, c := newcomer("b"), newcomer("c")
 	idOf := raftnode.ClusterIDOf([]raftnode.Server{{ID: "a"}, {ID: "b"}, {ID: "c"}})
-	none, data := ownState{expect: 3}, ownState{expect: 3, hasState: true, clusterID: "x"}
-	join := ownState{}
-	for _, tc := range []struct {
-		name string
-		own  ownState
-		seen []seenServer
-		move move
-		why  string
-	}{
-		// A directory with data: it takes part, whatever others say.
-		{"data, nobody", data, nil, moveRun, ""},
-		{"data, new servers", data, []seenServer{b, c}, moveRun, ""},
-		{"data, its cluster", data, []seenServer{inCluster("b", "x")}, moveRun, ""},
-		{"data, another cluster", data, []seenServer{inCluster("b", "y")}, moveRun, ""},
-		{"data without a cluster's name", ownState{expect: 3, hasState: true}, []seenServer{b, c}, moveRun, ""},
-
-		// Nothing, and nobody is of a cluster.
-		{"alone", none, nil, moveWait, "1 of the 3"},
-		{"two of three", none, []seenServer{b}, moveWait, "2 of the 3"},
-		{"all three", none, []seenServer{b, c}, moveBootstrap, ""},
-		{"a single server", ownState{expect: 1}, nil, moveBootstrap, ""},
-		{"itself by its own seed", none, []seenServer{newcomer("a"), b, c}, moveBootstrap, ""},
-		{"four", none, []seenServer{b, c, newcomer("d")}, moveWait, "4 servers are found"},
-		{"a fourth that only joins", none, []seenServer{b, c, with(newcomer("d"), func(s *seenServer) { s.expect = 0 })}, moveBootstrap, ""},
-		{"another number", none, []seenServer{b, with(c, func(s *seenServer) { s.expect = 5 })}, moveWait, "--bootstrap-expect 5"},
-		{"others see others", none, []seenServer{b, with(c, func(s *seenServer) { s.wouldMake = []string{"b", "c", "d"} })}, moveWait, "has not found the same"},
-		{"others see fewer", none, []seenServer{b, with(c, func(s *seenServer) { s.wouldMake = []string{"c"} })}, moveWait, "has not found the same"},
-		{"gossip alone shows the third", none, []seenServer{b, {id: "c", addr: "addr-c", gossiped: true}}, moveWait, "does not answer there"},
-		{"another spelling in gossip", none, []seenServer{b, c, {id: "d", addr: "localhost:1", gossiped: true}}, moveWait, "does not answer there"},
-		{"a seed that is not reached", none, []seenServer{b, c}, moveBootstrap, ""},
-		{"nobody, and it makes none", join, nil, moveWait, "no server that was named is of a cluster"},
-		{"new servers, and it makes none", join, []seenServer{b, c}, moveWait, "no server that was named"},
-
-		// Nothing, and somebody is of a cluster: never a new one.
-		{"a survivor", none, []seenServer{b, inCluster("c", "x")}, moveWait, "waits until that cluster adds it"},
-		{"a survivor and enough new ones", none, []seenServer{b, c, inCluster("d", "x")}, moveWait, "waits until that cluster adds it"},
-		{"a survivor that cannot read its log's name", none, []seenServer{b, with(c, func(s *seenServer) { s.hasState = true })}, moveWait, "has state"},
-		{"a survivor by gossip only", none, []seenServer{b, c, {id: "d", addr: "addr-d", gossiped: true, gossipOf: "x"}}, moveWait, "adds it"},
-		{"its name by gossip, its answer new", none, []seenServer{b, with(c, func(s *seenServer) { s.gossipOf = "x" })}, moveWait, "adds it"},
-		{"a single server by a seed of a cluster", ownState{expect: 1}, []seenServer{inCluster("b", "x")}, moveWait, "adds it"},
-		{"two clusters", none, []seenServer{inCluster("b", "x"), inCluster("c", "y")}, moveWait, "several clusters"},
-		{"joins", join, []seenServer{inCluster("b", "x")}, moveWait, "adds it"},
-
-		// The directory names a cluster and has no log: it was lost, or never written.
+	return []decideRow{
 		{"log lost, nobody", ownState{expect: 1, clusterID: "x"}, nil, moveWait, "its log is gone"},
 		{"log lost, its cluster", ownState{expect: 3, clusterID: "x"}, []seenServer{inCluster("b", "x")}, moveWait, "its log is gone"},
 		{"log lost, new servers", ownState{expect: 3, clusterID: "x"}, []seenServer{b, c}, moveWait, "its log is gone"},
 		{"stopped before the first log", ownState{expect: 3, clusterID: idOf}, []seenServer{b, c}, moveBootstrap, ""},
 		{"all stopped before the first log", ownState{expect: 3, clusterID: idOf}, []seenServer{
-			with(b, func(s *seenServer) { s.clusterID = idOf }), with(c, func(s *seenServer) { s.clusterID = idOf }),
+			but(b, func(s *seenServer) { s.clusterID = idOf }), but(c, func(s *seenServer) { s.clusterID = idOf }),
 		}, moveBootstrap, ""},
 		{"stopped before the first log, the others went on", ownState{expect: 3, clusterID: idOf}, []seenServer{inCluster("b", idOf), c}, moveWait, "its log is gone"},
-	} {
+	}
+}
+
+// TestDecide is the table of a server's start.
+func TestDecide(t *testing.T) {
+	for _, tc := range slices.Concat(decideWithData(), decideAmongNew(), decideByACluster(), decideWithoutLog()) {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.own.id, tc.own.addr = "a", "addr-a"
 			d := decide(tc.own, tc.seen)

@@ -180,7 +180,7 @@ func (d *directory) round(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	lines, err := d.take(d.self(), byAddr, answers)
+	lines, err := d.judge(d.self(), byAddr, answers)
 	for _, line := range lines { // not under mu: the log may hang, and Raft asks where servers are.
 		line(d.log)
 	}
@@ -207,8 +207,8 @@ func (d *directory) heard(self ownState) map[string][]claim {
 	return out
 }
 
-// take judges the answers of a round, and returns what is to be logged.
-func (d *directory) take(self ownState, heard map[string][]claim, answers map[string]*apiv1.DiscoverResponse) ([]func(*slog.Logger), error) {
+// judge decides what the answers of a round prove, and returns what is to be logged.
+func (d *directory) judge(self ownState, heard map[string][]claim, answers map[string]*apiv1.DiscoverResponse) ([]func(*slog.Logger), error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	defer func() { d.lines = nil }()

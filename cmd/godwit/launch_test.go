@@ -14,28 +14,29 @@ import (
 	"github.com/godwit-run/godwit/sdk"
 )
 
-func TestParseLaunch(t *testing.T) {
-	t.Chdir(t.TempDir())
-	for name, content := range map[string]string{
-		"hosts": "# comment\na slots=2 max_slots=4\nb:3\n\nc\n", "none": "\n", "bad": "a slots=x\n", "parts": "-n 2 p x\n# c\n-n 1 p x :\n",
-	} {
-		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+// launchRow is a command line and what is read from it.
+type launchRow struct {
+	words string
+	want  *launch
+}
+
+// one is a launch of one part, of the program p unless the part says another.
+func one(p part) *launch {
+	if p.program == "" {
+		p.program, p.args = "p", []string{}
 	}
-	one := func(p part) *launch {
-		if p.program == "" {
-			p.program, p.args = "p", []string{}
-		}
-		return &launch{parts: []*part{&p}}
-	}
-	with := func(change func(*launch)) *launch {
-		l := one(part{})
-		change(l)
-		return l
-	}
-	for _, tt := range []struct {
-		words string
-		want  *launch
-	}{
+	return &launch{parts: []*part{&p}}
+}
+
+// with is the launch of p, changed.
+func with(change func(*launch)) *launch {
+	l := one(part{})
+	change(l)
+	return l
+}
+
+func launchRows() []launchRow {
+	return []launchRow{
 		{"p", one(part{})},
 		{"-np 4 p", one(part{ranks: 4})},
 		{"--np 4 p", one(part{ranks: 4})},
@@ -74,14 +75,12 @@ func TestParseLaunch(t *testing.T) {
 		{"-configfile parts", &launch{parts: []*part{
 			{ranks: 2, program: "p", args: []string{"x"}}, {ranks: 1, program: "p", args: []string{"x"}},
 		}}},
-	} {
-		t.Run(tt.words, func(t *testing.T) {
-			got, err := parseLaunch(sdk.SplitWords(tt.words))
-			require.NoError(t, err)
-			require.Equal(t, tt.want, got)
-		})
 	}
-	for words, says := range map[string]string{
+}
+
+// badLaunches are command lines and what is said of them.
+func badLaunches() map[string]string {
+	return map[string]string{
 		"":                      "no program",
 		"-np 2":                 "no program",
 		"-np 2 : p":             "no program",
@@ -101,7 +100,24 @@ func TestParseLaunch(t *testing.T) {
 		"--timeout never p":     "number of seconds",
 		"--output shiny p":      "\"shiny\" is unknown",
 		"-configfile nofile":    "nofile",
+	}
+}
+
+func TestParseLaunch(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, content := range map[string]string{
+		"hosts": "# comment\na slots=2 max_slots=4\nb:3\n\nc\n", "none": "\n", "bad": "a slots=x\n", "parts": "-n 2 p x\n# c\n-n 1 p x :\n",
 	} {
+		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+	}
+	for _, tt := range launchRows() {
+		t.Run(tt.words, func(t *testing.T) {
+			got, err := parseLaunch(sdk.SplitWords(tt.words))
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+		})
+	}
+	for words, says := range badLaunches() {
 		t.Run(words, func(t *testing.T) {
 			_, err := parseLaunch(sdk.SplitWords(words))
 			require.ErrorContains(t, err, says)
