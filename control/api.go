@@ -66,8 +66,12 @@ func (c *Control) Submit(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.
 		return nil, err
 	}
 	cmd := c.command(req.IdempotencyKey)
+	cluster, err := c.clusterID(ctx)
+	if err != nil {
+		return nil, err
+	}
 	// The id follows from the key: a retry, however late and through whichever server, makes no second app.
-	id := fsm.AppIDFor(c.state.View().ClusterID(), cmd.Key)
+	id := fsm.AppIDFor(cluster, cmd.Key)
 	cmd.Op = &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: string(id), Spec: req.Spec}}
 	res, err := c.log.Propose(ctx, cmd)
 	switch {
@@ -84,6 +88,21 @@ func (c *Control) Submit(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.
 			fmt.Sprintf("app %s was submitted with this key, and is forgotten by now", res.Id), "use a new key for a new app")
 	}
 	return &apiv1.SubmitResponse{App: app, Index: res.Index}, nil
+}
+
+// clusterID is the cluster's id, which never changes once it has one: a new leader may still have to read it from the log.
+func (c *Control) clusterID(ctx context.Context) (string, error) {
+	if id := c.state.View().ClusterID(); id != "" {
+		return id, nil
+	}
+	v, err := c.read(ctx)
+	if err != nil {
+		return "", err
+	}
+	if v.ClusterID() == "" {
+		return "", apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "", "the cluster is being made", "try again")
+	}
+	return v.ClusterID(), nil
 }
 
 // GetApp implements the Control service.
@@ -130,7 +149,7 @@ func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv
 	}
 	wait := waitDefault
 	if req.Timeout > 0 {
-		wait = min(time.Duration(req.Timeout*float64(time.Second)), waitMax)
+		wait = time.Duration(min(req.Timeout, waitMax.Seconds()) * float64(time.Second))
 	}
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()

@@ -53,7 +53,7 @@ func TestWaitApp(t *testing.T) {
 	}
 	got := make(chan answer, 1)
 	go func() {
-		res, err := c.WaitApp(b.ctx, &apiv1.WaitAppRequest{App: "a", Timeout: 60})
+		res, err := c.WaitApp(b.ctx, &apiv1.WaitAppRequest{App: "a", Timeout: 1e12})
 		got <- answer{res, err}
 	}()
 	_, err = c.CancelApp(b.ctx, &apiv1.CancelAppRequest{App: "a", Reason: "enough"})

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -134,4 +135,35 @@ func TestSessionsOpenAtOnce(t *testing.T) {
 		require.NotNil(t, b.l.inbox.report("h1", "a"))
 		b.l.inbox.forgetApp(fsm.AppID("a"))
 	}
+}
+
+// TestDeafFetchers: those who fetch a module and do not read it do not take the place of others for ever.
+func TestDeafFetchers(t *testing.T) {
+	tr := newTrio(t, nil)
+	c := tr.servers[0].control
+	code := make([]byte, 12<<20)       // more than a client takes that does not read
+	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // bytes that do not compress
+	for i := range code {
+		code[i] = byte(rng.Uint32())
+	}
+	digest := digestOf(code)
+	in, err := c.modules.begin(digest)
+	require.NoError(t, err)
+	defer in.drop()
+	for part := range slices.Chunk(code, 1<<20) {
+		require.NoError(t, in.add(part))
+	}
+	require.NoError(t, in.keep())
+	fetch := func() apiv1connect.ClusterFetchModuleClientStream {
+		client := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), tr.infos[0].Addr))
+		st, err := client.FetchModule(t.Context(), &apiv1.FetchModuleRequest{Digest: digest})
+		require.NoError(t, err)
+		return st
+	}
+	for range maxOutgoing {
+		fetch()
+	}
+	require.Eventually(t, func() bool { return len(c.outgoing) == maxOutgoing }, time.Minute, time.Millisecond)
+	_, err = fetch().Receive()
+	require.NoError(t, err)
 }

@@ -35,7 +35,8 @@ func (c *Control) WatchState(ctx context.Context) error {
 		seen = c.tellAlarms(v, seen)
 		_, leads := c.log.Leader()
 		if last := v.LastHash().GetIndex(); last > judged && (leads || v.Diverged() != nil) {
-			index, verdict := judgeState(v.Hashes(), c.otherHashes(ctx), c.voters())
+			voters, votes := c.electorate()
+			index, verdict := judgeState(v.Hashes(), votes, c.otherHashes(ctx), voters)
 			switch verdict {
 			case fsm.AgainstMajority:
 				return fmt.Errorf("%w at index %d: move its data directory away and start it again, and it is built anew from them", fsm.ErrDiverged, index)
@@ -68,24 +69,24 @@ func (c *Control) tellAlarms(v *fsm.View, seen uint64) uint64 {
 }
 
 // judgeState compares the newest hash that there is a verdict about.
-func judgeState(own []*apiv1.HashRecord, others [][]*apiv1.HashRecord, voters int) (index uint64, verdict fsm.Verdict) {
+func judgeState(own []*apiv1.HashRecord, votes bool, others [][]*apiv1.HashRecord, voters int) (index uint64, verdict fsm.Verdict) {
 	for i := len(own) - 1; i >= 0; i-- {
-		if verdict := fsm.Judge(own[i], others, voters); verdict != fsm.Undecided {
+		if verdict := fsm.Judge(own[i], votes, others, voters); verdict != fsm.Undecided {
 			return own[i].Index, verdict
 		}
 	}
 	return 0, fsm.Undecided
 }
 
-// voters is the number of servers that vote.
-func (c *Control) voters() int {
-	n := 0
+// electorate is the number of servers that vote, and whether this one does.
+func (c *Control) electorate() (voters int, votes bool) {
 	for _, s := range c.group.Servers() {
 		if s.Voter {
-			n++
+			voters++
+			votes = votes || s.ID == c.group.ID()
 		}
 	}
-	return n
+	return voters, votes
 }
 
 // otherHashes asks the other voters for the hashes that they noted. Who does not answer has no list.

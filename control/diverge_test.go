@@ -33,7 +33,7 @@ func TestJudgeState(t *testing.T) {
 		{"one lags, one differs", records("a", "x"), [][]*apiv1.HashRecord{records("a", "b"), records("a")}, 1, fsm.WithMajority},
 		{"nobody answers", records("a"), [][]*apiv1.HashRecord{nil, nil}, 0, fsm.Undecided},
 	} {
-		index, verdict := judgeState(tt.own, tt.others, 3)
+		index, verdict := judgeState(tt.own, true, tt.others, 3)
 		require.Equal(t, tt.want, verdict, tt.name)
 		require.Equal(t, tt.index, index, tt.name)
 	}

@@ -18,9 +18,10 @@ func (l *leader) hasher() func(context.Context) {
 		}
 		next = time.Now().Add(l.c.cfg.HashPeriod)
 		last := v.LastHash()
-		l.propose(ctx, "check hash", func(c *apiv1.Command) {
+		if l.propose(ctx, "check hash", func(c *apiv1.Command) {
 			c.Op = &apiv1.Command_CheckHash{CheckHash: &apiv1.CheckHash{Index: last.GetIndex(), Hash: last.GetHash()}}
-		})
-		checked = l.c.state.View().Index()
+		}) {
+			checked = l.c.state.View().LastHash().GetIndex()
+		}
 	}
 }

@@ -358,6 +358,27 @@ func TestExpirerFollowsTheLog(t *testing.T) {
 	require.Empty(t, b.l.sessions.heard.order)
 }
 
+// TestPausesCountForNobody: what passes while the process does not run is no silence; what passes while a duty waits for the log is.
+func TestPausesCountForNobody(t *testing.T) {
+	begin := time.Now()
+	hosts, p := newSessions(), pauses{}
+	hosts.heardAt("h1", begin)
+	heard := func() time.Duration {
+		at, _ := hosts.heard.when("h1")
+		return at.Sub(begin)
+	}
+	p.note(hosts, begin)
+	for at := tick; at <= 5*time.Second; at += tick { // while a look of the expirer waits
+		p.note(hosts, begin.Add(at))
+	}
+	p.note(hosts, begin) // that look, when it goes on
+	require.Zero(t, heard())
+	p.note(hosts, begin.Add(5*time.Second+leaseMargin))
+	require.Zero(t, heard(), "a tick may be late")
+	p.note(hosts, begin.Add(time.Minute))
+	require.Equal(t, 55*time.Second-leaseMargin, heard())
+}
+
 // TestWaitingQueueCostsNothing: a queue that waits is not planned again before an app or a host has changed.
 func TestWaitingQueueCostsNothing(t *testing.T) {
 	b := newBench(t, nil)

@@ -172,21 +172,34 @@ func (l *leader) answer(s *session, seq uint64) {
 	s.echo(seq)
 }
 
-// expirer calls hosts lost that have not been heard for the lease and a margin. Time during which this process did not
-// run counts for nobody: their heartbeats may still wait to be read. A look costs the hosts that the log has changed and
-// those whose lease is over.
+// expirer calls hosts lost that have not been heard for the lease and a margin. A look costs the hosts that the log has
+// changed and those whose lease is over.
 func (l *leader) expirer() func(context.Context) {
-	last := time.Now()
 	feed := newFollower(l.c.state)
 	return func(ctx context.Context) {
 		now := time.Now()
-		gap := now.Sub(last)
-		last = now
-		if gap > leaseMargin {
-			l.sessions.excuse(gap, now)
-		}
+		l.pauses.note(l.sessions, now)
 		l.expectHosts(feed, now)
 		l.expireLeases(ctx, now)
+	}
+}
+
+// pauses finds out for how long this process did not run. That time counts for no host: its heartbeats may still wait to be
+// read. Something notes the time at every tick, whatever the log makes the duties wait for.
+type pauses struct {
+	mu   sync.Mutex // guards last
+	last time.Time
+}
+
+// note excuses the hosts, if nobody has noted the time for longer than a running process would let pass.
+func (p *pauses) note(hosts *sessions, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if gap := now.Sub(p.last); gap > leaseMargin && !p.last.IsZero() {
+		hosts.excuse(gap, now)
+	}
+	if now.After(p.last) {
+		p.last = now
 	}
 }
 

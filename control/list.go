@@ -121,11 +121,10 @@ func (c *Control) ListMigrations(ctx context.Context, req *apiv1.ListMigrationsR
 // migrationsOf are the migrations of an app, or of all for "", in order of proposal.
 func migrationsOf(v *fsm.View, app string) []*apiv1.Migration {
 	var out []*apiv1.Migration
-	for m := range v.Migrations() {
-		if app == "" || m.App == app {
-			out = append(out, m)
-		}
+	if app != "" {
+		return slices.Collect(v.MigrationsOf(fsm.AppID(app)))
 	}
+	out = slices.Collect(v.Migrations())
 	slices.SortFunc(out, func(a, b *apiv1.Migration) int {
 		return cmp.Or(cmp.Compare(a.ProposeIndex, b.ProposeIndex), strings.Compare(a.Id, b.Id))
 	})

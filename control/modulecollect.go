@@ -3,12 +3,16 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 const (
@@ -30,7 +34,7 @@ func (c *Control) CollectModules(ctx context.Context) error {
 	defer t.Stop()
 	for {
 		if err := c.collect(ctx, time.Now().Add(-moduleGrace)); err != nil && ctx.Err() == nil {
-			c.slog.Debug("modules are not collected yet", "err", err)
+			c.slog.Warn("modules that the cluster does not know any more stay in the store for now", "err", err)
 		}
 		select {
 		case <-sub.C():
@@ -53,7 +57,7 @@ func (c *Control) collect(ctx context.Context, cutoff time.Time) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, collectWait)
 	defer cancel()
-	v, err := c.read(ctx)
+	v, err := c.readAnywhere(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,6 +75,35 @@ func (c *Control) collect(ctx context.Context, cutoff time.Time) error {
 		}
 	}
 	return nil
+}
+
+// readAnywhere is read on any server: one that does not lead asks the leader how far the log is, and waits until it has applied
+// as much itself.
+func (c *Control) readAnywhere(ctx context.Context) (*fsm.View, error) {
+	addr, leads := c.log.Leader()
+	switch {
+	case leads:
+		return c.read(ctx)
+	case addr == "":
+		return nil, errors.New("no leader is known")
+	}
+	leader := apiv1connect.NewControlClient(transport.NewClient(c.http, addr))
+	res, err := leader.ListServers(ctx, &apiv1.ListServersRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("ask the leader how far the log is: %w", err)
+	}
+	sub := c.state.Feed().Subscribe(fsm.Everything)
+	defer sub.Close()
+	for {
+		if v := c.state.View(); v.Index() >= res.Index {
+			return v, nil
+		}
+		select {
+		case <-sub.C():
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the log's entry %d: %w", res.Index, ctx.Err())
+		}
+	}
 }
 
 // unknown says whether the state does not know one of the modules.

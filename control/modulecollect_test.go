@@ -100,3 +100,25 @@ func TestBytesThatComeAgainStay(t *testing.T) {
 	require.False(t, removed)
 	require.True(t, s.has(digest))
 }
+
+// TestFollowersCollect: a server that does not lead removes bytes too, once it has what the leader has; without a leader it
+// removes nothing.
+func TestFollowersCollect(t *testing.T) {
+	tr := newTrio(t, nil)
+	leader, follower := tr.servers[0], tr.servers[1]
+	tr.lead(leader, follower, tr.servers[2])
+	orphan := digestOf([]byte("orphan"))
+	in, err := follower.control.modules.begin(orphan)
+	require.NoError(t, err)
+	require.NoError(t, in.add([]byte("orphan")))
+	require.NoError(t, in.keep())
+	in.drop()
+	later := time.Now().Add(time.Hour)
+	nobody, leads := "", follower.leader.Load()
+	follower.leader.Store(&nobody)
+	require.Error(t, follower.control.collect(t.Context(), later), "no leader is known")
+	require.True(t, follower.control.modules.has(orphan))
+	follower.leader.Store(leads)
+	require.NoError(t, follower.control.collect(t.Context(), later))
+	require.False(t, follower.control.modules.has(orphan))
+}

@@ -335,7 +335,10 @@ func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest
 		return apiError(storeError(err))
 	}
 	defer f.Close() //nolint:errcheck // only read
-	return eachChunk(f, func(data []byte) error { return stream.Send(&apiv1.FetchModuleResponse{Chunk: data}) })
+	return eachChunk(f, func(data []byte) error {
+		transport.WriteWithin(ctx, chunkWait) // who does not read gives the place to others
+		return stream.Send(&apiv1.FetchModuleResponse{Chunk: data})
+	})
 }
 
 func noModule(digest string) error {

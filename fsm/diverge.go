@@ -77,21 +77,24 @@ const (
 
 // Judge compares the hash that this replica noted at an index with what the
 // other voters noted there. others has one list of records a voter that
-// answered; voters counts all, this one too.
-func Judge(own *apiv1.HashRecord, others [][]*apiv1.HashRecord, voters int) Verdict {
-	votes := map[string]int{string(own.GetHash()): 1}
+// answered; voters counts all, this one too if votes says that it is one.
+func Judge(own *apiv1.HashRecord, votes bool, others [][]*apiv1.HashRecord, voters int) Verdict {
+	count := map[string]int{}
+	if votes {
+		count[string(own.GetHash())]++
+	}
 	for _, records := range others {
 		for _, r := range records {
 			if r.GetIndex() == own.GetIndex() {
-				votes[string(r.GetHash())]++
+				count[string(r.GetHash())]++
 				break
 			}
 		}
 	}
-	if votes[string(own.GetHash())] > voters/2 {
+	if count[string(own.GetHash())] > voters/2 {
 		return WithMajority
 	}
-	for _, n := range votes {
+	for _, n := range count {
 		if n > voters/2 {
 			return AgainstMajority
 		}

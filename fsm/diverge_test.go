@@ -65,22 +65,26 @@ func TestJudge(t *testing.T) {
 		return []*apiv1.HashRecord{{Index: index - 1, Hash: []byte("older")}, {Index: index, Hash: []byte(hash)}}
 	}
 	for _, tt := range []struct {
-		name   string
-		others []string // empty: no answer of that index
-		voters int
-		want   Verdict
+		name     string
+		others   []string // empty: no answer of that index
+		voters   int
+		want     Verdict
+		nonvoter bool
 	}{
-		{"alone in its cluster", nil, 1, WithMajority},
-		{"all agree", []string{a, a}, 3, WithMajority},
-		{"one other differs", []string{a, b}, 3, WithMajority},
-		{"one agrees, one is silent", []string{a, ""}, 3, WithMajority},
-		{"both others agree on another", []string{b, b}, 3, AgainstMajority},
-		{"all differ", []string{b, c}, 3, Undecided},
-		{"nobody answers", []string{"", ""}, 3, Undecided},
-		{"one differs, one is silent", []string{b, ""}, 3, Undecided},
-		{"one of two differs", []string{b}, 2, Undecided},
-		{"three of five differ", []string{b, b, b, a}, 5, AgainstMajority},
-		{"two of five differ, two agree", []string{b, b, a, a}, 5, WithMajority},
+		{"alone in its cluster", nil, 1, WithMajority, false},
+		{"all agree", []string{a, a}, 3, WithMajority, false},
+		{"one other differs", []string{a, b}, 3, WithMajority, false},
+		{"one agrees, one is silent", []string{a, ""}, 3, WithMajority, false},
+		{"both others agree on another", []string{b, b}, 3, AgainstMajority, false},
+		{"all differ", []string{b, c}, 3, Undecided, false},
+		{"nobody answers", []string{"", ""}, 3, Undecided, false},
+		{"one differs, one is silent", []string{b, ""}, 3, Undecided, false},
+		{"one of two differs", []string{b}, 2, Undecided, false},
+		{"three of five differ", []string{b, b, b, a}, 5, AgainstMajority, false},
+		{"two of five differ, two agree", []string{b, b, a, a}, 5, WithMajority, false},
+		{"no voter, beside one that differs", []string{b}, 1, AgainstMajority, true},
+		{"no voter, beside one that agrees", []string{a}, 1, WithMajority, true},
+		{"no voter, one of three agrees, one differs", []string{a, b, ""}, 3, Undecided, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var others [][]*apiv1.HashRecord
@@ -91,7 +95,7 @@ func TestJudge(t *testing.T) {
 				}
 				others = append(others, record(9, hash))
 			}
-			require.Equal(t, tt.want, Judge(&apiv1.HashRecord{Index: 9, Hash: []byte(a)}, others, tt.voters))
+			require.Equal(t, tt.want, Judge(&apiv1.HashRecord{Index: 9, Hash: []byte(a)}, !tt.nonvoter, others, tt.voters))
 		})
 	}
 }
