@@ -65,7 +65,7 @@ func (l *leader) placeAll(ctx context.Context, next []planner.Next) bool {
 		}
 		g.Go(func() error {
 			done[i] = l.propose(ctx, what, func(c *apiv1.Command) {
-				c.Op = &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: n.App.Id, Placement: n.Placement}}
+				c.Op = &apiv1.Command_PlaceApp{PlaceApp: fsm.NewPlaceApp(fsm.AppID(n.App.Id), n.Placement)}
 			})
 			return nil
 		})

@@ -53,6 +53,7 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 // placeApp gives a queued app all its hosts at once.
 func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 	old, ok := t.App(AppID(op.GetApp()))
+	placement := placementOf(op)
 	switch {
 	case !ok:
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
@@ -60,12 +61,11 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 		return refuse(CodeTerminal, "app %s is %s", op.GetApp(), old.GetPhase())
 	case PhaseOf(old) != Queued:
 		return refuse(CodeWrongPhase, "app %s is %s, not queued", op.GetApp(), old.GetPhase())
-	case len(op.GetPlacement()) != int(old.GetSize()):
-		return refuse(CodeInvalid, "%d hosts for %d ranks", len(op.GetPlacement()), old.GetSize())
+	case len(placement) != int(old.GetSize()):
+		return refuse(CodeInvalid, "%d hosts for %d ranks", len(placement), old.GetSize())
 	}
 	app := draftApp(old)
-	needs := countHosts(op.GetPlacement())
-	for _, need := range needs {
+	for _, need := range countHosts(placement) {
 		if bad := t.checkTarget(need, old.GetSpec().GetOversubscribe()); bad.code != CodeApplied {
 			return bad
 		}
@@ -75,7 +75,7 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 	}
 	t.touched.mayExceed = old.GetSpec().GetOversubscribe()
 	app.Epoch++
-	app.Placement, app.Epochs = shareNames(op.GetPlacement()), []*apiv1.EpochRun{{Count: app.GetSize(), Epoch: app.GetEpoch()}}
+	app.Placement, app.Epochs = placement, []*apiv1.EpochRun{{Count: app.GetSize(), Epoch: app.GetEpoch()}}
 	if err := setPhase(app, Starting); err != nil {
 		return outcome{fault: err}
 	}

@@ -49,10 +49,7 @@ func Check(cmd *apiv1.Command) error {
 		c.name("id", op.SubmitApp.GetId())
 		c.spec(op.SubmitApp.GetSpec())
 	case *apiv1.Command_PlaceApp:
-		c.count("placement", len(op.PlaceApp.GetPlacement()), MaxAppSize)
-		for _, host := range op.PlaceApp.GetPlacement() {
-			c.name("placement", host)
-		}
+		c.placement(op.PlaceApp)
 	case *apiv1.Command_HostStarted:
 		c.name("host", op.HostStarted.GetHost())
 	case *apiv1.Command_RanksEnded:

@@ -942,9 +942,12 @@ func (x *SubmitApp) GetSpec() *AppSpec {
 
 // PlaceApp gives a queued app its first placement.
 type PlaceApp struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	Placement     []string               `protobuf:"bytes,2,rep,name=placement,proto3" json:"placement,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// Host of each rank; empty: runs says it.
+	Placement []string `protobuf:"bytes,2,rep,name=placement,proto3" json:"placement,omitempty"`
+	// Runs of ranks on one host, from rank 0.
+	Runs          []*PlaceRule `protobuf:"bytes,3,rep,name=runs,proto3" json:"runs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -989,6 +992,13 @@ func (x *PlaceApp) GetApp() string {
 func (x *PlaceApp) GetPlacement() []string {
 	if x != nil {
 		return x.Placement
+	}
+	return nil
+}
+
+func (x *PlaceApp) GetRuns() []*PlaceRule {
+	if x != nil {
+		return x.Runs
 	}
 	return nil
 }
@@ -1994,10 +2004,11 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x06module\x18\x01 \x01(\v2\x11.godwit.v1.ModuleR\x06module\"C\n" +
 	"\tSubmitApp\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12&\n" +
-	"\x04spec\x18\x02 \x01(\v2\x12.godwit.v1.AppSpecR\x04spec\":\n" +
+	"\x04spec\x18\x02 \x01(\v2\x12.godwit.v1.AppSpecR\x04spec\"d\n" +
 	"\bPlaceApp\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1c\n" +
-	"\tplacement\x18\x02 \x03(\tR\tplacement\"I\n" +
+	"\tplacement\x18\x02 \x03(\tR\tplacement\x12(\n" +
+	"\x04runs\x18\x03 \x03(\v2\x14.godwit.v1.PlaceRuleR\x04runs\"I\n" +
 	"\vHostStarted\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
@@ -2108,7 +2119,8 @@ var file_godwit_v1_command_proto_goTypes = []any{
 	(*Host)(nil),                  // 29: godwit.v1.Host
 	(*Module)(nil),                // 30: godwit.v1.Module
 	(*AppSpec)(nil),               // 31: godwit.v1.AppSpec
-	(*Move)(nil),                  // 32: godwit.v1.Move
+	(*PlaceRule)(nil),             // 32: godwit.v1.PlaceRule
+	(*Move)(nil),                  // 33: godwit.v1.Move
 }
 var file_godwit_v1_command_proto_depIdxs = []int32{
 	1,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
@@ -2140,15 +2152,16 @@ var file_godwit_v1_command_proto_depIdxs = []int32{
 	27, // 26: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
 	30, // 27: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
 	31, // 28: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
-	13, // 29: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
-	32, // 30: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
-	21, // 31: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
-	25, // 32: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	32, // 29: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
+	13, // 30: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
+	33, // 31: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
+	21, // 32: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
+	25, // 33: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }
