@@ -7,6 +7,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/notify"
 )
 
 // maxReported bounds the apps that one host may report of; a worker holds no more.
@@ -17,40 +18,26 @@ const maxReported = 16_384
 // they learn of a new one, or of a host's end, through the inbox only, so that neither knows of one without the other.
 type inbox struct {
 	sessions *sessions
+	changed  notify.Broadcast
 
-	mu      sync.Mutex // guards the fields below; the sessions' own lock may be taken under it
-	byHost  map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus
-	byApp   map[fsm.AppID]map[fsm.HostID]*apiv1.AppStatus
-	fresh   map[fsm.AppID]bool
-	changed chan struct{} // closed and replaced when something has changed
+	mu     sync.Mutex // guards the fields below; the sessions' own lock may be taken under it
+	byHost map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus
+	byApp  map[fsm.AppID]map[fsm.HostID]*apiv1.AppStatus
+	fresh  map[fsm.AppID]bool
 }
 
 func newInbox(sessions *sessions) *inbox {
 	return &inbox{
 		sessions: sessions, byHost: map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus{},
-		byApp: map[fsm.AppID]map[fsm.HostID]*apiv1.AppStatus{}, fresh: map[fsm.AppID]bool{}, changed: make(chan struct{}),
+		byApp: map[fsm.AppID]map[fsm.HostID]*apiv1.AppStatus{}, fresh: map[fsm.AppID]bool{},
 	}
 }
 
 // watch is a channel that is closed at the next change.
-func (b *inbox) watch() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.changed
-}
+func (b *inbox) watch() <-chan struct{} { return b.changed.Watch() }
 
 // signal wakes the duties.
-func (b *inbox) signal() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.wake()
-}
-
-// wake is signal for callers that hold mu.
-func (b *inbox) wake() {
-	close(b.changed)
-	b.changed = make(chan struct{})
-}
+func (b *inbox) signal() { b.changed.Wake() }
 
 // open makes a new session its host's only one, and what comes with it all that the host has reported.
 func (b *inbox) open(s *session, apps []*apiv1.AppStatus) {
@@ -61,7 +48,7 @@ func (b *inbox) open(s *session, apps []*apiv1.AppStatus) {
 	for _, st := range apps {
 		b.store(s.host, st)
 	}
-	b.wake()
+	b.signal()
 }
 
 // put stores a report that came over s.
@@ -72,7 +59,7 @@ func (b *inbox) put(s *session, st *apiv1.AppStatus) {
 		return
 	}
 	b.store(s.host, st)
-	b.wake()
+	b.signal()
 }
 
 // store is put for callers that hold mu.

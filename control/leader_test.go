@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -143,7 +144,7 @@ func (b *bench) app(id string) *apiv1.App {
 
 func (b *bench) migration(app string) *apiv1.Migration {
 	b.t.Helper()
-	all := migrationsOf(b.l.c.state.View(), app)
+	all := slices.Collect(b.l.c.state.View().MigrationsOf(fsm.AppID(app)))
 	require.NotEmpty(b.t, all)
 	return all[len(all)-1]
 }
@@ -171,8 +172,8 @@ func (b *bench) migrating() *apiv1.Migration {
 	b.running()
 	check := b.l.checker()
 	check(b.ctx) // the first look starts the period
-	require.Empty(b.t, migrationsOf(b.l.c.state.View(), "a"))
-	require.Eventually(b.t, func() bool { check(b.ctx); return len(migrationsOf(b.l.c.state.View(), "a")) == 1 }, 5*time.Second, time.Millisecond)
+	require.Empty(b.t, slices.Collect(b.l.c.state.View().MigrationsOf("a")))
+	require.Eventually(b.t, func() bool { check(b.ctx); return len(slices.Collect(b.l.c.state.View().MigrationsOf("a"))) == 1 }, 5*time.Second, time.Millisecond)
 	return b.migration("a")
 }
 

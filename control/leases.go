@@ -12,6 +12,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -35,7 +36,7 @@ var errNoQuorum = errors.New("no majority of the servers answers in this leader'
 type leases struct {
 	confirm func(context.Context) error
 	pause   time.Duration // between the starts of two checks
-	kick    chan struct{} // capacity 1: somebody waits
+	kick    notify.Signal // somebody waits
 
 	mu      sync.Mutex // guards the fields below
 	beats   map[*session]uint64
@@ -43,7 +44,7 @@ type leases struct {
 }
 
 func newLeases(heartbeat time.Duration, confirm func(context.Context) error) *leases {
-	return &leases{confirm: confirm, pause: heartbeat / checksPerHeartbeat, kick: make(chan struct{}, 1), beats: map[*session]uint64{}}
+	return &leases{confirm: confirm, pause: heartbeat / checksPerHeartbeat, kick: notify.NewSignal(), beats: map[*session]uint64{}}
 }
 
 // beat asks for an answer to a heartbeat; only a session's newest one is answered.
@@ -51,7 +52,7 @@ func (q *leases) beat(s *session, seq uint64) {
 	q.mu.Lock()
 	q.beats[s] = seq
 	q.mu.Unlock()
-	q.wake()
+	q.kick.Set()
 }
 
 // drop forgets a session that is over.
@@ -67,19 +68,12 @@ func (q *leases) confirmed(ctx context.Context) error {
 	q.mu.Lock()
 	q.waiters = append(q.waiters, ch)
 	q.mu.Unlock()
-	q.wake()
+	q.kick.Set()
 	select {
 	case err := <-ch:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-func (q *leases) wake() {
-	select {
-	case q.kick <- struct{}{}:
-	default:
 	}
 }
 

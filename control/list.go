@@ -29,32 +29,23 @@ func (c *Control) ListApps(ctx context.Context, req *apiv1.ListAppsRequest) (*ap
 	if err != nil {
 		return nil, err
 	}
-	var apps []*apiv1.App
-	for app := range v.Apps() {
-		if !p.wants(appKey(app)) {
-			continue
-		}
-		if phase := fsm.PhaseOf(app); req.All || !phase.Terminal() || time.Since(app.EndedAt.AsTime()) < recent {
-			apps = append(apps, app)
-		}
+	now := time.Now()
+	listed := func(app *apiv1.App) bool {
+		return p.wants(appKey(app)) && (req.All || !fsm.PhaseOf(app).Terminal() || now.Sub(app.EndedAt.AsTime()) < recent)
 	}
-	slices.SortFunc(apps, func(a, b *apiv1.App) int {
+	apps := first(keep(v.Apps(), listed), p.left+1, func(a, b *apiv1.App) int {
 		return cmp.Or(cmp.Compare(a.SubmitIndex, b.SubmitIndex), strings.Compare(a.Id, b.Id))
 	})
-	res := &apiv1.ListAppsResponse{Index: v.Index()}
 	var why map[fsm.AppID]string
-	for _, app := range apps {
+	for i, app := range apps {
 		if fsm.PhaseOf(app) == fsm.Queued {
 			if why == nil {
 				why = planner.WhyAllQueued(v)
 			}
-			app = waiting(app, why[fsm.AppID(app.Id)])
+			apps[i] = waiting(app, why[fsm.AppID(app.Id)])
 		}
-		if !p.add(appKey(app), app) {
-			break
-		}
-		res.Apps = append(res.Apps, app)
 	}
+	res := &apiv1.ListAppsResponse{Index: v.Index(), Apps: pageOf(p, slices.Values(apps), appKey)}
 	res.NextPageToken = p.next()
 	return res, nil
 }
@@ -71,16 +62,7 @@ func (c *Control) ListHosts(ctx context.Context, req *apiv1.ListHostsRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	res := &apiv1.ListHostsResponse{Index: v.Index()}
-	for h := range v.Hosts() {
-		if !p.wants(h.Id) {
-			continue
-		}
-		if !p.add(h.Id, h) {
-			break
-		}
-		res.Hosts = append(res.Hosts, h)
-	}
+	res := &apiv1.ListHostsResponse{Index: v.Index(), Hosts: pageOf(p, v.Hosts(), (*apiv1.Host).GetId)}
 	res.NextPageToken = p.next()
 	return res, nil
 }
@@ -103,37 +85,23 @@ func (c *Control) ListMigrations(ctx context.Context, req *apiv1.ListMigrationsR
 		}
 		id = app.Id
 	}
-	res := &apiv1.ListMigrationsResponse{Index: v.Index()}
-	for _, m := range migrationsOf(v, id) {
-		key := orderKey(m.ProposeIndex, m.Id)
-		if !p.wants(key) {
-			continue
-		}
-		if !p.add(key, m) {
-			break
-		}
-		res.Migrations = append(res.Migrations, m)
+	all := v.MigrationsOf(fsm.AppID(id))
+	if id == "" {
+		wanted := keep(v.Migrations(), func(m *apiv1.Migration) bool { return p.wants(migrationKey(m)) })
+		all = slices.Values(first(wanted, p.left+1, func(a, b *apiv1.Migration) int {
+			return cmp.Or(cmp.Compare(a.ProposeIndex, b.ProposeIndex), strings.Compare(a.Id, b.Id))
+		}))
 	}
+	res := &apiv1.ListMigrationsResponse{Index: v.Index(), Migrations: pageOf(p, all, migrationKey)}
 	res.NextPageToken = p.next()
 	return res, nil
 }
 
-// migrationsOf are the migrations of an app, or of all for "", in order of proposal.
-func migrationsOf(v *fsm.View, app string) []*apiv1.Migration {
-	var out []*apiv1.Migration
-	if app != "" {
-		return slices.Collect(v.MigrationsOf(fsm.AppID(app)))
-	}
-	out = slices.Collect(v.Migrations())
-	slices.SortFunc(out, func(a, b *apiv1.Migration) int {
-		return cmp.Or(cmp.Compare(a.ProposeIndex, b.ProposeIndex), strings.Compare(a.Id, b.Id))
-	})
-	return out
-}
+func migrationKey(m *apiv1.Migration) string { return orderKey(m.ProposeIndex, m.Id) }
 
 // lastMigrations are the app's last ones, as many as an answer should hold.
 func lastMigrations(v *fsm.View, app string) []*apiv1.Migration {
-	all := migrationsOf(v, app)
+	all := slices.Collect(v.MigrationsOf(fsm.AppID(app)))
 	all = all[max(0, len(all)-maxShownMigrations):]
 	p := &pager{left: len(all)}
 	for i := len(all) - 1; i >= 0; i-- {
@@ -164,15 +132,7 @@ func (c *Control) ListModules(ctx context.Context, req *apiv1.ListModulesRequest
 		}
 		return res, nil
 	}
-	for m := range v.Modules() {
-		if !p.wants(m.Digest) {
-			continue
-		}
-		if !p.add(m.Digest, m) {
-			break
-		}
-		res.Modules = append(res.Modules, m)
-	}
+	res.Modules = pageOf(p, v.Modules(), (*apiv1.Module).GetDigest)
 	res.NextPageToken = p.next()
 	return res, nil
 }

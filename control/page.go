@@ -2,6 +2,8 @@ package control
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -49,6 +51,48 @@ func (p *pager) add(key string, m proto.Message) bool {
 	p.bytes += n
 	p.last = key
 	return true
+}
+
+// pageOf takes the pager's page of items in order of their keys.
+func pageOf[M proto.Message](p *pager, items iter.Seq[M], key func(M) string) []M {
+	var out []M
+	for m := range items {
+		if k := key(m); p.wants(k) {
+			if !p.add(k, m) {
+				break
+			}
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// keep are the items that are wanted.
+func keep[M any](items iter.Seq[M], wanted func(M) bool) iter.Seq[M] {
+	return func(yield func(M) bool) {
+		for m := range items {
+			if wanted(m) && !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// first are the n first of items by an order that they do not come in. It holds no more than twice as many.
+func first[M any](items iter.Seq[M], n int, order func(a, b M) int) []M {
+	var out []M
+	full := false // out has n in order, and more behind them
+	for m := range items {
+		if full && order(m, out[n-1]) >= 0 {
+			continue
+		}
+		if out = append(out, m); len(out) == 2*n {
+			slices.SortFunc(out, order)
+			out, full = out[:n], true
+		}
+	}
+	slices.SortFunc(out, order)
+	return out[:min(n, len(out))]
 }
 
 // next is the token of the next page; empty: there is none.

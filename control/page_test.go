@@ -1,11 +1,14 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -53,4 +56,14 @@ func TestPages(t *testing.T) {
 	require.Empty(t, second.NextPageToken)
 	_, err = b.l.c.ListHosts(b.ctx, &apiv1.ListHostsRequest{PageSize: -1})
 	require.ErrorContains(t, err, "page_size")
+}
+
+// TestFirst compares first with a sort of everything.
+func TestFirst(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		items := rapid.SliceOfDistinct(rapid.IntRange(0, 100), rapid.ID).Draw(t, "items")
+		n := rapid.IntRange(1, 20).Draw(t, "n")
+		want := slices.Sorted(slices.Values(items))
+		require.True(t, slices.Equal(want[:min(n, len(want))], first(slices.Values(items), n, cmp.Compare)))
+	})
 }

@@ -6,19 +6,14 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/text"
 )
 
-const (
-	// proposalsAtOnce bounds the proposals that one look at the reports makes at a time; the log batches them.
-	proposalsAtOnce = 64
-	// maxEndedBytes bounds one RanksEnded command; an app's other ranks go into the next.
-	maxEndedBytes = 64 << 10
-)
+// proposalsAtOnce bounds the proposals that one look at the reports makes at a time; the log batches them.
+const proposalsAtOnce = 64
 
 // takeReports commits what workers report: executors that run, ranks that have ended, pauses. It looks at the apps that
 // have had news since the last look, and at those where a proposal came to nothing.
@@ -65,9 +60,10 @@ func news(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []p
 			c.Op = &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: app.Id, Host: string(host), Epoch: app.Epoch}}
 		}})
 	}
-	for i, ranks := range split(newlyEnded(app, host, st)) {
-		out = append(out, proposal{fmt.Sprintf("ranks ended %s on %s from %d (%d)", app.Id, host, ranks[0].Rank, i), func(c *apiv1.Command) {
-			c.Op = &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: app.Id, Host: string(host), Ranks: ranks}}
+	ended := &apiv1.RanksEnded{App: app.Id, Host: string(host), Ranks: newlyEnded(app, host, st)}
+	for i, part := range fsm.SplitRanksEnded(ended) {
+		out = append(out, proposal{fmt.Sprintf("ranks ended %s on %s from %d (%d)", app.Id, host, part.Ranks[0].Rank, i), func(c *apiv1.Command) {
+			c.Op = &apiv1.Command_RanksEnded{RanksEnded: part}
 		}})
 	}
 	return append(out, newPauses(v, app, host, st)...)
@@ -99,23 +95,6 @@ func newlyEnded(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*apiv1.E
 // onHost says whether the app has such a rank, and has it placed on the host.
 func onHost(app *apiv1.App, rank int32, host fsm.HostID) bool {
 	return rank >= 0 && int(rank) < len(app.Placement) && app.Placement[rank] == string(host)
-}
-
-// split cuts a list into parts that each fit a command.
-func split(ranks []*apiv1.EndedRank) [][]*apiv1.EndedRank {
-	var out [][]*apiv1.EndedRank
-	size, start := 0, 0
-	for i, r := range ranks {
-		n := proto.Size(r) + 4
-		if size+n > maxEndedBytes && i > start {
-			out, start, size = append(out, ranks[start:i]), i, 0
-		}
-		size += n
-	}
-	if start < len(ranks) {
-		out = append(out, ranks[start:])
-	}
-	return out
 }
 
 // newPauses note how long moved ranks did not run, as their targets report it.

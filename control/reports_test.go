@@ -66,7 +66,7 @@ func TestEndsAreSplit(t *testing.T) {
 	for _, p := range news(v, app, "h1", st) {
 		c := &apiv1.Command{}
 		p.fill(c)
-		require.LessOrEqual(t, proto.Size(c), maxEndedBytes+1024)
+		require.LessOrEqual(t, proto.Size(c), 64<<10+1024)
 		parts++
 	}
 	require.Greater(t, parts, 3)

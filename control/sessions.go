@@ -9,6 +9,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/notify"
 )
 
 // maxWaiting bounds the records that wait for one worker: of apps with a rank there, and of some that it should forget.
@@ -19,7 +20,7 @@ type session struct {
 	host        fsm.HostID
 	incarnation string
 	end         context.CancelFunc
-	wake        chan struct{} // capacity 1: something waits
+	wake        notify.Signal // something waits
 
 	mu      sync.Mutex                     // guards the fields below
 	records map[fsm.AppID]*apiv1.AppRecord // the newest of each app
@@ -27,7 +28,7 @@ type session struct {
 }
 
 func newSession(host fsm.HostID, incarnation string, end context.CancelFunc) *session {
-	return &session{host: host, incarnation: incarnation, end: end, wake: make(chan struct{}, 1), records: map[fsm.AppID]*apiv1.AppRecord{}}
+	return &session{host: host, incarnation: incarnation, end: end, wake: notify.NewSignal(), records: map[fsm.AppID]*apiv1.AppRecord{}}
 }
 
 // put queues a record, unless a newer one of the app waits. A worker for which more wait than a host can have apps asks faster
@@ -45,7 +46,7 @@ func (s *session) put(rec *apiv1.AppRecord) {
 		s.end()
 		return
 	}
-	s.poke()
+	s.wake.Set()
 }
 
 // echo queues the answer to a heartbeat and all before it.
@@ -53,14 +54,7 @@ func (s *session) echo(seq uint64) {
 	s.mu.Lock()
 	s.seq = max(s.seq, seq)
 	s.mu.Unlock()
-	s.poke()
-}
-
-func (s *session) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.wake.Set()
 }
 
 // take removes what waits: an answer first, for it cannot be late.

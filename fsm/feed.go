@@ -190,9 +190,6 @@ func wakeKind[T ~string](f *Feed, kind topicKind, ids []T) {
 // wake wakes a topic's subscribers. mu is held.
 func (f *Feed) wake(topic Topic) {
 	for sub := range f.subs[topic] {
-		select {
-		case sub.wake <- struct{}{}:
-		default: // it has not looked since the last time
-		}
+		sub.wake.Set()
 	}
 }

@@ -6,10 +6,10 @@ package fsm
 import (
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/notify"
 )
 
 // Machine applies log entries. Apply and Restore are for one caller at a time;
@@ -19,9 +19,7 @@ type Machine struct {
 	feed *Feed
 	// ledger is for Apply and Restore only.
 	ledger *ledger
-
-	mu      sync.Mutex // guards changed
-	changed chan struct{}
+	any    notify.Broadcast
 }
 
 // New returns a machine with the empty state, at index 0.
@@ -43,24 +41,12 @@ func (m *Machine) Feed() *Feed { return m.feed }
 // snapshot restored. Take the channel first, then read the View, then wait: no
 // change is missed. It does not block. Who waits for something of one app or
 // host subscribes to the Feed instead, and sleeps through the rest.
-func (m *Machine) Watch() <-chan struct{} {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.changed == nil {
-		m.changed = make(chan struct{})
-	}
-	return m.changed
-}
+func (m *Machine) Watch() <-chan struct{} { return m.any.Watch() }
 
 // publish makes v the state that readers see, then wakes the watchers.
 func (m *Machine) publish(v *View) {
 	m.view.Store(v)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.changed != nil {
-		close(m.changed)
-		m.changed = nil
-	}
+	m.any.Wake()
 }
 
 // Apply applies the entry that Encode made, found in the log at this index and

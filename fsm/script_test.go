@@ -141,36 +141,63 @@ func requireSound(t require.TestingT, m *Machine) {
 func parseCommand(words []string) (*apiv1.Command, error) {
 	cmd := new(apiv1.Command)
 	words = slices.DeleteFunc(words, func(word string) bool { return envelopeOption(cmd, word) })
-	w := func(i int) string {
-		if i < len(words) {
-			return words[i]
-		}
-		return ""
-	}
-	n := func(i int) int64 { v, _ := strconv.ParseInt(w(i), 10, 64); return v }
-	rest := func(i int) []string { return words[min(i, len(words)):] }
-	switch w(0) {
+	l := line(words)
+	switch l.word(0) {
 	case "init":
-		cmd.Op = &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: w(1)}}
+		cmd.Op = &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: l.word(1)}}
 	case "level":
-		cmd.Op = &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: uint32(n(1))}}
+		cmd.Op = &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: uint32(l.number(1))}}
 	case "lease":
 		cmd.Op = &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{
-			Config: &apiv1.ClusterConfig{LeaseMs: n(1)},
+			Config: &apiv1.ClusterConfig{LeaseMs: l.number(1)},
 		}}
+	case "module":
+		cmd.Op = &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{
+			Digest: l.word(1), Migratable: slices.Contains(l, "migratable"),
+		}}}
+	case "unmodule":
+		cmd.Op = &apiv1.Command_RemoveModule{RemoveModule: &apiv1.RemoveModule{Digest: l.word(1)}}
+	case "host", "state", "unfit", "wish":
+		parseHost(cmd, l)
+	case "propose", "announce", "freeze", "commit", "abort", "pause", "hash":
+		return cmd, parseMigration(cmd, l)
+	default:
+		return cmd, parseApp(cmd, l)
+	}
+	return cmd, nil
+}
+
+// line is the words of a command. What is not there is empty, or 0.
+type line []string
+
+func (l line) word(i int) string {
+	if i < len(l) {
+		return l[i]
+	}
+	return ""
+}
+
+func (l line) number(i int) int64 { v, _ := strconv.ParseInt(l.word(i), 10, 64); return v }
+
+func (l line) rest(i int) []string { return l[min(i, len(l)):] }
+
+func (l line) reason(i int) string { return strings.Join(l.rest(i), " ") }
+
+func parseHost(cmd *apiv1.Command, l line) {
+	switch l.word(0) {
 	case "host":
 		cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
-			Id: w(1), Name: w(1), Addr: w(1) + ":7403", Slots: int32(n(2)), NodeId: w(3), Incarnation: w(4), SecretHash: secret(w(5)),
+			Id: l.word(1), Name: l.word(1), Addr: l.word(1) + ":7403", Slots: int32(l.number(2)), NodeId: l.word(3), Incarnation: l.word(4), SecretHash: secret(l.word(5)),
 		}}}
 	case "state":
 		cmd.Op = &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
-			Host: w(1), Incarnation: w(2), State: w(3), Reason: strings.Join(rest(4), " "),
+			Host: l.word(1), Incarnation: l.word(2), State: l.word(3), Reason: l.reason(4),
 		}}
 	case "unfit":
-		cmd.Op = &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{Host: w(1), Incarnation: w(2), Reason: strings.Join(rest(3), " ")}}
+		cmd.Op = &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{Host: l.word(1), Incarnation: l.word(2), Reason: l.reason(3)}}
 	case "wish":
-		op := &apiv1.SetHostWish{Host: w(1), Wish: w(2)}
-		for _, word := range rest(3) {
+		op := &apiv1.SetHostWish{Host: l.word(1), Wish: l.word(2)}
+		for _, word := range l.rest(3) {
 			if second, ok := strings.CutPrefix(word, "by="); ok {
 				n, _ := strconv.Atoi(second)
 				op.Deadline = &timestamppb.Timestamp{Seconds: int64(n)}
@@ -179,13 +206,14 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 			op.Reason = strings.TrimSpace(op.Reason + " " + word)
 		}
 		cmd.Op = &apiv1.Command_SetHostWish{SetHostWish: op}
-	case "module":
-		cmd.Op = &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{
-			Digest: w(1), Migratable: slices.Contains(words, "migratable"),
-		}}}
+	}
+}
+
+func parseApp(cmd *apiv1.Command, l line) error {
+	switch l.word(0) {
 	case "submit":
-		spec := &apiv1.AppSpec{ModuleDigest: w(2), Size: int32(n(3)), Oversubscribe: slices.Contains(words, "oversubscribe")}
-		for _, word := range words {
+		spec := &apiv1.AppSpec{ModuleDigest: l.word(2), Size: int32(l.number(3)), Oversubscribe: slices.Contains(l, "oversubscribe")}
+		for _, word := range l {
 			if name, ok := strings.CutPrefix(word, "name="); ok {
 				spec.Name = name
 			}
@@ -194,34 +222,32 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 				spec.Restarts = int32(n)
 			}
 		}
-		cmd.Op = &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: w(1), Spec: spec}}
+		cmd.Op = &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: l.word(1), Spec: spec}}
 	case "restart":
-		cmd.Op = &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: w(1), Attempt: uint32(n(2)), Reason: strings.Join(rest(3), " ")}}
-	case "unmodule":
-		cmd.Op = &apiv1.Command_RemoveModule{RemoveModule: &apiv1.RemoveModule{Digest: w(1)}}
+		cmd.Op = &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: l.word(1), Attempt: uint32(l.number(2)), Reason: l.reason(3)}}
 	case "place":
-		cmd.Op = &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: w(1), Placement: rest(2)}}
+		cmd.Op = &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: l.word(1), Placement: l.rest(2)}}
 	case "started":
-		cmd.Op = &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: w(1), Host: w(2), Epoch: uint64(n(3))}}
+		cmd.Op = &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: l.word(1), Host: l.word(2), Epoch: uint64(l.number(3))}}
 	case "ended":
-		op := &apiv1.RanksEnded{App: w(1), Host: w(2)}
-		for _, word := range rest(3) {
+		op := &apiv1.RanksEnded{App: l.word(1), Host: l.word(2)}
+		for _, word := range l.rest(3) {
 			e := new(apiv1.EndedRank)
 			word, e.Reason, _ = strings.Cut(word, ":")
 			if _, err := fmt.Sscanf(word, "%d@%d=%d", &e.Rank, &e.Epoch, &e.ExitCode); err != nil {
-				return nil, err
+				return err
 			}
 			op.Ranks = append(op.Ranks, e)
 		}
 		cmd.Op = &apiv1.Command_RanksEnded{RanksEnded: op}
 	case "stop":
 		cmd.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{
-			App: w(1), Phase: w(2), ExitCode: int32(n(3)), Reason: strings.Join(rest(4), " "),
+			App: l.word(1), Phase: l.word(2), ExitCode: int32(l.number(3)), Reason: l.reason(4),
 		}}
 	default:
-		return cmd, parseMigration(cmd, w, n, rest)
+		return fmt.Errorf("unknown command %q", l.word(0))
 	}
-	return cmd, nil
+	return nil
 }
 
 // envelopeOption takes an option of any command.
@@ -240,21 +266,21 @@ func envelopeOption(cmd *apiv1.Command, word string) bool {
 	return true
 }
 
-func parseMigration(cmd *apiv1.Command, w func(int) string, n func(int) int64, rest func(int) []string) error {
-	switch w(0) {
+func parseMigration(cmd *apiv1.Command, l line) error {
+	switch l.word(0) {
 	case "propose":
-		moves, err := parseMoves(rest(4))
+		moves, err := parseMoves(l.rest(4))
 		if err != nil {
 			return err
 		}
 		cmd.Op = &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{
-			Id: w(1), App: w(2), FromEpoch: uint64(n(3)), Moves: moves, Cause: "manual",
+			Id: l.word(1), App: l.word(2), FromEpoch: uint64(l.number(3)), Moves: moves, Cause: "manual",
 		}}
 	case "announce":
-		cmd.Op = &apiv1.Command_AnnounceMigration{AnnounceMigration: &apiv1.AnnounceMigration{Id: w(1), Acks: rest(2)}}
+		cmd.Op = &apiv1.Command_AnnounceMigration{AnnounceMigration: &apiv1.AnnounceMigration{Id: l.word(1), Acks: l.rest(2)}}
 	case "freeze":
-		op := &apiv1.FreezeMigration{Id: w(1)}
-		for _, word := range rest(2) {
+		op := &apiv1.FreezeMigration{Id: l.word(1)}
+		for _, word := range l.rest(2) {
 			rank, err := strconv.Atoi(word)
 			if err != nil {
 				return err
@@ -263,19 +289,19 @@ func parseMigration(cmd *apiv1.Command, w func(int) string, n func(int) int64, r
 		}
 		cmd.Op = &apiv1.Command_FreezeMigration{FreezeMigration: op}
 	case "commit":
-		cmd.Op = &apiv1.Command_CommitMigration{CommitMigration: &apiv1.CommitMigration{Id: w(1)}}
+		cmd.Op = &apiv1.Command_CommitMigration{CommitMigration: &apiv1.CommitMigration{Id: l.word(1)}}
 	case "abort":
-		cmd.Op = &apiv1.Command_AbortMigration{AbortMigration: &apiv1.AbortMigration{Id: w(1), Reason: strings.Join(rest(2), " ")}}
+		cmd.Op = &apiv1.Command_AbortMigration{AbortMigration: &apiv1.AbortMigration{Id: l.word(1), Reason: l.reason(2)}}
 	case "pause":
-		ms, err := strconv.ParseFloat(w(3), 64)
+		ms, err := strconv.ParseFloat(l.word(3), 64)
 		if err != nil {
 			return err
 		}
-		cmd.Op = &apiv1.Command_RecordPause{RecordPause: &apiv1.RecordPause{Id: w(1), Rank: int32(n(2)), PauseMs: ms}}
+		cmd.Op = &apiv1.Command_RecordPause{RecordPause: &apiv1.RecordPause{Id: l.word(1), Rank: int32(l.number(2)), PauseMs: ms}}
 	case "hash":
-		cmd.Op = &apiv1.Command_CheckHash{CheckHash: &apiv1.CheckHash{Index: uint64(n(1)), Hash: []byte(w(2))}}
+		cmd.Op = &apiv1.Command_CheckHash{CheckHash: &apiv1.CheckHash{Index: uint64(l.number(1)), Hash: []byte(l.word(2))}}
 	default:
-		return fmt.Errorf("unknown command %q", w(0))
+		return fmt.Errorf("unknown command %q", l.word(0))
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package fsm
 
-import apiv1 "github.com/godwit-run/godwit/api/v1"
+import (
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/notify"
+)
 
 // topicKind is the kind of object that a topic is about.
 type topicKind uint8
@@ -50,14 +53,14 @@ func OfModule(digest Digest) Topic { return Topic{kind: kindModule, id: string(d
 type Subscription struct {
 	feed   *Feed
 	topics []Topic
-	wake   chan struct{}        // capacity 1
+	wake   notify.Signal
 	ended  map[AppID]*apiv1.App // that it is about; guarded by feed.mu
 }
 
 // Subscribe starts a subscription to the topics. Its owner must Close it.
 // Subscribe first, then look at the View, then wait: no change is missed.
 func (f *Feed) Subscribe(topics ...Topic) *Subscription {
-	s := &Subscription{feed: f, topics: topics, wake: make(chan struct{}, 1)}
+	s := &Subscription{feed: f, topics: topics, wake: notify.NewSignal()}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, topic := range topics {

@@ -289,10 +289,11 @@ func badRune(r rune) bool {
 // cleanReason bounds a reason that somebody gives.
 func cleanReason(s string) string { return CleanText(s, MaxReasonBytes) }
 
-// SplitRanksEnded parts a report of ended ranks into commands of which each fits
-// an entry, however many ranks and whatever reasons it has.
+// SplitRanksEnded parts a report of ended ranks into commands of which each is
+// far below an entry's bound, however many ranks and whatever reasons it has: one
+// app's long reasons do not hold up others.
 func SplitRanksEnded(op *apiv1.RanksEnded) []*apiv1.RanksEnded {
-	const room = MaxEntryBytes / 2
+	const room = 64 << 10
 	var out []*apiv1.RanksEnded
 	size := 0
 	for _, e := range op.GetRanks() {

@@ -178,31 +178,37 @@ func TestReasonsOfRanksAreBounded(t *testing.T) {
 	require.EqualValues(t, MaxAppSize-1, app.RankState(MaxAppSize-2).GetExitCode())
 }
 
+// excess is a command that goes one step beyond a bound, of a field.
+type excess struct {
+	field string
+	cmd   *apiv1.Command
+}
+
 // TestCheck: one step beyond a bound is refused, by Check and by Apply alike.
 func TestCheck(t *testing.T) {
+	for _, tt := range slices.Concat(excessOfApps(t), excessOfHosts(), excessOfRanks(t)) {
+		t.Run(tt.field, func(t *testing.T) {
+			if tt.cmd.GetOp() == nil {
+				tt.cmd.Op = command(t, "init c1").GetOp()
+			}
+			var invalid *InvalidError
+			require.ErrorAs(t, Check(tt.cmd), &invalid)
+			require.Equal(t, tt.field, invalid.Field)
+			require.Less(t, len(invalid.Error()), 600)
+			results, err := applyEntry(New(), 1, &apiv1.Entry{Commands: []*apiv1.Command{tt.cmd}})
+			require.NoError(t, err)
+			require.Equal(t, string(CodeInvalid), results[0].GetCode())
+		})
+	}
+}
+
+func excessOfApps(t *testing.T) []excess {
 	submit := func(change func(*apiv1.AppSpec)) *apiv1.Command {
 		spec := &apiv1.AppSpec{ModuleDigest: "m", Size: 2}
 		change(spec)
 		return &apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: "a", Spec: spec}}}
 	}
-	register := func(change func(*apiv1.Host)) *apiv1.Command {
-		host := &apiv1.Host{Id: "h", NodeId: "n", Incarnation: "i", Slots: 1}
-		change(host)
-		return &apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: host}}}
-	}
-	module := func(change func(*apiv1.Module)) *apiv1.Command {
-		mod := &apiv1.Module{Digest: "d"}
-		change(mod)
-		return &apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: mod}}}
-	}
-	moves := &apiv1.ProposeMigration{Id: "g", App: "a"}
-	for i := range int32(MaxAppSize + 1) {
-		moves.Moves = append(moves.Moves, &apiv1.Move{Rank: i, To: "h"})
-	}
-	for _, tt := range []struct {
-		field string
-		cmd   *apiv1.Command
-	}{
+	return []excess{
 		{"key", &apiv1.Command{Key: strings.Repeat("k", MaxKeyBytes+1)}},
 		{"key", &apiv1.Command{Key: "bell\a"}},
 		{"principal", &apiv1.Command{Principal: strings.Repeat("k", MaxPrincipalBytes+1)}},
@@ -224,6 +230,21 @@ func TestCheck(t *testing.T) {
 		{"spec.place", submit(func(s *apiv1.AppSpec) { s.Place = []*apiv1.PlaceRule{{Host: "h", Ranks: 1}} })},
 		{"spec.place", submit(func(s *apiv1.AppSpec) { s.Place = []*apiv1.PlaceRule{{Host: "h", Ranks: 3}, {Host: "h", Ranks: -1}} })},
 		{"spec", submit(func(s *apiv1.AppSpec) { proto.Merge(s, largestSpec()); s.Size = MaxAppSize; s.Args[0] += "a" })},
+	}
+}
+
+func excessOfHosts() []excess {
+	register := func(change func(*apiv1.Host)) *apiv1.Command {
+		host := &apiv1.Host{Id: "h", NodeId: "n", Incarnation: "i", Slots: 1}
+		change(host)
+		return &apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: host}}}
+	}
+	module := func(change func(*apiv1.Module)) *apiv1.Command {
+		mod := &apiv1.Module{Digest: "d"}
+		change(mod)
+		return &apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: mod}}}
+	}
+	return []excess{
 		{"host.id", register(func(h *apiv1.Host) { h.Id = "" })},
 		{"host.id", register(func(h *apiv1.Host) { h.Id = "a/b" })},
 		{"host.node_id", register(func(h *apiv1.Host) { h.NodeId = "" })},
@@ -235,6 +256,15 @@ func TestCheck(t *testing.T) {
 		{"module.size", module(func(m *apiv1.Module) { m.Size = MaxModuleBytes + 1 })},
 		{"module.name", module(func(m *apiv1.Module) { m.Name = longWord + "w" })},
 		{"module.imports", module(func(m *apiv1.Module) { m.Imports = slices.Repeat([]string{"ii"}, MaxImportsBytes/3+1) })},
+	}
+}
+
+func excessOfRanks(t *testing.T) []excess {
+	moves := &apiv1.ProposeMigration{Id: "g", App: "a"}
+	for i := range int32(MaxAppSize + 1) {
+		moves.Moves = append(moves.Moves, &apiv1.Move{Rank: i, To: "h"})
+	}
+	return []excess{
 		{"placement", command(t, "place a"+strings.Repeat(" h", MaxAppSize+1))},
 		{"placement", command(t, "place a H")},
 		{"moves", &apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: moves}}},
@@ -243,19 +273,6 @@ func TestCheck(t *testing.T) {
 		{"ranks", &apiv1.Command{Op: &apiv1.Command_FreezeMigration{FreezeMigration: &apiv1.FreezeMigration{
 			Ranks: []*apiv1.FrozenRank{{ImageDigest: make([]byte, MaxDigestBytes+1)}},
 		}}}},
-	} {
-		t.Run(tt.field, func(t *testing.T) {
-			if tt.cmd.GetOp() == nil {
-				tt.cmd.Op = command(t, "init c1").GetOp()
-			}
-			var invalid *InvalidError
-			require.ErrorAs(t, Check(tt.cmd), &invalid)
-			require.Equal(t, tt.field, invalid.Field)
-			require.Less(t, len(invalid.Error()), 600)
-			results, err := applyEntry(New(), 1, &apiv1.Entry{Commands: []*apiv1.Command{tt.cmd}})
-			require.NoError(t, err)
-			require.Equal(t, string(CodeInvalid), results[0].GetCode())
-		})
 	}
 }
 
