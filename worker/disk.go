@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -35,15 +37,17 @@ func (w *Worker) watchDisk(ctx context.Context) error {
 		w.lookAtDisk()
 		select {
 		case <-t.C:
+		case <-w.memberCh:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// lookAtDisk sets the host's fitness. Once unfit, it needs half as much room again to be fit, so that it does not change with each
+// lookAtDisk writes what is to be kept, and sets the host's fitness. Once unfit, it needs half as much room again to be fit, so that it does not change with each
 // app.
 func (w *Worker) lookAtDisk() {
+	unkept := w.keepMembership()
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(w.cfg.DataDir, &st); err != nil {
 		w.setUnfit("its data directory cannot be looked at: " + reasonOf(err))
@@ -59,6 +63,10 @@ func (w *Worker) lookAtDisk() {
 		w.setUnfit(fmt.Sprintf("the disk of its data directory is full: it takes ranks again when %d MiB are free", w.roomToBeFit()>>20))
 	case st.Files > 0 && st.Ffree < minInodes:
 		w.setUnfit("the disk of its data directory is full: it takes no more files")
+	case st.Flags&unix.ST_RDONLY != 0:
+		w.setUnfit("the disk of its data directory is read-only")
+	case unkept != nil:
+		w.setUnfit("its data directory cannot be written: " + reasonOf(unkept))
 	default:
 		w.setUnfit("")
 	}

@@ -88,7 +88,7 @@ func (w *Worker) discover(ctx context.Context, addr string) (lead, error) {
 		return lead{}, err
 	}
 	w.mu.Lock()
-	id := w.clusterID
+	id := w.member.cluster
 	w.mu.Unlock()
 	if id != "" && res.ClusterId != "" && res.ClusterId != id {
 		return lead{}, fmt.Errorf("data directory %s belongs to cluster %s, but server %s is of cluster %s: use another --data-dir or --join",

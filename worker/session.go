@@ -15,7 +15,6 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
-	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -115,7 +114,7 @@ func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lea
 	case welcome.Term < k.term:
 		return nil, fmt.Errorf("worker: session with %s: it leads in term %d, but term %d has been seen", leader.addr, welcome.Term, k.term)
 	}
-	if err := w.joined(welcome); err != nil {
+	if err := w.joined(welcome.ClusterId); err != nil {
 		return nil, err
 	}
 	k.term = welcome.Term
@@ -143,7 +142,7 @@ func (w *Worker) refused(leader string, err error) error {
 		if !w.cfg.NameMayChange {
 			return &fatalError{fmt.Errorf("worker: %w", err)}
 		}
-		// Nothing else reads the name before the first session. The suffix is the data directory's own: nobody else has it.
+		// Nothing else reads the name before the first session, from which on it stays. The suffix is the data directory's own: nobody else has it.
 		w.cfg.NameMayChange = false
 		w.cfg.Name = fmt.Sprintf("%.*s-%.4s", maxNameStem, w.cfg.Name, w.nodeID)
 		w.log.Info("another worker has this host's name: taking another", "name", w.cfg.Name)
@@ -154,7 +153,7 @@ func (w *Worker) refused(leader string, err error) error {
 func (w *Worker) hello() *apiv1.Hello {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	h := &apiv1.Hello{ClusterId: w.clusterID, Secret: w.secret, Host: &apiv1.Host{
+	h := &apiv1.Hello{ClusterId: w.member.cluster, Secret: w.secret, Host: &apiv1.Host{
 		Id: w.cfg.Name, Name: w.cfg.Name, Addr: w.cfg.Advertise, Slots: int32(w.cfg.Slots), Labels: w.cfg.Labels,
 		Incarnation: w.incarnation, NodeId: w.nodeID,
 	}}
@@ -170,38 +169,6 @@ func (w *Worker) hello() *apiv1.Hello {
 		w.poke()
 	}
 	return h
-}
-
-// joined remembers the cluster, and the name, on the disk first. Only what changed is written: a session with the next leader
-// needs no room on the disk. A worker that joins for the first time, or under another name, has no ranks that it could lose.
-func (w *Worker) joined(m *apiv1.Welcome) error {
-	if w.clusterID != "" && w.clusterID != m.ClusterId {
-		return fmt.Errorf("worker: data directory %s belongs to cluster %s, the leader is of cluster %s", w.cfg.DataDir, w.clusterID, m.ClusterId)
-	}
-	if w.clusterID == "" {
-		if err := w.keep(clusterFile, m.ClusterId); err != nil {
-			return err
-		}
-		w.mu.Lock()
-		w.clusterID = m.ClusterId
-		w.mu.Unlock()
-	}
-	if w.joinedAs == w.cfg.Name {
-		return nil
-	}
-	if err := w.keep(nameFile, w.cfg.Name); err != nil {
-		return err
-	}
-	w.joinedAs = w.cfg.Name
-	return nil
-}
-
-// keep writes one word into a file of the data directory.
-func (w *Worker) keep(file, word string) error {
-	if err := durable.WriteFile(w.cfg.dir(file), []byte(word+"\n"), 0o600); err != nil {
-		return fmt.Errorf("worker: cannot join before its data directory can be written: %w", err)
-	}
-	return nil
 }
 
 // sessionStream is what a session uses of the connection to the leader.
@@ -257,6 +224,9 @@ func (s *session) send(ctx, sctx context.Context) error {
 	beat := func() error {
 		seq++
 		return s.beat(seq)
+	}
+	if err := beat(); err != nil { // at once: it says whether the host is fit
+		return err
 	}
 	for {
 		select {

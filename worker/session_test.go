@@ -31,6 +31,7 @@ type fakeLeader struct {
 	mute     atomic.Bool   // heartbeats stay unanswered
 	welcomes chan struct{} // one for each session that was opened
 	beats    atomic.Int64  // heartbeats that came
+	unfit    atomic.Value  // what the last of them said
 }
 
 func (f *fakeLeader) Discover(context.Context, *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
@@ -54,6 +55,7 @@ func (f *fakeLeader) Session(_ context.Context, stream apiv1connect.ClusterSessi
 		}
 		hb := m.GetHeartbeat()
 		if hb != nil {
+			f.unfit.Store(hb.Unfit)
 			f.beats.Add(1)
 		}
 		if hb != nil && !f.mute.Load() {
@@ -139,17 +141,21 @@ func newWire(t *testing.T, to string) *wire {
 }
 
 // newTestWorker is a worker without executors, which keeps a session until the test ends.
-func newTestWorker(t *testing.T, servers func() []string) *Worker {
+func newTestWorker(t *testing.T, servers func() []string, prepare func(*Worker)) *Worker {
 	t.Helper()
 	w := &Worker{
 		cfg: Config{DataDir: t.TempDir(), Name: "w1", Advertise: "127.0.0.1:9", Slots: 1}, servers: servers,
 		log: slog.New(slog.DiscardHandler), http: transport.NewHTTPClient(), incarnation: "i1", nodeID: "n1",
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
-		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), children: map[*child]bool{},
+		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), memberCh: make(chan struct{}, 1), children: map[*child]bool{},
+	}
+	if prepare != nil {
+		prepare(w)
 	}
 	g, ctx := errgroup.WithContext(t.Context())
 	ctx, cancel := context.WithCancel(ctx)
 	w.tasks = g
+	g.Go(func() error { return w.watchDisk(ctx) })
 	g.Go(func() error { return w.keepSession(ctx) })
 	t.Cleanup(func() { cancel(); _ = g.Wait() })
 	return w
@@ -177,7 +183,7 @@ func TestSessionLeavesASilentLeader(t *testing.T) {
 			serveFake(t, next)
 			way := newWire(t, old.addr)
 			now.Store(&lead{way.addr, 5})
-			newTestWorker(t, func() []string { return []string{way.addr, next.addr} })
+			newTestWorker(t, func() []string { return []string{way.addr, next.addr} }, nil)
 			within(t, old.welcomes, "the first session")
 			now.Store(&lead{next.addr, 6})
 			began := time.Now()
@@ -201,7 +207,7 @@ func TestSessionNeedsNoDisk(t *testing.T) {
 	serveFake(t, old)
 	serveFake(t, next)
 	now.Store(&lead{old.addr, 5})
-	w := newTestWorker(t, func() []string { return []string{old.addr, next.addr} })
+	w := newTestWorker(t, func() []string { return []string{old.addr, next.addr} }, nil)
 	within(t, old.welcomes, "the first session")
 	require.Eventually(t, func() bool { // the welcome may still be on its way
 		name, err := NameIn(w.cfg.DataDir)
@@ -214,6 +220,32 @@ func TestSessionNeedsNoDisk(t *testing.T) {
 	within(t, next.welcomes, "the next leader's session")
 	require.Eventually(t, func() bool { return next.beats.Load() > 2 }, time.Minute, time.Millisecond, "it lasts")
 	require.Len(t, next.welcomes, 0, "and is the only one")
+}
+
+// TestJoinWithoutADisk: a worker that joins and cannot keep that has a session like any other, takes no ranks and says why, and keeps it
+// when it can.
+func TestJoinWithoutADisk(t *testing.T) {
+	f := &fakeLeader{term: 5, lease: time.Minute}
+	f.leader = func() lead { return lead{f.addr, 5} }
+	serveFake(t, f)
+	w := newTestWorker(t, func() []string { return []string{f.addr} }, func(w *Worker) {
+		w.cfg.DataDir += "/data"
+		require.NoError(t, os.WriteFile(w.cfg.DataDir, nil, 0o600), "nothing can be written there")
+	})
+	within(t, f.welcomes, "a session")
+	unfit := func(want string) func() bool { return func() bool { return f.unfit.Load() == want } }
+	require.Eventually(t, unfit("its data directory cannot be written: not a directory"), time.Minute, time.Millisecond)
+	require.NoError(t, os.Remove(w.cfg.DataDir))
+	require.NoError(t, os.Mkdir(w.cfg.DataDir, 0o700))
+	require.Eventually(t, unfit(""), time.Minute, time.Millisecond)
+	name, err := NameIn(w.cfg.DataDir)
+	require.NoError(t, err)
+	require.Equal(t, "w1", name)
+	cluster, err := readWord(w.cfg.dir(clusterFile))
+	require.NoError(t, err)
+	require.Equal(t, "c1", cluster)
+	require.Empty(t, f.welcomes, "it is the first session still")
+	require.ErrorContains(t, w.joined("c2"), "belongs to cluster c1")
 }
 
 // sentStream records the order of what a session sends.

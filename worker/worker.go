@@ -49,6 +49,7 @@ type Worker struct {
 	spawner   *spawner
 	lock      *os.File // kept open: the directory is ours as long as it is
 	fitness   fitness
+	kept      membership      // what the data directory holds; of watchDisk's goroutine
 	tasks     *errgroup.Group // owned by Run
 
 	mu          sync.Mutex // guards the fields below
@@ -59,8 +60,8 @@ type Worker struct {
 	dirty       map[string]bool // statuses the leader has not been sent
 	dirtyCh     chan struct{}   // capacity 1
 	children    map[*child]bool
-	clusterID   string // written by the session's goroutine only
-	joinedAs    string // the name in nameFile; of the session's goroutine
+	member      membership
+	memberCh    chan struct{} // capacity 1: member is news to watchDisk
 }
 
 // New opens the worker's data directory and its port. servers returns the API addresses of the servers known now, best first.
@@ -71,7 +72,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 	w := &Worker{
 		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(), incarnation: uuid.NewString(),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
-		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), children: map[*child]bool{},
+		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), memberCh: make(chan struct{}, 1), children: map[*child]bool{},
 		spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter()},
 	}
 	if err := w.openDir(); err != nil {
@@ -102,20 +103,24 @@ func (w *Worker) openDir() (err error) {
 	if w.secret, err = readOrMake(w.cfg.dir("secret"), rand.Text); err != nil {
 		return err
 	}
-	if w.clusterID, err = readWord(w.cfg.dir(clusterFile)); err != nil {
+	if w.kept.cluster, err = readWord(w.cfg.dir(clusterFile)); err != nil {
 		return err
 	}
-	if w.joinedAs, err = readWord(w.cfg.dir(nameFile)); err != nil {
+	if w.kept.name, err = readWord(w.cfg.dir(nameFile)); err != nil {
 		return err
 	}
+	w.member = w.kept
 	if err := os.RemoveAll(w.cfg.dir("images")); err != nil {
 		return fmt.Errorf("worker: images: %w", err)
 	}
 	if w.modules, err = newModuleCache(w.cfg.dir("modules"), w.cfg.dir("cache"), w.cfg.ModuleBytes, w.log, w.http, w.servers); err != nil {
 		return err
 	}
-	w.logs, err = newLogStore(w.cfg.dir("logs"), w.cfg.LogBytes, w.log)
-	return err
+	if w.logs, err = newLogStore(w.cfg.dir("logs"), w.cfg.LogBytes, w.log); err != nil {
+		return err
+	}
+	w.lookAtDisk() // before the first session, which says what was seen
+	return nil
 }
 
 // readOrMake returns the file's word, or what newText gives, which it then writes.

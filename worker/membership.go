@@ -1,0 +1,47 @@
+package worker
+
+import (
+	"fmt"
+
+	"github.com/godwit-run/godwit/internal/durable"
+)
+
+// membership is what a worker keeps of having joined: the cluster, and the name under which it did. Empty: it has not.
+type membership struct{ cluster, name string }
+
+// joined notes that a leader has welcomed the worker. A session waits for no disk: what is new is written by watchDisk, and the host
+// is unfit while that fails. Until it is written the worker has joined for its own life only.
+func (w *Worker) joined(cluster string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if old := w.member.cluster; old != "" && old != cluster {
+		return fmt.Errorf("worker: data directory %s belongs to cluster %s, the leader is of cluster %s", w.cfg.DataDir, old, cluster)
+	}
+	w.cfg.NameMayChange = false
+	w.member = membership{cluster, w.cfg.Name}
+	select {
+	case w.memberCh <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// keepMembership writes what the directory does not hold yet. It is called by watchDisk's goroutine only.
+func (w *Worker) keepMembership() error {
+	w.mu.Lock()
+	now := w.member
+	w.mu.Unlock()
+	if now.cluster != w.kept.cluster {
+		if err := durable.WriteFile(w.cfg.dir(clusterFile), []byte(now.cluster+"\n"), 0o600); err != nil {
+			return err
+		}
+		w.kept.cluster = now.cluster
+	}
+	if now.name != w.kept.name {
+		if err := durable.WriteFile(w.cfg.dir(nameFile), []byte(now.name+"\n"), 0o600); err != nil {
+			return err
+		}
+		w.kept.name = now.name
+	}
+	return nil
+}
