@@ -49,7 +49,8 @@ type Config struct {
 	QueueLength int
 	// EnqueueTimeout bounds how long Raft may take to accept an entry. Default 5 s.
 	EnqueueTimeout time.Duration
-	// StoreHangTimeout is how long a write to the log store may take before a leader makes room for another. Default 2 s.
+	// StoreHangTimeout is how long a write to the log store may take, at the most, before a leader makes room for another; twice and four
+	// times as long when it happens again within a minute. Default 2 s.
 	StoreHangTimeout time.Duration
 	// ShutdownTimeout bounds the ordered close at the end of Run, a leadership transfer included. Default 10 s.
 	ShutdownTimeout time.Duration

@@ -78,7 +78,7 @@ func (d *dataDir) load(log *slog.Logger) (err error) {
 		return fmt.Errorf("open snapshots in %s: %w", d.path, err)
 	}
 	if err = readable(d.bolt, d.snaps); err != nil {
-		return damaged(filepath.Join(d.path, "raft", "raft.db"), err)
+		return unreadable(filepath.Join(d.path, "raft", "raft.db"), err)
 	}
 	return d.identify(log)
 }
@@ -92,7 +92,7 @@ func openBolt(path string) (s *raftboltdb.BoltStore, err error) {
 	}()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a page behind the file's end, through its memory map.
 	if err := walkBolt(path); err != nil {
-		return nil, damaged(path, err)
+		return nil, unreadable(path, err)
 	}
 	s, err = raftboltdb.New(raftboltdb.Options{
 		Path: path,
@@ -102,13 +102,10 @@ func openBolt(path string) (s *raftboltdb.BoltStore, err error) {
 			FreelistType:   bbolt.FreelistMapType,
 		},
 	})
-	if err == nil {
-		return s, nil
+	if err != nil {
+		return nil, unreadable(path, err)
 	}
-	if os.IsPermission(err) {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	return nil, damaged(path, err)
+	return s, nil
 }
 
 // walkBolt reads every page in use and the ends of every value. bbolt does the first when it opens the file for writing, but in
@@ -182,20 +179,19 @@ func readable(logs raft.LogStore, snaps raft.SnapshotStore) (err error) {
 // would be for ever.
 const boltWait = 2 * time.Second
 
-func damaged(path string, err error) error {
-	return fmt.Errorf("%s cannot be read (%w): if a majority of the other servers is well, move this server's data directory away "+
-		"and start again with an empty one, it joins as a new server; else restore the directory from a backup", path, err)
-}
-
 // identify finds this server's id in raft.db, or mints one for an empty raft.db, and brings meta.json up to date.
 func (d *dataDir) identify(log *slog.Logger) error {
 	id, err := d.bolt.Get(serverIDKey())
 	switch {
 	case err == nil && len(id) > 0:
 	case err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound):
-		return damaged(filepath.Join(d.path, "raft", "raft.db"), err)
+		return unreadable(filepath.Join(d.path, "raft", "raft.db"), err)
 	default:
-		if last, err := d.bolt.LastIndex(); err != nil || last > 0 {
+		last, err := d.bolt.LastIndex()
+		if err != nil {
+			return unreadable(filepath.Join(d.path, "raft", "raft.db"), err)
+		}
+		if last > 0 {
 			return damaged(filepath.Join(d.path, "raft", "raft.db"), errors.New("it has a log and no server id"))
 		}
 		id = []byte(uuid.NewString())
@@ -224,11 +220,11 @@ func (d *dataDir) readMeta() error {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if err == nil {
-		err = json.Unmarshal(b, &d.meta)
-	}
 	if err != nil {
-		return fmt.Errorf("read %s: %w; if it is damaged, remove it: this server learns what it held from its log and its cluster", path, err)
+		return unreadable(path, err)
+	}
+	if err := json.Unmarshal(b, &d.meta); err != nil {
+		return fmt.Errorf("%s is damaged (%w): remove it, this server learns what it held from its log and its cluster", path, err)
 	}
 	return nil
 }

@@ -52,14 +52,14 @@ func OpenStoredLog(dataDir string) (s *StoredLog, err error) {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: stop the server of %s first", ErrLocked, dataDir)
 	case err != nil:
-		return nil, damaged(path, err)
+		return nil, unreadable(path, err)
 	}
 	s = &StoredLog{dir: dataDir, bolt: bolt}
 	if s.first, err = bolt.FirstIndex(); err == nil {
 		s.last, err = bolt.LastIndex()
 	}
 	if err != nil {
-		return nil, errors.Join(damaged(path, err), bolt.Close())
+		return nil, errors.Join(unreadable(path, err), bolt.Close())
 	}
 	return s, nil
 }

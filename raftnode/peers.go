@@ -39,12 +39,20 @@ func (a addresses) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
 	if n.cfg.Locate != nil {
 		addr = n.cfg.Locate(string(id))
 	}
+	c := n.stream.contact(string(id))
 	if addr == "" {
 		s, ok := n.server(string(id))
-		if !ok {
+		switch {
+		case ok:
+			addr = s.Addr
+		case c != nil && c.addr.Load() != nil:
+			addr = *c.addr.Load() // it was removed, and has that told to it last of all.
+		default:
 			return "", fmt.Errorf("%w: %s", ErrNoServer, id)
 		}
-		addr = s.Addr
+	}
+	if c != nil {
+		c.addr.Store(&addr)
 	}
 	return raft.ServerAddress(string(id) + "@" + addr), nil
 }
@@ -57,8 +65,11 @@ func splitTarget(target string) (id, addr string) {
 	return "", target
 }
 
-// contact is when something was last read from a server.
-type contact struct{ at atomic.Int64 } // nanoseconds since started; 0: never.
+// contact is when something was last read from a server, and where it was last dialed.
+type contact struct {
+	at   atomic.Int64 // nanoseconds since started; 0: never.
+	addr atomic.Pointer[string]
+}
 
 // maxContacts bounds the servers whose contact is remembered.
 const maxContacts = 64

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/hashicorp/raft"
 )
@@ -19,8 +22,11 @@ type Survivor struct {
 }
 
 // OpenSurvivor locks and reads the data directory of a server that does not run. empty must give an empty state machine
-// at each call.
+// at each call. A directory that holds no server's state stays as it is.
 func OpenSurvivor(cfg Config, empty func() Machine, log *slog.Logger) (_ *Survivor, err error) {
+	if _, err := os.Stat(filepath.Join(cfg.DataDir, "raft", "raft.db")); err != nil {
+		return nil, fmt.Errorf("%s is not the data directory of a server that has run (%w): there is nothing to recover", cfg.DataDir, err)
+	}
 	dir, err := openDataDir(cfg.DataDir, log)
 	if err != nil {
 		return nil, err
@@ -33,7 +39,7 @@ func OpenSurvivor(cfg Config, empty func() Machine, log *slog.Logger) (_ *Surviv
 	}()
 	has, err := raft.HasExistingState(dir.bolt, dir.bolt, dir.snaps)
 	if err != nil {
-		return nil, damaged(dir.path, err)
+		return nil, unreadable(dir.path, err)
 	}
 	if !has {
 		return nil, fmt.Errorf("%s holds no cluster's state: there is nothing to recover", dir.path)
@@ -41,13 +47,21 @@ func OpenSurvivor(cfg Config, empty func() Machine, log *slog.Logger) (_ *Surviv
 	_, trans := raft.NewInmemTransport(raft.ServerAddress(cfg.Addr))
 	group, err := raft.GetConfiguration(s.config(), NewFSM(empty()), dir.bolt, dir.bolt, dir.snaps, trans)
 	if err != nil {
-		return nil, damaged(dir.path, err)
+		return nil, unreadable(dir.path, err)
 	}
 	for _, m := range group.Servers {
 		s.Members = append(s.Members, Server{ID: string(m.ID), Addr: string(m.Address), Voter: m.Suffrage == raft.Voter})
 	}
-	s.LastIndex, err = dir.bolt.LastIndex()
-	return s, err
+	if s.LastIndex, err = dir.bolt.LastIndex(); err != nil {
+		return nil, unreadable(dir.path, err)
+	}
+	return s, nil
+}
+
+// Votes says whether the survivor is a voter by its own log. One that is none was removed, or had not joined: the group may have gone on
+// without it, and what it holds may be old.
+func (s *Survivor) Votes() bool {
+	return slices.ContainsFunc(s.Members, func(m Server) bool { return m.ID == s.ID() && m.Voter })
 }
 
 func (s *Survivor) config() *raft.Config {

@@ -2,6 +2,8 @@ package raftnode
 
 import (
 	"log/slog"
+	"os"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,4 +60,33 @@ func TestRecover(t *testing.T) {
 	none.DataDir = t.TempDir()
 	_, err = OpenSurvivor(none, empty, slog.Default())
 	require.ErrorContains(t, err, "nothing to recover")
+	left, err := os.ReadDir(none.DataDir)
+	require.NoError(t, err)
+	require.Empty(t, left, "a wrong directory stays as it is")
+}
+
+// TestRecoverFromOneRemoved: a server that was removed is told from one that votes.
+func TestRecoverFromOneRemoved(t *testing.T) {
+	peers := cluster(t, 3, nil)
+	leader := leaderOf(t, peers...)
+	var out *peer
+	for _, p := range peers {
+		if p != leader {
+			out = p
+		}
+	}
+	id := out.ID()
+	require.NoError(t, leader.RemoveServer(t.Context(), id))
+	until(t, "it hears of its removal", func() bool {
+		return !slices.ContainsFunc(out.Servers(), func(s Server) bool { return s.ID == id })
+	})
+	for _, p := range peers {
+		p.stop(t)
+	}
+	for _, p := range []*peer{leader, out} {
+		s, err := OpenSurvivor(p.cfg, func() Machine { return &journal{} }, slog.Default())
+		require.NoError(t, err)
+		require.Equal(t, p == leader, s.Votes())
+		require.NoError(t, s.Close())
+	}
 }

@@ -72,7 +72,7 @@ func (n *Node) start(trans *raft.NetworkTransport) (r *raft.Raft, err error) {
 	}()
 	r, err = raft.NewRaft(n.raftConfig(), n.fsm, n.logs, n.stable, n.dir.snaps, trans)
 	if err != nil {
-		return nil, damaged(filepath.Join(n.dir.path, "raft"), err)
+		return nil, unreadable(filepath.Join(n.dir.path, "raft"), err)
 	}
 	return r, nil
 }

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// hangTicks is how many looks in a row must find the same write under way before the store counts as hanging. Looks that
-	// the watcher itself missed, because the whole process was stopped or starved, do not count.
+	// hangTicks is how many looks in a row must find the same write under way before the next one counts the store as hanging:
+	// StoreHangTimeout after the write began at the latest. Looks that the watcher itself missed, because the whole process was
+	// stopped or starved, do not count.
 	hangTicks = 8
 	// maxPatience bounds how often a server that gave up leadership for its disk doubles the time it waits before it does so
 	// again: where all disks are slow somebody must lead, and where they hang in turns nobody may wait for long.
@@ -107,7 +108,7 @@ func (w *watchdog) look(id uint64, busy, others bool) verdict {
 
 // watchStore watches the disk until stop is closed. It never waits for that disk, not even to log: the log may lie on it.
 func (n *Node) watchStore(r *raft.Raft, stop <-chan struct{}) {
-	tick := time.NewTicker(n.cfg.StoreHangTimeout / hangTicks)
+	tick := time.NewTicker(n.cfg.StoreHangTimeout / (hangTicks + 1))
 	defer tick.Stop()
 	say := newSayer(n.log)
 	defer say.close()

@@ -21,25 +21,23 @@ move the data directories of all other servers away, and start those again with 
 
 func newRecover() *cobra.Command {
 	var dataDir string
-	var yes bool
+	var yes, removed bool
 	c := &cobra.Command{
 		Use: "recover --data-dir DIR", Short: "Make a cluster of one from a surviving server's data", Long: recoverLong, Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if dataDir == "" {
 				return usagef("--data-dir is missing: name the data directory of the server that is left")
 			}
-			return recoverServer(dataDir, yes)
+			return recoverServer(dataDir, yes, removed)
 		},
 	}
 	c.Flags().StringVar(&dataDir, "data-dir", "", "data directory of the stopped server that is left (required)")
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	c.Flags().BoolVar(&removed, "removed", false, "take a server that has no vote by its own log, for want of another")
 	return c
 }
 
-func recoverServer(dataDir string, yes bool) error {
-	if _, err := os.Stat(dataDir); err != nil {
-		return fmt.Errorf("recover: %w", err)
-	}
+func recoverServer(dataDir string, yes, removed bool) error {
 	rc := raftnode.DefaultConfig()
 	rc.DataDir, rc.Addr, rc.Encode = dataDir, defaultListen, fsm.Encode
 	empty := func() raftnode.Machine { return machine{fsm.New()} }
@@ -47,7 +45,18 @@ func recoverServer(dataDir string, yes bool) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // nothing is written by then
+	err = recoverFrom(s, empty, yes, removed)
+	if cerr := s.Close(); cerr != nil && err == nil {
+		err = fmt.Errorf("recover: the data was written, but not closed cleanly: %w; start the server and look at its log", cerr)
+	}
+	if err == nil {
+		fmt.Fprintln(os.Stderr, "done: start this server as before, and the others with empty data directories")
+	}
+	return err
+}
+
+// recoverFrom shows what would become of the cluster, asks, and does it.
+func recoverFrom(s *raftnode.Survivor, empty func() raftnode.Machine, yes, removed bool) error {
 	fmt.Fprintf(os.Stderr, "server %s of cluster %s, last log entry %d. The group by its log:\n", s.ID(), s.ClusterID(), s.LastIndex)
 	for _, m := range s.Members {
 		what := "WILL BE REMOVED; it must not run with its data any more"
@@ -55,6 +64,10 @@ func recoverServer(dataDir string, yes bool) error {
 			what = "this one"
 		}
 		fmt.Fprintf(os.Stderr, "  %s  %s  %s\n", m.ID, m.Addr, what)
+	}
+	if !s.Votes() && !removed {
+		return fmt.Errorf("recover: by its own log this server has no vote: it was removed, or had not joined yet, and the others may have gone on " +
+			"without it. Take a server that has a vote; if there is none, give --removed, and lose what was accepted after its removal")
 	}
 	fmt.Fprintln(os.Stderr, "It becomes the only server. What the others had and it had not is LOST. This cannot be undone.")
 	if !yes {
@@ -64,9 +77,5 @@ func recoverServer(dataDir string, yes bool) error {
 			return fmt.Errorf("recover: not confirmed, nothing was changed; type yes, or give --yes")
 		}
 	}
-	if err := s.Recover(empty()); err != nil {
-		return err
-	}
-	fmt.Fprintln(os.Stderr, "done: start this server as before, and the others with empty data directories")
-	return nil
+	return s.Recover(empty())
 }
