@@ -83,7 +83,8 @@ func (c *cluster) module(name string) string {
 	return digest
 }
 
-// run lets clients work while harm does its work, then heals all and waits until everything has come to its end.
+// run lets clients work while harm does its work, then heals all and waits until everything has come to its end. If it does
+// not, the judges say why, perhaps.
 func (o *ordeal) run(harm func()) {
 	t := o.c.t
 	t.Helper()
@@ -97,18 +98,26 @@ func (o *ordeal) run(harm func()) {
 	all.Wait()
 	o.note("no more clients")
 
+	var last history.Op
+	defer func() {
+		for _, d := range o.c.disks {
+			d.thaw() // what waits for a frozen one cannot be killed
+		}
+		for _, p := range o.c.processes() {
+			p.kill()
+		}
+		o.note("judged")
+		o.judge(last)
+	}()
 	o.c.waitReadyWithin(settleWithin)
-	last, err := (&caller{tr: o.tr, id: 99, api: newClient()}).finish(settleWithin)
+	var err error
+	last, err = (&caller{tr: o.tr, id: 99, api: newClient()}).finish(settleWithin)
 	require.NoError(t, err)
 	o.c.idle()
 	for _, s := range o.c.servers {
 		o.c.caughtUp(s) // so that it holds all that the judges will ask for
 	}
-	for _, p := range o.c.processes() {
-		p.kill()
-	}
-	o.note("all is at rest, and judged")
-	o.judge(last)
+	o.note("all is at rest")
 }
 
 // wait lets time pass for the clients.
