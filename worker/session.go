@@ -89,8 +89,9 @@ func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lea
 	if err != nil {
 		return nil, fmt.Errorf("worker: session with %s: %w", leader.addr, err)
 	}
-	// While the request's body is open, net/http does not look at its context: the end of ctx has to close it.
-	context.AfterFunc(ctx, func() { _ = stream.CloseSend() })
+	// While the request's body is open, net/http does not look at its context; and while the leader reads nothing, not even at the
+	// body's end. Only closing both sides ends the stream for sure.
+	context.AfterFunc(ctx, func() { _ = stream.Close() })
 	guard := time.AfterFunc(welcomeWait, cancel)
 	defer guard.Stop()
 	lookCtx, stopLooking := context.WithCancel(ctx)

@@ -29,6 +29,7 @@ type fakeLeader struct {
 	lease    time.Duration
 	leader   func() lead
 	mute     atomic.Bool   // heartbeats stay unanswered
+	deaf     atomic.Bool   // nothing more is read
 	welcomes chan struct{} // one for each session that was opened
 	beats    atomic.Int64  // heartbeats that came
 	unfit    atomic.Value  // what the last of them said
@@ -39,7 +40,7 @@ func (f *fakeLeader) Discover(context.Context, *apiv1.DiscoverRequest) (*apiv1.D
 	return &apiv1.DiscoverResponse{LeaderAddr: l.addr, Term: l.term}, nil
 }
 
-func (f *fakeLeader) Session(_ context.Context, stream apiv1connect.ClusterSessionServerStream) error {
+func (f *fakeLeader) Session(ctx context.Context, stream apiv1connect.ClusterSessionServerStream) error {
 	if _, err := stream.Receive(); err != nil {
 		return err
 	}
@@ -49,6 +50,10 @@ func (f *fakeLeader) Session(_ context.Context, stream apiv1connect.ClusterSessi
 	}
 	f.welcomes <- struct{}{}
 	for {
+		if f.deaf.Load() {
+			<-ctx.Done()
+			return ctx.Err()
+		}
 		m, err := stream.Receive()
 		if err != nil {
 			return err
@@ -173,7 +178,7 @@ func within(t *testing.T, ch <-chan struct{}, what string) {
 // TestSessionLeavesASilentLeader: however the leader falls silent, the worker goes to the next one, without waiting for
 // connections to be given up.
 func TestSessionLeavesASilentLeader(t *testing.T) {
-	for _, how := range []string{"does not answer", "is stopped"} {
+	for _, how := range []string{"does not answer", "is stopped", "does not read"} {
 		t.Run(how, func(t *testing.T) {
 			var now atomic.Pointer[lead]
 			who := func() lead { return *now.Load() }
@@ -183,13 +188,19 @@ func TestSessionLeavesASilentLeader(t *testing.T) {
 			serveFake(t, next)
 			way := newWire(t, old.addr)
 			now.Store(&lead{way.addr, 5})
-			newTestWorker(t, func() []string { return []string{way.addr, next.addr} }, nil)
+			w := newTestWorker(t, func() []string { return []string{way.addr, next.addr} }, nil)
 			within(t, old.welcomes, "the first session")
 			now.Store(&lead{next.addr, 6})
 			began := time.Now()
-			if how == "is stopped" {
+			switch how {
+			case "is stopped":
 				close(way.stopped)
-			} else {
+			case "does not read": // heartbeats are behind statuses that do not get through
+				old.deaf.Store(true)
+				for i := range 64 {
+					w.publish(&apiv1.AppStatus{App: fmt.Sprint("a", i), Reason: strings.Repeat("x", maxStatusBytes/2)})
+				}
+			default:
 				old.mute.Store(true)
 			}
 			within(t, next.welcomes, "the next leader's session")
