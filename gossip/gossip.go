@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -71,10 +69,15 @@ func (g *Gossip) start() error {
 	if err != nil {
 		return fmt.Errorf("gossip: bind address: %w", err)
 	}
+	door, err := newDoor(host, int(port), g.cfg.JoinTimeout, g.log)
+	if err != nil {
+		return err
+	}
 	c := memberlist.DefaultLANConfig()
 	c.Name = g.cfg.ID
-	c.BindAddr, c.BindPort = host, int(port)
-	c.AdvertiseAddr, c.AdvertisePort = host, int(port)
+	c.Transport, c.EnableCompression = door, false
+	c.BindAddr, c.BindPort = host, door.GetAutoBindPort()
+	c.AdvertiseAddr, c.AdvertisePort = host, c.BindPort
 	c.UDPBufferSize = udpBytes
 	c.TCPTimeout = g.cfg.JoinTimeout
 	c.ProbeInterval, c.ProbeTimeout = g.cfg.ProbeInterval, g.cfg.ProbeTimeout
@@ -83,14 +86,10 @@ func (g *Gossip) start() error {
 	c.DeadNodeReclaimTime = g.cfg.ReclaimAfter
 	c.Delegate, c.Events, c.Alive, c.Merge, c.Conflict = g.roster, g.roster, g.roster, g.roster, g.roster
 	c.Logger = newLogger(g.log)
-	list, err := memberlist.Create(c)
-	switch {
-	case err != nil && strings.Contains(err.Error(), syscall.EADDRINUSE.Error()): // memberlist gives the text alone.
-		return fmt.Errorf("address in use: another process has %s; choose another --gossip-listen (%w)", g.cfg.Bind, syscall.EADDRINUSE)
-	case err != nil:
-		return fmt.Errorf("gossip on %s: %w", g.cfg.Bind, err)
+	if g.list, err = memberlist.Create(c); err != nil {
+		return errors.Join(fmt.Errorf("gossip on %s: %w", g.cfg.Bind, err), door.Shutdown())
 	}
-	g.list, g.addr = list, net.JoinHostPort(host, strconv.Itoa(c.BindPort)) // Create put the port it took there.
+	g.addr = net.JoinHostPort(host, strconv.Itoa(c.BindPort))
 	close(g.ready)
 	return nil
 }
