@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 //go:embed include lib share
@@ -17,36 +18,61 @@ var embedded embed.FS
 // Files returns the headers (include/), the glue (lib/) and the files for build systems (lib/pkgconfig, share), read-only.
 func Files() fs.FS { return embedded }
 
-// unpack puts Files below base, in a directory named by their content, and returns that directory.
-// Processes may race: each writes a directory of its own and the first rename wins.
+// unpack puts Files below base, in a directory named by their content, and returns that directory. One that holds anything else, as
+// after a power cut or a cleaner of old files, is replaced. Processes take turns, each for as long as the files take to write.
 func unpack(base string) (string, error) {
 	digest, err := digestOf(embedded)
 	if err != nil {
 		return "", err
 	}
 	dir := filepath.Join(base, "sdk-"+digest)
-	if _, err := os.Stat(dir); err == nil {
+	if holds(dir, digest) {
 		return dir, nil
 	}
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return "", fmt.Errorf("sdk directory: %w", err)
 	}
-	staging, err := os.MkdirTemp(base, "sdk-new-")
+	turn, err := os.OpenFile(filepath.Join(base, "sdk.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return "", fmt.Errorf("sdk directory: %w", err)
+	}
+	defer turn.Close() //nolint:errcheck // ends the turn
+	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
+		err = syscall.Flock(int(turn.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		return "", fmt.Errorf("sdk directory: lock: %w", err)
+	}
+	if holds(dir, digest) { // by the turn before
+		return dir, nil
+	}
+	return dir, replace(base, dir)
+}
+
+// replace puts Files in the place of dir, whatever is there.
+func replace(base, dir string) error {
+	staging, err := os.MkdirTemp(base, "sdk-new-")
+	if err != nil {
+		return fmt.Errorf("sdk directory: %w", err)
 	}
 	defer os.RemoveAll(staging) //nolint:errcheck // what is left is harmless
 	content := filepath.Join(staging, "sdk")
 	if err := os.CopyFS(content, embedded); err != nil {
-		return "", fmt.Errorf("unpack sdk: %w", err)
+		return fmt.Errorf("unpack sdk: %w", err)
 	}
-	err = os.Rename(content, dir)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		if _, statErr := os.Stat(dir); statErr != nil {
-			return "", fmt.Errorf("unpack sdk: %w", err)
-		}
+	if err := os.Rename(dir, filepath.Join(staging, "damaged")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replace damaged sdk: %w", err)
 	}
-	return dir, nil
+	if err := os.Rename(content, dir); err != nil {
+		return fmt.Errorf("unpack sdk: %w", err)
+	}
+	return nil
+}
+
+// holds says whether a directory has the files of the digest, whole.
+func holds(dir, digest string) bool {
+	got, err := digestOf(os.DirFS(dir))
+	return err == nil && got == digest
 }
 
 // digestOf is a short hash over the names and bytes of all files of fsys.
