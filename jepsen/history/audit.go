@@ -3,6 +3,7 @@ package history
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -169,19 +170,29 @@ func (a *audit) place(op *apiv1.PlaceApp) {
 		a.say("app %s is placed, which is not queued", op.GetApp())
 		return
 	}
-	if len(op.GetPlacement()) != app.size {
-		a.say("app %s of %d ranks gets %d hosts", op.GetApp(), app.size, len(op.GetPlacement()))
+	hosts := hostsOf(op)
+	if len(hosts) != app.size {
+		a.say("app %s of %d ranks gets %d hosts", op.GetApp(), app.size, len(hosts))
 		return
 	}
-	for _, name := range op.GetPlacement() {
+	for _, name := range hosts {
 		if h := a.hosts[name]; h == nil || h.gone {
 			a.say("app %s is placed on host %s, which is not there", op.GetApp(), name)
 		}
 	}
-	app.placement, app.phase, app.epoch = append([]string{}, op.GetPlacement()...), placed, 1
+	app.placement, app.phase, app.epoch = hosts, placed, 1
 	for r := range app.epochs {
 		app.epochs[r] = 1
 	}
+}
+
+// hostsOf are the hosts of an app's ranks: named one by one, or in runs.
+func hostsOf(op *apiv1.PlaceApp) []string {
+	hosts := slices.Clone(op.GetPlacement())
+	for _, run := range op.GetRuns() {
+		hosts = append(hosts, slices.Repeat([]string{run.GetHost()}, int(max(0, run.GetRanks())))...)
+	}
+	return hosts
 }
 
 func (a *audit) ranksEnded(op *apiv1.RanksEnded) {

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,29 +24,31 @@ func entries(t *testing.T, commands ...string) []Entry {
 }
 
 const (
-	host1    = `{"registerHost":{"host":{"id":"w1","slots":2,"incarnation":"i1"}}}`
-	host2    = `{"registerHost":{"host":{"id":"w2","slots":2,"incarnation":"i2"}}}`
-	again2   = `{"registerHost":{"host":{"id":"w2","slots":2,"incarnation":"i3"}}}`
-	lost1    = `{"setHostState":{"host":"w1","incarnation":"i1","state":"lost"}}`
-	lost2    = `{"setHostState":{"host":"w2","incarnation":"i2","state":"lost"}}`
-	submitA  = `{"submitApp":{"id":"a","spec":{"size":2}}}`
-	submitB  = `{"submitApp":{"id":"b","spec":{"size":2}}}`
-	place11  = `{"placeApp":{"app":"a","placement":["w1","w1"]}}`
-	place12  = `{"placeApp":{"app":"a","placement":["w1","w2"]}}`
-	placeB11 = `{"placeApp":{"app":"b","placement":["w1","w1"]}}`
-	placeB22 = `{"placeApp":{"app":"b","placement":["w2","w2"]}}`
-	end0     = `{"ranksEnded":{"app":"a","host":"w1","ranks":[{"rank":0,"epoch":"1"}]}}`
-	end1     = `{"ranksEnded":{"app":"a","host":"w1","ranks":[{"rank":1,"epoch":"1"}]}}`
-	end1on2  = `{"ranksEnded":{"app":"a","host":"w2","ranks":[{"rank":1,"epoch":"2"}]}}`
-	start1   = `{"hostStarted":{"app":"a","host":"w1","epoch":"1"}}`
-	fail0    = `{"ranksEnded":{"app":"a","host":"w1","ranks":[{"rank":0,"epoch":"1","exitCode":7}]}}`
-	fail1    = `{"ranksEnded":{"app":"a","host":"w1","ranks":[{"rank":1,"epoch":"1","exitCode":512}]}}`
-	stop     = `{"stopApp":{"app":"a","phase":"cancelled"}}`
-	move     = `{"proposeMigration":{"id":"m","app":"a","fromEpoch":"1","moves":[{"rank":1,"to":"w2"}]}}`
-	announce = `{"announceMigration":{"id":"m"}}`
-	freeze   = `{"freezeMigration":{"id":"m"}}`
-	commit   = `{"commitMigration":{"id":"m"}}`
-	abort    = `{"abortMigration":{"id":"m"}}`
+	host1   = `{"registerHost":{"host":{"id":"w1","slots":2,"incarnation":"i1"}}}`
+	host2   = `{"registerHost":{"host":{"id":"w2","slots":2,"incarnation":"i2"}}}`
+	again2  = `{"registerHost":{"host":{"id":"w2","slots":2,"incarnation":"i3"}}}`
+	lost1   = `{"setHostState":{"host":"w1","incarnation":"i1","state":"lost"}}`
+	lost2   = `{"setHostState":{"host":"w2","incarnation":"i2","state":"lost"}}`
+	submitA = `{"submitApp":{"id":"a","spec":{"size":2}}}`
+	submitB = `{"submitApp":{"id":"b","spec":{"size":2}}}`
+	place11 = `{"placeApp":{"app":"a","placement":["w1","w1"]}}`
+	place12 = `{"placeApp":{"app":"a","placement":["w1","w2"]}}`
+	// placeRuns is place12 in runs.
+	placeRuns = `{"placeApp":{"app":"a","runs":[{"host":"w1","ranks":1},{"host":"w2","ranks":1}]}}`
+	placeB11  = `{"placeApp":{"app":"b","placement":["w1","w1"]}}`
+	placeB22  = `{"placeApp":{"app":"b","placement":["w2","w2"]}}`
+	end0      = `{"ranksEnded":{"app":"a","host":"w1","ranks":[{"rank":0,"epoch":"1"}]}}`
+	end1      = `{"ranksEnded":{"app":"a","host":"w1","ranks":[{"rank":1,"epoch":"1"}]}}`
+	end1on2   = `{"ranksEnded":{"app":"a","host":"w2","ranks":[{"rank":1,"epoch":"2"}]}}`
+	start1    = `{"hostStarted":{"app":"a","host":"w1","epoch":"1"}}`
+	fail0     = `{"ranksEnded":{"app":"a","host":"w1","ranks":[{"rank":0,"epoch":"1","exitCode":7}]}}`
+	fail1     = `{"ranksEnded":{"app":"a","host":"w1","ranks":[{"rank":1,"epoch":"1","exitCode":512}]}}`
+	stop      = `{"stopApp":{"app":"a","phase":"cancelled"}}`
+	move      = `{"proposeMigration":{"id":"m","app":"a","fromEpoch":"1","moves":[{"rank":1,"to":"w2"}]}}`
+	announce  = `{"announceMigration":{"id":"m"}}`
+	freeze    = `{"freezeMigration":{"id":"m"}}`
+	commit    = `{"commitMigration":{"id":"m"}}`
+	abort     = `{"abortMigration":{"id":"m"}}`
 )
 
 func TestAudit(t *testing.T) {
@@ -63,6 +66,9 @@ func TestAudit(t *testing.T) {
 		"placed twice":               {log: []string{host1, submitA, place11, place11}, wrong: "not queued"},
 		"placed after the end":       {log: []string{host1, submitA, stop, place11}, wrong: "not queued"},
 		"half placed":                {log: []string{host1, submitA, `{"placeApp":{"app":"a","placement":["w1"]}}`}, wrong: "gets 1 hosts"},
+		"placed in runs":             {log: []string{host1, host2, submitA, placeRuns, end0, `{"ranksEnded":{"app":"a","host":"w2","ranks":[{"rank":1,"epoch":"1"}]}}`}},
+		"placed in runs, too many":   {log: []string{host1, host2, submitA, place11, submitB, strings.Replace(placeRuns, `"a"`, `"b"`, 1)}, wrong: "2 slots and 3 used"},
+		"half placed in runs":        {log: []string{host1, host2, submitA, `{"placeApp":{"app":"a","runs":[{"host":"w1","ranks":1}]}}`}, wrong: "gets 1 hosts"},
 		"placed on a lost host":      {log: []string{host1, lost1, submitA, place11}, wrong: "not there"},
 		"a rank ends twice":          {log: []string{host1, submitA, place11, end0, end0}, wrong: "none of them is there"},
 		"a rank ends after the app":  {log: []string{host1, submitA, place11, end0, end1, end1}, wrong: "which is succeeded"},
@@ -165,6 +171,10 @@ func TestAuditOfEnds(t *testing.T) {
 		"given up": {
 			log:  []string{`{"stopApp":{"app":"a","phase":"failed","exitCode":3}}`, end0, end1},
 			seen: Seen{Phase: "failed", ExitCode: 3},
+		},
+		"given up for no code": {
+			log:  []string{`{"stopApp":{"app":"a","phase":"failed"}}`, end0, end1},
+			seen: Seen{Phase: "failed", ExitCode: 125},
 		},
 		"no such phase": {log: []string{end0}, seen: Seen{Phase: "gone"}, wrong: "no such phase"},
 	} {

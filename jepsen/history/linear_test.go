@@ -108,6 +108,16 @@ func TestLinearizable(t *testing.T) {
 		"failing, then cancelled": {bad: true, ops: []Op{
 			submit, at(did(Status, shows("running", "failed", 0, 1)), 20, 30), at(did(Status, shows("running", "cancelled", 0, 1)), 40, 50),
 		}},
+		"cancelled after it failed": {bad: true, ops: []Op{
+			submit, at(did(Status, shows("failed", "", 1, 1)), 12, 15), at(did(Cancel, shows("failed", "", 1, 1)), 20, 30),
+		}},
+		"cancelled, cancelled again, and failing": {bad: true, ops: []Op{
+			submit, at(did(Cancel, shows("running", "cancelled", 0, 1)), 20, 30), at(did(Cancel, shows("running", "failed", 0, 1)), 40, 50),
+		}},
+		"cancelled, and cancelled again": {ops: []Op{
+			submit, at(did(Cancel, shows("running", "cancelled", 0, 1)), 20, 30), at(did(Cancel, shows("running", "cancelled", 0, 1)), 40, 50),
+		}},
+		"refused, and never was":          {ops: []Op{at(failed(Submit, reasonRefused), 0, 10), at(did(List, nil), 20, 30)}},
 		"no such phase":                   {bad: true, ops: []Op{submit, at(did(Status, shows("gone", "", 0, 1)), 20, 30)}},
 		"submitted, and no app is shown":  {bad: true, ops: []Op{at(did(Submit, nil), 0, 10)}},
 		"cancelled, and no app is shown":  {bad: true, ops: []Op{submit, at(did(Cancel, nil), 20, 30)}},
