@@ -49,6 +49,24 @@ func TestDepartureIsSettled(t *testing.T) {
 	require.DirExists(t, filepath.Join(goes.dir, "raft.left"))
 }
 
+// TestDepartureOfTheLast recovers a server that had asked to leave: it is the cluster now, and knows by itself that it is a member.
+func TestDepartureOfTheLast(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3})
+	last := c.follower()
+	id := c.member(last.addr).Id
+	for _, p := range c.servers {
+		p.kill()
+	}
+	note := asksToLeave(t, last, id)
+	c.must("server", "recover", "--yes", "--data-dir", last.dir)
+	c.servers = []*process{last}
+	last.start(t)
+	c.says(last, "still a member of the group")
+	c.votersAre(last)
+	require.NoFileExists(t, note)
+}
+
 // TestLeaveWithoutAnswer stops a server that wants to leave while the others are frozen: whether they remove it when they go on is
 // theirs to decide, and the server's next start finds out.
 func TestLeaveWithoutAnswer(t *testing.T) {

@@ -49,7 +49,10 @@ func (s *server) settleDeparture(ctx, group context.Context) error {
 	defer cancel()
 	defer context.AfterFunc(group, cancel)()
 	s.log.Info("this server had asked to leave the group and got no answer: it asks whether it is a member")
-	l := &settler{id: s.node.ID(), note: s.departure, addrs: s.dir.ofCluster, member: s.askMember, pause: pauseFast}
+	l := &settler{
+		id: s.node.ID(), note: s.departure, member: s.askMember, pause: pauseFast,
+		addrs: func() []string { return append(s.dir.ofCluster(), s.node.Addr()) }, // it may lead, or know who does
+	}
 	err = l.settle(ctx)
 	switch {
 	case errors.Is(err, errLeft):
