@@ -43,13 +43,21 @@ func (b *barriers) join() *barrier {
 	return b.next
 }
 
-func (b *barriers) take(last bool) *barrier {
+// begin returns the barrier whose turn it is, which nobody joins any more.
+func (b *barriers) begin() *barrier {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	next := b.next
 	b.next = nil
-	b.closed = b.closed || last
 	return next
+}
+
+// shut makes every further join fail and returns the barrier that will not run, or nil.
+func (b *barriers) shut() *barrier {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	return b.begin()
 }
 
 // Barrier returns once every entry that was committed anywhere before the call is applied here, with an index up to
@@ -80,13 +88,13 @@ func (n *Node) barrierer(r *raft.Raft, stop <-chan struct{}) {
 		select {
 		case <-n.reads.kick:
 		case <-stop:
-			if b := n.reads.take(true); b != nil {
+			if b := n.reads.shut(); b != nil {
 				b.err = fmt.Errorf("%w: the server is stopping", ErrNotLeader)
 				close(b.done)
 			}
 			return
 		}
-		b := n.reads.take(false)
+		b := n.reads.begin()
 		b.index, b.err = n.runBarrier(r)
 		close(b.done)
 	}

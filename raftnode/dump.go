@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
+	"runtime/debug"
 
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
@@ -38,15 +38,19 @@ type StoredLog struct {
 func OpenStoredLog(dataDir string) (s *StoredLog, err error) {
 	path := filepath.Join(dataDir, "raft", "raft.db")
 	defer func() {
-		if p := recover(); p != nil { // bbolt panics on some kinds of damage
-			s, err = nil, damaged(path, fmt.Errorf("%v", p))
+		if p := recovered(recover()); p != nil { // bbolt panics on some kinds of damage
+			s, err = nil, unreadable(path, p)
 		}
 	}()
-	if _, err := os.Stat(path); err != nil {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("no server's data directory: %w", err)
+	case err != nil:
+		return nil, unreadable(path, err)
 	}
 	bolt, err := raftboltdb.New(raftboltdb.Options{
-		Path: path, BoltOptions: &bbolt.Options{ReadOnly: true, Timeout: 2 * time.Second},
+		Path: path, BoltOptions: &bbolt.Options{ReadOnly: true, Timeout: boltWait},
 	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):

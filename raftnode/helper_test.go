@@ -11,9 +11,11 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
@@ -299,4 +301,11 @@ func keys(prefix string, n int) []string {
 
 func logged(p *peer, text string) func() bool {
 	return func() bool { return strings.Contains(p.log.String(), text) }
+}
+
+// brokenSnapshots cannot be opened for want of descriptors.
+type brokenSnapshots struct{ raft.SnapshotStore }
+
+func (brokenSnapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	return nil, nil, &os.PathError{Op: "open", Path: id, Err: syscall.EMFILE}
 }

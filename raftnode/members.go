@@ -44,8 +44,8 @@ func (n *Node) Bootstrap(servers []Server) error {
 		}
 		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(s.ID), Address: raft.ServerAddress(s.Addr), Suffrage: suffrage})
 	}
-	n.starting.Lock()
-	defer n.starting.Unlock()
+	n.firstState.Lock()
+	defer n.firstState.Unlock()
 	has, err := n.HasState()
 	switch {
 	case err != nil:
@@ -231,13 +231,13 @@ func (n *Node) await(ctx context.Context, f raft.Future) error { return n.awaitF
 // awaitFunc runs f, which ends at the latest when Raft shuts down. Run waits for it.
 func (n *Node) awaitFunc(ctx context.Context, f func() error) error {
 	ended := make(chan error, 1)
-	n.startMu.Lock()
-	if n.stopped {
-		n.startMu.Unlock()
+	n.waitsMu.Lock()
+	if n.waitsOver {
+		n.waitsMu.Unlock()
 		return raft.ErrRaftShutdown
 	}
 	n.waits.Go(func() { ended <- f() })
-	n.startMu.Unlock()
+	n.waitsMu.Unlock()
 	select {
 	case err := <-ended:
 		return err

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -232,4 +233,17 @@ func TestChangesWaitForTheirTurn(t *testing.T) {
 	require.ErrorIs(t, p.AddNonvoter(ctx, "x", "127.0.0.1:1"), context.Canceled)
 	<-p.changing
 	p.stop(t)
+}
+
+// TestContactsAreBounded replaces more servers than are remembered: the newest counts.
+func TestContactsAreBounded(t *testing.T) {
+	s := newStream(nil, "", nil)
+	for i := range 3 * maxContacts {
+		s.contact(fmt.Sprint(i)).at.Store(int64(i + 1))
+	}
+	require.Len(t, s.contacts, maxContacts)
+	_, heard := s.heard(fmt.Sprint(3*maxContacts - 1))
+	require.True(t, heard)
+	_, heard = s.heard("0")
+	require.False(t, heard)
 }

@@ -52,11 +52,11 @@ type Node struct {
 	leading  atomic.Bool
 	changing chan struct{} // holds one token while a membership change is under way.
 
-	starting sync.Mutex // held while Raft starts or bootstraps: both write its first state.
-	startMu  sync.Mutex // guards stopped, and waits.Go against waits.Wait.
-	stopped  bool
-	waits    sync.WaitGroup
-	ran      atomic.Bool
+	firstState sync.Mutex // held while Raft starts or bootstraps: both write its first state.
+	waitsMu    sync.Mutex // guards waitsOver, and waits.Go against waits.Wait.
+	waitsOver  bool
+	waits      sync.WaitGroup
+	ran        atomic.Bool
 }
 
 // Open locks and opens the data directory and returns a Node that is not running yet. It blocks a few seconds at most, when

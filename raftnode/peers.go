@@ -45,15 +45,13 @@ func (a addresses) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
 		switch {
 		case ok:
 			addr = s.Addr
-		case c != nil && c.addr.Load() != nil:
+		case c.addr.Load() != nil:
 			addr = *c.addr.Load() // it was removed, and has that told to it last of all.
 		default:
 			return "", fmt.Errorf("%w: %s", ErrNoServer, id)
 		}
 	}
-	if c != nil {
-		c.addr.Store(&addr)
-	}
+	c.addr.Store(&addr)
 	return raft.ServerAddress(string(id) + "@" + addr), nil
 }
 
@@ -74,16 +72,30 @@ type contact struct {
 // maxContacts bounds the servers whose contact is remembered.
 const maxContacts = 64
 
-// contact returns where the server's contact is kept; nil if there are too many.
+// contact returns where the server's contact is kept. If there are too many, the one who was silent for longest is forgotten.
 func (s *stream) contact(id string) *contact {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.contacts[id]
-	if c == nil && len(s.contacts) < maxContacts {
+	if c == nil {
+		if len(s.contacts) >= maxContacts {
+			s.forgetOne()
+		}
 		c = &contact{}
 		s.contacts[id] = c
 	}
 	return c
+}
+
+// forgetOne is called with mu held.
+func (s *stream) forgetOne() {
+	silent, since := "", int64(0)
+	for id, c := range s.contacts {
+		if at := c.at.Load(); silent == "" || at < since {
+			silent, since = id, at
+		}
+	}
+	delete(s.contacts, silent)
 }
 
 // heard returns how long ago something was read from the server.

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
 // Survivor is a stopped server's data, opened to be made a cluster of its own. Close must be called.
@@ -24,8 +25,8 @@ type Survivor struct {
 // OpenSurvivor locks and reads the data directory of a server that does not run. empty must give an empty state machine
 // at each call. A directory that holds no server's state stays as it is.
 func OpenSurvivor(cfg Config, empty func() Machine, log *slog.Logger) (_ *Survivor, err error) {
-	if _, err := os.Stat(filepath.Join(cfg.DataDir, "raft", "raft.db")); err != nil {
-		return nil, fmt.Errorf("%s is not the data directory of a server that has run (%w): there is nothing to recover", cfg.DataDir, err)
+	if err := holdsState(cfg.DataDir); err != nil {
+		return nil, err
 	}
 	dir, err := openDataDir(cfg.DataDir, log)
 	if err != nil {
@@ -33,21 +34,17 @@ func OpenSurvivor(cfg Config, empty func() Machine, log *slog.Logger) (_ *Surviv
 	}
 	s := &Survivor{cfg: cfg, dir: dir, log: log}
 	defer func() {
+		if p := recovered(recover()); p != nil { // Raft panics on a log that does not fit its snapshots.
+			err = dir.unreadable(p)
+		}
 		if err != nil {
 			err = errors.Join(err, dir.close())
 		}
 	}()
-	has, err := raft.HasExistingState(dir.bolt, dir.bolt, dir.snaps)
-	if err != nil {
-		return nil, unreadable(dir.path, err)
-	}
-	if !has {
-		return nil, fmt.Errorf("%s holds no cluster's state: there is nothing to recover", dir.path)
-	}
 	_, trans := raft.NewInmemTransport(raft.ServerAddress(cfg.Addr))
 	group, err := raft.GetConfiguration(s.config(), NewFSM(empty()), dir.bolt, dir.bolt, dir.snaps, trans)
 	if err != nil {
-		return nil, unreadable(dir.path, err)
+		return nil, dir.unreadable(err)
 	}
 	for _, m := range group.Servers {
 		s.Members = append(s.Members, Server{ID: string(m.ID), Addr: string(m.Address), Voter: m.Suffrage == raft.Voter})
@@ -55,13 +52,52 @@ func OpenSurvivor(cfg Config, empty func() Machine, log *slog.Logger) (_ *Surviv
 	if s.LastIndex, err = dir.bolt.LastIndex(); err != nil {
 		return nil, unreadable(dir.path, err)
 	}
-	return s, nil
+	held, err := newest(dir.snaps)
+	s.LastIndex = max(s.LastIndex, held)
+	return s, err
 }
 
 // Votes says whether the survivor is a voter by its own log. One that is none was removed, or had not joined: the group may have gone on
 // without it, and what it holds may be old.
 func (s *Survivor) Votes() bool {
 	return slices.ContainsFunc(s.Members, func(m Server) bool { return m.ID == s.ID() && m.Voter })
+}
+
+// holdsState says so if no server left its state in the directory. It changes nothing there.
+func holdsState(dataDir string) (err error) {
+	path := filepath.Join(dataDir, "raft", "raft.db")
+	defer func() {
+		if p := recovered(recover()); p != nil {
+			err = unreadable(path, p)
+		}
+	}()
+	nothing := fmt.Errorf("%s holds no cluster's state: there is nothing to recover; name the --data-dir of a server that was a member", dataDir)
+	switch st, err := os.Stat(path); {
+	case errors.Is(err, os.ErrNotExist):
+		return nothing
+	case err != nil:
+		return unreadable(path, err)
+	case st.Size() == 0:
+		return nothing
+	}
+	stored, err := OpenStoredLog(dataDir)
+	if err != nil {
+		return err
+	}
+	metas, err := filepath.Glob(filepath.Join(dataDir, "raft", "snapshots", "*", "meta.json"))
+	if err == nil && stored.last == 0 && len(metas) == 0 {
+		err = hasTerm(stored.bolt, nothing)
+	}
+	return errors.Join(err, stored.Close())
+}
+
+// hasTerm returns nothing for a server that never saw a term.
+func hasTerm(bolt *raftboltdb.BoltStore, nothing error) error {
+	term, err := bolt.GetUint64([]byte("CurrentTerm"))
+	if errors.Is(err, raftboltdb.ErrKeyNotFound) || err == nil && term == 0 {
+		return nothing
+	}
+	return err
 }
 
 func (s *Survivor) config() *raft.Config {
@@ -76,7 +112,8 @@ func (s *Survivor) ID() string { return string(s.dir.serverID()) }
 func (s *Survivor) ClusterID() string { return s.dir.clusterID() }
 
 // Recover makes the survivor the only member of its cluster. Every entry of its log counts as committed from then on, and what the
-// others had and the survivor not is lost. m must be empty. Nothing is changed if the log cannot be applied.
+// others had and the survivor not is lost. m must be empty. Nothing is changed if the log cannot be applied,
+// or the snapshot that Recover makes of it cannot be written; an error after that leaves what it has done whole. It may be tried again.
 func (s *Survivor) Recover(m Machine) error {
 	guard := &guardFSM{FSM: NewFSM(m), where: s.dir.path, onFatal: func(error) {}}
 	addr := s.cfg.Addr
@@ -90,6 +127,9 @@ func (s *Survivor) Recover(m Machine) error {
 	if err := raft.RecoverCluster(s.config(), guard, s.dir.bolt, s.dir.bolt, s.dir.snaps, trans, alone); err != nil {
 		if failed := guard.err(); failed != nil {
 			err = failed // the library passes its text alone.
+		}
+		if why := s.dir.snaps.lastError(); why != nil {
+			err = fmt.Errorf("%w: %w", err, why)
 		}
 		return fmt.Errorf("recover %s: %w", s.dir.path, err)
 	}

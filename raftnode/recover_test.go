@@ -1,8 +1,11 @@
 package raftnode
 
 import (
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -55,14 +58,6 @@ func TestRecover(t *testing.T) {
 	for _, p := range []*peer{survivor, peers[1], peers[2]} {
 		p.stop(t)
 	}
-
-	none := cfg
-	none.DataDir = t.TempDir()
-	_, err = OpenSurvivor(none, empty, slog.Default())
-	require.ErrorContains(t, err, "nothing to recover")
-	left, err := os.ReadDir(none.DataDir)
-	require.NoError(t, err)
-	require.Empty(t, left, "a wrong directory stays as it is")
 }
 
 // TestRecoverFromOneRemoved: a server that was removed is told from one that votes.
@@ -89,4 +84,35 @@ func TestRecoverFromOneRemoved(t *testing.T) {
 		require.Equal(t, p == leader, s.Votes())
 		require.NoError(t, s.Close())
 	}
+}
+
+// TestRecoverNothing leaves a directory without state as it was.
+func TestRecoverNothing(t *testing.T) {
+	fresh := t.TempDir()
+	d, err := openDir(fresh)
+	require.NoError(t, err)
+	require.NoError(t, d.close())
+	require.NoError(t, os.Remove(filepath.Join(fresh, "meta.json")))
+	for name, dir := range map[string]string{"empty": t.TempDir(), "missing": filepath.Join(t.TempDir(), "no"), "never joined": fresh} {
+		t.Run(name, func(t *testing.T) {
+			before := names(t, dir)
+			_, err := OpenSurvivor(testConfig(dir, "127.0.0.1:1"), func() Machine { return &journal{} }, slog.Default())
+			require.ErrorContains(t, err, "nothing to recover")
+			require.ErrorContains(t, err, dir)
+			require.Equal(t, before, names(t, dir))
+		})
+	}
+}
+
+// names lists all files beneath dir.
+func names(t *testing.T, dir string) (out []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		out = append(out, path)
+		return err
+	})
+	if !errors.Is(err, fs.ErrNotExist) {
+		require.NoError(t, err)
+	}
+	return out
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -63,18 +62,17 @@ func (n *Node) Run(ctx context.Context) error {
 
 // start makes Raft from what is on disk. Raft panics on a log that does not fit its snapshots.
 func (n *Node) start(trans *raft.NetworkTransport) (r *raft.Raft, err error) {
-	n.starting.Lock()
-	defer n.starting.Unlock()
+	n.firstState.Lock()
+	defer n.firstState.Unlock()
 	defer func() {
-		if p := recover(); p != nil {
-			r, err = nil, damaged(filepath.Join(n.dir.path, "raft"), fmt.Errorf("%v", p))
+		if p := recovered(recover()); p != nil {
+			r, err = nil, p
+		}
+		if err != nil {
+			err = n.dir.unreadable(err)
 		}
 	}()
-	r, err = raft.NewRaft(n.raftConfig(), n.fsm, n.logs, n.stable, n.dir.snaps, trans)
-	if err != nil {
-		return nil, unreadable(filepath.Join(n.dir.path, "raft"), err)
-	}
-	return r, nil
+	return raft.NewRaft(n.raftConfig(), n.fsm, n.logs, n.stable, n.dir.snaps, trans)
 }
 
 // memberTick is how often a server looks whether it is still a member.
@@ -117,9 +115,9 @@ func (n *Node) checkMember(before bool) bool {
 // stop closes in the only safe order: Raft, its connections, those who wait for it, and the store last.
 func (n *Node) stop(r *raft.Raft, trans *raft.NetworkTransport, workers *sync.WaitGroup) error {
 	close(n.done)
-	n.startMu.Lock()
-	n.stopped = true
-	n.startMu.Unlock()
+	n.waitsMu.Lock()
+	n.waitsOver = true
+	n.waitsMu.Unlock()
 	ended := make(chan error, 1)
 	go func() {
 		down := r.Shutdown()

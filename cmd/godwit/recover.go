@@ -50,7 +50,8 @@ func recoverServer(dataDir string, yes, removed bool) error {
 		err = fmt.Errorf("recover: the data was written, but not closed cleanly: %w; start the server and look at its log", cerr)
 	}
 	if err == nil {
-		fmt.Fprintln(os.Stderr, "done: start this server as before, and the others with empty data directories")
+		fmt.Fprintf(os.Stderr, "done: server %s is the only one of cluster %s now. Start it as before. Move the data directories of all others "+
+			"away, and start those with empty ones: they join as new servers.\n", s.ID(), s.ClusterID())
 	}
 	return err
 }

@@ -1,0 +1,132 @@
+package raftnode
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/hashicorp/go-msgpack/v2/codec"
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+)
+
+// boltWait bounds the wait for another user of raft.db. The lock of the directory makes one unlikely; without a bound the wait
+// would be for ever.
+const boltWait = 2 * time.Second
+
+// openBolt opens raft.db, whose log must go on from where the newest snapshot, of the entry held, ends. bbolt panics on some kinds
+// of damage, which here is an operating error like the others.
+func openBolt(path string, held uint64) (s *raftboltdb.BoltStore, err error) {
+	defer func() {
+		if p := recovered(recover()); p != nil {
+			s, err = nil, unreadable(path, p)
+		}
+	}()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a page behind the file's end, through its memory map.
+	if err := walkBolt(path, held); err != nil {
+		return nil, unreadable(path, err)
+	}
+	s, err = raftboltdb.New(raftboltdb.Options{
+		Path: path,
+		BoltOptions: &bbolt.Options{
+			Timeout:        boltWait,
+			NoFreelistSync: true, // otherwise each commit rewrites the whole freelist.
+			FreelistType:   bbolt.FreelistMapType,
+		},
+	})
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	return s, nil
+}
+
+// walkBolt reads every page in use and every entry of the log once. bbolt looks at the pages when it opens the file for writing, but in
+// a goroutine of its own, whose panic about damage nobody could catch; Raft reads the log at its start, and panics over an entry that
+// it finds missing later.
+func walkBolt(path string, held uint64) error {
+	switch st, err := os.Stat(path); {
+	case errors.Is(err, os.ErrNotExist), err == nil && st.Size() == 0:
+		return nil
+	case err != nil:
+		return err
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: boltWait})
+	if err != nil {
+		return err
+	}
+	defer db.Close() //nolint:errcheck // only read.
+	return db.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			if string(name) == logBucket {
+				return walkLog(b, held)
+			}
+			return b.ForEach(func(k, v []byte) error {
+				touch(k)
+				touch(v)
+				return nil
+			})
+		})
+	})
+}
+
+// logBucket is where raftboltdb keeps the log, by index.
+const logBucket = "logs"
+
+// walkLog decodes every entry. A gap is none below the newest snapshot, of the entry held.
+func walkLog(b *bbolt.Bucket, held uint64) error {
+	first, last := uint64(0), uint64(0)
+	dec := codec.NewDecoderBytes(nil, &codec.MsgpackHandle{})
+	var entry raft.Log
+	err := b.ForEach(func(k, v []byte) error {
+		if len(k) != 8 {
+			return fmt.Errorf("the log has a key of %d bytes", len(k))
+		}
+		index := binary.BigEndian.Uint64(k)
+		if last > 0 && index != last+1 && last+1 > held {
+			return fmt.Errorf("log entry %d: %w", last+1, raft.ErrLogNotFound)
+		}
+		if first == 0 || index != last+1 {
+			first = index
+		}
+		last = index
+		entry = raft.Log{Data: entry.Data[:0]} // its room, for a log of gigabytes.
+		dec.ResetBytes(v)
+		if err := dec.Decode(&entry); err != nil {
+			return fmt.Errorf("log entry %d: %w", index, err)
+		}
+		if entry.Index != index {
+			return fmt.Errorf("log entry %d is entry %d", index, entry.Index)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if first > held+1 {
+		return fmt.Errorf("the log begins at entry %d, and the newest snapshot that can be read ends at entry %d", first, held)
+	}
+	return nil
+}
+
+// touch reads the ends of b, so that a page that cannot be read shows now.
+//
+//go:noinline
+func touch(b []byte) byte {
+	if len(b) == 0 {
+		return 0
+	}
+	return b[0] + b[len(b)-1]
+}
+
+// newest returns the entry that the newest snapshot ends at, 0 without one.
+func newest(snaps raft.SnapshotStore) (uint64, error) {
+	list, err := snaps.List()
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	return list[0].Index, nil
+}
