@@ -99,8 +99,9 @@ type Control struct {
 	slog    *slog.Logger
 	http    *http.Client
 
-	incoming, outgoing, inspecting gate // modules on their way
-	pulls                          singleflight.Group
+	incoming, pushed, outgoing gate // modules on their way: from clients, from other servers, to those and to workers
+	inspecting                 gate
+	pulls                      singleflight.Group
 
 	mu     sync.Mutex // guards leader
 	leader *leader    // nil while this server does not lead
@@ -117,7 +118,7 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 	}
 	return &Control{
 		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg, http: transport.NewHTTPClient(),
-		incoming: make(gate, maxIncoming), outgoing: make(gate, maxOutgoing), inspecting: make(gate, 1),
+		incoming: make(gate, maxIncoming), pushed: make(gate, maxIncoming), outgoing: make(gate, maxOutgoing), inspecting: make(gate, 1),
 	}, nil
 }
 

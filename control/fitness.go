@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/text"
@@ -69,10 +71,13 @@ func (l *leader) hearFitness(s *session, unfit string) {
 	}
 }
 
-// takeFitness commits what is news of the hosts' fitness.
+// takeFitness commits what is news of the hosts' fitness: many may change at once, as when a file system that they share is full.
 func (l *leader) takeFitness(ctx context.Context) {
 	news := l.fitness.take() // before the view
 	v := l.c.state.View()
+	var g errgroup.Group
+	g.SetLimit(proposalsAtOnce)
+	defer g.Wait() //nolint:errcheck // the functions return no errors
 	for id, word := range news {
 		host, ok := v.Host(id)
 		switch {
@@ -82,13 +87,20 @@ func (l *leader) takeFitness(ctx context.Context) {
 		case host.Unfit == word.unfit:
 			continue
 		}
-		done := l.propose(ctx, "fitness of "+string(id), func(c *apiv1.Command) {
-			c.Op = &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{Host: string(id), Incarnation: word.incarnation, Reason: word.unfit}}
+		g.Go(func() error {
+			l.commitFitness(ctx, id, word)
+			return nil
 		})
-		if !done {
-			l.fitness.again(id)
-			continue
-		}
-		l.log.Info("a host's fitness has changed", "host", id, "unfit", word.unfit)
 	}
+}
+
+func (l *leader) commitFitness(ctx context.Context, id fsm.HostID, word fit) {
+	done := l.propose(ctx, "fitness of "+string(id), func(c *apiv1.Command) {
+		c.Op = &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{Host: string(id), Incarnation: word.incarnation, Reason: word.unfit}}
+	})
+	if !done {
+		l.fitness.again(id)
+		return
+	}
+	l.log.Info("a host's fitness has changed", "host", id, "unfit", word.unfit)
 }

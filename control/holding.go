@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/godwit-run/godwit/fsm"
 )
 
@@ -89,14 +91,27 @@ func (c *Control) KeepModules(ctx context.Context) error {
 			continue
 		}
 		lacks := c.holding.lacks(v)
-		for _, digest := range lacks {
-			if err := c.pull(ctx, digest); err != nil && ctx.Err() == nil {
-				c.slog.Debug("module not found yet", "digest", digest, "err", err)
-			}
-		}
+		c.pullAll(ctx, lacks)
 		if len(lacks) > 0 {
 			lacks = c.holding.lacks(v)
 		}
 		looked, lacking = v.Index(), len(lacks)
 	}
+}
+
+// pullsAtOnce bounds how many modules come at a time: one server that hangs costs the others little.
+const pullsAtOnce = 4
+
+func (c *Control) pullAll(ctx context.Context, digests []string) {
+	var g errgroup.Group
+	g.SetLimit(pullsAtOnce)
+	for _, digest := range digests {
+		g.Go(func() error {
+			if err := c.pull(ctx, digest); err != nil && ctx.Err() == nil {
+				c.slog.Debug("module not found yet", "digest", digest, "err", err)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return no errors
 }

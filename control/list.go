@@ -21,7 +21,7 @@ const (
 
 // ListApps implements the Control service: in order of submission.
 func (c *Control) ListApps(ctx context.Context, req *apiv1.ListAppsRequest) (*apiv1.ListAppsResponse, error) {
-	p, err := newPager(req.PageSize, req.PageToken)
+	p, err := newPager("apps", req.PageSize, req.PageToken)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func appKey(app *apiv1.App) string { return orderKey(app.SubmitIndex, app.Id) }
 
 // ListHosts implements the Control service: in order of name.
 func (c *Control) ListHosts(ctx context.Context, req *apiv1.ListHostsRequest) (*apiv1.ListHostsResponse, error) {
-	p, err := newPager(req.PageSize, req.PageToken)
+	p, err := newPager("hosts", req.PageSize, req.PageToken)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (c *Control) ListHosts(ctx context.Context, req *apiv1.ListHostsRequest) (*
 
 // ListMigrations implements the Control service: in order of proposal.
 func (c *Control) ListMigrations(ctx context.Context, req *apiv1.ListMigrationsRequest) (*apiv1.ListMigrationsResponse, error) {
-	p, err := newPager(req.PageSize, req.PageToken)
+	p, err := newPager("migrations", req.PageSize, req.PageToken)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func lastMigrations(v *fsm.View, app string) []*apiv1.Migration {
 
 // ListModules implements the Control service: in order of digest.
 func (c *Control) ListModules(ctx context.Context, req *apiv1.ListModulesRequest) (*apiv1.ListModulesResponse, error) {
-	p, err := newPager(req.PageSize, req.PageToken)
+	p, err := newPager("modules", req.PageSize, req.PageToken)
 	if err != nil {
 		return nil, err
 	}

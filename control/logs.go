@@ -85,14 +85,17 @@ func (t *rankTail) run(ctx context.Context) error {
 	for failures := 0; ; {
 		addr, over, ok := t.where(t.c.state.View())
 		if ok {
-			_, err := t.read(ctx, addr, t.follow && !over)
+			err := t.read(ctx, addr, t.follow && !over)
+			none := errors.Is(err, errNoOutput)
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
-			case err == nil && (over || !t.follow):
+			case (err == nil || none) && (over || !t.follow):
 				return nil
 			case err == nil:
 				failures = 0
+			case none: // its start wakes us
+				failures, ok = 0, false
 			default:
 				failures++
 			}
@@ -144,8 +147,11 @@ func await(ctx context.Context, ch <-chan struct{}, d time.Duration) error {
 	return nil
 }
 
-// read sends what one host has of the rank; with follow, until it has all it will have. It returns whether that is so.
-func (t *rankTail) read(ctx context.Context, addr string, follow bool) (bool, error) {
+// errNoOutput is returned when a host has nothing of a rank: it has not started there yet.
+var errNoOutput = errors.New("the host has no output of this rank")
+
+// read sends what one host has of the rank; with follow, until it has all it will have.
+func (t *rankTail) read(ctx context.Context, addr string, follow bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	client := apiv1connect.NewDataClient(transport.NewClient(t.c.http, addr))
@@ -153,22 +159,18 @@ func (t *rankTail) read(ctx context.Context, addr string, follow bool) (bool, er
 		App: string(t.app), Follow: follow, From: []*apiv1.LogPosition{{Rank: t.rank, Seq: t.next}},
 	})
 	if err != nil {
-		return false, err
+		return err
 	}
-	complete := false
 	for {
 		m, err := stream.Receive()
-		if errors.Is(err, io.EOF) {
-			return complete, nil
-		}
-		if err != nil {
-			if connect.CodeOf(err) == connect.CodeNotFound {
-				return false, nil
-			}
-			return false, err
-		}
-		complete = complete || len(m.Complete) > 0
-		if len(m.Lines) == 0 {
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case connect.CodeOf(err) == connect.CodeNotFound:
+			return errNoOutput
+		case err != nil:
+			return err
+		case len(m.Lines) == 0:
 			continue
 		}
 		select {
@@ -176,7 +178,7 @@ func (t *rankTail) read(ctx context.Context, addr string, follow bool) (bool, er
 			last := m.Lines[len(m.Lines)-1]
 			t.next = last.Seq + max(1, last.Lost)
 		case <-ctx.Done():
-			return false, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }

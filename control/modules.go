@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -282,7 +284,7 @@ func eachChunk(r io.Reader, f func([]byte) error) error {
 
 // PushModule implements the Cluster service.
 func (c *Control) PushModule(ctx context.Context, stream apiv1connect.ClusterPushModuleServerStream) (*apiv1.PushModuleResponse, error) {
-	leave, err := c.incoming.enter("modules on their way")
+	leave, err := c.pushed.enter("modules on their way")
 	if err != nil {
 		return nil, err
 	}
@@ -363,12 +365,15 @@ func (c *Control) fetched(ctx context.Context, digest string) error {
 	}
 }
 
-// pull gets a module from one of the other servers. Only those that have it answer.
+// pull gets a module from one of the other servers, in any order: one that hangs must not be the first each time. Only those that
+// have it answer.
 func (c *Control) pull(ctx context.Context, digest string) error {
 	if c.modules.has(digest) {
 		return nil
 	}
-	for _, s := range c.group.Servers() {
+	servers := slices.Clone(c.group.Servers())
+	rand.Shuffle(len(servers), func(i, j int) { servers[i], servers[j] = servers[j], servers[i] })
+	for _, s := range servers {
 		if s.ID == c.group.ID() {
 			continue
 		}

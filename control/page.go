@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -18,6 +19,7 @@ const (
 // pager cuts a list that is in order of its items' keys into pages. A page goes on behind the key of the last item of the
 // page before, so that what comes and goes in between moves nothing.
 type pager struct {
+	list  string // what its tokens begin with
 	left  int
 	bytes int
 	after string
@@ -25,16 +27,19 @@ type pager struct {
 	full  bool
 }
 
-func newPager(size int32, token string) (*pager, error) {
+// newPager checks what a request for a page of the named list says. More than maxPage is as much as there may be.
+func newPager(list string, size int32, token string) (*pager, error) {
+	list += "/"
+	after, ours := strings.CutPrefix(token, list)
 	switch {
 	case size < 0:
-		return nil, invalid("page_size", fmt.Sprintf("%d", size), fmt.Sprintf("give 1 to %d, or 0", maxPage))
-	case len(token) > maxPageToken:
-		return nil, invalid("page_token", "too long", "give next_page_token of the page before")
+		return nil, invalid("page_size", fmt.Sprintf("%d", size), fmt.Sprintf("give 0 or more; a page has at most %d", maxPage))
+	case len(token) > maxPageToken || token != "" && !ours:
+		return nil, invalid("page_token", fmt.Sprintf("%.40q is none of this list", token), "give next_page_token of the page before")
 	case size == 0 || size > maxPage:
 		size = maxPage
 	}
-	return &pager{left: int(size), after: token}, nil
+	return &pager{list: list, left: int(size), after: after}, nil
 }
 
 // wants says whether the item of this key is still to come.
@@ -100,7 +105,7 @@ func (p *pager) next() string {
 	if !p.full {
 		return ""
 	}
-	return p.last
+	return p.list + p.last
 }
 
 // orderKey sorts as the number does, then the id.

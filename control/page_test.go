@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/apierr"
 )
 
 // TestPages: pages hold every item once, in order, whatever comes in between, and are bounded in bytes.
@@ -66,4 +67,23 @@ func TestFirst(t *testing.T) {
 		want := slices.Sorted(slices.Values(items))
 		require.True(t, slices.Equal(want[:min(n, len(want))], first(slices.Values(items), n, cmp.Compare)))
 	})
+}
+
+// TestPageTokens: a token that no page gave is refused, that of another list too.
+func TestPageTokens(t *testing.T) {
+	b := newBench(t, nil)
+	for _, name := range []string{"a", "b"} {
+		b.submit(name, &apiv1.AppSpec{Size: 1})
+	}
+	apps, err := b.l.c.ListApps(b.ctx, &apiv1.ListAppsRequest{PageSize: 1})
+	require.NoError(t, err)
+	require.NotEmpty(t, apps.NextPageToken)
+	for _, token := range []string{"zzzz", "hosts/h1", "/", apps.NextPageToken[1:], strings.Repeat("x", 1<<20)} {
+		_, err := b.l.c.ListApps(b.ctx, &apiv1.ListAppsRequest{PageToken: token})
+		require.Equal(t, "page_token", apierr.Info(err).GetField(), "%v", err)
+	}
+	_, err = b.l.c.ListHosts(b.ctx, &apiv1.ListHostsRequest{PageToken: apps.NextPageToken})
+	require.Equal(t, "page_token", apierr.Info(err).GetField(), "%v", err)
+	_, err = b.l.c.ListHosts(b.ctx, &apiv1.ListHostsRequest{PageSize: -1})
+	require.Equal(t, "page_size", apierr.Info(err).GetField(), "%v", err)
 }
