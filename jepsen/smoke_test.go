@@ -34,5 +34,5 @@ func TestSmoke(t *testing.T) {
 	}
 	require.Greater(t, o.terms, 2, "no leader was lost")
 	require.NotZero(t, o.moved, "no rank has moved")
-	t.Logf("the last server has started from a snapshot, or could: %t", snapshotted(t, o.c.servers[2].dir))
+	t.Logf("the last server has a snapshot to start from: %t", snapshotted(t, o.c.servers[2].dir))
 }
