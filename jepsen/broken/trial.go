@@ -61,11 +61,14 @@ func (t trial) fail(ctx context.Context, root, overlay string) (string, error) {
 	return complaint(out), nil
 }
 
-// complaint is what a failed assertion says, on one line.
+// complaint is what the first failed assertion says, on one line.
 func complaint(out string) string {
 	_, said, _ := strings.Cut(out, "Error:")
 	said, _, _ = strings.Cut(said, "Test:")
 	said = strings.Join(strings.Fields(said), " ")
+	if said == "" {
+		return "it fails"
+	}
 	return said[:min(len(said), 200)]
 }
 
