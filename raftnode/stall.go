@@ -106,9 +106,12 @@ func (w *watchdog) look(id uint64, busy, others bool) verdict {
 	return nothing
 }
 
+// lookEvery is how often the watchdog looks, so that a first stall is found out within timeout, whenever the write began.
+func lookEvery(timeout time.Duration) time.Duration { return timeout / (hangTicks + 1) }
+
 // watchStore watches the disk until stop is closed. It never waits for that disk, not even to log: the log may lie on it.
 func (n *Node) watchStore(r *raft.Raft, stop <-chan struct{}) {
-	tick := time.NewTicker(n.cfg.StoreHangTimeout / (hangTicks + 1))
+	tick := time.NewTicker(lookEvery(n.cfg.StoreHangTimeout))
 	defer tick.Stop()
 	say := newSayer(n.log)
 	defer say.close()

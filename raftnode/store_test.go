@@ -142,6 +142,26 @@ func TestWatchdog(t *testing.T) {
 	require.Equal(t, maxPatience, w.patience)
 }
 
+// TestStallIsFoundOutInTime begins a write that hangs at every moment between two looks, on a clock of its own.
+func TestStallIsFoundOutInTime(t *testing.T) {
+	const timeout = 2 * time.Second
+	tick := lookEvery(timeout)
+	for began := time.Duration(0); began < tick; began += tick / 100 {
+		var w watchdog
+		limit := timeout
+		for patience := range maxPatience + 1 { // the first time within the timeout, then within twice and four times that.
+			now := tick
+			for w.look(uint64(patience+1), true, true) != giveUp {
+				now += tick
+			}
+			require.LessOrEqual(t, now-began, limit)
+			require.Greater(t, now-began, limit*(hangTicks-1)/(hangTicks+1), "and not at once")
+			require.Equal(t, comeBack, w.look(0, false, true))
+			limit *= 2
+		}
+	}
+}
+
 // TestSayerNeverWaits has a log that never takes its first line.
 func TestSayerNeverWaits(t *testing.T) {
 	s := newSayer(slog.New(slog.DiscardHandler))

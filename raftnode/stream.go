@@ -31,6 +31,11 @@ const (
 	complainEvery = time.Minute
 	// maxComplaints bounds the memory of what was logged.
 	maxComplaints = 64
+	// maxOfCaller bounds the accepted connections of one caller, who uses a handful, and maxAccepted those of all: Raft gives each a
+	// buffer of 256 KiB and a goroutine, and waits on it for ever. One more closes the oldest: a caller that comes back after a
+	// partition has left dead ones behind.
+	maxOfCaller = 16
+	maxAccepted = 256
 )
 
 // stream carries Raft's connections. The dialer's preface says which cluster it is of, whom it wants and who it is; the
@@ -56,6 +61,7 @@ type stream struct {
 	paused     bool
 	contacts   map[string]*contact
 	conns      map[net.Conn]struct{}
+	accepted   []*trackedConn // in the order they came.
 	complaints map[string]time.Time
 }
 
@@ -86,6 +92,7 @@ func (s *stream) Accept() (net.Conn, error) {
 		}
 		if tracked, err := s.track(c.Conn); err == nil {
 			tracked.contact = s.contact(c.Args[2])
+			s.admit(tracked, c.Args[2])
 			return tracked, nil
 		}
 	}
@@ -264,6 +271,30 @@ func (s *stream) track(c net.Conn) (*trackedConn, error) {
 	return &trackedConn{Conn: c, stream: s}, nil
 }
 
+// admit counts an accepted connection until it is closed, and closes the oldest of its caller, or of all, if it is one too many.
+func (s *stream) admit(c *trackedConn, caller string) {
+	c.caller = caller
+	s.mu.Lock()
+	ofCaller, oldest := 0, (*trackedConn)(nil)
+	for _, a := range slices.Backward(s.accepted) {
+		if a.caller == caller {
+			ofCaller, oldest = ofCaller+1, a
+		}
+	}
+	switch {
+	case ofCaller >= maxOfCaller:
+	case len(s.accepted) >= maxAccepted:
+		oldest = s.accepted[0]
+	default:
+		oldest = nil
+	}
+	s.accepted = append(s.accepted, c)
+	s.mu.Unlock()
+	if oldest != nil {
+		_ = oldest.Close()
+	}
+}
+
 // complain logs one line for each pair of address and reason within complainEvery.
 func (s *stream) complain(level slog.Level, msg, addr, why string) {
 	now := time.Now()
@@ -291,6 +322,7 @@ type trackedConn struct {
 	net.Conn
 	stream  *stream
 	contact *contact // nil: not kept.
+	caller  string   // who dialed, if that was not this server.
 }
 
 // Read notes that the server at the other end was heard.
@@ -305,6 +337,7 @@ func (c *trackedConn) Read(b []byte) (int, error) {
 func (c *trackedConn) Close() error {
 	c.stream.mu.Lock()
 	delete(c.stream.conns, c.Conn)
+	c.stream.accepted = slices.DeleteFunc(c.stream.accepted, func(a *trackedConn) bool { return a == c })
 	c.stream.mu.Unlock()
 	return c.Conn.Close()
 }

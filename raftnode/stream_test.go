@@ -1,0 +1,51 @@
+package raftnode
+
+import (
+	"io"
+	"net"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/internal/listen"
+)
+
+// dialAs opens a connection in the name of a caller, and waits until it is let in.
+func dialAs(t *testing.T, p *peer, caller string) net.Conn {
+	t.Helper()
+	c, err := listen.Dial(t.Context(), p.Addr(), Protocol, p.ClusterID(), p.ID(), caller, "127.0.0.1:1")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, readAnswer(c))
+	return c
+}
+
+// TestConnectionsAreBounded: whoever is let in holds so many connections and no more, the newest of them.
+func TestConnectionsAreBounded(t *testing.T) {
+	p := single(t, func(c *Config) { c.Vouch = func(string) bool { return true } })
+	other := dialAs(t, p, "other")
+	var conns []net.Conn
+	for range 4 * maxOfCaller {
+		conns = append(conns, dialAs(t, p, "greedy"))
+	}
+	for _, c := range conns[:3*maxOfCaller] {
+		_, err := c.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF, "an old one is closed")
+	}
+	for i := range 2 * maxAccepted / maxOfCaller {
+		for range maxOfCaller {
+			dialAs(t, p, strconv.Itoa(i))
+		}
+	}
+	_, err := other.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF, "the oldest of all is closed")
+	p.stream.mu.Lock()
+	require.LessOrEqual(t, len(p.stream.accepted), maxAccepted)
+	p.stream.mu.Unlock()
+	propose(t, p, "goes on")
+	p.stop(t)
+	require.Empty(t, p.stream.accepted)
+}
