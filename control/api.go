@@ -283,9 +283,7 @@ func migrationCommand(cmd *apiv1.Command, p planner.Proposal) *apiv1.Command {
 
 // Discover implements the Cluster service.
 func (c *Control) Discover(_ context.Context, req *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
-	if req.ServerId != "" && req.Addr != "" {
-		c.peers.Met(req.ServerId, req.Addr)
-	}
+	c.peers.Met(req)
 	leader, _ := c.log.Leader()
 	v := c.state.View()
 	res := &apiv1.DiscoverResponse{
@@ -297,6 +295,6 @@ func (c *Control) Discover(_ context.Context, req *apiv1.DiscoverRequest) (*apiv
 		res.Members = append(res.Members, &apiv1.GroupMember{Id: s.ID, Addr: s.Addr, Voter: s.Voter})
 	}
 	res.Bootstrapped = v.Index() > 0 || len(res.Members) > 0
-	c.peers.Introduce(res)
+	c.peers.Introduce(req.Nonce, res)
 	return res, nil
 }

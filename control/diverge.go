@@ -8,9 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
-	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
-	"github.com/godwit-run/godwit/internal/transport"
 )
 
 const (
@@ -101,8 +99,7 @@ func (c *Control) otherHashes(ctx context.Context) [][]*apiv1.HashRecord {
 			continue
 		}
 		g.Go(func() error {
-			res, err := apiv1connect.NewClusterClient(transport.NewClient(c.http, s.Addr)).Discover(ctx, &apiv1.DiscoverRequest{})
-			if err == nil && res.ServerId == s.ID {
+			if res, err := c.peers.Ask(ctx, s.ID, s.Addr); err == nil {
 				answers[i] = res.Hashes
 			}
 			return nil

@@ -45,10 +45,12 @@ type Peers interface {
 	// Servers are those of this cluster, or of none yet, that answer at their addresses under their ids.
 	Servers() []Peer
 	GossipAddr() string
-	// Introduce fills in what tells this process from others.
-	Introduce(self *apiv1.DiscoverResponse)
-	// Met is told that a process asked, which claims to be the server id at addr.
-	Met(id, addr string)
+	// Introduce fills in what tells this process from others, and signs who it is with the caller's nonce.
+	Introduce(nonce []byte, self *apiv1.DiscoverResponse)
+	// Met is told that somebody asked, who may claim to be a server. It must not block.
+	Met(req *apiv1.DiscoverRequest)
+	// Ask asks at the address. It is an error if another server answers there, or nobody who proves to be the one with the id.
+	Ask(ctx context.Context, id, addr string) (*apiv1.DiscoverResponse, error)
 }
 
 // Peer is a server that was asked.

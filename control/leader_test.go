@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -15,7 +16,9 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // memoryLog commits at once, to a state machine in this process.
@@ -64,10 +67,17 @@ func (noGroup) ClusterID() string                                 { return "c1" 
 
 type noPeers struct{}
 
-func (noPeers) Servers() []Peer                   { return nil }
-func (noPeers) Introduce(*apiv1.DiscoverResponse) {}
-func (noPeers) Met(string, string)                {}
-func (noPeers) GossipAddr() string                { return "127.0.0.1:3" }
+func (noPeers) Servers() []Peer                           { return nil }
+func (noPeers) Introduce([]byte, *apiv1.DiscoverResponse) {}
+func (noPeers) Met(*apiv1.DiscoverRequest)                {}
+func (noPeers) GossipAddr() string                        { return "127.0.0.1:3" }
+func (noPeers) Ask(ctx context.Context, id, addr string) (*apiv1.DiscoverResponse, error) {
+	res, err := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), addr)).Discover(ctx, &apiv1.DiscoverRequest{})
+	if err == nil && res.ServerId != id {
+		return nil, errors.New("another server answers")
+	}
+	return res, err
+}
 
 const testDigest = "00000000000000000000000000000000000000000000000000000000000000aa"
 

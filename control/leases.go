@@ -10,10 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
-	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/notify"
-	"github.com/godwit-run/godwit/internal/transport"
 )
 
 const (
@@ -149,8 +147,8 @@ func (l *leader) confirm(ctx context.Context) error {
 
 // termOf asks a server for its term; 0: it does not say, or another server answers at its address.
 func (c *Control) termOf(ctx context.Context, s ServerInfo) uint64 {
-	res, err := apiv1connect.NewClusterClient(transport.NewClient(c.http, s.Addr)).Discover(ctx, &apiv1.DiscoverRequest{})
-	if err != nil || res.ServerId != s.ID {
+	res, err := c.peers.Ask(ctx, s.ID, s.Addr)
+	if err != nil {
 		return 0
 	}
 	return res.Term

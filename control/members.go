@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	apiv1 "github.com/godwit-run/godwit/api/v1"
-	"github.com/godwit-run/godwit/api/v1/apiv1connect"
-	"github.com/godwit-run/godwit/internal/transport"
 )
 
 const (
@@ -139,11 +135,11 @@ func (l *leader) changeMember(ctx context.Context, s memberStep) error {
 func (l *leader) askAgain(ctx context.Context, s memberStep) error {
 	actx, cancel := context.WithTimeout(ctx, peerWait)
 	defer cancel()
-	res, err := apiv1connect.NewClusterClient(transport.NewClient(l.c.http, s.peer.Addr)).Discover(actx, &apiv1.DiscoverRequest{})
+	res, err := l.c.peers.Ask(actx, s.peer.ID, s.peer.Addr)
 	switch {
 	case err != nil:
 		return err
-	case res.ServerId != s.peer.ID || res.Addr != s.peer.Addr:
+	case res.Addr != s.peer.Addr:
 		return fmt.Errorf("server %s at %s answers there", res.ServerId, res.Addr)
 	case s.added && res.Bootstrapped:
 		return errors.New(notNew)

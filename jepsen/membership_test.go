@@ -289,24 +289,6 @@ func TestLeaveOnStop(t *testing.T) {
 	c.votersAre(all...)
 }
 
-// TestCopiedDirectory starts a server on a copy of another's directory: it ends, the other goes on.
-func TestCopiedDirectory(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, shape{servers: 3})
-	from := c.follower()
-	require.Zero(t, from.interrupt(t))
-	twin := c.join("twin")
-	require.NoError(t, os.CopyFS(twin.dir, os.DirFS(from.dir)))
-	from.start(t)
-	c.servers = c.servers[:3]
-	c.rejoined(from)
-	twin.start(t)
-	require.NotZero(t, twin.wait(t, patience))
-	require.Contains(t, tailOf(twin.log, 3), "copy of that server's")
-	require.True(t, from.running())
-	c.votersAre(c.servers...)
-}
-
 // TestStrangersSpeakNoRaft dials servers as nobody, and as somebody else.
 func TestStrangersSpeakNoRaft(t *testing.T) {
 	t.Parallel()

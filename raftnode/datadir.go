@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/google/uuid"
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"github.com/godwit-run/godwit/internal/dirlock"
 	"github.com/godwit-run/godwit/internal/durable"
+	"github.com/godwit-run/godwit/internal/identity"
 )
 
 // dataDir is one server's directory: lock, meta.json, raft/raft.db and raft/snapshots.
@@ -23,6 +23,7 @@ type dataDir struct {
 	lock  *os.File
 	bolt  *raftboltdb.BoltStore
 	snaps *snapshotStore
+	key   identity.Key
 
 	// writing is held by the one that changes meta, while it writes the file; mu guards meta in memory only.
 	writing sync.Mutex
@@ -39,6 +40,9 @@ type meta struct {
 // serverIDKey returns where the server id lies in raft.db. An id stands for the votes given under it, so the two must be lost
 // together: a server that lost its votes and kept its id could vote twice in one term.
 func serverIDKey() []byte { return []byte("godwit_server_id") }
+
+// secretKey returns where the secret lies in raft.db that the server id is made of.
+func secretKey() []byte { return []byte("godwit_server_secret") }
 
 // openDataDir makes, locks and opens the directory. It takes at most a few seconds when another process has it.
 func openDataDir(path string, log *slog.Logger) (*dataDir, error) {
@@ -90,6 +94,9 @@ func (d *dataDir) identify(log *slog.Logger) error {
 	id, err := d.bolt.Get(serverIDKey())
 	switch {
 	case err == nil && len(id) > 0:
+		if err := d.readKey(string(id)); err != nil {
+			return err
+		}
 	case err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound):
 		return unreadable(filepath.Join(d.path, "raft", "raft.db"), err)
 	default:
@@ -100,9 +107,13 @@ func (d *dataDir) identify(log *slog.Logger) error {
 		if last > 0 {
 			return damaged(filepath.Join(d.path, "raft", "raft.db"), errors.New("it has a log and no server id"))
 		}
-		id = []byte(uuid.NewString())
-		if err := d.bolt.Set(serverIDKey(), id); err != nil {
-			return fmt.Errorf("store server id: %w", unreadable(filepath.Join(d.path, "raft", "raft.db"), err))
+		d.key = identity.New()
+		seed := d.key.Seed()
+		id = []byte(d.key.ID())
+		for _, kv := range [][2][]byte{{secretKey(), seed[:]}, {serverIDKey(), id}} { // an id is never without its secret
+			if err := d.bolt.Set(kv[0], kv[1]); err != nil {
+				return fmt.Errorf("store server id: %w", unreadable(filepath.Join(d.path, "raft", "raft.db"), err))
+			}
 		}
 		if d.meta.ServerID != "" {
 			log.Warn("raft.db is gone: this server starts under a new id and must be added to the cluster anew",
@@ -118,6 +129,22 @@ func (d *dataDir) identify(log *slog.Logger) error {
 	}
 	d.meta.ServerID = string(id)
 	return writeMeta(d.path, d.meta)
+}
+
+// readKey reads the secret that the server id was made of.
+func (d *dataDir) readKey(id string) error {
+	path := filepath.Join(d.path, "raft", "raft.db")
+	seed, err := d.bolt.Get(secretKey())
+	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
+		return unreadable(path, err)
+	}
+	if len(seed) == identity.SeedSize {
+		d.key = identity.FromSeed([identity.SeedSize]byte(seed))
+		if d.key.ID() == id {
+			return nil
+		}
+	}
+	return damaged(path, errors.New("it does not hold the secret that its server id is made of"))
 }
 
 func (d *dataDir) readMeta() error {

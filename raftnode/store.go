@@ -1,8 +1,10 @@
 package raftnode
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 )
@@ -19,6 +21,8 @@ type watchedStore struct {
 	store
 	// onError is called for each failed write and must not block.
 	onError func(error)
+	// promised is set by the first write of something that was not there: a term, a vote, entries of the log.
+	promised atomic.Bool
 
 	// mu guards what stands below.
 	mu      sync.Mutex
@@ -61,10 +65,12 @@ func (w *watchedStore) write(what string, f func() error) error {
 }
 
 func (w *watchedStore) StoreLog(log *raft.Log) error {
+	w.promised.Store(true)
 	return w.write("store entry", func() error { return w.store.StoreLog(log) })
 }
 
 func (w *watchedStore) StoreLogs(logs []*raft.Log) error {
+	w.promised.Store(true)
 	return w.write("store entries", func() error { return w.store.StoreLogs(logs) })
 }
 
@@ -73,9 +79,19 @@ func (w *watchedStore) DeleteRange(first, last uint64) error {
 }
 
 func (w *watchedStore) Set(key, value []byte) error {
-	return w.write("set", func() error { return w.store.Set(key, value) })
+	return w.write("set", func() error {
+		if old, err := w.Get(key); err != nil || !bytes.Equal(old, value) {
+			w.promised.Store(true)
+		}
+		return w.store.Set(key, value)
+	})
 }
 
 func (w *watchedStore) SetUint64(key []byte, value uint64) error {
-	return w.write("set", func() error { return w.store.SetUint64(key, value) })
+	return w.write("set", func() error {
+		if old, err := w.GetUint64(key); err != nil || old != value { // Raft writes its term again when it starts.
+			w.promised.Store(true)
+		}
+		return w.store.SetUint64(key, value)
+	})
 }

@@ -22,6 +22,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Standing says what a process has done in its cluster since its start.
+type Standing int32
+
+const (
+	// It starts: nobody has heard of it.
+	Standing_STANDING_UNSPECIFIED Standing = 0
+	// It takes part, and has put nothing on its disk yet that was not there.
+	Standing_STANDING_RUNS Standing = 1
+	// It has: a term, a vote, entries of the log.
+	Standing_STANDING_PROMISED Standing = 2
+)
+
+// Enum value maps for Standing.
+var (
+	Standing_name = map[int32]string{
+		0: "STANDING_UNSPECIFIED",
+		1: "STANDING_RUNS",
+		2: "STANDING_PROMISED",
+	}
+	Standing_value = map[string]int32{
+		"STANDING_UNSPECIFIED": 0,
+		"STANDING_RUNS":        1,
+		"STANDING_PROMISED":    2,
+	}
+)
+
+func (x Standing) Enum() *Standing {
+	p := new(Standing)
+	*p = x
+	return p
+}
+
+func (x Standing) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Standing) Descriptor() protoreflect.EnumDescriptor {
+	return file_godwit_v1_cluster_proto_enumTypes[0].Descriptor()
+}
+
+func (Standing) Type() protoreflect.EnumType {
+	return &file_godwit_v1_cluster_proto_enumTypes[0]
+}
+
+func (x Standing) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Standing.Descriptor instead.
+func (Standing) EnumDescriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{0}
+}
+
 type InspectRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
@@ -121,9 +174,14 @@ func (x *InspectResponse) GetReason() string {
 
 // DiscoverRequest may say which server asks: the one asked looks for it at that address, and believes nothing else of it.
 type DiscoverRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ServerId      string                 `protobuf:"bytes,1,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
-	Addr          string                 `protobuf:"bytes,2,opt,name=addr,proto3" json:"addr,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	ServerId string                 `protobuf:"bytes,1,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
+	Addr     string                 `protobuf:"bytes,2,opt,name=addr,proto3" json:"addr,omitempty"`
+	// Any bytes, at most 64: the answer is signed with them.
+	Nonce []byte `protobuf:"bytes,3,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	// What the caller would answer, signed with the process_id of the one asked as the nonce: a server tells another process of
+	// its own id that it runs.
+	Self          *DiscoverResponse `protobuf:"bytes,4,opt,name=self,proto3" json:"self,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -172,6 +230,20 @@ func (x *DiscoverRequest) GetAddr() string {
 	return ""
 }
 
+func (x *DiscoverRequest) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+func (x *DiscoverRequest) GetSelf() *DiscoverResponse {
+	if x != nil {
+		return x.Self
+	}
+	return nil
+}
+
 type DiscoverResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	ServerId string                 `protobuf:"bytes,1,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
@@ -188,7 +260,8 @@ type DiscoverResponse struct {
 	// The last log index this server has applied.
 	AppliedIndex uint64 `protobuf:"varint,9,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
 	// Tells processes apart that run under one server id, which no two may.
-	ProcessId string                 `protobuf:"bytes,20,opt,name=process_id,json=processId,proto3" json:"process_id,omitempty"`
+	ProcessId string `protobuf:"bytes,20,opt,name=process_id,json=processId,proto3" json:"process_id,omitempty"`
+	// For people: it decides nothing.
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// The Raft group, as this server's log has it.
 	Members []*GroupMember `protobuf:"bytes,22,rep,name=members,proto3" json:"members,omitempty"`
@@ -198,7 +271,14 @@ type DiscoverResponse struct {
 	// How many of the modules that the log names are not in this server's store.
 	ModulesMissing int64 `protobuf:"varint,25,opt,name=modules_missing,json=modulesMissing,proto3" json:"modules_missing,omitempty"`
 	// The last hashes of the state that this server noted, oldest first.
-	Hashes        []*HashRecord `protobuf:"bytes,40,rep,name=hashes,proto3" json:"hashes,omitempty"`
+	Hashes []*HashRecord `protobuf:"bytes,40,rep,name=hashes,proto3" json:"hashes,omitempty"`
+	// The public half of the server's key, which its id is made of, and the signature over the nonce and over who this is.
+	PublicKey []byte `protobuf:"bytes,50,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	Signature []byte `protobuf:"bytes,51,opt,name=signature,proto3" json:"signature,omitempty"`
+	// The last entry of this server's log.
+	LastLogTerm   uint64   `protobuf:"varint,52,opt,name=last_log_term,json=lastLogTerm,proto3" json:"last_log_term,omitempty"`
+	LastLogIndex  uint64   `protobuf:"varint,53,opt,name=last_log_index,json=lastLogIndex,proto3" json:"last_log_index,omitempty"`
+	Standing      Standing `protobuf:"varint,54,opt,name=standing,proto3,enum=godwit.v1.Standing" json:"standing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -343,6 +423,41 @@ func (x *DiscoverResponse) GetHashes() []*HashRecord {
 		return x.Hashes
 	}
 	return nil
+}
+
+func (x *DiscoverResponse) GetPublicKey() []byte {
+	if x != nil {
+		return x.PublicKey
+	}
+	return nil
+}
+
+func (x *DiscoverResponse) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *DiscoverResponse) GetLastLogTerm() uint64 {
+	if x != nil {
+		return x.LastLogTerm
+	}
+	return 0
+}
+
+func (x *DiscoverResponse) GetLastLogIndex() uint64 {
+	if x != nil {
+		return x.LastLogIndex
+	}
+	return 0
+}
+
+func (x *DiscoverResponse) GetStanding() Standing {
+	if x != nil {
+		return x.Standing
+	}
+	return Standing_STANDING_UNSPECIFIED
 }
 
 // GroupMember is a server of the Raft group.
@@ -1772,10 +1887,12 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"U\n" +
 	"\x0fInspectResponse\x12*\n" +
 	"\x05ranks\x18\x01 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"B\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x89\x01\n" +
 	"\x0fDiscoverRequest\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x12\n" +
-	"\x04addr\x18\x02 \x01(\tR\x04addr\"\xcf\x04\n" +
+	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
+	"\x05nonce\x18\x03 \x01(\fR\x05nonce\x12/\n" +
+	"\x04self\x18\x04 \x01(\v2\x1b.godwit.v1.DiscoverResponseR\x04self\"\x87\x06\n" +
 	"\x10DiscoverResponse\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x1d\n" +
 	"\n" +
@@ -1797,7 +1914,13 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\rbootstrap_ids\x18\x17 \x03(\tR\fbootstrapIds\x12)\n" +
 	"\x10bootstrap_expect\x18\x18 \x01(\x05R\x0fbootstrapExpect\x12'\n" +
 	"\x0fmodules_missing\x18\x19 \x01(\x03R\x0emodulesMissing\x12-\n" +
-	"\x06hashes\x18( \x03(\v2\x15.godwit.v1.HashRecordR\x06hashes\"G\n" +
+	"\x06hashes\x18( \x03(\v2\x15.godwit.v1.HashRecordR\x06hashes\x12\x1d\n" +
+	"\n" +
+	"public_key\x182 \x01(\fR\tpublicKey\x12\x1c\n" +
+	"\tsignature\x183 \x01(\fR\tsignature\x12\"\n" +
+	"\rlast_log_term\x184 \x01(\x04R\vlastLogTerm\x12$\n" +
+	"\x0elast_log_index\x185 \x01(\x04R\flastLogIndex\x12/\n" +
+	"\bstanding\x186 \x01(\x0e2\x13.godwit.v1.StandingR\bstanding\"G\n" +
 	"\vGroupMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
@@ -1898,7 +2021,11 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04from\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x04from\"X\n" +
 	"\x10ReadLogsResponse\x12(\n" +
 	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\x12\x1a\n" +
-	"\bcomplete\x18\x02 \x03(\x05R\bcomplete2\xb1\x02\n" +
+	"\bcomplete\x18\x02 \x03(\x05R\bcomplete*N\n" +
+	"\bStanding\x12\x18\n" +
+	"\x14STANDING_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSTANDING_RUNS\x10\x01\x12\x15\n" +
+	"\x11STANDING_PROMISED\x10\x022\xb1\x02\n" +
 	"\aCluster\x12C\n" +
 	"\bDiscover\x12\x1a.godwit.v1.DiscoverRequest\x1a\x1b.godwit.v1.DiscoverResponse\x12D\n" +
 	"\aSession\x12\x19.godwit.v1.SessionRequest\x1a\x1a.godwit.v1.SessionResponse(\x010\x01\x12N\n" +
@@ -1922,83 +2049,87 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_cluster_proto_rawDescData
 }
 
+var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_godwit_v1_cluster_proto_goTypes = []any{
-	(*InspectRequest)(nil),        // 0: godwit.v1.InspectRequest
-	(*InspectResponse)(nil),       // 1: godwit.v1.InspectResponse
-	(*DiscoverRequest)(nil),       // 2: godwit.v1.DiscoverRequest
-	(*DiscoverResponse)(nil),      // 3: godwit.v1.DiscoverResponse
-	(*GroupMember)(nil),           // 4: godwit.v1.GroupMember
-	(*SessionRequest)(nil),        // 5: godwit.v1.SessionRequest
-	(*SessionResponse)(nil),       // 6: godwit.v1.SessionResponse
-	(*Hello)(nil),                 // 7: godwit.v1.Hello
-	(*Welcome)(nil),               // 8: godwit.v1.Welcome
-	(*Heartbeat)(nil),             // 9: godwit.v1.Heartbeat
-	(*Leaving)(nil),               // 10: godwit.v1.Leaving
-	(*AppRecord)(nil),             // 11: godwit.v1.AppRecord
-	(*AppStatus)(nil),             // 12: godwit.v1.AppStatus
-	(*RankStatus)(nil),            // 13: godwit.v1.RankStatus
-	(*FetchModuleRequest)(nil),    // 14: godwit.v1.FetchModuleRequest
-	(*FetchModuleResponse)(nil),   // 15: godwit.v1.FetchModuleResponse
-	(*PushModuleRequest)(nil),     // 16: godwit.v1.PushModuleRequest
-	(*PushModuleResponse)(nil),    // 17: godwit.v1.PushModuleResponse
-	(*TransferRequest)(nil),       // 18: godwit.v1.TransferRequest
-	(*TransferEnd)(nil),           // 19: godwit.v1.TransferEnd
-	(*TransferHeader)(nil),        // 20: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),      // 21: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),       // 22: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),      // 23: godwit.v1.ReadLogsResponse
-	nil,                           // 24: godwit.v1.AppRecord.AddrsEntry
-	(*RankDoing)(nil),             // 25: godwit.v1.RankDoing
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*HashRecord)(nil),            // 27: godwit.v1.HashRecord
-	(*Host)(nil),                  // 28: godwit.v1.Host
-	(*App)(nil),                   // 29: godwit.v1.App
-	(*Migration)(nil),             // 30: godwit.v1.Migration
-	(*LogPosition)(nil),           // 31: godwit.v1.LogPosition
-	(*LogLine)(nil),               // 32: godwit.v1.LogLine
+	(Standing)(0),                 // 0: godwit.v1.Standing
+	(*InspectRequest)(nil),        // 1: godwit.v1.InspectRequest
+	(*InspectResponse)(nil),       // 2: godwit.v1.InspectResponse
+	(*DiscoverRequest)(nil),       // 3: godwit.v1.DiscoverRequest
+	(*DiscoverResponse)(nil),      // 4: godwit.v1.DiscoverResponse
+	(*GroupMember)(nil),           // 5: godwit.v1.GroupMember
+	(*SessionRequest)(nil),        // 6: godwit.v1.SessionRequest
+	(*SessionResponse)(nil),       // 7: godwit.v1.SessionResponse
+	(*Hello)(nil),                 // 8: godwit.v1.Hello
+	(*Welcome)(nil),               // 9: godwit.v1.Welcome
+	(*Heartbeat)(nil),             // 10: godwit.v1.Heartbeat
+	(*Leaving)(nil),               // 11: godwit.v1.Leaving
+	(*AppRecord)(nil),             // 12: godwit.v1.AppRecord
+	(*AppStatus)(nil),             // 13: godwit.v1.AppStatus
+	(*RankStatus)(nil),            // 14: godwit.v1.RankStatus
+	(*FetchModuleRequest)(nil),    // 15: godwit.v1.FetchModuleRequest
+	(*FetchModuleResponse)(nil),   // 16: godwit.v1.FetchModuleResponse
+	(*PushModuleRequest)(nil),     // 17: godwit.v1.PushModuleRequest
+	(*PushModuleResponse)(nil),    // 18: godwit.v1.PushModuleResponse
+	(*TransferRequest)(nil),       // 19: godwit.v1.TransferRequest
+	(*TransferEnd)(nil),           // 20: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),        // 21: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),      // 22: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),       // 23: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),      // 24: godwit.v1.ReadLogsResponse
+	nil,                           // 25: godwit.v1.AppRecord.AddrsEntry
+	(*RankDoing)(nil),             // 26: godwit.v1.RankDoing
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*HashRecord)(nil),            // 28: godwit.v1.HashRecord
+	(*Host)(nil),                  // 29: godwit.v1.Host
+	(*App)(nil),                   // 30: godwit.v1.App
+	(*Migration)(nil),             // 31: godwit.v1.Migration
+	(*LogPosition)(nil),           // 32: godwit.v1.LogPosition
+	(*LogLine)(nil),               // 33: godwit.v1.LogLine
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	25, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
-	26, // 1: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
-	4,  // 2: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
-	27, // 3: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
-	7,  // 4: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
-	9,  // 5: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	12, // 6: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
-	10, // 7: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
-	8,  // 8: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
-	9,  // 9: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
-	11, // 10: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	28, // 11: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	12, // 12: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	29, // 13: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	30, // 14: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	24, // 15: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	13, // 16: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	20, // 17: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	19, // 18: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	31, // 19: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	32, // 20: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	2,  // 21: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	5,  // 22: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	14, // 23: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	16, // 24: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	18, // 25: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	22, // 26: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	0,  // 27: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	3,  // 28: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	6,  // 29: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	15, // 30: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	17, // 31: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	21, // 32: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	23, // 33: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	1,  // 34: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	28, // [28:35] is the sub-list for method output_type
-	21, // [21:28] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	26, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	4,  // 1: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
+	27, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
+	5,  // 3: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
+	28, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
+	0,  // 5: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
+	8,  // 6: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
+	10, // 7: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
+	13, // 8: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	11, // 9: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
+	9,  // 10: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
+	10, // 11: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
+	12, // 12: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
+	29, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	13, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	30, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	31, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	25, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	14, // 18: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	21, // 19: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	20, // 20: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	32, // 21: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	33, // 22: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	3,  // 23: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	6,  // 24: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	15, // 25: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	17, // 26: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	19, // 27: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	23, // 28: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	1,  // 29: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	4,  // 30: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	7,  // 31: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	16, // 32: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	18, // 33: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	22, // 34: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	24, // 35: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	2,  // 36: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	30, // [30:37] is the sub-list for method output_type
+	23, // [23:30] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -2030,13 +2161,14 @@ func file_godwit_v1_cluster_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
 		GoTypes:           file_godwit_v1_cluster_proto_goTypes,
 		DependencyIndexes: file_godwit_v1_cluster_proto_depIdxs,
+		EnumInfos:         file_godwit_v1_cluster_proto_enumTypes,
 		MessageInfos:      file_godwit_v1_cluster_proto_msgTypes,
 	}.Build()
 	File_godwit_v1_cluster_proto = out.File

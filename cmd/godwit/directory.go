@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -16,7 +17,9 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/identity"
 	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/raftnode"
 )
 
 const (
@@ -30,22 +33,13 @@ const (
 	vouchFor = 30 * time.Second
 	// maxHeard bounds the addresses that are asked, and with it the answers kept.
 	maxHeard = 64
-	// maxMet bounds the claims of callers among them.
+	// maxMet bounds the claims of callers among them, which are asked once within askEach, and the places that answers name.
 	maxMet = 16
-	// sayAgain is how often the same trouble with an address is logged.
+	// maxAnswer bounds an answer in bytes.
+	maxAnswer = 64 << 10
+	// sayAgain is how often the same trouble with an address is logged; of maxHeard troubles within it the rest is not.
 	sayAgain = time.Minute
 )
-
-// errTwin ends a server whose id another process has too.
-var errTwin = fmt.Errorf("another process runs under this server's id")
-
-// claim is an address at which a server is said to be; id is "" for an address alone.
-type claim struct {
-	id, addr string
-	seed     bool
-	gossipOf string // the cluster that gossip says it is of
-	gossiped bool
-}
 
 // answer is what a server said when it was asked at its own address.
 type answer struct {
@@ -55,29 +49,37 @@ type answer struct {
 }
 
 // directory finds servers: it hears claims from gossip, seeds, the log and callers, and believes none of them. It asks at each
-// address; who answers there with that address, under its id, and is of this cluster or of none, is proved to be there.
+// address; who answers there with that address, signed with the key that its id is made of, and is of this cluster or of none, is
+// proved to be there. What proves nothing is a warning, and changes nothing.
 type directory struct {
 	http *http.Client
 	log  *slog.Logger
 	now  func() time.Time
-	// ask asks one address who it is.
-	ask func(ctx context.Context, addr string) (*apiv1.DiscoverResponse, error)
+	// ask asks one address who it is; the answer may be anybody's.
+	ask func(ctx context.Context, addr string, req *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error)
 	// self gives this server; claims what gossip, the seeds and the log say at the moment.
 	self   func() ownState
 	claims func() []claim
 	// members are the ids in this server's log; only they and seeds can vouch for others.
 	members func() []string
+	// key is this server's, and standing how far this process is.
+	key      identity.Key
+	standing func() (raftnode.Standing, error)
+
 	process string
 	started time.Time
 	wakeCh  chan struct{} // room for one: ask at once.
 
 	// mu guards what stands below.
 	mu     sync.Mutex
-	proved map[string]answer    // by server id.
-	met    map[string]claim     // by address.
-	seen   []seenServer         // of the last round.
-	ids    []string             // candidates of the last round.
-	said   map[string]time.Time // troubles that were logged.
+	proved map[string]answer       // by server id.
+	met    map[string]claim        // callers' claims that were not asked yet, by address.
+	metAt  time.Time               // when callers' claims were last asked.
+	named  map[string]claim        // where answers say that somebody is, by address.
+	told   *apiv1.DiscoverResponse // what another process of this server's id has said of itself.
+	seen   []seenServer            // of the last round.
+	ids    []string                // candidates of the last round.
+	said   map[string]time.Time    // troubles that were logged.
 	lines  []func(*slog.Logger)
 	rounds int
 }
@@ -85,17 +87,38 @@ type directory struct {
 func newDirectory(log *slog.Logger) *directory {
 	d := &directory{
 		http: transport.NewHTTPClient(), log: log, now: time.Now, process: uuid.NewString(), started: time.Now(), wakeCh: make(chan struct{}, 1),
-		proved: map[string]answer{}, met: map[string]claim{}, said: map[string]time.Time{},
+		proved: map[string]answer{}, met: map[string]claim{}, named: map[string]claim{}, said: map[string]time.Time{},
 	}
 	d.ask = d.discover
 	return d
 }
 
-func (d *directory) discover(ctx context.Context, addr string) (*apiv1.DiscoverResponse, error) {
+func (d *directory) discover(ctx context.Context, addr string, req *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, discoverWait)
 	defer cancel()
-	self := d.self()
-	return apiv1connect.NewClusterClient(transport.NewClient(d.http, addr)).Discover(ctx, &apiv1.DiscoverRequest{ServerId: self.id, Addr: self.addr})
+	return apiv1connect.NewClusterClient(transport.NewBoundedClient(d.http, addr, maxAnswer)).Discover(ctx, req)
+}
+
+// proof asks at the address, and returns what is proved to be said there: else the error is identity.ErrUnproved, or that of asking.
+func (d *directory) proof(ctx context.Context, addr string, req *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
+	req.Nonce = identity.Nonce()
+	res, err := d.ask(ctx, addr, req)
+	if err != nil {
+		return nil, err
+	}
+	return res, identity.Verify(req.Nonce, res)
+}
+
+// Ask asks the server with the id at the address; who is another there, or proves nothing, is an error.
+func (d *directory) Ask(ctx context.Context, id, addr string) (*apiv1.DiscoverResponse, error) {
+	res, err := d.proof(ctx, addr, &apiv1.DiscoverRequest{})
+	switch {
+	case err != nil:
+		return nil, err
+	case res.ServerId != id:
+		return nil, fmt.Errorf("server %s answers at %s, and not server %s", res.ServerId, addr, id)
+	}
+	return res, nil
 }
 
 // run asks until ctx ends, or until it finds that this process must: errTwin.
@@ -135,117 +158,76 @@ func (d *directory) wake() {
 	}
 }
 
-// Met notes the claim of a caller.
-func (d *directory) Met(id, addr string) {
-	self := d.self()
-	if addr == self.addr || len(id) > 64 || len(addr) > 256 {
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if a, ok := d.proved[id]; ok && a.Addr == addr {
-		return
-	}
-	if _, ok := d.met[addr]; ok || len(d.met) >= maxMet {
-		return
-	}
-	d.met[addr] = claim{id: id, addr: addr}
-	d.wake()
-}
-
-// round asks at every address once, all at a time.
+// round asks at every address once, all at a time. It returns errTwin if this process must end.
 func (d *directory) round(ctx context.Context) error {
 	self := d.self()
 	byAddr := d.heard(self)
 	type reply struct {
 		addr string
 		res  *apiv1.DiscoverResponse
+		err  error
 	}
 	replies := make(chan reply, len(byAddr))
 	for addr := range byAddr {
 		go func() { // ends within discoverWait.
-			res, err := d.ask(ctx, addr)
-			if err != nil {
-				res = nil
-			}
-			replies <- reply{addr, res}
+			res, err := d.proof(ctx, addr, &apiv1.DiscoverRequest{ServerId: self.id, Addr: self.addr})
+			replies <- reply{addr, res, err}
 		}()
 	}
-	answers := map[string]*apiv1.DiscoverResponse{}
+	answers, unproved := map[string]*apiv1.DiscoverResponse{}, map[string]error{}
 	for range byAddr {
-		if r := <-replies; r.res != nil {
+		switch r := <-replies; {
+		case r.err == nil:
 			answers[r.addr] = r.res
+		case errors.Is(r.err, identity.ErrUnproved):
+			unproved[r.addr] = r.err
 		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	lines, err := d.judge(d.self(), byAddr, answers)
+	lines := d.take(d.self(), byAddr, answers, unproved)
 	for _, line := range lines { // not under mu: the log may hang, and Raft asks where servers are.
 		line(d.log)
 	}
-	return err
+	return d.meetTwins(ctx, answers)
 }
 
-// heard are the claims of this moment by address, those that come from the most trusted first if there are too many.
-func (d *directory) heard(self ownState) map[string][]claim {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	all := d.claims()
-	for id, a := range d.proved {
-		all = append(all, claim{id: id, addr: a.Addr})
-	}
-	all = slices.AppendSeq(all, maps.Values(d.met))
-	clear(d.met)
-	out := map[string][]claim{}
-	for _, c := range all {
-		if c.addr == "" || c.addr == self.addr || out[c.addr] == nil && len(out) >= maxHeard {
-			continue
-		}
-		out[c.addr] = append(out[c.addr], c)
-	}
-	return out
-}
-
-// judge decides what the answers of a round prove, and returns what is to be logged.
-func (d *directory) judge(self ownState, heard map[string][]claim, answers map[string]*apiv1.DiscoverResponse) ([]func(*slog.Logger), error) {
+// take judges the answers of a round, and returns what is to be logged.
+func (d *directory) take(self ownState, heard map[string][]claim, answers map[string]*apiv1.DiscoverResponse, unproved map[string]error) []func(*slog.Logger) {
+	members := d.members()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	defer func() { d.lines = nil }()
 	now := d.now()
+	for addr, err := range unproved {
+		d.say("unproved "+addr, "what answers at an address does not prove that it is the server it says: it is left alone", "addr", addr, "err", err)
+	}
 	for addr, res := range answers {
 		seed := slices.ContainsFunc(heard[addr], func(c claim) bool { return c.seed })
 		switch {
-		case res.ServerId == "" || res.Addr == "":
-		case res.ServerId == self.id && res.ProcessId == d.process:
-		case res.ServerId == self.id:
-			if err := d.twin(res); err != nil {
-				return d.lines, err
-			}
+		case res.ServerId == self.id: // this process, by another way, or one that meetTwins meets.
 		case foreignTo(self, res.ClusterId):
 			d.say("foreign "+addr, "a server found is of another cluster and is left alone: correct --retry-join, or use the right --data-dir",
 				"addr", addr, "cluster_id", res.ClusterId, "our_cluster_id", self.clusterID)
+			continue
 		case res.Addr != addr: // a name, or another spelling: it is asked where it says it is.
-			if len(d.met) < maxMet {
-				d.met[res.Addr] = claim{id: res.ServerId, addr: res.Addr, seed: seed}
-			}
-			if old, ok := d.proved[res.ServerId]; !ok || old.Addr != res.Addr {
-				d.wake()
-			}
+			d.name(claim{id: res.ServerId, addr: res.Addr, seed: seed}, heard[addr])
+			continue
 		default:
 			d.prove(answer{res, now, seed}, answers)
 		}
 		for _, m := range res.Members { // where the others look for this server, a copy of it may run.
-			if m.Id == self.id && m.Addr != self.addr && len(d.met) < maxMet && !foreignTo(self, res.ClusterId) {
-				d.met[m.Addr] = claim{id: m.Id, addr: m.Addr}
+			if m.Id == self.id && m.Addr != self.addr {
+				d.name(claim{id: m.Id, addr: m.Addr}, heard[addr])
 			}
 		}
 	}
 	d.rounds++
-	d.forget()
+	d.forget(members)
 	d.seen = d.look(heard, answers)
 	d.ids = candidateIDs(self, d.seen)
-	return d.lines, nil
+	return d.lines
 }
 
 // foreignTo says whether a server of the cluster is none of ours.
@@ -253,45 +235,28 @@ func foreignTo(self ownState, cluster string) bool {
 	return self.clusterID != "" && cluster != "" && cluster != self.clusterID
 }
 
-// prove takes an answer that was given at the right place. Of two processes that answer under one id the older one counts.
+// prove takes an answer that was given at the right place. Of two processes that answer under one id, which both have its key,
+// the one at the place that is known counts, as long as it answers there.
 func (d *directory) prove(a answer, answers map[string]*apiv1.DiscoverResponse) {
 	old, ok := d.proved[a.ServerId]
 	there := answers[old.GetAddr()]
-	if ok && old.Addr != a.Addr && there.GetServerId() == a.ServerId && there.ProcessId != a.ProcessId && older(there, a.DiscoverResponse) {
-		d.say("twins "+a.ServerId, "two processes run under one server id: stop the one that was copied",
-			"server", a.ServerId, "addr", old.Addr, "other_addr", a.Addr)
+	if ok && old.Addr != a.Addr && there.GetServerId() == a.ServerId && there.Addr == old.Addr && there.ProcessId != a.ProcessId {
+		d.say("twins "+a.ServerId, "two processes run as one server, one of them in a copy of the other's data directory: stop both, "+
+			"keep the directory whose log is newer, and move the other away", "server", a.ServerId, "addr", old.Addr, "other_addr", a.Addr)
 		return
 	}
 	a.seed = a.seed || ok && old.seed && old.Addr == a.Addr
 	d.proved[a.ServerId] = a
 }
 
-// twin says whether this process must end for another of its id.
-func (d *directory) twin(other *apiv1.DiscoverResponse) error {
-	self := &apiv1.DiscoverResponse{ProcessId: d.process, StartedAt: timestamppb.New(d.started)}
-	if older(self, other) {
-		d.say("twin", "another process runs under this server's id, from a copy of its data directory: stop it", "addr", other.Addr)
-		return nil
-	}
-	return fmt.Errorf("%w, at %s: this data directory is a copy of that server's; remove it, and start with an empty one to add a server", errTwin, other.Addr)
-}
-
-// older says whether a was started before b; both order two processes in the same way.
-func older(a, b *apiv1.DiscoverResponse) bool {
-	at, bt := a.GetStartedAt().AsTime(), b.GetStartedAt().AsTime()
-	if !at.Equal(bt) {
-		return at.Before(bt)
-	}
-	return a.ProcessId < b.ProcessId
-}
-
-// forget drops the answers of who was gone longest when there are too many.
-func (d *directory) forget() {
+// forget drops the answers of who was gone longest when there are too many, members last.
+func (d *directory) forget(members []string) {
 	for len(d.proved) > maxHeard {
-		oldest := ""
+		oldest, member := "", false
 		for id, a := range d.proved {
-			if oldest == "" || a.at.Before(d.proved[oldest].at) {
-				oldest = id
+			m := slices.Contains(members, id)
+			if oldest == "" || member && !m || member == m && a.at.Before(d.proved[oldest].at) {
+				oldest, member = id, m
 			}
 		}
 		delete(d.proved, oldest)
@@ -315,9 +280,6 @@ func (d *directory) look(heard map[string][]claim, answers map[string]*apiv1.Dis
 	}
 	for _, addr := range slices.Sorted(maps.Keys(answers)) {
 		res := answers[addr]
-		if res.ServerId == "" {
-			continue
-		}
 		ids := slices.Sorted(slices.Values(res.BootstrapIds))
 		add(seenServer{
 			id: res.ServerId, addr: res.Addr, answered: res.Addr == addr, hasState: res.Bootstrapped, clusterID: res.ClusterId,
@@ -340,8 +302,9 @@ func (d *directory) say(key, msg string, args ...any) {
 	if at, ok := d.said[key]; ok && now.Sub(at) < sayAgain {
 		return
 	}
+	maps.DeleteFunc(d.said, func(_ string, at time.Time) bool { return now.Sub(at) >= sayAgain })
 	if len(d.said) >= maxHeard {
-		clear(d.said)
+		return
 	}
 	d.said[key] = now
 	d.lines = append(d.lines, func(l *slog.Logger) { l.Warn(msg, args...) }) //nolint:sloglint // every caller gives a literal
@@ -417,11 +380,18 @@ func (d *directory) gossipAddrs() []string {
 	return out
 }
 
-// introduce fills in what tells this process from others, and with whom it would make a cluster.
-func (d *directory) introduce(res *apiv1.DiscoverResponse) {
+// introduce fills in what tells this process from others, and with whom it would make a cluster. It signs who this is for a
+// caller who gives a nonce.
+func (d *directory) introduce(nonce []byte, res *apiv1.DiscoverResponse) {
 	self := d.self()
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	res.ProcessId, res.StartedAt = d.process, timestamppb.New(d.started)
 	res.BootstrapIds, res.BootstrapExpect = d.ids, int32(self.expect) //nolint:gosec // 0 to 9
+	d.mu.Unlock()
+	res.ProcessId, res.StartedAt = d.process, timestamppb.New(d.started)
+	if len(nonce) == 0 {
+		return
+	}
+	if err := d.present(res); err == nil { // a disk that cannot be read ends the server elsewhere
+		d.key.Sign(nonce, res)
+	}
 }

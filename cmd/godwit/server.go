@@ -169,10 +169,10 @@ func (s *server) open(ctx context.Context) error {
 	if err = s.state.first(); err != nil {
 		return errors.Join(err, s.node.Close(), s.listener.Close())
 	}
-	if err = s.departure.belongs(s.node.ID()); err != nil {
+	if err = errors.Join(checkTwin(s.flags.dataDir), s.departure.belongs(s.node.ID())); err != nil {
 		return errors.Join(err, s.node.Close(), s.listener.Close())
 	}
-	s.dir.self, s.dir.claims, s.dir.members = s.own, s.claims, s.memberIDs
+	s.dir.self, s.dir.claims, s.dir.members, s.dir.key, s.dir.standing = s.own, s.claims, s.memberIDs, s.node.Key(), s.node.Standing
 	gc := gossip.DefaultConfig()
 	gc.ID, gc.Bind, gc.Seeds = s.node.ID(), bind, s.dir.gossipAddrs
 	gc.Meta = gossip.Meta{Role: gossip.RoleServer, Addr: addr, ClusterID: s.node.ClusterID()}
@@ -235,7 +235,7 @@ func (s *server) run(ctx context.Context) error {
 			if ctx.Err() != nil { // asked to end already.
 				err = nil
 			}
-			return s.closed(err)
+			return s.closed(noteTwin(s.flags.dataDir, err))
 		}
 	}
 	asked := ctx // ends when this server is asked to end
@@ -247,7 +247,7 @@ func (s *server) run(ctx context.Context) error {
 	g.Go(func() error { return ended("raft", s.node.Run(ctx), ctx) })
 	g.Go(func() error { return ended("gossip", s.gossip.Run(ctx), ctx) })
 	g.Go(func() error { return transport.Serve(ctx, s.http, s.control.Handler()) })
-	g.Go(func() error { return s.dir.run(ctx) })
+	g.Go(func() error { return noteTwin(s.flags.dataDir, s.dir.run(ctx)) })
 	g.Go(func() error { return s.joinGossip(ctx) })
 	g.Go(func() error { return s.control.KeepModules(ctx) })
 	g.Go(func() error { return s.control.CollectModules(ctx) })

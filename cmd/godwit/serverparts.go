@@ -149,7 +149,12 @@ func (p peers) Servers() []control.Peer {
 func (p peers) GossipAddr() string { return p.gossip.Addr() }
 
 // Introduce implements control.Peers.
-func (p peers) Introduce(res *apiv1.DiscoverResponse) { p.dir.introduce(res) }
+func (p peers) Introduce(nonce []byte, res *apiv1.DiscoverResponse) { p.dir.introduce(nonce, res) }
 
 // Met implements control.Peers.
-func (p peers) Met(id, addr string) { p.dir.Met(id, addr) }
+func (p peers) Met(req *apiv1.DiscoverRequest) { p.dir.Met(req) }
+
+// Ask implements control.Peers.
+func (p peers) Ask(ctx context.Context, id, addr string) (*apiv1.DiscoverResponse, error) {
+	return p.dir.Ask(ctx, id, addr)
+}

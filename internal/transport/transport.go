@@ -50,8 +50,12 @@ func NewHTTPClient() *http.Client {
 
 // NewClient calls the services at addr (host:port), with the gRPC protocol.
 func NewClient(h *http.Client, addr string) *connect.Client {
-	return connect.NewClient(connecthttp.NewTransport(h, "http://"+addr,
-		connecthttp.WithGRPC(), connecthttp.WithReadMaxBytes(MaxMessageBytes)))
+	return NewBoundedClient(h, addr, MaxMessageBytes)
+}
+
+// NewBoundedClient is NewClient for answers of at most maxBytes.
+func NewBoundedClient(h *http.Client, addr string, maxBytes int) *connect.Client {
+	return connect.NewClient(connecthttp.NewTransport(h, "http://"+addr, connecthttp.WithGRPC(), connecthttp.WithReadMaxBytes(maxBytes)))
 }
 
 // Mount puts the services on mux: gRPC, gRPC-Web, and JSON for curl, whose keys are those of the protobufs.
