@@ -18,6 +18,7 @@ import (
 type fakeHost struct {
 	apiv1connect.DataHandler
 	answer *apiv1.InspectResponse
+	keeps  bool // the output of apps
 }
 
 // Inspect implements the Data service.

@@ -46,7 +46,7 @@ func (c *Control) Logs(ctx context.Context, req *apiv1.LogsRequest, stream apiv1
 	if err := stream.SendHeaders(); err != nil {
 		return err
 	}
-	out := make(chan []*apiv1.LogLine)
+	out := make(chan *apiv1.LogsResponse)
 	g, gctx := errgroup.WithContext(ctx)
 	readers, rctx := errgroup.WithContext(gctx)
 	for rank := range app.Size {
@@ -58,8 +58,8 @@ func (c *Control) Logs(ctx context.Context, req *apiv1.LogsRequest, stream apiv1
 	}
 	g.Go(func() error { defer close(out); return readers.Wait() })
 	g.Go(func() error {
-		for lines := range out {
-			if err := stream.Send(&apiv1.LogsResponse{Lines: lines}); err != nil {
+		for part := range out {
+			if err := stream.Send(part); err != nil {
 				return err
 			}
 		}
@@ -75,40 +75,41 @@ type rankTail struct {
 	rank   int32
 	next   uint64
 	follow bool
-	out    chan<- []*apiv1.LogLine
+	out    chan<- *apiv1.LogsResponse
 }
 
-// run sends the rank's lines until they are complete; without follow, those there are now.
+// run sends the rank's lines until they are complete; without follow, those there are now. Where a rank has run and its output is
+// nowhere, it says so.
 func (t *rankTail) run(ctx context.Context) error {
 	sub := t.c.state.Feed().Subscribe(fsm.OfApp(t.app))
 	defer sub.Close()
 	for failures := 0; ; {
-		addr, over, ok := t.where(t.c.state.View())
-		if ok {
-			err := t.read(ctx, addr, t.follow && !over)
-			none := errors.Is(err, errNoOutput)
+		at := t.where(t.c.state.View())
+		pause := placeRetry
+		switch {
+		case at.addr != "":
+			err := t.read(ctx, at.addr, t.follow && !at.over)
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
-			case (err == nil || none) && (over || !t.follow):
+			case errors.Is(err, errNoOutput) && at.over:
+				return t.lost(ctx, at.ran, fmt.Sprintf("host %s does not keep it any more, only that of its last apps", at.host))
+			case (err == nil || errors.Is(err, errNoOutput)) && (at.over || !t.follow):
 				return nil
-			case err == nil:
+			case errors.Is(err, errNoOutput): // its start wakes us
 				failures = 0
-			case none: // its start wakes us
-				failures, ok = 0, false
+			case err == nil:
+				failures, pause = 0, logRetry
 			default:
 				failures++
+				pause = logRetry
 			}
 			if failures > maxLogFailures {
 				return apierr.New(connect.CodeUnavailable, apierr.ReasonNotFound, "",
 					fmt.Sprintf("the host that has the output of rank %d does not answer (%v)", t.rank, err), "try again")
 			}
-		} else if over || !t.follow {
-			return nil
-		}
-		pause := logRetry
-		if !ok {
-			pause = placeRetry
+		case at.over || !t.follow:
+			return t.lost(ctx, at.ran, fmt.Sprintf("host %s is gone, and what it had", at.host))
 		}
 		if err := await(ctx, sub.C(), pause); err != nil {
 			return err
@@ -116,22 +117,42 @@ func (t *rankTail) run(ctx context.Context) error {
 	}
 }
 
-// where is the address of the host that has the rank's output, if there is one, and whether the rank has ended.
-func (t *rankTail) where(v *fsm.View) (addr string, over, ok bool) {
+// lost tells that the output of a rank that has run is nowhere.
+func (t *rankTail) lost(ctx context.Context, ran bool, reason string) error {
+	if !ran {
+		return nil
+	}
+	select {
+	case t.out <- &apiv1.LogsResponse{Missing: []*apiv1.MissingOutput{{Rank: t.rank, Reason: reason}}}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// place is where a rank's output is.
+type place struct {
+	host, addr string // addr is empty if the host is gone, or there is none yet
+	over       bool   // the rank has ended
+	ran        bool   // it has run on that host
+}
+
+func (t *rankTail) where(v *fsm.View) place {
 	app, ok := v.App(t.app)
 	if !ok {
-		return "", true, false
+		return place{over: true}
 	}
-	over = fsm.PhaseOf(app).Terminal()
+	at := place{over: fsm.PhaseOf(app).Terminal()}
 	if len(app.Placement) == 0 {
-		return "", over, false
+		return at
 	}
-	over = over || app.HasEnded(t.rank)
-	host, ok := v.Host(fsm.HostID(app.Placement[t.rank]))
-	if !ok || fsm.HostStateOf(host).Gone() {
-		return "", over, false
+	at.host = app.Placement[t.rank]
+	at.over = at.over || app.HasEnded(t.rank)
+	at.ran = slices.Contains(app.StartedHosts, at.host)
+	if host, ok := v.Host(fsm.HostID(at.host)); ok && !fsm.HostStateOf(host).Gone() {
+		at.addr = host.Addr
 	}
-	return host.Addr, over, true
+	return at
 }
 
 // await returns when ch is closed or gives a value, or after d at the most.
@@ -174,7 +195,7 @@ func (t *rankTail) read(ctx context.Context, addr string, follow bool) error {
 			continue
 		}
 		select {
-		case t.out <- m.Lines:
+		case t.out <- &apiv1.LogsResponse{Lines: m.Lines}:
 			last := m.Lines[len(m.Lines)-1]
 			t.next = last.Seq + max(1, last.Lost)
 		case <-ctx.Done():

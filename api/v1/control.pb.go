@@ -1400,8 +1400,10 @@ func (x *LogPosition) GetSeq() uint64 {
 }
 
 type LogsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Lines         []*LogLine             `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Lines []*LogLine             `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
+	// Ranks that have run, and whose output is nowhere any more.
+	Missing       []*MissingOutput `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1443,6 +1445,66 @@ func (x *LogsResponse) GetLines() []*LogLine {
 	return nil
 }
 
+func (x *LogsResponse) GetMissing() []*MissingOutput {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+// MissingOutput says that what a rank wrote is lost, or was kept and is no more.
+type MissingOutput struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rank          int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MissingOutput) Reset() {
+	*x = MissingOutput{}
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MissingOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MissingOutput) ProtoMessage() {}
+
+func (x *MissingOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MissingOutput.ProtoReflect.Descriptor instead.
+func (*MissingOutput) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *MissingOutput) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *MissingOutput) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // LogLine is one line of a rank's output.
 type LogLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1464,7 +1526,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1538,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1551,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -1549,7 +1611,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1561,7 +1623,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1574,7 +1636,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 type ListServersResponse struct {
@@ -1587,7 +1649,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1599,7 +1661,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1612,7 +1674,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -1648,7 +1710,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1722,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1735,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Server) GetId() string {
@@ -1728,7 +1790,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1740,7 +1802,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1753,7 +1815,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -1773,7 +1835,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +1847,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +1860,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -1818,7 +1880,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +1892,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +1905,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -1863,7 +1925,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1875,7 +1937,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1888,7 +1950,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -1907,7 +1969,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +1981,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +1994,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -1954,7 +2016,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2028,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2041,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -2016,7 +2078,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2090,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2103,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -2080,7 +2142,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +2154,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +2167,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -2234,9 +2296,13 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x04from\x18\x04 \x03(\v2\x16.godwit.v1.LogPositionR\x04from\"3\n" +
 	"\vLogPosition\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"8\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"l\n" +
 	"\fLogsResponse\x12(\n" +
-	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\"\x9e\x01\n" +
+	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\x122\n" +
+	"\amissing\x18\x02 \x03(\v2\x18.godwit.v1.MissingOutputR\amissing\";\n" +
+	"\rMissingOutput\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x9e\x01\n" +
 	"\aLogLine\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x05R\x06stream\x12\x10\n" +
@@ -2308,7 +2374,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
@@ -2335,81 +2401,83 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*LogsRequest)(nil),                // 22: godwit.v1.LogsRequest
 	(*LogPosition)(nil),                // 23: godwit.v1.LogPosition
 	(*LogsResponse)(nil),               // 24: godwit.v1.LogsResponse
-	(*LogLine)(nil),                    // 25: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 26: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 27: godwit.v1.ListServersResponse
-	(*Server)(nil),                     // 28: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 29: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 30: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 31: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 32: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 33: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 34: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 35: godwit.v1.RankDoing
-	(*ErrorInfo)(nil),                  // 36: godwit.v1.ErrorInfo
-	(*AppSpec)(nil),                    // 37: godwit.v1.AppSpec
-	(*App)(nil),                        // 38: godwit.v1.App
-	(*Migration)(nil),                  // 39: godwit.v1.Migration
-	(*Host)(nil),                       // 40: godwit.v1.Host
-	(*Module)(nil),                     // 41: godwit.v1.Module
-	(*durationpb.Duration)(nil),        // 42: google.protobuf.Duration
+	(*MissingOutput)(nil),              // 25: godwit.v1.MissingOutput
+	(*LogLine)(nil),                    // 26: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 27: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 28: godwit.v1.ListServersResponse
+	(*Server)(nil),                     // 29: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 30: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 31: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 32: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 33: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 34: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 35: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 36: godwit.v1.RankDoing
+	(*ErrorInfo)(nil),                  // 37: godwit.v1.ErrorInfo
+	(*AppSpec)(nil),                    // 38: godwit.v1.AppSpec
+	(*App)(nil),                        // 39: godwit.v1.App
+	(*Migration)(nil),                  // 40: godwit.v1.Migration
+	(*Host)(nil),                       // 41: godwit.v1.Host
+	(*Module)(nil),                     // 42: godwit.v1.Module
+	(*durationpb.Duration)(nil),        // 43: google.protobuf.Duration
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	37, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	38, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	38, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	38, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	39, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	38, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	38, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	40, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	39, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	39, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	41, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	41, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	38, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	39, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	39, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	39, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	40, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	39, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	39, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	41, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	40, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	40, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	42, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	42, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
 	23, // 12: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	25, // 13: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	28, // 14: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	42, // 15: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	38, // 16: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	35, // 17: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	0,  // 18: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 19: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 20: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	6,  // 21: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	8,  // 22: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	10, // 23: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	12, // 24: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	14, // 25: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	16, // 26: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	18, // 27: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	20, // 28: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	22, // 29: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	26, // 30: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	29, // 31: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	31, // 32: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	33, // 33: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 34: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 35: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 36: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 37: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 38: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 39: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 40: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 41: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 42: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 43: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	21, // 44: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	24, // 45: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	27, // 46: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	30, // 47: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	32, // 48: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	34, // 49: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	34, // [34:50] is the sub-list for method output_type
-	18, // [18:34] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	26, // 13: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	25, // 14: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	29, // 15: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	43, // 16: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	39, // 17: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	36, // 18: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	0,  // 19: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	2,  // 20: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	4,  // 21: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	6,  // 22: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	8,  // 23: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	10, // 24: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	12, // 25: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	14, // 26: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	16, // 27: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	18, // 28: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	20, // 29: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	22, // 30: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	27, // 31: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	30, // 32: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	32, // 33: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	34, // 34: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 35: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 36: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 37: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	7,  // 38: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	9,  // 39: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	11, // 40: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	13, // 41: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	15, // 42: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	17, // 43: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	19, // 44: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	21, // 45: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	24, // 46: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	28, // 47: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	31, // 48: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	33, // 49: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	35, // 50: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	35, // [35:51] is the sub-list for method output_type
+	19, // [19:35] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -2424,7 +2492,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -249,10 +250,14 @@ func newLogs(o *options) *cobra.Command {
 				return err
 			}
 			if o.output == "table" {
-				return newTail(cl, app, follow, ranks, lineWriter(os.Stdout, os.Stderr, label)).run(c.Context())
+				t := newTail(cl, app, follow, ranks, lineWriter(os.Stdout, os.Stderr, label))
+				if err := t.run(c.Context()); err != nil {
+					return err
+				}
+				return t.incomplete()
 			}
 			lines := []any{}
-			err = newTail(cl, app, follow, ranks, func(l *apiv1.LogLine) error {
+			t := newTail(cl, app, follow, ranks, func(l *apiv1.LogLine) error {
 				stream := "stdout"
 				if l.Stream == 2 {
 					stream = "stderr"
@@ -261,11 +266,11 @@ func newLogs(o *options) *cobra.Command {
 					{"rank", l.Rank}, {"stream", stream}, {"seq", l.Seq}, {"text", string(l.Text)}, {"partial", l.Partial}, {"at_ms", l.AtMs},
 				})
 				return nil
-			}).run(c.Context())
-			if err != nil {
+			})
+			if err := t.run(c.Context()); err != nil {
 				return err
 			}
-			return printJSON(os.Stdout, lines)
+			return cmp.Or(printJSON(os.Stdout, lines), t.incomplete())
 		},
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the app has ended")

@@ -86,6 +86,9 @@ func (r *runner) follow(ctx context.Context, id string) error {
 	err := t.run(ctx)
 	if err == nil {
 		r.ended, err = end.get(ctx)
+		if missing := t.incomplete(); missing != nil {
+			r.say("%s", missing)
+		}
 	}
 	if err == nil {
 		<-told

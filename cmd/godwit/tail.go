@@ -3,7 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
@@ -18,11 +23,12 @@ type tail struct {
 	ranks   []int32
 	show    func(*apiv1.LogLine) error
 	next    map[int32]uint64
-	started chan struct{} // closed at the first line
+	missing map[string][]int32 // ranks whose output is nowhere any more, by reason
+	started chan struct{}      // closed at the first line
 }
 
 func newTail(c *client.Client, app string, follow bool, ranks []int32, show func(*apiv1.LogLine) error) *tail {
-	return &tail{client: c, app: app, follow: follow, ranks: ranks, show: show, next: map[int32]uint64{}, started: make(chan struct{})}
+	return &tail{client: c, app: app, follow: follow, ranks: ranks, show: show, next: map[int32]uint64{}, missing: map[string][]int32{}, started: make(chan struct{})}
 }
 
 // errBroken ends a call whose stream broke off after it had made progress.
@@ -59,6 +65,11 @@ func (t *tail) stream(ctx context.Context) error {
 			case err != nil:
 				return err
 			}
+			for _, m := range m.Missing {
+				if !slices.Contains(t.missing[m.Reason], m.Rank) {
+					t.missing[m.Reason] = append(t.missing[m.Reason], m.Rank)
+				}
+			}
 			if err := t.lines(m.Lines); err != nil {
 				return err
 			}
@@ -80,4 +91,35 @@ func (t *tail) lines(lines []*apiv1.LogLine) error {
 		}
 	}
 	return nil
+}
+
+// incomplete says which output is nowhere any more; nil: what came was all.
+func (t *tail) incomplete() error {
+	var errs []string
+	for _, reason := range slices.Sorted(maps.Keys(t.missing)) {
+		ranks := t.missing[reason]
+		slices.Sort(ranks)
+		errs = append(errs, fmt.Sprintf("the output of %s is incomplete: %s", someRanks(ranks), reason))
+	}
+	if errs == nil {
+		return nil
+	}
+	return &exitError{exitFailed, strings.Join(errs, "; ")}
+}
+
+// someRanks names a few ranks and counts the others.
+func someRanks(ranks []int32) string {
+	const shown = 5
+	names := make([]string, 0, shown)
+	for _, r := range ranks[:min(shown, len(ranks))] {
+		names = append(names, strconv.Itoa(int(r)))
+	}
+	text := "rank " + names[0]
+	if len(ranks) > 1 {
+		text = "ranks " + strings.Join(names, ", ")
+	}
+	if more := len(ranks) - shown; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

@@ -70,6 +70,8 @@ func New(addrs string, patience time.Duration) (*Client, error) {
 // patience or ctx is over. f must be safe to repeat: mutating calls carry an idempotency key.
 func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control apiv1connect.ControlClient) error) error {
 	var deadline time.Time // set by the first failure: a call may wait or stream for long before that
+	var word error         // what a server last said; it tells more than that another cannot be reached
+	said := 0              // at which try
 	for tried := 1; ; tried++ {
 		c.mu.Lock()
 		i := c.next
@@ -82,12 +84,15 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 		if deadline.IsZero() {
 			deadline = time.Now().Add(c.patience)
 		}
+		if apierr.Info(err) != nil {
+			word, said = err, tried
+		}
 		if time.Now().After(deadline) {
-			if apierr.Info(err) == nil {
+			if word == nil || tried-said >= len(c.addrs) {
 				return fmt.Errorf("%w at %s: is the cluster up, and GODWIT_ADDR right? (%s)",
 					ErrUnreachable, strings.Join(c.addrs, ","), apierr.Message(err))
 			}
-			return err
+			return word
 		}
 		c.mu.Lock()
 		if c.next == i {

@@ -67,6 +67,35 @@ func TestPatienceCountsFromTheFirstFailure(t *testing.T) {
 	require.Equal(t, 1, calls)
 }
 
+// TestAServersWordCounts: what one server says tells more than that the others cannot be reached, whichever came last.
+func TestAServersWordCounts(t *testing.T) {
+	word := apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "", "no leader: 1 of 3 answers", "")
+	for speaks := range 3 {
+		c, err := New("127.0.0.1:1,127.0.0.1:2,127.0.0.1:3", 20*time.Millisecond)
+		require.NoError(t, err)
+		calls := 0
+		err = c.Do(t.Context(), func(context.Context, apiv1connect.ControlClient) error {
+			calls++
+			if (calls-1)%3 == speaks {
+				return word
+			}
+			return connect.NewError(connect.CodeUnavailable, "refused")
+		})
+		require.Equal(t, apierr.ReasonNoLeader, apierr.Info(err).GetReason(), "%v", err)
+	}
+	c, err := New("127.0.0.1:1,127.0.0.1:2", 20*time.Millisecond)
+	require.NoError(t, err)
+	said := false
+	err = c.Do(t.Context(), func(context.Context, apiv1connect.ControlClient) error {
+		if !said {
+			said = true
+			return word
+		}
+		return connect.NewError(connect.CodeUnavailable, "refused")
+	})
+	require.ErrorIs(t, err, ErrUnreachable, "what a server said before it died counts no more")
+}
+
 func TestAddresses(t *testing.T) {
 	t.Setenv("GODWIT_ADDR", "a, b:1,")
 	c, err := New("", time.Second)

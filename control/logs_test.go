@@ -1,0 +1,86 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+
+	"connectrpc.com/connect/v2"
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// ReadLogs implements the Data service: a line for each rank, if the host keeps the app's output.
+func (f fakeHost) ReadLogs(_ context.Context, req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
+	if !f.keeps {
+		return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", "nothing of it here", "")
+	}
+	for _, p := range req.From {
+		if err := stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: p.Rank, Text: []byte("hello")}}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestMissingOutput: what a rank that has run wrote, and nobody has any more, is told of.
+func TestMissingOutput(t *testing.T) {
+	b := newBench(t, nil)
+	b.addrs["h1"] = fakeHost{keeps: true}.serve(t)
+	b.addrs["h2"] = fakeHost{}.serve(t)
+	b.running()
+	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
+	read := func() (lines []int32, missing map[int32]string) {
+		t.Helper()
+		stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a"})
+		require.NoError(t, err)
+		missing = map[int32]string{}
+		for {
+			m, err := stream.Receive()
+			if errors.Is(err, io.EOF) {
+				return lines, missing
+			}
+			require.NoError(t, err)
+			for _, l := range m.Lines {
+				lines = append(lines, l.Rank)
+			}
+			for _, m := range m.Missing {
+				missing[m.Rank] = m.Reason
+			}
+		}
+	}
+	lines, missing := read()
+	require.ElementsMatch(t, []int32{0, 1}, lines)
+	require.Empty(t, missing, "it runs: its output may come")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
+	for _, h := range []string{"h1", "h2"} {
+		st := &apiv1.AppStatus{App: "a"}
+		for r := range int32(4) {
+			st.Ranks = append(st.Ranks, &apiv1.RankStatus{Rank: r, Epoch: 1, State: "ended", ExitCode: 137})
+		}
+		b.report(h, st)
+	}
+	b.l.takeReports(b.ctx)
+	require.Equal(t, "cancelled", b.app("a").Phase)
+	lines, missing = read()
+	require.ElementsMatch(t, []int32{0, 1}, lines)
+	require.Len(t, missing, 2)
+	require.Contains(t, missing[2], "host h2 does not keep it any more")
+	require.True(t, b.l.endHost(b.ctx, "h1", "i-h1", fsm.Lost, "test"))
+	lines, missing = read()
+	require.Empty(t, lines)
+	require.Contains(t, missing[0], "host h1 is gone")
+
+	b.submit("never", &apiv1.AppSpec{Size: 1})
+	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "never", Phase: "cancelled"}}})
+	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "never"})
+	require.NoError(t, err)
+	_, err = stream.Receive()
+	require.ErrorIs(t, err, io.EOF, "it has not run")
+}
