@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,6 +30,8 @@ type trio struct {
 	index uint64
 	term  uint64 // of the real leader
 	rng   *rand.Rand
+	// rough: who has been deposed may still get a command into the log, late, and answers may be lost.
+	rough bool
 }
 
 // member is one server of a trio: its own state, and what it believes.
@@ -56,12 +59,16 @@ func (m *member) Propose(ctx context.Context, c *apiv1.Command) (*apiv1.Result, 
 	}
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	if !m.leads.Load() || m.term.Load() != tr.term {
+	deposed := !m.leads.Load() || m.term.Load() != tr.term
+	if deposed && (!tr.rough || tr.rng.IntN(2) > 0) {
 		return nil, ErrUnknownOutcome // as for a leader that cannot reach the others
 	}
 	results, err := tr.apply(c)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case deposed || tr.rough && tr.rng.IntN(8) == 0:
+		return nil, ErrUnknownOutcome
 	}
 	return results[0], nil
 }
@@ -188,19 +195,31 @@ type link struct {
 func (tr *trio) connect(m *member, incarnation string, apps ...*apiv1.AppStatus) (*link, error) {
 	tr.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tr.t.Context()))
-	stream, err := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), tr.addr(m))).Session(ctx)
-	require.NoError(tr.t, err)
-	context.AfterFunc(ctx, func() { _ = stream.CloseSend() })
 	tr.t.Cleanup(cancel)
-	hello := &apiv1.Hello{Apps: apps, Secret: "s", Host: &apiv1.Host{Id: "w1", Addr: "127.0.0.1:9", Slots: 4, NodeId: "n1", Incarnation: incarnation}}
+	l, err := dial(ctx, transport.NewHTTPClient(), tr.addr(m), helloOf("w1", incarnation, apps...))
+	if err != nil {
+		cancel()
+	}
+	return l, err
+}
+
+func helloOf(host, incarnation string, apps ...*apiv1.AppStatus) *apiv1.Hello {
+	return &apiv1.Hello{Apps: apps, Secret: "s", Host: &apiv1.Host{Id: host, Addr: "127.0.0.1:9", Slots: 4, NodeId: "n-" + host, Incarnation: incarnation}}
+}
+
+// dial opens a session, which ends with ctx.
+func dial(ctx context.Context, h *http.Client, addr string, hello *apiv1.Hello) (*link, error) {
+	stream, err := apiv1connect.NewClusterClient(transport.NewClient(h, addr)).Session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { _ = stream.CloseSend() })
 	_ = stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Hello{Hello: hello}}) // Receive has the reason
 	first, err := stream.Receive()
 	if err != nil {
-		cancel()
 		return nil, err
 	}
 	l := &link{stream: stream, welcome: first.GetWelcome(), in: make(chan *apiv1.SessionResponse, 1000), over: make(chan error, 1)}
-	require.NotNil(tr.t, l.welcome)
 	go func() {
 		for {
 			r, err := stream.Receive()
@@ -208,7 +227,10 @@ func (tr *trio) connect(m *member, incarnation string, apps ...*apiv1.AppStatus)
 				l.over <- err
 				return
 			}
-			l.in <- r
+			select {
+			case l.in <- r:
+			case <-ctx.Done():
+			}
 		}
 	}()
 	return l, nil
@@ -366,7 +388,7 @@ func TestOnlyItsWorkerReplacesASession(t *testing.T) {
 	}, time.Minute, time.Millisecond)
 	for _, secret := range []string{"", "guess"} {
 		l := s1.control.current()
-		err := l.register(t.Context(), &apiv1.Host{Id: "w1", Addr: "127.0.0.1:9", Slots: 4, NodeId: "n1", Incarnation: "i1"}, secretHash(secret))
+		err := l.register(t.Context(), &apiv1.Host{Id: "w1", Addr: "127.0.0.1:9", Slots: 4, NodeId: "n-w1", Incarnation: "i1"}, secretHash(secret))
 		require.Equal(t, apierr.ReasonForbidden, apierr.Info(err).GetReason(), "%q: %v", secret, err)
 	}
 	w.beat(t, 1)
