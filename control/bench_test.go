@@ -4,12 +4,19 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // crowd is a leader of a large cluster: hosts with sessions, and running apps over all of them.
@@ -139,4 +146,84 @@ func BenchmarkIdle(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkReconnect is 1,000 workers that connect at once, each over a connection of its own on the loopback interface, to a
+// leader that has just been elected, as after a failover: until every one of them has its lease, and the answer to a heartbeat.
+// Each host has ten ranks. Memory is that of both ends, in one process.
+func BenchmarkReconnect(b *testing.B) {
+	const hosts = 1000
+	cr := newCrowd(b, hosts, hosts, 10)
+	for i := range hosts { // a worker has a secret
+		cr.do(b, &apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: withSecret(cr.host(i))}}})
+	}
+	c := cr.l.c
+	listener, err := new(net.ListenConfig).Listen(b.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(b.Context()))
+	served := make(chan error, 1)
+	go func() { served <- transport.Serve(ctx, listener, c.Handler()) }()
+	defer func() { cancel(); <-served }() //nolint:errcheck // streams may be open
+	for b.Loop() {
+		term, end := context.WithCancel(ctx)
+		led := make(chan error, 1)
+		go func() { led <- c.Lead(term, 7) }()
+		for c.current() == nil {
+			runtime.Gosched()
+		}
+		before, start := memory(), time.Now()
+		var g errgroup.Group
+		var tries atomic.Int64
+		for i := range hosts {
+			g.Go(func() error {
+				client := transport.NewHTTPClient()
+				for connectAndBeat(term, client, listener.Addr().String(), cr.host(i)) != nil { // a worker tries again
+					tries.Add(1)
+				}
+				return nil
+			})
+		}
+		_ = g.Wait()
+		b.ReportMetric(float64(tries.Load()), "failed-tries")
+		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms-until-all")
+		b.ReportMetric(float64(memory()-before)/hosts/1024, "KiB/worker")
+		b.ReportMetric(float64(runtime.NumGoroutine())/hosts, "goroutines/worker")
+		end()
+		<-led //nolint:errcheck // it ends with its context
+	}
+}
+
+func withSecret(h *apiv1.Host) *apiv1.Host {
+	h.SecretHash = secretHash("s")
+	return h
+}
+
+func connectAndBeat(ctx context.Context, client *http.Client, addr string, host *apiv1.Host) error {
+	l, err := dial(ctx, client, addr, &apiv1.Hello{Secret: "s", Host: host})
+	if err != nil {
+		return err
+	}
+	if err := l.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Heartbeat{Heartbeat: &apiv1.Heartbeat{Seq: 1}}}); err != nil {
+		return err
+	}
+	for {
+		select {
+		case r := <-l.in:
+			if r.GetHeartbeat().GetSeq() == 1 {
+				return nil
+			}
+		case err := <-l.over:
+			return err
+		}
+	}
+}
+
+// memory is what the process holds, once nothing is left that is not used.
+func memory() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse)
 }
