@@ -19,6 +19,7 @@ const snapshotsKept = 2
 // could be loaded.
 type snapshotStore struct {
 	raft.SnapshotStore
+	path string
 
 	// mu guards failed.
 	mu     sync.Mutex
@@ -30,6 +31,9 @@ type snapshotStore struct {
 func openSnapshots(dir string, log *slog.Logger) (*snapshotStore, error) {
 	path := filepath.Join(dir, "snapshots")
 	if err := writable(path); err != nil { // the library's own error is text alone.
+		return nil, unreadable(path, err)
+	}
+	if err := removeUnfinished(path); err != nil {
 		return nil, unreadable(path, err)
 	}
 	metas, err := filepath.Glob(filepath.Join(path, "*", "meta.json"))
@@ -45,7 +49,55 @@ func openSnapshots(dir string, log *slog.Logger) (*snapshotStore, error) {
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
-	return &snapshotStore{SnapshotStore: files}, nil
+	return &snapshotStore{SnapshotStore: files, path: path}, nil
+}
+
+// unfinished ends the name of a snapshot's directory until it is whole. The library leaves one behind at a crash or when the last steps
+// fail, and never looks at it again.
+const unfinished = ".tmp"
+
+// removeUnfinished frees the room that earlier processes left taken. Nobody else may write snapshots meanwhile.
+func removeUnfinished(path string) error {
+	left, err := filepath.Glob(filepath.Join(path, "*"+unfinished))
+	if err != nil {
+		return err
+	}
+	for _, l := range left {
+		if err := os.RemoveAll(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Create begins a snapshot.
+func (s *snapshotStore) Create(version raft.SnapshotVersion, index, term uint64, group raft.Configuration, groupIndex uint64,
+	trans raft.Transport,
+) (raft.SnapshotSink, error) {
+	sink, err := s.SnapshotStore.Create(version, index, term, group, groupIndex, trans)
+	if err != nil {
+		return nil, err
+	}
+	return cleanSink{sink, s.path}, nil
+}
+
+// cleanSink leaves nothing of a snapshot that could not be finished.
+type cleanSink struct {
+	raft.SnapshotSink
+	path string
+}
+
+// Close makes the snapshot whole.
+func (s cleanSink) Close() error { return s.clean(s.SnapshotSink.Close()) }
+
+// Cancel gives it up. The library then writes what it still holds, and leaves all where it is when the disk is full.
+func (s cleanSink) Cancel() error { return s.clean(s.SnapshotSink.Cancel()) }
+
+func (s cleanSink) clean(err error) error {
+	if err != nil {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(s.path, s.ID()+unfinished)))
+	}
+	return err
 }
 
 // writable makes the directory and a file in it, and removes the file.

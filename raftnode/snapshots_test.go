@@ -1,0 +1,63 @@
+package raftnode
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/hashicorp/raft"
+	"github.com/stretchr/testify/require"
+)
+
+// fullSink cannot write what it holds, as on a full disk.
+type fullSink struct{ raft.SnapshotSink }
+
+func (fullSink) Cancel() error { return syscall.ENOSPC }
+
+// TestUnfinishedSnapshots are removed: when the last steps fail, and at the next start if the process ended in the midst.
+func TestUnfinishedSnapshots(t *testing.T) {
+	dir := t.TempDir()
+	left := func() []string {
+		l, err := filepath.Glob(filepath.Join(dir, "snapshots", "*"))
+		require.NoError(t, err)
+		return l
+	}
+	open := func() *snapshotStore {
+		s, err := openSnapshots(dir, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		return s
+	}
+	begin := func(s *snapshotStore) raft.SnapshotSink {
+		sink, err := s.Create(1, 7, 1, raft.Configuration{}, 1, nil)
+		require.NoError(t, err)
+		_, err = sink.Write([]byte("state"))
+		require.NoError(t, err)
+		return sink
+	}
+	s := open()
+	sink := begin(s)
+	meta := filepath.Join(s.path, sink.ID()+unfinished, "meta.json") // a directory in its place makes the step after the state fail.
+	require.NoError(t, os.Remove(meta))
+	require.NoError(t, os.Mkdir(meta, 0o700))
+	require.Error(t, sink.Close())
+	require.Empty(t, left())
+
+	full := begin(s)
+	require.ErrorIs(t, cleanSink{fullSink{full}, s.path}.Cancel(), syscall.ENOSPC)
+	require.Empty(t, left())
+	require.NoError(t, full.Cancel()) // closes its file.
+
+	crashed := begin(s)
+	require.Len(t, left(), 1)
+	s = open()
+	require.Empty(t, left())
+	require.NoError(t, crashed.Cancel()) // closes its file.
+
+	require.NoError(t, begin(s).Close())
+	require.Len(t, left(), 1)
+	held, err := newest(open())
+	require.NoError(t, err)
+	require.EqualValues(t, 7, held)
+}
