@@ -74,7 +74,13 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 	if err != nil {
 		return err
 	}
+	leave, err := s.w.readers.enter(len(req.From))
+	if err != nil {
+		return err
+	}
+	defer leave()
 	out := make(chan *apiv1.ReadLogsResponse)
+	request := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	var readers errgroup.Group
 	for _, p := range req.From {
@@ -87,7 +93,7 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 					return ctx.Err()
 				}
 			}
-			r := &logReader{log: l, rank: p.Rank, from: p.Seq}
+			r := &logReader{log: l, rank: p.Rank, from: p.Seq, turns: s.w.readers}
 			done, err := r.read(ctx, req.Follow, func(lines []*apiv1.LogLine) error {
 				return send(&apiv1.ReadLogsResponse{Lines: lines})
 			})
@@ -100,9 +106,11 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 	g.Go(func() error { defer close(out); return readers.Wait() })
 	g.Go(func() error {
 		for m := range out {
+			transport.WriteWithin(request, takeWait)
 			if err := stream.Send(m); err != nil {
 				return err
 			}
+			transport.WriteAnytime(request)
 		}
 		return nil
 	})
@@ -114,10 +122,15 @@ func (s dataService) logsFor(req *apiv1.ReadLogsRequest) (*appLog, error) {
 	if len(req.From) > MaxSlots {
 		return nil, invalid("from", fmt.Sprintf("%d ranks are asked for at once", len(req.From)), fmt.Sprintf("ask for %d at the most", MaxSlots))
 	}
+	asked := map[int32]bool{}
 	for _, p := range req.From {
 		if err := checkRank(p.Rank); err != nil {
 			return nil, err
 		}
+		if asked[p.Rank] {
+			return nil, invalid("from", fmt.Sprintf("rank %d is asked for twice", p.Rank), "name each rank once")
+		}
+		asked[p.Rank] = true
 	}
 	l, err := s.w.logs.find(req.App)
 	if err != nil {

@@ -50,7 +50,7 @@ func long(rank int32, seq uint64) *apiv1.LogLine {
 // read returns a rank's log as text, a line each, long ones cut.
 func read(t *testing.T, l *appLog, rank int32, from uint64) (lines []string) {
 	t.Helper()
-	r := &logReader{log: l, rank: rank, from: from}
+	r := &logReader{log: l, rank: rank, from: from, turns: newReaders()}
 	_, err := r.read(t.Context(), false, func(got []*apiv1.LogLine) error {
 		for _, x := range got {
 			lines = append(lines, strings.TrimRight(string(x.Text), "x"))

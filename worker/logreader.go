@@ -5,9 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect/v2"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/apierr"
 )
 
 // Bounds of one message of log lines.
@@ -19,31 +26,61 @@ const (
 // errMoved is returned when a rank's output is on another host now.
 var errMoved = errors.New("worker: the rank runs on another host now, and its output is there")
 
-// logReader reads one rank's log from a line on.
+// What readers of logs can make a worker hold, all of them together. The control plane asks for one rank at a time.
+const (
+	maxReaders = 16_384 // ranks that are being followed
+	maxReading = 64     // that are read at this moment, each with a buffer, a file and one message
+	// takeWait bounds how long a caller may take for one message: who reads more slowly asks again.
+	takeWait = 30 * time.Second
+)
+
+// readers gives the turns of log readers.
+type readers struct {
+	following atomic.Int64
+	reading   chan struct{} // of maxReading
+}
+
+func newReaders() *readers { return &readers{reading: make(chan struct{}, maxReading)} }
+
+// enter counts n more readers, if they may be.
+func (d *readers) enter(n int) (leave func(), err error) {
+	if d.following.Add(int64(n)) > maxReaders {
+		d.following.Add(-int64(n))
+		return nil, apierr.New(connect.CodeResourceExhausted, apierr.ReasonOverloaded, "from", "the output of too many ranks is being read here", "try again in a moment")
+	}
+	return func() { d.following.Add(-int64(n)) }, nil
+}
+
+// turn waits for a place among those that read.
+func (d *readers) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case d.reading <- struct{}{}:
+		return func() { <-d.reading }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// buffers are those of the readers, which hold one only while they read.
+var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+
+// logReader reads one rank's log from a line on. While it waits for more it holds neither a file nor a buffer.
 type logReader struct {
 	log  *appLog
 	rank int32
 	from uint64 // the next line wanted
 
-	file *os.File
-	br   *bufio.Reader
-	life int
-}
-
-func (r *logReader) close() {
-	if r.file != nil {
-		r.file.Close() //nolint:errcheck,gosec // read only
-		r.file = nil
-	}
+	turns  *readers
+	offset int64 // where in the file the next record begins
+	life   int   // of the file that offset is of
 }
 
 // read sends lines; with follow it goes on until the log is complete or ctx ends. It returns whether the log is complete.
 func (r *logReader) read(ctx context.Context, follow bool, send func([]*apiv1.LogLine) error) (bool, error) {
-	defer r.close()
 	for {
 		s := r.log.state(r.rank)
 		if r.from < s.stored {
-			if err := r.sendUpTo(s, send); err != nil {
+			if err := r.sendUpTo(ctx, s, send); err != nil {
 				return false, err
 			}
 			continue
@@ -66,34 +103,62 @@ func (r *logReader) read(ctx context.Context, follow bool, send func([]*apiv1.Lo
 	}
 }
 
-// open opens the rank's file, if it is not the one being read.
-func (r *logReader) open(s logState) error {
-	if r.file != nil && r.life == s.life {
-		return nil
-	}
-	r.close()
+// open opens the rank's file where the next record begins.
+func (r *logReader) open(s logState) (*os.File, error) {
 	f, err := os.Open(r.log.path(r.rank))
 	if errors.Is(err, os.ErrNotExist) && r.log.state(r.rank).moved {
-		return errMoved
+		return nil, errMoved
 	}
 	if err != nil {
-		return fmt.Errorf("worker: logs: %w", err)
+		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
-	r.file, r.br, r.life = f, bufio.NewReaderSize(f, 64<<10), s.life
-	return nil
+	if r.life != s.life {
+		r.offset, r.life = 0, s.life
+	}
+	if _, err := f.Seek(r.offset, io.SeekStart); err != nil {
+		return nil, errors.Join(fmt.Errorf("worker: logs: %w", err), f.Close())
+	}
+	return f, nil
 }
 
 // sendUpTo sends the lines wanted that are before s.stored.
-func (r *logReader) sendUpTo(s logState, send func([]*apiv1.LogLine) error) error {
-	if err := r.open(s); err != nil {
+func (r *logReader) sendUpTo(ctx context.Context, s logState, send func([]*apiv1.LogLine) error) error {
+	done, err := r.turns.turn(ctx)
+	if err != nil {
 		return err
 	}
-	var out []*apiv1.LogLine
-	size := 0
+	defer done()
+	f, err := r.open(s)
+	if err != nil {
+		return err
+	}
+	defer f.Close()                     //nolint:errcheck // read only
+	br := buffers.Get().(*bufio.Reader) //nolint:forcetypeassert // of our own pool
+	br.Reset(f)
+	defer buffers.Put(br)
 	for r.from < s.stored {
+		lines, err := r.batch(br, s.stored)
+		if err != nil {
+			return err
+		}
+		if err := send(lines); err != nil {
+			return err
+		}
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return fmt.Errorf("worker: logs: %w", err)
+	}
+	r.offset = at - int64(br.Buffered())
+	return nil
+}
+
+// batch reads the next lines wanted that are before the line end, one message of them.
+func (r *logReader) batch(br *bufio.Reader, end uint64) (out []*apiv1.LogLine, err error) {
+	for size := 0; r.from < end && len(out) < linesPerMessage && size < bytesPerMessage; {
 		line := new(apiv1.LogLine)
-		if err := readRecord(r.br, line); err != nil {
-			return fmt.Errorf("worker: logs of rank %d: %w", r.rank, err)
+		if err := readRecord(br, line); err != nil {
+			return nil, fmt.Errorf("worker: logs of rank %d: %w", r.rank, err)
 		}
 		next := line.Seq + max(1, line.Lost)
 		if next <= r.from {
@@ -102,15 +167,6 @@ func (r *logReader) sendUpTo(s logState, send func([]*apiv1.LogLine) error) erro
 		out = append(out, line)
 		r.from = next
 		size += len(line.Text)
-		if len(out) >= linesPerMessage || size >= bytesPerMessage {
-			if err := send(out); err != nil {
-				return err
-			}
-			out, size = nil, 0
-		}
 	}
-	if len(out) == 0 {
-		return nil
-	}
-	return send(out)
+	return out, nil
 }

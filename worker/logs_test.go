@@ -29,7 +29,7 @@ func newLogs(t *testing.T) *logStore {
 // collect reads a rank's log and returns the numbers of its lines.
 func collect(t *testing.T, l *appLog, rank int32, from uint64) (seqs []uint64, complete bool) {
 	t.Helper()
-	r := &logReader{log: l, rank: rank, from: from}
+	r := &logReader{log: l, rank: rank, from: from, turns: newReaders()}
 	done, err := r.read(t.Context(), false, func(lines []*apiv1.LogLine) error {
 		for _, x := range lines {
 			require.Equal(t, line(rank, x.Seq).Text, x.Text)
@@ -69,7 +69,7 @@ func TestLogIsFollowed(t *testing.T) {
 	got := make(chan uint64, 100)
 	result := make(chan bool, 1)
 	go func() {
-		r := &logReader{log: l, rank: 0}
+		r := &logReader{log: l, rank: 0, turns: newReaders()}
 		done, err := r.read(context.Background(), true, func(lines []*apiv1.LogLine) error {
 			for _, x := range lines {
 				got <- x.Seq
@@ -101,7 +101,7 @@ func TestLogMovesWithItsRank(t *testing.T) {
 	b, err := os.ReadFile(other.path(0))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(tmp, b, 0o600))
-	r := &logReader{log: l, rank: 0}
+	r := &logReader{log: l, rank: 0, turns: newReaders()}
 	var seqs []uint64
 	keep := func(lines []*apiv1.LogLine) error {
 		for _, x := range lines {

@@ -46,6 +46,7 @@ type Worker struct {
 	dataConns net.Listener
 	modules   *moduleCache
 	logs      *logStore
+	readers   *readers
 	spawner   *spawner
 	lock      *os.File // kept open: the directory is ours as long as it is
 	fitness   fitness
@@ -73,7 +74,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(), incarnation: uuid.NewString(),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), memberCh: make(chan struct{}, 1), children: map[*child]bool{},
-		spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter()},
+		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter()},
 	}
 	if err := w.openDir(); err != nil {
 		return nil, err

@@ -33,7 +33,12 @@ func withWriter(h http.Handler) http.Handler {
 // WriteWithin breaks the stream of the request that ctx belongs to if its client has not taken what is written to it, or will be,
 // after d; a later call counts from then. It does not block. It does nothing when ctx has ended, or is of no request that Serve
 // answers.
-func WriteWithin(ctx context.Context, d time.Duration) {
+func WriteWithin(ctx context.Context, d time.Duration) { setDeadline(ctx, time.Now().Add(d)) }
+
+// WriteAnytime takes back what WriteWithin has said.
+func WriteAnytime(ctx context.Context) { setDeadline(ctx, time.Time{}) }
+
+func setDeadline(ctx context.Context, at time.Time) {
 	wr, ok := ctx.Value(writerKey{}).(*writer)
 	if !ok {
 		return
@@ -41,6 +46,6 @@ func WriteWithin(ctx context.Context, d time.Duration) {
 	wr.mu.Lock()
 	defer wr.mu.Unlock()
 	if !wr.done && ctx.Err() == nil {
-		_ = wr.ctl.SetWriteDeadline(time.Now().Add(d)) // both protocols of Serve know deadlines
+		_ = wr.ctl.SetWriteDeadline(at) // both protocols of Serve know deadlines
 	}
 }
