@@ -40,7 +40,7 @@ func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 		c: c, term: term, log: c.slog.With("term", term),
 		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(),
 	}
-	l.leases = newLeases(c.cfg.Heartbeat, l.confirm)
+	l.leases = newLeases(c.cfg.Heartbeat, l.confirmWait, l.confirm)
 	return l
 }
 

@@ -17,8 +17,11 @@ import (
 const (
 	// leaseMargin is how much longer than the worker the leader waits.
 	leaseMargin = 500 * time.Millisecond
-	// confirmWait bounds one quorum check: a server that does not answer by then does not count.
-	confirmWait = time.Second
+	// confirmShare is which part of a lease one quorum check may take: a server that does not answer by then does not count. It is
+	// as long as a worker waits for its answer.
+	confirmShare = 4
+	// confirmLeast is what a check may always take.
+	confirmLeast = time.Second
 	// checksPerHeartbeat bounds how often the quorum is asked, however many workers there are.
 	checksPerHeartbeat = 4
 )
@@ -33,16 +36,17 @@ var errNoQuorum = errors.New("no majority of the servers answers in this leader'
 // One check answers all that wait: its cost does not depend on the number of workers.
 type leases struct {
 	confirm func(context.Context) error
-	pause   time.Duration // between the starts of two checks
-	kick    notify.Signal // somebody waits
+	pause   time.Duration        // between the starts of two checks
+	wait    func() time.Duration // bounds one check
+	kick    notify.Signal        // somebody waits
 
 	mu      sync.Mutex // guards the fields below
 	beats   map[*session]uint64
 	waiters []chan error
 }
 
-func newLeases(heartbeat time.Duration, confirm func(context.Context) error) *leases {
-	return &leases{confirm: confirm, pause: heartbeat / checksPerHeartbeat, kick: notify.NewSignal(), beats: map[*session]uint64{}}
+func newLeases(heartbeat time.Duration, wait func() time.Duration, confirm func(context.Context) error) *leases {
+	return &leases{confirm: confirm, wait: wait, pause: heartbeat / checksPerHeartbeat, kick: notify.NewSignal(), beats: map[*session]uint64{}}
 }
 
 // beat asks for an answer to a heartbeat; only a session's newest one is answered.
@@ -108,9 +112,14 @@ func (q *leases) run(ctx context.Context, answer func(*session, uint64), failed 
 }
 
 func (q *leases) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, confirmWait)
+	ctx, cancel := context.WithTimeout(ctx, q.wait())
 	defer cancel()
 	return q.confirm(ctx)
+}
+
+// confirmWait bounds one check.
+func (l *leader) confirmWait() time.Duration {
+	return max(confirmLeast, leaseOf(l.c.state.View())/confirmShare)
 }
 
 // confirm asks the servers for their terms, and returns nil as soon as a majority of the voters, this one included, is in

@@ -27,6 +27,7 @@ import (
 	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/proc"
+	"github.com/godwit-run/godwit/internal/text"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -143,7 +144,12 @@ func readWord(path string) (string, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("worker: %w", err)
 	}
-	return strings.TrimSpace(string(b)), nil
+	word := strings.TrimSpace(string(b))
+	if word != "" && !text.Word(word) {
+		return "", fmt.Errorf("worker: %s is damaged: it must hold one word; restore it, or give this worker an empty --data-dir: "+
+			"it joins as a new one, under another --name until the old one is called lost", path)
+	}
+	return word, nil
 }
 
 // Addr is the address other hosts use.
