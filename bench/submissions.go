@@ -59,16 +59,18 @@ func (b *bench) submitLoad(ctx context.Context, env []string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var servers []struct{ Addr, Role string }
-	if err := json.Unmarshal([]byte(out), &servers); err != nil {
+	var list struct {
+		Servers []struct{ Addr, Role string }
+	}
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
 		return 0, err
 	}
-	i := slices.IndexFunc(servers, func(s struct{ Addr, Role string }) bool { return s.Role == "leader" })
+	i := slices.IndexFunc(list.Servers, func(s struct{ Addr, Role string }) bool { return s.Role == "leader" })
 	if i < 0 {
 		return 0, errors.New("no leader")
 	}
 	body := fmt.Sprintf(`{"spec":{"name":"x","size":1,"module_digest":%q}}`, strings.TrimSpace(digest))
-	return load(ctx, "http://"+servers[i].Addr+"/godwit.v1.Control/Submit", body)
+	return load(ctx, "http://"+list.Servers[i].Addr+"/godwit.v1.Control/Submit", body)
 }
 
 // load posts body from many clients and returns successes a second.

@@ -103,8 +103,9 @@ type Control struct {
 	inspecting                 gate
 	pulls                      singleflight.Group
 
-	mu     sync.Mutex // guards leader
-	leader *leader    // nil while this server does not lead
+	mu      sync.Mutex        // guards what stands below
+	leader  *leader           // nil while this server does not lead
+	differs map[string]uint64 // servers whose state differs from this one's, with the entry at which it was seen
 }
 
 // New makes the control plane of one server.

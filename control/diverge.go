@@ -3,6 +3,8 @@ package control
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +18,8 @@ const (
 	judgeAgain = 2 * time.Second
 	// judgeWait bounds the questions of one comparison.
 	judgeWait = 5 * time.Second
+	// showFor is how long a follower that must stop answers still, so that the leader sees what is wrong with it.
+	showFor = 5 * time.Second
 )
 
 // WatchState looks after this replica of the state until ctx ends. It says aloud what the log refused because it would have
@@ -34,14 +38,16 @@ func (c *Control) WatchState(ctx context.Context) error {
 		_, leads := c.log.Leader()
 		if last := v.LastHash().GetIndex(); last > judged && (leads || v.Diverged() != nil) {
 			voters, votes := c.electorate()
-			index, verdict := judgeState(v.Hashes(), votes, c.otherHashes(ctx), voters)
+			others := c.otherHashes(ctx)
+			c.compared(v.Hashes(), others)
+			index, verdict := judgeState(v.Hashes(), votes, slices.Collect(maps.Values(others)), voters)
 			switch verdict {
 			case fsm.AgainstMajority:
+				c.showDifference(ctx)
 				return fmt.Errorf("%w at index %d: move its data directory away and start it again, and it is built anew from them", fsm.ErrDiverged, index)
 			case fsm.WithMajority:
-				judged = index
-				if v.Diverged() != nil {
-					c.slog.Error("another server's state differs from that of the majority, which this one is of", "index", index)
+				if !lags(others, index) { // who has not come so far may differ yet
+					judged = index
 				}
 			case fsm.Undecided:
 			}
@@ -53,6 +59,37 @@ func (c *Control) WatchState(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// showDifference lets a follower whose state is wrong go on answering for a moment: what it serves is not its state but the
+// leader's. It ends at once if it comes to lead.
+func (c *Control) showDifference(ctx context.Context) {
+	end := time.NewTimer(showFor)
+	defer end.Stop()
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for {
+		if _, leads := c.log.Leader(); leads {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-end.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// lags says whether a server that answers has noted no hash at the index or behind it.
+func lags(others map[string][]*apiv1.HashRecord, index uint64) bool {
+	for _, records := range others {
+		if len(records) == 0 || records[len(records)-1].Index < index {
+			return true
+		}
+	}
+	return false
 }
 
 // tellAlarms logs the alarms after the index seen, and returns the last one's.
@@ -87,12 +124,12 @@ func (c *Control) electorate() (voters int, votes bool) {
 	return voters, votes
 }
 
-// otherHashes asks the other voters for the hashes that they noted. Who does not answer has no list.
-func (c *Control) otherHashes(ctx context.Context) [][]*apiv1.HashRecord {
+// otherHashes asks the other voters for the hashes that they noted, by id. Who does not answer has no list.
+func (c *Control) otherHashes(ctx context.Context) map[string][]*apiv1.HashRecord {
 	ctx, cancel := context.WithTimeout(ctx, judgeWait)
 	defer cancel()
 	servers := c.group.Servers()
-	answers := make([][]*apiv1.HashRecord, len(servers))
+	answers := make([]*apiv1.DiscoverResponse, len(servers))
 	var g errgroup.Group
 	for i, s := range servers {
 		if !s.Voter || s.ID == c.group.ID() {
@@ -100,11 +137,17 @@ func (c *Control) otherHashes(ctx context.Context) [][]*apiv1.HashRecord {
 		}
 		g.Go(func() error {
 			if res, err := c.peers.Ask(ctx, s.ID, s.Addr); err == nil {
-				answers[i] = res.Hashes
+				answers[i] = res
 			}
 			return nil
 		})
 	}
 	_ = g.Wait() // the functions return no errors
-	return answers
+	out := map[string][]*apiv1.HashRecord{}
+	for i, s := range servers {
+		if answers[i] != nil {
+			out[s.ID] = answers[i].Hashes
+		}
+	}
+	return out
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,18 @@ func TestTheReplicaThatDiffersStops(t *testing.T) {
 				for _, m := range tr.servers {
 					apply(m, &apiv1.Command{Op: &apiv1.Command_CheckHash{CheckHash: &apiv1.CheckHash{Index: last.GetIndex(), Hash: last.GetHash()}}})
 				}
+			}
+			if wrong != 0 { // the leader shows it, and goes on showing it when the server has ended
+				m := tr.servers[wrong]
+				sees := func() bool {
+					res, err := leader.control.ListServers(ctx, &apiv1.ListServersRequest{})
+					require.NoError(t, err)
+					return strings.Contains(res.Servers[wrong].Health, "its state differed from the leader's at entry")
+				}
+				require.Eventually(t, sees, time.Minute, time.Millisecond)
+				require.Contains(t, leader.control.alarms(), "the state of server "+m.id+" differed")
+				require.Contains(t, m.control.alarms(), "this server's state differed from the leader's")
+				require.NotContains(t, tr.servers[1].control.alarms(), "alarm")
 			}
 			select {
 			case err := <-ended[wrong]:

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -41,7 +42,7 @@ func (c *Control) Handler() http.Handler {
 			http.Error(w, "no leader is known", http.StatusServiceUnavailable)
 			return
 		}
-		w.WriteHeader(http.StatusOK)
+		_, _ = io.WriteString(w, c.alarms()) // an alarm is no reason not to be used
 	})
 	return c.forward(mux)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect/v2"
@@ -30,7 +31,8 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 	for _, p := range c.peers.Servers() {
 		peers[p.ID] = p
 	}
-	res := &apiv1.ListServersResponse{Index: v.Index()}
+	differing := c.differing()
+	res := &apiv1.ListServersResponse{Index: v.Index(), Alarms: slices.Collect(v.Alarms())}
 	for _, s := range c.group.Servers() {
 		p, found := peers[s.ID]
 		out := &apiv1.Server{Id: s.ID, Addr: s.Addr, Role: roleVoter, Index: p.Index}
@@ -47,6 +49,9 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 			out.LastContact = durationpb.New(s.LastContact)
 		}
 		out.Health = health(s, p, found, v.Index())
+		if index, ok := differing[s.ID]; ok {
+			out.Health = fmt.Sprintf("its state differed from the leader's at entry %d; %s", index, out.Health)
+		}
 		res.Servers = append(res.Servers, out)
 	}
 	return res, nil

@@ -3,6 +3,7 @@ package fsm
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -49,6 +50,17 @@ func TestBrokenInvariantIsRefused(t *testing.T) {
 	require.Len(t, alarms, MaxAlarms)
 	require.Equal(t, m.View().Index(), alarms[MaxAlarms-1].GetIndex())
 	require.NotEqual(t, hash, m.View().Hash(), "alarms are part of the state")
+
+	// They stay until somebody clears them; what came later stays.
+	old := m.View()
+	third := alarms[2].GetIndex()
+	results = mustApply(t, m, fmt.Sprintf("unalarm %d", third), fmt.Sprintf("unalarm %d", third))
+	require.Empty(t, results[0].GetCode())
+	require.Empty(t, results[1].GetCode(), "again is no change")
+	require.Len(t, slices.Collect(m.View().Alarms()), MaxAlarms-3)
+	require.Len(t, slices.Collect(old.Alarms()), MaxAlarms, "an old view is as it was")
+	mustApply(t, m, fmt.Sprintf("unalarm %d", m.View().Index()))
+	require.Empty(t, slices.Collect(m.View().Alarms()))
 }
 
 func TestAlarmsOutliveASnapshot(t *testing.T) {

@@ -155,6 +155,8 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		cmd.Op = &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{
 			Digest: l.word(1), Migratable: slices.Contains(l, "migratable"),
 		}}}
+	case "unalarm":
+		cmd.Op = &apiv1.Command_ClearAlarms{ClearAlarms: &apiv1.ClearAlarms{Index: uint64(l.number(1))}}
 	case "unmodule":
 		cmd.Op = &apiv1.Command_RemoveModule{RemoveModule: &apiv1.RemoveModule{Digest: l.word(1)}}
 	case "host", "state", "unfit", "wish":

@@ -155,6 +155,8 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.setClusterConfig(op.SetClusterConfig.GetConfig())
 	case *apiv1.Command_SetFeatureLevel:
 		return t.setFeatureLevel(op.SetFeatureLevel)
+	case *apiv1.Command_ClearAlarms:
+		return t.clearAlarms(op.ClearAlarms)
 	case *apiv1.Command_CheckHash:
 		return t.checkHash(op.CheckHash)
 	}

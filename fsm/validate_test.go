@@ -107,6 +107,7 @@ func largest() []*apiv1.Command {
 			Host: longName(0), Incarnation: longWord, State: string(Lost), Reason: longReason,
 		}}},
 		&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: longApp, Phase: string(Failed), ExitCode: -1, Reason: longReason}}},
+		&apiv1.Command{Op: &apiv1.Command_ClearAlarms{ClearAlarms: &apiv1.ClearAlarms{Index: math.MaxUint64}}},
 		&apiv1.Command{Op: &apiv1.Command_CheckHash{CheckHash: &apiv1.CheckHash{Index: math.MaxUint64, Hash: make([]byte, MaxDigestBytes)}}},
 	)
 	return append(hosts, ops...)

@@ -72,12 +72,14 @@ func TestLeaderStalls(t *testing.T) {
 	}
 	c.eventually(patience, "another leads", func() error {
 		r := startCommand(t, strings.Join(others, ","), "servers", "-o", "json", "--timeout", "1s").wait()
-		var servers []struct{ Addr, Role string }
+		var list struct {
+			Servers []struct{ Addr, Role string }
+		}
 		if r.code != 0 {
 			return fmt.Errorf("%s", r.stderr)
 		}
-		decode(t, r.stdout, &servers)
-		for _, s := range servers {
+		decode(t, r.stdout, &list)
+		for _, s := range list.Servers {
 			if s.Role == "leader" && s.Addr != old.addr {
 				return nil
 			}

@@ -101,6 +101,7 @@ type Command struct {
 	//	*Command_RemoveModule
 	//	*Command_SetFeatureLevel
 	//	*Command_SetHostUnfit
+	//	*Command_ClearAlarms
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -369,6 +370,15 @@ func (x *Command) GetSetHostUnfit() *SetHostUnfit {
 	return nil
 }
 
+func (x *Command) GetClearAlarms() *ClearAlarms {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ClearAlarms); ok {
+			return x.ClearAlarms
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -461,6 +471,10 @@ type Command_SetHostUnfit struct {
 	SetHostUnfit *SetHostUnfit `protobuf:"bytes,60,opt,name=set_host_unfit,json=setHostUnfit,proto3,oneof"`
 }
 
+type Command_ClearAlarms struct {
+	ClearAlarms *ClearAlarms `protobuf:"bytes,70,opt,name=clear_alarms,json=clearAlarms,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_RegisterHost) isCommand_Op() {}
@@ -504,6 +518,8 @@ func (*Command_RemoveModule) isCommand_Op() {}
 func (*Command_SetFeatureLevel) isCommand_Op() {}
 
 func (*Command_SetHostUnfit) isCommand_Op() {}
+
+func (*Command_ClearAlarms) isCommand_Op() {}
 
 // InitCluster names the cluster, once.
 type InitCluster struct {
@@ -550,6 +566,51 @@ func (x *InitCluster) GetClusterId() string {
 	return ""
 }
 
+// ClearAlarms forgets the alarms of entries up to the index: somebody has seen them.
+type ClearAlarms struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClearAlarms) Reset() {
+	*x = ClearAlarms{}
+	mi := &file_godwit_v1_command_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearAlarms) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearAlarms) ProtoMessage() {}
+
+func (x *ClearAlarms) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearAlarms.ProtoReflect.Descriptor instead.
+func (*ClearAlarms) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ClearAlarms) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 // SetClusterConfig sets what is not set yet; what is set stays.
 type SetClusterConfig struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -560,7 +621,7 @@ type SetClusterConfig struct {
 
 func (x *SetClusterConfig) Reset() {
 	*x = SetClusterConfig{}
-	mi := &file_godwit_v1_command_proto_msgTypes[3]
+	mi := &file_godwit_v1_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -572,7 +633,7 @@ func (x *SetClusterConfig) String() string {
 func (*SetClusterConfig) ProtoMessage() {}
 
 func (x *SetClusterConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[3]
+	mi := &file_godwit_v1_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -585,7 +646,7 @@ func (x *SetClusterConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetClusterConfig.ProtoReflect.Descriptor instead.
 func (*SetClusterConfig) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SetClusterConfig) GetConfig() *ClusterConfig {
@@ -605,7 +666,7 @@ type RegisterHost struct {
 
 func (x *RegisterHost) Reset() {
 	*x = RegisterHost{}
-	mi := &file_godwit_v1_command_proto_msgTypes[4]
+	mi := &file_godwit_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -617,7 +678,7 @@ func (x *RegisterHost) String() string {
 func (*RegisterHost) ProtoMessage() {}
 
 func (x *RegisterHost) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[4]
+	mi := &file_godwit_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -630,7 +691,7 @@ func (x *RegisterHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterHost.ProtoReflect.Descriptor instead.
 func (*RegisterHost) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RegisterHost) GetHost() *Host {
@@ -653,7 +714,7 @@ type SetHostState struct {
 
 func (x *SetHostState) Reset() {
 	*x = SetHostState{}
-	mi := &file_godwit_v1_command_proto_msgTypes[5]
+	mi := &file_godwit_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -665,7 +726,7 @@ func (x *SetHostState) String() string {
 func (*SetHostState) ProtoMessage() {}
 
 func (x *SetHostState) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[5]
+	mi := &file_godwit_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -678,7 +739,7 @@ func (x *SetHostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostState.ProtoReflect.Descriptor instead.
 func (*SetHostState) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SetHostState) GetHost() string {
@@ -722,7 +783,7 @@ type SetHostUnfit struct {
 
 func (x *SetHostUnfit) Reset() {
 	*x = SetHostUnfit{}
-	mi := &file_godwit_v1_command_proto_msgTypes[6]
+	mi := &file_godwit_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +795,7 @@ func (x *SetHostUnfit) String() string {
 func (*SetHostUnfit) ProtoMessage() {}
 
 func (x *SetHostUnfit) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[6]
+	mi := &file_godwit_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +808,7 @@ func (x *SetHostUnfit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostUnfit.ProtoReflect.Descriptor instead.
 func (*SetHostUnfit) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SetHostUnfit) GetHost() string {
@@ -786,7 +847,7 @@ type SetHostWish struct {
 
 func (x *SetHostWish) Reset() {
 	*x = SetHostWish{}
-	mi := &file_godwit_v1_command_proto_msgTypes[7]
+	mi := &file_godwit_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +859,7 @@ func (x *SetHostWish) String() string {
 func (*SetHostWish) ProtoMessage() {}
 
 func (x *SetHostWish) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[7]
+	mi := &file_godwit_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +872,7 @@ func (x *SetHostWish) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostWish.ProtoReflect.Descriptor instead.
 func (*SetHostWish) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SetHostWish) GetHost() string {
@@ -852,7 +913,7 @@ type AddModule struct {
 
 func (x *AddModule) Reset() {
 	*x = AddModule{}
-	mi := &file_godwit_v1_command_proto_msgTypes[8]
+	mi := &file_godwit_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +925,7 @@ func (x *AddModule) String() string {
 func (*AddModule) ProtoMessage() {}
 
 func (x *AddModule) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[8]
+	mi := &file_godwit_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +938,7 @@ func (x *AddModule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddModule.ProtoReflect.Descriptor instead.
 func (*AddModule) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AddModule) GetModule() *Module {
@@ -898,7 +959,7 @@ type SubmitApp struct {
 
 func (x *SubmitApp) Reset() {
 	*x = SubmitApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[9]
+	mi := &file_godwit_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +971,7 @@ func (x *SubmitApp) String() string {
 func (*SubmitApp) ProtoMessage() {}
 
 func (x *SubmitApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[9]
+	mi := &file_godwit_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +984,7 @@ func (x *SubmitApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitApp.ProtoReflect.Descriptor instead.
 func (*SubmitApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SubmitApp) GetId() string {
@@ -954,7 +1015,7 @@ type PlaceApp struct {
 
 func (x *PlaceApp) Reset() {
 	*x = PlaceApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[10]
+	mi := &file_godwit_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -966,7 +1027,7 @@ func (x *PlaceApp) String() string {
 func (*PlaceApp) ProtoMessage() {}
 
 func (x *PlaceApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[10]
+	mi := &file_godwit_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -979,7 +1040,7 @@ func (x *PlaceApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceApp.ProtoReflect.Descriptor instead.
 func (*PlaceApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PlaceApp) GetApp() string {
@@ -1015,7 +1076,7 @@ type HostStarted struct {
 
 func (x *HostStarted) Reset() {
 	*x = HostStarted{}
-	mi := &file_godwit_v1_command_proto_msgTypes[11]
+	mi := &file_godwit_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1088,7 @@ func (x *HostStarted) String() string {
 func (*HostStarted) ProtoMessage() {}
 
 func (x *HostStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[11]
+	mi := &file_godwit_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1101,7 @@ func (x *HostStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStarted.ProtoReflect.Descriptor instead.
 func (*HostStarted) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HostStarted) GetApp() string {
@@ -1076,7 +1137,7 @@ type RanksEnded struct {
 
 func (x *RanksEnded) Reset() {
 	*x = RanksEnded{}
-	mi := &file_godwit_v1_command_proto_msgTypes[12]
+	mi := &file_godwit_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1149,7 @@ func (x *RanksEnded) String() string {
 func (*RanksEnded) ProtoMessage() {}
 
 func (x *RanksEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[12]
+	mi := &file_godwit_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1162,7 @@ func (x *RanksEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RanksEnded.ProtoReflect.Descriptor instead.
 func (*RanksEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RanksEnded) GetApp() string {
@@ -1139,7 +1200,7 @@ type EndedRank struct {
 
 func (x *EndedRank) Reset() {
 	*x = EndedRank{}
-	mi := &file_godwit_v1_command_proto_msgTypes[13]
+	mi := &file_godwit_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1212,7 @@ func (x *EndedRank) String() string {
 func (*EndedRank) ProtoMessage() {}
 
 func (x *EndedRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[13]
+	mi := &file_godwit_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1225,7 @@ func (x *EndedRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndedRank.ProtoReflect.Descriptor instead.
 func (*EndedRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EndedRank) GetRank() int32 {
@@ -1209,7 +1270,7 @@ type StopApp struct {
 
 func (x *StopApp) Reset() {
 	*x = StopApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[14]
+	mi := &file_godwit_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1282,7 @@ func (x *StopApp) String() string {
 func (*StopApp) ProtoMessage() {}
 
 func (x *StopApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[14]
+	mi := &file_godwit_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1295,7 @@ func (x *StopApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopApp.ProtoReflect.Descriptor instead.
 func (*StopApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StopApp) GetApp() string {
@@ -1278,7 +1339,7 @@ type RestartApp struct {
 
 func (x *RestartApp) Reset() {
 	*x = RestartApp{}
-	mi := &file_godwit_v1_command_proto_msgTypes[15]
+	mi := &file_godwit_v1_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1351,7 @@ func (x *RestartApp) String() string {
 func (*RestartApp) ProtoMessage() {}
 
 func (x *RestartApp) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[15]
+	mi := &file_godwit_v1_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1364,7 @@ func (x *RestartApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartApp.ProtoReflect.Descriptor instead.
 func (*RestartApp) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RestartApp) GetApp() string {
@@ -1337,7 +1398,7 @@ type RemoveModule struct {
 
 func (x *RemoveModule) Reset() {
 	*x = RemoveModule{}
-	mi := &file_godwit_v1_command_proto_msgTypes[16]
+	mi := &file_godwit_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1410,7 @@ func (x *RemoveModule) String() string {
 func (*RemoveModule) ProtoMessage() {}
 
 func (x *RemoveModule) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[16]
+	mi := &file_godwit_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1423,7 @@ func (x *RemoveModule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModule.ProtoReflect.Descriptor instead.
 func (*RemoveModule) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RemoveModule) GetDigest() string {
@@ -1382,7 +1443,7 @@ type SetFeatureLevel struct {
 
 func (x *SetFeatureLevel) Reset() {
 	*x = SetFeatureLevel{}
-	mi := &file_godwit_v1_command_proto_msgTypes[17]
+	mi := &file_godwit_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1455,7 @@ func (x *SetFeatureLevel) String() string {
 func (*SetFeatureLevel) ProtoMessage() {}
 
 func (x *SetFeatureLevel) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[17]
+	mi := &file_godwit_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1468,7 @@ func (x *SetFeatureLevel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetFeatureLevel.ProtoReflect.Descriptor instead.
 func (*SetFeatureLevel) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SetFeatureLevel) GetLevel() uint32 {
@@ -1432,7 +1493,7 @@ type ProposeMigration struct {
 
 func (x *ProposeMigration) Reset() {
 	*x = ProposeMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[18]
+	mi := &file_godwit_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1505,7 @@ func (x *ProposeMigration) String() string {
 func (*ProposeMigration) ProtoMessage() {}
 
 func (x *ProposeMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[18]
+	mi := &file_godwit_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1518,7 @@ func (x *ProposeMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeMigration.ProtoReflect.Descriptor instead.
 func (*ProposeMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ProposeMigration) GetId() string {
@@ -1506,7 +1567,7 @@ type AnnounceMigration struct {
 
 func (x *AnnounceMigration) Reset() {
 	*x = AnnounceMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[19]
+	mi := &file_godwit_v1_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +1579,7 @@ func (x *AnnounceMigration) String() string {
 func (*AnnounceMigration) ProtoMessage() {}
 
 func (x *AnnounceMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[19]
+	mi := &file_godwit_v1_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +1592,7 @@ func (x *AnnounceMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceMigration.ProtoReflect.Descriptor instead.
 func (*AnnounceMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AnnounceMigration) GetId() string {
@@ -1559,7 +1620,7 @@ type FreezeMigration struct {
 
 func (x *FreezeMigration) Reset() {
 	*x = FreezeMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[20]
+	mi := &file_godwit_v1_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1571,7 +1632,7 @@ func (x *FreezeMigration) String() string {
 func (*FreezeMigration) ProtoMessage() {}
 
 func (x *FreezeMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[20]
+	mi := &file_godwit_v1_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1584,7 +1645,7 @@ func (x *FreezeMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeMigration.ProtoReflect.Descriptor instead.
 func (*FreezeMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FreezeMigration) GetId() string {
@@ -1614,7 +1675,7 @@ type FrozenRank struct {
 
 func (x *FrozenRank) Reset() {
 	*x = FrozenRank{}
-	mi := &file_godwit_v1_command_proto_msgTypes[21]
+	mi := &file_godwit_v1_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1687,7 @@ func (x *FrozenRank) String() string {
 func (*FrozenRank) ProtoMessage() {}
 
 func (x *FrozenRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[21]
+	mi := &file_godwit_v1_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1700,7 @@ func (x *FrozenRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FrozenRank.ProtoReflect.Descriptor instead.
 func (*FrozenRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FrozenRank) GetRank() int32 {
@@ -1673,7 +1734,7 @@ type CommitMigration struct {
 
 func (x *CommitMigration) Reset() {
 	*x = CommitMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[22]
+	mi := &file_godwit_v1_command_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1746,7 @@ func (x *CommitMigration) String() string {
 func (*CommitMigration) ProtoMessage() {}
 
 func (x *CommitMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[22]
+	mi := &file_godwit_v1_command_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1759,7 @@ func (x *CommitMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitMigration.ProtoReflect.Descriptor instead.
 func (*CommitMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CommitMigration) GetId() string {
@@ -1719,7 +1780,7 @@ type AbortMigration struct {
 
 func (x *AbortMigration) Reset() {
 	*x = AbortMigration{}
-	mi := &file_godwit_v1_command_proto_msgTypes[23]
+	mi := &file_godwit_v1_command_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1731,7 +1792,7 @@ func (x *AbortMigration) String() string {
 func (*AbortMigration) ProtoMessage() {}
 
 func (x *AbortMigration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[23]
+	mi := &file_godwit_v1_command_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1744,7 +1805,7 @@ func (x *AbortMigration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortMigration.ProtoReflect.Descriptor instead.
 func (*AbortMigration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AbortMigration) GetId() string {
@@ -1775,7 +1836,7 @@ type RecordPause struct {
 
 func (x *RecordPause) Reset() {
 	*x = RecordPause{}
-	mi := &file_godwit_v1_command_proto_msgTypes[24]
+	mi := &file_godwit_v1_command_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1848,7 @@ func (x *RecordPause) String() string {
 func (*RecordPause) ProtoMessage() {}
 
 func (x *RecordPause) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[24]
+	mi := &file_godwit_v1_command_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1861,7 @@ func (x *RecordPause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordPause.ProtoReflect.Descriptor instead.
 func (*RecordPause) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RecordPause) GetId() string {
@@ -1842,7 +1903,7 @@ type RankPause struct {
 
 func (x *RankPause) Reset() {
 	*x = RankPause{}
-	mi := &file_godwit_v1_command_proto_msgTypes[25]
+	mi := &file_godwit_v1_command_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1854,7 +1915,7 @@ func (x *RankPause) String() string {
 func (*RankPause) ProtoMessage() {}
 
 func (x *RankPause) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[25]
+	mi := &file_godwit_v1_command_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1867,7 +1928,7 @@ func (x *RankPause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankPause.ProtoReflect.Descriptor instead.
 func (*RankPause) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RankPause) GetRank() int32 {
@@ -1896,7 +1957,7 @@ type CheckHash struct {
 
 func (x *CheckHash) Reset() {
 	*x = CheckHash{}
-	mi := &file_godwit_v1_command_proto_msgTypes[26]
+	mi := &file_godwit_v1_command_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +1969,7 @@ func (x *CheckHash) String() string {
 func (*CheckHash) ProtoMessage() {}
 
 func (x *CheckHash) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[26]
+	mi := &file_godwit_v1_command_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +1982,7 @@ func (x *CheckHash) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckHash.ProtoReflect.Descriptor instead.
 func (*CheckHash) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CheckHash) GetIndex() uint64 {
@@ -1944,7 +2005,7 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x17godwit/v1/command.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n" +
 	"\x05Entry\x12.\n" +
-	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xfe\v\n" +
+	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xbb\f\n" +
 	"\aCommand\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -1977,11 +2038,14 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"restartApp\x12>\n" +
 	"\rremove_module\x18\x1c \x01(\v2\x17.godwit.v1.RemoveModuleH\x00R\fremoveModule\x12H\n" +
 	"\x11set_feature_level\x18\x1d \x01(\v2\x1a.godwit.v1.SetFeatureLevelH\x00R\x0fsetFeatureLevel\x12?\n" +
-	"\x0eset_host_unfit\x18< \x01(\v2\x17.godwit.v1.SetHostUnfitH\x00R\fsetHostUnfitB\x04\n" +
+	"\x0eset_host_unfit\x18< \x01(\v2\x17.godwit.v1.SetHostUnfitH\x00R\fsetHostUnfit\x12;\n" +
+	"\fclear_alarms\x18F \x01(\v2\x16.godwit.v1.ClearAlarmsH\x00R\vclearAlarmsB\x04\n" +
 	"\x02op\",\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x01 \x01(\tR\tclusterId\"D\n" +
+	"cluster_id\x18\x01 \x01(\tR\tclusterId\"#\n" +
+	"\vClearAlarms\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"D\n" +
 	"\x10SetClusterConfig\x120\n" +
 	"\x06config\x18\x01 \x01(\v2\x18.godwit.v1.ClusterConfigR\x06config\"3\n" +
 	"\fRegisterHost\x12#\n" +
@@ -2085,83 +2149,85 @@ func file_godwit_v1_command_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_command_proto_rawDescData
 }
 
-var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_godwit_v1_command_proto_goTypes = []any{
 	(*Entry)(nil),                 // 0: godwit.v1.Entry
 	(*Command)(nil),               // 1: godwit.v1.Command
 	(*InitCluster)(nil),           // 2: godwit.v1.InitCluster
-	(*SetClusterConfig)(nil),      // 3: godwit.v1.SetClusterConfig
-	(*RegisterHost)(nil),          // 4: godwit.v1.RegisterHost
-	(*SetHostState)(nil),          // 5: godwit.v1.SetHostState
-	(*SetHostUnfit)(nil),          // 6: godwit.v1.SetHostUnfit
-	(*SetHostWish)(nil),           // 7: godwit.v1.SetHostWish
-	(*AddModule)(nil),             // 8: godwit.v1.AddModule
-	(*SubmitApp)(nil),             // 9: godwit.v1.SubmitApp
-	(*PlaceApp)(nil),              // 10: godwit.v1.PlaceApp
-	(*HostStarted)(nil),           // 11: godwit.v1.HostStarted
-	(*RanksEnded)(nil),            // 12: godwit.v1.RanksEnded
-	(*EndedRank)(nil),             // 13: godwit.v1.EndedRank
-	(*StopApp)(nil),               // 14: godwit.v1.StopApp
-	(*RestartApp)(nil),            // 15: godwit.v1.RestartApp
-	(*RemoveModule)(nil),          // 16: godwit.v1.RemoveModule
-	(*SetFeatureLevel)(nil),       // 17: godwit.v1.SetFeatureLevel
-	(*ProposeMigration)(nil),      // 18: godwit.v1.ProposeMigration
-	(*AnnounceMigration)(nil),     // 19: godwit.v1.AnnounceMigration
-	(*FreezeMigration)(nil),       // 20: godwit.v1.FreezeMigration
-	(*FrozenRank)(nil),            // 21: godwit.v1.FrozenRank
-	(*CommitMigration)(nil),       // 22: godwit.v1.CommitMigration
-	(*AbortMigration)(nil),        // 23: godwit.v1.AbortMigration
-	(*RecordPause)(nil),           // 24: godwit.v1.RecordPause
-	(*RankPause)(nil),             // 25: godwit.v1.RankPause
-	(*CheckHash)(nil),             // 26: godwit.v1.CheckHash
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*ClusterConfig)(nil),         // 28: godwit.v1.ClusterConfig
-	(*Host)(nil),                  // 29: godwit.v1.Host
-	(*Module)(nil),                // 30: godwit.v1.Module
-	(*AppSpec)(nil),               // 31: godwit.v1.AppSpec
-	(*PlaceRule)(nil),             // 32: godwit.v1.PlaceRule
-	(*Move)(nil),                  // 33: godwit.v1.Move
+	(*ClearAlarms)(nil),           // 3: godwit.v1.ClearAlarms
+	(*SetClusterConfig)(nil),      // 4: godwit.v1.SetClusterConfig
+	(*RegisterHost)(nil),          // 5: godwit.v1.RegisterHost
+	(*SetHostState)(nil),          // 6: godwit.v1.SetHostState
+	(*SetHostUnfit)(nil),          // 7: godwit.v1.SetHostUnfit
+	(*SetHostWish)(nil),           // 8: godwit.v1.SetHostWish
+	(*AddModule)(nil),             // 9: godwit.v1.AddModule
+	(*SubmitApp)(nil),             // 10: godwit.v1.SubmitApp
+	(*PlaceApp)(nil),              // 11: godwit.v1.PlaceApp
+	(*HostStarted)(nil),           // 12: godwit.v1.HostStarted
+	(*RanksEnded)(nil),            // 13: godwit.v1.RanksEnded
+	(*EndedRank)(nil),             // 14: godwit.v1.EndedRank
+	(*StopApp)(nil),               // 15: godwit.v1.StopApp
+	(*RestartApp)(nil),            // 16: godwit.v1.RestartApp
+	(*RemoveModule)(nil),          // 17: godwit.v1.RemoveModule
+	(*SetFeatureLevel)(nil),       // 18: godwit.v1.SetFeatureLevel
+	(*ProposeMigration)(nil),      // 19: godwit.v1.ProposeMigration
+	(*AnnounceMigration)(nil),     // 20: godwit.v1.AnnounceMigration
+	(*FreezeMigration)(nil),       // 21: godwit.v1.FreezeMigration
+	(*FrozenRank)(nil),            // 22: godwit.v1.FrozenRank
+	(*CommitMigration)(nil),       // 23: godwit.v1.CommitMigration
+	(*AbortMigration)(nil),        // 24: godwit.v1.AbortMigration
+	(*RecordPause)(nil),           // 25: godwit.v1.RecordPause
+	(*RankPause)(nil),             // 26: godwit.v1.RankPause
+	(*CheckHash)(nil),             // 27: godwit.v1.CheckHash
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*ClusterConfig)(nil),         // 29: godwit.v1.ClusterConfig
+	(*Host)(nil),                  // 30: godwit.v1.Host
+	(*Module)(nil),                // 31: godwit.v1.Module
+	(*AppSpec)(nil),               // 32: godwit.v1.AppSpec
+	(*PlaceRule)(nil),             // 33: godwit.v1.PlaceRule
+	(*Move)(nil),                  // 34: godwit.v1.Move
 }
 var file_godwit_v1_command_proto_depIdxs = []int32{
 	1,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
-	27, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
+	28, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
 	2,  // 2: godwit.v1.Command.init_cluster:type_name -> godwit.v1.InitCluster
-	4,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
-	5,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
-	8,  // 5: godwit.v1.Command.add_module:type_name -> godwit.v1.AddModule
-	9,  // 6: godwit.v1.Command.submit_app:type_name -> godwit.v1.SubmitApp
-	10, // 7: godwit.v1.Command.place_app:type_name -> godwit.v1.PlaceApp
-	11, // 8: godwit.v1.Command.host_started:type_name -> godwit.v1.HostStarted
-	12, // 9: godwit.v1.Command.ranks_ended:type_name -> godwit.v1.RanksEnded
-	14, // 10: godwit.v1.Command.stop_app:type_name -> godwit.v1.StopApp
-	18, // 11: godwit.v1.Command.propose_migration:type_name -> godwit.v1.ProposeMigration
-	19, // 12: godwit.v1.Command.announce_migration:type_name -> godwit.v1.AnnounceMigration
-	20, // 13: godwit.v1.Command.freeze_migration:type_name -> godwit.v1.FreezeMigration
-	22, // 14: godwit.v1.Command.commit_migration:type_name -> godwit.v1.CommitMigration
-	23, // 15: godwit.v1.Command.abort_migration:type_name -> godwit.v1.AbortMigration
-	24, // 16: godwit.v1.Command.record_pause:type_name -> godwit.v1.RecordPause
-	26, // 17: godwit.v1.Command.check_hash:type_name -> godwit.v1.CheckHash
-	3,  // 18: godwit.v1.Command.set_cluster_config:type_name -> godwit.v1.SetClusterConfig
-	7,  // 19: godwit.v1.Command.set_host_wish:type_name -> godwit.v1.SetHostWish
-	15, // 20: godwit.v1.Command.restart_app:type_name -> godwit.v1.RestartApp
-	16, // 21: godwit.v1.Command.remove_module:type_name -> godwit.v1.RemoveModule
-	17, // 22: godwit.v1.Command.set_feature_level:type_name -> godwit.v1.SetFeatureLevel
-	6,  // 23: godwit.v1.Command.set_host_unfit:type_name -> godwit.v1.SetHostUnfit
-	28, // 24: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
-	29, // 25: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
-	27, // 26: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
-	30, // 27: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
-	31, // 28: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
-	32, // 29: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
-	13, // 30: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
-	33, // 31: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
-	21, // 32: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
-	25, // 33: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	5,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
+	6,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
+	9,  // 5: godwit.v1.Command.add_module:type_name -> godwit.v1.AddModule
+	10, // 6: godwit.v1.Command.submit_app:type_name -> godwit.v1.SubmitApp
+	11, // 7: godwit.v1.Command.place_app:type_name -> godwit.v1.PlaceApp
+	12, // 8: godwit.v1.Command.host_started:type_name -> godwit.v1.HostStarted
+	13, // 9: godwit.v1.Command.ranks_ended:type_name -> godwit.v1.RanksEnded
+	15, // 10: godwit.v1.Command.stop_app:type_name -> godwit.v1.StopApp
+	19, // 11: godwit.v1.Command.propose_migration:type_name -> godwit.v1.ProposeMigration
+	20, // 12: godwit.v1.Command.announce_migration:type_name -> godwit.v1.AnnounceMigration
+	21, // 13: godwit.v1.Command.freeze_migration:type_name -> godwit.v1.FreezeMigration
+	23, // 14: godwit.v1.Command.commit_migration:type_name -> godwit.v1.CommitMigration
+	24, // 15: godwit.v1.Command.abort_migration:type_name -> godwit.v1.AbortMigration
+	25, // 16: godwit.v1.Command.record_pause:type_name -> godwit.v1.RecordPause
+	27, // 17: godwit.v1.Command.check_hash:type_name -> godwit.v1.CheckHash
+	4,  // 18: godwit.v1.Command.set_cluster_config:type_name -> godwit.v1.SetClusterConfig
+	8,  // 19: godwit.v1.Command.set_host_wish:type_name -> godwit.v1.SetHostWish
+	16, // 20: godwit.v1.Command.restart_app:type_name -> godwit.v1.RestartApp
+	17, // 21: godwit.v1.Command.remove_module:type_name -> godwit.v1.RemoveModule
+	18, // 22: godwit.v1.Command.set_feature_level:type_name -> godwit.v1.SetFeatureLevel
+	7,  // 23: godwit.v1.Command.set_host_unfit:type_name -> godwit.v1.SetHostUnfit
+	3,  // 24: godwit.v1.Command.clear_alarms:type_name -> godwit.v1.ClearAlarms
+	29, // 25: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
+	30, // 26: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
+	28, // 27: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
+	31, // 28: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
+	32, // 29: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
+	33, // 30: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
+	14, // 31: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
+	34, // 32: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
+	22, // 33: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
+	26, // 34: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }
@@ -2193,6 +2259,7 @@ func file_godwit_v1_command_proto_init() {
 		(*Command_RemoveModule)(nil),
 		(*Command_SetFeatureLevel)(nil),
 		(*Command_SetHostUnfit)(nil),
+		(*Command_ClearAlarms)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2200,7 +2267,7 @@ func file_godwit_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_command_proto_rawDesc), len(file_godwit_v1_command_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

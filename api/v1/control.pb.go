@@ -1640,9 +1640,11 @@ func (*ListServersRequest) Descriptor() ([]byte, []int) {
 }
 
 type ListServersResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Servers       []*Server              `protobuf:"bytes,1,rep,name=servers,proto3" json:"servers,omitempty"`
-	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Servers []*Server              `protobuf:"bytes,1,rep,name=servers,proto3" json:"servers,omitempty"`
+	Index   uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// Commands that were refused because they would have broken the state: the last 32, oldest first, until they are cleared.
+	Alarms        []*Alarm `protobuf:"bytes,40,rep,name=alarms,proto3" json:"alarms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1691,6 +1693,110 @@ func (x *ListServersResponse) GetIndex() uint64 {
 	return 0
 }
 
+func (x *ListServersResponse) GetAlarms() []*Alarm {
+	if x != nil {
+		return x.Alarms
+	}
+	return nil
+}
+
+type ClearAlarmsRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The alarms of log entries up to this one are cleared; it must be given, so that none is cleared that nobody has seen.
+	Index         uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClearAlarmsRequest) Reset() {
+	*x = ClearAlarmsRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearAlarmsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearAlarmsRequest) ProtoMessage() {}
+
+func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
+func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *ClearAlarmsRequest) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type ClearAlarmsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClearAlarmsResponse) Reset() {
+	*x = ClearAlarmsResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearAlarmsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearAlarmsResponse) ProtoMessage() {}
+
+func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
+func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ClearAlarmsResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 // Server is a member of the Raft group.
 type Server struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1710,7 +1816,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1722,7 +1828,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1735,7 +1841,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Server) GetId() string {
@@ -1790,7 +1896,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1908,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1921,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -1835,7 +1941,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1847,7 +1953,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1860,7 +1966,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -1880,7 +1986,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1892,7 +1998,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1905,7 +2011,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -1925,7 +2031,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +2043,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2056,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -1969,7 +2075,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2087,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2100,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -2016,7 +2122,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2134,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2147,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -2078,7 +2184,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2090,7 +2196,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2103,7 +2209,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -2142,7 +2248,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2154,7 +2260,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2167,7 +2273,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -2311,10 +2417,16 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\apartial\x18\x05 \x01(\bR\apartial\x12\x13\n" +
 	"\x05at_ms\x18\x06 \x01(\x03R\x04atMs\x12\x12\n" +
 	"\x04lost\x18\a \x01(\x04R\x04lost\"\x14\n" +
-	"\x12ListServersRequest\"X\n" +
+	"\x12ListServersRequest\"\x82\x01\n" +
 	"\x13ListServersResponse\x12+\n" +
 	"\aservers\x18\x01 \x03(\v2\x11.godwit.v1.ServerR\aservers\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"\xac\x01\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12(\n" +
+	"\x06alarms\x18( \x03(\v2\x10.godwit.v1.AlarmR\x06alarms\"S\n" +
+	"\x12ClearAlarmsRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"+\n" +
+	"\x13ClearAlarmsResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\xac\x01\n" +
 	"\x06Server\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x12\n" +
@@ -2343,7 +2455,8 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tErrorInfo\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x10\n" +
-	"\x03fix\x18\x03 \x01(\tR\x03fix2\xb7\t\n" +
+	"\x03fix\x18\x03 \x01(\tR\x03fix2\x85\n" +
+	"\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -2357,7 +2470,8 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\fUploadModule\x12\x1e.godwit.v1.UploadModuleRequest\x1a\x1f.godwit.v1.UploadModuleResponse(\x01\x12O\n" +
 	"\fRemoveModule\x12\x1e.godwit.v1.RemoveModuleRequest\x1a\x1f.godwit.v1.RemoveModuleResponse\x129\n" +
 	"\x04Logs\x12\x16.godwit.v1.LogsRequest\x1a\x17.godwit.v1.LogsResponse0\x01\x12L\n" +
-	"\vListServers\x12\x1d.godwit.v1.ListServersRequest\x1a\x1e.godwit.v1.ListServersResponse\x12O\n" +
+	"\vListServers\x12\x1d.godwit.v1.ListServersRequest\x1a\x1e.godwit.v1.ListServersResponse\x12L\n" +
+	"\vClearAlarms\x12\x1d.godwit.v1.ClearAlarmsRequest\x1a\x1e.godwit.v1.ClearAlarmsResponse\x12O\n" +
 	"\fRemoveServer\x12\x1e.godwit.v1.RemoveServerRequest\x1a\x1f.godwit.v1.RemoveServerResponse\x12a\n" +
 	"\x12TransferLeadership\x12$.godwit.v1.TransferLeadershipRequest\x1a%.godwit.v1.TransferLeadershipResponse\x12O\n" +
 	"\fInspectRanks\x12\x1e.godwit.v1.InspectRanksRequest\x1a\x1f.godwit.v1.InspectRanksResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
@@ -2374,7 +2488,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
@@ -2405,79 +2519,85 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*LogLine)(nil),                    // 26: godwit.v1.LogLine
 	(*ListServersRequest)(nil),         // 27: godwit.v1.ListServersRequest
 	(*ListServersResponse)(nil),        // 28: godwit.v1.ListServersResponse
-	(*Server)(nil),                     // 29: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 30: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 31: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 32: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 33: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 34: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 35: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 36: godwit.v1.RankDoing
-	(*ErrorInfo)(nil),                  // 37: godwit.v1.ErrorInfo
-	(*AppSpec)(nil),                    // 38: godwit.v1.AppSpec
-	(*App)(nil),                        // 39: godwit.v1.App
-	(*Migration)(nil),                  // 40: godwit.v1.Migration
-	(*Host)(nil),                       // 41: godwit.v1.Host
-	(*Module)(nil),                     // 42: godwit.v1.Module
-	(*durationpb.Duration)(nil),        // 43: google.protobuf.Duration
+	(*ClearAlarmsRequest)(nil),         // 29: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 30: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 31: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 32: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 33: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 34: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 35: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 36: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 37: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 38: godwit.v1.RankDoing
+	(*ErrorInfo)(nil),                  // 39: godwit.v1.ErrorInfo
+	(*AppSpec)(nil),                    // 40: godwit.v1.AppSpec
+	(*App)(nil),                        // 41: godwit.v1.App
+	(*Migration)(nil),                  // 42: godwit.v1.Migration
+	(*Host)(nil),                       // 43: godwit.v1.Host
+	(*Module)(nil),                     // 44: godwit.v1.Module
+	(*Alarm)(nil),                      // 45: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 46: google.protobuf.Duration
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	38, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	39, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	39, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	39, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	40, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	39, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	39, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	41, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	40, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	40, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	42, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	42, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	40, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	41, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	41, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	41, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	42, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	41, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	41, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	43, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	42, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	42, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	44, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	44, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
 	23, // 12: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
 	26, // 13: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
 	25, // 14: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	29, // 15: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	43, // 16: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	39, // 17: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	36, // 18: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	0,  // 19: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 20: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 21: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	6,  // 22: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	8,  // 23: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	10, // 24: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	12, // 25: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	14, // 26: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	16, // 27: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	18, // 28: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	20, // 29: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	22, // 30: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	27, // 31: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	30, // 32: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	32, // 33: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	34, // 34: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 35: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 36: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 37: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 38: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 39: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 40: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 41: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 42: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 43: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 44: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	21, // 45: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	24, // 46: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	28, // 47: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	31, // 48: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	33, // 49: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	35, // 50: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	35, // [35:51] is the sub-list for method output_type
-	19, // [19:35] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	31, // 15: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	45, // 16: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	46, // 17: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	41, // 18: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	38, // 19: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	0,  // 20: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	2,  // 21: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	4,  // 22: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	6,  // 23: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	8,  // 24: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	10, // 25: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	12, // 26: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	14, // 27: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	16, // 28: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	18, // 29: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	20, // 30: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	22, // 31: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	27, // 32: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	29, // 33: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	32, // 34: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	34, // 35: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	36, // 36: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 37: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 38: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 39: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	7,  // 40: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	9,  // 41: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	11, // 42: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	13, // 43: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	15, // 44: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	17, // 45: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	19, // 46: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	21, // 47: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	24, // 48: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	28, // 49: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	30, // 50: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	33, // 51: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	35, // 52: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	37, // 53: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	37, // [37:54] is the sub-list for method output_type
+	20, // [20:37] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -2492,7 +2612,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

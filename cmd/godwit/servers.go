@@ -4,13 +4,16 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 func newServers(o *options) *cobra.Command {
@@ -21,13 +24,57 @@ func newServers(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(o, res.Servers, "ID ADDR ROLE CONTACT INDEX HEALTH", func(s *apiv1.Server) []string {
-				return []string{s.Id, s.Addr, s.Role, lastContact(s.LastContact), strconv.FormatUint(s.Index, 10), s.Health}
-			})
+			return printServers(o, res)
 		},
 	}
-	c.AddCommand(newServersRemove(o), newServersTransfer(o))
+	c.AddCommand(newServersRemove(o), newServersTransfer(o), newServersClearAlarms(o))
 	return o.outputFlag(c)
+}
+
+// printServers prints the servers, and below them the alarms that nobody has cleared.
+func printServers(o *options, res *apiv1.ListServersResponse) error {
+	if o.output == "json" {
+		return printJSON(os.Stdout, jsonValue(res.ProtoReflect()))
+	}
+	err := printList(o, res.Servers, "ID ADDR ROLE CONTACT INDEX HEALTH", func(s *apiv1.Server) []string {
+		return []string{s.Id, s.Addr, s.Role, lastContact(s.LastContact), strconv.FormatUint(s.Index, 10), s.Health}
+	})
+	if err == nil {
+		show("%s", alarmText(res.Alarms))
+	}
+	return err
+}
+
+// alarmText says which alarms there are, and how they are cleared.
+func alarmText(alarms []*apiv1.Alarm) string {
+	if len(alarms) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%d alarms: commands that would have broken the state, and were refused. This is a defect of godwit: please report it.\n", len(alarms))
+	for _, a := range alarms {
+		fmt.Fprintf(&b, "entry %d, %s: %s\n", a.Index, a.At.AsTime().Local().Format(time.DateTime), text.Line(a.What, maxShown))
+	}
+	fmt.Fprintf(&b, "Clear them: godwit servers clear-alarms %d\n", alarms[len(alarms)-1].Index)
+	return b.String()
+}
+
+func newServersClearAlarms(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "clear-alarms ENTRY", Short: "Clear the alarms of log entries up to ENTRY", Args: cobra.ExactArgs(1),
+		Long: "Clear the alarms that `godwit servers` shows, of log entries up to ENTRY. Later ones stay: nobody has seen them.\n" +
+			"An alarm of a server whose state differs ends by itself, when that server has been built anew.",
+		RunE: func(c *cobra.Command, args []string) error {
+			index, err := strconv.ParseUint(args[0], 10, 64)
+			if err != nil || index == 0 {
+				return usagef("servers clear-alarms %.80q: name the last alarm's entry, as godwit servers shows it", args[0])
+			}
+			_, err = ask(c.Context(), o, apiv1connect.ControlClient.ClearAlarms, &apiv1.ClearAlarmsRequest{
+				IdempotencyKey: uuid.NewString(), Index: index,
+			})
+			return err
+		},
+	}
 }
 
 func newServersRemove(o *options) *cobra.Command {

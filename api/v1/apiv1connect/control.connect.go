@@ -50,6 +50,8 @@ const (
 	ControlLogsProcedure = "/godwit.v1.Control/Logs"
 	// ControlListServersProcedure is the procedure name of the Control's ListServers RPC.
 	ControlListServersProcedure = "/godwit.v1.Control/ListServers"
+	// ControlClearAlarmsProcedure is the procedure name of the Control's ClearAlarms RPC.
+	ControlClearAlarmsProcedure = "/godwit.v1.Control/ClearAlarms"
 	// ControlRemoveServerProcedure is the procedure name of the Control's RemoveServer RPC.
 	ControlRemoveServerProcedure = "/godwit.v1.Control/RemoveServer"
 	// ControlTransferLeadershipProcedure is the procedure name of the Control's TransferLeadership RPC.
@@ -150,6 +152,13 @@ var (
 			Procedure:  ControlListServersProcedure,
 		}
 	})
+	controlClearAlarmsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("ClearAlarms"),
+			Procedure:  ControlClearAlarmsProcedure,
+		}
+	})
 	controlRemoveServerSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -194,6 +203,8 @@ type ControlClient interface {
 	// Logs streams an app's output, rank by rank in order, while the app runs if follow is set.
 	Logs(context.Context, *v1.LogsRequest) (ControlLogsClientStream, error)
 	ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error)
+	// ClearAlarms forgets alarms that somebody has seen.
+	ClearAlarms(context.Context, *v1.ClearAlarmsRequest) (*v1.ClearAlarmsResponse, error)
 	// RemoveServer takes a server out of the Raft group, if the others are a majority without it.
 	RemoveServer(context.Context, *v1.RemoveServerRequest) (*v1.RemoveServerResponse, error)
 	// TransferLeadership makes another voter leader.
@@ -278,6 +289,8 @@ type ControlHandler interface {
 	// Logs streams an app's output, rank by rank in order, while the app runs if follow is set.
 	Logs(context.Context, *v1.LogsRequest, ControlLogsServerStream) error
 	ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error)
+	// ClearAlarms forgets alarms that somebody has seen.
+	ClearAlarms(context.Context, *v1.ClearAlarmsRequest) (*v1.ClearAlarmsResponse, error)
 	// RemoveServer takes a server out of the Raft group, if the others are a majority without it.
 	RemoveServer(context.Context, *v1.RemoveServerRequest) (*v1.RemoveServerResponse, error)
 	// TransferLeadership makes another voter leader.
@@ -303,6 +316,7 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlRemoveModuleSpec(), Handler: adapter.removeModule},
 		connect.Method{Spec: controlLogsSpec(), Handler: adapter.logs},
 		connect.Method{Spec: controlListServersSpec(), Handler: adapter.listServers},
+		connect.Method{Spec: controlClearAlarmsSpec(), Handler: adapter.clearAlarms},
 		connect.Method{Spec: controlRemoveServerSpec(), Handler: adapter.removeServer},
 		connect.Method{Spec: controlTransferLeadershipSpec(), Handler: adapter.transferLeadership},
 		connect.Method{Spec: controlInspectRanksSpec(), Handler: adapter.inspectRanks},
@@ -391,6 +405,10 @@ func (UnimplementedControlHandler) Logs(context.Context, *v1.LogsRequest, Contro
 
 func (UnimplementedControlHandler) ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.ListServers is not implemented")
+}
+
+func (UnimplementedControlHandler) ClearAlarms(context.Context, *v1.ClearAlarmsRequest) (*v1.ClearAlarmsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.ClearAlarms is not implemented")
 }
 
 func (UnimplementedControlHandler) RemoveServer(context.Context, *v1.RemoveServerRequest) (*v1.RemoveServerResponse, error) {
@@ -508,6 +526,14 @@ func (c *controlClient) Logs(ctx context.Context, req *v1.LogsRequest) (ControlL
 func (c *controlClient) ListServers(ctx context.Context, req *v1.ListServersRequest) (*v1.ListServersResponse, error) {
 	var res v1.ListServersResponse
 	if err := c.client.CallUnary(ctx, controlListServersSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) ClearAlarms(ctx context.Context, req *v1.ClearAlarmsRequest) (*v1.ClearAlarmsResponse, error) {
+	var res v1.ClearAlarmsResponse
+	if err := c.client.CallUnary(ctx, controlClearAlarmsSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -681,6 +707,18 @@ func (h controlHandler) listServers(ctx context.Context, _ connect.Spec, stream 
 		return err
 	}
 	res, err := h.svc.ListServers(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) clearAlarms(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ClearAlarmsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ClearAlarms(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,92 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/text"
+)
+
+// maxAlarmShown bounds what health says of one alarm, in bytes.
+const maxAlarmShown = 256
+
+// ClearAlarms implements the Control service.
+func (c *Control) ClearAlarms(ctx context.Context, req *apiv1.ClearAlarmsRequest) (*apiv1.ClearAlarmsResponse, error) {
+	if err := checkKey(req.IdempotencyKey); err != nil {
+		return nil, err
+	}
+	if req.Index == 0 {
+		return nil, invalid("index", "it is 0", "give the entry of the last alarm that was seen; ListServers lists them")
+	}
+	cmd := c.command(req.IdempotencyKey)
+	cmd.Op = &apiv1.Command_ClearAlarms{ClearAlarms: &apiv1.ClearAlarms{Index: req.Index}}
+	res, err := c.mutate(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	return &apiv1.ClearAlarmsResponse{Index: res.Index}, nil
+}
+
+// compared notes which of the voters that answered have noted another hash than this server at the last entry of which both
+// have one. Of who does not answer the last word stays.
+func (c *Control) compared(own []*apiv1.HashRecord, others map[string][]*apiv1.HashRecord) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := map[string]uint64{}
+	for _, s := range c.group.Servers() {
+		if records, answers := others[s.ID]; answers {
+			if index := differsAt(own, records); index > 0 {
+				now[s.ID] = index
+				if c.differs[s.ID] != index {
+					c.slog.Error("another server's state differs from that of this server", "server", s.ID, "addr", s.Addr, "index", index)
+				}
+			}
+		} else if index, ok := c.differs[s.ID]; ok {
+			now[s.ID] = index
+		}
+	}
+	c.differs = now
+}
+
+// differsAt is the last entry of which both have noted a hash, if it is not the same; else 0.
+func differsAt(own, other []*apiv1.HashRecord) uint64 {
+	for _, mine := range slices.Backward(own) {
+		for _, theirs := range other {
+			if mine.Index == theirs.Index {
+				if string(mine.Hash) != string(theirs.Hash) {
+					return mine.Index
+				}
+				return 0
+			}
+		}
+	}
+	return 0
+}
+
+// differing are the servers whose state differs from this one's.
+func (c *Control) differing() map[string]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.differs)
+}
+
+// alarms is what health says beside whether this server can be used: a line an alarm.
+func (c *Control) alarms() string {
+	var b strings.Builder
+	v := c.state.View()
+	for a := range v.Alarms() {
+		fmt.Fprintf(&b, "alarm: entry %d was refused, for it would have broken the state: %s\n", a.Index, text.Line(a.What, maxAlarmShown))
+	}
+	if d := v.Diverged(); d != nil {
+		fmt.Fprintf(&b, "alarm: at entry %d this server's state differed from the leader's\n", d.Index)
+	}
+	differing := c.differing()
+	for _, id := range slices.Sorted(maps.Keys(differing)) {
+		fmt.Fprintf(&b, "alarm: at entry %d the state of server %s differed from this server's\n", differing[id], id)
+	}
+	return b.String()
+}

@@ -1,0 +1,70 @@
+package control
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// TestAlarmsAreShownUntilCleared: in the list of servers and where health is asked, which stays good.
+func TestAlarmsAreShownUntilCleared(t *testing.T) {
+	const index = 7
+	cfg := DefaultConfig()
+	cfg.Addr, cfg.DataDir = "127.0.0.1:1", t.TempDir()
+	cfg.Inspect = func([]byte) (*apiv1.Module, error) { return nil, nil }
+	long := "the books are wrong\n" + strings.Repeat("x", 9*maxAlarmShown)
+	m := fsm.NewAlarmed(&apiv1.Alarm{Index: index, What: long, At: timestamppb.Now()})
+	c, err := New(cfg, m, &memoryLog{machine: m, index: m.View().Index()}, noGroup{}, noPeers{}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	ready := func() string {
+		w := httptest.NewRecorder()
+		c.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
+		require.Equal(t, http.StatusOK, w.Code)
+		return w.Body.String()
+	}
+	list := func() []*apiv1.Alarm {
+		res, err := c.ListServers(t.Context(), &apiv1.ListServersRequest{})
+		require.NoError(t, err)
+		return res.Alarms
+	}
+	said := ready()
+	require.Contains(t, said, "alarm: entry 7 was refused")
+	require.Equal(t, 1, strings.Count(said, "\n"))
+	require.Less(t, len(said), 2*maxAlarmShown)
+	alarms := list()
+	require.Len(t, alarms, 1)
+	require.EqualValues(t, index, alarms[0].Index)
+
+	_, err = c.ClearAlarms(t.Context(), &apiv1.ClearAlarmsRequest{})
+	require.ErrorContains(t, err, "index")
+	_, err = c.ClearAlarms(t.Context(), &apiv1.ClearAlarmsRequest{Index: index - 1})
+	require.NoError(t, err)
+	require.Len(t, list(), 1, "nobody has seen it")
+	for range 2 { // again, as a client does that got no answer
+		_, err = c.ClearAlarms(t.Context(), &apiv1.ClearAlarmsRequest{IdempotencyKey: "k", Index: index})
+		require.NoError(t, err)
+	}
+	require.Empty(t, ready())
+	require.Empty(t, list())
+}
+
+func TestDiffersAt(t *testing.T) {
+	at := func(index uint64, hash string) *apiv1.HashRecord {
+		return &apiv1.HashRecord{Index: index, Hash: []byte(hash)}
+	}
+	own := []*apiv1.HashRecord{at(1, "a"), at(2, "b"), at(3, "c")}
+	require.Zero(t, differsAt(own, own))
+	require.Zero(t, differsAt(own, nil))
+	require.Zero(t, differsAt(own, own[:2]), "it lags")
+	require.EqualValues(t, 3, differsAt(own, []*apiv1.HashRecord{at(2, "b"), at(3, "x")}))
+	require.EqualValues(t, 2, differsAt(own, []*apiv1.HashRecord{at(2, "x"), at(9, "y")}))
+	require.Zero(t, differsAt(own, []*apiv1.HashRecord{at(2, "x"), at(3, "c")}), "it was built anew")
+}
