@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/memberlist"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
@@ -262,4 +264,23 @@ func TestGoneMembersAreForgotten(t *testing.T) {
 	require.Len(t, r.list(), maxGone)
 	_, first := r.members["A"]
 	require.False(t, first)
+}
+
+// TestMembersAreBounded: whoever gossips that there are more members than can be gets no more of them in; those that are there,
+// and come back, stay.
+func TestMembersAreBounded(t *testing.T) {
+	r := newRoster("a", quiet())
+	node := func(i int) *memberlist.Node { return &memberlist.Node{Name: strconv.Itoa(i)} }
+	for i := range maxAlive {
+		require.NoError(t, r.NotifyAlive(node(i)))
+		r.NotifyJoin(node(i))
+		r.NotifyUpdate(node(i))
+	}
+	require.ErrorIs(t, r.NotifyAlive(node(maxAlive)), errFull)
+	require.NoError(t, r.NotifyAlive(node(7)), "it is there")
+	r.NotifyLeave(node(7))
+	require.NoError(t, r.NotifyAlive(node(maxAlive)))
+	r.NotifyJoin(node(maxAlive))
+	require.ErrorIs(t, r.NotifyAlive(node(7)), errFull, "its place is taken")
+	require.Equal(t, maxAlive, r.alive)
 }

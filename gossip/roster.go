@@ -14,12 +14,17 @@ import (
 const (
 	// maxGone bounds the dead and left members that are remembered; the longest gone are forgotten first.
 	maxGone = 1024
+	// maxAlive bounds the members that are there: anybody can gossip that there are more.
+	maxAlive = 1 << 15
 	// maxStrangers bounds the memory of which foreign members were logged.
 	maxStrangers = 256
 	foreignText  = "member of another cluster"
 )
 
-var errForeign = errors.New(foreignText)
+var (
+	errForeign = errors.New(foreignText)
+	errFull    = errors.New("too many members")
+)
 
 // roster keeps what memberlist reports. It is memberlist's delegate: its methods are called under memberlist's locks, so they
 // only take mu for a moment and never call back.
@@ -32,6 +37,7 @@ type roster struct {
 	own       Meta
 	encoded   []byte
 	members   map[string]entry
+	alive     int // of members
 	strangers map[string]struct{}
 	changed   chan struct{}
 }
@@ -109,6 +115,12 @@ func (r *roster) put(n *memberlist.Node, alive bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if old, ok := r.members[m.ID]; ok && old.gone.IsZero() {
+		r.alive--
+	}
+	if alive {
+		r.alive++
+	}
 	r.members[m.ID] = entry{m, gone}
 	if !alive {
 		r.forget()
@@ -162,8 +174,18 @@ func (r *roster) NotifyJoin(n *memberlist.Node)   { r.put(n, true) }
 func (r *roster) NotifyUpdate(n *memberlist.Node) { r.put(n, true) }
 func (r *roster) NotifyLeave(n *memberlist.Node)  { r.put(n, false) }
 
-// NotifyAlive keeps foreign members out when others talk of them.
-func (r *roster) NotifyAlive(n *memberlist.Node) error { return r.refuse(n) }
+// NotifyAlive keeps foreign members out when others talk of them, and those that are too many.
+func (r *roster) NotifyAlive(n *memberlist.Node) error {
+	if err := r.refuse(n); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old, ok := r.members[n.Name]; r.alive >= maxAlive && (!ok || !old.gone.IsZero()) {
+		return errFull
+	}
+	return nil
+}
 
 // NotifyMerge keeps a foreign cluster out as a whole.
 func (r *roster) NotifyMerge(peers []*memberlist.Node) error {
