@@ -117,10 +117,15 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 	if err != nil {
 		return nil, err
 	}
-	return &Control{
+	c := &Control{
 		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg, http: transport.NewHTTPClient(),
 		incoming: make(gate, maxIncoming), pushed: make(gate, maxIncoming), outgoing: make(gate, maxOutgoing), inspecting: make(gate, 1),
-	}, nil
+	}
+	m.damaged = func(digest string) {
+		c.slog.Error("this server's copy of a module was damaged: look at its disk; the module comes anew from another server", "digest", digest)
+		c.holding.forget(digest)
+	}
+	return c, nil
 }
 
 // command makes a client's command of this moment; an empty key gets a random one. The leader's own commands carry its

@@ -154,5 +154,6 @@ func (s *moduleStore) remove(digest string, cutoff time.Time) (bool, error) {
 	if err := os.Remove(s.path(digest)); err != nil {
 		return false, storeError(err)
 	}
+	delete(s.sound, digest)
 	return true, nil
 }

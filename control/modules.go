@@ -239,17 +239,12 @@ func (c *Control) replicate(ctx context.Context, digest string) error {
 func (c *Control) push(ctx context.Context, addr, digest string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushWait)
 	defer cancel()
-	f, err := c.modules.open(digest)
-	if err != nil {
-		return storeError(err)
-	}
-	defer f.Close() //nolint:errcheck // only read
 	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.http, addr)).PushModule(ctx)
 	if err != nil {
 		return err
 	}
 	sent := false
-	err = eachChunk(f, func(data []byte) error {
+	err = c.modules.read(digest, func(data []byte) error {
 		m := &apiv1.PushModuleRequest{Chunk: data}
 		if !sent {
 			m.Digest, sent = digest, true
@@ -332,12 +327,7 @@ func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest
 	if err := c.fetched(ctx, req.Digest); err != nil {
 		return err
 	}
-	f, err := c.modules.open(req.Digest)
-	if err != nil {
-		return apiError(storeError(err))
-	}
-	defer f.Close() //nolint:errcheck // only read
-	return eachChunk(f, func(data []byte) error {
+	return c.modules.read(req.Digest, func(data []byte) error {
 		transport.WriteWithin(ctx, chunkWait) // who does not read gives the place to others
 		return stream.Send(&apiv1.FetchModuleResponse{Chunk: data})
 	})

@@ -23,18 +23,30 @@ import (
 // uploadPrefix begins the names of files that are not whole yet.
 const uploadPrefix = "put-"
 
-// moduleStore holds modules' bytes by digest. A file is whole, checked and on disk before it gets its name.
+// moduleStore holds modules' bytes by digest. A file is whole, checked and on disk before it gets its name. Disks lose bytes: a
+// file is checked again when this process first meets it, and each time that it is read for somebody; one that does not hold
+// what its name says is removed, so that it comes anew from another server.
 type moduleStore struct {
-	dir string
+	dir     string
+	damaged func(digest string) // told of each file that was removed
 
-	// mu guards coming, and that a file gets its name or is removed.
+	// mu guards what is below, and that a file gets its name or is removed.
 	mu     sync.Mutex
-	coming map[string]int // modules on their way into the store or into the state, by digest
+	coming map[string]int   // modules on their way into the store or into the state, by digest
+	sound  map[string]stamp // files that were found to hold what their names say
 }
+
+// stamp is how a file looked when it was checked.
+type stamp struct {
+	size int64
+	at   time.Time
+}
+
+func stampOf(info os.FileInfo) stamp { return stamp{info.Size(), info.ModTime()} }
 
 // newModuleStore opens the store; what an earlier process left unfinished goes.
 func newModuleStore(dataDir string) (*moduleStore, error) {
-	s := &moduleStore{dir: filepath.Join(dataDir, "modules"), coming: map[string]int{}}
+	s := &moduleStore{dir: filepath.Join(dataDir, "modules"), coming: map[string]int{}, sound: map[string]stamp{}, damaged: func(string) {}}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("control: modules: %w", err)
 	}
@@ -54,12 +66,66 @@ func newModuleStore(dataDir string) (*moduleStore, error) {
 
 func (s *moduleStore) path(digest string) string { return filepath.Join(s.dir, digest+".wasm") }
 
+// has says whether the store has the module's bytes. It reads all of a file that it has not checked yet.
 func (s *moduleStore) has(digest string) bool {
-	_, err := os.Stat(s.path(digest))
-	return err == nil
+	info, err := os.Stat(s.path(digest))
+	if err != nil {
+		return false
+	}
+	s.mu.Lock()
+	sound := s.sound[digest] == stampOf(info)
+	s.mu.Unlock()
+	if sound {
+		return true
+	}
+	return s.read(digest, func([]byte) error { return nil }) == nil
 }
 
-func (s *moduleStore) open(digest string) (*os.File, error) { return os.Open(s.path(digest)) }
+// errDamaged is returned when a file does not hold what its name says. It is removed by then.
+var errDamaged = apierr.New(connect.CodeUnavailable, apierr.ReasonNotFound, "digest", "this server's copy of the module is damaged, and was removed", "try again")
+
+// read calls f with the parts of a module's bytes, which f must not keep, and checks them. Only when it returns nil were they right.
+func (s *moduleStore) read(digest string, f func([]byte) error) error {
+	file, err := os.Open(s.path(digest))
+	if err != nil {
+		return storeError(err)
+	}
+	defer file.Close() //nolint:errcheck // only read
+	info, err := file.Stat()
+	if err != nil {
+		return storeError(err)
+	}
+	sum := sha256.New()
+	err = eachChunk(file, func(part []byte) error {
+		sum.Write(part)
+		return f(part)
+	})
+	switch {
+	case err != nil:
+		return err
+	case hex.EncodeToString(sum.Sum(nil)) != digest:
+		s.discard(digest, stampOf(info))
+		return errDamaged
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sound[digest] = stampOf(info)
+	return nil
+}
+
+// discard removes a file that was found damaged, unless another has taken its place.
+func (s *moduleStore) discard(digest string, bad stamp) {
+	s.mu.Lock()
+	delete(s.sound, digest)
+	info, err := os.Stat(s.path(digest))
+	if err == nil && stampOf(info) == bad {
+		err = os.Remove(s.path(digest))
+	}
+	s.mu.Unlock()
+	if err == nil {
+		s.damaged(digest)
+	}
+}
 
 // incoming is a module on its way into the store. drop must be called in the end: until then the module is not collected.
 type incoming struct {

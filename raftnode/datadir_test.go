@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/internal/dirlock"
 )
 
 // holdLock is the second process of TestDataDirOfAnotherProcess: it holds the directory until its stdin ends.
@@ -124,4 +126,14 @@ func TestBadDataDirs(t *testing.T) {
 			require.ErrorContains(t, err, tc.want)
 		})
 	}
+}
+
+// TestDirectoryGone: a server whose directory is removed under it ends, and says so.
+func TestDirectoryGone(t *testing.T) {
+	p := single(t, nil)
+	propose(t, p, "entry")
+	require.NoError(t, os.RemoveAll(p.cfg.DataDir))
+	err := p.wait(t)
+	require.ErrorIs(t, err, ErrStore)
+	require.ErrorIs(t, err, dirlock.ErrGone)
 }

@@ -6,9 +6,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
+	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
 )
 
@@ -60,30 +60,27 @@ func TestRecover(t *testing.T) {
 	}
 }
 
-// TestRecoverFromOneRemoved: a server that was removed is told from one that votes.
+// TestRecoverFromOneRemoved: a server whose own log does not list it is told from one that votes.
 func TestRecoverFromOneRemoved(t *testing.T) {
-	peers := cluster(t, 3, nil)
-	leader := leaderOf(t, peers...)
-	var out *peer
-	for _, p := range peers {
-		if p != leader {
-			out = p
-		}
-	}
-	id := out.ID()
-	require.NoError(t, leader.RemoveServer(t.Context(), id))
-	until(t, "it hears of its removal", func() bool {
-		return !slices.ContainsFunc(out.Servers(), func(s Server) bool { return s.ID == id })
-	})
-	for _, p := range peers {
-		p.stop(t)
-	}
-	for _, p := range []*peer{leader, out} {
+	p := single(t, nil)
+	propose(t, p, "entry")
+	p.stop(t)
+	survivor := func() *Survivor {
 		s, err := OpenSurvivor(p.cfg, func() Machine { return &journal{} }, slog.Default())
 		require.NoError(t, err)
-		require.Equal(t, p == leader, s.Votes())
-		require.NoError(t, s.Close())
+		return s
 	}
+	s := survivor()
+	require.True(t, s.Votes())
+	_, trans := raft.NewInmemTransport("")
+	for suffrage, id := range map[raft.ServerSuffrage]string{raft.Voter: "another", raft.Nonvoter: s.ID()} {
+		group := raft.Configuration{Servers: []raft.Server{{ID: "voter", Address: "a:1"}, {ID: raft.ServerID(id), Address: "a:2", Suffrage: suffrage}}}
+		require.NoError(t, raft.RecoverCluster(s.config(), NewFSM(&journal{}), s.dir.bolt, s.dir.bolt, s.dir.snaps, trans, group))
+		require.NoError(t, s.Close())
+		s = survivor()
+		require.False(t, s.Votes(), suffrage)
+	}
+	require.NoError(t, s.Close())
 }
 
 // TestRecoverNothing leaves a directory without state as it was.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/godwit-run/godwit/internal/dirlock"
 )
 
 // Run starts Raft and blocks until ctx is over (it then returns nil) or the server cannot go on: ErrStore, ErrFatal,
@@ -48,6 +50,7 @@ func (n *Node) Run(ctx context.Context) error {
 	workers.Go(func() { n.batcher(r, n.done) })
 	workers.Go(func() { n.barrierer(r, n.done) })
 	workers.Go(func() { n.watchStore(r, n.done) })
+	go n.watchDir(n.done) // nobody waits for it: it may hang with the disk
 	err = n.watch(ctx, r, observed)
 	if err == nil && n.IsLeader() {
 		handOver, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(transferTime, n.cfg.ShutdownTimeout/2))
@@ -134,5 +137,26 @@ func (n *Node) stop(r *raft.Raft, trans *raft.NetworkTransport, workers *sync.Wa
 		return errors.Join(err, n.dir.close())
 	case <-late.C:
 		return fmt.Errorf("%w: waited %v", ErrCloseTimeout, n.cfg.ShutdownTimeout)
+	}
+}
+
+// dirTick is how often a server looks whether its directory is still there.
+const dirTick = time.Second
+
+// watchDir ends the server when its directory is gone: what it promises from then on would be lost with the files that it has open.
+func (n *Node) watchDir(stop <-chan struct{}) {
+	t := time.NewTicker(dirTick)
+	defer t.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-t.C:
+		}
+		if err := dirlock.There(n.dir.path, n.dir.lock); err != nil {
+			n.fail(fmt.Errorf("%w: %w; this server stops, for what it promises now would be lost. Started again with an empty directory it joins "+
+				"its cluster as a new server, if a majority of the others is well", ErrStore, err))
+			return
+		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/godwit-run/godwit/internal/dirlock"
 )
 
 const (
@@ -47,6 +49,10 @@ func (w *Worker) watchDisk(ctx context.Context) error {
 // lookAtDisk writes what is to be kept, and sets the host's fitness. Once unfit, it needs half as much room again to be fit, so that it does not change with each
 // app.
 func (w *Worker) lookAtDisk() {
+	if dirlock.There(w.cfg.DataDir, w.lock) != nil {
+		w.setUnfit("its data directory was removed or replaced while it runs: stop this worker and start it again")
+		return
+	}
 	unkept := w.keepMembership()
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(w.cfg.DataDir, &st); err != nil {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/godwit-run/godwit/internal/dirlock"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
@@ -180,4 +182,22 @@ func TestNoRoomForAnImage(t *testing.T) {
 	require.ErrorContains(t, err, "host h1 could not store the image of rank 1 (no space left on device)")
 	require.Empty(t, images(t, b.a.host))
 	require.NoError(t, transferOf(t, client, h, nil, image[:1<<20]), "with room it is taken")
+}
+
+// TestDirectoryGone: a host whose data directory is removed or replaced takes no new ranks.
+func TestDirectoryGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	lock, err := dirlock.Lock(dir)
+	require.NoError(t, err)
+	defer lock.Close() //nolint:errcheck // a test's
+	w := &Worker{cfg: Config{DataDir: dir}, lock: lock, log: slog.New(slog.DiscardHandler)}
+	w.lookAtDisk()
+	require.Empty(t, w.fitness.unfit())
+	require.NoError(t, os.RemoveAll(dir))
+	for range 2 {
+		w.lookAtDisk()
+		require.Contains(t, w.fitness.unfit(), "removed or replaced")
+		require.NoError(t, os.MkdirAll(dir, 0o700), "made again by whoever writes there next")
+	}
 }

@@ -33,8 +33,9 @@ type moduleCache struct {
 	http     *http.Client
 	servers  func() []string // API addresses
 
-	mu   sync.Mutex // guards uses
-	uses map[string]*moduleUse
+	mu    sync.Mutex // guards the fields below
+	uses  map[string]*moduleUse
+	sound map[string]bool // modules whose bytes this process has checked
 }
 
 // moduleUse is a module in use, or about to be.
@@ -45,7 +46,7 @@ type moduleUse struct {
 
 // newModuleCache makes the directories, and removes what is no module's.
 func newModuleCache(dir, compiled string, limit int64, log *slog.Logger, h *http.Client, servers func() []string) (*moduleCache, error) {
-	c := &moduleCache{dir: dir, compiled: compiled, limit: limit, log: log, http: h, servers: servers, uses: map[string]*moduleUse{}}
+	c := &moduleCache{dir: dir, compiled: compiled, limit: limit, log: log, http: h, servers: servers, uses: map[string]*moduleUse{}, sound: map[string]bool{}}
 	for _, d := range []string{dir, compiled} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("worker: modules: %w", err)
@@ -112,16 +113,57 @@ func (c *moduleCache) leave(digest string) {
 // find returns the module's file, fetched if it is not here. Holds its use.
 func (c *moduleCache) find(ctx context.Context, digest string) (string, error) {
 	path, now := c.file(digest), time.Now()
-	if os.Chtimes(path, now, now) == nil { // it is here; the time says when it was used last
+	if os.Chtimes(path, now, now) == nil && c.checked(digest) { // it is here; the time says when it was used last
 		return path, nil
 	}
 	err := errors.New("no server is known")
 	for _, addr := range c.servers() {
 		if err = c.fetch(ctx, addr, digest, path); err == nil {
+			c.mu.Lock()
+			c.sound[digest] = true
+			c.mu.Unlock()
 			return path, nil
 		}
 	}
 	return "", fmt.Errorf("worker: fetch module %.12s: %w", digest, err)
+}
+
+// checked says whether the module's file holds what its name says. It is read once in the life of the worker; a damaged one goes,
+// with its code.
+func (c *moduleCache) checked(digest string) bool {
+	c.mu.Lock()
+	sound := c.sound[digest]
+	c.mu.Unlock()
+	if sound {
+		return true
+	}
+	if err := sumIs(c.file(digest), digest); err != nil {
+		c.log.Error("a module in the cache was damaged: look at the disk; it is fetched again", "digest", digest, "err", err)
+		c.remove(c.file(digest))
+		c.remove(c.codeDir(digest))
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sound[digest] = true
+	return true
+}
+
+// sumIs returns nil if a file has the digest.
+func sumIs(path, digest string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != digest {
+		return fmt.Errorf("its digest is %.12s", got)
+	}
+	return nil
 }
 
 // prune removes the modules used longest ago, with their code, while all together take more than the limit.
@@ -163,6 +205,9 @@ func (c *moduleCache) drop(digest string) bool {
 	use := &moduleUse{users: 1}
 	use.mu.Lock() // whoever wants it now waits, and fetches it again
 	c.uses[digest] = use
+	c.mu.Unlock()
+	c.mu.Lock()
+	delete(c.sound, digest)
 	c.mu.Unlock()
 	c.remove(c.file(digest))
 	c.remove(c.codeDir(digest))

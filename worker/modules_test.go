@@ -79,3 +79,18 @@ func TestModulesAreBounded(t *testing.T) {
 		require.Len(t, entries, 1)
 	}
 }
+
+// TestDamagedModule: a file of the cache that does not hold what its name says goes, with its code, when it is first wanted.
+func TestDamagedModule(t *testing.T) {
+	c, err := newModuleCache(t.TempDir(), t.TempDir(), 1<<20, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
+	require.NoError(t, err)
+	sound, damaged := put(t, c, 1, 1000, time.Now()), put(t, c, 2, 1000, time.Now())
+	require.NoError(t, os.WriteFile(c.file(damaged), bytes.Repeat([]byte{3}, 1000), 0o600))
+	_, release, err := c.use(t.Context(), sound)
+	require.NoError(t, err)
+	release()
+	_, _, err = c.use(t.Context(), damaged)
+	require.ErrorContains(t, err, "no server is known", "it has to come anew")
+	require.NoFileExists(t, c.file(damaged))
+	require.NoDirExists(t, c.codeDir(damaged))
+}

@@ -55,6 +55,24 @@ func Lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// ErrGone is returned when a locked directory is not where it was.
+var ErrGone = errors.New("data directory was removed or replaced")
+
+// There returns ErrGone when dir is surely not the directory any more that lock was taken in: it, or what it held, was removed or
+// replaced, and what is written to open files of it is lost with them. Anything else that goes wrong proves nothing and is nil.
+// It blocks as long as the disk does.
+func There(dir string, lock *os.File) error {
+	mine, err := lock.Stat()
+	if err != nil {
+		return nil //nolint:nilerr // of a lock that was given back, for instance
+	}
+	now, err := os.Stat(filepath.Join(dir, "lock"))
+	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(mine, now) {
+		return fmt.Errorf("%w: %s", ErrGone, dir)
+	}
+	return nil
+}
+
 func lockOwner(f *os.File) string {
 	b, err := io.ReadAll(io.LimitReader(f, 32))
 	if pid := strings.TrimSpace(string(b)); err == nil && pid != "" {
