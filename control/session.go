@@ -155,6 +155,9 @@ func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) err
 		old.Addr == h.Addr && old.Slots == h.Slots && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
 		return nil
 	}
+	if err := l.checkPredecessor(ctx, h, secret); err != nil {
+		return err
+	}
 	cmd := l.c.command("")
 	cmd.Term = l.term
 	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{

@@ -68,6 +68,13 @@ func (w *Worker) handOver(conn net.Conn, args []string) error {
 	return fmt.Errorf("worker: no executor of app %s here yet", args[0])
 }
 
+// Identify implements the Data service. The name is the one of the last hello, so that it goes with the incarnation.
+func (s dataService) Identify(context.Context, *apiv1.IdentifyRequest) (*apiv1.IdentifyResponse, error) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	return &apiv1.IdentifyResponse{Host: s.w.cfg.Name, Incarnation: s.w.incarnation}, nil
+}
+
 // ReadLogs implements the Data service.
 func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
 	l, err := s.logsFor(req)

@@ -20,6 +20,7 @@ import (
 
 const (
 	sessionRetry = 200 * time.Millisecond
+	sayAgain     = time.Minute // for how long the same trouble with sessions is not said again
 	welcomeWait  = 5 * time.Second
 	leaveWait    = 2 * time.Second
 	maxNameStem  = 58 // of a name that gets a suffix
@@ -29,18 +30,19 @@ const (
 type keeper struct {
 	w     *Worker
 	lease *lease
-	term  uint64 // the latest term whose leader has welcomed this process; older leaders are history
+	term  uint64        // the latest term whose leader has welcomed this process; older leaders are history
+	pause time.Duration // before the next session
 }
 
 // keepSession keeps a session with whoever leads, until ctx ends. When the lease runs out the executors are killed.
 func (w *Worker) keepSession(ctx context.Context) error {
-	k := &keeper{w: w, lease: newLease(sinceBoot)}
+	k := &keeper{w: w, lease: newLease(sinceBoot), pause: sessionRetry}
 	w.tasks.Go(func() error { return w.watchLease(ctx, k.lease) })
-	last := ""
+	said, saidAt := "", k.lease.now()
 	for ctx.Err() == nil {
 		err := k.serve(ctx)
-		if err != nil && ctx.Err() == nil && err.Error() != last {
-			last = err.Error()
+		if err != nil && ctx.Err() == nil && (err.Error() != said || k.lease.now()-saidAt > moment(sayAgain)) {
+			said, saidAt = err.Error(), k.lease.now()
 			w.log.Warn("no session with the leader", "err", err)
 		}
 		var fatal *fatalError
@@ -48,7 +50,7 @@ func (w *Worker) keepSession(ctx context.Context) error {
 			return err
 		}
 		select {
-		case <-time.After(sessionRetry):
+		case <-time.After(k.pause):
 		case <-ctx.Done():
 		}
 	}
@@ -73,13 +75,26 @@ func (k *keeper) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	opened := k.lease.now()
 	g, gctx := errgroup.WithContext(sctx)
 	g.Go(func() error { return s.receive(ctx) })
 	g.Go(func() error { return s.send(ctx, gctx) })
 	g.Go(func() error { return s.watch(gctx) })
 	stop := context.AfterFunc(gctx, cancel) // whichever ends first ends the stream, and so the others
 	defer stop()
-	return g.Wait()
+	err = g.Wait()
+	k.pace(k.lease.now()-opened, s.patience)
+	return err
+}
+
+// pace sets the pause before the next session: sessions that end soon after their welcome, one after the other, come at longer
+// intervals, but within the lease.
+func (k *keeper) pace(lasted moment, patience time.Duration) {
+	if lasted > moment(patience) {
+		k.pause = sessionRetry
+	} else {
+		k.pause = max(sessionRetry, min(2*k.pause, patience))
+	}
 }
 
 // open says hello and waits for the welcome: not longer than welcomeWait, and not for a leader that has a successor.
@@ -139,13 +154,18 @@ func (w *Worker) refused(leader string, err error) error {
 		w.mu.Lock()
 		w.incarnation = uuid.NewString()
 		w.mu.Unlock()
+	case apierr.ReasonCopy:
+		return &fatalError{fmt.Errorf("worker: %w", err)}
 	case apierr.ReasonNameTaken:
 		if !w.cfg.NameMayChange {
 			return &fatalError{fmt.Errorf("worker: %w", err)}
 		}
-		// Nothing else reads the name before the first session, from which on it stays. The suffix is the data directory's own: nobody else has it.
+		// Before the first session, from which on it stays, nothing reads the name but who is asked who he is. The suffix is the data
+		// directory's own: nobody else has it.
+		w.mu.Lock()
 		w.cfg.NameMayChange = false
 		w.cfg.Name = fmt.Sprintf("%.*s-%.4s", maxNameStem, w.cfg.Name, w.nodeID)
+		w.mu.Unlock()
 		w.log.Info("another worker has this host's name: taking another", "name", w.cfg.Name)
 	}
 	return fmt.Errorf("worker: session with %s: %w", leader, err)

@@ -75,6 +75,94 @@ func (Standing) EnumDescriptor() ([]byte, []int) {
 	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{0}
 }
 
+type IdentifyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentifyRequest) Reset() {
+	*x = IdentifyRequest{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentifyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentifyRequest) ProtoMessage() {}
+
+func (x *IdentifyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentifyRequest.ProtoReflect.Descriptor instead.
+func (*IdentifyRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{0}
+}
+
+type IdentifyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Host          string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Incarnation   string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentifyResponse) Reset() {
+	*x = IdentifyResponse{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentifyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentifyResponse) ProtoMessage() {}
+
+func (x *IdentifyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentifyResponse.ProtoReflect.Descriptor instead.
+func (*IdentifyResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *IdentifyResponse) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *IdentifyResponse) GetIncarnation() string {
+	if x != nil {
+		return x.Incarnation
+	}
+	return ""
+}
+
 type InspectRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
@@ -84,7 +172,7 @@ type InspectRequest struct {
 
 func (x *InspectRequest) Reset() {
 	*x = InspectRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -96,7 +184,7 @@ func (x *InspectRequest) String() string {
 func (*InspectRequest) ProtoMessage() {}
 
 func (x *InspectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -109,7 +197,7 @@ func (x *InspectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRequest.ProtoReflect.Descriptor instead.
 func (*InspectRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *InspectRequest) GetApp() string {
@@ -130,7 +218,7 @@ type InspectResponse struct {
 
 func (x *InspectResponse) Reset() {
 	*x = InspectResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -142,7 +230,7 @@ func (x *InspectResponse) String() string {
 func (*InspectResponse) ProtoMessage() {}
 
 func (x *InspectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -155,7 +243,7 @@ func (x *InspectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse.ProtoReflect.Descriptor instead.
 func (*InspectResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{1}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *InspectResponse) GetRanks() []*RankDoing {
@@ -188,7 +276,7 @@ type DiscoverRequest struct {
 
 func (x *DiscoverRequest) Reset() {
 	*x = DiscoverRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -200,7 +288,7 @@ func (x *DiscoverRequest) String() string {
 func (*DiscoverRequest) ProtoMessage() {}
 
 func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -213,7 +301,7 @@ func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverRequest.ProtoReflect.Descriptor instead.
 func (*DiscoverRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{2}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DiscoverRequest) GetServerId() string {
@@ -285,7 +373,7 @@ type DiscoverResponse struct {
 
 func (x *DiscoverResponse) Reset() {
 	*x = DiscoverResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -297,7 +385,7 @@ func (x *DiscoverResponse) String() string {
 func (*DiscoverResponse) ProtoMessage() {}
 
 func (x *DiscoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -310,7 +398,7 @@ func (x *DiscoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverResponse.ProtoReflect.Descriptor instead.
 func (*DiscoverResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DiscoverResponse) GetServerId() string {
@@ -472,7 +560,7 @@ type GroupMember struct {
 
 func (x *GroupMember) Reset() {
 	*x = GroupMember{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +572,7 @@ func (x *GroupMember) String() string {
 func (*GroupMember) ProtoMessage() {}
 
 func (x *GroupMember) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +585,7 @@ func (x *GroupMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupMember.ProtoReflect.Descriptor instead.
 func (*GroupMember) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GroupMember) GetId() string {
@@ -536,7 +624,7 @@ type SessionRequest struct {
 
 func (x *SessionRequest) Reset() {
 	*x = SessionRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -548,7 +636,7 @@ func (x *SessionRequest) String() string {
 func (*SessionRequest) ProtoMessage() {}
 
 func (x *SessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -561,7 +649,7 @@ func (x *SessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
 func (*SessionRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SessionRequest) GetMsg() isSessionRequest_Msg {
@@ -649,7 +737,7 @@ type SessionResponse struct {
 
 func (x *SessionResponse) Reset() {
 	*x = SessionResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +749,7 @@ func (x *SessionResponse) String() string {
 func (*SessionResponse) ProtoMessage() {}
 
 func (x *SessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +762,7 @@ func (x *SessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionResponse.ProtoReflect.Descriptor instead.
 func (*SessionResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SessionResponse) GetMsg() isSessionResponse_Msg {
@@ -748,7 +836,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -760,7 +848,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -773,7 +861,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Hello) GetHost() *Host {
@@ -818,7 +906,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +918,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +931,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Welcome) GetClusterId() string {
@@ -887,7 +975,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +987,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +1000,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Heartbeat) GetSeq() uint64 {
@@ -939,7 +1027,7 @@ type Leaving struct {
 
 func (x *Leaving) Reset() {
 	*x = Leaving{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1039,7 @@ func (x *Leaving) String() string {
 func (*Leaving) ProtoMessage() {}
 
 func (x *Leaving) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1052,7 @@ func (x *Leaving) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leaving.ProtoReflect.Descriptor instead.
 func (*Leaving) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Leaving) GetReason() string {
@@ -992,7 +1080,7 @@ type AppRecord struct {
 
 func (x *AppRecord) Reset() {
 	*x = AppRecord{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1004,7 +1092,7 @@ func (x *AppRecord) String() string {
 func (*AppRecord) ProtoMessage() {}
 
 func (x *AppRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1017,7 +1105,7 @@ func (x *AppRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRecord.ProtoReflect.Descriptor instead.
 func (*AppRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AppRecord) GetIndex() uint64 {
@@ -1086,7 +1174,7 @@ type AppStatus struct {
 
 func (x *AppStatus) Reset() {
 	*x = AppStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1186,7 @@ func (x *AppStatus) String() string {
 func (*AppStatus) ProtoMessage() {}
 
 func (x *AppStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1199,7 @@ func (x *AppStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppStatus.ProtoReflect.Descriptor instead.
 func (*AppStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AppStatus) GetApp() string {
@@ -1205,7 +1293,7 @@ type RankStatus struct {
 
 func (x *RankStatus) Reset() {
 	*x = RankStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1217,7 +1305,7 @@ func (x *RankStatus) String() string {
 func (*RankStatus) ProtoMessage() {}
 
 func (x *RankStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,7 +1318,7 @@ func (x *RankStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankStatus.ProtoReflect.Descriptor instead.
 func (*RankStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RankStatus) GetRank() int32 {
@@ -1305,7 +1393,7 @@ type FetchModuleRequest struct {
 
 func (x *FetchModuleRequest) Reset() {
 	*x = FetchModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1317,7 +1405,7 @@ func (x *FetchModuleRequest) String() string {
 func (*FetchModuleRequest) ProtoMessage() {}
 
 func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1330,7 +1418,7 @@ func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleRequest.ProtoReflect.Descriptor instead.
 func (*FetchModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FetchModuleRequest) GetDigest() string {
@@ -1349,7 +1437,7 @@ type FetchModuleResponse struct {
 
 func (x *FetchModuleResponse) Reset() {
 	*x = FetchModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1449,7 @@ func (x *FetchModuleResponse) String() string {
 func (*FetchModuleResponse) ProtoMessage() {}
 
 func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1462,7 @@ func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleResponse.ProtoReflect.Descriptor instead.
 func (*FetchModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FetchModuleResponse) GetChunk() []byte {
@@ -1395,7 +1483,7 @@ type PushModuleRequest struct {
 
 func (x *PushModuleRequest) Reset() {
 	*x = PushModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1495,7 @@ func (x *PushModuleRequest) String() string {
 func (*PushModuleRequest) ProtoMessage() {}
 
 func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1508,7 @@ func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleRequest.ProtoReflect.Descriptor instead.
 func (*PushModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PushModuleRequest) GetDigest() string {
@@ -1446,7 +1534,7 @@ type PushModuleResponse struct {
 
 func (x *PushModuleResponse) Reset() {
 	*x = PushModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1458,7 +1546,7 @@ func (x *PushModuleResponse) String() string {
 func (*PushModuleResponse) ProtoMessage() {}
 
 func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1471,7 +1559,7 @@ func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleResponse.ProtoReflect.Descriptor instead.
 func (*PushModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PushModuleResponse) GetSize() int64 {
@@ -1496,7 +1584,7 @@ type TransferRequest struct {
 
 func (x *TransferRequest) Reset() {
 	*x = TransferRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1596,7 @@ func (x *TransferRequest) String() string {
 func (*TransferRequest) ProtoMessage() {}
 
 func (x *TransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1609,7 @@ func (x *TransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
 func (*TransferRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TransferRequest) GetMsg() isTransferRequest_Msg {
@@ -1609,7 +1697,7 @@ type TransferEnd struct {
 
 func (x *TransferEnd) Reset() {
 	*x = TransferEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1709,7 @@ func (x *TransferEnd) String() string {
 func (*TransferEnd) ProtoMessage() {}
 
 func (x *TransferEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1722,7 @@ func (x *TransferEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferEnd.ProtoReflect.Descriptor instead.
 func (*TransferEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TransferEnd) GetDigest() string {
@@ -1664,7 +1752,7 @@ type TransferHeader struct {
 
 func (x *TransferHeader) Reset() {
 	*x = TransferHeader{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +1764,7 @@ func (x *TransferHeader) String() string {
 func (*TransferHeader) ProtoMessage() {}
 
 func (x *TransferHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +1777,7 @@ func (x *TransferHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHeader.ProtoReflect.Descriptor instead.
 func (*TransferHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TransferHeader) GetApp() string {
@@ -1729,7 +1817,7 @@ type TransferResponse struct {
 
 func (x *TransferResponse) Reset() {
 	*x = TransferResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +1829,7 @@ func (x *TransferResponse) String() string {
 func (*TransferResponse) ProtoMessage() {}
 
 func (x *TransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +1842,7 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TransferResponse) GetImageBytes() int64 {
@@ -1776,7 +1864,7 @@ type ReadLogsRequest struct {
 
 func (x *ReadLogsRequest) Reset() {
 	*x = ReadLogsRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1788,7 +1876,7 @@ func (x *ReadLogsRequest) String() string {
 func (*ReadLogsRequest) ProtoMessage() {}
 
 func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1801,7 +1889,7 @@ func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReadLogsRequest) GetApp() string {
@@ -1836,7 +1924,7 @@ type ReadLogsResponse struct {
 
 func (x *ReadLogsResponse) Reset() {
 	*x = ReadLogsResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1936,7 @@ func (x *ReadLogsResponse) String() string {
 func (*ReadLogsResponse) ProtoMessage() {}
 
 func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1949,7 @@ func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadLogsResponse) GetLines() []*LogLine {
@@ -1882,7 +1970,11 @@ var File_godwit_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\"\n" +
+	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
+	"\x0fIdentifyRequest\"H\n" +
+	"\x10IdentifyResponse\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12 \n" +
+	"\vincarnation\x18\x02 \x01(\tR\vincarnation\"\"\n" +
 	"\x0eInspectRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"U\n" +
 	"\x0fInspectResponse\x12*\n" +
@@ -2031,11 +2123,12 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\aSession\x12\x19.godwit.v1.SessionRequest\x1a\x1a.godwit.v1.SessionResponse(\x010\x01\x12N\n" +
 	"\vFetchModule\x12\x1d.godwit.v1.FetchModuleRequest\x1a\x1e.godwit.v1.FetchModuleResponse0\x01\x12K\n" +
 	"\n" +
-	"PushModule\x12\x1c.godwit.v1.PushModuleRequest\x1a\x1d.godwit.v1.PushModuleResponse(\x012\xd6\x01\n" +
+	"PushModule\x12\x1c.godwit.v1.PushModuleRequest\x1a\x1d.godwit.v1.PushModuleResponse(\x012\x9b\x02\n" +
 	"\x04Data\x12E\n" +
 	"\bTransfer\x12\x1a.godwit.v1.TransferRequest\x1a\x1b.godwit.v1.TransferResponse(\x01\x12E\n" +
 	"\bReadLogs\x12\x1a.godwit.v1.ReadLogsRequest\x1a\x1b.godwit.v1.ReadLogsResponse0\x01\x12@\n" +
-	"\aInspect\x12\x19.godwit.v1.InspectRequest\x1a\x1a.godwit.v1.InspectResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\aInspect\x12\x19.godwit.v1.InspectRequest\x1a\x1a.godwit.v1.InspectResponse\x12C\n" +
+	"\bIdentify\x12\x1a.godwit.v1.IdentifyRequest\x1a\x1b.godwit.v1.IdentifyResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_cluster_proto_rawDescOnce sync.Once
@@ -2050,83 +2143,87 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_godwit_v1_cluster_proto_goTypes = []any{
 	(Standing)(0),                 // 0: godwit.v1.Standing
-	(*InspectRequest)(nil),        // 1: godwit.v1.InspectRequest
-	(*InspectResponse)(nil),       // 2: godwit.v1.InspectResponse
-	(*DiscoverRequest)(nil),       // 3: godwit.v1.DiscoverRequest
-	(*DiscoverResponse)(nil),      // 4: godwit.v1.DiscoverResponse
-	(*GroupMember)(nil),           // 5: godwit.v1.GroupMember
-	(*SessionRequest)(nil),        // 6: godwit.v1.SessionRequest
-	(*SessionResponse)(nil),       // 7: godwit.v1.SessionResponse
-	(*Hello)(nil),                 // 8: godwit.v1.Hello
-	(*Welcome)(nil),               // 9: godwit.v1.Welcome
-	(*Heartbeat)(nil),             // 10: godwit.v1.Heartbeat
-	(*Leaving)(nil),               // 11: godwit.v1.Leaving
-	(*AppRecord)(nil),             // 12: godwit.v1.AppRecord
-	(*AppStatus)(nil),             // 13: godwit.v1.AppStatus
-	(*RankStatus)(nil),            // 14: godwit.v1.RankStatus
-	(*FetchModuleRequest)(nil),    // 15: godwit.v1.FetchModuleRequest
-	(*FetchModuleResponse)(nil),   // 16: godwit.v1.FetchModuleResponse
-	(*PushModuleRequest)(nil),     // 17: godwit.v1.PushModuleRequest
-	(*PushModuleResponse)(nil),    // 18: godwit.v1.PushModuleResponse
-	(*TransferRequest)(nil),       // 19: godwit.v1.TransferRequest
-	(*TransferEnd)(nil),           // 20: godwit.v1.TransferEnd
-	(*TransferHeader)(nil),        // 21: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),      // 22: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),       // 23: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),      // 24: godwit.v1.ReadLogsResponse
-	nil,                           // 25: godwit.v1.AppRecord.AddrsEntry
-	(*RankDoing)(nil),             // 26: godwit.v1.RankDoing
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*HashRecord)(nil),            // 28: godwit.v1.HashRecord
-	(*Host)(nil),                  // 29: godwit.v1.Host
-	(*App)(nil),                   // 30: godwit.v1.App
-	(*Migration)(nil),             // 31: godwit.v1.Migration
-	(*LogPosition)(nil),           // 32: godwit.v1.LogPosition
-	(*LogLine)(nil),               // 33: godwit.v1.LogLine
+	(*IdentifyRequest)(nil),       // 1: godwit.v1.IdentifyRequest
+	(*IdentifyResponse)(nil),      // 2: godwit.v1.IdentifyResponse
+	(*InspectRequest)(nil),        // 3: godwit.v1.InspectRequest
+	(*InspectResponse)(nil),       // 4: godwit.v1.InspectResponse
+	(*DiscoverRequest)(nil),       // 5: godwit.v1.DiscoverRequest
+	(*DiscoverResponse)(nil),      // 6: godwit.v1.DiscoverResponse
+	(*GroupMember)(nil),           // 7: godwit.v1.GroupMember
+	(*SessionRequest)(nil),        // 8: godwit.v1.SessionRequest
+	(*SessionResponse)(nil),       // 9: godwit.v1.SessionResponse
+	(*Hello)(nil),                 // 10: godwit.v1.Hello
+	(*Welcome)(nil),               // 11: godwit.v1.Welcome
+	(*Heartbeat)(nil),             // 12: godwit.v1.Heartbeat
+	(*Leaving)(nil),               // 13: godwit.v1.Leaving
+	(*AppRecord)(nil),             // 14: godwit.v1.AppRecord
+	(*AppStatus)(nil),             // 15: godwit.v1.AppStatus
+	(*RankStatus)(nil),            // 16: godwit.v1.RankStatus
+	(*FetchModuleRequest)(nil),    // 17: godwit.v1.FetchModuleRequest
+	(*FetchModuleResponse)(nil),   // 18: godwit.v1.FetchModuleResponse
+	(*PushModuleRequest)(nil),     // 19: godwit.v1.PushModuleRequest
+	(*PushModuleResponse)(nil),    // 20: godwit.v1.PushModuleResponse
+	(*TransferRequest)(nil),       // 21: godwit.v1.TransferRequest
+	(*TransferEnd)(nil),           // 22: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),        // 23: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),      // 24: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),       // 25: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),      // 26: godwit.v1.ReadLogsResponse
+	nil,                           // 27: godwit.v1.AppRecord.AddrsEntry
+	(*RankDoing)(nil),             // 28: godwit.v1.RankDoing
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*HashRecord)(nil),            // 30: godwit.v1.HashRecord
+	(*Host)(nil),                  // 31: godwit.v1.Host
+	(*App)(nil),                   // 32: godwit.v1.App
+	(*Migration)(nil),             // 33: godwit.v1.Migration
+	(*LogPosition)(nil),           // 34: godwit.v1.LogPosition
+	(*LogLine)(nil),               // 35: godwit.v1.LogLine
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	26, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
-	4,  // 1: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
-	27, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
-	5,  // 3: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
-	28, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
+	28, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	6,  // 1: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
+	29, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
+	7,  // 3: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
+	30, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
 	0,  // 5: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
-	8,  // 6: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
-	10, // 7: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	13, // 8: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
-	11, // 9: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
-	9,  // 10: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
-	10, // 11: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
-	12, // 12: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	29, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	13, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	30, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	31, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	25, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	14, // 18: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	21, // 19: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	20, // 20: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	32, // 21: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	33, // 22: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	3,  // 23: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	6,  // 24: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	15, // 25: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	17, // 26: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	19, // 27: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	23, // 28: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	1,  // 29: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	4,  // 30: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	7,  // 31: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	16, // 32: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	18, // 33: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	22, // 34: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	24, // 35: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	2,  // 36: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	30, // [30:37] is the sub-list for method output_type
-	23, // [23:30] is the sub-list for method input_type
+	10, // 6: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
+	12, // 7: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
+	15, // 8: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	13, // 9: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
+	11, // 10: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
+	12, // 11: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
+	14, // 12: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
+	31, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	15, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	32, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	33, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	27, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	16, // 18: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	23, // 19: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	22, // 20: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	34, // 21: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	35, // 22: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	5,  // 23: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	8,  // 24: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	17, // 25: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	19, // 26: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	21, // 27: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	25, // 28: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	3,  // 29: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	1,  // 30: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
+	6,  // 31: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	9,  // 32: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	18, // 33: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	20, // 34: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	24, // 35: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	26, // 36: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	4,  // 37: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	2,  // 38: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
+	31, // [31:39] is the sub-list for method output_type
+	23, // [23:31] is the sub-list for method input_type
 	23, // [23:23] is the sub-list for extension type_name
 	23, // [23:23] is the sub-list for extension extendee
 	0,  // [0:23] is the sub-list for field type_name
@@ -2139,18 +2236,18 @@ func file_godwit_v1_cluster_proto_init() {
 	}
 	file_godwit_v1_control_proto_init()
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_cluster_proto_msgTypes[5].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[7].OneofWrappers = []any{
 		(*SessionRequest_Hello)(nil),
 		(*SessionRequest_Heartbeat)(nil),
 		(*SessionRequest_Status)(nil),
 		(*SessionRequest_Leaving)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[6].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[8].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
 		(*SessionResponse_Heartbeat)(nil),
 		(*SessionResponse_Record)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[18].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[20].OneofWrappers = []any{
 		(*TransferRequest_Header)(nil),
 		(*TransferRequest_Log)(nil),
 		(*TransferRequest_Image)(nil),
@@ -2162,7 +2259,7 @@ func file_godwit_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   25,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -24,6 +24,7 @@ const (
 	ReasonRefused         = "REFUSED"
 	ReasonIncarnationOver = "INCARNATION_OVER"
 	ReasonNameTaken       = "NAME_TAKEN"
+	ReasonCopy            = "COPY"
 	ReasonForbidden       = "FORBIDDEN"
 	ReasonTooMany         = "TOO_MANY"
 	ReasonKeyReused       = "KEY_REUSED"

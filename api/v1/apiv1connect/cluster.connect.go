@@ -40,6 +40,8 @@ const (
 	DataReadLogsProcedure = "/godwit.v1.Data/ReadLogs"
 	// DataInspectProcedure is the procedure name of the Data's Inspect RPC.
 	DataInspectProcedure = "/godwit.v1.Data/Inspect"
+	// DataIdentifyProcedure is the procedure name of the Data's Identify RPC.
+	DataIdentifyProcedure = "/godwit.v1.Data/Identify"
 )
 
 var (
@@ -363,6 +365,13 @@ var (
 			Procedure:  DataInspectProcedure,
 		}
 	})
+	dataIdentifySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_cluster_proto.Services().ByName("Data").Methods().ByName("Identify"),
+			Procedure:  DataIdentifyProcedure,
+		}
+	})
 )
 
 // DataClient is a client for the godwit.v1.Data service.
@@ -373,6 +382,8 @@ type DataClient interface {
 	ReadLogs(context.Context, *v1.ReadLogsRequest) (DataReadLogsClientStream, error)
 	// Inspect says what an app's ranks on this host do. It answers within a few seconds.
 	Inspect(context.Context, *v1.InspectRequest) (*v1.InspectResponse, error)
+	// Identify says which process answers here.
+	Identify(context.Context, *v1.IdentifyRequest) (*v1.IdentifyResponse, error)
 }
 
 // NewDataClient constructs a client for the godwit.v1.Data service. Multiple service clients may
@@ -438,6 +449,8 @@ type DataHandler interface {
 	ReadLogs(context.Context, *v1.ReadLogsRequest, DataReadLogsServerStream) error
 	// Inspect says what an app's ranks on this host do. It answers within a few seconds.
 	Inspect(context.Context, *v1.InspectRequest) (*v1.InspectResponse, error)
+	// Identify says which process answers here.
+	Identify(context.Context, *v1.IdentifyRequest) (*v1.IdentifyResponse, error)
 }
 
 // RegisterDataHandler registers svc as the godwit.v1.Data implementation on server.
@@ -447,6 +460,7 @@ func RegisterDataHandler(server *connect.Server, svc DataHandler) {
 		connect.Method{Spec: dataTransferSpec(), Handler: adapter.transfer},
 		connect.Method{Spec: dataReadLogsSpec(), Handler: adapter.readLogs},
 		connect.Method{Spec: dataInspectSpec(), Handler: adapter.inspect},
+		connect.Method{Spec: dataIdentifySpec(), Handler: adapter.identify},
 	)
 }
 
@@ -494,6 +508,10 @@ func (UnimplementedDataHandler) Inspect(context.Context, *v1.InspectRequest) (*v
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.Inspect is not implemented")
 }
 
+func (UnimplementedDataHandler) Identify(context.Context, *v1.IdentifyRequest) (*v1.IdentifyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.Identify is not implemented")
+}
+
 type dataClient struct {
 	client *connect.Client
 }
@@ -517,6 +535,14 @@ func (c *dataClient) ReadLogs(ctx context.Context, req *v1.ReadLogsRequest) (Dat
 func (c *dataClient) Inspect(ctx context.Context, req *v1.InspectRequest) (*v1.InspectResponse, error) {
 	var res v1.InspectResponse
 	if err := c.client.CallUnary(ctx, dataInspectSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *dataClient) Identify(ctx context.Context, req *v1.IdentifyRequest) (*v1.IdentifyResponse, error) {
+	var res v1.IdentifyResponse
+	if err := c.client.CallUnary(ctx, dataIdentifySpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -546,6 +572,18 @@ func (h dataHandler) inspect(ctx context.Context, _ connect.Spec, stream connect
 		return err
 	}
 	res, err := h.svc.Inspect(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h dataHandler) identify(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.IdentifyRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Identify(ctx, &req)
 	if err != nil {
 		return err
 	}
