@@ -19,6 +19,7 @@ type disk struct {
 	dir, image string
 	frozen     *exec.Cmd // the watchdog that thaws it if the test does not; nil: not frozen
 	off        bool      // its power was cut
+	cuts       int       // how often
 }
 
 // diskMiB is room for a server's log and modules, and little more.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,7 +41,8 @@ func (d *disk) cutPower() error {
 	return nil
 }
 
-// restore mounts a disk again whose power was cut, as it was then. Nothing may have a file open on it.
+// restore mounts a disk again whose power was cut, as it was then. Nothing may have a file open on it. It mounts a copy: processes
+// in other mount namespaces may still hold the old mount, and would share its end with a second one of the same image.
 func (d *disk) restore() error {
 	if d == nil || !d.off {
 		return nil
@@ -50,11 +53,20 @@ func (d *disk) restore() error {
 		<-time.After(50 * time.Millisecond)
 		err = run("umount", d.dir)
 	}
-	if err == nil {
-		err = run("mount", "-o", "loop", d.image, d.dir)
+	if err != nil {
+		return err
 	}
-	d.off = err != nil
-	return err
+	d.cuts++
+	old, image := d.image, fmt.Sprintf("%s.%d", strings.TrimSuffix(d.image, filepath.Ext(d.image)), d.cuts)
+	if err := errors.Join(run("cp", "--sparse=always", old, image), os.Remove(old)); err != nil {
+		return err
+	}
+	d.image = image
+	if err := run("mount", "-o", "loop", d.image, d.dir); err != nil {
+		return err
+	}
+	d.off = false
+	return nil
 }
 
 // blackout cuts the power of one server.
