@@ -123,7 +123,8 @@ func TestPowerCut(t *testing.T) {
 		}
 		c.waitReady()
 		for _, id := range accepted {
-			require.Equal(t, "succeeded", c.phase(id, "succeeded", "failed").GetPhase(), "app %s", id)
+			app := c.phase(id, "succeeded", "failed")
+			require.Equal(t, "succeeded", app.GetPhase(), "app %s: %s", id, app.GetReason())
 		}
 		for _, m := range c.members() {
 			require.Equal(t, ids[m.GetAddr()], m.GetId(), "server at %s", m.GetAddr())
