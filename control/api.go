@@ -90,9 +90,9 @@ func (c *Control) Submit(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.
 	return &apiv1.SubmitResponse{App: app, Index: res.Index}, nil
 }
 
-// clusterID is the cluster's id, which never changes once it has one: a new leader may still have to read it from the log.
+// clusterID is the id that the cluster was made with, which never changes: a new leader may still have to read it from the log.
 func (c *Control) clusterID(ctx context.Context) (string, error) {
-	if id := c.state.View().ClusterID(); id != "" {
+	if id := c.state.View().FirstClusterID(); id != "" {
 		return id, nil
 	}
 	v, err := c.read(ctx)
@@ -102,7 +102,7 @@ func (c *Control) clusterID(ctx context.Context) (string, error) {
 	if v.ClusterID() == "" {
 		return "", apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "", "the cluster is being made", "try again")
 	}
-	return v.ClusterID(), nil
+	return v.FirstClusterID(), nil
 }
 
 // GetApp implements the Control service.
@@ -287,7 +287,7 @@ func (c *Control) Discover(_ context.Context, req *apiv1.DiscoverRequest) (*apiv
 	leader, _ := c.log.Leader()
 	v := c.state.View()
 	res := &apiv1.DiscoverResponse{
-		ServerId: c.group.ID(), ClusterId: cmp.Or(v.ClusterID(), c.group.ClusterID()), LeaderAddr: leader, GossipAddr: c.peers.GossipAddr(),
+		ServerId: c.group.ID(), FormerClusterIds: v.FormerClusterIDs(), ClusterId: cmp.Or(v.ClusterID(), c.group.ClusterID()), LeaderAddr: leader, GossipAddr: c.peers.GossipAddr(),
 		Addr: c.cfg.Addr, Version: c.cfg.Version, Term: c.log.Term(), AppliedIndex: v.Index(), ModulesMissing: c.holding.missing(v),
 		Hashes: v.Hashes(),
 	}

@@ -117,7 +117,7 @@ func (l *leader) welcome(ctx context.Context) (*apiv1.Welcome, error) {
 		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "", "the cluster is being made", "try again")
 	}
 	return &apiv1.Welcome{
-		ClusterId: v.ClusterID(), Term: l.term, LeaseMs: v.LeaseMs(), HeartbeatMs: l.c.cfg.Heartbeat.Milliseconds(),
+		ClusterId: v.ClusterID(), FormerClusterIds: v.FormerClusterIDs(), Term: l.term, LeaseMs: v.LeaseMs(), HeartbeatMs: l.c.cfg.Heartbeat.Milliseconds(),
 	}, nil
 }
 
@@ -142,7 +142,8 @@ func (c *Control) checkHello(h *apiv1.Hello) error {
 	if i := slices.IndexFunc(h.Apps, func(st *apiv1.AppStatus) bool { return !text.Word(st.App) }); i >= 0 {
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "apps", fmt.Sprintf("%.80q is no app's id", h.Apps[i].App), "")
 	}
-	if id := c.state.View().ClusterID(); h.ClusterId != "" && id != h.ClusterId {
+	v := c.state.View()
+	if id := v.ClusterID(); h.ClusterId != "" && id != h.ClusterId && !slices.Contains(v.FormerClusterIDs(), h.ClusterId) {
 		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonForeignCluster, "cluster_id",
 			fmt.Sprintf("host %s belongs to cluster %.64q, this is cluster %s", host.Id, h.ClusterId, id), "use another --data-dir or --join")
 	}

@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"slices"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
@@ -12,6 +14,23 @@ func (t *tx) initCluster(op *apiv1.InitCluster) outcome {
 	}
 	t.clusterID, t.touched.cluster = id, true
 	return applied(id)
+}
+
+// maxFormerIDs bounds the former ids of a cluster: the first, which others are made of, and the last ones.
+const maxFormerIDs = 16
+
+// Recovered gives the cluster another id: what was made a cluster of its own from
+// one server's data is another one than that which the other servers may go on
+// with. It is no entry of the log: the caller makes a snapshot of the state, with
+// which the recovered cluster begins, and nothing is applied meanwhile.
+func (m *Machine) Recovered(id string) {
+	v := *m.View()
+	former := append(slices.Clone(v.formerIDs), v.clusterID)
+	if len(former) > maxFormerIDs {
+		former = slices.Delete(former, 1, len(former)-maxFormerIDs+1)
+	}
+	v.formerIDs, v.clusterID = former, id
+	m.publish(&v)
 }
 
 // setClusterConfig sets what is not set yet. A lease that some worker holds must

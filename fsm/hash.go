@@ -46,6 +46,9 @@ func (v *View) seal(sum hashSum) []byte {
 	h := sha256.New()
 	var s summer
 	h.Write(s.frame('c', wrapperspb.String(v.clusterID)))
+	for _, id := range v.formerIDs {
+		h.Write(s.frame('f', wrapperspb.String(id)))
+	}
 	if v.config != nil {
 		h.Write(s.frame('f', v.config))
 	}

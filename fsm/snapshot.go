@@ -35,7 +35,7 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 	s.write([]byte{snapshotVersion})
 	s.flush(&apiv1.Snapshot{
 		Version: snapshotVersion, ClusterId: v.clusterID, Config: v.config, Index: v.index, LastHash: v.LastHash(),
-		Alarms: v.alarms, FeatureLevel: v.feature,
+		Alarms: v.alarms, FeatureLevel: v.feature, FormerClusterIds: v.formerIDs,
 	})
 	writeAll(&s, hashHost, v.Hosts(), func(part *apiv1.Snapshot, h *apiv1.Host) { part.Hosts = append(part.Hosts, h) })
 	writeAll(&s, hashApp, v.Apps(), func(part *apiv1.Snapshot, a *apiv1.App) { part.Apps = append(part.Apps, a) })
@@ -186,7 +186,7 @@ func cutShort(err error) error {
 func (v *View) restore(part *apiv1.Snapshot) {
 	if part.GetVersion() != 0 { // the first
 		v.clusterID, v.index, v.config = part.GetClusterId(), part.GetIndex(), part.GetConfig()
-		v.alarms, v.feature = part.GetAlarms(), part.GetFeatureLevel()
+		v.alarms, v.feature, v.formerIDs = part.GetAlarms(), part.GetFeatureLevel(), part.GetFormerClusterIds()
 		if last := part.GetLastHash(); last != nil {
 			v.hashes = []*apiv1.HashRecord{last}
 		}

@@ -14,6 +14,7 @@ import (
 type View struct {
 	index      uint64
 	clusterID  string
+	formerIDs  []string             // of the cluster, before it was recovered; oldest first
 	config     *apiv1.ClusterConfig // nil until the first leader has set it
 	hosts      *iradix.Tree[*apiv1.Host]
 	apps       *iradix.Tree[*apiv1.App]
@@ -76,6 +77,19 @@ func (v *View) Index() uint64 { return v.index }
 
 // ClusterID is the cluster's id; empty before InitCluster.
 func (v *View) ClusterID() string { return v.clusterID }
+
+// FormerClusterIDs are the ids that the cluster had before it was recovered from
+// one server's data, oldest first.
+func (v *View) FormerClusterIDs() []string { return v.formerIDs }
+
+// FirstClusterID is the id that the cluster was made with. What is derived from a
+// cluster's id is derived from this one.
+func (v *View) FirstClusterID() string {
+	if len(v.formerIDs) > 0 {
+		return v.formerIDs[0]
+	}
+	return v.clusterID
+}
 
 // LeaseMs is for how many milliseconds a host without an answer from a leader
 // keeps its ranks; 0 until the first leader has set it.

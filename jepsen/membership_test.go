@@ -2,6 +2,7 @@ package jepsen
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -116,6 +117,54 @@ func TestWipedMajority(t *testing.T) {
 	c.waitReady()
 	survivor.kill()
 	c.must("run", "-q", "-n", "2", helloModule) // with the module that only the survivor had
+}
+
+// TestPastComesBack: when one server was made a cluster of its own, and the two others come back with their data, they are a majority
+// of the cluster that was. They take nothing back from the recovered one, whose workers stay with it, and say what they are.
+func TestPastComesBack(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3, workers: 1, lease: "60s"})
+	c.must("run", "-q", "-n", "2", helloModule)
+	survivor := c.servers[1]
+	for _, s := range c.servers {
+		s.kill()
+	}
+	r := startCommand(t, "", "server", "recover", "--data-dir", survivor.dir, "--yes").wait()
+	require.Zero(t, r.code, r.stderr)
+	survivor.start(t)
+	alone := func(args ...string) string {
+		r := startCommand(t, survivor.addr, args...).wait()
+		require.Zero(t, r.code, r.stderr)
+		return strings.TrimSpace(r.stdout)
+	}
+	id := alone("submit", "-n", "2", "--place", "w1:2", steadyModule, "100000", "50")
+	running := func() error {
+		if app := alone("show", id, "-o", "json"); !strings.Contains(app, `"running"`) {
+			return errors.New(app)
+		}
+		return nil
+	}
+	c.eventually(settleWithin, "the app runs", running)
+	for _, s := range c.servers {
+		if s != survivor {
+			s.start(t)
+		}
+	}
+	for _, s := range c.servers {
+		if s != survivor {
+			c.says(s, "was made a cluster of its own by")
+			c.says(s, "the cluster has a leader") // of the past
+		}
+	}
+	require.NoError(t, running())
+	require.Contains(t, alone("servers"), survivor.addr)
+	for _, s := range c.servers {
+		if s != survivor {
+			require.NotContains(t, alone("servers"), s.addr)
+		}
+	}
+	alone("run", "-q", "-n", "1", helloModule)
+	alone("cancel", id)
 }
 
 // TestForeignSeed names a server of another cluster, a dead address and a wrong one among the seeds.

@@ -209,6 +209,19 @@ func (d *dataDir) setClusterID(id string) error {
 	return nil
 }
 
+// replaceClusterID makes the directory that of another cluster, which was recovered from it.
+func (d *dataDir) replaceClusterID(id string) error {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	if err := writeMeta(d.path, meta{ServerID: string(d.serverID()), ClusterID: id}); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.meta.ClusterID = id
+	return nil
+}
+
 // close frees what openDataDir took, the lock last.
 func (d *dataDir) close() error {
 	var errs []error

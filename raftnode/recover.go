@@ -111,10 +111,11 @@ func (s *Survivor) ID() string { return string(s.dir.serverID()) }
 // ClusterID returns the cluster it is of.
 func (s *Survivor) ClusterID() string { return s.dir.clusterID() }
 
-// Recover makes the survivor the only member of its cluster. Every entry of its log counts as committed from then on, and what the
+// Recover makes the survivor the only member of a cluster of the given id, which must be new: the others may come back with their data,
+// and be a majority of the cluster of old. Every entry of its log counts as committed from then on, and what the
 // others had and the survivor not is lost. m must be empty. Nothing is changed if the log cannot be applied,
 // or the snapshot that Recover makes of it cannot be written; an error after that leaves what it has done whole. It may be tried again.
-func (s *Survivor) Recover(m Machine) error {
+func (s *Survivor) Recover(m Machine, clusterID string) error {
 	guard := &guardFSM{FSM: NewFSM(m), where: s.dir.path, onFatal: func(error) {}}
 	addr := s.cfg.Addr
 	for _, m := range s.Members {
@@ -132,6 +133,9 @@ func (s *Survivor) Recover(m Machine) error {
 			err = fmt.Errorf("%w: %w", err, why)
 		}
 		return fmt.Errorf("recover %s: %w", s.dir.path, err)
+	}
+	if err := s.dir.replaceClusterID(clusterID); err != nil {
+		return fmt.Errorf("recover %s: the log was made anew, but %w: run this again", s.dir.path, err)
 	}
 	return nil
 }

@@ -36,8 +36,8 @@ func TestRecover(t *testing.T) {
 	_, err = OpenSurvivor(cfg, empty, slog.Default())
 	require.ErrorIs(t, err, ErrLocked)
 	bad := &journal{fail: "entry-7"}
-	require.ErrorIs(t, s.Recover(bad), ErrFatal)
-	require.NoError(t, s.Recover(empty()))
+	require.ErrorIs(t, s.Recover(bad, "c2"), ErrFatal)
+	require.NoError(t, s.Recover(empty(), "c2"))
 	require.NoError(t, s.Close())
 
 	survivor = open(t, cfg.DataDir, survivor.Addr(), nil)
@@ -52,7 +52,7 @@ func TestRecover(t *testing.T) {
 		peers[i+1].start(t)
 	}
 	commit(t, "theirs", peers[1:]...)
-	until(t, "not refused", logged(survivor, "is no member of the cluster"))
+	until(t, "not refused", logged(survivor, "this server is of cluster c2"))
 	require.True(t, survivor.IsLeader())
 	require.Equal(t, term, survivor.Term())
 	for _, p := range []*peer{survivor, peers[1], peers[2]} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -90,7 +91,7 @@ func (w *Worker) discover(ctx context.Context, addr string) (lead, error) {
 	w.mu.Lock()
 	id := w.member.cluster
 	w.mu.Unlock()
-	if id != "" && res.ClusterId != "" && res.ClusterId != id {
+	if id != "" && res.ClusterId != "" && res.ClusterId != id && !slices.Contains(res.FormerClusterIds, id) {
 		return lead{}, fmt.Errorf("data directory %s belongs to cluster %s, but server %s is of cluster %s: use another --data-dir or --join",
 			w.cfg.DataDir, id, addr, res.ClusterId)
 	}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/godwit-run/godwit/internal/durable"
 )
@@ -10,11 +11,12 @@ import (
 type membership struct{ cluster, name string }
 
 // joined notes that a leader has welcomed the worker. A session waits for no disk: what is new is written by watchDisk, and the host
-// is unfit while that fails. Until it is written the worker has joined for its own life only.
-func (w *Worker) joined(cluster string) error {
+// is unfit while that fails. Until it is written the worker has joined for its own life only. A cluster that was recovered has
+// another id: its workers go with it, and no more with what the other servers have of its past.
+func (w *Worker) joined(cluster string, former []string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if old := w.member.cluster; old != "" && old != cluster {
+	if old := w.member.cluster; old != "" && old != cluster && !slices.Contains(former, old) {
 		return fmt.Errorf("worker: data directory %s belongs to cluster %s, the leader is of cluster %s", w.cfg.DataDir, old, cluster)
 	}
 	w.cfg.NameMayChange = false

@@ -256,7 +256,9 @@ func TestJoinWithoutADisk(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "c1", cluster)
 	require.Empty(t, f.welcomes, "it is the first session still")
-	require.ErrorContains(t, w.joined("c2"), "belongs to cluster c1")
+	require.ErrorContains(t, w.joined("c2", nil), "belongs to cluster c1")
+	require.NoError(t, w.joined("c3", []string{"c0", "c1"}), "the cluster was recovered")
+	require.ErrorContains(t, w.joined("c1", nil), "belongs to cluster c3", "the past takes nobody back")
 }
 
 // sentStream records the order of what a session sends.

@@ -364,11 +364,13 @@ type DiscoverResponse struct {
 	PublicKey []byte `protobuf:"bytes,50,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
 	Signature []byte `protobuf:"bytes,51,opt,name=signature,proto3" json:"signature,omitempty"`
 	// The last entry of this server's log.
-	LastLogTerm   uint64   `protobuf:"varint,52,opt,name=last_log_term,json=lastLogTerm,proto3" json:"last_log_term,omitempty"`
-	LastLogIndex  uint64   `protobuf:"varint,53,opt,name=last_log_index,json=lastLogIndex,proto3" json:"last_log_index,omitempty"`
-	Standing      Standing `protobuf:"varint,54,opt,name=standing,proto3,enum=godwit.v1.Standing" json:"standing,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LastLogTerm  uint64   `protobuf:"varint,52,opt,name=last_log_term,json=lastLogTerm,proto3" json:"last_log_term,omitempty"`
+	LastLogIndex uint64   `protobuf:"varint,53,opt,name=last_log_index,json=lastLogIndex,proto3" json:"last_log_index,omitempty"`
+	Standing     Standing `protobuf:"varint,54,opt,name=standing,proto3,enum=godwit.v1.Standing" json:"standing,omitempty"`
+	// The ids that the cluster had before it was recovered from one server's data, oldest first.
+	FormerClusterIds []string `protobuf:"bytes,55,rep,name=former_cluster_ids,json=formerClusterIds,proto3" json:"former_cluster_ids,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *DiscoverResponse) Reset() {
@@ -546,6 +548,13 @@ func (x *DiscoverResponse) GetStanding() Standing {
 		return x.Standing
 	}
 	return Standing_STANDING_UNSPECIFIED
+}
+
+func (x *DiscoverResponse) GetFormerClusterIds() []string {
+	if x != nil {
+		return x.FormerClusterIds
+	}
+	return nil
 }
 
 // GroupMember is a server of the Raft group.
@@ -898,10 +907,12 @@ type Welcome struct {
 	ClusterId string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	Term      uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
 	// Milliseconds without a renewal after which the worker stops its executors and the leader calls the host lost: the cluster's.
-	LeaseMs       int64 `protobuf:"varint,3,opt,name=lease_ms,json=leaseMs,proto3" json:"lease_ms,omitempty"`
-	HeartbeatMs   int64 `protobuf:"varint,4,opt,name=heartbeat_ms,json=heartbeatMs,proto3" json:"heartbeat_ms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LeaseMs     int64 `protobuf:"varint,3,opt,name=lease_ms,json=leaseMs,proto3" json:"lease_ms,omitempty"`
+	HeartbeatMs int64 `protobuf:"varint,4,opt,name=heartbeat_ms,json=heartbeatMs,proto3" json:"heartbeat_ms,omitempty"`
+	// The ids that the cluster had before it was recovered: a worker of one of them belongs to it.
+	FormerClusterIds []string `protobuf:"bytes,5,rep,name=former_cluster_ids,json=formerClusterIds,proto3" json:"former_cluster_ids,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
@@ -960,6 +971,13 @@ func (x *Welcome) GetHeartbeatMs() int64 {
 		return x.HeartbeatMs
 	}
 	return 0
+}
+
+func (x *Welcome) GetFormerClusterIds() []string {
+	if x != nil {
+		return x.FormerClusterIds
+	}
+	return nil
 }
 
 // Heartbeat renews the lease. The leader echoes the newest one once a majority of the servers, asked after it came, still
@@ -1984,7 +2002,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
 	"\x05nonce\x18\x03 \x01(\fR\x05nonce\x12/\n" +
-	"\x04self\x18\x04 \x01(\v2\x1b.godwit.v1.DiscoverResponseR\x04self\"\x87\x06\n" +
+	"\x04self\x18\x04 \x01(\v2\x1b.godwit.v1.DiscoverResponseR\x04self\"\xb5\x06\n" +
 	"\x10DiscoverResponse\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x1d\n" +
 	"\n" +
@@ -2012,7 +2030,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\tsignature\x183 \x01(\fR\tsignature\x12\"\n" +
 	"\rlast_log_term\x184 \x01(\x04R\vlastLogTerm\x12$\n" +
 	"\x0elast_log_index\x185 \x01(\x04R\flastLogIndex\x12/\n" +
-	"\bstanding\x186 \x01(\x0e2\x13.godwit.v1.StandingR\bstanding\"G\n" +
+	"\bstanding\x186 \x01(\x0e2\x13.godwit.v1.StandingR\bstanding\x12,\n" +
+	"\x12former_cluster_ids\x187 \x03(\tR\x10formerClusterIds\"G\n" +
 	"\vGroupMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
@@ -2034,13 +2053,14 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12(\n" +
 	"\x04apps\x18\x03 \x03(\v2\x14.godwit.v1.AppStatusR\x04apps\x12\x16\n" +
 	"\x06secret\x18\n" +
-	" \x01(\tR\x06secret\"z\n" +
+	" \x01(\tR\x06secret\"\xa8\x01\n" +
 	"\aWelcome\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x19\n" +
 	"\blease_ms\x18\x03 \x01(\x03R\aleaseMs\x12!\n" +
-	"\fheartbeat_ms\x18\x04 \x01(\x03R\vheartbeatMs\"3\n" +
+	"\fheartbeat_ms\x18\x04 \x01(\x03R\vheartbeatMs\x12,\n" +
+	"\x12former_cluster_ids\x18\x05 \x03(\tR\x10formerClusterIds\"3\n" +
 	"\tHeartbeat\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x14\n" +
 	"\x05unfit\x18\n" +

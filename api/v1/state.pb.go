@@ -1454,10 +1454,12 @@ type Snapshot struct {
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	Config    *ClusterConfig         `protobuf:"bytes,40,opt,name=config,proto3" json:"config,omitempty"`
 	// Oldest first.
-	Alarms        []*Alarm `protobuf:"bytes,12,rep,name=alarms,proto3" json:"alarms,omitempty"`
-	FeatureLevel  uint32   `protobuf:"varint,13,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Alarms       []*Alarm `protobuf:"bytes,12,rep,name=alarms,proto3" json:"alarms,omitempty"`
+	FeatureLevel uint32   `protobuf:"varint,13,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
+	// The ids that the cluster had before it was recovered from one server's data, oldest first.
+	FormerClusterIds []string `protobuf:"bytes,14,rep,name=former_cluster_ids,json=formerClusterIds,proto3" json:"former_cluster_ids,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Snapshot) Reset() {
@@ -1586,6 +1588,13 @@ func (x *Snapshot) GetFeatureLevel() uint32 {
 		return x.FeatureLevel
 	}
 	return 0
+}
+
+func (x *Snapshot) GetFormerClusterIds() []string {
+	if x != nil {
+		return x.FormerClusterIds
+	}
+	return nil
 }
 
 // Result is what applying a command answers.
@@ -1807,7 +1816,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\"*\n" +
 	"\rClusterConfig\x12\x19\n" +
-	"\blease_ms\x18\x01 \x01(\x03R\aleaseMs\"\xc0\x04\n" +
+	"\blease_ms\x18\x01 \x01(\x03R\aleaseMs\"\xee\x04\n" +
 	"\bSnapshot\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1d\n" +
 	"\n" +
@@ -1828,7 +1837,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x120\n" +
 	"\x06config\x18( \x01(\v2\x18.godwit.v1.ClusterConfigR\x06config\x12(\n" +
 	"\x06alarms\x18\f \x03(\v2\x10.godwit.v1.AlarmR\x06alarms\x12#\n" +
-	"\rfeature_level\x18\r \x01(\rR\ffeatureLevel\"Z\n" +
+	"\rfeature_level\x18\r \x01(\rR\ffeatureLevel\x12,\n" +
+	"\x12former_cluster_ids\x18\x0e \x03(\tR\x10formerClusterIds\"Z\n" +
 	"\x06Result\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x16\n" +

@@ -207,6 +207,11 @@ func (d *directory) take(self ownState, heard map[string][]claim, answers map[st
 		seed := slices.ContainsFunc(heard[addr], func(c claim) bool { return c.seed })
 		switch {
 		case res.ServerId == self.id: // this process, by another way, or one that meetTwins meets.
+		case foreignTo(self, res.ClusterId) && slices.Contains(res.FormerClusterIds, self.clusterID):
+			d.say("recovered "+addr, "a server of this cluster was made a cluster of its own by `godwit server recover`: if that was right, what this "+
+				"server has is the past: stop it, move its data directory away and start it again with an empty one",
+				"addr", addr, "cluster_id", res.ClusterId, "our_cluster_id", self.clusterID)
+			continue
 		case foreignTo(self, res.ClusterId):
 			d.say("foreign "+addr, "a server found is of another cluster and is left alone: correct --retry-join, or use the right --data-dir",
 				"addr", addr, "cluster_id", res.ClusterId, "our_cluster_id", self.clusterID)

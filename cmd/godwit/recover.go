@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/godwit-run/godwit/fsm"
@@ -17,7 +19,9 @@ const recoverLong = `Make a cluster of one from the data of a stopped server, wh
 
 Nothing else brings a cluster back that has lost its majority. What the lost servers had accepted and this one had not
 received is lost. Choose the server with the highest last entry; run this once, on it alone. Then start it as before,
-move the data directories of all other servers away, and start those again with empty ones: they join by themselves.`
+move the data directories of all other servers away, and start those again with empty ones: they join by themselves. What
+it makes is another cluster, with an id of its own, to which the workers go with it: servers that come back with the data of
+before are refused, and can take nothing back.`
 
 func newRecover() *cobra.Command {
 	var dataDir string
@@ -40,8 +44,8 @@ func newRecover() *cobra.Command {
 func recoverServer(dataDir string, yes, removed bool) error {
 	rc := raftnode.DefaultConfig()
 	rc.DataDir, rc.Addr, rc.Encode = dataDir, defaultListen, fsm.Encode
-	empty := func() raftnode.Machine { return machine{fsm.New()} }
-	s, err := raftnode.OpenSurvivor(rc, empty, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	empty := func() machine { return machine{fsm.New()} }
+	s, err := raftnode.OpenSurvivor(rc, func() raftnode.Machine { return empty() }, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
 	}
@@ -57,7 +61,7 @@ func recoverServer(dataDir string, yes, removed bool) error {
 }
 
 // recoverFrom shows what would become of the cluster, asks, and does it.
-func recoverFrom(s *raftnode.Survivor, empty func() raftnode.Machine, yes, removed bool) error {
+func recoverFrom(s *raftnode.Survivor, empty func() machine, yes, removed bool) error {
 	fmt.Fprintf(os.Stderr, "server %s of cluster %s, last log entry %d. The group by its log:\n", s.ID(), s.ClusterID(), s.LastIndex)
 	for _, m := range s.Members {
 		what := "WILL BE REMOVED; it must not run with its data any more"
@@ -78,5 +82,18 @@ func recoverFrom(s *raftnode.Survivor, empty func() raftnode.Machine, yes, remov
 			return fmt.Errorf("recover: not confirmed, nothing was changed; type yes, or give --yes")
 		}
 	}
-	return s.Recover(empty())
+	id := uuid.NewString()
+	return s.Recover(recovered{empty(), id}, id)
+}
+
+// recovered is a state machine whose snapshot is the beginning of a recovered cluster.
+type recovered struct {
+	machine
+	id string
+}
+
+// Snapshot implements raftnode.Machine. It is taken once, when all of the log has been applied.
+func (r recovered) Snapshot() (io.WriterTo, error) {
+	r.Recovered(r.id)
+	return r.machine.Snapshot()
 }
