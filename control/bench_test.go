@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -38,7 +39,7 @@ func newCrowd(b *testing.B, hosts, apps, size int) *crowd {
 		b.Fatal(err)
 	}
 	cr := &crowd{l: newLeader(c, 7, make(chan struct{})), log: log}
-	cr.do(b, &apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: testDigest}}}})
+	cr.do(b, &apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: testDigest, Migratable: true}}}})
 	cr.do(b, &apiv1.Command{Op: &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{LeaseMs: 3600_000}}}})
 	for i := range hosts {
 		cr.do(b, &apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: cr.host(i)}}})
@@ -124,6 +125,77 @@ func BenchmarkReport(b *testing.B) {
 		s := cr.l.sessions.of(fsm.HostID(app.Placement[0]))
 		cr.l.takeStatus(s, &apiv1.AppStatus{App: app.Id, Epoch: 1, Executor: apiv1.ExecutorStarting})
 		cr.l.takeReports(b.Context())
+	}
+}
+
+// BenchmarkLargeApp is what is sent to workers that one app of 4,000 ranks on 1,000 hosts starts, moves a rank, and ends, where every
+// host's report is a look of its own: the most that it can be.
+func BenchmarkLargeApp(b *testing.B) {
+	const hosts, each = 1000, 4
+	cr := newCrowd(b, hosts, 0, 0)
+	open := make([]*session, hosts)
+	for i := range hosts {
+		open[i] = cr.open(i)
+	}
+	dispatch := cr.l.dispatcher()
+	for i := 0; b.Loop(); i++ {
+		id := fmt.Sprintf("app-%d", i)
+		place := &apiv1.PlaceApp{App: id}
+		for r := range hosts * each {
+			place.Placement = append(place.Placement, cr.host(r/each).Id)
+		}
+		spec := &apiv1.AppSpec{Name: "x", ModuleDigest: testDigest, Size: hosts * each}
+		step := func(c *apiv1.Command) { cr.do(b, c); dispatch(b.Context()) }
+		step(&apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: id, Spec: spec}}})
+		step(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: place}})
+		report := func(name string, command func(h string) *apiv1.Command, last int) {
+			records, size := 0, 0
+			took := time.Duration(0)
+			for h := range last {
+				c := command(cr.host(h).Id)
+				cr.do(b, c)
+				start := time.Now()
+				dispatch(b.Context())
+				took += time.Since(start)
+				for _, s := range open {
+					_, recs := s.take()
+					for _, rec := range recs {
+						if records++; records%97 == 1 { // to measure all would take minutes
+							size += 97 * proto.Size(rec)
+						}
+					}
+				}
+			}
+			b.ReportMetric(float64(records), "records-"+name)
+			b.ReportMetric(float64(size)/(1<<20), "MiB-"+name)
+			b.ReportMetric(float64(took.Milliseconds()), "ms-"+name)
+		}
+		report("start", func(h string) *apiv1.Command {
+			return &apiv1.Command{Op: &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: id, Host: h, Epoch: 1}}}
+		}, hosts)
+		mig := cr.migrationOf(id, 0, cr.host(1).Id)
+		report("move", func(string) *apiv1.Command { c := mig[0]; mig = mig[1:]; return c }, len(mig))
+		report("end", func(h string) *apiv1.Command {
+			ended := &apiv1.RanksEnded{App: id, Host: h}
+			app, _ := cr.l.c.state.View().App(fsm.AppID(id))
+			for r, on := range app.Placement {
+				if on == h {
+					ended.Ranks = append(ended.Ranks, &apiv1.EndedRank{Rank: int32(r), Epoch: app.RankEpoch(int32(r))})
+				}
+			}
+			return &apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: ended}}
+		}, hosts)
+	}
+}
+
+// migrationOf is the course of a migration of one rank.
+func (cr *crowd) migrationOf(app string, rank int32, to string) []*apiv1.Command {
+	id := "m-" + app
+	return []*apiv1.Command{
+		{Op: &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{Id: id, App: app, FromEpoch: 1, Moves: []*apiv1.Move{{Rank: rank, To: to}}}}},
+		{Op: &apiv1.Command_AnnounceMigration{AnnounceMigration: &apiv1.AnnounceMigration{Id: id}}},
+		{Op: &apiv1.Command_FreezeMigration{FreezeMigration: &apiv1.FreezeMigration{Id: id, Ranks: []*apiv1.FrozenRank{{Rank: rank}}}}},
+		{Op: &apiv1.Command_CommitMigration{CommitMigration: &apiv1.CommitMigration{Id: id}}},
 	}
 }
 

@@ -44,20 +44,15 @@ func (l *leader) update(v *fsm.View, id fsm.AppID, told map[fsm.AppID]*apiv1.App
 	}
 }
 
-// tell queues a record for the sessions it concerns: hosts named in it or in the one told before it (nil: none), and
-// hosts that report something of the app.
+// tell queues a record for the sessions that have to hear of it: of the hosts that it, or what it changes of the one told before it
+// (nil: none), concerns. Where the app is told anew or is over, hosts that report something of it are told as well.
 func (l *leader) tell(rec, before *apiv1.AppRecord) {
 	id := fsm.AppID(rec.App.Id)
-	hosts := map[fsm.HostID]bool{}
-	for host := range l.inbox.ofApp(id) {
-		hosts[host] = true
-	}
-	for _, r := range []*apiv1.AppRecord{rec, before} {
-		for _, host := range r.GetApp().GetPlacement() {
-			hosts[fsm.HostID(host)] = true
-		}
-		for _, m := range r.GetMigration().GetMoves() {
-			hosts[fsm.HostID(m.From)], hosts[fsm.HostID(m.To)] = true, true
+	over := rec.Gone || fsm.PhaseOf(rec.App).Terminal()
+	hosts := audience(rec, before)
+	if over || before == nil || !sameLayout(rec, before) {
+		for host := range l.inbox.ofApp(id) {
+			hosts[host] = true
 		}
 	}
 	for host := range hosts {
@@ -65,7 +60,7 @@ func (l *leader) tell(rec, before *apiv1.AppRecord) {
 			s.put(rec)
 		}
 	}
-	if rec.Gone || fsm.PhaseOf(rec.App).Terminal() {
+	if over {
 		l.inbox.forgetApp(id)
 		return
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
-// puppet is a worker that runs ranks of its own: they end as soon as their app runs. It goes to whoever leads.
+// puppet is a worker that runs ranks of its own: they end as soon as they have begun. It goes to whoever leads.
 type puppet struct {
 	tr     *trio
 	host   string
@@ -56,7 +56,7 @@ func (p *puppet) session(ctx context.Context, m *member) {
 	for {
 		select {
 		case r := <-l.in:
-			if st := p.follow(r.GetRecord()); st != nil {
+			for _, st := range p.follow(r.GetRecord()) {
 				if l.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Status{Status: st}}) != nil {
 					return
 				}
@@ -69,8 +69,9 @@ func (p *puppet) session(ctx context.Context, m *member) {
 	}
 }
 
-// follow makes the puppet's ranks agree with a record, and returns what there is to report of the app.
-func (p *puppet) follow(rec *apiv1.AppRecord) *apiv1.AppStatus {
+// follow makes the puppet's ranks agree with a record, and returns what there is to report of the app: that they run, and that
+// they have ended.
+func (p *puppet) follow(rec *apiv1.AppRecord) []*apiv1.AppStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	app := rec.GetApp()
@@ -78,22 +79,21 @@ func (p *puppet) follow(rec *apiv1.AppRecord) *apiv1.AppStatus {
 		delete(p.statuses, app.GetId())
 		return nil
 	}
-	st := &apiv1.AppStatus{App: app.Id, Index: rec.Index, Epoch: app.Epoch, Executor: apiv1.ExecutorRunning}
-	for r, host := range app.Placement {
-		if host != p.host {
-			continue
+	var out []*apiv1.AppStatus
+	for _, state := range []string{apiv1.RankRunning, apiv1.RankEnded} {
+		st := &apiv1.AppStatus{App: app.Id, Index: rec.Index, Epoch: app.Epoch, Executor: apiv1.ExecutorRunning}
+		for r, host := range app.Placement {
+			if host == p.host {
+				st.Ranks = append(st.Ranks, &apiv1.RankStatus{Rank: int32(r), Epoch: app.RankEpoch(int32(r)), State: state})
+			}
 		}
-		state := apiv1.RankRunning
-		if fsm.PhaseOf(app) == fsm.Running {
-			state = apiv1.RankEnded
+		if len(st.Ranks) == 0 {
+			return nil
 		}
-		st.Ranks = append(st.Ranks, &apiv1.RankStatus{Rank: int32(r), Epoch: app.RankEpoch(int32(r)), State: state})
+		out = append(out, st)
+		p.statuses[app.Id] = st
 	}
-	if len(st.Ranks) == 0 {
-		return nil
-	}
-	p.statuses[app.Id] = st
-	return st
+	return out
 }
 
 // drop ends its session, as a worker does whose heartbeats go unanswered.

@@ -1,0 +1,81 @@
+package control
+
+import (
+	"maps"
+	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// A worker acts on a part of a record only. What is for people (phases, reasons, hosts that have started) goes to no host for its own
+// sake, and of the rest each host is told what it acts on: otherwise the start of an app would cost its hosts times its hosts.
+// A test holds the list of all fields. A difference is taken between records that follow each other, so what it is
+// measured by must be such that a host passed over at one change needs nothing of it at a later one, but what that brings.
+
+// audience are the hosts that have to hear of rec, where before was the app's last record (nil: none): of those named in either.
+func audience(rec, before *apiv1.AppRecord) map[fsm.HostID]bool {
+	hosts := map[fsm.HostID]bool{}
+	if before == nil || !sameLayout(rec, before) || !sameOrders(rec, before) {
+		for _, r := range []*apiv1.AppRecord{rec, before} {
+			for _, host := range r.GetApp().GetPlacement() {
+				hosts[fsm.HostID(host)] = true
+			}
+			addMovers(hosts, r.GetMigration())
+		}
+		return hosts
+	}
+	if rec.Migration.GetPhase() != before.Migration.GetPhase() {
+		addMovers(hosts, rec.Migration) // the others have their part done with the acknowledgement, until it is over
+	}
+	addEnds(hosts, rec, before)
+	return hosts
+}
+
+// addMovers adds the hosts that the migration (nil: none) takes ranks from or to.
+func addMovers(hosts map[fsm.HostID]bool, mig *apiv1.Migration) {
+	for _, m := range mig.GetMoves() {
+		hosts[fsm.HostID(m.From)], hosts[fsm.HostID(m.To)] = true, true
+	}
+}
+
+// addEnds adds the hosts that ranks which have ended since before concern: their own, those whose ranks may wait for them, and
+// the targets of a migration, whose ranks will.
+func addEnds(hosts map[fsm.HostID]bool, rec, before *apiv1.AppRecord) {
+	if slices.Equal(rec.App.Ended, before.App.Ended) {
+		return
+	}
+	addMovers(hosts, rec.Migration)
+	for r, host := range rec.App.Placement {
+		if !before.App.HasEnded(int32(r)) {
+			hosts[fsm.HostID(host)] = true
+		}
+	}
+}
+
+// sameLayout says whether two records of an app put the same ranks of the same program on the same hosts: what is large in a
+// record, and changes seldom.
+func sameLayout(a, b *apiv1.AppRecord) bool {
+	x, y := a.App, b.App
+	return x.Epoch == y.Epoch && x.Name == y.Name && x.Size == y.Size && sameProgram(x.Spec, y.Spec) &&
+		slices.Equal(x.Placement, y.Placement) && maps.Equal(a.Addrs, b.Addrs) &&
+		slices.EqualFunc(x.Epochs, y.Epochs, func(e, f *apiv1.EpochRun) bool { return e.Count == f.Count && e.Epoch == f.Epoch }) &&
+		len(x.Ranks) == 0 && len(y.Ranks) == 0 // the state keeps the packed form
+}
+
+func sameProgram(a, b *apiv1.AppSpec) bool {
+	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv())
+}
+
+// sameOrders says whether two records of an app want the same of all its hosts: that its ranks run, or stop, or that they
+// are ready for a migration.
+func sameOrders(a, b *apiv1.AppRecord) bool {
+	return a.Gone == b.Gone && a.App.Verdict == b.App.Verdict && apiv1.AppOver(a.App.Phase) == apiv1.AppOver(b.App.Phase) &&
+		sameMoves(a.Migration, b.Migration)
+}
+
+func sameMoves(a, b *apiv1.Migration) bool {
+	return a == b || a != nil && b != nil && a.Id == b.Id && a.FromEpoch == b.FromEpoch &&
+		apiv1.MigrationOver(a.Phase) == apiv1.MigrationOver(b.Phase) &&
+		slices.EqualFunc(a.Moves, b.Moves, func(m, n *apiv1.Move) bool { return m.Rank == n.Rank && m.From == n.From && m.To == n.To })
+}
