@@ -45,6 +45,8 @@ type Peers interface {
 	// Servers are those of this cluster, or of none yet, that answer at their addresses under their ids.
 	Servers() []Peer
 	GossipAddr() string
+	// Removed says that the others of this server's cluster have gone on without it.
+	Removed() bool
 	// Introduce fills in what tells this process from others, and signs who it is with the caller's nonce.
 	Introduce(nonce []byte, self *apiv1.DiscoverResponse)
 	// Met is told that somebody asked, who may claim to be a server. It must not block.

@@ -70,6 +70,7 @@ type noPeers struct{}
 func (noPeers) Servers() []Peer                           { return nil }
 func (noPeers) Introduce([]byte, *apiv1.DiscoverResponse) {}
 func (noPeers) Met(*apiv1.DiscoverRequest)                {}
+func (noPeers) Removed() bool                             { return false }
 func (noPeers) GossipAddr() string                        { return "127.0.0.1:3" }
 func (noPeers) Ask(ctx context.Context, id, addr string) (*apiv1.DiscoverResponse, error) {
 	res, err := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), addr)).Discover(ctx, &apiv1.DiscoverRequest{})

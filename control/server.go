@@ -39,7 +39,11 @@ func (c *Control) Handler() http.Handler {
 	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if leader, _ := c.log.Leader(); leader == "" {
-			http.Error(w, "no leader is known", http.StatusServiceUnavailable)
+			why := "no leader is known"
+			if c.peers.Removed() {
+				why = RemovedText
+			}
+			http.Error(w, why, http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = io.WriteString(w, c.alarms()) // an alarm is no reason not to be used
@@ -62,7 +66,7 @@ func (c *Control) forward(local http.Handler) http.Handler {
 		}
 		switch {
 		case leader == "":
-			unavailable(apierr.ReasonNoLeader, c.leaderless())
+			_ = errs.Write(w, r, c.noLeader())
 			return
 		case r.Header.Get(hopHeader) != "":
 			unavailable(apierr.ReasonNotLeader, "this server does not lead any more")

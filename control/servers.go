@@ -57,7 +57,19 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 	return res, nil
 }
 
-// leaderless says what this server knows of why nobody leads.
+// RemovedText is what a server says that was removed, to its log and to callers.
+const RemovedText = "this server was removed from its cluster: to join again, move its data directory away and start it with an empty one"
+
+// noLeader is what a caller is told while this server knows no leader.
+func (c *Control) noLeader() error {
+	why, fix := c.leaderless(), "try again"
+	if c.peers.Removed() {
+		why, fix = RemovedText, "ask another server"
+	}
+	return apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "", why, fix)
+}
+
+// leaderless says what this server knows of why nobody leads, if it is a member.
 func (c *Control) leaderless() string {
 	found := map[string]bool{c.group.ID(): true}
 	for _, p := range c.peers.Servers() {

@@ -324,6 +324,33 @@ func TestServersRemoveAndTransfer(t *testing.T) {
 	c.votersAre(all...)
 }
 
+// TestRemovedWhileDown starts a server on its data that was removed while it was down: it says so, in its log and to callers.
+func TestRemovedWhileDown(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3})
+	out := c.follower()
+	id := c.member(out.addr).Id
+	out.kill()
+	c.servers = slices.DeleteFunc(c.servers, func(p *process) bool { return p == out })
+	c.eventually(patience, "it is removed", func() error {
+		if r := c.godwit("servers", "remove", id); r.code != 0 {
+			return errors.New(r.stderr)
+		}
+		return nil
+	})
+	c.votersAre(c.servers...)
+	defer out.kill()
+	out.start(t)
+	const what = "this server was removed from its cluster: to join again, move its data directory away"
+	c.says(out, what)
+	r := c.godwit("--address", out.addr, "--timeout", "2s", "ps")
+	require.NotZero(t, r.code)
+	require.Contains(t, r.stderr, what)
+	require.NotContains(t, r.stderr, "needed")
+	c.votersAre(c.servers...)
+	require.NotContains(t, tailOf(c.leader().log, 1000), what)
+}
+
 // TestLeaveOnStop ends servers that leave: the group shrinks with them, down to two, and they come back as new ones.
 func TestLeaveOnStop(t *testing.T) {
 	t.Parallel()

@@ -182,7 +182,7 @@ func (s *server) open(ctx context.Context) error {
 	cc := control.DefaultConfig()
 	cc.Addr, cc.DataDir, cc.Lease, cc.FreezeDeadline = addr, s.flags.dataDir, s.flags.lease, s.flags.freezeDeadline
 	cc.Version, cc.Inspect = version, inspectModule
-	if s.control, err = control.New(cc, s.machine, raftLog{s.node}, raftGroup{s.node, s.dir}, peers{s.gossip, s.dir}, s.log); err != nil {
+	if s.control, err = control.New(cc, s.machine, raftLog{s.node}, raftGroup{s.node, s.dir}, peers{s.gossip, s.dir, s.removed}, s.log); err != nil {
 		return s.closed(err)
 	}
 	return nil
@@ -254,6 +254,7 @@ func (s *server) run(ctx context.Context) error {
 	g.Go(func() error { return s.control.WatchState(ctx) })
 	g.Go(func() error { return s.bootstrap(ctx) })
 	g.Go(func() error { return s.learnCluster(ctx) })
+	g.Go(func() error { return s.watchRemoved(ctx) })
 	g.Go(func() error { return s.node.RunLeader(ctx, s.control.Lead) })
 	g.Go(func() error {
 		select {

@@ -130,9 +130,13 @@ func groupError(err error) error {
 
 // peers adapts gossip and the directory to control.Peers.
 type peers struct {
-	gossip *gossip.Gossip
-	dir    *directory
+	gossip  *gossip.Gossip
+	dir     *directory
+	removed func() bool
 }
+
+// Removed implements control.Peers.
+func (p peers) Removed() bool { return p.removed() }
 
 // Servers implements control.Peers.
 func (p peers) Servers() []control.Peer {
