@@ -1,7 +1,6 @@
 package control
 
 import (
-	"maps"
 	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -16,7 +15,7 @@ import (
 // audience are the hosts that have to hear of rec, where before was the app's last record (nil: none): of those named in either.
 func audience(rec, before *apiv1.AppRecord) map[fsm.HostID]bool {
 	hosts := map[fsm.HostID]bool{}
-	if before == nil || !sameLayout(rec, before) || !sameOrders(rec, before) {
+	if before == nil || !apiv1.SameLayout(rec, before) || !sameOrders(rec, before) {
 		for _, r := range []*apiv1.AppRecord{rec, before} {
 			for _, host := range r.GetApp().GetPlacement() {
 				hosts[fsm.HostID(host)] = true
@@ -51,20 +50,6 @@ func addEnds(hosts map[fsm.HostID]bool, rec, before *apiv1.AppRecord) {
 			hosts[fsm.HostID(host)] = true
 		}
 	}
-}
-
-// sameLayout says whether two records of an app put the same ranks of the same program on the same hosts: what is large in a
-// record, and changes seldom.
-func sameLayout(a, b *apiv1.AppRecord) bool {
-	x, y := a.App, b.App
-	return x.Epoch == y.Epoch && x.Name == y.Name && x.Size == y.Size && sameProgram(x.Spec, y.Spec) &&
-		slices.Equal(x.Placement, y.Placement) && maps.Equal(a.Addrs, b.Addrs) &&
-		slices.EqualFunc(x.Epochs, y.Epochs, func(e, f *apiv1.EpochRun) bool { return e.Count == f.Count && e.Epoch == f.Epoch }) &&
-		len(x.Ranks) == 0 && len(y.Ranks) == 0 // the state keeps the packed form
-}
-
-func sameProgram(a, b *apiv1.AppSpec) bool {
-	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv())
 }
 
 // sameOrders says whether two records of an app want the same of all its hosts: that its ranks run, or stop, or that they

@@ -2,6 +2,7 @@ package control
 
 import (
 	"maps"
+	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -23,7 +24,7 @@ const (
 func fieldAudiences() map[protoreflect.FullName]map[string]string {
 	return map[protoreflect.FullName]map[string]string{
 		"godwit.v1.AppRecord": {
-			"index": nobody, "term": nobody, "addrs": everyone, "gone": everyone,
+			"index": nobody, "amends": nobody, "term": nobody, "addrs": everyone, "gone": everyone,
 		},
 		"godwit.v1.App": {
 			"name": everyone, "size": everyone, "epoch": everyone, "placement": everyone, "epochs": everyone, "verdict": everyone,
@@ -57,6 +58,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 // recordForAudience is of an app on four hosts; all ranks on h4 have ended, and a rank moves from h1 to h2.
 func recordForAudience() *apiv1.AppRecord {
 	return &apiv1.AppRecord{
+		Index: 5,
 		App: &apiv1.App{
 			Id: "a", Spec: &apiv1.AppSpec{}, Phase: apiv1.AppRunning, Size: 4, Placement: []string{"h1", "h2", "h3", "h4"}, Ended: []byte{0b1000},
 			Epochs: []*apiv1.EpochRun{{Count: 4, Epoch: 1}},
@@ -89,6 +91,7 @@ func TestAudienceOfEachField(t *testing.T) {
 			}
 			rec := proto.CloneOf(before)
 			change(part(rec).ProtoReflect(), f)
+			checkShort(t, before, rec)
 			got, want := audience(rec, before), map[fsm.HostID]bool{}
 			for _, h := range hosts[who] {
 				want[h] = true
@@ -110,6 +113,25 @@ func TestAudienceOfEachField(t *testing.T) {
 		if !looked[name] {
 			t.Errorf("%s is in no record", name)
 		}
+	}
+}
+
+// checkShort sends both records over one session, and looks whether what comes out of the second is all that a host acts on.
+func checkShort(t *testing.T, before, rec *apiv1.AppRecord) {
+	t.Helper()
+	leader, worker := apiv1.NewRecords("h1"), apiv1.NewRecords("h1")
+	var got *apiv1.AppRecord
+	for _, r := range []*apiv1.AppRecord{before, rec} {
+		var err error
+		if got, err = worker.Complete(proto.CloneOf(leader.Shorten(r))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same := func(r *apiv1.AppRecord) []any {
+		return []any{r.Index, r.Term, r.App.Id, r.App.Phase, r.App.Reason, r.Migration.GetPhase()}
+	}
+	if !slices.Equal(same(got), same(rec)) || len(audience(got, rec)) > 0 && len(rec.App.Ranks) == 0 {
+		t.Errorf("sent was %v, and after the short form it is %v", rec, got)
 	}
 }
 

@@ -34,6 +34,9 @@ func (l *leader) update(v *fsm.View, id fsm.AppID, told map[fsm.AppID]*apiv1.App
 	switch {
 	case ok && fsm.PhaseOf(app).Placed():
 		rec := l.record(v, app)
+		if old != nil && maps.Equal(old.Addrs, rec.Addrs) {
+			rec.Addrs = old.Addrs // that they are the same is seen at once from now on
+		}
 		told[id] = rec
 		if old == nil || old.App != app || old.Migration != rec.Migration || !maps.Equal(old.Addrs, rec.Addrs) {
 			l.tell(rec, old)
@@ -50,7 +53,7 @@ func (l *leader) tell(rec, before *apiv1.AppRecord) {
 	id := fsm.AppID(rec.App.Id)
 	over := rec.Gone || fsm.PhaseOf(rec.App).Terminal()
 	hosts := audience(rec, before)
-	if over || before == nil || !sameLayout(rec, before) {
+	if over || before == nil || !apiv1.SameLayout(rec, before) {
 		for host := range l.inbox.ofApp(id) {
 			hosts[host] = true
 		}

@@ -53,10 +53,16 @@ func (p *puppet) session(ctx context.Context, m *member) {
 		}
 		return
 	}
+	records := apiv1.NewRecords(p.host)
 	for {
 		select {
 		case r := <-l.in:
-			for _, st := range p.follow(r.GetRecord()) {
+			rec, err := records.Complete(r.GetRecord())
+			if err != nil {
+				p.tr.t.Error(err)
+				return
+			}
+			for _, st := range p.follow(rec) {
 				if l.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Status{Status: st}}) != nil {
 					return
 				}

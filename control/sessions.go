@@ -2,8 +2,6 @@ package control
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -25,10 +23,14 @@ type session struct {
 	mu      sync.Mutex                     // guards the fields below
 	records map[fsm.AppID]*apiv1.AppRecord // the newest of each app
 	seq     uint64                         // heartbeat to answer; 0: none
+	sent    *apiv1.Records
 }
 
 func newSession(host fsm.HostID, incarnation string, end context.CancelFunc) *session {
-	return &session{host: host, incarnation: incarnation, end: end, wake: notify.NewSignal(), records: map[fsm.AppID]*apiv1.AppRecord{}}
+	return &session{
+		host: host, incarnation: incarnation, end: end, wake: notify.NewSignal(), records: map[fsm.AppID]*apiv1.AppRecord{},
+		sent: apiv1.NewRecords(string(host)),
+	}
 }
 
 // put queues a record, unless a newer one of the app waits. A worker for which more wait than a host can have apps asks faster
@@ -57,12 +59,14 @@ func (s *session) echo(seq uint64) {
 	s.wake.Set()
 }
 
-// take removes what waits: an answer first, for it cannot be late.
+// take removes what waits, as it is to be sent: an answer first, for it cannot be late. What was taken before must have been sent.
 func (s *session) take() (seq uint64, records []*apiv1.AppRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seq, s.seq = s.seq, 0
-	records = slices.Collect(maps.Values(s.records))
+	for _, rec := range s.records {
+		records = append(records, s.sent.Shorten(rec))
+	}
 	clear(s.records)
 	return seq, records
 }

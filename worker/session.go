@@ -311,6 +311,7 @@ func (s *session) leave(sctx context.Context) error {
 
 // receive takes the leader's answers and records until the session ends.
 func (s *session) receive(ctx context.Context) error {
+	records := apiv1.NewRecords(s.w.cfg.Name)
 	for {
 		m, err := s.stream.Receive()
 		if err != nil {
@@ -320,7 +321,11 @@ func (s *session) receive(ctx context.Context) error {
 		case *apiv1.SessionResponse_Heartbeat:
 			s.taken(m.Heartbeat.Seq)
 		case *apiv1.SessionResponse_Record:
-			s.w.follow(ctx, m.Record)
+			rec, err := records.Complete(m.Record)
+			if err != nil {
+				return fmt.Errorf("worker: %w", err)
+			}
+			s.w.follow(ctx, rec)
 		}
 	}
 }

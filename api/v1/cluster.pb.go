@@ -1091,7 +1091,10 @@ type AppRecord struct {
 	// Addresses of the hosts named in placement and moves.
 	Addrs map[string]string `protobuf:"bytes,5,rep,name=addrs,proto3" json:"addrs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The control plane does not know the app, or has it no more: forget it.
-	Gone          bool `protobuf:"varint,6,opt,name=gone,proto3" json:"gone,omitempty"`
+	Gone bool `protobuf:"varint,6,opt,name=gone,proto3" json:"gone,omitempty"`
+	// Not 0: a short form. What it leaves out (the app's name, size, spec, placement and epochs, and addrs) is as in the
+	// last whole record of the app in this session, which had this index.
+	Amends        uint64 `protobuf:"varint,7,opt,name=amends,proto3" json:"amends,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1166,6 +1169,13 @@ func (x *AppRecord) GetGone() bool {
 		return x.Gone
 	}
 	return false
+}
+
+func (x *AppRecord) GetAmends() uint64 {
+	if x != nil {
+		return x.Amends
+	}
+	return 0
 }
 
 // AppStatus is what a worker has of one app.
@@ -2066,14 +2076,15 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05unfit\x18\n" +
 	" \x01(\tR\x05unfit\"!\n" +
 	"\aLeaving\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x90\x02\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xa8\x02\n" +
 	"\tAppRecord\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12 \n" +
 	"\x03app\x18\x03 \x01(\v2\x0e.godwit.v1.AppR\x03app\x122\n" +
 	"\tmigration\x18\x04 \x01(\v2\x14.godwit.v1.MigrationR\tmigration\x125\n" +
 	"\x05addrs\x18\x05 \x03(\v2\x1f.godwit.v1.AppRecord.AddrsEntryR\x05addrs\x12\x12\n" +
-	"\x04gone\x18\x06 \x01(\bR\x04gone\x1a8\n" +
+	"\x04gone\x18\x06 \x01(\bR\x04gone\x12\x16\n" +
+	"\x06amends\x18\a \x01(\x04R\x06amends\x1a8\n" +
 	"\n" +
 	"AddrsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
