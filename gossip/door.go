@@ -30,10 +30,12 @@ const (
 // Kinds of messages of memberlist's protocol (its net.go).
 const (
 	kindPing     = 0
+	kindAck      = 2
 	kindPushPull = 6
 	kindCompound = 7
 	kindCompress = 9
 	kindCRC      = 12
+	kindErr      = 13
 )
 
 // door is memberlist's transport, with bounds on what comes in. memberlist itself takes any number of connections, allocates
@@ -81,6 +83,38 @@ func openDoor(nt *memberlist.NetTransport, wait time.Duration, log *slog.Logger)
 	return d
 }
 
+// DialTimeout implements memberlist.Transport.
+func (d *door) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+	return d.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
+}
+
+// DialAddressTimeout implements memberlist.NodeAwareTransport. Who is dialed may be a stranger too: what it answers is looked at
+// like what strangers bring.
+func (d *door) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	conn, err := d.NetTransport.DialAddressTimeout(a, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return &dialed{stream: &stream{Conn: conn, done: func() {}}}, nil
+}
+
+// dialed is a connection whose answer is looked at when it is first read.
+type dialed struct {
+	*stream
+
+	looked  sync.Once
+	refused error
+}
+
+// Read implements net.Conn.
+func (c *dialed) Read(p []byte) (int, error) {
+	c.looked.Do(func() { c.refused = c.look(kindAck, kindPushPull, kindErr) })
+	if c.refused != nil {
+		return 0, c.refused
+	}
+	return c.stream.Read(p)
+}
+
 // StreamCh implements memberlist.Transport.
 func (d *door) StreamCh() <-chan net.Conn { return d.streams }
 
@@ -126,7 +160,11 @@ func (d *door) admit(conn net.Conn) {
 		return
 	}
 	in := &stream{Conn: conn, done: func() { <-d.turns }}
-	if err := in.look(d.wait); err != nil {
+	err := conn.SetDeadline(time.Now().Add(d.wait))
+	if err == nil {
+		err = in.look(kindPing, kindPushPull)
+	}
+	if err != nil {
 		d.log.Debug("gossip refused a connection", "from", conn.RemoteAddr(), "error", err)
 		_ = in.Close()
 		return
@@ -147,11 +185,8 @@ type stream struct {
 	done func()
 }
 
-// look refuses what no member sends. It waits for the first bytes.
-func (s *stream) look(wait time.Duration) error {
-	if err := s.SetDeadline(time.Now().Add(wait)); err != nil {
-		return err
-	}
+// look refuses all but these kinds of messages, and lists that no member sends. It waits for the first bytes.
+func (s *stream) look(kinds ...byte) error {
 	limited := io.LimitReader(s.Conn, maxStreamBytes)
 	var seen bytes.Buffer
 	head := io.TeeReader(limited, &seen)
@@ -159,9 +194,10 @@ func (s *stream) look(wait time.Duration) error {
 	if _, err := io.ReadFull(head, kind[:]); err != nil {
 		return err
 	}
-	switch kind[0] {
-	case kindPing:
-	case kindPushPull:
+	if !slices.Contains(kinds, kind[0]) {
+		return fmt.Errorf("a message of kind %d", kind[0])
+	}
+	if kind[0] == kindPushPull {
 		var header struct {
 			Nodes        int
 			UserStateLen int
@@ -173,8 +209,6 @@ func (s *stream) look(wait time.Duration) error {
 		if header.Nodes < 0 || header.Nodes > maxMembers || header.UserStateLen != 0 {
 			return fmt.Errorf("a list of %d members with %d bytes of other state", header.Nodes, header.UserStateLen)
 		}
-	default:
-		return fmt.Errorf("a message of kind %d", kind[0])
 	}
 	s.in = io.MultiReader(&seen, limited)
 	return nil

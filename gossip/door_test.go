@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,6 +94,55 @@ func TestStrangers(t *testing.T) {
 	require.Equal(t, 1, n)
 	runtime.ReadMemStats(&after)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(20<<20))
+}
+
+// answering is a stranger that answers whoever dials it.
+func answering(t *testing.T, addr string, b []byte) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
+	require.NoError(t, err)
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.SetDeadline(time.Now().Add(patience))
+			_, _ = c.Read(make([]byte, 1024))
+			_, _ = c.Write(b)
+			_ = c.Close()
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); all.Wait() })
+	return l.Addr().String()
+}
+
+// TestStrangersAnswer: whoever is dialed, as a seed or because a member does not answer a probe, answers what no member does: it costs
+// little, and nobody dies of it.
+func TestStrangersAnswer(t *testing.T) {
+	a := run(t, testConfig("a"), slog.New(slog.DiscardHandler))
+	defer a.stop(t)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, b := range [][]byte{
+		bomb(t, 0), bomb(t, 100<<20), packMsg(t, kindPushPull, map[string]any{"Nodes": 1<<20 - 1, "UserStateLen": 0, "Join": true}), {10, 0, 0}, {}, {kindErr},
+	} {
+		_, err := a.Join(t.Context(), []string{answering(t, "127.0.0.1:0", b)})
+		require.Error(t, err)
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(20<<20))
+
+	b := run(t, testConfig("b"), slog.New(slog.DiscardHandler))
+	_, err := b.Join(t.Context(), []string{a.Addr()})
+	require.NoError(t, err)
+	addr := b.Addr()
+	require.NoError(t, b.list.Shutdown()) // without a goodbye: it is probed
+	answering(t, addr, bomb(t, 0))
+	require.Eventually(t, func() bool { return a.list.NumMembers() == 1 }, time.Minute, time.Millisecond, "it is called dead, and a lives")
+	b.cancel()
+	<-b.ended
 }
 
 // TestStrangersWait: connections that say nothing take turns for a while and go; there is a bound to them, and a member gets in.
