@@ -172,3 +172,73 @@ func TestDeafFetchers(t *testing.T) {
 	_, err = fetch().Receive()
 	require.NoError(t, err)
 }
+
+// TestAnswersGoFirst: however many records wait, an answer to a heartbeat waits for one of them at the most.
+func TestAnswersGoFirst(t *testing.T) {
+	s := newSession("h1", "i1", func() {})
+	for i := range 100 {
+		s.put(&apiv1.AppRecord{App: &apiv1.App{Id: strconv.Itoa(i)}})
+	}
+	for beat := uint64(1); beat <= 100; beat++ {
+		s.echo(beat)
+		seq, rec, some := s.take()
+		require.True(t, some)
+		require.Equal(t, beat, seq)
+		require.NotNil(t, rec)
+	}
+	_, _, some := s.take()
+	require.False(t, some)
+}
+
+// TestCondemned: while the loss of a host is on its way into the log nothing extends its lease: not the session that it has, nor
+// another one. It may come back when the log has refused the loss, and as another incarnation when it has not.
+func TestCondemned(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		b := newBench(t, func(c *Config) { c.Lease = 10 * time.Second })
+		b.propose(&apiv1.Command{Op: &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{LeaseMs: 10_000}}}})
+		b.running()
+		now := time.Now()
+		b.l.sessions.heard.set("h1", now.Add(-time.Minute))
+		s := b.l.sessions.of("h1")
+		again := newSession("h1", "i-h1", func() {})
+		held := &heldLog{memoryLog: b.log, refuse: refused, before: func() {
+			require.False(t, b.l.sessions.hear(s))
+			require.False(t, b.l.sessions.current(s))
+			require.False(t, b.l.inbox.open(again, nil), "nor by another session")
+			b.l.answer(s, 1)
+			seq, _, _ := s.take()
+			require.Zero(t, seq, "its heartbeat is not answered")
+		}}
+		b.l.c.log = held
+		b.l.expireLeases(b.ctx, now)
+		require.True(t, held.was)
+		err := b.l.openSession(again, &apiv1.Hello{})
+		if refused {
+			require.NoError(t, err)
+			require.True(t, b.l.sessions.hear(again))
+			continue
+		}
+		h, _ := b.l.c.state.View().Host("h1")
+		require.Equal(t, fsm.Lost, fsm.HostStateOf(h))
+		require.Equal(t, apierr.ReasonIncarnationOver, apierr.Info(err).GetReason(), "it registered before, and is welcomed no more")
+	}
+}
+
+// heldLog does something just before a loss is proposed.
+type heldLog struct {
+	*memoryLog
+
+	before      func()
+	refuse, was bool
+}
+
+func (l *heldLog) Propose(ctx context.Context, c *apiv1.Command) (*apiv1.Result, error) {
+	if c.GetSetHostState() != nil {
+		l.was = true
+		l.before()
+		if l.refuse {
+			return nil, ErrOverloaded
+		}
+	}
+	return l.memoryLog.Propose(ctx, c)
+}

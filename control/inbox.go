@@ -40,15 +40,19 @@ func (b *inbox) watch() <-chan struct{} { return b.changed.Watch() }
 func (b *inbox) signal() { b.changed.Wake() }
 
 // open makes a new session its host's only one, and what comes with it all that the host has reported.
-func (b *inbox) open(s *session, apps []*apiv1.AppStatus) {
+// It says no if the host is just being called lost.
+func (b *inbox) open(s *session, apps []*apiv1.AppStatus) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.sessions.add(s)
+	if !b.sessions.add(s) {
+		return false
+	}
 	b.clear(s.host)
 	for _, st := range apps {
 		b.store(s.host, st)
 	}
 	b.signal()
+	return true
 }
 
 // put stores a report that came over s.

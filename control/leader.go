@@ -131,8 +131,14 @@ func (l *leader) loop(ctx context.Context, f func(context.Context), reports func
 // propose commits a command of the leader's own and says whether it was applied; a refusal or failure is logged and left
 // to a later look.
 func (l *leader) propose(ctx context.Context, what string, fill func(*apiv1.Command)) bool {
+	done, _ := l.proposed(ctx, what, fill) //nolint:errcheck // it is logged
+	return done
+}
+
+// proposed is propose for those who need to know why not: an error means that the log has not refused it.
+func (l *leader) proposed(ctx context.Context, what string, fill func(*apiv1.Command)) (bool, error) {
 	if l.refusals.rest(what) {
-		return false
+		return false, nil
 	}
 	cmd := l.c.command("")
 	cmd.Term = l.term
@@ -146,14 +152,14 @@ func (l *leader) propose(ctx context.Context, what string, fill func(*apiv1.Comm
 		if !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrOverloaded) && !errors.Is(err, ErrUnknownOutcome) {
 			l.refusals.note(what) // another try says the same
 		}
-		return false
+		return false, err
 	case res.Code != "":
 		l.log.Info("proposal refused", "what", what, "code", res.Code, "reason", res.Reason)
 		l.refusals.note(what)
-		return false
+		return false, nil
 	}
 	l.refusals.forget(what)
-	return true
+	return true, nil
 }
 
 // makeCluster gives a new cluster its id and its configuration.

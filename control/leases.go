@@ -248,11 +248,15 @@ func (l *leader) expireLeases(ctx context.Context, now time.Time) {
 		}
 		g.Go(func() error {
 			silence := now.Sub(l.sessions.heardAt(id, now))
-			if silence < lease+leaseMargin {
+			if !l.sessions.condemn(id, h.Incarnation, now.Add(-lease-leaseMargin)) {
 				return nil // it was heard meanwhile
 			}
-			if l.endHost(ctx, h.Id, h.Incarnation, fsm.Lost, fmt.Sprintf("no heartbeat for %.1fs", silence.Seconds())) {
+			lost, open := l.endHost(ctx, h.Id, h.Incarnation, fsm.Lost, fmt.Sprintf("no heartbeat for %.1fs", silence.Seconds()))
+			switch {
+			case lost:
 				l.log.Warn("host lost", "host", h.Id, "silence", silence)
+			case !open: // what may still be applied must not meet a host that has its lease again
+				l.sessions.spare(id)
 			}
 			return nil
 		})
@@ -262,9 +266,9 @@ func (l *leader) expireLeases(ctx context.Context, now time.Time) {
 func leaseOf(v *fsm.View) time.Duration { return time.Duration(v.LeaseMs()) * time.Millisecond }
 
 // endHost makes the log call a host's incarnation lost or left, and says whether it does. Only then the host's session and
-// reports go: a host that the log still calls ready is heard.
-func (l *leader) endHost(ctx context.Context, host, incarnation string, state fsm.HostState, reason string) bool {
-	done := l.propose(ctx, "host "+host+" ("+incarnation+") "+string(state), func(c *apiv1.Command) {
+// reports go: a host that the log still calls ready is heard. open says that nobody knows whether the log will.
+func (l *leader) endHost(ctx context.Context, host, incarnation string, state fsm.HostState, reason string) (done, open bool) {
+	done, err := l.proposed(ctx, "host "+host+" ("+incarnation+") "+string(state), func(c *apiv1.Command) {
 		c.Op = &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
 			Host: host, Incarnation: incarnation, State: string(state), Reason: reason,
 		}}
@@ -272,5 +276,5 @@ func (l *leader) endHost(ctx context.Context, host, incarnation string, state fs
 	if done {
 		l.inbox.endHost(fsm.HostID(host), incarnation)
 	}
-	return done
+	return done, err != nil && !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrOverloaded)
 }

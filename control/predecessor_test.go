@@ -97,7 +97,8 @@ func TestSuccession(t *testing.T) {
 			require.Equal(t, tc.reason, apierr.Info(err).GetReason(), "%v", err)
 			require.Equal(t, "i-w1", got.Incarnation)
 
-			require.True(t, b.l.endHost(b.ctx, "w1", "i-w1", fsm.Lost, "silent"))
+			lost, _ := b.l.endHost(b.ctx, "w1", "i-w1", fsm.Lost, "silent")
+	require.True(t, lost)
 			require.NoError(t, b.l.register(b.ctx, h, nil), "its lease is over")
 		})
 	}

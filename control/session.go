@@ -65,7 +65,9 @@ func (l *leader) serve(ctx context.Context, stream apiv1connect.ClusterSessionSe
 		return err
 	}
 	s := newSession(fsm.HostID(hello.Host.Id), hello.Host.Incarnation, cancel)
-	l.openSession(s, hello)
+	if err := l.openSession(s, hello); err != nil {
+		return err
+	}
 	defer l.closeSession(s)
 	if err := stream.Send(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Welcome{Welcome: welcome}}); err != nil {
 		return err
@@ -194,15 +196,22 @@ func secretHash(secret string) []byte {
 }
 
 // openSession makes the session the host's only one, and queues the records of all apps it has to do with.
-func (l *leader) openSession(s *session, hello *apiv1.Hello) {
-	l.inbox.open(s, hello.Apps)
+func (l *leader) openSession(s *session, hello *apiv1.Hello) error {
+	if !l.inbox.open(s, hello.Apps) {
+		return apierr.New(connect.CodeUnavailable, apierr.ReasonNotLeader, "", "this host was not heard for its lease, and is just being called lost", "try again")
+	}
 	v := l.c.state.View()
+	if h, ok := v.Host(s.host); !ok || h.Incarnation != s.incarnation || fsm.HostStateOf(h).Gone() { // since it registered
+		l.closeSession(s)
+		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", "the host was called lost meanwhile", "register again as a new incarnation")
+	}
 	for _, app := range appsOn(v, s.host) {
 		s.put(l.record(v, app))
 	}
 	for _, st := range hello.Apps { // also where only ranks that have ended are left, or nothing is known
 		s.put(l.recordOf(v, fsm.AppID(st.App)))
 	}
+	return nil
 }
 
 func (l *leader) closeSession(s *session) {
@@ -215,23 +224,29 @@ func (l *leader) closeSession(s *session) {
 // hears from nobody whether it still has its lease.
 func (l *leader) send(ctx context.Context, s *session, stream apiv1connect.ClusterSessionServerStream) error {
 	patience := time.Duration(l.c.state.View().LeaseMs()) * time.Millisecond
+	give := func(m *apiv1.SessionResponse) error {
+		transport.WriteWithin(ctx, patience)
+		return stream.Send(m)
+	}
 	for {
+		seq, rec, some := s.take()
+		if seq > 0 {
+			if err := give(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Heartbeat{Heartbeat: &apiv1.Heartbeat{Seq: seq}}}); err != nil {
+				return err
+			}
+		}
+		if rec != nil {
+			if err := give(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Record{Record: rec}}); err != nil {
+				return err
+			}
+		}
+		if some && ctx.Err() == nil {
+			continue
+		}
 		select {
 		case <-s.wake:
 		case <-ctx.Done():
 			return apierr.New(connect.CodeUnavailable, apierr.ReasonNotLeader, "", "the session is over", "open another")
-		}
-		seq, records := s.take()
-		transport.WriteWithin(ctx, patience)
-		if seq > 0 {
-			if err := stream.Send(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Heartbeat{Heartbeat: &apiv1.Heartbeat{Seq: seq}}}); err != nil {
-				return err
-			}
-		}
-		for _, rec := range records {
-			if err := stream.Send(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Record{Record: rec}}); err != nil {
-				return err
-			}
 		}
 	}
 }

@@ -59,16 +59,18 @@ func (s *session) echo(seq uint64) {
 	s.wake.Set()
 }
 
-// take removes what waits, as it is to be sent: an answer first, for it cannot be late. What was taken before must have been sent.
-func (s *session) take() (seq uint64, records []*apiv1.AppRecord) {
+// take removes what is to be sent next, as it is to be sent: an answer, for it cannot be late, and one record. It says whether there
+// was anything. What was taken before must have been sent.
+func (s *session) take() (seq uint64, record *apiv1.AppRecord, some bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seq, s.seq = s.seq, 0
-	for _, rec := range s.records {
-		records = append(records, s.sent.Shorten(rec))
+	for id, rec := range s.records {
+		record = s.sent.Shorten(rec)
+		delete(s.records, id)
+		break
 	}
-	clear(s.records)
-	return seq, records
+	return seq, record, seq > 0 || record != nil
 }
 
 // sessions knows which hosts are connected, and when each was last heard.
@@ -76,15 +78,21 @@ type sessions struct {
 	mu    sync.Mutex // guards the fields below
 	open  map[fsm.HostID]*session
 	heard *schedule[fsm.HostID] // when each was last heard, or began to be waited for
+	// condemned are the incarnations whose loss is on its way into the log: until that has an end nothing extends their leases.
+	condemned map[fsm.HostID]string
 }
 
 func newSessions() *sessions {
-	return &sessions{open: map[fsm.HostID]*session{}, heard: newSchedule[fsm.HostID]()}
+	return &sessions{open: map[fsm.HostID]*session{}, condemned: map[fsm.HostID]string{}, heard: newSchedule[fsm.HostID]()}
 }
 
-// add makes s its host's only session.
-func (r *sessions) add(s *session) {
+// add makes s its host's only session, unless the host is condemned.
+func (r *sessions) add(s *session) bool {
 	r.mu.Lock()
+	if r.condemned[s.host] == s.incarnation {
+		r.mu.Unlock()
+		return false
+	}
 	old := r.open[s.host]
 	r.open[s.host] = s
 	r.heard.set(s.host, time.Now())
@@ -92,6 +100,32 @@ func (r *sessions) add(s *session) {
 	if old != nil {
 		old.end()
 	}
+	return true
+}
+
+// condemn says that a host's incarnation is to be called lost, if it has not been heard since then. What it says from then on counts
+// no more, until it is spared or the log has called it lost.
+func (r *sessions) condemn(host fsm.HostID, incarnation string, since time.Time) bool {
+	r.mu.Lock()
+	at, ok := r.heard.when(host)
+	if !ok || at.After(since) {
+		r.mu.Unlock()
+		return false
+	}
+	r.condemned[host] = incarnation
+	s := r.open[host]
+	r.mu.Unlock()
+	if s != nil && s.incarnation == incarnation {
+		s.end()
+	}
+	return true
+}
+
+// spare takes back what condemn has said.
+func (r *sessions) spare(host fsm.HostID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.condemned, host)
 }
 
 // remove forgets s, unless another one has taken its place.
@@ -110,11 +144,19 @@ func (r *sessions) of(host fsm.HostID) *session {
 	return r.open[host]
 }
 
-func (r *sessions) current(s *session) bool { return r.of(s.host) == s }
+// current says whether s is its host's session, and the host not condemned.
+func (r *sessions) current(s *session) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open[s.host] == s && r.condemned[s.host] != s.incarnation
+}
 
 // endOf ends the session of a host's incarnation, and says whether no other one has a session.
 func (r *sessions) endOf(host fsm.HostID, incarnation string) bool {
 	r.mu.Lock()
+	if r.condemned[host] == incarnation {
+		delete(r.condemned, host)
+	}
 	s := r.open[host]
 	if s != nil && s.incarnation != incarnation {
 		r.mu.Unlock()
@@ -133,7 +175,7 @@ func (r *sessions) endOf(host fsm.HostID, incarnation string) bool {
 func (r *sessions) hear(s *session) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.open[s.host] != s {
+	if r.open[s.host] != s || r.condemned[s.host] == s.incarnation {
 		return false
 	}
 	r.heard.set(s.host, time.Now())

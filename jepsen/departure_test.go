@@ -49,7 +49,8 @@ func TestDepartureIsSettled(t *testing.T) {
 	require.DirExists(t, filepath.Join(goes.dir, "raft.left"))
 }
 
-// TestDepartureOfTheLast recovers a server that had asked to leave: it is the cluster now, and knows by itself that it is a member.
+// TestDepartureOfTheLast recovers servers that had asked to leave: one that has left needs another word, and what is made of either is a
+// cluster, which is not put away at its start.
 func TestDepartureOfTheLast(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{servers: 3})
@@ -58,13 +59,22 @@ func TestDepartureOfTheLast(t *testing.T) {
 	for _, p := range c.servers {
 		p.kill()
 	}
+	c.servers = []*process{last}
 	note := asksToLeave(t, last, id)
 	c.must("server", "recover", "--yes", "--data-dir", last.dir)
-	c.servers = []*process{last}
-	last.start(t)
-	c.says(last, "still a member of the group")
-	c.votersAre(last)
 	require.NoFileExists(t, note)
+	last.start(t)
+	c.votersAre(last)
+	last.kill()
+
+	require.NoError(t, os.WriteFile(note, fmt.Appendf(nil, `{"server_id":%q,"left":true}`, id), 0o600))
+	r := c.godwit("server", "recover", "--yes", "--data-dir", last.dir)
+	require.NotZero(t, r.code)
+	require.Contains(t, r.stderr, "has left its cluster")
+	require.FileExists(t, note)
+	c.must("server", "recover", "--yes", "--removed", "--data-dir", last.dir)
+	last.start(t)
+	c.votersAre(last)
 }
 
 // TestLeaveWithoutAnswer stops a server that wants to leave while the others are frozen: whether they remove it when they go on is

@@ -42,6 +42,14 @@ func newRecover() *cobra.Command {
 }
 
 func recoverServer(dataDir string, yes, removed bool) error {
+	left := departure{dataDir}
+	switch note, err := left.read(); {
+	case err != nil:
+		return err
+	case note != nil && note.Left && !removed:
+		return fmt.Errorf("recover: this server has left its cluster for good (%s): take one that has not; if there is none, give --removed, "+
+			"and lose what was accepted after it had left", left.path())
+	}
 	rc := raftnode.DefaultConfig()
 	rc.DataDir, rc.Addr, rc.Encode = dataDir, defaultListen, fsm.Encode
 	empty := func() machine { return machine{fsm.New()} }
@@ -52,6 +60,9 @@ func recoverServer(dataDir string, yes, removed bool) error {
 	err = recoverFrom(s, empty, yes, removed)
 	if cerr := s.Close(); cerr != nil && err == nil {
 		err = fmt.Errorf("recover: the data was written, but not closed cleanly: %w; start the server and look at its log", cerr)
+	}
+	if err == nil {
+		err = left.end() // it has a cluster again, and is not put away at its next start
 	}
 	if err == nil {
 		fmt.Fprintf(os.Stderr, "done: server %s is the only one of cluster %s now. Start it as before. Move the data directories of all others "+

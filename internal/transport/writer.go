@@ -30,8 +30,8 @@ func withWriter(h http.Handler) http.Handler {
 	})
 }
 
-// WriteWithin breaks the stream of the request that ctx belongs to if its client has not taken what is written to it, or will be,
-// after d; a later call counts from then. It does not block. It does nothing when ctx has ended, or is of no request that Serve
+// WriteWithin breaks the stream of the request that ctx belongs to after d, unless it is called again before, or WriteAnytime is: also
+// one whose client has taken all, for net/http cannot tell. So whoever writes again soon calls it before each write. It does not block. It does nothing when ctx has ended, or is of no request that Serve
 // answers.
 func WriteWithin(ctx context.Context, d time.Duration) { setDeadline(ctx, time.Now().Add(d)) }
 

@@ -115,6 +115,7 @@ func Agree(logs map[string][]Entry) ([]Entry, error) {
 		}
 	}
 	var out []Entry
+	strayed := map[string]uint64{} // servers that hold another entry than was agreed on, and where
 	for i := uint64(1); i <= last; i++ {
 		need := len(logs)/2 + 1
 		for _, first := range begins {
@@ -126,6 +127,20 @@ func Agree(logs map[string][]Entry) ([]Entry, error) {
 		for _, c := range votes[i] {
 			if len(c.servers) >= need {
 				out = append(out, c.entry)
+				for _, server := range c.servers {
+					if at, ok := strayed[server]; ok {
+						return nil, fmt.Errorf("%w: %s holds entry %d as agreed on, and another entry %d", errDiffer, server, i, at)
+					}
+				}
+			}
+		}
+		if len(out) > n {
+			for _, c := range votes[i] {
+				for _, server := range c.servers {
+					if _, ok := strayed[server]; !ok && !c.entry.same(out[n]) {
+						strayed[server] = i
+					}
+				}
 			}
 		}
 		switch {

@@ -51,6 +51,9 @@ func TestAgree(t *testing.T) {
 			whole, whole, read(t, a[0], a[1], strings.Replace(a[2], `"results":[{"index":"3"}]`, `"results":[{"index":"3","code":"terminal"}]`, 1)),
 		}},
 		"one leads elsewhere": {logs: [][]Entry{ends("11"), ends("11"), ends("12")}, bad: true},
+		"one has another entry before agreed ones": {bad: true, logs: [][]Entry{
+			whole, whole, read(t, a[0], entry(2, 2, "x"), a[2]),
+		}},
 		"three say three things": {bad: true, logs: [][]Entry{
 			whole, read(t, a[0], entry(2, 1, "x"), a[2]), read(t, a[0], entry(2, 2, "y"), a[2]),
 		}},
