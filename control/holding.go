@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -41,7 +42,7 @@ func (h *holding) missing(v *fsm.View) int64 {
 // lacks looks at the store and returns the view's modules that are not in it.
 func (h *holding) lacks(v *fsm.View) []string {
 	h.mu.Lock()
-	held := h.held
+	held := maps.Clone(h.held) // forget may run meanwhile
 	h.gone = map[string]struct{}{}
 	h.mu.Unlock()
 	now, lacking := make(map[string]struct{}, len(held)), []string(nil)

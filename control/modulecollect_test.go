@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -121,4 +122,31 @@ func TestFollowersCollect(t *testing.T) {
 	follower.leader.Store(leads)
 	require.NoError(t, follower.control.collect(t.Context(), later))
 	require.False(t, follower.control.modules.has(orphan))
+}
+
+// TestHoldingIsShared: what looks at the store and what removes from it run at once.
+func TestHoldingIsShared(t *testing.T) {
+	b := newBench(t, nil)
+	var digests []string
+	for i := range 200 {
+		digest := b.store(fmt.Sprint("module ", i))
+		b.know(digest)
+		digests = append(digests, digest)
+	}
+	h, v := b.l.c.holding, b.l.c.state.View()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 300 {
+			h.lacks(v)
+		}
+	}()
+	for i := 0; ; i++ {
+		select {
+		case <-done:
+			return
+		default:
+			h.forget(digests[i%len(digests)])
+		}
+	}
 }

@@ -145,7 +145,7 @@ func (d *dataDir) readKey(id string) error {
 		}
 	}
 	if len(seed) == 0 {
-		return fmt.Errorf("%s was made by an older build, whose servers had no keys to prove who they are, and cannot be used by this one: "+
+		return fmt.Errorf("%s was made by an older build, whose servers had no secret to prove who they are, and cannot be used by this one: "+
 			"nothing in it is damaged; run it with that build, or begin a new cluster in another --data-dir", path)
 	}
 	return damaged(path, errors.New("it does not hold the secret that its server id is made of"))

@@ -73,7 +73,7 @@ func (a *app) unfreeze() {
 	a.host.removeImages(a.id)
 }
 
-// apiv1.RankFrozen sends a frozen rank's image to its target.
+// rankFrozen sends a frozen rank's image to its target.
 func (a *app) rankFrozen(f *apiv1.ExecFrozen) {
 	m, r := a.pending(), a.ranks[f.Rank]
 	if m == nil || m.Id != f.Migration || r == nil {

@@ -65,6 +65,10 @@ func (s *server) finishLeaving() error {
 	return err
 }
 
+// maxHandOns bounds how often a leaving server hands leadership on. Two that leave at once would hand it to each other for as long as
+// they try, and nobody would be served meanwhile.
+const maxHandOns = 3
+
 // leaver is what leaving needs of a server and its cluster.
 type leaver struct {
 	id      string
@@ -102,10 +106,19 @@ func (l *leaver) leave(ctx context.Context) error {
 	}
 	var last error
 	open := false // a request has been sent that may still be carried out
+	handed := 0
 	for ctx.Err() == nil {
 		switch addr, isSelf := l.leader(); {
+		case isSelf && handed == maxHandOns:
+			last = errors.New("leadership came back each time that it was handed on: the servers that could lead are leaving too")
+			if open {
+				return fmt.Errorf("%w (%w)", errUnsettled, last)
+			}
+			return last
 		case isSelf:
-			last = l.handOn(ctx)
+			if last = l.handOn(ctx); last == nil {
+				handed++
+			}
 		case addr == "":
 			last = errors.New("no leader is known")
 		default:

@@ -144,3 +144,15 @@ func TestSettle(t *testing.T) {
 		})
 	}
 }
+
+// Servers that leave at once do not hand leadership to each other for as long as they try.
+func TestLeaveTogether(t *testing.T) {
+	l, ctx := newTestLeave(t, nil)
+	l.leader = func() (string, bool) { return "A:1", true }
+	handed := 0
+	l.handOn = func(context.Context) error { handed++; return nil }
+	require.ErrorContains(t, l.leave(ctx), "leaving too")
+	require.Equal(t, maxHandOns, handed)
+	require.Zero(t, l.asked)
+	l.requireNote(t, nil)
+}

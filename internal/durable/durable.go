@@ -10,7 +10,8 @@ import (
 
 // WriteFile gives path the content data: a reader finds the old file or the new one, whole, and once WriteFile has returned nil
 // the new one, also after a power cut. It waits for the disk. Two writers of one path must not run at once: both use path.new.
-// A failure leaves the old file, if there was one, and no other.
+// A failure leaves the old file, if there was one, or, where only the directory could not be written, the new one, which a power
+// cut may take back; and no other.
 func WriteFile(path string, data []byte, perm os.FileMode) error {
 	staged := path + ".new"
 	if err := writeSynced(staged, data, perm); err != nil {
