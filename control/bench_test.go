@@ -75,7 +75,9 @@ func (cr *crowd) do(b *testing.B, c *apiv1.Command) {
 func (cr *crowd) open(i int) *session {
 	h := cr.host(i)
 	s := newSession(fsm.HostID(h.Id), h.Incarnation, func() {})
-	cr.l.openSession(s, &apiv1.Hello{Host: h})
+	if err := cr.l.openSession(s, &apiv1.Hello{Host: h}); err != nil {
+		panic(err)
+	}
 	return s
 }
 

@@ -131,7 +131,7 @@ func (l *leader) loop(ctx context.Context, f func(context.Context), reports func
 // propose commits a command of the leader's own and says whether it was applied; a refusal or failure is logged and left
 // to a later look.
 func (l *leader) propose(ctx context.Context, what string, fill func(*apiv1.Command)) bool {
-	done, _ := l.proposed(ctx, what, fill) //nolint:errcheck // it is logged
+	done, _ := l.proposed(ctx, what, fill)
 	return done
 }
 

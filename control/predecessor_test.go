@@ -98,7 +98,7 @@ func TestSuccession(t *testing.T) {
 			require.Equal(t, "i-w1", got.Incarnation)
 
 			lost, _ := b.l.endHost(b.ctx, "w1", "i-w1", fsm.Lost, "silent")
-	require.True(t, lost)
+			require.True(t, lost)
 			require.NoError(t, b.l.register(b.ctx, h, nil), "its lease is over")
 		})
 	}

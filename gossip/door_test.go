@@ -142,7 +142,7 @@ func TestStrangersAnswer(t *testing.T) {
 	answering(t, addr, bomb(t, 0))
 	require.Eventually(t, func() bool { return a.list.NumMembers() == 1 }, time.Minute, time.Millisecond, "it is called dead, and a lives")
 	b.cancel()
-	<-b.ended
+	<-b.ended //nolint:errcheck // it was shut down before
 }
 
 // TestStrangersWait: connections that say nothing take turns for a while and go; there is a bound to them, and a member gets in.

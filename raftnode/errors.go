@@ -29,6 +29,8 @@ var (
 	// ErrFatal is returned by Run when the state machine could not apply a committed entry. The process must exit (status 70):
 	// to go on would let this replica differ from the others.
 	ErrFatal = errors.New("state machine failed")
+	// ErrNewer is what a Machine returns, wrapped, for an entry or a snapshot of a newer build: nothing is damaged.
+	ErrNewer = errors.New("written by a newer build")
 	// ErrRemoved is returned by Run when this server was removed from the Raft group.
 	ErrRemoved = errors.New("this server was removed from the cluster")
 	// ErrHasState is returned by Bootstrap when the data directory already holds Raft state.

@@ -100,6 +100,9 @@ func (g *guardFSM) Apply(entry *raft.Log) any {
 	}
 	response := g.FSM.Apply(entry)
 	if err, ok := response.(error); ok {
+		if errors.Is(err, ErrNewer) {
+			return g.fail(fmt.Errorf("%w: %s, entry %d: %w: nothing is damaged; run this server with the build that the others run", ErrFatal, g.where, entry.Index, err))
+		}
 		return g.fail(fmt.Errorf("%w: %w", ErrFatal, damaged(g.where, fmt.Errorf("entry %d: %w", entry.Index, err))))
 	}
 	return response

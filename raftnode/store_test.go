@@ -3,6 +3,7 @@ package raftnode
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
 // sickStore is a store whose writes hang or fail on demand.
@@ -199,6 +202,23 @@ func TestFailingMachineEndsRun(t *testing.T) {
 	require.ErrorIs(t, <-called, ErrFatal)
 	require.ErrorIs(t, p.wait(t), ErrFatal)
 	require.False(t, p.machine.has("bad"))
+}
+
+// TestNewerEntries: what a newer build wrote is no damage.
+func TestNewerEntries(t *testing.T) {
+	g := &guardFSM{FSM: NewFSM(newerMachine{}), where: "dir", onFatal: func(error) {}}
+	err, ok := g.Apply(&raft.Log{Index: 7}).(error)
+	require.True(t, ok)
+	require.ErrorIs(t, err, ErrFatal)
+	require.ErrorContains(t, err, "dir, entry 7")
+	require.ErrorContains(t, err, "nothing is damaged")
+	require.NotContains(t, err.Error(), "move this server's data directory away")
+}
+
+type newerMachine struct{ Machine }
+
+func (newerMachine) Apply(uint64, uint64, []byte) ([]*apiv1.Result, error) {
+	return nil, fmt.Errorf("apply: %w", ErrNewer)
 }
 
 func TestOldestWrite(t *testing.T) {

@@ -11,9 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/godwit-run/godwit/internal/dirlock"
-
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/dirlock"
 )
 
 // smallDisk is a directory on a file system of its own with that many bytes.

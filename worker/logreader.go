@@ -38,9 +38,15 @@ const (
 type readers struct {
 	following atomic.Int64
 	reading   chan struct{} // of maxReading
+	buffers   sync.Pool     // of those who read
 }
 
-func newReaders() *readers { return &readers{reading: make(chan struct{}, maxReading)} }
+func newReaders() *readers {
+	return &readers{
+		reading: make(chan struct{}, maxReading),
+		buffers: sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }},
+	}
+}
 
 // enter counts n more readers, if they may be.
 func (d *readers) enter(n int) (leave func(), err error) {
@@ -60,9 +66,6 @@ func (d *readers) turn(ctx context.Context) (done func(), err error) {
 		return nil, ctx.Err()
 	}
 }
-
-// buffers are those of the readers, which hold one only while they read.
-var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
 
 // logReader reads one rank's log from a line on. While it waits for more it holds neither a file nor a buffer.
 type logReader struct {
@@ -132,10 +135,10 @@ func (r *logReader) sendUpTo(ctx context.Context, s logState, send func([]*apiv1
 	if err != nil {
 		return err
 	}
-	defer f.Close()                     //nolint:errcheck // read only
-	br := buffers.Get().(*bufio.Reader) //nolint:forcetypeassert // of our own pool
+	defer f.Close()                             //nolint:errcheck // read only
+	br := r.turns.buffers.Get().(*bufio.Reader) //nolint:forcetypeassert // of our own pool
 	br.Reset(f)
-	defer buffers.Put(br)
+	defer r.turns.buffers.Put(br)
 	for r.from < s.stored {
 		lines, err := r.batch(br, s.stored)
 		if err != nil {

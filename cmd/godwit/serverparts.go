@@ -19,6 +19,15 @@ type machine struct{ *fsm.Machine }
 // Snapshot implements raftnode.Machine.
 func (m machine) Snapshot() (io.WriterTo, error) { return m.View(), nil }
 
+// Apply implements raftnode.Machine.
+func (m machine) Apply(index, term uint64, data []byte) ([]*apiv1.Result, error) {
+	results, err := m.Machine.Apply(index, term, data)
+	if errors.Is(err, fsm.ErrVersion) {
+		err = fmt.Errorf("%w: %w", raftnode.ErrNewer, err)
+	}
+	return results, err
+}
+
 // raftLog adapts the Raft node to control.Log.
 type raftLog struct{ node *raftnode.Node }
 
