@@ -46,8 +46,10 @@ func fill(s *session) {
 
 // TestDeafWorker: a worker that does not read holds up neither the end of the term, nor its own host for longer than a lease.
 func TestDeafWorker(t *testing.T) {
+	t.Parallel()
 	for _, end := range []string{"the term ends", "a lease passes"} {
 		t.Run(end, func(t *testing.T) {
+			t.Parallel()
 			tr := newTrio(t, nil)
 			s1, s2, s3 := tr.servers[0], tr.servers[1], tr.servers[2]
 			stop := tr.lead(s1, s2, s3)
@@ -139,6 +141,7 @@ func TestSessionsOpenAtOnce(t *testing.T) {
 
 // TestDeafFetchers: those who fetch a module and do not read it do not take the place of others for ever.
 func TestDeafFetchers(t *testing.T) {
+	t.Parallel()
 	tr := newTrio(t, nil)
 	c := tr.servers[0].control
 	code := make([]byte, 12<<20)       // more than a client takes that does not read

@@ -42,6 +42,7 @@ func TestJudgeState(t *testing.T) {
 
 // TestTheReplicaThatDiffersStops: whether it follows or leads, and the others do not.
 func TestTheReplicaThatDiffersStops(t *testing.T) {
+	t.Parallel()
 	for name, wrong := range map[string]int{"leader": 0, "follower": 2} {
 		t.Run(name, func(t *testing.T) {
 			tr := newTrio(t, nil)

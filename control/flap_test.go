@@ -176,6 +176,7 @@ func (f *flaps) flap(round int) {
 // into the log late, and answers are lost. Every submission makes one app, every app runs once and succeeds, no host is lost,
 // and all servers have one state.
 func TestAppsOutliveTheirLeaders(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { outlive(t, seed) })
 	}

@@ -26,6 +26,7 @@ func (m *member) keepModule(t *testing.T, code []byte) {
 // TestDamagedModule: a copy that does not hold what its name says is found out, whether it was damaged before this process first
 // read it or later, and comes anew from another server; where all are damaged the module is not there, and can be uploaded again.
 func TestDamagedModule(t *testing.T) {
+	t.Parallel()
 	code := make([]byte, 3*transport.ChunkBytes)
 	copy(code, "module")
 	digest := digestOf(code)
@@ -35,6 +36,7 @@ func TestDamagedModule(t *testing.T) {
 		"flipped": func(path string) error { return os.WriteFile(path, append([]byte("Module"), code[6:]...), 0o600) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			tr := newTrio(t, nil)
 			var clients []apiv1connect.ClusterClient
 			for i, m := range tr.servers {
