@@ -104,8 +104,12 @@ func TestEndOfAnIncarnation(t *testing.T) {
 	b := newBench(t, nil)
 	b.running()
 	ended := false
+	before := b.l.sessions.of("h1")
 	next := newSession("h1", "i2", func() { ended = true })
 	b.l.inbox.open(next, nil)
+	b.l.inbox.put(before, &apiv1.AppStatus{App: "a"})
+	require.Nil(t, b.l.inbox.report("h1", "a"), "what comes over a session of before counts no more")
+	require.False(t, b.l.sessions.hear(before))
 	b.l.inbox.endHost("h1", "i-h1")
 	require.False(t, ended)
 	b.report("h1", &apiv1.AppStatus{App: "a"})
@@ -215,6 +219,7 @@ func TestCondemned(t *testing.T) {
 		b.l.c.log = held
 		b.l.expireLeases(b.ctx, now)
 		require.True(t, held.was)
+		require.Equal(t, refused, b.l.inbox.report("h1", "a") != nil, "only a loss that the log has taken ends what the host said")
 		err := b.l.openSession(again, &apiv1.Hello{})
 		if refused {
 			require.NoError(t, err)

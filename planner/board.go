@@ -11,7 +11,8 @@ import (
 // Board is the cluster as it is kept by who places apps again and again: the hosts
 // that take ranks, larger first. It answers as NextPlacements does, but what an app
 // without special wishes costs are the hosts that it gets, and what a change of the
-// cluster costs are the hosts that have changed. It is for one goroutine.
+// cluster costs are the hosts that have changed, and moving the list of hosts in
+// memory by one for each. It is for one goroutine.
 type Board struct {
 	hosts map[string]seat
 	order []seat // by largerSeat

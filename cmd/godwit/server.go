@@ -146,6 +146,10 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	mine, _ := net.InterfaceAddrs() // without them all others are on other machines
+	if err := checkReach(host, "retry-join", s.join, mine); err != nil {
+		return err
+	}
 	bind, err := gossipBind(ctx, s.flags.gossip, s.flags.dataDir, host, port)
 	if err != nil {
 		return err
