@@ -57,11 +57,11 @@ type door struct {
 // bindTries is how often a free port is looked for that is free for both TCP and UDP.
 const bindTries = 10
 
-// newDoor binds the address; port 0 takes a free one.
-func newDoor(host string, port int, wait time.Duration, log *slog.Logger) (*door, error) {
+// newDoor binds the address; port 0 takes a free one. stopping is closed when the door is about to be closed.
+func newDoor(host string, port int, wait time.Duration, log *slog.Logger, stopping <-chan struct{}) (*door, error) {
 	where := net.JoinHostPort(host, strconv.Itoa(port))
 	for try := 1; ; try++ {
-		nt, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{host}, BindPort: port, Logger: newLogger(log)})
+		nt, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{host}, BindPort: port, Logger: newLogger(log, stopping)})
 		switch {
 		case err == nil:
 			return openDoor(nt, wait, log), nil

@@ -69,7 +69,7 @@ func (g *Gossip) start() error {
 	if err != nil {
 		return fmt.Errorf("gossip: bind address: %w", err)
 	}
-	door, err := newDoor(host, int(port), g.cfg.JoinTimeout, g.log)
+	door, err := newDoor(host, int(port), g.cfg.JoinTimeout, g.log, g.done)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (g *Gossip) start() error {
 	c.SuspicionMult = g.cfg.SuspicionMult
 	c.DeadNodeReclaimTime = g.cfg.ReclaimAfter
 	c.Delegate, c.Events, c.Alive, c.Merge, c.Conflict = g.roster, g.roster, g.roster, g.roster, g.roster
-	c.Logger = newLogger(g.log)
+	c.Logger = newLogger(g.log, g.done)
 	if g.list, err = memberlist.Create(c); err != nil {
 		return errors.Join(fmt.Errorf("gossip on %s: %w", g.cfg.Bind, err), door.Shutdown())
 	}
