@@ -14,6 +14,8 @@ type Config struct {
 	Name string
 	// NameMayChange allows a suffix to the name when another machine has it.
 	NameMayChange bool
+	// Renamed, if set, is told the name that the worker takes when NameMayChange and another machine has Name.
+	Renamed func(name string)
 	// DataDir holds modules, images, logs and the compilation cache.
 	DataDir string
 	// Listen is host:port of the worker's port for other hosts.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -59,6 +60,13 @@ func (l *lease) over() bool {
 	return l.granted && l.now() > l.renewed+moment(l.length)
 }
 
+// silent is how long no heartbeat has been answered, in whole seconds.
+func (l *lease) silent() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Duration(l.now() - l.renewed).Truncate(time.Second)
+}
+
 // watchLease kills the executors when the lease runs out, and those that start before it is renewed.
 func (w *Worker) watchLease(ctx context.Context, l *lease) error {
 	t := time.NewTicker(leaseLookEach)
@@ -80,8 +88,8 @@ func (w *Worker) enforce(l *lease, told bool) bool {
 		return false
 	}
 	if !told {
-		w.log.Error("the lease ran out without an answer from a leader: killing all executors")
+		w.log.Error("the lease ran out without an answer from a leader: killing all executors", "silent", l.silent())
 	}
-	w.killAll("the host lost its lease")
+	w.killAll(fmt.Sprintf("no server that leads answered for %v: the host lost its lease", l.silent()))
 	return true
 }

@@ -53,6 +53,13 @@ func TestLeaseRunsOutMoreThanOnce(t *testing.T) {
 	require.False(t, w.enforce(l, true), "a new leader's length counts")
 }
 
+func TestLeaseSaysHowLongNobodyAnswered(t *testing.T) {
+	l, now := testLease()
+	l.grant(at(5), 10*time.Second)
+	*now = at(17) + moment(300*time.Millisecond)
+	require.Equal(t, 12*time.Second, l.silent())
+}
+
 // TestClockRunsOn: it goes on by itself, and counts nanoseconds.
 func TestClockRunsOn(t *testing.T) {
 	before, start := sinceBoot(), time.Now()

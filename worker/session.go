@@ -41,7 +41,7 @@ func (w *Worker) keepSession(ctx context.Context) error {
 	said, saidAt := "", k.lease.now()
 	for ctx.Err() == nil {
 		err := k.serve(ctx)
-		if err != nil && ctx.Err() == nil && (err.Error() != said || k.lease.now()-saidAt > moment(sayAgain)) {
+		if err != nil && ctx.Err() == nil && !errors.Is(err, errRenamed) && (err.Error() != said || k.lease.now()-saidAt > moment(sayAgain)) {
 			said, saidAt = err.Error(), k.lease.now()
 			w.log.Warn("no session with the leader", "err", err)
 		}
@@ -56,6 +56,9 @@ func (w *Worker) keepSession(ctx context.Context) error {
 	}
 	return ctx.Err()
 }
+
+// errRenamed is a session refused for the worker's name, which has taken another since: the next try has that one.
+var errRenamed = errors.New("worker: another host has this name")
 
 // fatalError is an answer that trying again cannot change.
 type fatalError struct{ error }
@@ -166,7 +169,11 @@ func (w *Worker) refused(leader string, err error) error {
 		w.cfg.NameMayChange = false
 		w.cfg.Name = fmt.Sprintf("%.*s-%.4s", maxNameStem, w.cfg.Name, w.nodeID)
 		w.mu.Unlock()
-		w.log.Info("another worker has this host's name: taking another", "name", w.cfg.Name)
+		if w.cfg.Renamed != nil {
+			w.cfg.Renamed(w.cfg.Name)
+		}
+		w.log.Info("another worker has this host's name: this one takes another", "name", w.cfg.Name)
+		return errRenamed
 	}
 	return fmt.Errorf("worker: session with %s: %w", leader, err)
 }

@@ -19,6 +19,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -287,4 +288,17 @@ func TestHeartbeatsGoFirst(t *testing.T) {
 	due <- time.Time{}
 	require.NoError(t, s.report(due, func() error { return s.beat(1) }))
 	require.Equal(t, []string{"Heartbeat", "Status", "Heartbeat", "Status", "Status"}, stream.sent)
+}
+
+// TestRefusedNameIsChangedAndTold: whoever logs the worker's name learns of the new one, and the refusal needs nobody to act.
+func TestRefusedNameIsChangedAndTold(t *testing.T) {
+	told := ""
+	w := &Worker{log: slog.New(slog.DiscardHandler), nodeID: "5b66aaaa"}
+	w.cfg.Name, w.cfg.NameMayChange, w.cfg.Renamed = "vm", true, func(name string) { told = name }
+	taken := apierr.New(connect.CodeAlreadyExists, apierr.ReasonNameTaken, "name", "host vm is another machine", "choose another name")
+	require.ErrorIs(t, w.refused("s1", taken), errRenamed)
+	require.Equal(t, "vm-5b66", told)
+	require.Equal(t, told, w.cfg.Name)
+	var fatal *fatalError
+	require.ErrorAs(t, w.refused("s1", taken), &fatal, "a second time it ends")
 }
