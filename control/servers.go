@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -107,25 +108,45 @@ func health(s ServerInfo, p Peer, found bool, index uint64) string {
 	return "ok"
 }
 
-// findServer is the member with the id, or the only one whose id begins so.
-func (c *Control) findServer(id string) (ServerInfo, error) {
-	var found []ServerInfo
+// minIDPrefix is how much of an id must be given at the least, so that a slip of the hand names no server.
+const minIDPrefix = 4
+
+// findServer is the member with the id or address (without a port, if only one server is at that host), or the only one
+// whose id begins so.
+func (c *Control) findServer(ref string) (ServerInfo, error) {
+	var at, begun []ServerInfo
 	for _, s := range c.group.Servers() {
-		if s.ID == id {
+		switch {
+		case s.ID == ref:
 			return s, nil
+		case isAt(ref, s.Addr) || isAt(ref, s.LogAddr):
+			at = append(at, s)
+		case ref != "" && strings.HasPrefix(s.ID, ref):
+			begun = append(begun, s)
 		}
-		if id != "" && strings.HasPrefix(s.ID, id) {
-			found = append(found, s)
+	}
+	found := at
+	if len(found) == 0 {
+		found = begun
+		if len(begun) > 0 && len(ref) < minIDPrefix {
+			return ServerInfo{}, apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "id",
+				fmt.Sprintf("%q is too little of a server's id", ref), fmt.Sprintf("give at least %d characters, or its address", minIDPrefix))
 		}
 	}
 	switch len(found) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return ServerInfo{}, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "id", fmt.Sprintf("no server %.80q", id), "godwit servers lists them")
+		return ServerInfo{}, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "id", fmt.Sprintf("no server %.80q", ref), "godwit servers lists them")
 	}
 	return ServerInfo{}, apierr.New(connect.CodeInvalidArgument, apierr.ReasonAmbiguous, "id",
-		fmt.Sprintf("the ids of %d servers begin with %.80q", len(found), id), "give more of it")
+		fmt.Sprintf("%.80q is %d servers: %s and %s", ref, len(found), found[0].ID, found[1].ID), "give the id of one")
+}
+
+// isAt tells whether ref is the address, or its host alone.
+func isAt(ref, addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return ref != "" && (ref == addr || (err == nil && ref == host))
 }
 
 // RemoveServer implements the Control service. A leader that is to go hands leadership on first.

@@ -1888,7 +1888,7 @@ func (x *Server) GetHealth() string {
 
 type RemoveServerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A server's id, or the beginning of it.
+	// A server's id, at least 4 characters of its beginning, or its address.
 	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1978,7 +1978,7 @@ func (x *RemoveServerResponse) GetId() string {
 
 type TransferLeadershipRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The server that is to lead, or the beginning of its id; empty: the one that is furthest.
+	// The server that is to lead: its id, at least 4 characters of its beginning, or its address; empty: the one that is furthest.
 	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
