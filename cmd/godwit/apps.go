@@ -287,18 +287,15 @@ func cancelApp(ctx context.Context, c *client.Client, ref, reason string) error 
 func newCancel(o *options) *cobra.Command {
 	var reason string
 	c := &cobra.Command{
-		Use: "cancel APP...", Short: "Stop apps", Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeApps(o),
+		Use: "cancel APP...", Short: "Stop apps: all that can be, if others cannot", Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeApps(o),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := o.client()
 			if err != nil {
 				return err
 			}
-			for _, ref := range args {
-				if err := cancelApp(c.Context(), cl, ref, reason); err != nil {
-					return fmt.Errorf("%s: %w", ref, err)
-				}
-			}
-			return nil
+			return each(c.Context(), "app", "cancelled", args, func(ctx context.Context, ref string) error {
+				return cancelApp(ctx, cl, ref, reason)
+			})
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "cancelled by the user", "why, to be shown with the app")

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -15,6 +17,9 @@ import (
 	"github.com/godwit-run/godwit/gossip"
 	"github.com/godwit-run/godwit/internal/transport"
 )
+
+// maxAddrsShown bounds the addresses that a message names.
+const maxAddrsShown = 16
 
 const (
 	defaultPort = "7400"
@@ -65,7 +70,33 @@ func checkListen(ctx context.Context, flag, addr string) (host string, port int,
 		}
 		host = ips[0].String()
 	}
+	if err := ownAddress(ctx, flag, addr, host); err != nil {
+		return "", 0, err
+	}
 	return host, port, nil
+}
+
+// ownAddress says if an address cannot be listened on because this machine does not have it, and which ones it has.
+func ownAddress(ctx context.Context, flag, addr, host string) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+	if err == nil {
+		return l.Close()
+	}
+	if !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return nil // whoever listens says it
+	}
+	var have []string
+	if all, err := net.InterfaceAddrs(); err == nil {
+		for _, a := range all {
+			if n, ok := a.(*net.IPNet); ok && !n.IP.IsLinkLocalUnicast() && len(have) < maxAddrsShown {
+				have = append(have, n.IP.String())
+			}
+		}
+	}
+	if len(have) == 0 {
+		have = append(have, "none")
+	}
+	return usagef("--%s %s: %s is not an address of this machine, which has: %s", flag, addr, host, strings.Join(have, ", "))
 }
 
 // seeds learns a worker the gossip addresses of the servers named by --join, by asking their API.

@@ -15,11 +15,13 @@ import (
 
 func newModuleRm(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "rm DIGEST|NAME", Short: "Remove a module from the cluster that no app needs any more", Args: cobra.ExactArgs(1),
-		Long: "Remove a module from the cluster: by its digest, the beginning of one, or its name, if only one module has it.\n" +
+		Use: "rm DIGEST|NAME...", Short: "Remove modules from the cluster that no app needs any more", Args: cobra.MinimumNArgs(1),
+		Long: "Remove modules from the cluster, each by its digest, the beginning of one, or its name, if only one module has it.\n" +
 			"It is refused while an app that is queued or running needs the module. The servers free its bytes some time later, at the\n" +
 			"earliest an hour after they came.",
-		RunE: func(c *cobra.Command, args []string) error { return removeModule(c.Context(), o, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return each(c.Context(), "module", "removed", args, func(ctx context.Context, ref string) error { return removeModule(ctx, o, ref) })
+		},
 	}
 }
 

@@ -44,7 +44,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usagef("%w (see %s --help)", err, c.CommandPath())
+		return usagef("%w (see %s --help)", plainFlag(err), c.CommandPath())
 	})
 	root.SetOut(os.Stdout)
 	root.SetErr(os.Stderr)

@@ -79,13 +79,17 @@ func newServersClearAlarms(o *options) *cobra.Command {
 
 func newServersRemove(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "remove ID", Short: "Take a server out of the group, for good", Args: cobra.ExactArgs(1),
-		Long: "Take a server out of the group. It is refused if too few of the others answer. The server may be dead; if it runs, stop it.\n" +
+		Use: "remove ID|ADDRESS", Short: "Take a server out of the group, for good", Args: cobra.ExactArgs(1),
+		Long: "Take a server out of the group: by its id, at least 4 characters of its beginning, or its address. It is refused if too few of the others answer. The server may be dead; if it runs, stop it.\n" +
 			"It can come back with an empty data directory only.",
 		RunE: func(c *cobra.Command, args []string) error {
+			before, err := ask(c.Context(), o, apiv1connect.ControlClient.ListServers, &apiv1.ListServersRequest{})
+			if err != nil {
+				return err
+			}
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.RemoveServer, &apiv1.RemoveServerRequest{Id: args[0]})
 			if err == nil {
-				fmt.Fprintln(os.Stderr, "removed "+res.Id)
+				fmt.Fprintln(os.Stderr, "removed "+serverText(before.Servers, res.Id))
 			}
 			return err
 		},
@@ -94,16 +98,57 @@ func newServersRemove(o *options) *cobra.Command {
 
 func newServersTransfer(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "transfer [ID]", Short: "Make another server lead", Args: cobra.MaximumNArgs(1),
+		Use: "transfer [ID|ADDRESS]", Short: "Make another server lead", Args: cobra.MaximumNArgs(1),
+		Long: "Make another server lead: the one with the id, with at least 4 characters of its beginning, or at the address; without, the one\n" +
+			"whose log is furthest.",
 		RunE: func(c *cobra.Command, args []string) error {
 			req := &apiv1.TransferLeadershipRequest{}
 			if len(args) > 0 {
 				req.Id = args[0]
 			}
-			_, err := ask(c.Context(), o, apiv1connect.ControlClient.TransferLeadership, req)
-			return err
+			before, err := ask(c.Context(), o, apiv1connect.ControlClient.ListServers, &apiv1.ListServersRequest{})
+			if err != nil {
+				return err
+			}
+			if _, err := ask(c.Context(), o, apiv1connect.ControlClient.TransferLeadership, req); err != nil {
+				return err
+			}
+			after, err := ask(c.Context(), o, apiv1connect.ControlClient.ListServers, &apiv1.ListServersRequest{})
+			if err != nil {
+				return fmt.Errorf("leadership was handed on; who has it now is not known: %w", err)
+			}
+			fmt.Fprintln(os.Stderr, transferText(before.Servers, after.Servers))
+			return nil
 		},
 	}
+}
+
+// transferText says who leads after a transfer that went well.
+func transferText(before, after []*apiv1.Server) string {
+	now := leaderOf(after)
+	if now != "" && now == leaderOf(before) {
+		return serverText(after, now) + " already leads"
+	}
+	return serverText(after, now) + " leads now"
+}
+
+func leaderOf(servers []*apiv1.Server) string {
+	for _, s := range servers {
+		if s.Role == "leader" {
+			return s.Id
+		}
+	}
+	return ""
+}
+
+// serverText is a server's id and the address that servers has of it.
+func serverText(servers []*apiv1.Server, id string) string {
+	for _, s := range servers {
+		if s.Id == id {
+			return id + " (" + s.Addr + ")"
+		}
+	}
+	return id
 }
 
 func lastContact(d *durationpb.Duration) string {

@@ -18,3 +18,20 @@ func TestAlarmText(t *testing.T) {
 		require.Contains(t, said, part)
 	}
 }
+
+func TestTransferText(t *testing.T) {
+	servers := func(leader string) []*apiv1.Server {
+		var out []*apiv1.Server
+		for _, id := range []string{"s1", "s2"} {
+			s := &apiv1.Server{Id: id, Addr: "10.0.0." + id[1:] + ":7400", Role: "voter"}
+			if id == leader {
+				s.Role = "leader"
+			}
+			out = append(out, s)
+		}
+		return out
+	}
+	require.Equal(t, "s2 (10.0.0.2:7400) leads now", transferText(servers("s1"), servers("s2")))
+	require.Equal(t, "s2 (10.0.0.2:7400) already leads", transferText(servers("s2"), servers("s2")))
+	require.Equal(t, "s3", serverText(servers("s1"), "s3"))
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/signal"
@@ -30,6 +31,9 @@ type workerFlags struct {
 	labels                                     []string
 }
 
+// unset is what --slots is if it is not given.
+const unset = math.MinInt
+
 const workerLong = `Run a worker: it serves this host's slots.
 
   godwit worker --join 10.0.0.1,10.0.0.2,10.0.0.3 --slots 8 --data-dir /var/lib/godwit-worker --listen 10.0.0.4:7403`
@@ -49,7 +53,8 @@ func newWorker() *cobra.Command {
 	c.Flags().StringVar(&f.listen, "listen", "", "host:port for other hosts; also what they are told (default: the address on the way to the servers, port 7403 or, if that is taken, any free one)")
 	c.Flags().StringVar(&f.gossip, "gossip-listen", "", "host:port of gossip, TCP and UDP (default: port 7404 beside --listen port 7403, else any free one)")
 	c.Flags().StringVar(&f.join, "join", "", "API addresses of servers, with commas between (required)")
-	c.Flags().IntVar(&f.slots, "slots", 0, "how many ranks this host takes (required)")
+	c.Flags().IntVar(&f.slots, "slots", unset, "how many ranks this host takes (required)")
+	c.Flags().Lookup("slots").DefValue = "0" // not shown then
 	c.Flags().IntVar(&f.memoryMiB, "memory-limit", 4096, "most memory of one rank, in MiB")
 	c.Flags().IntVar(&f.logMiB, "keep-logs", int(worker.DefaultConfig().LogBytes>>20), "most output kept on this host, in MiB; that of apps that ended first goes first")
 	c.Flags().IntVar(&f.moduleMiB, "keep-modules", int(worker.DefaultConfig().ModuleBytes>>20), "most modules and compiled code kept on this host, in MiB")
@@ -58,10 +63,31 @@ func newWorker() *cobra.Command {
 	return c
 }
 
+// required says which flags are missing.
+func (f *workerFlags) required() error {
+	var missing []string
+	if f.dataDir == "" {
+		missing = append(missing, "--data-dir DIR, for what this worker keeps")
+	}
+	if len(splitAddrs(f.join)) == 0 {
+		missing = append(missing, "--join A,B,C, the servers")
+	}
+	if f.slots == unset {
+		missing = append(missing, "--slots N, how many ranks this host takes")
+	}
+	switch {
+	case len(missing) > 0:
+		return usagef("missing: %s", strings.Join(missing, "; "))
+	case f.slots < 1 || f.slots > worker.MaxSlots:
+		return usagef("--slots %d: give 1 to %d", f.slots, worker.MaxSlots)
+	}
+	return nil
+}
+
 func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error) {
 	cfg := worker.DefaultConfig()
-	if f.dataDir == "" || f.join == "" || f.slots == 0 {
-		return cfg, "", usagef("--data-dir, --join and --slots are needed: a worker must know its directory, its servers and its size")
+	if err := f.required(); err != nil {
+		return cfg, "", err
 	}
 	if f.name == "" {
 		name, err := worker.NameIn(f.dataDir)
@@ -133,7 +159,7 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	if err != nil {
 		return err
 	}
-	log = log.With("host", cfg.Name)
+	log, cfg.Renamed = nameLogger(log, cfg.Name)
 	join := splitAddrs(f.join)
 	s := newSeeds(join) // the session checks the cluster
 	gc := gossip.DefaultConfig()
