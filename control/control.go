@@ -103,9 +103,10 @@ type Control struct {
 	inspecting                 gate
 	pulls                      singleflight.Group
 
-	mu      sync.Mutex        // guards what stands below
-	leader  *leader           // nil while this server does not lead
-	differs map[string]uint64 // servers whose state differs from this one's, with the entry at which it was seen
+	mu      sync.Mutex          // guards what stands below
+	leader  *leader             // nil while this server does not lead
+	follows map[string]progress // by server: how far it was at the last looks, while this server leads
+	differs map[string]uint64   // servers whose state differs from this one's, with the entry at which it was seen
 }
 
 // New makes the control plane of one server.

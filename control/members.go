@@ -23,6 +23,7 @@ const (
 func (l *leader) keepMembers(ctx context.Context) error {
 	t := time.NewTicker(membersTick)
 	defer t.Stop()
+	l.c.forgetProgress()
 	said := map[string]string{} // by server id, of those found now.
 	for {
 		select {
@@ -30,6 +31,7 @@ func (l *leader) keepMembers(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		l.c.noteProgress()
 		now := map[string]string{}
 		for _, step := range l.memberSteps() {
 			text := step.obstacle

@@ -32,7 +32,7 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 	for _, p := range c.peers.Servers() {
 		peers[p.ID] = p
 	}
-	differing := c.differing()
+	differing, behind := c.differing(), c.behind()
 	res := &apiv1.ListServersResponse{Index: v.Index(), Alarms: slices.Collect(v.Alarms())}
 	for _, s := range c.group.Servers() {
 		p, found := peers[s.ID]
@@ -50,6 +50,9 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 			out.LastContact = durationpb.New(s.LastContact)
 		}
 		out.Health = health(s, p, found, v.Index())
+		if n := behind[s.ID]; n > 0 && out.Health == "ok" {
+			out.Health = fmt.Sprintf("behind: %d entries", n)
+		}
 		if index, ok := differing[s.ID]; ok {
 			out.Health = fmt.Sprintf("its state differed from the leader's at entry %d; %s", index, out.Health)
 		}
@@ -196,6 +199,8 @@ func groupError(err error) error {
 	case errors.Is(err, ErrUnsafe):
 		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "id", err.Error(),
 			"bring servers back first, or remove those that are gone for good; godwit servers shows them")
+	case errors.Is(err, ErrBehind):
+		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "id", err.Error(), "try again later, or name another server; godwit servers shows them")
 	case errors.Is(err, ErrNoServer):
 		return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "id", err.Error(), "godwit servers lists them")
 	}

@@ -41,6 +41,11 @@ var (
 	ErrNoServer = errors.New("no such server")
 	// ErrUnsafe is returned when a membership change would leave fewer reachable voters than a majority.
 	ErrUnsafe = errors.New("refused: the cluster would lose its majority")
+	// ErrBehind is returned when leadership cannot go to a server because its log does not reach the leader's.
+	ErrBehind = errors.New("refused: the server cannot lead yet")
+	// ErrStuck is returned by Run when a transfer of leadership does not end, and this server, the leader, refuses every write
+	// meanwhile. The process must exit and may be started again.
+	ErrStuck = errors.New("a transfer of leadership does not end")
 	// ErrCloseTimeout is returned by Run when Raft did not stop in time. The data directory stays locked until exit.
 	ErrCloseTimeout = errors.New("raft did not stop in time")
 )

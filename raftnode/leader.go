@@ -3,7 +3,6 @@ package raftnode
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -128,41 +127,4 @@ func (n *Node) leadership(r *raft.Raft) (uint64, bool) {
 			return before, state == raft.Leader && !n.stall.on()
 		}
 	}
-}
-
-// TransferLeadership makes another voter leader, the one named or, for "", the one that has most of the log. It blocks until
-// Raft says so, ctx is over, or three tries have failed. Writes are refused meanwhile. It returns ErrNotLeader on a follower,
-// ErrNoServer for an unknown id, and ErrUnsafe for one that has no vote or was not heard of for a while.
-func (n *Node) TransferLeadership(ctx context.Context, id string) error {
-	r := n.raft.Load()
-	if r == nil || !n.IsLeader() {
-		return ErrNotLeader
-	}
-	transfer := r.LeadershipTransfer
-	if id != "" {
-		s, ok := n.server(id)
-		switch {
-		case !ok:
-			return fmt.Errorf("%w: %s", ErrNoServer, id)
-		case !s.Voter:
-			return fmt.Errorf("%w: server %s has no vote yet", ErrUnsafe, id)
-		case id == n.ID():
-			return nil
-		case !n.Live(id):
-			return fmt.Errorf("%w: server %s does not answer", ErrUnsafe, id)
-		}
-		addr, err := addresses{n}.ServerAddr(raft.ServerID(id))
-		if err != nil {
-			return err
-		}
-		transfer = func() raft.Future { return r.LeadershipTransferToServer(raft.ServerID(id), addr) }
-	}
-	const tries = 3
-	var err error
-	for range tries {
-		if err = n.await(ctx, transfer()); err == nil || ctx.Err() != nil || r.State() != raft.Leader {
-			break
-		}
-	}
-	return changeError("transfer leadership", err)
 }

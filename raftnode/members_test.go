@@ -102,7 +102,7 @@ func TestChangesThatCostTheMajority(t *testing.T) {
 	until(t, "not noticed", func() bool { return !leader.Live(rest[0].ID()) })
 	require.ErrorIs(t, leader.RemoveServer(ctx, rest[1].ID()), ErrUnsafe)
 	require.ErrorIs(t, leader.RemoveServer(ctx, leader.ID()), ErrUnsafe)
-	require.ErrorIs(t, leader.TransferLeadership(ctx, rest[0].ID()), ErrUnsafe)
+	require.ErrorIs(t, leader.TransferLeadership(ctx, rest[0].ID()), ErrBehind)
 	require.ErrorIs(t, leader.TransferLeadership(ctx, "nobody"), ErrNoServer)
 	require.NoError(t, leader.AddNonvoter(ctx, "dead", "127.0.0.1:1"))
 	require.ErrorIs(t, leader.Promote(ctx, "dead"), ErrUnsafe)

@@ -47,6 +47,9 @@ type Node struct {
 	entries     atomic.Uint64
 	commands    atomic.Uint64
 
+	trans     *transport    // set before raft is.
+	transfers chan struct{} // kicks guardTransfers; room for one.
+
 	stall    stall
 	reads    barriers
 	leading  atomic.Bool
@@ -71,16 +74,17 @@ func Open(cfg Config, fsm raft.FSM, acceptor *listen.Acceptor, log *slog.Logger)
 		return nil, err
 	}
 	n := &Node{
-		cfg:      cfg,
-		log:      log,
-		dir:      dir,
-		ready:    make(chan struct{}),
-		done:     make(chan struct{}),
-		fatal:    make(chan error, 1),
-		queue:    make(chan *proposal, cfg.QueueLength),
-		stall:    newStall(),
-		reads:    barriers{kick: make(chan struct{}, 1)},
-		changing: make(chan struct{}, 1),
+		cfg:       cfg,
+		log:       log,
+		dir:       dir,
+		ready:     make(chan struct{}),
+		done:      make(chan struct{}),
+		fatal:     make(chan error, 1),
+		queue:     make(chan *proposal, cfg.QueueLength),
+		stall:     newStall(),
+		reads:     barriers{kick: make(chan struct{}, 1)},
+		changing:  make(chan struct{}, 1),
+		transfers: make(chan struct{}, 1),
 	}
 	n.store = newWatchedStore(dir.bolt, n.fail)
 	cache, err := raft.NewLogCache(logCacheEntries, n.store)

@@ -13,21 +13,21 @@ import (
 )
 
 // Run starts Raft and blocks until ctx is over (it then returns nil) or the server cannot go on: ErrStore, ErrFatal,
-// ErrRemoved, ErrCloseTimeout, or an error of starting. Before it returns it hands leadership on, answers every
+// ErrRemoved, ErrStuck, ErrCloseTimeout, or an error of starting. Before it returns it hands leadership on, answers every
 // waiting call, stops all it started and frees the data directory; only with ErrCloseTimeout it leaves what
 // cannot be stopped behind, and the process must exit.
 func (n *Node) Run(ctx context.Context) error {
 	if !n.ran.CompareAndSwap(false, true) {
 		panic("raftnode: Run called twice or after Close")
 	}
-	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	trans := &transport{reports: make(map[raft.ServerID]report), NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                n.stream,
 		ServerAddressProvider: addresses{n},
 		MaxPool:               peerConns,
 		MaxRPCsInFlight:       1, // the default of 2 can starve a follower for ever.
 		Timeout:               n.cfg.RPCTimeout,
 		Logger:                newHCLog(n.log),
-	})
+	})}
 	var _ raft.WithPreVote = trans // without it Raft silently runs without pre-vote.
 	r, err := n.start(trans)
 	if err != nil {
@@ -43,6 +43,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return false
 	})
 	r.RegisterObserver(observer)
+	n.trans = trans
 	n.raft.Store(r)
 	close(n.ready)
 
@@ -50,6 +51,7 @@ func (n *Node) Run(ctx context.Context) error {
 	workers.Go(func() { n.batcher(r, n.done) })
 	workers.Go(func() { n.barrierer(r, n.done) })
 	workers.Go(func() { n.watchStore(r, n.done) })
+	workers.Go(func() { n.guardTransfers(r, n.done) })
 	go n.watchDir(n.done) // nobody waits for it: it may hang with the disk
 	err = n.watch(ctx, r, observed)
 	if err == nil && n.IsLeader() {
@@ -64,7 +66,7 @@ func (n *Node) Run(ctx context.Context) error {
 }
 
 // start makes Raft from what is on disk. Raft panics on a log that does not fit its snapshots.
-func (n *Node) start(trans *raft.NetworkTransport) (r *raft.Raft, err error) {
+func (n *Node) start(trans *transport) (r *raft.Raft, err error) {
 	n.firstState.Lock()
 	defer n.firstState.Unlock()
 	defer func() {
@@ -116,7 +118,7 @@ func (n *Node) checkMember(before bool) bool {
 }
 
 // stop closes in the only safe order: Raft, its connections, those who wait for it, and the store last.
-func (n *Node) stop(r *raft.Raft, trans *raft.NetworkTransport, workers *sync.WaitGroup) error {
+func (n *Node) stop(r *raft.Raft, trans *transport, workers *sync.WaitGroup) error {
 	close(n.done)
 	n.waitsMu.Lock()
 	n.waitsOver = true

@@ -51,7 +51,7 @@ func exitCode(err error) int {
 		return exitUnreachable
 	case errors.Is(err, raftnode.ErrFatal):
 		return exitInternal
-	case errors.Is(err, raftnode.ErrStore):
+	case errors.Is(err, raftnode.ErrStore), errors.Is(err, raftnode.ErrStuck):
 		return exitNoLeader
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted

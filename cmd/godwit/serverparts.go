@@ -131,6 +131,8 @@ func groupError(err error) error {
 	switch {
 	case errors.Is(err, raftnode.ErrUnsafe):
 		return fmt.Errorf("%w (%w)", control.ErrUnsafe, err)
+	case errors.Is(err, raftnode.ErrBehind):
+		return fmt.Errorf("%w (%w)", control.ErrBehind, err)
 	case errors.Is(err, raftnode.ErrNoServer):
 		return fmt.Errorf("%w (%w)", control.ErrNoServer, err)
 	}

@@ -1,0 +1,78 @@
+package control
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+func TestProgress(t *testing.T) {
+	for name, c := range map[string]struct {
+		looks [][2]uint64 // of the server and the leader.
+		stuck bool
+	}{
+		"idle, with the leader":        {[][2]uint64{{9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}}, false},
+		"idle, then something to take": {[][2]uint64{{9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 12}}, false},
+		"always a little behind":       {[][2]uint64{{1, 9}, {2, 10}, {3, 11}, {4, 12}, {5, 13}, {6, 14}, {7, 15}, {8, 16}}, false},
+		"stands still":                 {[][2]uint64{{9, 12}, {9, 12}, {9, 13}, {9, 14}, {9, 15}, {9, 16}, {9, 17}}, true},
+		"stands still, the leader too": {[][2]uint64{{9, 12}, {9, 12}, {9, 12}, {9, 12}, {9, 12}, {9, 12}, {9, 12}}, true},
+		"has moved again":              {[][2]uint64{{9, 12}, {9, 12}, {9, 13}, {9, 14}, {9, 15}, {9, 16}, {10, 17}}, false},
+	} {
+		var p progress
+		for _, l := range c.looks {
+			p = p.look(l[0], l[1])
+		}
+		require.Equal(t, c.stuck, p.looks >= stuckLooks, name)
+	}
+}
+
+// standing are servers that were found; their index does not move.
+type standing struct {
+	noPeers
+	found []Peer
+}
+
+func (s standing) Servers() []Peer { return s.found }
+
+// allLive is a group of which all answer.
+type allLive struct{ noGroup }
+
+func (allLive) ID() string { return "a" }
+
+func (allLive) Servers() []ServerInfo {
+	return []ServerInfo{{ID: "a", Voter: true, Live: true}, {ID: "b", Voter: true, Live: true}, {ID: "c", Voter: true, Live: true}}
+}
+
+// TestServersSayWhoDoesNotFollow: a voter that answers and whose index does not move is not ok.
+func TestServersSayWhoDoesNotFollow(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Addr, cfg.DataDir = "127.0.0.1:1", t.TempDir()
+	cfg.Inspect = func([]byte) (*apiv1.Module, error) { return nil, nil }
+	m := fsm.NewAlarmed(&apiv1.Alarm{Index: 7, What: "x"})
+	index := m.View().Index()
+	require.NotZero(t, index)
+	c, err := New(cfg, m, &memoryLog{machine: m, index: index}, allLive{}, standing{found: []Peer{{ID: "b", Index: index}, {ID: "c", Index: index - 1}}},
+		slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	health := func() []string {
+		res, err := c.ListServers(t.Context(), &apiv1.ListServersRequest{})
+		require.NoError(t, err)
+		var out []string
+		for _, s := range res.Servers {
+			out = append(out, s.Health)
+		}
+		return out
+	}
+	c.noteProgress()
+	require.Equal(t, []string{"ok", "ok", "ok"}, health())
+	for range stuckLooks {
+		c.noteProgress()
+	}
+	require.Equal(t, []string{"ok", "ok", "behind: 1 entries"}, health())
+	c.forgetProgress()
+	require.Equal(t, []string{"ok", "ok", "ok"}, health())
+}

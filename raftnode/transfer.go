@@ -1,0 +1,168 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+const (
+	// stuckTick is how often the guard of transfers looks.
+	stuckTick = 250 * time.Millisecond
+	// severTime is how long the guard waits for Raft to go on after it has severed the connections: Raft may sit in a pause of 10 s
+	// between two tries.
+	severTime = 20 * time.Second
+)
+
+// TransferLeadership makes another voter leader, the one named or, for "", one that has the whole log. It blocks until
+// Raft says so, ctx is over, or it has failed. Writes are refused once Raft has begun. It returns ErrNotLeader on a follower,
+// ErrNoServer for an unknown id, ErrUnsafe for one that has no vote, and ErrBehind for one that does not answer, or has not all
+// entries that the leader had at the call and does not get them within a moment.
+func (n *Node) TransferLeadership(ctx context.Context, id string) error {
+	r := n.raft.Load()
+	if r == nil || !n.IsLeader() {
+		return ErrNotLeader
+	}
+	var candidates []Server
+	if id == "" {
+		for _, s := range n.Servers() {
+			if s.Voter && s.ID != n.ID() {
+				candidates = append(candidates, s)
+			}
+		}
+	} else {
+		s, ok := n.server(id)
+		switch {
+		case !ok:
+			return fmt.Errorf("%w: %s", ErrNoServer, id)
+		case !s.Voter:
+			return fmt.Errorf("%w: server %s has no vote yet", ErrUnsafe, id)
+		case id == n.ID():
+			return nil
+		case !n.Live(id):
+			return fmt.Errorf("%w: server %s does not answer", ErrBehind, id)
+		}
+		candidates = []Server{s}
+	}
+	const tries = 3
+	var err error
+	for range tries {
+		if err = n.transfer(ctx, r, candidates); err == nil || errors.Is(err, ErrBehind) || ctx.Err() != nil || r.State() != raft.Leader {
+			break
+		}
+	}
+	return err
+}
+
+// transfer tries once. Raft gives up a transfer that lasts, but leaves its question to the goroutine that feeds the target, and the
+// next one to ask there waits behind it without end: so the target must have the whole log before each try.
+func (n *Node) transfer(ctx context.Context, r *raft.Raft, candidates []Server) error {
+	target, err := n.caughtUp(ctx, r, candidates)
+	if err != nil {
+		return err
+	}
+	addr, err := addresses{n}.ServerAddr(raft.ServerID(target))
+	if err != nil {
+		return err
+	}
+	select {
+	case n.transfers <- struct{}{}:
+	default:
+	}
+	return changeError("transfer leadership", n.await(ctx, r.LeadershipTransferToServer(raft.ServerID(target), addr)))
+}
+
+// caughtUp waits until one of the servers has, by an answer given after the call, all entries that this server had at the call.
+// One that is fed at all has them within a moment, whatever the load.
+func (n *Node) caughtUp(ctx context.Context, r *raft.Raft, candidates []Server) (string, error) {
+	want, start, limit := r.LastIndex(), time.Now(), n.liveWithin()
+	tick := time.NewTicker(confirmTick)
+	defer tick.Stop()
+	for {
+		why := fmt.Errorf("%w: there is no other voter", ErrUnsafe)
+		for _, s := range candidates {
+			switch got := n.trans.report(s.ID); {
+			case !got.asked.After(start):
+				why = fmt.Errorf("%w: server %s does not answer", ErrBehind, s.ID)
+			case got.rejected:
+				why = fmt.Errorf("%w: the log of server %s does not fit the leader's: wait until it has caught up", ErrBehind, s.ID)
+			case got.lastLog < want:
+				why = fmt.Errorf("%w: server %s is %d entries behind: wait until it has caught up", ErrBehind, s.ID, want-got.lastLog)
+			default:
+				return s.ID, nil
+			}
+		}
+		if len(candidates) == 0 || time.Since(start) > limit {
+			return "", why
+		}
+		select {
+		case <-tick.C:
+		case <-n.done:
+			return "", ErrNotLeader
+		case <-ctx.Done():
+			return "", errors.Join(ctx.Err(), why)
+		}
+	}
+}
+
+// guardTransfers sees to it that no transfer makes this server a leader that refuses every write. Raft may wait without end for the
+// goroutine that feeds the target, which may itself try without end to send what the target refuses. An error of
+// the connection is what ends those tries; if that does not help, the process has to end, so that the others elect.
+func (n *Node) guardTransfers(r *raft.Raft, stop <-chan struct{}) {
+	tick := time.NewTicker(stuckTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-n.transfers:
+		}
+		if err := n.guardTransfer(r, tick.C, stop); err != nil {
+			n.log.Error("this server leads and refuses every write: it stops, so that others lead", "error", err)
+			n.fail(err)
+			return
+		}
+	}
+}
+
+// guardTransfer returns once this server leads and takes entries, or stops: a transfer may be stuck over several terms.
+func (n *Node) guardTransfer(r *raft.Raft, tick <-chan time.Time, stop <-chan struct{}) error {
+	bound := 4 * n.raftConfig().ElectionTimeout // Raft's own is twice that timeout.
+	lasts := time.Duration(0)                   // counted in looks: a pause of the whole process is not Raft's.
+	severed := false
+	defer func() { n.trans.sever(false) }()
+	for {
+		select {
+		case <-stop:
+			return nil
+		case <-tick:
+		}
+		if r.State() != raft.Leader {
+			lasts = 0
+			continue
+		}
+		err := r.Barrier(n.cfg.EnqueueTimeout).Error()
+		switch {
+		case err == nil:
+			if severed {
+				n.log.Warn("the transfer of leadership that was stuck has ended: this server takes writes again")
+			}
+			return nil
+		case !errors.Is(err, raft.ErrLeadershipTransferInProgress):
+			lasts = 0
+			continue
+		}
+		switch lasts += stuckTick; {
+		case lasts > bound+severTime:
+			return fmt.Errorf("%w: for %v every write was refused; start this server again", ErrStuck, lasts)
+		case lasts > bound && !severed:
+			severed = true
+			n.log.Warn("a transfer of leadership is stuck: the connections to the other servers are made anew", "longer_than", bound)
+			n.trans.sever(true)
+			n.stream.cut()
+		}
+	}
+}

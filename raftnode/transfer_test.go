@@ -1,0 +1,67 @@
+package raftnode
+
+import (
+	"testing"
+
+	"github.com/hashicorp/raft"
+	"github.com/stretchr/testify/require"
+)
+
+// TestNoTransferToWhoDoesNotFollow: not to one whose connections fail, nor to one that refuses what it is sent; the leader goes on to
+// take writes.
+func TestNoTransferToWhoDoesNotFollow(t *testing.T) {
+	peers := cluster(t, 3, nil)
+	leader := leaderOf(t, peers...)
+	rest := others(peers, leader)
+	propose(t, leader, "before")
+	rest[0].stream.pause()
+	propose(t, leader, "without")
+	require.ErrorIs(t, leader.TransferLeadership(t.Context(), rest[0].ID()), ErrBehind)
+	commit(t, "after", peers...)
+	require.NoError(t, leaderOf(t, peers...).TransferLeadership(t.Context(), ""), "to the one that follows")
+	commit(t, "on", peers...)
+	rest[0].stream.resume()
+	until(t, "it does not come back", func() bool { return rest[0].machine.has("on") })
+	for _, p := range peers {
+		p.stop(t)
+	}
+}
+
+// refuseAll makes the peer answer p that its log does not fit.
+func (p *peer) refuseAll(id string, on bool) {
+	p.trans.mu.Lock()
+	defer p.trans.mu.Unlock()
+	p.trans.refuse = func(of raft.ServerID) bool { return on && string(of) == id }
+}
+
+// TestTransferThatIsStuckEnds: Raft waits without end for the goroutine that feeds the target.
+func TestTransferThatIsStuckEnds(t *testing.T) {
+	peers := cluster(t, 3, nil)
+	leader := leaderOf(t, peers...)
+	target := others(peers, leader)[0]
+	leader.refuseAll(target.ID(), true)
+	leader.stream.cut() // what Raft has open to it goes another way.
+	until(t, "Raft does not try again and again", func() bool {
+		_, _ = leader.Propose(t.Context(), command("more"))
+		return leader.trans.report(target.ID()).rejected
+	})
+	require.ErrorIs(t, leader.TransferLeadership(t.Context(), target.ID()), ErrBehind)
+
+	r := leader.raft.Load()
+	addr, err := addresses{leader.Node}.ServerAddr(raft.ServerID(target.ID()))
+	require.NoError(t, err)
+	for range 3 {
+		_ = r.LeadershipTransferToServer(raft.ServerID(target.ID()), addr).Error() // as Raft does it, without a look.
+	}
+	require.ErrorIs(t, r.Barrier(0).Error(), raft.ErrLeadershipTransferInProgress)
+	leader.transfers <- struct{}{}
+	until(t, "writes are refused for good", func() bool {
+		_, err := leader.Propose(t.Context(), command("after"))
+		return err == nil
+	})
+	leader.refuseAll(target.ID(), false)
+	until(t, "it does not follow again", func() bool { return target.machine.has("after") })
+	for _, p := range peers {
+		p.stop(t)
+	}
+}
