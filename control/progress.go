@@ -2,7 +2,7 @@ package control
 
 // stuckLooks is how many looks, membersTick apart, must find that a server has not taken what was there for it before it is called
 // behind. What counts is that it does not move: one that follows under load is behind by a few entries all the time.
-const stuckLooks = 5
+const stuckLooks = 8
 
 // progress is what the leader remembers of how another server follows.
 type progress struct {

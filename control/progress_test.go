@@ -18,9 +18,9 @@ func TestProgress(t *testing.T) {
 		"idle, with the leader":        {[][2]uint64{{9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}}, false},
 		"idle, then something to take": {[][2]uint64{{9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 9}, {9, 12}}, false},
 		"always a little behind":       {[][2]uint64{{1, 9}, {2, 10}, {3, 11}, {4, 12}, {5, 13}, {6, 14}, {7, 15}, {8, 16}}, false},
-		"stands still":                 {[][2]uint64{{9, 12}, {9, 12}, {9, 13}, {9, 14}, {9, 15}, {9, 16}, {9, 17}}, true},
-		"stands still, the leader too": {[][2]uint64{{9, 12}, {9, 12}, {9, 12}, {9, 12}, {9, 12}, {9, 12}, {9, 12}}, true},
-		"has moved again":              {[][2]uint64{{9, 12}, {9, 12}, {9, 13}, {9, 14}, {9, 15}, {9, 16}, {10, 17}}, false},
+		"stands still":                 {[][2]uint64{{9, 12}, {9, 12}, {9, 13}, {9, 14}, {9, 15}, {9, 16}, {9, 17}, {9, 17}, {9, 18}}, true},
+		"stands still, the leader too": {[][2]uint64{{9, 12}, {9, 12}, {9, 12}, {9, 12}, {9, 12}, {9, 12}, {9, 12}, {9, 12}, {9, 12}}, true},
+		"has moved again":              {[][2]uint64{{9, 12}, {9, 12}, {9, 13}, {9, 14}, {9, 15}, {9, 16}, {9, 17}, {9, 17}, {10, 17}}, false},
 	} {
 		var p progress
 		for _, l := range c.looks {
@@ -36,7 +36,7 @@ type standing struct {
 	found []Peer
 }
 
-func (s standing) Servers() []Peer { return s.found }
+func (s *standing) Servers() []Peer { return s.found }
 
 // allLive is a group of which all answer.
 type allLive struct{ noGroup }
@@ -53,11 +53,14 @@ func TestServersSayWhoDoesNotFollow(t *testing.T) {
 	cfg.Addr, cfg.DataDir = "127.0.0.1:1", t.TempDir()
 	cfg.Inspect = func([]byte) (*apiv1.Module, error) { return nil, nil }
 	m := fsm.NewAlarmed(&apiv1.Alarm{Index: 7, What: "x"})
+	found := &standing{}
+	c, err := New(cfg, m, &memoryLog{machine: m, index: m.View().Index()}, allLive{}, found, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	_, err = c.ClearAlarms(t.Context(), &apiv1.ClearAlarmsRequest{IdempotencyKey: "k", Index: 7}) // an entry, which c lacks.
+	require.NoError(t, err)
 	index := m.View().Index()
 	require.NotZero(t, index)
-	c, err := New(cfg, m, &memoryLog{machine: m, index: index}, allLive{}, standing{found: []Peer{{ID: "b", Index: index}, {ID: "c", Index: index - 1}}},
-		slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
+	found.found = []Peer{{ID: "b", Index: index}, {ID: "c", Index: index - 1}}
 	health := func() []string {
 		res, err := c.ListServers(t.Context(), &apiv1.ListServersRequest{})
 		require.NoError(t, err)
