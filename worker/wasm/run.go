@@ -128,7 +128,7 @@ func (g *Guest) trapped(text string) Exit {
 	case strings.HasPrefix(text, "integer divide by zero"), strings.HasPrefix(text, "integer overflow"):
 		code = codeFPE
 	}
-	reason, unnamed := "trap: "+text, false
+	reason := "trap: " + text
 	for i, frame := range strings.Split(trace, "\n") {
 		frame = strings.TrimSpace(frame)
 		if frame == "" || strings.HasPrefix(frame, "...") {
@@ -138,26 +138,21 @@ func (g *Guest) trapped(text string) Exit {
 			reason += "\n  ..."
 			break
 		}
-		function, named := frameName(frame)
-		reason += "\n  at " + function
-		unnamed = unnamed || !named
-	}
-	if unnamed {
-		reason += "\n  (built with -g, a program says the names of its functions)"
+		reason += "\n  at " + frameName(frame)
 	}
 	return Exit{Code: code, Reason: reason}
 }
 
 // frameName is a frame of the engine's, "module.function(parameters) results", without the module's name, which guests have
-// none of. A function without a name, which the engine calls $ and its index, is called by its index, and named is false.
-func frameName(frame string) (function string, named bool) {
+// none of. A function without a name, which the engine calls $ and its index, and wasm-opt its index alone, is called by its index.
+func frameName(frame string) string {
 	frame = strings.TrimPrefix(frame, ".")
-	if head, _, ok := strings.Cut(frame, "("); ok && strings.HasPrefix(head, "$") {
-		if index, err := strconv.ParseUint(head[1:], 10, 32); err == nil {
-			return fmt.Sprintf("function %d", index), false
+	if head, _, ok := strings.Cut(frame, "("); ok {
+		if index, err := strconv.ParseUint(strings.TrimPrefix(head, "$"), 10, 32); err == nil {
+			return fmt.Sprintf("function %d", index)
 		}
 	}
-	return frame, true
+	return frame
 }
 
 // stackOverrun tells whether the C stack, which begins at address 0 and grows down, has run out.
