@@ -2,9 +2,11 @@ package raftnode
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -47,10 +49,20 @@ func (s *slogSink) Accept(name string, level hclog.Level, msg string, args ...an
 	default:
 		return
 	}
-	if s.repeated(msg, args) {
+	if s.repeated(msg, args) || closedHere(args) {
 		to = slog.LevelDebug
 	}
 	s.log.Log(context.Background(), to, msg, append([]any{"library", "raft", "logger", name}, args...)...) //nolint:sloglint // the library words its own messages
+}
+
+// closedHere reports whether the line is about a connection or listener that this process closed, as it does when it stops.
+func closedHere(args []any) bool {
+	for _, a := range args {
+		if err, ok := a.(error); ok && errors.Is(err, net.ErrClosed) {
+			return true
+		}
+	}
+	return false
 }
 
 // repeated reports whether the line was passed on within repeatEvery. Lines about two peers differ, those that differ in an

@@ -3,6 +3,7 @@ package raftnode
 import (
 	"bytes"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ func TestLibraryLinesAreThinnedOut(t *testing.T) {
 	require.Contains(t, say(hclog.Error, "failed to heartbeat to", "peer", "a", "error", "x"), "level=ERROR")
 	require.Empty(t, say(hclog.Error, "failed to heartbeat to", "peer", "a", "error", "y"))
 	require.Contains(t, say(hclog.Warn, "failed to heartbeat to", "peer", "b"), "level=WARN")
+	require.Empty(t, say(hclog.Error, "failed to accept connection", "error", &net.OpError{Op: "accept", Err: net.ErrClosed}), "a stop is no error")
 	now = now.Add(repeatEvery)
 	require.Contains(t, say(hclog.Error, "failed to heartbeat to", "peer", "a"), "library=raft")
 	for i := range 2 * maxRepeats {
