@@ -13,7 +13,7 @@ func plainFlag(err error) error {
 	if !errors.As(err, &invalid) {
 		return err
 	}
-	wants := ""
+	var wants string
 	flag := invalid.GetFlag()
 	switch flag.Value.Type() {
 	case "int", "int32", "int64":
