@@ -1,6 +1,7 @@
 package jepsen
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -36,6 +37,12 @@ func TestCopiedWorker(t *testing.T) {
 
 	w1.kill()
 	w1.start(t) // at once: long before its lease is over
+	c.eventually(patience, "it is taken again", func() error { // what is placed before is the dead one's
+		if h := c.hosts()["w1"]; h.Incarnation == first {
+			return errors.New("the host is still what it was")
+		}
+		return nil
+	})
 	c.must("run", "-q", "-n", "2", "--place", "w1:2", helloModule)
 
 	w1.kill()
