@@ -36,7 +36,7 @@ func TestCopiedWorker(t *testing.T) {
 	require.Zero(t, res.code, res.stderr)
 
 	w1.kill()
-	w1.start(t) // at once: long before its lease is over
+	w1.start(t)                                                // at once: long before its lease is over
 	c.eventually(patience, "it is taken again", func() error { // what is placed before is the dead one's
 		if h := c.hosts()["w1"]; h.Incarnation == first {
 			return errors.New("the host is still what it was")
