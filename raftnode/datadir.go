@@ -204,19 +204,18 @@ func (d *dataDir) setClusterID(id string) error {
 	default:
 		return fmt.Errorf("%w: %s is of cluster %s, not %s", ErrForeignCluster, d.path, now, id)
 	}
-	if err := writeMeta(d.path, meta{ServerID: string(d.serverID()), ClusterID: id}); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.meta.ClusterID = id
-	return nil
+	return d.storeClusterID(id)
 }
 
 // replaceClusterID makes the directory that of another cluster, which was recovered from it.
 func (d *dataDir) replaceClusterID(id string) error {
 	d.writing.Lock()
 	defer d.writing.Unlock()
+	return d.storeClusterID(id)
+}
+
+// storeClusterID writes the id, then remembers it. Holds writing.
+func (d *dataDir) storeClusterID(id string) error {
 	if err := writeMeta(d.path, meta{ServerID: string(d.serverID()), ClusterID: id}); err != nil {
 		return err
 	}

@@ -150,12 +150,5 @@ func isLocalHost(h *apiv1.Host) bool {
 	if err != nil || ip == nil {
 		return false
 	}
-	if ip.IsLoopback() {
-		return true
-	}
-	own, err := net.InterfaceAddrs()
-	return err == nil && slices.ContainsFunc(own, func(a net.Addr) bool {
-		n, ok := a.(*net.IPNet)
-		return ok && n.IP.Equal(ip)
-	})
+	return ip.IsLoopback() || isOwnIP(ip)
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestCheckReach(t *testing.T) {
-	mine := []net.Addr{&net.IPNet{IP: net.IPv4(10, 0, 0, 9), Mask: net.CIDRMask(24, 32)}}
+	mine := net.IPv4(10, 0, 0, 9).Equal
 	for _, tt := range []struct {
 		host    string
 		servers []string

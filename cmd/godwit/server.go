@@ -146,8 +146,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mine, _ := net.InterfaceAddrs() // without them all others are on other machines
-	if err := checkReach(host, "retry-join", s.join, mine); err != nil {
+	if err := checkReach(host, "retry-join", s.join, isOwnIP); err != nil {
 		return err
 	}
 	bind, err := gossipBind(ctx, s.flags.gossip, s.flags.dataDir, host, port)

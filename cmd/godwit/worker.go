@@ -120,8 +120,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	if err != nil {
 		return cfg, "", err
 	}
-	mine, _ := net.InterfaceAddrs() // without them all others are on other machines
-	if err := checkReach(host, "join", splitAddrs(f.join), mine); err != nil {
+	if err := checkReach(host, "join", splitAddrs(f.join), isOwnIP); err != nil {
 		return cfg, "", err
 	}
 	bind, err := gossipBind(ctx, f.gossip, f.dataDir, host, port)
