@@ -163,7 +163,7 @@ func list[T any](ctx context.Context, d *demo, args ...string) (T, error) {
 	return v, json.Unmarshal(out, &v)
 }
 
-// app, migration and server are what the demo looks at.
+// app, migration and servers are what the demo looks at.
 type app struct {
 	ID        string   `json:"id"`
 	Name      string   `json:"name"`
@@ -186,9 +186,11 @@ type migration struct {
 	} `json:"moves"`
 }
 
-type server struct {
-	Addr string `json:"addr"`
-	Role string `json:"role"`
+type servers struct {
+	Servers []struct {
+		Addr string `json:"addr"`
+		Role string `json:"role"`
+	} `json:"servers"`
 }
 
 type process struct {
@@ -388,11 +390,11 @@ func (d *demo) killLeader(ctx context.Context) error {
 func (d *demo) leader(ctx context.Context, other string) (string, error) {
 	var addr string
 	err := poll(ctx, "there is a leader", func() (bool, error) {
-		servers, err := list[[]server](ctx, d, "servers")
+		all, err := list[servers](ctx, d, "servers")
 		if err != nil {
 			return false, err
 		}
-		for _, s := range servers {
+		for _, s := range all.Servers {
 			if s.Role == "leader" && s.Addr != other {
 				addr = s.Addr
 				return true, nil
