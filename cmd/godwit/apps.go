@@ -21,7 +21,7 @@ import (
 func newPs(o *options) *cobra.Command {
 	var all bool
 	c := &cobra.Command{
-		Use: "ps", Short: "List apps: queued, running, and ended in the last ten minutes", Args: cobra.NoArgs,
+		Use: "ps", SuggestFor: []string{"apps", "jobs", "list", "ls", "squeue"}, Short: "List apps: queued, running, and ended in the last ten minutes", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListApps, &apiv1.ListAppsRequest{All: all})
 			if err != nil {
@@ -121,7 +121,7 @@ func getApp(ctx context.Context, c *client.Client, ref string) (*apiv1.GetAppRes
 func newShow(o *options) *cobra.Command {
 	var ranks bool
 	c := &cobra.Command{
-		Use: "show APP", Short: "Show one app: its phase, placement, ranks and migrations", Args: cobra.ExactArgs(1),
+		Use: "show APP", SuggestFor: []string{"describe", "inspect", "status"}, Short: "Show one app: its phase, placement, ranks and migrations", Args: cobra.ExactArgs(1),
 		Long: "Show one app: its phase, placement, ranks and migrations.\n" +
 			"With --ranks: what each rank does at this moment, such as the MPI call it is blocked in. godwit cancel ends an app that is stuck.",
 		ValidArgsFunction: completeApps(o),
@@ -287,7 +287,7 @@ func cancelApp(ctx context.Context, c *client.Client, ref, reason string) error 
 func newCancel(o *options) *cobra.Command {
 	var reason string
 	c := &cobra.Command{
-		Use: "cancel APP...", Short: "Stop apps: all that can be, if others cannot", Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeApps(o),
+		Use: "cancel APP...", SuggestFor: []string{"kill", "scancel", "stop"}, Short: "Stop apps: all that can be, if others cannot", Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeApps(o),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := o.client()
 			if err != nil {

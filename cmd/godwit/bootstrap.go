@@ -114,6 +114,9 @@ func decideNew(own ownState, seen []seenServer) decision {
 			return decision{why: fmt.Sprintf("gossip shows server %s at %s, which does not answer there under that id", s.id, s.addr)}
 		}
 	}
+	if why := otherNumbers(own, seen); why != "" {
+		return decision{why: why}
+	}
 	switch n := len(group); {
 	case n < own.expect:
 		return decision{why: fmt.Sprintf("%d of the %d servers of --bootstrap-expect are found: it waits for the others", n, own.expect)}
@@ -124,14 +127,31 @@ func decideNew(own ownState, seen []seenServer) decision {
 		if s.id == own.id || !s.answered || s.expect == 0 {
 			continue
 		}
-		if s.expect != own.expect {
-			return decision{why: fmt.Sprintf("server %s has --bootstrap-expect %d, this one %d: give all the same", s.addr, s.expect, own.expect)}
-		}
 		if !slices.Equal(s.wouldMake, ids) {
 			return decision{why: fmt.Sprintf("server %s has not found the same servers yet", s.addr)}
 		}
 	}
 	return decision{move: moveBootstrap, servers: group}
+}
+
+// maxNumbersShown bounds the servers that otherNumbers names.
+const maxNumbersShown = 9
+
+// otherNumbers names the new servers that wait for another number of servers than this one, if there are any. No number of them
+// that are found helps: each waits for what another one will not make.
+func otherNumbers(own ownState, seen []seenServer) string {
+	var others []string
+	for _, s := range seen {
+		if s.id != own.id && s.answered && s.expect > 0 && s.expect != own.expect && len(others) < maxNumbersShown {
+			others = append(others, fmt.Sprintf("server %s has --bootstrap-expect %d", s.addr, s.expect))
+		}
+	}
+	if others == nil {
+		return ""
+	}
+	slices.Sort(others)
+	return fmt.Sprintf("%s, this one has %d: no cluster is made until all have the same; stop those with the wrong number, and start them with the right one",
+		strings.Join(others, ", "), own.expect)
 }
 
 // candidates are this server and those found that answer, are new and want to make a cluster, by id.

@@ -17,7 +17,7 @@ import (
 
 // newDebug groups the commands for those who look into Godwit itself; help does not list it.
 func newDebug() *cobra.Command {
-	c := &cobra.Command{Use: "debug", Short: "Look into what Godwit has stored", Hidden: true}
+	c := &cobra.Command{Use: "debug", Short: "Look into what Godwit has stored", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	var check bool
 	dump := &cobra.Command{
 		Use: "raft-dump DIR", Short: "Print the log of a stopped server, one JSON object an entry, with what replaying it gives",

@@ -33,5 +33,15 @@ func plainFlag(err error) error {
 	if flag.Shorthand != "" {
 		dashes = "-" + flag.Shorthand + ", " + dashes
 	}
-	return fmt.Errorf("%s %.80q: give %s", dashes, invalid.GetValue(), wants)
+	return &plainError{fmt.Sprintf("%s %.80q: give %s", dashes, invalid.GetValue(), wants), err}
 }
+
+// plainError is an error in plainer words.
+type plainError struct {
+	text string
+	of   error
+}
+
+func (e *plainError) Error() string { return e.text }
+
+func (e *plainError) Unwrap() error { return e.of }

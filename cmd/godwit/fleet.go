@@ -22,7 +22,7 @@ var version = "0.1.0-dev"
 
 func newHosts(o *options) *cobra.Command {
 	return o.outputFlag(&cobra.Command{
-		Use: "hosts", Short: "List hosts, their slots and state", Args: cobra.NoArgs,
+		Use: "hosts", SuggestFor: []string{"nodes", "sinfo", "workers"}, Short: "List hosts, their slots and state", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
 			if err != nil {

@@ -44,7 +44,7 @@ func launchRows() []launchRow {
 		{"--n=4 p", one(part{ranks: 4})},
 		{"-c 4 -- p", one(part{ranks: 4})},
 		{"--host a,b:2 -H c p", one(part{hosts: []hostRule{{"a", 0}, {"b", 2}, {"c", 0}}})},
-		{"-hosts a,a p", one(part{hosts: []hostRule{{"a", 2}}})},
+		{"-hosts a,a p", one(part{hosts: []hostRule{{"a", 0}, {"a", 0}}})},
 		{"--hostfile hosts p", one(part{hosts: []hostRule{{"a", 2}, {"b", 3}, {"c", 0}}})},
 		{"-f hosts p", one(part{hosts: []hostRule{{"a", 2}, {"b", 3}, {"c", 0}}})},
 		{"-machinefile hosts p", one(part{hosts: []hostRule{{"a", 2}, {"b", 3}, {"c", 0}}})},
@@ -135,9 +135,12 @@ func TestNearest(t *testing.T) {
 }
 
 func TestLaunchPlacement(t *testing.T) {
+	addrs := map[string]string{"w1": "192.0.2.1:7403", "w2": "[2001:db8::2]:7403", "w3": "192.0.2.3:7403"}
 	host := func(name string, slots, used int32, state string) *apiv1.Host {
-		return &apiv1.Host{Id: name, Name: name, Slots: slots, Used: used, State: state, Addr: "192.0.2.1:7403"}
+		return &apiv1.Host{Id: name + "-id", Name: name, Slots: slots, Used: used, State: state, Addr: addrs[name]}
 	}
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("hosts", []byte("192.0.2.1:7403 slots=1\n2001:db8::2 slots=2\n"), 0o600))
 	hosts := []*apiv1.Host{host("w2", 4, 0, "ready"), host("w1", 4, 2, "ready"), host("w3", 8, 0, "lost")}
 	for _, tt := range []struct{ words, want string }{
 		{"p", ""},
@@ -156,7 +159,19 @@ func TestLaunchPlacement(t *testing.T) {
 		{"-n 9 p", "not enough slots for 9 ranks: there are 8 (w1 2 of 4 free, w2 4 of 4 free); -n 8 fits; --oversubscribe"},
 		{"-n 3 --host w2:2 p", "there are 2 (w2 2 of 2 free); -n 2 fits"},
 		{"-n 3 -N 1 p", "with at most 1 ranks on a host; -n 2 fits, a larger -N"},
-		{"-n 1 --host w3 p", "no host w3 that takes ranks; there is: w1, w2"},
+		{"-n 3 --host 192.0.2.1 p", "w1:3"},
+		{"-n 3 --host 192.0.2.1:7403,w2 p", "w1:2 w2:1"},
+		{"-n 3 --host 192.0.2.1:1,w2 p", "w1:1 w2:2"},
+		{"-n 3 --host 192.0.2.1:7403:1,w2 p", "w1:1 w2:2"},
+		{"-n 3 --host [2001:db8::2]:7403 p", "w2:3"},
+		{"-n 3 --host 2001:db8:0::2 p", "w2:3"},
+		{"-n 2 --host [2001:db8::2]:1,w1 p", "w2:1 w1:1"},
+		{"-n 2 --host w1-id p", "w1:2"},
+		{"-n 2 --host w1,w1 p", "w1:2"},
+		{"-n 3 --hostfile hosts p", "w1:1 w2:2"},
+		{"-n 1 --host w3 p", "no host w3 takes ranks (w3 is lost); name one by its name or address, there is: w1 (192.0.2.1:7403), w2 ([2001:db8::2]:7403) (see godwit hosts)"},
+		{"-n 1 --host 192.0.2.3 p", "no host 192.0.2.3 takes ranks (w3 is lost)"},
+		{"-n 1 --host 192.0.2.9 p", "no host 192.0.2.9 takes ranks; name one"},
 		{"-n 5 --host w2 p : -n 1 p", "not enough slots for 5"},
 	} {
 		t.Run(tt.words, func(t *testing.T) {

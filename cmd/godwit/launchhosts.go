@@ -14,29 +14,57 @@ import (
 
 // hostRule names a host of the cluster, and how many ranks it may take.
 type hostRule struct {
-	name  string
-	slots int // 0: as many as the host has
+	name  string // or its id, or its address
+	slots int    // 0: as many as the host has
 }
 
-// parseHosts reads host[:slots],host[:slots]. A host that is named several times takes as many ranks.
+// parseHosts reads host[:slots],host[:slots].
 func parseHosts(flag, list string) ([]hostRule, error) {
 	var out []hostRule
 	for _, word := range strings.Split(list, ",") {
-		name, count, counted := strings.Cut(strings.TrimSpace(word), ":")
-		rule := hostRule{name: name}
-		if counted && count != "*" && count != "auto" {
-			n, err := strconv.Atoi(count)
-			if err != nil || n < 1 {
-				return nil, usagef("%s %s: %q is not host:slots", flag, list, word)
-			}
-			rule.slots = n
+		rule, ok := parseHost(strings.TrimSpace(word))
+		if !ok {
+			return nil, usagef("%s %s: %q is not host:slots", flag, list, word)
 		}
-		if name == "" {
+		if rule.name == "" {
 			return nil, usagef("%s %s: a host's name is missing", flag, list)
+		}
+		out = append(out, rule)
+	}
+	return out, nil
+}
+
+// parseHost reads host[:slots]. A host is a name, an id, or an address with its port or without. What stands behind an IP may be
+// a port or a number of slots; merged tells which, once that is known.
+func parseHost(word string) (rule hostRule, ok bool) {
+	if ip := net.ParseIP(strings.Trim(word, "[]")); ip != nil {
+		return hostRule{name: ip.String()}, true
+	}
+	host, count, counted := word, "", false
+	if i := strings.LastIndexByte(word, ':'); i >= 0 {
+		host, count, counted = word[:i], word[i+1:], true
+	}
+	if ip := net.ParseIP(strings.Trim(host, "[]")); ip != nil {
+		host = ip.String()
+	}
+	if !counted || count == "*" || count == "auto" {
+		return hostRule{name: host}, true
+	}
+	n, err := strconv.Atoi(count)
+	return hostRule{name: host, slots: n}, err == nil && n > 0
+}
+
+// merged are the rules for hosts of a cluster: an IP with a number behind it is a host's address, if one has that, else the IP and
+// slots. A host that is named several times takes as many ranks.
+func merged(rules []hostRule, hosts []*apiv1.Host) []hostRule {
+	var out []hostRule
+	for _, rule := range rules {
+		if addr := net.JoinHostPort(rule.name, strconv.Itoa(rule.slots)); slices.ContainsFunc(hosts, func(h *apiv1.Host) bool { return h.Addr == addr }) {
+			rule = hostRule{name: addr}
 		}
 		out = addHost(out, rule)
 	}
-	return out, nil
+	return out
 }
 
 // addHost adds a rule: to the host's earlier one, if there is one.
@@ -73,9 +101,12 @@ func parseHostFile(path, text string) ([]hostRule, error) {
 			if err != nil || n < 1 {
 				return nil, usagef("%s: %q: give slots=N, N at least 1", where, word)
 			}
+			if rule.slots > 0 && net.ParseIP(rule.name) != nil { // the number behind the colon was a port
+				rule.name = net.JoinHostPort(rule.name, strconv.Itoa(rule.slots))
+			}
 			rule.slots = n
 		}
-		out = addHost(out, rule)
+		out = append(out, rule)
 	}
 	if len(out) == 0 {
 		return nil, usagef("%s names no host", path)
@@ -92,26 +123,20 @@ type room struct {
 
 // rooms are the hosts that the rules allow, in their order; without rules all that are ready, by name.
 func rooms(rules []hostRule, hosts []*apiv1.Host, local func(*apiv1.Host) bool) ([]room, error) {
-	var ready []*apiv1.Host
-	var names []string
-	for _, h := range hosts {
-		if fsm.TakesRanks(h) {
-			ready, names = append(ready, h), append(names, h.Name)
-		}
-	}
-	slices.Sort(names)
-	slices.SortFunc(ready, func(a, b *apiv1.Host) int { return strings.Compare(a.Name, b.Name) })
+	hosts = slices.SortedFunc(slices.Values(hosts), func(a, b *apiv1.Host) int { return strings.Compare(a.Name, b.Name) })
+	rules = merged(rules, hosts)
 	if len(rules) == 0 {
-		rules = make([]hostRule, len(names))
-		for i, name := range names {
-			rules[i].name = name
+		for _, h := range hosts {
+			if fsm.TakesRanks(h) {
+				rules = append(rules, hostRule{name: h.Name})
+			}
 		}
 	}
 	var out []room
 	for _, rule := range rules {
 		found := false
-		for _, h := range ready {
-			if h.Name != rule.name && h.Id != rule.name && (!isLocalName(rule.name) || !local(h)) {
+		for _, h := range hosts {
+			if !fsm.TakesRanks(h) || !rule.means(h, local) {
 				continue
 			}
 			found = true
@@ -125,10 +150,44 @@ func rooms(rules []hostRule, hosts []*apiv1.Host, local func(*apiv1.Host) bool) 
 			out = append(out, r)
 		}
 		if !found {
-			return nil, &exitError{exitFailed, fmt.Sprintf("no host %s that takes ranks; there is: %s (see godwit hosts)", rule.name, orDash(strings.Join(names, ", ")))}
+			return nil, &exitError{exitFailed, rule.nowhere(hosts, local)}
 		}
 	}
 	return out, nil
+}
+
+// means says whether the rule is for the host: by its name, its id, its address with the port or without, or as this machine.
+func (r hostRule) means(h *apiv1.Host, local func(*apiv1.Host) bool) bool {
+	if r.name == h.Name || r.name == h.Id || r.name == h.Addr || (isLocalName(r.name) && local(h)) {
+		return true
+	}
+	ip, _, err := net.SplitHostPort(h.Addr)
+	return err == nil && r.name == ip
+}
+
+// maxHostsShown bounds the hosts that a message names.
+const maxHostsShown = 16
+
+// nowhere says why no host is meant that takes ranks, and which hosts there are.
+func (r hostRule) nowhere(hosts []*apiv1.Host, local func(*apiv1.Host) bool) string {
+	var there, not []string
+	for _, h := range hosts {
+		switch {
+		case fsm.TakesRanks(h):
+			there = append(there, h.Name+" ("+h.Addr+")")
+		case r.means(h, local):
+			not = append(not, h.Name+" is "+fsm.Condition(h))
+		}
+	}
+	if more := len(there) - maxHostsShown; more > 0 {
+		there = append(there[:maxHostsShown], fmt.Sprintf("and %d more", more))
+	}
+	why := ""
+	if len(not) > 0 {
+		why = " (" + strings.Join(not[:min(len(not), maxHostsShown)], ", ") + ")"
+	}
+	return fmt.Sprintf("no host %.80s takes ranks%s; name one by its name or address, there is: %s (see godwit hosts)",
+		r.name, why, orDash(strings.Join(there, ", ")))
 }
 
 // isLocalName says whether a name means the machine that mpirun runs on.

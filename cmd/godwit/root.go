@@ -1,10 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,13 +37,10 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use: "godwit", Short: "Run MPI programs on a cluster and move their ranks while they run", Long: rootLong,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: knownCommand,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SuggestionsMinimumDistance = 2
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usagef("%w (see %s --help)", plainFlag(err), c.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.SetOut(os.Stdout)
 	root.SetErr(os.Stderr)
 	root.PersistentFlags().StringVar(&o.addr, "address", "", "servers to ask, host:port with commas between (default $GODWIT_ADDR, else "+client.DefaultAddr+")")
@@ -65,21 +60,9 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// knownCommand names the nearest commands when there is none of that name.
-func knownCommand(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	near := ""
-	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
-		near = "; did you mean " + strings.Join(s, " or ") + "?"
-	}
-	return fmt.Errorf("unknown command %q%s", args[0], near)
-}
-
 // wrapArgs makes mistakes in arguments usage errors.
 func wrapArgs(c *cobra.Command) {
-	if check := c.Args; check != nil {
+	if check := argsOf(c); check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
 				return usagef("%w (see %s --help)", err, c.CommandPath())
