@@ -8,6 +8,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -36,6 +41,7 @@ func TestAlarmsAreShownUntilCleared(t *testing.T) {
 		return res.Alarms
 	}
 	said := ready()
+	require.Equal(t, map[string]string{"": "SERVING", AlarmService: "NOT_SERVING"}, healthOf(t, c, said))
 	require.Contains(t, said, "alarm: entry 7 was refused")
 	require.Equal(t, 1, strings.Count(said, "\n"))
 	require.Less(t, len(said), 2*maxAlarmShown)
@@ -54,6 +60,35 @@ func TestAlarmsAreShownUntilCleared(t *testing.T) {
 	}
 	require.Empty(t, ready())
 	require.Empty(t, list())
+	require.Equal(t, map[string]string{"": "SERVING", AlarmService: "SERVING"}, healthOf(t, c, ""))
+}
+
+// healthOf is what grpc.health.v1 says, by Check and by List: of the server, and of alarms, which it names as /readyz does.
+func healthOf(t *testing.T, c *Control, alarms string) map[string]string {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(c.Handler())
+	srv.Config.Protocols = new(http.Protocols)
+	srv.Config.Protocols.SetUnencryptedHTTP2(true)
+	srv.Start()
+	defer srv.Close()
+	conn, err := grpc.NewClient(srv.Listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	defer conn.Close() //nolint:errcheck // only read from
+	health := grpc_health_v1.NewHealthClient(conn)
+	list, err := health.List(t.Context(), &grpc_health_v1.HealthListRequest{})
+	require.NoError(t, err)
+	out := map[string]string{}
+	for _, service := range []string{"", AlarmService} {
+		var header metadata.MD
+		res, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service}, grpc.Header(&header))
+		require.NoError(t, err)
+		require.Equal(t, res.Status, list.Statuses[service].Status)
+		require.Equal(t, strings.ReplaceAll(strings.TrimSpace(alarms), "…", "?"), strings.Join(header.Get("godwit-alarm"), "\n"))
+		out[service] = res.Status.String()
+	}
+	_, err = health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "nosuch"})
+	require.Equal(t, "NotFound", status.Code(err).String())
+	return out
 }
 
 func TestDiffersAt(t *testing.T) {

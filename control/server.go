@@ -13,7 +13,6 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 	"connectrpc.com/grpcreflect/v2"
-	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
@@ -38,11 +37,7 @@ func (c *Control) Handler() http.Handler {
 	transport.Mount(mux, s)
 	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if leader, _ := c.log.Leader(); leader == "" {
-			why := "no leader is known"
-			if c.peers.Removed() {
-				why = RemovedText
-			}
+		if why := c.unready(); why != "" {
 			http.Error(w, why, http.StatusServiceUnavailable)
 			return
 		}
@@ -103,30 +98,4 @@ func (c *Control) logErrors(next connect.ServerFunc) connect.ServerFunc {
 		}
 		return err
 	}
-}
-
-// registerHealth adds grpc.health.v1: serving while a leader is known.
-func (c *Control) registerHealth(s *connect.Server) {
-	methods := grpc_health_v1.File_grpc_health_v1_health_proto.Services().ByName("Health").Methods()
-	s.Register(connect.Method{
-		Spec: connect.Spec{
-			StreamType: connect.StreamTypeUnary, Schema: methods.ByName("Check"), Procedure: grpc_health_v1.Health_Check_FullMethodName,
-		},
-		Handler: func(_ context.Context, _ connect.Spec, stream connect.ServerStream) error {
-			var req grpc_health_v1.HealthCheckRequest
-			if err := stream.Receive(&req); err != nil {
-				return err
-			}
-			switch req.Service {
-			case "", apiv1connect.ControlName, apiv1connect.ClusterName:
-			default:
-				return connect.NewError(connect.CodeNotFound, "no service "+req.Service)
-			}
-			status := grpc_health_v1.HealthCheckResponse_SERVING
-			if leader, _ := c.log.Leader(); leader == "" {
-				status = grpc_health_v1.HealthCheckResponse_NOT_SERVING
-			}
-			return stream.Send(&grpc_health_v1.HealthCheckResponse{Status: status})
-		},
-	})
 }
