@@ -18,6 +18,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/gate"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -99,8 +100,8 @@ type Control struct {
 	slog    *slog.Logger
 	http    *http.Client
 
-	incoming, pushed, outgoing gate // modules on their way: from clients, from other servers, to those and to workers
-	inspecting                 gate
+	incoming, pushed, outgoing *gate.Gate // modules on their way: from clients, from other servers, to those and to workers
+	inspecting                 chan struct{}
 	pulls                      singleflight.Group
 
 	mu      sync.Mutex          // guards what stands below
@@ -120,7 +121,7 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 	}
 	c := &Control{
 		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg, http: transport.NewHTTPClient(),
-		incoming: make(gate, maxIncoming), pushed: make(gate, maxIncoming), outgoing: make(gate, maxOutgoing), inspecting: make(gate, 1),
+		incoming: newIncoming(), pushed: newIncoming(), outgoing: newOutgoing(), inspecting: make(chan struct{}, 1),
 	}
 	m.damaged = func(digest string) {
 		c.slog.Error("this server's copy of a module was damaged: look at its disk; the module comes anew from another server", "digest", digest)

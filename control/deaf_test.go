@@ -15,6 +15,7 @@ import (
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/gate"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -143,7 +144,7 @@ func TestSessionsOpenAtOnce(t *testing.T) {
 	}
 }
 
-// TestDeafFetchers: those who fetch a module and do not read it do not take the place of others for ever.
+// TestDeafFetchers: those who fetch a module and do not read it lose their places to others, as soon as others want them.
 func TestDeafFetchers(t *testing.T) {
 	t.Parallel()
 	tr := newTrio(t, nil)
@@ -167,15 +168,13 @@ func TestDeafFetchers(t *testing.T) {
 		require.NoError(t, err)
 		return st
 	}
-	for range maxOutgoing {
-		fetch()
+	const places = 4
+	c.outgoing = gate.New(gate.Config{Places: places, Waiting: 1, Floor: transport.ChunkBytes, Window: time.Second, Patience: time.Hour})
+	deaf := make([]apiv1connect.ClusterFetchModuleClientStream, places)
+	for i := range deaf {
+		deaf[i] = fetch()
 	}
-	peak := 0
-	require.Eventually(t, func() bool { // on a slow machine the first may have ended by the time that the last begin
-		n := len(c.outgoing)
-		peak = max(peak, n)
-		return n == maxOutgoing || n < peak
-	}, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return c.outgoing.Inside() == places }, time.Minute, time.Millisecond)
 	_, err = fetch().Receive()
 	require.NoError(t, err)
 }

@@ -88,7 +88,11 @@ func (t *rankTail) run(ctx context.Context) error {
 		pause := placeRetry
 		switch {
 		case at.addr != "":
+			before := t.next
 			err := t.read(ctx, at.addr, t.follow && !at.over)
+			if t.next > before {
+				failures = 0 // a stream may break more often than that while the lines come
+			}
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()

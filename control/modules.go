@@ -15,135 +15,49 @@ import (
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/gate"
 	"github.com/godwit-run/godwit/internal/text"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
-// Bounds of modules on their way, for all callers together: what has come lies in files, at the most maxIncoming of
-// fsm.MaxModuleBytes each; one chunk of each is in memory, and the whole of one module, while it is looked at.
 const (
-	maxIncoming = 8
-	maxOutgoing = 64
-	// chunkWait bounds the time between two chunks, incomingWait that of all.
-	chunkWait    = 10 * time.Second
-	incomingWait = 10 * time.Minute
-	pushWait     = 30 * time.Second
-	pullWait     = 2 * time.Minute
+	// turnWait bounds how long an upload waits for its turn to be looked at, commitWait what follows.
+	turnWait   = 5 * time.Minute
+	commitWait = 2 * time.Minute
+	pushWait   = 30 * time.Second
+	pullWait   = 2 * time.Minute
 )
 
-// gate bounds how many callers are inside. It turns the others away, rather than have them wait with what they hold.
-type gate chan struct{}
-
-func (g gate) enter(what string) (leave func(), err error) {
-	select {
-	case g <- struct{}{}:
-		return func() { <-g }, nil
-	default:
-		return nil, apierr.New(connect.CodeResourceExhausted, apierr.ReasonOverloaded, "", "too many "+what+" at a time", "try again in a moment")
-	}
-}
-
-// wait is enter for callers that hold nothing while they wait.
-func (g gate) wait(ctx context.Context) (leave func(), err error) {
-	select {
-	case g <- struct{}{}:
-		return func() { <-g }, nil
-	case <-ctx.Done():
-		return nil, apiError(ctx.Err())
-	}
-}
-
-// errStalled is the answer to who sends nothing.
-func errStalled() error {
-	return apierr.New(connect.CodeDeadlineExceeded, apierr.ReasonInvalid, "chunk", fmt.Sprintf("nothing of the module came for %s", chunkWait), "send it again")
-}
-
-// soon returns a stream's first message, if it comes within chunkWait.
-func soon[M any](ctx context.Context, receive func() (M, error)) (M, error) {
-	type message struct {
-		m   M
-		err error
-	}
-	ch := make(chan message, 1)
-	go func() { // ends with the stream, which ends with the request
-		m, err := receive()
-		ch <- message{m, err}
-	}()
-	late := time.NewTimer(chunkWait)
-	defer late.Stop()
-	var none M
-	select {
-	case r := <-ch:
-		if errors.Is(r.err, io.EOF) {
-			return none, invalid("digest", "the stream is empty", "send the module")
-		}
-		return r.m, r.err
-	case <-late.C:
-		return none, errStalled()
-	case <-ctx.Done():
-		return none, apiError(ctx.Err())
-	}
-}
-
-// receive takes a module from a stream whose first chunk has come. next returns further ones, then io.EOF. What stalls for
-// chunkWait is given up.
-func (m *incoming) receive(ctx context.Context, first []byte, next func() ([]byte, error)) error {
-	if err := m.add(first); err != nil {
+// receive takes a module from a stream whose first chunk has come. next returns further ones, then io.EOF.
+func (m *incoming) receive(ctx context.Context, place *gate.Place, first []byte, next func() ([]byte, error)) error {
+	add := func(data []byte) error { return place.Work(func() error { return m.add(data) }) }
+	if err := add(first); err != nil {
 		return err
 	}
-	type chunk struct {
-		data []byte
-		err  error
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	chunks := make(chan chunk)
-	go func() { // ends with the stream, which ends with the request
-		for err := error(nil); err == nil; {
-			var data []byte
-			data, err = next()
-			select {
-			case chunks <- chunk{data, err}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	idle := time.NewTimer(chunkWait)
-	defer idle.Stop()
 	for {
-		select {
-		case c := <-chunks:
-			if errors.Is(c.err, io.EOF) {
-				return m.check()
-			}
-			if c.err != nil {
-				return c.err
-			}
-			if err := m.add(c.data); err != nil {
-				return err
-			}
-			idle.Reset(chunkWait)
-		case <-idle.C:
-			return errStalled()
-		case <-ctx.Done():
-			return apiError(ctx.Err())
+		data, err := within(ctx, next)
+		if errors.Is(err, io.EOF) {
+			return m.check()
+		}
+		if err != nil {
+			return err
+		}
+		if err := add(data); err != nil {
+			return err
 		}
 	}
 }
 
 // UploadModule implements the Control service.
 func (c *Control) UploadModule(ctx context.Context, stream apiv1connect.ControlUploadModuleServerStream) (*apiv1.UploadModuleResponse, error) {
-	leave, err := c.incoming.enter("uploads")
+	ctx, place, err := enterReading(ctx, c.incoming, "uploads")
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, incomingWait)
-	defer cancel()
-	first, err := soon(ctx, stream.Receive)
+	defer place.Leave()
+	first, err := within(ctx, stream.Receive)
 	if err != nil {
-		return nil, err
+		return nil, emptyStream(err)
 	}
 	if err := errors.Join(checkKey(first.IdempotencyKey), checkDigest("digest", first.Digest), checkText("name", first.Name, fsm.MaxWordBytes)); err != nil {
 		return nil, err
@@ -153,17 +67,32 @@ func (c *Control) UploadModule(ctx context.Context, stream apiv1connect.ControlU
 		return nil, apiError(err)
 	}
 	defer in.drop()
-	err = in.receive(ctx, first.Chunk, func() ([]byte, error) {
+	err = in.receive(ctx, place, first.Chunk, func() ([]byte, error) {
 		m, err := stream.Receive()
 		return m.GetChunk(), err
 	})
 	if err != nil {
 		return nil, err
 	}
+	var res *apiv1.UploadModuleResponse
+	err = place.Work(func() error {
+		res, err = c.addModule(ctx, in, first)
+		return err
+	})
+	return res, err
+}
+
+// addModule makes what has come a module of the cluster.
+func (c *Control) addModule(ctx context.Context, in *incoming, first *apiv1.UploadModuleRequest) (*apiv1.UploadModuleResponse, error) {
+	if ctx.Err() != nil {
+		return nil, streamError(ctx) // the place went with the last chunk
+	}
 	mod, err := c.inspectModule(ctx, in, first.Name)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, commitWait)
+	defer cancel()
 	if err := in.keep(); err != nil {
 		return nil, apiError(err)
 	}
@@ -184,11 +113,14 @@ func (c *Control) UploadModule(ctx context.Context, stream apiv1connect.ControlU
 
 // inspectModule says what the module is. One at a time: it holds all of it in memory.
 func (c *Control) inspectModule(ctx context.Context, in *incoming, name string) (*apiv1.Module, error) {
-	leave, err := c.inspecting.wait(ctx)
-	if err != nil {
-		return nil, err
+	turn, cancel := context.WithTimeout(ctx, turnWait)
+	defer cancel()
+	select {
+	case c.inspecting <- struct{}{}:
+		defer func() { <-c.inspecting }()
+	case <-turn.Done():
+		return nil, streamError(turn)
 	}
-	defer leave()
 	code, err := in.bytes()
 	if err != nil {
 		return nil, apiError(err)
@@ -279,16 +211,14 @@ func eachChunk(r io.Reader, f func([]byte) error) error {
 
 // PushModule implements the Cluster service.
 func (c *Control) PushModule(ctx context.Context, stream apiv1connect.ClusterPushModuleServerStream) (*apiv1.PushModuleResponse, error) {
-	leave, err := c.pushed.enter("modules on their way")
+	ctx, place, err := enterReading(ctx, c.pushed, "modules on their way")
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, incomingWait)
-	defer cancel()
-	first, err := soon(ctx, stream.Receive)
+	defer place.Leave()
+	first, err := within(ctx, stream.Receive)
 	if err != nil {
-		return nil, err
+		return nil, emptyStream(err)
 	}
 	if err := checkDigest("digest", first.Digest); err != nil {
 		return nil, err
@@ -298,15 +228,15 @@ func (c *Control) PushModule(ctx context.Context, stream apiv1connect.ClusterPus
 		return nil, apiError(err)
 	}
 	defer in.drop()
-	err = in.receive(ctx, first.Chunk, func() ([]byte, error) {
+	err = in.receive(ctx, place, first.Chunk, func() ([]byte, error) {
 		m, err := stream.Receive()
 		return m.GetChunk(), err
 	})
+	if err == nil {
+		err = apiError(place.Work(in.keep))
+	}
 	if err != nil {
 		return nil, err
-	}
-	if err := in.keep(); err != nil {
-		return nil, apiError(err)
 	}
 	return &apiv1.PushModuleResponse{Size: in.size}, nil
 }
@@ -316,21 +246,29 @@ func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest
 	if err := checkDigest("digest", req.Digest); err != nil {
 		return err
 	}
-	leave, err := c.outgoing.wait(ctx)
+	ctx, place, leave, err := enterWriting(ctx, c.outgoing, "modules are being fetched")
 	if err != nil {
 		return err
 	}
 	defer leave()
-	if hopped(ctx) && !c.modules.has(req.Digest) {
-		return noModule(req.Digest) // requests must not go round
-	}
-	if err := c.fetched(ctx, req.Digest); err != nil {
+	err = place.Work(func() error {
+		if hopped(ctx) && !c.modules.has(req.Digest) {
+			return noModule(req.Digest) // requests must not go round
+		}
+		return c.fetched(ctx, req.Digest)
+	})
+	if err != nil {
 		return err
 	}
-	return c.modules.read(req.Digest, func(data []byte) error {
-		transport.WriteWithin(ctx, chunkWait) // who does not read gives the place to others
-		return stream.Send(&apiv1.FetchModuleResponse{Chunk: data})
+	err = c.modules.read(req.Digest, func(data []byte) error {
+		err := stream.Send(&apiv1.FetchModuleResponse{Chunk: data})
+		place.Moved(len(data))
+		return err
 	})
+	if ctx.Err() != nil {
+		return streamError(ctx)
+	}
+	return err
 }
 
 func noModule(digest string) error {
@@ -388,11 +326,19 @@ func (c *Control) pullFrom(ctx context.Context, addr, digest string) error {
 		return err
 	}
 	defer in.drop()
-	err = in.receive(ctx, nil, func() ([]byte, error) {
+	for {
 		m, err := stream.Receive()
-		return m.GetChunk(), err
-	})
-	if err != nil {
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if err := in.add(m.Chunk); err != nil {
+			return err
+		}
+	}
+	if err := in.check(); err != nil {
 		return err
 	}
 	return in.keep()

@@ -15,6 +15,8 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	retry "github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/gate"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -49,17 +51,53 @@ func TestUnfinishedUploadsAreBounded(t *testing.T) {
 		require.NoError(t, stream.Send(&apiv1.PushModuleRequest{Digest: digestOf(part), Chunk: part}))
 		require.NoError(t, stream.Send(&apiv1.PushModuleRequest{Chunk: part}))
 	}
-	require.Eventually(t, func() bool { return len(b.l.c.pushed) == maxIncoming }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return b.l.c.pushed.Inside() == maxIncoming }, time.Minute, time.Millisecond)
 	stream, err := client.PushModule(ctx)
 	require.NoError(t, err)
 	_ = stream.Send(&apiv1.PushModuleRequest{Digest: digestOf(part), Chunk: part}) // the answer says why it failed
 	_, err = stream.CloseAndReceive()
 	require.Equal(t, apierr.ReasonOverloaded, apierr.Info(err).GetReason(), "%v", err)
 	cancel()
-	require.Eventually(t, func() bool { return len(b.l.c.pushed) == 0 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return b.l.c.pushed.Inside() == 0 }, time.Minute, time.Millisecond)
 	entries, err := os.ReadDir(b.l.c.modules.dir)
 	require.NoError(t, err)
 	require.Empty(t, entries)
+}
+
+// TestDrippingUploads: who sends a byte now and then has the place for as long as nobody else wants it, then it goes to one who sends,
+// and the dripper is told why, in an error that says to try again.
+func TestDrippingUploads(t *testing.T) {
+	b := newBench(t, nil)
+	b.l.c.incoming = gate.New(gate.Config{Places: 1, Floor: 1 << 20, Window: time.Second, Patience: time.Hour})
+	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
+	code := []byte("a module")
+	drip, err := client.UploadModule(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, drip.Send(&apiv1.UploadModuleRequest{Digest: digestOf(code), Name: "x", Chunk: code[:1]}))
+	require.Eventually(t, func() bool { return b.l.c.incoming.Inside() == 1 }, time.Minute, time.Millisecond)
+	end := make(chan error, 1)
+	go func() {
+		for drip.Send(&apiv1.UploadModuleRequest{Chunk: code[:1]}) == nil {
+			time.Sleep(time.Millisecond)
+		}
+		_, err := drip.CloseAndReceive()
+		end <- err
+	}()
+	upload := func() error {
+		stream, err := client.UploadModule(t.Context())
+		require.NoError(t, err)
+		_ = stream.Send(&apiv1.UploadModuleRequest{Digest: digestOf(code), Name: "x", Chunk: code}) // the answer says why it failed
+		_, err = stream.CloseAndReceive()
+		return err
+	}
+	require.Eventually(t, func() bool {
+		err := upload()
+		require.True(t, err == nil || apierr.Info(err).GetReason() == apierr.ReasonOverloaded, "%v", err)
+		return err == nil
+	}, time.Minute, 10*time.Millisecond)
+	err = <-end
+	require.ErrorContains(t, err, "too slowly while others waited")
+	require.True(t, retry.Retryable(err))
 }
 
 // TestModulesComeAndGo uploads a module, asks whether it need be uploaded, and fetches it.

@@ -89,28 +89,35 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 	out := make(chan *apiv1.ReadLogsResponse)
 	request := ctx
 	g, ctx := errgroup.WithContext(ctx)
-	var readers errgroup.Group
+	send := func(ctx context.Context, m *apiv1.ReadLogsResponse) error {
+		select {
+		case out <- m:
+			return nil
+		case <-ctx.Done():
+			return turnError(ctx)
+		}
+	}
+	readers, rctx := errgroup.WithContext(ctx)
 	for _, p := range req.From {
 		readers.Go(func() error {
-			send := func(m *apiv1.ReadLogsResponse) error {
-				select {
-				case out <- m:
-					return nil
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			}
 			r := &logReader{log: l, rank: p.Rank, from: p.Seq, turns: s.w.readers}
-			done, err := r.read(ctx, req.Follow, func(lines []*apiv1.LogLine) error {
-				return send(&apiv1.ReadLogsResponse{Lines: lines})
+			done, err := r.read(rctx, req.Follow, func(ctx context.Context, lines []*apiv1.LogLine) error {
+				return send(ctx, &apiv1.ReadLogsResponse{Lines: lines})
 			})
 			if err != nil || !done {
 				return err
 			}
-			return send(&apiv1.ReadLogsResponse{Complete: []int32{p.Rank}})
+			return send(rctx, &apiv1.ReadLogsResponse{Complete: []int32{p.Rank}})
 		})
 	}
-	g.Go(func() error { defer close(out); return readers.Wait() })
+	g.Go(func() error {
+		defer close(out)
+		err := readers.Wait()
+		if err != nil {
+			transport.WriteWithin(request, lastWait) // a write may wait for a caller who does not read
+		}
+		return err
+	})
 	g.Go(func() error {
 		for m := range out {
 			transport.WriteWithin(request, takeWait)

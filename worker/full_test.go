@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -52,7 +53,7 @@ func long(rank int32, seq uint64) *apiv1.LogLine {
 func read(t *testing.T, l *appLog, rank int32, from uint64) (lines []string) {
 	t.Helper()
 	r := &logReader{log: l, rank: rank, from: from, turns: newReaders()}
-	_, err := r.read(t.Context(), false, func(got []*apiv1.LogLine) error {
+	_, err := r.read(t.Context(), false, func(_ context.Context, got []*apiv1.LogLine) error {
 		for _, x := range got {
 			lines = append(lines, strings.TrimRight(string(x.Text), "x"))
 		}

@@ -15,12 +15,13 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/gate"
 )
 
 // Bounds of one message of log lines.
 const (
 	linesPerMessage = 1024
-	bytesPerMessage = 1 << 20
+	bytesPerMessage = 256 << 10
 )
 
 // errMoved is returned when a rank's output is on another host now.
@@ -30,20 +31,24 @@ var errMoved = errors.New("worker: the rank runs on another host now, and its ou
 const (
 	maxReaders = 16_384 // ranks that are being followed
 	maxReading = 64     // that are read at this moment, each with a buffer, a file and one message
-	// takeWait bounds how long a caller may take for one message: who reads more slowly asks again.
-	takeWait = 30 * time.Second
+	// takeWait bounds how long a caller may take for one message though nobody waits for its turn: who reads more slowly asks again.
+	takeWait = 2 * time.Minute
+	// turnWindow is how long it may take while others wait: its turn goes to one of them, and it asks again from where it was.
+	turnWindow = 3 * time.Second
+	// lastWait is how long it may take for the message on its way, and the reason, once it gets no more.
+	lastWait = time.Second
 )
 
 // readers gives the turns of log readers.
 type readers struct {
 	following atomic.Int64
-	reading   chan struct{} // of maxReading
-	buffers   sync.Pool     // of those who read
+	reading   *gate.Gate
+	buffers   sync.Pool // of those who read
 }
 
 func newReaders() *readers {
 	return &readers{
-		reading: make(chan struct{}, maxReading),
+		reading: gate.New(gate.Config{Places: maxReading, Waiting: maxReaders, Floor: 1, Window: turnWindow, Patience: takeWait}),
 		buffers: sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }},
 	}
 }
@@ -57,15 +62,17 @@ func (d *readers) enter(n int) (leave func(), err error) {
 	return func() { d.following.Add(-int64(n)) }, nil
 }
 
-// turn waits for a place among those that read.
-func (d *readers) turn(ctx context.Context) (done func(), err error) {
-	select {
-	case d.reading <- struct{}{}:
-		return func() { <-d.reading }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+// turnError words why a reader whose context is over reads no more.
+func turnError(ctx context.Context) error {
+	if why := context.Cause(ctx); errors.Is(why, gate.ErrSlow) || errors.Is(why, gate.ErrStalled) {
+		return apierr.New(connect.CodeResourceExhausted, apierr.ReasonOverloaded, "from",
+			"the lines were taken too slowly, and the turn to read went to others", "ask again, from the line that you want next")
 	}
+	return ctx.Err()
 }
+
+// sendLines passes lines to the caller; it returns when the caller has taken what was passed before.
+type sendLines func(context.Context, []*apiv1.LogLine) error
 
 // logReader reads one rank's log from a line on. While it waits for more it holds neither a file nor a buffer.
 type logReader struct {
@@ -79,7 +86,7 @@ type logReader struct {
 }
 
 // read sends lines; with follow it goes on until the log is complete or ctx ends. It returns whether the log is complete.
-func (r *logReader) read(ctx context.Context, follow bool, send func([]*apiv1.LogLine) error) (bool, error) {
+func (r *logReader) read(ctx context.Context, follow bool, send sendLines) (bool, error) {
 	for {
 		s := r.log.state(r.rank)
 		if r.from < s.stored {
@@ -91,7 +98,7 @@ func (r *logReader) read(ctx context.Context, follow bool, send func([]*apiv1.Lo
 		// While the rank writes, a notice may yet grow; it is sent when it stands in the file.
 		if s.notice != nil && r.from < s.next && (s.done || !follow) {
 			r.from = s.next
-			if err := send([]*apiv1.LogLine{s.notice}); err != nil {
+			if err := send(ctx, []*apiv1.LogLine{s.notice}); err != nil {
 				return false, err
 			}
 		}
@@ -125,12 +132,12 @@ func (r *logReader) open(s logState) (*os.File, error) {
 }
 
 // sendUpTo sends the lines wanted that are before s.stored.
-func (r *logReader) sendUpTo(ctx context.Context, s logState, send func([]*apiv1.LogLine) error) error {
-	done, err := r.turns.turn(ctx)
+func (r *logReader) sendUpTo(ctx context.Context, s logState, send sendLines) error {
+	ctx, turn, err := r.turns.reading.Enter(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer turn.Leave()
 	f, err := r.open(s)
 	if err != nil {
 		return err
@@ -140,13 +147,15 @@ func (r *logReader) sendUpTo(ctx context.Context, s logState, send func([]*apiv1
 	br.Reset(f)
 	defer r.turns.buffers.Put(br)
 	for r.from < s.stored {
-		lines, err := r.batch(br, s.stored)
+		var lines []*apiv1.LogLine
+		err := turn.Work(func() (err error) { lines, err = r.batch(br, s.stored); return err })
 		if err != nil {
 			return err
 		}
-		if err := send(lines); err != nil {
+		if err := send(ctx, lines); err != nil {
 			return err
 		}
+		turn.Moved(1)
 	}
 	at, err := f.Seek(0, io.SeekCurrent)
 	if err != nil {

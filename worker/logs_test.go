@@ -30,7 +30,7 @@ func newLogs(t *testing.T) *logStore {
 func collect(t *testing.T, l *appLog, rank int32, from uint64) (seqs []uint64, complete bool) {
 	t.Helper()
 	r := &logReader{log: l, rank: rank, from: from, turns: newReaders()}
-	done, err := r.read(t.Context(), false, func(lines []*apiv1.LogLine) error {
+	done, err := r.read(t.Context(), false, func(_ context.Context, lines []*apiv1.LogLine) error {
 		for _, x := range lines {
 			require.Equal(t, line(rank, x.Seq).Text, x.Text)
 			seqs = append(seqs, x.Seq)
@@ -70,7 +70,7 @@ func TestLogIsFollowed(t *testing.T) {
 	result := make(chan bool, 1)
 	go func() {
 		r := &logReader{log: l, rank: 0, turns: newReaders()}
-		done, err := r.read(context.Background(), true, func(lines []*apiv1.LogLine) error {
+		done, err := r.read(context.Background(), true, func(_ context.Context, lines []*apiv1.LogLine) error {
 			for _, x := range lines {
 				got <- x.Seq
 			}
@@ -103,7 +103,7 @@ func TestLogMovesWithItsRank(t *testing.T) {
 	require.NoError(t, os.WriteFile(tmp, b, 0o600))
 	r := &logReader{log: l, rank: 0, turns: newReaders()}
 	var seqs []uint64
-	keep := func(lines []*apiv1.LogLine) error {
+	keep := func(_ context.Context, lines []*apiv1.LogLine) error {
 		for _, x := range lines {
 			seqs = append(seqs, x.Seq)
 		}

@@ -14,22 +14,29 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/gate"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // serveLogs answers ReadLogs of a store until the test ends.
 func serveLogs(t *testing.T, logs *logStore) apiv1connect.DataClient {
 	t.Helper()
+	return apiv1connect.NewDataClient(transport.NewClient(transport.NewHTTPClient(), serveReaders(t, logs, newReaders())))
+}
+
+// serveReaders answers ReadLogs of a store, with these turns, until the test ends, and returns the address.
+func serveReaders(t *testing.T, logs *logStore, turns *readers) string {
+	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s := connect.NewServer()
-	apiv1connect.RegisterDataHandler(s, dataService{&Worker{logs: logs, readers: newReaders(), log: slog.New(slog.DiscardHandler)}})
+	apiv1connect.RegisterDataHandler(s, dataService{&Worker{logs: logs, readers: turns, log: slog.New(slog.DiscardHandler)}})
 	mux := http.NewServeMux()
 	transport.Mount(mux, s)
 	done := make(chan error, 1)
 	go func() { done <- transport.Serve(t.Context(), l, mux) }()
 	t.Cleanup(func() { require.NoError(t, <-done) })
-	return apiv1connect.NewDataClient(transport.NewClient(transport.NewHTTPClient(), l.Addr().String()))
+	return l.Addr().String()
 }
 
 // openFiles are this process's descriptors of files below a directory.
@@ -77,4 +84,44 @@ func TestReadersAreBounded(t *testing.T) {
 	m, err := stream.Receive()
 	require.NoError(t, err)
 	require.EqualValues(t, 1, m.Lines[0].Seq, "the next line, once")
+}
+
+// TestDeafReaders: who asks for output and does not take it loses the turn to others, as soon as others want it, and only then.
+func TestDeafReaders(t *testing.T) {
+	logs := newLogs(t)
+	l, err := logs.app("a")
+	require.NoError(t, err)
+	const lines = 1200 // of 10 kB: more than a client takes that does not read
+	for seq := range uint64(lines) {
+		require.NoError(t, l.append([]*apiv1.LogLine{long(0, seq)}))
+	}
+	const places = 2
+	turns := newReaders()
+	turns.reading = gate.New(gate.Config{Places: places, Waiting: maxReaders, Floor: 1, Window: time.Second, Patience: time.Hour})
+	addr := serveReaders(t, logs, turns)
+	ask := func(from uint64) apiv1connect.DataReadLogsClientStream {
+		client := apiv1connect.NewDataClient(transport.NewClient(transport.NewHTTPClient(), addr)) // a connection of its own
+		stream, err := client.ReadLogs(t.Context(), &apiv1.ReadLogsRequest{App: "a", From: []*apiv1.LogPosition{{Rank: 0, Seq: from}}})
+		require.NoError(t, err)
+		return stream
+	}
+	deaf := make([]apiv1connect.DataReadLogsClientStream, 3*places)
+	for i := range deaf {
+		deaf[i] = ask(0)
+	}
+	require.Eventually(t, func() bool { return turns.reading.Inside() == places }, time.Minute, time.Millisecond)
+	next := uint64(0)
+	for next < lines { // on a slow machine this reader may lose its turn too, and goes on from where it was
+		stream := ask(next)
+		for {
+			m, err := stream.Receive()
+			if err != nil {
+				break
+			}
+			for _, x := range m.Lines {
+				require.Equal(t, next, x.Seq)
+				next++
+			}
+		}
+	}
 }

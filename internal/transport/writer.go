@@ -2,8 +2,10 @@ package transport
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,6 +15,8 @@ type writer struct {
 	mu   sync.Mutex               // guards done
 	ctl  *http.ResponseController // may not be used once done
 	done bool
+
+	read atomic.Pointer[func(n int)] // told of what comes; nil: nobody is
 }
 
 type writerKey struct{}
@@ -26,8 +30,35 @@ func withWriter(h http.Handler) http.Handler {
 			wr.done = true
 			wr.mu.Unlock()
 		}()
-		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), writerKey{}, wr)))
+		r = r.WithContext(context.WithValue(r.Context(), writerKey{}, wr))
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &meter{ReadCloser: r.Body, read: &wr.read}
+		}
+		h.ServeHTTP(w, r)
 	})
+}
+
+// meter is a request's body that tells of the bytes that come: long before a message is whole.
+type meter struct {
+	io.ReadCloser
+	read *atomic.Pointer[func(n int)]
+}
+
+// Read implements io.Reader.
+func (m *meter) Read(b []byte) (int, error) {
+	n, err := m.ReadCloser.Read(b)
+	if f := m.read.Load(); f != nil && n > 0 {
+		(*f)(n)
+	}
+	return n, err
+}
+
+// OnRead has f told of the bytes that come from now on with the request that ctx belongs to. f must not block. It does nothing when ctx
+// is of no request that Serve answers.
+func OnRead(ctx context.Context, f func(n int)) {
+	if wr, ok := ctx.Value(writerKey{}).(*writer); ok {
+		wr.read.Store(&f)
+	}
 }
 
 // WriteWithin breaks the stream of the request that ctx belongs to after d, unless it is called again before, or WriteAnytime is: also
