@@ -38,12 +38,22 @@ type result struct {
 // startCommand starts a godwit command that talks to the servers at addrs.
 func startCommand(t *testing.T, addrs string, args ...string) *command {
 	t.Helper()
+	return startCommandTo(t, nil, addrs, args...)
+}
+
+// startCommandTo starts one whose standard output is the file, which it closes here; nil: it is kept.
+func startCommandTo(t *testing.T, stdout *os.File, addrs string, args ...string) *command {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	t.Cleanup(cancel)
 	r := &command{t: t, args: args, exited: make(chan struct{})}
 	r.cmd = exec.CommandContext(ctx, os.Getenv(envBinary), args...)
 	r.cmd.Env = append(os.Environ(), "GODWIT_ADDR="+addrs)
 	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
+	if stdout != nil {
+		r.cmd.Stdout = stdout
+		defer stdout.Close() //nolint:errcheck // the command has it
+	}
 	require.NoError(t, r.cmd.Start())
 	go func() { _ = r.cmd.Wait(); close(r.exited) }() // its state is kept in cmd
 	t.Cleanup(func() { cancel(); <-r.exited })
@@ -126,6 +136,17 @@ func (c *cluster) lines(r *command, n int) {
 		}
 		if strings.Count(r.stdout.String(), "\n") < n {
 			return errors.New("too few lines")
+		}
+		return nil
+	})
+}
+
+// told waits until the command has said something on standard error.
+func (c *cluster) told(r *command, text string) {
+	c.t.Helper()
+	c.eventually(patience, "it says "+text, func() error {
+		if said := r.stderr.String(); !strings.Contains(said, text) {
+			return errors.New("it says " + said)
 		}
 		return nil
 	})

@@ -137,8 +137,7 @@ func newShow(o *options) *cobra.Command {
 				obj := jsonValue(res.App.ProtoReflect()).(orderedObject) //nolint:forcetypeassert // an App is no timestamp
 				return printJSON(os.Stdout, append(obj, member{"migration_history", jsonList(res.Migrations)}))
 			}
-			showApp(res)
-			return nil
+			return show("%s", appText(res))
 		},
 	}
 	c.Flags().BoolVar(&ranks, "ranks", false, "what each rank does or waits for now")
@@ -155,8 +154,7 @@ func showRanks(ctx context.Context, o *options, ref string) error {
 		return printJSON(os.Stdout, jsonValue(res.ProtoReflect()))
 	}
 	if a := res.App; len(res.Ranks) == 0 {
-		show("no rank runs: %s is %s%s\n", a.Id, a.Phase, because(a.Reason))
-		return nil
+		return show("no rank runs: %s is %s%s\n", a.Id, a.Phase, because(a.Reason))
 	}
 	return printList(o, res.Ranks, "RANK HOST DOING", func(r *apiv1.RankDoing) []string {
 		return []string{strconv.Itoa(int(r.Rank)), r.Host, r.Doing}
@@ -171,21 +169,24 @@ func because(reason string) string {
 	return ": " + reason
 }
 
-func showApp(res *apiv1.GetAppResponse) {
+// appText describes an app.
+func appText(res *apiv1.GetAppResponse) string {
+	var b strings.Builder
+	say := func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }
 	a := res.App
-	show("app         %s (%s)\nphase       %s\n", a.Id, a.Name, a.Phase)
+	say("app         %s (%s)\nphase       %s\n", a.Id, a.Name, a.Phase)
 	if a.Reason != "" {
-		show("reason      %s\n", a.Reason)
+		say("reason      %s\n", a.Reason)
 	}
 	if a.EndedAt != nil {
-		show("exit code   %d\n", a.ExitCode)
+		say("exit code   %d\n", a.ExitCode)
 	}
-	show("size        %d\nepoch       %d\nplacement   %s\n", a.Size, a.Epoch, byHost(a.Placement))
-	show("module      %.12s (migratable: %t)\narguments   %s\n", a.Spec.ModuleDigest, a.Migratable, strings.Join(a.Spec.Args, " "))
+	say("size        %d\nepoch       %d\nplacement   %s\n", a.Size, a.Epoch, byHost(a.Placement))
+	say("module      %.12s (migratable: %t)\narguments   %s\n", a.Spec.ModuleDigest, a.Migratable, strings.Join(a.Spec.Args, " "))
 	if a.Spec.MigrationCheckPeriod > 0 {
-		show("checked     every %gs\n", a.Spec.MigrationCheckPeriod)
+		say("checked     every %gs\n", a.Spec.MigrationCheckPeriod)
 	}
-	show("submitted   %s ago\n", ago(a.SubmittedAt))
+	say("submitted   %s ago\n", ago(a.SubmittedAt))
 	for r, st := range a.RankStates() {
 		if len(a.Placement) == 0 {
 			break
@@ -194,11 +195,12 @@ func showApp(res *apiv1.GetAppResponse) {
 		if st.Ended {
 			state = fmt.Sprintf("ended with %d %s", st.ExitCode, st.Reason)
 		}
-		show("rank %-6d %s  epoch %d  %s\n", r, a.Placement[r], st.Epoch, state)
+		say("rank %-6d %s  epoch %d  %s\n", r, a.Placement[r], st.Epoch, state)
 	}
 	for _, m := range res.Migrations {
-		show("migration   %s  epoch %d  %s (%s)  %s\n", m.Id, m.FromEpoch, m.Phase, m.Cause, moves(m))
+		say("migration   %s  epoch %d  %s (%s)  %s\n", m.Id, m.FromEpoch, m.Phase, m.Cause, moves(m))
 	}
+	return b.String()
 }
 
 // moves shows a migration's moves, and why it ended as it did.

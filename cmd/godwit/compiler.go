@@ -29,7 +29,12 @@ func compile(ctx context.Context, name string, args []string) int {
 	if name == "mpicc" {
 		lang = sdk.C
 	}
-	return sdk.Toolchain{Version: version}.Run(ctx, lang, args, os.Stdout, os.Stderr)
+	out := &keepsError{w: os.Stdout}
+	code := sdk.Toolchain{Version: version}.Run(ctx, lang, args, out, os.Stderr)
+	if code == 0 {
+		code = report(name, out.err)
+	}
+	return code
 }
 
 func newCC(name, lang string) *cobra.Command {

@@ -98,6 +98,7 @@ func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
 	if f.servers < 1 || f.servers > 9 || f.workers < 0 || f.workers > 100 || f.slots < 1 {
 		return usagef("dev: give 1 to 9 --servers, 0 to 100 --workers, and at least 1 of --slots")
 	}
+	outlivePipes()
 	d, err := openDev(ctx, f)
 	if err != nil {
 		return err
@@ -106,7 +107,10 @@ func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
 	if len(command) > 0 {
 		return d.runCommand(ctx, command)
 	}
-	fmt.Printf("ready GODWIT_ADDR=%s servers=%d workers=%d slots=%d data_dir=%s\n", d.servers, f.servers, f.workers, f.slots, f.dataDir)
+	err = printf("ready GODWIT_ADDR=%s servers=%d workers=%d slots=%d data_dir=%s\n", d.servers, f.servers, f.workers, f.slots, f.dataDir)
+	if err != nil {
+		return err
+	}
 	<-ctx.Done()
 	return nil
 }

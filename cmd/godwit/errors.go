@@ -23,6 +23,7 @@ const (
 	exitNotRunnable = 126
 	exitNotFound    = 127
 	exitInterrupted = 130
+	exitPipe        = 141
 )
 
 // exitError ends the program with a code; without a text it is silent.

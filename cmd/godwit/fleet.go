@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -73,8 +72,7 @@ func newMigrate(o *options) *cobra.Command {
 			if o.output == "json" {
 				return printJSON(os.Stdout, jsonValue(res.Migration.ProtoReflect()))
 			}
-			fmt.Println(res.Migration.Id)
-			return nil
+			return printf("%s\n", res.Migration.Id)
 		},
 	}
 	c.Flags().StringVar(&to, "to", "", "the host to move it to (required)")
@@ -104,8 +102,7 @@ func newModule(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Println(digest)
-			return nil
+			return printf("%s\n", digest)
 		},
 	}
 	inspect := &cobra.Command{
@@ -163,8 +160,7 @@ func newVersion(o *options) *cobra.Command {
 					{"version", version}, {"go", strings.TrimPrefix(runtime.Version(), "go")}, {"os", runtime.GOOS}, {"arch", runtime.GOARCH},
 				})
 			}
-			fmt.Printf("godwit %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return nil
+			return printf("godwit %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		},
 	})
 }

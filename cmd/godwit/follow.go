@@ -2,40 +2,42 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"time"
 
 	"connectrpc.com/connect/v2"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/text"
 )
 
-// onInterrupt cancels the app at the first interrupt, and calls leave at the second. The channel is closed at the first;
-// the function ends it all.
-func (r *runner) onInterrupt(ctx context.Context, leave func(), id string) (<-chan struct{}, func()) {
-	interrupts := make(chan os.Signal, 2)
-	signal.Notify(interrupts, os.Interrupt)
-	interrupted := make(chan struct{})
+// onInterrupt cancels the app at the first interrupt, and when its output cannot be written any more; it calls leave at the
+// next interrupt. The channel is closed when it cancels. All of it ends with ctx.
+func (r *runner) onInterrupt(ctx context.Context, leave func(), id string, out *output) <-chan struct{} {
+	stopping := make(chan struct{})
 	go func() { // ends with ctx
+		next, why, again := r.in.second, "", "; interrupt again to leave it"
 		select {
-		case <-interrupts:
+		case <-r.in.first:
+		case <-out.lost:
+			next, why, again = r.in.first, fmt.Sprintf("its output cannot be written any more (%s): ", out.why()), "; interrupt to leave it"
+			if app, err := getApp(ctx, r.client, id); err == nil && apiv1.AppOver(app.App.Phase) {
+				return // so it is at its end already
+			}
 		case <-ctx.Done():
 			return
 		}
-		close(interrupted)
+		close(stopping)
 		if r.private {
-			r.say("cancelling %s", id)
-		} else {
-			r.say("cancelling %s; interrupt again to leave it", id)
+			again = ""
 		}
-		if err := cancelApp(ctx, r.client, id, "interrupted"); err != nil {
-			r.say("%s", message(err))
-		}
+		r.say("%scancelling %s%s", why, id, again)
+		go r.cancel(ctx, id) // ends with ctx
 		select {
-		case <-interrupts:
+		case <-next:
 			if !r.private {
 				r.say("left alone: godwit logs -f %s shows the rest", id)
 			}
@@ -43,7 +45,19 @@ func (r *runner) onInterrupt(ctx context.Context, leave func(), id string) (<-ch
 		case <-ctx.Done():
 		}
 	}()
-	return interrupted, func() { signal.Stop(interrupts) }
+	return stopping
+}
+
+// cancel asks for the app's end, and says why that failed.
+func (r *runner) cancel(ctx context.Context, id string) {
+	err := cancelApp(ctx, r.client, id, "interrupted")
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case errors.Is(err, client.ErrUnreachable) || client.Retryable(err):
+		r.say("%s; %s may go on: godwit cancel %s ends it", message(err), id, id)
+	default:
+		r.say("%s", message(err))
+	}
 }
 
 // onTimeout cancels the app when it has run for too long. The channel is closed then; the function ends it all.
@@ -62,12 +76,13 @@ func (r *runner) onTimeout(ctx context.Context, id string) (<-chan struct{}, fun
 }
 
 // follow prints the app's output until it has ended, and returns its exit code as an error. The first interrupt cancels
-// the app, the second leaves it alone.
+// the app, the second leaves it alone. Output that cannot be written is an interrupt.
 func (r *runner) follow(ctx context.Context, id string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	interrupted, ignore := r.onInterrupt(ctx, cancel, id)
-	defer ignore()
+	outlivePipes()
+	out := newOutput(r.lines)
+	stopping := r.onInterrupt(ctx, cancel, id, out)
 	timedOut, stop := r.onTimeout(ctx, id)
 	defer stop()
 	told := make(chan struct{})
@@ -80,7 +95,7 @@ func (r *runner) follow(ctx context.Context, id string) error {
 			r.placed(app)
 		}
 	}()
-	t := newTail(r.client, id, true, nil, r.lines)
+	t := newTail(r.client, id, true, nil, out.line)
 	go r.explainWait(ctx, id, t.started)
 	end := awaitEnd(ctx, r.client, id)
 	err := t.run(ctx)
@@ -93,14 +108,13 @@ func (r *runner) follow(ctx context.Context, id string) error {
 	if err == nil {
 		<-told
 	}
-	select {
-	case <-interrupted:
-		return &exitError{code: exitInterrupted}
-	case <-timedOut:
-		return &exitError{exitTimeout, fmt.Sprintf("%s was stopped: it ran for longer than %s", id, r.limit)}
-	default:
-	}
 	switch {
+	case closed(out.lost):
+		return out.exit()
+	case closed(stopping):
+		return &exitError{code: exitInterrupted}
+	case closed(timedOut):
+		return &exitError{exitTimeout, fmt.Sprintf("%s was stopped: it ran for longer than %s", id, r.limit)}
 	case ctx.Err() != nil && r.private:
 		return &exitError{exitInterrupted, "stopped, with the cluster that was started for this run"}
 	case ctx.Err() != nil:

@@ -84,7 +84,8 @@ func TestRunHasTheEndOfAForgottenApp(t *testing.T) {
 				f.failures <- err
 			}
 			r := &runner{
-				f: &submitFlags{}, client: serveForgetful(t, f), program: "godwit", id: "a",
+				in: &interrupts{},
+				f:  &submitFlags{}, client: serveForgetful(t, f), program: "godwit", id: "a",
 				lines: func(*apiv1.LogLine) error { return nil },
 			}
 			var exit *exitError

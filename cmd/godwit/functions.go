@@ -40,7 +40,9 @@ func listFunctions(o *options, prefixes []string) error {
 		if !call.Supported() {
 			line = fmt.Sprintf("%-40s not supported: %s", call.Name, call.Instead())
 		}
-		fmt.Println(line)
+		if err := printf("%s\n", line); err != nil {
+			return err
+		}
 	}
 	if o.output == "json" {
 		return printJSON(os.Stdout, all)

@@ -33,11 +33,10 @@ func inspectFile(o *options, path string) error {
 			{"memory_max_bytes", uint64(info.MemoryMaxPages) << 16},
 		})
 	}
-	fmt.Printf("digest      %s\nsize        %d\nmigratable  %t\n", digest, len(code), info.Migratable)
+	reason := ""
 	if info.Reason != "" {
-		fmt.Printf("reason      %s\n", info.Reason)
+		reason = fmt.Sprintf("reason      %s\n", info.Reason)
 	}
-	fmt.Printf("memory      %d KiB at start, %d MiB at most\n", info.MemoryMinPages*64, info.MemoryMaxPages/16)
-	fmt.Printf("imports     %s\n", strings.Join(info.Imports, "\n            "))
-	return nil
+	return show("digest      %s\nsize        %d\nmigratable  %t\n%smemory      %d KiB at start, %d MiB at most\nimports     %s\n",
+		digest, len(code), info.Migratable, reason, info.MemoryMinPages*64, info.MemoryMaxPages/16, strings.Join(info.Imports, "\n            "))
 }

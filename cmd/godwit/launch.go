@@ -80,11 +80,9 @@ func mpirun(ctx context.Context, name string, words []string) error {
 	}
 	switch {
 	case l.help:
-		fmt.Print(launchHelp)
-		return nil
+		return printf("%s", launchHelp)
 	case l.version:
-		fmt.Printf("%s (Godwit) %s\n", name, version)
-		return nil
+		return printf("%s (Godwit) %s\n", name, version)
 	}
 	if v := os.Getenv("MPIEXEC_TIMEOUT"); v != "" && l.timeout == 0 {
 		if l.timeout, err = parseTimeout("MPIEXEC_TIMEOUT", v); err != nil {
@@ -102,6 +100,9 @@ func mpirun(ctx context.Context, name string, words []string) error {
 	if _, err := readModule(path); err != nil {
 		return err
 	}
+	var stop func()
+	l.in, stop = watchInterrupts()
+	defer stop()
 	return l.onCluster(ctx, func(hosts []*apiv1.Host, c *client.Client) error {
 		return l.run(ctx, name, path, hosts, c)
 	})
@@ -169,9 +170,11 @@ func (l *launch) onCluster(ctx context.Context, f func([]*apiv1.Host, *client.Cl
 		if err != nil {
 			return usageError{err}
 		}
-		res, err := call(ctx, c, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
+		looking, cancel := until(ctx, l.in.first)
+		defer cancel()
+		res, err := call(looking, c, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
 		if err != nil {
-			return err
+			return l.in.nothingYet(err)
 		}
 		return f(res.Hosts, c)
 	}
@@ -183,7 +186,7 @@ func (l *launch) onCluster(ctx context.Context, f func([]*apiv1.Host, *client.Cl
 		return f(shape.hosts(), nil)
 	}
 	l.private = true
-	return withPrivateCluster(ctx, shape, f)
+	return withPrivateCluster(ctx, l.in, shape, f)
 }
 
 // answers says whether something listens at addr.
@@ -246,7 +249,7 @@ func (l *launch) run(ctx context.Context, name, path string, hosts []*apiv1.Host
 		return err
 	}
 	f.spec.Place = rulesOf(placement)
-	r := &runner{o: &options{output: "table"}, f: f, client: c, program: name, limit: l.timeout, private: l.private}
+	r := &runner{o: &options{output: "table"}, f: f, client: c, in: l.in, program: name, limit: l.timeout, private: l.private}
 	hostOf := func(rank int32) string { return r.hostOf(ctx, rank) }
 	l.tags.hostOf, l.files.hostOf, l.files.ranks, l.files.merge = hostOf, hostOf, size, l.tags.merge
 	r.lines = l.files.writer(l.tags.writer(os.Stdout, os.Stderr))

@@ -23,6 +23,7 @@ type launch struct {
 	exitCodes, bindings, dryRun   bool
 	quiet, verbose, help, version bool
 
+	in      *interrupts
 	private bool // runs on a cluster of its own; not from the command line
 
 	notes []string // what was ignored: said at -v

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"strconv"
 	"time"
 
@@ -63,14 +61,14 @@ func (s privateShape) hosts() []*apiv1.Host {
 
 // withPrivateCluster starts a cluster, calls f, and stops the cluster. An interrupt while it starts ends it; later f has
 // to see to interrupts.
-func withPrivateCluster(ctx context.Context, s privateShape, f func([]*apiv1.Host, *client.Client) error) (err error) {
-	starting, stop := signal.NotifyContext(ctx, os.Interrupt)
+func withPrivateCluster(ctx context.Context, in *interrupts, s privateShape, f func([]*apiv1.Host, *client.Client) error) (err error) {
+	starting, stop := until(ctx, in.first)
 	defer stop()
 	d, err := openDev(starting, &devFlags{
 		servers: 1, workers: s.workers, slots: s.slots, lease: "10s", freezeDeadline: "10s", level: "warn", private: true,
 	})
 	if err != nil {
-		return fmt.Errorf("start a cluster for this run: %w", err)
+		return in.nothingYet(fmt.Errorf("start a cluster for this run: %w", err))
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	c, err := client.New(d.servers, privatePatience)
@@ -79,9 +77,8 @@ func withPrivateCluster(ctx context.Context, s privateShape, f func([]*apiv1.Hos
 	}
 	res, err := call(starting, c, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
 	if err != nil {
-		return err
+		return in.nothingYet(err)
 	}
-	stop()
 	return f(res.Hosts, c)
 }
 
@@ -105,7 +102,9 @@ func (l *launch) showPlan(path string, hosts []*apiv1.Host, placement []string, 
 		placement = plan.Placement
 	}
 	for rank, host := range placement {
-		fmt.Printf("rank %d on %s\n", rank, host)
+		if err := printf("rank %d on %s\n", rank, host); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -26,7 +27,10 @@ func run(argv []string) int {
 	}
 	root := newRoot()
 	root.SetArgs(argv[1:])
-	return report("godwit", root.ExecuteContext(ctx))
+	help := &keepsError{w: os.Stdout}
+	root.SetOut(help)
+	err := root.ExecuteContext(ctx)
+	return report("godwit", cmp.Or(err, help.err))
 }
 
 // report tells the user of an error, and returns the exit code.

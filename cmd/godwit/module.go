@@ -42,8 +42,7 @@ func removeModule(ctx context.Context, o *options, ref string) error {
 	if _, err := call(ctx, cl, apiv1connect.ControlClient.RemoveModule, req); err != nil {
 		return err
 	}
-	fmt.Println(mod.Digest)
-	return nil
+	return printf("%s\n", mod.Digest)
 }
 
 // findModule returns the one module that ref means: a digest, the name of one, or the beginning of a digest, in this order.

@@ -127,9 +127,6 @@ func printList[M proto.Message](o *options, ms []M, header string, row func(M) [
 // maxShown bounds what is printed at a time of what a server says.
 const maxShown = 1 << 20
 
-// show prints what may hold texts of others: nothing in it controls the terminal.
-func show(format string, args ...any) { fmt.Print(text.Clean(fmt.Sprintf(format, args...), maxShown)) }
-
 // byHost shows a placement as host:ranks, in order of the hosts' names.
 func byHost(placement []string) string {
 	if len(placement) == 0 {

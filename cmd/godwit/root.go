@@ -41,7 +41,6 @@ func newRoot() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.SetOut(os.Stdout)
 	root.SetErr(os.Stderr)
 	root.PersistentFlags().StringVar(&o.addr, "address", "", "servers to ask, host:port with commas between (default $GODWIT_ADDR, else "+client.DefaultAddr+")")
 	root.PersistentFlags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long to go on trying while no server answers or leads")

@@ -155,6 +155,7 @@ type runner struct {
 	o       *options
 	f       *submitFlags
 	client  *client.Client
+	in      *interrupts
 	program string                     // what it calls itself in messages
 	limit   time.Duration              // the app is cancelled after that; 0: never
 	lines   func(*apiv1.LogLine) error // takes the output
@@ -174,29 +175,69 @@ func start(ctx context.Context, o *options, f *submitFlags, args []string) error
 	if err != nil {
 		return err
 	}
-	r := &runner{o: o, f: f, client: c, program: "godwit", lines: lineWriter(os.Stdout, os.Stderr, f.label)}
+	in, stop := watchInterrupts()
+	defer stop()
+	r := &runner{o: o, f: f, client: c, in: in, program: "godwit", lines: lineWriter(os.Stdout, os.Stderr, f.label)}
 	return r.run(ctx, args[0])
 }
 
+// run submits the app and stays with it, unless it is to be detached.
 func (r *runner) run(ctx context.Context, path string) error {
-	digest, err := uploadFile(ctx, r.client, path)
-	if err != nil {
-		return err
+	uploading, cancel := until(ctx, r.in.first)
+	defer cancel()
+	digest, err := uploadFile(uploading, r.client, path)
+	if err != nil || r.in.came() {
+		return r.in.nothingYet(err)
 	}
 	r.f.spec.ModuleDigest = digest
-	app, err := submit(ctx, r.client, r.f.spec)
+	app, err := r.submit(ctx)
 	if err != nil {
 		return err
 	}
-	if r.f.detach {
-		if r.o.output == "json" {
-			return printJSON(os.Stdout, jsonValue(app.ProtoReflect()))
-		}
-		fmt.Println(app.Id)
-		return nil
-	}
 	r.id = app.Id
-	return r.follow(ctx, app.Id)
+	if !r.f.detach {
+		return r.follow(ctx, app.Id)
+	}
+	if r.in.came() {
+		r.cancel(ctx, app.Id)
+		return &exitError{exitInterrupted, app.Id + " was submitted and is cancelled"}
+	}
+	if r.o.output == "json" {
+		err = printJSON(os.Stdout, jsonValue(app.ProtoReflect()))
+	} else {
+		err = printf("%s\n", app.Id)
+	}
+	if err != nil {
+		return fmt.Errorf("%s was submitted, and its id could not be printed: %w", app.Id, err)
+	}
+	return nil
+}
+
+// submit queues the app. Whoever interrupts that would not know whether there is an app: it goes on, so that the app can be
+// cancelled, until the second interrupt.
+func (r *runner) submit(ctx context.Context) (*apiv1.App, error) {
+	ctx, cancel := until(ctx, r.in.second)
+	defer cancel()
+	answered, done := make(chan struct{}), make(chan struct{})
+	go func() { // ends with the answer
+		defer close(done)
+		select {
+		case <-r.in.first:
+			r.say("interrupted while submitting %s: it is cancelled when the servers have answered; interrupt again to leave it", r.f.spec.Name)
+		case <-answered:
+		}
+	}()
+	app, err := submit(ctx, r.client, r.f.spec)
+	close(answered)
+	<-done
+	switch {
+	case err == nil || !r.in.came():
+		return app, err
+	case closed(r.in.second):
+		return nil, &exitError{exitInterrupted, fmt.Sprintf("left: whether %s was submitted is not known; godwit ps -a shows it", r.f.spec.Name)}
+	default:
+		return nil, &exitError{exitInterrupted, message(err) + "; it was interrupted, and is not tried again"}
+	}
 }
 
 // readModule reads a module's file; what is wrong with it is said in an exit code of its own.

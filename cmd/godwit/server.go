@@ -95,6 +95,7 @@ type server struct {
 }
 
 func runServer(ctx context.Context, f *serverFlags) error {
+	outlivePipes()
 	log, err := newLogger(f.level)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -39,10 +40,7 @@ func printServers(o *options, res *apiv1.ListServersResponse) error {
 	err := printList(o, res.Servers, "ID ADDR ROLE CONTACT INDEX HEALTH", func(s *apiv1.Server) []string {
 		return []string{s.Id, s.Addr, s.Role, lastContact(s.LastContact), strconv.FormatUint(s.Index, 10), s.Health}
 	})
-	if err == nil {
-		show("%s", alarmText(res.Alarms))
-	}
-	return err
+	return cmp.Or(err, show("%s", alarmText(res.Alarms)))
 }
 
 // alarmText says which alarms there are, and how they are cleared.

@@ -150,6 +150,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 }
 
 func runWorker(ctx context.Context, f *workerFlags) error {
+	outlivePipes()
 	log, err := newLogger(f.level)
 	if err != nil {
 		return err

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/text"
+)
+
+// printf prints a result.
+func printf(format string, args ...any) error {
+	_, err := fmt.Printf(format, args...)
+	return err
+}
+
+// show prints what may hold texts of others: nothing in it controls the terminal.
+func show(format string, args ...any) error {
+	return printf("%s", text.Clean(fmt.Sprintf(format, args...), maxShown))
+}
+
+// keepsError is a writer that remembers what went wrong first, for who writes to it and does not look.
+type keepsError struct {
+	w   io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (k *keepsError) Write(p []byte) (int, error) {
+	n, err := k.w.Write(p)
+	if k.err == nil {
+		k.err = err
+	}
+	return n, err
+}
+
+// outlivePipes makes that nobody reads this process's output any more an error of the write, where by itself it would end the
+// process: what others rely on must not end, nor an app be left behind, because somebody has seen enough.
+func outlivePipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
+// output prints an app's lines until that fails once. What comes behind is dropped, so that the app's end is seen all the same.
+type output struct {
+	write func(*apiv1.LogLine) error
+	lost  chan struct{} // closed when it has failed
+	err   error         // why; set before lost is closed
+}
+
+func newOutput(write func(*apiv1.LogLine) error) *output {
+	return &output{write: write, lost: make(chan struct{})}
+}
+
+func (o *output) line(l *apiv1.LogLine) error {
+	if o.err != nil {
+		return nil
+	}
+	if o.err = o.write(l); o.err != nil {
+		close(o.lost)
+	}
+	return nil
+}
+
+// why is what the system says of the write that failed.
+func (o *output) why() string {
+	var errno syscall.Errno
+	if errors.As(o.err, &errno) {
+		return errno.Error()
+	}
+	return o.err.Error()
+}
+
+// exit is how the run ends whose output was lost: as other programs do where nobody reads it, else as one that failed.
+func (o *output) exit() error {
+	if errors.Is(o.err, syscall.EPIPE) {
+		return &exitError{code: exitPipe}
+	}
+	return &exitError{exitFailed, fmt.Sprintf("the program's output could not all be written: %v", o.err)}
+}

@@ -1,0 +1,214 @@
+package jepsen
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestInterruptAtEachMoment interrupts a run before it has submitted anything, while it submits, while it is queued and while it is
+// being cancelled: each says what it does, ends with 130, and leaves no app that nobody knows of.
+func TestInterruptAtEachMoment(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 1})
+	t.Run("before", func(t *testing.T) {
+		silent, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer silent.Close() //nolint:errcheck // nothing was written to it
+		for _, command := range []string{"run", "mpirun"} {
+			run := startCommand(t, silent.Addr().String(), command, "-n", "2", helloModule)
+			conn, err := silent.Accept() // it is asked, or looked at
+			require.NoError(t, err)
+			defer conn.Close() //nolint:errcheck // nothing was written to it
+			run.interrupt()
+			r := run.wait()
+			require.Equal(t, 130, r.code, r.stderr)
+			require.Contains(t, r.stderr, "interrupted: nothing was submitted")
+		}
+	})
+	t.Run("submitting", func(t *testing.T) {
+		g := newGate(t, c.servers[0].addr, "/Submit")
+		run := startCommand(t, g.addr, "run", "-n", "100", "--name", "submitting", helloModule)
+		g.reached()
+		run.interrupt()
+		c.told(run, "interrupted while submitting submitting")
+		g.open()
+		r := run.wait()
+		require.Equal(t, 130, r.code, r.stderr)
+		c.phase(c.named("submitting"), "cancelled")
+	})
+	t.Run("submitting, and left", func(t *testing.T) {
+		g := newGate(t, c.servers[0].addr, "/Submit")
+		run := startCommand(t, g.addr, "run", "-n", "100", "--name", "left", helloModule)
+		g.reached()
+		run.interrupt()
+		c.told(run, "interrupted while submitting")
+		run.interrupt()
+		r := run.wait()
+		require.Equal(t, 130, r.code, r.stderr)
+		require.Contains(t, r.stderr, "left: whether left was submitted is not known; godwit ps -a shows it")
+	})
+	t.Run("queued", func(t *testing.T) {
+		run := c.start("run", "-n", "100", "--name", "waits", helloModule)
+		id := c.named("waits")
+		run.interrupt()
+		r := run.wait()
+		require.Equal(t, 130, r.code, r.stderr)
+		require.Contains(t, r.stderr, id)
+		c.phase(id, "cancelled")
+	})
+	t.Run("cancelling", func(t *testing.T) {
+		g := newGate(t, c.servers[0].addr, "/CancelApp")
+		run := startCommand(t, g.addr, "run", "-n", "1", "--name", "twice", steadyModule, "1000", "50")
+		c.lines(run, 1)
+		run.interrupt()
+		g.reached()
+		run.interrupt()
+		r := run.wait()
+		require.Equal(t, 130, r.code, r.stderr)
+		require.Contains(t, r.stderr, "left alone: godwit logs -f "+c.named("twice"))
+		c.must("cancel", c.named("twice"))
+	})
+	c.idle()
+}
+
+// TestLostOutput takes away what a run writes to. It ends as an interrupt would end it: with the app cancelled.
+func TestLostOutput(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 1})
+	for _, command := range []string{"run", "mpirun"} {
+		t.Run(command+" into a pipe that is closed", func(t *testing.T) {
+			r, w, err := os.Pipe()
+			require.NoError(t, err)
+			run := startCommandTo(t, w, c.addrs(), command, "-n", "1", steadyModule, "1000", "50")
+			_, err = r.Read(make([]byte, 1))
+			require.NoError(t, err)
+			require.NoError(t, r.Close())
+			res := run.wait()
+			require.Equal(t, 141, res.code, res.stderr)
+			require.Contains(t, res.stderr, "its output cannot be written any more (broken pipe): cancelling app-")
+			c.phase(c.named("steady"), "cancelled")
+		})
+		t.Run(command+" into a full disk", func(t *testing.T) {
+			full := openFull(t)
+			res := startCommandTo(t, full, c.addrs(), command, "-n", "1", steadyModule, "1000", "50").wait()
+			require.Equal(t, 1, res.code, res.stderr)
+			require.Contains(t, res.stderr, "no space left on device): cancelling app-")
+			require.Contains(t, res.stderr, "the program's output could not all be written: write /dev/stdout: no space left on device")
+			c.phase(c.named("steady"), "cancelled")
+		})
+	}
+	t.Run("an app that has ended", func(t *testing.T) {
+		id := c.submit("-n", "1", helloModule)
+		c.phase(id, "succeeded")
+		for _, args := range [][]string{
+			{"logs", id},
+			{"logs", id, "-o", "json"},
+			{"ps", "-a"},
+			{"ps", "-a", "-o", "json"},
+			{"show", id},
+			{"hosts"},
+			{"servers"},
+			{"migrations"},
+			{"module", "ls"},
+			{"module", "push", helloModule},
+			{"version"},
+			{"submit", "-n", "1", helloModule},
+		} {
+			res := startCommandTo(t, openFull(t), c.addrs(), args...).wait()
+			require.Equal(t, 1, res.code, "%s: %s", args, res.stderr)
+			require.Contains(t, res.stderr, "write /dev/stdout: no space left on device", args)
+		}
+	})
+	c.idle()
+}
+
+// TestDaemonsOutliveTheirLogs: a server and a worker whose log nobody reads go on.
+func TestDaemonsOutliveTheirLogs(t *testing.T) {
+	t.Parallel()
+	c := emptyCluster(t, shape{servers: 1})
+	addr := freeAddr(t)
+	for _, args := range [][]string{
+		{"server", "--data-dir", filepath.Join(c.dir, "s"), "--listen", addr},
+		{"worker", "--data-dir", filepath.Join(c.dir, "w"), "--listen", freeAddr(t), "--join", addr, "--name", "w1", "--slots", "1"},
+	} {
+		r, w, err := os.Pipe()
+		require.NoError(t, err)
+		require.NoError(t, r.Close())
+		daemon := exec.Command(os.Getenv(envBinary), append(args, "--log-level", "debug")...) //nolint:noctx // killed below
+		daemon.Stderr = w
+		require.NoError(t, daemon.Start())
+		require.NoError(t, w.Close())
+		defer daemon.Wait()         //nolint:errcheck // it was killed
+		defer daemon.Process.Kill() //nolint:errcheck // it may have ended
+	}
+	c.eventually(patience, "the host is ready", func() error {
+		if len(readyHosts(t, addr)) == 0 {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	require.Zero(t, startCommand(t, addr, "run", "-q", "-n", "1", helloModule).wait().code)
+}
+
+// openFull is a file that has no room.
+func openFull(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	return f
+}
+
+// gate passes calls on to a server, and holds those of one method back until it is opened.
+type gate struct {
+	addr              string
+	reachedCh, openCh chan struct{}
+}
+
+func newGate(t *testing.T, server, method string) *gate {
+	t.Helper()
+	g := &gate{reachedCh: make(chan struct{}, 1), openCh: make(chan struct{})}
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	rest := &httputil.ReverseProxy{
+		Transport: &http.Transport{Protocols: protocols}, FlushInterval: -1,
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: server}) },
+	}
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, method) {
+			select {
+			case g.reachedCh <- struct{}{}:
+			default:
+			}
+			select {
+			case <-g.openCh:
+			case <-r.Context().Done():
+				return
+			}
+		}
+		rest.ServeHTTP(w, r)
+	}))
+	srv.Config.Protocols = protocols
+	srv.Start()
+	t.Cleanup(srv.Close)
+	t.Cleanup(srv.CloseClientConnections)
+	g.addr = srv.Listener.Addr().String()
+	return g
+}
+
+// reached waits until a call is held back.
+func (g *gate) reached() { <-g.reachedCh }
+
+func (g *gate) open() { close(g.openCh) }
