@@ -120,12 +120,18 @@ func TestWipedMajority(t *testing.T) {
 }
 
 // TestPastComesBack: when one server was made a cluster of its own, and the two others come back with their data, they are a majority
-// of the cluster that was. They take nothing back from the recovered one, whose workers stay with it, and say what they are.
+// of the cluster that was, and have seen later terms. They take nothing back from the recovered one, whose workers stay with it, and
+// say what they are.
 func TestPastComesBack(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{servers: 3, workers: 1, lease: "60s"})
 	c.must("run", "-q", "-n", "2", helloModule)
 	survivor := c.servers[1]
+	survivor.kill()
+	for range 4 { // the others go on for some terms, which the workers see
+		c.must("servers", "transfer")
+	}
+	c.must("run", "-q", "-n", "2", helloModule)
 	for _, s := range c.servers {
 		s.kill()
 	}

@@ -230,20 +230,25 @@ func (n *Node) await(ctx context.Context, f raft.Future) error { return n.awaitF
 
 // awaitFunc runs f, which ends at the latest when Raft shuts down. Run waits for it.
 func (n *Node) awaitFunc(ctx context.Context, f func() error) error {
-	ended := make(chan error, 1)
-	n.waitsMu.Lock()
-	if n.waitsOver {
-		n.waitsMu.Unlock()
-		return raft.ErrRaftShutdown
-	}
-	n.waits.Go(func() { ended <- f() })
-	n.waitsMu.Unlock()
 	select {
-	case err := <-ended:
+	case err := <-n.begin(f):
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// begin runs f, which ends at the latest when Raft shuts down, on a goroutine that Run waits for. Its error comes once.
+func (n *Node) begin(f func() error) <-chan error {
+	ended := make(chan error, 1)
+	n.waitsMu.Lock()
+	defer n.waitsMu.Unlock()
+	if n.waitsOver {
+		ended <- raft.ErrRaftShutdown
+	} else {
+		n.waits.Go(func() { ended <- f() })
+	}
+	return ended
 }
 
 func changeError(what string, err error) error {

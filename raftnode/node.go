@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/godwit-run/godwit/internal/listen"
+	"github.com/godwit-run/godwit/internal/notify"
 )
 
 const (
@@ -48,7 +49,7 @@ type Node struct {
 	commands    atomic.Uint64
 
 	trans     *transport    // set before raft is.
-	transfers chan struct{} // kicks guardTransfers; room for one.
+	transfers notify.Signal // a transfer has begun and has an answer: guardTransfers looks what became of it.
 
 	stall    stall
 	reads    barriers
@@ -84,7 +85,7 @@ func Open(cfg Config, fsm raft.FSM, acceptor *listen.Acceptor, log *slog.Logger)
 		stall:     newStall(),
 		reads:     barriers{kick: make(chan struct{}, 1)},
 		changing:  make(chan struct{}, 1),
-		transfers: make(chan struct{}, 1),
+		transfers: notify.NewSignal(),
 	}
 	n.store = newWatchedStore(dir.bolt, n.fail)
 	cache, err := raft.NewLogCache(logCacheEntries, n.store)

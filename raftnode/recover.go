@@ -91,9 +91,12 @@ func holdsState(dataDir string) (err error) {
 	return errors.Join(err, stored.Close())
 }
 
+// currentTerm is the key under which Raft keeps the latest term that it has heard of.
+const currentTerm = "CurrentTerm"
+
 // hasTerm returns nothing for a server that never saw a term.
 func hasTerm(bolt *raftboltdb.BoltStore, nothing error) error {
-	term, err := bolt.GetUint64([]byte("CurrentTerm"))
+	term, err := bolt.GetUint64([]byte(currentTerm))
 	if errors.Is(err, raftboltdb.ErrKeyNotFound) || err == nil && term == 0 {
 		return nothing
 	}
@@ -134,8 +137,27 @@ func (s *Survivor) Recover(m Machine, clusterID string) error {
 		}
 		return fmt.Errorf("recover %s: %w", s.dir.path, err)
 	}
+	if err := s.raiseTerm(); err != nil {
+		return fmt.Errorf("recover %s: the log was made anew, but %w: run this again", s.dir.path, err)
+	}
 	if err := s.dir.replaceClusterID(clusterID); err != nil {
 		return fmt.Errorf("recover %s: the log was made anew, but %w: run this again", s.dir.path, err)
+	}
+	return nil
+}
+
+// termStep is how far a recovered cluster's terms begin above the survivor's: above any term that the lost servers can have come to
+// without it. Workers go with the leader of the latest term that they have seen.
+const termStep = 1 << 32
+
+// raiseTerm makes the survivor one that has heard of a much later term.
+func (s *Survivor) raiseTerm() error {
+	term, err := s.dir.bolt.GetUint64([]byte(currentTerm))
+	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
+		return fmt.Errorf("read the term: %w", err)
+	}
+	if err := s.dir.bolt.SetUint64([]byte(currentTerm), term+termStep); err != nil {
+		return fmt.Errorf("write the term: %w", err)
 	}
 	return nil
 }

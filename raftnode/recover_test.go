@@ -43,6 +43,7 @@ func TestRecover(t *testing.T) {
 	survivor = open(t, cfg.DataDir, survivor.Addr(), nil)
 	survivor.start(t)
 	leaderOf(t, survivor)
+	require.Greater(t, survivor.Term(), uint64(termStep), "later than any term of the lost ones")
 	require.Len(t, survivor.Servers(), 1)
 	require.True(t, survivor.machine.has("entry-19"))
 	propose(t, survivor, "after")

@@ -68,11 +68,12 @@ func (n *Node) transfer(ctx context.Context, r *raft.Raft, candidates []Server) 
 	if err != nil {
 		return err
 	}
-	select {
-	case n.transfers <- struct{}{}:
-	default:
-	}
-	return changeError("transfer leadership", n.await(ctx, r.LeadershipTransferToServer(raft.ServerID(target), addr)))
+	future := r.LeadershipTransferToServer(raft.ServerID(target), addr)
+	return changeError("transfer leadership", n.awaitFunc(ctx, func() error {
+		err := future.Error()
+		n.transfers.Set() // now, not before: what Raft has not begun looks as if it had ended; and whether the caller still waits or not
+		return err
+	}))
 }
 
 // caughtUp waits until one of the servers has, by an answer given after the call, all entries that this server had at the call.
@@ -130,39 +131,73 @@ func (n *Node) guardTransfers(r *raft.Raft, stop <-chan struct{}) {
 
 // guardTransfer returns once this server leads and takes entries, or stops: a transfer may be stuck over several terms.
 func (n *Node) guardTransfer(r *raft.Raft, tick <-chan time.Time, stop <-chan struct{}) error {
-	bound := 4 * n.raftConfig().ElectionTimeout // Raft's own is twice that timeout.
-	lasts := time.Duration(0)                   // counted in looks: a pause of the whole process is not Raft's.
-	severed := false
-	defer func() { n.trans.sever(false) }()
+	g := &transferGuard{bound: 4 * n.raftConfig().ElectionTimeout, sever: n.sever} // Raft's own is twice that timeout.
+	defer n.sever(false)
+	var asked <-chan error // a barrier that has no answer yet
 	for {
 		select {
 		case <-stop:
 			return nil
 		case <-tick:
 		}
-		if r.State() != raft.Leader {
-			lasts = 0
-			continue
-		}
-		err := r.Barrier(n.cfg.EnqueueTimeout).Error()
-		switch {
-		case err == nil:
-			if severed {
-				n.log.Warn("the transfer of leadership that was stuck has ended: this server takes writes again")
+		if asked == nil {
+			if r.State() != raft.Leader {
+				g.restart()
+				continue
 			}
-			return nil
-		case !errors.Is(err, raft.ErrLeadershipTransferInProgress):
-			lasts = 0
-			continue
+			asked = n.begin(r.Barrier(n.cfg.EnqueueTimeout).Error)
 		}
-		switch lasts += stuckTick; {
-		case lasts > bound+severTime:
-			return fmt.Errorf("%w: for %v every write was refused; start this server again", ErrStuck, lasts)
-		case lasts > bound && !severed:
-			severed = true
-			n.log.Warn("a transfer of leadership is stuck: the connections to the other servers are made anew", "longer_than", bound)
-			n.trans.sever(true)
-			n.stream.cut()
+		select {
+		case answer := <-asked:
+			asked = nil
+			if over, err := g.answered(answer); over || err != nil {
+				return err
+			}
+		case <-tick:
+			g.taken()
 		}
 	}
+}
+
+// sever makes whatever is sent to other servers fail, or no more.
+func (n *Node) sever(on bool) {
+	n.trans.sever(on)
+	if on {
+		n.log.Warn("a transfer of leadership is stuck: the connections to the other servers are made anew")
+		n.stream.cut()
+	}
+}
+
+// transferGuard decides what is to be done about a transfer, by what became of the barriers that were asked for, one a look.
+type transferGuard struct {
+	bound time.Duration // how long Raft may refuse entries for a transfer
+	sever func(on bool)
+	lasts time.Duration // how long it has, counted in looks: a pause of the whole process is not Raft's.
+	cut   bool
+}
+
+// answered is a look at which a barrier has ended. over: this server leads and takes entries.
+func (g *transferGuard) answered(err error) (over bool, stuck error) {
+	if !errors.Is(err, raft.ErrLeadershipTransferInProgress) {
+		g.restart()
+		return err == nil, nil
+	}
+	switch g.lasts += stuckTick; {
+	case g.lasts > g.bound+severTime:
+		return false, fmt.Errorf("%w: for %v every write was refused; start this server again", ErrStuck, g.lasts)
+	case g.lasts > g.bound && !g.cut:
+		g.cut = true
+		g.sever(true)
+	}
+	return false, nil
+}
+
+// taken is a look at which Raft has taken a barrier and not answered yet: so there is no transfer any more. Nothing is committed,
+// and the barrier not answered, as long as the connections are severed.
+func (g *transferGuard) taken() { g.restart() }
+
+// restart forgets a transfer that is over.
+func (g *transferGuard) restart() {
+	g.lasts, g.cut = 0, false
+	g.sever(false)
 }

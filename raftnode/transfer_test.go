@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -50,11 +51,12 @@ func TestTransferThatIsStuckEnds(t *testing.T) {
 	r := leader.raft.Load()
 	addr, err := addresses{leader.Node}.ServerAddr(raft.ServerID(target.ID()))
 	require.NoError(t, err)
-	for range 3 {
+	until(t, "Raft is not stuck", func() bool {
 		_ = r.LeadershipTransferToServer(raft.ServerID(target.ID()), addr).Error() // as Raft does it, without a look.
-	}
-	require.ErrorIs(t, r.Barrier(0).Error(), raft.ErrLeadershipTransferInProgress)
-	leader.transfers <- struct{}{}
+		return errors.Is(r.Barrier(0).Error(), raft.ErrLeadershipTransferInProgress)
+	})
+	leader.sever(true) // as the guard does in the end: then only it can have anything committed.
+	leader.transfers.Set()
 	until(t, "writes are refused for good", func() bool {
 		_, err := leader.Propose(t.Context(), command("after"))
 		return err == nil
@@ -64,4 +66,42 @@ func TestTransferThatIsStuckEnds(t *testing.T) {
 	for _, p := range peers {
 		p.stop(t)
 	}
+}
+
+// TestTransferGuard: it severs once, and takes that back as soon as Raft takes a barrier, which could not be committed otherwise.
+func TestTransferGuard(t *testing.T) {
+	severed, cuts := false, 0
+	g := &transferGuard{bound: 4 * stuckTick, sever: func(on bool) {
+		if severed = on; on {
+			cuts++
+		}
+	}}
+	refused := raft.ErrLeadershipTransferInProgress
+	look := func(n int) (err error) {
+		for range n {
+			var over bool
+			over, err = g.answered(refused)
+			require.False(t, over)
+		}
+		return err
+	}
+	require.NoError(t, look(4))
+	require.False(t, severed, "within the bound")
+	require.NoError(t, look(3))
+	require.True(t, severed)
+	require.Equal(t, 1, cuts)
+	g.taken()
+	require.False(t, severed)
+	over, err := g.answered(nil)
+	require.True(t, over)
+	require.NoError(t, err)
+
+	require.NoError(t, look(5))
+	require.True(t, severed, "the next one")
+	over, err = g.answered(raft.ErrLeadershipLost)
+	require.False(t, over)
+	require.NoError(t, err)
+	require.False(t, severed)
+
+	require.ErrorIs(t, look(int((g.bound+severTime)/stuckTick)+1), ErrStuck)
 }

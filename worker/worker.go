@@ -5,6 +5,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -185,8 +186,8 @@ func (w *Worker) follow(ctx context.Context, rec *apiv1.AppRecord) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if old := w.records[id]; old != nil && (rec.Index < old.Index || rec.Term < old.Term) {
-		return
+	if old := w.records[id]; old != nil && cmp.Or(cmp.Compare(rec.Term, old.Term), cmp.Compare(rec.Index, old.Index)) < 0 {
+		return // a recovered cluster's index may be lower: its terms are later
 	}
 	a := w.apps[id]
 	if a == nil {
