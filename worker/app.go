@@ -69,6 +69,8 @@ type rankInfo struct {
 	bytes     int64
 	digest    string    // of the image: at the source once it was sent
 	stopped   time.Time // when an arrived rank stopped at its source
+	inPlace   bool      // of an arrived rank: its executor has its memory
+	kept      bool      // of an arrived rank: its log is on this host's disk
 	pauseMs   float64
 }
 
@@ -253,7 +255,8 @@ func (a *app) follow() {
 	routed := false
 	var drop []int32
 	for id, r := range a.ranks {
-		if a.isMine(id) || (r.state != apiv1.RankFrozen && r.state != apiv1.RankStaged) {
+		standsStill := r.state == apiv1.RankFrozen || r.state == apiv1.RankStaged || r.state == "" && r.inPlace
+		if a.isMine(id) || !standsStill {
 			continue
 		}
 		if m := a.pending(); m != nil && m.Id == r.migration {

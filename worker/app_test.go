@@ -22,6 +22,8 @@ type bench struct {
 	a    *app
 	exec *pipe.Conn // the executor's end
 	rec  *apiv1.AppRecord
+
+	diskFirst bool // an arrived rank's log is on the disk before its memory is in place
 }
 
 func newBench(t *testing.T) *bench {
@@ -148,7 +150,8 @@ func TestSourceDropsOnlyAfterTheCommit(t *testing.T) {
 	require.Equal(t, execNone, b.a.exec, "an executor without ranks is not kept")
 }
 
-func (b *bench) staged() {
+// arrive brings rank 1 from h2, with its log.
+func (b *bench) arrive() {
 	b.t.Helper()
 	b.migration("pending", 1, "h2", "h1")
 	require.NotNil(b.t, b.next().GetRoutes())
@@ -166,7 +169,23 @@ func (b *bench) staged() {
 	require.NoError(b.t, err)
 	require.Equal(b.t, image.Name(), b.next().GetStage().GetPath())
 	require.NotEqual(b.t, apiv1.RankStaged, b.a.status().Ranks[1].State)
-	b.a.rankStaged(&apiv1.ExecStaged{Migration: "m1", Rank: 1})
+}
+
+func (b *bench) staged() {
+	b.t.Helper()
+	b.arrive()
+	memory := func() { b.a.rankStaged(&apiv1.ExecStaged{Migration: "m1", Rank: 1}) }
+	disk := func() { require.NoError(b.t, b.a.logKept(&apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1})) }
+	if first, second := memory, disk; b.diskFirst {
+		first, second = second, first
+		first()
+		require.NotEqual(b.t, apiv1.RankStaged, b.a.status().Ranks[1].State, "it is not in memory")
+		second()
+	} else {
+		first()
+		require.NotEqual(b.t, apiv1.RankStaged, b.a.status().Ranks[1].State, "what it has printed is not on the disk")
+		second()
+	}
 	require.Equal(b.t, apiv1.RankStaged, b.a.status().Ranks[1].State)
 	require.Equal(b.t, "d", b.a.status().Ranks[1].ImageDigest)
 }
@@ -182,6 +201,26 @@ func TestTargetThawsOnlyAfterTheCommit(t *testing.T) {
 	require.EqualValues(t, 1, thaw.GetRank())
 	require.EqualValues(t, 2, thaw.GetEpoch())
 	require.Equal(t, apiv1.RankRunning, b.a.status().Ranks[1].State)
+}
+
+// A rank is not staged before its log is on the disk: with the commit, its source forgets all that it has printed.
+func TestRankIsStagedWithItsLog(t *testing.T) {
+	b := newBench(t)
+	b.diskFirst = true
+	b.staged()
+	require.ErrorContains(t, b.a.logKept(&apiv1.TransferHeader{App: "a", Migration: "m0", Rank: 1}), "is over")
+}
+
+// One whose log cannot be stored is dropped when its migration is aborted, and may come again.
+func TestTargetDropsWhatItCannotKeep(t *testing.T) {
+	b := newBench(t)
+	b.arrive()
+	b.a.rankStaged(&apiv1.ExecStaged{Migration: "m1", Rank: 1})
+	b.step()
+	require.NotNil(t, b.a.ranks[1], "not decided yet")
+	b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
+	require.Equal(t, []int32{1}, b.next().GetDrop().GetRanks())
+	require.Nil(t, b.a.ranks[1])
 }
 
 func TestTargetDropsAfterTheAbort(t *testing.T) {

@@ -167,5 +167,24 @@ func (a *app) rankStaged(s *apiv1.ExecStaged) {
 		}
 		return
 	}
-	r.state = apiv1.RankStaged
+	r.inPlace = true
+	r.stage()
+}
+
+// stage makes an arrived rank one that may be committed: the source forgets its memory and its log then.
+func (r *rankInfo) stage() {
+	if r.inPlace && r.kept && r.state == "" {
+		r.state = apiv1.RankStaged
+	}
+}
+
+// logKept says that the log which came with a rank is on the disk.
+func (a *app) logKept(h *apiv1.TransferHeader) error {
+	r := a.ranks[h.Rank]
+	if r == nil || r.migration != h.Migration {
+		return fmt.Errorf("worker: migration %s of rank %d is over on host %s", h.Migration, h.Rank, a.host.cfg.Name)
+	}
+	r.kept = true
+	r.stage()
+	return nil
 }

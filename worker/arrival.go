@@ -167,8 +167,8 @@ func before(t time.Time, ms float64) time.Time {
 	return t.Add(-time.Duration(ms * float64(time.Millisecond)))
 }
 
-// finish gives the rank to its app. The source may forget the rank's log once this returns nil: by then it is on this host's disk,
-// which it gets to while the executor takes the image.
+// finish gives the rank to its app. The rank is staged when the executor has its memory and the disk its log, which go on at the same
+// time: with the commit that may follow, the source forgets both.
 func (a *arrival) finish(to *app) error {
 	if err := errors.Join(a.imageW.Flush(), a.logW.Flush()); err != nil {
 		return fmt.Errorf("%s could not store the image of rank %d (%s)", to.host.cfg.Name, a.header.Rank, reasonOf(err))
@@ -190,7 +190,7 @@ func (a *arrival) finish(to *app) error {
 	if err := errors.Join(a.log.Sync(), durable.SyncDir(logs)); err != nil {
 		return fmt.Errorf("%s could not store the output of rank %d (%s)", to.host.cfg.Name, a.header.Rank, reasonOf(err))
 	}
-	return nil
+	return to.ask(func() error { return to.logKept(a.header) })
 }
 
 // checkLog reads the log that came: every record must be a line of this rank, in order.
