@@ -182,6 +182,12 @@ func TestDamagedSnapshotsAreRefused(t *testing.T) {
 		require.ErrorIs(t, other.Restore(bytes.NewReader(tt.data)), tt.want)
 		require.Equal(t, "other", other.View().ClusterID())
 	}
+	later := *m.View()
+	later.feature = FeatureLevel + 1
+	var b bytes.Buffer
+	_, err = later.WriteTo(&b)
+	require.NoError(t, err)
+	require.ErrorIs(t, other.Restore(&b), ErrVersion, "rules that this build does not know")
 	broken := errors.New("disk gone")
 	require.ErrorIs(t, other.Restore(io.MultiReader(bytes.NewReader(good[:9]), failing{broken})), broken)
 	_, err = m.View().WriteTo(failing{broken})

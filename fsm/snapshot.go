@@ -144,6 +144,9 @@ func readSnapshot(r *bufio.Reader) (*View, error) {
 			break
 		}
 	}
+	if v.feature > FeatureLevel {
+		return nil, fmt.Errorf("feature level %d, this godwit knows %d: %w", v.feature, FeatureLevel, ErrVersion)
+	}
 	for app := range v.Placed() {
 		if err := v.indexShares(app); err != nil {
 			return nil, err

@@ -101,7 +101,7 @@ func (g *guardFSM) Apply(entry *raft.Log) any {
 	response := g.FSM.Apply(entry)
 	if err, ok := response.(error); ok {
 		if errors.Is(err, ErrNewer) {
-			return g.fail(fmt.Errorf("%w: %s, entry %d: %w: nothing is damaged; run this server with the build that the others run", ErrFatal, g.where, entry.Index, err))
+			return g.fail(newer(g.where, fmt.Sprintf("entry %d", entry.Index), err))
 		}
 		return g.fail(fmt.Errorf("%w: %w", ErrFatal, damaged(g.where, fmt.Errorf("entry %d: %w", entry.Index, err))))
 	}
@@ -119,5 +119,13 @@ func (g *guardFSM) Restore(r io.ReadCloser) error {
 	if err := g.err(); err != nil {
 		return errors.Join(err, r.Close())
 	}
-	return g.FSM.Restore(r)
+	err := g.FSM.Restore(r)
+	if errors.Is(err, ErrNewer) { // Raft would try an older one, and say of all of them that they could not be loaded
+		return g.fail(newer(g.where, "a snapshot", err))
+	}
+	return err
+}
+
+func newer(where, what string, err error) error {
+	return fmt.Errorf("%w: %s, %s: %w: nothing is damaged; run this server with the build that the others run", ErrFatal, where, what, err)
 }

@@ -41,6 +41,7 @@ type journal struct {
 	entries int
 	hold    chan struct{} // if set, Apply waits for it to be closed.
 	fail    string        // the key whose entry fails.
+	newer   bool          // snapshots are of a newer build.
 }
 
 func (j *journal) Apply(index, _ uint64, data []byte) ([]*apiv1.Result, error) {
@@ -82,6 +83,9 @@ func (j *journal) Restore(r io.Reader) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.newer {
+		return fmt.Errorf("version 9: %w", ErrNewer)
+	}
 	j.keys = keys
 	return nil
 }

@@ -3,6 +3,7 @@ package raftnode
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -267,14 +268,7 @@ func TestSnapshotBringsABehindFollowerUp(t *testing.T) {
 	leader := leaderOf(t, peers...)
 	behind := others(peers, leader)[0]
 	behind.crash(t)
-	for _, key := range keys("k", 100) {
-		commit(t, key, others(peers, behind)...)
-	}
-	leader = leaderOf(t, others(peers, behind)...)
-	until(t, "no snapshot", func() bool {
-		first, err := leader.dir.bolt.FirstIndex()
-		return err == nil && first > 50
-	})
+	goOnToSnapshot(t, others(peers, behind))
 	back := open(t, behind.cfg.DataDir, behind.Addr(), nil)
 	back.start(t)
 	until(t, "not caught up", func() bool { return back.machine.has("k-99") })
@@ -291,4 +285,50 @@ func TestSnapshotBringsABehindFollowerUp(t *testing.T) {
 	n, _ := again.machine.count()
 	require.Positive(t, n)
 	again.stop(t)
+}
+
+// goOnToSnapshot commits until there are snapshots, and no log before them.
+func goOnToSnapshot(t *testing.T, peers []*peer) {
+	t.Helper()
+	for _, key := range keys("k", 100) {
+		commit(t, key, peers...)
+	}
+	for _, p := range peers {
+		until(t, "no snapshot", func() bool {
+			first, err := p.dir.bolt.FirstIndex()
+			return err == nil && first > 50
+		})
+	}
+}
+
+// TestNewerSnapshot: a snapshot of a newer build is no damage, whether it is in the directory or comes from the leader.
+func TestNewerSnapshot(t *testing.T) {
+	peers := cluster(t, 3, func(c *Config) {
+		c.SnapshotThreshold, c.TrailingLogs, c.SnapshotInterval = 20, 1, 20*time.Millisecond
+	})
+	leader := leaderOf(t, peers...)
+	behind := others(peers, leader)[0]
+	behind.crash(t)
+	rest := others(peers, behind)
+	goOnToSnapshot(t, rest)
+	follower := others(rest, leaderOf(t, rest...))[0]
+	older := func(p *peer) {
+		again := open(t, p.cfg.DataDir, p.Addr(), nil)
+		again.machine.newer = true
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { again.ended <- again.Run(ctx) }()
+		err := again.wait(t)
+		require.ErrorIs(t, err, ErrFatal)
+		require.ErrorIs(t, err, ErrNewer)
+		require.ErrorContains(t, err, "nothing is damaged")
+		require.NotContains(t, err.Error(), "move this server's data directory away")
+	}
+	older(behind)
+	for _, p := range rest {
+		p.stop(t)
+	}
+	older(follower)
+	_, err := OpenSurvivor(follower.cfg, func() Machine { return &journal{newer: true} }, slog.Default())
+	require.ErrorIs(t, err, ErrNewer)
 }

@@ -42,7 +42,11 @@ func OpenSurvivor(cfg Config, empty func() Machine, log *slog.Logger) (_ *Surviv
 		}
 	}()
 	_, trans := raft.NewInmemTransport(raft.ServerAddress(cfg.Addr))
-	group, err := raft.GetConfiguration(s.config(), NewFSM(empty()), dir.bolt, dir.bolt, dir.snaps, trans)
+	guard := &guardFSM{FSM: NewFSM(empty()), where: dir.path, onFatal: func(error) {}}
+	group, err := raft.GetConfiguration(s.config(), guard, dir.bolt, dir.bolt, dir.snaps, trans)
+	if failed := guard.err(); failed != nil {
+		return nil, failed
+	}
 	if err != nil {
 		return nil, dir.unreadable(err)
 	}

@@ -73,7 +73,9 @@ func (n *Node) start(trans *transport) (r *raft.Raft, err error) {
 		if p := recovered(recover()); p != nil {
 			r, err = nil, p
 		}
-		if err != nil {
+		if failed := n.fsm.err(); err != nil && failed != nil {
+			err = failed // Raft says only that no snapshot could be loaded
+		} else if err != nil {
 			err = n.dir.unreadable(err)
 		}
 	}()

@@ -22,10 +22,18 @@ func (m machine) Snapshot() (io.WriterTo, error) { return m.View(), nil }
 // Apply implements raftnode.Machine.
 func (m machine) Apply(index, term uint64, data []byte) ([]*apiv1.Result, error) {
 	results, err := m.Machine.Apply(index, term, data)
+	return results, orNewer(err)
+}
+
+// Restore implements raftnode.Machine.
+func (m machine) Restore(r io.Reader) error { return orNewer(m.Machine.Restore(r)) }
+
+// orNewer says in raftnode's words that this build is too old.
+func orNewer(err error) error {
 	if errors.Is(err, fsm.ErrVersion) {
-		err = fmt.Errorf("%w: %w", raftnode.ErrNewer, err)
+		return fmt.Errorf("%w: %w", raftnode.ErrNewer, err)
 	}
-	return results, err
+	return err
 }
 
 // raftLog adapts the Raft node to control.Log.
