@@ -78,9 +78,9 @@ func started(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) bool {
 // newlyEnded are the ranks that a report says have ended, and the log does not, each once.
 func newlyEnded(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*apiv1.EndedRank {
 	var out []*apiv1.EndedRank
-	seen := map[int32]bool{}
+	seen, epoch := map[int32]bool{}, app.RankEpochs()
 	for _, r := range st.Ranks {
-		if r.State != apiv1.RankEnded || !onHost(app, r.Rank, host) || app.HasEnded(r.Rank) || app.RankEpoch(r.Rank) != r.Epoch ||
+		if r.State != apiv1.RankEnded || !onHost(app, r.Rank, host) || app.HasEnded(r.Rank) || epoch(r.Rank) != r.Epoch ||
 			seen[r.Rank] {
 			continue
 		}

@@ -47,7 +47,7 @@ func (t *tx) ranksEnded(op *apiv1.RanksEnded) outcome {
 		return refuse(CodeStale, "host %s is gone", op.GetHost())
 	}
 	app := draftApp(old)
-	epoch := epochsOf(app)
+	epoch := app.RankEpochs()
 	accepted := 0
 	for _, e := range op.GetRanks() {
 		r := e.GetRank()
@@ -152,16 +152,6 @@ func reasonBytes(ends []*apiv1.RankEnds) int {
 		n += len(end.GetReason())
 	}
 	return n
-}
-
-// epochsOf is a quick RankEpoch for many ranks of one app.
-func epochsOf(app *apiv1.App) func(r int32) uint64 {
-	runs := app.GetEpochs()
-	if len(runs) == 1 {
-		return func(int32) uint64 { return runs[0].GetEpoch() }
-	}
-	epochs := unpackEpochs(runs)
-	return func(r int32) uint64 { return epochs[r] }
 }
 
 func unpackEpochs(runs []*apiv1.EpochRun) []uint64 {

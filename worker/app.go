@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -228,13 +229,14 @@ func (a *app) wantsExecutor() bool {
 }
 
 // mine yields the live ranks that the record puts on this host.
-func (a *app) mine() func(func(int32, *apiv1.RankState) bool) {
-	return func(yield func(int32, *apiv1.RankState) bool) {
+func (a *app) mine() iter.Seq2[int32, uint64] {
+	return func(yield func(int32, uint64) bool) {
+		epoch := a.rec.App.RankEpochs()
 		for r, h := range a.rec.App.Placement {
 			if h != a.host.cfg.Name || a.rec.App.HasEnded(int32(r)) {
 				continue
 			}
-			if !yield(int32(r), a.rec.App.RankState(int32(r))) {
+			if !yield(int32(r), epoch(int32(r))) {
 				return
 			}
 		}
@@ -275,21 +277,21 @@ func (a *app) follow() {
 		a.route()
 		routed = true
 	}
-	for id, st := range a.mine() {
+	for id, epoch := range a.mine() {
 		r := a.ranks[id]
 		switch {
 		case r == nil:
 			a.ranks[id] = &rankInfo{
-				epoch: st.Epoch, state: apiv1.RankEnded, code: codeGodwitFailed,
+				epoch: epoch, state: apiv1.RankEnded, code: codeGodwitFailed,
 				reason: fmt.Sprintf("rank %d is not on %s, though it should be", id, a.host.cfg.Name),
 			}
-		case r.state == apiv1.RankStaged && st.Epoch > r.epoch:
+		case r.state == apiv1.RankStaged && epoch > r.epoch:
 			if !routed {
 				a.route()
 				routed = true
 			}
-			r.state, r.epoch = apiv1.RankRunning, st.Epoch
-			a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: id, Epoch: st.Epoch}}})
+			r.state, r.epoch = apiv1.RankRunning, epoch
+			a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: id, Epoch: epoch}}})
 		}
 	}
 	if !routed && a.routed != a.rec.Index {
@@ -353,9 +355,9 @@ func (a *app) stop(ctx context.Context) {
 // endAll ends every live rank of this host: there is no executor, or none any more.
 func (a *app) endAll(code int32, reason string) {
 	reason = clean(reason)
-	for id, st := range a.mine() {
+	for id, epoch := range a.mine() {
 		if r := a.ranks[id]; r == nil || r.state != apiv1.RankEnded {
-			a.ranks[id] = &rankInfo{epoch: st.Epoch, state: apiv1.RankEnded, code: code, reason: reason}
+			a.ranks[id] = &rankInfo{epoch: epoch, state: apiv1.RankEnded, code: code, reason: reason}
 		}
 	}
 }

@@ -46,8 +46,8 @@ func (a *app) startChild(ctx context.Context) {
 // freshRanks are the ranks to start here from their beginning.
 func (a *app) freshRanks() []int32 {
 	var ids []int32
-	for id, st := range a.mine() {
-		if a.ranks[id] == nil && st.Epoch == 1 {
+	for id, epoch := range a.mine() {
+		if a.ranks[id] == nil && epoch == 1 {
 			ids = append(ids, id)
 		}
 	}

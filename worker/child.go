@@ -66,13 +66,22 @@ func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*ap
 		return nil, errors.Join(fmt.Errorf("worker: start an executor: %w", err), control.Close(), conns.Close())
 	}
 	c := &child{app: app, control: pipe.NewConn(control), conns: conns, process: cmd.Process, exited: make(chan struct{}), wake: make(chan struct{}, 1)}
-	go c.events(cmd, onEvent, onExit)
+	go c.wait(cmd)
+	go c.events(onEvent, onExit)
 	go c.send() // until the process is gone
 	return c, nil
 }
 
+// wait tells when the process is gone. It stands apart from the events: what they wait for, a disk perhaps, does not hold up who waits
+// for the process.
+func (c *child) wait(cmd *exec.Cmd) {
+	_ = cmd.Wait() // its state says all
+	c.state = cmd.ProcessState
+	close(c.exited)
+}
+
 // events reads the executor's events until it is gone.
-func (c *child) events(cmd *exec.Cmd, onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
+func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 	for {
 		ev := new(apiv1.ExecEvent)
 		c.pulse.wait(time.Now(), true)
@@ -95,9 +104,7 @@ func (c *child) events(cmd *exec.Cmd, onEvent func(*apiv1.ExecEvent), onExit fun
 		onEvent(ev)
 	}
 	_ = c.process.Kill() // one that closed its link has nothing left to do
-	_ = cmd.Wait()       // its state says all
-	c.state = cmd.ProcessState
-	close(c.exited)
+	<-c.exited
 	_ = c.control.Close() // nothing is written any more
 	_ = c.conns.Close()   // nothing is written any more
 	onExit(c)

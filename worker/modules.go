@@ -137,7 +137,11 @@ func (c *moduleCache) checked(digest string) bool {
 	if sound {
 		return true
 	}
-	if err := sumIs(c.file(digest), digest); err != nil {
+	switch err := sumIs(c.file(digest), digest); {
+	case err != nil && !errors.Is(err, errOtherDigest): // too many open files, perhaps: the file may be whole
+		c.log.Error("a module in the cache cannot be read; it is fetched again", "digest", digest, "err", err)
+		return false
+	case err != nil:
 		c.log.Error("a module in the cache was damaged: look at the disk; it is fetched again", "digest", digest, "err", err)
 		c.remove(c.file(digest))
 		c.remove(c.codeDir(digest))
@@ -149,7 +153,10 @@ func (c *moduleCache) checked(digest string) bool {
 	return true
 }
 
-// sumIs returns nil if a file has the digest.
+// errOtherDigest is sumIs of a file that was read, and holds something else.
+var errOtherDigest = errors.New("the content is not what its name says")
+
+// sumIs returns nil if a file has the digest, errOtherDigest if it has another.
 func sumIs(path, digest string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -161,7 +168,7 @@ func sumIs(path, digest string) error {
 		return err
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != digest {
-		return fmt.Errorf("its digest is %.12s", got)
+		return fmt.Errorf("%w: its digest is %.12s", errOtherDigest, got)
 	}
 	return nil
 }

@@ -81,6 +81,22 @@ func TestModulesAreBounded(t *testing.T) {
 }
 
 // TestDamagedModule: a file of the cache that does not hold what its name says goes, with its code, when it is first wanted.
+// A file that cannot be read now is not called damaged, and stays.
+func TestUnreadableModule(t *testing.T) {
+	var log bytes.Buffer
+	c, err := newModuleCache(t.TempDir(), t.TempDir(), 1<<20, slog.New(slog.NewTextHandler(&log, nil)), nil, func() []string { return nil })
+	require.NoError(t, err)
+	digest := put(t, c, 1, 1000, time.Now())
+	require.NoError(t, os.Remove(c.file(digest)))
+	require.NoError(t, os.Mkdir(c.file(digest), 0o700), "reading it fails, whoever asks")
+	_, _, err = c.use(t.Context(), digest)
+	require.ErrorContains(t, err, "no server is known")
+	require.DirExists(t, c.file(digest))
+	require.DirExists(t, c.codeDir(digest))
+	require.NotContains(t, log.String(), "damaged")
+	require.Contains(t, log.String(), "cannot be read")
+}
+
 func TestDamagedModule(t *testing.T) {
 	c, err := newModuleCache(t.TempDir(), t.TempDir(), 1<<20, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
 	require.NoError(t, err)

@@ -192,7 +192,6 @@ func TestSessionLeavesASilentLeader(t *testing.T) {
 			w := newTestWorker(t, func() []string { return []string{way.addr, next.addr} }, nil)
 			within(t, old.welcomes, "the first session")
 			now.Store(&lead{next.addr, 6})
-			began := time.Now()
 			switch how {
 			case "is stopped":
 				close(way.stopped)
@@ -205,7 +204,7 @@ func TestSessionLeavesASilentLeader(t *testing.T) {
 				old.mute.Store(true)
 			}
 			within(t, next.welcomes, "the next leader's session")
-			t.Log("took", time.Since(began))
+
 		})
 	}
 }

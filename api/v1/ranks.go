@@ -4,6 +4,7 @@ package apiv1
 
 import (
 	"math/bits"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -39,7 +40,7 @@ func (x *App) CountEnded() int {
 }
 
 // RankEpoch is the epoch at which rank r was put on its present host; 0 for a
-// rank that was not placed. To look at many ranks, use RankStates.
+// rank that was not placed. To look at many ranks, use RankEpochs.
 func (x *App) RankEpoch(r int32) uint64 {
 	if ranks := x.GetRanks(); len(ranks) > 0 {
 		if r < 0 || int(r) >= len(ranks) {
@@ -54,6 +55,30 @@ func (x *App) RankEpoch(r int32) uint64 {
 		r -= run.GetCount()
 	}
 	return 0
+}
+
+// RankEpochs is RankEpoch for whoever asks of many ranks: the runs are laid out once. Its result answers like RankEpoch.
+func (x *App) RankEpochs() func(r int32) uint64 {
+	runs := x.GetEpochs()
+	if len(x.GetRanks()) > 0 || len(runs) < 2 {
+		return x.RankEpoch
+	}
+	ends := make([]int32, len(runs)) // of each run, the rank after its last
+	last := int32(0)
+	for i, run := range runs {
+		last += run.GetCount()
+		ends[i] = last
+	}
+	return func(r int32) uint64 {
+		i, at := slices.BinarySearch(ends, r)
+		if at {
+			i++
+		}
+		if r < 0 || i >= len(runs) {
+			return 0
+		}
+		return runs[i].GetEpoch()
+	}
 }
 
 // RankState is what is known of rank r. It is not to be changed.

@@ -32,6 +32,8 @@ func TestRanksReadTheSame(t *testing.T) {
 	require.Equal(t, 3, plain.CountEnded())
 	for r := int32(-1); r < 14; r++ {
 		require.Equal(t, plain.HasEnded(r), packed.HasEnded(r), r)
+		require.Equal(t, packed.RankEpoch(max(r, 0)), packed.RankEpochs()(max(r, 0)), r)
+		require.Equal(t, plain.RankEpoch(r), plain.RankEpochs()(r), r)
 		if r >= 0 && r < 12 {
 			require.Equal(t, plain.RankEpoch(r), packed.RankEpoch(r), r)
 			require.True(t, proto.Equal(plain.RankState(r), packed.RankState(r)), r)

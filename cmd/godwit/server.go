@@ -356,8 +356,13 @@ func (s *server) joinGossip(ctx context.Context) error {
 func (s *server) learnCluster(ctx context.Context) error {
 	for {
 		changed := s.machine.Watch()
-		if id := s.machine.View().ClusterID(); id != "" {
-			if err := s.node.SetClusterID(id); err != nil {
+		v := s.machine.View()
+		if id := v.ClusterID(); id != "" {
+			err := s.node.SetClusterID(id)
+			if errors.Is(err, raftnode.ErrForeignCluster) && slices.Contains(v.FormerClusterIDs(), s.node.ClusterID()) {
+				return fmt.Errorf("%w: a `godwit server recover` of this directory was interrupted: run it again", err)
+			}
+			if err != nil {
 				return err
 			}
 			return s.tellCluster(id)

@@ -48,6 +48,14 @@ func TestPatches(t *testing.T) {
 	all, err := load(".", nil)
 	require.NoError(t, err)
 	require.NotEmpty(t, all)
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	for _, d := range all {
+		d.path, err = filepath.Abs(d.path)
+		require.NoError(t, err)
+		_, err := d.overlay(t.Context(), root, filepath.Join(t.TempDir(), "x"))
+		require.NoError(t, err, "%s: who moves the lines of a patch makes it anew", d.name)
+	}
 	_, err = load(".", []string{"nosuch"})
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
