@@ -204,7 +204,6 @@ func TestSessionLeavesASilentLeader(t *testing.T) {
 				old.mute.Store(true)
 			}
 			within(t, next.welcomes, "the next leader's session")
-
 		})
 	}
 }
