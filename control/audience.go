@@ -31,6 +31,12 @@ func audience(rec, before *apiv1.AppRecord) map[fsm.HostID]bool {
 	return hosts
 }
 
+// onlyEnds says whether nothing that a host acts on has changed but that ranks have ended.
+func onlyEnds(rec, before *apiv1.AppRecord) bool {
+	return apiv1.SameLayout(rec, before) && sameOrders(rec, before) && rec.Migration.GetPhase() == before.Migration.GetPhase() &&
+		!slices.Equal(rec.App.Ended, before.App.Ended)
+}
+
 // addMovers adds the hosts that the migration (nil: none) takes ranks from or to.
 func addMovers(hosts map[fsm.HostID]bool, mig *apiv1.Migration) {
 	for _, m := range mig.GetMoves() {

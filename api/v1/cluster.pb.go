@@ -1093,8 +1093,11 @@ type AppRecord struct {
 	// The control plane does not know the app, or has it no more: forget it.
 	Gone bool `protobuf:"varint,6,opt,name=gone,proto3" json:"gone,omitempty"`
 	// Not 0: a short form. What it leaves out (the app's name, size, spec, placement and epochs, and addrs) is as in the
-	// last whole record of the app in this session, which had this index.
-	Amends        uint64 `protobuf:"varint,7,opt,name=amends,proto3" json:"amends,omitempty"`
+	// last whole record of the app in this session, which had this index, but for moved, for epochs if there are any, and for the
+	// addrs that stand here: "" says that a host is not named any more.
+	Amends uint64 `protobuf:"varint,7,opt,name=amends,proto3" json:"amends,omitempty"`
+	// Of a short form: ranks whose hosts are not those of the whole record.
+	Moved         []*MovedRank `protobuf:"bytes,14,rep,name=moved,proto3" json:"moved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1178,6 +1181,66 @@ func (x *AppRecord) GetAmends() uint64 {
 	return 0
 }
 
+func (x *AppRecord) GetMoved() []*MovedRank {
+	if x != nil {
+		return x.Moved
+	}
+	return nil
+}
+
+// MovedRank says where a rank is.
+type MovedRank struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rank          int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	Host          string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MovedRank) Reset() {
+	*x = MovedRank{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MovedRank) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MovedRank) ProtoMessage() {}
+
+func (x *MovedRank) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MovedRank.ProtoReflect.Descriptor instead.
+func (*MovedRank) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *MovedRank) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *MovedRank) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
 // AppStatus is what a worker has of one app.
 type AppStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1202,7 +1265,7 @@ type AppStatus struct {
 
 func (x *AppStatus) Reset() {
 	*x = AppStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1277,7 @@ func (x *AppStatus) String() string {
 func (*AppStatus) ProtoMessage() {}
 
 func (x *AppStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1290,7 @@ func (x *AppStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppStatus.ProtoReflect.Descriptor instead.
 func (*AppStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AppStatus) GetApp() string {
@@ -1321,7 +1384,7 @@ type RankStatus struct {
 
 func (x *RankStatus) Reset() {
 	*x = RankStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1333,7 +1396,7 @@ func (x *RankStatus) String() string {
 func (*RankStatus) ProtoMessage() {}
 
 func (x *RankStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1346,7 +1409,7 @@ func (x *RankStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankStatus.ProtoReflect.Descriptor instead.
 func (*RankStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RankStatus) GetRank() int32 {
@@ -1421,7 +1484,7 @@ type FetchModuleRequest struct {
 
 func (x *FetchModuleRequest) Reset() {
 	*x = FetchModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +1496,7 @@ func (x *FetchModuleRequest) String() string {
 func (*FetchModuleRequest) ProtoMessage() {}
 
 func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +1509,7 @@ func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleRequest.ProtoReflect.Descriptor instead.
 func (*FetchModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FetchModuleRequest) GetDigest() string {
@@ -1465,7 +1528,7 @@ type FetchModuleResponse struct {
 
 func (x *FetchModuleResponse) Reset() {
 	*x = FetchModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1540,7 @@ func (x *FetchModuleResponse) String() string {
 func (*FetchModuleResponse) ProtoMessage() {}
 
 func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1553,7 @@ func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleResponse.ProtoReflect.Descriptor instead.
 func (*FetchModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FetchModuleResponse) GetChunk() []byte {
@@ -1511,7 +1574,7 @@ type PushModuleRequest struct {
 
 func (x *PushModuleRequest) Reset() {
 	*x = PushModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1586,7 @@ func (x *PushModuleRequest) String() string {
 func (*PushModuleRequest) ProtoMessage() {}
 
 func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1599,7 @@ func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleRequest.ProtoReflect.Descriptor instead.
 func (*PushModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PushModuleRequest) GetDigest() string {
@@ -1562,7 +1625,7 @@ type PushModuleResponse struct {
 
 func (x *PushModuleResponse) Reset() {
 	*x = PushModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1574,7 +1637,7 @@ func (x *PushModuleResponse) String() string {
 func (*PushModuleResponse) ProtoMessage() {}
 
 func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1587,7 +1650,7 @@ func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleResponse.ProtoReflect.Descriptor instead.
 func (*PushModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PushModuleResponse) GetSize() int64 {
@@ -1612,7 +1675,7 @@ type TransferRequest struct {
 
 func (x *TransferRequest) Reset() {
 	*x = TransferRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1624,7 +1687,7 @@ func (x *TransferRequest) String() string {
 func (*TransferRequest) ProtoMessage() {}
 
 func (x *TransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1637,7 +1700,7 @@ func (x *TransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
 func (*TransferRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TransferRequest) GetMsg() isTransferRequest_Msg {
@@ -1725,7 +1788,7 @@ type TransferEnd struct {
 
 func (x *TransferEnd) Reset() {
 	*x = TransferEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1737,7 +1800,7 @@ func (x *TransferEnd) String() string {
 func (*TransferEnd) ProtoMessage() {}
 
 func (x *TransferEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1750,7 +1813,7 @@ func (x *TransferEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferEnd.ProtoReflect.Descriptor instead.
 func (*TransferEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TransferEnd) GetDigest() string {
@@ -1780,7 +1843,7 @@ type TransferHeader struct {
 
 func (x *TransferHeader) Reset() {
 	*x = TransferHeader{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1792,7 +1855,7 @@ func (x *TransferHeader) String() string {
 func (*TransferHeader) ProtoMessage() {}
 
 func (x *TransferHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1805,7 +1868,7 @@ func (x *TransferHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHeader.ProtoReflect.Descriptor instead.
 func (*TransferHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TransferHeader) GetApp() string {
@@ -1845,7 +1908,7 @@ type TransferResponse struct {
 
 func (x *TransferResponse) Reset() {
 	*x = TransferResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1857,7 +1920,7 @@ func (x *TransferResponse) String() string {
 func (*TransferResponse) ProtoMessage() {}
 
 func (x *TransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1870,7 +1933,7 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TransferResponse) GetImageBytes() int64 {
@@ -1892,7 +1955,7 @@ type ReadLogsRequest struct {
 
 func (x *ReadLogsRequest) Reset() {
 	*x = ReadLogsRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +1967,7 @@ func (x *ReadLogsRequest) String() string {
 func (*ReadLogsRequest) ProtoMessage() {}
 
 func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +1980,7 @@ func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadLogsRequest) GetApp() string {
@@ -1952,7 +2015,7 @@ type ReadLogsResponse struct {
 
 func (x *ReadLogsResponse) Reset() {
 	*x = ReadLogsResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1964,7 +2027,7 @@ func (x *ReadLogsResponse) String() string {
 func (*ReadLogsResponse) ProtoMessage() {}
 
 func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1977,7 +2040,7 @@ func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReadLogsResponse) GetLines() []*LogLine {
@@ -2076,7 +2139,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05unfit\x18\n" +
 	" \x01(\tR\x05unfit\"!\n" +
 	"\aLeaving\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xa8\x02\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xd4\x02\n" +
 	"\tAppRecord\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12 \n" +
@@ -2084,11 +2147,15 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\tmigration\x18\x04 \x01(\v2\x14.godwit.v1.MigrationR\tmigration\x125\n" +
 	"\x05addrs\x18\x05 \x03(\v2\x1f.godwit.v1.AppRecord.AddrsEntryR\x05addrs\x12\x12\n" +
 	"\x04gone\x18\x06 \x01(\bR\x04gone\x12\x16\n" +
-	"\x06amends\x18\a \x01(\x04R\x06amends\x1a8\n" +
+	"\x06amends\x18\a \x01(\x04R\x06amends\x12*\n" +
+	"\x05moved\x18\x0e \x03(\v2\x14.godwit.v1.MovedRankR\x05moved\x1a8\n" +
 	"\n" +
 	"AddrsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc0\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
+	"\tMovedRank\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\"\xc0\x02\n" +
 	"\tAppStatus\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x14\n" +
@@ -2174,7 +2241,7 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_godwit_v1_cluster_proto_goTypes = []any{
 	(Standing)(0),                 // 0: godwit.v1.Standing
 	(*IdentifyRequest)(nil),       // 1: godwit.v1.IdentifyRequest
@@ -2191,73 +2258,75 @@ var file_godwit_v1_cluster_proto_goTypes = []any{
 	(*Heartbeat)(nil),             // 12: godwit.v1.Heartbeat
 	(*Leaving)(nil),               // 13: godwit.v1.Leaving
 	(*AppRecord)(nil),             // 14: godwit.v1.AppRecord
-	(*AppStatus)(nil),             // 15: godwit.v1.AppStatus
-	(*RankStatus)(nil),            // 16: godwit.v1.RankStatus
-	(*FetchModuleRequest)(nil),    // 17: godwit.v1.FetchModuleRequest
-	(*FetchModuleResponse)(nil),   // 18: godwit.v1.FetchModuleResponse
-	(*PushModuleRequest)(nil),     // 19: godwit.v1.PushModuleRequest
-	(*PushModuleResponse)(nil),    // 20: godwit.v1.PushModuleResponse
-	(*TransferRequest)(nil),       // 21: godwit.v1.TransferRequest
-	(*TransferEnd)(nil),           // 22: godwit.v1.TransferEnd
-	(*TransferHeader)(nil),        // 23: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),      // 24: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),       // 25: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),      // 26: godwit.v1.ReadLogsResponse
-	nil,                           // 27: godwit.v1.AppRecord.AddrsEntry
-	(*RankDoing)(nil),             // 28: godwit.v1.RankDoing
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*HashRecord)(nil),            // 30: godwit.v1.HashRecord
-	(*Host)(nil),                  // 31: godwit.v1.Host
-	(*App)(nil),                   // 32: godwit.v1.App
-	(*Migration)(nil),             // 33: godwit.v1.Migration
-	(*LogPosition)(nil),           // 34: godwit.v1.LogPosition
-	(*LogLine)(nil),               // 35: godwit.v1.LogLine
+	(*MovedRank)(nil),             // 15: godwit.v1.MovedRank
+	(*AppStatus)(nil),             // 16: godwit.v1.AppStatus
+	(*RankStatus)(nil),            // 17: godwit.v1.RankStatus
+	(*FetchModuleRequest)(nil),    // 18: godwit.v1.FetchModuleRequest
+	(*FetchModuleResponse)(nil),   // 19: godwit.v1.FetchModuleResponse
+	(*PushModuleRequest)(nil),     // 20: godwit.v1.PushModuleRequest
+	(*PushModuleResponse)(nil),    // 21: godwit.v1.PushModuleResponse
+	(*TransferRequest)(nil),       // 22: godwit.v1.TransferRequest
+	(*TransferEnd)(nil),           // 23: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),        // 24: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),      // 25: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),       // 26: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),      // 27: godwit.v1.ReadLogsResponse
+	nil,                           // 28: godwit.v1.AppRecord.AddrsEntry
+	(*RankDoing)(nil),             // 29: godwit.v1.RankDoing
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*HashRecord)(nil),            // 31: godwit.v1.HashRecord
+	(*Host)(nil),                  // 32: godwit.v1.Host
+	(*App)(nil),                   // 33: godwit.v1.App
+	(*Migration)(nil),             // 34: godwit.v1.Migration
+	(*LogPosition)(nil),           // 35: godwit.v1.LogPosition
+	(*LogLine)(nil),               // 36: godwit.v1.LogLine
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	28, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	29, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
 	6,  // 1: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
-	29, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
+	30, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
 	7,  // 3: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
-	30, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
+	31, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
 	0,  // 5: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
 	10, // 6: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
 	12, // 7: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	15, // 8: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	16, // 8: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
 	13, // 9: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
 	11, // 10: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
 	12, // 11: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
 	14, // 12: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	31, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	15, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	32, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	33, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	27, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	16, // 18: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	23, // 19: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	22, // 20: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	34, // 21: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	35, // 22: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	5,  // 23: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	8,  // 24: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	17, // 25: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	19, // 26: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	21, // 27: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	25, // 28: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	3,  // 29: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	1,  // 30: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
-	6,  // 31: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	9,  // 32: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	18, // 33: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	20, // 34: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	24, // 35: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	26, // 36: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	4,  // 37: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	2,  // 38: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
-	31, // [31:39] is the sub-list for method output_type
-	23, // [23:31] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	32, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	16, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	33, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	34, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	28, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	15, // 18: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
+	17, // 19: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	24, // 20: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	23, // 21: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	35, // 22: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	36, // 23: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	5,  // 24: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	8,  // 25: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	18, // 26: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	20, // 27: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	22, // 28: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	26, // 29: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	3,  // 30: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	1,  // 31: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
+	6,  // 32: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	9,  // 33: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	19, // 34: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	21, // 35: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	25, // 36: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	27, // 37: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	4,  // 38: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	2,  // 39: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
+	32, // [32:40] is the sub-list for method output_type
+	24, // [24:32] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -2278,7 +2347,7 @@ func file_godwit_v1_cluster_proto_init() {
 		(*SessionResponse_Heartbeat)(nil),
 		(*SessionResponse_Record)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[20].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[21].OneofWrappers = []any{
 		(*TransferRequest_Header)(nil),
 		(*TransferRequest_Log)(nil),
 		(*TransferRequest_Image)(nil),
@@ -2290,7 +2359,7 @@ func file_godwit_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

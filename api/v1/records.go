@@ -19,17 +19,70 @@ func NewRecords(host string) *Records {
 	return &Records{host: host, whole: map[string]*AppRecord{}}
 }
 
-// Shorten returns what is to be sent for rec: its short form, if what that leaves out has been sent already.
+// maxMovedShare is which part of an app's ranks may be elsewhere than in the last whole record, for a short form to be worth it.
+const maxMovedShare = 8
+
+// Shorten returns what is to be sent for rec: its short form, if what that leaves out has been sent already; of an app that is over,
+// all that a host needs to forget it.
 func (b *Records) Shorten(rec *AppRecord) *AppRecord {
+	if AppOver(rec.App.GetPhase()) {
+		rec = Epitaph(rec)
+	}
 	base := b.whole[rec.App.Id]
-	if base.GetIndex() == 0 || !b.keeps(rec) || !SameLayout(base, rec) {
+	if base.GetIndex() == 0 || !b.keeps(rec) {
 		b.note(rec)
 		return rec
 	}
 	x := rec.App
-	return &AppRecord{
+	short := &AppRecord{
 		Index: rec.Index, Term: rec.Term, Migration: rec.Migration, Amends: base.Index,
 		App: &App{Id: x.Id, Phase: x.Phase, Reason: x.Reason, Verdict: x.Verdict, Epoch: x.Epoch, Ended: x.Ended},
+	}
+	if SameLayout(base, rec) {
+		return short
+	}
+	if !sameApp(base.App, x) || !amendLayout(short, base, rec) {
+		b.note(rec)
+		return rec
+	}
+	return short
+}
+
+// amendLayout puts into a short form how the layout of rec differs from that of base, if that is little.
+func amendLayout(short, base, rec *AppRecord) bool {
+	was, is := base.App, rec.App
+	if len(is.Placement) != len(was.Placement) || len(is.Epochs) == 0 || len(is.Epochs) > len(is.Placement)/maxMovedShare {
+		return false
+	}
+	for r, host := range is.Placement {
+		if host == was.Placement[r] {
+			continue
+		}
+		if len(short.Moved) >= len(is.Placement)/maxMovedShare {
+			return false
+		}
+		short.Moved = append(short.Moved, &MovedRank{Rank: int32(r), Host: host})
+	}
+	short.App.Epochs, short.Addrs = is.Epochs, map[string]string{}
+	for host, addr := range rec.Addrs {
+		if base.Addrs[host] != addr {
+			short.Addrs[host] = addr
+		}
+	}
+	for host := range base.Addrs {
+		if _, has := rec.Addrs[host]; !has {
+			short.Addrs[host] = ""
+		}
+	}
+	return true
+}
+
+// Epitaph is a record of an app that is over without what has no meaning any more: where its ranks were.
+func Epitaph(rec *AppRecord) *AppRecord {
+	x := rec.App
+	return &AppRecord{
+		Index: rec.Index, Term: rec.Term, Gone: rec.Gone,
+		App: &App{Id: x.Id, Phase: x.Phase, Reason: x.Reason, Verdict: x.Verdict, Epoch: x.Epoch, ExitCode: x.ExitCode},
 	}
 }
 
@@ -44,13 +97,37 @@ func (b *Records) Complete(rec *AppRecord) (*AppRecord, error) {
 		return nil, fmt.Errorf("a record of app %.80q amends one of index %d, which has not come: open another session", rec.GetApp().GetId(), rec.Amends)
 	}
 	x, n := base.App, rec.App
-	return &AppRecord{
+	whole := &AppRecord{
 		Index: rec.Index, Term: rec.Term, Migration: rec.Migration, Addrs: base.Addrs,
 		App: &App{
 			Id: n.Id, Phase: n.Phase, Reason: n.Reason, Verdict: n.Verdict, Epoch: n.Epoch, Ended: n.Ended,
 			Name: x.Name, Size: x.Size, Spec: x.Spec, Placement: x.Placement, Epochs: x.Epochs,
 		},
-	}, nil
+	}
+	if len(n.Epochs) > 0 {
+		whole.App.Epochs = n.Epochs
+	}
+	if len(rec.Moved) > 0 {
+		whole.App.Placement = slices.Clone(x.Placement)
+	}
+	for _, m := range rec.Moved {
+		if m.GetRank() < 0 || int(m.GetRank()) >= len(whole.App.Placement) {
+			return nil, fmt.Errorf("a record of app %.80q moves rank %d, which it does not have: open another session", n.Id, m.GetRank())
+		}
+		whole.App.Placement[m.GetRank()] = m.GetHost()
+	}
+	if len(rec.Addrs) > 0 {
+		whole.Addrs = map[string]string{}
+		maps.Copy(whole.Addrs, base.Addrs)
+	}
+	for host, addr := range rec.Addrs {
+		if addr == "" {
+			delete(whole.Addrs, host)
+		} else {
+			whole.Addrs[host] = addr
+		}
+	}
+	return whole, nil
 }
 
 // note keeps a whole record, or forgets the app.
@@ -75,9 +152,14 @@ func (b *Records) keeps(rec *AppRecord) bool {
 // record, and changes seldom.
 func SameLayout(a, b *AppRecord) bool {
 	x, y := a.App, b.App
-	return x.Epoch == y.Epoch && x.Name == y.Name && x.Size == y.Size && sameProgram(x.Spec, y.Spec) &&
+	return x.Epoch == y.Epoch && sameApp(x, y) &&
 		sameSlice(x.Placement, y.Placement, func(g, h string) bool { return g == h }) && sameAddrs(a.Addrs, b.Addrs) &&
-		sameSlice(x.Epochs, y.Epochs, func(e, f *EpochRun) bool { return e.GetCount() == f.GetCount() && e.GetEpoch() == f.GetEpoch() }) &&
+		sameSlice(x.Epochs, y.Epochs, func(e, f *EpochRun) bool { return e.GetCount() == f.GetCount() && e.GetEpoch() == f.GetEpoch() })
+}
+
+// sameApp says whether two records are of the same ranks of the same program, wherever they are.
+func sameApp(x, y *App) bool {
+	return x.Name == y.Name && x.Size == y.Size && sameProgram(x.Spec, y.Spec) &&
 		len(x.Ranks) == 0 && len(y.Ranks) == 0 // the state keeps the packed form
 }
 
