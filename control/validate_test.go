@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -55,4 +56,30 @@ func TestTheDoorKnowsTheLogsBounds(t *testing.T) {
 	} {
 		require.Equal(t, tt.field, apierr.Info(tt.err).GetField(), "%d: %v", i, tt.err)
 	}
+}
+
+func TestValidation(t *testing.T) {
+	good := &apiv1.AppSpec{Name: "x", ModuleDigest: testDigest, Size: 2}
+	require.NoError(t, checkSpec(good))
+	bad := map[string]func(*apiv1.AppSpec){
+		"spec.name":                   func(s *apiv1.AppSpec) { s.Name = "../x" },
+		"spec.module_digest":          func(s *apiv1.AppSpec) { s.ModuleDigest = "zz" },
+		"spec.size":                   func(s *apiv1.AppSpec) { s.Size = 0 },
+		"spec.args":                   func(s *apiv1.AppSpec) { s.Args = []string{strings.Repeat("x", fsm.MaxArgsBytes+1)} },
+		"spec.env":                    func(s *apiv1.AppSpec) { s.Env = []string{"novalue"} },
+		"spec.policy":                 func(s *apiv1.AppSpec) { s.Policy = "magic" },
+		"spec.hint":                   func(s *apiv1.AppSpec) { s.Hint = "magic" },
+		"spec.main_host":              func(s *apiv1.AppSpec) { s.MainHost = "-" },
+		"spec.migration_check_period": func(s *apiv1.AppSpec) { s.MigrationCheckPeriod = -1 },
+		"spec.place":                  func(s *apiv1.AppSpec) { s.Place = []*apiv1.PlaceRule{{Host: "h1", Ranks: 1}} },
+	}
+	for field, change := range bad {
+		t.Run(field, func(t *testing.T) {
+			s := proto.CloneOf(good)
+			change(s)
+			err := checkSpec(s)
+			require.ErrorContains(t, err, field)
+		})
+	}
+	require.Error(t, checkSpec(nil))
 }

@@ -16,80 +16,99 @@ import (
 // looks at all of them does, and so does a new board; and planning changes nothing of it.
 func TestBoardDecidesAlike(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := newCluster(t)
-		board, index := NewBoard(), uint64(0)
-		apps, host := 0, rapid.Map(rapid.IntRange(0, 11), func(i int) string { return fmt.Sprintf("w%d", i) })
+		e := &events{
+			c: newCluster(t), board: NewBoard(),
+			hosts: rapid.Map(rapid.IntRange(0, 11), func(i int) string { return fmt.Sprintf("w%d", i) }),
+		}
 		t.Repeat(map[string]func(*rapid.T){
-			"host": func(t *rapid.T) {
-				h := &apiv1.Host{Id: host.Draw(t, "host"), Slots: int32(rapid.IntRange(1, 6).Draw(t, "slots")), NodeId: "n", Incarnation: fmt.Sprint(c.m.View().Index())}
-				c.try(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: h}}})
-			},
-			"wish": func(t *rapid.T) {
-				c.try(&apiv1.Command{Op: &apiv1.Command_SetHostWish{SetHostWish: &apiv1.SetHostWish{
-					Host: host.Draw(t, "host"), Wish: rapid.SampledFrom([]string{"schedulable", "cordoned", "draining"}).Draw(t, "wish"),
-				}}})
-			},
-			"lost": func(t *rapid.T) {
-				h, _ := c.m.View().Host(fsm.HostID(host.Draw(t, "host")))
-				c.try(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
-					Host: h.GetId(), Incarnation: h.GetIncarnation(), State: "lost",
-				}}})
-			},
-			"submit": func(t *rapid.T) {
-				spec := &apiv1.AppSpec{
-					Size: int32(rapid.IntRange(1, 12).Draw(t, "size")), Oversubscribe: rapid.IntRange(0, 5).Draw(t, "over") == 0,
-					Tenant: rapid.SampledFrom([]string{"", "x"}).Draw(t, "tenant"),
-				}
-				switch rapid.IntRange(0, 7).Draw(t, "kind") {
-				case 0:
-					spec.Place = []*apiv1.PlaceRule{{Host: host.Draw(t, "rule"), Ranks: spec.GetSize()}}
-				case 1:
-					spec.Policy = rapid.SampledFrom([]string{MainFirst, Compact, Spot, "traffic"}).Draw(t, "policy")
-				case 2:
-					spec.Hint = rapid.SampledFrom([]string{Underfull, NeverAlone, ForceLocal}).Draw(t, "hint")
-				case 3:
-					spec.MainHost = host.Draw(t, "main")
-				}
-				c.submit(fmt.Sprintf("a%03d", apps), spec)
-				apps++
-			},
-			"stop": func(t *rapid.T) {
-				id := fmt.Sprintf("a%03d", rapid.IntRange(0, max(0, apps-1)).Draw(t, "app"))
-				c.try(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: id, Phase: "cancelled"}}})
-				app, ok := c.m.View().App(fsm.AppID(id))
-				if !ok {
-					return
-				}
-				for r, on := range app.GetPlacement() {
-					c.try(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{
-						App: id, Host: on, Ranks: []*apiv1.EndedRank{{Rank: int32(r), Epoch: app.GetEpoch()}},
-					}}})
-				}
-			},
-			"place": func(*rapid.T) {
-				for _, n := range NextPlacements(c.m.View(), 2) {
-					c.place(n.App.GetId(), n.Placement...)
-				}
-			},
-			"": func(t *rapid.T) {
-				v, changes, ok := c.m.Feed().Look(index)
-				require.True(t, ok)
-				index = v.Index()
-				for _, change := range changes {
-					for _, id := range change.Hosts {
-						board.Change(v, id)
-					}
-				}
-				fresh := NewBoard()
-				fresh.Reset(v)
-				requireSame(t, fresh, board)
-				for _, limit := range []int{1, 3, 100} {
-					require.Equal(t, NextPlacements(v, limit), board.Next(v, limit))
-				}
-				requireSame(t, fresh, board)
-			},
+			"host": e.host, "wish": e.wish, "lost": e.lost, "submit": e.submit, "stop": e.stop, "place": e.place, "": e.check,
 		})
 	})
+}
+
+// events are what happens to a cluster, and a board that follows.
+type events struct {
+	c     *cluster
+	board *Board
+	index uint64 // up to which the board has followed
+	apps  int
+	hosts *rapid.Generator[string]
+}
+
+func (e *events) host(t *rapid.T) {
+	e.c.try(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
+		Id: e.hosts.Draw(t, "host"), Slots: int32(rapid.IntRange(1, 6).Draw(t, "slots")), NodeId: "n", Incarnation: fmt.Sprint(e.c.m.View().Index()),
+	}}}})
+}
+
+func (e *events) wish(t *rapid.T) {
+	e.c.try(&apiv1.Command{Op: &apiv1.Command_SetHostWish{SetHostWish: &apiv1.SetHostWish{
+		Host: e.hosts.Draw(t, "host"), Wish: rapid.SampledFrom([]string{"schedulable", "cordoned", "draining"}).Draw(t, "wish"),
+	}}})
+}
+
+func (e *events) lost(t *rapid.T) {
+	h, _ := e.c.m.View().Host(fsm.HostID(e.hosts.Draw(t, "host")))
+	e.c.try(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
+		Host: h.GetId(), Incarnation: h.GetIncarnation(), State: "lost",
+	}}})
+}
+
+func (e *events) submit(t *rapid.T) {
+	spec := &apiv1.AppSpec{
+		Size: int32(rapid.IntRange(1, 12).Draw(t, "size")), Oversubscribe: rapid.IntRange(0, 5).Draw(t, "over") == 0,
+		Tenant: rapid.SampledFrom([]string{"", "x"}).Draw(t, "tenant"),
+	}
+	switch rapid.IntRange(0, 7).Draw(t, "kind") {
+	case 0:
+		spec.Place = []*apiv1.PlaceRule{{Host: e.hosts.Draw(t, "rule"), Ranks: spec.GetSize()}}
+	case 1:
+		spec.Policy = rapid.SampledFrom([]string{MainFirst, Compact, Spot, "traffic"}).Draw(t, "policy")
+	case 2:
+		spec.Hint = rapid.SampledFrom([]string{Underfull, NeverAlone, ForceLocal}).Draw(t, "hint")
+	case 3:
+		spec.MainHost = e.hosts.Draw(t, "main")
+	}
+	e.c.submit(fmt.Sprintf("a%03d", e.apps), spec)
+	e.apps++
+}
+
+func (e *events) stop(t *rapid.T) {
+	id := fmt.Sprintf("a%03d", rapid.IntRange(0, max(0, e.apps-1)).Draw(t, "app"))
+	e.c.try(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: id, Phase: "cancelled"}}})
+	app, ok := e.c.m.View().App(fsm.AppID(id))
+	if !ok {
+		return
+	}
+	for r, on := range app.GetPlacement() {
+		e.c.try(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{
+			App: id, Host: on, Ranks: []*apiv1.EndedRank{{Rank: int32(r), Epoch: app.GetEpoch()}},
+		}}})
+	}
+}
+
+func (e *events) place(*rapid.T) {
+	for _, n := range NextPlacements(e.c.m.View(), 2) {
+		e.c.place(n.App.GetId(), n.Placement...)
+	}
+}
+
+func (e *events) check(t *rapid.T) {
+	v, changes, ok := e.c.m.Feed().Look(e.index)
+	require.True(t, ok)
+	e.index = v.Index()
+	for _, change := range changes {
+		for _, id := range change.Hosts {
+			e.board.Change(v, id)
+		}
+	}
+	fresh := NewBoard()
+	fresh.Reset(v)
+	requireSame(t, fresh, e.board)
+	for _, limit := range []int{1, 3, 100} {
+		require.Equal(t, NextPlacements(v, limit), e.board.Next(v, limit))
+	}
+	requireSame(t, fresh, e.board)
 }
 
 func requireSame(t require.TestingT, want, got *Board) {

@@ -1,0 +1,66 @@
+package control
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// TestDispatch: the hosts of an app are told of each change once, and of its end.
+func TestDispatch(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	s, other := newSession("h1", "i-h1", func() {}), newSession("h3", "i-h3", func() {})
+	b.l.inbox.open(s, nil)
+	b.l.inbox.open(other, nil)
+	dispatch := b.l.dispatcher()
+	dispatch(b.ctx)
+	rec := s.records["a"]
+	require.NotNil(t, rec)
+	require.Equal(t, map[string]string{"h1": "h1:1", "h2": "h2:1"}, rec.Addrs)
+	require.Empty(t, other.records)
+	delete(s.records, "a")
+	dispatch(b.ctx)
+	require.Empty(t, s.records, "nothing has changed")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
+	dispatch(b.ctx)
+	require.Equal(t, "cancelled", s.records["a"].App.Verdict)
+	for _, h := range []string{"h1", "h2"} {
+		st := &apiv1.AppStatus{App: "a"}
+		for r := range int32(4) {
+			st.Ranks = append(st.Ranks, &apiv1.RankStatus{Rank: r, Epoch: 1, State: "ended", ExitCode: 137})
+		}
+		b.report(h, st)
+	}
+	b.l.takeReports(b.ctx)
+	dispatch(b.ctx)
+	require.Equal(t, "cancelled", s.records["a"].App.Phase)
+}
+
+// TestTargetHearsOfTheAbort: a host that was told of a migration, and has not reported anything yet, is told of its end;
+// one that reports of an app that is over is told so.
+func TestTargetHearsOfTheAbort(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	b.host("h3", 4)
+	s := newSession("h3", "i-h3", func() {})
+	b.l.inbox.open(s, nil)
+	dispatch := b.l.dispatcher()
+	b.propose(&apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{
+		Id: "m1", App: "a", FromEpoch: 1, Moves: []*apiv1.Move{{Rank: 0, From: "h1", To: "h3"}},
+	}}})
+	dispatch(b.ctx)
+	require.Equal(t, "m1", s.records["a"].Migration.GetId())
+	delete(s.records, "a")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_AbortMigration{AbortMigration: &apiv1.AbortMigration{Id: "m1", Reason: "test"}}})
+	dispatch(b.ctx)
+	require.NotNil(t, s.records["a"])
+	require.Nil(t, s.records["a"].Migration)
+	delete(s.records, "a")
+	b.l.takeStatus(s, &apiv1.AppStatus{App: "a", Executor: "running"})
+	require.NotNil(t, s.records["a"], "the app does not concern h3")
+	b.l.takeStatus(s, &apiv1.AppStatus{App: "unheard-of", Executor: "running"})
+	require.True(t, s.records["unheard-of"].Gone)
+}

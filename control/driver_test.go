@@ -1,0 +1,99 @@
+package control
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+func TestMigrationIsDrivenToItsCommit(t *testing.T) {
+	b := newBench(t, nil)
+	mig := b.migrating()
+	require.Len(t, mig.Moves, 2)
+	drive := b.l.driver()
+	drive(b.ctx)
+	require.Equal(t, "pending", b.migration("a").Phase, "no host has acknowledged")
+	b.report("h1", &apiv1.AppStatus{App: "a", Executor: "running", AckedMigration: mig.Id})
+	drive(b.ctx)
+	require.Equal(t, "pending", b.migration("a").Phase, "one host has not acknowledged")
+	b.ack(mig.Id)
+	drive(b.ctx)
+	require.Equal(t, "announced", b.migration("a").Phase)
+	b.images(mig, mig.Id, "frozen", "")
+	drive(b.ctx)
+	require.Equal(t, "announced", b.migration("a").Phase, "no image has arrived")
+	b.images(mig, "mig-of-before", "frozen", "staged")
+	drive(b.ctx)
+	require.Equal(t, "announced", b.migration("a").Phase, "images of another migration do not count")
+	b.images(mig, mig.Id, "frozen", "staged")
+	drive(b.ctx)
+	done := b.migration("a")
+	require.Equal(t, "committed", done.Phase)
+	require.EqualValues(t, 5, done.Moves[0].ImageBytes)
+	app := b.app("a")
+	require.EqualValues(t, 2, app.Epoch)
+	require.Equal(t, "running", app.Phase)
+
+	st := &apiv1.AppStatus{App: "a", Executor: "running"}
+	for _, mv := range mig.Moves {
+		st.Ranks = append(st.Ranks, &apiv1.RankStatus{Rank: mv.Rank, State: "running", Migration: mig.Id, PauseMs: 12.5})
+	}
+	b.report(mig.Moves[0].To, st)
+	b.l.takeReports(b.ctx)
+	require.InDelta(t, 12.5, b.migration("a").Moves[0].PauseMs, 0)
+}
+
+func TestMigrationIsAborted(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Config)
+		act    func(b *bench, mig *apiv1.Migration)
+		reason string
+	}{
+		{
+			name: "a host fails", act: func(b *bench, mig *apiv1.Migration) {
+				b.report("h1", &apiv1.AppStatus{App: "a", FailedMigration: mig.Id, FailedReason: "disk full"})
+			}, reason: "disk full",
+		},
+		{
+			name: "no acknowledgement in time", change: func(c *Config) { c.AnnounceDeadline = time.Nanosecond },
+			act: func(*bench, *apiv1.Migration) {}, reason: "did not acknowledge",
+		},
+		{
+			name: "a rank does not stop", change: func(c *Config) { c.FreezeDeadline = time.Nanosecond },
+			act: func(b *bench, mig *apiv1.Migration) { b.ack(mig.Id) }, reason: "computes without an MPI call",
+		},
+		{
+			name: "an executor does not answer", change: func(c *Config) { c.FreezeDeadline = time.Nanosecond },
+			act: func(b *bench, mig *apiv1.Migration) {
+				b.ack(mig.Id)
+				b.report("h1", &apiv1.AppStatus{App: "a", AckedMigration: mig.Id, SilentMs: 12_000})
+			},
+			reason: "the executor on h1 does not answer, for 12s at least",
+		},
+		{
+			name: "an image does not arrive", change: func(c *Config) { c.TransferDeadline = time.Nanosecond },
+			act:    func(b *bench, mig *apiv1.Migration) { b.images(mig, mig.Id, "frozen", "") },
+			reason: "did not reach",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, tt.change)
+			mig := b.migrating()
+			drive := b.l.driver()
+			tt.act(b, mig)
+			require.Eventually(t, func() bool { drive(b.ctx); return b.migration("a").Phase == "aborted" }, 5*time.Second, time.Millisecond)
+			require.Contains(t, b.migration("a").Reason, tt.reason)
+			app := b.app("a")
+			require.Equal(t, "running", app.Phase)
+			require.EqualValues(t, 1, app.Epoch)
+			for h := range b.l.c.state.View().Hosts() {
+				require.EqualValues(t, 2, h.Used, "the reservation is gone")
+			}
+		})
+	}
+}
