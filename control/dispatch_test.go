@@ -64,3 +64,21 @@ func TestTargetHearsOfTheAbort(t *testing.T) {
 	b.l.takeStatus(s, &apiv1.AppStatus{App: "unheard-of", Executor: "running"})
 	require.True(t, s.records["unheard-of"].Gone)
 }
+
+// TestWhoReportsHearsOfTheEnd: a host that an app has no ranks on any more, and that still says something of it, is told when it is over.
+func TestWhoReportsHearsOfTheEnd(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	b.host("h3", 4)
+	dispatch := b.l.dispatcher()
+	dispatch(b.ctx)
+	b.report("h3", &apiv1.AppStatus{App: "a", Ranks: []*apiv1.RankStatus{{Rank: 0, State: apiv1.RankFrozen}}})
+	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
+	for host, ranks := range map[string][]*apiv1.EndedRank{"h1": {{Rank: 0, Epoch: 1}, {Rank: 1, Epoch: 1}}, "h2": {{Rank: 2, Epoch: 1}, {Rank: 3, Epoch: 1}}} {
+		dispatch(b.ctx)
+		b.propose(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: "a", Host: host, Ranks: ranks}}})
+	}
+	dispatch(b.ctx)
+	_, rec, _ := b.l.sessions.of("h3").take()
+	require.Equal(t, apiv1.AppCancelled, rec.GetApp().GetPhase())
+}

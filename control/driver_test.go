@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
 )
 
 func TestMigrationIsDrivenToItsCommit(t *testing.T) {
@@ -96,4 +97,29 @@ func TestMigrationIsAborted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFrozenImagesAreNeverGivenUp: once all images are on their targets, neither a deadline nor a host that says that it has failed
+// leads back: the leader that finds them so commits.
+func TestFrozenImagesAreNeverGivenUp(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.AnnounceDeadline, c.FreezeDeadline, c.TransferDeadline = 1, 1, 1 })
+	mig := b.migrating()
+	b.propose(&apiv1.Command{Op: &apiv1.Command_AnnounceMigration{AnnounceMigration: &apiv1.AnnounceMigration{Id: mig.Id}}})
+	freeze := &apiv1.FreezeMigration{Id: mig.Id}
+	for _, mv := range mig.Moves {
+		freeze.Ranks = append(freeze.Ranks, &apiv1.FrozenRank{Rank: mv.Rank})
+	}
+	b.propose(&apiv1.Command{Op: &apiv1.Command_FreezeMigration{FreezeMigration: freeze}})
+	b.report("h1", &apiv1.AppStatus{App: "a", FailedMigration: mig.Id, FailedReason: "late"})
+	app := b.app("a")
+	b.l.drive(b.ctx, b.l.c.state.View(), b.migration("a"), &watched{phase: fsm.FrozenMigration, since: time.Now().Add(-time.Hour)})
+	require.Equal(t, "committed", b.migration("a").Phase)
+	require.Equal(t, app.Epoch+1, b.app("a").Epoch)
+}
+
+// TestTargetsMustAcknowledge: a host that only receives has a part in a migration, too.
+func TestTargetsMustAcknowledge(t *testing.T) {
+	app := &apiv1.App{Size: 3, Placement: []string{"h1", "h2", "h3"}, Ended: []byte{0b100}}
+	mig := &apiv1.Migration{Moves: []*apiv1.Move{{Rank: 0, From: "h1", To: "h4"}, {Rank: 1, From: "h2", To: "h4"}}}
+	require.Equal(t, []string{"h1", "h2", "h4"}, concerned(app, mig), "the live ranks' hosts and the target, each once")
 }

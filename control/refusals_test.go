@@ -1,6 +1,7 @@
 package control
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,4 +20,14 @@ func TestRefusalsRest(t *testing.T) {
 		require.False(t, b.l.propose(b.ctx, "nonsense", refuse))
 	}
 	require.Equal(t, before+1, b.log.index)
+}
+
+// TestRefusalsAreBounded: however many different proposals are refused, so many are remembered and no more.
+func TestRefusalsAreBounded(t *testing.T) {
+	r := newRefusals()
+	for i := range 3 * maxRefused {
+		r.note(strconv.Itoa(i))
+	}
+	require.LessOrEqual(t, len(r.by), maxRefused)
+	require.True(t, r.rest(strconv.Itoa(3*maxRefused-1)))
 }

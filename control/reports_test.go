@@ -126,3 +126,13 @@ func TestRefusedLossLeavesTheHostHeard(t *testing.T) {
 	b.l.answer(again, 1)
 	require.True(t, ended, "a host that the log calls lost gets no lease")
 }
+
+// TestAnEndIsTakenOnce: a report that names a rank's end twice makes one end of it.
+func TestAnEndIsTakenOnce(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	twice := &apiv1.RankStatus{Rank: 1, Epoch: 1, State: apiv1.RankEnded, Reason: "its last\x1b[2J words"}
+	ends := newlyEnded(b.app("a"), "h1", &apiv1.AppStatus{App: "a", Ranks: []*apiv1.RankStatus{twice, twice}})
+	require.Len(t, ends, 1)
+	require.NotContains(t, ends[0].Reason, "\x1b", "and cleans what it says")
+}
