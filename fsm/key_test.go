@@ -58,6 +58,20 @@ func TestKeysAreBounded(t *testing.T) {
 	require.True(t, ok)
 }
 
+// TestFewKeysAreKept: however old they are.
+func TestFewKeysAreKept(t *testing.T) {
+	table, now := newKeyTable(), &timestamppb.Timestamp{Seconds: 100 * KeepSeconds}
+	for i := range MinKeys + 1 {
+		table = table.put(&apiv1.KeyRecord{Key: fmt.Sprint(i), At: &timestamppb.Timestamp{}, Sequence: table.next})
+	}
+	table, key, ok := table.forget(now)
+	require.True(t, ok)
+	require.Equal(t, "0", key)
+	_, _, ok = table.forget(now)
+	require.False(t, ok)
+	require.Equal(t, MinKeys, table.order.Len())
+}
+
 // TestAnswer says beforehand what applying a used key would answer.
 func TestAnswer(t *testing.T) {
 	m := New()

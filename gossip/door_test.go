@@ -188,3 +188,24 @@ func TestPacked(t *testing.T) {
 		require.Equal(t, tt.want, packed(tt.b), name)
 	}
 }
+
+// TestExchangesAreBounded: a list without end ends for its reader, who holds all of it.
+func TestExchangesAreBounded(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close() //nolint:errcheck // it is a pipe
+	ended := make(chan error, 1)
+	go func() {
+		_, err := theirs.Write(packMsg(t, kindPushPull, map[string]any{"Nodes": 1, "UserStateLen": 0, "Join": false}))
+		if err == nil {
+			_, err = io.CopyN(theirs, zeros{}, 2*maxStreamBytes)
+		}
+		ended <- err
+	}()
+	s := &stream{Conn: ours, done: func() {}}
+	require.NoError(t, s.look(kindPushPull))
+	n, err := io.Copy(io.Discard, s)
+	require.NoError(t, err)
+	require.EqualValues(t, maxStreamBytes, n)
+	require.NoError(t, s.Close())
+	require.Error(t, <-ended, "the rest was never read")
+}

@@ -284,3 +284,12 @@ func TestMembersAreBounded(t *testing.T) {
 	require.ErrorIs(t, r.NotifyAlive(node(7)), errFull, "its place is taken")
 	require.Equal(t, maxAlive, r.alive)
 }
+
+// TestWhoLeavesStaysSo: what changes of a process that has said goodbye does not take that back.
+func TestWhoLeavesStaysSo(t *testing.T) {
+	r := newRoster("a", quiet())
+	require.NoError(t, r.setMeta(Meta{Leaving: true}))
+	require.NoError(t, r.setMeta(Meta{ClusterID: "c"}))
+	require.True(t, r.meta().Leaving)
+	require.True(t, decodeMeta(r.NodeMeta(memberlist.MetaMaxSize)).Leaving)
+}

@@ -105,3 +105,51 @@ func TestLeaderWorkEndsWhenTheMajorityIsGone(t *testing.T) {
 	leader.stop(t)
 	require.NoError(t, <-done)
 }
+
+// TestNextTermWaitsForTheLast: what was done as the leader of one term has returned before anything is done as that of the next.
+func TestNextTermWaitsForTheLast(t *testing.T) {
+	peers := cluster(t, 3, nil)
+	p := leaderOf(t, peers...)
+	ctx, cancel := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	inside, most, begun := 0, 0, 0
+	release := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- p.RunLeader(ctx, func(ctx context.Context, _ uint64) error {
+			mu.Lock()
+			inside, begun = inside+1, begun+1
+			most = max(most, inside)
+			mu.Unlock()
+			<-ctx.Done()
+			<-release
+			mu.Lock()
+			inside--
+			mu.Unlock()
+			return nil
+		})
+	}()
+	terms := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return begun
+	}
+	until(t, "no leader work", func() bool { return terms() == 1 })
+	until(t, "it leads", func() bool { return p.TransferLeadership(t.Context(), "") == nil && !p.IsLeader() })
+	until(t, "it does not lead again", func() bool {
+		l := leaderOf(t, peers...)
+		return l == p || l.TransferLeadership(t.Context(), p.ID()) == nil && p.IsLeader()
+	})
+	for _, key := range keys("again", 20) { // what would begin too early has time to
+		_, _ = p.Propose(t.Context(), command(key))
+	}
+	require.Equal(t, 1, terms())
+	close(release)
+	until(t, "no work in the next term", func() bool { return terms() > 1 || !p.IsLeader() })
+	cancel()
+	require.NoError(t, <-ended)
+	require.Equal(t, 1, most)
+	for _, p := range peers {
+		p.stop(t)
+	}
+}

@@ -247,3 +247,20 @@ func TestContactsAreBounded(t *testing.T) {
 	_, heard = s.heard("0")
 	require.False(t, heard)
 }
+
+// TestNoVoteForTheSilent: a majority that would hold without the newcomer does not make a voter of one that does not answer.
+func TestNoVoteForTheSilent(t *testing.T) {
+	peers := cluster(t, 3, nil)
+	fourth := open(t, t.TempDir(), "127.0.0.1:0", nil)
+	fourth.start(t)
+	until(t, "not added", func() bool {
+		return leaderOf(t, peers...).AddNonvoter(t.Context(), fourth.ID(), fourth.Addr()) == nil
+	})
+	fourth.stop(t)
+	err := leaderOf(t, peers...).Promote(t.Context(), fourth.ID())
+	require.ErrorIs(t, err, ErrUnsafe)
+	require.ErrorContains(t, err, "does not answer")
+	for _, p := range peers {
+		p.stop(t)
+	}
+}

@@ -100,6 +100,20 @@ func TestEntriesAreBounded(t *testing.T) {
 	p.stop(t)
 }
 
+// TestCommandsOfAnEntryAreBounded: however small they are.
+func TestCommandsOfAnEntryAreBounded(t *testing.T) {
+	n := &Node{queue: make(chan *proposal, 2*MaxEntryCommands)}
+	for range cap(n.queue) {
+		n.queue <- &proposal{size: 1}
+	}
+	batch, next := n.gather(<-n.queue)
+	require.Len(t, batch, MaxEntryCommands)
+	require.NotNil(t, next)
+	batch, next = n.gather(next)
+	require.Len(t, batch, MaxEntryCommands)
+	require.Nil(t, next)
+}
+
 // TestBatchFillsAnEntryExactly proposes, behind a held entry, commands that together just fill one: what frames them must be
 // counted too, also for the last.
 func TestBatchFillsAnEntryExactly(t *testing.T) {

@@ -105,3 +105,14 @@ func TestTransferGuard(t *testing.T) {
 
 	require.ErrorIs(t, look(int((g.bound+severTime)/stuckTick)+1), ErrStuck)
 }
+
+// TestSeveredPeersAreNotFed: whichever way; the connections below are not touched.
+func TestSeveredPeersAreNotFed(t *testing.T) {
+	tr := &transport{}
+	tr.sever(true)
+	entries := &raft.AppendEntriesRequest{PrevLogEntry: 1}
+	require.ErrorIs(t, tr.AppendEntries("s2", "s2:1", entries, &raft.AppendEntriesResponse{}), errSevered)
+	_, err := tr.AppendEntriesPipeline("s2", "s2:1")
+	require.ErrorIs(t, err, errSevered)
+	require.ErrorIs(t, tr.InstallSnapshot("s2", "s2:1", nil, nil, nil), errSevered)
+}

@@ -275,3 +275,27 @@ func TestOlderRecordsAreIgnored(t *testing.T) {
 	w.follow(t.Context(), rec(11, 3))
 	require.EqualValues(t, 11, w.record("a").Index)
 }
+
+// TestTargetAcknowledgesOnceItsExecutorRuns: not while that starts.
+func TestTargetAcknowledgesOnceItsExecutorRuns(t *testing.T) {
+	b := newBench(t)
+	b.a.exec = execStarting
+	b.migration("pending", 1, "h2", "h1")
+	require.Empty(t, b.a.status().AckedMigration)
+	b.a.exec = execRunning
+	b.step()
+	require.Equal(t, "m1", b.a.status().AckedMigration)
+}
+
+// TestKilledAfterTheGrace: an executor that does not end when its ranks are cancelled is killed, and says why.
+func TestKilledAfterTheGrace(t *testing.T) {
+	b := newBench(t)
+	b.a.host.cfg.CancelGrace = time.Millisecond
+	c := sleeper(t)
+	c.wake = make(chan struct{}, 1)
+	b.a.child = c
+	b.rec.App.Verdict = "cancelled"
+	b.step()
+	<-c.exited
+	require.Contains(t, *c.why.Load(), "after the grace")
+}

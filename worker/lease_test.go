@@ -99,3 +99,13 @@ func TestClockRunsOn(t *testing.T) {
 	require.GreaterOrEqual(t, passed, took)
 	require.Less(t, passed, time.Since(outer)+time.Minute)
 }
+
+// TestWelcomeTakesNothingBack: a welcome to an older hello than the last answered heartbeat does not shorten the lease.
+func TestWelcomeTakesNothingBack(t *testing.T) {
+	l, now := testLease()
+	l.grant(at(0), 10*time.Second)
+	l.renew(at(55))
+	l.grant(at(45), 10*time.Second)
+	*now = at(60)
+	require.False(t, l.over())
+}

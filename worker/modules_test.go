@@ -2,15 +2,24 @@ package worker
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // put makes a module of some bytes, with code of as many, last used at the time given.
@@ -109,4 +118,34 @@ func TestDamagedModule(t *testing.T) {
 	require.ErrorContains(t, err, "no server is known", "it has to come anew")
 	require.NoFileExists(t, c.file(damaged))
 	require.NoDirExists(t, c.codeDir(damaged))
+}
+
+// otherBytes is a server that sends other bytes than it is asked for.
+type otherBytes struct{ fakeLeader }
+
+func (*otherBytes) FetchModule(_ context.Context, _ *apiv1.FetchModuleRequest, stream apiv1connect.ClusterFetchModuleServerStream) error {
+	return stream.Send(&apiv1.FetchModuleResponse{Chunk: []byte("other")})
+}
+
+// TestFetchedModuleIsChecked: bytes that are not the module's get no name.
+func TestFetchedModuleIsChecked(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := connect.NewServer()
+	apiv1connect.RegisterClusterHandler(s, &otherBytes{})
+	mux := http.NewServeMux()
+	transport.Mount(mux, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- transport.Serve(ctx, l, mux) }()
+	defer func() { cancel(); require.NoError(t, <-done) }()
+	dir := t.TempDir()
+	c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 1<<20, slog.New(slog.DiscardHandler), transport.NewHTTPClient(),
+		func() []string { return []string{l.Addr().String()} })
+	require.NoError(t, err)
+	_, _, err = c.use(t.Context(), strings.Repeat("ab", 32))
+	require.ErrorContains(t, err, "sent other bytes")
+	entries, err := os.ReadDir(c.dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
 }

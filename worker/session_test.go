@@ -300,3 +300,50 @@ func TestRefusedNameIsChangedAndTold(t *testing.T) {
 	var fatal *fatalError
 	require.ErrorAs(t, w.refused("s1", taken), &fatal, "a second time it ends")
 }
+
+// TestOlderLeaderIsHistory: a server that welcomes in an older term than the last that was seen is left, whatever others say of it.
+func TestOlderLeaderIsHistory(t *testing.T) {
+	f := &fakeLeader{term: 4, lease: time.Minute}
+	serveFake(t, f)
+	w := newTestWorker(t, func() []string { return nil }, nil)
+	k := &keeper{w: w, lease: newLease(sinceBoot), term: 5}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := k.open(ctx, cancel, lead{f.addr, 6})
+	require.ErrorContains(t, err, "it leads in term 4, but term 5 has been seen")
+	require.False(t, k.lease.granted)
+}
+
+// TestLostIncarnationEnds: what runs here is not the cluster's any more, once it has called this incarnation lost; the next one begins
+// without it.
+func TestLostIncarnationEnds(t *testing.T) {
+	w := &Worker{log: slog.New(slog.DiscardHandler), incarnation: "i1", children: map[*child]bool{}}
+	c := sleeper(t)
+	w.addChild(c)
+	require.Error(t, w.refused("s1", apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "", "lost", "")))
+	require.NotNil(t, c.why.Load())
+	require.NotEqual(t, "i1", w.incarnation)
+}
+
+// TestUnansweredBeatsAreBounded: those that wait for an answer that never comes are forgotten.
+func TestUnansweredBeatsAreBounded(t *testing.T) {
+	s := &session{w: &Worker{}, stream: &sentStream{}, lease: newLease(sinceBoot), sent: map[uint64]moment{}}
+	for seq := range uint64(3 * maxUnanswered) {
+		require.NoError(t, s.beat(seq))
+		require.LessOrEqual(t, len(s.sent), maxUnanswered+1)
+	}
+}
+
+// TestSessionsThatBreakComeSlower: at longer and longer intervals, but within the lease, and at once after one that lasted.
+func TestSessionsThatBreakComeSlower(t *testing.T) {
+	const patience = time.Second
+	k := &keeper{pause: sessionRetry}
+	var pauses []time.Duration
+	for range 4 {
+		k.pace(0, patience)
+		pauses = append(pauses, k.pause)
+	}
+	require.Equal(t, []time.Duration{2 * sessionRetry, 4 * sessionRetry, patience, patience}, pauses)
+	k.pace(moment(2*patience), patience)
+	require.Equal(t, sessionRetry, k.pause)
+}
