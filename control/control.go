@@ -99,6 +99,7 @@ type Control struct {
 	holding *holding
 	slog    *slog.Logger
 	http    *http.Client
+	reach   func(ctx context.Context, h *apiv1.Host) string // why a worker is not reached where it says that it is; "": it is
 
 	incoming, pushed, outgoing *gate.Gate // modules on their way: from clients, from other servers, to those and to workers
 	inspecting                 chan struct{}
@@ -123,6 +124,7 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg, http: transport.NewHTTPClient(),
 		incoming: newIncoming(), pushed: newIncoming(), outgoing: newOutgoing(), inspecting: make(chan struct{}, 1),
 	}
+	c.reach = c.askAtAddress
 	m.damaged = func(digest string) {
 		c.slog.Error("this server's copy of a module was damaged: look at its disk; the module comes anew from another server", "digest", digest)
 		c.holding.forget(digest)

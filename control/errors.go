@@ -63,10 +63,12 @@ func refusal(code, reason string) error {
 	return apierr.New(a.code, a.reason, field, reason, a.fix)
 }
 
-// apiError maps an error of the log, of a plan or of a context to the API's.
+// apiError maps an error of the log, of a plan or of a context to the API's; none stays none.
 func apiError(err error) error {
 	var refused *planner.RefusedError
 	switch {
+	case err == nil:
+		return nil
 	case errors.As(err, &refused):
 		return refusal(string(refused.Code), refused.Reason)
 	case errors.Is(err, ErrNotLeader):

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -64,9 +65,9 @@ func (f *fitness) forget(host fsm.HostID) {
 	delete(f.fresh, host)
 }
 
-// hearFitness takes what a heartbeat says of its host.
+// hearFitness takes what a heartbeat says of its host; of one that calls itself fit it counts whether it was reached.
 func (l *leader) hearFitness(s *session, unfit string) {
-	if l.fitness.hear(s.host, fit{s.incarnation, text.Line(unfit, maxReasonBytes)}) {
+	if l.fitness.hear(s.host, fit{s.incarnation, text.Line(cmp.Or(unfit, s.notReached()), maxReasonBytes)}) {
 		l.inbox.signal()
 	}
 }

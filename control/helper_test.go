@@ -116,6 +116,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 	log := &memoryLog{machine: m}
 	c, err := New(cfg, m, log, noGroup{}, noPeers{}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
+	c.reach = everybodyIsReached
 	b := &bench{t: t, ctx: t.Context(), log: log, addrs: map[string]string{}, l: newLeader(c, 7, make(chan struct{}))}
 	b.propose(&apiv1.Command{Op: &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: "c1"}}})
 	b.propose(&apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: testDigest, Migratable: true}}}})

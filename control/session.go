@@ -75,6 +75,10 @@ func (l *leader) serve(ctx context.Context, stream apiv1connect.ClusterSessionSe
 	var taking sync.WaitGroup
 	defer taking.Wait()
 	defer cancel()
+	if why := unreachedIn(l.c.state.View(), s.host); why != "" {
+		s.setUnreached(why)
+		taking.Go(func() { l.reachAgain(ctx, s) })
+	}
 	taking.Go(func() { defer cancel(); l.receive(ctx, s, in, broken) })
 	return l.send(ctx, s, stream)
 }
@@ -165,7 +169,7 @@ func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) err
 	cmd.Term = l.term
 	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
 		Id: h.Id, Name: h.Id, Addr: h.Addr, Slots: h.Slots, Labels: h.Labels, Incarnation: h.Incarnation, NodeId: h.NodeId,
-		SecretHash: secret,
+		SecretHash: secret, Unfit: l.c.reach(ctx, h),
 	}}}
 	res, err := l.c.log.Propose(ctx, cmd)
 	if err != nil {

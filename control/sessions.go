@@ -24,6 +24,8 @@ type session struct {
 	records map[fsm.AppID]*apiv1.AppRecord // the newest of each app
 	seq     uint64                         // heartbeat to answer; 0: none
 	sent    *apiv1.Records
+
+	unreached string // why the worker is not reached at its address; "": it is
 }
 
 func newSession(host fsm.HostID, incarnation string, end context.CancelFunc) *session {
@@ -49,6 +51,18 @@ func (s *session) put(rec *apiv1.AppRecord) {
 		return
 	}
 	s.wake.Set()
+}
+
+func (s *session) setUnreached(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unreached = why
+}
+
+func (s *session) notReached() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unreached
 }
 
 // echo queues the answer to a heartbeat and all before it.

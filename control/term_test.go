@@ -129,6 +129,7 @@ func newTrio(t *testing.T, change func(*Config)) *trio {
 		m := &member{trio: tr, id: info.ID, machine: fsm.New()}
 		c, err := New(cfg, m.machine, m, m, noPeers{}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
+		c.reach = everybodyIsReached
 		m.control = c
 		tr.servers = append(tr.servers, m)
 		ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

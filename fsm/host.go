@@ -70,6 +70,7 @@ func (t *tx) newHost(in *apiv1.Host, state HostState) *apiv1.Host {
 	return &apiv1.Host{
 		Id: in.GetId(), Name: in.GetId(), Addr: in.GetAddr(), Slots: in.GetSlots(), Labels: clone(in).GetLabels(),
 		NodeId: in.GetNodeId(), Incarnation: in.GetIncarnation(), SecretHash: in.GetSecretHash(), State: string(state), ChangedAt: t.at,
+		Unfit: cleanReason(in.GetUnfit()),
 	}
 }
 
