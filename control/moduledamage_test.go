@@ -83,3 +83,18 @@ func TestDamagedModule(t *testing.T) {
 		})
 	}
 }
+
+// TestPushModule: a server gives a module to another one, through the handler of that, once and again.
+func TestPushModule(t *testing.T) {
+	t.Parallel()
+	tr := newTrio(t, nil)
+	code := make([]byte, 3*transport.ChunkBytes)
+	copy(code, "pushed")
+	tr.servers[0].keepModule(t, code)
+	for range 2 {
+		require.NoError(t, tr.servers[0].control.push(t.Context(), tr.infos[1].Addr, digestOf(code)))
+	}
+	got, err := os.ReadFile(tr.servers[1].control.modules.path(digestOf(code)))
+	require.NoError(t, err)
+	require.Equal(t, code, got)
+}
