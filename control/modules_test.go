@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 	retry "github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/gate"
@@ -160,4 +162,16 @@ func TestStartForgetsUnfinishedUploads(t *testing.T) {
 	entries, err := os.ReadDir(s.dir)
 	require.NoError(t, err)
 	require.Empty(t, entries)
+}
+
+// TestModulesAreBounded: a byte more than a module may have ends its upload.
+func TestModulesAreBounded(t *testing.T) {
+	s, err := newModuleStore(t.TempDir())
+	require.NoError(t, err)
+	in, err := s.begin("d")
+	require.NoError(t, err)
+	defer in.drop()
+	in.size = fsm.MaxModuleBytes - 1 // have come
+	require.NoError(t, in.add([]byte("x")))
+	require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(in.add([]byte("x"))))
 }

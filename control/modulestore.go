@@ -47,7 +47,7 @@ func stampOf(info os.FileInfo) stamp { return stamp{info.Size(), info.ModTime()}
 // newModuleStore opens the store; what an earlier process left unfinished goes.
 func newModuleStore(dataDir string) (*moduleStore, error) {
 	s := &moduleStore{dir: filepath.Join(dataDir, "modules"), coming: map[string]int{}, sound: map[string]stamp{}, damaged: func(string) {}}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+	if err := durable.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("control: modules: %w", err)
 	}
 	entries, err := os.ReadDir(s.dir)

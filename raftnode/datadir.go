@@ -49,7 +49,7 @@ func openDataDir(path string, log *slog.Logger) (*dataDir, error) {
 	if st, err := os.Stat(path); err == nil && !st.IsDir() {
 		return nil, fmt.Errorf("data directory %s is a file; choose another --data-dir", path)
 	}
-	if err := os.MkdirAll(filepath.Join(path, "raft"), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Join(path, "raft"), 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory %s: %w: %s", path, err, obstacle(err))
 	}
 	lock, err := dirlock.Lock(path)
@@ -77,6 +77,9 @@ func (d *dataDir) load(log *slog.Logger) (err error) {
 	}
 	if d.bolt, err = openBolt(filepath.Join(d.path, "raft", "raft.db"), held); err != nil {
 		return err
+	}
+	if err := durable.SyncDir(filepath.Join(d.path, "raft")); err != nil { // the names of what was just made: promises are lost with them
+		return unreadable(filepath.Join(d.path, "raft"), err)
 	}
 	return d.identify(log)
 }

@@ -225,9 +225,6 @@ func (n *Node) change(ctx context.Context, what string, f func(*raft.Raft) error
 	return changeError(what, err)
 }
 
-// await waits for a future of Raft or for ctx.
-func (n *Node) await(ctx context.Context, f raft.Future) error { return n.awaitFunc(ctx, f.Error) }
-
 // awaitFunc runs f, which ends at the latest when Raft shuts down. Run waits for it.
 func (n *Node) awaitFunc(ctx context.Context, f func() error) error {
 	select {

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/godwit-run/godwit/internal/durable"
 )
 
 // snapshotsKept is how many snapshots stay on disk: one to fall back on when the newest is damaged.
@@ -87,8 +89,14 @@ type cleanSink struct {
 	path string
 }
 
-// Close makes the snapshot whole.
-func (s cleanSink) Close() error { return s.clean(s.SnapshotSink.Close()) }
+// Close makes the snapshot whole. The library syncs its files and its own name, but not their names. It may be called again, as Raft
+// does after the state machine: the directory has its name by then, or is gone.
+func (s cleanSink) Close() error {
+	if err := durable.SyncDir(filepath.Join(s.path, s.ID()+unfinished)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return errors.Join(err, s.Cancel())
+	}
+	return s.clean(s.SnapshotSink.Close())
+}
 
 // Cancel gives it up. The library then writes what it still holds, and leaves all where it is when the disk is full.
 func (s cleanSink) Cancel() error { return s.clean(s.SnapshotSink.Cancel()) }

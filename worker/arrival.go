@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -187,7 +188,7 @@ func (a *arrival) finish(to *app) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(a.log.Sync(), durable.SyncDir(logs)); err != nil {
+	if err := errors.Join(a.log.Sync(), durable.SyncDir(logs), durable.SyncDir(filepath.Dir(logs))); err != nil {
 		return fmt.Errorf("%s could not store the output of rank %d (%s)", to.host.cfg.Name, a.header.Rank, reasonOf(err))
 	}
 	return to.ask(func() error { return to.logKept(a.header) })

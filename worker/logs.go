@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/godwit-run/godwit/internal/durable"
 )
 
 // maxLogs bounds the apps whose output one host keeps.
@@ -37,7 +39,7 @@ type endedLog struct {
 
 // newLogStore takes up what earlier lives of the worker left in dir.
 func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
 	entries, err := os.ReadDir(dir)

@@ -48,7 +48,7 @@ type moduleUse struct {
 func newModuleCache(dir, compiled string, limit int64, log *slog.Logger, h *http.Client, servers func() []string) (*moduleCache, error) {
 	c := &moduleCache{dir: dir, compiled: compiled, limit: limit, log: log, http: h, servers: servers, uses: map[string]*moduleUse{}, sound: map[string]bool{}}
 	for _, d := range []string{dir, compiled} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
+		if err := durable.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("worker: modules: %w", err)
 		}
 		entries, err := os.ReadDir(d)

@@ -94,7 +94,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 
 // openDir makes the data directory's parts. Images of an earlier life are worthless: their ranks were ended with it.
 func (w *Worker) openDir() (err error) {
-	if err := os.MkdirAll(w.cfg.DataDir, 0o700); err != nil {
+	if err := durable.MkdirAll(w.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("worker: --data-dir: %w", err)
 	}
 	if w.lock, err = dirlock.Lock(w.cfg.DataDir); err != nil {

@@ -1,4 +1,4 @@
-// Package durable puts small files on the disk in one step that survives the loss of power.
+// Package durable puts small files, and directories, on the disk in one step that survives the loss of power.
 package durable
 
 import (
@@ -46,6 +46,27 @@ func SyncDir(dir string) error {
 	}
 	if err := errors.Join(d.Sync(), d.Close()); err != nil {
 		return fmt.Errorf("write directory %s: %w", dir, err)
+	}
+	return nil
+}
+
+// MkdirAll makes a directory and those above it that are missing, as os.MkdirAll does, and returns when their names are on the disk: what
+// is put into a directory is lost with its name. A directory above, whose names this process may not read, is not waited for.
+func MkdirAll(path string, perm os.FileMode) error {
+	parents := []string{filepath.Dir(path)} // also where path is there: an earlier process may not have come so far
+	for dir := parents[0]; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); err == nil || filepath.Dir(dir) == dir {
+			break
+		}
+		parents = append(parents, filepath.Dir(dir))
+	}
+	if err := os.MkdirAll(path, perm); err != nil {
+		return err
+	}
+	for _, dir := range parents {
+		if err := SyncDir(dir); err != nil && !errors.Is(err, os.ErrPermission) {
+			return err
+		}
 	}
 	return nil
 }
