@@ -21,15 +21,17 @@ const (
 	// ChunkBytes is the size of one chunk of a streamed module, image or log.
 	ChunkBytes = 256 << 10
 
-	maxStreams    = 256 // on one connection; clients open another when they need more
+	maxStreams    = 64 // on one connection; clients open another when they need more
 	idleWait      = 3 * time.Minute
 	handshakeWait = 5 * time.Second
 	dialWait      = 3 * time.Second
 	pingAfter     = 5 * time.Second
 	pingWait      = 3 * time.Second
-	streamWindow  = 4 << 20
-	connWindow    = 16 << 20
-	maxFrame      = 1 << 20 // fewer, larger frames: images are what takes long
+	streamWindow  = 256 << 10
+	// connWindow holds what all streams of a connection may have sent and nobody has read yet: whoever reads nothing, or waits for a turn
+	// to read, holds up nobody else.
+	connWindow = (maxStreams + 4) * streamWindow
+	maxFrame   = 1 << 20 // fewer, larger frames: images are what takes long
 )
 
 // NewHTTPClient is an HTTP client that speaks HTTP/2 without TLS. It notices a dead peer within seconds.
