@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/planner"
@@ -63,6 +65,12 @@ func (c *Control) ListHosts(ctx context.Context, req *apiv1.ListHostsRequest) (*
 		return nil, err
 	}
 	res := &apiv1.ListHostsResponse{Index: v.Index(), Hosts: pageOf(p, v.Hosts(), (*apiv1.Host).GetId)}
+	for i, h := range res.Hosts {
+		if len(h.SecretHash) > 0 { // it is between the worker and the servers
+			res.Hosts[i] = proto.CloneOf(h)
+			res.Hosts[i].SecretHash = nil
+		}
+	}
 	res.NextPageToken = p.next()
 	return res, nil
 }

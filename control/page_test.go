@@ -55,6 +55,12 @@ func TestPages(t *testing.T) {
 	require.Len(t, second.Hosts, 1)
 	require.Equal(t, "h3", second.Hosts[0].Id)
 	require.Empty(t, second.NextPageToken)
+	require.NoError(t, b.l.register(b.ctx, &apiv1.Host{Id: "secretive", Addr: "a:1", Slots: 1, Incarnation: "i", NodeId: "n"}, secretHash("s")))
+	all, err := b.l.c.ListHosts(b.ctx, &apiv1.ListHostsRequest{})
+	require.NoError(t, err)
+	for _, h := range all.Hosts {
+		require.Empty(t, h.SecretHash, "it is between the worker and the servers")
+	}
 	_, err = b.l.c.ListHosts(b.ctx, &apiv1.ListHostsRequest{PageSize: -1})
 	require.ErrorContains(t, err, "page_size")
 }

@@ -229,6 +229,9 @@ func (c *moduleCache) remove(path string) {
 	}
 }
 
+// maxModuleBytes is what the servers take of a module at the most: one that sends more has gone bad.
+const maxModuleBytes = 64 << 20
+
 // fetch streams the module into a temporary file, checks its digest, and moves it to path.
 func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -249,13 +252,16 @@ func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string) (err
 		}
 	}()
 	sum := sha256.New()
-	for {
+	for size := 0; ; {
 		m, err := stream.Receive()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return err
+		}
+		if size += len(m.Chunk); size > maxModuleBytes {
+			return fmt.Errorf("server %s sends more than a module may have: %d bytes", addr, maxModuleBytes)
 		}
 		sum.Write(m.Chunk)
 		if _, err := tmp.Write(m.Chunk); err != nil {

@@ -2,34 +2,70 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
+	"syscall"
+	"time"
 )
 
-// interrupts are what the user's Ctrl-C asks of a run, from its first step to its last: to end, and then to leave at once.
+// sameInterrupt is how soon after the first another one is the same: timeout(1), and terminals, may signal a process twice at once.
+const sameInterrupt = 500 * time.Millisecond
+
+// interrupts are what the user's Ctrl-C, a closed terminal or whoever stops this process asks of a run, from its first step to its last:
+// to end, and then to leave at once.
 type interrupts struct {
 	first, second chan struct{} // closed at each
+	same          time.Duration
+	signal        os.Signal // set before first is closed
 }
 
 // watchInterrupts takes this process's interrupts until stop is called.
 func watchInterrupts() (in *interrupts, stop func()) {
-	in = &interrupts{first: make(chan struct{}), second: make(chan struct{})}
+	in = newInterrupts()
 	signals, over := make(chan os.Signal, 2), make(chan struct{})
-	signal.Notify(signals, os.Interrupt)
-	go func() { // ends with stop
-		for _, ch := range []chan struct{}{in.first, in.second} {
-			select {
-			case <-signals:
-				close(ch)
-			case <-over:
-				return
-			}
-		}
-	}()
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go in.watch(signals, over)
 	return in, func() {
 		signal.Stop(signals)
 		close(over)
 	}
+}
+
+func newInterrupts() *interrupts {
+	return &interrupts{first: make(chan struct{}), second: make(chan struct{}), same: sameInterrupt}
+}
+
+// watch takes signals until the second interrupt or over.
+func (in *interrupts) watch(signals <-chan os.Signal, over <-chan struct{}) {
+	var since time.Time
+	for {
+		select {
+		case s := <-signals:
+			switch {
+			case since.IsZero():
+				since, in.signal = time.Now(), s
+				close(in.first)
+			case time.Since(since) >= in.same:
+				close(in.second)
+				return
+			}
+		case <-over:
+			return
+		}
+	}
+}
+
+// exit gives the end of an interrupted run the exit code of the signal that it was.
+func (in *interrupts) exit(err error) error {
+	var end *exitError
+	if !in.came() || !errors.As(err, &end) || end.code != exitInterrupted {
+		return err
+	}
+	if s, ok := in.signal.(syscall.Signal); ok {
+		end.code = 128 + int(s)
+	}
+	return err
 }
 
 // came says whether there was an interrupt.

@@ -103,9 +103,9 @@ func mpirun(ctx context.Context, name string, words []string) error {
 	var stop func()
 	l.in, stop = watchInterrupts()
 	defer stop()
-	return l.onCluster(ctx, func(hosts []*apiv1.Host, c *client.Client) error {
+	return l.in.exit(l.onCluster(context.WithoutCancel(ctx), func(hosts []*apiv1.Host, c *client.Client) error {
 		return l.run(ctx, name, path, hosts, c)
-	})
+	}))
 }
 
 func (l *launch) sayNotes(name string) {

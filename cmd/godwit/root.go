@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 // options are the flags that every client command takes.
@@ -22,6 +24,9 @@ func (o *options) client() (*client.Client, error) {
 	c, err := client.New(o.addr, o.timeout)
 	if err != nil {
 		return nil, usageError{err}
+	}
+	c.Waiting = func(why error, more time.Duration) {
+		fmt.Fprintf(os.Stderr, "godwit: %s; trying for %v more\n", text.Clean(message(why), maxShown), more.Round(time.Second))
 	}
 	return c, nil
 }

@@ -178,7 +178,7 @@ func start(ctx context.Context, o *options, f *submitFlags, args []string) error
 	in, stop := watchInterrupts()
 	defer stop()
 	r := &runner{o: o, f: f, client: c, in: in, program: "godwit", lines: lineWriter(os.Stdout, os.Stderr, f.label)}
-	return r.run(ctx, args[0])
+	return in.exit(r.run(context.WithoutCancel(ctx), args[0])) // in says when it ends
 }
 
 // run submits the app and stays with it, unless it is to be detached.

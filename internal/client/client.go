@@ -23,8 +23,14 @@ import (
 // DefaultAddr is where a server is looked for when nothing else is said.
 const DefaultAddr = "127.0.0.1:7400"
 
-// retryPause is how long to wait after all servers have been tried.
-const retryPause = 100 * time.Millisecond
+// Pauses after all servers have been tried: the first, and the longest that it grows to.
+const (
+	retryPause = 100 * time.Millisecond
+	maxPause   = 500 * time.Millisecond
+)
+
+// sayAfter is how long a call fails before Waiting is told.
+const sayAfter = 2 * time.Second
 
 // ErrUnreachable is returned when no server answers.
 var ErrUnreachable = errors.New("no server answers")
@@ -35,6 +41,9 @@ type Client struct {
 	http  *http.Client
 	// patience is how long a call goes on trying from the moment it first failed.
 	patience time.Duration
+	// Waiting, if set before the first call, is told once of a call that has failed for two seconds: why, and how much longer it is tried.
+	Waiting func(why error, more time.Duration)
+	told    sync.Once
 
 	mu   sync.Mutex // guards next
 	next int        // server to try first
@@ -72,6 +81,7 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 	var deadline time.Time // set by the first failure: a call may wait or stream for long before that
 	var word error         // what a server last said; it tells more than that another cannot be reached
 	said := 0              // at which try
+	pause := retryPause
 	for tried := 1; ; tried++ {
 		c.mu.Lock()
 		i := c.next
@@ -84,29 +94,37 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 		if deadline.IsZero() {
 			deadline = time.Now().Add(c.patience)
 		}
+		busy := connect.CodeOf(err) == connect.CodeResourceExhausted
 		if apierr.Info(err) != nil {
 			word, said = err, tried
 		}
-		if time.Now().After(deadline) {
-			if word == nil || tried-said >= len(c.addrs) {
-				return fmt.Errorf("%w at %s: is the cluster up, and GODWIT_ADDR right? (%s)",
-					ErrUnreachable, strings.Join(c.addrs, ","), apierr.Message(err))
-			}
-			return word
+		if word == nil || tried-said >= len(c.addrs) {
+			err = fmt.Errorf("%w at %s: is the cluster up, and GODWIT_ADDR right? (%s)",
+				ErrUnreachable, strings.Join(c.addrs, ","), apierr.Message(err))
+		} else {
+			err = word
+		}
+		left := time.Until(deadline)
+		if left < 0 {
+			return err
+		}
+		if left < c.patience-sayAfter && c.Waiting != nil {
+			c.told.Do(func() { c.Waiting(err, left) })
 		}
 		c.mu.Lock()
 		if c.next == i {
 			c.next++
 		}
 		c.mu.Unlock()
-		if tried%len(c.addrs) != 0 && connect.CodeOf(err) != connect.CodeResourceExhausted {
+		if tried%len(c.addrs) != 0 && !busy {
 			continue
 		}
 		select {
-		case <-time.After(retryPause):
+		case <-time.After(min(pause, left)):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		pause = min(2*pause, maxPause)
 	}
 }
 

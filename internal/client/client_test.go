@@ -104,3 +104,23 @@ func TestAddresses(t *testing.T) {
 	_, err = New(",", time.Second)
 	require.ErrorContains(t, err, "host:port")
 }
+
+// TestWaitingIsTold: whoever waits for long hears once what for.
+func TestWaitingIsTold(t *testing.T) {
+	c, err := New("127.0.0.1:1", sayAfter+time.Second)
+	require.NoError(t, err)
+	var told []error
+	c.Waiting = func(why error, more time.Duration) {
+		require.Less(t, more, c.patience-sayAfter)
+		told = append(told, why)
+	}
+	refuse := func(context.Context, apiv1connect.ControlClient) error {
+		return connect.NewError(connect.CodeUnavailable, "refused")
+	}
+	require.ErrorIs(t, c.Do(t.Context(), refuse), ErrUnreachable)
+	require.Len(t, told, 1)
+	require.ErrorIs(t, told[0], ErrUnreachable)
+	c.patience = time.Millisecond
+	require.Error(t, c.Do(t.Context(), refuse))
+	require.Len(t, told, 1)
+}
