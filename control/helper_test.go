@@ -26,9 +26,13 @@ type memoryLog struct {
 	machine *fsm.Machine
 	index   uint64
 	kinds   []string
+	before  func(*apiv1.Command) // called before a command is committed; nil: nothing is
 }
 
 func (l *memoryLog) Propose(_ context.Context, c *apiv1.Command) (*apiv1.Result, error) {
+	if l.before != nil {
+		l.before(c)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	data, err := fsm.Encode(&apiv1.Entry{Commands: []*apiv1.Command{c}})

@@ -24,10 +24,9 @@ const identifyWait = time.Second
 // one runs, so the process of that must have ended. Whoever has a copy of the data directory has all that the log knows a worker
 // by. So the one that is registered is asked at its address: if it answers, the newcomer is a copy. If nobody is there, and
 // it has no session, it has ended. Whatever lies between is left to the lease, and the newcomer tries again meanwhile.
-func (l *leader) checkPredecessor(ctx context.Context, h *apiv1.Host, secret []byte) error {
+func (l *leader) checkPredecessor(ctx context.Context, old, h *apiv1.Host, secret []byte) error {
 	id := fsm.HostID(h.Id)
-	old, ok := l.c.state.View().Host(id)
-	if !ok || fsm.HostStateOf(old).Gone() || old.Incarnation == h.Incarnation {
+	if fsm.HostStateOf(old).Gone() || old.Incarnation == h.Incarnation {
 		return nil
 	}
 	if old.NodeId != h.NodeId || len(old.SecretHash) > 0 && !bytes.Equal(old.SecretHash, secret) {

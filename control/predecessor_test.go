@@ -103,3 +103,39 @@ func TestSuccession(t *testing.T) {
 		})
 	}
 }
+
+// TestOneOfTwoCopiesRegisters starts two copies of a worker's data directory at the same moment: both have found no predecessor before
+// either has registered.
+func TestOneOfTwoCopiesRegisters(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		has  func(b *bench) // what the log has of the host before
+	}{
+		{"the host is new", func(*bench) {}},
+		{"it was lost", func(b *bench) {
+			b.host("w1", 4)
+			lost, _ := b.l.endHost(b.ctx, "w1", "i-w1", fsm.Lost, "silent")
+			require.True(t, lost)
+		}},
+		{"its process has ended", func(b *bench) {
+			b.addrs["w1"] = listens(t, http.NotFoundHandler())
+			b.host("w1", 4)
+			b.l.closeSession(b.l.sessions.of("w1"))
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, nil)
+			tc.has(b)
+			first := &apiv1.Host{Id: "w1", Slots: 4, Incarnation: "first", NodeId: "n-w1", Addr: someone{host: "w1", incarnation: "first"}.serve(t)}
+			second := &apiv1.Host{Id: "w1", Slots: 4, Incarnation: "second", NodeId: "n-w1", Addr: "127.0.0.1:9"}
+			b.log.before = func(*apiv1.Command) {
+				b.log.before = nil
+				require.NoError(t, b.l.register(b.ctx, first, nil))
+			}
+			err := b.l.register(b.ctx, second, nil)
+			require.Equal(t, apierr.ReasonCopy, apierr.Info(err).GetReason(), "%v", err)
+			got, _ := b.l.c.state.View().Host("w1")
+			require.Equal(t, "first", got.Incarnation)
+		})
+	}
+}

@@ -1,9 +1,7 @@
 package control
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"sync"
@@ -154,49 +152,6 @@ func (c *Control) checkHello(h *apiv1.Hello) error {
 			fmt.Sprintf("host %s belongs to cluster %.64q, this is cluster %s", host.Id, h.ClusterId, id), "use another --data-dir or --join")
 	}
 	return nil
-}
-
-// register makes the host known to the log, unless it is already, as it is.
-func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) error {
-	if old, ok := l.c.state.View().Host(fsm.HostID(h.Id)); ok && old.Incarnation == h.Incarnation && !fsm.HostStateOf(old).Gone() &&
-		old.Addr == h.Addr && old.Slots == h.Slots && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
-		return nil
-	}
-	if err := l.checkPredecessor(ctx, h, secret); err != nil {
-		return err
-	}
-	cmd := l.c.command("")
-	cmd.Term = l.term
-	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
-		Id: h.Id, Name: h.Id, Addr: h.Addr, Slots: h.Slots, Labels: h.Labels, Incarnation: h.Incarnation, NodeId: h.NodeId,
-		SecretHash: secret, Unfit: l.c.reach(ctx, h),
-	}}}
-	res, err := l.c.log.Propose(ctx, cmd)
-	if err != nil {
-		return apiError(err)
-	}
-	switch fsm.Code(res.Code) {
-	case fsm.CodeApplied:
-		l.log.Info("host registered", "host", h.Id, "slots", h.Slots, "addr", h.Addr)
-		return nil
-	case fsm.CodeNameTaken:
-		return apierr.New(connect.CodeAlreadyExists, apierr.ReasonNameTaken, "host.id", res.Reason, "give this worker another --name")
-	case fsm.CodeForbidden:
-		return apierr.New(connect.CodePermissionDenied, apierr.ReasonForbidden, "secret", res.Reason, "")
-	case fsm.CodeIncarnationOver, fsm.CodeStaleIncarnation:
-		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", res.Reason, "register again as a new incarnation")
-	default:
-		return refusal(res.Code, res.Reason)
-	}
-}
-
-// secretHash is what the log keeps of a worker's secret; nil: it has none.
-func secretHash(secret string) []byte {
-	if secret == "" {
-		return nil
-	}
-	sum := sha256.Sum256([]byte(secret))
-	return sum[:]
 }
 
 // openSession makes the session the host's only one, and queues the records of all apps it has to do with.

@@ -13,13 +13,20 @@ import (
 
 // registerHost makes a host known, refreshes it, or starts its next incarnation.
 // Whatever ran on an earlier incarnation is gone with that process.
-func (t *tx) registerHost(in *apiv1.Host) outcome {
+// Two that would both replace the same incarnation do not both: a registration
+// names the one that it replaces.
+func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
+	in := op.GetHost()
 	if bad := checkRegistration(in); bad.code != CodeApplied {
 		return bad
 	}
 	id := in.GetId()
 	old, known := t.Host(HostID(id))
+	other := op.InsteadOf != nil && op.GetInsteadOf() != old.GetIncarnation()
 	if !known {
+		if other {
+			return refuse(CodeStaleIncarnation, "host %s has been forgotten since", id)
+		}
 		if t.hosts.Len() >= MaxHosts && !t.forgetGoneHost() {
 			return refuse(CodeTooMany, "%d hosts are known already", MaxHosts)
 		}
@@ -40,6 +47,8 @@ func (t *tx) registerHost(in *apiv1.Host) outcome {
 		host.Addr, host.Slots, host.Labels, host.SecretHash = in.GetAddr(), in.GetSlots(), clone(in).GetLabels(), in.GetSecretHash()
 		t.putHost(host)
 		return applied(id)
+	case other:
+		return refuse(CodeStaleIncarnation, "host %s has been registered by another process since, at %s", id, old.GetAddr())
 	}
 	if err := t.vacate(HostID(id), fmt.Sprintf("host %s restarted", id), false); err != nil {
 		return outcome{fault: err}

@@ -188,9 +188,14 @@ func (l line) reason(i int) string { return strings.Join(l.rest(i), " ") }
 func parseHost(cmd *apiv1.Command, l line) {
 	switch l.word(0) {
 	case "host":
-		cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
+		op := &apiv1.RegisterHost{}
+		if last, ok := strings.CutPrefix(l[len(l)-1], "instead="); ok {
+			op.InsteadOf, l = &last, l[:len(l)-1]
+		}
+		op.Host = &apiv1.Host{
 			Id: l.word(1), Name: l.word(1), Addr: l.word(1) + ":7403", Slots: int32(l.number(2)), NodeId: l.word(3), Incarnation: l.word(4), SecretHash: secret(l.word(5)),
-		}}}
+		}
+		cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: op}
 	case "state":
 		cmd.Op = &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
 			Host: l.word(1), Incarnation: l.word(2), State: l.word(3), Reason: l.reason(4),

@@ -116,7 +116,7 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 	case *apiv1.Command_InitCluster:
 		return t.initCluster(op.InitCluster)
 	case *apiv1.Command_RegisterHost:
-		return t.registerHost(op.RegisterHost.GetHost())
+		return t.registerHost(op.RegisterHost)
 	case *apiv1.Command_SetHostState:
 		return t.setHostState(op.SetHostState)
 	case *apiv1.Command_SetHostWish:

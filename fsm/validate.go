@@ -35,6 +35,7 @@ func Check(cmd *apiv1.Command) error {
 		c.word("cluster_id", op.InitCluster.GetClusterId(), MaxWordBytes)
 	case *apiv1.Command_RegisterHost:
 		c.host(op.RegisterHost.GetHost())
+		c.optionalWord("instead_of", op.RegisterHost.GetInsteadOf(), MaxWordBytes)
 	case *apiv1.Command_SetHostState:
 		c.name("host", op.SetHostState.GetHost())
 		c.optionalWord("incarnation", op.SetHostState.GetIncarnation(), MaxWordBytes)

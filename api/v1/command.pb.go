@@ -658,8 +658,11 @@ func (x *SetClusterConfig) GetConfig() *ClusterConfig {
 
 // RegisterHost makes a host ready, or brings it back with a new incarnation.
 type RegisterHost struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Host          *Host                  `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Host  *Host                  `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// The incarnation that the proposer knows of, and has found to be over; empty: it knows no such host. Where the log has come to another one
+	// since, other than the new one itself, the registration is refused. Not set, as in entries of old: whatever there is is replaced.
+	InsteadOf     *string `protobuf:"bytes,10,opt,name=instead_of,json=insteadOf,proto3,oneof" json:"instead_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -699,6 +702,13 @@ func (x *RegisterHost) GetHost() *Host {
 		return x.Host
 	}
 	return nil
+}
+
+func (x *RegisterHost) GetInsteadOf() string {
+	if x != nil && x.InsteadOf != nil {
+		return *x.InsteadOf
+	}
+	return ""
 }
 
 // SetHostState says whether the host's given incarnation is alive: ready, lost or left.
@@ -2047,9 +2057,13 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\vClearAlarms\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\"D\n" +
 	"\x10SetClusterConfig\x120\n" +
-	"\x06config\x18\x01 \x01(\v2\x18.godwit.v1.ClusterConfigR\x06config\"3\n" +
+	"\x06config\x18\x01 \x01(\v2\x18.godwit.v1.ClusterConfigR\x06config\"f\n" +
 	"\fRegisterHost\x12#\n" +
-	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\"r\n" +
+	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\x12\"\n" +
+	"\n" +
+	"instead_of\x18\n" +
+	" \x01(\tH\x00R\tinsteadOf\x88\x01\x01B\r\n" +
+	"\v_instead_of\"r\n" +
 	"\fSetHostState\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x14\n" +
@@ -2261,6 +2275,7 @@ func file_godwit_v1_command_proto_init() {
 		(*Command_SetHostUnfit)(nil),
 		(*Command_ClearAlarms)(nil),
 	}
+	file_godwit_v1_command_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1,0 +1,80 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+
+	"connectrpc.com/connect/v2"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
+)
+
+// registerTries bounds how often a registration begins anew because another one came before it.
+const registerTries = 3
+
+// errRegistered is returned when another process has registered as the host since its predecessor was asked for.
+var errRegistered = errors.New("another process has registered as this host meanwhile")
+
+// register makes the host known to the log, unless it is already, as it is. Of copies of one worker that come at the same moment, all
+// of which find no predecessor, the log takes one; to the others that one is the predecessor then.
+func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) error {
+	var err error
+	for range registerTries {
+		old, ok := l.c.state.View().Host(fsm.HostID(h.Id))
+		if ok && old.Incarnation == h.Incarnation && !fsm.HostStateOf(old).Gone() &&
+			old.Addr == h.Addr && old.Slots == h.Slots && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
+			return nil
+		}
+		if ok {
+			if err := l.checkPredecessor(ctx, old, h, secret); err != nil {
+				return err
+			}
+		}
+		if err = l.replace(ctx, old.GetIncarnation(), h, secret); !errors.Is(err, errRegistered) {
+			return err
+		}
+	}
+	return errPredecessor(h.Id, err.Error())
+}
+
+// replace has the log take the host in the place of an incarnation of it; empty: of none.
+func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host, secret []byte) error {
+	cmd := l.c.command("")
+	cmd.Term = l.term
+	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{InsteadOf: &incarnation, Host: &apiv1.Host{
+		Id: h.Id, Name: h.Id, Addr: h.Addr, Slots: h.Slots, Labels: h.Labels, Incarnation: h.Incarnation, NodeId: h.NodeId,
+		SecretHash: secret, Unfit: l.c.reach(ctx, h),
+	}}}
+	res, err := l.c.log.Propose(ctx, cmd)
+	if err != nil {
+		return apiError(err)
+	}
+	switch fsm.Code(res.Code) {
+	case fsm.CodeApplied:
+		l.log.Info("host registered", "host", h.Id, "slots", h.Slots, "addr", h.Addr)
+		return nil
+	case fsm.CodeNameTaken:
+		return apierr.New(connect.CodeAlreadyExists, apierr.ReasonNameTaken, "host.id", res.Reason, "give this worker another --name")
+	case fsm.CodeForbidden:
+		return apierr.New(connect.CodePermissionDenied, apierr.ReasonForbidden, "secret", res.Reason, "")
+	case fsm.CodeStaleIncarnation:
+		return errRegistered
+	case fsm.CodeIncarnationOver:
+		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", res.Reason, "register again as a new incarnation")
+	default:
+		return refusal(res.Code, res.Reason)
+	}
+}
+
+// secretHash is what the log keeps of a worker's secret; nil: it has none.
+func secretHash(secret string) []byte {
+	if secret == "" {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
