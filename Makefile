@@ -117,12 +117,13 @@ examples: build setup ## Rebuild the committed guest modules in place
 	examples/build.sh bin/godwit .
 
 .PHONY: check
-check: setup lint proto header ## Check all that is not a test: format, lint, layers, generated files, tidiness
+check: setup lint proto header ## Check all that is not a test: format, lint, layers, generated files, tidiness, the demo
 	$(BUF) lint
 	go test -count=1 ./internal/layers
 	go mod tidy -diff
 	@$(MAKE) --no-print-directory build
 	.ci/examples bin/godwit
+	@$(MAKE) --no-print-directory demo
 	@untracked=$$(git ls-files --others --exclude-standard api); \
 	if [ -n "$$untracked" ]; then echo "generated but not committed: $$untracked" >&2; exit 1; fi
 	git diff --exit-code
