@@ -116,17 +116,33 @@ func (c *moduleCache) find(ctx context.Context, digest string) (string, error) {
 	if os.Chtimes(path, now, now) == nil && c.checked(digest) { // it is here; the time says when it was used last
 		return path, nil
 	}
-	err := errors.New("no server is known")
-	for _, addr := range c.servers() {
-		if err = c.fetch(ctx, addr, digest, path); err == nil {
-			c.mu.Lock()
-			c.sound[digest] = true
-			c.mu.Unlock()
-			return path, nil
+	err, silent := errors.New("no server is known"), false
+	for _, patience := range []time.Duration{answerWait, transportWait} {
+		for _, addr := range c.servers() {
+			if err = c.fetch(ctx, addr, digest, path, patience); err == nil {
+				c.mu.Lock()
+				c.sound[digest] = true
+				c.mu.Unlock()
+				return path, nil
+			}
+			silent = silent || errors.Is(err, errNoAnswer)
+		}
+		if !silent || ctx.Err() != nil {
+			break
 		}
 	}
 	return "", fmt.Errorf("worker: fetch module %.12s: %w", digest, err)
 }
+
+// How long a server may take to begin to answer: at first little, since another one may stand closer to its answer; when all do so,
+// as long as it takes to know that it is not there.
+const (
+	answerWait    = time.Second
+	transportWait = 15 * time.Second
+)
+
+// errNoAnswer is fetch's where the server has not begun to answer in time.
+var errNoAnswer = errors.New("the server does not answer")
 
 // checked says whether the module's file holds what its name says. It is read once in the life of the worker; a damaged one goes,
 // with its code.
@@ -233,9 +249,16 @@ func (c *moduleCache) remove(path string) {
 const maxModuleBytes = 64 << 20
 
 // fetch streams the module into a temporary file, checks its digest, and moves it to path.
-func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string) (err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string, patience time.Duration) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.AfterFunc(patience, func() { cancel(fmt.Errorf("%w: %s, within %v", errNoAnswer, addr, patience)) })
+	defer late.Stop()
+	defer func() {
+		if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
+			err = context.Cause(ctx)
+		}
+	}()
 	client := apiv1connect.NewClusterClient(transport.NewClient(c.http, addr))
 	stream, err := client.FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: digest})
 	if err != nil {
@@ -260,6 +283,7 @@ func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string) (err
 		if err != nil {
 			return err
 		}
+		late.Stop()
 		if size += len(m.Chunk); size > maxModuleBytes {
 			return fmt.Errorf("server %s sends more than a module may have: %d bytes", addr, maxModuleBytes)
 		}

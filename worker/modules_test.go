@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,28 +121,70 @@ func TestDamagedModule(t *testing.T) {
 	require.NoDirExists(t, c.codeDir(damaged))
 }
 
-// otherBytes is a server that sends other bytes than it is asked for.
-type otherBytes struct{ fakeLeader }
+// moduleServer sends what it is to whoever asks for any module, after it has been asked often enough.
+type moduleServer struct {
+	fakeLeader
+	code  []byte
+	after int32 // times it is asked without an answer
+	asked atomic.Int32
+}
 
-func (*otherBytes) FetchModule(_ context.Context, _ *apiv1.FetchModuleRequest, stream apiv1connect.ClusterFetchModuleServerStream) error {
-	return stream.Send(&apiv1.FetchModuleResponse{Chunk: []byte("other")})
+func (m *moduleServer) FetchModule(ctx context.Context, _ *apiv1.FetchModuleRequest, stream apiv1connect.ClusterFetchModuleServerStream) error {
+	if m.asked.Add(1) <= m.after {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return stream.Send(&apiv1.FetchModuleResponse{Chunk: m.code})
+}
+
+// serve answers until the test ends, and returns where.
+func (m *moduleServer) serve(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := connect.NewServer()
+	apiv1connect.RegisterClusterHandler(s, m)
+	mux := http.NewServeMux()
+	transport.Mount(mux, s)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- transport.Serve(ctx, l, mux) }()
+	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
+	return l.Addr().String()
+}
+
+// A server that stands still does not keep a worker from the next one; where none answers at once, they are waited for.
+func TestFetchPassesOverTheSilent(t *testing.T) {
+	code := []byte("module")
+	sum := sha256.Sum256(code)
+	digest := hex.EncodeToString(sum[:])
+	silent, good, slow := &moduleServer{after: 1 << 20}, &moduleServer{code: code}, &moduleServer{code: code, after: 1}
+	for _, next := range []*moduleServer{good, slow} {
+		servers := []string{silent.serve(t), next.serve(t)}
+		if next == slow {
+			servers = servers[1:]
+		}
+		dir := t.TempDir()
+		c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 1<<20, slog.New(slog.DiscardHandler), transport.NewHTTPClient(),
+			func() []string { return servers })
+		require.NoError(t, err)
+		path, release, err := c.use(t.Context(), digest)
+		require.NoError(t, err)
+		release()
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, code, got)
+	}
+	require.EqualValues(t, 1, silent.asked.Load())
+	require.EqualValues(t, 2, slow.asked.Load())
 }
 
 // TestFetchedModuleIsChecked: bytes that are not the module's get no name.
 func TestFetchedModuleIsChecked(t *testing.T) {
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s := connect.NewServer()
-	apiv1connect.RegisterClusterHandler(s, &otherBytes{})
-	mux := http.NewServeMux()
-	transport.Mount(mux, s)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- transport.Serve(ctx, l, mux) }()
-	defer func() { cancel(); require.NoError(t, <-done) }()
+	addr := (&moduleServer{code: []byte("other")}).serve(t)
 	dir := t.TempDir()
 	c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 1<<20, slog.New(slog.DiscardHandler), transport.NewHTTPClient(),
-		func() []string { return []string{l.Addr().String()} })
+		func() []string { return []string{addr} })
 	require.NoError(t, err)
 	_, _, err = c.use(t.Context(), strings.Repeat("ab", 32))
 	require.ErrorContains(t, err, "sent other bytes")
