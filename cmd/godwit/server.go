@@ -109,6 +109,9 @@ func runServer(ctx context.Context, f *serverFlags) error {
 	if f.expect < 0 || f.expect > 9 || (f.expect > 1 && f.join == "") {
 		return usagef("--bootstrap-expect %d: give 1 to 9, and --retry-join with all of them if more than one", f.expect)
 	}
+	if err := checkDataOf(f.dataDir, "worker", ofWorkers); err != nil {
+		return err
+	}
 	for { // again as a new server, at the most once for each time that it had left
 		d := departure{f.dataDir}
 		if done, err := d.putAway(); err != nil {

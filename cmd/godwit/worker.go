@@ -89,6 +89,9 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	if err := f.required(); err != nil {
 		return cfg, "", err
 	}
+	if err := checkDataOf(f.dataDir, "server", ofServers); err != nil {
+		return cfg, "", err
+	}
 	if f.name == "" {
 		name, err := worker.NameIn(f.dataDir)
 		if err != nil {
