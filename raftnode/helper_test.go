@@ -143,7 +143,7 @@ func (l *lines) String() string {
 func testConfig(dir, addr string) Config {
 	c := DefaultConfig()
 	c.DataDir, c.Addr = dir, addr
-	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLease = 250*time.Millisecond, 250*time.Millisecond, 200*time.Millisecond
+	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLease = 250*time.Millisecond, 250*time.Millisecond, 250*time.Millisecond
 	c.CommitTimeout = 10 * time.Millisecond
 	c.RPCTimeout = 2 * time.Second
 	c.StoreHangTimeout = 10 * time.Second

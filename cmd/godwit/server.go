@@ -166,7 +166,7 @@ func (s *server) open(ctx context.Context) error {
 	rc.DataDir, rc.Addr, rc.Encode, rc.Multiplier = s.flags.dataDir, addr, fsm.Encode, s.flags.multiplier
 	rc.SnapshotThreshold, rc.TrailingLogs = s.flags.snapshotEvery, s.flags.snapshotEvery
 	rc.SnapshotInterval = s.flags.snapshotInterval
-	rc.HeartbeatTimeout, rc.ElectionTimeout, rc.LeaderLease = s.flags.heartbeat, s.flags.heartbeat, s.flags.heartbeat/2
+	rc.HeartbeatTimeout, rc.ElectionTimeout, rc.LeaderLease = s.flags.heartbeat, s.flags.heartbeat, s.flags.heartbeat
 	rc.OnFatal = func(err error) { s.die(err) }
 	rc.Locate, rc.Vouch = s.dir.Locate, s.dir.Vouch
 	if s.node, err = raftnode.Open(rc, raftnode.NewFSM(machine{s.machine}), s.listener.Protocol(raftnode.Protocol), s.log); err != nil {
