@@ -124,6 +124,8 @@ check: setup lint proto header ## Check all that is not a test: format, lint, la
 	@$(MAKE) --no-print-directory build
 	.ci/examples bin/godwit
 	@$(MAKE) --no-print-directory demo
+	@large=$$(git ls-files -z | xargs -0 -n1 sh -c 'test -f "$$0" && test $$(wc -c <"$$0") -gt 1048576 && echo "$$0"'; true); \
+	if [ -n "$$large" ]; then echo "over 1 MiB, and committed: $$large" >&2; exit 1; fi
 	@untracked=$$(git ls-files --others --exclude-standard api); \
 	if [ -n "$$untracked" ]; then echo "generated but not committed: $$untracked" >&2; exit 1; fi
 	git diff --exit-code
