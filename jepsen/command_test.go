@@ -69,6 +69,20 @@ func (r *command) wait() result {
 // interrupt is what Ctrl-C does.
 func (r *command) interrupt() { _ = r.cmd.Process.Signal(syscall.SIGINT) }
 
+// insist interrupts it until it ends: one that comes right after another counts as the same.
+func (r *command) insist() result {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for { // it has a limit of its own
+		r.interrupt()
+		select {
+		case <-tick.C:
+		case <-r.exited:
+			return r.wait()
+		}
+	}
+}
+
 func (r *command) running() bool {
 	select {
 	case <-r.exited:

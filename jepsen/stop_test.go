@@ -2,6 +2,7 @@ package jepsen
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,28 +55,35 @@ func TestInterruptAtEachMoment(t *testing.T) {
 		g.reached()
 		run.interrupt()
 		c.told(run, "interrupted while submitting")
-		run.interrupt()
-		r := run.wait()
+		r := run.insist()
 		require.Equal(t, 130, r.code, r.stderr)
 		require.Contains(t, r.stderr, "left: whether left was submitted is not known; godwit ps -a shows it")
 	})
-	t.Run("queued", func(t *testing.T) {
-		run := c.start("run", "-n", "100", "--name", "waits", helloModule)
-		id := c.named("waits")
-		run.interrupt()
-		r := run.wait()
-		require.Equal(t, 130, r.code, r.stderr)
-		require.Contains(t, r.stderr, id)
-		c.phase(id, "cancelled")
-	})
+	for code, signals := range map[int][]syscall.Signal{
+		130: {syscall.SIGINT},
+		143: {syscall.SIGTERM, syscall.SIGTERM}, // as timeout(1) does: to it and to its group
+		129: {syscall.SIGHUP},
+	} {
+		t.Run("queued, "+signals[0].String(), func(t *testing.T) {
+			name := fmt.Sprint("waits", code)
+			run := c.start("run", "-n", "100", "--name", name, helloModule)
+			id := c.named(name)
+			for _, s := range signals {
+				require.NoError(t, run.cmd.Process.Signal(s))
+			}
+			r := run.wait()
+			require.Equal(t, code, r.code, r.stderr)
+			require.Contains(t, r.stderr, id)
+			c.phase(id, "cancelled")
+		})
+	}
 	t.Run("cancelling", func(t *testing.T) {
 		g := newGate(t, c.servers[0].addr, "/CancelApp")
 		run := startCommand(t, g.addr, "run", "-n", "1", "--name", "twice", steadyModule, "1000", "50")
 		c.lines(run, 1)
 		run.interrupt()
 		g.reached()
-		run.interrupt()
-		r := run.wait()
+		r := run.insist()
 		require.Equal(t, 130, r.code, r.stderr)
 		require.Contains(t, r.stderr, "left alone: godwit logs -f "+c.named("twice"))
 		c.must("cancel", c.named("twice"))
