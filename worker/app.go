@@ -100,8 +100,8 @@ func (a *app) run(ctx context.Context) {
 			f()
 			a.drain()
 		case <-a.fresh:
-			if rec := a.host.record(a.id); rec != nil && (a.rec == nil || rec.Index >= a.rec.Index) {
-				a.rec = rec
+			if rec := a.host.record(a.id); rec != nil {
+				a.rec = rec // follow has put no older one in its place
 			}
 		case <-ctx.Done():
 			a.stopChild()

@@ -274,6 +274,24 @@ func TestOlderRecordsAreIgnored(t *testing.T) {
 	require.EqualValues(t, 10, w.record("a").Index, "neither an older index nor a deposed leader's term counts")
 	w.follow(t.Context(), rec(11, 3))
 	require.EqualValues(t, 11, w.record("a").Index)
+	w.follow(t.Context(), rec(7, 9))
+	require.EqualValues(t, 7, w.record("a").Index, "a recovered cluster's log may be shorter: its terms are later")
+}
+
+// An app follows a recovered cluster, whose log may be shorter than that of the lost one.
+func TestAppFollowsARecoveredCluster(t *testing.T) {
+	b := newBench(t)
+	w, a := b.a.host, b.a
+	w.apps[a.id] = a
+	ran := make(chan struct{})
+	go func() { defer close(ran); a.run(t.Context()) }()
+	rec := func(index, term uint64, gone bool) *apiv1.AppRecord {
+		return &apiv1.AppRecord{Index: index, Term: term, Gone: gone, App: &apiv1.App{Id: "a", Phase: "running", Spec: &apiv1.AppSpec{}}}
+	}
+	w.follow(t.Context(), rec(10, 2, false))
+	require.Eventually(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.statuses["a"].GetIndex() == 10 }, time.Minute, time.Millisecond)
+	w.follow(t.Context(), rec(7, 9, true))
+	within(t, ran, "the app's end")
 }
 
 // TestTargetAcknowledgesOnceItsExecutorRuns: not while that starts.

@@ -41,7 +41,7 @@ type Client struct {
 	http  *http.Client
 	// patience is how long a call goes on trying from the moment it first failed.
 	patience time.Duration
-	// Waiting, if set before the first call, is told once of a call that has failed for two seconds: why, and how much longer it is tried.
+	// Waiting, if set before the first call, is told once in the client's life of a call that has failed for two seconds: why, and how much longer it is tried.
 	Waiting func(why error, more time.Duration)
 	told    sync.Once
 
