@@ -45,8 +45,7 @@ type Gate struct {
 
 // waiter is one that waits.
 type waiter struct {
-	ctx   context.Context //nolint:containedctx // of the place that it will get
-	place *Place          // set before got is closed
+	place *Place // that it will have
 	got   chan struct{}
 }
 
@@ -70,41 +69,34 @@ func New(cfg Config) *Gate {
 // Enter gives the caller a place, for which it waits if it may. The context returned ends with ctx, and when the place is lost,
 // its cause is ErrSlow or ErrStalled then; the caller must soon call Leave. Enter returns ErrFull, or the error of ctx.
 func (g *Gate) Enter(ctx context.Context) (context.Context, *Place, error) {
+	inside, end := context.WithCancelCause(ctx)
+	p := &Place{gate: g, end: end}
 	g.mu.Lock()
 	if len(g.inside) < g.cfg.Places && g.queue.Len() == 0 {
-		inside, p := g.admit(ctx)
+		g.seat(p)
 		g.mu.Unlock()
 		return inside, p, nil
 	}
 	g.look(1)
 	if g.queue.Len() >= g.cfg.Waiting+g.losing {
 		g.mu.Unlock()
+		end(nil)
 		return nil, nil, ErrFull
 	}
-	w := &waiter{got: make(chan struct{})}
-	inside, end := context.WithCancelCause(ctx)
-	w.ctx, w.place = inside, &Place{gate: g, end: end}
+	w := &waiter{place: p, got: make(chan struct{})}
 	e := g.queue.PushBack(w)
 	g.arm()
 	g.mu.Unlock()
 	select {
 	case <-w.got:
-		return w.ctx, w.place, nil
+		return inside, p, nil
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
 	g.queue.Remove(e) // nothing, if it has just been given its place
 	g.mu.Unlock()
-	w.place.Leave()
+	p.Leave()
 	return nil, nil, ctx.Err()
-}
-
-// admit is for callers that hold mu.
-func (g *Gate) admit(ctx context.Context) (context.Context, *Place) {
-	ctx, end := context.WithCancelCause(ctx)
-	p := &Place{gate: g, end: end}
-	g.seat(p)
-	return ctx, p
 }
 
 // seat puts a place inside. Holds mu.
