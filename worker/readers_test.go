@@ -2,6 +2,7 @@ package worker
 
 import (
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -91,13 +92,18 @@ func TestDeafReaders(t *testing.T) {
 	logs := newLogs(t)
 	l, err := logs.app("a")
 	require.NoError(t, err)
-	const lines = 1200 // of 10 kB: more than a client takes that does not read
+	const lines = 300 // of 10 kB that do not compress: more than a client takes that does not read
+	noise := rand.NewChaCha8([32]byte{})
 	for seq := range uint64(lines) {
-		require.NoError(t, l.append([]*apiv1.LogLine{long(0, seq)}))
+		x := line(0, seq)
+		x.Text = make([]byte, 10_000)
+		_, err := noise.Read(x.Text)
+		require.NoError(t, err)
+		require.NoError(t, l.append([]*apiv1.LogLine{x}))
 	}
-	const places = 2
+	const places, window = 2, 200 * time.Millisecond
 	turns := newReaders()
-	turns.reading = gate.New(gate.Config{Places: places, Waiting: maxReaders, Floor: 1, Window: time.Second, Patience: time.Hour})
+	turns.reading = gate.New(gate.Config{Places: places, Waiting: maxReaders, Floor: 1, Window: window, Patience: time.Hour})
 	addr := serveReaders(t, logs, turns)
 	ask := func(from uint64) apiv1connect.DataReadLogsClientStream {
 		client := apiv1connect.NewDataClient(transport.NewClient(transport.NewHTTPClient(), addr)) // a connection of its own
@@ -109,7 +115,9 @@ func TestDeafReaders(t *testing.T) {
 	for i := range deaf {
 		deaf[i] = ask(0)
 	}
-	require.Eventually(t, func() bool { return turns.reading.Inside() == places }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return turns.reading.Inside() == places && turns.reading.Waiting() == 0 }, time.Minute, time.Millisecond)
+	time.Sleep(2 * window)
+	require.Equal(t, places, turns.reading.Inside(), "nobody else wants them")
 	next := uint64(0)
 	for next < lines { // on a slow machine this reader may lose its turn too, and goes on from where it was
 		stream := ask(next)

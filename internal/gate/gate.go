@@ -246,6 +246,13 @@ func (g *Gate) Inside() int {
 	return len(g.inside)
 }
 
+// Waiting is how many wait for a place.
+func (g *Gate) Waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.queue.Len()
+}
+
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
