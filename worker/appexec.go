@@ -6,6 +6,7 @@ import (
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/pipe"
 )
 
 // startChild starts the app's executor; childStarted follows.
@@ -104,8 +105,12 @@ func exitReason(c *child) (int32, string) {
 	if why := c.why.Load(); why != nil {
 		return codeKilled, "executor killed by the worker: " + *why
 	}
-	if ws, ok := waitStatus(c.state); ok && ws.Signaled() {
+	ws, ok := waitStatus(c.state)
+	switch {
+	case ok && ws.Signaled():
 		return 128 + int32(ws.Signal()), fmt.Sprintf("executor killed by signal %d (%s)", ws.Signal(), ws.Signal())
+	case ok && ws.ExitStatus() == pipe.ExitLeaseOver:
+		return codeKilled, "executor ended itself: the host's lease was over"
 	}
 	return codeGodwitFailed, fmt.Sprintf("executor ended: %s", c.state)
 }

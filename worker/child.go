@@ -40,6 +40,7 @@ type child struct {
 type spawner struct {
 	argv    []string
 	starter *proc.Starter
+	lease   *pipe.Lease // for all executors
 }
 
 // start runs an executor for n ranks of app. Its events go to onEvent, in order, from one goroutine; onExit follows the
@@ -57,7 +58,7 @@ func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*ap
 	defer connsFile.Close() //nolint:errcheck // the child holds its own
 	//nolint:gosec,noctx // the worker's own binary; ended by kill, not by a context
 	cmd := exec.Command(s.argv[0], append(s.argv[1:len(s.argv):len(s.argv)], "--app", app)...)
-	cmd.ExtraFiles = []*os.File{controlFile, connsFile}
+	cmd.ExtraFiles = []*os.File{controlFile, connsFile, s.lease.File()}
 	cmd.Args[0], cmd.Stderr = "godwit", os.Stderr // the binary may have the name of a compiler, or of mpirun
 	// Every rank may compute at once and the runtime needs threads besides; its own adjustment would stop the world.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n+2), "GOTRACEBACK=single")

@@ -1,13 +1,16 @@
 package worker
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/pipe"
 )
 
 func commandRoutes(epoch uint64) *apiv1.ExecCommand {
@@ -69,4 +72,13 @@ func TestFailureOfARunningExecutor(t *testing.T) {
 	require.EqualValues(t, apiv1.RankEnded, b.a.ranks[0].state)
 	require.EqualValues(t, codeGodwitFailed, b.a.ranks[0].code)
 	require.Equal(t, "executor on h1: it broke", b.a.ranks[0].reason)
+}
+
+// An executor that ended itself past the lease's end says so by its code: its worker stood still, and heard nothing of it.
+func TestExecutorThatEndedItself(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf("exit %d", pipe.ExitLeaseOver))
+	require.Error(t, cmd.Run())
+	code, reason := exitReason(&child{state: cmd.ProcessState})
+	require.EqualValues(t, codeKilled, code)
+	require.Contains(t, reason, "the host's lease was over")
 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/godwit-run/godwit/internal/pipe"
 )
 
 const (
@@ -18,19 +18,14 @@ const (
 // moment is a time since the machine's start. Unlike Go's clock it goes on while the machine is suspended: the leader's does too.
 type moment time.Duration
 
-func sinceBoot() moment {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
-		panic(err) // Linux has had this clock since 2.6.39
-	}
-	return moment(t.Nano())
-}
+func sinceBoot() moment { return moment(pipe.SinceBoot()) }
 
 // lease is the worker's right to run ranks. It is counted from the moment a heartbeat was sent, so that the leader, who
 // counts from when it came, always outlasts it. Sessions extend it; the watch only asks whether it is over. It stays over until
-// it is extended.
+// it is extended. The executors are told of its end as it moves: they end themselves if the worker cannot.
 type lease struct {
-	now func() moment
+	now  func() moment
+	tell func(until time.Duration) // does not block
 
 	mu      sync.Mutex // guards what is below
 	length  time.Duration
@@ -38,26 +33,34 @@ type lease struct {
 	granted bool   // whether it was ever granted: before, there is nothing to lose
 }
 
-func newLease(now func() moment) *lease { return &lease{now: now} }
+func newLease(now func() moment, tell func(until time.Duration)) *lease {
+	return &lease{now: now, tell: tell}
+}
 
 // grant starts the lease, or gives it another length, as a leader said in its answer to what was sent then.
 func (l *lease) grant(sent moment, length time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.granted, l.length, l.renewed = true, length, max(l.renewed, sent)
+	l.tell(time.Duration(l.end()))
 }
 
 // renew counts from sent, unless a later heartbeat has been answered already.
 func (l *lease) renew(sent moment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.renewed = max(l.renewed, sent)
+	if l.renewed = max(l.renewed, sent); l.granted {
+		l.tell(time.Duration(l.end()))
+	}
 }
+
+// end is the last moment of the lease. Holds mu.
+func (l *lease) end() moment { return l.renewed + moment(l.length) }
 
 func (l *lease) over() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.granted && l.now() > l.renewed+moment(l.length)
+	return l.granted && l.now() > l.end()
 }
 
 // silent is how long no heartbeat has been answered, in whole seconds.

@@ -12,7 +12,7 @@ import (
 // testLease is a lease whose clock the test holds.
 func testLease() (*lease, *moment) {
 	now := new(moment)
-	return newLease(func() moment { return *now }), now
+	return newLease(func() moment { return *now }, func(time.Duration) {}), now
 }
 
 func at(seconds int) moment { return moment(time.Duration(seconds) * time.Second) }
@@ -108,4 +108,30 @@ func TestWelcomeTakesNothingBack(t *testing.T) {
 	l.grant(at(45), 10*time.Second)
 	*now = at(60)
 	require.False(t, l.over())
+}
+
+// TestLeaseTellsItsEnd: what executors go by is what the worker goes by, from the first grant on.
+func TestLeaseTellsItsEnd(t *testing.T) {
+	told := moment(0)
+	now := at(60)
+	l := newLease(func() moment { return now }, func(until time.Duration) { told = moment(until) })
+	l.renew(at(50))
+	require.Zero(t, told, "none was ever granted")
+	for _, step := range []struct {
+		do   func()
+		want moment
+	}{
+		{func() { l.grant(at(51), 10*time.Second) }, at(61)},
+		{func() { l.renew(at(55)) }, at(65)},
+		{func() { l.renew(at(53)) }, at(65)},
+		{func() { l.grant(at(54), 20*time.Second) }, at(75)},
+		{func() { l.grant(at(56), 5*time.Second) }, at(61)},
+	} {
+		step.do()
+		require.Equal(t, step.want, told)
+		now = told
+		require.False(t, l.over())
+		now++
+		require.True(t, l.over())
+	}
 }

@@ -36,7 +36,7 @@ type keeper struct {
 
 // keepSession keeps a session with whoever leads, until ctx ends. When the lease runs out the executors are killed.
 func (w *Worker) keepSession(ctx context.Context) error {
-	k := &keeper{w: w, lease: newLease(sinceBoot), pause: sessionRetry}
+	k := &keeper{w: w, lease: newLease(sinceBoot, w.spawner.lease.Set), pause: sessionRetry}
 	w.tasks.Go(func() error { return w.watchLease(ctx, k.lease) })
 	said, saidAt := "", k.lease.now()
 	for ctx.Err() == nil {

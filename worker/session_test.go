@@ -20,6 +20,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -149,8 +150,11 @@ func newWire(t *testing.T, to string) *wire {
 // newTestWorker is a worker without executors, which keeps a session until the test ends.
 func newTestWorker(t *testing.T, servers func() []string, prepare func(*Worker)) *Worker {
 	t.Helper()
+	shared, err := pipe.NewLease()
+	require.NoError(t, err)
 	w := &Worker{
-		cfg: Config{DataDir: t.TempDir(), Name: "w1", Advertise: "127.0.0.1:9", Slots: 1}, servers: servers,
+		spawner: &spawner{lease: shared},
+		cfg:     Config{DataDir: t.TempDir(), Name: "w1", Advertise: "127.0.0.1:9", Slots: 1}, servers: servers,
 		log: slog.New(slog.DiscardHandler), http: transport.NewHTTPClient(), incarnation: "i1", nodeID: "n1",
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), memberCh: make(chan struct{}, 1), children: map[*child]bool{},
@@ -280,7 +284,7 @@ func TestHeartbeatsGoFirst(t *testing.T) {
 		w.statuses[id], w.dirty[id] = &apiv1.AppStatus{App: id}, true
 	}
 	stream := &sentStream{}
-	s := &session{w: w, stream: stream, lease: newLease(sinceBoot), sent: map[uint64]moment{}}
+	s := &session{w: w, stream: stream, lease: newLease(sinceBoot, func(time.Duration) {}), sent: map[uint64]moment{}}
 	due := make(chan time.Time, 2)
 	due <- time.Time{}
 	due <- time.Time{}
@@ -306,7 +310,7 @@ func TestOlderLeaderIsHistory(t *testing.T) {
 	f := &fakeLeader{term: 4, lease: time.Minute}
 	serveFake(t, f)
 	w := newTestWorker(t, func() []string { return nil }, nil)
-	k := &keeper{w: w, lease: newLease(sinceBoot), term: 5}
+	k := &keeper{w: w, lease: newLease(sinceBoot, func(time.Duration) {}), term: 5}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	_, err := k.open(ctx, cancel, lead{f.addr, 6})
@@ -327,7 +331,7 @@ func TestLostIncarnationEnds(t *testing.T) {
 
 // TestUnansweredBeatsAreBounded: those that wait for an answer that never comes are forgotten.
 func TestUnansweredBeatsAreBounded(t *testing.T) {
-	s := &session{w: &Worker{}, stream: &sentStream{}, lease: newLease(sinceBoot), sent: map[uint64]moment{}}
+	s := &session{w: &Worker{}, stream: &sentStream{}, lease: newLease(sinceBoot, func(time.Duration) {}), sent: map[uint64]moment{}}
 	for seq := range uint64(3 * maxUnanswered) {
 		require.NoError(t, s.beat(seq))
 		require.LessOrEqual(t, len(s.sent), maxUnanswered+1)

@@ -78,10 +78,13 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), memberCh: make(chan struct{}, 1), children: map[*child]bool{},
 		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter()},
 	}
+	var err error
+	if w.spawner.lease, err = pipe.NewLease(); err != nil {
+		return nil, err
+	}
 	if err := w.openDir(); err != nil {
 		return nil, err
 	}
-	var err error
 	if w.listener, err = listen.New(cfg.Listen); err != nil {
 		return nil, err
 	}

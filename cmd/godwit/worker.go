@@ -228,11 +228,18 @@ func newExec() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e := executor.New(control, conns, log.With("app", app))
+			lease, err := pipe.InheritedLease(pipe.LeaseFD)
+			if err != nil {
+				return err
+			}
+			e := executor.New(control, conns, lease, log.With("app", app))
 			done := make(chan error, 1)
 			go func() { done <- e.Run(c.Context()) }() // the process ends below, whatever the guests do
 			select {
 			case err := <-done:
+				if errors.Is(err, executor.ErrLeaseOver) {
+					return &exitError{code: pipe.ExitLeaseOver} // it is in the log
+				}
 				return err
 			case <-c.Context().Done():
 				time.AfterFunc(time.Second, func() { os.Exit(exitInterrupted) })

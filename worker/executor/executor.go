@@ -30,6 +30,7 @@ type Executor struct {
 	conns   *net.UnixConn
 	log     *slog.Logger
 	out     *outbox
+	fence   *fence
 
 	// Set by the start command, before any other is taken.
 	start    *apiv1.ExecStart
@@ -44,17 +45,32 @@ type Executor struct {
 	ranks map[mpi.Rank]*rank
 }
 
-// New makes an executor of the two sockets inherited from the worker. Run does the work.
-func New(control, conns *net.UnixConn, log *slog.Logger) *Executor {
+// New makes an executor of the two sockets and the lease inherited from the worker. Run does the work.
+func New(control, conns *net.UnixConn, lease *pipe.Lease, log *slog.Logger) *Executor {
 	return &Executor{
-		control: pipe.NewConn(control), conns: conns, log: log, out: newOutbox(), ranks: map[mpi.Rank]*rank{},
+		control: pipe.NewConn(control), conns: conns, log: log, out: newOutbox(), fence: newFence(lease.Until), ranks: map[mpi.Rank]*rank{},
 	}
 }
 
-// Run takes commands until the worker ends the link, then returns nil. The process is expected to exit then:
-// guests that compute cannot be stopped otherwise. When a part of the executor fails, the worker is told why, the link is
-// closed, and Run returns the reason: half an executor is of no use.
+// Run takes commands until the worker ends the link, then returns nil, or until the host's lease is over, then it returns
+// ErrLeaseOver. The process is expected to exit then: guests that compute cannot be stopped otherwise. When a part of the executor
+// fails, the worker is told why, the link is closed, and Run returns the reason: half an executor is of no use.
 func (e *Executor) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// Whichever ends first ends Run. The fence waits for no other part: a worker that stands still may hold up all of them.
+	ended := make(chan error, 2)
+	go func() { ended <- e.fence.watch(ctx) }() // until Run returns
+	go func() { ended <- e.serve(ctx) }()       // until the link ends, or the process
+	err := <-ended
+	if errors.Is(err, ErrLeaseOver) {
+		e.log.Error("the lease of this host is over: this executor ends itself")
+	}
+	return err
+}
+
+// serve takes commands until the link ends.
+func (e *Executor) serve(ctx context.Context) error {
 	var first apiv1.ExecCommand
 	if err := e.control.Receive(&first); err != nil {
 		return err
@@ -68,7 +84,7 @@ func (e *Executor) Run(ctx context.Context) error {
 	reporting := make(chan struct{})
 	g.Go(func() error {
 		defer close(reporting)
-		return e.out.run(ctx, func(ev *apiv1.ExecEvent) error { return e.control.Send(ev) })
+		return e.out.run(ctx, e.report)
 	})
 	if err := e.boot(ctx, start); err != nil {
 		e.emit(failed(err))
@@ -118,7 +134,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	if err := mc.Validate(); err != nil {
 		return err
 	}
-	e.net = newNetwork(s.App, s.Host, e.log)
+	e.net = newNetwork(s.App, s.Host, e.fence, e.log)
 	e.world = mpi.NewWorld(mc, e.net)
 	e.net.world = e.world
 	e.collect = newCollector(e.engine.Activity())
@@ -178,6 +194,14 @@ func (e *Executor) takeConns() error {
 		}
 		e.net.incoming.offer(conn)
 	}
+}
+
+// report tells the worker, while the host has its lease.
+func (e *Executor) report(ev *apiv1.ExecEvent) error {
+	if !e.fence.passes() {
+		return ErrLeaseOver
+	}
+	return e.control.Send(ev)
 }
 
 // emit queues an event for the worker, behind the lines that were printed before it. It does not block.

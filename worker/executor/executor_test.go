@@ -66,7 +66,7 @@ func startHost(t *testing.T, app, name string) *host {
 		}
 	})
 	wg.Go(h.read)
-	e := New(controlEnd, connsEnd, slog.New(slog.DiscardHandler))
+	e := New(controlEnd, connsEnd, testLease(t), slog.New(slog.DiscardHandler))
 	wg.Go(func() { h.done <- e.Run(ctx) })
 	t.Cleanup(func() {
 		_ = h.control.Close()

@@ -43,6 +43,7 @@ type network struct {
 	app, host string
 	log       *slog.Logger
 	incoming  *connListener
+	fence     *fence
 
 	mu      sync.RWMutex // guards the fields below
 	world   world
@@ -55,9 +56,9 @@ type network struct {
 	wake    chan struct{} // capacity 1: toDial is not empty
 }
 
-func newNetwork(app, host string, log *slog.Logger) *network {
+func newNetwork(app, host string, fence *fence, log *slog.Logger) *network {
 	return &network{
-		app: app, host: host, log: log, incoming: newConnListener(),
+		app: app, host: host, fence: fence, log: log, incoming: newConnListener(),
 		links: map[string]*link{}, dialled: map[string]bool{}, wake: make(chan struct{}, 1),
 	}
 }
@@ -262,7 +263,7 @@ func (n *network) serve(ctx context.Context, l *link, s stream) error {
 	number := l.open()
 	defer l.closed(number)
 	n.reconnect(l.peer)
-	g.Go(func() error { return l.pump(ctx, s, number) })
+	g.Go(func() error { return l.pump(ctx, fenced{s, n.fence}, number) })
 	g.Go(func() error { return drain(s, n.deliver) })
 	// A stream's RecvMsg ends with the stream's own context, which ends when this function returns: do not wait for it.
 	<-ctx.Done()

@@ -64,7 +64,7 @@ func TestBlobIsCutInOnePass(t *testing.T) {
 // lines that were printed before it.
 func TestOutboxSendsBoundedMessages(t *testing.T) {
 	workerEnd, executorEnd := pairOf(t)
-	e := New(executorEnd, nil, slog.New(slog.DiscardHandler))
+	e := New(executorEnd, nil, testLease(t), slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	const ranks, each, long = 4, 300, 60_000
 	var running sync.WaitGroup
@@ -81,7 +81,7 @@ func TestOutboxSendsBoundedMessages(t *testing.T) {
 		defer e.out.mu.Unlock()
 		return e.out.lines >= outboxBytes
 	}, testWait, time.Millisecond)
-	running.Go(func() { _ = e.out.run(ctx, func(ev *apiv1.ExecEvent) error { return e.control.Send(ev) }) })
+	running.Go(func() { _ = e.out.run(ctx, e.report) })
 	worker := pipe.NewConn(workerEnd)
 	lines, ended := map[int32]int{}, 0
 	for ended < ranks {
