@@ -88,6 +88,17 @@ func TestErrno(t *testing.T) {
 }
 
 // A profiling layer (MPI 5.0 section 15.2) defines MPI_X and calls PMPI_X.
+// What the glue adds to the C library steps back for a program's own.
+func TestOwnSystem(t *testing.T) {
+	const own = `#include <unistd.h>
+int system(const char *command) { return command == 0; }
+int gethostname(char *name, size_t size) { return name[size - 1]; }
+int main(void) { return 0; }
+`
+	code, _, stderr := build(t, C, map[string]string{"a.c": own}, "-Wall", "-Werror", "a.c", "-o", "a.wasm")
+	require.Zero(t, code, stderr)
+}
+
 func TestProfilingLayer(t *testing.T) {
 	files := map[string]string{
 		"main.c": "#include <mpi.h>\nint main(void) { return MPI_Barrier(MPI_COMM_WORLD); }",

@@ -22,12 +22,23 @@ const (
 
 // WASI's error numbers.
 const (
-	errnoSuccess = 0
-	errnoBadf    = 8
-	errnoFault   = 21
+	errnoSuccess     = 0
+	errnoAccess      = 2
+	errnoBadf        = 8
+	errnoBusy        = 10
+	errnoExist       = 20
+	errnoFault       = 21
+	errnoInvalid     = 28
+	errnoIsDir       = 31
+	errnoNameTooLong = 37
+	errnoNoEntry     = 44
+	errnoNotDir      = 54
+	errnoPerm        = 63
+	errnoReadOnly    = 69
+	errnoNoSeek      = 70
 )
 
-// fdstatGet describes a guest's streams, in place of wazero's function of this name. stdout and stderr are as a terminal: a C
+// fdstatGet describes a guest's streams and its root directory, in place of wazero's function of this name. stdout and stderr are as a terminal: a C
 // library then passes every line on when it is printed, and what a program has said before it ends badly is not lost in its
 // buffers. stdin is none, so that no program asks questions of it.
 func fdstatGet(_ context.Context, module api.Module, stack []uint64) {
@@ -38,13 +49,16 @@ func fdstatGet(_ context.Context, module api.Module, stack []uint64) {
 	case !ok:
 		stack[0] = errnoFault
 		return
-	case fd > 2:
-		stack[0] = errnoBadf // there is no file system
+	case fd > rootFD:
+		stack[0] = errnoBadf // nothing can be opened
 		return
 	}
 	kind, rights := uint16(characterDevice), uint64(rightWrite|rightFilestat|rightPoll)
-	if fd == 0 {
+	switch fd {
+	case 0:
 		kind, rights = blockDevice, rightRead|rightFilestat|rightPoll
+	case rootFD:
+		kind, rights = directory, 0
 	}
 	clear(memory)
 	binary.LittleEndian.PutUint16(memory, kind)
@@ -55,6 +69,9 @@ func fdstatGet(_ context.Context, module api.Module, stack []uint64) {
 func instantiateWASI(ctx context.Context, runtime wazero.Runtime) error {
 	builder := runtime.NewHostModuleBuilder(moduleWASI)
 	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(builder)
+	for name, f := range filesystem() {
+		builder.NewFunctionBuilder().WithGoModuleFunction(f, f.types(), []api.ValueType{api.ValueTypeI32}).Export(name)
+	}
 	_, err := builder.NewFunctionBuilder().
 		WithGoModuleFunction(api.GoModuleFunc(fdstatGet), []api.ValueType{api.ValueTypeI32, api.ValueTypeI32}, []api.ValueType{api.ValueTypeI32}).
 		Export("fd_fdstat_get").

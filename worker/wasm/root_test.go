@@ -1,0 +1,43 @@
+package wasm
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A program that looks for what a guest has not is told so in words that its author knows, by POSIX.
+func TestGuestHasNoFiles(t *testing.T) {
+	w := &world{t: t, module: compile(t, "nofiles"), args: []string{"nofiles"}}
+	r := w.run(1)[0]
+	require.Equal(t, Exit{}, r.exit, "%s", &r.stderr)
+	require.Equal(t, `fopen r: No such file or directory
+fopen r+: No such file or directory
+fopen w: Read-only file system
+fopen a: Read-only file system
+open .: Permission denied
+opendir /: Permission denied
+opendir data: No such file or directory
+getcwd: ok
+stat .: ok
+stat file: No such file or directory
+access: No such file or directory
+chdir: No such file or directory
+mkdir: Read-only file system
+mkdir /: File exists
+rmdir: No such file or directory
+unlink: No such file or directory
+rename: No such file or directory
+link: No such file or directory
+symlink: Read-only file system
+readlink: No such file or directory
+lseek: Invalid seek
+ftruncate: Invalid argument
+close: Bad file descriptor
+tmpfile: Read-only file system
+system: Function not implemented
+a shell: Success
+gethostname: ok
+gethostname, no room: Filename too long
+`, r.stdout.String())
+}
