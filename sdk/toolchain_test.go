@@ -87,7 +87,6 @@ func TestErrno(t *testing.T) {
 	require.Zero(t, code, stderr)
 }
 
-// A profiling layer (MPI 5.0 section 15.2) defines MPI_X and calls PMPI_X.
 // What the glue adds to the C library steps back for a program's own.
 func TestOwnSystem(t *testing.T) {
 	const own = `#include <unistd.h>
@@ -99,6 +98,7 @@ int main(void) { return 0; }
 	require.Zero(t, code, stderr)
 }
 
+// A profiling layer (MPI 5.0 section 15.2) defines MPI_X and calls PMPI_X.
 func TestProfilingLayer(t *testing.T) {
 	files := map[string]string{
 		"main.c": "#include <mpi.h>\nint main(void) { return MPI_Barrier(MPI_COMM_WORLD); }",
