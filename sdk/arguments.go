@@ -31,6 +31,7 @@ type arguments struct {
 	driver   string   // -cc=CMD or -cxx=CMD, empty if not given
 	output   string   // -o, empty if not given
 	debug    bool     // some -g other than -g0
+	strip    bool     // -s: not even the names of functions are kept
 	optimise string   // the last -O, empty if not given
 	unwind   string   // the last -DGODWIT_UNWIND_BYTES=N, whole
 	rest     []string // for clang, in order, without -o and without what was dropped
@@ -76,11 +77,11 @@ func parse(args []string) (arguments, error) {
 			if arg == "-z" {
 				words = []string{"-z", args[i]}
 			}
-			a.rest = append(a.rest, linker.keep(words)...)
+			a.linker(linker.keep(words))
 		case (arg == "-rpath" || arg == "-R" || arg == "-soname") && hasValue:
 			i++
 		case strings.HasPrefix(arg, "-Wl,"):
-			a.rest = append(a.rest, linker.keep(strings.Split(arg[len("-Wl,"):], ","))...)
+			a.linker(linker.keep(strings.Split(arg[len("-Wl,"):], ",")))
 		case takesValue[arg] && hasValue:
 			i++
 			if a.drop(arg + args[i]) {
@@ -135,6 +136,14 @@ func (a *arguments) plain(arg string) {
 	a.rest = append(a.rest, arg)
 }
 
+// linker takes what the linker gets, each word as an option for clang.
+func (a *arguments) linker(options []string) {
+	for _, o := range options {
+		a.strip = a.strip || o == "-Wl,-s" || o == "-Wl,--strip-all"
+	}
+	a.rest = append(a.rest, options...)
+}
+
 // drop says whether a guest has no use for an option, and notes what is lost with it.
 func (a *arguments) drop(arg string) bool {
 	note, ok := droppedNote(arg)
@@ -156,6 +165,8 @@ func (a *arguments) option(arg string) {
 		a.optimise = arg
 	case strings.HasPrefix(arg, "-DGODWIT_UNWIND_BYTES="):
 		a.unwind = arg
+	case arg == "-s":
+		a.strip = true
 	case arg == "-g0":
 		a.debug = false
 	case strings.HasPrefix(arg, "-g"):

@@ -24,7 +24,9 @@
 //   - another clang is taken with -cc=CMD or -cxx=CMD, or from MPI_CC, OMPI_CC, MPICH_CC and their like;
 //   - C++ is compiled with -fno-exceptions, and setjmp is not there: asyncify and wasm exceptions do
 //     not mix;
-//   - the name section and debug information are dropped, unless -g is given;
+//   - debug information is dropped, unless -g is given. The names of functions stay, so that a trap
+//     tells where it was, unless -s is; clang's own run of wasm-opt, which drops them, is left out
+//     (lib/clang), and wasm-opt does not inline functions for having one caller only;
 //   - -DGODWIT_UNWIND_BYTES=N at the link sets the size of the unwind area (default 1 MiB, which
 //     holds tens of thousands of frames).
 //

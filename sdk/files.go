@@ -15,6 +15,9 @@ import (
 //go:embed include lib share
 var embedded embed.FS
 
+// clangTools is the directory of the programs that clang looks for by itself.
+const clangTools = "lib/clang"
+
 // Files returns the headers (include/), the glue (lib/) and the files for build systems (lib/pkgconfig, share), read-only.
 func Files() fs.FS { return embedded }
 
@@ -60,6 +63,9 @@ func replace(base, dir string) error {
 	if err := os.CopyFS(content, embedded); err != nil {
 		return fmt.Errorf("unpack sdk: %w", err)
 	}
+	if err := executable(content); err != nil {
+		return fmt.Errorf("unpack sdk: %w", err)
+	}
 	if err := os.Rename(dir, filepath.Join(staging, "damaged")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replace damaged sdk: %w", err)
 	}
@@ -67,6 +73,11 @@ func replace(base, dir string) error {
 		return fmt.Errorf("unpack sdk: %w", err)
 	}
 	return nil
+}
+
+// executable lets the programs among the files below dir run: an embedded file has no such mark.
+func executable(dir string) error {
+	return os.Chmod(filepath.Join(dir, filepath.FromSlash(clangTools), "wasm-opt"), 0o755) //nolint:gosec // it is run
 }
 
 // holds says whether a directory has the files of the digest, whole.

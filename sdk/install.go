@@ -33,6 +33,9 @@ func Install(dir, binary string) error {
 	if err != nil {
 		return fmt.Errorf("install the sdk: %w", err)
 	}
+	if err := executable(dir); err != nil {
+		return fmt.Errorf("install the sdk: %w", err)
+	}
 	bin := filepath.Join(dir, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return fmt.Errorf("install the sdk: %w", err)

@@ -59,8 +59,13 @@ func memoryFlags() []string {
 
 // linkFlags come before the user's arguments as well. The entry is the glue's (godwit_start.c), not wasi-libc's. The functions in probes.txt are those that configure scripts look for,
 // without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h.
-func linkFlags(p paths) []string {
-	return append(memoryFlags(), "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area",
+// What is debugging is left out here, and not by wasm-opt, unless it was asked for: names stay.
+func linkFlags(a arguments, p paths) []string {
+	flags := append(memoryFlags(), "-B"+filepath.Join(p.sdk, filepath.FromSlash(clangTools)))
+	if !a.debug {
+		flags = append(flags, "-Wl,--strip-debug")
+	}
+	return append(flags, "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area",
 		"-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
 }
 
@@ -80,14 +85,19 @@ func optimiseFlags(a arguments) []string {
 	if a.optimise == "-O0" {
 		level = "-O1"
 	}
+	// clang has inlined what is worth it. What wasm-opt inlines besides, since it has one caller only, be it main, cannot be told in the
+	// stack of a trap any more, and is instrumented with its caller.
 	flags := []string{
-		level, "--asyncify", "--pass-arg=asyncify-imports@mpi_abi.*,godwit_v1.*",
+		level, "--one-caller-inline-max-function-size=0", "--asyncify", "--pass-arg=asyncify-imports@mpi_abi.*,godwit_v1.*",
 		"--enable-simd", "--enable-bulk-memory", "--enable-mutable-globals",
 	}
-	if a.debug {
+	switch {
+	case a.strip:
+		return append(flags, "--strip-debug", "--strip-producers")
+	case a.debug:
 		return append(flags, "-g")
 	}
-	return append(flags, "--strip-debug", "--strip-producers")
+	return append(flags, "-g", "--strip-dwarf", "--strip-producers") // the names of functions are for the stack of a trap
 }
 
 // commands are the programs to run, in order, for a.
@@ -114,7 +124,7 @@ func commands(lang Lang, a arguments, p paths) [][]string {
 	}
 	glue = append(glue, "-c", filepath.Join(p.sdk, "lib", "godwit_glue.c"), "-o", p.glue)
 	// The glue is first: it takes the first place of the function table.
-	link := slices.Concat(compile, linkFlags(p), []string{p.glue}, a.rest, libraries(), []string{"-o", p.linked})
+	link := slices.Concat(compile, linkFlags(a, p), []string{p.glue}, a.rest, libraries(), []string{"-o", p.linked})
 	optimise := slices.Concat([]string{p.wasmOpt}, optimiseFlags(a), []string{p.linked, "-o", a.target()})
 	return [][]string{glue, link, optimise}
 }

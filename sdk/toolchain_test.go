@@ -87,6 +87,22 @@ func TestErrno(t *testing.T) {
 	require.Zero(t, code, stderr)
 }
 
+// The names of functions are in a module, for the stack of a trap, unless they are stripped.
+func TestNames(t *testing.T) {
+	const program = `#include <stdio.h>
+__attribute__((noinline)) int innermost(volatile int *p) { return 7 / *p; }
+int main(int argc, char **argv) { (void)argv; int zero = argc - argc; printf("%d\n", innermost(&zero) + innermost(&argc)); return 0; }
+`
+	for args, want := range map[string]bool{"": true, "-O0": true, "-O2": true, "-g": true, "-s": false, "-g -s": false, "-Wl,--strip-all": false} {
+		code, _, stderr := build(t, C, map[string]string{"a.c": program}, append(strings.Fields(args), "a.c", "-o", "a.wasm")...)
+		require.Zero(t, code, stderr)
+		module, err := os.ReadFile("a.wasm")
+		require.NoError(t, err)
+		require.Equal(t, want, bytes.Contains(module, []byte("innermost")), "with %q", args)
+		require.Equal(t, args == "-g", bytes.Contains(module, []byte(".debug_info")), "with %q", args)
+	}
+}
+
 // What the glue adds to the C library steps back for a program's own.
 func TestOwnSystem(t *testing.T) {
 	const own = `#include <unistd.h>
@@ -172,6 +188,8 @@ func TestParse(t *testing.T) {
 		{"value is no input", "-I a.c", arguments{mode: modeAsk, rest: []string{"-I", "a.c"}}},
 		{"version", "--version", arguments{mode: modeAsk, rest: []string{"--version"}}},
 		{"debug", "-g -O0 a.c", arguments{debug: true, optimise: "-O0", rest: []string{"-g", "-O0", "a.c"}}},
+		{"stripped", "-s a.c", arguments{strip: true, rest: []string{"-s", "a.c"}}},
+		{"stripped by the linker", "a.c -Wl,--strip-all", arguments{strip: true, rest: []string{"a.c", "-Wl,--strip-all"}}},
 		{"no debug", "-g -g0 a.c", arguments{rest: []string{"-g", "-g0", "a.c"}}},
 		{"dropped", "-static -lmpi a.c", arguments{rest: []string{"a.c"}}},
 		{

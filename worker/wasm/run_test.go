@@ -89,6 +89,9 @@ func TestExitCodes(t *testing.T) {
 				require.Empty(t, r.exit.Reason)
 			}
 			require.True(t, strings.HasPrefix(r.exit.Reason, tt.reason), r.exit.Reason)
+			if strings.HasPrefix(tt.reason, "trap: ") && !strings.HasSuffix(tt.reason, "stack overflow") { // which has no frames
+				require.Contains(t, r.exit.Reason, "\n  at main(", "a trap says where it is")
+			}
 		})
 	}
 }
