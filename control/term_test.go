@@ -214,7 +214,7 @@ func dial(ctx context.Context, h *http.Client, addr string, hello *apiv1.Hello) 
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { _ = stream.Close() }) // unlike CloseSend it may come while something is sent
+	context.AfterFunc(ctx, func() { _ = stream.Close() })                                  // unlike CloseSend it may come while something is sent
 	_ = stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Hello{Hello: hello}}) // Receive has the reason
 	first, err := stream.Receive()
 	if err != nil {
