@@ -2,7 +2,6 @@ package worker
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -26,9 +25,12 @@ type logStore struct {
 	log   *slog.Logger // what goes wrong with old logs
 	bytes atomic.Int64 // of all logs
 
+	remove func(dir string) error // os.RemoveAll
+
 	mu    sync.Mutex // guards the fields below; no file is touched under it
 	apps  map[string]*appLog
-	ended []endedLog // oldest first
+	ended []endedLog               // oldest first
+	going map[string]chan struct{} // logs that are being removed; closed when they are
 }
 
 // endedLog is the log of an app that runs here no more.
@@ -47,7 +49,7 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
 	slices.SortFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(modified(a), modified(b)) })
-	s := &logStore{dir: dir, limit: limit, log: log, apps: map[string]*appLog{}}
+	s := &logStore{dir: dir, limit: limit, log: log, remove: os.RemoveAll, apps: map[string]*appLog{}, going: map[string]chan struct{}{}}
 	for _, e := range entries {
 		size := dirBytes(filepath.Join(dir, e.Name()))
 		s.ended = append(s.ended, endedLog{e.Name(), size})
@@ -86,6 +88,11 @@ func (s *logStore) app(id string) (*appLog, error) {
 		return nil, err
 	}
 	s.mu.Lock()
+	for gone := s.going[id]; gone != nil; gone = s.going[id] { // what comes back is written after the old is removed
+		s.mu.Unlock()
+		<-gone
+		s.mu.Lock()
+	}
 	l := s.apps[id]
 	if l == nil {
 		l = newAppLog(filepath.Join(s.dir, id), &s.bytes, false)
@@ -106,31 +113,18 @@ func (s *logStore) find(id string) (*appLog, error) {
 	if err := checkID("app", id); err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(s.dir, id)
 	s.mu.Lock()
 	l := s.apps[id]
+	if l == nil && slices.ContainsFunc(s.ended, func(e endedLog) bool { return e.id == id }) {
+		// An earlier life of the worker left it: whatever it holds is all there will be.
+		l = newAppLog(filepath.Join(s.dir, id), &s.bytes, true)
+		s.apps[id] = l
+	}
 	s.mu.Unlock()
 	if l == nil {
-		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-			return nil, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("worker: logs: %w", err)
-		}
-		l = s.old(id, dir)
+		return nil, nil
 	}
 	return l, l.load()
-}
-
-// old is the log that an earlier life of the worker left: whatever it holds is all there will be.
-func (s *logStore) old(id, dir string) *appLog {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l := s.apps[id]; l != nil {
-		return l
-	}
-	l := newAppLog(dir, &s.bytes, true)
-	s.apps[id] = l
-	return l
 }
 
 // close says that no rank of an app will write here any more, and releases the files.
@@ -164,13 +158,18 @@ func (s *logStore) prune() {
 			s.mu.Unlock()
 			return
 		}
-		oldest := s.ended[0]
+		oldest, gone := s.ended[0], make(chan struct{})
 		s.ended = s.ended[1:]
 		delete(s.apps, oldest.id)
+		s.going[oldest.id] = gone
 		s.mu.Unlock()
 		s.bytes.Add(-oldest.bytes)
-		if err := os.RemoveAll(filepath.Join(s.dir, oldest.id)); err != nil {
+		if err := s.remove(filepath.Join(s.dir, oldest.id)); err != nil {
 			s.log.Warn("an old log is left", "app", oldest.id, "err", err)
 		}
+		s.mu.Lock()
+		delete(s.going, oldest.id)
+		s.mu.Unlock()
+		close(gone)
 	}
 }

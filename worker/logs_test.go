@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -162,6 +163,41 @@ func TestOldLogsAreForgotten(t *testing.T) {
 	require.LessOrEqual(t, len(dirs), maxLogs+1)
 	require.Equal(t, "app-0000", dirs[0].Name(), "an app that still writes is kept")
 	require.NotEqual(t, "app-0001", dirs[1].Name())
+}
+
+// TestLogComesBackWhileItIsForgotten: what an app writes that comes back to this host while its old log is removed stays.
+func TestLogComesBackWhileItIsForgotten(t *testing.T) {
+	s := newLogs(t)
+	s.limit = 1
+	synctest.Test(t, func(t *testing.T) {
+		back := make(chan struct{})
+		s.remove = func(dir string) error {
+			go func() {
+				defer close(back)
+				l, err := s.app("a")
+				require.NoError(t, err)
+				require.NoError(t, l.append([]*apiv1.LogLine{line(0, 7)}))
+			}()
+			select {
+			case <-back:
+			case <-time.After(time.Hour): // it waits for us
+			}
+			l, err := s.find("a")
+			require.NoError(t, err)
+			require.Nil(t, l)
+			return os.RemoveAll(dir)
+		}
+		l, err := s.app("a")
+		require.NoError(t, err)
+		require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
+		s.close("a")
+		<-back
+	})
+	require.FileExists(t, filepath.Join(s.dir, "a", "0.log"))
+	l, err := s.find("a")
+	require.NoError(t, err)
+	seqs, _ := collect(t, l, 0, 0)
+	require.Equal(t, []uint64{7}, seqs)
 }
 
 // The bytes of all logs are bounded: the apps that ended longest ago go first, those that run are kept, also over a restart.
