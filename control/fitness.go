@@ -1,7 +1,6 @@
 package control
 
 import (
-	"cmp"
 	"context"
 	"sync"
 
@@ -19,18 +18,18 @@ type fitness struct {
 	fresh map[fsm.HostID]bool
 }
 
-// fit is one worker's word.
-type fit struct{ incarnation, unfit string }
+// fit is one worker's word, and the leader's of why others do not reach it.
+type fit struct{ incarnation, unfit, unreached string }
 
 func newFitness() *fitness {
 	return &fitness{said: map[fsm.HostID]fit{}, fresh: map[fsm.HostID]bool{}}
 }
 
-// hear notes a worker's word, and says whether it is another than before.
-func (f *fitness) hear(host fsm.HostID, word fit) bool {
+// hear notes a worker's word, and says whether it is news: another than before, or than the log's.
+func (f *fitness) hear(host fsm.HostID, word, logged fit) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.said[host] == word {
+	if f.said[host] == word && logged == word {
 		return false
 	}
 	f.said[host] = word
@@ -65,12 +64,17 @@ func (f *fitness) forget(host fsm.HostID) {
 	delete(f.fresh, host)
 }
 
-// hearFitness takes what a heartbeat says of its host; of one that calls itself fit it counts whether it was reached.
+// hearFitness takes what a heartbeat says of its host, and whether that was reached.
 func (l *leader) hearFitness(s *session, unfit string) {
-	if l.fitness.hear(s.host, fit{s.incarnation, text.Line(cmp.Or(unfit, s.notReached()), maxReasonBytes)}) {
+	h, _ := l.c.state.View().Host(s.host)
+	word := fit{s.incarnation, text.Line(unfit, maxReasonBytes), text.Line(s.notReached(), maxReasonBytes)}
+	if l.fitness.hear(s.host, word, loggedFit(h)) {
 		l.inbox.signal()
 	}
 }
+
+// loggedFit is what the log knows of a host's fitness. A registration says it too.
+func loggedFit(h *apiv1.Host) fit { return fit{h.GetIncarnation(), h.GetUnfit(), h.GetUnreached()} }
 
 // takeFitness commits what is news of the hosts' fitness: many may change at once, as when a file system that they share is full.
 func (l *leader) takeFitness(ctx context.Context) {
@@ -85,7 +89,7 @@ func (l *leader) takeFitness(ctx context.Context) {
 		case !ok || host.Incarnation != word.incarnation || fsm.HostStateOf(host).Gone():
 			l.fitness.forget(id) // its next heartbeat says it again
 			continue
-		case host.Unfit == word.unfit:
+		case loggedFit(host) == word:
 			continue
 		}
 		g.Go(func() error {
@@ -97,11 +101,11 @@ func (l *leader) takeFitness(ctx context.Context) {
 
 func (l *leader) commitFitness(ctx context.Context, id fsm.HostID, word fit) {
 	done := l.propose(ctx, "fitness of "+string(id), func(c *apiv1.Command) {
-		c.Op = &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{Host: string(id), Incarnation: word.incarnation, Reason: word.unfit}}
+		c.Op = &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{Host: string(id), Incarnation: word.incarnation, Reason: word.unfit, Unreached: word.unreached}}
 	})
 	if !done {
 		l.fitness.again(id)
 		return
 	}
-	l.log.Info("a host's fitness has changed", "host", id, "unfit", word.unfit)
+	l.log.Info("a host's fitness has changed", "host", id, "unfit", word.unfit, "unreached", word.unreached)
 }

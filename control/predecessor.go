@@ -32,7 +32,11 @@ func (l *leader) checkPredecessor(ctx context.Context, old, h *apiv1.Host, secre
 	if old.NodeId != h.NodeId || len(old.SecretHash) > 0 && !bytes.Equal(old.SecretHash, secret) {
 		return nil // no process of this host, says the log
 	}
+	if err := l.c.dials.first.enter(ctx, identifyWait); err != nil {
+		return errPredecessor(h.Id, fmt.Sprintf("may still run: whether it does at %s is not known (%v)", old.Addr, err))
+	}
 	there, err := l.c.identify(ctx, old.Addr)
+	l.c.dials.first.leave()
 	switch s := l.sessions.of(id); {
 	case err == nil && there.Host == h.Id && there.Incarnation == old.Incarnation:
 		l.log.Warn("a worker with a copy of a running worker's data directory is refused", "host", h.Id, "addr", old.Addr, "copy_addr", h.Addr)

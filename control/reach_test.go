@@ -2,9 +2,13 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -24,7 +28,7 @@ func TestReach(t *testing.T) {
 		{"nobody is there", l.Addr().String(), "connection refused"},
 		{"another host is there", someone{host: "w2", incarnation: "i1"}.serve(t), "where host \"w2\" answers"},
 		{"another process is there", someone{host: "w1", incarnation: "i0"}.serve(t), "where host \"w1\" answers"},
-		{"it is no address", "nosuchhost.invalid:1", notReached},
+		{"it is no address", "nosuchhost.invalid:1", "it is not reached at "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t, nil)
@@ -42,8 +46,8 @@ func TestReach(t *testing.T) {
 				return
 			}
 			require.False(t, fsm.TakesRanks(state()))
-			require.Contains(t, state().Unfit, tc.unfit)
-			require.Contains(t, state().Unfit, tc.addr)
+			require.Contains(t, state().Unreached, tc.unfit)
+			require.Contains(t, state().Unreached, tc.addr)
 
 			s := newSession("w1", "i1", func() {})
 			s.setUnreached(unreachedIn(b.l.c.state.View(), "w1"))
@@ -53,6 +57,7 @@ func TestReach(t *testing.T) {
 			b.l.hearFitness(s, "its disk is full")
 			b.l.takeFitness(b.ctx)
 			require.Equal(t, "its disk is full", state().Unfit)
+			require.NotEmpty(t, unreachedIn(b.l.c.state.View(), "w1"), "its worker's word takes nothing from the leader's")
 
 			b.l.c.reach = everybodyIsReached
 			b.l.reachAgain(b.ctx, s)
@@ -61,4 +66,72 @@ func TestReach(t *testing.T) {
 			require.True(t, fsm.TakesRanks(state()))
 		})
 	}
+}
+
+// TestReachOfAnotherAddress: a process that registers again, at another address, is as reached as it is there.
+func TestReachOfAnotherAddress(t *testing.T) {
+	b := newBench(t, nil)
+	b.l.c.reach = func(_ context.Context, h *apiv1.Host) string {
+		if h.Addr == "blocked:1" {
+			return "a firewall is before it"
+		}
+		return ""
+	}
+	s := newSession("w1", "i1", func() {})
+	for _, addr := range []string{"open:1", "blocked:1", "open:1"} {
+		h := &apiv1.Host{Id: "w1", Addr: addr, Slots: 4, Incarnation: "i1", NodeId: "n-w1"}
+		require.NoError(t, b.l.register(b.ctx, h, nil))
+		why := unreachedIn(b.l.c.state.View(), "w1")
+		require.Equal(t, addr == "blocked:1", why != "", addr)
+		s.setUnreached(why)
+		b.l.hearFitness(s, "")
+		b.l.takeFitness(b.ctx)
+		require.Equal(t, why, unreachedIn(b.l.c.state.View(), "w1"))
+	}
+	s.setUnreached("a firewall is before it") // by a session that is over: the log says that it is reached
+	b.l.hearFitness(s, "")
+	require.NoError(t, b.l.register(b.ctx, &apiv1.Host{Id: "w1", Addr: "open:2", Slots: 4, Incarnation: "i1", NodeId: "n-w1"}, nil))
+	s.setUnreached("")
+	b.l.hearFitness(s, "")
+	b.l.takeFitness(b.ctx)
+	require.Empty(t, unreachedIn(b.l.c.state.View(), "w1"))
+}
+
+// TestReachIsBounded: of many hosts that do not answer some are asked at a time, and one that comes is not kept waiting by those
+// that were tried before.
+func TestReachIsBounded(t *testing.T) {
+	const hosts = 200
+	b := newBench(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	var now atomic.Int32
+	asked := make(chan struct{}, hosts)
+	b.l.c.reach = func(ctx context.Context, h *apiv1.Host) string {
+		if h.Id == "open" {
+			return ""
+		}
+		assert.LessOrEqual(t, now.Add(1), int32(dialsAtOnce))
+		defer now.Add(-1)
+		asked <- struct{}{}
+		<-ctx.Done()
+		return "nobody answers"
+	}
+	var g sync.WaitGroup
+	for i := range hosts {
+		g.Go(func() {
+			_, err := b.l.c.reachLater(ctx, b.l.c.dials.again, &apiv1.Host{Id: fmt.Sprint(i)})
+			assert.Error(t, err)
+		})
+	}
+	for range dialsAtOnce {
+		<-asked
+	}
+	require.Len(t, b.l.c.dials.again, dialsAtOnce)
+	require.Empty(t, b.l.c.reachNow(t.Context(), &apiv1.Host{Id: "open"}), "it comes first")
+	for range dialsAtOnce {
+		require.NoError(t, b.l.c.dials.first.enter(t.Context(), 0))
+	}
+	require.Contains(t, b.l.c.reachNow(t.Context(), &apiv1.Host{Id: "open", Addr: "a:1"}), "at a:1 yet", "it does not wait for long")
+	cancel()
+	g.Wait()
+	require.Empty(t, b.l.c.dials.again)
 }

@@ -47,7 +47,7 @@ func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host,
 	cmd.Term = l.term
 	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{InsteadOf: &incarnation, Host: &apiv1.Host{
 		Id: h.Id, Name: h.Id, Addr: h.Addr, Slots: h.Slots, Labels: h.Labels, Incarnation: h.Incarnation, NodeId: h.NodeId,
-		SecretHash: secret, Unfit: l.c.reach(ctx, h),
+		SecretHash: secret, Unreached: l.c.reachNow(ctx, h),
 	}}}
 	res, err := l.c.log.Propose(ctx, cmd)
 	if err != nil {

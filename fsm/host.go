@@ -45,6 +45,7 @@ func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
 		}
 		host := draftHost(old)
 		host.Addr, host.Slots, host.Labels, host.SecretHash = in.GetAddr(), in.GetSlots(), clone(in).GetLabels(), in.GetSecretHash()
+		host.Unreached = cleanReason(in.GetUnreached()) // at the address of now; whether it is unfit its worker has said
 		t.putHost(host)
 		return applied(id)
 	case other:
@@ -79,7 +80,7 @@ func (t *tx) newHost(in *apiv1.Host, state HostState) *apiv1.Host {
 	return &apiv1.Host{
 		Id: in.GetId(), Name: in.GetId(), Addr: in.GetAddr(), Slots: in.GetSlots(), Labels: clone(in).GetLabels(),
 		NodeId: in.GetNodeId(), Incarnation: in.GetIncarnation(), SecretHash: in.GetSecretHash(), State: string(state), ChangedAt: t.at,
-		Unfit: cleanReason(in.GetUnfit()),
+		Unfit: cleanReason(in.GetUnfit()), Unreached: cleanReason(in.GetUnreached()),
 	}
 }
 
@@ -148,9 +149,9 @@ func (t *tx) setHostWish(op *apiv1.SetHostWish) outcome {
 	return applied(string(id))
 }
 
-// setHostUnfit notes whether the host can take new ranks. The ranks it has stay.
+// setHostUnfit notes whether the host can take new ranks, and whether others reach it. The ranks it has stay.
 func (t *tx) setHostUnfit(op *apiv1.SetHostUnfit) outcome {
-	id, why := HostID(op.GetHost()), cleanReason(op.GetReason())
+	id, why, unreached := HostID(op.GetHost()), cleanReason(op.GetReason()), cleanReason(op.GetUnreached())
 	old, ok := t.Host(id)
 	switch {
 	case !ok:
@@ -159,11 +160,11 @@ func (t *tx) setHostUnfit(op *apiv1.SetHostUnfit) outcome {
 		return refuse(CodeStaleIncarnation, "host %s has restarted since", id)
 	case HostStateOf(old).Gone():
 		return refuse(CodeIncarnationOver, "%s", goneReason(old))
-	case old.GetUnfit() == why:
+	case old.GetUnfit() == why && old.GetUnreached() == unreached:
 		return applied(string(id))
 	}
 	host := draftHost(old)
-	host.Unfit = why
+	host.Unfit, host.Unreached = why, unreached
 	t.putHost(host)
 	return applied(string(id))
 }

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"cmp"
 	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -54,14 +55,18 @@ func WishOf(host *apiv1.Host) Wish {
 	return Wish(host.GetWish())
 }
 
-// unfit is the condition of a host that is ready, but cannot take new ranks: its
-// worker says why.
+// unfit is the condition of a host that is ready, but cannot take new ranks.
+// WhyUnfit says why.
 const unfit = "unfit"
 
 // TakesRanks tells whether the host may be given new ranks.
 func TakesRanks(host *apiv1.Host) bool {
-	return HostStateOf(host) == Ready && WishOf(host) == Schedulable && host.GetUnfit() == ""
+	return HostStateOf(host) == Ready && WishOf(host) == Schedulable && WhyUnfit(host) == ""
 }
+
+// WhyUnfit is why the host cannot take new ranks: what its worker says, else that
+// others do not reach it. Empty: it can.
+func WhyUnfit(host *apiv1.Host) string { return cmp.Or(host.GetUnfit(), host.GetUnreached()) }
 
 // Condition is the one word for people that says most of a host: that it is
 // gone, else what is wanted of it, else that it is ready.
@@ -69,7 +74,7 @@ func Condition(host *apiv1.Host) string {
 	if wish := WishOf(host); HostStateOf(host) == Ready && wish != Schedulable {
 		return string(wish)
 	}
-	if HostStateOf(host) == Ready && host.GetUnfit() != "" {
+	if HostStateOf(host) == Ready && WhyUnfit(host) != "" {
 		return unfit
 	}
 	return host.GetState()

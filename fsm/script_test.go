@@ -159,7 +159,7 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		cmd.Op = &apiv1.Command_ClearAlarms{ClearAlarms: &apiv1.ClearAlarms{Index: uint64(l.number(1))}}
 	case "unmodule":
 		cmd.Op = &apiv1.Command_RemoveModule{RemoveModule: &apiv1.RemoveModule{Digest: l.word(1)}}
-	case "host", "state", "unfit", "wish":
+	case "host", "state", "unfit", "unreached", "wish":
 		parseHost(cmd, l)
 	case "propose", "announce", "freeze", "commit", "abort", "pause", "hash":
 		return cmd, parseMigration(cmd, l)
@@ -194,6 +194,7 @@ func parseHost(cmd *apiv1.Command, l line) {
 		}
 		op.Host = &apiv1.Host{
 			Id: l.word(1), Name: l.word(1), Addr: l.word(1) + ":7403", Slots: int32(l.number(2)), NodeId: l.word(3), Incarnation: l.word(4), SecretHash: secret(l.word(5)),
+			Unreached: l.reason(6),
 		}
 		cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: op}
 	case "state":
@@ -202,6 +203,8 @@ func parseHost(cmd *apiv1.Command, l line) {
 		}}
 	case "unfit":
 		cmd.Op = &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{Host: l.word(1), Incarnation: l.word(2), Reason: l.reason(3)}}
+	case "unreached":
+		cmd.Op = &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{Host: l.word(1), Incarnation: l.word(2), Unreached: l.reason(3)}}
 	case "wish":
 		op := &apiv1.SetHostWish{Host: l.word(1), Wish: l.word(2)}
 		for _, word := range l.rest(3) {
@@ -345,6 +348,9 @@ func describe(v *View) string {
 		}
 		if h.GetUnfit() != "" {
 			fmt.Fprintf(&out, " unfit%s", paren(h.GetUnfit()))
+		}
+		if h.GetUnreached() != "" {
+			fmt.Fprintf(&out, " unreached%s", paren(h.GetUnreached()))
 		}
 		if h.GetDeadline() != nil {
 			fmt.Fprintf(&out, " by=%d", h.GetDeadline().GetSeconds())

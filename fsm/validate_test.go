@@ -102,7 +102,7 @@ func largest() []*apiv1.Command {
 		&apiv1.Command{Op: &apiv1.Command_SetHostWish{SetHostWish: &apiv1.SetHostWish{
 			Host: longName(0), Wish: string(Evicting), Reason: longReason, Deadline: timestamppb.New(timestamppb.Now().AsTime()),
 		}}},
-		&apiv1.Command{Op: &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{Host: longName(0), Incarnation: longWord, Reason: longReason}}},
+		&apiv1.Command{Op: &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{Host: longName(0), Incarnation: longWord, Reason: longReason, Unreached: longReason}}},
 		&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{
 			Host: longName(0), Incarnation: longWord, State: string(Lost), Reason: longReason,
 		}}},

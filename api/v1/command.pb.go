@@ -786,7 +786,9 @@ type SetHostUnfit struct {
 	Host        string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	Incarnation string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	// Empty: it can.
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why others do not reach it; empty: they do.
+	Unreached     string `protobuf:"bytes,10,opt,name=unreached,proto3" json:"unreached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -838,6 +840,13 @@ func (x *SetHostUnfit) GetIncarnation() string {
 func (x *SetHostUnfit) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *SetHostUnfit) GetUnreached() string {
+	if x != nil {
+		return x.Unreached
 	}
 	return ""
 }
@@ -2068,11 +2077,13 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x14\n" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\\\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"z\n" +
 	"\fSetHostUnfit\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x85\x01\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
+	"\tunreached\x18\n" +
+	" \x01(\tR\tunreached\"\x85\x01\n" +
 	"\vSetHostWish\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04wish\x18\x02 \x01(\tR\x04wish\x12\x16\n" +

@@ -56,7 +56,9 @@ type Host struct {
 	// When an evicting host will go.
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// Why it can take no new ranks, as its worker says, of the present incarnation; empty: it can.
-	Unfit         string `protobuf:"bytes,30,opt,name=unfit,proto3" json:"unfit,omitempty"`
+	Unfit string `protobuf:"bytes,30,opt,name=unfit,proto3" json:"unfit,omitempty"`
+	// Why others do not reach it at its address, as the leader found, of the present incarnation; empty: they do. It takes no new ranks then.
+	Unreached     string `protobuf:"bytes,31,opt,name=unreached,proto3" json:"unreached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -206,6 +208,13 @@ func (x *Host) GetDeadline() *timestamppb.Timestamp {
 func (x *Host) GetUnfit() string {
 	if x != nil {
 		return x.Unfit
+	}
+	return ""
+}
+
+func (x *Host) GetUnreached() string {
+	if x != nil {
+		return x.Unreached
 	}
 	return ""
 }
@@ -1673,7 +1682,7 @@ var File_godwit_v1_state_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x04\n" +
+	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x04\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -1695,7 +1704,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"wishReason\x127\n" +
 	"\twished_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\bwishedAt\x126\n" +
 	"\bdeadline\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x14\n" +
-	"\x05unfit\x18\x1e \x01(\tR\x05unfit\x1a9\n" +
+	"\x05unfit\x18\x1e \x01(\tR\x05unfit\x12\x1c\n" +
+	"\tunreached\x18\x1f \x01(\tR\tunreached\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +

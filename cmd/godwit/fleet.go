@@ -28,7 +28,7 @@ func newHosts(o *options) *cobra.Command {
 				return err
 			}
 			return printList(o, res.Hosts, "NAME SLOTS USED STATE ADDR SINCE REASON", func(h *apiv1.Host) []string {
-				return []string{h.Name, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used)), fsm.Condition(h), h.Addr, ago(h.ChangedAt), orDash(cmp.Or(h.Reason, h.WishReason, h.Unfit))}
+				return []string{h.Name, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used)), fsm.Condition(h), h.Addr, ago(h.ChangedAt), orDash(cmp.Or(h.Reason, h.WishReason, fsm.WhyUnfit(h)))}
 			})
 		},
 	})
