@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"connectrpc.com/connect/v2"
 
@@ -74,6 +75,13 @@ func message(err error) string {
 	var exit *exitError
 	if errors.Is(err, context.Canceled) && !errors.As(err, &exit) {
 		return "interrupted"
+	}
+	var gaveUp *client.GaveUpError
+	if errors.As(err, &gaveUp) && !errors.As(err, &exit) && exitCode(gaveUp) == exitNoLeader {
+		return fmt.Sprintf("%s; asked: %s; godwit servers shows what each of them says", apierr.Message(err), strings.Join(gaveUp.Addrs, ", "))
+	}
+	if errors.As(err, &gaveUp) && !errors.As(err, &exit) && errors.Is(err, client.ErrUnreachable) {
+		return apierr.Message(err) + "; godwit servers shows why for each"
 	}
 	return apierr.Message(err)
 }

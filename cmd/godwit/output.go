@@ -112,6 +112,11 @@ func printList[M proto.Message](o *options, ms []M, header string, row func(M) [
 	if o.output == "json" {
 		return printJSON(os.Stdout, jsonList(ms))
 	}
+	return printTable(header, ms, row)
+}
+
+// printTable writes values one a line, below the header's words.
+func printTable[M any](header string, ms []M, row func(M) []string) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, strings.ReplaceAll(header, " ", "\t"))
 	for _, m := range ms {

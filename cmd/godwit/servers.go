@@ -17,15 +17,21 @@ import (
 	"github.com/godwit-run/godwit/internal/text"
 )
 
+const serversLong = `List servers: who leads, who votes, who answers, and the alarms that nobody has cleared.
+
+The list is the leader's, confirmed by a majority. Where none leads, or it cannot be reached, each server is asked for its own word, at
+the addresses given and at those that the answers name. What they say is printed below a line that begins with "not confirmed" (with
+-o json: confirmed is false), and the exit code is 75; 69 if none answers. That takes a few seconds, or --timeout if it is given.`
+
 func newServers(o *options) *cobra.Command {
 	c := &cobra.Command{
-		Use: "servers", Short: "List servers: who leads, who votes, who answers", Args: cobra.NoArgs,
+		Use: "servers", Short: "List servers: who leads, who votes, who answers", Args: cobra.NoArgs, Long: serversLong,
 		RunE: func(c *cobra.Command, _ []string) error {
-			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListServers, &apiv1.ListServersRequest{})
-			if err != nil {
-				return err
+			wait := min(o.timeout, leaderWait)
+			if c.Flags().Changed("timeout") {
+				wait = o.timeout
 			}
-			return printServers(o, res)
+			return listServers(c.Context(), o, wait)
 		},
 	}
 	c.AddCommand(newServersRemove(o), newServersTransfer(o), newServersClearAlarms(o))
@@ -35,7 +41,8 @@ func newServers(o *options) *cobra.Command {
 // printServers prints the servers, and below them the alarms that nobody has cleared.
 func printServers(o *options, res *apiv1.ListServersResponse) error {
 	if o.output == "json" {
-		return printJSON(os.Stdout, jsonValue(res.ProtoReflect()))
+		obj := jsonValue(res.ProtoReflect()).(orderedObject) //nolint:forcetypeassert // it is no timestamp
+		return printJSON(os.Stdout, append(orderedObject{{"confirmed", true}}, obj...))
 	}
 	err := printList(o, res.Servers, "ID ADDR ROLE CONTACT INDEX HEALTH", func(s *apiv1.Server) []string {
 		return []string{s.Id, s.Addr, s.Role, lastContact(s.LastContact), strconv.FormatUint(s.Index, 10), s.Health}

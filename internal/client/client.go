@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,6 +76,22 @@ func New(addrs string, patience time.Duration) (*Client, error) {
 	return c, nil
 }
 
+// Addrs are the servers that the client asks.
+func (c *Client) Addrs() []string { return slices.Clone(c.addrs) }
+
+// GaveUpError is returned when patience is over. It wraps what was said last.
+type GaveUpError struct {
+	// Addrs are the servers that were asked.
+	Addrs []string
+	Err   error
+}
+
+// Error implements error.
+func (e *GaveUpError) Error() string { return apierr.Message(e.Err) }
+
+// Unwrap returns what was said last.
+func (e *GaveUpError) Unwrap() error { return e.Err }
+
 // Do calls f with a server until it succeeds, or fails for a reason that another server or moment cannot change, or
 // patience or ctx is over. f must be safe to repeat: mutating calls carry an idempotency key.
 func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control apiv1connect.ControlClient) error) error {
@@ -106,7 +123,7 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 		}
 		left := time.Until(deadline)
 		if left < 0 {
-			return err
+			return &GaveUpError{c.Addrs(), err}
 		}
 		if left < c.patience-sayAfter && c.Waiting != nil {
 			c.told.Do(func() { c.Waiting(err, left) })
