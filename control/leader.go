@@ -32,6 +32,8 @@ type leader struct {
 	inbox    *inbox
 	refusals *refusals
 	fitness  *fitness
+
+	unextended, uncommitted episode // no lease is extended; proposals fail that may succeed later
 }
 
 func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
@@ -74,7 +76,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onReport(l.takeFitness)
 	onReport(l.driver(), fsm.AnyMigration)
 	g.Go(func() error {
-		return l.leases.run(ctx, l.answer, func(err error) { l.log.Warn("no lease is extended", "err", err) })
+		return l.leases.run(ctx, l.answer, l.noteLeases)
 	})
 	g.Go(func() error { return l.keepMembers(ctx) })
 	err := g.Wait()
@@ -144,22 +146,31 @@ func (l *leader) proposed(ctx context.Context, what string, fill func(*apiv1.Com
 	cmd.Term = l.term
 	fill(cmd)
 	res, err := l.c.log.Propose(ctx, cmd)
-	switch {
-	case err != nil:
-		if ctx.Err() == nil {
-			l.log.Warn("proposal failed", "what", what, "err", err)
-		}
-		if !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrOverloaded) && !errors.Is(err, ErrUnknownOutcome) {
-			l.refusals.note(what) // another try says the same
-		}
+	if err != nil {
+		l.noteFailed(ctx, what, err)
 		return false, err
-	case res.Code != "":
+	}
+	l.uncommitted.well(time.Now())
+	if res.Code != "" {
 		l.log.Info("proposal refused", "what", what, "code", res.Code, "reason", res.Reason)
 		l.refusals.note(what)
 		return false, nil
 	}
 	l.refusals.forget(what)
 	return true, nil
+}
+
+// noteFailed logs that a proposal has not come to an end: where the log is to blame for it, not each one that it is to blame for.
+func (l *leader) noteFailed(ctx context.Context, what string, err error) {
+	say := true
+	if errors.Is(err, ErrNotLeader) || errors.Is(err, ErrOverloaded) || errors.Is(err, ErrUnknownOutcome) {
+		_, say = l.uncommitted.found(time.Now())
+	} else {
+		l.refusals.note(what) // another try says the same
+	}
+	if say && ctx.Err() == nil {
+		l.log.Warn("proposal failed", "what", what, "err", err)
+	}
 }
 
 // makeCluster gives a new cluster its id and its configuration.

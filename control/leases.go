@@ -79,8 +79,8 @@ func (q *leases) confirmed(ctx context.Context) error {
 	}
 }
 
-// run checks and answers until ctx ends. answer must not block.
-func (q *leases) run(ctx context.Context, answer func(*session, uint64), failed func(error)) error {
+// run checks and answers until ctx ends. answer must not block. noted hears of each check how it ended.
+func (q *leases) run(ctx context.Context, answer func(*session, uint64), noted func(error)) error {
 	for {
 		select {
 		case <-q.kick:
@@ -100,8 +100,9 @@ func (q *leases) run(ctx context.Context, answer func(*session, uint64), failed 
 			for s, seq := range beats {
 				answer(s, seq)
 			}
-		} else if ctx.Err() == nil {
-			failed(err)
+		}
+		if ctx.Err() == nil {
+			noted(err)
 		}
 		select {
 		case <-next.C:
@@ -161,6 +162,20 @@ func (c *Control) termOf(ctx context.Context, s ServerInfo) uint64 {
 		return 0
 	}
 	return res.Term
+}
+
+// noteLeases logs whether leases are extended, when that changes.
+func (l *leader) noteLeases(err error) {
+	now := time.Now()
+	if err == nil {
+		if lasted, say := l.unextended.well(now); say {
+			l.log.Info("leases are extended again", "lasted", lasted.Round(time.Millisecond))
+		}
+		return
+	}
+	if lasted, say := l.unextended.found(now); say {
+		l.log.Warn("no lease is extended", "err", err, "lasted", lasted.Round(time.Millisecond))
+	}
 }
 
 // answer extends a host's lease, unless the log has called this incarnation gone or replaced.
