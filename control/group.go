@@ -18,12 +18,20 @@ var (
 	ErrNoServer = errors.New("control: no such server")
 )
 
-// Group is what control needs of the group of servers.
-type Group interface {
+// Roster says who is in the group of servers, and who was.
+type Roster interface {
+	// ID is this server's.
 	ID() string
 	// ClusterID is the cluster's id, which servers know before the log names it; "" while this server is in none.
 	ClusterID() string
 	Servers() []ServerInfo
+	// Former are servers that were members, and surely are none; who was one long ago may be missing. Who was one last comes last.
+	Former(ctx context.Context) ([]ServerInfo, error)
+}
+
+// Group is what control needs of the group of servers.
+type Group interface {
+	Roster
 	// AddNonvoter adds a server without a vote, or gives a member another address.
 	AddNonvoter(ctx context.Context, id, addr string) error
 	Promote(ctx context.Context, id string) error

@@ -72,6 +72,8 @@ func (noGroup) Promote(context.Context, string) error { return nil }
 
 func (noGroup) RemoveServer(context.Context, string) error { return nil }
 
+func (noGroup) Former(context.Context) ([]ServerInfo, error) { return nil, nil }
+
 func (noGroup) TransferLeadership(context.Context, string) error { return nil }
 
 func (noGroup) ClusterID() string { return "c1" }

@@ -117,61 +117,44 @@ const minIDPrefix = 4
 // findServer is the member with the id or address (without a port, if only one server is at that host), or the only one
 // whose id begins so.
 func (c *Control) findServer(ref string) (ServerInfo, error) {
-	var at, begun []ServerInfo
-	for _, s := range c.group.Servers() {
-		switch {
-		case s.ID == ref:
-			return s, nil
-		case isAt(ref, s.Addr) || isAt(ref, s.LogAddr):
-			at = append(at, s)
-		case ref != "" && strings.HasPrefix(s.ID, ref):
-			begun = append(begun, s)
-		}
-	}
-	found := at
-	if len(found) == 0 {
-		found = begun
-		if len(begun) > 0 && len(ref) < minIDPrefix {
-			return ServerInfo{}, apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "id",
-				fmt.Sprintf("%q is too little of a server's id", ref), fmt.Sprintf("give at least %d characters, or its address", minIDPrefix))
-		}
-	}
-	switch len(found) {
-	case 1:
+	found, whole := matching(c.group.Servers(), ref)
+	switch {
+	case len(found) > 0 && !whole && len(ref) < minIDPrefix:
+		return ServerInfo{}, apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "id",
+			fmt.Sprintf("%q is too little of a server's id", ref), fmt.Sprintf("give at least %d characters, or its address", minIDPrefix))
+	case len(found) == 1:
 		return found[0], nil
-	case 0:
+	case len(found) == 0:
 		return ServerInfo{}, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "id", fmt.Sprintf("no server %.80q", ref), "godwit servers lists them")
 	}
 	return ServerInfo{}, apierr.New(connect.CodeInvalidArgument, apierr.ReasonAmbiguous, "id",
 		fmt.Sprintf("%.80q is %d servers: %s and %s", ref, len(found), found[0].ID, found[1].ID), "give the id of one")
 }
 
+// matching are the servers that ref may mean: the one with the id, else those at the address, else those whose id begins so, which is
+// not the whole of a name.
+func matching(servers []ServerInfo, ref string) (found []ServerInfo, whole bool) {
+	var at, begun []ServerInfo
+	for _, s := range servers {
+		switch {
+		case s.ID == ref:
+			return []ServerInfo{s}, true
+		case isAt(ref, s.Addr) || isAt(ref, s.LogAddr):
+			at = append(at, s)
+		case ref != "" && strings.HasPrefix(s.ID, ref):
+			begun = append(begun, s)
+		}
+	}
+	if len(at) > 0 {
+		return at, true
+	}
+	return begun, false
+}
+
 // isAt tells whether ref is the address, or its host alone.
 func isAt(ref, addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	return ref != "" && (ref == addr || (err == nil && ref == host))
-}
-
-// RemoveServer implements the Control service. A leader that is to go hands leadership on first.
-func (c *Control) RemoveServer(ctx context.Context, req *apiv1.RemoveServerRequest) (*apiv1.RemoveServerResponse, error) {
-	if _, err := c.read(ctx); err != nil {
-		return nil, err
-	}
-	s, err := c.findServer(req.Id)
-	if err != nil {
-		return nil, err
-	}
-	if s.ID == c.group.ID() {
-		if err := c.group.TransferLeadership(ctx, ""); err != nil {
-			return nil, groupError(err)
-		}
-		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotLeader, "", "the server to remove has led until now and handed leadership on", "try again")
-	}
-	if err := c.group.RemoveServer(ctx, s.ID); err != nil {
-		return nil, groupError(err)
-	}
-	c.slog.Info("server removed", "server", s.ID, "addr", s.Addr)
-	return &apiv1.RemoveServerResponse{Id: s.ID}, nil
 }
 
 // TransferLeadership implements the Control service.

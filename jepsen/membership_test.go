@@ -314,7 +314,13 @@ func TestServersRemoveAndTransfer(t *testing.T) {
 	out := c.leader() // also the one that leads can go.
 	all := slices.Clone(c.servers)
 	rest := slices.DeleteFunc(slices.Clone(c.servers), func(p *process) bool { return p == out })
-	c.must("servers", "remove", c.member(out.addr).Id)
+	id := c.member(out.addr).Id
+	c.must("servers", "remove", id)
+	for _, again := range []string{id, id[:8], out.addr} { // as if the answer had been lost
+		r := c.godwit("servers", "remove", again)
+		require.Zero(t, r.code, r.stderr)
+		require.Contains(t, r.stderr, id+" is removed already")
+	}
 	c.votersAre(rest...)
 	require.Zero(t, out.interrupt(t))
 	require.NoError(t, os.Truncate(out.log, 0))

@@ -25,8 +25,12 @@ func (n *Node) Servers() []Server {
 	if r == nil {
 		return nil
 	}
+	return members(r.GetConfiguration().Configuration())
+}
+
+func members(c raft.Configuration) []Server {
 	var out []Server
-	for _, s := range r.GetConfiguration().Configuration().Servers {
+	for _, s := range c.Servers {
 		out = append(out, Server{ID: string(s.ID), Addr: string(s.Address), Voter: s.Suffrage == raft.Voter})
 	}
 	return out

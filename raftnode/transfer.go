@@ -17,7 +17,8 @@ const (
 	severTime = 20 * time.Second
 )
 
-// TransferLeadership makes another voter leader, the one named or, for "", one that has the whole log. It blocks until
+// TransferLeadership makes another voter leader, the one named or, for "", of those that have the whole log
+// the one whose log is furthest. It blocks until
 // Raft says so, ctx is over, or it has failed. Writes are refused once Raft has begun. It returns ErrNotLeader on a follower,
 // ErrNoServer for an unknown id, ErrUnsafe for one that has no vote, and ErrBehind for one that does not answer, or has not all
 // entries that the leader had at the call and does not get them within a moment.
@@ -83,18 +84,9 @@ func (n *Node) caughtUp(ctx context.Context, r *raft.Raft, candidates []Server) 
 	tick := time.NewTicker(confirmTick)
 	defer tick.Stop()
 	for {
-		why := fmt.Errorf("%w: there is no other voter", ErrUnsafe)
-		for _, s := range candidates {
-			switch got := n.trans.report(s.ID); {
-			case !got.asked.After(start):
-				why = fmt.Errorf("%w: server %s does not answer", ErrBehind, s.ID)
-			case got.rejected:
-				why = fmt.Errorf("%w: the log of server %s does not fit the leader's: wait until it has caught up", ErrBehind, s.ID)
-			case got.lastLog < want:
-				why = fmt.Errorf("%w: server %s is %d entries behind: wait until it has caught up", ErrBehind, s.ID, want-got.lastLog)
-			default:
-				return s.ID, nil
-			}
+		target, why := furthest(candidates, n.trans.report, start, want)
+		if why == nil {
+			return target, nil
 		}
 		if len(candidates) == 0 || time.Since(start) > limit {
 			return "", why
@@ -107,6 +99,29 @@ func (n *Node) caughtUp(ctx context.Context, r *raft.Raft, candidates []Server) 
 			return "", errors.Join(ctx.Err(), why)
 		}
 	}
+}
+
+// furthest is the server whose log goes furthest of those that have the entry want, by an answer to what was asked after the
+// start, or else why there is none.
+func furthest(candidates []Server, reportOf func(id string) report, start time.Time, want uint64) (id string, why error) {
+	why = fmt.Errorf("%w: there is no other voter", ErrUnsafe)
+	end := uint64(0)
+	for _, s := range candidates {
+		switch got := reportOf(s.ID); {
+		case !got.asked.After(start):
+			why = fmt.Errorf("%w: server %s does not answer", ErrBehind, s.ID)
+		case got.rejected:
+			why = fmt.Errorf("%w: the log of server %s does not fit the leader's: wait until it has caught up", ErrBehind, s.ID)
+		case got.lastLog < want:
+			why = fmt.Errorf("%w: server %s is %d entries behind: wait until it has caught up", ErrBehind, s.ID, want-got.lastLog)
+		case id == "" || got.lastLog > end:
+			id, end = s.ID, got.lastLog
+		}
+	}
+	if id != "" {
+		return id, nil
+	}
+	return "", why
 }
 
 // guardTransfers sees to it that no transfer makes this server a leader that refuses every write. Raft may wait without end for the

@@ -1934,7 +1934,9 @@ func (x *RemoveServerRequest) GetId() string {
 type RemoveServerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The server that was removed.
-	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// It was removed before this request: the answer to an earlier one may have been lost.
+	Already       bool `protobuf:"varint,2,opt,name=already,proto3" json:"already,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1976,9 +1978,16 @@ func (x *RemoveServerResponse) GetId() string {
 	return ""
 }
 
+func (x *RemoveServerResponse) GetAlready() bool {
+	if x != nil {
+		return x.Already
+	}
+	return false
+}
+
 type TransferLeadershipRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The server that is to lead: its id, at least 4 characters of its beginning, or its address; empty: the one that is furthest.
+	// The server that is to lead: its id, at least 4 characters of its beginning, or its address; empty: the one whose log is furthest.
 	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2435,9 +2444,10 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05index\x18\x15 \x01(\x04R\x05index\x12\x16\n" +
 	"\x06health\x18\x16 \x01(\tR\x06health\"%\n" +
 	"\x13RemoveServerRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"&\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"@\n" +
 	"\x14RemoveServerResponse\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"+\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aalready\x18\x02 \x01(\bR\aalready\"+\n" +
 	"\x19TransferLeadershipRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\",\n" +
 	"\x1aTransferLeadershipResponse\x12\x0e\n" +

@@ -130,6 +130,19 @@ func (g raftGroup) RemoveServer(ctx context.Context, id string) error {
 	return groupError(g.node.RemoveServer(ctx, id))
 }
 
+// Former implements control.Group.
+func (g raftGroup) Former(ctx context.Context) ([]control.ServerInfo, error) {
+	former, err := g.node.Former(ctx)
+	if err != nil {
+		return nil, groupError(err)
+	}
+	var out []control.ServerInfo
+	for _, s := range former {
+		out = append(out, control.ServerInfo{ID: s.ID, Addr: s.Addr, LogAddr: s.Addr, Voter: s.Voter, LastContact: -1})
+	}
+	return out, nil
+}
+
 // TransferLeadership implements control.Group.
 func (g raftGroup) TransferLeadership(ctx context.Context, id string) error {
 	return groupError(g.node.TransferLeadership(ctx, id))

@@ -19,6 +19,12 @@ func TestAlarmText(t *testing.T) {
 	}
 }
 
+func TestRemovedText(t *testing.T) {
+	before := []*apiv1.Server{{Id: "s1", Addr: "a:1"}}
+	require.Equal(t, "removed s1 (a:1)", removedText(before, &apiv1.RemoveServerResponse{Id: "s1"}))
+	require.Equal(t, "s2 is removed already", removedText(before, &apiv1.RemoveServerResponse{Id: "s2", Already: true}))
+}
+
 func TestTransferText(t *testing.T) {
 	servers := func(leader string) []*apiv1.Server {
 		var out []*apiv1.Server
