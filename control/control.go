@@ -102,6 +102,8 @@ type Control struct {
 	reach   func(ctx context.Context, h *apiv1.Host) string // why a worker is not reached where it says that it is; "": it is
 	dials   dials
 
+	queueWhy queueWhy
+
 	incoming, pushed, outgoing *gate.Gate // modules on their way: from clients, from other servers, to those and to workers
 	inspecting                 chan struct{}
 	pulls                      singleflight.Group

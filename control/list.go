@@ -1,17 +1,14 @@
 package control
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
-	"github.com/godwit-run/godwit/planner"
 )
 
 const (
@@ -31,28 +28,38 @@ func (c *Control) ListApps(ctx context.Context, req *apiv1.ListAppsRequest) (*ap
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	listed := func(app *apiv1.App) bool {
-		return p.wants(appKey(app)) && (req.All || !fsm.PhaseOf(app).Terminal() || now.Sub(app.EndedAt.AsTime()) < recent)
+	return c.pageOfApps(v, p, req.All)
+}
+
+func (c *Control) pageOfApps(v *fsm.View, p *pager, all bool) (*apiv1.ListAppsResponse, error) {
+	from, err := p.place()
+	if err != nil {
+		return nil, err
 	}
-	apps := first(keep(v.Apps(), listed), p.left+1, func(a, b *apiv1.App) int {
-		return cmp.Or(cmp.Compare(a.SubmitIndex, b.SubmitIndex), strings.Compare(a.Id, b.Id))
-	})
+	now := time.Now()
 	var why map[fsm.AppID]string
-	for i, app := range apps {
-		if fsm.PhaseOf(app) == fsm.Queued {
-			if why == nil {
-				why = planner.WhyAllQueued(v)
+	apps := func(yield func(*apiv1.App) bool) {
+		for app := range visit(p, v.AppsAfter(from)) {
+			switch phase := fsm.PhaseOf(app); {
+			case phase == fsm.Queued:
+				if why == nil {
+					why = c.whyQueued(v)
+				}
+				app = waiting(app, why[fsm.AppID(app.Id)])
+			case phase.Terminal() && !all && now.Sub(app.EndedAt.AsTime()) >= recent:
+				continue
 			}
-			apps[i] = waiting(app, why[fsm.AppID(app.Id)])
+			if !yield(app) {
+				return
+			}
 		}
 	}
-	res := &apiv1.ListAppsResponse{Index: v.Index(), Apps: pageOf(p, slices.Values(apps), appKey)}
+	res := &apiv1.ListAppsResponse{Index: v.Index(), Apps: pageOf(p, apps, appKey)}
 	res.NextPageToken = p.next()
 	return res, nil
 }
 
-func appKey(app *apiv1.App) string { return orderKey(app.SubmitIndex, app.Id) }
+func appKey(app *apiv1.App) string { return placeKey(fsm.SubmissionOf(app)) }
 
 // ListHosts implements the Control service: in order of name.
 func (c *Control) ListHosts(ctx context.Context, req *apiv1.ListHostsRequest) (*apiv1.ListHostsResponse, error) {
@@ -64,7 +71,7 @@ func (c *Control) ListHosts(ctx context.Context, req *apiv1.ListHostsRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	res := &apiv1.ListHostsResponse{Index: v.Index(), Hosts: pageOf(p, v.Hosts(), (*apiv1.Host).GetId)}
+	res := &apiv1.ListHostsResponse{Index: v.Index(), Hosts: pageOf(p, visit(p, v.HostsAfter(fsm.HostID(p.after))), (*apiv1.Host).GetId)}
 	for i, h := range res.Hosts {
 		if len(h.SecretHash) > 0 { // it is between the worker and the servers
 			res.Hosts[i] = proto.CloneOf(h)
@@ -85,27 +92,24 @@ func (c *Control) ListMigrations(ctx context.Context, req *apiv1.ListMigrationsR
 	if err != nil {
 		return nil, err
 	}
-	id := ""
+	from, err := p.place()
+	if err != nil {
+		return nil, err
+	}
+	all := v.MigrationsAfter(from)
 	if req.App != "" {
 		app, err := v.FindApp(req.App)
 		if err != nil {
 			return nil, findError(req.App, err)
 		}
-		id = app.Id
+		all = v.MigrationsOfAfter(fsm.AppID(app.Id), from)
 	}
-	all := v.MigrationsOf(fsm.AppID(id))
-	if id == "" {
-		wanted := keep(v.Migrations(), func(m *apiv1.Migration) bool { return p.wants(migrationKey(m)) })
-		all = slices.Values(first(wanted, p.left+1, func(a, b *apiv1.Migration) int {
-			return cmp.Or(cmp.Compare(a.ProposeIndex, b.ProposeIndex), strings.Compare(a.Id, b.Id))
-		}))
-	}
-	res := &apiv1.ListMigrationsResponse{Index: v.Index(), Migrations: pageOf(p, all, migrationKey)}
+	res := &apiv1.ListMigrationsResponse{Index: v.Index(), Migrations: pageOf(p, visit(p, all), migrationKey)}
 	res.NextPageToken = p.next()
 	return res, nil
 }
 
-func migrationKey(m *apiv1.Migration) string { return orderKey(m.ProposeIndex, m.Id) }
+func migrationKey(m *apiv1.Migration) string { return placeKey(fsm.ProposalOf(m)) }
 
 // lastMigrations are the app's last ones, as many as an answer should hold.
 func lastMigrations(v *fsm.View, app string) []*apiv1.Migration {
@@ -140,7 +144,7 @@ func (c *Control) ListModules(ctx context.Context, req *apiv1.ListModulesRequest
 		}
 		return res, nil
 	}
-	res.Modules = pageOf(p, v.Modules(), (*apiv1.Module).GetDigest)
+	res.Modules = pageOf(p, visit(p, v.ModulesAfter(fsm.Digest(p.after))), (*apiv1.Module).GetDigest)
 	res.NextPageToken = p.next()
 	return res, nil
 }

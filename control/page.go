@@ -3,10 +3,12 @@ package control
 import (
 	"fmt"
 	"iter"
-	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/godwit-run/godwit/fsm"
 )
 
 // Bounds of one page of a list.
@@ -25,6 +27,8 @@ type pager struct {
 	after string
 	last  string
 	full  bool
+
+	visited int // items that were looked at
 }
 
 // newPager checks what a request for a page of the named list says. More than maxPage is as much as there may be.
@@ -35,17 +39,14 @@ func newPager(list string, size int32, token string) (*pager, error) {
 	case size < 0:
 		return nil, invalid("page_size", fmt.Sprintf("%d", size), fmt.Sprintf("give 0 or more; a page has at most %d", maxPage))
 	case len(token) > maxPageToken || token != "" && !ours:
-		return nil, invalid("page_token", fmt.Sprintf("%.40q is none of this list", token), "give next_page_token of the page before")
+		return nil, errToken(token)
 	case size == 0 || size > maxPage:
 		size = maxPage
 	}
 	return &pager{list: list, left: int(size), after: after}, nil
 }
 
-// wants says whether the item of this key is still to come.
-func (p *pager) wants(key string) bool { return key > p.after }
-
-// add says whether the item, which the pager wants, belongs to this page; if not, the page is over.
+// add says whether the item belongs to this page; if not, the page is over.
 func (p *pager) add(key string, m proto.Message) bool {
 	n := proto.Size(m)
 	if p.left == 0 || (p.last != "" && p.bytes+n > maxPageBytes) {
@@ -58,46 +59,28 @@ func (p *pager) add(key string, m proto.Message) bool {
 	return true
 }
 
-// pageOf takes the pager's page of items in order of their keys.
-func pageOf[M proto.Message](p *pager, items iter.Seq[M], key func(M) string) []M {
-	var out []M
-	for m := range items {
-		if k := key(m); p.wants(k) {
-			if !p.add(k, m) {
-				break
-			}
-			out = append(out, m)
-		}
-	}
-	return out
-}
-
-// keep are the items that are wanted.
-func keep[M any](items iter.Seq[M], wanted func(M) bool) iter.Seq[M] {
+// visit counts the items that are looked at.
+func visit[M any](p *pager, items iter.Seq[M]) iter.Seq[M] {
 	return func(yield func(M) bool) {
 		for m := range items {
-			if wanted(m) && !yield(m) {
+			p.visited++
+			if !yield(m) {
 				return
 			}
 		}
 	}
 }
 
-// first are the n first of items by an order that they do not come in. It holds no more than twice as many.
-func first[M any](items iter.Seq[M], n int, order func(a, b M) int) []M {
+// pageOf takes the pager's page of items, which are in order of their keys and come behind the page before.
+func pageOf[M proto.Message](p *pager, items iter.Seq[M], key func(M) string) []M {
 	var out []M
-	full := false // out has n in order, and more behind them
 	for m := range items {
-		if full && order(m, out[n-1]) >= 0 {
-			continue
+		if !p.add(key(m), m) {
+			break
 		}
-		if out = append(out, m); len(out) == 2*n {
-			slices.SortFunc(out, order)
-			out, full = out[:n], true
-		}
+		out = append(out, m)
 	}
-	slices.SortFunc(out, order)
-	return out[:min(n, len(out))]
+	return out
 }
 
 // next is the token of the next page; empty: there is none.
@@ -108,5 +91,22 @@ func (p *pager) next() string {
 	return p.list + p.last
 }
 
-// orderKey sorts as the number does, then the id.
-func orderKey(index uint64, id string) string { return fmt.Sprintf("%020d/%s", index, id) }
+// placeKey is the key of what the log has put at a place.
+func placeKey(at fsm.Place) string { return fmt.Sprintf("%020d/%s", at.Index, at.ID) }
+
+// place is the place that the page before ended at, of a list whose keys are of places.
+func (p *pager) place() (fsm.Place, error) {
+	if p.after == "" {
+		return fsm.Place{}, nil
+	}
+	number, id, _ := strings.Cut(p.after, "/")
+	index, err := strconv.ParseUint(number, 10, 64)
+	if err != nil || placeKey(fsm.Place{Index: index, ID: id}) != p.after {
+		return fsm.Place{}, errToken(p.list + p.after)
+	}
+	return fsm.Place{Index: index, ID: id}, nil
+}
+
+func errToken(token string) error {
+	return invalid("page_token", fmt.Sprintf("%.40q is none of this list", token), "give next_page_token of the page before")
+}

@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 )
 
@@ -65,14 +65,39 @@ func TestPages(t *testing.T) {
 	require.ErrorContains(t, err, "page_size")
 }
 
-// TestFirst compares first with a sort of everything.
-func TestFirst(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		items := rapid.SliceOfDistinct(rapid.IntRange(0, 100), rapid.ID).Draw(t, "items")
-		n := rapid.IntRange(1, 20).Draw(t, "n")
-		want := slices.Sorted(slices.Values(items))
-		require.True(t, slices.Equal(want[:min(n, len(want))], first(slices.Values(items), n, cmp.Compare)))
-	})
+// TestPagesCostWhatTheyHold: a page looks at what it holds, and at one item more, however much is before it.
+func TestPagesCostWhatTheyHold(t *testing.T) {
+	b := newBench(t, nil)
+	const apps, size = 60, 4
+	for i := range apps {
+		b.submit(fmt.Sprintf("a%02d", apps-i), &apiv1.AppSpec{Size: 1})
+		b.host(fmt.Sprintf("h%02d", i), 1)
+	}
+	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a30", Phase: string(fsm.Cancelled), Reason: "enough"}}})
+	v := b.l.c.state.View()
+	ended, ok := v.App("a30")
+	require.True(t, ok)
+	require.True(t, fsm.PhaseOf(ended).Terminal())
+	var got []string
+	for token, more := "", true; more; more = token != "" {
+		p, err := newPager("apps", size, token)
+		require.NoError(t, err)
+		res, err := b.l.c.pageOfApps(v, p, true)
+		require.NoError(t, err)
+		require.LessOrEqual(t, p.visited, size+1)
+		for _, app := range res.Apps {
+			got = append(got, app.Id)
+		}
+		token = res.NextPageToken
+	}
+	require.Len(t, got, apps)
+	require.Contains(t, got, "a30")
+	require.True(t, slices.IsSortedFunc(got, func(a, b string) int { return cmp.Compare(b, a) }))
+	last, err := newPager("hosts", size, "hosts/h50")
+	require.NoError(t, err)
+	hosts := pageOf(last, visit(last, v.HostsAfter("h50")), (*apiv1.Host).GetId)
+	require.Equal(t, "h51", hosts[0].Id)
+	require.Equal(t, size+1, last.visited)
 }
 
 // TestPageTokens: a token that no page gave is refused, that of another list too.
@@ -84,7 +109,7 @@ func TestPageTokens(t *testing.T) {
 	apps, err := b.l.c.ListApps(b.ctx, &apiv1.ListAppsRequest{PageSize: 1})
 	require.NoError(t, err)
 	require.NotEmpty(t, apps.NextPageToken)
-	for _, token := range []string{"zzzz", "hosts/h1", "/", apps.NextPageToken[1:], strings.Repeat("x", 1<<20)} {
+	for _, token := range []string{"zzzz", "hosts/h1", "/", "apps/a", "apps/7/a", apps.NextPageToken[1:], strings.Repeat("x", 1<<20)} {
 		_, err := b.l.c.ListApps(b.ctx, &apiv1.ListAppsRequest{PageToken: token})
 		require.Equal(t, "page_token", apierr.Info(err).GetField(), "%v", err)
 	}

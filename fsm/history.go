@@ -41,13 +41,15 @@ func (t *tx) forgetApp(app *apiv1.App) {
 	}
 	t.ended, _, _ = t.ended.Delete(endKey(app.GetEndedIndex(), app.GetId()))
 	t.endedBytes -= weight(app)
+	t.submitted, _, _ = t.submitted.Delete(SubmissionOf(app).key())
 	t.apps, _, _ = t.apps.Delete([]byte(app.GetId()))
 	t.touched.apps = append(t.touched.apps, AppID(app.GetId()))
 }
 
 // forgetMigration drops an ended migration.
 func (t *tx) forgetMigration(mig *apiv1.Migration) {
-	key := append(orderKey(mig.GetProposeIndex()), mig.GetId()...)
+	key := ProposalOf(mig).key()
+	t.proposed, _, _ = t.proposed.Delete(key)
 	t.migsOf, _, _ = t.migsOf.Delete(pairKey(mig.GetApp(), string(key)))
 	t.endedMigs, _, _ = t.endedMigs.Delete(endKey(mig.GetEndedIndex(), mig.GetId()))
 	t.migrationBytes -= weight(mig)

@@ -296,6 +296,7 @@ func (v *View) checkIndexes() error {
 	}
 	same := sameTree(v.moduleUse.apps, fresh.moduleUse.apps) && sameTree(v.moduleUse.byUse, fresh.moduleUse.byUse) &&
 		v.moduleUse.bytes == fresh.moduleUse.bytes &&
+		sameTree(v.submitted, fresh.submitted) && sameTree(v.proposed, fresh.proposed) &&
 		slices.Equal(slices.Collect(values(v.live)), slices.Collect(values(fresh.live))) &&
 		slices.Equal(slices.Collect(values(v.placed)), slices.Collect(values(fresh.placed))) &&
 		slices.Equal(slices.Collect(values(v.ended)), slices.Collect(values(fresh.ended))) &&

@@ -45,6 +45,7 @@ func (t *tx) putApp(app *apiv1.App) {
 // indexApp keeps the derived indexes in step with the app. The caller stores it.
 func (v *View) indexApp(app *apiv1.App) {
 	key, id, phase := submissionKey(app), AppID(app.GetId()), PhaseOf(app)
+	v.submitted = add(v.submitted, SubmissionOf(app).key(), id)
 	if phase.Placed() {
 		v.placed = add(v.placed, key, id)
 	} else {
@@ -88,7 +89,8 @@ func (t *tx) putMigration(mig *apiv1.Migration) {
 // indexMigration keeps the derived indexes in step with the migration.
 func (v *View) indexMigration(mig *apiv1.Migration) {
 	id := MigrationID(mig.GetId())
-	key := append(orderKey(mig.GetProposeIndex()), id...)
+	key := ProposalOf(mig).key()
+	v.proposed = add(v.proposed, key, id)
 	v.migsOf = add(v.migsOf, pairKey(mig.GetApp(), string(key)), id)
 	if MigrationPhaseOf(mig).Ended() {
 		v.pending, _, _ = v.pending.Delete(key)

@@ -29,6 +29,8 @@ type View struct {
 	diverged *Divergence
 
 	// Derived from the above, rebuilt by Restore.
+	submitted *iradix.Tree[AppID]       // all apps, by place
+	proposed  *iradix.Tree[MigrationID] // all migrations, by place
 	live      *iradix.Tree[AppID]       // apps that have not ended, by submission
 	placed    *iradix.Tree[AppID]       // those of them that have hosts
 	pending   *iradix.Tree[MigrationID] // migrations that have not ended, by proposal
@@ -49,6 +51,8 @@ func newView() View {
 		migrations: iradix.New[*apiv1.Migration](),
 		modules:    iradix.New[*apiv1.Module](),
 		keys:       newKeyTable(),
+		submitted:  iradix.New[AppID](),
+		proposed:   iradix.New[MigrationID](),
 		live:       iradix.New[AppID](),
 		placed:     iradix.New[AppID](),
 		pending:    iradix.New[MigrationID](),
