@@ -62,6 +62,14 @@ func obstacle(err error) string {
 	return ""
 }
 
+// remedy ends the sentence about a failed write with what to do, if it is known.
+func remedy(err error) string {
+	if what := obstacle(err); what != "" {
+		return ": " + what
+	}
+	return ""
+}
+
 // unreadable says in one sentence why what lies at path cannot be used and what to do. Only what is surely damage is called so: whoever
 // follows that advice gives the data up.
 func unreadable(path string, err error) error {

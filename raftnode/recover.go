@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -132,20 +133,26 @@ func (s *Survivor) Recover(m Machine, clusterID string) error {
 	}
 	_, trans := raft.NewInmemTransport(raft.ServerAddress(addr))
 	alone := raft.Configuration{Servers: []raft.Server{{ID: s.dir.serverID(), Address: raft.ServerAddress(addr)}}}
-	if err := raft.RecoverCluster(s.config(), guard, s.dir.bolt, s.dir.bolt, s.dir.snaps, trans, alone); err != nil {
+	var unwritten error
+	logs := newWatchedStore(s.dir.bolt, func(err error) { unwritten = err })
+	if err := raft.RecoverCluster(s.config(), guard, logs, logs, s.dir.snaps, trans, alone); err != nil {
 		if failed := guard.err(); failed != nil {
-			err = failed // the library passes its text alone.
+			err = failed
 		}
+		// The library passes the texts alone of what could not be read or written.
 		if why := s.dir.snaps.lastError(); why != nil {
 			err = fmt.Errorf("%w: %w", err, why)
+		}
+		if what := obstacle(cmp.Or(s.dir.snaps.lastWriteError(), unwritten)); what != "" {
+			err = fmt.Errorf("%w: %s", err, what)
 		}
 		return fmt.Errorf("recover %s: %w", s.dir.path, err)
 	}
 	if err := s.raiseTerm(); err != nil {
-		return fmt.Errorf("recover %s: the log was made anew, but %w: run this again", s.dir.path, err)
+		return fmt.Errorf("recover %s: the log was made anew, but its term is not there yet: run this again: %w%s", s.dir.path, err, remedy(err))
 	}
 	if err := s.dir.replaceClusterID(clusterID); err != nil {
-		return fmt.Errorf("recover %s: the log was made anew, but %w: run this again", s.dir.path, err)
+		return fmt.Errorf("recover %s: the log was made anew, but the cluster's new id is not there yet: run this again: %w", s.dir.path, err)
 	}
 	return nil
 }

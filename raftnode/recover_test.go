@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -59,6 +60,32 @@ func TestRecover(t *testing.T) {
 	for _, p := range []*peer{survivor, peers[1], peers[2]} {
 		p.stop(t)
 	}
+}
+
+// noRoom is where no snapshot can be begun.
+type noRoom struct{ raft.SnapshotStore }
+
+func (noRoom) Create(raft.SnapshotVersion, uint64, uint64, raft.Configuration, uint64, raft.Transport) (raft.SnapshotSink, error) {
+	return nil, &fs.PathError{Op: "write", Path: "snapshots/1/meta.json", Err: syscall.ENOSPC}
+}
+
+// TestRecoverNeedsRoom: on a full disk it says which file it could not write and what to do, and goes well once there is room.
+func TestRecoverNeedsRoom(t *testing.T) {
+	p := single(t, nil)
+	propose(t, p, "a")
+	p.stop(t)
+	empty := func() Machine { return &journal{} }
+	s, err := OpenSurvivor(p.cfg, empty, slog.Default())
+	require.NoError(t, err)
+	disk := s.dir.snaps.SnapshotStore
+	s.dir.snaps.SnapshotStore = noRoom{disk}
+	err = s.Recover(empty(), "c2")
+	for _, said := range []string{"snapshots/1/meta.json", "no space left", "make room", "nothing says that the data is damaged"} {
+		require.ErrorContains(t, err, said)
+	}
+	s.dir.snaps.SnapshotStore = disk
+	require.NoError(t, s.Recover(empty(), "c2"))
+	require.NoError(t, s.Close())
 }
 
 // TestRecoverFromOneRemoved: a server whose own log does not list it is told from one that votes.

@@ -18,14 +18,15 @@ import (
 const snapshotsKept = 2
 
 // snapshotStore remembers the last error of reading a snapshot: Raft tries the next older one, and in the end says only that none
-// could be loaded.
+// could be loaded. It remembers the last one of writing too, of which Raft passes the text alone.
 type snapshotStore struct {
 	raft.SnapshotStore
 	path string
 
-	// mu guards failed.
-	mu     sync.Mutex
-	failed error
+	// mu guards what stands below.
+	mu        sync.Mutex
+	failed    error
+	unwritten error
 }
 
 // openSnapshots opens the snapshots under dir, which exists. What cannot be read for another reason than damage is an error here:
@@ -78,22 +79,28 @@ func (s *snapshotStore) Create(version raft.SnapshotVersion, index, term uint64,
 ) (raft.SnapshotSink, error) {
 	sink, err := s.SnapshotStore.Create(version, index, term, group, groupIndex, trans)
 	if err != nil {
-		return nil, err
+		return nil, s.noteWrite(err)
 	}
-	return cleanSink{sink, s.path}, nil
+	return cleanSink{sink, s}, nil
 }
 
 // cleanSink leaves nothing of a snapshot that could not be finished.
 type cleanSink struct {
 	raft.SnapshotSink
-	path string
+	store *snapshotStore
+}
+
+// Write implements io.Writer.
+func (s cleanSink) Write(b []byte) (int, error) {
+	n, err := s.SnapshotSink.Write(b)
+	return n, s.store.noteWrite(err)
 }
 
 // Close makes the snapshot whole. The library syncs its files and its own name, but not their names. It may be called again, as Raft
 // does after the state machine: the directory has its name by then, or is gone.
 func (s cleanSink) Close() error {
-	if err := durable.SyncDir(filepath.Join(s.path, s.ID()+unfinished)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return errors.Join(err, s.Cancel())
+	if err := durable.SyncDir(filepath.Join(s.store.path, s.ID()+unfinished)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return errors.Join(s.store.noteWrite(err), s.Cancel())
 	}
 	return s.clean(s.SnapshotSink.Close())
 }
@@ -103,7 +110,7 @@ func (s cleanSink) Cancel() error { return s.clean(s.SnapshotSink.Cancel()) }
 
 func (s cleanSink) clean(err error) error {
 	if err != nil {
-		err = errors.Join(err, os.RemoveAll(filepath.Join(s.path, s.ID()+unfinished)))
+		err = errors.Join(s.store.noteWrite(err), os.RemoveAll(filepath.Join(s.store.path, s.ID()+unfinished)))
 	}
 	return err
 }
@@ -141,6 +148,22 @@ func (s *snapshotStore) lastError() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failed
+}
+
+func (s *snapshotStore) noteWrite(err error) error {
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.unwritten = err
+	}
+	return err
+}
+
+// lastWriteError returns the last error of writing a snapshot.
+func (s *snapshotStore) lastWriteError() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unwritten
 }
 
 type notedReader struct {

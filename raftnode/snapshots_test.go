@@ -45,7 +45,8 @@ func TestUnfinishedSnapshots(t *testing.T) {
 	require.Empty(t, left())
 
 	full := begin(s)
-	require.ErrorIs(t, cleanSink{fullSink{full}, s.path}.Cancel(), syscall.ENOSPC)
+	require.ErrorIs(t, cleanSink{fullSink{full}, s}.Cancel(), syscall.ENOSPC)
+	require.ErrorIs(t, s.lastWriteError(), syscall.ENOSPC)
 	require.Empty(t, left())
 	require.NoError(t, full.Cancel()) // closes its file.
 

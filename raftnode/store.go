@@ -59,7 +59,7 @@ func (w *watchedStore) write(what string, f func() error) error {
 	delete(w.writing, id)
 	w.mu.Unlock()
 	if err != nil {
-		w.onError(fmt.Errorf("%w: %s: %w", ErrStore, what, err))
+		w.onError(fmt.Errorf("%w: %s: %w%s", ErrStore, what, err, remedy(err)))
 	}
 	return err
 }

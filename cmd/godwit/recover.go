@@ -21,7 +21,9 @@ Nothing else brings a cluster back that has lost its majority. What the lost ser
 received is lost. Choose the server with the highest last entry; run this once, on it alone. Then start it as before,
 move the data directories of all other servers away, and start those again with empty ones: they join by themselves. What
 it makes is another cluster, with an id of its own, to which the workers go with it: servers that come back with the data of
-before are refused, and can take nothing back.`
+before are refused, and can take nothing back.
+
+It needs room on the disk for a copy of the state. On a full one it says so, and can be run again once there is room.`
 
 func newRecover() *cobra.Command {
 	var dataDir string

@@ -86,7 +86,7 @@ func newServersRemove(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "remove ID|ADDRESS", Short: "Take a server out of the group, for good", Args: cobra.ExactArgs(1),
 		Long: "Take a server out of the group: by its id, at least 4 characters of its beginning, or its address. It is refused if too few of the others answer. The server may be dead; if it runs, stop it.\n" +
-			"It can come back with an empty data directory only. One that was removed before stays so, which is no mistake as long as the servers' log has it.",
+			"It can come back with an empty data directory only. Asked again, it says that the server is removed already, as long as the servers' log has it.",
 		RunE: func(c *cobra.Command, args []string) error {
 			before, err := ask(c.Context(), o, apiv1connect.ControlClient.ListServers, &apiv1.ListServersRequest{})
 			if err != nil {
