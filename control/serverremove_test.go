@@ -76,3 +76,30 @@ func TestRemoveServerAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, res.Already, "it has come back, and is removed again")
 }
+
+// TestTransferIsDoneOnce: a request without a name that comes again, because its answer was lost, does not hand leadership on once more.
+func TestTransferIsDoneOnce(t *testing.T) {
+	g := &handingGroup{}
+	m := fsm.New()
+	c := &Control{group: g, log: &memoryLog{machine: m}, state: m, slog: slog.New(slog.DiscardHandler)}
+	res, err := c.TransferLeadership(t.Context(), &apiv1.TransferLeadershipRequest{From: "s2"})
+	require.NoError(t, err)
+	require.Equal(t, g.ID(), res.Id, "it leads by now")
+	require.Zero(t, g.handed)
+	for _, from := range []string{"", g.ID()} {
+		_, err = c.TransferLeadership(t.Context(), &apiv1.TransferLeadershipRequest{From: from})
+		require.NoError(t, err)
+	}
+	require.Equal(t, 2, g.handed)
+}
+
+// handingGroup counts how often leadership was handed on.
+type handingGroup struct {
+	noGroup
+	handed int
+}
+
+func (g *handingGroup) TransferLeadership(context.Context, string) error {
+	g.handed++
+	return nil
+}

@@ -162,6 +162,9 @@ func (c *Control) TransferLeadership(ctx context.Context, req *apiv1.TransferLea
 	if _, err := c.read(ctx); err != nil {
 		return nil, err
 	}
+	if req.Id == "" && req.From != "" && req.From != c.group.ID() {
+		return &apiv1.TransferLeadershipResponse{Id: c.group.ID()}, nil // an earlier request has done it, or an election
+	}
 	id := ""
 	if req.Id != "" {
 		s, err := c.findServer(req.Id)

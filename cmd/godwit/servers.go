@@ -123,6 +123,7 @@ func newServersTransfer(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			req.From = leaderOf(before.Servers)
 			if _, err := ask(c.Context(), o, apiv1connect.ControlClient.TransferLeadership, req); err != nil {
 				return err
 			}
