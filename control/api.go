@@ -43,12 +43,15 @@ func (c *Control) mutate(ctx context.Context, cmd *apiv1.Command) (*apiv1.Result
 	return res, nil
 }
 
-// shown is an app as users see it: a queued one says why it waits.
+// shown is an app as users see it: one that is queued or starting says what it waits for.
 func shown(v *fsm.View, app *apiv1.App) *apiv1.App {
-	if fsm.PhaseOf(app) != fsm.Queued {
-		return app.Expanded()
+	switch {
+	case fsm.PhaseOf(app) == fsm.Queued:
+		return waiting(app, planner.WhyQueued(v, app))
+	case fsm.PhaseOf(app) == fsm.Starting:
+		return waiting(app.Expanded(), whyStarting(app))
 	}
-	return waiting(app, planner.WhyQueued(v, app))
+	return app.Expanded()
 }
 
 func waiting(app *apiv1.App, why string) *apiv1.App {

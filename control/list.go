@@ -46,6 +46,8 @@ func (c *Control) pageOfApps(v *fsm.View, p *pager, all bool) (*apiv1.ListAppsRe
 					why = c.whyQueued(v)
 				}
 				app = waiting(app, why[fsm.AppID(app.Id)])
+			case phase == fsm.Starting:
+				app = waiting(app, whyStarting(app))
 			case phase.Terminal() && !all && now.Sub(app.EndedAt.AsTime()) >= recent:
 				continue
 			}

@@ -39,9 +39,11 @@ func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Ho
 		at := slices.IndexFunc(hosts, func(h Host) bool { return h.Name == name })
 		switch {
 		case at < 0:
-			missing = append(missing, fmt.Sprintf("host %s is not there", name))
+			missing = append(missing, fmt.Sprintf("%s is not a host of this cluster", name))
 		case hosts[at].Evicting:
 			missing = append(missing, fmt.Sprintf("host %s takes no ranks", name))
+		case !oversubscribe && need[name] > hosts[at].Slots:
+			missing = append(missing, fmt.Sprintf("%s has %d slots, %d are asked for", name, hosts[at].Slots, need[name]))
 		case !oversubscribe && need[name] > hosts[at].free():
 			missing = append(missing, fmt.Sprintf("needs %d slots on %s, which has %d free", need[name], name, hosts[at].free()))
 		}

@@ -234,7 +234,7 @@ func TestExplicit(t *testing.T) {
 		{name: "full", rules: []*apiv1.PlaceRule{rule("a", 2), rule("b", 1), rule("a", 1)}, size: 4, why: "needs 3 slots on a, which has 2 free"},
 		{name: "oversubscribe", rules: []*apiv1.PlaceRule{rule("b", 2)}, size: 2, over: true, want: []string{"b", "b"}},
 		{name: "evicting", rules: []*apiv1.PlaceRule{rule("c", 1)}, size: 1, over: true, why: "host c takes no ranks"},
-		{name: "absent", rules: []*apiv1.PlaceRule{rule("z", 1), rule("b", 2)}, size: 3, why: "host z is not there; needs 2 slots on b, which has 1 free"},
+		{name: "absent", rules: []*apiv1.PlaceRule{rule("z", 1), rule("b", 2)}, size: 3, why: "z is not a host of this cluster; b has 1 slots, 2 are asked for"},
 		{name: "too few", rules: []*apiv1.PlaceRule{rule("a", 1)}, size: 2, err: "place: the rules place 1 ranks, the app has 2"},
 		{name: "too many", rules: []*apiv1.PlaceRule{rule("a", 2), rule("b", 1)}, size: 2, err: "place: the rules place at least 3 ranks, the app has 2"},
 		{name: "zero", rules: []*apiv1.PlaceRule{rule("a", 0)}, size: 2, err: "place[0].ranks: 0; 1 to 2 are possible"},

@@ -142,7 +142,9 @@ func tryPlace(app *apiv1.App, hosts []Host) (plan Plan, never bool) {
 	if err != nil || empty.Outcome == Placed {
 		return plan, false
 	}
-	if has := slotsOf(hosts); int(app.GetSize()) > has {
+	if len(app.GetSpec().GetPlace()) > 0 {
+		empty.Reason = "cannot be placed as asked for: " + empty.Reason // names the hosts; they may join yet, or others be named
+	} else if has := slotsOf(hosts); int(app.GetSize()) > has {
 		empty.Reason = fmt.Sprintf("needs %d slots; the cluster has %d", app.GetSize(), has)
 	} else {
 		empty.Reason = "does not fit the empty cluster: " + empty.Reason

@@ -160,21 +160,36 @@ func (r *runner) hostOf(ctx context.Context, rank int32) string {
 	return ""
 }
 
-// waitNotice is how long an app may be queued before the user is told why.
-const waitNotice = 2 * time.Second
+const (
+	// waitNotice is how long an app may be queued or starting before the user is told why.
+	waitNotice = 2 * time.Second
+	// waitAgain is how long until it is looked again whether it waits for something of another kind.
+	waitAgain = 10 * time.Second
+)
 
-// explainWait tells why an app does not start.
+// explainWait tells why an app does not start: once while it is queued, and once while it starts, in each turn of these.
 func (r *runner) explainWait(ctx context.Context, id string, started <-chan struct{}) {
-	select {
-	case <-started:
-		return
-	case <-time.After(waitNotice):
-	case <-ctx.Done():
-		return
-	}
-	app, err := getApp(ctx, r.client, id)
-	if err == nil && app.App.Phase == apiv1.AppQueued {
-		r.say("%s is queued: %s", id, app.App.Reason)
+	said := ""
+	for wait := waitNotice; ; wait = waitAgain {
+		select {
+		case <-started:
+			return
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		res, err := getApp(ctx, r.client, id)
+		if err != nil {
+			continue
+		}
+		a := res.App
+		if a.Phase != apiv1.AppQueued && a.Phase != apiv1.AppStarting {
+			return
+		}
+		if a.Phase != said {
+			r.say("%s is %s: %s", id, a.Phase, a.Reason)
+		}
+		said = a.Phase
 	}
 }
 
