@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"github.com/godwit-run/godwit/internal/notify"
 )
 
 // spins is how often a blocked rank yields before it parks: a few microseconds,
@@ -20,7 +22,7 @@ type Proc struct {
 
 	wakes  atomic.Uint32 // counts events that may end a wait
 	parked atomic.Bool
-	wakeCh chan struct{} // capacity 1
+	wakeCh notify.Signal
 
 	// All below is guarded by w.mu.
 
@@ -102,7 +104,7 @@ func newObjects(self *group, world *group, rank Rank) objects {
 func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
 	return &Proc{
 		w: w, rank: r, epoch: epoch, mem: mem,
-		wakeCh:     make(chan struct{}, 1),
+		wakeCh:     notify.NewSignal(),
 		clockStart: w.start,
 		channels:   make([]*channel, w.cfg.Size),
 		objects:    newObjects(&group{ranks: []Rank{r}}, w.everyone, r),
@@ -210,10 +212,7 @@ func (p *Proc) interrupted(inside bool) error {
 func (p *Proc) wake() {
 	p.wakes.Add(1)
 	if p.parked.Load() {
-		select {
-		case p.wakeCh <- struct{}{}:
-		default: // a wake-up is under way already
-		}
+		p.wakeCh.Set()
 	}
 }
 

@@ -7,13 +7,15 @@ import (
 	"sync"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/godwit-run/godwit/internal/notify"
 )
 
 // barriers turns many linearizable reads into few log entries. A read joins the barrier that starts next, never the one under
 // way: that one may have been ordered before a write which the read must see.
 type barriers struct {
 	// kick has room for one: it says that next is not nil.
-	kick chan struct{}
+	kick notify.Signal
 
 	// mu guards what stands below.
 	mu     sync.Mutex
@@ -38,7 +40,7 @@ func (b *barriers) join() *barrier {
 	}
 	if b.next == nil {
 		b.next = &barrier{done: make(chan struct{})}
-		b.kick <- struct{}{} // never blocks: next was nil, so the last kick has been taken.
+		b.kick.Set()
 	}
 	return b.next
 }

@@ -83,7 +83,7 @@ func Open(cfg Config, fsm raft.FSM, acceptor *listen.Acceptor, log *slog.Logger)
 		fatal:     make(chan error, 1),
 		queue:     make(chan *proposal, cfg.QueueLength),
 		stall:     newStall(),
-		reads:     barriers{kick: make(chan struct{}, 1)},
+		reads:     barriers{kick: notify.NewSignal()},
 		changing:  make(chan struct{}, 1),
 		transfers: notify.NewSignal(),
 	}

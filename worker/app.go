@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/notify"
 )
 
 // Exit codes a worker gives to ranks that did not end by themselves.
@@ -39,7 +40,7 @@ type app struct {
 
 	inbox chan func()
 	done  chan struct{} // closed when the goroutine has ended
-	fresh chan struct{} // capacity 1: a newer record is in host.records
+	fresh notify.Signal // a newer record is in host.records
 
 	// Owned by the goroutine.
 	rec      *apiv1.AppRecord
@@ -81,7 +82,7 @@ type rankState string
 func newApp(id string, host *Worker) *app {
 	return &app{
 		id: id, host: host, log: host.log.With("app", id),
-		inbox: make(chan func(), inboxSize), done: make(chan struct{}), fresh: make(chan struct{}, 1),
+		inbox: make(chan func(), inboxSize), done: make(chan struct{}), fresh: notify.NewSignal(),
 		ranks: map[int32]*rankInfo{},
 	}
 }

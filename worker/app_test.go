@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/pipe"
 )
 
@@ -34,7 +35,7 @@ func newBench(t *testing.T) *bench {
 	w := &Worker{
 		cfg: DefaultConfig(), log: slog.New(slog.DiscardHandler), logs: logs, tasks: new(errgroup.Group),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
-		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), children: map[*child]bool{},
+		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), children: map[*child]bool{},
 	}
 	w.cfg.Name, w.cfg.DataDir, w.cfg.Slots = "h1", dir, 4
 	a := newApp("a", w)
@@ -45,7 +46,7 @@ func newBench(t *testing.T) *bench {
 	theirs, err := net.FileConn(file)
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
-	a.child = &child{app: "a", control: pipe.NewConn(ours), process: &os.Process{Pid: -1}, exited: make(chan struct{}), wake: make(chan struct{}, 1)}
+	a.child = &child{app: "a", control: pipe.NewConn(ours), process: &os.Process{Pid: -1}, exited: make(chan struct{}), wake: notify.NewSignal()}
 	close(a.child.exited) // there is no process to wait for
 	pump(t, a.child)
 	a.exec = execRunning
@@ -261,7 +262,7 @@ func TestLostExecutorEndsItsRanks(t *testing.T) {
 func TestOlderRecordsAreIgnored(t *testing.T) {
 	w := &Worker{
 		log: slog.New(slog.DiscardHandler), tasks: new(errgroup.Group), apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{},
-		statuses: map[string]*apiv1.AppStatus{}, dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1),
+		statuses: map[string]*apiv1.AppStatus{}, dirty: map[string]bool{}, dirtyCh: notify.NewSignal(),
 	}
 	a := newApp("a", w)
 	w.apps["a"] = a
@@ -310,7 +311,7 @@ func TestKilledAfterTheGrace(t *testing.T) {
 	b := newBench(t)
 	b.a.host.cfg.CancelGrace = time.Millisecond
 	c := sleeper(t)
-	c.wake = make(chan struct{}, 1)
+	c.wake = notify.NewSignal()
 	b.a.child = c
 	b.rec.App.Verdict = "cancelled"
 	b.step()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/proc"
 )
@@ -30,7 +31,7 @@ type child struct {
 
 	mu       sync.Mutex // guards commands
 	commands []*apiv1.ExecCommand
-	wake     chan struct{} // capacity 1: commands is not empty
+	wake     notify.Signal // commands is not empty
 
 	inspection inspection
 	pulse      pulse
@@ -66,7 +67,7 @@ func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*ap
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("worker: start an executor: %w", err), control.Close(), conns.Close())
 	}
-	c := &child{app: app, control: pipe.NewConn(control), conns: conns, process: cmd.Process, exited: make(chan struct{}), wake: make(chan struct{}, 1)}
+	c := &child{app: app, control: pipe.NewConn(control), conns: conns, process: cmd.Process, exited: make(chan struct{}), wake: notify.NewSignal()}
 	go c.wait(cmd)
 	go c.events(onEvent, onExit)
 	go c.send() // until the process is gone
@@ -136,10 +137,7 @@ func (c *child) say(cmd *apiv1.ExecCommand) {
 		c.kill("it takes no commands: too many wait for it")
 		return
 	}
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	c.wake.Set()
 }
 
 // send sends commands until the process is gone.

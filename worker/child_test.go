@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/pipe"
 )
 
@@ -23,7 +24,7 @@ func commandCancel(reason string) *apiv1.ExecCommand {
 
 // Commands to an executor that reads nothing hold nobody up; of tables that follow each other the newest is kept; there is a bound.
 func TestCommandsNeverWait(t *testing.T) {
-	c := &child{process: &os.Process{Pid: -1}, exited: make(chan struct{}), wake: make(chan struct{}, 1)}
+	c := &child{process: &os.Process{Pid: -1}, exited: make(chan struct{}), wake: notify.NewSignal()}
 	for i := range 100 {
 		c.say(commandRoutes(uint64(i)))
 	}

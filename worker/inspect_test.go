@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/pipe"
 )
 
@@ -21,7 +22,7 @@ func childAndExecutor(t *testing.T) (*child, *pipe.Conn) {
 	theirs, err := net.FileConn(file)
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
-	c := &child{app: "a", control: pipe.NewConn(ours), exited: make(chan struct{}), wake: make(chan struct{}, 1)}
+	c := &child{app: "a", control: pipe.NewConn(ours), exited: make(chan struct{}), wake: notify.NewSignal()}
 	pump(t, c)
 	t.Cleanup(func() { _ = c.control.Close(); _ = theirs.Close() })
 	return c, pipe.NewConn(theirs.(*net.UnixConn))

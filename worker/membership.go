@@ -21,10 +21,7 @@ func (w *Worker) joined(cluster string, former []string) error {
 	}
 	w.cfg.NameMayChange = false
 	w.member = membership{cluster, w.cfg.Name}
-	select {
-	case w.memberCh <- struct{}{}:
-	default:
-	}
+	w.memberCh.Set()
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/transport"
 )
@@ -157,7 +158,7 @@ func newTestWorker(t *testing.T, servers func() []string, prepare func(*Worker))
 		cfg:     Config{DataDir: t.TempDir(), Name: "w1", Advertise: "127.0.0.1:9", Slots: 1}, servers: servers,
 		log: slog.New(slog.DiscardHandler), http: transport.NewHTTPClient(), incarnation: "i1", nodeID: "n1",
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
-		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), memberCh: make(chan struct{}, 1), children: map[*child]bool{},
+		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), memberCh: notify.NewSignal(), children: map[*child]bool{},
 	}
 	if prepare != nil {
 		prepare(w)
@@ -278,7 +279,7 @@ func (s *sentStream) Send(m *apiv1.SessionRequest) error {
 // TestHeartbeatsGoFirst: much to report delays no heartbeat.
 func TestHeartbeatsGoFirst(t *testing.T) {
 	w := &Worker{
-		statuses: map[string]*apiv1.AppStatus{}, dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1),
+		statuses: map[string]*apiv1.AppStatus{}, dirty: map[string]bool{}, dirtyCh: notify.NewSignal(),
 	}
 	for _, id := range []string{"a", "b", "c"} {
 		w.statuses[id], w.dirty[id] = &apiv1.AppStatus{App: id}, true

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/notify"
 )
 
 // errNoMore ends a stream of the test's.
@@ -33,7 +34,7 @@ func (s *recordStream) Receive() (*apiv1.SessionResponse, error) {
 func TestShortRecords(t *testing.T) {
 	w := &Worker{
 		log: slog.New(slog.DiscardHandler), tasks: new(errgroup.Group), apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{},
-		statuses: map[string]*apiv1.AppStatus{}, dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), cfg: Config{Name: "h1"},
+		statuses: map[string]*apiv1.AppStatus{}, dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), cfg: Config{Name: "h1"},
 	}
 	w.apps["a"] = newApp("a", w)
 	whole := &apiv1.AppRecord{

@@ -26,6 +26,7 @@ import (
 	"github.com/godwit-run/godwit/internal/dirlock"
 	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/listen"
+	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/proc"
 	"github.com/godwit-run/godwit/internal/text"
@@ -61,10 +62,10 @@ type Worker struct {
 	records     map[string]*apiv1.AppRecord
 	statuses    map[string]*apiv1.AppStatus
 	dirty       map[string]bool // statuses the leader has not been sent
-	dirtyCh     chan struct{}   // capacity 1
+	dirtyCh     notify.Signal
 	children    map[*child]bool
 	member      membership
-	memberCh    chan struct{} // capacity 1: member is news to watchDisk
+	memberCh    notify.Signal // member is news to watchDisk
 }
 
 // New opens the worker's data directory and its port. servers returns the API addresses of the servers known now, best first.
@@ -75,7 +76,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 	w := &Worker{
 		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(), incarnation: uuid.NewString(),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
-		dirty: map[string]bool{}, dirtyCh: make(chan struct{}, 1), memberCh: make(chan struct{}, 1), children: map[*child]bool{},
+		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), memberCh: notify.NewSignal(), children: map[*child]bool{},
 		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter()},
 	}
 	var err error
@@ -203,10 +204,7 @@ func (w *Worker) follow(ctx context.Context, rec *apiv1.AppRecord) {
 		w.tasks.Go(func() error { a.run(ctx); w.forget(a); return nil })
 	}
 	w.records[id] = rec
-	select {
-	case a.fresh <- struct{}{}:
-	default:
-	}
+	a.fresh.Set()
 }
 
 func (w *Worker) record(id string) *apiv1.AppRecord {
@@ -242,10 +240,7 @@ func (w *Worker) publish(s *apiv1.AppStatus) {
 
 // poke says that there are statuses to send.
 func (w *Worker) poke() {
-	select {
-	case w.dirtyCh <- struct{}{}:
-	default:
-	}
+	w.dirtyCh.Set()
 }
 
 // takeDirty returns the statuses to send.

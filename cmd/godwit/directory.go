@@ -18,6 +18,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/identity"
+	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/transport"
 	"github.com/godwit-run/godwit/raftnode"
 )
@@ -68,7 +69,7 @@ type directory struct {
 
 	process string
 	started time.Time
-	wakeCh  chan struct{} // room for one: ask at once.
+	wakeCh  notify.Signal // ask at once.
 
 	// mu guards what stands below.
 	mu     sync.Mutex
@@ -86,7 +87,7 @@ type directory struct {
 
 func newDirectory(log *slog.Logger) *directory {
 	d := &directory{
-		http: transport.NewHTTPClient(), log: log, now: time.Now, process: uuid.NewString(), started: time.Now(), wakeCh: make(chan struct{}, 1),
+		http: transport.NewHTTPClient(), log: log, now: time.Now, process: uuid.NewString(), started: time.Now(), wakeCh: notify.NewSignal(),
 		proved: map[string]answer{}, met: map[string]claim{}, named: map[string]claim{}, said: map[string]time.Time{},
 	}
 	d.ask = d.discover
@@ -152,10 +153,7 @@ func (d *directory) run(ctx context.Context) error {
 
 // wake makes run ask at once.
 func (d *directory) wake() {
-	select {
-	case d.wakeCh <- struct{}{}:
-	default:
-	}
+	d.wakeCh.Set()
 }
 
 // round asks at every address once, all at a time. It returns errTwin if this process must end.

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"sync"
+
+	"github.com/godwit-run/godwit/internal/notify"
 )
 
 // Bounds of one link. The windows of the ranks' channels bound what is queued: a link that is down drops its queue,
@@ -33,11 +35,11 @@ type link struct {
 	queue  [][]byte
 	bytes  int
 	failed error
-	wake   chan struct{} // capacity 1
+	wake   notify.Signal
 }
 
 func newLink(peer string) *link {
-	return &link{peer: peer, wake: make(chan struct{}, 1)}
+	return &link{peer: peer, wake: notify.NewSignal()}
 }
 
 // send queues a frame, or drops it while no stream is up. It does not block.
@@ -58,10 +60,7 @@ func (l *link) send(frame []byte) {
 }
 
 func (l *link) signal() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	l.wake.Set()
 }
 
 // open marks a new stream as up; what was queued for an older one is dropped. It returns the stream's number.

@@ -15,6 +15,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/listen"
+	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/mpi"
 )
@@ -53,13 +54,13 @@ type network struct {
 	links   map[string]*link
 	dialled map[string]bool
 	toDial  []*link       // for Run to take
-	wake    chan struct{} // capacity 1: toDial is not empty
+	wake    notify.Signal // toDial is not empty
 }
 
 func newNetwork(app, host string, fence *fence, log *slog.Logger) *network {
 	return &network{
 		app: app, host: host, fence: fence, log: log, incoming: newConnListener(),
-		links: map[string]*link{}, dialled: map[string]bool{}, wake: make(chan struct{}, 1),
+		links: map[string]*link{}, dialled: map[string]bool{}, wake: notify.NewSignal(),
 	}
 }
 
@@ -144,10 +145,7 @@ func (n *network) dialMissing() {
 			n.toDial = append(n.toDial, l)
 		}
 	}
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
+	n.wake.Set()
 }
 
 func (n *network) dialLoop(ctx context.Context, l *link) {

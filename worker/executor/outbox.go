@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/notify"
 )
 
 // Bounds of what waits for the worker to read it. A message between the two may have 16 MiB (package pipe).
@@ -24,11 +25,11 @@ type outbox struct {
 	open  *apiv1.ExecOutput // the last of queue, if that takes more lines
 	size  int               // of open
 	lines int               // bytes of lines in queue
-	wake  chan struct{}     // capacity 1: queue is not empty
+	wake  notify.Signal     // queue is not empty
 }
 
 func newOutbox() *outbox {
-	o := &outbox{wake: make(chan struct{}, 1)}
+	o := &outbox{wake: notify.NewSignal()}
 	o.room = sync.NewCond(&o.mu)
 	return o
 }
@@ -61,10 +62,7 @@ func (o *outbox) line(l *apiv1.LogLine) {
 // push adds to the queue. Holds mu.
 func (o *outbox) push(ev *apiv1.ExecEvent) {
 	o.queue = append(o.queue, ev)
-	select {
-	case o.wake <- struct{}{}:
-	default:
-	}
+	o.wake.Set()
 }
 
 // take removes the first message, or returns nil.
