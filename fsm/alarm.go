@@ -23,7 +23,7 @@ func NewAlarmed(alarms ...*apiv1.Alarm) *Machine {
 	m := New()
 	v := newView()
 	v.alarms = alarms
-	m.publish(&v)
+	m.view.Store(&v)
 	m.ledger = newLedger(m.View())
 	return m
 }

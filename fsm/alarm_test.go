@@ -68,7 +68,7 @@ func TestAlarmsOutliveASnapshot(t *testing.T) {
 	tx.raise(&InvariantError{What: "two and two are five"})
 	tx.index = 3
 	m := New()
-	m.publish(&tx.View)
+	m.view.Store(&tx.View)
 	m.ledger = newLedger(m.View())
 	requireSound(t, m)
 	var snap bytes.Buffer

@@ -30,7 +30,7 @@ func (m *Machine) Recovered(id string) {
 		former = slices.Delete(former, 1, len(former)-maxFormerIDs+1)
 	}
 	v.formerIDs, v.clusterID = former, id
-	m.publish(&v)
+	m.view.Store(&v)
 }
 
 // setClusterConfig sets what is not set yet. A lease that some worker holds must

@@ -91,7 +91,7 @@ func TestFrozenAppsCanBeStopped(t *testing.T) {
 		v := *m.View()
 		tx := &tx{View: v}
 		changeApp("a", func(a *apiv1.App) { a.Phase, a.Epoch = string(Frozen), 1 })(tx)
-		m.publish(&tx.View)
+		m.view.Store(&tx.View)
 		m.ledger = newLedger(m.View())
 		mustHold(t, m, line)
 		app, _ := m.View().App("a")

@@ -1,5 +1,7 @@
 package fsm
 
+import apiv1 "github.com/godwit-run/godwit/api/v1"
+
 // Bounds of the replicated state. Together they bound a snapshot's size.
 const (
 	// MaxEntryBytes is the largest encoded entry: larger ones would hold up
@@ -39,7 +41,7 @@ const (
 	// MaxModules is how many modules are known.
 	MaxModules = 4096
 	// MaxModuleBytes is the size of the largest module.
-	MaxModuleBytes = 64 << 20
+	MaxModuleBytes = apiv1.MaxModuleBytes
 	// MaxModulesBytes is the size of all known modules together, which bounds the
 	// servers' stores.
 	MaxModulesBytes = 16 << 30

@@ -9,17 +9,15 @@ import (
 	"sync/atomic"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
-	"github.com/godwit-run/godwit/internal/notify"
 )
 
 // Machine applies log entries. Apply and Restore are for one caller at a time;
-// View, Feed and Watch are for any number of concurrent ones.
+// View and Feed are for any number of concurrent ones.
 type Machine struct {
 	view atomic.Pointer[View]
 	feed *Feed
 	// ledger is for Apply and Restore only.
 	ledger *ledger
-	any    notify.Broadcast
 }
 
 // New returns a machine with the empty state, at index 0.
@@ -36,18 +34,6 @@ func (m *Machine) View() *View { return m.view.Load() }
 
 // Feed tells what each entry changes.
 func (m *Machine) Feed() *Feed { return m.feed }
-
-// Watch returns a channel that is closed when the next entry is applied or a
-// snapshot restored. Take the channel first, then read the View, then wait: no
-// change is missed. It does not block. Who waits for something of one app or
-// host subscribes to the Feed instead, and sleeps through the rest.
-func (m *Machine) Watch() <-chan struct{} { return m.any.Watch() }
-
-// publish makes v the state that readers see, then wakes the watchers.
-func (m *Machine) publish(v *View) {
-	m.view.Store(v)
-	m.any.Wake()
-}
 
 // Apply applies the entry that Encode made, found in the log at this index and
 // of this term, and returns one result a command, in order. Indexes must grow.
@@ -80,7 +66,7 @@ func (m *Machine) Apply(index, term uint64, data []byte) ([]*apiv1.Result, error
 		m.ledger.settle(&tx.View)
 	}
 	v := tx.View
-	m.publish(&v)
+	m.view.Store(&v)
 	m.feed.publish(tx.change.compact(), &v)
 	return results, nil
 }

@@ -123,24 +123,6 @@ func TestEncodeRefusesLargeEntries(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnknownCommand)
 }
 
-func TestWatch(t *testing.T) {
-	m := New()
-	first := m.Watch()
-	mustApply(t, m, "init c1")
-	<-first
-	second := m.Watch()
-	select {
-	case <-second:
-		require.Fail(t, "closed before a change")
-	default:
-	}
-	var buf bytes.Buffer
-	_, err := m.View().WriteTo(&buf)
-	require.NoError(t, err)
-	require.NoError(t, m.Restore(&buf))
-	<-second
-}
-
 func TestDamagedSnapshotsAreRefused(t *testing.T) {
 	m := New()
 	mustApply(t, m, "init c1", "module m", "host h1 4 n1 i1")
@@ -293,8 +275,9 @@ func TestReadersDoNotWait(t *testing.T) {
 	var readers sync.WaitGroup
 	for range 3 {
 		readers.Go(func() {
+			changed := m.Feed().Subscribe(AnyApp)
+			defer changed.Close()
 			for index := uint64(0); index < last; {
-				changed := m.Watch()
 				v := m.View()
 				if v.Index() < index {
 					panic("a view went backward")
@@ -302,7 +285,7 @@ func TestReadersDoNotWait(t *testing.T) {
 				index = v.Index()
 				v.Hash()
 				if index < last {
-					<-changed
+					<-changed.C()
 				}
 			}
 		})

@@ -115,7 +115,7 @@ func (m *Machine) Restore(r io.Reader) error {
 		return fmt.Errorf("read snapshot: %w", err)
 	}
 	m.ledger = newLedger(v)
-	m.publish(v)
+	m.view.Store(v)
 	m.feed.reset(v)
 	return nil
 }

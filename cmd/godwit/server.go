@@ -357,8 +357,9 @@ func (s *server) joinGossip(ctx context.Context) error {
 
 // learnCluster stores the cluster's id on disk once the log has named it, and tells gossip.
 func (s *server) learnCluster(ctx context.Context) error {
+	changed := s.machine.Feed().Subscribe(fsm.TheCluster)
+	defer changed.Close()
 	for {
-		changed := s.machine.Watch()
 		v := s.machine.View()
 		if id := v.ClusterID(); id != "" {
 			err := s.node.SetClusterID(id)
@@ -371,7 +372,7 @@ func (s *server) learnCluster(ctx context.Context) error {
 			return s.tellCluster(id)
 		}
 		select {
-		case <-changed:
+		case <-changed.C():
 		case <-ctx.Done():
 			return ctx.Err()
 		}
