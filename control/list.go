@@ -9,6 +9,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
 )
 
 const (
@@ -138,7 +139,7 @@ func (c *Control) ListModules(ctx context.Context, req *apiv1.ListModulesRequest
 	}
 	res := &apiv1.ListModulesResponse{Index: v.Index()}
 	if req.Digest != "" {
-		if err := checkDigest("digest", req.Digest); err != nil {
+		if err := apierr.CheckDigest("digest", req.Digest); err != nil {
 			return nil, err
 		}
 		if m, ok := v.Module(fsm.Digest(req.Digest)); ok && c.fetched(ctx, m.Digest) == nil {

@@ -20,7 +20,7 @@ func (c *Control) RemoveModule(ctx context.Context, req *apiv1.RemoveModuleReque
 	if err := checkKey(req.IdempotencyKey); err != nil {
 		return nil, err
 	}
-	if err := checkDigest("digest", req.Digest); err != nil {
+	if err := apierr.CheckDigest("digest", req.Digest); err != nil {
 		return nil, err
 	}
 	cmd := c.command(req.IdempotencyKey)

@@ -59,7 +59,7 @@ func (c *Control) UploadModule(ctx context.Context, stream apiv1connect.ControlU
 	if err != nil {
 		return nil, emptyStream(err)
 	}
-	if err := errors.Join(checkKey(first.IdempotencyKey), checkDigest("digest", first.Digest), checkText("name", first.Name, fsm.MaxWordBytes)); err != nil {
+	if err := errors.Join(checkKey(first.IdempotencyKey), apierr.CheckDigest("digest", first.Digest), checkText("name", first.Name, fsm.MaxWordBytes)); err != nil {
 		return nil, err
 	}
 	in, err := c.modules.begin(first.Digest)
@@ -220,7 +220,7 @@ func (c *Control) PushModule(ctx context.Context, stream apiv1connect.ClusterPus
 	if err != nil {
 		return nil, emptyStream(err)
 	}
-	if err := checkDigest("digest", first.Digest); err != nil {
+	if err := apierr.CheckDigest("digest", first.Digest); err != nil {
 		return nil, err
 	}
 	in, err := c.modules.begin(first.Digest)
@@ -243,7 +243,7 @@ func (c *Control) PushModule(ctx context.Context, stream apiv1connect.ClusterPus
 
 // FetchModule implements the Cluster service. A server that missed a module gets it from another first.
 func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest, stream apiv1connect.ClusterFetchModuleServerStream) error {
-	if err := checkDigest("digest", req.Digest); err != nil {
+	if err := apierr.CheckDigest("digest", req.Digest); err != nil {
 		return err
 	}
 	ctx, place, leave, err := enterWriting(ctx, c.outgoing, "modules are being fetched")

@@ -151,7 +151,7 @@ func (s *moduleStore) begin(digest string) (*incoming, error) {
 // add writes a chunk.
 func (m *incoming) add(chunk []byte) error {
 	if m.size += int64(len(chunk)); m.size > fsm.MaxModuleBytes {
-		return invalid("chunk", "the module is over 64 MiB", "strip it, or link less")
+		return invalid("chunk", fmt.Sprintf("the module is over %d MiB", fsm.MaxModuleBytes>>20), "strip it, or link less")
 	}
 	m.sum.Write(chunk)
 	if _, err := m.file.Write(chunk); err != nil {

@@ -58,13 +58,6 @@ func checkKey(key string) error {
 	return nil
 }
 
-func checkDigest(field, d string) error {
-	if name.Digest(d) {
-		return nil
-	}
-	return invalid(field, fmt.Sprintf("%.80q is not the digest of a module", d), name.DigestRule)
-}
-
 // checkSpec checks all that can be wrong with a submission without looking at the state.
 func checkSpec(s *apiv1.AppSpec) error {
 	if s == nil {
@@ -73,7 +66,7 @@ func checkSpec(s *apiv1.AppSpec) error {
 	if !name.Valid(s.Name) {
 		return invalid("spec.name", fmt.Sprintf("%q is no name", s.Name), name.Rule)
 	}
-	if err := checkDigest("spec.module_digest", s.ModuleDigest); err != nil {
+	if err := apierr.CheckDigest("spec.module_digest", s.ModuleDigest); err != nil {
 		return err
 	}
 	if !slices.Contains([]string{"", "bin_pack", "main_first"}, s.Policy) {

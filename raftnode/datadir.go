@@ -46,8 +46,8 @@ func secretKey() []byte { return []byte("godwit_server_secret") }
 
 // openDataDir makes, locks and opens the directory. It takes at most a few seconds when another process has it.
 func openDataDir(path string, log *slog.Logger) (*dataDir, error) {
-	if st, err := os.Stat(path); err == nil && !st.IsDir() {
-		return nil, fmt.Errorf("data directory %s is a file; choose another --data-dir", path)
+	if err := dirlock.CheckPath(path); err != nil {
+		return nil, err
 	}
 	if err := durable.MkdirAll(filepath.Join(path, "raft"), 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory %s: %w: %s", path, err, obstacle(err))

@@ -78,7 +78,8 @@ func TestIdsNeverBecomePaths(t *testing.T) {
 		_, err = b.a.host.imageDir(id)
 		require.Error(t, err)
 		require.Error(t, b.a.host.handOver(nil, []string{id, "h2"}))
-		require.Error(t, checkDigest(id))
+		_, _, err = b.a.host.modules.use(t.Context(), id)
+		require.Error(t, err)
 		b.a.host.follow(t.Context(), &apiv1.AppRecord{App: &apiv1.App{Id: id, Phase: "running"}})
 		require.Len(t, b.a.host.apps, 1)
 	}

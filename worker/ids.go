@@ -32,14 +32,6 @@ func checkRecord(rec *apiv1.AppRecord) error {
 	return nil
 }
 
-// checkDigest says what is wrong with a module's digest.
-func checkDigest(digest string) error {
-	if name.Digest(digest) {
-		return nil
-	}
-	return invalid("digest", fmt.Sprintf("%.80q is not the digest of a module", digest), name.DigestRule)
-}
-
 // checkRank says what is wrong with the number of a rank.
 func checkRank(rank int32) error {
 	if rank >= 0 {

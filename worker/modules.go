@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"log/slog"
 	"net/http"
@@ -19,7 +20,9 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/durable"
+	"github.com/godwit-run/godwit/internal/name"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -56,7 +59,7 @@ func newModuleCache(dir, compiled string, limit int64, log *slog.Logger, h *http
 			return nil, fmt.Errorf("worker: modules: %w", err)
 		}
 		for _, e := range entries {
-			if checkDigest(strings.TrimSuffix(e.Name(), moduleSuffix)) != nil { // half a fetch, or an older worker's
+			if !name.Digest(strings.TrimSuffix(e.Name(), moduleSuffix)) { // half a fetch, or an older worker's
 				c.remove(filepath.Join(d, e.Name()))
 			}
 		}
@@ -75,7 +78,7 @@ func (c *moduleCache) codeDir(digest string) string { return filepath.Join(c.com
 // use returns the file of the module, fetched first if need be, and keeps it there until release is called. Concurrent calls for
 // one module fetch it once.
 func (c *moduleCache) use(ctx context.Context, digest string) (path string, release func(), err error) {
-	if err := checkDigest(digest); err != nil {
+	if err := apierr.CheckDigest("digest", digest); err != nil {
 		return "", nil, err
 	}
 	c.mu.Lock()
@@ -169,8 +172,21 @@ func (c *moduleCache) checked(digest string) bool {
 	return true
 }
 
-// errOtherDigest is sumIs of a file that was read, and holds something else.
+// errOtherDigest is returned when bytes that were read are another module's than their name says.
 var errOtherDigest = errors.New("the content is not what its name says")
+
+// content sums the bytes of a module that are written to it.
+type content struct{ hash.Hash }
+
+func newContent() content { return content{sha256.New()} }
+
+// is returns nil if the bytes have the digest, else errOtherDigest.
+func (c content) is(digest string) error {
+	if got := hex.EncodeToString(c.Sum(nil)); got != digest {
+		return fmt.Errorf("%w: its digest is %.12s", errOtherDigest, got)
+	}
+	return nil
+}
 
 // sumIs returns nil if a file has the digest, errOtherDigest if it has another.
 func sumIs(path, digest string) error {
@@ -179,14 +195,11 @@ func sumIs(path, digest string) error {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // only read
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
+	all := newContent()
+	if _, err := io.Copy(all, f); err != nil {
 		return err
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != digest {
-		return fmt.Errorf("%w: its digest is %.12s", errOtherDigest, got)
-	}
-	return nil
+	return all.is(digest)
 }
 
 // prune removes the modules used longest ago, with their code, while all together take more than the limit.
@@ -212,7 +225,7 @@ func (c *moduleCache) prune() {
 		if total <= c.limit {
 			return
 		}
-		if checkDigest(digest) == nil && c.drop(digest) {
+		if name.Digest(digest) && c.drop(digest) {
 			total -= sizes[digest]
 		}
 	}
@@ -245,9 +258,6 @@ func (c *moduleCache) remove(path string) {
 	}
 }
 
-// maxModuleBytes is what the servers take of a module at the most: one that sends more has gone bad.
-const maxModuleBytes = 64 << 20
-
 // fetch streams the module into a temporary file, checks its digest, and moves it to path.
 func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string, patience time.Duration) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -274,7 +284,7 @@ func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string, pati
 			err = errors.Join(err, os.Remove(tmp.Name()))
 		}
 	}()
-	sum := sha256.New()
+	all := newContent()
 	for size := 0; ; {
 		m, err := stream.Receive()
 		if errors.Is(err, io.EOF) {
@@ -284,16 +294,16 @@ func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string, pati
 			return err
 		}
 		late.Stop()
-		if size += len(m.Chunk); size > maxModuleBytes {
-			return fmt.Errorf("server %s sends more than a module may have: %d bytes", addr, maxModuleBytes)
+		if size += len(m.Chunk); size > apiv1.MaxModuleBytes { // it has gone bad
+			return fmt.Errorf("server %s sends more than a module may have: %d bytes", addr, apiv1.MaxModuleBytes)
 		}
-		sum.Write(m.Chunk)
+		all.Write(m.Chunk)
 		if _, err := tmp.Write(m.Chunk); err != nil {
 			return err
 		}
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != digest {
-		return fmt.Errorf("server %s sent other bytes: digest %.12s", addr, got)
+	if err := all.is(digest); err != nil {
+		return fmt.Errorf("server %s sent other bytes: %w", addr, err)
 	}
 	if err := tmp.Sync(); err != nil { // its name vouches for its bytes, also after a power cut
 		return err

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/godwit-run/godwit/internal/dirlock"
 )
 
 // What only one of the two keeps in its data directory. Each removes what it thinks is its own cache there: they must not share one.
@@ -17,8 +19,8 @@ var (
 // checkDataOf returns an error if a data directory is a file, or belongs to a process of another role, which keeps others. It changes
 // nothing.
 func checkDataOf(dir, role string, others []string) error {
-	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
-		return fmt.Errorf("data directory %s is a file; choose another --data-dir", dir)
+	if err := dirlock.CheckPath(dir); err != nil {
+		return err
 	}
 	for _, name := range others {
 		switch _, err := os.Lstat(filepath.Join(dir, name)); {

@@ -14,6 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// CheckPath returns an error if a data directory is a file. That it is not there is no error.
+func CheckPath(dir string) error {
+	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
+		return fmt.Errorf("data directory %s is a file; choose another --data-dir", dir)
+	}
+	return nil
+}
+
 // ErrHeld is returned when another process has the directory.
 var ErrHeld = errors.New("data directory in use")
 
