@@ -97,6 +97,44 @@ func TestRefusals(t *testing.T) {
 	require.NoError(t, err, "the base of these cases must be good")
 }
 
+// What the compiler refuses in a custom section Inspect refuses already, with the same sentence: servers ask it before they take a module.
+func TestCustomSections(t *testing.T) {
+	types, functions, memory, exports, code := command()
+	named := func(parts ...[]byte) []byte { return section(0, append(vector("name"), bytes.Join(parts, nil)...)...) }
+	one := append([]byte{1, 0}, vector("f")...)
+	for _, tt := range []struct {
+		name string
+		last []byte
+		want string // "": it is taken
+	}{
+		{"another", section(0, append(vector("producers"), 0xff, 0xff)...), ""},
+		{"names", named(section(0, vector("m")...), section(1, one...), section(2, append([]byte{1, 0}, one...)...), section(9, 0xff)), ""},
+		{"empty", section(0), "truncated"},
+		{"a name longer than the section", section(0, 9, 'n'), "truncated"},
+		{"a name that is no text", section(0, 1, 0xff), "not UTF-8"},
+		{"more functions than bytes", named(section(1, 0xff, 0xff, 0xff, 0xff, 0x0f)), "truncated"},
+		{"more locals than bytes", named(section(2, 1, 0, 0xff, 0xff, 0xff, 0xff, 0x0f)), "truncated"},
+		{"a part that is cut", named([]byte{1, 9, 0}), "truncated"},
+		{"a part that is too long", named(section(1, append(bytes.Clone(one), 7)...)), "1 bytes too many"},
+		{"names twice", append(named(section(1, one...)), named()...), "two of them"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			module := assemble(types, functions, memory, exports, code, tt.last)
+			_, seen := Inspect(module)
+			_, err := newEngine(t, Config{}).Compile(context.Background(), module)
+			if tt.want == "" {
+				require.NoError(t, seen)
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, seen, ErrModule)
+			require.ErrorContains(t, seen, "section 0: ")
+			require.ErrorContains(t, seen, tt.want)
+			require.EqualError(t, err, seen.Error())
+		})
+	}
+}
+
 // No prefix of a module passes for a module, except where its data section begins: nothing in the format
 // tells that one is missing.
 func TestEveryPrefix(t *testing.T) {

@@ -38,6 +38,7 @@ type sections struct {
 	globals   []global
 	exports   map[string]export
 	hasStart  bool
+	named     bool // a custom section holds names
 }
 
 // order of the known sections in a module, by id: each may come once, and none out of order. Custom
@@ -87,6 +88,8 @@ func decodeSections(wasm []byte) (*sections, error) {
 
 func (s *sections) decode(id byte, r *reader) {
 	switch id {
+	case 0:
+		s.custom(r)
 	case 2:
 		r.vector(func() { s.importEntry(r) })
 	case 5:
