@@ -61,6 +61,9 @@ type Config struct {
 	FreezeDeadline time.Duration
 	// TransferDeadline bounds the time from the announcement until all images are on their targets; default 2 min.
 	TransferDeadline time.Duration
+	// StartDeadline bounds how long a host may make no progress in the start of an app's executor; default 2 min. A start that works,
+	// however slowly, tells so every few seconds; so this is many times what a busy machine or disk lets a start stand still for.
+	StartDeadline time.Duration
 	// HashPeriod is how often the replicas compare their states; default 5 s.
 	HashPeriod time.Duration
 	// Version is shown to peers.
@@ -73,7 +76,8 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Lease: 10 * time.Second, Heartbeat: 500 * time.Millisecond, AnnounceDeadline: 30 * time.Second,
-		FreezeDeadline: 10 * time.Second, TransferDeadline: 2 * time.Minute, HashPeriod: 5 * time.Second,
+		FreezeDeadline: 10 * time.Second, TransferDeadline: 2 * time.Minute, StartDeadline: 2 * time.Minute,
+		HashPeriod: 5 * time.Second,
 	}
 }
 

@@ -1,8 +1,10 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -64,10 +66,11 @@ func (f *fitness) forget(host fsm.HostID) {
 	delete(f.fresh, host)
 }
 
-// hearFitness takes what a heartbeat says of its host, and whether that was reached.
+// hearFitness takes what a heartbeat says of its host, and whether that was reached. One that calls itself fit is unfit all the same
+// for a while after a start stood still there.
 func (l *leader) hearFitness(s *session, unfit string) {
 	h, _ := l.c.state.View().Host(s.host)
-	word := fit{s.incarnation, text.Line(unfit, maxReasonBytes), text.Line(s.notReached(), maxReasonBytes)}
+	word := fit{s.incarnation, text.Line(cmp.Or(unfit, s.passedOver(time.Now())), maxReasonBytes), text.Line(s.notReached(), maxReasonBytes)}
 	if l.fitness.hear(s.host, word, loggedFit(h)) {
 		l.inbox.signal()
 	}

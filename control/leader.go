@@ -69,6 +69,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onTick(func(context.Context) { l.pauses.note(l.sessions, time.Now()) })
 	onTick(l.expirer())
 	onTick(l.checker())
+	onTick(l.starter())
 	onTick(l.hasher())
 	onChange(l.placer(), fsm.AnyApp, fsm.AnyHost)
 	onChange(l.dispatcher(), fsm.AnyApp, fsm.AnyMigration, fsm.AnyHost)

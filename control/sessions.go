@@ -26,6 +26,9 @@ type session struct {
 	sent    *apiv1.Records
 
 	unreached string // why the worker is not reached at its address; "": it is
+
+	stalled      string    // a start that stood still there
+	stalledUntil time.Time // that the host is passed over for it
 }
 
 func newSession(host fsm.HostID, incarnation string, end context.CancelFunc) *session {
@@ -63,6 +66,23 @@ func (s *session) notReached() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.unreached
+}
+
+// setStalled has the host passed over until then, for a start that stood still.
+func (s *session) setStalled(why string, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stalled, s.stalledUntil = why, until
+}
+
+// passedOver is why the leader gives the host no new ranks, though it calls itself fit; "": it does.
+func (s *session) passedOver(now time.Time) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Before(s.stalledUntil) {
+		return s.stalled
+	}
+	return ""
 }
 
 // echo queues the answer to a heartbeat and all before it.

@@ -46,6 +46,7 @@ type app struct {
 	rec      *apiv1.AppRecord
 	exec     execState
 	child    *child
+	start    *start // of the executor, while it starts; nil: there is none
 	execErr  string
 	output   *appLog
 	ranks    map[int32]*rankInfo
@@ -155,6 +156,7 @@ func (a *app) stopChild() {
 	a.child.kill("not needed any more")
 	a.waitChild()
 	a.child, a.exec = nil, execNone
+	a.endStart()
 }
 
 // waitChild waits until the executor, which was killed, is gone: the kernel bounds that. What is posted meanwhile comes after it:
@@ -331,15 +333,18 @@ func (a *app) stop(ctx context.Context) {
 		a.endAll(codeKilled, "stopped before it ran")
 		return
 	}
+	if a.exec == execStarting && a.child == nil { // whatever holds the start up does not hold up its end
+		a.endStart()
+		a.exec, a.execErr = execGone, "stopped before it ran"
+		a.endAll(codeKilled, a.execErr)
+		return
+	}
 	if a.stopping {
 		return
 	}
 	a.stopping = true
 	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: clean(a.rec.App.Reason)}}})
 	child := a.child
-	if child == nil {
-		return // starting: childStarted kills it
-	}
 	a.host.tasks.Go(func() error {
 		t := time.NewTimer(a.host.cfg.CancelGrace)
 		defer t.Stop()
@@ -368,7 +373,7 @@ func (a *app) status() *apiv1.AppStatus {
 	s := &apiv1.AppStatus{
 		App: a.id, Index: a.rec.Index, Epoch: a.rec.App.Epoch, AckedMigration: a.acked,
 		FailedMigration: a.failed, FailedReason: clean(a.failure), Reason: clean(a.execErr),
-		SilentMs: a.silent.Milliseconds(),
+		SilentMs: a.silent.Milliseconds(), StartSteps: a.startSteps(),
 	}
 	s.Executor = [...]string{execNone: "", execStarting: apiv1.ExecutorStarting, execRunning: apiv1.ExecutorRunning, execGone: apiv1.ExecutorEnded}[a.exec]
 	room := maxReasonsBytes

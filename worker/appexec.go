@@ -17,24 +17,26 @@ func (a *app) startChild(ctx context.Context) {
 		a.exec, a.execErr = execGone, err.Error()
 		return
 	}
-	a.output = out
+	a.output, a.start = out, newStart(a.host.modules)
+	start := a.start
 	digest := a.rec.App.Spec.ModuleDigest
 	ranks := min(int(a.rec.App.Size), max(a.host.cfg.Slots, len(a.freshRanks())))
+	a.host.tasks.Go(func() error { a.watchStart(ctx, start); return nil })
 	a.host.tasks.Go(func() error {
 		path, release, err := a.host.modules.use(ctx, digest)
 		if err != nil {
-			a.post(func() { a.exec, a.execErr = execGone, err.Error() })
+			a.post(func() { a.startFailed(start, err) })
 			return nil
 		}
 		c, err := a.host.spawner.start(ctx, a.id, ranks, a.event, func(c *child) { release(); a.childExited(c) })
 		if err != nil {
 			release()
-			a.post(func() { a.exec, a.execErr = execGone, err.Error() })
+			a.post(func() { a.startFailed(start, err) })
 			return nil
 		}
 		a.host.addChild(c)
 		taken := make(chan struct{})
-		a.post(func() { a.childStarted(c, path); close(taken) })
+		a.post(func() { a.childStarted(start, c, path); close(taken) })
 		select {
 		case <-taken:
 		case <-a.done:
@@ -55,7 +57,12 @@ func (a *app) freshRanks() []int32 {
 	return ids
 }
 
-func (a *app) childStarted(c *child, path string) {
+func (a *app) childStarted(start *start, c *child, path string) {
+	if a.start != start {
+		c.kill("its start was given up") // and it was told to run nothing
+		return
+	}
+	start.child.Store(c)
 	a.child, a.silent = c, 0
 	a.host.tasks.Go(func() error { a.watchPulse(c); return nil })
 	if a.stopping || a.rec.App.Verdict != "" {
@@ -82,6 +89,7 @@ func (a *app) childExited(c *child) {
 			return // stopped on purpose
 		}
 		a.exec, a.child, a.silent = execGone, nil, 0
+		a.endStart()
 		code, reason := exitReason(c)
 		if a.stopping {
 			code, reason = codeKilled, "stopped"
@@ -121,7 +129,10 @@ func (a *app) event(ev *apiv1.ExecEvent) {
 	case *apiv1.ExecEvent_Output:
 		a.store(m.Output.Lines)
 	case *apiv1.ExecEvent_Ready:
-		a.post(func() { a.exec = execRunning })
+		a.post(func() {
+			a.exec = execRunning
+			a.endStart()
+		})
 	case *apiv1.ExecEvent_Ended:
 		a.output.finish(m.Ended.Rank)
 		a.post(func() { a.rankEnded(m.Ended) })

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -35,6 +36,8 @@ type moduleCache struct {
 	log      *slog.Logger
 	http     *http.Client
 	servers  func() []string // API addresses
+
+	arrived atomic.Int64 // bytes of modules that have come from servers
 
 	mu    sync.Mutex // guards the fields below
 	uses  map[string]*moduleUse
@@ -297,6 +300,7 @@ func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string, pati
 		if size += len(m.Chunk); size > apiv1.MaxModuleBytes { // it has gone bad
 			return fmt.Errorf("server %s sends more than a module may have: %d bytes", addr, apiv1.MaxModuleBytes)
 		}
+		c.arrived.Add(int64(len(m.Chunk)))
 		all.Write(m.Chunk)
 		if _, err := tmp.Write(m.Chunk); err != nil {
 			return err

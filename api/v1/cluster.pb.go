@@ -1258,7 +1258,9 @@ type AppStatus struct {
 	FailedMigration string `protobuf:"bytes,8,opt,name=failed_migration,json=failedMigration,proto3" json:"failed_migration,omitempty"`
 	FailedReason    string `protobuf:"bytes,9,opt,name=failed_reason,json=failedReason,proto3" json:"failed_reason,omitempty"`
 	// Milliseconds for which the executor has not answered its worker, told again every few seconds; 0: it answers.
-	SilentMs      int64 `protobuf:"varint,20,opt,name=silent_ms,json=silentMs,proto3" json:"silent_ms,omitempty"`
+	SilentMs int64 `protobuf:"varint,20,opt,name=silent_ms,json=silentMs,proto3" json:"silent_ms,omitempty"`
+	// Grows while the start of the executor is at work: as its module arrives, and as it computes.
+	StartSteps    uint64 `protobuf:"varint,24,opt,name=start_steps,json=startSteps,proto3" json:"start_steps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1359,6 +1361,13 @@ func (x *AppStatus) GetFailedReason() string {
 func (x *AppStatus) GetSilentMs() int64 {
 	if x != nil {
 		return x.SilentMs
+	}
+	return 0
+}
+
+func (x *AppStatus) GetStartSteps() uint64 {
+	if x != nil {
+		return x.StartSteps
 	}
 	return 0
 }
@@ -2155,7 +2164,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
 	"\tMovedRank\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
-	"\x04host\x18\x02 \x01(\tR\x04host\"\xc0\x02\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\"\xe1\x02\n" +
 	"\tAppStatus\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x14\n" +
@@ -2166,7 +2175,9 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x0facked_migration\x18\a \x01(\tR\x0eackedMigration\x12)\n" +
 	"\x10failed_migration\x18\b \x01(\tR\x0ffailedMigration\x12#\n" +
 	"\rfailed_reason\x18\t \x01(\tR\ffailedReason\x12\x1b\n" +
-	"\tsilent_ms\x18\x14 \x01(\x03R\bsilentMs\"\xfe\x01\n" +
+	"\tsilent_ms\x18\x14 \x01(\x03R\bsilentMs\x12\x1f\n" +
+	"\vstart_steps\x18\x18 \x01(\x04R\n" +
+	"startSteps\"\xfe\x01\n" +
 	"\n" +
 	"RankStatus\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +

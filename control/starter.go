@@ -1,0 +1,120 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/text"
+)
+
+const (
+	// startsEach is how often the starts are looked at. A gap of startsGap between looks means that this process did not run: what
+	// hosts told meanwhile may still wait to be read.
+	startsEach = time.Second
+	startsGap  = 5 * time.Second
+	// passOver is for how long a host on which a start stood still is given no ranks: long enough that the queue goes elsewhere, and
+	// not for ever, for what held it up may be over.
+	passOver = 5 * time.Minute
+)
+
+// starts are the apps that start, and what was last seen of each host that they wait for. It is used by one goroutine.
+type starts struct {
+	l    *leader
+	feed *tracker
+	last time.Time // of the last look
+	apps map[fsm.AppID]map[fsm.HostID]*hostStart
+}
+
+// hostStart is where a host's start of an app stands.
+type hostStart struct {
+	session *session
+	epoch   uint64
+	steps   uint64
+	since   time.Time
+}
+
+// starter has an app fail whose start stands still on a host: it makes no progress there for StartDeadline, though the host has its
+// lease. That is a wish only: the app has ended when its hosts have ended its ranks, as with every app that is stopped.
+func (l *leader) starter() func(context.Context) {
+	s := l.newStarts()
+	return func(ctx context.Context) {
+		if now := time.Now(); now.Sub(s.last) >= startsEach {
+			s.look(ctx, now)
+		}
+	}
+}
+
+func (l *leader) newStarts() *starts {
+	return &starts{l: l, feed: newTracker(l.c.state), apps: map[fsm.AppID]map[fsm.HostID]*hostStart{}}
+}
+
+func (s *starts) look(ctx context.Context, now time.Time) {
+	v, ids, all := s.feed.changed()
+	if all {
+		for id := range s.apps {
+			ids[id] = true
+		}
+	}
+	for id := range ids {
+		app, ok := v.App(id)
+		switch {
+		case !ok || fsm.PhaseOf(app) != fsm.Starting || app.Verdict != "":
+			delete(s.apps, id)
+		case s.apps[id] == nil:
+			s.apps[id] = map[fsm.HostID]*hostStart{}
+		}
+	}
+	if now.Sub(s.last) > startsGap {
+		for _, hosts := range s.apps {
+			clear(hosts)
+		}
+	}
+	s.last = now
+	for id := range s.apps {
+		if app, ok := v.App(id); ok {
+			s.watch(ctx, v, app, now)
+		}
+	}
+}
+
+// watch looks at the hosts that the app waits for.
+func (s *starts) watch(ctx context.Context, v *fsm.View, app *apiv1.App, now time.Time) {
+	seen := s.apps[fsm.AppID(app.Id)]
+	for host, share := range v.HostsOf(fsm.AppID(app.Id)) {
+		if _, started := slices.BinarySearch(app.StartedHosts, string(host)); started || share.Ranks == 0 {
+			delete(seen, host)
+			continue
+		}
+		is := hostStart{session: s.l.sessions.of(host), epoch: app.Epoch, since: now}
+		if st := s.l.inbox.report(host, fsm.AppID(app.Id)); st.GetEpoch() == app.Epoch {
+			is.steps = st.GetStartSteps()
+		}
+		was := seen[host]
+		if was == nil || is.session == nil || was.session != is.session || was.epoch != is.epoch || was.steps != is.steps {
+			seen[host] = &is // without a session its lease decides
+			continue
+		}
+		if now.Sub(was.since) > s.l.c.cfg.StartDeadline {
+			s.giveUp(ctx, app, host, was.session, now)
+			return
+		}
+	}
+}
+
+// giveUp stops an app whose start stands still on a host, and has the host passed over.
+func (s *starts) giveUp(ctx context.Context, app *apiv1.App, host fsm.HostID, at *session, now time.Time) {
+	bound := s.l.c.cfg.StartDeadline
+	at.setStalled(fmt.Sprintf("it made no progress for %s in the start of app %s; it is tried again %s later, or when its worker is started again: look at its disk and its load",
+		bound, app.Id, passOver), now.Add(passOver))
+	why := text.Clean(fmt.Sprintf("%s did not start its ranks: no progress for %s; godwit hosts says more", host, bound), maxReasonBytes)
+	done := s.l.propose(ctx, "stalled start of "+app.Id, func(c *apiv1.Command) {
+		c.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: app.Id, Phase: string(fsm.Failed), Reason: why}}
+	})
+	if done {
+		s.l.log.Warn("an app's start stands still on a host: the app is stopped", "app", app.Id, "host", host, "for", bound)
+	}
+}

@@ -1,0 +1,79 @@
+package control
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// starting is an app that w1 has started, and w2 is to start; the function looks at it once a second, that many times.
+func starting(t *testing.T) (*bench, func(seconds int)) {
+	b := newBench(t, nil)
+	b.host("w1", 1)
+	b.host("w2", 1)
+	b.submit("a", &apiv1.AppSpec{Size: 2, Place: []*apiv1.PlaceRule{{Host: "w1", Ranks: 1}, {Host: "w2", Ranks: 1}}})
+	b.place()
+	b.report("w1", &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorRunning})
+	b.l.takeReports(b.ctx)
+	s, now := b.l.newStarts(), time.Now()
+	return b, func(seconds int) {
+		for range seconds {
+			now = now.Add(time.Second)
+			s.look(b.ctx, now)
+		}
+	}
+}
+
+// TestStalledStartIsGivenUp: the app ends when the host says so, not before; the host is passed over, with the reason, for a while.
+func TestStalledStartIsGivenUp(t *testing.T) {
+	b, pass := starting(t)
+	b.report("w2", &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorStarting})
+	pass(120)
+	require.Empty(t, b.app("a").Verdict)
+	pass(3)
+	require.Equal(t, "failed", b.app("a").Verdict)
+	require.Equal(t, "starting", b.app("a").Phase, "whether its ranks run is the hosts' to say")
+	require.Contains(t, whyStarting(b.app("a")), "is being stopped (w2 did not start its ranks: no progress for 2m0s")
+
+	b.l.hearFitness(b.l.sessions.of("w2"), "")
+	b.l.hearFitness(b.l.sessions.of("w1"), "")
+	b.l.takeFitness(b.ctx)
+	unfit := func(id fsm.HostID) string { h, _ := b.l.c.state.View().Host(id); return h.Unfit }
+	require.Contains(t, unfit("w2"), "no progress for 2m0s in the start of app a")
+	require.Empty(t, unfit("w1"))
+
+	for host, rank := range map[string]int32{"w1": 0, "w2": 1} {
+		b.report(host, &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorEnded, Ranks: []*apiv1.RankStatus{
+			{Rank: rank, Epoch: 1, State: apiv1.RankEnded, ExitCode: 137, Reason: "stopped before it ran"},
+		}})
+		b.l.takeReports(b.ctx)
+	}
+	b.l.takeReports(b.ctx)
+	require.Equal(t, "failed", b.app("a").Phase)
+	require.Contains(t, b.app("a").Reason, "w2 did not start its ranks")
+	require.Empty(t, b.l.sessions.of("w2").passedOver(time.Now().Add(2*passOver)), "it is tried again")
+}
+
+// TestSlowStartIsNotGivenUp: one that is at work, or whose host has another session, or that nobody looked at.
+func TestSlowStartIsNotGivenUp(t *testing.T) {
+	b, pass := starting(t)
+	for step := range uint64(10) {
+		b.report("w2", &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorStarting, StartSteps: step})
+		pass(100)
+	}
+	h, _ := b.l.c.state.View().Host("w2")
+	b.l.inbox.open(newSession("w2", h.Incarnation, func() {}), nil)
+	pass(100)
+	require.Empty(t, b.app("a").Verdict)
+
+	s, now := b.l.newStarts(), time.Now()
+	for range 10 { // a process that stands still for hours at a time
+		s.look(b.ctx, now)
+		now = now.Add(time.Hour)
+	}
+	require.Empty(t, b.app("a").Verdict)
+}

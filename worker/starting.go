@@ -1,0 +1,122 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// startLook is how often a start is looked at for whether it is at work.
+	startLook = 5 * time.Second
+	// workTicks is how much an executor has to compute, in hundredths of a second, to count as at work: no more than a busy machine
+	// gives a compiler in a minute, and more than a process that waits uses in many.
+	workTicks = 10
+)
+
+// start is one start of an executor: from the module's fetch until its ranks are ready, or it is given up. Until then it runs none of
+// the program.
+type start struct {
+	modules *moduleCache
+	child   atomic.Pointer[child] // once there is a process
+	over    chan struct{}         // closed when it is ready, gone or given up
+
+	steps uint64 // how often it was found at work; owned by the app's goroutine
+}
+
+func newStart(modules *moduleCache) *start {
+	return &start{modules: modules, over: make(chan struct{})}
+}
+
+// endStart notes that the start is over. What comes of it later finds that it is not the app's any more.
+func (a *app) endStart() {
+	if a.start != nil {
+		close(a.start.over)
+		a.start = nil
+	}
+}
+
+func (a *app) startFailed(s *start, err error) {
+	if a.start != s {
+		return // given up
+	}
+	a.endStart()
+	a.exec, a.execErr = execGone, err.Error()
+}
+
+func (a *app) startSteps() uint64 {
+	if a.start == nil {
+		return 0
+	}
+	return a.start.steps
+}
+
+// watchStart has the app tell that its start is at work, as long as it is: as bytes of modules come in before there is a process, and
+// as the process computes. It decides nothing.
+func (a *app) watchStart(ctx context.Context, s *start) {
+	t := time.NewTicker(startLook)
+	defer t.Stop()
+	var w work
+	for {
+		select {
+		case <-t.C:
+		case <-s.over:
+			return
+		case <-a.done:
+			return
+		case <-ctx.Done():
+			return
+		}
+		var now int64
+		c := s.child.Load()
+		if c != nil {
+			now = cpuTicks(c.process.Pid)
+		} else {
+			now = s.modules.arrived.Load()
+		}
+		if w.done(c != nil, now) {
+			a.post(func() { s.steps++ })
+		}
+	}
+}
+
+// work compares what has been done with what had been when it last counted.
+type work struct {
+	computes bool
+	last     int64
+}
+
+// done says whether there has been a step: a process that is there, bytes that came, or a good part of computing.
+func (w *work) done(computes bool, now int64) bool {
+	if computes == w.computes {
+		least := int64(1)
+		if computes {
+			least = workTicks
+		}
+		if now < w.last+least {
+			return false
+		}
+	}
+	w.computes, w.last = computes, now
+	return true
+}
+
+// cpuTicks is how long a process has computed, in the kernel's ticks of a hundredth of a second; 0: not known, or it is gone.
+func cpuTicks(pid int) int64 {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// The name, in parentheses, may hold anything. Behind it come the state and ten numbers, then the times of user and kernel.
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(string(fields[11]), 10, 64)   // 0 is not known
+	kernel, _ := strconv.ParseInt(string(fields[12]), 10, 64) // likewise
+	return user + kernel
+}
