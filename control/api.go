@@ -90,7 +90,7 @@ func (c *Control) Submit(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.
 		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "idempotency_key",
 			fmt.Sprintf("app %s was submitted with this key, and is forgotten by now", res.Id), "use a new key for a new app")
 	}
-	return &apiv1.SubmitResponse{App: app, Index: res.Index}, nil
+	return &apiv1.SubmitResponse{App: app.Expanded(), Index: res.Index}, nil
 }
 
 // clusterID is the id that the cluster was made with, which never changes: a new leader may still have to read it from the log.
@@ -144,7 +144,7 @@ func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv
 	case err != nil:
 		return nil, err
 	case fsm.PhaseOf(app).Terminal():
-		return &apiv1.WaitAppResponse{App: app, Index: v.Index()}, nil
+		return &apiv1.WaitAppResponse{App: shown(v, app), Index: v.Index()}, nil
 	case app.Id != req.App:
 		sub.Close()
 		id = fsm.AppID(app.Id)
@@ -193,7 +193,7 @@ func (c *Control) ended(id fsm.AppID, sub *fsm.Subscription) (*apiv1.WaitAppResp
 		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app",
 			fmt.Sprintf("app %s has ended, and so many others have since that its end is forgotten", id), "godwit ps -a lists those that are remembered")
 	case fsm.PhaseOf(app).Terminal():
-		return &apiv1.WaitAppResponse{App: app, Index: v.Index()}, nil
+		return &apiv1.WaitAppResponse{App: shown(v, app), Index: v.Index()}, nil
 	}
 	return nil, nil //nolint:nilnil // not yet
 }
@@ -224,7 +224,7 @@ func (c *Control) CancelApp(ctx context.Context, req *apiv1.CancelAppRequest) (*
 	if now, ok := v.App(fsm.AppID(app.Id)); ok {
 		app = now
 	}
-	return &apiv1.CancelAppResponse{App: app, Index: res.Index}, nil
+	return &apiv1.CancelAppResponse{App: shown(v, app), Index: res.Index}, nil
 }
 
 // Migrate implements the Control service.

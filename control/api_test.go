@@ -67,6 +67,29 @@ func TestWaitApp(t *testing.T) {
 	}
 }
 
+// TestRanksOfAnEndedApp: answers about one app have a rank each, also of one that has ended.
+func TestRanksOfAnEndedApp(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	c := b.l.c
+	cancelled, err := c.CancelApp(b.ctx, &apiv1.CancelAppRequest{App: "a"})
+	require.NoError(t, err)
+	for rank, host := range cancelled.App.Placement {
+		b.propose(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{
+			App: "a", Host: host, Ranks: []*apiv1.EndedRank{{Rank: int32(rank), Epoch: 1, ExitCode: 137}},
+		}}})
+	}
+	waited, err := c.WaitApp(b.ctx, &apiv1.WaitAppRequest{App: "a"})
+	require.NoError(t, err)
+	got, err := c.GetApp(b.ctx, &apiv1.GetAppRequest{App: "a"})
+	require.NoError(t, err)
+	require.Equal(t, "cancelled", waited.App.Phase)
+	for _, app := range []*apiv1.App{cancelled.App, waited.App, got.App} {
+		require.NotEmpty(t, app.Ranks)
+		require.Empty(t, app.Epochs)
+	}
+}
+
 // TestMigrateOnce: a retry is answered with the first one's migration though the rank has moved, and errors say what is wrong.
 func TestMigrateOnce(t *testing.T) {
 	b := newBench(t, nil)

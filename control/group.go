@@ -12,8 +12,9 @@ import (
 var (
 	// ErrUnsafe is returned when a change would leave fewer reachable voters than a majority; nothing happened.
 	ErrUnsafe = errors.New("control: the servers would lose their majority")
-	// ErrBehind is returned when leadership cannot go to a server that does not answer, or has not the whole log; nothing happened.
-	ErrBehind = errors.New("control: the server cannot lead")
+	// ErrBehind is returned when leadership cannot go to a server that has no vote, does not answer, or has not the whole log, or when there
+	// is none; nothing happened.
+	ErrBehind = errors.New("control: leadership stays where it is")
 	// ErrNoServer is returned when a change names a server that is no member.
 	ErrNoServer = errors.New("control: no such server")
 )

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"time"
 
@@ -37,10 +38,13 @@ func (c *Control) pageOfApps(v *fsm.View, p *pager, all bool) (*apiv1.ListAppsRe
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
+	listed := v.AppsAfter(from)
+	if !all {
+		listed = ofNow(v, from)
+	}
 	var why map[fsm.AppID]string
 	apps := func(yield func(*apiv1.App) bool) {
-		for app := range visit(p, v.AppsAfter(from)) {
+		for app := range visit(p, listed) {
 			switch phase := fsm.PhaseOf(app); {
 			case phase == fsm.Queued:
 				if why == nil {
@@ -49,8 +53,6 @@ func (c *Control) pageOfApps(v *fsm.View, p *pager, all bool) (*apiv1.ListAppsRe
 				app = waiting(app, why[fsm.AppID(app.Id)])
 			case phase == fsm.Starting:
 				app = waiting(app, whyStarting(app))
-			case phase.Terminal() && !all && now.Sub(app.EndedAt.AsTime()) >= recent:
-				continue
 			}
 			if !yield(app) {
 				return
@@ -60,6 +62,40 @@ func (c *Control) pageOfApps(v *fsm.View, p *pager, all bool) (*apiv1.ListAppsRe
 	res := &apiv1.ListAppsResponse{Index: v.Index(), Apps: pageOf(p, apps, appKey)}
 	res.NextPageToken = p.next()
 	return res, nil
+}
+
+// ofNow are the apps behind a place that have not ended, or not long ago, in order of submission. It looks at no others, but for those
+// that ended up to as long before: the clocks of leaders may differ.
+func ofNow(v *fsm.View, from fsm.Place) iter.Seq[*apiv1.App] {
+	now := time.Now()
+	var apps []*apiv1.App // ended ones
+	for app := range v.LastEnded() {
+		age := now.Sub(app.EndedAt.AsTime())
+		if age >= 2*recent {
+			break
+		}
+		if age < recent && fsm.SubmissionOf(app).Compare(from) > 0 {
+			apps = append(apps, app)
+		}
+	}
+	slices.SortFunc(apps, func(a, b *apiv1.App) int { return fsm.SubmissionOf(a).Compare(fsm.SubmissionOf(b)) })
+	return func(yield func(*apiv1.App) bool) {
+		for app := range v.InFlightAfter(from) {
+			for ; len(apps) > 0 && fsm.SubmissionOf(apps[0]).Compare(fsm.SubmissionOf(app)) < 0; apps = apps[1:] {
+				if !yield(apps[0]) {
+					return
+				}
+			}
+			if !yield(app) {
+				return
+			}
+		}
+		for _, app := range apps {
+			if !yield(app) {
+				return
+			}
+		}
+	}
 }
 
 func appKey(app *apiv1.App) string { return placeKey(fsm.SubmissionOf(app)) }

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -98,6 +100,42 @@ func TestPagesCostWhatTheyHold(t *testing.T) {
 	hosts := pageOf(last, visit(last, v.HostsAfter("h50")), (*apiv1.Host).GetId)
 	require.Equal(t, "h51", hosts[0].Id)
 	require.Equal(t, size+1, last.visited)
+}
+
+// TestPagesOfNow: without the old ones, a page passes over none of them, and has the others in the order of all.
+func TestPagesOfNow(t *testing.T) {
+	b := newBench(t, nil)
+	stop := func(id string) {
+		b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: id, Phase: string(fsm.Cancelled), Reason: "enough"}}})
+	}
+	b.log.before = func(c *apiv1.Command) { c.At = timestamppb.New(time.Now().Add(-3 * recent)) }
+	for i := range 50 {
+		id := fmt.Sprintf("old%02d", i)
+		b.submit(id, &apiv1.AppSpec{Size: 1})
+		stop(id)
+	}
+	b.log.before = func(c *apiv1.Command) { c.At = timestamppb.Now() }
+	for _, id := range []string{"d", "c", "b", "a"} {
+		b.submit(id, &apiv1.AppSpec{Size: 1})
+	}
+	stop("a")
+	stop("c")
+	v := b.l.c.state.View()
+	for _, size := range []int32{1, 2, 3, 10} {
+		var got []string
+		for token, more := "", true; more; more = token != "" {
+			p, err := newPager("apps", size, token)
+			require.NoError(t, err)
+			res, err := b.l.c.pageOfApps(v, p, false)
+			require.NoError(t, err)
+			require.LessOrEqual(t, p.visited, int(size)+1)
+			for _, app := range res.Apps {
+				got = append(got, app.Id)
+			}
+			token = res.NextPageToken
+		}
+		require.Equal(t, []string{"d", "c", "b", "a"}, got)
+	}
 }
 
 // TestPageTokens: a token that no page gave is refused, that of another list too.

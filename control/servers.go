@@ -186,7 +186,7 @@ func groupError(err error) error {
 		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "id", err.Error(),
 			"bring servers back first, or remove those that are gone for good; godwit servers shows them")
 	case errors.Is(err, ErrBehind):
-		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "id", err.Error(), "try again later, or name another server; godwit servers shows them")
+		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "id", err.Error(), "godwit servers shows who has a vote and is up to date")
 	case errors.Is(err, ErrNoServer):
 		return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "id", err.Error(), "godwit servers lists them")
 	}

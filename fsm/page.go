@@ -2,7 +2,10 @@ package fsm
 
 import (
 	"bytes"
+	"cmp"
 	"iter"
+	"slices"
+	"strings"
 
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
 
@@ -26,6 +29,11 @@ func SubmissionOf(app *apiv1.App) Place { return Place{app.GetSubmitIndex(), app
 // ProposalOf is the migration's place among all.
 func ProposalOf(mig *apiv1.Migration) Place { return Place{mig.GetProposeIndex(), mig.GetId()} }
 
+// Compare is negative where p is before q, positive where it is behind, and else 0.
+func (p Place) Compare(q Place) int {
+	return cmp.Or(cmp.Compare(p.Index, q.Index), strings.Compare(p.ID, q.ID))
+}
+
 func (p Place) key() []byte { return append(orderKey(p.Index), p.ID...) }
 
 // AppsAfter iterates over the apps behind a place, ended ones too, in the order
@@ -33,6 +41,47 @@ func (p Place) key() []byte { return append(orderKey(p.Index), p.ID...) }
 func (v *View) AppsAfter(p Place) iter.Seq[*apiv1.App] {
 	return func(yield func(*apiv1.App) bool) {
 		for id := range after(v.submitted, nil, p.key()) {
+			if app, ok := v.App(id); ok && !yield(app) {
+				return
+			}
+		}
+	}
+}
+
+// InFlightAfter iterates over the apps behind a place that have not ended, in the
+// order of their places: the queue's order, but for those of one entry.
+func (v *View) InFlightAfter(p Place) iter.Seq[*apiv1.App] {
+	return func(yield func(*apiv1.App) bool) {
+		var entry []*apiv1.App // of one entry of the log
+		flush := func() bool {
+			slices.SortFunc(entry, func(a, b *apiv1.App) int { return SubmissionOf(a).Compare(SubmissionOf(b)) })
+			for _, app := range entry {
+				if SubmissionOf(app).Compare(p) > 0 && !yield(app) {
+					return false
+				}
+			}
+			entry = entry[:0]
+			return true
+		}
+		for id := range after(v.live, nil, orderKey(p.Index)) {
+			app, ok := v.App(id)
+			if !ok {
+				continue
+			}
+			if len(entry) > 0 && entry[0].GetSubmitIndex() != app.GetSubmitIndex() && !flush() {
+				return
+			}
+			entry = append(entry, app)
+		}
+		flush()
+	}
+}
+
+// LastEnded iterates over the apps that have ended, the last one first.
+func (v *View) LastEnded() iter.Seq[*apiv1.App] {
+	return func(yield func(*apiv1.App) bool) {
+		it := v.ended.Root().ReverseIterator()
+		for _, id, ok := it.Previous(); ok; _, id, ok = it.Previous() {
 			if app, ok := v.App(id); ok && !yield(app) {
 				return
 			}

@@ -3,8 +3,10 @@ package fsm
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -13,7 +15,7 @@ import (
 func TestAfter(t *testing.T) {
 	v := newView()
 	for _, p := range []Place{{1, "b"}, {1, "c"}, {3, "a"}, {300, "aa"}} {
-		app := &apiv1.App{Id: p.ID, SubmitIndex: p.Index, Phase: string(Queued)}
+		app := &apiv1.App{Id: p.ID, SubmitIndex: p.Index, Phase: string(Queued), SubmittedAt: timestamppb.New(time.Unix(1000-int64(p.ID[0]), 0))}
 		v.apps, _, _ = v.apps.Insert([]byte(app.GetId()), app)
 		v.indexApp(app)
 		mig := &apiv1.Migration{Id: "m-" + app.GetId(), App: "x", ProposeIndex: p.Index}
@@ -27,6 +29,12 @@ func TestAfter(t *testing.T) {
 	}
 	require.Equal(t, apps[2:], slices.Collect(v.AppsAfter(Place{2, "gone"})))
 	require.Equal(t, apps[1:], slices.Collect(v.AppsAfter(Place{1, "bz"})))
+	require.Equal(t, "c", slices.Collect(v.InFlight())[0].GetId(), "the queue's order is another within an entry")
+	require.Equal(t, apps, slices.Collect(v.InFlightAfter(Place{})))
+	for i, app := range apps {
+		require.Equal(t, apps[i+1:], append([]*apiv1.App{}, slices.Collect(v.InFlightAfter(SubmissionOf(app)))...))
+	}
+	require.Equal(t, apps[1:], slices.Collect(v.InFlightAfter(Place{1, "bz"})))
 	migs := slices.Collect(v.MigrationsAfter(Place{}))
 	require.Len(t, migs, 4)
 	require.Equal(t, migs[2:], slices.Collect(v.MigrationsAfter(Place{2, ""})))

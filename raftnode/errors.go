@@ -41,8 +41,10 @@ var (
 	ErrNoServer = errors.New("no such server")
 	// ErrUnsafe is returned when a membership change would leave fewer reachable voters than a majority.
 	ErrUnsafe = errors.New("refused: the cluster would lose its majority")
-	// ErrBehind is returned when leadership cannot go to a server because its log does not reach the leader's.
-	ErrBehind = errors.New("refused: the server cannot lead yet")
+	// ErrTaken is returned when a server cannot be added at an address because another one answers there.
+	ErrTaken = errors.New("refused: another server has the address")
+	// ErrBehind is returned when leadership cannot go to a server: it has no vote, its log does not reach the leader's, or there is none.
+	ErrBehind = errors.New("refused: leadership stays where it is")
 	// ErrStuck is returned by Run when a transfer of leadership does not end, and this server, the leader, refuses every write
 	// meanwhile. The process must exit and may be started again.
 	ErrStuck = errors.New("a transfer of leadership does not end")

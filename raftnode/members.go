@@ -86,7 +86,8 @@ func (n *Node) HasState() (bool, error) {
 // AddNonvoter adds a server that receives the log and has no vote, or changes the address of a known one. The caller has made
 // sure that the server is at addr. A member that is in the log with that address under another id, and does not answer, is
 // removed first: it lost its data and came back as somebody new. It blocks until the change is committed or ctx is over; then
-// the change may still happen. It returns ErrNotLeader on a follower, and ErrUnsafe when the removal would cost the majority.
+// the change may still happen. It returns ErrNotLeader on a follower, ErrTaken when
+// that member answers, and ErrUnsafe when its removal would cost the majority.
 func (n *Node) AddNonvoter(ctx context.Context, id, addr string) error {
 	return n.change(ctx, "add server", func(r *raft.Raft) error {
 		for _, s := range n.Servers() {
@@ -94,7 +95,7 @@ func (n *Node) AddNonvoter(ctx context.Context, id, addr string) error {
 				continue
 			}
 			if n.Live(s.ID) {
-				return fmt.Errorf("%w: server %s is in the log with the address %s of server %s, and answers", ErrUnsafe, s.ID, addr, id)
+				return fmt.Errorf("%w: server %s is in the log with the address %s of server %s, and answers", ErrTaken, s.ID, addr, id)
 			}
 			if err := n.safeWithout(ctx, s.ID); err != nil {
 				return err

@@ -17,11 +17,10 @@ const (
 	severTime = 20 * time.Second
 )
 
-// TransferLeadership makes another voter leader, the one named or, for "", of those that have the whole log
-// the one whose log is furthest. It blocks until
-// Raft says so, ctx is over, or it has failed. Writes are refused once Raft has begun. It returns ErrNotLeader on a follower,
-// ErrNoServer for an unknown id, ErrUnsafe for one that has no vote, and ErrBehind for one that does not answer, or has not all
-// entries that the leader had at the call and does not get them within a moment.
+// TransferLeadership makes another voter leader, the one named or, for "", of those that have the whole log the one whose log is
+// furthest. It blocks until Raft says so, ctx is over, or it has failed. Writes are refused once Raft has begun. It returns
+// ErrNotLeader on a follower, ErrNoServer for an unknown id, and ErrBehind for one that has no vote, does not answer, or has not all
+// entries that the leader had at the call and does not get them within a moment; also when there is no other voter.
 func (n *Node) TransferLeadership(ctx context.Context, id string) error {
 	r := n.raft.Load()
 	if r == nil || !n.IsLeader() {
@@ -40,7 +39,7 @@ func (n *Node) TransferLeadership(ctx context.Context, id string) error {
 		case !ok:
 			return fmt.Errorf("%w: %s", ErrNoServer, id)
 		case !s.Voter:
-			return fmt.Errorf("%w: server %s has no vote yet", ErrUnsafe, id)
+			return fmt.Errorf("%w: server %s has no vote yet", ErrBehind, id)
 		case id == n.ID():
 			return nil
 		case !n.Live(id):
@@ -104,7 +103,7 @@ func (n *Node) caughtUp(ctx context.Context, r *raft.Raft, candidates []Server) 
 // furthest is the server whose log goes furthest of those that have the entry want, by an answer to what was asked after the
 // start, or else why there is none.
 func furthest(candidates []Server, reportOf func(id string) report, start time.Time, want uint64) (id string, why error) {
-	why = fmt.Errorf("%w: there is no other voter", ErrUnsafe)
+	why = fmt.Errorf("%w: there is no other voter", ErrBehind)
 	end := uint64(0)
 	for _, s := range candidates {
 		switch got := reportOf(s.ID); {

@@ -319,10 +319,13 @@ func (a *app) route() {
 }
 
 func (a *app) routes() *apiv1.ExecRoutes {
-	r := &apiv1.ExecRoutes{Epoch: a.rec.App.Epoch, Placement: a.rec.App.Placement, Addrs: a.rec.Addrs}
-	for _, st := range a.rec.App.RankStates() {
-		r.RankEpochs = append(r.RankEpochs, st.Epoch)
-		r.Ended = append(r.Ended, st.Ended)
+	app := a.rec.App
+	n, epoch := app.GetSize(), app.RankEpochs()
+	r := &apiv1.ExecRoutes{
+		Epoch: app.Epoch, Placement: app.Placement, Addrs: a.rec.Addrs, RankEpochs: make([]uint64, n), Ended: make([]bool, n),
+	}
+	for rank := range n {
+		r.RankEpochs[rank], r.Ended[rank] = epoch(rank), app.HasEnded(rank)
 	}
 	return r
 }

@@ -2042,7 +2042,7 @@ func (x *TransferLeadershipRequest) GetFrom() string {
 
 type TransferLeadershipResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The server that leads now.
+	// The server that leads now; empty where none was named: ListServers shows which it is.
 	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

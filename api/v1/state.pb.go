@@ -509,7 +509,7 @@ type App struct {
 	// Why the app waits, stops or ended.
 	Reason     string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	Migratable bool   `protobuf:"varint,10,opt,name=migratable,proto3" json:"migratable,omitempty"`
-	// One a rank, as people read it. The state keeps ended, ends and epochs in its place.
+	// One a rank, as people read it, in answers about one app. The state, and lists, have ended, ends and epochs in its place.
 	Ranks []*RankState `protobuf:"bytes,11,rep,name=ranks,proto3" json:"ranks,omitempty"`
 	// Hosts whose executor has started.
 	StartedHosts []string `protobuf:"bytes,12,rep,name=started_hosts,json=startedHosts,proto3" json:"started_hosts,omitempty"`

@@ -63,13 +63,13 @@ func (l raftLog) Term() uint64 { return l.node.Term() }
 func logError(err error) error {
 	switch {
 	case errors.Is(err, raftnode.ErrNotLeader):
-		return fmt.Errorf("%w (%w)", control.ErrNotLeader, err)
+		return worded{control.ErrNotLeader, err}
 	case errors.Is(err, raftnode.ErrUnknownOutcome):
-		return fmt.Errorf("%w (%w)", control.ErrUnknownOutcome, err)
+		return worded{control.ErrUnknownOutcome, err}
 	case errors.Is(err, raftnode.ErrTooLarge):
-		return fmt.Errorf("%w (%w)", control.ErrTooLarge, err)
+		return worded{control.ErrTooLarge, err}
 	case errors.Is(err, raftnode.ErrOverloaded):
-		return fmt.Errorf("%w (%w)", control.ErrOverloaded, err)
+		return worded{control.ErrOverloaded, err}
 	default:
 		return err
 	}
@@ -151,14 +151,21 @@ func (g raftGroup) TransferLeadership(ctx context.Context, id string) error {
 func groupError(err error) error {
 	switch {
 	case errors.Is(err, raftnode.ErrUnsafe):
-		return fmt.Errorf("%w (%w)", control.ErrUnsafe, err)
+		return worded{control.ErrUnsafe, err}
 	case errors.Is(err, raftnode.ErrBehind):
-		return fmt.Errorf("%w (%w)", control.ErrBehind, err)
+		return worded{control.ErrBehind, err}
 	case errors.Is(err, raftnode.ErrNoServer):
-		return fmt.Errorf("%w (%w)", control.ErrNoServer, err)
+		return worded{control.ErrNoServer, err}
 	}
 	return logError(err)
 }
+
+// worded is an error of a kind that says what another one does.
+type worded struct{ kind, err error }
+
+func (w worded) Error() string { return w.err.Error() }
+
+func (w worded) Unwrap() []error { return []error{w.kind, w.err} }
 
 // peers adapts gossip and the directory to control.Peers.
 type peers struct {

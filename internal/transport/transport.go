@@ -31,7 +31,7 @@ const (
 	// connWindow holds what all streams of a connection may have sent and nobody has read yet: whoever reads nothing, or waits for a turn
 	// to read, holds up nobody else.
 	connWindow = (maxStreams + 4) * streamWindow
-	maxFrame   = 1 << 20 // a frame is never larger than a stream.s window
+	maxFrame   = 1 << 20 // a frame is never larger than a stream's window
 )
 
 // NewHTTPClient is an HTTP client that speaks HTTP/2 without TLS. It notices a dead peer within seconds.
