@@ -292,7 +292,7 @@ func (c *Control) Discover(_ context.Context, req *apiv1.DiscoverRequest) (*apiv
 	res := &apiv1.DiscoverResponse{
 		ServerId: c.group.ID(), FormerClusterIds: v.FormerClusterIDs(), ClusterId: cmp.Or(v.ClusterID(), c.group.ClusterID()), LeaderAddr: leader, GossipAddr: c.peers.GossipAddr(),
 		Addr: c.cfg.Addr, Version: c.cfg.Version, Term: c.log.Term(), AppliedIndex: v.Index(), ModulesMissing: c.holding.missing(v),
-		Hashes: v.Hashes(),
+		Hashes: v.Hashes(), FeatureLevel: c.state.Knows(),
 	}
 	for _, s := range c.group.Servers() {
 		res.Members = append(res.Members, &apiv1.GroupMember{Id: s.ID, Addr: s.Addr, Voter: s.Voter})

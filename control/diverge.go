@@ -128,11 +128,20 @@ func (c *Control) electorate() (voters int, votes bool) {
 func (c *Control) otherHashes(ctx context.Context) map[string][]*apiv1.HashRecord {
 	ctx, cancel := context.WithTimeout(ctx, judgeWait)
 	defer cancel()
-	servers := c.group.Servers()
+	servers := slices.DeleteFunc(slices.Clone(c.group.Servers()), func(s ServerInfo) bool { return !s.Voter })
+	out := map[string][]*apiv1.HashRecord{}
+	for id, res := range c.askServers(ctx, servers) {
+		out[id] = res.Hashes
+	}
+	return out
+}
+
+// askServers asks all of them but this one at once, and returns who answered in time, by id.
+func (c *Control) askServers(ctx context.Context, servers []ServerInfo) map[string]*apiv1.DiscoverResponse {
 	answers := make([]*apiv1.DiscoverResponse, len(servers))
 	var g errgroup.Group
 	for i, s := range servers {
-		if !s.Voter || s.ID == c.group.ID() {
+		if s.ID == c.group.ID() {
 			continue
 		}
 		g.Go(func() error {
@@ -143,10 +152,10 @@ func (c *Control) otherHashes(ctx context.Context) map[string][]*apiv1.HashRecor
 		})
 	}
 	_ = g.Wait() // the functions return no errors
-	out := map[string][]*apiv1.HashRecord{}
+	out := map[string]*apiv1.DiscoverResponse{}
 	for i, s := range servers {
 		if answers[i] != nil {
-			out[s.ID] = answers[i].Hashes
+			out[s.ID] = answers[i]
 		}
 	}
 	return out

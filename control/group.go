@@ -76,4 +76,6 @@ type Peer struct {
 	Index     uint64
 	// ModulesMissing is how many modules that its state names it does not hold.
 	ModulesMissing int64
+	// Knows is the highest feature level of its build; 0: it names none.
+	Knows uint32
 }

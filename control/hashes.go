@@ -13,7 +13,7 @@ func (l *leader) hasher() func(context.Context) {
 	var checked uint64 // index of our last check: nothing but it in the log is no reason for another
 	return func(ctx context.Context) {
 		v := l.c.state.View()
-		if time.Now().Before(next) || v.Index() == checked {
+		if time.Now().Before(next) || v.Index() == checked || l.c.mixed() {
 			return
 		}
 		next = time.Now().Add(l.c.cfg.HashPeriod)

@@ -71,6 +71,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onTick(l.checker())
 	onTick(l.starter())
 	onTick(l.hasher())
+	onTick(l.leveler())
 	onChange(l.placer(), fsm.AnyApp, fsm.AnyHost)
 	onChange(l.dispatcher(), fsm.AnyApp, fsm.AnyMigration, fsm.AnyHost)
 	onReport(l.takeReports)

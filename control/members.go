@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/godwit-run/godwit/fsm"
 )
 
 const (
@@ -62,8 +64,8 @@ func (l *leader) memberSteps() []memberStep {
 	if v.ClusterID() == "" {
 		return nil // the group that bootstrapped is still what the cluster's id is made of.
 	}
-	found := append(l.c.peers.Servers(), Peer{ID: l.c.group.ID(), Addr: l.c.cfg.Addr, ClusterID: v.ClusterID(), Index: v.Index()})
-	return planMembers(l.c.group.Servers(), found, v.ClusterID(), v.Index())
+	found := append(l.c.peers.Servers(), Peer{ID: l.c.group.ID(), Addr: l.c.cfg.Addr, ClusterID: v.ClusterID(), Index: v.Index(), Knows: l.c.state.Knows()})
+	return planMembers(l.c.group.Servers(), found, v)
 }
 
 // notNew is what stands against a server that is no member and not new.
@@ -71,8 +73,9 @@ const notNew = "it is no member and has state of its own, since it was removed, 
 	"to let it join, stop it, move its data directory away and start it again"
 
 // planMembers gives each server that was found its next step, if it needs one. A new server first receives the log, and gets its
-// vote once it has the log, the cluster's id and the modules.
-func planMembers(group []ServerInfo, found []Peer, cluster string, index uint64) []memberStep {
+// vote once it has the log, the cluster's id and the modules. Who does not know the feature level in force could not apply the log.
+func planMembers(group []ServerInfo, found []Peer, v *fsm.View) []memberStep {
+	cluster, index := v.ClusterID(), v.Index()
 	byID, byAddr := map[string]ServerInfo{}, map[string]string{}
 	for _, s := range group {
 		byID[s.ID], byAddr[s.LogAddr] = s, s.ID
@@ -88,6 +91,8 @@ func planMembers(group []ServerInfo, found []Peer, cluster string, index uint64)
 			continue // Peers leaves them out; this is what it would come to.
 		case !member && !p.New:
 			step.obstacle = notNew
+		case !member && p.Knows < v.FeatureLevel():
+			step.obstacle = tooOld(p.Knows, v.FeatureLevel())
 		case !member && size >= maxServers && other == "":
 			step.obstacle = fmt.Sprintf("there are %d servers already: remove one to let it join", size)
 		case !member:
@@ -100,6 +105,8 @@ func planMembers(group []ServerInfo, found []Peer, cluster string, index uint64)
 		case m.LogAddr != p.Addr:
 		case m.Voter, p.ClusterID == "", p.Index+maxLag < index, p.ModulesMissing > 0:
 			continue
+		case p.Knows < v.FeatureLevel():
+			step.obstacle = tooOld(p.Knows, v.FeatureLevel())
 		default:
 			step.promote = true
 		}
@@ -111,15 +118,15 @@ func planMembers(group []ServerInfo, found []Peer, cluster string, index uint64)
 func (l *leader) changeMember(ctx context.Context, s memberStep) error {
 	ctx, cancel := context.WithTimeout(ctx, memberWait)
 	defer cancel()
+	if err := l.askAgain(ctx, s); err != nil {
+		return err
+	}
 	if s.promote {
 		if err := l.c.group.Promote(ctx, s.peer.ID); err != nil {
 			return err
 		}
 		l.log.Info("server votes from now on", "server", s.peer.ID, "addr", s.peer.Addr)
 		return nil
-	}
-	if err := l.askAgain(ctx, s); err != nil {
-		return err
 	}
 	if err := l.c.group.AddNonvoter(ctx, s.peer.ID, s.peer.Addr); err != nil {
 		return err
@@ -133,7 +140,7 @@ func (l *leader) changeMember(ctx context.Context, s memberStep) error {
 }
 
 // askAgain asks a server before the group is changed for it: what it said a few seconds ago may be from before it became a
-// member, and was removed.
+// member, and was removed, or of another build.
 func (l *leader) askAgain(ctx context.Context, s memberStep) error {
 	actx, cancel := context.WithTimeout(ctx, peerWait)
 	defer cancel()
@@ -145,6 +152,9 @@ func (l *leader) askAgain(ctx context.Context, s memberStep) error {
 		return fmt.Errorf("server %s at %s answers there", res.ServerId, res.Addr)
 	case s.added && res.Bootstrapped:
 		return errors.New(notNew)
+	}
+	if level := l.c.state.View().FeatureLevel(); (s.added || s.promote) && res.FeatureLevel < level {
+		return errors.New(tooOld(res.FeatureLevel, level))
 	}
 	return nil
 }

@@ -1,12 +1,30 @@
 package control
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
 )
+
+// atLevel is the state of cluster c at entry 1000, of a feature level.
+func atLevel(t *testing.T, level uint32) *fsm.View {
+	t.Helper()
+	m := fsm.NewKnowing(level)
+	data, err := fsm.Encode(&apiv1.Entry{Commands: []*apiv1.Command{
+		{Op: &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: "c"}}},
+		{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: level}}},
+	}})
+	require.NoError(t, err)
+	_, err = m.Apply(1000, 1, data)
+	require.NoError(t, err)
+	return m.View()
+}
 
 // TestPlanMembers is the table of what is done for a server that was found.
 func TestPlanMembers(t *testing.T) {
@@ -35,10 +53,15 @@ func TestPlanMembers(t *testing.T) {
 		{"nonvoter without modules", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 950, ModulesMissing: 1}, ""},
 		{"nonvoter that does not know its cluster", group, Peer{ID: "n", Addr: "N", Index: 950}, ""},
 		{"nonvoter that has all", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 950}, "promote"},
+		{"nonvoter of an older build", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 950, Knows: 1}, "its godwit knows feature level 1, and the cluster is at 2"},
+		{"new server of an older build", group, Peer{ID: "x", Addr: "X", New: true, Knows: 1}, "its godwit knows feature level 1, and the cluster is at 2"},
+		{"new server of a newer build", group, Peer{ID: "x", Addr: "X", New: true, Knows: 3}, "add"},
+		{"voter of an older build", group, Peer{ID: "a", Addr: "A", ClusterID: "c", Knows: 1}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			// One that cannot be helped stands before it.
-			steps := planMembers(tc.group, []Peer{{ID: "stuck", Addr: "S", ClusterID: "c"}, tc.found}, "c", 1000)
+			tc.found.Knows = cmp.Or(tc.found.Knows, 2)
+			steps := planMembers(tc.group, []Peer{{ID: "stuck", Addr: "S", ClusterID: "c"}, tc.found}, atLevel(t, 2))
 			require.NotEmpty(t, steps[0].obstacle)
 			if tc.want == "" {
 				require.Len(t, steps, 1)

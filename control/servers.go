@@ -33,16 +33,17 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 		peers[p.ID] = p
 	}
 	differing, behind := c.differing(), c.behind()
-	res := &apiv1.ListServersResponse{Index: v.Index(), Alarms: slices.Collect(v.Alarms())}
+	res := &apiv1.ListServersResponse{Index: v.Index(), Alarms: slices.Collect(v.Alarms()), FeatureLevel: v.FeatureLevel()}
 	for _, s := range c.group.Servers() {
 		p, found := peers[s.ID]
-		out := &apiv1.Server{Id: s.ID, Addr: s.Addr, Role: roleVoter, Index: p.Index}
+		out := &apiv1.Server{Id: s.ID, Addr: s.Addr, Role: roleVoter, Index: p.Index, FeatureLevel: p.Knows}
 		if found {
 			out.Addr = p.Addr // where it answers; the log follows.
 		}
 		switch {
 		case s.ID == c.group.ID():
 			out.Role, out.Index, s.Live, s.LastContact = roleLeader, v.Index(), true, 0
+			out.FeatureLevel = c.state.Knows()
 		case !s.Voter:
 			out.Role = roleNonvoter
 		}

@@ -28,7 +28,8 @@ type trio struct {
 
 	mu    sync.Mutex // guards the fields below; held while an entry is applied
 	index uint64
-	term  uint64 // of the real leader
+	log   [][]byte // entry by entry, from index 1.
+	term  uint64   // of the real leader
 	rng   *rand.Rand
 	// rough: who has been deposed may still get a command into the log, late, and answers may be lost.
 	rough bool
@@ -38,8 +39,10 @@ type trio struct {
 type member struct {
 	noGroup // what no test asks for
 	trio    *trio
+	cfg     Config
 	id      string
 	control *Control
+	handler atomic.Pointer[http.Handler]
 	machine *fsm.Machine
 	term    atomic.Uint64
 	leads   atomic.Bool
@@ -80,6 +83,7 @@ func (tr *trio) apply(commands ...*apiv1.Command) (results []*apiv1.Result, err 
 		return nil, err
 	}
 	tr.index++
+	tr.log = append(tr.log, data)
 	for _, s := range tr.servers {
 		if results, err = s.machine.Apply(tr.index, tr.term, data); err != nil {
 			return nil, err
@@ -127,17 +131,29 @@ func newTrio(t *testing.T, change func(*Config)) *trio {
 			change(&cfg)
 		}
 		m := &member{trio: tr, id: info.ID, machine: fsm.New()}
-		c, err := New(cfg, m.machine, m, m, noPeers{}, slog.New(slog.DiscardHandler))
-		require.NoError(t, err)
-		c.reach = everybodyIsReached
-		m.control = c
+		m.cfg = cfg
+		m.boot()
 		tr.servers = append(tr.servers, m)
 		ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 		done := make(chan error, 1)
-		go func() { done <- transport.Serve(ctx, listeners[i], c.Handler()) }()
+		go func() { done <- transport.Serve(ctx, listeners[i], m) }()
 		t.Cleanup(func() { cancel(); <-done }) //nolint:errcheck // streams may be open
 	}
 	return tr
+}
+
+// boot makes the control plane of m's state, which answers from now on.
+func (m *member) boot() {
+	c, err := New(m.cfg, m.machine, m, m, noPeers{}, slog.New(slog.DiscardHandler))
+	require.NoError(m.trio.t, err)
+	c.reach = everybodyIsReached
+	h := c.Handler()
+	m.control = c
+	m.handler.Store(&h)
+}
+
+func (m *member) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	(*m.handler.Load()).ServeHTTP(w, r)
 }
 
 // lead makes a server the real leader of the next term. The others of reached learn of the term. stop ends its leadership.

@@ -74,7 +74,7 @@ func TestAlarmsOutliveASnapshot(t *testing.T) {
 	var snap bytes.Buffer
 	_, err := m.View().WriteTo(&snap)
 	require.NoError(t, err)
-	again, err := readSnapshot(bufio.NewReader(&snap))
+	again, err := readSnapshot(bufio.NewReader(&snap), FeatureLevel)
 	require.NoError(t, err)
 	require.Len(t, slices.Collect(again.Alarms()), 1)
 }

@@ -95,19 +95,24 @@ func TestGoldenLog(t *testing.T) {
 	}
 	text, err := os.ReadFile(path + ".hex")
 	require.NoError(t, err)
-	m := New()
+	m, newer := New(), NewKnowing(FeatureLevel+1)
 	var got strings.Builder
 	for line := range strings.Lines(string(text)) {
 		data, err := hex.DecodeString(strings.TrimSpace(line))
 		require.NoError(t, err)
 		results, err := m.Apply(m.View().Index()+1, 1, data)
 		require.NoError(t, err)
+		again, err := newer.Apply(m.View().Index(), 1, data)
+		require.NoError(t, err)
+		require.Len(t, again, len(results))
+		require.Equal(t, m.View().Hash(), newer.View().Hash(), "what a build knows besides is not in force")
 		for _, r := range results {
 			got.WriteString(strings.TrimSpace(r.GetId()+" "+r.GetCode()) + "\n")
 		}
 		requireSound(t, m)
 	}
 	got.WriteString(describe(m.View()))
+	got.WriteString("hash " + hex.EncodeToString(m.View().Hash()) + "\n")
 	if *writeGolden {
 		require.NoError(t, os.WriteFile(path+".state", []byte(got.String()), 0o600))
 	}

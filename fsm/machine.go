@@ -18,12 +18,16 @@ type Machine struct {
 	feed *Feed
 	// ledger is for Apply and Restore only.
 	ledger *ledger
+	knows  uint32
 }
 
-// New returns a machine with the empty state, at index 0.
-func New() *Machine {
+// New returns a machine with the empty state, at index 0, that knows FeatureLevel.
+func New() *Machine { return NewKnowing(FeatureLevel) }
+
+// NewKnowing is New of a build whose highest feature level is another: tests run builds beside each other with it.
+func NewKnowing(level uint32) *Machine {
 	v := newView()
-	m := &Machine{feed: newFeed(&v)}
+	m := &Machine{feed: newFeed(&v), knows: level}
 	m.ledger = newLedger(&v)
 	m.view.Store(&v)
 	return m
@@ -31,6 +35,9 @@ func New() *Machine {
 
 // View returns the state as it is now. It does not block.
 func (m *Machine) View() *View { return m.view.Load() }
+
+// Knows is the highest feature level that this machine applies: an entry or a snapshot beyond it is an ErrVersion.
+func (m *Machine) Knows() uint32 { return m.knows }
 
 // Feed tells what each entry changes.
 func (m *Machine) Feed() *Feed { return m.feed }
@@ -50,7 +57,7 @@ func (m *Machine) Apply(index, term uint64, data []byte) ([]*apiv1.Result, error
 	if index <= tx.index {
 		return nil, applyError(index, fmt.Errorf("the state is at index %d: %w", tx.index, ErrOrder))
 	}
-	if err := checkKnown(entry); err != nil {
+	if err := checkKnown(entry, m.knows); err != nil {
 		return nil, applyError(index, err)
 	}
 	results := make([]*apiv1.Result, 0, len(entry.GetCommands()))
@@ -72,13 +79,13 @@ func (m *Machine) Apply(index, term uint64, data []byte) ([]*apiv1.Result, error
 }
 
 // checkKnown finds what this build does not know before any of it is applied.
-func checkKnown(entry *apiv1.Entry) error {
+func checkKnown(entry *apiv1.Entry, knows uint32) error {
 	for _, cmd := range entry.GetCommands() {
 		if cmd.GetOp() == nil {
 			return ErrUnknownCommand
 		}
-		if level := cmd.GetSetFeatureLevel().GetLevel(); level > FeatureLevel {
-			return fmt.Errorf("feature level %d, this godwit knows %d: %w", level, FeatureLevel, ErrVersion)
+		if level := cmd.GetSetFeatureLevel().GetLevel(); level > knows {
+			return fmt.Errorf("feature level %d, this godwit knows %d: %w", level, knows, ErrVersion)
 		}
 	}
 	return nil

@@ -107,7 +107,7 @@ func (s *snapshotWriter) write(data []byte) {
 // checking its version, checksums, state hash and invariants. On error the state
 // is as before. Watchers and subscribers are woken.
 func (m *Machine) Restore(r io.Reader) error {
-	v, err := readSnapshot(bufio.NewReaderSize(r, frameBytes))
+	v, err := readSnapshot(bufio.NewReaderSize(r, frameBytes), m.knows)
 	if err != nil {
 		return fmt.Errorf("read snapshot: %w", err)
 	}
@@ -120,7 +120,7 @@ func (m *Machine) Restore(r io.Reader) error {
 	return nil
 }
 
-func readSnapshot(r *bufio.Reader) (*View, error) {
+func readSnapshot(r *bufio.Reader, knows uint32) (*View, error) {
 	version, err := r.ReadByte()
 	switch {
 	case errors.Is(err, io.EOF):
@@ -144,8 +144,8 @@ func readSnapshot(r *bufio.Reader) (*View, error) {
 			break
 		}
 	}
-	if v.feature > FeatureLevel {
-		return nil, fmt.Errorf("feature level %d, this godwit knows %d: %w", v.feature, FeatureLevel, ErrVersion)
+	if v.feature > knows {
+		return nil, fmt.Errorf("feature level %d, this godwit knows %d: %w", v.feature, knows, ErrVersion)
 	}
 	for app := range v.Placed() {
 		if err := v.indexShares(app); err != nil {

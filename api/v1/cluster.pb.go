@@ -369,8 +369,10 @@ type DiscoverResponse struct {
 	Standing     Standing `protobuf:"varint,54,opt,name=standing,proto3,enum=godwit.v1.Standing" json:"standing,omitempty"`
 	// The ids that the cluster had before it was recovered from one server's data, oldest first.
 	FormerClusterIds []string `protobuf:"bytes,55,rep,name=former_cluster_ids,json=formerClusterIds,proto3" json:"former_cluster_ids,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The highest feature level that this server's build knows.
+	FeatureLevel  uint32 `protobuf:"varint,60,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DiscoverResponse) Reset() {
@@ -555,6 +557,13 @@ func (x *DiscoverResponse) GetFormerClusterIds() []string {
 		return x.FormerClusterIds
 	}
 	return nil
+}
+
+func (x *DiscoverResponse) GetFeatureLevel() uint32 {
+	if x != nil {
+		return x.FeatureLevel
+	}
+	return 0
 }
 
 // GroupMember is a server of the Raft group.
@@ -2084,7 +2093,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
 	"\x05nonce\x18\x03 \x01(\fR\x05nonce\x12/\n" +
-	"\x04self\x18\x04 \x01(\v2\x1b.godwit.v1.DiscoverResponseR\x04self\"\xb5\x06\n" +
+	"\x04self\x18\x04 \x01(\v2\x1b.godwit.v1.DiscoverResponseR\x04self\"\xda\x06\n" +
 	"\x10DiscoverResponse\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x1d\n" +
 	"\n" +
@@ -2113,7 +2122,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\rlast_log_term\x184 \x01(\x04R\vlastLogTerm\x12$\n" +
 	"\x0elast_log_index\x185 \x01(\x04R\flastLogIndex\x12/\n" +
 	"\bstanding\x186 \x01(\x0e2\x13.godwit.v1.StandingR\bstanding\x12,\n" +
-	"\x12former_cluster_ids\x187 \x03(\tR\x10formerClusterIds\"G\n" +
+	"\x12former_cluster_ids\x187 \x03(\tR\x10formerClusterIds\x12#\n" +
+	"\rfeature_level\x18< \x01(\rR\ffeatureLevel\"G\n" +
 	"\vGroupMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +

@@ -1644,7 +1644,9 @@ type ListServersResponse struct {
 	Servers []*Server              `protobuf:"bytes,1,rep,name=servers,proto3" json:"servers,omitempty"`
 	Index   uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
 	// Commands that were refused because they would have broken the state: the last 32, oldest first, until they are cleared.
-	Alarms        []*Alarm `protobuf:"bytes,40,rep,name=alarms,proto3" json:"alarms,omitempty"`
+	Alarms []*Alarm `protobuf:"bytes,40,rep,name=alarms,proto3" json:"alarms,omitempty"`
+	// The feature level in force: of the rules by which all servers apply the log.
+	FeatureLevel  uint32 `protobuf:"varint,41,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1698,6 +1700,13 @@ func (x *ListServersResponse) GetAlarms() []*Alarm {
 		return x.Alarms
 	}
 	return nil
+}
+
+func (x *ListServersResponse) GetFeatureLevel() uint32 {
+	if x != nil {
+		return x.FeatureLevel
+	}
+	return 0
 }
 
 type ClearAlarmsRequest struct {
@@ -1809,7 +1818,9 @@ type Server struct {
 	// The last log index it had applied when it was last asked.
 	Index uint64 `protobuf:"varint,21,opt,name=index,proto3" json:"index,omitempty"`
 	// ok, or what is wrong with it.
-	Health        string `protobuf:"bytes,22,opt,name=health,proto3" json:"health,omitempty"`
+	Health string `protobuf:"bytes,22,opt,name=health,proto3" json:"health,omitempty"`
+	// The highest feature level that its build knows; 0 while the leader has not heard.
+	FeatureLevel  uint32 `protobuf:"varint,40,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1884,6 +1895,13 @@ func (x *Server) GetHealth() string {
 		return x.Health
 	}
 	return ""
+}
+
+func (x *Server) GetFeatureLevel() uint32 {
+	if x != nil {
+		return x.FeatureLevel
+	}
+	return 0
 }
 
 type RemoveServerRequest struct {
@@ -2436,23 +2454,25 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\apartial\x18\x05 \x01(\bR\apartial\x12\x13\n" +
 	"\x05at_ms\x18\x06 \x01(\x03R\x04atMs\x12\x12\n" +
 	"\x04lost\x18\a \x01(\x04R\x04lost\"\x14\n" +
-	"\x12ListServersRequest\"\x82\x01\n" +
+	"\x12ListServersRequest\"\xa7\x01\n" +
 	"\x13ListServersResponse\x12+\n" +
 	"\aservers\x18\x01 \x03(\v2\x11.godwit.v1.ServerR\aservers\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12(\n" +
-	"\x06alarms\x18( \x03(\v2\x10.godwit.v1.AlarmR\x06alarms\"S\n" +
+	"\x06alarms\x18( \x03(\v2\x10.godwit.v1.AlarmR\x06alarms\x12#\n" +
+	"\rfeature_level\x18) \x01(\rR\ffeatureLevel\"S\n" +
 	"\x12ClearAlarmsRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\"+\n" +
 	"\x13ClearAlarmsResponse\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\"\xac\x01\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\xd1\x01\n" +
 	"\x06Server\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x12\n" +
 	"\x04role\x18\x03 \x01(\tR\x04role\x12<\n" +
 	"\flast_contact\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\vlastContact\x12\x14\n" +
 	"\x05index\x18\x15 \x01(\x04R\x05index\x12\x16\n" +
-	"\x06health\x18\x16 \x01(\tR\x06health\"%\n" +
+	"\x06health\x18\x16 \x01(\tR\x06health\x12#\n" +
+	"\rfeature_level\x18( \x01(\rR\ffeatureLevel\"%\n" +
 	"\x13RemoveServerRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"@\n" +
 	"\x14RemoveServerResponse\x12\x0e\n" +

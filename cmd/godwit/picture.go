@@ -38,6 +38,7 @@ type pictured struct {
 	LastIndex uint64 `json:"last_log_index"`
 	Index     uint64 `json:"index"`
 	Leader    string `json:"leader_addr"`
+	Level     uint32 `json:"feature_level"` // the highest that its build knows
 }
 
 // newPicture puts together what a survey found.
@@ -83,6 +84,7 @@ func answered(res *apiv1.DiscoverResponse, cluster string) pictured {
 	s := pictured{
 		ID: res.ServerId, Addr: res.Addr, Reached: true, Health: "answers", ClusterID: res.ClusterId, Term: res.Term,
 		LastTerm: res.LastLogTerm, LastIndex: res.LastLogIndex, Index: res.AppliedIndex, Leader: res.LeaderAddr,
+		Level: res.FeatureLevel,
 	}
 	i := slices.IndexFunc(res.Members, func(m *apiv1.GroupMember) bool { return m.Id == res.ServerId })
 	switch {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -19,7 +20,8 @@ import (
 
 const serversLong = `List servers: who leads, who votes, who answers, and the alarms that nobody has cleared.
 
-The list is the leader's, confirmed by a majority. Where none leads, or it cannot be reached, each server is asked for its own word, at
+The list is the leader's, confirmed by a majority. LEVEL, the highest feature level that a server's build knows, is shown while
+servers differ in it, or the level in force is lower; with -o json always. Where none leads, or it cannot be reached, each server is asked for its own word, at
 the addresses given and at those that the answers name. What they say is printed below a line that begins with "not confirmed" (with
 -o json: confirmed is false), and the exit code is 75; 69 if none answers. That takes a few seconds, or --timeout if it is given.`
 
@@ -44,10 +46,41 @@ func printServers(o *options, res *apiv1.ListServersResponse) error {
 		obj := jsonValue(res.ProtoReflect()).(orderedObject) //nolint:forcetypeassert // it is no timestamp
 		return printJSON(os.Stdout, append(orderedObject{{"confirmed", true}}, obj...))
 	}
-	err := printList(o, res.Servers, "ID ADDR ROLE CONTACT INDEX HEALTH", func(s *apiv1.Server) []string {
-		return []string{s.Id, s.Addr, s.Role, lastContact(s.LastContact), strconv.FormatUint(s.Index, 10), s.Health}
+	header, levels := "ID ADDR ROLE CONTACT INDEX HEALTH", levelText(res)
+	if levels != "" {
+		header = "ID ADDR ROLE CONTACT INDEX LEVEL HEALTH"
+	}
+	err := printList(o, res.Servers, header, func(s *apiv1.Server) []string {
+		row := []string{s.Id, s.Addr, s.Role, lastContact(s.LastContact), strconv.FormatUint(s.Index, 10)}
+		if levels != "" {
+			row = append(row, levelOf(s))
+		}
+		return append(row, s.Health)
 	})
-	return cmp.Or(err, show("%s", alarmText(res.Alarms)))
+	return cmp.Or(err, show("%s%s", levels, alarmText(res.Alarms)))
+}
+
+// levelText says which feature level is in force, where the servers' builds know different ones or all know a higher one. Before the
+// first entry of a new cluster's level the rules are those of level 1.
+func levelText(res *apiv1.ListServersResponse) string {
+	lowest, highest := uint32(math.MaxUint32), uint32(0)
+	for _, s := range res.Servers {
+		if l := s.FeatureLevel; l > 0 {
+			lowest, highest = min(lowest, l), max(highest, l)
+		}
+	}
+	if highest == 0 || lowest == highest && highest <= max(res.FeatureLevel, 1) {
+		return ""
+	}
+	return fmt.Sprintf("\nfeature level %d is in force; it rises when all servers answer and know a higher one\n", res.FeatureLevel)
+}
+
+// levelOf is what a server's build knows, "-" if nobody has heard.
+func levelOf(s *apiv1.Server) string {
+	if s.FeatureLevel == 0 {
+		return "-"
+	}
+	return strconv.FormatUint(uint64(s.FeatureLevel), 10)
 }
 
 // alarmText says which alarms there are, and how they are cleared.

@@ -41,3 +41,27 @@ func TestTransferText(t *testing.T) {
 	require.Equal(t, "s2 (10.0.0.2:7400) already leads", transferText(servers("s2"), servers("s2")))
 	require.Equal(t, "s3", serverText(servers("s1"), "s3"))
 }
+
+// The level is shown only where there is something to do about it.
+func TestLevelIsShownWhileBuildsDiffer(t *testing.T) {
+	for _, tc := range []struct {
+		inForce uint32
+		knows   []uint32
+		shown   bool
+	}{
+		{1, []uint32{1, 1, 1}, false},
+		{0, []uint32{1, 1, 0}, false}, // a new cluster, of which one has not been heard
+		{1, []uint32{1, 2, 1}, true},
+		{1, []uint32{2, 2, 0}, true},
+		{2, []uint32{2, 2, 0}, false},
+		{2, []uint32{2, 1, 2}, true}, // one that cannot join
+	} {
+		res := &apiv1.ListServersResponse{FeatureLevel: tc.inForce}
+		for _, l := range tc.knows {
+			res.Servers = append(res.Servers, &apiv1.Server{FeatureLevel: l})
+		}
+		require.Equal(t, tc.shown, levelText(res) != "", "%+v", tc)
+	}
+	require.Equal(t, "-", levelOf(&apiv1.Server{}))
+	require.Equal(t, "3", levelOf(&apiv1.Server{FeatureLevel: 3}))
+}

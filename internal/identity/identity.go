@@ -81,7 +81,7 @@ func Verify(nonce []byte, res *apiv1.DiscoverResponse) error {
 	return nil
 }
 
-// statement is what is signed: who says it, where, of which cluster, and how far it is.
+// statement is what is signed: who says it, where, of which cluster, how far it is, and what its build knows.
 func statement(nonce []byte, res *apiv1.DiscoverResponse) []byte {
 	var b bytes.Buffer
 	for _, part := range [][]byte{
@@ -90,7 +90,7 @@ func statement(nonce []byte, res *apiv1.DiscoverResponse) []byte {
 		b.Write(binary.AppendUvarint(nil, uint64(len(part))))
 		b.Write(part)
 	}
-	for _, n := range []uint64{res.Term, res.LastLogTerm, res.LastLogIndex, uint64(res.Standing)} { //nolint:gosec // bits alone count
+	for _, n := range []uint64{res.Term, res.LastLogTerm, res.LastLogIndex, uint64(res.Standing), uint64(res.FeatureLevel)} { //nolint:gosec // bits alone count
 		b.Write(binary.BigEndian.AppendUint64(nil, n))
 	}
 	return b.Bytes()

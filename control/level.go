@@ -1,0 +1,85 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// levelEach is how long the leader waits before it asks again whether all servers know a higher feature level.
+const levelEach = time.Second
+
+// leveler raises the cluster's feature level to what the builds of all servers know. While this build knows no higher one than that
+// in force, it asks nobody.
+func (l *leader) leveler() func(context.Context) {
+	var next time.Time
+	return func(ctx context.Context) {
+		v := l.c.state.View()
+		if v.ClusterID() == "" || l.c.state.Knows() <= v.FeatureLevel() || time.Now().Before(next) {
+			return
+		}
+		level, known := l.c.commonLevel(ctx)
+		next = time.Now().Add(levelEach)
+		if !known || level <= v.FeatureLevel() {
+			return
+		}
+		if l.propose(ctx, "raise the feature level", func(cmd *apiv1.Command) {
+			cmd.Op = &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: level}}
+		}) {
+			l.log.Info("the feature level was raised", "from", v.FeatureLevel(), "to", level)
+		}
+	}
+}
+
+// commonLevel asks every member, voter or not, and returns the highest feature level that all of them know. It is not known while one
+// does not answer, or when the members have changed meanwhile: what a server said once may be from before it got an older build.
+func (c *Control) commonLevel(ctx context.Context) (level uint32, known bool) {
+	ctx, cancel := context.WithTimeout(ctx, peerWait)
+	defer cancel()
+	servers := c.group.Servers()
+	answers := c.askServers(ctx, servers)
+	level = c.state.Knows()
+	for _, s := range servers {
+		if s.ID == c.group.ID() {
+			continue
+		}
+		res, ok := answers[s.ID]
+		if !ok {
+			return 0, false
+		}
+		level = min(level, res.FeatureLevel)
+	}
+	return level, slices.Equal(memberIDs(servers), memberIDs(c.group.Servers()))
+}
+
+func memberIDs(servers []ServerInfo) []string {
+	var ids []string
+	for _, s := range servers {
+		ids = append(ids, s.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// mixed says that a member was found whose build knows another level than this one's: its encoding of the state, and so its hash, may be
+// another, with nothing wrong.
+func (c *Control) mixed() bool {
+	knows := map[string]uint32{}
+	for _, p := range c.peers.Servers() {
+		knows[p.ID] = p.Knows
+	}
+	for _, s := range c.group.Servers() {
+		if level, found := knows[s.ID]; found && s.ID != c.group.ID() && level != c.state.Knows() {
+			return true
+		}
+	}
+	return false
+}
+
+// tooOld is what stands against a server that could not apply the log.
+func tooOld(knows, level uint32) string {
+	return fmt.Sprintf("its godwit knows feature level %d, and the cluster is at %d: start it with a newer godwit", knows, level)
+}
