@@ -54,10 +54,14 @@ type app struct {
 	freezing string // migration whose ranks were asked to freeze here
 	failed   string // migration that failed here, and why
 	failure  string
+	life     *life           // of the executor that there was last; nil: none
+	sending  context.Context //nolint:containedctx // of the images of the migration freezing: over with it
 	stopping bool
-	late     []func()      // posted while the executor was being stopped
-	routed   uint64        // index of the record whose routes the executor has
-	silent   time.Duration // for which the executor has not answered; 0: it answers
+
+	endSending context.CancelFunc // of sending
+	late       []func()           // posted while the executor was being stopped
+	routed     uint64             // index of the record whose routes the executor has
+	silent     time.Duration      // for which the executor has not answered; 0: it answers
 
 	losing bool // owned by the goroutine that takes the executor's events: the last lines could not be stored
 }
@@ -83,7 +87,8 @@ type rankState string
 func newApp(id string, host *Worker) *app {
 	return &app{
 		id: id, host: host, log: host.log.With("app", id),
-		inbox: make(chan func(), inboxSize), done: make(chan struct{}), fresh: notify.NewSignal(),
+		endSending: func() {},
+		inbox:      make(chan func(), inboxSize), done: make(chan struct{}), fresh: notify.NewSignal(),
 		ranks: map[int32]*rankInfo{},
 	}
 }
@@ -91,6 +96,7 @@ func newApp(id string, host *Worker) *app {
 // run is the app's goroutine. It returns when the app is over for this host, or ctx ends.
 func (a *app) run(ctx context.Context) {
 	defer close(a.done)
+	defer func() { a.endSending() }()
 	for {
 		for len(a.late) > 0 {
 			f := a.late[0]
@@ -155,7 +161,7 @@ func (a *app) stopChild() {
 	}
 	a.child.kill("not needed any more")
 	a.waitChild()
-	a.child, a.exec = nil, execNone
+	a.child, a.life, a.exec = nil, nil, execNone
 	a.endStart()
 }
 
@@ -190,7 +196,7 @@ func (a *app) reconcile(ctx context.Context) {
 	if a.exec == execRunning {
 		a.follow()
 	}
-	a.migrate()
+	a.migrate(ctx)
 	if a.idle() {
 		a.stopChild()
 		a.exec, a.execErr = execNone, ""

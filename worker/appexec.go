@@ -17,8 +17,8 @@ func (a *app) startChild(ctx context.Context) {
 		a.exec, a.execErr = execGone, err.Error()
 		return
 	}
-	a.output, a.start = out, newStart(a.host.modules)
-	start := a.start
+	a.output, a.start, a.life = out, newStart(a.host.modules), &life{out}
+	start, life := a.start, a.life
 	digest := a.rec.App.Spec.ModuleDigest
 	ranks := min(int(a.rec.App.Size), max(a.host.cfg.Slots, len(a.freshRanks())))
 	a.host.tasks.Go(func() error { a.watchStart(ctx, start); return nil })
@@ -28,7 +28,7 @@ func (a *app) startChild(ctx context.Context) {
 			a.post(func() { a.startFailed(start, err) })
 			return nil
 		}
-		c, err := a.host.spawner.start(ctx, a.id, ranks, a.event, func(c *child) { release(); a.childExited(c) })
+		c, err := a.host.spawner.start(ctx, a.id, ranks, func(ev *apiv1.ExecEvent) { a.event(life, ev) }, func(c *child) { release(); a.childExited(c) })
 		if err != nil {
 			release()
 			a.post(func() { a.startFailed(start, err) })
@@ -123,31 +123,42 @@ func exitReason(c *child) (int32, string) {
 	return codeGodwitFailed, fmt.Sprintf("executor ended: %s", c.state)
 }
 
+// life is an executor's, from its start on: what it says of its ranks, but for their output, counts until another one starts or it is
+// stopped on purpose.
+type life struct{ output *appLog }
+
 // event takes an executor's event. Output is stored at once, before any later event is looked at.
-func (a *app) event(ev *apiv1.ExecEvent) {
+func (a *app) event(of *life, ev *apiv1.ExecEvent) {
+	post := func(f func()) {
+		a.post(func() {
+			if a.life == of {
+				f()
+			}
+		})
+	}
 	switch m := ev.Msg.(type) {
 	case *apiv1.ExecEvent_Output:
-		a.store(m.Output.Lines)
+		a.store(of.output, m.Output.Lines)
 	case *apiv1.ExecEvent_Ready:
-		a.post(func() {
+		post(func() {
 			a.exec = execRunning
 			a.endStart()
 		})
 	case *apiv1.ExecEvent_Ended:
-		a.output.finish(m.Ended.Rank)
-		a.post(func() { a.rankEnded(m.Ended) })
+		of.output.finish(m.Ended.Rank)
+		post(func() { a.rankEnded(m.Ended) })
 	case *apiv1.ExecEvent_Frozen:
-		a.post(func() { a.rankFrozen(m.Frozen) })
+		post(func() { a.rankFrozen(m.Frozen) })
 	case *apiv1.ExecEvent_Staged:
-		a.post(func() { a.rankStaged(m.Staged) })
+		post(func() { a.rankStaged(m.Staged) })
 	case *apiv1.ExecEvent_Thawed:
-		a.post(func() {
+		post(func() {
 			if r := a.ranks[m.Thawed.Rank]; r != nil {
 				r.pauseMs = milliseconds(time.Since(r.stopped))
 			}
 		})
 	case *apiv1.ExecEvent_Failed:
-		a.post(func() {
+		post(func() {
 			a.execErr = clean(m.Failed.Reason)
 			code := int32(codeNotRunnable)
 			if a.exec == execRunning { // a part of it has failed, and it ends whole
@@ -168,8 +179,8 @@ func (a *app) event(ev *apiv1.ExecEvent) {
 }
 
 // store keeps lines of output. What cannot be stored is told of in its place, and in the rank's end.
-func (a *app) store(lines []*apiv1.LogLine) {
-	err := a.output.append(lines)
+func (a *app) store(output *appLog, lines []*apiv1.LogLine) {
+	err := output.append(lines)
 	if err != nil && !a.losing {
 		a.log.Error("output is lost", "err", err)
 	}
@@ -189,6 +200,9 @@ func (a *app) rankEnded(e *apiv1.ExecEnded) {
 	}
 	// A run of which a part of the output is missing has not succeeded.
 	gap := fmt.Sprintf("%d lines of its output are lost: the host could not store them (%s)", n, why)
+	if why == "" { // the notice is in the log that came with the rank, and says it
+		gap = fmt.Sprintf("%d lines of its output are lost: a host that it ran on could not store them", n)
+	}
 	if r.code == 0 {
 		r.code = codeGodwitFailed
 	}

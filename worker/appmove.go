@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"time"
@@ -9,7 +10,7 @@ import (
 )
 
 // migrate does this host's part of the migration under way, and undoes it when it was aborted.
-func (a *app) migrate() {
+func (a *app) migrate(ctx context.Context) {
 	m := a.pending()
 	if a.freezing != "" && (m == nil || m.Id != a.freezing) {
 		a.unfreeze()
@@ -21,7 +22,7 @@ func (a *app) migrate() {
 		a.acked = m.Id
 	}
 	if m.Phase == apiv1.MigrationAnnounced && a.freezing != m.Id && a.exec == execRunning {
-		a.freeze(m)
+		a.freeze(ctx, m)
 	}
 }
 
@@ -40,7 +41,7 @@ func (a *app) prepared(m *apiv1.Migration) bool {
 }
 
 // freeze asks the executor to freeze the ranks that leave this host.
-func (a *app) freeze(m *apiv1.Migration) {
+func (a *app) freeze(ctx context.Context, m *apiv1.Migration) {
 	var ids []int32
 	for _, mv := range m.Moves {
 		if mv.From == a.host.cfg.Name {
@@ -48,6 +49,7 @@ func (a *app) freeze(m *apiv1.Migration) {
 		}
 	}
 	a.freezing = m.Id
+	a.sending, a.endSending = context.WithCancel(ctx)
 	if len(ids) == 0 {
 		return
 	}
@@ -62,6 +64,7 @@ func (a *app) freeze(m *apiv1.Migration) {
 // unfreeze runs on what was asked to freeze for a migration that is over, where the ranks are still ours.
 func (a *app) unfreeze() {
 	a.freezing = ""
+	a.endSending()
 	var ids []int32
 	for id := range a.mine() {
 		if r := a.ranks[id]; r != nil && (r.state == apiv1.RankFrozen || r.state == apiv1.RankRunning) {
@@ -100,8 +103,9 @@ func (a *app) rankFrozen(f *apiv1.ExecFrozen) {
 	start := time.Now()
 	job.notice = a.output.pendingNotice(f.Rank)
 	job.since = func() float64 { return f.SinceMs + milliseconds(time.Since(start)) }
+	sending := a.sending
 	a.host.tasks.Go(func() error {
-		err := a.host.send(job)
+		err := a.host.send(sending, job)
 		a.post(func() { a.sent(f, err) })
 		return nil
 	})

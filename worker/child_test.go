@@ -68,11 +68,47 @@ func TestAppWaitsForItsExecutorAndTakesItsLastEvents(t *testing.T) {
 func TestFailureOfARunningExecutor(t *testing.T) {
 	b := newBench(t)
 	b.a.child.process = &os.Process{Pid: -1}
-	b.a.event(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: "executor on h1: it broke"}}})
+	b.a.event(b.a.life, &apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: "executor on h1: it broke"}}})
 	(<-b.a.inbox)()
 	require.EqualValues(t, apiv1.RankEnded, b.a.ranks[0].state)
 	require.EqualValues(t, codeGodwitFailed, b.a.ranks[0].code)
 	require.Equal(t, "executor on h1: it broke", b.a.ranks[0].reason)
+}
+
+// TestEventsOfAnExecutorBefore: what an executor said that was stopped on purpose is not its successor's; what it printed is kept.
+func TestEventsOfAnExecutorBefore(t *testing.T) {
+	b := newBench(t)
+	before := &life{output: b.a.output}
+	b.a.life = &life{output: b.a.output}
+	for _, ev := range []*apiv1.ExecEvent{
+		{Msg: &apiv1.ExecEvent_Output{Output: &apiv1.ExecOutput{Lines: []*apiv1.LogLine{line(0, 0)}}}},
+		{Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: "executor on h1: it broke"}}},
+	} {
+		b.a.event(before, ev)
+	}
+	(<-b.a.inbox)()
+	require.Empty(t, b.a.execErr)
+	require.Equal(t, apiv1.RankRunning, string(b.a.ranks[0].state))
+	seqs, _ := collect(t, b.a.output, 0, 0)
+	require.Equal(t, []uint64{0}, seqs)
+}
+
+// TestVerdictBeforeTheStart: an executor that comes up when its app has its verdict is told to run nothing.
+func TestVerdictBeforeTheStart(t *testing.T) {
+	for _, how := range []string{"stopping", "a verdict"} {
+		b := newBench(t)
+		c := b.a.child
+		b.a.child, b.a.exec, b.a.ranks = nil, execStarting, map[int32]*rankInfo{}
+		start := newStart(nil)
+		b.a.start = start
+		if b.a.stopping = how == "stopping"; !b.a.stopping {
+			b.a.rec.App.Verdict = "cancelled"
+		}
+		b.a.childStarted(start, c, "/module")
+		require.NotNil(t, c.why.Load(), how)
+		require.Empty(t, b.a.ranks, how)
+		require.Empty(t, c.commands, how)
+	}
 }
 
 // An executor that ended itself past the lease's end says so by its code: its worker stood still, and heard nothing of it.

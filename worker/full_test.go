@@ -109,11 +109,17 @@ func TestGapIsInTheVerdict(t *testing.T) {
 	b.a.output, err = logs.app("a")
 	require.NoError(t, err)
 	fill(t, dir)
-	b.a.store([]*apiv1.LogLine{long(0, 0)})
+	b.a.store(b.a.output, []*apiv1.LogLine{long(0, 0)})
 	b.a.rankEnded(&apiv1.ExecEnded{Rank: 0})
 	r := b.a.status().Ranks[0]
 	require.EqualValues(t, codeGodwitFailed, r.ExitCode)
 	require.Equal(t, "1 lines of its output are lost: the host could not store them (no space left on device)", r.Reason)
+
+	// The reason is the former host's, who has put it into the log that came.
+	b.a.ranks[1] = &rankInfo{epoch: 1, state: apiv1.RankRunning}
+	b.a.output.rank(1).lostEver = 2
+	b.a.rankEnded(&apiv1.ExecEnded{Rank: 1})
+	require.Equal(t, "2 lines of its output are lost: a host that it ran on could not store them", b.a.ranks[1].reason)
 }
 
 // An app that cannot be started here ends here, with the reason; it does not stay starting.

@@ -31,9 +31,9 @@ type transfer struct {
 	addr   string         // of its data port
 }
 
-// send streams a rank's log and image to its target; nil means that the target has checked the digest.
-func (w *Worker) send(t transfer) error {
-	ctx, cancel := context.WithTimeout(context.Background(), transferDeadline)
+// send streams a rank's log and image to its target; nil means that the target has checked the digest. It ends with ctx.
+func (w *Worker) send(ctx context.Context, t transfer) error {
+	ctx, cancel := context.WithTimeout(ctx, transferDeadline)
 	defer cancel()
 	client := apiv1connect.NewDataClient(transport.NewClient(w.http, t.addr))
 	stream, err := client.Transfer(ctx)

@@ -33,7 +33,7 @@ import (
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
-// maxApps bounds the apps one host has anything of.
+// maxApps bounds the apps one host has anything of. It is more than may be queued or placed in a whole cluster.
 const maxApps = 10_000
 
 // Worker serves one host.
@@ -195,8 +195,12 @@ func (w *Worker) follow(ctx context.Context, rec *apiv1.AppRecord) {
 	}
 	a := w.apps[id]
 	if a == nil {
-		if rec.Gone || apiv1.AppOver(rec.App.Phase) || len(w.apps) >= maxApps {
+		if rec.Gone || apiv1.AppOver(rec.App.Phase) {
 			delete(w.statuses, id)
+			return
+		}
+		if len(w.apps) >= maxApps {
+			w.log.Error("a record of the leader is ignored: no state has so many apps that go on", "app", id, "apps", len(w.apps))
 			return
 		}
 		a = newApp(id, w)

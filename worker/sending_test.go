@@ -1,0 +1,79 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// deafTarget takes a transfer, and reads nothing of it.
+type deafTarget struct {
+	dataService
+	came, gone chan struct{}
+}
+
+func (d deafTarget) Transfer(ctx context.Context, _ apiv1connect.DataTransferServerStream) (*apiv1.TransferResponse, error) {
+	close(d.came)
+	<-ctx.Done()
+	close(d.gone)
+	return nil, ctx.Err()
+}
+
+// TestSendingEndsWithItsMigration: what a source sends of an image is over with the migration, with the app and with the worker,
+// however slowly the target takes it.
+func TestSendingEndsWithItsMigration(t *testing.T) {
+	for how, end := range map[string]func(b *bench){
+		"aborted": func(b *bench) {
+			b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
+		},
+		"the app is over": func(b *bench) { b.a.endSending() },
+		"another one": func(b *bench) {
+			b.rec.Migration.Id = "m2"
+			b.migration("pending", 0, "h1", "h2")
+			b.rec.Migration.Id = "m2"
+			b.step()
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			target := deafTarget{dataService{&Worker{log: slog.New(slog.DiscardHandler)}}, make(chan struct{}), make(chan struct{})}
+			s := connect.NewServer()
+			apiv1connect.RegisterDataHandler(s, target)
+			mux := http.NewServeMux()
+			transport.Mount(mux, s)
+			done := make(chan error, 1)
+			go func() { done <- transport.Serve(t.Context(), l, mux) }()
+			t.Cleanup(func() { require.NoError(t, <-done) })
+			b := newBench(t)
+			b.a.host.http = transport.NewHTTPClient()
+			b.rec.Addrs["h2"] = l.Addr().String()
+			b.frozen()
+			image := filepath.Join(t.TempDir(), "image")
+			require.NoError(t, os.WriteFile(image, make([]byte, 8<<20), 0o600))
+			b.a.rankFrozen(&apiv1.ExecFrozen{Migration: "m1", Rank: 0, Path: image})
+			within(t, target.came, "the transfer begins")
+			end(b)
+			within(t, target.gone, "the target sees its end")
+			select {
+			case f := <-b.a.inbox:
+				f()
+			case <-time.After(time.Minute):
+				require.FailNow(t, "the source does not")
+			}
+			require.NoFileExists(t, image)
+		})
+	}
+}
