@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -197,9 +198,10 @@ func TestAnswersGoFirst(t *testing.T) {
 }
 
 // TestCondemned: while the loss of a host is on its way into the log nothing extends its lease: not the session that it has, nor
-// another one. It may come back when the log has refused the loss, and as another incarnation when it has not.
+// another one. It may come back when the log has refused the loss, and as another incarnation when it has not; not while nobody knows.
 func TestCondemned(t *testing.T) {
-	for _, refused := range []bool{false, true} {
+	for _, refusal := range []error{nil, ErrOverloaded, ErrUnknownOutcome} {
+		refused := refusal != nil
 		b := newBench(t, func(c *Config) { c.Lease = 10 * time.Second })
 		b.propose(&apiv1.Command{Op: &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{LeaseMs: 10_000}}}})
 		b.running()
@@ -207,7 +209,7 @@ func TestCondemned(t *testing.T) {
 		b.l.sessions.heard.set("h1", now.Add(-time.Minute))
 		s := b.l.sessions.of("h1")
 		again := newSession("h1", "i-h1", func() {})
-		held := &heldLog{memoryLog: b.log, refuse: refused, before: func() {
+		held := &heldLog{memoryLog: b.log, refuse: refusal, before: func() {
 			require.False(t, b.l.sessions.hear(s))
 			require.False(t, b.l.sessions.current(s))
 			require.False(t, b.l.inbox.open(again, nil), "nor by another session")
@@ -219,6 +221,11 @@ func TestCondemned(t *testing.T) {
 		b.l.expireLeases(b.ctx, now)
 		require.True(t, held.was)
 		require.Equal(t, refused, b.l.inbox.report("h1", "a") != nil, "only a loss that the log has taken ends what the host said")
+		if errors.Is(refusal, ErrUnknownOutcome) { // the log may still take it
+			require.False(t, b.l.sessions.hear(s))
+			require.False(t, b.l.inbox.open(again, nil))
+			continue
+		}
 		err := b.l.openSession(again, &apiv1.Hello{})
 		if refused {
 			require.NoError(t, err)
@@ -235,16 +242,17 @@ func TestCondemned(t *testing.T) {
 type heldLog struct {
 	*memoryLog
 
-	before      func()
-	refuse, was bool
+	before func()
+	refuse error
+	was    bool
 }
 
 func (l *heldLog) Propose(ctx context.Context, c *apiv1.Command) (*apiv1.Result, error) {
 	if c.GetSetHostState() != nil {
 		l.was = true
 		l.before()
-		if l.refuse {
-			return nil, ErrOverloaded
+		if l.refuse != nil {
+			return nil, l.refuse
 		}
 	}
 	return l.memoryLog.Propose(ctx, c)

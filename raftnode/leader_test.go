@@ -3,11 +3,15 @@ package raftnode
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
 func TestRunLeaderRunsOncePerTerm(t *testing.T) {
@@ -58,6 +62,48 @@ func TestRunLeaderRunsOncePerTerm(t *testing.T) {
 	for _, p := range peers {
 		p.stop(t)
 	}
+}
+
+// TestLeaderWorkBeginsBehindABarrier: the work of a term begins when the state machine holds all that earlier terms committed, however
+// slow it is.
+func TestLeaderWorkBeginsBehindABarrier(t *testing.T) {
+	dir := t.TempDir()
+	p := open(t, dir, "127.0.0.1:0", nil)
+	require.NoError(t, p.Bootstrap([]Server{{ID: p.ID(), Addr: p.Addr(), Voter: true}}))
+	p.start(t)
+	leaderOf(t, p)
+	const entries = 20
+	for i := range entries {
+		_, err := p.Propose(t.Context(), &apiv1.Command{Key: strconv.Itoa(i)})
+		require.NoError(t, err)
+	}
+	p.stop(t)
+	p = open(t, dir, p.Addr(), nil)
+	hold := make(chan struct{})
+	p.machine.setHold(hold)
+	p.start(t)
+	began := make(chan int, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- p.RunLeader(ctx, func(ctx context.Context, _ uint64) error {
+			keys, _ := p.machine.count()
+			began <- keys
+			<-ctx.Done()
+			return ctx.Err()
+		})
+	}()
+	until(t, "it leads", func() bool { return strings.Contains(p.log.String(), "this server leads") })
+	select {
+	case <-began:
+		require.FailNow(t, "it began before the state machine had anything")
+	case <-time.After(200 * time.Millisecond): // enough for what does not wait
+	}
+	close(hold)
+	require.Equal(t, entries, <-began)
+	cancel()
+	require.NoError(t, <-ended)
+	p.stop(t)
 }
 
 func TestRunLeaderEndsWithItsFunctionOrItsNode(t *testing.T) {

@@ -122,6 +122,19 @@ func TestLogMovesWithItsRank(t *testing.T) {
 	require.EqualValues(t, 11, l.state(0).next)
 }
 
+// TestReaderOfALogThatHasMoved: it is told that the output is elsewhere, not that there is none, and not that this was all.
+func TestReaderOfALogThatHasMoved(t *testing.T) {
+	s := newLogs(t)
+	l, err := s.app("a")
+	require.NoError(t, err)
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
+	r := &logReader{log: l, rank: 0, turns: newReaders()}
+	before := l.state(0)
+	require.NoError(t, l.moved(0))
+	require.True(t, l.state(0).moved)
+	require.ErrorIs(t, r.sendUpTo(t.Context(), before, func(context.Context, []*apiv1.LogLine) error { return nil }), errMoved)
+}
+
 // TestTornLine: a worker that died in the middle of a line leaves the lines before it.
 func TestTornLine(t *testing.T) {
 	dir := t.TempDir()
