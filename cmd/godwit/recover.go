@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/transport"
 	"github.com/godwit-run/godwit/raftnode"
 )
 
@@ -23,43 +25,53 @@ move the data directories of all other servers away, and start those again with 
 it makes is another cluster, with an id of its own, to which the workers go with it: servers that come back with the data of
 before are refused, and can take nothing back.
 
+Before it changes anything it asks the other servers, at the addresses in this one's log, and refuses while one of them answers: a
+cluster of one beside servers that are well would be a second cluster, which takes their workers away and ends what those run. Stop
+them, or use them; --yes alone does not answer that, --others-are-lost does.
+
 It needs room on the disk for a copy of the state. On a full one it says so, and can be run again once there is room.`
 
 func newRecover() *cobra.Command {
-	var dataDir string
-	var yes, removed bool
+	var f recoverFlags
 	c := &cobra.Command{
 		Use: "recover --data-dir DIR", Short: "Make a cluster of one from a surviving server's data", Long: recoverLong, Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			if dataDir == "" {
+		RunE: func(c *cobra.Command, _ []string) error {
+			if f.dataDir == "" {
 				return usagef("--data-dir is missing: name the data directory of the server that is left")
 			}
-			return recoverServer(dataDir, yes, removed)
+			return recoverServer(c.Context(), f)
 		},
 	}
-	c.Flags().StringVar(&dataDir, "data-dir", "", "data directory of the stopped server that is left (required)")
-	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	c.Flags().BoolVar(&removed, "removed", false, "take a server that has no vote by its own log, for want of another")
+	c.Flags().StringVar(&f.dataDir, "data-dir", "", "data directory of the stopped server that is left (required)")
+	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask for a yes")
+	c.Flags().BoolVar(&f.removed, "removed", false, "take a server that has no vote by its own log, for want of another")
+	c.Flags().BoolVar(&f.othersLost, "others-are-lost", false, "go on though other servers of the cluster may run: nobody asks them")
 	return c
 }
 
-func recoverServer(dataDir string, yes, removed bool) error {
-	left := departure{dataDir}
+// recoverFlags are the flags of godwit server recover.
+type recoverFlags struct {
+	dataDir                  string
+	yes, removed, othersLost bool
+}
+
+func recoverServer(ctx context.Context, f recoverFlags) error {
+	left := departure{f.dataDir}
 	switch note, err := left.read(); {
 	case err != nil:
 		return err
-	case note != nil && note.Left && !removed:
+	case note != nil && note.Left && !f.removed:
 		return fmt.Errorf("recover: this server has left its cluster for good (%s): take one that has not; if there is none, give --removed, "+
 			"and lose what was accepted after it had left", left.path())
 	}
 	rc := raftnode.DefaultConfig()
-	rc.DataDir, rc.Addr, rc.Encode = dataDir, defaultListen, fsm.Encode
+	rc.DataDir, rc.Addr, rc.Encode = f.dataDir, defaultListen, fsm.Encode
 	empty := func() machine { return machine{fsm.New()} }
 	s, err := raftnode.OpenSurvivor(rc, func() raftnode.Machine { return empty() }, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
 	}
-	err = recoverFrom(s, empty, yes, removed)
+	err = recoverFrom(ctx, s, empty, f)
 	if cerr := s.Close(); cerr != nil && err == nil {
 		err = fmt.Errorf("recover: the data was written, but not closed cleanly: %w; start the server and look at its log", cerr)
 	}
@@ -74,7 +86,7 @@ func recoverServer(dataDir string, yes, removed bool) error {
 }
 
 // recoverFrom shows what would become of the cluster, asks, and does it.
-func recoverFrom(s *raftnode.Survivor, empty func() machine, yes, removed bool) error {
+func recoverFrom(ctx context.Context, s *raftnode.Survivor, empty func() machine, f recoverFlags) error {
 	fmt.Fprintf(os.Stderr, "server %s of cluster %s, last log entry %d. The group by its log:\n", s.ID(), s.ClusterID(), s.LastIndex)
 	for _, m := range s.Members {
 		what := "WILL BE REMOVED; it must not run with its data any more"
@@ -83,12 +95,18 @@ func recoverFrom(s *raftnode.Survivor, empty func() machine, yes, removed bool) 
 		}
 		fmt.Fprintf(os.Stderr, "  %s  %s  %s\n", m.ID, m.Addr, what)
 	}
-	if !s.Votes() && !removed {
+	if !s.Votes() && !f.removed {
 		return fmt.Errorf("recover: by its own log this server has no vote: it was removed, or had not joined yet, and the others may have gone on " +
 			"without it. Take a server that has a vote; if there is none, give --removed, and lose what was accepted after its removal")
 	}
+	if !f.othersLost {
+		there := stillThere(ctx, s.ClusterID(), s.Members, newDiscoverer(transport.NewHTTPClient()))
+		if err := errStillThere(s.ClusterID(), there); err != nil {
+			return err
+		}
+	}
 	fmt.Fprintln(os.Stderr, "It becomes the only server. What the others had and it had not is LOST. This cannot be undone.")
-	if !yes {
+	if !f.yes {
 		fmt.Fprint(os.Stderr, "Type yes to go on: ")
 		line, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer is no
 		if strings.TrimSpace(line) != "yes" {
