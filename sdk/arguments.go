@@ -32,6 +32,7 @@ type arguments struct {
 	output   string   // -o, empty if not given
 	debug    bool     // some -g other than -g0
 	strip    bool     // -s: not even the names of functions are kept
+	vectors  string   // the last of -msimd128 and its like, empty if none or taken back
 	optimise string   // the last -O, empty if not given
 	unwind   string   // the last -DGODWIT_UNWIND_BYTES=N, whole
 	rest     []string // for clang, in order, without -o and without what was dropped
@@ -167,6 +168,10 @@ func (a *arguments) option(arg string) {
 		a.unwind = arg
 	case arg == "-s":
 		a.strip = true
+	case arg == "-msimd128" || arg == "-mrelaxed-simd":
+		a.vectors = arg
+	case arg == "-mno-simd128":
+		a.vectors = ""
 	case arg == "-g0":
 		a.debug = false
 	case strings.HasPrefix(arg, "-g"):

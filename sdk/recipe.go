@@ -29,10 +29,10 @@ type paths struct {
 // target is what everything is compiled for.
 const target = "--target=wasm32-wasi"
 
-// targetFlags make any clang compile for a guest.
+// targetFlags make any clang compile for a guest. Vectors are off (vectors.go).
 func targetFlags(p paths) []string {
 	flags := []string{
-		target, "-O3", "-msimd128", "-mbulk-memory", "-mmutable-globals", "-fno-exceptions",
+		target, "-O3", "-mbulk-memory", "-mmutable-globals", "-fno-exceptions",
 		"-ftls-model=local-exec", // a guest is one thread and one module; clang 14 cannot compile errno otherwise
 		"-Wno-unused-command-line-argument",
 	}

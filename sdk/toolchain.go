@@ -75,6 +75,9 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 		t.print(stdout, lang, a, p)
 		return 0, nil
 	}
+	if err := checkVectors(ctx, lang, a, p); err != nil {
+		return 1, err
+	}
 	scratch, err := os.MkdirTemp("", "godwit-cc-")
 	if err != nil {
 		return 1, fmt.Errorf("scratch directory: %w", err)

@@ -103,6 +103,29 @@ int main(int argc, char **argv) { (void)argv; int zero = argc - argc; printf("%d
 	}
 }
 
+// A clang that makes wrong code of vectors is not let to, and one that makes right code is.
+func TestVectors(t *testing.T) {
+	files := map[string]string{"a.c": "int main(void) { return 0; }"}
+	code, _, stderr := build(t, C, files, "-msimd128", "a.c")
+	fake := func(version string) string {
+		name := filepath.Join(t.TempDir(), "clang-"+version)
+		script := "#!/bin/sh\nif [ \"$1\" = -dumpversion ]; then echo " + version + "; fi\n"
+		require.NoError(t, os.WriteFile(name, []byte(script), 0o700)) //nolint:gosec // it is run
+		return "-cc=" + name
+	}
+	if code != 0 {
+		require.Contains(t, stderr, "makes wrong code of vectors")
+	}
+	for args, want := range map[string]bool{
+		fake("15.0.7") + " -msimd128": false, fake("15.0.7") + " -mrelaxed-simd": false, fake("none") + " -msimd128": false,
+		fake("16.0.0") + " -msimd128": true, fake("21.1.0") + " -msimd128": true,
+		fake("14.0.6"): true, fake("14.0.6") + " -msimd128 -mno-simd128": true,
+	} {
+		_, _, stderr := build(t, C, files, append(strings.Fields(args), "-c", "a.c")...)
+		require.Equal(t, !want, strings.Contains(stderr, "makes wrong code of vectors"), "%s: %s", args, stderr)
+	}
+}
+
 // What the glue adds to the C library steps back for a program's own.
 func TestOwnSystem(t *testing.T) {
 	const own = `#include <unistd.h>

@@ -243,3 +243,9 @@ func TestCancelWakesASleeper(t *testing.T) {
 	guest.module.engine.activity.Leave()
 	require.NoError(t, guest.Close(context.Background()))
 }
+
+// TestRows: what compilers turn into vectors is right.
+func TestRows(t *testing.T) {
+	w := &world{t: t, module: compile(t, "rows"), args: []string{"rows"}}
+	require.Equal(t, Exit{}, w.run(1)[0].exit)
+}
