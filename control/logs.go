@@ -97,7 +97,7 @@ func (t *rankTail) run(ctx context.Context) error {
 			case ctx.Err() != nil:
 				return ctx.Err()
 			case errors.Is(err, errNoOutput) && at.over:
-				return t.lost(ctx, at.ran, fmt.Sprintf("host %s does not keep it any more, only that of its last apps", at.host))
+				return t.lost(ctx, at.ran, fmt.Sprintf("host %s does not keep it any more (--keep-logs of godwit worker)", at.host))
 			case (err == nil || errors.Is(err, errNoOutput)) && (at.over || !t.follow):
 				return nil
 			case errors.Is(err, errNoOutput): // its start wakes us

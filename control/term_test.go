@@ -230,6 +230,9 @@ func dial(ctx context.Context, h *http.Client, addr string, hello *apiv1.Hello) 
 	if err != nil {
 		return nil, err
 	}
+	if err := stream.SendHeaders(); err != nil { // before Close may come, which starts the request if nothing has
+		return nil, err
+	}
 	context.AfterFunc(ctx, func() { _ = stream.Close() })                                  // unlike CloseSend it may come while something is sent
 	_ = stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Hello{Hello: hello}}) // Receive has the reason
 	first, err := stream.Receive()

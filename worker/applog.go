@@ -15,8 +15,11 @@ import (
 
 // appLog is the log of one app's ranks on this host.
 type appLog struct {
-	dir    string
-	total  *atomic.Int64 // bytes of all logs of the host
+	dir   string
+	total *atomic.Int64 // bytes of all logs of the host
+
+	readers atomic.Int32 // calls that read it
+
 	loaded sync.Once
 	broken error // of the loading
 

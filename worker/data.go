@@ -86,6 +86,8 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 		return err
 	}
 	defer leave()
+	l.readers.Add(1)
+	defer l.readers.Add(-1)
 	out := make(chan *apiv1.ReadLogsResponse)
 	request := ctx
 	g, ctx := errgroup.WithContext(ctx)
@@ -113,6 +115,9 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 	g.Go(func() error {
 		defer close(out)
 		err := readers.Wait()
+		if errors.Is(err, errForgotten) {
+			err = apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", errForgotten.Error(), "")
+		}
 		if err != nil {
 			transport.WriteWithin(request, lastWait) // a write may wait for a caller who does not read
 		}

@@ -37,6 +37,7 @@ func (w *Worker) watchDisk(ctx context.Context) error {
 	defer t.Stop()
 	for {
 		w.lookAtDisk()
+		w.logs.prune() // of what was kept for a moment
 		select {
 		case <-t.C:
 		case <-w.memberCh:

@@ -27,6 +27,9 @@ const (
 // errMoved is returned when a rank's output is on another host now.
 var errMoved = errors.New("worker: the rank runs on another host now, and its output is there")
 
+// errForgotten is returned when an app's output had to make room for that of others.
+var errForgotten = errors.New("worker: the output of the app is not kept any more")
+
 // What readers of logs can make a worker hold, all of them together. The control plane asks for one rank at a time.
 const (
 	maxReaders = 16_384 // ranks that are being followed
@@ -118,6 +121,9 @@ func (r *logReader) open(s logState) (*os.File, error) {
 	f, err := os.Open(r.log.path(r.rank))
 	if errors.Is(err, os.ErrNotExist) && r.log.state(r.rank).moved {
 		return nil, errMoved
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errForgotten
 	}
 	if err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)

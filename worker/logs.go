@@ -9,27 +9,37 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/godwit-run/godwit/internal/durable"
 )
 
-// maxLogs bounds the apps whose output one host keeps.
-const maxLogs = 1000
+const (
+	// maxLogs bounds the apps whose output one host keeps.
+	maxLogs = 1000
+	// keptAtLeast is how long the output of an app is kept that has ended, for who asks for it then.
+	keptAtLeast = time.Minute
+	// slackBytes and slackLogs are how much more there may be for the sake of logs that are read, or that ended a moment ago.
+	slackBytes, slackLogs = 1 << 30, 7 * maxLogs
+)
 
 // logStore keeps the output of ranks on this host: a directory for each app, in it a file for each rank. A rank's file moves with
-// it, so that the host of a rank has all it ever wrote. The logs of ended apps are kept as long as all fit the limit, the oldest
-// going first; those of apps that still run here are never removed.
+// it, so that the host of a rank has all it ever wrote. The logs of ended apps are kept as long as all fit the limit, or they
+// themselves half of it, the oldest going first; those that somebody reads, and those that ended a moment ago, stay beyond it, within
+// a bound of their own. Those of apps that still run here are never removed.
 type logStore struct {
 	dir   string
 	limit int64        // bytes
 	log   *slog.Logger // what goes wrong with old logs
 	bytes atomic.Int64 // of all logs
 
-	remove func(dir string) error // os.RemoveAll
+	atLeast time.Duration          // keptAtLeast
+	remove  func(dir string) error // os.RemoveAll
 
 	mu    sync.Mutex // guards the fields below; no file is touched under it
 	apps  map[string]*appLog
 	ended []endedLog               // oldest first
+	past  int64                    // bytes of ended
 	going map[string]chan struct{} // logs that are being removed; closed when they are
 }
 
@@ -37,6 +47,7 @@ type logStore struct {
 type endedLog struct {
 	id    string
 	bytes int64
+	at    time.Time // when it ended; zero: in an earlier life of the worker
 }
 
 // newLogStore takes up what earlier lives of the worker left in dir.
@@ -49,10 +60,11 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
 	slices.SortFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(modified(a), modified(b)) })
-	s := &logStore{dir: dir, limit: limit, log: log, remove: os.RemoveAll, apps: map[string]*appLog{}, going: map[string]chan struct{}{}}
+	s := &logStore{dir: dir, limit: limit, log: log, atLeast: keptAtLeast, remove: os.RemoveAll, apps: map[string]*appLog{}, going: map[string]chan struct{}{}}
 	for _, e := range entries {
 		size := dirBytes(filepath.Join(dir, e.Name()))
-		s.ended = append(s.ended, endedLog{e.Name(), size})
+		s.ended = append(s.ended, endedLog{id: e.Name(), bytes: size})
+		s.past += size
 		s.bytes.Add(size)
 	}
 	s.prune()
@@ -98,7 +110,12 @@ func (s *logStore) app(id string) (*appLog, error) {
 		l = newAppLog(filepath.Join(s.dir, id), &s.bytes, false)
 		s.apps[id] = l
 	}
-	s.ended = slices.DeleteFunc(s.ended, func(e endedLog) bool { return e.id == id })
+	s.ended = slices.DeleteFunc(s.ended, func(e endedLog) bool {
+		if e.id == id {
+			s.past -= e.bytes
+		}
+		return e.id == id
+	})
 	s.mu.Unlock()
 	s.prune()
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
@@ -137,7 +154,8 @@ func (s *logStore) close(id string) {
 	}
 	size := l.close()
 	s.mu.Lock()
-	s.ended = append(s.ended, endedLog{id, size})
+	s.ended = append(s.ended, endedLog{id, size, time.Now()})
+	s.past += size
 	s.mu.Unlock()
 	s.prune()
 }
@@ -149,17 +167,35 @@ func (s *logStore) trim() {
 	}
 }
 
+// superfluous is the place of the log in ended that goes next; -1: none does. Holds mu.
+func (s *logStore) superfluous() int {
+	if len(s.ended) == 0 {
+		return -1
+	}
+	if s.past > s.limit+slackBytes || len(s.ended) > maxLogs+slackLogs {
+		return 0
+	}
+	if (s.bytes.Load() <= s.limit || s.past <= s.limit/2) && len(s.ended) <= maxLogs {
+		return -1
+	}
+	return slices.IndexFunc(s.ended, func(e endedLog) bool {
+		l := s.apps[e.id]
+		return time.Since(e.at) > s.atLeast && (l == nil || l.readers.Load() == 0)
+	})
+}
+
 // prune forgets the oldest logs of ended apps while there are too many, or too many bytes.
 func (s *logStore) prune() {
 	for {
 		s.mu.Lock()
-		over := s.bytes.Load() > s.limit || len(s.ended) > maxLogs
-		if !over || len(s.ended) == 0 {
+		i := s.superfluous()
+		if i < 0 {
 			s.mu.Unlock()
 			return
 		}
-		oldest, gone := s.ended[0], make(chan struct{})
-		s.ended = s.ended[1:]
+		oldest, gone := s.ended[i], make(chan struct{})
+		s.ended = slices.Delete(s.ended, i, i+1)
+		s.past -= oldest.bytes
 		delete(s.apps, oldest.id)
 		s.going[oldest.id] = gone
 		s.mu.Unlock()

@@ -161,6 +161,7 @@ func TestTornLine(t *testing.T) {
 
 func TestOldLogsAreForgotten(t *testing.T) {
 	s := newLogs(t)
+	s.atLeast = -1
 	for i := range maxLogs + 5 {
 		id := fmt.Sprintf("app-%04d", i)
 		_, err := s.app(id)
@@ -178,10 +179,60 @@ func TestOldLogsAreForgotten(t *testing.T) {
 	require.NotEqual(t, "app-0001", dirs[1].Name())
 }
 
+// TestLogsThatAreWanted: however much is there, a log stays while it is read and for a moment after its app's end, and what runs takes
+// no more than half of the room from what has ended; but there is a bound to that.
+func TestLogsThatAreWanted(t *testing.T) {
+	s := newLogs(t)
+	s.limit, s.atLeast = 100_000, time.Hour
+	write := func(id string, lines int) *appLog {
+		l, err := s.app(id)
+		require.NoError(t, err)
+		for seq := range lines {
+			require.NoError(t, l.append([]*apiv1.LogLine{long(0, uint64(seq))}))
+		}
+		return l
+	}
+	there := func(want ...string) {
+		t.Helper()
+		s.prune()
+		dirs, err := os.ReadDir(s.dir)
+		require.NoError(t, err)
+		var got []string
+		for _, d := range dirs {
+			got = append(got, d.Name())
+		}
+		require.Equal(t, want, got)
+	}
+	write("running", 20)
+	read := write("read", 3)
+	write("young", 3)
+	read.readers.Add(1)
+	s.close("read")
+	s.close("young")
+	there("read", "running", "young") // all too much, and none of it old
+	s.atLeast = -1
+	there("read", "running")
+	read.readers.Add(-1)
+	there("read", "running") // it takes less than half
+	next := write("next", 4)
+	next.readers.Add(1)
+	s.close("next")
+	there("next", "running")
+
+	// Whoever reads what must go is told so, and not that it was all.
+	s.mu.Lock()
+	s.past += slackBytes + s.limit
+	s.mu.Unlock()
+	r := &logReader{log: next, rank: 0, turns: newReaders()}
+	there("running")
+	_, err := r.read(t.Context(), false, func(context.Context, []*apiv1.LogLine) error { return nil })
+	require.ErrorIs(t, err, errForgotten)
+}
+
 // TestLogComesBackWhileItIsForgotten: what an app writes that comes back to this host while its old log is removed stays.
 func TestLogComesBackWhileItIsForgotten(t *testing.T) {
 	s := newLogs(t)
-	s.limit = 1
+	s.limit, s.atLeast = 1, -1
 	synctest.Test(t, func(t *testing.T) {
 		back := make(chan struct{})
 		s.remove = func(dir string) error {
@@ -220,6 +271,7 @@ func TestLogBytesAreBounded(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	s, err := newLogStore(dir, limit, log)
 	require.NoError(t, err)
+	s.atLeast = -1
 	running, err := s.app("running")
 	require.NoError(t, err)
 	require.NoError(t, running.append([]*apiv1.LogLine{long(0, 0)}))

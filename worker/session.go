@@ -107,6 +107,11 @@ func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lea
 	if err != nil {
 		return nil, fmt.Errorf("worker: session with %s: %w", leader.addr, err)
 	}
+	// Now, not with the first message: Close may come at any moment from here on, and starts the request if nothing has, whose headers
+	// then have two writers.
+	if err := stream.SendHeaders(); err != nil {
+		return nil, fmt.Errorf("worker: session with %s: %w", leader.addr, err)
+	}
 	// While the request's body is open, net/http does not look at its context; and while the leader reads nothing, not even at the
 	// body's end. Only closing both sides ends the stream for sure.
 	context.AfterFunc(ctx, func() { _ = stream.Close() })

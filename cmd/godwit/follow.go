@@ -101,10 +101,8 @@ func (r *runner) follow(ctx context.Context, id string) error {
 	err := t.run(ctx)
 	if err == nil {
 		r.ended, err = end.get(ctx)
-		if missing := t.incomplete(); missing != nil {
-			r.say("%s", missing)
-		}
 	}
+	missing := t.incomplete()
 	if err == nil {
 		<-told
 	}
@@ -123,9 +121,15 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		return err
 	case err != nil:
 		return fmt.Errorf("%w (%s goes on: godwit show %s)", err, id, id)
-	default:
-		return r.verdict(r.ended)
 	}
+	err = r.verdict(r.ended)
+	switch {
+	case missing != nil && err == nil:
+		return missing
+	case missing != nil:
+		r.say("%s", missing)
+	}
+	return err
 }
 
 // placementPause is how long to wait before asking again whether an app has a placement.
