@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -119,19 +120,37 @@ func newServersRemove(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "remove ID|ADDRESS", Short: "Take a server out of the group, for good", Args: cobra.ExactArgs(1),
 		Long: "Take a server out of the group: by its id, at least 4 characters of its beginning, or its address. It is refused if too few of the others answer. The server may be dead; if it runs, stop it.\n" +
-			"It can come back with an empty data directory only. Asked again, it says that the server is removed already, as long as the servers' log has it.",
+			"It can come back with an empty data directory only. Asked again by the id, it says that the server is removed already, as long as the servers' log\n" +
+			"has it; by the address, it removes who is there by now.",
 		RunE: func(c *cobra.Command, args []string) error {
 			before, err := ask(c.Context(), o, apiv1connect.ControlClient.ListServers, &apiv1.ListServersRequest{})
 			if err != nil {
 				return err
 			}
-			res, err := ask(c.Context(), o, apiv1connect.ControlClient.RemoveServer, &apiv1.RemoveServerRequest{Id: args[0]})
+			res, err := ask(c.Context(), o, apiv1connect.ControlClient.RemoveServer, &apiv1.RemoveServerRequest{Id: idAt(before.Servers, args[0])})
 			if err == nil {
 				fmt.Fprintln(os.Stderr, removedText(before.Servers, res))
 			}
 			return err
 		},
 	}
+}
+
+// idAt is the id of the only server at an address, or at a host; else ref itself. The request then names one server at every try: another
+// one may have joined at the address since.
+func idAt(servers []*apiv1.Server, ref string) string {
+	id := ""
+	for _, s := range servers {
+		host, _, err := net.SplitHostPort(s.Addr)
+		if s.Addr != ref && (err != nil || host != ref) {
+			continue
+		}
+		if id != "" {
+			return ref
+		}
+		id = s.Id
+	}
+	return cmp.Or(id, ref)
 }
 
 // removedText says what became of a request to remove a server.

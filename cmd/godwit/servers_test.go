@@ -65,3 +65,13 @@ func TestLevelIsShownWhileBuildsDiffer(t *testing.T) {
 	require.Equal(t, "-", levelOf(&apiv1.Server{}))
 	require.Equal(t, "3", levelOf(&apiv1.Server{FeatureLevel: 3}))
 }
+
+// TestIDAt: an address is made an id before anything is asked, where it is one server's.
+func TestIDAt(t *testing.T) {
+	servers := []*apiv1.Server{{Id: "aaaa", Addr: "10.0.0.1:7400"}, {Id: "bbbb", Addr: "10.0.0.2:7400"}, {Id: "cccc", Addr: "10.0.0.2:7401"}}
+	for ref, want := range map[string]string{
+		"10.0.0.1": "aaaa", "10.0.0.1:7400": "aaaa", "10.0.0.2:7401": "cccc", "10.0.0.2": "10.0.0.2", "aaaa": "aaaa", "10.0.0.3": "10.0.0.3", "": "",
+	} {
+		require.Equal(t, want, idAt(servers, ref), ref)
+	}
+}
