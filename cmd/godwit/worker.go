@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net"
 	"os"
@@ -163,6 +164,7 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 		return err
 	}
 	log, cfg.Renamed = nameLogger(log, cfg.Name)
+	slog.SetDefault(log)
 	join := splitAddrs(f.join)
 	s := newSeeds(join) // the session checks the cluster
 	gc := gossip.DefaultConfig()
