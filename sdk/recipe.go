@@ -106,7 +106,7 @@ func commands(lang Lang, a arguments, p paths) [][]string {
 	if lang == CXX {
 		driver = p.clangXX
 	}
-	compile := slices.Concat([]string{driver}, p.driverArgs, compileFlags(p))
+	compile := slices.Concat([]string{driver}, p.driverArgs, compileFlags(p), userHeaderFlags(a, p, driver))
 	switch a.mode {
 	case modeAsk:
 		return [][]string{slices.Concat([]string{driver}, p.driverArgs, []string{target}, a.rest)}
@@ -118,7 +118,7 @@ func commands(lang Lang, a arguments, p paths) [][]string {
 		return [][]string{command}
 	case modeLink:
 	}
-	glue := append([]string{p.clang}, compileFlags(p)...)
+	glue := slices.Concat([]string{p.clang}, compileFlags(p), headerFlags(p, p.clang))
 	if a.unwind != "" {
 		glue = append(glue, a.unwind)
 	}

@@ -53,9 +53,10 @@ func (t Toolchain) print(w io.Writer, lang Lang, a arguments, p paths) {
 	if lang == CXX {
 		language, driver = "C++", p.clangXX
 	}
+	compile := append(targetFlags(p), userHeaderFlags(a, p, driver)...)
 	switch a.show {
 	case showCompile:
-		fmt.Fprintln(w, quote(targetFlags(p)))
+		fmt.Fprintln(w, quote(compile))
 	case showLink:
 		fmt.Fprintln(w, quote(slices.Concat([]string{target}, memoryFlags(), libraries())))
 	case showIncludeDirs:
@@ -72,7 +73,7 @@ func (t Toolchain) print(w io.Writer, lang Lang, a arguments, p paths) {
 		fmt.Fprintf(w, showHelpText, lang, language)
 	case showCommands:
 		if a.bare { // as MPICH's wrappers do, for those who pick it to pieces
-			fmt.Fprintln(w, quote(slices.Concat([]string{driver}, p.driverArgs, targetFlags(p), memoryFlags(), libraries(), a.rest)))
+			fmt.Fprintln(w, quote(slices.Concat([]string{driver}, p.driverArgs, compile, memoryFlags(), libraries(), a.rest)))
 			return
 		}
 		p.glue, p.linked = "godwit_glue.o", a.target()+".linked"

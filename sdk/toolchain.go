@@ -186,7 +186,7 @@ func (t Toolchain) hint(lang Lang, a arguments, stderr io.Writer) {
 	if t.Sysroot != "" {
 		return
 	}
-	needed := []string{"/usr/include/wasm32-wasi/stdio.h", "/usr/lib/wasm32-wasi/libc.a"}
+	needed := []string{wasiHeaders + "/stdio.h", "/usr/lib/wasm32-wasi/libc.a"}
 	if lang == CXX {
 		needed = append(needed, "/usr/lib/wasm32-wasi/libc++.a")
 	}
