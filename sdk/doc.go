@@ -1,6 +1,6 @@
 // Package sdk is what guests are built with: the headers mpi.h and godwit.h, the thin C glue that is
 // linked into every guest, Toolchain, which is the whole of `godwit cc` and `godwit c++`, and Install,
-// which writes out what CMake and pkg-config need.
+// which writes out what CMake, autoconf and pkg-config need.
 //
 // A guest is a wasm32-wasi command. Its MPI calls are imports of module "mpi_abi", so nothing is
 // linked for them. Three commands make one from C:
@@ -20,6 +20,7 @@
 //   - options that only make sense for a native CPU, linker or MPI (-march, -fopenmp, -pthread,
 //     -static, -Wl,-rpath, -lmpi) are dropped, with a note on stderr for those that promise something;
 //     -shared is an error;
+//   - headers are wasi-libc's and libc++'s, and none of the machine that builds (headers.go);
 //   - archives without an index, as GNU ar makes of WebAssembly objects, get one in a copy (archive.go);
 //   - another clang is taken with -cc=CMD or -cxx=CMD, or from MPI_CC, OMPI_CC, MPICH_CC and their like;
 //   - C++ is compiled with -fno-exceptions, and setjmp is not there: asyncify and wasm exceptions do
@@ -29,6 +30,8 @@
 //     (lib/clang), and wasm-opt does not inline functions for having one caller only;
 //   - -DGODWIT_UNWIND_BYTES=N at the link sets the size of the unwind area (default 1 MiB, which
 //     holds tens of thousands of frames).
+//
+// share/config.site tells configure scripts what they cannot try when they compile for a guest.
 //
 // The same inputs give the same bytes on every run and from every directory.
 package sdk

@@ -13,7 +13,7 @@ func Commands() []string {
 	return []string{"mpicc", "mpicxx", "mpic++", "mpiCC", "mpirun", "mpiexec", "godwit"}
 }
 
-// Install writes what build systems need into dir: headers, a CMake toolchain file, pkg-config's mpi.pc, and bin/ with a
+// Install writes what build systems need into dir: headers, a CMake toolchain file, autoconf's config.site, pkg-config's mpi.pc, and bin/ with a
 // link to the godwit binary for each of Commands. It overwrites what an earlier one has left, and nothing else.
 func Install(dir, binary string) error {
 	err := fs.WalkDir(embedded, ".", func(name string, entry fs.DirEntry, err error) error {

@@ -53,11 +53,11 @@ const sdkLong = `Write what build systems need to build guests into DIR, which m
   bin/            mpicc, mpicxx, mpic++, mpiCC, mpirun, mpiexec and godwit: links to this binary
   include/        mpi.h, godwit.h
   lib/pkgconfig/  mpi.pc
-  share/godwit/   godwit.cmake, a CMake toolchain file
+  share/          config.site, for configure scripts; godwit/godwit.cmake, a CMake toolchain file
 
-A configure script or a Makefile needs the compilers alone:
+A Makefile needs the compilers alone. A configure script is also told by config.site what it can try only where it runs what it builds:
 
-  PATH=DIR/bin:$PATH ./configure --host=wasm32-wasi CC=mpicc CXX=mpicxx
+  PATH=DIR/bin:$PATH CONFIG_SITE=DIR/share/config.site ./configure --host=wasm32-wasi CC=mpicc CXX=mpicxx
 
 A CMake project, with find_package(MPI) in it, and tests that run by mpiexec:
 
@@ -67,7 +67,7 @@ mpi.pc gives the headers to whoever asks pkg-config; compile and link with mpicc
 
 func newSDK() *cobra.Command {
 	return &cobra.Command{
-		Use: "sdk DIR", Short: "Write mpi.h, mpicc, mpirun and files for CMake and pkg-config to a directory", Long: sdkLong, Args: cobra.ExactArgs(1),
+		Use: "sdk DIR", Short: "Write mpi.h, mpicc, mpirun and files for CMake, autoconf and pkg-config to a directory", Long: sdkLong, Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			self, err := os.Executable()
 			if err != nil {
