@@ -168,22 +168,18 @@ func (f *Feed) handEnd(id AppID) {
 
 // wakeAll wakes the subscribers of what has changed. mu is held.
 func (f *Feed) wakeAll(c *Change) {
-	wakeKind(f, kindApp, c.Apps)
-	wakeKind(f, kindHost, c.Hosts)
-	wakeKind(f, kindMigration, c.Migrations)
-	wakeKind(f, kindModule, c.Modules)
-	if c.Cluster {
-		f.wake(TheCluster)
+	wakeIf := func(changed bool, topic Topic) {
+		if changed {
+			f.wake(topic)
+		}
 	}
-}
-
-func wakeKind[T ~string](f *Feed, kind topicKind, ids []T) {
-	if len(ids) == 0 {
-		return
-	}
-	f.wake(Topic{kind: kind})
-	for _, id := range ids {
-		f.wake(Topic{kind: kind, id: string(id)})
+	wakeIf(len(c.Apps) > 0, AnyApp)
+	wakeIf(len(c.Hosts) > 0, AnyHost)
+	wakeIf(len(c.Migrations) > 0, AnyMigration)
+	wakeIf(len(c.Modules) > 0, AnyModule)
+	wakeIf(c.Cluster, TheCluster)
+	for _, id := range c.Apps {
+		f.wake(OfApp(id))
 	}
 }
 

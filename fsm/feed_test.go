@@ -78,17 +78,17 @@ func TestFeedWakesWhoItConcerns(t *testing.T) {
 	m := New()
 	mustApply(t, m, "init c1", "module m", "host h1 4 n1 i1", "submit a m 1", "submit b m 1")
 	f := m.Feed()
-	a, b, h1 := f.Subscribe(OfApp("a")), f.Subscribe(OfApp("b")), f.Subscribe(OfHost("h1"))
+	a, b, hosts := f.Subscribe(OfApp("a")), f.Subscribe(OfApp("b")), f.Subscribe(AnyHost)
 	either, apps, all := f.Subscribe(OfApp("a"), OfApp("b")), f.Subscribe(AnyApp), f.Subscribe(Everything)
 	cluster, migs := f.Subscribe(TheCluster), f.Subscribe(AnyMigration)
 
 	mustApply(t, m, "place a h1")
 	require.Equal(t, []bool{true, false, true, true, true, true, false, false},
-		[]bool{woken(a), woken(b), woken(h1), woken(either), woken(apps), woken(all), woken(cluster), woken(migs)})
+		[]bool{woken(a), woken(b), woken(hosts), woken(either), woken(apps), woken(all), woken(cluster), woken(migs)})
 	mustApply(t, m, "stop b cancelled 0")
 	mustApply(t, m, "stop nobody cancelled 0")
 	require.Equal(t, []bool{false, true, false, true, true, true, false, false},
-		[]bool{woken(a), woken(b), woken(h1), woken(either), woken(apps), woken(all), woken(cluster), woken(migs)})
+		[]bool{woken(a), woken(b), woken(hosts), woken(either), woken(apps), woken(all), woken(cluster), woken(migs)})
 
 	var snap bytes.Buffer
 	_, err := m.View().WriteTo(&snap)
@@ -96,13 +96,13 @@ func TestFeedWakesWhoItConcerns(t *testing.T) {
 	index := m.View().Index()
 	require.NoError(t, m.Restore(&snap))
 	require.Equal(t, []bool{true, true, true, true, true, true, true, true},
-		[]bool{woken(a), woken(b), woken(h1), woken(either), woken(apps), woken(all), woken(cluster), woken(migs)})
+		[]bool{woken(a), woken(b), woken(hosts), woken(either), woken(apps), woken(all), woken(cluster), woken(migs)})
 	_, _, ok := f.Since(index - 1)
 	require.False(t, ok, "a restored state says nothing of what came before it")
 	_, _, ok = f.Since(index)
 	require.True(t, ok)
 
-	for _, s := range []*Subscription{a, b, h1, either, apps, all, cluster, migs} {
+	for _, s := range []*Subscription{a, b, hosts, either, apps, all, cluster, migs} {
 		s.Close()
 		s.Close()
 	}
@@ -149,7 +149,7 @@ func TestFeedMissesNothing(t *testing.T) {
 		readers.Go(func() {
 			defer sub.Close()
 			seen := map[AppID]bool{}
-			for app := range v.InFlight() {
+			for app := range v.appsOf(v.live) {
 				seen[AppID(app.GetId())] = true
 			}
 			for next := v.Index(); len(seen) < apps; <-sub.C() {

@@ -20,7 +20,7 @@ const (
 // Topic is what a subscriber wants to hear of. Topics are comparable.
 type Topic struct {
 	kind topicKind
-	id   string // empty: any of the kind
+	id   string // of an app; empty: any of the kind
 }
 
 // Topics that are not about one object.
@@ -39,15 +39,6 @@ var (
 
 // OfApp is one app: its submission, its changes, and that it is forgotten.
 func OfApp(id AppID) Topic { return Topic{kind: kindApp, id: string(id)} }
-
-// OfHost is one host. That ranks come and go there changes it.
-func OfHost(id HostID) Topic { return Topic{kind: kindHost, id: string(id)} }
-
-// OfMigration is one migration.
-func OfMigration(id MigrationID) Topic { return Topic{kind: kindMigration, id: string(id)} }
-
-// OfModule is one module.
-func OfModule(digest Digest) Topic { return Topic{kind: kindModule, id: string(digest)} }
 
 // Subscription wakes its owner when what it is about has changed.
 type Subscription struct {
