@@ -34,8 +34,10 @@ func (v *View) FindApp(ref string) (*apiv1.App, error) {
 			live = append(live, app)
 		}
 	}
-	for app := range v.Apps() {
-		if app.GetName() == ref {
+	it := v.named.Root().Iterator()
+	it.SeekPrefix(pairKey(ref, ""))
+	for _, id, ok := it.Next(); ok; _, id, ok = it.Next() {
+		if app, ok := v.App(id); ok {
 			add(app)
 		}
 	}

@@ -42,6 +42,7 @@ func (t *tx) forgetApp(app *apiv1.App) {
 	t.ended, _, _ = t.ended.Delete(endKey(app.GetEndedIndex(), app.GetId()))
 	t.endedBytes -= weight(app)
 	t.submitted, _, _ = t.submitted.Delete(SubmissionOf(app).key())
+	t.named, _, _ = t.named.Delete(pairKey(app.GetName(), app.GetId()))
 	t.apps, _, _ = t.apps.Delete([]byte(app.GetId()))
 	t.touched.apps = append(t.touched.apps, AppID(app.GetId()))
 }

@@ -299,6 +299,7 @@ func (v *View) checkIndexes() error {
 		sameTree(v.submitted, fresh.submitted) && sameTree(v.proposed, fresh.proposed) &&
 		slices.Equal(slices.Collect(values(v.live)), slices.Collect(values(fresh.live))) &&
 		slices.Equal(slices.Collect(values(v.placed)), slices.Collect(values(fresh.placed))) &&
+		sameTree(v.queued, fresh.queued) && sameTree(v.named, fresh.named) &&
 		slices.Equal(slices.Collect(values(v.ended)), slices.Collect(values(fresh.ended))) &&
 		slices.Equal(slices.Collect(values(v.pending)), slices.Collect(values(fresh.pending))) &&
 		slices.Equal(slices.Collect(values(v.endedMigs)), slices.Collect(values(fresh.endedMigs))) &&

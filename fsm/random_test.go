@@ -205,7 +205,7 @@ func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 
 // drawApp draws an app that has not ended; nil if there is none.
 func drawApp(t *rapid.T, v *View) *apiv1.App {
-	apps := slices.Collect(v.InFlight())
+	apps := slices.Collect(v.appsOf(v.live))
 	if len(apps) == 0 {
 		return nil
 	}

@@ -108,6 +108,13 @@ func applyEntry(m *Machine, index uint64, entry *apiv1.Entry) ([]*apiv1.Result, 
 func requireSound(t require.TestingT, m *Machine) {
 	v := m.View()
 	require.NoError(t, CheckInvariants(v))
+	var waiting []string
+	for app := range v.appsOf(v.live) {
+		if PhaseOf(app) == Queued {
+			waiting = append(waiting, app.GetId())
+		}
+	}
+	require.Equal(t, waiting, idsOf(v.Queue()))
 	var buf bytes.Buffer
 	_, err := v.WriteTo(&buf)
 	require.NoError(t, err)

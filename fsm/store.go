@@ -46,10 +46,10 @@ func (t *tx) putApp(app *apiv1.App) {
 func (v *View) indexApp(app *apiv1.App) {
 	key, id, phase := submissionKey(app), AppID(app.GetId()), PhaseOf(app)
 	v.submitted = add(v.submitted, SubmissionOf(app).key(), id)
-	if phase.Placed() {
-		v.placed = add(v.placed, key, id)
-	} else {
-		v.placed, _, _ = v.placed.Delete(key)
+	v.placed = keep(v.placed, phase.Placed(), key, id)
+	v.queued = keep(v.queued, phase == Queued, key, id)
+	if name := app.GetName(); name != "" {
+		v.named = add(v.named, pairKey(name, app.GetId()), id)
 	}
 	if !phase.Terminal() {
 		if _, known := v.live.Get(key); !known {
@@ -74,6 +74,15 @@ func add[T any](tree *iradix.Tree[T], key []byte, value T) *iradix.Tree[T] {
 	if _, ok := tree.Get(key); !ok {
 		tree, _, _ = tree.Insert(key, value)
 	}
+	return tree
+}
+
+// keep adds what belongs into the tree, and takes out what does not.
+func keep[T any](tree *iradix.Tree[T], belongs bool, key []byte, value T) *iradix.Tree[T] {
+	if belongs {
+		return add(tree, key, value)
+	}
+	tree, _, _ = tree.Delete(key)
 	return tree
 }
 

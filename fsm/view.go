@@ -33,6 +33,8 @@ type View struct {
 	proposed  *iradix.Tree[MigrationID] // all migrations, by place
 	live      *iradix.Tree[AppID]       // apps that have not ended, by submission
 	placed    *iradix.Tree[AppID]       // those of them that have hosts
+	queued    *iradix.Tree[AppID]       // those of them that wait for hosts
+	named     *iradix.Tree[AppID]       // all apps that have a name, by name, then id
 	pending   *iradix.Tree[MigrationID] // migrations that have not ended, by proposal
 	ended     *iradix.Tree[AppID]       // ended apps, first ended first
 	endedMigs *iradix.Tree[MigrationID] // ended migrations, first ended first
@@ -55,6 +57,8 @@ func newView() View {
 		proposed:   iradix.New[MigrationID](),
 		live:       iradix.New[AppID](),
 		placed:     iradix.New[AppID](),
+		queued:     iradix.New[AppID](),
+		named:      iradix.New[AppID](),
 		pending:    iradix.New[MigrationID](),
 		ended:      iradix.New[AppID](),
 		endedMigs:  iradix.New[MigrationID](),
@@ -108,9 +112,6 @@ func (v *View) App(id AppID) (*apiv1.App, bool) { return v.apps.Get([]byte(id)) 
 // Apps iterates over all apps, ended ones too, in id order.
 func (v *View) Apps() iter.Seq[*apiv1.App] { return values(v.apps) }
 
-// InFlight iterates over the apps that have not ended, in submission order.
-func (v *View) InFlight() iter.Seq[*apiv1.App] { return v.appsOf(v.live) }
-
 // Placed iterates over the apps that hold hosts, in submission order.
 func (v *View) Placed() iter.Seq[*apiv1.App] { return v.appsOf(v.placed) }
 
@@ -125,19 +126,11 @@ func (v *View) appsOf(ids *iradix.Tree[AppID]) iter.Seq[*apiv1.App] {
 }
 
 // Queue iterates over the queued apps in submission order: the first is the
-// head of the line.
-func (v *View) Queue() iter.Seq[*apiv1.App] {
-	return func(yield func(*apiv1.App) bool) {
-		for app := range v.InFlight() {
-			if PhaseOf(app) == Queued && !yield(app) {
-				return
-			}
-		}
-	}
-}
+// head of the line. It costs what it yields, however many apps have hosts.
+func (v *View) Queue() iter.Seq[*apiv1.App] { return v.appsOf(v.queued) }
 
 // Queued is how many apps are queued. It costs nothing.
-func (v *View) Queued() int { return v.live.Len() - v.placed.Len() }
+func (v *View) Queued() int { return v.queued.Len() }
 
 // Host returns the host with this id, whatever its state.
 func (v *View) Host(id HostID) (*apiv1.Host, bool) { return v.hosts.Get([]byte(id)) }

@@ -9,9 +9,9 @@ import (
 )
 
 // Board is the cluster as it is kept by who places apps again and again: the hosts
-// that take ranks, larger first. It answers as NextPlacements does, but what an app
-// without special wishes costs are the hosts that it gets, and what a change of the
-// cluster costs are the hosts that have changed, and moving the list of hosts in
+// that take ranks, larger first. It answers as a look at all hosts would, but what an
+// app without special wishes costs are the hosts that it gets, and what a change of
+// the cluster costs are the hosts that have changed, and moving the list of hosts in
 // memory by one for each. It is for one goroutine.
 type Board struct {
 	hosts map[string]seat
@@ -88,7 +88,11 @@ func (b *Board) drop(name string) {
 	b.slots -= s.slots
 }
 
-// Next is NextPlacements for the view that the board has been brought to.
+// Next finds the next queued apps to place, at most limit, in strict order of
+// submission: an app that must wait holds up all later ones, so that none starves;
+// only one that would not fit the empty cluster is passed over. Each plan counts the
+// slots of those before it as taken, so all can be proposed at once. v is the view
+// that the board has been brought to.
 func (b *Board) Next(v *fsm.View, limit int) []Next {
 	if v.Queued() == 0 || limit < 1 {
 		return nil

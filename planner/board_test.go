@@ -12,6 +12,14 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 )
 
+// nextOfAll is what a board must say, by a look at all hosts.
+func nextOfAll(v *fsm.View, limit int) []Next {
+	if v.Queued() == 0 || limit < 1 {
+		return nil
+	}
+	return nextAfter(v, nil, limit)
+}
+
 // TestBoardDecidesAlike: whatever happens to a cluster, a board that is told which hosts have changed plans as one that
 // looks at all of them does, and so does a new board; and planning changes nothing of it.
 func TestBoardDecidesAlike(t *testing.T) {
@@ -88,7 +96,7 @@ func (e *events) stop(t *rapid.T) {
 }
 
 func (e *events) place(*rapid.T) {
-	for _, n := range NextPlacements(e.c.m.View(), 2) {
+	for _, n := range nextOfAll(e.c.m.View(), 2) {
 		e.c.place(n.App.GetId(), n.Placement...)
 	}
 }
@@ -106,7 +114,7 @@ func (e *events) check(t *rapid.T) {
 	fresh.Reset(v)
 	requireSame(t, fresh, e.board)
 	for _, limit := range []int{1, 3, 100} {
-		require.Equal(t, NextPlacements(v, limit), e.board.Next(v, limit))
+		require.Equal(t, nextOfAll(v, limit), e.board.Next(v, limit))
 	}
 	requireSame(t, fresh, e.board)
 }
@@ -130,12 +138,37 @@ func BenchmarkNext(b *testing.B) {
 		board.Reset(v)
 		b.Run(fmt.Sprintf("all/hosts=%d", hosts), func(b *testing.B) {
 			for b.Loop() {
-				require.Len(b, NextPlacements(v, 1), 1)
+				require.Len(b, nextOfAll(v, 1), 1)
 			}
 		})
 		b.Run(fmt.Sprintf("board/hosts=%d", hosts), func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				board.Change(v, fsm.HostID(fmt.Sprintf("w%05d", i%hosts)))
+				require.Len(b, board.Next(v, 1), 1)
+			}
+		})
+	}
+}
+
+// BenchmarkNextBesideRunning is what it costs to place the one app that waits, while others have hosts.
+func BenchmarkNextBesideRunning(b *testing.B) {
+	for _, running := range []int{0, 1000, 8000} {
+		c := newCluster(b)
+		for i := range 100 {
+			c.host(fmt.Sprintf("w%02d", i), 128)
+		}
+		for i := range running {
+			id, on := fmt.Sprintf("r%04d", i), fmt.Sprintf("w%02d", i%100)
+			c.submit(id, &apiv1.AppSpec{Size: 1})
+			c.place(id, on)
+			c.do(&apiv1.Command{Op: &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: id, Host: on, Epoch: 1}}})
+		}
+		c.submit("a", &apiv1.AppSpec{Size: 16})
+		v := c.m.View()
+		board := NewBoard()
+		board.Reset(v)
+		b.Run(fmt.Sprintf("running=%d", running), func(b *testing.B) {
+			for b.Loop() {
 				require.Len(b, board.Next(v, 1), 1)
 			}
 		})

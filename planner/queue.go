@@ -14,18 +14,8 @@ type Next struct {
 	Placement []string
 }
 
-// NextPlacements finds the next queued apps to place, at most limit, in strict
-// order of submission: an app that must wait holds up all later ones, so that none
-// starves; only one that would not fit the empty cluster is passed over. Each plan
-// counts the slots of those before it as taken, so all can be proposed at once.
-func NextPlacements(v *fsm.View, limit int) []Next {
-	if v.Queued() == 0 || limit < 1 {
-		return nil
-	}
-	return nextAfter(v, nil, limit)
-}
-
-// nextAfter goes on with the queue behind those that have been placed.
+// nextAfter goes on with the queue behind those that have been placed, by a look
+// at all hosts.
 func nextAfter(v *fsm.View, out []Next, limit int) []Next {
 	hosts := hostsOf(v)
 	done := make(map[string]bool, len(out))

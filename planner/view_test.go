@@ -99,7 +99,7 @@ func nextPlacement(v *fsm.View) (app *apiv1.App, placement []string, waiting map
 			delete(waiting, id)
 		}
 	}
-	next := NextPlacements(v, 1)
+	next := nextOfAll(v, 1)
 	if len(next) == 0 {
 		return nil, nil, waiting, false
 	}
@@ -114,14 +114,14 @@ func TestPlacementsTogether(t *testing.T) {
 	for i := range 7 {
 		c.submit(fmt.Sprintf("a%d", i), &apiv1.AppSpec{Size: 2})
 	}
-	require.Len(t, NextPlacements(c.m.View(), 2), 2)
-	next := NextPlacements(c.m.View(), 100)
+	require.Len(t, nextOfAll(c.m.View(), 2), 2)
+	next := nextOfAll(c.m.View(), 100)
 	require.Len(t, next, 6, "the seventh does not fit behind the others")
 	slices.Reverse(next)
 	for _, n := range next {
 		c.place(n.App.GetId(), n.Placement...)
 	}
-	require.Empty(t, NextPlacements(c.m.View(), 100))
+	require.Empty(t, nextOfAll(c.m.View(), 100))
 }
 
 func TestQueueGoesInOrder(t *testing.T) {

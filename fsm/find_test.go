@@ -1,0 +1,38 @@
+package fsm
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestFindByName: a name costs the apps that have it, live ones go before ended ones, and what is forgotten is not found.
+func TestFindByName(t *testing.T) {
+	m := New()
+	at(t, m, 1, "init c1", "module m", "submit heater m 1", "submit i1 m 1 name=heat", "submit i2 m 1 name=heater", "submit i3 m 1")
+	find := func(ref string) string {
+		v := m.View()
+		bare := newView() // nothing else is looked at
+		bare.apps, bare.named = v.apps, v.named
+		app, err := bare.FindApp(ref)
+		if err != nil {
+			return err.Error()
+		}
+		return app.GetId()
+	}
+	require.Equal(t, 2, m.View().named.Len(), "an app without a name is not among them")
+	require.Equal(t, "i1", find("heat"))
+	require.Equal(t, "heater", find("heater"), "an id goes before a name")
+	require.Equal(t, "heater", find("heate"))
+	require.Contains(t, find(""), "not found")
+	at(t, m, 1, "stop i1 cancelled 0")
+	require.Equal(t, "i1", find("heat"))
+	at(t, m, 1, "submit i4 m 1 name=heat")
+	require.Equal(t, "i4", find("heat"))
+	at(t, m, 1, "stop i4 cancelled 0")
+	require.Contains(t, find("heat"), "2 apps answer to it, such as i1 and i4")
+	endMany(t, m, KeepSeconds+2, "a", MinEndedApps)
+	require.Equal(t, 1, m.View().named.Len())
+	require.Equal(t, "heater", find("heat"), "the start of an id")
+	requireSound(t, m)
+}
