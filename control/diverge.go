@@ -34,7 +34,7 @@ func (c *Control) WatchState(ctx context.Context) error {
 	var seen, judged uint64 // index of the last alarm that was told, and of the last hash that was found right
 	for {
 		v := c.state.View()
-		seen = c.tellAlarms(v, seen)
+		seen = c.logAlarms(v, seen)
 		_, leads := c.log.Leader()
 		if last := v.LastHash().GetIndex(); last > judged && (leads || v.Diverged() != nil) {
 			voters, votes := c.electorate()
@@ -92,8 +92,8 @@ func lags(others map[string][]*apiv1.HashRecord, index uint64) bool {
 	return false
 }
 
-// tellAlarms logs the alarms after the index seen, and returns the last one's.
-func (c *Control) tellAlarms(v *fsm.View, seen uint64) uint64 {
+// logAlarms logs the alarms after the index seen, and returns the last one's.
+func (c *Control) logAlarms(v *fsm.View, seen uint64) uint64 {
 	for alarm := range v.Alarms() {
 		if alarm.Index > seen {
 			c.slog.Error("a command was refused, for it would have broken the state: this is a defect of godwit", "index", alarm.Index, "what", alarm.What)
