@@ -119,7 +119,8 @@ func (n *Node) checkMember(before bool) bool {
 	return now
 }
 
-// stop closes in the only safe order: Raft, its connections, those who wait for it, and the store last.
+// stop closes in the only safe order: Raft, its connections, what came by them, those who wait for it, and the store last: Raft
+// panics over a term that it cannot write.
 func (n *Node) stop(r *raft.Raft, trans *transport, workers *sync.WaitGroup) error {
 	close(n.done)
 	n.waitsMu.Lock()
@@ -130,6 +131,7 @@ func (n *Node) stop(r *raft.Raft, trans *transport, workers *sync.WaitGroup) err
 		down := r.Shutdown()
 		_ = trans.Close() // and every connection: what Raft waits for there must not delay its end.
 		err := down.Error()
+		trans.heartbeats.end()
 		workers.Wait()
 		n.waits.Wait()
 		ended <- err

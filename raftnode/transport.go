@@ -15,6 +15,7 @@ var errSevered = errors.New("nothing is sent to this server until a transfer to 
 // transport is Raft's, and remembers how far the log of each server goes, by its own answers: Raft itself does not say.
 type transport struct {
 	*raft.NetworkTransport
+	heartbeats calls // those of other servers that Raft handles.
 
 	mu      sync.Mutex // guards what stands below.
 	reports map[raft.ServerID]report
@@ -27,6 +28,14 @@ type report struct {
 	asked    time.Time
 	lastLog  uint64
 	rejected bool // what was sent last does not fit its log.
+}
+
+// SetHeartbeatHandler implements raft.Transport. A heartbeat is all that Raft handles on the goroutine of its connection, for which
+// neither Raft nor the connection's end waits, and one of a new term is a write to the store: so those under way are counted.
+func (t *transport) SetHeartbeatHandler(handle func(raft.RPC)) {
+	t.NetworkTransport.SetHeartbeatHandler(func(rpc raft.RPC) {
+		t.heartbeats.do(func() { handle(rpc) }) // who is not answered goes with the connection.
+	})
 }
 
 // AppendEntries implements raft.Transport.
