@@ -198,3 +198,24 @@ func TestNextTermWaitsForTheLast(t *testing.T) {
 		p.stop(t)
 	}
 }
+
+// TestTermDecides: the term is over when this server leads in a later one, though whatever woke it up finds a leader.
+func TestTermDecides(t *testing.T) {
+	p := single(t, nil)
+	r := p.raft.Load()
+	term, ok := p.leadership(r)
+	require.True(t, ok)
+	wake := make(chan struct{})
+	close(wake)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- p.runTerm(t.Context(), r, term-1, wake, func(context.Context, uint64) error { return errors.New("work of a term that is over") })
+	}()
+	select {
+	case err := <-ended:
+		require.NoError(t, err)
+	case <-time.After(patience):
+		require.Fail(t, "it takes the later term for its own")
+	}
+	p.stop(t)
+}

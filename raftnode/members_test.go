@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -69,6 +70,25 @@ func TestMembersComeAndGo(t *testing.T) {
 	require.ErrorIs(t, leaderOf(t, last).RemoveServer(ctx, last.ID()), ErrUnsafe, "the last voter")
 	gone.stop(t)
 	last.stop(t)
+}
+
+// TestAddressOfALiveServer is nobody else's; once the server there is silent, it is.
+func TestAddressOfALiveServer(t *testing.T) {
+	p := single(t, nil)
+	const addr = "127.0.0.1:1"
+	require.NoError(t, p.AddNonvoter(t.Context(), "live", addr))
+	p.stream.contact("live").at.Store(int64(time.Hour)) // later than now: heard from, however slow the machine is.
+	err := p.AddNonvoter(t.Context(), "new", addr)
+	require.ErrorIs(t, err, ErrTaken)
+	require.ErrorContains(t, err, "server live")
+	require.Contains(t, p.Servers(), Server{ID: "live", Addr: addr})
+	require.Len(t, p.Servers(), 2)
+
+	p.stream.contact("live").at.Store(0)
+	until(t, "it is not replaced", func() bool { return p.AddNonvoter(t.Context(), "new", addr) == nil })
+	require.Contains(t, p.Servers(), Server{ID: "new", Addr: addr})
+	require.Len(t, p.Servers(), 2)
+	p.stop(t)
 }
 
 func TestSafe(t *testing.T) {

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"errors"
+	"io"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -115,4 +116,24 @@ func TestSeveredPeersAreNotFed(t *testing.T) {
 	_, err := tr.AppendEntriesPipeline("s2", "s2:1")
 	require.ErrorIs(t, err, errSevered)
 	require.ErrorIs(t, tr.InstallSnapshot("s2", "s2:1", nil, nil, nil), errSevered)
+}
+
+// TestSeveredPeersGetHeartbeats: a leader that severs what it sends is still leader.
+func TestSeveredPeersGetHeartbeats(t *testing.T) {
+	var ends []*raft.NetworkTransport
+	for range 2 {
+		end, err := raft.NewTCPTransport("127.0.0.1:0", nil, 1, patience, io.Discard)
+		require.NoError(t, err)
+		ends = append(ends, end)
+	}
+	ends[1].SetHeartbeatHandler(func(rpc raft.RPC) { rpc.Respond(&raft.AppendEntriesResponse{LastLog: 7, Success: true}, nil) })
+	tr := &transport{NetworkTransport: ends[0], reports: make(map[raft.ServerID]report)}
+	tr.sever(true)
+	heartbeat := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{Addr: []byte(ends[0].LocalAddr())}, Term: 1}
+	require.NoError(t, tr.AppendEntries("s2", ends[1].LocalAddr(), heartbeat, &raft.AppendEntriesResponse{}))
+	require.EqualValues(t, 7, tr.report("s2").lastLog)
+	for _, end := range ends {
+		end.CloseStreams()
+		require.NoError(t, end.Close())
+	}
 }
