@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,15 +24,10 @@ const (
 	lookAgain = 500 * time.Millisecond
 )
 
-// lead is who leads, as a server says.
-type lead struct {
-	addr string
-	term uint64
-}
-
-// findLeader asks the servers who leads, all at once, and believes the one in the latest term. It waits for a majority of the
-// addresses it knows, at the most othersWait longer than for the first: a deposed leader may be the first to answer.
-func (w *Worker) findLeader(ctx context.Context) (lead, error) {
+// findLeader asks the servers who leads, all at once, and believes the one in the latest term, of the worker's own cluster before one
+// that was recovered from it (choose; mayGo says that there is no time left to wait for the own one). It waits for a majority of the own
+// cluster's servers, at the most othersWait longer than for the first that knows a leader: a deposed one may be the first to answer.
+func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 	addrs := w.servers()
 	if len(addrs) == 0 {
 		return lead{}, errors.New("worker: no server is known: give --join")
@@ -39,67 +35,71 @@ func (w *Worker) findLeader(ctx context.Context) (lead, error) {
 	addrs = addrs[:min(len(addrs), maxAsked)]
 	ctx, cancel := context.WithTimeout(ctx, discoverWait)
 	defer cancel()
+	w.mu.Lock()
+	t := tally{cluster: w.member.cluster}
+	w.mu.Unlock()
 	type answer struct {
-		lead
+		reply
 		err error
 	}
 	answers := make(chan answer, len(addrs))
 	for _, addr := range addrs {
 		go func() { // ends with ctx
-			l, err := w.discover(ctx, addr)
-			answers <- answer{l, err}
+			r, err := w.discover(ctx, addr, t.cluster)
+			answers <- answer{r, err}
 		}()
 	}
-	var best lead
 	var failed error
-	have := 0
+	hurry := time.AfterFunc(discoverWait, cancel)
+	defer hurry.Stop()
+	hurries := false
 	for range addrs {
 		a := <-answers
 		if a.err != nil {
 			failed = a.err
 			continue
 		}
-		have++
-		if a.addr != "" && a.term >= best.term {
-			best = a.lead
-		}
-		if best.addr == "" {
-			continue
-		}
-		if have > len(addrs)/2 {
+		t.add(a.reply)
+		if t.sure(len(addrs)) {
 			break
 		}
-		defer time.AfterFunc(othersWait, cancel).Stop()
+		// Of two clusters each server of the own one counts, however late within discoverWait it answers.
+		alone := t.own.best.addr != "" && (!mayGo || t.other.have() == 0)
+		switch {
+		case alone && !hurries:
+			hurry.Reset(othersWait)
+		case !alone && hurries:
+			hurry.Stop()
+		}
+		hurries = alone
 	}
-	switch {
-	case best.addr != "":
-		return best, nil
-	case have == 0:
+	if t.have == 0 {
 		return lead{}, fmt.Errorf("worker: no server answers (%d tried): %w", len(addrs), failed)
-	default:
-		return lead{}, errors.New("worker: the servers have no leader")
 	}
+	return t.choose(mayGo)
 }
 
-// discover asks one server who leads.
-func (w *Worker) discover(ctx context.Context, addr string) (lead, error) {
+// discover asks one server who leads. own is the cluster that the worker has joined, or "".
+func (w *Worker) discover(ctx context.Context, addr, own string) (reply, error) {
 	client := apiv1connect.NewClusterClient(transport.NewClient(w.http, addr))
 	res, err := client.Discover(ctx, &apiv1.DiscoverRequest{})
 	if err != nil {
-		return lead{}, err
+		return reply{}, err
 	}
-	w.mu.Lock()
-	id := w.member.cluster
-	w.mu.Unlock()
-	if id != "" && res.ClusterId != "" && res.ClusterId != id && !slices.Contains(res.FormerClusterIds, id) {
-		return lead{}, fmt.Errorf("data directory %s belongs to cluster %s, but server %s is of cluster %s: use another --data-dir or --join",
-			w.cfg.DataDir, id, addr, res.ClusterId)
+	foreign := own != "" && res.ClusterId != "" && res.ClusterId != own
+	if foreign && !slices.Contains(res.FormerClusterIds, own) {
+		return reply{}, fmt.Errorf("data directory %s belongs to cluster %s, but server %s is of cluster %s: use another --data-dir or --join",
+			w.cfg.DataDir, own, addr, res.ClusterId)
 	}
-	return lead{res.LeaderAddr, res.Term}, nil
+	return reply{
+		lead:   lead{res.LeaderAddr, res.Term, foreign},
+		server: cmp.Or(res.ServerId, addr), cluster: res.ClusterId, applied: res.AppliedIndex, members: res.Members,
+	}, nil
 }
 
-// watchNewer calls jump when a leader of a later term than this one is found. It returns when ctx ends.
-func (w *Worker) watchNewer(ctx context.Context, term uint64, jump func()) {
+// watchNewer calls jump when a leader is found that is to be gone to rather than this one: of a later term, or of the other one of two
+// clusters. It returns when ctx ends.
+func (w *Worker) watchNewer(ctx context.Context, now lead, mayGo func() bool, jump func()) {
 	t := time.NewTicker(lookAgain)
 	defer t.Stop()
 	for {
@@ -108,7 +108,7 @@ func (w *Worker) watchNewer(ctx context.Context, term uint64, jump func()) {
 		case <-ctx.Done():
 			return
 		}
-		if l, err := w.findLeader(ctx); err == nil && l.term > term {
+		if l, err := w.findLeader(ctx, mayGo()); err == nil && (l.foreign != now.foreign || l.term > now.term) {
 			jump()
 			return
 		}

@@ -70,6 +70,13 @@ func (l *lease) silent() time.Duration {
 	return time.Duration(l.now() - l.renewed).Truncate(time.Second)
 }
 
+// unanswered is how long no heartbeat has been answered, and how long the lease is; 0 before the first.
+func (l *lease) unanswered() (silent, length time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Duration(l.now() - l.renewed), l.length
+}
+
 // watchLease kills the executors when the lease runs out, and those that start before it is renewed.
 func (w *Worker) watchLease(ctx context.Context, l *lease) error {
 	t := time.NewTicker(leaseLookEach)

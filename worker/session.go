@@ -32,11 +32,21 @@ type keeper struct {
 	lease *lease
 	term  uint64        // the latest term whose leader has welcomed this process; older leaders are history
 	pause time.Duration // before the next session
+	began moment
+}
+
+// mayGo says that no leader has answered for as long as half the lease, and before the first lease for welcomeWait: the other half is
+// left to take the ranks along to a cluster that was recovered from this worker's, if there is one.
+func (k *keeper) mayGo() bool {
+	if silent, length := k.lease.unanswered(); length > 0 {
+		return silent > length/2
+	}
+	return k.lease.now()-k.began > moment(welcomeWait)
 }
 
 // keepSession keeps a session with whoever leads, until ctx ends. When the lease runs out the executors are killed.
 func (w *Worker) keepSession(ctx context.Context) error {
-	k := &keeper{w: w, lease: newLease(sinceBoot, w.spawner.lease.Set), pause: sessionRetry}
+	k := &keeper{w: w, lease: newLease(sinceBoot, w.spawner.lease.Set), pause: sessionRetry, began: sinceBoot()}
 	w.tasks.Go(func() error { return w.watchLease(ctx, k.lease) })
 	said, saidAt := "", k.lease.now()
 	for ctx.Err() == nil {
@@ -65,7 +75,7 @@ type fatalError struct{ error }
 
 // serve finds the leader and serves one session with it until it ends.
 func (k *keeper) serve(ctx context.Context) error {
-	leader, err := k.w.findLeader(ctx)
+	leader, err := k.w.findLeader(ctx, k.mayGo())
 	if err != nil {
 		return err
 	}
@@ -119,7 +129,7 @@ func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lea
 	defer guard.Stop()
 	lookCtx, stopLooking := context.WithCancel(ctx)
 	defer stopLooking()
-	go w.watchNewer(lookCtx, leader.term, cancel) // ends with this function
+	go w.watchNewer(lookCtx, leader, k.mayGo, cancel) // ends with this function
 	sent := k.lease.now()
 	if err := stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Hello{Hello: w.hello()}}); err != nil {
 		_, rerr := stream.Receive()
@@ -138,7 +148,7 @@ func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lea
 	case welcome.Term < k.term:
 		return nil, fmt.Errorf("worker: session with %s: it leads in term %d, but term %d has been seen", leader.addr, welcome.Term, k.term)
 	}
-	if err := w.joined(welcome.ClusterId, welcome.FormerClusterIds); err != nil {
+	if err := w.joined(welcome.ClusterId, welcome.FormerClusterIds, leader.foreign); err != nil {
 		return nil, err
 	}
 	k.term = welcome.Term

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
@@ -36,18 +38,31 @@ type fakeLeader struct {
 	welcomes chan struct{} // one for each session that was opened
 	beats    atomic.Int64  // heartbeats that came
 	unfit    atomic.Value  // what the last of them said
+	end      atomic.Bool   // sessions end at the next heartbeat, and no more are opened
+	asked    atomic.Int64  // how often somebody asked who leads
+	self     *apiv1.DiscoverResponse
 }
+
+// cluster is the one it is of.
+func (f *fakeLeader) cluster() string { return cmp.Or(f.self.GetClusterId(), "c1") }
 
 func (f *fakeLeader) Discover(context.Context, *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
 	l := f.leader()
-	return &apiv1.DiscoverResponse{LeaderAddr: l.addr, Term: l.term}, nil
+	f.asked.Add(1)
+	res := &apiv1.DiscoverResponse{}
+	proto.Merge(res, f.self)
+	res.LeaderAddr, res.Term = l.addr, l.term
+	return res, nil
 }
 
 func (f *fakeLeader) Session(ctx context.Context, stream apiv1connect.ClusterSessionServerStream) error {
 	if _, err := stream.Receive(); err != nil {
 		return err
 	}
-	w := &apiv1.Welcome{ClusterId: "c1", Term: f.term, LeaseMs: f.lease.Milliseconds(), HeartbeatMs: 10}
+	if f.end.Load() {
+		return errors.New("it leads no more")
+	}
+	w := &apiv1.Welcome{ClusterId: f.cluster(), FormerClusterIds: f.self.GetFormerClusterIds(), Term: f.term, LeaseMs: f.lease.Milliseconds(), HeartbeatMs: 10}
 	if err := stream.Send(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Welcome{Welcome: w}}); err != nil {
 		return err
 	}
@@ -60,6 +75,9 @@ func (f *fakeLeader) Session(ctx context.Context, stream apiv1connect.ClusterSes
 		m, err := stream.Receive()
 		if err != nil {
 			return err
+		}
+		if f.end.Load() {
+			return errors.New("it leads no more")
 		}
 		hb := m.GetHeartbeat()
 		if hb != nil {
@@ -193,10 +211,10 @@ func TestSessionLeavesASilentLeader(t *testing.T) {
 			serveFake(t, old)
 			serveFake(t, next)
 			way := newWire(t, old.addr)
-			now.Store(&lead{way.addr, 5})
+			now.Store(&lead{addr: way.addr, term: 5})
 			w := newTestWorker(t, func() []string { return []string{way.addr, next.addr} }, nil)
 			within(t, old.welcomes, "the first session")
-			now.Store(&lead{next.addr, 6})
+			now.Store(&lead{addr: next.addr, term: 6})
 			switch how {
 			case "is stopped":
 				close(way.stopped)
@@ -221,7 +239,7 @@ func TestSessionNeedsNoDisk(t *testing.T) {
 	next := &fakeLeader{term: 6, lease: 2 * time.Second, leader: who}
 	serveFake(t, old)
 	serveFake(t, next)
-	now.Store(&lead{old.addr, 5})
+	now.Store(&lead{addr: old.addr, term: 5})
 	w := newTestWorker(t, func() []string { return []string{old.addr, next.addr} }, nil)
 	within(t, old.welcomes, "the first session")
 	require.Eventually(t, func() bool { // the welcome may still be on its way
@@ -230,7 +248,7 @@ func TestSessionNeedsNoDisk(t *testing.T) {
 	}, time.Minute, time.Millisecond)
 	require.NoError(t, os.RemoveAll(w.cfg.DataDir))
 	require.NoError(t, os.WriteFile(w.cfg.DataDir, nil, 0o600), "nothing can be written there now")
-	now.Store(&lead{next.addr, 6})
+	now.Store(&lead{addr: next.addr, term: 6})
 	old.mute.Store(true)
 	within(t, next.welcomes, "the next leader's session")
 	require.Eventually(t, func() bool { return next.beats.Load() > 2 }, time.Minute, time.Millisecond, "it lasts")
@@ -241,7 +259,7 @@ func TestSessionNeedsNoDisk(t *testing.T) {
 // when it can.
 func TestJoinWithoutADisk(t *testing.T) {
 	f := &fakeLeader{term: 5, lease: time.Minute}
-	f.leader = func() lead { return lead{f.addr, 5} }
+	f.leader = func() lead { return lead{addr: f.addr, term: 5} }
 	serveFake(t, f)
 	w := newTestWorker(t, func() []string { return []string{f.addr} }, func(w *Worker) {
 		w.cfg.DataDir += "/data"
@@ -260,9 +278,10 @@ func TestJoinWithoutADisk(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "c1", cluster)
 	require.Empty(t, f.welcomes, "it is the first session still")
-	require.ErrorContains(t, w.joined("c2", nil), "belongs to cluster c1")
-	require.NoError(t, w.joined("c3", []string{"c0", "c1"}), "the cluster was recovered")
-	require.ErrorContains(t, w.joined("c1", nil), "belongs to cluster c3", "the past takes nobody back")
+	require.ErrorContains(t, w.joined("c2", nil, true), "belongs to cluster c1")
+	require.ErrorContains(t, w.joined("c3", []string{"c0", "c1"}, false), "recovered from it", "it was taken for one of c1")
+	require.NoError(t, w.joined("c3", []string{"c0", "c1"}, true), "the cluster was recovered")
+	require.ErrorContains(t, w.joined("c1", nil, true), "belongs to cluster c3", "the past takes nobody back")
 }
 
 // sentStream records the order of what a session sends.
@@ -314,7 +333,7 @@ func TestOlderLeaderIsHistory(t *testing.T) {
 	k := &keeper{w: w, lease: newLease(sinceBoot, func(time.Duration) {}), term: 5}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := k.open(ctx, cancel, lead{f.addr, 6})
+	_, err := k.open(ctx, cancel, lead{addr: f.addr, term: 6})
 	require.ErrorContains(t, err, "it leads in term 4, but term 5 has been seen")
 	require.False(t, k.lease.granted)
 }
