@@ -88,5 +88,23 @@ func (c *Control) alarms() string {
 	for _, id := range slices.Sorted(maps.Keys(differing)) {
 		fmt.Fprintf(&b, "alarm: at entry %d the state of server %s differed from this server's\n", differing[id], id)
 	}
+	for _, p := range c.peers.Past() {
+		fmt.Fprintf(&b, "alarm: %s\n", pastText(p))
+	}
 	return b.String()
+}
+
+// pastText says of a server of a cluster that this one was recovered from what it means that it runs, and what to do.
+func pastText(p Peer) string {
+	return fmt.Sprintf("server %.64s at %.256s still runs as a member of cluster %.64s, which this cluster was recovered from: two clusters take themselves "+
+		"for one, and workers stay with the older one while most of its servers answer. If those do, stop this cluster's servers, move their data "+
+		"directories away and start them with empty ones: they join the older one. Else stop that server and do so with its own", p.ID, p.Addr, p.ClusterID)
+}
+
+// pastServers is what the list of servers says of them.
+func (c *Control) pastServers() (out []*apiv1.PastServer) {
+	for _, p := range c.peers.Past() {
+		out = append(out, &apiv1.PastServer{Id: p.ID, Addr: p.Addr, ClusterId: p.ClusterID, What: pastText(p)})
+	}
+	return out
 }

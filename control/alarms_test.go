@@ -103,3 +103,26 @@ func TestDiffersAt(t *testing.T) {
 	require.EqualValues(t, 2, differsAt(own, []*apiv1.HashRecord{at(2, "x"), at(9, "y")}))
 	require.Zero(t, differsAt(own, []*apiv1.HashRecord{at(2, "x"), at(3, "c")}), "it was built anew")
 }
+
+// withPast has found a server of the cluster that was.
+type withPast struct{ noPeers }
+
+func (withPast) Past() []Peer { return []Peer{{ID: "s2", Addr: "a2:1", ClusterID: "before"}} }
+
+// TestPastServersAreShown: in the list of servers and where health is asked, which stays good.
+func TestPastServersAreShown(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Addr, cfg.DataDir = "127.0.0.1:1", t.TempDir()
+	cfg.Inspect = func([]byte) (*apiv1.Module, error) { return nil, nil }
+	m := fsm.New()
+	c, err := New(cfg, m, &memoryLog{machine: m}, noGroup{}, withPast{}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	res, err := c.ListServers(t.Context(), &apiv1.ListServersRequest{})
+	require.NoError(t, err)
+	require.Len(t, res.PastServers, 1)
+	require.Equal(t, "a2:1", res.PastServers[0].Addr)
+	require.Equal(t, map[string]string{"": "SERVING", AlarmService: "NOT_SERVING"}, healthOf(t, c, "alarm: "+res.PastServers[0].What))
+	for _, want := range []string{"server s2 at a2:1", "cluster before", "start them with empty ones"} {
+		require.Contains(t, res.PastServers[0].What, want)
+	}
+}

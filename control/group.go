@@ -55,6 +55,8 @@ type ServerInfo struct {
 type Peers interface {
 	// Servers are those of this cluster, or of none yet, that answer at their addresses under their ids.
 	Servers() []Peer
+	// Past are servers that answered of late as members of a cluster that this one was recovered from.
+	Past() []Peer
 	GossipAddr() string
 	// Removed says that the others of this server's cluster have gone on without it.
 	Removed() bool

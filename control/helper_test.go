@@ -82,6 +82,8 @@ type noPeers struct{}
 
 func (noPeers) Servers() []Peer { return nil }
 
+func (noPeers) Past() []Peer { return nil }
+
 func (noPeers) Introduce([]byte, *apiv1.DiscoverResponse) {}
 
 func (noPeers) Met(*apiv1.DiscoverRequest) {}

@@ -33,7 +33,7 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 		peers[p.ID] = p
 	}
 	differing, behind := c.differing(), c.behind()
-	res := &apiv1.ListServersResponse{Index: v.Index(), Alarms: slices.Collect(v.Alarms()), FeatureLevel: v.FeatureLevel()}
+	res := &apiv1.ListServersResponse{Index: v.Index(), Alarms: slices.Collect(v.Alarms()), FeatureLevel: v.FeatureLevel(), PastServers: c.pastServers()}
 	for _, s := range c.group.Servers() {
 		p, found := peers[s.ID]
 		out := &apiv1.Server{Id: s.ID, Addr: s.Addr, Role: roleVoter, Index: p.Index, FeatureLevel: p.Knows}

@@ -1646,7 +1646,9 @@ type ListServersResponse struct {
 	// Commands that were refused because they would have broken the state: the last 32, oldest first, until they are cleared.
 	Alarms []*Alarm `protobuf:"bytes,40,rep,name=alarms,proto3" json:"alarms,omitempty"`
 	// The feature level in force: of the rules by which all servers apply the log.
-	FeatureLevel  uint32 `protobuf:"varint,41,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
+	FeatureLevel uint32 `protobuf:"varint,41,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
+	// Servers that answer as members of a cluster from whose data this one was recovered, as the leader has found them of late.
+	PastServers   []*PastServer `protobuf:"bytes,60,rep,name=past_servers,json=pastServers,proto3" json:"past_servers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1709,6 +1711,83 @@ func (x *ListServersResponse) GetFeatureLevel() uint32 {
 	return 0
 }
 
+func (x *ListServersResponse) GetPastServers() []*PastServer {
+	if x != nil {
+		return x.PastServers
+	}
+	return nil
+}
+
+// PastServer is a server of a cluster that this one was recovered from. Both run: only one of them should.
+type PastServer struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Addr      string                 `protobuf:"bytes,2,opt,name=addr,proto3" json:"addr,omitempty"`
+	ClusterId string                 `protobuf:"bytes,3,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// What that means, and what to do.
+	What          string `protobuf:"bytes,4,opt,name=what,proto3" json:"what,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PastServer) Reset() {
+	*x = PastServer{}
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PastServer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PastServer) ProtoMessage() {}
+
+func (x *PastServer) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PastServer.ProtoReflect.Descriptor instead.
+func (*PastServer) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *PastServer) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PastServer) GetAddr() string {
+	if x != nil {
+		return x.Addr
+	}
+	return ""
+}
+
+func (x *PastServer) GetClusterId() string {
+	if x != nil {
+		return x.ClusterId
+	}
+	return ""
+}
+
+func (x *PastServer) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
 type ClearAlarmsRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -1720,7 +1799,7 @@ type ClearAlarmsRequest struct {
 
 func (x *ClearAlarmsRequest) Reset() {
 	*x = ClearAlarmsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +1811,7 @@ func (x *ClearAlarmsRequest) String() string {
 func (*ClearAlarmsRequest) ProtoMessage() {}
 
 func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +1824,7 @@ func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
@@ -1771,7 +1850,7 @@ type ClearAlarmsResponse struct {
 
 func (x *ClearAlarmsResponse) Reset() {
 	*x = ClearAlarmsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1862,7 @@ func (x *ClearAlarmsResponse) String() string {
 func (*ClearAlarmsResponse) ProtoMessage() {}
 
 func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1875,7 @@ func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ClearAlarmsResponse) GetIndex() uint64 {
@@ -1827,7 +1906,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1839,7 +1918,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1852,7 +1931,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Server) GetId() string {
@@ -1914,7 +1993,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1926,7 +2005,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1939,7 +2018,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -1961,7 +2040,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1973,7 +2052,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1986,7 +2065,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -2016,7 +2095,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2107,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2120,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -2068,7 +2147,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2159,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2172,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -2112,7 +2191,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2203,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2216,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -2159,7 +2238,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2171,7 +2250,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2184,7 +2263,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -2221,7 +2300,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2312,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2325,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -2285,7 +2364,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2297,7 +2376,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2310,7 +2389,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -2454,12 +2533,20 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\apartial\x18\x05 \x01(\bR\apartial\x12\x13\n" +
 	"\x05at_ms\x18\x06 \x01(\x03R\x04atMs\x12\x12\n" +
 	"\x04lost\x18\a \x01(\x04R\x04lost\"\x14\n" +
-	"\x12ListServersRequest\"\xa7\x01\n" +
+	"\x12ListServersRequest\"\xe1\x01\n" +
 	"\x13ListServersResponse\x12+\n" +
 	"\aservers\x18\x01 \x03(\v2\x11.godwit.v1.ServerR\aservers\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12(\n" +
 	"\x06alarms\x18( \x03(\v2\x10.godwit.v1.AlarmR\x06alarms\x12#\n" +
-	"\rfeature_level\x18) \x01(\rR\ffeatureLevel\"S\n" +
+	"\rfeature_level\x18) \x01(\rR\ffeatureLevel\x128\n" +
+	"\fpast_servers\x18< \x03(\v2\x15.godwit.v1.PastServerR\vpastServers\"c\n" +
+	"\n" +
+	"PastServer\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x03 \x01(\tR\tclusterId\x12\x12\n" +
+	"\x04what\x18\x04 \x01(\tR\x04what\"S\n" +
 	"\x12ClearAlarmsRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\"+\n" +
@@ -2529,7 +2616,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
@@ -2560,85 +2647,87 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*LogLine)(nil),                    // 26: godwit.v1.LogLine
 	(*ListServersRequest)(nil),         // 27: godwit.v1.ListServersRequest
 	(*ListServersResponse)(nil),        // 28: godwit.v1.ListServersResponse
-	(*ClearAlarmsRequest)(nil),         // 29: godwit.v1.ClearAlarmsRequest
-	(*ClearAlarmsResponse)(nil),        // 30: godwit.v1.ClearAlarmsResponse
-	(*Server)(nil),                     // 31: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 32: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 33: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 34: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 35: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 36: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 37: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 38: godwit.v1.RankDoing
-	(*ErrorInfo)(nil),                  // 39: godwit.v1.ErrorInfo
-	(*AppSpec)(nil),                    // 40: godwit.v1.AppSpec
-	(*App)(nil),                        // 41: godwit.v1.App
-	(*Migration)(nil),                  // 42: godwit.v1.Migration
-	(*Host)(nil),                       // 43: godwit.v1.Host
-	(*Module)(nil),                     // 44: godwit.v1.Module
-	(*Alarm)(nil),                      // 45: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 46: google.protobuf.Duration
+	(*PastServer)(nil),                 // 29: godwit.v1.PastServer
+	(*ClearAlarmsRequest)(nil),         // 30: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 31: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 32: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 33: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 34: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 35: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 36: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 37: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 38: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 39: godwit.v1.RankDoing
+	(*ErrorInfo)(nil),                  // 40: godwit.v1.ErrorInfo
+	(*AppSpec)(nil),                    // 41: godwit.v1.AppSpec
+	(*App)(nil),                        // 42: godwit.v1.App
+	(*Migration)(nil),                  // 43: godwit.v1.Migration
+	(*Host)(nil),                       // 44: godwit.v1.Host
+	(*Module)(nil),                     // 45: godwit.v1.Module
+	(*Alarm)(nil),                      // 46: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 47: google.protobuf.Duration
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	40, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	41, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	41, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	41, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	42, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	41, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	41, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	43, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	42, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	42, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	44, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	44, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	41, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	42, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	42, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	42, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	43, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	42, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	42, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	44, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	43, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	43, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	45, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	45, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
 	23, // 12: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
 	26, // 13: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
 	25, // 14: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	31, // 15: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	45, // 16: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	46, // 17: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	41, // 18: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	38, // 19: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	0,  // 20: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 21: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 22: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	6,  // 23: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	8,  // 24: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	10, // 25: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	12, // 26: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	14, // 27: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	16, // 28: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	18, // 29: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	20, // 30: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	22, // 31: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	27, // 32: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	29, // 33: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	32, // 34: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	34, // 35: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	36, // 36: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 37: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 38: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 39: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 40: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 41: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 42: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 43: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 44: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 45: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 46: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	21, // 47: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	24, // 48: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	28, // 49: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	30, // 50: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	33, // 51: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	35, // 52: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	37, // 53: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	37, // [37:54] is the sub-list for method output_type
-	20, // [20:37] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	32, // 15: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	46, // 16: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	29, // 17: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	47, // 18: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	42, // 19: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	39, // 20: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	0,  // 21: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	2,  // 22: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	4,  // 23: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	6,  // 24: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	8,  // 25: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	10, // 26: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	12, // 27: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	14, // 28: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	16, // 29: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	18, // 30: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	20, // 31: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	22, // 32: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	27, // 33: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	30, // 34: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	33, // 35: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	35, // 36: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	37, // 37: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 38: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 39: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 40: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	7,  // 41: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	9,  // 42: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	11, // 43: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	13, // 44: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	15, // 45: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	17, // 46: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	19, // 47: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	21, // 48: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	24, // 49: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	28, // 50: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	31, // 51: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	34, // 52: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	36, // 53: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	38, // 54: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	38, // [38:55] is the sub-list for method output_type
+	21, // [21:38] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -2653,7 +2742,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

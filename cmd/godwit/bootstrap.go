@@ -11,9 +11,10 @@ import (
 // ownState is what a server's data directory says at its start.
 type ownState struct {
 	id, addr  string
-	hasState  bool   // a term, a log or a snapshot
-	clusterID string // "": none is known
-	expect    int    // --bootstrap-expect; 0: join only
+	hasState  bool     // a term, a log or a snapshot
+	clusterID string   // "": none is known
+	expect    int      // --bootstrap-expect; 0: join only
+	formerIDs []string // of the clusters that this one was recovered from
 }
 
 // seenServer is what is known of another server: from gossip, from asking it, or both.

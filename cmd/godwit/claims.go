@@ -52,6 +52,9 @@ func (d *directory) heard(self ownState) map[string][]claim {
 			others = append(others, c)
 		}
 	}
+	for _, p := range d.past {
+		others = append(others, claim{id: p.id, addr: p.addr})
+	}
 	all = slices.AppendSeq(all, maps.Values(d.named))
 	clear(d.named)
 	all = slices.Concat(all, gossiped, others)

@@ -77,6 +77,7 @@ type directory struct {
 	met    map[string]claim        // callers' claims that were not asked yet, by address.
 	metAt  time.Time               // when callers' claims were last asked.
 	named  map[string]claim        // where answers say that somebody is, by address.
+	past   map[string]pastServer   // by server id.
 	told   *apiv1.DiscoverResponse // what another process of this server's id has said of itself.
 	seen   []seenServer            // of the last round.
 	ids    []string                // candidates of the last round.
@@ -88,7 +89,7 @@ type directory struct {
 func newDirectory(log *slog.Logger) *directory {
 	d := &directory{
 		http: transport.NewHTTPClient(), log: log, now: time.Now, process: uuid.NewString(), started: time.Now(), wakeCh: notify.NewSignal(),
-		proved: map[string]answer{}, met: map[string]claim{}, named: map[string]claim{}, said: map[string]time.Time{},
+		proved: map[string]answer{}, met: map[string]claim{}, named: map[string]claim{}, past: map[string]pastServer{}, said: map[string]time.Time{},
 	}
 	d.ask = d.discover
 	return d
@@ -209,6 +210,9 @@ func (d *directory) take(self ownState, heard map[string][]claim, answers map[st
 			d.say("recovered "+addr, "a server of this cluster was made a cluster of its own by `godwit server recover`: if that was right, what this "+
 				"server has is the past: stop it, move its data directory away and start it again with an empty one",
 				"addr", addr, "cluster_id", res.ClusterId, "our_cluster_id", self.clusterID)
+			continue
+		case foreignTo(self, res.ClusterId) && slices.Contains(self.formerIDs, res.ClusterId):
+			d.meetPast(res)
 			continue
 		case foreignTo(self, res.ClusterId):
 			d.say("foreign "+addr, "a server found is of another cluster and is left alone: correct --retry-join, or use the right --data-dir",

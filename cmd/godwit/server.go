@@ -200,7 +200,10 @@ func (s *server) closed(err error) error { return errors.Join(err, s.node.Close(
 
 // own is what this server knows of itself.
 func (s *server) own() ownState {
-	return ownState{id: s.node.ID(), addr: s.node.Addr(), hasState: s.state.has(), clusterID: s.node.ClusterID(), expect: s.flags.expect}
+	return ownState{
+		id: s.node.ID(), addr: s.node.Addr(), hasState: s.state.has(), clusterID: s.node.ClusterID(), expect: s.flags.expect,
+		formerIDs: s.machine.View().FormerClusterIDs(),
+	}
 }
 
 // claims are where servers are said to be: by --retry-join, by this server's log and by gossip.

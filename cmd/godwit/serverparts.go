@@ -189,6 +189,15 @@ func (p peers) Servers() []control.Peer {
 	return out
 }
 
+// Past implements control.Peers.
+func (p peers) Past() []control.Peer {
+	var out []control.Peer
+	for _, o := range p.dir.pastServers() {
+		out = append(out, control.Peer{ID: o.id, Addr: o.addr, ClusterID: o.cluster})
+	}
+	return out
+}
+
 // GossipAddr implements control.Peers.
 func (p peers) GossipAddr() string { return p.gossip.Addr() }
 

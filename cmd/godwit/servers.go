@@ -58,7 +58,16 @@ func printServers(o *options, res *apiv1.ListServersResponse) error {
 		}
 		return append(row, s.Health)
 	})
-	return cmp.Or(err, show("%s%s", levels, alarmText(res.Alarms)))
+	return cmp.Or(err, show("%s%s%s", levels, pastText(res.PastServers), alarmText(res.Alarms)))
+}
+
+// pastText says which servers run of a cluster that this one was recovered from.
+func pastText(past []*apiv1.PastServer) string {
+	var b strings.Builder
+	for _, p := range past {
+		fmt.Fprintf(&b, "\nalarm: %s.\n", text.Line(p.What, maxShown))
+	}
+	return b.String()
 }
 
 // levelText says which feature level is in force, where the servers' builds know different ones or all know a higher one. Before the
