@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -158,14 +157,11 @@ func findProgram(p *part) (string, error) {
 // noCluster in GODWIT_ADDR says that no cluster is to be looked for.
 const noCluster = "none"
 
-// probeWait is how long a cluster on this machine may take to answer, when nobody has said that there is one.
-const probeWait = 500 * time.Millisecond
-
 // onCluster calls f with the hosts of the cluster to run on: the one there is, or one that is started for this run and
 // stopped behind f. For a dry run nothing is started: f gets the hosts there would be.
 func (l *launch) onCluster(ctx context.Context, f func([]*apiv1.Host, *client.Client) error) error {
 	addr := os.Getenv("GODWIT_ADDR")
-	if addr != noCluster && (addr != "" || answers(ctx, client.DefaultAddr)) {
+	if addr != noCluster && (addr != "" || l.clusterHere(ctx, client.DefaultAddr)) {
 		c, err := client.New("", 30*time.Second)
 		if err != nil {
 			return usageError{err}
@@ -189,16 +185,19 @@ func (l *launch) onCluster(ctx context.Context, f func([]*apiv1.Host, *client.Cl
 	return withPrivateCluster(ctx, l.in, shape, f)
 }
 
-// answers says whether something listens at addr.
-func answers(ctx context.Context, addr string) bool {
-	ctx, cancel := context.WithTimeout(ctx, probeWait)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return false
+// clusterHere says whether addr, where nobody has said that there is a cluster, is a server of one. What else listens there is named.
+func (l *launch) clusterHere(ctx context.Context, addr string) bool {
+	switch whoListens(ctx, addr) {
+	case aServer:
+		return true
+	case aStranger:
+		if !l.quiet {
+			fmt.Fprintf(os.Stderr, "mpirun: note: what listens at %s does not answer as Godwit does: this run has a cluster of its own "+
+				"(GODWIT_ADDR=%s to wait for that one, GODWIT_ADDR=none to ask none)\n", addr, addr)
+		}
+	case nobody:
 	}
-	_ = conn.Close() // only looked at
-	return true
+	return false
 }
 
 // placement is the host of each rank, or nothing where the cluster is to decide. size is the number of ranks.
