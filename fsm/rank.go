@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -73,7 +74,11 @@ func (t *tx) ranksEnded(op *apiv1.RanksEnded) outcome {
 	return appliedUnless(t.settle(app), op.GetApp())
 }
 
+// exitReason says how a rank ended. A reason that says itself that it ended tells more than the code, which is 1 for it.
 func exitReason(host string, e *apiv1.EndedRank, reason string) string {
+	if strings.HasPrefix(reason, "ended ") {
+		return fmt.Sprintf("rank %d on %s %s", e.GetRank(), host, reason)
+	}
 	why := fmt.Sprintf("rank %d on %s exited %d", e.GetRank(), host, e.GetExitCode())
 	if reason != "" {
 		why += " (" + reason + ")"

@@ -15,6 +15,7 @@ import (
 func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Host) (Plan, error) {
 	need := make(map[string]int)
 	var placement, missing []string
+	unknown := false
 	for i, rule := range rules {
 		if rule.GetHost() == "" {
 			return Plan{}, fmt.Errorf("place[%d].host: empty", i)
@@ -39,7 +40,7 @@ func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Ho
 		at := slices.IndexFunc(hosts, func(h Host) bool { return h.Name == name })
 		switch {
 		case at < 0:
-			missing = append(missing, fmt.Sprintf("%s is not a host of this cluster", name))
+			missing, unknown = append(missing, fmt.Sprintf("%s is not a host of this cluster", name)), true
 		case hosts[at].Evicting:
 			missing = append(missing, fmt.Sprintf("host %s takes no ranks", name))
 		case !oversubscribe && need[name] > hosts[at].Slots:
@@ -48,10 +49,29 @@ func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Ho
 			missing = append(missing, fmt.Sprintf("needs %d slots on %s, which has %d free", need[name], name, hosts[at].free()))
 		}
 	}
+	if unknown {
+		missing = append(missing, hostsThere(hosts))
+	}
 	if len(missing) > 0 {
 		return Plan{Outcome: NotEnoughSlots, Reason: strings.Join(missing, "; ")}.complete(""), nil
 	}
 	return Plan{Outcome: Placed, Placement: placement}.complete(""), nil
+}
+
+// hostsThere names the hosts, for whoever has named another: some of them, of a large cluster.
+func hostsThere(hosts []Host) string {
+	var names []string
+	for _, h := range slices.SortedFunc(slices.Values(hosts), func(a, b Host) int { return strings.Compare(a.Name, b.Name) }) {
+		if len(names) == maxHostsNamed {
+			names = append(names, fmt.Sprintf("and %d more", len(hosts)-maxHostsNamed))
+			break
+		}
+		names = append(names, h.Name)
+	}
+	if len(names) == 0 {
+		return "there is no host"
+	}
+	return "the hosts are " + strings.Join(names, ", ")
 }
 
 // free is how many ranks the host can take now.

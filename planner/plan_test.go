@@ -234,7 +234,7 @@ func TestExplicit(t *testing.T) {
 		{name: "full", rules: []*apiv1.PlaceRule{rule("a", 2), rule("b", 1), rule("a", 1)}, size: 4, why: "needs 3 slots on a, which has 2 free"},
 		{name: "oversubscribe", rules: []*apiv1.PlaceRule{rule("b", 2)}, size: 2, over: true, want: []string{"b", "b"}},
 		{name: "evicting", rules: []*apiv1.PlaceRule{rule("c", 1)}, size: 1, over: true, why: "host c takes no ranks"},
-		{name: "absent", rules: []*apiv1.PlaceRule{rule("z", 1), rule("b", 2)}, size: 3, why: "z is not a host of this cluster; b has 1 slots, 2 are asked for"},
+		{name: "absent", rules: []*apiv1.PlaceRule{rule("z", 1), rule("b", 2)}, size: 3, why: "z is not a host of this cluster; b has 1 slots, 2 are asked for; the hosts are a, b, c"},
 		{name: "too few", rules: []*apiv1.PlaceRule{rule("a", 1)}, size: 2, err: "place: the rules place 1 ranks, the app has 2"},
 		{name: "too many", rules: []*apiv1.PlaceRule{rule("a", 2), rule("b", 1)}, size: 2, err: "place: the rules place at least 3 ranks, the app has 2"},
 		{name: "zero", rules: []*apiv1.PlaceRule{rule("a", 0)}, size: 2, err: "place[0].ranks: 0; 1 to 2 are possible"},
@@ -254,5 +254,23 @@ func TestExplicit(t *testing.T) {
 			}
 			require.Equal(t, tt.want, plan.Placement)
 		})
+	}
+}
+
+// Of a large cluster some hosts are named to whoever has named another.
+func TestExplicitNamesHosts(t *testing.T) {
+	of := func(n int) (hosts []Host) {
+		for i := n; i > 0; i-- {
+			hosts = append(hosts, Host{Name: fmt.Sprintf("h%02d", i), Slots: 1})
+		}
+		return hosts
+	}
+	for n, want := range map[int]string{
+		0: "w is not a host of this cluster; there is no host", 2: "w is not a host of this cluster; the hosts are h01, h02",
+		99: "w is not a host of this cluster; the hosts are h01, h02, h03, h04, h05, h06, h07, h08, and 91 more",
+	} {
+		plan, err := Explicit([]*apiv1.PlaceRule{{Host: "w", Ranks: 1}}, 1, false, of(n))
+		require.NoError(t, err)
+		require.Equal(t, want, plan.Reason)
 	}
 }

@@ -191,7 +191,7 @@ func (r *runner) explainWait(ctx context.Context, id string, started <-chan stru
 			return
 		}
 		if a.Phase != said {
-			r.say("%s is %s: %s", id, a.Phase, a.Reason)
+			r.say("%s is %s: %s (interrupt, by Ctrl-C, cancels it)", id, a.Phase, a.Reason)
 		}
 		said = a.Phase
 	}

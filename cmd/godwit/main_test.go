@@ -94,3 +94,34 @@ func TestParsePlaceAndPeriod(t *testing.T) {
 	_, err = parsePeriod("often")
 	require.Error(t, err)
 }
+
+// A placement for another number of ranks than -n is refused before anything is sent, in the words of the flags.
+func TestPlaceIsForAllRanks(t *testing.T) {
+	for place, want := range map[string]string{
+		"w1:2":                        "--place w1:2: it names 2 slots, -n is 4",
+		"w1:2,w2:3":                   "--place w1:2,w2:3: it names 5 slots, -n is 4",
+		"w1:2147483647,w2:2147483647": "it names 4294967294 slots, -n is 4",
+		"w1:0,w2:4":                   "0 ranks on w1; at least 1 is needed",
+		"w1:4":                        "",
+		"":                            "",
+	} {
+		f := &submitFlags{spec: &apiv1.AppSpec{}, size: 4, period: "0", place: place}
+		err := f.finish([]string{"hello.wasm"})
+		if want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, want)
+		require.Equal(t, exitUsage, exitCode(err))
+	}
+}
+
+// run and submit find a program as mpirun does: .wasm may be left out.
+func TestRunFindsTheModule(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("native.wasm", []byte("\x7fELF"), 0o600))
+	for name, want := range map[string]string{"native": "native.wasm is a program for this machine's CPU", "absent": "absent: no such file"} {
+		f := &submitFlags{spec: &apiv1.AppSpec{}, size: 1, period: "0"}
+		require.ErrorContains(t, start(t.Context(), &options{addr: "127.0.0.1:1"}, f, []string{name}), want)
+	}
+}

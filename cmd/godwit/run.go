@@ -75,8 +75,17 @@ func (f *submitFlags) finish(args []string) error {
 		}
 		f.spec.Env = append(f.spec.Env, kv)
 	}
-	f.spec.Place, err = parsePlace(f.place)
-	return err
+	if f.spec.Place, err = parsePlace(f.place); err != nil || f.place == "" {
+		return err
+	}
+	named := int64(0)
+	for _, rule := range f.spec.Place {
+		named += int64(rule.Ranks)
+	}
+	if named != int64(f.size) {
+		return usagef("--place %s: it names %d slots, -n is %d", f.place, named, f.size)
+	}
+	return nil
 }
 
 // appName makes a module's file name a name for the app.
@@ -111,8 +120,11 @@ func parsePlace(s string) ([]*apiv1.PlaceRule, error) {
 	for _, part := range strings.Split(s, ",") {
 		host, n, ok := strings.Cut(part, ":")
 		ranks, err := strconv.ParseInt(n, 10, 32)
-		if !ok || err != nil || host == "" {
+		switch {
+		case !ok || err != nil || host == "":
 			return nil, usagef("--place %s: %q is not host:ranks", s, part)
+		case ranks < 1:
+			return nil, usagef("--place %s: %d ranks on %s; at least 1 is needed", s, ranks, host)
 		}
 		rules = append(rules, &apiv1.PlaceRule{Host: host, Ranks: int32(ranks)})
 	}
@@ -175,10 +187,14 @@ func start(ctx context.Context, o *options, f *submitFlags, args []string) error
 	if err != nil {
 		return err
 	}
+	path, err := findProgram(&part{program: args[0]})
+	if err != nil {
+		return err
+	}
 	in, stop := watchInterrupts()
 	defer stop()
 	r := &runner{o: o, f: f, client: c, in: in, program: "godwit", lines: lineWriter(os.Stdout, os.Stderr, f.label)}
-	return in.exit(r.run(context.WithoutCancel(ctx), args[0])) // in says when it ends
+	return in.exit(r.run(context.WithoutCancel(ctx), path)) // in says when it ends
 }
 
 // run submits the app and stays with it, unless it is to be detached.

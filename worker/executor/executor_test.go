@@ -382,6 +382,16 @@ func TestBadModule(t *testing.T) {
 	}
 }
 
+// TestEndWithoutFinalize: a rank that ends by exit(0) before MPI_Finalize has failed, and what is said of it is what it did.
+func TestEndWithoutFinalize(t *testing.T) {
+	a := startApp(t, "../wasm/testdata/life.wasm", []int{0}, 1, "exit0")
+	for a.ended[0] == nil {
+		a.next(a.hosts[0])
+	}
+	require.EqualValues(t, 1, a.ended[0].ExitCode)
+	require.Equal(t, "ended without MPI_Finalize (exit code 0)", a.ended[0].Reason)
+}
+
 // TestEndsWithItsWorker: the end of the link ends Run.
 func TestEndsWithItsWorker(t *testing.T) {
 	a := startApp(t, "../../examples/hello/hello.wasm", []int{0}, 1)

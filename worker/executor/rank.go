@@ -116,7 +116,7 @@ func verdict(r *rank, exit wasm.Exit) (int32, string) {
 		}
 		return code, abort.Message
 	case exit.Code == 0 && exit.Err == nil && r.proc.Initialized() && !r.proc.Finalized():
-		return 1, "exited without MPI_Finalize"
+		return 1, "ended without MPI_Finalize (exit code 0)"
 	case exit.Err != nil && exit.Reason == "":
 		return max(int32(exit.Code&0xff), 1), exit.Err.Error()
 	default:

@@ -1,7 +1,7 @@
 /*
  * life HOW: what happens once in a program's life, and how the program tells it. A constructor and an atexit handler print; so does
  * every step between, with calls of MPI that allocate in the guest's heap. errno is set before the first barrier and printed after it.
- * The end is HOW: return (the default), exit, _exit, abort, mpiabort, mpierr, trap; the last line before it has no end.
+ * The end is HOW: return (the default), exit, exit0, _exit, abort, mpiabort, mpierr, trap; the last line before it has no end.
  */
 #include <errno.h>
 #include <mpi.h>
@@ -36,6 +36,7 @@ int main(int argc, char **argv) {
   fprintf(stderr, "%s\n", how);
   printf("without an end");
   if (!strcmp(how, "exit")) exit(7);
+  if (!strcmp(how, "exit0")) exit(0);
   if (!strcmp(how, "_exit")) _exit(7);
   if (!strcmp(how, "abort")) abort();
   if (!strcmp(how, "mpiabort")) MPI_Abort(MPI_COMM_WORLD, 42);
