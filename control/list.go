@@ -45,13 +45,13 @@ func (c *Control) pageOfApps(v *fsm.View, p *pager, all bool) (*apiv1.ListAppsRe
 	var why map[fsm.AppID]string
 	apps := func(yield func(*apiv1.App) bool) {
 		for app := range visit(p, listed) {
-			switch phase := fsm.PhaseOf(app); {
-			case phase == fsm.Queued:
+			switch fsm.PhaseOf(app) { //nolint:exhaustive // others say it themselves
+			case fsm.Queued:
 				if why == nil {
 					why = c.whyQueued(v)
 				}
 				app = waiting(app, why[fsm.AppID(app.Id)])
-			case phase == fsm.Starting:
+			case fsm.Starting:
 				app = waiting(app, whyStarting(app))
 			}
 			if !yield(app) {
