@@ -22,8 +22,8 @@ const recoverLong = `Make a cluster of one from the data of a stopped server, wh
 Nothing else brings a cluster back that has lost its majority. What the lost servers had accepted and this one had not
 received is lost. Choose the server with the highest last entry; run this once, on it alone. Then start it as before,
 move the data directories of all other servers away, and start those again with empty ones: they join by themselves. What
-it makes is another cluster, with an id of its own, to which the workers go with it: servers that come back with the data of
-before are refused, and can take nothing back.
+it makes is another cluster, with an id of its own, to which the workers go with it, once they have heard of no other leader for half
+the lease: servers that come back with the data of before are refused, and can take nothing back.
 
 Before it changes anything it asks the other servers, at the addresses in this one's log, and refuses while one of them answers: a
 cluster of one beside servers that are well would be a second cluster, which takes their workers away and ends what those run. Stop
