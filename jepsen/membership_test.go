@@ -81,7 +81,7 @@ func (c *cluster) votersAre(want ...*process) {
 // made a cluster of one, takes them in.
 func TestWipedMajority(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, shape{servers: 3, workers: 1, lease: "60s"})
+	c := newCluster(t, shape{servers: 3, workers: 1, lease: "20s"})
 	c.must("run", "-q", "-n", "2", helloModule)
 	history := c.must("ps", "-a", "-o", "json")
 	survivor := c.leader()
@@ -124,7 +124,7 @@ func TestWipedMajority(t *testing.T) {
 // say what they are.
 func TestPastComesBack(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, shape{servers: 3, workers: 1, lease: "60s"})
+	c := newCluster(t, shape{servers: 3, workers: 1, lease: "20s"})
 	c.must("run", "-q", "-n", "2", helloModule)
 	survivor := c.servers[1]
 	survivor.kill()
