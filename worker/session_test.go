@@ -37,6 +37,7 @@ type fakeLeader struct {
 	deaf     atomic.Bool   // nothing more is read
 	welcomes chan struct{} // one for each session that was opened
 	beats    atomic.Int64  // heartbeats that came
+	greets   func()        // called when a hello has come; nil: nothing
 	unfit    atomic.Value  // what the last of them said
 	end      atomic.Bool   // sessions end at the next heartbeat, and no more are opened
 	asked    atomic.Int64  // how often somebody asked who leads
@@ -58,6 +59,9 @@ func (f *fakeLeader) Discover(context.Context, *apiv1.DiscoverRequest) (*apiv1.D
 func (f *fakeLeader) Session(ctx context.Context, stream apiv1connect.ClusterSessionServerStream) error {
 	if _, err := stream.Receive(); err != nil {
 		return err
+	}
+	if f.greets != nil {
+		f.greets()
 	}
 	if f.end.Load() {
 		return errors.New("it leads no more")
