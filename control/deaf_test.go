@@ -34,10 +34,10 @@ func (tr *trio) deafWorker(addr string) apiv1connect.ClusterSessionClientStream 
 	return stream
 }
 
-// fill queues more for a session than a client takes that does not read.
-func fill(s *session) {
+// fill queues megabytes for a session, of which a client that does not read takes a few.
+func fill(s *session, mib int) {
 	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // text that does not compress
-	for i := range 64 {
+	for i := range mib {
 		long := make([]byte, 1<<20)
 		for j := range long {
 			long[j] = ' ' + byte(rng.IntN(90))
@@ -60,7 +60,7 @@ func TestDeafWorker(t *testing.T) {
 			l := s1.control.current()
 			s := l.sessions.of("w1")
 			require.NotNil(t, s)
-			fill(s)
+			fill(s, 64)
 			if end == "the term ends" {
 				stop() // fails the test if the term does not end
 				return
