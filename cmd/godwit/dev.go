@@ -287,7 +287,8 @@ func (d *dev) writeFile() error {
 	return durable.WriteFile(path, append(b, '\n'), 0o600)
 }
 
-// waitReady waits until there is a leader, all servers are members and all hosts are ready.
+// waitReady waits until a leader answers and all workers are up. It does not wait for every server: those that follow are members from the
+// bootstrap on, and may still be starting.
 func (d *dev) waitReady(ctx context.Context) (string, error) {
 	var addrs []string
 	for _, p := range d.procs {

@@ -1,4 +1,4 @@
-// Godwit runs MPI programs and functions on a cluster of machines, and moves
+// Godwit runs MPI programs on a cluster of machines, and moves
 // their ranks between machines while they run. This one binary plays every
 // role: server, worker, executor, client, compiler driver.
 package main
