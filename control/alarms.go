@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/text"
 )
 
@@ -89,22 +90,36 @@ func (c *Control) alarms() string {
 		fmt.Fprintf(&b, "alarm: at entry %d the state of server %s differed from this server's\n", differing[id], id)
 	}
 	for _, p := range c.peers.Past() {
-		fmt.Fprintf(&b, "alarm: %s\n", pastText(p))
+		fmt.Fprintf(&b, "alarm: %s\n", pastText(p, c.hasHosts()))
 	}
 	return b.String()
 }
 
-// pastText says of a server of a cluster that this one was recovered from what it means that it runs, and what to do.
-func pastText(p Peer) string {
-	return fmt.Sprintf("server %.64s at %.256s still runs as a member of cluster %.64s, which this cluster was recovered from: two clusters take themselves "+
-		"for one, and workers stay with the older one while most of its servers answer. If those do, stop this cluster's servers, move their data "+
-		"directories away and start them with empty ones: they join the older one. Else stop that server and do so with its own", p.ID, p.Addr, p.ClusterID)
+// pastText says of a server of a cluster that this one was recovered from what it means that it runs, and what to do. here says that workers are with this cluster.
+func pastText(p Peer, here bool) string {
+	text := fmt.Sprintf("server %.64s at %.256s still runs as a member of cluster %.64s, which this cluster was recovered from: two clusters take themselves "+
+		"for one. ", p.ID, p.Addr, p.ClusterID)
+	if here {
+		return text + "This cluster has the workers: stop that server, move its data directory away and start it with an empty one"
+	}
+	return text + "This cluster has no worker, and workers stay with the older one while most of its servers answer. If those do, stop this cluster's servers, " +
+		"move their data directories away and start them with empty ones: they join the older one. Else stop that server and do so with its own"
+}
+
+// hasHosts says whether a host holds a lease of this cluster. After a recovery those of before do until their leases are over.
+func (c *Control) hasHosts() bool {
+	for h := range c.state.View().Hosts() {
+		if fsm.HostStateOf(h) == fsm.Ready {
+			return true
+		}
+	}
+	return false
 }
 
 // pastServers is what the list of servers says of them.
 func (c *Control) pastServers() (out []*apiv1.PastServer) {
 	for _, p := range c.peers.Past() {
-		out = append(out, &apiv1.PastServer{Id: p.ID, Addr: p.Addr, ClusterId: p.ClusterID, What: pastText(p)})
+		out = append(out, &apiv1.PastServer{Id: p.ID, Addr: p.Addr, ClusterId: p.ClusterID, What: pastText(p, c.hasHosts())})
 	}
 	return out
 }

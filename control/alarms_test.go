@@ -125,4 +125,14 @@ func TestPastServersAreShown(t *testing.T) {
 	for _, want := range []string{"server s2 at a2:1", "cluster before", "start them with empty ones"} {
 		require.Contains(t, res.PastServers[0].What, want)
 	}
+
+	// Where the workers are decides which cluster goes.
+	b := newBench(t, nil)
+	b.l.c.peers = withPast{}
+	b.host("h1", 1)
+	what := b.l.c.pastServers()[0].What
+	require.Contains(t, what, "stop that server")
+	require.NotContains(t, what, "stop this cluster")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h1", Incarnation: "i-h1", State: string(fsm.Lost), Reason: "x"}}})
+	require.Contains(t, b.l.c.pastServers()[0].What, "This cluster has no worker")
 }

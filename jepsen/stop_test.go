@@ -77,6 +77,14 @@ func TestInterruptAtEachMoment(t *testing.T) {
 			c.phase(id, "cancelled")
 		})
 	}
+	t.Run("mpirun, terminated", func(t *testing.T) {
+		run := c.start("mpirun", "-n", "1", steadyModule, "100000", "50")
+		c.lines(run, 1)
+		require.NoError(t, run.cmd.Process.Signal(syscall.SIGTERM))
+		r := run.wait()
+		require.Equal(t, 143, r.code, r.stderr)
+		c.idle()
+	})
 	t.Run("cancelling", func(t *testing.T) {
 		g := newGate(t, c.servers[0].addr, "/CancelApp")
 		run := startCommand(t, g.addr, "run", "-n", "1", "--name", "twice", steadyModule, "1000", "50")

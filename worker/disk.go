@@ -65,6 +65,7 @@ func (w *Worker) lookAtDisk() {
 		least = w.roomToBeFit()
 	}
 	free := int64(st.Bavail) * st.Bsize
+	w.logs.tight.Store(free < 2*w.roomToBeFit())
 	switch {
 	case free < least:
 		w.setUnfit(fmt.Sprintf("the disk of its data directory is full: it takes ranks again when %d MiB are free", w.roomToBeFit()>>20))

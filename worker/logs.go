@@ -19,8 +19,10 @@ const (
 	maxLogs = 1000
 	// keptAtLeast is how long the output of an app is kept that has ended, for who asks for it then.
 	keptAtLeast = time.Minute
-	// slackBytes and slackLogs are how much more there may be for the sake of logs that are read, or that ended a moment ago.
-	slackBytes, slackLogs = 1 << 30, 7 * maxLogs
+	// slackLogs is how many more there may be for the sake of logs that are read, or that ended a moment ago.
+	slackLogs = 7 * maxLogs
+	// leastSlack and mostSlack bound what they may take besides: as much again as the limit.
+	leastSlack, mostSlack = 64 << 20, 1 << 30
 )
 
 // logStore keeps the output of ranks on this host: a directory for each app, in it a file for each rank. A rank's file moves with
@@ -35,6 +37,8 @@ type logStore struct {
 
 	atLeast time.Duration          // keptAtLeast
 	remove  func(dir string) error // os.RemoveAll
+
+	tight atomic.Bool // the disk has too little room: what has ended makes some, unless it is read
 
 	mu    sync.Mutex // guards the fields below; no file is touched under it
 	apps  map[string]*appLog
@@ -172,15 +176,19 @@ func (s *logStore) superfluous() int {
 	if len(s.ended) == 0 {
 		return -1
 	}
-	if s.past > s.limit+slackBytes || len(s.ended) > maxLogs+slackLogs {
+	if s.past > s.limit+min(max(s.limit, leastSlack), mostSlack) || len(s.ended) > maxLogs+slackLogs {
 		return 0
+	}
+	atLeast := s.atLeast
+	if s.tight.Load() {
+		atLeast = -1
 	}
 	if (s.bytes.Load() <= s.limit || s.past <= s.limit/2) && len(s.ended) <= maxLogs {
 		return -1
 	}
 	return slices.IndexFunc(s.ended, func(e endedLog) bool {
 		l := s.apps[e.id]
-		return time.Since(e.at) > s.atLeast && (l == nil || l.readers.Load() == 0)
+		return time.Since(e.at) > atLeast && (l == nil || l.readers.Load() == 0)
 	})
 }
 

@@ -219,9 +219,17 @@ func TestLogsThatAreWanted(t *testing.T) {
 	s.close("next")
 	there("next", "running")
 
+	// A disk that is short of room needs it now.
+	write("fresh", 6)
+	s.atLeast = time.Hour
+	s.close("fresh")
+	there("fresh", "next", "running")
+	s.tight.Store(true)
+	there("next", "running")
+
 	// Whoever reads what must go is told so, and not that it was all.
 	s.mu.Lock()
-	s.past += slackBytes + s.limit
+	s.past += leastSlack + s.limit
 	s.mu.Unlock()
 	r := &logReader{log: next, rank: 0, turns: newReaders()}
 	there("running")

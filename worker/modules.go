@@ -289,14 +289,15 @@ func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string, pati
 	}()
 	all := newContent()
 	for size := 0; ; {
+		late.Reset(patience) // for each part anew
 		m, err := stream.Receive()
+		late.Stop()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return err
 		}
-		late.Stop()
 		if size += len(m.Chunk); size > apiv1.MaxModuleBytes { // it has gone bad
 			return fmt.Errorf("server %s sends more than a module may have: %d bytes", addr, apiv1.MaxModuleBytes)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -126,6 +127,7 @@ type moduleServer struct {
 	fakeLeader
 	code  []byte
 	after int32 // times it is asked without an answer
+	half  bool  // it stops in the middle
 	asked atomic.Int32
 }
 
@@ -133,6 +135,11 @@ func (m *moduleServer) FetchModule(ctx context.Context, _ *apiv1.FetchModuleRequ
 	if m.asked.Add(1) <= m.after {
 		<-ctx.Done()
 		return ctx.Err()
+	}
+	if m.half {
+		err := stream.Send(&apiv1.FetchModuleResponse{Chunk: m.code[:1]})
+		<-ctx.Done()
+		return errors.Join(err, ctx.Err())
 	}
 	return stream.Send(&apiv1.FetchModuleResponse{Chunk: m.code})
 }
@@ -159,8 +166,13 @@ func TestFetchPassesOverTheSilent(t *testing.T) {
 	sum := sha256.Sum256(code)
 	digest := hex.EncodeToString(sum[:])
 	silent, good, slow := &moduleServer{after: 1 << 20}, &moduleServer{code: code}, &moduleServer{code: code, after: 1}
-	for _, next := range []*moduleServer{good, slow} {
-		servers := []string{silent.serve(t), next.serve(t)}
+	half, second := &moduleServer{code: code, half: true}, &moduleServer{code: code}
+	for _, next := range []*moduleServer{good, slow, second} {
+		first := silent
+		if next == second {
+			first = half
+		}
+		servers := []string{first.serve(t), next.serve(t)}
 		if next == slow {
 			servers = servers[1:]
 		}
@@ -177,6 +189,7 @@ func TestFetchPassesOverTheSilent(t *testing.T) {
 	}
 	require.EqualValues(t, 1, silent.asked.Load())
 	require.EqualValues(t, 2, slow.asked.Load())
+	require.EqualValues(t, 1, half.asked.Load())
 }
 
 // TestFetchedModuleIsChecked: bytes that are not the module's get no name.

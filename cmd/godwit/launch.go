@@ -102,7 +102,8 @@ func mpirun(ctx context.Context, name string, words []string) error {
 	var stop func()
 	l.in, stop = watchInterrupts()
 	defer stop()
-	return l.in.exit(l.onCluster(context.WithoutCancel(ctx), func(hosts []*apiv1.Host, c *client.Client) error {
+	ctx = context.WithoutCancel(ctx) // l.in says what a signal means
+	return l.in.exit(l.onCluster(ctx, func(hosts []*apiv1.Host, c *client.Client) error {
 		return l.run(ctx, name, path, hosts, c)
 	}))
 }

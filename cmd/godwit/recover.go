@@ -100,7 +100,10 @@ func recoverFrom(ctx context.Context, s *raftnode.Survivor, empty func() machine
 			"without it. Take a server that has a vote; if there is none, give --removed, and lose what was accepted after its removal")
 	}
 	if !f.othersLost {
-		there := stillThere(ctx, s.ClusterID(), s.Members, newDiscoverer(transport.NewHTTPClient()))
+		there, err := stillThere(ctx, s.ClusterID(), s.Members, newDiscoverer(transport.NewHTTPClient()))
+		if err != nil {
+			return err
+		}
 		if err := errStillThere(s.ClusterID(), there); err != nil {
 			return err
 		}
@@ -108,10 +111,25 @@ func recoverFrom(ctx context.Context, s *raftnode.Survivor, empty func() machine
 	fmt.Fprintln(os.Stderr, "It becomes the only server. What the others had and it had not is LOST. This cannot be undone.")
 	if !f.yes {
 		fmt.Fprint(os.Stderr, "Type yes to go on: ")
-		line, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer is no
+		answer := make(chan string, 1)
+		go func() { // it ends with the process
+			line, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer is no
+			answer <- line
+		}()
+		line := ""
+		select {
+		case line = <-answer:
+		case <-ctx.Done():
+		}
+		if err := interruptedRecovery(ctx); err != nil {
+			return err
+		}
 		if strings.TrimSpace(line) != "yes" {
 			return fmt.Errorf("recover: not confirmed, nothing was changed; type yes, or give --yes")
 		}
+	}
+	if err := interruptedRecovery(ctx); err != nil { // from here on it is not to be stopped
+		return err
 	}
 	id := uuid.NewString()
 	return s.Recover(recovered{empty(), id}, id)

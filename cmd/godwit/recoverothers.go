@@ -14,8 +14,8 @@ type otherServer struct{ id, addr, cluster string }
 
 // stillThere asks the members at their addresses, and at those that the answers name, and returns who answers as a server of the cluster
 // or of one that was recovered from it already. Only who proves who it is counts; a server that was started anew at the address of a lost
-// one is of no cluster yet. It takes surveyWait at most.
-func stillThere(ctx context.Context, cluster string, members []raftnode.Server, ask discoverer) []otherServer {
+// one is of no cluster yet. It takes surveyWait at most. When ctx ends nobody knows who would have answered: that is an error.
+func stillThere(ctx context.Context, cluster string, members []raftnode.Server, ask discoverer) ([]otherServer, error) {
 	var addrs []string
 	for _, m := range members {
 		addrs = append(addrs, m.Addr)
@@ -30,7 +30,15 @@ func stillThere(ctx context.Context, cluster string, members []raftnode.Server, 
 			out = append(out, o)
 		}
 	}
-	return out
+	return out, interruptedRecovery(ctx)
+}
+
+// interruptedRecovery is the error of a recovery that was asked to stop before it had changed anything; nil: it goes on.
+func interruptedRecovery(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return &exitError{exitInterrupted, "recover: interrupted, nothing was changed"}
 }
 
 // errStillThere refuses a recovery because of the servers that answer; nil if there are none.

@@ -38,13 +38,14 @@ func TestRecoverIsRefusedWhileOthersAnswer(t *testing.T) {
 		{"one that was recovered before", map[string]*apiv1.DiscoverResponse{"a2": of(2, "d", "b", "c")}, nil, []string{"s2 at a2 (recovered already, as cluster d)"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			there := stillThere(t.Context(), "c", members, func(_ context.Context, addr string) (*apiv1.DiscoverResponse, error) {
+			there, err := stillThere(t.Context(), "c", members, func(_ context.Context, addr string) (*apiv1.DiscoverResponse, error) {
 				if res := tc.answers[addr]; res != nil {
 					return res, nil
 				}
 				return nil, errors.Join(tc.fails, errors.New("nobody there"))
 			})
-			err := errStillThere("c", there)
+			require.NoError(t, err)
+			err = errStillThere("c", there)
 			if len(tc.want) == 0 {
 				require.NoError(t, err)
 				return
@@ -54,4 +55,16 @@ func TestRecoverIsRefusedWhileOthersAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestInterruptedRecovery: who is asked to stop while the others are asked knows nothing of them, and changes nothing.
+func TestInterruptedRecovery(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := stillThere(ctx, "c", []raftnode.Server{{ID: "s1", Addr: "a1"}}, func(ctx context.Context, _ string) (*apiv1.DiscoverResponse, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	require.ErrorContains(t, err, "nothing was changed")
+	require.Equal(t, exitInterrupted, exitCode(err))
 }
