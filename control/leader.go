@@ -152,7 +152,9 @@ func (l *leader) proposed(ctx context.Context, what string, fill func(*apiv1.Com
 		l.noteFailed(ctx, what, err)
 		return false, err
 	}
-	l.uncommitted.well(time.Now())
+	if lasted, say := l.uncommitted.well(time.Now()); say {
+		l.log.Info("proposals are committed again", "lasted", lasted.Round(time.Millisecond))
+	}
 	if res.Code != "" {
 		l.log.Info("proposal refused", "what", what, "code", res.Code, "reason", res.Reason)
 		l.refusals.note(what)

@@ -206,8 +206,8 @@ func (s *logStore) prune() {
 		s.past -= oldest.bytes
 		delete(s.apps, oldest.id)
 		s.going[oldest.id] = gone
+		s.bytes.Add(-oldest.bytes) // here: who prunes beside us must not do it again
 		s.mu.Unlock()
-		s.bytes.Add(-oldest.bytes)
 		if err := s.remove(filepath.Join(s.dir, oldest.id)); err != nil {
 			s.log.Warn("an old log is left", "app", oldest.id, "err", err)
 		}
