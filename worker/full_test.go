@@ -197,7 +197,7 @@ func TestDirectoryGone(t *testing.T) {
 	lock, err := dirlock.Lock(dir)
 	require.NoError(t, err)
 	defer lock.Close() //nolint:errcheck // a test's
-	w := &Worker{cfg: Config{DataDir: dir}, lock: lock, log: slog.New(slog.DiscardHandler)}
+	w := &Worker{cfg: Config{DataDir: dir}, lock: lock, logs: newLogs(t), log: slog.New(slog.DiscardHandler)}
 	w.lookAtDisk()
 	require.Empty(t, w.fitness.unfit())
 	require.NoError(t, os.RemoveAll(dir))
