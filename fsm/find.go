@@ -3,6 +3,7 @@ package fsm
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -14,8 +15,17 @@ var (
 	ErrAmbiguous = errors.New("ambiguous")
 )
 
+// idPrefix begins the ids that AppIDFor makes, and minDigits is how much must follow
+// for the beginning of an id to mean an app: a slip of the hand cancels none.
+const idPrefix, minDigits = "app-", 3
+
+func tellsApps(ref string) bool {
+	return !strings.HasPrefix(idPrefix, ref) && len(strings.TrimPrefix(ref, idPrefix)) >= minDigits
+}
+
 // FindApp finds the app a person means by ref: the app with this id, else the
-// one with this name, else the one whose id starts so. A whole name goes before
+// one with this name, else the one whose id starts so, if that is enough of it to
+// be meant (tellsApps). A whole name goes before
 // the start of an id, for ids are random. Where several answer, those that have
 // not ended are preferred; if it is still not one, the error is ErrAmbiguous, or
 // ErrNotFound where nothing answers at all.
@@ -41,7 +51,7 @@ func (v *View) FindApp(ref string) (*apiv1.App, error) {
 			add(app)
 		}
 	}
-	if len(live)+len(ended) == 0 {
+	if len(live)+len(ended) == 0 && tellsApps(ref) {
 		it := v.apps.Root().Iterator()
 		it.SeekPrefix([]byte(ref))
 		for _, app, ok := it.Next(); ok; _, app, ok = it.Next() {

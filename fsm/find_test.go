@@ -24,7 +24,9 @@ func TestFindByName(t *testing.T) {
 	require.Equal(t, "i1", find("heat"))
 	require.Equal(t, "heater", find("heater"), "an id goes before a name")
 	require.Equal(t, "heater", find("heate"))
-	require.Contains(t, find(""), "not found")
+	for _, little := range []string{"", "h", "he", "a", "ap", "app", "app-", "app-1", "app-12"} {
+		require.Contains(t, find(little), "not found", "%q means no app", little)
+	}
 	at(t, m, 1, "stop i1 cancelled 0")
 	require.Equal(t, "i1", find("heat"))
 	at(t, m, 1, "submit i4 m 1 name=heat")

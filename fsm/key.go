@@ -164,7 +164,7 @@ func AppIDFor(clusterID, key string) AppID {
 	hash.Write([]byte(clusterID))
 	hash.Write([]byte(key))
 	const short = 6 // bytes: few enough to type, enough for an app to have its id alone
-	return AppID("app-" + hex.EncodeToString(hash.Sum(nil)[:short]))
+	return AppID(idPrefix + hex.EncodeToString(hash.Sum(nil)[:short]))
 }
 
 // sameRequest tells whether a submission is a retry of the one that made the app.

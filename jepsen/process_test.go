@@ -1,8 +1,11 @@
 package jepsen
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
@@ -76,9 +79,31 @@ func (p *process) running() bool {
 	}
 }
 
-// freeze stops the process from running until thaw; its connections stay open.
-func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
-func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
+// freeze stops the process from running until thaw; its connections stay open. It returns when all threads stand still: until one of them
+// has come to the signal, on a loaded machine for long, the others run on.
+func (p *process) freeze() {
+	p.signal(syscall.SIGSTOP)
+	for deadline := time.Now().Add(patience); p.running() && !p.stands() && time.Now().Before(deadline); {
+		<-time.After(time.Millisecond)
+	}
+}
+
+// stands says whether all threads are stopped.
+func (p *process) stands() bool {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return true
+	}
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if i := bytes.LastIndexByte(stat, ')'); err == nil && (i < 0 || !bytes.HasPrefix(stat[i:], []byte(") T"))) {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *process) thaw() { p.signal(syscall.SIGCONT) }
 
 // launcher starts processes that the kernel kills when the tests end, however they end. It does so when the thread ends
 // that started a process, so one goroutine starts all of them, locked to a thread that it never gives back.

@@ -30,7 +30,8 @@ func TestSpinDelaysNobody(t *testing.T) {
 	c.must("run", "-q", "-n", "4", helloModule)
 	require.True(t, spin.running(), "another program of the same host ends first")
 
-	c.eventually(patience, "the guest ends", func() error {
+	// It computes, with as much of a processor as others leave.
+	c.eventually(3*patience, "the guest ends", func() error {
 		h := c.hosts()["w1"]
 		require.Equal(t, "ready", h.State)
 		require.Equal(t, incarnation, h.Incarnation)
