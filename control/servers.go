@@ -140,7 +140,7 @@ func matching(servers []ServerInfo, ref string) (found []ServerInfo, whole bool)
 		switch {
 		case s.ID == ref:
 			return []ServerInfo{s}, true
-		case isAt(ref, s.Addr) || isAt(ref, s.LogAddr):
+		case IsAt(ref, s.Addr) || IsAt(ref, s.LogAddr):
 			at = append(at, s)
 		case ref != "" && strings.HasPrefix(s.ID, ref):
 			begun = append(begun, s)
@@ -152,8 +152,8 @@ func matching(servers []ServerInfo, ref string) (found []ServerInfo, whole bool)
 	return begun, false
 }
 
-// isAt tells whether ref is the address, or its host alone.
-func isAt(ref, addr string) bool {
+// IsAt tells whether ref is the address (host:port), or its host alone.
+func IsAt(ref, addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	return ref != "" && (ref == addr || (err == nil && ref == host))
 }

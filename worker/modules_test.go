@@ -7,8 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -147,17 +145,7 @@ func (m *moduleServer) FetchModule(ctx context.Context, _ *apiv1.FetchModuleRequ
 // serve answers until the test ends, and returns where.
 func (m *moduleServer) serve(t *testing.T) string {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s := connect.NewServer()
-	apiv1connect.RegisterClusterHandler(s, m)
-	mux := http.NewServeMux()
-	transport.Mount(mux, s)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- transport.Serve(ctx, l, mux) }()
-	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
-	return l.Addr().String()
+	return serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterClusterHandler(s, m) })
 }
 
 // A server that stands still does not keep a worker from the next one; where none answers at once, they are waited for.

@@ -3,8 +3,6 @@ package worker
 import (
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -28,16 +26,8 @@ func serveLogs(t *testing.T, logs *logStore) apiv1connect.DataClient {
 // serveReaders answers ReadLogs of a store, with these turns, until the test ends, and returns the address.
 func serveReaders(t *testing.T, logs *logStore, turns *readers) string {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s := connect.NewServer()
-	apiv1connect.RegisterDataHandler(s, dataService{&Worker{logs: logs, readers: turns, log: slog.New(slog.DiscardHandler)}})
-	mux := http.NewServeMux()
-	transport.Mount(mux, s)
-	done := make(chan error, 1)
-	go func() { done <- transport.Serve(t.Context(), l, mux) }()
-	t.Cleanup(func() { require.NoError(t, <-done) })
-	return l.Addr().String()
+	data := dataService{&Worker{logs: logs, readers: turns, log: slog.New(slog.DiscardHandler)}}
+	return serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, data) })
 }
 
 // openFiles are this process's descriptors of files below a directory.

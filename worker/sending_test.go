@@ -3,8 +3,6 @@ package worker
 import (
 	"context"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -47,19 +45,10 @@ func TestSendingEndsWithItsMigration(t *testing.T) {
 		},
 	} {
 		t.Run(how, func(t *testing.T) {
-			l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-			require.NoError(t, err)
 			target := deafTarget{dataService{&Worker{log: slog.New(slog.DiscardHandler)}}, make(chan struct{}), make(chan struct{})}
-			s := connect.NewServer()
-			apiv1connect.RegisterDataHandler(s, target)
-			mux := http.NewServeMux()
-			transport.Mount(mux, s)
-			done := make(chan error, 1)
-			go func() { done <- transport.Serve(t.Context(), l, mux) }()
-			t.Cleanup(func() { require.NoError(t, <-done) })
 			b := newBench(t)
 			b.a.host.http = transport.NewHTTPClient()
-			b.rec.Addrs["h2"] = l.Addr().String()
+			b.rec.Addrs["h2"] = serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, target) })
 			b.frozen()
 			image := filepath.Join(t.TempDir(), "image")
 			require.NoError(t, os.WriteFile(image, make([]byte, 8<<20), 0o600))

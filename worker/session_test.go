@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -107,17 +106,9 @@ func (f *fakeLeader) PushModule(context.Context, apiv1connect.ClusterPushModuleS
 // serveFake answers the Cluster service until the test ends.
 func serveFake(t *testing.T, f *fakeLeader) {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	l := listenLocal(t)
 	f.addr, f.welcomes = l.Addr().String(), make(chan struct{}, 100)
-	s := connect.NewServer()
-	apiv1connect.RegisterClusterHandler(s, f)
-	mux := http.NewServeMux()
-	transport.Mount(mux, s)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- transport.Serve(ctx, l, mux) }()
-	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
+	serve(t, l, func(s *connect.Server) { apiv1connect.RegisterClusterHandler(s, f) })
 }
 
 // wire is a TCP way to a server that can be stopped, as a stopped process does: connections stay open, nothing goes through.

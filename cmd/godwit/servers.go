@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/control"
 	"github.com/godwit-run/godwit/internal/text"
 )
 
@@ -150,8 +150,7 @@ func newServersRemove(o *options) *cobra.Command {
 func idAt(servers []*apiv1.Server, ref string) string {
 	id := ""
 	for _, s := range servers {
-		host, _, err := net.SplitHostPort(s.Addr)
-		if s.Addr != ref && (err != nil || host != ref) {
+		if !control.IsAt(ref, s.Addr) {
 			continue
 		}
 		if id != "" {
