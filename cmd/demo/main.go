@@ -352,7 +352,7 @@ func (d *demo) stillLive(ctx context.Context, id string) error {
 }
 
 func (d *demo) killLeader(ctx context.Context) error {
-	leader, err := d.leader(ctx, "")
+	leader, err := d.leader(ctx)
 	if err != nil {
 		return err
 	}
@@ -372,7 +372,11 @@ func (d *demo) killLeader(ctx context.Context) error {
 			return fmt.Errorf("kill the leader: %w", err)
 		}
 		d.say("kill -9 %d: that was %s, the leader; both apps go on", p.PID, p.Name)
-		next, err := d.leader(ctx, leader)
+		err := poll(ctx, "the process is gone", func() (bool, error) { return errors.Is(syscall.Kill(p.PID, 0), syscall.ESRCH), nil })
+		if err != nil {
+			return err
+		}
+		next, err := d.leader(ctx) // it may be the same one: its process is started again at once
 		if err != nil {
 			return err
 		}
@@ -386,8 +390,8 @@ func (d *demo) killLeader(ctx context.Context) error {
 	return fmt.Errorf("the leader %s is not in dev.json", leader)
 }
 
-// leader waits for a leader other than the given one.
-func (d *demo) leader(ctx context.Context, other string) (string, error) {
+// leader waits for a leader.
+func (d *demo) leader(ctx context.Context) (string, error) {
 	var addr string
 	err := poll(ctx, "there is a leader", func() (bool, error) {
 		all, err := list[servers](ctx, d, "servers")
@@ -395,7 +399,7 @@ func (d *demo) leader(ctx context.Context, other string) (string, error) {
 			return false, err
 		}
 		for _, s := range all.Servers {
-			if s.Role == "leader" && s.Addr != other {
+			if s.Role == "leader" {
 				addr = s.Addr
 				return true, nil
 			}
