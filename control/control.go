@@ -103,6 +103,7 @@ type Control struct {
 	holding *holding
 	slog    *slog.Logger
 	http    *http.Client
+	bulk    *http.Client                                    // what modules come by
 	reach   func(ctx context.Context, h *apiv1.Host) string // why a worker is not reached where it says that it is; "": it is
 	dials   dials
 
@@ -128,7 +129,8 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 		return nil, err
 	}
 	c := &Control{
-		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg, http: transport.NewHTTPClient(),
+		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg,
+		http: transport.NewHTTPClient(), bulk: transport.NewBulkHTTPClient(),
 		incoming: newIncoming(), pushed: newIncoming(), outgoing: newOutgoing(), inspecting: make(chan struct{}, 1), dials: newDials(),
 	}
 	c.reach = c.askAtAddress

@@ -317,7 +317,7 @@ func (c *Control) pullFrom(ctx context.Context, addr, digest string) error {
 	defer cancel()
 	ctx, info := connect.NewClientContext(ctx)
 	info.RequestHeader().Set(hopHeader, "1")
-	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.http, addr)).FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: digest})
+	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.bulk, addr)).FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: digest})
 	if err != nil {
 		return err
 	}

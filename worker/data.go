@@ -28,7 +28,7 @@ func (w *Worker) serveData(ctx context.Context) error {
 	apiv1connect.RegisterDataHandler(s, dataService{w})
 	mux := http.NewServeMux()
 	transport.Mount(mux, s)
-	return transport.Serve(ctx, w.dataConns, mux)
+	return transport.ServeBulk(ctx, w.dataConns, mux)
 }
 
 // takeRankConns hands connections from other hosts' executors to the executor of their app.

@@ -120,7 +120,7 @@ func (w *Worker) openDir() (err error) {
 	if err := os.RemoveAll(w.cfg.dir("images")); err != nil {
 		return fmt.Errorf("worker: images: %w", err)
 	}
-	if w.modules, err = newModuleCache(w.cfg.dir("modules"), w.cfg.dir("cache"), w.cfg.ModuleBytes, w.log, w.http, w.servers); err != nil {
+	if w.modules, err = newModuleCache(w.cfg.dir("modules"), w.cfg.dir("cache"), w.cfg.ModuleBytes, w.log, transport.NewBulkHTTPClient(), w.servers); err != nil {
 		return err
 	}
 	if w.logs, err = newLogStore(w.cfg.dir("logs"), w.cfg.LogBytes, w.log); err != nil {

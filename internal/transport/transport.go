@@ -27,25 +27,38 @@ const (
 	dialWait      = 3 * time.Second
 	pingAfter     = 5 * time.Second
 	pingWait      = 3 * time.Second
-	streamWindow  = 256 << 10
-	// connWindow holds what all streams of a connection may have sent and nobody has read yet: whoever reads nothing, or waits for a turn
-	// to read, holds up nobody else.
-	connWindow = (maxStreams + 4) * streamWindow
-	maxFrame   = 1 << 20 // a frame is never larger than a stream's window
+	maxFrame      = 1 << 20 // what is read at a time
+
+	// A stream moves at most its receiver's window in a round trip, and the receiver may have to hold that much of it: callers' streams, which
+	// may be many and read by nobody, have little; images and modules, which are written as they come, have what a line of 10 ms needs.
+	streamWindow = 256 << 10
+	bulkWindow   = 4 << 20
 )
 
+// http2Config gives each stream the window, and a connection what all its streams may have sent and nobody has read yet: whoever reads
+// nothing, or waits for a turn to read, holds up nobody else.
+func http2Config(window int) *http.HTTP2Config {
+	return &http.HTTP2Config{
+		SendPingTimeout: pingAfter, PingTimeout: pingWait,
+		MaxReceiveBufferPerStream: window, MaxReceiveBufferPerConnection: (maxStreams + 4) * window,
+		MaxReadFrameSize: maxFrame,
+	}
+}
+
 // NewHTTPClient is an HTTP client that speaks HTTP/2 without TLS. It notices a dead peer within seconds.
-func NewHTTPClient() *http.Client {
+func NewHTTPClient() *http.Client { return newHTTPClient(streamWindow) }
+
+// NewBulkHTTPClient is NewHTTPClient for answers that are long and are written as they come: over a line of 10 ms a stream moves hundreds of
+// megabytes a second to it, and may leave 4 MiB for it to hold.
+func NewBulkHTTPClient() *http.Client { return newHTTPClient(bulkWindow) }
+
+func newHTTPClient(window int) *http.Client {
 	p := new(http.Protocols)
 	p.SetUnencryptedHTTP2(true)
 	return &http.Client{Transport: &http.Transport{
-		Protocols:   p,
-		DialContext: (&net.Dialer{Timeout: dialWait}).DialContext,
-		HTTP2: &http.HTTP2Config{
-			SendPingTimeout: pingAfter, PingTimeout: pingWait,
-			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connWindow,
-			MaxReadFrameSize: maxFrame,
-		},
+		Protocols:          p,
+		DialContext:        (&net.Dialer{Timeout: dialWait}).DialContext,
+		HTTP2:              http2Config(window),
 		DisableCompression: true,
 	}}
 }
@@ -72,16 +85,22 @@ func Mount(mux *http.ServeMux, s *connect.Server) {
 
 // Serve answers on l until ctx ends, then gives requests under way a moment and closes. It returns nil at ctx's end.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	return serve(ctx, l, h, streamWindow)
+}
+
+// ServeBulk is Serve where requests are long and are written as they come, as images are: what NewBulkHTTPClient is for answers.
+func ServeBulk(ctx context.Context, l net.Listener, h http.Handler) error {
+	return serve(ctx, l, h, bulkWindow)
+}
+
+func serve(ctx context.Context, l net.Listener, h http.Handler, window int) error {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
+	config := http2Config(window)
+	config.MaxConcurrentStreams = maxStreams
 	s := &http.Server{
-		Handler: withWriter(h), Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: 64 << 10,
-		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingWait,
-			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connWindow,
-			MaxReadFrameSize: maxFrame,
-		},
+		Handler: withWriter(h), Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: 64 << 10, HTTP2: config,
 		// Requests end with the server, so that streams do not hold up its end.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}

@@ -13,15 +13,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// serve answers with h until the test ends, and returns the address and a counter of connections.
-func serve(t *testing.T, h http.HandlerFunc) (url string, conns *atomic.Int32) {
+// answering answers with h until the test ends, and returns the address and a counter of connections.
+func answering(t testing.TB, h http.HandlerFunc) (url string, conns *atomic.Int32) {
+	t.Helper()
+	return answeringBy(t, Serve, h)
+}
+
+func answeringBy(t testing.TB, serve func(context.Context, net.Listener, http.Handler) error, h http.HandlerFunc) (url string, conns *atomic.Int32) {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	counted := &countingListener{Listener: l}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, counted, h) }()
+	go func() { ended <- serve(ctx, counted, h) }()
 	t.Cleanup(func() { cancel(); require.NoError(t, <-ended) })
 	return "http://" + l.Addr().String(), &counted.n
 }
@@ -39,7 +44,7 @@ func (l *countingListener) Accept() (net.Conn, error) {
 // TestDeafStreams: streams of which nobody reads what they get hold up no other stream of their connection, whichever side is deaf.
 func TestDeafStreams(t *testing.T) {
 	full := make(chan struct{}, maxStreams)
-	url, conns := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	url, conns := answering(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/talks": // more than the client's window takes
 			w.WriteHeader(http.StatusOK)
