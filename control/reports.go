@@ -60,7 +60,7 @@ func news(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []p
 			c.Op = &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: app.Id, Host: string(host), Epoch: app.Epoch}}
 		}})
 	}
-	ended := &apiv1.RanksEnded{App: app.Id, Host: string(host), Ranks: newlyEnded(app, host, st)}
+	ended := &apiv1.RanksEnded{App: app.Id, Host: string(host), Ranks: newlyEnded(v, app, host, st)}
 	for i, part := range fsm.SplitRanksEnded(ended) {
 		out = append(out, proposal{fmt.Sprintf("ranks ended %s on %s from %d (%d)", app.Id, host, part.Ranks[0].Rank, i), func(c *apiv1.Command) {
 			c.Op = &apiv1.Command_RanksEnded{RanksEnded: part}
@@ -76,7 +76,7 @@ func started(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) bool {
 }
 
 // newlyEnded are the ranks that a report says have ended, and the log does not, each once.
-func newlyEnded(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*apiv1.EndedRank {
+func newlyEnded(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*apiv1.EndedRank {
 	var out []*apiv1.EndedRank
 	seen, epoch := map[int32]bool{}, app.RankEpochs()
 	for _, r := range st.Ranks {
@@ -87,6 +87,7 @@ func newlyEnded(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*apiv1.E
 		seen[r.Rank] = true
 		out = append(out, &apiv1.EndedRank{
 			Rank: r.Rank, Epoch: r.Epoch, ExitCode: r.ExitCode, Reason: text.Clean(r.Reason, reasonBytes(int(app.Size))),
+			ToldByReason: r.ToldByReason && v.TellsByReason(),
 		})
 	}
 	return out

@@ -51,7 +51,14 @@ func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
 // FeatureLevel is the newest level of rules that this build knows. A change to what
 // an entry of old does raises it: entries before the SetFeatureLevel that allows
 // it are applied by the old rules, by this build too.
-const FeatureLevel = 1
+const FeatureLevel = 2
+
+// levelToldByReason is the level from which on EndedRank.told_by_reason says whether a rank's reason says how it ended. Before, how
+// the reason begins did.
+const levelToldByReason = 2
+
+// TellsByReason says whether EndedRank.told_by_reason may be proposed: a build that does not know it stops there.
+func (v *View) TellsByReason() bool { return v.feature >= levelToldByReason }
 
 // setFeatureLevel raises the level. That every server knows it is the leader's to
 // see to: one that does not stops here.

@@ -3,6 +3,7 @@ package fsm
 import (
 	"encoding/hex"
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -65,9 +66,36 @@ wish h2 evicting by=99 taken back
 stop a2 failed 300 late
 `
 
-func goldenEntries(t *testing.T) [][]byte {
+// goldenLog2 is what that of level 2 was made of: the same reports before and after the level was raised.
+const goldenLog2 = `
+init c2 key=k0 principal=admin
+level 1
+module m key=k1
+host h1 8 n1 i1
+submit a1 m 2
+submit a2 m 2
+submit a3 m 2
+submit a4 m 2
+place a1 h1 h1 term=1
+place a2 h1 h1 term=1
+place a3 h1 h1 term=1
+place a4 h1 h1 term=1
+
+started a1 h1 1 term=1
+started a2 h1 1 term=1
+started a3 h1 1 term=1
+started a4 h1 1 term=1
+ended a1 h1 0@1=1:ended_without_MPI_Finalize 1@1=0 term=1
+ended a2 h1 0@1=1!crashed 1@1=0 term=1
+level 2
+
+ended a3 h1 0@1=1:ended_by_its_own_wish 1@1=0 term=1
+ended a4 h1 1@1=1!ended_without_MPI_Finalize 0@1=0 term=1
+`
+
+func goldenEntries(t *testing.T, log string) [][]byte {
 	var out [][]byte
-	for i, paragraph := range strings.Split(strings.TrimSpace(goldenLog), "\n\n") {
+	for i, paragraph := range strings.Split(strings.TrimSpace(log), "\n\n") {
 		entry := new(apiv1.Entry)
 		for line := range strings.Lines(paragraph) {
 			cmd := command(t, line)
@@ -81,14 +109,21 @@ func goldenEntries(t *testing.T) [][]byte {
 	return out
 }
 
-// TestGoldenLog replays entries that were written at feature level 1. Whatever
+// TestGoldenLog replays entries that were written at each feature level. Whatever
 // build replays them comes to the same state and gives the same results: a
 // change to what they do needs a higher level.
 func TestGoldenLog(t *testing.T) {
-	const path = "testdata/log-level1"
-	if *writeGolden {
+	for i, log := range []string{goldenLog, goldenLog2} {
+		level := uint32(i + 1)
+		t.Run(fmt.Sprint(level), func(t *testing.T) { replayGolden(t, level, log) })
+	}
+}
+
+func replayGolden(t *testing.T, level uint32, log string) {
+	path, write := fmt.Sprintf("testdata/log-level%d", level), *writeGolden && level == FeatureLevel
+	if write {
 		var lines strings.Builder
-		for _, data := range goldenEntries(t) {
+		for _, data := range goldenEntries(t, log) {
 			lines.WriteString(hex.EncodeToString(data) + "\n")
 		}
 		require.NoError(t, os.WriteFile(path+".hex", []byte(lines.String()), 0o600))
@@ -113,11 +148,11 @@ func TestGoldenLog(t *testing.T) {
 	}
 	got.WriteString(describe(m.View()))
 	got.WriteString("hash " + hex.EncodeToString(m.View().Hash()) + "\n")
-	if *writeGolden {
+	if write {
 		require.NoError(t, os.WriteFile(path+".state", []byte(got.String()), 0o600))
 	}
 	want, err := os.ReadFile(path + ".state")
 	require.NoError(t, err)
 	require.Equal(t, string(want), got.String())
-	require.EqualValues(t, 1, m.View().FeatureLevel())
+	require.Equal(t, level, m.View().FeatureLevel())
 }

@@ -57,7 +57,7 @@ func (t *tx) ranksEnded(op *apiv1.RanksEnded) outcome {
 		}
 		accepted++
 		reason := cleanReason(e.GetReason())
-		if err := t.endRank(app, r, e.GetExitCode(), reason, exitReason(op.GetHost(), e, reason)); err != nil {
+		if err := t.endRank(app, r, e.GetExitCode(), reason, t.exitReason(op.GetHost(), e, reason)); err != nil {
 			return outcome{fault: err}
 		}
 	}
@@ -74,9 +74,13 @@ func (t *tx) ranksEnded(op *apiv1.RanksEnded) outcome {
 	return appliedUnless(t.settle(app), op.GetApp())
 }
 
-// exitReason says how a rank ended. A reason that says itself that it ended tells more than the code, which is 1 for it.
-func exitReason(host string, e *apiv1.EndedRank, reason string) string {
-	if strings.HasPrefix(reason, "ended ") {
+// exitReason says how a rank ended. Where the reason says that itself, it tells more than the code, which was given for it.
+func (t *tx) exitReason(host string, e *apiv1.EndedRank, reason string) string {
+	told := e.GetToldByReason() && reason != ""
+	if t.feature < levelToldByReason {
+		told = strings.HasPrefix(reason, "ended ")
+	}
+	if told {
 		return fmt.Sprintf("rank %d on %s %s", e.GetRank(), host, reason)
 	}
 	why := fmt.Sprintf("rank %d on %s exited %d", e.GetRank(), host, e.GetExitCode())

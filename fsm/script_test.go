@@ -250,7 +250,10 @@ func parseApp(cmd *apiv1.Command, l line) error {
 		op := &apiv1.RanksEnded{App: l.word(1), Host: l.word(2)}
 		for _, word := range l.rest(3) {
 			e := new(apiv1.EndedRank)
-			word, e.Reason, _ = strings.Cut(word, ":")
+			if word, e.Reason, e.ToldByReason = strings.Cut(word, "!"); !e.ToldByReason {
+				word, e.Reason, _ = strings.Cut(word, ":")
+			}
+			e.Reason = strings.ReplaceAll(e.Reason, "_", " ")
 			if _, err := fmt.Sscanf(word, "%d@%d=%d", &e.Rank, &e.Epoch, &e.ExitCode); err != nil {
 				return err
 			}

@@ -72,6 +72,7 @@ type rankInfo struct {
 	state     rankState
 	code      int32
 	reason    string
+	byReason  bool   // the reason says how it ended
 	migration string // that brought it, or takes it away
 	bytes     int64
 	digest    string    // of the image: at the source once it was sent
@@ -396,7 +397,7 @@ func (a *app) status() *apiv1.AppStatus {
 			reason = ""
 		}
 		s.Ranks = append(s.Ranks, &apiv1.RankStatus{
-			Rank: id, Epoch: r.epoch, State: string(r.state), ExitCode: r.code, Reason: reason,
+			Rank: id, Epoch: r.epoch, State: string(r.state), ExitCode: r.code, Reason: reason, ToldByReason: r.byReason,
 			ImageBytes: r.bytes, ImageDigest: r.digest, PauseMs: r.pauseMs, Migration: r.migration,
 		})
 	}

@@ -193,7 +193,7 @@ func (a *app) rankEnded(e *apiv1.ExecEnded) {
 	if r == nil || r.state == apiv1.RankEnded {
 		return
 	}
-	r.state, r.code, r.reason = apiv1.RankEnded, e.ExitCode, clean(e.Reason)
+	r.state, r.code, r.reason, r.byReason = apiv1.RankEnded, e.ExitCode, clean(e.Reason), e.ToldByReason
 	n, why := a.output.lost(e.Rank)
 	if n == 0 {
 		return

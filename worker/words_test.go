@@ -40,3 +40,15 @@ func TestStatusIsBounded(t *testing.T) {
 	app.Ranks[0].Ended = true
 	require.Len(t, b.a.status().Ranks, ranks-1, "what the log has is not repeated")
 }
+
+// The report says what the executor says of a rank's reason: whether it is all that tells how the rank ended.
+func TestToldByReason(t *testing.T) {
+	b := newBench(t)
+	b.rec.App.Size, b.rec.App.Placement = 2, []string{"h1", "h1"}
+	b.rec.App.Ranks = []*apiv1.RankState{{Epoch: 1}, {Epoch: 1}}
+	for i, told := range []bool{true, false} {
+		b.a.ranks[int32(i)] = &rankInfo{epoch: 1, state: apiv1.RankRunning}
+		b.a.rankEnded(&apiv1.ExecEnded{Rank: int32(i), ExitCode: 1, Reason: "ended early", ToldByReason: told})
+		require.Equal(t, told, b.a.status().Ranks[i].ToldByReason)
+	}
+}

@@ -1395,7 +1395,9 @@ type RankStatus struct {
 	// Milliseconds for which the rank did not run, from its stop at the source until it ran again here; 0: not known yet.
 	PauseMs float64 `protobuf:"fixed64,8,opt,name=pause_ms,json=pauseMs,proto3" json:"pause_ms,omitempty"`
 	// The migration that brings the rank here or takes it away.
-	Migration     string `protobuf:"bytes,9,opt,name=migration,proto3" json:"migration,omitempty"`
+	Migration string `protobuf:"bytes,9,opt,name=migration,proto3" json:"migration,omitempty"`
+	// As in EndedRank.
+	ToldByReason  bool `protobuf:"varint,10,opt,name=told_by_reason,json=toldByReason,proto3" json:"told_by_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1491,6 +1493,13 @@ func (x *RankStatus) GetMigration() string {
 		return x.Migration
 	}
 	return ""
+}
+
+func (x *RankStatus) GetToldByReason() bool {
+	if x != nil {
+		return x.ToldByReason
+	}
+	return false
 }
 
 type FetchModuleRequest struct {
@@ -2187,7 +2196,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\rfailed_reason\x18\t \x01(\tR\ffailedReason\x12\x1b\n" +
 	"\tsilent_ms\x18\x14 \x01(\x03R\bsilentMs\x12\x1f\n" +
 	"\vstart_steps\x18\x18 \x01(\x04R\n" +
-	"startSteps\"\xfe\x01\n" +
+	"startSteps\"\xa4\x02\n" +
 	"\n" +
 	"RankStatus\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +
@@ -2199,7 +2208,9 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"imageBytes\x12!\n" +
 	"\fimage_digest\x18\a \x01(\tR\vimageDigest\x12\x19\n" +
 	"\bpause_ms\x18\b \x01(\x01R\apauseMs\x12\x1c\n" +
-	"\tmigration\x18\t \x01(\tR\tmigration\",\n" +
+	"\tmigration\x18\t \x01(\tR\tmigration\x12$\n" +
+	"\x0etold_by_reason\x18\n" +
+	" \x01(\bR\ftoldByReason\",\n" +
 	"\x12FetchModuleRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\"+\n" +
 	"\x13FetchModuleResponse\x12\x14\n" +

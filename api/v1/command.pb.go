@@ -1210,9 +1210,11 @@ type EndedRank struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
 	// The rank's epoch as the host knew it.
-	Epoch         uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	ExitCode      int32  `protobuf:"varint,3,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Epoch    uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	ExitCode int32  `protobuf:"varint,3,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
+	Reason   string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The reason says how the rank ended, and the exit code, which the program did not give, does not. From feature level 2 on.
+	ToldByReason  bool `protobuf:"varint,5,opt,name=told_by_reason,json=toldByReason,proto3" json:"told_by_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1273,6 +1275,13 @@ func (x *EndedRank) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *EndedRank) GetToldByReason() bool {
+	if x != nil {
+		return x.ToldByReason
+	}
+	return false
 }
 
 // StopApp decides an app's terminal phase; it takes effect when its last rank has ended.
@@ -2106,12 +2115,13 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"RanksEnded\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12*\n" +
-	"\x05ranks\x18\x03 \x03(\v2\x14.godwit.v1.EndedRankR\x05ranks\"j\n" +
+	"\x05ranks\x18\x03 \x03(\v2\x14.godwit.v1.EndedRankR\x05ranks\"\x90\x01\n" +
 	"\tEndedRank\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1b\n" +
 	"\texit_code\x18\x03 \x01(\x05R\bexitCode\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"f\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12$\n" +
+	"\x0etold_by_reason\x18\x05 \x01(\bR\ftoldByReason\"f\n" +
 	"\aStopApp\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1b\n" +

@@ -1095,10 +1095,12 @@ func (x *ExecOutput) GetLines() []*LogLine {
 
 // ExecEnded says that a rank has ended and its output is complete.
 type ExecEnded struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Rank          int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
-	ExitCode      int32                  `protobuf:"varint,2,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Rank     int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	ExitCode int32                  `protobuf:"varint,2,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
+	Reason   string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// As in EndedRank.
+	ToldByReason  bool `protobuf:"varint,4,opt,name=told_by_reason,json=toldByReason,proto3" json:"told_by_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1152,6 +1154,13 @@ func (x *ExecEnded) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *ExecEnded) GetToldByReason() bool {
+	if x != nil {
+		return x.ToldByReason
+	}
+	return false
 }
 
 // ExecFrozen says that a rank stands still and its image is on disk.
@@ -1665,11 +1674,12 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\tExecReady\"6\n" +
 	"\n" +
 	"ExecOutput\x12(\n" +
-	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\"T\n" +
+	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\"z\n" +
 	"\tExecEnded\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xbc\x01\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12$\n" +
+	"\x0etold_by_reason\x18\x04 \x01(\bR\ftoldByReason\"\xbc\x01\n" +
 	"\n" +
 	"ExecFrozen\x12\x1c\n" +
 	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x12\n" +

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,20 +29,20 @@ func TestNewerIsNoDamage(t *testing.T) {
 // A build that knows less than the feature level in force neither starts on the state nor goes on with the log.
 func TestOlderBuildRefusesTheLevel(t *testing.T) {
 	entry, err := fsm.Encode(&apiv1.Entry{Commands: []*apiv1.Command{
-		{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: 2}}},
+		{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel + 1}}},
 	}})
 	require.NoError(t, err)
-	newer := fsm.NewKnowing(2)
+	newer := fsm.NewKnowing(fsm.FeatureLevel + 1)
 	_, err = newer.Apply(1, 1, entry)
 	require.NoError(t, err)
 	var snapshot bytes.Buffer
 	_, err = newer.View().WriteTo(&snapshot)
 	require.NoError(t, err)
-	require.NoError(t, machine{fsm.NewKnowing(2)}.Restore(bytes.NewReader(snapshot.Bytes())))
-	older := machine{fsm.NewKnowing(1)}
+	require.NoError(t, machine{fsm.NewKnowing(fsm.FeatureLevel + 1)}.Restore(bytes.NewReader(snapshot.Bytes())))
+	older := machine{fsm.New()}
 	err = older.Restore(bytes.NewReader(snapshot.Bytes()))
 	require.ErrorIs(t, err, raftnode.ErrNewer)
-	require.ErrorContains(t, err, "feature level 2, this godwit knows 1")
+	require.ErrorContains(t, err, fmt.Sprintf("feature level %d, this godwit knows %d", fsm.FeatureLevel+1, fsm.FeatureLevel))
 	_, err = older.Apply(1, 1, entry)
 	require.ErrorIs(t, err, raftnode.ErrNewer)
 }

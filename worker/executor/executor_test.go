@@ -390,6 +390,7 @@ func TestEndWithoutFinalize(t *testing.T) {
 	}
 	require.EqualValues(t, 1, a.ended[0].ExitCode)
 	require.Equal(t, "ended without MPI_Finalize (exit code 0)", a.ended[0].Reason)
+	require.True(t, a.ended[0].ToldByReason, "exit code 1 is not the program's")
 }
 
 // TestEndsWithItsWorker: the end of the link ends Run.

@@ -76,37 +76,36 @@ func (e *Executor) launch(ctx context.Context, r *rank) {
 			e.stopped(ctx, r)
 			return nil
 		}
-		code, reason := verdict(r, exit)
-		if code == 0 {
+		end := verdict(r, exit)
+		if end.ExitCode == 0 {
 			r.out.flush()
 			if errors.Is(r.proc.Drain(), mpi.ErrFrozen) { // another error is Cancel's: nobody wants it any more
 				e.stopped(ctx, r)
 				return nil
 			}
 		}
-		e.ended(ctx, r, code, reason)
+		e.ended(ctx, r, end)
 		return nil
 	})
 }
 
 // ended reports a rank's end, after its output and, for a good end, when nobody can want anything of it any more.
-func (e *Executor) ended(ctx context.Context, r *rank, code int32, reason string) {
+func (e *Executor) ended(ctx context.Context, r *rank, end *apiv1.ExecEnded) {
 	r.out.flush()
 	e.mu.Lock()
 	r.state = rankEnded
-	if code == 0 {
+	if end.ExitCode == 0 {
 		e.world.PeerEnded(r.id)
 	} // else the app fails, for this rank's reason and no other's
 	e.world.Remove(r.id)
 	e.discard(ctx, r)
 	e.mu.Unlock()
-	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Ended{Ended: &apiv1.ExecEnded{
-		Rank: int32(r.id), ExitCode: code, Reason: reason,
-	}}})
+	end.Rank = int32(r.id)
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Ended{Ended: end}})
 }
 
 // verdict is a rank's exit code and, unless all is well, why.
-func verdict(r *rank, exit wasm.Exit) (int32, string) {
+func verdict(r *rank, exit wasm.Exit) *apiv1.ExecEnded {
 	var abort *mpi.AbortError
 	switch {
 	case errors.As(exit.Err, &abort):
@@ -114,17 +113,17 @@ func verdict(r *rank, exit wasm.Exit) (int32, string) {
 		if code == 0 {
 			code = 1
 		}
-		return code, abort.Message
+		return &apiv1.ExecEnded{ExitCode: code, Reason: abort.Message}
 	case exit.Code == 0 && exit.Err == nil && r.proc.Initialized() && !r.proc.Finalized():
-		return 1, "ended without MPI_Finalize (exit code 0)"
+		return &apiv1.ExecEnded{ExitCode: 1, Reason: "ended without MPI_Finalize (exit code 0)", ToldByReason: true}
 	case exit.Err != nil && exit.Reason == "":
-		return max(int32(exit.Code&0xff), 1), exit.Err.Error()
+		return &apiv1.ExecEnded{ExitCode: max(int32(exit.Code&0xff), 1), Reason: exit.Err.Error()}
 	default:
 		code := int32(exit.Code & 0xff)
 		if exit.Code != 0 && code == 0 {
 			code = 1
 		}
-		return code, exit.Reason
+		return &apiv1.ExecEnded{ExitCode: code, Reason: exit.Reason}
 	}
 }
 
