@@ -19,11 +19,12 @@ import (
 
 // dataDir is one server's directory: lock, meta.json, raft/raft.db and raft/snapshots.
 type dataDir struct {
-	path  string
-	lock  *os.File
-	bolt  *raftboltdb.BoltStore
-	snaps *snapshotStore
-	key   identity.Key
+	path   string
+	lock   *os.File
+	bolt   *raftboltdb.BoltStore
+	groups loggedGroups // of the log in bolt
+	snaps  *snapshotStore
+	key    identity.Key
 
 	// writing is held by the one that changes meta, while it writes the file; mu guards meta in memory only.
 	writing sync.Mutex
@@ -75,7 +76,7 @@ func (d *dataDir) load(log *slog.Logger) (err error) {
 	if err != nil {
 		return unreadable(filepath.Join(d.path, "raft", "snapshots"), err)
 	}
-	if d.bolt, err = openBolt(filepath.Join(d.path, "raft", "raft.db"), held); err != nil {
+	if d.bolt, err = openBolt(filepath.Join(d.path, "raft", "raft.db"), held, d.groups.note); err != nil {
 		return err
 	}
 	if err := durable.SyncDir(filepath.Join(d.path, "raft")); err != nil { // the names of what was just made: promises are lost with them

@@ -2,21 +2,21 @@ package raftnode
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/hashicorp/raft"
 )
 
 // Former returns the servers that were members, by what is left of the log and by the snapshots, and are none by a committed entry; who
-// was a member last comes last. A server that was removed long ago may be missing. It reads the log from end to end; blocking
-// and errors are those of AddNonvoter.
+// was a member last comes last. A server that was removed long ago may be missing. It costs as much as the membership entries that
+// the log has; blocking and errors are those of AddNonvoter.
 func (n *Node) Former(ctx context.Context) ([]Server, error) {
 	var former []Server
 	err := n.change(ctx, "look for former servers", func(r *raft.Raft) error { // with the turn: no change is under way.
 		now := n.Servers()
-		groups, err := n.groups(ctx)
+		groups, err := n.groups()
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,8 @@ func without(groups [][]Server, now []Server) []Server {
 }
 
 // groups are the groups that the snapshots and the entries of the log name, oldest first.
-func (n *Node) groups(ctx context.Context) ([][]Server, error) {
+func (n *Node) groups() ([][]Server, error) {
+	logged := n.dir.groups.all() // before the snapshots: one may take entries' place now.
 	snaps, err := n.dir.snaps.List()
 	if err != nil {
 		return nil, fmt.Errorf("list snapshots: %w", err)
@@ -57,26 +58,47 @@ func (n *Node) groups(ctx context.Context) ([][]Server, error) {
 	for _, s := range slices.Backward(snaps) { // newest first
 		groups = append(groups, members(s.Configuration))
 	}
-	first, err := n.logs.FirstIndex()
-	if err != nil {
-		return nil, fmt.Errorf("read the log: %w", err)
+	return append(groups, logged...), nil
+}
+
+// loggedGroups are the groups that the entries of the log name. They are read when the log is opened, and follow it: so nobody has to
+// read the commands between them.
+type loggedGroups struct {
+	// mu guards what stands below.
+	mu sync.Mutex
+	at []loggedGroup // in the log's order
+}
+
+type loggedGroup struct {
+	index   uint64
+	servers []Server
+}
+
+// note is told each entry that the log has, in its order.
+func (g *loggedGroups) note(entry *raft.Log) {
+	if entry.Type != raft.LogConfiguration {
+		return
 	}
-	last, err := n.logs.LastIndex()
-	if err != nil {
-		return nil, fmt.Errorf("read the log: %w", err)
+	servers := members(raft.DecodeConfiguration(entry.Data))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.at = append(g.at, loggedGroup{entry.Index, servers})
+}
+
+// cut is told of entries that the log has no more.
+func (g *loggedGroups) cut(first, last uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.at = slices.DeleteFunc(g.at, func(e loggedGroup) bool { return first <= e.index && e.index <= last })
+}
+
+// all returns the groups, oldest first.
+func (g *loggedGroups) all() [][]Server {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out [][]Server
+	for _, e := range g.at {
+		out = append(out, e.servers)
 	}
-	for i := first; i > 0 && i <= last; i++ {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		var entry raft.Log
-		switch err := n.logs.GetLog(i, &entry); {
-		case errors.Is(err, raft.ErrLogNotFound): // a snapshot has taken its place meanwhile.
-		case err != nil:
-			return nil, fmt.Errorf("read entry %d: %w", i, err)
-		case entry.Type == raft.LogConfiguration:
-			groups = append(groups, members(raft.DecodeConfiguration(entry.Data)))
-		}
-	}
-	return groups, nil
+	return out
 }

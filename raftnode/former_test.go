@@ -2,9 +2,11 @@ package raftnode
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
 )
 
@@ -51,6 +53,65 @@ func TestFormerMembersAreKnown(t *testing.T) {
 	p.stop(t)
 	_, err = p.Former(ctx)
 	require.ErrorIs(t, err, ErrNotLeader)
+}
+
+// countedLog counts what is read of the log.
+type countedLog struct {
+	raft.LogStore
+	reads int
+}
+
+func (c *countedLog) GetLog(index uint64, log *raft.Log) error {
+	c.reads++
+	return c.LogStore.GetLog(index, log)
+}
+
+// TestFormerReadsNoCommands: a slip of the hand at `servers remove` must not cost a walk over the log, with the turn of the changes.
+func TestFormerReadsNoCommands(t *testing.T) {
+	p := single(t, nil)
+	gone := Server{ID: "gone", Addr: "127.0.0.1:1"}
+	require.NoError(t, p.AddNonvoter(t.Context(), gone.ID, gone.Addr))
+	require.NoError(t, p.RemoveServer(t.Context(), gone.ID))
+	for _, key := range keys("much", 40) {
+		propose(t, p, key)
+	}
+	log := &countedLog{LogStore: p.logs}
+	p.logs = log // Raft goes on with the one that it was started with.
+	former, err := p.Former(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []Server{gone}, former)
+	require.Zero(t, log.reads)
+	p.stop(t)
+}
+
+// TestLoggedGroupsFollowTheLog: entries that another leader takes back, and those that a snapshot has taken the place of, are gone.
+func TestLoggedGroupsFollowTheLog(t *testing.T) {
+	d, err := openDataDir(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	w := newWatchedStore(d.bolt, &d.groups, func(error) {})
+	entry := func(index uint64, ids ...string) *raft.Log {
+		var c raft.Configuration
+		for _, id := range ids {
+			c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(id), Address: "addr"})
+		}
+		return &raft.Log{Index: index, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(c)}
+	}
+	require.NoError(t, w.StoreLogs([]*raft.Log{entry(1, "a"), {Index: 2, Data: []byte("command")}, entry(3, "a", "b")}))
+	require.NoError(t, w.StoreLog(entry(4, "a", "b", "c")))
+	a, b, c, x := Server{ID: "a", Addr: "addr"}, Server{ID: "b", Addr: "addr"}, Server{ID: "c", Addr: "addr"}, Server{ID: "x", Addr: "addr"}
+	for _, s := range []*Server{&a, &b, &c, &x} {
+		s.Voter = true
+	}
+	require.Equal(t, [][]Server{{a}, {a, b}, {a, b, c}}, d.groups.all())
+	require.NoError(t, w.DeleteRange(4, 4))
+	require.NoError(t, w.StoreLog(entry(4, "a", "x")))
+	require.NoError(t, d.close())
+	d, err = openDataDir(d.path, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	require.Equal(t, [][]Server{{a}, {a, b}, {a, x}}, d.groups.all(), "as the disk has them")
+	require.NoError(t, newWatchedStore(d.bolt, &d.groups, func(error) {}).DeleteRange(1, 2))
+	require.Equal(t, [][]Server{{a, b}, {a, x}}, d.groups.all())
+	require.NoError(t, d.close())
 }
 
 func TestWithout(t *testing.T) {

@@ -19,6 +19,8 @@ type store interface {
 // disk that hangs leaves a leader which still answers heartbeats and never commits again, so somebody else must watch.
 type watchedStore struct {
 	store
+	// groups follow the log.
+	groups *loggedGroups
 	// onError is called for each failed write and must not block.
 	onError func(error)
 	// promised is set by the first write of something that was not there: a term, a vote, entries of the log.
@@ -30,8 +32,8 @@ type watchedStore struct {
 	writing map[uint64]struct{}
 }
 
-func newWatchedStore(s store, onError func(error)) *watchedStore {
-	return &watchedStore{store: s, onError: onError, writing: make(map[uint64]struct{})}
+func newWatchedStore(s store, groups *loggedGroups, onError func(error)) *watchedStore {
+	return &watchedStore{store: s, groups: groups, onError: onError, writing: make(map[uint64]struct{})}
 }
 
 // oldest returns the number of the oldest write under way.
@@ -64,18 +66,26 @@ func (w *watchedStore) write(what string, f func() error) error {
 	return err
 }
 
-func (w *watchedStore) StoreLog(log *raft.Log) error {
-	w.promised.Store(true)
-	return w.write("store entry", func() error { return w.store.StoreLog(log) })
-}
+func (w *watchedStore) StoreLog(log *raft.Log) error { return w.StoreLogs([]*raft.Log{log}) }
 
 func (w *watchedStore) StoreLogs(logs []*raft.Log) error {
 	w.promised.Store(true)
-	return w.write("store entries", func() error { return w.store.StoreLogs(logs) })
+	err := w.write("store entries", func() error { return w.store.StoreLogs(logs) })
+	if err != nil {
+		return err
+	}
+	for _, log := range logs {
+		w.groups.note(log)
+	}
+	return nil
 }
 
 func (w *watchedStore) DeleteRange(first, last uint64) error {
-	return w.write("truncate", func() error { return w.store.DeleteRange(first, last) })
+	err := w.write("truncate", func() error { return w.store.DeleteRange(first, last) })
+	if err == nil {
+		w.groups.cut(first, last)
+	}
+	return err
 }
 
 func (w *watchedStore) Set(key, value []byte) error {

@@ -222,7 +222,7 @@ func (newerMachine) Apply(uint64, uint64, []byte) ([]*apiv1.Result, error) {
 }
 
 func TestOldestWrite(t *testing.T) {
-	w := newWatchedStore(nil, func(error) {})
+	w := newWatchedStore(nil, nil, func(error) {})
 	_, busy := w.oldest()
 	require.False(t, busy)
 	require.NoError(t, w.write("outer", func() error {

@@ -19,15 +19,15 @@ import (
 const boltWait = 2 * time.Second
 
 // openBolt opens raft.db, whose log must go on from where the newest snapshot, of the entry held, ends. bbolt panics on some kinds
-// of damage, which here is an operating error like the others.
-func openBolt(path string, held uint64) (s *raftboltdb.BoltStore, err error) {
+// of damage, which here is an operating error like the others. note is told each entry of the log, whose data it may not keep.
+func openBolt(path string, held uint64, note func(*raft.Log)) (s *raftboltdb.BoltStore, err error) {
 	defer func() {
 		if p := recovered(recover()); p != nil {
 			s, err = nil, unreadable(path, p)
 		}
 	}()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a page behind the file's end, through its memory map.
-	if err := walkBolt(path, held); err != nil {
+	if err := walkBolt(path, held, note); err != nil {
 		return nil, unreadable(path, err)
 	}
 	s, err = raftboltdb.New(raftboltdb.Options{
@@ -47,7 +47,7 @@ func openBolt(path string, held uint64) (s *raftboltdb.BoltStore, err error) {
 // walkBolt reads every page in use and every entry of the log once. bbolt looks at the pages when it opens the file for writing, but in
 // a goroutine of its own, whose panic about damage nobody could catch; Raft reads the log at its start, and panics over an entry that
 // it finds missing later.
-func walkBolt(path string, held uint64) error {
+func walkBolt(path string, held uint64, note func(*raft.Log)) error {
 	switch st, err := os.Stat(path); {
 	case errors.Is(err, os.ErrNotExist), err == nil && st.Size() == 0:
 		return nil
@@ -62,7 +62,7 @@ func walkBolt(path string, held uint64) error {
 	return db.View(func(tx *bbolt.Tx) error {
 		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 			if string(name) == logBucket {
-				return walkLog(b, held)
+				return walkLog(b, held, note)
 			}
 			return b.ForEach(func(k, v []byte) error {
 				touch(k)
@@ -77,7 +77,7 @@ func walkBolt(path string, held uint64) error {
 const logBucket = "logs"
 
 // walkLog decodes every entry. A gap is none below the newest snapshot, of the entry held.
-func walkLog(b *bbolt.Bucket, held uint64) error {
+func walkLog(b *bbolt.Bucket, held uint64, note func(*raft.Log)) error {
 	first, last := uint64(0), uint64(0)
 	dec := codec.NewDecoderBytes(nil, &codec.MsgpackHandle{})
 	var entry raft.Log
@@ -101,6 +101,7 @@ func walkLog(b *bbolt.Bucket, held uint64) error {
 		if entry.Index != index {
 			return fmt.Errorf("log entry %d is entry %d", index, entry.Index)
 		}
+		note(&entry)
 		return nil
 	})
 	if err != nil {

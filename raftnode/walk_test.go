@@ -12,7 +12,8 @@ import (
 // BenchmarkOpen opens a raft.db of 200,000 entries of 1 KiB.
 func BenchmarkOpen(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "raft.db")
-	s, err := openBolt(path, 0)
+	var groups loggedGroups
+	s, err := openBolt(path, 0, groups.note)
 	require.NoError(b, err)
 	for i := uint64(0); i < 200_000; {
 		var batch []*raft.Log
@@ -25,7 +26,7 @@ func BenchmarkOpen(b *testing.B) {
 	require.NoError(b, s.Close())
 	b.ReportAllocs()
 	for b.Loop() {
-		s, err := openBolt(path, 0)
+		s, err := openBolt(path, 0, groups.note)
 		require.NoError(b, err)
 		require.NoError(b, s.Close())
 	}
