@@ -105,10 +105,11 @@ func (s *starts) watch(ctx context.Context, v *fsm.View, app *apiv1.App, now tim
 	}
 }
 
-// giveUp stops an app whose start stands still on a host, and has the host passed over.
+// giveUp stops an app whose start stands still on a host, and has the host passed over: by this leader, in this session. What it saw is a
+// guess of its own, and no decision that others have to keep.
 func (s *starts) giveUp(ctx context.Context, app *apiv1.App, host fsm.HostID, at *session, now time.Time) {
 	bound := s.l.c.cfg.StartDeadline
-	at.setStalled(fmt.Sprintf("it made no progress for %s in the start of app %s; it is tried again %s later, or when its worker is started again: look at its disk and its load",
+	at.setStalled(fmt.Sprintf("it made no progress for %s in the start of app %s; this leader gives it no new ranks for %s from then on, or until its worker has a new session; the next leader may try it sooner: look at its disk and its load",
 		bound, app.Id, passOver), now.Add(passOver))
 	why := text.Clean(fmt.Sprintf("%s did not start its ranks: no progress for %s; godwit hosts says more", host, bound), maxReasonBytes)
 	done := s.l.propose(ctx, "stalled start of "+app.Id, func(c *apiv1.Command) {

@@ -44,6 +44,7 @@ func TestStalledStartIsGivenUp(t *testing.T) {
 	b.l.takeFitness(b.ctx)
 	unfit := func(id fsm.HostID) string { h, _ := b.l.c.state.View().Host(id); return h.Unfit }
 	require.Contains(t, unfit("w2"), "no progress for 2m0s in the start of app a")
+	require.Contains(t, unfit("w2"), "or until its worker has a new session; the next leader may try it sooner")
 	require.Empty(t, unfit("w1"))
 
 	for host, rank := range map[string]int32{"w1": 0, "w2": 1} {
@@ -56,6 +57,11 @@ func TestStalledStartIsGivenUp(t *testing.T) {
 	require.Equal(t, "failed", b.app("a").Phase)
 	require.Contains(t, b.app("a").Reason, "w2 did not start its ranks")
 	require.Empty(t, b.l.sessions.of("w2").passedOver(time.Now().Add(2*passOver)), "it is tried again")
+	h, _ := b.l.c.state.View().Host("w2")
+	b.l.inbox.open(newSession("w2", h.Incarnation, func() {}), nil)
+	b.l.hearFitness(b.l.sessions.of("w2"), "")
+	b.l.takeFitness(b.ctx)
+	require.Empty(t, unfit("w2"), "as it says")
 }
 
 // TestSlowStartIsNotGivenUp: one that is at work, or whose host has another session, or that nobody looked at.

@@ -15,8 +15,8 @@ const fenceLookEach = 100 * time.Millisecond
 // ErrLeaseOver is returned when the host's lease is over and the worker, which may be stopped or hung, has not ended this executor.
 var ErrLeaseOver = errors.New("executor: the lease of this host is over")
 
-// fence keeps an executor from acting for a host that has lost its lease. Past the lease's end nothing more goes out, to
-// the worker or to other executors, and the executor ends. It is the worker's own rule, by the same clock and the same word: no
+// fence keeps an executor from acting for a host that has lost its lease. Past the lease's end nothing more is handed to what
+// carries it to the worker or to other executors, and the executor ends. What was handed over before may be on its way yet. It is the worker's own rule, by the same clock and the same word: no
 // lease, no ranks. What was over once stays over.
 type fence struct {
 	until  func() time.Duration // when the lease ends, by sinceBoot; 0: none was granted yet

@@ -58,15 +58,37 @@ func TestFenceSleptThroughRenewals(t *testing.T) {
 	c.run(time.Minute)
 	c.until = c.boot + 9*time.Second
 	require.True(t, f.passes())
-	// It may be stopped between any two steps of a look, too.
-	f.until = func() time.Duration {
-		c.run(time.Minute)
-		c.until = c.boot + 9*time.Second
-		return c.until
+}
+
+// It may be stopped between any two steps of a look, too: the renewals of meanwhile count, whichever step comes next, and the time that it
+// was stopped for is not sure.
+func TestFenceStoppedWithinALook(t *testing.T) {
+	for name, stopIn := range map[string]func(f *fence, stop func()){
+		"at the clock that costs nothing": func(f *fence, stop func()) {
+			read := f.uptime
+			f.uptime = func() time.Duration { stop(); return read() }
+		},
+		"between the clocks and the word": func(f *fence, stop func()) {
+			read := f.boot
+			f.boot = func() time.Duration { stop(); return read() }
+		},
+		"at the word": func(f *fence, stop func()) {
+			read := f.until
+			f.until = func() time.Duration { stop(); return read() }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &clocks{boot: time.Hour, until: time.Hour + 10*time.Second}
+			f := c.fence()
+			require.True(t, f.look())
+			stopIn(f, func() {
+				c.run(time.Minute)
+				c.until = c.boot + 9*time.Second
+			})
+			require.True(t, f.look())
+			require.LessOrEqual(t, time.Duration(f.sure.Load()), c.uptime+9*time.Second)
+		})
 	}
-	c.run(10 * time.Second)
-	require.True(t, f.passes())
-	require.Less(t, time.Duration(f.sure.Load()), c.uptime+10*time.Second, "the time it was stopped for is not sure")
 }
 
 // A suspended machine's lease runs on, though the clock that costs nothing stands still.
