@@ -97,7 +97,7 @@ func newApp(id string, host *Worker) *app {
 // run is the app's goroutine. It returns when the app is over for this host, or ctx ends.
 func (a *app) run(ctx context.Context) {
 	defer close(a.done)
-	defer func() { a.endSending() }()
+	defer func() { a.endSending(); a.endStart() }()
 	for {
 		for len(a.late) > 0 {
 			f := a.late[0]
@@ -156,14 +156,15 @@ func (a *app) finish() {
 	a.host.removeImages(a.id)
 }
 
+// stopChild ends the executor, or its start.
 func (a *app) stopChild() {
+	a.endStart()
 	if a.child == nil {
 		return
 	}
 	a.child.kill("not needed any more")
 	a.waitChild()
 	a.child, a.life, a.exec = nil, nil, execNone
-	a.endStart()
 }
 
 // waitChild waits until the executor, which was killed, is gone: the kernel bounds that. What is posted meanwhile comes after it:
@@ -204,10 +205,10 @@ func (a *app) reconcile(ctx context.Context) {
 	}
 }
 
-// idle says whether the executor, running or gone, has nothing left to do here: no live rank, no image, no migration
+// idle says whether the executor, starting, running or gone, has nothing left to do here: no live rank, no image, no migration
 // under way.
 func (a *app) idle() bool {
-	if (a.exec != execRunning && a.exec != execGone) || a.pending() != nil {
+	if a.exec == execNone || a.pending() != nil {
 		return false
 	}
 	for range a.mine() {

@@ -20,10 +20,12 @@ func (a *app) startChild(ctx context.Context) {
 	a.output, a.start, a.life = out, newStart(a.host.modules), &life{out}
 	start, life := a.start, a.life
 	digest := a.rec.App.Spec.ModuleDigest
+	wanted, giveUp := context.WithCancel(ctx)
+	start.digest, start.giveUp = digest, giveUp
 	ranks := min(int(a.rec.App.Size), max(a.host.cfg.Slots, len(a.freshRanks())))
 	a.host.tasks.Go(func() error { a.watchStart(ctx, start); return nil })
 	a.host.tasks.Go(func() error {
-		path, release, err := a.host.modules.use(ctx, digest)
+		path, release, err := a.host.modules.use(wanted, digest)
 		if err != nil {
 			a.post(func() { a.startFailed(start, err) })
 			return nil

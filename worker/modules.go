@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,12 +18,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	apiv1 "github.com/godwit-run/godwit/api/v1"
-	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/name"
-	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // moduleCache keeps modules fetched from the servers, by digest, and their compiled code, a directory for each. Together they are
@@ -36,23 +32,43 @@ type moduleCache struct {
 	log      *slog.Logger
 	http     *http.Client
 	servers  func() []string // API addresses
+	patience []time.Duration // how long a server may take to answer, each time that all are asked
 
 	arrived atomic.Int64 // bytes of modules that have come from servers
+	sizing  sync.Mutex   // held from a look at a module's files until what it found is in kept
 
 	mu    sync.Mutex // guards the fields below
 	uses  map[string]*moduleUse
 	sound map[string]bool // modules whose bytes this process has checked
+	kept  map[string]keptModule
+	total int64 // bytes of all in kept
+}
+
+// keptModule is what is known of a module's files without looking at them.
+type keptModule struct {
+	bytes int64
+	used  time.Time // last
 }
 
 // moduleUse is a module in use, or about to be.
 type moduleUse struct {
-	mu    sync.Mutex // held by whoever fetches or removes its files
-	users int        // guarded by the cache's mu
+	users int         // who keeps its files
+	task  *moduleTask // what is being done with its files; nil: nothing
+}
+
+// moduleTask looks for a module's file and fetches it if need be, or removes it. Of the second kind, and of a fetch that nobody wanted
+// any more, the result is nobody's: who wants the module waits for the end and begins anew.
+type moduleTask struct {
+	wanted int // who waits for the file; the last to go ends the task
+	vain   bool
+	cancel context.CancelFunc
+	done   chan struct{} // closed at its end, when err is set
+	err    error
 }
 
 // newModuleCache makes the directories, and removes what is no module's.
 func newModuleCache(dir, compiled string, limit int64, log *slog.Logger, h *http.Client, servers func() []string) (*moduleCache, error) {
-	c := &moduleCache{dir: dir, compiled: compiled, limit: limit, log: log, http: h, servers: servers, uses: map[string]*moduleUse{}, sound: map[string]bool{}}
+	c := &moduleCache{dir: dir, compiled: compiled, limit: limit, log: log, http: h, servers: servers, patience: []time.Duration{answerWait, transportWait}, uses: map[string]*moduleUse{}, sound: map[string]bool{}, kept: map[string]keptModule{}}
 	for _, d := range []string{dir, compiled} {
 		if err := durable.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("worker: modules: %w", err)
@@ -62,9 +78,12 @@ func newModuleCache(dir, compiled string, limit int64, log *slog.Logger, h *http
 			return nil, fmt.Errorf("worker: modules: %w", err)
 		}
 		for _, e := range entries {
-			if !name.Digest(strings.TrimSuffix(e.Name(), moduleSuffix)) { // half a fetch, or an older worker's
+			digest := strings.TrimSuffix(e.Name(), moduleSuffix)
+			if !name.Digest(digest) { // half a fetch, or an older worker's
 				c.remove(filepath.Join(d, e.Name()))
+				continue
 			}
+			c.measure(digest)
 		}
 	}
 	c.prune()
@@ -79,31 +98,35 @@ func (c *moduleCache) file(digest string) string { return filepath.Join(c.dir, d
 func (c *moduleCache) codeDir(digest string) string { return filepath.Join(c.compiled, digest) }
 
 // use returns the file of the module, fetched first if need be, and keeps it there until release is called. Concurrent calls for
-// one module fetch it once.
+// one module fetch it once: for as long as the ctx of one of them goes on.
 func (c *moduleCache) use(ctx context.Context, digest string) (path string, release func(), err error) {
 	if err := apierr.CheckDigest("digest", digest); err != nil {
 		return "", nil, err
 	}
 	c.mu.Lock()
+	use := c.enter(digest)
+	c.mu.Unlock()
+	release = sync.OnceFunc(func() {
+		c.measure(digest) // an executor may have written its code
+		c.leave(digest)
+		c.prune()
+	})
+	if err := c.await(ctx, use, digest); err != nil {
+		release()
+		return "", nil, fmt.Errorf("worker: fetch module %.12s: %w", digest, err)
+	}
+	return c.file(digest), release, nil
+}
+
+// enter begins one use. Holds mu.
+func (c *moduleCache) enter(digest string) *moduleUse {
 	use := c.uses[digest]
 	if use == nil {
 		use = new(moduleUse)
 		c.uses[digest] = use
 	}
 	use.users++
-	c.mu.Unlock()
-	release = sync.OnceFunc(func() {
-		c.leave(digest)
-		c.prune()
-	})
-	use.mu.Lock()
-	path, err = c.find(ctx, digest)
-	use.mu.Unlock()
-	if err != nil {
-		release()
-		return "", nil, err
-	}
-	return path, release, nil
+	return use
 }
 
 // leave ends one use.
@@ -115,40 +138,6 @@ func (c *moduleCache) leave(digest string) {
 		delete(c.uses, digest)
 	}
 }
-
-// find returns the module's file, fetched if it is not here. Holds its use.
-func (c *moduleCache) find(ctx context.Context, digest string) (string, error) {
-	path, now := c.file(digest), time.Now()
-	if os.Chtimes(path, now, now) == nil && c.checked(digest) { // it is here; the time says when it was used last
-		return path, nil
-	}
-	err, silent := errors.New("no server is known"), false
-	for _, patience := range []time.Duration{answerWait, transportWait} {
-		for _, addr := range c.servers() {
-			if err = c.fetch(ctx, addr, digest, path, patience); err == nil {
-				c.mu.Lock()
-				c.sound[digest] = true
-				c.mu.Unlock()
-				return path, nil
-			}
-			silent = silent || errors.Is(err, errNoAnswer)
-		}
-		if !silent || ctx.Err() != nil {
-			break
-		}
-	}
-	return "", fmt.Errorf("worker: fetch module %.12s: %w", digest, err)
-}
-
-// How long a server may take to begin to answer: at first little, since another one may stand closer to its answer; when all do so,
-// as long as it takes to know that it is not there.
-const (
-	answerWait    = time.Second
-	transportWait = 15 * time.Second
-)
-
-// errNoAnswer is fetch's where the server has not begun to answer in time.
-var errNoAnswer = errors.New("the server does not answer")
 
 // checked says whether the module's file holds what its name says. It is read once in the life of the worker; a damaged one goes,
 // with its code.
@@ -205,113 +194,79 @@ func sumIs(path, digest string) error {
 	return all.is(digest)
 }
 
-// prune removes the modules used longest ago, with their code, while all together take more than the limit.
-func (c *moduleCache) prune() {
-	entries, err := os.ReadDir(c.dir)
-	if err != nil {
-		c.log.Warn("old modules are left", "err", err)
-		return
+// measure looks how large a module's files are, and when they were used last.
+func (c *moduleCache) measure(digest string) {
+	c.sizing.Lock()
+	defer c.sizing.Unlock()
+	var now keptModule
+	if info, err := os.Stat(c.file(digest)); err == nil {
+		now = keptModule{info.Size(), info.ModTime()}
 	}
-	sizes, total := make(map[string]int64, len(entries)), int64(0)
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil {
-			continue // gone
-		}
-		digest := strings.TrimSuffix(e.Name(), moduleSuffix)
-		sizes[digest] = info.Size() + dirBytes(c.codeDir(digest))
-		total += sizes[digest]
-	}
-	slices.SortFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(modified(a), modified(b)) })
-	for _, e := range entries {
-		digest := strings.TrimSuffix(e.Name(), moduleSuffix)
-		if total <= c.limit {
-			return
-		}
-		if name.Digest(digest) && c.drop(digest) {
-			total -= sizes[digest]
-		}
+	now.bytes += dirBytes(c.codeDir(digest))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.total += now.bytes - c.kept[digest].bytes
+	if c.kept[digest] = now; now.bytes == 0 {
+		delete(c.kept, digest)
 	}
 }
 
-// drop removes a module that nobody uses, and says whether it did.
-func (c *moduleCache) drop(digest string) bool {
+// grown looks at a module of which an executor may have written the code.
+func (c *moduleCache) grown(digest string) {
+	c.measure(digest)
+	c.prune()
+}
+
+// prune removes the modules used longest ago, with their code, while all together take more than the limit. It looks at no files: each
+// module was measured when it last changed.
+func (c *moduleCache) prune() {
+	type idle struct {
+		digest string
+		used   time.Time
+	}
+	var all []idle
+	c.mu.Lock()
+	over := c.total > c.limit
+	if over {
+		for digest, k := range c.kept {
+			if c.uses[digest] == nil {
+				all = append(all, idle{digest, k.used})
+			}
+		}
+	}
+	c.mu.Unlock()
+	slices.SortFunc(all, func(a, b idle) int { return a.used.Compare(b.used) })
+	for _, m := range all {
+		if !over {
+			return
+		}
+		c.drop(m.digest)
+		c.mu.Lock()
+		over = c.total > c.limit
+		c.mu.Unlock()
+	}
+}
+
+// drop removes a module unless somebody uses it.
+func (c *moduleCache) drop(digest string) {
+	task := &moduleTask{vain: true, done: make(chan struct{})} // whoever wants it now waits, and fetches it again
 	c.mu.Lock()
 	if c.uses[digest] != nil {
 		c.mu.Unlock()
-		return false
+		return
 	}
-	use := &moduleUse{users: 1}
-	use.mu.Lock() // whoever wants it now waits, and fetches it again
-	c.uses[digest] = use
-	c.mu.Unlock()
-	c.mu.Lock()
+	use := c.enter(digest)
+	use.task = task
 	delete(c.sound, digest)
 	c.mu.Unlock()
 	c.remove(c.file(digest))
 	c.remove(c.codeDir(digest))
-	use.mu.Unlock()
-	c.leave(digest)
-	return true
+	c.measure(digest)
+	c.end(digest, use)
 }
 
 func (c *moduleCache) remove(path string) {
 	if err := os.RemoveAll(path); err != nil {
 		c.log.Warn("a file is left", "path", path, "err", err)
 	}
-}
-
-// fetch streams the module into a temporary file, checks its digest, and moves it to path.
-func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string, patience time.Duration) (err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	late := time.AfterFunc(patience, func() { cancel(fmt.Errorf("%w: %s, within %v", errNoAnswer, addr, patience)) })
-	defer late.Stop()
-	defer func() {
-		if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
-			err = context.Cause(ctx)
-		}
-	}()
-	client := apiv1connect.NewClusterClient(transport.NewClient(c.http, addr))
-	stream, err := client.FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: digest})
-	if err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(c.dir, "fetch-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		err = errors.Join(err, tmp.Close())
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
-	all := newContent()
-	for size := 0; ; {
-		late.Reset(patience) // for each part anew
-		m, err := stream.Receive()
-		late.Stop()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if size += len(m.Chunk); size > apiv1.MaxModuleBytes { // it has gone bad
-			return fmt.Errorf("server %s sends more than a module may have: %d bytes", addr, apiv1.MaxModuleBytes)
-		}
-		c.arrived.Add(int64(len(m.Chunk)))
-		all.Write(m.Chunk)
-		if _, err := tmp.Write(m.Chunk); err != nil {
-			return err
-		}
-	}
-	if err := all.is(digest); err != nil {
-		return fmt.Errorf("server %s sent other bytes: %w", addr, err)
-	}
-	if err := tmp.Sync(); err != nil { // its name vouches for its bytes, also after a power cut
-		return err
-	}
-	return durable.Rename(tmp.Name(), path)
 }

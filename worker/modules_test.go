@@ -33,6 +33,7 @@ func put(t *testing.T, c *moduleCache, fillByte byte, size int, used time.Time) 
 	code := filepath.Join(c.codeDir(digest), "engine")
 	require.NoError(t, os.MkdirAll(code, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(code, "code"), content, 0o600))
+	c.measure(digest)
 	return digest
 }
 
@@ -45,7 +46,7 @@ func TestModulesAreBounded(t *testing.T) {
 		require.NoError(t, err)
 		return c
 	}
-	c := open(6000)
+	c := open(1 << 20)
 	var digests []string
 	for i := range 5 {
 		digests = append(digests, put(t, c, byte(i), 1000, time.Unix(int64(1000+i), 0)))
@@ -65,6 +66,7 @@ func TestModulesAreBounded(t *testing.T) {
 		}
 		return out
 	}
+	c.limit = 6000
 	c.prune()
 	require.Equal(t, []int{0, 1, 4}, have())
 	c.limit = 1
@@ -87,6 +89,43 @@ func TestModulesAreBounded(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, entries, 1)
 	}
+}
+
+// TestModulesAreMeasuredOnce: what an executor's end costs is a look at its own module, whatever else is in the cache. The code that it
+// wrote counts from its start's end on.
+func TestModulesAreMeasuredOnce(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *moduleCache {
+		c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 10_000, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
+		require.NoError(t, err)
+		return c
+	}
+	c := open()
+	grow := func(digest string) {
+		require.NoError(t, os.WriteFile(filepath.Join(c.codeDir(digest), "more"), make([]byte, 9000), 0o600))
+	}
+	old, now := put(t, c, 1, 1000, time.Unix(1000, 0)), put(t, c, 2, 1000, time.Unix(2000, 0))
+	require.EqualValues(t, 4000, c.total)
+	grow(old) // which nobody does who does not use it: so it shows who looks
+	_, release, err := c.use(t.Context(), now)
+	require.NoError(t, err)
+	release()
+	require.EqualValues(t, 4000, c.total)
+	require.FileExists(t, c.file(old))
+
+	c = open()
+	require.NoFileExists(t, c.file(old), "at the start all is looked at")
+	old = put(t, c, 1, 1000, time.Unix(1000, 0))
+	_, release, err = c.use(t.Context(), now)
+	require.NoError(t, err)
+	grow(now)
+	c.grown(now)
+	require.NoFileExists(t, c.file(old))
+	require.EqualValues(t, 11_000, c.total, "what is in use stays, however much it is")
+	release()
+	require.NoFileExists(t, c.file(now))
+	require.Zero(t, c.total)
+	require.Empty(t, c.kept)
 }
 
 // TestDamagedModule: a file of the cache that does not hold what its name says goes, with its code, when it is first wanted.

@@ -22,6 +22,8 @@ const (
 // the program.
 type start struct {
 	modules *moduleCache
+	digest  string
+	giveUp  context.CancelFunc    // ends the wait for the module
 	child   atomic.Pointer[child] // once there is a process
 	over    chan struct{}         // closed when it is ready, gone or given up
 
@@ -29,13 +31,15 @@ type start struct {
 }
 
 func newStart(modules *moduleCache) *start {
-	return &start{modules: modules, over: make(chan struct{})}
+	return &start{modules: modules, giveUp: func() {}, over: make(chan struct{})}
 }
 
-// endStart notes that the start is over. What comes of it later finds that it is not the app's any more.
+// endStart notes that the start is over: it waits for its module no more, and what comes of it later finds that it is not the app's
+// any more.
 func (a *app) endStart() {
 	if a.start != nil {
 		close(a.start.over)
+		a.start.giveUp()
 		a.start = nil
 	}
 }
@@ -65,6 +69,7 @@ func (a *app) watchStart(ctx context.Context, s *start) {
 		select {
 		case <-t.C:
 		case <-s.over:
+			s.modules.grown(s.digest) // by the code of an executor that has compiled it
 			return
 		case <-a.done:
 			return

@@ -1,0 +1,166 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/durable"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// await returns when the module's file is here, or cannot come, or ctx ends. It may wait for a disk only as long as ctx lasts.
+func (c *moduleCache) await(ctx context.Context, use *moduleUse, digest string) error {
+	for {
+		t := c.join(ctx, use, digest)
+		select {
+		case <-t.done:
+		case <-ctx.Done():
+			c.part(t)
+			return context.Cause(ctx)
+		}
+		if !t.vain { // nobody sets it while this one waits for it
+			return t.err
+		}
+	}
+}
+
+// join returns the task under way for the module, or begins one that finds its file: for whoever joins, not for the first alone.
+func (c *moduleCache) join(ctx context.Context, use *moduleUse, digest string) *moduleTask {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := use.task
+	switch {
+	case t == nil:
+		t = &moduleTask{wanted: 1, done: make(chan struct{})}
+		ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		use.task = t
+		c.enter(digest) // until it has ended, whoever waits for it
+		go func() {     // ends with the last who wants it
+			t.err = c.find(ctx, digest)
+			t.cancel()
+			c.grown(digest)
+			c.end(digest, use)
+		}()
+	case !t.vain:
+		t.wanted++
+	}
+	return t
+}
+
+// part ends a wait for a task.
+func (c *moduleCache) part(t *moduleTask) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.vain {
+		return
+	}
+	if t.wanted--; t.wanted == 0 {
+		t.vain = true
+		t.cancel()
+	}
+}
+
+// end ends the use that a task has, and the task.
+func (c *moduleCache) end(digest string, use *moduleUse) {
+	c.mu.Lock()
+	t := use.task
+	use.task = nil
+	c.mu.Unlock()
+	close(t.done)
+	c.leave(digest)
+}
+
+// find makes sure that the module's file is here, and fetches it if it is not. It is a task's.
+func (c *moduleCache) find(ctx context.Context, digest string) error {
+	path, now := c.file(digest), time.Now()
+	if os.Chtimes(path, now, now) == nil && c.checked(digest) { // it is here; the time says when it was used last
+		return nil
+	}
+	err, silent := errors.New("no server is known"), false
+	for _, patience := range c.patience {
+		for _, addr := range c.servers() {
+			if err = c.fetch(ctx, addr, digest, path, patience); err == nil {
+				c.mu.Lock()
+				c.sound[digest] = true
+				c.mu.Unlock()
+				return nil
+			}
+			silent = silent || errors.Is(err, errNoAnswer)
+		}
+		if !silent || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
+}
+
+// How long a server may take to begin to answer: at first little, since another one may stand closer to its answer; when all do so,
+// as long as it takes to know that it is not there.
+const (
+	answerWait    = time.Second
+	transportWait = 15 * time.Second
+)
+
+// errNoAnswer is fetch's where the server has not begun to answer in time.
+var errNoAnswer = errors.New("the server does not answer")
+
+// fetch streams the module into a temporary file, checks its digest, and moves it to path.
+func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string, patience time.Duration) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.AfterFunc(patience, func() { cancel(fmt.Errorf("%w: %s, within %v", errNoAnswer, addr, patience)) })
+	defer late.Stop()
+	defer func() {
+		if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
+			err = context.Cause(ctx)
+		}
+	}()
+	client := apiv1connect.NewClusterClient(transport.NewClient(c.http, addr))
+	stream, err := client.FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: digest})
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(c.dir, "fetch-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, tmp.Close())
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
+	}()
+	all := newContent()
+	for size := 0; ; {
+		late.Reset(patience) // for each part anew
+		m, err := stream.Receive()
+		late.Stop()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if size += len(m.Chunk); size > apiv1.MaxModuleBytes { // it has gone bad
+			return fmt.Errorf("server %s sends more than a module may have: %d bytes", addr, apiv1.MaxModuleBytes)
+		}
+		c.arrived.Add(int64(len(m.Chunk)))
+		all.Write(m.Chunk)
+		if _, err := tmp.Write(m.Chunk); err != nil {
+			return err
+		}
+	}
+	if err := all.is(digest); err != nil {
+		return fmt.Errorf("server %s sent other bytes: %w", addr, err)
+	}
+	if err := tmp.Sync(); err != nil { // its name vouches for its bytes, also after a power cut
+		return err
+	}
+	return durable.Rename(tmp.Name(), path)
+}

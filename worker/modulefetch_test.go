@@ -1,0 +1,145 @@
+package worker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// gatedServer begins to send a module, and goes on when the gate opens.
+type gatedServer struct {
+	fakeLeader
+	code               []byte
+	gate, began, ended chan struct{} // began and ended have one for each request
+}
+
+func (g *gatedServer) FetchModule(ctx context.Context, _ *apiv1.FetchModuleRequest, stream apiv1connect.ClusterFetchModuleServerStream) error {
+	defer func() { g.ended <- struct{}{} }()
+	if err := stream.Send(&apiv1.FetchModuleResponse{Chunk: g.code[:1]}); err != nil {
+		return err
+	}
+	g.began <- struct{}{}
+	select {
+	case <-g.gate:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return stream.Send(&apiv1.FetchModuleResponse{Chunk: g.code[1:]})
+}
+
+// newGated is one that serves, a cache that fetches from it, and the module's digest.
+func newGated(t *testing.T) (*gatedServer, *moduleCache, string) {
+	t.Helper()
+	g := &gatedServer{code: []byte("module"), gate: make(chan struct{}), began: make(chan struct{}, 9), ended: make(chan struct{}, 9)}
+	addr := serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterClusterHandler(s, g) })
+	dir := t.TempDir()
+	c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 1<<20, slog.New(slog.DiscardHandler), transport.NewHTTPClient(),
+		func() []string { return []string{addr} })
+	require.NoError(t, err)
+	sum := sha256.Sum256(g.code)
+	return g, c, hex.EncodeToString(sum[:])
+}
+
+// patient has the cache's fetches wait for as long as the test does.
+func (c *moduleCache) patient() *moduleCache {
+	c.patience = []time.Duration{time.Hour}
+	return c
+}
+
+// user is one who wants the module.
+func (c *moduleCache) user(t *testing.T, digest string) (giveUp context.CancelFunc, got <-chan error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	before := c.waiting(digest)
+	go func() {
+		_, release, err := c.use(ctx, digest)
+		if err == nil {
+			release()
+		}
+		done <- err
+	}()
+	require.Eventually(t, func() bool { return c.waiting(digest) > before }, time.Minute, time.Millisecond)
+	return cancel, done
+}
+
+// waiting is how many wait for the module.
+func (c *moduleCache) waiting(digest string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if use := c.uses[digest]; use != nil && use.task != nil {
+		return use.task.wanted
+	}
+	return 0
+}
+
+// TestFetchGoesOnForTheRest: whoever gives up ends his own wait, not the fetch that others wait for, though he began it.
+func TestFetchGoesOnForTheRest(t *testing.T) {
+	g, c, digest := newGated(t)
+	c.patient()
+	giveUp, first := c.user(t, digest)
+	within(t, g.began, "the fetch")
+	_, second := c.user(t, digest)
+	giveUp()
+	require.ErrorIs(t, <-first, context.Canceled)
+	require.Equal(t, 1, c.waiting(digest))
+	close(g.gate)
+	require.NoError(t, <-second)
+	require.Empty(t, g.began, "it was fetched once")
+}
+
+// TestFetchEndsWithTheLast: when nobody wants the module any more nothing more is fetched; who wants it later has a fetch of his own.
+func TestFetchEndsWithTheLast(t *testing.T) {
+	g, c, digest := newGated(t)
+	c.patient()
+	giveUp, first := c.user(t, digest)
+	within(t, g.began, "the fetch")
+	alsoGiveUp, second := c.user(t, digest)
+	giveUp()
+	alsoGiveUp()
+	require.Error(t, <-first)
+	require.Error(t, <-second)
+	within(t, g.ended, "its end")
+	close(g.gate)
+	_, release, err := c.use(t.Context(), digest)
+	require.NoError(t, err)
+	within(t, g.began, "another fetch")
+	release()
+	require.Eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return len(c.uses) == 0 }, time.Minute, time.Millisecond)
+}
+
+// TestGivenUpStartFetchesNoMore: a start waits for its module as long as its app wants an executor here.
+func TestGivenUpStartFetchesNoMore(t *testing.T) {
+	for name, end := range map[string]func(b *bench){
+		"its app has a verdict":     func(b *bench) { b.rec.App.Verdict = "cancelled"; b.step() },
+		"its migration was aborted": func(b *bench) { b.rec.Migration = nil; b.step() },
+		"its app is over":           func(b *bench) { b.a.finish() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			g, c, digest := newGated(t)
+			b.a.host.modules = c.patient()
+			b.a.ranks, b.a.child, b.a.exec = map[int32]*rankInfo{}, nil, execNone
+			b.rec.App.Placement, b.rec.App.Spec.ModuleDigest = []string{"h2", "h2"}, digest
+			b.rec.Migration = &apiv1.Migration{Id: "m1", Phase: "pending", Moves: []*apiv1.Move{{Rank: 0, From: "h2", To: "h1"}}}
+			b.step()
+			within(t, g.began, "the fetch")
+			require.Equal(t, apiv1.ExecutorStarting, b.a.status().Executor)
+			end(b)
+			within(t, g.ended, "its end")
+			require.Nil(t, b.a.start)
+			close(g.gate)
+		})
+	}
+}
