@@ -151,23 +151,47 @@ func (f *flip) name() string { return "flipped bits" }
 func (f *flip) start(c *cluster, rng *rand.Rand) (string, error) {
 	f.victim = c.victim("follower", rng)
 	f.victim.kill()
-	path := filepath.Join(f.victim.dir, "raft", "raft.db")
-	data, err := os.ReadFile(path)
-	if err != nil || len(data) == 0 {
-		return "nothing of " + f.victim.name, nil // it had nothing yet
-	}
-	var at []int
-	for range 8 {
-		i := rng.IntN(len(data))
-		data[i] ^= 1 << rng.IntN(8)
-		at = append(at, i)
-	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
+	at, size, err := flipBits(filepath.Join(f.victim.dir, "raft", "raft.db"), rng)
+	if err != nil {
 		return "", err
+	}
+	if len(at) == 0 {
+		return "nothing of " + f.victim.name, nil // it had nothing yet
 	}
 	c.damaged[f.victim.name] = true
 	f.victim.start(c.t)
-	return fmt.Sprintf("%s: bytes %v of %d of raft.db", f.victim.name, at, len(data)), nil
+	return fmt.Sprintf("%s: bytes %v of %d of raft.db", f.victim.name, at, size), nil
+}
+
+// flipBits changes one bit in each of some bytes of a file, where they are: its disk may be full.
+func flipBits(path string, rng *rand.Rand) (at []int64, size int64, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return nil, 0, err
+	}
+	for range 8 {
+		i := rng.Int64N(info.Size())
+		b := make([]byte, 1)
+		if _, err := f.ReadAt(b, i); err != nil {
+			return nil, 0, err
+		}
+		b[0] ^= 1 << rng.IntN(8)
+		if _, err := f.WriteAt(b, i); errors.Is(err, syscall.ENOSPC) {
+			continue // nothing is stored there
+		} else if err != nil {
+			return nil, 0, err
+		}
+		at = append(at, i)
+	}
+	return at, info.Size(), nil
 }
 
 // heal wipes the server even if it runs: what it holds is not what it has promised to hold, and nobody can know.
