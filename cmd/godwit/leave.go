@@ -27,6 +27,9 @@ var errLeft = errors.New("this server has left the group")
 // errUnsettled is returned when the cluster was asked to remove this server and has not said whether it did.
 var errUnsettled = errors.New("it is not known whether the cluster has removed this server: its next start asks")
 
+// errRemoved is returned when this server is found to be no member any more before it has asked to leave.
+var errRemoved = errors.New("this server was removed from its cluster already")
+
 // untilLeft returns a context that ends when ctx has ended and, with --leave-on-stop, this server has left the group or could not.
 func (s *server) untilLeft(ctx context.Context) (context.Context, context.CancelFunc) {
 	if !s.flags.leave {
@@ -44,6 +47,8 @@ func (s *server) untilLeft(ctx context.Context) (context.Context, context.Cancel
 		defer done()
 		<-s.settledCh // it ends with ctx: the note has one writer
 		switch err := s.leaver().leave(limited); {
+		case errors.Is(err, errRemoved):
+			s.log.Info("this server is no member any more: it was removed from its cluster before it was stopped", "data_dir", s.flags.dataDir)
 		case errors.Is(err, errUnsettled):
 			s.log.Warn("whether this server has left the group is not known: its next start asks", "reason", err)
 		case err != nil:
@@ -73,6 +78,7 @@ const maxHandOns = 3
 type leaver struct {
 	id      string
 	note    departure
+	removed func() bool                                  // the others say that this server is no member any more
 	members func() int                                   // of the group, as far as this server knows
 	leader  func() (addr string, isSelf bool)            // "": none is known
 	handOn  func(ctx context.Context) error              // hands leadership on
@@ -87,6 +93,7 @@ type memberFunc func(ctx context.Context, addr string) (bool, error)
 func (s *server) leaver() *leaver {
 	return &leaver{
 		id: s.node.ID(), note: s.departure, remove: s.askToRemove, member: s.askMember,
+		removed: s.removed,
 		members: func() int { return len(s.node.Servers()) },
 		leader: func() (string, bool) {
 			addr, _ := s.node.Leader()
@@ -99,9 +106,10 @@ func (s *server) leaver() *leaver {
 
 // leave has the leader remove this server, which hands leadership on before if it leads. The wish is on the disk before it is
 // sent. It returns nil when the cluster has removed the server, which then is on the disk too, errUnsettled when the cluster may
-// have, and another error when it surely has not and the wish is withdrawn.
+// have, errRemoved when it has nothing to ask for any more, and another error when it surely has not and the wish is withdrawn. A wish
+// that is open when it finds itself removed stays: the next start asks for the proof, as the word of the others is none.
 func (l *leaver) leave(ctx context.Context) error {
-	if l.members() < 2 {
+	if !l.removed() && l.members() < 2 { // the log of one that was removed may name one other alone
 		return errors.New("it is the only one")
 	}
 	var last error
@@ -109,6 +117,8 @@ func (l *leaver) leave(ctx context.Context) error {
 	handed := 0
 	for ctx.Err() == nil {
 		switch addr, isSelf := l.leader(); {
+		case addr == "" && l.removed():
+			return errRemoved
 		case isSelf && handed == maxHandOns:
 			last = errors.New("leadership came back each time that it was handed on: the servers that could lead are leaving too")
 			if open {

@@ -26,7 +26,7 @@ func newTestLeave(t *testing.T, removals ...error) (*testLeave, context.Context)
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &testLeave{removals: removals}
 	l.leaver = &leaver{
-		id: "a", note: departure{t.TempDir()}, members: func() int { return 3 },
+		id: "a", note: departure{t.TempDir()}, members: func() int { return 3 }, removed: func() bool { return false },
 		leader: func() (string, bool) { return "B:1", false },
 		handOn: func(context.Context) error { return nil },
 		remove: func(context.Context, string) error {
@@ -100,6 +100,37 @@ func TestLeaveNeedsItsNote(t *testing.T) {
 	l, ctx = newTestLeave(t)
 	l.members = func() int { return 1 }
 	require.ErrorContains(t, l.leave(ctx), "the only one")
+}
+
+// A server that was removed before it was stopped asks nobody and waits for nothing, whatever its log says of the group.
+func TestLeaveOfARemoved(t *testing.T) {
+	for _, members := range []int{0, 1, 2, 3} {
+		l, ctx := newTestLeave(t)
+		l.leader = func() (string, bool) { return "", false }
+		l.removed = func() bool { return true }
+		l.members = func() int { return members }
+		l.pause = func(context.Context) { t.Fatal("it waits") }
+		require.ErrorIs(t, l.leave(ctx), errRemoved)
+		require.Zero(t, l.asked)
+		l.requireNote(t, nil)
+	}
+}
+
+// It may find out while it tries: after a start it has not asked the others yet. A wish of its own that is open then stays.
+func TestLeaveFindsItselfRemoved(t *testing.T) {
+	l, ctx := newTestLeave(t, errTimedOut)
+	paused := 0
+	l.leader = func() (string, bool) {
+		if paused == 1 {
+			return "B:1", false
+		}
+		return "", false
+	}
+	l.removed = func() bool { return paused == 2 }
+	l.pause = func(context.Context) { paused++ }
+	require.ErrorIs(t, l.leave(ctx), errRemoved)
+	require.Equal(t, 1, l.asked)
+	l.requireNote(t, &departureNote{ServerID: "a"})
 }
 
 func TestSettle(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 
 // removed says whether the cluster has gone on without the server: a majority of the others that vote by this server's own log,
 // asked of late, each at its place, say that they are of the group, that this server is not, and have logs that are no older than its
-// own. One alone may lag behind, or lie. It is something to tell people and no more: nothing else follows from it.
+// own. One alone may lag behind, or lie. It is something to tell people, and a server that ends does not wait to be removed once more:
+// nothing else follows from it.
 func removed(self ownState, group []raftnode.Server, end raftnode.Standing, found []answer) bool {
 	voters, say := 0, 0
 	for _, s := range group {
