@@ -323,7 +323,7 @@ func (d *dev) waitReady(ctx context.Context) (string, error) {
 	}
 }
 
-// ready is nil when the cluster is as it should be.
+// ready is nil when a leader answers, for only it lists hosts, and all workers are up.
 func (d *dev) ready(ctx context.Context, c *client.Client) error {
 	return c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
 		hosts, err := control.ListHosts(ctx, &apiv1.ListHostsRequest{})

@@ -14,16 +14,16 @@ import (
 	"github.com/godwit-run/godwit/internal/text"
 )
 
-// onInterrupt cancels the app at the first interrupt, and when its output cannot be written any more; it calls leave at the
-// next interrupt. The channel is closed when it cancels. All of it ends with ctx.
+// onInterrupt cancels the app at the first interrupt, and when its output cannot be written any more; it calls leave at the first
+// interrupt after it has said so. The channel is closed when it cancels. All of it ends with ctx.
 func (r *runner) onInterrupt(ctx context.Context, leave func(), id string, out *output) <-chan struct{} {
 	stopping := make(chan struct{})
 	go func() { // ends with ctx
-		next, why, again := r.in.second, "", "; interrupt again to leave it"
+		why := ""
 		select {
 		case <-r.in.first:
 		case <-out.lost:
-			next, why, again = r.in.first, fmt.Sprintf("its output cannot be written any more (%s): ", out.why()), "; interrupt to leave it"
+			why = fmt.Sprintf("its output cannot be written any more (%s): ", out.why())
 			if app, err := getApp(ctx, r.client, id); err == nil && apiv1.AppOver(app.App.Phase) {
 				return // so it is at its end already
 			}
@@ -31,18 +31,21 @@ func (r *runner) onInterrupt(ctx context.Context, leave func(), id string, out *
 			return
 		}
 		close(stopping)
-		if r.private {
+		again := "; interrupt to leave it"
+		switch {
+		case r.private:
 			again = ""
+		case r.in.came():
+			again = "; interrupt again to leave it"
 		}
 		r.say("%scancelling %s%s", why, id, again)
+		said := time.Now()
 		go r.cancel(ctx, id) // ends with ctx
-		select {
-		case <-next:
+		if r.in.after(ctx, said) {
 			if !r.private {
 				r.say("left alone: godwit logs -f %s shows the rest", id)
 			}
 			leave()
-		case <-ctx.Done():
 		}
 	}()
 	return stopping

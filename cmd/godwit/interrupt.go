@@ -17,7 +17,8 @@ const sameInterrupt = 500 * time.Millisecond
 type interrupts struct {
 	first, second chan struct{} // closed at each
 	same          time.Duration
-	signal        os.Signal // set before first is closed
+	signal        os.Signal // set, with at, before first is closed
+	at            time.Time // of the first
 }
 
 // watchInterrupts takes this process's interrupts until stop is called.
@@ -38,15 +39,14 @@ func newInterrupts() *interrupts {
 
 // watch takes signals until the second interrupt or over.
 func (in *interrupts) watch(signals <-chan os.Signal, over <-chan struct{}) {
-	var since time.Time
 	for {
 		select {
 		case s := <-signals:
 			switch {
-			case since.IsZero():
-				since, in.signal = time.Now(), s
+			case in.at.IsZero():
+				in.at, in.signal = time.Now(), s
 				close(in.first)
-			case time.Since(since) >= in.same:
+			case time.Since(in.at) >= in.same:
 				close(in.second)
 				return
 			}
@@ -66,6 +66,26 @@ func (in *interrupts) exit(err error) error {
 		end.code = 128 + int(s)
 	}
 	return err
+}
+
+// after waits for an interrupt that answers what was said at a moment: the first, if it came later than that, else the second. What ends
+// a whole pipeline (Ctrl-C in godwit run | tee) may take its reader before this process hears of it, so that an interrupt just after the
+// moment is of before. It is false when ctx ends.
+func (in *interrupts) after(ctx context.Context, said time.Time) bool {
+	select {
+	case <-in.first:
+	case <-ctx.Done():
+		return false
+	}
+	if in.at.Sub(said) >= in.same {
+		return true
+	}
+	select {
+	case <-in.second:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // came says whether there was an interrupt.
