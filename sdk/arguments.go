@@ -3,6 +3,7 @@ package sdk
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 )
 
@@ -25,18 +26,20 @@ var (
 
 // arguments are a cc command line, understood as far as the recipe needs it.
 type arguments struct {
-	mode     mode
-	show     show
-	bare     bool     // nothing to compile or link was named, beside -show
-	driver   string   // -cc=CMD or -cxx=CMD, empty if not given
-	output   string   // -o, empty if not given
-	debug    bool     // some -g other than -g0
-	strip    bool     // -s: not even the names of functions are kept
-	vectors  string   // the last of -msimd128 and its like, empty if none or taken back
-	optimise string   // the last -O, empty if not given
-	unwind   string   // the last -DGODWIT_UNWIND_BYTES=N, whole
-	rest     []string // for clang, in order, without -o and without what was dropped
-	notes    []string // for stderr: what was dropped
+	mode      mode
+	show      show
+	bare      bool     // nothing to compile or link was named, beside -show
+	driver    string   // -cc=CMD or -cxx=CMD, empty if not given
+	output    string   // -o, empty if not given
+	debug     bool     // some -g other than -g0
+	strip     bool     // -s: not even the names of functions are kept
+	vectors   string   // the last of -msimd128 and its like, empty if none or taken back
+	inputs    []string // the files to compile or link
+	noObjects bool     // -S, -E and their like: less than -c makes
+	optimise  string   // the last -O, empty if not given
+	unwind    string   // the last -DGODWIT_UNWIND_BYTES=N, whole
+	rest      []string // for clang, in order, without -o and without what was dropped
+	notes     []string // for stderr: what was dropped
 }
 
 // takesValue lists the options whose value is the next argument.
@@ -64,7 +67,6 @@ func parse(args []string) (arguments, error) {
 	}
 	var a arguments
 	var linker linkerOptions
-	inputs := 0
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		hasValue := i+1 < len(args)
@@ -95,7 +97,7 @@ func parse(args []string) (arguments, error) {
 			a.option(arg + args[i])
 			a.rest = append(a.rest, arg, args[i])
 		case arg == "-" || !strings.HasPrefix(arg, "-"):
-			inputs++
+			a.inputs = append(a.inputs, arg)
 			a.rest = append(a.rest, arg)
 		case strings.HasPrefix(arg, "-o") && len(arg) > 2 && !strings.HasPrefix(arg, "-object"):
 			a.output = arg[2:]
@@ -105,10 +107,10 @@ func parse(args []string) (arguments, error) {
 			a.plain(arg)
 		}
 	}
-	if inputs == 0 && a.show == showNothing {
+	if len(a.inputs) == 0 && a.show == showNothing {
 		a.mode = modeAsk
 	}
-	a.bare = inputs == 0 && a.show != showNothing
+	a.bare = len(a.inputs) == 0 && a.show != showNothing
 	return a, nil
 }
 
@@ -145,6 +147,24 @@ func (a *arguments) linker(options []string) {
 	a.rest = append(a.rest, options...)
 }
 
+// objects are the files that -c writes.
+func (a *arguments) objects() []string {
+	switch {
+	case a.mode != modePartial || a.noObjects:
+		return nil
+	case a.output != "":
+		return []string{a.output}
+	}
+	var out []string
+	for _, in := range a.inputs {
+		base, ext := filepath.Base(in), filepath.Ext(in)
+		if ext != ".o" && ext != ".a" {
+			out = append(out, strings.TrimSuffix(base, ext)+".o")
+		}
+	}
+	return out
+}
+
 // drop says whether a guest has no use for an option, and notes what is lost with it.
 func (a *arguments) drop(arg string) bool {
 	note, ok := droppedNote(arg)
@@ -159,19 +179,22 @@ func (a *arguments) drop(arg string) bool {
 
 // option notes what the recipe depends on in an option that clang gets too.
 func (a *arguments) option(arg string) {
+	switch on, off := asksForVectors(arg); {
+	case on:
+		a.vectors = arg
+	case off:
+		a.vectors = ""
+	}
 	switch {
 	case partial[arg]:
 		a.mode = modePartial
+		a.noObjects = a.noObjects || arg != "-c"
 	case strings.HasPrefix(arg, "-O"):
 		a.optimise = arg
 	case strings.HasPrefix(arg, "-DGODWIT_UNWIND_BYTES="):
 		a.unwind = arg
 	case arg == "-s":
 		a.strip = true
-	case arg == "-msimd128" || arg == "-mrelaxed-simd":
-		a.vectors = arg
-	case arg == "-mno-simd128":
-		a.vectors = ""
 	case arg == "-g0":
 		a.debug = false
 	case strings.HasPrefix(arg, "-g"):

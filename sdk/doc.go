@@ -22,6 +22,8 @@
 //     -shared is an error;
 //   - headers are wasi-libc's and libc++'s, and none of the machine that builds (headers.go);
 //   - archives without an index, as GNU ar makes of WebAssembly objects, get one in a copy (archive.go);
+//   - vectors are refused of a clang that makes wrong code of them (vectors.go), in an option or, since a function may have an attribute
+//     for them, in what it has compiled or linked;
 //   - another clang is taken with -cc=CMD or -cxx=CMD, or from MPI_CC, OMPI_CC, MPICH_CC and their like;
 //   - C++ is compiled with -fno-exceptions, and setjmp is not there: asyncify and wasm exceptions do
 //     not mix;

@@ -129,6 +129,14 @@ func commands(lang Lang, a arguments, p paths) [][]string {
 	return [][]string{glue, link, optimise}
 }
 
+// made are the files that a command has made of the user's, before wasm-opt has them.
+func made(command []string, a arguments, p paths) []string {
+	if a.mode == modeLink && command[0] != p.wasmOpt && slices.Contains(command, p.linked) {
+		return []string{p.linked}
+	}
+	return a.objects()
+}
+
 // target is the file that a link writes.
 func (a arguments) target() string {
 	if a.output != "" {

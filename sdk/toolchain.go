@@ -75,8 +75,10 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 		t.print(stdout, lang, a, p)
 		return 0, nil
 	}
-	if err := checkVectors(ctx, lang, a, p); err != nil {
-		return 1, err
+	if a.vectors != "" {
+		if err := refuseVectors(ctx, lang, p, a.vectors); err != nil {
+			return 1, err
+		}
 	}
 	scratch, err := os.MkdirTemp("", "godwit-cc-")
 	if err != nil {
@@ -93,6 +95,11 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 		if code, err := execute(ctx, command, stdout, stderr); err != nil || code != 0 {
 			t.hint(lang, a, stderr)
 			return code, err
+		}
+		for _, file := range made(command, a, p) {
+			if err := checkMade(ctx, lang, a, p, file); err != nil {
+				return 1, err
+			}
 		}
 	}
 	if a.mode == modeLink {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -123,6 +124,42 @@ func TestVectors(t *testing.T) {
 	} {
 		_, _, stderr := build(t, C, files, append(strings.Fields(args), "-c", "a.c")...)
 		require.Equal(t, !want, strings.Contains(stderr, "makes wrong code of vectors"), "%s: %s", args, stderr)
+	}
+}
+
+// Vectors that no option of the compiler's own shows are refused too, wherever they come from, and nothing is left of them.
+func TestHiddenVectors(t *testing.T) {
+	const loop = "void f(void) { for (int i = 0; i < 64; i++) d[i] += 1; }\nint main(void) { f(); return 0; }\n"
+	files := map[string]string{
+		"plain.c": "float d[64];\n" + loop,
+		"attr.c":  "float d[64];\n__attribute__((target(\"simd128\")))\n" + loop,
+	}
+	code, version, stderr := build(t, C, files, "-dumpversion")
+	require.Zero(t, code, stderr)
+	if major, _, _ := strings.Cut(version, "."); len(major) > 1 && major >= strconv.Itoa(vectorsFrom) {
+		t.Skip("this clang may make vectors")
+	}
+	for _, tt := range []struct{ args, made string }{
+		{"plain.c", ""},
+		{"plain.c -c", ""},
+		{"attr.c -S -o attr.s", ""},
+		{"-Xclang -target-feature -Xclang +simd128 plain.c", "a.out"},
+		{"-Xclang -target-feature -Xclang +simd128 -mno-simd128 plain.c -s", "a.out"},
+		{"-Xclang -target-cpu -Xclang bleeding-edge plain.c", "a.out"},
+		{"attr.c", "a.out"},
+		{"attr.c -s -o out.wasm", "out.wasm"},
+		{"attr.c -g -O2", "a.out"},
+		{"-c attr.c", "attr.o"},
+		{"-c plain.c attr.c", "attr.o"},
+		{"-c attr.c -o x.o", "x.o"},
+		{"-msimd128 -mno-simd128 plain.c", ""},
+	} {
+		code, _, stderr := build(t, C, files, strings.Fields(tt.args)...)
+		require.Equal(t, tt.made != "", strings.Contains(stderr, "makes wrong code of vectors"), "%s: %d, %s", tt.args, code, stderr)
+		require.Equal(t, tt.made == "", code == 0, "%s: %s", tt.args, stderr)
+		if tt.made != "" {
+			require.NoFileExists(t, tt.made, tt.args)
+		}
 	}
 }
 
@@ -246,11 +283,22 @@ func TestParse(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := parse(strings.Fields(tt.args))
 			require.NoError(t, err)
+			got.inputs = nil // they are in rest
 			require.Equal(t, tt.want, got)
 		})
 	}
 	_, err := parse([]string{"@" + loop})
 	require.ErrorContains(t, err, "nested")
+}
+
+func TestObjects(t *testing.T) {
+	for args, want := range map[string][]string{
+		"a.c": nil, "-c a.c ../d/b.cpp": {"a.o", "b.o"}, "-c a.c -o x/y.obj": {"x/y.obj"}, "-c a.o libb.a -I d.c": nil, "-S -c a.c": nil, "-c -E a.c": nil,
+	} {
+		a, err := parse(strings.Fields(args))
+		require.NoError(t, err)
+		require.Equal(t, want, a.objects(), args)
+	}
 }
 
 func TestSplitWords(t *testing.T) {

@@ -1,0 +1,125 @@
+package sdk
+
+import (
+	"bytes"
+	"slices"
+)
+
+// codeSection holds the bodies of functions.
+const codeSection = 10
+
+// vectorPrefix begins every instruction on vectors.
+const vectorPrefix = 0xfd
+
+// usesVectors says whether a function of a module or an object has an instruction on vectors. Nothing else tells it of a module: its
+// section of features is left out by -s, and a function may have features of its own. It is false for what is no WebAssembly, and for code
+// that cannot be read, which wasm-opt refuses.
+func usesVectors(module []byte) bool {
+	return slices.ContainsFunc(bodies(module), func(body *reader) bool { return body.vectors() })
+}
+
+// bodies are those of a module's functions.
+func bodies(module []byte) []*reader {
+	rest, ok := bytes.CutPrefix(module, []byte(wasmMagic))
+	if !ok {
+		return nil
+	}
+	var out []*reader
+	for r := (&reader{b: rest}); len(r.b) > 0 && !r.bad; {
+		id := r.byte()
+		section := &reader{b: r.bytes(r.uint())}
+		if id != codeSection {
+			continue
+		}
+		for n := section.uint(); n > 0 && !section.bad; n-- {
+			out = append(out, &reader{b: section.bytes(section.uint())})
+		}
+	}
+	return out
+}
+
+// vectors reads the body of a function, and says whether it came to an instruction on vectors.
+func (r *reader) vectors() bool {
+	for n := r.uint(); n > 0 && !r.bad; n-- {
+		r.numbers(2) // how many locals, of which type
+	}
+	for len(r.b) > 0 && !r.bad {
+		op := r.byte()
+		if op == vectorPrefix {
+			return true
+		}
+		r.immediates(op)
+	}
+	return false
+}
+
+// numbers passes n numbers over, of any width and sign.
+func (r *reader) numbers(n uint64) {
+	for n > 0 && !r.bad {
+		if r.byte()&0x80 == 0 { // its last byte
+			n--
+		}
+	}
+}
+
+// immediates passes over what follows the first byte of an instruction: the table of the WebAssembly specification, 5.4, with threads,
+// tail calls and exceptions.
+func (r *reader) immediates(op byte) {
+	switch {
+	case op <= 0x01, op == 0x05, op == 0x0b, op == 0x0f, op == 0x19, op == 0x1a, op == 0x1b, op == 0xd1: // control without a target
+	case op <= 0x0d, op == 0x10, op == 0x12, op == 0x18: // blocks, branches, calls
+		r.numbers(1)
+	case op == 0x0e: // br_table
+		r.numbers(r.uint())
+		r.numbers(1)
+	case op == 0x11, op == 0x13: // indirect calls
+		r.numbers(2)
+	case op == 0x1c: // select of a type
+		r.numbers(r.uint())
+	case op >= 0x20 && op <= 0x26: // variables, tables
+		r.numbers(1)
+	case op >= 0x28 && op <= 0x3e: // loads, stores
+		r.place()
+	case op >= 0x3f && op <= 0x42: // sizes of memory, whole constants
+		r.numbers(1)
+	case op == 0x43:
+		r.bytes(4)
+	case op == 0x44:
+		r.bytes(8)
+	case op >= 0x45 && op <= 0xc4: // arithmetic
+	case op == 0xd0, op == 0xd2: // references
+		r.numbers(1)
+	case op == 0xfc:
+		r.bulk(r.uint())
+	case op == 0xfe: // atomic
+		if r.uint() == 0x03 { // fence
+			r.byte()
+			return
+		}
+		r.place()
+	default:
+		r.bad = true
+	}
+}
+
+// bulk passes over the immediates of conversions that saturate, and of the instructions on whole memories and tables.
+func (r *reader) bulk(op uint64) {
+	switch op {
+	case 0, 1, 2, 3, 4, 5, 6, 7:
+	case 8, 10, 12, 14:
+		r.numbers(2)
+	case 9, 11, 13, 15, 16, 17:
+		r.numbers(1)
+	default:
+		r.bad = true
+	}
+}
+
+// place passes over where in memory an instruction works: alignment, which may tell of a number of the memory, and offset.
+func (r *reader) place() {
+	const numbered = 1 << 6
+	if r.uint()&numbered != 0 {
+		r.numbers(1)
+	}
+	r.numbers(1)
+}
