@@ -88,7 +88,7 @@ func TestFormerReadsNoCommands(t *testing.T) {
 func TestLoggedGroupsFollowTheLog(t *testing.T) {
 	d, err := openDataDir(t.TempDir(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	w := newWatchedStore(d.bolt, &d.groups, func(error) {})
+	w := newWatchedStore(d, func(error) {})
 	entry := func(index uint64, ids ...string) *raft.Log {
 		var c raft.Configuration
 		for _, id := range ids {
@@ -109,7 +109,7 @@ func TestLoggedGroupsFollowTheLog(t *testing.T) {
 	d, err = openDataDir(d.path, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	require.Equal(t, [][]Server{{a}, {a, b}, {a, x}}, d.groups.all(), "as the disk has them")
-	require.NoError(t, newWatchedStore(d.bolt, &d.groups, func(error) {}).DeleteRange(1, 2))
+	require.NoError(t, newWatchedStore(d, func(error) {}).DeleteRange(1, 2))
 	require.Equal(t, [][]Server{{a, b}, {a, x}}, d.groups.all())
 	require.NoError(t, d.close())
 }

@@ -87,7 +87,7 @@ func Open(cfg Config, fsm raft.FSM, acceptor *listen.Acceptor, log *slog.Logger)
 		changing:  make(chan struct{}, 1),
 		transfers: notify.NewSignal(),
 	}
-	n.store = newWatchedStore(dir.bolt, &dir.groups, n.fail)
+	n.store = newWatchedStore(dir, n.fail)
 	cache, err := raft.NewLogCache(logCacheEntries, n.store)
 	if err != nil {
 		panic(err) // only for a capacity of 0.

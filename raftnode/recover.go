@@ -134,7 +134,7 @@ func (s *Survivor) Recover(m Machine, clusterID string) error {
 	_, trans := raft.NewInmemTransport(raft.ServerAddress(addr))
 	alone := raft.Configuration{Servers: []raft.Server{{ID: s.dir.serverID(), Address: raft.ServerAddress(addr)}}}
 	var unwritten error
-	logs := newWatchedStore(s.dir.bolt, &s.dir.groups, func(err error) { unwritten = err })
+	logs := newWatchedStore(s.dir, func(err error) { unwritten = err })
 	if err := raft.RecoverCluster(s.config(), guard, logs, logs, s.dir.snaps, trans, alone); err != nil {
 		if failed := guard.err(); failed != nil {
 			err = failed

@@ -119,8 +119,8 @@ func (n *Node) checkMember(before bool) bool {
 	return now
 }
 
-// stop closes in the only safe order: Raft, its connections, what came by them, those who wait for it, and the store last: Raft
-// panics over a term that it cannot write.
+// stop closes in the only safe order: Raft, its connections, what came by them, those who wait for it, and the store last: what
+// Raft cannot write then would be called a failure of the disk.
 func (n *Node) stop(r *raft.Raft, trans *transport, workers *sync.WaitGroup) error {
 	close(n.done)
 	n.waitsMu.Lock()

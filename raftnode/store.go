@@ -2,11 +2,17 @@ package raftnode
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
 // store is what boltdb gives to Raft.
@@ -19,6 +25,7 @@ type store interface {
 // disk that hangs leaves a leader which still answers heartbeats and never commits again, so somebody else must watch.
 type watchedStore struct {
 	store
+	path string
 	// groups follow the log.
 	groups *loggedGroups
 	// onError is called for each failed write and must not block.
@@ -32,8 +39,10 @@ type watchedStore struct {
 	writing map[uint64]struct{}
 }
 
-func newWatchedStore(s store, groups *loggedGroups, onError func(error)) *watchedStore {
-	return &watchedStore{store: s, groups: groups, onError: onError, writing: make(map[uint64]struct{})}
+func newWatchedStore(d *dataDir, onError func(error)) *watchedStore {
+	return &watchedStore{
+		store: d.bolt, path: filepath.Join(d.path, "raft", "raft.db"), groups: &d.groups, onError: onError, writing: make(map[uint64]struct{}),
+	}
 }
 
 // oldest returns the number of the oldest write under way.
@@ -61,7 +70,10 @@ func (w *watchedStore) write(what string, f func() error) error {
 	delete(w.writing, id)
 	w.mu.Unlock()
 	if err != nil {
-		w.onError(fmt.Errorf("%w: %s: %w%s", ErrStore, what, err, remedy(err)))
+		if !strings.Contains(err.Error(), w.path) {
+			what += " in " + w.path
+		}
+		w.onError(fmt.Errorf("%w: %s: %w%s", ErrStore, what, err, cmp.Or(remedy(err), ": look at the disk and at the kernel's log, and start again")))
 	}
 	return err
 }
@@ -97,11 +109,31 @@ func (w *watchedStore) Set(key, value []byte) error {
 	})
 }
 
+// SetUint64 returns no error of a term that it could not write: Raft panics over one. By then onError has told the node to end, and the
+// goroutine that would act on the term ends here, as at a return from Raft's own functions: nobody is answered in a term that is not on disk.
 func (w *watchedStore) SetUint64(key []byte, value uint64) error {
-	return w.write("set", func() error {
-		if old, err := w.GetUint64(key); err != nil || old != value { // Raft writes its term again when it starts.
+	term := string(key) == currentTerm
+	err := w.write("set", func() error {
+		old, err := w.GetUint64(key)
+		switch {
+		case errors.Is(err, raftboltdb.ErrKeyNotFound):
+			err, old = nil, 0 // a server that knows no term is in term 0.
+		case err != nil:
+			w.promised.Store(true)
+		}
+		if err == nil && old == value && term { // Raft writes its term again when it starts, in whoever starts it.
+			return nil
+		}
+		if old != value {
 			w.promised.Store(true)
 		}
 		return w.store.SetUint64(key, value)
 	})
+	if err != nil && term && value > firstTerm {
+		runtime.Goexit()
+	}
+	return err
 }
+
+// firstTerm is what a bootstrap writes, which takes an error well. No election is in it.
+const firstTerm = 1

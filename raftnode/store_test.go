@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,9 +20,10 @@ import (
 // sickStore is a store whose writes hang or fail on demand.
 type sickStore struct {
 	store
-	mu   sync.Mutex
-	hang chan struct{}
-	err  error
+	mu    sync.Mutex
+	hang  chan struct{}
+	err   error
+	terms error // of writes of the term
 }
 
 func (s *sickStore) set(hang chan struct{}, err error) {
@@ -40,6 +43,22 @@ func (s *sickStore) StoreLogs(logs []*raft.Log) error {
 		return err
 	}
 	return s.store.StoreLogs(logs)
+}
+
+func (s *sickStore) SetUint64(key []byte, value uint64) error {
+	s.mu.Lock()
+	err := s.terms
+	s.mu.Unlock()
+	if err != nil && string(key) == currentTerm {
+		return err
+	}
+	return s.store.SetUint64(key, value)
+}
+
+func (s *sickStore) failTerms(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.terms = err
 }
 
 // sickLeader is a cluster of one whose log store can be made sick.
@@ -187,6 +206,73 @@ func TestFailingStoreEndsRun(t *testing.T) {
 	require.ErrorIs(t, err, full)
 }
 
+// TestUnwrittenTermEndsRun: a server that cannot write a term ends with a sentence about its disk, as the one who stands for election in it
+// and as one who is asked for a vote in it, and the term is nobody's.
+func TestUnwrittenTermEndsRun(t *testing.T) {
+	for _, of := range []string{"candidate", "voter"} {
+		t.Run(of, func(t *testing.T) {
+			var peers []*peer
+			var servers []Server
+			sick := map[*peer]*sickStore{}
+			for range 3 {
+				p := open(t, t.TempDir(), "127.0.0.1:0", nil)
+				sick[p] = &sickStore{store: p.store.store}
+				p.store.store = sick[p]
+				peers, servers = append(peers, p), append(servers, Server{ID: p.ID(), Addr: p.Addr(), Voter: true})
+			}
+			for _, p := range peers {
+				require.NoError(t, p.Bootstrap(servers))
+				p.start(t)
+			}
+			old := leaderOf(t, peers...)
+			ill := others(peers, old)[0]
+			commit(t, "before", peers...)
+			sick[ill].failTerms(&os.PathError{Op: "write", Path: ill.store.path, Err: syscall.EIO})
+			was := ill.raft.Load().CurrentTerm()
+			until(t, "no election", func() bool { // it may take more than one on a crowded machine
+				l := leaderOf(t, others(peers, ill)...)
+				to := ill
+				if of == "voter" {
+					to = others(others(peers, ill), l)[0]
+				}
+				_ = l.TransferLeadership(t.Context(), to.ID())
+				return len(ill.ended) > 0
+			})
+			err := ill.wait(t)
+			require.ErrorIs(t, err, ErrStore)
+			require.ErrorIs(t, err, syscall.EIO)
+			require.NotErrorIs(t, err, ErrCloseTimeout)
+			require.Equal(t, "log store write failed: set: write "+ill.store.path+": input/output error: "+obstacle(syscall.EIO), err.Error())
+			require.Equal(t, was, ill.raft.Load().CurrentTerm())
+			commit(t, "after", others(peers, ill)...)
+			for _, p := range others(peers, ill) {
+				p.stop(t)
+			}
+		})
+	}
+}
+
+// TestUnwrittenFirstTerm: what cannot be written before there is an election is an error of who asked.
+func TestUnwrittenFirstTerm(t *testing.T) {
+	sickPeer := func() (*peer, []Server) {
+		p := open(t, t.TempDir(), "127.0.0.1:0", nil)
+		sick := &sickStore{store: p.store.store}
+		p.store.store = sick
+		sick.failTerms(syscall.EIO)
+		return p, []Server{{ID: p.ID(), Addr: p.Addr(), Voter: true}}
+	}
+	p, us := sickPeer()
+	require.ErrorContains(t, p.Bootstrap(us), syscall.EIO.Error(), "one that does not run")
+	require.NoError(t, p.Close())
+	p.stopNet()
+	p, us = sickPeer()
+	p.start(t)
+	require.ErrorContains(t, p.Bootstrap(us), syscall.EIO.Error(), "one that runs")
+	err := p.wait(t)
+	require.ErrorIs(t, err, ErrStore)
+	require.ErrorContains(t, err, p.store.path, "the file is named, also where the system does not name it")
+}
+
 func TestFailingMachineEndsRun(t *testing.T) {
 	called := make(chan error, 1)
 	p := single(t, func(c *Config) { c.OnFatal = func(err error) { called <- err } })
@@ -222,7 +308,7 @@ func (newerMachine) Apply(uint64, uint64, []byte) ([]*apiv1.Result, error) {
 }
 
 func TestOldestWrite(t *testing.T) {
-	w := newWatchedStore(nil, nil, func(error) {})
+	w := newWatchedStore(&dataDir{}, func(error) {})
 	_, busy := w.oldest()
 	require.False(t, busy)
 	require.NoError(t, w.write("outer", func() error {
