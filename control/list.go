@@ -2,11 +2,11 @@ package control
 
 import (
 	"context"
-	"iter"
 	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// recent is how long an app that has ended is listed without being asked for.
+	// recent is how long an app that has ended is listed without being asked for, to the minute.
 	recent = 10 * time.Minute
 	// maxShownMigrations bounds the migrations that GetApp answers with.
 	maxShownMigrations = 100
@@ -40,7 +40,7 @@ func (c *Control) pageOfApps(v *fsm.View, p *pager, all bool) (*apiv1.ListAppsRe
 	}
 	listed := v.AppsAfter(from)
 	if !all {
-		listed = ofNow(v, from)
+		listed = v.LatelyAfter(from, timestamppb.New(time.Now().Add(-recent)))
 	}
 	var why map[fsm.AppID]string
 	apps := func(yield func(*apiv1.App) bool) {
@@ -62,40 +62,6 @@ func (c *Control) pageOfApps(v *fsm.View, p *pager, all bool) (*apiv1.ListAppsRe
 	res := &apiv1.ListAppsResponse{Index: v.Index(), Apps: pageOf(p, apps, appKey)}
 	res.NextPageToken = p.next()
 	return res, nil
-}
-
-// ofNow are the apps behind a place that have not ended, or not long ago, in order of submission. It looks at no others, but for those
-// that ended up to as long before: the clocks of leaders may differ.
-func ofNow(v *fsm.View, from fsm.Place) iter.Seq[*apiv1.App] {
-	now := time.Now()
-	var apps []*apiv1.App // ended ones
-	for app := range v.LastEnded() {
-		age := now.Sub(app.EndedAt.AsTime())
-		if age >= 2*recent {
-			break
-		}
-		if age < recent && fsm.SubmissionOf(app).Compare(from) > 0 {
-			apps = append(apps, app)
-		}
-	}
-	slices.SortFunc(apps, func(a, b *apiv1.App) int { return fsm.SubmissionOf(a).Compare(fsm.SubmissionOf(b)) })
-	return func(yield func(*apiv1.App) bool) {
-		for app := range v.InFlightAfter(from) {
-			for ; len(apps) > 0 && fsm.SubmissionOf(apps[0]).Compare(fsm.SubmissionOf(app)) < 0; apps = apps[1:] {
-				if !yield(apps[0]) {
-					return
-				}
-			}
-			if !yield(app) {
-				return
-			}
-		}
-		for _, app := range apps {
-			if !yield(app) {
-				return
-			}
-		}
-	}
 }
 
 func appKey(app *apiv1.App) string { return placeKey(fsm.SubmissionOf(app)) }

@@ -55,6 +55,16 @@ func TestRemoveModule(t *testing.T) {
 	require.Equal(t, "digest", apierr.Info(err).GetField(), "%v", err)
 }
 
+// TestUsersOf: a refusal names the first of those that need the module, and says how many there are.
+func TestUsersOf(t *testing.T) {
+	b := newBench(t, nil)
+	require.Equal(t, "an app that has ended meanwhile", usersOf(b.l.c.state.View(), testDigest))
+	for i := range 7 {
+		b.submit(fmt.Sprintf("a%d", 7-i), &apiv1.AppSpec{Size: 1})
+	}
+	require.Equal(t, "7 apps, among them a7 (queued), a6 (queued), a5 (queued), a4 (queued), a3 (queued)", usersOf(b.l.c.state.View(), testDigest))
+}
+
 // TestCollect: bytes go when the state does not name them, and they are neither young nor on their way.
 func TestCollect(t *testing.T) {
 	b := newBench(t, nil)

@@ -42,15 +42,13 @@ func (c *Control) RemoveModule(ctx context.Context, req *apiv1.RemoveModuleReque
 
 // usersOf names the apps in flight that run the module.
 func usersOf(v *fsm.View, digest string) string {
+	n := v.ModuleUsers(fsm.Digest(digest))
 	var named []string
-	n := 0
-	for app := range v.Apps() {
-		if app.Spec.GetModuleDigest() != digest || fsm.PhaseOf(app).Terminal() {
-			continue
+	for app := range v.UsersOf(fsm.Digest(digest)) {
+		if len(named) == maxUsersNamed {
+			break
 		}
-		if n++; len(named) < maxUsersNamed {
-			named = append(named, fmt.Sprintf("%s (%s)", app.Id, app.Phase))
-		}
+		named = append(named, fmt.Sprintf("%s (%s)", app.Id, app.Phase))
 	}
 	switch {
 	case n == 0:

@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -136,6 +137,35 @@ func TestPagesOfNow(t *testing.T) {
 		}
 		require.Equal(t, []string{"d", "c", "b", "a"}, got)
 	}
+}
+
+// TestPagesOfNowCostWhatTheyHold: a page takes as much memory however many apps ended a moment ago.
+func TestPagesOfNowCostWhatTheyHold(t *testing.T) {
+	b := newBench(t, nil)
+	b.log.before = func(c *apiv1.Command) { c.At = timestamppb.Now() }
+	n := 0
+	cost := func(ended int) int64 {
+		for ; n < ended; n++ {
+			id := fmt.Sprintf("a%d", n)
+			b.submit(id, &apiv1.AppSpec{Size: 1})
+			b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: id, Phase: string(fsm.Cancelled), Reason: "enough"}}})
+		}
+		v := b.l.c.state.View()
+		const pages = 100
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range pages {
+			p, err := newPager("apps", 2, "")
+			require.NoError(t, err)
+			res, err := b.l.c.pageOfApps(v, p, false)
+			require.NoError(t, err)
+			require.Len(t, res.Apps, 2)
+		}
+		runtime.ReadMemStats(&after)
+		return int64(after.TotalAlloc-before.TotalAlloc) / pages
+	}
+	few := cost(20)
+	require.Less(t, cost(3000), 4*few)
 }
 
 // TestPageTokens: a token that no page gave is refused, that of another list too.

@@ -40,6 +40,7 @@ func (t *tx) forgetApp(app *apiv1.App) {
 		t.forgetMigration(mig)
 	}
 	t.ended, _, _ = t.ended.Delete(endKey(app.GetEndedIndex(), app.GetId()))
+	t.endMinutes, _, _ = t.endMinutes.Delete(endMinuteKey(app))
 	t.endedBytes -= weight(app)
 	t.submitted, _, _ = t.submitted.Delete(SubmissionOf(app).key())
 	t.named, _, _ = t.named.Delete(pairKey(app.GetName(), app.GetId()))

@@ -294,7 +294,8 @@ func (v *View) checkIndexes() error {
 	for mod := range v.Modules() {
 		fresh.indexModule(mod)
 	}
-	same := sameTree(v.moduleUse.apps, fresh.moduleUse.apps) && sameTree(v.moduleUse.byUse, fresh.moduleUse.byUse) &&
+	same := sameTree(v.moduleUse.apps, fresh.moduleUse.apps) && sameTree(v.moduleUse.users, fresh.moduleUse.users) &&
+		sameTree(v.moduleUse.byUse, fresh.moduleUse.byUse) &&
 		v.moduleUse.bytes == fresh.moduleUse.bytes &&
 		sameTree(v.submitted, fresh.submitted) && sameTree(v.proposed, fresh.proposed) &&
 		slices.Equal(slices.Collect(values(v.live)), slices.Collect(values(fresh.live))) &&
@@ -303,7 +304,7 @@ func (v *View) checkIndexes() error {
 		slices.Equal(slices.Collect(values(v.ended)), slices.Collect(values(fresh.ended))) &&
 		slices.Equal(slices.Collect(values(v.pending)), slices.Collect(values(fresh.pending))) &&
 		slices.Equal(slices.Collect(values(v.endedMigs)), slices.Collect(values(fresh.endedMigs))) &&
-		sameTree(v.migsOf, fresh.migsOf) &&
+		sameTree(v.endMinutes, fresh.endMinutes) && sameTree(v.migsOf, fresh.migsOf) &&
 		v.liveBytes == fresh.liveBytes && v.endedBytes == fresh.endedBytes && v.migrationBytes == fresh.migrationBytes
 	if !same {
 		return broken("an index differs from what it is made of")

@@ -11,19 +11,37 @@ import (
 // moduleUse is derived: which modules apps in flight run, and which were used how
 // long ago. It is a value: its methods return the changed one.
 type moduleUse struct {
-	apps  *iradix.Tree[int]    // apps in flight, by digest
+	apps  *iradix.Tree[int]    // how many apps in flight, by digest
+	users *iradix.Tree[AppID]  // these apps, by digest, then place
 	byUse *iradix.Tree[Digest] // all modules, the least recently used first
 	bytes int64                // size of all modules
 }
 
 func newModuleUse() moduleUse {
-	return moduleUse{apps: iradix.New[int](), byUse: iradix.New[Digest]()}
+	return moduleUse{apps: iradix.New[int](), users: iradix.New[AppID](), byUse: iradix.New[Digest]()}
 }
 
-func (u moduleUse) count(digest string, n int) moduleUse {
-	old, _ := u.apps.Get([]byte(digest))
-	u.apps = putOrDrop(u.apps, []byte(digest), old+n)
+// add notes an app that is in flight from now on.
+func (u moduleUse) add(app *apiv1.App) moduleUse {
+	u.users, _, _ = u.users.Insert(userKey(app), AppID(app.GetId()))
+	return u.count(app, 1)
+}
+
+// drop notes an app that is so no more.
+func (u moduleUse) drop(app *apiv1.App) moduleUse {
+	u.users, _, _ = u.users.Delete(userKey(app))
+	return u.count(app, -1)
+}
+
+func (u moduleUse) count(app *apiv1.App, n int) moduleUse {
+	digest := []byte(app.GetSpec().GetModuleDigest())
+	old, _ := u.apps.Get(digest)
+	u.apps = putOrDrop(u.apps, digest, old+n)
 	return u
+}
+
+func userKey(app *apiv1.App) []byte {
+	return pairKey(app.GetSpec().GetModuleDigest(), string(SubmissionOf(app).key()))
 }
 
 func useKey(mod *apiv1.Module) []byte {
@@ -129,6 +147,18 @@ func (v *View) Modules() iter.Seq[*apiv1.Module] { return values(v.modules) }
 func (v *View) ModuleUsers(digest Digest) int {
 	n, _ := v.moduleUse.apps.Get([]byte(digest))
 	return n
+}
+
+// UsersOf iterates over the apps in flight that run the module, in the order of
+// their places.
+func (v *View) UsersOf(digest Digest) iter.Seq[*apiv1.App] {
+	return func(yield func(*apiv1.App) bool) {
+		for id := range after(v.moduleUse.users, pairKey(string(digest), ""), nil) {
+			if app, ok := v.App(id); ok && !yield(app) {
+				return
+			}
+		}
+	}
 }
 
 // UnusedModules iterates over the modules that no app in flight runs, the least

@@ -77,18 +77,6 @@ func (v *View) InFlightAfter(p Place) iter.Seq[*apiv1.App] {
 	}
 }
 
-// LastEnded iterates over the apps that have ended, the last one first.
-func (v *View) LastEnded() iter.Seq[*apiv1.App] {
-	return func(yield func(*apiv1.App) bool) {
-		it := v.ended.Root().ReverseIterator()
-		for _, id, ok := it.Previous(); ok; _, id, ok = it.Previous() {
-			if app, ok := v.App(id); ok && !yield(app) {
-				return
-			}
-		}
-	}
-}
-
 // MigrationsAfter iterates over the migrations behind a place, ended ones too, in
 // the order of their places.
 func (v *View) MigrationsAfter(p Place) iter.Seq[*apiv1.Migration] {

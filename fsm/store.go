@@ -55,16 +55,17 @@ func (v *View) indexApp(app *apiv1.App) {
 		if _, known := v.live.Get(key); !known {
 			v.live, _, _ = v.live.Insert(key, id)
 			v.liveBytes += proto.Size(app.GetSpec())
-			v.moduleUse = v.moduleUse.count(app.GetSpec().GetModuleDigest(), 1)
+			v.moduleUse = v.moduleUse.add(app)
 		}
 		return
 	}
 	var had bool
 	if v.live, _, had = v.live.Delete(key); had {
 		v.liveBytes -= proto.Size(app.GetSpec())
-		v.moduleUse = v.moduleUse.count(app.GetSpec().GetModuleDigest(), -1)
+		v.moduleUse = v.moduleUse.drop(app)
 	}
 	if v.ended, _, had = v.ended.Insert(endKey(app.GetEndedIndex(), app.GetId()), id); !had {
+		v.endMinutes, _, _ = v.endMinutes.Insert(endMinuteKey(app), id)
 		v.endedBytes += weight(app)
 	}
 }

@@ -29,18 +29,19 @@ type View struct {
 	diverged *Divergence
 
 	// Derived from the above, rebuilt by Restore.
-	submitted *iradix.Tree[AppID]       // all apps, by place
-	proposed  *iradix.Tree[MigrationID] // all migrations, by place
-	live      *iradix.Tree[AppID]       // apps that have not ended, by submission
-	placed    *iradix.Tree[AppID]       // those of them that have hosts
-	queued    *iradix.Tree[AppID]       // those of them that wait for hosts
-	named     *iradix.Tree[AppID]       // all apps that have a name, by name, then id
-	pending   *iradix.Tree[MigrationID] // migrations that have not ended, by proposal
-	ended     *iradix.Tree[AppID]       // ended apps, first ended first
-	endedMigs *iradix.Tree[MigrationID] // ended migrations, first ended first
-	migsOf    *iradix.Tree[MigrationID] // migrations by app, then proposal
-	shares    shares                    // who has slots where
-	moduleUse moduleUse                 // who runs which module, and since when nobody does
+	submitted  *iradix.Tree[AppID]       // all apps, by place
+	proposed   *iradix.Tree[MigrationID] // all migrations, by place
+	live       *iradix.Tree[AppID]       // apps that have not ended, by submission
+	placed     *iradix.Tree[AppID]       // those of them that have hosts
+	queued     *iradix.Tree[AppID]       // those of them that wait for hosts
+	named      *iradix.Tree[AppID]       // all apps that have a name, by name, then id
+	pending    *iradix.Tree[MigrationID] // migrations that have not ended, by proposal
+	ended      *iradix.Tree[AppID]       // ended apps, first ended first
+	endMinutes *iradix.Tree[AppID]       // ended apps, by the minute of their end, then by place
+	endedMigs  *iradix.Tree[MigrationID] // ended migrations, first ended first
+	migsOf     *iradix.Tree[MigrationID] // migrations by app, then proposal
+	shares     shares                    // who has slots where
+	moduleUse  moduleUse                 // who runs which module, and since when nobody does
 
 	liveBytes                  int // of specs of live apps, encoded
 	endedBytes, migrationBytes int // weight of ended apps and migrations
@@ -61,6 +62,7 @@ func newView() View {
 		named:      iradix.New[AppID](),
 		pending:    iradix.New[MigrationID](),
 		ended:      iradix.New[AppID](),
+		endMinutes: iradix.New[AppID](),
 		endedMigs:  iradix.New[MigrationID](),
 		migsOf:     iradix.New[MigrationID](),
 		shares:     newShares(),
