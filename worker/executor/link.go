@@ -19,6 +19,9 @@ const (
 // errQueueFull is returned when a peer does not take what is sent to it; the stream is then made anew.
 var errQueueFull = errors.New("executor: a link's queue is full")
 
+// errLeft is returned when the app has left the link's host.
+var errLeft = errors.New("executor: no rank of the app is on the link's host any more")
+
 // stream is what a link needs of a gRPC stream, of either side.
 type stream interface {
 	SendMsg(m any) error
@@ -35,18 +38,20 @@ type link struct {
 	queue  [][]byte
 	bytes  int
 	failed error
+	left   bool // no rank of the app is on the host any more: no stream lasts
 	wake   notify.Signal
+	news   notify.Signal // for who dials: it may go better now
 }
 
 func newLink(peer string) *link {
-	return &link{peer: peer, wake: notify.NewSignal()}
+	return &link{peer: peer, wake: notify.NewSignal(), news: notify.NewSignal()}
 }
 
 // send queues a frame, or drops it while no stream is up. It does not block.
 func (l *link) send(frame []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.up%2 == 0 || l.failed != nil {
+	if l.up%2 == 0 || l.failed != nil || l.left {
 		return
 	}
 	if l.bytes+len(frame) > queueMaxBytes {
@@ -61,6 +66,38 @@ func (l *link) send(frame []byte) {
 
 func (l *link) signal() {
 	l.wake.Set()
+}
+
+// leave says whether the app has left the host. The stream of one that was left ends, with what is queued: that is of nobody there, or has
+// no ack yet and comes again to where the rank is now.
+func (l *link) leave(left bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left == left {
+		return
+	}
+	l.left = left
+	l.queue, l.bytes = nil, 0
+	l.signal()
+	l.news.Set()
+}
+
+// retire leaves the host unless a stream is up, and says whether it has.
+func (l *link) retire() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.up%2 == 1 {
+		return false
+	}
+	l.left = true
+	return true
+}
+
+// streams grows with each stream that comes up or ends.
+func (l *link) streams() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.up
 }
 
 // open marks a new stream as up; what was queued for an older one is dropped. It returns the stream's number.
@@ -89,6 +126,9 @@ func (l *link) take(number uint64) ([][]byte, error) {
 	defer l.mu.Unlock()
 	if l.failed != nil {
 		return nil, l.failed
+	}
+	if l.left {
+		return nil, errLeft
 	}
 	if l.up != number {
 		return nil, context.Canceled

@@ -23,8 +23,6 @@ import (
 const (
 	linkMethod     = "/godwit.v1.Rank/Link"
 	dialTimeout    = 3 * time.Second
-	redialMin      = 10 * time.Millisecond
-	redialMax      = 500 * time.Millisecond
 	maxFrameBytes  = 4 << 20
 	streamWindow   = 8 << 20
 	keepaliveEvery = 10 * time.Second
@@ -39,7 +37,7 @@ type world interface {
 }
 
 // network is mpi.Network over gRPC streams: one stream to each other host of the app, dialled by the host whose name
-// sorts first. It owns the links' goroutines.
+// sorts first, for as long as the app has live ranks there. It owns the links' goroutines.
 type network struct {
 	app, host string
 	log       *slog.Logger
@@ -51,6 +49,7 @@ type network struct {
 	epoch   uint64
 	routes  []string          // host of each rank
 	addrs   map[string]string // data address of each host
+	live    map[string]bool   // other hosts with ranks that have not ended
 	links   map[string]*link
 	dialled map[string]bool
 	toDial  []*link       // for Run to take
@@ -114,13 +113,8 @@ func (n *network) route(r *apiv1.ExecRoutes) {
 		return
 	}
 	old := n.routes
-	n.epoch, n.routes, n.addrs = r.Epoch, r.Placement, r.Addrs
-	for _, h := range n.routes {
-		if h != n.host && n.links[h] == nil {
-			n.links[h] = newLink(h)
-		}
-	}
-	n.dialMissing()
+	n.epoch, n.routes = r.Epoch, r.Placement
+	n.connect(r)
 	w := n.world
 	n.mu.Unlock()
 	if w == nil {
@@ -137,32 +131,58 @@ func (n *network) route(r *apiv1.ExecRoutes) {
 	}
 }
 
-// dialMissing asks Run for a dialler for each link that is ours to dial. Holds mu.
-func (n *network) dialMissing() {
-	for h, l := range n.links {
+// connect makes links to the hosts with live ranks, and drops those to hosts that had some by the table before and have none. One to a
+// host that called us and is in no table yet stays: it knows a newer one. Holds mu.
+func (n *network) connect(r *apiv1.ExecRoutes) {
+	before, addrs := n.live, n.addrs
+	n.live, n.addrs = map[string]bool{}, r.Addrs
+	for rank, h := range r.Placement {
+		if h != n.host && (rank >= len(r.Ended) || !r.Ended[rank]) {
+			n.live[h] = true
+		}
+	}
+	for h := range n.live {
+		l := n.links[h]
+		if l == nil {
+			l = newLink(h)
+			n.links[h] = l
+		}
+		l.leave(false)
+		if addrs[h] != n.addrs[h] {
+			l.news.Set()
+		}
 		if n.host < h && !n.dialled[h] {
 			n.dialled[h] = true
 			n.toDial = append(n.toDial, l)
 		}
 	}
+	for h := range before {
+		if l := n.links[h]; l != nil && !n.live[h] {
+			l.leave(true)
+			n.forget(l)
+		}
+	}
 	n.wake.Set()
 }
 
-func (n *network) dialLoop(ctx context.Context, l *link) {
-	wait := redialMin
-	for ctx.Err() == nil {
-		start := time.Now()
-		err := n.dialOnce(ctx, l)
-		n.log.Debug("link down", "peer", l.peer, "err", err)
-		if time.Since(start) > redialMax {
-			wait = redialMin
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-		}
-		wait = min(2*wait, redialMax)
+// forget drops a link to a host without live ranks, once its stream has ended and nobody dials it. A stream that was about to come up on it
+// ends at once, and is made anew: none lasts on a link that Send does not find. Holds mu.
+func (n *network) forget(l *link) {
+	if !n.live[l.peer] && !n.dialled[l.peer] && n.links[l.peer] == l && l.retire() {
+		delete(n.links, l.peer)
 	}
+}
+
+// dropped says that the link's host was left; nobody dials it any more then.
+func (n *network) dropped(l *link) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.live[l.peer] {
+		return false
+	}
+	delete(n.dialled, l.peer)
+	n.forget(l)
+	return true
 }
 
 func (n *network) dialOnce(ctx context.Context, l *link) error {
@@ -248,11 +268,22 @@ func (n *network) accept(_ any, s grpc.ServerStream) error {
 		l = newLink(peer) // it knows a newer placement than we do
 		n.links[peer] = l
 	}
+	if l != nil {
+		l.leave(false) // it has ranks, or will
+	}
 	n.mu.Unlock()
 	if l == nil {
 		return fmt.Errorf("executor: host %q is not one that calls host %q", peer, n.host)
 	}
+	defer n.hungUp(l)
 	return n.serve(s.Context(), l, s)
+}
+
+// hungUp drops the link to a host that called and has no live ranks by the newest table; it is made anew if it calls again.
+func (n *network) hungUp(l *link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.forget(l)
 }
 
 // serve runs a link over one stream until it fails.
