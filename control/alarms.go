@@ -100,10 +100,12 @@ func pastText(p Peer, here bool) string {
 	text := fmt.Sprintf("server %.64s at %.256s still runs as a member of cluster %.64s, which this cluster was recovered from: two clusters take themselves "+
 		"for one. ", p.ID, p.Addr, p.ClusterID)
 	if here {
-		return text + "This cluster has the workers: stop that server, move its data directory away and start it with an empty one"
+		return text + "This cluster has the workers: stop that server, move its data directory away and start it with an empty one. What that " +
+			"one's cluster has accepted since the recovery, apps for one, is lost with it"
 	}
 	return text + "This cluster has no worker, and workers stay with the older one while most of its servers answer. If those do, stop this cluster's servers, " +
-		"move their data directories away and start them with empty ones: they join the older one. Else stop that server and do so with its own"
+		"move their data directories away and start them with empty ones: they join the older one, and what this cluster has accepted since it was recovered, apps for one, is lost (see godwit ps, and submit it again " +
+		"there). Else stop that server and do so with its own: then what its cluster has accepted since is lost"
 }
 
 // hasHosts says whether a host holds a lease of this cluster. After a recovery those of before do until their leases are over.

@@ -122,7 +122,7 @@ func TestPastServersAreShown(t *testing.T) {
 	require.Len(t, res.PastServers, 1)
 	require.Equal(t, "a2:1", res.PastServers[0].Addr)
 	require.Equal(t, map[string]string{"": "SERVING", AlarmService: "NOT_SERVING"}, healthOf(t, c, "alarm: "+res.PastServers[0].What))
-	for _, want := range []string{"server s2 at a2:1", "cluster before", "start them with empty ones"} {
+	for _, want := range []string{"server s2 at a2:1", "cluster before", "start them with empty ones", "what this cluster has accepted since it was recovered, apps for one, is lost"} {
 		require.Contains(t, res.PastServers[0].What, want)
 	}
 
@@ -132,6 +132,7 @@ func TestPastServersAreShown(t *testing.T) {
 	b.host("h1", 1)
 	what := b.l.c.pastServers()[0].What
 	require.Contains(t, what, "stop that server")
+	require.Contains(t, what, "has accepted since the recovery, apps for one, is lost with it")
 	require.NotContains(t, what, "stop this cluster")
 	b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h1", Incarnation: "i-h1", State: string(fsm.Lost), Reason: "x"}}})
 	require.Contains(t, b.l.c.pastServers()[0].What, "This cluster has no worker")

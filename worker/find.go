@@ -57,14 +57,18 @@ func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 		a := <-answers
 		if a.err != nil {
 			failed = a.err
+			if ctx.Err() != nil { // nobody refused
+				t.silent++
+			}
 			continue
 		}
 		t.add(a.reply)
 		if t.sure(len(addrs)) {
 			break
 		}
-		// Of two clusters each server of the own one counts, however late within discoverWait it answers.
-		alone := t.own.best.addr != "" && (!mayGo || t.other.have() == 0)
+		// Of two clusters each server of the own one counts, however late within discoverWait it answers; and where the only one so far was
+		// recovered, each of the one before.
+		alone := t.own.best.addr != "" && (!mayGo || t.other.have() == 0) && !t.recovered()
 		switch {
 		case alone && !hurries:
 			hurry.Reset(othersWait)
@@ -73,8 +77,15 @@ func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 		}
 		hurries = alone
 	}
-	if t.have == 0 {
+	if len(t.replies) == 0 {
 		return lead{}, fmt.Errorf("worker: no server answers (%d tried): %w", len(addrs), failed)
+	}
+	if t.other.have() > 0 {
+		w.twoClusters.Do(func() {
+			w.log.Warn("two clusters answer, one of them recovered from the other's data: this worker stays with the older one while most of its servers "+
+				"answer and one leads, else it goes to the recovered one; see godwit servers for which is to be stopped",
+				"older", t.own.newest.cluster, "older_at", t.own.at, "recovered", t.other.newest.cluster, "recovered_at", t.other.at)
+		})
 	}
 	return t.choose(mayGo)
 }
@@ -92,8 +103,8 @@ func (w *Worker) discover(ctx context.Context, addr, own string) (reply, error) 
 			w.cfg.DataDir, own, addr, res.ClusterId)
 	}
 	return reply{
-		lead:   lead{res.LeaderAddr, res.Term, foreign},
-		server: cmp.Or(res.ServerId, addr), cluster: res.ClusterId, applied: res.AppliedIndex, members: res.Members,
+		lead:   lead{addr: res.LeaderAddr, term: res.Term, cluster: res.ClusterId},
+		server: cmp.Or(res.ServerId, addr), at: addr, former: res.FormerClusterIds, applied: res.AppliedIndex, members: res.Members,
 	}, nil
 }
 
@@ -108,7 +119,7 @@ func (w *Worker) watchNewer(ctx context.Context, now lead, mayGo func() bool, ju
 		case <-ctx.Done():
 			return
 		}
-		if l, err := w.findLeader(ctx, mayGo()); err == nil && (l.foreign != now.foreign || l.term > now.term) {
+		if l, err := w.findLeader(ctx, mayGo()); err == nil && (l.elsewhere(now) || l.term > now.term) {
 			jump()
 			return
 		}

@@ -110,7 +110,7 @@ func TestLatestTermCounts(t *testing.T) {
 		{server: "s3", lead: lead{term: 7}}, // knows of an election, and of no leader yet
 	}
 	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
-		var c tally
+		c := tally{cluster: "c1"}
 		for _, i := range order {
 			c.add(replies[i])
 		}
@@ -118,7 +118,7 @@ func TestLatestTermCounts(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, replies[1].lead, found, "%v", order)
 	}
-	var c tally
+	c := tally{cluster: "c1"}
 	c.add(replies[0])
 	require.False(t, c.sure(3))
 	require.False(t, c.sure(2))

@@ -12,16 +12,18 @@ type membership struct{ cluster, name string }
 
 // joined notes that a leader has welcomed the worker. A session waits for no disk: what is new is written by watchDisk, and the host
 // is unfit while that fails. Until it is written the worker has joined for its own life only. A cluster that was recovered has
-// another id: its workers go with it, and no more with what the other servers have of its past. They do not by mistake: foreign says that
-// the worker meant to go to a recovered cluster. A server that led the own one may have been recovered since that was said of it.
-func (w *Worker) joined(cluster string, former []string, foreign bool) error {
+// another id: its workers go with it, and no more with what the other servers have of its past. They do not by mistake: by says whom the
+// worker meant to go to. A server that led the one cluster may have been recovered, as another one, since that was said of it.
+func (w *Worker) joined(cluster string, former []string, by lead) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch old := w.member.cluster; {
+	case old == "" && by.elsewhere(lead{cluster: cluster}):
+		return fmt.Errorf("worker: the server that led cluster %s is of cluster %s now: looking for another leader", by.cluster, cluster)
 	case old == "" || old == cluster:
 	case !slices.Contains(former, old):
 		return fmt.Errorf("worker: data directory %s belongs to cluster %s, the leader is of cluster %s", w.cfg.DataDir, old, cluster)
-	case !foreign:
+	case !by.foreign:
 		return fmt.Errorf("worker: the server that led cluster %s is of cluster %s now, which was recovered from it: looking for another leader", old, cluster)
 	}
 	w.cfg.NameMayChange = false

@@ -148,7 +148,7 @@ func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lea
 	case welcome.Term < k.term:
 		return nil, fmt.Errorf("worker: session with %s: it leads in term %d, but term %d has been seen", leader.addr, welcome.Term, k.term)
 	}
-	if err := w.joined(welcome.ClusterId, welcome.FormerClusterIds, leader.foreign); err != nil {
+	if err := w.joined(welcome.ClusterId, welcome.FormerClusterIds, leader); err != nil {
 		return nil, err
 	}
 	k.term = welcome.Term

@@ -273,10 +273,10 @@ func TestJoinWithoutADisk(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "c1", cluster)
 	require.Empty(t, f.welcomes, "it is the first session still")
-	require.ErrorContains(t, w.joined("c2", nil, true), "belongs to cluster c1")
-	require.ErrorContains(t, w.joined("c3", []string{"c0", "c1"}, false), "recovered from it", "it was taken for one of c1")
-	require.NoError(t, w.joined("c3", []string{"c0", "c1"}, true), "the cluster was recovered")
-	require.ErrorContains(t, w.joined("c1", nil, true), "belongs to cluster c3", "the past takes nobody back")
+	require.ErrorContains(t, w.joined("c2", nil, lead{foreign: true}), "belongs to cluster c1")
+	require.ErrorContains(t, w.joined("c3", []string{"c0", "c1"}, lead{}), "recovered from it", "it was taken for one of c1")
+	require.NoError(t, w.joined("c3", []string{"c0", "c1"}, lead{foreign: true}), "the cluster was recovered")
+	require.ErrorContains(t, w.joined("c1", nil, lead{foreign: true}), "belongs to cluster c3", "the past takes nobody back")
 }
 
 // sentStream records the order of what a session sends.

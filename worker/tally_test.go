@@ -1,7 +1,11 @@
 package worker
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -9,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/notify"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // voters are s1 to sn.
@@ -26,9 +32,9 @@ const laterTerm = 1<<32 + 4
 // no time left.
 func TestOwnClusterCountsFirst(t *testing.T) {
 	own := func(i int, leader string, term uint64) reply {
-		return reply{lead: lead{leader, term, false}, server: fmt.Sprint("s", i), cluster: "c1", members: voters(3)}
+		return reply{lead: lead{addr: leader, term: term, cluster: "c1"}, server: fmt.Sprint("s", i), members: voters(3)}
 	}
-	recovered := reply{lead: lead{"r1", laterTerm, true}, server: "s1", cluster: "c2", members: voters(1)}
+	recovered := reply{lead: lead{addr: "r1", term: laterTerm, cluster: "c2"}, server: "s1", former: []string{"c1"}, members: voters(1)}
 	leaderless := recovered
 	leaderless.addr = ""
 	grown := own(2, "a2", 6)
@@ -110,4 +116,108 @@ func TestWorkerStaysWithItsCluster(t *testing.T) {
 			require.Empty(t, recovered.welcomes)
 		})
 	}
+}
+
+// TestFreshWorkerGoesToTheOlder: a worker that has joined no cluster goes by the rule of those that have, in whatever order they answer.
+func TestFreshWorkerGoesToTheOlder(t *testing.T) {
+	of := func(i int, cluster, leader string, term uint64, n int, former ...string) reply {
+		return reply{
+			lead: lead{addr: leader, term: term, cluster: cluster}, server: fmt.Sprint("s", i), at: fmt.Sprintf("a%d:7400", i), former: former,
+			members: voters(n),
+		}
+	}
+	own := func(i int, leader string) reply { return of(i, "c1", leader, 5, 3) }
+	recovered := of(2, "c2", "r2", laterTerm, 2, "c1")
+	unnamed := reply{server: "s9", at: "a9:7400"}
+	for _, tc := range []struct {
+		name        string
+		replies     []reply
+		silent      int
+		stays, goes string // where to while there is time, and when there is none. "": nowhere
+		why         []string
+	}{
+		{"one cluster", []reply{own(1, "o1"), own(2, "o1"), own(3, "o1")}, 0, "o1", "o1", nil},
+		{"one that was never recovered, and a server that is silent", []reply{own(1, "o1"), own(3, "o1")}, 1, "o1", "o1", nil},
+		{"the older well", []reply{own(1, "o1"), recovered, own(3, "o1")}, 0, "o1", "o1", nil},
+		{"the older elects", []reply{own(1, ""), recovered, own(3, "")}, 0, "", "r2", []string{"c1 at a1:7400, a3:7400; c2 at a2:7400"}},
+		{"a minority of the older", []reply{own(1, "o1"), recovered}, 0, "o1", "r2", nil},
+		{"the recovered alone", []reply{recovered}, 0, "r2", "r2", nil},
+		{"the recovered, and a server that is silent", []reply{recovered}, 2, "", "r2", []string{"2 servers have not answered"}},
+		{"recovered twice", []reply{own(1, "o1"), recovered, own(3, "o1"), of(4, "c3", "r4", 2*laterTerm, 1, "c1", "c2")}, 0, "o1", "o1", nil},
+		{"recovered twice, the first is lost", []reply{recovered, of(4, "c3", "r4", 2*laterTerm, 1, "c1", "c2"), of(1, "c2", "r2", laterTerm, 2)}, 0, "r2", "r2", nil},
+		{"two that were recovered from the same", []reply{recovered, of(4, "c3", "r4", 2*laterTerm, 1, "c1")}, 0, "", "", []string{"c2 at a2:7400; c3 at a4:7400", "--join"}},
+		{"two that have nothing to do with each other", []reply{own(1, "o1"), of(4, "c9", "x", 9, 1)}, 0, "", "", []string{"c1 at a1:7400; c9 at a4:7400"}},
+		{"one that is of none yet", []reply{unnamed, own(1, "o1")}, 0, "o1", "o1", nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for rot := range tc.replies {
+				for mayGo, want := range map[bool]string{false: tc.stays, true: tc.goes} {
+					c := tally{silent: tc.silent}
+					for i := range tc.replies {
+						require.False(t, c.sure(len(tc.replies)), "each may be of an older one")
+						c.add(tc.replies[(rot+i)%len(tc.replies)])
+					}
+					got, err := c.choose(mayGo)
+					require.Equal(t, want, got.addr, "%v", err)
+					if want != "" {
+						require.NoError(t, err)
+						continue
+					}
+					for _, part := range tc.why {
+						require.ErrorContains(t, err, part)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestFreshWorkerBesideTwoClusters: whichever server answers first, it finds the older cluster, and says once that there are two.
+func TestFreshWorkerBesideTwoClusters(t *testing.T) {
+	var addrs []string
+	for i := range 3 {
+		f := &fakeLeader{term: 5}
+		f.leader = func() lead { return lead{addr: addrs[0], term: 5} }
+		f.self = &apiv1.DiscoverResponse{ServerId: fmt.Sprint("s", i+1), ClusterId: "c1", Members: voters(3)}
+		if i == 1 {
+			f.self.ClusterId, f.self.FormerClusterIds, f.self.Members = "c2", []string{"c1"}, voters(1)
+			f.leader = func() lead { return lead{addr: addrs[1], term: laterTerm} }
+		}
+		serveFake(t, f)
+		addrs = append(addrs, f.addr)
+	}
+	under := transport.NewHTTPClient()
+	t.Cleanup(under.CloseIdleConnections)
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		var turns []string
+		for _, i := range order {
+			turns = append(turns, addrs[i])
+		}
+		var log bytes.Buffer
+		w := &Worker{
+			http: &http.Client{Transport: inTurn(under.Transport, turns...)}, servers: func() []string { return turns },
+			log: slog.New(slog.NewTextHandler(&log, nil)),
+		}
+		for range 10 { // a look may end before a slow server has answered
+			found, err := w.findLeader(t.Context(), false)
+			if err == nil {
+				require.Equal(t, "c1", found.cluster, "%v", order)
+			}
+			if strings.Contains(log.String(), addrs[1]) {
+				break
+			}
+		}
+		_, _ = w.findLeader(t.Context(), false)
+		require.Equal(t, 1, strings.Count(log.String(), "two clusters answer"), "%v: %s", order, &log)
+		require.Contains(t, log.String(), "older=c1")
+		require.Contains(t, log.String(), "recovered=c2")
+	}
+}
+
+// TestJoinsWhomItMeant: what was said of a server may have been before that was recovered.
+func TestJoinsWhomItMeant(t *testing.T) {
+	w := &Worker{memberCh: notify.NewSignal()}
+	require.ErrorContains(t, w.joined("c2", []string{"c1"}, lead{cluster: "c1"}), "is of cluster c2 now")
+	require.Empty(t, w.member.cluster)
+	require.NoError(t, w.joined("c2", []string{"c1"}, lead{cluster: "c2"}))
 }

@@ -56,6 +56,8 @@ type Worker struct {
 	kept      membership      // what the data directory holds; of watchDisk's goroutine
 	tasks     *errgroup.Group // owned by Run
 
+	twoClusters sync.Once // says that two answer
+
 	mu          sync.Mutex // guards the fields below
 	incarnation string
 	apps        map[string]*app

@@ -26,8 +26,10 @@ it makes is another cluster, with an id of its own, to which the workers go with
 the lease: servers that come back with the data of before are refused, and can take nothing back.
 
 Before it changes anything it asks the other servers, at the addresses in this one's log, and refuses while one of them answers: a
-cluster of one beside servers that are well would be a second cluster, which takes their workers away and ends what those run. Stop
-them, or use them; --yes alone does not answer that, --others-are-lost does.
+cluster of one beside servers that are well would be a second cluster. Workers stay with the older one, and new ones go to it, while most
+of its servers answer and one leads, else to the second, which then ends what they run. A client that hears of both asks nothing of either.
+The cure is to stop the second cluster and move its data away: the apps that it has accepted are lost then. So stop the others, or use them;
+--yes alone does not answer that, --others-are-lost does.
 
 It needs room on the disk for a copy of the state. On a full one it says so, and can be run again once there is room.`
 
@@ -45,7 +47,8 @@ func newRecover() *cobra.Command {
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "data directory of the stopped server that is left (required)")
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask for a yes")
 	c.Flags().BoolVar(&f.removed, "removed", false, "take a server that has no vote by its own log, for want of another")
-	c.Flags().BoolVar(&f.othersLost, "others-are-lost", false, "go on though other servers of the cluster may run: nobody asks them")
+	c.Flags().BoolVar(&f.othersLost, "others-are-lost", false, "go on though other servers of the cluster may run: nobody asks them; if they do, this makes a second cluster, "+
+		"and the apps that it accepts are lost by the cure, which is to stop it and move its data away")
 	return c
 }
 

@@ -56,6 +56,7 @@ func errStillThere(cluster string, there []otherServer) error {
 	}
 	return fmt.Errorf("recover: nothing was changed, for of this server's cluster there still answer: %s. Use them: start this server again as it was, "+
 		"and see godwit servers; the cluster may only lack an election, or a server that can be started. If most of its servers are gone for good, stop "+
-		"those that answer and run this again: a second cluster beside them takes the workers away and ends what they run. "+
+		"those that answer and run this again: a second cluster beside them takes workers that lose them and ends what those run, and the apps that it accepts are lost by the cure, which is "+
+		"to stop it and move its data away. "+
 		"To do it all the same, give --others-are-lost", strings.Join(who, ", "))
 }

@@ -53,7 +53,7 @@ func newWorker() *cobra.Command {
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory of modules, images, logs and compiled code (required)")
 	c.Flags().StringVar(&f.listen, "listen", "", "host:port for other hosts; also what they are told (default: the address on the way to the servers, port 7403 or, if that is taken, any free one)")
 	c.Flags().StringVar(&f.gossip, "gossip-listen", "", "host:port of gossip, TCP and UDP (default: port 7404 beside --listen port 7403, else any free one)")
-	c.Flags().StringVar(&f.join, "join", "", "API addresses of servers, with commas between (required)")
+	c.Flags().StringVar(&f.join, "join", "", "API addresses of servers, with commas between (required); beside a cluster that was recovered from it the older one is joined while most of its servers answer")
 	c.Flags().IntVar(&f.slots, "slots", unset, "how many ranks this host takes (required)")
 	c.Flags().Lookup("slots").DefValue = "0" // not shown then
 	c.Flags().IntVar(&f.memoryMiB, "memory-limit", 4096, "most memory of one rank, in MiB")

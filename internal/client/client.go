@@ -16,6 +16,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/transport"
@@ -46,8 +47,13 @@ type Client struct {
 	Waiting func(why error, more time.Duration)
 	told    sync.Once
 
-	mu   sync.Mutex // guards next
-	next int        // server to try first
+	// asks asks a server which cluster it is of.
+	asks func(ctx context.Context, addr string) (*apiv1.DiscoverResponse, error)
+
+	mu      sync.Mutex           // guards the fields below
+	next    int                  // server to try first
+	cluster cluster              // the one that is called
+	known   map[string]time.Time // when a server was last found to be of it
 }
 
 // New makes a client of the servers named in addrs, comma separated; empty: GODWIT_ADDR, else DefaultAddr. Calls try for
@@ -59,7 +65,8 @@ func New(addrs string, patience time.Duration) (*Client, error) {
 	if addrs == "" {
 		addrs = DefaultAddr
 	}
-	c := &Client{http: transport.NewHTTPClient(), patience: patience}
+	c := &Client{http: transport.NewHTTPClient(), patience: patience, known: map[string]time.Time{}}
+	c.asks = c.ask
 	for _, a := range strings.Split(addrs, ",") {
 		a = strings.TrimSpace(a)
 		if a == "" {
@@ -93,7 +100,8 @@ func (e *GaveUpError) Error() string { return apierr.Message(e.Err) }
 func (e *GaveUpError) Unwrap() error { return e.Err }
 
 // Do calls f with a server until it succeeds, or fails for a reason that another server or moment cannot change, or
-// patience or ctx is over. f must be safe to repeat: mutating calls carry an idempotency key.
+// patience or ctx is over. f must be safe to repeat: mutating calls carry an idempotency key. Of several addresses those of one cluster
+// are called: a TwoClustersError is returned if they are found to be of more.
 func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control apiv1connect.ControlClient) error) error {
 	var deadline time.Time // set by the first failure: a call may wait or stream for long before that
 	var word error         // what a server last said; it tells more than that another cannot be reached
@@ -104,10 +112,14 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 		i := c.next
 		c.mu.Unlock()
 		addr := c.addrs[i%len(c.addrs)]
-		err := f(ctx, apiv1connect.NewControlClient(transport.NewClient(c.http, addr)))
+		err := c.checkCluster(ctx, addr)
+		if err == nil {
+			err = f(ctx, apiv1connect.NewControlClient(transport.NewClient(c.http, addr)))
+		}
 		if err == nil || ctx.Err() != nil || !Retryable(err) {
 			return err
 		}
+		c.failed(addr)
 		if deadline.IsZero() {
 			deadline = time.Now().Add(c.patience)
 		}

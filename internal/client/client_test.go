@@ -40,6 +40,7 @@ func TestPatienceCountsFromTheFirstFailure(t *testing.T) {
 	c, err := New("127.0.0.1:1,127.0.0.1:2", time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2"}, c.addrs)
+	c.asks = sameCluster
 	c.patience = 50 * time.Millisecond
 	calls := 0
 	err = c.Do(t.Context(), func(ctx context.Context, _ apiv1connect.ControlClient) error {
@@ -73,6 +74,7 @@ func TestAServersWordCounts(t *testing.T) {
 	for speaks := range 3 {
 		c, err := New("127.0.0.1:1,127.0.0.1:2,127.0.0.1:3", 20*time.Millisecond)
 		require.NoError(t, err)
+		c.asks = sameCluster
 		calls := 0
 		err = c.Do(t.Context(), func(context.Context, apiv1connect.ControlClient) error {
 			calls++
@@ -85,6 +87,7 @@ func TestAServersWordCounts(t *testing.T) {
 	}
 	c, err := New("127.0.0.1:1,127.0.0.1:2", 20*time.Millisecond)
 	require.NoError(t, err)
+	c.asks = sameCluster
 	said := false
 	err = c.Do(t.Context(), func(context.Context, apiv1connect.ControlClient) error {
 		if !said {

@@ -1,0 +1,147 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+const (
+	// askWait bounds the question which cluster a server is of. Who has not answered by then is not there.
+	askWait = 2 * time.Second
+	// knownFor is for how long an answer counts, while calls to the server go well: a server is not recovered in that time.
+	knownFor = time.Second
+	// maxAnswer bounds an answer, in bytes.
+	maxAnswer = 1 << 20
+)
+
+// TwoClustersError is returned when the client's addresses are of more than one cluster: one was recovered from the data of a server of the
+// other while others of that run, or they never had to do with each other. Nothing was asked of either.
+type TwoClustersError struct {
+	// At are the addresses at which each answered.
+	At map[string][]string
+}
+
+// Error implements error.
+func (e *TwoClustersError) Error() string {
+	var parts []string
+	for _, id := range slices.Sorted(maps.Keys(e.At)) {
+		parts = append(parts, fmt.Sprintf("%s at %s", id, strings.Join(e.At[id], ",")))
+	}
+	return fmt.Sprintf("the servers are of different clusters: %s. Nothing was asked of any. Give --address or GODWIT_ADDR servers of one; "+
+		"`godwit servers --address` with one of each says which is to be stopped", strings.Join(parts, "; "))
+}
+
+// cluster is the one that a client calls.
+type cluster struct {
+	id     string
+	former []string // those that it was recovered from
+	at     string   // where it answered
+}
+
+// ask asks a server which cluster it is of.
+func (c *Client) ask(ctx context.Context, addr string) (*apiv1.DiscoverResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	res, err := apiv1connect.NewClusterClient(transport.NewBoundedClient(c.http, addr, maxAnswer)).Discover(ctx, &apiv1.DiscoverRequest{})
+	switch {
+	case connect.CodeOf(err) == connect.CodeUnimplemented:
+		return &apiv1.DiscoverResponse{}, nil
+	case err != nil && ctx.Err() != nil:
+		return nil, connect.NewError(connect.CodeUnavailable, fmt.Sprintf("%s does not answer", addr))
+	}
+	return res, err
+}
+
+// checkCluster makes sure that the server is of the cluster that the client calls: of two it never goes from one to the other by the chance
+// of which server answers. The first that answers is the one, and no other server is asked, unless it was recovered from an older one, or
+// another server is of another one: then all are asked, and only if one cluster is all that answers it goes on.
+func (c *Client) checkCluster(ctx context.Context, addr string) error {
+	if len(c.addrs) == 1 {
+		return nil // who is named is meant
+	}
+	c.mu.Lock()
+	known := time.Since(c.known[addr]) < knownFor
+	c.mu.Unlock()
+	if known {
+		return nil
+	}
+	res, err := c.asks(ctx, addr)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	now := c.cluster
+	c.mu.Unlock()
+	switch {
+	case res.ClusterId == "": // of none yet
+	case res.ClusterId == now.id, now.id == "" && len(res.FormerClusterIds) == 0:
+		c.is(res, addr)
+	default:
+		return c.askAll(ctx, now)
+	}
+	return nil
+}
+
+// is notes which cluster a server is of: the client's.
+func (c *Client) is(res *apiv1.DiscoverResponse, addr string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cluster = cluster{res.ClusterId, res.FormerClusterIds, addr}
+	c.known[addr] = time.Now()
+}
+
+// failed notes that a call to a server has: it may be another's when it is back.
+func (c *Client) failed(addr string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.known, addr)
+}
+
+// askAll asks all servers which cluster they are of.
+func (c *Client) askAll(ctx context.Context, now cluster) error {
+	answers := make([]*apiv1.DiscoverResponse, len(c.addrs))
+	done := make(chan struct{}, len(c.addrs))
+	for i, addr := range c.addrs {
+		go func() { // ends with askWait
+			answers[i], _ = c.asks(ctx, addr) // who does not answer is not there
+			done <- struct{}{}
+		}()
+	}
+	for range c.addrs {
+		<-done
+	}
+	at := map[string][]string{}
+	for i, res := range answers {
+		if id := res.GetClusterId(); id != "" {
+			at[id] = append(at[id], c.addrs[i])
+		}
+	}
+	for id := range at {
+		if id != now.id && slices.Contains(now.former, id) && at[now.id] == nil { // the past takes nobody back
+			at[now.id] = []string{now.at + " (before)"}
+		}
+	}
+	switch len(at) {
+	case 0:
+		return connect.NewError(connect.CodeUnavailable, "no server says which cluster it is of")
+	case 1:
+	default:
+		return &TwoClustersError{at}
+	}
+	for i, res := range answers {
+		if res.GetClusterId() != "" {
+			c.is(res, c.addrs[i])
+		}
+	}
+	return nil
+}

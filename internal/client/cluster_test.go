@@ -1,0 +1,144 @@
+package client
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+)
+
+func sameCluster(context.Context, string) (*apiv1.DiscoverResponse, error) {
+	return &apiv1.DiscoverResponse{ClusterId: "c1"}, nil
+}
+
+// servers are those of a test: what each says of its cluster; nil: it does not answer.
+type servers map[string]*apiv1.DiscoverResponse
+
+func (s servers) client(t *testing.T, addrs string) (c *Client, asked *atomic.Int32) {
+	t.Helper()
+	c, err := New(addrs, 0)
+	require.NoError(t, err)
+	asked = new(atomic.Int32)
+	c.asks = func(_ context.Context, addr string) (*apiv1.DiscoverResponse, error) {
+		asked.Add(1)
+		if res := s[addr]; res != nil {
+			return res, nil
+		}
+		return nil, connect.NewError(connect.CodeUnavailable, "refused")
+	}
+	return c, asked
+}
+
+// called says whether a call goes out, without one more try.
+func called(t *testing.T, c *Client) (bool, error) {
+	t.Helper()
+	ok := false
+	err := c.Do(t.Context(), func(context.Context, apiv1connect.ControlClient) error { ok = true; return nil })
+	return ok, err
+}
+
+var (
+	of1 = &apiv1.DiscoverResponse{ClusterId: "c1"}
+	of2 = &apiv1.DiscoverResponse{ClusterId: "c2", FormerClusterIds: []string{"c1"}}
+	of9 = &apiv1.DiscoverResponse{ClusterId: "c9"}
+)
+
+// TestOneClusterIsCalled: the recovered one of two only if none of the older one is there; of both nobody is called.
+func TestOneClusterIsCalled(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		s     servers
+		asked int32
+		err   string // "": a call goes out
+	}{
+		{"one cluster", servers{"a:1": of1, "b:1": of1, "c:1": of1}, 1, ""},
+		{"the older first", servers{"a:1": of1, "b:1": of2, "c:1": of1}, 1, ""},
+		{"the recovered first", servers{"a:1": of2, "b:1": of1, "c:1": of1}, 4, "c1 at b:1,c:1; c2 at a:1"},
+		{"the first is away, the recovered next", servers{"b:1": of2, "c:1": of1}, 5, "c1 at c:1; c2 at b:1"},
+		{"the recovered alone", servers{"b:1": of2}, 5, ""},
+		{"of none yet", servers{"a:1": {}}, 1, ""},
+		{"nobody", servers{}, 1, "no server answers"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, asked := tc.s.client(t, "a:1,b:1,c:1")
+			if tc.s["a:1"] == nil && len(tc.s) > 0 {
+				c.patience = time.Hour
+			}
+			ok, err := called(t, c)
+			require.Equal(t, tc.err == "", ok)
+			require.Equal(t, tc.asked, asked.Load())
+			if tc.err == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tc.err)
+		})
+	}
+}
+
+// TestNoOtherClusterIsCalledLater: a client that goes to another server, or comes back to one, does not come to another cluster by it.
+func TestNoOtherClusterIsCalledLater(t *testing.T) {
+	breaks := func(c *Client) {
+		once := false
+		_ = c.Do(t.Context(), func(context.Context, apiv1connect.ControlClient) error {
+			if once {
+				return nil
+			}
+			once = true
+			return connect.NewError(connect.CodeUnavailable, "broke")
+		})
+	}
+	for _, tc := range []struct {
+		name   string
+		before servers
+		after  servers
+		err    string
+	}{
+		{"to a recovered one, the older is there", servers{"a:1": of1}, servers{"a:1": of1, "b:1": of2}, "c1 at a:1; c2 at b:1"},
+		{"to a recovered one, the older is lost", servers{"a:1": of1}, servers{"b:1": of2}, ""},
+		{"back to the older one", servers{"a:1": of2}, servers{"b:1": of1}, "c1 at b:1; c2 at a:1 (before)"},
+		{"to one that it has nothing to do with", servers{"a:1": of1}, servers{"a:1": of1, "b:1": of9}, "c1 at a:1; c9 at b:1"},
+		{"to another server", servers{"a:1": of2}, servers{"b:1": of2}, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			now := servers{}
+			swap := func(to servers) {
+				clear(now)
+				for a, res := range to {
+					now[a] = res
+				}
+			}
+			c, _ := now.client(t, "a:1,b:1")
+			swap(tc.before)
+			ok, err := called(t, c)
+			require.NoError(t, err)
+			require.True(t, ok)
+			swap(tc.after)
+			breaks(c) // goes on to the next, which is asked
+			c.mu.Lock()
+			clear(c.known)
+			c.next = 1
+			c.mu.Unlock()
+			ok, err = called(t, c)
+			require.Equal(t, tc.err == "", ok)
+			if tc.err != "" {
+				require.ErrorContains(t, err, tc.err)
+			}
+		})
+	}
+}
+
+// TestWhoIsNamedIsMeant: one address needs no question.
+func TestWhoIsNamedIsMeant(t *testing.T) {
+	c, asked := servers{"a:1": of2}.client(t, "a:1")
+	ok, err := called(t, c)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Zero(t, asked.Load())
+}
