@@ -117,12 +117,19 @@ func printList[M proto.Message](o *options, ms []M, header string, row func(M) [
 
 // printTable writes values one a line, below the header's words.
 func printTable[M any](header string, ms []M, row func(M) []string) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	return writeTable(os.Stdout, header, ms, row)
+}
+
+func writeTable[M any](out io.Writer, header string, ms []M, row func(M) []string) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, strings.ReplaceAll(header, " ", "\t"))
 	for _, m := range ms {
 		cells := row(m)
 		for i, cell := range cells {
-			cells[i] = text.Line(cell, maxShown)
+			first, _, more := strings.Cut(cell, "\n") // the rest is for show
+			if cells[i] = text.Line(first, maxShown); more {
+				cells[i] += " ..."
+			}
 		}
 		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -128,6 +129,9 @@ func (g *Guest) trapped(text string) Exit {
 	case strings.HasPrefix(text, "integer divide by zero"), strings.HasPrefix(text, "integer overflow"):
 		code = codeFPE
 	}
+	if onFile(trace) {
+		text += " (of a FILE? A rank has no files: its fopen has returned NULL)"
+	}
 	reason := "trap: " + text
 	for i, frame := range strings.Split(trace, "\n") {
 		frame = strings.TrimSpace(frame)
@@ -142,6 +146,25 @@ func (g *Guest) trapped(text string) Exit {
 	}
 	return Exit{Code: code, Reason: reason}
 }
+
+// onFile reports whether a trap was met inside one of C's functions that take a FILE: by far the most often it is a NULL that a program
+// has not looked at.
+func onFile(trace string) bool {
+	for i, frame := range strings.Split(trace, "\n") {
+		if i == 3 { // what such a function calls, at the most
+			break
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(frame), "."), "(")
+		if slices.Contains(onFiles, name) {
+			return true
+		}
+	}
+	return false
+}
+
+//nolint:gochecknoglobals // a constant list
+var onFiles = strings.Fields(`fclose fprintf vfprintf fiprintf fputs fputc putc fwrite fread fgets fgetc getc getline getdelim fscanf vfscanf
+	ungetc fseek fseeko ftell ftello rewind feof ferror clearerr fileno setvbuf setbuf`)
 
 // frameName is a frame of the engine's, "module.function(parameters) results", without the module's name, which guests have
 // none of. A function without a name, which the engine calls $ and its index, and wasm-opt its index alone, is called by its index.

@@ -249,3 +249,19 @@ func TestRows(t *testing.T) {
 	w := &world{t: t, module: compile(t, "rows"), args: []string{"rows"}}
 	require.Equal(t, Exit{}, w.run(1)[0].exit)
 }
+
+// TestTrapsOnFiles: a trap in a function that takes a FILE says that a rank has none, and no other does.
+func TestTrapsOnFiles(t *testing.T) {
+	g := &Guest{}
+	for trace, want := range map[string]bool{
+		"\t.fclose(i32) i32\n\t.main() i32":                                   true,
+		"\t.__towrite(i32) i32\n\t.fwrite(i32,i32,i32,i32) i32\n\t.save(i32)": true,
+		"\t.fclosed(i32) i32\n\t.main() i32":                                  false,
+		"\t.a()\n\t.b()\n\t.c()\n\t.fclose(i32) i32":                          false,
+		"": false,
+	} {
+		reason := g.trapped("wasm error: invalid table access\nwasm stack trace:\n" + trace).Reason
+		require.Equal(t, want, strings.Contains(reason, "A rank has no files"), reason)
+		require.True(t, strings.HasPrefix(reason, "trap: invalid table access"), reason)
+	}
+}
