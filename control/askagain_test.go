@@ -60,3 +60,20 @@ func TestAskedAgainBeforeTheGroupChanges(t *testing.T) {
 		})
 	}
 }
+
+// TestAskedAgainForItsBuild: a server that was given an older build since it was found neither joins nor gets a vote; a member may move.
+func TestAskedAgainForItsBuild(t *testing.T) {
+	x := Peer{ID: "x", Addr: "X"}
+	for name, step := range map[string]memberStep{"joins": {peer: x, added: true}, "gets its vote": {peer: x, promote: true}, "moves": {peer: x}} {
+		b := newBench(t, nil)
+		b.propose(&apiv1.Command{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel}}})
+		says := map[string]*apiv1.DiscoverResponse{"x": {Addr: "X", FeatureLevel: fsm.FeatureLevel - 1}}
+		b.l.c.peers, b.l.c.group = &toldPeers{says: says, asked: map[string]int{}}, &askedGroup{}
+		err := b.l.changeMember(b.ctx, step)
+		if name == "moves" {
+			require.NoError(t, err)
+			continue
+		}
+		require.EqualError(t, err, tooOld(fsm.FeatureLevel-1, fsm.FeatureLevel), name)
+	}
+}

@@ -37,3 +37,17 @@ func TestFitnessIsCommitted(t *testing.T) {
 	b.l.takeFitness(b.ctx)
 	require.Empty(t, host())
 }
+
+// TestFitnessIsNewsAgainstTheLog: a word that was said before is news where the log does not have it: it was refused, or the host has
+// registered anew since.
+func TestFitnessIsNewsAgainstTheLog(t *testing.T) {
+	f := newFitness()
+	full, fit0 := fit{"i1", "its disk is full", ""}, fit{"i1", "", ""}
+	require.True(t, f.hear("h1", full, fit0))
+	require.Equal(t, map[fsm.HostID]fit{"h1": full}, f.take())
+	require.False(t, f.hear("h1", full, full), "the log has it")
+	require.Empty(t, f.take())
+	require.True(t, f.hear("h1", full, fit0), "the log has it no more")
+	require.Equal(t, map[fsm.HostID]fit{"h1": full}, f.take())
+	require.True(t, f.hear("h1", fit0, fit0), "it has changed, though the log is not that far")
+}

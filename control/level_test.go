@@ -101,6 +101,34 @@ func TestLevelRisesWithTheLastServer(t *testing.T) {
 	require.ErrorIs(t, err, fsm.ErrVersion)
 }
 
+// growingGroup is a group that a server joins while the others are asked.
+type growingGroup struct {
+	noGroup
+	looks int
+}
+
+func (g *growingGroup) Servers() []ServerInfo {
+	g.looks++
+	servers := []ServerInfo{{ID: "s1", Voter: true}, {ID: "s2", Voter: true}}
+	if g.looks > 1 {
+		servers = append(servers, ServerInfo{ID: "s3"})
+	}
+	return servers
+}
+
+// TestLevelOfAGroupThatChanges: who joined while the others were asked may have an older build, so nothing is known.
+func TestLevelOfAGroupThatChanges(t *testing.T) {
+	b := newBench(t, nil)
+	b.l.c.group = &growingGroup{}
+	says := map[string]*apiv1.DiscoverResponse{"s2": {FeatureLevel: fsm.FeatureLevel}, "s3": {FeatureLevel: fsm.FeatureLevel}}
+	b.l.c.peers = &toldPeers{says: says, asked: map[string]int{}}
+	_, known := b.l.c.commonLevel(b.ctx)
+	require.False(t, known)
+	level, known := b.l.c.commonLevel(b.ctx)
+	require.True(t, known, "the members stay the same")
+	require.EqualValues(t, fsm.FeatureLevel, level)
+}
+
 // ofLevels are peers whose builds know these levels, by id.
 type ofLevels struct {
 	noPeers

@@ -82,3 +82,15 @@ func TestPlanMembers(t *testing.T) {
 		})
 	}
 }
+
+// TestPlanMembersCountsWhoJoins: of two new servers that are found at once, one takes the last place there is.
+func TestPlanMembersCountsWhoJoins(t *testing.T) {
+	var group []ServerInfo
+	for i := range maxServers - 1 {
+		group = append(group, ServerInfo{ID: strconv.Itoa(i), LogAddr: "addr" + strconv.Itoa(i), Voter: true})
+	}
+	steps := planMembers(group, []Peer{{ID: "x", Addr: "X", New: true, Knows: 2}, {ID: "y", Addr: "Y", New: true, Knows: 2}}, atLevel(t, 2))
+	require.Len(t, steps, 2)
+	require.True(t, steps[0].added)
+	require.Equal(t, "there are 9 servers already: remove one to let it join", steps[1].obstacle)
+}

@@ -135,3 +135,21 @@ func TestReachIsBounded(t *testing.T) {
 	g.Wait()
 	require.Empty(t, b.l.c.dials.again)
 }
+
+// TestReachAgainLeavesTheFirstPlaces: a host that was tried in vain waits behind its like from then on, not before those that come.
+func TestReachAgainLeavesTheFirstPlaces(t *testing.T) {
+	b := newBench(t, nil)
+	b.host("w1", 1)
+	h, ok := b.l.c.state.View().Host("w1")
+	require.True(t, ok)
+	var tries []string // the places taken at each
+	b.l.c.reach = func(context.Context, *apiv1.Host) string {
+		tries = append(tries, fmt.Sprint(len(b.l.c.dials.first), len(b.l.c.dials.again)))
+		if len(tries) < 2 {
+			return "nobody answers"
+		}
+		return ""
+	}
+	b.l.reachAgain(b.ctx, newSession("w1", h.Incarnation, func() {}))
+	require.Equal(t, []string{"1 0", "0 1"}, tries)
+}

@@ -10,6 +10,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
 )
 
 // shrinkingGroup removes whom it is told to, once, and knows who was a member.
@@ -86,6 +87,15 @@ func TestTransferIsDoneOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, g.ID(), res.Id, "it leads by now")
 	require.Zero(t, g.handed)
+	res, err = c.TransferLeadership(t.Context(), &apiv1.TransferLeadershipRequest{From: "gone"})
+	require.NoError(t, err)
+	require.Equal(t, g.ID(), res.Id, "it was removed since, and does not lead any more")
+	for _, from := range []string{"nonsense", "s", "127.0.0.1:1"} {
+		_, err = c.TransferLeadership(t.Context(), &apiv1.TransferLeadershipRequest{From: from})
+		require.Equal(t, connect.CodeNotFound, connect.CodeOf(err), "%s: %v", from, err)
+		require.Equal(t, "from", apierr.Info(err).GetField())
+	}
+	require.Zero(t, g.handed)
 	for _, from := range []string{"", g.ID()} {
 		_, err = c.TransferLeadership(t.Context(), &apiv1.TransferLeadershipRequest{From: from})
 		require.NoError(t, err)
@@ -97,6 +107,14 @@ func TestTransferIsDoneOnce(t *testing.T) {
 type handingGroup struct {
 	noGroup
 	handed int
+}
+
+func (g *handingGroup) Servers() []ServerInfo {
+	return append(g.noGroup.Servers(), ServerInfo{ID: "s2", Addr: "127.0.0.1:2", Voter: true})
+}
+
+func (g *handingGroup) Former(context.Context) ([]ServerInfo, error) {
+	return []ServerInfo{{ID: "gone", Addr: "127.0.0.1:4"}}, nil
 }
 
 func (g *handingGroup) TransferLeadership(context.Context, string) error {

@@ -163,8 +163,13 @@ func (c *Control) TransferLeadership(ctx context.Context, req *apiv1.TransferLea
 	if _, err := c.read(ctx); err != nil {
 		return nil, err
 	}
-	if req.Id == "" && req.From != "" && req.From != c.group.ID() {
-		return &apiv1.TransferLeadershipResponse{Id: c.group.ID()}, nil // an earlier request has done it, or an election
+	if req.Id == "" && req.From != "" {
+		if err := c.checkFrom(ctx, req.From); err != nil {
+			return nil, err
+		}
+		if req.From != c.group.ID() {
+			return &apiv1.TransferLeadershipResponse{Id: c.group.ID()}, nil // an earlier request has done it, or an election
+		}
 	}
 	id := ""
 	if req.Id != "" {
@@ -178,6 +183,23 @@ func (c *Control) TransferLeadership(ctx context.Context, req *apiv1.TransferLea
 		return nil, groupError(err)
 	}
 	return &apiv1.TransferLeadershipResponse{Id: id}, nil
+}
+
+// checkFrom refuses what no server is, or was until it was removed, as the one that leads as far as the caller knows.
+func (c *Control) checkFrom(ctx context.Context, id string) error {
+	is := func(s ServerInfo) bool { return s.ID == id }
+	if slices.ContainsFunc(c.group.Servers(), is) {
+		return nil
+	}
+	former, err := c.group.Former(ctx)
+	switch {
+	case err != nil:
+		return groupError(err)
+	case slices.ContainsFunc(former, is):
+		return nil
+	}
+	return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "from", fmt.Sprintf("no server has the id %.80q, so it does not lead", id),
+		"give the whole id of the server that leads, as ListServers has it, or leave the field out")
 }
 
 // groupError is what a client sees of a change of the group that failed.

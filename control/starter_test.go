@@ -83,3 +83,17 @@ func TestSlowStartIsNotGivenUp(t *testing.T) {
 	}
 	require.Empty(t, b.app("a").Verdict)
 }
+
+// TestStartIsCountedBySession: what a host tells after it has come back counts anew, though it has got no further: it may have been cut off.
+func TestStartIsCountedBySession(t *testing.T) {
+	b, pass := starting(t)
+	h, _ := b.l.c.state.View().Host("w2")
+	still := &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorStarting, StartSteps: 3}
+	for range 3 {
+		b.l.inbox.open(newSession("w2", h.Incarnation, func() {}), []*apiv1.AppStatus{still})
+		pass(100)
+		require.Empty(t, b.app("a").Verdict)
+	}
+	pass(25)
+	require.Equal(t, "failed", b.app("a").Verdict)
+}

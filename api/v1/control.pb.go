@@ -2086,7 +2086,8 @@ type TransferLeadershipRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The server that is to lead: its id, at least 4 characters of its beginning, or its address; empty: the one whose log is furthest.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Without an id: the server that leads as far as the caller knows. If another leads by now, it is done, and is not done twice when an
+	// Without an id of the one that is to lead: the whole id of the server that leads as far as the caller knows; what is nobody's is
+	// refused. If another leads by now, it is done, and is not done twice when an
 	// answer was lost; empty: whoever leads hands on.
 	From          string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
