@@ -97,6 +97,9 @@ func parse(args []string) (arguments, error) {
 			a.option(arg + args[i])
 			a.rest = append(a.rest, arg, args[i])
 		case arg == "-" || !strings.HasPrefix(arg, "-"):
+			if fortran(arg) {
+				return arguments{}, fmt.Errorf("%s: Fortran is not supported; C and C++ are", arg)
+			}
 			a.inputs = append(a.inputs, arg)
 			a.rest = append(a.rest, arg)
 		case strings.HasPrefix(arg, "-o") && len(arg) > 2 && !strings.HasPrefix(arg, "-object"):
@@ -145,6 +148,15 @@ func (a *arguments) linker(options []string) {
 		a.strip = a.strip || o == "-Wl,-s" || o == "-Wl,--strip-all"
 	}
 	a.rest = append(a.rest, options...)
+}
+
+// fortran reports whether a file is Fortran's by its name.
+func fortran(path string) bool {
+	switch ext := strings.ToLower(filepath.Ext(path)); ext {
+	case ".f", ".for", ".ftn", ".fpp", ".f77", ".f90", ".f95", ".f03", ".f08":
+		return true
+	}
+	return false
 }
 
 // objects are the files that -c writes.

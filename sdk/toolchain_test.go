@@ -223,6 +223,9 @@ func TestFailures(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "no input files")
 
+	code, _, stderr = build(t, C, nil, "-c", "solver.F90")
+	require.NotZero(t, code)
+	require.Contains(t, stderr, "solver.F90: Fortran is not supported; C and C++ are")
 	code, _, stderr = build(t, C, nil, "-shared", "a.o", "-o", "liba.so")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "make a static one")

@@ -250,6 +250,9 @@ func (l *launch) run(ctx context.Context, name, path string, hosts []*apiv1.Host
 	}
 	f.spec.Place = rulesOf(placement)
 	r := &runner{o: &options{output: "table"}, f: f, client: c, in: l.in, program: name, limit: l.timeout, private: l.private}
+	if !l.noStdin {
+		r.stdin = os.Stdin
+	}
 	hostOf := func(rank int32) string { return r.hostOf(ctx, rank) }
 	l.tags.hostOf, l.files.hostOf, l.files.ranks, l.files.merge = hostOf, hostOf, size, l.tags.merge
 	r.lines = l.files.writer(l.tags.writer(os.Stdout, os.Stderr))

@@ -188,6 +188,7 @@ func addEnvironment(add adder) {
 	})
 	add("stdin s", func(c *cursor) error {
 		v, err := c.value()
+		c.l.noStdin = true
 		if err == nil && v != "none" {
 			c.l.loud = append(c.l.loud, c.flag+" "+v+" is ignored: ranks read an empty standard input, so far")
 		}

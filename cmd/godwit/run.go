@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -169,6 +170,7 @@ type runner struct {
 	client  *client.Client
 	in      *interrupts
 	program string                     // what it calls itself in messages
+	stdin   *os.File                   // the ranks do not get it; nil: nobody thinks that they do
 	limit   time.Duration              // the app is cancelled after that; 0: never
 	lines   func(*apiv1.LogLine) error // takes the output
 	placed  func(*apiv1.App)           // called once the app has a placement; may be nil
@@ -193,12 +195,15 @@ func start(ctx context.Context, o *options, f *submitFlags, args []string) error
 	}
 	in, stop := watchInterrupts()
 	defer stop()
-	r := &runner{o: o, f: f, client: c, in: in, program: "godwit", lines: lineWriter(os.Stdout, os.Stderr, f.label)}
+	r := &runner{o: o, f: f, client: c, in: in, program: "godwit", stdin: os.Stdin, lines: lineWriter(os.Stdout, os.Stderr, f.label)}
 	return in.exit(r.run(context.WithoutCancel(ctx), path)) // in says when it ends
 }
 
 // run submits the app and stays with it, unless it is to be detached.
 func (r *runner) run(ctx context.Context, path string) error {
+	if in := unread(r.stdin); in != "" {
+		r.say("note: ranks read an empty standard input, so far: %s is not read", in)
+	}
 	uploading, cancel := until(ctx, r.in.first)
 	defer cancel()
 	digest, err := uploadFile(uploading, r.client, path)
@@ -227,6 +232,25 @@ func (r *runner) run(ctx context.Context, path string) error {
 		return fmt.Errorf("%s was submitted, and its id could not be printed: %w", app.Id, err)
 	}
 	return nil
+}
+
+// unread is the file from which a program would read, were it run here; empty for a terminal, a pipe or an empty file.
+func unread(in *os.File) string {
+	if in == nil {
+		return ""
+	}
+	info, err := in.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	if at, err := in.Seek(0, io.SeekCurrent); err != nil || at >= info.Size() {
+		return ""
+	}
+	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", in.Fd()))
+	if err != nil {
+		return "a file"
+	}
+	return path
 }
 
 // submit queues the app. Whoever interrupts that would not know whether there is an app: it goes on, so that the app can be
