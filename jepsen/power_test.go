@@ -124,7 +124,7 @@ func TestPowerCut(t *testing.T) {
 		c.waitReady()
 		for _, id := range accepted {
 			app := c.phase(id, "succeeded", "failed")
-			require.Equal(t, "succeeded", app.GetPhase(), "app %s: %s", id, app.GetReason())
+			require.Equal(t, "succeeded", app.GetPhase(), "app %s was accepted: %s", id, app.GetReason())
 		}
 		for _, m := range c.members() {
 			require.Equal(t, ids[m.GetAddr()], m.GetId(), "server at %s", m.GetAddr())
