@@ -120,7 +120,8 @@ func pathFunc(i int, root, otherwise uint64) func(api.Memory, []uint64) uint64 {
 	}
 }
 
-// lookUp says whether path, a pointer and a length, is the root. What is no path of ours has an error number.
+// lookUp says whether path, a pointer and a length, is the root. What is no path of ours has an error number, and so has an empty one,
+// which names nothing, to make or to find.
 func lookUp(memory api.Memory, fd uint64, path []uint64) (bool, uint64) {
 	if uint32(fd) < rootFD {
 		return false, errnoNotDir
@@ -132,12 +133,15 @@ func lookUp(memory api.Memory, fd uint64, path []uint64) (bool, uint64) {
 	if !ok {
 		return false, errnoFault
 	}
+	if len(name) == 0 {
+		return false, errnoNoEntry
+	}
 	for _, c := range name {
 		if c != '.' && c != '/' {
 			return false, errnoSuccess
 		}
 	}
-	return len(name) > 0, errnoSuccess // ".", "..", "./" and the like are all the root
+	return true, errnoSuccess // ".", "..", "./" and the like are all the root
 }
 
 func pathOpen(memory api.Memory, args []uint64) uint64 {

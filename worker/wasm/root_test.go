@@ -39,5 +39,28 @@ system: Function not implemented
 a shell: Success
 gethostname: ok
 gethostname, no room: Filename too long
+fopen '': No such file or directory
+fopen '', w: No such file or directory
+open '': No such file or directory
+opendir '': No such file or directory
+stat '': No such file or directory
+lstat '': No such file or directory
+fstatat '': No such file or directory
+access '': No such file or directory
+chdir '': No such file or directory
+mkdir '': No such file or directory
+rmdir '': No such file or directory
+unlink '': No such file or directory
+remove '': No such file or directory
+rename '': No such file or directory
+rename to '': No such file or directory
+link '': No such file or directory
+symlink '': No such file or directory
+readlink '': No such file or directory
+truncate '': No such file or directory
+getcwd: ok
+chdir .: ok
+chdir /: ok
+getcwd: ok
 `, r.stdout.String())
 }

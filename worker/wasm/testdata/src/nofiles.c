@@ -15,6 +15,35 @@ static void say(const char *what, int ok) {
   errno = 0;
 }
 
+/* An empty path names nothing, and not the directory that it would be relative to. */
+static void nameless(void) {
+  char text[64];
+  struct stat st;
+  say("fopen ''", fopen("", "r") != NULL);
+  say("fopen '', w", fopen("", "w") != NULL);
+  say("open ''", open("", O_RDWR | O_CREAT, 0600) >= 0);
+  say("opendir ''", opendir("") != NULL);
+  say("stat ''", stat("", &st) == 0);
+  say("lstat ''", lstat("", &st) == 0);
+  say("fstatat ''", fstatat(AT_FDCWD, "", &st, 0) == 0);
+  say("access ''", access("", F_OK) == 0);
+  say("chdir ''", chdir("") == 0);
+  say("mkdir ''", mkdir("", 0700) == 0);
+  say("rmdir ''", rmdir("") == 0);
+  say("unlink ''", unlink("") == 0);
+  say("remove ''", remove("") == 0);
+  say("rename ''", rename("", "b") == 0);
+  say("rename to ''", rename("a", "") == 0);
+  say("link ''", link("", "b") == 0);
+  say("symlink ''", symlink("a", "") == 0);
+  say("readlink ''", readlink("", text, sizeof text) >= 0);
+  say("truncate ''", truncate("", 0) == 0);
+  say("getcwd", getcwd(text, sizeof text) != NULL && strcmp(text, "/") == 0);
+  say("chdir .", chdir(".") == 0);
+  say("chdir /", chdir("//") == 0);
+  say("getcwd", getcwd(text, sizeof text) != NULL && strcmp(text, "/") == 0);
+}
+
 int main(void) {
   char text[64] = "";
   struct stat st;
@@ -46,5 +75,6 @@ int main(void) {
   say("a shell", system(NULL) != 0);
   say("gethostname", gethostname(text, sizeof text) == 0 && strcmp(text, "godwit") == 0);
   say("gethostname, no room", gethostname(text, 3) == 0);
+  nameless();
   return 0;
 }
