@@ -133,7 +133,7 @@ func (c *Control) checkHello(h *apiv1.Hello) error {
 	case !name.Valid(host.Id):
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host.id", fmt.Sprintf("%.80q is no name for a host", host.Id), name.Rule)
 	case host.Slots < 1 || host.Slots > fsm.MaxSlots:
-		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host.slots", fmt.Sprintf("%d slots", host.Slots), "give 1 to 65536")
+		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host.slots", fmt.Sprintf("%d slots", host.Slots), fmt.Sprintf("give 1 to %d", fsm.MaxSlots))
 	case !text.Word(host.Addr) || !text.Word(host.Incarnation) || !text.Word(host.NodeId):
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host", "addr, incarnation and node_id must be set",
 			fmt.Sprintf("give words of at most %d printable characters", text.MaxWord))

@@ -37,7 +37,7 @@ const (
 	// MaxHosts is how many hosts are known at once; gone ones make room.
 	MaxHosts = 1 << 14
 	// MaxSlots is the most slots a host may offer.
-	MaxSlots = 1 << 16
+	MaxSlots = apiv1.MaxSlots
 	// MaxModules is how many modules are known.
 	MaxModules = 4096
 	// MaxModuleBytes is the size of the largest module.

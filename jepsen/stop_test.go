@@ -23,48 +23,95 @@ import (
 func TestInterruptAtEachMoment(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 1})
-	t.Run("before", func(t *testing.T) {
-		silent, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	t.Run("before", interruptBefore)
+	for _, tt := range []struct {
+		name      string
+		interrupt func(*testing.T, *cluster)
+	}{
+		{"submitting", interruptSubmitting},
+		{"submitting, and left", interruptTwiceSubmitting},
+		{"queued", interruptQueued},
+		{"mpirun, terminated", terminateMpirun},
+		{"cancelling", interruptCancelling},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tt.interrupt(t, c) })
+	}
+	c.idle()
+}
+
+func interruptBefore(t *testing.T) {
+	t.Helper()
+	silent, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close() //nolint:errcheck // nothing was written to it
+	for _, command := range []string{"run", "mpirun"} {
+		run := startCommand(t, silent.Addr().String(), command, "-n", "2", helloModule)
+		conn, err := silent.Accept() // it is asked, or looked at
 		require.NoError(t, err)
-		defer silent.Close() //nolint:errcheck // nothing was written to it
-		for _, command := range []string{"run", "mpirun"} {
-			run := startCommand(t, silent.Addr().String(), command, "-n", "2", helloModule)
-			conn, err := silent.Accept() // it is asked, or looked at
-			require.NoError(t, err)
-			defer conn.Close() //nolint:errcheck // nothing was written to it
-			run.interrupt()
-			r := run.wait()
-			require.Equal(t, 130, r.code, r.stderr)
-			require.Contains(t, r.stderr, "interrupted: nothing was submitted")
-		}
-	})
-	t.Run("submitting", func(t *testing.T) {
-		g := newGate(t, c.servers[0].addr, "/Submit")
-		run := startCommand(t, g.addr, "run", "-n", "100", "--name", "submitting", helloModule)
-		g.reached()
+		defer conn.Close() //nolint:errcheck // nothing was written to it
 		run.interrupt()
-		c.told(run, "interrupted while submitting submitting")
-		g.open()
 		r := run.wait()
 		require.Equal(t, 130, r.code, r.stderr)
-		c.phase(c.named("submitting"), "cancelled")
-	})
-	t.Run("submitting, and left", func(t *testing.T) {
-		g := newGate(t, c.servers[0].addr, "/Submit")
-		run := startCommand(t, g.addr, "run", "-n", "100", "--name", "left", helloModule)
-		g.reached()
-		run.interrupt()
-		c.told(run, "interrupted while submitting")
-		r := run.insist()
-		require.Equal(t, 130, r.code, r.stderr)
-		require.Contains(t, r.stderr, "left: whether left was submitted is not known; godwit ps -a shows it")
-	})
+		require.Contains(t, r.stderr, "interrupted: nothing was submitted")
+	}
+}
+
+func interruptSubmitting(t *testing.T, c *cluster) {
+	t.Helper()
+	g := newGate(t, c.servers[0].addr, "/Submit")
+	run := startCommand(t, g.addr, "run", "-n", "100", "--name", "submitting", helloModule)
+	g.reached()
+	run.interrupt()
+	c.told(run, "interrupted while submitting submitting")
+	g.open()
+	r := run.wait()
+	require.Equal(t, 130, r.code, r.stderr)
+	c.phase(c.named("submitting"), "cancelled")
+}
+
+func interruptTwiceSubmitting(t *testing.T, c *cluster) {
+	t.Helper()
+	g := newGate(t, c.servers[0].addr, "/Submit")
+	run := startCommand(t, g.addr, "run", "-n", "100", "--name", "left", helloModule)
+	g.reached()
+	run.interrupt()
+	c.told(run, "interrupted while submitting")
+	r := run.insist()
+	require.Equal(t, 130, r.code, r.stderr)
+	require.Contains(t, r.stderr, "left: whether left was submitted is not known; godwit ps -a shows it")
+}
+
+func terminateMpirun(t *testing.T, c *cluster) {
+	t.Helper()
+	run := c.start("mpirun", "-n", "1", steadyModule, "100000", "50")
+	c.lines(run, 1)
+	require.NoError(t, run.cmd.Process.Signal(syscall.SIGTERM))
+	r := run.wait()
+	require.Equal(t, 143, r.code, r.stderr)
+	c.idle()
+}
+
+func interruptCancelling(t *testing.T, c *cluster) {
+	t.Helper()
+	g := newGate(t, c.servers[0].addr, "/CancelApp")
+	run := startCommand(t, g.addr, "run", "-n", "1", "--name", "twice", steadyModule, "1000", "50")
+	c.lines(run, 1)
+	run.interrupt()
+	g.reached()
+	r := run.insist()
+	require.Equal(t, 130, r.code, r.stderr)
+	require.Contains(t, r.stderr, "left alone: godwit logs -f "+c.named("twice"))
+	c.must("cancel", c.named("twice"))
+}
+
+func interruptQueued(t *testing.T, c *cluster) {
+	t.Helper()
 	for code, signals := range map[int][]syscall.Signal{
 		130: {syscall.SIGINT},
 		143: {syscall.SIGTERM, syscall.SIGTERM}, // as timeout(1) does: to it and to its group
 		129: {syscall.SIGHUP},
 	} {
-		t.Run("queued, "+signals[0].String(), func(t *testing.T) {
+		t.Run(signals[0].String(), func(t *testing.T) {
 			name := fmt.Sprint("waits", code)
 			run := c.start("run", "-n", "100", "--name", name, helloModule)
 			id := c.named(name)
@@ -77,26 +124,6 @@ func TestInterruptAtEachMoment(t *testing.T) {
 			c.phase(id, "cancelled")
 		})
 	}
-	t.Run("mpirun, terminated", func(t *testing.T) {
-		run := c.start("mpirun", "-n", "1", steadyModule, "100000", "50")
-		c.lines(run, 1)
-		require.NoError(t, run.cmd.Process.Signal(syscall.SIGTERM))
-		r := run.wait()
-		require.Equal(t, 143, r.code, r.stderr)
-		c.idle()
-	})
-	t.Run("cancelling", func(t *testing.T) {
-		g := newGate(t, c.servers[0].addr, "/CancelApp")
-		run := startCommand(t, g.addr, "run", "-n", "1", "--name", "twice", steadyModule, "1000", "50")
-		c.lines(run, 1)
-		run.interrupt()
-		g.reached()
-		r := run.insist()
-		require.Equal(t, 130, r.code, r.stderr)
-		require.Contains(t, r.stderr, "left alone: godwit logs -f "+c.named("twice"))
-		c.must("cancel", c.named("twice"))
-	})
-	c.idle()
 }
 
 // TestLostOutput takes away what a run writes to. It ends as an interrupt would end it: with the app cancelled.

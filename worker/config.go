@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/name"
 )
 
@@ -41,7 +42,7 @@ type Config struct {
 }
 
 // MaxSlots bounds the slots of one host.
-const MaxSlots = 65_536
+const MaxSlots = apiv1.MaxSlots
 
 // DefaultConfig is a Config with the defaults filled in.
 func DefaultConfig() Config {

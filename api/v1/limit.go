@@ -1,4 +1,9 @@
 package apiv1
 
-// MaxModuleBytes is the size of the largest module that the servers take, and so the most that they send.
-const MaxModuleBytes = 64 << 20
+// Bounds that servers, workers and commands all know.
+const (
+	// MaxModuleBytes is the size of the largest module that the servers take, and so the most that they send.
+	MaxModuleBytes = 64 << 20
+	// MaxSlots is the most slots that a host may offer.
+	MaxSlots = 1 << 16
+)

@@ -22,32 +22,10 @@ import (
 const maxAddrsShown = 16
 
 const (
-	defaultPort = "7400"
-
-	standardAPIPort  = 7400
-	standardDataPort = 7403
-
-	discoverWait  = time.Second
-	seedFast      = 300 * time.Millisecond
-	seedSlow      = 5 * time.Second
-	defaultListen = "127.0.0.1:" + defaultPort
+	discoverWait = time.Second
+	seedFast     = 300 * time.Millisecond
+	seedSlow     = 5 * time.Second
 )
-
-// splitAddrs splits a flag's list of API addresses; the port may be left out.
-func splitAddrs(s string) []string {
-	var out []string
-	for _, a := range strings.Split(s, ",") {
-		a = strings.TrimSpace(a)
-		if a == "" {
-			continue
-		}
-		if _, _, err := net.SplitHostPort(a); err != nil {
-			a = net.JoinHostPort(a, defaultPort)
-		}
-		out = append(out, a)
-	}
-	return out
-}
 
 // checkListen checks host:port of a flag: the host must be one address, because it is also what others are told.
 func checkListen(ctx context.Context, flag, addr string) (host string, port int, err error) {

@@ -161,7 +161,7 @@ const loopback = "127.0.0.1"
 
 // addrs chooses a process's two addresses. The first server takes the one that commands try first, if it is free.
 func (d *dev) addrs(ctx context.Context) (addr, gossip string, err error) {
-	port := standardAPIPort
+	port := standardAPIPort()
 	if d.flags.private || len(d.procs) > 0 || !d.claimStandard(ctx) {
 		if port, err = d.freePort(ctx); err != nil {
 			return "", "", err
@@ -184,12 +184,12 @@ func (d *dev) freePort(ctx context.Context) (int, error) {
 // claimStandard takes the standard port for this cluster, unless somebody has it. Of several clusters that start at once
 // one gets it: the claim is a socket without a file, which the kernel gives up with the process.
 func (d *dev) claimStandard(ctx context.Context) bool {
-	claim, err := new(net.ListenConfig).Listen(ctx, "unix", "@godwit-dev-"+strconv.Itoa(standardAPIPort))
+	claim, err := new(net.ListenConfig).Listen(ctx, "unix", "@godwit-dev-"+client.DefaultPort)
 	if err != nil {
 		return false
 	}
 	d.claim = claim
-	return portFree(ctx, loopback, standardAPIPort)
+	return portFree(ctx, loopback, standardAPIPort())
 }
 
 // earlier are the processes of an earlier run on the data directory, by name: they keep their addresses.

@@ -11,14 +11,31 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/durable"
 )
 
-// Gossip's own ports beside the standard ports; a server and a worker may share a machine.
+// The standard ports: of the API, which is client.DefaultPort, and of a worker, and gossip's own beside them; a server and a worker may
+// share a machine.
 const (
+	standardDataPort = 7403
 	serverGossipPort = 7402
 	workerGossipPort = 7404
 )
+
+// standardAPIPort is client.DefaultPort as a number.
+func standardAPIPort() int {
+	port, err := strconv.Atoi(client.DefaultPort)
+	if err != nil {
+		panic(err) // a constant
+	}
+	return port
+}
+
+// gossipListenHelp is the help of --gossip-listen.
+func gossipListenHelp(own int, beside string) string {
+	return fmt.Sprintf("host:port of gossip, TCP and UDP (default: port %d beside --listen port %s, else any free one)", own, beside)
+}
 
 // gossipBind is where gossip listens: as the flag says; else its standard port, if --listen has its own; else, and where
 // that is taken or several processes share the loopback, the port used before on this data directory, or any free one.
@@ -74,7 +91,7 @@ func routeTo(ctx context.Context, servers []string, port int) (string, error) {
 // standardGossip is gossip's port beside a standard --listen port; 0: another port has none.
 func standardGossip(port int) int {
 	switch port {
-	case standardAPIPort:
+	case standardAPIPort():
 		return serverGossipPort
 	case standardDataPort:
 		return workerGossipPort

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/transport"
 	"github.com/godwit-run/godwit/raftnode"
 )
@@ -68,7 +69,7 @@ func recoverServer(ctx context.Context, f recoverFlags) error {
 			"and lose what was accepted after it had left", left.path())
 	}
 	rc := raftnode.DefaultConfig()
-	rc.DataDir, rc.Addr, rc.Encode = f.dataDir, defaultListen, fsm.Encode
+	rc.DataDir, rc.Addr, rc.Encode = f.dataDir, client.DefaultAddr, fsm.Encode
 	empty := func() machine { return machine{fsm.New()} }
 	s, err := raftnode.OpenSurvivor(rc, func() raftnode.Machine { return empty() }, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {

@@ -290,8 +290,8 @@ func readModule(path string) ([]byte, error) {
 		return nil, &exitError{exitNotFound, err.Error()}
 	case !st.Mode().IsRegular():
 		return nil, &exitError{exitNotRunnable, fmt.Sprintf("%s is not a file: name a module made by godwit cc", path)}
-	case st.Size() > 64<<20:
-		return nil, &exitError{exitNotRunnable, fmt.Sprintf("%s is %d MiB long; a module may have 64", path, st.Size()>>20)}
+	case st.Size() > apiv1.MaxModuleBytes:
+		return nil, &exitError{exitNotRunnable, fmt.Sprintf("%s has %d bytes; a module may have %d MiB, which are %d", path, st.Size(), apiv1.MaxModuleBytes>>20, apiv1.MaxModuleBytes)}
 	}
 	code, err := os.ReadFile(path)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/godwit-run/godwit/control"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/gossip"
+	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/transport"
 	"github.com/godwit-run/godwit/raftnode"
@@ -57,8 +58,8 @@ func newServer() *cobra.Command {
 	}
 	d := control.DefaultConfig()
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory of everything this server keeps (required)")
-	c.Flags().StringVar(&f.listen, "listen", defaultListen, "host:port of the API and Raft; also what others are told")
-	c.Flags().StringVar(&f.gossip, "gossip-listen", "", "host:port of gossip, TCP and UDP (default: port 7402 beside --listen port 7400, else any free one)")
+	c.Flags().StringVar(&f.listen, "listen", client.DefaultAddr, "host:port of the API and Raft; also what others are told")
+	c.Flags().StringVar(&f.gossip, "gossip-listen", "", gossipListenHelp(serverGossipPort, client.DefaultPort))
 	c.Flags().StringVar(&f.join, "retry-join", "", "API addresses of servers to find, with commas between; tried until they answer")
 	c.Flags().IntVar(&f.expect, "bootstrap-expect", 0, "number of servers that make a new cluster (default 1 without --retry-join, else 0: join an existing one)")
 	c.Flags().DurationVar(&f.lease, "lease", d.Lease, "how long a silent host keeps its ranks, of a new cluster; an existing one keeps the lease it was made with")
@@ -120,7 +121,7 @@ func runServer(ctx context.Context, f *serverFlags) error {
 			log.Info("the data of the server that has left is put away: this one starts as a new one", "data_dir", f.dataDir)
 		}
 		s := &server{
-			flags: f, log: log, machine: fsm.New(), dir: newDirectory(log), fatal: make(chan error, 1), join: splitAddrs(f.join),
+			flags: f, log: log, machine: fsm.New(), dir: newDirectory(log), fatal: make(chan error, 1), join: client.SplitAddrs(f.join),
 			departure: d, settledCh: make(chan struct{}),
 		}
 		if err := s.open(ctx); err != nil {

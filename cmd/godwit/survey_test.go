@@ -66,29 +66,42 @@ func TestSurveyIsBounded(t *testing.T) {
 	require.Len(t, found, maxSurveyed)
 }
 
-func TestPicture(t *testing.T) {
-	refused := errors.New("connection refused")
-	at := func(i int, members []*apiv1.GroupMember) surveyed {
-		return surveyed{addr: fmt.Sprintf("a%d", i), res: says(i, members)}
-	}
-	silent := func(i int) surveyed { return surveyed{addr: fmt.Sprintf("a%d", i), err: refused} }
+// pictureCase is what was found, and what is said of it.
+type pictureCase struct {
+	name  string
+	found []surveyed
+	note  string
+	rows  string // id, role and whether it answers.
+	code  int
+	fix   string
+}
+
+func surveyedAt(i int, members []*apiv1.GroupMember) surveyed {
+	return surveyed{addr: fmt.Sprintf("a%d", i), res: says(i, members)}
+}
+
+func silentAt(i int) surveyed {
+	return surveyed{addr: fmt.Sprintf("a%d", i), err: errors.New("connection refused")}
+}
+
+// foreignServer is of another cluster, removedServer of this one no more.
+func foreignServer() surveyed {
+	s := surveyedAt(9, group(9))
+	s.res.ClusterId = "d"
+	return s
+}
+
+func removedServer() surveyed { return surveyedAt(4, group(3)) }
+
+func pictureCases() []pictureCase {
+	at, silent, foreign, removed := surveyedAt, silentAt, foreignServer(), removedServer()
 	leads := at(2, group(3))
 	leads.res.LeaderAddr = "a2"
-	foreign := at(9, group(9))
-	foreign.res.ClusterId = "d"
 	fresh := at(3, nil)
 	fresh.res.ClusterId, fresh.res.Bootstrapped = "", false
 	moved := at(1, group(3))
 	moved.addr, moved.res.Addr = "b1", "b1"
-	removed := at(4, group(3))
-	for _, tc := range []struct {
-		name  string
-		found []surveyed
-		note  string
-		rows  string // id, role and whether it answers.
-		code  int
-		fix   string
-	}{
+	return []pictureCase{
 		{"nobody", []surveyed{silent(1), silent(2)}, "no server answers", "[{- a1 - false} {- a2 - false}]", exitUnreachable, "no server answers at a1, a2"},
 		{
 			"one of three",
@@ -133,7 +146,11 @@ func TestPicture(t *testing.T) {
 			"[{s1 a1 voter true} {s4 a4 - true} {s2 a2 voter false} {s3 a3 voter false}]", exitNoLeader, "bring back",
 		},
 		{"in no cluster", []surveyed{fresh, silent(1)}, "what answers is in no cluster", "[{s3 a3 - true} {- a1 - false}]", exitNoLeader, "their logs"},
-	} {
+	}
+}
+
+func TestPicture(t *testing.T) {
+	for _, tc := range pictureCases() {
 		t.Run(tc.name, func(t *testing.T) {
 			p := newPicture(tc.found)
 			require.Equal(t, "not confirmed by a majority: "+tc.note, p.note())
@@ -151,7 +168,11 @@ func TestPicture(t *testing.T) {
 			require.ErrorContains(t, err, tc.fix)
 		})
 	}
-	healths := newPicture([]surveyed{at(1, group(3)), foreign, removed, {addr: "x", err: identity.ErrUnproved}}).servers
+}
+
+// What is odd about one that answers stands beside it.
+func TestPictureHealth(t *testing.T) {
+	healths := newPicture([]surveyed{surveyedAt(1, group(3)), foreignServer(), removedServer(), {addr: "x", err: identity.ErrUnproved}}).servers
 	for _, want := range []string{"answers", "answers, of another cluster: d", "answers, and is no member by its own log", "what answers does not prove which server it is"} {
 		require.True(t, slices.ContainsFunc(healths, func(s pictured) bool { return s.Health == want }), want)
 	}

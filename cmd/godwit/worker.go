@@ -19,6 +19,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/gossip"
+	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/worker"
 	"github.com/godwit-run/godwit/worker/executor"
@@ -51,8 +52,8 @@ func newWorker() *cobra.Command {
 	}
 	c.Flags().StringVar(&f.name, "name", "", "the host's name, unique in the cluster (default: the machine's, with a suffix if another worker has it)")
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory of modules, images, logs and compiled code (required)")
-	c.Flags().StringVar(&f.listen, "listen", "", "host:port for other hosts; also what they are told (default: the address on the way to the servers, port 7403 or, if that is taken, any free one)")
-	c.Flags().StringVar(&f.gossip, "gossip-listen", "", "host:port of gossip, TCP and UDP (default: port 7404 beside --listen port 7403, else any free one)")
+	c.Flags().StringVar(&f.listen, "listen", "", fmt.Sprintf("host:port for other hosts; also what they are told (default: the address on the way to the servers, port %d or, if that is taken, any free one)", standardDataPort))
+	c.Flags().StringVar(&f.gossip, "gossip-listen", "", gossipListenHelp(workerGossipPort, strconv.Itoa(standardDataPort)))
 	c.Flags().StringVar(&f.join, "join", "", "API addresses of servers, with commas between (required); beside a cluster that was recovered from it the older one is joined while most of its servers answer")
 	c.Flags().IntVar(&f.slots, "slots", unset, "how many ranks this host takes (required)")
 	c.Flags().Lookup("slots").DefValue = "0" // not shown then
@@ -70,7 +71,7 @@ func (f *workerFlags) required() error {
 	if f.dataDir == "" {
 		missing = append(missing, "--data-dir DIR, for what this worker keeps")
 	}
-	if len(splitAddrs(f.join)) == 0 {
+	if len(client.SplitAddrs(f.join)) == 0 {
 		missing = append(missing, "--join A,B,C, the servers")
 	}
 	if f.slots == unset {
@@ -114,7 +115,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 		return cfg, "", usagef("--keep-logs %d and --keep-modules %d: give MiB, 0 to keep none", f.logMiB, f.moduleMiB)
 	}
 	if f.listen == "" {
-		addr, err := routeTo(ctx, splitAddrs(f.join), standardDataPort)
+		addr, err := routeTo(ctx, client.SplitAddrs(f.join), standardDataPort)
 		if err != nil {
 			return cfg, "", err
 		}
@@ -124,7 +125,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	if err != nil {
 		return cfg, "", err
 	}
-	if err := checkReach(host, "join", splitAddrs(f.join), isOwnIP); err != nil {
+	if err := checkReach(host, "join", client.SplitAddrs(f.join), isOwnIP); err != nil {
 		return cfg, "", err
 	}
 	bind, err := gossipBind(ctx, f.gossip, f.dataDir, host, port)
@@ -165,7 +166,7 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	}
 	log, cfg.Renamed = nameLogger(log, cfg.Name)
 	slog.SetDefault(log)
-	join := splitAddrs(f.join)
+	join := client.SplitAddrs(f.join)
 	s := newSeeds(join) // the session checks the cluster
 	gc := gossip.DefaultConfig()
 	gc.ID, gc.Bind, gc.Seeds = cfg.Name+"/"+uuid.NewString()[:8], bind, s.list

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -22,8 +23,11 @@ import (
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
+// DefaultPort is the port of a server's API when nothing else is said.
+const DefaultPort = "7400"
+
 // DefaultAddr is where a server is looked for when nothing else is said.
-const DefaultAddr = "127.0.0.1:7400"
+const DefaultAddr = "127.0.0.1:" + DefaultPort
 
 // Pauses after all servers have been tried: the first, and the longest that it grows to.
 const (
@@ -65,22 +69,32 @@ func New(addrs string, patience time.Duration) (*Client, error) {
 	if addrs == "" {
 		addrs = DefaultAddr
 	}
-	c := &Client{http: transport.NewHTTPClient(), patience: patience, known: map[string]time.Time{}}
+	c := &Client{http: transport.NewHTTPClient(), patience: patience, addrs: SplitAddrs(addrs), known: map[string]time.Time{}}
 	c.asks = c.ask
-	for _, a := range strings.Split(addrs, ",") {
-		a = strings.TrimSpace(a)
-		if a == "" {
-			continue
-		}
-		if !strings.Contains(a, ":") {
-			a += ":7400"
-		}
-		c.addrs = append(c.addrs, a)
-	}
 	if len(c.addrs) == 0 {
 		return nil, fmt.Errorf("GODWIT_ADDR %q names no server: give host:port, several with commas between", addrs)
 	}
 	return c, nil
+}
+
+// SplitAddrs splits a list of API addresses, with commas between. The port may be left out, of a name as of an address of IPv6, in brackets or
+// not: it is DefaultPort then.
+func SplitAddrs(list string) []string {
+	var out []string
+	for _, a := range strings.Split(list, ",") {
+		a = strings.TrimSpace(a)
+		if a == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			if host, ok := strings.CutPrefix(a, "["); ok {
+				a = strings.TrimSuffix(host, "]")
+			}
+			a = net.JoinHostPort(a, DefaultPort)
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 // Addrs are the servers that the client asks.

@@ -104,6 +104,8 @@ func TestAddresses(t *testing.T) {
 	c, err := New("", time.Second)
 	require.NoError(t, err)
 	require.Equal(t, []string{"a:7400", "b:1"}, c.addrs)
+	require.Equal(t, []string{"[::1]:7400", "[::1]:7401", "[fe80::1%eth0]:7400", "[::2]:7400", "10.0.0.1:7400"},
+		SplitAddrs("[::1],[::1]:7401,fe80::1%eth0, ::2,,10.0.0.1"))
 	_, err = New(",", time.Second)
 	require.ErrorContains(t, err, "host:port")
 }
