@@ -44,10 +44,10 @@ func (c *Control) mutate(ctx context.Context, cmd *apiv1.Command) (*apiv1.Result
 }
 
 // shown is an app as users see it: one that is queued or starting says what it waits for.
-func shown(v *fsm.View, app *apiv1.App) *apiv1.App {
+func (c *Control) shown(v *fsm.View, app *apiv1.App) *apiv1.App {
 	switch {
 	case fsm.PhaseOf(app) == fsm.Queued:
-		return waiting(app, planner.WhyQueued(v, app))
+		return waiting(app, c.lines.Of(v).Why(app))
 	case fsm.PhaseOf(app) == fsm.Starting:
 		return waiting(app.Expanded(), whyStarting(app))
 	}
@@ -114,7 +114,7 @@ func (c *Control) GetApp(ctx context.Context, req *apiv1.GetAppRequest) (*apiv1.
 	if err != nil {
 		return nil, err
 	}
-	return &apiv1.GetAppResponse{App: shown(v, app), Index: v.Index(), Migrations: lastMigrations(v, app.Id)}, nil
+	return &apiv1.GetAppResponse{App: c.shown(v, app), Index: v.Index(), Migrations: lastMigrations(v, app.Id)}, nil
 }
 
 func (c *Control) find(ctx context.Context, ref string) (*fsm.View, *apiv1.App, error) {
@@ -144,7 +144,7 @@ func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv
 	case err != nil:
 		return nil, err
 	case fsm.PhaseOf(app).Terminal():
-		return &apiv1.WaitAppResponse{App: shown(v, app), Index: v.Index()}, nil
+		return &apiv1.WaitAppResponse{App: c.shown(v, app), Index: v.Index()}, nil
 	case app.Id != req.App:
 		sub.Close()
 		id = fsm.AppID(app.Id)
@@ -173,7 +173,7 @@ func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv
 			if now, ok := v.App(id); ok {
 				app = now
 			}
-			return &apiv1.WaitAppResponse{App: shown(v, app), Index: v.Index()}, nil
+			return &apiv1.WaitAppResponse{App: c.shown(v, app), Index: v.Index()}, nil
 		case <-ctx.Done():
 			return nil, apiError(ctx.Err())
 		}
@@ -193,7 +193,7 @@ func (c *Control) ended(id fsm.AppID, sub *fsm.Subscription) (*apiv1.WaitAppResp
 		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app",
 			fmt.Sprintf("app %s has ended, and so many others have since that its end is forgotten", id), "godwit ps -a lists those that are remembered")
 	case fsm.PhaseOf(app).Terminal():
-		return &apiv1.WaitAppResponse{App: shown(v, app), Index: v.Index()}, nil
+		return &apiv1.WaitAppResponse{App: c.shown(v, app), Index: v.Index()}, nil
 	}
 	return nil, nil //nolint:nilnil // not yet
 }
@@ -224,7 +224,7 @@ func (c *Control) CancelApp(ctx context.Context, req *apiv1.CancelAppRequest) (*
 	if now, ok := v.App(fsm.AppID(app.Id)); ok {
 		app = now
 	}
-	return &apiv1.CancelAppResponse{App: shown(v, app), Index: res.Index}, nil
+	return &apiv1.CancelAppResponse{App: c.shown(v, app), Index: res.Index}, nil
 }
 
 // Migrate implements the Control service.

@@ -20,6 +20,7 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/gate"
 	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/planner"
 )
 
 // Errors that Log returns; its implementation maps what it knows to them.
@@ -107,7 +108,7 @@ type Control struct {
 	reach   func(ctx context.Context, h *apiv1.Host) string // why a worker is not reached where it says that it is; "": it is
 	dials   dials
 
-	queueWhy queueWhy
+	lines planner.Lines // of who is queued
 
 	incoming, pushed, outgoing *gate.Gate // modules on their way: from clients, from other servers, to those and to workers
 	inspecting                 chan struct{}

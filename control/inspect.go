@@ -29,7 +29,7 @@ func (c *Control) InspectRanks(ctx context.Context, req *apiv1.InspectRanksReque
 	if err != nil {
 		return nil, err
 	}
-	res := &apiv1.InspectRanksResponse{App: shown(v, app), Index: v.Index()}
+	res := &apiv1.InspectRanksResponse{App: c.shown(v, app), Index: v.Index()}
 	if len(app.Placement) == 0 || fsm.PhaseOf(app).Terminal() {
 		return res, nil
 	}

@@ -11,6 +11,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/planner"
 )
 
 const (
@@ -30,10 +31,10 @@ func (c *Control) ListApps(ctx context.Context, req *apiv1.ListAppsRequest) (*ap
 	if err != nil {
 		return nil, err
 	}
-	return c.pageOfApps(v, p, req.All)
+	return c.pageOfApps(ctx, v, p, req.All)
 }
 
-func (c *Control) pageOfApps(v *fsm.View, p *pager, all bool) (*apiv1.ListAppsResponse, error) {
+func (c *Control) pageOfApps(ctx context.Context, v *fsm.View, p *pager, all bool) (*apiv1.ListAppsResponse, error) {
 	from, err := p.place()
 	if err != nil {
 		return nil, err
@@ -42,15 +43,18 @@ func (c *Control) pageOfApps(v *fsm.View, p *pager, all bool) (*apiv1.ListAppsRe
 	if !all {
 		listed = v.LatelyAfter(from, timestamppb.New(time.Now().Add(-recent)))
 	}
-	var why map[fsm.AppID]string
+	var line *planner.Line
 	apps := func(yield func(*apiv1.App) bool) {
 		for app := range visit(p, listed) {
+			if ctx.Err() != nil { // plans may take long
+				return
+			}
 			switch fsm.PhaseOf(app) { //nolint:exhaustive // others say it themselves
 			case fsm.Queued:
-				if why == nil {
-					why = c.whyQueued(v)
+				if line == nil {
+					line = c.lines.Of(v)
 				}
-				app = waiting(app, why[fsm.AppID(app.Id)])
+				app = waiting(app, line.Why(app))
 			case fsm.Starting:
 				app = waiting(app, whyStarting(app))
 			}
@@ -60,6 +64,9 @@ func (c *Control) pageOfApps(v *fsm.View, p *pager, all bool) (*apiv1.ListAppsRe
 		}
 	}
 	res := &apiv1.ListAppsResponse{Index: v.Index(), Apps: pageOf(p, apps, appKey)}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	res.NextPageToken = p.next()
 	return res, nil
 }

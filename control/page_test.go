@@ -15,6 +15,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/planner"
 )
 
 // TestPages: pages hold every item once, in order, whatever comes in between, and are bounded in bytes.
@@ -85,7 +86,7 @@ func TestPagesCostWhatTheyHold(t *testing.T) {
 	for token, more := "", true; more; more = token != "" {
 		p, err := newPager("apps", size, token)
 		require.NoError(t, err)
-		res, err := b.l.c.pageOfApps(v, p, true)
+		res, err := b.l.c.pageOfApps(b.ctx, v, p, true)
 		require.NoError(t, err)
 		require.LessOrEqual(t, p.visited, size+1)
 		for _, app := range res.Apps {
@@ -127,7 +128,7 @@ func TestPagesOfNow(t *testing.T) {
 		for token, more := "", true; more; more = token != "" {
 			p, err := newPager("apps", size, token)
 			require.NoError(t, err)
-			res, err := b.l.c.pageOfApps(v, p, false)
+			res, err := b.l.c.pageOfApps(b.ctx, v, p, false)
 			require.NoError(t, err)
 			require.LessOrEqual(t, p.visited, int(size)+1)
 			for _, app := range res.Apps {
@@ -157,7 +158,7 @@ func TestPagesOfNowCostWhatTheyHold(t *testing.T) {
 		for range pages {
 			p, err := newPager("apps", 2, "")
 			require.NoError(t, err)
-			res, err := b.l.c.pageOfApps(v, p, false)
+			res, err := b.l.c.pageOfApps(b.ctx, v, p, false)
 			require.NoError(t, err)
 			require.Len(t, res.Apps, 2)
 		}
@@ -166,6 +167,52 @@ func TestPagesOfNowCostWhatTheyHold(t *testing.T) {
 	}
 	few := cost(20)
 	require.Less(t, cost(3000), 4*few)
+}
+
+// TestPagesOfAQueue: what a page costs is not what the queue is long, whatever its apps ask for and though something happens between two
+// pages.
+func TestPagesOfAQueue(t *testing.T) {
+	b := newBench(t, nil)
+	for i := range 30 {
+		b.host(fmt.Sprintf("h%02d", i), 4)
+	}
+	n, others := 0, 0
+	cost := func(queued int) int64 {
+		for ; n < queued; n++ {
+			spec := &apiv1.AppSpec{Size: 100}
+			switch n % 4 {
+			case 1:
+				spec.Place = []*apiv1.PlaceRule{{Host: "elsewhere", Ranks: 100}}
+			case 2:
+				spec.Policy = planner.Compact
+			case 3:
+				spec.Size, spec.Hint = 5, planner.ForceLocal
+			}
+			b.submit(fmt.Sprintf("a%d", n), spec)
+		}
+		const pages = 50
+		var before, after runtime.MemStats
+		total := int64(0)
+		for range pages {
+			b.host(fmt.Sprintf("h%02d", others%30), 4)
+			others++
+			v := b.l.c.state.View()
+			p, err := newPager("apps", 4, "")
+			require.NoError(t, err)
+			runtime.ReadMemStats(&before)
+			res, err := b.l.c.pageOfApps(b.ctx, v, p, false)
+			runtime.ReadMemStats(&after)
+			require.NoError(t, err)
+			require.Len(t, res.Apps, 4)
+			for _, app := range res.Apps {
+				require.NotEmpty(t, app.Reason)
+			}
+			total += int64(after.TotalAlloc - before.TotalAlloc)
+		}
+		return total / pages
+	}
+	few := cost(20)
+	require.Less(t, cost(2000), 4*few)
 }
 
 // TestPageTokens: a token that no page gave is refused, that of another list too.

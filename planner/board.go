@@ -18,6 +18,7 @@ type Board struct {
 	order []seat // by largerSeat
 	// of all of them
 	free, slots int
+	fits        *fits // nil: nothing is known of the hosts as they are
 }
 
 // seat is a host that takes ranks.
@@ -68,7 +69,10 @@ func (b *Board) put(s seat) {
 	if b.hosts[s.name] == s {
 		return
 	}
-	b.drop(s.name)
+	if old, ok := b.hosts[s.name]; !ok || old.slots != s.slots {
+		b.fits = nil
+	}
+	b.remove(s.name)
 	b.hosts[s.name] = s
 	at, _ := slices.BinarySearchFunc(b.order, s, largerSeat)
 	b.order = slices.Insert(b.order, at, s)
@@ -77,6 +81,13 @@ func (b *Board) put(s seat) {
 }
 
 func (b *Board) drop(name string) {
+	if _, ok := b.hosts[name]; ok {
+		b.fits = nil
+		b.remove(name)
+	}
+}
+
+func (b *Board) remove(name string) {
 	s, ok := b.hosts[name]
 	if !ok {
 		return
@@ -105,16 +116,30 @@ func (b *Board) Next(v *fsm.View, limit int) []Next {
 		}
 	}()
 	for head := range v.Queue() {
-		size := int(head.GetSpec().GetSize())
+		spec := head.GetSpec()
+		size := int(spec.GetSize())
+		var placement []string
 		switch {
-		case !plain(head.GetSpec()) || size > b.free && head.GetSpec().GetOversubscribe():
-			return nextAfter(v, out, limit)
+		case len(spec.GetPlace()) > 0:
+			var never bool
+			if placement, never = b.asked(spec, before); never {
+				continue
+			} else if placement == nil {
+				return out
+			}
+		case !plain(spec) || size > b.free && spec.GetOversubscribe():
+			if b.fits != nil && !fuller(spec) && b.fits.never(head) != "" {
+				continue
+			}
+			return nextAfter(v, out, limit, &b.fits)
 		case size > b.slots:
 			continue // it would not fit the empty cluster
 		case size > b.free:
 			return out
+		default:
+			placement = b.fill(size, before)
 		}
-		if out = append(out, Next{head, b.fill(size, before)}); len(out) == limit {
+		if out = append(out, Next{head, placement}); len(out) == limit {
 			return out
 		}
 	}
@@ -137,12 +162,40 @@ func (b *Board) fill(n int, before map[string]seat) []string {
 		placement = append(placement, slices.Repeat([]string{b.order[i].name}, quota)...)
 	}
 	for i, s := range slices.Clone(b.order[:len(given)]) {
-		if _, ok := before[s.name]; !ok {
-			before[s.name] = s
-		}
-		s.used += given[i]
-		s.free -= given[i]
-		b.put(s)
+		b.take(s, given[i], before)
 	}
 	return placement
+}
+
+// asked takes the slots that an app's rules name. placement is nil if they are not free; never tells that the hosts do not have them.
+func (b *Board) asked(spec *apiv1.AppSpec, before map[string]seat) (placement []string, never bool) {
+	placement, need, err := byRules(spec.GetPlace(), int(spec.GetSize()))
+	if err != nil {
+		return nil, true
+	}
+	full := false
+	for name, n := range need {
+		s, ok := b.hosts[name]
+		if !ok || n > s.slots && !spec.GetOversubscribe() {
+			return nil, true
+		}
+		full = full || n > s.free && !spec.GetOversubscribe()
+	}
+	if full {
+		return nil, false
+	}
+	for name, n := range need {
+		b.take(b.hosts[name], n, before)
+	}
+	return placement, false
+}
+
+// take counts n more ranks on a host. before gets the host as it was.
+func (b *Board) take(s seat, n int, before map[string]seat) {
+	if _, ok := before[s.name]; !ok {
+		before[s.name] = s
+	}
+	s.used = min(s.used+n, maxRanks)
+	s.free = max(0, s.free-n)
+	b.put(s)
 }

@@ -12,12 +12,50 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// nextOfAll is what a board must say, by a look at all hosts.
-func nextOfAll(v *fsm.View, limit int) []Next {
-	if v.Queued() == 0 || limit < 1 {
-		return nil
+// nextOfAll is what a board must say, by a look at all hosts for each app, and remembering nothing.
+func nextOfAll(v *fsm.View, limit int) (out []Next) {
+	hosts := hostsOf(v)
+	for app := range v.Queue() {
+		plan, never := tryBoth(app, hosts)
+		switch {
+		case len(out) == limit:
+			return out
+		case plan.Outcome == Placed:
+			out = append(out, Next{app, plan.Placement})
+			take(hosts, app, plan.Placement)
+		case !never:
+			return out
+		}
 	}
-	return nextAfter(v, nil, limit)
+	return out
+}
+
+// tryBoth places an app on the hosts as they are, and if it does not fit on the same with nothing on them.
+func tryBoth(app *apiv1.App, hosts []Host) (plan Plan, never bool) {
+	plan, err := placeApp(app, hosts)
+	if err != nil || plan.Outcome == Placed {
+		return plan, err != nil
+	}
+	empty, err := placeApp(app, emptied(hosts))
+	return plan, err == nil && empty.Outcome != Placed
+}
+
+// checkLine compares what a line says with a look at all hosts for each app.
+func checkLine(t require.TestingT, v *fsm.View, line *Line) {
+	hosts, first := hostsOf(v), ""
+	for app := range v.Queue() {
+		plan, never := tryBoth(app, hosts)
+		why := line.Why(app)
+		switch {
+		case never:
+			require.Regexp(t, "^(cannot be placed|needs .* the cluster has|does not fit the empty cluster)", why)
+		case first != "":
+			require.Contains(t, why, "waits behind app "+first+", which ")
+		default:
+			first = app.GetId()
+			require.Equal(t, whyHead(plan), why)
+		}
+	}
 }
 
 // TestBoardDecidesAlike: whatever happens to a cluster, a board that is told which hosts have changed plans as one that
@@ -38,6 +76,7 @@ func TestBoardDecidesAlike(t *testing.T) {
 type events struct {
 	c     *cluster
 	board *Board
+	lines Lines
 	index uint64 // up to which the board has followed
 	apps  int
 	hosts *rapid.Generator[string]
@@ -69,7 +108,11 @@ func (e *events) submit(t *rapid.T) {
 	}
 	switch rapid.IntRange(0, 7).Draw(t, "kind") {
 	case 0:
-		spec.Place = []*apiv1.PlaceRule{{Host: e.hosts.Draw(t, "rule"), Ranks: spec.GetSize()}}
+		first := int32(rapid.IntRange(1, int(spec.GetSize())).Draw(t, "ranks"))
+		spec.Place = []*apiv1.PlaceRule{{Host: e.hosts.Draw(t, "rule"), Ranks: first}}
+		if first < spec.GetSize() {
+			spec.Place = append(spec.Place, &apiv1.PlaceRule{Host: e.hosts.Draw(t, "rule"), Ranks: spec.GetSize() - first})
+		}
 	case 1:
 		spec.Policy = rapid.SampledFrom([]string{MainFirst, Compact, Spot, "traffic"}).Draw(t, "policy")
 	case 2:
@@ -113,6 +156,7 @@ func (e *events) check(t *rapid.T) {
 	fresh := NewBoard()
 	fresh.Reset(v)
 	requireSame(t, fresh, e.board)
+	checkLine(t, v, e.lines.Of(v))
 	for _, limit := range []int{1, 3, 100} {
 		require.Equal(t, nextOfAll(v, limit), e.board.Next(v, limit))
 	}
@@ -123,6 +167,42 @@ func requireSame(t require.TestingT, want, got *Board) {
 	require.Equal(t, want.hosts, got.hosts)
 	require.True(t, slices.Equal(want.order, got.order), "%v %v", want.order, got.order)
 	require.Equal(t, [2]int{want.free, want.slots}, [2]int{got.free, got.slots})
+}
+
+// TestQueueThatWaits: what a look at a queue costs that goes on waiting is not what the cluster is large, whatever stands at its front and
+// cannot be placed.
+func TestQueueThatWaits(t *testing.T) {
+	cost := func(hosts int) float64 {
+		c := newCluster(t)
+		for i := range hosts {
+			c.host(fmt.Sprintf("w%05d", i), 4)
+		}
+		for i := range 100 {
+			spec := &apiv1.AppSpec{Size: 5}
+			switch i % 3 {
+			case 0:
+				spec.Place = []*apiv1.PlaceRule{{Host: fmt.Sprintf("gone%d", i), Ranks: 5}}
+			case 1:
+				spec.Place = []*apiv1.PlaceRule{{Host: "w00001", Ranks: 5}}
+			case 2:
+				spec.Hint = ForceLocal
+			}
+			c.submit(fmt.Sprintf("a%03d", i), spec)
+		}
+		c.submit("on", &apiv1.AppSpec{Size: 4})
+		c.place("on", "w00001", "w00001", "w00001", "w00001")
+		c.submit("head", &apiv1.AppSpec{Size: 1, Place: []*apiv1.PlaceRule{{Host: "w00001", Ranks: 1}}})
+		v := c.m.View()
+		board := NewBoard()
+		board.Reset(v)
+		require.Empty(t, board.Next(v, 10))
+		return testing.AllocsPerRun(20, func() {
+			board.Change(v, "w00000")
+			require.Empty(t, board.Next(v, 10))
+		})
+	}
+	few := cost(10)
+	require.LessOrEqual(t, cost(500), few)
 }
 
 // BenchmarkNext is what it costs to place an app of 16 ranks when four of its hosts' slots have been freed.

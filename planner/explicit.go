@@ -13,25 +13,12 @@ import (
 // ranks, has no free slots, whatever oversubscribe says: it may come. An error
 // means that the rules are invalid.
 func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Host) (Plan, error) {
-	need := make(map[string]int)
-	var placement, missing []string
+	placement, need, err := byRules(rules, size)
+	if err != nil {
+		return Plan{}, err
+	}
+	var missing []string
 	unknown := false
-	for i, rule := range rules {
-		if rule.GetHost() == "" {
-			return Plan{}, fmt.Errorf("place[%d].host: empty", i)
-		}
-		if rule.GetRanks() < 1 || int(rule.GetRanks()) > size {
-			return Plan{}, fmt.Errorf("place[%d].ranks: %d; 1 to %d are possible", i, rule.GetRanks(), size)
-		}
-		need[rule.GetHost()] += int(rule.GetRanks())
-		if total := len(placement) + int(rule.GetRanks()); total > size {
-			return Plan{}, fmt.Errorf("place: the rules place at least %d ranks, the app has %d", total, size)
-		}
-		placement = append(placement, slices.Repeat([]string{rule.GetHost()}, int(rule.GetRanks()))...)
-	}
-	if len(placement) != size {
-		return Plan{}, fmt.Errorf("place: the rules place %d ranks, the app has %d", len(placement), size)
-	}
 	for i, rule := range rules {
 		name := rule.GetHost()
 		if slices.ContainsFunc(rules[:i], func(r *apiv1.PlaceRule) bool { return r.GetHost() == name }) {
@@ -56,6 +43,28 @@ func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Ho
 		return Plan{Outcome: NotEnoughSlots, Reason: strings.Join(missing, "; ")}.complete(""), nil
 	}
 	return Plan{Outcome: Placed, Placement: placement}.complete(""), nil
+}
+
+// byRules is the placement that rules ask for, and how many ranks on each host.
+func byRules(rules []*apiv1.PlaceRule, size int) (placement []string, need map[string]int, err error) {
+	need = make(map[string]int)
+	for i, rule := range rules {
+		if rule.GetHost() == "" {
+			return nil, nil, fmt.Errorf("place[%d].host: empty", i)
+		}
+		if rule.GetRanks() < 1 || int(rule.GetRanks()) > size {
+			return nil, nil, fmt.Errorf("place[%d].ranks: %d; 1 to %d are possible", i, rule.GetRanks(), size)
+		}
+		need[rule.GetHost()] += int(rule.GetRanks())
+		if total := len(placement) + int(rule.GetRanks()); total > size {
+			return nil, nil, fmt.Errorf("place: the rules place at least %d ranks, the app has %d", total, size)
+		}
+		placement = append(placement, slices.Repeat([]string{rule.GetHost()}, int(rule.GetRanks()))...)
+	}
+	if len(placement) != size {
+		return nil, nil, fmt.Errorf("place: the rules place %d ranks, the app has %d", len(placement), size)
+	}
+	return placement, need, nil
 }
 
 // hostsThere names the hosts, for whoever has named another: some of them, of a large cluster.

@@ -15,9 +15,10 @@ type Next struct {
 }
 
 // nextAfter goes on with the queue behind those that have been placed, by a look
-// at all hosts.
-func nextAfter(v *fsm.View, out []Next, limit int) []Next {
+// at all hosts. known is what is known of them, and is replaced if they are others.
+func nextAfter(v *fsm.View, out []Next, limit int, known **fits) []Next {
 	hosts := hostsOf(v)
+	*known = (*known).follow(hosts)
 	done := make(map[string]bool, len(out))
 	for _, n := range out {
 		take(hosts, n.App, n.Placement)
@@ -27,13 +28,13 @@ func nextAfter(v *fsm.View, out []Next, limit int) []Next {
 		if done[head.GetId()] {
 			continue
 		}
-		plan, never := tryPlace(head, hosts)
+		plan, never := (*known).try(head, hosts)
 		if plan.Outcome == Placed {
 			if out = append(out, Next{head, plan.Placement}); len(out) == limit {
 				break
 			}
 			take(hosts, head, plan.Placement)
-		} else if !never {
+		} else if never == "" {
 			break
 		}
 	}
@@ -56,90 +57,6 @@ func take(hosts []Host, app *apiv1.App, placement []string) {
 			}
 		}
 	}
-}
-
-// WhyQueued says why a queued app is not placed, for people to read. It is empty
-// for an app that is not queued. It plans for the app and for those at the head of
-// the line, as far as one that could be placed in time, not for the whole queue.
-// To ask for many apps, use WhyAllQueued.
-func WhyQueued(v *fsm.View, app *apiv1.App) string {
-	if fsm.PhaseOf(app) != fsm.Queued {
-		return ""
-	}
-	hosts := hostsOf(v)
-	own, never := tryPlace(app, hosts)
-	if never {
-		return own.Reason
-	}
-	for head := range v.Queue() {
-		if head.GetId() == app.GetId() {
-			return whyHead(own)
-		}
-		if plan, never := tryPlace(head, hosts); !never {
-			return behind(head, plan)
-		}
-	}
-	return whyHead(own)
-}
-
-// whyHead says why the head of the line waits.
-func whyHead(plan Plan) string {
-	if plan.Outcome == Placed {
-		return "about to be placed"
-	}
-	return plan.Reason
-}
-
-// behind says why those behind the head of the line wait.
-func behind(head *apiv1.App, plan Plan) string {
-	if plan.Outcome == Placed {
-		return fmt.Sprintf("waits behind app %s, which is about to be placed", head.GetId())
-	}
-	return fmt.Sprintf("waits behind app %s, which %s", head.GetId(), plan.Reason)
-}
-
-// WhyAllQueued says of every queued app why it is not placed.
-func WhyAllQueued(v *fsm.View) map[fsm.AppID]string {
-	out := make(map[fsm.AppID]string)
-	hosts := hostsOf(v)
-	line := ""
-	for app := range v.Queue() {
-		id := fsm.AppID(app.GetId())
-		plan, never := tryPlace(app, hosts)
-		switch {
-		case never:
-			out[id] = plan.Reason
-		case line != "":
-			out[id] = line
-		default:
-			out[id], line = whyHead(plan), behind(app, plan)
-		}
-	}
-	return out
-}
-
-// tryPlace places the app on these hosts. never tells whether it would not fit
-// them even if they were empty; the plan's reason then says so.
-func tryPlace(app *apiv1.App, hosts []Host) (plan Plan, never bool) {
-	plan, err := placeApp(app, hosts)
-	if err != nil {
-		return Plan{Outcome: NotEnoughSlots, Reason: "cannot be placed: " + err.Error()}, true
-	}
-	if plan.Outcome == Placed {
-		return plan, false
-	}
-	empty, err := placeApp(app, emptied(hosts))
-	if err != nil || empty.Outcome == Placed {
-		return plan, false
-	}
-	if len(app.GetSpec().GetPlace()) > 0 {
-		empty.Reason = "cannot be placed as asked for: " + empty.Reason // names the hosts; they may join yet, or others be named
-	} else if has := slotsOf(hosts); int(app.GetSize()) > has {
-		empty.Reason = fmt.Sprintf("needs %d slots; the cluster has %d", app.GetSize(), has)
-	} else {
-		empty.Reason = "does not fit the empty cluster: " + empty.Reason
-	}
-	return empty, true
 }
 
 // placeApp makes a plan that the log accepts: one that goes beyond the slots,

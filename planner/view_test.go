@@ -91,9 +91,18 @@ func (c *cluster) propose(id string, p Proposal) *apiv1.Result {
 	}}})
 }
 
+// whyAllQueued says of every queued app why.
+func whyAllQueued(v *fsm.View) map[fsm.AppID]string {
+	out, line := map[fsm.AppID]string{}, new(Lines).Of(v)
+	for app := range v.Queue() {
+		out[fsm.AppID(app.GetId())] = line.Why(app)
+	}
+	return out
+}
+
 // nextPlacement is the next app to place, and why those that were looked at before it wait.
 func nextPlacement(v *fsm.View) (app *apiv1.App, placement []string, waiting map[fsm.AppID]string, ok bool) {
-	waiting = WhyAllQueued(v)
+	waiting = whyAllQueued(v)
 	for id, why := range waiting {
 		if strings.HasPrefix(why, "waits behind") || why == "about to be placed" {
 			delete(waiting, id)
@@ -136,7 +145,7 @@ func TestQueueGoesInOrder(t *testing.T) {
 	c.submit("first", &apiv1.AppSpec{Size: 6})
 	c.submit("second", &apiv1.AppSpec{Size: 8})
 	c.submit("third", &apiv1.AppSpec{Size: 1})
-	why := WhyAllQueued(c.m.View())
+	why := whyAllQueued(c.m.View())
 	require.Equal(t, "needs 40 slots; the cluster has 0", why["huge"])
 	c.host("w1", 8)
 	c.host("w2", 4)
@@ -156,16 +165,16 @@ func TestQueueGoesInOrder(t *testing.T) {
 	require.False(t, ok)
 	require.Equal(t, "needs 8 slots; free: w1 2, w2 4", waiting["second"])
 	require.NotContains(t, waiting, fsm.AppID("third"))
-	require.Equal(t, "needs 8 slots; free: w1 2, w2 4", WhyQueued(c.m.View(), c.app("second")))
-	require.Equal(t, "waits behind app second, which needs 8 slots; free: w1 2, w2 4", WhyQueued(c.m.View(), c.app("third")))
-	require.Empty(t, WhyQueued(c.m.View(), c.app("first")))
+	require.Equal(t, "needs 8 slots; free: w1 2, w2 4", new(Lines).Of(c.m.View()).Why(c.app("second")))
+	require.Equal(t, "waits behind app second, which needs 8 slots; free: w1 2, w2 4", new(Lines).Of(c.m.View()).Why(c.app("third")))
+	require.Empty(t, new(Lines).Of(c.m.View()).Why(c.app("first")))
 
 	c.host("w3", 2)
 	app, _, _, ok = nextPlacement(c.m.View())
 	require.True(t, ok)
 	require.Equal(t, "second", app.GetId())
-	require.Equal(t, "about to be placed", WhyQueued(c.m.View(), c.app("second")))
-	require.Equal(t, "waits behind app second, which is about to be placed", WhyQueued(c.m.View(), c.app("third")))
+	require.Equal(t, "about to be placed", new(Lines).Of(c.m.View()).Why(c.app("second")))
+	require.Equal(t, "waits behind app second, which is about to be placed", new(Lines).Of(c.m.View()).Why(c.app("third")))
 }
 
 // TestNeverAloneWaits: what the hint would put beyond the slots is not proposed.

@@ -1,0 +1,118 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// maxShapes bounds what is remembered of apps: more than may be queued at a time.
+const maxShapes = 4 * fsm.MaxLiveApps
+
+// fits knows which apps fit a cluster with nothing on it. What it has found holds for all apps of one shape, until a host comes or goes, or
+// has other slots: what is placed and what ends does not matter. It may be used concurrently.
+type fits struct {
+	empty []Host
+	slots int
+
+	mu      sync.Mutex // guards the field below, and is held while one app is planned for
+	reasons map[shape]string
+}
+
+// shape is all of an app that a plan depends on.
+type shape struct {
+	place, policy, hint, mainHost, tenant string
+	size                                  int32
+	oversubscribe                         bool
+}
+
+func shapeOf(spec *apiv1.AppSpec) shape {
+	var place strings.Builder
+	for _, r := range spec.GetPlace() {
+		fmt.Fprintf(&place, "%s %d\n", r.GetHost(), r.GetRanks())
+	}
+	return shape{
+		place: place.String(), policy: spec.GetPolicy(), hint: spec.GetHint(), mainHost: spec.GetMainHost(), tenant: spec.GetTenant(),
+		size: spec.GetSize(), oversubscribe: spec.GetOversubscribe(),
+	}
+}
+
+// follow returns what is known of the hosts: f itself, if they are those that it knows.
+func (f *fits) follow(hosts []Host) *fits {
+	empty := emptied(hosts)
+	if f != nil && slices.EqualFunc(f.empty, empty, func(a, b Host) bool {
+		return a.Name == b.Name && a.Slots == b.Slots && a.Evicting == b.Evicting
+	}) {
+		return f
+	}
+	return &fits{empty: empty, slots: slotsOf(empty), reasons: make(map[shape]string)}
+}
+
+// never says why an app would not fit the hosts even if nothing were on them; it is empty if it would.
+func (f *fits) never(app *apiv1.App) string {
+	spec := app.GetSpec()
+	if plain(spec) && !spec.GetOversubscribe() && int(spec.GetSize()) <= f.slots {
+		return ""
+	}
+	s := shapeOf(spec)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	reason, ok := f.reasons[s]
+	if !ok {
+		reason = f.plan(app)
+		if len(f.reasons) == maxShapes {
+			clear(f.reasons)
+		}
+		f.reasons[s] = reason
+	}
+	return reason
+}
+
+func (f *fits) plan(app *apiv1.App) string {
+	plan, err := placeApp(app, f.empty)
+	switch {
+	case err != nil:
+		return "cannot be placed: " + err.Error()
+	case plan.Outcome == Placed:
+		return ""
+	case len(app.GetSpec().GetPlace()) > 0:
+		return "cannot be placed as asked for: " + plan.Reason // names the hosts; they may join yet, or others be named
+	case int(app.GetSize()) > f.slots:
+		return fmt.Sprintf("needs %d slots; the cluster has %d", app.GetSize(), f.slots)
+	}
+	return "does not fit the empty cluster: " + plan.Reason
+}
+
+// stuck is never, but for an app that fits the hosts as they are.
+func (f *fits) stuck(app *apiv1.App, hosts []Host) string {
+	never := f.never(app)
+	if never != "" && fuller(app.GetSpec()) {
+		if plan, err := placeApp(app, hosts); err == nil && plan.Outcome == Placed {
+			return ""
+		}
+	}
+	return never
+}
+
+// try places an app on the hosts as they are. never tells why it would not fit them even if nothing were on them.
+func (f *fits) try(app *apiv1.App, hosts []Host) (plan Plan, never string) {
+	never = f.never(app)
+	if never != "" && !fuller(app.GetSpec()) {
+		return Plan{Outcome: NotEnoughSlots, Reason: never}, never
+	}
+	plan, err := placeApp(app, hosts)
+	if err == nil && plan.Outcome == Placed {
+		return plan, ""
+	}
+	return plan, never
+}
+
+// fuller reports whether an app may fit hosts that have something on them though it would not fit them empty: by hints that go by how
+// much of each is free.
+func fuller(spec *apiv1.AppSpec) bool {
+	return spec.GetHint() == NeverAlone || spec.GetHint() == Underfull
+}

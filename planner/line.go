@@ -1,0 +1,77 @@
+package planner
+
+import (
+	"fmt"
+	"sync"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// Lines makes the lines of a cluster's views, and remembers between them what was found of its hosts. The zero value is ready, and may be
+// used concurrently.
+type Lines struct {
+	mu   sync.Mutex // guards fits
+	fits *fits
+}
+
+// Line is the queue of one view, for who is asked why apps wait. What it costs are the hosts, once, and those who stand at its front and
+// do not fit them; of apps of a shape that has been asked about before, in this view or in one with the same hosts, nothing is planned
+// again. It may be used concurrently.
+type Line struct {
+	view  *fsm.View
+	hosts []Host
+	fits  *fits
+	look  sync.Once // sets the fields below
+	head  *apiv1.App
+	plan  Plan // the head's
+}
+
+// Of is the queue of a view.
+func (ls *Lines) Of(v *fsm.View) *Line {
+	hosts := hostsOf(v)
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.fits = ls.fits.follow(hosts)
+	return &Line{view: v, hosts: hosts, fits: ls.fits}
+}
+
+// Why says why an app of the view is not placed, for people to read. It is empty for one that is not queued.
+func (l *Line) Why(app *apiv1.App) string {
+	if fsm.PhaseOf(app) != fsm.Queued {
+		return ""
+	}
+	if l.look.Do(l.front); l.head.GetId() == app.GetId() {
+		return whyHead(l.plan)
+	}
+	if never := l.fits.stuck(app, l.hosts); never != "" || l.head == nil {
+		return never
+	}
+	return behind(l.head, l.plan)
+}
+
+// front finds the first app that waits for others, and not for other hosts.
+func (l *Line) front() {
+	for app := range l.view.Queue() {
+		if plan, never := l.fits.try(app, l.hosts); never == "" {
+			l.head, l.plan = app, plan
+			return
+		}
+	}
+}
+
+// whyHead says why the head of the line waits.
+func whyHead(plan Plan) string {
+	if plan.Outcome == Placed {
+		return "about to be placed"
+	}
+	return plan.Reason
+}
+
+// behind says why those behind the head of the line wait.
+func behind(head *apiv1.App, plan Plan) string {
+	if plan.Outcome == Placed {
+		return fmt.Sprintf("waits behind app %s, which is about to be placed", head.GetId())
+	}
+	return fmt.Sprintf("waits behind app %s, which %s", head.GetId(), plan.Reason)
+}
