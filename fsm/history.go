@@ -1,26 +1,46 @@
 package fsm
 
 import (
+	"math"
+
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
+// forgetAtOnce is how many objects of a kind a command forgets beyond as many as it has made old ones of, from feature level 2 on: after a
+// quiet hour all of a busy one is due, and the first command would stand for it.
+const forgetAtOnce = 8
+
+// levelForgetsLittle is the level from which on forgetAtOnce holds.
+const levelForgetsLittle = 2
+
 // forgetOldest drops what ended first where more history is kept than must be:
-// beyond the least number, what is older than KeepSeconds; beyond the most bytes,
-// anything but what ends in this very entry: a View has it, so that the feed can
-// hand it to who waits for it. An app takes its migrations with it.
-func (t *tx) forgetOldest() {
-	for t.ended.Len() > MinEndedApps || t.endedBytes > MaxEndedBytes {
+// beyond the least number, what is older than KeepSeconds, a little at a time;
+// beyond the most bytes, anything but what ends in this very entry: a View has it,
+// so that the feed can hand it to who waits for it. An app takes its migrations
+// with it. before is the view before the command.
+func (t *tx) forgetOldest(before *View) {
+	left := t.mayForget(t.ended.Len() - before.ended.Len())
+	for left > 0 && t.ended.Len() > MinEndedApps || t.endedBytes > MaxEndedBytes {
 		_, id, ok := t.ended.Root().Minimum()
 		app, _ := t.App(id)
-		old := t.endedBytes > MaxEndedBytes || olderThan(app.GetEndedAt(), t.at, KeepSeconds)
-		if !ok || !old || app.GetEndedIndex() == t.entryIndex {
+		full := t.endedBytes > MaxEndedBytes
+		if !ok || app.GetEndedIndex() == t.entryIndex || !full && !olderThan(app.GetEndedAt(), t.at, KeepSeconds) {
 			break
 		}
+		for mig := range t.MigrationsOf(AppID(app.GetId())) {
+			if left <= 0 && !full {
+				return // the app waits for the next command
+			}
+			t.forgetMigration(mig)
+			left--
+		}
 		t.forgetApp(app)
+		left--
 	}
-	for t.endedMigs.Len() > MinEndedMigrations || t.migrationBytes > MaxMigrationBytes {
+	left = t.mayForget(t.endedMigs.Len() - before.endedMigs.Len())
+	for left > 0 && t.endedMigs.Len() > MinEndedMigrations || t.migrationBytes > MaxMigrationBytes {
 		_, id, ok := t.endedMigs.Root().Minimum()
 		mig, _ := t.Migration(id)
 		old := t.migrationBytes > MaxMigrationBytes || olderThan(mig.GetEndedAt(), t.at, KeepSeconds)
@@ -28,17 +48,23 @@ func (t *tx) forgetOldest() {
 			break
 		}
 		t.forgetMigration(mig)
+		left--
 	}
+}
+
+// mayForget is how many objects a command may forget that has added some.
+func (t *tx) mayForget(added int) int {
+	if t.feature < levelForgetsLittle {
+		return math.MaxInt
+	}
+	return forgetAtOnce + max(0, added)
 }
 
 // weight is what an ended object counts against the bounds of history.
 func weight(m proto.Message) int { return proto.Size(m) + HistoryOverhead }
 
-// forgetApp drops an ended app and its migrations.
+// forgetApp drops an ended app whose migrations are gone.
 func (t *tx) forgetApp(app *apiv1.App) {
-	for mig := range t.MigrationsOf(AppID(app.GetId())) {
-		t.forgetMigration(mig)
-	}
 	t.ended, _, _ = t.ended.Delete(endKey(app.GetEndedIndex(), app.GetId()))
 	t.endMinutes, _, _ = t.endMinutes.Delete(endMinuteKey(app))
 	t.endedBytes -= weight(app)

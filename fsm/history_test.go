@@ -178,3 +178,41 @@ func TestEndedMigrationsAreBounded(t *testing.T) {
 	require.Empty(t, slices.Collect(m.View().Migrations()))
 	requireSound(t, m)
 }
+
+// TestForgetsLittleAtATime: what has become old while nothing happened goes over the next commands, not all at once, and in the end is gone.
+func TestForgetsLittleAtATime(t *testing.T) {
+	m := New()
+	at(t, m, 1000, "init c1", fmt.Sprintf("level %d", FeatureLevel), "module m")
+	endMany(t, m, 1001, "a", MinEndedApps+500)
+	late := int64(1002 + KeepSeconds)
+	before := m.View().ended.Len()
+	for i := 0; ; i++ {
+		at(t, m, late, fmt.Sprintf("host h%d 4 n i", i%8))
+		now := m.View().ended.Len()
+		if now == before {
+			break
+		}
+		require.LessOrEqual(t, before-now, forgetAtOnce)
+		before = now
+	}
+	require.Equal(t, MinEndedApps, before)
+	endMany(t, m, late, "b", 300)
+	require.Equal(t, MinEndedApps, m.View().ended.Len(), "as many go as come")
+}
+
+// TestForgetsKeysLittleAtATime: like apps.
+func TestForgetsKeysLittleAtATime(t *testing.T) {
+	m := New()
+	at(t, m, 1000, "init c1", fmt.Sprintf("level %d", FeatureLevel), "module m")
+	for i := 0; i < MinKeys+100; i += 100 {
+		var lines []string
+		for j := range 100 {
+			lines = append(lines, fmt.Sprintf("submit k%d m 1 key=k%d", i+j, i+j), fmt.Sprintf("stop k%d cancelled 0", i+j))
+		}
+		at(t, m, 1001, lines...)
+	}
+	n := m.View().keys.order.Len()
+	require.Greater(t, n, MinKeys+90)
+	at(t, m, 1002+KeepSeconds, "submit last m 1 key=last")
+	require.Equal(t, n+1-forgetAtOnce-1, m.View().keys.order.Len())
+}

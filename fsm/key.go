@@ -126,7 +126,7 @@ func (t *tx) remember(cmd *apiv1.Command, result *apiv1.Result) {
 		Key: cmd.GetKey(), Result: clone(result), BodyHash: bodyHash(cmd), At: cmd.GetAt(), Sequence: t.keys.next,
 	})
 	t.touched.keys = append(t.touched.keys, cmd.GetKey())
-	for {
+	for left := t.mayForget(1); left > 0; left-- {
 		keys, key, ok := t.keys.forget(cmd.GetAt())
 		if !ok {
 			return
