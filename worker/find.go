@@ -26,7 +26,8 @@ const (
 
 // findLeader asks the servers who leads, all at once, and believes the one in the latest term, of the worker's own cluster before one
 // that was recovered from it (choose; mayGo says that there is no time left to wait for the own one). It waits for a majority of the own
-// cluster's servers, at the most othersWait longer than for the first that knows a leader: a deposed one may be the first to answer.
+// cluster's servers, at the most othersWait longer than for the first that knows a leader: a deposed one may be the first to answer. A
+// worker that has joined none waits for all.
 func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 	addrs := w.servers()
 	if len(addrs) == 0 {
@@ -66,9 +67,7 @@ func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 		if t.sure(len(addrs)) {
 			break
 		}
-		// Of two clusters each server of the own one counts, however late within discoverWait it answers; and where the only one so far was
-		// recovered, each of the one before.
-		alone := t.own.best.addr != "" && (!mayGo || t.other.have() == 0) && !t.recovered()
+		alone := t.mayHurry(mayGo)
 		switch {
 		case alone && !hurries:
 			hurry.Reset(othersWait)
@@ -80,7 +79,7 @@ func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 	if len(t.replies) == 0 {
 		return lead{}, fmt.Errorf("worker: no server answers (%d tried): %w", len(addrs), failed)
 	}
-	if t.other.have() > 0 {
+	if t.other.have() > 0 && len(t.branches()) == 1 {
 		w.twoClusters.Do(func() {
 			w.log.Warn("two clusters answer, one of them recovered from the other's data: this worker stays with the older one while most of its servers "+
 				"answer and one leads, else it goes to the recovered one; see godwit servers for which is to be stopped",

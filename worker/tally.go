@@ -88,27 +88,35 @@ func (t *tally) add(r reply) {
 		oldest = elders[0]
 	}
 	t.own, t.other = side{}, side{}
-	for _, r := range t.replies {
+	for i := range t.replies {
+		r := &t.replies[i]
 		if r.foreign = r.cluster != oldest && r.cluster != ""; r.foreign {
-			t.other.add(r)
+			t.other.add(*r)
 		} else {
-			t.own.add(r)
+			t.own.add(*r)
 		}
 	}
 }
 
 // elders are the clusters that answer, without those that were recovered from another one of them: more than one have nothing to do
 // with each other, or were recovered from the same.
-func (t *tally) elders() []string {
+func (t *tally) elders() []string { return eldersOf(t.replies) }
+
+// branches are the elders of those that are not the worker's own: more than one were recovered from its own apart from each other.
+func (t *tally) branches() []string {
+	return eldersOf(slices.DeleteFunc(slices.Clone(t.replies), func(r reply) bool { return !r.foreign }))
+}
+
+func eldersOf(replies []reply) []string {
 	var out []string
-	for _, r := range t.replies {
+	for _, r := range replies {
 		if r.cluster != "" && !slices.Contains(out, r.cluster) {
 			out = append(out, r.cluster)
 		}
 	}
 	all := slices.Clone(out)
 	return slices.DeleteFunc(out, func(c string) bool {
-		return slices.ContainsFunc(t.replies, func(r reply) bool {
+		return slices.ContainsFunc(replies, func(r reply) bool {
 			return r.cluster == c && slices.ContainsFunc(r.former, func(f string) bool { return f != c && slices.Contains(all, f) })
 		})
 	})
@@ -117,6 +125,12 @@ func (t *tally) elders() []string {
 // recovered says that the worker's own cluster would be one that it knows to have been recovered from another.
 func (t *tally) recovered() bool {
 	return t.cluster == "" && slices.ContainsFunc(t.replies, func(r reply) bool { return len(r.former) > 0 && !r.foreign })
+}
+
+// mayHurry says that the own cluster has a leader, and that those who have not answered need not be waited for long. Of two clusters each
+// server of the own one counts, however late it answers; and to one that has joined none each server does.
+func (t *tally) mayHurry(mayGo bool) bool {
+	return t.cluster != "" && t.own.best.addr != "" && (!mayGo || t.other.have() == 0)
 }
 
 // sure says that the answers that are missing change nothing: asked is how many were asked. To one that has joined none each does: it
@@ -148,6 +162,9 @@ func (t *tally) choose(mayGo bool) (lead, error) {
 			"this host goes there if it hears of none for %v", own.addr, t.silent, welcomeWait)
 	case own.addr != "" && (other.addr == "" || !mayGo || t.own.majority()):
 		return own, nil
+	case other.addr != "" && len(t.branches()) > 1:
+		return lead{}, fmt.Errorf("worker: several clusters were recovered from this host's own one apart from each other (%s): it goes to none of "+
+			"them; stop the servers of all but one", t.places())
 	case other.addr != "" && mayGo:
 		return other, nil
 	case other.addr != "" && t.cluster == "":

@@ -35,6 +35,9 @@ func TestOwnClusterCountsFirst(t *testing.T) {
 		return reply{lead: lead{addr: leader, term: term, cluster: "c1"}, server: fmt.Sprint("s", i), members: voters(3)}
 	}
 	recovered := reply{lead: lead{addr: "r1", term: laterTerm, cluster: "c2"}, server: "s1", former: []string{"c1"}, members: voters(1)}
+	twin, again := recovered, recovered
+	twin.lead, twin.server = lead{addr: "r2", term: laterTerm, cluster: "c3"}, "s2"
+	again.lead, again.server, again.former = lead{addr: "r3", term: 2 * laterTerm, cluster: "c4"}, "s3", []string{"c1", "c2"}
 	leaderless := recovered
 	leaderless.addr = ""
 	grown := own(2, "a2", 6)
@@ -55,6 +58,9 @@ func TestOwnClusterCountsFirst(t *testing.T) {
 		{"two of a group that has grown to five", []reply{recovered, own(3, "a2", 5), grown}, "a2", "r1"},
 		{"the recovered alone", []reply{recovered}, "", "r1"},
 		{"the recovered without a leader yet", []reply{leaderless, own(3, "", 6)}, "", ""},
+		{"two that were recovered apart", []reply{recovered, twin}, "", ""},
+		{"one that was recovered from the other", []reply{recovered, again}, "", "r3"},
+		{"a majority of the own beside two that were recovered apart", []reply{recovered, twin, own(2, "a2", 5), own(3, "a2", 5)}, "a2", "a2"},
 		{"nobody leads", []reply{own(2, "", 6), own(3, "", 6)}, "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -220,4 +226,30 @@ func TestJoinsWhomItMeant(t *testing.T) {
 	require.ErrorContains(t, w.joined("c2", []string{"c1"}, lead{cluster: "c1"}), "is of cluster c2 now")
 	require.Empty(t, w.member.cluster)
 	require.NoError(t, w.joined("c2", []string{"c1"}, lead{cluster: "c2"}))
+}
+
+// TestWhoMayHurry: who has joined a cluster need not wait for all of its servers; who has joined none waits for each, which may be of another.
+func TestWhoMayHurry(t *testing.T) {
+	of := func(cluster, at string, former ...string) reply {
+		return reply{lead: lead{addr: at, term: 5, cluster: cluster}, server: at, former: former}
+	}
+	for _, tc := range []struct {
+		joined  string
+		replies []reply
+		mayGo   bool
+		want    bool
+	}{
+		{"c1", []reply{of("c1", "a1")}, false, true},
+		{"c1", []reply{of("c1", "a1"), of("c2", "b1", "c1")}, false, true},
+		{"c1", []reply{of("c1", "a1"), of("c2", "b1", "c1")}, true, false},
+		{"c1", []reply{of("c2", "b1", "c1")}, false, false},
+		{"", []reply{of("c1", "a1")}, false, false},
+		{"", []reply{of("c2", "b1", "c1")}, true, false},
+	} {
+		c := tally{cluster: tc.joined}
+		for _, r := range tc.replies {
+			c.add(r)
+		}
+		require.Equal(t, tc.want, c.mayHurry(tc.mayGo), "%+v", tc)
+	}
 }
