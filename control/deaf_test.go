@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -176,8 +177,51 @@ func TestDeafFetchers(t *testing.T) {
 		deaf[i] = fetch()
 	}
 	require.Eventually(t, func() bool { return c.outgoing.Inside() == places }, time.Minute, time.Millisecond)
-	_, err = fetch().Receive()
+	last := fetch()
+	for {
+		m, err := last.Receive()
+		require.NoError(t, err)
+		if len(m.Chunk) > 0 { // it has a place
+			break
+		}
+	}
+}
+
+// TestWhoWaitsHearsSo: who wants a module hears, again and again, that others come first, until it has a place.
+func TestWhoWaitsHearsSo(t *testing.T) {
+	t.Parallel()
+	tr := newTrio(t, nil)
+	c := tr.servers[0].control
+	code := []byte("module")
+	digest := digestOf(code)
+	in, err := c.modules.begin(digest)
 	require.NoError(t, err)
+	defer in.drop()
+	require.NoError(t, in.add(code))
+	require.NoError(t, in.keep())
+	c.outgoing = gate.New(gate.Config{Places: 1, Waiting: 1, Floor: 1, Window: time.Hour, Patience: time.Hour})
+	_, place, err := c.outgoing.Enter(t.Context())
+	require.NoError(t, err)
+	client := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), tr.infos[0].Addr))
+	stream, err := client.FetchModule(t.Context(), &apiv1.FetchModuleRequest{Digest: digest})
+	require.NoError(t, err)
+	for range 3 {
+		m, err := stream.Receive()
+		require.NoError(t, err)
+		require.Empty(t, m.Chunk)
+	}
+	place.Leave()
+	var got []byte
+	for {
+		m, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		got = append(got, m.Chunk...)
+	}
+	require.Equal(t, code, got)
+	require.Zero(t, c.outgoing.Inside())
 }
 
 // TestAnswersGoFirst: however many records wait, an answer to a heartbeat waits for one of them at the most.

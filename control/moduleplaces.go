@@ -28,6 +28,8 @@ const (
 	streamPatience = time.Minute
 	// lastWait is how long a client may take for the chunk on its way, and the reason, once the place is lost.
 	lastWait = time.Second
+	// waitWord is how often a client that waits hears so: silence is that of a server which is not there.
+	waitWord = 400 * time.Millisecond
 )
 
 // newIncoming turns away who finds no place, rather than have them wait with what they hold.
@@ -61,6 +63,27 @@ func enterWriting(ctx context.Context, g *gate.Gate, what string) (_ context.Con
 	}
 	keep := context.AfterFunc(inside, func() { transport.WriteWithin(ctx, lastWait) })
 	return inside, place, func() { keep(); place.Leave() }, nil
+}
+
+// telling does f, and meanwhile tells the client of ctx's request, again and again, that it is at work for it. f ends soon after cancel was called.
+func telling(ctx context.Context, cancel func(), tell, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }() // it is waited for
+	t := time.NewTicker(waitWord)
+	defer t.Stop()
+	for {
+		select {
+		case err := <-done:
+			transport.WriteAnytime(ctx) // what the place says about it comes later, or has ended its context
+			return err
+		case <-t.C:
+			transport.WriteWithin(ctx, streamPatience)
+			if err := tell(); err != nil {
+				cancel()
+				return errors.Join(err, <-done)
+			}
+		}
+	}
 }
 
 // placeError words why there is no place.

@@ -246,17 +246,24 @@ func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest
 	if err := apierr.CheckDigest("digest", req.Digest); err != nil {
 		return err
 	}
-	ctx, place, leave, err := enterWriting(ctx, c.outgoing, "modules are being fetched")
-	if err != nil {
-		return err
-	}
-	defer leave()
-	err = place.Work(func() error {
-		if hopped(ctx) && !c.modules.has(req.Digest) {
-			return noModule(req.Digest) // requests must not go round
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var place *gate.Place
+	leave := func() {}
+	err := telling(ctx, cancel, func() error { return stream.Send(&apiv1.FetchModuleResponse{}) }, func() (err error) {
+		ctx, place, leave, err = enterWriting(ctx, c.outgoing, "modules are being fetched")
+		if err != nil {
+			leave = func() {}
+			return err
 		}
-		return c.fetched(ctx, req.Digest)
+		return place.Work(func() error {
+			if hopped(ctx) && !c.modules.has(req.Digest) {
+				return noModule(req.Digest) // requests must not go round
+			}
+			return c.fetched(ctx, req.Digest)
+		})
 	})
+	defer func() { leave() }()
 	if err != nil {
 		return err
 	}

@@ -58,9 +58,7 @@ func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 		a := <-answers
 		if a.err != nil {
 			failed = a.err
-			if ctx.Err() != nil { // nobody refused
-				t.silent++
-			}
+			t.silent++ // or about to start
 			continue
 		}
 		t.add(a.reply)

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -17,7 +18,10 @@ import (
 // TestMayGo: to another cluster after half the lease without an answer, and before the first lease after as long as a welcome may take.
 func TestMayGo(t *testing.T) {
 	l, now := testLease()
-	k := &keeper{lease: l, began: at(1)}
+	k := &keeper{lease: l}
+	*now = at(100)
+	require.False(t, k.mayGo(), "nothing was heard of")
+	k.heard = at(1)
 	*now = at(1) + moment(welcomeWait)
 	require.False(t, k.mayGo())
 	*now++
@@ -164,4 +168,30 @@ func TestWhatIsWaitedForNoMore(t *testing.T) {
 	require.Eventually(t, func() bool { return f.asked.Load() > asked+1 }, time.Minute, time.Millisecond)
 	cancel()
 	require.False(t, <-over, "it is the one")
+}
+
+// TestHeardOfTheRecoveredAlone: the wait for an older cluster begins when a recovered one's leader is heard of, not when the worker does, and
+// anew when something else was found; a server that refuses may be about to start.
+func TestHeardOfTheRecoveredAlone(t *testing.T) {
+	f := &fakeLeader{term: laterTerm}
+	f.leader = func() lead { return lead{addr: f.addr, term: laterTerm} }
+	f.self = &apiv1.DiscoverResponse{ServerId: "s1", ClusterId: "c2", FormerClusterIds: []string{"c1"}, Members: voters(1)}
+	serveFake(t, f)
+	h := transport.NewHTTPClient()
+	t.Cleanup(h.CloseIdleConnections)
+	servers := []string{"127.0.0.1:1"} // nobody is there
+	w := &Worker{http: h, servers: func() []string { return servers }, log: slog.New(slog.DiscardHandler)}
+	k := &keeper{w: w, lease: newLease(sinceBoot, func(time.Duration) {})}
+	require.ErrorContains(t, k.serve(t.Context()), "no server answers")
+	require.Zero(t, k.heard)
+	servers = append(servers, f.addr)
+	err := k.serve(t.Context())
+	for strings.Contains(err.Error(), "no server answers") {
+		err = k.serve(t.Context())
+	}
+	require.ErrorContains(t, err, "is of a recovered cluster, and 1 servers have not answered")
+	require.NotZero(t, k.heard)
+	servers = servers[:1]
+	require.ErrorContains(t, k.serve(t.Context()), "no server answers")
+	require.Zero(t, k.heard)
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -42,7 +44,7 @@ func (c *moduleCache) join(ctx context.Context, use *moduleUse, digest string) *
 		use.task = t
 		c.enter(digest) // until it has ended, whoever waits for it
 		go func() {     // ends with the last who wants it
-			t.err = c.find(ctx, digest)
+			t.err = c.find(ctx, use, digest)
 			t.cancel()
 			c.grown(digest)
 			c.end(digest, use)
@@ -77,15 +79,15 @@ func (c *moduleCache) end(digest string, use *moduleUse) {
 }
 
 // find makes sure that the module's file is here, and fetches it if it is not. It is a task's.
-func (c *moduleCache) find(ctx context.Context, digest string) error {
+func (c *moduleCache) find(ctx context.Context, use *moduleUse, digest string) error {
 	path, now := c.file(digest), time.Now()
 	if os.Chtimes(path, now, now) == nil && c.checked(digest) { // it is here; the time says when it was used last
 		return nil
 	}
 	err, silent := errors.New("no server is known"), false
 	for _, patience := range c.patience {
-		for _, addr := range c.servers() {
-			if err = c.fetch(ctx, addr, digest, path, patience); err == nil {
+		for _, addr := range c.order(c.servers()) { // the workers of a large app come at once
+			if err = c.fetch(ctx, use, source{addr, digest}, path, patience); err == nil {
 				c.mu.Lock()
 				c.sound[digest] = true
 				c.mu.Unlock()
@@ -100,29 +102,38 @@ func (c *moduleCache) find(ctx context.Context, digest string) error {
 	return err
 }
 
-// How long a server may take to begin to answer: at first little, since another one may stand closer to its answer; when all do so,
-// as long as it takes to know that it is not there.
+func shuffled(addrs []string) []string {
+	addrs = slices.Clone(addrs)
+	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+	return addrs
+}
+
+// How long a server may say nothing: before its first word at first little, since another one may stand closer to its answer; when all do so,
+// and later, as long as it takes to know that it is not there. One that has others to serve first says so all the time.
 const (
 	answerWait    = time.Second
 	transportWait = 15 * time.Second
 )
 
-// errNoAnswer is fetch's where the server has not begun to answer in time.
+// errNoAnswer is fetch's where the server says nothing.
 var errNoAnswer = errors.New("the server does not answer")
 
+// source is where a module is to come from.
+type source struct{ addr, digest string }
+
 // fetch streams the module into a temporary file, checks its digest, and moves it to path.
-func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string, patience time.Duration) (err error) {
+func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, path string, patience time.Duration) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	late := time.AfterFunc(patience, func() { cancel(fmt.Errorf("%w: %s, within %v", errNoAnswer, addr, patience)) })
+	late := time.AfterFunc(patience, func() { cancel(fmt.Errorf("%w: %s", errNoAnswer, from.addr)) })
 	defer late.Stop()
 	defer func() {
 		if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
 			err = context.Cause(ctx)
 		}
 	}()
-	client := apiv1connect.NewClusterClient(transport.NewClient(c.http, addr))
-	stream, err := client.FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: digest})
+	client := apiv1connect.NewClusterClient(transport.NewClient(c.http, from.addr))
+	stream, err := client.FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: from.digest})
 	if err != nil {
 		return err
 	}
@@ -148,16 +159,17 @@ func (c *moduleCache) fetch(ctx context.Context, addr, digest, path string, pati
 			return err
 		}
 		if size += len(m.Chunk); size > apiv1.MaxModuleBytes { // it has gone bad
-			return fmt.Errorf("server %s sends more than a module may have: %d bytes", addr, apiv1.MaxModuleBytes)
+			return fmt.Errorf("server %s sends more than a module may have: %d bytes", from.addr, apiv1.MaxModuleBytes)
 		}
-		c.arrived.Add(int64(len(m.Chunk)))
+		use.steps.Add(1)                         // a word that others come first, too
+		patience = c.patience[len(c.patience)-1] // it is there
 		all.Write(m.Chunk)
 		if _, err := tmp.Write(m.Chunk); err != nil {
 			return err
 		}
 	}
-	if err := all.is(digest); err != nil {
-		return fmt.Errorf("server %s sent other bytes: %w", addr, err)
+	if err := all.is(from.digest); err != nil {
+		return fmt.Errorf("server %s sent other bytes: %w", from.addr, err)
 	}
 	if err := tmp.Sync(); err != nil { // its name vouches for its bytes, also after a power cut
 		return err

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,11 +22,17 @@ import (
 type gatedServer struct {
 	fakeLeader
 	code               []byte
+	words              int           // without anything, before it sends
 	gate, began, ended chan struct{} // began and ended have one for each request
 }
 
 func (g *gatedServer) FetchModule(ctx context.Context, _ *apiv1.FetchModuleRequest, stream apiv1connect.ClusterFetchModuleServerStream) error {
 	defer func() { g.ended <- struct{}{} }()
+	for range g.words { // it has others to serve first
+		if err := stream.Send(&apiv1.FetchModuleResponse{}); err != nil {
+			return err
+		}
+	}
 	if err := stream.Send(&apiv1.FetchModuleResponse{Chunk: g.code[:1]}); err != nil {
 		return err
 	}
@@ -142,4 +149,16 @@ func TestGivenUpStartFetchesNoMore(t *testing.T) {
 			close(g.gate)
 		})
 	}
+}
+
+// TestWordsAreSteps: a server that says that it has others to serve first is at work for the module, and its words are no part of that.
+func TestWordsAreSteps(t *testing.T) {
+	g, c, digest := newGated(t)
+	g.words = 5
+	_, got := c.patient().user(t, digest)
+	<-g.began
+	require.Eventually(t, func() bool { return c.steps(digest) == 6 }, time.Minute, time.Millisecond)
+	require.Zero(t, c.steps(strings.Repeat("ab", 32)), "another module's")
+	close(g.gate)
+	require.NoError(t, <-got)
 }

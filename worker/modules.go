@@ -31,11 +31,11 @@ type moduleCache struct {
 	limit    int64  // bytes
 	log      *slog.Logger
 	http     *http.Client
-	servers  func() []string // API addresses
-	patience []time.Duration // how long a server may take to answer, each time that all are asked
+	servers  func() []string               // API addresses
+	order    func(addrs []string) []string // in which servers are asked
+	patience []time.Duration               // how long a server may take to answer, each time that all are asked
 
-	arrived atomic.Int64 // bytes of modules that have come from servers
-	sizing  sync.Mutex   // held from a look at a module's files until what it found is in kept
+	sizing sync.Mutex // held from a look at a module's files until what it found is in kept
 
 	mu    sync.Mutex // guards the fields below
 	uses  map[string]*moduleUse
@@ -52,8 +52,9 @@ type keptModule struct {
 
 // moduleUse is a module in use, or about to be.
 type moduleUse struct {
-	users int         // who keeps its files
-	task  *moduleTask // what is being done with its files; nil: nothing
+	users int          // who keeps its files
+	steps atomic.Int64 // what servers have said while it was fetched: there is somebody at work for it
+	task  *moduleTask  // what is being done with its files; nil: nothing
 }
 
 // moduleTask looks for a module's file and fetches it if need be, or removes it. Of the second kind, and of a fetch that nobody wanted
@@ -68,7 +69,11 @@ type moduleTask struct {
 
 // newModuleCache makes the directories, and removes what is no module's.
 func newModuleCache(dir, compiled string, limit int64, log *slog.Logger, h *http.Client, servers func() []string) (*moduleCache, error) {
-	c := &moduleCache{dir: dir, compiled: compiled, limit: limit, log: log, http: h, servers: servers, patience: []time.Duration{answerWait, transportWait}, uses: map[string]*moduleUse{}, sound: map[string]bool{}, kept: map[string]keptModule{}}
+	c := &moduleCache{
+		dir: dir, compiled: compiled, limit: limit, log: log, http: h, servers: servers, order: shuffled,
+		patience: []time.Duration{answerWait, transportWait},
+		uses:     map[string]*moduleUse{}, sound: map[string]bool{}, kept: map[string]keptModule{},
+	}
 	for _, d := range []string{dir, compiled} {
 		if err := durable.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("worker: modules: %w", err)
@@ -127,6 +132,16 @@ func (c *moduleCache) enter(digest string) *moduleUse {
 	}
 	use.users++
 	return use
+}
+
+// steps grows as servers are at work for a module that is wanted here.
+func (c *moduleCache) steps(digest string) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if use := c.uses[digest]; use != nil {
+		return use.steps.Load()
+	}
+	return 0
 }
 
 // leave ends one use.

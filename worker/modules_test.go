@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -207,6 +208,7 @@ func TestFetchPassesOverTheSilent(t *testing.T) {
 		c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 1<<20, slog.New(slog.DiscardHandler), transport.NewHTTPClient(),
 			func() []string { return servers })
 		require.NoError(t, err)
+		c.order = slices.Clone
 		path, release, err := c.use(t.Context(), digest)
 		require.NoError(t, err)
 		release()

@@ -32,21 +32,22 @@ type keeper struct {
 	lease *lease
 	term  uint64        // the latest term whose leader has welcomed this process; older leaders are history
 	pause time.Duration // before the next session
-	began moment
+	heard moment        // since when every look has found the leader of a recovered cluster alone; 0: the last has not
 }
 
-// mayGo says that no leader has answered for as long as half the lease, and before the first lease for welcomeWait: the other half is
+// mayGo says that no leader has answered for as long as half the lease, and before the first lease that for welcomeWait none was heard of but
+// that of a recovered cluster: the other half is
 // left to take the ranks along to a cluster that was recovered from this worker's, if there is one.
 func (k *keeper) mayGo() bool {
 	if silent, length := k.lease.unanswered(); length > 0 {
 		return silent > length/2
 	}
-	return k.lease.now()-k.began > moment(welcomeWait)
+	return k.heard != 0 && k.lease.now()-k.heard > moment(welcomeWait)
 }
 
 // keepSession keeps a session with whoever leads, until ctx ends. When the lease runs out the executors are killed.
 func (w *Worker) keepSession(ctx context.Context) error {
-	k := &keeper{w: w, lease: newLease(sinceBoot, w.spawner.lease.Set), pause: sessionRetry, began: sinceBoot()}
+	k := &keeper{w: w, lease: newLease(sinceBoot, w.spawner.lease.Set), pause: sessionRetry}
 	w.tasks.Go(func() error { return w.watchLease(ctx, k.lease) })
 	said, saidAt := "", k.lease.now()
 	for ctx.Err() == nil {
@@ -76,6 +77,11 @@ type fatalError struct{ error }
 // serve finds the leader and serves one session with it until it ends.
 func (k *keeper) serve(ctx context.Context) error {
 	leader, err := k.w.findLeader(ctx, k.mayGo())
+	if recovered := new(recoveredAloneError); !errors.As(err, &recovered) {
+		k.heard = 0
+	} else if k.heard == 0 {
+		k.heard = k.lease.now()
+	}
 	if err != nil {
 		return err
 	}

@@ -59,8 +59,8 @@ func (a *app) startSteps() uint64 {
 	return a.start.steps
 }
 
-// watchStart has the app tell that its start is at work, as long as it is: as bytes of modules come in before there is a process, and
-// as the process computes. It decides nothing.
+// watchStart has the app tell that its start is at work, as long as it is: as its module comes in, or a server says that it will, before there
+// is a process, and as the process computes. It decides nothing.
 func (a *app) watchStart(ctx context.Context, s *start) {
 	t := time.NewTicker(startLook)
 	defer t.Stop()
@@ -81,7 +81,7 @@ func (a *app) watchStart(ctx context.Context, s *start) {
 		if c != nil {
 			now = cpuTicks(c.process.Pid)
 		} else {
-			now = s.modules.arrived.Load()
+			now = s.modules.steps(s.digest)
 		}
 		if w.done(c != nil, now) {
 			a.post(func() { s.steps++ })
@@ -95,7 +95,7 @@ type work struct {
 	last     int64
 }
 
-// done says whether there has been a step: a process that is there, bytes that came, or a good part of computing.
+// done says whether there has been a step: a process that is there, a server's word, or a good part of computing.
 func (w *work) done(computes bool, now int64) bool {
 	if computes == w.computes {
 		least := int64(1)

@@ -158,7 +158,7 @@ func (t *tally) choose(mayGo bool) (lead, error) {
 	case t.cluster == "" && len(elders) > 1:
 		return lead{}, fmt.Errorf("worker: the servers are of clusters that were not recovered from one another: %s; give --join the servers of one", t.places())
 	case own.addr != "" && t.recovered() && t.silent > 0 && !mayGo:
-		return lead{}, fmt.Errorf("worker: the leader at %s is of a recovered cluster, and %d servers have not answered, which may be of the older one: "+
+		return lead{}, recoveredAlone("worker: the leader at %s is of a recovered cluster, and %d servers have not answered, which may be of the older one: "+
 			"this host goes there if it hears of none for %v", own.addr, t.silent, welcomeWait)
 	case own.addr != "" && (other.addr == "" || !mayGo || t.own.majority()):
 		return own, nil
@@ -168,13 +168,22 @@ func (t *tally) choose(mayGo bool) (lead, error) {
 	case other.addr != "" && mayGo:
 		return other, nil
 	case other.addr != "" && t.cluster == "":
-		return lead{}, fmt.Errorf("worker: the servers of the older of two clusters (%s) have no leader; this host, which has joined neither, goes to the "+
+		return lead{}, recoveredAlone("worker: the servers of the older of two clusters (%s) have no leader; this host, which has joined neither, goes to the "+
 			"leader at %s of the recovered one if it hears of no older one for %v", t.places(), other.addr, welcomeWait)
 	case other.addr != "":
-		return lead{}, fmt.Errorf("worker: the servers of cluster %s, which this host is of, have no leader; the leader at %s is of cluster %s, which was "+
+		return lead{}, recoveredAlone("worker: the servers of cluster %s, which this host is of, have no leader; the leader at %s is of cluster %s, which was "+
 			"recovered from it: this host goes there if it hears of no leader of its own for half its lease", t.cluster, other.addr, t.other.newest.cluster)
 	}
 	return lead{}, errors.New("worker: the servers have no leader")
+}
+
+// recoveredAloneError is returned where only a recovered cluster has a leader, and the older one may have one yet.
+type recoveredAloneError struct{ text string }
+
+func (e *recoveredAloneError) Error() string { return e.text }
+
+func recoveredAlone(format string, args ...any) error {
+	return &recoveredAloneError{fmt.Sprintf(format, args...)}
 }
 
 // places says which servers are of which cluster.

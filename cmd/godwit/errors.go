@@ -44,7 +44,10 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 func exitCode(err error) int {
 	var exit *exitError
 	var usage usageError
+	var two *client.TwoClustersError
 	switch {
+	case errors.As(err, &two):
+		return exitUsage
 	case errors.As(err, &exit):
 		return exit.code
 	case errors.As(err, &usage):

@@ -47,7 +47,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.SetErr(os.Stderr)
-	root.PersistentFlags().StringVar(&o.addr, "address", "", "servers of one cluster to ask, host:port with commas between; of two clusters that answer nothing is asked (default $GODWIT_ADDR, else "+client.DefaultAddr+")")
+	root.PersistentFlags().StringVar(&o.addr, "address", "", "servers of one cluster to ask, host:port with commas between; where the first that answers is of a recovered cluster, and others are of an older one, none is (default $GODWIT_ADDR, else "+client.DefaultAddr+")")
 	root.PersistentFlags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long to go on trying while no server answers or leads")
 	root.AddGroup(&cobra.Group{ID: "run", Title: "Programs:"}, &cobra.Group{ID: "fleet", Title: "Cluster:"}, &cobra.Group{ID: "daemon", Title: "Daemons:"})
 	group := func(id string, cmds ...*cobra.Command) {

@@ -63,8 +63,9 @@ func (c *Client) ask(ctx context.Context, addr string) (*apiv1.DiscoverResponse,
 }
 
 // checkCluster makes sure that the server is of the cluster that the client calls: of two it never goes from one to the other by the chance
-// of which server answers. The first that answers is the one, and no other server is asked, unless it was recovered from an older one, or
-// another server is of another one: then all are asked, and only if one cluster is all that answers it goes on.
+// of which server answers. The first that answers is the one, and no other server is asked, unless it was recovered from an older one: then
+// all are asked, and only if one cluster is all that answers it goes on. Later a server of another one is passed over, while any of the
+// client's own answers.
 func (c *Client) checkCluster(ctx context.Context, addr string) error {
 	if len(c.addrs) == 1 {
 		return nil // who is named is meant
@@ -87,7 +88,7 @@ func (c *Client) checkCluster(ctx context.Context, addr string) error {
 	case res.ClusterId == now.id, now.id == "" && len(res.FormerClusterIds) == 0:
 		c.is(res, addr)
 	default:
-		return c.askAll(ctx, now)
+		return c.askAll(ctx, now, addr)
 	}
 	return nil
 }
@@ -107,8 +108,8 @@ func (c *Client) failed(addr string) {
 	delete(c.known, addr)
 }
 
-// askAll asks all servers which cluster they are of.
-func (c *Client) askAll(ctx context.Context, now cluster) error {
+// askAll asks all servers which cluster they are of, since the one at addr is of another one than the client, or of a recovered one.
+func (c *Client) askAll(ctx context.Context, now cluster, addr string) error {
 	answers := make([]*apiv1.DiscoverResponse, len(c.addrs))
 	done := make(chan struct{}, len(c.addrs))
 	for i, addr := range c.addrs {
@@ -131,11 +132,12 @@ func (c *Client) askAll(ctx context.Context, now cluster) error {
 			at[now.id] = []string{now.at + " (before)"}
 		}
 	}
-	switch len(at) {
-	case 0:
+	switch {
+	case len(at) == 0:
 		return connect.NewError(connect.CodeUnavailable, "no server says which cluster it is of")
-	case 1:
-	default:
+	case len(at) > 1 && at[now.id] != nil:
+		return connect.NewError(connect.CodeUnavailable, fmt.Sprintf("%s is of another cluster than %s, which answered before, was (%s)", addr, now.at, now.id))
+	case len(at) > 1:
 		return &TwoClustersError{at}
 	}
 	for i, res := range answers {

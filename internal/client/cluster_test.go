@@ -100,10 +100,10 @@ func TestNoOtherClusterIsCalledLater(t *testing.T) {
 		after  servers
 		err    string
 	}{
-		{"to a recovered one, the older is there", servers{"a:1": of1}, servers{"a:1": of1, "b:1": of2}, "c1 at a:1; c2 at b:1"},
+		{"to a recovered one, the older is there", servers{"a:1": of1}, servers{"a:1": of1, "b:1": of2}, "b:1 is of another cluster than a:1, which answered before, was (c1)"},
 		{"to a recovered one, the older is lost", servers{"a:1": of1}, servers{"b:1": of2}, ""},
-		{"back to the older one", servers{"a:1": of2}, servers{"b:1": of1}, "c1 at b:1; c2 at a:1 (before)"},
-		{"to one that it has nothing to do with", servers{"a:1": of1}, servers{"a:1": of1, "b:1": of9}, "c1 at a:1; c9 at b:1"},
+		{"back to the older one", servers{"a:1": of2}, servers{"b:1": of1}, "b:1 is of another cluster than a:1, which answered before, was (c2)"},
+		{"to one that it has nothing to do with", servers{"a:1": of1}, servers{"a:1": of1, "b:1": of9}, "b:1 is of another cluster than a:1, which answered before, was (c1)"},
 		{"to another server", servers{"a:1": of2}, servers{"b:1": of2}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -132,6 +132,23 @@ func TestNoOtherClusterIsCalledLater(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOthersArePassedOver: a client goes on with its own cluster, past a server of another one.
+func TestOthersArePassedOver(t *testing.T) {
+	now := servers{"a:1": of1, "b:1": of2}
+	c, _ := now.client(t, "a:1,b:1")
+	ok, err := called(t, c)
+	require.NoError(t, err)
+	require.True(t, ok)
+	c.mu.Lock()
+	c.patience, c.next = time.Minute, 1
+	clear(c.known)
+	c.mu.Unlock()
+	ok, err = called(t, c)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, "c1", c.cluster.id)
 }
 
 // TestWhoIsNamedIsMeant: one address needs no question.
