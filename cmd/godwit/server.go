@@ -104,6 +104,9 @@ func runServer(ctx context.Context, f *serverFlags) error {
 	if f.dataDir == "" {
 		return usagef("--data-dir is missing: name a directory for what this server keeps")
 	}
+	if err := client.CheckAddrs(f.join); err != nil {
+		return usagef("--retry-join: %w", err)
+	}
 	if f.expect == 0 && f.join == "" {
 		f.expect = 1
 	}

@@ -80,6 +80,8 @@ func (f *workerFlags) required() error {
 	switch {
 	case len(missing) > 0:
 		return usagef("missing: %s", strings.Join(missing, "; "))
+	case client.CheckAddrs(f.join) != nil:
+		return usagef("--join: %w", client.CheckAddrs(f.join))
 	case f.slots < 1 || f.slots > worker.MaxSlots:
 		return usagef("--slots %d: give 1 to %d", f.slots, worker.MaxSlots)
 	}

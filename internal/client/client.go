@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -56,7 +57,7 @@ type Client struct {
 
 	mu      sync.Mutex           // guards the fields below
 	next    int                  // server to try first
-	cluster cluster              // the one that is called
+	cluster string               // that is called; empty: none yet
 	known   map[string]time.Time // when a server was last found to be of it
 }
 
@@ -68,6 +69,9 @@ func New(addrs string, patience time.Duration) (*Client, error) {
 	}
 	if addrs == "" {
 		addrs = DefaultAddr
+	}
+	if err := CheckAddrs(addrs); err != nil {
+		return nil, err
 	}
 	c := &Client{http: transport.NewHTTPClient(), patience: patience, addrs: SplitAddrs(addrs), known: map[string]time.Time{}}
 	c.asks = c.ask
@@ -95,6 +99,20 @@ func SplitAddrs(list string) []string {
 		out = append(out, a)
 	}
 	return out
+}
+
+// CheckAddrs says which part of a list is no address as SplitAddrs takes them.
+func CheckAddrs(list string) error {
+	for _, part := range strings.Split(list, ",") {
+		for _, a := range SplitAddrs(part) {
+			host, port, err := net.SplitHostPort(a)
+			n, perr := strconv.Atoi(port)
+			if err != nil || perr != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, "/@ \t\"[]?#") {
+				return fmt.Errorf("%q is no server's address: give host:port, several with commas between", strings.TrimSpace(part))
+			}
+		}
+	}
+	return nil
 }
 
 // Addrs are the servers that the client asks.

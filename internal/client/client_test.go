@@ -129,3 +129,17 @@ func TestWaitingIsTold(t *testing.T) {
 	require.Error(t, c.Do(t.Context(), refuse))
 	require.Len(t, told, 1)
 }
+
+// TestCheckAddrs: what is no address is refused before anything is asked, and named.
+func TestCheckAddrs(t *testing.T) {
+	for _, list := range []string{"", "a", "a:1,b", " a:7400 , [::1]:1", "::1", "[fe80::1%eth0]", "10.0.0.1"} {
+		require.NoError(t, CheckAddrs(list), list)
+	}
+	for list, named := range map[string]string{
+		"http://127.0.0.1:7999": `"http://127.0.0.1:7999"`, "a:1,127.0.0.1:": `"127.0.0.1:"`, "a:70000": `"a:70000"`, "a:b": `"a:b"`, ":7400": `":7400"`, "a b": `"a b"`,
+	} {
+		require.ErrorContains(t, CheckAddrs(list), named+" is no server's address: give host:port", list)
+		_, err := New(list, 0)
+		require.Error(t, err)
+	}
+}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -41,13 +42,6 @@ func (e *TwoClustersError) Error() string {
 		"`godwit servers --address` with one of each says which is to be stopped", strings.Join(parts, "; "))
 }
 
-// cluster is the one that a client calls.
-type cluster struct {
-	id     string
-	former []string // those that it was recovered from
-	at     string   // where it answered
-}
-
 // ask asks a server which cluster it is of.
 func (c *Client) ask(ctx context.Context, addr string) (*apiv1.DiscoverResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWait)
@@ -64,8 +58,8 @@ func (c *Client) ask(ctx context.Context, addr string) (*apiv1.DiscoverResponse,
 
 // checkCluster makes sure that the server is of the cluster that the client calls: of two it never goes from one to the other by the chance
 // of which server answers. The first that answers is the one, and no other server is asked, unless it was recovered from an older one: then
-// all are asked, and only if one cluster is all that answers it goes on. Later a server of another one is passed over, while any of the
-// client's own answers.
+// all are asked, and only if one cluster is all that is alive it goes on. Later servers of another one are passed over, until the client's
+// own is alive no more and that was recovered from it.
 func (c *Client) checkCluster(ctx context.Context, addr string) error {
 	if len(c.addrs) == 1 {
 		return nil // who is named is meant
@@ -85,7 +79,7 @@ func (c *Client) checkCluster(ctx context.Context, addr string) error {
 	c.mu.Unlock()
 	switch {
 	case res.ClusterId == "": // of none yet
-	case res.ClusterId == now.id, now.id == "" && len(res.FormerClusterIds) == 0:
+	case res.ClusterId == now, now == "" && len(res.FormerClusterIds) == 0:
 		c.is(res, addr)
 	default:
 		return c.askAll(ctx, now, addr)
@@ -97,7 +91,7 @@ func (c *Client) checkCluster(ctx context.Context, addr string) error {
 func (c *Client) is(res *apiv1.DiscoverResponse, addr string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cluster = cluster{res.ClusterId, res.FormerClusterIds, addr}
+	c.cluster = res.ClusterId
 	c.known[addr] = time.Now()
 }
 
@@ -109,7 +103,7 @@ func (c *Client) failed(addr string) {
 }
 
 // askAll asks all servers which cluster they are of, since the one at addr is of another one than the client, or of a recovered one.
-func (c *Client) askAll(ctx context.Context, now cluster, addr string) error {
+func (c *Client) askAll(ctx context.Context, now string, addr string) error {
 	answers := make([]*apiv1.DiscoverResponse, len(c.addrs))
 	done := make(chan struct{}, len(c.addrs))
 	for i, addr := range c.addrs {
@@ -121,29 +115,99 @@ func (c *Client) askAll(ctx context.Context, now cluster, addr string) error {
 	for range c.addrs {
 		<-done
 	}
-	at := map[string][]string{}
+	all := map[string]*party{}
 	for i, res := range answers {
 		if id := res.GetClusterId(); id != "" {
-			at[id] = append(at[id], c.addrs[i])
+			p := all[id]
+			if p == nil {
+				p = new(party)
+				all[id] = p
+			}
+			p.add(res, c.addrs[i])
 		}
 	}
-	for id := range at {
-		if id != now.id && slices.Contains(now.former, id) && at[now.id] == nil { // the past takes nobody back
-			at[now.id] = []string{now.at + " (before)"}
+	id, err := choose(all, now)
+	if err != nil {
+		return err
+	}
+	of := ""
+	for i, res := range answers {
+		if res.GetClusterId() == id {
+			c.is(res, c.addrs[i])
+		}
+		if c.addrs[i] == addr {
+			of = res.GetClusterId()
+		}
+	}
+	if of != id {
+		return connect.NewError(connect.CodeUnavailable, fmt.Sprintf("%s is not of cluster %s, which is asked", addr, id))
+	}
+	return nil
+}
+
+// party is what the servers of one cluster say.
+type party struct {
+	at      []string
+	servers map[string]bool
+	newest  *apiv1.DiscoverResponse
+	leads   bool
+}
+
+func (p *party) add(res *apiv1.DiscoverResponse, addr string) {
+	if p.servers == nil {
+		p.servers = map[string]bool{}
+	}
+	p.at = append(p.at, addr)
+	p.servers[cmp.Or(res.ServerId, addr)] = true
+	p.leads = p.leads || res.LeaderAddr != ""
+	if p.newest == nil || cmp.Or(cmp.Compare(res.Term, p.newest.Term), cmp.Compare(res.AppliedIndex, p.newest.AppliedIndex)) > 0 {
+		p.newest = res
+	}
+}
+
+// alive says that the cluster has a leader, or could: a server of the past that comes back alone has none and gets none.
+func (p *party) alive() bool {
+	if p == nil {
+		return false
+	}
+	voters, here := 0, 0
+	for _, m := range p.newest.Members {
+		if m.Voter {
+			voters++
+			if p.servers[m.Id] {
+				here++
+			}
+		}
+	}
+	return p.leads || 2*here > voters
+}
+
+// choose says which cluster a client goes on with, that has called one before or none (now is empty): its own, one that was recovered
+// from that once that is not alive; at first the one that is.
+func choose(all map[string]*party, now string) (string, error) {
+	living := map[string][]string{}
+	for id, p := range all {
+		if p.alive() {
+			living[id] = p.at
+		}
+	}
+	if now != "" && living[now] == nil {
+		for id := range living {
+			if !slices.Contains(all[id].newest.FormerClusterIds, now) {
+				delete(living, id) // the past takes nobody back, nor do others
+			}
 		}
 	}
 	switch {
-	case len(at) == 0:
-		return connect.NewError(connect.CodeUnavailable, "no server says which cluster it is of")
-	case len(at) > 1 && at[now.id] != nil:
-		return connect.NewError(connect.CodeUnavailable, fmt.Sprintf("%s is of another cluster than %s, which answered before, was (%s)", addr, now.at, now.id))
-	case len(at) > 1:
-		return &TwoClustersError{at}
+	case living[now] != nil:
+		return now, nil
+	case len(living) == 0:
+		return "", connect.NewError(connect.CodeUnavailable, "no cluster's servers lead, or are enough to elect a leader")
+	case len(living) > 1:
+		return "", &TwoClustersError{living}
 	}
-	for i, res := range answers {
-		if res.GetClusterId() != "" {
-			c.is(res, c.addrs[i])
-		}
+	for id := range living {
+		now = id
 	}
-	return nil
+	return now, nil
 }

@@ -44,9 +44,11 @@ func called(t *testing.T, c *Client) (bool, error) {
 }
 
 var (
-	of1 = &apiv1.DiscoverResponse{ClusterId: "c1"}
-	of2 = &apiv1.DiscoverResponse{ClusterId: "c2", FormerClusterIds: []string{"c1"}}
-	of9 = &apiv1.DiscoverResponse{ClusterId: "c9"}
+	of1 = &apiv1.DiscoverResponse{ClusterId: "c1", LeaderAddr: "l1"}
+	of2 = &apiv1.DiscoverResponse{ClusterId: "c2", FormerClusterIds: []string{"c1"}, LeaderAddr: "l2"}
+	of9 = &apiv1.DiscoverResponse{ClusterId: "c9", LeaderAddr: "l9"}
+	// old1 is one of three of c1 that have no leader.
+	old1 = &apiv1.DiscoverResponse{ClusterId: "c1", ServerId: "s1", Members: []*apiv1.GroupMember{{Id: "s1", Voter: true}, {Id: "s2", Voter: true}, {Id: "s3", Voter: true}}}
 )
 
 // TestOneClusterIsCalled: the recovered one of two only if none of the older one is there; of both nobody is called.
@@ -62,6 +64,9 @@ func TestOneClusterIsCalled(t *testing.T) {
 		{"the recovered first", servers{"a:1": of2, "b:1": of1, "c:1": of1}, 4, "c1 at b:1,c:1; c2 at a:1"},
 		{"the first is away, the recovered next", servers{"b:1": of2, "c:1": of1}, 5, "c1 at c:1; c2 at b:1"},
 		{"the recovered alone", servers{"b:1": of2}, 5, ""},
+		{"the recovered first, one of the past is back", servers{"a:1": of2, "b:1": old1}, 4, ""},
+		{"one of the past first", servers{"a:1": old1, "b:1": of2}, 1, ""}, // it says that there is no leader
+		{"nobody leads", servers{"a:1": {ClusterId: "c2", FormerClusterIds: []string{"c1"}}, "b:1": old1}, 4, "no server answers"},
 		{"of none yet", servers{"a:1": {}}, 1, ""},
 		{"nobody", servers{}, 1, "no server answers"},
 	} {
@@ -100,10 +105,11 @@ func TestNoOtherClusterIsCalledLater(t *testing.T) {
 		after  servers
 		err    string
 	}{
-		{"to a recovered one, the older is there", servers{"a:1": of1}, servers{"a:1": of1, "b:1": of2}, "b:1 is of another cluster than a:1, which answered before, was (c1)"},
+		{"to a recovered one, the older is there", servers{"a:1": of1}, servers{"a:1": of1, "b:1": of2}, "b:1 is not of cluster c1"},
 		{"to a recovered one, the older is lost", servers{"a:1": of1}, servers{"b:1": of2}, ""},
-		{"back to the older one", servers{"a:1": of2}, servers{"b:1": of1}, "b:1 is of another cluster than a:1, which answered before, was (c2)"},
-		{"to one that it has nothing to do with", servers{"a:1": of1}, servers{"a:1": of1, "b:1": of9}, "b:1 is of another cluster than a:1, which answered before, was (c1)"},
+		{"back to the older one", servers{"a:1": of2}, servers{"b:1": of1}, "no cluster's servers lead"},
+		{"to a recovered one, one of the older is there", servers{"a:1": of1}, servers{"a:1": old1, "b:1": of2}, ""},
+		{"to one that it has nothing to do with", servers{"a:1": of1}, servers{"a:1": of1, "b:1": of9}, "b:1 is not of cluster c1"},
 		{"to another server", servers{"a:1": of2}, servers{"b:1": of2}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -148,7 +154,7 @@ func TestOthersArePassedOver(t *testing.T) {
 	ok, err = called(t, c)
 	require.NoError(t, err)
 	require.True(t, ok)
-	require.Equal(t, "c1", c.cluster.id)
+	require.Equal(t, "c1", c.cluster)
 }
 
 // TestWhoIsNamedIsMeant: one address needs no question.
