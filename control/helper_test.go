@@ -141,6 +141,12 @@ func (b *bench) propose(c *apiv1.Command) *apiv1.Result {
 	return res
 }
 
+// register has a worker's host register.
+func (b *bench) register(h *apiv1.Host, secret []byte) error {
+	_, err := b.l.register(b.ctx, h, secret)
+	return err
+}
+
 func (b *bench) host(name string, slots int32) {
 	b.t.Helper()
 	addr := b.addrs[name]
@@ -148,7 +154,7 @@ func (b *bench) host(name string, slots int32) {
 		addr = name + ":1"
 	}
 	h := &apiv1.Host{Id: name, Name: name, Addr: addr, Slots: slots, Incarnation: "i-" + name, NodeId: "n-" + name}
-	require.NoError(b.t, b.l.register(b.ctx, h, nil))
+	require.NoError(b.t, b.register(h, nil))
 	b.l.inbox.open(newSession(fsm.HostID(name), h.Incarnation, func() {}), nil)
 	b.l.sessions.heardAt(fsm.HostID(name), time.Now())
 }

@@ -49,7 +49,7 @@ func TestExpirerFollowsTheLog(t *testing.T) {
 	b.propose(&apiv1.Command{Op: &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{LeaseMs: 3600_000}}}})
 	register := func(name string) {
 		h := &apiv1.Host{Id: name, Name: name, Addr: name + ":1", Slots: 1, Incarnation: "i-" + name, NodeId: "n-" + name}
-		require.NoError(t, b.l.register(b.ctx, h, nil))
+		require.NoError(t, b.register(h, nil))
 	}
 	register("h1")
 	expire, feed := b.l.expirer(), newFollower(b.l.c.state)

@@ -59,7 +59,7 @@ func TestPages(t *testing.T) {
 	require.Len(t, second.Hosts, 1)
 	require.Equal(t, "h3", second.Hosts[0].Id)
 	require.Empty(t, second.NextPageToken)
-	require.NoError(t, b.l.register(b.ctx, &apiv1.Host{Id: "secretive", Addr: "a:1", Slots: 1, Incarnation: "i", NodeId: "n"}, secretHash("s")))
+	require.NoError(t, b.register(&apiv1.Host{Id: "secretive", Addr: "a:1", Slots: 1, Incarnation: "i", NodeId: "n"}, secretHash("s")))
 	all, err := b.l.c.ListHosts(b.ctx, &apiv1.ListHostsRequest{})
 	require.NoError(t, err)
 	for _, h := range all.Hosts {

@@ -87,7 +87,7 @@ func TestSuccession(t *testing.T) {
 				b.l.closeSession(b.l.sessions.of("w1"))
 			}
 			h := &apiv1.Host{Id: "w1", Addr: "127.0.0.1:9", Slots: 4, Incarnation: "next", NodeId: "n-w1"}
-			err := b.l.register(b.ctx, h, nil)
+			err := b.register(h, nil)
 			got, _ := b.l.c.state.View().Host("w1")
 			if tc.reason == "" {
 				require.NoError(t, err)
@@ -99,7 +99,7 @@ func TestSuccession(t *testing.T) {
 
 			lost, _ := b.l.endHost(b.ctx, "w1", "i-w1", fsm.Lost, "silent")
 			require.True(t, lost)
-			require.NoError(t, b.l.register(b.ctx, h, nil), "its lease is over")
+			require.NoError(t, b.register(h, nil), "its lease is over")
 		})
 	}
 }
@@ -130,9 +130,9 @@ func TestOneOfTwoCopiesRegisters(t *testing.T) {
 			second := &apiv1.Host{Id: "w1", Slots: 4, Incarnation: "second", NodeId: "n-w1", Addr: "127.0.0.1:9"}
 			b.log.before = func(*apiv1.Command) {
 				b.log.before = nil
-				require.NoError(t, b.l.register(b.ctx, first, nil))
+				require.NoError(t, b.register(first, nil))
 			}
-			err := b.l.register(b.ctx, second, nil)
+			err := b.register(second, nil)
 			require.Equal(t, apierr.ReasonCopy, apierr.Info(err).GetReason(), "%v", err)
 			got, _ := b.l.c.state.View().Host("w1")
 			require.Equal(t, "first", got.Incarnation)

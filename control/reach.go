@@ -29,8 +29,8 @@ const dialsAtOnce = 16
 // places are taken by those that ask, in the order in which they come.
 type places chan struct{}
 
-// dials are the places of questions to workers. Hosts that were tried in vain wait behind their like only: one that
-// comes is not kept waiting by them.
+// dials are the places of questions to workers: first is for those that come, until they have been tried once. Hosts that were tried in
+// vain, by whichever leader, wait behind their like only: one that comes is not kept waiting by them.
 type dials struct{ first, again places }
 
 func newDials() dials {
@@ -57,13 +57,13 @@ func (p places) enter(ctx context.Context, patience time.Duration) error {
 
 func (p places) leave() { <-p }
 
-// reachNow tries a host that registers: if there is no place for it soon, it counts as not reached yet.
-func (c *Control) reachNow(ctx context.Context, h *apiv1.Host) string {
+// reachNow tries a host that registers: if there is no place for it soon, it counts as not reached yet. next are the places for its next try.
+func (c *Control) reachNow(ctx context.Context, h *apiv1.Host) (why string, next places) {
 	if err := c.dials.first.enter(ctx, identifyWait); err != nil {
-		return notReached(h, err)
+		return notReached(h, err), c.dials.first
 	}
 	defer c.dials.first.leave()
-	return c.reach(ctx, h)
+	return c.reach(ctx, h), c.dials.again
 }
 
 // reachLater tries a host as soon as it has one of the places. It returns an error only when ctx ends.
@@ -110,9 +110,8 @@ func whyNotReached(err error) string {
 }
 
 // reachAgain goes on trying for a session whose host was not reached, until it is or ctx ends. What it finds is the host's fitness
-// from the next heartbeat on. The first try is as that of a host that comes: there may have been none.
-func (l *leader) reachAgain(ctx context.Context, s *session) {
-	in := l.c.dials.first
+// from the next heartbeat on. The first try is in the given places.
+func (l *leader) reachAgain(ctx context.Context, s *session, in places) {
 	for wait := reachMin; ; wait = min(2*wait, reachMax) {
 		select {
 		case <-time.After(wait):

@@ -34,7 +34,7 @@ func TestReach(t *testing.T) {
 			b := newBench(t, nil)
 			b.l.c.reach = b.l.c.askAtAddress
 			h := &apiv1.Host{Id: "w1", Addr: tc.addr, Slots: 4, Incarnation: "i1", NodeId: "n-w1"}
-			require.NoError(t, b.l.register(b.ctx, h, nil))
+			require.NoError(t, b.register(h, nil))
 			state := func() *apiv1.Host {
 				got, ok := b.l.c.state.View().Host("w1")
 				require.True(t, ok)
@@ -60,7 +60,7 @@ func TestReach(t *testing.T) {
 			require.NotEmpty(t, unreachedIn(b.l.c.state.View(), "w1"), "its worker's word takes nothing from the leader's")
 
 			b.l.c.reach = everybodyIsReached
-			b.l.reachAgain(b.ctx, s)
+			b.l.reachAgain(b.ctx, s, b.l.c.dials.again)
 			b.l.hearFitness(s, "")
 			b.l.takeFitness(b.ctx)
 			require.True(t, fsm.TakesRanks(state()))
@@ -80,7 +80,7 @@ func TestReachOfAnotherAddress(t *testing.T) {
 	s := newSession("w1", "i1", func() {})
 	for _, addr := range []string{"open:1", "blocked:1", "open:1"} {
 		h := &apiv1.Host{Id: "w1", Addr: addr, Slots: 4, Incarnation: "i1", NodeId: "n-w1"}
-		require.NoError(t, b.l.register(b.ctx, h, nil))
+		require.NoError(t, b.register(h, nil))
 		why := unreachedIn(b.l.c.state.View(), "w1")
 		require.Equal(t, addr == "blocked:1", why != "", addr)
 		s.setUnreached(why)
@@ -90,7 +90,7 @@ func TestReachOfAnotherAddress(t *testing.T) {
 	}
 	s.setUnreached("a firewall is before it") // by a session that is over: the log says that it is reached
 	b.l.hearFitness(s, "")
-	require.NoError(t, b.l.register(b.ctx, &apiv1.Host{Id: "w1", Addr: "open:2", Slots: 4, Incarnation: "i1", NodeId: "n-w1"}, nil))
+	require.NoError(t, b.register(&apiv1.Host{Id: "w1", Addr: "open:2", Slots: 4, Incarnation: "i1", NodeId: "n-w1"}, nil))
 	s.setUnreached("")
 	b.l.hearFitness(s, "")
 	b.l.takeFitness(b.ctx)
@@ -126,30 +126,61 @@ func TestReachIsBounded(t *testing.T) {
 		<-asked
 	}
 	require.Len(t, b.l.c.dials.again, dialsAtOnce)
-	require.Empty(t, b.l.c.reachNow(t.Context(), &apiv1.Host{Id: "open"}), "it comes first")
+	why, _ := b.l.c.reachNow(t.Context(), &apiv1.Host{Id: "open"})
+	require.Empty(t, why, "it comes first")
 	for range dialsAtOnce {
 		require.NoError(t, b.l.c.dials.first.enter(t.Context(), 0))
 	}
-	require.Contains(t, b.l.c.reachNow(t.Context(), &apiv1.Host{Id: "open", Addr: "a:1"}), "at a:1 yet", "it does not wait for long")
+	why, next := b.l.c.reachNow(t.Context(), &apiv1.Host{Id: "open", Addr: "a:1"})
+	require.Contains(t, why, "at a:1 yet", "it does not wait for long")
+	require.Equal(t, b.l.c.dials.first, next, "it has not been tried")
 	cancel()
 	g.Wait()
 	require.Empty(t, b.l.c.dials.again)
 }
 
-// TestReachAgainLeavesTheFirstPlaces: a host that was tried in vain waits behind its like from then on, not before those that come.
-func TestReachAgainLeavesTheFirstPlaces(t *testing.T) {
+// TestWhoWasTriedLeavesTheFirstPlaces: a host that was tried in vain waits behind its like from then on, not before those that come, also
+// when another leader finds it so in the log. One for which there was no place has the first ones until it was tried.
+func TestWhoWasTriedLeavesTheFirstPlaces(t *testing.T) {
 	b := newBench(t, nil)
-	b.host("w1", 1)
-	h, ok := b.l.c.state.View().Host("w1")
-	require.True(t, ok)
 	var tries []string // the places taken at each
+	good := false
 	b.l.c.reach = func(context.Context, *apiv1.Host) string {
 		tries = append(tries, fmt.Sprint(len(b.l.c.dials.first), len(b.l.c.dials.again)))
-		if len(tries) < 2 {
-			return "nobody answers"
+		if good {
+			return ""
 		}
-		return ""
+		good = true
+		return "nobody answers"
 	}
-	b.l.reachAgain(b.ctx, newSession("w1", h.Incarnation, func() {}))
-	require.Equal(t, []string{"1 0", "0 1"}, tries)
+	open := func(l *leader) { // as a session does
+		next, err := l.register(b.ctx, &apiv1.Host{Id: "w1", Addr: "w1:1", Slots: 1, Incarnation: "i1", NodeId: "n1"}, nil)
+		require.NoError(t, err)
+		require.NotEmpty(t, unreachedIn(l.c.state.View(), "w1"))
+		for range len(l.c.dials.first) {
+			l.c.dials.first.leave()
+		}
+		l.reachAgain(b.ctx, newSession("w1", "i1", func() {}), next)
+	}
+	open(b.l)
+	require.Equal(t, []string{"1 0", "0 1"}, tries, "it registered")
+	tries = nil
+	open(newLeader(b.l.c, 8, make(chan struct{})))
+	require.Equal(t, []string{"0 1"}, tries, "another leader")
+
+	b = newBench(t, nil)
+	b.l.c.reach = func(context.Context, *apiv1.Host) string {
+		tries = append(tries, fmt.Sprint(len(b.l.c.dials.first), len(b.l.c.dials.again)))
+		good = !good
+		if good {
+			return ""
+		}
+		return "nobody answers"
+	}
+	for range dialsAtOnce {
+		require.NoError(t, b.l.c.dials.first.enter(b.ctx, 0))
+	}
+	tries, good = nil, true
+	open(b.l)
+	require.Equal(t, []string{"1 0", "0 1"}, tries, "no place")
 }

@@ -20,53 +20,53 @@ const registerTries = 3
 var errRegistered = errors.New("another process has registered as this host meanwhile")
 
 // register makes the host known to the log, unless it is already, as it is. Of copies of one worker that come at the same moment, all
-// of which find no predecessor, the log takes one; to the others that one is the predecessor then.
-func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) error {
-	var err error
+// of which find no predecessor, the log takes one; to the others that one is the predecessor then. It returns the places in which the host, if it was not reached, waits for its next try.
+func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) (next places, err error) {
 	for range registerTries {
 		old, ok := l.c.state.View().Host(fsm.HostID(h.Id))
 		if ok && old.Incarnation == h.Incarnation && !fsm.HostStateOf(old).Gone() &&
 			old.Addr == h.Addr && old.Slots == h.Slots && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
-			return nil
+			return l.c.dials.again, nil // also of a leader before this one: what that found the log has
 		}
 		if ok {
 			if err := l.checkPredecessor(ctx, old, h, secret); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		if err = l.replace(ctx, old.GetIncarnation(), h, secret); !errors.Is(err, errRegistered) {
-			return err
+		if next, err = l.replace(ctx, old.GetIncarnation(), h, secret); !errors.Is(err, errRegistered) {
+			return next, err
 		}
 	}
-	return errPredecessor(h.Id, err.Error())
+	return nil, errPredecessor(h.Id, err.Error())
 }
 
-// replace has the log take the host in the place of an incarnation of it; empty: of none.
-func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host, secret []byte) error {
+// replace has the log take the host in the place of an incarnation of it; empty: of none. What it returns is register's.
+func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host, secret []byte) (places, error) {
+	why, next := l.c.reachNow(ctx, h)
 	cmd := l.c.command("")
 	cmd.Term = l.term
 	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{InsteadOf: &incarnation, Host: &apiv1.Host{
 		Id: h.Id, Name: h.Id, Addr: h.Addr, Slots: h.Slots, Labels: h.Labels, Incarnation: h.Incarnation, NodeId: h.NodeId,
-		SecretHash: secret, Unreached: l.c.reachNow(ctx, h),
+		SecretHash: secret, Unreached: why,
 	}}}
 	res, err := l.c.log.Propose(ctx, cmd)
 	if err != nil {
-		return apiError(err)
+		return nil, apiError(err)
 	}
 	switch fsm.Code(res.Code) {
 	case fsm.CodeApplied:
 		l.log.Info("host registered", "host", h.Id, "slots", h.Slots, "addr", h.Addr)
-		return nil
+		return next, nil
 	case fsm.CodeNameTaken:
-		return apierr.New(connect.CodeAlreadyExists, apierr.ReasonNameTaken, "host.id", res.Reason, "give this worker another --name")
+		return nil, apierr.New(connect.CodeAlreadyExists, apierr.ReasonNameTaken, "host.id", res.Reason, "give this worker another --name")
 	case fsm.CodeForbidden:
-		return apierr.New(connect.CodePermissionDenied, apierr.ReasonForbidden, "secret", res.Reason, "")
+		return nil, apierr.New(connect.CodePermissionDenied, apierr.ReasonForbidden, "secret", res.Reason, "")
 	case fsm.CodeStaleIncarnation:
-		return errRegistered
+		return nil, errRegistered
 	case fsm.CodeIncarnationOver:
-		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", res.Reason, "register again as a new incarnation")
+		return nil, apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", res.Reason, "register again as a new incarnation")
 	default:
-		return refusal(res.Code, res.Reason)
+		return nil, refusal(res.Code, res.Reason)
 	}
 }
 

@@ -55,7 +55,8 @@ func (l *leader) serve(ctx context.Context, stream apiv1connect.ClusterSessionSe
 	if err := l.c.checkHello(hello); err != nil {
 		return err
 	}
-	if err := l.register(ctx, hello.Host, secretHash(hello.Secret)); err != nil {
+	next, err := l.register(ctx, hello.Host, secretHash(hello.Secret))
+	if err != nil {
 		return err
 	}
 	welcome, err := l.welcome(ctx)
@@ -75,7 +76,7 @@ func (l *leader) serve(ctx context.Context, stream apiv1connect.ClusterSessionSe
 	defer cancel()
 	if why := unreachedIn(l.c.state.View(), s.host); why != "" {
 		s.setUnreached(why)
-		taking.Go(func() { l.reachAgain(ctx, s) })
+		taking.Go(func() { l.reachAgain(ctx, s, next) })
 	}
 	taking.Go(func() { defer cancel(); l.receive(ctx, s, in, broken) })
 	return l.send(ctx, s, stream)

@@ -408,7 +408,7 @@ func TestOnlyItsWorkerReplacesASession(t *testing.T) {
 	}, time.Minute, time.Millisecond)
 	for _, secret := range []string{"", "guess"} {
 		l := s1.control.current()
-		err := l.register(t.Context(), &apiv1.Host{Id: "w1", Addr: "127.0.0.1:9", Slots: 4, NodeId: "n-w1", Incarnation: "i1"}, secretHash(secret))
+		_, err := l.register(t.Context(), &apiv1.Host{Id: "w1", Addr: "127.0.0.1:9", Slots: 4, NodeId: "n-w1", Incarnation: "i1"}, secretHash(secret))
 		require.Equal(t, apierr.ReasonForbidden, apierr.Info(err).GetReason(), "%q: %v", secret, err)
 	}
 	w.beat(t, 1)
