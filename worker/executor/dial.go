@@ -14,13 +14,13 @@ const (
 	steadyAfter = 500 * time.Millisecond
 )
 
-// redial is the next wait.
-type redial struct{ wait time.Duration }
+// redial is the next wait, of those that begin with the first.
+type redial struct{ first, wait time.Duration }
 
 // next is how long to wait now; steady says that there was a stream for long enough.
 func (r *redial) next(steady bool) time.Duration {
 	if steady || r.wait == 0 {
-		r.wait = redialMin
+		r.wait = r.first
 	}
 	now := r.wait
 	r.wait = min(2*r.wait, redialMax)
@@ -29,7 +29,7 @@ func (r *redial) next(steady bool) time.Duration {
 
 // dialLoop keeps a stream with the link's host until the app has left it, or ctx ends.
 func (n *network) dialLoop(ctx context.Context, l *link) {
-	var again redial
+	again := redial{first: n.redialAfter}
 	for ctx.Err() == nil && !n.dropped(l) {
 		start, streams := time.Now(), l.streams()
 		err := n.dialOnce(ctx, l)
@@ -38,7 +38,7 @@ func (n *network) dialLoop(ctx context.Context, l *link) {
 		select {
 		case <-t.C:
 		case <-l.news: // another address, or it was left
-			again = redial{}
+			again.wait = 0
 		case <-ctx.Done():
 		}
 		t.Stop()

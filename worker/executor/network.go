@@ -39,10 +39,11 @@ type world interface {
 // network is mpi.Network over gRPC streams: one stream to each other host of the app, dialled by the host whose name
 // sorts first, for as long as the app has live ranks there. It owns the links' goroutines.
 type network struct {
-	app, host string
-	log       *slog.Logger
-	incoming  *connListener
-	fence     *fence
+	app, host   string
+	log         *slog.Logger
+	incoming    *connListener
+	fence       *fence
+	redialAfter time.Duration // the first wait before a link is dialled again
 
 	mu      sync.RWMutex // guards the fields below
 	world   world
@@ -58,7 +59,7 @@ type network struct {
 
 func newNetwork(app, host string, fence *fence, log *slog.Logger) *network {
 	return &network{
-		app: app, host: host, fence: fence, log: log, incoming: newConnListener(),
+		app: app, host: host, fence: fence, log: log, incoming: newConnListener(), redialAfter: redialMin,
 		links: map[string]*link{}, dialled: map[string]bool{}, wake: notify.NewSignal(),
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/listen"
@@ -155,16 +157,66 @@ func TestNoStreamOnAForgottenLink(t *testing.T) {
 // TestNewAddressIsDialledAtOnce: however long the wait has become.
 func TestNewAddressIsDialledAtOnce(t *testing.T) {
 	h1, _, addr, calls := twoNetworks(t)
-	nobody, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	h1.redialAfter = time.Hour
+	old, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	require.NoError(t, nobody.Close())
-	h1.route(table(1, nobody.Addr().String(), "h1", "h2"))
+	h1.route(table(1, old.Addr().String(), "h1", "h2"))
+	conn, err := old.Accept() // so it is the old address that was dialled
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+	require.NoError(t, old.Close())
 	h1.route(table(2, addr, "h1", "h2"))
 	eventually(t, "a call", func() bool { return calls.Load() > 0 })
 }
 
+// calledStream is the stream of a host that calls.
+type calledStream struct {
+	grpc.ServerStream
+	ctx   context.Context
+	host  string
+	hello bool
+	sent  chan any
+}
+
+func (s *calledStream) Context() context.Context { return s.ctx }
+
+func (s *calledStream) SendMsg(m any) error { s.sent <- m; return nil }
+
+func (s *calledStream) RecvMsg(m any) error {
+	if s.hello {
+		<-s.ctx.Done()
+		return s.ctx.Err()
+	}
+	s.hello = true
+	m.(*batch).in = mem.BufferSlice{mem.SliceBuffer(s.host)}
+	return nil
+}
+
+// TestWhoCallsIsNotLeft: a host that the app has left, and whose old stream is not over yet, calls since it has ranks again: this stream lasts.
+func TestWhoCallsIsNotLeft(t *testing.T) {
+	_, h2, _, _ := twoNetworks(t)
+	h2.route(table(1, "", "h1", "h2"))
+	l := h2.links["h1"]
+	l.open()
+	h2.route(table(2, "", "h0", "h2"))
+	require.Same(t, l, h2.links["h1"])
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &calledStream{ctx: ctx, host: "h1", sent: make(chan any, 1)}
+	done := make(chan error, 1)
+	go func() { done <- h2.accept(nil, s) }()
+	eventually(t, "a stream", func() bool { return l.streams() >= 3 })
+	l.send([]byte("frame"))
+	select {
+	case <-s.sent:
+	case err := <-done:
+		t.Fatalf("the stream has ended: %v", err)
+	}
+	cancel()
+	require.Error(t, <-done)
+}
+
 func TestRedial(t *testing.T) {
-	var r redial
+	r := redial{first: redialMin}
 	var total time.Duration
 	for now := r.next(false); now < redialMax; now = r.next(false) {
 		require.LessOrEqual(t, now, total+redialMin, "no wait is longer than the outage before it")
