@@ -113,6 +113,7 @@ type Control struct {
 	incoming, pushed, outgoing *gate.Gate // modules on their way: from clients, from other servers, to those and to workers
 	inspecting                 chan struct{}
 	pulls                      singleflight.Group
+	moving                     func(context.Context) (_ context.Context, moved, end func()) // how long a module may take between servers
 
 	mu      sync.Mutex          // guards what stands below
 	leader  *leader             // nil while this server does not lead
@@ -132,7 +133,7 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 	c := &Control{
 		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg,
 		http: transport.NewHTTPClient(), bulk: transport.NewBulkHTTPClient(),
-		incoming: newIncoming(), pushed: newIncoming(), outgoing: newOutgoing(), inspecting: make(chan struct{}, 1), dials: newDials(),
+		incoming: newIncoming(), pushed: newIncoming(), outgoing: newOutgoing(), inspecting: make(chan struct{}, 1), dials: newDials(), moving: moving,
 	}
 	c.reach = c.askAtAddress
 	m.damaged = func(digest string) {

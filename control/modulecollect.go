@@ -17,7 +17,7 @@ import (
 
 const (
 	// moduleGrace is how old bytes must be that the state does not name: an upload puts them on the servers first, and has
-	// its digest committed within turnWait and commitWait after that.
+	// its digest committed within turnWait, moduleLongest and commitWait after that.
 	moduleGrace = time.Hour
 	// collectWait bounds one wait for the log.
 	collectWait = 10 * time.Second

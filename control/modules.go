@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -21,11 +22,9 @@ import (
 )
 
 const (
-	// turnWait bounds how long an upload waits for its turn to be looked at, commitWait what follows.
+	// turnWait bounds how long an upload waits for its turn to be looked at, commitWait how long for the log, once other servers have it.
 	turnWait   = 5 * time.Minute
 	commitWait = 2 * time.Minute
-	pushWait   = 30 * time.Second
-	pullWait   = 2 * time.Minute
 )
 
 // receive takes a module from a stream whose first chunk has come. next returns further ones, then io.EOF.
@@ -91,14 +90,14 @@ func (c *Control) addModule(ctx context.Context, in *incoming, first *apiv1.Uplo
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, commitWait)
-	defer cancel()
 	if err := in.keep(); err != nil {
 		return nil, apiError(err)
 	}
 	if err := c.replicate(ctx, mod.Digest); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, commitWait)
+	defer cancel()
 	cmd := c.command(first.IdempotencyKey)
 	cmd.Op = &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: mod}}
 	res, err := c.log.Propose(ctx, cmd)
@@ -133,12 +132,15 @@ func (c *Control) inspectModule(ctx context.Context, in *incoming, name string) 
 	return mod, checkModule(mod)
 }
 
-// replicate has enough other servers store the module, which this one has, for a majority.
+// replicate has enough other servers store the module, which this one has, for a majority. The rest go on storing it when it returns, unless
+// there is none, or ctx has ended.
 func (c *Control) replicate(ctx context.Context, digest string) error {
 	servers := c.group.Servers()
 	voters, have := 0, 0
 	answers := make(chan error, len(servers))
 	asked := 0
+	pushes, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	var under sync.WaitGroup
 	for _, s := range servers {
 		if s.Voter {
 			voters++
@@ -149,28 +151,37 @@ func (c *Control) replicate(ctx context.Context, digest string) error {
 		}
 		if s.Voter {
 			asked++
-			go func() { answers <- c.push(ctx, s.Addr, digest) }() // ends by its own deadline
+			under.Go(func() { answers <- c.push(pushes, s.Addr, digest) }) // ends when nothing moves any more
 		}
 	}
+	go func() { under.Wait(); giveUp() }() // ends with the pushes
 	var failed error
 	for ; asked > 0 && have <= voters/2; asked-- {
-		if err := <-answers; err != nil {
-			failed = err
-			continue
+		select {
+		case err := <-answers:
+			if err != nil {
+				failed = err
+				continue
+			}
+			have++
+		case <-ctx.Done(): // nobody waits for it any more
+			giveUp()
+			return streamError(ctx)
 		}
-		have++
 	}
 	if have <= voters/2 {
+		giveUp()
 		return apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "",
 			fmt.Sprintf("only %d of %d servers could store the module (%v)", have, voters, failed), "try again when a majority is up")
 	}
 	return nil
 }
 
-// push sends a module to another server.
-func (c *Control) push(ctx context.Context, addr, digest string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushWait)
-	defer cancel()
+// push sends a module to another server, for as long as that takes of it.
+func (c *Control) push(ctx context.Context, addr, digest string) (err error) {
+	ctx, moved, end := c.moving(ctx)
+	defer end()
+	defer func() { err = stillOr(ctx, err) }()
 	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.http, addr)).PushModule(ctx)
 	if err != nil {
 		return err
@@ -181,6 +192,7 @@ func (c *Control) push(ctx context.Context, addr, digest string) error {
 		if !sent {
 			m.Digest, sent = digest, true
 		}
+		defer moved()
 		return stream.Send(m)
 	})
 	_, answer := stream.CloseAndReceive() // has the reason why sending failed
@@ -288,9 +300,7 @@ func (c *Control) fetched(ctx context.Context, digest string) error {
 		return nil
 	}
 	done := c.pulls.DoChan(digest, func() (any, error) {
-		pctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pullWait)
-		defer cancel()
-		return nil, c.pull(pctx, digest)
+		return nil, c.pull(context.WithoutCancel(ctx), digest) // ends when nothing moves any more
 	})
 	select {
 	case r := <-done:
@@ -319,9 +329,11 @@ func (c *Control) pull(ctx context.Context, digest string) error {
 	return noModule(digest)
 }
 
-func (c *Control) pullFrom(ctx context.Context, addr, digest string) error {
-	ctx, cancel := context.WithTimeout(ctx, pushWait)
-	defer cancel()
+// pullFrom gets a module from another server, for as long as that sends of it, or says that others come first.
+func (c *Control) pullFrom(ctx context.Context, addr, digest string) (err error) {
+	ctx, moved, end := c.moving(ctx)
+	defer end()
+	defer func() { err = stillOr(ctx, err) }()
 	ctx, info := connect.NewClientContext(ctx)
 	info.RequestHeader().Set(hopHeader, "1")
 	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.bulk, addr)).FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: digest})
@@ -341,6 +353,7 @@ func (c *Control) pullFrom(ctx context.Context, addr, digest string) error {
 		if err != nil {
 			return err
 		}
+		moved()
 		if err := in.add(m.Chunk); err != nil {
 			return err
 		}
