@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -174,4 +175,13 @@ func TestModulesAreBounded(t *testing.T) {
 	in.size = fsm.MaxModuleBytes - 1 // have come
 	require.NoError(t, in.add([]byte("x")))
 	require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(in.add([]byte("x"))))
+}
+
+// TestModuleStoreThatCannotBeOpened says which file it is about, and what to do.
+func TestModuleStoreThatCannotBeOpened(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "modules"), nil, 0o600))
+	_, err := newModuleStore(dir)
+	require.ErrorContains(t, err, filepath.Join(dir, "modules"))
+	require.ErrorContains(t, err, "mend that and start again")
 }

@@ -48,16 +48,16 @@ func stampOf(info os.FileInfo) stamp { return stamp{info.Size(), info.ModTime()}
 func newModuleStore(dataDir string) (*moduleStore, error) {
 	s := &moduleStore{dir: filepath.Join(dataDir, "modules"), coming: map[string]int{}, sound: map[string]stamp{}, damaged: func(string) {}}
 	if err := durable.MkdirAll(s.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("control: modules: %w", err)
+		return nil, fmt.Errorf("control: modules: %w", durable.Advise(err))
 	}
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
-		return nil, fmt.Errorf("control: modules: %w", err)
+		return nil, fmt.Errorf("control: modules: %w", durable.Advise(err))
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), uploadPrefix) {
 			if err := os.Remove(filepath.Join(s.dir, e.Name())); err != nil {
-				return nil, fmt.Errorf("control: modules: %w", err)
+				return nil, fmt.Errorf("control: modules: %w", durable.Advise(err))
 			}
 		}
 	}

@@ -3,40 +3,14 @@ package raftnode
 import (
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
+	"os"
 	"strings"
-	"syscall"
 
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/godwit-run/godwit/internal/durable"
 )
-
-// hindrance is a kind of errors that say nothing about the data: what stands in its way, and what to do about it.
-type hindrance struct {
-	is   []error
-	what string
-}
-
-func hindrances() []hindrance {
-	return []hindrance{
-		{[]error{bolterrors.ErrTimeout}, "end the process that has it open, a backup perhaps, and start again"},
-		{
-			[]error{syscall.EACCES, syscall.EPERM},
-			"this process may not use it: start as the user who owns it, or give it to this user",
-		},
-		{
-			[]error{syscall.EMFILE, syscall.ENFILE},
-			"too many files are open: raise the limit on open files (ulimit -n, LimitNOFILE=) and start again",
-		},
-		{[]error{syscall.EROFS}, "its file system is read-only: find out why (the kernel's log says), make it writable and start again"},
-		{[]error{syscall.ENOSPC, syscall.EDQUOT}, "its file system is full: make room and start again"},
-		{[]error{syscall.ENOMEM, syscall.EAGAIN}, "the machine has not enough memory: free some, or raise the limit, and start again"},
-		{
-			[]error{syscall.EIO, syscall.ENXIO, syscall.ENODEV, syscall.ESTALE, syscall.ETIMEDOUT},
-			"the disk fails: look at the kernel's log and mend it, then start again; only if it cannot be mended, and a majority of the other " +
-				"servers is well, start with an empty directory on another disk",
-		},
-	}
-}
 
 // dataIsWell ends each sentence about an obstacle.
 const dataIsWell = "; nothing says that the data is damaged, keep it"
@@ -44,22 +18,17 @@ const dataIsWell = "; nothing says that the data is damaged, keep it"
 // obstacle returns what stands between this process and its data, or "" if the error tells of the data itself. What the operating
 // system refused is an obstacle, also where nobody thought of it; a file that is gone is not.
 func obstacle(err error) string {
-	for _, o := range hindrances() {
-		for _, is := range o.is {
-			if errors.Is(err, is) {
-				return o.what + dataIsWell
-			}
-		}
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return "end the process that has it open, a backup perhaps, and start again" + dataIsWell
 	}
-	var errno syscall.Errno
-	var path *fs.PathError
-	if errors.Is(err, fs.ErrNotExist) {
+	what := durable.Remedy(err)
+	switch {
+	case what == "":
 		return ""
+	case durable.DiskFails(err):
+		what += "; only if it cannot be mended, and a majority of the other servers is well, start with an empty directory on another disk"
 	}
-	if errors.As(err, &errno) || errors.As(err, &path) {
-		return "the operating system refuses it: mend that and start again" + dataIsWell
-	}
-	return ""
+	return what + dataIsWell
 }
 
 // remedy ends the sentence about a failed write with what to do, if it is known.
@@ -77,6 +46,11 @@ func unreadable(path string, err error) error {
 		return err
 	}
 	what := obstacle(err)
+	if what == "" {
+		if cannot := readThrough(path); obstacle(cannot) != "" {
+			err, what = fmt.Errorf("%w: %w", oneLine{err}, cannot), obstacle(cannot)
+		}
+	}
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%w: %s cannot be used (%w): %s", ErrLocked, path, err, what)
@@ -84,6 +58,20 @@ func unreadable(path string, err error) error {
 		return fmt.Errorf("%s cannot be used (%w): %s", path, err, what)
 	}
 	return damaged(path, err)
+}
+
+// readThrough reads a file from its beginning to its end. What bbolt reads through its memory map, or as the file's first page, it finds
+// damaged where the disk did not give it.
+func readThrough(path string) error {
+	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, f)
+	return errors.Join(err, f.Close())
 }
 
 func damaged(path string, err error) error {

@@ -35,6 +35,11 @@ func TestObstaclesAreNotDamage(t *testing.T) {
 		{path(syscall.ESTALE), "kernel's log"},
 		{path(syscall.EISDIR), "the operating system refuses it"},
 		{path(syscall.ENOTDIR), "the operating system refuses it"},
+		// As bbolt and raft say it, who format their cause.
+		{fmt.Errorf("file sync error: %s", path(syscall.EIO)), "the disk fails"},                     //nolint:errorlint // as bbolt does
+		{fmt.Errorf("file resize error: %v", path(syscall.ENOSPC)), "make room"},                     //nolint:errorlint // as bbolt does
+		{fmt.Errorf("mmap allocate error: %s", syscall.ENOMEM), "the machine has not enough memory"}, //nolint:errorlint // as bbolt does
+		{fmt.Errorf("failed to load current term: %v", syscall.EIO), "the disk fails"},               //nolint:errorlint // as raft does
 	} {
 		err := unreadable("/data/raft/raft.db", fmt.Errorf("while starting: %w", tc.err))
 		require.ErrorIs(t, err, tc.err)
@@ -46,6 +51,7 @@ func TestObstaclesAreNotDamage(t *testing.T) {
 	require.ErrorIs(t, unreadable("x", bolterrors.ErrTimeout), ErrLocked)
 	for _, err := range []error{
 		bolterrors.ErrChecksum, bolterrors.ErrInvalid, bolterrors.ErrVersionMismatch, io.ErrUnexpectedEOF, path(syscall.ENOENT),
+		fmt.Errorf("first page: %s", syscall.ENOENT), //nolint:errorlint // as bbolt does
 		errors.New("page 3\nis torn"),
 	} {
 		told := unreadable("x", err)
@@ -53,6 +59,15 @@ func TestObstaclesAreNotDamage(t *testing.T) {
 		require.ErrorContains(t, told, "move this server's data directory away")
 		require.NotContains(t, told.Error(), "\n")
 	}
+}
+
+// TestADiskThatDoesNotGiveTheFile: bbolt calls a first page that it could not read invalid, and what it reads through its memory map
+// damaged. The file is read before it is called so; the kernel gives the first page of its own memory to nobody.
+func TestADiskThatDoesNotGiveTheFile(t *testing.T) {
+	err := unreadable("/proc/self/mem", bolterrors.ErrInvalid)
+	require.ErrorIs(t, err, bolterrors.ErrInvalid)
+	require.ErrorContains(t, err, "the disk fails")
+	require.NotContains(t, err.Error(), "move this server's data directory away")
 }
 
 // TestRealObstacles puts real ones into the way of a good directory, which must start once they are gone.

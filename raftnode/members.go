@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ func members(c raft.Configuration) []Server {
 
 // Bootstrap makes the given servers the first configuration of a new cluster, whose id, that of ClusterIDOf, is on disk before
 // it. Every server that bootstraps must be given the same ones. It returns ErrHasState, and changes nothing, if this server
-// has any state, and ErrForeignCluster if its directory is of another cluster. It may be called before or during Run.
+// has any state, ErrForeignCluster if its directory is of another cluster, and ErrStore if the disk takes no more. It may be called before or during Run.
 func (n *Node) Bootstrap(servers []Server) error {
 	var c raft.Configuration
 	for _, s := range servers {
@@ -69,7 +70,7 @@ func (n *Node) Bootstrap(servers []Server) error {
 	case errors.Is(err, raft.ErrCantBootstrap):
 		return ErrHasState
 	case err != nil:
-		return fmt.Errorf("bootstrap: %w", err)
+		return fmt.Errorf("bootstrap: %w", cmp.Or(n.store.failure(), err))
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ type watchedStore struct {
 	mu      sync.Mutex
 	lastID  uint64
 	writing map[uint64]struct{}
+	failed  error // what onError was told first
 }
 
 func newWatchedStore(d *dataDir, onError func(error)) *watchedStore {
@@ -73,9 +74,20 @@ func (w *watchedStore) write(what string, f func() error) error {
 		if !strings.Contains(err.Error(), w.path) {
 			what += " in " + w.path
 		}
-		w.onError(fmt.Errorf("%w: %s: %w%s", ErrStore, what, err, cmp.Or(remedy(err), ": look at the disk and at the kernel's log, and start again")))
+		told := fmt.Errorf("%w: %s: %w%s", ErrStore, what, err, cmp.Or(remedy(err), ": look at the disk and at the kernel's log, and start again"))
+		w.mu.Lock()
+		w.failed = cmp.Or(w.failed, told)
+		w.mu.Unlock()
+		w.onError(told)
 	}
 	return err
+}
+
+// failure is what onError was told first, for where Raft passes on no more than a text; nil: nothing.
+func (w *watchedStore) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failed
 }
 
 func (w *watchedStore) StoreLog(log *raft.Log) error { return w.StoreLogs([]*raft.Log{log}) }

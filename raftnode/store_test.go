@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -321,4 +322,28 @@ func TestOldestWrite(t *testing.T) {
 	}))
 	_, busy = w.oldest()
 	require.False(t, busy)
+}
+
+// TestBootstrapOnASickDisk: Raft passes on the text alone of what a first entry could not be written for; the file and the remedy are said all
+// the same, and that it was the store, before Run and during it.
+func TestBootstrapOnASickDisk(t *testing.T) {
+	for _, running := range []bool{false, true} {
+		p := open(t, t.TempDir(), "127.0.0.1:0", nil)
+		sick := &sickStore{store: p.store.store}
+		p.store.store = sick
+		if running {
+			p.start(t)
+		}
+		sick.set(nil, syscall.EIO)
+		err := p.Bootstrap([]Server{{ID: p.ID(), Addr: p.Addr(), Voter: true}})
+		require.ErrorIs(t, err, ErrStore)
+		require.ErrorContains(t, err, filepath.Join(p.cfg.DataDir, "raft", "raft.db"))
+		require.ErrorContains(t, err, "the disk fails: look at the kernel's log")
+		if running {
+			require.ErrorIs(t, p.wait(t), ErrStore)
+		} else {
+			p.stopNet()
+			require.NoError(t, p.Close())
+		}
+	}
 }

@@ -86,7 +86,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		return nil, err
 	}
 	if err := w.openDir(); err != nil {
-		return nil, err
+		return nil, durable.Advise(err)
 	}
 	if w.listener, err = listen.New(cfg.Listen); err != nil {
 		return nil, err
