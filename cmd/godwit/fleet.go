@@ -98,11 +98,14 @@ func newModule(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			digest, err := uploadFile(c.Context(), cl, args[0])
+			mod, err := readUpload(args[0])
 			if err != nil {
 				return err
 			}
-			return printf("%s\n", digest)
+			if err := mod.upload(c.Context(), cl); err != nil {
+				return err
+			}
+			return printf("%s\n", mod.digest)
 		},
 	}
 	inspect := &cobra.Command{

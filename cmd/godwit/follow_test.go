@@ -55,7 +55,8 @@ func (f *forgetful) Logs(ctx context.Context, _ *apiv1.LogsRequest, stream apiv1
 	}
 }
 
-func serveForgetful(t *testing.T, f *forgetful) *client.Client {
+// serveControl returns a client of a server that answers so until the test ends.
+func serveControl(t *testing.T, f apiv1connect.ControlHandler) *client.Client {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -85,7 +86,7 @@ func TestRunHasTheEndOfAForgottenApp(t *testing.T) {
 			}
 			r := &runner{
 				in: &interrupts{},
-				f:  &submitFlags{}, client: serveForgetful(t, f), program: "godwit", id: "a",
+				f:  &submitFlags{}, client: serveControl(t, f), program: "godwit", id: "a",
 				lines: func(*apiv1.LogLine) error { return nil },
 			}
 			var exit *exitError

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,8 +16,8 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/client"
-	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // submitFlags are the flags of run and submit.
@@ -206,12 +202,15 @@ func (r *runner) run(ctx context.Context, path string) error {
 	}
 	uploading, cancel := until(ctx, r.in.first)
 	defer cancel()
-	digest, err := uploadFile(uploading, r.client, path)
-	if err != nil || r.in.came() {
+	mod, err := readUpload(path)
+	if err != nil {
+		return err
+	}
+	if err = mod.upload(uploading, r.client); err != nil || r.in.came() {
 		return r.in.nothingYet(err)
 	}
-	r.f.spec.ModuleDigest = digest
-	app, err := r.submit(ctx)
+	r.f.spec.ModuleDigest = mod.digest
+	app, err := r.submit(ctx, mod)
 	if err != nil {
 		return err
 	}
@@ -253,9 +252,40 @@ func unread(in *os.File) string {
 	return path
 }
 
-// submit queues the app. Whoever interrupts that would not know whether there is an app: it goes on, so that the app can be
+// submitTries is how often an app is submitted whose module somebody removes each time.
+const submitTries = 5
+
+// submit queues the app of a module that the servers had a moment ago. Whoever removed it since had no app to see that needs it: it is sent
+// once more. The key stays the same, so that there is one app whatever the refused tries have come to.
+func (r *runner) submit(ctx context.Context, mod *moduleUpload) (*apiv1.App, error) {
+	key := uuid.NewString()
+	for try := 1; ; try++ {
+		app, err := r.submitOnce(ctx, key)
+		switch {
+		case !moduleGone(err):
+			return app, err
+		case try == submitTries:
+			return nil, fmt.Errorf("%s was submitted %d times, and each time somebody had removed its module from the cluster before: stop that "+
+				"(godwit module rm), and submit it again", r.f.spec.Name, try)
+		}
+		sending, cancel := until(ctx, r.in.first)
+		err = mod.send(sending, r.client)
+		cancel()
+		if err != nil || r.in.came() {
+			return nil, r.in.nothingYet(err)
+		}
+	}
+}
+
+// moduleGone says that a submission was refused because the cluster does not have the module.
+func moduleGone(err error) bool {
+	info := apierr.Info(err)
+	return info.GetReason() == apierr.ReasonNotFound && info.GetField() == "spec.module_digest"
+}
+
+// submitOnce asks for the app once. Whoever interrupts that would not know whether there is an app: it goes on, so that the app can be
 // cancelled, until the second interrupt.
-func (r *runner) submit(ctx context.Context) (*apiv1.App, error) {
+func (r *runner) submitOnce(ctx context.Context, key string) (*apiv1.App, error) {
 	ctx, cancel := until(ctx, r.in.second)
 	defer cancel()
 	answered, done := make(chan struct{}), make(chan struct{})
@@ -267,7 +297,8 @@ func (r *runner) submit(ctx context.Context) (*apiv1.App, error) {
 		case <-answered:
 		}
 	}()
-	app, err := submit(ctx, r.client, r.f.spec)
+	res, err := call(ctx, r.client, apiv1connect.ControlClient.Submit, &apiv1.SubmitRequest{IdempotencyKey: key, Spec: r.f.spec})
+	app := res.GetApp()
 	close(answered)
 	<-done
 	switch {
@@ -278,84 +309,4 @@ func (r *runner) submit(ctx context.Context) (*apiv1.App, error) {
 	default:
 		return nil, &exitError{exitInterrupted, message(err) + "; it was interrupted, and is not tried again"}
 	}
-}
-
-// readModule reads a module's file; what is wrong with it is said in an exit code of its own.
-func readModule(path string) ([]byte, error) {
-	st, err := os.Stat(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil, &exitError{exitNotFound, fmt.Sprintf("%s: no such file; compile one with godwit cc", path)}
-	case err != nil:
-		return nil, &exitError{exitNotFound, err.Error()}
-	case !st.Mode().IsRegular():
-		return nil, &exitError{exitNotRunnable, fmt.Sprintf("%s is not a file: name a module made by godwit cc", path)}
-	case st.Size() > apiv1.MaxModuleBytes:
-		return nil, &exitError{exitNotRunnable, fmt.Sprintf("%s has %d bytes; a module may have %d MiB, which are %d", path, st.Size(), apiv1.MaxModuleBytes>>20, apiv1.MaxModuleBytes)}
-	}
-	code, err := os.ReadFile(path)
-	if err != nil {
-		return nil, &exitError{exitNotRunnable, err.Error()}
-	}
-	if bytes.HasPrefix(code, []byte("\x7fELF")) {
-		return nil, &exitError{exitNotRunnable, path + " is a program for this machine's CPU, not WebAssembly: compile it with godwit's mpicc (godwit cc)"}
-	}
-	if _, err := inspectModule(code); err != nil {
-		return nil, &exitError{exitNotRunnable, fmt.Sprintf("%s: %v", path, err)}
-	}
-	return code, nil
-}
-
-// uploadFile makes the module known to the cluster and returns its digest.
-func uploadFile(ctx context.Context, c *client.Client, path string) (string, error) {
-	code, err := readModule(path)
-	if err != nil {
-		return "", err
-	}
-	m, err := upload(ctx, c, filepath.Base(path), code)
-	if err != nil {
-		return "", err
-	}
-	return m.Digest, nil
-}
-
-// upload makes the servers have the module. What they have is not sent again.
-func upload(ctx context.Context, c *client.Client, name string, code []byte) (*apiv1.Module, error) {
-	sum := sha256.Sum256(code)
-	digest, key := hex.EncodeToString(sum[:]), uuid.NewString()
-	has, err := call(ctx, c, apiv1connect.ControlClient.ListModules, &apiv1.ListModulesRequest{Digest: digest})
-	if err != nil {
-		return nil, err
-	}
-	if len(has.Modules) > 0 {
-		return has.Modules[0], nil
-	}
-	var mod *apiv1.Module
-	err = c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
-		stream, err := control.UploadModule(ctx)
-		if err != nil {
-			return err
-		}
-		rest := code
-		for first := true; first || len(rest) > 0; first = false {
-			n := min(len(rest), transport.ChunkBytes)
-			m := &apiv1.UploadModuleRequest{Chunk: rest[:n]}
-			if first {
-				m.IdempotencyKey, m.Name, m.Digest = key, name, digest
-			}
-			if err := stream.Send(m); err != nil {
-				break // CloseAndReceive has the reason
-			}
-			rest = rest[n:]
-		}
-		res, err := stream.CloseAndReceive()
-		mod = res.GetModule()
-		return err
-	})
-	return mod, err
-}
-
-func submit(ctx context.Context, c *client.Client, spec *apiv1.AppSpec) (*apiv1.App, error) {
-	res, err := call(ctx, c, apiv1connect.ControlClient.Submit, &apiv1.SubmitRequest{IdempotencyKey: uuid.NewString(), Spec: spec})
-	return res.GetApp(), err
 }
