@@ -74,6 +74,10 @@ func (c *Control) forward(local http.Handler) http.Handler {
 				pr.Out.Header.Set(hopHeader, "1")
 			},
 			ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
+				if apierr.Info(err) != nil { // this server's own word about the request's body
+					_ = errs.Write(w, r, err)
+					return
+				}
 				unavailable(apierr.ReasonUnknownOutcome, "the leader did not answer: "+err.Error())
 			},
 			ErrorLog: slog.NewLogLogger(c.slog.Handler(), slog.LevelDebug),

@@ -26,6 +26,8 @@ const (
 	maxLogFile    = 256 << 20 // the cap of a rank's output, with what stands around its lines
 	maxImageExtra = 4 << 30   // the MPI part of an image
 	pageBytes     = 64 << 10  // of a guest's memory
+
+	maxTransferHeader = 64 << 10 // nothing larger is read before the rank is expected
 )
 
 // Transfer implements the Data service: it stores what comes beside what is here, checks all of it, and gives it to the rank's app,

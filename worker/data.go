@@ -27,7 +27,7 @@ func (w *Worker) serveData(ctx context.Context) error {
 	s := connect.NewServer()
 	apiv1connect.RegisterDataHandler(s, dataService{w})
 	mux := http.NewServeMux()
-	transport.Mount(mux, s)
+	transport.MountBounded(mux, s, map[string]int{apiv1connect.DataTransferProcedure: maxTransferHeader})
 	return transport.ServeBulk(ctx, w.dataConns, mux)
 }
 

@@ -27,12 +27,18 @@ const (
 	dialWait      = 3 * time.Second
 	pingAfter     = 5 * time.Second
 	pingWait      = 3 * time.Second
-	maxFrame      = 1 << 20 // what is read at a time
+	maxFrame      = 256 << 10 // what is read at a time: a connection keeps a buffer of that size
+
+	maxHalf      = 128 << 20 // of messages that have begun and are not whole, for all callers of a server together
+	halfPatience = time.Minute
 
 	// A stream moves at most its receiver's window in a round trip, and the receiver may have to hold that much of it: callers' streams, which
 	// may be many and read by nobody, have little; images and modules, which are written as they come, have what a line of 10 ms needs.
 	streamWindow = 256 << 10
 	bulkWindow   = 4 << 20
+	// bulkUnread is what all streams of a caller's connection may have sent and nobody has read, where requests are long: no stream waits for a
+	// turn there, so it needs not be a window for each, which would be 272 MiB for a caller who means ill.
+	bulkUnread = 4 * bulkWindow
 )
 
 // http2Config gives each stream the window, and a connection what all its streams may have sent and nobody has read yet: whoever reads
@@ -74,33 +80,40 @@ func NewBoundedClient(h *http.Client, addr string, maxBytes int) *connect.Client
 }
 
 // Mount puts the services on mux: gRPC, gRPC-Web, and JSON for curl, whose keys are those of the protobufs.
-func Mount(mux *http.ServeMux, s *connect.Server) {
+func Mount(mux *http.ServeMux, s *connect.Server) { MountBounded(mux, s, nil) }
+
+// MountBounded is Mount where the first message of a request to one of the procedures of first has at most that many bytes, so that little
+// is read before the handler knows whose request it is.
+func MountBounded(mux *http.ServeMux, s *connect.Server, first map[string]int) {
 	json := connectproto.NewJSONCodec()
 	json.MarshalOptions.UseProtoNames = true
 	json.MarshalOptions.EmitDefaultValues = true
-	connecthttp.Mount(mux, s,
+	connecthttp.Mount(newSpecMux(mux, s, first), s,
 		connecthttp.WithCodecs(connectproto.NewBinaryCodec(), json),
 		connecthttp.WithReadMaxBytes(MaxMessageBytes), connecthttp.WithCompressMinBytes(4<<10))
 }
 
 // Serve answers on l until ctx ends, then gives requests under way a moment and closes. It returns nil at ctx's end.
+// What messages that are not whole take of memory is bounded for all callers together: when it is short the slowest go, and one that
+// stands still for halfPatience goes whatever there is.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	return serve(ctx, l, h, streamWindow)
+	return serve(ctx, l, h, http2Config(streamWindow), newHalves(maxHalf, halfPatience))
 }
 
 // ServeBulk is Serve where requests are long and are written as they come, as images are: what NewBulkHTTPClient is for answers.
 func ServeBulk(ctx context.Context, l net.Listener, h http.Handler) error {
-	return serve(ctx, l, h, bulkWindow)
+	config := http2Config(bulkWindow)
+	config.MaxReceiveBufferPerConnection = bulkUnread
+	return serve(ctx, l, h, config, newHalves(maxHalf, halfPatience))
 }
 
-func serve(ctx context.Context, l net.Listener, h http.Handler, window int) error {
+func serve(ctx context.Context, l net.Listener, h http.Handler, config *http.HTTP2Config, all *halves) error {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
-	config := http2Config(window)
 	config.MaxConcurrentStreams = maxStreams
 	s := &http.Server{
-		Handler: withWriter(h), Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: 64 << 10, HTTP2: config,
+		Handler: withWriter(h, all), Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: 64 << 10, HTTP2: config,
 		// Requests end with the server, so that streams do not hold up its end.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -10,19 +9,20 @@ import (
 )
 
 // writer is a request's way to bound its writes. net/http does not look at a context while a write waits for a client that does
-// not read, and gives such a client all the time there is.
+// not read, and gives such a client all the time there is. It bounds what is read, too.
 type writer struct {
 	mu   sync.Mutex               // guards done
 	ctl  *http.ResponseController // may not be used once done
 	done bool
 
 	read atomic.Pointer[func(n int)] // told of what comes; nil: nobody is
+	body *body                       // nil: the request has none
 }
 
 type writerKey struct{}
 
-// withWriter gives every request a writer.
-func withWriter(h http.Handler) http.Handler {
+// withWriter gives every request a writer, and has its messages counted.
+func withWriter(h http.Handler, all *halves) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		wr := &writer{ctl: http.NewResponseController(w)}
 		defer func() {
@@ -31,26 +31,23 @@ func withWriter(h http.Handler) http.Handler {
 			wr.mu.Unlock()
 		}()
 		r = r.WithContext(context.WithValue(r.Context(), writerKey{}, wr))
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &meter{ReadCloser: r.Body, read: &wr.read}
+		if r.ContentLength != 0 && r.Body != nil {
+			half := all.begin(wr.breakRead)
+			defer half.close()
+			wr.body = newBody(r, &wr.read, half)
+			r.Body = wr.body
 		}
 		h.ServeHTTP(w, r)
 	})
 }
 
-// meter is a request's body that tells of the bytes that come: long before a message is whole.
-type meter struct {
-	io.ReadCloser
-	read *atomic.Pointer[func(n int)]
-}
-
-// Read implements io.Reader.
-func (m *meter) Read(b []byte) (int, error) {
-	n, err := m.ReadCloser.Read(b)
-	if f := m.read.Load(); f != nil && n > 0 {
-		(*f)(n)
+// breakRead has a read that waits return.
+func (wr *writer) breakRead() {
+	wr.mu.Lock()
+	defer wr.mu.Unlock()
+	if !wr.done {
+		_ = wr.ctl.SetReadDeadline(time.Unix(1, 0)) // both protocols of Serve know deadlines
 	}
-	return n, err
 }
 
 // OnRead has f told of the bytes that come from now on with the request that ctx belongs to. f must not block. It does nothing when ctx

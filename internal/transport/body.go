@@ -1,0 +1,132 @@
+package transport
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/godwit-run/godwit/internal/apierr"
+)
+
+// headBytes is the length of what stands before each message of gRPC, and of a stream of Connect: a byte of flags, and the message's length.
+const headBytes = 5
+
+// body is a request's body that tells of the bytes that come, long before a message is whole, and counts the message under way among the
+// halves.
+type body struct {
+	io.ReadCloser
+	told *atomic.Pointer[func(n int)] // told of what comes; nil: nobody is
+	half *half
+
+	framed bool // messages have heads; otherwise the body is one message
+	single bool // the handler gets the message when the body has ended: it is not handed over before
+	most   int  // of the message under way
+	head   [headBytes]byte
+	past   int // of a single request's message, once another follows it
+	got    int // of the message under way, with its head
+	left   int // of it, behind its head
+}
+
+// newBody wraps the body of r.
+func newBody(r *http.Request, told *atomic.Pointer[func(n int)], half *half) *body {
+	kind := r.Header.Get("Content-Type")
+	return &body{
+		ReadCloser: r.Body, told: told, half: half, most: MaxMessageBytes,
+		framed: strings.HasPrefix(kind, "application/grpc") || strings.HasPrefix(kind, "application/connect+"),
+	}
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	if why := b.half.why(); why != nil {
+		b.half.close()
+		return 0, why
+	}
+	n, err := b.ReadCloser.Read(p)
+	if f := b.told.Load(); f != nil && n > 0 {
+		(*f)(n)
+	}
+	if why := b.note(p[:n], err != nil); why != nil {
+		b.half.close()
+		return 0, why
+	}
+	return n, err
+}
+
+// note counts what has come.
+func (b *body) note(p []byte, end bool) error {
+	for len(p) > 0 {
+		n := len(p)
+		if b.framed {
+			n = b.next(p)
+		}
+		b.got += n
+		if size := b.got + b.left; size > b.most+headBytes {
+			return apierr.New(connect.CodeResourceExhausted, apierr.ReasonInvalid, "",
+				fmt.Sprintf("a message of %d bytes or more where at most %d are taken", size-headBytes, b.most), "send less at a time")
+		}
+		p = p[n:]
+		if b.framed && b.got >= headBytes && b.left == 0 && !b.single {
+			b.half.whole()
+			b.got, b.most = 0, MaxMessageBytes
+		}
+	}
+	why := b.half.why()
+	switch {
+	case end: // whatever it held has gone on, or goes with the request
+		b.half.close()
+	case b.got > 0 && why == nil:
+		return b.half.has(b.past + b.got)
+	}
+	return why
+}
+
+// next is how many of p are of the head under way, or of the message behind it; whole or not.
+func (b *body) next(p []byte) int {
+	if b.got >= headBytes && b.left > 0 {
+		n := min(len(p), b.left)
+		b.left -= n
+		return n
+	}
+	if b.got >= headBytes { // behind the one message of a single request: an error that its reader words
+		b.past, b.got = b.past+b.got, 0
+	}
+	n := copy(b.head[b.got:], p)
+	if b.got+n == headBytes {
+		b.left = int(binary.BigEndian.Uint32(b.head[1:]))
+	}
+	return n
+}
+
+// specMux tells the body of each request what is known of its procedure.
+type specMux struct {
+	*http.ServeMux
+	single map[string]bool // procedures whose requests are one message
+	first  map[string]int
+}
+
+func newSpecMux(mux *http.ServeMux, s *connect.Server, first map[string]int) specMux {
+	m := specMux{ServeMux: mux, single: map[string]bool{}, first: first}
+	for spec := range s.Specs() {
+		m.single[spec.Procedure] = spec.StreamType&connect.StreamTypeClient == 0
+	}
+	return m
+}
+
+// Handle implements connecthttp.ServeMux.
+func (m specMux) Handle(pattern string, h http.Handler) {
+	m.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if wr, ok := r.Context().Value(writerKey{}).(*writer); ok && wr.body != nil {
+			wr.body.single = m.single[pattern]
+			if most, ok := m.first[pattern]; ok {
+				wr.body.most = most
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
+}

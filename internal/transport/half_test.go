@@ -1,0 +1,117 @@
+package transport
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/stretchr/testify/require"
+)
+
+// mustEnd counts the ends of requests.
+func mustEnd(ends *int) func() { return func() { *ends++ } }
+
+// TestHalvesShort: when the halves are too many, those go that hold much and send nothing; one that sends slowly, one that has just begun
+// and a large one that comes quickly stay.
+func TestHalvesShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newHalves(4<<20, time.Hour)
+		var ends int
+		slow := a.begin(mustEnd(&ends))
+		defer slow.close()
+		var stopped []*half
+		for range 6 { // 512 KiB each and the base
+			h := a.begin(mustEnd(&ends))
+			require.NoError(t, h.has(256<<10))
+			stopped = append(stopped, h)
+		}
+		for i := range 20 {
+			time.Sleep(time.Second)
+			require.NoError(t, slow.has((i+1)*(10<<10)))
+		}
+		large := a.begin(mustEnd(&ends))
+		for n := 64 << 10; n <= 1<<20; n += 64 << 10 {
+			time.Sleep(time.Millisecond)
+			require.NoError(t, large.has(n))
+		}
+		fresh := a.begin(mustEnd(&ends))
+		require.NoError(t, fresh.why())
+		require.NoError(t, slow.why())
+		require.NoError(t, large.why())
+		lost := 0
+		for _, h := range stopped {
+			if err := h.why(); err != nil {
+				require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
+				lost++
+			}
+			h.close()
+		}
+		require.Equal(t, lost, ends, "each is woken once")
+		require.Positive(t, lost)
+		require.Less(t, lost, len(stopped), "no more go than must")
+		fresh.close()
+		large.whole()
+		large.close()
+		slow.close()
+		require.Zero(t, a.held)
+		require.Zero(t, a.going)
+		require.Empty(t, a.open)
+	})
+}
+
+// TestHalvesBound: however many requests come, no more is held than may be and what is on its way out; drops now and then save none.
+func TestHalvesBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newHalves(4<<20, time.Hour)
+		var all []*half
+		for range 1000 {
+			h := a.begin(func() {})
+			all = append(all, h)
+			for n := range 10 {
+				_ = h.has(n * (10 << 10))
+			}
+			require.LessOrEqual(t, a.held-a.going, a.most)
+			time.Sleep(time.Millisecond)
+			for n, h := range all {
+				if h.why() != nil {
+					h.close()
+				} else if n%2 == 0 {
+					_ = h.has(100<<10 + 1)
+				}
+			}
+			require.LessOrEqual(t, a.held-a.going, a.most)
+		}
+		for _, h := range all {
+			h.close()
+		}
+		require.Zero(t, a.held)
+		require.Zero(t, a.going)
+	})
+}
+
+// TestHalvesStill: a message that stands still ends its request, one that drips does not, nor does a stream between messages.
+func TestHalvesStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newHalves(1<<20, time.Minute)
+		var ends int
+		still, drips, between := a.begin(mustEnd(&ends)), a.begin(func() {}), a.begin(func() {})
+		defer still.close()
+		defer drips.close()
+		defer between.close()
+		require.NoError(t, still.has(10))
+		between.whole()
+		for i := range 10 {
+			time.Sleep(59 * time.Second)
+			require.NoError(t, drips.has(i+1))
+		}
+		require.Equal(t, 1, ends)
+		require.Equal(t, connect.CodeUnavailable, connect.CodeOf(still.why()))
+		time.Sleep(10 * time.Hour)
+		require.NoError(t, between.why())
+		require.Error(t, drips.why())
+		require.NoError(t, between.has(1))
+		time.Sleep(time.Minute + time.Second)
+		require.Error(t, between.why(), "the next message is looked at, too")
+	})
+}
