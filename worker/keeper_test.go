@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,3 +196,35 @@ func TestHeardOfTheRecoveredAlone(t *testing.T) {
 	require.ErrorContains(t, k.serve(t.Context()), "no server answers")
 	require.Zero(t, k.heard)
 }
+
+// TestTroubleByTurnsIsSaidOnce: a worker that meets two reasons by turns, each time that it looks, says each once and not at each look.
+func TestTroubleByTurnsIsSaidOnce(t *testing.T) {
+	said := &countedLog{}
+	looked, looks := make(chan struct{}), 0
+	newTestWorker(t, func() []string {
+		if looks++; looks == 7 {
+			close(looked)
+		}
+		if looks%2 == 0 {
+			return nil
+		}
+		return []string{"127.0.0.1:99999"} // no port
+	}, func(w *Worker) { w.log = slog.New(said) })
+	within(t, looked, "a seventh look")
+	require.Equal(t, int64(2), said.warnings.Load())
+}
+
+// countedLog counts warnings about sessions.
+type countedLog struct{ warnings atomic.Int64 }
+
+func (c *countedLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c *countedLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "no session with the leader" {
+		c.warnings.Add(1)
+	}
+	return nil
+}
+
+func (c *countedLog) WithAttrs([]slog.Attr) slog.Handler { return c }
+func (c *countedLog) WithGroup(string) slog.Handler      { return c }

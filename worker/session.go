@@ -15,6 +15,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/text"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -49,11 +50,10 @@ func (k *keeper) mayGo() bool {
 func (w *Worker) keepSession(ctx context.Context) error {
 	k := &keeper{w: w, lease: newLease(sinceBoot, w.spawner.lease.Set), pause: sessionRetry}
 	w.tasks.Go(func() error { return w.watchLease(ctx, k.lease) })
-	said, saidAt := "", k.lease.now()
+	said := text.Lately{For: sayAgain} // of two clusters, for instance, now one refuses and now the other
 	for ctx.Err() == nil {
 		err := k.serve(ctx)
-		if err != nil && ctx.Err() == nil && !errors.Is(err, errRenamed) && (err.Error() != said || k.lease.now()-saidAt > moment(sayAgain)) {
-			said, saidAt = err.Error(), k.lease.now()
+		if err != nil && ctx.Err() == nil && !errors.Is(err, errRenamed) && said.News(err.Error(), time.Now()) {
 			w.log.Warn("no session with the leader", "err", err)
 		}
 		var fatal *fatalError

@@ -21,6 +21,7 @@ import (
 	"github.com/godwit-run/godwit/gossip"
 	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/listen"
+	"github.com/godwit-run/godwit/internal/text"
 	"github.com/godwit-run/godwit/internal/transport"
 	"github.com/godwit-run/godwit/raftnode"
 )
@@ -305,7 +306,7 @@ func (s *server) bootstrap(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	said, at := "", time.Time{}
+	said := text.Lately{For: sayAgain}
 	for {
 		if seen, ok := s.dir.known(); ok {
 			d := decide(s.own(), seen)
@@ -316,8 +317,7 @@ func (s *server) bootstrap(ctx context.Context) error {
 				return s.makeCluster(d.servers)
 			case moveWait:
 			}
-			if d.why != said || time.Since(at) > sayAgain {
-				said, at = d.why, time.Now()
+			if said.News(d.why, time.Now()) {
 				s.log.Info("this server is in no cluster", "reason", d.why)
 			}
 		}
