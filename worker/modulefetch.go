@@ -42,13 +42,13 @@ func (c *moduleCache) join(ctx context.Context, use *moduleUse, digest string) *
 		t = &moduleTask{wanted: 1, done: make(chan struct{})}
 		ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 		use.task = t
-		c.enter(digest) // until it has ended, whoever waits for it
-		go func() {     // ends with the last who wants it
+		c.enter(digest)      // until it has ended, whoever waits for it
+		c.atWork.Go(func() { // ends with the last who wants it
 			t.err = c.find(ctx, use, digest)
 			t.cancel()
 			c.grown(digest)
 			c.end(digest, use)
-		}()
+		})
 	case !t.vain:
 		t.wanted++
 	}

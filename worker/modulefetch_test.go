@@ -162,3 +162,46 @@ func TestWordsAreSteps(t *testing.T) {
 	close(g.gate)
 	require.NoError(t, <-got)
 }
+
+// TestRunWaitsForItsModules: when a worker's Run returns, nothing writes to its directory any more: no fetch, and no use that is not over.
+func TestRunWaitsForItsModules(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Name, cfg.DataDir, cfg.Listen, cfg.Executor, cfg.Slots = "w1", t.TempDir(), "127.0.0.1:0", []string{"false"}, 1
+	w, err := New(cfg, func() []string { return nil }, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	c := w.modules
+	here := put(t, c, 1, 1000, time.Now())
+	c.servers = func() []string { return []string{"127.0.0.1:1"} }
+	began, disk := make(chan struct{}), make(chan struct{})
+	c.order = func(addrs []string) []string { // the fetch is held up where no context ends it
+		close(began)
+		<-disk
+		return nil
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan struct{})
+	go func() { defer close(ran); _ = w.Run(ctx) }()
+	_, release, err := c.use(ctx, here)
+	require.NoError(t, err)
+	used := make(chan error, 1)
+	go func() {
+		_, _, err := c.use(ctx, strings.Repeat("ab", 32))
+		used <- err
+	}()
+	within(t, began, "the fetch")
+	cancel()
+	require.Error(t, <-used)
+	goesOn := func(why string) {
+		t.Helper()
+		select {
+		case <-ran:
+			t.Fatal("Run has returned: " + why)
+		case <-time.After(200 * time.Millisecond): // enough to see it on most machines, and wrong on none
+		}
+	}
+	goesOn("a fetch is under way")
+	close(disk)
+	goesOn("an executor's end removes what it may")
+	release()
+	within(t, ran, "Run's end")
+}

@@ -35,6 +35,8 @@ type moduleCache struct {
 	order    func(addrs []string) []string // in which servers are asked
 	patience []time.Duration               // how long a server may take to answer, each time that all are asked
 
+	atWork sync.WaitGroup // tasks, and uses, until what their end removes is gone
+
 	sizing sync.Mutex // held from a look at a module's files until what it found is in kept
 
 	mu    sync.Mutex // guards the fields below
@@ -103,7 +105,7 @@ func (c *moduleCache) file(digest string) string { return filepath.Join(c.dir, d
 func (c *moduleCache) codeDir(digest string) string { return filepath.Join(c.compiled, digest) }
 
 // use returns the file of the module, fetched first if need be, and keeps it there until release is called. Concurrent calls for
-// one module fetch it once: for as long as the ctx of one of them goes on.
+// one module fetch it once: for as long as the ctx of one of them goes on. The cache works for the caller until release returns.
 func (c *moduleCache) use(ctx context.Context, digest string) (path string, release func(), err error) {
 	if err := apierr.CheckDigest("digest", digest); err != nil {
 		return "", nil, err
@@ -111,7 +113,9 @@ func (c *moduleCache) use(ctx context.Context, digest string) (path string, rele
 	c.mu.Lock()
 	use := c.enter(digest)
 	c.mu.Unlock()
+	c.atWork.Add(1)
 	release = sync.OnceFunc(func() {
+		defer c.atWork.Done()
 		c.measure(digest) // an executor may have written its code
 		c.leave(digest)
 		c.prune()
@@ -122,6 +126,9 @@ func (c *moduleCache) use(ctx context.Context, digest string) (path string, rele
 	}
 	return c.file(digest), release, nil
 }
+
+// wait returns when nothing is written or removed any more. Whoever wants a module must have been told to end, and no other may come.
+func (c *moduleCache) wait() { c.atWork.Wait() }
 
 // enter begins one use. Holds mu.
 func (c *moduleCache) enter(digest string) *moduleUse {

@@ -165,7 +165,8 @@ func (w *Worker) Addr() string { return w.cfg.Advertise }
 // NodeID identifies the data directory.
 func (w *Worker) NodeID() string { return w.nodeID }
 
-// Run serves the host until ctx ends; then it takes leave of the leader and kills the executors.
+// Run serves the host until ctx ends; then it takes leave of the leader and kills the executors. When it returns nothing is written to the
+// data directory any more.
 func (w *Worker) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	w.tasks = g
@@ -177,6 +178,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	g.Go(func() error { return w.keepSession(ctx) })
 	err := g.Wait()
 	w.killAll("the worker stops")
+	w.modules.wait() // fetches, and what the executors' ends remove
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
