@@ -63,12 +63,9 @@ func (v *View) minutesAfter(p Place, since *timestamppb.Timestamp) (out []*minut
 		}
 		from = max(from, minuteOf(first.GetEndedAt()))
 		m := &minute{of: from, it: root.Iterator()}
-		m.it.SeekLowerBound(append(minuteKey(from), p.key()...))
-		for more := m.next(v); more; more = m.next(v) {
-			if SubmissionOf(m.app).Compare(p) > 0 {
-				out = append(out, m)
-				break
-			}
+		m.it.SeekLowerBound(append(append(minuteKey(from), p.key()...), 0)) // the first key behind
+		if m.next(v) {
+			out = append(out, m)
 		}
 	}
 }

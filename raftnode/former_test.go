@@ -55,6 +55,27 @@ func TestFormerMembersAreKnown(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotLeader)
 }
 
+// TestFormerIsCommitted: a removal that no majority has yet makes no former member: a leader that cannot commit it does not say so.
+func TestFormerIsCommitted(t *testing.T) {
+	peers := cluster(t, 2, func(c *Config) {
+		c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLease = time.Second, time.Second, time.Second
+	})
+	p := leaderOf(t, peers...)
+	require.NoError(t, p.AddNonvoter(t.Context(), "member", "127.0.0.1:1"))
+	for _, q := range peers {
+		if q != p {
+			q.crash(t)
+		}
+	}
+	removal := p.raft.Load().RemoveServer("member", 0, 0)
+	until(t, "not in the log", func() bool { return len(p.Servers()) == 2 })
+	former, err := p.Former(t.Context())
+	require.Error(t, err)
+	require.Empty(t, former)
+	require.Error(t, removal.Error())
+	p.crash(t)
+}
+
 // countedLog counts what is read of the log.
 type countedLog struct {
 	raft.LogStore

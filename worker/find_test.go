@@ -2,12 +2,15 @@ package worker
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -20,6 +23,7 @@ type turns struct {
 // turn is one server's.
 type turn struct {
 	before <-chan struct{} // closed when the answer before has been read; nil: it is the first
+	later  time.Duration   // and so much after it
 	over   func()
 }
 
@@ -28,7 +32,7 @@ func inTurn(under http.RoundTripper, addrs ...string) turns {
 	var before chan struct{}
 	for _, addr := range addrs {
 		own := make(chan struct{})
-		s.turns[addr] = turn{before, sync.OnceFunc(func() { close(own) })}
+		s.turns[addr] = turn{before, 0, sync.OnceFunc(func() { close(own) })}
 		before = own
 	}
 	return s
@@ -39,6 +43,11 @@ func (s turns) RoundTrip(r *http.Request) (*http.Response, error) {
 	if own.before != nil {
 		select {
 		case <-own.before:
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+		select {
+		case <-time.After(own.later):
 		case <-r.Context().Done():
 			return nil, r.Context().Err()
 		}
@@ -126,4 +135,40 @@ func TestLatestTermCounts(t *testing.T) {
 	c.add(replies[1])
 	require.True(t, c.sure(3))
 	require.False(t, c.sure(4))
+}
+
+// TestSecondClusterEndsTheHurry: once a recovered cluster answers too, each server of the own one counts, also one that answers later than
+// it is waited for others of one cluster.
+func TestSecondClusterEndsTheHurry(t *testing.T) {
+	var order []string
+	for i, self := range []*apiv1.DiscoverResponse{
+		{ServerId: "s2", ClusterId: "c1", Members: voters(3)},
+		{ServerId: "s1", ClusterId: "c2", Members: voters(1), FormerClusterIds: []string{"c1"}},
+		{ServerId: "s3", ClusterId: "c1", Members: voters(3)},
+	} {
+		said := lead{addr: "own", term: 5}
+		if i == 1 {
+			said = lead{addr: "recovered", term: laterTerm}
+		}
+		f := &fakeLeader{self: self, leader: func() lead { return said }}
+		serveFake(t, f)
+		order = append(order, f.addr)
+	}
+	under := transport.NewHTTPClient()
+	t.Cleanup(under.CloseIdleConnections)
+	// On a busy machine a look may end before the last has answered: it is made again.
+	var found lead
+	for range 20 {
+		w := &Worker{servers: func() []string { return order }, log: slog.New(slog.DiscardHandler), member: membership{cluster: "c1"}}
+		slow := inTurn(under.Transport, order...)
+		last := slow.turns[order[2]]
+		last.later = othersWait * 3 / 2
+		slow.turns[order[2]] = last
+		w.http = &http.Client{Transport: slow}
+		var err error
+		if found, err = w.findLeader(t.Context(), true); err == nil && found.cluster == "c1" {
+			break
+		}
+	}
+	require.Equal(t, "own", found.addr)
 }

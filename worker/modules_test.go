@@ -129,6 +129,27 @@ func TestModulesAreMeasuredOnce(t *testing.T) {
 	require.Empty(t, c.kept)
 }
 
+// TestCodeCounts: what an executor has written of its module's code counts from its start's end on, and so does what it wrote later from its own.
+func TestCodeCounts(t *testing.T) {
+	dir := t.TempDir()
+	c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 1<<20, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
+	require.NoError(t, err)
+	digest := put(t, c, 1, 1000, time.Now())
+	require.EqualValues(t, 2000, c.total)
+	_, release, err := c.use(t.Context(), digest)
+	require.NoError(t, err)
+	b := newBench(t)
+	s := newStart(c)
+	s.digest = digest
+	require.NoError(t, os.WriteFile(filepath.Join(c.codeDir(digest), "compiled"), make([]byte, 3000), 0o600))
+	close(s.over)
+	b.a.watchStart(t.Context(), s)
+	require.EqualValues(t, 5000, c.total)
+	require.NoError(t, os.WriteFile(filepath.Join(c.codeDir(digest), "later"), make([]byte, 3000), 0o600))
+	release()
+	require.EqualValues(t, 8000, c.total)
+}
+
 // TestDamagedModule: a file of the cache that does not hold what its name says goes, with its code, when it is first wanted.
 // A file that cannot be read now is not called damaged, and stays.
 func TestUnreadableModule(t *testing.T) {

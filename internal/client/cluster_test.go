@@ -140,6 +140,29 @@ func TestNoOtherClusterIsCalledLater(t *testing.T) {
 	}
 }
 
+// TestWhoFailedIsAskedAgain: a server to which a call has failed may be another's when it is back, however lately it was asked.
+func TestWhoFailedIsAskedAgain(t *testing.T) {
+	c, asked := servers{"a:1": of1}.client(t, "a:1,b:1")
+	c.patience = time.Hour
+	ok, err := called(t, c)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.EqualValues(t, 1, asked.Swap(0))
+	calls := 0
+	err = c.Do(t.Context(), func(context.Context, apiv1connect.ControlClient) error {
+		if calls++; calls > 1 {
+			return nil
+		}
+		c.mu.Lock()
+		c.known["a:1"] = time.Now().Add(time.Hour) // it was asked just now
+		c.mu.Unlock()
+		return connect.NewError(connect.CodeUnavailable, "broke")
+	})
+	require.NoError(t, err)
+	require.Equal(t, 2, calls)
+	require.EqualValues(t, 2, asked.Load(), "b:1, which does not answer, and a:1")
+}
+
 // TestOthersArePassedOver: a client goes on with its own cluster, past a server of another one.
 func TestOthersArePassedOver(t *testing.T) {
 	now := servers{"a:1": of1, "b:1": of2}
