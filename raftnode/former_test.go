@@ -68,7 +68,7 @@ func TestFormerIsCommitted(t *testing.T) {
 		}
 	}
 	removal := p.raft.Load().RemoveServer("member", 0, 0)
-	until(t, "not in the log", func() bool { return len(p.Servers()) == 2 })
+	until(t, "not in the log", func() bool { return len(p.Servers()) == 2 || !p.IsLeader() }) // on a busy machine it may be none any more
 	former, err := p.Former(t.Context())
 	require.Error(t, err)
 	require.Empty(t, former)
