@@ -19,6 +19,20 @@ type Board struct {
 	// of all of them
 	free, slots int
 	fits        *fits // nil: nothing is known of the hosts as they are
+	// short is, of apps whose rules the hosts could not meet, one host that could not: as long as that is so, the others need no look.
+	short map[string]shortage
+}
+
+// shortage is a host of which rules ask more than it has.
+type shortage struct {
+	host string
+	need int // slots, 0: that it is there
+}
+
+// lasts reports whether the board's hosts still lack it.
+func (b *Board) lasts(s shortage) bool {
+	has, ok := b.hosts[s.host]
+	return !ok || s.need > has.slots
 }
 
 // seat is a host that takes ranks.
@@ -122,7 +136,7 @@ func (b *Board) Next(v *fsm.View, limit int) []Next {
 		switch {
 		case len(spec.GetPlace()) > 0:
 			var never bool
-			if placement, never = b.asked(spec, before); never {
+			if placement, never = b.asked(head, before); never {
 				continue
 			} else if placement == nil {
 				return out
@@ -168,18 +182,28 @@ func (b *Board) fill(n int, before map[string]seat) []string {
 }
 
 // asked takes the slots that an app's rules name. placement is nil if they are not free; never tells that the hosts do not have them.
-func (b *Board) asked(spec *apiv1.AppSpec, before map[string]seat) (placement []string, never bool) {
+func (b *Board) asked(app *apiv1.App, before map[string]seat) (placement []string, never bool) {
+	spec := app.GetSpec()
+	if s, ok := b.short[app.GetId()]; ok && b.lasts(s) {
+		return nil, true
+	}
 	placement, need, err := byRules(spec.GetPlace(), int(spec.GetSize()))
 	if err != nil {
 		return nil, true
 	}
 	full := false
 	for name, n := range need {
-		s, ok := b.hosts[name]
-		if !ok || n > s.slots && !spec.GetOversubscribe() {
+		if spec.GetOversubscribe() {
+			n = 0
+		}
+		if s := (shortage{name, n}); b.lasts(s) {
+			if b.short == nil || len(b.short) == maxShapes {
+				b.short = make(map[string]shortage)
+			}
+			b.short[app.GetId()] = s
 			return nil, true
 		}
-		full = full || n > s.free && !spec.GetOversubscribe()
+		full = full || n > b.hosts[name].free
 	}
 	if full {
 		return nil, false

@@ -254,3 +254,43 @@ func BenchmarkNextBesideRunning(b *testing.B) {
 		})
 	}
 }
+
+// TestManyRules: what is remembered of an app, and said of it, does not grow with its rules.
+func TestManyRules(t *testing.T) {
+	c := newCluster(t)
+	c.host("w1", 4)
+	const n = 500
+	rules := make([]*apiv1.PlaceRule, n)
+	for i := range rules {
+		rules[i] = &apiv1.PlaceRule{Host: fmt.Sprintf("gone%03d", i), Ranks: 1}
+	}
+	c.submit("many", &apiv1.AppSpec{Size: n, Place: rules})
+	c.submit("few", &apiv1.AppSpec{Size: 1, Place: rules[:1]})
+	v := c.m.View()
+	var lines Lines
+	require.Equal(t, "cannot be placed as asked for: gone000 is not a host of this cluster; gone001 is not a host of this cluster; "+
+		"gone002 is not a host of this cluster; gone003 is not a host of this cluster; gone004 is not a host of this cluster; "+
+		"gone005 is not a host of this cluster; gone006 is not a host of this cluster; gone007 is not a host of this cluster; and 492 more; the hosts are w1",
+		lines.Of(v).Why(c.app("many")))
+	board := NewBoard()
+	board.Reset(v)
+	cost := func() float64 {
+		return testing.AllocsPerRun(10, func() { require.Empty(t, board.Next(v, 1)) })
+	}
+	require.Empty(t, board.Next(v, 1))
+	require.LessOrEqual(t, cost(), 20.0)
+	again := func() float64 {
+		line := lines.Of(v)
+		return testing.AllocsPerRun(10, func() { require.NotEmpty(t, line.Why(c.app("many"))) })
+	}
+	require.LessOrEqual(t, again(), 20.0)
+}
+
+// TestFitsIsBounded: what is remembered of apps does not grow for ever.
+func TestFitsIsBounded(t *testing.T) {
+	f := (*fits)(nil).follow([]Host{{Name: "w1", Slots: 1}})
+	for i := range maxShapes + 10 {
+		require.NotEmpty(t, f.never(&apiv1.App{Spec: &apiv1.AppSpec{Size: int32(i + 2)}}))
+	}
+	require.LessOrEqual(t, len(f.reasons), maxShapes)
+}

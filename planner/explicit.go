@@ -17,24 +17,30 @@ func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Ho
 	if err != nil {
 		return Plan{}, err
 	}
+	at := make(map[string]*Host, len(hosts))
+	for i := range hosts {
+		at[hosts[i].Name] = &hosts[i]
+	}
 	var missing []string
-	unknown := false
-	for i, rule := range rules {
+	unknown, more := false, 0
+	for _, rule := range rules {
 		name := rule.GetHost()
-		if slices.ContainsFunc(rules[:i], func(r *apiv1.PlaceRule) bool { return r.GetHost() == name }) {
-			continue
+		n, ok := need[name]
+		if !ok {
+			continue // another rule has named it
 		}
-		at := slices.IndexFunc(hosts, func(h Host) bool { return h.Name == name })
+		delete(need, name)
+		why, known := lacks(at[name], name, n, oversubscribe)
 		switch {
-		case at < 0:
-			missing, unknown = append(missing, fmt.Sprintf("%s is not a host of this cluster", name)), true
-		case hosts[at].Evicting:
-			missing = append(missing, fmt.Sprintf("host %s takes no ranks", name))
-		case !oversubscribe && need[name] > hosts[at].Slots:
-			missing = append(missing, fmt.Sprintf("%s has %d slots, %d are asked for", name, hosts[at].Slots, need[name]))
-		case !oversubscribe && need[name] > hosts[at].free():
-			missing = append(missing, fmt.Sprintf("needs %d slots on %s, which has %d free", need[name], name, hosts[at].free()))
+		case why == "":
+		case len(missing) == maxHostsNamed:
+			more++
+		default:
+			missing, unknown = append(missing, why), unknown || !known
 		}
+	}
+	if more > 0 {
+		missing = append(missing, fmt.Sprintf("and %d more", more))
 	}
 	if unknown {
 		missing = append(missing, hostsThere(hosts))
@@ -43,6 +49,21 @@ func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Ho
 		return Plan{Outcome: NotEnoughSlots, Reason: strings.Join(missing, "; ")}.complete(""), nil
 	}
 	return Plan{Outcome: Placed, Placement: placement}.complete(""), nil
+}
+
+// lacks says why a host cannot take n ranks; empty if it can. known tells whether there is such a host.
+func lacks(h *Host, name string, n int, oversubscribe bool) (why string, known bool) {
+	switch {
+	case h == nil:
+		return fmt.Sprintf("%s is not a host of this cluster", name), false
+	case h.Evicting:
+		return fmt.Sprintf("host %s takes no ranks", name), true
+	case !oversubscribe && n > h.Slots:
+		return fmt.Sprintf("%s has %d slots, %d are asked for", name, h.Slots, n), true
+	case !oversubscribe && n > h.free():
+		return fmt.Sprintf("needs %d slots on %s, which has %d free", n, name, h.free()), true
+	}
+	return "", true
 }
 
 // byRules is the placement that rules ask for, and how many ranks on each host.

@@ -3,7 +3,6 @@ package planner
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -13,7 +12,7 @@ import (
 // maxShapes bounds what is remembered of apps: more than may be queued at a time.
 const maxShapes = 4 * fsm.MaxLiveApps
 
-// fits knows which apps fit a cluster with nothing on it. What it has found holds for all apps of one shape, until a host comes or goes, or
+// fits knows which apps fit a cluster with nothing on it. What is found holds for all apps of one shape, until a host comes or goes, or
 // has other slots: what is placed and what ends does not matter. It may be used concurrently.
 type fits struct {
 	empty []Host
@@ -23,20 +22,20 @@ type fits struct {
 	reasons map[shape]string
 }
 
-// shape is all of an app that a plan depends on.
+// shape is all of an app that a plan depends on. Rules can be many: an app that has some is told apart by its id.
 type shape struct {
-	place, policy, hint, mainHost, tenant string
+	asked, policy, hint, mainHost, tenant string
 	size                                  int32
 	oversubscribe                         bool
 }
 
-func shapeOf(spec *apiv1.AppSpec) shape {
-	var place strings.Builder
-	for _, r := range spec.GetPlace() {
-		fmt.Fprintf(&place, "%s %d\n", r.GetHost(), r.GetRanks())
+func shapeOf(app *apiv1.App) shape {
+	spec := app.GetSpec()
+	if len(spec.GetPlace()) > 0 {
+		return shape{asked: app.GetId()}
 	}
 	return shape{
-		place: place.String(), policy: spec.GetPolicy(), hint: spec.GetHint(), mainHost: spec.GetMainHost(), tenant: spec.GetTenant(),
+		policy: spec.GetPolicy(), hint: spec.GetHint(), mainHost: spec.GetMainHost(), tenant: spec.GetTenant(),
 		size: spec.GetSize(), oversubscribe: spec.GetOversubscribe(),
 	}
 }
@@ -58,7 +57,7 @@ func (f *fits) never(app *apiv1.App) string {
 	if plain(spec) && !spec.GetOversubscribe() && int(spec.GetSize()) <= f.slots {
 		return ""
 	}
-	s := shapeOf(spec)
+	s := shapeOf(app)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	reason, ok := f.reasons[s]
