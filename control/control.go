@@ -113,6 +113,7 @@ type Control struct {
 	incoming, pushed, outgoing *gate.Gate // modules on their way: from clients, from other servers, to those and to workers
 	inspecting                 chan struct{}
 	pulls                      singleflight.Group
+	pulling                    pulling
 	moving                     func(context.Context) (_ context.Context, moved, end func()) // how long a module may take between servers
 
 	mu      sync.Mutex          // guards what stands below

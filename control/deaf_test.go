@@ -224,6 +224,49 @@ func TestWhoWaitsHearsSo(t *testing.T) {
 	require.Zero(t, c.outgoing.Inside())
 }
 
+// TestNoWordsForADisk: who waits for a module that this server gets from another hears only of what comes, and of this server's disk nothing:
+// silence sends it to another.
+func TestNoWordsForADisk(t *testing.T) {
+	t.Parallel()
+	tr := newTrio(t, nil)
+	c := tr.servers[0].control
+	digest := digestOf([]byte("module"))
+	release, began := make(chan struct{}), make(chan struct{})
+	go func() {
+		_, _, _ = c.pulls.Do(digest, func() (any, error) { close(began); <-release; return nil, noModule(digest) }) // as one whose disk hangs
+	}()
+	<-began
+	client := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), tr.infos[0].Addr))
+	words, over := make(chan struct{}, 99), make(chan error, 1)
+	go func() {
+		stream, err := client.FetchModule(t.Context(), &apiv1.FetchModuleRequest{Digest: digest})
+		if err != nil {
+			over <- err
+			return
+		}
+		for {
+			if _, err := stream.Receive(); err != nil {
+				over <- err
+				return
+			}
+			words <- struct{}{}
+		}
+	}()
+	require.Eventually(t, func() bool { return c.outgoing.Inside() == 1 }, time.Minute, time.Millisecond)
+	for len(words) > 0 { // from before it had the place
+		<-words
+	}
+	select { // it can only miss a fault
+	case <-words:
+		require.Fail(t, "a word, and nothing has moved")
+	case <-time.After(3 * waitWord):
+	}
+	c.pulling.step(digest)
+	<-words
+	close(release)
+	require.ErrorContains(t, <-over, "no server has module")
+}
+
 // TestAnswersGoFirst: however many records wait, an answer to a heartbeat waits for one of them at the most.
 func TestAnswersGoFirst(t *testing.T) {
 	s := newSession("h1", "i1", func() {})

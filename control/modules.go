@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -262,8 +263,21 @@ func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest
 	defer cancel()
 	var place *gate.Place
 	leave := func() {}
-	err := telling(ctx, cancel, func() error { return stream.Send(&apiv1.FetchModuleResponse{}) }, func() (err error) {
+	var inside atomic.Bool
+	seen := int64(0)
+	tell := func() error {
+		// Only what is sure to go on is told: the line in front of the gate, and another server's sending. Who waits for this server's disk
+		// does better with another.
+		got := c.pulling.got(req.Digest)
+		if inside.Load() && got == seen {
+			return nil
+		}
+		seen = got
+		return stream.Send(&apiv1.FetchModuleResponse{})
+	}
+	err := telling(ctx, cancel, tell, func() (err error) {
 		ctx, place, leave, err = enterWriting(ctx, c.outgoing, "modules are being fetched")
+		inside.Store(true)
 		if err != nil {
 			leave = func() {}
 			return err
@@ -310,12 +324,40 @@ func (c *Control) fetched(ctx context.Context, digest string) error {
 	}
 }
 
+// pulling counts what other servers have said of modules that this one gets from them.
+type pulling struct {
+	mu    sync.Mutex // guards steps
+	steps map[string]int64
+}
+
+func (p *pulling) step(digest string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.steps == nil {
+		p.steps = map[string]int64{}
+	}
+	p.steps[digest]++
+}
+
+func (p *pulling) got(digest string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.steps[digest]
+}
+
+func (p *pulling) end(digest string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.steps, digest)
+}
+
 // pull gets a module from one of the other servers, in any order: one that hangs must not be the first each time. Only those that
 // have it answer.
 func (c *Control) pull(ctx context.Context, digest string) error {
 	if c.modules.has(digest) {
 		return nil
 	}
+	defer c.pulling.end(digest)
 	servers := slices.Clone(c.group.Servers())
 	rand.Shuffle(len(servers), func(i, j int) { servers[i], servers[j] = servers[j], servers[i] })
 	for _, s := range servers {
@@ -354,6 +396,7 @@ func (c *Control) pullFrom(ctx context.Context, addr, digest string) (err error)
 			return err
 		}
 		moved()
+		c.pulling.step(digest)
 		if err := in.add(m.Chunk); err != nil {
 			return err
 		}
