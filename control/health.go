@@ -9,6 +9,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 // AlarmService is the name under which grpc.health.v1 tells of alarms: not serving while there are any.
@@ -71,7 +73,7 @@ func (c *Control) registerHealth(s *connect.Server) {
 		all, alarms := c.healths()
 		status, ok := all[req.Service]
 		if !ok {
-			return connect.NewError(connect.CodeNotFound, "no service "+req.Service)
+			return connect.NewError(connect.CodeNotFound, text.Cut("no service "+req.Service, apierr.MaxText))
 		}
 		tellAlarms(ctx, alarms)
 		return stream.Send(&grpc_health_v1.HealthCheckResponse{Status: status})

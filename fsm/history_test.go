@@ -216,3 +216,33 @@ func TestForgetsKeysLittleAtATime(t *testing.T) {
 	at(t, m, 1002+KeepSeconds, "submit last m 1 key=last")
 	require.Equal(t, n+1-forgetAtOnce-1, m.View().keys.order.Len())
 }
+
+// TestForgetsMigrationsLittleAtATime: those that are old by themselves, and those that go before their app does.
+func TestForgetsMigrationsLittleAtATime(t *testing.T) {
+	m := New()
+	at(t, m, 1, "init c1", fmt.Sprintf("level %d", FeatureLevel), "module m migratable", "host h1 4 n1 i1", "host h2 4 n2 i1", "submit mover m 1",
+		"place mover h1", "started mover h1 1")
+	for i := range MinEndedMigrations + 100 {
+		at(t, m, 1, fmt.Sprintf("propose g%d mover 1 0:h1>h2", i), fmt.Sprintf("abort g%d no", i))
+	}
+	count := func() int { return len(slices.Collect(m.View().MigrationsOf("mover"))) }
+	require.Equal(t, MinEndedMigrations+100, count())
+	at(t, m, KeepSeconds+2, "stop mover cancelled 0")
+	require.Equal(t, MinEndedMigrations+100-forgetAtOnce, count(), "by age")
+	at(t, m, KeepSeconds+2, "ended mover h1 0@1=0")
+	require.Equal(t, MinEndedMigrations+100-2*forgetAtOnce, count())
+	endMany(t, m, 2*KeepSeconds, "a", MinEndedApps-1)
+	before := count()
+	require.Equal(t, MinEndedMigrations, before)
+	at(t, m, 3*KeepSeconds, "submit one m 1", "stop one cancelled 0")
+	require.True(t, knows(m, "mover"), "it waits until its migrations have gone")
+	require.Positive(t, count())
+	require.LessOrEqual(t, before-count(), 2*(2*forgetAtOnce+1), "two commands, each of which forgets by app and by age")
+	for i := 0; knows(m, "mover"); i++ {
+		before := count()
+		at(t, m, 3*KeepSeconds, fmt.Sprintf("host w%d 4 n i", i%8))
+		require.LessOrEqual(t, before-count(), 2*forgetAtOnce+1)
+	}
+	require.Zero(t, count())
+	requireSound(t, m)
+}

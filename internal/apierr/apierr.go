@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect/v2/connectproto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 // Reasons, for programs.
@@ -32,8 +33,15 @@ const (
 	ReasonInternal        = "INTERNAL"
 )
 
+// MaxText bounds what an error says is wrong, in bytes: it may repeat what a caller sent, and travels in a header, for which a connection keeps
+// room from then on.
+const MaxText = 4 << 10
+
 // New makes an error for the API: its code, a reason of the list above, what is wrong, and what to do about it.
 func New(code connect.Code, reason, field, wrong, fix string) error {
+	if len(wrong) > MaxText {
+		wrong = text.Cut(wrong, MaxText) + "…"
+	}
 	msg := wrong
 	if fix != "" {
 		msg += ": " + fix

@@ -25,8 +25,8 @@ const (
 	maxAnswer = 1 << 20
 )
 
-// TwoClustersError is returned when the client's addresses are of more than one cluster: one was recovered from the data of a server of the
-// other while others of that run, or they never had to do with each other. Nothing was asked of either.
+// TwoClustersError is returned when the client's addresses are of more than one cluster that is alive: one was recovered from the data of a
+// server of the other while others of that run. Nothing was asked of either. Clusters that never had to do with each other are not looked for.
 type TwoClustersError struct {
 	// At are the addresses at which each answered.
 	At map[string][]string

@@ -23,6 +23,7 @@ type body struct {
 	told *atomic.Pointer[func(n int)] // told of what comes; nil: nobody is
 	half *half
 
+	packed bool // the request says that it is compressed
 	framed bool // messages have heads; otherwise the body is one message
 	single bool // the handler gets the message when the body has ended: it is not handed over before
 	most   int  // of the message under way
@@ -35,8 +36,13 @@ type body struct {
 // newBody wraps the body of r.
 func newBody(r *http.Request, told *atomic.Pointer[func(n int)], half *half) *body {
 	kind := r.Header.Get("Content-Type")
+	packed := false
+	for _, h := range []string{"Content-Encoding", "Grpc-Encoding", "Connect-Content-Encoding"} {
+		how := r.Header.Get(h)
+		packed = packed || how != "" && how != "identity"
+	}
 	return &body{
-		ReadCloser: r.Body, told: told, half: half, most: MaxMessageBytes,
+		packed: packed, ReadCloser: r.Body, told: told, half: half, most: MaxMessageBytes,
 		framed: strings.HasPrefix(kind, "application/grpc") || strings.HasPrefix(kind, "application/connect+"),
 	}
 }
@@ -46,6 +52,10 @@ func (b *body) Read(p []byte) (int, error) {
 	if why := b.half.why(); why != nil {
 		b.half.close()
 		return 0, why
+	}
+	if b.packed {
+		b.half.close()
+		return 0, apierr.New(connect.CodeUnimplemented, apierr.ReasonInvalid, "", "compressed requests are not taken", "send it as it is")
 	}
 	n, err := b.ReadCloser.Read(p)
 	if f := b.told.Load(); f != nil && n > 0 {

@@ -65,7 +65,7 @@ func taking(t *testing.T, all *halves) (addr string, k *taker) {
 	mux := http.NewServeMux()
 	MountBounded(mux, s, map[string]int{apiv1connect.DataTransferProcedure: firstBytes})
 	url, _ := answeringBy(t, func(ctx context.Context, l net.Listener, h http.Handler) error {
-		return serve(ctx, l, h, http2Config(streamWindow), all)
+		return serve(ctx, l, h, http2Config(streamWindow), all, newUnreads(maxUnread, time.Minute))
 	}, mux.ServeHTTP)
 	return strings.TrimPrefix(url, "http://"), k
 }

@@ -29,6 +29,7 @@ const (
 	pingWait      = 3 * time.Second
 	maxFrame      = 256 << 10 // what is read at a time: a connection keeps a buffer of that size
 
+	maxUnread    = 256 << 20 // of answers that are being written, for all callers of a server together
 	maxHalf      = 128 << 20 // of messages that have begun and are not whole, for all callers of a server together
 	halfPatience = time.Minute
 
@@ -95,25 +96,26 @@ func MountBounded(mux *http.ServeMux, s *connect.Server, first map[string]int) {
 
 // Serve answers on l until ctx ends, then gives requests under way a moment and closes. It returns nil at ctx's end.
 // What messages that are not whole take of memory is bounded for all callers together: when it is short the slowest go, and one that
-// stands still for halfPatience goes whatever there is.
+// stands still for halfPatience goes whatever there is. So it is with answers that callers do not take. Requests that are compressed are
+// refused: how much they hold is not to be seen.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	return serve(ctx, l, h, http2Config(streamWindow), newHalves(maxHalf, halfPatience))
+	return serve(ctx, l, h, http2Config(streamWindow), newHalves(maxHalf, halfPatience), newUnreads(maxUnread, halfPatience))
 }
 
 // ServeBulk is Serve where requests are long and are written as they come, as images are: what NewBulkHTTPClient is for answers.
 func ServeBulk(ctx context.Context, l net.Listener, h http.Handler) error {
 	config := http2Config(bulkWindow)
 	config.MaxReceiveBufferPerConnection = bulkUnread
-	return serve(ctx, l, h, config, newHalves(maxHalf, halfPatience))
+	return serve(ctx, l, h, config, newHalves(maxHalf, halfPatience), newUnreads(maxUnread, halfPatience))
 }
 
-func serve(ctx context.Context, l net.Listener, h http.Handler, config *http.HTTP2Config, all *halves) error {
+func serve(ctx context.Context, l net.Listener, h http.Handler, config *http.HTTP2Config, all *halves, answers *unreads) error {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
 	config.MaxConcurrentStreams = maxStreams
 	s := &http.Server{
-		Handler: withWriter(h, all), Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: 64 << 10, HTTP2: config,
+		Handler: withWriter(h, all, answers), Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: 64 << 10, HTTP2: config,
 		// Requests end with the server, so that streams do not hold up its end.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}

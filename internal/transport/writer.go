@@ -11,9 +11,10 @@ import (
 // writer is a request's way to bound its writes. net/http does not look at a context while a write waits for a client that does
 // not read, and gives such a client all the time there is. It bounds what is read, too.
 type writer struct {
-	mu   sync.Mutex               // guards done
-	ctl  *http.ResponseController // may not be used once done
-	done bool
+	mu      sync.Mutex               // guards done and bounded
+	ctl     *http.ResponseController // may not be used once done
+	done    bool
+	bounded bool // by who answers: writes have a deadline
 
 	read atomic.Pointer[func(n int)] // told of what comes; nil: nobody is
 	body *body                       // nil: the request has none
@@ -22,7 +23,7 @@ type writer struct {
 type writerKey struct{}
 
 // withWriter gives every request a writer, and has its messages counted.
-func withWriter(h http.Handler, all *halves) http.Handler {
+func withWriter(h http.Handler, all *halves, answers *unreads) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		wr := &writer{ctl: http.NewResponseController(w)}
 		defer func() {
@@ -37,8 +38,30 @@ func withWriter(h http.Handler, all *halves) http.Handler {
 			wr.body = newBody(r, &wr.read, half)
 			r.Body = wr.body
 		}
-		h.ServeHTTP(w, r)
+		h.ServeHTTP(&counted{w, wr, answers}, r)
 	})
+}
+
+// bound gives a write its deadline, unless who answers has, and returns what takes it back.
+func (wr *writer) bound(d time.Duration) (free func()) {
+	set := func(at time.Time) {
+		wr.mu.Lock()
+		defer wr.mu.Unlock()
+		if !wr.done && !wr.bounded {
+			_ = wr.ctl.SetWriteDeadline(at) // both protocols of Serve know deadlines
+		}
+	}
+	set(time.Now().Add(d))
+	return func() { set(time.Time{}) }
+}
+
+// breakWrite has a write that waits return, and all that come.
+func (wr *writer) breakWrite() {
+	wr.mu.Lock()
+	defer wr.mu.Unlock()
+	if wr.bounded = true; !wr.done {
+		_ = wr.ctl.SetWriteDeadline(time.Unix(1, 0)) // both protocols of Serve know deadlines
+	}
 }
 
 // breakRead has a read that waits return.
@@ -74,6 +97,7 @@ func setDeadline(ctx context.Context, at time.Time) {
 	wr.mu.Lock()
 	defer wr.mu.Unlock()
 	if !wr.done && ctx.Err() == nil {
+		wr.bounded = !at.IsZero()
 		_ = wr.ctl.SetWriteDeadline(at) // both protocols of Serve know deadlines
 	}
 }

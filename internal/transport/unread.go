@@ -1,0 +1,87 @@
+package transport
+
+import (
+	"container/list"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// unreads bounds what answers take of this process's memory that their callers do not take: for all callers together, and how long a write
+// may wait for its caller. Whose answer is ended may ask again.
+type unreads struct {
+	most     int64
+	patience time.Duration
+
+	mu   sync.Mutex // guards what stands below
+	held int64
+	open *list.List // *unread, the one that began first in front
+}
+
+// unread is one write under way.
+type unread struct {
+	n   int64
+	end func() // has the write return; it must not block
+}
+
+func newUnreads(most int64, patience time.Duration) *unreads {
+	return &unreads{most: most, patience: patience, open: list.New()}
+}
+
+// begin counts a write of n bytes. When more is held than may be, those that have waited longest are ended, until there is an eighth of
+// room again.
+func (a *unreads) begin(n int, end func()) *list.Element {
+	a.mu.Lock()
+	e := a.open.PushBack(&unread{int64(n), end})
+	a.held += int64(n)
+	var lost []*unread
+	if a.held > a.most {
+		for left := a.held; left > a.most-a.most/8 && a.open.Front() != e; {
+			u := a.open.Remove(a.open.Front()).(*unread) //nolint:forcetypeassert // nothing else is in the list
+			left -= u.n
+			a.held -= u.n
+			lost = append(lost, u)
+		}
+	}
+	a.mu.Unlock()
+	for _, u := range lost {
+		u.end()
+	}
+	return e
+}
+
+// done ends the account of a write.
+func (a *unreads) done(e *list.Element) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	u := e.Value.(*unread) //nolint:forcetypeassert // begin made it
+	before := a.open.Len()
+	a.open.Remove(e) // nothing, if it is not in the list any more
+	if a.open.Len() < before {
+		a.held -= u.n
+	}
+}
+
+// counted is a ResponseWriter whose writes are counted, and end.
+type counted struct {
+	http.ResponseWriter
+	wr  *writer
+	all *unreads
+}
+
+// Write implements io.Writer.
+func (a *counted) Write(p []byte) (int, error) {
+	e := a.all.begin(len(p), a.wr.breakWrite)
+	defer a.all.done(e)
+	defer a.wr.bound(a.all.patience)()
+	return a.ResponseWriter.Write(p)
+}
+
+// Flush implements http.Flusher.
+func (a *counted) Flush() {
+	defer a.wr.bound(a.all.patience)()
+	_ = http.NewResponseController(a.ResponseWriter).Flush() // what fails is told by the next write
+}
+
+// Unwrap is for http.ResponseController.
+func (a *counted) Unwrap() http.ResponseWriter { return a.ResponseWriter }
