@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -126,11 +127,17 @@ func (a *app) sent(f *apiv1.ExecFrozen, err error) {
 	r.digest = f.Digest
 }
 
+// errNotYet is why an image is not taken whose source has heard that all have agreed to the migration before this host has.
+var errNotYet = errors.New("it has not been announced here yet")
+
 // expects says why this host does not wait for what h announces; nil: it does. A rank that is here already, in whatever state,
 // is not waited for: what came first and whole is what counts.
 func (a *app) expects(h *apiv1.TransferHeader) error {
 	refused := fmt.Errorf("worker: host %s does not wait for rank %d of migration %s", a.host.cfg.Name, h.Rank, h.Migration)
 	m := a.pending()
+	if m != nil && m.Id == h.Migration && m.Phase == apiv1.MigrationPending {
+		return fmt.Errorf("%w (%w)", refused, errNotYet)
+	}
 	if m == nil || m.Id != h.Migration || m.Phase != apiv1.MigrationAnnounced || a.exec != execRunning || a.output == nil {
 		return refused
 	}

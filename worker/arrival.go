@@ -85,6 +85,9 @@ func (s dataService) unstored(h *apiv1.TransferHeader, err error) error {
 }
 
 func refusedTransfer(err error) error {
+	if errors.Is(err, errNotYet) {
+		return apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "", err.Error(), "send it again in a moment")
+	}
 	return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "", err.Error(), "")
 }
 

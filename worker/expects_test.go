@@ -16,6 +16,8 @@ func TestNoImageBeforeTheAnnouncement(t *testing.T) {
 	h := &apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1, From: "h2"}
 	b.migration("pending", 1, "h2", "h1")
 	require.ErrorContains(t, b.a.expects(h), "host h1 does not wait for rank 1 of migration m1")
+	require.ErrorIs(t, b.a.expects(h), errNotYet)
+	require.NotErrorIs(t, b.a.expects(&apiv1.TransferHeader{App: "a", Migration: "m0", Rank: 1, From: "h2"}), errNotYet)
 	file, err := os.CreateTemp(t.TempDir(), "early")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = file.Close() })

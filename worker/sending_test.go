@@ -2,9 +2,13 @@ package worker
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,4 +69,44 @@ func TestSendingEndsWithItsMigration(t *testing.T) {
 			require.NoFileExists(t, image)
 		})
 	}
+}
+
+// shyTarget takes the third transfer, and no other.
+type shyTarget struct {
+	dataService
+	asked *atomic.Int32
+}
+
+func (s shyTarget) Transfer(_ context.Context, stream apiv1connect.DataTransferServerStream) (*apiv1.TransferResponse, error) {
+	if s.asked.Add(1) < 3 {
+		return nil, refusedTransfer(fmt.Errorf("not now: %w", errNotYet))
+	}
+	for {
+		if _, err := stream.Receive(); errors.Is(err, io.EOF) {
+			return &apiv1.TransferResponse{}, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// TestSentAgain: a target that has not heard of the announcement yet is no reason to give the migration up.
+func TestSentAgain(t *testing.T) {
+	target := shyTarget{dataService{&Worker{log: slog.New(slog.DiscardHandler)}}, new(atomic.Int32)}
+	b := newBench(t)
+	b.a.host.http = transport.NewHTTPClient()
+	b.rec.Addrs["h2"] = serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, target) })
+	b.frozen()
+	image := filepath.Join(t.TempDir(), "image")
+	require.NoError(t, os.WriteFile(image, make([]byte, 1<<20), 0o600))
+	b.a.rankFrozen(&apiv1.ExecFrozen{Migration: "m1", Rank: 0, Path: image, Digest: "d"})
+	select {
+	case f := <-b.a.inbox:
+		f()
+	case <-time.After(time.Minute):
+		require.FailNow(t, "it is not sent")
+	}
+	require.Empty(t, b.a.failure)
+	require.Equal(t, "d", b.a.ranks[0].digest)
+	require.EqualValues(t, 3, target.asked.Load())
 }

@@ -13,11 +13,15 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // transferDeadline bounds the sending of one rank; the leader aborts a migration long before.
 const transferDeadline = 5 * time.Minute
+
+// sendPause is how long a target is left that has not taken a rank, at first.
+const sendPause = 10 * time.Millisecond
 
 // transfer is one frozen rank to send.
 type transfer struct {
@@ -31,10 +35,27 @@ type transfer struct {
 	addr   string         // of its data port
 }
 
-// send streams a rank's log and image to its target; nil means that the target has checked the digest. It ends with ctx.
+// send streams a rank's log and image to its target; nil means that the target has checked the digest. A target that has not heard yet that
+// it gets the rank, or has too much to do, is asked again. It ends with ctx.
 func (w *Worker) send(ctx context.Context, t transfer) error {
 	ctx, cancel := context.WithTimeout(ctx, transferDeadline)
 	defer cancel()
+	for pause := sendPause; ; pause = min(2*pause, time.Second) {
+		err := w.sendOnce(ctx, t)
+		switch apierr.Info(err).GetReason() {
+		case apierr.ReasonNotYet, apierr.ReasonOverloaded:
+		default:
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (w *Worker) sendOnce(ctx context.Context, t transfer) error {
 	client := apiv1connect.NewDataClient(transport.NewClient(w.http, t.addr))
 	stream, err := client.Transfer(ctx)
 	if err != nil {

@@ -31,6 +31,7 @@ const (
 	ReasonKeyReused       = "KEY_REUSED"
 	ReasonForeignCluster  = "FOREIGN_CLUSTER"
 	ReasonInternal        = "INTERNAL"
+	ReasonNotYet          = "NOT_YET" // the same will be taken in a moment
 )
 
 // MaxText bounds what an error says is wrong, in bytes: it may repeat what a caller sent, and travels in a header, for which a connection keeps

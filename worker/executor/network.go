@@ -2,9 +2,11 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +26,8 @@ const (
 	linkMethod     = "/godwit.v1.Rank/Link"
 	dialTimeout    = 3 * time.Second
 	maxFrameBytes  = 4 << 20
+	maxGreeting    = 16
+	maxPeerName    = 256
 	streamWindow   = 8 << 20
 	keepaliveEvery = 10 * time.Second
 	keepaliveWait  = 3 * time.Second
@@ -42,6 +46,7 @@ type network struct {
 	app, host   string
 	log         *slog.Logger
 	incoming    *connListener
+	greetings   greetings
 	fence       *fence
 	redialAfter time.Duration // the first wait before a link is dialled again
 
@@ -255,14 +260,64 @@ func (n *network) server() *grpc.Server {
 	return s
 }
 
+// greeted waits for the name of the host that calls. Callers that have not said it may hold a message each: few may be there at a time, the
+// one that has waited longest has to go, and none waits for long.
+func (n *network) greeted(s grpc.ServerStream) (peer string, err error) {
+	quit, leave := n.greetings.enter()
+	defer leave()
+	var hello batch
+	said := make(chan error, 1)
+	go func() { said <- s.RecvMsg(&hello) }() // ends with the stream, which ends when accept returns
+	t := time.NewTimer(dialTimeout)
+	defer t.Stop()
+	select {
+	case err := <-said:
+		if err != nil {
+			return "", err
+		}
+	case <-quit:
+		return "", errors.New("executor: too many callers have not said which host they are")
+	case <-t.C:
+		return "", fmt.Errorf("executor: a caller has not said within %v which host it is", dialTimeout)
+	}
+	defer hello.in.Free()
+	if hello.in.Len() > maxPeerName {
+		return "", fmt.Errorf("executor: a caller's name has %d bytes", hello.in.Len())
+	}
+	return string(hello.in.Materialize()), nil
+}
+
+// greetings are the callers that have not said which host they are.
+type greetings struct {
+	mu   sync.Mutex // guards open
+	open []chan struct{}
+}
+
+// enter adds one. quit is closed when it has to go.
+func (g *greetings) enter() (quit <-chan struct{}, leave func()) {
+	ch := make(chan struct{})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.open) == maxGreeting {
+		close(g.open[0])
+		g.open = slices.Delete(g.open, 0, 1)
+	}
+	g.open = append(g.open, ch)
+	return ch, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if i := slices.Index(g.open, ch); i >= 0 {
+			g.open = slices.Delete(g.open, i, i+1)
+		}
+	}
+}
+
 // accept serves a stream dialled by another executor.
 func (n *network) accept(_ any, s grpc.ServerStream) error {
-	var hello batch
-	if err := s.RecvMsg(&hello); err != nil {
+	peer, err := n.greeted(s)
+	if err != nil {
 		return err
 	}
-	peer := string(hello.in.Materialize())
-	hello.in.Free()
 	n.mu.Lock()
 	l := n.links[peer]
 	if l == nil && peer != "" && peer < n.host {
