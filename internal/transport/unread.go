@@ -62,15 +62,23 @@ func (a *unreads) done(e *list.Element) {
 	}
 }
 
+// countedFrom is the size of a write from which on it is counted: what is smaller is less than the request itself takes.
+const countedFrom = 4 << 10
+
 // counted is a ResponseWriter whose writes are counted, and end.
 type counted struct {
 	http.ResponseWriter
-	wr  *writer
-	all *unreads
+	wr    *writer
+	all   *unreads
+	large bool // something that is counted was written since the last flush; owned by who answers
 }
 
 // Write implements io.Writer.
 func (a *counted) Write(p []byte) (int, error) {
+	a.large = a.large || len(p) >= countedFrom
+	if !a.large {
+		return a.ResponseWriter.Write(p)
+	}
 	e := a.all.begin(len(p), a.wr.breakWrite)
 	defer a.all.done(e)
 	defer a.wr.bound(a.all.patience)()
@@ -79,6 +87,11 @@ func (a *counted) Write(p []byte) (int, error) {
 
 // Flush implements http.Flusher.
 func (a *counted) Flush() {
+	if !a.large {
+		_ = http.NewResponseController(a.ResponseWriter).Flush() // what fails is told by the next write
+		return
+	}
+	a.large = false
 	defer a.wr.bound(a.all.patience)()
 	_ = http.NewResponseController(a.ResponseWriter).Flush() // what fails is told by the next write
 }

@@ -38,7 +38,7 @@ func withWriter(h http.Handler, all *halves, answers *unreads) http.Handler {
 			wr.body = newBody(r, &wr.read, half)
 			r.Body = wr.body
 		}
-		h.ServeHTTP(&counted{w, wr, answers}, r)
+		h.ServeHTTP(&counted{ResponseWriter: w, wr: wr, all: answers}, r)
 	})
 }
 
