@@ -47,6 +47,7 @@ const (
 func http2Config(window int) *http.HTTP2Config {
 	return &http.HTTP2Config{
 		SendPingTimeout: pingAfter, PingTimeout: pingWait,
+		WriteByteTimeout:          pingAfter + pingWait, // a peer that reads nothing of the connection is not there, whatever it sends
 		MaxReceiveBufferPerStream: window, MaxReceiveBufferPerConnection: (maxStreams + 4) * window,
 		MaxReadFrameSize: maxFrame,
 	}

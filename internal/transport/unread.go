@@ -3,6 +3,7 @@ package transport
 import (
 	"container/list"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,15 +14,17 @@ type unreads struct {
 	most     int64
 	patience time.Duration
 
-	mu   sync.Mutex // guards what stands below
-	held int64
-	open *list.List // *unread, the one that began first in front
+	mu    sync.Mutex // guards what stands below
+	held  int64
+	going int64      // of those held: their writes have been told to end
+	open  *list.List // *unread that have not been told, the one that began first in front
 }
 
 // unread is one write under way.
 type unread struct {
-	n   int64
-	end func() // has the write return; it must not block
+	n    int64
+	end  func() // has the write return; it must not block
+	lost bool   // it has been told to
 }
 
 func newUnreads(most int64, patience time.Duration) *unreads {
@@ -32,14 +35,14 @@ func newUnreads(most int64, patience time.Duration) *unreads {
 // room again.
 func (a *unreads) begin(n int, end func()) *list.Element {
 	a.mu.Lock()
-	e := a.open.PushBack(&unread{int64(n), end})
+	e := a.open.PushBack(&unread{n: int64(n), end: end})
 	a.held += int64(n)
 	var lost []*unread
-	if a.held > a.most {
-		for left := a.held; left > a.most-a.most/8 && a.open.Front() != e; {
+	if a.held-a.going > a.most {
+		for a.held-a.going > a.most-a.most/8 && a.open.Front() != e {
 			u := a.open.Remove(a.open.Front()).(*unread) //nolint:forcetypeassert // nothing else is in the list
-			left -= u.n
-			a.held -= u.n
+			u.lost = true
+			a.going += u.n
 			lost = append(lost, u)
 		}
 	}
@@ -55,12 +58,16 @@ func (a *unreads) done(e *list.Element) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	u := e.Value.(*unread) //nolint:forcetypeassert // begin made it
-	before := a.open.Len()
-	a.open.Remove(e) // nothing, if it is not in the list any more
-	if a.open.Len() < before {
-		a.held -= u.n
+	a.held -= u.n
+	if u.lost {
+		a.going -= u.n
+		return
 	}
+	a.open.Remove(e)
 }
+
+// writePart is of what each has the patience: a caller that takes slowly takes all the same.
+const writePart = 64 << 10
 
 // countedFrom is the size of a write from which on it is counted: what is smaller is less than the request itself takes.
 const countedFrom = 4 << 10
@@ -81,6 +88,17 @@ func (a *counted) Write(p []byte) (int, error) {
 	}
 	e := a.all.begin(len(p), a.wr.breakWrite)
 	defer a.all.done(e)
+	n := 0
+	for part := range slices.Chunk(p, writePart) {
+		m, err := a.part(part)
+		if n += m; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func (a *counted) part(p []byte) (int, error) {
 	defer a.wr.bound(a.all.patience)()
 	return a.ResponseWriter.Write(p)
 }

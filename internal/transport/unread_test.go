@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"container/list"
 	"context"
 	"io"
 	"net"
@@ -80,4 +81,48 @@ func TestPackedRequestsAreRefused(t *testing.T) {
 		require.NoError(t, res.Body.Close())
 		require.Equal(t, want, res.StatusCode, header)
 	}
+}
+
+// TestUnreadAccount: what was told to end is held until it has ended, and nothing else is told for it.
+func TestUnreadAccount(t *testing.T) {
+	var told []string
+	a := newUnreads(10, time.Hour)
+	begin := func(name string, n int) *list.Element { return a.begin(n, func() { told = append(told, name) }) }
+	first, second := begin("first", 6), begin("second", 6)
+	require.Equal(t, []string{"first"}, told)
+	require.EqualValues(t, 12, a.held)
+	third := begin("third", 2)
+	require.Equal(t, []string{"first"}, told, "8 of 10 are left")
+	a.done(first)
+	require.EqualValues(t, 8, a.held)
+	a.done(third)
+	huge := begin("huge", 100)
+	require.Equal(t, []string{"first", "second"}, told, "never what begins")
+	a.done(second)
+	a.done(huge)
+	require.Zero(t, a.held)
+	require.Zero(t, a.going)
+	require.Zero(t, a.open.Len())
+}
+
+// TestSlowReader: who takes an answer slowly, and goes on, gets it, though all of it takes longer than the patience.
+func TestSlowReader(t *testing.T) {
+	const patience, size = 2 * time.Second, 6 * streamWindow
+	url, _ := answeringBy(t, func(ctx context.Context, l net.Listener, h http.Handler) error {
+		return serve(ctx, l, h, http2Config(streamWindow), newHalves(maxHalf, time.Hour), newUnreads(maxUnread, patience))
+	}, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, size)) })
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	require.NoError(t, err)
+	res, err := NewHTTPClient().Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close() //nolint:errcheck // read only
+	got := 0
+	for pause := patience / 4; ; time.Sleep(pause) { // the reader is slow
+		n, err := io.CopyN(io.Discard, res.Body, streamWindow)
+		if got += int(n); err != nil {
+			require.ErrorIs(t, err, io.EOF)
+			break
+		}
+	}
+	require.Equal(t, size, got)
 }
