@@ -20,7 +20,7 @@ type Board struct {
 	free, slots int
 	fits        *fits // nil: nothing is known of the hosts as they are
 	// short is, of apps whose rules the hosts could not meet, one host that could not: as long as that is so, the others need no look.
-	short map[string]shortage
+	short map[fsm.Place]shortage
 }
 
 // shortage is a host of which rules ask more than it has.
@@ -184,7 +184,7 @@ func (b *Board) fill(n int, before map[string]seat) []string {
 // asked takes the slots that an app's rules name. placement is nil if they are not free; never tells that the hosts do not have them.
 func (b *Board) asked(app *apiv1.App, before map[string]seat) (placement []string, never bool) {
 	spec := app.GetSpec()
-	if s, ok := b.short[app.GetId()]; ok && b.lasts(s) {
+	if s, ok := b.short[fsm.SubmissionOf(app)]; ok && b.lasts(s) {
 		return nil, true
 	}
 	placement, need, err := byRules(spec.GetPlace(), int(spec.GetSize()))
@@ -198,9 +198,9 @@ func (b *Board) asked(app *apiv1.App, before map[string]seat) (placement []strin
 		}
 		if s := (shortage{name, n}); b.lasts(s) {
 			if b.short == nil || len(b.short) == maxShapes {
-				b.short = make(map[string]shortage)
+				b.short = make(map[fsm.Place]shortage)
 			}
-			b.short[app.GetId()] = s
+			b.short[fsm.SubmissionOf(app)] = s
 			return nil, true
 		}
 		full = full || n > b.hosts[name].free

@@ -294,3 +294,23 @@ func TestFitsIsBounded(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(f.reasons), maxShapes)
 }
+
+// TestSameIDLater: an app that has the id of one before it, which is forgotten, is not taken for that.
+func TestSameIDLater(t *testing.T) {
+	before, now := newCluster(t), newCluster(t)
+	board := NewBoard()
+	var lines Lines
+	for _, c := range []*cluster{before, now} {
+		c.host("w1", 4)
+	}
+	before.submit("a", &apiv1.AppSpec{Size: 1, Place: []*apiv1.PlaceRule{{Host: "gone", Ranks: 1}}})
+	board.Reset(before.m.View())
+	require.Empty(t, board.Next(before.m.View(), 1))
+	require.Contains(t, lines.Of(before.m.View()).Why(before.app("a")), "gone is not a host")
+	now.submit("other", &apiv1.AppSpec{Size: 1})
+	now.place("other", "w1")
+	now.submit("a", &apiv1.AppSpec{Size: 1, Place: []*apiv1.PlaceRule{{Host: "w1", Ranks: 1}}})
+	board.Change(now.m.View(), "w1")
+	require.Len(t, board.Next(now.m.View(), 1), 1)
+	require.Equal(t, "about to be placed", lines.Of(now.m.View()).Why(now.app("a")))
+}

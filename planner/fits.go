@@ -24,15 +24,16 @@ type fits struct {
 
 // shape is all of an app that a plan depends on. Rules can be many: an app that has some is told apart by its id.
 type shape struct {
-	asked, policy, hint, mainHost, tenant string
-	size                                  int32
-	oversubscribe                         bool
+	policy, hint, mainHost, tenant string
+	asked                          fsm.Place
+	size                           int32
+	oversubscribe                  bool
 }
 
 func shapeOf(app *apiv1.App) shape {
 	spec := app.GetSpec()
 	if len(spec.GetPlace()) > 0 {
-		return shape{asked: app.GetId()}
+		return shape{asked: fsm.SubmissionOf(app)}
 	}
 	return shape{
 		policy: spec.GetPolicy(), hint: spec.GetHint(), mainHost: spec.GetMainHost(), tenant: spec.GetTenant(),

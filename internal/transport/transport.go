@@ -5,6 +5,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -12,6 +13,9 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 	"connectrpc.com/connect/v2/connectproto"
+
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 // Limits of API connections and messages.
@@ -91,8 +95,20 @@ func MountBounded(mux *http.ServeMux, s *connect.Server, first map[string]int) {
 	json.MarshalOptions.UseProtoNames = true
 	json.MarshalOptions.EmitDefaultValues = true
 	connecthttp.Mount(newSpecMux(mux, s, first), s,
-		connecthttp.WithCodecs(connectproto.NewBinaryCodec(), json),
+		connecthttp.WithCodecs(connectproto.NewBinaryCodec(), shortJSON{json}),
 		connecthttp.WithReadMaxBytes(MaxMessageBytes), connecthttp.WithCompressMinBytes(4<<10))
+}
+
+// shortJSON is the codec for JSON whose errors do not repeat all that a caller has sent: they travel in headers.
+type shortJSON struct{ *connectproto.JSONCodec }
+
+// UnmarshalRead implements connect.Codec.
+func (c shortJSON) UnmarshalRead(ctx context.Context, src io.Reader, msg any) error {
+	err := c.JSONCodec.UnmarshalRead(ctx, src, msg)
+	if err == nil || len(err.Error()) <= apierr.MaxText {
+		return err
+	}
+	return errors.New(text.Cut(err.Error(), apierr.MaxText) + "…")
 }
 
 // Serve answers on l until ctx ends, then gives requests under way a moment and closes. It returns nil at ctx's end.
