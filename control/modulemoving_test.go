@@ -60,8 +60,12 @@ func TestModuleMovesByParts(t *testing.T) {
 	require.GreaterOrEqual(t, moves.Swap(0), int32(parts))
 	require.NoError(t, os.Remove(c.modules.path(digestOf(code))))
 	require.NoError(t, c.pullFrom(t.Context(), tr.infos[1].Addr, digestOf(code)))
-	require.GreaterOrEqual(t, moves.Load(), int32(parts))
+	require.GreaterOrEqual(t, moves.Swap(0), int32(parts))
 	require.EqualValues(t, 2, ends.Load())
+	require.GreaterOrEqual(t, c.pulling.got(digestOf(code)), int64(parts), "who waits for it hears of each")
+	require.NoError(t, os.Remove(c.modules.path(digestOf(code))))
+	require.NoError(t, c.pull(t.Context(), digestOf(code)))
+	require.Zero(t, c.pulling.got(digestOf(code)), "it is here")
 }
 
 // stillServer takes and gives nothing.
