@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,14 +11,14 @@ import (
 )
 
 // mustEnd counts the ends of requests.
-func mustEnd(ends *int) func() { return func() { *ends++ } }
+func mustEnd(ends *atomic.Int32) func() { return func() { ends.Add(1) } }
 
 // TestHalvesShort: when the halves are too many, those go that hold much and send nothing; one that sends slowly, one that has just begun
 // and a large one that comes quickly stay.
 func TestHalvesShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newHalves(4<<20, time.Hour)
-		var ends int
+		var ends atomic.Int32
 		slow := a.begin(mustEnd(&ends))
 		defer slow.close()
 		var stopped []*half
@@ -47,7 +48,7 @@ func TestHalvesShort(t *testing.T) {
 			}
 			h.close()
 		}
-		require.Equal(t, lost, ends, "each is woken once")
+		require.EqualValues(t, lost, ends.Load(), "each is woken once")
 		require.Positive(t, lost)
 		require.Less(t, lost, len(stopped), "no more go than must")
 		fresh.close()
@@ -94,7 +95,7 @@ func TestHalvesBound(t *testing.T) {
 func TestHalvesStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newHalves(1<<20, time.Minute)
-		var ends int
+		var ends atomic.Int32
 		still, drips, between := a.begin(mustEnd(&ends)), a.begin(func() {}), a.begin(func() {})
 		defer still.close()
 		defer drips.close()
@@ -105,7 +106,7 @@ func TestHalvesStill(t *testing.T) {
 			time.Sleep(59 * time.Second)
 			require.NoError(t, drips.has(i+1))
 		}
-		require.Equal(t, 1, ends)
+		require.EqualValues(t, 1, ends.Load())
 		require.Equal(t, connect.CodeUnavailable, connect.CodeOf(still.why()))
 		time.Sleep(10 * time.Hour)
 		require.NoError(t, between.why())
