@@ -48,7 +48,7 @@ func (s dataService) Transfer(_ context.Context, stream apiv1connect.DataTransfe
 	a := s.w.apps[h.App]
 	s.w.mu.Unlock()
 	if a == nil {
-		return nil, refusedTransfer(fmt.Errorf("host %s does not expect a rank of app %s", s.w.cfg.Name, h.App))
+		return nil, refusedTransfer(fmt.Errorf("host %s does not expect a rank of app %s", s.w.hostName(), h.App))
 	}
 	if err := a.ask(func() error { return a.expects(h) }); err != nil {
 		return nil, refusedTransfer(err)

@@ -74,4 +74,4 @@ func (c Config) Validate() error {
 	return nil
 }
 
-func (c Config) dir(part string) string { return filepath.Join(c.DataDir, part) }
+func (c *Config) dir(part string) string { return filepath.Join(c.DataDir, part) }

@@ -157,7 +157,7 @@ func (s dataService) logsFor(req *apiv1.ReadLogsRequest) (*appLog, error) {
 	}
 	if l == nil {
 		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app",
-			fmt.Sprintf("host %s has no output of app %s", s.w.cfg.Name, req.App), "")
+			fmt.Sprintf("host %s has no output of app %s", s.w.hostName(), req.App), "")
 	}
 	for _, p := range req.From {
 		if l.state(p.Rank).moved {

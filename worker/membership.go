@@ -26,7 +26,7 @@ func (w *Worker) joined(cluster string, former []string, by lead) error {
 	case !by.foreign:
 		return fmt.Errorf("worker: the server that led cluster %s is of cluster %s now, which was recovered from it: looking for another leader", old, cluster)
 	}
-	w.cfg.NameMayChange = false
+	w.named.Store(true)
 	w.member = membership{cluster, w.cfg.Name}
 	w.memberCh.Set()
 	return nil
@@ -50,4 +50,11 @@ func (w *Worker) keepMembership() error {
 		w.kept.name = now.name
 	}
 	return nil
+}
+
+// hostName is the host's name now: until the worker has joined it may change.
+func (w *Worker) hostName() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cfg.Name
 }

@@ -181,13 +181,13 @@ func (w *Worker) refused(leader string, err error) error {
 	case apierr.ReasonCopy:
 		return &fatalError{fmt.Errorf("worker: %w", err)}
 	case apierr.ReasonNameTaken:
-		if !w.cfg.NameMayChange {
+		if !w.cfg.NameMayChange || w.named.Load() {
 			return &fatalError{fmt.Errorf("worker: %w", err)}
 		}
-		// Before the first session, from which on it stays, nothing reads the name but who is asked who he is. The suffix is the data
-		// directory's own: nobody else has it.
+		// Before the first session, from which on it stays, nothing reads the name but by hostName. The suffix is the data directory's own:
+		// nobody else has it.
+		w.named.Store(true)
 		w.mu.Lock()
-		w.cfg.NameMayChange = false
 		w.cfg.Name = fmt.Sprintf("%.*s-%.4s", maxNameStem, w.cfg.Name, w.nodeID)
 		w.mu.Unlock()
 		if w.cfg.Renamed != nil {

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -67,6 +68,7 @@ type Worker struct {
 	dirtyCh     notify.Signal
 	children    map[*child]bool
 	member      membership
+	named       atomic.Bool   // the name changes no more
 	memberCh    notify.Signal // member is news to watchDisk
 }
 
