@@ -89,8 +89,9 @@ func (c *Control) alarms() string {
 	for _, id := range slices.Sorted(maps.Keys(differing)) {
 		fmt.Fprintf(&b, "alarm: at entry %d the state of server %s differed from this server's\n", differing[id], id)
 	}
+	here := c.hasHosts()
 	for _, p := range c.peers.Past() {
-		fmt.Fprintf(&b, "alarm: %s\n", pastText(p, c.hasHosts()))
+		fmt.Fprintf(&b, "alarm: %s\n", pastText(p, here))
 	}
 	return b.String()
 }
@@ -120,8 +121,9 @@ func (c *Control) hasHosts() bool {
 
 // pastServers is what the list of servers says of them.
 func (c *Control) pastServers() (out []*apiv1.PastServer) {
+	here := c.hasHosts()
 	for _, p := range c.peers.Past() {
-		out = append(out, &apiv1.PastServer{Id: p.ID, Addr: p.Addr, ClusterId: p.ClusterID, What: pastText(p, c.hasHosts())})
+		out = append(out, &apiv1.PastServer{Id: p.ID, Addr: p.Addr, ClusterId: p.ClusterID, What: pastText(p, here)})
 	}
 	return out
 }

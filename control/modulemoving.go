@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/godwit-run/godwit/fsm"
@@ -29,4 +30,31 @@ func stillOr(ctx context.Context, err error) error {
 		return errStill
 	}
 	return err
+}
+
+// pulling counts what other servers have said of modules that this one gets from them.
+type pulling struct {
+	mu    sync.Mutex // guards steps
+	steps map[string]int64
+}
+
+func (p *pulling) step(digest string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.steps == nil {
+		p.steps = map[string]int64{}
+	}
+	p.steps[digest]++
+}
+
+func (p *pulling) got(digest string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.steps[digest]
+}
+
+func (p *pulling) end(digest string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.steps, digest)
 }

@@ -324,33 +324,6 @@ func (c *Control) fetched(ctx context.Context, digest string) error {
 	}
 }
 
-// pulling counts what other servers have said of modules that this one gets from them.
-type pulling struct {
-	mu    sync.Mutex // guards steps
-	steps map[string]int64
-}
-
-func (p *pulling) step(digest string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.steps == nil {
-		p.steps = map[string]int64{}
-	}
-	p.steps[digest]++
-}
-
-func (p *pulling) got(digest string) int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.steps[digest]
-}
-
-func (p *pulling) end(digest string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.steps, digest)
-}
-
 // pull gets a module from one of the other servers, in any order: one that hangs must not be the first each time. Only those that
 // have it answer.
 func (c *Control) pull(ctx context.Context, digest string) error {
