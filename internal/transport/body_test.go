@@ -106,7 +106,7 @@ func part(ctx context.Context, c *http.Client, url, kind string, head []byte, n 
 func headOf(n int) []byte { return binary.BigEndian.AppendUint32([]byte{0}, uint32(n)) } //nolint:gosec // the tests' own sizes
 
 // TestHalfSent: callers who send most of a message and stop, or all of it and not their end, make a server hold no more than it may, in each
-// form of request. Meanwhile honest callers get through, a slow one and large ones. When all are gone nothing is held.
+// form of request. Meanwhile honest callers get through, if not at once: a slow one and large ones. When all are gone nothing is held.
 func TestHalfSent(t *testing.T) {
 	const (
 		size = 200_000
@@ -129,40 +129,56 @@ func TestHalfSent(t *testing.T) {
 			addr, k := taking(t, all)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			drip, slow := slowly(ctx, t, addr)
+			slow := dripping(ctx, t, addr)
 			answers := make(chan string, n)
 			clients := []*http.Client{NewHTTPClient(), NewHTTPClient()}
 			for i := range n {
-				drip(200)
+				slow.drip(200)
 				require.NoError(t, part(ctx, clients[i%2], "http://"+addr+"/godwit.v1.Data/"+c.path, c.kind, c.head, size, answers))
 			}
 			for range n - most/(halfGrowth*size) {
 				select {
 				case answer := <-answers:
 					require.Contains(t, answer, "half sent")
-					drip(200)
+					slow.drip(200)
 				case <-ctx.Done():
 					require.Fail(t, "too many half messages are kept", "%d bytes are held", all.holds())
 				}
 			}
 			require.Zero(t, k.handled.Load())
 			large(ctx, t, addr)
-			drip(0)
-			require.NoError(t, <-slow)
+			slow.finish()
 			cancel()
 			require.Eventually(t, func() bool { return all.holds() == 0 }, time.Minute, time.Millisecond)
 		})
 	}
 }
 
-// slowly is an honest call of which drip sends some bytes, at 0 the last ones.
-func slowly(ctx context.Context, t *testing.T, addr string) (drip func(n int), done <-chan error) {
+// dripper is an honest caller that sends slowly, and begins again when it is sent away, as clients do: on a loaded machine it may be slower
+// than it means to be.
+type dripper struct {
+	t    *testing.T
+	ctx  context.Context //nolint:containedctx // of the test
+	addr string
+	sent int // bytes that say nothing, which a call that begins again sends at once
+	w    *io.PipeWriter
+	end  chan error
+}
+
+func dripping(ctx context.Context, t *testing.T, addr string) *dripper {
 	t.Helper()
+	d := &dripper{t: t, ctx: ctx, addr: addr}
+	d.begin()
+	return d
+}
+
+func (d *dripper) begin() {
 	r, w := io.Pipe()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/godwit.v1.Data/Inspect", r)
-	require.NoError(t, err)
+	req, err := http.NewRequestWithContext(d.ctx, http.MethodPost, "http://"+d.addr+"/godwit.v1.Data/Inspect", r)
+	require.NoError(d.t, err)
 	req.Header.Set("Content-Type", "application/json")
 	end := make(chan error, 1)
+	d.w, d.end = w, end
 	go func() {
 		res, err := NewHTTPClient().Do(req)
 		if err == nil && res.StatusCode != http.StatusOK {
@@ -174,15 +190,31 @@ func slowly(ctx context.Context, t *testing.T, addr string) (drip func(n int), d
 		_ = r.Close()
 		end <- err
 	}()
-	return func(n int) {
-		if n > 0 {
-			_, err = w.Write(bytes.Repeat([]byte(" "), n))
-		} else {
-			_, err = w.Write([]byte("{}"))
-			_ = w.Close()
+}
+
+// drip sends n more bytes.
+func (d *dripper) drip(n int) {
+	d.sent += n
+	_, err := d.w.Write(bytes.Repeat([]byte(" "), n))
+	for err != nil {
+		require.NoError(d.t, d.ctx.Err(), "the last call ended with %v", <-d.end)
+		d.begin()
+		_, err = d.w.Write(bytes.Repeat([]byte(" "), d.sent))
+	}
+}
+
+// finish sends the last bytes, and is there when they are answered.
+func (d *dripper) finish() {
+	for {
+		_, err := d.w.Write([]byte("{}"))
+		_ = d.w.Close()
+		if answer := <-d.end; err == nil && answer == nil {
+			return
 		}
-		require.NoError(t, err)
-	}, end
+		require.NoError(d.t, d.ctx.Err())
+		d.begin()
+		_, _ = d.w.Write(bytes.Repeat([]byte(" "), d.sent)) // the next write says so if it fails
+	}
 }
 
 // large are honest calls with messages as large as may be, each sent again when it is told to, as clients do.
