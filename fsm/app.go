@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
@@ -29,9 +27,6 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 	if t.live.Len() >= MaxLiveApps {
 		return refuse(CodeTooMany, "%d apps are queued or running; wait for some to end", MaxLiveApps)
 	}
-	if t.liveBytes+proto.Size(spec) > MaxLiveBytes {
-		return refuse(CodeTooMany, "the apps that are queued or running have %d bytes of arguments and environment; wait for some to end", t.liveBytes)
-	}
 	app := &apiv1.App{
 		Id:             id,
 		Name:           spec.GetName(),
@@ -47,6 +42,10 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 	}
 	t.useModule(mod)
 	t.putApp(app)
+	if now, most := t.weighed(); now.live > most.live {
+		return refuse(CodeTooMany, "with it the apps that are queued or running would have %d bytes of arguments, environment and placement rules, and at most %d are possible; wait for some to end",
+			now.live, most.live)
+	}
 	return applied(id)
 }
 
@@ -63,6 +62,10 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 		return refuse(CodeWrongPhase, "app %s is %s, not queued", op.GetApp(), old.GetPhase())
 	case len(placement) != int(old.GetSize()):
 		return refuse(CodeInvalid, "%d hosts for %d ranks", len(placement), old.GetSize())
+	}
+	if room := t.PlacingRoom(); !room.Take(old) {
+		return refuse(CodeTooMany, "the ranks of the apps that hold hosts may take %d bytes of the servers' memory, and at most %d are possible; it waits for some to end",
+			t.placedBytes, MaxPlacedBytes)
 	}
 	app := draftApp(old)
 	for _, need := range countHosts(placement) {
@@ -88,6 +91,10 @@ func shareNames(names []string) []string {
 	known := make(map[string]string)
 	out := make([]string, len(names))
 	for i, name := range names {
+		if i > 0 && name == out[i-1] {
+			out[i] = out[i-1]
+			continue
+		}
 		if _, ok := known[name]; !ok {
 			known[name] = name
 		}

@@ -51,7 +51,11 @@ func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
 // FeatureLevel is the newest level of rules that this build knows. A change to what
 // an entry of old does raises it: entries before the SetFeatureLevel that allows
 // it are applied by the old rules, by this build too.
-const FeatureLevel = 2
+const FeatureLevel = 3
+
+// levelWeighsMemory is the level from which on live apps, history and modules are bounded by what they take in memory. Before, live apps and
+// history were by their encodings, of which lists of short texts and ranks take many times as much.
+const levelWeighsMemory = 3
 
 // levelToldByReason is the level from which on EndedRank.told_by_reason says whether a rank's reason says how it ended. Before, how
 // the reason begins did.

@@ -93,6 +93,27 @@ ended a3 h1 0@1=1:ended_by_its_own_wish 1@1=0 term=1
 ended a4 h1 1@1=1!ended_without_MPI_Finalize 0@1=0 term=1
 `
 
+// goldenLog3 is what that of level 3 was made of: more ranks are placed at level 2 than level 3 allows, and none is after that until some have ended.
+func goldenLog3() string {
+	const n = 51
+	var log strings.Builder
+	log.WriteString("init c3 key=k0 principal=admin\nlevel 2\nmodule m key=k1\nhost h1 65536 n1 i1\n")
+	for i := range n + 2 {
+		fmt.Fprintf(&log, "submit a%02d m 4096 oversubscribe\n", i)
+	}
+	log.WriteString("\n")
+	for i := range n {
+		fmt.Fprintf(&log, "place a%02d h1*4096 term=1\n", i)
+	}
+	fmt.Fprintf(&log, "\nlevel 3\nplace a%02d h1*4096 term=1\n", n)
+	for i := range n - 2 {
+		fmt.Fprintf(&log, "stop a%02d cancelled 0\n", i)
+	}
+	log.WriteString("\nstate h1 i1 lost lease ran out term=1\nhost h1 65536 n1 i2\n")
+	fmt.Fprintf(&log, "\nplace a%02d h1*4096 term=1\n", n)
+	return log.String()
+}
+
 func goldenEntries(t *testing.T, log string) [][]byte {
 	var out [][]byte
 	for i, paragraph := range strings.Split(strings.TrimSpace(log), "\n\n") {
@@ -113,7 +134,7 @@ func goldenEntries(t *testing.T, log string) [][]byte {
 // build replays them comes to the same state and gives the same results: a
 // change to what they do needs a higher level.
 func TestGoldenLog(t *testing.T) {
-	for i, log := range []string{goldenLog, goldenLog2} {
+	for i, log := range []string{goldenLog, goldenLog2, goldenLog3()} {
 		level := uint32(i + 1)
 		t.Run(fmt.Sprint(level), func(t *testing.T) { replayGolden(t, level, log) })
 	}

@@ -117,6 +117,8 @@ type ledger struct {
 	summer
 	base    View // the state that sum is of
 	touched map[objectKey]struct{}
+	// forgotten is what the state has forgotten since, in bytes of memory: base has it still.
+	forgotten int
 }
 
 type objectKey struct {
@@ -124,8 +126,13 @@ type objectKey struct {
 	id   string
 }
 
-// ledgerFull is how many touched objects are noted at most before they are added up.
-const ledgerFull = 1 << 15
+// ledgerFull is how many touched objects are noted at most before they are added up, and ledgerHolds how many bytes that are forgotten.
+const (
+	ledgerFull  = 1 << 15
+	ledgerHolds = 32 << 20
+)
+
+func (l *ledger) full() bool { return len(l.touched) > ledgerFull || l.forgotten > ledgerHolds }
 
 func newLedger(v *View) *ledger {
 	return &ledger{summer: summer{sum: v.sum()}, base: *v, touched: make(map[objectKey]struct{})}
@@ -159,7 +166,7 @@ func (l *ledger) settle(now *View) hashSum {
 		}
 	}
 	clear(l.touched)
-	l.base = *now
+	l.base, l.forgotten = *now, 0
 	return l.sum
 }
 

@@ -3,8 +3,6 @@ package fsm
 import (
 	"math"
 
-	"google.golang.org/protobuf/proto"
-
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
@@ -22,10 +20,14 @@ const levelForgetsLittle = 2
 // with it. before is the view before the command.
 func (t *tx) forgetOldest(before *View) {
 	left := t.mayForget(t.ended.Len() - before.ended.Len())
-	for left > 0 && t.ended.Len() > MinEndedApps || t.endedBytes > MaxEndedBytes {
+	for {
+		now, most := t.weighed()
+		full := now.ended > most.ended
+		if !full && (left <= 0 || t.ended.Len() <= MinEndedApps) {
+			break
+		}
 		_, id, ok := t.ended.Root().Minimum()
 		app, _ := t.App(id)
-		full := t.endedBytes > MaxEndedBytes
 		if !ok || app.GetEndedIndex() == t.entryIndex || !full && !olderThan(app.GetEndedAt(), t.at, KeepSeconds) {
 			break
 		}
@@ -40,10 +42,15 @@ func (t *tx) forgetOldest(before *View) {
 		left--
 	}
 	left = t.mayForget(t.endedMigs.Len() - before.endedMigs.Len())
-	for left > 0 && t.endedMigs.Len() > MinEndedMigrations || t.migrationBytes > MaxMigrationBytes {
+	for {
+		now, most := t.weighed()
+		full := now.migrations > most.migrations
+		if !full && (left <= 0 || t.endedMigs.Len() <= MinEndedMigrations) {
+			break
+		}
 		_, id, ok := t.endedMigs.Root().Minimum()
 		mig, _ := t.Migration(id)
-		old := t.migrationBytes > MaxMigrationBytes || olderThan(mig.GetEndedAt(), t.at, KeepSeconds)
+		old := full || olderThan(mig.GetEndedAt(), t.at, KeepSeconds)
 		if !ok || !old || mig.GetEndedIndex() == t.entryIndex {
 			break
 		}
@@ -60,14 +67,13 @@ func (t *tx) mayForget(added int) int {
 	return forgetAtOnce + max(0, added)
 }
 
-// weight is what an ended object counts against the bounds of history.
-func weight(m proto.Message) int { return proto.Size(m) + HistoryOverhead }
-
 // forgetApp drops an ended app whose migrations are gone.
 func (t *tx) forgetApp(app *apiv1.App) {
 	t.ended, _, _ = t.ended.Delete(endKey(app.GetEndedIndex(), app.GetId()))
 	t.endMinutes, _, _ = t.endMinutes.Delete(endMinuteKey(app))
-	t.endedBytes -= weight(app)
+	gone := endedLoad(app)
+	t.endedLoad.drop(gone)
+	t.ledger.forgotten += gone.memory
 	t.submitted, _, _ = t.submitted.Delete(SubmissionOf(app).key())
 	t.named, _, _ = t.named.Delete(pairKey(app.GetName(), app.GetId()))
 	t.apps, _, _ = t.apps.Delete([]byte(app.GetId()))
@@ -80,7 +86,9 @@ func (t *tx) forgetMigration(mig *apiv1.Migration) {
 	t.proposed, _, _ = t.proposed.Delete(key)
 	t.migsOf, _, _ = t.migsOf.Delete(pairKey(mig.GetApp(), string(key)))
 	t.endedMigs, _, _ = t.endedMigs.Delete(endKey(mig.GetEndedIndex(), mig.GetId()))
-	t.migrationBytes -= weight(mig)
+	gone := migrationLoad(mig)
+	t.migrationLoad.drop(gone)
+	t.ledger.forgotten += gone.memory
 	t.migrations, _, _ = t.migrations.Delete([]byte(mig.GetId()))
 	t.touched.migrations = append(t.touched.migrations, MigrationID(mig.GetId()))
 }

@@ -73,7 +73,7 @@ func TestBusyHourIsRemembered(t *testing.T) {
 		endMany(t, m, 60*minute, fmt.Sprintf("minute-%02d-of-the-hour-", minute), 2000)
 	}
 	require.True(t, knows(m, "minute-00-of-the-hour-0"))
-	require.Greater(t, m.View().endedBytes, MaxEndedBytes/2, "and not many times more than an hour's")
+	require.Greater(t, m.View().endedLoad.memory, MaxEndedBytes/2, "and not many times more than an hour's")
 	endMany(t, m, 60*61, "later", 1)
 	require.False(t, knows(m, "minute-00-of-the-hour-0"))
 	require.True(t, knows(m, "minute-01-of-the-hour-0"))
@@ -121,44 +121,66 @@ func TestClockBehindForgetsNothingNew(t *testing.T) {
 	require.True(t, knows(m, "a0"))
 }
 
+// filler submits and ends apps of one long argument.
+type filler struct {
+	t    *testing.T
+	m    *Machine
+	spec *apiv1.AppSpec
+}
+
+func newFiller(t *testing.T, level int) filler {
+	m := New()
+	at(t, m, 1, "init c1", fmt.Sprintf("level %d", level), "module m")
+	return filler{t, m, &apiv1.AppSpec{ModuleDigest: "m", Size: 1, Args: []string{strings.Repeat("a", MaxArgsBytes-1)}}}
+}
+
+// submit returns the code of a refusal.
+func (f filler) submit(id string, more ...*apiv1.Command) string {
+	results, err := applyEntry(f.m, f.m.View().Index()+1, &apiv1.Entry{Commands: append([]*apiv1.Command{submitOf(id, f.spec)}, more...)})
+	require.NoError(f.t, err)
+	return results[0].GetCode()
+}
+
+// levels are that from which on memory is weighed, and the one before.
+var levels = []int{levelWeighsMemory - 1, levelWeighsMemory}
+
 // TestHistoryIsBoundedInBytes: but what ends in an entry is not forgotten in it.
 func TestHistoryIsBoundedInBytes(t *testing.T) {
-	m := New()
-	at(t, m, 1, "init c1", "module m")
-	spec := &apiv1.AppSpec{ModuleDigest: "m", Size: 1, Args: []string{strings.Repeat("a", MaxArgsBytes-1)}}
-	end := func(ids ...string) {
-		for _, id := range ids {
-			cmds := []*apiv1.Command{{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: id, Spec: spec}}}, command(t, "stop "+id+" cancelled 0")}
-			_, err := applyEntry(m, m.View().Index()+1, &apiv1.Entry{Commands: cmds})
-			require.NoError(t, err)
-		}
+	for _, level := range levels {
+		t.Run(fmt.Sprint(level), func(t *testing.T) {
+			f := newFiller(t, level)
+			_, most := f.m.View().weighed()
+			n := most.ended / MaxArgsBytes
+			for i := range n + 2 {
+				id := fmt.Sprintf("a%d", i)
+				require.Empty(t, f.submit(id, command(t, "stop "+id+" cancelled 0")))
+			}
+			require.False(t, knows(f.m, "a0"))
+			require.True(t, knows(f.m, AppID(fmt.Sprintf("a%d", n+1))))
+			now, _ := f.m.View().weighed()
+			require.LessOrEqual(t, now.ended, most.ended)
+			require.Greater(t, now.ended, most.ended-2*MaxArgsBytes)
+			require.NoError(t, CheckInvariants(f.m.View()))
+		})
 	}
-	n := MaxEndedBytes / MaxArgsBytes
-	for i := range n + 2 {
-		end(fmt.Sprintf("a%d", i))
-	}
-	require.False(t, knows(m, "a0"))
-	require.True(t, knows(m, AppID(fmt.Sprintf("a%d", n+1))))
-	require.LessOrEqual(t, m.View().endedBytes, MaxEndedBytes)
-	require.Greater(t, m.View().endedBytes, MaxEndedBytes-2*MaxArgsBytes)
-	require.NoError(t, CheckInvariants(m.View()))
 }
 
 // TestLiveAppsAreBoundedInBytes: specs of apps that wait are bounded all together.
 func TestLiveAppsAreBoundedInBytes(t *testing.T) {
-	m := New()
-	at(t, m, 1, "init c1", "module m")
-	spec := &apiv1.AppSpec{ModuleDigest: "m", Size: 1, Args: []string{strings.Repeat("a", MaxArgsBytes-1)}}
-	code := ""
-	for i := 0; code == "" && i < MaxLiveApps; i++ {
-		cmd := &apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: fmt.Sprintf("a%d", i), Spec: spec}}}
-		results, err := applyEntry(m, m.View().Index()+1, &apiv1.Entry{Commands: []*apiv1.Command{cmd}})
-		require.NoError(t, err)
-		code = results[0].GetCode()
+	for _, level := range levels {
+		t.Run(fmt.Sprint(level), func(t *testing.T) {
+			f := newFiller(t, level)
+			code := ""
+			for i := 0; code == "" && i < MaxLiveApps; i++ {
+				code = f.submit(fmt.Sprintf("a%d", i))
+			}
+			require.Equal(t, string(CodeTooMany), code)
+			now, most := f.m.View().weighed()
+			require.LessOrEqual(t, now.live, most.live)
+			require.Greater(t, now.live, most.live-2*MaxArgsBytes)
+			at(t, f.m, 2, "stop a0 cancelled 0", "submit small m 1")
+		})
 	}
-	require.Equal(t, string(CodeTooMany), code)
-	require.LessOrEqual(t, m.View().liveBytes, MaxLiveBytes)
-	at(t, m, 2, "stop a0 cancelled 0", "submit small m 1")
 }
 
 // TestEndedMigrationsAreBounded, and an app takes its own along.

@@ -296,7 +296,7 @@ func (v *View) checkIndexes() error {
 	}
 	same := sameTree(v.moduleUse.apps, fresh.moduleUse.apps) && sameTree(v.moduleUse.users, fresh.moduleUse.users) &&
 		sameTree(v.moduleUse.byUse, fresh.moduleUse.byUse) &&
-		v.moduleUse.bytes == fresh.moduleUse.bytes &&
+		v.moduleUse.bytes == fresh.moduleUse.bytes && v.moduleUse.memory == fresh.moduleUse.memory &&
 		sameTree(v.submitted, fresh.submitted) && sameTree(v.proposed, fresh.proposed) &&
 		slices.Equal(slices.Collect(values(v.live)), slices.Collect(values(fresh.live))) &&
 		slices.Equal(slices.Collect(values(v.placed)), slices.Collect(values(fresh.placed))) &&
@@ -305,7 +305,8 @@ func (v *View) checkIndexes() error {
 		slices.Equal(slices.Collect(values(v.pending)), slices.Collect(values(fresh.pending))) &&
 		slices.Equal(slices.Collect(values(v.endedMigs)), slices.Collect(values(fresh.endedMigs))) &&
 		sameTree(v.endMinutes, fresh.endMinutes) && sameTree(v.migsOf, fresh.migsOf) &&
-		v.liveBytes == fresh.liveBytes && v.endedBytes == fresh.endedBytes && v.migrationBytes == fresh.migrationBytes
+		v.liveLoad == fresh.liveLoad && v.endedLoad == fresh.endedLoad && v.migrationLoad == fresh.migrationLoad &&
+		v.placedBytes == fresh.placedBytes
 	if !same {
 		return broken("an index differs from what it is made of")
 	}

@@ -2,7 +2,7 @@ package fsm
 
 import apiv1 "github.com/godwit-run/godwit/api/v1"
 
-// Bounds of the replicated state. Together they bound a snapshot's size.
+// Bounds of the replicated state. Together they bound its memory, and a snapshot's size.
 const (
 	// MaxEntryBytes is the largest encoded entry: larger ones would hold up
 	// Raft's heartbeats on slow links.
@@ -14,24 +14,24 @@ const (
 	// MinEndedApps is how many ended apps are kept, however old; the first to end
 	// is the first to go.
 	MinEndedApps = 4096
-	// MaxEndedBytes is how many bytes of ended apps are kept at most, as weight counts
-	// them: for small apps, those of an hour in which 2,000 end each minute.
-	MaxEndedBytes = 320 << 20
+	// MaxEndedBytes is how many bytes of memory ended apps take at most: for apps of
+	// few ranks and short arguments, those of an hour in which 2,000 end each minute.
+	MaxEndedBytes = 512 << 20
 	// MinEndedMigrations is how many ended migrations are kept, however old.
 	MinEndedMigrations = 1024
-	// MaxMigrationBytes is how many bytes of ended migrations are kept at most, as
-	// weight counts them.
-	MaxMigrationBytes = 64 << 20
-	// HistoryOverhead is what an ended object takes beside its encoding: the message
-	// in memory, and its places in the trees.
-	HistoryOverhead = 2 << 10
+	// MaxMigrationBytes is how many bytes of memory ended migrations take at most.
+	MaxMigrationBytes = 96 << 20
 	// KeepSeconds is for how long keys and history beyond the least are kept, by the
 	// times in the entries: an hour.
 	KeepSeconds = 3600
 	// MaxLiveApps is how many apps may be queued or placed at once.
 	MaxLiveApps = 8192
-	// MaxLiveBytes is how many bytes their specs may have in all, encoded.
+	// MaxLiveBytes is how many bytes of memory they may take in all, beside their ranks.
 	MaxLiveBytes = 256 << 20
+	// MaxPlacedBytes is how many bytes of memory the ranks of placed apps may come to
+	// take in all, were each to take what a rank can: 145,000 ranks in apps of 64
+	// or fewer, or 200,000 in large ones.
+	MaxPlacedBytes = 512 << 20
 	// MaxAppSize is the largest app: its PlaceApp entry must fit MaxEntryBytes.
 	MaxAppSize = 4096
 	// MaxHosts is how many hosts are known at once; gone ones make room.
@@ -45,6 +45,9 @@ const (
 	// MaxModulesBytes is the size of all known modules together, which bounds the
 	// servers' stores.
 	MaxModulesBytes = 16 << 30
+	// MaxModuleTexts is how many bytes of memory all that is known of modules may
+	// take, the names of their imports above all.
+	MaxModuleTexts = 64 << 20
 	// MaxLeaseMs is the longest lease of hosts: an hour.
 	MaxLeaseMs = 3600 * 1000
 	// MaxReasonsBytes is how many bytes of reasons the ranks of one app may have;
@@ -52,6 +55,15 @@ const (
 	MaxReasonsBytes = 64 << 10
 	// MaxAlarms is how many alarms are kept; the oldest goes first.
 	MaxAlarms = 32
+)
+
+// Bounds of live apps and of history until feature level 3, in bytes of their
+// encodings; of what has ended each counts for historyOverhead besides.
+const (
+	maxLiveEncoded      = 256 << 20
+	maxEndedEncoded     = 320 << 20
+	maxMigrationEncoded = 64 << 20
+	historyOverhead     = 2 << 10
 )
 
 // Bounds of texts, lists and numbers that enter the log, for Check. The largest

@@ -69,7 +69,7 @@ func (m *Machine) Apply(index, term uint64, data []byte) ([]*apiv1.Result, error
 		results = append(results, result)
 	}
 	tx.index = index
-	if len(m.ledger.touched) > ledgerFull {
+	if m.ledger.full() {
 		m.ledger.settle(&tx.View)
 	}
 	v := tx.View

@@ -32,6 +32,7 @@ func (t *tx) proposeMigration(op *apiv1.ProposeMigration) outcome {
 		moves = append(moves, &apiv1.Move{Rank: m.GetRank(), From: old.GetPlacement()[m.GetRank()], To: m.GetTo()})
 		targets = append(targets, m.GetTo())
 	}
+	shareMoves(moves)
 	slices.SortFunc(moves, func(a, b *apiv1.Move) int { return cmp.Compare(a.GetRank(), b.GetRank()) })
 	for i := 1; i < len(moves); i++ {
 		if moves[i].GetRank() == moves[i-1].GetRank() {
@@ -63,6 +64,21 @@ func (t *tx) proposeMigration(op *apiv1.ProposeMigration) outcome {
 	}
 	t.putApp(app)
 	return applied(op.GetId())
+}
+
+// shareMoves gives equal names of targets, and of sources, the same memory.
+func shareMoves(moves []*apiv1.Move) {
+	ends := make([]string, 0, 2*len(moves))
+	for _, m := range moves {
+		ends = append(ends, m.GetFrom())
+	}
+	for _, m := range moves {
+		ends = append(ends, m.GetTo())
+	}
+	ends = shareNames(ends)
+	for i, m := range moves {
+		m.From, m.To = ends[i], ends[len(moves)+i]
+	}
 }
 
 // checkMovable refuses apps that no rank may be moved of now.
@@ -192,7 +208,7 @@ func (t *tx) commitMigration(op *apiv1.CommitMigration) outcome {
 			return outcome{fault: err}
 		}
 	}
-	app.Epochs = packEpochs(epochs)
+	app.Placement, app.Epochs = shareNames(app.GetPlacement()), packEpochs(epochs)
 	app.Migrations++
 	app.MigrationId = ""
 	app.StartedHosts = nil // a target that thaws ranks has an executor that runs

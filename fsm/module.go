@@ -15,6 +15,8 @@ type moduleUse struct {
 	users *iradix.Tree[AppID]  // these apps, by digest, then place
 	byUse *iradix.Tree[Digest] // all modules, the least recently used first
 	bytes int64                // size of all modules
+
+	memory int // what is known of them, beside their bytes
 }
 
 func newModuleUse() moduleUse {
@@ -57,10 +59,10 @@ func (t *tx) addModule(mod *apiv1.Module) outcome {
 		t.useModule(old)
 		return applied(digest)
 	}
-	before, fits := t.makeRoom(mod.GetSize())
+	before, fits := t.makeRoom(mod)
 	if !fits {
-		return refuse(CodeTooMany, "%d modules of %d bytes are known, of at most %d of %d bytes, and apps that are queued or running need too many of them; wait for some to end",
-			t.modules.Len(), t.moduleUse.bytes, MaxModules, int64(MaxModulesBytes))
+		return refuse(CodeTooMany, "%d modules of %d bytes are known, of at most %d of %d bytes, what they import takes %d bytes of at most %d, and apps that are queued or running need too many of them; wait for some to end",
+			t.modules.Len(), t.moduleUse.bytes, MaxModules, int64(MaxModulesBytes), t.moduleUse.memory, MaxModuleTexts)
 	}
 	for _, old := range before {
 		t.forgetModule(old)
@@ -71,17 +73,20 @@ func (t *tx) addModule(mod *apiv1.Module) outcome {
 	return applied(digest)
 }
 
-// makeRoom returns what is to be forgotten so that a module of this size fits. ok
-// is false when no forgetting is enough.
-func (v *View) makeRoom(size int64) (oldest []*apiv1.Module, ok bool) {
-	n, bytes := v.modules.Len()+1, v.moduleUse.bytes+size
-	if n <= MaxModules && bytes <= MaxModulesBytes {
+// makeRoom returns what is to be forgotten so that the module fits. ok is false when
+// no forgetting is enough.
+func (v *View) makeRoom(added *apiv1.Module) (oldest []*apiv1.Module, ok bool) {
+	n, bytes, memory := v.modules.Len()+1, v.moduleUse.bytes+added.GetSize(), v.moduleUse.memory+moduleWeight(added)
+	fits := func() bool {
+		return n <= MaxModules && bytes <= MaxModulesBytes && (memory <= MaxModuleTexts || v.feature < levelWeighsMemory)
+	}
+	if fits() {
 		return nil, true
 	}
 	for mod := range v.UnusedModules() {
 		oldest = append(oldest, mod)
-		n, bytes = n-1, bytes-mod.GetSize()
-		if n <= MaxModules && bytes <= MaxModulesBytes {
+		n, bytes, memory = n-1, bytes-mod.GetSize(), memory-moduleWeight(mod)
+		if fits() {
 			return oldest, true
 		}
 	}
@@ -124,11 +129,13 @@ func (t *tx) putModule(mod *apiv1.Module) {
 func (v *View) indexModule(mod *apiv1.Module) {
 	v.moduleUse.byUse, _, _ = v.moduleUse.byUse.Insert(useKey(mod), Digest(mod.GetDigest()))
 	v.moduleUse.bytes += mod.GetSize()
+	v.moduleUse.memory += moduleWeight(mod)
 }
 
 func (v *View) unindexModule(mod *apiv1.Module) {
 	v.moduleUse.byUse, _, _ = v.moduleUse.byUse.Delete(useKey(mod))
 	v.moduleUse.bytes -= mod.GetSize()
+	v.moduleUse.memory -= moduleWeight(mod)
 }
 
 func (t *tx) forgetModule(mod *apiv1.Module) {

@@ -33,7 +33,7 @@ func placementOf(op *apiv1.PlaceApp) []string {
 	for _, run := range op.GetRuns() {
 		out = append(out, slices.Repeat([]string{run.GetHost()}, int(run.GetRanks()))...)
 	}
-	return out
+	return shareNames(out)
 }
 
 func (c *checker) placement(op *apiv1.PlaceApp) {

@@ -136,7 +136,7 @@ func requireSound(t require.TestingT, m *Machine) {
 //	module DIGEST [migratable]
 //	unmodule DIGEST
 //	submit ID MODULE SIZE [name=N] [restarts=N] [oversubscribe]
-//	place APP HOST...
+//	place APP HOST... | HOST*N
 //	started APP HOST EPOCH
 //	ended APP HOST RANK@EPOCH=CODE[:REASON]...
 //	stop APP PHASE CODE REASON...
@@ -243,7 +243,15 @@ func parseApp(cmd *apiv1.Command, l line) error {
 	case "restart":
 		cmd.Op = &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: l.word(1), Attempt: uint32(l.number(2)), Reason: l.reason(3)}}
 	case "place":
-		cmd.Op = &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: l.word(1), Placement: l.rest(2)}}
+		op := &apiv1.PlaceApp{App: l.word(1), Placement: l.rest(2)}
+		if host, n, ok := strings.Cut(l.word(2), "*"); ok {
+			ranks, err := strconv.Atoi(n)
+			if err != nil {
+				return err
+			}
+			op = &apiv1.PlaceApp{App: l.word(1), Runs: []*apiv1.PlaceRule{{Host: host, Ranks: int32(ranks)}}}
+		}
+		cmd.Op = &apiv1.Command_PlaceApp{PlaceApp: op}
 	case "started":
 		cmd.Op = &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: l.word(1), Host: l.word(2), Epoch: uint64(l.number(3))}}
 	case "ended":
@@ -349,6 +357,7 @@ func parseMoves(words []string) ([]*apiv1.Move, error) {
 }
 
 func describe(v *View) string {
+	const describedRanks = 16
 	var out strings.Builder
 	for h := range v.Hosts() {
 		fmt.Fprintf(&out, "host %s %d/%d %s %s", h.GetId(), h.GetUsed(), h.GetSlots(), h.GetIncarnation(), h.GetState())
@@ -376,6 +385,10 @@ func describe(v *View) string {
 			fmt.Fprintf(&out, " verdict=%s", a.GetVerdict())
 		}
 		for r, host := range a.GetPlacement() {
+			if r == describedRanks {
+				fmt.Fprintf(&out, " and %d more", len(a.GetPlacement())-r)
+				break
+			}
 			rank := a.RankState(int32(r))
 			fmt.Fprintf(&out, " %s@%d", host, rank.GetEpoch())
 			if rank.GetEnded() {

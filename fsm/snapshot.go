@@ -203,6 +203,7 @@ func (v *View) restore(part *apiv1.Snapshot) {
 		v.indexApp(app)
 	}
 	for _, mig := range part.GetMigrations() {
+		shareMoves(mig.GetMoves())
 		v.migrations, _, _ = v.migrations.Insert([]byte(mig.GetId()), mig)
 		v.indexMigration(mig)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -46,7 +45,10 @@ func (t *tx) putApp(app *apiv1.App) {
 func (v *View) indexApp(app *apiv1.App) {
 	key, id, phase := submissionKey(app), AppID(app.GetId()), PhaseOf(app)
 	v.submitted = add(v.submitted, SubmissionOf(app).key(), id)
-	v.placed = keep(v.placed, phase.Placed(), key, id)
+	if _, was := v.placed.Get(key); was != phase.Placed() {
+		v.placed = keep(v.placed, phase.Placed(), key, id)
+		v.placedBytes += sign(phase.Placed()) * placedReserve(app)
+	}
 	v.queued = keep(v.queued, phase == Queued, key, id)
 	if name := app.GetName(); name != "" {
 		v.named = add(v.named, pairKey(name, app.GetId()), id)
@@ -54,20 +56,28 @@ func (v *View) indexApp(app *apiv1.App) {
 	if !phase.Terminal() {
 		if _, known := v.live.Get(key); !known {
 			v.live, _, _ = v.live.Insert(key, id)
-			v.liveBytes += proto.Size(app.GetSpec())
+			v.liveLoad.add(liveLoad(app))
 			v.moduleUse = v.moduleUse.add(app)
 		}
 		return
 	}
 	var had bool
 	if v.live, _, had = v.live.Delete(key); had {
-		v.liveBytes -= proto.Size(app.GetSpec())
+		v.liveLoad.drop(liveLoad(app))
 		v.moduleUse = v.moduleUse.drop(app)
 	}
 	if v.ended, _, had = v.ended.Insert(endKey(app.GetEndedIndex(), app.GetId()), id); !had {
 		v.endMinutes, _, _ = v.endMinutes.Insert(endMinuteKey(app), id)
-		v.endedBytes += weight(app)
+		v.endedLoad.add(endedLoad(app))
 	}
+}
+
+// sign is 1 for what comes, -1 for what goes.
+func sign(comes bool) int {
+	if comes {
+		return 1
+	}
+	return -1
 }
 
 // add inserts what is not there: to insert a key again copies nodes for nothing.
@@ -89,7 +99,7 @@ func keep[T any](tree *iradix.Tree[T], belongs bool, key []byte, value T) *iradi
 
 func (t *tx) putMigration(mig *apiv1.Migration) {
 	if old, ok := t.Migration(MigrationID(mig.GetId())); ok && MigrationPhaseOf(old).Ended() {
-		t.migrationBytes -= weight(old)
+		t.migrationLoad.drop(migrationLoad(old))
 	}
 	t.migrations, _, _ = t.migrations.Insert([]byte(mig.GetId()), mig)
 	t.touched.migrations = append(t.touched.migrations, MigrationID(mig.GetId()))
@@ -105,7 +115,7 @@ func (v *View) indexMigration(mig *apiv1.Migration) {
 	if MigrationPhaseOf(mig).Ended() {
 		v.pending, _, _ = v.pending.Delete(key)
 		v.endedMigs, _, _ = v.endedMigs.Insert(endKey(mig.GetEndedIndex(), mig.GetId()), id)
-		v.migrationBytes += weight(mig)
+		v.migrationLoad.add(migrationLoad(mig))
 	} else {
 		v.pending = add(v.pending, key, id)
 	}

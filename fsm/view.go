@@ -43,8 +43,8 @@ type View struct {
 	shares     shares                    // who has slots where
 	moduleUse  moduleUse                 // who runs which module, and since when nobody does
 
-	liveBytes                  int // of specs of live apps, encoded
-	endedBytes, migrationBytes int // weight of ended apps and migrations
+	liveLoad, endedLoad, migrationLoad load // of live apps, of ended ones, of ended migrations
+	placedBytes                        int  // what the ranks of placed apps may come to take
 }
 
 func newView() View {

@@ -117,8 +117,19 @@ func (b *Board) remove(name string) {
 // submission: an app that must wait holds up all later ones, so that none starves;
 // only one that would not fit the empty cluster is passed over. Each plan counts the
 // slots of those before it as taken, so all can be proposed at once. v is the view
-// that the board has been brought to.
+// that the board has been brought to. An app for whose ranks the servers keep no
+// memory waits as one without slots does.
 func (b *Board) Next(v *fsm.View, limit int) []Next {
+	next, room := b.next(v, limit), v.PlacingRoom()
+	for i, n := range next {
+		if !room.Take(n.App) {
+			return next[:i]
+		}
+	}
+	return next
+}
+
+func (b *Board) next(v *fsm.View, limit int) []Next {
 	if v.Queued() == 0 || limit < 1 {
 		return nil
 	}

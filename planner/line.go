@@ -54,6 +54,9 @@ func (l *Line) Why(app *apiv1.App) string {
 func (l *Line) front() {
 	for app := range l.view.Queue() {
 		if plan, never := l.fits.try(app, l.hosts); never == "" {
+			if room := l.view.PlacingRoom(); plan.Outcome == Placed && !room.Take(app) {
+				plan = Plan{Outcome: NotEnoughSlots, Reason: "waits for ranks of other apps to end: the servers have memory for no more"}
+			}
 			l.head, l.plan = app, plan
 			return
 		}

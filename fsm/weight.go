@@ -1,0 +1,183 @@
+package fsm
+
+import (
+	"math"
+
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// What the parts of the state take in memory, in bytes: a struct with what the allocator rounds it up to, and the pointer to it where
+// it stands in a list. They are rules of the log, so they are numbers, not what a compiler says, and TestWeights measures that they are near
+// the truth. To change one needs a feature level.
+const (
+	placeBytes     = 440 // a key in a radix tree: a node and a leaf, each with the channel that would tell of its change, and the edge to them
+	appBytes       = 416
+	specBytes      = 240
+	migrationBytes = 208
+	moduleBytes    = 144
+	timeBytes      = 64
+	ruleBytes      = 72
+	moveBytes      = 120
+	endsBytes      = 88
+	epochBytes     = 72
+	textBytes      = 20 // a text's place in a list that has grown by appending
+
+	// appPlaces, livePlaces and the like are in how many trees it stands.
+	appPlaces       = 2 // apps, submitted
+	livePlaces      = 3 // live, queued or placed, and that of its module's users
+	endedPlaces     = 2 // ended, endMinutes
+	migrationPlaces = 4
+	modulePlaces    = 2
+)
+
+// rankReserve is what a placed app's rank may take at most, beside a reason: alone on a host whose name is of the longest, started there,
+// ended in its own way, with an epoch of its own, and moving to another such host.
+const rankReserve = 2*(textBytes+64) + epochBytes + endsBytes + moveBytes + 2*64 + 4*(placeBytes+64)
+
+// load is what a kind of objects takes. Which of the two counts is the feature level's to say; both are kept, so that to raise it costs no
+// walk over the state.
+type load struct {
+	encoded int // until levelWeighsMemory
+	memory  int
+}
+
+func (l *load) add(d load)  { l.encoded, l.memory = l.encoded+d.encoded, l.memory+d.memory }
+func (l *load) drop(d load) { l.encoded, l.memory = l.encoded-d.encoded, l.memory-d.memory }
+
+// bounds are those of loads, at a feature level.
+type bounds struct{ live, ended, migrations int }
+
+// weighed are what live apps, ended apps and ended migrations weigh, by the rules of the level, and how much they may.
+func (v *View) weighed() (now, most bounds) {
+	if v.feature < levelWeighsMemory {
+		return bounds{v.liveLoad.encoded, v.endedLoad.encoded, v.migrationLoad.encoded},
+			bounds{maxLiveEncoded, maxEndedEncoded, maxMigrationEncoded}
+	}
+	return bounds{v.liveLoad.memory, v.endedLoad.memory, v.migrationLoad.memory}, bounds{MaxLiveBytes, MaxEndedBytes, MaxMigrationBytes}
+}
+
+// liveLoad is what an app takes from its submission to its end, whatever becomes of its ranks.
+func liveLoad(app *apiv1.App) load {
+	return load{encoded: proto.Size(app.GetSpec()), memory: appWeight(app) + livePlaces*placeBytes}
+}
+
+// endedLoad is what an ended app takes.
+func endedLoad(app *apiv1.App) load {
+	n := appWeight(app) + endedPlaces*placeBytes + 2*timeBytes + text(app.GetReason())
+	var names names
+	n += names.list(app.GetPlacement()) + texts(app.GetStartedHosts()) + round(len(app.GetEnded())) + epochBytes*len(app.GetEpochs())
+	for _, end := range app.GetEnds() {
+		n += endsBytes + text(end.GetReason())
+	}
+	return load{encoded: proto.Size(app) + historyOverhead, memory: n}
+}
+
+// appWeight is what an app takes for what was submitted.
+func appWeight(app *apiv1.App) int {
+	spec := app.GetSpec()
+	n := appBytes + specBytes + timeBytes + appPlaces*placeBytes + texts(spec.GetArgs()) + texts(spec.GetEnv()) +
+		text(app.GetId()) + text(app.GetIdempotencyKey()) + text(app.GetPrincipal())
+	if spec.GetName() != "" {
+		n += placeBytes + 2*text(spec.GetName())
+	}
+	for _, s := range []string{spec.GetModuleDigest(), spec.GetPolicy(), spec.GetHint(), spec.GetMainHost(), spec.GetTenant()} {
+		n += text(s)
+	}
+	for _, rule := range spec.GetPlace() {
+		n += ruleBytes + text(rule.GetHost())
+	}
+	return n
+}
+
+// placedReserve is what an app's ranks may come to take while it has hosts. It is kept free for it when it is placed, for what happens to
+// ranks then is not refused.
+func placedReserve(app *apiv1.App) int {
+	size := int(app.GetSize())
+	return placeBytes + size*rankReserve + min(size*MaxReasonBytes, MaxReasonsBytes)
+}
+
+// PlacingRoom counts what placing apps would take.
+type PlacingRoom struct{ left int }
+
+// PlacingRoom is the room that apps to be placed have.
+func (v *View) PlacingRoom() PlacingRoom {
+	if v.feature < levelWeighsMemory {
+		return PlacingRoom{math.MaxInt}
+	}
+	return PlacingRoom{MaxPlacedBytes - v.placedBytes}
+}
+
+// Take takes the app's part, if that is there.
+func (r *PlacingRoom) Take(app *apiv1.App) bool {
+	need := placedReserve(app)
+	if need > r.left {
+		return false
+	}
+	r.left -= need
+	return true
+}
+
+// migrationLoad is what an ended migration takes.
+func migrationLoad(mig *apiv1.Migration) load {
+	n := migrationBytes + migrationPlaces*placeBytes + 2*timeBytes + text(mig.GetId()) + text(mig.GetApp()) + text(mig.GetReason()) +
+		text(mig.GetCause()) + texts(mig.GetAcks())
+	var names names
+	for _, m := range mig.GetMoves() {
+		n += moveBytes + text(m.GetImageDigest()) + names.add(m.GetFrom()) + names.add(m.GetTo())
+	}
+	return load{encoded: proto.Size(mig) + historyOverhead, memory: n}
+}
+
+// moduleWeight is what is known of a module: its bytes are elsewhere.
+func moduleWeight(mod *apiv1.Module) int {
+	return moduleBytes + modulePlaces*placeBytes + timeBytes + text(mod.GetDigest()) + text(mod.GetReason()) + text(mod.GetName()) + texts(mod.GetImports())
+}
+
+// round is what the allocator makes of so many bytes, near enough. A text of one byte takes none: it is one of 256 that are there.
+func round(n int) int {
+	if n <= 1 {
+		return 0
+	}
+	return (n + 7) &^ 7
+}
+
+func text(s string) int { return round(len(s)) }
+
+func texts(list []string) int {
+	n := textBytes * len(list)
+	for _, s := range list {
+		n += text(s)
+	}
+	return n
+}
+
+// names counts names of which equal ones share their memory, as shareNames makes them.
+type names struct {
+	last  string
+	known map[string]struct{}
+}
+
+func (k *names) add(name string) int {
+	if name == k.last {
+		return 0
+	}
+	k.last = name
+	if _, ok := k.known[name]; ok {
+		return 0
+	}
+	if k.known == nil {
+		k.known = make(map[string]struct{})
+	}
+	k.known[name] = struct{}{}
+	return text(name)
+}
+
+func (k *names) list(list []string) int {
+	n := textBytes * len(list)
+	for _, name := range list {
+		n += k.add(name)
+	}
+	return n
+}
