@@ -21,7 +21,7 @@ const headBytes = 5
 type body struct {
 	io.ReadCloser
 	told *atomic.Pointer[func(n int)] // told of what comes; nil: nobody is
-	half *half
+	half *entry
 
 	packed bool // the request says that it is compressed
 	framed bool // messages have heads; otherwise the body is one message
@@ -34,7 +34,7 @@ type body struct {
 }
 
 // newBody wraps the body of r.
-func newBody(r *http.Request, told *atomic.Pointer[func(n int)], half *half) *body {
+func newBody(r *http.Request, told *atomic.Pointer[func(n int)], half *entry) *body {
 	kind := r.Header.Get("Content-Type")
 	packed := false
 	for _, h := range []string{"Content-Encoding", "Grpc-Encoding", "Connect-Content-Encoding"} {
@@ -70,6 +70,7 @@ func (b *body) Read(p []byte) (int, error) {
 
 // note counts what has come.
 func (b *body) note(p []byte, end bool) error {
+	came := len(p)
 	for len(p) > 0 {
 		n := len(p)
 		if b.framed {
@@ -91,7 +92,7 @@ func (b *body) note(p []byte, end bool) error {
 	case end: // whatever it held has gone on, or goes with the request
 		b.half.close()
 	case b.got > 0 && why == nil:
-		return b.half.has(b.past + b.got)
+		return b.half.has(halfGrowth*int64(b.past+b.got), came)
 	}
 	return why
 }

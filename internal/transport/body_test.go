@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -57,7 +58,7 @@ func (k *taker) Transfer(_ context.Context, s apiv1connect.DataTransferServerStr
 const firstBytes = 1000 // of a Transfer, here
 
 // taking serves a taker until the test ends.
-func taking(t *testing.T, all *halves) (addr string, k *taker) {
+func taking(t *testing.T, all *account) (addr string, k *taker) {
 	t.Helper()
 	k = &taker{}
 	s := connect.NewServer()
@@ -70,7 +71,7 @@ func taking(t *testing.T, all *halves) (addr string, k *taker) {
 	return strings.TrimPrefix(url, "http://"), k
 }
 
-func (a *halves) holds() int64 {
+func (a *account) holds() int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.held
@@ -297,7 +298,7 @@ func TestCuts(t *testing.T) {
 			for start := 0; start < at; {
 				size := map[int]int{0: headBytes + 3, headBytes + 3: headBytes, 2*headBytes + 3: headBytes + 70_000}[start]
 				if at < start+size {
-					under = halfBase + halfGrowth*int64(at-start)
+					under = entryBase + halfGrowth*int64(at-start)
 				}
 				start += size
 			}
@@ -305,4 +306,32 @@ func TestCuts(t *testing.T) {
 		}
 		half.close()
 	})
+}
+
+// TestSecondMessage: a request that is one message is refused when another follows, and all that has come of it is counted until then.
+func TestSecondMessage(t *testing.T) {
+	addr, k := taking(t, newHalves(64<<20, time.Hour))
+	two := slices.Concat(headOf(0), headOf(0))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+apiv1connect.DataInspectProcedure, bytes.NewReader(two))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/grpc")
+	res, err := NewHTTPClient().Do(req)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, fmt.Sprint(int(connect.CodeUnimplemented)), cmp.Or(res.Trailer.Get("Grpc-Status"), res.Header.Get("Grpc-Status")))
+	require.Zero(t, k.handled.Load())
+
+	all := newHalves(64<<20, time.Hour)
+	b := &body{half: all.begin(func() {}), framed: true, single: true, most: 1000}
+	defer b.half.close()
+	came := 0
+	for _, n := range []int{1000, 700, 0, 1000} {
+		require.NoError(t, b.note(headOf(n), false))
+		require.NoError(t, b.note(make([]byte, n), false))
+		came += headBytes + n
+		require.EqualValues(t, entryBase+halfGrowth*came, all.held)
+	}
+	require.ErrorContains(t, b.note(headOf(1001), false), "a message of 1001 bytes or more where at most 1000 are taken")
 }

@@ -33,9 +33,9 @@ const (
 	pingWait      = 3 * time.Second
 	maxFrame      = 256 << 10 // what is read at a time: a connection keeps a buffer of that size
 
-	maxUnread    = 256 << 20 // of answers that are being written, for all callers of a server together
-	maxHalf      = 128 << 20 // of messages that have begun and are not whole, for all callers of a server together
-	halfPatience = time.Minute
+	maxUnread = 256 << 20   // of answers that are being written, for all callers of a server together
+	maxHalf   = 128 << 20   // of messages that have begun and are not whole, for all callers of a server together
+	stillWait = time.Minute // with a message that stands still
 
 	// A stream moves at most its receiver's window in a round trip, and the receiver may have to hold that much of it: callers' streams, which
 	// may be many and read by nobody, have little; images and modules, which are written as they come, have what a line of 10 ms needs.
@@ -112,21 +112,21 @@ func (c shortJSON) UnmarshalRead(ctx context.Context, src io.Reader, msg any) er
 }
 
 // Serve answers on l until ctx ends, then gives requests under way a moment and closes. It returns nil at ctx's end.
-// What messages that are not whole take of memory is bounded for all callers together: when it is short the slowest go, and one that
-// stands still for halfPatience goes whatever there is. So it is with answers that callers do not take. Requests that are compressed are
-// refused: how much they hold is not to be seen.
+// What messages that are not whole take of memory is bounded for all callers together: when it is short those go that have held much for long
+// without moving, and one that stands still for stillWait goes whatever there is. So it is with answers that callers do not take, whatever
+// their size. Requests that are compressed are refused: how much they hold is not to be seen.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	return serve(ctx, l, h, http2Config(streamWindow), newHalves(maxHalf, halfPatience), newUnreads(maxUnread, halfPatience))
+	return serve(ctx, l, h, http2Config(streamWindow), newHalves(maxHalf, stillWait), newUnreads(maxUnread, stillWait))
 }
 
 // ServeBulk is Serve where requests are long and are written as they come, as images are: what NewBulkHTTPClient is for answers.
 func ServeBulk(ctx context.Context, l net.Listener, h http.Handler) error {
 	config := http2Config(bulkWindow)
 	config.MaxReceiveBufferPerConnection = bulkUnread
-	return serve(ctx, l, h, config, newHalves(maxHalf, halfPatience), newUnreads(maxUnread, halfPatience))
+	return serve(ctx, l, h, config, newHalves(maxHalf, stillWait), newUnreads(maxUnread, stillWait))
 }
 
-func serve(ctx context.Context, l net.Listener, h http.Handler, config *http.HTTP2Config, all *halves, answers *unreads) error {
+func serve(ctx context.Context, l net.Listener, h http.Handler, config *http.HTTP2Config, all, answers *account) error {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)

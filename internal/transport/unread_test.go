@@ -2,21 +2,21 @@ package transport
 
 import (
 	"bytes"
-	"container/list"
 	"context"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// TestUnreadAnswers: answers that nobody takes are ended when too much is held for them, those that have waited longest first, and who takes
+// TestUnreadAnswers: answers that nobody takes are ended when too much is held for them, and who takes
 // his gets it; one that stands still alone is ended, too.
 func TestUnreadAnswers(t *testing.T) {
-	for name, answers := range map[string]*unreads{"too much": newUnreads(8<<20, time.Hour), "too long": newUnreads(1<<40, 100*time.Millisecond)} {
+	for name, answers := range map[string]*account{"too much": newUnreads(8<<20, time.Hour), "too long": newUnreads(1<<40, 100*time.Millisecond)} {
 		t.Run(name, func(t *testing.T) {
 			const size = 1 << 20
 			ended := make(chan error, 99)
@@ -83,28 +83,6 @@ func TestPackedRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// TestUnreadAccount: what was told to end is held until it has ended, and nothing else is told for it.
-func TestUnreadAccount(t *testing.T) {
-	var told []string
-	a := newUnreads(10, time.Hour)
-	begin := func(name string, n int) *list.Element { return a.begin(n, func() { told = append(told, name) }) }
-	first, second := begin("first", 6), begin("second", 6)
-	require.Equal(t, []string{"first"}, told)
-	require.EqualValues(t, 12, a.held)
-	third := begin("third", 2)
-	require.Equal(t, []string{"first"}, told, "8 of 10 are left")
-	a.done(first)
-	require.EqualValues(t, 8, a.held)
-	a.done(third)
-	huge := begin("huge", 100)
-	require.Equal(t, []string{"first", "second"}, told, "never what begins")
-	a.done(second)
-	a.done(huge)
-	require.Zero(t, a.held)
-	require.Zero(t, a.going)
-	require.Zero(t, a.open.Len())
-}
-
 // TestSlowReader: who takes an answer slowly, and goes on, gets it, though all of it takes longer than the patience.
 func TestSlowReader(t *testing.T) {
 	const patience, size = 2 * time.Second, 6 * streamWindow
@@ -125,4 +103,39 @@ func TestSlowReader(t *testing.T) {
 		}
 	}
 	require.Equal(t, size, got)
+}
+
+// TestSmallAnswers: a small answer that its caller's window does not take ends within the patience, flushed or not.
+func TestSmallAnswers(t *testing.T) {
+	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	noWindow := "\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x00\x00\x00\x00" // SETTINGS: an initial window of 0
+	get := "\x00\x00\x06\x01\x05\x00\x00\x00\x01" + "\x82\x86\x84" + "\x41\x01x"    // HEADERS of stream 1: GET http://x/
+	const reset, stream = 3, 1
+	for name, flush := range map[string]bool{"flushed": true, "kept": false} {
+		t.Run(name, func(t *testing.T) {
+			answers := newUnreads(maxUnread, 50*time.Millisecond)
+			url, _ := answeringBy(t, func(ctx context.Context, l net.Listener, h http.Handler) error {
+				return serve(ctx, l, h, http2Config(streamWindow), newHalves(maxHalf, time.Hour), answers)
+			}, func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte("123456789"))
+				if flush {
+					_ = http.NewResponseController(w).Flush()
+				}
+			})
+			c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+			require.NoError(t, err)
+			defer c.Close() //nolint:errcheck // nothing is lost
+			require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
+			_, err = io.WriteString(c, preface+noWindow+get)
+			require.NoError(t, err)
+			for head := make([]byte, 9); head[3] != reset; {
+				_, err = io.ReadFull(c, head)
+				require.NoError(t, err)
+				_, err = io.CopyN(io.Discard, c, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
+				require.NoError(t, err)
+				require.Contains(t, []byte{0, stream}, head[8])
+			}
+			require.Eventually(t, func() bool { return answers.holds() == 0 }, time.Minute, time.Millisecond)
+		})
+	}
 }

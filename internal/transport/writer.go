@@ -11,10 +11,10 @@ import (
 // writer is a request's way to bound its writes. net/http does not look at a context while a write waits for a client that does
 // not read, and gives such a client all the time there is. It bounds what is read, too.
 type writer struct {
-	mu      sync.Mutex               // guards done and bounded
-	ctl     *http.ResponseController // may not be used once done
-	done    bool
-	bounded bool // by who answers: writes have a deadline
+	mu     sync.Mutex               // guards done and broken
+	ctl    *http.ResponseController // may not be used once done
+	done   bool
+	broken bool // writes fail from now on
 
 	read atomic.Pointer[func(n int)] // told of what comes; nil: nobody is
 	body *body                       // nil: the request has none
@@ -23,43 +23,32 @@ type writer struct {
 type writerKey struct{}
 
 // withWriter gives every request a writer, and has its messages counted.
-func withWriter(h http.Handler, all *halves, answers *unreads) http.Handler {
+func withWriter(h http.Handler, all, answers *account) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		wr := &writer{ctl: http.NewResponseController(w)}
+		answer := &counted{ResponseWriter: w, wr: wr, all: answers}
+		r = r.WithContext(context.WithValue(r.Context(), writerKey{}, wr))
 		defer func() {
+			answer.close(r)
 			wr.mu.Lock()
 			wr.done = true
 			wr.mu.Unlock()
 		}()
-		r = r.WithContext(context.WithValue(r.Context(), writerKey{}, wr))
 		if r.ContentLength != 0 && r.Body != nil {
 			half := all.begin(wr.breakRead)
 			defer half.close()
 			wr.body = newBody(r, &wr.read, half)
 			r.Body = wr.body
 		}
-		h.ServeHTTP(&counted{ResponseWriter: w, wr: wr, all: answers}, r)
+		h.ServeHTTP(answer, r)
 	})
-}
-
-// bound gives a write its deadline, unless who answers has, and returns what takes it back.
-func (wr *writer) bound(d time.Duration) (free func()) {
-	set := func(at time.Time) {
-		wr.mu.Lock()
-		defer wr.mu.Unlock()
-		if !wr.done && !wr.bounded {
-			_ = wr.ctl.SetWriteDeadline(at) // both protocols of Serve know deadlines
-		}
-	}
-	set(time.Now().Add(d))
-	return func() { set(time.Time{}) }
 }
 
 // breakWrite has a write that waits return, and all that come.
 func (wr *writer) breakWrite() {
 	wr.mu.Lock()
 	defer wr.mu.Unlock()
-	if wr.bounded = true; !wr.done {
+	if wr.broken = true; !wr.done {
 		_ = wr.ctl.SetWriteDeadline(time.Unix(1, 0)) // both protocols of Serve know deadlines
 	}
 }
@@ -82,8 +71,9 @@ func OnRead(ctx context.Context, f func(n int)) {
 }
 
 // WriteWithin breaks the stream of the request that ctx belongs to after d, unless it is called again before, or WriteAnytime is: also
-// one whose client has taken all, for net/http cannot tell. So whoever writes again soon calls it before each write. It does not block. It does nothing when ctx has ended, or is of no request that Serve
-// answers.
+// one whose client has taken all, for net/http cannot tell. So whoever writes again soon calls it before each write. An answer that stands
+// still for stillWait ends before, if d is longer. It does not block. It does nothing when ctx has ended, or is of no request that
+// Serve answers.
 func WriteWithin(ctx context.Context, d time.Duration) { setDeadline(ctx, time.Now().Add(d)) }
 
 // WriteAnytime takes back what WriteWithin has said.
@@ -96,8 +86,7 @@ func setDeadline(ctx context.Context, at time.Time) {
 	}
 	wr.mu.Lock()
 	defer wr.mu.Unlock()
-	if !wr.done && ctx.Err() == nil {
-		wr.bounded = !at.IsZero()
+	if !wr.done && !wr.broken && ctx.Err() == nil {
 		_ = wr.ctl.SetWriteDeadline(at) // both protocols of Serve know deadlines
 	}
 }

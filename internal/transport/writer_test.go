@@ -53,3 +53,28 @@ func TestWriteWithin(t *testing.T) {
 		})
 	}
 }
+
+// TestBrokenStays: who has lost its writes does not get them back with a later deadline, though no write waited when it lost them.
+func TestBrokenStays(t *testing.T) {
+	wrote := make(chan error, 1)
+	url, _ := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		wr := r.Context().Value(writerKey{}).(*writer) //nolint:forcetypeassert // withWriter made it
+		wr.breakWrite()
+		WriteWithin(r.Context(), time.Minute)
+		WriteAnytime(r.Context())
+		_, err := w.Write(make([]byte, 1<<20))
+		wrote <- err
+	})
+	for name, client := range map[string]*http.Client{"HTTP/1.1": {Transport: &http.Transport{}}, "HTTP/2": NewHTTPClient()} {
+		t.Run(name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+			require.NoError(t, err)
+			if res, err := client.Do(req); err == nil {
+				_, err = io.Copy(io.Discard, res.Body)
+				require.Error(t, err)
+				require.NoError(t, res.Body.Close())
+			}
+			require.Error(t, <-wrote)
+		})
+	}
+}
