@@ -2,8 +2,8 @@ package listen
 
 import (
 	"net"
+	"net/netip"
 	"sync"
-	"sync/atomic"
 )
 
 // queueLength bounds the connections of one protocol that wait for Accept. A connection that finds the queue full waits
@@ -60,14 +60,14 @@ func (a *Acceptor) drain() {
 	}
 }
 
-// maxHTTP bounds the open HTTP connections of a Listener: each costs buffers and a goroutine or more. One over it is closed.
+// maxHTTP bounds the open HTTP connections of a Listener: each costs buffers and a goroutine or more. Those of one address are at most a
+// half of them, so that who opens all it can leaves room for others. One over either is closed.
 const maxHTTP = 8192
 
 // httpListener is an Acceptor in the shape net/http wants.
 type httpListener struct {
 	*Acceptor
-	open *atomic.Int64
-	most int64
+	open *openConns
 }
 
 // Accept hides the Conn wrapper, which has nothing to tell about an HTTP connection.
@@ -77,22 +77,64 @@ func (l httpListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.open.Add(1) <= l.most {
-			return &countedConn{Conn: c.Conn, open: l.open}, nil
+		from := address(c)
+		if l.open.add(from) {
+			return &countedConn{Conn: c.Conn, open: l.open, from: from}, nil
 		}
-		l.open.Add(-1)
 		_ = c.Close()
+	}
+}
+
+// address is the address of c's other end, without its port.
+func address(c net.Conn) netip.Addr {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return a.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// openConns counts connections that are open.
+type openConns struct {
+	most int
+
+	mu  sync.Mutex // guards what stands below
+	all int
+	of  map[netip.Addr]int // of each address that has any
+}
+
+func newOpenConns(most int) *openConns { return &openConns{most: most, of: make(map[netip.Addr]int)} }
+
+// add counts another one from an address, unless it is one too many.
+func (o *openConns) add(from netip.Addr) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.all >= o.most || o.of[from] >= o.most/2 {
+		return false
+	}
+	o.all++
+	o.of[from]++
+	return true
+}
+
+// remove takes back an add.
+func (o *openConns) remove(from netip.Addr) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all--
+	if o.of[from]--; o.of[from] == 0 {
+		delete(o.of, from)
 	}
 }
 
 // countedConn is counted until it is closed.
 type countedConn struct {
 	net.Conn
-	open   *atomic.Int64
+	open   *openConns
+	from   netip.Addr
 	closed sync.Once
 }
 
 func (c *countedConn) Close() error {
-	c.closed.Do(func() { c.open.Add(-1) })
+	c.closed.Do(func() { c.open.remove(c.from) })
 	return c.Conn.Close()
 }

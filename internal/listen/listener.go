@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -66,7 +65,7 @@ func (l *Listener) Addr() net.Addr { return l.tcp.Addr() }
 // HTTP returns the listener of connections without preface. It must be called before Run, and once. Without it such
 // connections are closed.
 func (l *Listener) HTTP() net.Listener {
-	return httpListener{l.register(httpProto), new(atomic.Int64), maxHTTP}
+	return httpListener{l.register(httpProto), newOpenConns(maxHTTP)}
 }
 
 // Protocol returns the acceptor of connections whose preface names the protocol. It must be called before Run, and once a

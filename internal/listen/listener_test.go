@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -158,39 +159,64 @@ func TestSilentConnectionsMakeRoom(t *testing.T) {
 	stop()
 }
 
+// TestHTTPConnectionsAreBounded: one address has at most half of the connections, all have no more than there are, and who closes one makes
+// room for another.
 func TestHTTPConnectionsAreBounded(t *testing.T) {
-	var web net.Listener
+	var web httpListener
 	l, stop := serve(t, func(l *Listener) {
-		h := l.HTTP().(httpListener)
-		h.most = 2
-		web = h
+		web = l.HTTP().(httpListener)
+		web.open = newOpenConns(4)
 	})
-	open := func() net.Conn {
-		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
+	defer stop()
+	open := func(ip string) net.Conn {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+		c, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
 		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
 		_, err = io.WriteString(c, "GET")
 		require.NoError(t, err)
 		return c
 	}
-	first, second := open(), open()
-	in, err := web.Accept()
-	require.NoError(t, err)
-	in2, err := web.Accept()
-	require.NoError(t, err)
-	accepted := make(chan net.Conn, 1)
-	go func() { c, _ := web.Accept(); accepted <- c }()
-	third := open()
-	_, err = third.Read(make([]byte, 1))
-	require.Error(t, err, "one too many")
-	require.NoError(t, in.Close())
-	_ = in.Close() // counts once
-	fourth := open()
-	in4 := <-accepted
-	require.NotNil(t, in4)
-	for _, c := range []net.Conn{first, second, third, fourth, in2, in4} {
-		_ = c.Close()
+	taken := make(chan net.Conn)
+	go func() {
+		defer close(taken)
+		for {
+			c, err := web.Accept()
+			if err != nil {
+				return
+			}
+			taken <- c
+		}
+	}()
+	take := func(ip string) net.Conn {
+		open(ip)
+		c := <-taken
+		t.Cleanup(func() { _ = c.Close() })
+		require.Equal(t, ip, address(c).String())
+		return c
 	}
-	stop()
+	refused := func(ip string) {
+		c := open(ip)
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
+		_, err := c.Read(make([]byte, 1))
+		require.Error(t, err, "one too many")
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+	}
+	greedy := take("127.0.0.2")
+	take("127.0.0.2")
+	refused("127.0.0.2")
+	other := take("127.0.0.3")
+	require.NoError(t, greedy.Close())
+	_ = greedy.Close() // counts once
+	take("127.0.0.2")
+	refused("127.0.0.2")
+	take("127.0.0.1")
+	refused("127.0.0.3")
+	require.NoError(t, other.Close())
+	last := take("127.0.0.4")
+	refused("127.0.0.5")
+	require.NoError(t, last.Close())
+	require.NotContains(t, web.open.of, address(last), "nothing is kept of who has none")
 }
 
 func TestClosedAcceptorRefuses(t *testing.T) {
