@@ -24,8 +24,8 @@ var (
 	ErrTooLarge = errors.New("command too large")
 	// ErrLocked is returned when another process holds the data directory.
 	ErrLocked = dirlock.ErrHeld
-	// ErrStore is returned by Run when a write to the log store failed. The process must exit and may be started again.
-	ErrStore = errors.New("log store write failed")
+	// ErrStore is returned by Run when a write to the log store failed, or a read from it. The process must exit and may be started again.
+	ErrStore = errors.New("log store failed")
 	// ErrFatal is returned by Run when the state machine could not apply a committed entry. The process must exit (status 70):
 	// to go on would let this replica differ from the others.
 	ErrFatal = errors.New("state machine failed")

@@ -88,6 +88,7 @@ func Open(cfg Config, fsm raft.FSM, acceptor *listen.Acceptor, log *slog.Logger)
 		transfers: notify.NewSignal(),
 	}
 	n.store = newWatchedStore(dir, n.fail)
+	n.store.raftRuns = true
 	cache, err := raft.NewLogCache(logCacheEntries, n.store)
 	if err != nil {
 		panic(err) // only for a capacity of 0.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 
 	"github.com/hashicorp/raft"
@@ -34,6 +35,7 @@ func OpenSurvivor(cfg Config, empty func() Machine, log *slog.Logger) (_ *Surviv
 		return nil, err
 	}
 	s := &Survivor{cfg: cfg, dir: dir, log: log}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a page that the disk does not give
 	defer func() {
 		if p := recovered(recover()); p != nil { // Raft panics on a log that does not fit its snapshots.
 			err = dir.unreadable(p)

@@ -32,7 +32,7 @@ func (n *Node) Run(ctx context.Context) error {
 	r, err := n.start(trans)
 	if err != nil {
 		close(n.done)
-		return errors.Join(err, trans.Close(), n.dir.close())
+		return errors.Join(err, trans.Close(), n.closeDir())
 	}
 	observed := make(chan raft.Observation, 64)
 	observer := raft.NewObserver(observed, false, func(o *raft.Observation) bool {
@@ -43,6 +43,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return false
 	})
 	r.RegisterObserver(observer)
+	n.dir.snaps.watch(n.fail)
 	n.trans = trans
 	n.raft.Store(r)
 	close(n.ready)
@@ -70,16 +71,36 @@ func (n *Node) start(trans *transport) (r *raft.Raft, err error) {
 	n.firstState.Lock()
 	defer n.firstState.Unlock()
 	defer func() {
-		if p := recovered(recover()); p != nil {
-			r, err = nil, p
-		}
 		if failed := n.fsm.err(); err != nil && failed != nil {
 			err = failed // Raft says only that no snapshot could be loaded
-		} else if err != nil {
+		} else if err != nil && !errors.Is(err, ErrStore) { // which says all
 			err = n.dir.unreadable(err)
 		}
 	}()
-	return raft.NewRaft(n.raftConfig(), n.fsm, n.logs, n.stable, n.dir.snaps, trans)
+	made := make(chan struct{})
+	go func() { // its own goroutine, which ends over what the store cannot read
+		defer close(made)
+		defer func() {
+			if p := recovered(recover()); p != nil {
+				r, err = nil, p
+			}
+		}()
+		r, err = raft.NewRaft(n.raftConfig(), n.fsm, n.logs, n.stable, n.dir.snaps, trans)
+	}()
+	<-made
+	if r == nil && err == nil {
+		err = n.store.failure()
+	}
+	return r, err
+}
+
+// closeDir frees the data directory. After a write that broke off bbolt would wait for itself: then it stays as it is until the process ends,
+// as it must after ErrStore.
+func (n *Node) closeDir() error {
+	if n.store.broken.Load() {
+		return nil
+	}
+	return n.dir.close()
 }
 
 // memberTick is how often a server looks whether it is still a member.
@@ -140,7 +161,7 @@ func (n *Node) stop(r *raft.Raft, trans *transport, workers *sync.WaitGroup) err
 	defer late.Stop()
 	select {
 	case err := <-ended:
-		return errors.Join(err, n.dir.close())
+		return errors.Join(err, n.closeDir())
 	case <-late.C:
 		return fmt.Errorf("%w: waited %v", ErrCloseTimeout, n.cfg.ShutdownTimeout)
 	}

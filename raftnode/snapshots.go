@@ -27,6 +27,7 @@ type snapshotStore struct {
 	mu        sync.Mutex
 	failed    error
 	unwritten error
+	onUnread  func(error) // nil: Raft does not run
 }
 
 // openSnapshots opens the snapshots under dir, which exists. What cannot be read for another reason than damage is an error here:
@@ -136,11 +137,24 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 	return meta, notedReader{r, func(err error) error { return s.note(id, err) }}, nil
 }
 
+// note remembers an error of reading. Raft tries again and again what the disk does not give: to a server that needs the snapshot, or from a
+// leader that has sent it. So onUnread is told.
 func (s *snapshotStore) note(id string, err error) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.failed = fmt.Errorf("snapshot %s: %w", id, err)
+	told := s.onUnread
+	s.mu.Unlock()
+	if told != nil && durable.DiskFails(err) {
+		told(fmt.Errorf("%w: read snapshot %s: %s cannot be read (%w): %s", ErrStore, id, filepath.Join(s.path, id), err, obstacle(err)))
+	}
 	return err
+}
+
+// watch has tell told of what the disk does not give from now on. It must not block.
+func (s *snapshotStore) watch(tell func(error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onUnread = tell
 }
 
 // lastError returns the last error of reading a snapshot.

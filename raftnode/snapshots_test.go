@@ -1,11 +1,13 @@
 package raftnode
 
 import (
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"testing/iotest"
 
 	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
@@ -61,4 +63,41 @@ func TestUnfinishedSnapshots(t *testing.T) {
 	held, err := newest(open())
 	require.NoError(t, err)
 	require.EqualValues(t, 7, held)
+}
+
+// unreadSnapshots has snapshots that open, and cannot be read.
+type unreadSnapshots struct {
+	raft.SnapshotStore
+	err error
+}
+
+func (s unreadSnapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	return &raft.SnapshotMeta{ID: id}, io.NopCloser(iotest.ErrReader(s.err)), nil
+}
+
+// TestUnreadSnapshotIsTold: of a disk that fails once Raft runs, for Raft would try for ever; not of what goes by, nor at a start, where an
+// older snapshot may do.
+func TestUnreadSnapshotIsTold(t *testing.T) {
+	var told error
+	for _, tt := range []struct {
+		err  error
+		runs bool
+		told bool
+	}{{syscall.EIO, true, true}, {syscall.EMFILE, true, false}, {syscall.EIO, false, false}} {
+		s := &snapshotStore{SnapshotStore: unreadSnapshots{err: tt.err}, path: "/data/raft/snapshots"}
+		if told = nil; tt.runs {
+			s.watch(func(err error) { told = err })
+		}
+		_, r, err := s.Open("1-7")
+		require.NoError(t, err)
+		_, err = io.ReadAll(r)
+		require.ErrorIs(t, err, tt.err)
+		require.ErrorIs(t, s.lastError(), tt.err)
+		if !tt.told {
+			require.NoError(t, told)
+			continue
+		}
+		require.ErrorIs(t, told, ErrStore)
+		require.Equal(t, "log store failed: read snapshot 1-7: /data/raft/snapshots/1-7 cannot be read (input/output error): "+obstacle(syscall.EIO), told.Error())
+	}
 }

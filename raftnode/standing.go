@@ -25,8 +25,10 @@ func (n *Node) Standing() (Standing, error) {
 	s := Standing{Promised: n.store.promised.Load()}
 	r := n.raft.Load()
 	if r == nil {
-		var err error
-		s.LogTerm, s.LogIndex, err = n.dir.lastEntry()
+		err := guarded(func() (err error) {
+			s.LogTerm, s.LogIndex, err = n.dir.lastEntry()
+			return err
+		})
 		return s, err
 	}
 	s.Runs = true

@@ -21,15 +21,21 @@ type store interface {
 	raft.StableStore
 }
 
-// watchedStore numbers every write to the store beneath it and reports its errors. Raft writes its log on its main loop: a
+// watchedStore numbers every write to the store beneath it and reports the errors of writes and reads. Raft writes its log on its main loop: a
 // disk that hangs leaves a leader which still answers heartbeats and never commits again, so somebody else must watch.
 type watchedStore struct {
 	store
 	path string
 	// groups follow the log.
 	groups *loggedGroups
-	// onError is called for each failed write and must not block.
+	// held is the last entry that a snapshot holds.
+	held func() (uint64, error)
+	// raftRuns: it is Raft's goroutines that read and write.
+	raftRuns bool
+	// onError is called for each failed read or write and must not block.
 	onError func(error)
+	// broken is set by a write that left bbolt's locks as they were: nobody may wait for them.
+	broken atomic.Bool
 	// promised is set by the first write of something that was not there: a term, a vote, entries of the log.
 	promised atomic.Bool
 
@@ -43,6 +49,7 @@ type watchedStore struct {
 func newWatchedStore(d *dataDir, onError func(error)) *watchedStore {
 	return &watchedStore{
 		store: d.bolt, path: filepath.Join(d.path, "raft", "raft.db"), groups: &d.groups, onError: onError, writing: make(map[uint64]struct{}),
+		held: func() (uint64, error) { return newest(d.snaps) },
 	}
 }
 
@@ -65,7 +72,7 @@ func (w *watchedStore) write(what string, f func() error) error {
 	w.writing[id] = struct{}{}
 	w.mu.Unlock()
 
-	err := f()
+	err := w.unlessBroken(f)
 
 	w.mu.Lock()
 	delete(w.writing, id)
@@ -74,11 +81,27 @@ func (w *watchedStore) write(what string, f func() error) error {
 		if !strings.Contains(err.Error(), w.path) {
 			what += " in " + w.path
 		}
-		told := fmt.Errorf("%w: %s: %w%s", ErrStore, what, err, cmp.Or(remedy(err), ": look at the disk and at the kernel's log, and start again"))
-		w.mu.Lock()
-		w.failed = cmp.Or(w.failed, told)
-		w.mu.Unlock()
-		w.onError(told)
+		_ = w.tell(fmt.Errorf("%w: %s: %w%s", ErrStore, what, err, cmp.Or(remedy(err), ": look at the disk and at the kernel's log, and start again")))
+	}
+	return err
+}
+
+// errBroken is the error of a write after one that broke off within bbolt.
+var errBroken = errors.New("an earlier write broke off")
+
+// unlessBroken writes, if no earlier write has broken off.
+func (w *watchedStore) unlessBroken(f func() error) error {
+	if w.broken.Load() {
+		return errBroken
+	}
+	whole := false
+	err := guarded(func() error {
+		err := f()
+		whole = true
+		return err
+	})
+	if !whole {
+		w.broken.Store(true)
 	}
 	return err
 }

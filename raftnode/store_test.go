@@ -243,7 +243,7 @@ func TestUnwrittenTermEndsRun(t *testing.T) {
 			require.ErrorIs(t, err, ErrStore)
 			require.ErrorIs(t, err, syscall.EIO)
 			require.NotErrorIs(t, err, ErrCloseTimeout)
-			require.Equal(t, "log store write failed: set: write "+ill.store.path+": input/output error: "+obstacle(syscall.EIO), err.Error())
+			require.Equal(t, "log store failed: set: write "+ill.store.path+": input/output error: "+obstacle(syscall.EIO), err.Error())
 			require.Equal(t, was, ill.raft.Load().CurrentTerm())
 			commit(t, "after", others(peers, ill)...)
 			for _, p := range others(peers, ill) {
