@@ -49,7 +49,7 @@ func (c *Control) shown(v *fsm.View, app *apiv1.App) *apiv1.App {
 	case fsm.PhaseOf(app) == fsm.Queued:
 		return waiting(app, c.lines.Of(v).Why(app))
 	case fsm.PhaseOf(app) == fsm.Starting:
-		return waiting(app.Expanded(), whyStarting(app))
+		return waiting(app.Expanded(), c.whyStarting(app))
 	}
 	return app.Expanded()
 }

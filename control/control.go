@@ -110,11 +110,12 @@ type Control struct {
 
 	lines planner.Lines // of who is queued
 
-	incoming, pushed, outgoing *gate.Gate // modules on their way: from clients, from other servers, to those and to workers
-	inspecting                 chan struct{}
-	pulls                      singleflight.Group
-	pulling                    pulling
-	moving                     func(context.Context) (_ context.Context, moved, end func()) // how long a module may take between servers
+	incoming, pushed    *gate.Gate // modules on their way, from clients and from other servers
+	outgoing, strangers *gate.Gate // to those and to workers, and to who does not prove to be one
+	inspecting          chan struct{}
+	pulls               singleflight.Group
+	pulling             pulling
+	moving              func(context.Context) (_ context.Context, moved, end func()) // how long a module may take between servers
 
 	mu      sync.Mutex          // guards what stands below
 	leader  *leader             // nil while this server does not lead
@@ -134,7 +135,8 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 	c := &Control{
 		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg,
 		http: transport.NewHTTPClient(), bulk: transport.NewBulkHTTPClient(),
-		incoming: newIncoming(), pushed: newIncoming(), outgoing: newOutgoing(), inspecting: make(chan struct{}, 1), dials: newDials(), moving: moving,
+		incoming: newIncoming(), pushed: newIncoming(), outgoing: newOutgoing(maxOutgoing, maxFetchers), strangers: newOutgoing(maxStrangers, maxStrangersWaiting),
+		inspecting: make(chan struct{}, 1), dials: newDials(), moving: moving,
 	}
 	c.reach = c.askAtAddress
 	m.damaged = func(digest string) {

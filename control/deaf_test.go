@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -171,12 +172,12 @@ func TestDeafFetchers(t *testing.T) {
 		return st
 	}
 	const places = 4
-	c.outgoing = gate.New(gate.Config{Places: places, Waiting: 1, Floor: transport.ChunkBytes, Window: time.Second, Patience: time.Hour})
+	c.strangers = gate.New(gate.Config{Places: places, Waiting: 1, Floor: transport.ChunkBytes, Window: time.Second, Patience: time.Hour})
 	deaf := make([]apiv1connect.ClusterFetchModuleClientStream, places)
 	for i := range deaf {
 		deaf[i] = fetch()
 	}
-	require.Eventually(t, func() bool { return c.outgoing.Inside() == places }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return c.strangers.Inside() == places }, time.Minute, time.Millisecond)
 	last := fetch()
 	for {
 		m, err := last.Receive()
@@ -199,8 +200,8 @@ func TestWhoWaitsHearsSo(t *testing.T) {
 	defer in.drop()
 	require.NoError(t, in.add(code))
 	require.NoError(t, in.keep())
-	c.outgoing = gate.New(gate.Config{Places: 1, Waiting: 1, Floor: 1, Window: time.Hour, Patience: time.Hour})
-	_, place, err := c.outgoing.Enter(t.Context())
+	c.strangers = gate.New(gate.Config{Places: 1, Waiting: 1, Floor: 1, Window: time.Hour, Patience: time.Hour})
+	_, place, err := c.strangers.Enter(t.Context())
 	require.NoError(t, err)
 	client := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), tr.infos[0].Addr))
 	stream, err := client.FetchModule(t.Context(), &apiv1.FetchModuleRequest{Digest: digest})
@@ -221,7 +222,7 @@ func TestWhoWaitsHearsSo(t *testing.T) {
 		got = append(got, m.Chunk...)
 	}
 	require.Equal(t, code, got)
-	require.Zero(t, c.outgoing.Inside())
+	require.Zero(t, c.strangers.Inside())
 }
 
 // TestNoWordsForADisk: who waits for a module that this server gets from another hears only of what comes, and of this server's disk nothing:
@@ -252,7 +253,7 @@ func TestNoWordsForADisk(t *testing.T) {
 			words <- struct{}{}
 		}
 	}()
-	require.Eventually(t, func() bool { return c.outgoing.Inside() == 1 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return c.strangers.Inside() == 1 }, time.Minute, time.Millisecond)
 	for len(words) > 0 { // from before it had the place
 		<-words
 	}
@@ -343,4 +344,45 @@ func (l *heldLog) Propose(ctx context.Context, c *apiv1.Command) (*apiv1.Result,
 		}
 	}
 	return l.memoryLog.Propose(ctx, c)
+}
+
+// TestStrangersHoldUpNoStart: callers who prove nothing have all the places that they can get, and a worker has one at once, as has a server.
+func TestStrangersHoldUpNoStart(t *testing.T) {
+	b := newBench(t, nil)
+	c := b.l.c
+	b.host("w1", 1)
+	secret := []byte("the worker's secret")
+	sum := sha256.Sum256(secret)
+	require.NoError(t, b.register(&apiv1.Host{Id: "w2", Name: "w2", Addr: "127.0.0.1:1", Slots: 1, Incarnation: "i", NodeId: "n"}, sum[:]))
+	ask := func(host string, proof []byte) *gate.Gate {
+		return c.lineOf(&apiv1.FetchModuleRequest{Digest: testDigest, Host: host, Proof: proof})
+	}
+	require.Same(t, c.outgoing, ask("w2", sum[:]))
+	for name, got := range map[string]*gate.Gate{
+		"nothing": ask("", nil), "no proof": ask("w2", nil), "another's": ask("w1", sum[:]), "none to prove": ask("w1", nil),
+		"no host": ask("w3", sum[:]), "the secret": ask("w2", secret),
+	} {
+		require.Same(t, c.strangers, got, name)
+	}
+	require.Same(t, c.outgoing, c.lineOf(c.asServer(testDigest)), "a server that gets the module first")
+
+	digest := b.store("module")
+	client := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), serve(t, c)))
+	for range maxStrangers {
+		_, place, err := c.lineOf(&apiv1.FetchModuleRequest{}).Enter(t.Context())
+		require.NoError(t, err)
+		defer place.Leave()
+	}
+	strange, err := client.FetchModule(t.Context(), &apiv1.FetchModuleRequest{Digest: digest})
+	require.NoError(t, err)
+	m, err := strange.Receive()
+	require.NoError(t, err)
+	require.Empty(t, m.Chunk, "it waits")
+	known, err := client.FetchModule(t.Context(), &apiv1.FetchModuleRequest{Digest: digest, Host: "w2", Proof: sum[:]})
+	require.NoError(t, err)
+	for len(m.Chunk) == 0 { // but for a moment of this machine's
+		m, err = known.Receive()
+		require.NoError(t, err)
+	}
+	require.Equal(t, "module", string(m.Chunk))
 }

@@ -56,7 +56,7 @@ func (c *Control) pageOfApps(ctx context.Context, v *fsm.View, p *pager, all boo
 				}
 				app = waiting(app, line.Why(app))
 			case fsm.Starting:
-				app = waiting(app, whyStarting(app))
+				app = waiting(app, c.whyStarting(app))
 			}
 			if !yield(app) {
 				return

@@ -20,6 +20,10 @@ const (
 	maxIncoming = 8
 	maxOutgoing = 64
 	maxFetchers = 16_384 // that wait for a place: the workers of a large app come at once
+	// maxStrangers bounds those that do not prove to be a worker or a server, and maxStrangersWaiting those of them that wait: they are
+	// served beside the others, and keep each other waiting alone.
+	maxStrangers        = 8
+	maxStrangersWaiting = 256
 	// Who sends less than incomingFloor in an incomingWindow, 32 KiB a second, loses the place to another upload; who takes less than a
 	// chunk in an outgoingWindow, to another fetch. When nobody else comes, only who stands still for streamPatience does.
 	incomingFloor  = 320 << 10
@@ -38,9 +42,9 @@ func newIncoming() *gate.Gate {
 }
 
 // newOutgoing has callers wait: they hold nothing meanwhile.
-func newOutgoing() *gate.Gate {
+func newOutgoing(places, waiting int) *gate.Gate {
 	return gate.New(gate.Config{
-		Places: maxOutgoing, Waiting: maxFetchers, Floor: transport.ChunkBytes, Window: outgoingWindow, Patience: streamPatience,
+		Places: places, Waiting: waiting, Floor: transport.ChunkBytes, Window: outgoingWindow, Patience: streamPatience,
 	})
 }
 

@@ -261,6 +261,7 @@ func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	line := c.lineOf(req)
 	var place *gate.Place
 	leave := func() {}
 	var inside atomic.Bool
@@ -276,7 +277,7 @@ func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest
 		return stream.Send(&apiv1.FetchModuleResponse{})
 	}
 	err := telling(ctx, cancel, tell, func() (err error) {
-		ctx, place, leave, err = enterWriting(ctx, c.outgoing, "modules are being fetched")
+		ctx, place, leave, err = enterWriting(ctx, line, "modules are being fetched")
 		inside.Store(true)
 		if err != nil {
 			leave = func() {}
@@ -351,7 +352,7 @@ func (c *Control) pullFrom(ctx context.Context, addr, digest string) (err error)
 	defer func() { err = stillOr(ctx, err) }()
 	ctx, info := connect.NewClientContext(ctx)
 	info.RequestHeader().Set(hopHeader, "1")
-	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.bulk, addr)).FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: digest})
+	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.bulk, addr)).FetchModule(ctx, c.asServer(digest))
 	if err != nil {
 		return err
 	}

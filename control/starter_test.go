@@ -37,7 +37,7 @@ func TestStalledStartIsGivenUp(t *testing.T) {
 	pass(3)
 	require.Equal(t, "failed", b.app("a").Verdict)
 	require.Equal(t, "starting", b.app("a").Phase, "whether its ranks run is the hosts' to say")
-	require.Contains(t, whyStarting(b.app("a")), "is being stopped (w2 did not start its ranks: no progress for 2m0s")
+	require.Contains(t, b.l.c.whyStarting(b.app("a")), "is being stopped (w2 did not start its ranks: no progress for 2m0s")
 
 	b.l.hearFitness(b.l.sessions.of("w2"), "")
 	b.l.hearFitness(b.l.sessions.of("w1"), "")

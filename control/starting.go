@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
 )
 
 // What is said of those that a starting app waits for is a line, however large the app.
@@ -17,7 +18,8 @@ const (
 
 // whyStarting is whom a starting app waits for, by what the log has: hosts that have live ranks of it and have not told that their
 // executor runs. Of an app that is to stop it is those whose ranks have not ended.
-func whyStarting(app *apiv1.App) string {
+// inLine says of a host that it waits for the module behind others.
+func whyStarting(app *apiv1.App, inLine func(host string) bool) string {
 	var hosts []string
 	ranks := map[string][]int{}
 	for r, host := range app.Placement {
@@ -32,7 +34,11 @@ func whyStarting(app *apiv1.App) string {
 	}
 	var parts []string
 	for _, host := range hosts[:min(len(hosts), maxHostsNamed)] {
-		parts = append(parts, fmt.Sprintf("%s (%s)", host, rankNames(ranks[host])))
+		said := rankNames(ranks[host])
+		if app.Verdict == "" && inLine(host) {
+			said += "; it fetches the module: others come first"
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s)", host, said))
 	}
 	if more := len(hosts) - len(parts); more > 0 {
 		parts = append(parts, fmt.Sprintf("%d more hosts", more))
@@ -49,6 +55,18 @@ func whyStarting(app *apiv1.App) string {
 		return waits + "; " + app.Reason
 	}
 	return waits
+}
+
+// whyStarting is the package's, by what the hosts have told the leader last; another server knows nothing of it.
+func (c *Control) whyStarting(app *apiv1.App) string {
+	l := c.current()
+	return whyStarting(app, func(host string) bool {
+		if l == nil {
+			return false
+		}
+		st := l.inbox.report(fsm.HostID(host), fsm.AppID(app.Id))
+		return st.GetEpoch() == app.Epoch && st.GetStartInLine()
+	})
 }
 
 // rankNames lists ranks, such as "rank 3, 4 and 2 more".

@@ -25,6 +25,10 @@ func TestStartingSaysWhomItWaitsFor(t *testing.T) {
 		return res.App.Reason
 	}
 	require.Equal(t, "waits for w1 (rank 0, 1 and 1 more), w2 (rank 3, 4 and 2 more)", said())
+	b.l.c.setLeader(b.l) // which the hosts tell
+	b.report("w2", &apiv1.AppStatus{App: "a", Epoch: 1, StartInLine: true})
+	require.Equal(t, "waits for w1 (rank 0, 1 and 1 more), w2 (rank 3, 4 and 2 more; it fetches the module: others come first)", said())
+	b.report("w2", &apiv1.AppStatus{App: "a", Epoch: 1})
 	b.report("w1", &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorRunning})
 	b.l.takeReports(b.ctx)
 	require.Equal(t, "waits for w2 (rank 3, 4 and 2 more)", said())
@@ -33,12 +37,14 @@ func TestStartingSaysWhomItWaitsFor(t *testing.T) {
 	require.Empty(t, said())
 }
 
+func notInLine(string) bool { return false }
+
 func TestWhyStartingIsBounded(t *testing.T) {
 	app := &apiv1.App{Phase: "starting"}
 	for i := range 1000 {
 		app.Placement = append(app.Placement, fmt.Sprintf("w%d", i))
 	}
-	require.Equal(t, "waits for w0 (rank 0), w1 (rank 1), w2 (rank 2), w3 (rank 3), 996 more hosts", whyStarting(app))
+	require.Equal(t, "waits for w0 (rank 0), w1 (rank 1), w2 (rank 2), w3 (rank 3), 996 more hosts", whyStarting(app, notInLine))
 	app.Verdict, app.Reason = "cancelled", "by the user"
-	require.Contains(t, whyStarting(app), "is being stopped (by the user), waits for w0 (rank 0)")
+	require.Contains(t, whyStarting(app, notInLine), "is being stopped (by the user), waits for w0 (rank 0)")
 }

@@ -132,8 +132,10 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 			err = context.Cause(ctx)
 		}
 	}()
+	defer use.line.Store(false)
 	client := apiv1connect.NewClusterClient(transport.NewClient(c.http, from.addr))
-	stream, err := client.FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: from.digest})
+	host, proof := c.caller()
+	stream, err := client.FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: from.digest, Host: host, Proof: proof})
 	if err != nil {
 		return err
 	}
@@ -161,6 +163,7 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 		if size += len(m.Chunk); size > apiv1.MaxModuleBytes { // it has gone bad
 			return fmt.Errorf("server %s sends more than a module may have: %d bytes", from.addr, apiv1.MaxModuleBytes)
 		}
+		use.line.Store(len(m.Chunk) == 0)
 		use.steps.Add(1)                         // a word that others come first, too
 		patience = c.patience[len(c.patience)-1] // it is there
 		all.Write(m.Chunk)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,15 +23,25 @@ import (
 type gatedServer struct {
 	fakeLeader
 	code               []byte
-	words              int           // without anything, before it sends
-	gate, began, ended chan struct{} // began and ended have one for each request
+	asked              atomic.Pointer[apiv1.FetchModuleRequest] // last
+	words              int                                      // without anything, before it sends
+	line               chan struct{}                            // closed when they are over; nil: it does not wait for that
+	gate, began, ended chan struct{}                            // began and ended have one for each request
 }
 
-func (g *gatedServer) FetchModule(ctx context.Context, _ *apiv1.FetchModuleRequest, stream apiv1connect.ClusterFetchModuleServerStream) error {
+func (g *gatedServer) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest, stream apiv1connect.ClusterFetchModuleServerStream) error {
+	g.asked.Store(req)
 	defer func() { g.ended <- struct{}{} }()
 	for range g.words { // it has others to serve first
 		if err := stream.Send(&apiv1.FetchModuleResponse{}); err != nil {
 			return err
+		}
+	}
+	if g.line != nil {
+		select {
+		case <-g.line:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	if err := stream.Send(&apiv1.FetchModuleResponse{Chunk: g.code[:1]}); err != nil {
@@ -159,6 +170,40 @@ func TestWordsAreSteps(t *testing.T) {
 	<-g.began
 	require.Eventually(t, func() bool { return c.steps(digest) == 6 }, time.Minute, time.Millisecond)
 	require.Zero(t, c.steps(strings.Repeat("ab", 32)), "another module's")
+	close(g.gate)
+	require.NoError(t, <-got)
+}
+
+// TestInLine: while others come first a worker knows it, and tells; from the first byte on no more.
+func TestInLine(t *testing.T) {
+	g, c, digest := newGated(t)
+	g.words, g.line = 2, make(chan struct{})
+	_, got := c.patient().user(t, digest)
+	require.Eventually(t, func() bool { return c.inLine(digest) }, time.Minute, time.Millisecond)
+	a := &app{start: newStart(c)}
+	a.start.digest = digest
+	require.True(t, a.startInLine())
+	a.start.child.Store(new(child))
+	require.False(t, a.startInLine(), "the executor is there")
+	require.False(t, c.inLine(strings.Repeat("ab", 32)), "another module")
+	close(g.line)
+	<-g.began
+	require.Eventually(t, func() bool { return !c.inLine(digest) }, time.Minute, time.Millisecond)
+	close(g.gate)
+	require.NoError(t, <-got)
+}
+
+// TestWhoFetchesProvesIt: by a word that the log has of this worker, and which is not its secret.
+func TestWhoFetchesProvesIt(t *testing.T) {
+	g, c, digest := newGated(t)
+	w := &Worker{secret: "secret"}
+	w.cfg.Name = "w1"
+	c.caller = w.vouch
+	_, got := c.patient().user(t, digest)
+	<-g.began
+	sum := sha256.Sum256([]byte("secret"))
+	require.Equal(t, "w1", g.asked.Load().Host)
+	require.Equal(t, sum[:], g.asked.Load().Proof)
 	close(g.gate)
 	require.NoError(t, <-got)
 }

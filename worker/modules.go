@@ -31,9 +31,10 @@ type moduleCache struct {
 	limit    int64  // bytes
 	log      *slog.Logger
 	http     *http.Client
-	servers  func() []string               // API addresses
-	order    func(addrs []string) []string // in which servers are asked
-	patience []time.Duration               // how long a server may take to answer, each time that all are asked
+	servers  func() []string                    // API addresses
+	order    func(addrs []string) []string      // in which servers are asked
+	caller   func() (host string, proof []byte) // who fetches
+	patience []time.Duration                    // how long a server may take to answer, each time that all are asked
 
 	atWork sync.WaitGroup // tasks, and uses, until what their end removes is gone
 
@@ -56,6 +57,7 @@ type keptModule struct {
 type moduleUse struct {
 	users int          // who keeps its files
 	steps atomic.Int64 // what servers have said while it was fetched: there is somebody at work for it
+	line  atomic.Bool  // what was said last was that others come first
 	task  *moduleTask  // what is being done with its files; nil: nothing
 }
 
@@ -73,6 +75,7 @@ type moduleTask struct {
 func newModuleCache(dir, compiled string, limit int64, log *slog.Logger, h *http.Client, servers func() []string) (*moduleCache, error) {
 	c := &moduleCache{
 		dir: dir, compiled: compiled, limit: limit, log: log, http: h, servers: servers, order: shuffled,
+		caller:   func() (string, []byte) { return "", nil },
 		patience: []time.Duration{answerWait, transportWait},
 		uses:     map[string]*moduleUse{}, sound: map[string]bool{}, kept: map[string]keptModule{},
 	}
@@ -149,6 +152,14 @@ func (c *moduleCache) steps(digest string) int64 {
 		return use.steps.Load()
 	}
 	return 0
+}
+
+// inLine says whether a server has others to serve first with a module that is wanted here.
+func (c *moduleCache) inLine(digest string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	use := c.uses[digest]
+	return use != nil && use.line.Load()
 }
 
 // leave ends one use.

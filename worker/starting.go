@@ -44,6 +44,12 @@ func (a *app) endStart() {
 	}
 }
 
+// startInLine says whether the start waits for a server that has others to serve first.
+func (a *app) startInLine() bool {
+	s := a.start
+	return s != nil && s.digest != "" && s.child.Load() == nil && s.modules.inLine(s.digest)
+}
+
 func (a *app) startFailed(s *start, err error) {
 	if a.start != s {
 		return // given up

@@ -1269,7 +1269,9 @@ type AppStatus struct {
 	// Milliseconds for which the executor has not answered its worker, told again every few seconds; 0: it answers.
 	SilentMs int64 `protobuf:"varint,20,opt,name=silent_ms,json=silentMs,proto3" json:"silent_ms,omitempty"`
 	// Grows while the start of the executor is at work: as its module arrives, and as it computes.
-	StartSteps    uint64 `protobuf:"varint,24,opt,name=start_steps,json=startSteps,proto3" json:"start_steps,omitempty"`
+	StartSteps uint64 `protobuf:"varint,24,opt,name=start_steps,json=startSteps,proto3" json:"start_steps,omitempty"`
+	// The start waits for its module, and the server that it comes from said last that others come first, or that it gets it itself.
+	StartInLine   bool `protobuf:"varint,25,opt,name=start_in_line,json=startInLine,proto3" json:"start_in_line,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1379,6 +1381,13 @@ func (x *AppStatus) GetStartSteps() uint64 {
 		return x.StartSteps
 	}
 	return 0
+}
+
+func (x *AppStatus) GetStartInLine() bool {
+	if x != nil {
+		return x.StartInLine
+	}
+	return false
 }
 
 // RankStatus is what a worker has of one rank.
@@ -1503,8 +1512,12 @@ func (x *RankStatus) GetToldByReason() bool {
 }
 
 type FetchModuleRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Digest        string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Digest string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Who asks: a host, and the SHA-256 of its worker's secret, which workers and servers alone know. Who proves nothing is served in few
+	// places of its own. A server that asks another names any host.
+	Host          string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Proof         []byte `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1544,6 +1557,20 @@ func (x *FetchModuleRequest) GetDigest() string {
 		return x.Digest
 	}
 	return ""
+}
+
+func (x *FetchModuleRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *FetchModuleRequest) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 type FetchModuleResponse struct {
@@ -2184,7 +2211,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
 	"\tMovedRank\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
-	"\x04host\x18\x02 \x01(\tR\x04host\"\xe1\x02\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\"\x85\x03\n" +
 	"\tAppStatus\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x14\n" +
@@ -2197,7 +2224,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\rfailed_reason\x18\t \x01(\tR\ffailedReason\x12\x1b\n" +
 	"\tsilent_ms\x18\x14 \x01(\x03R\bsilentMs\x12\x1f\n" +
 	"\vstart_steps\x18\x18 \x01(\x04R\n" +
-	"startSteps\"\xa4\x02\n" +
+	"startSteps\x12\"\n" +
+	"\rstart_in_line\x18\x19 \x01(\bR\vstartInLine\"\xa4\x02\n" +
 	"\n" +
 	"RankStatus\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +
@@ -2211,9 +2239,11 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\bpause_ms\x18\b \x01(\x01R\apauseMs\x12\x1c\n" +
 	"\tmigration\x18\t \x01(\tR\tmigration\x12$\n" +
 	"\x0etold_by_reason\x18\n" +
-	" \x01(\bR\ftoldByReason\",\n" +
+	" \x01(\bR\ftoldByReason\"V\n" +
 	"\x12FetchModuleRequest\x12\x16\n" +
-	"\x06digest\x18\x01 \x01(\tR\x06digest\"+\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
+	"\x05proof\x18\x03 \x01(\fR\x05proof\"+\n" +
 	"\x13FetchModuleResponse\x12\x14\n" +
 	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"A\n" +
 	"\x11PushModuleRequest\x12\x16\n" +
