@@ -110,11 +110,13 @@ type Control struct {
 
 	lines planner.Lines // of who is queued
 
-	incoming, pushed    *gate.Gate // modules on their way, from clients and from other servers
-	outgoing, strangers *gate.Gate // to those and to workers, and to who does not prove to be one
+	incoming, pushed    *gate.Gate    // modules on their way, from clients and from other servers
+	outgoing, strangers *gate.Gate    // to those and to workers, and to who does not prove to be one
+	uploads             chan struct{} // has as many as come from clients, until they are modules of the cluster
 	inspecting          chan struct{}
 	pulls               singleflight.Group
 	pulling             pulling
+	errands             errands
 	moving              func(context.Context) (_ context.Context, moved, end func()) // how long a module may take between servers
 
 	mu      sync.Mutex          // guards what stands below
@@ -136,7 +138,7 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg,
 		http: transport.NewHTTPClient(), bulk: transport.NewBulkHTTPClient(),
 		incoming: newIncoming(), pushed: newIncoming(), outgoing: newOutgoing(maxOutgoing, maxFetchers), strangers: newOutgoing(maxStrangers, maxStrangersWaiting),
-		inspecting: make(chan struct{}, 1), dials: newDials(), moving: moving,
+		uploads: make(chan struct{}, maxUploads), inspecting: make(chan struct{}, 1), dials: newDials(), moving: moving,
 	}
 	c.reach = c.askAtAddress
 	m.damaged = func(digest string) {

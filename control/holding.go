@@ -76,8 +76,10 @@ func (h *holding) forget(digest string) {
 	}
 }
 
-// KeepModules brings the modules that the state names, and this server lacks, from the other servers, until ctx is over.
+// KeepModules brings the modules that the state names, and this server lacks, from the other servers, until ctx is over. It returns
+// when no module is on its way between this server and others any more, for whomever.
 func (c *Control) KeepModules(ctx context.Context) error {
+	defer c.errands.end()
 	t := time.NewTicker(holdingTick)
 	defer t.Stop()
 	looked, lacking := uint64(0), 0

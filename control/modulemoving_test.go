@@ -2,9 +2,12 @@ package control
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,4 +125,109 @@ func TestStillServerIsGivenUp(t *testing.T) {
 	go func() { <-s.asked; cancel() }() // ends with the request
 	require.Error(t, c.replicate(ctx, digestOf(code)))
 	<-s.ended // though it has not stood still for long
+}
+
+// TestErrandsEndWithTheServer: a pull that a worker waits for, and a push that an upload left behind, have ended when KeepModules returns,
+// and none begins after that.
+func TestErrandsEndWithTheServer(t *testing.T) {
+	b := newBench(t, nil)
+	c := b.l.c
+	s := stillServer{asked: make(chan struct{}, 2), ended: make(chan struct{}, 2)}
+	cs := connect.NewServer()
+	apiv1connect.RegisterClusterHandler(cs, s)
+	mux := http.NewServeMux()
+	transport.Mount(mux, cs)
+	addr := listens(t, mux)
+	c.moving = func(ctx context.Context) (context.Context, func(), func()) { return ctx, func() {}, func() {} }
+	c.group = groupOf{servers: []ServerInfo{{ID: "s1", Voter: true}, {ID: "s2", Addr: addr, Voter: true}}}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	fetched, replicated := make(chan error, 1), make(chan error, 1)
+	go func() { fetched <- c.fetched(t.Context(), digestOf([]byte("elsewhere"))) }()
+	here := b.store("here")
+	go func() { replicated <- c.replicate(t.Context(), here) }()
+	<-s.asked
+	<-s.asked
+	require.ErrorIs(t, c.KeepModules(ctx), context.Canceled)
+	require.Empty(t, c.errands.doing)
+	require.Error(t, <-fetched)
+	require.Error(t, <-replicated)
+	<-s.ended
+	<-s.ended
+	require.ErrorContains(t, c.fetched(t.Context(), digestOf([]byte("another"))), "this server stops")
+	require.ErrorContains(t, c.replicate(t.Context(), here), "this server stops")
+}
+
+// slowFor stores what is pushed to it, but for some modules, which it takes and says nothing about.
+type slowFor struct {
+	apiv1connect.UnimplementedClusterHandler
+	digests map[string]bool
+	asked   chan struct{}
+}
+
+func (s slowFor) PushModule(ctx context.Context, stream apiv1connect.ClusterPushModuleServerStream) (*apiv1.PushModuleResponse, error) {
+	m, err := stream.Receive()
+	if err == nil && s.digests[m.Digest] {
+		s.asked <- struct{}{}
+		<-ctx.Done()
+	}
+	return &apiv1.PushModuleResponse{}, ctx.Err()
+}
+
+// TestUploadsBehindASlowServer have sent all that they have, and keep nobody out who sends.
+func TestUploadsBehindASlowServer(t *testing.T) {
+	b := newBench(t, nil)
+	c := b.l.c
+	s := slowFor{digests: map[string]bool{}, asked: make(chan struct{}, maxIncoming)}
+	upload := func(ctx context.Context, client apiv1connect.ControlClient, code string) error {
+		stream, err := client.UploadModule(ctx)
+		if err != nil {
+			return err
+		}
+		_ = stream.Send(&apiv1.UploadModuleRequest{Digest: digestOf([]byte(code)), Name: "x", Chunk: []byte(code)}) // the answer says why it failed
+		_, err = stream.CloseAndReceive()
+		return err
+	}
+	for i := range maxIncoming {
+		s.digests[digestOf(fmt.Append(nil, i))] = true
+	}
+	cs := connect.NewServer()
+	apiv1connect.RegisterClusterHandler(cs, s)
+	mux := http.NewServeMux()
+	transport.Mount(mux, cs)
+	c.group = groupOf{servers: []ServerInfo{{ID: "s1", Voter: true}, {ID: "s2", Addr: listens(t, mux), Voter: true}}}
+	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, c)))
+	ctx, cancel := context.WithCancel(t.Context())
+	ends := make(chan error, maxIncoming)
+	for i := range maxIncoming {
+		go func() { ends <- upload(ctx, client, fmt.Sprint(i)) }()
+	}
+	for range maxIncoming {
+		<-s.asked
+	}
+	require.NoError(t, upload(t.Context(), client, "the ninth"))
+	c.uploads = make(chan struct{}) // as if as many waited as may
+	require.ErrorContains(t, upload(t.Context(), client, "one more"), "too many uploads")
+	cancel()
+	for range maxIncoming {
+		require.Error(t, <-ends)
+	}
+}
+
+// TestStoreErrorsSayWhatToDo: what the disk refuses comes with a remedy, and not with one that speaks of a next start.
+func TestStoreErrorsSayWhatToDo(t *testing.T) {
+	err := storeError(&os.PathError{Op: "write", Path: "put-1", Err: syscall.ENOSPC})
+	require.EqualError(t, err, "internal: this server cannot store or read a module: write put-1: no space left on device: its file system is full: make room")
+	require.ErrorContains(t, storeError(errors.New("something else")), "see the server's log")
+
+	b := newBench(t, nil)
+	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
+	require.NoError(t, os.RemoveAll(b.l.c.modules.dir))
+	require.NoError(t, os.WriteFile(b.l.c.modules.dir, nil, 0o600)) // no directory any more
+	stream, err := client.UploadModule(t.Context())
+	require.NoError(t, err)
+	_ = stream.Send(&apiv1.UploadModuleRequest{Digest: testDigest, Name: "x", Chunk: []byte("x")}) // the answer says why it failed
+	_, err = stream.CloseAndReceive()
+	require.ErrorContains(t, err, "the operating system refuses it: mend that")
+	require.Equal(t, connect.CodeInternal, connect.CodeOf(err))
 }

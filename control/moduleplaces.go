@@ -18,6 +18,7 @@ import (
 // fsm.MaxModuleBytes each; one chunk of each is in memory, and the whole of one module, while it is looked at.
 const (
 	maxIncoming = 8
+	maxUploads  = 256 // of clients: those that have such a place, and those that have sent all and wait for the other servers
 	maxOutgoing = 64
 	maxFetchers = 16_384 // that wait for a place: the workers of a large app come at once
 	// maxStrangers bounds those that do not prove to be a worker or a server, and maxStrangersWaiting those of them that wait: they are

@@ -50,6 +50,29 @@ func (m *incoming) receive(ctx context.Context, place *gate.Place, first []byte,
 
 // UploadModule implements the Control service.
 func (c *Control) UploadModule(ctx context.Context, stream apiv1connect.ControlUploadModuleServerStream) (*apiv1.UploadModuleResponse, error) {
+	select {
+	case c.uploads <- struct{}{}:
+		defer func() { <-c.uploads }()
+	default:
+		return nil, placeError(gate.ErrFull, "uploads")
+	}
+	up, err := c.takeUpload(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	defer up.in.drop()
+	return c.addModule(ctx, up)
+}
+
+// upload is a module that a client has sent: it is in this server's store, and in no other.
+type upload struct {
+	in  *incoming
+	mod *apiv1.Module
+	key string // of the client's request
+}
+
+// takeUpload takes what a client sends. It has a place for as long as that is work for this server, and not while others are waited for.
+func (c *Control) takeUpload(ctx context.Context, stream apiv1connect.ControlUploadModuleServerStream) (_ *upload, err error) {
 	ctx, place, err := enterReading(ctx, c.incoming, "uploads")
 	if err != nil {
 		return nil, err
@@ -64,9 +87,13 @@ func (c *Control) UploadModule(ctx context.Context, stream apiv1connect.ControlU
 	}
 	in, err := c.modules.begin(first.Digest)
 	if err != nil {
-		return nil, apiError(err)
+		return nil, err
 	}
-	defer in.drop()
+	defer func() {
+		if err != nil {
+			in.drop()
+		}
+	}()
 	err = in.receive(ctx, place, first.Chunk, func() ([]byte, error) {
 		m, err := stream.Receive()
 		return m.GetChunk(), err
@@ -74,33 +101,28 @@ func (c *Control) UploadModule(ctx context.Context, stream apiv1connect.ControlU
 	if err != nil {
 		return nil, err
 	}
-	var res *apiv1.UploadModuleResponse
-	err = place.Work(func() error {
-		res, err = c.addModule(ctx, in, first)
-		return err
+	up := &upload{in: in, key: first.IdempotencyKey}
+	err = place.Work(func() (err error) {
+		if ctx.Err() != nil {
+			return streamError(ctx) // the place went with the last chunk
+		}
+		if up.mod, err = c.inspectModule(ctx, in, first.Name); err != nil {
+			return err
+		}
+		return in.keep()
 	})
-	return res, err
+	return up, err
 }
 
 // addModule makes what has come a module of the cluster.
-func (c *Control) addModule(ctx context.Context, in *incoming, first *apiv1.UploadModuleRequest) (*apiv1.UploadModuleResponse, error) {
-	if ctx.Err() != nil {
-		return nil, streamError(ctx) // the place went with the last chunk
-	}
-	mod, err := c.inspectModule(ctx, in, first.Name)
-	if err != nil {
-		return nil, err
-	}
-	if err := in.keep(); err != nil {
-		return nil, apiError(err)
-	}
-	if err := c.replicate(ctx, mod.Digest); err != nil {
+func (c *Control) addModule(ctx context.Context, up *upload) (*apiv1.UploadModuleResponse, error) {
+	if err := c.replicate(ctx, up.mod.Digest); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitWait)
 	defer cancel()
-	cmd := c.command(first.IdempotencyKey)
-	cmd.Op = &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: mod}}
+	cmd := c.command(up.key)
+	cmd.Op = &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: up.mod}}
 	res, err := c.log.Propose(ctx, cmd)
 	if err != nil {
 		return nil, apiError(err)
@@ -108,7 +130,7 @@ func (c *Control) addModule(ctx context.Context, in *incoming, first *apiv1.Uplo
 	if res.Code != "" && fsm.Code(res.Code) != fsm.CodeAlreadyExists {
 		return nil, refusal(res.Code, res.Reason)
 	}
-	return &apiv1.UploadModuleResponse{Module: mod, Index: res.Index}, nil
+	return &apiv1.UploadModuleResponse{Module: up.mod, Index: res.Index}, nil
 }
 
 // inspectModule says what the module is. One at a time: it holds all of it in memory.
@@ -123,7 +145,7 @@ func (c *Control) inspectModule(ctx context.Context, in *incoming, name string) 
 	}
 	code, err := in.bytes()
 	if err != nil {
-		return nil, apiError(err)
+		return nil, err
 	}
 	mod, err := c.cfg.Inspect(code)
 	if err != nil {
@@ -152,7 +174,9 @@ func (c *Control) replicate(ctx context.Context, digest string) error {
 		}
 		if s.Voter {
 			asked++
-			under.Go(func() { answers <- c.push(pushes, s.Addr, digest) }) // ends when nothing moves any more
+			under.Go(func() { // ends when nothing moves any more
+				answers <- c.errands.do(pushes, func(ctx context.Context) error { return c.push(ctx, s.Addr, digest) })
+			})
 		}
 	}
 	go func() { under.Wait(); giveUp() }() // ends with the pushes
@@ -238,7 +262,7 @@ func (c *Control) PushModule(ctx context.Context, stream apiv1connect.ClusterPus
 	}
 	in, err := c.modules.begin(first.Digest)
 	if err != nil {
-		return nil, apiError(err)
+		return nil, err
 	}
 	defer in.drop()
 	err = in.receive(ctx, place, first.Chunk, func() ([]byte, error) {
@@ -246,7 +270,7 @@ func (c *Control) PushModule(ctx context.Context, stream apiv1connect.ClusterPus
 		return m.GetChunk(), err
 	})
 	if err == nil {
-		err = apiError(place.Work(in.keep))
+		err = place.Work(in.keep)
 	}
 	if err != nil {
 		return nil, err
@@ -315,7 +339,9 @@ func (c *Control) fetched(ctx context.Context, digest string) error {
 		return nil
 	}
 	done := c.pulls.DoChan(digest, func() (any, error) {
-		return nil, c.pull(context.WithoutCancel(ctx), digest) // ends when nothing moves any more
+		return nil, c.errands.do(context.WithoutCancel(ctx), func(ctx context.Context) error { // ends when nothing moves any more
+			return c.pull(ctx, digest)
+		})
 	})
 	select {
 	case r := <-done:

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -182,11 +183,11 @@ func (m *incoming) bytes() ([]byte, error) {
 func (m *incoming) keep() error {
 	name := m.file.Name()
 	if err := errors.Join(m.file.Sync(), m.file.Close()); err != nil {
-		return errors.Join(storeError(err), os.Remove(name))
+		return storeError(errors.Join(err, os.Remove(name)))
 	}
 	now := time.Now()
 	if err := errors.Join(os.Chtimes(name, now, now), m.store.name(name, m.digest)); err != nil {
-		return errors.Join(storeError(err), os.Remove(name))
+		return storeError(errors.Join(err, os.Remove(name)))
 	}
 	if err := durable.SyncDir(m.store.dir); err != nil {
 		return storeError(err)
@@ -213,4 +214,8 @@ func (m *incoming) drop() {
 	}
 }
 
-func storeError(err error) error { return fmt.Errorf("control: store module: %w", err) }
+// storeError words what this server's disk refused, and what to do about it: a client may try another server meanwhile.
+func storeError(err error) error {
+	return apierr.New(connect.CodeInternal, apierr.ReasonInternal, "", "this server cannot store or read a module: "+err.Error(),
+		cmp.Or(durable.Mend(err), "see the server's log"))
+}

@@ -141,7 +141,7 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 	}
 	tmp, err := os.CreateTemp(c.dir, "fetch-*")
 	if err != nil {
-		return err
+		return diskError(err)
 	}
 	defer func() {
 		err = errors.Join(err, tmp.Close())
@@ -168,14 +168,22 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 		patience = c.patience[len(c.patience)-1] // it is there
 		all.Write(m.Chunk)
 		if _, err := tmp.Write(m.Chunk); err != nil {
-			return err
+			return diskError(err)
 		}
 	}
 	if err := all.is(from.digest); err != nil {
 		return fmt.Errorf("server %s sent other bytes: %w", from.addr, err)
 	}
 	if err := tmp.Sync(); err != nil { // its name vouches for its bytes, also after a power cut
-		return err
+		return diskError(err)
 	}
-	return durable.Rename(tmp.Name(), path)
+	return diskError(durable.Rename(tmp.Name(), path))
+}
+
+// diskError says what to do about what this host's disk refuses.
+func diskError(err error) error {
+	if what := durable.Mend(err); what != "" {
+		return fmt.Errorf("%w: %s", err, what)
+	}
+	return err
 }
