@@ -243,6 +243,34 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
+// BenchmarkStarting is a tick of the duty that watches starts, while 1,000 apps start on 10,000 hosts, each on 10 of them, or on 100.
+func BenchmarkStarting(b *testing.B) {
+	const hosts, apps = 10_000, 1000
+	for _, each := range []int{10, 100} {
+		b.Run(fmt.Sprintf("hosts_each=%d", each), func(b *testing.B) {
+			cr := newCrowd(b, hosts, 0, 0)
+			for i := range hosts {
+				cr.open(i)
+			}
+			for i := range apps {
+				id := fmt.Sprintf("app-%06d", i)
+				spec := &apiv1.AppSpec{Name: "x", ModuleDigest: testDigest, Size: int32(each), Oversubscribe: true}
+				cr.do(b, &apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: id, Spec: spec}}})
+				place := &apiv1.PlaceApp{App: id}
+				for r := range each {
+					place.Placement = append(place.Placement, cr.host((i*each+r)%hosts).Id)
+				}
+				cr.do(b, &apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: place}})
+			}
+			s := cr.l.newStarts()
+			s.look(b.Context(), time.Now())
+			for b.Loop() {
+				s.look(b.Context(), time.Now())
+			}
+		})
+	}
+}
+
 // BenchmarkReconnect is 1,000 workers that connect at once, each over a connection of its own on the loopback interface, to a
 // leader that has just been elected, as after a failover: until every one of them has its lease, and the answer to a heartbeat.
 // Each host has ten ranks. Memory is that of both ends, in one process.

@@ -11,7 +11,7 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// holdingTick is how often a server looks for modules that it lacks.
+// holdingTick is how often a server looks for modules at the most: when some have come or gone, and while it lacks some.
 const holdingTick = time.Second
 
 // holding knows which of the state's modules this server's store has. A server is to vote only when it has all: else servers
@@ -22,9 +22,13 @@ type holding struct {
 	mu   sync.Mutex          // guards the fields below
 	held map[string]struct{} // digests seen in the store, of modules of the last view looked at
 	gone map[string]struct{} // removed from the store since lacks has begun
+
+	forgot chan struct{} // has one while something was removed that nobody has looked for
 }
 
-func newHolding(s *moduleStore) *holding { return &holding{store: s, held: map[string]struct{}{}} }
+func newHolding(s *moduleStore) *holding {
+	return &holding{store: s, held: map[string]struct{}{}, forgot: make(chan struct{}, 1)}
+}
 
 // missing counts the view's modules that are not known to be held. It reads no disk.
 func (h *holding) missing(v *fsm.View) int64 {
@@ -74,32 +78,45 @@ func (h *holding) forget(digest string) {
 	if h.gone != nil {
 		h.gone[digest] = struct{}{}
 	}
+	select {
+	case h.forgot <- struct{}{}:
+	default:
+	}
 }
 
 // KeepModules brings the modules that the state names, and this server lacks, from the other servers, until ctx is over. It returns
 // when no module is on its way between this server and others any more, for whomever.
 func (c *Control) KeepModules(ctx context.Context) error {
 	defer c.errands.end()
+	sub := c.state.Feed().Subscribe(fsm.AnyModule)
+	defer sub.Close()
 	t := time.NewTicker(holdingTick)
 	defer t.Stop()
-	looked, lacking := uint64(0), 0
-	for {
+	for due := true; ; {
 		select {
+		case <-sub.C():
+			due = true
+		case <-c.holding.forgot:
+			due = true
 		case <-t.C:
+			if due {
+				due = c.holds(ctx) > 0
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		v := c.state.View()
-		if v.Index() == looked && lacking == 0 {
-			continue
-		}
-		lacks := c.holding.lacks(v)
-		c.pullAll(ctx, lacks)
-		if len(lacks) > 0 {
-			lacks = c.holding.lacks(v)
-		}
-		looked, lacking = v.Index(), len(lacks)
 	}
+}
+
+// holds brings the modules that this server lacks, as far as they can be had, and says how many it lacks then.
+func (c *Control) holds(ctx context.Context) int {
+	v := c.state.View()
+	lacks := c.holding.lacks(v)
+	if len(lacks) == 0 {
+		return 0
+	}
+	c.pullAll(ctx, lacks)
+	return len(c.holding.lacks(v))
 }
 
 // pullsAtOnce bounds how many modules come at a time: one server that hangs costs the others little.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -187,4 +188,71 @@ func TestWhoIsNamedIsMeant(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Zero(t, asked.Load())
+}
+
+// TestAlive: a cluster is there whose servers lead, or whose voters that answer are more than half.
+func TestAlive(t *testing.T) {
+	voters := func(n, others int) (members []*apiv1.GroupMember) {
+		for i := range n + others {
+			members = append(members, &apiv1.GroupMember{Id: fmt.Sprintf("s%d", i), Voter: i < n})
+		}
+		return members
+	}
+	for _, tc := range []struct {
+		name    string
+		members []*apiv1.GroupMember
+		answer  []string
+		leader  string
+		alive   bool
+	}{
+		{"one of three", voters(3, 0), []string{"s0"}, "", false},
+		{"two of three", voters(3, 0), []string{"s0", "s2"}, "", true},
+		{"half of two", voters(2, 0), []string{"s0"}, "", false},
+		{"half of four", voters(4, 0), []string{"s0", "s1"}, "", false},
+		{"three of four", voters(4, 0), []string{"s0", "s1", "s3"}, "", true},
+		{"half of the voters, and others", voters(2, 3), []string{"s0", "s2", "s3", "s4"}, "", false},
+		{"all of one", voters(1, 2), []string{"s0"}, "", true},
+		{"twice the same of two", voters(2, 0), []string{"s0", "s0"}, "", false},
+		{"one that is no member", voters(2, 0), []string{"s0", "s9"}, "", false},
+		{"it knows a leader", voters(3, 0), []string{"s0"}, "l1", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := new(party)
+			for i, id := range tc.answer {
+				p.add(&apiv1.DiscoverResponse{ClusterId: "c1", ServerId: id, Members: tc.members, LeaderAddr: tc.leader}, fmt.Sprintf("a:%d", i))
+			}
+			require.Equal(t, tc.alive, p.alive())
+		})
+	}
+	require.False(t, (*party)(nil).alive())
+}
+
+// TestNewestAnswerCounts: that of the later term, and of one term that which has applied more, in whatever order they come.
+func TestNewestAnswerCounts(t *testing.T) {
+	alone := []*apiv1.GroupMember{{Id: "s1", Voter: true}}
+	three := []*apiv1.GroupMember{{Id: "s1", Voter: true}, {Id: "s2", Voter: true}, {Id: "s3", Voter: true}, {Id: "s4", Voter: true}}
+	for _, tc := range []struct {
+		name     string
+		old, now *apiv1.DiscoverResponse
+	}{
+		{"applied more", &apiv1.DiscoverResponse{ServerId: "s1", Term: 2, AppliedIndex: 7}, &apiv1.DiscoverResponse{ServerId: "s2", Term: 2, AppliedIndex: 8}},
+		{"a later term", &apiv1.DiscoverResponse{ServerId: "s1", Term: 2, AppliedIndex: 9}, &apiv1.DiscoverResponse{ServerId: "s2", Term: 3, AppliedIndex: 8}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, grows := range []bool{true, false} {
+				tc.old.Members, tc.now.Members = alone, three
+				if !grows {
+					tc.old.Members, tc.now.Members = three, alone
+				}
+				for _, order := range [][]*apiv1.DiscoverResponse{{tc.old, tc.now}, {tc.now, tc.old}} {
+					p := new(party)
+					for _, res := range order {
+						p.add(res, res.ServerId)
+					}
+					require.Same(t, tc.now, p.newest)
+					require.Equal(t, !grows, p.alive(), "two of four are no majority, one of one is")
+				}
+			}
+		})
+	}
 }
