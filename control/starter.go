@@ -12,9 +12,11 @@ import (
 )
 
 const (
-	// startsEach is how often the starts are looked at. A gap of startsGap between looks means that this process did not run: what
+	// startsEach is how often it is looked which starts are due; each is after a startLooks-th of StartDeadline, so that many starts on many
+	// hosts cost little, and when it may have stood still for all of it. A gap of startsGap between looks means that this process did not run: what
 	// hosts told meanwhile may still wait to be read.
 	startsEach = time.Second
+	startLooks = 8
 	startsGap  = 5 * time.Second
 	// passOver is for how long a host on which a start stood still is given no ranks: long enough that the queue goes elsewhere, and
 	// not for ever, for what held it up may be over.
@@ -27,6 +29,7 @@ type starts struct {
 	feed *tracker
 	last time.Time // of the last look
 	apps map[fsm.AppID]map[fsm.HostID]*hostStart
+	next *schedule[fsm.AppID] // look at each
 }
 
 // hostStart is where a host's start of an app stands.
@@ -49,7 +52,7 @@ func (l *leader) starter() func(context.Context) {
 }
 
 func (l *leader) newStarts() *starts {
-	return &starts{l: l, feed: newTracker(l.c.state), apps: map[fsm.AppID]map[fsm.HostID]*hostStart{}}
+	return &starts{l: l, feed: newTracker(l.c.state), apps: map[fsm.AppID]map[fsm.HostID]*hostStart{}, next: newSchedule[fsm.AppID]()}
 }
 
 func (s *starts) look(ctx context.Context, now time.Time) {
@@ -64,8 +67,10 @@ func (s *starts) look(ctx context.Context, now time.Time) {
 		switch {
 		case !ok || fsm.PhaseOf(app) != fsm.Starting || app.Verdict != "":
 			delete(s.apps, id)
+			s.next.remove(id)
 		case s.apps[id] == nil:
 			s.apps[id] = map[fsm.HostID]*hostStart{}
+			s.next.set(id, now)
 		}
 	}
 	if now.Sub(s.last) > startsGap {
@@ -74,15 +79,26 @@ func (s *starts) look(ctx context.Context, now time.Time) {
 		}
 	}
 	s.last = now
-	for id := range s.apps {
-		if app, ok := v.App(id); ok {
-			s.watch(ctx, v, app, now)
+	bound := s.l.c.cfg.StartDeadline
+	for _, id := range s.next.due(now) {
+		app, ok := v.App(id)
+		if !ok {
+			continue
 		}
+		at := now.Add(max(startsEach, bound/startLooks))
+		if over := s.watch(ctx, v, app, now).Add(bound + 1); over.Before(at) {
+			at = over
+		}
+		if soon := now.Add(startsEach); at.Before(soon) {
+			at = soon
+		}
+		s.next.set(id, at)
 	}
 }
 
-// watch looks at the hosts that the app waits for.
-func (s *starts) watch(ctx context.Context, v *fsm.View, app *apiv1.App, now time.Time) {
+// watch looks at the hosts that the app waits for, and returns since when the one stands still that has done so longest.
+func (s *starts) watch(ctx context.Context, v *fsm.View, app *apiv1.App, now time.Time) time.Time {
+	first := now
 	seen := s.apps[fsm.AppID(app.Id)]
 	for host, share := range v.HostsOf(fsm.AppID(app.Id)) {
 		if _, started := slices.BinarySearch(app.StartedHosts, string(host)); started || share.Ranks == 0 {
@@ -100,9 +116,13 @@ func (s *starts) watch(ctx context.Context, v *fsm.View, app *apiv1.App, now tim
 		}
 		if now.Sub(was.since) > s.l.c.cfg.StartDeadline {
 			s.giveUp(ctx, app, host, was.session, now)
-			return
+			return was.since
+		}
+		if was.since.Before(first) {
+			first = was.since
 		}
 	}
+	return first
 }
 
 // giveUp stops an app whose start stands still on a host, and has the host passed over: by this leader, in this session. What it saw is a

@@ -84,6 +84,25 @@ func TestSlowStartIsNotGivenUp(t *testing.T) {
 	require.Empty(t, b.app("a").Verdict)
 }
 
+// TestStartsAreLookedAtInTurn: an app of many whose start works is looked at a few times in the bound, not each second.
+func TestStartsAreLookedAtInTurn(t *testing.T) {
+	b := newBench(t, nil)
+	b.host("w1", 1)
+	b.submit("a", &apiv1.AppSpec{Size: 1})
+	b.place()
+	s, now, looks := b.l.newStarts(), time.Now(), 0
+	for i := range uint64(240) {
+		b.report("w1", &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorStarting, StartSteps: i})
+		now = now.Add(time.Second)
+		s.look(b.ctx, now)
+		if is := s.apps["a"]["w1"]; is.since.Equal(now) {
+			looks++
+		}
+	}
+	require.Equal(t, 2*startLooks, looks)
+	require.Empty(t, b.app("a").Verdict)
+}
+
 // TestStartIsCountedBySession: what a host tells after it has come back counts anew, though it has got no further: it may have been cut off.
 func TestStartIsCountedBySession(t *testing.T) {
 	b, pass := starting(t)
@@ -94,6 +113,6 @@ func TestStartIsCountedBySession(t *testing.T) {
 		pass(100)
 		require.Empty(t, b.app("a").Verdict)
 	}
-	pass(25)
+	pass(25 + 120/startLooks) // it is seen that late that the session is another
 	require.Equal(t, "failed", b.app("a").Verdict)
 }
