@@ -110,7 +110,8 @@ type Control struct {
 
 	lines planner.Lines // of who is queued
 
-	incoming, pushed    *gate.Gate    // modules on their way, from clients and from other servers
+	incoming            *gate.Gate    // modules on their way, from clients
+	pushed, offered     *gate.Gate    // from other servers, and from who does not prove to be one
 	outgoing, strangers *gate.Gate    // to those and to workers, and to who does not prove to be one
 	uploads             chan struct{} // has as many as come from clients, until they are modules of the cluster
 	inspecting          chan struct{}
@@ -137,7 +138,7 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 	c := &Control{
 		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg,
 		http: transport.NewHTTPClient(), bulk: transport.NewBulkHTTPClient(),
-		incoming: newIncoming(), pushed: newIncoming(), outgoing: newOutgoing(maxOutgoing, maxFetchers), strangers: newOutgoing(maxStrangers, maxStrangersWaiting),
+		incoming: newIncoming(), pushed: newIncoming(), offered: newIncoming(), outgoing: newOutgoing(maxOutgoing, maxFetchers), strangers: newOutgoing(maxStrangers, maxStrangersWaiting),
 		uploads: make(chan struct{}, maxUploads), inspecting: make(chan struct{}, 1), dials: newDials(), moving: moving,
 	}
 	c.reach = c.askAtAddress

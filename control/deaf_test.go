@@ -386,3 +386,21 @@ func TestStrangersHoldUpNoStart(t *testing.T) {
 	}
 	require.Equal(t, "module", string(m.Chunk))
 }
+
+// TestStrangersHoldUpNoUpload: callers who prove nothing have all the places for what they push, and a server pushes to one beside them.
+func TestStrangersHoldUpNoUpload(t *testing.T) {
+	b := newBench(t, nil)
+	c := b.l.c
+	sum := sha256.Sum256([]byte("the worker's secret"))
+	addr := serve(t, c)
+	for range maxIncoming {
+		_, place, err := c.offered.Enter(t.Context())
+		require.NoError(t, err)
+		defer place.Leave()
+	}
+	digest := b.store("module")
+	require.ErrorContains(t, c.push(t.Context(), addr, digest), "too many modules on their way", "no host is there that it could name")
+	require.NoError(t, b.register(&apiv1.Host{Id: "w1", Name: "w1", Addr: "127.0.0.1:1", Slots: 1, Incarnation: "i", NodeId: "n"}, sum[:]))
+	require.NoError(t, c.push(t.Context(), addr, digest))
+	require.Zero(t, c.pushed.Inside())
+}

@@ -207,7 +207,7 @@ func (c *Control) push(ctx context.Context, addr, digest string) (err error) {
 	ctx, moved, end := c.moving(ctx)
 	defer end()
 	defer func() { err = stillOr(ctx, err) }()
-	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.http, addr)).PushModule(ctx)
+	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.http, addr)).PushModule(c.asPusher(ctx, digest))
 	if err != nil {
 		return err
 	}
@@ -248,7 +248,7 @@ func eachChunk(r io.Reader, f func([]byte) error) error {
 
 // PushModule implements the Cluster service.
 func (c *Control) PushModule(ctx context.Context, stream apiv1connect.ClusterPushModuleServerStream) (*apiv1.PushModuleResponse, error) {
-	ctx, place, err := enterReading(ctx, c.pushed, "modules on their way")
+	ctx, place, err := enterReading(ctx, c.pushLineOf(ctx), "modules on their way")
 	if err != nil {
 		return nil, err
 	}

@@ -54,14 +54,14 @@ func TestUnfinishedUploadsAreBounded(t *testing.T) {
 		require.NoError(t, stream.Send(&apiv1.PushModuleRequest{Digest: digestOf(part), Chunk: part}))
 		require.NoError(t, stream.Send(&apiv1.PushModuleRequest{Chunk: part}))
 	}
-	require.Eventually(t, func() bool { return b.l.c.pushed.Inside() == maxIncoming }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return b.l.c.offered.Inside() == maxIncoming }, time.Minute, time.Millisecond)
 	stream, err := client.PushModule(ctx)
 	require.NoError(t, err)
 	_ = stream.Send(&apiv1.PushModuleRequest{Digest: digestOf(part), Chunk: part}) // the answer says why it failed
 	_, err = stream.CloseAndReceive()
 	require.Equal(t, apierr.ReasonOverloaded, apierr.Info(err).GetReason(), "%v", err)
 	cancel()
-	require.Eventually(t, func() bool { return b.l.c.pushed.Inside() == 0 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return b.l.c.offered.Inside() == 0 }, time.Minute, time.Millisecond)
 	entries, err := os.ReadDir(b.l.c.modules.dir)
 	require.NoError(t, err)
 	require.Empty(t, entries)
