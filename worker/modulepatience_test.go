@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,11 +54,11 @@ type slowServer struct {
 	fakeLeader
 	code   []byte
 	pauses []time.Duration
-	asked  int
+	asked  atomic.Int32
 }
 
 func (s *slowServer) FetchModule(ctx context.Context, _ *apiv1.FetchModuleRequest, stream apiv1connect.ClusterFetchModuleServerStream) error {
-	s.asked++
+	s.asked.Add(1)
 	each := len(s.code) / len(s.pauses)
 	for i, pause := range s.pauses {
 		select {
@@ -114,7 +115,7 @@ func TestPatience(t *testing.T) {
 				} else {
 					require.NoError(t, err)
 				}
-				require.Equal(t, tc.asked, s.asked)
+				require.EqualValues(t, tc.asked, s.asked.Load())
 				c.wait()
 				stop()
 				h.CloseIdleConnections()
