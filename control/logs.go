@@ -40,7 +40,7 @@ func (c *Control) Logs(ctx context.Context, req *apiv1.LogsRequest, stream apiv1
 	}
 	for _, r := range req.Ranks {
 		if r < 0 || r >= app.Size {
-			return invalid("ranks", "no such rank", "the app's ranks are 0 to its size - 1")
+			return invalid("ranks", fmt.Sprintf("app %s has ranks 0 to %d, not %d", app.Id, app.Size-1, r), "name ranks that it has")
 		}
 	}
 	if err := stream.SendHeaders(); err != nil {

@@ -135,7 +135,7 @@ func (n *Node) watch(ctx context.Context, r *raft.Raft, observed <-chan raft.Obs
 func (n *Node) checkMember(before bool) bool {
 	_, now := n.server(n.ID())
 	if before && !now {
-		n.log.Warn("this server is no member of the cluster any more; stop it, or add it again", "server_id", n.ID())
+		n.log.Warn("this server is no member of the cluster any more, unless that is undone: stop it; to join again, move its data directory away and start it with an empty one", "server_id", n.ID())
 	}
 	return now
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"connectrpc.com/connect/v2"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/transport"
@@ -91,6 +93,9 @@ func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 func (w *Worker) discover(ctx context.Context, addr, own string) (reply, error) {
 	client := apiv1connect.NewClusterClient(transport.NewClient(w.http, addr))
 	res, err := client.Discover(ctx, &apiv1.DiscoverRequest{})
+	if connect.CodeOf(err) == connect.CodeUnimplemented && err != nil {
+		return reply{}, fmt.Errorf("%s is no server: it answers as a worker does, or something else (servers: port 7400)", addr)
+	}
 	if err != nil {
 		return reply{}, err
 	}

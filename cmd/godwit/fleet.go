@@ -130,7 +130,13 @@ func newPlan() *cobra.Command {
 	c := &cobra.Command{
 		Use: "plan -f FILE", Short: "Show where scenarios would be placed or moved, offline", Args: cobra.NoArgs,
 		Long: "Show what the leader's planner would do, with the very functions the leader uses.\n" +
-			"FILE (- for standard input) holds one JSON scenario a line; one JSON plan a line is printed.",
+			"FILE (- for standard input) holds one JSON scenario a line; one JSON plan a line is printed.\n" +
+			"A scenario is of kind new, scale or migrate; what it leaves out has its default, and what it does not know is refused.",
+		Example: `  # four new ranks on two hosts, and two ranks on each that could be on one
+  printf '%s\n' \
+    '{"kind":"new","ranks":4,"hosts":[{"name":"a","slots":4,"used":1},{"name":"b","slots":4}]}' \
+    '{"kind":"migrate","current":["a","a","b","b"],"hosts":[{"name":"a","slots":4,"used":2},{"name":"b","slots":4,"used":2}]}' |
+    godwit plan -f -`,
 		RunE: func(*cobra.Command, []string) error {
 			if file == "" {
 				return usagef("plan: -f FILE is missing: one JSON scenario a line, - for standard input")

@@ -280,11 +280,32 @@ func (s *server) run(ctx context.Context) error {
 		}
 	})
 	s.log.Info("server started", "id", s.node.ID(), "addr", s.node.Addr(), "gossip", s.gossip.Addr(), "data_dir", s.flags.dataDir, "version", version)
-	err := g.Wait()
+	err := waitFor(ctx, g.Wait, stopWithin)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// stopWithin is how long the parts of a server may take to end, once one has or they are asked to: what they wait for longer is a disk that
+// hangs, which no other server should have to wait for.
+const stopWithin = 30 * time.Second
+
+// waitFor is wait, which may take so long after ctx's end and no longer: then the process is to end as it is.
+func waitFor(ctx context.Context, wait func() error, long time.Duration) error {
+	done := make(chan error, 1)
+	go func() { done <- wait() }() // ends with the process at the latest
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(long):
+		return fmt.Errorf("the server did not stop within %v, most likely since its disk hangs: it ends as it is, and what was accepted is with a majority", long)
+	}
 }
 
 // ended makes the end of a part of the server the end of the server.

@@ -52,7 +52,7 @@ func printServers(o *options, res *apiv1.ListServersResponse) error {
 		header = "ID ADDR ROLE CONTACT INDEX LEVEL HEALTH"
 	}
 	err := printList(o, res.Servers, header, func(s *apiv1.Server) []string {
-		row := []string{s.Id, s.Addr, s.Role, lastContact(s.LastContact), strconv.FormatUint(s.Index, 10)}
+		row := []string{s.Id, s.Addr, s.Role, lastContact(s.LastContact), indexOf(s)}
 		if levels != "" {
 			row = append(row, levelOf(s))
 		}
@@ -83,6 +83,14 @@ func levelText(res *apiv1.ListServersResponse) string {
 		return ""
 	}
 	return fmt.Sprintf("\nfeature level %d is in force; it rises when all servers answer and know a higher one\n", res.FeatureLevel)
+}
+
+// indexOf is how far a server's state is, "-" if nobody has heard.
+func indexOf(s *apiv1.Server) string {
+	if s.Index == 0 {
+		return "-"
+	}
+	return strconv.FormatUint(s.Index, 10)
 }
 
 // levelOf is what a server's build knows, "-" if nobody has heard.

@@ -150,10 +150,15 @@ func (g *Guest) trapped(text string) Exit {
 // onFile reports whether a trap was met inside one of C's functions that take a FILE: by far the most often it is a NULL that a program
 // has not looked at.
 func onFile(trace string) bool {
-	for i, frame := range strings.Split(trace, "\n") {
-		if i == 3 { // what such a function calls, at the most
+	left := 3 // what such a function calls, at the most
+	for frame := range strings.SplitSeq(trace, "\n") {
+		if left == 0 {
 			break
 		}
+		if strings.HasPrefix(frame, "\t\t") { // a place in the source, of a module with debug information
+			continue
+		}
+		left--
 		name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(frame), "."), "(")
 		if slices.Contains(onFiles, name) {
 			return true

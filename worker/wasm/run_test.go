@@ -258,6 +258,7 @@ func TestTrapsOnFiles(t *testing.T) {
 		"\t.__towrite(i32) i32\n\t.fwrite(i32,i32,i32,i32) i32\n\t.save(i32)": true,
 		"\t.fclosed(i32) i32\n\t.main() i32":                                  false,
 		"\t.a()\n\t.b()\n\t.c()\n\t.fclose(i32) i32":                          false,
+		"\t.__overflow(i32,i32) i32\n\t\t0x14d42: src/stdio/__overflow.c:8:6 (inlined)\n\t\t     src/stdio/putc.h:18:9 (inlined)\n\t\t     src/stdio/fputc.c:5:9\n\t.fputc(i32,i32) i32\n\t.main() i32": true,
 		"": false,
 	} {
 		reason := g.trapped("wasm error: invalid table access\nwasm stack trace:\n" + trace).Reason
