@@ -92,6 +92,9 @@ func (c *Control) leaderless() string {
 	if voters == 0 {
 		return "this server is in no cluster yet; its log says what it waits for"
 	}
+	if answer > voters/2 {
+		return fmt.Sprintf("the servers have no leader at the moment: %d of %d voters answered last, which are enough to elect one", answer, voters)
+	}
 	return fmt.Sprintf("the servers have no leader at the moment: of %d voters %d answer, and %d are needed", voters, answer, voters/2+1)
 }
 

@@ -74,6 +74,9 @@ func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*ap
 	return c, nil
 }
 
+// exitWait is how long an executor that has closed its link may take to end. One whose ranks compute ends at once, too.
+const exitWait = 2 * time.Second
+
 // wait tells when the process is gone. It stands apart from the events: what they wait for, a disk perhaps, does not hold up who waits
 // for the process.
 func (c *child) wait(cmd *exec.Cmd) {
@@ -105,8 +108,12 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 		}
 		onEvent(ev)
 	}
-	_ = c.process.Kill() // one that closed its link has nothing left to do
-	<-c.exited
+	select {
+	case <-c.exited: // as it chose: its code may say why
+	case <-time.After(exitWait):
+		_ = c.process.Kill() // one that closed its link has nothing left to do
+		<-c.exited
+	}
 	_ = c.control.Close() // nothing is written any more
 	_ = c.conns.Close()   // nothing is written any more
 	onExit(c)

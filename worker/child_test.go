@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/internal/proc"
 )
 
 func commandRoutes(epoch uint64) *apiv1.ExecCommand {
@@ -118,4 +120,26 @@ func TestExecutorThatEndedItself(t *testing.T) {
 	code, reason := exitReason(&child{state: cmd.ProcessState})
 	require.EqualValues(t, codeKilled, code)
 	require.Contains(t, reason, "the host's lease was over")
+}
+
+// TestLastWords: an executor that closes its link may say by its code why it ends: it is not killed before it has. One that does not end is.
+func TestLastWords(t *testing.T) {
+	shared, err := pipe.NewLease()
+	require.NoError(t, err)
+	starter := proc.NewStarter()
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- starter.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ran })
+	for script, want := range map[string]string{
+		fmt.Sprintf("exec 3<&-; sleep 0.2; exit %d", pipe.ExitLeaseOver): "the host's lease was over",
+		"exec 3<&-; exec sleep 600":                                      "killed by signal 9",
+	} {
+		s := &spawner{argv: []string{"sh", "-c", script}, starter: starter, lease: shared}
+		gone := make(chan *child, 1)
+		_, err := s.start(ctx, "a", 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
+		require.NoError(t, err)
+		_, reason := exitReason(<-gone)
+		require.Contains(t, reason, want)
+	}
 }

@@ -79,7 +79,7 @@ func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 	if len(t.replies) == 0 {
 		return lead{}, fmt.Errorf("worker: no server answers (%d tried): %w", len(addrs), failed)
 	}
-	if t.other.have() > 0 && len(t.branches()) == 1 && (t.cluster != "" || len(t.elders()) == 1) {
+	if t.own.have() > 0 && t.other.have() > 0 && len(t.branches()) == 1 && (t.cluster != "" || len(t.elders()) == 1) {
 		w.twoClusters.Do(func() {
 			w.log.Warn("two clusters answer, one of them recovered from the other's data: this worker stays with the older one while most of its servers "+
 				"answer and one leads, else it goes to the recovered one; see godwit servers for which is to be stopped",

@@ -112,7 +112,12 @@ func recoverFrom(ctx context.Context, s *raftnode.Survivor, empty func() machine
 			return err
 		}
 	}
-	fmt.Fprintln(os.Stderr, "It becomes the only server. What the others had and it had not is LOST. This cannot be undone.")
+	if alone := len(s.Members) == 1 && s.Votes(); alone {
+		fmt.Fprintln(os.Stderr, "It is the only server of its cluster already: nothing is to be recovered, start it. To go on makes sense only where an earlier "+
+			"recovery said that it is to be run again; else it only makes its workers look for a cluster of another id.")
+	} else {
+		fmt.Fprintln(os.Stderr, "It becomes the only server. What the others had and it had not is LOST. This cannot be undone.")
+	}
 	if !f.yes {
 		fmt.Fprint(os.Stderr, "Type yes to go on: ")
 		answer := make(chan string, 1)
