@@ -127,7 +127,7 @@ func (c *Control) pullAll(ctx context.Context, digests []string) {
 	g.SetLimit(pullsAtOnce)
 	for _, digest := range digests {
 		g.Go(func() error {
-			if err := c.pull(ctx, digest); err != nil && ctx.Err() == nil {
+			if err := c.fetched(ctx, digest); err != nil && ctx.Err() == nil {
 				c.slog.Debug("module not found yet", "digest", digest, "err", err)
 			}
 			return nil

@@ -206,12 +206,16 @@ func TestUploadsBehindASlowServer(t *testing.T) {
 		<-s.asked
 	}
 	require.NoError(t, upload(t.Context(), client, "the ninth"))
-	c.uploads = make(chan struct{}) // as if as many waited as may
+	require.Eventually(t, func() bool { return len(c.uploads) == maxIncoming }, time.Minute, time.Millisecond)
+	for range maxUploads - maxIncoming { // as if as many waited as may
+		c.uploads <- struct{}{}
+	}
 	require.ErrorContains(t, upload(t.Context(), client, "one more"), "too many uploads")
 	cancel()
 	for range maxIncoming {
 		require.Error(t, <-ends)
 	}
+	require.Eventually(t, func() bool { return len(c.uploads) == maxUploads-maxIncoming }, time.Minute, time.Millisecond)
 }
 
 // TestStoreErrorsSayWhatToDo: what the disk refuses comes with a remedy, and not with one that speaks of a next start.

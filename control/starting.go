@@ -18,7 +18,7 @@ const (
 
 // whyStarting is whom a starting app waits for, by what the log has: hosts that have live ranks of it and have not told that their
 // executor runs. Of an app that is to stop it is those whose ranks have not ended.
-// inLine says of a host that it waits for the module behind others.
+// inLine says of a host that the server that it asks for the module has none for it yet.
 func whyStarting(app *apiv1.App, inLine func(host string) bool) string {
 	var hosts []string
 	ranks := map[string][]int{}
@@ -36,7 +36,7 @@ func whyStarting(app *apiv1.App, inLine func(host string) bool) string {
 	for _, host := range hosts[:min(len(hosts), maxHostsNamed)] {
 		said := rankNames(ranks[host])
 		if app.Verdict == "" && inLine(host) {
-			said += "; it fetches the module: others come first"
+			said += "; it waits for a server to give it the module"
 		}
 		parts = append(parts, fmt.Sprintf("%s (%s)", host, said))
 	}

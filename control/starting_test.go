@@ -27,7 +27,7 @@ func TestStartingSaysWhomItWaitsFor(t *testing.T) {
 	require.Equal(t, "waits for w1 (rank 0, 1 and 1 more), w2 (rank 3, 4 and 2 more)", said())
 	b.l.c.setLeader(b.l) // which the hosts tell
 	b.report("w2", &apiv1.AppStatus{App: "a", Epoch: 1, StartInLine: true})
-	require.Equal(t, "waits for w1 (rank 0, 1 and 1 more), w2 (rank 3, 4 and 2 more; it fetches the module: others come first)", said())
+	require.Equal(t, "waits for w1 (rank 0, 1 and 1 more), w2 (rank 3, 4 and 2 more; it waits for a server to give it the module)", said())
 	b.report("w2", &apiv1.AppStatus{App: "a", Epoch: 1})
 	b.report("w1", &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorRunning})
 	b.l.takeReports(b.ctx)

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"github.com/godwit-run/godwit/internal/gate"
 )
 
 // queueLength bounds the connections of one protocol that wait for Accept. A connection that finds the queue full waits
@@ -61,13 +63,13 @@ func (a *Acceptor) drain() {
 }
 
 // maxHTTP bounds the open HTTP connections of a Listener: each costs buffers and a goroutine or more. Those of one address are at most a
-// half of them, so that who opens all it can leaves room for others. One over either is closed.
+// half of them, gate.Shares says why. One over either is closed.
 const maxHTTP = 8192
 
 // httpListener is an Acceptor in the shape net/http wants.
 type httpListener struct {
 	*Acceptor
-	open *openConns
+	open *gate.Shares
 }
 
 // Accept hides the Conn wrapper, which has nothing to tell about an HTTP connection.
@@ -78,7 +80,7 @@ func (l httpListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		from := address(c)
-		if l.open.add(from) {
+		if l.open.Open(from) {
 			return &countedConn{Conn: c.Conn, open: l.open, from: from}, nil
 		}
 		_ = c.Close()
@@ -93,48 +95,15 @@ func address(c net.Conn) netip.Addr {
 	return netip.Addr{}
 }
 
-// openConns counts connections that are open.
-type openConns struct {
-	most int
-
-	mu  sync.Mutex // guards what stands below
-	all int
-	of  map[netip.Addr]int // of each address that has any
-}
-
-func newOpenConns(most int) *openConns { return &openConns{most: most, of: make(map[netip.Addr]int)} }
-
-// add counts another one from an address, unless it is one too many.
-func (o *openConns) add(from netip.Addr) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.all >= o.most || o.of[from] >= o.most/2 {
-		return false
-	}
-	o.all++
-	o.of[from]++
-	return true
-}
-
-// remove takes back an add.
-func (o *openConns) remove(from netip.Addr) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.all--
-	if o.of[from]--; o.of[from] == 0 {
-		delete(o.of, from)
-	}
-}
-
 // countedConn is counted until it is closed.
 type countedConn struct {
 	net.Conn
-	open   *openConns
+	open   *gate.Shares
 	from   netip.Addr
 	closed sync.Once
 }
 
 func (c *countedConn) Close() error {
-	c.closed.Do(func() { c.open.remove(c.from) })
+	c.closed.Do(func() { c.open.Close(c.from) })
 	return c.Conn.Close()
 }

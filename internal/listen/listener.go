@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/godwit-run/godwit/internal/gate"
 )
 
 const (
@@ -65,7 +67,7 @@ func (l *Listener) Addr() net.Addr { return l.tcp.Addr() }
 // HTTP returns the listener of connections without preface. It must be called before Run, and once. Without it such
 // connections are closed.
 func (l *Listener) HTTP() net.Listener {
-	return httpListener{l.register(httpProto), newOpenConns(maxHTTP)}
+	return httpListener{l.register(httpProto), gate.NewShares(maxHTTP)}
 }
 
 // Protocol returns the acceptor of connections whose preface names the protocol. It must be called before Run, and once a

@@ -15,6 +15,7 @@ import (
 	"connectrpc.com/connect/v2/connectproto"
 
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/gate"
 	"github.com/godwit-run/godwit/internal/text"
 )
 
@@ -25,7 +26,9 @@ const (
 	// ChunkBytes is the size of one chunk of a streamed module, image or log.
 	ChunkBytes = 256 << 10
 
-	maxStreams    = 64 // on one connection; clients open another when they need more
+	maxStreams    = 64       // on one connection; clients open another when they need more
+	maxRequests   = 48 << 10 // that are being answered, of a server: a session of each host, as many fetches that wait, and as many callers
+	maxHeader     = 16 << 10 // of a request; ours have some hundred bytes
 	idleWait      = 3 * time.Minute
 	handshakeWait = 5 * time.Second
 	dialWait      = 3 * time.Second
@@ -115,6 +118,7 @@ func (c shortJSON) UnmarshalRead(ctx context.Context, src io.Reader, msg any) er
 // What messages that are not whole take of memory is bounded for all callers together: when it is short those go that have held much for long
 // without moving, and one that stands still for stillWait goes whatever there is. So it is with answers that callers do not take, whatever
 // their size. Requests that are compressed are refused: how much they hold is not to be seen.
+// Those that are being answered are maxRequests at the most, of one address half as many.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	return serve(ctx, l, h, http2Config(streamWindow), newHalves(maxHalf, stillWait), newUnreads(maxUnread, stillWait))
 }
@@ -132,7 +136,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, config *http.HTT
 	p.SetUnencryptedHTTP2(true)
 	config.MaxConcurrentStreams = maxStreams
 	s := &http.Server{
-		Handler: withWriter(h, all, answers), Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: 64 << 10, HTTP2: config,
+		Handler: withWriter(h, all, answers, gate.NewShares(maxRequests)), Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: maxHeader, HTTP2: config,
 		// Requests end with the server, so that streams do not hold up its end.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}

@@ -21,6 +21,8 @@ type counted struct {
 	all   *account
 	entry *entry // nil: nothing has waited yet
 	kept  int    // bytes written since the last flush
+
+	passes bool // HTTP/1.1: what is written may pass net/http's buffer at once, with the headers, or what was kept before
 }
 
 // open has the answer counted until its entry is whole.
@@ -33,7 +35,7 @@ func (a *counted) open() *entry {
 
 // Write implements io.Writer.
 func (a *counted) Write(p []byte) (int, error) {
-	if a.kept += len(p); a.kept < keptBytes {
+	if a.kept += len(p); a.kept < keptBytes && !a.passes {
 		return a.ResponseWriter.Write(p)
 	}
 	e := a.open()
@@ -54,7 +56,7 @@ func (a *counted) Write(p []byte) (int, error) {
 
 // Flush implements http.Flusher.
 func (a *counted) Flush() {
-	if a.kept > 0 {
+	if a.kept > 0 || a.passes {
 		a.kept = 0
 		e := a.open()
 		_ = e.has(0, 0) // the next write says so, too

@@ -3,9 +3,11 @@ package transport
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +137,30 @@ func TestSmallAnswers(t *testing.T) {
 				require.NoError(t, err)
 				require.Contains(t, []byte{0, stream}, head[8])
 			}
+			require.Eventually(t, func() bool { return answers.holds() == 0 }, time.Minute, time.Millisecond)
+		})
+	}
+}
+
+// TestPipelined: who sends requests by HTTP/1.1 and takes no answers, however small, loses the connection.
+func TestPipelined(t *testing.T) {
+	for _, size := range []int{0, 100, 4000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			answers := newUnreads(maxUnread, 50*time.Millisecond)
+			url, _ := answeringBy(t, func(ctx context.Context, l net.Listener, h http.Handler) error {
+				return serve(ctx, l, h, http2Config(streamWindow), newHalves(maxHalf, time.Hour), answers)
+			}, func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write(make([]byte, size))
+				_ = http.NewResponseController(w).Flush()
+			})
+			c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+			require.NoError(t, err)
+			defer c.Close() //nolint:errcheck // nothing is lost
+			require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
+			for err == nil { // until the server closes what it can write nothing to
+				_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			}
+			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 			require.Eventually(t, func() bool { return answers.holds() == 0 }, time.Minute, time.Millisecond)
 		})
 	}

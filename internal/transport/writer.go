@@ -3,9 +3,12 @@ package transport
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/godwit-run/godwit/internal/gate"
 )
 
 // writer is a request's way to bound its writes. net/http does not look at a context while a write waits for a client that does
@@ -22,11 +25,18 @@ type writer struct {
 
 type writerKey struct{}
 
-// withWriter gives every request a writer, and has its messages counted.
-func withWriter(h http.Handler, all, answers *account) http.Handler {
+// withWriter gives every request a writer, and has its messages counted. open bounds the requests that are being answered: one that waits
+// for something has its headers and goroutines all the while.
+func withWriter(h http.Handler, all, answers *account, open *gate.Shares) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, _ := netip.ParseAddrPort(r.RemoteAddr) // who has no such address counts as one
+		if !open.Open(from.Addr()) {
+			http.Error(w, "too many requests are being answered: try it again in a moment", http.StatusServiceUnavailable)
+			return
+		}
+		defer open.Close(from.Addr())
 		wr := &writer{ctl: http.NewResponseController(w)}
-		answer := &counted{ResponseWriter: w, wr: wr, all: answers}
+		answer := &counted{ResponseWriter: w, wr: wr, all: answers, passes: r.ProtoMajor == 1}
 		r = r.WithContext(context.WithValue(r.Context(), writerKey{}, wr))
 		defer func() {
 			answer.close(r)

@@ -5,10 +5,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/internal/gate"
 )
 
 // TestWriteWithin: a handler whose client does not read gets its write back, over both protocols; after the handler has returned
@@ -77,4 +80,40 @@ func TestBrokenStays(t *testing.T) {
 			require.Error(t, <-wrote)
 		})
 	}
+}
+
+// TestRequestsAreBounded: so many are answered at a time, of one address half as many; who is turned away may come again.
+func TestRequestsAreBounded(t *testing.T) {
+	open := gate.NewShares(4)
+	inside, leave := make(chan struct{}), make(chan struct{})
+	h := withWriter(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		inside <- struct{}{}
+		<-leave
+	}), newHalves(maxHalf, time.Hour), newUnreads(maxUnread, time.Hour), open)
+	ask := func(from string) int {
+		w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.RemoteAddr = from
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	ended := make(chan int, 8)
+	enter := func(from string) {
+		go func() { ended <- ask(from) }()
+		<-inside
+	}
+	enter("10.0.0.1:1")
+	enter("10.0.0.1:2")
+	require.Equal(t, http.StatusServiceUnavailable, ask("10.0.0.1:3"))
+	enter("[::1]:1")
+	enter("10.0.0.2:1")
+	require.Equal(t, http.StatusServiceUnavailable, ask("10.0.0.3:1"))
+	leave <- struct{}{}
+	require.Equal(t, http.StatusOK, <-ended)
+	enter("10.0.0.4:1")
+	close(leave)
+	for range 4 {
+		require.Equal(t, http.StatusOK, <-ended)
+	}
+	enter("10.0.0.1:4")
+	<-ended
 }
