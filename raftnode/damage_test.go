@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
 
 	"github.com/godwit-run/godwit/internal/listen"
@@ -89,6 +91,15 @@ func damages(t *testing.T, from string) []damage {
 	for _, to := range []int64{0, 100, 4096, 8192, 16384, st.Size() / 4, st.Size() / 2, st.Size() - 4096} {
 		out = append(out, damage{fmt.Sprint("cut to ", to), cut(db, to), false})
 	}
+	out = append(out, damage{"all pages but the first two overwritten", func(t *testing.T, dir string) {
+		garbage := make([]byte, st.Size()-8192)
+		_, _ = rand.NewChaCha8([32]byte{1}).Read(garbage) // never fails
+		f, err := os.OpenFile(filepath.Join(dir, db), os.O_RDWR, 0)
+		require.NoError(t, err)
+		_, err = f.WriteAt(garbage, 8192)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+	}, true})
 	for page := int64(0); page < st.Size(); page += 4096 {
 		out = append(out, damage{fmt.Sprint("page at ", page), flipPage(db, page), false})
 	}
@@ -135,7 +146,24 @@ func TestDamage(t *testing.T) {
 				require.ErrorContains(t, err, "start again with an empty one")
 				require.NotContains(t, err.Error(), "\n")
 				require.NotContains(t, err.Error(), "goroutine")
+				require.NotContains(t, err.Error(), "runtime error")
 			}
 		})
+	}
+}
+
+// TestCutLogMakesNoSense: where what is left leads behind the file's end, that is said, and not what the runtime says of the library's code.
+func TestCutLogMakesNoSense(t *testing.T) {
+	dir := t.TempDir()
+	d, err := openDataDir(dir, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	w := newWatchedStore(d, func(err error) { t.Error(err) })
+	require.NoError(t, w.StoreLog(&raft.Log{Index: 1, Term: 1, Data: make([]byte, 8<<10)}))
+	require.NoError(t, d.close())
+	require.NoError(t, os.Truncate(w.path, 8<<10))
+	_, errOpen := openDataDir(dir, slog.New(slog.DiscardHandler))
+	_, errStored := OpenStoredLog(dir)
+	for _, err := range []error{errOpen, errStored} {
+		require.ErrorContains(t, err, w.path+" cannot be read (what it holds makes no sense): if a majority")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -85,13 +86,22 @@ type oneLine struct{ error }
 func (e oneLine) Error() string { return strings.ReplaceAll(e.error.Error(), "\n", "; ") }
 func (e oneLine) Unwrap() error { return e.error }
 
+// senseless is what the runtime says where a library follows bytes that lead nowhere. Its text is about the library's code, and helps nobody.
+type senseless struct{ cause runtime.Error }
+
+func (e senseless) Error() string { return "what it holds makes no sense" }
+func (e senseless) Unwrap() error { return e.cause }
+
 // recovered makes an error of what a library panicked with; nil for nil.
 func recovered(p any) error {
 	if p == nil {
 		return nil
 	}
-	if err, ok := p.(error); ok {
-		return err
+	switch p := p.(type) {
+	case runtime.Error:
+		return senseless{p}
+	case error:
+		return p
 	}
 	return fmt.Errorf("%v", p)
 }

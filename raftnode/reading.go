@@ -34,8 +34,21 @@ var errPage = fmt.Errorf("a page of it is not to be read: %w", syscall.EIO)
 
 // read reads from the store. That something is not there is an answer; any other error is told to onError.
 func (w *watchedStore) read(what string, f func() error) error {
-	err := guarded(f)
-	if err == nil || errors.Is(err, raft.ErrLogNotFound) || errors.Is(err, raftboltdb.ErrKeyNotFound) {
+	err := w.unlessBroken(f)
+	if answers(err) {
+		return err
+	}
+	return w.report(what, err)
+}
+
+// answers says whether a read that ended with err has its answer, be it that there is nothing.
+func answers(err error) bool {
+	return err == nil || errors.Is(err, raft.ErrLogNotFound) || errors.Is(err, raftboltdb.ErrKeyNotFound)
+}
+
+// report tells onError why something was not read, and returns what it told. What is an ErrStore already is told by whom it befell.
+func (w *watchedStore) report(what string, err error) error {
+	if errors.Is(err, ErrStore) {
 		return err
 	}
 	return w.tell(fmt.Errorf("%w: %s: %w", ErrStore, what, w.unread(err)))
@@ -61,11 +74,11 @@ func (w *watchedStore) tell(err error) error {
 // GetLog returns no error of an entry that cannot be read, if Raft runs: Raft panics over one that it is to apply, and asks again and again
 // for one that it is to send. By then onError has told the node to end, and the goroutine that asks ends here, as at a return from Raft's own functions.
 func (w *watchedStore) GetLog(index uint64, log *raft.Log) error {
-	err := guarded(func() error { return w.entry(index, log) })
-	if err == nil || errors.Is(err, raft.ErrLogNotFound) {
+	err := w.unlessBroken(func() error { return w.entry(index, log) })
+	if answers(err) {
 		return err
 	}
-	err = w.read(fmt.Sprintf("read entry %d", index), func() error { return err })
+	err = w.report(fmt.Sprintf("read entry %d", index), err)
 	if w.raftRuns {
 		runtime.Goexit()
 	}
@@ -90,7 +103,10 @@ func (w *watchedStore) entry(index uint64, log *raft.Log) error {
 		return err
 	}
 	held, failed := w.held()
-	if failed != nil || index <= held {
+	if failed != nil { // without an answer it might be a gap, over which Raft panics
+		return w.tell(fmt.Errorf("%w: look for a snapshot that holds entry %d: %w", ErrStore, index, unreadable(w.snaps, failed)))
+	}
+	if index <= held {
 		return err
 	}
 	if again := w.store.GetLog(index, log); !errors.Is(again, raft.ErrLogNotFound) { // it came meanwhile

@@ -3,12 +3,14 @@ package raftnode
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
@@ -82,29 +84,90 @@ func TestUnreadEntryEndsRun(t *testing.T) {
 	})
 }
 
-// TestPageThatCannotBeRead: bbolt reads through a memory map, where a page that is not there would end the process.
+// inTime fails the test if f hangs.
+func inTime(t *testing.T, f func() error) error {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- f() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(patience):
+		require.FailNow(t, "hangs")
+		return nil
+	}
+}
+
+// TestPageThatCannotBeRead: bbolt reads through a memory map, where a page that is not there would end the process; one of the first two
+// leaves bbolt's locks taken, for which nobody may wait.
 func TestPageThatCannotBeRead(t *testing.T) {
-	d, err := openDataDir(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	var told error
-	w := newWatchedStore(d, func(err error) { told = err })
-	for i := range uint64(50) {
-		require.NoError(t, w.StoreLog(&raft.Log{Index: i + 1, Term: 1, Data: make([]byte, 8<<10)}))
+	for _, size := range []int64{0, 4 << 10, 8 << 10} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			d, err := openDataDir(t.TempDir(), slog.New(slog.DiscardHandler))
+			require.NoError(t, err)
+			var told []error
+			w := newWatchedStore(d, func(err error) { told = append(told, err) })
+			for i := range uint64(50) {
+				require.NoError(t, w.StoreLog(&raft.Log{Index: i + 1, Term: 1, Data: make([]byte, 8<<10)}))
+			}
+			require.NoError(t, w.SetUint64([]byte(currentTerm), 1))
+			require.NoError(t, os.Truncate(w.path, size)) // what the map shows behind it is a fault, as what a disk does not give
+			err = inTime(t, func() error { return w.GetLog(1, new(raft.Log)) })
+			require.Equal(t, []error{err}, told)
+			require.ErrorIs(t, err, ErrStore)
+			require.ErrorIs(t, err, syscall.EIO)
+			require.ErrorContains(t, err, w.path)
+			require.ErrorContains(t, err, "the disk fails: look at the kernel's log")
+			for _, f := range []func() error{
+				func() error { return w.GetLog(2, new(raft.Log)) },
+				func() error { _, err := w.FirstIndex(); return err },
+				func() error { _, err := w.GetUint64([]byte(currentTerm)); return err },
+				func() error { return w.Set([]byte("k"), nil) },
+				func() error { return w.StoreLog(&raft.Log{Index: 51, Term: 1}) },
+			} {
+				require.Equal(t, errBroken, inTime(t, f), "that is all: why, has been said")
+			}
+			require.Len(t, told, 1)
+			n := &Node{dir: d, store: w}
+			require.NoError(t, inTime(t, n.closeDir))
+			require.NoError(t, d.lock.Close())
+		})
 	}
-	require.NoError(t, w.SetUint64([]byte(currentTerm), 1))
-	require.NoError(t, os.Truncate(w.path, 8<<10)) // what the map shows behind it is a fault, as what a disk does not give
-	_, errTerm := w.GetUint64([]byte(currentTerm))
-	_, errFirst := w.FirstIndex()
-	for _, err := range []error{w.GetLog(1, new(raft.Log)), errTerm, errFirst, told} {
-		require.ErrorIs(t, err, ErrStore)
-		require.ErrorIs(t, err, syscall.EIO)
-		require.ErrorContains(t, err, w.path)
-		require.ErrorContains(t, err, "the disk fails: look at the kernel's log")
+}
+
+// TestWriteOverAPageThatCannotBeRead: a write first reads what was there, and does not go on when that breaks off.
+func TestWriteOverAPageThatCannotBeRead(t *testing.T) {
+	for what, write := range map[string]func(w *watchedStore) error{
+		"set":     func(w *watchedStore) error { return w.Set([]byte("k"), nil) },
+		"number":  func(w *watchedStore) error { return w.SetUint64([]byte("k"), 1) },
+		"entries": func(w *watchedStore) error { return w.StoreLog(&raft.Log{Index: 1, Term: 1}) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			d, err := openDataDir(t.TempDir(), slog.New(slog.DiscardHandler))
+			require.NoError(t, err)
+			var told []error
+			w := newWatchedStore(d, func(err error) { told = append(told, err) })
+			require.NoError(t, os.Truncate(w.path, 0))
+			require.ErrorIs(t, inTime(t, func() error { return write(w) }), syscall.EIO)
+			require.Len(t, told, 1)
+			require.ErrorContains(t, told[0], w.path)
+			require.ErrorContains(t, told[0], "the disk fails: look at the kernel's log")
+			n := &Node{dir: d, store: w}
+			require.NoError(t, inTime(t, n.closeDir))
+			require.NoError(t, d.lock.Close())
+		})
 	}
-	require.Error(t, w.StoreLog(&raft.Log{Index: 51, Term: 1}), "a write reads pages too")
-	require.True(t, w.broken.Load())
-	require.ErrorIs(t, w.Set([]byte("k"), nil), errBroken, "nobody waits for the locks of a write that broke off")
-	require.NoError(t, d.lock.Close())
+}
+
+// TestRunEndsWithoutItsDisk: a server whose disk does not give the first pages of raft.db any more ends with a sentence.
+func TestRunEndsWithoutItsDisk(t *testing.T) {
+	p := single(t, nil)
+	require.NoError(t, os.Truncate(p.store.path, 0))
+	go func() { _, _ = p.store.FirstIndex() }() // as Raft would
+	err := p.wait(t)
+	require.ErrorIs(t, err, ErrStore)
+	require.NotErrorIs(t, err, ErrCloseTimeout)
+	require.ErrorContains(t, err, "the disk fails: look at the kernel's log")
 }
 
 // TestMissingEntry: an entry that the log lacks between others is damage; one that it does not have yet, or no more, or that a snapshot
@@ -130,6 +193,30 @@ func TestMissingEntry(t *testing.T) {
 	require.Equal(t, err, told)
 	held = 4
 	require.ErrorIs(t, w.GetLog(4, new(raft.Log)), raft.ErrLogNotFound)
+	held, told = 0, nil
+	w.held = func() (uint64, error) { // an entry that comes while others are looked for
+		return 0, w.StoreLog(&raft.Log{Index: 4, Term: 1})
+	}
+	require.NoError(t, w.GetLog(4, new(raft.Log)))
+	require.NoError(t, told)
+	require.NoError(t, d.close())
+}
+
+// TestSnapshotsThatCannotBeListed: whether one holds a missing entry is not known then, and Raft panics over an entry that is said to be missing.
+func TestSnapshotsThatCannotBeListed(t *testing.T) {
+	d, err := openDataDir(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	var told []error
+	w := newWatchedStore(d, func(err error) { told = append(told, err) })
+	for _, i := range []uint64{2, 4} {
+		require.NoError(t, w.StoreLog(&raft.Log{Index: i, Term: 1}))
+	}
+	w.held = func() (uint64, error) { return 0, &os.PathError{Op: "open", Path: w.snaps, Err: syscall.EMFILE} }
+	err = w.GetLog(3, new(raft.Log))
+	require.Equal(t, []error{err}, told)
+	require.ErrorIs(t, err, ErrStore)
+	require.EqualError(t, err, "log store failed: look for a snapshot that holds entry 3: "+w.snaps+" cannot be used (open "+w.snaps+
+		": too many open files): "+obstacle(syscall.EMFILE))
 	require.NoError(t, d.close())
 }
 

@@ -15,7 +15,7 @@ import (
 // Run starts Raft and blocks until ctx is over (it then returns nil) or the server cannot go on: ErrStore, ErrFatal,
 // ErrRemoved, ErrStuck, ErrCloseTimeout, or an error of starting. Before it returns it hands leadership on, answers every
 // waiting call, stops all it started and frees the data directory; only with ErrCloseTimeout it leaves what
-// cannot be stopped behind, and the process must exit.
+// cannot be stopped behind, and with ErrStore the data directory perhaps: then the process must exit.
 func (n *Node) Run(ctx context.Context) error {
 	if !n.ran.CompareAndSwap(false, true) {
 		panic("raftnode: Run called twice or after Close")
@@ -32,7 +32,7 @@ func (n *Node) Run(ctx context.Context) error {
 	r, err := n.start(trans)
 	if err != nil {
 		close(n.done)
-		return errors.Join(err, trans.Close(), n.closeDir())
+		return errors.Join(err, trans.Close(), n.inTime(n.closeDir))
 	}
 	observed := make(chan raft.Observation, 64)
 	observer := raft.NewObserver(observed, false, func(o *raft.Observation) bool {
@@ -94,7 +94,7 @@ func (n *Node) start(trans *transport) (r *raft.Raft, err error) {
 	return r, err
 }
 
-// closeDir frees the data directory. After a write that broke off bbolt would wait for itself: then it stays as it is until the process ends,
+// closeDir frees the data directory. After a read or write that broke off bbolt would wait for itself: then it stays as it is until the process ends,
 // as it must after ErrStore.
 func (n *Node) closeDir() error {
 	if n.store.broken.Load() {
@@ -147,21 +147,26 @@ func (n *Node) stop(r *raft.Raft, trans *transport, workers *sync.WaitGroup) err
 	n.waitsMu.Lock()
 	n.waitsOver = true
 	n.waitsMu.Unlock()
-	ended := make(chan error, 1)
-	go func() {
+	return n.inTime(func() error {
 		down := r.Shutdown()
 		_ = trans.Close() // and every connection: what Raft waits for there must not delay its end.
 		err := down.Error()
 		trans.heartbeats.end()
 		workers.Wait()
 		n.waits.Wait()
-		ended <- err
-	}()
+		return errors.Join(err, n.closeDir())
+	})
+}
+
+// inTime returns what f does, or ErrCloseTimeout if that takes longer than a shutdown may: f then goes on until the process ends.
+func (n *Node) inTime(f func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- f() }()
 	late := time.NewTimer(n.cfg.ShutdownTimeout)
 	defer late.Stop()
 	select {
 	case err := <-ended:
-		return errors.Join(err, n.closeDir())
+		return err
 	case <-late.C:
 		return fmt.Errorf("%w: waited %v", ErrCloseTimeout, n.cfg.ShutdownTimeout)
 	}

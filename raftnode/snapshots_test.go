@@ -101,3 +101,18 @@ func TestUnreadSnapshotIsTold(t *testing.T) {
 		require.Equal(t, "log store failed: read snapshot 1-7: /data/raft/snapshots/1-7 cannot be read (input/output error): "+obstacle(syscall.EIO), told.Error())
 	}
 }
+
+// TestUnreadSnapshotEndsRun: what is told ends the server.
+func TestUnreadSnapshotEndsRun(t *testing.T) {
+	p := open(t, t.TempDir(), "127.0.0.1:0", nil)
+	p.dir.snaps.SnapshotStore = unreadSnapshots{p.dir.snaps.SnapshotStore, syscall.EIO}
+	require.NoError(t, p.Bootstrap([]Server{{ID: p.ID(), Addr: p.Addr(), Voter: true}}))
+	p.start(t)
+	_, r, err := p.dir.snaps.Open("1-7") // as Raft does to send it
+	require.NoError(t, err)
+	_, err = r.Read(make([]byte, 1))
+	require.ErrorIs(t, err, syscall.EIO)
+	err = p.wait(t)
+	require.ErrorIs(t, err, ErrStore)
+	require.ErrorContains(t, err, "read snapshot 1-7")
+}

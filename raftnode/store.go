@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
 // store is what boltdb gives to Raft.
@@ -25,7 +24,9 @@ type store interface {
 // disk that hangs leaves a leader which still answers heartbeats and never commits again, so somebody else must watch.
 type watchedStore struct {
 	store
-	path string
+	path string // of raft.db
+	// snaps is where the snapshots are.
+	snaps string
 	// groups follow the log.
 	groups *loggedGroups
 	// held is the last entry that a snapshot holds.
@@ -34,7 +35,7 @@ type watchedStore struct {
 	raftRuns bool
 	// onError is called for each failed read or write and must not block.
 	onError func(error)
-	// broken is set by a write that left bbolt's locks as they were: nobody may wait for them.
+	// broken is set by a read or write that left bbolt's locks as they were: nobody may wait for them.
 	broken atomic.Bool
 	// promised is set by the first write of something that was not there: a term, a vote, entries of the log.
 	promised atomic.Bool
@@ -48,7 +49,7 @@ type watchedStore struct {
 
 func newWatchedStore(d *dataDir, onError func(error)) *watchedStore {
 	return &watchedStore{
-		store: d.bolt, path: filepath.Join(d.path, "raft", "raft.db"), groups: &d.groups, onError: onError, writing: make(map[uint64]struct{}),
+		store: d.bolt, path: filepath.Join(d.path, "raft", "raft.db"), snaps: filepath.Join(d.path, "raft", "snapshots"), groups: &d.groups, onError: onError, writing: make(map[uint64]struct{}),
 		held: func() (uint64, error) { return newest(d.snaps) },
 	}
 }
@@ -77,7 +78,7 @@ func (w *watchedStore) write(what string, f func() error) error {
 	w.mu.Lock()
 	delete(w.writing, id)
 	w.mu.Unlock()
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrStore) { // which was told by whom it befell
 		if !strings.Contains(err.Error(), w.path) {
 			what += " in " + w.path
 		}
@@ -86,10 +87,10 @@ func (w *watchedStore) write(what string, f func() error) error {
 	return err
 }
 
-// errBroken is the error of a write after one that broke off within bbolt.
-var errBroken = errors.New("an earlier write broke off")
+// errBroken is the error of a read or write after one that broke off within bbolt, which has told why.
+var errBroken = fmt.Errorf("%w: an earlier read or write broke off", ErrStore)
 
-// unlessBroken writes, if no earlier write has broken off.
+// unlessBroken reads or writes, if nothing has broken off before.
 func (w *watchedStore) unlessBroken(f func() error) error {
 	if w.broken.Load() {
 		return errBroken
@@ -137,7 +138,11 @@ func (w *watchedStore) DeleteRange(first, last uint64) error {
 
 func (w *watchedStore) Set(key, value []byte) error {
 	return w.write("set", func() error {
-		if old, err := w.Get(key); err != nil || !bytes.Equal(old, value) {
+		old, err := w.Get(key)
+		if !answers(err) {
+			return err
+		}
+		if err != nil || !bytes.Equal(old, value) {
 			w.promised.Store(true)
 		}
 		return w.store.Set(key, value)
@@ -150,13 +155,13 @@ func (w *watchedStore) SetUint64(key []byte, value uint64) error {
 	term := string(key) == currentTerm
 	err := w.write("set", func() error {
 		old, err := w.GetUint64(key)
-		switch {
-		case errors.Is(err, raftboltdb.ErrKeyNotFound):
-			err, old = nil, 0 // a server that knows no term is in term 0.
-		case err != nil:
-			w.promised.Store(true)
+		if !answers(err) {
+			return err
 		}
-		if err == nil && old == value && term { // Raft writes its term again when it starts, in whoever starts it.
+		if err != nil {
+			old = 0 // a server that knows no term is in term 0.
+		}
+		if old == value && term { // Raft writes its term again when it starts, in whoever starts it.
 			return nil
 		}
 		if old != value {

@@ -58,17 +58,20 @@ func walkBolt(path string, held uint64, note func(*raft.Log)) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close() //nolint:errcheck // only read.
-	return db.View(func(tx *bbolt.Tx) error {
-		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
-			if string(name) == logBucket {
-				return walkLog(b, held, note)
-			}
-			return b.ForEach(func(k, v []byte) error {
-				touch(k)
-				touch(v)
-				return nil
-			})
+	tx, err := db.Begin(false) // what breaks off in here leaves locks taken, for which Close would wait
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	defer db.Close()    //nolint:errcheck // only read.
+	defer tx.Rollback() //nolint:errcheck // only read.
+	return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+		if string(name) == logBucket {
+			return walkLog(b, held, note)
+		}
+		return b.ForEach(func(k, v []byte) error {
+			touch(k)
+			touch(v)
+			return nil
 		})
 	})
 }
