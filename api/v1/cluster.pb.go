@@ -370,7 +370,13 @@ type DiscoverResponse struct {
 	// The ids that the cluster had before it was recovered from one server's data, oldest first.
 	FormerClusterIds []string `protobuf:"bytes,55,rep,name=former_cluster_ids,json=formerClusterIds,proto3" json:"former_cluster_ids,omitempty"`
 	// The highest feature level that this server's build knows.
-	FeatureLevel  uint32 `protobuf:"varint,60,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
+	FeatureLevel uint32 `protobuf:"varint,60,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
+	// Of a server without a cluster: the one that it seeks, since a server that it names is of it, or seeks it. Empty: none is known.
+	SeeksCluster string `protobuf:"bytes,61,opt,name=seeks_cluster,json=seeksCluster,proto3" json:"seeks_cluster,omitempty"`
+	// It has no cluster and names no server: whoever comes may take it.
+	SeeksAny bool `protobuf:"varint,62,opt,name=seeks_any,json=seeksAny,proto3" json:"seeks_any,omitempty"`
+	// How many servers that seek the cluster lie between this one and one of the cluster.
+	SeeksHops     uint32 `protobuf:"varint,63,opt,name=seeks_hops,json=seeksHops,proto3" json:"seeks_hops,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -562,6 +568,27 @@ func (x *DiscoverResponse) GetFormerClusterIds() []string {
 func (x *DiscoverResponse) GetFeatureLevel() uint32 {
 	if x != nil {
 		return x.FeatureLevel
+	}
+	return 0
+}
+
+func (x *DiscoverResponse) GetSeeksCluster() string {
+	if x != nil {
+		return x.SeeksCluster
+	}
+	return ""
+}
+
+func (x *DiscoverResponse) GetSeeksAny() bool {
+	if x != nil {
+		return x.SeeksAny
+	}
+	return false
+}
+
+func (x *DiscoverResponse) GetSeeksHops() uint32 {
+	if x != nil {
+		return x.SeeksHops
 	}
 	return 0
 }
@@ -2130,7 +2157,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
 	"\x05nonce\x18\x03 \x01(\fR\x05nonce\x12/\n" +
-	"\x04self\x18\x04 \x01(\v2\x1b.godwit.v1.DiscoverResponseR\x04self\"\xda\x06\n" +
+	"\x04self\x18\x04 \x01(\v2\x1b.godwit.v1.DiscoverResponseR\x04self\"\xbb\a\n" +
 	"\x10DiscoverResponse\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x1d\n" +
 	"\n" +
@@ -2160,7 +2187,11 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x0elast_log_index\x185 \x01(\x04R\flastLogIndex\x12/\n" +
 	"\bstanding\x186 \x01(\x0e2\x13.godwit.v1.StandingR\bstanding\x12,\n" +
 	"\x12former_cluster_ids\x187 \x03(\tR\x10formerClusterIds\x12#\n" +
-	"\rfeature_level\x18< \x01(\rR\ffeatureLevel\"G\n" +
+	"\rfeature_level\x18< \x01(\rR\ffeatureLevel\x12#\n" +
+	"\rseeks_cluster\x18= \x01(\tR\fseeksCluster\x12\x1b\n" +
+	"\tseeks_any\x18> \x01(\bR\bseeksAny\x12\x1d\n" +
+	"\n" +
+	"seeks_hops\x18? \x01(\rR\tseeksHops\"G\n" +
 	"\vGroupMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +

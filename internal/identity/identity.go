@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/google/uuid"
 
@@ -81,7 +82,7 @@ func Verify(nonce []byte, res *apiv1.DiscoverResponse) error {
 	return nil
 }
 
-// statement is what is signed: who says it, where, of which cluster, how far it is, and what its build knows.
+// statement is what is signed: who says it, where, of which cluster, how far it is, what its build knows, and which cluster it seeks.
 func statement(nonce []byte, res *apiv1.DiscoverResponse) []byte {
 	var b bytes.Buffer
 	for _, part := range [][]byte{
@@ -92,6 +93,11 @@ func statement(nonce []byte, res *apiv1.DiscoverResponse) []byte {
 	}
 	for _, n := range []uint64{res.Term, res.LastLogTerm, res.LastLogIndex, uint64(res.Standing), uint64(res.FeatureLevel)} { //nolint:gosec // bits alone count
 		b.Write(binary.BigEndian.AppendUint64(nil, n))
+	}
+	if res.SeeksCluster != "" || res.SeeksAny { // members seek nothing
+		b.Write(binary.AppendUvarint(nil, uint64(len(res.SeeksCluster))))
+		b.WriteString(res.SeeksCluster)
+		b.Write(strconv.AppendBool(nil, res.SeeksAny))
 	}
 	return b.Bytes()
 }

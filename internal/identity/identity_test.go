@@ -31,6 +31,8 @@ func TestOnlyTheKeyProvesTheID(t *testing.T) {
 		"log term":   func(r *apiv1.DiscoverResponse) { r.LastLogTerm++ },
 		"log index":  func(r *apiv1.DiscoverResponse) { r.LastLogIndex++ },
 		"standing":   func(r *apiv1.DiscoverResponse) { r.Standing++ },
+		"seeks":      func(r *apiv1.DiscoverResponse) { r.SeeksCluster = "d" },
+		"seeks any":  func(r *apiv1.DiscoverResponse) { r.SeeksAny = true },
 		"unsigned":   func(r *apiv1.DiscoverResponse) { r.Signature = nil },
 		"no key":     func(r *apiv1.DiscoverResponse) { r.PublicKey = nil },
 		"other key":  func(r *apiv1.DiscoverResponse) { New().Sign(nonce, r) },
