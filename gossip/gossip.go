@@ -194,6 +194,9 @@ func (g *Gossip) Addr() string {
 // stay in it until about a thousand others have gone after them.
 func (g *Gossip) Members() []Member { return g.roster.list() }
 
+// Strangers returns the members of another cluster that were kept out within the last half minute, at most 256, by ID.
+func (g *Gossip) Strangers() []Member { return g.roster.kept() }
+
 // Changed returns a channel that is closed at the next change of Members. Take it before reading Members, and anew after it
 // was closed: then no change is missed.
 func (g *Gossip) Changed() <-chan struct{} { return g.roster.watch() }

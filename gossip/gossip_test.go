@@ -295,3 +295,52 @@ func TestWhoLeavesStaysSo(t *testing.T) {
 	require.True(t, r.meta().Leaving)
 	require.True(t, decodeMeta(r.NodeMeta(memberlist.MetaMaxSize)).Leaving)
 }
+
+// TestForeign is the table of who is kept out.
+func TestForeign(t *testing.T) {
+	of := func(c string) Meta { return Meta{ClusterID: c} }
+	for _, tt := range []struct {
+		name string
+		a, b Meta
+		want bool
+	}{
+		{"one cluster", of("x"), of("x"), false},
+		{"two clusters", of("x"), of("y"), true},
+		{"names nobody", of("x"), Meta{}, false},
+		{"seeks it", of("x"), Meta{Names: true, Seeks: "x"}, false},
+		{"seeks another", of("x"), Meta{Names: true, Seeks: "y"}, true},
+		{"names others, seeks none yet", of("x"), Meta{Names: true}, true},
+		{"two without a cluster", Meta{Names: true, Seeks: "x"}, Meta{Names: true}, false},
+	} {
+		require.Equal(t, tt.want, foreign(tt.a, tt.b), tt.name)
+		require.Equal(t, tt.want, foreign(tt.b, tt.a), tt.name)
+	}
+}
+
+// TestWhoSeeksAnotherIsKeptOut: a member and a server that does not seek its cluster keep each other out, and each can be shown whom it
+// keeps out, until the server seeks the cluster.
+func TestWhoSeeksAnotherIsKeptOut(t *testing.T) {
+	a := run(t, testConfig("a"), quiet())
+	c := testConfig("b")
+	c.Meta.ClusterID, c.Meta.Names = "", true
+	b := run(t, c, quiet())
+	_, err := b.Join(t.Context(), []string{a.Addr()})
+	require.Error(t, err)
+	_, err = a.Join(t.Context(), []string{b.Addr()})
+	require.Error(t, err)
+	require.Len(t, a.Members(), 1)
+	require.Len(t, b.Members(), 1)
+	for _, kept := range [][]Member{a.Strangers(), b.Strangers()} {
+		require.Len(t, kept, 1)
+	}
+	require.Equal(t, "c1", b.Strangers()[0].ClusterID)
+	m := b.Meta()
+	m.Seeks = "c1"
+	require.NoError(t, b.SetMeta(m))
+	_, err = b.Join(t.Context(), []string{a.Addr()})
+	require.NoError(t, err)
+	await(t, a.Gossip, "b", inState(StateAlive))
+	await(t, b.Gossip, "a", inState(StateAlive))
+	a.stop(t)
+	b.stop(t)
+}

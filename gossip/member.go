@@ -43,6 +43,10 @@ type Meta struct {
 	Addr string `json:"a,omitempty"`
 	// ClusterID is empty while the process does not know its cluster.
 	ClusterID string `json:"c,omitempty"`
+	// Names says that the process has no cluster yet, and seeks none but the one that servers lead to which it was told of.
+	Names bool `json:"n,omitempty"`
+	// Seeks is that cluster; empty while it is not known.
+	Seeks string `json:"s,omitempty"`
 	// Leaving tells a goodbye from a death: memberlist shows both in the same way.
 	Leaving bool `json:"l,omitempty"`
 }
@@ -74,5 +78,17 @@ func decodeMeta(b []byte) Meta {
 	return m
 }
 
-// foreign reports whether two processes are known to be of different clusters.
-func foreign(a, b string) bool { return a != "" && b != "" && a != b }
+// foreign reports whether two processes are known to be of different clusters, or one of a cluster that the other does not seek. Two
+// that have none may come to be of one.
+func foreign(a, b Meta) bool {
+	switch {
+	case a.ClusterID != "" && b.ClusterID != "":
+		return a.ClusterID != b.ClusterID
+	case a.ClusterID != "":
+		return b.Names && b.Seeks != a.ClusterID
+	case b.ClusterID != "":
+		return a.Names && a.Seeks != b.ClusterID
+	default:
+		return false
+	}
+}

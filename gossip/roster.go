@@ -18,7 +18,9 @@ const (
 	maxAlive = 1 << 15
 	// maxStrangers bounds the memory of which foreign members were logged.
 	maxStrangers = 256
-	foreignText  = "member of another cluster"
+	// strangeFor is how long a foreign member is shown after it was last kept out.
+	strangeFor  = 30 * time.Second
+	foreignText = "member of another cluster"
 )
 
 var (
@@ -37,8 +39,8 @@ type roster struct {
 	own       Meta
 	encoded   []byte
 	members   map[string]entry
-	alive     int // of members
-	strangers map[string]struct{}
+	alive     int              // of members
+	strangers map[string]entry // gone is when it was last kept out
 	changed   chan struct{}
 }
 
@@ -51,7 +53,7 @@ func newRoster(id string, log *slog.Logger) *roster {
 	return &roster{
 		id: id, log: log,
 		members:   make(map[string]entry),
-		strangers: make(map[string]struct{}),
+		strangers: make(map[string]entry),
 		changed:   make(chan struct{}),
 	}
 }
@@ -82,7 +84,7 @@ func (r *roster) list() []Member {
 	defer r.mu.Unlock()
 	out := make([]Member, 0, len(r.members))
 	for _, e := range r.members {
-		if !foreign(e.ClusterID, r.own.ClusterID) {
+		if !foreign(e.Meta, r.own) {
 			out = append(out, e.Member)
 		}
 	}
@@ -145,25 +147,37 @@ func (r *roster) forget() {
 	}
 }
 
+// kept returns the foreign members that were kept out of late, by ID.
+func (r *roster) kept() []Member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []Member
+	for _, e := range r.strangers {
+		if time.Since(e.gone) < strangeFor {
+			out = append(out, e.Member)
+		}
+	}
+	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
 // refuse returns errForeign for a member of another cluster, and logs it the first time.
 func (r *roster) refuse(n *memberlist.Node) error {
-	theirs := decodeMeta(n.Meta).ClusterID
+	theirs := decodeMeta(n.Meta)
 	r.mu.Lock()
-	ours := r.own.ClusterID
+	ours := r.own
 	if !foreign(theirs, ours) {
 		r.mu.Unlock()
 		return nil
 	}
 	_, known := r.strangers[n.Name]
-	if !known {
-		if len(r.strangers) >= maxStrangers {
-			clear(r.strangers)
-		}
-		r.strangers[n.Name] = struct{}{}
+	if !known && len(r.strangers) >= maxStrangers {
+		clear(r.strangers)
 	}
+	r.strangers[n.Name] = entry{Member{ID: n.Name, Meta: theirs, GossipAddr: n.Address(), State: StateAlive}, time.Now()}
 	r.mu.Unlock()
 	if !known {
-		r.log.Warn("ignored a "+foreignText, "member", n.Name, "gossip_addr", n.Address(), "cluster_id", theirs, "our_cluster_id", ours)
+		r.log.Warn("ignored a "+foreignText, "member", n.Name, "gossip_addr", n.Address(), "cluster_id", theirs.ClusterID, "our_cluster_id", ours.ClusterID)
 	}
 	return errForeign
 }
