@@ -35,10 +35,16 @@ func TestAskedAgainBeforeTheGroupChanges(t *testing.T) {
 		says *apiv1.DiscoverResponse
 		want string // what is changed, or the beginning of the error
 	}{
-		"new":              {memberStep{peer: x, added: true}, &apiv1.DiscoverResponse{Addr: "X"}, "add x"},
+		"new":              {memberStep{peer: x, added: true}, &apiv1.DiscoverResponse{Addr: "X", SeeksCluster: "c1"}, "add x"},
+		"names nobody":     {memberStep{peer: x, added: true}, &apiv1.DiscoverResponse{Addr: "X", SeeksAny: true}, "add x"},
+		"its log was lost": {memberStep{peer: x, added: true}, &apiv1.DiscoverResponse{Addr: "X", ClusterId: "c1"}, "add x"},
+		"seeks none yet":   {memberStep{peer: x, added: true}, &apiv1.DiscoverResponse{Addr: "X"}, notSought},
+		"seeks another":    {memberStep{peer: x, added: true}, &apiv1.DiscoverResponse{Addr: "X", SeeksCluster: "c2"}, notSought},
+		"of another":       {memberStep{peer: x, added: true}, &apiv1.DiscoverResponse{Addr: "X", ClusterId: "c2", SeeksAny: true}, notSought},
 		"not new any more": {memberStep{peer: x, added: true}, &apiv1.DiscoverResponse{Addr: "X", Bootstrapped: true}, notNew},
 		"moves":            {memberStep{peer: x}, &apiv1.DiscoverResponse{Addr: "X", Bootstrapped: true}, "add x"},
-		"gets its vote":    {memberStep{peer: x, promote: true}, &apiv1.DiscoverResponse{Addr: "X", Bootstrapped: true}, "promote x"},
+		"gets its vote":    {memberStep{peer: x, promote: true}, &apiv1.DiscoverResponse{Addr: "X", ClusterId: "c1", Bootstrapped: true}, "promote x"},
+		"gets none":        {memberStep{peer: x, promote: true}, &apiv1.DiscoverResponse{Addr: "X", Bootstrapped: true}, "it does not say any more that it is of this cluster"},
 		"has moved":        {memberStep{peer: x, added: true}, &apiv1.DiscoverResponse{Addr: "Y", ServerId: "x"}, "server x at Y answers there"},
 		"is gone":          {memberStep{peer: x, added: true}, nil, context.DeadlineExceeded.Error()},
 	} {
@@ -67,7 +73,7 @@ func TestAskedAgainForItsBuild(t *testing.T) {
 	for name, step := range map[string]memberStep{"joins": {peer: x, added: true}, "gets its vote": {peer: x, promote: true}, "moves": {peer: x}} {
 		b := newBench(t, nil)
 		b.propose(&apiv1.Command{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel}}})
-		says := map[string]*apiv1.DiscoverResponse{"x": {Addr: "X", FeatureLevel: fsm.FeatureLevel - 1}}
+		says := map[string]*apiv1.DiscoverResponse{"x": {Addr: "X", ClusterId: "c1", FeatureLevel: fsm.FeatureLevel - 1}}
 		b.l.c.peers, b.l.c.group = &toldPeers{says: says, asked: map[string]int{}}, &askedGroup{}
 		err := b.l.changeMember(b.ctx, step)
 		if name == "moves" {

@@ -80,4 +80,7 @@ type Peer struct {
 	ModulesMissing int64
 	// Knows is the highest feature level of its build; 0: it names none.
 	Knows uint32
+	// Seeks is the cluster that a new server seeks; SeeksAny: it names no other server, and goes with whoever takes it.
+	Seeks    string
+	SeeksAny bool
 }

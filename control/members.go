@@ -72,6 +72,15 @@ func (l *leader) memberSteps() []memberStep {
 const notNew = "it is no member and has state of its own, since it was removed, or the cluster was recovered without it: " +
 	"to let it join, stop it, move its data directory away and start it again"
 
+// notSought is what stands against a new server that was found by others' word alone.
+const notSought = "it is new and does not seek this cluster, for no server that it names leads here: to let it join, stop it and start it again with a " +
+	"server of this cluster in --retry-join"
+
+// seeks says whether a new server is one for the cluster, by its own proved word. A server whose log was lost still knows its cluster.
+func seeks(cluster, of, sought string, whoever bool) bool {
+	return of == cluster || of == "" && (whoever || sought == cluster)
+}
+
 // planMembers gives each server that was found its next step, if it needs one. A new server first receives the log, and gets its
 // vote once it has the log, the cluster's id and the modules. Who does not know the feature level in force could not apply the log.
 func planMembers(group []ServerInfo, found []Peer, v *fsm.View) []memberStep {
@@ -91,6 +100,8 @@ func planMembers(group []ServerInfo, found []Peer, v *fsm.View) []memberStep {
 			continue // Peers leaves them out; this is what it would come to.
 		case !member && !p.New:
 			step.obstacle = notNew
+		case !member && !seeks(cluster, p.ClusterID, p.Seeks, p.SeeksAny):
+			step.obstacle = notSought
 		case !member && p.Knows < v.FeatureLevel():
 			step.obstacle = tooOld(p.Knows, v.FeatureLevel())
 		case !member && size >= maxServers && other == "":
@@ -152,6 +163,10 @@ func (l *leader) askAgain(ctx context.Context, s memberStep) error {
 		return fmt.Errorf("server %s at %s answers there", res.ServerId, res.Addr)
 	case s.added && res.Bootstrapped:
 		return errors.New(notNew)
+	case s.added && !seeks(l.c.state.View().ClusterID(), res.ClusterId, res.SeeksCluster, res.SeeksAny):
+		return errors.New(notSought)
+	case s.promote && res.ClusterId != l.c.state.View().ClusterID():
+		return errors.New("it does not say any more that it is of this cluster")
 	}
 	if level := l.c.state.View().FeatureLevel(); (s.added || s.promote) && res.FeatureLevel < level {
 		return errors.New(tooOld(res.FeatureLevel, level))

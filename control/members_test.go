@@ -42,20 +42,25 @@ func TestPlanMembers(t *testing.T) {
 		{"voter at its place", group, Peer{ID: "a", Addr: "A", ClusterID: "c"}, ""},
 		{"voter at a new place", group, Peer{ID: "a", Addr: "A2", ClusterID: "c"}, "readdress"},
 		{"voter at another's old place", group, Peer{ID: "a", Addr: "B", ClusterID: "c"}, ""},
-		{"new server", group, Peer{ID: "x", Addr: "X", New: true}, "add"},
+		{"new server", group, Peer{ID: "x", Addr: "X", New: true, Seeks: "c"}, "add"},
+		{"new server that names nobody", group, Peer{ID: "x", Addr: "X", New: true, SeeksAny: true}, "add"},
+		{"new server that seeks another cluster", group, Peer{ID: "x", Addr: "X", New: true, Seeks: "d"}, notSought},
+		{"new server that names others, of no cluster yet", group, Peer{ID: "x", Addr: "X", New: true}, notSought},
+		{"the same at a member's place", group, Peer{ID: "x", Addr: "B", New: true}, notSought},
+		{"nonvoter, whatever it sought", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 950, Seeks: "d"}, "promote"},
 		{"new server with the cluster's id, its log lost", group, Peer{ID: "x", Addr: "X", New: true, ClusterID: "c"}, "add"},
-		{"new server at a member's place", group, Peer{ID: "x", Addr: "B", New: true}, "add"},
+		{"new server at a member's place", group, Peer{ID: "x", Addr: "B", New: true, Seeks: "c"}, "add"},
 		{"removed server", group, Peer{ID: "x", Addr: "X", ClusterID: "c"}, "it is no member"},
 		{"server of another cluster", group, Peer{ID: "x", Addr: "X", ClusterID: "d"}, ""},
-		{"tenth server", nine, Peer{ID: "x", Addr: "X", New: true}, "there are 9 servers"},
-		{"tenth server in a dead one's place", nine, Peer{ID: "x", Addr: "addr3", New: true}, "add"},
+		{"tenth server", nine, Peer{ID: "x", Addr: "X", New: true, Seeks: "c"}, "there are 9 servers"},
+		{"tenth server in a dead one's place", nine, Peer{ID: "x", Addr: "addr3", New: true, Seeks: "c"}, "add"},
 		{"nonvoter behind", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 10}, ""},
 		{"nonvoter without modules", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 950, ModulesMissing: 1}, ""},
 		{"nonvoter that does not know its cluster", group, Peer{ID: "n", Addr: "N", Index: 950}, ""},
 		{"nonvoter that has all", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 950}, "promote"},
 		{"nonvoter of an older build", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 950, Knows: 1}, "its godwit knows feature level 1, and the cluster is at 2"},
-		{"new server of an older build", group, Peer{ID: "x", Addr: "X", New: true, Knows: 1}, "its godwit knows feature level 1, and the cluster is at 2"},
-		{"new server of a newer build", group, Peer{ID: "x", Addr: "X", New: true, Knows: 3}, "add"},
+		{"new server of an older build", group, Peer{ID: "x", Addr: "X", New: true, Seeks: "c", Knows: 1}, "its godwit knows feature level 1, and the cluster is at 2"},
+		{"new server of a newer build", group, Peer{ID: "x", Addr: "X", New: true, Seeks: "c", Knows: 3}, "add"},
 		{"voter of an older build", group, Peer{ID: "a", Addr: "A", ClusterID: "c", Knows: 1}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -89,7 +94,7 @@ func TestPlanMembersCountsWhoJoins(t *testing.T) {
 	for i := range maxServers - 1 {
 		group = append(group, ServerInfo{ID: strconv.Itoa(i), LogAddr: "addr" + strconv.Itoa(i), Voter: true})
 	}
-	steps := planMembers(group, []Peer{{ID: "x", Addr: "X", New: true, Knows: 2}, {ID: "y", Addr: "Y", New: true, Knows: 2}}, atLevel(t, 2))
+	steps := planMembers(group, []Peer{{ID: "x", Addr: "X", New: true, Seeks: "c", Knows: 2}, {ID: "y", Addr: "Y", New: true, Seeks: "c", Knows: 2}}, atLevel(t, 2))
 	require.Len(t, steps, 2)
 	require.True(t, steps[0].added)
 	require.Equal(t, "there are 9 servers already: remove one to let it join", steps[1].obstacle)

@@ -15,7 +15,12 @@ type ownState struct {
 	clusterID string   // "": none is known
 	expect    int      // --bootstrap-expect; 0: join only
 	formerIDs []string // of the clusters that this one was recovered from
+	named     []string // by --retry-join, without its own address
+	seek      seeking  // for decide
 }
+
+// isNew says that the server has nothing of a cluster.
+func (o ownState) isNew() bool { return !o.hasState && o.clusterID == "" }
 
 // seenServer is what is known of another server: from gossip, from asking it, or both.
 type seenServer struct {
@@ -59,15 +64,19 @@ type decision struct {
 
 // decide says what a server that starts does next, from all that it knows. A new cluster is made only by servers that are all
 // new, that all found the same ones, and when nobody who was found is of a cluster: whoever lost the data waits
-// to be added, and never takes the place of who kept it.
+// to be added, and never takes the place of who kept it. Nor does a server make one beside a cluster that it does not seek: it says so.
 func decide(own ownState, seen []seenServer) decision {
 	if own.hasState {
 		return decision{move: moveRun}
 	}
-	clusters := map[string]string{}
+	sought, strange := map[string]string{}, map[string]string{}
 	for _, s := range seen {
-		if c := s.cluster(); c != "" {
-			clusters[c] = s.addr
+		switch c := s.cluster(); {
+		case c == "":
+		case own.seek.of(c):
+			sought[c] = s.addr
+		default:
+			strange[c] = s.addr
 		}
 	}
 	switch {
@@ -76,15 +85,29 @@ func decide(own ownState, seen []seenServer) decision {
 			return d
 		}
 		return decision{why: fmt.Sprintf("this server's data directory is of cluster %s and its log is gone: it waits until that cluster adds it", own.clusterID)}
-	case len(clusters) > 1:
-		return decision{why: "the servers found are of several clusters (" + describe(clusters) + "): give --retry-join servers of one"}
-	case len(clusters) == 1:
-		return decision{why: "a server found is of a cluster (" + describe(clusters) + "): this one waits until that cluster adds it. If most of its " +
+	case own.seek.several != nil:
+		return decision{why: "the servers of --retry-join are of several clusters, or seek them (" + describeLeads(own.seek.several) + "): give it servers of one"}
+	case len(sought) > 1:
+		return decision{why: "the servers found are of several clusters (" + describe(sought) + "): give --retry-join servers of one"}
+	case len(sought) == 1:
+		return decision{why: "a server found is of a cluster (" + describe(sought) + "): this one waits until that cluster adds it. If most of its " +
 			"servers are gone for good, godwit server recover on one that is left makes it work again"}
+	case own.seek.cluster != "":
+		return decision{why: "--retry-join leads to cluster " + own.seek.cluster + ", of which no server answers now: this one waits until that cluster adds it"}
+	case len(strange) > 0:
+		return decision{why: whyStrange(own, strange)}
 	case own.expect == 0:
 		return decision{why: "no server that was named is of a cluster: this one waits until one of them is found (without --bootstrap-expect it makes none)"}
 	}
 	return decideNew(own, seen)
+}
+
+// held says whether a new server knows of a cluster, or of a server with state, so that it makes none whoever else is found.
+func held(own ownState, seen []seenServer) bool {
+	return own.seek.cluster != "" || own.seek.several != nil || slices.ContainsFunc(seen, func(s seenServer) bool {
+		c := s.cluster()
+		return s.id != own.id && (s.hasState || c != "" && c != own.clusterID)
+	})
 }
 
 // decideAgain is for a server that stopped between writing the cluster's id and its first log: the same servers may make the
@@ -129,7 +152,7 @@ func decideNew(own ownState, seen []seenServer) decision {
 			continue
 		}
 		if !slices.Equal(s.wouldMake, ids) {
-			return decision{why: fmt.Sprintf("server %s has not found the same servers yet", s.addr)}
+			return decision{why: fmt.Sprintf("server %s has not found the same servers yet, or knows of a cluster: its log says what it waits for", s.addr)}
 		}
 	}
 	return decision{move: moveBootstrap, servers: group}
@@ -176,6 +199,17 @@ func candidateIDs(own ownState, seen []seenServer) []string {
 	return ids
 }
 
+// describeLeads says to which cluster each address leads.
+func describeLeads(leads map[string]string) string {
+	var out []string
+	for addr, id := range leads {
+		out = append(out, addr+" to "+id)
+	}
+	slices.Sort(out)
+	return strings.Join(out, ", ")
+}
+
+// describe says of which clusters, by their ids, servers are, one each.
 func describe(clusters map[string]string) string {
 	var out []string
 	for id, addr := range clusters {

@@ -20,6 +20,7 @@ type decideRow struct {
 
 // nothing is a server's own state where it is one of three that are new, data where it has been of cluster x.
 func nothing() ownState { return ownState{expect: 3} }
+func seeker() ownState  { return ownState{expect: 3, seek: seeking{cluster: "x"}} }
 func data() ownState    { return ownState{expect: 3, hasState: true, clusterID: "x"} }
 
 // newcomer is another of the three, a, b and c, that are new.
@@ -69,6 +70,7 @@ func decideAmongNew() []decideRow {
 		{"another number among too many", nothing(), []seenServer{b, c, but(newcomer("d"), func(s *seenServer) { s.expect = 4 })}, moveWait, "server addr-d has --bootstrap-expect 4"},
 		{"others see others", nothing(), []seenServer{b, but(c, func(s *seenServer) { s.wouldMake = []string{"b", "c", "d"} })}, moveWait, "has not found the same"},
 		{"others see fewer", nothing(), []seenServer{b, but(c, func(s *seenServer) { s.wouldMake = []string{"c"} })}, moveWait, "has not found the same"},
+		{"another one knows of a cluster", nothing(), []seenServer{b, but(c, func(s *seenServer) { s.wouldMake = nil })}, moveWait, "has not found the same servers yet, or knows of a cluster"},
 		{"gossip alone shows the third", nothing(), []seenServer{b, {id: "c", addr: "addr-c", gossiped: true}}, moveWait, "does not answer there"},
 		{"another spelling in gossip", nothing(), []seenServer{b, c, {id: "d", addr: "localhost:1", gossiped: true}}, moveWait, "does not answer there"},
 		{"a seed that is not reached", nothing(), []seenServer{b, c}, moveBootstrap, ""},
@@ -81,14 +83,35 @@ func decideAmongNew() []decideRow {
 func decideByACluster() []decideRow {
 	b, c := newcomer("b"), newcomer("c")
 	return []decideRow{
-		{"a survivor", nothing(), []seenServer{b, inCluster("c", "x")}, moveWait, "waits until that cluster adds it"},
-		{"a survivor and enough new ones", nothing(), []seenServer{b, c, inCluster("d", "x")}, moveWait, "waits until that cluster adds it"},
+		{"a survivor", seeker(), []seenServer{b, inCluster("c", "x")}, moveWait, "waits until that cluster adds it"},
+		{"a survivor and enough new ones", seeker(), []seenServer{b, c, inCluster("d", "x")}, moveWait, "waits until that cluster adds it"},
 		{"a survivor that cannot read its log's name", nothing(), []seenServer{b, but(c, func(s *seenServer) { s.hasState = true })}, moveWait, "has state"},
-		{"a survivor by gossip only", nothing(), []seenServer{b, c, {id: "d", addr: "addr-d", gossiped: true, gossipOf: "x"}}, moveWait, "adds it"},
-		{"its name by gossip, its answer new", nothing(), []seenServer{b, but(c, func(s *seenServer) { s.gossipOf = "x" })}, moveWait, "adds it"},
-		{"a single server by a seed of a cluster", ownState{expect: 1}, []seenServer{inCluster("b", "x")}, moveWait, "adds it"},
-		{"two clusters", nothing(), []seenServer{inCluster("b", "x"), inCluster("c", "y")}, moveWait, "several clusters"},
-		{"joins", ownState{}, []seenServer{inCluster("b", "x")}, moveWait, "adds it"},
+		{"a survivor by gossip only", seeker(), []seenServer{b, c, {id: "d", addr: "addr-d", gossiped: true, gossipOf: "x"}}, moveWait, "adds it"},
+		{"its name by gossip, its answer new", seeker(), []seenServer{b, but(c, func(s *seenServer) { s.gossipOf = "x" })}, moveWait, "adds it"},
+		{"a single server by a seed of a cluster", ownState{expect: 1, seek: seeking{cluster: "x"}}, []seenServer{inCluster("b", "x")}, moveWait, "adds it"},
+		{"two clusters", ownState{expect: 3, seek: seeking{any: true}}, []seenServer{inCluster("b", "x"), inCluster("c", "y")}, moveWait, "several clusters"},
+		{"joins", ownState{seek: seeking{cluster: "x"}}, []seenServer{inCluster("b", "x")}, moveWait, "adds it"},
+	}
+}
+
+// Nothing, and somebody is of a cluster that this server does not seek: never a new one beside it, and it says what to do.
+func decideByAStrange() []decideRow {
+	b, c := newcomer("b"), newcomer("c")
+	none := "does not lead to it"
+	stranger := inCluster("d", "y")
+	return []decideRow{
+		{"a strange cluster calls", nothing(), []seenServer{stranger}, moveWait, none},
+		{"a strange cluster calls, and all are there", nothing(), []seenServer{b, c, stranger}, moveWait, "addr-d of y"},
+		{"one called a moment ago", nothing(), []seenServer{b, c, {id: "d", addr: "addr-d", clusterID: "y"}}, moveWait, none},
+		{"one gossips here", nothing(), []seenServer{b, c, {id: "d", addr: "addr-d", gossiped: true, gossipOf: "y"}}, moveWait, none},
+		{"one calls a server that only joins", ownState{}, []seenServer{stranger}, moveWait, none},
+		{"one calls where another is sought", seeker(), []seenServer{inCluster("b", "x"), stranger}, moveWait, "a server found is of a cluster (addr-b of x)"},
+		{"one calls, and the one sought is silent", seeker(), []seenServer{b, c, stranger}, moveWait, "leads to cluster x, of which no server answers"},
+		{"the one sought is silent", seeker(), []seenServer{b, c}, moveWait, "leads to cluster x, of which no server answers"},
+		{"named servers of two", ownState{expect: 3, seek: seeking{several: map[string]string{"N": "x", "M": "y"}}}, []seenServer{b, c}, moveWait, "of several clusters, or seek them (M to y, N to x)"},
+		{"the cluster that it would have made", ownState{expect: 3, seek: seeking{makes: "y"}}, []seenServer{b, stranger}, moveWait, "waits until that cluster adds it"},
+		{"it names nobody", ownState{expect: 1, seek: seeking{any: true}}, []seenServer{stranger}, moveWait, "waits until that cluster adds it"},
+		{"a strange one, and data", data(), []seenServer{stranger}, moveRun, ""},
 	}
 }
 
@@ -110,7 +133,7 @@ func decideWithoutLog() []decideRow {
 
 // TestDecide is the table of a server's start.
 func TestDecide(t *testing.T) {
-	for _, tc := range slices.Concat(decideWithData(), decideAmongNew(), decideByACluster(), decideWithoutLog()) {
+	for _, tc := range slices.Concat(decideWithData(), decideAmongNew(), decideByACluster(), decideByAStrange(), decideWithoutLog()) {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.own.id, tc.own.addr = "a", "addr-a"
 			d := decide(tc.own, tc.seen)

@@ -14,6 +14,18 @@ type claim struct {
 	gossipOf string // the cluster that gossip says it is of
 	gossiped bool
 	met      bool // a caller's word
+	log      bool // this server's log has a member there
+	kept     bool // gossip keeps it out
+}
+
+// tells says whether who is asked at the address because of the claims is told who asks, so that it asks in turn. Who called knows this
+// server. One who is not of this server's cluster, nor may come to be, is not called, but where this server's own log has a member: else two servers
+// that have nothing to do with each other would keep each other calling. Holds mu.
+func (d *directory) tells(addr string, because []claim) bool {
+	if slices.ContainsFunc(because, func(c claim) bool { return c.log }) {
+		return true
+	}
+	return !d.foreign[addr] && slices.ContainsFunc(because, func(c claim) bool { return !c.met && !c.kept })
 }
 
 // Met notes what a caller claims: it is asked at the next round, with others' claims that came first.
@@ -46,10 +58,10 @@ func (d *directory) heard(self ownState) map[string][]claim {
 		}
 	}
 	for id, a := range d.proved {
-		if c := (claim{id: id, addr: a.Addr}); slices.Contains(members, id) {
-			all = append(all, c)
+		if slices.Contains(members, id) {
+			all = append(all, claim{id: id, addr: a.Addr, log: true})
 		} else {
-			others = append(others, c)
+			others = append(others, claim{id: id, addr: a.Addr})
 		}
 	}
 	for _, p := range d.past {
@@ -87,4 +99,18 @@ func (d *directory) name(c claim, because []claim) {
 		return
 	}
 	into[c.addr] = c
+}
+
+// questions are what is asked at the addresses.
+func (d *directory) questions(self ownState, byAddr map[string][]claim) map[string]*apiv1.DiscoverRequest {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := map[string]*apiv1.DiscoverRequest{}
+	for addr, claims := range byAddr {
+		out[addr] = &apiv1.DiscoverRequest{}
+		if d.tells(addr, claims) {
+			out[addr].ServerId, out[addr].Addr = self.id, self.addr
+		}
+	}
+	return out
 }

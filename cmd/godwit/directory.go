@@ -84,12 +84,20 @@ type directory struct {
 	said   map[string]time.Time    // troubles that were logged.
 	lines  []func(*slog.Logger)
 	rounds int
+
+	seek    seeking
+	leads   map[string]lead     // by address of --retry-join
+	strange map[string]stranger // by server id
+	foreign map[string]bool     // addresses of the last round at which a server answers that is left alone
+	were    []string            // the members of the last round
+	unheard map[string]unheard  // by address of --retry-join
 }
 
 func newDirectory(log *slog.Logger) *directory {
 	d := &directory{
 		http: transport.NewHTTPClient(), log: log, now: time.Now, process: uuid.NewString(), started: time.Now(), wakeCh: notify.NewSignal(),
 		proved: map[string]answer{}, met: map[string]claim{}, named: map[string]claim{}, past: map[string]pastServer{}, said: map[string]time.Time{},
+		leads: map[string]lead{}, strange: map[string]stranger{}, foreign: map[string]bool{}, unheard: map[string]unheard{},
 	}
 	d.ask = d.discover
 	return d
@@ -167,25 +175,24 @@ func (d *directory) round(ctx context.Context) error {
 		err  error
 	}
 	replies := make(chan reply, len(byAddr))
-	for addr := range byAddr {
+	for addr, req := range d.questions(self, byAddr) {
 		go func() { // ends within discoverWait.
-			res, err := d.proof(ctx, addr, &apiv1.DiscoverRequest{ServerId: self.id, Addr: self.addr})
+			res, err := d.proof(ctx, addr, req)
 			replies <- reply{addr, res, err}
 		}()
 	}
-	answers, unproved := map[string]*apiv1.DiscoverResponse{}, map[string]error{}
+	answers, errs := map[string]*apiv1.DiscoverResponse{}, map[string]error{}
 	for range byAddr {
-		switch r := <-replies; {
-		case r.err == nil:
+		if r := <-replies; r.err == nil {
 			answers[r.addr] = r.res
-		case errors.Is(r.err, identity.ErrUnproved):
-			unproved[r.addr] = r.err
+		} else {
+			errs[r.addr] = r.err
 		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	lines := d.take(d.self(), byAddr, answers, unproved)
+	lines := d.take(d.self(), byAddr, answers, errs)
 	for _, line := range lines { // not under mu: the log may hang, and Raft asks where servers are.
 		line(d.log)
 	}
@@ -193,17 +200,25 @@ func (d *directory) round(ctx context.Context) error {
 }
 
 // take judges the answers of a round, and returns what is to be logged.
-func (d *directory) take(self ownState, heard map[string][]claim, answers map[string]*apiv1.DiscoverResponse, unproved map[string]error) []func(*slog.Logger) {
+func (d *directory) take(self ownState, heard map[string][]claim, answers map[string]*apiv1.DiscoverResponse, errs map[string]error) []func(*slog.Logger) {
 	members := d.members()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	defer func() { d.lines = nil }()
 	now := d.now()
-	for addr, err := range unproved {
+	d.seekAgain(self, answers)
+	d.missSeeds(heard, errs)
+	foreign := map[string]bool{}
+	for addr, err := range errs {
+		foreign[addr] = d.foreign[addr]
+		if !errors.Is(err, identity.ErrUnproved) {
+			continue
+		}
 		d.say("unproved "+addr, "what answers at an address does not prove that it is the server it says: it is left alone", "addr", addr, "err", err)
 	}
 	for addr, res := range answers {
 		seed := slices.ContainsFunc(heard[addr], func(c claim) bool { return c.seed })
+		foreign[addr] = d.left(self, members, res)
 		switch {
 		case res.ServerId == self.id: // this process, by another way, or one that meetTwins meets.
 		case foreignTo(self, res.ClusterId) && slices.Contains(res.FormerClusterIds, self.clusterID):
@@ -218,6 +233,14 @@ func (d *directory) take(self ownState, heard map[string][]claim, answers map[st
 			d.say("foreign "+addr, "a server found is of another cluster and is left alone: correct --retry-join, or use the right --data-dir",
 				"addr", addr, "cluster_id", res.ClusterId, "our_cluster_id", self.clusterID)
 			continue
+		case foreign[addr] && self.isNew():
+			d.meetStranger(res) // what comes of it decide says
+			continue
+		case foreign[addr]:
+			delete(d.proved, res.ServerId)
+			d.say("elsewhere "+addr, "a new server found does not seek this cluster and is left alone: to let it join, start it with a server of this "+
+				"cluster in its --retry-join", "addr", addr, "server", res.ServerId, "seeks", res.SeeksCluster)
+			continue
 		case res.Addr != addr: // a name, or another spelling: it is asked where it says it is.
 			d.name(claim{id: res.ServerId, addr: res.Addr, seed: seed}, heard[addr])
 			continue
@@ -231,9 +254,11 @@ func (d *directory) take(self ownState, heard map[string][]claim, answers map[st
 		}
 	}
 	d.rounds++
+	d.foreign = foreign
+	d.forgetGone(members)
 	d.forget(members)
 	d.seen = d.look(heard, answers)
-	d.ids = candidateIDs(self, d.seen)
+	d.wouldMake(self)
 	return d.lines
 }
 
@@ -299,6 +324,9 @@ func (d *directory) look(heard map[string][]claim, answers map[string]*apiv1.Dis
 				add(seenServer{id: c.id, addr: c.addr, gossiped: c.gossiped, gossipOf: c.gossipOf, seed: c.seed})
 			}
 		}
+	}
+	for _, s := range d.strangers() {
+		add(s)
 	}
 	return out
 }
@@ -393,6 +421,9 @@ func (d *directory) introduce(nonce []byte, res *apiv1.DiscoverResponse) {
 	self := d.self()
 	d.mu.Lock()
 	res.BootstrapIds, res.BootstrapExpect = d.ids, int32(self.expect) //nolint:gosec // 0 to 9
+	if self.isNew() {
+		res.SeeksCluster, res.SeeksAny, res.SeeksHops = d.seek.cluster, d.seek.any, d.seek.hops
+	}
 	d.mu.Unlock()
 	res.ProcessId, res.StartedAt = d.process, timestamppb.New(d.started)
 	if len(nonce) == 0 {

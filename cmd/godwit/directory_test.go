@@ -28,6 +28,7 @@ type testNet struct {
 	answers map[string]*apiv1.DiscoverResponse
 	forged  map[string]bool // addresses whose answers are signed by somebody else
 	asked   []string
+	calls   []string // addresses whose servers were told who asks
 	told    []*apiv1.DiscoverResponse
 	say     []claim
 	own     ownState
@@ -51,6 +52,9 @@ func newTestNet(t *testing.T) *testNet {
 		mu.Lock()
 		defer mu.Unlock()
 		n.asked = append(n.asked, addr)
+		if req.ServerId != "" {
+			n.calls = append(n.calls, addr)
+		}
 		if req.Self != nil {
 			n.told = append(n.told, req.Self)
 		}
@@ -81,7 +85,7 @@ func (n *testNet) id(name string) string {
 
 // at puts a server somewhere.
 func (n *testNet) at(addr, name, cluster string) *apiv1.DiscoverResponse {
-	res := &apiv1.DiscoverResponse{ServerId: n.id(name), Addr: addr, ClusterId: cluster, ProcessId: name + addr, Bootstrapped: cluster != ""}
+	res := &apiv1.DiscoverResponse{ServerId: n.id(name), Addr: addr, ClusterId: cluster, ProcessId: name + addr, Bootstrapped: cluster != "", SeeksAny: cluster == ""}
 	n.answers[addr] = res
 	return res
 }
@@ -263,4 +267,5 @@ func TestStrangersAreAskedSeldom(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(n.asked), 10*maxMet)
 	require.NotEmpty(t, n.asked)
+	require.Empty(t, n.calls, "who called is not called")
 }

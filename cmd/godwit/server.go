@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,7 +62,7 @@ func newServer() *cobra.Command {
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory of everything this server keeps (required)")
 	c.Flags().StringVar(&f.listen, "listen", client.DefaultAddr, "host:port of the API and Raft; also what others are told")
 	c.Flags().StringVar(&f.gossip, "gossip-listen", "", gossipListenHelp(serverGossipPort, client.DefaultPort))
-	c.Flags().StringVar(&f.join, "retry-join", "", "API addresses of servers to find, with commas between; tried until they answer")
+	c.Flags().StringVar(&f.join, "retry-join", "", "API addresses of servers to find, with commas between; tried until they answer. Only their cluster takes a new server")
 	c.Flags().IntVar(&f.expect, "bootstrap-expect", 0, "number of servers that make a new cluster (default 1 without --retry-join, else 0: join an existing one)")
 	c.Flags().DurationVar(&f.lease, "lease", d.Lease, "how long a silent host keeps its ranks, of a new cluster; an existing one keeps the lease it was made with")
 	c.Flags().DurationVar(&f.freezeDeadline, "freeze-deadline", d.FreezeDeadline, "how long a rank may compute without an MPI call before its migration is aborted")
@@ -91,6 +92,7 @@ type server struct {
 	fatal    chan error
 	state    *stateWatch
 
+	meta      sync.Mutex // guards changes of what gossip is told
 	departure departure
 	settledCh chan struct{} // closed once nobody asks any more what became of an earlier departure
 	left      atomic.Bool   // this server is no member any more, by its own wish
@@ -207,7 +209,7 @@ func (s *server) closed(err error) error { return errors.Join(err, s.node.Close(
 func (s *server) own() ownState {
 	return ownState{
 		id: s.node.ID(), addr: s.node.Addr(), hasState: s.state.has(), clusterID: s.node.ClusterID(), expect: s.flags.expect,
-		formerIDs: s.machine.View().FormerClusterIDs(),
+		formerIDs: s.machine.View().FormerClusterIDs(), named: slices.DeleteFunc(slices.Clone(s.join), func(a string) bool { return a == s.node.Addr() }),
 	}
 }
 
@@ -218,11 +220,18 @@ func (s *server) claims() []claim {
 		out = append(out, claim{addr: addr, seed: true})
 	}
 	for _, m := range s.node.Servers() {
-		out = append(out, claim{id: m.ID, addr: m.Addr})
+		out = append(out, claim{id: m.ID, addr: m.Addr, log: true})
 	}
 	for _, m := range aliveServers(s.gossip) {
 		if m.ID != s.node.ID() {
 			out = append(out, claim{id: m.ID, addr: m.Addr, gossiped: true, gossipOf: m.ClusterID})
+		}
+	}
+	if s.node.ClusterID() == "" {
+		for _, m := range s.gossip.Strangers() { // nothing comes of it but that no new cluster is made beside them
+			if m.Role == gossip.RoleServer && m.ID != s.node.ID() {
+				out = append(out, claim{id: m.ID, addr: m.Addr, gossiped: true, gossipOf: m.ClusterID, kept: true})
+			}
 		}
 	}
 	return out
@@ -252,6 +261,9 @@ func (s *server) run(ctx context.Context) error {
 			}
 			return s.closed(noteTwin(s.flags.dataDir, err))
 		}
+	}
+	if err := s.tellSeeking(); err != nil {
+		return s.closed(err)
 	}
 	asked := ctx // ends when this server is asked to end
 	ctx, stop := s.untilLeft(ctx)
@@ -330,7 +342,9 @@ func (s *server) bootstrap(ctx context.Context) error {
 	said := text.Lately{For: sayAgain}
 	for {
 		if seen, ok := s.dir.known(); ok {
-			d := decide(s.own(), seen)
+			own := s.own()
+			own.seek = s.dir.seeking()
+			d := decide(own, seen)
 			switch d.move {
 			case moveRun:
 				return nil
@@ -360,8 +374,10 @@ func (s *server) makeCluster(servers []raftnode.Server) error {
 
 // tellCluster tells gossip which cluster this server is of.
 func (s *server) tellCluster(id string) error {
+	s.meta.Lock()
+	defer s.meta.Unlock()
 	m := s.gossip.Meta()
-	m.ClusterID = id
+	m.ClusterID, m.Names, m.Seeks = id, false, ""
 	return s.gossip.SetMeta(m)
 }
 
@@ -369,6 +385,9 @@ func (s *server) tellCluster(id string) error {
 func (s *server) joinGossip(ctx context.Context) error {
 	var joined []string
 	for {
+		if err := s.tellSeeking(); err != nil {
+			return err
+		}
 		if now := s.dir.gossipAddrs(); !slices.Equal(now, joined) {
 			joined = now
 			jctx, cancel := context.WithTimeout(ctx, seedSlow)
@@ -387,6 +406,7 @@ func (s *server) joinGossip(ctx context.Context) error {
 func (s *server) learnCluster(ctx context.Context) error {
 	changed := s.machine.Feed().Subscribe(fsm.TheCluster)
 	defer changed.Close()
+	fresh := s.node.ClusterID() == ""
 	for {
 		v := s.machine.View()
 		if id := v.ClusterID(); id != "" {
@@ -396,6 +416,9 @@ func (s *server) learnCluster(ctx context.Context) error {
 			}
 			if err != nil {
 				return err
+			}
+			if fresh {
+				s.tellTaken(id)
 			}
 			return s.tellCluster(id)
 		}

@@ -183,7 +183,7 @@ func (p peers) Servers() []control.Peer {
 	for _, a := range p.dir.found() {
 		out = append(out, control.Peer{
 			ID: a.ServerId, Addr: a.Addr, New: !a.Bootstrapped, ClusterID: a.ClusterId, Index: a.AppliedIndex, ModulesMissing: a.ModulesMissing,
-			Knows: a.FeatureLevel,
+			Knows: a.FeatureLevel, Seeks: a.SeeksCluster, SeeksAny: a.SeeksAny,
 		})
 	}
 	return out
