@@ -13,6 +13,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
 	"github.com/godwit-run/godwit/planner"
 )
 
@@ -156,6 +157,7 @@ func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv
 	}
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
+	transport.Yield(ctx)
 	for {
 		if res, err := c.ended(id, sub); res != nil || err != nil {
 			return res, err
@@ -285,7 +287,7 @@ func migrationCommand(cmd *apiv1.Command, p planner.Proposal) *apiv1.Command {
 }
 
 // Discover implements the Cluster service.
-func (c *Control) Discover(_ context.Context, req *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
+func (c *Control) Discover(ctx context.Context, req *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
 	c.peers.Met(req)
 	leader, _ := c.log.Leader()
 	v := c.state.View()
@@ -298,6 +300,6 @@ func (c *Control) Discover(_ context.Context, req *apiv1.DiscoverRequest) (*apiv
 		res.Members = append(res.Members, &apiv1.GroupMember{Id: s.ID, Addr: s.Addr, Voter: s.Voter})
 	}
 	res.Bootstrapped = v.Index() > 0 || len(res.Members) > 0
-	c.peers.Introduce(req.Nonce, res)
-	return res, nil
+	err := transport.Wait(ctx, func() error { c.peers.Introduce(req.Nonce, res); return nil }) // it may be the disk that is asked
+	return res, err
 }

@@ -46,6 +46,21 @@ type Log interface {
 	Term() uint64
 }
 
+// patientLog is a Log that requests wait for without their turn: see transport.Wait.
+type patientLog struct{ Log }
+
+// Propose implements Log.
+func (l patientLog) Propose(ctx context.Context, c *apiv1.Command) (res *apiv1.Result, err error) {
+	err = transport.Wait(ctx, func() (err error) { res, err = l.Log.Propose(ctx, c); return err })
+	return res, err
+}
+
+// Barrier implements Log.
+func (l patientLog) Barrier(ctx context.Context) (index uint64, err error) {
+	err = transport.Wait(ctx, func() (err error) { index, err = l.Log.Barrier(ctx); return err })
+	return index, err
+}
+
 // Config holds the control plane's times. All servers of a cluster should agree on them.
 type Config struct {
 	// Addr is this server's advertised API address.
@@ -136,7 +151,7 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 		return nil, err
 	}
 	c := &Control{
-		cfg: cfg, log: log, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg,
+		cfg: cfg, log: patientLog{log}, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg,
 		http: transport.NewHTTPClient(), bulk: transport.NewBulkHTTPClient(),
 		incoming: newIncoming(), pushed: newIncoming(), offered: newIncoming(), outgoing: newOutgoing(maxOutgoing, maxFetchers), strangers: newOutgoing(maxStrangers, maxStrangersWaiting),
 		uploads: make(chan struct{}, maxUploads), inspecting: make(chan struct{}, 1), dials: newDials(), moving: moving,

@@ -33,6 +33,7 @@ func (c *Control) InspectRanks(ctx context.Context, req *apiv1.InspectRanksReque
 	if len(app.Placement) == 0 || fsm.PhaseOf(app).Terminal() {
 		return res, nil
 	}
+	transport.Yield(ctx)
 	return c.inspect(ctx, v, res), nil
 }
 

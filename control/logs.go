@@ -34,11 +34,15 @@ func (c *Control) Logs(ctx context.Context, req *apiv1.LogsRequest, stream apiv1
 	if err != nil {
 		return err
 	}
-	from := map[int32]uint64{}
+	if most := int(app.Size); len(req.From) > most || len(req.Ranks) > most {
+		return invalid("ranks", fmt.Sprintf("app %s has %d ranks, fewer than are named", app.Id, most), "name each once")
+	}
+	from, wanted := map[int32]uint64{}, map[int32]bool{}
 	for _, p := range req.From {
 		from[p.Rank] = p.Seq
 	}
 	for _, r := range req.Ranks {
+		wanted[r] = true
 		if r < 0 || r >= app.Size {
 			return invalid("ranks", fmt.Sprintf("app %s has ranks 0 to %d, not %d", app.Id, app.Size-1, r), "name ranks that it has")
 		}
@@ -50,7 +54,7 @@ func (c *Control) Logs(ctx context.Context, req *apiv1.LogsRequest, stream apiv1
 	g, gctx := errgroup.WithContext(ctx)
 	readers, rctx := errgroup.WithContext(gctx)
 	for rank := range app.Size {
-		if len(req.Ranks) > 0 && !slices.Contains(req.Ranks, rank) {
+		if len(wanted) > 0 && !wanted[rank] {
 			continue
 		}
 		t := &rankTail{c: c, app: fsm.AppID(app.Id), rank: rank, next: from[rank], follow: req.Follow, out: out}

@@ -283,6 +283,7 @@ func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest
 	if err := apierr.CheckDigest("digest", req.Digest); err != nil {
 		return err
 	}
+	transport.Yield(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	line := c.lineOf(req)

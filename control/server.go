@@ -25,6 +25,13 @@ const hopHeader = "Godwit-Forwarded"
 // controlPath is where the Control service's requests go.
 const controlPath = "/" + apiv1connect.ControlName + "/"
 
+// What the first messages of requests may have. A spec in JSON is longer than in the log; a worker's first word tells of as many apps as fit
+// half of it.
+const (
+	maxSubmit    = 2 << 20
+	maxFirstWord = 512 << 10
+)
+
 // Handler answers the API: gRPC, gRPC-Web and JSON. Requests to the Control service go to the leader; health, reflection
 // and the Cluster service are this server's own.
 func (c *Control) Handler() http.Handler {
@@ -34,7 +41,10 @@ func (c *Control) Handler() http.Handler {
 	c.registerHealth(s)
 	grpcreflect.Register(s)
 	mux := http.NewServeMux()
-	transport.Mount(mux, s)
+	transport.MountBounded(mux, s, map[string]int{
+		apiv1connect.ControlSubmitProcedure:  maxSubmit,
+		apiv1connect.ClusterSessionProcedure: maxFirstWord,
+	})
 	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if why := c.unready(); why != "" {

@@ -9,6 +9,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // RemoveServer implements the Control service. A leader that is to go hands leadership on first. It may be asked again: a server that is
@@ -17,6 +18,7 @@ func (c *Control) RemoveServer(ctx context.Context, req *apiv1.RemoveServerReque
 	if _, err := c.read(ctx); err != nil {
 		return nil, err
 	}
+	transport.Yield(ctx)
 	s, err := c.findServer(req.Id)
 	if connect.CodeOf(err) == connect.CodeNotFound {
 		return c.removedBefore(ctx, req.Id, err)

@@ -13,6 +13,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // Roles of servers, as ListServers gives them.
@@ -166,6 +167,7 @@ func (c *Control) TransferLeadership(ctx context.Context, req *apiv1.TransferLea
 	if _, err := c.read(ctx); err != nil {
 		return nil, err
 	}
+	transport.Yield(ctx)
 	if req.Id == "" && req.From != "" {
 		if err := c.checkFrom(ctx, req.From); err != nil {
 			return nil, err

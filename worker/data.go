@@ -77,6 +77,7 @@ func (s dataService) Identify(context.Context, *apiv1.IdentifyRequest) (*apiv1.I
 
 // ReadLogs implements the Data service.
 func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
+	transport.Yield(ctx)
 	l, err := s.logsFor(req)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // inspectWait is how long an executor may take to say what its ranks do. One that runs at all does so at once.
@@ -78,6 +79,7 @@ func (s dataService) Inspect(ctx context.Context, req *apiv1.InspectRequest) (*a
 	if err := checkID("app", req.App); err != nil {
 		return nil, err
 	}
+	transport.Yield(ctx)
 	c := s.w.childOf(req.App)
 	if c == nil {
 		return &apiv1.InspectResponse{Reason: reasonNoExecutor}, nil

@@ -12,7 +12,7 @@ const (
 	// the session that all share.
 	maxStatusBytes = 512 << 10
 	// maxHelloBytes bounds the statuses in a hello; the others follow.
-	maxHelloBytes = 1 << 20
+	maxHelloBytes = 256 << 10
 	minReason     = 64
 )
 

@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,10 +25,15 @@ type body struct {
 	told *atomic.Pointer[func(n int)] // told of what comes; nil: nobody is
 	half *entry
 
-	packed bool // the request says that it is compressed
-	framed bool // messages have heads; otherwise the body is one message
-	single bool // the handler gets the message when the body has ended: it is not handed over before
-	most   int  // of the message under way
+	packed bool         // the request says that it is compressed
+	framed bool         // messages have heads; otherwise the body is one message
+	single bool         // the body is to have one message: it is handed over when the body has ended, and work on it has its turn
+	enter  func() error // has work on the request have its turn
+	leave  func() bool  // ends the turn
+	begun  bool         // it had its turn
+	first  bool         // of a stream: it has one, for its first message, until more is asked for
+	kept   []byte       // of a single framed message: its last byte, and what follows it; handed over when nothing is awaited any more
+	most   int          // of the message under way
 	head   [headBytes]byte
 	past   int // of a single request's message, once another follows it
 	got    int // of the message under way, with its head
@@ -57,15 +64,67 @@ func (b *body) Read(p []byte) (int, error) {
 		b.half.close()
 		return 0, apierr.New(connect.CodeUnimplemented, apierr.ReasonInvalid, "", "compressed requests are not taken", "send it as it is")
 	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if b.first {
+		b.first = false
+		b.leave()
+	}
+	if len(b.kept) > 0 && b.begun {
+		n := copy(p, b.kept)
+		b.kept = b.kept[n:]
+		return n, nil
+	}
+	n, err := b.next(p)
+	for n == 0 && err == nil && len(b.kept) > 0 { // all but the end is there, and nothing to hand over
+		n, err = b.next(p)
+	}
+	return n, err
+}
+
+// next reads from the request once.
+func (b *body) next(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if f := b.told.Load(); f != nil && n > 0 {
 		(*f)(n)
+	}
+	last := len(b.kept) > 0 // this was to be the end
+	if b.single && !b.begun && (errors.Is(err, io.EOF) || last && n > 0) {
+		if why := b.begin(); why != nil {
+			b.half.close()
+			return 0, why
+		}
 	}
 	if why := b.note(p[:n], err != nil); why != nil {
 		b.half.close()
 		return 0, why
 	}
+	switch {
+	case b.first && !b.begun:
+		if why := b.begin(); why != nil {
+			b.half.close()
+			return 0, why
+		}
+	case last && b.begun:
+		b.kept = append(b.kept, p[:n]...)
+		n = copy(p, b.kept)
+		b.kept = b.kept[n:]
+		return n, nil // the end comes again
+	case b.single && b.framed && !b.begun && err == nil && n > 0 && b.got >= headBytes && b.left == 0:
+		b.kept = append(b.kept, p[n-1])
+		n--
+	}
 	return n, err
+}
+
+// begin waits until work on the request has its turn.
+func (b *body) begin() error {
+	b.begun = true
+	if err := b.enter(); err != nil {
+		return cmp.Or(b.half.why(), err)
+	}
+	return nil
 }
 
 // note counts what has come.
@@ -74,7 +133,7 @@ func (b *body) note(p []byte, end bool) error {
 	for len(p) > 0 {
 		n := len(p)
 		if b.framed {
-			n = b.next(p)
+			n = b.part(p)
 		}
 		b.got += n
 		if size := b.got + b.left; size > b.most+headBytes {
@@ -85,6 +144,7 @@ func (b *body) note(p []byte, end bool) error {
 		if b.framed && b.got >= headBytes && b.left == 0 && !b.single {
 			b.half.whole()
 			b.got, b.most = 0, MaxMessageBytes
+			b.first = !b.begun
 		}
 	}
 	why := b.half.why()
@@ -97,8 +157,8 @@ func (b *body) note(p []byte, end bool) error {
 	return why
 }
 
-// next is how many of p are of the head under way, or of the message behind it; whole or not.
-func (b *body) next(p []byte) int {
+// part is how many of p are of the head under way, or of the message behind it; whole or not.
+func (b *body) part(p []byte) int {
 	if b.got >= headBytes && b.left > 0 {
 		n := min(len(p), b.left)
 		b.left -= n
@@ -129,13 +189,28 @@ func newSpecMux(mux *http.ServeMux, s *connect.Server, first map[string]int) spe
 	return m
 }
 
+// most is how many bytes the first message of a request may have.
+func (m specMux) most(procedure string, single bool) int {
+	switch most, ok := m.first[procedure]; {
+	case ok:
+		return most
+	case single:
+		return maxSmall
+	}
+	return MaxMessageBytes
+}
+
 // Handle implements connecthttp.ServeMux.
 func (m specMux) Handle(pattern string, h http.Handler) {
 	m.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if wr, ok := r.Context().Value(writerKey{}).(*writer); ok && wr.body != nil {
-			wr.body.single = m.single[pattern]
-			if most, ok := m.first[pattern]; ok {
-				wr.body.most = most
+		wr, ok := r.Context().Value(writerKey{}).(*writer)
+		switch single := m.single[pattern]; {
+		case ok && wr.body != nil:
+			wr.body.single = single
+			wr.body.most = m.most(pattern, single)
+		case ok && single:
+			if wr.enter(r.Context()) != nil {
+				return // the client is gone
 			}
 		}
 		h.ServeHTTP(w, r)

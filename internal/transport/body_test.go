@@ -64,7 +64,9 @@ func taking(t *testing.T, all *account) (addr string, k *taker) {
 	s := connect.NewServer()
 	apiv1connect.RegisterDataHandler(s, k)
 	mux := http.NewServeMux()
-	MountBounded(mux, s, map[string]int{apiv1connect.DataTransferProcedure: firstBytes})
+	MountBounded(mux, s, map[string]int{
+		apiv1connect.DataTransferProcedure: firstBytes, apiv1connect.DataReadLogsProcedure: MaxMessageBytes,
+	})
 	url, _ := answeringBy(t, func(ctx context.Context, l net.Listener, h http.Handler) error {
 		return serve(ctx, l, h, http2Config(streamWindow), all, newUnreads(maxUnread, time.Minute))
 	}, mux.ServeHTTP)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -28,7 +29,9 @@ const (
 
 	maxStreams    = 64       // on one connection; clients open another when they need more
 	maxRequests   = 48 << 10 // that are being answered, of a server: a session of each host, as many fetches that wait, and as many callers
-	maxHeader     = 16 << 10 // of a request; ours have some hundred bytes
+	turnsPerCore  = 2
+	maxSmall      = 256 << 10 // of a request that is one message, unless it is said to be longer: a name, a page, a place in each rank's log
+	maxHeader     = 16 << 10  // of a request; ours have some hundred bytes
 	idleWait      = 3 * time.Minute
 	handshakeWait = 5 * time.Second
 	dialWait      = 3 * time.Second
@@ -92,7 +95,8 @@ func NewBoundedClient(h *http.Client, addr string, maxBytes int) *connect.Client
 func Mount(mux *http.ServeMux, s *connect.Server) { MountBounded(mux, s, nil) }
 
 // MountBounded is Mount where the first message of a request to one of the procedures of first has at most that many bytes, so that little
-// is read before the handler knows whose request it is.
+// is read before the handler knows whose request it is: what is decoded takes up to forty times as much. Of other procedures whose requests
+// are one message it has 256 KiB.
 func MountBounded(mux *http.ServeMux, s *connect.Server, first map[string]int) {
 	json := connectproto.NewJSONCodec()
 	json.MarshalOptions.UseProtoNames = true
@@ -118,7 +122,9 @@ func (c shortJSON) UnmarshalRead(ctx context.Context, src io.Reader, msg any) er
 // What messages that are not whole take of memory is bounded for all callers together: when it is short those go that have held much for long
 // without moving, and one that stands still for stillWait goes whatever there is. So it is with answers that callers do not take, whatever
 // their size. Requests that are compressed are refused: how much they hold is not to be seen.
-// Those that are being answered are maxRequests at the most, of one address half as many.
+// Those that are being answered are maxRequests at the most, of one address half as many. A request that is one message is worked on when it
+// has its turn, of which there are a few for each core: from its decoding until its answer is written, or its handler calls Yield. A stream
+// has one for its first message, until its handler asks for more.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	return serve(ctx, l, h, http2Config(streamWindow), newHalves(maxHalf, stillWait), newUnreads(maxUnread, stillWait))
 }
@@ -136,7 +142,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, config *http.HTT
 	p.SetUnencryptedHTTP2(true)
 	config.MaxConcurrentStreams = maxStreams
 	s := &http.Server{
-		Handler: withWriter(h, all, answers, gate.NewShares(maxRequests)), Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: maxHeader, HTTP2: config,
+		Handler: withWriter(h, all, answers, gate.NewShares(maxRequests), gate.NewTurns(turnsPerCore*runtime.GOMAXPROCS(0))), Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: maxHeader, HTTP2: config,
 		// Requests end with the server, so that streams do not hold up its end.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}

@@ -35,6 +35,7 @@ func (a *counted) open() *entry {
 
 // Write implements io.Writer.
 func (a *counted) Write(p []byte) (int, error) {
+	a.wr.leave() // all of the answer that is left waits for its caller
 	if a.kept += len(p); a.kept < keptBytes && !a.passes {
 		return a.ResponseWriter.Write(p)
 	}
@@ -56,6 +57,7 @@ func (a *counted) Write(p []byte) (int, error) {
 
 // Flush implements http.Flusher.
 func (a *counted) Flush() {
+	a.wr.leave()
 	if a.kept > 0 || a.passes {
 		a.kept = 0
 		e := a.open()

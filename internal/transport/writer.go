@@ -21,21 +21,27 @@ type writer struct {
 
 	read atomic.Pointer[func(n int)] // told of what comes; nil: nobody is
 	body *body                       // nil: the request has none
+
+	turns  *gate.Turns
+	from   netip.Addr
+	inside atomic.Bool // has a turn
 }
 
 type writerKey struct{}
 
 // withWriter gives every request a writer, and has its messages counted. open bounds the requests that are being answered: one that waits
-// for something has its headers and goroutines all the while.
-func withWriter(h http.Handler, all, answers *account, open *gate.Shares) http.Handler {
+// for something has its headers and goroutines all the while. turns are had by those that are worked on.
+func withWriter(h http.Handler, all, answers *account, open *gate.Shares, turns *gate.Turns) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		from, _ := netip.ParseAddrPort(r.RemoteAddr) // who has no such address counts as one
-		if !open.Open(from.Addr()) {
+		at, _ := netip.ParseAddrPort(r.RemoteAddr) // who has no such address counts as one
+		from := at.Addr().Unmap()
+		if !open.Open(from) {
 			http.Error(w, "too many requests are being answered: try it again in a moment", http.StatusServiceUnavailable)
 			return
 		}
-		defer open.Close(from.Addr())
-		wr := &writer{ctl: http.NewResponseController(w)}
+		defer open.Close(from)
+		wr := &writer{ctl: http.NewResponseController(w), turns: turns, from: from}
+		defer wr.leave()
 		answer := &counted{ResponseWriter: w, wr: wr, all: answers, passes: r.ProtoMajor == 1}
 		r = r.WithContext(context.WithValue(r.Context(), writerKey{}, wr))
 		defer func() {
@@ -45,13 +51,54 @@ func withWriter(h http.Handler, all, answers *account, open *gate.Shares) http.H
 			wr.mu.Unlock()
 		}()
 		if r.ContentLength != 0 && r.Body != nil {
-			half := all.begin(wr.breakRead)
+			ctx, cancel := context.WithCancel(r.Context())
+			half := all.begin(func() { wr.breakRead(); cancel() })
+			defer cancel()
 			defer half.close()
 			wr.body = newBody(r, &wr.read, half)
+			wr.body.enter, wr.body.leave = func() error { return wr.enter(ctx) }, wr.leave
 			r.Body = wr.body
 		}
 		h.ServeHTTP(answer, r)
 	})
+}
+
+// enter waits for the request's turn.
+func (wr *writer) enter(ctx context.Context) error {
+	if err := wr.turns.Enter(ctx, wr.from); err != nil {
+		return err
+	}
+	wr.inside.Store(true)
+	return nil
+}
+
+// leave ends the request's turn, if it has one, and says whether it had.
+func (wr *writer) leave() bool {
+	had := wr.inside.CompareAndSwap(true, false)
+	if had {
+		wr.turns.Leave()
+	}
+	return had
+}
+
+// Yield ends the turn of the request that ctx belongs to, if it has one: what follows waits more than it works. It does not block.
+func Yield(ctx context.Context) {
+	if wr, ok := ctx.Value(writerKey{}).(*writer); ok {
+		wr.leave()
+	}
+}
+
+// Wait calls f, which waits, without the turn of the request that ctx belongs to, and waits until that has one again, if it had. It returns
+// f's error, or that of ctx.
+func Wait(ctx context.Context, f func() error) error {
+	wr, ok := ctx.Value(writerKey{}).(*writer)
+	if !ok || !wr.leave() {
+		return f()
+	}
+	if err := f(); err != nil {
+		return err // little is left to do
+	}
+	return wr.enter(ctx)
 }
 
 // breakWrite has a write that waits return, and all that come.

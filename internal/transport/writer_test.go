@@ -89,7 +89,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	h := withWriter(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		inside <- struct{}{}
 		<-leave
-	}), newHalves(maxHalf, time.Hour), newUnreads(maxUnread, time.Hour), open)
+	}), newHalves(maxHalf, time.Hour), newUnreads(maxUnread, time.Hour), open, gate.NewTurns(4))
 	ask := func(from string) int {
 		w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.RemoteAddr = from

@@ -1,0 +1,195 @@
+package transport
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+)
+
+// worker is a Data service whose requests do what how says, with their turn.
+type worker struct {
+	apiv1connect.UnimplementedDataHandler
+	inside atomic.Int64
+	how    func(ctx context.Context)
+}
+
+func (k *worker) do(ctx context.Context) {
+	k.inside.Add(1)
+	defer k.inside.Add(-1)
+	k.how(ctx)
+}
+
+func (k *worker) Inspect(ctx context.Context, _ *apiv1.InspectRequest) (*apiv1.InspectResponse, error) {
+	k.do(ctx)
+	return &apiv1.InspectResponse{}, nil
+}
+
+func (k *worker) ReadLogs(ctx context.Context, _ *apiv1.ReadLogsRequest, s apiv1connect.DataReadLogsServerStream) error {
+	if err := s.SendHeaders(); err != nil {
+		return err
+	}
+	k.do(ctx)
+	return nil
+}
+
+func (k *worker) Transfer(ctx context.Context, s apiv1connect.DataTransferServerStream) (*apiv1.TransferResponse, error) {
+	_, err := s.Receive()
+	k.do(ctx)
+	for err == nil {
+		_, err = s.Receive()
+	}
+	return &apiv1.TransferResponse{}, nil
+}
+
+// working serves a worker until the test ends.
+func working(t *testing.T, k *worker) string {
+	t.Helper()
+	s := connect.NewServer()
+	apiv1connect.RegisterDataHandler(s, k)
+	mux := http.NewServeMux()
+	Mount(mux, s)
+	url, _ := answeringBy(t, Serve, mux.ServeHTTP)
+	return strings.TrimPrefix(url, "http://")
+}
+
+// TestTurns: however many requests come, as many are worked on as there are turns, in each form of request; none is forgotten.
+func TestTurns(t *testing.T) {
+	turns := int64(turnsPerCore * runtime.GOMAXPROCS(0))
+	for name, form := range map[string]struct {
+		path, kind string
+		message    []byte
+	}{
+		"JSON":             {"Inspect", "application/json", []byte("{}")},
+		"nothing":          {"Inspect", "application/proto", nil},
+		"framed":           {"Inspect", "application/grpc", headOf(0)},
+		"first of several": {"Transfer", "application/grpc", append(headOf(0), headOf(0)...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leave := make(chan struct{})
+			k := &worker{how: func(context.Context) { <-leave }}
+			url := "http://" + working(t, k) + "/godwit.v1.Data/" + form.path
+			client, answers := NewHTTPClient(), make(chan error, 3*turns)
+			for range 3 * turns {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(string(form.message)))
+				require.NoError(t, err)
+				req.Header.Set("Content-Type", form.kind)
+				go func() {
+					res, err := client.Do(req)
+					if err == nil {
+						_, err = io.Copy(io.Discard, res.Body)
+						_ = res.Body.Close()
+					}
+					answers <- err
+				}()
+			}
+			require.Eventually(t, func() bool { return k.inside.Load() == turns }, time.Minute, time.Millisecond)
+			for range 2 * turns {
+				leave <- struct{}{}
+				require.LessOrEqual(t, k.inside.Load(), turns)
+			}
+			close(leave)
+			for range 3 * turns {
+				require.NoError(t, <-answers)
+			}
+		})
+	}
+}
+
+// TestWithoutTurn: requests that wait, that write, or of which the end is missing, keep no other one waiting.
+func TestWithoutTurn(t *testing.T) {
+	many := 2 * turnsPerCore * runtime.GOMAXPROCS(0)
+	yields := func(ctx context.Context) { Yield(ctx); <-ctx.Done() }
+	for name, c := range map[string]struct {
+		path    string
+		message []byte
+		how     func(ctx context.Context)
+	}{
+		"yields":  {"Inspect", headOf(0), yields},
+		"waits":   {"Inspect", headOf(0), func(ctx context.Context) { _ = Wait(ctx, func() error { <-ctx.Done(); return nil }) }},
+		"writes":  {"ReadLogs", headOf(0), func(ctx context.Context) { <-ctx.Done() }},
+		"no end":  {"Inspect", headOf(0), nil},
+		"no more": {"Transfer", headOf(0), func(context.Context) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Bool
+			k := &worker{how: func(ctx context.Context) {
+				if !asked.Load() {
+					c.how(ctx)
+				}
+			}}
+			addr := working(t, k)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			answers := make(chan string, many)
+			var ends []*io.PipeWriter
+			for range many {
+				r, w := io.Pipe()
+				ends = append(ends, w)
+				req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/godwit.v1.Data/"+c.path, r)
+				require.NoError(t, err)
+				req.Header.Set("Content-Type", "application/grpc")
+				go func() {
+					res, err := NewHTTPClient().Do(req)
+					if err != nil {
+						answers <- err.Error()
+						return
+					}
+					_, _ = io.Copy(io.Discard, res.Body)
+					answers <- res.Trailer.Get("Grpc-Status")
+				}()
+				_, err = w.Write(c.message)
+				require.NoError(t, err)
+				if open := c.how == nil || c.path == "Transfer"; !open {
+					_ = w.Close()
+				}
+			}
+			if c.how != nil && c.path != "Transfer" {
+				require.Eventually(t, func() bool { return k.inside.Load() == int64(many) }, time.Minute, time.Millisecond)
+			}
+			asked.Store(true)
+			_, err := apiv1connect.NewDataClient(NewClient(NewHTTPClient(), addr)).Inspect(ctx, &apiv1.InspectRequest{})
+			require.NoError(t, err)
+			if c.how == nil { // those without an end have one now
+				for _, w := range ends {
+					_ = w.Close()
+				}
+				for range many {
+					require.Equal(t, "0", <-answers)
+				}
+			}
+		})
+	}
+}
+
+// TestSecondOfOne: a second message behind the one of a request is refused whenever it comes.
+func TestSecondOfOne(t *testing.T) {
+	addr := working(t, &worker{how: func(context.Context) {}})
+	for _, second := range []string{string(headOf(0)), string(headOf(3)) + "\x0a\x01a"} {
+		r, w := io.Pipe()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/godwit.v1.Data/Inspect", r)
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/grpc")
+		go func() {
+			_, _ = w.Write(append(headOf(3), "\x0a\x01a"...)) // the answer says it
+			_, _ = io.WriteString(w, second)
+			_ = w.Close()
+		}()
+		res, err := NewHTTPClient().Do(req)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, res.Body)
+		require.NoError(t, err)
+		require.Equal(t, "12", res.Trailer.Get("Grpc-Status")+res.Header.Get("Grpc-Status"))
+		require.Contains(t, res.Trailer.Get("Grpc-Message")+res.Header.Get("Grpc-Message"), "multiple messages")
+	}
+}
