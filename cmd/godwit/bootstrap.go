@@ -93,7 +93,7 @@ func decide(own ownState, seen []seenServer) decision {
 		return decision{why: "a server found is of a cluster (" + describe(sought) + "): this one waits until that cluster adds it. If most of its " +
 			"servers are gone for good, godwit server recover on one that is left makes it work again"}
 	case own.seek.cluster != "":
-		return decision{why: "--retry-join leads to cluster " + own.seek.cluster + ", of which no server answers now: this one waits until that cluster adds it"}
+		return decision{why: "--retry-join leads to cluster " + own.seek.cluster + ", of which no server is found at the moment: this one waits until that cluster adds it"}
 	case len(strange) > 0:
 		return decision{why: whyStrange(own, strange)}
 	case own.expect == 0:
