@@ -353,7 +353,7 @@ func (c *Control) fetched(ctx context.Context, digest string) error {
 }
 
 // pull gets a module from one of the other servers, in any order: one that hangs must not be the first each time. Only those that
-// have it answer.
+// have it give it. What this server's own disk refuses ends it: it would refuse the same of the next.
 func (c *Control) pull(ctx context.Context, digest string) error {
 	if c.modules.has(digest) {
 		return nil
@@ -361,19 +361,35 @@ func (c *Control) pull(ctx context.Context, digest string) error {
 	defer c.pulling.end(digest)
 	servers := slices.Clone(c.group.Servers())
 	rand.Shuffle(len(servers), func(i, j int) { servers[i], servers[j] = servers[j], servers[i] })
+	asked, unsure, failed := 0, 0, error(nil)
 	for _, s := range servers {
 		if s.ID == c.group.ID() {
 			continue
 		}
-		if err := c.pullFrom(ctx, s.Addr, digest); err == nil {
-			return nil
+		asked++
+		err := c.pullFrom(ctx, s.Addr, digest)
+		switch {
+		case err == nil, ownDisk(err):
+			return err
+		case connect.CodeOf(err) != connect.CodeNotFound:
+			unsure, failed = unsure+1, err
 		}
+	}
+	if unsure > 0 {
+		return apierr.New(connect.CodeUnavailable, apierr.ReasonNotFound, "digest",
+			fmt.Sprintf("this server lacks module %.12s, and %d of %d others do not say whether they have it (%v)", digest, unsure, asked, failed),
+			"try again when they are up")
 	}
 	return noModule(digest)
 }
 
 // pullFrom gets a module from another server, for as long as that sends of it, or says that others come first.
 func (c *Control) pullFrom(ctx context.Context, addr, digest string) (err error) {
+	in, err := c.modules.begin(digest) // before anybody is asked for it
+	if err != nil {
+		return err
+	}
+	defer in.drop()
 	ctx, moved, end := c.moving(ctx)
 	defer end()
 	defer func() { err = stillOr(ctx, err) }()
@@ -383,11 +399,6 @@ func (c *Control) pullFrom(ctx context.Context, addr, digest string) (err error)
 	if err != nil {
 		return err
 	}
-	in, err := c.modules.begin(digest)
-	if err != nil {
-		return err
-	}
-	defer in.drop()
 	for {
 		m, err := stream.Receive()
 		if errors.Is(err, io.EOF) {

@@ -214,8 +214,26 @@ func (m *incoming) drop() {
 	}
 }
 
+// comes says whether somebody brings the module at this moment.
+func (s *moduleStore) comes(digest string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.coming[digest] > 0
+}
+
+// ownDiskError is what this server's disk refused: the same from another server, whose word it then is, is none.
+type ownDiskError struct{ error }
+
+func (e ownDiskError) Unwrap() error { return e.error }
+
 // storeError words what this server's disk refused, and what to do about it: a client may try another server meanwhile.
 func storeError(err error) error {
-	return apierr.New(connect.CodeInternal, apierr.ReasonInternal, "", "this server cannot store or read a module: "+err.Error(),
-		cmp.Or(durable.Mend(err), "see the server's log"))
+	return ownDiskError{apierr.New(connect.CodeInternal, apierr.ReasonInternal, "", "this server cannot store or read a module: "+err.Error(),
+		cmp.Or(durable.Mend(err), "see the server's log"))}
+}
+
+// ownDisk says whether err is of this server's disk.
+func ownDisk(err error) bool {
+	var own ownDiskError
+	return errors.As(err, &own)
 }
