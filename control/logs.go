@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -27,6 +29,30 @@ const (
 	maxLogFailures = 200
 )
 
+// namedRanks are the places from which ranks are read, where the request names some, and the ranks that it wants; none: all.
+func namedRanks(app *apiv1.App, req *apiv1.LogsRequest) (from map[int32]uint64, wanted map[int32]bool, err error) {
+	for what, n := range map[string]int{"ranks": len(req.Ranks), "places": len(req.From)} {
+		if n > int(app.Size) {
+			return nil, nil, invalid("ranks", fmt.Sprintf("%d %s are named, more than app %s has ranks", n, what, app.Id), "name each rank once")
+		}
+	}
+	from, wanted = map[int32]uint64{}, map[int32]bool{}
+	for _, p := range req.From {
+		from[p.Rank] = p.Seq
+	}
+	for _, r := range req.Ranks {
+		wanted[r] = true
+	}
+	for _, named := range []iter.Seq[int32]{maps.Keys(from), maps.Keys(wanted)} {
+		for r := range named {
+			if r < 0 || r >= app.Size {
+				return nil, nil, invalid("ranks", fmt.Sprintf("app %s has ranks 0 to %d, not %d", app.Id, app.Size-1, r), "name ranks that it has")
+			}
+		}
+	}
+	return from, wanted, nil
+}
+
 // Logs implements the Control service: each rank's lines in order, from whichever host has the rank. The log of a rank
 // moves with it, so its present host has all of it.
 func (c *Control) Logs(ctx context.Context, req *apiv1.LogsRequest, stream apiv1connect.ControlLogsServerStream) error {
@@ -34,18 +60,9 @@ func (c *Control) Logs(ctx context.Context, req *apiv1.LogsRequest, stream apiv1
 	if err != nil {
 		return err
 	}
-	if most := int(app.Size); len(req.From) > most || len(req.Ranks) > most {
-		return invalid("ranks", fmt.Sprintf("app %s has %d ranks, fewer than are named", app.Id, most), "name each once")
-	}
-	from, wanted := map[int32]uint64{}, map[int32]bool{}
-	for _, p := range req.From {
-		from[p.Rank] = p.Seq
-	}
-	for _, r := range req.Ranks {
-		wanted[r] = true
-		if r < 0 || r >= app.Size {
-			return invalid("ranks", fmt.Sprintf("app %s has ranks 0 to %d, not %d", app.Id, app.Size-1, r), "name ranks that it has")
-		}
+	from, wanted, err := namedRanks(app, req)
+	if err != nil {
+		return err
 	}
 	if err := stream.SendHeaders(); err != nil {
 		return err
