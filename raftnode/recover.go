@@ -38,7 +38,8 @@ func OpenSurvivor(cfg Config, empty func() Machine, log *slog.Logger) (_ *Surviv
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a page that the disk does not give
 	defer func() {
 		if p := recovered(recover()); p != nil { // Raft panics on a log that does not fit its snapshots.
-			err = dir.unreadable(p)
+			err = errors.Join(dir.unreadable(p), dir.lock.Close()) // and not raft.db: bbolt's locks may be taken
+			return
 		}
 		if err != nil {
 			err = errors.Join(err, dir.close())

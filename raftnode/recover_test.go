@@ -141,3 +141,17 @@ func names(t *testing.T, dir string) (out []string) {
 	}
 	return out
 }
+
+// TestSurvivorWithoutItsDisk: what breaks off within bbolt as the survivor is read is said, and nobody waits for its locks.
+func TestSurvivorWithoutItsDisk(t *testing.T) {
+	p := single(t, nil)
+	p.stop(t)
+	err := inTime(t, func() error {
+		_, err := OpenSurvivor(testConfig(p.cfg.DataDir, p.Addr()), func() Machine {
+			require.NoError(t, os.Truncate(p.store.path, 0)) // once it is open
+			return &journal{}
+		}, slog.New(slog.DiscardHandler))
+		return err
+	})
+	require.ErrorContains(t, err, "cannot be read (what it holds makes no sense)")
+}
