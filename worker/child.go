@@ -111,7 +111,7 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 	select {
 	case <-c.exited: // as it chose: its code may say why
 	case <-time.After(exitWait):
-		_ = c.process.Kill() // one that closed its link has nothing left to do
+		c.kill("it closed its link and did not end") // it has nothing left to do
 		<-c.exited
 	}
 	_ = c.control.Close() // nothing is written any more
