@@ -31,6 +31,7 @@ type body struct {
 	enter  func() error // has work on the request have its turn
 	leave  func() bool  // ends the turn
 	begun  bool         // it had its turn
+	served bool         // by a procedure of ours; else the body is only passed on, and is no work
 	first  bool         // of a stream: it has one, for its first message, until more is asked for
 	kept   []byte       // of a single framed message: its last byte, and what follows it; handed over when nothing is awaited any more
 	most   int          // of the message under way
@@ -144,7 +145,7 @@ func (b *body) note(p []byte, end bool) error {
 		if b.framed && b.got >= headBytes && b.left == 0 && !b.single {
 			b.half.whole()
 			b.got, b.most = 0, MaxMessageBytes
-			b.first = !b.begun
+			b.first = b.served && !b.begun
 		}
 	}
 	why := b.half.why()
@@ -206,7 +207,7 @@ func (m specMux) Handle(pattern string, h http.Handler) {
 		wr, ok := r.Context().Value(writerKey{}).(*writer)
 		switch single := m.single[pattern]; {
 		case ok && wr.body != nil:
-			wr.body.single = single
+			wr.body.served, wr.body.single = true, single
 			wr.body.most = m.most(pattern, single)
 		case ok && single:
 			if wr.enter(r.Context()) != nil {

@@ -3,9 +3,13 @@ package transport
 import (
 	"context"
 	"io"
+	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +19,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/gate"
 )
 
 // worker is a Data service whose requests do what how says, with their turn.
@@ -192,4 +197,71 @@ func TestSecondOfOne(t *testing.T) {
 		require.Equal(t, "12", res.Trailer.Get("Grpc-Status")+res.Header.Get("Grpc-Status"))
 		require.Contains(t, res.Trailer.Get("Grpc-Message")+res.Header.Get("Grpc-Message"), "multiple messages")
 	}
+}
+
+// TestTurnsOfWhoLeaves: requests that end at any moment, also while somebody else than their handler reads them, take no turn along.
+func TestTurnsOfWhoLeaves(t *testing.T) {
+	turns := gate.NewTurns(1)
+	late := &writer{turns: turns, done: true}
+	require.ErrorIs(t, late.enter(t.Context()), errOver)
+	twice := &writer{turns: turns}
+	require.NoError(t, twice.enter(t.Context()))
+	require.True(t, twice.leave())
+	require.False(t, twice.leave())
+	require.NoError(t, turns.Enter(t.Context(), netip.Addr{}))
+
+	// What is passed on is no work: it has no turn.
+	turns = gate.NewTurns(0)
+	passed := make(chan error, 1)
+	h := withWriter(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		passed <- err
+	}), newHalves(maxHalf, time.Hour), newUnreads(maxUnread, time.Hour), gate.NewShares(4), turns)
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(string(headOf(0))))
+	r.Header.Set("Content-Type", "application/grpc")
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	require.NoError(t, <-passed)
+
+	// Of many that are cancelled at once nothing is left.
+	var held atomic.Pointer[worker] // who does the work now
+	k := &worker{how: func(ctx context.Context) {
+		if now := held.Load(); now != nil && ctx.Err() == nil {
+			now.do(ctx)
+		}
+	}}
+	addr := working(t, k)
+	client, seed := NewHTTPClient(), rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test's
+	var under sync.WaitGroup
+	for i := range 3000 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(seed.IntN(2000))*time.Microsecond)
+		path := []string{"Inspect", "Transfer"}[i%2]
+		under.Go(func() {
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/godwit.v1.Data/"+path, strings.NewReader(string(headOf(0))))
+			if err != nil {
+				return
+			}
+			req.Header.Set("Content-Type", "application/grpc")
+			if res, err := client.Do(req); err == nil {
+				_ = res.Body.Close()
+			}
+		})
+		if i%50 == 0 {
+			under.Wait()
+		}
+	}
+	under.Wait()
+	n := turnsPerCore * runtime.GOMAXPROCS(0)
+	leave := make(chan struct{})
+	k = &worker{how: func(context.Context) { <-leave }}
+	held.Store(k)
+	for range n {
+		under.Go(func() {
+			_, err := apiv1connect.NewDataClient(NewClient(client, addr)).Inspect(t.Context(), &apiv1.InspectRequest{})
+			require.NoError(t, err)
+		})
+	}
+	require.Eventually(t, func() bool { return k.inside.Load() == int64(n) }, time.Minute, time.Millisecond, "all turns are there")
+	close(leave)
+	under.Wait()
 }

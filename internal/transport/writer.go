@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -14,17 +15,17 @@ import (
 // writer is a request's way to bound its writes. net/http does not look at a context while a write waits for a client that does
 // not read, and gives such a client all the time there is. It bounds what is read, too.
 type writer struct {
-	mu     sync.Mutex               // guards done and broken
+	mu     sync.Mutex               // guards done, broken and inside
 	ctl    *http.ResponseController // may not be used once done
 	done   bool
 	broken bool // writes fail from now on
+	inside bool // the request has a turn
 
 	read atomic.Pointer[func(n int)] // told of what comes; nil: nobody is
 	body *body                       // nil: the request has none
 
-	turns  *gate.Turns
-	from   netip.Addr
-	inside atomic.Bool // has a turn
+	turns *gate.Turns
+	from  netip.Addr
 }
 
 type writerKey struct{}
@@ -41,7 +42,7 @@ func withWriter(h http.Handler, all, answers *account, open *gate.Shares, turns 
 		}
 		defer open.Close(from)
 		wr := &writer{ctl: http.NewResponseController(w), turns: turns, from: from}
-		defer wr.leave()
+		defer wr.leave() // once nothing can enter any more
 		answer := &counted{ResponseWriter: w, wr: wr, all: answers, passes: r.ProtoMajor == 1}
 		r = r.WithContext(context.WithValue(r.Context(), writerKey{}, wr))
 		defer func() {
@@ -63,19 +64,31 @@ func withWriter(h http.Handler, all, answers *account, open *gate.Shares, turns 
 	})
 }
 
-// enter waits for the request's turn.
+// enter waits for the request's turn. The body may be read by who outlives the handler: a request that is over has none any more.
 func (wr *writer) enter(ctx context.Context) error {
 	if err := wr.turns.Enter(ctx, wr.from); err != nil {
 		return err
 	}
-	wr.inside.Store(true)
+	wr.mu.Lock()
+	defer wr.mu.Unlock()
+	if wr.done || wr.inside {
+		wr.turns.Leave()
+	}
+	if wr.done {
+		return errOver
+	}
+	wr.inside = true
 	return nil
 }
 
+var errOver = errors.New("the request is over")
+
 // leave ends the request's turn, if it has one, and says whether it had.
 func (wr *writer) leave() bool {
-	had := wr.inside.CompareAndSwap(true, false)
-	if had {
+	wr.mu.Lock()
+	defer wr.mu.Unlock()
+	had := wr.inside
+	if wr.inside = false; had {
 		wr.turns.Leave()
 	}
 	return had
