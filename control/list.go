@@ -11,6 +11,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
 	"github.com/godwit-run/godwit/planner"
 )
 
@@ -151,6 +152,7 @@ func (c *Control) ListModules(ctx context.Context, req *apiv1.ListModulesRequest
 		if err := apierr.CheckDigest("digest", req.Digest); err != nil {
 			return nil, err
 		}
+		transport.Yield(ctx) // it may have to come from another server
 		if m, ok := v.Module(fsm.Digest(req.Digest)); ok && c.fetched(ctx, m.Digest) == nil {
 			res.Modules = append(res.Modules, m)
 		}

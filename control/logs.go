@@ -31,9 +31,12 @@ const (
 
 // namedRanks are the places from which ranks are read, where the request names some, and the ranks that it wants; none: all.
 func namedRanks(app *apiv1.App, req *apiv1.LogsRequest) (from map[int32]uint64, wanted map[int32]bool, err error) {
-	for what, n := range map[string]int{"ranks": len(req.Ranks), "places": len(req.From)} {
-		if n > int(app.Size) {
-			return nil, nil, invalid("ranks", fmt.Sprintf("%d %s are named, more than app %s has ranks", n, what, app.Id), "name each rank once")
+	for _, named := range []struct {
+		field string
+		n     int
+	}{{"ranks", len(req.Ranks)}, {"from", len(req.From)}} {
+		if named.n > int(app.Size) {
+			return nil, nil, invalid(named.field, fmt.Sprintf("%d are named, and app %s has %d ranks", named.n, app.Id, app.Size), "name each rank once")
 		}
 	}
 	from, wanted = map[int32]uint64{}, map[int32]bool{}

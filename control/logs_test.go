@@ -87,10 +87,10 @@ func TestMissingOutput(t *testing.T) {
 
 	// Who names more ranks than there are is told so before anything is made of them.
 	for field, req := range map[string]*apiv1.LogsRequest{
-		"2 ranks are named, more than":  {App: "never", Ranks: []int32{0, 0}},
-		"2 places are named, more than": {App: "never", From: []*apiv1.LogPosition{{}, {}}},
-		"has ranks 0 to 0, not 1":       {App: "never", Ranks: []int32{1}},
-		"has ranks 0 to 0, not -1":      {App: "never", From: []*apiv1.LogPosition{{Rank: -1}}},
+		"ranks: 2 are named, and":  {App: "never", Ranks: []int32{0, 0}},
+		"from: 2 are named, and":   {App: "never", From: []*apiv1.LogPosition{{}, {}}},
+		"has ranks 0 to 0, not 1":  {App: "never", Ranks: []int32{1}},
+		"has ranks 0 to 0, not -1": {App: "never", From: []*apiv1.LogPosition{{Rank: -1}}},
 	} {
 		stream, err := client.Logs(t.Context(), req)
 		require.NoError(t, err)

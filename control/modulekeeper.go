@@ -60,8 +60,7 @@ func (k *keeper) bring(ctx context.Context) int {
 	v := k.c.state.View()
 	lacks := k.c.holding.lacks(v)
 	if len(lacks) == 0 {
-		k.left = nil
-		k.well()
+		k.left, k.pause = nil, holdingTick
 		return 0
 	}
 	some, err := k.pull(ctx, k.due(lacks, time.Now()))

@@ -26,7 +26,7 @@ const hopHeader = "Godwit-Forwarded"
 const controlPath = "/" + apiv1connect.ControlName + "/"
 
 // What the first messages of requests may have. A spec in JSON is longer than in the log; a worker's first word tells of as many apps as fit
-// half of it.
+// half of it, and a module's has a chunk.
 const (
 	maxSubmit    = 2 << 20
 	maxFirstWord = 512 << 10
@@ -43,7 +43,8 @@ func (c *Control) Handler() http.Handler {
 	mux := http.NewServeMux()
 	transport.MountBounded(mux, s, map[string]int{
 		apiv1connect.ControlSubmitProcedure:  maxSubmit,
-		apiv1connect.ClusterSessionProcedure: maxFirstWord,
+		apiv1connect.ClusterSessionProcedure: maxFirstWord, apiv1connect.ControlUploadModuleProcedure: maxFirstWord,
+		apiv1connect.ClusterPushModuleProcedure: maxFirstWord,
 	})
 	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {

@@ -316,7 +316,8 @@ func waitFor(ctx context.Context, wait func() error, long time.Duration) error {
 	case err := <-done:
 		return err
 	case <-time.After(long):
-		return fmt.Errorf("the server did not stop within %v, most likely since its disk hangs: it ends as it is, and what was accepted is with a majority", long)
+		return fmt.Errorf("%w: the server did not stop within %v, as when its disk hangs: it ends as it is, and what was accepted is with a majority",
+			context.Cause(ctx), long)
 	}
 }
 

@@ -107,6 +107,7 @@ func (b *body) next(p []byte) (int, error) {
 			b.half.close()
 			return 0, why
 		}
+		b.half.whole()
 	case last && b.begun:
 		b.kept = append(b.kept, p[:n]...)
 		n = copy(p, b.kept)
@@ -143,9 +144,10 @@ func (b *body) note(p []byte, end bool) error {
 		}
 		p = p[n:]
 		if b.framed && b.got >= headBytes && b.left == 0 && !b.single {
-			b.half.whole()
 			b.got, b.most = 0, MaxMessageBytes
-			b.first = b.served && !b.begun
+			if b.first = b.first || b.served && !b.begun; !b.first { // the first one is counted until it has its turn
+				b.half.whole()
+			}
 		}
 	}
 	why := b.half.why()
@@ -191,14 +193,11 @@ func newSpecMux(mux *http.ServeMux, s *connect.Server, first map[string]int) spe
 }
 
 // most is how many bytes the first message of a request may have.
-func (m specMux) most(procedure string, single bool) int {
-	switch most, ok := m.first[procedure]; {
-	case ok:
+func (m specMux) most(procedure string) int {
+	if most, ok := m.first[procedure]; ok {
 		return most
-	case single:
-		return maxSmall
 	}
-	return MaxMessageBytes
+	return maxSmall
 }
 
 // Handle implements connecthttp.ServeMux.
@@ -208,7 +207,7 @@ func (m specMux) Handle(pattern string, h http.Handler) {
 		switch single := m.single[pattern]; {
 		case ok && wr.body != nil:
 			wr.body.served, wr.body.single = true, single
-			wr.body.most = m.most(pattern, single)
+			wr.body.most = m.most(pattern)
 		case ok && single:
 			if wr.enter(r.Context()) != nil {
 				return // the client is gone

@@ -337,3 +337,26 @@ func TestSecondMessage(t *testing.T) {
 	}
 	require.ErrorContains(t, b.note(headOf(1001), false), "a message of 1001 bytes or more where at most 1000 are taken")
 }
+
+// TestFirstIsCounted: a stream's first message is counted for as long as it waits for its turn, which it has once, until more is asked for.
+func TestFirstIsCounted(t *testing.T) {
+	all := newHalves(64<<20, time.Hour)
+	half := all.begin(func() {})
+	defer half.close()
+	var waited []int64
+	left := 0
+	message := append(headOf(1000), make([]byte, 1000)...)
+	b := &body{
+		ReadCloser: io.NopCloser(bytes.NewReader(append(message, message...))), told: new(atomic.Pointer[func(int)]), half: half,
+		framed: true, served: true, most: 1000,
+		enter: func() error { waited = append(waited, all.holds()); return nil },
+		leave: func() bool { left++; return true },
+	}
+	for range 2 {
+		_, err := io.ReadFull(b, make([]byte, len(message)))
+		require.NoError(t, err)
+		require.Zero(t, all.holds())
+	}
+	require.Equal(t, []int64{entryBase + halfGrowth*int64(len(message))}, waited)
+	require.Equal(t, 1, left)
+}

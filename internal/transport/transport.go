@@ -30,7 +30,7 @@ const (
 	maxStreams    = 64       // on one connection; clients open another when they need more
 	maxRequests   = 48 << 10 // that are being answered, of a server: a session of each host, as many fetches that wait, and as many callers
 	turnsPerCore  = 2
-	maxSmall      = 256 << 10 // of a request that is one message, unless it is said to be longer: a name, a page, a place in each rank's log
+	maxSmall      = 256 << 10 // of a request's first message, unless it is said to be longer: a name, a page, a place in each rank's log
 	maxHeader     = 16 << 10  // of a request; ours have some hundred bytes
 	idleWait      = 3 * time.Minute
 	handshakeWait = 5 * time.Second
@@ -95,8 +95,7 @@ func NewBoundedClient(h *http.Client, addr string, maxBytes int) *connect.Client
 func Mount(mux *http.ServeMux, s *connect.Server) { MountBounded(mux, s, nil) }
 
 // MountBounded is Mount where the first message of a request to one of the procedures of first has at most that many bytes, so that little
-// is read before the handler knows whose request it is: what is decoded takes up to forty times as much. Of other procedures whose requests
-// are one message it has 256 KiB.
+// is read before the handler knows whose request it is: what is decoded takes up to forty times as much. Of other procedures it has 256 KiB.
 func MountBounded(mux *http.ServeMux, s *connect.Server, first map[string]int) {
 	json := connectproto.NewJSONCodec()
 	json.MarshalOptions.UseProtoNames = true
