@@ -23,8 +23,8 @@ const (
 )
 
 // account bounds what messages on their way take of this process's memory, for all callers together, and how long one may stand still.
-// There is one of requests, whose messages have begun and are not whole, and one of answers that are being written. Whose message is ended
-// may try again: of such a request nothing has reached its handler.
+// There is one of requests, whose messages have begun and are not whole, or wait for their turn, and one of answers that are being written.
+// Whose message is ended may try again: of such a request nothing has reached its handler.
 type account struct {
 	most       int64
 	patience   time.Duration
@@ -37,7 +37,7 @@ type account struct {
 }
 
 func newHalves(most int64, patience time.Duration) *account {
-	return newAccount(most, patience, "too many requests are half sent, and this one came slowly", "nothing of the request's rest came")
+	return newAccount(most, patience, "too many requests are on their way, and this one does not get on", "the request did not get on")
 }
 
 func newUnreads(most int64, patience time.Duration) *account {

@@ -107,7 +107,9 @@ func (b *body) next(p []byte) (int, error) {
 			b.half.close()
 			return 0, why
 		}
-		b.half.whole()
+		if b.half.whole(); err != nil {
+			b.half.close()
+		}
 	case last && b.begun:
 		b.kept = append(b.kept, p[:n]...)
 		n = copy(p, b.kept)
@@ -144,14 +146,21 @@ func (b *body) note(p []byte, end bool) error {
 		}
 		p = p[n:]
 		if b.framed && b.got >= headBytes && b.left == 0 && !b.single {
-			b.got, b.most = 0, MaxMessageBytes
-			if b.first = b.first || b.served && !b.begun; !b.first { // the first one is counted until it has its turn
+			switch {
+			case !b.served || b.begun:
 				b.half.whole()
+			case !b.first: // it is counted until it has its turn
+				b.first = true
+				if why := b.half.has(halfGrowth*int64(b.got), came); why != nil {
+					return why
+				}
 			}
+			b.got, b.most = 0, MaxMessageBytes
 		}
 	}
 	why := b.half.why()
 	switch {
+	case b.first && !b.begun: // next goes on
 	case end: // whatever it held has gone on, or goes with the request
 		b.half.close()
 	case b.got > 0 && why == nil:

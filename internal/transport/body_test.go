@@ -142,7 +142,7 @@ func TestHalfSent(t *testing.T) {
 			for range n - most/(halfGrowth*size) {
 				select {
 				case answer := <-answers:
-					require.Contains(t, answer, "half sent")
+					require.Contains(t, answer, "does not get on")
 					slow.drip(200)
 				case <-ctx.Done():
 					require.Fail(t, "too many half messages are kept", "%d bytes are held", all.holds())
@@ -253,7 +253,7 @@ func TestStandsStill(t *testing.T) {
 			defer cancel()
 			answers := make(chan string, 1)
 			require.NoError(t, part(ctx, client, "http://"+addr+"/godwit.v1.Data/Inspect", "application/json", []byte("{"), 0, answers))
-			require.Contains(t, <-answers, "nothing of the request's rest came for 50ms")
+			require.Contains(t, <-answers, "the request did not get on for 50ms")
 			require.Zero(t, k.handled.Load())
 			require.Eventually(t, func() bool { return all.holds() == 0 }, time.Minute, time.Millisecond)
 		})
