@@ -79,6 +79,7 @@ func (c *Control) takeUpload(ctx context.Context, stream apiv1connect.ControlUpl
 	}
 	defer place.Leave()
 	first, err := within(ctx, stream.Receive)
+	transport.Yield(ctx) // what follows is the disk's
 	if err != nil {
 		return nil, emptyStream(err)
 	}
@@ -254,6 +255,7 @@ func (c *Control) PushModule(ctx context.Context, stream apiv1connect.ClusterPus
 	}
 	defer place.Leave()
 	first, err := within(ctx, stream.Receive)
+	transport.Yield(ctx) // what follows is the disk's
 	if err != nil {
 		return nil, emptyStream(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/durable"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // Bounds of what comes with one rank.
@@ -32,8 +33,9 @@ const (
 
 // Transfer implements the Data service: it stores what comes beside what is here, checks all of it, and gives it to the rank's app,
 // which takes it whole or not at all.
-func (s dataService) Transfer(_ context.Context, stream apiv1connect.DataTransferServerStream) (*apiv1.TransferResponse, error) {
+func (s dataService) Transfer(ctx context.Context, stream apiv1connect.DataTransferServerStream) (*apiv1.TransferResponse, error) {
 	first, err := stream.Receive()
+	transport.Yield(ctx) // what follows is the app's, and the disk's
 	if err != nil {
 		return nil, err
 	}

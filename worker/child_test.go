@@ -128,8 +128,8 @@ func TestLastWords(t *testing.T) {
 	require.NoError(t, err)
 	starter := proc.NewStarter()
 	ctx, cancel := context.WithCancel(t.Context())
-	ran := make(chan error, 1)
-	go func() { ran <- starter.Run(ctx) }()
+	ran := make(chan struct{})
+	go func() { defer close(ran); _ = starter.Run(ctx) }() // it ends with ctx
 	t.Cleanup(func() { cancel(); <-ran })
 	for script, want := range map[string]string{
 		fmt.Sprintf("exec 3<&-; sleep 0.2; exit %d", pipe.ExitLeaseOver): "the host's lease was over",
