@@ -265,3 +265,42 @@ func TestTurnsOfWhoLeaves(t *testing.T) {
 	close(leave)
 	under.Wait()
 }
+
+// TestTurnOfARequest: it stands in its address's line, has none while it waits and one again after that, and ends with the first byte written.
+func TestTurnOfARequest(t *testing.T) {
+	turns := gate.NewTurns(1)
+	h := withWriter(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		wr := r.Context().Value(writerKey{}).(*writer) //nolint:forcetypeassert // withWriter's
+		require.Equal(t, netip.MustParseAddr("10.1.2.3"), wr.from)
+		require.NoError(t, wr.enter(r.Context()))
+		require.NoError(t, Wait(r.Context(), func() error {
+			require.False(t, wr.inside)
+			require.NoError(t, turns.Enter(t.Context(), netip.Addr{}))
+			turns.Leave()
+			return nil
+		}))
+		require.True(t, wr.inside)
+		_, err := w.Write([]byte("a"))
+		require.NoError(t, err)
+		require.False(t, wr.inside)
+		require.NoError(t, Wait(r.Context(), func() error { return nil }))
+		require.False(t, wr.inside, "it had none")
+	}), newHalves(maxHalf, time.Hour), newUnreads(maxUnread, time.Hour), gate.NewShares(4), turns)
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	r.RemoteAddr = "[::ffff:10.1.2.3]:4"
+	h.ServeHTTP(httptest.NewRecorder(), r)
+}
+
+// TestWaitsTooLong: a request whose turn does not come within the patience ends, and says why.
+func TestWaitsTooLong(t *testing.T) {
+	s := connect.NewServer()
+	apiv1connect.RegisterDataHandler(s, &worker{how: func(context.Context) {}})
+	mux := http.NewServeMux()
+	Mount(mux, s)
+	h := withWriter(mux, newHalves(maxHalf, 20*time.Millisecond), newUnreads(maxUnread, time.Hour), gate.NewShares(4), gate.NewTurns(0))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/godwit.v1.Data/Inspect", strings.NewReader("{}"))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	require.Contains(t, w.Body.String(), "the request did not get on for 20ms")
+}
