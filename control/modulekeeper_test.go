@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -48,11 +47,7 @@ func (b *bench) givers(n int, before func(), codes ...string) <-chan *apiv1.Fetc
 	for _, code := range codes {
 		g.modules[digestOf([]byte(code))] = code
 	}
-	cs := connect.NewServer()
-	apiv1connect.RegisterClusterHandler(cs, g)
-	mux := http.NewServeMux()
-	transport.Mount(mux, cs)
-	addr := listens(b.t, mux)
+	addr := answersAs(b.t, g)
 	servers := []ServerInfo{{ID: "s1", Voter: true}}
 	for range n {
 		servers = append(servers, ServerInfo{ID: "other", Addr: addr, Voter: true})

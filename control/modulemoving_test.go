@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -103,11 +102,7 @@ func TestStillServerIsGivenUp(t *testing.T) {
 	require.NoError(t, in.add(code))
 	require.NoError(t, in.keep())
 	s := stillServer{asked: make(chan struct{}, 1), ended: make(chan struct{}, 1)}
-	cs := connect.NewServer()
-	apiv1connect.RegisterClusterHandler(cs, s)
-	mux := http.NewServeMux()
-	transport.Mount(mux, cs)
-	addr := listens(t, mux)
+	addr := answersAs(t, s)
 
 	c.moving = func(ctx context.Context) (context.Context, func(), func()) {
 		ctx, still := context.WithCancelCause(ctx)
@@ -133,11 +128,7 @@ func TestErrandsEndWithTheServer(t *testing.T) {
 	b := newBench(t, nil)
 	c := b.l.c
 	s := stillServer{asked: make(chan struct{}, 2), ended: make(chan struct{}, 2)}
-	cs := connect.NewServer()
-	apiv1connect.RegisterClusterHandler(cs, s)
-	mux := http.NewServeMux()
-	transport.Mount(mux, cs)
-	addr := listens(t, mux)
+	addr := answersAs(t, s)
 	c.moving = func(ctx context.Context) (context.Context, func(), func()) { return ctx, func() {}, func() {} }
 	c.group = groupOf{servers: []ServerInfo{{ID: "s1", Voter: true}, {ID: "s2", Addr: addr, Voter: true}}}
 	ctx, stop := context.WithCancel(t.Context())
@@ -191,11 +182,7 @@ func TestUploadsBehindASlowServer(t *testing.T) {
 	for i := range maxIncoming {
 		s.digests[digestOf(fmt.Append(nil, i))] = true
 	}
-	cs := connect.NewServer()
-	apiv1connect.RegisterClusterHandler(cs, s)
-	mux := http.NewServeMux()
-	transport.Mount(mux, cs)
-	c.group = groupOf{servers: []ServerInfo{{ID: "s1", Voter: true}, {ID: "s2", Addr: listens(t, mux), Voter: true}}}
+	c.group = groupOf{servers: []ServerInfo{{ID: "s1", Voter: true}, {ID: "s2", Addr: answersAs(t, s), Voter: true}}}
 	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, c)))
 	ctx, cancel := context.WithCancel(t.Context())
 	ends := make(chan error, maxIncoming)

@@ -40,6 +40,16 @@ func listens(t *testing.T, handler http.Handler) string {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
+// answersAs is listens for a server that answers other servers.
+func answersAs(t *testing.T, h apiv1connect.ClusterHandler) string {
+	t.Helper()
+	s := connect.NewServer()
+	apiv1connect.RegisterClusterHandler(s, h)
+	mux := http.NewServeMux()
+	transport.Mount(mux, s)
+	return listens(t, mux)
+}
+
 func (s someone) serve(t *testing.T) string {
 	t.Helper()
 	cs := connect.NewServer()

@@ -2,13 +2,11 @@ package control
 
 import (
 	"context"
-	"net/http"
 	"runtime"
 	"sync"
 	"testing"
 	"time"
 
-	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -22,11 +20,7 @@ func TestRequestsThatWaitHoldUpNoOthers(t *testing.T) {
 	b := newBench(t, nil)
 	c := b.l.c
 	s := stillServer{asked: make(chan struct{}, 1000), ended: make(chan struct{}, 1000)}
-	cs := connect.NewServer()
-	apiv1connect.RegisterClusterHandler(cs, s)
-	mux := http.NewServeMux()
-	transport.Mount(mux, cs)
-	c.group = groupOf{servers: []ServerInfo{{ID: "s1", Voter: true}, {ID: "s2", Addr: listens(t, mux), Voter: true}}}
+	c.group = groupOf{servers: []ServerInfo{{ID: "s1", Voter: true}, {ID: "s2", Addr: answersAs(t, s), Voter: true}}}
 	digest := digestOf([]byte("elsewhere"))
 	b.know(digest)
 	b.submit("a", &apiv1.AppSpec{Size: 1})
