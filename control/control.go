@@ -132,7 +132,7 @@ type Control struct {
 	inspecting          chan struct{}
 	pulls               singleflight.Group
 	pulling             pulling
-	errands             errands
+	errands             *errands
 	moving              func(context.Context) (_ context.Context, moved, end func()) // how long a module may take between servers
 
 	mu      sync.Mutex          // guards what stands below
@@ -154,7 +154,7 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 		cfg: cfg, log: patientLog{log}, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg,
 		http: transport.NewHTTPClient(), bulk: transport.NewBulkHTTPClient(),
 		incoming: newIncoming(), pushed: newIncoming(), offered: newIncoming(), outgoing: newOutgoing(maxOutgoing, maxFetchers), strangers: newOutgoing(maxStrangers, maxStrangersWaiting),
-		uploads: make(chan struct{}, maxUploads), inspecting: make(chan struct{}, 1), dials: newDials(), moving: moving,
+		uploads: make(chan struct{}, maxUploads), inspecting: make(chan struct{}, 1), dials: newDials(), moving: moving, errands: newErrands(),
 	}
 	c.reach = c.askAtAddress
 	m.damaged = func(digest string) {

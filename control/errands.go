@@ -14,42 +14,37 @@ import (
 type errands struct {
 	under sync.WaitGroup
 
-	mu    sync.Mutex // guards the fields below, and that nothing begins once over is set
-	over  bool
-	doing map[*context.CancelFunc]struct{}
+	mu   sync.Mutex // nothing begins once over has ended
+	over context.Context
+	stop context.CancelFunc
+}
+
+func newErrands() *errands {
+	e := &errands{}
+	e.over, e.stop = context.WithCancel(context.Background())
+	return e
 }
 
 // do does f with a context that ends with ctx, and with the server.
 func (e *errands) do(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	e.mu.Lock()
-	if e.over {
+	if e.over.Err() != nil {
 		e.mu.Unlock()
 		return apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "", "this server stops", "ask another")
 	}
-	if e.doing == nil {
-		e.doing = map[*context.CancelFunc]struct{}{}
-	}
-	e.doing[&cancel] = struct{}{}
 	e.under.Add(1)
 	e.mu.Unlock()
 	defer e.under.Done()
-	defer func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		delete(e.doing, &cancel)
-	}()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.over, cancel)()
 	return f(ctx)
 }
 
 // end ends all, and waits for it.
 func (e *errands) end() {
 	e.mu.Lock()
-	e.over = true
-	for cancel := range e.doing {
-		(*cancel)()
-	}
+	e.stop()
 	e.mu.Unlock()
 	e.under.Wait()
 }

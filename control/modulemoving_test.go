@@ -140,7 +140,6 @@ func TestErrandsEndWithTheServer(t *testing.T) {
 	<-s.asked
 	<-s.asked
 	require.ErrorIs(t, c.KeepModules(ctx), context.Canceled)
-	require.Empty(t, c.errands.doing)
 	require.Error(t, <-fetched)
 	require.Error(t, <-replicated)
 	<-s.ended
@@ -221,4 +220,22 @@ func TestStoreErrorsSayWhatToDo(t *testing.T) {
 	_, err = stream.CloseAndReceive()
 	require.ErrorContains(t, err, "the operating system refuses it: mend that")
 	require.Equal(t, connect.CodeInternal, connect.CodeOf(err))
+}
+
+// TestErrandsAreWaitedFor: end returns when the last is over, and has ended it.
+func TestErrandsAreWaitedFor(t *testing.T) {
+	e := newErrands()
+	began, over := make(chan struct{}), false
+	go func() {
+		_ = e.do(context.Background(), func(ctx context.Context) error {
+			close(began)
+			<-ctx.Done()
+			over = true
+			return nil
+		})
+	}()
+	<-began
+	e.end()
+	require.True(t, over)
+	require.ErrorContains(t, e.do(t.Context(), func(context.Context) error { t.Error("begun"); return nil }), "this server stops")
 }
