@@ -153,8 +153,13 @@ func (c *Control) ListModules(ctx context.Context, req *apiv1.ListModulesRequest
 			return nil, err
 		}
 		transport.Yield(ctx) // it may have to come from another server
-		if m, ok := v.Module(fsm.Digest(req.Digest)); ok && c.fetched(ctx, m.Digest) == nil {
-			res.Modules = append(res.Modules, m)
+		if m, ok := v.Module(fsm.Digest(req.Digest)); ok {
+			switch err := c.fetched(ctx, m.Digest); {
+			case err == nil:
+				res.Modules = append(res.Modules, m)
+			case ownDisk(err): // which refuses an upload too
+				return nil, err
+			}
 		}
 		return res, nil
 	}

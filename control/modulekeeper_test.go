@@ -92,6 +92,31 @@ func TestOwnDiskIsTold(t *testing.T) {
 	require.False(t, ownDisk(told()), "another server's word is not of this one's disk")
 }
 
+// TestOwnFileIsNotToBeRead: a module that this server's disk does not give is not called missing: not to who would upload it
+// then, and not to another server.
+func TestOwnFileIsNotToBeRead(t *testing.T) {
+	b := newBench(t, nil)
+	c := b.l.c
+	digest := digestOf([]byte("module"))
+	b.know(digest)
+	require.NoError(t, os.Mkdir(c.modules.path(digest), 0o700)) // which is opened, and not read
+	client := transport.NewClient(transport.NewHTTPClient(), serve(t, c))
+	_, err := apiv1connect.NewControlClient(client).ListModules(t.Context(), &apiv1.ListModulesRequest{Digest: digest})
+	told := func(err error) {
+		require.Equal(t, connect.CodeInternal, connect.CodeOf(err), "%v", err)
+		require.ErrorContains(t, err, "is a directory: the operating system refuses it: mend that")
+	}
+	told(err)
+	ctx, info := connect.NewClientContext(t.Context())
+	info.RequestHeader().Set(hopHeader, "1")
+	stream, err := apiv1connect.NewClusterClient(client).FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: digest})
+	require.NoError(t, err)
+	for err == nil {
+		_, err = stream.Receive()
+	}
+	told(err)
+}
+
 // TestNoServerHasIt is said when all have said so.
 func TestNoServerHasIt(t *testing.T) {
 	b := newBench(t, nil)

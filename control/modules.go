@@ -311,8 +311,8 @@ func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest
 			return err
 		}
 		return place.Work(func() error {
-			if hopped(ctx) && !c.modules.has(req.Digest) {
-				return noModule(req.Digest) // requests must not go round
+			if hopped(ctx) {
+				return c.modules.lacks(req.Digest) // requests must not go round
 			}
 			return c.fetched(ctx, req.Digest)
 		})
@@ -355,9 +355,11 @@ func (c *Control) fetched(ctx context.Context, digest string) error {
 }
 
 // pull gets a module from one of the other servers, in any order: one that hangs must not be the first each time. Only those that
-// have it give it. What this server's own disk refuses ends it: it would refuse the same of the next.
+// have it give it. What this server's own disk refuses ends it: it would refuse the same of the next. A file that it does not give comes
+// anew, if another server has it.
 func (c *Control) pull(ctx context.Context, digest string) error {
-	if c.modules.has(digest) {
+	lacks := c.modules.lacks(digest)
+	if lacks == nil {
 		return nil
 	}
 	defer c.pulling.end(digest)
@@ -376,6 +378,9 @@ func (c *Control) pull(ctx context.Context, digest string) error {
 		case connect.CodeOf(err) != connect.CodeNotFound:
 			unsure, failed = unsure+1, err
 		}
+	}
+	if ownDisk(lacks) {
+		return lacks
 	}
 	if unsure > 0 {
 		return apierr.New(connect.CodeUnavailable, apierr.ReasonNotFound, "digest",

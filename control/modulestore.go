@@ -67,19 +67,25 @@ func newModuleStore(dataDir string) (*moduleStore, error) {
 
 func (s *moduleStore) path(digest string) string { return filepath.Join(s.dir, digest+".wasm") }
 
-// has says whether the store has the module's bytes. It reads all of a file that it has not checked yet.
-func (s *moduleStore) has(digest string) bool {
+// has says whether the store has the module's bytes.
+func (s *moduleStore) has(digest string) bool { return s.lacks(digest) == nil }
+
+// lacks returns nil if the store has the module's bytes, else why not. It reads all of a file that it has not checked yet.
+func (s *moduleStore) lacks(digest string) error {
 	info, err := os.Stat(s.path(digest))
-	if err != nil {
-		return false
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return noModule(digest)
+	case err != nil:
+		return storeError(err)
 	}
 	s.mu.Lock()
 	sound := s.sound[digest] == stampOf(info)
 	s.mu.Unlock()
 	if sound {
-		return true
+		return nil
 	}
-	return s.read(digest, func([]byte) error { return nil }) == nil
+	return s.read(digest, func([]byte) error { return nil })
 }
 
 // errDamaged is returned when a file does not hold what its name says. It is removed by then.
