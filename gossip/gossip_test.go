@@ -224,6 +224,58 @@ func TestForeignClusterIsIgnored(t *testing.T) {
 	}
 }
 
+// TestOneForeignMemberInAList: a process that was killed before it knew its cluster, or does not know it yet, keeps those not apart that do,
+// and stays out. Of a list of a foreign cluster nobody is taken in, its workers neither.
+func TestOneForeignMemberInAList(t *testing.T) {
+	starting := testConfig("w1")
+	starting.Meta.ClusterID, starting.Meta.Names = "", true
+	for name, killed := range map[string]bool{"alive": false, "dead": true} {
+		t.Run(name, func(t *testing.T) {
+			w1, err := New(starting, quiet())
+			require.NoError(t, err)
+			require.NoError(t, w1.start()) // without Run it can die without a goodbye
+			c := starting
+			c.ID = "w2"
+			w2 := run(t, c, quiet())
+			_, err = w2.Join(t.Context(), []string{w1.Addr()})
+			require.NoError(t, err)
+			w3 := run(t, testConfig("w3"), quiet())
+			if killed {
+				require.NoError(t, w1.list.Shutdown())
+				await(t, w2.Gossip, "w1", inState(StateDead))
+			}
+			require.NoError(t, w2.SetMeta(testConfig("w2").Meta)) // w2 and w3 are the cluster
+			_, err = w3.Join(t.Context(), []string{w2.Addr()})
+			require.NoError(t, err)
+			require.Len(t, w3.Members(), 2)
+			require.Equal(t, StateAlive, w3.Members()[0].State)
+			await(t, w2.Gossip, "w3", inState(StateAlive))
+			if !killed {
+				require.NoError(t, w1.list.Shutdown())
+			}
+			w2.stop(t)
+			w3.stop(t)
+		})
+	}
+	t.Run("a worker of a foreign cluster", func(t *testing.T) {
+		c := testConfig("worker")
+		c.Meta = Meta{Role: RoleWorker}
+		worker := run(t, c, quiet())
+		c = testConfig("theirs")
+		c.Meta.ClusterID = "c2"
+		theirs := run(t, c, quiet())
+		_, err := worker.Join(t.Context(), []string{theirs.Addr()})
+		require.NoError(t, err)
+		w3 := run(t, testConfig("w3"), quiet())
+		_, err = w3.Join(t.Context(), []string{theirs.Addr()})
+		require.ErrorContains(t, err, foreignText)
+		require.Len(t, w3.Members(), 1)
+		for _, g := range []*running{worker, theirs, w3} {
+			g.stop(t)
+		}
+	})
+}
+
 func TestErrors(t *testing.T) {
 	a := run(t, testConfig("a"), quiet())
 	c := testConfig("b")

@@ -201,14 +201,24 @@ func (r *roster) NotifyAlive(n *memberlist.Node) error {
 	return nil
 }
 
-// NotifyMerge keeps a foreign cluster out as a whole.
-func (r *roster) NotifyMerge(peers []*memberlist.Node) error {
+// NotifyMerge keeps a foreign cluster out as a whole, with its workers, who are foreign to nobody. Of a list in which others of our cluster
+// stand, NotifyAlive keeps out who is foreign. Who is dead says nothing of a list: he may have died before he knew his cluster.
+func (r *roster) NotifyMerge(peers []*memberlist.Node) (err error) {
+	ours := false
 	for _, n := range peers {
-		if err := r.refuse(n); err != nil {
-			return err
+		if n.Name == r.id || n.State == memberlist.StateDead || n.State == memberlist.StateLeft {
+			continue
+		}
+		if refused := r.refuse(n); refused != nil {
+			err = refused
+		} else if m := decodeMeta(n.Meta); m.ClusterID != "" || m.Names {
+			ours = true
 		}
 	}
-	return nil
+	if ours {
+		return nil
+	}
+	return err
 }
 
 // NotifyConflict is called when two processes use one ID, or a dead one came back elsewhere before ReclaimAfter.
