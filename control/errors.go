@@ -17,6 +17,9 @@ type answer struct {
 	reason, fix string
 }
 
+// bornAgain is what becomes of a worker whose incarnation is over: nobody has anything to do.
+const bornAgain = "the worker registers again by itself, as a new incarnation"
+
 // answerTo is the one table from the log's refusals to the API's errors. ok is false for a code that is not in it.
 func answerTo(code fsm.Code) (a answer, ok bool) {
 	switch code {
@@ -36,7 +39,7 @@ func answerTo(code fsm.Code) (a answer, ok bool) {
 	case fsm.CodeKeyReused:
 		return answer{connect.CodeInvalidArgument, apierr.ReasonKeyReused, ""}, true
 	case fsm.CodeIncarnationOver, fsm.CodeStaleIncarnation:
-		return answer{connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "register again as a new incarnation"}, true
+		return answer{connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, bornAgain}, true
 	case fsm.CodeStaleEpoch, fsm.CodeStale:
 		return answer{connect.CodeAborted, apierr.ReasonRefused, "look again, and try again"}, true
 	case fsm.CodeStaleTerm:

@@ -64,7 +64,7 @@ func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host,
 	case fsm.CodeStaleIncarnation:
 		return nil, errRegistered
 	case fsm.CodeIncarnationOver:
-		return nil, apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", res.Reason, "register again as a new incarnation")
+		return nil, apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", res.Reason, bornAgain)
 	default:
 		return nil, refusal(res.Code, res.Reason)
 	}

@@ -163,7 +163,7 @@ func (l *leader) openSession(s *session, hello *apiv1.Hello) error {
 	v := l.c.state.View()
 	if h, ok := v.Host(s.host); !ok || h.Incarnation != s.incarnation || fsm.HostStateOf(h).Gone() { // since it registered
 		l.closeSession(s)
-		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", "the host was called lost meanwhile", "register again as a new incarnation")
+		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", "the host was called lost meanwhile", bornAgain)
 	}
 	for _, app := range appsOn(v, s.host) {
 		s.put(l.record(v, app))

@@ -41,7 +41,7 @@ func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
 		return refuse(CodeForbidden, "host %s is registered by a worker with another secret; choose another name, or wait until it is lost", id)
 	case old.GetNodeId() == in.GetNodeId() && old.GetIncarnation() == in.GetIncarnation():
 		if state.Gone() {
-			return refuse(CodeIncarnationOver, "%s; restart the worker", goneReason(old))
+			return refuse(CodeIncarnationOver, "%s", goneReason(old))
 		}
 		host := draftHost(old)
 		host.Addr, host.Slots, host.Labels, host.SecretHash = in.GetAddr(), in.GetSlots(), clone(in).GetLabels(), in.GetSecretHash()
