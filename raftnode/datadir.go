@@ -51,7 +51,7 @@ func openDataDir(path string, log *slog.Logger) (*dataDir, error) {
 		return nil, err
 	}
 	if err := durable.MkdirAll(filepath.Join(path, "raft"), 0o700); err != nil {
-		return nil, fmt.Errorf("make data directory %s: %w: %s", path, err, obstacle(err))
+		return nil, fmt.Errorf("make data directory %s: %w%s", path, err, remedy(err))
 	}
 	lock, err := dirlock.Lock(path)
 	if err != nil {

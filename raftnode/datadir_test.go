@@ -120,10 +120,12 @@ func TestBadDataDirs(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "f"), nil, 0o600))
 			return filepath.Join(dir, "f", "data")
 		}, "make data directory"},
+		"where nothing can be made": {func(*testing.T, string) string { return "/proc/godwit" }, "make data directory /proc/godwit"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := openDir(tc.make(t, t.TempDir()))
 			require.ErrorContains(t, err, tc.want)
+			require.NotRegexp(t, `[: ]$`, err.Error(), "what is behind the last colon is not empty")
 		})
 	}
 }
