@@ -7,6 +7,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -103,7 +104,7 @@ func (c Config) Validate() error {
 	case c.Addr == "" || c.DataDir == "" || c.Inspect == nil:
 		return errors.New("control: Addr, DataDir and Inspect must be set")
 	case c.Heartbeat <= 0 || c.Lease < 4*c.Heartbeat:
-		return errors.New("control: --lease must be at least 2s: four heartbeats of 500ms")
+		return fmt.Errorf("control: Lease %v is not at least four heartbeats of %v", c.Lease, c.Heartbeat)
 	}
 	return nil
 }

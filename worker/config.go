@@ -63,11 +63,11 @@ func NameIn(dataDir string) (string, error) { return readWord(filepath.Join(data
 func (c Config) Validate() error {
 	switch {
 	case !name.Valid(c.Name):
-		return fmt.Errorf("worker: --name %q: %s", c.Name, name.Rule)
+		return fmt.Errorf("--name %q: %s", c.Name, name.Rule)
 	case c.DataDir == "":
-		return fmt.Errorf("worker: --data-dir is missing")
+		return fmt.Errorf("--data-dir is missing")
 	case c.Slots < 1 || c.Slots > MaxSlots:
-		return fmt.Errorf("worker: --slots %d: must be 1 to %d", c.Slots, MaxSlots)
+		return fmt.Errorf("--slots %d: must be 1 to %d", c.Slots, MaxSlots)
 	case len(c.Executor) == 0:
 		return fmt.Errorf("worker: no command for executors")
 	}

@@ -67,7 +67,7 @@ mpi.pc gives the headers to whoever asks pkg-config; compile and link with mpicc
 
 func newSDK() *cobra.Command {
 	return &cobra.Command{
-		Use: "sdk DIR", Short: "Write mpi.h, mpicc, mpirun and files for CMake, autoconf and pkg-config to a directory", Long: sdkLong, Args: cobra.ExactArgs(1),
+		Use: "sdk DIR", Short: "Write mpi.h, mpicc, mpirun and files for CMake, autoconf and pkg-config to a directory", Long: sdkLong, Args: wants("a directory", 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			self, err := os.Executable()
 			if err != nil {

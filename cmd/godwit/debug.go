@@ -21,7 +21,7 @@ func newDebug() *cobra.Command {
 	var check bool
 	dump := &cobra.Command{
 		Use: "raft-dump DIR", Short: "Print the log of a stopped server, one JSON object an entry, with what replaying it gives",
-		Args: cobra.ExactArgs(1),
+		Args: wants("the data directory of a server", 1),
 		RunE: func(_ *cobra.Command, args []string) error { return raftDump(args[0], check, os.Stdout) },
 	}
 	dump.Flags().BoolVar(&check, "check", false, "check the whole state after each entry")

@@ -20,6 +20,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/control"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/durable"
@@ -29,8 +30,8 @@ import (
 // devFlags are the flags of godwit dev.
 type devFlags struct {
 	servers, workers, slots int
-	dataDir, lease, level   string
-	freezeDeadline          string
+	dataDir, level          string
+	lease, freezeDeadline   time.Duration
 	private                 bool // nobody else is to find it: no standard port
 }
 
@@ -61,8 +62,8 @@ func newDev() *cobra.Command {
 	c.Flags().IntVar(&f.workers, "workers", 3, "number of workers, named w1, w2, ...")
 	c.Flags().IntVar(&f.slots, "slots", 4, "slots of each worker")
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory for all of them (default: a temporary one, removed at the end)")
-	c.Flags().StringVar(&f.lease, "lease", "10s", "how long a silent host keeps its ranks")
-	c.Flags().StringVar(&f.freezeDeadline, "freeze-deadline", "10s", "how long a rank may compute without an MPI call before its migration is aborted")
+	c.Flags().DurationVar(&f.lease, "lease", control.DefaultConfig().Lease, "how long a silent host keeps its ranks")
+	c.Flags().DurationVar(&f.freezeDeadline, "freeze-deadline", control.DefaultConfig().FreezeDeadline, "how long a rank may compute without an MPI call before its migration is aborted")
 	c.Flags().StringVar(&f.level, "log-level", "info", "of the servers' and workers' logs, in the data directory")
 	return c
 }
@@ -97,6 +98,12 @@ type dev struct {
 func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
 	if f.servers < 1 || f.servers > 9 || f.workers < 0 || f.workers > 100 || f.slots < 1 {
 		return usagef("dev: give 1 to 9 --servers, 0 to 100 --workers, and at least 1 of --slots")
+	}
+	if err := checkTimes(f.lease, f.freezeDeadline); err != nil {
+		return err
+	}
+	if _, err := logLevel(f.level); err != nil {
+		return err
 	}
 	outlivePipes()
 	d, err := openDev(ctx, f)
@@ -259,7 +266,7 @@ func (d *dev) start(ctx context.Context) error {
 		p.Args = []string{p.Role, "--data-dir", p.DataDir, "--listen", p.Addr, "--gossip-listen", p.GossipAddr, "--log-level", d.flags.level}
 		if p.Role == "server" {
 			p.Args = append(p.Args, "--bootstrap-expect", strconv.Itoa(d.flags.servers), "--retry-join", servers,
-				"--lease", d.flags.lease, "--freeze-deadline", d.flags.freezeDeadline)
+				"--lease", d.flags.lease.String(), "--freeze-deadline", d.flags.freezeDeadline.String())
 			if d.flags.private { // it has nobody to wait for
 				p.Args = append(p.Args, "--heartbeat-timeout", "50ms")
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -22,6 +23,9 @@ var version = "0.1.0-dev"
 func newHosts(o *options) *cobra.Command {
 	return o.outputFlag(&cobra.Command{
 		Use: "hosts", SuggestFor: []string{"nodes", "sinfo", "workers"}, Short: "List hosts, their slots and state", Args: cobra.NoArgs,
+		Long: "List hosts, their slots and state.\n" +
+			"A host that is lost or left stays in the list, until a worker registers under its name again. It takes no slots; there is no age at which\n" +
+			fmt.Sprintf("it is forgotten: of more than %d hosts the one that is gone for longest is.", fsm.MaxHosts),
 		RunE: func(c *cobra.Command, _ []string) error {
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
 			if err != nil {
@@ -55,7 +59,7 @@ func newMigrations(o *options) *cobra.Command {
 func newMigrate(o *options) *cobra.Command {
 	var to string
 	c := &cobra.Command{
-		Use: "migrate APP/RANK --to HOST", Short: "Move one rank of a running app to another host", Args: cobra.ExactArgs(1),
+		Use: "migrate APP/RANK --to HOST", Short: "Move one rank of a running app to another host", Args: wants("a rank and its new host", 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			app, ranks, err := splitRank(args[0])
 			if err != nil {
@@ -92,7 +96,7 @@ func newModule(o *options) *cobra.Command {
 		},
 	}
 	push := &cobra.Command{
-		Use: "push FILE.wasm", Short: "Store a module in the cluster", Args: cobra.ExactArgs(1),
+		Use: "push FILE.wasm", Short: "Store a module in the cluster", Args: wants("a module's file", 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := o.client()
 			if err != nil {
@@ -109,7 +113,7 @@ func newModule(o *options) *cobra.Command {
 		},
 	}
 	inspect := &cobra.Command{
-		Use: "inspect FILE.wasm", Short: "Say what a module is: imports, memory, migratable or why not", Args: cobra.ExactArgs(1),
+		Use: "inspect FILE.wasm", Short: "Say what a module is: imports, memory, migratable or why not", Args: wants("a module's file", 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := o.checkOutput(); err != nil {
 				return err

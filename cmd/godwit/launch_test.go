@@ -130,6 +130,8 @@ func TestNearest(t *testing.T) {
 	words := []string{"hostfile", "host", "np", "n"}
 	require.Equal(t, "hostfile", nearest("hostflie", words))
 	require.Equal(t, "np", nearest("nph", words))
+	require.Equal(t, "np", nearest("npp", []string{"app", "np"}))
+	require.Equal(t, "run", nearest("rnu", []string{"ps", "run", "show"}))
 	require.Empty(t, nearest("xyzzy", words))
 	require.Equal(t, 3, editDistance("kitten", "sitting"))
 }

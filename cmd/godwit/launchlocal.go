@@ -9,6 +9,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/control"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/planner"
@@ -65,7 +66,7 @@ func withPrivateCluster(ctx context.Context, in *interrupts, s privateShape, f f
 	starting, stop := until(ctx, in.first)
 	defer stop()
 	d, err := openDev(starting, &devFlags{
-		servers: 1, workers: s.workers, slots: s.slots, lease: "10s", freezeDeadline: "10s", level: "warn", private: true,
+		servers: 1, workers: s.workers, slots: s.slots, lease: control.DefaultConfig().Lease, freezeDeadline: control.DefaultConfig().FreezeDeadline, level: "warn", private: true,
 	})
 	if err != nil {
 		return in.nothingYet(fmt.Errorf("start a cluster for this run: %w", err))

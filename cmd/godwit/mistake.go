@@ -42,6 +42,27 @@ func argsOf(c *cobra.Command) cobra.PositionalArgs {
 	}
 }
 
+// wants checks the arguments of a command that takes at least one, and at the most so many; 0: any number. That none is given says what it
+// wants, and how.
+func wants(what string, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("name %s: %s", what, strings.TrimSuffix(c.UseLine(), " [flags]"))
+		}
+		return atMost(most)(c, args)
+	}
+}
+
+// atMost checks that there are no more arguments than so many; 0: any number.
+func atMost(most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if most > 0 && len(args) > most {
+			return fmt.Errorf("%.80q is one argument too many: %s", args[most], strings.TrimSuffix(c.UseLine(), " [flags]"))
+		}
+		return nil
+	}
+}
+
 // unknownCommand names the nearest of the commands below c, when there is none of that name.
 func unknownCommand(c *cobra.Command, word string) error {
 	near := c.SuggestionsFor(word)

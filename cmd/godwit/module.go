@@ -15,7 +15,7 @@ import (
 
 func newModuleRm(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "rm DIGEST|NAME...", Short: "Remove modules from the cluster that no app needs any more", Args: cobra.MinimumNArgs(1),
+		Use: "rm DIGEST|NAME...", Short: "Remove modules from the cluster that no app needs any more", Args: wants("a module", 0),
 		Long: "Remove modules from the cluster, each by its digest, the beginning of one, or its name, if only one module has it.\n" +
 			"It is refused while an app that is queued or running needs the module. The servers free its bytes some time later, at the\n" +
 			"earliest an hour after they came.",

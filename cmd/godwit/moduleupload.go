@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -89,8 +90,28 @@ func readModule(path string) ([]byte, error) {
 	if bytes.HasPrefix(code, []byte("\x7fELF")) {
 		return nil, &exitError{exitNotRunnable, path + " is a program for this machine's CPU, not WebAssembly: compile it with godwit's mpicc (godwit cc)"}
 	}
+	if kind, with := sourceKind(path); kind != "" && !bytes.HasPrefix(code, []byte("\x00asm")) {
+		return nil, &exitError{exitNotRunnable, fmt.Sprintf("%s is %s source, not WebAssembly: %s", path, kind, with)}
+	}
 	if _, err := inspectModule(code); err != nil {
 		return nil, &exitError{exitNotRunnable, fmt.Sprintf("%s: %v", path, err)}
 	}
 	return code, nil
+}
+
+// sourceKind tells by a file's name of which language it is the source, and what to do with it; else it is "".
+func sourceKind(path string) (kind, todo string) {
+	ext := filepath.Ext(path)
+	compile := func(with, same string) string {
+		return fmt.Sprintf("compile it, and run what comes of it: godwit %s %s -o %s.wasm (%s does the same)", with, path, strings.TrimSuffix(filepath.Base(path), ext), same)
+	}
+	switch ext {
+	case ".c":
+		return "C", compile("cc", "mpicc")
+	case ".cc", ".cpp", ".cxx", ".c++", ".C":
+		return "C++", compile("c++", "mpicxx")
+	case ".f", ".for", ".f77", ".f90", ".f95", ".f03", ".f08", ".F", ".F90":
+		return "Fortran", "only C and C++ are compiled to modules here (godwit cc, godwit c++)"
+	}
+	return "", ""
 }

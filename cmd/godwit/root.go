@@ -92,11 +92,19 @@ func (o *options) checkOutput() error {
 	return nil
 }
 
+// logLevel understands --log-level.
+func logLevel(level string) (l slog.Level, err error) {
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return l, usagef("--log-level %s: use debug, info, warn or error", level)
+	}
+	return l, nil
+}
+
 // newLogger writes a daemon's log to stderr.
 func newLogger(level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usagef("--log-level %s: use debug, info, warn or error", level)
+	l, err := logLevel(level)
+	if err != nil {
+		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l}))
 	slog.SetDefault(log) // what libraries say by themselves

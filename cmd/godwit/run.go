@@ -131,7 +131,7 @@ func parsePlace(s string) ([]*apiv1.PlaceRule, error) {
 func newRun(o *options) *cobra.Command {
 	f := &submitFlags{}
 	c := &cobra.Command{
-		Use: "run -n N FILE.wasm [ARGS...]", SuggestFor: []string{"exec", "launch", "srun", "start"}, Short: "Run a program, stream its output, exit with its code", Args: cobra.MinimumNArgs(1),
+		Use: "run -n N FILE.wasm [ARGS...]", SuggestFor: []string{"exec", "launch", "srun", "start"}, Short: "Run a program, stream its output, exit with its code", Args: wants("a module's file", 0),
 		RunE: func(c *cobra.Command, args []string) error {
 			return start(c.Context(), o, f, args)
 		},
@@ -146,7 +146,7 @@ func newRun(o *options) *cobra.Command {
 func newSubmit(o *options) *cobra.Command {
 	f := &submitFlags{}
 	c := &cobra.Command{
-		Use: "submit -n N FILE.wasm [ARGS...]", SuggestFor: []string{"sbatch", "queue"}, Short: "Queue a program and print its id", Args: cobra.MinimumNArgs(1),
+		Use: "submit -n N FILE.wasm [ARGS...]", SuggestFor: []string{"sbatch", "queue"}, Short: "Queue a program and print its id", Args: wants("a module's file", 0),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.checkOutput(); err != nil {
 				return err

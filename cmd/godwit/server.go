@@ -77,6 +77,44 @@ func newServer() *cobra.Command {
 	return c
 }
 
+// check says which of the flags is wrong.
+func (f *serverFlags) check() error {
+	if f.dataDir == "" {
+		return usagef("--data-dir is missing: name a directory for what this server keeps")
+	}
+	if err := client.CheckAddrs(f.join); err != nil {
+		return usagef("--retry-join: %w", err)
+	}
+	if f.expect == 0 && f.join == "" {
+		f.expect = 1
+	}
+	switch {
+	case f.expect < 0 || f.expect > 9 || (f.expect > 1 && f.join == ""):
+		return usagef("--bootstrap-expect %d: give 1 to 9, and --retry-join with all of them if more than one", f.expect)
+	case f.multiplier < 1 || f.multiplier > 100:
+		return usagef("--raft-multiplier %d: give 1 to 100", f.multiplier)
+	case f.snapshotEvery < 1:
+		return usagef("--snapshot-threshold %d: give at least 1", f.snapshotEvery)
+	case f.snapshotInterval < time.Millisecond:
+		return usagef("--snapshot-interval %v: give at least 1ms", f.snapshotInterval)
+	case f.heartbeat < time.Millisecond:
+		return usagef("--heartbeat-timeout %v: give at least 1ms", f.heartbeat)
+	}
+	return checkTimes(f.lease, f.freezeDeadline)
+}
+
+// checkTimes checks the times that a new cluster is made with.
+func checkTimes(lease, freezeDeadline time.Duration) error {
+	heartbeat := control.DefaultConfig().Heartbeat
+	switch {
+	case lease < 4*heartbeat:
+		return usagef("--lease %v: give at least %v, which are four heartbeats of %v", lease, 4*heartbeat, heartbeat)
+	case freezeDeadline <= 0:
+		return usagef("--freeze-deadline %v: give a time above 0, such as 10s", freezeDeadline)
+	}
+	return nil
+}
+
 // server is one server's parts, wired together.
 type server struct {
 	flags    *serverFlags
@@ -104,17 +142,8 @@ func runServer(ctx context.Context, f *serverFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.dataDir == "" {
-		return usagef("--data-dir is missing: name a directory for what this server keeps")
-	}
-	if err := client.CheckAddrs(f.join); err != nil {
-		return usagef("--retry-join: %w", err)
-	}
-	if f.expect == 0 && f.join == "" {
-		f.expect = 1
-	}
-	if f.expect < 0 || f.expect > 9 || (f.expect > 1 && f.join == "") {
-		return usagef("--bootstrap-expect %d: give 1 to 9, and --retry-join with all of them if more than one", f.expect)
+	if err := f.check(); err != nil {
+		return err
 	}
 	if err := checkDataOf(f.dataDir, "worker", ofWorkers); err != nil {
 		return err

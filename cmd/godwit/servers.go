@@ -117,7 +117,7 @@ func alarmText(alarms []*apiv1.Alarm) string {
 
 func newServersClearAlarms(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "clear-alarms ENTRY", Short: "Clear the alarms of log entries up to ENTRY", Args: cobra.ExactArgs(1),
+		Use: "clear-alarms ENTRY", Short: "Clear the alarms of log entries up to ENTRY", Args: wants("a log entry", 1),
 		Long: "Clear the alarms that `godwit servers` shows, of log entries up to ENTRY. Later ones stay: nobody has seen them.\n" +
 			"An alarm of a server whose state differs ends by itself, when that server has been built anew.",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -135,7 +135,7 @@ func newServersClearAlarms(o *options) *cobra.Command {
 
 func newServersRemove(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "remove ID|ADDRESS", Short: "Take a server out of the group, for good", Args: cobra.ExactArgs(1),
+		Use: "remove ID|ADDRESS", Short: "Take a server out of the group, for good", Args: wants("a server", 1),
 		Long: "Take a server out of the group: by its id, at least 4 characters of its beginning, or its address. It is refused if too few of the others answer. The server may be dead; if it runs, stop it.\n" +
 			"It can come back with an empty data directory only. Asked again by the id, it says that the server is removed already, as long as the servers' log\n" +
 			"has it; by the address, it removes who is there by now.",
@@ -179,7 +179,7 @@ func removedText(before []*apiv1.Server, res *apiv1.RemoveServerResponse) string
 
 func newServersTransfer(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "transfer [ID|ADDRESS]", Short: "Make another server lead", Args: cobra.MaximumNArgs(1),
+		Use: "transfer [ID|ADDRESS]", Short: "Make another server lead", Args: atMost(1),
 		Long: "Make another server lead: the one with the id, with at least 4 characters of its beginning, or at the address; without, the one\n" +
 			"whose log is furthest.",
 		RunE: func(c *cobra.Command, args []string) error {

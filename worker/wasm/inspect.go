@@ -72,7 +72,7 @@ func checkPreamble(wasm []byte) error {
 		if bytes.HasPrefix(wasm, []byte("\x7fELF")) {
 			return errors.New("a native program, not WebAssembly: build it with godwit cc")
 		}
-		return errors.New("not WebAssembly (bad magic number)")
+		return errors.New("not WebAssembly (bad magic number): build it with godwit cc")
 	case len(wasm) < 8:
 		return errTruncated
 	case bytes.Equal(wasm[6:8], []byte{1, 0}):
