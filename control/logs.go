@@ -77,7 +77,10 @@ func (c *Control) Logs(ctx context.Context, req *apiv1.LogsRequest, stream apiv1
 		if len(wanted) > 0 && !wanted[rank] {
 			continue
 		}
-		t := &rankTail{c: c, app: fsm.AppID(app.Id), rank: rank, next: from[rank], follow: req.Follow, out: out}
+		t := &rankTail{c: c, app: fsm.AppID(app.Id), rank: rank, next: from[rank], last: req.Tail, since: req.SinceMs, follow: req.Follow, out: out}
+		if _, known := from[rank]; known {
+			t.last = nil
+		}
 		readers.Go(func() error { return t.run(rctx) })
 	}
 	g.Go(func() error { defer close(out); return readers.Wait() })
@@ -98,6 +101,8 @@ type rankTail struct {
 	app    fsm.AppID
 	rank   int32
 	next   uint64
+	last   *uint64 // of the lines that are there only so many; nil: all, or some have come
+	since  int64
 	follow bool
 	out    chan<- *apiv1.LogsResponse
 }
@@ -110,6 +115,9 @@ func (t *rankTail) run(ctx context.Context) error {
 	for failures := 0; ; {
 		at := t.where(t.c.state.View())
 		pause := placeRetry
+		if at.fresh && t.follow {
+			t.last = nil // all of its lines are yet to come
+		}
 		switch {
 		case at.addr != "":
 			before := t.next
@@ -163,6 +171,7 @@ type place struct {
 	host, addr string // addr is empty if the host is gone, or there is none yet
 	over       bool   // the rank has ended
 	ran        bool   // it has run on that host
+	fresh      bool   // the app has not begun
 }
 
 func (t *rankTail) where(v *fsm.View) place {
@@ -170,7 +179,8 @@ func (t *rankTail) where(v *fsm.View) place {
 	if !ok {
 		return place{over: true}
 	}
-	at := place{over: fsm.PhaseOf(app).Terminal()}
+	phase := fsm.PhaseOf(app)
+	at := place{over: phase.Terminal(), fresh: phase == fsm.Queued || phase == fsm.Starting}
 	if len(app.Placement) == 0 {
 		return at
 	}
@@ -205,7 +215,7 @@ func (t *rankTail) read(ctx context.Context, addr string, follow bool) error {
 	defer cancel()
 	client := apiv1connect.NewDataClient(transport.NewClient(t.c.http, addr))
 	stream, err := client.ReadLogs(ctx, &apiv1.ReadLogsRequest{
-		App: string(t.app), Follow: follow, From: []*apiv1.LogPosition{{Rank: t.rank, Seq: t.next}},
+		App: string(t.app), Follow: follow, From: []*apiv1.LogPosition{{Rank: t.rank, Seq: t.next}}, Tail: t.last, SinceMs: t.since,
 	})
 	if err != nil {
 		return err
@@ -225,7 +235,7 @@ func (t *rankTail) read(ctx context.Context, addr string, follow bool) error {
 		select {
 		case t.out <- &apiv1.LogsResponse{Lines: m.Lines}:
 			last := m.Lines[len(m.Lines)-1]
-			t.next = last.Seq + max(1, last.Lost)
+			t.next, t.last = last.Seq+max(1, last.Lost), nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -3,11 +3,13 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 
 	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
@@ -22,7 +24,11 @@ func (f fakeHost) ReadLogs(_ context.Context, req *apiv1.ReadLogsRequest, stream
 		return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", "nothing of it here", "")
 	}
 	for _, p := range req.From {
-		if err := stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: p.Rank, Text: []byte("hello")}}}); err != nil {
+		said := "hello"
+		if req.Tail != nil {
+			said = fmt.Sprintf("the last %d since %d", req.GetTail(), req.SinceMs)
+		}
+		if err := stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: p.Rank, Text: []byte(said)}}}); err != nil {
 			return err
 		}
 	}
@@ -98,4 +104,29 @@ func TestMissingOutput(t *testing.T) {
 		require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(err))
 		require.ErrorContains(t, err, field)
 	}
+}
+
+// TestLogsFromTheEnd: a host is asked for the last lines of a rank only while none of them is known.
+func TestLogsFromTheEnd(t *testing.T) {
+	b := newBench(t, nil)
+	b.addrs["h1"] = fakeHost{keeps: true}.serve(t)
+	b.addrs["h2"] = fakeHost{keeps: true}.serve(t)
+	b.running()
+	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
+	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{
+		App: "a", Ranks: []int32{0, 1}, From: []*apiv1.LogPosition{{Rank: 1, Seq: 7}}, Tail: proto.Uint64(5), SinceMs: 9,
+	})
+	require.NoError(t, err)
+	said := map[int32]string{}
+	for {
+		m, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		for _, l := range m.Lines {
+			said[l.Rank] = string(l.Text)
+		}
+	}
+	require.Equal(t, map[int32]string{0: "the last 5 since 9", 1: "hello"}, said)
 }

@@ -103,7 +103,10 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 	readers, rctx := errgroup.WithContext(ctx)
 	for _, p := range req.From {
 		readers.Go(func() error {
-			r := &logReader{log: l, rank: p.Rank, from: p.Seq, turns: s.w.readers}
+			r := &logReader{log: l, rank: p.Rank, from: p.Seq, since: req.SinceMs, turns: s.w.readers}
+			if req.Tail != nil {
+				r.skip(req.GetTail())
+			}
 			done, err := r.read(rctx, req.Follow, func(ctx context.Context, lines []*apiv1.LogLine) error {
 				return send(ctx, &apiv1.ReadLogsResponse{Lines: lines})
 			})

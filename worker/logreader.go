@@ -79,9 +79,10 @@ type sendLines func(context.Context, []*apiv1.LogLine) error
 
 // logReader reads one rank's log from a line on. While it waits for more it holds neither a file nor a buffer.
 type logReader struct {
-	log  *appLog
-	rank int32
-	from uint64 // the next line wanted
+	log   *appLog
+	rank  int32
+	from  uint64 // the next line wanted
+	since int64  // Unix time in milliseconds; lines from before are passed over
 
 	turns  *readers
 	offset int64 // where in the file the next record begins
@@ -114,6 +115,12 @@ func (r *logReader) read(ctx context.Context, follow bool, send sendLines) (bool
 			return false, ctx.Err()
 		}
 	}
+}
+
+// skip passes over all but the last n lines of those that are there.
+func (r *logReader) skip(n uint64) {
+	next := r.log.state(r.rank).next
+	r.from = max(r.from, next-min(next, n))
 }
 
 // open opens the rank's file where the next record begins.
@@ -158,6 +165,9 @@ func (r *logReader) sendUpTo(ctx context.Context, s logState, send sendLines) er
 		if err != nil {
 			return err
 		}
+		if len(lines) == 0 {
+			continue
+		}
 		if err := send(ctx, lines); err != nil {
 			return err
 		}
@@ -182,8 +192,11 @@ func (r *logReader) batch(br *bufio.Reader, end uint64) (out []*apiv1.LogLine, e
 		if next <= r.from {
 			continue
 		}
-		out = append(out, line)
 		r.from = next
+		if line.AtMs < r.since {
+			continue
+		}
+		out = append(out, line)
 		size += len(line.Text)
 	}
 	return out, nil

@@ -3,8 +3,11 @@ package worker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -61,6 +65,46 @@ func TestLogsAreReadAsWritten(t *testing.T) {
 	s.close("a")
 	_, done = collect(t, l, 1, 0)
 	require.True(t, done)
+}
+
+// TestLogsFromTheEnd: a reader is given the last lines that are there, or those since a time, and what comes after them.
+func TestLogsFromTheEnd(t *testing.T) {
+	s := newLogs(t)
+	l, err := s.app("a")
+	require.NoError(t, err)
+	var lines []*apiv1.LogLine
+	for seq := range uint64(3000) { // more than one message
+		x := line(0, seq)
+		x.AtMs = int64(seq)
+		lines = append(lines, x)
+	}
+	require.NoError(t, l.append(lines))
+	l.finish(0)
+	client := serveLogs(t, s)
+	read := func(req *apiv1.ReadLogsRequest) (seqs []uint64) {
+		t.Helper()
+		req.App = "a"
+		stream, err := client.ReadLogs(t.Context(), req)
+		require.NoError(t, err)
+		for {
+			m, err := stream.Receive()
+			if errors.Is(err, io.EOF) {
+				return seqs
+			}
+			require.NoError(t, err)
+			for _, x := range m.Lines {
+				seqs = append(seqs, x.Seq)
+			}
+		}
+	}
+	from := func(seq uint64) []*apiv1.LogPosition { return []*apiv1.LogPosition{{Rank: 0, Seq: seq}} }
+	require.Equal(t, []uint64{2998, 2999}, read(&apiv1.ReadLogsRequest{From: from(0), Tail: proto.Uint64(2)}))
+	require.Equal(t, []uint64{2999}, read(&apiv1.ReadLogsRequest{From: from(2999), Tail: proto.Uint64(2)}))
+	require.Empty(t, read(&apiv1.ReadLogsRequest{From: from(0), Tail: proto.Uint64(0)}))
+	require.Len(t, read(&apiv1.ReadLogsRequest{From: from(0), Tail: proto.Uint64(math.MaxUint64)}), 3000)
+	require.Equal(t, []uint64{2997, 2998, 2999}, read(&apiv1.ReadLogsRequest{From: from(0), SinceMs: 2997}))
+	require.Equal(t, []uint64{2999}, read(&apiv1.ReadLogsRequest{From: from(0), SinceMs: 2997, Tail: proto.Uint64(1)}))
+	require.Empty(t, read(&apiv1.ReadLogsRequest{From: from(0), SinceMs: 3000}))
 }
 
 func TestLogIsFollowed(t *testing.T) {

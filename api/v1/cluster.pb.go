@@ -2030,7 +2030,11 @@ type ReadLogsRequest struct {
 	App    string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
 	Follow bool                   `protobuf:"varint,2,opt,name=follow,proto3" json:"follow,omitempty"`
 	// For each rank wanted, the first line wanted.
-	From          []*LogPosition `protobuf:"bytes,3,rep,name=from,proto3" json:"from,omitempty"`
+	From []*LogPosition `protobuf:"bytes,3,rep,name=from,proto3" json:"from,omitempty"`
+	// Of each rank at the most so many of the lines that are there now, the last of them; unset: all.
+	Tail *uint64 `protobuf:"varint,4,opt,name=tail,proto3,oneof" json:"tail,omitempty"`
+	// Only lines of this Unix time in milliseconds and later, on this host's clock when they were written; 0: all.
+	SinceMs       int64 `protobuf:"varint,5,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2084,6 +2088,20 @@ func (x *ReadLogsRequest) GetFrom() []*LogPosition {
 		return x.From
 	}
 	return nil
+}
+
+func (x *ReadLogsRequest) GetTail() uint64 {
+	if x != nil && x.Tail != nil {
+		return *x.Tail
+	}
+	return 0
+}
+
+func (x *ReadLogsRequest) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
 }
 
 type ReadLogsResponse struct {
@@ -2298,11 +2316,14 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04from\x18\x04 \x01(\tR\x04from\"3\n" +
 	"\x10TransferResponse\x12\x1f\n" +
 	"\vimage_bytes\x18\x01 \x01(\x03R\n" +
-	"imageBytes\"g\n" +
+	"imageBytes\"\xa4\x01\n" +
 	"\x0fReadLogsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12*\n" +
-	"\x04from\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x04from\"X\n" +
+	"\x04from\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x04from\x12\x17\n" +
+	"\x04tail\x18\x04 \x01(\x04H\x00R\x04tail\x88\x01\x01\x12\x19\n" +
+	"\bsince_ms\x18\x05 \x01(\x03R\asinceMsB\a\n" +
+	"\x05_tail\"X\n" +
 	"\x10ReadLogsResponse\x12(\n" +
 	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\x12\x1a\n" +
 	"\bcomplete\x18\x02 \x03(\x05R\bcomplete*N\n" +
@@ -2447,6 +2468,7 @@ func file_godwit_v1_cluster_proto_init() {
 		(*TransferRequest_Image)(nil),
 		(*TransferRequest_End)(nil),
 	}
+	file_godwit_v1_cluster_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1283,7 +1283,12 @@ type LogsRequest struct {
 	// Only these ranks; empty: all.
 	Ranks []int32 `protobuf:"varint,3,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
 	// Where to go on, for ranks whose first lines are known.
-	From          []*LogPosition `protobuf:"bytes,4,rep,name=from,proto3" json:"from,omitempty"`
+	From []*LogPosition `protobuf:"bytes,4,rep,name=from,proto3" json:"from,omitempty"`
+	// Of each rank that has no place in from only so many lines, the last of those that are there when its output is found, and those that come
+	// then; unset: all.
+	Tail *uint64 `protobuf:"varint,5,opt,name=tail,proto3,oneof" json:"tail,omitempty"`
+	// Only lines of this Unix time in milliseconds and later, on the clocks of their hosts; 0: all.
+	SinceMs       int64 `protobuf:"varint,6,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1344,6 +1349,20 @@ func (x *LogsRequest) GetFrom() []*LogPosition {
 		return x.From
 	}
 	return nil
+}
+
+func (x *LogsRequest) GetTail() uint64 {
+	if x != nil && x.Tail != nil {
+		return *x.Tail
+	}
+	return 0
+}
+
+func (x *LogsRequest) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
 }
 
 // LogPosition is a place in a rank's output: the number of the next line wanted.
@@ -2511,12 +2530,15 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\",\n" +
 	"\x14RemoveModuleResponse\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\"y\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\xb6\x01\n" +
 	"\vLogsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x14\n" +
 	"\x05ranks\x18\x03 \x03(\x05R\x05ranks\x12*\n" +
-	"\x04from\x18\x04 \x03(\v2\x16.godwit.v1.LogPositionR\x04from\"3\n" +
+	"\x04from\x18\x04 \x03(\v2\x16.godwit.v1.LogPositionR\x04from\x12\x17\n" +
+	"\x04tail\x18\x05 \x01(\x04H\x00R\x04tail\x88\x01\x01\x12\x19\n" +
+	"\bsince_ms\x18\x06 \x01(\x03R\asinceMsB\a\n" +
+	"\x05_tail\"3\n" +
 	"\vLogPosition\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\"l\n" +
@@ -2737,6 +2759,7 @@ func file_godwit_v1_control_proto_init() {
 		return
 	}
 	file_godwit_v1_state_proto_init()
+	file_godwit_v1_control_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

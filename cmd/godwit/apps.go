@@ -1,17 +1,17 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
@@ -121,7 +121,7 @@ func getApp(ctx context.Context, c *client.Client, ref string) (*apiv1.GetAppRes
 func newShow(o *options) *cobra.Command {
 	var ranks bool
 	c := &cobra.Command{
-		Use: "show APP", SuggestFor: []string{"describe", "inspect", "status"}, Short: "Show one app: its phase, placement, ranks and migrations", Args: cobra.ExactArgs(1),
+		Use: "show APP", SuggestFor: []string{"describe", "inspect", "status"}, Short: "Show one app: its phase, placement, ranks and migrations", Args: wants("an app", 1),
 		Long: "Show one app: its phase, placement, ranks and migrations.\n" +
 			"With --ranks: what each rank does at this moment, such as the MPI call it is blocked in. godwit cancel ends an app that is stuck.",
 		ValidArgsFunction: completeApps(o),
@@ -186,7 +186,7 @@ func appText(res *apiv1.GetAppResponse) string {
 	if a.Spec.MigrationCheckPeriod > 0 {
 		say("checked     every %gs\n", a.Spec.MigrationCheckPeriod)
 	}
-	say("submitted   %s ago\n", ago(a.SubmittedAt))
+	say("%s", appTimes(a))
 	for r, st := range a.RankStates() {
 		if len(a.Placement) == 0 {
 			break
@@ -203,6 +203,27 @@ func appText(res *apiv1.GetAppResponse) string {
 	return b.String()
 }
 
+// appTimes says when an app came, began and ended, and how long it waited and ran.
+func appTimes(a *apiv1.App) string {
+	at := func(t *timestamppb.Timestamp) string {
+		return fmt.Sprintf("%s (%s ago", t.AsTime().Local().Format(time.DateTime), ago(t))
+	}
+	between := func(from, to *timestamppb.Timestamp) time.Duration {
+		return max(0, to.AsTime().Sub(from.AsTime())).Round(time.Millisecond)
+	}
+	text := fmt.Sprintf("submitted   %s)\n", at(a.SubmittedAt))
+	if a.StartedAt != nil {
+		text += fmt.Sprintf("started     %s, after it waited %s)\n", at(a.StartedAt), between(a.SubmittedAt, a.StartedAt))
+	}
+	switch {
+	case a.EndedAt != nil && a.StartedAt != nil:
+		text += fmt.Sprintf("ended       %s, after it ran %s)\n", at(a.EndedAt), between(a.StartedAt, a.EndedAt))
+	case a.EndedAt != nil:
+		text += fmt.Sprintf("ended       %s, and it never ran)\n", at(a.EndedAt))
+	}
+	return text
+}
+
 // moves shows a migration's moves, and why it ended as it did.
 func moves(m *apiv1.Migration) string {
 	var parts []string
@@ -217,91 +238,6 @@ func moves(m *apiv1.Migration) string {
 		parts = append(parts, "- "+m.Reason)
 	}
 	return strings.Join(parts, " ")
-}
-
-// splitRank splits APP/RANK.
-func splitRank(ref string) (app string, ranks []int32, err error) {
-	app, list, ok := strings.Cut(ref, "/")
-	if !ok {
-		return app, nil, nil
-	}
-	for _, part := range strings.Split(list, ",") {
-		n, err := strconv.ParseInt(part, 10, 32)
-		if err != nil || n < 0 {
-			return "", nil, usagef("%s: %q is no rank; use APP/RANK", ref, part)
-		}
-		ranks = append(ranks, int32(n))
-	}
-	return app, ranks, nil
-}
-
-func newLogs(o *options) *cobra.Command {
-	var follow, label bool
-	c := &cobra.Command{
-		Use: "logs [-f] APP[/RANK,...]", Short: "Print an app's output", Args: cobra.ExactArgs(1), ValidArgsFunction: completeApps(o),
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := o.checkOutput(); err != nil {
-				return err
-			}
-			app, ranks, err := splitRank(args[0])
-			if err != nil {
-				return err
-			}
-			cl, err := o.client()
-			if err != nil {
-				return err
-			}
-			if o.output == "table" {
-				t := newTail(cl, app, follow, ranks, lineWriter(os.Stdout, os.Stderr, label))
-				if err := t.run(c.Context()); err != nil {
-					return err
-				}
-				return t.incomplete()
-			}
-			lines := []any{}
-			t := newTail(cl, app, follow, ranks, func(l *apiv1.LogLine) error {
-				stream := "stdout"
-				if l.Stream == 2 {
-					stream = "stderr"
-				}
-				lines = append(lines, orderedObject{
-					{"rank", l.Rank}, {"stream", stream}, {"seq", l.Seq}, {"text", string(l.Text)}, {"partial", l.Partial}, {"at_ms", l.AtMs},
-				})
-				return nil
-			})
-			if err := t.run(c.Context()); err != nil {
-				return err
-			}
-			return cmp.Or(printJSON(os.Stdout, lines), t.incomplete())
-		},
-	}
-	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the app has ended")
-	c.Flags().BoolVarP(&label, "label", "l", false, "put the rank in front of each line")
-	return o.outputFlag(c)
-}
-
-func cancelApp(ctx context.Context, c *client.Client, ref, reason string) error {
-	req := &apiv1.CancelAppRequest{IdempotencyKey: uuid.NewString(), App: ref, Reason: reason}
-	_, err := call(ctx, c, apiv1connect.ControlClient.CancelApp, req)
-	return err
-}
-
-func newCancel(o *options) *cobra.Command {
-	var reason string
-	c := &cobra.Command{
-		Use: "cancel APP...", SuggestFor: []string{"kill", "scancel", "stop"}, Short: "Stop apps: all that can be, if others cannot", Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeApps(o),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := o.client()
-			if err != nil {
-				return err
-			}
-			return each(c.Context(), "app", "cancelled", args, func(ctx context.Context, ref string) error {
-				return cancelApp(ctx, cl, ref, reason)
-			})
-		},
-	}
-	c.Flags().StringVar(&reason, "reason", "cancelled by the user", "why, to be shown with the app")
-	return c
 }
 
 // completeApps offers the ids of the apps that are there.

@@ -53,7 +53,7 @@ func (r *runner) onInterrupt(ctx context.Context, leave func(), id string, out *
 
 // cancel asks for the app's end, and says why that failed.
 func (r *runner) cancel(ctx context.Context, id string) {
-	err := cancelApp(ctx, r.client, id, "interrupted")
+	_, err := cancelApp(ctx, r.client, id, "interrupted")
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case errors.Is(err, client.ErrUnreachable) || client.Retryable(err):
@@ -71,7 +71,7 @@ func (r *runner) onTimeout(ctx context.Context, id string) (<-chan struct{}, fun
 	}
 	timer := time.AfterFunc(r.limit, func() {
 		close(timedOut)
-		if err := cancelApp(ctx, r.client, id, fmt.Sprintf("it ran for longer than %s", r.limit)); err != nil && ctx.Err() == nil {
+		if _, err := cancelApp(ctx, r.client, id, fmt.Sprintf("it ran for longer than %s", r.limit)); err != nil && ctx.Err() == nil {
 			r.say("%s", message(err))
 		}
 	})
@@ -99,7 +99,13 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		}
 	}()
 	t := newTail(r.client, id, true, nil, out.line)
-	go r.explainWait(ctx, id, t.started)
+	said := ""
+	go explainWait(ctx, r.client, id, t.started, func(a *apiv1.App) { // ends with ctx
+		if a.Phase != said { // once while it is queued, and once while it starts, in each turn of these
+			r.say("%s is %s: %s (interrupt, by Ctrl-C, cancels it)", id, a.Phase, a.Reason)
+		}
+		said = a.Phase
+	})
 	end := awaitEnd(ctx, r.client, id)
 	err := t.run(ctx)
 	if err == nil {
@@ -174,9 +180,8 @@ const (
 	waitAgain = 10 * time.Second
 )
 
-// explainWait tells why an app does not start: once while it is queued, and once while it starts, in each turn of these.
-func (r *runner) explainWait(ctx context.Context, id string, started <-chan struct{}) {
-	said := ""
+// explainWait shows tell an app that does not start, again and again while it is queued or starting: its reason says what it waits for.
+func explainWait(ctx context.Context, c *client.Client, id string, started <-chan struct{}, tell func(*apiv1.App)) {
 	for wait := waitNotice; ; wait = waitAgain {
 		select {
 		case <-started:
@@ -185,7 +190,7 @@ func (r *runner) explainWait(ctx context.Context, id string, started <-chan stru
 		case <-ctx.Done():
 			return
 		}
-		res, err := getApp(ctx, r.client, id)
+		res, err := getApp(ctx, c, id)
 		if err != nil {
 			continue
 		}
@@ -193,10 +198,7 @@ func (r *runner) explainWait(ctx context.Context, id string, started <-chan stru
 		if a.Phase != apiv1.AppQueued && a.Phase != apiv1.AppStarting {
 			return
 		}
-		if a.Phase != said {
-			r.say("%s is %s: %s (interrupt, by Ctrl-C, cancels it)", id, a.Phase, a.Reason)
-		}
-		said = a.Phase
+		tell(a)
 	}
 }
 

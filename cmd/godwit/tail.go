@@ -21,6 +21,8 @@ type tail struct {
 	app     string
 	follow  bool
 	ranks   []int32
+	last    *uint64 // of each rank only so many of the lines that are there; nil: all
+	since   int64   // only lines from then on, in Unix time in milliseconds
 	show    func(*apiv1.LogLine) error
 	next    map[int32]uint64
 	missing map[string][]int32 // ranks whose output is nowhere any more, by reason
@@ -46,7 +48,7 @@ func (t *tail) run(ctx context.Context) error {
 
 func (t *tail) stream(ctx context.Context) error {
 	return t.client.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
-		req := &apiv1.LogsRequest{App: t.app, Follow: t.follow, Ranks: t.ranks}
+		req := &apiv1.LogsRequest{App: t.app, Follow: t.follow, Ranks: t.ranks, Tail: t.last, SinceMs: t.since}
 		for r, seq := range t.next {
 			req.From = append(req.From, &apiv1.LogPosition{Rank: r, Seq: seq})
 		}
