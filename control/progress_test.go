@@ -78,4 +78,6 @@ func TestServersSayWhoDoesNotFollow(t *testing.T) {
 	require.Equal(t, []string{"ok", "ok", "behind: 1 entries"}, health())
 	c.forgetProgress()
 	require.Equal(t, []string{"ok", "ok", "ok"}, health())
+	found.found = found.found[1:] // Raft hears b all the while
+	require.Equal(t, []string{"ok", "answers no requests, though Raft hears it", "ok"}, health())
 }

@@ -51,7 +51,7 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 		if s.LastContact >= 0 {
 			out.LastContact = durationpb.New(s.LastContact)
 		}
-		out.Health = health(s, p, found, v.Index())
+		out.Health = health(s, p, found || s.ID == c.group.ID(), v.Index())
 		if n := behind[s.ID]; n > 0 && out.Health == "ok" {
 			out.Health = fmt.Sprintf("behind: %d entries", n)
 		}
@@ -106,7 +106,9 @@ func health(s ServerInfo, p Peer, found bool, index uint64) string {
 		return "never heard of by this leader"
 	case !s.Live:
 		return "does not answer"
-	case s.Voter || !found:
+	case !found:
+		return "answers no requests, though Raft hears it"
+	case s.Voter:
 		return "ok"
 	case p.Index+maxLag < index:
 		return fmt.Sprintf("catching up, %d entries behind", index-p.Index)

@@ -48,7 +48,7 @@ type Client struct {
 	http  *http.Client
 	// patience is how long a call goes on trying from the moment it first failed.
 	patience time.Duration
-	// Waiting, if set before the first call, is told once in the client's life of a call that has failed for two seconds: why, and how much longer it is tried.
+	// Waiting, if set before the first call, is told once in the client's life of a call that has failed for two seconds: why, and how much longer it is tried. Another goroutine may call it.
 	Waiting func(why error, more time.Duration)
 	told    sync.Once
 
@@ -132,7 +132,7 @@ func (e *GaveUpError) Error() string { return apierr.Message(e.Err) }
 func (e *GaveUpError) Unwrap() error { return e.Err }
 
 // Do calls f with a server until it succeeds, or fails for a reason that another server or moment cannot change, or
-// patience or ctx is over. f must be safe to repeat: mutating calls carry an idempotency key. Of several addresses those of one cluster
+// patience or ctx is over, also while a server has the call and answers nothing. f must be safe to repeat: mutating calls carry an idempotency key. Of several addresses those of one cluster
 // are called: a TwoClustersError is returned if they are found to be of more.
 func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control apiv1connect.ControlClient) error) error {
 	var deadline time.Time // set by the first failure: a call may wait or stream for long before that
@@ -146,10 +146,13 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 		addr := c.addrs[i%len(c.addrs)]
 		err := c.checkCluster(ctx, addr)
 		if err == nil {
-			err = f(ctx, apiv1connect.NewControlClient(transport.NewClient(c.http, addr)))
+			err = c.call(ctx, addr, deadline, f)
 		}
 		if err == nil || ctx.Err() != nil || !Retryable(err) {
 			return err
+		}
+		if len(c.addrs) == 1 && errors.Is(err, errSilent) {
+			return fmt.Errorf("%w: %w; see godwit servers", ErrUnreachable, err)
 		}
 		c.failed(addr)
 		if deadline.IsZero() {
@@ -169,8 +172,8 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 		if left < 0 {
 			return &GaveUpError{c.Addrs(), err}
 		}
-		if left < c.patience-sayAfter && c.Waiting != nil {
-			c.told.Do(func() { c.Waiting(err, left) })
+		if left < c.patience-sayAfter {
+			c.tell(ctx, err, left)
 		}
 		c.mu.Lock()
 		if c.next == i {
@@ -191,7 +194,7 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 
 // Retryable says whether another server, or a later moment, may give another answer.
 func Retryable(err error) bool {
-	if errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errSilent) {
 		return true
 	}
 	var call *connect.Error

@@ -42,15 +42,25 @@ func (e *TwoClustersError) Error() string {
 		"`godwit servers --address` with one of each says which is to be stopped", strings.Join(parts, "; "))
 }
 
+// discover asks a server who it is.
+func (c *Client) discover(ctx context.Context, addr string) (*apiv1.DiscoverResponse, error) {
+	return apiv1connect.NewClusterClient(transport.NewBoundedClient(c.http, addr, maxAnswer)).Discover(ctx, &apiv1.DiscoverRequest{})
+}
+
+// late says that ctx was over before there was an answer. The server, which knows how long it has, may be the first to say so.
+func late(ctx context.Context, err error) bool {
+	return err != nil && (ctx.Err() != nil || connect.CodeOf(err) == connect.CodeDeadlineExceeded)
+}
+
 // ask asks a server which cluster it is of.
 func (c *Client) ask(ctx context.Context, addr string) (*apiv1.DiscoverResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
-	res, err := apiv1connect.NewClusterClient(transport.NewBoundedClient(c.http, addr, maxAnswer)).Discover(ctx, &apiv1.DiscoverRequest{})
+	res, err := c.discover(ctx, addr)
 	switch {
 	case connect.CodeOf(err) == connect.CodeUnimplemented:
 		return &apiv1.DiscoverResponse{}, nil
-	case err != nil && ctx.Err() != nil:
+	case late(ctx, err):
 		return nil, connect.NewError(connect.CodeUnavailable, fmt.Sprintf("%s does not answer", addr))
 	}
 	return res, err
