@@ -79,7 +79,8 @@ func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 	if len(t.replies) == 0 {
 		return lead{}, fmt.Errorf("worker: no server answers (%d tried): %w", len(addrs), failed)
 	}
-	if t.own.have() > 0 && t.other.have() > 0 && len(t.branches()) == 1 && (t.cluster != "" || len(t.elders()) == 1) {
+	// A server that is in no cluster yet is none of an older one.
+	if t.own.newest.cluster != "" && t.other.have() > 0 && len(t.branches()) == 1 && (t.cluster != "" || len(t.elders()) == 1) {
 		w.twoClusters.Do(func() {
 			w.log.Warn("two clusters answer, one of them recovered from the other's data: this worker stays with the older one while most of its servers "+
 				"answer and one leads, else it goes to the recovered one; see godwit servers for which is to be stopped",

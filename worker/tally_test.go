@@ -220,6 +220,30 @@ func TestFreshWorkerBesideTwoClusters(t *testing.T) {
 	}
 }
 
+// TestNoSecondCluster: a new server that is in no cluster yet, beside the one that was recovered, is no second cluster.
+func TestNoSecondCluster(t *testing.T) {
+	recovered := &fakeLeader{self: &apiv1.DiscoverResponse{ServerId: "s1", ClusterId: "c2", FormerClusterIds: []string{"c1"}, Members: voters(1)}, term: laterTerm}
+	fresh := &fakeLeader{self: &apiv1.DiscoverResponse{ServerId: "s9"}, leader: func() lead { return lead{} }}
+	recovered.leader = func() lead { return lead{addr: recovered.addr, term: laterTerm} }
+	serveFake(t, recovered)
+	serveFake(t, fresh)
+	under := transport.NewHTTPClient()
+	t.Cleanup(under.CloseIdleConnections)
+	for _, turns := range [][]string{{recovered.addr, fresh.addr}, {fresh.addr, recovered.addr}} {
+		var log bytes.Buffer
+		w := &Worker{
+			http: &http.Client{Transport: inTurn(under.Transport, turns...)}, servers: func() []string { return turns },
+			log: slog.New(slog.NewTextHandler(&log, nil)),
+		}
+		w.member.cluster = "c1"
+		require.Eventually(t, func() bool { // a look may end before a slow server has answered
+			found, err := w.findLeader(t.Context(), true)
+			return err == nil && found.cluster == "c2"
+		}, time.Minute, time.Millisecond)
+		require.Empty(t, log.String())
+	}
+}
+
 // TestJoinsWhomItMeant: what was said of a server may have been before that was recovered.
 func TestJoinsWhomItMeant(t *testing.T) {
 	w := &Worker{memberCh: notify.NewSignal()}
