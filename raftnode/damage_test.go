@@ -152,8 +152,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestCutLogMakesNoSense: where what is left leads behind the file's end, that is said, and not what the runtime says of the library's code.
-func TestCutLogMakesNoSense(t *testing.T) {
+// TestCutLog: where what is left leads behind the file's end, that is said, and not what the runtime says of the library's code.
+func TestCutLog(t *testing.T) {
 	dir := t.TempDir()
 	d, err := openDataDir(dir, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -164,6 +164,6 @@ func TestCutLogMakesNoSense(t *testing.T) {
 	_, errOpen := openDataDir(dir, slog.New(slog.DiscardHandler))
 	_, errStored := OpenStoredLog(dir)
 	for _, err := range []error{errOpen, errStored} {
-		require.ErrorContains(t, err, w.path+" cannot be read (what it holds makes no sense): if a majority")
+		require.ErrorContains(t, err, w.path+" cannot be read (page 4 is not there): if a majority")
 	}
 }

@@ -21,7 +21,7 @@ import (
 type dataDir struct {
 	path   string
 	lock   *os.File
-	bolt   *raftboltdb.BoltStore
+	bolt   *boltFile
 	groups loggedGroups // of the log in bolt
 	snaps  *snapshotStore
 	key    identity.Key

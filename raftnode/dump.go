@@ -7,10 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 )
@@ -29,7 +27,8 @@ type StoredEntry struct {
 // StoredLog is the log and the snapshots of a stopped server, opened for reading only.
 type StoredLog struct {
 	dir         string
-	bolt        *raftboltdb.BoltStore
+	path        string // of raft.db
+	bolt        *boltFile
 	first, last uint64
 }
 
@@ -37,20 +36,19 @@ type StoredLog struct {
 // while the server runs.
 func OpenStoredLog(dataDir string) (s *StoredLog, err error) {
 	path := filepath.Join(dataDir, "raft", "raft.db")
-	defer func() {
-		if p := recovered(recover()); p != nil { // bbolt panics on some kinds of damage
-			s, err = nil, unreadable(path, p)
-		}
-	}()
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	switch _, err := os.Stat(path); {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("no server's data directory: %w", err)
 	case err != nil:
 		return nil, unreadable(path, err)
 	}
-	bolt, err := raftboltdb.New(raftboltdb.Options{
-		Path: path, BoltOptions: &bbolt.Options{ReadOnly: true, Timeout: boltWait},
+	var bolt *boltFile
+	err = guarded(func() error {
+		err := view(path, func(*bbolt.Tx) error { return nil })
+		if err == nil {
+			bolt, err = openFile(path, bbolt.Options{ReadOnly: true, Timeout: boltWait})
+		}
+		return err
 	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
@@ -58,7 +56,7 @@ func OpenStoredLog(dataDir string) (s *StoredLog, err error) {
 	case err != nil:
 		return nil, unreadable(path, err)
 	}
-	s = &StoredLog{dir: dataDir, bolt: bolt}
+	s = &StoredLog{dir: dataDir, path: path, bolt: bolt}
 	if s.first, err = bolt.FirstIndex(); err == nil {
 		s.last, err = bolt.LastIndex()
 	}
@@ -75,10 +73,19 @@ func (s *StoredLog) Close() error { return s.bolt.Close() }
 func (s *StoredLog) Entries(f func(StoredEntry) error) error {
 	for i := s.first; i > 0 && i <= s.last; i++ {
 		var stored raft.Log
-		if err := s.bolt.GetLog(i, &stored); err != nil {
-			return fmt.Errorf("read entry %d: %w", i, err)
+		var entry StoredEntry
+		err := s.bolt.GetLog(i, &stored)
+		switch {
+		case err != nil:
+		case stored.Index != i:
+			err = fmt.Errorf("it is entry %d", stored.Index)
+		default:
+			err = guarded(func() error { entry = storedEntry(&stored); return nil }) // Raft panics over a membership that it cannot decode
 		}
-		if err := f(storedEntry(&stored)); err != nil {
+		if err != nil {
+			return fmt.Errorf("read entry %d: %w", i, unreadable(s.path, err))
+		}
+		if err := f(entry); err != nil {
 			return err
 		}
 	}

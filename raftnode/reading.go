@@ -34,7 +34,7 @@ var errPage = fmt.Errorf("a page of it is not to be read: %w", syscall.EIO)
 
 // read reads from the store. That something is not there is an answer; any other error is told to onError.
 func (w *watchedStore) read(what string, f func() error) error {
-	err := w.unlessBroken(f)
+	err := f()
 	if answers(err) {
 		return err
 	}
@@ -74,7 +74,7 @@ func (w *watchedStore) tell(err error) error {
 // GetLog returns no error of an entry that cannot be read, if Raft runs: Raft panics over one that it is to apply, and asks again and again
 // for one that it is to send. By then onError has told the node to end, and the goroutine that asks ends here, as at a return from Raft's own functions.
 func (w *watchedStore) GetLog(index uint64, log *raft.Log) error {
-	err := w.unlessBroken(func() error { return w.entry(index, log) })
+	err := w.entry(index, log)
 	if answers(err) {
 		return err
 	}

@@ -128,9 +128,7 @@ func TestPageThatCannotBeRead(t *testing.T) {
 				require.Equal(t, errBroken, inTime(t, f), "that is all: why, has been said")
 			}
 			require.Len(t, told, 1)
-			n := &Node{dir: d, store: w}
-			require.NoError(t, inTime(t, n.closeDir))
-			require.NoError(t, d.lock.Close())
+			require.NoError(t, inTime(t, d.close))
 		})
 	}
 }
@@ -152,9 +150,7 @@ func TestWriteOverAPageThatCannotBeRead(t *testing.T) {
 			require.Len(t, told, 1)
 			require.ErrorContains(t, told[0], w.path)
 			require.ErrorContains(t, told[0], "the disk fails: look at the kernel's log")
-			n := &Node{dir: d, store: w}
-			require.NoError(t, inTime(t, n.closeDir))
-			require.NoError(t, d.lock.Close())
+			require.NoError(t, inTime(t, d.close))
 		})
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 
 	"github.com/hashicorp/raft"
@@ -35,19 +34,18 @@ func OpenSurvivor(cfg Config, empty func() Machine, log *slog.Logger) (_ *Surviv
 		return nil, err
 	}
 	s := &Survivor{cfg: cfg, dir: dir, log: log}
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a page that the disk does not give
 	defer func() {
-		if p := recovered(recover()); p != nil { // Raft panics on a log that does not fit its snapshots.
-			err = errors.Join(dir.unreadable(p), dir.lock.Close()) // and not raft.db: bbolt's locks may be taken
-			return
-		}
 		if err != nil {
 			err = errors.Join(err, dir.close())
 		}
 	}()
 	_, trans := raft.NewInmemTransport(raft.ServerAddress(cfg.Addr))
 	guard := &guardFSM{FSM: NewFSM(empty()), where: dir.path, onFatal: func(error) {}}
-	group, err := raft.GetConfiguration(s.config(), guard, dir.bolt, dir.bolt, dir.snaps, trans)
+	var group raft.Configuration
+	err = guarded(func() (err error) { // Raft panics on a log that does not fit its snapshots
+		group, err = raft.GetConfiguration(s.config(), guard, dir.bolt, dir.bolt, dir.snaps, trans)
+		return err
+	})
 	if failed := guard.err(); failed != nil {
 		return nil, failed
 	}
@@ -74,11 +72,6 @@ func (s *Survivor) Votes() bool {
 // holdsState says so if no server left its state in the directory. It changes nothing there.
 func holdsState(dataDir string) (err error) {
 	path := filepath.Join(dataDir, "raft", "raft.db")
-	defer func() {
-		if p := recovered(recover()); p != nil {
-			err = unreadable(path, p)
-		}
-	}()
 	nothing := fmt.Errorf("%s holds no cluster's state: there is nothing to recover; name the --data-dir of a server that was a member", dataDir)
 	switch st, err := os.Stat(path); {
 	case errors.Is(err, os.ErrNotExist):
@@ -94,22 +87,20 @@ func holdsState(dataDir string) (err error) {
 	}
 	metas, err := filepath.Glob(filepath.Join(dataDir, "raft", "snapshots", "*", "meta.json"))
 	if err == nil && stored.last == 0 && len(metas) == 0 {
-		err = hasTerm(stored.bolt, nothing)
+		var term uint64
+		term, err = stored.bolt.GetUint64([]byte(currentTerm))
+		switch { // a server that never saw a term has no state
+		case errors.Is(err, raftboltdb.ErrKeyNotFound), err == nil && term == 0:
+			err = nothing
+		case err != nil:
+			err = unreadable(path, err)
+		}
 	}
 	return errors.Join(err, stored.Close())
 }
 
 // currentTerm is the key under which Raft keeps the latest term that it has heard of.
 const currentTerm = "CurrentTerm"
-
-// hasTerm returns nothing for a server that never saw a term.
-func hasTerm(bolt *raftboltdb.BoltStore, nothing error) error {
-	term, err := bolt.GetUint64([]byte(currentTerm))
-	if errors.Is(err, raftboltdb.ErrKeyNotFound) || err == nil && term == 0 {
-		return nothing
-	}
-	return err
-}
 
 func (s *Survivor) config() *raft.Config {
 	n := &Node{cfg: s.cfg, dir: s.dir, log: s.log}
@@ -138,7 +129,8 @@ func (s *Survivor) Recover(m Machine, clusterID string) error {
 	alone := raft.Configuration{Servers: []raft.Server{{ID: s.dir.serverID(), Address: raft.ServerAddress(addr)}}}
 	var unwritten error
 	logs := newWatchedStore(s.dir, func(err error) { unwritten = err })
-	if err := raft.RecoverCluster(s.config(), guard, logs, logs, s.dir.snaps, trans, alone); err != nil {
+	err := guarded(func() error { return raft.RecoverCluster(s.config(), guard, logs, logs, s.dir.snaps, trans, alone) })
+	if err != nil {
 		if failed := guard.err(); failed != nil {
 			err = failed
 		}

@@ -153,5 +153,5 @@ func TestSurvivorWithoutItsDisk(t *testing.T) {
 		}, slog.New(slog.DiscardHandler))
 		return err
 	})
-	require.ErrorContains(t, err, "cannot be read (what it holds makes no sense)")
+	require.ErrorContains(t, err, "cannot be used (failed to load current term: a page of it is not to be read: input/output error): the disk fails")
 }

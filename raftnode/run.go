@@ -32,7 +32,7 @@ func (n *Node) Run(ctx context.Context) error {
 	r, err := n.start(trans)
 	if err != nil {
 		close(n.done)
-		return errors.Join(err, trans.Close(), n.inTime(n.closeDir))
+		return errors.Join(err, trans.Close(), n.inTime(n.dir.close))
 	}
 	observed := make(chan raft.Observation, 64)
 	observer := raft.NewObserver(observed, false, func(o *raft.Observation) bool {
@@ -94,15 +94,6 @@ func (n *Node) start(trans *transport) (r *raft.Raft, err error) {
 	return r, err
 }
 
-// closeDir frees the data directory. After a read or write that broke off bbolt would wait for itself: then it stays as it is until the process ends,
-// as it must after ErrStore.
-func (n *Node) closeDir() error {
-	if n.store.broken.Load() {
-		return nil
-	}
-	return n.dir.close()
-}
-
 // memberTick is how often a server looks whether it is still a member.
 const memberTick = 250 * time.Millisecond
 
@@ -154,7 +145,7 @@ func (n *Node) stop(r *raft.Raft, trans *transport, workers *sync.WaitGroup) err
 		trans.heartbeats.end()
 		workers.Wait()
 		n.waits.Wait()
-		return errors.Join(err, n.closeDir())
+		return errors.Join(err, n.dir.close())
 	})
 }
 

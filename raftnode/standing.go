@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 
 	"github.com/hashicorp/raft"
@@ -25,10 +26,8 @@ func (n *Node) Standing() (Standing, error) {
 	s := Standing{Promised: n.store.promised.Load()}
 	r := n.raft.Load()
 	if r == nil {
-		err := guarded(func() (err error) {
-			s.LogTerm, s.LogIndex, err = n.dir.lastEntry()
-			return err
-		})
+		var err error
+		s.LogTerm, s.LogIndex, err = n.dir.lastEntry()
 		return s, err
 	}
 	s.Runs = true
@@ -48,12 +47,12 @@ func (n *Node) Standing() (Standing, error) {
 func (d *dataDir) lastEntry() (term, index uint64, err error) {
 	index, err = d.bolt.LastIndex()
 	if err != nil {
-		return 0, 0, fmt.Errorf("read the end of the log: %w", err)
+		return 0, 0, fmt.Errorf("read the end of the log: %w", unreadable(filepath.Join(d.path, "raft", "raft.db"), err))
 	}
 	if index > 0 {
 		var last raft.Log
 		if err := d.bolt.GetLog(index, &last); err != nil {
-			return 0, 0, fmt.Errorf("read the end of the log: %w", err)
+			return 0, 0, fmt.Errorf("read the end of the log: %w", unreadable(filepath.Join(d.path, "raft", "raft.db"), err))
 		}
 		term = last.Term
 	}

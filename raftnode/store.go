@@ -35,8 +35,6 @@ type watchedStore struct {
 	raftRuns bool
 	// onError is called for each failed read or write and must not block.
 	onError func(error)
-	// broken is set by a read or write that left bbolt's locks as they were: nobody may wait for them.
-	broken atomic.Bool
 	// promised is set by the first write of something that was not there: a term, a vote, entries of the log.
 	promised atomic.Bool
 
@@ -73,7 +71,7 @@ func (w *watchedStore) write(what string, f func() error) error {
 	w.writing[id] = struct{}{}
 	w.mu.Unlock()
 
-	err := w.unlessBroken(f)
+	err := f()
 
 	w.mu.Lock()
 	delete(w.writing, id)
@@ -83,26 +81,6 @@ func (w *watchedStore) write(what string, f func() error) error {
 			what += " in " + w.path
 		}
 		_ = w.tell(fmt.Errorf("%w: %s: %w%s", ErrStore, what, err, cmp.Or(remedy(err), ": look at the disk and at the kernel's log, and start again")))
-	}
-	return err
-}
-
-// errBroken is the error of a read or write after one that broke off within bbolt, which has told why.
-var errBroken = fmt.Errorf("%w: an earlier read or write broke off", ErrStore)
-
-// unlessBroken reads or writes, if nothing has broken off before.
-func (w *watchedStore) unlessBroken(f func() error) error {
-	if w.broken.Load() {
-		return errBroken
-	}
-	whole := false
-	err := guarded(func() error {
-		err := f()
-		whole = true
-		return err
-	})
-	if !whole {
-		w.broken.Store(true)
 	}
 	return err
 }

@@ -4,13 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
-	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 )
 
@@ -18,25 +18,20 @@ import (
 // would be for ever.
 const boltWait = 2 * time.Second
 
-// openBolt opens raft.db, whose log must go on from where the newest snapshot, of the entry held, ends. bbolt panics on some kinds
-// of damage, which here is an operating error like the others. note is told each entry of the log, whose data it may not keep.
-func openBolt(path string, held uint64, note func(*raft.Log)) (s *raftboltdb.BoltStore, err error) {
-	defer func() {
-		if p := recovered(recover()); p != nil {
-			s, err = nil, unreadable(path, p)
+// openBolt opens raft.db, whose log must go on from where the newest snapshot, of the entry held, ends. note is told each entry of the log,
+// whose data it may not keep.
+func openBolt(path string, held uint64, note func(*raft.Log)) (s *boltFile, err error) {
+	err = guarded(func() error {
+		err := walkBolt(path, held, note)
+		if err != nil {
+			return err
 		}
-	}()
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a page behind the file's end, through its memory map.
-	if err := walkBolt(path, held, note); err != nil {
-		return nil, unreadable(path, err)
-	}
-	s, err = raftboltdb.New(raftboltdb.Options{
-		Path: path,
-		BoltOptions: &bbolt.Options{
+		s, err = openFile(path, bbolt.Options{
 			Timeout:        boltWait,
 			NoFreelistSync: true, // otherwise each commit rewrites the whole freelist.
 			FreelistType:   bbolt.FreelistMapType,
-		},
+		})
+		return err
 	})
 	if err != nil {
 		return nil, unreadable(path, err)
@@ -54,6 +49,31 @@ func walkBolt(path string, held uint64, note func(*raft.Log)) error {
 	case err != nil:
 		return err
 	}
+	return view(path, func(tx *bbolt.Tx) error {
+		latest := uint64(math.MaxUint64)
+		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			switch string(name) {
+			case logBucket:
+				return walkLog(b, held, latest, note)
+			case confBucket:
+				return b.ForEach(func(k, v []byte) error {
+					touch(v)
+					if !slices.Contains(confKeys(), string(k)) { // what stood there would be taken for missing
+						return fmt.Errorf("it has something under %q", k)
+					}
+					if string(k) == currentTerm { // it comes before the log
+						latest = binary.BigEndian.Uint64(v)
+					}
+					return nil
+				})
+			}
+			return fmt.Errorf("it has something under %q", name)
+		})
+	})
+}
+
+// view opens a raft.db for reading and looks at its pages before f does.
+func view(path string, f func(*bbolt.Tx) error) error {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: boltWait})
 	if err != nil {
 		return err
@@ -64,24 +84,26 @@ func walkBolt(path string, held uint64, note func(*raft.Log)) error {
 	}
 	defer db.Close()    //nolint:errcheck // only read.
 	defer tx.Rollback() //nolint:errcheck // only read.
-	return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
-		if string(name) == logBucket {
-			return walkLog(b, held, note)
-		}
-		return b.ForEach(func(k, v []byte) error {
-			touch(k)
-			touch(v)
-			return nil
-		})
-	})
+	if err := checkPages(tx, path); err != nil {
+		return err
+	}
+	return f(tx)
 }
 
-// logBucket is where raftboltdb keeps the log, by index.
-const logBucket = "logs"
+// logBucket is where raftboltdb keeps the log, by index, and confBucket where it keeps the rest.
+const (
+	logBucket  = "logs"
+	confBucket = "conf"
+)
 
-// walkLog decodes every entry. A gap is none below the newest snapshot, of the entry held.
-func walkLog(b *bbolt.Bucket, held uint64, note func(*raft.Log)) error {
-	first, last := uint64(0), uint64(0)
+// confKeys are what Raft and a dataDir keep beside the log.
+func confKeys() []string {
+	return []string{currentTerm, "LastVoteTerm", "LastVoteCand", string(serverIDKey()), string(secretKey())}
+}
+
+// walkLog decodes every entry. No term is above the latest that Raft has heard of. A gap is none below the newest snapshot, of the entry held.
+func walkLog(b *bbolt.Bucket, held, latest uint64, note func(*raft.Log)) error {
+	first, last, term := uint64(0), uint64(0), uint64(0)
 	dec := codec.NewDecoderBytes(nil, &codec.MsgpackHandle{})
 	var entry raft.Log
 	err := b.ForEach(func(k, v []byte) error {
@@ -104,6 +126,10 @@ func walkLog(b *bbolt.Bucket, held uint64, note func(*raft.Log)) error {
 		if entry.Index != index {
 			return fmt.Errorf("log entry %d is entry %d", index, entry.Index)
 		}
+		if entry.Term < term || entry.Term > latest || entry.Type > raft.LogConfiguration { // over a kind that it does not know Raft panics later
+			return fmt.Errorf("log entry %d makes no sense: it is of kind %d and term %d, after term %d, and the latest term is %d", index, entry.Type, entry.Term, term, latest)
+		}
+		term = entry.Term
 		note(&entry)
 		return nil
 	})
