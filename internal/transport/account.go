@@ -3,6 +3,7 @@ package transport
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +21,8 @@ const (
 	// Who moves 10 KiB a second is not slow.
 	floorBytes = 100 << 10
 	floorTime  = 10 * time.Second
+	// halfGrace is how far behind them a request may be and is not slow: one on its way does not go before those that wait for their turn.
+	halfGrace = time.Second
 )
 
 // account bounds what messages on their way take of this process's memory, for all callers together, and how long one may stand still.
@@ -28,32 +31,38 @@ const (
 type account struct {
 	most       int64
 	patience   time.Duration
-	full, idle string // what is said to whom it ends, when there is no room, or when its message stands still
+	grace      time.Duration // who is not further behind is not slow
+	full, idle string        // what is said to whom it ends, when there is no room, or when its message stands still
 
 	mu    sync.Mutex // guards what stands below, and each entry
 	held  int64
 	going int64 // of those held: they have been told to end
+	begun int   // messages, ever
 	open  map[*entry]struct{}
 }
 
 func newHalves(most int64, patience time.Duration) *account {
-	return newAccount(most, patience, "too many requests are on their way, and this one does not get on", "the request did not get on")
+	return newAccount(most, patience, halfGrace, "too many requests are on their way, and this one does not get on", "the request did not get on")
 }
 
 func newUnreads(most int64, patience time.Duration) *account {
-	return newAccount(most, patience, "too many answers are not taken, and this one was taken slowly", "nothing of the answer's rest was taken")
+	return newAccount(most, patience, 0, "too many answers are not taken, and this one was taken slowly", "nothing of the answer's rest was taken")
 }
 
-func newAccount(most int64, patience time.Duration, full, idle string) *account {
-	return &account{most: most, patience: patience, full: full, idle: fmt.Sprintf("%s for %s", idle, patience), open: map[*entry]struct{}{}}
+func newAccount(most int64, patience, grace time.Duration, full, idle string) *account {
+	return &account{most: most, patience: patience, grace: grace, full: full, idle: fmt.Sprintf("%s for %s", idle, patience), open: map[*entry]struct{}{}}
 }
 
 // entry is what a request has on its way, or what its answer has: one message at a time.
 type entry struct {
-	all *account
-	end func() // has a read or write that waits come back; it is called without the lock, and must not block
+	all  *account
+	from netip.Addr // of its caller
+	end  func()     // has a read or write that waits come back; it is called without the lock, and must not block
 
 	cost  int64
+	nth   int         // of all messages, in the order in which they began
+	ahead int         // of those that its caller's address has: they began before it; of use in shorten alone
+	queue bool        // it is whole, and waits for its turn: it is not slow, however long that takes
 	since time.Time   // it is behind who moves at the floor since then
 	moved time.Time   // when its last byte moved
 	look  *time.Timer // looks when it may have stood still for too long; nil: none was ever under way
@@ -62,8 +71,8 @@ type entry struct {
 }
 
 // begin is a request whose message is on its way, or an answer's.
-func (a *account) begin(end func()) *entry {
-	e := &entry{all: a, end: end}
+func (a *account) begin(from netip.Addr, end func()) *entry {
+	e := &entry{all: a, from: from, end: end}
 	_ = e.has(0, 0) // whoever reads or writes is told
 	return e
 }
@@ -79,7 +88,8 @@ func (e *entry) has(held int64, moved int) error {
 	now := time.Now()
 	if _, ok := a.open[e]; !ok {
 		a.open[e] = struct{}{}
-		e.since, e.moved = now, now
+		a.begun++
+		e.nth, e.since, e.moved = a.begun, now, now
 		if e.look == nil {
 			e.look = time.AfterFunc(a.patience, e.lookStalled)
 		} else {
@@ -104,12 +114,23 @@ func (e *entry) has(held int64, moved int) error {
 	return why
 }
 
-// whole notes that the message has arrived: nothing is on its way until the next begins.
-func (e *entry) whole() {
+// waits notes that the message is whole and waits for its turn. That ends with it.
+func (e *entry) waits() {
+	e.all.mu.Lock()
+	defer e.all.mu.Unlock()
+	e.queue = true
+}
+
+// arrived is whole for who goes on only if the message need not end: then it returns nil, and nothing has it end any more.
+func (e *entry) arrived() error {
 	e.all.mu.Lock()
 	defer e.all.mu.Unlock()
 	e.forget()
+	return e.lost
 }
+
+// whole notes that the message has arrived: nothing is on its way until the next begins.
+func (e *entry) whole() { _ = e.arrived() }
 
 // close ends the account of a request, or of an answer.
 func (e *entry) close() {
@@ -134,12 +155,21 @@ func (e *entry) forget() {
 	if e.lost != nil {
 		e.all.going -= e.cost
 	}
-	e.cost = 0
+	e.cost, e.queue = 0, false
+}
+
+// slow is the weight of what moves slowly: how much it holds, for how long. That of others is 0.
+func (e *entry) slow(now time.Time) float64 {
+	behind := now.Sub(e.since)
+	if e.queue || behind < e.all.grace {
+		return 0
+	}
+	return float64(e.cost) * float64(behind)
 }
 
 // shorten has messages end until there is an eighth of room again, if more is held than may be. Those that hold less than half of them do come
-// last; of the others, those come first that have held much for long without moving: whoever moves at the floor or faster hardly counts.
-// Holds mu.
+// last. Of the others, the slow ones come first, which have held much for long without moving; then those that came last, of the addresses
+// that have the most: who comes when all is full is turned away, and who waits for its turn gets there. Holds mu.
 func (a *account) shorten(now time.Time) []*entry {
 	if a.held-a.going <= a.most {
 		return nil
@@ -150,6 +180,12 @@ func (a *account) shorten(now time.Time) []*entry {
 			all = append(all, e)
 		}
 	}
+	slices.SortFunc(all, func(x, y *entry) int { return cmp.Compare(x.nth, y.nth) })
+	of := map[netip.Addr]int{}
+	for _, e := range all {
+		e.ahead = of[e.from]
+		of[e.from]++
+	}
 	slices.SortFunc(all, func(x, y *entry) int { return cmp.Compare(x.cost, y.cost) })
 	median := all[len(all)/2].cost
 	small := func(e *entry) int {
@@ -158,9 +194,8 @@ func (a *account) shorten(now time.Time) []*entry {
 		}
 		return 0
 	}
-	weight := func(e *entry) float64 { return float64(e.cost) * float64(now.Sub(e.since)) }
 	slices.SortFunc(all, func(x, y *entry) int {
-		return cmp.Or(cmp.Compare(small(x), small(y)), cmp.Compare(weight(y), weight(x)))
+		return cmp.Or(cmp.Compare(small(x), small(y)), cmp.Compare(y.slow(now), x.slow(now)), cmp.Compare(y.ahead, x.ahead), cmp.Compare(y.nth, x.nth))
 	})
 	var lost []*entry
 	for _, e := range all {

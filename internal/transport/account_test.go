@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -25,11 +26,11 @@ func TestHalvesShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newHalves(4<<20, time.Hour)
 		var ends atomic.Int32
-		slow := a.begin(mustEnd(&ends))
+		slow := a.begin(netip.Addr{}, mustEnd(&ends))
 		defer slow.close()
 		var stopped []*entry
 		for range 6 { // 512 KiB each and the base
-			h := a.begin(mustEnd(&ends))
+			h := a.begin(netip.Addr{}, mustEnd(&ends))
 			require.NoError(t, come(h, 256<<10))
 			stopped = append(stopped, h)
 		}
@@ -37,12 +38,12 @@ func TestHalvesShort(t *testing.T) {
 			time.Sleep(time.Second)
 			require.NoError(t, come(slow, (i+1)*(10<<10)))
 		}
-		large := a.begin(mustEnd(&ends))
+		large := a.begin(netip.Addr{}, mustEnd(&ends))
 		for n := 64 << 10; n <= 1<<20; n += 64 << 10 {
 			time.Sleep(time.Millisecond)
 			require.NoError(t, come(large, n))
 		}
-		fresh := a.begin(mustEnd(&ends))
+		fresh := a.begin(netip.Addr{}, mustEnd(&ends))
 		require.NoError(t, fresh.why())
 		require.NoError(t, slow.why())
 		require.NoError(t, large.why())
@@ -73,7 +74,7 @@ func TestHalvesBound(t *testing.T) {
 		a := newHalves(4<<20, time.Hour)
 		var all []*entry
 		for range 1000 {
-			h := a.begin(func() {})
+			h := a.begin(netip.Addr{}, func() {})
 			all = append(all, h)
 			for n := range 10 {
 				_ = come(h, n*(10<<10))
@@ -102,7 +103,7 @@ func TestHalvesStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newHalves(1<<20, time.Minute)
 		var ends atomic.Int32
-		still, drips, between := a.begin(mustEnd(&ends)), a.begin(func() {}), a.begin(func() {})
+		still, drips, between := a.begin(netip.Addr{}, mustEnd(&ends)), a.begin(netip.Addr{}, func() {}), a.begin(netip.Addr{}, func() {})
 		defer still.close()
 		defer drips.close()
 		defer between.close()
@@ -131,7 +132,7 @@ func TestUnreadsShort(t *testing.T) {
 		a := newUnreads(n*(entryBase+size), time.Hour)
 		var ends atomic.Int32
 		answer := func() *entry {
-			e := a.begin(mustEnd(&ends))
+			e := a.begin(netip.Addr{}, mustEnd(&ends))
 			require.NoError(t, e.has(size, 0))
 			return e
 		}
@@ -152,7 +153,7 @@ func TestUnreadsShort(t *testing.T) {
 			}
 		}
 		require.Zero(t, ends.Load())
-		small := a.begin(mustEnd(&ends))
+		small := a.begin(netip.Addr{}, mustEnd(&ends))
 		require.EqualValues(t, 3, ends.Load(), "with the small one they are too many, and an eighth of room is made")
 		for _, e := range deaf {
 			require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(e.why()))

@@ -1,10 +1,6 @@
 package transport
 
 import (
-	"cmp"
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -15,175 +11,97 @@ import (
 	"github.com/godwit-run/godwit/internal/apierr"
 )
 
-// headBytes is the length of what stands before each message of gRPC, and of a stream of Connect: a byte of flags, and the message's length.
-const headBytes = 5
-
-// body is a request's body that tells of the bytes that come, long before a message is whole, and counts the message under way among the
-// halves.
+// body is a request's body. It tells of the bytes that come, long before a message is whole, and fails once the account has its request end.
+// What else is to be known of them its messages know.
 type body struct {
-	io.ReadCloser
-	told *atomic.Pointer[func(n int)] // told of what comes; nil: nobody is
-	half *entry
+	raw      io.Reader
+	told     *atomic.Pointer[func(n int)] // told of what comes; nil: nobody is
+	half     *entry                       // what has come of a message and is not whole, or waits for its turn
+	messages messages
 
-	packed bool         // the request says that it is compressed
-	framed bool         // messages have heads; otherwise the body is one message
-	single bool         // the body is to have one message: it is handed over when the body has ended, and work on it has its turn
-	enter  func() error // has work on the request have its turn
-	leave  func() bool  // ends the turn
-	begun  bool         // it had its turn
-	served bool         // by a procedure of ours; else the body is only passed on, and is no work
-	first  bool         // of a stream: it has one, for its first message, until more is asked for
-	kept   []byte       // of a single framed message: its last byte, and what follows it; handed over when nothing is awaited any more
-	most   int          // of the message under way
-	head   [headBytes]byte
-	past   int // of a single request's message, once another follows it
-	got    int // of the message under way, with its head
-	left   int // of it, behind its head
+	packed bool  // the request says that it is compressed
+	framed bool  // messages have heads; otherwise the body is one message
+	end    error // of a read: the body's end, or why it ended early
+
+	enter func() error // waits until work on the request has its turn
+	leave func() bool  // ends the turn
 }
 
-// newBody wraps the body of r.
+// messages are a body's: they are counted as they come, and say when work on the request has its turn. There are singleMessage and
+// messageStream.
+type messages interface {
+	// read is a Read of the body into p, which is not empty.
+	read(p []byte) (int, error)
+}
+
+// newBody wraps the body of r, which is passed on and is no work unless it is said what it is.
 func newBody(r *http.Request, told *atomic.Pointer[func(n int)], half *entry) *body {
-	kind := r.Header.Get("Content-Type")
+	kind := strings.ToLower(r.Header.Get("Content-Type"))
 	packed := false
 	for _, h := range []string{"Content-Encoding", "Grpc-Encoding", "Connect-Content-Encoding"} {
 		how := r.Header.Get(h)
 		packed = packed || how != "" && how != "identity"
 	}
-	return &body{
-		packed: packed, ReadCloser: r.Body, told: told, half: half, most: MaxMessageBytes,
+	b := &body{
+		raw: r.Body, told: told, half: half, packed: packed,
 		framed: strings.HasPrefix(kind, "application/grpc") || strings.HasPrefix(kind, "application/connect+"),
 	}
+	b.messages = &messageStream{body: b, message: b.message(MaxMessageBytes), stage: noTurn}
+	return b
+}
+
+// isSingle says that the body is to be one message of a procedure's, of at most that many bytes.
+func (b *body) isSingle(most int) {
+	b.messages = &singleMessage{body: b, message: b.message(most)}
+}
+
+// isStream says that the body is a procedure's stream, whose first message has at most that many bytes.
+func (b *body) isStream(most int) {
+	b.messages = &messageStream{body: b, message: b.message(most)}
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
-	if why := b.half.why(); why != nil {
+	why := b.half.why()
+	if why == nil && b.packed {
+		why = apierr.New(connect.CodeUnimplemented, apierr.ReasonInvalid, "", "compressed requests are not taken", "send it as it is")
+	}
+	if why != nil {
 		b.half.close()
 		return 0, why
-	}
-	if b.packed {
-		b.half.close()
-		return 0, apierr.New(connect.CodeUnimplemented, apierr.ReasonInvalid, "", "compressed requests are not taken", "send it as it is")
 	}
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if b.first {
-		b.first = false
-		b.leave()
-	}
-	if len(b.kept) > 0 && b.begun {
-		n := copy(p, b.kept)
-		b.kept = b.kept[n:]
+	n, err := b.messages.read(p)
+	if err == nil {
 		return n, nil
 	}
-	n, err := b.next(p)
-	for n == 0 && err == nil && len(b.kept) > 0 { // all but the end is there, and nothing to hand over
-		n, err = b.next(p)
+	if why := b.half.arrived(); why != nil {
+		n, err = 0, why
 	}
+	b.half.close()
+	b.end = err
 	return n, err
 }
 
-// next reads from the request once.
-func (b *body) next(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
+// Close does nothing. net/http closes a body when the answer is written, and would wait here for a rest of it that may never come, before its
+// caller hears that no more is wanted.
+func (b *body) Close() error { return nil }
+
+// receive reads what comes of the request.
+func (b *body) receive(p []byte) (int, error) {
+	n, err := b.raw.Read(p)
 	if f := b.told.Load(); f != nil && n > 0 {
 		(*f)(n)
 	}
-	last := len(b.kept) > 0 // this was to be the end
-	if b.single && !b.begun && (errors.Is(err, io.EOF) || last && n > 0) {
-		if why := b.begin(); why != nil {
-			b.half.close()
-			return 0, why
-		}
-	}
-	if why := b.note(p[:n], err != nil); why != nil {
-		b.half.close()
-		return 0, why
-	}
-	switch {
-	case b.first && !b.begun:
-		if why := b.begin(); why != nil {
-			b.half.close()
-			return 0, why
-		}
-		if b.half.whole(); err != nil {
-			b.half.close()
-		}
-	case last && b.begun:
-		b.kept = append(b.kept, p[:n]...)
-		n = copy(p, b.kept)
-		b.kept = b.kept[n:]
-		return n, nil // the end comes again
-	case b.single && b.framed && !b.begun && err == nil && n > 0 && b.got >= headBytes && b.left == 0:
-		b.kept = append(b.kept, p[n-1])
-		n--
-	}
 	return n, err
 }
 
-// begin waits until work on the request has its turn.
-func (b *body) begin() error {
-	b.begun = true
-	if err := b.enter(); err != nil {
-		return cmp.Or(b.half.why(), err)
-	}
-	return nil
-}
-
-// note counts what has come.
-func (b *body) note(p []byte, end bool) error {
-	came := len(p)
-	for len(p) > 0 {
-		n := len(p)
-		if b.framed {
-			n = b.part(p)
-		}
-		b.got += n
-		if size := b.got + b.left; size > b.most+headBytes {
-			return apierr.New(connect.CodeResourceExhausted, apierr.ReasonInvalid, "",
-				fmt.Sprintf("a message of %d bytes or more where at most %d are taken", size-headBytes, b.most), "send less at a time")
-		}
-		p = p[n:]
-		if b.framed && b.got >= headBytes && b.left == 0 && !b.single {
-			switch {
-			case !b.served || b.begun:
-				b.half.whole()
-			case !b.first: // it is counted until it has its turn
-				b.first = true
-				if why := b.half.has(halfGrowth*int64(b.got), came); why != nil {
-					return why
-				}
-			}
-			b.got, b.most = 0, MaxMessageBytes
-		}
-	}
-	why := b.half.why()
-	switch {
-	case b.first && !b.begun: // next goes on
-	case end: // whatever it held has gone on, or goes with the request
-		b.half.close()
-	case b.got > 0 && why == nil:
-		return b.half.has(halfGrowth*int64(b.past+b.got), came)
-	}
-	return why
-}
-
-// part is how many of p are of the head under way, or of the message behind it; whole or not.
-func (b *body) part(p []byte) int {
-	if b.got >= headBytes && b.left > 0 {
-		n := min(len(p), b.left)
-		b.left -= n
-		return n
-	}
-	if b.got >= headBytes { // behind the one message of a single request: an error that its reader words
-		b.past, b.got = b.past+b.got, 0
-	}
-	n := copy(b.head[b.got:], p)
-	if b.got+n == headBytes {
-		b.left = int(binary.BigEndian.Uint32(b.head[1:]))
-	}
-	return n
+// waitTurn waits until work on the message that has come has its turn.
+func (b *body) waitTurn() error {
+	b.half.waits()
+	return b.enter()
 }
 
 // specMux tells the body of each request what is known of its procedure.
@@ -213,14 +131,17 @@ func (m specMux) most(procedure string) int {
 func (m specMux) Handle(pattern string, h http.Handler) {
 	m.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		wr, ok := r.Context().Value(writerKey{}).(*writer)
-		switch single := m.single[pattern]; {
-		case ok && wr.body != nil:
-			wr.body.served, wr.body.single = true, single
-			wr.body.most = m.most(pattern)
-		case ok && single:
+		single := m.single[pattern]
+		switch {
+		case !ok:
+		case wr.body == nil && single:
 			if wr.enter(r.Context()) != nil {
 				return // the client is gone
 			}
+		case wr.body != nil && single:
+			wr.body.isSingle(m.most(pattern))
+		case wr.body != nil:
+			wr.body.isStream(m.most(pattern))
 		}
 		h.ServeHTTP(w, r)
 	})

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -289,12 +290,13 @@ func TestCuts(t *testing.T) {
 	whole := slices.Concat(headOf(3), []byte("abc"), headOf(0), headOf(70_000), make([]byte, 70_000))
 	rapid.Check(t, func(t *rapid.T) {
 		all := newHalves(64<<20, time.Hour)
-		half := all.begin(func() {})
-		b := &body{half: half, framed: true, most: MaxMessageBytes}
+		half := all.begin(netip.Addr{}, func() {})
+		b := &body{half: half, framed: true}
+		m := &messageStream{body: b, message: b.message(MaxMessageBytes), stage: noTurn}
 		at := 0
 		for at < len(whole) {
 			n := rapid.IntRange(1, len(whole)-at).Draw(t, "n")
-			require.NoError(t, b.note(whole[at:at+n], false))
+			require.NoError(t, m.note(whole[at:at+n]))
 			at += n
 			under := int64(0)
 			for start := 0; start < at; {
@@ -310,7 +312,7 @@ func TestCuts(t *testing.T) {
 	})
 }
 
-// TestSecondMessage: a request that is one message is refused when another follows, and all that has come of it is counted until then.
+// TestSecondMessage: a request that is one message is refused when another follows, before work on it begins.
 func TestSecondMessage(t *testing.T) {
 	addr, k := taking(t, newHalves(64<<20, time.Hour))
 	two := slices.Concat(headOf(0), headOf(0))
@@ -324,34 +326,23 @@ func TestSecondMessage(t *testing.T) {
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, fmt.Sprint(int(connect.CodeUnimplemented)), cmp.Or(res.Trailer.Get("Grpc-Status"), res.Header.Get("Grpc-Status")))
 	require.Zero(t, k.handled.Load())
-
-	all := newHalves(64<<20, time.Hour)
-	b := &body{half: all.begin(func() {}), framed: true, single: true, most: 1000}
-	defer b.half.close()
-	came := 0
-	for _, n := range []int{1000, 700, 0, 1000} {
-		require.NoError(t, b.note(headOf(n), false))
-		require.NoError(t, b.note(make([]byte, n), false))
-		came += headBytes + n
-		require.EqualValues(t, entryBase+halfGrowth*came, all.held)
-	}
-	require.ErrorContains(t, b.note(headOf(1001), false), "a message of 1001 bytes or more where at most 1000 are taken")
 }
 
 // TestFirstIsCounted: a stream's first message is counted for as long as it waits for its turn, which it has once, until more is asked for.
 func TestFirstIsCounted(t *testing.T) {
 	all := newHalves(64<<20, time.Hour)
-	half := all.begin(func() {})
+	half := all.begin(netip.Addr{}, func() {})
 	defer half.close()
 	var waited []int64
 	left := 0
 	message := append(headOf(1000), make([]byte, 1000)...)
 	b := &body{
-		ReadCloser: io.NopCloser(bytes.NewReader(append(message, message...))), told: new(atomic.Pointer[func(int)]), half: half,
-		framed: true, served: true, most: 1000,
-		enter: func() error { waited = append(waited, all.holds()); return nil },
-		leave: func() bool { left++; return true },
+		raw: bytes.NewReader(append(message, message...)), told: new(atomic.Pointer[func(int)]), half: half,
+		framed: true,
+		enter:  func() error { waited = append(waited, all.holds()); require.True(t, half.queue); return nil },
+		leave:  func() bool { left++; return true },
 	}
+	b.isStream(1000)
 	for range 2 {
 		_, err := io.ReadFull(b, make([]byte, len(message)))
 		require.NoError(t, err)

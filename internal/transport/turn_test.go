@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -303,4 +305,46 @@ func TestWaitsTooLong(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	require.Contains(t, w.Body.String(), "the request did not get on for 20ms")
+}
+
+// TestLineIsNotSlow: of requests that wait for their turn none goes because it waits: when they are too many, those are turned away that come
+// last, of the address that has the most.
+func TestLineIsNotSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := connect.NewServer()
+		k := &worker{how: func(context.Context) {}}
+		apiv1connect.RegisterDataHandler(s, k)
+		mux := http.NewServeMux()
+		Mount(mux, s)
+		const size, room = 8 << 10, 16
+		halves, turns := newHalves(room*(entryBase+halfGrowth*size), time.Hour), gate.NewTurns(1)
+		h := withWriter(mux, halves, newUnreads(maxUnread, time.Hour), gate.NewShares(100), turns)
+		require.NoError(t, turns.Enter(t.Context(), netip.Addr{})) // a work that takes long
+		answers := map[string]*httptest.ResponseRecorder{}
+		ask := func(name, from string) {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/godwit.v1.Data/Inspect", strings.NewReader("{}"+strings.Repeat(" ", size-2)))
+			r.Header.Set("Content-Type", "application/json")
+			r.RemoteAddr = from + ":1"
+			w := httptest.NewRecorder()
+			answers[name] = w
+			go h.ServeHTTP(w, r)
+			time.Sleep(time.Minute)
+		}
+		for i := range room {
+			ask(fmt.Sprint(i), "10.0.0.1")
+		}
+		ask("another's", "10.0.0.2")
+		ask("too much", "10.0.0.1")
+		ask("too much again", "10.0.0.1")
+		turns.Leave()
+		synctest.Wait()
+		for name, late := range map[string]bool{"0": false, "1": false, "another's": false, "15": true, "too much again": false} {
+			if late {
+				require.Contains(t, answers[name].Body.String(), "does not get on", name)
+			} else {
+				require.Equal(t, http.StatusOK, answers[name].Code, "%s: %s", name, answers[name].Body)
+			}
+		}
+		require.Zero(t, halves.holds())
+	})
 }

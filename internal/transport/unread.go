@@ -28,7 +28,7 @@ type counted struct {
 // open has the answer counted until its entry is whole.
 func (a *counted) open() *entry {
 	if a.entry == nil {
-		a.entry = a.all.begin(a.wr.breakWrite)
+		a.entry = a.all.begin(a.wr.from, a.wr.breakWrite)
 	}
 	return a.entry
 }
@@ -67,8 +67,12 @@ func (a *counted) Flush() {
 	_ = http.NewResponseController(a.ResponseWriter).Flush() // what fails is told by the next write
 }
 
-// close ends the account of an answer. What net/http has kept of it is written later, and has the patience as its deadline.
+// close ends the account of an answer. What net/http has kept of it is written later, and has the patience as its deadline; so does the rest of
+// the request, which net/http reads over HTTP/1.1.
 func (a *counted) close(r *http.Request) {
+	if r.ProtoMajor == 1 {
+		_ = a.wr.ctl.SetReadDeadline(time.Now().Add(a.all.patience)) // it knows them
+	}
 	if a.kept > 0 || r.ProtoMajor == 1 { // over HTTP/1.1 an empty chunk follows
 		setDeadline(r.Context(), time.Now().Add(a.all.patience))
 	}

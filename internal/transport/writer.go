@@ -53,7 +53,7 @@ func withWriter(h http.Handler, all, answers *account, open *gate.Shares, turns 
 		}()
 		if r.ContentLength != 0 && r.Body != nil {
 			ctx, cancel := context.WithCancel(r.Context())
-			half := all.begin(func() { wr.breakRead(); cancel() })
+			half := all.begin(from, func() { wr.breakRead(); cancel() })
 			defer cancel()
 			defer half.close()
 			wr.body = newBody(r, &wr.read, half)
@@ -114,12 +114,13 @@ func Wait(ctx context.Context, f func() error) error {
 	return wr.enter(ctx)
 }
 
-// breakWrite has a write that waits return, and all that come.
+// breakWrite has a write that waits return, and all that come. Over HTTP/1.1 the first one may wait for what the caller has not sent yet.
 func (wr *writer) breakWrite() {
 	wr.mu.Lock()
 	defer wr.mu.Unlock()
 	if wr.broken = true; !wr.done {
 		_ = wr.ctl.SetWriteDeadline(time.Unix(1, 0)) // both protocols of Serve know deadlines
+		_ = wr.ctl.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
