@@ -154,7 +154,7 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 	c := &Control{
 		cfg: cfg, log: patientLog{log}, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg,
 		http: transport.NewHTTPClient(), bulk: transport.NewBulkHTTPClient(),
-		incoming: newIncoming(), pushed: newIncoming(), offered: newIncoming(), outgoing: newOutgoing(maxOutgoing, maxFetchers), strangers: newOutgoing(maxStrangers, maxStrangersWaiting),
+		incoming: newIncoming(maxIncoming / 2), pushed: newIncoming(0), offered: newIncoming(maxIncoming / 2), outgoing: newOutgoing(maxOutgoing, maxFetchers), strangers: newOutgoing(maxStrangers, maxStrangersWaiting),
 		uploads: make(chan struct{}, maxUploads), inspecting: make(chan struct{}, 1), dials: newDials(), moving: moving, errands: newErrands(),
 	}
 	c.reach = c.askAtAddress

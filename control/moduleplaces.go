@@ -37,9 +37,9 @@ const (
 	waitWord = 400 * time.Millisecond
 )
 
-// newIncoming turns away who finds no place, rather than have them wait with what they hold.
-func newIncoming() *gate.Gate {
-	return gate.New(gate.Config{Places: maxIncoming, Floor: incomingFloor, Window: incomingWindow, Patience: streamPatience})
+// newIncoming turns away who finds no place, rather than have them wait with what they hold. One address has share places at the most; 0: all.
+func newIncoming(share int) *gate.Gate {
+	return gate.New(gate.Config{Places: maxIncoming, Share: share, Floor: incomingFloor, Window: incomingWindow, Patience: streamPatience})
 }
 
 // newOutgoing has callers wait: they hold nothing meanwhile.
@@ -51,7 +51,7 @@ func newOutgoing(places, waiting int) *gate.Gate {
 
 // enterReading gives the request of ctx a place in a gate, which is judged by what comes of its body.
 func enterReading(ctx context.Context, g *gate.Gate, what string) (context.Context, *gate.Place, error) {
-	inside, place, err := g.Enter(ctx)
+	inside, place, err := g.EnterFrom(ctx, transport.From(ctx))
 	if err != nil {
 		return nil, nil, placeError(err, what)
 	}

@@ -6,6 +6,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -24,6 +25,8 @@ type Config struct {
 	// Places bounds the streams inside, Waiting those that wait for a place. Who comes when Waiting is 0 is let in if a place is free
 	// or somebody loses one.
 	Places, Waiting int
+	// Share bounds those inside and those that wait of one address; 0: nothing does. Its own slow ones make room for more of it.
+	Share int
 	// A stream that moves less than Floor in a Window, in whatever Moved counts, loses its place to one that waits. Each begins with a
 	// window, and never has more than one before it.
 	Floor  int
@@ -38,9 +41,10 @@ type Gate struct {
 
 	mu     sync.Mutex // guards what stands below, and the places
 	inside map[*Place]struct{}
-	losing int         // of those inside: told to go, and not gone yet
-	queue  list.List   // of *waiter
-	alarm  *time.Timer // while somebody waits: looks when the next place may be lost
+	of     map[netip.Addr]int // places of each address, given or waited for, that are not lost
+	losing int                // of those inside: told to go, and not gone yet
+	queue  list.List          // of *waiter
+	alarm  *time.Timer        // while somebody waits: looks when the next place may be lost
 }
 
 // waiter is one that waits.
@@ -52,6 +56,8 @@ type waiter struct {
 // Place is a stream's place inside.
 type Place struct {
 	gate *Gate
+	from netip.Addr
+	held bool // it is counted among those of its address
 	end  context.CancelCauseFunc
 
 	due     time.Time   // the stream is slow from then on
@@ -63,15 +69,25 @@ type Place struct {
 
 // New makes a gate.
 func New(cfg Config) *Gate {
-	return &Gate{cfg: cfg, inside: map[*Place]struct{}{}}
+	return &Gate{cfg: cfg, inside: map[*Place]struct{}{}, of: map[netip.Addr]int{}}
 }
 
 // Enter gives the caller a place, for which it waits if it may. The context returned ends with ctx, and when the place is lost,
 // its cause is ErrSlow or ErrStalled then; the caller must soon call Leave. Enter returns ErrFull, or the error of ctx.
 func (g *Gate) Enter(ctx context.Context) (context.Context, *Place, error) {
+	return g.EnterFrom(ctx, netip.Addr{})
+}
+
+// EnterFrom is Enter for a caller at an address, which has its share and no more.
+func (g *Gate) EnterFrom(ctx context.Context, from netip.Addr) (context.Context, *Place, error) {
 	inside, end := context.WithCancelCause(ctx)
-	p := &Place{gate: g, end: end}
+	p := &Place{gate: g, end: end, from: from}
 	g.mu.Lock()
+	if !g.count(p) {
+		g.mu.Unlock()
+		end(nil)
+		return nil, nil, ErrFull
+	}
 	if len(g.inside) < g.cfg.Places && g.queue.Len() == 0 {
 		g.seat(p)
 		g.mu.Unlock()
@@ -79,6 +95,7 @@ func (g *Gate) Enter(ctx context.Context) (context.Context, *Place, error) {
 	}
 	g.look(1)
 	if g.queue.Len() >= g.cfg.Waiting+g.losing {
+		p.uncount()
 		g.mu.Unlock()
 		end(nil)
 		return nil, nil, ErrFull
@@ -99,6 +116,34 @@ func (g *Gate) Enter(ctx context.Context) (context.Context, *Place, error) {
 	return nil, nil, ctx.Err()
 }
 
+// count counts a place among those of its address, if that may have one more. Holds mu.
+func (g *Gate) count(p *Place) bool {
+	if g.cfg.Share == 0 || !p.from.IsValid() {
+		return true
+	}
+	if g.of[p.from] >= g.cfg.Share {
+		slow := g.slowest(p.from)
+		if slow == nil || time.Now().Before(slow.due) {
+			return false
+		}
+		g.lose(slow, ErrSlow)
+	}
+	g.of[p.from]++
+	p.held = true
+	return true
+}
+
+// uncount takes back count. Holds mu.
+func (p *Place) uncount() {
+	if !p.held {
+		return
+	}
+	p.held = false
+	if p.gate.of[p.from]--; p.gate.of[p.from] == 0 {
+		delete(p.gate.of, p.from)
+	}
+}
+
 // seat puts a place inside. Holds mu.
 func (g *Gate) seat(p *Place) {
 	now := time.Now()
@@ -112,7 +157,7 @@ func (g *Gate) seat(p *Place) {
 func (g *Gate) look(more int) {
 	now := time.Now()
 	for g.losing < g.queue.Len()+more {
-		p := g.slowest()
+		p := g.slowest(netip.Addr{})
 		if p == nil || now.Before(p.due) {
 			return
 		}
@@ -120,9 +165,12 @@ func (g *Gate) look(more int) {
 	}
 }
 
-// slowest is the place that is due first; nil: none is. Holds mu.
-func (g *Gate) slowest() (first *Place) {
+// slowest is the place that is due first, of an address or, with none, of all; nil: none is. Holds mu.
+func (g *Gate) slowest(of netip.Addr) (first *Place) {
 	for p := range g.inside {
+		if of.IsValid() && p.from != of {
+			continue
+		}
 		if !p.lost && p.work.IsZero() && (first == nil || p.due.Before(first.due)) {
 			first = p
 		}
@@ -133,6 +181,7 @@ func (g *Gate) slowest() (first *Place) {
 // lose tells a place to go. Holds mu.
 func (g *Gate) lose(p *Place, why error) {
 	p.lost = true
+	p.uncount()
 	g.losing++
 	p.end(why)
 }
@@ -142,7 +191,7 @@ func (g *Gate) arm() {
 	if g.losing >= g.queue.Len() {
 		return // Leave arms it again
 	}
-	p := g.slowest()
+	p := g.slowest(netip.Addr{})
 	if p == nil {
 		return // whoever ends its work arms it again
 	}
@@ -204,6 +253,7 @@ func (p *Place) Leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p.end(nil)
+	p.uncount()
 	if _, ok := g.inside[p]; !ok {
 		return
 	}

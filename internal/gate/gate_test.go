@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,5 +167,42 @@ func TestWorkCounts(t *testing.T) {
 		require.ErrorIs(t, <-lost, ErrSlow)
 		require.Equal(t, 6*time.Second, time.Since(start))
 		<-entered
+	})
+}
+
+// TestShareOfAnAddress: one address has its share and no more, whose slow streams make room for others of it; what has left counts no more.
+func TestShareOfAnAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(Config{Places: 4, Share: 2, Floor: 100, Window: 10 * time.Second, Patience: time.Minute})
+		a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+		enter := func(from netip.Addr) (context.Context, *Place) {
+			ctx, p, err := g.EnterFrom(t.Context(), from)
+			require.NoError(t, err)
+			return ctx, p
+		}
+		refused := func(from netip.Addr) {
+			_, _, err := g.EnterFrom(t.Context(), from)
+			require.ErrorIs(t, err, ErrFull)
+		}
+		slow, p1 := enter(a)
+		_, p2 := enter(a)
+		refused(a)
+		_, p3 := enter(b)
+		time.Sleep(10 * time.Second)
+		for _, p := range []*Place{p2, p3} {
+			p.Moved(100)
+		}
+		why := until(slow, p1)
+		_, p4 := enter(a)
+		require.ErrorIs(t, <-why, ErrSlow)
+		refused(a)
+		_, p5 := enter(b)
+		refused(b)
+		for _, p := range []*Place{p2, p3, p4, p5} {
+			p.Leave()
+			p.Leave()
+		}
+		require.Empty(t, g.of)
+		require.Zero(t, g.Inside())
 	})
 }

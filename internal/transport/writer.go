@@ -133,6 +133,14 @@ func (wr *writer) breakRead() {
 	}
 }
 
+// From is the address of the request that ctx belongs to; not valid when ctx is of no request that Serve answers.
+func From(ctx context.Context) netip.Addr {
+	if wr, ok := ctx.Value(writerKey{}).(*writer); ok {
+		return wr.from
+	}
+	return netip.Addr{}
+}
+
 // OnRead has f told of the bytes that come from now on with the request that ctx belongs to. f must not block. It does nothing when ctx
 // is of no request that Serve answers.
 func OnRead(ctx context.Context, f func(n int)) {
