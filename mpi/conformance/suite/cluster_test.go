@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ type cluster struct {
 	worlds []*mpi.World
 	links  map[[2]int]*link
 	linked sync.WaitGroup
+	prints atomic.Int64 // times that a rank has printed
 
 	mu     sync.Mutex // guards all below
 	random *rand.Rand
@@ -128,10 +130,18 @@ func newCluster(t *testing.T, module *wasm.Module, size, hosts, every int, seed 
 }
 
 func (r *rank) config() wasm.GuestConfig {
-	return wasm.GuestConfig{Args: r.c.args, Stdout: &r.stdout, Stderr: &r.stdout}
+	return wasm.GuestConfig{Args: r.c.args, Stdout: printer{r}, Stderr: printer{r}}
 }
 
-// limit is how long one app may take: a run that takes longer is stuck.
+// printer is where a rank prints.
+type printer struct{ r *rank }
+
+func (p printer) Write(b []byte) (int, error) {
+	p.r.c.prints.Add(1)
+	return p.r.stdout.Write(b)
+}
+
+// limit is how long an app may print nothing: one that is silent for longer is stuck. Rank 0 prints a line for each test.
 const limit = 4 * time.Minute
 
 // run runs all ranks to their ends.
@@ -143,10 +153,17 @@ func (c *cluster) run() {
 		running.Go(r.live)
 	}
 	go func() { running.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(limit):
-		panic("stuck: " + c.inspect())
+	for prints, ended := int64(-1), false; !ended; {
+		select {
+		case <-done:
+			ended = true
+		case <-time.After(limit):
+			now := c.prints.Load()
+			if now == prints {
+				panic("stuck: " + c.inspect())
+			}
+			prints = now
+		}
 	}
 	for _, r := range c.ranks {
 		c.worlds[r.world].Remove(r.id)
