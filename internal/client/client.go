@@ -201,6 +201,9 @@ func Retryable(err error) bool {
 	if !errors.As(err, &call) {
 		return false // f's own
 	}
+	if dial := new(net.OpError); errors.As(err, &dial) && dial.Op == "dial" {
+		return true // nothing was asked, also when it took too long
+	}
 	switch connect.CodeOf(err) {
 	case connect.CodeUnavailable:
 		return true

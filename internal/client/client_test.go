@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"os"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
 
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
 )
@@ -66,6 +70,23 @@ func TestPatienceCountsFromTheFirstFailure(t *testing.T) {
 	err = c.Do(t.Context(), func(context.Context, apiv1connect.ControlClient) error { calls++; return mine })
 	require.ErrorIs(t, err, mine)
 	require.Equal(t, 1, calls)
+}
+
+// TestNobodyAtTheAddress: an address from which nothing comes back, not even a refusal, is tried like one that refuses.
+func TestNobodyAtTheAddress(t *testing.T) {
+	c, err := New("192.0.2.1:7400", time.Second)
+	require.NoError(t, err)
+	dials := 0
+	c.http = &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		dials++
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
+	}}}
+	err = c.Do(t.Context(), func(ctx context.Context, control apiv1connect.ControlClient) error {
+		_, err := control.ListApps(ctx, &apiv1.ListAppsRequest{})
+		return err
+	})
+	require.ErrorIs(t, err, ErrUnreachable)
+	require.Greater(t, dials, 1)
 }
 
 // TestAServersWordCounts: what one server says tells more than that the others cannot be reached, whichever came last.

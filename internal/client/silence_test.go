@@ -28,6 +28,7 @@ type slow struct {
 	takes time.Duration
 	hangs time.Time // from then on; zero: never
 	calls atomic.Int32
+	pace  time.Duration // of what a stream brings, and of what is taken of an upload; zero: nothing comes and none is taken
 }
 
 func (s *slow) call(ctx context.Context) error {
@@ -49,13 +50,35 @@ func (s *slow) ListApps(ctx context.Context, _ *apiv1.ListAppsRequest) (*apiv1.L
 	return &apiv1.ListAppsResponse{}, s.call(ctx)
 }
 
-func (s *slow) UploadModule(ctx context.Context, _ apiv1connect.ControlUploadModuleServerStream) (*apiv1.UploadModuleResponse, error) {
+func (s *slow) UploadModule(ctx context.Context, stream apiv1connect.ControlUploadModuleServerStream) (*apiv1.UploadModuleResponse, error) {
+	if s.pace > 0 {
+		s.calls.Add(1)
+		for {
+			if _, err := stream.Receive(); errors.Is(err, io.EOF) {
+				return &apiv1.UploadModuleResponse{}, nil
+			} else if err != nil {
+				return nil, err
+			}
+			if err := pause(ctx, s.pace); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return &apiv1.UploadModuleResponse{}, s.call(ctx)
 }
 
 func (s *slow) Logs(ctx context.Context, _ *apiv1.LogsRequest, stream apiv1connect.ControlLogsServerStream) error {
 	if err := stream.Send(&apiv1.LogsResponse{}); err != nil {
 		return err
+	}
+	if s.pace > 0 {
+		s.calls.Add(1)
+		for range 200 {
+			if err := errors.Join(pause(ctx, s.pace), stream.Send(&apiv1.LogsResponse{})); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	return s.call(ctx)
 }
@@ -145,8 +168,8 @@ var kinds = map[string]func(ctx context.Context, control apiv1connect.ControlCli
 		if err != nil {
 			return err
 		}
-		for range 4 { // more than is taken unread
-			if err := stream.Send(&apiv1.UploadModuleRequest{Chunk: []byte(strings.Repeat("x", transport.ChunkBytes))}); err != nil {
+		for range 64 { // more than is taken unread
+			if err := stream.Send(&apiv1.UploadModuleRequest{Chunk: []byte(strings.Repeat("x", transport.ChunkBytes/8))}); err != nil {
 				break
 			}
 		}
@@ -234,5 +257,21 @@ func TestLongCallIsLeftAlone(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestMovingCallIsLeftAlone: a call of which something moves is not cut, though its server, or the line to it, has no answer for a question.
+func TestMovingCallIsLeftAlone(t *testing.T) {
+	for _, kind := range []string{"a stream", "an upload"} {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := wires{"a:1": {hangs: time.Now().Add(time.Second), pace: 300 * time.Millisecond}}
+				c, end := w.client(t, "a:1", 5*time.Second)
+				defer end()
+				c.Waiting = func(why error, _ time.Duration) { t.Errorf("told: %v", why) }
+				require.NoError(t, c.Do(t.Context(), kinds[kind]))
+				require.EqualValues(t, 1, w["a:1"].calls.Load())
+			})
+		})
 	}
 }
