@@ -135,7 +135,7 @@ func (e *GaveUpError) Unwrap() error { return e.Err }
 // patience or ctx is over, also while a server has the call and answers nothing. f must be safe to repeat: mutating calls carry an idempotency key. Of several addresses those of one cluster
 // are called: a TwoClustersError is returned if they are found to be of more.
 func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control apiv1connect.ControlClient) error) error {
-	var deadline time.Time // set by the first failure: a call may wait or stream for long before that
+	var deadline time.Time // set by the first failure, and by the first after a call that brought something: a call may wait or stream for long before that
 	var word error         // what a server last said; it tells more than that another cannot be reached
 	said := 0              // at which try
 	pause := retryPause
@@ -144,9 +144,9 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 		i := c.next
 		c.mu.Unlock()
 		addr := c.addrs[i%len(c.addrs)]
-		err := c.checkCluster(ctx, addr)
+		err, answered := c.checkCluster(ctx, addr), false
 		if err == nil {
-			err = c.call(ctx, addr, deadline, f)
+			answered, err = c.call(ctx, addr, deadline, f)
 		}
 		if err == nil || ctx.Err() != nil || !Retryable(err) {
 			return err
@@ -155,7 +155,7 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 			return fmt.Errorf("%w: %w; see godwit servers", ErrUnreachable, err)
 		}
 		c.failed(addr)
-		if deadline.IsZero() {
+		if deadline.IsZero() || answered {
 			deadline = time.Now().Add(c.patience)
 		}
 		busy := connect.CodeOf(err) == connect.CodeResourceExhausted

@@ -19,8 +19,8 @@ var errSilent = errors.New("takes requests and answers none")
 
 // call calls f with the server at addr, for as long as that answers anything: what moves of the call itself, or who it is. It ends with errSilent
 // when a server that has answered leaves a question for the patience while nothing moves, and when one that has answered nothing does so until
-// the time that is given; zero: for the patience.
-func (c *Client) call(ctx context.Context, addr string, until time.Time, f func(ctx context.Context, control apiv1connect.ControlClient) error) error {
+// the time that is given; zero: for the patience. It says whether something of an answer has come.
+func (c *Client) call(ctx context.Context, addr string, until time.Time, f func(ctx context.Context, control apiv1connect.ControlClient) error) (bool, error) {
 	ctx, cut := context.WithCancelCause(ctx)
 	defer cut(nil)
 	if until.IsZero() {
@@ -30,9 +30,9 @@ func (c *Client) call(ctx context.Context, addr string, until time.Time, f func(
 	go c.watch(ctx, addr, until, m, cut) // ends with ctx
 	err := f(ctx, apiv1connect.NewControlClient(transport.NewClient(&http.Client{Transport: m}, addr)))
 	if why := context.Cause(ctx); errors.Is(why, errSilent) && (Retryable(err) || errors.Is(err, context.Canceled)) {
-		return why
+		err = why
 	}
-	return err
+	return m.answered.Load(), err
 }
 
 // watch asks the server now and then who it is, unless its call moves, and cuts the call when there is no answer and nothing has moved

@@ -275,3 +275,19 @@ func TestMovingCallIsLeftAlone(t *testing.T) {
 		})
 	}
 }
+
+// TestSilentServersOneAfterAnother: the patience counts anew after a call that brought something, however long ago another server failed.
+func TestSilentServersOneAfterAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const forever = 1000 * time.Hour
+		w := wires{
+			"a:1": {takes: forever, hangs: time.Now().Add(time.Minute)},
+			"b:1": {takes: forever, hangs: time.Now().Add(time.Hour)},
+			"c:1": {},
+		}
+		c, end := w.client(t, "a:1,b:1,c:1", 10*time.Second)
+		defer end()
+		require.NoError(t, c.Do(t.Context(), kinds["a stream"]))
+		require.EqualValues(t, 1, w["c:1"].calls.Load())
+	})
+}

@@ -214,12 +214,12 @@ func (a *account) lose(e *entry, code connect.Code, wrong string) {
 	a.going += e.cost
 }
 
-// lookStalled ends a message that has stood still for the patience.
+// lookStalled ends a message that has stood still for the patience. One that waits for its turn does not: it waits as long as its caller.
 func (e *entry) lookStalled() {
 	a := e.all
 	a.mu.Lock()
 	_, ok := a.open[e]
-	still := ok && e.lost == nil
+	still := ok && e.lost == nil && !e.queue
 	if left := a.patience - time.Since(e.moved); still && left > 0 {
 		e.look.Reset(left)
 		still = false

@@ -307,7 +307,7 @@ func TestWaitsTooLong(t *testing.T) {
 	require.Contains(t, w.Body.String(), "the request did not get on for 20ms")
 }
 
-// TestLineIsNotSlow: of requests that wait for their turn none goes because it waits: when they are too many, those are turned away that come
+// TestLineIsNotSlow: of requests that wait for their turn none goes because it waits, however long: when they are too many, those are turned away that come
 // last, of the address that has the most.
 func TestLineIsNotSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -317,7 +317,7 @@ func TestLineIsNotSlow(t *testing.T) {
 		mux := http.NewServeMux()
 		Mount(mux, s)
 		const size, room = 8 << 10, 16
-		halves, turns := newHalves(room*(entryBase+halfGrowth*size), time.Hour), gate.NewTurns(1)
+		halves, turns := newHalves(room*(entryBase+halfGrowth*size), stillWait), gate.NewTurns(1)
 		h := withWriter(mux, halves, newUnreads(maxUnread, time.Hour), gate.NewShares(100), turns)
 		require.NoError(t, turns.Enter(t.Context(), netip.Addr{})) // a work that takes long
 		answers := map[string]*httptest.ResponseRecorder{}
