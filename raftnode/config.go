@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -130,5 +131,25 @@ func (c Config) Validate() error {
 	case c.Encode == nil:
 		return errors.New("raft: Encode is required")
 	}
+	if err := raft.ValidateConfig(c.raft("any")); err != nil {
+		return fmt.Errorf("raft: %w", err)
+	}
 	return nil
+}
+
+// raft is the library's configuration.
+func (c Config) raft(id raft.ServerID) *raft.Config {
+	stretch := time.Duration(c.Multiplier)
+	out := raft.DefaultConfig()
+	out.LocalID = id
+	out.HeartbeatTimeout = stretch * c.HeartbeatTimeout
+	out.ElectionTimeout = stretch * c.ElectionTimeout
+	out.LeaderLeaseTimeout = stretch * c.LeaderLease
+	out.CommitTimeout = c.CommitTimeout
+	out.MaxAppendEntries = maxAppendEntries
+	out.SnapshotThreshold = c.SnapshotThreshold
+	out.SnapshotInterval = c.SnapshotInterval
+	out.TrailingLogs = c.TrailingLogs
+	out.NoLegacyTelemetry = true
+	return out
 }

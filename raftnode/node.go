@@ -161,18 +161,7 @@ func (n *Node) idAt(addr string) string {
 }
 
 func (n *Node) raftConfig() *raft.Config {
-	stretch := time.Duration(n.cfg.Multiplier)
-	c := raft.DefaultConfig()
-	c.LocalID = n.dir.serverID()
-	c.HeartbeatTimeout = stretch * n.cfg.HeartbeatTimeout
-	c.ElectionTimeout = stretch * n.cfg.ElectionTimeout
-	c.LeaderLeaseTimeout = stretch * n.cfg.LeaderLease
-	c.CommitTimeout = n.cfg.CommitTimeout
-	c.MaxAppendEntries = maxAppendEntries
-	c.SnapshotThreshold = n.cfg.SnapshotThreshold
-	c.SnapshotInterval = n.cfg.SnapshotInterval
-	c.TrailingLogs = n.cfg.TrailingLogs
-	c.NoLegacyTelemetry = true
+	c := n.cfg.raft(n.dir.serverID())
 	c.Logger = newHCLog(n.log)
 	return c
 }

@@ -77,6 +77,9 @@ func newServer() *cobra.Command {
 	return c
 }
 
+// shortest is the least of the times that Raft takes.
+const shortest = 5 * time.Millisecond
+
 // check says which of the flags is wrong.
 func (f *serverFlags) check() error {
 	if f.dataDir == "" {
@@ -95,10 +98,10 @@ func (f *serverFlags) check() error {
 		return usagef("--raft-multiplier %d: give 1 to 100", f.multiplier)
 	case f.snapshotEvery < 1:
 		return usagef("--snapshot-threshold %d: give at least 1", f.snapshotEvery)
-	case f.snapshotInterval < time.Millisecond:
-		return usagef("--snapshot-interval %v: give at least 1ms", f.snapshotInterval)
-	case f.heartbeat < time.Millisecond:
-		return usagef("--heartbeat-timeout %v: give at least 1ms", f.heartbeat)
+	case f.snapshotInterval < shortest:
+		return usagef("--snapshot-interval %v: give at least %v", f.snapshotInterval, shortest)
+	case f.heartbeat < shortest:
+		return usagef("--heartbeat-timeout %v: give at least %v", f.heartbeat, shortest)
 	}
 	return checkTimes(f.lease, f.freezeDeadline)
 }
