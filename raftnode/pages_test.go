@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -78,4 +79,54 @@ func requireSoundAnyOrder(t *testing.T, path string, rng *rand.Rand) {
 		require.NoError(t, db.View(func(tx *bbolt.Tx) error { return checkPages(tx, path) }))
 	}
 	require.NoError(t, db.Close())
+}
+
+// TestPagesOfOthers: a page in the place of another is told, though each makes sense, and so is a bucket in a bucket.
+func TestPagesOfOthers(t *testing.T) {
+	for name, tc := range map[string]struct {
+		damage func(page []byte) bool
+		told   string
+	}{
+		"two pages have changed places": {func(page []byte) bool {
+			if binary.NativeEndian.Uint16(page[8:]) != pageBranch || binary.NativeEndian.Uint16(page[10:]) < 2 {
+				return false
+			}
+			first, second := page[pageHead+8:pageHead+pageElem], page[pageHead+pageElem+8:pageHead+2*pageElem]
+			for i := range first {
+				first[i], second[i] = second[i], first[i]
+			}
+			return true
+		}, "its keys are out of order"},
+		"an entry is a bucket": {func(page []byte) bool {
+			if binary.NativeEndian.Uint16(page[8:]) != pageLeaf || binary.NativeEndian.Uint16(page[10:]) < 4 {
+				return false // the root's has two
+			}
+			page[pageHead] = 1
+			return true
+		}, "makes no sense"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "raft.db")
+			store, err := openBolt(path, 0, func(*raft.Log) {})
+			require.NoError(t, err)
+			var logs []*raft.Log
+			for i := range uint64(100) {
+				logs = append(logs, &raft.Log{Index: i + 1, Term: 1, Data: make([]byte, 200)})
+			}
+			require.NoError(t, store.StoreLogs(logs))
+			require.NoError(t, store.Close())
+			b, err := os.ReadFile(path)
+			require.NoError(t, err)
+			size, damaged := os.Getpagesize(), 0
+			for at := 2 * size; at+size <= len(b); at += size {
+				if tc.damage(b[at : at+size]) {
+					damaged++
+				}
+			}
+			require.Positive(t, damaged)
+			require.NoError(t, os.WriteFile(path, b, 0o600))
+			_, err = openBolt(path, 0, func(*raft.Log) {})
+			require.ErrorContains(t, err, tc.told)
+		})
+	}
 }

@@ -39,7 +39,7 @@ func openBolt(path string, held uint64, note func(*raft.Log)) (s *boltFile, err 
 	return s, nil
 }
 
-// walkBolt reads every page in use and every entry of the log once. bbolt looks at the pages when it opens the file for writing, but in
+// walkBolt reads every page in use and every entry of the log. bbolt looks at the pages when it opens the file for writing, but in
 // a goroutine of its own, whose panic about damage nobody could catch; Raft reads the log at its start, and panics over an entry that
 // it finds missing later.
 func walkBolt(path string, held uint64, note func(*raft.Log)) error {

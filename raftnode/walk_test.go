@@ -31,3 +31,21 @@ func BenchmarkOpen(b *testing.B) {
 		require.NoError(b, s.Close())
 	}
 }
+
+// TestTermsOfTheLog: a term that no log can have is told, not kept.
+func TestTermsOfTheLog(t *testing.T) {
+	for name, terms := range map[string][]uint64{"it goes back": {1, 2, 1}, "Raft has heard of no such": {1, 2, 4}} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "raft.db")
+			s, err := openBolt(path, 0, func(*raft.Log) {})
+			require.NoError(t, err)
+			require.NoError(t, s.SetUint64([]byte(currentTerm), 3))
+			for i, term := range terms {
+				require.NoError(t, s.StoreLog(&raft.Log{Index: uint64(i) + 1, Term: term}))
+			}
+			require.NoError(t, s.Close())
+			_, err = openBolt(path, 0, func(*raft.Log) {})
+			require.ErrorContains(t, err, "log entry 3 makes no sense")
+		})
+	}
+}
