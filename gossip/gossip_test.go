@@ -3,6 +3,7 @@ package gossip
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -395,4 +396,46 @@ func TestWhoSeeksAnotherIsKeptOut(t *testing.T) {
 	await(t, b.Gossip, "a", inState(StateAlive))
 	a.stop(t)
 	b.stop(t)
+}
+
+// TestLists: which lists of another's members are taken.
+func TestLists(t *testing.T) {
+	type member struct {
+		Meta
+		state memberlist.NodeStateType
+	}
+	worker, own, theirs := Meta{Role: RoleWorker}, Meta{ClusterID: "c1"}, Meta{ClusterID: "c2"}
+	comes := Meta{Names: true, Seeks: "c1"} // to us
+	waits := Meta{Names: true}              // for nobody that we know of
+	for name, tc := range map[string]struct {
+		list []member
+		take bool
+	}{
+		"nobody":                           {nil, true},
+		"ours":                             {[]member{{own, memberlist.StateAlive}, {worker, memberlist.StateAlive}}, true},
+		"theirs":                           {[]member{{theirs, memberlist.StateAlive}, {worker, memberlist.StateAlive}}, false},
+		"theirs, and our dead":             {[]member{{theirs, memberlist.StateAlive}, {own, memberlist.StateDead}}, false},
+		"theirs, and ours who has left":    {[]member{{theirs, memberlist.StateAlive}, {own, memberlist.StateLeft}}, false},
+		"theirs, and one of ours":          {[]member{{theirs, memberlist.StateAlive}, {own, memberlist.StateAlive}}, true},
+		"theirs, and one that comes to us": {[]member{{theirs, memberlist.StateAlive}, {comes, memberlist.StateAlive}}, true},
+		"their dead":                       {[]member{{theirs, memberlist.StateDead}, {worker, memberlist.StateAlive}}, true},
+		"one that seeks another":           {[]member{{waits, memberlist.StateAlive}, {worker, memberlist.StateAlive}}, false},
+	} {
+		r := newRoster("self", quiet())
+		require.NoError(t, r.setMeta(own))
+		var nodes []*memberlist.Node
+		for i, m := range tc.list {
+			b, err := m.encode()
+			require.NoError(t, err)
+			nodes = append(nodes, &memberlist.Node{Name: fmt.Sprint(i), Meta: b, State: m.state})
+		}
+		self, err := theirs.encode() // what others think of us says nothing
+		require.NoError(t, err)
+		nodes = append(nodes, &memberlist.Node{Name: "self", Meta: self})
+		if err := r.NotifyMerge(nodes); tc.take {
+			require.NoError(t, err, name)
+		} else {
+			require.ErrorIs(t, err, errForeign, name)
+		}
+	}
 }
