@@ -18,7 +18,8 @@ import (
 type fakeHost struct {
 	apiv1connect.DataHandler
 	answer *apiv1.InspectResponse
-	keeps  bool // the output of apps
+	keeps  bool                                                                      // the output of apps
+	logs   func(*apiv1.ReadLogsRequest, apiv1connect.DataReadLogsServerStream) error // answers ReadLogs; nil: as keeps says
 }
 
 // Inspect implements the Data service.

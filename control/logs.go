@@ -101,7 +101,7 @@ type rankTail struct {
 	app    fsm.AppID
 	rank   int32
 	next   uint64
-	last   *uint64 // of the lines that are there only so many; nil: all, or some have come
+	last   *uint64 // of the lines that are there only so many; nil: all from next on
 	since  int64
 	follow bool
 	out    chan<- *apiv1.LogsResponse
@@ -116,7 +116,9 @@ func (t *rankTail) run(ctx context.Context) error {
 		at := t.where(t.c.state.View())
 		pause := placeRetry
 		if at.fresh && t.follow {
-			t.last = nil // all of its lines are yet to come
+			if err := t.begin(ctx, t.next); err != nil { // all of its lines are yet to come
+				return err
+			}
 		}
 		switch {
 		case at.addr != "":
@@ -153,17 +155,30 @@ func (t *rankTail) run(ctx context.Context) error {
 	}
 }
 
+// begin tells where the rank's lines begin, if that was to be found out: what is asked from now on begins there.
+func (t *rankTail) begin(ctx context.Context, seq uint64) error {
+	if t.last == nil {
+		return nil
+	}
+	t.next, t.last = seq, nil
+	return t.send(ctx, &apiv1.LogsResponse{Begin: []*apiv1.LogPosition{{Rank: t.rank, Seq: seq}}})
+}
+
+func (t *rankTail) send(ctx context.Context, m *apiv1.LogsResponse) error {
+	select {
+	case t.out <- m:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // lost tells that the output of a rank that has run is nowhere.
 func (t *rankTail) lost(ctx context.Context, ran bool, reason string) error {
 	if !ran {
 		return nil
 	}
-	select {
-	case t.out <- &apiv1.LogsResponse{Missing: []*apiv1.MissingOutput{{Rank: t.rank, Reason: reason}}}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return t.send(ctx, &apiv1.LogsResponse{Missing: []*apiv1.MissingOutput{{Rank: t.rank, Reason: reason}}})
 }
 
 // place is where a rank's output is.
@@ -229,15 +244,19 @@ func (t *rankTail) read(ctx context.Context, addr string, follow bool) error {
 			return errNoOutput
 		case err != nil:
 			return err
-		case len(m.Lines) == 0:
+		}
+		for _, p := range m.Begin {
+			if err := t.begin(ctx, p.Seq); err != nil {
+				return err
+			}
+		}
+		if len(m.Lines) == 0 {
 			continue
 		}
-		select {
-		case t.out <- &apiv1.LogsResponse{Lines: m.Lines}:
-			last := m.Lines[len(m.Lines)-1]
-			t.next, t.last = last.Seq+max(1, last.Lost), nil
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := t.send(ctx, &apiv1.LogsResponse{Lines: m.Lines}); err != nil {
+			return err
 		}
+		last := m.Lines[len(m.Lines)-1]
+		t.next, t.last = last.Seq+max(1, last.Lost), nil
 	}
 }

@@ -20,6 +20,9 @@ import (
 
 // ReadLogs implements the Data service: a line for each rank, if the host keeps the app's output.
 func (f fakeHost) ReadLogs(_ context.Context, req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
+	if f.logs != nil {
+		return f.logs(req, stream)
+	}
 	if !f.keeps {
 		return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", "nothing of it here", "")
 	}
@@ -129,4 +132,49 @@ func TestLogsFromTheEnd(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[int32]string{0: "the last 5 since 9", 1: "hello"}, said)
+}
+
+// TestTheEndIsFoundOnce: where the last lines begin is said at once, and asked from there on, though a stream breaks before the first line.
+func TestTheEndIsFoundOnce(t *testing.T) {
+	b := newBench(t, nil)
+	asked := make(chan *apiv1.ReadLogsRequest, 8)
+	broke := false
+	b.addrs["h1"] = fakeHost{logs: func(req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
+		asked <- req
+		if req.Tail != nil {
+			if err := stream.Send(&apiv1.ReadLogsResponse{Begin: []*apiv1.LogPosition{{Rank: 0, Seq: 7}}}); err != nil {
+				return err
+			}
+		}
+		if !broke {
+			broke = true
+			return connect.NewError(connect.CodeUnavailable, "broke")
+		}
+		return stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: 0, Seq: req.From[0].Seq}}})
+	}}.serve(t)
+	b.running()
+	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
+	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a", Ranks: []int32{0}, Follow: true, Tail: proto.Uint64(0)})
+	require.NoError(t, err)
+	m, err := stream.Receive()
+	require.NoError(t, err)
+	require.Len(t, m.Begin, 1)
+	require.EqualValues(t, 7, m.Begin[0].Seq)
+	m, err = stream.Receive()
+	require.NoError(t, err)
+	require.Len(t, m.Lines, 1)
+	require.EqualValues(t, 7, m.Lines[0].Seq, "written while nobody read")
+	require.NotNil(t, (<-asked).Tail)
+	again := <-asked
+	require.Nil(t, again.Tail)
+	require.EqualValues(t, 7, again.From[0].Seq)
+
+	// Of an app that has not begun all lines are yet to come.
+	b.submit("early", &apiv1.AppSpec{Size: 1})
+	stream, err = client.Logs(t.Context(), &apiv1.LogsRequest{App: "early", Follow: true, Tail: proto.Uint64(0)})
+	require.NoError(t, err)
+	m, err = stream.Receive()
+	require.NoError(t, err)
+	require.Len(t, m.Begin, 1)
+	require.Zero(t, m.Begin[0].Seq)
 }

@@ -105,7 +105,12 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 		readers.Go(func() error {
 			r := &logReader{log: l, rank: p.Rank, from: p.Seq, since: req.SinceMs, turns: s.w.readers}
 			if req.Tail != nil {
-				r.skip(req.GetTail())
+				if err := r.skip(req.GetTail()); err != nil {
+					return err
+				}
+				if err := send(rctx, &apiv1.ReadLogsResponse{Begin: []*apiv1.LogPosition{{Rank: p.Rank, Seq: r.from}}}); err != nil {
+					return err
+				}
 			}
 			done, err := r.read(rctx, req.Follow, func(ctx context.Context, lines []*apiv1.LogLine) error {
 				return send(ctx, &apiv1.ReadLogsResponse{Lines: lines})

@@ -118,9 +118,13 @@ func (r *logReader) read(ctx context.Context, follow bool, send sendLines) (bool
 }
 
 // skip passes over all but the last n lines of those that are there.
-func (r *logReader) skip(n uint64) {
-	next := r.log.state(r.rank).next
-	r.from = max(r.from, next-min(next, n))
+func (r *logReader) skip(n uint64) error {
+	s := r.log.state(r.rank)
+	if s.moved {
+		return errMoved // more may have come where it is
+	}
+	r.from = max(r.from, s.next-min(s.next, n))
+	return nil
 }
 
 // open opens the rank's file where the next record begins.

@@ -105,6 +105,18 @@ func TestLogsFromTheEnd(t *testing.T) {
 	require.Equal(t, []uint64{2997, 2998, 2999}, read(&apiv1.ReadLogsRequest{From: from(0), SinceMs: 2997}))
 	require.Equal(t, []uint64{2999}, read(&apiv1.ReadLogsRequest{From: from(0), SinceMs: 2997, Tail: proto.Uint64(1)}))
 	require.Empty(t, read(&apiv1.ReadLogsRequest{From: from(0), SinceMs: 3000}))
+
+	// Where they begin is said first, also while there is none.
+	stream, err := client.ReadLogs(t.Context(), &apiv1.ReadLogsRequest{App: "a", From: from(0), Tail: proto.Uint64(0)})
+	require.NoError(t, err)
+	m, err := stream.Receive()
+	require.NoError(t, err)
+	require.Len(t, m.Begin, 1)
+	require.EqualValues(t, 3000, m.Begin[0].Seq)
+
+	// Of a rank that has moved away another host knows the end.
+	require.NoError(t, l.moved(0))
+	require.ErrorIs(t, (&logReader{log: l, rank: 0}).skip(0), errMoved)
 }
 
 func TestLogIsFollowed(t *testing.T) {

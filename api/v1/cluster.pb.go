@@ -2108,7 +2108,9 @@ type ReadLogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Lines []*LogLine             `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
 	// Ranks whose output is complete on this host.
-	Complete      []int32 `protobuf:"varint,2,rep,packed,name=complete,proto3" json:"complete,omitempty"`
+	Complete []int32 `protobuf:"varint,2,rep,packed,name=complete,proto3" json:"complete,omitempty"`
+	// Where the lines of a rank begin, if tail is set: said before any of them, also while there is none.
+	Begin         []*LogPosition `protobuf:"bytes,3,rep,name=begin,proto3" json:"begin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2153,6 +2155,13 @@ func (x *ReadLogsResponse) GetLines() []*LogLine {
 func (x *ReadLogsResponse) GetComplete() []int32 {
 	if x != nil {
 		return x.Complete
+	}
+	return nil
+}
+
+func (x *ReadLogsResponse) GetBegin() []*LogPosition {
+	if x != nil {
+		return x.Begin
 	}
 	return nil
 }
@@ -2323,10 +2332,11 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04from\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x04from\x12\x17\n" +
 	"\x04tail\x18\x04 \x01(\x04H\x00R\x04tail\x88\x01\x01\x12\x19\n" +
 	"\bsince_ms\x18\x05 \x01(\x03R\asinceMsB\a\n" +
-	"\x05_tail\"X\n" +
+	"\x05_tail\"\x86\x01\n" +
 	"\x10ReadLogsResponse\x12(\n" +
 	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\x12\x1a\n" +
-	"\bcomplete\x18\x02 \x03(\x05R\bcomplete*N\n" +
+	"\bcomplete\x18\x02 \x03(\x05R\bcomplete\x12,\n" +
+	"\x05begin\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x05begin*N\n" +
 	"\bStanding\x12\x18\n" +
 	"\x14STANDING_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTANDING_RUNS\x10\x01\x12\x15\n" +
@@ -2421,27 +2431,28 @@ var file_godwit_v1_cluster_proto_depIdxs = []int32{
 	23, // 21: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
 	35, // 22: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
 	36, // 23: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	5,  // 24: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	8,  // 25: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	18, // 26: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	20, // 27: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	22, // 28: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	26, // 29: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	3,  // 30: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	1,  // 31: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
-	6,  // 32: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	9,  // 33: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	19, // 34: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	21, // 35: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	25, // 36: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	27, // 37: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	4,  // 38: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	2,  // 39: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
-	32, // [32:40] is the sub-list for method output_type
-	24, // [24:32] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	35, // 24: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
+	5,  // 25: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	8,  // 26: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	18, // 27: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	20, // 28: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	22, // 29: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	26, // 30: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	3,  // 31: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	1,  // 32: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
+	6,  // 33: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	9,  // 34: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	19, // 35: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	21, // 36: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	25, // 37: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	27, // 38: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	4,  // 39: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	2,  // 40: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
+	33, // [33:41] is the sub-list for method output_type
+	25, // [25:33] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }

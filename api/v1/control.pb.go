@@ -1422,7 +1422,10 @@ type LogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Lines []*LogLine             `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
 	// Ranks that have run, and whose output is nowhere any more.
-	Missing       []*MissingOutput `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`
+	Missing []*MissingOutput `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`
+	// Where the lines of a rank begin that tail counts for: said once, before any of them, also while there is none. Who asks again asks from there
+	// on: what is written meanwhile is not of the lines that tail leaves out.
+	Begin         []*LogPosition `protobuf:"bytes,3,rep,name=begin,proto3" json:"begin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1467,6 +1470,13 @@ func (x *LogsResponse) GetLines() []*LogLine {
 func (x *LogsResponse) GetMissing() []*MissingOutput {
 	if x != nil {
 		return x.Missing
+	}
+	return nil
+}
+
+func (x *LogsResponse) GetBegin() []*LogPosition {
+	if x != nil {
+		return x.Begin
 	}
 	return nil
 }
@@ -2541,10 +2551,11 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05_tail\"3\n" +
 	"\vLogPosition\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"l\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\x9a\x01\n" +
 	"\fLogsResponse\x12(\n" +
 	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\x122\n" +
-	"\amissing\x18\x02 \x03(\v2\x18.godwit.v1.MissingOutputR\amissing\";\n" +
+	"\amissing\x18\x02 \x03(\v2\x18.godwit.v1.MissingOutputR\amissing\x12,\n" +
+	"\x05begin\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x05begin\";\n" +
 	"\rMissingOutput\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x9e\x01\n" +
@@ -2706,51 +2717,52 @@ var file_godwit_v1_control_proto_depIdxs = []int32{
 	23, // 12: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
 	26, // 13: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
 	25, // 14: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	32, // 15: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	46, // 16: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	29, // 17: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	47, // 18: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	42, // 19: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	39, // 20: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	0,  // 21: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 22: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 23: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	6,  // 24: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	8,  // 25: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	10, // 26: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	12, // 27: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	14, // 28: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	16, // 29: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	18, // 30: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	20, // 31: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	22, // 32: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	27, // 33: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	30, // 34: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	33, // 35: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	35, // 36: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	37, // 37: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 38: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 39: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 40: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 41: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 42: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 43: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 44: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 45: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 46: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 47: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	21, // 48: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	24, // 49: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	28, // 50: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	31, // 51: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	34, // 52: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	36, // 53: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	38, // 54: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	38, // [38:55] is the sub-list for method output_type
-	21, // [21:38] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	23, // 15: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	32, // 16: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	46, // 17: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	29, // 18: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	47, // 19: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	42, // 20: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	39, // 21: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	0,  // 22: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	2,  // 23: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	4,  // 24: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	6,  // 25: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	8,  // 26: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	10, // 27: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	12, // 28: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	14, // 29: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	16, // 30: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	18, // 31: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	20, // 32: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	22, // 33: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	27, // 34: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	30, // 35: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	33, // 36: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	35, // 37: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	37, // 38: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 39: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 40: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 41: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	7,  // 42: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	9,  // 43: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	11, // 44: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	13, // 45: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	15, // 46: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	17, // 47: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	19, // 48: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	21, // 49: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	24, // 50: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	28, // 51: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	31, // 52: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	34, // 53: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	36, // 54: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	38, // 55: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	39, // [39:56] is the sub-list for method output_type
+	22, // [22:39] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }

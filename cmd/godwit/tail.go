@@ -24,9 +24,10 @@ type tail struct {
 	last    *uint64 // of each rank only so many of the lines that are there; nil: all
 	since   int64   // only lines from then on, in Unix time in milliseconds
 	show    func(*apiv1.LogLine) error
-	next    map[int32]uint64
+	next    map[int32]uint64   // of each rank of which it is known, the line that is wanted next
 	missing map[string][]int32 // ranks whose output is nowhere any more, by reason
 	started chan struct{}      // closed at the first line
+	begun   bool               // started is closed
 }
 
 func newTail(c *client.Client, app string, follow bool, ranks []int32, show func(*apiv1.LogLine) error) *tail {
@@ -67,6 +68,9 @@ func (t *tail) stream(ctx context.Context) error {
 			case err != nil:
 				return err
 			}
+			for _, p := range m.Begin {
+				t.next[p.Rank] = max(t.next[p.Rank], p.Seq)
+			}
 			for _, m := range m.Missing {
 				if !slices.Contains(t.missing[m.Reason], m.Rank) {
 					t.missing[m.Reason] = append(t.missing[m.Reason], m.Rank)
@@ -84,7 +88,8 @@ func (t *tail) lines(lines []*apiv1.LogLine) error {
 		if l.Seq < t.next[l.Rank] {
 			continue
 		}
-		if len(t.next) == 0 {
+		if !t.begun {
+			t.begun = true
 			close(t.started)
 		}
 		t.next[l.Rank] = l.Seq + max(1, l.Lost)

@@ -1,9 +1,15 @@
 package main
 
 import (
+	"context"
 	"testing"
 
+	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 )
 
 func TestIncomplete(t *testing.T) {
@@ -14,4 +20,47 @@ func TestIncomplete(t *testing.T) {
 	require.EqualError(t, tl.incomplete(),
 		"the output of rank 0 is incomplete: host h1 does not keep it; the output of ranks 1, 2, 3, 4, 5 and 2 more is incomplete: host h2 is gone")
 	require.Equal(t, exitFailed, exitCode(tl.incomplete()))
+}
+
+// breaks is a server whose first stream of output breaks off before there is a line, and lines are written before the next.
+type breaks struct {
+	apiv1connect.UnimplementedControlHandler
+	asked []*apiv1.LogsRequest
+}
+
+func (b *breaks) Logs(_ context.Context, req *apiv1.LogsRequest, stream apiv1connect.ControlLogsServerStream) error {
+	b.asked = append(b.asked, req)
+	if len(b.asked) == 1 {
+		if err := stream.Send(&apiv1.LogsResponse{Begin: []*apiv1.LogPosition{{Rank: 0, Seq: 7}, {Rank: 1, Seq: 2}}}); err != nil {
+			return err
+		}
+		return connect.NewError(connect.CodeUnavailable, "broke")
+	}
+	next := map[int32]uint64{0: 9, 1: 9} // as many are there now
+	for _, p := range req.From {
+		next[p.Rank] = p.Seq
+	}
+	for rank, seq := range next {
+		for ; seq < 9; seq++ {
+			if err := stream.Send(&apiv1.LogsResponse{Lines: []*apiv1.LogLine{{Rank: rank, Seq: seq}}}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// TestTailGoesOnFromWhereItBegan: of the lines that are written while a stream is broken none is lost, though none had come before.
+func TestTailGoesOnFromWhereItBegan(t *testing.T) {
+	b := new(breaks)
+	got := map[int32][]uint64{}
+	tl := newTail(serveControl(t, b), "a", true, nil, func(l *apiv1.LogLine) error {
+		got[l.Rank] = append(got[l.Rank], l.Seq)
+		return nil
+	})
+	tl.last = proto.Uint64(0)
+	require.NoError(t, tl.run(t.Context()))
+	require.Len(t, b.asked, 2)
+	require.Equal(t, map[int32][]uint64{0: {7, 8}, 1: {2, 3, 4, 5, 6, 7, 8}}, got)
+	<-tl.started
 }
