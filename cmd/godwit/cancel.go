@@ -9,6 +9,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
@@ -34,17 +35,20 @@ func newCancel(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			asked, done := cancelAll(c.Context(), cl, args, reason), "cancelled"
-			if detach {
-				done = "being cancelled"
+			all, done := cancelAll(c.Context(), cl, args, reason), "being cancelled"
+			if !detach {
+				done = "cancelled"
+				awaitAll(c.Context(), cl, all, o.timeout)
 			}
-			return each(c.Context(), "app", done, args, func(ctx context.Context, ref string) error {
-				a := asked[ref]
-				if a.err != nil || detach {
-					return a.err
+			t := &tally{noun: "app", done: done, of: len(args)}
+			for _, ref := range args {
+				if a := all[ref]; a != nil {
+					t.add(ref, a.err)
+				} else {
+					t.add(ref, errNotTried)
 				}
-				return awaitCancelled(ctx, cl, a.app, o.timeout)
-			})
+			}
+			return t.err()
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "cancelled by the user", "why, to be shown with the app")
@@ -59,14 +63,17 @@ type cancelled struct {
 }
 
 // cancelAll asks for the end of all apps before any of them is waited for. Those behind one for which no server answers are not asked for.
-func cancelAll(ctx context.Context, cl *client.Client, refs []string, reason string) map[string]cancelled {
-	asked := map[string]cancelled{}
+func cancelAll(ctx context.Context, cl *client.Client, refs []string, reason string) map[string]*cancelled {
+	asked := map[string]*cancelled{}
 	for _, ref := range refs {
 		if _, again := asked[ref]; again {
 			continue
 		}
 		app, err := cancelApp(ctx, cl, ref, reason)
-		asked[ref] = cancelled{app, err}
+		if ctx.Err() != nil && err != nil {
+			err = &exitError{exitInterrupted, "interrupted: whether it is cancelled is not known"}
+		}
+		asked[ref] = &cancelled{app, err}
 		if ctx.Err() != nil || errors.Is(err, client.ErrUnreachable) {
 			break
 		}
@@ -74,10 +81,25 @@ func cancelAll(ctx context.Context, cl *client.Client, refs []string, reason str
 	return asked
 }
 
-// awaitCancelled returns when the app's ranks have ended, or after so long at the most.
-func awaitCancelled(ctx context.Context, cl *client.Client, app *apiv1.App, long time.Duration) error {
+// maxAwaited bounds how many apps are waited for at once.
+const maxAwaited = 64
+
+// awaitAll returns when the ranks of all that are cancelled have ended, or after so long at the most for all of them, and notes what came of each.
+func awaitAll(ctx context.Context, cl *client.Client, all map[string]*cancelled, long time.Duration) {
 	waiting, cancel := context.WithTimeout(ctx, long)
 	defer cancel()
+	var g errgroup.Group
+	g.SetLimit(maxAwaited)
+	for _, a := range all {
+		if a.err == nil {
+			g.Go(func() error { a.err = awaitCancelled(waiting, cl, a.app, long); return nil })
+		}
+	}
+	_ = g.Wait() // none fails
+}
+
+// awaitCancelled returns when the app's ranks have ended, or waiting has: after so long, or since it is interrupted.
+func awaitCancelled(waiting context.Context, cl *client.Client, app *apiv1.App, long time.Duration) error {
 	id, err := app.Id, error(nil)
 	if !apiv1.AppOver(app.Phase) {
 		app, err = waitApp(waiting, cl, id)
@@ -85,9 +107,11 @@ func awaitCancelled(ctx context.Context, cl *client.Client, app *apiv1.App, long
 	switch {
 	case connect.CodeOf(err) == connect.CodeNotFound && err != nil: // it is over, and forgotten
 		return nil
-	case err != nil && waiting.Err() != nil && ctx.Err() == nil:
-		return &exitError{exitTimeout, fmt.Sprintf("it is cancelled, but ranks of it have not ended within %v (--timeout): they end, at the latest when "+
+	case err != nil && errors.Is(waiting.Err(), context.DeadlineExceeded):
+		return &exitError{exitTimeout, fmt.Sprintf("it is cancelled, but was not seen to end within %v (--timeout): its ranks end, at the latest when "+
 			"a host that does not answer is called lost; godwit show %s shows them", long, id)}
+	case err != nil && waiting.Err() != nil:
+		return &exitError{exitInterrupted, fmt.Sprintf("it is cancelled, but was not seen to end: its ranks end also without being waited for; godwit show %s shows them", id)}
 	case err != nil:
 		return fmt.Errorf("it is cancelled, and whether its ranks have ended is not known: %w", err)
 	case app.Phase != apiv1.AppCancelled:

@@ -22,6 +22,9 @@ type slowEnds struct {
 	mu    sync.Mutex
 	asked map[string]bool
 	both  chan struct{} // closed once both are
+
+	gather chan struct{} // if set, all waits end when so many have come
+	of     int
 }
 
 func (f *slowEnds) CancelApp(_ context.Context, req *apiv1.CancelAppRequest) (*apiv1.CancelAppResponse, error) {
@@ -38,6 +41,17 @@ func (f *slowEnds) CancelApp(_ context.Context, req *apiv1.CancelAppRequest) (*a
 }
 
 func (f *slowEnds) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv1.WaitAppResponse, error) {
+	if f.gather != nil {
+		select {
+		case f.gather <- struct{}{}:
+		default: // one that comes again
+		}
+		f.mu.Lock()
+		if len(f.gather) == f.of && !closed(f.both) {
+			close(f.both)
+		}
+		f.mu.Unlock()
+	}
 	select {
 	case <-f.both:
 	case <-ctx.Done():
@@ -56,14 +70,44 @@ func TestCancelWaitsForTheEnd(t *testing.T) {
 		"b": {Id: "b", Phase: apiv1.AppFailed, Reason: "rank 0 exited 3"},
 	}}
 	cl := serveControl(t, f)
-	alone := cancelAll(t.Context(), cl, []string{"a", "queued"}, "")
-	require.NoError(t, awaitCancelled(t.Context(), cl, alone["queued"].app, time.Minute), "it never ran")
-	err := awaitCancelled(t.Context(), cl, alone["a"].app, time.Millisecond)
-	require.ErrorContains(t, err, "not ended within 1ms")
-	require.Equal(t, exitTimeout, exitCode(err))
+	wait := func(ctx context.Context, all map[string]*cancelled, long time.Duration) map[string]*cancelled {
+		awaitAll(ctx, cl, all, long)
+		return all
+	}
+	alone := wait(t.Context(), cancelAll(t.Context(), cl, []string{"a", "queued", "c", "d"}, ""), 50*time.Millisecond)
+	require.NoError(t, alone["queued"].err, "it never ran")
+	for _, ref := range []string{"a", "c", "d"} { // one deadline for all
+		require.ErrorContains(t, alone[ref].err, "not seen to end within 50ms")
+		require.Equal(t, exitTimeout, exitCode(alone[ref].err))
+	}
 
-	all := cancelAll(t.Context(), cl, []string{"a", "b", "a", "forgotten"}, "")
-	require.NoError(t, awaitCancelled(t.Context(), cl, all["a"].app, time.Minute))
-	require.ErrorContains(t, awaitCancelled(t.Context(), cl, all["b"].app, time.Minute), "it had failed before: rank 0 exited 3")
-	require.NoError(t, awaitCancelled(t.Context(), cl, all["forgotten"].app, time.Minute))
+	// Who is interrupted while they are waited for hears that all were asked, and which have ended.
+	ctx, interrupt := context.WithCancel(t.Context())
+	asked := cancelAll(ctx, cl, []string{"a", "c", "queued"}, "")
+	interrupt()
+	wait(ctx, asked, time.Minute)
+	require.NoError(t, asked["queued"].err)
+	for _, ref := range []string{"a", "c"} {
+		require.ErrorContains(t, asked[ref].err, "it is cancelled, but was not seen to end")
+		require.Equal(t, exitInterrupted, exitCode(asked[ref].err))
+	}
+	asked = cancelAll(ctx, cl, []string{"a", "b"}, "")
+	require.ErrorContains(t, asked["a"].err, "whether it is cancelled is not known")
+	require.Nil(t, asked["b"], "not asked")
+
+	all := wait(t.Context(), cancelAll(t.Context(), cl, []string{"a", "b", "a", "forgotten"}, ""), time.Minute)
+	require.NoError(t, all["a"].err)
+	require.ErrorContains(t, all["b"].err, "it had failed before: rank 0 exited 3")
+	require.NoError(t, all["forgotten"].err)
+}
+
+// TestCancelWaitsForAllAtOnce: an app that takes long holds up no other: one end that is seen only while another is waited for is seen.
+func TestCancelWaitsForAllAtOnce(t *testing.T) {
+	f := &slowEnds{asked: map[string]bool{}, both: make(chan struct{}), gather: make(chan struct{}, 3), of: 3}
+	cl := serveControl(t, f)
+	all := cancelAll(t.Context(), cl, []string{"x", "y", "z"}, "")
+	awaitAll(t.Context(), cl, all, time.Minute)
+	for ref, a := range all {
+		require.NoError(t, a.err, ref)
+	}
 }

@@ -10,38 +10,51 @@ import (
 	"github.com/godwit-run/godwit/internal/text"
 )
 
+// errNotTried is what came of a ref for which nothing was asked.
+var errNotTried = errors.New("not tried")
+
 // each does something with every one of refs, whatever comes of the others, and says on stderr what came of each if there are
 // several. It goes on unless no server can be asked any more. Its error has the exit code of the first that failed.
 func each(ctx context.Context, noun, done string, refs []string, do func(ctx context.Context, ref string) error) error {
-	var first error
-	failed := 0
-	for i, ref := range refs {
-		err := do(ctx, ref)
-		if len(refs) == 1 {
-			if err != nil {
-				return fmt.Errorf("%s: %w", ref, err)
-			}
-			return nil
+	t := &tally{noun: noun, done: done, of: len(refs)}
+	var over bool
+	for _, ref := range refs {
+		err := errNotTried
+		if !over {
+			err = do(ctx, ref)
 		}
-		said := done
-		if err != nil {
-			failed++
-			said = message(err)
-			if first == nil {
-				first = err
-			}
+		t.add(ref, err)
+		over = over || ctx.Err() != nil || errors.Is(err, client.ErrUnreachable)
+	}
+	return t.err()
+}
+
+// tally counts what came of several refs.
+type tally struct {
+	noun, done string
+	of, failed int
+	first      error // that failed
+}
+
+// add says what came of a ref, if there are several: nil, it is done.
+func (t *tally) add(ref string, err error) {
+	said := t.done
+	if err != nil {
+		t.failed++
+		said = message(err)
+		if t.first == nil {
+			t.first = fmt.Errorf("%s: %w", ref, err)
 		}
+	}
+	if t.of > 1 {
 		fmt.Fprintln(os.Stderr, text.Clean(ref+": "+said, maxShown))
-		if ctx.Err() != nil || errors.Is(err, client.ErrUnreachable) {
-			for _, rest := range refs[i+1:] {
-				failed++
-				fmt.Fprintln(os.Stderr, text.Clean(rest+": not tried", maxShown))
-			}
-			break
-		}
 	}
-	if first == nil {
-		return nil
+}
+
+// err is nil if all are done. Its exit code is that of the first that failed.
+func (t *tally) err() error {
+	if t.first == nil || t.of == 1 {
+		return t.first
 	}
-	return &exitError{exitCode(first), fmt.Sprintf("%d of %d %ss are not %s", failed, len(refs), noun, done)}
+	return &exitError{exitCode(t.first), fmt.Sprintf("%d of %d %ss are not %s", t.failed, t.of, t.noun, t.done)}
 }
