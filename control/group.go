@@ -58,8 +58,8 @@ type Peers interface {
 	// Past are servers that answered of late as members of a cluster that this one was recovered from.
 	Past() []Peer
 	GossipAddr() string
-	// Removed says that the others of this server's cluster have gone on without it.
-	Removed() bool
+	// Removed says why this server, which hears from no leader, is no member of its cluster; empty: it is, for all that is known.
+	Removed() string
 	// Introduce fills in what tells this process from others, and signs who it is with the caller's nonce.
 	Introduce(nonce []byte, self *apiv1.DiscoverResponse)
 	// Met is told that somebody asked, who may claim to be a server. It must not block.

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -25,14 +26,10 @@ const maxHeaderAlarms = 8
 // unready is why this server is not to be used; empty: it is. An alarm is no reason. It is the one word behind /readyz and
 // grpc.health.v1.
 func (c *Control) unready() string {
-	switch leader, _ := c.log.Leader(); {
-	case leader != "":
+	if leader, _ := c.log.Leader(); leader != "" {
 		return ""
-	case c.peers.Removed():
-		return RemovedText
-	default:
-		return "no leader is known"
 	}
+	return cmp.Or(c.peers.Removed(), "no leader is known")
 }
 
 // healths are the services of grpc.health.v1, with what is told of each, and the alarms there are.

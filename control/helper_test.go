@@ -88,7 +88,7 @@ func (noPeers) Introduce([]byte, *apiv1.DiscoverResponse) {}
 
 func (noPeers) Met(*apiv1.DiscoverRequest) {}
 
-func (noPeers) Removed() bool { return false }
+func (noPeers) Removed() string { return "" }
 
 func (noPeers) GossipAddr() string { return "127.0.0.1:3" }
 

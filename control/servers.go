@@ -66,37 +66,45 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 // RemovedText is what a server says that was removed, to its log and to callers.
 const RemovedText = "this server was removed from its cluster: to join again, move its data directory away and start it with an empty one"
 
+// NoMemberText is the same of one whose own log leaves it out: that is no proof, since the entry may not be committed, or others may follow.
+const NoMemberText = "by its own log this server is no member of its cluster: it was removed, or has not all of the log yet"
+
 // noLeader is what a caller is told while this server knows no leader.
 func (c *Control) noLeader() error {
-	why, fix := c.leaderless(), "try again"
-	if c.peers.Removed() {
-		why, fix = RemovedText, "ask another server"
+	why, fix := c.peers.Removed(), "ask another server"
+	if why == "" {
+		why, fix = c.leaderless()
 	}
 	return apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "", why, fix)
 }
 
-// leaderless says what this server knows of why nobody leads, if it is a member.
-func (c *Control) leaderless() string {
+// leaderless says what this server knows of why nobody leads, if it is a member, and what to do.
+func (c *Control) leaderless() (why, fix string) {
+	fix = "try again"
 	found := map[string]bool{c.group.ID(): true}
 	for _, p := range c.peers.Servers() {
 		found[p.ID] = true
 	}
-	voters, answer := 0, 0
+	voters, answer, votes := 0, 0, false
 	for _, s := range c.group.Servers() {
 		if s.Voter {
 			voters++
+			votes = votes || s.ID == c.group.ID()
 			if found[s.ID] {
 				answer++
 			}
 		}
 	}
 	if voters == 0 {
-		return "this server is in no cluster yet; its log says what it waits for"
+		return "this server is in no cluster yet; its log says what it waits for", fix
+	}
+	if !votes { // what it counts may be of the past
+		return fmt.Sprintf("this server does not vote, and hears from no leader; of the %d voters in its log %d answer", voters, answer), "ask another server"
 	}
 	if answer > voters/2 {
-		return fmt.Sprintf("the servers have no leader at the moment: %d of %d voters answered last, which are enough to elect one", answer, voters)
+		return fmt.Sprintf("the servers have no leader at the moment: %d of %d voters answered last, which are enough to elect one", answer, voters), fix
 	}
-	return fmt.Sprintf("the servers have no leader at the moment: of %d voters %d answer, and %d are needed", voters, answer, voters/2+1)
+	return fmt.Sprintf("the servers have no leader at the moment: of %d voters %d answer, and %d are needed", voters, answer, voters/2+1), fix
 }
 
 // health says in a few words what keeps a server from being of use.

@@ -16,6 +16,8 @@ type Standing struct {
 	Runs, Promised bool
 	// LogTerm and LogIndex are those of the last entry of its log.
 	LogTerm, LogIndex uint64
+	// Commit is how far the log is known to be committed: 0 until a leader has said so.
+	Commit uint64
 }
 
 // Key is the secret that this server's id is made of.
@@ -30,8 +32,8 @@ func (n *Node) Standing() (Standing, error) {
 		s.LogTerm, s.LogIndex, err = n.dir.lastEntry()
 		return s, err
 	}
-	s.Runs = true
-	stats := r.Stats() // the one place where Raft gives the last entry's term
+	s.Runs, s.Commit = true, r.CommitIndex() // before the end of the log is read
+	stats := r.Stats()                       // the one place where Raft gives the last entry's term
 	number := func(key string) uint64 {
 		i, _ := strconv.ParseUint(stats[key], 10, 64) // a number, by Raft's contract
 		return i

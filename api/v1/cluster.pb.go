@@ -376,7 +376,9 @@ type DiscoverResponse struct {
 	// It has no cluster and names no server: whoever comes may take it.
 	SeeksAny bool `protobuf:"varint,62,opt,name=seeks_any,json=seeksAny,proto3" json:"seeks_any,omitempty"`
 	// How many servers that seek the cluster lie between this one and one of the cluster.
-	SeeksHops     uint32 `protobuf:"varint,63,opt,name=seeks_hops,json=seeksHops,proto3" json:"seeks_hops,omitempty"`
+	SeeksHops uint32 `protobuf:"varint,63,opt,name=seeks_hops,json=seeksHops,proto3" json:"seeks_hops,omitempty"`
+	// How far this server's log is known to be committed. All of it is, and so members are, where this is not below last_log_index.
+	CommitIndex   uint64 `protobuf:"varint,64,opt,name=commit_index,json=commitIndex,proto3" json:"commit_index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -589,6 +591,13 @@ func (x *DiscoverResponse) GetSeeksAny() bool {
 func (x *DiscoverResponse) GetSeeksHops() uint32 {
 	if x != nil {
 		return x.SeeksHops
+	}
+	return 0
+}
+
+func (x *DiscoverResponse) GetCommitIndex() uint64 {
+	if x != nil {
+		return x.CommitIndex
 	}
 	return 0
 }
@@ -2184,7 +2193,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
 	"\x05nonce\x18\x03 \x01(\fR\x05nonce\x12/\n" +
-	"\x04self\x18\x04 \x01(\v2\x1b.godwit.v1.DiscoverResponseR\x04self\"\xbb\a\n" +
+	"\x04self\x18\x04 \x01(\v2\x1b.godwit.v1.DiscoverResponseR\x04self\"\xde\a\n" +
 	"\x10DiscoverResponse\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12\x1d\n" +
 	"\n" +
@@ -2218,7 +2227,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\rseeks_cluster\x18= \x01(\tR\fseeksCluster\x12\x1b\n" +
 	"\tseeks_any\x18> \x01(\bR\bseeksAny\x12\x1d\n" +
 	"\n" +
-	"seeks_hops\x18? \x01(\rR\tseeksHops\"G\n" +
+	"seeks_hops\x18? \x01(\rR\tseeksHops\x12!\n" +
+	"\fcommit_index\x18@ \x01(\x04R\vcommitIndex\"G\n" +
 	"\vGroupMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +

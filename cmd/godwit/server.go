@@ -228,7 +228,7 @@ func (s *server) open(ctx context.Context) error {
 	cc := control.DefaultConfig()
 	cc.Addr, cc.DataDir, cc.Lease, cc.FreezeDeadline = addr, s.flags.dataDir, s.flags.lease, s.flags.freezeDeadline
 	cc.Version, cc.Inspect = version, inspectModule
-	if s.control, err = control.New(cc, s.machine, raftLog{s.node}, raftGroup{s.node, s.dir}, peers{s.gossip, s.dir, s.removed}, s.log); err != nil {
+	if s.control, err = control.New(cc, s.machine, raftLog{s.node}, raftGroup{s.node, s.dir}, peers{s.gossip, s.dir, s.why}, s.log); err != nil {
 		return s.closed(err)
 	}
 	return nil

@@ -171,11 +171,11 @@ func (w worded) Unwrap() []error { return []error{w.kind, w.err} }
 type peers struct {
 	gossip  *gossip.Gossip
 	dir     *directory
-	removed func() bool
+	removed func() string
 }
 
 // Removed implements control.Peers.
-func (p peers) Removed() bool { return p.removed() }
+func (p peers) Removed() string { return p.removed() }
 
 // Servers implements control.Peers.
 func (p peers) Servers() []control.Peer {

@@ -24,7 +24,7 @@ func (d *directory) present(res *apiv1.DiscoverResponse) error {
 		return err
 	}
 	res.ProcessId = d.process
-	res.LastLogTerm, res.LastLogIndex = s.LogTerm, s.LogIndex
+	res.LastLogTerm, res.LastLogIndex, res.CommitIndex = s.LogTerm, s.LogIndex, s.Commit
 	switch {
 	case s.Promised:
 		res.Standing = apiv1.Standing_STANDING_PROMISED
