@@ -107,7 +107,7 @@ func awaitCancelled(waiting context.Context, cl *client.Client, app *apiv1.App, 
 	switch {
 	case connect.CodeOf(err) == connect.CodeNotFound && err != nil: // it is over, and forgotten
 		return nil
-	case err != nil && errors.Is(waiting.Err(), context.DeadlineExceeded):
+	case err != nil && (errors.Is(waiting.Err(), context.DeadlineExceeded) || connect.CodeOf(err) == connect.CodeDeadlineExceeded): // the server may say so first
 		return &exitError{exitTimeout, fmt.Sprintf("it is cancelled, but was not seen to end within %v (--timeout): its ranks end, at the latest when "+
 			"a host that does not answer is called lost; godwit show %s shows them", long, id)}
 	case err != nil && waiting.Err() != nil:
