@@ -8,10 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"connectrpc.com/connect/v2"
-
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -92,13 +91,9 @@ func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 
 // discover asks one server who leads. own is the cluster that the worker has joined, or "".
 func (w *Worker) discover(ctx context.Context, addr, own string) (reply, error) {
-	client := apiv1connect.NewClusterClient(transport.NewClient(w.http, addr))
-	res, err := client.Discover(ctx, &apiv1.DiscoverRequest{})
-	if connect.CodeOf(err) == connect.CodeUnimplemented && err != nil {
-		return reply{}, fmt.Errorf("%s is no server: it answers as a worker does, or something else (servers: port 7400)", addr)
-	}
+	res, err := apiv1connect.NewClusterClient(transport.NewClient(w.http, addr)).Discover(ctx, &apiv1.DiscoverRequest{})
 	if err != nil {
-		return reply{}, err
+		return reply{}, cmp.Or(client.NotAServer(ctx, w.http, addr, err), err)
 	}
 	foreign := own != "" && res.ClusterId != "" && res.ClusterId != own
 	if foreign && !slices.Contains(res.FormerClusterIds, own) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/identity"
 	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/transport"
@@ -106,7 +108,11 @@ func newDirectory(log *slog.Logger) *directory {
 func (d *directory) discover(ctx context.Context, addr string, req *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, discoverWait)
 	defer cancel()
-	return apiv1connect.NewClusterClient(transport.NewBoundedClient(d.http, addr, maxAnswer)).Discover(ctx, req)
+	res, err := apiv1connect.NewClusterClient(transport.NewBoundedClient(d.http, addr, maxAnswer)).Discover(ctx, req)
+	if err != nil {
+		return nil, cmp.Or(client.NotAServer(ctx, d.http, addr, err), err)
+	}
+	return res, nil
 }
 
 // proof asks at the address, and returns what is proved to be said there: else the error is identity.ErrUnproved, or that of asking.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/identity"
 	"github.com/godwit-run/godwit/internal/text"
 	"github.com/godwit-run/godwit/internal/transport"
@@ -39,10 +41,10 @@ type discoverer func(ctx context.Context, addr string) (*apiv1.DiscoverResponse,
 func newDiscoverer(h *http.Client) discoverer {
 	return func(ctx context.Context, addr string) (*apiv1.DiscoverResponse, error) {
 		nonce := identity.Nonce()
-		client := apiv1connect.NewClusterClient(transport.NewBoundedClient(h, addr, maxAnswer))
-		res, err := client.Discover(ctx, &apiv1.DiscoverRequest{Nonce: nonce})
+		cluster := apiv1connect.NewClusterClient(transport.NewBoundedClient(h, addr, maxAnswer))
+		res, err := cluster.Discover(ctx, &apiv1.DiscoverRequest{Nonce: nonce})
 		if err != nil {
-			return nil, err
+			return nil, cmp.Or(client.NotAServer(ctx, h, addr, err), err)
 		}
 		if err := identity.Verify(nonce, res); err != nil {
 			return nil, err

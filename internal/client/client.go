@@ -138,6 +138,7 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 	var deadline time.Time // set by the first failure, and by the first after a call that brought something: a call may wait or stream for long before that
 	var word error         // what a server last said; it tells more than that another cannot be reached
 	said := 0              // at which try
+	strange := strangers{}
 	pause := retryPause
 	for tried := 1; ; tried++ {
 		c.mu.Lock()
@@ -148,8 +149,16 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 		if err == nil {
 			answered, err = c.call(ctx, addr, deadline, f)
 		}
+		if ctx.Err() == nil {
+			if strange[addr] = NotAServer(ctx, c.http, addr, err); strange[addr] != nil {
+				err = strange[addr]
+			}
+		}
 		if err == nil || ctx.Err() != nil || !Retryable(err) {
 			return err
+		}
+		if strange.all(c.addrs) {
+			return fmt.Errorf("%w: %s", ErrUnreachable, strange.with(c.addrs, err))
 		}
 		if len(c.addrs) == 1 && errors.Is(err, errSilent) {
 			return fmt.Errorf("%w: %w; see godwit servers", ErrUnreachable, err)
@@ -164,7 +173,7 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 		}
 		if word == nil || tried-said >= len(c.addrs) {
 			err = fmt.Errorf("%w at %s: is the cluster up, and GODWIT_ADDR right? (%s)",
-				ErrUnreachable, strings.Join(c.addrs, ","), apierr.Message(err))
+				ErrUnreachable, strings.Join(c.addrs, ","), strange.with(c.addrs, err))
 		} else {
 			err = word
 		}
@@ -194,7 +203,8 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 
 // Retryable says whether another server, or a later moment, may give another answer.
 func Retryable(err error) bool {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errSilent) {
+	var stranger *StrangerError
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errSilent) || errors.As(err, &stranger) {
 		return true
 	}
 	var call *connect.Error

@@ -57,10 +57,7 @@ func (c *Client) ask(ctx context.Context, addr string) (*apiv1.DiscoverResponse,
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
 	res, err := c.discover(ctx, addr)
-	switch {
-	case connect.CodeOf(err) == connect.CodeUnimplemented:
-		return &apiv1.DiscoverResponse{}, nil
-	case late(ctx, err):
+	if late(ctx, err) {
 		return nil, connect.NewError(connect.CodeUnavailable, fmt.Sprintf("%s does not answer", addr))
 	}
 	return res, err

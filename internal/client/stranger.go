@@ -1,0 +1,87 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"connectrpc.com/connect/v2"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/text"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// maxStrange bounds what is repeated of the words of a program that is none of ours, in bytes.
+const maxStrange = 120
+
+// StrangerError is returned when something answers at an address, and it is no server.
+type StrangerError struct {
+	Addr   string
+	Worker bool
+	// Said is what came back instead of a server's answer.
+	Said string
+}
+
+// Error implements error.
+func (e *StrangerError) Error() string {
+	if e.Worker {
+		return fmt.Sprintf("%s is a worker, not a server (servers: port %s)", e.Addr, DefaultPort)
+	}
+	return fmt.Sprintf("no Godwit server answers at %s, but another program (%s; servers: port %s)", e.Addr, e.Said, DefaultPort)
+}
+
+// NotAServer says what is at addr if the error of a call to it shows that this is no server; nil: it may be one. It asks there once more, for
+// askWait at the most, where that is open. Of a program that hangs up without a word nothing is known.
+func NotAServer(ctx context.Context, h *http.Client, addr string, err error) error {
+	var call *connect.Error
+	if !errors.As(err, &call) || apierr.Info(err) != nil {
+		return nil
+	}
+	e := &StrangerError{Addr: addr, Said: text.Line(apierr.Message(err), maxStrange)}
+	if strings.Contains(e.Said, "http2: frame too large") { // what it begins with is no HTTP/2; net/http exports no kind of this
+		e.Said = "it does not speak HTTP/2"
+		return e
+	}
+	codes := []connect.Code{connect.CodeUnimplemented, connect.CodeUnauthenticated, connect.CodePermissionDenied, connect.CodeUnknown, connect.CodeInternal}
+	if !slices.Contains(codes, connect.CodeOf(err)) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	c := transport.NewBoundedClient(h, addr, maxAnswer)
+	_, err = apiv1connect.NewClusterClient(c).Discover(ctx, &apiv1.DiscoverRequest{})
+	if err == nil || apierr.Info(err) != nil || !slices.Contains(codes, connect.CodeOf(err)) {
+		return nil // a server, that said what it said; or nobody any more
+	}
+	_, err = apiv1connect.NewDataClient(c).Identify(ctx, &apiv1.IdentifyRequest{})
+	e.Worker = err == nil || apierr.Info(err) != nil
+	return e
+}
+
+// strangers are the addresses at which no server is, as far as a call has found.
+type strangers map[string]error
+
+// all says that there is a server at none of addrs.
+func (s strangers) all(addrs []string) bool {
+	return !slices.ContainsFunc(addrs, func(a string) bool { return s[a] == nil })
+}
+
+// with is err and, before it, what is known of the addresses.
+func (s strangers) with(addrs []string, err error) string {
+	var said []string
+	for _, a := range addrs {
+		if e := s[a]; e != nil && !slices.Contains(said, e.Error()) {
+			said = append(said, e.Error())
+		}
+	}
+	if m := apierr.Message(err); !slices.Contains(said, m) {
+		said = append(said, m)
+	}
+	return strings.Join(said, "; ")
+}
