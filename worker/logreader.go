@@ -142,6 +142,7 @@ func (r *logReader) open(s logState) (*os.File, error) {
 	if r.life != s.life {
 		r.offset, r.life = 0, s.life
 	}
+	r.offset = max(r.offset, r.log.seek(r.rank, r.life, r.from, r.since))
 	if _, err := f.Seek(r.offset, io.SeekStart); err != nil {
 		return nil, errors.Join(fmt.Errorf("worker: logs: %w", err), f.Close())
 	}
@@ -165,7 +166,7 @@ func (r *logReader) sendUpTo(ctx context.Context, s logState, send sendLines) er
 	defer r.turns.buffers.Put(br)
 	for r.from < s.stored {
 		var lines []*apiv1.LogLine
-		err := turn.Work(func() (err error) { lines, err = r.batch(br, s.stored); return err })
+		err := turn.Work(func() (err error) { lines, err = r.batch(ctx, br, s.stored); return err })
 		if err != nil {
 			return err
 		}
@@ -185,9 +186,14 @@ func (r *logReader) sendUpTo(ctx context.Context, s logState, send sendLines) er
 	return nil
 }
 
-// batch reads the next lines wanted that are before the line end, one message of them.
-func (r *logReader) batch(br *bufio.Reader, end uint64) (out []*apiv1.LogLine, err error) {
-	for size := 0; r.from < end && len(out) < linesPerMessage && size < bytesPerMessage; {
+// batch reads the next lines wanted that are before the line end, one message of them. Lines that nobody wants are in no message, and
+// may be many: it ends as soon as the reader has gone.
+func (r *logReader) batch(ctx context.Context, br *bufio.Reader, end uint64) (out []*apiv1.LogLine, err error) {
+	size := 0
+	for n := 1; r.from < end && len(out) < linesPerMessage && size < bytesPerMessage; n++ {
+		if n%linesPerMessage == 0 && ctx.Err() != nil {
+			return nil, turnError(ctx)
+		}
 		line := new(apiv1.LogLine)
 		if err := readRecord(br, line); err != nil {
 			return nil, fmt.Errorf("worker: logs of rank %d: %w", r.rank, err)

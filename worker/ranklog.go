@@ -44,6 +44,7 @@ type logFacts struct {
 	next     uint64 // number of the next line
 	size     int64  // bytes of whole records
 	lostEver uint64 // lines that its notices tell of, and later ones
+	index    logIndex
 }
 
 // takeUp reads what a file left by an earlier life holds, cuts off a record torn by its death, and notes damage of another kind.
@@ -72,14 +73,15 @@ func (r *rankLog) takeUp() error {
 		Rank: r.rank, Stream: stderrStream, Seq: r.next, AtMs: time.Now().UnixMilli(), Lost: 1,
 		Text: fmt.Appendf(nil, "godwit: the file of this rank's output is damaged here: its last %d bytes are lost", size-r.size),
 	}
-	var buf bytes.Buffer
-	if _, err := protodelim.MarshalTo(&buf, notice); err != nil {
+	var more addition
+	if err := r.add(&more, notice); err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(more.Bytes(), r.size); err != nil {
 		return fmt.Errorf("worker: logs: %w", err)
 	}
-	if _, err := f.WriteAt(buf.Bytes(), r.size); err != nil {
-		return fmt.Errorf("worker: logs: %w", err)
-	}
-	r.next, r.lostEver, r.size = r.next+1, r.lostEver+1, r.size+int64(buf.Len())
+	r.index = more.index
+	r.next, r.lostEver, r.size = r.next+1, r.lostEver+1, r.size+int64(more.Len())
 	return nil
 }
 
@@ -98,6 +100,7 @@ func readLog(f io.Reader, rank int32) (facts logFacts, err error) {
 		}
 		facts.next = line.Seq + max(1, line.Lost)
 		facts.lostEver += line.Lost
+		facts.index = facts.index.with(line, facts.size)
 		facts.size += int64(protowire.SizeBytes(proto.Size(line)))
 	}
 }
@@ -109,10 +112,10 @@ func readRecord(br *bufio.Reader, line *apiv1.LogLine) error {
 // append adds the rank's lines with one write. If that fails all of them are lost.
 func (r *rankLog) append(lines []*apiv1.LogLine) error {
 	r.done, r.moved = false, false
-	var buf bytes.Buffer
+	var more addition
 	if r.lost > 0 {
-		if _, err := protodelim.MarshalTo(&buf, r.notice()); err != nil {
-			return fmt.Errorf("worker: logs: %w", err)
+		if err := r.add(&more, r.notice()); err != nil {
+			return err
 		}
 	}
 	next, fresh := r.next, uint64(0)
@@ -120,8 +123,8 @@ func (r *rankLog) append(lines []*apiv1.LogLine) error {
 		if line.Seq < next {
 			continue // it came with the rank
 		}
-		if _, err := protodelim.MarshalTo(&buf, line); err != nil {
-			return fmt.Errorf("worker: logs: %w", err)
+		if err := r.add(&more, line); err != nil {
+			return err
 		}
 		next = line.Seq + 1
 		fresh++
@@ -129,7 +132,7 @@ func (r *rankLog) append(lines []*apiv1.LogLine) error {
 	if fresh == 0 {
 		return nil
 	}
-	err := r.write(buf.Bytes())
+	err := r.write(&more)
 	if err == nil {
 		r.next, r.lost = next, 0
 		return nil
@@ -144,8 +147,27 @@ func (r *rankLog) append(lines []*apiv1.LogLine) error {
 	return err
 }
 
+// addition is what is to be appended to a file.
+type addition struct {
+	bytes.Buffer
+	index logIndex // of the file with them
+}
+
+// add puts one more line behind more.
+func (r *rankLog) add(more *addition, line *apiv1.LogLine) error {
+	if more.Len() == 0 {
+		more.index = r.index
+	}
+	at := r.size + int64(more.Len())
+	if _, err := protodelim.MarshalTo(more, line); err != nil {
+		return fmt.Errorf("worker: logs: %w", err)
+	}
+	more.index = more.index.with(line, at)
+	return nil
+}
+
 // write appends whole records to the file, or nothing.
-func (r *rankLog) write(records []byte) (err error) {
+func (r *rankLog) write(more *addition) (err error) {
 	if r.file == nil {
 		if r.file, err = os.OpenFile(r.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
 			return fmt.Errorf("worker: logs: %w", err)
@@ -155,11 +177,11 @@ func (r *rankLog) write(records []byte) (err error) {
 		return err
 	}
 	r.torn = true
-	if _, err := r.file.Write(records); err != nil {
+	if _, err := r.file.Write(more.Bytes()); err != nil {
 		return errors.Join(fmt.Errorf("worker: logs: %w", err), r.heal())
 	}
 	r.torn = false
-	r.size += int64(len(records))
+	r.size, r.index = r.size+int64(more.Len()), more.index
 	return nil
 }
 
@@ -189,11 +211,8 @@ func (r *rankLog) finish() {
 	if r.lost == 0 {
 		return
 	}
-	var buf bytes.Buffer
-	if _, err := protodelim.MarshalTo(&buf, r.notice()); err != nil {
-		return
-	}
-	if r.write(buf.Bytes()) == nil {
+	var more addition
+	if r.add(&more, r.notice()) == nil && r.write(&more) == nil {
 		r.lost = 0
 	}
 }

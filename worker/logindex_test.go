@@ -1,0 +1,104 @@
+package worker
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// longLog is a log of n lines of a kilobyte of rank 0, each a millisecond after the one before, from millisecond 1 on.
+func longLog(t *testing.T, s *logStore, n uint64) *appLog {
+	t.Helper()
+	l, err := s.app("a")
+	require.NoError(t, err)
+	var lines []*apiv1.LogLine
+	for seq := range n {
+		lines = append(lines, &apiv1.LogLine{Seq: seq, Stream: 1, AtMs: int64(seq) + 1, Text: bytes.Repeat([]byte("x"), 1000)})
+		if len(lines) == 100 || seq == n-1 {
+			require.NoError(t, l.append(lines))
+			lines = nil
+		}
+	}
+	return l
+}
+
+// TestLastLinesAreReadAlone: who wants the last lines, or those since a time, does not read what is before, which here nobody could.
+func TestLastLinesAreReadAlone(t *testing.T) {
+	const n = 5000
+	dir := t.TempDir()
+	s, err := newLogStore(dir, DefaultConfig().LogBytes, nil)
+	require.NoError(t, err)
+	written := longLog(t, s, n)
+	written.close()
+	again, err := newLogStore(dir, DefaultConfig().LogBytes, nil) // a later life of the worker
+	require.NoError(t, err)
+	taken, err := again.find("a")
+	require.NoError(t, err)
+	f, err := os.OpenFile(written.path(0), os.O_RDWR, 0)
+	require.NoError(t, err)
+	_, err = f.Write(bytes.Repeat([]byte{0xff}, n*1000/2))
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	read := func(l *appLog, since int64, last uint64) (seqs []uint64, err error) {
+		r := &logReader{log: l, since: since, turns: newReaders()}
+		r.skip(last)
+		_, err = r.read(t.Context(), false, func(_ context.Context, lines []*apiv1.LogLine) error {
+			for _, x := range lines {
+				seqs = append(seqs, x.Seq)
+			}
+			return nil
+		})
+		return seqs, err
+	}
+	for name, l := range map[string]*appLog{"written": written, "taken up": taken} {
+		seqs, err := read(l, 0, 2)
+		require.NoError(t, err, name)
+		require.Equal(t, []uint64{n - 2, n - 1}, seqs, name)
+		seqs, err = read(l, n-2, n)
+		require.NoError(t, err, name)
+		require.Equal(t, []uint64{n - 3, n - 2, n - 1}, seqs, name)
+		_, err = read(l, 0, n)
+		require.Error(t, err, "the damage is there")
+	}
+}
+
+// TestWhoHasGoneIsReadForNoMore: lines that nobody wants are passed over for as long as the reader is there.
+func TestWhoHasGoneIsReadForNoMore(t *testing.T) {
+	const n = 4 * linesPerMessage
+	l := longLog(t, newLogs(t), n)
+	f, err := os.Open(l.path(0))
+	require.NoError(t, err)
+	defer f.Close() //nolint:errcheck // read only
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &logReader{log: l, since: time.Now().UnixMilli(), turns: newReaders()}
+	cancel()
+	_, err = r.batch(ctx, bufio.NewReader(f), n)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Less(t, r.from, uint64(n/2))
+}
+
+// TestIndexIsBounded: however long a file becomes, and a place is never behind a line that is wanted.
+func TestIndexIsBounded(t *testing.T) {
+	const apart = 10 << 10
+	var x logIndex
+	for seq := range uint64(50_000) {
+		x = x.with(&apiv1.LogLine{Seq: seq, AtMs: int64(seq / 2)}, int64(seq)*apart)
+	}
+	require.LessOrEqual(t, len(x.marks), mostMarks)
+	require.Zero(t, x.before(0, 0))
+	for from := uint64(0); from < 50_000; from += 97 {
+		at := uint64(x.before(from, 0)) / apart
+		require.LessOrEqual(t, at, from)
+		require.LessOrEqual(t, from-at, 2*uint64(x.each)/apart+1)
+		at = uint64(x.before(0, int64(from/2))) / apart
+		require.LessOrEqual(t, at/2, from/2, "the first line of that time is not passed over")
+		require.LessOrEqual(t, at, from)
+	}
+}
