@@ -68,6 +68,22 @@ func TakesRanks(host *apiv1.Host) bool {
 // others do not reach it. Empty: it can.
 func WhyUnfit(host *apiv1.Host) string { return cmp.Or(host.GetUnfit(), host.GetUnreached()) }
 
+// WhyNoRanks says of a host that is there why it may be given no new ranks, in
+// words that follow "it is"; empty: it may.
+func WhyNoRanks(host *apiv1.Host) string {
+	why := cmp.Or(host.GetReason(), WhyUnfit(host))
+	if WishOf(host) != Schedulable {
+		why = host.GetWishReason()
+	}
+	switch {
+	case TakesRanks(host):
+		return ""
+	case why == "":
+		return Condition(host)
+	}
+	return Condition(host) + ": " + why
+}
+
 // Condition is the one word for people that says most of a host: that it is
 // gone, else what is wanted of it, else that it is ready.
 func Condition(host *apiv1.Host) string {

@@ -19,6 +19,7 @@ func hostsOf(v *fsm.View) []Host {
 			Slots:    int(host.GetSlots()),
 			Used:     min(int(host.GetUsed()), maxRanks), // beyond the slots it makes no difference
 			Evicting: !fsm.TakesRanks(host),
+			Why:      fsm.WhyNoRanks(host),
 			Tenants:  tenantsOn(v, fsm.HostID(host.GetId())),
 		})
 	}

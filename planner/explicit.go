@@ -57,7 +57,7 @@ func lacks(h *Host, name string, n int, oversubscribe bool) (why string, known b
 	case h == nil:
 		return fmt.Sprintf("%s is not a host of this cluster", name), false
 	case h.Evicting:
-		return fmt.Sprintf("host %s takes no ranks", name), true
+		return fmt.Sprintf("host %s takes no ranks", name) + h.because(), true
 	case !oversubscribe && n > h.Slots:
 		return fmt.Sprintf("%s has %d slots, %d are asked for", name, h.Slots, n), true
 	case !oversubscribe && n > h.free():
@@ -102,6 +102,14 @@ func hostsThere(hosts []Host) string {
 		return "there is no host"
 	}
 	return "the hosts are " + strings.Join(names, ", ")
+}
+
+// because is why an evicting host takes no ranks, to be put behind the word of it.
+func (h Host) because() string {
+	if h.Why == "" {
+		return ""
+	}
+	return " (it is " + h.Why + ")"
 }
 
 // free is how many ranks the host can take now.

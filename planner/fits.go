@@ -45,7 +45,7 @@ func shapeOf(app *apiv1.App) shape {
 func (f *fits) follow(hosts []Host) *fits {
 	empty := emptied(hosts)
 	if f != nil && slices.EqualFunc(f.empty, empty, func(a, b Host) bool {
-		return a.Name == b.Name && a.Slots == b.Slots && a.Evicting == b.Evicting
+		return a.Name == b.Name && a.Slots == b.Slots && a.Evicting == b.Evicting && a.Why == b.Why
 	}) {
 		return f
 	}

@@ -79,7 +79,11 @@ func placed(cs []candidate, quotas []int, left, overflow int) Plan {
 // with room for all, or the first of all.
 func placeLocal(req Request, cs []candidate, main int) Plan {
 	if main < 0 && req.MainHost != "" {
-		return notEnough(req, cs, fmt.Sprintf("force_local: the main host %s takes no ranks", req.MainHost))
+		why := ""
+		if i := slices.IndexFunc(req.Hosts, func(h Host) bool { return h.Name == req.MainHost }); i >= 0 {
+			why = req.Hosts[i].because()
+		}
+		return notEnough(req, cs, fmt.Sprintf("force_local: the main host %s takes no ranks%s", req.MainHost, why))
 	}
 	if main < 0 {
 		main = max(0, slices.IndexFunc(cs, func(c candidate) bool { return c.room >= req.Ranks }))
@@ -110,8 +114,11 @@ func placeNeverAlone(req Request, cs []candidate, main int) Plan {
 	return notEnough(req, cs, "never_alone: no host has room for two ranks")
 }
 
-// maxHostsNamed keeps reasons short on large clusters.
-const maxHostsNamed = 8
+// maxHostsNamed keeps reasons short on large clusters; maxReasonsNamed is as many, where each has a text of its own.
+const (
+	maxHostsNamed   = 8
+	maxReasonsNamed = 3
+)
 
 // notEnough says what is needed and what is there, such as "needs 8 slots; free:
 // w1 2, w2 1".
@@ -130,7 +137,7 @@ func notEnough(req Request, cs []candidate, why string) Plan {
 		reason = "needs 1 slot; "
 	}
 	if len(free) == 0 {
-		reason += "no host takes ranks"
+		reason += "no host takes ranks" + whyNone(req.Hosts)
 	} else {
 		reason += "free: " + strings.Join(free, ", ")
 	}
@@ -141,4 +148,23 @@ func notEnough(req Request, cs []candidate, why string) Plan {
 		reason += " (" + why + ")"
 	}
 	return Plan{Outcome: NotEnoughSlots, Reason: reason}
+}
+
+// whyNone is what is known of why hosts take no ranks, to be put behind the word of it.
+func whyNone(hosts []Host) string {
+	var why []string
+	for _, h := range hosts {
+		if h.Why == "" {
+			continue
+		}
+		if len(why) == maxReasonsNamed {
+			why = append(why, "and others take none either")
+			break
+		}
+		why = append(why, h.Name+" is "+h.Why)
+	}
+	if len(why) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(why, "; ")
 }

@@ -219,7 +219,7 @@ func requireSoundMoves(t *rapid.T, req Request, plan Plan) {
 }
 
 func TestExplicit(t *testing.T) {
-	hosts := []Host{{Name: "a", Slots: 4, Used: 2}, {Name: "b", Slots: 1}, {Name: "c", Slots: 8, Evicting: true}}
+	hosts := []Host{{Name: "a", Slots: 4, Used: 2}, {Name: "b", Slots: 1}, {Name: "c", Slots: 8, Evicting: true}, {Name: "d", Slots: 8, Evicting: true, Why: "unfit: no disk"}}
 	rule := func(host string, ranks int32) *apiv1.PlaceRule { return &apiv1.PlaceRule{Host: host, Ranks: ranks} }
 	for _, tt := range []struct {
 		name  string
@@ -234,7 +234,8 @@ func TestExplicit(t *testing.T) {
 		{name: "full", rules: []*apiv1.PlaceRule{rule("a", 2), rule("b", 1), rule("a", 1)}, size: 4, why: "needs 3 slots on a, which has 2 free"},
 		{name: "oversubscribe", rules: []*apiv1.PlaceRule{rule("b", 2)}, size: 2, over: true, want: []string{"b", "b"}},
 		{name: "evicting", rules: []*apiv1.PlaceRule{rule("c", 1)}, size: 1, over: true, why: "host c takes no ranks"},
-		{name: "absent", rules: []*apiv1.PlaceRule{rule("z", 1), rule("b", 2)}, size: 3, why: "z is not a host of this cluster; b has 1 slots, 2 are asked for; the hosts are a, b, c"},
+		{name: "unfit", rules: []*apiv1.PlaceRule{rule("d", 1)}, size: 1, why: "host d takes no ranks (it is unfit: no disk)"},
+		{name: "absent", rules: []*apiv1.PlaceRule{rule("z", 1), rule("b", 2)}, size: 3, why: "z is not a host of this cluster; b has 1 slots, 2 are asked for; the hosts are a, b, c, d"},
 		{name: "too few", rules: []*apiv1.PlaceRule{rule("a", 1)}, size: 2, err: "place: the rules place 1 ranks, the app has 2"},
 		{name: "too many", rules: []*apiv1.PlaceRule{rule("a", 2), rule("b", 1)}, size: 2, err: "place: the rules place at least 3 ranks, the app has 2"},
 		{name: "zero", rules: []*apiv1.PlaceRule{rule("a", 0)}, size: 2, err: "place[0].ranks: 0; 1 to 2 are possible"},
@@ -273,4 +274,15 @@ func TestExplicitNamesHosts(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, plan.Reason)
 	}
+}
+
+// TestNoHostSaysWhy: where no host takes ranks, the reasons are told, of some of many.
+func TestNoHostSaysWhy(t *testing.T) {
+	req := Request{ID: "a", Kind: KindNew, Ranks: 1}
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		req.Hosts = append(req.Hosts, Host{Name: name, Slots: 1, Evicting: true, Why: "cordoned"})
+	}
+	plan, err := Decide(req)
+	require.NoError(t, err)
+	require.Equal(t, "needs 1 slot; no host takes ranks: a is cordoned; b is cordoned; c is cordoned; and others take none either", plan.Reason)
 }

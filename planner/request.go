@@ -54,6 +54,8 @@ type Host struct {
 	Used int `json:"used"`
 	// Evicting hosts take no new ranks; draining and lost ones are told so too.
 	Evicting bool `json:"evicting"`
+	// Why an evicting host takes none, if it is known: what it is.
+	Why string `json:"why,omitempty"`
 	// Tenants are those with ranks on the host.
 	Tenants []string `json:"tenants"`
 }

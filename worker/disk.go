@@ -66,7 +66,10 @@ func (w *Worker) lookAtDisk() {
 	}
 	free := int64(st.Bavail) * st.Bsize
 	w.logs.tight.Store(free < 2*w.roomToBeFit())
-	switch {
+	switch total := int64(st.Blocks) * st.Bsize; {
+	case free < least && total < w.roomToBeFit():
+		w.setUnfit(fmt.Sprintf("the disk of its data directory is too small: it has %d MiB in all, and %d MiB must be free; give it a --data-dir on a larger one",
+			total>>20, w.roomToBeFit()>>20))
 	case free < least:
 		w.setUnfit(fmt.Sprintf("the disk of its data directory is full: it takes ranks again when %d MiB are free", w.roomToBeFit()>>20))
 	case st.Files > 0 && st.Ffree < minInodes:

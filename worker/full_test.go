@@ -157,6 +157,10 @@ func TestHostIsUnfitWhileItsDiskIsFull(t *testing.T) {
 	w.lookAtDisk()
 	require.Empty(t, w.fitness.unfit())
 
+	w.cfg.DataDir = smallDisk(t, "size=1m")
+	w.lookAtDisk()
+	require.Equal(t, "the disk of its data directory is too small: it has 1 MiB in all, and 3 MiB must be free; give it a --data-dir on a larger one", w.fitness.unfit())
+
 	w.cfg.DataDir = smallDisk(t, "size=5m,nr_inodes=20")
 	w.lookAtDisk()
 	require.Contains(t, w.fitness.unfit(), "no more files")

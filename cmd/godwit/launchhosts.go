@@ -176,7 +176,7 @@ func (r hostRule) nowhere(hosts []*apiv1.Host, local func(*apiv1.Host) bool) str
 		case fsm.TakesRanks(h):
 			there = append(there, h.Name+" ("+h.Addr+")")
 		case r.means(h, local):
-			not = append(not, h.Name+" is "+fsm.Condition(h))
+			not = append(not, h.Name+" is "+fsm.WhyNoRanks(h))
 		}
 	}
 	if more := len(there) - maxHostsShown; more > 0 {

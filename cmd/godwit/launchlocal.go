@@ -91,7 +91,7 @@ func (l *launch) showPlan(path string, hosts []*apiv1.Host, placement []string, 
 			if fsm.HostStateOf(h).Gone() {
 				continue
 			}
-			req.Hosts = append(req.Hosts, planner.Host{Name: h.Name, Slots: int(h.Slots), Used: int(h.Used), Evicting: !fsm.TakesRanks(h)})
+			req.Hosts = append(req.Hosts, planner.Host{Name: h.Name, Slots: int(h.Slots), Used: int(h.Used), Evicting: !fsm.TakesRanks(h), Why: fsm.WhyNoRanks(h)})
 		}
 		plan, err := planner.Decide(req)
 		if err != nil {
