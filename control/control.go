@@ -139,6 +139,7 @@ type Control struct {
 	mu      sync.Mutex          // guards what stands below
 	leader  *leader             // nil while this server does not lead
 	follows map[string]progress // by server: how far it was at the last looks, while this server leads
+	usual   []uint64            // this server's index at the last looks, the oldest first, while it leads
 	differs map[string]uint64   // servers whose state differs from this one's, with the entry at which it was seen
 }
 

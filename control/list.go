@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -91,8 +92,22 @@ func (c *Control) ListHosts(ctx context.Context, req *apiv1.ListHostsRequest) (*
 			res.Hosts[i].SecretHash = nil
 		}
 	}
+	if l := c.current(); l != nil {
+		res.LastContact = l.lastContact(res.Hosts, time.Now())
+	}
 	res.NextPageToken = p.next()
 	return res, nil
+}
+
+// lastContact is how long ago the hosts that are not gone were heard.
+func (l *leader) lastContact(hosts []*apiv1.Host, now time.Time) map[string]*durationpb.Duration {
+	out := make(map[string]*durationpb.Duration, len(hosts))
+	for _, h := range hosts {
+		if at, ok := l.sessions.lastHeard(fsm.HostID(h.Id)); ok && !fsm.HostStateOf(h).Gone() {
+			out[h.Id] = durationpb.New(max(0, now.Sub(at)))
+		}
+	}
+	return out
 }
 
 // ListMigrations implements the Control service: in order of proposal.

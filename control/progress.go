@@ -1,8 +1,14 @@
 package control
 
+import "slices"
+
 // stuckLooks is how many looks, membersTick apart, must find that a server has not taken what was there for it before it is called
 // behind. What counts is that it does not move: one that follows under load is behind by a few entries all the time.
 const stuckLooks = 8
+
+// usualLooks is how many looks old the leader's index is from which a server that follows is at most maxLag away: what is known of it
+// is as old, and under load the leader has gone on since.
+const usualLooks = 4
 
 // progress is what the leader remembers of how another server follows.
 type progress struct {
@@ -32,12 +38,24 @@ func (c *Control) noteProgress() {
 		}
 	}
 	c.follows = now
+	c.usual = append(slices.Clone(c.usual[max(0, len(c.usual)-usualLooks+1):]), index)
+}
+
+// catchingUp says for how many entries a server at index is farther behind this one, which leads, than one that follows is; 0: it is not.
+func (c *Control) catchingUp(index uint64) uint64 {
+	now := c.state.View().Index()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.usual) == 0 || index+maxLag >= c.usual[0] {
+		return 0
+	}
+	return now - index
 }
 
 func (c *Control) forgetProgress() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.follows = nil
+	c.follows, c.usual = nil, nil
 }
 
 // behind are the servers that do not move though there is something to take, with the number of entries.

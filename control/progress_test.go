@@ -81,3 +81,40 @@ func TestServersSayWhoDoesNotFollow(t *testing.T) {
 	found.found = found.found[1:] // Raft hears b all the while
 	require.Equal(t, []string{"ok", "answers no requests, though Raft hears it", "ok"}, health())
 }
+
+// TestServersSayWhoCatchesUp: a voter that answers and moves, but is far behind, as after a restart, is not ok yet; one that is as far
+// behind as what the leader has taken since it was asked is.
+func TestServersSayWhoCatchesUp(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Addr, cfg.DataDir = "127.0.0.1:1", t.TempDir()
+	cfg.Inspect = func([]byte) (*apiv1.Module, error) { return nil, nil }
+	log := &memoryLog{machine: fsm.New()}
+	found := &standing{}
+	c, err := New(cfg, log.machine, log, allLive{}, found, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	commit := func(n int) {
+		for range n {
+			_, err := log.Propose(t.Context(), &apiv1.Command{Op: &apiv1.Command_CheckHash{CheckHash: &apiv1.CheckHash{}}})
+			require.NoError(t, err)
+		}
+	}
+	health := func() string {
+		res, err := c.ListServers(t.Context(), &apiv1.ListServersRequest{})
+		require.NoError(t, err)
+		return res.Servers[1].Health
+	}
+	commit(2 * maxLag)
+	found.found = []Peer{{ID: "b", Index: 10}, {ID: "c", Index: 2 * maxLag}}
+	c.noteProgress()
+	require.Equal(t, "catching up, 190 entries behind", health())
+	found.found[0].Index = 2*maxLag - 5
+	require.Equal(t, "ok", health())
+	commit(2 * maxLag)
+	require.Equal(t, "ok", health(), "the leader has gone on since it was asked")
+	for range usualLooks {
+		c.noteProgress()
+	}
+	require.Equal(t, "catching up, 205 entries behind", health())
+	c.forgetProgress()
+	require.Equal(t, "ok", health())
+}

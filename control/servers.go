@@ -54,6 +54,8 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 		out.Health = health(s, p, found || s.ID == c.group.ID(), v.Index())
 		if n := behind[s.ID]; n > 0 && out.Health == "ok" {
 			out.Health = fmt.Sprintf("behind: %d entries", n)
+		} else if n := c.catchingUp(out.Index); n > 0 && out.Health == "ok" {
+			out.Health = catchingUp(n)
 		}
 		if index, ok := differing[s.ID]; ok {
 			out.Health = fmt.Sprintf("its state differed from the leader's at entry %d; %s", index, out.Health)
@@ -119,12 +121,14 @@ func health(s ServerInfo, p Peer, found bool, index uint64) string {
 	case s.Voter:
 		return "ok"
 	case p.Index+maxLag < index:
-		return fmt.Sprintf("catching up, %d entries behind", index-p.Index)
+		return catchingUp(index - p.Index)
 	case p.ModulesMissing > 0:
 		return fmt.Sprintf("fetching %d modules", p.ModulesMissing)
 	}
 	return "ok"
 }
+
+func catchingUp(behind uint64) string { return fmt.Sprintf("catching up, %d entries behind", behind) }
 
 // minIDPrefix is how much of an id must be given at the least, so that a slip of the hand names no server.
 const minIDPrefix = 4

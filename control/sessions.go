@@ -228,6 +228,13 @@ func (r *sessions) heardAt(host fsm.HostID, now time.Time) time.Time {
 	return at
 }
 
+// lastHeard is when the host was last heard, or began to be waited for.
+func (r *sessions) lastHeard(host fsm.HostID) (at time.Time, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.heard.when(host)
+}
+
 // silentSince are the hosts that were last heard at that time or before.
 func (r *sessions) silentSince(t time.Time) []fsm.HostID {
 	r.mu.Lock()

@@ -2,7 +2,9 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -36,4 +38,18 @@ func TestReportedAppsAreBounded(t *testing.T) {
 	require.Nil(t, b.l.inbox.report("h1", fsm.AppID(fmt.Sprint("a", maxReported))))
 	b.report("h1", &apiv1.AppStatus{App: "a0", Epoch: 2})
 	require.EqualValues(t, 2, b.l.inbox.report("h1", "a0").Epoch)
+}
+
+// TestHostsSayWhenTheyWereHeard: a host that hangs is ready until its lease is over; the list says for how long it was not heard.
+func TestHostsSayWhenTheyWereHeard(t *testing.T) {
+	b := newBench(t, nil)
+	b.host("h1", 1)
+	b.host("h2", 1)
+	now := time.Now()
+	b.l.sessions.heard.set("h1", now.Add(-7*time.Second))
+	b.l.sessions.forget("h2")
+	v := b.l.c.state.View()
+	heard := b.l.lastContact(slices.Collect(v.Hosts()), now)
+	require.Len(t, heard, 1, "of h2 nothing is known")
+	require.Equal(t, 7*time.Second, heard["h1"].AsDuration())
 }

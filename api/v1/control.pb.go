@@ -631,6 +631,9 @@ type ListHostsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Hosts []*Host                `protobuf:"bytes,1,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	Index uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// How long ago the leader last heard each host that is not gone, by id: since its election, if not yet. A lease is over when this is
+	// as long as it.
+	LastContact map[string]*durationpb.Duration `protobuf:"bytes,11,rep,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Ask with it for the next page; empty: this is the last.
 	NextPageToken string `protobuf:"bytes,10,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -679,6 +682,13 @@ func (x *ListHostsResponse) GetIndex() uint64 {
 		return x.Index
 	}
 	return 0
+}
+
+func (x *ListHostsResponse) GetLastContact() map[string]*durationpb.Duration {
+	if x != nil {
+		return x.LastContact
+	}
+	return nil
 }
 
 func (x *ListHostsResponse) GetNextPageToken() string {
@@ -2490,12 +2500,16 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tpage_size\x18\n" +
 	" \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\v \x01(\tR\tpageToken\"x\n" +
+	"page_token\x18\v \x01(\tR\tpageToken\"\xa5\x02\n" +
 	"\x11ListHostsResponse\x12%\n" +
 	"\x05hosts\x18\x01 \x03(\v2\x0f.godwit.v1.HostR\x05hosts\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\x12&\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12P\n" +
+	"\flast_contact\x18\v \x03(\v2-.godwit.v1.ListHostsResponse.LastContactEntryR\vlastContact\x12&\n" +
 	"\x0fnext_page_token\x18\n" +
-	" \x01(\tR\rnextPageToken\"e\n" +
+	" \x01(\tR\rnextPageToken\x1aY\n" +
+	"\x10LastContactEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
+	"\x05value\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05value:\x028\x01\"e\n" +
 	"\x15ListMigrationsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1b\n" +
 	"\tpage_size\x18\n" +
@@ -2650,7 +2664,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
@@ -2693,76 +2707,79 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*InspectRanksResponse)(nil),       // 38: godwit.v1.InspectRanksResponse
 	(*RankDoing)(nil),                  // 39: godwit.v1.RankDoing
 	(*ErrorInfo)(nil),                  // 40: godwit.v1.ErrorInfo
-	(*AppSpec)(nil),                    // 41: godwit.v1.AppSpec
-	(*App)(nil),                        // 42: godwit.v1.App
-	(*Migration)(nil),                  // 43: godwit.v1.Migration
-	(*Host)(nil),                       // 44: godwit.v1.Host
-	(*Module)(nil),                     // 45: godwit.v1.Module
-	(*Alarm)(nil),                      // 46: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 47: google.protobuf.Duration
+	nil,                                // 41: godwit.v1.ListHostsResponse.LastContactEntry
+	(*AppSpec)(nil),                    // 42: godwit.v1.AppSpec
+	(*App)(nil),                        // 43: godwit.v1.App
+	(*Migration)(nil),                  // 44: godwit.v1.Migration
+	(*Host)(nil),                       // 45: godwit.v1.Host
+	(*Module)(nil),                     // 46: godwit.v1.Module
+	(*Alarm)(nil),                      // 47: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 48: google.protobuf.Duration
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	41, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	42, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	42, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	42, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	43, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	42, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	42, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	44, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	43, // 8: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	43, // 9: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	45, // 10: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	45, // 11: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	23, // 12: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	26, // 13: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	25, // 14: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	23, // 15: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	32, // 16: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	46, // 17: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	29, // 18: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	47, // 19: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	42, // 20: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	39, // 21: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	0,  // 22: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 23: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 24: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	6,  // 25: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	8,  // 26: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	10, // 27: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	12, // 28: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	14, // 29: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	16, // 30: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	18, // 31: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	20, // 32: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	22, // 33: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	27, // 34: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	30, // 35: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	33, // 36: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	35, // 37: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	37, // 38: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 39: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 40: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 41: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 42: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 43: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 44: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 45: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 46: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 47: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 48: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	21, // 49: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	24, // 50: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	28, // 51: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	31, // 52: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	34, // 53: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	36, // 54: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	38, // 55: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	39, // [39:56] is the sub-list for method output_type
-	22, // [22:39] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	42, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	43, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	43, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	43, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	44, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	43, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	43, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	45, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	41, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	44, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	44, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	46, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	46, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	23, // 13: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	26, // 14: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	25, // 15: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	23, // 16: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	32, // 17: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	47, // 18: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	29, // 19: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	48, // 20: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	43, // 21: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	39, // 22: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	48, // 23: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	0,  // 24: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	2,  // 25: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	4,  // 26: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	6,  // 27: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	8,  // 28: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	10, // 29: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	12, // 30: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	14, // 31: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	16, // 32: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	18, // 33: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	20, // 34: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	22, // 35: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	27, // 36: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	30, // 37: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	33, // 38: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	35, // 39: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	37, // 40: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 41: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 42: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 43: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	7,  // 44: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	9,  // 45: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	11, // 46: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	13, // 47: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	15, // 48: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	17, // 49: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	19, // 50: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	21, // 51: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	24, // 52: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	28, // 53: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	31, // 54: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	34, // 55: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	36, // 56: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	38, // 57: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	41, // [41:58] is the sub-list for method output_type
+	24, // [24:41] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -2778,7 +2795,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   41,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strconv"
@@ -25,16 +26,37 @@ func newHosts(o *options) *cobra.Command {
 		Use: "hosts", SuggestFor: []string{"nodes", "sinfo", "workers"}, Short: "List hosts, their slots and state", Args: cobra.NoArgs,
 		Long: "List hosts, their slots and state.\n" +
 			"A host that is lost or left stays in the list, until a worker registers under its name again. It takes no slots; there is no age at which\n" +
-			fmt.Sprintf("it is forgotten: of more than %d hosts the one that is gone for longest is.", fsm.MaxHosts),
+			fmt.Sprintf("it is forgotten: of more than %d hosts the one that is gone for longest is.\n", fsm.MaxHosts) +
+			"CONTACT is how long ago the leader last heard the host: one that is not heard for --lease is lost.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
 			if err != nil {
 				return err
 			}
-			return printList(o, res.Hosts, "NAME SLOTS USED STATE ADDR SINCE REASON", func(h *apiv1.Host) []string {
-				return []string{h.Name, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used)), fsm.Condition(h), h.Addr, ago(h.ChangedAt), orDash(cmp.Or(h.Reason, h.WishReason, fsm.WhyUnfit(h)))}
-			})
+			return printHosts(os.Stdout, o, res)
 		},
+	})
+}
+
+// printHosts prints the hosts, each with when it was last heard.
+func printHosts(out io.Writer, o *options, res *apiv1.ListHostsResponse) error {
+	if o.output == "json" {
+		list := make([]any, 0, len(res.Hosts))
+		for _, h := range res.Hosts {
+			obj := jsonValue(h.ProtoReflect()).(orderedObject) //nolint:forcetypeassert // it is no timestamp
+			var contact any
+			if d := res.LastContact[h.Id]; d != nil {
+				contact = jsonValue(d.ProtoReflect())
+			}
+			list = append(list, append(obj, member{"last_contact", contact}))
+		}
+		return printJSON(out, list)
+	}
+	return writeTable(out, "NAME SLOTS USED STATE CONTACT ADDR SINCE REASON", res.Hosts, func(h *apiv1.Host) []string {
+		return []string{
+			h.Name, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used)), fsm.Condition(h), lastContact(res.LastContact[h.Id]), h.Addr,
+			ago(h.ChangedAt), orDash(cmp.Or(h.Reason, h.WishReason, fsm.WhyUnfit(h))),
+		}
 	})
 }
 

@@ -1,10 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
 // TestTableLines: a row is one line, whatever a cell says: of a stack, its first.
@@ -13,4 +19,25 @@ func TestTableLines(t *testing.T) {
 	require.NoError(t, writeTable(&out, "ID REASON", []string{"exited 134 (trap: unreachable\n  at f\n  at main)", "exited 1"},
 		func(s string) []string { return []string{"app", s} }))
 	require.Equal(t, "ID   REASON\napp  exited 134 (trap: unreachable ...\napp  exited 1\n", out.String())
+}
+
+// TestHostsShowContact: a host that hangs is ready until its lease is over, and the list shows for how long it was not heard.
+func TestHostsShowContact(t *testing.T) {
+	res := &apiv1.ListHostsResponse{
+		Hosts:       []*apiv1.Host{{Id: "w1", Name: "w1", State: "ready"}, {Id: "w2", Name: "w2", State: "ready"}, {Id: "w3", Name: "w3", State: "lost"}},
+		LastContact: map[string]*durationpb.Duration{"w1": durationpb.New(300 * time.Millisecond), "w2": durationpb.New(7400 * time.Millisecond)},
+	}
+	var out, asJSON bytes.Buffer
+	require.NoError(t, printHosts(&out, &options{}, res))
+	lines := strings.Split(out.String(), "\n")
+	require.Equal(t, []string{"NAME", "SLOTS", "USED", "STATE", "CONTACT"}, strings.Fields(lines[0])[:5])
+	for i, want := range []string{"now", "7s", "-"} {
+		require.Equal(t, want, strings.Fields(lines[i+1])[4])
+	}
+	var list []map[string]any
+	require.NoError(t, printHosts(&asJSON, &options{output: "json"}, res))
+	require.NoError(t, json.Unmarshal(asJSON.Bytes(), &list))
+	require.Equal(t, map[string]any{"seconds": 7., "nanos": 4e8}, list[1]["last_contact"])
+	require.Contains(t, list[2], "last_contact")
+	require.Nil(t, list[2]["last_contact"])
 }
