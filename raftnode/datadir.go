@@ -76,7 +76,7 @@ func (d *dataDir) load(log *slog.Logger) (err error) {
 	if err != nil {
 		return unreadable(filepath.Join(d.path, "raft", "snapshots"), err)
 	}
-	if d.bolt, err = openBolt(filepath.Join(d.path, "raft", "raft.db"), held, d.groups.note); err != nil {
+	if d.bolt, err = openBolt(d.db(), held, d.groups.note); err != nil {
 		return err
 	}
 	if err := durable.SyncDir(filepath.Join(d.path, "raft")); err != nil { // the names of what was just made: promises are lost with them
@@ -102,21 +102,21 @@ func (d *dataDir) identify(log *slog.Logger) error {
 			return err
 		}
 	case err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound):
-		return unreadable(filepath.Join(d.path, "raft", "raft.db"), err)
+		return d.badDB(err)
 	default:
 		last, err := d.bolt.LastIndex()
 		if err != nil {
-			return unreadable(filepath.Join(d.path, "raft", "raft.db"), err)
+			return d.badDB(err)
 		}
 		if last > 0 {
-			return damaged(filepath.Join(d.path, "raft", "raft.db"), errors.New("it has a log and no server id"))
+			return damaged(d.db(), errors.New("it has a log and no server id"))
 		}
 		d.key = identity.New()
 		seed := d.key.Seed()
 		id = []byte(d.key.ID())
 		for _, kv := range [][2][]byte{{secretKey(), seed[:]}, {serverIDKey(), id}} { // an id is never without its secret
 			if err := d.bolt.Set(kv[0], kv[1]); err != nil {
-				return fmt.Errorf("store server id: %w", unreadable(filepath.Join(d.path, "raft", "raft.db"), err))
+				return fmt.Errorf("store server id: %w", d.badDB(err))
 			}
 		}
 		if d.meta.ServerID != "" {
@@ -135,9 +135,17 @@ func (d *dataDir) identify(log *slog.Logger) error {
 	return writeMeta(d.path, d.meta)
 }
 
+// dbOf is the file of the log and of what this server has promised, in a data directory.
+func dbOf(dataDir string) string { return filepath.Join(dataDir, "raft", "raft.db") }
+
+func (d *dataDir) db() string { return dbOf(d.path) }
+
+// badDB says what is wrong with that file, where using it has failed.
+func (d *dataDir) badDB(err error) error { return unreadable(d.db(), err) }
+
 // readKey reads the secret that the server id was made of.
 func (d *dataDir) readKey(id string) error {
-	path := filepath.Join(d.path, "raft", "raft.db")
+	path := d.db()
 	seed, err := d.bolt.Get(secretKey())
 	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
 		return unreadable(path, err)

@@ -35,7 +35,7 @@ type StoredLog struct {
 // OpenStoredLog opens what a stopped server has left in its data directory. It changes nothing there. It fails with ErrLocked
 // while the server runs.
 func OpenStoredLog(dataDir string) (s *StoredLog, err error) {
-	path := filepath.Join(dataDir, "raft", "raft.db")
+	path := dbOf(dataDir)
 	switch _, err := os.Stat(path); {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("no server's data directory: %w", err)

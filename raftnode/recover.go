@@ -71,7 +71,7 @@ func (s *Survivor) Votes() bool {
 
 // holdsState says so if no server left its state in the directory. It changes nothing there.
 func holdsState(dataDir string) (err error) {
-	path := filepath.Join(dataDir, "raft", "raft.db")
+	path := dbOf(dataDir)
 	nothing := fmt.Errorf("%s holds no cluster's state: there is nothing to recover; name the --data-dir of a server that was a member", dataDir)
 	switch st, err := os.Stat(path); {
 	case errors.Is(err, os.ErrNotExist):

@@ -2,7 +2,6 @@ package raftnode
 
 import (
 	"fmt"
-	"path/filepath"
 	"strconv"
 
 	"github.com/hashicorp/raft"
@@ -49,12 +48,12 @@ func (n *Node) Standing() (Standing, error) {
 func (d *dataDir) lastEntry() (term, index uint64, err error) {
 	index, err = d.bolt.LastIndex()
 	if err != nil {
-		return 0, 0, fmt.Errorf("read the end of the log: %w", unreadable(filepath.Join(d.path, "raft", "raft.db"), err))
+		return 0, 0, fmt.Errorf("read the end of the log: %w", d.badDB(err))
 	}
 	if index > 0 {
 		var last raft.Log
 		if err := d.bolt.GetLog(index, &last); err != nil {
-			return 0, 0, fmt.Errorf("read the end of the log: %w", unreadable(filepath.Join(d.path, "raft", "raft.db"), err))
+			return 0, 0, fmt.Errorf("read the end of the log: %w", d.badDB(err))
 		}
 		term = last.Term
 	}

@@ -47,7 +47,7 @@ type watchedStore struct {
 
 func newWatchedStore(d *dataDir, onError func(error)) *watchedStore {
 	return &watchedStore{
-		store: d.bolt, path: filepath.Join(d.path, "raft", "raft.db"), snaps: filepath.Join(d.path, "raft", "snapshots"), groups: &d.groups, onError: onError, writing: make(map[uint64]struct{}),
+		store: d.bolt, path: d.db(), snaps: filepath.Join(d.path, "raft", "snapshots"), groups: &d.groups, onError: onError, writing: make(map[uint64]struct{}),
 		held: func() (uint64, error) { return newest(d.snaps) },
 	}
 }

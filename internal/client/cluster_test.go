@@ -256,3 +256,24 @@ func TestNewestAnswerCounts(t *testing.T) {
 		})
 	}
 }
+
+// TestLate: that there was no time left for an answer is found out by the caller, or by the server, which may be the first to.
+func TestLate(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	says := func(code connect.Code) error { return connect.NewError(code, "said by the server") }
+	for _, tc := range []struct {
+		name string
+		ctx  context.Context //nolint:containedctx // of a case
+		err  error
+		late bool
+	}{
+		{"an answer", t.Context(), nil, false},
+		{"an answer, the moment before", gone, nil, false},
+		{"refused", t.Context(), says(connect.CodeUnavailable), false},
+		{"the caller's time is over", gone, says(connect.CodeUnavailable), true},
+		{"the server was the first to see that", t.Context(), says(connect.CodeDeadlineExceeded), true},
+	} {
+		require.Equal(t, tc.late, late(tc.ctx, tc.err), tc.name)
+	}
+}
