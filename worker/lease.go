@@ -92,13 +92,16 @@ func (w *Worker) watchLease(ctx context.Context, l *lease) error {
 	}
 }
 
+// slowHint is what an operator can do where that comes of slowness and not of servers that are gone.
+const slowHint = "where machines are slow, godwit server --raft-multiplier gives servers more time to agree; --lease, of a new cluster, outlasts longer pauses"
+
 // enforce kills the executors if the lease is over. It returns whether it is; told is what it returned before.
 func (w *Worker) enforce(l *lease, told bool) bool {
 	if !l.over() {
 		return false
 	}
 	if !told {
-		w.log.Error("the lease ran out without an answer from a leader: killing all executors", "silent", l.silent())
+		w.log.Error("the lease ran out without an answer from a leader: killing all executors", "silent", l.silent(), "hint", slowHint)
 	}
 	w.killAll(fmt.Sprintf("no server that leads answered for %v: the host lost its lease", l.silent()))
 	return true

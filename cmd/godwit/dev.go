@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,7 @@ type devFlags struct {
 	servers, workers, slots int
 	dataDir, level          string
 	lease, freezeDeadline   time.Duration
+	multiplier              int  // of Raft's timeouts
 	private                 bool // nobody else is to find it: no standard port
 }
 
@@ -63,6 +65,7 @@ func newDev() *cobra.Command {
 	c.Flags().IntVar(&f.slots, "slots", 4, "slots of each worker")
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory for all of them (default: a temporary one, removed at the end)")
 	c.Flags().DurationVar(&f.lease, "lease", control.DefaultConfig().Lease, "how long a silent host keeps its ranks")
+	c.Flags().IntVar(&f.multiplier, "raft-multiplier", 1, "stretches Raft's timeouts of about 1 s on slow machines")
 	c.Flags().DurationVar(&f.freezeDeadline, "freeze-deadline", control.DefaultConfig().FreezeDeadline, "how long a rank may compute without an MPI call before its migration is aborted")
 	c.Flags().StringVar(&f.level, "log-level", "info", "of the servers' and workers' logs, in the data directory")
 	return c
@@ -99,7 +102,7 @@ func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
 	if f.servers < 1 || f.servers > 9 || f.workers < 0 || f.workers > 100 || f.slots < 1 {
 		return usagef("dev: give 1 to 9 --servers, 0 to 100 --workers, and at least 1 of --slots")
 	}
-	if err := checkTimes(f.lease, f.freezeDeadline); err != nil {
+	if err := cmp.Or(checkMultiplier(f.multiplier), checkTimes(f.lease, f.freezeDeadline)); err != nil {
 		return err
 	}
 	if _, err := logLevel(f.level); err != nil {
@@ -266,7 +269,8 @@ func (d *dev) start(ctx context.Context) error {
 		p.Args = []string{p.Role, "--data-dir", p.DataDir, "--listen", p.Addr, "--gossip-listen", p.GossipAddr, "--log-level", d.flags.level}
 		if p.Role == "server" {
 			p.Args = append(p.Args, "--bootstrap-expect", strconv.Itoa(d.flags.servers), "--retry-join", servers,
-				"--lease", d.flags.lease.String(), "--freeze-deadline", d.flags.freezeDeadline.String())
+				"--lease", d.flags.lease.String(), "--freeze-deadline", d.flags.freezeDeadline.String(),
+				"--raft-multiplier", strconv.Itoa(d.flags.multiplier))
 			if d.flags.private { // it has nobody to wait for
 				p.Args = append(p.Args, "--heartbeat-timeout", "50ms")
 			}

@@ -66,7 +66,7 @@ func withPrivateCluster(ctx context.Context, in *interrupts, s privateShape, f f
 	starting, stop := until(ctx, in.first)
 	defer stop()
 	d, err := openDev(starting, &devFlags{
-		servers: 1, workers: s.workers, slots: s.slots, lease: control.DefaultConfig().Lease, freezeDeadline: control.DefaultConfig().FreezeDeadline, level: "warn", private: true,
+		servers: 1, workers: s.workers, slots: s.slots, lease: control.DefaultConfig().Lease, freezeDeadline: control.DefaultConfig().FreezeDeadline, level: "warn", multiplier: 1, private: true,
 	})
 	if err != nil {
 		return in.nothingYet(fmt.Errorf("start a cluster for this run: %w", err))

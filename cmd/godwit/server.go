@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +56,9 @@ func newServer() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
 			defer stop()
+			if f.expect == 0 && f.join == "" { // it has nobody to wait for
+				f.expect = 1
+			}
 			return runServer(ctx, f)
 		},
 	}
@@ -88,14 +92,9 @@ func (f *serverFlags) check() error {
 	if err := client.CheckAddrs(f.join); err != nil {
 		return usagef("--retry-join: %w", err)
 	}
-	if f.expect == 0 && f.join == "" {
-		f.expect = 1
-	}
 	switch {
 	case f.expect < 0 || f.expect > 9 || (f.expect > 1 && f.join == ""):
 		return usagef("--bootstrap-expect %d: give 1 to 9, and --retry-join with all of them if more than one", f.expect)
-	case f.multiplier < 1 || f.multiplier > 100:
-		return usagef("--raft-multiplier %d: give 1 to 100", f.multiplier)
 	case f.snapshotEvery < 1:
 		return usagef("--snapshot-threshold %d: give at least 1", f.snapshotEvery)
 	case f.snapshotInterval < shortest:
@@ -103,7 +102,14 @@ func (f *serverFlags) check() error {
 	case f.heartbeat < shortest:
 		return usagef("--heartbeat-timeout %v: give at least %v", f.heartbeat, shortest)
 	}
-	return checkTimes(f.lease, f.freezeDeadline)
+	return cmp.Or(checkMultiplier(f.multiplier), checkTimes(f.lease, f.freezeDeadline))
+}
+
+func checkMultiplier(n int) error {
+	if n < 1 || n > 100 {
+		return usagef("--raft-multiplier %d: give 1 to 100", n)
+	}
+	return nil
 }
 
 // checkTimes checks the times that a new cluster is made with.
