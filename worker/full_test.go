@@ -3,6 +3,7 @@ package worker
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -63,7 +64,10 @@ func read(t *testing.T, l *appLog, rank int32, from uint64) (lines []string) {
 	return lines
 }
 
-const noRoom = "lines of this rank's output are lost here: its host could not store them (no space left on device)"
+// gap is the notice of n lines that a full disk did not take.
+func gap(n int, rank int32) string {
+	return fmt.Sprintf("godwit: %d lines of rank %d's output are lost here: its host could not store them (no space left on device)", n, rank)
+}
 
 // Lines that a full disk does not take are a gap that is told of in their place, and the file is whole on both sides of it.
 func TestGapIsTold(t *testing.T) {
@@ -76,10 +80,10 @@ func TestGapIsTold(t *testing.T) {
 	release := fill(t, dir)
 	require.ErrorIs(t, l.append([]*apiv1.LogLine{long(0, 1), long(0, 2), long(2, 0)}), syscall.ENOSPC)
 	require.ErrorIs(t, l.append([]*apiv1.LogLine{long(0, 3)}), syscall.ENOSPC)
-	require.Equal(t, []string{"rank 0 line 0", "godwit: 3 " + noRoom}, read(t, l, 0, 0), "told also where it cannot be stored")
+	require.Equal(t, []string{"rank 0 line 0", gap(3, 0)}, read(t, l, 0, 0), "told also where it cannot be stored")
 	release()
 	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 4), line(0, 5)}))
-	want := []string{"rank 0 line 0", "godwit: 3 " + noRoom, "rank 0 line 4", "rank 0 line 5"}
+	want := []string{"rank 0 line 0", gap(3, 0), "rank 0 line 4", "rank 0 line 5"}
 	require.Equal(t, want, read(t, l, 0, 0))
 	require.Equal(t, want[1:], read(t, l, 0, 2), "whoever wants a line of the gap is told")
 	require.Equal(t, want[2:], read(t, l, 0, 4))
@@ -87,7 +91,7 @@ func TestGapIsTold(t *testing.T) {
 	require.EqualValues(t, 3, n)
 	require.Equal(t, "no space left on device", why)
 	l.finish(2)
-	require.Equal(t, []string{"godwit: 1 " + noRoom}, read(t, l, 2, 0))
+	require.Equal(t, []string{gap(1, 2)}, read(t, l, 2, 0))
 	s.close("a")
 
 	again, err := newLogStore(filepath.Join(dir, "logs"), 1<<40, slog.New(slog.DiscardHandler))
@@ -95,7 +99,7 @@ func TestGapIsTold(t *testing.T) {
 	l, err = again.find("a")
 	require.NoError(t, err)
 	require.Equal(t, want, read(t, l, 0, 0), "the file itself has it")
-	require.Equal(t, []string{"godwit: 1 " + noRoom}, read(t, l, 2, 0))
+	require.Equal(t, []string{gap(1, 2)}, read(t, l, 2, 0))
 	n, _ = l.lost(0)
 	require.EqualValues(t, 3, n)
 }

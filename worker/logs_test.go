@@ -393,6 +393,6 @@ func TestDamagedLog(t *testing.T) {
 		lines := read(t, l, 0, 0)
 		require.Len(t, lines, 3)
 		require.Equal(t, []string{"rank 0 line 0", "rank 0 line 1"}, lines[:2])
-		require.Regexp(t, `^godwit: the file of this rank's output is damaged here: its last \d+ bytes are lost$`, lines[2])
+		require.Regexp(t, `^godwit: the file of rank 0's output is damaged here: its last \d+ bytes are lost$`, lines[2])
 	}
 }

@@ -71,7 +71,7 @@ func (r *rankLog) takeUp() error {
 	// Not the end of a worker's life, but a broken file: what comes after has no numbers any more, only a size.
 	notice := &apiv1.LogLine{
 		Rank: r.rank, Stream: stderrStream, Seq: r.next, AtMs: time.Now().UnixMilli(), Lost: 1,
-		Text: fmt.Appendf(nil, "godwit: the file of this rank's output is damaged here: its last %d bytes are lost", size-r.size),
+		Text: fmt.Appendf(nil, "godwit: the file of rank %d's output is damaged here: its last %d bytes are lost", r.rank, size-r.size),
 	}
 	var more addition
 	if err := r.add(&more, notice); err != nil {
@@ -201,7 +201,7 @@ func (r *rankLog) heal() error {
 func (r *rankLog) notice() *apiv1.LogLine {
 	return &apiv1.LogLine{
 		Rank: r.rank, Stream: stderrStream, Seq: r.lostFrom, AtMs: time.Now().UnixMilli(), Lost: r.next - r.lostFrom,
-		Text: fmt.Appendf(nil, "godwit: %d lines of this rank's output are lost here: its host could not store them (%s)", r.lost, r.lostWhy),
+		Text: fmt.Appendf(nil, "godwit: %d lines of rank %d's output are lost here: its host could not store them (%s)", r.lost, r.rank, r.lostWhy),
 	}
 }
 

@@ -63,6 +63,14 @@ func (r *runner) cancel(ctx context.Context, id string) {
 	}
 }
 
+// cancelHint says how an app that waits is cancelled, if it is not yet.
+func cancelHint(a *apiv1.App) string {
+	if a.Verdict != "" {
+		return ""
+	}
+	return " (interrupt, by Ctrl-C, cancels it)"
+}
+
 // onTimeout cancels the app when it has run for too long. The channel is closed then; the function ends it all.
 func (r *runner) onTimeout(ctx context.Context, id string) (<-chan struct{}, func()) {
 	timedOut := make(chan struct{})
@@ -102,7 +110,7 @@ func (r *runner) follow(ctx context.Context, id string) error {
 	said := ""
 	go explainWait(ctx, r.client, id, t.started, func(a *apiv1.App) { // ends with ctx
 		if a.Phase != said { // once while it is queued, and once while it starts, in each turn of these
-			r.say("%s is %s: %s (interrupt, by Ctrl-C, cancels it)", id, a.Phase, a.Reason)
+			r.say("%s is %s: %s%s", id, a.Phase, a.Reason, cancelHint(a))
 		}
 		said = a.Phase
 	})

@@ -96,3 +96,9 @@ func TestRunHasTheEndOfAForgottenApp(t *testing.T) {
 		})
 	}
 }
+
+// TestCancelHint: an app that is being stopped waits for its hosts, and an interrupt does no more to it.
+func TestCancelHint(t *testing.T) {
+	require.Contains(t, cancelHint(&apiv1.App{Phase: "starting"}), "Ctrl-C")
+	require.Empty(t, cancelHint(&apiv1.App{Phase: "starting", Verdict: "cancelled"}))
+}

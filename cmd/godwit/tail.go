@@ -72,15 +72,20 @@ func (t *tail) stream(ctx context.Context) error {
 				t.next[p.Rank] = max(t.next[p.Rank], p.Seq)
 			}
 			for _, m := range m.Missing {
-				if !slices.Contains(t.missing[m.Reason], m.Rank) {
-					t.missing[m.Reason] = append(t.missing[m.Reason], m.Rank)
-				}
+				t.miss(m.Rank, m.Reason)
 			}
 			if err := t.lines(m.Lines); err != nil {
 				return err
 			}
 		}
 	})
+}
+
+// miss notes that output of a rank is missing.
+func (t *tail) miss(rank int32, reason string) {
+	if !slices.Contains(t.missing[reason], rank) {
+		t.missing[reason] = append(t.missing[reason], rank)
+	}
 }
 
 func (t *tail) lines(lines []*apiv1.LogLine) error {
@@ -93,6 +98,9 @@ func (t *tail) lines(lines []*apiv1.LogLine) error {
 			close(t.started)
 		}
 		t.next[l.Rank] = l.Seq + max(1, l.Lost)
+		if l.Lost > 0 {
+			t.miss(l.Rank, "lines of it are lost, as is said in their place")
+		}
 		if err := t.show(l); err != nil {
 			return &exitError{exitFailed, err.Error()}
 		}

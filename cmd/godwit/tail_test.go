@@ -64,3 +64,13 @@ func TestTailGoesOnFromWhereItBegan(t *testing.T) {
 	require.Equal(t, map[int32][]uint64{0: {7, 8}, 1: {2, 3, 4, 5, 6, 7, 8}}, got)
 	<-tl.started
 }
+
+// TestGapIsIncomplete: lines that their host could not store are told of in their place, and by the exit code.
+func TestGapIsIncomplete(t *testing.T) {
+	tl := newTail(nil, "a", false, nil, func(*apiv1.LogLine) error { return nil })
+	require.NoError(t, tl.lines([]*apiv1.LogLine{{Rank: 1}, {Rank: 1, Seq: 1}}))
+	require.NoError(t, tl.incomplete())
+	require.NoError(t, tl.lines([]*apiv1.LogLine{{Rank: 1, Seq: 2, Lost: 5}, {Rank: 1, Seq: 7}, {Rank: 1, Seq: 8, Lost: 1}}))
+	require.EqualError(t, tl.incomplete(), "the output of rank 1 is incomplete: lines of it are lost, as is said in their place")
+	require.Equal(t, exitFailed, exitCode(tl.incomplete()))
+}

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"bytes"
+	"fmt"
 	"sync"
 	"time"
 
@@ -75,7 +76,7 @@ func (o *output) line(stream int32, text []byte, partial bool) {
 		return
 	}
 	if o.bytes += int64(len(text)) + lineCost; o.bytes > maxOutputBytes {
-		stream, text, partial = stderrStream, []byte("godwit: output of this rank is over 64 MiB; the rest is dropped"), false
+		stream, text, partial = stderrStream, fmt.Appendf(nil, "godwit: output of rank %d is over 64 MiB; the rest is dropped", o.rank), false
 	}
 	o.emit(&apiv1.LogLine{
 		Rank: o.rank, Stream: stream, Seq: o.next, Text: bytes.Clone(text), Partial: partial, AtMs: o.now().UnixMilli(),

@@ -157,7 +157,7 @@ func TestCapOutlivesMoves(t *testing.T) {
 	kept, notices := 0, 0
 	for _, l := range *lines {
 		kept += len(l.Text)
-		if bytes.HasPrefix(l.Text, []byte("godwit: output of this rank is over 64 MiB")) {
+		if bytes.HasPrefix(l.Text, []byte("godwit: output of rank 0 is over 64 MiB")) {
 			notices++
 		}
 	}
