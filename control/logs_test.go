@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 
 	"connectrpc.com/connect/v2"
@@ -177,4 +178,77 @@ func TestTheEndIsFoundOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, m.Begin, 1)
 	require.Zero(t, m.Begin[0].Seq)
+}
+
+// hanging runs app a on h1, which takes requests for output and answers none until it is released, and h2, and has it end.
+func hanging(t *testing.T) (client apiv1connect.ControlClient, release func()) {
+	t.Helper()
+	b := newBench(t, nil)
+	released := make(chan struct{})
+	b.addrs["h1"] = fakeHost{keeps: true, logs: func(req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
+		<-released
+		return stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: req.From[0].Rank}}})
+	}}.serve(t)
+	b.addrs["h2"] = fakeHost{keeps: true}.serve(t)
+	release = sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
+	b.running()
+	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
+	for _, h := range []string{"h1", "h2"} {
+		st := &apiv1.AppStatus{App: "a"}
+		for r := range int32(4) {
+			st.Ranks = append(st.Ranks, &apiv1.RankStatus{Rank: r, Epoch: 1, State: "ended", ExitCode: 137})
+		}
+		b.report(h, st)
+	}
+	b.l.takeReports(b.ctx)
+	return apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c))), release
+}
+
+// TestHangingHostIsWaitedForSoLong: whose output cannot be had in time is told of, with what was waited for, and with the rest it is over.
+func TestHangingHostIsWaitedForSoLong(t *testing.T) {
+	client, _ := hanging(t)
+	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a", Ranks: []int32{0, 1}, WaitMs: 1})
+	require.NoError(t, err)
+	missing, awaited := map[int32]string{}, []*apiv1.AwaitedOutput{}
+	for {
+		m, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		require.Empty(t, m.Lines)
+		awaited = append(awaited, m.Awaited...)
+		for _, m := range m.Missing {
+			missing[m.Rank] = m.Reason
+		}
+	}
+	require.Len(t, awaited, 1, "it is said once of a host")
+	require.Equal(t, "h1", awaited[0].Host)
+	require.Equal(t, []int32{0, 1}, awaited[0].Ranks)
+	require.Len(t, missing, 2)
+	require.Contains(t, missing[1], "host h1 does not answer")
+}
+
+// TestHangingHostIsFollowed: who follows is told what is waited for, and has it all when the host answers.
+func TestHangingHostIsFollowed(t *testing.T) {
+	client, release := hanging(t)
+	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a", Follow: true, WaitMs: 1})
+	require.NoError(t, err)
+	seen := map[int32]bool{}
+	for {
+		m, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		require.Empty(t, m.Missing)
+		for _, l := range m.Lines {
+			seen[l.Rank] = true
+		}
+		if len(m.Awaited) > 0 {
+			release()
+		}
+	}
+	require.Len(t, seen, 4)
 }

@@ -1298,7 +1298,9 @@ type LogsRequest struct {
 	// then; unset: all.
 	Tail *uint64 `protobuf:"varint,5,opt,name=tail,proto3,oneof" json:"tail,omitempty"`
 	// Only lines of this Unix time in milliseconds and later, on the clocks of their hosts; 0: all.
-	SinceMs       int64 `protobuf:"varint,6,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	SinceMs int64 `protobuf:"varint,6,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// Without follow, how long to wait for a host that does not answer, in milliseconds: then the output of its ranks is called missing; 0: 30 s.
+	WaitMs        uint64 `protobuf:"varint,7,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1375,6 +1377,13 @@ func (x *LogsRequest) GetSinceMs() int64 {
 	return 0
 }
 
+func (x *LogsRequest) GetWaitMs() uint64 {
+	if x != nil {
+		return x.WaitMs
+	}
+	return 0
+}
+
 // LogPosition is a place in a rank's output: the number of the next line wanted.
 type LogPosition struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1431,11 +1440,13 @@ func (x *LogPosition) GetSeq() uint64 {
 type LogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Lines []*LogLine             `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
-	// Ranks that have run, and whose output is nowhere any more.
+	// Ranks that have run, and whose output cannot be had now.
 	Missing []*MissingOutput `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`
 	// Where the lines of a rank begin that tail counts for: said once, before any of them, also while there is none. Who asks again asks from there
 	// on: what is written meanwhile is not of the lines that tail leaves out.
-	Begin         []*LogPosition `protobuf:"bytes,3,rep,name=begin,proto3" json:"begin,omitempty"`
+	Begin []*LogPosition `protobuf:"bytes,3,rep,name=begin,proto3" json:"begin,omitempty"`
+	// Hosts that do not answer, with the ranks whose output is waited for: of each it is said once.
+	Awaited       []*AwaitedOutput `protobuf:"bytes,4,rep,name=awaited,proto3" json:"awaited,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1491,7 +1502,67 @@ func (x *LogsResponse) GetBegin() []*LogPosition {
 	return nil
 }
 
-// MissingOutput says that what a rank wrote is lost, or was kept and is no more.
+func (x *LogsResponse) GetAwaited() []*AwaitedOutput {
+	if x != nil {
+		return x.Awaited
+	}
+	return nil
+}
+
+// AwaitedOutput says that the output of some ranks is waited for.
+type AwaitedOutput struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Host          string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Ranks         []int32                `protobuf:"varint,2,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitedOutput) Reset() {
+	*x = AwaitedOutput{}
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitedOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitedOutput) ProtoMessage() {}
+
+func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitedOutput.ProtoReflect.Descriptor instead.
+func (*AwaitedOutput) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *AwaitedOutput) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *AwaitedOutput) GetRanks() []int32 {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
+// MissingOutput says that what a rank wrote is lost, was kept and is no more, or is on a host that is gone or does not answer.
 type MissingOutput struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rank          int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
@@ -1502,7 +1573,7 @@ type MissingOutput struct {
 
 func (x *MissingOutput) Reset() {
 	*x = MissingOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +1585,7 @@ func (x *MissingOutput) String() string {
 func (*MissingOutput) ProtoMessage() {}
 
 func (x *MissingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +1598,7 @@ func (x *MissingOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingOutput.ProtoReflect.Descriptor instead.
 func (*MissingOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *MissingOutput) GetRank() int32 {
@@ -1565,7 +1636,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +1648,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1661,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -1650,7 +1721,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1733,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1746,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 type ListServersResponse struct {
@@ -1694,7 +1765,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1777,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1790,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -1771,7 +1842,7 @@ type PastServer struct {
 
 func (x *PastServer) Reset() {
 	*x = PastServer{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1854,7 @@ func (x *PastServer) String() string {
 func (*PastServer) ProtoMessage() {}
 
 func (x *PastServer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1867,7 @@ func (x *PastServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastServer.ProtoReflect.Descriptor instead.
 func (*PastServer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PastServer) GetId() string {
@@ -1838,7 +1909,7 @@ type ClearAlarmsRequest struct {
 
 func (x *ClearAlarmsRequest) Reset() {
 	*x = ClearAlarmsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +1921,7 @@ func (x *ClearAlarmsRequest) String() string {
 func (*ClearAlarmsRequest) ProtoMessage() {}
 
 func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +1934,7 @@ func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
@@ -1889,7 +1960,7 @@ type ClearAlarmsResponse struct {
 
 func (x *ClearAlarmsResponse) Reset() {
 	*x = ClearAlarmsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1901,7 +1972,7 @@ func (x *ClearAlarmsResponse) String() string {
 func (*ClearAlarmsResponse) ProtoMessage() {}
 
 func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1914,7 +1985,7 @@ func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ClearAlarmsResponse) GetIndex() uint64 {
@@ -1945,7 +2016,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1957,7 +2028,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1970,7 +2041,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Server) GetId() string {
@@ -2032,7 +2103,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2115,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2128,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -2079,7 +2150,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2091,7 +2162,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2104,7 +2175,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -2135,7 +2206,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2147,7 +2218,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2160,7 +2231,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -2187,7 +2258,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2270,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2283,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -2231,7 +2302,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +2314,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +2327,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -2278,7 +2349,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2290,7 +2361,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2303,7 +2374,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -2340,7 +2411,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2352,7 +2423,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2365,7 +2436,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -2404,7 +2475,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2416,7 +2487,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2429,7 +2500,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -2554,22 +2625,27 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\",\n" +
 	"\x14RemoveModuleResponse\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\"\xb6\x01\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\xcf\x01\n" +
 	"\vLogsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x14\n" +
 	"\x05ranks\x18\x03 \x03(\x05R\x05ranks\x12*\n" +
 	"\x04from\x18\x04 \x03(\v2\x16.godwit.v1.LogPositionR\x04from\x12\x17\n" +
 	"\x04tail\x18\x05 \x01(\x04H\x00R\x04tail\x88\x01\x01\x12\x19\n" +
-	"\bsince_ms\x18\x06 \x01(\x03R\asinceMsB\a\n" +
+	"\bsince_ms\x18\x06 \x01(\x03R\asinceMs\x12\x17\n" +
+	"\await_ms\x18\a \x01(\x04R\x06waitMsB\a\n" +
 	"\x05_tail\"3\n" +
 	"\vLogPosition\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\x9a\x01\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xce\x01\n" +
 	"\fLogsResponse\x12(\n" +
 	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\x122\n" +
 	"\amissing\x18\x02 \x03(\v2\x18.godwit.v1.MissingOutputR\amissing\x12,\n" +
-	"\x05begin\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x05begin\";\n" +
+	"\x05begin\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x05begin\x122\n" +
+	"\aawaited\x18\x04 \x03(\v2\x18.godwit.v1.AwaitedOutputR\aawaited\"9\n" +
+	"\rAwaitedOutput\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
+	"\x05ranks\x18\x02 \x03(\x05R\x05ranks\";\n" +
 	"\rMissingOutput\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x9e\x01\n" +
@@ -2664,7 +2740,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
@@ -2691,95 +2767,97 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*LogsRequest)(nil),                // 22: godwit.v1.LogsRequest
 	(*LogPosition)(nil),                // 23: godwit.v1.LogPosition
 	(*LogsResponse)(nil),               // 24: godwit.v1.LogsResponse
-	(*MissingOutput)(nil),              // 25: godwit.v1.MissingOutput
-	(*LogLine)(nil),                    // 26: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 27: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 28: godwit.v1.ListServersResponse
-	(*PastServer)(nil),                 // 29: godwit.v1.PastServer
-	(*ClearAlarmsRequest)(nil),         // 30: godwit.v1.ClearAlarmsRequest
-	(*ClearAlarmsResponse)(nil),        // 31: godwit.v1.ClearAlarmsResponse
-	(*Server)(nil),                     // 32: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 33: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 34: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 35: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 36: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 37: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 38: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 39: godwit.v1.RankDoing
-	(*ErrorInfo)(nil),                  // 40: godwit.v1.ErrorInfo
-	nil,                                // 41: godwit.v1.ListHostsResponse.LastContactEntry
-	(*AppSpec)(nil),                    // 42: godwit.v1.AppSpec
-	(*App)(nil),                        // 43: godwit.v1.App
-	(*Migration)(nil),                  // 44: godwit.v1.Migration
-	(*Host)(nil),                       // 45: godwit.v1.Host
-	(*Module)(nil),                     // 46: godwit.v1.Module
-	(*Alarm)(nil),                      // 47: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 48: google.protobuf.Duration
+	(*AwaitedOutput)(nil),              // 25: godwit.v1.AwaitedOutput
+	(*MissingOutput)(nil),              // 26: godwit.v1.MissingOutput
+	(*LogLine)(nil),                    // 27: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 28: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 29: godwit.v1.ListServersResponse
+	(*PastServer)(nil),                 // 30: godwit.v1.PastServer
+	(*ClearAlarmsRequest)(nil),         // 31: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 32: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 33: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 34: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 35: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 36: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 37: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 38: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 39: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 40: godwit.v1.RankDoing
+	(*ErrorInfo)(nil),                  // 41: godwit.v1.ErrorInfo
+	nil,                                // 42: godwit.v1.ListHostsResponse.LastContactEntry
+	(*AppSpec)(nil),                    // 43: godwit.v1.AppSpec
+	(*App)(nil),                        // 44: godwit.v1.App
+	(*Migration)(nil),                  // 45: godwit.v1.Migration
+	(*Host)(nil),                       // 46: godwit.v1.Host
+	(*Module)(nil),                     // 47: godwit.v1.Module
+	(*Alarm)(nil),                      // 48: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 49: google.protobuf.Duration
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	42, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	43, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	43, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	43, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	44, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	43, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	43, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	45, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	41, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	44, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	44, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	46, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	46, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	43, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	44, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	44, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	44, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	45, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	44, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	44, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	46, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	42, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	45, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	45, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	47, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	47, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
 	23, // 13: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	26, // 14: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	25, // 15: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	27, // 14: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	26, // 15: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
 	23, // 16: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	32, // 17: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	47, // 18: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	29, // 19: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	48, // 20: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	43, // 21: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	39, // 22: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	48, // 23: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	0,  // 24: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 25: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 26: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	6,  // 27: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	8,  // 28: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	10, // 29: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	12, // 30: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	14, // 31: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	16, // 32: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	18, // 33: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	20, // 34: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	22, // 35: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	27, // 36: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	30, // 37: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	33, // 38: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	35, // 39: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	37, // 40: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 41: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 42: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 43: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 44: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 45: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 46: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 47: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 48: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 49: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 50: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	21, // 51: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	24, // 52: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	28, // 53: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	31, // 54: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	34, // 55: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	36, // 56: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	38, // 57: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	41, // [41:58] is the sub-list for method output_type
-	24, // [24:41] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	25, // 17: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	33, // 18: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	48, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	30, // 20: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	49, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	44, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	40, // 23: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	49, // 24: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	0,  // 25: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	2,  // 26: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	4,  // 27: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	6,  // 28: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	8,  // 29: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	10, // 30: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	12, // 31: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	14, // 32: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	16, // 33: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	18, // 34: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	20, // 35: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	22, // 36: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	28, // 37: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	31, // 38: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	34, // 39: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	36, // 40: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	38, // 41: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 42: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 43: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 44: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	7,  // 45: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	9,  // 46: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	11, // 47: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	13, // 48: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	15, // 49: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	17, // 50: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	19, // 51: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	21, // 52: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	24, // 53: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	29, // 54: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	32, // 55: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	35, // 56: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	37, // 57: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	39, // 58: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	42, // [42:59] is the sub-list for method output_type
+	25, // [25:42] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -2795,7 +2873,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   42,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -107,6 +107,7 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		}
 	}()
 	t := newTail(r.client, id, true, nil, out.line)
+	t.waits = func(what string) { r.say("%s", what) }
 	said := ""
 	go explainWait(ctx, r.client, id, t.started, func(a *apiv1.App) { // ends with ctx
 		if a.Phase != said { // once while it is queued, and once while it starts, in each turn of these

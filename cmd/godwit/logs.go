@@ -38,10 +38,15 @@ type logsFlags struct {
 	since         time.Duration
 }
 
+const logsLong = `Print an app's output.
+
+Without -f, a host that does not answer is waited for as long as --timeout says: then the output of its ranks is called incomplete, and the
+exit code is 1, as where output is gone or has gaps.`
+
 func newLogs(o *options) *cobra.Command {
 	f := &logsFlags{}
 	c := &cobra.Command{
-		Use: "logs [-f] APP[/RANK,...]", Short: "Print an app's output", Args: wants("an app", 1), ValidArgsFunction: completeApps(o),
+		Use: "logs [-f] APP[/RANK,...]", Short: "Print an app's output", Args: wants("an app", 1), ValidArgsFunction: completeApps(o), Long: logsLong,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := cmp.Or(o.checkOutput(), f.check()); err != nil {
 				return err
@@ -84,6 +89,8 @@ func printLogs(ctx context.Context, o *options, f *logsFlags, ref string) error 
 		}
 	}
 	t := newTail(cl, app, f.follow, ranks, show)
+	t.wait = max(o.timeout, time.Millisecond)
+	t.waits = func(what string) { fmt.Fprintln(os.Stderr, "godwit: "+text.Clean(what, maxShown)) }
 	if n := uint64(max(0, f.last)); f.last >= 0 { //nolint:gosec // not below 0
 		t.last = &n
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
@@ -25,13 +26,16 @@ type tail struct {
 	since   int64   // only lines from then on, in Unix time in milliseconds
 	show    func(*apiv1.LogLine) error
 	next    map[int32]uint64   // of each rank of which it is known, the line that is wanted next
+	wait    time.Duration      // without follow, for a host that does not answer; 0: as the server does
+	waits   func(what string)  // hears once of each host that does not answer; nil: nobody does
+	awaited map[string]bool    // those hosts
 	missing map[string][]int32 // ranks whose output is nowhere any more, by reason
 	started chan struct{}      // closed at the first line
 	begun   bool               // started is closed
 }
 
 func newTail(c *client.Client, app string, follow bool, ranks []int32, show func(*apiv1.LogLine) error) *tail {
-	return &tail{client: c, app: app, follow: follow, ranks: ranks, show: show, next: map[int32]uint64{}, missing: map[string][]int32{}, started: make(chan struct{})}
+	return &tail{client: c, app: app, follow: follow, ranks: ranks, show: show, next: map[int32]uint64{}, missing: map[string][]int32{}, awaited: map[string]bool{}, started: make(chan struct{})}
 }
 
 // errBroken ends a call whose stream broke off after it had made progress.
@@ -49,7 +53,7 @@ func (t *tail) run(ctx context.Context) error {
 
 func (t *tail) stream(ctx context.Context) error {
 	return t.client.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
-		req := &apiv1.LogsRequest{App: t.app, Follow: t.follow, Ranks: t.ranks, Tail: t.last, SinceMs: t.since}
+		req := &apiv1.LogsRequest{App: t.app, Follow: t.follow, Ranks: t.ranks, Tail: t.last, SinceMs: t.since, WaitMs: uint64(t.wait.Milliseconds())} //nolint:gosec // not below 0
 		for r, seq := range t.next {
 			req.From = append(req.From, &apiv1.LogPosition{Rank: r, Seq: seq})
 		}
@@ -71,6 +75,9 @@ func (t *tail) stream(ctx context.Context) error {
 			for _, p := range m.Begin {
 				t.next[p.Rank] = max(t.next[p.Rank], p.Seq)
 			}
+			for _, a := range m.Awaited {
+				t.await(a)
+			}
 			for _, m := range m.Missing {
 				t.miss(m.Rank, m.Reason)
 			}
@@ -79,6 +86,15 @@ func (t *tail) stream(ctx context.Context) error {
 			}
 		}
 	})
+}
+
+// await tells of a host that does not answer.
+func (t *tail) await(a *apiv1.AwaitedOutput) {
+	if t.awaited[a.Host] || len(a.Ranks) == 0 || t.waits == nil {
+		return
+	}
+	t.awaited[a.Host] = true
+	t.waits(fmt.Sprintf("waits for host %s (%s), which does not answer", a.Host, someRanks(a.Ranks)))
 }
 
 // miss notes that output of a rank is missing.

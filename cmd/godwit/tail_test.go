@@ -74,3 +74,16 @@ func TestGapIsIncomplete(t *testing.T) {
 	require.EqualError(t, tl.incomplete(), "the output of rank 1 is incomplete: lines of it are lost, as is said in their place")
 	require.Equal(t, exitFailed, exitCode(tl.incomplete()))
 }
+
+// TestAwaitedIsSaidOnce: what is waited for is said once of each host, however often the stream is made anew.
+func TestAwaitedIsSaidOnce(t *testing.T) {
+	var said []string
+	tl := newTail(nil, "a", false, nil, nil)
+	tl.await(&apiv1.AwaitedOutput{Host: "w1", Ranks: []int32{0, 1}})
+	tl.waits = func(what string) { said = append(said, what) }
+	for range 2 {
+		tl.await(&apiv1.AwaitedOutput{Host: "w1", Ranks: []int32{0, 1}})
+		tl.await(&apiv1.AwaitedOutput{Host: "w2", Ranks: []int32{2}})
+	}
+	require.Equal(t, []string{"waits for host w1 (ranks 0, 1), which does not answer", "waits for host w2 (rank 2), which does not answer"}, said)
+}
