@@ -68,17 +68,19 @@ func TakesRanks(host *apiv1.Host) bool {
 // others do not reach it. Empty: it can.
 func WhyUnfit(host *apiv1.Host) string { return cmp.Or(host.GetUnfit(), host.GetUnreached()) }
 
-// WhyNoRanks says of a host that is there why it may be given no new ranks, in
-// words that follow "it is"; empty: it may.
+// WhyNoRanks says what a host is that may be given no new ranks, with the reason if
+// it is known; empty: it may.
 func WhyNoRanks(host *apiv1.Host) string {
-	why := cmp.Or(host.GetReason(), WhyUnfit(host))
-	if WishOf(host) != Schedulable {
-		why = host.GetWishReason()
-	}
+	why := WhyUnfit(host)
 	switch {
 	case TakesRanks(host):
 		return ""
-	case why == "":
+	case HostStateOf(host) != Ready:
+		why = host.GetReason()
+	case WishOf(host) != Schedulable:
+		why = host.GetWishReason()
+	}
+	if why == "" {
 		return Condition(host)
 	}
 	return Condition(host) + ": " + why

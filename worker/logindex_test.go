@@ -48,7 +48,7 @@ func TestLastLinesAreReadAlone(t *testing.T) {
 	require.NoError(t, f.Close())
 	read := func(l *appLog, since int64, last uint64) (seqs []uint64, err error) {
 		r := &logReader{log: l, since: since, turns: newReaders()}
-		r.skip(last)
+		require.NoError(t, r.skip(last))
 		_, err = r.read(t.Context(), false, func(_ context.Context, lines []*apiv1.LogLine) error {
 			for _, x := range lines {
 				seqs = append(seqs, x.Seq)
