@@ -83,11 +83,11 @@ func (c *Control) alarms() string {
 		fmt.Fprintf(&b, "alarm: entry %d was refused, for it would have broken the state: %s\n", a.Index, text.Line(a.What, maxAlarmShown))
 	}
 	if d := v.Diverged(); d != nil {
-		fmt.Fprintf(&b, "alarm: at entry %d this server's state differed from the leader's\n", d.Index)
+		fmt.Fprintf(&b, "alarm: at entry %d this server's state differed from the leader's; this goes by itself, when the server has been built anew\n", d.Index)
 	}
 	differing := c.differing()
 	for _, id := range slices.Sorted(maps.Keys(differing)) {
-		fmt.Fprintf(&b, "alarm: at entry %d the state of server %s differed from this server's\n", differing[id], id)
+		fmt.Fprintf(&b, "alarm: at entry %d the state of server %s differed from this server's; this goes by itself, when that one has been built anew\n", differing[id], id)
 	}
 	here := c.hasHosts()
 	for _, p := range c.peers.Past() {
@@ -98,15 +98,16 @@ func (c *Control) alarms() string {
 
 // pastText says of a server of a cluster that this one was recovered from what it means that it runs, and what to do. here says that workers are with this cluster.
 func pastText(p Peer, here bool) string {
+	const goes = ". This alarm goes by itself when that server has stopped"
 	text := fmt.Sprintf("server %.64s at %.256s still runs as a member of cluster %.64s, which this cluster was recovered from: two clusters take themselves "+
 		"for one. ", p.ID, p.Addr, p.ClusterID)
 	if here {
 		return text + "This cluster has the workers: stop that server, move its data directory away and start it with an empty one. What that " +
-			"one's cluster has accepted since the recovery, apps for one, is lost with it"
+			"one's cluster has accepted since the recovery, apps for one, is lost with it" + goes
 	}
 	return text + "This cluster has no worker, and workers stay with the older one while most of its servers answer. If those do, stop this cluster's servers, " +
 		"move their data directories away and start them with empty ones: they join the older one, and what this cluster has accepted since it was recovered, apps for one, is lost (see godwit ps, and submit it again " +
-		"there). Else stop that server and do so with its own: then what its cluster has accepted since is lost"
+		"there). Else stop that server and do so with its own: then what its cluster has accepted since is lost" + goes
 }
 
 // hasHosts says whether a host holds a lease of this cluster. After a recovery those of before do until their leases are over.

@@ -18,6 +18,8 @@ const (
 	repeatEvery = 30 * time.Second
 	// maxRepeats bounds the memory of what was passed on.
 	maxRepeats = 128
+	// noPeers is what the library says of a server that has no log yet. That waits for others, and its process says for whom.
+	noPeers = "no known peers, aborting election"
 )
 
 // newHCLog returns a logger for the Raft library that passes warnings and errors on to log. The library's informative lines
@@ -47,6 +49,9 @@ func (s *slogSink) Accept(name string, level hclog.Level, msg string, args ...an
 	case hclog.Warn:
 		to = slog.LevelWarn
 	default:
+		return
+	}
+	if msg == noPeers {
 		return
 	}
 	if s.repeated(msg, args) || closedHere(args) {

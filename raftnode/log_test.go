@@ -28,6 +28,7 @@ func TestLibraryLinesAreThinnedOut(t *testing.T) {
 	require.Empty(t, say(hclog.Error, "failed to heartbeat to", "peer", "a", "error", "y"))
 	require.Contains(t, say(hclog.Warn, "failed to heartbeat to", "peer", "b"), "level=WARN")
 	require.Empty(t, say(hclog.Error, "failed to accept connection", "error", &net.OpError{Op: "accept", Err: net.ErrClosed}), "a stop is no error")
+	require.Empty(t, say(hclog.Warn, "no known peers, aborting election"), "it waits for others")
 	now = now.Add(repeatEvery)
 	require.Contains(t, say(hclog.Error, "failed to heartbeat to", "peer", "a"), "library=raft")
 	for i := range 2 * maxRepeats {

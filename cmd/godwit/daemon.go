@@ -15,6 +15,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/gossip"
+	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -27,9 +28,14 @@ const (
 	seedSlow     = 5 * time.Second
 )
 
-// checkListen checks host:port of a flag: the host must be one address, because it is also what others are told.
-func checkListen(ctx context.Context, flag, addr string) (host string, port int, err error) {
-	host, p, err := net.SplitHostPort(addr)
+// checkListen checks host:port of a flag: the host must be one address, because it is also what others are told. The port may be left out where
+// there is a standard one; 0: there is none.
+func checkListen(ctx context.Context, flag, addr string, standard int) (host string, port int, err error) {
+	full := addr
+	if standard != 0 && !strings.Contains(addr, "/") {
+		full = client.WithPort(addr, strconv.Itoa(standard))
+	}
+	host, p, err := net.SplitHostPort(full)
 	if err != nil {
 		return "", 0, usagef("--%s %s: use host:port: %w", flag, addr, err)
 	}

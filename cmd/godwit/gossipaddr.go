@@ -42,7 +42,7 @@ func gossipListenHelp(own int, beside string) string {
 // Others learn of it from Discover and from gossip itself. own is the port of --listen, which may not be bound yet.
 func gossipBind(ctx context.Context, flag, dataDir, host string, own int) (string, error) {
 	if flag != "" {
-		h, p, err := checkListen(ctx, "gossip-listen", flag)
+		h, p, err := checkListen(ctx, "gossip-listen", flag, standardGossip(own))
 		return net.JoinHostPort(h, strconv.Itoa(p)), err
 	}
 	standard := standardGossip(own)

@@ -64,7 +64,7 @@ func newServer() *cobra.Command {
 	}
 	d := control.DefaultConfig()
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory of everything this server keeps (required)")
-	c.Flags().StringVar(&f.listen, "listen", client.DefaultAddr, "host:port of the API and Raft; also what others are told")
+	c.Flags().StringVar(&f.listen, "listen", client.DefaultAddr, "host:port of the API and Raft, without a port "+client.DefaultPort+"; also what others are told")
 	c.Flags().StringVar(&f.gossip, "gossip-listen", "", gossipListenHelp(serverGossipPort, client.DefaultPort))
 	c.Flags().StringVar(&f.join, "retry-join", "", "API addresses of servers to find, with commas between; tried until they answer. Only their cluster takes a new server")
 	c.Flags().IntVar(&f.expect, "bootstrap-expect", 0, "number of servers that make a new cluster (default 1 without --retry-join, else 0: join an existing one)")
@@ -191,7 +191,7 @@ func unlessLeft(err error) error {
 
 // open takes the data directory and the ports.
 func (s *server) open(ctx context.Context) error {
-	host, port, err := checkListen(ctx, "listen", s.flags.listen)
+	host, port, err := checkListen(ctx, "listen", s.flags.listen, standardAPIPort())
 	if err != nil {
 		return err
 	}

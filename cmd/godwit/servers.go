@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -125,12 +126,42 @@ func newServersClearAlarms(o *options) *cobra.Command {
 			if err != nil || index == 0 {
 				return usagef("servers clear-alarms %.80q: name the last alarm's entry, as godwit servers shows it", args[0])
 			}
+			before, err := ask(c.Context(), o, apiv1connect.ControlClient.ListServers, &apiv1.ListServersRequest{})
+			if err != nil {
+				return err
+			}
+			said, err := clearText(before.Alarms, index)
+			if err != nil {
+				return err
+			}
 			_, err = ask(c.Context(), o, apiv1connect.ControlClient.ClearAlarms, &apiv1.ClearAlarmsRequest{
 				IdempotencyKey: uuid.NewString(), Index: index,
 			})
+			if err == nil {
+				fmt.Fprintln(os.Stderr, said)
+			}
 			return err
 		},
 	}
+}
+
+// clearText says which of the alarms are cleared by the entry. It is an error if none is: nobody has seen it there.
+func clearText(alarms []*apiv1.Alarm, index uint64) (string, error) {
+	n := 0
+	for _, a := range alarms {
+		if a.Index <= index {
+			n++
+		}
+	}
+	switch left := len(alarms) - n; {
+	case len(alarms) == 0:
+		return "", errors.New("there is no alarm to clear; one that names no entry goes by itself, when what it tells of is over")
+	case n == 0:
+		return "", fmt.Errorf("there is no alarm of an entry up to %d: the first is of entry %d; godwit servers shows them", index, alarms[0].Index)
+	case left > 0:
+		return fmt.Sprintf("cleared %d alarms; %d of later entries are left", n, left), nil
+	}
+	return fmt.Sprintf("cleared %d alarms", n), nil
 }
 
 func newServersRemove(o *options) *cobra.Command {

@@ -19,6 +19,20 @@ func TestAlarmText(t *testing.T) {
 	}
 }
 
+// TestClearText: who clears alarms hears how many, and that there was none.
+func TestClearText(t *testing.T) {
+	alarms := []*apiv1.Alarm{{Index: 7}, {Index: 9}}
+	for index, want := range map[uint64]string{7: "cleared 1 alarms; 1 of later entries are left", 8: "cleared 1 alarms; 1 of later entries are left", 9: "cleared 2 alarms", 99: "cleared 2 alarms"} {
+		said, err := clearText(alarms, index)
+		require.NoError(t, err)
+		require.Equal(t, want, said)
+	}
+	_, err := clearText(alarms, 5)
+	require.ErrorContains(t, err, "no alarm of an entry up to 5: the first is of entry 7")
+	_, err = clearText(nil, 5)
+	require.ErrorContains(t, err, "there is no alarm to clear")
+}
+
 func TestRemovedText(t *testing.T) {
 	before := []*apiv1.Server{{Id: "s1", Addr: "a:1"}}
 	require.Equal(t, "removed s1 (a:1)", removedText(before, &apiv1.RemoveServerResponse{Id: "s1"}))

@@ -60,7 +60,7 @@ func newWorker() *cobra.Command {
 	c.Flags().IntVar(&f.memoryMiB, "memory-limit", 4096, "most memory of one rank, in MiB")
 	c.Flags().IntVar(&f.logMiB, "keep-logs", int(worker.DefaultConfig().LogBytes>>20), "most output kept on this host, in MiB; that of apps that ended first goes first")
 	c.Flags().IntVar(&f.moduleMiB, "keep-modules", int(worker.DefaultConfig().ModuleBytes>>20), "most modules and compiled code kept on this host, in MiB")
-	c.Flags().StringArrayVar(&f.labels, "label", nil, "KEY=VALUE kept with the host, for `hosts -o json`; may be repeated")
+	c.Flags().StringArrayVar(&f.labels, "label", nil, "`KEY=VALUE` kept with the host, as godwit hosts -o json shows it; may be repeated")
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return c
 }
@@ -123,7 +123,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 		}
 		f.listen = addr
 	}
-	host, port, err := checkListen(ctx, "listen", f.listen)
+	host, port, err := checkListen(ctx, "listen", f.listen, standardDataPort)
 	if err != nil {
 		return cfg, "", err
 	}

@@ -90,15 +90,20 @@ func SplitAddrs(list string) []string {
 		if a == "" {
 			continue
 		}
-		if _, _, err := net.SplitHostPort(a); err != nil {
-			if host, ok := strings.CutPrefix(a, "["); ok {
-				a = strings.TrimSuffix(host, "]")
-			}
-			a = net.JoinHostPort(a, DefaultPort)
-		}
-		out = append(out, a)
+		out = append(out, WithPort(a, DefaultPort))
 	}
 	return out
+}
+
+// WithPort is addr with the port if it has none. An address of IPv6 may be in brackets or not.
+func WithPort(addr, port string) string {
+	if _, _, err := net.SplitHostPort(addr); err == nil {
+		return addr
+	}
+	if host, ok := strings.CutPrefix(addr, "["); ok {
+		addr = strings.TrimSuffix(host, "]")
+	}
+	return net.JoinHostPort(addr, port)
 }
 
 // CheckAddrs says which part of a list is no address as SplitAddrs takes them.
