@@ -35,12 +35,12 @@ func newCancel(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, done := cancelAll(c.Context(), cl, args, reason), "being cancelled"
+			all := cancelAll(c.Context(), cl, args, reason)
+			t := &tally{done: "being cancelled", lack: "apps are not being cancelled", of: len(args)}
 			if !detach {
-				done = "cancelled"
 				awaitAll(c.Context(), cl, all, o.timeout)
+				t.done, t.lack = "cancelled", "apps were not seen to end as cancelled"
 			}
-			t := &tally{noun: "app", done: done, of: len(args)}
 			for _, ref := range args {
 				if a := all[ref]; a != nil {
 					t.add(ref, a.err)

@@ -16,7 +16,7 @@ var errNotTried = errors.New("not tried")
 // each does something with every one of refs, whatever comes of the others, and says on stderr what came of each if there are
 // several. It goes on unless no server can be asked any more. Its error has the exit code of the first that failed.
 func each(ctx context.Context, noun, done string, refs []string, do func(ctx context.Context, ref string) error) error {
-	t := &tally{noun: noun, done: done, of: len(refs)}
+	t := &tally{done: done, lack: fmt.Sprintf("%ss are not %s", noun, done), of: len(refs)}
 	var over bool
 	for _, ref := range refs {
 		err := errNotTried
@@ -31,7 +31,7 @@ func each(ctx context.Context, noun, done string, refs []string, do func(ctx con
 
 // tally counts what came of several refs.
 type tally struct {
-	noun, done string
+	done, lack string // of one with which it is done, and of all with which it is not
 	of, failed int
 	first      error // that failed
 }
@@ -56,5 +56,5 @@ func (t *tally) err() error {
 	if t.first == nil || t.of == 1 {
 		return t.first
 	}
-	return &exitError{exitCode(t.first), fmt.Sprintf("%d of %d %ss are not %s", t.failed, t.of, t.noun, t.done)}
+	return &exitError{exitCode(t.first), fmt.Sprintf("%d of %d %s", t.failed, t.of, t.lack)}
 }

@@ -37,6 +37,12 @@ func TestEachGoesThroughAll(t *testing.T) {
 	require.EqualError(t, err, "2 of 3 apps are not cancelled")
 	require.Equal(t, exitUnreachable, exitCode(err))
 
+	cancels := &tally{done: "cancelled", lack: "apps were not seen to end as cancelled", of: 2}
+	cancels.add("a", nil)
+	cancels.add("b", &exitError{exitTimeout, "it is cancelled, but was not seen to end"})
+	require.EqualError(t, cancels.err(), "1 of 2 apps were not seen to end as cancelled", "that may be so all the same")
+	require.Equal(t, exitTimeout, exitCode(cancels.err()))
+
 	err = each(context.Background(), "app", "cancelled", []string{"bad"}, do)
 	require.EqualError(t, err, "bad: is already succeeded")
 	var usage usageError
