@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -44,16 +45,22 @@ func NotAServer(ctx context.Context, h *http.Client, addr string, err error) err
 		return nil
 	}
 	e := &StrangerError{Addr: addr, Said: text.Line(apierr.Message(err), maxStrange)}
-	if strings.Contains(e.Said, "http2: frame too large") { // what it begins with is no HTTP/2; net/http exports no kind of this
-		e.Said = "it does not speak HTTP/2"
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	if connect.CodeOf(err) == connect.CodeUnavailable {
+		// The look is for what may have been no HTTP/2 from its first byte: net/http words that so, or so, and has no kind for it.
+		if !strings.Contains(e.Said, "http2: frame too large") && !strings.Contains(e.Said, "conn could not be established") {
+			return nil
+		}
+		if e.Said = firstWords(ctx, h, addr); e.Said == "" {
+			return nil
+		}
 		return e
 	}
 	codes := []connect.Code{connect.CodeUnimplemented, connect.CodeUnauthenticated, connect.CodePermissionDenied, connect.CodeUnknown, connect.CodeInternal}
 	if !slices.Contains(codes, connect.CodeOf(err)) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, askWait)
-	defer cancel()
 	c := transport.NewBoundedClient(h, addr, maxAnswer)
 	_, err = apiv1connect.NewClusterClient(c).Discover(ctx, &apiv1.DiscoverRequest{})
 	if err == nil || apierr.Info(err) != nil || !slices.Contains(codes, connect.CodeOf(err)) {
@@ -62,6 +69,39 @@ func NotAServer(ctx context.Context, h *http.Client, addr string, err error) err
 	_, err = apiv1connect.NewDataClient(c).Identify(ctx, &apiv1.IdentifyRequest{})
 	e.Worker = err == nil || apierr.Info(err) != nil
 	return e
+}
+
+// firstWords tells how an answer begins that is no HTTP/2, to somebody who speaks that; empty: it is, or there is none.
+func firstWords(ctx context.Context, h *http.Client, addr string) string {
+	t, ok := h.Transport.(*http.Transport)
+	if !ok || t.DialContext == nil {
+		return ""
+	}
+	conn, err := t.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close() //nolint:errcheck // only looked at
+	if until, ok := ctx.Deadline(); ok {
+		if conn.SetDeadline(until) != nil {
+			return ""
+		}
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // it only unblocks the read
+	defer stop()
+	const header, settings = 9, 4 // a frame's first bytes, and the type of the first, at [3]; RFC 9113, 3.4 and 4.1
+	frame := make([]byte, header, maxStrange)
+	frame[3] = settings
+	if _, err := conn.Write(append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame...)); err != nil {
+		return ""
+	}
+	said := frame[:maxStrange]
+	n, err := io.ReadAtLeast(conn, said, header)
+	if n == 0 || err == nil && said[0] == 0 && said[3] == settings {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(said[:n]), "\n")
+	return fmt.Sprintf("it says %q", text.Line(strings.TrimSuffix(line, "\r"), maxStrange))
 }
 
 // strangers are the addresses at which no server is, as far as a call has found.

@@ -81,6 +81,12 @@ func TestStrangersArePassedOver(t *testing.T) {
 		"one that asks who it is": {
 			other(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }), "but another program (HTTP status 401 Unauthorized",
 		},
+		"one of HTTP/1": {listening(t, func(ctx context.Context, l net.Listener) {
+			s := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Minute}
+			stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+			defer stop()
+			_ = s.Serve(l)
+		}), `but another program (it says "HTTP/1.1 `},
 		"one that speaks first": {listening(t, func(_ context.Context, l net.Listener) {
 			for {
 				conn, err := l.Accept()
@@ -88,10 +94,12 @@ func TestStrangersArePassedOver(t *testing.T) {
 					return
 				}
 				_, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n")
-				_, _ = io.CopyN(io.Discard, conn, 24) // what is not read would end the connection before its words are
-				defer conn.Close()                    //nolint:errcheck // it was only there
+				go func() { // ends when the client hangs up: what is not read would end the connection before its words are
+					_, _ = io.Copy(io.Discard, conn)
+					_ = conn.Close() // it was only there
+				}()
 			}
-		}), "but another program (it does not speak HTTP/2"},
+		}), `but another program (it says "SSH-2.0-OpenSSH_9.9"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := New(tc.addr, time.Hour)
@@ -120,6 +128,7 @@ func TestStrangersArePassedOver(t *testing.T) {
 	})
 	require.Equal(t, connect.CodeUnimplemented, connect.CodeOf(err))
 	h := transport.NewHTTPClient()
+	require.Empty(t, firstWords(t.Context(), h, good))
 	require.NoError(t, NotAServer(t.Context(), h, worker, apierr.New(connect.CodeUnknown, apierr.ReasonInternal, "", "of a server", "")))
 	require.NoError(t, NotAServer(t.Context(), h, worker, nil))
 }
