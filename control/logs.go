@@ -71,14 +71,14 @@ func (c *Control) Logs(ctx context.Context, req *apiv1.LogsRequest, stream apiv1
 	out := make(chan *apiv1.LogsResponse)
 	g, gctx := errgroup.WithContext(ctx)
 	readers, rctx := errgroup.WithContext(gctx)
-	shared := &appTail{c: c, app: fsm.AppID(app.Id), since: req.SinceMs, follow: req.Follow, wanted: wanted, wait: waitOf(req), out: out, told: map[string]bool{}}
+	shared := &appTail{c: c, app: fsm.AppID(app.Id), follow: req.Follow, wanted: wanted, wait: waitOf(req), out: out, told: map[string]bool{}}
 	for rank := range app.Size {
 		if len(wanted) > 0 && !wanted[rank] {
 			continue
 		}
-		t := &rankTail{appTail: shared, rank: rank, next: from[rank], last: req.Tail}
+		t := &rankTail{appTail: shared, rank: rank, next: from[rank], last: req.Tail, since: req.SinceMs}
 		if _, known := from[rank]; known {
-			t.last = nil
+			t.last, t.since = nil, 0
 		}
 		readers.Go(func() error { return t.run(rctx) })
 	}

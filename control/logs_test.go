@@ -151,11 +151,17 @@ func TestTheEndIsFoundOnce(t *testing.T) {
 			broke = true
 			return connect.NewError(connect.CodeUnavailable, "broke")
 		}
+		if req.From[0].Seq == 7 {
+			if err := stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: 0, Seq: 7}}}); err != nil {
+				return err
+			}
+			return connect.NewError(connect.CodeUnavailable, "broke again")
+		}
 		return stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: 0, Seq: req.From[0].Seq}}})
 	}}.serve(t)
 	b.running()
 	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
-	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a", Ranks: []int32{0}, Follow: true, Tail: proto.Uint64(0)})
+	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a", Ranks: []int32{0}, Follow: true, Tail: proto.Uint64(0), SinceMs: 9})
 	require.NoError(t, err)
 	m, err := stream.Receive()
 	require.NoError(t, err)
@@ -169,6 +175,11 @@ func TestTheEndIsFoundOnce(t *testing.T) {
 	again := <-asked
 	require.Nil(t, again.Tail)
 	require.EqualValues(t, 7, again.From[0].Seq)
+	m, err = stream.Receive()
+	require.NoError(t, err)
+	require.EqualValues(t, 8, m.Lines[0].Seq)
+	again = <-asked
+	require.Zero(t, again.SinceMs, "what comes is wanted, whatever the time is where the rank is now")
 
 	// Of an app that has not begun all lines are yet to come.
 	b.submit("early", &apiv1.AppSpec{Size: 1})

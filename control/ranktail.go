@@ -25,7 +25,6 @@ import (
 type appTail struct {
 	c      *Control
 	app    fsm.AppID
-	since  int64
 	follow bool
 	wanted map[int32]bool // ranks; none: all
 	wait   time.Duration  // for a host that does not answer; with follow it is waited for until it does, or is gone
@@ -41,6 +40,7 @@ type rankTail struct {
 	rank     int32
 	next     uint64
 	last     *uint64   // of the lines that are there only so many; nil: all from next on
+	since    int64     // only lines from that time on; 0: all. Once one has come no clock says any more which are wanted
 	silent   time.Time // since when its host has not answered; zero: it has
 	failures int       // in a row
 }
@@ -270,6 +270,6 @@ func (t *rankTail) read(ctx context.Context, addr string, follow bool, patience 
 			return err
 		}
 		last := m.Lines[len(m.Lines)-1]
-		t.next, t.last = last.Seq+max(1, last.Lost), nil
+		t.next, t.last, t.since = last.Seq+max(1, last.Lost), nil, 0
 	}
 }

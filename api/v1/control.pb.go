@@ -1297,7 +1297,7 @@ type LogsRequest struct {
 	// Of each rank that has no place in from only so many lines, the last of those that are there when its output is found, and those that come
 	// then; unset: all.
 	Tail *uint64 `protobuf:"varint,5,opt,name=tail,proto3,oneof" json:"tail,omitempty"`
-	// Only lines of this Unix time in milliseconds and later, on the clocks of their hosts; 0: all.
+	// Of each rank that has no place in from only lines from the first on that is of this Unix time in milliseconds or later, on its host's clock; 0: all.
 	SinceMs int64 `protobuf:"varint,6,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
 	// Without follow, how long to wait for a host that does not answer, in milliseconds: then the output of its ranks is called missing; 0: 30 s.
 	WaitMs        uint64 `protobuf:"varint,7,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`

@@ -38,20 +38,8 @@ func newTail(c *client.Client, app string, follow bool, ranks []int32, show func
 	return &tail{client: c, app: app, follow: follow, ranks: ranks, show: show, next: map[int32]uint64{}, missing: map[string][]int32{}, awaited: map[string]bool{}, started: make(chan struct{})}
 }
 
-// errBroken ends a call whose stream broke off after it had made progress.
-var errBroken = errors.New("the stream broke off")
-
-// run prints until the output is complete or, without follow, what there is. The client's patience counts anew after
-// each stream that has brought something.
+// run prints until the output is complete or, without follow, what there is.
 func (t *tail) run(ctx context.Context) error {
-	for {
-		if err := t.stream(ctx); !errors.Is(err, errBroken) {
-			return err
-		}
-	}
-}
-
-func (t *tail) stream(ctx context.Context) error {
 	return t.client.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
 		req := &apiv1.LogsRequest{App: t.app, Follow: t.follow, Ranks: t.ranks, Tail: t.last, SinceMs: t.since, WaitMs: uint64(t.wait.Milliseconds())} //nolint:gosec // not below 0
 		for r, seq := range t.next {
@@ -62,14 +50,12 @@ func (t *tail) stream(ctx context.Context) error {
 			return err
 		}
 		defer stream.Close() //nolint:errcheck // what counts has been received
-		for progress := false; ; progress = true {
+		for {
 			m, err := stream.Receive()
-			switch {
-			case errors.Is(err, io.EOF):
+			if errors.Is(err, io.EOF) {
 				return nil
-			case err != nil && progress && ctx.Err() == nil && client.Retryable(err):
-				return errBroken
-			case err != nil:
+			}
+			if err != nil {
 				return err
 			}
 			for _, p := range m.Begin {
