@@ -25,6 +25,7 @@ func (d *directory) present(res *apiv1.DiscoverResponse) error {
 	}
 	res.ProcessId = d.process
 	res.LastLogTerm, res.LastLogIndex, res.CommitIndex = s.LogTerm, s.LogIndex, s.Commit
+	res.Bootstrapped = res.Bootstrapped || s.LogIndex > 0 // as it starts its memory has nothing yet, and its disk has
 	switch {
 	case s.Promised:
 		res.Standing = apiv1.Standing_STANDING_PROMISED

@@ -111,3 +111,16 @@ func TestTwinNote(t *testing.T) {
 	require.ErrorContains(t, checkTwin(dir), "A:2")
 	require.ErrorContains(t, checkTwin(dir), twinNote(dir))
 }
+
+// TestStartingServerIsNotNew: while a server that has a log only starts, and has nothing of it in memory yet, it says that it is not new.
+func TestStartingServerIsNotNew(t *testing.T) {
+	n := newTestNet(t)
+	nonce := []byte("a nonce of thirty-two bytes here")
+	for index, has := range map[uint64]bool{0: false, 7: true} {
+		n.stands = raftnode.Standing{LogTerm: 2, LogIndex: index}
+		res := &apiv1.DiscoverResponse{ServerId: n.own.id, ClusterId: "ours"}
+		n.introduce(nonce, res)
+		require.NotEmpty(t, res.Signature)
+		require.Equal(t, has, res.Bootstrapped)
+	}
+}
