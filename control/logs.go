@@ -23,7 +23,7 @@ const (
 	logSilence = 2 * time.Second
 	// logWait is how long it is waited for, without follow, if the request does not say, and maxLogWait the most that it may say.
 	logWait, maxLogWait = 30 * time.Second, time.Hour
-	// maxLogFailures is how many times in a row a host may fail to answer: 10 s, when it refuses at once.
+	// maxLogFailures is how many times in a row a host may answer that it cannot give a rank's output: 10 s, when it does so at once.
 	maxLogFailures = 200
 )
 

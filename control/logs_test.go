@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
@@ -262,4 +263,70 @@ func TestHangingHostIsFollowed(t *testing.T) {
 		}
 	}
 	require.Len(t, seen, 4)
+}
+
+// TestStreamOfLinesBreaks: a host that says something all the while is not silent, whether there are lines in it or it breaks off then, though
+// together it takes longer than the caller waits for one that is.
+func TestStreamOfLinesBreaks(t *testing.T) {
+	b := newBench(t, nil)
+	const wait, pace, last = 3 * time.Second, 300 * time.Millisecond, 12
+	b.addrs["h1"] = fakeHost{logs: func(req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
+		for range last { // its turn is yet to come
+			if err := errors.Join(pause(t.Context(), pace), stream.Send(&apiv1.ReadLogsResponse{})); err != nil {
+				return err
+			}
+		}
+		for seq := req.From[0].Seq; seq < last; seq++ {
+			if err := errors.Join(pause(t.Context(), pace), stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: 0, Seq: seq}}})); err != nil {
+				return err
+			}
+		}
+		if req.From[0].Seq == last {
+			return stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: 0, Seq: last}}})
+		}
+		return connect.NewError(connect.CodeResourceExhausted, "taken too slowly")
+	}}.serve(t)
+	b.running()
+	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
+	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a", Ranks: []int32{0}, WaitMs: uint64(wait.Milliseconds())})
+	require.NoError(t, err)
+	for seq := range uint64(last + 1) {
+		m, err := stream.Receive()
+		require.NoError(t, err)
+		require.Empty(t, m.Missing)
+		require.Empty(t, m.Awaited)
+		require.Len(t, m.Lines, 1)
+		require.Equal(t, seq, m.Lines[0].Seq)
+	}
+}
+
+// pause returns after d, or when ctx ends.
+func pause(ctx context.Context, d time.Duration) error { return await(ctx, nil, d) }
+
+// TestHostThatCannotGiveIt: who follows output of which its host says that it cannot be read hears that, and is not held up for ever.
+func TestHostThatCannotGiveIt(t *testing.T) {
+	b := newBench(t, nil)
+	b.addrs["h1"] = fakeHost{logs: func(*apiv1.ReadLogsRequest, apiv1connect.DataReadLogsServerStream) error {
+		return connect.NewError(connect.CodeUnknown, "input/output error")
+	}}.serve(t)
+	b.running()
+	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
+	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a", Ranks: []int32{0}, Follow: true})
+	require.NoError(t, err)
+	var awaited, missing string
+	for {
+		m, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		for _, a := range m.Awaited {
+			awaited = a.Reason
+		}
+		for _, a := range m.Missing {
+			missing = a.Reason
+		}
+	}
+	require.Contains(t, awaited, "does not give it (unknown: input/output error)")
+	require.Contains(t, missing, "host h1 does not give it (unknown: input/output error)")
 }

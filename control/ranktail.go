@@ -16,7 +16,6 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
-	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/text"
 	"github.com/godwit-run/godwit/internal/transport"
 )
@@ -41,8 +40,9 @@ type rankTail struct {
 	next     uint64
 	last     *uint64   // of the lines that are there only so many; nil: all from next on
 	since    int64     // only lines from that time on; 0: all. Once one has come no clock says any more which are wanted
+	heard    time.Time // when its host was last asked, or had the turn to say more
 	silent   time.Time // since when its host has not answered; zero: it has
-	failures int       // in a row
+	failures int       // in a row: what it answered is that it cannot
 }
 
 // run sends the rank's lines until they are complete; without follow, those there are now. Where a rank has run and its output cannot be had,
@@ -77,10 +77,10 @@ func (t *rankTail) run(ctx context.Context) error {
 // readAt reads from the rank's host once, and says whether all is read, or missing, and else how long to wait before the next time.
 func (t *rankTail) readAt(ctx context.Context, at place) (done bool, pause time.Duration, err error) {
 	more := t.follow && !at.over
-	before, began := t.next, time.Now()
-	err = t.read(ctx, at.addr, more, t.patience(more, began))
+	before := t.next
+	err = t.read(ctx, at.addr, more, t.patience(more, time.Now()))
 	if t.next > before {
-		t.failures, t.silent = 0, time.Time{} // a stream may break more often than that while the lines come
+		t.failures = 0 // a stream may break more often than that while the lines come
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -93,29 +93,25 @@ func (t *rankTail) readAt(ctx context.Context, at place) (done bool, pause time.
 			pause = placeRetry // its start wakes us
 		}
 		return at.over || !t.follow, pause, nil
-	case errors.Is(err, errSilent): // it may be busy, and has had its time
+	case errors.Is(err, errSilent) || connect.CodeOf(err) == connect.CodeUnavailable: // it may be busy, and has had its time; or it may come back
 	default:
 		t.failures++
 	}
 	if t.silent.IsZero() {
-		t.silent = began
+		t.silent = t.heard
 	}
 	lasted := time.Since(t.silent)
+	why := ""
+	if !errors.Is(err, errSilent) {
+		why = text.Line(fmt.Sprintf("does not give it (%v)", err), maxReasonBytes-len(at.host))
+	}
 	if lasted >= min(logSilence, t.wait) {
-		if err := t.sayAwaited(ctx, at.host); err != nil {
+		if err := t.sayAwaited(ctx, at.host, why); err != nil {
 			return true, 0, err
 		}
 	}
-	if !t.follow && lasted >= t.wait {
-		why := fmt.Sprintf("host %s does not answer", at.host)
-		if !errors.Is(err, errSilent) {
-			why = text.Line(fmt.Sprintf("host %s does not give it (%v)", at.host, err), maxReasonBytes)
-		}
-		return true, 0, t.lost(ctx, at.ran, why+"; godwit logs, when it does, has it")
-	}
-	if t.failures > maxLogFailures && t.follow {
-		return true, 0, apierr.New(connect.CodeUnavailable, apierr.ReasonNotFound, "",
-			fmt.Sprintf("the host that has the output of rank %d does not answer (%v)", t.rank, err), "try again")
+	if t.failures > maxLogFailures || !t.follow && lasted >= t.wait {
+		return true, 0, t.lost(ctx, at.ran, fmt.Sprintf("host %s %s; godwit logs, when it does, has it", at.host, cmp.Or(why, "does not answer")))
 	}
 	return false, logRetry, nil
 }
@@ -137,7 +133,7 @@ func (t *rankTail) patience(more bool, now time.Time) time.Duration {
 }
 
 // sayAwaited tells, of each host once, that the output of the ranks there is waited for.
-func (t *rankTail) sayAwaited(ctx context.Context, host string) error {
+func (t *rankTail) sayAwaited(ctx context.Context, host, why string) error {
 	t.mu.Lock()
 	said := t.told[host]
 	t.told[host] = true
@@ -146,7 +142,7 @@ func (t *rankTail) sayAwaited(ctx context.Context, host string) error {
 	if said || !ok {
 		return nil
 	}
-	m := &apiv1.AwaitedOutput{Host: host}
+	m := &apiv1.AwaitedOutput{Host: host, Reason: why}
 	for r, at := range app.Placement {
 		if rank := int32(r); at == host && (len(t.wanted) == 0 || t.wanted[rank]) {
 			m.Ranks = append(m.Ranks, rank)
@@ -239,6 +235,7 @@ func (t *rankTail) read(ctx context.Context, addr string, follow bool, patience 
 			err = errSilent
 		}
 	}()
+	t.heard = time.Now()
 	client := apiv1connect.NewDataClient(transport.NewClient(t.c.http, addr))
 	stream, err := client.ReadLogs(ctx, &apiv1.ReadLogsRequest{
 		App: string(t.app), Follow: follow, From: []*apiv1.LogPosition{{Rank: t.rank, Seq: t.next}}, Tail: t.last, SinceMs: t.since,
@@ -248,6 +245,7 @@ func (t *rankTail) read(ctx context.Context, addr string, follow bool, patience 
 	}
 	for {
 		silent.Reset(patience)
+		t.heard = time.Now()
 		m, err := stream.Receive()
 		silent.Stop() // the caller may take its time
 		switch {
@@ -258,6 +256,7 @@ func (t *rankTail) read(ctx context.Context, addr string, follow bool, patience 
 		case err != nil:
 			return err
 		}
+		t.silent = time.Time{} // also without lines: their turn to be read is yet to come
 		for _, p := range m.Begin {
 			if err := t.begin(ctx, p.Seq); err != nil {
 				return err

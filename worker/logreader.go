@@ -38,6 +38,8 @@ const (
 	takeWait = 2 * time.Minute
 	// turnWindow is how long it may take while others wait: its turn goes to one of them, and it asks again from where it was.
 	turnWindow = 3 * time.Second
+	// waitSign is how often a caller hears that its turn is yet to come: who is silent may hang.
+	waitSign = time.Second
 	// lastWait is how long it may take for the message on its way, and the reason, once it gets no more.
 	lastWait = time.Second
 )
@@ -149,9 +151,31 @@ func (r *logReader) open(s logState) (*os.File, error) {
 	return f, nil
 }
 
+// turn waits for a turn to read. Meanwhile it sends no lines now and then.
+func (r *logReader) turn(ctx context.Context, send sendLines) (context.Context, *gate.Place, error) {
+	waiting, over := context.WithCancel(ctx)
+	told := make(chan struct{})
+	telling := time.AfterFunc(waitSign, func() {
+		defer close(told)
+		for send(waiting, nil) == nil {
+			select {
+			case <-time.After(waitSign):
+			case <-waiting.Done():
+				return
+			}
+		}
+	})
+	ctx, turn, err := r.turns.reading.Enter(ctx)
+	over()
+	if !telling.Stop() {
+		<-told
+	}
+	return ctx, turn, err
+}
+
 // sendUpTo sends the lines wanted that are before s.stored.
 func (r *logReader) sendUpTo(ctx context.Context, s logState, send sendLines) error {
-	ctx, turn, err := r.turns.reading.Enter(ctx)
+	ctx, turn, err := r.turn(ctx, send)
 	if err != nil {
 		return err
 	}

@@ -396,3 +396,32 @@ func TestDamagedLog(t *testing.T) {
 		require.Regexp(t, `^godwit: the file of rank 0's output is damaged here: its last \d+ bytes are lost$`, lines[2])
 	}
 }
+
+// TestWaitForATurnIsTold: who waits for its turn to read hears that it does, and has the lines when it comes.
+func TestWaitForATurnIsTold(t *testing.T) {
+	l, err := newLogs(t).app("a")
+	require.NoError(t, err)
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
+	turns := newReaders()
+	_, place, err := turns.reading.Enter(t.Context())
+	require.NoError(t, err)
+	for range maxReading - 1 {
+		_, _, err := turns.reading.Enter(t.Context())
+		require.NoError(t, err)
+	}
+	told, got := 0, 0
+	r := &logReader{log: l, turns: turns}
+	_, err = r.read(t.Context(), false, func(_ context.Context, lines []*apiv1.LogLine) error {
+		got += len(lines)
+		if len(lines) > 0 {
+			return nil
+		}
+		if told++; told == 2 {
+			place.Leave()
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, told, 2)
+	require.Equal(t, 1, got)
+}

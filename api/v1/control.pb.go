@@ -1511,9 +1511,11 @@ func (x *LogsResponse) GetAwaited() []*AwaitedOutput {
 
 // AwaitedOutput says that the output of some ranks is waited for.
 type AwaitedOutput struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Host          string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
-	Ranks         []int32                `protobuf:"varint,2,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Host  string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Ranks []int32                `protobuf:"varint,2,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
+	// What the host does instead of giving it; empty: it does not answer.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1560,6 +1562,13 @@ func (x *AwaitedOutput) GetRanks() []int32 {
 		return x.Ranks
 	}
 	return nil
+}
+
+func (x *AwaitedOutput) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // MissingOutput says that what a rank wrote is lost, was kept and is no more, or is on a host that is gone or does not answer.
@@ -2642,10 +2651,11 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\x122\n" +
 	"\amissing\x18\x02 \x03(\v2\x18.godwit.v1.MissingOutputR\amissing\x12,\n" +
 	"\x05begin\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x05begin\x122\n" +
-	"\aawaited\x18\x04 \x03(\v2\x18.godwit.v1.AwaitedOutputR\aawaited\"9\n" +
+	"\aawaited\x18\x04 \x03(\v2\x18.godwit.v1.AwaitedOutputR\aawaited\"Q\n" +
 	"\rAwaitedOutput\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x03(\x05R\x05ranks\";\n" +
+	"\x05ranks\x18\x02 \x03(\x05R\x05ranks\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\";\n" +
 	"\rMissingOutput\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x9e\x01\n" +

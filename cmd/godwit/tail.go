@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,18 +30,20 @@ type tail struct {
 	wait    time.Duration      // without follow, for a host that does not answer; 0: as the server does
 	waits   func(what string)  // hears once of each host that does not answer; nil: nobody does
 	awaited map[string]bool    // those hosts
-	missing map[string][]int32 // ranks whose output is nowhere any more, by reason
+	missing map[string][]int32 // ranks whose output the last stream could not find, by reason
+	gaps    map[int32]bool     // ranks of whose output lines are lost
 	started chan struct{}      // closed at the first line
 	begun   bool               // started is closed
 }
 
 func newTail(c *client.Client, app string, follow bool, ranks []int32, show func(*apiv1.LogLine) error) *tail {
-	return &tail{client: c, app: app, follow: follow, ranks: ranks, show: show, next: map[int32]uint64{}, missing: map[string][]int32{}, awaited: map[string]bool{}, started: make(chan struct{})}
+	return &tail{client: c, app: app, follow: follow, ranks: ranks, show: show, next: map[int32]uint64{}, missing: map[string][]int32{}, gaps: map[int32]bool{}, awaited: map[string]bool{}, started: make(chan struct{})}
 }
 
 // run prints until the output is complete or, without follow, what there is.
 func (t *tail) run(ctx context.Context) error {
 	return t.client.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
+		clear(t.missing)                                                                                                                               // what could not be had then may be there now
 		req := &apiv1.LogsRequest{App: t.app, Follow: t.follow, Ranks: t.ranks, Tail: t.last, SinceMs: t.since, WaitMs: uint64(t.wait.Milliseconds())} //nolint:gosec // not below 0
 		for r, seq := range t.next {
 			req.From = append(req.From, &apiv1.LogPosition{Rank: r, Seq: seq})
@@ -65,7 +68,7 @@ func (t *tail) run(ctx context.Context) error {
 				t.await(a)
 			}
 			for _, m := range m.Missing {
-				t.miss(m.Rank, m.Reason)
+				t.missing[m.Reason] = append(t.missing[m.Reason], m.Rank)
 			}
 			if err := t.lines(m.Lines); err != nil {
 				return err
@@ -80,14 +83,7 @@ func (t *tail) await(a *apiv1.AwaitedOutput) {
 		return
 	}
 	t.awaited[a.Host] = true
-	t.waits(fmt.Sprintf("waits for host %s (%s), which does not answer", a.Host, someRanks(a.Ranks)))
-}
-
-// miss notes that output of a rank is missing.
-func (t *tail) miss(rank int32, reason string) {
-	if !slices.Contains(t.missing[reason], rank) {
-		t.missing[reason] = append(t.missing[reason], rank)
-	}
+	t.waits(fmt.Sprintf("waits for host %s (%s), which %s", a.Host, someRanks(a.Ranks), cmp.Or(a.Reason, "does not answer")))
 }
 
 func (t *tail) lines(lines []*apiv1.LogLine) error {
@@ -101,7 +97,7 @@ func (t *tail) lines(lines []*apiv1.LogLine) error {
 		}
 		t.next[l.Rank] = l.Seq + max(1, l.Lost)
 		if l.Lost > 0 {
-			t.miss(l.Rank, "lines of it are lost, as is said in their place")
+			t.gaps[l.Rank] = true
 		}
 		if err := t.show(l); err != nil {
 			return &exitError{exitFailed, err.Error()}
@@ -112,9 +108,13 @@ func (t *tail) lines(lines []*apiv1.LogLine) error {
 
 // incomplete says which output is nowhere any more; nil: what came was all.
 func (t *tail) incomplete() error {
+	missing := maps.Clone(t.missing)
+	if len(t.gaps) > 0 {
+		missing["lines of it are lost, as is said in their place"] = slices.Collect(maps.Keys(t.gaps))
+	}
 	var errs []string
-	for _, reason := range slices.Sorted(maps.Keys(t.missing)) {
-		ranks := t.missing[reason]
+	for _, reason := range slices.Sorted(maps.Keys(missing)) {
+		ranks := missing[reason]
 		slices.Sort(ranks)
 		errs = append(errs, fmt.Sprintf("the output of %s is incomplete: %s", someRanks(ranks), reason))
 	}

@@ -87,3 +87,28 @@ func TestAwaitedIsSaidOnce(t *testing.T) {
 	}
 	require.Equal(t, []string{"waits for host w1 (ranks 0, 1), which does not answer", "waits for host w2 (rank 2), which does not answer"}, said)
 }
+
+// finds is a server whose first stream says that output is missing, and breaks off; the next has it.
+type finds struct {
+	apiv1connect.UnimplementedControlHandler
+	asked int
+}
+
+func (f *finds) Logs(_ context.Context, _ *apiv1.LogsRequest, stream apiv1connect.ControlLogsServerStream) error {
+	f.asked++
+	if f.asked == 1 {
+		if err := stream.Send(&apiv1.LogsResponse{Missing: []*apiv1.MissingOutput{{Rank: 0, Reason: "host w1 does not answer"}}}); err != nil {
+			return err
+		}
+		return connect.NewError(connect.CodeUnavailable, "broke")
+	}
+	return stream.Send(&apiv1.LogsResponse{Lines: []*apiv1.LogLine{{Rank: 0}}})
+}
+
+// TestMissingIsFound: what one stream could not have and the next has is not missing.
+func TestMissingIsFound(t *testing.T) {
+	tl := newTail(serveControl(t, new(finds)), "a", false, nil, func(*apiv1.LogLine) error { return nil })
+	require.NoError(t, tl.run(t.Context()))
+	require.NoError(t, tl.incomplete())
+	<-tl.started
+}
