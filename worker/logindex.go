@@ -28,7 +28,8 @@ type logIndex struct {
 	latest int64 // of all lines
 }
 
-// with is the index when line stands at offset, behind all that it knows.
+// with is the index when line stands at offset, behind all that it knows. The marks of x stay as they are, and are not
+// copied: behind them there is room for one more index made of x. That of a write that failed is given up before the next is made.
 func (x logIndex) with(line *apiv1.LogLine, offset int64) logIndex {
 	last := int64(0)
 	if n := len(x.marks); n > 0 {
@@ -39,7 +40,7 @@ func (x logIndex) with(line *apiv1.LogLine, offset int64) logIndex {
 		if len(x.marks) >= mostMarks {
 			x = x.thinned()
 		}
-		x.marks = append(x.marks[:len(x.marks):len(x.marks)], logMark{offset: offset, seq: line.Seq, latest: x.latest})
+		x.marks = append(x.marks, logMark{offset: offset, seq: line.Seq, latest: x.latest})
 	}
 	x.latest = max(x.latest, line.AtMs)
 	return x

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -101,4 +102,108 @@ func TestIndexIsBounded(t *testing.T) {
 		require.LessOrEqual(t, at/2, from/2, "the first line of that time is not passed over")
 		require.LessOrEqual(t, at, from)
 	}
+}
+
+// TestIndexWhereAClockWentBack: lines of a time after which the host's clock was set back are not passed over by who wants those since then.
+func TestIndexWhereAClockWentBack(t *testing.T) {
+	var x logIndex
+	for seq := range uint64(100) {
+		at := int64(10_000 + seq)
+		if seq >= 30 {
+			at = int64(seq)
+		}
+		x = x.with(&apiv1.LogLine{Seq: seq, AtMs: at}, int64(seq)*markEach)
+	}
+	require.EqualValues(t, 29*markEach, x.before(0, 10_029), "the last line of that time, behind all that are earlier")
+	require.EqualValues(t, 99*markEach, x.before(0, 20_000))
+}
+
+// indexed says that what is known of where a rank's lines stand is what its file says.
+func indexed(t *testing.T, l *appLog) {
+	t.Helper()
+	b, err := os.ReadFile(l.path(0))
+	require.NoError(t, err)
+	facts, err := readLog(bytes.NewReader(b), 0)
+	require.NoError(t, err)
+	require.Equal(t, facts.index, l.files[0].index)
+}
+
+// TestIndexIsOfWhatIsStored: lines of a write that failed are in no index.
+func TestIndexIsOfWhatIsStored(t *testing.T) {
+	s, err := newLogStore(t.TempDir(), DefaultConfig().LogBytes, nil)
+	require.NoError(t, err)
+	l := longLog(t, s, 200)
+	indexed(t, l)
+	r := l.files[0]
+	r.close()
+	r.file, err = os.Open(r.path) // nobody can write to it
+	require.NoError(t, err)
+	lines := func(from, to uint64) (out []*apiv1.LogLine) {
+		for seq := from; seq < to; seq++ {
+			out = append(out, &apiv1.LogLine{Seq: seq, Stream: 1, AtMs: int64(seq) + 1, Text: bytes.Repeat([]byte("x"), 1000)})
+		}
+		return out
+	}
+	require.Error(t, l.append(lines(200, 400)))
+	require.Error(t, l.append(lines(400, 600)))
+	indexed(t, l)
+	r.close()
+	require.NoError(t, l.append(lines(600, 800)))
+	indexed(t, l)
+	require.Len(t, read(t, l, 0, 600), 200)
+}
+
+// TestIndexOfAHealedFile: what stands for the damage is in it.
+func TestIndexOfAHealedFile(t *testing.T) {
+	dir := t.TempDir()
+	s, err := newLogStore(dir, DefaultConfig().LogBytes, nil)
+	require.NoError(t, err)
+	l := longLog(t, s, 200)
+	l.close()
+	f, err := os.OpenFile(l.path(0), os.O_WRONLY|os.O_APPEND, 0)
+	require.NoError(t, err)
+	_, err = f.Write(bytes.Repeat([]byte{0xff}, 100))
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	again, err := newLogStore(dir, DefaultConfig().LogBytes, nil)
+	require.NoError(t, err)
+	l, err = again.find("a")
+	require.NoError(t, err)
+	require.Len(t, read(t, l, 0, 0), 201)
+	indexed(t, l)
+}
+
+// TestIndexIsOfOneFile: where lines stood in a file says nothing of the one that took its place.
+func TestIndexIsOfOneFile(t *testing.T) {
+	l := longLog(t, newLogs(t), 200)
+	life := l.files[0].life
+	require.NotZero(t, l.seek(0, life, 199, 0))
+	require.Zero(t, l.seek(0, life+1, 199, 0))
+	b, err := os.ReadFile(l.path(0))
+	require.NoError(t, err)
+	facts, err := readLog(bytes.NewReader(b), 0)
+	require.NoError(t, err)
+	tmp := filepath.Join(t.TempDir(), "arrived")
+	require.NoError(t, os.WriteFile(tmp, b, 0o600))
+	require.NoError(t, l.replace(0, tmp, facts))
+	require.Zero(t, l.seek(0, life, 199, 0))
+	require.NotZero(t, l.seek(0, l.state(0).life, 199, 0))
+
+	require.NoError(t, l.moved(0))
+	require.Zero(t, l.seek(0, l.state(0).life, 199, 0))
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 200)}))
+	indexed(t, l)
+	require.Equal(t, []string{"rank 0 line 200"}, read(t, l, 0, 200))
+}
+
+// TestIndexCostsWhatItHolds: a mark more does not copy those before it.
+func TestIndexCostsWhatItHolds(t *testing.T) {
+	line := &apiv1.LogLine{}
+	allocs := testing.AllocsPerRun(1, func() {
+		var x logIndex
+		for i := range int64(mostMarks) {
+			x = x.with(line, (i+1)*markEach)
+		}
+	})
+	require.Less(t, allocs, mostMarks/8.0)
 }
