@@ -55,15 +55,20 @@ func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 	hurry := time.AfterFunc(discoverWait, cancel)
 	defer hurry.Stop()
 	hurries := false
+	servers := len(addrs)
 	for range addrs {
 		a := <-answers
 		if a.err != nil {
 			failed = a.err
-			t.silent++ // or about to start
-			continue
+			if stranger := new(client.StrangerError); errors.As(a.err, &stranger) {
+				servers-- // it is none of any cluster
+			} else {
+				t.silent++ // or about to start
+			}
+		} else {
+			t.add(a.reply)
 		}
-		t.add(a.reply)
-		if t.sure(len(addrs)) {
+		if t.sure(servers) {
 			break
 		}
 		alone := t.mayHurry(mayGo)
@@ -93,7 +98,7 @@ func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 func (w *Worker) discover(ctx context.Context, addr, own string) (reply, error) {
 	res, err := apiv1connect.NewClusterClient(transport.NewClient(w.http, addr)).Discover(ctx, &apiv1.DiscoverRequest{})
 	if err != nil {
-		return reply{}, cmp.Or(client.NotAServer(ctx, w.http, addr, err), err)
+		return reply{}, client.AsStranger(ctx, w.http, addr, err)
 	}
 	foreign := own != "" && res.ClusterId != "" && res.ClusterId != own
 	if foreign && !slices.Contains(res.FormerClusterIds, own) {

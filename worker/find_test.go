@@ -4,10 +4,12 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -171,4 +173,33 @@ func TestSecondClusterEndsTheHurry(t *testing.T) {
 		}
 	}
 	require.Equal(t, "own", found.addr)
+}
+
+// TestWhoIsNoServerIsOfNoCluster: of an address at which a worker is, or another program, nothing is waited for.
+func TestWhoIsNoServerIsOfNoCluster(t *testing.T) {
+	l := listenLocal(t)
+	serve(t, l, func(*connect.Server) {})
+	f := &fakeLeader{self: &apiv1.DiscoverResponse{ClusterId: "c2", FormerClusterIds: []string{"c1"}}}
+	serveFake(t, f)
+	f.leader = func() lead { return lead{addr: f.addr, term: 5} }
+	servers := []string{f.addr, l.Addr().String()}
+	w := &Worker{http: transport.NewHTTPClient(), servers: func() []string { return servers }}
+	defer w.http.CloseIdleConnections()
+	var found lead
+	var err error
+	for range 10 { // a look may end before a slow one has answered: it is made again, as sessions do
+		if found, err = w.findLeader(t.Context(), false); err == nil {
+			break
+		}
+	}
+	require.NoError(t, err)
+	require.Equal(t, f.addr, found.addr)
+
+	servers = append(servers, "127.0.0.1:1") // of which nothing is known
+	for range 10 {
+		if _, err = w.findLeader(t.Context(), false); err == nil || strings.Contains(err.Error(), "1 servers") {
+			break
+		}
+	}
+	require.ErrorContains(t, err, "1 servers have not answered")
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,11 +107,7 @@ func newDirectory(log *slog.Logger) *directory {
 func (d *directory) discover(ctx context.Context, addr string, req *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, discoverWait)
 	defer cancel()
-	res, err := apiv1connect.NewClusterClient(transport.NewBoundedClient(d.http, addr, maxAnswer)).Discover(ctx, req)
-	if err != nil {
-		return nil, cmp.Or(client.NotAServer(ctx, d.http, addr, err), err)
-	}
-	return res, nil
+	return apiv1connect.NewClusterClient(transport.NewBoundedClient(d.http, addr, maxAnswer)).Discover(ctx, req)
 }
 
 // proof asks at the address, and returns what is proved to be said there: else the error is identity.ErrUnproved, or that of asking.
@@ -181,9 +176,13 @@ func (d *directory) round(ctx context.Context) error {
 		err  error
 	}
 	replies := make(chan reply, len(byAddr))
+	telling := d.telling()
 	for addr, req := range d.questions(self, byAddr) {
-		go func() { // ends within discoverWait.
+		go func() { // ends within discoverWait; of a seed, the once that it is told of, some seconds later.
 			res, err := d.proof(ctx, addr, req)
+			if err != nil && telling[addr] {
+				err = client.AsStranger(ctx, d.http, addr, err) // it asks more than once: not in each round
+			}
 			replies <- reply{addr, res, err}
 		}()
 	}

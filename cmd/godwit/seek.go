@@ -168,6 +168,7 @@ func (d *directory) forgetGone(members []string) {
 // unheard is an address of --retry-join at which no server has answered.
 type unheard struct {
 	since time.Time
+	tells bool // it has been so for long enough: the next failure is told
 	done  bool // a server has, or it was told
 }
 
@@ -186,7 +187,9 @@ func (d *directory) missSeeds(heard map[string][]claim, errs map[string]error) {
 			u.done = true
 		case !known:
 			u.since = now
-		case now.Sub(u.since) >= provedFor:
+		case !u.tells:
+			u.tells = now.Sub(u.since) >= provedFor
+		default:
 			u.done = true
 			d.lines = append(d.lines, func(l *slog.Logger) {
 				l.Warn("no server answers at an address of --retry-join: it is tried again and again; correct it if it is wrong", "addr", addr, "err", err)
@@ -194,6 +197,17 @@ func (d *directory) missSeeds(heard map[string][]claim, errs map[string]error) {
 		}
 		d.unheard[addr] = u
 	}
+}
+
+// telling are the addresses of --retry-join of which a failure is told by missSeeds.
+func (d *directory) telling() map[string]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := map[string]bool{}
+	for addr, u := range d.unheard {
+		out[addr] = u.tells && !u.done
+	}
+	return out
 }
 
 // whyStrange says what keeps a new server from making a cluster, if the only clusters that it hears of are none that it seeks.

@@ -2,14 +2,21 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // newcomer makes the test's server one without a cluster that names these addresses.
@@ -195,6 +202,37 @@ func TestSilentSeedsAreTold(t *testing.T) {
 	require.Equal(t, 1, strings.Count(said.String(), "addr=dead:1"), said.String())
 	require.Equal(t, 1, strings.Count(said.String(), "addr=nosuchhost.invalid:1"))
 	require.Equal(t, 2, strings.Count(said.String(), "no server answers at an address of --retry-join"))
+}
+
+// TestStrangersAreLookedAtOnce: what is at an address of --retry-join that is no server is told, and found out only for that.
+func TestStrangersAreLookedAtOnce(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var asked atomic.Int32
+	ctx, cancel := context.WithCancel(t.Context())
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer cancel()
+	serving.Go(func() {
+		_ = transport.Serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			http.NotFound(w, r)
+		}))
+	})
+	addr := l.Addr().String()
+	n := newTestNet(t)
+	defer n.http.CloseIdleConnections()
+	var said bytes.Buffer
+	n.log = slog.New(slog.NewTextHandler(&said, nil))
+	n.ask = func(ctx context.Context, addr string, req *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
+		return apiv1connect.NewClusterClient(transport.NewClient(n.http, addr)).Discover(ctx, req)
+	}
+	n.say = []claim{{addr: addr, seed: true}}
+	for range 10 {
+		require.NoError(t, n.rounds())
+	}
+	require.Equal(t, 1, strings.Count(said.String(), "no Godwit server answers at "+addr+", but another program (HTTP status 404"), said.String())
+	require.EqualValues(t, 30+2, asked.Load())
 }
 
 // TestIntroducesWhatItSeeks: a new server says what it seeks, and a member nothing.

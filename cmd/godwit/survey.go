@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +43,7 @@ func newDiscoverer(h *http.Client) discoverer {
 		cluster := apiv1connect.NewClusterClient(transport.NewBoundedClient(h, addr, maxAnswer))
 		res, err := cluster.Discover(ctx, &apiv1.DiscoverRequest{Nonce: nonce})
 		if err != nil {
-			return nil, cmp.Or(client.NotAServer(ctx, h, addr, err), err)
+			return nil, client.AsStranger(ctx, h, addr, err)
 		}
 		if err := identity.Verify(nonce, res); err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,6 +70,11 @@ func NotAServer(ctx context.Context, h *http.Client, addr string, err error) err
 	_, err = apiv1connect.NewDataClient(c).Identify(ctx, &apiv1.IdentifyRequest{})
 	e.Worker = err == nil || apierr.Info(err) != nil
 	return e
+}
+
+// AsStranger is err, or what NotAServer says instead.
+func AsStranger(ctx context.Context, h *http.Client, addr string, err error) error {
+	return cmp.Or(NotAServer(ctx, h, addr, err), err)
 }
 
 // firstWords tells how an answer begins that is no HTTP/2, to somebody who speaks that; empty: it is, or there is none.

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,6 +51,21 @@ func listening(t *testing.T, serve func(ctx context.Context, l net.Listener)) st
 	return l.Addr().String()
 }
 
+// saysFirst speaks before it is spoken to.
+func saysFirst(_ context.Context, l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n")
+		go func() { // ends when the client hangs up: what is not read would end the connection before its words are
+			_, _ = io.Copy(io.Discard, conn)
+			_ = conn.Close() // it was only there
+		}()
+	}
+}
+
 func serving(t *testing.T, h http.Handler) string {
 	t.Helper()
 	return listening(t, func(ctx context.Context, l net.Listener) { _ = transport.Serve(ctx, l, h) })
@@ -87,19 +104,7 @@ func TestStrangersArePassedOver(t *testing.T) {
 			defer stop()
 			_ = s.Serve(l)
 		}), `but another program (it says "HTTP/1.1 `},
-		"one that speaks first": {listening(t, func(_ context.Context, l net.Listener) {
-			for {
-				conn, err := l.Accept()
-				if err != nil {
-					return
-				}
-				_, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n")
-				go func() { // ends when the client hangs up: what is not read would end the connection before its words are
-					_, _ = io.Copy(io.Discard, conn)
-					_ = conn.Close() // it was only there
-				}()
-			}
-		}), `but another program (it says "SSH-2.0-OpenSSH_9.9"`},
+		"one that speaks first": {listening(t, saysFirst), `but another program (it says "SSH-2.0-OpenSSH_9.9"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := New(tc.addr, time.Hour)
@@ -131,4 +136,34 @@ func TestStrangersArePassedOver(t *testing.T) {
 	require.Empty(t, firstWords(t.Context(), h, good))
 	require.NoError(t, NotAServer(t.Context(), h, worker, apierr.New(connect.CodeUnknown, apierr.ReasonInternal, "", "of a server", "")))
 	require.NoError(t, NotAServer(t.Context(), h, worker, nil))
+}
+
+// told tells when it is closed.
+type told struct {
+	net.Conn
+	closed chan struct{}
+	once   *sync.Once
+}
+
+func (c told) Close() error {
+	defer c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// TestStrangerBeforeTheQuestion: one that speaks first may be found out before the first question goes out, of which there is another error.
+func TestStrangerBeforeTheQuestion(t *testing.T) {
+	addr := listening(t, saysFirst)
+	h := transport.NewHTTPClient()
+	tr, ok := h.Transport.(*http.Transport)
+	require.True(t, ok)
+	dial, gone := tr.DialContext, make(chan struct{})
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		return told{conn, gone, new(sync.Once)}, err
+	}
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { <-gone }})
+	_, err := apiv1connect.NewClusterClient(transport.NewClient(h, addr)).Discover(ctx, &apiv1.DiscoverRequest{})
+	require.ErrorContains(t, err, "conn could not be established")
+	tr.DialContext = dial
+	require.ErrorContains(t, NotAServer(t.Context(), h, addr, err), `but another program (it says "SSH-2.0-OpenSSH_9.9"`)
 }
