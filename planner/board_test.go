@@ -314,3 +314,13 @@ func TestSameIDLater(t *testing.T) {
 	require.Len(t, board.Next(now.m.View(), 1), 1)
 	require.Equal(t, "about to be placed", lines.Of(now.m.View()).Why(now.app("a")))
 }
+
+// TestFitsFollowsWhy: why a host takes no ranks is told as it is now, though it takes none before and after.
+func TestFitsFollowsWhy(t *testing.T) {
+	hosts := func(why string) []Host { return []Host{{Name: "w1", Slots: 1, Evicting: true, Why: why}} }
+	app := &apiv1.App{Spec: &apiv1.AppSpec{Size: 1, Place: []*apiv1.PlaceRule{{Host: "w1", Ranks: 1}}}}
+	f := (*fits)(nil).follow(hosts("cordoned"))
+	require.Contains(t, f.never(app), "cordoned")
+	require.Same(t, f, f.follow(hosts("cordoned")))
+	require.Contains(t, f.follow(hosts("unfit: no disk")).never(app), "unfit: no disk")
+}

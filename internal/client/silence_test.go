@@ -28,6 +28,8 @@ type slow struct {
 	takes time.Duration
 	hangs time.Time // from then on; zero: never
 	calls atomic.Int32
+	asked atomic.Int32  // who it is
+	first time.Duration // after which a stream brings more, of which pace is
 	pace  time.Duration // of what a stream brings, and of what is taken of an upload; zero: nothing comes and none is taken
 }
 
@@ -73,6 +75,9 @@ func (s *slow) Logs(ctx context.Context, _ *apiv1.LogsRequest, stream apiv1conne
 	}
 	if s.pace > 0 {
 		s.calls.Add(1)
+		if err := pause(ctx, s.first); err != nil {
+			return err
+		}
 		for range 200 {
 			if err := errors.Join(pause(ctx, s.pace), stream.Send(&apiv1.LogsResponse{})); err != nil {
 				return err
@@ -84,6 +89,7 @@ func (s *slow) Logs(ctx context.Context, _ *apiv1.LogsRequest, stream apiv1conne
 }
 
 func (s *slow) Discover(ctx context.Context, _ *apiv1.DiscoverRequest) (*apiv1.DiscoverResponse, error) {
+	s.asked.Add(1)
 	if !s.hangs.IsZero() && !time.Now().Before(s.hangs) {
 		return nil, pause(ctx, 1000*time.Hour)
 	}
@@ -271,7 +277,26 @@ func TestMovingCallIsLeftAlone(t *testing.T) {
 				c.Waiting = func(why error, _ time.Duration) { t.Errorf("told: %v", why) }
 				require.NoError(t, c.Do(t.Context(), kinds[kind]))
 				require.EqualValues(t, 1, w["a:1"].calls.Load())
+				if kind == "a stream" { // an upload stands still while its end is taken
+					require.Zero(t, w["a:1"].asked.Load(), "there is nothing to ask")
+				}
 			})
+		})
+	}
+}
+
+// TestSlowCallIsLeftAlone: of a call that moves now and then it is asked who is there, and what moves while there is no answer counts as one.
+func TestSlowCallIsLeftAlone(t *testing.T) {
+	for _, patience := range []time.Duration{lookEach + sayAfter, 10 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			// It stands still at each look, and moves before a word of it would be said.
+			w := wires{"a:1": {hangs: time.Now(), first: lookEach / 2, pace: lookEach}}
+			c, end := w.client(t, "a:1", patience)
+			defer end()
+			c.Waiting = func(why error, _ time.Duration) { t.Errorf("told: %v", why) }
+			require.NoError(t, c.Do(t.Context(), kinds["a stream"]))
+			require.EqualValues(t, 1, w["a:1"].calls.Load())
+			require.NotZero(t, w["a:1"].asked.Load())
 		})
 	}
 }

@@ -206,3 +206,52 @@ func TestShareOfAnAddress(t *testing.T) {
 		require.Zero(t, g.Inside())
 	})
 }
+
+// TestWhoIsTurnedAwayHasNoShare: a caller for whom there was no room in the queue counts no more among those of its address.
+func TestWhoIsTurnedAwayHasNoShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(Config{Places: 1, Share: 1, Floor: 100, Window: 10 * time.Second, Patience: time.Minute})
+		a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+		_, p, err := g.EnterFrom(t.Context(), b)
+		require.NoError(t, err)
+		_, _, err = g.EnterFrom(t.Context(), a)
+		require.ErrorIs(t, err, ErrFull)
+		p.Leave()
+		require.Empty(t, g.of)
+		_, p, err = g.EnterFrom(t.Context(), a)
+		require.NoError(t, err)
+		p.Leave()
+	})
+}
+
+// TestHasteBuysOneWindow: however much a stream has moved, once it is slow it has no more than one window before it.
+func TestHasteBuysOneWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cfg
+		c.Places = 1
+		g := New(c)
+		ctx, p := in(t, g)
+		for range 100 {
+			p.Moved(c.Floor)
+		}
+		lost := until(ctx, p)
+		start := time.Now()
+		_, q := in(t, g)
+		require.ErrorIs(t, <-lost, ErrSlow)
+		require.Equal(t, c.Window, time.Since(start))
+		q.Leave()
+
+		ctx, p = in(t, g)
+		_ = p.Work(func() error { // what moves meanwhile counts, and buys no more than that either
+			time.Sleep(time.Minute)
+			p.Moved(c.Floor)
+			return nil
+		})
+		lost = until(ctx, p)
+		start = time.Now()
+		_, q = in(t, g)
+		require.ErrorIs(t, <-lost, ErrSlow)
+		require.Equal(t, c.Window, time.Since(start))
+		q.Leave()
+	})
+}
