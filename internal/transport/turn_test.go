@@ -293,18 +293,24 @@ func TestTurnOfARequest(t *testing.T) {
 	h.ServeHTTP(httptest.NewRecorder(), r)
 }
 
-// TestWaitsTooLong: a request whose turn does not come within the patience ends, and says why.
-func TestWaitsTooLong(t *testing.T) {
-	s := connect.NewServer()
-	apiv1connect.RegisterDataHandler(s, &worker{how: func(context.Context) {}})
-	mux := http.NewServeMux()
-	Mount(mux, s)
-	h := withWriter(mux, newHalves(maxHalf, 20*time.Millisecond), newUnreads(maxUnread, time.Hour), gate.NewShares(4), gate.NewTurns(0))
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/godwit.v1.Data/Inspect", strings.NewReader("{}"))
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	require.Contains(t, w.Body.String(), "the request did not get on for 20ms")
+// TestWaitsAsLongAsItsCaller: who waits for its turn is ended by no clock, and is gone when its caller is.
+func TestWaitsAsLongAsItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := connect.NewServer()
+		apiv1connect.RegisterDataHandler(s, &worker{how: func(context.Context) {}})
+		mux := http.NewServeMux()
+		Mount(mux, s)
+		halves := newHalves(maxHalf, stillWait)
+		h := withWriter(mux, halves, newUnreads(maxUnread, time.Hour), gate.NewShares(4), gate.NewTurns(0))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/godwit.v1.Data/Inspect", strings.NewReader("{}"))
+		r.Header.Set("Content-Type", "application/json")
+		began := time.Now()
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		require.Equal(t, time.Hour, time.Since(began))
+		require.Zero(t, halves.holds())
+	})
 }
 
 // TestLineIsNotSlow: of requests that wait for their turn none goes because it waits, however long: when they are too many, those are turned away that come
