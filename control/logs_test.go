@@ -329,4 +329,13 @@ func TestHostThatCannotGiveIt(t *testing.T) {
 	}
 	require.Contains(t, awaited, "does not give it (unknown: input/output error)")
 	require.Contains(t, missing, "host h1 does not give it (unknown: input/output error)")
+	// Where the rank has not run its output may be yet to come.
+	r := &rankTail{
+		appTail:  &appTail{c: b.l.c, app: "a", follow: true, wait: logWait, out: make(chan *apiv1.LogsResponse, 1), told: map[string]bool{}},
+		failures: maxLogFailures,
+	}
+	done, _, err := r.readAt(t.Context(), place{host: "h1", addr: b.addrs["h1"]})
+	require.NoError(t, err)
+	require.False(t, done)
+	require.Greater(t, r.failures, maxLogFailures)
 }

@@ -99,6 +99,9 @@ func (t *rankTail) readAt(ctx context.Context, at place) (done bool, pause time.
 	}
 	if t.silent.IsZero() {
 		t.silent = t.heard
+		if more { // it had nothing to say until now
+			t.silent = time.Now()
+		}
 	}
 	lasted := time.Since(t.silent)
 	why := ""
@@ -110,7 +113,7 @@ func (t *rankTail) readAt(ctx context.Context, at place) (done bool, pause time.
 			return true, 0, err
 		}
 	}
-	if t.failures > maxLogFailures || !t.follow && lasted >= t.wait {
+	if t.failures > maxLogFailures && (at.ran || !t.follow) || !t.follow && lasted >= t.wait {
 		return true, 0, t.lost(ctx, at.ran, fmt.Sprintf("host %s %s; godwit logs, when it does, has it", at.host, cmp.Or(why, "does not answer")))
 	}
 	return false, logRetry, nil

@@ -47,6 +47,7 @@ const (
 // readers gives the turns of log readers.
 type readers struct {
 	following atomic.Int64
+	moves     atomic.Uint64 // of turns: a message was taken, or one has ended
 	reading   *gate.Gate
 	buffers   sync.Pool // of those who read
 }
@@ -151,13 +152,18 @@ func (r *logReader) open(s logState) (*os.File, error) {
 	return f, nil
 }
 
-// turn waits for a turn to read. Meanwhile it sends no lines now and then.
+// turn waits for a turn to read. Meanwhile it sends no lines now and then, as long as the turns of others move: a disk may hang.
 func (r *logReader) turn(ctx context.Context, send sendLines) (context.Context, *gate.Place, error) {
 	waiting, over := context.WithCancel(ctx)
-	told := make(chan struct{})
+	told, before := make(chan struct{}), r.turns.moves.Load()
 	telling := time.AfterFunc(waitSign, func() {
 		defer close(told)
-		for send(waiting, nil) == nil {
+		for {
+			if now := r.turns.moves.Load(); now != before {
+				if before = now; send(waiting, nil) != nil {
+					return
+				}
+			}
 			select {
 			case <-time.After(waitSign):
 			case <-waiting.Done():
@@ -179,7 +185,10 @@ func (r *logReader) sendUpTo(ctx context.Context, s logState, send sendLines) er
 	if err != nil {
 		return err
 	}
-	defer turn.Leave()
+	defer func() {
+		r.turns.moves.Add(1)
+		turn.Leave()
+	}()
 	f, err := r.open(s)
 	if err != nil {
 		return err
@@ -201,6 +210,7 @@ func (r *logReader) sendUpTo(ctx context.Context, s logState, send sendLines) er
 			return err
 		}
 		turn.Moved(1)
+		r.turns.moves.Add(1)
 	}
 	at, err := f.Seek(0, io.SeekCurrent)
 	if err != nil {
