@@ -69,14 +69,7 @@ func TestMissingOutput(t *testing.T) {
 	lines, missing := read()
 	require.ElementsMatch(t, []int32{0, 1}, lines)
 	require.Empty(t, missing, "it runs: its output may come")
-	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
-	for _, h := range []string{"h1", "h2"} {
-		st := &apiv1.AppStatus{App: "a"}
-		for r := range int32(4) {
-			st.Ranks = append(st.Ranks, &apiv1.RankStatus{Rank: r, Epoch: 1, State: "ended", ExitCode: 137})
-		}
-		b.report(h, st)
-	}
+	b.end()
 	b.l.takeReports(b.ctx)
 	require.Equal(t, "cancelled", b.app("a").Phase)
 	lines, missing = read()
@@ -192,6 +185,20 @@ func TestTheEndIsFoundOnce(t *testing.T) {
 	require.Zero(t, m.Begin[0].Seq)
 }
 
+// end has app a end that runs on h1 and h2.
+func (b *bench) end() {
+	b.t.Helper()
+	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
+	for _, h := range []string{"h1", "h2"} {
+		st := &apiv1.AppStatus{App: "a"}
+		for r := range int32(4) {
+			st.Ranks = append(st.Ranks, &apiv1.RankStatus{Rank: r, Epoch: 1, State: "ended", ExitCode: 137})
+		}
+		b.report(h, st)
+	}
+	b.l.takeReports(b.ctx)
+}
+
 // hanging runs app a on h1, which takes requests for output and answers none until it is released, and h2, and has it end.
 func hanging(t *testing.T) (client apiv1connect.ControlClient, release func()) {
 	t.Helper()
@@ -205,15 +212,7 @@ func hanging(t *testing.T) (client apiv1connect.ControlClient, release func()) {
 	release = sync.OnceFunc(func() { close(released) })
 	t.Cleanup(release)
 	b.running()
-	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
-	for _, h := range []string{"h1", "h2"} {
-		st := &apiv1.AppStatus{App: "a"}
-		for r := range int32(4) {
-			st.Ranks = append(st.Ranks, &apiv1.RankStatus{Rank: r, Epoch: 1, State: "ended", ExitCode: 137})
-		}
-		b.report(h, st)
-	}
-	b.l.takeReports(b.ctx)
+	b.end()
 	return apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c))), release
 }
 
@@ -309,7 +308,9 @@ func TestHostThatCannotGiveIt(t *testing.T) {
 	b.addrs["h1"] = fakeHost{logs: func(*apiv1.ReadLogsRequest, apiv1connect.DataReadLogsServerStream) error {
 		return connect.NewError(connect.CodeUnknown, "input/output error")
 	}}.serve(t)
+	b.addrs["h2"] = fakeHost{keeps: true}.serve(t)
 	b.running()
+	b.end()
 	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
 	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a", Ranks: []int32{0}, Follow: true})
 	require.NoError(t, err)
@@ -329,7 +330,7 @@ func TestHostThatCannotGiveIt(t *testing.T) {
 	}
 	require.Contains(t, awaited, "does not give it (unknown: input/output error)")
 	require.Contains(t, missing, "host h1 does not give it (unknown: input/output error)")
-	// Where the rank has not run its output may be yet to come.
+	// While the rank runs more of it is to come, and its host may get well.
 	r := &rankTail{
 		appTail:  &appTail{c: b.l.c, app: "a", follow: true, wait: logWait, out: make(chan *apiv1.LogsResponse, 1), told: map[string]bool{}},
 		failures: maxLogFailures,

@@ -16,6 +16,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/text"
 	"github.com/godwit-run/godwit/internal/transport"
 )
@@ -93,7 +94,8 @@ func (t *rankTail) readAt(ctx context.Context, at place) (done bool, pause time.
 			pause = placeRetry // its start wakes us
 		}
 		return at.over || !t.follow, pause, nil
-	case errors.Is(err, errSilent) || connect.CodeOf(err) == connect.CodeUnavailable: // it may be busy, and has had its time; or it may come back
+	case errors.Is(err, errSilent) || connect.CodeOf(err) == connect.CodeUnavailable || apierr.Info(err).GetReason() == apierr.ReasonOverloaded:
+		// it may be busy, and has had its time; or it may come back
 	default:
 		t.failures++
 	}
@@ -113,8 +115,9 @@ func (t *rankTail) readAt(ctx context.Context, at place) (done bool, pause time.
 			return true, 0, err
 		}
 	}
-	if t.failures > maxLogFailures && (at.ran || !t.follow) || !t.follow && lasted >= t.wait {
-		return true, 0, t.lost(ctx, at.ran, fmt.Sprintf("host %s %s; godwit logs, when it does, has it", at.host, cmp.Or(why, "does not answer")))
+	cannot := t.failures > maxLogFailures && (at.over || !t.follow)
+	if cannot || !t.follow && lasted >= t.wait {
+		return true, 0, t.lost(ctx, at.ran || cannot, fmt.Sprintf("host %s %s; godwit logs, when it does, has it", at.host, cmp.Or(why, "does not answer")))
 	}
 	return false, logRetry, nil
 }

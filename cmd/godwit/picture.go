@@ -90,6 +90,8 @@ func answered(res *apiv1.DiscoverResponse, cluster string) pictured {
 	switch {
 	case res.ClusterId != cluster && res.ClusterId != "":
 		s.Health = "answers, of another cluster: " + res.ClusterId
+	case i < 0 && res.Bootstrapped && res.Standing == apiv1.Standing_STANDING_UNSPECIFIED:
+		s.Health = "answers, and starts: its log is not open yet"
 	case i < 0 && res.Bootstrapped:
 		s.Health = "answers, and is no member by its own log"
 	case i < 0:

@@ -91,7 +91,13 @@ func foreignServer() surveyed {
 	return s
 }
 
-func removedServer() surveyed { return surveyedAt(4, group(3)) }
+func removedServer() surveyed {
+	s := surveyedAt(4, group(3))
+	s.res.Standing = apiv1.Standing_STANDING_RUNS
+	return s
+}
+
+func startingServer() surveyed { return surveyedAt(5, nil) }
 
 func pictureCases() []pictureCase {
 	at, silent, foreign, removed := surveyedAt, silentAt, foreignServer(), removedServer()
@@ -172,8 +178,8 @@ func TestPicture(t *testing.T) {
 
 // What is odd about one that answers stands beside it.
 func TestPictureHealth(t *testing.T) {
-	healths := newPicture([]surveyed{surveyedAt(1, group(3)), foreignServer(), removedServer(), {addr: "x", err: identity.ErrUnproved}}).servers
-	for _, want := range []string{"answers", "answers, of another cluster: d", "answers, and is no member by its own log", "what answers does not prove which server it is"} {
+	healths := newPicture([]surveyed{surveyedAt(1, group(3)), foreignServer(), removedServer(), startingServer(), {addr: "x", err: identity.ErrUnproved}}).servers
+	for _, want := range []string{"answers", "answers, of another cluster: d", "answers, and is no member by its own log", "answers, and starts: its log is not open yet", "what answers does not prove which server it is"} {
 		require.True(t, slices.ContainsFunc(healths, func(s pictured) bool { return s.Health == want }), want)
 	}
 }
