@@ -87,7 +87,7 @@ func (t *rankTail) readAt(ctx context.Context, at place) (done bool, pause time.
 	case ctx.Err() != nil:
 		return true, 0, ctx.Err()
 	case errors.Is(err, errNoOutput) && at.over:
-		return true, 0, t.lost(ctx, at.ran, fmt.Sprintf("host %s does not keep it any more (--keep-logs of godwit worker)", at.host))
+		return true, 0, t.lost(ctx, at.ran, fmt.Sprintf("host %s does not keep it any more (--keep-logs of godwit worker, or its disk was full)", at.host))
 	case err == nil || errors.Is(err, errNoOutput):
 		t.failures, t.silent, pause = 0, time.Time{}, logRetry
 		if err != nil {

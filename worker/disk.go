@@ -36,7 +36,7 @@ func (w *Worker) watchDisk(ctx context.Context) error {
 	t := time.NewTicker(diskLookEach)
 	defer t.Stop()
 	for {
-		w.lookAtDisk()
+		w.makeRoom(ctx)
 		w.logs.prune() // of what was kept for a moment
 		select {
 		case <-t.C:
@@ -47,40 +47,59 @@ func (w *Worker) watchDisk(ctx context.Context) error {
 	}
 }
 
-// lookAtDisk writes what is to be kept, and sets the host's fitness. Once unfit, it needs half as much room again to be fit, so that it does not change with each
-// app.
-func (w *Worker) lookAtDisk() {
+// makeRoom looks at the disk, and while it is tight removes the oldest logs of ended apps, one after the other: until there is room, or what went
+// comes to what lacked. A file system may give room back a moment later: the next look sees it.
+func (w *Worker) makeRoom(ctx context.Context) {
+	lacks := w.lookAtDisk()
+	for ctx.Err() == nil && w.logs.tight.Load() {
+		bytes, ok := w.logs.sacrifice()
+		if !ok {
+			return
+		}
+		w.lookAtDisk()
+		if lacks -= bytes; lacks <= 0 {
+			return
+		}
+	}
+}
+
+// lookAtDisk writes what is to be kept, and sets the host's fitness and whether old logs are to make room. Once unfit, it needs half as much room
+// again to be fit, so that it does not change with each app; as long as that is not there, logs make room. It returns how many bytes lack.
+func (w *Worker) lookAtDisk() (lacks int64) {
+	w.logs.tight.Store(false) // unless it is seen to be
 	if dirlock.There(w.cfg.DataDir, w.lock) != nil {
 		w.setUnfit("its data directory was removed or replaced while it runs: stop this worker and start it again")
-		return
+		return 0
 	}
 	unkept := w.keepMembership()
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(w.cfg.DataDir, &st); err != nil {
 		w.setUnfit("its data directory cannot be looked at: " + reasonOf(err))
-		return
+		return 0
 	}
 	least := w.cfg.MinFreeBytes
 	if w.fitness.unfit() != "" {
 		least = w.roomToBeFit()
 	}
 	free := int64(st.Bavail) * st.Bsize
-	w.logs.tight.Store(free < 2*w.roomToBeFit())
+	filesLack, readOnly := st.Files > 0 && st.Ffree < minInodes, st.Flags&unix.ST_RDONLY != 0
+	w.logs.tight.Store((free < w.roomToBeFit() || filesLack) && !readOnly)
 	switch total := int64(st.Blocks) * st.Bsize; {
 	case free < least && total < w.roomToBeFit():
 		w.setUnfit(fmt.Sprintf("the disk of its data directory is too small: it has %d MiB in all, and %d MiB must be free; give it a --data-dir on a larger one",
 			total>>20, w.roomToBeFit()>>20))
 	case free < least:
 		w.setUnfit(fmt.Sprintf("the disk of its data directory is full: it takes ranks again when %d MiB are free", w.roomToBeFit()>>20))
-	case st.Files > 0 && st.Ffree < minInodes:
+	case filesLack:
 		w.setUnfit("the disk of its data directory is full: it takes no more files")
-	case st.Flags&unix.ST_RDONLY != 0:
+	case readOnly:
 		w.setUnfit("the disk of its data directory is read-only")
 	case unkept != nil:
 		w.setUnfit("its data directory cannot be written: " + reasonOf(unkept))
 	default:
 		w.setUnfit("")
 	}
+	return max(0, w.roomToBeFit()-free)
 }
 
 // roomToBeFit is how many bytes must be free on a disk that was full.

@@ -179,6 +179,65 @@ func TestHostIsUnfitWhileItsDiskIsFull(t *testing.T) {
 	require.Contains(t, w.fitness.unfit(), "no such file")
 }
 
+// A disk that is full of what ended apps wrote: the oldest of it goes, no more than is needed, none that is read or still written, and the host
+// takes ranks again; also if an earlier life of the worker left it.
+func TestEndedAppsMakeRoom(t *testing.T) {
+	b := newBench(t)
+	w := b.a.host
+	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=8m"), 2<<20
+	write := func(id string, bytes int) *appLog {
+		l, err := w.logs.app(id)
+		require.NoError(t, err)
+		for seq := range uint64(bytes / 10_000) {
+			require.NoError(t, l.append([]*apiv1.LogLine{long(0, seq)}))
+		}
+		return l
+	}
+	start := func() {
+		var err error
+		w.logs, err = newLogStore(filepath.Join(w.cfg.DataDir, "logs"), 1<<40, w.log)
+		require.NoError(t, err)
+	}
+	there := func(want ...string) {
+		t.Helper()
+		dirs, err := os.ReadDir(w.logs.dir)
+		require.NoError(t, err)
+		var got []string
+		for _, d := range dirs {
+			got = append(got, d.Name())
+		}
+		require.Equal(t, want, got)
+	}
+	start()
+	write("a-runs", 1<<20)
+	read := write("b-read", 1<<20)
+	read.readers.Add(1)
+	for _, id := range []string{"c", "d", "e"} {
+		write(id, 3<<19)
+	}
+	for _, id := range []string{"b-read", "c", "d", "e"} {
+		w.logs.close(id)
+	}
+	w.lookAtDisk()
+	require.Contains(t, w.fitness.unfit(), "is full")
+	w.makeRoom(t.Context())
+	require.Empty(t, w.fitness.unfit())
+	there("a-runs", "b-read", "d", "e") // 3 MiB are free with that
+
+	write("a-runs", 2<<20) // what runs takes all that is there
+	w.makeRoom(t.Context())
+	there("a-runs", "b-read", "e")
+
+	start()
+	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, 5<<18), 0o600))
+	for _, id := range []string{"a-runs", "b-read"} {
+		_, err := w.logs.app(id)
+		require.NoError(t, err)
+	}
+	w.makeRoom(t.Context())
+	there("a-runs", "b-read")
+}
+
 // An image that the disk does not take is refused in words that say so, and leaves nothing.
 func TestNoRoomForAnImage(t *testing.T) {
 	b := newBench(t)

@@ -28,7 +28,8 @@ const (
 // logStore keeps the output of ranks on this host: a directory for each app, in it a file for each rank. A rank's file moves with
 // it, so that the host of a rank has all it ever wrote. The logs of ended apps are kept as long as all fit the limit, or they
 // themselves half of it, the oldest going first; those that somebody reads, and those that ended a moment ago, stay beyond it, within
-// a bound of their own. Those of apps that still run here are never removed.
+// a bound of their own. While the disk is tight the oldest go besides, young or not, until there is room. Those of apps that still run here are
+// never removed.
 type logStore struct {
 	dir   string
 	limit int64        // bytes
@@ -186,10 +187,32 @@ func (s *logStore) superfluous() int {
 	if (s.bytes.Load() <= s.limit || s.past <= s.limit/2) && len(s.ended) <= maxLogs {
 		return -1
 	}
+	return s.unread(atLeast)
+}
+
+// unread is the place of the oldest log in ended that nobody reads, and whose app ended longer ago than that; -1: there is none. Holds mu.
+func (s *logStore) unread(ago time.Duration) int {
 	return slices.IndexFunc(s.ended, func(e endedLog) bool {
 		l := s.apps[e.id]
-		return time.Since(e.at) > atLeast && (l == nil || l.readers.Load() == 0)
+		return time.Since(e.at) > ago && (l == nil || l.readers.Load() == 0)
 	})
+}
+
+// sacrifice removes the oldest log of an ended app that nobody reads, to make room on the disk, however young it is and however few bytes are
+// kept. It returns how many bytes the log had; false if none went.
+func (s *logStore) sacrifice() (int64, bool) {
+	s.mu.Lock()
+	i := s.unread(-1)
+	if i < 0 {
+		s.mu.Unlock()
+		return 0, false
+	}
+	oldest, err := s.forget(i)
+	if err != nil {
+		return 0, false
+	}
+	s.log.Warn("the output of an ended app was removed: the disk of the data directory is short of room", "app", oldest.id, "bytes", oldest.bytes)
+	return oldest.bytes, true
 }
 
 // prune forgets the oldest logs of ended apps while there are too many, or too many bytes.
@@ -201,19 +224,26 @@ func (s *logStore) prune() {
 			s.mu.Unlock()
 			return
 		}
-		oldest, gone := s.ended[i], make(chan struct{})
-		s.ended = slices.Delete(s.ended, i, i+1)
-		s.past -= oldest.bytes
-		delete(s.apps, oldest.id)
-		s.going[oldest.id] = gone
-		s.bytes.Add(-oldest.bytes) // here: who prunes beside us must not do it again
-		s.mu.Unlock()
-		if err := s.remove(filepath.Join(s.dir, oldest.id)); err != nil {
-			s.log.Warn("an old log is left", "app", oldest.id, "err", err)
-		}
-		s.mu.Lock()
-		delete(s.going, oldest.id)
-		s.mu.Unlock()
-		close(gone)
+		_, _ = s.forget(i) // it is logged
 	}
+}
+
+// forget removes the log at a place in ended. The caller holds mu; it is released.
+func (s *logStore) forget(i int) (endedLog, error) {
+	oldest, gone := s.ended[i], make(chan struct{})
+	s.ended = slices.Delete(s.ended, i, i+1)
+	s.past -= oldest.bytes
+	delete(s.apps, oldest.id)
+	s.going[oldest.id] = gone
+	s.bytes.Add(-oldest.bytes) // here: who prunes beside us must not do it again
+	s.mu.Unlock()
+	err := s.remove(filepath.Join(s.dir, oldest.id))
+	if err != nil {
+		s.log.Warn("an old log is left", "app", oldest.id, "err", err)
+	}
+	s.mu.Lock()
+	delete(s.going, oldest.id)
+	s.mu.Unlock()
+	close(gone)
+	return oldest, err
 }

@@ -58,7 +58,7 @@ func newWorker() *cobra.Command {
 	c.Flags().IntVar(&f.slots, "slots", unset, "how many ranks this host takes (required)")
 	c.Flags().Lookup("slots").DefValue = "0" // not shown then
 	c.Flags().IntVar(&f.memoryMiB, "memory-limit", 4096, "most memory of one rank, in MiB")
-	c.Flags().IntVar(&f.logMiB, "keep-logs", int(worker.DefaultConfig().LogBytes>>20), "most output kept on this host, in MiB; that of apps that ended first goes first")
+	c.Flags().IntVar(&f.logMiB, "keep-logs", int(worker.DefaultConfig().LogBytes>>20), "most output kept on this host, in MiB; that of apps that ended first goes first, and as well while the disk is full")
 	c.Flags().IntVar(&f.moduleMiB, "keep-modules", int(worker.DefaultConfig().ModuleBytes>>20), "most modules and compiled code kept on this host, in MiB")
 	c.Flags().StringArrayVar(&f.labels, "label", nil, "`KEY=VALUE` kept with the host, as godwit hosts -o json shows it; may be repeated")
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
