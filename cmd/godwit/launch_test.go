@@ -98,6 +98,8 @@ func badLaunches() map[string]string {
 		"--map-by moon p":       "use slot, node",
 		"--map-by ppr:x:node p": "no number",
 		"--timeout never p":     "number of seconds",
+		"--timeout 0 p":         "number of seconds above 0",
+		"-n 2147483648 p":       "-n 2147483648: give a number from 1 to 1048576",
 		"--output shiny p":      "\"shiny\" is unknown",
 		"-configfile nofile":    "nofile",
 	}

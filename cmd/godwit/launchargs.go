@@ -68,15 +68,18 @@ func (c *cursor) value() (string, error) {
 	return v, nil
 }
 
-// number is a value of at least 1.
+// maxNumber bounds what number reads.
+const maxNumber = 1 << 20
+
+// number is a value from 1 to maxNumber.
 func (c *cursor) number(into *int) error {
 	v, err := c.value()
 	if err != nil {
 		return err
 	}
 	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 || n > 1<<20 {
-		return usagef("%s %s: give a number of at least 1", c.flag, v)
+	if err != nil || n < 1 || n > maxNumber {
+		return usagef("%s %s: give a number from 1 to %d", c.flag, v, maxNumber)
 	}
 	*into = n
 	return nil

@@ -70,7 +70,7 @@ func parseTimeout(flag, v string) (time.Duration, error) {
 	if d, err := time.ParseDuration(v); err == nil && d > 0 {
 		return d, nil
 	}
-	return 0, usagef("%s %s: give a number of seconds", flag, v)
+	return 0, usagef("%s %s: give a number of seconds above 0", flag, v)
 }
 
 type adder func(names string, apply func(*cursor) error)

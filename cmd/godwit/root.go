@@ -21,6 +21,9 @@ type options struct {
 
 // client makes the API client the flags ask for.
 func (o *options) client() (*client.Client, error) {
+	if o.timeout <= 0 {
+		return nil, usagef("--timeout %v: give a time above 0, such as 30s", o.timeout)
+	}
 	c, err := client.New(o.addr, o.timeout)
 	if err != nil {
 		return nil, usageError{err}

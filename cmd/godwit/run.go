@@ -16,6 +16,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/client"
 )
@@ -49,10 +50,13 @@ func (f *submitFlags) add(c *cobra.Command) {
 
 // finish fills the spec in from the flags and the arguments.
 func (f *submitFlags) finish(args []string) error {
-	f.spec.Size = int32(min(max(f.size, -1), 1<<30))
-	if f.size < 1 {
+	switch {
+	case f.size < 1:
 		return usagef("-n %d: an app has at least 1 rank", f.size)
+	case f.size > fsm.MaxAppSize:
+		return usagef("-n %d: an app has at most %d ranks", f.size, fsm.MaxAppSize)
 	}
+	f.spec.Size = int32(f.size)
 	f.spec.Args = args[1:]
 	if f.spec.Name == "" {
 		f.spec.Name = appName(args[0])
