@@ -6,42 +6,74 @@ import (
 	"log"
 	"log/slog"
 	"net"
+	"time"
+
+	"github.com/godwit-run/godwit/internal/text"
 )
 
-// newLogger returns a logger for memberlist that passes its lines on to to: warnings and errors as such, the rest as debug.
+// Strangers can cause a line with each packet: so many of a kind are passed on within floodFor.
+const (
+	floodFor  = time.Minute
+	floodMost = 10
+)
+
+// newLogger returns a logger for memberlist that passes its lines on to to: warnings and errors as such, the rest as debug. Of warnings and errors
+// of one kind only so many are; the rest is counted, and the count is logged with the first line after that.
 // Once stopping is closed, that a connection was closed is no error any more: it was closed here.
 func newLogger(to *slog.Logger, stopping <-chan struct{}) *log.Logger {
-	return log.New(lineWriter{to, stopping}, "", 0)
+	return log.New(lineWriter{to, stopping, &text.Flood{For: floodFor, Most: floodMost}, time.Now}, "", 0)
 }
 
 type lineWriter struct {
 	log      *slog.Logger
 	stopping <-chan struct{}
+	flood    *text.Flood
+	now      func() time.Time
 }
 
 // Write takes one line, "[WARN] memberlist: text".
 func (w lineWriter) Write(line []byte) (int, error) {
 	level := slog.LevelDebug
-	text := bytes.TrimSpace(line)
-	if tag, rest, ok := bytes.Cut(text, []byte("] ")); ok {
+	said := bytes.TrimSpace(line)
+	if tag, rest, ok := bytes.Cut(said, []byte("] ")); ok {
 		switch string(tag) {
 		case "[WARN":
 			level = slog.LevelWarn
 		case "[ERR", "[ERROR":
 			level = slog.LevelError
 		}
-		text = rest
+		said = rest
 	}
-	if bytes.Contains(text, []byte(foreignText)) {
+	if bytes.Contains(said, []byte(foreignText)) {
 		level = slog.LevelDebug // said once, in our own words, where it was found.
 	}
-	if level > slog.LevelDebug && bytes.Contains(text, []byte(net.ErrClosed.Error())) { // memberlist gives the text alone.
+	if level > slog.LevelDebug && bytes.Contains(said, []byte(net.ErrClosed.Error())) { // memberlist gives the text alone.
 		select {
 		case <-w.stopping:
 			level = slog.LevelDebug
 		default:
 		}
 	}
-	w.log.Log(context.Background(), level, string(bytes.TrimPrefix(text, []byte("memberlist: "))), "library", "memberlist") //nolint:sloglint // the library words its own messages
+	w.pass(level, string(bytes.TrimPrefix(said, []byte("memberlist: "))))
 	return len(line), nil
+}
+
+// pass logs a line, unless too many of its kind were.
+func (w lineWriter) pass(level slog.Level, said string) {
+	kind := ""
+	if level > slog.LevelDebug {
+		kind = text.Kind(said)
+	}
+	v := w.flood.Line(kind, w.now())
+	for _, left := range v.Left {
+		w.log.Warn("lines of the gossip library were left out", "kind", left.Kind, "lines", left.Lines, "within", floodFor)
+	}
+	attrs := []any{"library", "memberlist"}
+	switch {
+	case kind != "" && !v.Pass:
+		return
+	case v.Last:
+		attrs = append(attrs, "more", "left out and counted for up to "+floodFor.String())
+	}
+	w.log.Log(context.Background(), level, said, attrs...) //nolint:sloglint // the library words its own messages
 }

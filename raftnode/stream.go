@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ const (
 	maxAnswer = 512
 	// complainEvery is how often the same refusal is logged: peers try again several times a second.
 	complainEvery = time.Minute
-	// maxComplaints bounds the memory of what was logged.
+	// maxComplaints bounds the refusals that are logged within complainEvery.
 	maxComplaints = 64
 	// maxOfCaller bounds the accepted connections of one caller, who uses a handful, and maxAccepted those of all: Raft gives each a
 	// buffer of 256 KiB and a goroutine, and waits on it for ever. One more closes the oldest: a caller that comes back after a
@@ -295,7 +296,7 @@ func (s *stream) admit(c *trackedConn, caller string) {
 	}
 }
 
-// complain logs one line for each pair of address and reason within complainEvery.
+// complain logs one line for each pair of address and reason within complainEvery, and maxComplaints of them: strangers make up as many.
 func (s *stream) complain(level slog.Level, msg, addr, why string) {
 	now := time.Now()
 	host, _, err := net.SplitHostPort(addr)
@@ -306,9 +307,9 @@ func (s *stream) complain(level slog.Level, msg, addr, why string) {
 	s.mu.Lock()
 	last, seen := s.complaints[key]
 	if !seen && len(s.complaints) >= maxComplaints {
-		clear(s.complaints)
+		maps.DeleteFunc(s.complaints, func(_ string, at time.Time) bool { return now.Sub(at) >= complainEvery })
 	}
-	quiet := seen && now.Sub(last) < complainEvery
+	quiet := seen && now.Sub(last) < complainEvery || !seen && len(s.complaints) >= maxComplaints
 	if !quiet {
 		s.complaints[key] = now
 	}

@@ -1,9 +1,13 @@
 package raftnode
 
 import (
+	"bytes"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,4 +56,19 @@ func TestConnectionsAreBounded(t *testing.T) {
 		defer p.stream.mu.Unlock()
 		return len(p.stream.accepted) == 0
 	})
+}
+
+// TestComplaintsAreBounded: strangers at as many addresses as they like make so many lines within complainEvery.
+func TestComplaintsAreBounded(t *testing.T) {
+	var out bytes.Buffer
+	s := newStream(nil, "", slog.New(slog.NewTextHandler(&out, nil)))
+	for i := range 20 * maxComplaints {
+		s.complain(slog.LevelWarn, "refused a raft connection", fmt.Sprintf("10.0.%d.%d:1", i/256, i%256), "a stranger")
+	}
+	require.Equal(t, maxComplaints, strings.Count(out.String(), "\n"))
+	for at := range s.complaints {
+		s.complaints[at] = s.complaints[at].Add(-complainEvery)
+	}
+	s.complain(slog.LevelWarn, "refused a raft connection", "10.1.0.0:1", "a stranger")
+	require.Equal(t, maxComplaints+1, strings.Count(out.String(), "\n"))
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
@@ -142,6 +143,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, config *http.HTT
 	config.MaxConcurrentStreams = maxStreams
 	s := &http.Server{
 		Handler: withWriter(h, all, answers, gate.NewShares(maxRequests), gate.NewTurns(turnsPerCore*runtime.GOMAXPROCS(0))), Protocols: p, ReadHeaderTimeout: handshakeWait, IdleTimeout: idleWait, MaxHeaderBytes: maxHeader, HTTP2: config,
+		ErrorLog: newErrorLog(slog.Default()),
 		// Requests end with the server, so that streams do not hold up its end.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}

@@ -1,0 +1,45 @@
+package transport
+
+import (
+	"log"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/godwit-run/godwit/internal/text"
+)
+
+// Callers can cause a line of the HTTP library with each connection: so many of a kind are passed on within floodFor.
+const (
+	floodFor  = time.Minute
+	floodMost = 10
+)
+
+// newErrorLog returns a logger for the HTTP library that passes its lines on as warnings, so many of a kind; the rest is counted, and the
+// count is logged with the first line after that.
+func newErrorLog(to *slog.Logger) *log.Logger {
+	return log.New(errorWriter{to, &text.Flood{For: floodFor, Most: floodMost}}, "", 0)
+}
+
+type errorWriter struct {
+	log   *slog.Logger
+	flood *text.Flood
+}
+
+// Write takes one line, or that of a panic with its stack.
+func (w errorWriter) Write(line []byte) (int, error) {
+	said := strings.TrimSpace(string(line))
+	v := w.flood.Line(text.Kind(said), time.Now())
+	for _, left := range v.Left {
+		w.log.Warn("lines of the HTTP library were left out", "kind", left.Kind, "lines", left.Lines, "within", floodFor)
+	}
+	attrs := []any{"library", "net/http"}
+	switch {
+	case !v.Pass:
+		return len(line), nil
+	case v.Last:
+		attrs = append(attrs, "more", "left out and counted for up to "+floodFor.String())
+	}
+	w.log.Warn(said, attrs...) //nolint:sloglint // the library words its own messages
+	return len(line), nil
+}
