@@ -85,7 +85,7 @@ func badLaunches() map[string]string {
 		"-np 2":                 "no program",
 		"-np 2 : p":             "no program",
 		"-np":                   "-np needs a value",
-		"-np 0 p":               "at least 1",
+		"-np 0 p":               "a number from 1 to",
 		"-q=yes p":              "-q takes no value",
 		"--hots a p":            "did you mean --hosts?",
 		"-qx p":                 "unknown option -qx",
