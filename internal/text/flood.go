@@ -62,10 +62,15 @@ func (f *Flood) Line(kind string, now time.Time) (v Verdict) {
 	return v
 }
 
-// Kind is what a library's line has in common with others of its kind: its first three words.
+// Kind is what a library's line has in common with others of its kind: its first three words, numbers being alike.
 func Kind(line string) string {
 	const most = 64
 	words := strings.Fields(line[:min(len(line), 4*most)])
-	kind := strings.Join(words[:min(len(words), 3)], " ")
-	return Clean(kind, most)
+	words = words[:min(len(words), 3)]
+	for i, word := range words {
+		if strings.ContainsAny(word, "0123456789") {
+			words[i] = "#"
+		}
+	}
+	return Clean(strings.Join(words, " "), most)
 }

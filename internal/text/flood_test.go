@@ -44,6 +44,6 @@ func TestFlood(t *testing.T) {
 	require.True(t, v.Pass)
 	require.Equal(t, []Left{{OtherKinds, 1000 - maxKinds - 3}}, v.Left)
 	require.Empty(t, f.Line("", now.Add(time.Minute)).Left)
-	require.Equal(t, "msg type (200)", Kind("msg type (200) not supported from=1.2.3.4:5"))
+	require.Equal(t, "msg type #", Kind("msg type (200) not supported from=1.2.3.4:5"))
 	require.Equal(t, "a", Kind(" a\n"))
 }
