@@ -45,6 +45,7 @@ func TestAskedAgainBeforeTheGroupChanges(t *testing.T) {
 		"moves":            {memberStep{peer: x}, &apiv1.DiscoverResponse{Addr: "X", Bootstrapped: true}, "add x"},
 		"gets its vote":    {memberStep{peer: x, promote: true}, &apiv1.DiscoverResponse{Addr: "X", ClusterId: "c1", Bootstrapped: true}, "promote x"},
 		"gets none":        {memberStep{peer: x, promote: true}, &apiv1.DiscoverResponse{Addr: "X", Bootstrapped: true}, "it does not say any more that it is of this cluster"},
+		"starts":           {memberStep{peer: x, promote: true}, &apiv1.DiscoverResponse{Addr: "X", ClusterId: "c1", Bootstrapped: true}, startsText},
 		"has moved":        {memberStep{peer: x, added: true}, &apiv1.DiscoverResponse{Addr: "Y", ServerId: "x"}, "server x at Y answers there"},
 		"is gone":          {memberStep{peer: x, added: true}, nil, context.DeadlineExceeded.Error()},
 	} {
@@ -52,6 +53,9 @@ func TestAskedAgainBeforeTheGroupChanges(t *testing.T) {
 			b := newBench(t, nil)
 			if tt.says != nil {
 				tt.says.FeatureLevel = fsm.New().Knows()
+				if name != "starts" {
+					tt.says.Standing = apiv1.Standing_STANDING_RUNS
+				}
 			}
 			peers := &toldPeers{says: map[string]*apiv1.DiscoverResponse{"x": tt.says}, asked: map[string]int{}}
 			group := &askedGroup{}
@@ -73,7 +77,7 @@ func TestAskedAgainForItsBuild(t *testing.T) {
 	for name, step := range map[string]memberStep{"joins": {peer: x, added: true}, "gets its vote": {peer: x, promote: true}, "moves": {peer: x}} {
 		b := newBench(t, nil)
 		b.propose(&apiv1.Command{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel}}})
-		says := map[string]*apiv1.DiscoverResponse{"x": {Addr: "X", ClusterId: "c1", FeatureLevel: fsm.FeatureLevel - 1}}
+		says := map[string]*apiv1.DiscoverResponse{"x": {Addr: "X", ClusterId: "c1", Standing: apiv1.Standing_STANDING_RUNS, FeatureLevel: fsm.FeatureLevel - 1}}
 		b.l.c.peers, b.l.c.group = &toldPeers{says: says, asked: map[string]int{}}, &askedGroup{}
 		err := b.l.changeMember(b.ctx, step)
 		if name == "moves" {

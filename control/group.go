@@ -73,6 +73,8 @@ type Peer struct {
 	ID, Addr string
 	// New says that it has no state of a cluster.
 	New bool
+	// Starts says that its log is not open yet: what it says of how far it is, and of modules, is not known to it.
+	Starts bool
 	// ClusterID is "" while it does not know its cluster.
 	ClusterID string
 	Index     uint64

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 )
 
@@ -68,6 +69,9 @@ func (l *leader) memberSteps() []memberStep {
 	return planMembers(l.c.group.Servers(), found, v)
 }
 
+// startsText is what stands against a server that knows nothing of its log yet.
+const startsText = "it starts, and its log is not open yet"
+
 // notNew is what stands against a server that is no member and not new.
 const notNew = "it is no member and has state of its own, since it was removed, or the cluster was recovered without it: " +
 	"to let it join, stop it, move its data directory away and start it again"
@@ -96,6 +100,8 @@ func planMembers(group []ServerInfo, found []Peer, v *fsm.View) []memberStep {
 		other := byAddr[p.Addr]
 		step := memberStep{peer: p}
 		switch {
+		case p.Starts:
+			continue
 		case p.ClusterID != "" && p.ClusterID != cluster:
 			continue // Peers leaves them out; this is what it would come to.
 		case !member && !p.New:
@@ -161,6 +167,8 @@ func (l *leader) askAgain(ctx context.Context, s memberStep) error {
 		return err
 	case res.Addr != s.peer.Addr:
 		return fmt.Errorf("server %s at %s answers there", res.ServerId, res.Addr)
+	case res.Standing == apiv1.Standing_STANDING_UNSPECIFIED:
+		return errors.New(startsText)
 	case s.added && res.Bootstrapped:
 		return errors.New(notNew)
 	case s.added && !seeks(l.c.state.View().ClusterID(), res.ClusterId, res.SeeksCluster, res.SeeksAny):

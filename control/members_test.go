@@ -50,6 +50,8 @@ func TestPlanMembers(t *testing.T) {
 		{"nonvoter, whatever it sought", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 950, Seeks: "d"}, "promote"},
 		{"new server with the cluster's id, its log lost", group, Peer{ID: "x", Addr: "X", New: true, ClusterID: "c"}, "add"},
 		{"new server at a member's place", group, Peer{ID: "x", Addr: "B", New: true, Seeks: "c"}, "add"},
+		{"removed server that starts, and knows nothing of it", group, Peer{ID: "x", Addr: "X", New: true, Starts: true, ClusterID: "c"}, ""},
+		{"nonvoter that starts", group, Peer{ID: "n", Addr: "N", ClusterID: "c", Index: 950, Starts: true}, ""},
 		{"removed server", group, Peer{ID: "x", Addr: "X", ClusterID: "c"}, "it is no member"},
 		{"server of another cluster", group, Peer{ID: "x", Addr: "X", ClusterID: "d"}, ""},
 		{"tenth server", nine, Peer{ID: "x", Addr: "X", New: true, Seeks: "c"}, "there are 9 servers"},

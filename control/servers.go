@@ -97,6 +97,9 @@ func (c *Control) leaderless() (why, fix string) {
 			}
 		}
 	}
+	if voters == 0 && c.group.ClusterID() != "" {
+		return "this server starts, or waits for the leader to send it the log", fix
+	}
 	if voters == 0 {
 		return "this server is in no cluster yet; its log says what it waits for", fix
 	}

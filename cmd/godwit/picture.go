@@ -90,7 +90,7 @@ func answered(res *apiv1.DiscoverResponse, cluster string) pictured {
 	switch {
 	case res.ClusterId != cluster && res.ClusterId != "":
 		s.Health = "answers, of another cluster: " + res.ClusterId
-	case i < 0 && res.Bootstrapped && res.Standing == apiv1.Standing_STANDING_UNSPECIFIED:
+	case i < 0 && starts(res):
 		s.Health = "answers, and starts: its log is not open yet"
 	case i < 0 && res.Bootstrapped:
 		s.Health = "answers, and is no member by its own log"
@@ -101,6 +101,11 @@ func answered(res *apiv1.DiscoverResponse, cluster string) pictured {
 		s.Role = roleOf(res.Members[i])
 	}
 	return s
+}
+
+// starts says of a signed answer that its server's log is not open yet: it knows no members, nor how far it is.
+func starts(res *apiv1.DiscoverResponse) bool {
+	return res.Standing == apiv1.Standing_STANDING_UNSPECIFIED
 }
 
 func roleOf(m *apiv1.GroupMember) string {
@@ -163,7 +168,7 @@ func (p picture) note() string {
 	case p.answers == 0:
 		return "not confirmed by a majority: no server answers"
 	case p.voters == 0:
-		return "not confirmed by a majority: what answers is in no cluster"
+		return "not confirmed by a majority: what answers is in no cluster, or only starts"
 	case p.reached < p.needed():
 		return fmt.Sprintf("not confirmed by a majority: %d of %d voters %s, and %d are needed; %s", p.reached, p.voters, verb, p.needed(), leader)
 	}
@@ -176,7 +181,7 @@ func (p picture) unconfirmed(tried []string) error {
 	case p.answers == 0:
 		return &exitError{exitUnreachable, fmt.Sprintf("no server answers at %s: is the cluster up, and GODWIT_ADDR right?", strings.Join(tried, ", "))}
 	case p.voters == 0:
-		return &exitError{exitNoLeader, "the servers that answer are in no cluster yet: their logs say what they wait for"}
+		return &exitError{exitNoLeader, "the servers that answer are in no cluster yet, or only start: their logs say what they wait for"}
 	case p.reached < p.needed():
 		return &exitError{exitNoLeader, fmt.Sprintf("too few servers answer to do anything: bring back at least %d of %s; only if they are lost for good, "+
 			"make a cluster of one from a server that is left: see godwit server recover --help",

@@ -182,7 +182,7 @@ func (p peers) Servers() []control.Peer {
 	var out []control.Peer
 	for _, a := range p.dir.found() {
 		out = append(out, control.Peer{
-			ID: a.ServerId, Addr: a.Addr, New: !a.Bootstrapped, ClusterID: a.ClusterId, Index: a.AppliedIndex, ModulesMissing: a.ModulesMissing,
+			ID: a.ServerId, Addr: a.Addr, New: !a.Bootstrapped, Starts: starts(a.DiscoverResponse), ClusterID: a.ClusterId, Index: a.AppliedIndex, ModulesMissing: a.ModulesMissing,
 			Knows: a.FeatureLevel, Seeks: a.SeeksCluster, SeeksAny: a.SeeksAny,
 		})
 	}

@@ -151,7 +151,7 @@ func pictureCases() []pictureCase {
 			"1 of 3 voters answers, and 2 are needed; no leader",
 			"[{s1 a1 voter true} {s4 a4 - true} {s2 a2 voter false} {s3 a3 voter false}]", exitNoLeader, "bring back",
 		},
-		{"in no cluster", []surveyed{fresh, silent(1)}, "what answers is in no cluster", "[{s3 a3 - true} {- a1 - false}]", exitNoLeader, "their logs"},
+		{"in no cluster", []surveyed{fresh, silent(1)}, "what answers is in no cluster, or only starts", "[{s3 a3 - true} {- a1 - false}]", exitNoLeader, "their logs"},
 	}
 }
 
