@@ -13,6 +13,14 @@ type says struct {
 	group []ServerInfo
 	found []Peer
 	why   string
+	new   bool // it knows no cluster
+}
+
+func (s says) ClusterID() string {
+	if s.new {
+		return ""
+	}
+	return "c1"
 }
 
 func (s says) Servers() []ServerInfo { return s.group }
@@ -37,7 +45,8 @@ func TestWhyNobodyLeads(t *testing.T) {
 		{"it is none of them", says{group: []ServerInfo{voter("s2"), voter("s3")}, found: []Peer{{ID: "s2"}, {ID: "s3"}}}, "this server does not vote", "ask another server"},
 		{"it does not vote yet", says{group: []ServerInfo{{ID: "s1"}, voter("s2")}, found: []Peer{{ID: "s2"}}}, "of the 1 voters in its log 1 answer", "ask another server"},
 		{"it is no member", says{group: []ServerInfo{voter("s2"), voter("s3")}, why: NoMemberText}, NoMemberText, "ask another server"},
-		{"it is in no cluster", says{}, "in no cluster yet", "try again"},
+		{"it is in no cluster", says{new: true}, "in no cluster yet", "try again"},
+		{"it starts", says{}, "this server starts", "try again"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := (&Control{group: tc.says, peers: peersOf{tc.says}}).noLeader()
