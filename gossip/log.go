@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"bytes"
-	"context"
 	"log"
 	"log/slog"
 	"net"
@@ -54,26 +53,6 @@ func (w lineWriter) Write(line []byte) (int, error) {
 		default:
 		}
 	}
-	w.pass(level, string(bytes.TrimPrefix(said, []byte("memberlist: "))))
+	w.flood.Log(w.log, level, "memberlist", string(bytes.TrimPrefix(said, []byte("memberlist: "))), w.now())
 	return len(line), nil
-}
-
-// pass logs a line, unless too many of its kind were.
-func (w lineWriter) pass(level slog.Level, said string) {
-	kind := ""
-	if level > slog.LevelDebug {
-		kind = text.Kind(said)
-	}
-	v := w.flood.Line(kind, w.now())
-	for _, left := range v.Left {
-		w.log.Warn("lines of the gossip library were left out", "kind", left.Kind, "lines", left.Lines, "within", floodFor)
-	}
-	attrs := []any{"library", "memberlist"}
-	switch {
-	case kind != "" && !v.Pass:
-		return
-	case v.Last:
-		attrs = append(attrs, "more", "left out and counted for up to "+floodFor.String())
-	}
-	w.log.Log(context.Background(), level, said, attrs...) //nolint:sloglint // the library words its own messages
 }

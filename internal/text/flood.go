@@ -1,6 +1,8 @@
 package text
 
 import (
+	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -60,6 +62,27 @@ func (f *Flood) Line(kind string, now time.Time) (v Verdict) {
 	f.lines[kind]++
 	v.Pass, v.Last = f.lines[kind] <= f.Most, f.lines[kind] == f.Most
 	return v
+}
+
+// Log passes a library's line on, unless too many of its kind were: these are counted, and the count is logged with the first line after the
+// window. Lines for debugging are not counted, and pass.
+func (f *Flood) Log(to *slog.Logger, level slog.Level, library, said string, now time.Time) {
+	kind := ""
+	if level > slog.LevelDebug {
+		kind = Kind(said)
+	}
+	v := f.Line(kind, now)
+	for _, left := range v.Left {
+		to.Warn("lines of a library were left out", "kind", left.Kind, "lines", left.Lines, "within", f.For, "library", library)
+	}
+	attrs := []any{"library", library}
+	switch {
+	case kind != "" && !v.Pass:
+		return
+	case v.Last:
+		attrs = append(attrs, "more", "left out and counted for up to "+f.For.String())
+	}
+	to.Log(context.Background(), level, said, attrs...) //nolint:sloglint // the library words its own messages
 }
 
 // Kind is what a library's line has in common with others of its kind: its first three words, numbers being alike.

@@ -28,18 +28,6 @@ type errorWriter struct {
 
 // Write takes one line, or that of a panic with its stack.
 func (w errorWriter) Write(line []byte) (int, error) {
-	said := strings.TrimSpace(string(line))
-	v := w.flood.Line(text.Kind(said), time.Now())
-	for _, left := range v.Left {
-		w.log.Warn("lines of the HTTP library were left out", "kind", left.Kind, "lines", left.Lines, "within", floodFor)
-	}
-	attrs := []any{"library", "net/http"}
-	switch {
-	case !v.Pass:
-		return len(line), nil
-	case v.Last:
-		attrs = append(attrs, "more", "left out and counted for up to "+floodFor.String())
-	}
-	w.log.Warn(said, attrs...) //nolint:sloglint // the library words its own messages
+	w.flood.Log(w.log, slog.LevelWarn, "net/http", strings.TrimSpace(string(line)), time.Now())
 	return len(line), nil
 }
