@@ -154,29 +154,15 @@ func (r *logReader) open(s logState) (*os.File, error) {
 
 // turn waits for a turn to read. Meanwhile it sends no lines now and then, as long as the turns of others move: a disk may hang.
 func (r *logReader) turn(ctx context.Context, send sendLines) (context.Context, *gate.Place, error) {
-	waiting, over := context.WithCancel(ctx)
-	told, before := make(chan struct{}), r.turns.moves.Load()
-	telling := time.AfterFunc(waitSign, func() {
-		defer close(told)
-		for {
-			if now := r.turns.moves.Load(); now != before {
-				if before = now; send(waiting, nil) != nil {
-					return
-				}
-			}
-			select {
-			case <-time.After(waitSign):
-			case <-waiting.Done():
-				return
-			}
+	before := r.turns.moves.Load()
+	return r.turns.reading.EnterTold(ctx, waitSign, func(ctx context.Context) error {
+		now := r.turns.moves.Load()
+		if now == before {
+			return nil
 		}
+		before = now
+		return send(ctx, nil)
 	})
-	ctx, turn, err := r.turns.reading.Enter(ctx)
-	over()
-	if !telling.Stop() {
-		<-told
-	}
-	return ctx, turn, err
 }
 
 // sendUpTo sends the lines wanted that are before s.stored.

@@ -75,11 +75,21 @@ func New(cfg Config) *Gate {
 // Enter gives the caller a place, for which it waits if it may. The context returned ends with ctx, and when the place is lost,
 // its cause is ErrSlow or ErrStalled then; the caller must soon call Leave. Enter returns ErrFull, or the error of ctx.
 func (g *Gate) Enter(ctx context.Context) (context.Context, *Place, error) {
-	return g.EnterFrom(ctx, netip.Addr{})
+	return g.enter(ctx, netip.Addr{}, 0, nil)
 }
 
 // EnterFrom is Enter for a caller at an address, which has its share and no more.
 func (g *Gate) EnterFrom(ctx context.Context, from netip.Addr) (context.Context, *Place, error) {
+	return g.enter(ctx, from, 0, nil)
+}
+
+// EnterTold is Enter for a caller who hears each time that it has waited for so long: tell is called then, with the context that Enter would
+// return. Its error ends the wait.
+func (g *Gate) EnterTold(ctx context.Context, each time.Duration, tell func(context.Context) error) (context.Context, *Place, error) {
+	return g.enter(ctx, netip.Addr{}, each, tell)
+}
+
+func (g *Gate) enter(ctx context.Context, from netip.Addr, each time.Duration, tell func(context.Context) error) (context.Context, *Place, error) {
 	inside, end := context.WithCancelCause(ctx)
 	p := &Place{gate: g, end: end, from: from}
 	g.mu.Lock()
@@ -104,16 +114,37 @@ func (g *Gate) EnterFrom(ctx context.Context, from netip.Addr) (context.Context,
 	e := g.queue.PushBack(w)
 	g.arm()
 	g.mu.Unlock()
-	select {
-	case <-w.got:
+	err := w.wait(ctx, each, func() error { return tell(inside) })
+	if err == nil {
 		return inside, p, nil
-	case <-ctx.Done():
 	}
 	g.mu.Lock()
 	g.queue.Remove(e) // nothing, if it has just been given its place
 	g.mu.Unlock()
 	p.Leave()
-	return nil, nil, ctx.Err()
+	return nil, nil, err
+}
+
+// wait returns when the place is given, or ctx ends. Meanwhile it tells each time that so long has gone by; 0: it does not.
+func (w *waiter) wait(ctx context.Context, each time.Duration, tell func() error) error {
+	var tick <-chan time.Time
+	if each > 0 {
+		t := time.NewTicker(each)
+		defer t.Stop()
+		tick = t.C
+	}
+	for {
+		select {
+		case <-w.got:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick:
+			if err := tell(); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // count counts a place among those of its address, if that may have one more. Holds mu.

@@ -255,3 +255,30 @@ func TestHasteBuysOneWindow(t *testing.T) {
 		q.Leave()
 	})
 }
+
+// TestWhoWaitsIsTold: who waits hears so each time, until it has its place; its own error ends the wait, and leaves nothing behind.
+func TestWhoWaitsIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(Config{Places: 1, Waiting: 2, Floor: 1, Window: time.Hour, Patience: 2 * time.Hour})
+		_, first, err := g.EnterTold(t.Context(), time.Second, nil)
+		require.NoError(t, err, "nobody is told who need not wait")
+		told := 0
+		began := time.Now()
+		_, second, err := g.EnterTold(t.Context(), time.Second, func(ctx context.Context) error {
+			require.NoError(t, ctx.Err())
+			if told++; told == 3 {
+				first.Leave()
+			}
+			return nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, 3, told)
+		require.Equal(t, 3*time.Second, time.Since(began))
+		mine := errors.New("it has gone")
+		_, _, err = g.EnterTold(t.Context(), time.Second, func(context.Context) error { return mine })
+		require.ErrorIs(t, err, mine)
+		require.Zero(t, g.Waiting())
+		second.Leave()
+		require.Zero(t, g.Inside())
+	})
+}
