@@ -88,12 +88,10 @@ type dev struct {
 	flags    *devFlags
 	starter  *proc.Starter
 	procs    []*devProcess
-	ports    []int       // given to processes, some of which have not bound theirs yet
 	children []*devChild // one for each of procs, once started
 	servers  string      // their API addresses, comma separated
 	tmp      string      // a directory to remove at the end
 	over     context.CancelFunc
-	claim    net.Listener // see claimStandard; nil: none
 
 	mu sync.Mutex // guards what of procs changes at a restart, and dev.json
 }
@@ -157,9 +155,6 @@ func openDev(ctx context.Context, f *devFlags) (*dev, error) {
 func (d *dev) close() error {
 	d.stop()
 	d.over()
-	if d.claim != nil {
-		_ = d.claim.Close() // nothing was written to it
-	}
 	if d.tmp == "" {
 		return nil
 	}
@@ -172,34 +167,16 @@ const loopback = "127.0.0.1"
 // addrs chooses a process's two addresses. The first server takes the one that commands try first, if it is free.
 func (d *dev) addrs(ctx context.Context) (addr, gossip string, err error) {
 	port := standardAPIPort()
-	if d.flags.private || len(d.procs) > 0 || !d.claimStandard(ctx) {
-		if port, err = d.freePort(ctx); err != nil {
+	if d.flags.private || len(d.procs) > 0 || !claimPort(ctx, loopback, port) {
+		if port, err = freePort(ctx, loopback); err != nil {
 			return "", "", err
 		}
 	}
-	other, err := d.freePort(ctx)
+	other, err := freePort(ctx, loopback)
 	if err != nil {
 		return "", "", err
 	}
 	return net.JoinHostPort(loopback, strconv.Itoa(port)), net.JoinHostPort(loopback, strconv.Itoa(other)), nil
-}
-
-// freePort is a free port that no other process of this cluster is to have.
-func (d *dev) freePort(ctx context.Context) (int, error) {
-	port, err := freePort(ctx, loopback, d.ports...)
-	d.ports = append(d.ports, port)
-	return port, err
-}
-
-// claimStandard takes the standard port for this cluster, unless somebody has it. Of several clusters that start at once
-// one gets it: the claim is a socket without a file, which the kernel gives up with the process.
-func (d *dev) claimStandard(ctx context.Context) bool {
-	claim, err := new(net.ListenConfig).Listen(ctx, "unix", "@godwit-dev-"+client.DefaultPort)
-	if err != nil {
-		return false
-	}
-	d.claim = claim
-	return portFree(ctx, loopback, standardAPIPort())
 }
 
 // earlier are the processes of an earlier run on the data directory, by name: they keep their addresses.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/durable"
 )
@@ -46,12 +48,12 @@ func gossipBind(ctx context.Context, flag, dataDir, host string, own int) (strin
 		return net.JoinHostPort(h, strconv.Itoa(p)), err
 	}
 	standard := standardGossip(own)
-	if ip := net.ParseIP(host); standard != 0 && ip != nil && !ip.IsLoopback() && portFree(ctx, host, standard) {
+	if ip := net.ParseIP(host); standard != 0 && ip != nil && !ip.IsLoopback() && claimPort(ctx, host, standard) {
 		return net.JoinHostPort(host, strconv.Itoa(standard)), nil
 	}
 	file := filepath.Join(dataDir, "gossip_port")
 	if b, err := os.ReadFile(file); err == nil {
-		if p, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && p != own && portFree(ctx, host, p) {
+		if p, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && p != own && claimPort(ctx, host, p) {
 			return net.JoinHostPort(host, strconv.Itoa(p)), nil
 		}
 	}
@@ -78,7 +80,7 @@ func routeTo(ctx context.Context, servers []string, port int) (string, error) {
 		if err != nil {
 			continue
 		}
-		if !portFree(ctx, host, port) {
+		if !claimPort(ctx, host, port) {
 			if port, err = freePort(ctx, host); err != nil {
 				return "", err
 			}
@@ -115,6 +117,21 @@ func portFree(ctx context.Context, host string, port int) bool {
 	return udp.Close() == nil
 }
 
+// claimPort tells whether nobody uses the port, and keeps other processes of Godwit on this machine from choosing it, or looking at it, before
+// who is to have it has bound it: of two that find the same port free one gets it. A claim is a socket without a file, which the kernel gives
+// up with this process.
+func claimPort(ctx context.Context, host string, port int) bool {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	if unix.Bind(fd, &unix.SockaddrUnix{Name: "@godwit-port-" + net.JoinHostPort(host, strconv.Itoa(port))}) == nil && portFree(ctx, host, port) {
+		return true
+	}
+	_ = unix.Close(fd) // it was only a claim
+	return false
+}
+
 // Ports chosen by freePort lie below those that the kernel gives to outgoing connections, so that a process that was
 // stopped finds its port free when it starts again.
 const (
@@ -122,11 +139,12 @@ const (
 	freePortsTo   = 32_000
 )
 
-// freePort is a port that nobody uses, by TCP or UDP, and none of those that are meant for something else.
+// freePort is a port that nobody uses, by TCP or UDP, and none of those that are meant for something else. It is this process's for as long
+// as that lives: see claimPort.
 func freePort(ctx context.Context, host string, not ...int) (int, error) {
 	for range 1000 {
 		port := freePortsFrom + rand.IntN(freePortsTo-freePortsFrom)
-		if !slices.Contains(not, port) && portFree(ctx, host, port) {
+		if !slices.Contains(not, port) && claimPort(ctx, host, port) {
 			return port, nil
 		}
 	}

@@ -31,3 +31,21 @@ func TestGossipLeavesListenItsPort(t *testing.T) {
 	_, err = freePort(ctx, loopback, append(not, own)...)
 	require.ErrorContains(t, err, "no free port")
 }
+
+// TestAPortIsChosenOnce: who has chosen a port has it before it is bound.
+func TestAPortIsChosenOnce(t *testing.T) {
+	t.Parallel()
+	ctx, dir := context.Background(), t.TempDir()
+	bind, err := gossipBind(ctx, "", dir, loopback, 1)
+	require.NoError(t, err)
+	_, p, err := net.SplitHostPort(bind)
+	require.NoError(t, err)
+	port, err := strconv.Atoi(p)
+	require.NoError(t, err)
+	require.True(t, portFree(ctx, loopback, port))
+	require.False(t, claimPort(ctx, loopback, port))
+	require.True(t, claimPort(ctx, "127.0.0.2", port), "of another address")
+	again, err := gossipBind(ctx, "", dir, loopback, 1) // as another process would that has the same file
+	require.NoError(t, err)
+	require.NotEqual(t, bind, again)
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -49,8 +50,8 @@ func NotAServer(ctx context.Context, h *http.Client, addr string, err error) err
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
 	if connect.CodeOf(err) == connect.CodeUnavailable {
-		// The look is for what may have been no HTTP/2 from its first byte: net/http words that so, or so, and has no kind for it.
-		if !strings.Contains(e.Said, "http2: frame too large") && !strings.Contains(e.Said, "conn could not be established") {
+		// Who was reached may speak no HTTP/2 from its first byte on: net/http has many words for that and no kind. Who falls silent says nothing now.
+		if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" || strings.Contains(e.Said, "http2: client connection lost") {
 			return nil
 		}
 		if e.Said = firstWords(ctx, h, addr); e.Said == "" {

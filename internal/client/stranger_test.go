@@ -136,6 +136,10 @@ func TestStrangersArePassedOver(t *testing.T) {
 	require.Empty(t, firstWords(t.Context(), h, good))
 	require.NoError(t, NotAServer(t.Context(), h, worker, apierr.New(connect.CodeUnknown, apierr.ReasonInternal, "", "of a server", "")))
 	require.NoError(t, NotAServer(t.Context(), h, worker, nil))
+	// net/http has several words for what is no HTTP/2, by when it is found.
+	early := connect.NewError(connect.CodeUnavailable, "http2: client conn is closed")
+	require.ErrorContains(t, NotAServer(t.Context(), h, listening(t, saysFirst), early), "SSH-2.0")
+	require.NoError(t, NotAServer(t.Context(), h, good, early))
 }
 
 // told tells when it is closed.
