@@ -16,13 +16,6 @@ import (
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
-// Roles of servers, as ListServers gives them.
-const (
-	roleLeader   = "leader"
-	roleVoter    = "voter"
-	roleNonvoter = "nonvoter"
-)
-
 // ListServers implements the Control service.
 func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) (*apiv1.ListServersResponse, error) {
 	v, err := c.read(ctx)
@@ -37,16 +30,16 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 	res := &apiv1.ListServersResponse{Index: v.Index(), Alarms: slices.Collect(v.Alarms()), FeatureLevel: v.FeatureLevel(), PastServers: c.pastServers()}
 	for _, s := range c.group.Servers() {
 		p, found := peers[s.ID]
-		out := &apiv1.Server{Id: s.ID, Addr: s.Addr, Role: roleVoter, Index: p.Index, FeatureLevel: p.Knows}
+		out := &apiv1.Server{Id: s.ID, Addr: s.Addr, Role: apiv1.ServerVoter, Index: p.Index, FeatureLevel: p.Knows}
 		if found {
 			out.Addr = p.Addr // where it answers; the log follows.
 		}
 		switch {
 		case s.ID == c.group.ID():
-			out.Role, out.Index, s.Live, s.LastContact = roleLeader, v.Index(), true, 0
+			out.Role, out.Index, s.Live, s.LastContact = apiv1.ServerLeader, v.Index(), true, 0
 			out.FeatureLevel = c.state.Knows()
 		case !s.Voter:
-			out.Role = roleNonvoter
+			out.Role = apiv1.ServerNonvoter
 		}
 		if s.LastContact >= 0 {
 			out.LastContact = durationpb.New(s.LastContact)

@@ -54,6 +54,10 @@ func TestDeadlock(t *testing.T) {
 
 	queued := c.submit("-n", "100", helloModule)
 	require.Regexp(t, "^no rank runs: "+queued+" is queued: needs 100 slots", c.must("show", queued, "--ranks"))
+	logs := c.godwit("logs", queued)
+	require.Zero(t, logs.code)
+	require.Empty(t, logs.stdout)
+	require.Regexp(t, "^godwit: "+queued+" is queued.*needs 100 slots.*: there is no output yet\n$", logs.stderr)
 	c.must("cancel", id, queued)
 	c.phase(id, "cancelled")
 	require.Regexp(t, "^no rank runs: "+id+" is cancelled", c.must("show", id, "--ranks"))

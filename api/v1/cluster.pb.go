@@ -341,7 +341,7 @@ type DiscoverResponse struct {
 	LeaderAddr string `protobuf:"bytes,3,opt,name=leader_addr,json=leaderAddr,proto3" json:"leader_addr,omitempty"`
 	GossipAddr string `protobuf:"bytes,4,opt,name=gossip_addr,json=gossipAddr,proto3" json:"gossip_addr,omitempty"`
 	Addr       string `protobuf:"bytes,5,opt,name=addr,proto3" json:"addr,omitempty"`
-	// The server has Raft state.
+	// The server has Raft state, also where its log is not open yet: who has any is in a cluster, or was.
 	Bootstrapped bool   `protobuf:"varint,6,opt,name=bootstrapped,proto3" json:"bootstrapped,omitempty"`
 	Version      string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
 	Term         uint64 `protobuf:"varint,8,opt,name=term,proto3" json:"term,omitempty"`

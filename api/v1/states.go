@@ -43,6 +43,13 @@ const (
 	MigrationAborted   = "aborted"
 )
 
+// What Server.role says.
+const (
+	ServerLeader   = "leader"
+	ServerVoter    = "voter"
+	ServerNonvoter = "nonvoter"
+)
+
 // MigrationOver says whether a migration in this phase was committed or aborted.
 func MigrationOver(phase string) bool {
 	return phase == MigrationCommitted || phase == MigrationAborted

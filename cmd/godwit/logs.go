@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,7 +91,7 @@ func printLogs(ctx context.Context, o *options, f *logsFlags, ref string) error 
 	}
 	t := newTail(cl, app, f.follow, ranks, show)
 	t.wait = max(o.timeout, time.Millisecond)
-	t.waits = func(what string) { fmt.Fprintln(os.Stderr, "godwit: "+text.Clean(what, maxShown)) }
+	t.waits = notice
 	if n := uint64(max(0, f.last)); f.last >= 0 { //nolint:gosec // not below 0
 		t.last = &n
 	}
@@ -102,20 +103,31 @@ func printLogs(ctx context.Context, o *options, f *logsFlags, ref string) error 
 		defer cancel()
 		said := ""
 		go explainWait(wctx, cl, app, t.started, func(a *apiv1.App) { // ends with wctx
-			if why := fmt.Sprintf("%s is %s%s", a.Id, a.Phase, because(a.Reason)); why != said {
+			if why := whereIs(a); why != said {
 				said = why
-				fmt.Fprintln(os.Stderr, "godwit: "+text.Clean(why, maxShown))
+				notice(why)
 			}
 		})
 	}
 	if err := t.run(ctx); err != nil {
 		return err
 	}
+	if !f.follow && !t.begun {
+		if res, err := getApp(ctx, cl, app); err == nil && slices.Contains([]string{apiv1.AppQueued, apiv1.AppStarting}, res.App.Phase) {
+			notice(whereIs(res.App) + ": there is no output yet")
+		}
+	}
 	if o.output == "json" {
 		return cmp.Or(printJSON(os.Stdout, lines), t.incomplete())
 	}
 	return t.incomplete()
 }
+
+// whereIs says in which phase an app is, and why.
+func whereIs(a *apiv1.App) string { return fmt.Sprintf("%s is %s%s", a.Id, a.Phase, because(a.Reason)) }
+
+// notice says something on stderr that is no output and no error.
+func notice(what string) { fmt.Fprintln(os.Stderr, "godwit: "+text.Clean(what, maxShown)) }
 
 func jsonLine(l *apiv1.LogLine) orderedObject {
 	stream := "stdout"

@@ -110,9 +110,9 @@ func starts(res *apiv1.DiscoverResponse) bool {
 
 func roleOf(m *apiv1.GroupMember) string {
 	if m.Voter {
-		return "voter"
+		return apiv1.ServerVoter
 	}
-	return "nonvoter"
+	return apiv1.ServerNonvoter
 }
 
 // addSilent counts the group's voters, and adds the members and addresses that did not answer.

@@ -205,7 +205,19 @@ func removedText(before []*apiv1.Server, res *apiv1.RemoveServerResponse) string
 	if res.Already {
 		return serverText(before, res.Id) + " is removed already"
 	}
-	return "removed " + serverText(before, res.Id)
+	said, voters := "removed "+serverText(before, res.Id), 0
+	for _, s := range before {
+		if s.Id != res.Id && s.Role != apiv1.ServerNonvoter {
+			voters++
+		}
+	}
+	switch {
+	case voters == 1:
+		said += "; the one that is left must not fail: add servers, three bear the loss of one"
+	case voters == 2:
+		said += "; of the two that are left none may fail: add one"
+	}
+	return said
 }
 
 func newServersTransfer(o *options) *cobra.Command {
@@ -247,7 +259,7 @@ func transferText(before, after []*apiv1.Server) string {
 
 func leaderOf(servers []*apiv1.Server) string {
 	for _, s := range servers {
-		if s.Role == "leader" {
+		if s.Role == apiv1.ServerLeader {
 			return s.Id
 		}
 	}

@@ -34,8 +34,17 @@ func TestClearText(t *testing.T) {
 }
 
 func TestRemovedText(t *testing.T) {
-	before := []*apiv1.Server{{Id: "s1", Addr: "a:1"}}
-	require.Equal(t, "removed s1 (a:1)", removedText(before, &apiv1.RemoveServerResponse{Id: "s1"}))
+	before := []*apiv1.Server{
+		{Id: "s1", Addr: "a:1"},
+		{Id: "v2", Role: apiv1.ServerVoter},
+		{Id: "v3", Role: apiv1.ServerLeader},
+		{Id: "v4", Role: apiv1.ServerVoter},
+		{Id: "n5", Role: apiv1.ServerNonvoter},
+	}
+	gone := &apiv1.RemoveServerResponse{Id: "s1"}
+	require.Equal(t, "removed s1 (a:1)", removedText(before, gone))
+	require.Equal(t, "removed s1 (a:1); of the two that are left none may fail: add one", removedText(before[:3], gone))
+	require.Equal(t, "removed s1 (a:1); the one that is left must not fail: add servers, three bear the loss of one", removedText(before[:2], gone))
 	require.Equal(t, "s2 is removed already", removedText(before, &apiv1.RemoveServerResponse{Id: "s2", Already: true}))
 }
 

@@ -37,14 +37,18 @@ type tail struct {
 }
 
 func newTail(c *client.Client, app string, follow bool, ranks []int32, show func(*apiv1.LogLine) error) *tail {
-	return &tail{client: c, app: app, follow: follow, ranks: ranks, show: show, next: map[int32]uint64{}, missing: map[string][]int32{}, gaps: map[int32]bool{}, awaited: map[string]bool{}, started: make(chan struct{})}
+	return &tail{
+		client: c, app: app, follow: follow, ranks: ranks, show: show, next: map[int32]uint64{}, missing: map[string][]int32{},
+		gaps: map[int32]bool{}, awaited: map[string]bool{}, started: make(chan struct{}),
+	}
 }
 
 // run prints until the output is complete or, without follow, what there is.
 func (t *tail) run(ctx context.Context) error {
 	return t.client.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
-		clear(t.missing)                                                                                                                               // what could not be had then may be there now
-		req := &apiv1.LogsRequest{App: t.app, Follow: t.follow, Ranks: t.ranks, Tail: t.last, SinceMs: t.since, WaitMs: uint64(t.wait.Milliseconds())} //nolint:gosec // not below 0
+		clear(t.missing) // what could not be had then may be there now
+		req := &apiv1.LogsRequest{App: t.app, Follow: t.follow, Ranks: t.ranks, Tail: t.last, SinceMs: t.since}
+		req.WaitMs = uint64(t.wait.Milliseconds()) //nolint:gosec // not below 0
 		for r, seq := range t.next {
 			req.From = append(req.From, &apiv1.LogPosition{Rank: r, Seq: seq})
 		}

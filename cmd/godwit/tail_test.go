@@ -85,7 +85,11 @@ func TestAwaitedIsSaidOnce(t *testing.T) {
 		tl.await(&apiv1.AwaitedOutput{Host: "w1", Ranks: []int32{0, 1}})
 		tl.await(&apiv1.AwaitedOutput{Host: "w2", Ranks: []int32{2}})
 	}
-	require.Equal(t, []string{"waits for host w1 (ranks 0, 1), which does not answer", "waits for host w2 (rank 2), which does not answer"}, said)
+	tl.await(&apiv1.AwaitedOutput{Host: "w3", Ranks: []int32{3}, Reason: "cannot read them"})
+	require.Equal(t, []string{
+		"waits for host w1 (ranks 0, 1), which does not answer", "waits for host w2 (rank 2), which does not answer",
+		"waits for host w3 (rank 3), which cannot read them",
+	}, said)
 }
 
 // finds is a server whose first stream says that output is missing, and breaks off; the next has it.
