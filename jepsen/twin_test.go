@@ -56,6 +56,20 @@ func TestCopiedDirectory(t *testing.T) {
 	c.votersAre(c.servers...)
 }
 
+// TestCopyKnowsWhomToAsk starts a copy that is told of nobody: it asks those of whom its log has heard, before it takes part.
+func TestCopyKnowsWhomToAsk(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3})
+	from, twin := copied(c)
+	from.start(t)
+	c.rejoined(from)
+	twin.set("--retry-join", "127.0.0.1:1")
+	twin.start(t)
+	twin.endsForTwin(t, from)
+	require.NotContains(t, tailOf(twin.log, 100), "server started")
+	c.votersAre(c.servers...)
+}
+
 // TestOriginalComesBackBesideItsCopy starts the copy while the original is down. The copy takes its place and learns all that it
 // knew; so the original, the younger process, ends, and nobody is told to delete anything.
 func TestOriginalComesBackBesideItsCopy(t *testing.T) {

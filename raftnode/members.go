@@ -19,14 +19,17 @@ type Server struct {
 	Voter bool
 }
 
-// Servers returns the members by the newest configuration this server knows, committed or not. It is nil before Run and on a
-// server that no leader has contacted yet.
+// Servers returns the members by the newest configuration this server knows, committed or not: before Run that of the disk. It is nil on
+// a server that no leader has contacted yet.
 func (n *Node) Servers() []Server {
-	r := n.raft.Load()
-	if r == nil {
-		return nil
+	if r := n.raft.Load(); r != nil {
+		return members(r.GetConfiguration().Configuration())
 	}
-	return members(r.GetConfiguration().Configuration())
+	groups, err := n.groups()
+	if err != nil || len(groups) == 0 {
+		return nil // Run finds what cannot be read
+	}
+	return slices.Clone(groups[len(groups)-1])
 }
 
 func members(c raft.Configuration) []Server {

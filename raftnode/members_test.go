@@ -17,6 +17,38 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestMembersAreKnownBeforeRun: by the log, and by a snapshot that has taken the log's place.
+func TestMembersAreKnownBeforeRun(t *testing.T) {
+	keepsOne := func(c *Config) { c.SnapshotThreshold, c.TrailingLogs, c.SnapshotInterval = 1<<20, 1, time.Hour }
+	p := open(t, t.TempDir(), "127.0.0.1:0", keepsOne)
+	require.Empty(t, p.Servers())
+	dir, group := p.cfg.DataDir, []Server{{ID: p.ID(), Addr: p.Addr(), Voter: true}}
+	require.NoError(t, p.Bootstrap(group))
+	require.Equal(t, group, p.Servers())
+	p.start(t)
+	leaderOf(t, p)
+	require.NoError(t, p.AddNonvoter(t.Context(), "other", "127.0.0.1:1"))
+	group = append(group, Server{ID: "other", Addr: "127.0.0.1:1"})
+	for range 3 {
+		propose(t, p, "a")
+	}
+	addr, how := p.Addr(), "by the log"
+	look := func() {
+		p.stop(t)
+		p = open(t, dir, addr, keepsOne)
+		require.Equal(t, group, p.Servers(), how)
+	}
+	look()
+	p.start(t)
+	leaderOf(t, p)
+	require.NoError(t, p.raft.Load().Snapshot().Error())
+	how = "by the snapshot"
+	look()
+	require.Empty(t, p.dir.groups.all())
+	p.stopNet()
+	require.NoError(t, p.Close())
+}
+
 func TestMembersComeAndGo(t *testing.T) {
 	first := single(t, nil)
 	propose(t, first, "a")
