@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -47,6 +48,11 @@ func TestDepartureIsSettled(t *testing.T) {
 	require.NotEqual(t, id, c.member(goes.addr).Id)
 	require.NoFileExists(t, note)
 	require.DirExists(t, filepath.Join(goes.dir, "raft.left"))
+	starts := regexp.MustCompile(`msg="server started".* gossip=(\S+)`).FindAllStringSubmatch(tailOf(goes.log, 1000), -1)
+	require.GreaterOrEqual(t, len(starts), 3, "as a new one in the same process too")
+	for _, s := range starts {
+		require.Equal(t, starts[0][1], s[1])
+	}
 }
 
 // TestDepartureOfTheLast recovers servers that had asked to leave: one that has left needs another word, and what is made of either is a

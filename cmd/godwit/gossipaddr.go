@@ -41,7 +41,8 @@ func gossipListenHelp(own int, beside string) string {
 
 // gossipBind is where gossip listens: as the flag says; else its standard port, if --listen has its own; else, and where
 // that is taken or several processes share the loopback, the port used before on this data directory, or any free one.
-// Others learn of it from Discover and from gossip itself. own is the port of --listen, which may not be bound yet.
+// Others learn of it from Discover and from gossip itself. own is the port of --listen, which may not be bound yet. It is to be asked once a
+// process: what it gives is claimed.
 func gossipBind(ctx context.Context, flag, dataDir, host string, own int) (string, error) {
 	if flag != "" {
 		h, p, err := checkListen(ctx, "gossip-listen", flag, standardGossip(own))
@@ -51,8 +52,7 @@ func gossipBind(ctx context.Context, flag, dataDir, host string, own int) (strin
 	if ip := net.ParseIP(host); standard != 0 && ip != nil && !ip.IsLoopback() && claimPort(ctx, host, standard) {
 		return net.JoinHostPort(host, strconv.Itoa(standard)), nil
 	}
-	file := filepath.Join(dataDir, "gossip_port")
-	if b, err := os.ReadFile(file); err == nil {
+	if b, err := os.ReadFile(gossipPortFile(dataDir)); err == nil {
 		if p, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && p != own && claimPort(ctx, host, p) {
 			return net.JoinHostPort(host, strconv.Itoa(p)), nil
 		}
@@ -61,10 +61,20 @@ func gossipBind(ctx context.Context, flag, dataDir, host string, own int) (strin
 	if err != nil {
 		return "", err
 	}
-	if os.MkdirAll(dataDir, 0o700) == nil {
-		_ = durable.WriteFile(file, []byte(strconv.Itoa(port)+"\n"), 0o600) // the next start takes another port then
-	}
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
+}
+
+// gossipPortFile is where a data directory says which port gossip had.
+func gossipPortFile(dataDir string) string { return filepath.Join(dataDir, "gossip_port") }
+
+// rememberGossip notes where gossip listens, for the next start. The data directory is this process's by now.
+func rememberGossip(dataDir, bind string) {
+	file := gossipPortFile(dataDir)
+	_, port, err := net.SplitHostPort(bind)
+	if said, _ := os.ReadFile(file); err != nil || string(said) == port+"\n" {
+		return
+	}
+	_ = durable.WriteFile(file, []byte(port+"\n"), 0o600) // else the next start takes another port
 }
 
 // routeTo is this machine's address on the way to the first of the servers whose name can be resolved, with the standard

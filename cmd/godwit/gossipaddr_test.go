@@ -45,7 +45,16 @@ func TestAPortIsChosenOnce(t *testing.T) {
 	require.True(t, portFree(ctx, loopback, port))
 	require.False(t, claimPort(ctx, loopback, port))
 	require.True(t, claimPort(ctx, "127.0.0.2", port), "of another address")
-	again, err := gossipBind(ctx, "", dir, loopback, 1) // as another process would that has the same file
+	require.NoFileExists(t, gossipPortFile(dir), "the directory may be another's still")
+	rememberGossip(dir, bind)
+	again, err := gossipBind(ctx, "", dir, loopback, 1) // as another process would, on a copy
 	require.NoError(t, err)
 	require.NotEqual(t, bind, again)
+
+	free, err := freePort(ctx, loopback)
+	require.NoError(t, err)
+	rememberGossip(dir, net.JoinHostPort(loopback, strconv.Itoa(free)))
+	b, err := os.ReadFile(gossipPortFile(dir))
+	require.NoError(t, err)
+	require.Equal(t, strconv.Itoa(free)+"\n", string(b))
 }

@@ -38,6 +38,7 @@ type serverFlags struct {
 	snapshotInterval                     time.Duration
 	heartbeat                            time.Duration
 	leave                                bool
+	bind                                 string // where gossip listens, once that is chosen
 }
 
 const serverLong = `Run a server: a member of the Raft group that keeps the cluster's truth.
@@ -198,9 +199,10 @@ func (s *server) open(ctx context.Context) error {
 	if err := checkReach(host, "retry-join", s.join, isOwnIP); err != nil {
 		return err
 	}
-	bind, err := gossipBind(ctx, s.flags.gossip, s.flags.dataDir, host, port)
-	if err != nil {
-		return err
+	if s.flags.bind == "" {
+		if s.flags.bind, err = gossipBind(ctx, s.flags.gossip, s.flags.dataDir, host, port); err != nil {
+			return err
+		}
 	}
 	if s.listener, err = listen.New(net.JoinHostPort(host, strconv.Itoa(port))); err != nil {
 		return err
@@ -217,6 +219,7 @@ func (s *server) open(ctx context.Context) error {
 	if s.node, err = raftnode.Open(rc, raftnode.NewFSM(machine{s.machine}), s.listener.Protocol(raftnode.Protocol), s.log); err != nil {
 		return errors.Join(err, s.listener.Close())
 	}
+	rememberGossip(s.flags.dataDir, s.flags.bind)
 	s.state = newStateWatch(s.node.HasState, s.die)
 	if err = s.state.first(); err != nil {
 		return errors.Join(err, s.node.Close(), s.listener.Close())
@@ -226,7 +229,7 @@ func (s *server) open(ctx context.Context) error {
 	}
 	s.dir.self, s.dir.claims, s.dir.members, s.dir.key, s.dir.standing = s.own, s.claims, s.memberIDs, s.node.Key(), s.node.Standing
 	gc := gossip.DefaultConfig()
-	gc.ID, gc.Bind, gc.Seeds = s.node.ID(), bind, s.dir.gossipAddrs
+	gc.ID, gc.Bind, gc.Seeds = s.node.ID(), s.flags.bind, s.dir.gossipAddrs
 	gc.Meta = gossip.Meta{Role: gossip.RoleServer, Addr: addr, ClusterID: s.node.ClusterID()}
 	if s.gossip, err = gossip.New(gc, s.log); err != nil {
 		return s.closed(err)

@@ -194,6 +194,7 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	if err != nil {
 		return err
 	}
+	rememberGossip(cfg.DataDir, bind)
 	grp, ctx := errgroup.WithContext(ctx)
 	grp.Go(func() error { return ended("gossip", g.Run(ctx), ctx) })
 	grp.Go(func() error { return s.run(ctx, g) })
