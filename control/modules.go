@@ -166,19 +166,18 @@ func (c *Control) replicate(ctx context.Context, digest string) error {
 	pushes, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	var under sync.WaitGroup
 	for _, s := range servers {
-		if s.Voter {
-			voters++
+		if !s.Voter {
+			continue
 		}
+		voters++
 		if s.ID == c.group.ID() {
 			have++
 			continue
 		}
-		if s.Voter {
-			asked++
-			under.Go(func() { // ends when nothing moves any more
-				answers <- c.errands.do(pushes, func(ctx context.Context) error { return c.push(ctx, s.Addr, digest) })
-			})
-		}
+		asked++
+		under.Go(func() { // ends when nothing moves any more
+			answers <- c.errands.do(pushes, func(ctx context.Context) error { return c.push(ctx, s.Addr, digest) })
+		})
 	}
 	go func() { under.Wait(); giveUp() }() // ends with the pushes
 	var failed error

@@ -163,7 +163,7 @@ func (l *appLog) moved(rank int32) error {
 	r := l.rank(rank)
 	r.close()
 	l.total.Add(-r.size)
-	r.size, r.index, r.done, r.moved = 0, logIndex{}, true, true
+	r.size, r.index, r.done, r.moved, r.life = 0, logIndex{}, true, true, r.life+1
 	l.notify()
 	if err := os.Remove(r.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("worker: logs: %w", err)
@@ -211,13 +211,13 @@ func (l *appLog) state(rank int32) logState {
 	return s
 }
 
-// seek is where a rank's file is to be read by who wants neither lines before line from nor lines of a time before since; 0: from its
-// beginning, as when it is no more the file of that life.
-func (l *appLog) seek(rank int32, life int, from uint64, since int64) int64 {
+// seek is where a rank's file is to be read by who wants neither lines before line from nor lines of a time before since; false: it is no
+// more the file of that life.
+func (l *appLog) seek(rank int32, life int, from uint64, since int64) (int64, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r := l.files[rank]; r != nil && r.life == life {
-		return r.index.before(from, since)
+		return r.index.before(from, since), true
 	}
-	return 0
+	return 0, false
 }

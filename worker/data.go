@@ -82,7 +82,7 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 	if err != nil {
 		return err
 	}
-	leave, err := s.w.readers.enter(len(req.From))
+	leave, err := s.w.readers.enter(transport.From(ctx), len(req.From))
 	if err != nil {
 		return err
 	}

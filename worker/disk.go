@@ -47,35 +47,59 @@ func (w *Worker) watchDisk(ctx context.Context) error {
 	}
 }
 
-// makeRoom looks at the disk, and while it is tight removes the oldest logs of ended apps, one after the other: until there is room, or what went
-// comes to what lacked. A file system may give room back a moment later: the next look sees it.
+// shortage is what a disk has too little of. The zero value says that there is room.
+type shortage struct {
+	bytes  int64
+	files  bool
+	urgent bool // for want of it the host takes no ranks
+}
+
+func (s shortage) none() bool { return s.bytes <= 0 && !s.files }
+
+// makeRoom looks at the disk and, while it is short of room, removes what can be had again, and then, if that and it come to what lacks, output
+// of ended apps, the oldest first, no more than is needed. What was used a moment ago stays unless the need is urgent. A file system may give room
+// back a moment later: the next look sees it.
 func (w *Worker) makeRoom(ctx context.Context) {
 	lacks := w.lookAtDisk()
-	for ctx.Err() == nil && w.logs.tight.Load() {
-		bytes, ok := w.logs.sacrifice()
+	if lacks.none() {
+		return
+	}
+	atLeast := w.logs.atLeast
+	if lacks.urgent {
+		atLeast = -1
+	}
+	if gave := w.modules.shed(lacks.bytes, atLeast); gave > 0 {
+		if lacks.bytes -= gave; w.lookAtDisk().none() {
+			return
+		}
+	}
+	if !lacks.files && w.logs.spare(atLeast) < lacks.bytes {
+		return // others fill the disk: it would be lost for nothing
+	}
+	for ctx.Err() == nil && !lacks.none() {
+		bytes, ok := w.logs.sacrifice(atLeast)
 		if !ok {
 			return
 		}
-		w.lookAtDisk()
-		if lacks -= bytes; lacks <= 0 {
+		if lacks.bytes -= bytes; w.lookAtDisk().none() {
 			return
 		}
 	}
 }
 
-// lookAtDisk writes what is to be kept, and sets the host's fitness and whether old logs are to make room. Once unfit, it needs half as much room
-// again to be fit, so that it does not change with each app; as long as that is not there, logs make room. It returns how many bytes lack.
-func (w *Worker) lookAtDisk() (lacks int64) {
-	w.logs.tight.Store(false) // unless it is seen to be
+// lookAtDisk writes what is to be kept, and sets the host's fitness. It returns what lacks: once unfit, the host needs half as much room again to be
+// fit, so that it does not change with each app, and so much is made before it is unfit too.
+func (w *Worker) lookAtDisk() (lacks shortage) {
+	defer func() { w.logs.tight.Store(lacks.urgent) }()
 	if dirlock.There(w.cfg.DataDir, w.lock) != nil {
 		w.setUnfit("its data directory was removed or replaced while it runs: stop this worker and start it again")
-		return 0
+		return shortage{}
 	}
 	unkept := w.keepMembership()
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(w.cfg.DataDir, &st); err != nil {
 		w.setUnfit("its data directory cannot be looked at: " + reasonOf(err))
-		return 0
+		return shortage{}
 	}
 	least := w.cfg.MinFreeBytes
 	if w.fitness.unfit() != "" {
@@ -83,7 +107,6 @@ func (w *Worker) lookAtDisk() (lacks int64) {
 	}
 	free := int64(st.Bavail) * st.Bsize
 	filesLack, readOnly := st.Files > 0 && st.Ffree < minInodes, st.Flags&unix.ST_RDONLY != 0
-	w.logs.tight.Store((free < w.roomToBeFit() || filesLack) && !readOnly)
 	switch total := int64(st.Blocks) * st.Bsize; {
 	case free < least && total < w.roomToBeFit():
 		w.setUnfit(fmt.Sprintf("the disk of its data directory is too small: it has %d MiB in all, and %d MiB must be free; give it a --data-dir on a larger one",
@@ -99,7 +122,10 @@ func (w *Worker) lookAtDisk() (lacks int64) {
 	default:
 		w.setUnfit("")
 	}
-	return max(0, w.roomToBeFit()-free)
+	if readOnly {
+		return shortage{}
+	}
+	return shortage{bytes: max(0, w.roomToBeFit()-free), files: filesLack, urgent: free < least || filesLack}
 }
 
 // roomToBeFit is how many bytes must be free on a disk that was full.

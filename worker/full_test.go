@@ -3,13 +3,16 @@ package worker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -185,6 +188,7 @@ func TestEndedAppsMakeRoom(t *testing.T) {
 	b := newBench(t)
 	w := b.a.host
 	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=8m"), 2<<20
+	w.modules = modulesIn(t, t.TempDir())
 	write := func(id string, bytes int) *appLog {
 		l, err := w.logs.app(id)
 		require.NoError(t, err)
@@ -236,6 +240,135 @@ func TestEndedAppsMakeRoom(t *testing.T) {
 	}
 	w.makeRoom(t.Context())
 	there("a-runs", "b-read")
+}
+
+// modulesIn is a cache of modules that come from nowhere.
+func modulesIn(t *testing.T, dir string) *moduleCache {
+	t.Helper()
+	c, err := newModuleCache(filepath.Join(dir, "modules"), filepath.Join(dir, "cache"), 1<<40, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
+	require.NoError(t, err)
+	return c
+}
+
+// TestRoomComesLater: a file system that gives room back a moment later loses no more output for it; one that takes no more files gets some
+// back; one that is read-only keeps all.
+func TestRoomComesLater(t *testing.T) {
+	w := newBench(t).a.host
+	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=16m,nr_inodes=100"), 4<<20
+	w.modules = modulesIn(t, w.cfg.DataDir)
+	var err error
+	w.logs, err = newLogStore(filepath.Join(w.cfg.DataDir, "logs"), 1<<40, w.log)
+	require.NoError(t, err)
+	end := func(id string, lines int) {
+		l, err := w.logs.app(id)
+		require.NoError(t, err)
+		for seq := range uint64(lines) {
+			require.NoError(t, l.append([]*apiv1.LogLine{long(0, seq)}))
+		}
+		w.logs.close(id)
+	}
+	for _, id := range []string{"a", "b", "c", "d"} {
+		end(id, 200) // 2 MB
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, 5<<20), 0o600))
+	later := filepath.Join(w.cfg.DataDir, "later")
+	require.NoError(t, os.Mkdir(later, 0o700))
+	w.logs.remove = func(dir string) error { return os.Rename(dir, filepath.Join(later, filepath.Base(dir))) }
+	w.makeRoom(t.Context()) // some 3 MiB lack
+	require.Len(t, w.logs.ended, 2)
+	require.NotEmpty(t, w.fitness.unfit())
+	require.True(t, w.logs.tight.Load())
+	require.NoError(t, os.RemoveAll(later))
+	w.makeRoom(t.Context())
+	require.Len(t, w.logs.ended, 2)
+	require.Empty(t, w.fitness.unfit())
+	require.False(t, w.logs.tight.Load())
+
+	w.logs.remove = os.RemoveAll
+	for i := 0; i < 100; i++ {
+		f, err := os.Create(filepath.Join(w.cfg.DataDir, "f"+strconv.Itoa(i)))
+		if err != nil {
+			break
+		}
+		require.NoError(t, f.Close())
+	}
+	w.makeRoom(t.Context())
+	require.Contains(t, w.fitness.unfit(), "no more files")
+	require.Empty(t, w.logs.ended)
+	end("e", 1)
+	require.NoError(t, os.Remove(filepath.Join(w.cfg.DataDir, "ballast")))
+	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "f0"), make([]byte, 13<<20), 0o600))
+	require.NoError(t, syscall.Mount("", w.cfg.DataDir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+	w.logs.remove = func(string) error { return errors.New("tried") }
+	w.makeRoom(t.Context())
+	require.Len(t, w.logs.ended, 1)
+	require.NotEmpty(t, w.fitness.unfit())
+}
+
+// TestWhatMakesRoom: what can be had again goes before output does; output that does not come to what lacks stays, and so does what was used a
+// moment ago while the host still takes ranks.
+func TestWhatMakesRoom(t *testing.T) {
+	for name, tc := range map[string]struct {
+		ballast    int // of the disk, in half MiB: it has 16 MiB, and the host takes no ranks below 4 MiB that are free, and makes room below 6
+		old, young int // output of ended apps, in MiB
+		idle, used int // modules with their code, used two minutes ago and now
+		left       []string
+		modules    int // that are left
+		unfit      bool
+	}{
+		"there is room":                    {ballast: 10, old: 1, young: 1, idle: 1, used: 1, left: []string{"old", "young"}, modules: 2},
+		"a module is enough":               {ballast: 17, old: 1, idle: 2, left: []string{"old"}},
+		"a module and output":              {ballast: 17, old: 2, idle: 1},
+		"old output is not enough":         {ballast: 21, old: 1, left: []string{"old"}},
+		"young output, while it is fit":    {ballast: 19, young: 2, left: []string{"young"}},
+		"a module in use, while it is fit": {ballast: 19, used: 2, modules: 1},
+		"unfit, all is needed":             {ballast: 19, old: 1, young: 2},
+		"unfit, old output is enough":      {ballast: 17, old: 3, young: 1, left: []string{"young"}},
+		"unfit, a module is enough":        {ballast: 17, young: 1, used: 3, left: []string{"young"}},
+		"unfit, others fill the disk":      {ballast: 26, old: 1, young: 1, left: []string{"old", "young"}, unfit: true},
+		"unfit, a module is not enough":    {ballast: 24, old: 1, used: 1, left: []string{"old"}, unfit: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newBench(t).a.host
+			w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=16m"), 4<<20
+			w.modules = modulesIn(t, w.cfg.DataDir)
+			var err error
+			w.logs, err = newLogStore(filepath.Join(w.cfg.DataDir, "logs"), 1<<40, w.log)
+			require.NoError(t, err)
+			for id, mib := range map[string]int{"old": tc.old, "young": tc.young} {
+				if mib == 0 {
+					continue
+				}
+				l, err := w.logs.app(id)
+				require.NoError(t, err)
+				for seq := range uint64(mib * 104) {
+					require.NoError(t, l.append([]*apiv1.LogLine{long(0, seq)}))
+				}
+			}
+			w.logs.close("old")
+			for i := range w.logs.ended {
+				w.logs.ended[i].at = time.Now().Add(-2 * keptAtLeast)
+			}
+			w.logs.close("young")
+			if tc.idle > 0 {
+				put(t, w.modules, 'i', tc.idle<<19, time.Now().Add(-2*keptAtLeast))
+			}
+			if tc.used > 0 {
+				put(t, w.modules, 'n', tc.used<<19, time.Now())
+			}
+			require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, tc.ballast<<19), 0o600))
+			w.makeRoom(t.Context())
+			var left []string
+			dirs, err := os.ReadDir(w.logs.dir)
+			require.NoError(t, err)
+			for _, d := range dirs {
+				left = append(left, d.Name())
+			}
+			require.Equal(t, tc.left, left)
+			require.Len(t, w.modules.kept, tc.modules)
+			require.Equal(t, tc.unfit, w.fitness.unfit() != "")
+		})
+	}
 }
 
 // An image that the disk does not take is refused in words that say so, and leaves nothing.

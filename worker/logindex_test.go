@@ -176,9 +176,16 @@ func TestIndexOfAHealedFile(t *testing.T) {
 // TestIndexIsOfOneFile: where lines stood in a file says nothing of the one that took its place.
 func TestIndexIsOfOneFile(t *testing.T) {
 	l := longLog(t, newLogs(t), 200)
-	life := l.files[0].life
-	require.NotZero(t, l.seek(0, life, 199, 0))
-	require.Zero(t, l.seek(0, life+1, 199, 0))
+	seek := func(life int) (int64, bool) { return l.seek(0, life, 199, 0) }
+	before := l.state(0)
+	at, ok := seek(before.life)
+	require.True(t, ok)
+	require.NotZero(t, at)
+	r := &logReader{log: l, rank: 0, turns: newReaders()}
+	f, err := r.open(before)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	r.offset, r.from = at, 199
 	b, err := os.ReadFile(l.path(0))
 	require.NoError(t, err)
 	facts, err := readLog(bytes.NewReader(b), 0)
@@ -186,14 +193,46 @@ func TestIndexIsOfOneFile(t *testing.T) {
 	tmp := filepath.Join(t.TempDir(), "arrived")
 	require.NoError(t, os.WriteFile(tmp, b, 0o600))
 	require.NoError(t, l.replace(0, tmp, facts))
-	require.Zero(t, l.seek(0, life, 199, 0))
-	require.NotZero(t, l.seek(0, l.state(0).life, 199, 0))
+	_, ok = seek(before.life)
+	require.False(t, ok)
+	_, err = r.open(before)
+	require.ErrorIs(t, err, errOtherFile, "the offset is of a file that is gone")
+	after := l.state(0)
+	at, ok = seek(after.life)
+	require.True(t, ok)
+	require.NotZero(t, at)
+	f, err = r.open(after)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
 
 	require.NoError(t, l.moved(0))
-	require.Zero(t, l.seek(0, l.state(0).life, 199, 0))
+	_, ok = seek(after.life)
+	require.False(t, ok)
+	at, ok = seek(l.state(0).life)
+	require.True(t, ok)
+	require.Zero(t, at)
 	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 200)}))
 	indexed(t, l)
 	require.Equal(t, []string{"rank 0 line 200"}, read(t, l, 0, 200))
+	_, err = r.open(after)
+	require.ErrorIs(t, err, errOtherFile)
+}
+
+// TestReaderOfAFileThatIsReplaced goes on with the lines that it wants, in the file that took the place of the one it has read.
+func TestReaderOfAFileThatIsReplaced(t *testing.T) {
+	l := longLog(t, newLogs(t), 200)
+	turns := newReaders()
+	r := &logReader{log: l, rank: 0, turns: turns}
+	all := 0
+	_, err := r.read(t.Context(), false, func(_ context.Context, lines []*apiv1.LogLine) error {
+		if all += len(lines); all == len(lines) { // the first
+			require.NoError(t, l.moved(0))
+			require.NoError(t, l.append([]*apiv1.LogLine{line(0, 200), line(0, 201)}))
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, 202, all)
 }
 
 // TestIndexCostsWhatItHolds: a mark more does not copy those before it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -27,12 +28,15 @@ const (
 // errMoved is returned when a rank's output is on another host now.
 var errMoved = errors.New("worker: the rank runs on another host now, and its output is there")
 
+// errOtherFile is returned when another file has taken the place of the one that was to be read: what was known of that counts no more.
+var errOtherFile = errors.New("worker: the file of the output was replaced")
+
 // errForgotten is returned when an app's output had to make room for that of others.
 var errForgotten = errors.New("worker: the output of the app is not kept any more")
 
 // What readers of logs can make a worker hold, all of them together. The control plane asks for one rank at a time.
 const (
-	maxReaders = 16_384 // ranks that are being followed
+	maxReaders = 16_384 // ranks that are being followed, half of them by one address
 	maxReading = 64     // that are read at this moment, each with a buffer, a file and one message
 	// takeWait bounds how long a caller may take for one message though nobody waits for its turn: who reads more slowly asks again.
 	takeWait = 2 * time.Minute
@@ -46,7 +50,7 @@ const (
 
 // readers gives the turns of log readers.
 type readers struct {
-	following atomic.Int64
+	following *gate.Shares
 	moves     atomic.Uint64 // of turns: a message was taken, or one has ended
 	reading   *gate.Gate
 	buffers   sync.Pool // of those who read
@@ -54,18 +58,18 @@ type readers struct {
 
 func newReaders() *readers {
 	return &readers{
+		following: gate.NewShares(maxReaders),
 		reading: gate.New(gate.Config{Places: maxReading, Waiting: maxReaders, Floor: 1, Window: turnWindow, Patience: takeWait}),
 		buffers: sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }},
 	}
 }
 
-// enter counts n more readers, if they may be.
-func (d *readers) enter(n int) (leave func(), err error) {
-	if d.following.Add(int64(n)) > maxReaders {
-		d.following.Add(-int64(n))
+// enter counts n more readers from an address, if they may be.
+func (d *readers) enter(from netip.Addr, n int) (leave func(), err error) {
+	if !d.following.Open(from, n) {
 		return nil, apierr.New(connect.CodeResourceExhausted, apierr.ReasonOverloaded, "from", "the output of too many ranks is being read here", "try again in a moment")
 	}
-	return func() { d.following.Add(-int64(n)) }, nil
+	return func() { d.following.Close(from, n) }, nil
 }
 
 // turnError words why a reader whose context is over reads no more.
@@ -97,7 +101,7 @@ func (r *logReader) read(ctx context.Context, follow bool, send sendLines) (bool
 	for {
 		s := r.log.state(r.rank)
 		if r.from < s.stored {
-			if err := r.sendUpTo(ctx, s, send); err != nil {
+			if err := r.sendUpTo(ctx, s, send); err != nil && !errors.Is(err, errOtherFile) {
 				return false, err
 			}
 			continue
@@ -130,7 +134,7 @@ func (r *logReader) skip(n uint64) error {
 	return nil
 }
 
-// open opens the rank's file where the next record begins.
+// open opens the rank's file, which must be that of s, where the next record begins.
 func (r *logReader) open(s logState) (*os.File, error) {
 	f, err := os.Open(r.log.path(r.rank))
 	if errors.Is(err, os.ErrNotExist) && r.log.state(r.rank).moved {
@@ -145,7 +149,11 @@ func (r *logReader) open(s logState) (*os.File, error) {
 	if r.life != s.life {
 		r.offset, r.life = 0, s.life
 	}
-	r.offset = max(r.offset, r.log.seek(r.rank, r.life, r.from, r.since))
+	at, ok := r.log.seek(r.rank, r.life, r.from, r.since)
+	if !ok {
+		return nil, errors.Join(errOtherFile, f.Close())
+	}
+	r.offset = max(r.offset, at)
 	if _, err := f.Seek(r.offset, io.SeekStart); err != nil {
 		return nil, errors.Join(fmt.Errorf("worker: logs: %w", err), f.Close())
 	}

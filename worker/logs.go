@@ -28,8 +28,7 @@ const (
 // logStore keeps the output of ranks on this host: a directory for each app, in it a file for each rank. A rank's file moves with
 // it, so that the host of a rank has all it ever wrote. The logs of ended apps are kept as long as all fit the limit, or they
 // themselves half of it, the oldest going first; those that somebody reads, and those that ended a moment ago, stay beyond it, within
-// a bound of their own. While the disk is tight the oldest go besides, young or not, until there is room. Those of apps that still run here are
-// never removed.
+// a bound of their own. Those of apps that still run here are never removed. What else the disk needs is makeRoom's to say.
 type logStore struct {
 	dir   string
 	limit int64        // bytes
@@ -39,7 +38,7 @@ type logStore struct {
 	atLeast time.Duration          // keptAtLeast
 	remove  func(dir string) error // os.RemoveAll
 
-	tight atomic.Bool // the disk has too little room: what has ended makes some, unless it is read
+	tight atomic.Bool // for want of room on the disk the host takes no ranks: that an app ended a moment ago keeps nothing then
 
 	mu    sync.Mutex // guards the fields below; no file is touched under it
 	apps  map[string]*appLog
@@ -192,17 +191,32 @@ func (s *logStore) superfluous() int {
 
 // unread is the place of the oldest log in ended that nobody reads, and whose app ended longer ago than that; -1: there is none. Holds mu.
 func (s *logStore) unread(ago time.Duration) int {
-	return slices.IndexFunc(s.ended, func(e endedLog) bool {
-		l := s.apps[e.id]
-		return time.Since(e.at) > ago && (l == nil || l.readers.Load() == 0)
-	})
+	return slices.IndexFunc(s.ended, func(e endedLog) bool { return s.goes(e, ago) })
 }
 
-// sacrifice removes the oldest log of an ended app that nobody reads, to make room on the disk, however young it is and however few bytes are
-// kept. It returns how many bytes the log had; false if none went.
-func (s *logStore) sacrifice() (int64, bool) {
+// goes says whether nobody reads a log whose app ended longer ago than that. Holds mu.
+func (s *logStore) goes(e endedLog, ago time.Duration) bool {
+	l := s.apps[e.id]
+	return time.Since(e.at) > ago && (l == nil || l.readers.Load() == 0)
+}
+
+// spare is how many bytes the logs have that sacrifice would remove.
+func (s *logStore) spare(ago time.Duration) (n int64) {
 	s.mu.Lock()
-	i := s.unread(-1)
+	defer s.mu.Unlock()
+	for _, e := range s.ended {
+		if s.goes(e, ago) {
+			n += e.bytes
+		}
+	}
+	return n
+}
+
+// sacrifice removes the oldest log of an app that ended longer ago than that and that nobody reads, to make room on the disk, however few
+// bytes are kept. It returns how many bytes the log had; false if none went.
+func (s *logStore) sacrifice(ago time.Duration) (int64, bool) {
+	s.mu.Lock()
+	i := s.unread(ago)
 	if i < 0 {
 		s.mu.Unlock()
 		return 0, false

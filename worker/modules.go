@@ -253,40 +253,64 @@ func (c *moduleCache) grown(digest string) {
 // prune removes the modules used longest ago, with their code, while all together take more than the limit. It looks at no files: each
 // module was measured when it last changed.
 func (c *moduleCache) prune() {
-	type idle struct {
-		digest string
-		used   time.Time
+	over := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.total > c.limit
 	}
-	var all []idle
-	c.mu.Lock()
-	over := c.total > c.limit
-	if over {
-		for digest, k := range c.kept {
-			if c.uses[digest] == nil {
-				all = append(all, idle{digest, k.used})
-			}
-		}
+	if !over() {
+		return
 	}
-	c.mu.Unlock()
-	slices.SortFunc(all, func(a, b idle) int { return a.used.Compare(b.used) })
-	for _, m := range all {
-		if !over {
+	for _, m := range c.idle() {
+		if !over() {
 			return
 		}
 		c.drop(m.digest)
-		c.mu.Lock()
-		over = c.total > c.limit
-		c.mu.Unlock()
 	}
 }
 
-// drop removes a module unless somebody uses it.
-func (c *moduleCache) drop(digest string) {
+// shed removes modules that were used longer ago than that, the oldest first, until it has given so many bytes: the servers have them. It
+// returns how many it gave.
+func (c *moduleCache) shed(want int64, ago time.Duration) (gave int64) {
+	for _, m := range c.idle() {
+		if gave >= want || time.Since(m.used) <= ago {
+			return gave
+		}
+		if c.drop(m.digest) {
+			gave += m.bytes
+			c.log.Info("a module that is not in use was removed: the disk of the data directory is short of room", "digest", m.digest, "bytes", m.bytes)
+		}
+	}
+	return gave
+}
+
+// idleModule is one that nobody uses.
+type idleModule struct {
+	keptModule
+	digest string
+}
+
+// idle are the modules that nobody uses, the one first that was used longest ago.
+func (c *moduleCache) idle() []idleModule {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []idleModule
+	for digest, k := range c.kept {
+		if c.uses[digest] == nil {
+			all = append(all, idleModule{k, digest})
+		}
+	}
+	slices.SortFunc(all, func(a, b idleModule) int { return a.used.Compare(b.used) })
+	return all
+}
+
+// drop removes a module unless somebody uses it; it says whether it did.
+func (c *moduleCache) drop(digest string) bool {
 	task := &moduleTask{vain: true, done: make(chan struct{})} // whoever wants it now waits, and fetches it again
 	c.mu.Lock()
 	if c.uses[digest] != nil {
 		c.mu.Unlock()
-		return
+		return false
 	}
 	use := c.enter(digest)
 	use.task = task
@@ -296,6 +320,7 @@ func (c *moduleCache) drop(digest string) {
 	c.remove(c.codeDir(digest))
 	c.measure(digest)
 	c.end(digest, use)
+	return true
 }
 
 func (c *moduleCache) remove(path string) {

@@ -3,6 +3,7 @@ package worker
 import (
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -50,7 +51,8 @@ func TestReadersAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0), line(1, 0)}))
 	written := openFiles(t, logs.dir)
-	client := serveLogs(t, logs)
+	turns := newReaders()
+	client := apiv1connect.NewDataClient(transport.NewClient(transport.NewHTTPClient(), serveReaders(t, logs, turns)))
 	refusal := func(from ...*apiv1.LogPosition) *apiv1.ErrorInfo {
 		stream, err := client.ReadLogs(t.Context(), &apiv1.ReadLogsRequest{App: "a", Follow: true, From: from})
 		require.NoError(t, err)
@@ -58,8 +60,8 @@ func TestReadersAreBounded(t *testing.T) {
 		return apierr.Info(err)
 	}
 	require.Equal(t, "from", refusal(&apiv1.LogPosition{Rank: 1}, &apiv1.LogPosition{Rank: 1}).GetField())
-	many := make([]*apiv1.LogPosition, 0, maxReaders+1)
-	for rank := range int32(maxReaders) {
+	many := make([]*apiv1.LogPosition, 0, maxReaders/2)
+	for rank := range int32(maxReaders / 2) {
 		many = append(many, &apiv1.LogPosition{Rank: rank})
 	}
 	stream, err := client.ReadLogs(t.Context(), &apiv1.ReadLogsRequest{App: "a", Follow: true, From: many})
@@ -70,6 +72,9 @@ func TestReadersAreBounded(t *testing.T) {
 		require.Len(t, m.Lines, 1)
 	}
 	require.Equal(t, apierr.ReasonOverloaded, refusal(&apiv1.LogPosition{Rank: 0}).GetReason())
+	leave, err := turns.enter(netip.Addr{}, maxReaders/2)
+	require.NoError(t, err, "others have the other half")
+	leave()
 	require.Eventually(t, func() bool { return openFiles(t, logs.dir) == written }, time.Minute, time.Millisecond)
 	require.NoError(t, l.append([]*apiv1.LogLine{line(1, 1)}))
 	m, err := stream.Receive()

@@ -344,7 +344,10 @@ func (s *server) run(ctx context.Context) error {
 // hangs, which no other server should have to wait for.
 const stopWithin = 30 * time.Second
 
-// waitFor is wait, which may take so long after ctx's end and no longer: then the process is to end as it is.
+// errHung ends a process of which a part has not ended. Nothing may follow in it: what hangs has the directory and the ports still.
+var errHung = errors.New("the server did not stop")
+
+// waitFor is wait, which may take so long after ctx's end and no longer: then the process is to end as it is, with errHung.
 func waitFor(ctx context.Context, wait func() error, long time.Duration) error {
 	done := make(chan error, 1)
 	go func() { done <- wait() }() // ends with the process at the latest
@@ -357,8 +360,8 @@ func waitFor(ctx context.Context, wait func() error, long time.Duration) error {
 	case err := <-done:
 		return err
 	case <-time.After(long):
-		return fmt.Errorf("%w: the server did not stop within %v, as when its disk hangs: it ends as it is, and what was accepted is with a majority",
-			context.Cause(ctx), long)
+		return fmt.Errorf("%w within %v, as when its disk hangs: it ends as it is, and what was accepted is with a majority (it was to stop for this: %v)",
+			errHung, long, context.Cause(ctx)) //nolint:errorlint // the cause is what others act on, and nobody is to
 	}
 }
 

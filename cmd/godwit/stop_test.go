@@ -19,7 +19,15 @@ func TestStopHasAnEnd(t *testing.T) {
 		hangs := make(chan struct{})
 		defer close(hangs)
 		cancel(errors.New("why it stops"))
-		require.ErrorContains(t, waitFor(ctx, func() error { <-hangs; return nil }, time.Second), "why it stops: the server did not stop within 1s")
+		require.ErrorContains(t, waitFor(ctx, func() error { <-hangs; return nil }, time.Second), "the server did not stop within 1s")
+		for _, why := range []error{context.Canceled, errLeft} { // neither is what run and runServer take it for
+			ended, end := context.WithCancelCause(t.Context())
+			end(why)
+			err := waitFor(ended, func() error { <-hangs; return nil }, time.Second)
+			require.ErrorIs(t, err, errHung)
+			require.NotErrorIs(t, err, why)
+			require.ErrorContains(t, err, why.Error())
+		}
 		require.ErrorIs(t, waitFor(ctx, func() error { time.Sleep(time.Second / 2); return broken }, time.Second), broken)
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -50,8 +49,8 @@ func NotAServer(ctx context.Context, h *http.Client, addr string, err error) err
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
 	if connect.CodeOf(err) == connect.CodeUnavailable {
-		// Who was reached may speak no HTTP/2 from its first byte on: net/http has many words for that and no kind. Who falls silent says nothing now.
-		if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" || strings.Contains(e.Said, "http2: client connection lost") {
+		// Who said something may speak no HTTP/2: net/http has many words for that and no kind. Who has fallen silent says nothing now either.
+		if m := apierr.Message(err); !strings.Contains(m, "http2: ") || strings.Contains(m, "http2: client connection lost") {
 			return nil
 		}
 		if e.Said = firstWords(ctx, h, addr); e.Said == "" {

@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,6 +142,28 @@ func TestStrangersArePassedOver(t *testing.T) {
 	early := connect.NewError(connect.CodeUnavailable, "http2: client conn is closed")
 	require.ErrorContains(t, NotAServer(t.Context(), h, listening(t, saysFirst), early), "SSH-2.0")
 	require.NoError(t, NotAServer(t.Context(), h, good, early))
+}
+
+// TestSilenceIsNotAskedAgain: who has answered nothing is not looked at once more, which would take as long again.
+func TestSilenceIsNotAskedAgain(t *testing.T) {
+	var dialed atomic.Int64
+	silent := listening(t, func(_ context.Context, l net.Listener) {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			dialed.Add(1)
+			defer conn.Close() //nolint:errcheck // it was only there
+		}
+	})
+	h := transport.NewHTTPClient()
+	c := &Client{http: h}
+	_, err := c.ask(t.Context(), silent)
+	require.ErrorContains(t, err, "does not answer")
+	require.NoError(t, NotAServer(t.Context(), h, silent, err))
+	require.NoError(t, NotAServer(t.Context(), h, silent, connect.NewError(connect.CodeUnavailable, strings.Repeat("x", 200)+"http2: client connection lost")))
+	require.EqualValues(t, 1, dialed.Load())
 }
 
 // told tells when it is closed.

@@ -17,24 +17,26 @@ type Shares struct {
 // NewShares makes Shares of which at most so many are open.
 func NewShares(most int) *Shares { return &Shares{most: most, of: make(map[netip.Addr]int)} }
 
-// Open counts another one from an address, and returns true, unless it is one too many. It does not block.
-func (s *Shares) Open(from netip.Addr) bool {
+// Open counts n more from an address, and returns true, unless they are too many. It does not block.
+func (s *Shares) Open(from netip.Addr, n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.all >= s.most || s.of[from] >= s.most/2 {
+	if s.all+n > s.most || s.of[from]+n > s.most/2 {
 		return false
 	}
-	s.all++
-	s.of[from]++
+	s.all += n
+	if n > 0 {
+		s.of[from] += n
+	}
 	return true
 }
 
-// Close takes back an Open. It does not block.
-func (s *Shares) Close(from netip.Addr) {
+// Close takes back n of what was opened from an address. It does not block.
+func (s *Shares) Close(from netip.Addr, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all--
-	if s.of[from]--; s.of[from] == 0 {
+	s.all -= n
+	if s.of[from] -= n; s.of[from] == 0 {
 		delete(s.of, from)
 	}
 }

@@ -80,7 +80,7 @@ func (l httpListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		from := address(c)
-		if l.open.Open(from) {
+		if l.open.Open(from, 1) {
 			return &countedConn{Conn: c.Conn, open: l.open, from: from}, nil
 		}
 		_ = c.Close()
@@ -104,6 +104,6 @@ type countedConn struct {
 }
 
 func (c *countedConn) Close() error {
-	c.closed.Do(func() { c.open.Close(c.from) })
+	c.closed.Do(func() { c.open.Close(c.from, 1) })
 	return c.Conn.Close()
 }

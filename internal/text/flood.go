@@ -1,6 +1,7 @@
 package text
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -69,7 +70,7 @@ func (f *Flood) Line(kind string, now time.Time) (v Verdict) {
 func (f *Flood) Log(to *slog.Logger, level slog.Level, library, said string, now time.Time) {
 	kind := ""
 	if level > slog.LevelDebug {
-		kind = Kind(said)
+		kind = cmp.Or(Kind(said), "nothing said")
 	}
 	v := f.Line(kind, now)
 	for _, left := range v.Left {

@@ -1,7 +1,9 @@
 package text
 
 import (
+	"log/slog"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +46,12 @@ func TestFlood(t *testing.T) {
 	require.True(t, v.Pass)
 	require.Equal(t, []Left{{OtherKinds, 1000 - maxKinds - 3}}, v.Left)
 	require.Empty(t, f.Line("", now.Add(time.Minute)).Left)
+
+	var out strings.Builder
+	for range 10 {
+		f.Log(slog.New(slog.NewTextHandler(&out, nil)), slog.LevelWarn, "lib", " ", now.Add(2*time.Minute))
+	}
+	require.Equal(t, 3, strings.Count(out.String(), "library=lib"), "lines that say nothing too")
 	require.Equal(t, "msg type #", Kind("msg type (200) not supported from=1.2.3.4:5"))
 	require.Equal(t, "a", Kind(" a\n"))
 }

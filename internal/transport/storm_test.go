@@ -69,8 +69,8 @@ func (c *counting) nothing() bool {
 		turns++
 	}
 	from := netip.MustParseAddr("127.0.0.1")
-	for c.open.Open(from) {
-		defer c.open.Close(from)
+	for c.open.Open(from, 1) {
+		defer c.open.Close(from, 1)
 		open++
 	}
 	return turns == countedTurns && open == countedOpen/2 && c.halves.holds() == 0 && c.answers.holds() == 0

@@ -36,11 +36,11 @@ func withWriter(h http.Handler, all, answers *account, open *gate.Shares, turns 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		at, _ := netip.ParseAddrPort(r.RemoteAddr) // who has no such address counts as one
 		from := at.Addr().Unmap()
-		if !open.Open(from) {
+		if !open.Open(from, 1) {
 			http.Error(w, "too many requests are being answered: try it again in a moment", http.StatusServiceUnavailable)
 			return
 		}
-		defer open.Close(from)
+		defer open.Close(from, 1)
 		wr := &writer{ctl: http.NewResponseController(w), turns: turns, from: from}
 		defer wr.leave() // once nothing can enter any more
 		answer := &counted{ResponseWriter: w, wr: wr, all: answers, passes: r.ProtoMajor == 1}
