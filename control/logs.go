@@ -70,19 +70,20 @@ func (c *Control) Logs(ctx context.Context, req *apiv1.LogsRequest, stream apiv1
 	}
 	out := make(chan *apiv1.LogsResponse)
 	g, gctx := errgroup.WithContext(ctx)
-	readers, rctx := errgroup.WithContext(gctx)
-	shared := &appTail{c: c, app: fsm.AppID(app.Id), follow: req.Follow, wanted: wanted, wait: waitOf(req), out: out, told: map[string]bool{}}
+	t := newAppTail(c, fsm.AppID(app.Id), out)
+	t.follow, t.wanted, t.wait = req.Follow, wanted, waitOf(req)
+	var ranks []*rankTail
 	for rank := range app.Size {
 		if len(wanted) > 0 && !wanted[rank] {
 			continue
 		}
-		t := &rankTail{appTail: shared, rank: rank, next: from[rank], last: req.Tail, since: req.SinceMs}
+		r := &rankTail{appTail: t, rank: rank, next: from[rank], last: req.Tail, since: req.SinceMs}
 		if _, known := from[rank]; known {
-			t.last, t.since = nil, 0
+			r.last, r.since = nil, 0
 		}
-		readers.Go(func() error { return t.run(rctx) })
+		ranks = append(ranks, r)
 	}
-	g.Go(func() error { defer close(out); return readers.Wait() })
+	g.Go(func() error { defer close(out); return t.run(gctx, ranks) })
 	g.Go(func() error {
 		for part := range out {
 			if err := stream.Send(part); err != nil {

@@ -206,7 +206,11 @@ func hanging(t *testing.T) (client apiv1connect.ControlClient, release func()) {
 	released := make(chan struct{})
 	b.addrs["h1"] = fakeHost{keeps: true, logs: func(req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
 		<-released
-		return stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: req.From[0].Rank}}})
+		m := &apiv1.ReadLogsResponse{}
+		for _, p := range req.From {
+			m.Lines = append(m.Lines, &apiv1.LogLine{Rank: p.Rank})
+		}
+		return stream.Send(m)
 	}}.serve(t)
 	b.addrs["h2"] = fakeHost{keeps: true}.serve(t)
 	release = sync.OnceFunc(func() { close(released) })
@@ -331,12 +335,86 @@ func TestHostThatCannotGiveIt(t *testing.T) {
 	require.Contains(t, awaited, "does not give it (unknown: input/output error)")
 	require.Contains(t, missing, "host h1 does not give it (unknown: input/output error)")
 	// While the rank runs more of it is to come, and its host may get well.
-	r := &rankTail{
-		appTail:  &appTail{c: b.l.c, app: "a", follow: true, wait: logWait, out: make(chan *apiv1.LogsResponse, 1), told: map[string]bool{}},
-		failures: maxLogFailures,
-	}
-	done, _, err := r.readAt(t.Context(), place{host: "h1", addr: b.addrs["h1"]})
-	require.NoError(t, err)
-	require.False(t, done)
+	tail := newAppTail(b.l.c, "a", make(chan *apiv1.LogsResponse, 1))
+	tail.follow, tail.back = true, make(chan []*rankTail, 1)
+	r := &rankTail{appTail: tail, failures: maxLogFailures, at: place{host: "h1", addr: b.addrs["h1"]}}
+	h := &hostTail{appTail: tail, question: question{host: "h1", addr: b.addrs["h1"], more: true}, ranks: map[int32]*rankTail{0: r}}
+	require.NoError(t, h.run(t.Context()))
+	require.Equal(t, []*rankTail{r}, <-tail.back)
+	require.False(t, r.over)
+	require.True(t, r.again.After(time.Now().Add(-time.Minute)))
 	require.Greater(t, r.failures, maxLogFailures)
+}
+
+// allOf reads a whole answer of Logs.
+func allOf(t *testing.T, client apiv1connect.ControlClient, req *apiv1.LogsRequest) (lines map[int32][]uint64, missing map[int32]string) {
+	t.Helper()
+	stream, err := client.Logs(t.Context(), req)
+	require.NoError(t, err)
+	lines, missing = map[int32][]uint64{}, map[int32]string{}
+	for {
+		m, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			return lines, missing
+		}
+		require.NoError(t, err)
+		for _, l := range m.Lines {
+			lines[l.Rank] = append(lines[l.Rank], l.Seq)
+		}
+		for _, m := range m.Missing {
+			missing[m.Rank] = m.Reason
+		}
+	}
+}
+
+// TestAHostIsAskedOnce: for all ranks that it has, and what it says of one rank holds up no other.
+func TestAHostIsAskedOnce(t *testing.T) {
+	for _, follow := range []bool{false, true} {
+		b := newBench(t, nil)
+		var mu sync.Mutex
+		var asked [][]int32
+		moved := 2 // times that it says so of rank 1
+		b.addrs["h1"] = fakeHost{logs: func(req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
+			mu.Lock()
+			defer mu.Unlock()
+			var ranks []int32
+			m := &apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: 77}, {Rank: -1}}} // nobody asked for them
+			for _, p := range req.From {
+				ranks = append(ranks, p.Rank)
+				if p.Rank == 1 && moved > 0 {
+					moved--
+					m.Faults = append(m.Faults, &apiv1.OutputFault{Rank: 1, Kind: apiv1.OutputFault_KIND_MOVED}, &apiv1.OutputFault{Rank: 77})
+					continue
+				}
+				m.Lines = append(m.Lines, &apiv1.LogLine{Rank: p.Rank, Seq: p.Seq})
+				m.Complete = append(m.Complete, p.Rank, p.Rank)
+			}
+			asked = append(asked, ranks)
+			return stream.Send(m)
+		}}.serve(t)
+		b.addrs["h2"] = fakeHost{logs: func(req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
+			m := &apiv1.ReadLogsResponse{}
+			for _, p := range req.From {
+				switch p.Rank {
+				case 2:
+					m.Faults = append(m.Faults, &apiv1.OutputFault{Rank: 2, Kind: apiv1.OutputFault_KIND_GONE})
+				case 3:
+					m.Faults = append(m.Faults, &apiv1.OutputFault{Rank: 3, Reason: "input/output error"})
+				}
+			}
+			return stream.Send(m)
+		}}.serve(t)
+		b.running()
+		b.end()
+		client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
+		lines, missing := allOf(t, client, &apiv1.LogsRequest{App: "a", Follow: follow, WaitMs: 500, Ranks: []int32{0, 1, 2}})
+		require.Equal(t, map[int32][]uint64{0: {0}, 1: {0}}, lines)
+		require.Len(t, missing, 1)
+		require.Contains(t, missing[2], "host h2 does not keep it any more")
+		require.Equal(t, [][]int32{{0, 1}, {1}, {1}}, asked)
+		if !follow {
+			_, missing = allOf(t, client, &apiv1.LogsRequest{App: "a", WaitMs: 100, Ranks: []int32{3}})
+			require.Contains(t, missing[3], "host h2 does not give it (input/output error)")
+		}
+	}
 }

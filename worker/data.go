@@ -101,20 +101,14 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 		}
 	}
 	readers, rctx := errgroup.WithContext(ctx)
+	mine := make(chan struct{}, readingOfOne)
 	for _, p := range req.From {
 		readers.Go(func() error {
-			r := &logReader{log: l, rank: p.Rank, from: p.Seq, since: req.SinceMs, turns: s.w.readers}
-			if req.Tail != nil {
-				if err := r.skip(req.GetTail()); err != nil {
-					return err
-				}
-				if err := send(rctx, &apiv1.ReadLogsResponse{Begin: []*apiv1.LogPosition{{Rank: p.Rank, Seq: r.from}}}); err != nil {
-					return err
-				}
+			r := &logReader{log: l, rank: p.Rank, from: p.Seq, since: req.SinceMs, turns: s.w.readers, mine: mine}
+			done, err := r.answer(rctx, req, send)
+			if f := faultOf(p.Rank, err); f != nil {
+				return send(rctx, &apiv1.ReadLogsResponse{Faults: []*apiv1.OutputFault{f}})
 			}
-			done, err := r.read(rctx, req.Follow, func(ctx context.Context, lines []*apiv1.LogLine) error {
-				return send(ctx, &apiv1.ReadLogsResponse{Lines: lines})
-			})
 			if err != nil || !done {
 				return err
 			}
@@ -124,9 +118,6 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 	g.Go(func() error {
 		defer close(out)
 		err := readers.Wait()
-		if errors.Is(err, errForgotten) {
-			err = apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", errForgotten.Error(), "")
-		}
 		if err != nil {
 			transport.WriteWithin(request, lastWait) // a write may wait for a caller who does not read
 		}
@@ -168,10 +159,20 @@ func (s dataService) logsFor(req *apiv1.ReadLogsRequest) (*appLog, error) {
 		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app",
 			fmt.Sprintf("host %s has no output of app %s", s.w.hostName(), req.App), "")
 	}
-	for _, p := range req.From {
-		if l.state(p.Rank).moved {
-			return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonRefused, "from", errMoved.Error(), "ask that host")
-		}
-	}
 	return l, nil
+}
+
+// faultOf is what is said of a rank whose output cannot be given, while that of others may be; nil: err is no such thing.
+func faultOf(rank int32, err error) *apiv1.OutputFault {
+	f := &apiv1.OutputFault{Rank: rank}
+	switch {
+	case errors.Is(err, errMoved):
+		f.Kind = apiv1.OutputFault_KIND_MOVED
+	case errors.Is(err, errForgotten):
+		f.Kind = apiv1.OutputFault_KIND_GONE
+	case !errors.Is(err, errUnreadable):
+		return nil
+	}
+	f.Reason = clean(reasonOf(err))
+	return f
 }

@@ -56,7 +56,7 @@ func long(rank int32, seq uint64) *apiv1.LogLine {
 // read returns a rank's log as text, a line each, long ones cut.
 func read(t *testing.T, l *appLog, rank int32, from uint64) (lines []string) {
 	t.Helper()
-	r := &logReader{log: l, rank: rank, from: from, turns: newReaders()}
+	r := &logReader{log: l, rank: rank, from: from, turns: newReaders(), mine: make(chan struct{}, 1)}
 	_, err := r.read(t.Context(), false, func(_ context.Context, got []*apiv1.LogLine) error {
 		for _, x := range got {
 			lines = append(lines, strings.TrimRight(string(x.Text), "x"))

@@ -48,7 +48,7 @@ func TestLastLinesAreReadAlone(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
 	read := func(l *appLog, since int64, last uint64) (seqs []uint64, err error) {
-		r := &logReader{log: l, since: since, turns: newReaders()}
+		r := &logReader{log: l, since: since, turns: newReaders(), mine: make(chan struct{}, 1)}
 		require.NoError(t, r.skip(last))
 		_, err = r.read(t.Context(), false, func(_ context.Context, lines []*apiv1.LogLine) error {
 			for _, x := range lines {
@@ -78,7 +78,7 @@ func TestWhoHasGoneIsReadForNoMore(t *testing.T) {
 	require.NoError(t, err)
 	defer f.Close() //nolint:errcheck // read only
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &logReader{log: l, since: time.Now().UnixMilli(), turns: newReaders()}
+	r := &logReader{log: l, since: time.Now().UnixMilli(), turns: newReaders(), mine: make(chan struct{}, 1)}
 	cancel()
 	_, err = r.batch(ctx, bufio.NewReader(f), n)
 	require.ErrorIs(t, err, context.Canceled)
@@ -181,7 +181,7 @@ func TestIndexIsOfOneFile(t *testing.T) {
 	at, ok := seek(before.life)
 	require.True(t, ok)
 	require.NotZero(t, at)
-	r := &logReader{log: l, rank: 0, turns: newReaders()}
+	r := &logReader{log: l, rank: 0, turns: newReaders(), mine: make(chan struct{}, 1)}
 	f, err := r.open(before)
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
@@ -222,7 +222,7 @@ func TestIndexIsOfOneFile(t *testing.T) {
 func TestReaderOfAFileThatIsReplaced(t *testing.T) {
 	l := longLog(t, newLogs(t), 200)
 	turns := newReaders()
-	r := &logReader{log: l, rank: 0, turns: turns}
+	r := &logReader{log: l, rank: 0, turns: turns, mine: make(chan struct{}, 1)}
 	all := 0
 	_, err := r.read(t.Context(), false, func(_ context.Context, lines []*apiv1.LogLine) error {
 		if all += len(lines); all == len(lines) { // the first

@@ -31,6 +31,9 @@ var errMoved = errors.New("worker: the rank runs on another host now, and its ou
 // errOtherFile is returned when another file has taken the place of the one that was to be read: what was known of that counts no more.
 var errOtherFile = errors.New("worker: the file of the output was replaced")
 
+// errUnreadable is returned when the file of a rank's output cannot be read.
+var errUnreadable = errors.New("worker: the output cannot be read")
+
 // errForgotten is returned when an app's output had to make room for that of others.
 var errForgotten = errors.New("worker: the output of the app is not kept any more")
 
@@ -38,6 +41,8 @@ var errForgotten = errors.New("worker: the output of the app is not kept any mor
 const (
 	maxReaders = 16_384 // ranks that are being followed, half of them by one address
 	maxReading = 64     // that are read at this moment, each with a buffer, a file and one message
+	// readingOfOne is how many of them may be of one call: all that it reads goes the same way.
+	readingOfOne = 4
 	// takeWait bounds how long a caller may take for one message though nobody waits for its turn: who reads more slowly asks again.
 	takeWait = 2 * time.Minute
 	// turnWindow is how long it may take while others wait: its turn goes to one of them, and it asks again from where it was.
@@ -59,8 +64,8 @@ type readers struct {
 func newReaders() *readers {
 	return &readers{
 		following: gate.NewShares(maxReaders),
-		reading: gate.New(gate.Config{Places: maxReading, Waiting: maxReaders, Floor: 1, Window: turnWindow, Patience: takeWait}),
-		buffers: sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }},
+		reading:   gate.New(gate.Config{Places: maxReading, Waiting: maxReaders, Floor: 1, Window: turnWindow, Patience: takeWait}),
+		buffers:   sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }},
 	}
 }
 
@@ -92,8 +97,27 @@ type logReader struct {
 	since int64  // Unix time in milliseconds; lines from before are passed over
 
 	turns  *readers
+	mine   chan struct{} // of the call that it is of: a place for each of its ranks that may be read now
 	offset int64 // where in the file the next record begins
 	life   int   // of the file that offset is of
+}
+
+// answer sends what a request wants of the rank: where its lines begin, if that is to be found out, and the lines.
+func (r *logReader) answer(ctx context.Context, req *apiv1.ReadLogsRequest, send func(context.Context, *apiv1.ReadLogsResponse) error) (bool, error) {
+	if req.Tail != nil {
+		if err := r.skip(req.GetTail()); err != nil {
+			return false, err
+		}
+		if err := send(ctx, &apiv1.ReadLogsResponse{Begin: []*apiv1.LogPosition{{Rank: r.rank, Seq: r.from}}}); err != nil {
+			return false, err
+		}
+	}
+	if r.log.state(r.rank).moved {
+		return false, errMoved
+	}
+	return r.read(ctx, req.Follow, func(ctx context.Context, lines []*apiv1.LogLine) error {
+		return send(ctx, &apiv1.ReadLogsResponse{Lines: lines})
+	})
 }
 
 // read sends lines; with follow it goes on until the log is complete or ctx ends. It returns whether the log is complete.
@@ -144,7 +168,7 @@ func (r *logReader) open(s logState) (*os.File, error) {
 		return nil, errForgotten
 	}
 	if err != nil {
-		return nil, fmt.Errorf("worker: logs: %w", err)
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	if r.life != s.life {
 		r.offset, r.life = 0, s.life
@@ -155,7 +179,7 @@ func (r *logReader) open(s logState) (*os.File, error) {
 	}
 	r.offset = max(r.offset, at)
 	if _, err := f.Seek(r.offset, io.SeekStart); err != nil {
-		return nil, errors.Join(fmt.Errorf("worker: logs: %w", err), f.Close())
+		return nil, errors.Join(fmt.Errorf("%w: %w", errUnreadable, err), f.Close())
 	}
 	return f, nil
 }
@@ -175,6 +199,12 @@ func (r *logReader) turn(ctx context.Context, send sendLines) (context.Context, 
 
 // sendUpTo sends the lines wanted that are before s.stored.
 func (r *logReader) sendUpTo(ctx context.Context, s logState, send sendLines) error {
+	select {
+	case r.mine <- struct{}{}:
+		defer func() { <-r.mine }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	ctx, turn, err := r.turn(ctx, send)
 	if err != nil {
 		return err
@@ -208,7 +238,7 @@ func (r *logReader) sendUpTo(ctx context.Context, s logState, send sendLines) er
 	}
 	at, err := f.Seek(0, io.SeekCurrent)
 	if err != nil {
-		return fmt.Errorf("worker: logs: %w", err)
+		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	r.offset = at - int64(br.Buffered())
 	return nil
@@ -224,7 +254,7 @@ func (r *logReader) batch(ctx context.Context, br *bufio.Reader, end uint64) (ou
 		}
 		line := new(apiv1.LogLine)
 		if err := readRecord(br, line); err != nil {
-			return nil, fmt.Errorf("worker: logs of rank %d: %w", r.rank, err)
+			return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 		}
 		next := line.Seq + max(1, line.Lost)
 		if next <= r.from {

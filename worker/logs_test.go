@@ -34,7 +34,7 @@ func newLogs(t *testing.T) *logStore {
 // collect reads a rank's log and returns the numbers of its lines.
 func collect(t *testing.T, l *appLog, rank int32, from uint64) (seqs []uint64, complete bool) {
 	t.Helper()
-	r := &logReader{log: l, rank: rank, from: from, turns: newReaders()}
+	r := &logReader{log: l, rank: rank, from: from, turns: newReaders(), mine: make(chan struct{}, 1)}
 	done, err := r.read(t.Context(), false, func(_ context.Context, lines []*apiv1.LogLine) error {
 		for _, x := range lines {
 			require.Equal(t, line(rank, x.Seq).Text, x.Text)
@@ -126,7 +126,7 @@ func TestLogIsFollowed(t *testing.T) {
 	got := make(chan uint64, 100)
 	result := make(chan bool, 1)
 	go func() {
-		r := &logReader{log: l, rank: 0, turns: newReaders()}
+		r := &logReader{log: l, rank: 0, turns: newReaders(), mine: make(chan struct{}, 1)}
 		done, err := r.read(context.Background(), true, func(_ context.Context, lines []*apiv1.LogLine) error {
 			for _, x := range lines {
 				got <- x.Seq
@@ -158,7 +158,7 @@ func TestLogMovesWithItsRank(t *testing.T) {
 	b, err := os.ReadFile(other.path(0))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(tmp, b, 0o600))
-	r := &logReader{log: l, rank: 0, turns: newReaders()}
+	r := &logReader{log: l, rank: 0, turns: newReaders(), mine: make(chan struct{}, 1)}
 	var seqs []uint64
 	keep := func(_ context.Context, lines []*apiv1.LogLine) error {
 		for _, x := range lines {
@@ -184,7 +184,7 @@ func TestReaderOfALogThatHasMoved(t *testing.T) {
 	l, err := s.app("a")
 	require.NoError(t, err)
 	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
-	r := &logReader{log: l, rank: 0, turns: newReaders()}
+	r := &logReader{log: l, rank: 0, turns: newReaders(), mine: make(chan struct{}, 1)}
 	before := l.state(0)
 	require.NoError(t, l.moved(0))
 	require.True(t, l.state(0).moved)
@@ -287,7 +287,7 @@ func TestLogsThatAreWanted(t *testing.T) {
 	s.mu.Lock()
 	s.past += leastSlack + s.limit
 	s.mu.Unlock()
-	r := &logReader{log: next, rank: 0, turns: newReaders()}
+	r := &logReader{log: next, rank: 0, turns: newReaders(), mine: make(chan struct{}, 1)}
 	there("running")
 	_, err := r.read(t.Context(), false, func(context.Context, []*apiv1.LogLine) error { return nil })
 	require.ErrorIs(t, err, errForgotten)
@@ -415,7 +415,7 @@ func TestWaitForATurnIsTold(t *testing.T) {
 		var told, got int
 		ended := make(chan error)
 		go func() {
-			r := &logReader{log: l, turns: turns}
+			r := &logReader{log: l, turns: turns, mine: make(chan struct{}, 1)}
 			_, err := r.read(t.Context(), false, func(_ context.Context, lines []*apiv1.LogLine) error {
 				if got += len(lines); len(lines) == 0 {
 					told++

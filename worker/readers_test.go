@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -127,4 +129,80 @@ func TestDeafReaders(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestFaultOfOneRank: a rank whose output is elsewhere, gone or broken is told of, and the others are given.
+func TestFaultOfOneRank(t *testing.T) {
+	logs := newLogs(t)
+	l, err := logs.app("a")
+	require.NoError(t, err)
+	var from []*apiv1.LogPosition
+	for rank := range int32(5) {
+		require.NoError(t, l.append([]*apiv1.LogLine{line(rank, 0)}))
+		l.finish(rank)
+		from = append(from, &apiv1.LogPosition{Rank: rank})
+	}
+	require.NoError(t, l.moved(1))
+	require.NoError(t, os.Remove(l.path(2)))
+	require.NoError(t, os.WriteFile(l.path(3), []byte{0xff}, 0o600))
+	for _, follow := range []bool{false, true} {
+		stream, err := serveLogs(t, logs).ReadLogs(t.Context(), &apiv1.ReadLogsRequest{App: "a", From: from, Follow: follow})
+		require.NoError(t, err)
+		lines, faults, complete := map[int32]string{}, map[int32]apiv1.OutputFault_Kind{}, map[int32]bool{}
+		for {
+			m, err := stream.Receive()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err)
+			for _, l := range m.Lines {
+				lines[l.Rank] = string(l.Text)
+			}
+			for _, f := range m.Faults {
+				faults[f.Rank] = f.Kind
+				require.NotEmpty(t, f.Reason)
+				require.NotContains(t, f.Reason, logs.dir)
+			}
+			for _, r := range m.Complete {
+				complete[r] = true
+			}
+		}
+		require.Equal(t, map[int32]string{0: "rank 0 line 0", 4: "rank 4 line 0"}, lines)
+		require.Equal(t, map[int32]bool{0: true, 4: true}, complete)
+		require.Equal(t, map[int32]apiv1.OutputFault_Kind{1: apiv1.OutputFault_KIND_MOVED, 2: apiv1.OutputFault_KIND_GONE, 3: apiv1.OutputFault_KIND_UNSPECIFIED}, faults)
+	}
+}
+
+// TestOneCallHasFewTurns: it takes no more than its share of them, however many ranks it reads.
+func TestOneCallHasFewTurns(t *testing.T) {
+	logs := newLogs(t)
+	l, err := logs.app("a")
+	require.NoError(t, err)
+	noise := rand.NewChaCha8([32]byte{})
+	var from []*apiv1.LogPosition
+	for rank := range int32(20) {
+		for seq := range uint64(50) {
+			x := line(rank, seq)
+			x.Text = make([]byte, 10_000)
+			_, err := noise.Read(x.Text)
+			require.NoError(t, err)
+			require.NoError(t, l.append([]*apiv1.LogLine{x}))
+		}
+		from = append(from, &apiv1.LogPosition{Rank: rank})
+	}
+	l.close()
+	stream, err := serveLogs(t, logs).ReadLogs(t.Context(), &apiv1.ReadLogsRequest{App: "a", From: from})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return openFiles(t, logs.dir) == readingOfOne }, time.Minute, time.Millisecond)
+	seen := 0
+	for {
+		require.LessOrEqual(t, openFiles(t, logs.dir), readingOfOne)
+		m, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		seen += len(m.Lines)
+	}
+	require.Equal(t, 1000, seen)
 }

@@ -75,6 +75,58 @@ func (Standing) EnumDescriptor() ([]byte, []int) {
 	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{0}
 }
 
+type OutputFault_Kind int32
+
+const (
+	// The host has it, and cannot read it now.
+	OutputFault_KIND_UNSPECIFIED OutputFault_Kind = 0
+	// The rank runs on another host now, and its output is there.
+	OutputFault_KIND_MOVED OutputFault_Kind = 1
+	// It is not kept any more.
+	OutputFault_KIND_GONE OutputFault_Kind = 2
+)
+
+// Enum value maps for OutputFault_Kind.
+var (
+	OutputFault_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_MOVED",
+		2: "KIND_GONE",
+	}
+	OutputFault_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_MOVED":       1,
+		"KIND_GONE":        2,
+	}
+)
+
+func (x OutputFault_Kind) Enum() *OutputFault_Kind {
+	p := new(OutputFault_Kind)
+	*p = x
+	return p
+}
+
+func (x OutputFault_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OutputFault_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_godwit_v1_cluster_proto_enumTypes[1].Descriptor()
+}
+
+func (OutputFault_Kind) Type() protoreflect.EnumType {
+	return &file_godwit_v1_cluster_proto_enumTypes[1]
+}
+
+func (x OutputFault_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OutputFault_Kind.Descriptor instead.
+func (OutputFault_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27, 0}
+}
+
 type IdentifyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2119,7 +2171,9 @@ type ReadLogsResponse struct {
 	// Ranks whose output is complete on this host.
 	Complete []int32 `protobuf:"varint,2,rep,packed,name=complete,proto3" json:"complete,omitempty"`
 	// Where the lines of a rank begin, if tail is set: said before any of them, also while there is none.
-	Begin         []*LogPosition `protobuf:"bytes,3,rep,name=begin,proto3" json:"begin,omitempty"`
+	Begin []*LogPosition `protobuf:"bytes,3,rep,name=begin,proto3" json:"begin,omitempty"`
+	// Ranks of which nothing more comes in this stream, and why. The others go on.
+	Faults        []*OutputFault `protobuf:"bytes,4,rep,name=faults,proto3" json:"faults,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2173,6 +2227,74 @@ func (x *ReadLogsResponse) GetBegin() []*LogPosition {
 		return x.Begin
 	}
 	return nil
+}
+
+func (x *ReadLogsResponse) GetFaults() []*OutputFault {
+	if x != nil {
+		return x.Faults
+	}
+	return nil
+}
+
+type OutputFault struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	Kind  OutputFault_Kind       `protobuf:"varint,2,opt,name=kind,proto3,enum=godwit.v1.OutputFault_Kind" json:"kind,omitempty"`
+	// For people.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputFault) Reset() {
+	*x = OutputFault{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputFault) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputFault) ProtoMessage() {}
+
+func (x *OutputFault) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputFault.ProtoReflect.Descriptor instead.
+func (*OutputFault) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *OutputFault) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *OutputFault) GetKind() OutputFault_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return OutputFault_KIND_UNSPECIFIED
+}
+
+func (x *OutputFault) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 var File_godwit_v1_cluster_proto protoreflect.FileDescriptor
@@ -2342,11 +2464,21 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04from\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x04from\x12\x17\n" +
 	"\x04tail\x18\x04 \x01(\x04H\x00R\x04tail\x88\x01\x01\x12\x19\n" +
 	"\bsince_ms\x18\x05 \x01(\x03R\asinceMsB\a\n" +
-	"\x05_tail\"\x86\x01\n" +
+	"\x05_tail\"\xb6\x01\n" +
 	"\x10ReadLogsResponse\x12(\n" +
 	"\x05lines\x18\x01 \x03(\v2\x12.godwit.v1.LogLineR\x05lines\x12\x1a\n" +
 	"\bcomplete\x18\x02 \x03(\x05R\bcomplete\x12,\n" +
-	"\x05begin\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x05begin*N\n" +
+	"\x05begin\x18\x03 \x03(\v2\x16.godwit.v1.LogPositionR\x05begin\x12.\n" +
+	"\x06faults\x18\x04 \x03(\v2\x16.godwit.v1.OutputFaultR\x06faults\"\xa7\x01\n" +
+	"\vOutputFault\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12/\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x1b.godwit.v1.OutputFault.KindR\x04kind\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\";\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"KIND_MOVED\x10\x01\x12\r\n" +
+	"\tKIND_GONE\x10\x02*N\n" +
 	"\bStanding\x12\x18\n" +
 	"\x14STANDING_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTANDING_RUNS\x10\x01\x12\x15\n" +
@@ -2375,94 +2507,98 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_cluster_proto_rawDescData
 }
 
-var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_godwit_v1_cluster_proto_goTypes = []any{
 	(Standing)(0),                 // 0: godwit.v1.Standing
-	(*IdentifyRequest)(nil),       // 1: godwit.v1.IdentifyRequest
-	(*IdentifyResponse)(nil),      // 2: godwit.v1.IdentifyResponse
-	(*InspectRequest)(nil),        // 3: godwit.v1.InspectRequest
-	(*InspectResponse)(nil),       // 4: godwit.v1.InspectResponse
-	(*DiscoverRequest)(nil),       // 5: godwit.v1.DiscoverRequest
-	(*DiscoverResponse)(nil),      // 6: godwit.v1.DiscoverResponse
-	(*GroupMember)(nil),           // 7: godwit.v1.GroupMember
-	(*SessionRequest)(nil),        // 8: godwit.v1.SessionRequest
-	(*SessionResponse)(nil),       // 9: godwit.v1.SessionResponse
-	(*Hello)(nil),                 // 10: godwit.v1.Hello
-	(*Welcome)(nil),               // 11: godwit.v1.Welcome
-	(*Heartbeat)(nil),             // 12: godwit.v1.Heartbeat
-	(*Leaving)(nil),               // 13: godwit.v1.Leaving
-	(*AppRecord)(nil),             // 14: godwit.v1.AppRecord
-	(*MovedRank)(nil),             // 15: godwit.v1.MovedRank
-	(*AppStatus)(nil),             // 16: godwit.v1.AppStatus
-	(*RankStatus)(nil),            // 17: godwit.v1.RankStatus
-	(*FetchModuleRequest)(nil),    // 18: godwit.v1.FetchModuleRequest
-	(*FetchModuleResponse)(nil),   // 19: godwit.v1.FetchModuleResponse
-	(*PushModuleRequest)(nil),     // 20: godwit.v1.PushModuleRequest
-	(*PushModuleResponse)(nil),    // 21: godwit.v1.PushModuleResponse
-	(*TransferRequest)(nil),       // 22: godwit.v1.TransferRequest
-	(*TransferEnd)(nil),           // 23: godwit.v1.TransferEnd
-	(*TransferHeader)(nil),        // 24: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),      // 25: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),       // 26: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),      // 27: godwit.v1.ReadLogsResponse
-	nil,                           // 28: godwit.v1.AppRecord.AddrsEntry
-	(*RankDoing)(nil),             // 29: godwit.v1.RankDoing
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
-	(*HashRecord)(nil),            // 31: godwit.v1.HashRecord
-	(*Host)(nil),                  // 32: godwit.v1.Host
-	(*App)(nil),                   // 33: godwit.v1.App
-	(*Migration)(nil),             // 34: godwit.v1.Migration
-	(*LogPosition)(nil),           // 35: godwit.v1.LogPosition
-	(*LogLine)(nil),               // 36: godwit.v1.LogLine
+	(OutputFault_Kind)(0),         // 1: godwit.v1.OutputFault.Kind
+	(*IdentifyRequest)(nil),       // 2: godwit.v1.IdentifyRequest
+	(*IdentifyResponse)(nil),      // 3: godwit.v1.IdentifyResponse
+	(*InspectRequest)(nil),        // 4: godwit.v1.InspectRequest
+	(*InspectResponse)(nil),       // 5: godwit.v1.InspectResponse
+	(*DiscoverRequest)(nil),       // 6: godwit.v1.DiscoverRequest
+	(*DiscoverResponse)(nil),      // 7: godwit.v1.DiscoverResponse
+	(*GroupMember)(nil),           // 8: godwit.v1.GroupMember
+	(*SessionRequest)(nil),        // 9: godwit.v1.SessionRequest
+	(*SessionResponse)(nil),       // 10: godwit.v1.SessionResponse
+	(*Hello)(nil),                 // 11: godwit.v1.Hello
+	(*Welcome)(nil),               // 12: godwit.v1.Welcome
+	(*Heartbeat)(nil),             // 13: godwit.v1.Heartbeat
+	(*Leaving)(nil),               // 14: godwit.v1.Leaving
+	(*AppRecord)(nil),             // 15: godwit.v1.AppRecord
+	(*MovedRank)(nil),             // 16: godwit.v1.MovedRank
+	(*AppStatus)(nil),             // 17: godwit.v1.AppStatus
+	(*RankStatus)(nil),            // 18: godwit.v1.RankStatus
+	(*FetchModuleRequest)(nil),    // 19: godwit.v1.FetchModuleRequest
+	(*FetchModuleResponse)(nil),   // 20: godwit.v1.FetchModuleResponse
+	(*PushModuleRequest)(nil),     // 21: godwit.v1.PushModuleRequest
+	(*PushModuleResponse)(nil),    // 22: godwit.v1.PushModuleResponse
+	(*TransferRequest)(nil),       // 23: godwit.v1.TransferRequest
+	(*TransferEnd)(nil),           // 24: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),        // 25: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),      // 26: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),       // 27: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),      // 28: godwit.v1.ReadLogsResponse
+	(*OutputFault)(nil),           // 29: godwit.v1.OutputFault
+	nil,                           // 30: godwit.v1.AppRecord.AddrsEntry
+	(*RankDoing)(nil),             // 31: godwit.v1.RankDoing
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*HashRecord)(nil),            // 33: godwit.v1.HashRecord
+	(*Host)(nil),                  // 34: godwit.v1.Host
+	(*App)(nil),                   // 35: godwit.v1.App
+	(*Migration)(nil),             // 36: godwit.v1.Migration
+	(*LogPosition)(nil),           // 37: godwit.v1.LogPosition
+	(*LogLine)(nil),               // 38: godwit.v1.LogLine
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	29, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
-	6,  // 1: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
-	30, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
-	7,  // 3: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
-	31, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
+	31, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	7,  // 1: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
+	32, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
+	8,  // 3: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
+	33, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
 	0,  // 5: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
-	10, // 6: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
-	12, // 7: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	16, // 8: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
-	13, // 9: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
-	11, // 10: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
-	12, // 11: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
-	14, // 12: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	32, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	16, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	33, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	34, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	28, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	15, // 18: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
-	17, // 19: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	24, // 20: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	23, // 21: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	35, // 22: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	36, // 23: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	35, // 24: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
-	5,  // 25: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	8,  // 26: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	18, // 27: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	20, // 28: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	22, // 29: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	26, // 30: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	3,  // 31: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	1,  // 32: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
-	6,  // 33: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	9,  // 34: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	19, // 35: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	21, // 36: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	25, // 37: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	27, // 38: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	4,  // 39: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	2,  // 40: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
-	33, // [33:41] is the sub-list for method output_type
-	25, // [25:33] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	11, // 6: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
+	13, // 7: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
+	17, // 8: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	14, // 9: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
+	12, // 10: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
+	13, // 11: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
+	15, // 12: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
+	34, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	17, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	35, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	36, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	30, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	16, // 18: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
+	18, // 19: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	25, // 20: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	24, // 21: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	37, // 22: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	38, // 23: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	37, // 24: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
+	29, // 25: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
+	1,  // 26: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
+	6,  // 27: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	9,  // 28: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	19, // 29: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	21, // 30: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	23, // 31: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	27, // 32: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	4,  // 33: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	2,  // 34: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
+	7,  // 35: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	10, // 36: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	20, // 37: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	22, // 38: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	26, // 39: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	28, // 40: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	5,  // 41: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	3,  // 42: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
+	35, // [35:43] is the sub-list for method output_type
+	27, // [27:35] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -2495,8 +2631,8 @@ func file_godwit_v1_cluster_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   28,
+			NumEnums:      2,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
