@@ -98,8 +98,8 @@ type logReader struct {
 
 	turns  *readers
 	mine   chan struct{} // of the call that it is of: a place for each of its ranks that may be read now
-	offset int64 // where in the file the next record begins
-	life   int   // of the file that offset is of
+	offset int64         // where in the file the next record begins
+	life   int           // of the file that offset is of
 }
 
 // answer sends what a request wants of the rank: where its lines begin, if that is to be found out, and the lines.

@@ -15,12 +15,17 @@ import (
 func TestGossipLeavesListenItsPort(t *testing.T) {
 	t.Parallel()
 	ctx, dir := context.Background(), t.TempDir()
-	own, err := freePort(ctx, loopback)
+	l, err := net.Listen("tcp", loopback+":0") //nolint:noctx // at once
 	require.NoError(t, err)
+	own := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it is one
+	require.NoError(t, l.Close())       // nobody has claimed it
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "gossip_port"), []byte(strconv.Itoa(own)), 0o600))
 	bind, err := gossipBind(ctx, "", dir, loopback, own)
 	require.NoError(t, err)
 	require.NotEqual(t, net.JoinHostPort(loopback, strconv.Itoa(own)), bind)
+	bind, err = gossipBind(ctx, "", t.TempDir(), loopback, standardAPIPort())
+	require.NoError(t, err)
+	require.NotEqual(t, net.JoinHostPort(loopback, strconv.Itoa(serverGossipPort)), bind, "several processes share the loopback")
 
 	var not []int
 	for port := freePortsFrom; port < freePortsTo; port++ {

@@ -211,10 +211,10 @@ func removedText(before []*apiv1.Server, res *apiv1.RemoveServerResponse) string
 			voters++
 		}
 	}
-	switch {
-	case voters == 1:
+	switch voters {
+	case 1:
 		said += "; the one that is left must not fail: add servers, three bear the loss of one"
-	case voters == 2:
+	case 2:
 		said += "; of the two that are left none may fail: add one"
 	}
 	return said
