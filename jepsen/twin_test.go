@@ -2,6 +2,7 @@ package jepsen
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -26,6 +27,19 @@ func copied(c *cluster) (from, twin *process) {
 	require.NoError(c.t, os.CopyFS(twin.dir, os.DirFS(from.dir)))
 	c.servers = c.servers[:len(c.servers)-1]
 	return from, twin
+}
+
+// learnsMore gives the process entries that a copy of it does not have.
+func (c *cluster) learnsMore(p *process) {
+	c.t.Helper()
+	before := c.member(p.addr).Index
+	c.must("run", "-q", "-n", "2", helloModule)
+	c.eventually(patience, p.name+" has more entries", func() error { // a majority may be without it
+		if m := c.member(p.addr); m == nil || m.Index <= before {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 }
 
 // endsForTwin waits until the process has ended for its twin, which goes on.
@@ -78,7 +92,7 @@ func TestOriginalComesBackBesideItsCopy(t *testing.T) {
 	from, twin := copied(c)
 	from.start(t)
 	c.rejoined(from)
-	c.must("run", "-q", "-n", "2", helloModule) // what the copy does not know yet
+	c.learnsMore(from)
 	require.Zero(t, from.interrupt(t))
 	at := slices.Index(c.servers, from)
 	c.servers[at] = twin
@@ -98,7 +112,7 @@ func TestOldCopyRunsFirst(t *testing.T) {
 	from, twin := copied(c)
 	from.start(t)
 	c.rejoined(from)
-	c.must("run", "-q", "-n", "2", helloModule)
+	c.learnsMore(from)
 	for _, s := range c.servers {
 		s.kill()
 	}
