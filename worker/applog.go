@@ -3,8 +3,10 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,7 +35,7 @@ func newAppLog(dir string, total *atomic.Int64, complete bool) *appLog {
 	return &appLog{dir: dir, total: total, files: map[int32]*rankLog{}, changed: make(chan struct{}), complete: complete}
 }
 
-// load takes up the files of an earlier life of the worker, once.
+// load looks which files an earlier life of the worker left, once. What is in them is found out by takeUp.
 func (l *appLog) load() error {
 	l.loaded.Do(func() {
 		l.mu.Lock()
@@ -48,15 +50,60 @@ func (l *appLog) load() error {
 			if err != nil || rank < 0 {
 				continue
 			}
-			r := &rankLog{rank: int32(rank), path: name, done: true}
-			if err := r.takeUp(); err != nil {
-				l.broken = err
-				return
-			}
-			l.files[int32(rank)] = r
+			l.files[int32(rank)] = &rankLog{rank: int32(rank), path: name, done: true, taking: new(sync.Mutex)}
 		}
 	})
 	return l.broken
+}
+
+// leftOver is the file of a rank that an earlier life of the worker left and of which nothing is known yet; nil: there is none.
+func (l *appLog) leftOver(rank int32) *rankLog {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r := l.files[rank]; r != nil && r.taking != nil {
+		return r
+	}
+	return nil
+}
+
+// takeUp finds out what is in the file of a rank that an earlier life of the worker left. It reads all of it, and tells moves now and then; nobody
+// waits for it but who wants that rank's output.
+func (l *appLog) takeUp(rank int32, moves func()) error {
+	r := l.leftOver(rank)
+	if r == nil {
+		return nil
+	}
+	r.taking.Lock()
+	defer r.taking.Unlock()
+	if l.leftOver(rank) != r {
+		return nil // somebody else has
+	}
+	taken := &rankLog{rank: r.rank, path: r.path, done: true}
+	if err := taken.takeUp(moves); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.files[rank] == r {
+		l.files[rank] = taken
+	}
+	return nil
+}
+
+// takeUpAll is takeUp for all ranks, before any of them runs here again.
+func (l *appLog) takeUpAll() error {
+	if err := l.load(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	ranks := slices.Collect(maps.Keys(l.files))
+	l.mu.Unlock()
+	for _, rank := range ranks {
+		if err := l.takeUp(rank, func() {}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // revive says that ranks of the app run here, again or still.

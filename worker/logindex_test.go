@@ -42,6 +42,7 @@ func TestLastLinesAreReadAlone(t *testing.T) {
 	require.NoError(t, err)
 	taken, err := again.find("a")
 	require.NoError(t, err)
+	require.NoError(t, taken.takeUp(0, func() {}))
 	f, err := os.OpenFile(written.path(0), os.O_RDWR, 0)
 	require.NoError(t, err)
 	_, err = f.Write(bytes.Repeat([]byte{0xff}, n*1000/2))

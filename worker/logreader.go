@@ -104,7 +104,13 @@ type logReader struct {
 
 // answer sends what a request wants of the rank: where its lines begin, if that is to be found out, and the lines.
 func (r *logReader) answer(ctx context.Context, req *apiv1.ReadLogsRequest, send func(context.Context, *apiv1.ReadLogsResponse) error) (bool, error) {
+	lines := func(ctx context.Context, lines []*apiv1.LogLine) error {
+		return send(ctx, &apiv1.ReadLogsResponse{Lines: lines})
+	}
 	if req.Tail != nil {
+		if err := r.takeUp(ctx, lines); err != nil {
+			return false, err
+		}
 		if err := r.skip(req.GetTail()); err != nil {
 			return false, err
 		}
@@ -115,13 +121,33 @@ func (r *logReader) answer(ctx context.Context, req *apiv1.ReadLogsRequest, send
 	if r.log.state(r.rank).moved {
 		return false, errMoved
 	}
-	return r.read(ctx, req.Follow, func(ctx context.Context, lines []*apiv1.LogLine) error {
-		return send(ctx, &apiv1.ReadLogsResponse{Lines: lines})
+	return r.read(ctx, req.Follow, lines)
+}
+
+// takeUp finds out what is in the rank's file, if an earlier life of the worker left it. Meanwhile it sends no lines now and then, as long as the
+// disk gives any.
+func (r *logReader) takeUp(ctx context.Context, send sendLines) error {
+	if r.log.leftOver(r.rank) == nil {
+		return nil
+	}
+	return r.inTurn(ctx, send, func(ctx context.Context, turn *gate.Place) error {
+		said := time.Now()
+		return turn.Work(func() error {
+			return r.log.takeUp(r.rank, func() {
+				if time.Since(said) >= waitSign {
+					said = time.Now()
+					_ = send(ctx, nil) // who has gone is found out later: what is known of the file then stays known
+				}
+			})
+		})
 	})
 }
 
 // read sends lines; with follow it goes on until the log is complete or ctx ends. It returns whether the log is complete.
 func (r *logReader) read(ctx context.Context, follow bool, send sendLines) (bool, error) {
+	if err := r.takeUp(ctx, send); err != nil {
+		return false, err
+	}
 	for {
 		s := r.log.state(r.rank)
 		if r.from < s.stored {
@@ -184,10 +210,17 @@ func (r *logReader) open(s logState) (*os.File, error) {
 	return f, nil
 }
 
-// turn waits for a turn to read. Meanwhile it sends no lines now and then, as long as the turns of others move: a disk may hang.
-func (r *logReader) turn(ctx context.Context, send sendLines) (context.Context, *gate.Place, error) {
+// inTurn waits for a turn to read, and calls f with it. Meanwhile it sends no lines now and then, as long as the turns of others move: a disk may
+// hang.
+func (r *logReader) inTurn(ctx context.Context, send sendLines, f func(context.Context, *gate.Place) error) error {
+	select {
+	case r.mine <- struct{}{}:
+		defer func() { <-r.mine }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	before := r.turns.moves.Load()
-	return r.turns.reading.EnterTold(ctx, waitSign, func(ctx context.Context) error {
+	ctx, turn, err := r.turns.reading.EnterTold(ctx, waitSign, func(ctx context.Context) error {
 		now := r.turns.moves.Load()
 		if now == before {
 			return nil
@@ -195,17 +228,6 @@ func (r *logReader) turn(ctx context.Context, send sendLines) (context.Context, 
 		before = now
 		return send(ctx, nil)
 	})
-}
-
-// sendUpTo sends the lines wanted that are before s.stored.
-func (r *logReader) sendUpTo(ctx context.Context, s logState, send sendLines) error {
-	select {
-	case r.mine <- struct{}{}:
-		defer func() { <-r.mine }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	ctx, turn, err := r.turn(ctx, send)
 	if err != nil {
 		return err
 	}
@@ -213,6 +235,15 @@ func (r *logReader) sendUpTo(ctx context.Context, s logState, send sendLines) er
 		r.turns.moves.Add(1)
 		turn.Leave()
 	}()
+	return f(ctx, turn)
+}
+
+// sendUpTo sends the lines wanted that are before s.stored.
+func (r *logReader) sendUpTo(ctx context.Context, s logState, send sendLines) error {
+	return r.inTurn(ctx, send, func(ctx context.Context, turn *gate.Place) error { return r.sendInTurn(ctx, turn, s, send) })
+}
+
+func (r *logReader) sendInTurn(ctx context.Context, turn *gate.Place, s logState, send sendLines) error {
 	f, err := r.open(s)
 	if err != nil {
 		return err

@@ -126,7 +126,7 @@ func (s *logStore) app(id string) (*appLog, error) {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
 	l.revive()
-	return l, l.load()
+	return l, l.takeUpAll()
 }
 
 // find returns the log of an app, or nil if this host has none.

@@ -10,11 +10,15 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -394,6 +398,63 @@ func TestDamagedLog(t *testing.T) {
 		require.Len(t, lines, 3)
 		require.Equal(t, []string{"rank 0 line 0", "rank 0 line 1"}, lines[:2])
 		require.Regexp(t, `^godwit: the file of rank 0's output is damaged here: its last \d+ bytes are lost$`, lines[2])
+	}
+}
+
+// TestWhatIsLeftIsReadWhenItIsWanted: the files that an earlier life of the worker left are read one by one, each by who wants it and
+// once. An app that runs here again has all of them read first.
+func TestWhatIsLeftIsReadWhenItIsWanted(t *testing.T) {
+	s := newLogs(t)
+	l, err := s.app("a")
+	require.NoError(t, err)
+	for rank := range int32(3) {
+		for seq := range uint64(20) {
+			require.NoError(t, l.append([]*apiv1.LogLine{long(rank, seq)}))
+		}
+	}
+	l.close()
+	again, err := newLogStore(s.dir, DefaultConfig().LogBytes, s.log)
+	require.NoError(t, err)
+	l, err = again.find("a")
+	require.NoError(t, err)
+	tail, got := uint64(2), 0
+	r := &logReader{log: l, rank: 1, turns: newReaders(), mine: make(chan struct{}, 1)}
+	done, err := r.answer(t.Context(), &apiv1.ReadLogsRequest{Tail: &tail}, func(_ context.Context, m *apiv1.ReadLogsResponse) error {
+		got += len(m.Lines)
+		return nil
+	})
+	require.NoError(t, err)
+	require.True(t, done)
+	require.Equal(t, 2, got)
+	require.Nil(t, l.leftOver(1))
+	require.NotNil(t, l.leftOver(0))
+	moves := 0
+	require.NoError(t, l.takeUp(0, func() { moves++ }))
+	require.Greater(t, moves, 3, "200 kB")
+	require.NoError(t, l.takeUp(0, func() { moves = 0 }))
+	require.NotZero(t, moves, "once")
+	l, err = again.app("a")
+	require.NoError(t, err)
+	require.Nil(t, l.leftOver(0))
+	require.EqualValues(t, 20, l.state(2).next)
+}
+
+// TestUnreadableIsNotDamaged: what a disk does not give is not taken for the end of a file.
+func TestUnreadableIsNotDamaged(t *testing.T) {
+	var record bytes.Buffer
+	_, err := protodelim.MarshalTo(&record, line(0, 0))
+	require.NoError(t, err)
+	for name, tc := range map[string]struct {
+		rest io.Reader
+		err  error
+	}{
+		"torn":       {strings.NewReader("\x09x"), nil},
+		"unreadable": {iotest.ErrReader(syscall.EIO), syscall.EIO},
+	} {
+		w := &watchedFile{f: io.MultiReader(bytes.NewReader(record.Bytes()), tc.rest), moves: func() {}}
+		_, err := readLog(w, -1)
+		require.Error(t, err, name)
+		require.Equal(t, tc.err, w.err, name)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -34,6 +35,8 @@ type rankLog struct {
 	moved bool // the rank, with the file, is on another host
 	life  int  // counts the files this one replaced
 
+	taking *sync.Mutex // held while its file, of an earlier life of the worker, is read; nil: what is in it is known
+
 	lost     uint64 // lines that are not stored, and not told of by a notice in the file
 	lostFrom uint64 // number of the first of them
 	lostWhy  string
@@ -48,10 +51,10 @@ type logFacts struct {
 }
 
 // takeUp reads what a file left by an earlier life holds, cuts off a record torn by its death, and notes damage of another kind.
-func (r *rankLog) takeUp() error {
+func (r *rankLog) takeUp(moves func()) error {
 	f, err := os.OpenFile(r.path, os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("worker: logs: %w", err)
+		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	defer f.Close() //nolint:errcheck // read only, but for the cut
 	var size int64
@@ -59,11 +62,15 @@ func (r *rankLog) takeUp() error {
 		size = info.Size()
 	}
 	var damage error
-	if r.logFacts, damage = readLog(f, -1); damage == nil {
+	from := &watchedFile{f: f, moves: moves}
+	if r.logFacts, damage = readLog(from, -1); damage == nil {
 		return nil
 	}
+	if from.err != nil { // what cannot be read now may be whole
+		return fmt.Errorf("%w: %w", errUnreadable, from.err)
+	}
 	if err := f.Truncate(r.size); err != nil {
-		return fmt.Errorf("worker: logs: %w", err)
+		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	if errors.Is(damage, io.ErrUnexpectedEOF) {
 		return nil
@@ -78,11 +85,28 @@ func (r *rankLog) takeUp() error {
 		return err
 	}
 	if _, err := f.WriteAt(more.Bytes(), r.size); err != nil {
-		return fmt.Errorf("worker: logs: %w", err)
+		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	r.index = more.index
 	r.next, r.lostEver, r.size = r.next+1, r.lostEver+1, r.size+int64(more.Len())
 	return nil
+}
+
+// watchedFile reads a file, and tells moves as it does; err is what kept it from reading on, if not the file's end.
+type watchedFile struct {
+	f     io.Reader
+	moves func()
+	err   error
+}
+
+// Read implements io.Reader.
+func (s *watchedFile) Read(p []byte) (int, error) {
+	n, err := s.f.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	s.moves()
+	return n, err //nolint:wrapcheck // io.EOF is the end
 }
 
 // readLog reads a file of log lines to its end, or to the first record that is none, which is the error. rank -1: of any rank.
