@@ -76,14 +76,19 @@ func (w *Worker) makeRoom(ctx context.Context) {
 	if !lacks.files && w.logs.spare(atLeast) < lacks.bytes {
 		return // others fill the disk: it would be lost for nothing
 	}
+	logs, bytes := 0, int64(0)
 	for ctx.Err() == nil && !lacks.none() {
-		bytes, ok := w.logs.sacrifice(atLeast)
+		gave, ok := w.logs.sacrifice(atLeast)
 		if !ok {
-			return
+			break
 		}
-		if lacks.bytes -= bytes; w.lookAtDisk().none() {
-			return
+		logs, bytes = logs+1, bytes+gave
+		if lacks.bytes -= gave; w.lookAtDisk().none() {
+			break
 		}
+	}
+	if logs > 0 {
+		w.log.Warn("the output of ended apps was removed: the disk of the data directory is short of room", "apps", logs, "bytes", bytes)
 	}
 }
 

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"fmt"
 	"log/slog"
 	"os"
@@ -52,6 +51,7 @@ type endedLog struct {
 	id    string
 	bytes int64
 	at    time.Time // when it ended; zero: in an earlier life of the worker
+	stuck bool      // it could not be removed: what is left of it stays, and counts
 }
 
 // newLogStore takes up what earlier lives of the worker left in dir.
@@ -63,38 +63,40 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
-	slices.SortFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(modified(a), modified(b)) })
 	s := &logStore{dir: dir, limit: limit, log: log, atLeast: keptAtLeast, remove: os.RemoveAll, apps: map[string]*appLog{}, going: map[string]chan struct{}{}}
+	written := map[string]time.Time{}
 	for _, e := range entries {
-		size := dirBytes(filepath.Join(dir, e.Name()))
+		size, last := measureDir(filepath.Join(dir, e.Name()))
+		written[e.Name()] = last
 		s.ended = append(s.ended, endedLog{id: e.Name(), bytes: size})
 		s.past += size
 		s.bytes.Add(size)
 	}
+	slices.SortStableFunc(s.ended, func(a, b endedLog) int { return written[a.id].Compare(written[b.id]) })
 	s.prune()
 	return s, nil
 }
 
-// modified is when an entry last changed; one that is gone is the oldest.
-func modified(d os.DirEntry) int64 {
-	info, err := d.Info()
-	if err != nil {
-		return 0
-	}
-	return info.ModTime().UnixNano()
-}
-
-// dirBytes is the size of the files in a directory and below.
-func dirBytes(dir string) (n int64) {
+// measureDir is the size of the files in a directory and below, and when the last of them was written.
+func measureDir(dir string) (bytes int64, last time.Time) {
 	_ = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
 		if err != nil {
 			return nil //nolint:nilerr // gone meanwhile: it takes no room
 		}
 		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
-			n += info.Size()
+			bytes += info.Size()
+			if info.ModTime().After(last) {
+				last = info.ModTime()
+			}
 		}
 		return nil
 	})
+	return bytes, last
+}
+
+// dirBytes is the size of the files in a directory and below.
+func dirBytes(dir string) int64 {
+	n, _ := measureDir(dir)
 	return n
 }
 
@@ -158,7 +160,7 @@ func (s *logStore) close(id string) {
 	}
 	size := l.close()
 	s.mu.Lock()
-	s.ended = append(s.ended, endedLog{id, size, time.Now()})
+	s.ended = append(s.ended, endedLog{id: id, bytes: size, at: time.Now()})
 	s.past += size
 	s.mu.Unlock()
 	s.prune()
@@ -177,7 +179,7 @@ func (s *logStore) superfluous() int {
 		return -1
 	}
 	if s.past > s.limit+min(max(s.limit, leastSlack), mostSlack) || len(s.ended) > maxLogs+slackLogs {
-		return 0
+		return slices.IndexFunc(s.ended, func(e endedLog) bool { return !e.stuck })
 	}
 	atLeast := s.atLeast
 	if s.tight.Load() {
@@ -197,7 +199,7 @@ func (s *logStore) unread(ago time.Duration) int {
 // goes says whether nobody reads a log whose app ended longer ago than that. Holds mu.
 func (s *logStore) goes(e endedLog, ago time.Duration) bool {
 	l := s.apps[e.id]
-	return time.Since(e.at) > ago && (l == nil || l.readers.Load() == 0)
+	return !e.stuck && time.Since(e.at) > ago && (l == nil || l.readers.Load() == 0)
 }
 
 // spare is how many bytes the logs have that sacrifice would remove.
@@ -213,7 +215,7 @@ func (s *logStore) spare(ago time.Duration) (n int64) {
 }
 
 // sacrifice removes the oldest log of an app that ended longer ago than that and that nobody reads, to make room on the disk, however few
-// bytes are kept. It returns how many bytes the log had; false if none went.
+// bytes are kept. It returns how many bytes that gave; false if there is none.
 func (s *logStore) sacrifice(ago time.Duration) (int64, bool) {
 	s.mu.Lock()
 	i := s.unread(ago)
@@ -221,12 +223,7 @@ func (s *logStore) sacrifice(ago time.Duration) (int64, bool) {
 		s.mu.Unlock()
 		return 0, false
 	}
-	oldest, err := s.forget(i)
-	if err != nil {
-		return 0, false
-	}
-	s.log.Warn("the output of an ended app was removed: the disk of the data directory is short of room", "app", oldest.id, "bytes", oldest.bytes)
-	return oldest.bytes, true
+	return s.forget(i), true
 }
 
 // prune forgets the oldest logs of ended apps while there are too many, or too many bytes.
@@ -238,12 +235,13 @@ func (s *logStore) prune() {
 			s.mu.Unlock()
 			return
 		}
-		_, _ = s.forget(i) // it is logged
+		s.forget(i)
 	}
 }
 
-// forget removes the log at a place in ended. The caller holds mu; it is released.
-func (s *logStore) forget(i int) (endedLog, error) {
+// forget removes the log at a place in ended, and returns how many bytes that gave. What cannot be removed stays where who asks for it finds it. The
+// caller holds mu; it is released.
+func (s *logStore) forget(i int) int64 {
 	oldest, gone := s.ended[i], make(chan struct{})
 	s.ended = slices.Delete(s.ended, i, i+1)
 	s.past -= oldest.bytes
@@ -251,13 +249,19 @@ func (s *logStore) forget(i int) (endedLog, error) {
 	s.going[oldest.id] = gone
 	s.bytes.Add(-oldest.bytes) // here: who prunes beside us must not do it again
 	s.mu.Unlock()
-	err := s.remove(filepath.Join(s.dir, oldest.id))
+	dir := filepath.Join(s.dir, oldest.id)
+	err, left := s.remove(dir), int64(0)
 	if err != nil {
 		s.log.Warn("an old log is left", "app", oldest.id, "err", err)
+		left = dirBytes(dir)
 	}
 	s.mu.Lock()
-	delete(s.going, oldest.id)
+	if delete(s.going, oldest.id); err != nil {
+		s.ended = slices.Insert(s.ended, 0, endedLog{id: oldest.id, bytes: left, at: oldest.at, stuck: true})
+		s.past += left
+		s.bytes.Add(left)
+	}
 	s.mu.Unlock()
 	close(gone)
-	return oldest, err
+	return oldest.bytes - left
 }

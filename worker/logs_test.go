@@ -497,3 +497,55 @@ func TestWaitForATurnIsTold(t *testing.T) {
 		require.Equal(t, 1, got)
 	})
 }
+
+// TestWhatCannotBeRemovedCounts: a log that cannot be removed is found still, is not tried again, and its bytes are counted until the worker's end.
+func TestWhatCannotBeRemovedCounts(t *testing.T) {
+	s := newLogs(t)
+	for _, id := range []string{"a", "b"} {
+		l, err := s.app(id)
+		require.NoError(t, err)
+		require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0), line(1, 0)}))
+		s.close(id)
+	}
+	all := s.bytes.Load()
+	tries := 0
+	s.remove = func(dir string) error {
+		tries++
+		require.NoError(t, os.Remove(filepath.Join(dir, "1.log")))
+		return errors.New("operation not permitted")
+	}
+	s.limit, s.atLeast = 0, -1
+	s.mu.Lock()
+	gave := s.forget(0)
+	require.Positive(t, gave)
+	require.Equal(t, all-gave, s.bytes.Load())
+	s.prune()
+	s.prune()
+	require.Equal(t, 2, tries)
+	require.Equal(t, dirBytes(s.dir), s.bytes.Load())
+	require.Equal(t, s.past, s.bytes.Load())
+	require.Zero(t, s.spare(-1))
+	l, err := s.find("a")
+	require.NoError(t, err)
+	seqs, _ := collect(t, l, 0, 0)
+	require.Equal(t, []uint64{0}, seqs)
+	_, err = s.app("a") // it runs here again
+	require.NoError(t, err)
+	require.Len(t, s.ended, 1)
+}
+
+// TestTheOldestIsWhoWroteFirst: after a restart the logs of apps that wrote last are the youngest, whenever they began.
+func TestTheOldestIsWhoWroteFirst(t *testing.T) {
+	s := newLogs(t)
+	for i, id := range []string{"long", "short"} {
+		l, err := s.app(id)
+		require.NoError(t, err)
+		require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
+		began, wrote := time.Unix(int64(1000+i), 0), time.Unix(int64(3000-i), 0)
+		require.NoError(t, os.Chtimes(l.path(0), wrote, wrote))
+		require.NoError(t, os.Chtimes(l.dir, began, began))
+	}
+	again, err := newLogStore(s.dir, DefaultConfig().LogBytes, s.log)
+	require.NoError(t, err)
+	require.Equal(t, "short", again.ended[0].id)
+}
