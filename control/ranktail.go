@@ -39,7 +39,7 @@ func (r *rankTail) settle(ctx context.Context, err error, since time.Time) error
 	case errors.Is(err, errNoOutput) && at.over:
 		return r.lost(ctx, at.ran, fmt.Sprintf("host %s does not keep it any more (--keep-logs of godwit worker, or its disk was full)", at.host))
 	case err == nil || errors.Is(err, errNoOutput):
-		r.failures, r.failing, r.again = 0, time.Time{}, time.Now().Add(logRetry)
+		r.failures, r.failing, r.again = 0, time.Time{}, soon(time.Now())
 		if err != nil {
 			r.again = time.Now().Add(placeRetry) // its start wakes us
 		}
@@ -65,9 +65,12 @@ func (r *rankTail) settle(ctx context.Context, err error, since time.Time) error
 	if cannot || !r.follow && lasted >= r.wait {
 		return r.lost(ctx, at.ran || cannot, fmt.Sprintf("host %s %s; godwit logs, when it does, has it", at.host, cmp.Or(why, "does not answer")))
 	}
-	r.again = time.Now().Add(logRetry)
+	r.again = soon(time.Now())
 	return nil
 }
+
+// soon is when ranks are asked for again that came back now: those that came shortly after each other go in one stream.
+func soon(now time.Time) time.Time { return now.Add(2 * logRetry).Truncate(logRetry) }
 
 // fault is settle for what a host says of this rank alone.
 func (r *rankTail) fault(ctx context.Context, f *apiv1.OutputFault) error {
