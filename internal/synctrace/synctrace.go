@@ -30,7 +30,7 @@ func Lost(t *testing.T, prepare, f func(dir string) error) []string {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1") //nolint:gosec // this very test
-	cmd.Env = append(os.Environ(), rootVar+"="+dir)
+	cmd.Env = append(os.Environ(), rootVar+"="+dir, "TMPDIR="+t.TempDir())                           // it ends without its own cleaning up
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	d, err := watch(cmd, dir)
 	switch {

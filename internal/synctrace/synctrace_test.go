@@ -38,6 +38,21 @@ func steps(without string) func(string) error {
 
 func TestAllSteps(t *testing.T) { require.Empty(t, Lost(t, nil, steps(""))) }
 
+// TestNothingIsLeft: what the process that runs the test has made besides goes with the test.
+func TestNothingIsLeft(t *testing.T) {
+	var dir string
+	if os.Getenv(rootVar) == "" {
+		dir = t.TempDir()
+		t.Setenv("TMPDIR", dir)
+	}
+	t.Run("traced", func(t *testing.T) {
+		require.Empty(t, Lost(t, func(string) error { return os.WriteFile(filepath.Join(t.TempDir(), "x"), nil, 0o600) }, steps("")))
+	})
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
 func TestNoSync(t *testing.T) {
 	require.Equal(t, []string{"x.new becomes x before its bytes are on the disk", "bytes of x"}, Lost(t, nil, steps("sync")))
 }
