@@ -33,6 +33,7 @@ type hostTail struct {
 
 	ranks map[int32]*rankTail // of which more may come in the stream
 	heard time.Time           // when the host was asked, or had the turn to say more
+	gave  time.Time           // when it was asked, or last gave anything of a rank
 }
 
 var (
@@ -40,6 +41,8 @@ var (
 	errNoOutput = errors.New("the host has no output of this rank")
 	// errSilent is returned when a host has taken too long for a message.
 	errSilent = errors.New("the host does not answer")
+	// errUnsaid is returned when a host ends its answer and has not said that it gave all that a rank wrote, nor why not.
+	errUnsaid = errors.New("it breaks off")
 	// errElsewhere is returned when a rank's output is on another host.
 	errElsewhere = errors.New("its output is on another host")
 )
@@ -59,7 +62,12 @@ func (h *hostTail) run(ctx context.Context) error {
 	default:
 		since = h.fallsSilent(h.host, since)
 	}
-	return h.giveBack(ctx, slices.Collect(maps.Values(h.ranks)), func(r *rankTail) error { return r.settle(ctx, err, since) })
+	return h.giveBack(ctx, slices.Collect(maps.Values(h.ranks)), func(r *rankTail) error {
+		if err == nil && r.at.over { // of what is over all has to come
+			return r.fault(ctx, errUnsaid)
+		}
+		return r.settle(ctx, err, since)
+	})
 }
 
 // giveBack takes ranks out of the stream once it is settled what becomes of each.
@@ -111,7 +119,7 @@ func (h *hostTail) read(ctx context.Context) (err error) {
 			err = errSilent
 		}
 	}()
-	h.heard = time.Now()
+	h.heard, h.gave = time.Now(), time.Now()
 	req := &apiv1.ReadLogsRequest{App: string(h.app), Follow: h.more, Tail: h.last, SinceMs: h.since}
 	for _, rank := range slices.Sorted(maps.Keys(h.ranks)) {
 		req.From = append(req.From, &apiv1.LogPosition{Rank: rank, Seq: h.ranks[rank].next})
@@ -120,7 +128,7 @@ func (h *hostTail) read(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for {
+	for len(h.ranks) > 0 { // whatever the host would say more
 		silent.Reset(patience)
 		h.heard = time.Now()
 		m, err := stream.Receive()
@@ -138,10 +146,18 @@ func (h *hostTail) read(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	return nil
 }
 
 // take sends on what a message says of the stream's ranks.
 func (h *hostTail) take(ctx context.Context, m *apiv1.ReadLogsResponse) error {
+	if len(m.Begin)+len(m.Lines)+len(m.Faults)+len(m.Complete) == 0 {
+		if time.Since(h.gave) < logSilence {
+			return nil
+		}
+		return h.sayAwaited(ctx, h.host, "has others to serve first")
+	}
+	defer func() { h.gave = time.Now() }()
 	for _, p := range m.Begin {
 		if r := h.ranks[p.Rank]; r != nil {
 			if err := r.begin(ctx, p.Seq); err != nil {
@@ -164,7 +180,7 @@ func (h *hostTail) take(ctx context.Context, m *apiv1.ReadLogsResponse) error {
 	}
 	for _, f := range m.Faults {
 		if r := h.ranks[f.Rank]; r != nil {
-			if err := h.giveBack(ctx, []*rankTail{r}, func(r *rankTail) error { return r.fault(ctx, f) }); err != nil {
+			if err := h.giveBack(ctx, []*rankTail{r}, func(r *rankTail) error { return r.fault(ctx, faultError(f)) }); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +34,8 @@ func (f fakeHost) ReadLogs(_ context.Context, req *apiv1.ReadLogsRequest, stream
 		if req.Tail != nil {
 			said = fmt.Sprintf("the last %d since %d", req.GetTail(), req.SinceMs)
 		}
-		if err := stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: p.Rank, Text: []byte(said)}}}); err != nil {
+		m := &apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: p.Rank, Text: []byte(said)}}, Complete: []int32{p.Rank}}
+		if err := stream.Send(m); err != nil {
 			return err
 		}
 	}
@@ -208,7 +210,7 @@ func hanging(t *testing.T) (client apiv1connect.ControlClient, release func()) {
 		<-released
 		m := &apiv1.ReadLogsResponse{}
 		for _, p := range req.From {
-			m.Lines = append(m.Lines, &apiv1.LogLine{Rank: p.Rank})
+			m.Lines, m.Complete = append(m.Lines, &apiv1.LogLine{Rank: p.Rank}), append(m.Complete, p.Rank)
 		}
 		return stream.Send(m)
 	}}.serve(t)
@@ -295,9 +297,12 @@ func TestStreamOfLinesBreaks(t *testing.T) {
 	require.NoError(t, err)
 	for seq := range uint64(last + 1) {
 		m, err := stream.Receive()
+		for err == nil && len(m.Awaited) > 0 {
+			require.Equal(t, "has others to serve first", m.Awaited[0].Reason)
+			m, err = stream.Receive()
+		}
 		require.NoError(t, err)
 		require.Empty(t, m.Missing)
-		require.Empty(t, m.Awaited)
 		require.Len(t, m.Lines, 1)
 		require.Equal(t, seq, m.Lines[0].Seq)
 	}
@@ -417,4 +422,71 @@ func TestAHostIsAskedOnce(t *testing.T) {
 			require.Contains(t, missing[3], "host h2 does not give it (input/output error)")
 		}
 	}
+}
+
+// TestAHostThatLies: one that says of all ranks that they are complete and goes on, or says nothing for ever, or breaks off, holds up and costs no more
+// than it has to.
+func TestAHostThatLies(t *testing.T) {
+	b := newBench(t, nil)
+	var open, asked atomic.Int32
+	stop := make(chan struct{})
+	t.Cleanup(func() { close(stop) })
+	b.addrs["h1"] = fakeHost{logs: func(req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
+		asked.Add(1)
+		open.Add(1)
+		defer open.Add(-1)
+		m := &apiv1.ReadLogsResponse{}
+		for _, p := range req.From {
+			m.Complete = append(m.Complete, p.Rank)
+		}
+		for {
+			if stream.Send(m) != nil {
+				return nil
+			}
+			select {
+			case <-time.After(time.Millisecond):
+			case <-stop:
+				return nil
+			}
+			m = &apiv1.ReadLogsResponse{}
+		}
+	}}.serve(t)
+	b.addrs["h2"] = fakeHost{logs: func(*apiv1.ReadLogsRequest, apiv1connect.DataReadLogsServerStream) error { return nil }}.serve(t)
+	b.running()
+	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
+	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a", Follow: true, Ranks: []int32{0, 1}})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return asked.Load() > 5 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return open.Load() <= 1 }, time.Minute, time.Millisecond, "each stream ends when nothing more is wanted of it")
+	b.end()
+	_, err = stream.Receive()
+	require.ErrorIs(t, err, io.EOF)
+
+	_, missing := allOf(t, client, &apiv1.LogsRequest{App: "a", WaitMs: 100, Ranks: []int32{2}})
+	require.Contains(t, missing[2], "host h2 does not give it (it breaks off)")
+}
+
+// TestTurnsThatDoNotCome: of a host that says all the while that others come first the caller hears so.
+func TestTurnsThatDoNotCome(t *testing.T) {
+	b := newBench(t, nil)
+	b.addrs["h1"] = fakeHost{logs: func(req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
+		for range 30 {
+			if err := errors.Join(pause(t.Context(), logSilence/20), stream.Send(&apiv1.ReadLogsResponse{})); err != nil {
+				return err
+			}
+		}
+		return stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: 0}}, Complete: []int32{0}})
+	}}.serve(t)
+	b.running()
+	b.end()
+	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
+	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a", WaitMs: 1000, Ranks: []int32{0}})
+	require.NoError(t, err)
+	m, err := stream.Receive()
+	require.NoError(t, err)
+	require.Len(t, m.Awaited, 1)
+	require.Equal(t, "has others to serve first", m.Awaited[0].Reason)
+	m, err = stream.Receive()
+	require.NoError(t, err)
+	require.Len(t, m.Lines, 1, "and it is not given up")
 }

@@ -45,7 +45,7 @@ func (r *rankTail) settle(ctx context.Context, err error, since time.Time) error
 		}
 		r.over = at.over || !r.follow
 		return nil
-	case errors.Is(err, errSilent), errors.Is(err, errElsewhere), connect.CodeOf(err) == connect.CodeUnavailable,
+	case errors.Is(err, errSilent), errors.Is(err, errElsewhere), errors.Is(err, errUnsaid), connect.CodeOf(err) == connect.CodeUnavailable,
 		apierr.Info(err).GetReason() == apierr.ReasonOverloaded:
 		// it may be busy, and has had its time; or it may come back
 	default:
@@ -72,12 +72,12 @@ func (r *rankTail) settle(ctx context.Context, err error, since time.Time) error
 // soon is when ranks are asked for again that came back now: those that came shortly after each other go in one stream.
 func soon(now time.Time) time.Time { return now.Add(2 * logRetry).Truncate(logRetry) }
 
-// fault is settle for what a host says of this rank alone.
-func (r *rankTail) fault(ctx context.Context, f *apiv1.OutputFault) error {
+// fault is settle for what is wrong with this rank's output alone.
+func (r *rankTail) fault(ctx context.Context, err error) error {
 	if r.failing.IsZero() {
 		r.failing = time.Now()
 	}
-	return r.settle(ctx, faultError(f), r.failing)
+	return r.settle(ctx, err, r.failing)
 }
 
 // took notes that a line was sent on.
