@@ -276,12 +276,16 @@ func TestStreamOfLinesBreaks(t *testing.T) {
 	b := newBench(t, nil)
 	const wait, pace, last = 3 * time.Second, 300 * time.Millisecond, 12
 	b.addrs["h1"] = fakeHost{logs: func(req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
-		for range last { // its turn is yet to come
+		signs := last
+		if req.From[0].Seq > 0 {
+			signs = 2
+		}
+		for range signs { // its turn is yet to come
 			if err := errors.Join(pause(t.Context(), pace), stream.Send(&apiv1.ReadLogsResponse{})); err != nil {
 				return err
 			}
 		}
-		for seq := req.From[0].Seq; seq < last; seq++ {
+		for seq := req.From[0].Seq; seq < min(last, req.From[0].Seq+3); seq++ {
 			if err := errors.Join(pause(t.Context(), pace), stream.Send(&apiv1.ReadLogsResponse{Lines: []*apiv1.LogLine{{Rank: 0, Seq: seq}}})); err != nil {
 				return err
 			}
@@ -310,6 +314,48 @@ func TestStreamOfLinesBreaks(t *testing.T) {
 
 // pause returns after d, or when ctx ends.
 func pause(ctx context.Context, d time.Duration) error { return await(ctx, nil, d) }
+
+// TestSilentHostIsAskedAgain: before the caller's wait is over, for it may only have lost the question.
+func TestSilentHostIsAskedAgain(t *testing.T) {
+	b := newBench(t, nil)
+	var asked atomic.Int32
+	stop := make(chan struct{})
+	t.Cleanup(func() { close(stop) })
+	b.addrs["h1"] = fakeHost{logs: func(*apiv1.ReadLogsRequest, apiv1connect.DataReadLogsServerStream) error {
+		asked.Add(1)
+		<-stop
+		return nil
+	}}.serve(t)
+	b.running()
+	b.end()
+	client := apiv1connect.NewControlClient(transport.NewClient(transport.NewHTTPClient(), serve(t, b.l.c)))
+	_, missing := allOf(t, client, &apiv1.LogsRequest{App: "a", Ranks: []int32{0}, WaitMs: uint64(2 * logSilence.Milliseconds())})
+	require.Contains(t, missing[0], "host h1 does not answer")
+	require.Greater(t, asked.Load(), int32(1))
+}
+
+// TestRankSettles: what is remembered of a rank's troubles is over with its next line, and what a host says that it cannot give is missing though
+// nobody has heard that the rank has run there.
+func TestRankSettles(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	out := make(chan *apiv1.LogsResponse, 2)
+	tail := newAppTail(b.l.c, "a", out)
+	r := &rankTail{appTail: tail, failures: 7, failing: time.Now(), since: 9, at: place{host: "h1", over: true}}
+	r.took(&apiv1.LogLine{Seq: 4, Lost: 3})
+	require.Equal(t, &rankTail{appTail: tail, next: 7, at: r.at}, r)
+	r.failures = maxLogFailures
+	require.NoError(t, r.settle(t.Context(), errors.New("input/output error"), time.Now()))
+	require.True(t, r.over)
+	require.Contains(t, (<-out).Missing[0].Reason, "does not give it (input/output error)")
+
+	first := time.Now()
+	require.Equal(t, first, tail.fallsSilent("h1", first))
+	require.Equal(t, first, tail.fallsSilent("h1", first.Add(time.Second)))
+	require.Equal(t, first, tail.silentSince("h1"))
+	tail.answers("h1")
+	require.Zero(t, tail.silentSince("h1"))
+}
 
 // TestHostThatCannotGiveIt: who follows output of which its host says that it cannot be read hears that, and is not held up for ever.
 func TestHostThatCannotGiveIt(t *testing.T) {
