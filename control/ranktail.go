@@ -46,6 +46,7 @@ func (r *rankTail) settle(ctx context.Context, err error, since time.Time) error
 		r.over = at.over || !r.follow
 		return nil
 	case errors.Is(err, errSilent), errors.Is(err, errElsewhere), errors.Is(err, errUnsaid), connect.CodeOf(err) == connect.CodeUnavailable,
+		connect.CodeOf(err) == connect.CodeCanceled, // how a connection that breaks may be told
 		apierr.Info(err).GetReason() == apierr.ReasonOverloaded:
 		// it may be busy, and has had its time; or it may come back
 	default:

@@ -209,7 +209,7 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 // Retryable says whether another server, or a later moment, may give another answer.
 func Retryable(err error) bool {
 	var stranger *StrangerError
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errSilent) || errors.As(err, &stranger) {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errSilent) || errors.Is(err, errNoAnswer) || errors.As(err, &stranger) {
 		return true
 	}
 	var call *connect.Error

@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,13 +53,16 @@ func late(ctx context.Context, err error) bool {
 	return err != nil && (ctx.Err() != nil || connect.CodeOf(err) == connect.CodeDeadlineExceeded)
 }
 
+// errNoAnswer is returned when a server has not said in time which cluster it is of.
+var errNoAnswer = errors.New("does not answer")
+
 // ask asks a server which cluster it is of.
 func (c *Client) ask(ctx context.Context, addr string) (*apiv1.DiscoverResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
 	res, err := c.discover(ctx, addr)
 	if late(ctx, err) {
-		return nil, connect.NewError(connect.CodeUnavailable, fmt.Sprintf("%s does not answer", addr))
+		return nil, fmt.Errorf("%s %w", addr, errNoAnswer)
 	}
 	return res, err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -48,9 +49,9 @@ func NotAServer(ctx context.Context, h *http.Client, addr string, err error) err
 	e := &StrangerError{Addr: addr, Said: text.Line(apierr.Message(err), maxStrange)}
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
-	if connect.CodeOf(err) == connect.CodeUnavailable {
-		// Who said something may speak no HTTP/2: net/http has many words for that and no kind. Who has fallen silent says nothing now either.
-		if m := apierr.Message(err); !strings.Contains(m, "http2: ") || strings.Contains(m, "http2: client connection lost") {
+	if code := connect.CodeOf(err); code == connect.CodeUnavailable || code == connect.CodeCanceled { // a connection that broke
+		// Who was reached may speak no HTTP/2: net/http has many words for that and no kind. Who has fallen silent says nothing now either.
+		if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" || strings.Contains(apierr.Message(err), "http2: client connection lost") {
 			return nil
 		}
 		if e.Said = firstWords(ctx, h, addr); e.Said == "" {
@@ -58,7 +59,10 @@ func NotAServer(ctx context.Context, h *http.Client, addr string, err error) err
 		}
 		return e
 	}
-	codes := []connect.Code{connect.CodeUnimplemented, connect.CodeUnauthenticated, connect.CodePermissionDenied, connect.CodeUnknown, connect.CodeInternal}
+	codes := []connect.Code{
+		connect.CodeResourceExhausted, // its answer is too large
+		connect.CodeUnimplemented, connect.CodeUnauthenticated, connect.CodePermissionDenied, connect.CodeUnknown, connect.CodeInternal,
+	}
 	if !slices.Contains(codes, connect.CodeOf(err)) {
 		return nil
 	}

@@ -100,6 +100,10 @@ func TestStrangersArePassedOver(t *testing.T) {
 		"one that asks who it is": {
 			other(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }), "but another program (HTTP status 401 Unauthorized",
 		},
+		"one without end": {other(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/grpc+proto")
+			_, _ = w.Write([]byte{0, 0x7f, 0xff, 0xff, 0xff, 1, 2, 3})
+		}), "but another program (message "},
 		"one of HTTP/1": {listening(t, func(ctx context.Context, l net.Listener) {
 			s := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Minute}
 			stop := context.AfterFunc(ctx, func() { _ = s.Close() })
@@ -139,9 +143,14 @@ func TestStrangersArePassedOver(t *testing.T) {
 	require.NoError(t, NotAServer(t.Context(), h, worker, apierr.New(connect.CodeUnknown, apierr.ReasonInternal, "", "of a server", "")))
 	require.NoError(t, NotAServer(t.Context(), h, worker, nil))
 	// net/http has several words for what is no HTTP/2, by when it is found.
-	early := connect.NewError(connect.CodeUnavailable, "http2: client conn is closed")
-	require.ErrorContains(t, NotAServer(t.Context(), h, listening(t, saysFirst), early), "SSH-2.0")
-	require.NoError(t, NotAServer(t.Context(), h, good, early))
+	first := listening(t, saysFirst)
+	for _, early := range []error{
+		connect.NewError(connect.CodeUnavailable, "http2: client conn is closed"), connect.NewError(connect.CodeCanceled, "write: broken pipe"),
+		connect.NewError(connect.CodeUnavailable, "connection reset by peer"),
+	} {
+		require.ErrorContains(t, NotAServer(t.Context(), h, first, early), "SSH-2.0")
+		require.NoError(t, NotAServer(t.Context(), h, good, early))
+	}
 }
 
 // TestSilenceIsNotAskedAgain: who has answered nothing is not looked at once more, which would take as long again.
