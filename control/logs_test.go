@@ -344,6 +344,14 @@ func TestRankSettles(t *testing.T) {
 	r := &rankTail{appTail: tail, failures: 7, failing: time.Now(), since: 9, at: place{host: "h1", over: true}}
 	r.took(&apiv1.LogLine{Seq: 4, Lost: 3})
 	require.Equal(t, &rankTail{appTail: tail, next: 7, at: r.at}, r)
+	require.NoError(t, r.begin(t.Context(), 99))
+	require.EqualValues(t, 7, r.next, "where its lines begin was found out")
+	for _, err := range []error{errElsewhere, errUnsaid, errSilent, connect.NewError(connect.CodeUnavailable, "x"), connect.NewError(connect.CodeCanceled, "x")} {
+		require.NoError(t, r.settle(t.Context(), err, time.Now()))
+		require.Zero(t, r.failures, "it may come back")
+		require.False(t, r.over)
+	}
+	require.Empty(t, out)
 	r.failures = maxLogFailures
 	require.NoError(t, r.settle(t.Context(), errors.New("input/output error"), time.Now()))
 	require.True(t, r.over)
