@@ -57,30 +57,30 @@ type shortage struct {
 func (s shortage) none() bool { return s.bytes <= 0 && !s.files }
 
 // makeRoom looks at the disk and, while it is short of room, removes what can be had again, and then, if that and it come to what lacks, output
-// of ended apps, the oldest first, no more than is needed. What was used a moment ago stays unless the need is urgent. A file system may give room
-// back a moment later: the next look sees it.
+// of ended apps, no more than is needed. Output of the last minute stays: somebody may be about to ask for it. So do modules that were used then, while
+// the host takes ranks. A file system may give room back a moment later: the next look sees it.
 func (w *Worker) makeRoom(ctx context.Context) {
 	lacks := w.lookAtDisk()
 	if lacks.none() {
 		return
 	}
-	atLeast := w.logs.atLeast
+	unused := keptAtLeast
 	if lacks.urgent {
-		atLeast = -1
+		unused = -1
 	}
-	if gave := w.modules.shed(lacks.bytes, atLeast); gave > 0 {
+	if gave := w.modules.shed(lacks.bytes, unused); gave > 0 {
 		if lacks.bytes -= gave; w.lookAtDisk().none() {
 			return
 		}
 	}
-	if !lacks.files && w.logs.spare(atLeast) < lacks.bytes {
-		return // others fill the disk: it would be lost for nothing
-	}
 	logs, bytes := 0, int64(0)
-	for ctx.Err() == nil && !lacks.none() {
-		gave, ok := w.logs.sacrifice(atLeast)
-		if !ok {
+	for _, id := range w.logs.spare(lacks) {
+		if ctx.Err() != nil || lacks.none() {
 			break
+		}
+		gave, ok := w.logs.sacrifice(id)
+		if !ok {
+			continue
 		}
 		logs, bytes = logs+1, bytes+gave
 		if lacks.bytes -= gave; w.lookAtDisk().none() {

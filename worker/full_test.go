@@ -201,6 +201,7 @@ func TestEndedAppsMakeRoom(t *testing.T) {
 		var err error
 		w.logs, err = newLogStore(filepath.Join(w.cfg.DataDir, "logs"), 1<<40, w.log)
 		require.NoError(t, err)
+		w.logs.atLeast = -1
 	}
 	there := func(want ...string) {
 		t.Helper()
@@ -259,6 +260,7 @@ func TestRoomComesLater(t *testing.T) {
 	var err error
 	w.logs, err = newLogStore(filepath.Join(w.cfg.DataDir, "logs"), 1<<40, w.log)
 	require.NoError(t, err)
+	w.logs.atLeast = -1
 	end := func(id string, lines int) {
 		l, err := w.logs.app(id)
 		require.NoError(t, err)
@@ -322,7 +324,7 @@ func TestWhatMakesRoom(t *testing.T) {
 		"old output is not enough":         {ballast: 21, old: 1, left: []string{"old"}},
 		"young output, while it is fit":    {ballast: 19, young: 2, left: []string{"young"}},
 		"a module in use, while it is fit": {ballast: 19, used: 2, modules: 1},
-		"unfit, all is needed":             {ballast: 19, old: 1, young: 2},
+		"unfit, old output is not enough":  {ballast: 19, old: 1, young: 2, left: []string{"old", "young"}, unfit: true},
 		"unfit, old output is enough":      {ballast: 17, old: 3, young: 1, left: []string{"young"}},
 		"unfit, a module is enough":        {ballast: 17, young: 1, used: 3, left: []string{"young"}},
 		"unfit, others fill the disk":      {ballast: 26, old: 1, young: 1, left: []string{"old", "young"}, unfit: true},

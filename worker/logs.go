@@ -202,23 +202,37 @@ func (s *logStore) goes(e endedLog, ago time.Duration) bool {
 	return !e.stuck && time.Since(e.at) > ago && (l == nil || l.readers.Load() == 0)
 }
 
-// spare is how many bytes the logs have that sacrifice would remove.
-func (s *logStore) spare(ago time.Duration) (n int64) {
+// spare names logs of apps that ended a while ago and that nobody reads, which together give what lacks, the oldest first, and none that is not
+// needed for that; none if all of them are not enough: they would be lost for nothing.
+func (s *logStore) spare(lacks shortage) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var chosen []endedLog
+	sum := int64(0)
 	for _, e := range s.ended {
-		if s.goes(e, ago) {
-			n += e.bytes
+		if s.goes(e, s.atLeast) && (sum < lacks.bytes || lacks.files) {
+			chosen = append(chosen, e)
+			sum += e.bytes
 		}
 	}
-	return n
+	if sum < lacks.bytes && !lacks.files {
+		return nil
+	}
+	var ids []string
+	for _, e := range chosen {
+		if !lacks.files && sum-e.bytes >= lacks.bytes {
+			sum -= e.bytes // a later one is enough
+			continue
+		}
+		ids = append(ids, e.id)
+	}
+	return ids
 }
 
-// sacrifice removes the oldest log of an app that ended longer ago than that and that nobody reads, to make room on the disk, however few
-// bytes are kept. It returns how many bytes that gave; false if there is none.
-func (s *logStore) sacrifice(ago time.Duration) (int64, bool) {
+// sacrifice removes the log of an app that spare has named, unless somebody reads it by now. It returns how many bytes that gave; false if it stays.
+func (s *logStore) sacrifice(id string) (int64, bool) {
 	s.mu.Lock()
-	i := s.unread(ago)
+	i := slices.IndexFunc(s.ended, func(e endedLog) bool { return e.id == id && s.goes(e, s.atLeast) })
 	if i < 0 {
 		s.mu.Unlock()
 		return 0, false

@@ -524,7 +524,7 @@ func TestWhatCannotBeRemovedCounts(t *testing.T) {
 	require.Equal(t, 2, tries)
 	require.Equal(t, dirBytes(s.dir), s.bytes.Load())
 	require.Equal(t, s.past, s.bytes.Load())
-	require.Zero(t, s.spare(-1))
+	require.Empty(t, s.spare(shortage{files: true}))
 	l, err := s.find("a")
 	require.NoError(t, err)
 	seqs, _ := collect(t, l, 0, 0)
@@ -548,4 +548,50 @@ func TestTheOldestIsWhoWroteFirst(t *testing.T) {
 	again, err := newLogStore(s.dir, DefaultConfig().LogBytes, s.log)
 	require.NoError(t, err)
 	require.Equal(t, "short", again.ended[0].id)
+}
+
+// TestWhatIsSpared: the oldest logs go that are enough, and none that is not needed for it, is read, or is of now.
+func TestWhatIsSpared(t *testing.T) {
+	s := newLogs(t)
+	for id, lines := range map[string]int{"a": 1, "b": 100, "c": 1, "d": 50, "e-now": 1000} {
+		l, err := s.app(id)
+		require.NoError(t, err)
+		for seq := range uint64(lines) {
+			require.NoError(t, l.append([]*apiv1.LogLine{line(0, seq)}))
+		}
+	}
+	ago := time.Now().Add(-2 * keptAtLeast)
+	for i, id := range []string{"a", "b", "c", "d", "e-now"} {
+		s.close(id)
+		s.ended[i].at = ago
+	}
+	s.ended[4].at = time.Now()
+	size := map[string]int64{}
+	for _, e := range s.ended {
+		size[e.id] = e.bytes
+	}
+	for _, tc := range []struct {
+		bytes int64
+		want  []string
+	}{
+		{1, []string{"a"}},
+		{size["a"] + 1, []string{"b"}},
+		{size["b"], []string{"b"}},
+		{size["b"] + 1, []string{"a", "b"}},
+		{size["b"] + size["d"], []string{"b", "d"}},
+		{size["a"] + size["b"] + size["c"] + size["d"], []string{"a", "b", "c", "d"}},
+		{size["a"] + size["b"] + size["c"] + size["d"] + 1, nil},
+	} {
+		require.Equal(t, tc.want, s.spare(shortage{bytes: tc.bytes}), tc.bytes)
+	}
+	require.Equal(t, []string{"a", "b", "c", "d"}, s.spare(shortage{files: true}))
+	l, err := s.find("b")
+	require.NoError(t, err)
+	l.readers.Add(1)
+	require.Equal(t, []string{"d"}, s.spare(shortage{bytes: size["a"] + size["c"] + 1}))
+	_, ok := s.sacrifice("b")
+	require.False(t, ok, "somebody reads it by now")
+	gave, ok := s.sacrifice("d")
+	require.True(t, ok)
+	require.Equal(t, size["d"], gave)
 }
