@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -40,6 +41,8 @@ type logsFlags struct {
 }
 
 const logsLong = `Print an app's output.
+
+With -o json, each line of output is an object on a line of its own, printed as it comes.
 
 Without -f, a host that does not answer is waited for as long as --timeout says: then the output of its ranks is called incomplete, and the
 exit code is 1, as where output is gone or has gaps.`
@@ -82,12 +85,10 @@ func printLogs(ctx context.Context, o *options, f *logsFlags, ref string) error 
 	if err != nil {
 		return err
 	}
-	lines, show := []any{}, lineWriter(os.Stdout, os.Stderr, f.label)
+	show := lineWriter(os.Stdout, os.Stderr, f.label)
 	if o.output == "json" {
-		show = func(l *apiv1.LogLine) error {
-			lines = append(lines, jsonLine(l))
-			return nil
-		}
+		out := json.NewEncoder(os.Stdout)
+		show = func(l *apiv1.LogLine) error { return out.Encode(jsonLine(l)) }
 	}
 	t := newTail(cl, app, f.follow, ranks, show)
 	t.wait = max(o.timeout, time.Millisecond)
@@ -116,9 +117,6 @@ func printLogs(ctx context.Context, o *options, f *logsFlags, ref string) error 
 		if res, err := getApp(ctx, cl, app); err == nil && slices.Contains([]string{apiv1.AppQueued, apiv1.AppStarting}, res.App.Phase) {
 			notice(whereIs(res.App) + ": there is no output yet")
 		}
-	}
-	if o.output == "json" {
-		return cmp.Or(printJSON(os.Stdout, lines), t.incomplete())
 	}
 	return t.incomplete()
 }
