@@ -74,11 +74,14 @@ func (c *Control) inspectHost(ctx context.Context, v *fsm.View, name, app string
 	if !ok || fsm.HostStateOf(host).Gone() {
 		return &apiv1.InspectResponse{Reason: "its host is gone"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, inspectWait)
+	asking, cancel := context.WithTimeout(ctx, inspectWait)
 	defer cancel()
 	client := apiv1connect.NewDataClient(transport.NewClient(c.http, host.Addr))
-	res, err := client.Inspect(ctx, &apiv1.InspectRequest{App: app})
-	if err != nil {
+	res, err := client.Inspect(asking, &apiv1.InspectRequest{App: app})
+	switch {
+	case err != nil && asking.Err() != nil && ctx.Err() == nil:
+		return &apiv1.InspectResponse{Reason: fmt.Sprintf("the host has not answered within %v", inspectWait)}
+	case err != nil:
 		return &apiv1.InspectResponse{Reason: "the host does not answer: " + apierr.Message(err)}
 	}
 	return res

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"connectrpc.com/connect/v2"
@@ -27,6 +28,10 @@ func (c *Control) RemoveServer(ctx context.Context, req *apiv1.RemoveServerReque
 		return nil, err
 	}
 	if s.ID == c.group.ID() {
+		if c.alone() {
+			return nil, apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "id", fmt.Sprintf("server %s is the only one that votes: without it there is no cluster", s.ID),
+				"add servers, wait until godwit servers shows that they vote, and try again; to end the cluster, stop this server")
+		}
 		if err := c.group.TransferLeadership(ctx, ""); err != nil {
 			return nil, groupError(err)
 		}
@@ -40,6 +45,11 @@ func (c *Control) RemoveServer(ctx context.Context, req *apiv1.RemoveServerReque
 	}
 	c.slog.Info("server removed", "server", s.ID, "addr", s.Addr)
 	return &apiv1.RemoveServerResponse{Id: s.ID}, nil
+}
+
+// alone says whether this server is the only one that votes.
+func (c *Control) alone() bool {
+	return !slices.ContainsFunc(c.group.Servers(), func(s ServerInfo) bool { return s.Voter && s.ID != c.group.ID() })
 }
 
 // removedBefore answers a request to remove a server that is no member. unknown is the answer if nothing is known of it.

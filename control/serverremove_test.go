@@ -103,6 +103,20 @@ func TestTransferIsDoneOnce(t *testing.T) {
 	require.Equal(t, 2, g.handed)
 }
 
+// TestTheOnlyVoterStays: without it there is no cluster, and nobody to hand leadership to.
+func TestTheOnlyVoterStays(t *testing.T) {
+	m := fsm.New()
+	g := &handingGroup{}
+	c := &Control{group: noGroup{}, log: &memoryLog{machine: m}, state: m, slog: slog.New(slog.DiscardHandler)}
+	_, err := c.RemoveServer(t.Context(), &apiv1.RemoveServerRequest{Id: "s1"})
+	require.Equal(t, connect.CodeFailedPrecondition, connect.CodeOf(err))
+	require.ErrorContains(t, err, "the only one that votes")
+	c.group = g
+	_, err = c.RemoveServer(t.Context(), &apiv1.RemoveServerRequest{Id: "s1"})
+	require.ErrorContains(t, err, "handed leadership on")
+	require.Equal(t, 1, g.handed)
+}
+
 // handingGroup counts how often leadership was handed on.
 type handingGroup struct {
 	noGroup

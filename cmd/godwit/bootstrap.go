@@ -59,6 +59,7 @@ const (
 type decision struct {
 	move    move
 	why     string
+	wrong   bool // it waits until somebody corrects what a server was started with
 	servers []raftnode.Server
 }
 
@@ -86,9 +87,9 @@ func decide(own ownState, seen []seenServer) decision {
 		}
 		return decision{why: fmt.Sprintf("this server's data directory is of cluster %s and its log is gone: it waits until that cluster adds it", own.clusterID)}
 	case own.seek.several != nil:
-		return decision{why: "the servers of --retry-join are of several clusters, or seek them (" + describeLeads(own.seek.several) + "): give it servers of one"}
+		return decision{wrong: true, why: "the servers of --retry-join are of several clusters, or seek them (" + describeLeads(own.seek.several) + "): give it servers of one"}
 	case len(sought) > 1:
-		return decision{why: "the servers found are of several clusters (" + describe(sought) + "): give --retry-join servers of one"}
+		return decision{wrong: true, why: "the servers found are of several clusters (" + describe(sought) + "): give --retry-join servers of one"}
 	case len(sought) == 1:
 		return decision{why: "a server found is of a cluster (" + describe(sought) + "): this one waits until that cluster adds it. If most of its " +
 			"servers are gone for good, godwit server recover on one that is left makes it work again"}
@@ -139,13 +140,13 @@ func decideNew(own ownState, seen []seenServer) decision {
 		}
 	}
 	if why := otherNumbers(own, seen); why != "" {
-		return decision{why: why}
+		return decision{wrong: true, why: why}
 	}
 	switch n := len(group); {
 	case n < own.expect:
 		return decision{why: fmt.Sprintf("%d of the %d servers of --bootstrap-expect are found: it waits for the others", n, own.expect)}
 	case n > own.expect:
-		return decision{why: fmt.Sprintf("%d servers are found and --bootstrap-expect says %d: correct it on all of them, or stop those that are too many", n, own.expect)}
+		return decision{wrong: true, why: fmt.Sprintf("%d servers are found and --bootstrap-expect says %d: correct it on all of them, or stop those that are too many", n, own.expect)}
 	}
 	for _, s := range seen {
 		if s.id == own.id || !s.answered || s.expect == 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -139,6 +140,8 @@ func TestDecide(t *testing.T) {
 			d := decide(tc.own, tc.seen)
 			require.Equal(t, tc.move, d.move, d.why)
 			require.Contains(t, d.why, tc.why)
+			wrong := slices.ContainsFunc([]string{"correct it on all", "until all have the same", "of several clusters"}, func(s string) bool { return strings.Contains(d.why, s) })
+			require.Equal(t, wrong, d.wrong, "what somebody has to correct is a warning: %s", d.why)
 			if tc.move == moveBootstrap {
 				require.Len(t, d.servers, tc.own.expect)
 			}

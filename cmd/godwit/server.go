@@ -398,7 +398,11 @@ func (s *server) bootstrap(ctx context.Context) error {
 			case moveWait:
 			}
 			if said.News(d.why, time.Now()) {
-				s.log.Info("this server is in no cluster", "reason", d.why)
+				level := slog.LevelInfo
+				if d.wrong {
+					level = slog.LevelWarn
+				}
+				s.log.Log(ctx, level, "this server is in no cluster", "reason", d.why)
 			}
 		}
 		select {

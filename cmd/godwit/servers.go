@@ -166,7 +166,7 @@ func clearText(alarms []*apiv1.Alarm, index uint64) (string, error) {
 
 func newServersRemove(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "remove ID|ADDRESS", Short: "Take a server out of the group, for good", Args: wants("a server", 1),
+		Use: "remove ID|ADDRESS", SuggestFor: []string{"delete", "drop", "forget", "rm"}, Short: "Take a server out of the group, for good", Args: wants("a server", 1),
 		Long: "Take a server out of the group: by its id, at least 4 characters of its beginning, or its address. It is refused if too few of the others answer. The server may be dead; if it runs, stop it.\n" +
 			"It can come back with an empty data directory only. Asked again by the id, it says that the server is removed already, as long as the servers' log\n" +
 			"has it; by the address, it removes who is there by now.",
@@ -222,7 +222,7 @@ func removedText(before []*apiv1.Server, res *apiv1.RemoveServerResponse) string
 
 func newServersTransfer(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "transfer [ID|ADDRESS]", Short: "Make another server lead", Args: atMost(1),
+		Use: "transfer [ID|ADDRESS]", SuggestFor: []string{"lead", "promote", "stepdown"}, Short: "Make another server lead", Args: atMost(1),
 		Long: "Make another server lead: the one with the id, with at least 4 characters of its beginning, or at the address; without, the one\n" +
 			"whose log is furthest.",
 		RunE: func(c *cobra.Command, args []string) error {

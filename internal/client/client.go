@@ -150,6 +150,7 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 		i := c.next
 		c.mu.Unlock()
 		addr := c.addrs[i%len(c.addrs)]
+		began := time.Now()
 		err, answered := c.checkCluster(ctx, addr), false
 		if err == nil {
 			answered, err = c.call(ctx, addr, deadline, f)
@@ -169,8 +170,12 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 			return fmt.Errorf("%w: %w; see godwit servers", ErrUnreachable, err)
 		}
 		c.failed(addr)
+		absent := undialed(err)
 		if deadline.IsZero() || answered {
-			deadline = time.Now().Add(c.patience)
+			if !absent { // it may have waited, or streamed, for long
+				began = time.Now()
+			}
+			deadline = began.Add(c.patience)
 		}
 		busy := connect.CodeOf(err) == connect.CodeResourceExhausted
 		if apierr.Info(err) != nil {
@@ -183,7 +188,7 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 			err = word
 		}
 		left := time.Until(deadline)
-		if left < 0 {
+		if left < 0 && (!absent || tried >= len(c.addrs)) {
 			return &GaveUpError{c.Addrs(), err}
 		}
 		if left < c.patience-sayAfter {
@@ -206,6 +211,12 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 	}
 }
 
+// undialed says that nothing was asked: there was no connection.
+func undialed(err error) bool {
+	dial := new(net.OpError)
+	return errors.As(err, &dial) && dial.Op == "dial"
+}
+
 // Retryable says whether another server, or a later moment, may give another answer.
 func Retryable(err error) bool {
 	var stranger *StrangerError
@@ -216,8 +227,8 @@ func Retryable(err error) bool {
 	if !errors.As(err, &call) {
 		return false // f's own
 	}
-	if dial := new(net.OpError); errors.As(err, &dial) && dial.Op == "dial" {
-		return true // nothing was asked, also when it took too long
+	if undialed(err) {
+		return true // also when it took too long
 	}
 	switch connect.CodeOf(err) {
 	case connect.CodeUnavailable:

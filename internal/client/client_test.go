@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -87,6 +88,26 @@ func TestNobodyAtTheAddress(t *testing.T) {
 	})
 	require.ErrorIs(t, err, ErrUnreachable)
 	require.Greater(t, dials, 1)
+}
+
+// TestPatienceCountsTheDialing: what it takes to find out that nobody is at an address is of the patience; each address is tried all the same.
+func TestPatienceCountsTheDialing(t *testing.T) {
+	for addrs, tries := range map[string]int{"192.0.2.1:7400": 1, "192.0.2.1:7400,192.0.2.2:7400,192.0.2.3:7400": 3} {
+		synctest.Test(t, func(t *testing.T) {
+			c, err := New(addrs, 3*time.Second)
+			require.NoError(t, err)
+			c.asks = sameCluster
+			dials, began := 0, time.Now()
+			err = c.Do(t.Context(), func(context.Context, apiv1connect.ControlClient) error {
+				dials++
+				time.Sleep(4 * time.Second)
+				return connect.NewError(connect.CodeUnavailable, "").WithCause(&net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded})
+			})
+			require.ErrorIs(t, err, ErrUnreachable)
+			require.Equal(t, tries, dials)
+			require.Equal(t, time.Duration(tries)*4*time.Second, time.Since(began))
+		})
+	}
 }
 
 // TestAServersWordCounts: what one server says tells more than that the others cannot be reached, whichever came last.

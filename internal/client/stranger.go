@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,7 +50,7 @@ func NotAServer(ctx context.Context, h *http.Client, addr string, err error) err
 	defer cancel()
 	if code := connect.CodeOf(err); code == connect.CodeUnavailable || code == connect.CodeCanceled { // a connection that broke
 		// Who was reached may speak no HTTP/2: net/http has many words for that and no kind. Who has fallen silent says nothing now either.
-		if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" || strings.Contains(apierr.Message(err), "http2: client connection lost") {
+		if undialed(err) || strings.Contains(apierr.Message(err), "http2: client connection lost") {
 			return nil
 		}
 		if e.Said = firstWords(ctx, h, addr); e.Said == "" {
