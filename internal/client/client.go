@@ -188,7 +188,7 @@ func (c *Client) Do(ctx context.Context, f func(ctx context.Context, control api
 			err = word
 		}
 		left := time.Until(deadline)
-		if left < 0 && (!absent || tried >= len(c.addrs)) {
+		if left <= 0 && (!absent || tried >= len(c.addrs)) {
 			return &GaveUpError{c.Addrs(), err}
 		}
 		if left < c.patience-sayAfter {

@@ -33,6 +33,11 @@ func TestRetryable(t *testing.T) {
 		{apierr.New(connect.CodeInternal, apierr.ReasonInternal, "", "broken", ""), false},
 		{apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", "no app", ""), false},
 		{apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "f", "bad", ""), false},
+		{apierr.New(connect.CodeResourceExhausted, apierr.ReasonOverloaded, "", "busy", ""), true},
+		{apierr.New(connect.CodeResourceExhausted, apierr.ReasonInvalid, "", "too large", ""), false},
+		{connect.NewError(connect.CodeCanceled, "http2: server sent GOAWAY"), true},
+		{connect.NewError(connect.CodeDeadlineExceeded, "").WithCause(&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}), true},
+		{connect.NewError(connect.CodeDeadlineExceeded, "").WithCause(&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}), false},
 		{errors.New("of the caller itself"), false},
 	}
 	for _, tt := range tests {
@@ -88,6 +93,25 @@ func TestNobodyAtTheAddress(t *testing.T) {
 	})
 	require.ErrorIs(t, err, ErrUnreachable)
 	require.Greater(t, dials, 1)
+}
+
+// TestAllAreTriedBeforeAPause: of several servers the next is asked at once, and after the last one there is a pause, a longer one each time.
+func TestAllAreTriedBeforeAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New("192.0.2.1:7400,192.0.2.2:7400,192.0.2.3:7400", time.Second)
+		require.NoError(t, err)
+		c.asks = sameCluster
+		tries, began := map[time.Duration]int{}, time.Now()
+		err = c.Do(t.Context(), func(context.Context, apiv1connect.ControlClient) error {
+			tries[time.Since(began)]++
+			return connect.NewError(connect.CodeUnavailable, "").WithCause(&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded})
+		})
+		require.ErrorIs(t, err, ErrUnreachable)
+		require.Equal(t, 3, tries[0])
+		require.Equal(t, 3, tries[retryPause])
+		require.Equal(t, 3, tries[3*retryPause])
+		require.Equal(t, 3, tries[7*retryPause])
+	})
 }
 
 // TestPatienceCountsTheDialing: what it takes to find out that nobody is at an address is of the patience; each address is tried all the same.

@@ -224,6 +224,48 @@ func TestWhoIsTurnedAwayHasNoShare(t *testing.T) {
 	})
 }
 
+// TestWhoGivesUpHasNoShare: whoever waited in vain counts no more among those of its address, nor does a place from the moment that it is lost.
+func TestWhoGivesUpHasNoShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(Config{Places: 2, Waiting: 4, Share: 2, Floor: 100, Window: 10 * time.Second, Patience: time.Minute})
+		a, b, c := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3")
+		slow, p1, err := g.EnterFrom(t.Context(), a)
+		require.NoError(t, err)
+		_, p2, err := g.EnterFrom(t.Context(), b)
+		require.NoError(t, err)
+		ctx, giveUp := context.WithCancel(t.Context())
+		waits := func(from netip.Addr) <-chan error {
+			done := make(chan error, 1)
+			go func() {
+				_, p, err := g.EnterFrom(ctx, from)
+				if err == nil {
+					p.Leave()
+				}
+				done <- err
+			}()
+			synctest.Wait()
+			return done
+		}
+		second := waits(a)
+		require.ErrorIs(t, <-waits(a), ErrFull, "it has one place, and waits for one")
+		time.Sleep(9 * time.Second)
+		p2.Moved(100)
+		third := waits(c)
+		time.Sleep(2 * time.Second)
+		require.ErrorIs(t, context.Cause(slow), ErrSlow)
+		fourth := waits(a) // its first place is lost, though the stream has not gone
+		giveUp()
+		for _, done := range []<-chan error{second, third, fourth} {
+			require.ErrorIs(t, <-done, context.Canceled)
+		}
+		require.Equal(t, map[netip.Addr]int{b: 1}, g.of)
+		p1.Leave()
+		p2.Leave()
+		require.Empty(t, g.of)
+		require.Zero(t, g.Inside())
+	})
+}
+
 // TestHasteBuysOneWindow: however much a stream has moved, once it is slow it has no more than one window before it.
 func TestHasteBuysOneWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -58,7 +58,7 @@ func Escape(s string, limit int) string {
 		switch {
 		case r == utf8.RuneError && n == 1:
 			word = fmt.Sprintf(`\x%02x`, s[i])
-		case r == '\n' || r == '\t' || !controls(r):
+		case r == '\n' || r == '\t' || r != utf8.RuneError && !controls(r):
 		case r < 0x100:
 			word = fmt.Sprintf(`\x%02x`, r)
 		default:

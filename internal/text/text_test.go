@@ -19,6 +19,10 @@ func TestClean(t *testing.T) {
 		"c1\u009bcsi":         "c1?csi",
 		"bad\xffutf":          "bad?utf",
 		"ümlaut":              "ümlaut",
+		"del\x7fete":          "del?ete",
+		"line\u2028sep":       "line?sep",
+		"paragraph\u2029sep":  "paragraph?sep",
+		"was bad\ufffd":       "was bad?",
 	} {
 		require.Equal(t, want, Clean(in, 100), "%q", in)
 		require.Equal(t, want != in, Bad(in), "%q", in)
@@ -33,13 +37,18 @@ func TestCleanCuts(t *testing.T) {
 		require.LessOrEqual(t, len(out), limit)
 		require.True(t, utf8.ValidString(out))
 		require.True(t, strings.HasSuffix(out, "…"))
+		require.GreaterOrEqual(t, len(out), limit-1, "no more is cut than it must")
 	}
 	require.Equal(t, in, Clean(in, 100))
+	require.False(t, Bad(in), "a long text is not a bad one")
+	require.True(t, Bad("\x1b"))
 }
 
 func TestWord(t *testing.T) {
-	require.True(t, Word("127.0.0.1:7400"))
-	for _, bad := range []string{"", "a b", "a\n", "ü", strings.Repeat("x", MaxWord+1)} {
+	for _, good := range []string{"127.0.0.1:7400", "!", "~", strings.Repeat("x", MaxWord)} {
+		require.True(t, Word(good), "%q", good)
+	}
+	for _, bad := range []string{"", "a b", "a\n", "ü", "a\x7f", strings.Repeat("x", MaxWord+1)} {
 		require.False(t, Word(bad), "%q", bad)
 	}
 }
@@ -54,6 +63,8 @@ func TestEscape(t *testing.T) {
 		"\u009b31m":                      `\x9b31m`,
 		"a\xff\xc3":                      `a\xff\xc3`,
 		"abc\u202edef":                   `abc\u202edef`,
+		"was bad\ufffd":                  `was bad\ufffd`,
+		"a\u2028b\u2029c":                `a\u2028b\u2029c`,
 	} {
 		require.Equal(t, want, Escape(in, 1024))
 	}
@@ -64,6 +75,8 @@ func TestEscape(t *testing.T) {
 		require.True(t, utf8.ValidString(got))
 		require.Regexp(t, `\(\d+ bytes more\)$`, got)
 	}
+	require.Equal(t, strings.Repeat("x", 60)+" (9940 bytes more)", Escape(strings.Repeat("x", 10_000), 100))
+	require.Equal(t, strings.Repeat("x", 60), Escape(strings.Repeat("x", 60), 100))
 }
 
 func TestCut(t *testing.T) {
@@ -72,4 +85,7 @@ func TestCut(t *testing.T) {
 	require.Equal(t, "a", Cut("aü", 2))
 	require.Equal(t, "日", Cut("日本", 5))
 	require.Empty(t, Cut("abc", -1))
+	require.Empty(t, Cut("日", 2))
+	require.Equal(t, "a\ufffd", Cut("a\ufffdb", 4), "a replacement character that is there is one")
+	require.Equal(t, "abcdef", Cut("abcdef\xff\xff\xff\xff\xff", 10))
 }
