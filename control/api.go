@@ -44,15 +44,21 @@ func (c *Control) mutate(ctx context.Context, cmd *apiv1.Command) (*apiv1.Result
 	return res, nil
 }
 
-// shown is an app as users see it: one that is queued or starting says what it waits for.
+// shown is an app as users see it: one that is queued, starts or is to stop says what it waits for.
 func (c *Control) shown(v *fsm.View, app *apiv1.App) *apiv1.App {
 	switch {
 	case fsm.PhaseOf(app) == fsm.Queued:
 		return waiting(app, c.lines.Of(v).Why(app))
-	case fsm.PhaseOf(app) == fsm.Starting:
-		return waiting(app.Expanded(), c.whyStarting(app))
+	case waitsForHosts(app):
+		return waiting(app.Expanded(), c.awaited(v, app))
 	}
 	return app.Expanded()
+}
+
+// waitsForHosts says whether an app starts, or is to stop.
+func waitsForHosts(app *apiv1.App) bool {
+	phase := fsm.PhaseOf(app)
+	return phase == fsm.Starting || phase == fsm.Running && app.Verdict != ""
 }
 
 func waiting(app *apiv1.App, why string) *apiv1.App {

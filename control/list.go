@@ -51,14 +51,14 @@ func (c *Control) pageOfApps(ctx context.Context, v *fsm.View, p *pager, all boo
 			if ctx.Err() != nil { // plans may take long
 				return
 			}
-			switch fsm.PhaseOf(app) { //nolint:exhaustive // others say it themselves
-			case fsm.Queued:
+			switch {
+			case fsm.PhaseOf(app) == fsm.Queued:
 				if line == nil {
 					line = c.lines.Of(v)
 				}
 				app = waiting(app, line.Why(app))
-			case fsm.Starting:
-				app = waiting(app, c.whyStarting(app))
+			case waitsForHosts(app):
+				app = waiting(app, c.awaited(v, app))
 			}
 			if !yield(app) {
 				return

@@ -106,8 +106,9 @@ func (s *starts) watch(ctx context.Context, v *fsm.View, app *apiv1.App, now tim
 			continue
 		}
 		is := hostStart{session: s.l.sessions.of(host), epoch: app.Epoch, since: now}
+		trouble := ""
 		if st := s.l.inbox.report(host, fsm.AppID(app.Id)); st.GetEpoch() == app.Epoch {
-			is.steps = st.GetStartSteps()
+			is.steps, trouble = st.GetStartSteps(), st.GetStartTrouble()
 		}
 		was := seen[host]
 		if was == nil || is.session == nil || was.session != is.session || was.epoch != is.epoch || was.steps != is.steps {
@@ -115,7 +116,7 @@ func (s *starts) watch(ctx context.Context, v *fsm.View, app *apiv1.App, now tim
 			continue
 		}
 		if now.Sub(was.since) > s.l.c.cfg.StartDeadline {
-			s.giveUp(ctx, app, host, was.session, now)
+			s.giveUp(ctx, app, host, was.session, trouble, now)
 			return was.since
 		}
 		if was.since.Before(first) {
@@ -126,12 +127,17 @@ func (s *starts) watch(ctx context.Context, v *fsm.View, app *apiv1.App, now tim
 }
 
 // giveUp stops an app whose start stands still on a host, and has the host passed over: by this leader, in this session. What it saw is a
-// guess of its own, and no decision that others have to keep.
-func (s *starts) giveUp(ctx context.Context, app *apiv1.App, host fsm.HostID, at *session, now time.Time) {
+// guess of its own, and no decision that others have to keep. A host to which no server gives the module (trouble) is not passed over.
+func (s *starts) giveUp(ctx context.Context, app *apiv1.App, host fsm.HostID, at *session, trouble string, now time.Time) {
 	bound := s.l.c.cfg.StartDeadline
-	at.setStalled(fmt.Sprintf("it made no progress for %s in the start of app %s; this leader gives it no new ranks for %s from then on, or until its worker has a new session; the next leader may try it sooner: look at its disk and its load",
-		bound, app.Id, passOver), now.Add(passOver))
-	why := text.Clean(fmt.Sprintf("%s did not start its ranks: no progress for %s; godwit hosts says more", host, bound), maxReasonBytes)
+	why := fmt.Sprintf("%s did not start its ranks: no progress for %s; godwit hosts says more", host, bound)
+	if trouble != "" {
+		why = fmt.Sprintf("no server has given %s the module for %s: %s", host, bound, trouble)
+	} else {
+		at.setStalled(fmt.Sprintf("it made no progress for %s in the start of app %s; this leader gives it no new ranks for %s from then on, or until its worker has a new session; the next leader may try it sooner: look at its disk and its load",
+			bound, app.Id, passOver), now.Add(passOver))
+	}
+	why = text.Clean(why, maxReasonBytes)
 	done := s.l.propose(ctx, "stalled start of "+app.Id, func(c *apiv1.Command) {
 		c.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: app.Id, Phase: string(fsm.Failed), Reason: why}}
 	})

@@ -28,6 +28,23 @@ func starting(t *testing.T) (*bench, func(seconds int)) {
 	}
 }
 
+// TestNoServerGivesTheModule: an app's start that has no module for long is given up with what is wrong, and its host is not passed over for it.
+func TestNoServerGivesTheModule(t *testing.T) {
+	b, pass := starting(t)
+	b.l.c.setLeader(b.l)
+	b.report("w2", &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorStarting, StartTrouble: "its disk\nfails"})
+	require.Contains(t, b.l.c.awaited(b.l.c.state.View(), b.app("a")), "; no server has given it the module yet: its disk fails)")
+	pass(120)
+	require.Empty(t, b.app("a").Verdict)
+	pass(3)
+	require.Equal(t, "failed", b.app("a").Verdict)
+	require.Contains(t, b.app("a").Reason, "no server has given w2 the module for 2m0s: its disk")
+	b.l.hearFitness(b.l.sessions.of("w2"), "")
+	b.l.takeFitness(b.ctx)
+	h, _ := b.l.c.state.View().Host("w2")
+	require.Empty(t, fsm.WhyUnfit(h))
+}
+
 // TestStalledStartIsGivenUp: the app ends when the host says so, not before; the host is passed over, with the reason, for a while.
 func TestStalledStartIsGivenUp(t *testing.T) {
 	b, pass := starting(t)
@@ -37,7 +54,7 @@ func TestStalledStartIsGivenUp(t *testing.T) {
 	pass(3)
 	require.Equal(t, "failed", b.app("a").Verdict)
 	require.Equal(t, "starting", b.app("a").Phase, "whether its ranks run is the hosts' to say")
-	require.Contains(t, b.l.c.whyStarting(b.app("a")), "is being stopped (w2 did not start its ranks: no progress for 2m0s")
+	require.Contains(t, b.l.c.awaited(b.l.c.state.View(), b.app("a")), "is being stopped (w2 did not start its ranks: no progress for 2m0s")
 
 	b.l.hearFitness(b.l.sessions.of("w2"), "")
 	b.l.hearFitness(b.l.sessions.of("w1"), "")

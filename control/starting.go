@@ -8,18 +8,19 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 // What is said of those that a starting app waits for is a line, however large the app.
 const (
-	maxHostsNamed = 4 // the others are counted
-	maxRanksNamed = 2 // of each host
+	maxHostsNamed = 4   // the others are counted
+	maxRanksNamed = 2   // of each host
+	maxWhyShown   = 160 // bytes of why one can take no new ranks
 )
 
-// whyStarting is whom a starting app waits for, by what the log has: hosts that have live ranks of it and have not told that their
-// executor runs. Of an app that is to stop it is those whose ranks have not ended.
-// inLine says of a host that the server that it asks for the module has none for it yet.
-func whyStarting(app *apiv1.App, inLine func(host string) bool) string {
+// awaited is whom an app that starts waits for, by what the log has: hosts that have live ranks of it and have not told that their
+// executor runs. Of an app that is to stop it is those whose ranks have not ended. what says of a host what it waits for itself, if anything.
+func awaited(app *apiv1.App, what func(host string) string) string {
 	var hosts []string
 	ranks := map[string][]int{}
 	for r, host := range app.Placement {
@@ -35,8 +36,8 @@ func whyStarting(app *apiv1.App, inLine func(host string) bool) string {
 	var parts []string
 	for _, host := range hosts[:min(len(hosts), maxHostsNamed)] {
 		said := rankNames(ranks[host])
-		if app.Verdict == "" && inLine(host) {
-			said += "; it waits for a server to give it the module"
+		if why := what(host); why != "" {
+			said += "; " + why
 		}
 		parts = append(parts, fmt.Sprintf("%s (%s)", host, said))
 	}
@@ -57,15 +58,22 @@ func whyStarting(app *apiv1.App, inLine func(host string) bool) string {
 	return waits
 }
 
-// whyStarting is the package's, by what the hosts have told the leader last; another server knows nothing of it.
-func (c *Control) whyStarting(app *apiv1.App) string {
+// awaited is the package's, by what the log and the hosts have told the leader last; another server knows less of it.
+func (c *Control) awaited(v *fsm.View, app *apiv1.App) string {
 	l := c.current()
-	return whyStarting(app, func(host string) bool {
-		if l == nil {
-			return false
+	return awaited(app, func(host string) string {
+		if l != nil && app.Verdict == "" {
+			st := l.inbox.report(fsm.HostID(host), fsm.AppID(app.Id))
+			switch {
+			case st.GetEpoch() != app.Epoch:
+			case st.GetStartTrouble() != "":
+				return "no server has given it the module yet: " + text.Line(st.GetStartTrouble(), maxWhyShown)
+			case st.GetStartInLine():
+				return "it waits for a server to give it the module"
+			}
 		}
-		st := l.inbox.report(fsm.HostID(host), fsm.AppID(app.Id))
-		return st.GetEpoch() == app.Epoch && st.GetStartInLine()
+		h, _ := v.Host(fsm.HostID(host))
+		return text.Line(fsm.WhyUnfit(h), maxWhyShown)
 	})
 }
 

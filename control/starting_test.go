@@ -35,16 +35,22 @@ func TestStartingSaysWhomItWaitsFor(t *testing.T) {
 	b.report("w2", &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorRunning})
 	b.l.takeReports(b.ctx)
 	require.Empty(t, said())
+	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled", Reason: "by the user"}}})
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostUnfit{SetHostUnfit: &apiv1.SetHostUnfit{
+		Host: "w2", Incarnation: "i-w2", Reason: "its disk hangs",
+	}}})
+	require.Equal(t, "is being stopped (by the user), waits for w1 (rank 0, 1 and 1 more), w2 (rank 3, 4 and 2 more; its disk hangs) to end; "+
+		"a host that does not answer gives them up when its worker is started again", said())
 }
 
-func notInLine(string) bool { return false }
+func nothingElse(string) string { return "" }
 
-func TestWhyStartingIsBounded(t *testing.T) {
+func TestAwaitedIsBounded(t *testing.T) {
 	app := &apiv1.App{Phase: "starting"}
 	for i := range 1000 {
 		app.Placement = append(app.Placement, fmt.Sprintf("w%d", i))
 	}
-	require.Equal(t, "waits for w0 (rank 0), w1 (rank 1), w2 (rank 2), w3 (rank 3), 996 more hosts", whyStarting(app, notInLine))
+	require.Equal(t, "waits for w0 (rank 0), w1 (rank 1), w2 (rank 2), w3 (rank 3), 996 more hosts", awaited(app, nothingElse))
 	app.Verdict, app.Reason = "cancelled", "by the user"
-	require.Contains(t, whyStarting(app, notInLine), "is being stopped (by the user), waits for w0 (rank 0)")
+	require.Contains(t, awaited(app, nothingElse), "is being stopped (by the user), waits for w0 (rank 0)")
 }

@@ -384,7 +384,7 @@ func (a *app) status() *apiv1.AppStatus {
 	s := &apiv1.AppStatus{
 		App: a.id, Index: a.rec.Index, Epoch: a.rec.App.Epoch, AckedMigration: a.acked,
 		FailedMigration: a.failed, FailedReason: clean(a.failure), Reason: clean(a.execErr),
-		SilentMs: a.silent.Milliseconds(), StartSteps: a.startSteps(), StartInLine: a.startInLine(),
+		SilentMs: a.silent.Milliseconds(), StartSteps: a.startSteps(), StartInLine: a.startInLine(), StartTrouble: a.startTrouble(),
 	}
 	s.Executor = [...]string{execNone: "", execStarting: apiv1.ExecutorStarting, execRunning: apiv1.ExecutorRunning, execGone: apiv1.ExecutorEnded}[a.exec]
 	room := maxReasonsBytes

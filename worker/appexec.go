@@ -14,6 +14,7 @@ func (a *app) startChild(ctx context.Context) {
 	a.exec = execStarting
 	out, err := a.host.logs.app(a.id)
 	if err != nil {
+		a.host.suspectDisk()
 		a.exec, a.execErr = execGone, err.Error()
 		return
 	}
@@ -27,6 +28,7 @@ func (a *app) startChild(ctx context.Context) {
 	a.host.tasks.Go(func() error {
 		path, release, err := a.host.modules.use(wanted, digest)
 		if err != nil {
+			a.host.suspectDisk()
 			a.post(func() { a.startFailed(start, err) })
 			return nil
 		}
@@ -185,6 +187,7 @@ func (a *app) store(output *appLog, lines []*apiv1.LogLine) {
 	err := output.append(lines)
 	if err != nil && !a.losing {
 		a.log.Error("output is lost", "err", err)
+		a.host.suspectDisk()
 	}
 	a.losing = err != nil
 	a.host.logs.trim()

@@ -18,7 +18,7 @@ import (
 // appLog is the log of one app's ranks on this host.
 type appLog struct {
 	dir   string
-	total *atomic.Int64 // bytes of all logs of the host
+	total *textBytes // while ranks of the app run here
 
 	readers atomic.Int32 // calls that read it
 
@@ -31,8 +31,8 @@ type appLog struct {
 	complete bool          // no more output will come here
 }
 
-func newAppLog(dir string, total *atomic.Int64, complete bool) *appLog {
-	return &appLog{dir: dir, total: total, files: map[int32]*rankLog{}, changed: make(chan struct{}), complete: complete}
+func newAppLog(dir string, all *atomic.Int64, complete bool) *appLog {
+	return &appLog{dir: dir, total: &textBytes{all: all}, files: map[int32]*rankLog{}, changed: make(chan struct{}), complete: complete}
 }
 
 // load looks which files an earlier life of the worker left, once. What is in them is found out by takeUp.
@@ -218,8 +218,18 @@ func (l *appLog) moved(rank int32) error {
 	return nil
 }
 
-// close says that no rank will write here any more, and releases the files. It returns their size.
-func (l *appLog) close() (size int64) {
+// size is how many bytes its text has.
+func (l *appLog) size() (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.files {
+		n += r.size
+	}
+	return n
+}
+
+// close says that no rank will write here any more, and releases the files.
+func (l *appLog) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range l.files {
@@ -227,11 +237,9 @@ func (l *appLog) close() (size int64) {
 		r.finish()
 		r.close()
 		l.total.Add(r.size - before)
-		size += r.size
 	}
 	l.complete = true
 	l.notify()
-	return size
 }
 
 // logState is how far a rank's log goes.

@@ -81,6 +81,7 @@ func (s dataService) unstored(h *apiv1.TransferHeader, err error) error {
 	if apierr.Info(err) != nil {
 		return err
 	}
+	s.w.suspectDisk()
 	s.w.log.Error("an image could not be stored", "app", h.App, "rank", h.Rank, "err", err)
 	return apierr.New(connect.CodeResourceExhausted, apierr.ReasonRefused, "",
 		fmt.Sprintf("host %s could not store the image of rank %d (%s)", s.w.cfg.Name, h.Rank, reasonOf(err)), "")

@@ -1,8 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,21 +17,51 @@ import (
 
 const (
 	diskLookEach = time.Second
-	minInodes    = 64 // files that must be possible
+	// minInodes is how many files must be possible, and inodesToBeFit how many on a disk that took no more.
+	minInodes, inodesToBeFit = 64, 96
+	// probeEach is how often it is tried whether the disk takes writes, while it does.
+	probeEach = 5 * time.Second
+	// probeFile is what is written for that.
+	probeFile = "probe"
+	// diskSlow is how long a step of a look at the disk may take before the host takes no new ranks: until the step ends.
+	diskSlow = 10 * time.Second
 )
 
 // fitness is whether this host can take new ranks.
 type fitness struct {
-	why atomic.Pointer[string] // nil: it can
+	why   atomic.Pointer[string]    // nil: it can
+	since atomic.Pointer[time.Time] // when the step of a look at the disk began that is under way; nil: none is
 }
 
-// unfit is why the host can take no new ranks; empty: it can.
+// unfit is why the host can take no new ranks; empty: it can. It waits for no disk.
 func (f *fitness) unfit() string {
+	return cmp.Or(f.hangs(), f.found())
+}
+
+// hangs is why the host can take no new ranks while a look at the disk stands still; empty: none does.
+func (f *fitness) hangs() string {
+	if since := f.since.Load(); since != nil && time.Since(*since) >= diskSlow {
+		return fmt.Sprintf("the disk of its data directory hangs: it has not answered for more than %v", diskSlow)
+	}
+	return ""
+}
+
+// found is what the last look has found.
+func (f *fitness) found() string {
 	if why := f.why.Load(); why != nil {
 		return *why
 	}
 	return ""
 }
+
+// step says that a step of a look at the disk begins.
+func (f *fitness) step() {
+	now := time.Now()
+	f.since.Store(&now)
+}
+
+// looked says that the look is over.
+func (f *fitness) looked() { f.since.Store(nil) }
 
 // watchDisk keeps the host's fitness: a disk without room takes neither modules nor output. It has a goroutine of its own, since
 // a disk may also hang.
@@ -36,25 +69,65 @@ func (w *Worker) watchDisk(ctx context.Context) error {
 	t := time.NewTicker(diskLookEach)
 	defer t.Stop()
 	for {
-		w.makeRoom(ctx)
-		w.logs.prune() // of what was kept for a moment
+		w.look(ctx)
 		select {
 		case <-t.C:
-		case <-w.memberCh:
+		case <-w.diskCh:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// shortage is what a disk has too little of. The zero value says that there is room.
+// look looks at the disk once, and does what is to be done for room there. That it hangs is logged by somebody else.
+func (w *Worker) look(ctx context.Context) {
+	defer w.fitness.looked()
+	var told atomic.Bool
+	alarm := time.AfterFunc(diskSlow, func() {
+		if why := w.fitness.hangs(); why != "" {
+			told.Store(true)
+			w.log.Error("this host takes no new ranks", "reason", why)
+		}
+	})
+	w.makeRoom(ctx)
+	w.fitness.step()
+	w.logs.prune() // of what was kept for a moment
+	if !alarm.Stop() && told.Load() {
+		w.log.Info("the disk of the data directory answers again")
+	}
+}
+
+// suspectDisk has the disk looked at at once: something could not be written.
+func (w *Worker) suspectDisk() {
+	w.suspect.Store(true)
+	w.diskCh.Set()
+}
+
+// usage is what files take on a disk.
+type usage struct{ bytes, files int64 }
+
+// blockBytes is what a file system gives a file at a time: files of a few bytes take that much each.
+const blockBytes = 4 << 10
+
+// add counts a file or a directory.
+func (u *usage) add(size int64) {
+	u.files++
+	u.bytes += max(1, (size+blockBytes-1)/blockBytes) * blockBytes
+}
+
+// shortage is what a disk has too little of, where it is above 0. The zero value says that there is room.
 type shortage struct {
-	bytes  int64
-	files  bool
+	usage
 	urgent bool // for want of it the host takes no ranks
 }
 
-func (s shortage) none() bool { return s.bytes <= 0 && !s.files }
+func (s shortage) none() bool { return s.bytes <= 0 && s.files <= 0 }
+
+// less is what lacks yet when so much was given.
+func (s shortage) less(gave usage) shortage {
+	s.bytes, s.files = s.bytes-gave.bytes, s.files-gave.files
+	return s
+}
 
 // makeRoom looks at the disk and, while it is short of room, removes what can be had again, and then, if that and it come to what lacks, output
 // of ended apps, no more than is needed. Output of the last minute stays: somebody may be about to ask for it. So do modules that were used then, while
@@ -68,13 +141,13 @@ func (w *Worker) makeRoom(ctx context.Context) {
 	if lacks.urgent {
 		unused = -1
 	}
-	if gave := w.modules.shed(lacks.bytes, unused); gave > 0 {
-		if lacks.bytes -= gave; w.lookAtDisk().none() {
+	if gave := w.modules.shed(lacks.usage, unused); gave.files > 0 {
+		if lacks = lacks.less(gave); w.lookAtDisk().none() {
 			return
 		}
 	}
 	logs, bytes := 0, int64(0)
-	for _, id := range w.logs.spare(lacks) {
+	for _, id := range w.logs.spare(lacks.usage) {
 		if ctx.Err() != nil || lacks.none() {
 			break
 		}
@@ -82,8 +155,8 @@ func (w *Worker) makeRoom(ctx context.Context) {
 		if !ok {
 			continue
 		}
-		logs, bytes = logs+1, bytes+gave
-		if lacks.bytes -= gave; w.lookAtDisk().none() {
+		logs, bytes = logs+1, bytes+gave.bytes
+		if lacks = lacks.less(gave); w.lookAtDisk().none() {
 			break
 		}
 	}
@@ -93,52 +166,76 @@ func (w *Worker) makeRoom(ctx context.Context) {
 }
 
 // lookAtDisk writes what is to be kept, and sets the host's fitness. It returns what lacks: once unfit, the host needs half as much room again to be
-// fit, so that it does not change with each app, and so much is made before it is unfit too.
+// fit, so that it does not change with each app, and so much is made before it is unfit too. Where nothing can be written there is nothing to be won.
 func (w *Worker) lookAtDisk() (lacks shortage) {
+	w.fitness.step()
 	defer func() { w.logs.tight.Store(lacks.urgent) }()
 	if dirlock.There(w.cfg.DataDir, w.lock) != nil {
 		w.setUnfit("its data directory was removed or replaced while it runs: stop this worker and start it again")
 		return shortage{}
 	}
-	unkept := w.keepMembership()
+	unwritten := cmp.Or(w.keepMembership(), w.probe())
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(w.cfg.DataDir, &st); err != nil {
 		w.setUnfit("its data directory cannot be looked at: " + reasonOf(err))
 		return shortage{}
 	}
-	least := w.cfg.MinFreeBytes
-	if w.fitness.unfit() != "" {
-		least = w.roomToBeFit()
+	least, leastFiles := w.cfg.MinFreeBytes, int64(minInodes)
+	if w.fitness.found() != "" {
+		least, leastFiles = w.roomToBeFit(), inodesToBeFit
 	}
-	free := int64(st.Bavail) * st.Bsize
-	filesLack, readOnly := st.Files > 0 && st.Ffree < minInodes, st.Flags&unix.ST_RDONLY != 0
+	free, files := int64(st.Bavail)*st.Bsize, int64(st.Ffree) //nolint:gosec // no disk has so many
+	if st.Files == 0 {                                        // it does not count them
+		files = inodesToBeFit
+	}
+	readOnly := st.Flags&unix.ST_RDONLY != 0
 	switch total := int64(st.Blocks) * st.Bsize; {
 	case free < least && total < w.roomToBeFit():
 		w.setUnfit(fmt.Sprintf("the disk of its data directory is too small: it has %d MiB in all, and %d MiB must be free; give it a --data-dir on a larger one",
 			total>>20, w.roomToBeFit()>>20))
 	case free < least:
 		w.setUnfit(fmt.Sprintf("the disk of its data directory is full: it takes ranks again when %d MiB are free", w.roomToBeFit()>>20))
-	case filesLack:
-		w.setUnfit("the disk of its data directory is full: it takes no more files")
+	case files < leastFiles:
+		w.setUnfit(fmt.Sprintf("the disk of its data directory is full: it takes no more files; it takes ranks again when %d are possible", inodesToBeFit))
 	case readOnly:
 		w.setUnfit("the disk of its data directory is read-only")
-	case unkept != nil:
-		w.setUnfit("its data directory cannot be written: " + reasonOf(unkept))
+	case unwritten != nil:
+		w.setUnfit("its data directory cannot be written: " + reasonOf(unwritten))
 	default:
 		w.setUnfit("")
 	}
-	if readOnly {
+	if readOnly || unwritten != nil && !errors.Is(unwritten, syscall.ENOSPC) && !errors.Is(unwritten, syscall.EDQUOT) {
 		return shortage{}
 	}
-	return shortage{bytes: max(0, w.roomToBeFit()-free), files: filesLack, urgent: free < least || filesLack}
+	return shortage{usage{max(0, w.roomToBeFit()-free), max(0, inodesToBeFit-files)}, free < least || files < leastFiles}
+}
+
+// probe tries whether the disk takes writes, which nothing else tells: one that has failed may look well until then. What it found stands
+// until it is tried again. Only watchDisk's goroutine calls it, and who starts that.
+func (w *Worker) probe() error {
+	now := time.Now()
+	if w.unwritable == nil && now.Sub(w.probed) < probeEach && !w.suspect.Swap(false) {
+		return nil
+	}
+	w.probed, w.unwritable = now, w.tryDisk(w.cfg.dir(probeFile))
+	return w.unwritable
+}
+
+// writeProbe writes a byte to a file and waits until the disk has it.
+func writeProbe(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte{'\n'})
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // roomToBeFit is how many bytes must be free on a disk that was full.
 func (w *Worker) roomToBeFit() int64 { return w.cfg.MinFreeBytes * 3 / 2 }
 
 func (w *Worker) setUnfit(why string) {
-	old := w.fitness.unfit()
-	if why == old {
+	if why == w.fitness.found() {
 		return
 	}
 	w.fitness.why.Store(&why)

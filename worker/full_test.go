@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -214,7 +215,7 @@ func TestEndedAppsMakeRoom(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 	start()
-	write("a-runs", 1<<20)
+	write("a-runs", 1_000_000)
 	read := write("b-read", 1<<20)
 	read.readers.Add(1)
 	for _, id := range []string{"c", "d", "e"} {
@@ -251,11 +252,11 @@ func modulesIn(t *testing.T, dir string) *moduleCache {
 	return c
 }
 
-// TestRoomComesLater: a file system that gives room back a moment later loses no more output for it; one that takes no more files gets some
-// back; one that is read-only keeps all.
+// TestRoomComesLater: a file system that gives room back a moment later loses no more output for it; one that takes no more files, where
+// output has none to speak of, and one that is read-only keep all.
 func TestRoomComesLater(t *testing.T) {
 	w := newBench(t).a.host
-	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=16m,nr_inodes=100"), 4<<20
+	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=16m,nr_inodes=200"), 4<<20
 	w.modules = modulesIn(t, w.cfg.DataDir)
 	var err error
 	w.logs, err = newLogStore(filepath.Join(w.cfg.DataDir, "logs"), 1<<40, w.log)
@@ -287,7 +288,7 @@ func TestRoomComesLater(t *testing.T) {
 	require.False(t, w.logs.tight.Load())
 
 	w.logs.remove = os.RemoveAll
-	for i := 0; i < 100; i++ {
+	for i := range 200 {
 		f, err := os.Create(filepath.Join(w.cfg.DataDir, "f"+strconv.Itoa(i)))
 		if err != nil {
 			break
@@ -296,15 +297,196 @@ func TestRoomComesLater(t *testing.T) {
 	}
 	w.makeRoom(t.Context())
 	require.Contains(t, w.fitness.unfit(), "no more files")
-	require.Empty(t, w.logs.ended)
-	end("e", 1)
+	require.Len(t, w.logs.ended, 2, "they have too few")
 	require.NoError(t, os.Remove(filepath.Join(w.cfg.DataDir, "ballast")))
-	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "f0"), make([]byte, 13<<20), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "f0"), make([]byte, free(t, w.cfg.DataDir)-1<<20), 0o600))
 	require.NoError(t, syscall.Mount("", w.cfg.DataDir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 	w.logs.remove = func(string) error { return errors.New("tried") }
 	w.makeRoom(t.Context())
-	require.Len(t, w.logs.ended, 1)
+	require.Len(t, w.logs.ended, 2)
 	require.NotEmpty(t, w.fitness.unfit())
+}
+
+// endsWith writes an app's output of so many ranks, a line each, and ends it.
+func endsWith(t *testing.T, s *logStore, id string, ranks int32) {
+	t.Helper()
+	l, err := s.app(id)
+	require.NoError(t, err)
+	for rank := range ranks {
+		require.NoError(t, l.append([]*apiv1.LogLine{line(rank, 0)}))
+	}
+	s.close(id)
+}
+
+// TestManySmallFiles: output of many ranks that say little fills a disk with what files take there, not with what they hold.
+func TestManySmallFiles(t *testing.T) {
+	w := newBench(t).a.host
+	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=4200k"), 2<<20
+	w.modules = modulesIn(t, w.cfg.DataDir)
+	var err error
+	w.logs, err = newLogStore(w.cfg.dir("logs"), 1<<40, w.log)
+	require.NoError(t, err)
+	w.logs.atLeast = -1
+	for i := range 9 {
+		endsWith(t, w.logs, strconv.Itoa(i), 64)
+	}
+	w.lookAtDisk()
+	require.Contains(t, w.fitness.unfit(), "is full")
+	w.makeRoom(t.Context())
+	require.Empty(t, w.fitness.unfit())
+	require.Len(t, w.logs.ended, 4)
+
+	w.logs.limit = 3 * usageOf(filepath.Join(w.logs.dir, "8")).bytes
+	w.logs.prune()
+	require.Len(t, w.logs.ended, 3, "they are what the limit counts")
+}
+
+// TestFilesMakeRoom: where a disk takes no more files, output goes that has enough of them, and none if it has not; the host takes ranks again when
+// there are half as many more.
+func TestFilesMakeRoom(t *testing.T) {
+	w := newBench(t).a.host
+	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=16m,nr_inodes=400"), 1<<20
+	w.modules = modulesIn(t, w.cfg.DataDir)
+	var err error
+	w.logs, err = newLogStore(w.cfg.dir("logs"), 1<<40, w.log)
+	require.NoError(t, err)
+	w.logs.atLeast = -1
+	endsWith(t, w.logs, "few", 1)
+	endsWith(t, w.logs, "many", 100)
+	w.lookAtDisk()
+	require.Empty(t, w.fitness.unfit())
+	free := func() int {
+		var st syscall.Statfs_t
+		require.NoError(t, syscall.Statfs(w.cfg.DataDir, &st))
+		return int(st.Ffree)
+	}
+	other := filepath.Join(w.cfg.DataDir, "other")
+	require.NoError(t, os.Mkdir(other, 0o700))
+	leave := func(n int) {
+		for i := 0; free() != n; i++ {
+			if path := filepath.Join(other, strconv.Itoa(i)); free() > n {
+				f, err := os.OpenFile(path, os.O_CREATE, 0o600)
+				require.NoError(t, err)
+				require.NoError(t, f.Close())
+			} else if err := os.Remove(path); err != nil {
+				require.ErrorIs(t, err, os.ErrNotExist)
+			}
+		}
+	}
+	leave(minInodes - 1)
+	w.makeRoom(t.Context())
+	require.Empty(t, w.fitness.unfit())
+	require.Len(t, w.logs.ended, 1)
+	require.Equal(t, "few", w.logs.ended[0].id)
+
+	leave(minInodes - 1)
+	w.makeRoom(t.Context())
+	require.Contains(t, w.fitness.unfit(), "no more files")
+	require.Len(t, w.logs.ended, 1, "it is not enough")
+	leave(inodesToBeFit - 3)
+	require.True(t, w.lookAtDisk().urgent)
+	w.makeRoom(t.Context())
+	require.NotEmpty(t, w.fitness.unfit(), "two lack yet")
+	leave(inodesToBeFit)
+	w.makeRoom(t.Context())
+	require.Empty(t, w.fitness.unfit())
+	leave(minInodes)
+	w.lookAtDisk()
+	require.Empty(t, w.fitness.unfit())
+}
+
+// TestDiskThatTakesNoWrites: it may look well; it is tried now and then, at once when something could not be written, and at each look while it takes
+// none. No output goes for it, unless it is for want of room.
+func TestDiskThatTakesNoWrites(t *testing.T) {
+	w := newBench(t).a.host
+	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=16m"), 4<<20
+	w.modules = modulesIn(t, w.cfg.DataDir)
+	tries, refuses := 0, error(nil)
+	w.tryDisk = func(path string) error {
+		tries++
+		require.Equal(t, w.cfg.DataDir, filepath.Dir(path))
+		if refuses != nil {
+			return fmt.Errorf("worker: %w", refuses)
+		}
+		return writeProbe(path)
+	}
+	looks := func(unfit string, tried int) {
+		t.Helper()
+		before := tries
+		w.lookAtDisk()
+		require.Equal(t, unfit, w.fitness.unfit())
+		require.Equal(t, tried, tries-before)
+	}
+	looks("", 1)
+	looks("", 0)
+	w.probed = w.probed.Add(-probeEach)
+	looks("", 1)
+	refuses = syscall.EROFS
+	looks("", 0)
+	w.suspectDisk()
+	looks("its data directory cannot be written: read-only file system", 1)
+	looks("its data directory cannot be written: read-only file system", 1)
+	refuses = nil
+	looks("", 1)
+	looks("", 0)
+
+	var err error
+	w.logs, err = newLogStore(w.cfg.dir("logs"), 1<<40, w.log)
+	require.NoError(t, err)
+	w.logs.atLeast = -1
+	endsWith(t, w.logs, "old", 1)
+	require.NoError(t, os.WriteFile(w.cfg.dir("ballast"), make([]byte, 10<<20), 0o600))
+	ballast := w.cfg.dir("ballast")
+	full := func() {
+		require.NoError(t, os.Truncate(ballast, 0))
+		require.NoError(t, os.WriteFile(ballast, make([]byte, free(t, w.cfg.DataDir)-w.roomToBeFit()+blockBytes), 0o600))
+	}
+	full()
+	for _, refuses = range []error{syscall.EROFS, syscall.EIO} {
+		w.suspectDisk()
+		w.makeRoom(t.Context())
+		require.NotEmpty(t, w.fitness.unfit())
+		require.Len(t, w.logs.ended, 1)
+	}
+	refuses = syscall.EDQUOT
+	w.makeRoom(t.Context())
+	require.Empty(t, w.logs.ended)
+}
+
+// free is how many bytes a disk has.
+func free(t *testing.T, dir string) int64 {
+	t.Helper()
+	var st syscall.Statfs_t
+	require.NoError(t, syscall.Statfs(dir, &st))
+	return int64(st.Bavail) * st.Bsize
+}
+
+// TestDiskThatHangs: nobody who asks whether the host can take ranks waits for its disk; while that does not answer it cannot.
+func TestDiskThatHangs(t *testing.T) {
+	w := newBench(t).a.host
+	synctest.Test(t, func(t *testing.T) {
+		w.modules = modulesIn(t, w.cfg.DataDir)
+		var said bytes.Buffer
+		w.log = slog.New(slog.NewTextHandler(&said, nil))
+		release := make(chan error)
+		w.tryDisk = func(string) error { return <-release }
+		over := make(chan struct{})
+		go func() { defer close(over); w.look(t.Context()) }()
+		time.Sleep(diskSlow - time.Nanosecond)
+		require.Empty(t, w.fitness.unfit())
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		require.Contains(t, w.fitness.unfit(), "hangs")
+		require.Equal(t, 1, strings.Count(said.String(), "takes no new ranks"))
+		time.Sleep(time.Hour)
+		require.Contains(t, w.fitness.unfit(), "hangs")
+		close(release)
+		<-over
+		require.Empty(t, w.fitness.unfit())
+		require.Equal(t, 1, strings.Count(said.String(), "answers again"))
+		w.look(t.Context())
+		require.Equal(t, 2, strings.Count(said.String(), "\n"), said.String())
+	})
 }
 
 // TestWhatMakesRoom: what can be had again goes before output does; output that does not come to what lacks stays, and so does what was used a
@@ -399,7 +581,7 @@ func TestDirectoryGone(t *testing.T) {
 	lock, err := dirlock.Lock(dir)
 	require.NoError(t, err)
 	defer lock.Close() //nolint:errcheck // a test's
-	w := &Worker{cfg: Config{DataDir: dir}, lock: lock, logs: newLogs(t), log: slog.New(slog.DiscardHandler)}
+	w := &Worker{cfg: Config{DataDir: dir}, lock: lock, logs: newLogs(t), tryDisk: writeProbe, log: slog.New(slog.DiscardHandler)}
 	w.lookAtDisk()
 	require.Empty(t, w.fitness.unfit())
 	require.NoError(t, os.RemoveAll(dir))

@@ -32,7 +32,7 @@ type logStore struct {
 	dir   string
 	limit int64        // bytes
 	log   *slog.Logger // what goes wrong with old logs
-	bytes atomic.Int64 // of all logs
+	bytes atomic.Int64 // of all logs: what those of ended apps take on the disk, and the text of the others
 
 	atLeast time.Duration          // keptAtLeast
 	remove  func(dir string) error // os.RemoveAll
@@ -42,14 +42,14 @@ type logStore struct {
 	mu    sync.Mutex // guards the fields below; no file is touched under it
 	apps  map[string]*appLog
 	ended []endedLog               // oldest first
-	past  int64                    // bytes of ended
+	past  int64                    // what ended takes
 	going map[string]chan struct{} // logs that are being removed; closed when they are
 }
 
 // endedLog is the log of an app that runs here no more.
 type endedLog struct {
-	id    string
-	bytes int64
+	id string
+	usage
 	at    time.Time // when it ended; zero: in an earlier life of the worker
 	stuck bool      // it could not be removed: what is left of it stays, and counts
 }
@@ -66,38 +66,52 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	s := &logStore{dir: dir, limit: limit, log: log, atLeast: keptAtLeast, remove: os.RemoveAll, apps: map[string]*appLog{}, going: map[string]chan struct{}{}}
 	written := map[string]time.Time{}
 	for _, e := range entries {
-		size, last := measureDir(filepath.Join(dir, e.Name()))
+		use, last := measureDir(filepath.Join(dir, e.Name()))
 		written[e.Name()] = last
-		s.ended = append(s.ended, endedLog{id: e.Name(), bytes: size})
-		s.past += size
-		s.bytes.Add(size)
+		s.ended = append(s.ended, endedLog{id: e.Name(), usage: use})
+		s.past += use.bytes
+		s.bytes.Add(use.bytes)
 	}
 	slices.SortStableFunc(s.ended, func(a, b endedLog) int { return written[a.id].Compare(written[b.id]) })
 	s.prune()
 	return s, nil
 }
 
-// measureDir is the size of the files in a directory and below, and when the last of them was written.
-func measureDir(dir string) (bytes int64, last time.Time) {
+// textBytes counts the text of an app's log, and among that of all logs.
+type textBytes struct {
+	own atomic.Int64
+	all *atomic.Int64
+}
+
+// Add adds n bytes.
+func (b *textBytes) Add(n int64) {
+	b.own.Add(n)
+	b.all.Add(n)
+}
+
+// measureDir is what a directory takes on its disk, with all below, and when the last file of it was written.
+func measureDir(dir string) (use usage, last time.Time) {
 	_ = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
 		if err != nil {
 			return nil //nolint:nilerr // gone meanwhile: it takes no room
 		}
-		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
-			bytes += info.Size()
-			if info.ModTime().After(last) {
-				last = info.ModTime()
-			}
+		info, err := d.Info()
+		if err != nil {
+			return nil //nolint:nilerr // likewise
+		}
+		use.add(info.Size())
+		if info.Mode().IsRegular() && info.ModTime().After(last) {
+			last = info.ModTime()
 		}
 		return nil
 	})
-	return bytes, last
+	return use, last
 }
 
-// dirBytes is the size of the files in a directory and below.
-func dirBytes(dir string) int64 {
-	n, _ := measureDir(dir)
-	return n
+// usageOf is what a directory takes on its disk, with all below.
+func usageOf(dir string) usage {
+	use, _ := measureDir(dir)
+	return use
 }
 
 // app returns the log of an app that runs here, made if need be.
@@ -116,9 +130,12 @@ func (s *logStore) app(id string) (*appLog, error) {
 		l = newAppLog(filepath.Join(s.dir, id), &s.bytes, false)
 		s.apps[id] = l
 	}
+	back := false
 	s.ended = slices.DeleteFunc(s.ended, func(e endedLog) bool {
 		if e.id == id {
 			s.past -= e.bytes
+			s.bytes.Add(-e.bytes)
+			back = true
 		}
 		return e.id == id
 	})
@@ -128,7 +145,11 @@ func (s *logStore) app(id string) (*appLog, error) {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
 	l.revive()
-	return l, l.takeUpAll()
+	err := l.takeUpAll()
+	if back { // it counts by its text again
+		l.total.Add(l.size())
+	}
+	return l, err
 }
 
 // find returns the log of an app, or nil if this host has none.
@@ -154,14 +175,18 @@ func (s *logStore) find(id string) (*appLog, error) {
 func (s *logStore) close(id string) {
 	s.mu.Lock()
 	l := s.apps[id]
+	over := slices.ContainsFunc(s.ended, func(e endedLog) bool { return e.id == id }) // in an earlier life of the worker, and somebody reads it
 	s.mu.Unlock()
-	if l == nil {
+	if l == nil || over {
 		return
 	}
-	size := l.close()
+	l.close()
+	l.total.Add(-l.total.own.Load()) // nobody adds any more
+	use := usageOf(l.dir)
 	s.mu.Lock()
-	s.ended = append(s.ended, endedLog{id: id, bytes: size, at: time.Now()})
-	s.past += size
+	s.ended = append(s.ended, endedLog{id: id, usage: use, at: time.Now()})
+	s.past += use.bytes
+	s.bytes.Add(use.bytes)
 	s.mu.Unlock()
 	s.prune()
 }
@@ -204,24 +229,25 @@ func (s *logStore) goes(e endedLog, ago time.Duration) bool {
 
 // spare names logs of apps that ended a while ago and that nobody reads, which together give what lacks, the oldest first, and none that is not
 // needed for that; none if all of them are not enough: they would be lost for nothing.
-func (s *logStore) spare(lacks shortage) []string {
+func (s *logStore) spare(lacks usage) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var chosen []endedLog
-	sum := int64(0)
+	var sum usage
+	enough := func(u usage) bool { return u.bytes >= lacks.bytes && u.files >= lacks.files }
 	for _, e := range s.ended {
-		if s.goes(e, s.atLeast) && (sum < lacks.bytes || lacks.files) {
+		if s.goes(e, s.atLeast) && !enough(sum) {
 			chosen = append(chosen, e)
-			sum += e.bytes
+			sum = usage{sum.bytes + e.bytes, sum.files + e.files}
 		}
 	}
-	if sum < lacks.bytes && !lacks.files {
+	if !enough(sum) {
 		return nil
 	}
 	var ids []string
 	for _, e := range chosen {
-		if !lacks.files && sum-e.bytes >= lacks.bytes {
-			sum -= e.bytes // a later one is enough
+		if less := (usage{sum.bytes - e.bytes, sum.files - e.files}); enough(less) {
+			sum = less // a later one is enough
 			continue
 		}
 		ids = append(ids, e.id)
@@ -229,13 +255,13 @@ func (s *logStore) spare(lacks shortage) []string {
 	return ids
 }
 
-// sacrifice removes the log of an app that spare has named, unless somebody reads it by now. It returns how many bytes that gave; false if it stays.
-func (s *logStore) sacrifice(id string) (int64, bool) {
+// sacrifice removes the log of an app that spare has named, unless somebody reads it by now. It returns what that gave; false if it stays.
+func (s *logStore) sacrifice(id string) (usage, bool) {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.ended, func(e endedLog) bool { return e.id == id && s.goes(e, s.atLeast) })
 	if i < 0 {
 		s.mu.Unlock()
-		return 0, false
+		return usage{}, false
 	}
 	return s.forget(i), true
 }
@@ -253,9 +279,9 @@ func (s *logStore) prune() {
 	}
 }
 
-// forget removes the log at a place in ended, and returns how many bytes that gave. What cannot be removed stays where who asks for it finds it. The
+// forget removes the log at a place in ended, and returns what that gave. What cannot be removed stays where who asks for it finds it. The
 // caller holds mu; it is released.
-func (s *logStore) forget(i int) int64 {
+func (s *logStore) forget(i int) usage {
 	oldest, gone := s.ended[i], make(chan struct{})
 	s.ended = slices.Delete(s.ended, i, i+1)
 	s.past -= oldest.bytes
@@ -264,18 +290,18 @@ func (s *logStore) forget(i int) int64 {
 	s.bytes.Add(-oldest.bytes) // here: who prunes beside us must not do it again
 	s.mu.Unlock()
 	dir := filepath.Join(s.dir, oldest.id)
-	err, left := s.remove(dir), int64(0)
+	err, left := s.remove(dir), usage{}
 	if err != nil {
 		s.log.Warn("an old log is left", "app", oldest.id, "err", err)
-		left = dirBytes(dir)
+		left = usageOf(dir)
 	}
 	s.mu.Lock()
 	if delete(s.going, oldest.id); err != nil {
-		s.ended = slices.Insert(s.ended, 0, endedLog{id: oldest.id, bytes: left, at: oldest.at, stuck: true})
-		s.past += left
-		s.bytes.Add(left)
+		s.ended = slices.Insert(s.ended, 0, endedLog{id: oldest.id, usage: left, at: oldest.at, stuck: true})
+		s.past += left.bytes
+		s.bytes.Add(left.bytes)
 	}
 	s.mu.Unlock()
 	close(gone)
-	return oldest.bytes - left
+	return usage{oldest.bytes - left.bytes, oldest.files - left.files}
 }

@@ -335,7 +335,7 @@ func TestLogComesBackWhileItIsForgotten(t *testing.T) {
 // The bytes of all logs are bounded: the apps that ended longest ago go first, those that run are kept, also over a restart.
 func TestLogBytesAreBounded(t *testing.T) {
 	dir := t.TempDir()
-	const limit = 50_000
+	const limit = 60_000
 	log := slog.New(slog.DiscardHandler)
 	s, err := newLogStore(dir, limit, log)
 	require.NoError(t, err)
@@ -359,17 +359,37 @@ func TestLogBytesAreBounded(t *testing.T) {
 	}
 	require.Equal(t, []string{"ended-3", "ended-4", "ended-5", "running"}, kept())
 	require.LessOrEqual(t, s.bytes.Load(), int64(limit))
-	require.Equal(t, dirBytes(dir), s.bytes.Load())
+	counts := func() (n int64) { // what ended takes on the disk, and the text of the other
+		for _, id := range kept() {
+			if id == "running" {
+				n += running.size()
+			} else {
+				n += usageOf(filepath.Join(dir, id)).bytes
+			}
+		}
+		return n
+	}
+	require.Equal(t, counts(), s.bytes.Load())
 	require.NoError(t, running.append([]*apiv1.LogLine{long(0, 1)}))
 	s.trim()
 	require.Equal(t, []string{"ended-4", "ended-5", "running"}, kept())
 	require.NoError(t, running.moved(0))
-	require.Equal(t, dirBytes(dir), s.bytes.Load(), "a rank that has moved leaves nothing")
+	require.Equal(t, counts(), s.bytes.Load(), "a rank that has moved leaves nothing")
 
-	s, err = newLogStore(dir, 15_000, log)
+	s, err = newLogStore(dir, 25_000, log)
 	require.NoError(t, err)
 	require.NotContains(t, kept(), "ended-4")
-	require.Equal(t, dirBytes(dir), s.bytes.Load())
+	require.Contains(t, kept(), "ended-5")
+	require.Equal(t, s.past, s.bytes.Load())
+	back, err := s.app("ended-5") // it runs here again
+	require.NoError(t, err)
+	require.Equal(t, back.size(), s.bytes.Load()-s.past)
+	require.NoError(t, back.append([]*apiv1.LogLine{long(0, 1)}))
+	require.Equal(t, back.size(), s.bytes.Load()-s.past)
+	s.close("ended-5")
+	require.Equal(t, s.past, s.bytes.Load())
+	s.close("ended-5")
+	require.Equal(t, s.past, s.bytes.Load(), "once")
 }
 
 // A file that is damaged in its middle is read up to there, and says so.
@@ -517,14 +537,15 @@ func TestWhatCannotBeRemovedCounts(t *testing.T) {
 	s.limit, s.atLeast = 0, -1
 	s.mu.Lock()
 	gave := s.forget(0)
-	require.Positive(t, gave)
-	require.Equal(t, all-gave, s.bytes.Load())
+	require.Positive(t, gave.bytes)
+	require.EqualValues(t, 1, gave.files)
+	require.Equal(t, all-gave.bytes, s.bytes.Load())
 	s.prune()
 	s.prune()
 	require.Equal(t, 2, tries)
-	require.Equal(t, dirBytes(s.dir), s.bytes.Load())
+	require.Equal(t, usageOf(s.dir).bytes-usageOf(t.TempDir()).bytes, s.bytes.Load())
 	require.Equal(t, s.past, s.bytes.Load())
-	require.Empty(t, s.spare(shortage{files: true}))
+	require.Empty(t, s.spare(usage{files: 1}))
 	l, err := s.find("a")
 	require.NoError(t, err)
 	seqs, _ := collect(t, l, 0, 0)
@@ -553,7 +574,7 @@ func TestTheOldestIsWhoWroteFirst(t *testing.T) {
 // TestWhatIsSpared: the oldest logs go that are enough, and none that is not needed for it, is read, or is of now.
 func TestWhatIsSpared(t *testing.T) {
 	s := newLogs(t)
-	for id, lines := range map[string]int{"a": 1, "b": 100, "c": 1, "d": 50, "e-now": 1000} {
+	for id, lines := range map[string]int{"a": 1, "b": 2000, "c": 1, "d": 1000, "e-now": 3000} {
 		l, err := s.app(id)
 		require.NoError(t, err)
 		for seq := range uint64(lines) {
@@ -570,28 +591,34 @@ func TestWhatIsSpared(t *testing.T) {
 	for _, e := range s.ended {
 		size[e.id] = e.bytes
 	}
+	require.EqualValues(t, 2*blockBytes, size["a"], "a directory and a file of a few bytes")
 	for _, tc := range []struct {
-		bytes int64
-		want  []string
+		bytes, files int64
+		want         []string
 	}{
-		{1, []string{"a"}},
-		{size["a"] + 1, []string{"b"}},
-		{size["b"], []string{"b"}},
-		{size["b"] + 1, []string{"a", "b"}},
-		{size["b"] + size["d"], []string{"b", "d"}},
-		{size["a"] + size["b"] + size["c"] + size["d"], []string{"a", "b", "c", "d"}},
-		{size["a"] + size["b"] + size["c"] + size["d"] + 1, nil},
+		{1, 0, []string{"a"}},
+		{size["b"], 0, []string{"b"}},
+		{size["b"] + 1, 0, []string{"a", "b"}},
+		{size["b"] + size["d"], 0, []string{"b", "d"}},
+		{size["a"] + size["b"] + size["c"] + size["d"], 0, []string{"a", "b", "c", "d"}},
+		{size["a"] + size["b"] + size["c"] + size["d"] + 1, 0, nil},
+		{0, 1, []string{"a"}},
+		{0, 3, []string{"a", "b"}},
+		{size["b"], 3, []string{"a", "b"}},
+		{size["a"] + 1, 0, []string{"b"}},
+		{1, 8, []string{"a", "b", "c", "d"}},
+		{1, 9, nil},
+		{-1, 0, nil},
 	} {
-		require.Equal(t, tc.want, s.spare(shortage{bytes: tc.bytes}), tc.bytes)
+		require.Equal(t, tc.want, s.spare(usage{tc.bytes, tc.files}), "%d bytes, %d files", tc.bytes, tc.files)
 	}
-	require.Equal(t, []string{"a", "b", "c", "d"}, s.spare(shortage{files: true}))
 	l, err := s.find("b")
 	require.NoError(t, err)
 	l.readers.Add(1)
-	require.Equal(t, []string{"d"}, s.spare(shortage{bytes: size["a"] + size["c"] + 1}))
+	require.Equal(t, []string{"d"}, s.spare(usage{bytes: size["a"] + size["c"] + 1}))
 	_, ok := s.sacrifice("b")
 	require.False(t, ok, "somebody reads it by now")
 	gave, ok := s.sacrifice("d")
 	require.True(t, ok)
-	require.Equal(t, size["d"], gave)
+	require.Equal(t, usage{size["d"], 2}, gave)
 }

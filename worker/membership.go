@@ -28,7 +28,7 @@ func (w *Worker) joined(cluster string, former []string, by lead) error {
 	}
 	w.named.Store(true)
 	w.member = membership{cluster, w.cfg.Name}
-	w.memberCh.Set()
+	w.diskCh.Set()
 	return nil
 }
 

@@ -10,8 +10,11 @@ import (
 	"slices"
 	"time"
 
+	"connectrpc.com/connect/v2"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/transport"
 )
@@ -78,14 +81,18 @@ func (c *moduleCache) end(digest string, use *moduleUse) {
 	c.leave(digest)
 }
 
-// find makes sure that the module's file is here, and fetches it if it is not. It is a task's.
+// find makes sure that the module's file is here, and fetches it if it is not: it asks all servers, again and again, until one gives it, all say
+// that there is none, this host's disk refuses it, or ctx ends. That servers start again costs a start time, and not the app. It is a task's.
 func (c *moduleCache) find(ctx context.Context, use *moduleUse, digest string) error {
 	path, now := c.file(digest), time.Now()
 	if os.Chtimes(path, now, now) == nil && c.checked(digest) { // it is here; the time says when it was used last
 		return nil
 	}
-	err, silent := errors.New("no server is known"), false
-	for _, patience := range c.patience {
+	defer use.trouble.Store(nil)
+	pause := fetchPause
+	for round := 0; ; round++ {
+		err, hope, silent := errors.New("no server is known"), false, false
+		patience := c.patience[min(round, len(c.patience)-1)]
 		for _, addr := range c.order(c.servers()) { // the workers of a large app come at once
 			if err = c.fetch(ctx, use, source{addr, digest}, path, patience); err == nil {
 				c.mu.Lock()
@@ -93,13 +100,41 @@ func (c *moduleCache) find(ctx context.Context, use *moduleUse, digest string) e
 				c.mu.Unlock()
 				return nil
 			}
-			silent = silent || errors.Is(err, errNoAnswer)
+			if ctx.Err() != nil || errors.Is(err, errOwnDisk) {
+				return err
+			}
+			hope, silent = hope || mayGive(err), silent || errors.Is(err, errNoAnswer)
 		}
-		if !silent || ctx.Err() != nil {
-			break
+		if !hope {
+			return err
 		}
+		why := apierr.Message(err)
+		use.trouble.Store(&why)
+		if silent && round == 0 {
+			continue // with more patience
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+		pause = min(2*pause, maxFetchPause)
 	}
-	return err
+}
+
+// Pauses after all servers have been asked for a module: the first, and the longest that it grows to.
+const (
+	fetchPause    = 100 * time.Millisecond
+	maxFetchPause = 5 * time.Second
+)
+
+// mayGive says whether a server that gave an error instead of a module may give the module another time.
+func mayGive(err error) bool {
+	switch connect.CodeOf(err) { //nolint:exhaustive // the others may pass
+	case connect.CodeNotFound, connect.CodeInvalidArgument, connect.CodeUnimplemented, connect.CodeUnauthenticated, connect.CodePermissionDenied:
+		return false
+	}
+	return true
 }
 
 func shuffled(addrs []string) []string {
@@ -163,6 +198,7 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 		if size += len(m.Chunk); size > apiv1.MaxModuleBytes { // it has gone bad
 			return fmt.Errorf("server %s sends more than a module may have: %d bytes", from.addr, apiv1.MaxModuleBytes)
 		}
+		use.trouble.Store(nil)
 		use.line.Store(len(m.Chunk) == 0)
 		use.steps.Add(1)                         // a word that others come first, too
 		patience = c.patience[len(c.patience)-1] // it is there
@@ -180,10 +216,16 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 	return diskError(durable.Rename(tmp.Name(), path))
 }
 
+// errOwnDisk is of what this host's disk refuses.
+var errOwnDisk = errors.New("this host's disk")
+
 // diskError says what to do about what this host's disk refuses.
 func diskError(err error) error {
-	if what := durable.Mend(err); what != "" {
-		return fmt.Errorf("%w: %s", err, what)
+	if err == nil {
+		return nil
 	}
-	return err
+	if what := durable.Mend(err); what != "" {
+		err = fmt.Errorf("%w: %s", err, what)
+	}
+	return fmt.Errorf("%w: %w", errOwnDisk, err)
 }

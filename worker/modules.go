@@ -49,16 +49,17 @@ type moduleCache struct {
 
 // keptModule is what is known of a module's files without looking at them.
 type keptModule struct {
-	bytes int64
-	used  time.Time // last
+	usage
+	used time.Time // last
 }
 
 // moduleUse is a module in use, or about to be.
 type moduleUse struct {
-	users int          // who keeps its files
-	steps atomic.Int64 // what servers have said while it was fetched: there is somebody at work for it
-	line  atomic.Bool  // what was said last was that others come first
-	task  *moduleTask  // what is being done with its files; nil: nothing
+	users   int                    // who keeps its files
+	steps   atomic.Int64           // what servers have said while it was fetched: there is somebody at work for it
+	line    atomic.Bool            // what was said last was that others come first
+	trouble atomic.Pointer[string] // why no server has given it yet; nil: none was asked, or one gives it
+	task    *moduleTask            // what is being done with its files; nil: nothing
 }
 
 // moduleTask looks for a module's file and fetches it if need be, or removes it. Of the second kind, and of a fetch that nobody wanted
@@ -162,6 +163,18 @@ func (c *moduleCache) inLine(digest string) bool {
 	return use != nil && use.line.Load()
 }
 
+// trouble is why no server has given a module yet that is wanted here; empty: none was asked, or one gives it.
+func (c *moduleCache) trouble(digest string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if use := c.uses[digest]; use != nil {
+		if why := use.trouble.Load(); why != nil {
+			return *why
+		}
+	}
+	return ""
+}
+
 // leave ends one use.
 func (c *moduleCache) leave(digest string) {
 	c.mu.Lock()
@@ -233,9 +246,11 @@ func (c *moduleCache) measure(digest string) {
 	defer c.sizing.Unlock()
 	var now keptModule
 	if info, err := os.Stat(c.file(digest)); err == nil {
-		now = keptModule{info.Size(), info.ModTime()}
+		now.add(info.Size())
+		now.used = info.ModTime()
 	}
-	now.bytes += dirBytes(c.codeDir(digest))
+	code := usageOf(c.codeDir(digest))
+	now.bytes, now.files = now.bytes+code.bytes, now.files+code.files
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.total += now.bytes - c.kept[digest].bytes
@@ -269,15 +284,15 @@ func (c *moduleCache) prune() {
 	}
 }
 
-// shed removes modules that were used longer ago than that, the oldest first, until it has given so many bytes: the servers have them. It
-// returns how many it gave.
-func (c *moduleCache) shed(want int64, ago time.Duration) (gave int64) {
+// shed removes modules that were used longer ago than that, the oldest first, until it has given what is wanted: the servers have them. It
+// returns what it gave.
+func (c *moduleCache) shed(want usage, ago time.Duration) (gave usage) {
 	for _, m := range c.idle() {
-		if gave >= want || time.Since(m.used) <= ago {
+		if gave.bytes >= want.bytes && gave.files >= want.files || time.Since(m.used) <= ago {
 			return gave
 		}
 		if c.drop(m.digest) {
-			gave += m.bytes
+			gave = usage{gave.bytes + m.bytes, gave.files + m.files}
 			c.log.Info("a module that is not in use was removed: the disk of the data directory is short of room", "digest", m.digest, "bytes", m.bytes)
 		}
 	}

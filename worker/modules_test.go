@@ -23,6 +23,9 @@ import (
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
+// ofOne is what a module takes on a disk that put makes of less than a block: two files, and two directories for the code.
+const ofOne = 4 * blockBytes
+
 // put makes a module of some bytes, with code of as many, last used at the time given.
 func put(t *testing.T, c *moduleCache, fillByte byte, size int, used time.Time) (digest string) {
 	t.Helper()
@@ -67,7 +70,7 @@ func TestModulesAreBounded(t *testing.T) {
 		}
 		return out
 	}
-	c.limit = 6000
+	c.limit = 3 * ofOne
 	c.prune()
 	require.Equal(t, []int{0, 1, 4}, have())
 	c.limit = 1
@@ -84,7 +87,7 @@ func TestModulesAreBounded(t *testing.T) {
 	put(t, c, 9, 1000, time.Now())
 	require.NoError(t, os.WriteFile(filepath.Join(c.dir, "fetch-123"), []byte("half"), 0o600))
 	require.NoError(t, os.MkdirAll(filepath.Join(c.compiled, "wazero-v1"), 0o700))
-	open(6000)
+	open(3 * ofOne)
 	for _, d := range []string{c.dir, c.compiled} {
 		entries, err := os.ReadDir(d)
 		require.NoError(t, err)
@@ -97,21 +100,21 @@ func TestModulesAreBounded(t *testing.T) {
 func TestModulesAreMeasuredOnce(t *testing.T) {
 	dir := t.TempDir()
 	open := func() *moduleCache {
-		c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 10_000, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
+		c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 2*ofOne+1, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
 		require.NoError(t, err)
 		return c
 	}
 	c := open()
 	grow := func(digest string) {
-		require.NoError(t, os.WriteFile(filepath.Join(c.codeDir(digest), "more"), make([]byte, 9000), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(c.codeDir(digest), "more"), make([]byte, 5*blockBytes), 0o600))
 	}
 	old, now := put(t, c, 1, 1000, time.Unix(1000, 0)), put(t, c, 2, 1000, time.Unix(2000, 0))
-	require.EqualValues(t, 4000, c.total)
+	require.EqualValues(t, 2*ofOne, c.total)
 	grow(old) // which nobody does who does not use it: so it shows who looks
 	_, release, err := c.use(t.Context(), now)
 	require.NoError(t, err)
 	release()
-	require.EqualValues(t, 4000, c.total)
+	require.EqualValues(t, 2*ofOne, c.total)
 	require.FileExists(t, c.file(old))
 
 	c = open()
@@ -122,7 +125,7 @@ func TestModulesAreMeasuredOnce(t *testing.T) {
 	grow(now)
 	c.grown(now)
 	require.NoFileExists(t, c.file(old))
-	require.EqualValues(t, 11_000, c.total, "what is in use stays, however much it is")
+	require.EqualValues(t, ofOne+5*blockBytes, c.total, "what is in use stays, however much it is")
 	release()
 	require.NoFileExists(t, c.file(now))
 	require.Zero(t, c.total)
@@ -135,7 +138,7 @@ func TestCodeCounts(t *testing.T) {
 	c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 1<<20, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
 	require.NoError(t, err)
 	digest := put(t, c, 1, 1000, time.Now())
-	require.EqualValues(t, 2000, c.total)
+	require.EqualValues(t, ofOne, c.total)
 	_, release, err := c.use(t.Context(), digest)
 	require.NoError(t, err)
 	b := newBench(t)
@@ -144,10 +147,10 @@ func TestCodeCounts(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(c.codeDir(digest), "compiled"), make([]byte, 3000), 0o600))
 	close(s.over)
 	b.a.watchStart(t.Context(), s)
-	require.EqualValues(t, 5000, c.total)
+	require.EqualValues(t, ofOne+blockBytes, c.total)
 	require.NoError(t, os.WriteFile(filepath.Join(c.codeDir(digest), "later"), make([]byte, 3000), 0o600))
 	release()
-	require.EqualValues(t, 8000, c.total)
+	require.EqualValues(t, ofOne+2*blockBytes, c.total)
 }
 
 // TestDamagedModule: a file of the cache that does not hold what its name says goes, with its code, when it is first wanted.
@@ -188,10 +191,15 @@ type moduleServer struct {
 	after int32 // times it is asked without an answer
 	half  bool  // it stops in the middle
 	asked atomic.Int32
+	fails int32         // times it answers with an error, and the error's code
+	with  atomic.Uint32 // a connect.Code
 }
 
 func (m *moduleServer) FetchModule(ctx context.Context, _ *apiv1.FetchModuleRequest, stream apiv1connect.ClusterFetchModuleServerStream) error {
-	if m.asked.Add(1) <= m.after {
+	if m.fails > 0 && m.asked.Add(1) <= m.fails {
+		return connect.NewError(connect.Code(m.with.Load()), "not now")
+	}
+	if m.fails == 0 && m.asked.Add(1) <= m.after {
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -201,6 +209,13 @@ func (m *moduleServer) FetchModule(ctx context.Context, _ *apiv1.FetchModuleRequ
 		return errors.Join(err, ctx.Err())
 	}
 	return stream.Send(&apiv1.FetchModuleResponse{Chunk: m.code})
+}
+
+// refusing answers so many times with an error.
+func refusing(times int32, code connect.Code) *moduleServer {
+	m := &moduleServer{code: []byte("module"), fails: times}
+	m.with.Store(uint32(code))
+	return m
 }
 
 // serve answers until the test ends, and returns where.
@@ -242,6 +257,54 @@ func TestFetchPassesOverTheSilent(t *testing.T) {
 	require.EqualValues(t, 1, half.asked.Load())
 }
 
+// TestServersThatStartAgain: what no server gives at the moment is asked for again, as long as it is wanted, and what is wrong is told meanwhile; what none
+// has, and what this host cannot store, fails at once.
+func TestServersThatStartAgain(t *testing.T) {
+	sum := sha256.Sum256([]byte("module"))
+	digest := hex.EncodeToString(sum[:])
+	open := func(servers ...string) *moduleCache {
+		dir := t.TempDir()
+		c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 1<<20, slog.New(slog.DiscardHandler), transport.NewHTTPClient(),
+			func() []string { return servers })
+		require.NoError(t, err)
+		return c
+	}
+	gone := listenLocal(t)
+	require.NoError(t, gone.Close())
+	for _, code := range []connect.Code{connect.CodeUnavailable, connect.CodeInternal, connect.CodeUnknown, connect.CodeResourceExhausted} {
+		s := refusing(4, code)
+		c := open(gone.Addr().String(), s.serve(t))
+		_, release, err := c.use(t.Context(), digest)
+		require.NoError(t, err)
+		release()
+		require.EqualValues(t, 5, s.asked.Load())
+	}
+	s := refusing(1<<20, connect.CodeInternal)
+	c := open(s.serve(t))
+	_, got := c.user(t, digest)
+	require.Eventually(t, func() bool { return strings.Contains(c.trouble(digest), "not now") }, time.Minute, time.Millisecond)
+	a := &app{start: newStart(c)}
+	a.start.digest = digest
+	require.Contains(t, a.startTrouble(), "not now")
+	a.start.child.Store(new(child))
+	require.Empty(t, a.startTrouble(), "the executor is there")
+	s.with.Store(uint32(connect.CodeNotFound))
+	require.Equal(t, connect.CodeNotFound, connect.CodeOf(<-got))
+
+	none, some := refusing(1<<20, connect.CodeNotFound), refusing(2, connect.CodeUnavailable)
+	c = open(none.serve(t), some.serve(t))
+	_, release, err := c.use(t.Context(), digest)
+	require.NoError(t, err, "the other one may have it")
+	release()
+
+	whole := &moduleServer{code: []byte("module")}
+	c = open(whole.serve(t))
+	require.NoError(t, os.RemoveAll(c.dir))
+	_, _, err = c.use(t.Context(), digest)
+	require.ErrorIs(t, err, errOwnDisk)
+	require.EqualValues(t, 1, whole.asked.Load())
+}
+
 // TestFetchedModuleIsChecked: bytes that are not the module's get no name.
 func TestFetchedModuleIsChecked(t *testing.T) {
 	addr := (&moduleServer{code: []byte("other")}).serve(t)
@@ -249,8 +312,13 @@ func TestFetchedModuleIsChecked(t *testing.T) {
 	c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 1<<20, slog.New(slog.DiscardHandler), transport.NewHTTPClient(),
 		func() []string { return []string{addr} })
 	require.NoError(t, err)
-	_, _, err = c.use(t.Context(), strings.Repeat("ab", 32))
-	require.ErrorContains(t, err, "sent other bytes")
+	digest := strings.Repeat("ab", 32)
+	giveUp, got := c.user(t, digest)
+	require.Eventually(t, func() bool { return strings.Contains(c.trouble(digest), "sent other bytes") }, time.Minute, time.Millisecond)
+	giveUp()
+	require.Error(t, <-got)
+	c.wait()
+	require.Empty(t, c.trouble(digest))
 	entries, err := os.ReadDir(c.dir)
 	require.NoError(t, err)
 	require.Empty(t, entries)

@@ -50,6 +50,15 @@ func (a *app) startInLine() bool {
 	return s != nil && s.digest != "" && s.child.Load() == nil && s.modules.inLine(s.digest)
 }
 
+// startTrouble is why the start has no module yet, if servers have been asked for it in vain.
+func (a *app) startTrouble() string {
+	s := a.start
+	if s == nil || s.digest == "" || s.child.Load() != nil {
+		return ""
+	}
+	return clean(s.modules.trouble(s.digest))
+}
+
 func (a *app) startFailed(s *start, err error) {
 	if a.start != s {
 		return // given up
@@ -71,6 +80,7 @@ func (a *app) watchStart(ctx context.Context, s *start) {
 	t := time.NewTicker(startLook)
 	defer t.Stop()
 	var w work
+	trouble := ""
 	for {
 		select {
 		case <-t.C:
@@ -89,9 +99,14 @@ func (a *app) watchStart(ctx context.Context, s *start) {
 		} else {
 			now = s.modules.steps(s.digest)
 		}
-		if w.done(c != nil, now) {
+		is := s.modules.trouble(s.digest)
+		switch {
+		case w.done(c != nil, now):
 			a.post(func() { s.steps++ })
+		case is != trouble:
+			a.post(func() {}) // which tells the leader
 		}
+		trouble = is
 	}
 }
 

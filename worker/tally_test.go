@@ -246,7 +246,7 @@ func TestNoSecondCluster(t *testing.T) {
 
 // TestJoinsWhomItMeant: what was said of a server may have been before that was recovered.
 func TestJoinsWhomItMeant(t *testing.T) {
-	w := &Worker{memberCh: notify.NewSignal()}
+	w := &Worker{diskCh: notify.NewSignal()}
 	require.ErrorContains(t, w.joined("c2", []string{"c1"}, lead{cluster: "c1"}), "is of cluster c2 now")
 	require.Empty(t, w.member.cluster)
 	require.NoError(t, w.joined("c2", []string{"c1"}, lead{cluster: "c2"}))

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -40,23 +41,27 @@ const maxApps = 10_000
 
 // Worker serves one host.
 type Worker struct {
-	cfg       Config
-	servers   func() []string
-	log       *slog.Logger
-	http      *http.Client
-	nodeID    string
-	secret    string // shows that a session is of this data directory's worker
-	listener  *listen.Listener
-	rankConns *listen.Acceptor
-	dataConns net.Listener
-	modules   *moduleCache
-	logs      *logStore
-	readers   *readers
-	spawner   *spawner
-	lock      *os.File // kept open: the directory is ours as long as it is
-	fitness   fitness
-	kept      membership      // what the data directory holds; of watchDisk's goroutine
-	tasks     *errgroup.Group // owned by Run
+	cfg        Config
+	servers    func() []string
+	log        *slog.Logger
+	http       *http.Client
+	nodeID     string
+	secret     string // shows that a session is of this data directory's worker
+	listener   *listen.Listener
+	rankConns  *listen.Acceptor
+	dataConns  net.Listener
+	modules    *moduleCache
+	logs       *logStore
+	readers    *readers
+	spawner    *spawner
+	lock       *os.File // kept open: the directory is ours as long as it is
+	fitness    fitness
+	suspect    atomic.Bool             // something could not be written: the disk is to be tried
+	tryDisk    func(path string) error // writeProbe
+	kept       membership              // what the data directory holds; of watchDisk's goroutine
+	probed     time.Time               // when the disk was tried last, and what came of it; likewise
+	unwritable error
+	tasks      *errgroup.Group // owned by Run
 
 	twoClusters sync.Once // says that two answer
 
@@ -70,7 +75,7 @@ type Worker struct {
 	children    map[*child]bool
 	member      membership
 	named       atomic.Bool   // the name changes no more
-	memberCh    notify.Signal // member is news to watchDisk
+	diskCh      notify.Signal // has watchDisk look at once
 }
 
 // New opens the worker's data directory and its port. servers returns the API addresses of the servers known now, best first.
@@ -81,8 +86,8 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 	w := &Worker{
 		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(), incarnation: uuid.NewString(),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
-		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), memberCh: notify.NewSignal(), children: map[*child]bool{},
-		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter()},
+		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{},
+		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter()}, tryDisk: writeProbe,
 	}
 	var err error
 	if w.spawner.lease, err = pipe.NewLease(); err != nil {

@@ -1359,7 +1359,9 @@ type AppStatus struct {
 	// Grows while the start of the executor is at work: as its module arrives, and as it computes.
 	StartSteps uint64 `protobuf:"varint,24,opt,name=start_steps,json=startSteps,proto3" json:"start_steps,omitempty"`
 	// The start waits for its module, and the server that it comes from said last that others come first, or that it gets it itself.
-	StartInLine   bool `protobuf:"varint,25,opt,name=start_in_line,json=startInLine,proto3" json:"start_in_line,omitempty"`
+	StartInLine bool `protobuf:"varint,25,opt,name=start_in_line,json=startInLine,proto3" json:"start_in_line,omitempty"`
+	// What went wrong last in a start that goes on: no server gives the module at the moment. Empty: nothing.
+	StartTrouble  string `protobuf:"bytes,26,opt,name=start_trouble,json=startTrouble,proto3" json:"start_trouble,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1476,6 +1478,13 @@ func (x *AppStatus) GetStartInLine() bool {
 		return x.StartInLine
 	}
 	return false
+}
+
+func (x *AppStatus) GetStartTrouble() string {
+	if x != nil {
+		return x.StartTrouble
+	}
+	return ""
 }
 
 // RankStatus is what a worker has of one rank.
@@ -2401,7 +2410,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
 	"\tMovedRank\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
-	"\x04host\x18\x02 \x01(\tR\x04host\"\x85\x03\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\"\xaa\x03\n" +
 	"\tAppStatus\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x14\n" +
@@ -2415,7 +2424,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\tsilent_ms\x18\x14 \x01(\x03R\bsilentMs\x12\x1f\n" +
 	"\vstart_steps\x18\x18 \x01(\x04R\n" +
 	"startSteps\x12\"\n" +
-	"\rstart_in_line\x18\x19 \x01(\bR\vstartInLine\"\xa4\x02\n" +
+	"\rstart_in_line\x18\x19 \x01(\bR\vstartInLine\x12#\n" +
+	"\rstart_trouble\x18\x1a \x01(\tR\fstartTrouble\"\xa4\x02\n" +
 	"\n" +
 	"RankStatus\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +

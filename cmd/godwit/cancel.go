@@ -108,8 +108,8 @@ func awaitCancelled(waiting context.Context, cl *client.Client, app *apiv1.App, 
 	case connect.CodeOf(err) == connect.CodeNotFound && err != nil: // it is over, and forgotten
 		return nil
 	case err != nil && (errors.Is(waiting.Err(), context.DeadlineExceeded) || connect.CodeOf(err) == connect.CodeDeadlineExceeded): // the server may say so first
-		return &exitError{exitTimeout, fmt.Sprintf("it is cancelled, but was not seen to end within %v (--timeout): its ranks end, at the latest when "+
-			"a host that does not answer is called lost; godwit show %s shows them", long, id)}
+		return &exitError{exitTimeout, fmt.Sprintf("it is cancelled, but was not seen to end within %v (--timeout): its ranks end when their "+
+			"hosts have stopped them, or a host that does not answer is called lost; godwit show %s says whom it waits for", long, id)}
 	case err != nil && waiting.Err() != nil:
 		return &exitError{exitInterrupted, fmt.Sprintf("it is cancelled, but was not seen to end: its ranks end also without being waited for; godwit show %s shows them", id)}
 	case err != nil:
