@@ -23,12 +23,12 @@ type appTail struct {
 	back   chan []*rankTail // of which nothing more comes in a stream
 
 	mu     sync.Mutex           // guards what stands below
-	told   map[string]bool      // hosts of which it was said that they are waited for
+	told   map[notice]bool      // what was said of hosts that are waited for
 	silent map[string]time.Time // since when hosts have not answered; none: they have
 }
 
 func newAppTail(c *Control, app fsm.AppID, out chan<- *apiv1.LogsResponse) *appTail {
-	return &appTail{c: c, app: app, wait: logWait, out: out, back: make(chan []*rankTail), told: map[string]bool{}, silent: map[string]time.Time{}}
+	return &appTail{c: c, app: app, wait: logWait, out: out, back: make(chan []*rankTail), told: map[notice]bool{}, silent: map[string]time.Time{}}
 }
 
 // run sends the lines of the ranks until they are complete; without follow, those there are now. Where a rank has run and its output cannot be
@@ -95,7 +95,7 @@ func (t *appTail) place(ctx context.Context, idle []*rankTail) (hosts map[questi
 			left = append(left, r)
 			continue
 		}
-		r.at = r.where(v)
+		r.goesTo(r.where(v))
 		if r.at.fresh && t.follow {
 			if err := r.begin(ctx, r.next); err != nil { // all of its lines are yet to come
 				return nil, nil, err
@@ -120,11 +120,21 @@ func (t *appTail) place(ctx context.Context, idle []*rankTail) (hosts map[questi
 	return hosts, left, nil
 }
 
-// sayAwaited tells, of each host once, that the output of the ranks there is waited for.
+// notice is that a host is waited for, since it is at work for others, or for another reason.
+type notice struct {
+	host string
+	busy bool
+}
+
+// busyText is what is said of a host that is at work, and has given nothing for a while.
+const busyText = "has others to serve first, or much to look through"
+
+// sayAwaited tells, of each host once, that the output of the ranks there is waited for; that it is busy, once besides.
 func (t *appTail) sayAwaited(ctx context.Context, host, why string) error {
+	n := notice{host, why == busyText}
 	t.mu.Lock()
-	said := t.told[host]
-	t.told[host] = true
+	said := t.told[n]
+	t.told[n] = true
 	t.mu.Unlock()
 	app, ok := t.c.state.View().App(t.app)
 	if said || !ok {

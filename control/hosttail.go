@@ -33,7 +33,7 @@ type hostTail struct {
 
 	ranks map[int32]*rankTail // of which more may come in the stream
 	heard time.Time           // when the host was asked, or had the turn to say more
-	gave  time.Time           // when it was asked, or last gave anything of a rank
+	signs time.Time           // since when it has said nothing but that it is at work; zero: it has said more
 }
 
 var (
@@ -119,7 +119,7 @@ func (h *hostTail) read(ctx context.Context) (err error) {
 			err = errSilent
 		}
 	}()
-	h.heard, h.gave = time.Now(), time.Now()
+	h.heard, h.signs = time.Now(), time.Time{}
 	req := &apiv1.ReadLogsRequest{App: string(h.app), Follow: h.more, Tail: h.last, SinceMs: h.since}
 	for _, rank := range slices.Sorted(maps.Keys(h.ranks)) {
 		req.From = append(req.From, &apiv1.LogPosition{Rank: rank, Seq: h.ranks[rank].next})
@@ -152,12 +152,15 @@ func (h *hostTail) read(ctx context.Context) (err error) {
 // take sends on what a message says of the stream's ranks.
 func (h *hostTail) take(ctx context.Context, m *apiv1.ReadLogsResponse) error {
 	if len(m.Begin)+len(m.Lines)+len(m.Faults)+len(m.Complete) == 0 {
-		if time.Since(h.gave) < logSilence {
+		if h.signs.IsZero() {
+			h.signs = time.Now()
+		}
+		if time.Since(h.signs) < logSilence {
 			return nil
 		}
-		return h.sayAwaited(ctx, h.host, "has others to serve first")
+		return h.sayAwaited(ctx, h.host, busyText)
 	}
-	defer func() { h.gave = time.Now() }()
+	h.signs = time.Time{}
 	for _, p := range m.Begin {
 		if r := h.ranks[p.Rank]; r != nil {
 			if err := r.begin(ctx, p.Seq); err != nil {

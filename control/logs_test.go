@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -302,7 +303,7 @@ func TestStreamOfLinesBreaks(t *testing.T) {
 	for seq := range uint64(last + 1) {
 		m, err := stream.Receive()
 		for err == nil && len(m.Awaited) > 0 {
-			require.Equal(t, "has others to serve first", m.Awaited[0].Reason)
+			require.Equal(t, busyText, m.Awaited[0].Reason)
 			m, err = stream.Receive()
 		}
 		require.NoError(t, err)
@@ -363,6 +364,69 @@ func TestRankSettles(t *testing.T) {
 	require.Equal(t, first, tail.silentSince("h1"))
 	tail.answers("h1")
 	require.Zero(t, tail.silentSince("h1"))
+}
+
+// TestAnotherHostAnswersAnew: what the host answered that a rank was on counts no more where it is now, though it has written nothing since.
+func TestAnotherHostAnswersAnew(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	tail := newAppTail(b.l.c, "a", make(chan *apiv1.LogsResponse))
+	tail.follow = true
+	r := &rankTail{appTail: tail, rank: 0}
+	hosts, _, err := tail.place(t.Context(), []*rankTail{r})
+	require.NoError(t, err)
+	require.Len(t, hosts, 1)
+	require.NoError(t, r.fault(t.Context(), errElsewhere))
+	r.failures, r.again = 7, time.Time{}
+	_, _, err = tail.place(t.Context(), []*rankTail{r})
+	require.NoError(t, err)
+	require.NotZero(t, r.failing, "it is still there")
+	require.Equal(t, 7, r.failures)
+	r.at.host, r.again = "another", time.Time{} // where it was until now
+	_, _, err = tail.place(t.Context(), []*rankTail{r})
+	require.NoError(t, err)
+	require.Equal(t, "h1", r.at.host)
+	require.Zero(t, r.failing)
+	require.Zero(t, r.failures)
+}
+
+// TestRanksComeBackByTheSteadyClock: whoever sets the other one back holds up nobody; those that come back shortly after each other go together.
+func TestRanksComeBackByTheSteadyClock(t *testing.T) {
+	now := time.Now()
+	require.Contains(t, soon(now).String(), " m=", "the monotonic clock's reading")
+	require.Positive(t, soon(now).Sub(now))
+	require.LessOrEqual(t, soon(now).Sub(now), 2*logRetry)
+	require.Zero(t, soon(soon(now)).Sub(soon(now))%logRetry)
+}
+
+// TestOneSignIsNoNews: ranks that say nothing for long, and then wait once for their turn to be read, are not held up; that a host is busy is told besides
+// that it does not answer.
+func TestOneSignIsNoNews(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	synctest.Test(t, func(t *testing.T) {
+		out := make(chan *apiv1.LogsResponse, 2)
+		h := &hostTail{appTail: newAppTail(b.l.c, "a", out), question: question{host: "h1"}, ranks: map[int32]*rankTail{}}
+		sign := func(said int) {
+			t.Helper()
+			require.NoError(t, h.take(t.Context(), &apiv1.ReadLogsResponse{}))
+			require.Len(t, out, said)
+		}
+		time.Sleep(time.Hour)
+		sign(0)
+		time.Sleep(logSilence - 1)
+		sign(0)
+		require.NoError(t, h.take(t.Context(), &apiv1.ReadLogsResponse{Complete: []int32{0}}))
+		sign(0)
+		time.Sleep(logSilence)
+		sign(1)
+		require.Equal(t, busyText, (<-out).Awaited[0].Reason)
+		sign(0)
+		require.NoError(t, h.sayAwaited(t.Context(), "h1", ""))
+		require.Empty(t, (<-out).Awaited[0].Reason)
+		require.NoError(t, h.sayAwaited(t.Context(), "h1", "does not give it"))
+		require.Empty(t, out)
+	})
 }
 
 // TestHostThatCannotGiveIt: who follows output of which its host says that it cannot be read hears that, and is not held up for ever.
@@ -539,7 +603,7 @@ func TestTurnsThatDoNotCome(t *testing.T) {
 	m, err := stream.Receive()
 	require.NoError(t, err)
 	require.Len(t, m.Awaited, 1)
-	require.Equal(t, "has others to serve first", m.Awaited[0].Reason)
+	require.Equal(t, busyText, m.Awaited[0].Reason)
 	m, err = stream.Receive()
 	require.NoError(t, err)
 	require.Len(t, m.Lines, 1, "and it is not given up")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -29,6 +30,14 @@ type rankTail struct {
 
 	failures int       // in a row: what its host answered is that it cannot
 	failing  time.Time // since when its host answers something else than its output; zero: it does not
+}
+
+// goesTo notes where the rank's output is: what another host answered counts no more.
+func (r *rankTail) goesTo(at place) {
+	if at.host != r.at.host {
+		r.failures, r.failing = 0, time.Time{}
+	}
+	r.at = at
 }
 
 // settle says what follows when the rank's host was asked, or what it answered of the rank: err is how that ended, since when the host gives
@@ -71,7 +80,12 @@ func (r *rankTail) settle(ctx context.Context, err error, since time.Time) error
 }
 
 // soon is when ranks are asked for again that came back now: those that came shortly after each other go in one stream.
-func soon(now time.Time) time.Time { return now.Add(2 * logRetry).Truncate(logRetry) }
+func soon(now time.Time) time.Time {
+	began := processBegan()
+	return began.Add((now.Sub(began) + 2*logRetry).Truncate(logRetry)) // by a clock that nobody sets
+}
+
+var processBegan = sync.OnceValue(time.Now) //nolint:gochecknoglobals // immutable
 
 // fault is settle for what is wrong with this rank's output alone.
 func (r *rankTail) fault(ctx context.Context, err error) error {

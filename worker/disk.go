@@ -169,7 +169,6 @@ func (w *Worker) makeRoom(ctx context.Context) {
 // fit, so that it does not change with each app, and so much is made before it is unfit too. Where nothing can be written there is nothing to be won.
 func (w *Worker) lookAtDisk() (lacks shortage) {
 	w.fitness.step()
-	defer func() { w.logs.tight.Store(lacks.urgent) }()
 	if dirlock.There(w.cfg.DataDir, w.lock) != nil {
 		w.setUnfit("its data directory was removed or replaced while it runs: stop this worker and start it again")
 		return shortage{}

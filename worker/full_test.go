@@ -280,12 +280,10 @@ func TestRoomComesLater(t *testing.T) {
 	w.makeRoom(t.Context()) // some 3 MiB lack
 	require.Len(t, w.logs.ended, 2)
 	require.NotEmpty(t, w.fitness.unfit())
-	require.True(t, w.logs.tight.Load())
 	require.NoError(t, os.RemoveAll(later))
 	w.makeRoom(t.Context())
 	require.Len(t, w.logs.ended, 2)
 	require.Empty(t, w.fitness.unfit())
-	require.False(t, w.logs.tight.Load())
 
 	w.logs.remove = os.RemoveAll
 	for i := range 200 {
@@ -393,6 +391,91 @@ func TestFilesMakeRoom(t *testing.T) {
 	leave(minInodes)
 	w.lookAtDisk()
 	require.Empty(t, w.fitness.unfit())
+}
+
+// TestModulesMakeRoomForFiles: also where files lack, what can be had again goes before output.
+func TestModulesMakeRoomForFiles(t *testing.T) {
+	w := newBench(t).a.host
+	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=16m,nr_inodes=400"), 1<<20
+	w.modules = modulesIn(t, w.cfg.DataDir)
+	var err error
+	w.logs, err = newLogStore(w.cfg.dir("logs"), 1<<40, w.log)
+	require.NoError(t, err)
+	w.logs.atLeast = -1
+	endsWith(t, w.logs, "old", 1)
+	digest := put(t, w.modules, 'i', 1<<10, time.Now().Add(-2*keptAtLeast))
+	for i := range 100 {
+		require.NoError(t, os.WriteFile(filepath.Join(w.modules.codeDir(digest), strconv.Itoa(i)), nil, 0o600))
+	}
+	w.modules.measure(digest)
+	for i := 0; ; i++ {
+		var st syscall.Statfs_t
+		require.NoError(t, syscall.Statfs(w.cfg.DataDir, &st))
+		if st.Ffree < minInodes {
+			break
+		}
+		require.NoError(t, os.WriteFile(w.cfg.dir("f"+strconv.Itoa(i)), nil, 0o600))
+	}
+	w.makeRoom(t.Context())
+	require.Len(t, w.logs.ended, 1)
+	require.Empty(t, w.modules.kept)
+	require.Empty(t, w.fitness.unfit())
+}
+
+// TestStuckModule: one that cannot be removed gives nothing, is left alone for a while, and keeps no output from making room.
+func TestStuckModule(t *testing.T) {
+	w := newBench(t).a.host
+	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=16m"), 4<<20
+	w.modules = modulesIn(t, w.cfg.DataDir)
+	var err error
+	w.logs, err = newLogStore(w.cfg.dir("logs"), 1<<40, w.log)
+	require.NoError(t, err)
+	w.logs.atLeast = -1
+	l, err := w.logs.app("old")
+	require.NoError(t, err)
+	for seq := range uint64(600) {
+		require.NoError(t, l.append([]*apiv1.LogLine{long(0, seq)}))
+	}
+	w.logs.close("old")
+	digest := put(t, w.modules, 'i', 3<<20, time.Now().Add(-2*keptAtLeast))
+	kept := w.modules.kept[digest].usage
+	tries := 0
+	w.modules.removeAll = func(path string) error {
+		if tries++; path == w.modules.file(digest) {
+			return os.RemoveAll(path)
+		}
+		return errors.New("busy")
+	}
+	require.NoError(t, os.WriteFile(w.cfg.dir("ballast"), make([]byte, 2<<20), 0o600))
+	var said bytes.Buffer
+	w.modules.log = slog.New(slog.NewTextHandler(&said, nil))
+	for range 20 {
+		w.makeRoom(t.Context())
+	}
+	require.Empty(t, w.fitness.unfit())
+	require.Empty(t, w.logs.ended)
+	require.Equal(t, 2, tries)
+	require.Contains(t, said.String(), fmt.Sprintf("bytes=%d", 3<<20), "what it gave")
+	left := w.modules.kept[digest]
+	require.Equal(t, kept.files-1, left.files)
+	require.Equal(t, left.bytes, w.modules.total)
+	require.Zero(t, w.modules.shed(usage{1, 1}, -1), "it is left alone")
+	left.stuck = left.stuck.Add(-stuckFor)
+	w.modules.kept[digest], w.modules.removeAll = left, os.RemoveAll
+	require.Equal(t, left.usage, w.modules.shed(usage{1, 1}, -1))
+	require.Zero(t, w.modules.total)
+}
+
+// TestModuleOfALongApp: what was in use until now was used now.
+func TestModuleOfALongApp(t *testing.T) {
+	c := modulesIn(t, t.TempDir())
+	digest := put(t, c, 'i', 1<<10, time.Now())
+	_, release, err := c.use(t.Context(), digest)
+	require.NoError(t, err)
+	began := time.Now().Add(-2 * time.Hour)
+	require.NoError(t, os.Chtimes(c.file(digest), began, began))
+	release()
+	require.Zero(t, c.shed(usage{1, 1}, keptAtLeast))
 }
 
 // TestDiskThatTakesNoWrites: it may look well; it is tried now and then, at once when something could not be written, and at each look while it takes

@@ -24,6 +24,12 @@ const (
 	leastSlack, mostSlack = 64 << 20, 1 << 30
 )
 
+// stuckFor is how long what could not be removed is left alone.
+const stuckFor = 10 * time.Minute
+
+// isStuck says whether what could not be removed at that time is left alone now.
+func isStuck(since time.Time) bool { return !since.IsZero() && time.Since(since) < stuckFor }
+
 // logStore keeps the output of ranks on this host: a directory for each app, in it a file for each rank. A rank's file moves with
 // it, so that the host of a rank has all it ever wrote. The logs of ended apps are kept as long as all fit the limit, or they
 // themselves half of it, the oldest going first; those that somebody reads, and those that ended a moment ago, stay beyond it, within
@@ -37,8 +43,6 @@ type logStore struct {
 	atLeast time.Duration          // keptAtLeast
 	remove  func(dir string) error // os.RemoveAll
 
-	tight atomic.Bool // for want of room on the disk the host takes no ranks: that an app ended a moment ago keeps nothing then
-
 	mu    sync.Mutex // guards the fields below; no file is touched under it
 	apps  map[string]*appLog
 	ended []endedLog               // oldest first
@@ -51,7 +55,7 @@ type endedLog struct {
 	id string
 	usage
 	at    time.Time // when it ended; zero: in an earlier life of the worker
-	stuck bool      // it could not be removed: what is left of it stays, and counts
+	stuck time.Time // when it could not be removed: what is left of it stays, and counts; zero: that was not tried
 }
 
 // newLogStore takes up what earlier lives of the worker left in dir.
@@ -204,16 +208,12 @@ func (s *logStore) superfluous() int {
 		return -1
 	}
 	if s.past > s.limit+min(max(s.limit, leastSlack), mostSlack) || len(s.ended) > maxLogs+slackLogs {
-		return slices.IndexFunc(s.ended, func(e endedLog) bool { return !e.stuck })
-	}
-	atLeast := s.atLeast
-	if s.tight.Load() {
-		atLeast = -1
+		return slices.IndexFunc(s.ended, func(e endedLog) bool { return !isStuck(e.stuck) })
 	}
 	if (s.bytes.Load() <= s.limit || s.past <= s.limit/2) && len(s.ended) <= maxLogs {
 		return -1
 	}
-	return s.unread(atLeast)
+	return s.unread(s.atLeast)
 }
 
 // unread is the place of the oldest log in ended that nobody reads, and whose app ended longer ago than that; -1: there is none. Holds mu.
@@ -224,7 +224,7 @@ func (s *logStore) unread(ago time.Duration) int {
 // goes says whether nobody reads a log whose app ended longer ago than that. Holds mu.
 func (s *logStore) goes(e endedLog, ago time.Duration) bool {
 	l := s.apps[e.id]
-	return !e.stuck && time.Since(e.at) > ago && (l == nil || l.readers.Load() == 0)
+	return !isStuck(e.stuck) && time.Since(e.at) > ago && (l == nil || l.readers.Load() == 0)
 }
 
 // spare names logs of apps that ended a while ago and that nobody reads, which together give what lacks, the oldest first, and none that is not
@@ -297,7 +297,7 @@ func (s *logStore) forget(i int) usage {
 	}
 	s.mu.Lock()
 	if delete(s.going, oldest.id); err != nil {
-		s.ended = slices.Insert(s.ended, 0, endedLog{id: oldest.id, usage: left, at: oldest.at, stuck: true})
+		s.ended = slices.Insert(s.ended, 0, endedLog{id: oldest.id, usage: left, at: oldest.at, stuck: time.Now()})
 		s.past += left.bytes
 		s.bytes.Add(left.bytes)
 	}

@@ -26,15 +26,16 @@ import (
 // moduleCache keeps modules fetched from the servers, by digest, and their compiled code, a directory for each. Together they are
 // bounded: those used longest ago go first, those in use never.
 type moduleCache struct {
-	dir      string
-	compiled string // directory of the directories of compiled code
-	limit    int64  // bytes
-	log      *slog.Logger
-	http     *http.Client
-	servers  func() []string                    // API addresses
-	order    func(addrs []string) []string      // in which servers are asked
-	caller   func() (host string, proof []byte) // who fetches
-	patience []time.Duration                    // how long a server may take to answer, each time that all are asked
+	dir       string
+	compiled  string // directory of the directories of compiled code
+	limit     int64  // bytes
+	log       *slog.Logger
+	http      *http.Client
+	servers   func() []string                    // API addresses
+	order     func(addrs []string) []string      // in which servers are asked
+	caller    func() (host string, proof []byte) // who fetches
+	removeAll func(path string) error            // os.RemoveAll
+	patience  []time.Duration                    // how long a server may take to answer, each time that all are asked
 
 	atWork sync.WaitGroup // tasks, and uses, until what their end removes is gone
 
@@ -50,7 +51,8 @@ type moduleCache struct {
 // keptModule is what is known of a module's files without looking at them.
 type keptModule struct {
 	usage
-	used time.Time // last
+	used  time.Time // last
+	stuck time.Time // when it could not be removed, if nobody has used it since
 }
 
 // moduleUse is a module in use, or about to be.
@@ -75,7 +77,7 @@ type moduleTask struct {
 // newModuleCache makes the directories, and removes what is no module's.
 func newModuleCache(dir, compiled string, limit int64, log *slog.Logger, h *http.Client, servers func() []string) (*moduleCache, error) {
 	c := &moduleCache{
-		dir: dir, compiled: compiled, limit: limit, log: log, http: h, servers: servers, order: shuffled,
+		dir: dir, compiled: compiled, limit: limit, log: log, http: h, servers: servers, order: shuffled, removeAll: os.RemoveAll,
 		caller:   func() (string, []byte) { return "", nil },
 		patience: []time.Duration{answerWait, transportWait},
 		uses:     map[string]*moduleUse{}, sound: map[string]bool{}, kept: map[string]keptModule{},
@@ -120,7 +122,9 @@ func (c *moduleCache) use(ctx context.Context, digest string) (path string, rele
 	c.atWork.Add(1)
 	release = sync.OnceFunc(func() {
 		defer c.atWork.Done()
-		c.measure(digest) // an executor may have written its code
+		now := time.Now()
+		_ = os.Chtimes(c.file(digest), now, now) // it was in use until now; not if it could not be had
+		c.measure(digest)                        // an executor may have written its code
 		c.leave(digest)
 		c.prune()
 	})
@@ -291,9 +295,9 @@ func (c *moduleCache) shed(want usage, ago time.Duration) (gave usage) {
 		if gave.bytes >= want.bytes && gave.files >= want.files || time.Since(m.used) <= ago {
 			return gave
 		}
-		if c.drop(m.digest) {
-			gave = usage{gave.bytes + m.bytes, gave.files + m.files}
-			c.log.Info("a module that is not in use was removed: the disk of the data directory is short of room", "digest", m.digest, "bytes", m.bytes)
+		if of := c.drop(m.digest); of.files > 0 {
+			gave = usage{gave.bytes + of.bytes, gave.files + of.files}
+			c.log.Info("a module that is not in use was removed: the disk of the data directory is short of room", "digest", m.digest, "bytes", of.bytes)
 		}
 	}
 	return gave
@@ -305,13 +309,13 @@ type idleModule struct {
 	digest string
 }
 
-// idle are the modules that nobody uses, the one first that was used longest ago.
+// idle are the modules that nobody uses and that can be removed, as far as is known, the one first that was used longest ago.
 func (c *moduleCache) idle() []idleModule {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var all []idleModule
 	for digest, k := range c.kept {
-		if c.uses[digest] == nil {
+		if c.uses[digest] == nil && !isStuck(k.stuck) {
 			all = append(all, idleModule{k, digest})
 		}
 	}
@@ -319,27 +323,36 @@ func (c *moduleCache) idle() []idleModule {
 	return all
 }
 
-// drop removes a module unless somebody uses it; it says whether it did.
-func (c *moduleCache) drop(digest string) bool {
+// drop removes a module unless somebody uses it. It returns what that gave. What cannot be removed stays, counts, and is not tried again for a
+// while, or until it was used.
+func (c *moduleCache) drop(digest string) usage {
 	task := &moduleTask{vain: true, done: make(chan struct{})} // whoever wants it now waits, and fetches it again
 	c.mu.Lock()
 	if c.uses[digest] != nil {
 		c.mu.Unlock()
-		return false
+		return usage{}
 	}
 	use := c.enter(digest)
 	use.task = task
 	delete(c.sound, digest)
+	before := c.kept[digest]
 	c.mu.Unlock()
 	c.remove(c.file(digest))
 	c.remove(c.codeDir(digest))
 	c.measure(digest)
+	c.mu.Lock()
+	left, some := c.kept[digest]
+	if some {
+		left.stuck = time.Now()
+		c.kept[digest] = left
+	}
+	c.mu.Unlock()
 	c.end(digest, use)
-	return true
+	return usage{before.bytes - left.bytes, before.files - left.files}
 }
 
 func (c *moduleCache) remove(path string) {
-	if err := os.RemoveAll(path); err != nil {
+	if err := c.removeAll(path); err != nil {
 		c.log.Warn("a file is left", "path", path, "err", err)
 	}
 }
