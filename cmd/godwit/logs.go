@@ -42,7 +42,8 @@ type logsFlags struct {
 
 const logsLong = `Print an app's output.
 
-With -o json, each line of output is an object on a line of its own, printed as it comes.
+With -o json, each line of output is an object on a line of its own, printed as it comes. In it each byte that
+is not UTF-8 becomes U+FFFD.
 
 Without -f, a host that does not answer is waited for as long as --timeout says: then the output of its ranks is called incomplete, and the
 exit code is 1, as where output is gone or has gaps.`
