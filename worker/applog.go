@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,45 +16,113 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
-// appLog is the log of one app's ranks on this host.
+// appLog is the log of one app's ranks on this host. What is known of it is had at once, whatever the disk does.
 type appLog struct {
 	dir   string
 	total *textBytes // while ranks of the app run here
 
 	readers atomic.Int32 // calls that read it
 
-	loaded sync.Once
-	broken error // of the loading
+	looking claim       // held by who looks which files an earlier life of the worker left
+	loaded  atomic.Bool // that is known
 
-	mu       sync.Mutex // guards the fields below
+	disk sync.Mutex // held by who changes files, for as long as the disk takes; taken before mu
+
+	mu       sync.Mutex // guards the fields below, and of each rankLog what readers see; no file is touched under it
 	files    map[int32]*rankLog
-	changed  chan struct{} // closed and replaced at every change
+	changed  chan struct{} // closed and replaced when there is another rank, or the log is complete
 	complete bool          // no more output will come here
 }
 
 func newAppLog(dir string, all *atomic.Int64, complete bool) *appLog {
-	return &appLog{dir: dir, total: &textBytes{all: all}, files: map[int32]*rankLog{}, changed: make(chan struct{}), complete: complete}
+	return &appLog{
+		dir: dir, total: &textBytes{all: all}, looking: newClaim(), files: map[int32]*rankLog{}, changed: make(chan struct{}), complete: complete,
+	}
 }
 
-// load looks which files an earlier life of the worker left, once. What is in them is found out by takeUp.
+// claim is a lock that is waited for no longer than a context lasts.
+type claim chan struct{}
+
+func newClaim() claim { return make(claim, 1) }
+
+func (c claim) take(ctx context.Context) error {
+	select {
+	case c <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c claim) release() { <-c }
+
+// load looks which files an earlier life of the worker left. What is in them is found out by takeUp. It does not wait for somebody else who looks: who
+// needs to know asks ready.
 func (l *appLog) load() error {
-	l.loaded.Do(func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		names, err := filepath.Glob(filepath.Join(l.dir, "*.log"))
-		if err != nil {
-			l.broken = fmt.Errorf("worker: logs: %w", err)
-			return
+	if l.loaded.Load() {
+		return nil
+	}
+	select {
+	case l.looking <- struct{}{}:
+		defer l.looking.release()
+		return l.look()
+	default:
+		return nil
+	}
+}
+
+// ready returns when it is known which files an earlier life of the worker left.
+func (l *appLog) ready(ctx context.Context) error {
+	if l.loaded.Load() {
+		return nil
+	}
+	if err := l.looking.take(ctx); err != nil {
+		return err
+	}
+	defer l.looking.release()
+	return l.look()
+}
+
+// look is load's, once. Holds looking.
+func (l *appLog) look() error {
+	if l.loaded.Load() {
+		return nil
+	}
+	entries, err := os.ReadDir(l.dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".log")
+		rank, err := strconv.ParseInt(name, 10, 32)
+		if !ok || err != nil || rank < 0 {
+			continue
 		}
-		for _, name := range names {
-			rank, err := strconv.ParseInt(strings.TrimSuffix(filepath.Base(name), ".log"), 10, 32)
-			if err != nil || rank < 0 {
-				continue
-			}
-			l.files[int32(rank)] = &rankLog{rank: int32(rank), path: name, done: true, taking: new(sync.Mutex)}
-		}
-	})
-	return l.broken
+		r := newRankLog(int32(rank), filepath.Join(l.dir, e.Name()))
+		r.done, r.shown.done, r.taking = true, true, newClaim()
+		l.install(r)
+	}
+	l.loaded.Store(true)
+	return nil
+}
+
+// install puts a rank's log in the place of the one that was there, if any. Holds mu.
+func (l *appLog) install(r *rankLog) {
+	old := l.files[r.rank]
+	l.files[r.rank] = r
+	if old != nil {
+		old.wake()
+		return
+	}
+	l.wake()
+}
+
+// wake wakes those who wait for a rank of which nothing is here. Holds mu.
+func (l *appLog) wake() {
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 // leftOver is the file of a rank that an earlier life of the worker left and of which nothing is known yet; nil: there is none.
@@ -67,43 +136,51 @@ func (l *appLog) leftOver(rank int32) *rankLog {
 }
 
 // takeUp finds out what is in the file of a rank that an earlier life of the worker left. It reads all of it, and tells moves now and then; nobody
-// waits for it but who wants that rank's output.
-func (l *appLog) takeUp(rank int32, moves func()) error {
+// waits for it but who wants that rank's output, and who waits while somebody else reads ends with ctx.
+func (l *appLog) takeUp(ctx context.Context, rank int32, moves func()) error {
 	r := l.leftOver(rank)
 	if r == nil {
 		return nil
 	}
-	r.taking.Lock()
-	defer r.taking.Unlock()
+	if err := r.taking.take(ctx); err != nil {
+		return err
+	}
+	defer r.taking.release()
 	if l.leftOver(rank) != r {
 		return nil // somebody else has
 	}
-	taken := &rankLog{rank: r.rank, path: r.path, done: true}
+	taken := newRankLog(r.rank, r.path)
 	if err := taken.takeUp(moves); err != nil {
 		return err
 	}
+	taken.shown = taken.rankFacts
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.files[rank] == r {
-		l.files[rank] = taken
+		l.install(taken)
 	}
 	return nil
 }
 
 // takeUpAll is takeUp for all ranks, before any of them runs here again.
 func (l *appLog) takeUpAll() error {
-	if err := l.load(); err != nil {
+	ctx := context.Background() // who starts an app waits for its disk
+	if err := l.ready(ctx); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	ranks := slices.Collect(maps.Keys(l.files))
-	l.mu.Unlock()
-	for _, rank := range ranks {
-		if err := l.takeUp(rank, func() {}); err != nil {
+	for _, r := range l.all() {
+		if err := l.takeUp(ctx, r.rank, func() {}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// all are the logs of all ranks.
+func (l *appLog) all() []*rankLog {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Values(l.files))
 }
 
 // revive says that ranks of the app run here, again or still.
@@ -115,52 +192,53 @@ func (l *appLog) revive() {
 
 func (l *appLog) path(rank int32) string { return filepath.Join(l.dir, strconv.Itoa(int(rank))+".log") }
 
-// rank returns the rank's log, made if need be. Holds mu.
+// rank returns the rank's log, made if need be. Holds disk.
 func (l *appLog) rank(id int32) *rankLog {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	r := l.files[id]
 	if r == nil {
-		r = &rankLog{rank: id, path: l.path(id)}
-		l.files[id] = r
+		r = newRankLog(id, l.path(id))
+		l.install(r)
 	}
 	return r
 }
 
-// append adds lines, of any ranks. Lines that cannot be stored are lost, and counted: the error is why the first of them was.
-func (l *appLog) append(lines []*apiv1.LogLine) (err error) {
+// show has readers see what has become of a rank's log, and wakes those who wait for that. Holds disk.
+func (l *appLog) show(r *rankLog) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.total.Add(r.size - r.shown.size)
+	r.shown = r.rankFacts
+	r.wake()
+}
+
+// append adds lines, of any ranks. Lines that cannot be stored are lost, and counted: the error is why the first of them was.
+func (l *appLog) append(lines []*apiv1.LogLine) (err error) {
+	l.disk.Lock()
+	defer l.disk.Unlock()
 	for len(lines) > 0 {
 		n := 1
 		for n < len(lines) && lines[n].Rank == lines[0].Rank {
 			n++
 		}
 		r := l.rank(lines[0].Rank)
-		before := r.size
 		if lost := r.append(lines[:n]); lost != nil && err == nil {
 			err = lost
 		}
-		l.total.Add(r.size - before)
+		l.show(r)
 		lines = lines[n:]
 	}
-	l.notify()
 	return err
-}
-
-// notify wakes the readers. Holds mu.
-func (l *appLog) notify() {
-	close(l.changed)
-	l.changed = make(chan struct{})
 }
 
 // finish says that a rank will write no more on this host.
 func (l *appLog) finish(rank int32) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.disk.Lock()
+	defer l.disk.Unlock()
 	r := l.rank(rank)
-	before := r.size
 	r.finish()
-	l.total.Add(r.size - before)
-	l.notify()
+	l.show(r)
 }
 
 // lost is how many lines of a rank could not be stored in its whole life, and why the last of them was not.
@@ -168,50 +246,62 @@ func (l *appLog) lost(rank int32) (uint64, string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r := l.files[rank]; r != nil {
-		return r.lostEver, r.lostWhy
+		return r.shown.lostEver, r.shown.lostWhy
 	}
 	return 0, ""
 }
 
-// pendingNotice is the line that tells of lines that are lost, if that could not be stored either.
-func (l *appLog) pendingNotice(rank int32) *apiv1.LogLine {
+// outgoing is what of a rank's file goes along with it: so many bytes, which are whole lines, and behind them the line that tells of those that are
+// lost, if it could not be stored either.
+func (l *appLog) outgoing(rank int32) (bytes int64, notice *apiv1.LogLine) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r := l.files[rank]; r != nil && r.lost > 0 {
-		return r.notice()
+	r := l.files[rank]
+	if r == nil {
+		return 0, nil
 	}
-	return nil
+	if r.shown.lost > 0 {
+		notice = r.shown.notice()
+	}
+	return r.shown.size, notice
 }
 
 // replace puts the log that came with a rank, and was checked, in the place of what this host had of it. The caller syncs the file
 // and the directory before anybody counts on them.
 func (l *appLog) replace(rank int32, tmp string, facts logFacts) error {
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	old := l.rank(rank)
+	l.mu.Lock()
+	old.replacing = true
+	l.mu.Unlock()
+	err := os.Rename(tmp, l.path(rank))
+	if err == nil {
+		old.close()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := os.Rename(tmp, l.path(rank)); err != nil {
+	if err != nil {
+		old.replacing = false
+		old.wake()
 		return fmt.Errorf("worker: logs: %w", err)
 	}
-	r := &rankLog{rank: rank, path: l.path(rank), logFacts: facts, life: 1}
-	if old := l.files[rank]; old != nil {
-		r.life = old.life + 1
-		old.close()
-		l.total.Add(-old.size)
-	}
-	l.total.Add(r.size)
-	l.files[rank] = r
-	l.notify()
+	r := newRankLog(rank, l.path(rank))
+	r.logFacts, r.life = facts, old.life+1
+	r.shown = r.rankFacts
+	l.total.Add(r.size - old.shown.size)
+	l.install(r)
 	return nil
 }
 
 // moved removes the log of a rank that runs on another host now, where all of it is.
 func (l *appLog) moved(rank int32) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.disk.Lock()
+	defer l.disk.Unlock()
 	r := l.rank(rank)
 	r.close()
-	l.total.Add(-r.size)
 	r.size, r.index, r.done, r.moved, r.life = 0, logIndex{}, true, true, r.life+1
-	l.notify()
+	l.show(r) // before the file goes: who does not find it knows why
 	if err := os.Remove(r.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("worker: logs: %w", err)
 	}
@@ -223,56 +313,69 @@ func (l *appLog) size() (n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range l.files {
-		n += r.size
+		n += r.shown.size
 	}
 	return n
 }
 
 // close says that no rank will write here any more, and releases the files.
 func (l *appLog) close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, r := range l.files {
-		before := r.size
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	all := l.all()
+	for _, r := range all {
 		r.finish()
 		r.close()
-		l.total.Add(r.size - before)
+		l.show(r)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.complete = true
-	l.notify()
+	for _, r := range all {
+		r.wake()
+	}
+	l.wake()
 }
 
 // logState is how far a rank's log goes.
 type logState struct {
-	stored  uint64          // number of the line after the last stored one
-	next    uint64          // number of the line after the last one, stored or lost
-	notice  *apiv1.LogLine  // tells of the lines after stored that are lost; nil: none are
-	done    bool            // it is complete
-	moved   bool            // the rank, and its log, are on another host
-	life    int             // changes when another file takes its place
-	changed <-chan struct{} // closed at the next change
+	stored    uint64          // number of the line after the last stored one
+	next      uint64          // number of the line after the last one, stored or lost
+	notice    *apiv1.LogLine  // tells of the lines after stored that are lost; nil: none are
+	done      bool            // it is complete
+	moved     bool            // the rank, and its log, are on another host
+	life      int             // changes when another file takes its place
+	replacing bool            // one does at this moment
+	changed   <-chan struct{} // closed at the next change
 }
 
 func (l *appLog) state(rank int32) logState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := logState{done: l.complete, changed: l.changed}
-	if r := l.files[rank]; r != nil {
-		s.next, s.stored, s.done, s.moved, s.life = r.next, r.next, r.done || l.complete, r.moved, r.life
-		if r.lost > 0 {
-			s.stored, s.notice = r.lostFrom, r.notice()
-		}
+	r := l.files[rank]
+	if r == nil {
+		return logState{done: l.complete, changed: l.changed}
+	}
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	f := &r.shown
+	s := logState{
+		next: f.next, stored: f.next, done: f.done || l.complete, moved: f.moved, life: f.life, replacing: r.replacing, changed: r.changed,
+	}
+	if f.lost > 0 {
+		s.stored, s.notice = f.lostFrom, f.notice()
 	}
 	return s
 }
 
-// seek is where a rank's file is to be read by who wants neither lines before line from nor lines of a time before since; false: it is no
-// more the file of that life.
+// seek is where a rank's file, which is open, is to be read by who wants neither lines before line from nor lines of a time before since; false: it
+// may not be the file of that life.
 func (l *appLog) seek(rank int32, life int, from uint64, since int64) (int64, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r := l.files[rank]; r != nil && r.life == life {
-		return r.index.before(from, since), true
+	if r := l.files[rank]; r != nil && r.shown.life == life && !r.replacing {
+		return r.shown.index.before(from, since), true
 	}
 	return 0, false
 }

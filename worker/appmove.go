@@ -102,7 +102,7 @@ func (a *app) rankFrozen(f *apiv1.ExecFrozen) {
 		image:  f.Path, digest: f.Digest, to: to, addr: a.rec.Addrs[to], log: a.output.path(f.Rank),
 	}
 	start := time.Now()
-	job.notice = a.output.pendingNotice(f.Rank)
+	job.logEnd, job.notice = a.output.outgoing(f.Rank)
 	job.since = func() float64 { return f.SinceMs + milliseconds(time.Since(start)) }
 	sending := a.sending
 	a.host.tasks.Go(func() error {

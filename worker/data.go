@@ -152,7 +152,7 @@ func (s dataService) logsFor(req *apiv1.ReadLogsRequest) (*appLog, error) {
 		asked[p.Rank] = true
 	}
 	l, err := s.w.logs.find(req.App)
-	if err != nil {
+	if err != nil && l == nil { // what cannot be read of one that is there is told rank by rank
 		return nil, err
 	}
 	if l == nil {

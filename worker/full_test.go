@@ -125,7 +125,9 @@ func TestGapIsInTheVerdict(t *testing.T) {
 
 	// The reason is the former host's, who has put it into the log that came.
 	b.a.ranks[1] = &rankInfo{epoch: 1, state: apiv1.RankRunning}
-	b.a.output.rank(1).lostEver = 2
+	came := b.a.output.rank(1)
+	came.lostEver = 2
+	b.a.output.show(came)
 	b.a.rankEnded(&apiv1.ExecEnded{Rank: 1})
 	require.Equal(t, "2 lines of its output are lost: a host that it ran on could not store them", b.a.ranks[1].reason)
 }

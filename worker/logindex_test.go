@@ -42,7 +42,7 @@ func TestLastLinesAreReadAlone(t *testing.T) {
 	require.NoError(t, err)
 	taken, err := again.find("a")
 	require.NoError(t, err)
-	require.NoError(t, taken.takeUp(0, func() {}))
+	require.NoError(t, taken.takeUp(t.Context(), 0, func() {}))
 	f, err := os.OpenFile(written.path(0), os.O_RDWR, 0)
 	require.NoError(t, err)
 	_, err = f.Write(bytes.Repeat([]byte{0xff}, n*1000/2))
@@ -50,7 +50,7 @@ func TestLastLinesAreReadAlone(t *testing.T) {
 	require.NoError(t, f.Close())
 	read := func(l *appLog, since int64, last uint64) (seqs []uint64, err error) {
 		r := &logReader{log: l, since: since, turns: newReaders(), mine: make(chan struct{}, 1)}
-		require.NoError(t, r.skip(last))
+		require.NoError(t, r.skip(t.Context(), last))
 		_, err = r.read(t.Context(), false, func(_ context.Context, lines []*apiv1.LogLine) error {
 			for _, x := range lines {
 				seqs = append(seqs, x.Seq)
@@ -168,9 +168,11 @@ func TestIndexOfAHealedFile(t *testing.T) {
 	require.NoError(t, f.Close())
 	again, err := newLogStore(dir, DefaultConfig().LogBytes, nil)
 	require.NoError(t, err)
-	l, err = again.find("a")
+	l, err = again.app("a")
 	require.NoError(t, err)
 	require.Len(t, read(t, l, 0, 0), 201)
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 201)}))
+	require.Len(t, read(t, l, 0, 0), 202)
 	indexed(t, l)
 }
 

@@ -111,14 +111,16 @@ func (r *logReader) answer(ctx context.Context, req *apiv1.ReadLogsRequest, send
 		if err := r.takeUp(ctx, lines); err != nil {
 			return false, err
 		}
-		if err := r.skip(req.GetTail()); err != nil {
+		if err := r.skip(ctx, req.GetTail()); err != nil {
 			return false, err
 		}
 		if err := send(ctx, &apiv1.ReadLogsResponse{Begin: []*apiv1.LogPosition{{Rank: r.rank, Seq: r.from}}}); err != nil {
 			return false, err
 		}
 	}
-	if r.log.state(r.rank).moved {
+	if s, err := r.state(ctx); err != nil {
+		return false, err
+	} else if s.moved {
 		return false, errMoved
 	}
 	return r.read(ctx, req.Follow, lines)
@@ -127,13 +129,16 @@ func (r *logReader) answer(ctx context.Context, req *apiv1.ReadLogsRequest, send
 // takeUp finds out what is in the rank's file, if an earlier life of the worker left it. Meanwhile it sends no lines now and then, as long as the
 // disk gives any.
 func (r *logReader) takeUp(ctx context.Context, send sendLines) error {
+	if err := r.log.ready(ctx); err != nil {
+		return err
+	}
 	if r.log.leftOver(r.rank) == nil {
 		return nil
 	}
 	return r.inTurn(ctx, send, func(ctx context.Context, turn *gate.Place) error {
 		said := time.Now()
 		return turn.Work(func() error {
-			return r.log.takeUp(r.rank, func() {
+			return r.log.takeUp(ctx, r.rank, func() {
 				if time.Since(said) >= waitSign {
 					said = time.Now()
 					_ = send(ctx, nil) // who has gone is found out later: what is known of the file then stays known
@@ -143,13 +148,31 @@ func (r *logReader) takeUp(ctx context.Context, send sendLines) error {
 	})
 }
 
+// state is how far the rank's log goes. It waits while another file takes its place.
+func (r *logReader) state(ctx context.Context) (logState, error) {
+	for {
+		s := r.log.state(r.rank)
+		if !s.replacing {
+			return s, nil
+		}
+		select {
+		case <-s.changed:
+		case <-ctx.Done():
+			return logState{}, ctx.Err()
+		}
+	}
+}
+
 // read sends lines; with follow it goes on until the log is complete or ctx ends. It returns whether the log is complete.
 func (r *logReader) read(ctx context.Context, follow bool, send sendLines) (bool, error) {
 	if err := r.takeUp(ctx, send); err != nil {
 		return false, err
 	}
 	for {
-		s := r.log.state(r.rank)
+		s, err := r.state(ctx)
+		if err != nil {
+			return false, err
+		}
 		if r.from < s.stored {
 			if err := r.sendUpTo(ctx, s, send); err != nil && !errors.Is(err, errOtherFile) {
 				return false, err
@@ -175,8 +198,11 @@ func (r *logReader) read(ctx context.Context, follow bool, send sendLines) (bool
 }
 
 // skip passes over all but the last n lines of those that are there.
-func (r *logReader) skip(n uint64) error {
-	s := r.log.state(r.rank)
+func (r *logReader) skip(ctx context.Context, n uint64) error {
+	s, err := r.state(ctx)
+	if err != nil {
+		return err
+	}
 	if s.moved {
 		return errMoved // more may have come where it is
 	}
@@ -186,6 +212,9 @@ func (r *logReader) skip(n uint64) error {
 
 // open opens the rank's file, which must be that of s, where the next record begins.
 func (r *logReader) open(s logState) (*os.File, error) {
+	if s.moved { // though the file may be there for a moment yet
+		return nil, errMoved
+	}
 	f, err := os.Open(r.log.path(r.rank))
 	if errors.Is(err, os.ErrNotExist) && r.log.state(r.rank).moved {
 		return nil, errMoved

@@ -120,7 +120,7 @@ func TestLogsFromTheEnd(t *testing.T) {
 
 	// Of a rank that has moved away another host knows the end.
 	require.NoError(t, l.moved(0))
-	require.ErrorIs(t, (&logReader{log: l, rank: 0}).skip(0), errMoved)
+	require.ErrorIs(t, (&logReader{log: l, rank: 0}).skip(t.Context(), 0), errMoved)
 }
 
 func TestLogIsFollowed(t *testing.T) {
@@ -448,9 +448,9 @@ func TestWhatIsLeftIsReadWhenItIsWanted(t *testing.T) {
 	require.Nil(t, l.leftOver(1))
 	require.NotNil(t, l.leftOver(0))
 	moves := 0
-	require.NoError(t, l.takeUp(0, func() { moves++ }))
+	require.NoError(t, l.takeUp(t.Context(), 0, func() { moves++ }))
 	require.Greater(t, moves, 3, "200 kB")
-	require.NoError(t, l.takeUp(0, func() { moves = 0 }))
+	require.NoError(t, l.takeUp(t.Context(), 0, func() { moves = 0 }))
 	require.NotZero(t, moves, "once")
 	l, err = again.app("a")
 	require.NoError(t, err)

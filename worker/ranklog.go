@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
@@ -24,22 +23,35 @@ const stderrStream = 2
 // maxLogRecord bounds one line of a log, with what stands around it.
 const maxLogRecord = 1 << 20
 
-// rankLog is the output of one rank on this host: a file of length-prefixed log lines. Guarded by its appLog's mu.
+// rankLog is the output of one rank on this host: a file of length-prefixed log lines. One goroutine at a time changes it, who holds its appLog's
+// disk; readers see a copy of what is known.
 type rankLog struct {
+	path   string
+	taking claim // held by who reads its file, of an earlier life of the worker; nil: what is in it is known
+
+	// Of who holds disk.
+	file      *os.File // nil: not open
+	torn      bool     // the file may be longer than size
+	rankFacts          // when it was last changed
+
+	// Guarded by its appLog's mu.
+	shown     rankFacts     // what readers see
+	replacing bool          // another file takes its place: which of the two bears its name is not known
+	changed   chan struct{} // closed at the next change; nil: nobody waits for that
+}
+
+// rankFacts are what is known of a rank's output. Those that readers see share the marks of the index, of which none is changed that they have.
+type rankFacts struct {
 	rank int32
-	path string
-	file *os.File // nil: not open
 	logFacts
-	torn  bool // the file may be longer than size
 	done  bool // the rank writes no more here
 	moved bool // the rank, with the file, is on another host
 	life  int  // counts the files this one replaced
 
-	taking *sync.Mutex // held while its file, of an earlier life of the worker, is read; nil: what is in it is known
-
 	lost     uint64 // lines that are not stored, and not told of by a notice in the file
 	lostFrom uint64 // number of the first of them
 	lostWhy  string
+	damaged  int64 // bytes that are no lines, from lostFrom on: how many they were nobody knows, and lost counts one; 0: there is no damage
 }
 
 // logFacts are what a file of log lines holds.
@@ -50,45 +62,42 @@ type logFacts struct {
 	index    logIndex
 }
 
-// takeUp reads what a file left by an earlier life holds, cuts off a record torn by its death, and notes damage of another kind.
+func newRankLog(rank int32, path string) *rankLog {
+	return &rankLog{path: path, rankFacts: rankFacts{rank: rank}, shown: rankFacts{rank: rank}}
+}
+
+// wake wakes those who wait for a change. Holds mu.
+func (r *rankLog) wake() {
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+}
+
+// takeUp reads what a file left by an earlier life holds. It writes nothing, for the disk may take nothing: a record torn by that life's death is cut
+// off before anything else is written, and damage of another kind is told of by a notice, as lines are that cannot be stored.
 func (r *rankLog) takeUp(moves func()) error {
-	f, err := os.OpenFile(r.path, os.O_RDWR, 0o600)
+	f, err := os.Open(r.path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
-	defer f.Close() //nolint:errcheck // read only, but for the cut
-	var size int64
-	if info, err := f.Stat(); err == nil {
-		size = info.Size()
+	defer f.Close() //nolint:errcheck // read only
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
-	var damage error
 	from := &watchedFile{f: f, moves: moves}
-	if r.logFacts, damage = readLog(from, -1); damage == nil {
-		return nil
-	}
+	facts, damage := readLog(from, -1)
 	if from.err != nil { // what cannot be read now may be whole
 		return fmt.Errorf("%w: %w", errUnreadable, from.err)
 	}
-	if err := f.Truncate(r.size); err != nil {
-		return fmt.Errorf("%w: %w", errUnreadable, err)
-	}
-	if errors.Is(damage, io.ErrUnexpectedEOF) {
+	r.logFacts, r.done, r.torn = facts, true, damage != nil
+	if damage == nil || errors.Is(damage, io.ErrUnexpectedEOF) {
 		return nil
 	}
 	// Not the end of a worker's life, but a broken file: what comes after has no numbers any more, only a size.
-	notice := &apiv1.LogLine{
-		Rank: r.rank, Stream: stderrStream, Seq: r.next, AtMs: time.Now().UnixMilli(), Lost: 1,
-		Text: fmt.Appendf(nil, "godwit: the file of rank %d's output is damaged here: its last %d bytes are lost", r.rank, size-r.size),
-	}
-	var more addition
-	if err := r.add(&more, notice); err != nil {
-		return err
-	}
-	if _, err := f.WriteAt(more.Bytes(), r.size); err != nil {
-		return fmt.Errorf("%w: %w", errUnreadable, err)
-	}
-	r.index = more.index
-	r.next, r.lostEver, r.size = r.next+1, r.lostEver+1, r.size+int64(more.Len())
+	r.lost, r.lostFrom, r.damaged = 1, r.next, max(1, info.Size()-r.size)
+	r.next, r.lostEver = r.next+1, r.lostEver+1
 	return nil
 }
 
@@ -158,7 +167,7 @@ func (r *rankLog) append(lines []*apiv1.LogLine) error {
 	}
 	err := r.write(&more)
 	if err == nil {
-		r.next, r.lost = next, 0
+		r.next, r.lost, r.damaged = next, 0, 0
 		return nil
 	}
 	if r.lost == 0 {
@@ -191,13 +200,8 @@ func (r *rankLog) add(more *addition, line *apiv1.LogLine) error {
 }
 
 // write appends whole records to the file, or nothing.
-func (r *rankLog) write(more *addition) (err error) {
-	if r.file == nil {
-		if r.file, err = os.OpenFile(r.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
-			return fmt.Errorf("worker: logs: %w", err)
-		}
-	}
-	if err := r.heal(); err != nil {
+func (r *rankLog) write(more *addition) error {
+	if err := r.open(); err != nil {
 		return err
 	}
 	r.torn = true
@@ -209,7 +213,17 @@ func (r *rankLog) write(more *addition) (err error) {
 	return nil
 }
 
-// heal cuts off what a write that failed has left.
+// open makes the file one that ends where the next record belongs.
+func (r *rankLog) open() (err error) {
+	if r.file == nil {
+		if r.file, err = os.OpenFile(r.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
+			return fmt.Errorf("worker: logs: %w", err)
+		}
+	}
+	return r.heal()
+}
+
+// heal cuts off what a write that failed, or an earlier life, has left.
 func (r *rankLog) heal() error {
 	if !r.torn {
 		return nil
@@ -222,22 +236,29 @@ func (r *rankLog) heal() error {
 }
 
 // notice is the line that stands for those that are lost.
-func (r *rankLog) notice() *apiv1.LogLine {
-	return &apiv1.LogLine{
-		Rank: r.rank, Stream: stderrStream, Seq: r.lostFrom, AtMs: time.Now().UnixMilli(), Lost: r.next - r.lostFrom,
-		Text: fmt.Appendf(nil, "godwit: %d lines of rank %d's output are lost here: its host could not store them (%s)", r.lost, r.rank, r.lostWhy),
+func (f *rankFacts) notice() *apiv1.LogLine {
+	text := fmt.Appendf(nil, "godwit: %d lines of rank %d's output are lost here: its host could not store them (%s)", f.lost, f.rank, f.lostWhy)
+	if f.damaged > 0 {
+		text = fmt.Appendf(nil, "godwit: the file of rank %d's output is damaged here: its last %d bytes are lost", f.rank, f.damaged)
 	}
+	if f.damaged > 0 && f.lost > 1 {
+		text = fmt.Appendf(text, ", and %d lines after them: its host could not store them (%s)", f.lost-1, f.lostWhy)
+	}
+	return &apiv1.LogLine{Rank: f.rank, Stream: stderrStream, Seq: f.lostFrom, AtMs: time.Now().UnixMilli(), Lost: f.next - f.lostFrom, Text: text}
 }
 
 // finish says that the rank writes no more here. A notice that cannot be stored is kept for readers.
 func (r *rankLog) finish() {
 	r.done = true
-	if r.lost == 0 {
-		return
-	}
-	var more addition
-	if r.add(&more, r.notice()) == nil && r.write(&more) == nil {
-		r.lost = 0
+	switch {
+	case r.moved, r.lost == 0 && !r.torn:
+	case r.lost == 0:
+		_ = r.open() // what is behind its lines is no reader's business
+	default:
+		var more addition
+		if r.add(&more, r.notice()) == nil && r.write(&more) == nil {
+			r.lost, r.damaged = 0, 0
+		}
 	}
 }
 

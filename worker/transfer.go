@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"time"
 
@@ -30,6 +31,7 @@ type transfer struct {
 	digest string
 	since  func() float64 // milliseconds since the rank stopped
 	log    string         // path
+	logEnd int64          // bytes of the log that go along: what may be behind them is none of it
 	notice *apiv1.LogLine // belongs at the end of the log, where it could not be stored; nil: none does
 	to     string         // the target host
 	addr   string         // of its data port
@@ -75,7 +77,7 @@ func sendParts(stream apiv1connect.DataTransferClientStream, t transfer) error {
 	if err := stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Header{Header: t.header}}); err != nil {
 		return err
 	}
-	err := sendFile(t.log, func(b []byte) error {
+	err := sendFile(t.log, t.logEnd, func(b []byte) error {
 		return stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Log{Log: b}})
 	})
 	if err != nil && !errors.Is(err, os.ErrNotExist) { // a rank that never wrote has no log
@@ -90,7 +92,7 @@ func sendParts(stream apiv1connect.DataTransferClientStream, t transfer) error {
 			return err
 		}
 	}
-	err = sendFile(t.image, func(b []byte) error {
+	err = sendFile(t.image, math.MaxInt64, func(b []byte) error {
 		return stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Image{Image: b}})
 	})
 	if err != nil {
@@ -101,15 +103,17 @@ func sendParts(stream apiv1connect.DataTransferClientStream, t transfer) error {
 	}})
 }
 
-func sendFile(path string, send func([]byte) error) error {
+// sendFile sends a file, at most so many bytes of it.
+func sendFile(path string, most int64, send func([]byte) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // read only
+	part := io.LimitReader(f, most)
 	buf := make([]byte, transport.ChunkBytes)
 	for {
-		n, err := io.ReadFull(f, buf)
+		n, err := io.ReadFull(part, buf)
 		if n > 0 {
 			if err := send(buf[:n]); err != nil {
 				return err
