@@ -193,3 +193,16 @@ func (l *leader) makeCluster(ctx context.Context) {
 		})
 	}
 }
+
+// await returns when ch is closed or gives a value, or after d at the most.
+func await(ctx context.Context, ch <-chan struct{}, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ch:
+	case <-t.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}

@@ -71,7 +71,7 @@ func gossipPortFile(dataDir string) string { return filepath.Join(dataDir, "goss
 func rememberGossip(dataDir, bind string) {
 	file := gossipPortFile(dataDir)
 	_, port, err := net.SplitHostPort(bind)
-	if said, _ := os.ReadFile(file); err != nil || string(said) == port+"\n" {
+	if said, _ := os.ReadFile(file); err != nil || port == "0" || string(said) == port+"\n" {
 		return
 	}
 	_ = durable.WriteFile(file, []byte(port+"\n"), 0o600) // else the next start takes another port
