@@ -11,8 +11,8 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// appTail reads one app's output for one caller. It asks each host for all ranks there in one stream: what a host and a server have to do
-// for a caller grows with the hosts, not with the ranks.
+// appTail reads one app's output for one caller. It asks each host for all ranks there in one stream: streams, and what a server has to do for a
+// caller, grow with the hosts, not with the ranks.
 type appTail struct {
 	c      *Control
 	app    fsm.AppID

@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,26 +15,68 @@ import (
 // placedAtOnce bounds the placements that one look proposes together; the log batches them.
 const placedAtOnce = 64
 
-// placer places queued apps in order of submission, as far as there is room. A queue that has been found to wait is
-// looked at again when an app or a host has changed.
+// placer places queued apps in order of submission, as far as there is room on hosts that were heard of late: what is given to one that has died goes
+// down with it. A queue that has been found to wait is looked at again when an app or a host has changed, or is heard again.
 func (l *leader) placer() func(context.Context) {
 	feed, board, waits := newFollower(l.c.state), planner.NewBoard(), false
+	quiet := map[fsm.HostID]bool{}
 	return func(ctx context.Context) {
 		for ctx.Err() == nil {
 			v, changes, all := feed.look()
 			if followBoard(board, v, changes, all) {
 				waits = false
 			}
+			if now := l.sessions.silentSince(time.Now().Add(-l.c.cfg.quietAfter())); len(now)+len(quiet) > 0 {
+				waits = setAway(board, v, quiet, now) && waits
+			}
 			if waits {
 				return
 			}
-			next := board.Next(v, placedAtOnce)
+			next := heardOnly(board.Next(v, placedAtOnce), quiet)
 			waits = len(next) == 0
 			if !l.placeAll(ctx, next) {
 				return
 			}
 		}
 	}
+}
+
+// quietAfter is how long a host is not heard before it is given no ranks: some heartbeats, and a part of the lease only. It decides nothing else.
+func (c *Config) quietAfter() time.Duration { return min(max(4*c.Heartbeat, c.Lease/5), c.Lease/2) }
+
+// setAway has the board count no more on the hosts that are quiet now, and again on those that were: quiet, which becomes those that are. It says
+// whether they are the same.
+func setAway(board *planner.Board, v *fsm.View, quiet map[fsm.HostID]bool, now []fsm.HostID) (same bool) {
+	same = true
+	is := make(map[fsm.HostID]bool, len(now))
+	for _, id := range now {
+		if is[id] = true; !quiet[id] {
+			quiet[id], same = true, false
+			board.SetAway(v, id, true)
+		}
+	}
+	for id := range quiet {
+		if !is[id] {
+			delete(quiet, id)
+			same = false
+			board.SetAway(v, id, false)
+		}
+	}
+	return same
+}
+
+// heardOnly are the first of the apps that are placed on no quiet host: one that is waits for it, and those behind it for that one.
+func heardOnly(next []planner.Next, quiet map[fsm.HostID]bool) []planner.Next {
+	if len(quiet) == 0 {
+		return next
+	}
+	i := slices.IndexFunc(next, func(n planner.Next) bool {
+		return slices.ContainsFunc(n.Placement, func(host string) bool { return quiet[fsm.HostID(host)] })
+	})
+	if i >= 0 {
+		return next[:i]
+	}
+	return next
 }
 
 // followBoard brings the board to the view, and says whether the queue may go on: an app or a host has changed.

@@ -2,10 +2,12 @@ package control
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/planner"
 )
 
 // TestWaitingQueueCostsNothing: a queue that waits is not planned again before an app or a host has changed.
@@ -22,6 +24,49 @@ func TestWaitingQueueCostsNothing(t *testing.T) {
 	b.host("h2", 1)
 	place(b.ctx)
 	require.Equal(t, "starting", b.app("b").Phase)
+}
+
+// TestNothingGoesToTheSilent: a host that is not heard for some heartbeats is given no ranks until it is heard again: apps go elsewhere, or wait.
+func TestNothingGoesToTheSilent(t *testing.T) {
+	for name, spec := range map[string]*apiv1.AppSpec{
+		"whatever fits":            {Size: 4},
+		"by its rules":             {Size: 4, Place: []*apiv1.PlaceRule{{Host: "h1", Ranks: 4}}},
+		"by another policy":        {Size: 4, Policy: planner.Compact},
+		"more than the others are": {Size: 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil)
+			place := b.l.placer()
+			b.host("h1", 8) // the first choice
+			b.host("h2", 4)
+			place(b.ctx)
+			heard := func(ago time.Duration) {
+				b.l.sessions.mu.Lock()
+				defer b.l.sessions.mu.Unlock()
+				b.l.sessions.heard.set("h1", time.Now().Add(-ago))
+			}
+			quiet := b.l.c.cfg.quietAfter()
+			require.Less(t, quiet, b.l.c.cfg.Lease)
+			heard(quiet)
+			b.submit("a", spec)
+			b.submit("behind", &apiv1.AppSpec{Size: 1})
+			place(b.ctx)
+			if name == "whatever fits" {
+				require.Equal(t, []string{"h2", "h2", "h2", "h2"}, b.app("a").Placement)
+				require.Equal(t, "queued", b.app("behind").Phase, "the others are full")
+			} else {
+				require.Equal(t, "queued", b.app("a").Phase)
+				require.Equal(t, "queued", b.app("behind").Phase, "it was first")
+			}
+			place(b.ctx)
+			require.Equal(t, "queued", b.app("behind").Phase)
+			heard(0)
+			place(b.ctx)
+			require.NotEqual(t, "queued", b.app("a").Phase)
+			require.NotEqual(t, "queued", b.app("behind").Phase)
+			require.Contains(t, append(b.app("a").Placement, b.app("behind").Placement...), "h1")
+		})
+	}
 }
 
 func TestQueueInOrder(t *testing.T) {

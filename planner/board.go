@@ -18,7 +18,8 @@ type Board struct {
 	order []seat // by largerSeat
 	// of all of them
 	free, slots int
-	fits        *fits // nil: nothing is known of the hosts as they are
+	away        map[string]bool // hosts that take no ranks for the moment: their slots count as taken
+	fits        *fits           // nil: nothing is known of the hosts as they are
 	// short is, of apps whose rules the hosts could not meet, one host that could not: as long as that is so, the others need no look.
 	short map[fsm.Place]shortage
 }
@@ -49,11 +50,22 @@ func largerSeat(a, b seat) int {
 // NewBoard is the board of a cluster without hosts.
 func NewBoard() *Board { return &Board{hosts: make(map[string]seat)} }
 
+// SetAway says whether a host of a view takes no ranks for the moment, though the view has it as one that does: apps go to others, or wait.
+func (b *Board) SetAway(v *fsm.View, id fsm.HostID, away bool) {
+	if b.away == nil {
+		b.away = make(map[string]bool)
+	}
+	if b.away[string(id)] = away; !away {
+		delete(b.away, string(id))
+	}
+	b.Change(v, id)
+}
+
 // Reset makes the board that of a view.
 func (b *Board) Reset(v *fsm.View) {
-	*b = *NewBoard()
+	*b = Board{hosts: make(map[string]seat), away: b.away}
 	for host := range v.Hosts() {
-		if s, ok := seatOf(host); ok {
+		if s, ok := b.seatOf(host); ok {
 			b.hosts[s.name] = s
 			b.order = append(b.order, s)
 			b.free += s.free
@@ -66,7 +78,7 @@ func (b *Board) Reset(v *fsm.View) {
 // Change takes a host as it is in a view.
 func (b *Board) Change(v *fsm.View, id fsm.HostID) {
 	if host, ok := v.Host(id); ok {
-		if s, ok := seatOf(host); ok {
+		if s, ok := b.seatOf(host); ok {
 			b.put(s)
 			return
 		}
@@ -74,8 +86,11 @@ func (b *Board) Change(v *fsm.View, id fsm.HostID) {
 	b.drop(string(id))
 }
 
-func seatOf(host *apiv1.Host) (s seat, ok bool) {
+func (b *Board) seatOf(host *apiv1.Host) (s seat, ok bool) {
 	s = seat{name: host.GetId(), slots: int(host.GetSlots()), used: min(int(host.GetUsed()), maxRanks), free: fsm.Free(host)}
+	if b.away[s.name] {
+		s.free = 0
+	}
 	return s, fsm.TakesRanks(host)
 }
 

@@ -37,7 +37,7 @@ var errUnreadable = errors.New("worker: the output cannot be read")
 // errForgotten is returned when an app's output had to make room for that of others.
 var errForgotten = errors.New("worker: the output of the app is not kept any more")
 
-// What readers of logs can make a worker hold, all of them together. The control plane asks for one rank at a time.
+// What readers of logs can make a worker hold, all of them together.
 const (
 	maxReaders = 16_384 // ranks that are being followed, half of them by one address
 	maxReading = 64     // that are read at this moment, each with a buffer, a file and one message
@@ -71,6 +71,10 @@ func newReaders() *readers {
 
 // enter counts n more readers from an address, if they may be.
 func (d *readers) enter(from netip.Addr, n int) (leave func(), err error) {
+	if n > maxReaders/2 {
+		return nil, apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "from", fmt.Sprintf("it asks for %d ranks of this host", n),
+			fmt.Sprintf("name at most %d: logs APP/RANK reads one", maxReaders/2))
+	}
 	if !d.following.Open(from, n) {
 		return nil, apierr.New(connect.CodeResourceExhausted, apierr.ReasonOverloaded, "from", "the output of too many ranks is being read here", "try again in a moment")
 	}
@@ -117,11 +121,6 @@ func (r *logReader) answer(ctx context.Context, req *apiv1.ReadLogsRequest, send
 		if err := send(ctx, &apiv1.ReadLogsResponse{Begin: []*apiv1.LogPosition{{Rank: r.rank, Seq: r.from}}}); err != nil {
 			return false, err
 		}
-	}
-	if s, err := r.state(ctx); err != nil {
-		return false, err
-	} else if s.moved {
-		return false, errMoved
 	}
 	return r.read(ctx, req.Follow, lines)
 }
@@ -178,6 +177,9 @@ func (r *logReader) read(ctx context.Context, follow bool, send sendLines) (bool
 				return false, err
 			}
 			continue
+		}
+		if s.moved {
+			return false, errMoved
 		}
 		// While the rank writes, a notice may yet grow; it is sent when it stands in the file.
 		if s.notice != nil && r.from < s.next && (s.done || !follow) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/proto"
@@ -515,6 +517,71 @@ func TestWaitForATurnIsTold(t *testing.T) {
 		require.NoError(t, <-ended)
 		require.Equal(t, 1, got)
 	})
+}
+
+// TestStuckLogsAreNotTriedForEver: where all that is too much cannot be removed, what prunes goes on with other work.
+func TestStuckLogsAreNotTriedForEver(t *testing.T) {
+	s := newLogs(t)
+	for _, id := range []string{"a", "b"} {
+		l, err := s.app(id)
+		require.NoError(t, err)
+		require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
+		s.close(id)
+	}
+	tries := 0
+	s.remove = func(string) error { tries++; return errors.New("busy") }
+	s.limit, s.atLeast = 0, -1
+	s.mu.Lock()
+	s.past += 2 * mostSlack // beyond all bounds
+	s.mu.Unlock()
+	s.prune()
+	s.prune()
+	require.Equal(t, 2, tries)
+}
+
+// TestTooManyRanksAtOnce: who wants more than it can ever have hears so, and not that it should try again.
+func TestTooManyRanksAtOnce(t *testing.T) {
+	d := newReaders()
+	from := netip.MustParseAddr("10.0.0.1")
+	leave, err := d.enter(from, maxReaders/2)
+	require.NoError(t, err)
+	_, err = d.enter(from, 1)
+	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
+	leave()
+	_, err = d.enter(from, maxReaders/2+1)
+	require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(err))
+	leave, err = d.enter(from, maxReaders/2)
+	require.NoError(t, err, "all were given back")
+	leave()
+}
+
+// TestMovedWhileItIsFollowed: who follows a rank that moves hears that more is elsewhere, and not that this was all, also where it has read all of it.
+func TestMovedWhileItIsFollowed(t *testing.T) {
+	s := newLogs(t)
+	l, err := s.app("a")
+	require.NoError(t, err)
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
+	r := &logReader{log: l, rank: 0, turns: newReaders(), mine: make(chan struct{}, 1)}
+	got, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := r.read(t.Context(), true, func(context.Context, []*apiv1.LogLine) error { close(got); return nil })
+		ended <- err
+	}()
+	<-got
+	require.NoError(t, l.moved(0))
+	require.ErrorIs(t, <-ended, errMoved)
+	_, err = (&logReader{log: l, rank: 0, from: 1, turns: newReaders(), mine: make(chan struct{}, 1)}).answer(t.Context(), &apiv1.ReadLogsRequest{}, nil)
+	require.ErrorIs(t, err, errMoved)
+}
+
+// TestReadErrorIsNoDamage: a file that cannot be read now may be whole: nothing of it is called lost, and nothing is cut off.
+func TestReadErrorIsNoDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "0.log")
+	require.NoError(t, os.Mkdir(path, 0o700)) // which read(2) refuses, with an error of its own
+	r := newRankLog(0, path)
+	require.ErrorIs(t, r.takeUp(func() {}), errUnreadable)
+	require.False(t, r.torn)
+	require.Zero(t, r.lost)
 }
 
 // TestWhatCannotBeRemovedCounts: a log that cannot be removed is found still, is not tried again, and its bytes are counted until the worker's end.

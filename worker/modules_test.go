@@ -81,6 +81,7 @@ func TestModulesAreBounded(t *testing.T) {
 	require.Empty(t, have())
 	_, _, err = c.use(t.Context(), digests[0])
 	require.ErrorContains(t, err, "no server is known")
+	c.wait()
 	require.Empty(t, c.uses)
 
 	// What a worker that died has left, and what an older one made, goes at the start.
