@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -22,4 +24,22 @@ func TestDamagedWords(t *testing.T) {
 			require.ErrorContains(t, err, path+" is damaged")
 		}
 	}
+}
+
+// TestAnotherName: a worker that is started on the directory of one of another name says what that hides.
+func TestAnotherName(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Name, cfg.DataDir, cfg.Listen, cfg.Executor, cfg.Slots = "w2", t.TempDir(), "127.0.0.1:0", []string{"false"}, 1
+	require.NoError(t, os.WriteFile(filepath.Join(cfg.DataDir, nameFile), []byte("w1\n"), 0o600))
+	said := func() string {
+		var out bytes.Buffer
+		w, err := New(cfg, func() []string { return nil }, slog.New(slog.NewTextHandler(&out, nil)))
+		require.NoError(t, err)
+		require.NoError(t, errors.Join(w.listener.Close(), w.lock.Close()))
+		return out.String()
+	}
+	require.Contains(t, said(), "a host's of another name")
+	require.Contains(t, said(), "was=w1")
+	cfg.Name = "w1"
+	require.NotContains(t, said(), "another name")
 }

@@ -126,6 +126,9 @@ func (w *Worker) openDir() (err error) {
 	if w.kept.name, err = readWord(w.cfg.dir(nameFile)); err != nil {
 		return err
 	}
+	if was := w.kept.name; was != "" && was != w.cfg.Name {
+		w.log.Warn("this data directory was a host's of another name: output of apps that ran on that host is found here only under its name", "was", was)
+	}
 	w.member = w.kept
 	if err := os.RemoveAll(w.cfg.dir("images")); err != nil {
 		return fmt.Errorf("worker: images: %w", err)
@@ -185,8 +188,19 @@ func (w *Worker) NodeID() string { return w.nodeID }
 // Run serves the host until ctx ends; then it takes leave of the leader and kills the executors. When it returns nothing is written to the
 // data directory any more.
 func (w *Worker) Run(ctx context.Context) error {
+	told := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	w.tasks = g
+	g.Go(func() error {
+		<-ctx.Done()
+		w.mu.Lock()
+		executors := len(w.children)
+		w.mu.Unlock()
+		if told.Err() != nil {
+			w.log.Info("the worker was told to stop", "executors", executors)
+		}
+		return nil
+	})
 	g.Go(func() error { return w.spawner.starter.Run(ctx) })
 	g.Go(func() error { return w.listener.Run(ctx) })
 	g.Go(func() error { return w.serveData(ctx) })

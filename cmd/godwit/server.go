@@ -329,6 +329,7 @@ func (s *server) run(ctx context.Context) error {
 		case err := <-s.fatal:
 			return err
 		case <-ctx.Done():
+			s.log.Info("the server stops")
 			return ctx.Err()
 		}
 	})
