@@ -99,6 +99,11 @@ func (c *Control) alarms() string {
 // pastText says of a server of a cluster that this one was recovered from what it means that it runs, and what to do. here says that workers are with this cluster.
 func pastText(p Peer, here bool) string {
 	const goes = ". This alarm goes by itself when that server has stopped"
+	if p.Apart {
+		return fmt.Sprintf("server %.64s at %.256s runs as a member of cluster %.64s, which was recovered from the same cluster as this one: workers go to neither. "+
+			"Keep one of the two: stop the servers of the other, move their data directories away and start them with empty ones. What that one has accepted since it was "+
+			"recovered, apps for one, is lost with it", p.ID, p.Addr, p.ClusterID) + goes
+	}
 	text := fmt.Sprintf("server %.64s at %.256s still runs as a member of cluster %.64s, which this cluster was recovered from: two clusters take themselves "+
 		"for one. ", p.ID, p.Addr, p.ClusterID)
 	if here {

@@ -137,3 +137,13 @@ func TestPastServersAreShown(t *testing.T) {
 	b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h1", Incarnation: "i-h1", State: string(fsm.Lost), Reason: "x"}}})
 	require.Contains(t, b.l.c.pastServers()[0].What, "This cluster has no worker")
 }
+
+// TestRecoveredApartIsShown: of two clusters that were recovered from one each says that there is the other, and what to do.
+func TestRecoveredApartIsShown(t *testing.T) {
+	for _, here := range []bool{true, false} {
+		said := pastText(Peer{ID: "s2", Addr: "a2:1", ClusterID: "other", Apart: true}, here)
+		for _, want := range []string{"s2 at a2:1", "cluster other", "recovered from the same cluster", "Keep one of the two", "goes by itself"} {
+			require.Contains(t, said, want)
+		}
+	}
+}

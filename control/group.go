@@ -85,4 +85,6 @@ type Peer struct {
 	// Seeks is the cluster that a new server seeks; SeeksAny: it names no other server, and goes with whoever takes it.
 	Seeks    string
 	SeeksAny bool
+	// Apart says of one of Past that its cluster was recovered from the same one as this server's, and is not that one.
+	Apart bool
 }

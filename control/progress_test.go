@@ -56,10 +56,12 @@ func TestServersSayWhoDoesNotFollow(t *testing.T) {
 	found := &standing{}
 	c, err := New(cfg, m, &memoryLog{machine: m, index: m.View().Index()}, allLive{}, found, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	_, err = c.ClearAlarms(t.Context(), &apiv1.ClearAlarmsRequest{IdempotencyKey: "k", Index: 7}) // an entry, which c lacks.
-	require.NoError(t, err)
+	for _, key := range []string{"k1", "k2"} { // entries, of which c lacks the last
+		_, err = c.ClearAlarms(t.Context(), &apiv1.ClearAlarmsRequest{IdempotencyKey: key, Index: 7})
+		require.NoError(t, err)
+	}
 	index := m.View().Index()
-	require.NotZero(t, index)
+	require.Greater(t, index, uint64(1))
 	found.found = []Peer{{ID: "b", Index: index}, {ID: "c", Index: index - 1}}
 	health := func() []string {
 		res, err := c.ListServers(t.Context(), &apiv1.ListServersRequest{})
@@ -107,6 +109,8 @@ func TestServersSayWhoCatchesUp(t *testing.T) {
 	found.found = []Peer{{ID: "b", Index: 10}, {ID: "c", Index: 2 * maxLag}}
 	c.noteProgress()
 	require.Equal(t, "catching up, 190 entries behind", health())
+	found.found[0].Index = 0
+	require.Equal(t, "starts: it does not know its state yet", health())
 	found.found[0].Index = 2*maxLag - 5
 	require.Equal(t, "ok", health())
 	commit(2 * maxLag)

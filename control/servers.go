@@ -45,7 +45,9 @@ func (c *Control) ListServers(ctx context.Context, _ *apiv1.ListServersRequest) 
 			out.LastContact = durationpb.New(s.LastContact)
 		}
 		out.Health = health(s, p, found || s.ID == c.group.ID(), v.Index())
-		if n := behind[s.ID]; n > 0 && out.Health == "ok" {
+		if out.Health == "ok" && out.Index == 0 {
+			out.Health = "starts: it does not know its state yet"
+		} else if n := behind[s.ID]; n > 0 && out.Health == "ok" {
 			out.Health = fmt.Sprintf("behind: %d entries", n)
 		} else if n := c.catchingUp(out.Index); n > 0 && out.Health == "ok" {
 			out.Health = catchingUp(n)

@@ -232,7 +232,10 @@ func (d *directory) take(self ownState, heard map[string][]claim, answers map[st
 				"addr", addr, "cluster_id", res.ClusterId, "our_cluster_id", self.clusterID)
 			continue
 		case foreignTo(self, res.ClusterId) && slices.Contains(self.formerIDs, res.ClusterId):
-			d.meetPast(res)
+			d.meetPast(res, false)
+			continue
+		case foreignTo(self, res.ClusterId) && slices.ContainsFunc(res.FormerClusterIds, func(id string) bool { return slices.Contains(self.formerIDs, id) }):
+			d.meetPast(res, true)
 			continue
 		case foreignTo(self, res.ClusterId):
 			d.say("foreign "+addr, "a server found is of another cluster and is left alone: correct --retry-join, or use the right --data-dir",

@@ -43,11 +43,28 @@ func TestPastServersAreTold(t *testing.T) {
 	require.Empty(t, told())
 }
 
+// TestServersRecoveredApart: two clusters that were recovered from one, apart from each other, hear of each other.
+func TestServersRecoveredApart(t *testing.T) {
+	n := newTestNet(t)
+	n.own.formerIDs = []string{"first", "before"}
+	n.at("B:1", "b", "other")
+	n.answers["B:1"].FormerClusterIds = []string{"before"}
+	n.at("C:1", "c", "others")
+	n.answers["C:1"].FormerClusterIds = []string{"elsewhere"}
+	n.met("b", "B:1")
+	n.met("c", "C:1")
+	require.NoError(t, n.rounds())
+	past := n.pastServers()
+	require.Len(t, past, 1)
+	require.Equal(t, "other", past[0].cluster)
+	require.True(t, past[0].apart)
+}
+
 // TestPastServersAreBounded: many of them cost no more than a few.
 func TestPastServersAreBounded(t *testing.T) {
 	n := newTestNet(t)
 	for i := range 3 * maxPast {
-		n.meetPast(&apiv1.DiscoverResponse{ServerId: fmt.Sprint("s", i), Addr: fmt.Sprint("a", i), ClusterId: "before"})
+		n.meetPast(&apiv1.DiscoverResponse{ServerId: fmt.Sprint("s", i), Addr: fmt.Sprint("a", i), ClusterId: "before"}, false)
 	}
 	require.Len(t, n.pastServers(), maxPast)
 }

@@ -193,7 +193,7 @@ func (p peers) Servers() []control.Peer {
 func (p peers) Past() []control.Peer {
 	var out []control.Peer
 	for _, o := range p.dir.pastServers() {
-		out = append(out, control.Peer{ID: o.id, Addr: o.addr, ClusterID: o.cluster})
+		out = append(out, control.Peer{ID: o.id, Addr: o.addr, ClusterID: o.cluster, Apart: o.apart})
 	}
 	return out
 }
