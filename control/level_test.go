@@ -54,6 +54,7 @@ func (tr *trio) awaitLevel(m *member, level uint32) {
 // TestLevelRisesWithTheLastServer: of two builds beside each other the older one's level is in force, under whichever leader, and the
 // newer one's from when the last server has it, by one entry.
 func TestLevelRisesWithTheLastServer(t *testing.T) {
+	t.Parallel()
 	tr := newTrio(t, nil)
 	s1, s2, s3 := tr.servers[0], tr.servers[1], tr.servers[2]
 	tr.knowing(s1, 3)

@@ -225,6 +225,7 @@ func hanging(t *testing.T) (client apiv1connect.ControlClient, release func()) {
 
 // TestHangingHostIsWaitedForSoLong: whose output cannot be had in time is told of, with what was waited for, and with the rest it is over.
 func TestHangingHostIsWaitedForSoLong(t *testing.T) {
+	t.Parallel()
 	client, _ := hanging(t)
 	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a", Ranks: []int32{0, 1}, WaitMs: 1})
 	require.NoError(t, err)
@@ -250,6 +251,7 @@ func TestHangingHostIsWaitedForSoLong(t *testing.T) {
 
 // TestHangingHostIsFollowed: who follows is told what is waited for, and has it all when the host answers.
 func TestHangingHostIsFollowed(t *testing.T) {
+	t.Parallel()
 	client, release := hanging(t)
 	stream, err := client.Logs(t.Context(), &apiv1.LogsRequest{App: "a", Follow: true, WaitMs: 1})
 	require.NoError(t, err)
@@ -274,6 +276,7 @@ func TestHangingHostIsFollowed(t *testing.T) {
 // TestStreamOfLinesBreaks: a host that says something all the while is not silent, whether there are lines in it or it breaks off then, though
 // together it takes longer than the caller waits for one that is.
 func TestStreamOfLinesBreaks(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, nil)
 	const wait, pace, last = 3 * time.Second, 300 * time.Millisecond, 12
 	b.addrs["h1"] = fakeHost{logs: func(req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
@@ -318,6 +321,7 @@ func pause(ctx context.Context, d time.Duration) error { return await(ctx, nil, 
 
 // TestSilentHostIsAskedAgain: before the caller's wait is over, for it may only have lost the question.
 func TestSilentHostIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, nil)
 	var asked atomic.Int32
 	stop := make(chan struct{})
@@ -431,6 +435,7 @@ func TestOneSignIsNoNews(t *testing.T) {
 
 // TestHostThatCannotGiveIt: who follows output of which its host says that it cannot be read hears that, and is not held up for ever.
 func TestHostThatCannotGiveIt(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, nil)
 	b.addrs["h1"] = fakeHost{logs: func(*apiv1.ReadLogsRequest, apiv1connect.DataReadLogsServerStream) error {
 		return connect.NewError(connect.CodeUnknown, "input/output error")
@@ -492,6 +497,7 @@ func allOf(t *testing.T, client apiv1connect.ControlClient, req *apiv1.LogsReque
 
 // TestAHostIsAskedOnce: for all ranks that it has, and what it says of one rank holds up no other.
 func TestAHostIsAskedOnce(t *testing.T) {
+	t.Parallel()
 	for _, follow := range []bool{false, true} {
 		b := newBench(t, nil)
 		var mu sync.Mutex
@@ -545,6 +551,7 @@ func TestAHostIsAskedOnce(t *testing.T) {
 // TestAHostThatLies: one that says of all ranks that they are complete and goes on, or says nothing for ever, or breaks off, holds up and costs no more
 // than it has to.
 func TestAHostThatLies(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, nil)
 	var open, asked atomic.Int32
 	stop := make(chan struct{})
@@ -586,6 +593,7 @@ func TestAHostThatLies(t *testing.T) {
 
 // TestTurnsThatDoNotCome: of a host that says all the while that others come first the caller hears so.
 func TestTurnsThatDoNotCome(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, nil)
 	b.addrs["h1"] = fakeHost{logs: func(req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
 		for range 30 {
