@@ -20,6 +20,7 @@ type appTail struct {
 	wanted map[int32]bool // ranks; none: all
 	wait   time.Duration  // for a host that does not answer; with follow it is waited for until it does, or is gone
 	out    chan<- *apiv1.LogsResponse
+	began  time.Time
 	back   chan []*rankTail // of which nothing more comes in a stream
 
 	mu     sync.Mutex           // guards what stands below
@@ -28,7 +29,7 @@ type appTail struct {
 }
 
 func newAppTail(c *Control, app fsm.AppID, out chan<- *apiv1.LogsResponse) *appTail {
-	return &appTail{c: c, app: app, wait: logWait, out: out, back: make(chan []*rankTail), told: map[notice]bool{}, silent: map[string]time.Time{}}
+	return &appTail{c: c, app: app, wait: logWait, began: time.Now(), out: out, back: make(chan []*rankTail), told: map[notice]bool{}, silent: map[string]time.Time{}}
 }
 
 // run sends the lines of the ranks until they are complete; without follow, those there are now. Where a rank has run and its output cannot be
@@ -129,9 +130,17 @@ type notice struct {
 // busyText is what is said of a host that is at work, and has given nothing for a while.
 const busyText = "has others to serve first, or much to look through"
 
-// sayAwaited tells, of each host once, that the output of the ranks there is waited for; that it is busy, once besides.
+// sayBusy tells, of each host once, that it is at work, and has given nothing for a while.
+func (t *appTail) sayBusy(ctx context.Context, host string) error {
+	return t.say(ctx, notice{host, true}, busyText)
+}
+
+// sayAwaited tells, of each host once, that the output of the ranks there is waited for, and why if that is known.
 func (t *appTail) sayAwaited(ctx context.Context, host, why string) error {
-	n := notice{host, why == busyText}
+	return t.say(ctx, notice{host, false}, why)
+}
+
+func (t *appTail) say(ctx context.Context, n notice, why string) error {
 	t.mu.Lock()
 	said := t.told[n]
 	t.told[n] = true
@@ -140,9 +149,9 @@ func (t *appTail) sayAwaited(ctx context.Context, host, why string) error {
 	if said || !ok {
 		return nil
 	}
-	m := &apiv1.AwaitedOutput{Host: host, Reason: why}
+	m := &apiv1.AwaitedOutput{Host: n.host, Reason: why}
 	for r, at := range app.Placement {
-		if rank := int32(r); at == host && (len(t.wanted) == 0 || t.wanted[rank]) {
+		if rank := int32(r); at == n.host && (len(t.wanted) == 0 || t.wanted[rank]) {
 			m.Ranks = append(m.Ranks, rank)
 		}
 	}

@@ -158,7 +158,7 @@ func (h *hostTail) take(ctx context.Context, m *apiv1.ReadLogsResponse) error {
 		if time.Since(h.signs) < logSilence {
 			return nil
 		}
-		return h.sayAwaited(ctx, h.host, busyText)
+		return h.sayBusy(ctx, h.host)
 	}
 	h.signs = time.Time{}
 	for _, p := range m.Begin {

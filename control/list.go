@@ -56,7 +56,7 @@ func (c *Control) pageOfApps(ctx context.Context, v *fsm.View, p *pager, all boo
 				if line == nil {
 					line = c.lines.Of(v)
 				}
-				app = waiting(app, line.Why(app))
+				app = waiting(app, c.whyQueued(line, app))
 			case waitsForHosts(app):
 				app = waiting(app, c.awaited(v, app))
 			}

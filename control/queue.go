@@ -2,7 +2,9 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,6 +45,17 @@ func (l *leader) placer() func(context.Context) {
 
 // quietAfter is how long a host is not heard before it is given no ranks: some heartbeats, and a part of the lease only. It decides nothing else.
 func (c *Config) quietAfter() time.Duration { return min(max(4*c.Heartbeat, c.Lease/5), c.Lease/2) }
+
+// whyQueued says why an app is not placed, for people to read.
+func (c *Control) whyQueued(line *planner.Line, app *apiv1.App) string {
+	why := line.Why(app)
+	if l := c.current(); l != nil && strings.HasSuffix(why, planner.Soon) {
+		if quiet := l.sessions.silentSince(time.Now().Add(-c.cfg.quietAfter())); len(quiet) > 0 {
+			why += fmt.Sprintf(", not on host %s, which is not heard at the moment", slices.Min(quiet))
+		}
+	}
+	return why
+}
 
 // setAway has the board count no more on the hosts that are quiet now, and again on those that were: quiet, which becomes those that are. It says
 // whether they are the same.

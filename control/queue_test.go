@@ -51,10 +51,14 @@ func TestNothingGoesToTheSilent(t *testing.T) {
 			b.submit("a", spec)
 			b.submit("behind", &apiv1.AppSpec{Size: 1})
 			place(b.ctx)
-			if name == "whatever fits" {
+			if name == "whatever fits" || name == "by another policy" {
 				require.Equal(t, []string{"h2", "h2", "h2", "h2"}, b.app("a").Placement)
 				require.Equal(t, "queued", b.app("behind").Phase, "the others are full")
 			} else {
+				b.l.c.setLeader(b.l)
+				defer b.l.c.setLeader(nil)
+				require.Contains(t, b.l.c.shown(b.l.c.state.View(), b.app("a")).Reason, "about to be placed, not on host h1, which is not heard at the moment")
+				require.Contains(t, b.l.c.shown(b.l.c.state.View(), b.app("behind")).Reason, "about to be placed, not on host h1")
 				require.Equal(t, "queued", b.app("a").Phase)
 				require.Equal(t, "queued", b.app("behind").Phase, "it was first")
 			}

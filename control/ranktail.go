@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -48,7 +47,7 @@ func (r *rankTail) settle(ctx context.Context, err error, since time.Time) error
 	case errors.Is(err, errNoOutput) && at.over:
 		return r.lost(ctx, at.ran, fmt.Sprintf("host %s does not keep it any more (--keep-logs of godwit worker, or its disk was full)", at.host))
 	case err == nil || errors.Is(err, errNoOutput):
-		r.failures, r.failing, r.again = 0, time.Time{}, soon(time.Now())
+		r.failures, r.failing, r.again = 0, time.Time{}, r.soon()
 		if err != nil {
 			r.again = time.Now().Add(placeRetry) // its start wakes us
 		}
@@ -75,17 +74,14 @@ func (r *rankTail) settle(ctx context.Context, err error, since time.Time) error
 	if cannot || !r.follow && lasted >= r.wait {
 		return r.lost(ctx, at.ran || cannot, fmt.Sprintf("host %s %s; godwit logs, when it does, has it", at.host, cmp.Or(why, "does not answer")))
 	}
-	r.again = soon(time.Now())
+	r.again = r.soon()
 	return nil
 }
 
 // soon is when ranks are asked for again that came back now: those that came shortly after each other go in one stream.
-func soon(now time.Time) time.Time {
-	began := processBegan()
-	return began.Add((now.Sub(began) + 2*logRetry).Truncate(logRetry)) // by a clock that nobody sets
+func (t *appTail) soon() time.Time {
+	return t.began.Add((time.Since(t.began) + 2*logRetry).Truncate(logRetry)) // by a clock that nobody sets
 }
-
-var processBegan = sync.OnceValue(time.Now) //nolint:gochecknoglobals // immutable
 
 // fault is settle for what is wrong with this rank's output alone.
 func (r *rankTail) fault(ctx context.Context, err error) error {

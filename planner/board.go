@@ -171,7 +171,7 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 			if b.fits != nil && !fuller(spec) && b.fits.never(head) != "" {
 				continue
 			}
-			return nextAfter(v, out, limit, &b.fits)
+			return nextAfter(v, out, limit, &b.fits, b.away)
 		case size > b.slots:
 			continue // it would not fit the empty cluster
 		case size > b.free:

@@ -63,10 +63,13 @@ func (l *Line) front() {
 	}
 }
 
+// Soon is what is said of an app that fits: it is placed at the next look.
+const Soon = "about to be placed"
+
 // whyHead says why the head of the line waits.
 func whyHead(plan Plan) string {
 	if plan.Outcome == Placed {
-		return "about to be placed"
+		return Soon
 	}
 	return plan.Reason
 }
@@ -74,7 +77,7 @@ func whyHead(plan Plan) string {
 // behind says why those behind the head of the line wait.
 func behind(head *apiv1.App, plan Plan) string {
 	if plan.Outcome == Placed {
-		return fmt.Sprintf("waits behind app %s, which is about to be placed", head.GetId())
+		return fmt.Sprintf("waits behind app %s, which is %s", head.GetId(), Soon)
 	}
 	return fmt.Sprintf("waits behind app %s, which %s", head.GetId(), plan.Reason)
 }

@@ -16,8 +16,13 @@ type Next struct {
 
 // nextAfter goes on with the queue behind those that have been placed, by a look
 // at all hosts. known is what is known of them, and is replaced if they are others.
-func nextAfter(v *fsm.View, out []Next, limit int, known **fits) []Next {
+func nextAfter(v *fsm.View, out []Next, limit int, known **fits, away map[string]bool) []Next {
 	hosts := hostsOf(v)
+	for i := range hosts {
+		if h := &hosts[i]; away[h.Name] {
+			h.Used = max(h.Used, h.Slots)
+		}
+	}
 	*known = (*known).follow(hosts)
 	done := make(map[string]bool, len(out))
 	for _, n := range out {

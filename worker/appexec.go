@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,7 +29,9 @@ func (a *app) startChild(ctx context.Context) {
 	a.host.tasks.Go(func() error {
 		path, release, err := a.host.modules.use(wanted, digest)
 		if err != nil {
-			a.host.suspectDisk()
+			if errors.Is(err, errOwnDisk) {
+				a.host.suspectDisk()
+			}
 			a.post(func() { a.startFailed(start, err) })
 			return nil
 		}

@@ -29,6 +29,7 @@ const (
 
 // fitness is whether this host can take new ranks.
 type fitness struct {
+	alarm *time.Timer               // rings where a step takes too long; of watchDisk's goroutine
 	why   atomic.Pointer[string]    // nil: it can
 	since atomic.Pointer[time.Time] // when the step of a look at the disk began that is under way; nil: none is
 }
@@ -58,6 +59,9 @@ func (f *fitness) found() string {
 func (f *fitness) step() {
 	now := time.Now()
 	f.since.Store(&now)
+	if f.alarm != nil {
+		f.alarm.Reset(diskSlow)
+	}
 }
 
 // looked says that the look is over.
@@ -81,27 +85,24 @@ func (w *Worker) watchDisk(ctx context.Context) error {
 
 // look looks at the disk once, and does what is to be done for room there. That it hangs is logged by somebody else.
 func (w *Worker) look(ctx context.Context) {
-	defer w.fitness.looked()
 	var told atomic.Bool
-	alarm := time.AfterFunc(diskSlow, func() {
-		if why := w.fitness.hangs(); why != "" {
-			told.Store(true)
+	w.fitness.alarm = time.AfterFunc(diskSlow, func() {
+		if why := w.fitness.hangs(); why != "" && told.CompareAndSwap(false, true) {
 			w.log.Error("this host takes no new ranks", "reason", why)
 		}
 	})
 	w.makeRoom(ctx)
 	w.fitness.step()
 	w.logs.prune() // of what was kept for a moment
-	if !alarm.Stop() && told.Load() {
+	w.fitness.looked()
+	w.fitness.alarm.Stop()
+	if told.Load() {
 		w.log.Info("the disk of the data directory answers again")
 	}
 }
 
-// suspectDisk has the disk looked at at once: something could not be written.
-func (w *Worker) suspectDisk() {
-	w.suspect.Store(true)
-	w.diskCh.Set()
-}
+// suspectDisk has the next look try whether the disk takes writes: something could not be written.
+func (w *Worker) suspectDisk() { w.suspect.Store(true) }
 
 // usage is what files take on a disk.
 type usage struct{ bytes, files int64 }
@@ -141,7 +142,7 @@ func (w *Worker) makeRoom(ctx context.Context) {
 	if lacks.urgent {
 		unused = -1
 	}
-	if gave := w.modules.shed(lacks.usage, unused); gave.files > 0 {
+	if gave := w.modules.shed(lacks.usage, unused, w.fitness.step); gave.files > 0 {
 		if lacks = lacks.less(gave); w.lookAtDisk().none() {
 			return
 		}
@@ -180,13 +181,14 @@ func (w *Worker) lookAtDisk() (lacks shortage) {
 		return shortage{}
 	}
 	least, leastFiles := w.cfg.MinFreeBytes, int64(minInodes)
-	if w.fitness.found() != "" {
+	if w.short {
 		least, leastFiles = w.roomToBeFit(), inodesToBeFit
 	}
 	free, files := int64(st.Bavail)*st.Bsize, int64(st.Ffree) //nolint:gosec // no disk has so many
 	if st.Files == 0 {                                        // it does not count them
 		files = inodesToBeFit
 	}
+	w.short = free < least || files < leastFiles
 	readOnly := st.Flags&unix.ST_RDONLY != 0
 	switch total := int64(st.Blocks) * st.Bsize; {
 	case free < least && total < w.roomToBeFit():
@@ -206,7 +208,7 @@ func (w *Worker) lookAtDisk() (lacks shortage) {
 	if readOnly || unwritten != nil && !errors.Is(unwritten, syscall.ENOSPC) && !errors.Is(unwritten, syscall.EDQUOT) {
 		return shortage{}
 	}
-	return shortage{usage{max(0, w.roomToBeFit()-free), max(0, inodesToBeFit-files)}, free < least || files < leastFiles}
+	return shortage{usage{max(0, w.roomToBeFit()-free), max(0, inodesToBeFit-files)}, w.short}
 }
 
 // probe tries whether the disk takes writes, which nothing else tells: one that has failed may look well until then. What it found stands
@@ -220,13 +222,13 @@ func (w *Worker) probe() error {
 	return w.unwritable
 }
 
-// writeProbe writes a byte to a file and waits until the disk has it.
+// writeProbe writes a block to an empty file, for which the disk has to find room, and waits until it has it.
 func writeProbe(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write([]byte{'\n'})
+	_, err = f.Write(make([]byte, blockBytes))
 	return errors.Join(err, f.Sync(), f.Close())
 }
 

@@ -461,10 +461,10 @@ func TestStuckModule(t *testing.T) {
 	left := w.modules.kept[digest]
 	require.Equal(t, kept.files-1, left.files)
 	require.Equal(t, left.bytes, w.modules.total)
-	require.Zero(t, w.modules.shed(usage{1, 1}, -1), "it is left alone")
+	require.Zero(t, w.modules.shed(usage{1, 1}, -1, func() {}), "it is left alone")
 	left.stuck = left.stuck.Add(-stuckFor)
 	w.modules.kept[digest], w.modules.removeAll = left, os.RemoveAll
-	require.Equal(t, left.usage, w.modules.shed(usage{1, 1}, -1))
+	require.Equal(t, left.usage, w.modules.shed(usage{1, 1}, -1, func() {}))
 	require.Zero(t, w.modules.total)
 }
 
@@ -477,7 +477,7 @@ func TestModuleOfALongApp(t *testing.T) {
 	began := time.Now().Add(-2 * time.Hour)
 	require.NoError(t, os.Chtimes(c.file(digest), began, began))
 	release()
-	require.Zero(t, c.shed(usage{1, 1}, keptAtLeast))
+	require.Zero(t, c.shed(usage{1, 1}, keptAtLeast, func() {}))
 }
 
 // TestDiskThatTakesNoWrites: it may look well; it is tried now and then, at once when something could not be written, and at each look while it takes
@@ -544,6 +544,45 @@ func free(t *testing.T, dir string) int64 {
 	var st syscall.Statfs_t
 	require.NoError(t, syscall.Statfs(dir, &st))
 	return int64(st.Bavail) * st.Bsize
+}
+
+// TestProbeNeedsRoom: a disk that gives no room for more is found out by the write, whatever was written before.
+func TestProbeNeedsRoom(t *testing.T) {
+	dir := smallDisk(t, "size=64k")
+	path := filepath.Join(dir, probeFile)
+	require.NoError(t, writeProbe(path))
+	require.NoError(t, writeProbe(path))
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	fill(t, dir)
+	require.ErrorIs(t, writeProbe(path), syscall.ENOSPC)
+}
+
+// TestSecondStepHangs: that one hangs is told also if one before it took long.
+func TestSecondStepHangs(t *testing.T) {
+	w := newBench(t).a.host
+	synctest.Test(t, func(t *testing.T) {
+		w.modules = modulesIn(t, w.cfg.DataDir)
+		var said bytes.Buffer
+		w.log = slog.New(slog.NewTextHandler(&said, nil))
+		w.tryDisk = func(string) error { time.Sleep(diskSlow - time.Second); return nil }
+		w.logs.limit, w.logs.atLeast = 0, -1
+		endsWith(t, w.logs, "b", 1)
+		w.logs.limit = 1 << 40
+		endsWith(t, w.logs, "c", 1)
+		w.logs.limit = 0
+		w.logs.remove = func(string) error { time.Sleep(time.Hour); return nil }
+		over := make(chan struct{})
+		go func() { defer close(over); w.look(t.Context()) }()
+		time.Sleep(3 * diskSlow)
+		synctest.Wait()
+		require.Contains(t, w.fitness.unfit(), "hangs")
+		require.Equal(t, 1, strings.Count(said.String(), "takes no new ranks"))
+		<-over
+		require.Empty(t, w.fitness.unfit())
+		require.Equal(t, 1, strings.Count(said.String(), "answers again"))
+	})
 }
 
 // TestDiskThatHangs: nobody who asks whether the host can take ranks waits for its disk; while that does not answer it cannot.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,9 @@ const (
 	// leastSlack and mostSlack bound what they may take besides: as much again as the limit.
 	leastSlack, mostSlack = 64 << 20, 1 << 30
 )
+
+// goneSuffix ends the name, beside that of the logs, of the directory of logs that are being removed.
+const goneSuffix = ".gone"
 
 // stuckFor is how long what could not be removed is left alone.
 const stuckFor = 10 * time.Minute
@@ -43,18 +47,20 @@ type logStore struct {
 	atLeast time.Duration          // keptAtLeast
 	remove  func(dir string) error // os.RemoveAll
 
-	mu    sync.Mutex // guards the fields below; no file is touched under it
-	apps  map[string]*appLog
-	ended []endedLog               // oldest first
-	past  int64                    // what ended takes
-	going map[string]chan struct{} // logs that are being removed; closed when they are
+	mu      sync.Mutex // guards the fields below; no file is touched under it
+	apps    map[string]*appLog
+	ended   []endedLog               // oldest first
+	past    int64                    // what ended takes
+	going   map[string]chan struct{} // logs that are being removed; closed when they are
+	removed int                      // logs, in the life of this worker
 }
 
 // endedLog is the log of an app that runs here no more.
 type endedLog struct {
 	id string
 	usage
-	at    time.Time // when it ended; zero: in an earlier life of the worker
+	at    time.Time // when it ended; in an earlier life of the worker: when it was last written
+	gone  bool      // it has no name any more, and is not removed whole: id is where it is
 	stuck time.Time // when it could not be removed: what is left of it stays, and counts; zero: that was not tried
 }
 
@@ -62,6 +68,9 @@ type endedLog struct {
 func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
+	}
+	if err := os.RemoveAll(dir + goneSuffix); err != nil { // what an earlier life was removing
+		log.Warn("old logs are left", "dir", dir+goneSuffix, "err", err)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -72,7 +81,10 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	for _, e := range entries {
 		use, last := measureDir(filepath.Join(dir, e.Name()))
 		written[e.Name()] = last
-		s.ended = append(s.ended, endedLog{id: e.Name(), usage: use})
+		if now := time.Now(); last.After(now) { // by a clock that was set back since
+			last = now
+		}
+		s.ended = append(s.ended, endedLog{id: e.Name(), usage: use, at: last})
 		s.past += use.bytes
 		s.bytes.Add(use.bytes)
 	}
@@ -279,25 +291,46 @@ func (s *logStore) prune() {
 	}
 }
 
-// forget removes the log at a place in ended, and returns what that gave. What cannot be removed stays where who asks for it finds it. The
-// caller holds mu; it is released.
+// forget removes the log at a place in ended, and returns what that gave: first its name, in one step, so that nobody takes what is left of it for
+// all. What cannot be removed stays, and counts: with its name where who asks for it finds it whole, or without. The caller holds mu; it is released.
 func (s *logStore) forget(i int) usage {
 	oldest, gone := s.ended[i], make(chan struct{})
 	s.ended = slices.Delete(s.ended, i, i+1)
 	s.past -= oldest.bytes
+	l := s.apps[oldest.id]
 	delete(s.apps, oldest.id)
 	s.going[oldest.id] = gone
 	s.bytes.Add(-oldest.bytes) // here: who prunes beside us must not do it again
+	s.removed++
+	aside := filepath.Join(s.dir+goneSuffix, strconv.Itoa(s.removed))
 	s.mu.Unlock()
-	dir := filepath.Join(s.dir, oldest.id)
-	err, left := s.remove(dir), usage{}
+	left, err := oldest, error(nil)
+	if !oldest.gone {
+		if err = os.MkdirAll(s.dir+goneSuffix, 0o700); err == nil {
+			err = os.Rename(filepath.Join(s.dir, oldest.id), aside)
+		}
+		left.id = aside
+	}
+	switch {
+	case err != nil:
+		left.id = oldest.id // it is whole
+	default:
+		left.gone, left.usage = true, usage{}
+		if err = s.remove(left.id); err != nil {
+			left.usage = usageOf(left.id)
+		}
+	}
 	if err != nil {
-		s.log.Warn("an old log is left", "app", oldest.id, "err", err)
-		left = usageOf(dir)
+		s.log.Warn("an old log is left", "log", oldest.id, "err", err)
 	}
 	s.mu.Lock()
-	if delete(s.going, oldest.id); err != nil {
-		s.ended = slices.Insert(s.ended, 0, endedLog{id: oldest.id, usage: left, at: oldest.at, stuck: time.Now()})
+	delete(s.going, oldest.id)
+	if err != nil {
+		left.stuck = time.Now()
+		if !left.gone && l != nil {
+			s.apps[left.id] = l
+		}
+		s.ended = slices.Insert(s.ended, 0, left)
 		s.past += left.bytes
 		s.bytes.Add(left.bytes)
 	}

@@ -377,6 +377,10 @@ func TestLogBytesAreBounded(t *testing.T) {
 	require.NoError(t, running.moved(0))
 	require.Equal(t, counts(), s.bytes.Load(), "a rank that has moved leaves nothing")
 
+	for i, id := range []string{"ended-4", "ended-5"} {
+		wrote := time.Now().Add(time.Duration(i-10) * keptAtLeast)
+		require.NoError(t, os.Chtimes(filepath.Join(dir, id, "0.log"), wrote, wrote))
+	}
 	s, err = newLogStore(dir, 25_000, log)
 	require.NoError(t, err)
 	require.NotContains(t, kept(), "ended-4")
@@ -584,7 +588,8 @@ func TestReadErrorIsNoDamage(t *testing.T) {
 	require.Zero(t, r.lost)
 }
 
-// TestWhatCannotBeRemovedCounts: a log that cannot be removed is found still, is not tried again, and its bytes are counted until the worker's end.
+// TestWhatCannotBeRemovedCounts: a log whose removal breaks off is no log any more, of which a part could be taken for all, is not tried again for a
+// while, and counts; the next life of the worker removes it. One that keeps its name stays whole.
 func TestWhatCannotBeRemovedCounts(t *testing.T) {
 	s := newLogs(t)
 	for _, id := range []string{"a", "b"} {
@@ -609,7 +614,7 @@ func TestWhatCannotBeRemovedCounts(t *testing.T) {
 	s.prune()
 	s.prune()
 	require.Equal(t, 2, tries)
-	require.Equal(t, usageOf(s.dir).bytes-usageOf(t.TempDir()).bytes, s.bytes.Load())
+	require.Equal(t, usageOf(s.dir+goneSuffix).bytes-usageOf(t.TempDir()).bytes, s.bytes.Load())
 	require.Equal(t, s.past, s.bytes.Load())
 	require.Empty(t, s.spare(usage{files: 1}))
 	for i := range s.ended {
@@ -621,11 +626,55 @@ func TestWhatCannotBeRemovedCounts(t *testing.T) {
 	}
 	l, err := s.find("a")
 	require.NoError(t, err)
-	seqs, _ := collect(t, l, 0, 0)
-	require.Equal(t, []uint64{0}, seqs)
+	require.Nil(t, l, "there is none any more")
 	_, err = s.app("a") // it runs here again
 	require.NoError(t, err)
-	require.Len(t, s.ended, 1)
+	require.Len(t, s.ended, 2)
+
+	again, err := newLogStore(s.dir, DefaultConfig().LogBytes, s.log)
+	require.NoError(t, err)
+	require.Len(t, again.ended, 1)
+	require.NoDirExists(t, s.dir+goneSuffix)
+
+	s = newLogs(t)
+	l, err = s.app("a")
+	require.NoError(t, err)
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
+	s.close("a")
+	all = s.bytes.Load()
+	require.NoError(t, os.WriteFile(s.dir+goneSuffix, nil, 0o600)) // where it should go
+	s.limit, s.atLeast = 0, -1
+	s.mu.Lock()
+	require.Zero(t, s.forget(0))
+	s.prune()
+	require.Equal(t, all, s.bytes.Load())
+	found, err := s.find("a")
+	require.NoError(t, err)
+	require.Same(t, l, found)
+	seqs, done := collect(t, found, 0, 0)
+	require.Equal(t, []uint64{0}, seqs)
+	require.True(t, done)
+	require.NoError(t, os.Remove(s.dir+goneSuffix))
+}
+
+// TestYoungOutputOverARestart: what was written a moment ago stays its minute in the next life of the worker too.
+func TestYoungOutputOverARestart(t *testing.T) {
+	s := newLogs(t)
+	for id, ago := range map[string]time.Duration{"old": 2 * keptAtLeast, "young": 0, "future": -time.Hour} {
+		l, err := s.app(id)
+		require.NoError(t, err)
+		require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
+		wrote := time.Now().Add(-ago)
+		require.NoError(t, os.Chtimes(l.path(0), wrote, wrote))
+	}
+	again, err := newLogStore(s.dir, 0, s.log)
+	require.NoError(t, err)
+	var left []string
+	for _, e := range again.ended {
+		left = append(left, e.id)
+		require.False(t, e.at.After(time.Now()))
+	}
+	require.ElementsMatch(t, []string{"young", "future"}, left)
 }
 
 // TestTheOldestIsWhoWroteFirst: after a restart the logs of apps that wrote last are the youngest, whenever they began.

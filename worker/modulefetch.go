@@ -91,7 +91,7 @@ func (c *moduleCache) find(ctx context.Context, use *moduleUse, digest string) e
 	defer use.trouble.Store(nil)
 	pause := fetchPause
 	for round := 0; ; round++ {
-		err, hope, silent := errors.New("no server is known"), false, false
+		err, hope, silent := errors.New("no server is known"), error(nil), false
 		patience := c.patience[min(round, len(c.patience)-1)]
 		for _, addr := range c.order(c.servers()) { // the workers of a large app come at once
 			if err = c.fetch(ctx, use, source{addr, digest}, path, patience); err == nil {
@@ -103,12 +103,15 @@ func (c *moduleCache) find(ctx context.Context, use *moduleUse, digest string) e
 			if ctx.Err() != nil || errors.Is(err, errOwnDisk) {
 				return err
 			}
-			hope, silent = hope || mayGive(err), silent || errors.Is(err, errNoAnswer)
+			use.vain, silent = true, silent || errors.Is(err, errNoAnswer)
+			if mayGive(err) {
+				hope = err
+			}
 		}
-		if !hope {
+		if hope == nil {
 			return err
 		}
-		why := apierr.Message(err)
+		why := apierr.Message(hope)
 		use.trouble.Store(&why)
 		if silent && round == 0 {
 			continue // with more patience
@@ -130,7 +133,11 @@ const (
 
 // mayGive says whether a server that gave an error instead of a module may give the module another time.
 func mayGive(err error) bool {
-	switch connect.CodeOf(err) { //nolint:exhaustive // the others may pass
+	var said *connect.Error
+	if !errors.As(err, &said) || !said.IsRemote() {
+		return true // nobody has said so: what came could not be read, for one
+	}
+	switch said.Code() { //nolint:exhaustive // the others may pass
 	case connect.CodeNotFound, connect.CodeInvalidArgument, connect.CodeUnimplemented, connect.CodeUnauthenticated, connect.CodePermissionDenied:
 		return false
 	}
@@ -200,7 +207,12 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 		}
 		use.trouble.Store(nil)
 		use.line.Store(len(m.Chunk) == 0)
-		use.steps.Add(1)                         // a word that others come first, too
+		// A step is more than any try before has got, or a word that others come first, if no try has failed since the last step: what comes again
+		// and again, and never whole, is none.
+		if got := int64(size); got > use.most || got == use.most && !use.vain {
+			use.most, use.vain = got, false
+			use.steps.Add(1)
+		}
 		patience = c.patience[len(c.patience)-1] // it is there
 		all.Write(m.Chunk)
 		if _, err := tmp.Write(m.Chunk); err != nil {

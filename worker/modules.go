@@ -60,6 +60,8 @@ type moduleUse struct {
 	users   int                    // who keeps its files
 	steps   atomic.Int64           // what servers have said while it was fetched: there is somebody at work for it
 	line    atomic.Bool            // what was said last was that others come first
+	most    int64                  // bytes that the best try to fetch it has got; the task's, as vain is
+	vain    bool                   // a try has failed since more came than before
 	trouble atomic.Pointer[string] // why no server has given it yet; nil: none was asked, or one gives it
 	task    *moduleTask            // what is being done with its files; nil: nothing
 }
@@ -289,9 +291,10 @@ func (c *moduleCache) prune() {
 }
 
 // shed removes modules that were used longer ago than that, the oldest first, until it has given what is wanted: the servers have them. It
-// returns what it gave.
-func (c *moduleCache) shed(want usage, ago time.Duration) (gave usage) {
+// returns what it gave, and calls step before each.
+func (c *moduleCache) shed(want usage, ago time.Duration, step func()) (gave usage) {
 	for _, m := range c.idle() {
+		step()
 		if gave.bytes >= want.bytes && gave.files >= want.files || time.Since(m.used) <= ago {
 			return gave
 		}

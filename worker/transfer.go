@@ -77,11 +77,18 @@ func sendParts(stream apiv1connect.DataTransferClientStream, t transfer) error {
 	if err := stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Header{Header: t.header}}); err != nil {
 		return err
 	}
-	err := sendFile(t.log, t.logEnd, func(b []byte) error {
-		return stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Log{Log: b}})
-	})
-	if err != nil && !errors.Is(err, os.ErrNotExist) { // a rank that never wrote has no log
-		return err
+	if t.logEnd > 0 { // a rank that never wrote has no log
+		sent := int64(0)
+		err := sendFile(t.log, t.logEnd, func(b []byte) error {
+			sent += int64(len(b))
+			return stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Log{Log: b}})
+		})
+		if err == nil && sent < t.logEnd {
+			err = fmt.Errorf("%w: it has %d bytes, and had %d", errUnreadable, sent, t.logEnd)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if t.notice != nil {
 		var b bytes.Buffer
@@ -92,7 +99,7 @@ func sendParts(stream apiv1connect.DataTransferClientStream, t transfer) error {
 			return err
 		}
 	}
-	err = sendFile(t.image, math.MaxInt64, func(b []byte) error {
+	err := sendFile(t.image, math.MaxInt64, func(b []byte) error {
 		return stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Image{Image: b}})
 	})
 	if err != nil {

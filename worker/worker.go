@@ -57,6 +57,7 @@ type Worker struct {
 	lock       *os.File // kept open: the directory is ours as long as it is
 	fitness    fitness
 	suspect    atomic.Bool             // something could not be written: the disk is to be tried
+	short      bool                    // at the last look the disk had too little room; of watchDisk's goroutine
 	tryDisk    func(path string) error // writeProbe
 	kept       membership              // what the data directory holds; of watchDisk's goroutine
 	probed     time.Time               // when the disk was tried last, and what came of it; likewise
