@@ -28,7 +28,7 @@ func (l *leader) placer() func(context.Context) {
 			if followBoard(board, v, changes, all) {
 				waits = false
 			}
-			if now := l.sessions.silentSince(time.Now().Add(-l.c.cfg.quietAfter())); len(now)+len(quiet) > 0 {
+			if now := l.sessions.quiet(time.Now().Add(-l.c.cfg.quietAfter())); len(now)+len(quiet) > 0 {
 				waits = setAway(board, v, quiet, now) && waits
 			}
 			if waits {
@@ -50,7 +50,7 @@ func (c *Config) quietAfter() time.Duration { return min(max(4*c.Heartbeat, c.Le
 func (c *Control) whyQueued(line *planner.Line, app *apiv1.App) string {
 	why := line.Why(app)
 	if l := c.current(); l != nil && strings.HasSuffix(why, planner.Soon) {
-		if quiet := l.sessions.silentSince(time.Now().Add(-c.cfg.quietAfter())); len(quiet) > 0 {
+		if quiet := l.sessions.quiet(time.Now().Add(-c.cfg.quietAfter())); len(quiet) > 0 {
 			why += fmt.Sprintf(", not on host %s, which is not heard at the moment", slices.Min(quiet))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/planner"
 )
 
@@ -71,6 +72,35 @@ func TestNothingGoesToTheSilent(t *testing.T) {
 			require.Contains(t, append(b.app("a").Placement, b.app("behind").Placement...), "h1")
 		})
 	}
+}
+
+// TestNothingGoesToTheUnheard: a new leader gives no ranks to a host that it has not heard: it may have died with the leader before.
+func TestNothingGoesToTheUnheard(t *testing.T) {
+	b := newBench(t, nil)
+	b.host("h1", 8)
+	b.host("h2", 4)
+	b.l = newLeader(b.l.c, 8, make(chan struct{})) // the next one, as Lead begins
+	place := b.l.placer()
+	for _, h := range []fsm.HostID{"h1", "h2"} {
+		b.l.sessions.heardAt(h, time.Now())
+	}
+	b.submit("a", &apiv1.AppSpec{Size: 4})
+	place(b.ctx)
+	require.Equal(t, "queued", b.app("a").Phase)
+	require.True(t, b.l.sessions.add(newSession("h2", "i-h2", func() {})))
+	place(b.ctx)
+	require.Equal(t, []string{"h2", "h2", "h2", "h2"}, b.app("a").Placement)
+	b.submit("b", &apiv1.AppSpec{Size: 4})
+	place(b.ctx)
+	require.Equal(t, "queued", b.app("b").Phase)
+	require.True(t, b.l.sessions.add(newSession("h1", "i-h1", func() {})))
+	place(b.ctx)
+	require.Equal(t, "starting", b.app("b").Phase)
+	b.l.sessions.heardAt("h9", time.Now())
+	require.Equal(t, []fsm.HostID{"h9"}, b.l.sessions.quiet(time.Now().Add(-time.Hour)))
+	require.ElementsMatch(t, []fsm.HostID{"h1", "h2", "h9"}, b.l.sessions.quiet(time.Now().Add(time.Second)), "each once")
+	b.l.sessions.forget("h9")
+	require.Empty(t, b.l.sessions.quiet(time.Now().Add(-time.Hour)))
 }
 
 func TestQueueInOrder(t *testing.T) {

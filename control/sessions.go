@@ -112,12 +112,13 @@ type sessions struct {
 	mu    sync.Mutex // guards the fields below
 	open  map[fsm.HostID]*session
 	heard *schedule[fsm.HostID] // when each was last heard, or began to be waited for
+	never map[fsm.HostID]bool   // those of heard that this leader has only waited for
 	// condemned are the incarnations whose loss is on its way into the log: until that has an end nothing extends their leases.
 	condemned map[fsm.HostID]string
 }
 
 func newSessions() *sessions {
-	return &sessions{open: map[fsm.HostID]*session{}, condemned: map[fsm.HostID]string{}, heard: newSchedule[fsm.HostID]()}
+	return &sessions{open: map[fsm.HostID]*session{}, condemned: map[fsm.HostID]string{}, heard: newSchedule[fsm.HostID](), never: map[fsm.HostID]bool{}}
 }
 
 // add makes s its host's only session, unless the host is condemned.
@@ -130,6 +131,7 @@ func (r *sessions) add(s *session) bool {
 	old := r.open[s.host]
 	r.open[s.host] = s
 	r.heard.set(s.host, time.Now())
+	delete(r.never, s.host)
 	r.mu.Unlock()
 	if old != nil {
 		old.end()
@@ -198,6 +200,7 @@ func (r *sessions) endOf(host fsm.HostID, incarnation string) bool {
 	}
 	delete(r.open, host)
 	r.heard.remove(host)
+	delete(r.never, host)
 	r.mu.Unlock()
 	if s != nil {
 		s.end()
@@ -223,6 +226,7 @@ func (r *sessions) heardAt(host fsm.HostID, now time.Time) time.Time {
 	at, ok := r.heard.when(host)
 	if !ok {
 		r.heard.set(host, now)
+		r.never[host] = true
 		return now
 	}
 	return at
@@ -242,10 +246,24 @@ func (r *sessions) silentSince(t time.Time) []fsm.HostID {
 	return r.heard.due(t)
 }
 
+// quiet are the hosts that were last heard at that time or before, and those that this leader has not heard yet.
+func (r *sessions) quiet(t time.Time) []fsm.HostID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	hosts := r.heard.due(t)
+	for host := range r.never {
+		if at, _ := r.heard.when(host); at.After(t) { // else it is among them
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
 // forget drops a host that is not waited for any more.
 func (r *sessions) forget(host fsm.HostID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.never, host)
 	r.heard.remove(host)
 }
 

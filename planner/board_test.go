@@ -324,3 +324,45 @@ func TestFitsFollowsWhy(t *testing.T) {
 	require.Same(t, f, f.follow(hosts("cordoned")))
 	require.Contains(t, f.follow(hosts("unfit: no disk")).never(app), "unfit: no disk")
 }
+
+// TestHostsThatAreAway: who takes no ranks for the moment is full, whatever an app asks for, also when the board is made anew; nothing that waits for it is
+// passed over as what never fits.
+func TestHostsThatAreAway(t *testing.T) {
+	for name, spec := range map[string]*apiv1.AppSpec{
+		"largest first": {Size: 2},
+		"compact":       {Size: 2, Policy: Compact},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t)
+			c.host("w1", 8)
+			c.host("w2", 2)
+			c.submit("a", spec)
+			c.submit("all", &apiv1.AppSpec{Size: 9})
+			c.submit("last", &apiv1.AppSpec{Size: 1})
+			v := c.m.View()
+			board := NewBoard()
+			board.Reset(v)
+			board.SetAway(v, "w1", true)
+			for range 2 {
+				next := board.Next(v, 9)
+				require.Len(t, next, 1, "the second waits for it, and the last for the second")
+				require.Equal(t, []string{"w2", "w2"}, next[0].Placement)
+				board.Reset(v)
+			}
+			board.SetAway(v, "w1", false)
+			next := board.Next(v, 9)
+			require.NotEmpty(t, next)
+			require.Contains(t, next[0].Placement, "w1")
+		})
+	}
+	c := newCluster(t)
+	c.host("w1", 8)
+	c.submit("here", &apiv1.AppSpec{Size: 1, Place: []*apiv1.PlaceRule{{Host: "w1", Ranks: 1}}})
+	board := NewBoard()
+	board.Reset(c.m.View())
+	board.SetAway(c.m.View(), "w1", true)
+	require.Empty(t, board.Next(c.m.View(), 1))
+	require.Empty(t, board.short, "it is no host that has too little")
+	board.SetAway(c.m.View(), "w1", false)
+	require.Len(t, board.Next(c.m.View(), 1), 1)
+}

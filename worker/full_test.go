@@ -118,6 +118,7 @@ func TestGapIsInTheVerdict(t *testing.T) {
 	require.NoError(t, err)
 	fill(t, dir)
 	b.a.store(b.a.output, []*apiv1.LogLine{long(0, 0)})
+	require.True(t, b.a.host.suspect.Load(), "the disk is tried")
 	b.a.rankEnded(&apiv1.ExecEnded{Rank: 0})
 	r := b.a.status().Ranks[0]
 	require.EqualValues(t, codeGodwitFailed, r.ExitCode)
@@ -146,6 +147,7 @@ func TestNoRoomToStart(t *testing.T) {
 	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
 	require.EqualValues(t, codeGodwitFailed, st.Ranks[0].ExitCode)
 	require.Contains(t, st.Ranks[0].Reason, "no space left on device")
+	require.True(t, b.a.host.suspect.Load(), "the disk is tried")
 }
 
 // A host whose disk is full says so, until there is half as much room again.
@@ -695,6 +697,7 @@ func TestNoRoomForAnImage(t *testing.T) {
 	err = transferOf(t, client, h, nil, image)
 	require.ErrorContains(t, err, "host h1 could not store the image of rank 1 (no space left on device)")
 	require.Empty(t, images(t, b.a.host))
+	require.True(t, b.a.host.suspect.Load(), "the disk is tried")
 	require.NoError(t, transferOf(t, client, h, nil, image[:1<<20]), "with room it is taken")
 }
 
