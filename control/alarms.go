@@ -100,9 +100,13 @@ func (c *Control) alarms() string {
 func pastText(p Peer, here bool) string {
 	const goes = ". This alarm goes by itself when that server has stopped"
 	if p.Apart {
-		return fmt.Sprintf("server %.64s at %.256s runs as a member of cluster %.64s, which was recovered from the same cluster as this one: workers go to neither. "+
-			"Keep one of the two: stop the servers of the other, move their data directories away and start them with empty ones. What that one has accepted since it was "+
-			"recovered, apps for one, is lost with it", p.ID, p.Addr, p.ClusterID) + goes
+		which := "this cluster has no worker: keep the other, if godwit hosts there shows some"
+		if here {
+			which = "this cluster has workers: keep it, unless those that you need are with the other (godwit hosts there)"
+		}
+		return fmt.Sprintf("server %.64s at %.256s runs as a member of cluster %.64s, which was recovered from the same cluster as this one; new workers, and those of the "+
+			"cluster before, go to neither. Keep one of the two; %s. Stop the servers of the one that is not kept, move their data directories away and start them with "+
+			"empty ones. What it has accepted since it was recovered, apps for one, is lost with it", p.ID, p.Addr, p.ClusterID, which) + goes
 	}
 	text := fmt.Sprintf("server %.64s at %.256s still runs as a member of cluster %.64s, which this cluster was recovered from: two clusters take themselves "+
 		"for one. ", p.ID, p.Addr, p.ClusterID)

@@ -51,7 +51,11 @@ func (c *Control) whyQueued(line *planner.Line, app *apiv1.App) string {
 	why := line.Why(app)
 	if l := c.current(); l != nil && strings.HasSuffix(why, planner.Soon) {
 		if quiet := l.sessions.quiet(time.Now().Add(-c.cfg.quietAfter())); len(quiet) > 0 {
-			why += fmt.Sprintf(", not on host %s, which is not heard at the moment", slices.Min(quiet))
+			names := string(slices.Min(quiet))
+			if more := len(quiet) - 1; more > 0 {
+				names += fmt.Sprintf(" and %d more", more)
+			}
+			why += fmt.Sprintf(", not on a host that is not heard at the moment (%s)", names)
 		}
 	}
 	return why

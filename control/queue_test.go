@@ -58,8 +58,8 @@ func TestNothingGoesToTheSilent(t *testing.T) {
 			} else {
 				b.l.c.setLeader(b.l)
 				defer b.l.c.setLeader(nil)
-				require.Contains(t, b.l.c.shown(b.l.c.state.View(), b.app("a")).Reason, "about to be placed, not on host h1, which is not heard at the moment")
-				require.Contains(t, b.l.c.shown(b.l.c.state.View(), b.app("behind")).Reason, "about to be placed, not on host h1")
+				require.Contains(t, b.l.c.shown(b.l.c.state.View(), b.app("a")).Reason, "about to be placed, not on a host that is not heard at the moment (h1)")
+				require.Contains(t, b.l.c.shown(b.l.c.state.View(), b.app("behind")).Reason, "about to be placed, not on a host that is not heard at the moment")
 				require.Equal(t, "queued", b.app("a").Phase)
 				require.Equal(t, "queued", b.app("behind").Phase, "it was first")
 			}

@@ -66,10 +66,10 @@ func (c *Control) awaited(v *fsm.View, app *apiv1.App) string {
 			st := l.inbox.report(fsm.HostID(host), fsm.AppID(app.Id))
 			switch {
 			case st.GetEpoch() != app.Epoch:
-			case st.GetStartTrouble() != "":
-				return "no server has given it the module yet: " + text.Line(st.GetStartTrouble(), maxWhyShown)
 			case st.GetStartInLine():
 				return "it waits for a server to give it the module"
+			case st.GetStartTrouble() != "":
+				return "no server has given it the module yet: " + text.Line(st.GetStartTrouble(), maxWhyShown)
 			}
 		}
 		h, _ := v.Host(fsm.HostID(host))

@@ -93,7 +93,7 @@ func (w *Worker) look(ctx context.Context) {
 	})
 	w.makeRoom(ctx)
 	w.fitness.step()
-	w.logs.prune() // of what was kept for a moment
+	w.logs.prune(w.fitness.step) // of what was kept for a moment
 	w.fitness.looked()
 	w.fitness.alarm.Stop()
 	if told.Load() {
@@ -222,14 +222,14 @@ func (w *Worker) probe() error {
 	return w.unwritable
 }
 
-// writeProbe writes a block to an empty file, for which the disk has to find room, and waits until it has it.
+// writeProbe writes a block to a new file, for which the disk has to find room, waits until it has it, and removes it.
 func writeProbe(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(make([]byte, blockBytes))
-	return errors.Join(err, f.Sync(), f.Close())
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(path))
 }
 
 // roomToBeFit is how many bytes must be free on a disk that was full.

@@ -339,7 +339,7 @@ func TestManySmallFiles(t *testing.T) {
 	require.Len(t, w.logs.ended, 4)
 
 	w.logs.limit = 3 * usageOf(filepath.Join(w.logs.dir, "8")).bytes
-	w.logs.prune()
+	w.logs.prune(func() {})
 	require.Len(t, w.logs.ended, 3, "they are what the limit counts")
 }
 
@@ -548,17 +548,19 @@ func free(t *testing.T, dir string) int64 {
 	return int64(st.Bavail) * st.Bsize
 }
 
-// TestProbeNeedsRoom: a disk that gives no room for more is found out by the write, whatever was written before.
+// TestProbeNeedsRoom: a disk that gives no room for more is found out by the write, whatever was written before; nothing is left of it.
 func TestProbeNeedsRoom(t *testing.T) {
 	dir := smallDisk(t, "size=64k")
 	path := filepath.Join(dir, probeFile)
-	require.NoError(t, writeProbe(path))
-	require.NoError(t, writeProbe(path))
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
-	require.NoError(t, err)
-	require.NoError(t, f.Close())
+	for range 2 {
+		require.NoError(t, writeProbe(path))
+		require.NoFileExists(t, path)
+	}
 	fill(t, dir)
-	require.ErrorIs(t, writeProbe(path), syscall.ENOSPC)
+	for range 2 {
+		require.ErrorIs(t, writeProbe(path), syscall.ENOSPC)
+		require.NoFileExists(t, path)
+	}
 }
 
 // TestSecondStepHangs: that one hangs is told also if one before it took long.

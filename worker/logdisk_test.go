@@ -327,7 +327,7 @@ func TestLogGoesWholeOrNotAtAll(t *testing.T) {
 		})
 	}
 	require.ErrorIs(t, send(short, 6), errUnreadable)
-	require.ErrorIs(t, send(filepath.Join(dir, "none"), 1), os.ErrNotExist)
+	require.ErrorIs(t, send(filepath.Join(dir, "none"), 1), errUnreadable)
 	for _, err := range []error{send(short, 5), send(filepath.Join(dir, "none"), 0)} {
 		require.NotErrorIs(t, err, errUnreadable)
 		require.NotErrorIs(t, err, os.ErrNotExist)

@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +25,8 @@ const (
 	leastSlack, mostSlack = 64 << 20, 1 << 30
 )
 
-// goneSuffix ends the name, beside that of the logs, of the directory of logs that are being removed.
-const goneSuffix = ".gone"
+// gonePrefix begins the names of logs that are being removed: no app's id begins so.
+const gonePrefix = "~"
 
 // stuckFor is how long what could not be removed is left alone.
 const stuckFor = 10 * time.Minute
@@ -47,12 +47,11 @@ type logStore struct {
 	atLeast time.Duration          // keptAtLeast
 	remove  func(dir string) error // os.RemoveAll
 
-	mu      sync.Mutex // guards the fields below; no file is touched under it
-	apps    map[string]*appLog
-	ended   []endedLog               // oldest first
-	past    int64                    // what ended takes
-	going   map[string]chan struct{} // logs that are being removed; closed when they are
-	removed int                      // logs, in the life of this worker
+	mu    sync.Mutex // guards the fields below; no file is touched under it
+	apps  map[string]*appLog
+	ended []endedLog               // oldest first
+	past  int64                    // what ended takes
+	going map[string]chan struct{} // logs that are being removed; closed when they are
 }
 
 // endedLog is the log of an app that runs here no more.
@@ -69,27 +68,26 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
-	if err := os.RemoveAll(dir + goneSuffix); err != nil { // what an earlier life was removing
-		log.Warn("old logs are left", "dir", dir+goneSuffix, "err", err)
-	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
 	s := &logStore{dir: dir, limit: limit, log: log, atLeast: keptAtLeast, remove: os.RemoveAll, apps: map[string]*appLog{}, going: map[string]chan struct{}{}}
-	written := map[string]time.Time{}
 	for _, e := range entries {
 		use, last := measureDir(filepath.Join(dir, e.Name()))
-		written[e.Name()] = last
+		s.past += use.bytes
+		s.bytes.Add(use.bytes)
+		if strings.HasPrefix(e.Name(), gonePrefix) { // an earlier life was removing it
+			s.ended = append(s.ended, endedLog{id: filepath.Join(dir, e.Name()), usage: use, gone: true})
+			continue
+		}
 		if now := time.Now(); last.After(now) { // by a clock that was set back since
 			last = now
 		}
 		s.ended = append(s.ended, endedLog{id: e.Name(), usage: use, at: last})
-		s.past += use.bytes
-		s.bytes.Add(use.bytes)
 	}
-	slices.SortStableFunc(s.ended, func(a, b endedLog) int { return written[a.id].Compare(written[b.id]) })
-	s.prune()
+	slices.SortStableFunc(s.ended, func(a, b endedLog) int { return a.at.Compare(b.at) })
+	s.prune(func() {})
 	return s, nil
 }
 
@@ -156,7 +154,7 @@ func (s *logStore) app(id string) (*appLog, error) {
 		return e.id == id
 	})
 	s.mu.Unlock()
-	s.prune()
+	s.prune(func() {})
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
@@ -204,13 +202,13 @@ func (s *logStore) close(id string) {
 	s.past += use.bytes
 	s.bytes.Add(use.bytes)
 	s.mu.Unlock()
-	s.prune()
+	s.prune(func() {})
 }
 
 // trim is prune for those who have only added bytes.
 func (s *logStore) trim() {
 	if s.bytes.Load() > s.limit {
-		s.prune()
+		s.prune(func() {})
 	}
 }
 
@@ -218,6 +216,9 @@ func (s *logStore) trim() {
 func (s *logStore) superfluous() int {
 	if len(s.ended) == 0 {
 		return -1
+	}
+	if i := slices.IndexFunc(s.ended, func(e endedLog) bool { return e.gone && !isStuck(e.stuck) }); i >= 0 {
+		return i
 	}
 	if s.past > s.limit+min(max(s.limit, leastSlack), mostSlack) || len(s.ended) > maxLogs+slackLogs {
 		return slices.IndexFunc(s.ended, func(e endedLog) bool { return !isStuck(e.stuck) })
@@ -275,12 +276,14 @@ func (s *logStore) sacrifice(id string) (usage, bool) {
 		s.mu.Unlock()
 		return usage{}, false
 	}
-	return s.forget(i), true
+	gave := s.forget(i)
+	return gave, gave.files > 0
 }
 
-// prune forgets the oldest logs of ended apps while there are too many, or too many bytes.
-func (s *logStore) prune() {
+// prune forgets the oldest logs of ended apps while there are too many, or too many bytes. It calls step before each.
+func (s *logStore) prune(step func()) {
 	for {
+		step()
 		s.mu.Lock()
 		i := s.superfluous()
 		if i < 0 {
@@ -301,26 +304,17 @@ func (s *logStore) forget(i int) usage {
 	delete(s.apps, oldest.id)
 	s.going[oldest.id] = gone
 	s.bytes.Add(-oldest.bytes) // here: who prunes beside us must not do it again
-	s.removed++
-	aside := filepath.Join(s.dir+goneSuffix, strconv.Itoa(s.removed))
 	s.mu.Unlock()
-	left, err := oldest, error(nil)
-	if !oldest.gone {
-		if err = os.MkdirAll(s.dir+goneSuffix, 0o700); err == nil {
-			err = os.Rename(filepath.Join(s.dir, oldest.id), aside)
-		}
-		left.id = aside
+	left, at := oldest, filepath.Join(s.dir, oldest.id)
+	if oldest.gone {
+		at = oldest.id
+	} else if aside := filepath.Join(s.dir, gonePrefix+oldest.id); os.Rename(at, aside) == nil { // a disk may have no room for that: then as it is
+		at, left.id, left.gone = aside, aside, true
 	}
-	switch {
-	case err != nil:
-		left.id = oldest.id // it is whole
-	default:
-		left.gone, left.usage = true, usage{}
-		if err = s.remove(left.id); err != nil {
-			left.usage = usageOf(left.id)
-		}
-	}
+	left.usage = usage{}
+	err := s.remove(at)
 	if err != nil {
+		left.usage = usageOf(at)
 		s.log.Warn("an old log is left", "log", oldest.id, "err", err)
 	}
 	s.mu.Lock()

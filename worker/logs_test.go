@@ -256,7 +256,7 @@ func TestLogsThatAreWanted(t *testing.T) {
 	}
 	there := func(want ...string) {
 		t.Helper()
-		s.prune()
+		s.prune(func() {})
 		dirs, err := os.ReadDir(s.dir)
 		require.NoError(t, err)
 		var got []string
@@ -538,8 +538,8 @@ func TestStuckLogsAreNotTriedForEver(t *testing.T) {
 	s.mu.Lock()
 	s.past += 2 * mostSlack // beyond all bounds
 	s.mu.Unlock()
-	s.prune()
-	s.prune()
+	s.prune(func() {})
+	s.prune(func() {})
 	require.Equal(t, 2, tries)
 }
 
@@ -611,10 +611,10 @@ func TestWhatCannotBeRemovedCounts(t *testing.T) {
 	require.Positive(t, gave.bytes)
 	require.EqualValues(t, 1, gave.files)
 	require.Equal(t, all-gave.bytes, s.bytes.Load())
-	s.prune()
-	s.prune()
+	s.prune(func() {})
+	s.prune(func() {})
 	require.Equal(t, 2, tries)
-	require.Equal(t, usageOf(s.dir+goneSuffix).bytes-usageOf(t.TempDir()).bytes, s.bytes.Load())
+	require.Equal(t, usageOf(s.dir).bytes-usageOf(t.TempDir()).bytes, s.bytes.Load())
 	require.Equal(t, s.past, s.bytes.Load())
 	require.Empty(t, s.spare(usage{files: 1}))
 	for i := range s.ended {
@@ -630,31 +630,34 @@ func TestWhatCannotBeRemovedCounts(t *testing.T) {
 	_, err = s.app("a") // it runs here again
 	require.NoError(t, err)
 	require.Len(t, s.ended, 2)
+	s.remove = os.RemoveAll
+	s.prune(func() {})
+	require.Len(t, s.ended, 2, "not yet")
+	for i := range s.ended {
+		s.ended[i].stuck = s.ended[i].stuck.Add(-stuckFor)
+	}
+	s.limit = 1 << 40
+	s.prune(func() {})
+	require.Empty(t, s.ended)
+	require.Zero(t, s.bytes.Load())
 
-	again, err := newLogStore(s.dir, DefaultConfig().LogBytes, s.log)
+	require.NoError(t, os.Mkdir(filepath.Join(s.dir, gonePrefix+"c"), 0o700)) // by a worker that died then
+	again, err := newLogStore(s.dir, 1<<40, s.log)
 	require.NoError(t, err)
+	require.NoDirExists(t, filepath.Join(s.dir, gonePrefix+"c"))
 	require.Len(t, again.ended, 1)
-	require.NoDirExists(t, s.dir+goneSuffix)
+}
 
-	s = newLogs(t)
-	l, err = s.app("a")
-	require.NoError(t, err)
-	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
-	s.close("a")
-	all = s.bytes.Load()
-	require.NoError(t, os.WriteFile(s.dir+goneSuffix, nil, 0o600)) // where it should go
+// TestRemovalNeedsNoRoom: a disk that has none, not even for another name, gets room back.
+func TestRemovalNeedsNoRoom(t *testing.T) {
+	s := newLogs(t)
+	endsWith(t, s, "a", 2)
+	require.NoError(t, os.WriteFile(filepath.Join(s.dir, gonePrefix+"a"), nil, 0o600)) // where its other name is
 	s.limit, s.atLeast = 0, -1
-	s.mu.Lock()
-	require.Zero(t, s.forget(0))
-	s.prune()
-	require.Equal(t, all, s.bytes.Load())
-	found, err := s.find("a")
-	require.NoError(t, err)
-	require.Same(t, l, found)
-	seqs, done := collect(t, found, 0, 0)
-	require.Equal(t, []uint64{0}, seqs)
-	require.True(t, done)
-	require.NoError(t, os.Remove(s.dir+goneSuffix))
+	s.prune(func() {})
+	require.Empty(t, s.ended)
+	require.NoDirExists(t, filepath.Join(s.dir, "a"))
+	require.Zero(t, s.bytes.Load())
 }
 
 // TestYoungOutputOverARestart: what was written a moment ago stays its minute in the next life of the worker too.

@@ -89,6 +89,7 @@ func (c *moduleCache) find(ctx context.Context, use *moduleUse, digest string) e
 		return nil
 	}
 	defer use.trouble.Store(nil)
+	use.most, use.failed = 0, 0
 	pause := fetchPause
 	for round := 0; ; round++ {
 		err, hope, silent := errors.New("no server is known"), error(nil), false
@@ -103,7 +104,7 @@ func (c *moduleCache) find(ctx context.Context, use *moduleUse, digest string) e
 			if ctx.Err() != nil || errors.Is(err, errOwnDisk) {
 				return err
 			}
-			use.vain, silent = true, silent || errors.Is(err, errNoAnswer)
+			silent = silent || errors.Is(err, errNoAnswer)
 			if mayGive(err) {
 				hope = err
 			}
@@ -130,6 +131,10 @@ const (
 	fetchPause    = 100 * time.Millisecond
 	maxFetchPause = 5 * time.Second
 )
+
+// maxFailed is how many tries may give something and fail before what comes is a step of the start only if it is more than ever came: what comes again and
+// again, and never whole, is none.
+const maxFailed = 10
 
 // mayGive says whether a server that gave an error instead of a module may give the module another time.
 func mayGive(err error) bool {
@@ -174,7 +179,12 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 			err = context.Cause(ctx)
 		}
 	}()
-	defer use.line.Store(false)
+	said := false
+	defer func() {
+		if use.line.Store(false); err != nil && said {
+			use.failed++
+		}
+	}()
 	client := apiv1connect.NewClusterClient(transport.NewClient(c.http, from.addr))
 	host, proof := c.caller()
 	stream, err := client.FetchModule(ctx, &apiv1.FetchModuleRequest{Digest: from.digest, Host: host, Proof: proof})
@@ -205,12 +215,12 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 		if size += len(m.Chunk); size > apiv1.MaxModuleBytes { // it has gone bad
 			return fmt.Errorf("server %s sends more than a module may have: %d bytes", from.addr, apiv1.MaxModuleBytes)
 		}
-		use.trouble.Store(nil)
 		use.line.Store(len(m.Chunk) == 0)
-		// A step is more than any try before has got, or a word that others come first, if no try has failed since the last step: what comes again
-		// and again, and never whole, is none.
-		if got := int64(size); got > use.most || got == use.most && !use.vain {
-			use.most, use.vain = got, false
+		if got := int64(size); got > use.most {
+			use.most, use.failed = got, 0
+			use.trouble.Store(nil)
+		}
+		if said = true; use.failed < maxFailed { // a word that others come first is a step, too
 			use.steps.Add(1)
 		}
 		patience = c.patience[len(c.patience)-1] // it is there

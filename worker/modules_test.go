@@ -306,6 +306,41 @@ func TestServersThatStartAgain(t *testing.T) {
 	require.EqualValues(t, 1, whole.asked.Load())
 }
 
+// TestTriesAreNoProgress: what comes again and again, and never whole, is no step of a start in the end, else one to which the module never comes would
+// never be given up; servers that fail now and then, or are not there, take no step away.
+func TestTriesAreNoProgress(t *testing.T) {
+	s := &moduleServer{code: []byte("other bytes")}
+	gone := listenLocal(t)
+	require.NoError(t, gone.Close())
+	servers := []string{gone.Addr().String(), s.serve(t)}
+	dir := t.TempDir()
+	c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 1<<20, slog.New(slog.DiscardHandler), transport.NewHTTPClient(),
+		func() []string { return servers })
+	require.NoError(t, err)
+	digest := strings.Repeat("ab", 32)
+	c.mu.Lock()
+	use := c.enter(digest)
+	c.mu.Unlock()
+	for try := range 2 * maxFailed {
+		err := c.fetch(t.Context(), use, source{servers[0], digest}, c.file(digest), time.Minute)
+		require.Error(t, err)
+		require.ErrorContains(t, c.fetch(t.Context(), use, source{servers[1], digest}, c.file(digest), time.Minute), "sent other bytes")
+		require.EqualValues(t, min(try+1, maxFailed), use.steps.Load())
+	}
+	require.NoFileExists(t, c.file(digest))
+	c.leave(digest)
+}
+
+// TestWhatNobodyHasSaid: an error that this process found in what came is not the server's last word.
+func TestWhatNobodyHasSaid(t *testing.T) {
+	for _, code := range []connect.Code{connect.CodeNotFound, connect.CodeInvalidArgument, connect.CodePermissionDenied} {
+		require.True(t, mayGive(connect.NewError(code, "gzip: invalid checksum")))
+		require.False(t, mayGive(connect.NewError(code, "no server has it").WithRemote()))
+	}
+	require.True(t, mayGive(connect.NewError(connect.CodeInternal, "x").WithRemote()))
+	require.True(t, mayGive(errNoAnswer))
+}
+
 // TestFetchedModuleIsChecked: bytes that are not the module's get no name.
 func TestFetchedModuleIsChecked(t *testing.T) {
 	addr := (&moduleServer{code: []byte("other")}).serve(t)

@@ -64,7 +64,7 @@ func (w *Worker) sendOnce(ctx context.Context, t transfer) error {
 		return fmt.Errorf("worker: send rank %d to host %s: %w", t.header.Rank, t.to, err)
 	}
 	err = sendParts(stream, t)
-	if _, rerr := stream.CloseAndReceive(); rerr != nil {
+	if _, rerr := stream.CloseAndReceive(); rerr != nil && !errors.Is(err, errUnreadable) {
 		err = rerr // the target's word says more than a broken stream
 	}
 	if err != nil {
@@ -83,10 +83,12 @@ func sendParts(stream apiv1connect.DataTransferClientStream, t transfer) error {
 			sent += int64(len(b))
 			return stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Log{Log: b}})
 		})
-		if err == nil && sent < t.logEnd {
-			err = fmt.Errorf("%w: it has %d bytes, and had %d", errUnreadable, sent, t.logEnd)
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			return fmt.Errorf("%w: %w", errUnreadable, err)
+		case err == nil && sent < t.logEnd:
+			return fmt.Errorf("%w: it has %d bytes, and had %d", errUnreadable, sent, t.logEnd)
+		case err != nil:
 			return err
 		}
 	}
