@@ -119,14 +119,10 @@ func pastText(p Peer, here bool) string {
 		"there). Else stop that server and do so with its own: then what its cluster has accepted since is lost" + goes
 }
 
-// hasHosts says whether a worker has a session with this server, which leads. That the log calls hosts ready may be of before a recovery.
+// hasHosts says whether a host holds a lease of this cluster. After a recovery those of before do until their leases are over.
 func (c *Control) hasHosts() bool {
-	l := c.current()
-	if l == nil {
-		return false
-	}
 	for h := range c.state.View().Hosts() {
-		if fsm.HostStateOf(h) == fsm.Ready && l.sessions.of(fsm.HostID(h.Id)) != nil {
+		if fsm.HostStateOf(h) == fsm.Ready {
 			return true
 		}
 	}

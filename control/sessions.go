@@ -216,7 +216,6 @@ func (r *sessions) hear(s *session) bool {
 		return false
 	}
 	r.heard.set(s.host, time.Now())
-	delete(r.never, s.host)
 	return true
 }
 

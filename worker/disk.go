@@ -152,7 +152,6 @@ func (w *Worker) makeRoom(ctx context.Context) {
 		if ctx.Err() != nil || lacks.none() {
 			break
 		}
-		w.fitness.step()
 		gave, ok := w.logs.sacrifice(id)
 		if !ok {
 			continue

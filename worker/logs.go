@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/godwit-run/godwit/internal/durable"
@@ -27,12 +25,8 @@ const (
 	leastSlack, mostSlack = 64 << 20, 1 << 30
 )
 
-// A log that is being removed takes another name first, in one step, so that nobody takes what is left of it for all; where the disk has no room for
-// that, a mark, which needs none.
-const (
-	gonePrefix = "~"           // of the name; no app's id begins so
-	goneMark   = os.ModeSticky // of the directory
-)
+// gonePrefix begins the names of logs that are being removed: no app's id begins so.
+const gonePrefix = "~"
 
 // stuckFor is how long what could not be removed is left alone.
 const stuckFor = 10 * time.Minute
@@ -83,7 +77,7 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 		use, last := measureDir(filepath.Join(dir, e.Name()))
 		s.past += use.bytes
 		s.bytes.Add(use.bytes)
-		if info, err := e.Info(); strings.HasPrefix(e.Name(), gonePrefix) || err == nil && info.Mode()&goneMark != 0 { // an earlier life was removing it
+		if strings.HasPrefix(e.Name(), gonePrefix) { // an earlier life was removing it
 			s.ended = append(s.ended, endedLog{id: filepath.Join(dir, e.Name()), usage: use, gone: true})
 			continue
 		}
@@ -150,25 +144,19 @@ func (s *logStore) app(id string) (*appLog, error) {
 		l = newAppLog(filepath.Join(s.dir, id), &s.bytes, false)
 		s.apps[id] = l
 	}
-	back, marked := false, false
+	back := false
 	s.ended = slices.DeleteFunc(s.ended, func(e endedLog) bool {
-		is := e.id == id || e.gone && e.id == l.dir // what is left of an older one, it is of this one
-		if is {
+		if e.id == id {
 			s.past -= e.bytes
 			s.bytes.Add(-e.bytes)
-			back, marked = true, marked || e.gone
+			back = true
 		}
-		return is
+		return e.id == id
 	})
 	s.mu.Unlock()
 	s.prune(func() {})
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
-	}
-	if marked {
-		if err := os.Chmod(l.dir, 0o700); err != nil { // it is not to go any more
-			return nil, fmt.Errorf("worker: logs: %w", err)
-		}
 	}
 	l.revive()
 	err := l.takeUpAll()
@@ -306,21 +294,8 @@ func (s *logStore) prune(step func()) {
 	}
 }
 
-// setAside has who looks for a log find none there, nor any other life of the worker, and returns where it is then. An error has changed nothing.
-func (s *logStore) setAside(id string) (at string, err error) {
-	at, aside := filepath.Join(s.dir, id), filepath.Join(s.dir, gonePrefix+id)
-	switch err := os.Rename(at, aside); {
-	case err == nil:
-		return aside, nil
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, os.ErrExist), errors.Is(err, syscall.ENOTEMPTY), errors.Is(err, syscall.ENOTDIR):
-		return at, os.Chmod(at, goneMark|0o700)
-	default:
-		return at, err
-	}
-}
-
-// forget removes the log at a place in ended, and returns what that gave. What cannot be removed stays, and counts: whole, where who asks for it finds it,
-// or, of one that is set aside, where nobody does. The caller holds mu; it is released.
+// forget removes the log at a place in ended, and returns what that gave: first its name, in one step, so that nobody takes what is left of it for
+// all. What cannot be removed stays, and counts: with its name where who asks for it finds it whole, or without. The caller holds mu; it is released.
 func (s *logStore) forget(i int) usage {
 	oldest, gone := s.ended[i], make(chan struct{})
 	s.ended = slices.Delete(s.ended, i, i+1)
@@ -330,21 +305,16 @@ func (s *logStore) forget(i int) usage {
 	s.going[oldest.id] = gone
 	s.bytes.Add(-oldest.bytes) // here: who prunes beside us must not do it again
 	s.mu.Unlock()
-	left, err := oldest, error(nil)
-	if !oldest.gone {
-		if left.id, err = s.setAside(oldest.id); err == nil {
-			left.gone = true
-		} else {
-			left.id = oldest.id
-		}
+	left, at := oldest, filepath.Join(s.dir, oldest.id)
+	if oldest.gone {
+		at = oldest.id
+	} else if aside := filepath.Join(s.dir, gonePrefix+oldest.id); os.Rename(at, aside) == nil { // a disk may have no room for that: then as it is
+		at, left.id, left.gone = aside, aside, true
 	}
-	if err == nil {
-		left.usage = usage{}
-		if err = s.remove(left.id); err != nil {
-			left.usage = usageOf(left.id)
-		}
-	}
+	left.usage = usage{}
+	err := s.remove(at)
 	if err != nil {
+		left.usage = usageOf(at)
 		s.log.Warn("an old log is left", "log", oldest.id, "err", err)
 	}
 	s.mu.Lock()

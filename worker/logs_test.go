@@ -648,58 +648,16 @@ func TestWhatCannotBeRemovedCounts(t *testing.T) {
 	require.Len(t, again.ended, 1)
 }
 
-// TestRemovalNeedsNoRoom: a disk that has none, not even for another name, gets room back; what is left where the removal breaks off, or its worker dies,
-// is no log. One that cannot be set aside stays whole.
+// TestRemovalNeedsNoRoom: a disk that has none, not even for another name, gets room back.
 func TestRemovalNeedsNoRoom(t *testing.T) {
-	full := func() *logStore { // has no other name for it
-		s := newLogs(t)
-		endsWith(t, s, "a", 2)
-		require.NoError(t, os.Mkdir(filepath.Join(s.dir, gonePrefix+"a"), 0o700))
-		require.NoError(t, os.WriteFile(filepath.Join(s.dir, gonePrefix+"a", "x"), nil, 0o600))
-		s.limit, s.atLeast = 0, -1
-		return s
-	}
-	s := full()
+	s := newLogs(t)
+	endsWith(t, s, "a", 2)
+	require.NoError(t, os.WriteFile(filepath.Join(s.dir, gonePrefix+"a"), nil, 0o600)) // where its other name is
+	s.limit, s.atLeast = 0, -1
 	s.prune(func() {})
 	require.Empty(t, s.ended)
 	require.NoDirExists(t, filepath.Join(s.dir, "a"))
 	require.Zero(t, s.bytes.Load())
-
-	s = full()
-	broken := errors.New("broken off")
-	s.remove = func(dir string) error { return errors.Join(os.Remove(filepath.Join(dir, "1.log")), broken) }
-	s.prune(func() {})
-	l, err := s.find("a")
-	require.NoError(t, err)
-	require.Nil(t, l)
-	require.Len(t, s.ended, 1)
-	require.Equal(t, s.past, s.bytes.Load())
-	again, err := newLogStore(s.dir, 1<<40, s.log)
-	require.NoError(t, err)
-	require.NoDirExists(t, filepath.Join(s.dir, "a"), "the next life goes on with it")
-	require.Empty(t, again.ended)
-	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "a"), 0o700|os.ModeSticky))
-	back, err := s.app("a") // it runs here again
-	require.NoError(t, err)
-	require.NotNil(t, back)
-	require.Empty(t, s.ended)
-	require.Equal(t, back.size(), s.bytes.Load())
-	info, err := os.Stat(back.dir)
-	require.NoError(t, err)
-	require.Zero(t, info.Mode()&goneMark)
-
-	s = newLogs(t)
-	endsWith(t, s, "a", 2)
-	s.limit, s.atLeast = 0, -1
-	require.NoError(t, os.Rename(filepath.Join(s.dir, "a"), filepath.Join(s.dir, "b"))) // no rename, no mark: it is not there
-	s.remove = func(string) error { t.Error("it is not set aside"); return nil }
-	s.prune(func() {})
-	require.Len(t, s.ended, 1)
-	require.Equal(t, "a", s.ended[0].id)
-	require.False(t, s.ended[0].gone)
-	l, err = s.find("a")
-	require.NoError(t, err)
-	require.NotNil(t, l)
 }
 
 // TestYoungOutputOverARestart: what was written a moment ago stays its minute in the next life of the worker too.

@@ -89,7 +89,7 @@ func (c *moduleCache) find(ctx context.Context, use *moduleUse, digest string) e
 		return nil
 	}
 	defer use.trouble.Store(nil)
-	use.most, use.failed = 0, map[string]int{}
+	use.most, use.failed = 0, 0
 	pause := fetchPause
 	for round := 0; ; round++ {
 		err, hope, silent := errors.New("no server is known"), error(nil), false
@@ -132,7 +132,7 @@ const (
 	maxFetchPause = 5 * time.Second
 )
 
-// maxFailed is how many tries of a server may give something and fail before what comes from it is a step of the start only if it is more than ever came: what comes again and
+// maxFailed is how many tries may give something and fail before what comes is a step of the start only if it is more than ever came: what comes again and
 // again, and never whole, is none.
 const maxFailed = 10
 
@@ -182,7 +182,7 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 	said := false
 	defer func() {
 		if use.line.Store(false); err != nil && said {
-			use.failed[from.addr]++
+			use.failed++
 		}
 	}()
 	client := apiv1connect.NewClusterClient(transport.NewClient(c.http, from.addr))
@@ -217,11 +217,10 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 		}
 		use.line.Store(len(m.Chunk) == 0)
 		if got := int64(size); got > use.most {
-			use.most = got
-			clear(use.failed)
-		}
-		if said = true; use.failed[from.addr] < maxFailed { // a word that others come first is a step, too
+			use.most, use.failed = got, 0
 			use.trouble.Store(nil)
+		}
+		if said = true; use.failed < maxFailed { // a word that others come first is a step, too
 			use.steps.Add(1)
 		}
 		patience = c.patience[len(c.patience)-1] // it is there

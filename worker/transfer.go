@@ -64,7 +64,7 @@ func (w *Worker) sendOnce(ctx context.Context, t transfer) error {
 		return fmt.Errorf("worker: send rank %d to host %s: %w", t.header.Rank, t.to, err)
 	}
 	err = sendParts(stream, t)
-	if _, rerr := stream.CloseAndReceive(); rerr != nil && !errors.Is(err, errOwnFile) {
+	if _, rerr := stream.CloseAndReceive(); rerr != nil && !errors.Is(err, errUnreadable) {
 		err = rerr // the target's word says more than a broken stream
 	}
 	if err != nil {
@@ -83,10 +83,12 @@ func sendParts(stream apiv1connect.DataTransferClientStream, t transfer) error {
 			sent += int64(len(b))
 			return stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Log{Log: b}})
 		})
-		if err == nil && sent < t.logEnd {
-			err = fmt.Errorf("%w: its log has %d bytes, and had %d", errOwnFile, sent, t.logEnd)
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			return fmt.Errorf("%w: %w", errUnreadable, err)
+		case err == nil && sent < t.logEnd:
+			return fmt.Errorf("%w: it has %d bytes, and had %d", errUnreadable, sent, t.logEnd)
+		case err != nil:
 			return err
 		}
 	}
@@ -110,14 +112,11 @@ func sendParts(stream apiv1connect.DataTransferClientStream, t transfer) error {
 	}})
 }
 
-// errOwnFile is of what a source cannot read of what it sends.
-var errOwnFile = errors.New("a file of the rank cannot be read")
-
 // sendFile sends a file, at most so many bytes of it.
 func sendFile(path string, most int64, send func([]byte) error) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errOwnFile, err)
+		return err
 	}
 	defer f.Close() //nolint:errcheck // read only
 	part := io.LimitReader(f, most)
@@ -133,7 +132,7 @@ func sendFile(path string, most int64, send func([]byte) error) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %w", errOwnFile, err)
+			return err
 		}
 	}
 }
