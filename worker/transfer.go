@@ -73,7 +73,12 @@ func (w *Worker) sendOnce(ctx context.Context, t transfer) error {
 	return nil
 }
 
-func sendParts(stream apiv1connect.DataTransferClientStream, t transfer) error {
+// transferStream takes the parts of a transfer.
+type transferStream interface {
+	Send(part *apiv1.TransferRequest) error
+}
+
+func sendParts(stream transferStream, t transfer) error {
 	if err := stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Header{Header: t.header}}); err != nil {
 		return err
 	}
