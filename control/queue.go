@@ -28,7 +28,7 @@ func (l *leader) placer() func(context.Context) {
 			if followBoard(board, v, changes, all) {
 				waits = false
 			}
-			if now := l.sessions.quiet(time.Now().Add(-l.c.cfg.quietAfter())); len(now)+len(quiet) > 0 {
+			if now := l.quiet(); len(now)+len(quiet) > 0 {
 				waits = setAway(board, v, quiet, now) && waits
 			}
 			if waits {
@@ -46,11 +46,16 @@ func (l *leader) placer() func(context.Context) {
 // quietAfter is how long a host is not heard before it is given no ranks: some heartbeats, and a part of the lease only. It decides nothing else.
 func (c *Config) quietAfter() time.Duration { return min(max(4*c.Heartbeat, c.Lease/5), c.Lease/2) }
 
+// quiet are the hosts that are given no ranks now.
+func (l *leader) quiet() []fsm.HostID {
+	return l.sessions.quiet(time.Now().Add(-l.c.cfg.quietAfter()))
+}
+
 // whyQueued says why an app is not placed, for people to read.
 func (c *Control) whyQueued(line *planner.Line, app *apiv1.App) string {
 	why := line.Why(app)
 	if l := c.current(); l != nil && strings.HasSuffix(why, planner.Soon) {
-		if quiet := l.sessions.quiet(time.Now().Add(-c.cfg.quietAfter())); len(quiet) > 0 {
+		if quiet := l.quiet(); len(quiet) > 0 {
 			names := string(slices.Min(quiet))
 			if more := len(quiet) - 1; more > 0 {
 				names += fmt.Sprintf(" and %d more", more)

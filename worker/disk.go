@@ -116,17 +116,23 @@ func (u *usage) add(size int64) {
 	u.bytes += max(1, (size+blockBytes-1)/blockBytes) * blockBytes
 }
 
+func (u usage) plus(o usage) usage  { return usage{u.bytes + o.bytes, u.files + o.files} }
+func (u usage) minus(o usage) usage { return usage{u.bytes - o.bytes, u.files - o.files} }
+
+// covers says whether it comes to what is wanted.
+func (u usage) covers(want usage) bool { return u.bytes >= want.bytes && u.files >= want.files }
+
 // shortage is what a disk has too little of, where it is above 0. The zero value says that there is room.
 type shortage struct {
 	usage
 	urgent bool // for want of it the host takes no ranks
 }
 
-func (s shortage) none() bool { return s.bytes <= 0 && s.files <= 0 }
+func (s shortage) none() bool { return usage{}.covers(s.usage) }
 
 // less is what lacks yet when so much was given.
 func (s shortage) less(gave usage) shortage {
-	s.bytes, s.files = s.bytes-gave.bytes, s.files-gave.files
+	s.usage = s.minus(gave)
 	return s
 }
 

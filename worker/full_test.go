@@ -256,16 +256,24 @@ func modulesIn(t *testing.T, dir string) *moduleCache {
 	return c
 }
 
+// onSmallDisk is a worker whose data directory is a file system of its own, and whose host needs that many bytes of it free. It keeps no output for who
+// may ask for it.
+func onSmallDisk(t *testing.T, options string, least int64) *Worker {
+	t.Helper()
+	w := newBench(t).a.host
+	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, options), least
+	w.modules = modulesIn(t, w.cfg.DataDir)
+	var err error
+	w.logs, err = newLogStore(w.cfg.dir("logs"), 1<<40, w.log)
+	require.NoError(t, err)
+	w.logs.atLeast = -1
+	return w
+}
+
 // TestRoomComesLater: a file system that gives room back a moment later loses no more output for it; one that takes no more files, where
 // output has none to speak of, and one that is read-only keep all.
 func TestRoomComesLater(t *testing.T) {
-	w := newBench(t).a.host
-	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=16m,nr_inodes=200"), 4<<20
-	w.modules = modulesIn(t, w.cfg.DataDir)
-	var err error
-	w.logs, err = newLogStore(filepath.Join(w.cfg.DataDir, "logs"), 1<<40, w.log)
-	require.NoError(t, err)
-	w.logs.atLeast = -1
+	w := onSmallDisk(t, "size=16m,nr_inodes=200", 4<<20)
 	end := func(id string, lines int) {
 		l, err := w.logs.app(id)
 		require.NoError(t, err)
@@ -322,13 +330,7 @@ func endsWith(t *testing.T, s *logStore, id string, ranks int32) {
 
 // TestManySmallFiles: output of many ranks that say little fills a disk with what files take there, not with what they hold.
 func TestManySmallFiles(t *testing.T) {
-	w := newBench(t).a.host
-	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=4200k"), 2<<20
-	w.modules = modulesIn(t, w.cfg.DataDir)
-	var err error
-	w.logs, err = newLogStore(w.cfg.dir("logs"), 1<<40, w.log)
-	require.NoError(t, err)
-	w.logs.atLeast = -1
+	w := onSmallDisk(t, "size=4200k", 2<<20)
 	for i := range 9 {
 		endsWith(t, w.logs, strconv.Itoa(i), 64)
 	}
@@ -346,13 +348,7 @@ func TestManySmallFiles(t *testing.T) {
 // TestFilesMakeRoom: where a disk takes no more files, output goes that has enough of them, and none if it has not; the host takes ranks again when
 // there are half as many more.
 func TestFilesMakeRoom(t *testing.T) {
-	w := newBench(t).a.host
-	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=16m,nr_inodes=400"), 1<<20
-	w.modules = modulesIn(t, w.cfg.DataDir)
-	var err error
-	w.logs, err = newLogStore(w.cfg.dir("logs"), 1<<40, w.log)
-	require.NoError(t, err)
-	w.logs.atLeast = -1
+	w := onSmallDisk(t, "size=16m,nr_inodes=400", 1<<20)
 	endsWith(t, w.logs, "few", 1)
 	endsWith(t, w.logs, "many", 100)
 	w.lookAtDisk()
@@ -399,13 +395,7 @@ func TestFilesMakeRoom(t *testing.T) {
 
 // TestModulesMakeRoomForFiles: also where files lack, what can be had again goes before output.
 func TestModulesMakeRoomForFiles(t *testing.T) {
-	w := newBench(t).a.host
-	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=16m,nr_inodes=400"), 1<<20
-	w.modules = modulesIn(t, w.cfg.DataDir)
-	var err error
-	w.logs, err = newLogStore(w.cfg.dir("logs"), 1<<40, w.log)
-	require.NoError(t, err)
-	w.logs.atLeast = -1
+	w := onSmallDisk(t, "size=16m,nr_inodes=400", 1<<20)
 	endsWith(t, w.logs, "old", 1)
 	digest := put(t, w.modules, 'i', 1<<10, time.Now().Add(-2*keptAtLeast))
 	for i := range 100 {
@@ -428,13 +418,7 @@ func TestModulesMakeRoomForFiles(t *testing.T) {
 
 // TestStuckModule: one that cannot be removed gives nothing, is left alone for a while, and keeps no output from making room.
 func TestStuckModule(t *testing.T) {
-	w := newBench(t).a.host
-	w.cfg.DataDir, w.cfg.MinFreeBytes = smallDisk(t, "size=16m"), 4<<20
-	w.modules = modulesIn(t, w.cfg.DataDir)
-	var err error
-	w.logs, err = newLogStore(w.cfg.dir("logs"), 1<<40, w.log)
-	require.NoError(t, err)
-	w.logs.atLeast = -1
+	w := onSmallDisk(t, "size=16m", 4<<20)
 	l, err := w.logs.app("old")
 	require.NoError(t, err)
 	for seq := range uint64(600) {

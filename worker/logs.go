@@ -247,19 +247,18 @@ func (s *logStore) spare(lacks usage) []string {
 	defer s.mu.Unlock()
 	var chosen []endedLog
 	var sum usage
-	enough := func(u usage) bool { return u.bytes >= lacks.bytes && u.files >= lacks.files }
 	for _, e := range s.ended {
-		if s.goes(e, s.atLeast) && !enough(sum) {
+		if s.goes(e, s.atLeast) && !sum.covers(lacks) {
 			chosen = append(chosen, e)
-			sum = usage{sum.bytes + e.bytes, sum.files + e.files}
+			sum = sum.plus(e.usage)
 		}
 	}
-	if !enough(sum) {
+	if !sum.covers(lacks) {
 		return nil
 	}
 	var ids []string
 	for _, e := range chosen {
-		if less := (usage{sum.bytes - e.bytes, sum.files - e.files}); enough(less) {
+		if less := sum.minus(e.usage); less.covers(lacks) {
 			sum = less // a later one is enough
 			continue
 		}
@@ -330,5 +329,5 @@ func (s *logStore) forget(i int) usage {
 	}
 	s.mu.Unlock()
 	close(gone)
-	return usage{oldest.bytes - left.bytes, oldest.files - left.files}
+	return oldest.minus(left.usage)
 }

@@ -255,8 +255,7 @@ func (c *moduleCache) measure(digest string) {
 		now.add(info.Size())
 		now.used = info.ModTime()
 	}
-	code := usageOf(c.codeDir(digest))
-	now.bytes, now.files = now.bytes+code.bytes, now.files+code.files
+	now.usage = now.plus(usageOf(c.codeDir(digest)))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.total += now.bytes - c.kept[digest].bytes
@@ -295,11 +294,11 @@ func (c *moduleCache) prune() {
 func (c *moduleCache) shed(want usage, ago time.Duration, step func()) (gave usage) {
 	for _, m := range c.idle() {
 		step()
-		if gave.bytes >= want.bytes && gave.files >= want.files || time.Since(m.used) <= ago {
+		if gave.covers(want) || time.Since(m.used) <= ago {
 			return gave
 		}
 		if of := c.drop(m.digest); of.files > 0 {
-			gave = usage{gave.bytes + of.bytes, gave.files + of.files}
+			gave = gave.plus(of)
 			c.log.Info("a module that is not in use was removed: the disk of the data directory is short of room", "digest", m.digest, "bytes", of.bytes)
 		}
 	}
@@ -351,7 +350,7 @@ func (c *moduleCache) drop(digest string) usage {
 	}
 	c.mu.Unlock()
 	c.end(digest, use)
-	return usage{before.bytes - left.bytes, before.files - left.files}
+	return before.minus(left.usage)
 }
 
 func (c *moduleCache) remove(path string) {

@@ -46,17 +46,21 @@ func (a *app) endStart() {
 
 // startInLine says whether the start waits for a server that has others to serve first.
 func (a *app) startInLine() bool {
-	s := a.start
-	return s != nil && s.digest != "" && s.child.Load() == nil && s.modules.inLine(s.digest)
+	return a.fetching() && a.start.modules.inLine(a.start.digest)
 }
 
 // startTrouble is why the start has no module yet, if servers have been asked for it in vain.
 func (a *app) startTrouble() string {
-	s := a.start
-	if s == nil || s.digest == "" || s.child.Load() != nil {
+	if !a.fetching() {
 		return ""
 	}
-	return clean(s.modules.trouble(s.digest))
+	return clean(a.start.modules.trouble(a.start.digest))
+}
+
+// fetching says whether there is a start that waits for its module.
+func (a *app) fetching() bool {
+	s := a.start
+	return s != nil && s.digest != "" && s.child.Load() == nil
 }
 
 func (a *app) startFailed(s *start, err error) {
