@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
-	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/text"
 )
 
@@ -89,49 +88,64 @@ func (c *Control) alarms() string {
 	for _, id := range slices.Sorted(maps.Keys(differing)) {
 		fmt.Fprintf(&b, "alarm: at entry %d the state of server %s differed from this server's; this goes by itself, when that one has been built anew\n", differing[id], id)
 	}
-	here := c.hasHosts()
+	here := c.workersHere()
 	for _, p := range c.peers.Past() {
 		fmt.Fprintf(&b, "alarm: %s\n", pastText(p, here))
 	}
 	return b.String()
 }
 
-// pastText says of a server of a cluster that this one was recovered from what it means that it runs, and what to do. here says that workers are with this cluster.
-func pastText(p Peer, here bool) string {
+// pastText says of a server of a cluster that this one was recovered from what it means that it runs, and what to do, as far as this server
+// knows where the workers are.
+func pastText(p Peer, here workersHere) string {
 	const goes = ". This alarm goes by itself when that server has stopped"
 	if p.Apart {
-		which := "this cluster has no worker: keep the other, if godwit hosts there shows some"
-		if here {
-			which = "this cluster has workers: keep it, unless those that you need are with the other (godwit hosts there)"
-		}
+		which := map[workersHere]string{
+			someWorkers:    "this cluster has workers: keep it, unless those that you need are with the other (godwit hosts there)",
+			noWorkers:      "this cluster has no worker: keep the other, if godwit hosts there shows some",
+			workersUnknown: unknownText,
+		}[here]
 		return fmt.Sprintf("server %.64s at %.256s runs as a member of cluster %.64s, which was recovered from the same cluster as this one; new workers, and those of the "+
 			"cluster before, go to neither. Keep one of the two; %s. Stop the servers of the one that is not kept, move their data directories away and start them with "+
 			"empty ones. What it has accepted since it was recovered, apps for one, is lost with it", p.ID, p.Addr, p.ClusterID, which) + goes
 	}
 	text := fmt.Sprintf("server %.64s at %.256s still runs as a member of cluster %.64s, which this cluster was recovered from: two clusters take themselves "+
 		"for one. ", p.ID, p.Addr, p.ClusterID)
-	if here {
+	switch here {
+	case workersUnknown:
+		return text + "One of the two has to stop; " + unknownText + goes
+	case someWorkers:
 		return text + "This cluster has the workers: stop that server, move its data directory away and start it with an empty one. What that " +
 			"one's cluster has accepted since the recovery, apps for one, is lost with it" + goes
+	case noWorkers:
 	}
 	return text + "This cluster has no worker, and workers stay with the older one while most of its servers answer. If those do, stop this cluster's servers, " +
 		"move their data directories away and start them with empty ones: they join the older one, and what this cluster has accepted since it was recovered, apps for one, is lost (see godwit ps, and submit it again " +
 		"there). Else stop that server and do so with its own: then what its cluster has accepted since is lost" + goes
 }
 
-// hasHosts says whether a host holds a lease of this cluster. After a recovery those of before do until their leases are over.
-func (c *Control) hasHosts() bool {
-	for h := range c.state.View().Hosts() {
-		if fsm.HostStateOf(h) == fsm.Ready {
-			return true
-		}
+// workersHere says whether this cluster has workers, as far as a server knows: hosts that the log calls ready may be of before a recovery.
+type workersHere int
+
+const (
+	workersUnknown workersHere = iota // this server does not lead, or those that its log knows may yet come
+	someWorkers
+	noWorkers
+)
+
+// unknownText is what to do where it is not known.
+const unknownText = "which of them has the workers this server does not know: godwit servers says it in a few seconds, when the leader does. Stop nothing before"
+
+func (c *Control) workersHere() workersHere {
+	if l := c.current(); l != nil {
+		return l.sessions.workers()
 	}
-	return false
+	return workersUnknown
 }
 
 // pastServers is what the list of servers says of them.
 func (c *Control) pastServers() (out []*apiv1.PastServer) {
-	here := c.hasHosts()
+	here := c.workersHere()
 	for _, p := range c.peers.Past() {
 		out = append(out, &apiv1.PastServer{Id: p.ID, Addr: p.Addr, ClusterId: p.ClusterID, What: pastText(p, here)})
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -122,7 +123,7 @@ func TestPastServersAreShown(t *testing.T) {
 	require.Len(t, res.PastServers, 1)
 	require.Equal(t, "a2:1", res.PastServers[0].Addr)
 	require.Equal(t, map[string]string{"": "SERVING", AlarmService: "NOT_SERVING"}, healthOf(t, c, "alarm: "+res.PastServers[0].What))
-	for _, want := range []string{"server s2 at a2:1", "cluster before", "start them with empty ones", "what this cluster has accepted since it was recovered, apps for one, is lost"} {
+	for _, want := range []string{"server s2 at a2:1", "cluster before", "does not know", "goes by itself"} {
 		require.Contains(t, res.PastServers[0].What, want)
 	}
 
@@ -130,17 +131,38 @@ func TestPastServersAreShown(t *testing.T) {
 	b := newBench(t, nil)
 	b.l.c.peers = withPast{}
 	b.host("h1", 1)
+	unknown := func() {
+		t.Helper()
+		what := b.l.c.pastServers()[0].What
+		require.Contains(t, what, "which of them has the workers this server does not know")
+		require.NotContains(t, what, "data director")
+	}
+	unknown() // it does not lead
+	b.l.sessions = newSessions()
+	b.l.c.setLeader(b.l)
+	defer b.l.c.setLeader(nil)
+	h, ok := b.l.c.state.View().Host("h1")
+	require.True(t, ok)
+	b.l.expect(h, time.Now())
+	unknown() // a host that the log calls ready may be of before a recovery
+	s := newSession("h1", "i-h1", func() {})
+	require.True(t, b.l.sessions.add(s))
+	b.l.sessions.remove(s) // it may come again
 	what := b.l.c.pastServers()[0].What
 	require.Contains(t, what, "stop that server")
 	require.Contains(t, what, "has accepted since the recovery, apps for one, is lost with it")
 	require.NotContains(t, what, "stop this cluster")
-	b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h1", Incarnation: "i-h1", State: string(fsm.Lost), Reason: "x"}}})
-	require.Contains(t, b.l.c.pastServers()[0].What, "This cluster has no worker")
+	b.l.sessions.endOf("h1", "i-h1")
+	for _, want := range []string{"This cluster has no worker", "start them with empty ones", "what this cluster has accepted since it was recovered, apps for one, is lost"} {
+		require.Contains(t, b.l.c.pastServers()[0].What, want)
+	}
 }
 
 // TestRecoveredApartIsShown: of two clusters that were recovered from one each says that there is the other, and what to do.
 func TestRecoveredApartIsShown(t *testing.T) {
-	for here, which := range map[bool]string{true: "this cluster has workers: keep it", false: "this cluster has no worker: keep the other"} {
+	for here, which := range map[workersHere]string{
+		someWorkers: "this cluster has workers: keep it", noWorkers: "this cluster has no worker: keep the other", workersUnknown: "this server does not know",
+	} {
 		said := pastText(Peer{ID: "s2", Addr: "a2:1", ClusterID: "other", Apart: true}, here)
 		for _, want := range []string{"s2 at a2:1", "cluster other", "recovered from the same cluster", which, "goes by itself"} {
 			require.Contains(t, said, want)

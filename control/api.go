@@ -48,7 +48,7 @@ func (c *Control) mutate(ctx context.Context, cmd *apiv1.Command) (*apiv1.Result
 func (c *Control) shown(v *fsm.View, app *apiv1.App) *apiv1.App {
 	switch {
 	case fsm.PhaseOf(app) == fsm.Queued:
-		return waiting(app, c.whyQueued(c.lines.Of(v), app))
+		return waiting(app, c.queueReasons(v).of(app))
 	case waitsForHosts(app):
 		return waiting(app.Expanded(), c.awaited(v, app))
 	}

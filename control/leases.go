@@ -262,7 +262,8 @@ func (l *leader) expireLeases(ctx context.Context, now time.Time) {
 			continue
 		}
 		g.Go(func() error {
-			silence := now.Sub(l.sessions.heardAt(id, now))
+			since, _ := l.sessions.lastHeard(id)
+			silence := now.Sub(since)
 			if !l.sessions.condemn(id, h.Incarnation, now.Add(-lease-leaseMargin)) {
 				return nil // it was heard meanwhile
 			}

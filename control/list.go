@@ -13,7 +13,6 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/transport"
-	"github.com/godwit-run/godwit/planner"
 )
 
 const (
@@ -45,7 +44,7 @@ func (c *Control) pageOfApps(ctx context.Context, v *fsm.View, p *pager, all boo
 	if !all {
 		listed = v.LatelyAfter(from, timestamppb.New(time.Now().Add(-recent)))
 	}
-	var line *planner.Line
+	var reasons *queueReasons
 	apps := func(yield func(*apiv1.App) bool) {
 		for app := range visit(p, listed) {
 			if ctx.Err() != nil { // plans may take long
@@ -53,10 +52,10 @@ func (c *Control) pageOfApps(ctx context.Context, v *fsm.View, p *pager, all boo
 			}
 			switch {
 			case fsm.PhaseOf(app) == fsm.Queued:
-				if line == nil {
-					line = c.lines.Of(v)
+				if reasons == nil {
+					reasons = c.queueReasons(v)
 				}
-				app = waiting(app, c.whyQueued(line, app))
+				app = waiting(app, reasons.of(app))
 			case waitsForHosts(app):
 				app = waiting(app, c.awaited(v, app))
 			}

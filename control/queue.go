@@ -51,19 +51,31 @@ func (l *leader) quiet() []fsm.HostID {
 	return l.sessions.quiet(time.Now().Add(-l.c.cfg.quietAfter()))
 }
 
-// whyQueued says why an app is not placed, for people to read.
-func (c *Control) whyQueued(line *planner.Line, app *apiv1.App) string {
-	why := line.Why(app)
-	if l := c.current(); l != nil && strings.HasSuffix(why, planner.Soon) {
-		if quiet := l.quiet(); len(quiet) > 0 {
-			names := string(slices.Min(quiet))
-			if more := len(quiet) - 1; more > 0 {
-				names += fmt.Sprintf(" and %d more", more)
-			}
-			why += fmt.Sprintf(", not on a host that is not heard at the moment (%s)", names)
-		}
+// queueReasons says why the apps of a view are not placed.
+type queueReasons struct {
+	line  *planner.Line
+	quiet []fsm.HostID
+}
+
+func (c *Control) queueReasons(v *fsm.View) *queueReasons {
+	r := &queueReasons{line: c.lines.Of(v)}
+	if l := c.current(); l != nil {
+		r.quiet = l.quiet()
 	}
-	return why
+	return r
+}
+
+// of says why an app is not placed, for people to read.
+func (r *queueReasons) of(app *apiv1.App) string {
+	why := r.line.Why(app)
+	if len(r.quiet) == 0 || !strings.HasSuffix(why, planner.Soon) {
+		return why
+	}
+	names := string(slices.Min(r.quiet))
+	if more := len(r.quiet) - 1; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return why + fmt.Sprintf(", not on a host that is not heard at the moment (%s)", names)
 }
 
 // setAway has the board count no more on the hosts that are quiet now, and again on those that were: quiet, which becomes those that are. It says

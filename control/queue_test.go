@@ -101,6 +101,13 @@ func TestNothingGoesToTheUnheard(t *testing.T) {
 	require.ElementsMatch(t, []fsm.HostID{"h1", "h2", "h9"}, b.l.sessions.quiet(time.Now().Add(time.Second)), "each once")
 	b.l.sessions.forget("h9")
 	require.Empty(t, b.l.sessions.quiet(time.Now().Add(-time.Hour)))
+
+	s := newSession("h9", "i-h9", func() {})
+	require.True(t, b.l.sessions.add(s))
+	b.l.sessions.forget("h9") // by who has seen an older state
+	b.l.sessions.heardAt("h9", time.Now())
+	require.True(t, b.l.sessions.hear(s))
+	require.Empty(t, b.l.sessions.quiet(time.Now().Add(-time.Hour)), "it is heard")
 }
 
 func TestQueueInOrder(t *testing.T) {

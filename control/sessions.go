@@ -216,7 +216,21 @@ func (r *sessions) hear(s *session) bool {
 		return false
 	}
 	r.heard.set(s.host, time.Now())
+	delete(r.never, s.host)
 	return true
+}
+
+// workers says whether a host is connected, or was heard by this leader and its lease runs; if not, whether none can be: all that were waited for are lost.
+func (r *sessions) workers() (here workersHere) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case len(r.heard.at) > len(r.never):
+		return someWorkers
+	case len(r.never) > 0:
+		return workersUnknown
+	}
+	return noWorkers
 }
 
 // heardAt is when the host was last heard; now, if never: this leader has to wait for a full lease first.

@@ -158,6 +158,7 @@ func (w *Worker) makeRoom(ctx context.Context) {
 		if ctx.Err() != nil || lacks.none() {
 			break
 		}
+		w.fitness.step()
 		gave, ok := w.logs.sacrifice(id)
 		if !ok {
 			continue

@@ -136,7 +136,7 @@ func TestGapIsInTheVerdict(t *testing.T) {
 // An app that cannot be started here ends here, with the reason; it does not stay starting.
 func TestNoRoomToStart(t *testing.T) {
 	b := newBench(t)
-	dir := smallDisk(t, "size=64k,nr_inodes=3")
+	dir := smallDisk(t, "size=64k,nr_inodes=4")
 	logs, err := newLogStore(filepath.Join(dir, "logs"), 1<<40, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	b.a.host.logs, b.a.exec, b.a.child, b.a.ranks = logs, execNone, nil, map[int32]*rankInfo{}
@@ -210,8 +210,7 @@ func TestEndedAppsMakeRoom(t *testing.T) {
 	}
 	there := func(want ...string) {
 		t.Helper()
-		dirs, err := os.ReadDir(w.logs.dir)
-		require.NoError(t, err)
+		dirs := logDirs(t, w.logs.dir)
 		var got []string
 		for _, d := range dirs {
 			got = append(got, d.Name())
@@ -655,8 +654,7 @@ func TestWhatMakesRoom(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, tc.ballast<<19), 0o600))
 			w.makeRoom(t.Context())
 			var left []string
-			dirs, err := os.ReadDir(w.logs.dir)
-			require.NoError(t, err)
+			dirs := logDirs(t, w.logs.dir)
 			for _, d := range dirs {
 				left = append(left, d.Name())
 			}

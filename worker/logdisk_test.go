@@ -325,8 +325,12 @@ func TestLogGoesWholeOrNotAtAll(t *testing.T) {
 			header: &apiv1.TransferHeader{App: "a"}, log: log, logEnd: end, image: image, since: func() float64 { return 0 },
 		})
 	}
-	require.ErrorIs(t, send(short, 6), errUnreadable)
-	require.ErrorIs(t, send(filepath.Join(dir, "none"), 1), errUnreadable)
+	require.ErrorIs(t, send(short, 6), errOwnFile)
+	require.ErrorIs(t, send(filepath.Join(dir, "none"), 1), errOwnFile)
+	require.ErrorIs(t, send(dir, 1), errOwnFile, "read(2) refuses it")
 	require.NoError(t, send(short, 5))
 	require.NoError(t, send(filepath.Join(dir, "none"), 0))
+	require.NoError(t, os.Remove(image))
+	require.ErrorIs(t, send(short, 5), errOwnFile)
+	require.Equal(t, io.ErrClosedPipe, sendFile(short, 5, func([]byte) error { return io.ErrClosedPipe }), "no fault of the file")
 }

@@ -1,12 +1,13 @@
 package worker
 
 import (
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +26,8 @@ const (
 	leastSlack, mostSlack = 64 << 20, 1 << 30
 )
 
-// gonePrefix begins the names of logs that are being removed: no app's id begins so.
-const gonePrefix = "~"
+// asideDir is where logs are put that are being removed, each under a name that tells nothing: no app's id is that.
+const asideDir = "~"
 
 // stuckFor is how long what could not be removed is left alone.
 const stuckFor = 10 * time.Minute
@@ -51,7 +52,7 @@ type logStore struct {
 	apps  map[string]*appLog
 	ended []endedLog               // oldest first
 	past  int64                    // what ended takes
-	going map[string]chan struct{} // logs that are being removed; closed when they are
+	going map[string]chan struct{} // apps whose logs are on their way aside; closed when they are there, or stay
 }
 
 // endedLog is the log of an app that runs here no more.
@@ -59,7 +60,7 @@ type endedLog struct {
 	id string
 	usage
 	at    time.Time // when it ended; in an earlier life of the worker: when it was last written
-	gone  bool      // it has no name any more, and is not removed whole: id is where it is
+	aside string    // where what is left of it lies, which nobody finds any more; "": it is whole, and its id's
 	stuck time.Time // when it could not be removed: what is left of it stays, and counts; zero: that was not tried
 }
 
@@ -72,23 +73,58 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
+	leftovers, err := readAside(dir)
+	if err != nil { // only to remove a log needs it, and says so then
+		log.Warn("old logs cannot be removed", "err", err)
+	}
 	s := &logStore{dir: dir, limit: limit, log: log, atLeast: keptAtLeast, remove: os.RemoveAll, apps: map[string]*appLog{}, going: map[string]chan struct{}{}}
 	for _, e := range entries {
-		use, last := measureDir(filepath.Join(dir, e.Name()))
-		s.past += use.bytes
-		s.bytes.Add(use.bytes)
-		if strings.HasPrefix(e.Name(), gonePrefix) { // an earlier life was removing it
-			s.ended = append(s.ended, endedLog{id: filepath.Join(dir, e.Name()), usage: use, gone: true})
+		if e.Name() == asideDir {
 			continue
 		}
+		use, last := measureDir(filepath.Join(dir, e.Name()))
 		if now := time.Now(); last.After(now) { // by a clock that was set back since
 			last = now
 		}
-		s.ended = append(s.ended, endedLog{id: e.Name(), usage: use, at: last})
+		s.add(len(s.ended), endedLog{id: e.Name(), usage: use, at: last})
 	}
 	slices.SortStableFunc(s.ended, func(a, b endedLog) int { return a.at.Compare(b.at) })
+	for _, e := range leftovers { // of an earlier life
+		at := filepath.Join(dir, asideDir, e.Name())
+		s.add(0, endedLog{usage: usageOf(at), aside: at})
+	}
 	s.prune(func() {})
 	return s, nil
+}
+
+// readAside makes the place for logs that are being removed, before a disk is full, and returns what an earlier life of the worker left there.
+func readAside(dir string) ([]os.DirEntry, error) {
+	aside := filepath.Join(dir, asideDir)
+	if err := os.MkdirAll(aside, 0o700); err != nil {
+		return nil, err
+	}
+	return os.ReadDir(aside)
+}
+
+// add puts a log at a place in ended, and counts it. Holds mu.
+func (s *logStore) add(i int, e endedLog) {
+	s.ended = slices.Insert(s.ended, i, e)
+	s.past += e.bytes
+	s.bytes.Add(e.bytes)
+}
+
+// take takes the log at a place out of ended. Holds mu.
+func (s *logStore) take(i int) endedLog {
+	e := s.ended[i]
+	s.ended = slices.Delete(s.ended, i, i+1)
+	s.past -= e.bytes
+	s.bytes.Add(-e.bytes)
+	return e
+}
+
+// placeOf is where the app's log is in ended; -1: it is not there. Holds mu.
+func (s *logStore) placeOf(id string) int {
+	return slices.IndexFunc(s.ended, func(e endedLog) bool { return e.id == id && e.aside == "" })
 }
 
 // textBytes counts the text of an app's log, and among that of all logs.
@@ -134,9 +170,9 @@ func (s *logStore) app(id string) (*appLog, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	for gone := s.going[id]; gone != nil; gone = s.going[id] { // what comes back is written after the old is removed
+	for going := s.going[id]; going != nil; going = s.going[id] { // what comes back does not go with what was
 		s.mu.Unlock()
-		<-gone
+		<-going
 		s.mu.Lock()
 	}
 	l := s.apps[id]
@@ -144,15 +180,10 @@ func (s *logStore) app(id string) (*appLog, error) {
 		l = newAppLog(filepath.Join(s.dir, id), &s.bytes, false)
 		s.apps[id] = l
 	}
-	back := false
-	s.ended = slices.DeleteFunc(s.ended, func(e endedLog) bool {
-		if e.id == id {
-			s.past -= e.bytes
-			s.bytes.Add(-e.bytes)
-			back = true
-		}
-		return e.id == id
-	})
+	i := s.placeOf(id)
+	if i >= 0 {
+		s.take(i)
+	}
 	s.mu.Unlock()
 	s.prune(func() {})
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
@@ -160,7 +191,7 @@ func (s *logStore) app(id string) (*appLog, error) {
 	}
 	l.revive()
 	err := l.takeUpAll()
-	if back { // it counts by its text again
+	if i >= 0 { // it counts by its text again
 		l.total.Add(l.size())
 	}
 	return l, err
@@ -173,7 +204,7 @@ func (s *logStore) find(id string) (*appLog, error) {
 	}
 	s.mu.Lock()
 	l := s.apps[id]
-	if l == nil && slices.ContainsFunc(s.ended, func(e endedLog) bool { return e.id == id }) {
+	if l == nil && s.placeOf(id) >= 0 {
 		// An earlier life of the worker left it: whatever it holds is all there will be.
 		l = newAppLog(filepath.Join(s.dir, id), &s.bytes, true)
 		s.apps[id] = l
@@ -189,7 +220,7 @@ func (s *logStore) find(id string) (*appLog, error) {
 func (s *logStore) close(id string) {
 	s.mu.Lock()
 	l := s.apps[id]
-	over := slices.ContainsFunc(s.ended, func(e endedLog) bool { return e.id == id }) // in an earlier life of the worker, and somebody reads it
+	over := s.placeOf(id) >= 0 // in an earlier life of the worker, and somebody reads it
 	s.mu.Unlock()
 	if l == nil || over {
 		return
@@ -198,9 +229,7 @@ func (s *logStore) close(id string) {
 	l.total.Add(-l.total.own.Load()) // nobody adds any more
 	use := usageOf(l.dir)
 	s.mu.Lock()
-	s.ended = append(s.ended, endedLog{id: id, usage: use, at: time.Now()})
-	s.past += use.bytes
-	s.bytes.Add(use.bytes)
+	s.add(len(s.ended), endedLog{id: id, usage: use, at: time.Now()})
 	s.mu.Unlock()
 	s.prune(func() {})
 }
@@ -217,7 +246,7 @@ func (s *logStore) superfluous() int {
 	if len(s.ended) == 0 {
 		return -1
 	}
-	if i := slices.IndexFunc(s.ended, func(e endedLog) bool { return e.gone && !isStuck(e.stuck) }); i >= 0 {
+	if i := slices.IndexFunc(s.ended, func(e endedLog) bool { return e.aside != "" && !isStuck(e.stuck) }); i >= 0 {
 		return i
 	}
 	if s.past > s.limit+min(max(s.limit, leastSlack), mostSlack) || len(s.ended) > maxLogs+slackLogs {
@@ -248,7 +277,7 @@ func (s *logStore) spare(lacks usage) []string {
 	var chosen []endedLog
 	var sum usage
 	for _, e := range s.ended {
-		if s.goes(e, s.atLeast) && !sum.covers(lacks) {
+		if e.aside == "" && s.goes(e, s.atLeast) && !sum.covers(lacks) {
 			chosen = append(chosen, e)
 			sum = sum.plus(e.usage)
 		}
@@ -267,11 +296,11 @@ func (s *logStore) spare(lacks usage) []string {
 	return ids
 }
 
-// sacrifice removes the log of an app that spare has named, unless somebody reads it by now. It returns what that gave; false if it stays.
+// sacrifice removes the log of an app that spare has named, unless somebody reads it by now. It returns what that gave; false if that is nothing.
 func (s *logStore) sacrifice(id string) (usage, bool) {
 	s.mu.Lock()
-	i := slices.IndexFunc(s.ended, func(e endedLog) bool { return e.id == id && s.goes(e, s.atLeast) })
-	if i < 0 {
+	i := s.placeOf(id)
+	if i < 0 || !s.goes(s.ended[i], s.atLeast) {
 		s.mu.Unlock()
 		return usage{}, false
 	}
@@ -293,41 +322,61 @@ func (s *logStore) prune(step func()) {
 	}
 }
 
-// forget removes the log at a place in ended, and returns what that gave: first its name, in one step, so that nobody takes what is left of it for
-// all. What cannot be removed stays, and counts: with its name where who asks for it finds it whole, or without. The caller holds mu; it is released.
+// forget removes the log at a place in ended, and returns what that gave: it is put aside in one step, so that nobody takes what is left of it for
+// all. What cannot be put aside stays as it is, and what is left aside stays there; both count. The caller holds mu; it is released.
 func (s *logStore) forget(i int) usage {
-	oldest, gone := s.ended[i], make(chan struct{})
-	s.ended = slices.Delete(s.ended, i, i+1)
-	s.past -= oldest.bytes
-	l := s.apps[oldest.id]
-	delete(s.apps, oldest.id)
-	s.going[oldest.id] = gone
-	s.bytes.Add(-oldest.bytes) // here: who prunes beside us must not do it again
-	s.mu.Unlock()
-	left, at := oldest, filepath.Join(s.dir, oldest.id)
-	if oldest.gone {
-		at = oldest.id
-	} else if aside := filepath.Join(s.dir, gonePrefix+oldest.id); os.Rename(at, aside) == nil { // a disk may have no room for that: then as it is
-		at, left.id, left.gone = aside, aside, true
-	}
-	left.usage = usage{}
-	err := s.remove(at)
-	if err != nil {
-		left.usage = usageOf(at)
-		s.log.Warn("an old log is left", "log", oldest.id, "err", err)
-	}
-	s.mu.Lock()
-	delete(s.going, oldest.id)
-	if err != nil {
-		left.stuck = time.Now()
-		if !left.gone && l != nil {
-			s.apps[left.id] = l
+	e := s.take(i) // here: who prunes beside us must not do it again
+	if e.aside == "" {
+		l, there := s.apps[e.id], make(chan struct{})
+		delete(s.apps, e.id)
+		s.going[e.id] = there
+		s.mu.Unlock()
+		aside, err := s.putAside(e.id)
+		s.mu.Lock()
+		delete(s.going, e.id)
+		close(there)
+		if err != nil {
+			if l != nil {
+				s.apps[e.id] = l
+			}
+			s.leave(e, err)
+			return usage{}
 		}
-		s.ended = slices.Insert(s.ended, 0, left)
-		s.past += left.bytes
-		s.bytes.Add(left.bytes)
+		e.aside = aside
 	}
 	s.mu.Unlock()
-	close(gone)
-	return oldest.minus(left.usage)
+	err := s.remove(e.aside)
+	if err == nil {
+		return e.usage
+	}
+	all := e.usage
+	e.usage = usageOf(e.aside)
+	s.mu.Lock()
+	s.leave(e, err)
+	return all.minus(e.usage)
+}
+
+// leave keeps what could not be removed. The caller holds mu; it is released.
+func (s *logStore) leave(e endedLog, err error) {
+	e.stuck = time.Now()
+	s.add(0, e)
+	s.mu.Unlock()
+	s.log.Warn("an old log is left", "app", e.id, "err", err)
+}
+
+// putAside moves an app's log to where nobody looks for it, and returns that place. That takes no room, once the directory is there. What is not there is
+// aside already.
+func (s *logStore) putAside(id string) (string, error) {
+	aside := filepath.Join(s.dir, asideDir, rand.Text())
+	err := os.Rename(filepath.Join(s.dir, id), aside)
+	if !errors.Is(err, os.ErrNotExist) {
+		return aside, err
+	}
+	if err := os.MkdirAll(filepath.Dir(aside), 0o700); err != nil {
+		return "", err
+	}
+	if err = os.Rename(filepath.Join(s.dir, id), aside); errors.Is(err, os.ErrNotExist) {
+		return aside, nil
+	}
+	return aside, err
 }

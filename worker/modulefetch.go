@@ -89,7 +89,7 @@ func (c *moduleCache) find(ctx context.Context, use *moduleUse, digest string) e
 		return nil
 	}
 	defer use.trouble.Store(nil)
-	use.most, use.failed = 0, 0
+	use.most, use.failed = 0, nil
 	pause := fetchPause
 	for round := 0; ; round++ {
 		err, hope, silent := errors.New("no server is known"), error(nil), false
@@ -132,8 +132,8 @@ const (
 	maxFetchPause = 5 * time.Second
 )
 
-// maxFailed is how many tries may give something and fail before what comes is a step of the start only if it is more than ever came: what comes again and
-// again, and never whole, is none.
+// maxFailed is how many tries of a server may give something and fail before what it gives is a step of the start only if it is more than ever came:
+// what comes again and again, and never whole, is none.
 const maxFailed = 10
 
 // mayGive says whether a server that gave an error instead of a module may give the module another time.
@@ -181,8 +181,12 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 	}()
 	said := false
 	defer func() {
-		if use.line.Store(false); err != nil && said {
-			use.failed++
+		use.line.Store(false)
+		if err != nil && said {
+			if use.failed == nil {
+				use.failed = map[string]int{}
+			}
+			use.failed[from.addr]++
 		}
 	}()
 	client := apiv1connect.NewClusterClient(transport.NewClient(c.http, from.addr))
@@ -216,11 +220,12 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 			return fmt.Errorf("server %s sends more than a module may have: %d bytes", from.addr, apiv1.MaxModuleBytes)
 		}
 		use.line.Store(len(m.Chunk) == 0)
+		said = true
 		if got := int64(size); got > use.most {
-			use.most, use.failed = got, 0
-			use.trouble.Store(nil)
+			use.most, use.failed = got, nil
 		}
-		if said = true; use.failed < maxFailed { // a word that others come first is a step, too
+		if use.failed[from.addr] < maxFailed { // a word that others come first is a step, too
+			use.trouble.Store(nil)
 			use.steps.Add(1)
 		}
 		patience = c.patience[len(c.patience)-1] // it is there

@@ -61,7 +61,7 @@ type moduleUse struct {
 	steps   atomic.Int64           // what servers have said while it was fetched: there is somebody at work for it
 	line    atomic.Bool            // what was said last was that others come first
 	most    int64                  // bytes that the best try of a task has got; the task's, as failed is
-	failed  int                    // tries that gave something and failed, since more came than ever before
+	failed  map[string]int         // by server: tries that gave something and failed, since more came than ever before
 	trouble atomic.Pointer[string] // why no server has given it yet; nil: none was asked, or one gives it
 	task    *moduleTask            // what is being done with its files; nil: nothing
 }

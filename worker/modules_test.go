@@ -327,6 +327,18 @@ func TestTriesAreNoProgress(t *testing.T) {
 		require.ErrorContains(t, c.fetch(t.Context(), use, source{servers[1], digest}, c.file(digest), time.Minute), "sent other bytes")
 		require.EqualValues(t, min(try+1, maxFailed), use.steps.Load())
 	}
+	trouble := "none has it"
+	use.trouble.Store(&trouble)
+	require.Error(t, c.fetch(t.Context(), use, source{servers[1], digest}, c.file(digest), time.Minute))
+	require.NotNil(t, use.trouble.Load(), "what it gives is nothing")
+	another := (&moduleServer{code: []byte("other words")}).serve(t) // as many
+	require.Error(t, c.fetch(t.Context(), use, source{another, digest}, c.file(digest), time.Minute))
+	require.EqualValues(t, maxFailed+1, use.steps.Load(), "another server's")
+	require.Nil(t, use.trouble.Load(), "one gave it")
+	more := (&moduleServer{code: []byte("more than that")}).serve(t)
+	require.Error(t, c.fetch(t.Context(), use, source{more, digest}, c.file(digest), time.Minute))
+	require.Error(t, c.fetch(t.Context(), use, source{servers[1], digest}, c.file(digest), time.Minute))
+	require.EqualValues(t, maxFailed+3, use.steps.Load(), "more than ever came: all begin anew")
 	require.NoFileExists(t, c.file(digest))
 	c.leave(digest)
 }

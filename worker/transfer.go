@@ -64,7 +64,7 @@ func (w *Worker) sendOnce(ctx context.Context, t transfer) error {
 		return fmt.Errorf("worker: send rank %d to host %s: %w", t.header.Rank, t.to, err)
 	}
 	err = sendParts(stream, t)
-	if _, rerr := stream.CloseAndReceive(); rerr != nil && !errors.Is(err, errUnreadable) {
+	if _, rerr := stream.CloseAndReceive(); rerr != nil && !errors.Is(err, errOwnFile) {
 		err = rerr // the target's word says more than a broken stream
 	}
 	if err != nil {
@@ -88,12 +88,10 @@ func sendParts(stream transferStream, t transfer) error {
 			sent += int64(len(b))
 			return stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Log{Log: b}})
 		})
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-			return fmt.Errorf("%w: %w", errUnreadable, err)
-		case err == nil && sent < t.logEnd:
-			return fmt.Errorf("%w: it has %d bytes, and had %d", errUnreadable, sent, t.logEnd)
-		case err != nil:
+		if err == nil && sent < t.logEnd {
+			err = fmt.Errorf("%w: its log has %d bytes, and had %d", errOwnFile, sent, t.logEnd)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -117,11 +115,14 @@ func sendParts(stream transferStream, t transfer) error {
 	}})
 }
 
+// errOwnFile is of what a source cannot read of what it sends.
+var errOwnFile = errors.New("a file of the rank cannot be read")
+
 // sendFile sends a file, at most so many bytes of it.
 func sendFile(path string, most int64, send func([]byte) error) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errOwnFile, err)
 	}
 	defer f.Close() //nolint:errcheck // read only
 	part := io.LimitReader(f, most)
@@ -137,7 +138,7 @@ func sendFile(path string, most int64, send func([]byte) error) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errOwnFile, err)
 		}
 	}
 }
