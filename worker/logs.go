@@ -73,7 +73,10 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
-	leftovers, err := readAside(dir)
+	leftovers, err := os.ReadDir(filepath.Join(dir, asideDir))
+	if errors.Is(err, os.ErrNotExist) {
+		err = makeAside(dir)
+	}
 	if err != nil { // only to remove a log needs it, and says so then
 		log.Warn("old logs cannot be removed", "err", err)
 	}
@@ -97,13 +100,12 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	return s, nil
 }
 
-// readAside makes the place for logs that are being removed, before a disk is full, and returns what an earlier life of the worker left there.
-func readAside(dir string) ([]os.DirEntry, error) {
-	aside := filepath.Join(dir, asideDir)
-	if err := os.MkdirAll(aside, 0o700); err != nil {
-		return nil, err
+// makeAside makes the place for logs that are being removed, if it is not there: best before the disk is full.
+func makeAside(dir string) error {
+	if err := os.Mkdir(filepath.Join(dir, asideDir), 0o700); !errors.Is(err, os.ErrExist) {
+		return err
 	}
-	return os.ReadDir(aside)
+	return nil
 }
 
 // add puts a log at a place in ended, and counts it. Holds mu.
@@ -189,6 +191,7 @@ func (s *logStore) app(id string) (*appLog, error) {
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
+	_ = makeAside(s.dir) // who needed room may have removed it; what needs it says so then
 	l.revive()
 	err := l.takeUpAll()
 	if i >= 0 { // it counts by its text again
@@ -372,7 +375,7 @@ func (s *logStore) putAside(id string) (string, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return aside, err
 	}
-	if err := os.MkdirAll(filepath.Dir(aside), 0o700); err != nil {
+	if err := makeAside(s.dir); err != nil { // its parent may have been moved, and the log with it
 		return "", err
 	}
 	if err = os.Rename(filepath.Join(s.dir, id), aside); errors.Is(err, os.ErrNotExist) {

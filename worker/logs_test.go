@@ -712,6 +712,20 @@ func TestWhatCannotBePutAside(t *testing.T) {
 	require.Empty(t, s.ended)
 	require.Zero(t, s.bytes.Load())
 	require.DirExists(t, filepath.Join(s.dir, asideDir))
+
+	require.NoError(t, os.RemoveAll(filepath.Join(s.dir, asideDir)))
+	s.limit = 1 << 40
+	endsWith(t, s, "b", 1)
+	require.DirExists(t, filepath.Join(s.dir, asideDir), "it is made while there is room")
+	elsewhere := s.dir + "-moved"
+	require.NoError(t, os.Rename(s.dir, elsewhere))
+	s.mu.Lock()
+	require.Equal(t, usage{}, s.forget(0))
+	require.NoDirExists(t, s.dir, "nothing is made in its place")
+	require.NoError(t, os.Rename(elsewhere, s.dir))
+	l, err = s.find("b")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, l.state(0).next)
 }
 
 // TestBackWhileItGoes: an app that comes back while its old log is on its way aside writes after that, and loses nothing.
