@@ -111,13 +111,12 @@ func pastText(p Peer, here workersHere) string {
 	}
 	text := fmt.Sprintf("server %.64s at %.256s still runs as a member of cluster %.64s, which this cluster was recovered from: two clusters take themselves "+
 		"for one. ", p.ID, p.Addr, p.ClusterID)
-	switch here {
-	case workersUnknown:
+	if here == workersUnknown {
 		return text + "One of the two has to stop; " + unknownText + goes
-	case someWorkers:
+	}
+	if here == someWorkers {
 		return text + "This cluster has the workers: stop that server, move its data directory away and start it with an empty one. What that " +
 			"one's cluster has accepted since the recovery, apps for one, is lost with it" + goes
-	case noWorkers:
 	}
 	return text + "This cluster has no worker, and workers stay with the older one while most of its servers answer. If those do, stop this cluster's servers, " +
 		"move their data directories away and start them with empty ones: they join the older one, and what this cluster has accepted since it was recovered, apps for one, is lost (see godwit ps, and submit it again " +

@@ -156,7 +156,7 @@ func (b *bench) host(name string, slots int32) {
 	h := &apiv1.Host{Id: name, Name: name, Addr: addr, Slots: slots, Incarnation: "i-" + name, NodeId: "n-" + name}
 	require.NoError(b.t, b.register(h, nil))
 	b.l.inbox.open(newSession(fsm.HostID(name), h.Incarnation, func() {}), nil)
-	b.l.sessions.heardAt(fsm.HostID(name), time.Now())
+	b.l.sessions.await(fsm.HostID(name), time.Now())
 }
 
 // place has a new leader's duty look at the queue.

@@ -54,7 +54,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	// A host that the log calls ready gets a full lease from this leader before it can be lost.
 	now := time.Now()
 	for h := range c.state.View().Hosts() {
-		l.sessions.heardAt(fsm.HostID(h.Id), now)
+		l.sessions.await(fsm.HostID(h.Id), now)
 	}
 	c.setLeader(l)
 	l.log.Info("leading")

@@ -242,7 +242,7 @@ func (l *leader) expect(h *apiv1.Host, now time.Time) {
 	if fsm.HostStateOf(h).Gone() {
 		l.sessions.forget(fsm.HostID(h.Id))
 	} else {
-		l.sessions.heardAt(fsm.HostID(h.Id), now)
+		l.sessions.await(fsm.HostID(h.Id), now)
 	}
 }
 

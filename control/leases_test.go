@@ -82,7 +82,7 @@ func TestExpirerFollowsTheLog(t *testing.T) {
 func TestPausesCountForNobody(t *testing.T) {
 	begin := time.Now()
 	hosts, p := newSessions(), pauses{}
-	hosts.heardAt("h1", begin)
+	hosts.await("h1", begin)
 	heard := func() time.Duration {
 		at, _ := hosts.heard.when("h1")
 		return at.Sub(begin)

@@ -82,7 +82,7 @@ func TestNothingGoesToTheUnheard(t *testing.T) {
 	b.l = newLeader(b.l.c, 8, make(chan struct{})) // the next one, as Lead begins
 	place := b.l.placer()
 	for _, h := range []fsm.HostID{"h1", "h2"} {
-		b.l.sessions.heardAt(h, time.Now())
+		b.l.sessions.await(h, time.Now())
 	}
 	b.submit("a", &apiv1.AppSpec{Size: 4})
 	place(b.ctx)
@@ -96,7 +96,7 @@ func TestNothingGoesToTheUnheard(t *testing.T) {
 	require.True(t, b.l.sessions.add(newSession("h1", "i-h1", func() {})))
 	place(b.ctx)
 	require.Equal(t, "starting", b.app("b").Phase)
-	b.l.sessions.heardAt("h9", time.Now())
+	b.l.sessions.await("h9", time.Now())
 	require.Equal(t, []fsm.HostID{"h9"}, b.l.sessions.quiet(time.Now().Add(-time.Hour)))
 	require.ElementsMatch(t, []fsm.HostID{"h1", "h2", "h9"}, b.l.sessions.quiet(time.Now().Add(time.Second)), "each once")
 	b.l.sessions.forget("h9")
@@ -105,7 +105,7 @@ func TestNothingGoesToTheUnheard(t *testing.T) {
 	s := newSession("h9", "i-h9", func() {})
 	require.True(t, b.l.sessions.add(s))
 	b.l.sessions.forget("h9") // by who has seen an older state
-	b.l.sessions.heardAt("h9", time.Now())
+	b.l.sessions.await("h9", time.Now())
 	require.True(t, b.l.sessions.hear(s))
 	require.Empty(t, b.l.sessions.quiet(time.Now().Add(-time.Hour)), "it is heard")
 }

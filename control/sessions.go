@@ -233,17 +233,14 @@ func (r *sessions) workers() (here workersHere) {
 	return noWorkers
 }
 
-// heardAt is when the host was last heard; now, if never: this leader has to wait for a full lease first.
-func (r *sessions) heardAt(host fsm.HostID, now time.Time) time.Time {
+// await has this leader wait from now on for a host that it has not heard: a full lease.
+func (r *sessions) await(host fsm.HostID, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at, ok := r.heard.when(host)
-	if !ok {
+	if _, ok := r.heard.when(host); !ok {
 		r.heard.set(host, now)
 		r.never[host] = true
-		return now
 	}
-	return at
 }
 
 // lastHeard is when the host was last heard, or began to be waited for.

@@ -210,12 +210,7 @@ func TestEndedAppsMakeRoom(t *testing.T) {
 	}
 	there := func(want ...string) {
 		t.Helper()
-		dirs := logDirs(t, w.logs.dir)
-		var got []string
-		for _, d := range dirs {
-			got = append(got, d.Name())
-		}
-		require.Equal(t, want, got)
+		require.Equal(t, want, logNames(t, w.logs.dir))
 	}
 	start()
 	write("a-runs", 1_000_000)
@@ -653,12 +648,7 @@ func TestWhatMakesRoom(t *testing.T) {
 			}
 			require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, tc.ballast<<19), 0o600))
 			w.makeRoom(t.Context())
-			var left []string
-			dirs := logDirs(t, w.logs.dir)
-			for _, d := range dirs {
-				left = append(left, d.Name())
-			}
-			require.Equal(t, tc.left, left)
+			require.Equal(t, tc.left, logNames(t, w.logs.dir))
 			require.Len(t, w.modules.kept, tc.modules)
 			require.Equal(t, tc.unfit, w.fitness.unfit() != "")
 		})

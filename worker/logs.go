@@ -45,8 +45,9 @@ type logStore struct {
 	log   *slog.Logger // what goes wrong with old logs
 	bytes atomic.Int64 // of all logs: what those of ended apps take on the disk, and the text of the others
 
-	atLeast time.Duration          // keptAtLeast
-	remove  func(dir string) error // os.RemoveAll
+	atLeast time.Duration               // keptAtLeast
+	remove  func(dir string) error      // os.RemoveAll
+	rename  func(from, to string) error // os.Rename
 
 	mu    sync.Mutex // guards the fields below; no file is touched under it
 	apps  map[string]*appLog
@@ -80,7 +81,10 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	if err != nil { // only to remove a log needs it, and says so then
 		log.Warn("old logs cannot be removed", "err", err)
 	}
-	s := &logStore{dir: dir, limit: limit, log: log, atLeast: keptAtLeast, remove: os.RemoveAll, apps: map[string]*appLog{}, going: map[string]chan struct{}{}}
+	s := &logStore{
+		dir: dir, limit: limit, log: log, atLeast: keptAtLeast, remove: os.RemoveAll, rename: os.Rename,
+		apps: map[string]*appLog{}, going: map[string]chan struct{}{},
+	}
 	for _, e := range entries {
 		if e.Name() == asideDir {
 			continue
@@ -91,11 +95,11 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 		}
 		s.add(len(s.ended), endedLog{id: e.Name(), usage: use, at: last})
 	}
-	slices.SortStableFunc(s.ended, func(a, b endedLog) int { return a.at.Compare(b.at) })
 	for _, e := range leftovers { // of an earlier life
 		at := filepath.Join(dir, asideDir, e.Name())
-		s.add(0, endedLog{usage: usageOf(at), aside: at})
+		s.add(len(s.ended), endedLog{usage: usageOf(at), aside: at})
 	}
+	slices.SortStableFunc(s.ended, func(a, b endedLog) int { return a.at.Compare(b.at) })
 	s.prune(func() {})
 	return s, nil
 }
@@ -370,15 +374,12 @@ func (s *logStore) leave(e endedLog, err error) {
 // putAside moves an app's log to where nobody looks for it, and returns that place. That takes no room, once the directory is there. What is not there is
 // aside already.
 func (s *logStore) putAside(id string) (string, error) {
-	aside := filepath.Join(s.dir, asideDir, rand.Text())
-	err := os.Rename(filepath.Join(s.dir, id), aside)
-	if !errors.Is(err, os.ErrNotExist) {
-		return aside, err
-	}
 	if err := makeAside(s.dir); err != nil { // its parent may have been moved, and the log with it
 		return "", err
 	}
-	if err = os.Rename(filepath.Join(s.dir, id), aside); errors.Is(err, os.ErrNotExist) {
+	aside := filepath.Join(s.dir, asideDir, rand.Text())
+	err := s.rename(filepath.Join(s.dir, id), aside)
+	if errors.Is(err, os.ErrNotExist) {
 		return aside, nil
 	}
 	return aside, err

@@ -89,7 +89,8 @@ func (c *moduleCache) find(ctx context.Context, use *moduleUse, digest string) e
 		return nil
 	}
 	defer use.trouble.Store(nil)
-	use.most, use.failed = 0, nil
+	use.most = 0
+	clear(use.failed)
 	pause := fetchPause
 	for round := 0; ; round++ {
 		err, hope, silent := errors.New("no server is known"), error(nil), false
@@ -183,9 +184,6 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 	defer func() {
 		use.line.Store(false)
 		if err != nil && said {
-			if use.failed == nil {
-				use.failed = map[string]int{}
-			}
 			use.failed[from.addr]++
 		}
 	}()
@@ -222,7 +220,8 @@ func (c *moduleCache) fetch(ctx context.Context, use *moduleUse, from source, pa
 		use.line.Store(len(m.Chunk) == 0)
 		said = true
 		if got := int64(size); got > use.most {
-			use.most, use.failed = got, nil
+			use.most = got
+			clear(use.failed)
 		}
 		if use.failed[from.addr] < maxFailed { // a word that others come first is a step, too
 			use.trouble.Store(nil)

@@ -144,7 +144,7 @@ func (c *moduleCache) wait() { c.atWork.Wait() }
 func (c *moduleCache) enter(digest string) *moduleUse {
 	use := c.uses[digest]
 	if use == nil {
-		use = new(moduleUse)
+		use = &moduleUse{failed: map[string]int{}}
 		c.uses[digest] = use
 	}
 	use.users++
