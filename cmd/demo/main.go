@@ -394,7 +394,7 @@ func (d *demo) killLeader(ctx context.Context) error {
 func (d *demo) leader(ctx context.Context) (string, error) {
 	var addr string
 	err := poll(ctx, "there is a leader", func() (bool, error) {
-		all, err := list[servers](ctx, d, "servers")
+		all, err := list[servers](ctx, d, "servers", "--timeout", deadline.String()) // an election may last longer than it waits untold
 		if err != nil {
 			return false, err
 		}
