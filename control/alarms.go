@@ -133,7 +133,8 @@ const (
 )
 
 // unknownText is what to do where it is not known.
-const unknownText = "which of them has the workers this server does not know: godwit servers says it in a few seconds, when the leader does. Stop nothing before"
+const unknownText = "which of them has the workers this server does not know. Once its cluster has a leader godwit servers says it, at the latest when the leases of the " +
+	"workers that were there are over; a cluster that gets no leader has none that work"
 
 func (c *Control) workersHere() workersHere {
 	if l := c.current(); l != nil {

@@ -71,6 +71,7 @@ func TestExpirerFollowsTheLog(t *testing.T) {
 	b.l.expireLeases(b.ctx, begin.Add(2*time.Minute))
 	h, _ := b.l.c.state.View().Host("h1")
 	require.Equal(t, fsm.Lost, fsm.HostStateOf(h))
+	require.Equal(t, "no heartbeat for 3660.0s", h.Reason)
 	h, _ = b.l.c.state.View().Host("h2")
 	require.Equal(t, fsm.Ready, fsm.HostStateOf(h))
 	b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h2", Incarnation: "i-h2", State: "left"}}})

@@ -110,6 +110,23 @@ func TestNothingGoesToTheUnheard(t *testing.T) {
 	require.Empty(t, b.l.sessions.quiet(time.Now().Add(-time.Hour)), "it is heard")
 }
 
+// TestWorkersHere: what is known of a leader's workers, which the alarms' advice goes by.
+func TestWorkersHere(t *testing.T) {
+	r := newSessions()
+	require.Equal(t, noWorkers, r.workers())
+	r.await("h1", time.Now())
+	require.Equal(t, workersUnknown, r.workers())
+	r.forget("h1")
+	require.Equal(t, noWorkers, r.workers())
+	s := newSession("h1", "i-h1", func() {})
+	require.True(t, r.add(s))
+	r.forget("h1") // by who has seen an older state
+	require.Equal(t, someWorkers, r.workers(), "it is connected")
+	require.True(t, r.hear(s))
+	require.True(t, r.endOf("h1", "i-h1"))
+	require.Equal(t, noWorkers, r.workers())
+}
+
 func TestQueueInOrder(t *testing.T) {
 	b := newBench(t, nil)
 	b.host("h1", 4)

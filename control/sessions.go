@@ -225,7 +225,7 @@ func (r *sessions) workers() (here workersHere) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case len(r.heard.at) > len(r.never):
+	case len(r.open) > 0 || len(r.heard.at) > len(r.never):
 		return someWorkers
 	case len(r.never) > 0:
 		return workersUnknown

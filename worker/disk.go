@@ -144,6 +144,11 @@ func (w *Worker) makeRoom(ctx context.Context) {
 	if lacks.none() {
 		return
 	}
+	if w.logs.sweep(w.fitness.step) { // what nobody finds goes before what somebody may want
+		if lacks = w.lookAtDisk(); lacks.none() {
+			return
+		}
+	}
 	unused := keptAtLeast
 	if lacks.urgent {
 		unused = -1
@@ -212,7 +217,7 @@ func (w *Worker) lookAtDisk() (lacks shortage) {
 	default:
 		w.setUnfit("")
 	}
-	if readOnly || unwritten != nil && !errors.Is(unwritten, syscall.ENOSPC) && !errors.Is(unwritten, syscall.EDQUOT) {
+	if readOnly || unwritten != nil && !isFull(unwritten) {
 		return shortage{}
 	}
 	return shortage{usage{max(0, w.roomToBeFit()-free), max(0, inodesToBeFit-files)}, w.short}

@@ -692,3 +692,40 @@ func TestDirectoryGone(t *testing.T) {
 		require.NoError(t, os.MkdirAll(dir, 0o700), "made again by whoever writes there next")
 	}
 }
+
+// TestLeftoversGoFirst: what nobody finds any more goes before output that somebody may want.
+func TestLeftoversGoFirst(t *testing.T) {
+	w := onSmallDisk(t, "size=16m", 4<<20)
+	for _, id := range []string{"a", "b"} {
+		endsWith(t, w.logs, id, 300) // some 1.2 MiB
+	}
+	w.logs.remove = func(string) error { return errors.New("not now") }
+	w.logs.mu.Lock()
+	require.Equal(t, usage{}, w.logs.forget(0))
+	w.logs.remove = os.RemoveAll
+	w.logs.aside[0].stuck = time.Time{}
+	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, free(t, w.cfg.DataDir)-5<<20), 0o600))
+	w.look(t.Context())
+	require.Equal(t, []string{"b"}, logNames(t, w.logs.dir))
+	require.Empty(t, w.logs.aside)
+}
+
+// TestEachRemovalIsAStep: a disk that is slow, in the look before a removal and in the removal, answers all the time.
+func TestEachRemovalIsAStep(t *testing.T) {
+	w := onSmallDisk(t, "size=16m", 4<<20)
+	synctest.Test(t, func(t *testing.T) {
+		for _, id := range []string{"a", "b"} { // each some 800 KiB, of 1 MiB that lacks
+			endsWith(t, w.logs, id, 200)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, free(t, w.cfg.DataDir)-5<<20), 0o600))
+		slow := func() {
+			time.Sleep(diskSlow - time.Second)
+			require.Empty(t, w.fitness.hangs())
+		}
+		w.probed, w.tryDisk = time.Time{}, func(string) error { slow(); return nil }
+		tries := 0
+		w.logs.remove = func(dir string) error { tries++; slow(); return os.RemoveAll(dir) }
+		w.look(t.Context())
+		require.Equal(t, 2, tries)
+	})
+}

@@ -54,25 +54,38 @@ func TestWhatCannotBeRemovedCounts(t *testing.T) {
 	l, err = s.app("a") // it runs here again
 	require.NoError(t, err)
 	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
-	require.Len(t, s.ended, 2)
+	require.Empty(t, s.ended)
+	require.Len(t, s.aside, 2)
 	s.remove = os.RemoveAll
 	s.prune(func() {})
-	require.Len(t, s.ended, 2, "not yet")
-	for i := range s.ended {
-		s.ended[i].stuck = s.ended[i].stuck.Add(-stuckFor)
+	require.Len(t, s.aside, 2, "not yet")
+	for i := range s.aside {
+		s.aside[i].stuck = s.aside[i].stuck.Add(-stuckFor)
 	}
 	s.limit = 1 << 40
 	s.prune(func() {})
-	require.Empty(t, s.ended)
+	require.Empty(t, s.aside)
 	require.Equal(t, l.size(), s.bytes.Load())
 	require.FileExists(t, l.path(0), "it is not what was removed")
+}
 
-	left := filepath.Join(s.dir, asideDir, "left") // by a worker that died then
-	require.NoError(t, os.Mkdir(left, 0o700))
+// TestLeftByAnEarlierLife: what lies aside when a worker starts belongs to no app, and goes.
+func TestLeftByAnEarlierLife(t *testing.T) {
+	s := newLogs(t)
+	endsWith(t, s, "a", 2)
+	all := s.bytes.Load()
+	for _, left := range []string{"~/left", "~a"} { // the second by a version that had no place for them
+		require.NoError(t, os.CopyFS(filepath.Join(s.dir, left), os.DirFS(filepath.Join(s.dir, "a"))))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(s.dir, asideDir, "0.log"), nil, 0o600))
 	again, err := newLogStore(s.dir, 1<<40, s.log)
 	require.NoError(t, err)
-	require.NoDirExists(t, left)
-	require.Len(t, again.ended, 1)
+	require.Equal(t, []string{"a"}, logNames(t, s.dir))
+	left, err := os.ReadDir(filepath.Join(s.dir, asideDir))
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.NoDirExists(t, filepath.Join(s.dir, "~a"))
+	require.Equal(t, all, again.bytes.Load())
 }
 
 // blockDisk is an ext4 of 8 MiB with blocks of 1 KiB, where a directory grows block by block.
@@ -118,6 +131,51 @@ func TestRemovalNeedsNoRoom(t *testing.T) {
 	}
 }
 
+// TestRoomForTheWayAside: where even the place for removed logs finds no room, one log's own directory becomes it; where nothing is possible all
+// rest for a moment, whole.
+func TestRoomForTheWayAside(t *testing.T) {
+	for name, ballast := range map[string]int{"blocks": 9 << 20, "files": 0} {
+		t.Run(name, func(t *testing.T) {
+			dir := blockDisk(t)
+			s, err := newLogStore(filepath.Join(dir, "logs"), 1<<40, slog.New(slog.DiscardHandler))
+			require.NoError(t, err)
+			for _, id := range []string{"a", "b", "c"} {
+				endsWith(t, s, id, 2)
+			}
+			s.atLeast = -1
+			require.NoError(t, os.Remove(filepath.Join(s.dir, asideDir)))
+			_ = os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, ballast), 0o600)
+			for err, i := error(nil), 0; err == nil; i++ {
+				if ballast > 0 {
+					err = os.Mkdir(filepath.Join(dir, strconv.Itoa(i)), 0o700)
+				} else {
+					err = os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600)
+				}
+			}
+			require.ErrorIs(t, makeAside(s.dir), syscall.ENOSPC)
+
+			rename := s.rename
+			s.rename = func(string, string) error { return syscall.ENOSPC }
+			_, ok := s.sacrifice("a")
+			require.False(t, ok)
+			require.Len(t, s.ended, 3)
+			require.Empty(t, s.spare(usage{files: 1}), "none of them is tried at once again")
+			s.noWay = s.noWay.Add(-placeEach)
+			require.Equal(t, []string{"a"}, s.spare(usage{files: 1}), "they are soon")
+
+			s.rename = rename
+			for _, id := range []string{"a", "b", "c"} {
+				gave, ok := s.sacrifice(id)
+				require.True(t, ok, id)
+				require.EqualValues(t, 3, gave.files)
+			}
+			require.Empty(t, logNames(t, s.dir))
+			require.Empty(t, s.aside)
+			require.Zero(t, s.bytes.Load())
+		})
+	}
+}
+
 // TestWhatCannotBePutAside stays whole and is found, whatever refuses it; what is not there any more has gone.
 func TestWhatCannotBePutAside(t *testing.T) {
 	s := newLogs(t)
@@ -140,13 +198,26 @@ func TestWhatCannotBePutAside(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(s.dir, asideDir)))
 	require.NoError(t, os.RemoveAll(filepath.Join(s.dir, "a"))) // by who needed room
 	s.remove = os.RemoveAll
-	s.prune(func() {})
+	_, ok = s.sacrifice("a")
+	require.False(t, ok, "it gave nothing")
 	require.Empty(t, s.ended)
 	require.Zero(t, s.bytes.Load())
 	require.DirExists(t, filepath.Join(s.dir, asideDir))
 
-	require.NoError(t, os.RemoveAll(filepath.Join(s.dir, asideDir)))
 	s.limit = 1 << 40
+	endsWith(t, s, "c", 1)
+	s.rename = func(from, to string) error {
+		require.NoError(t, os.Remove(filepath.Join(s.dir, asideDir))) // just then
+		return os.Rename(from, to)
+	}
+	_, ok = s.sacrifice("c")
+	require.False(t, ok)
+	require.Len(t, s.ended, 1, "it has not gone")
+	s.rename, s.ended[0].stuck = os.Rename, time.Time{}
+	_, ok = s.sacrifice("c")
+	require.True(t, ok)
+
+	require.NoError(t, os.RemoveAll(filepath.Join(s.dir, asideDir)))
 	endsWith(t, s, "b", 1)
 	require.DirExists(t, filepath.Join(s.dir, asideDir), "it is made while there is room")
 	elsewhere := s.dir + "-moved"
@@ -208,33 +279,70 @@ func TestLogComesBackWhileItIsForgotten(t *testing.T) {
 	require.Equal(t, []uint64{7}, seqs)
 }
 
-// TestAppWaitsForTheWayAside: an app that comes back while its old log loses its place is given none before, and nothing that it writes goes along.
-func TestAppWaitsForTheWayAside(t *testing.T) {
-	s := newLogs(t)
+// whileItGoes has an app's log lose its place, and do run meanwhile, which has to wait for that.
+func whileItGoes(t *testing.T, s *logStore, refuses error, do func()) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		endsWith(t, s, "a", 1)
 		s.limit, s.atLeast = 0, -1
-		back := make(chan struct{})
+		done := make(chan struct{})
 		s.rename = func(from, to string) error {
 			go func() {
-				defer close(back)
-				l, err := s.app("a")
-				require.NoError(t, err)
-				require.NoError(t, l.append([]*apiv1.LogLine{line(0, 7)}))
+				defer close(done)
+				do()
 			}()
 			synctest.Wait() // until it waits for us
 			select {
-			case <-back:
+			case <-done:
 				t.Error("it has not waited")
 			default:
+			}
+			if refuses != nil {
+				return refuses
 			}
 			return os.Rename(from, to)
 		}
 		s.prune(func() {})
-		<-back
+		<-done
+	})
+}
+
+// TestAppWaitsForTheWayAside: an app that comes back while its old log loses its place is given none before, and nothing that it writes goes along.
+func TestAppWaitsForTheWayAside(t *testing.T) {
+	s := newLogs(t)
+	whileItGoes(t, s, nil, func() {
+		l, err := s.app("a")
+		require.NoError(t, err)
+		require.NoError(t, l.append([]*apiv1.LogLine{line(0, 7)}))
 	})
 	l, err := s.find("a")
 	require.NoError(t, err)
 	seqs, _ := collect(t, l, 0, 0)
 	require.Equal(t, []uint64{7}, seqs)
+}
+
+// TestReaderWaitsForTheWayAside: who looks for a log is told that there is none only when that is so.
+func TestReaderWaitsForTheWayAside(t *testing.T) {
+	for _, refuses := range []error{nil, syscall.EPERM, syscall.ENOSPC} {
+		s := newLogs(t)
+		whileItGoes(t, s, refuses, func() {
+			l, err := s.find("a")
+			require.NoError(t, err)
+			require.Equal(t, refuses != nil, l != nil)
+		})
+	}
+}
+
+// TestComesBackInItsPlace: a log that could not be put aside goes no sooner and no later for it.
+func TestComesBackInItsPlace(t *testing.T) {
+	s := newLogs(t)
+	for _, id := range []string{"a", "b", "c"} {
+		endsWith(t, s, id, 1)
+	}
+	s.rename = func(string, string) error { return syscall.EPERM }
+	s.mu.Lock()
+	require.Equal(t, usage{}, s.forget(1))
+	for i, id := range []string{"a", "b", "c"} {
+		require.Equal(t, id, s.ended[i].id)
+	}
 }

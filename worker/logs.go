@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/godwit-run/godwit/internal/durable"
@@ -26,14 +28,15 @@ const (
 	leastSlack, mostSlack = 64 << 20, 1 << 30
 )
 
-// asideDir is where logs are put that are being removed, each under a name that tells nothing: no app's id is that.
+// asideDir is where logs are put that are being removed, each under a name that tells nothing. No app's id begins like that.
 const asideDir = "~"
 
-// stuckFor is how long what could not be removed is left alone.
-const stuckFor = 10 * time.Minute
-
-// isStuck says whether what could not be removed at that time is left alone now.
-func isStuck(since time.Time) bool { return !since.IsZero() && time.Since(since) < stuckFor }
+const (
+	// stuckFor is how long what could not be removed is left alone.
+	stuckFor = 10 * time.Minute
+	// placeEach is how long all logs are left alone where the disk had no room for their way aside.
+	placeEach = 5 * time.Second
+)
 
 // logStore keeps the output of ranks on this host: a directory for each app, in it a file for each rank. A rank's file moves with
 // it, so that the host of a rank has all it ever wrote. The logs of ended apps are kept as long as all fit the limit, or they
@@ -52,7 +55,9 @@ type logStore struct {
 	mu    sync.Mutex // guards the fields below; no file is touched under it
 	apps  map[string]*appLog
 	ended []endedLog               // oldest first
-	past  int64                    // what ended takes
+	aside []leftover               // of logs that are removed
+	past  int64                    // what these two take
+	noWay time.Time                // when the disk last had no room for the way aside
 	going map[string]chan struct{} // apps whose logs are on their way aside; closed when they are there, or stay
 }
 
@@ -61,9 +66,21 @@ type endedLog struct {
 	id string
 	usage
 	at    time.Time // when it ended; in an earlier life of the worker: when it was last written
-	aside string    // where what is left of it lies, which nobody finds any more; "": it is whole, and its id's
-	stuck time.Time // when it could not be removed: what is left of it stays, and counts; zero: that was not tried
+	stuck time.Time // when it could not be put aside; zero: that was not tried
 }
+
+// leftover is what is left of a log where nobody looks for it any more. It counts until it is removed.
+type leftover struct {
+	path string
+	usage
+	stuck time.Time // when it could not be removed; zero: that was not tried
+}
+
+// isStuck says whether what could not be removed at that time is left alone now.
+func isStuck(since time.Time) bool { return justNow(since, stuckFor) }
+
+// justNow says whether something happened, and no longer ago than that.
+func justNow(at time.Time, ago time.Duration) bool { return !at.IsZero() && time.Since(at) < ago }
 
 // newLogStore takes up what earlier lives of the worker left in dir.
 func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
@@ -75,31 +92,29 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
 	leftovers, err := os.ReadDir(filepath.Join(dir, asideDir))
-	if errors.Is(err, os.ErrNotExist) {
-		err = makeAside(dir)
-	}
-	if err != nil { // only to remove a log needs it, and says so then
-		log.Warn("old logs cannot be removed", "err", err)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		log.Warn("logs of ended apps cannot be removed", "err", err)
 	}
 	s := &logStore{
 		dir: dir, limit: limit, log: log, atLeast: keptAtLeast, remove: os.RemoveAll, rename: os.Rename,
 		apps: map[string]*appLog{}, going: map[string]chan struct{}{},
 	}
 	for _, e := range entries {
-		if e.Name() == asideDir {
+		if strings.HasPrefix(e.Name(), asideDir) { // also a name of its own that an earlier version put a log aside under
+			if e.Name() != asideDir {
+				s.leave(filepath.Join(dir, e.Name()))
+			}
 			continue
 		}
 		use, last := measureDir(filepath.Join(dir, e.Name()))
 		if now := time.Now(); last.After(now) { // by a clock that was set back since
 			last = now
 		}
-		s.add(len(s.ended), endedLog{id: e.Name(), usage: use, at: last})
+		s.add(endedLog{id: e.Name(), usage: use, at: last})
 	}
 	for _, e := range leftovers { // of an earlier life
-		at := filepath.Join(dir, asideDir, e.Name())
-		s.add(len(s.ended), endedLog{usage: usageOf(at), aside: at})
+		s.leave(filepath.Join(dir, asideDir, e.Name()))
 	}
-	slices.SortStableFunc(s.ended, func(a, b endedLog) int { return a.at.Compare(b.at) })
 	s.prune(func() {})
 	return s, nil
 }
@@ -112,25 +127,42 @@ func makeAside(dir string) error {
 	return nil
 }
 
-// add puts a log at a place in ended, and counts it. Holds mu.
-func (s *logStore) add(i int, e endedLog) {
+// add puts a log into ended, and counts it. Holds mu.
+func (s *logStore) add(e endedLog) {
+	i, _ := slices.BinarySearchFunc(s.ended, e, func(other, e endedLog) int {
+		if other.at.After(e.at) {
+			return 1
+		}
+		return -1
+	})
 	s.ended = slices.Insert(s.ended, i, e)
-	s.past += e.bytes
-	s.bytes.Add(e.bytes)
+	s.count(e.bytes)
 }
 
 // take takes the log at a place out of ended. Holds mu.
 func (s *logStore) take(i int) endedLog {
 	e := s.ended[i]
 	s.ended = slices.Delete(s.ended, i, i+1)
-	s.past -= e.bytes
-	s.bytes.Add(-e.bytes)
+	s.count(-e.bytes)
 	return e
+}
+
+// count adds bytes that no app writes to any more. Holds mu.
+func (s *logStore) count(bytes int64) {
+	s.past += bytes
+	s.bytes.Add(bytes)
+}
+
+// leave adds what is left of a log. Holds mu, or is alone.
+func (s *logStore) leave(path string) {
+	e := leftover{path: path, usage: usageOf(path)}
+	s.aside = append(s.aside, e)
+	s.count(e.bytes)
 }
 
 // placeOf is where the app's log is in ended; -1: it is not there. Holds mu.
 func (s *logStore) placeOf(id string) int {
-	return slices.IndexFunc(s.ended, func(e endedLog) bool { return e.id == id && e.aside == "" })
+	return slices.IndexFunc(s.ended, func(e endedLog) bool { return e.id == id })
 }
 
 // textBytes counts the text of an app's log, and among that of all logs.
@@ -176,11 +208,7 @@ func (s *logStore) app(id string) (*appLog, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	for going := s.going[id]; going != nil; going = s.going[id] { // what comes back does not go with what was
-		s.mu.Unlock()
-		<-going
-		s.mu.Lock()
-	}
+	s.settle(id) // what comes back does not go with what was
 	l := s.apps[id]
 	if l == nil {
 		l = newAppLog(filepath.Join(s.dir, id), &s.bytes, false)
@@ -195,7 +223,6 @@ func (s *logStore) app(id string) (*appLog, error) {
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
-	_ = makeAside(s.dir) // who needed room may have removed it; what needs it says so then
 	l.revive()
 	err := l.takeUpAll()
 	if i >= 0 { // it counts by its text again
@@ -204,12 +231,22 @@ func (s *logStore) app(id string) (*appLog, error) {
 	return l, err
 }
 
+// settle waits until an app's log is not on its way aside. Holds mu, but for the wait.
+func (s *logStore) settle(id string) {
+	for going := s.going[id]; going != nil; going = s.going[id] {
+		s.mu.Unlock()
+		<-going
+		s.mu.Lock()
+	}
+}
+
 // find returns the log of an app, or nil if this host has none.
 func (s *logStore) find(id string) (*appLog, error) {
 	if err := checkID("app", id); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
+	s.settle(id)
 	l := s.apps[id]
 	if l == nil && s.placeOf(id) >= 0 {
 		// An earlier life of the worker left it: whatever it holds is all there will be.
@@ -236,7 +273,7 @@ func (s *logStore) close(id string) {
 	l.total.Add(-l.total.own.Load()) // nobody adds any more
 	use := usageOf(l.dir)
 	s.mu.Lock()
-	s.add(len(s.ended), endedLog{id: id, usage: use, at: time.Now()})
+	s.add(endedLog{id: id, usage: use, at: time.Now()})
 	s.mu.Unlock()
 	s.prune(func() {})
 }
@@ -253,11 +290,8 @@ func (s *logStore) superfluous() int {
 	if len(s.ended) == 0 {
 		return -1
 	}
-	if i := slices.IndexFunc(s.ended, func(e endedLog) bool { return e.aside != "" && !isStuck(e.stuck) }); i >= 0 {
-		return i
-	}
 	if s.past > s.limit+min(max(s.limit, leastSlack), mostSlack) || len(s.ended) > maxLogs+slackLogs {
-		return slices.IndexFunc(s.ended, func(e endedLog) bool { return !isStuck(e.stuck) })
+		return slices.IndexFunc(s.ended, s.movable)
 	}
 	if (s.bytes.Load() <= s.limit || s.past <= s.limit/2) && len(s.ended) <= maxLogs {
 		return -1
@@ -273,8 +307,11 @@ func (s *logStore) unread(ago time.Duration) int {
 // goes says whether nobody reads a log whose app ended longer ago than that. Holds mu.
 func (s *logStore) goes(e endedLog, ago time.Duration) bool {
 	l := s.apps[e.id]
-	return !isStuck(e.stuck) && time.Since(e.at) > ago && (l == nil || l.readers.Load() == 0)
+	return s.movable(e) && time.Since(e.at) > ago && (l == nil || l.readers.Load() == 0)
 }
+
+// movable says whether it may be tried now to put a log aside. Holds mu.
+func (s *logStore) movable(e endedLog) bool { return !isStuck(e.stuck) && !justNow(s.noWay, placeEach) }
 
 // spare names logs of apps that ended a while ago and that nobody reads, which together give what lacks, the oldest first, and none that is not
 // needed for that; none if all of them are not enough: they would be lost for nothing.
@@ -284,7 +321,7 @@ func (s *logStore) spare(lacks usage) []string {
 	var chosen []endedLog
 	var sum usage
 	for _, e := range s.ended {
-		if e.aside == "" && s.goes(e, s.atLeast) && !sum.covers(lacks) {
+		if s.goes(e, s.atLeast) && !sum.covers(lacks) {
 			chosen = append(chosen, e)
 			sum = sum.plus(e.usage)
 		}
@@ -315,8 +352,11 @@ func (s *logStore) sacrifice(id string) (usage, bool) {
 	return gave, gave.files > 0
 }
 
-// prune forgets the oldest logs of ended apps while there are too many, or too many bytes. It calls step before each.
+// prune removes what lies aside, and forgets the oldest logs of ended apps while there are too many, or too many bytes. It calls step before each.
 func (s *logStore) prune(step func()) {
+	step()
+	_ = makeAside(s.dir) // while there is room; who needs it says what it lacks
+	s.sweep(step)
 	for {
 		step()
 		s.mu.Lock()
@@ -329,58 +369,97 @@ func (s *logStore) prune(step func()) {
 	}
 }
 
-// forget removes the log at a place in ended, and returns what that gave: it is put aside in one step, so that nobody takes what is left of it for
-// all. What cannot be put aside stays as it is, and what is left aside stays there; both count. The caller holds mu; it is released.
-func (s *logStore) forget(i int) usage {
-	e := s.take(i) // here: who prunes beside us must not do it again
-	if e.aside == "" {
-		l, there := s.apps[e.id], make(chan struct{})
-		delete(s.apps, e.id)
-		s.going[e.id] = there
-		s.mu.Unlock()
-		aside, err := s.putAside(e.id)
+// sweep removes what lies aside, and says whether that gave anything. It calls step before each.
+func (s *logStore) sweep(step func()) (gave bool) {
+	for {
+		step()
 		s.mu.Lock()
-		delete(s.going, e.id)
-		close(there)
-		if err != nil {
-			if l != nil {
-				s.apps[e.id] = l
-			}
-			s.leave(e, err)
-			return usage{}
+		i := slices.IndexFunc(s.aside, func(e leftover) bool { return !isStuck(e.stuck) })
+		if i < 0 {
+			s.mu.Unlock()
+			return gave
 		}
-		e.aside = aside
+		e := s.aside[i]
+		s.aside = slices.Delete(s.aside, i, i+1) // here: who sweeps beside us must not do it again
+		s.count(-e.bytes)
+		s.mu.Unlock()
+		gave = s.discard(e).files > 0 || gave
 	}
-	s.mu.Unlock()
-	err := s.remove(e.aside)
+}
+
+// discard removes what is left of a log, and returns what that gave. What of it cannot be removed stays, and counts.
+func (s *logStore) discard(e leftover) usage {
+	err := s.remove(e.path)
 	if err == nil {
 		return e.usage
 	}
 	all := e.usage
-	e.usage = usageOf(e.aside)
+	e.usage, e.stuck = usageOf(e.path), time.Now()
 	s.mu.Lock()
-	s.leave(e, err)
+	s.aside = append(s.aside, e)
+	s.count(e.bytes)
+	s.mu.Unlock()
+	s.log.Warn("what is left of an old log cannot be removed", "path", e.path, "err", err)
 	return all.minus(e.usage)
 }
 
-// leave keeps what could not be removed. The caller holds mu; it is released.
-func (s *logStore) leave(e endedLog, err error) {
-	e.stuck = time.Now()
-	s.add(0, e)
+// forget removes the log at a place in ended, and returns what that gave: it is put aside in one step, so that nobody takes what is left of it for
+// all. What cannot be put aside stays as it is. The caller holds mu; it is released.
+func (s *logStore) forget(i int) usage {
+	e, there := s.take(i), make(chan struct{}) // here: who prunes beside us must not do it again
+	l := s.apps[e.id]
+	delete(s.apps, e.id)
+	s.going[e.id] = there
 	s.mu.Unlock()
-	s.log.Warn("an old log is left", "app", e.id, "err", err)
+	aside, err := s.putAside(e.id)
+	s.mu.Lock()
+	delete(s.going, e.id)
+	close(there)
+	if err == nil {
+		s.mu.Unlock()
+		return s.discard(leftover{path: aside, usage: e.usage})
+	}
+	if errors.Is(err, os.ErrNotExist) { // somebody else has removed it
+		s.mu.Unlock()
+		return usage{}
+	}
+	if l != nil {
+		s.apps[e.id] = l
+	}
+	if isFull(err) {
+		s.noWay = time.Now()
+	} else {
+		e.stuck = time.Now()
+	}
+	s.add(e)
+	s.mu.Unlock()
+	s.log.Warn("an old log cannot be removed", "app", e.id, "err", err)
+	return usage{}
 }
 
-// putAside moves an app's log to where nobody looks for it, and returns that place. That takes no room, once the directory is there. What is not there is
-// aside already.
+// errNoWay says that a log is there, and its way aside is not.
+var errNoWay = errors.New("the place for logs that are being removed has gone")
+
+// putAside moves an app's log to where nobody looks for it, and returns that place; os.ErrNotExist: there is no log. It takes no room as long as the
+// names in asideDir fit its blocks; where the disk has no room for that directory, the log's own becomes it.
 func (s *logStore) putAside(id string) (string, error) {
-	if err := makeAside(s.dir); err != nil { // its parent may have been moved, and the log with it
+	from, to := filepath.Join(s.dir, id), filepath.Join(s.dir, asideDir, rand.Text())
+	switch err := makeAside(s.dir); {
+	case isFull(err):
+		to = filepath.Join(s.dir, asideDir)
+	case errors.Is(err, os.ErrNotExist): // the directory of all logs was moved away, and the log with it
+		return "", errNoWay
+	case err != nil:
 		return "", err
 	}
-	aside := filepath.Join(s.dir, asideDir, rand.Text())
-	err := s.rename(filepath.Join(s.dir, id), aside)
+	err := s.rename(from, to)
 	if errors.Is(err, os.ErrNotExist) {
-		return aside, nil
+		if _, gone := os.Lstat(from); gone == nil {
+			return "", errNoWay
+		}
 	}
-	return aside, err
+	return to, err
 }
+
+// isFull says whether a disk has no room, or an owner has used up theirs.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
