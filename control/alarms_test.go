@@ -161,7 +161,7 @@ func TestPastServersAreShown(t *testing.T) {
 // TestRecoveredApartIsShown: of two clusters that were recovered from one each says that there is the other, and what to do.
 func TestRecoveredApartIsShown(t *testing.T) {
 	for here, which := range map[workersHere]string{
-		someWorkers: "this cluster has workers: keep it", noWorkers: "this cluster has no worker: keep the other", workersUnknown: "this server does not know",
+		someWorkers: "this cluster has workers: keep it", noWorkers: "this cluster has no worker: keep the other", workersUnknown: "this server does not know. Once its cluster has a leader godwit servers says it, at the latest when the leases of the workers that were there are over: stop nothing before",
 	} {
 		said := pastText(Peer{ID: "s2", Addr: "a2:1", ClusterID: "other", Apart: true}, here)
 		for _, want := range []string{"s2 at a2:1", "cluster other", "recovered from the same cluster", which, "goes by itself"} {

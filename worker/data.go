@@ -78,7 +78,7 @@ func (s dataService) Identify(context.Context, *apiv1.IdentifyRequest) (*apiv1.I
 // ReadLogs implements the Data service.
 func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, stream apiv1connect.DataReadLogsServerStream) error {
 	transport.Yield(ctx)
-	l, err := s.logsFor(req)
+	l, err := s.logsFor(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 }
 
 // logsFor finds the log that a request is about.
-func (s dataService) logsFor(req *apiv1.ReadLogsRequest) (*appLog, error) {
+func (s dataService) logsFor(ctx context.Context, req *apiv1.ReadLogsRequest) (*appLog, error) {
 	if len(req.From) > MaxSlots {
 		return nil, invalid("from", fmt.Sprintf("%d ranks are asked for at once", len(req.From)), fmt.Sprintf("ask for %d at the most", MaxSlots))
 	}
@@ -151,7 +151,7 @@ func (s dataService) logsFor(req *apiv1.ReadLogsRequest) (*appLog, error) {
 		}
 		asked[p.Rank] = true
 	}
-	l, err := s.w.logs.find(req.App)
+	l, err := s.w.logs.find(ctx, req.App)
 	if err != nil && l == nil { // what cannot be read of one that is there is told rank by rank
 		return nil, err
 	}

@@ -91,8 +91,9 @@ func (w *Worker) look(ctx context.Context) {
 			w.log.Error("this host takes no new ranks", "reason", why)
 		}
 	})
-	w.makeRoom(ctx)
 	w.fitness.step()
+	_ = makeAside(w.logs.dir) // while there is room; who needs it says what it lacks
+	w.makeRoom(ctx)
 	w.logs.prune(w.fitness.step) // of what was kept for a moment
 	w.fitness.looked()
 	w.fitness.alarm.Stop()
@@ -136,7 +137,7 @@ func (s shortage) less(gave usage) shortage {
 	return s
 }
 
-// makeRoom looks at the disk and, while it is short of room, removes what can be had again, and then, if that and it come to what lacks, output
+// makeRoom looks at the disk and, while it is short of room, removes what is left of old logs, what can be had again, and then, if that and it come to what lacks, output
 // of ended apps, no more than is needed. Output of the last minute stays: somebody may be about to ask for it. So do modules that were used then, while
 // the host takes ranks. A file system may give room back a moment later: the next look sees it.
 func (w *Worker) makeRoom(ctx context.Context) {
@@ -144,8 +145,8 @@ func (w *Worker) makeRoom(ctx context.Context) {
 	if lacks.none() {
 		return
 	}
-	if w.logs.sweep(w.fitness.step) { // what nobody finds goes before what somebody may want
-		if lacks = w.lookAtDisk(); lacks.none() {
+	if gave := w.logs.sweep(w.fitness.step); gave.files > 0 { // what nobody finds goes before what somebody may want
+		if lacks = lacks.less(gave); w.lookAtDisk().none() {
 			return
 		}
 	}

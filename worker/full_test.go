@@ -100,7 +100,7 @@ func TestGapIsTold(t *testing.T) {
 
 	again, err := newLogStore(filepath.Join(dir, "logs"), 1<<40, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	l, err = again.find("a")
+	l, err = again.find(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, want, read(t, l, 0, 0), "the file itself has it")
 	require.Equal(t, []string{gap(1, 2)}, read(t, l, 2, 0))
@@ -708,6 +708,29 @@ func TestLeftoversGoFirst(t *testing.T) {
 	w.look(t.Context())
 	require.Equal(t, []string{"b"}, logNames(t, w.logs.dir))
 	require.Empty(t, w.logs.aside)
+
+	place := filepath.Join(w.logs.dir, asideDir)
+	require.NoError(t, os.Remove(place)) // by who needed room
+	w.look(t.Context())
+	require.DirExists(t, place, "it is made while there is room")
+}
+
+// TestLeftoversRoomComesLater: of a file system that gives the room of a leftover back a moment later no log is asked for that room.
+func TestLeftoversRoomComesLater(t *testing.T) {
+	w := onSmallDisk(t, "size=16m", 4<<20)
+	for _, id := range []string{"a", "b"} {
+		endsWith(t, w.logs, id, 300) // some 1.2 MiB
+	}
+	w.logs.remove = func(string) error { return errors.New("not now") }
+	w.logs.mu.Lock()
+	require.Equal(t, usage{}, w.logs.forget(0))
+	later := filepath.Join(w.cfg.DataDir, "later")
+	w.logs.remove = func(dir string) error { return os.Rename(dir, later) }
+	w.logs.aside[0].stuck = time.Time{}
+	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, free(t, w.cfg.DataDir)-5<<20), 0o600))
+	w.look(t.Context())
+	require.Equal(t, []string{"b"}, logNames(t, w.logs.dir))
+	require.DirExists(t, later)
 }
 
 // TestEachRemovalIsAStep: a disk that is slow, in the look before a removal and in the removal, answers all the time.
@@ -716,6 +739,11 @@ func TestEachRemovalIsAStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, id := range []string{"a", "b"} { // each some 800 KiB, of 1 MiB that lacks
 			endsWith(t, w.logs, id, 200)
+		}
+		for i := range 2 {
+			left := filepath.Join(w.logs.dir, asideDir, strconv.Itoa(i))
+			require.NoError(t, os.Mkdir(left, 0o700))
+			w.logs.leave(leftoverAt(left))
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, free(t, w.cfg.DataDir)-5<<20), 0o600))
 		slow := func() {
@@ -726,6 +754,13 @@ func TestEachRemovalIsAStep(t *testing.T) {
 		tries := 0
 		w.logs.remove = func(dir string) error { tries++; slow(); return os.RemoveAll(dir) }
 		w.look(t.Context())
-		require.Equal(t, 2, tries)
+		require.Equal(t, 4, tries)
+		for _, id := range []string{"c", "d"} {
+			endsWith(t, w.logs, id, 1)
+		}
+		require.NoError(t, os.Remove(filepath.Join(w.cfg.DataDir, "ballast")))
+		w.logs.limit = 0
+		w.look(t.Context())
+		require.Equal(t, 6, tries)
 	})
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,7 +49,7 @@ func TestWhatCannotBeRemovedCounts(t *testing.T) {
 	require.Equal(t, usageOf(s.dir).bytes-2*usageOf(t.TempDir()).bytes, s.bytes.Load(), "without the two directories")
 	require.Equal(t, s.past, s.bytes.Load())
 	require.Empty(t, s.spare(usage{files: 1}))
-	l, err := s.find("a")
+	l, err := s.find(t.Context(), "a")
 	require.NoError(t, err)
 	require.Nil(t, l, "there is none any more")
 	l, err = s.app("a") // it runs here again
@@ -167,7 +168,7 @@ func TestRoomForTheWayAside(t *testing.T) {
 			for _, id := range []string{"a", "b", "c"} {
 				gave, ok := s.sacrifice(id)
 				require.True(t, ok, id)
-				require.EqualValues(t, 3, gave.files)
+				require.EqualValues(t, map[string]int{"a": 2, "b": 3, "c": 3}[id], gave.files, "its directory is the place now")
 			}
 			require.Empty(t, logNames(t, s.dir))
 			require.Empty(t, s.aside)
@@ -189,11 +190,12 @@ func TestWhatCannotBePutAside(t *testing.T) {
 	require.False(t, ok)
 	require.Equal(t, usage{}, gave)
 	require.Equal(t, all, s.bytes.Load())
-	require.Empty(t, s.spare(usage{files: 1}), "not again soon")
-	l, err := s.find("a")
+	require.Empty(t, s.spare(usage{files: 1}), "not at once again")
+	require.Zero(t, s.ended[0].stuck, "it is not the log's fault")
+	s.noWay = time.Time{}
+	l, err := s.find(t.Context(), "a")
 	require.NoError(t, err)
 	require.EqualValues(t, 2, l.state(0).next+l.state(1).next)
-	s.ended[0].stuck = time.Time{}
 
 	require.NoError(t, os.Remove(filepath.Join(s.dir, asideDir)))
 	require.NoError(t, os.RemoveAll(filepath.Join(s.dir, "a"))) // by who needed room
@@ -213,7 +215,7 @@ func TestWhatCannotBePutAside(t *testing.T) {
 	_, ok = s.sacrifice("c")
 	require.False(t, ok)
 	require.Len(t, s.ended, 1, "it has not gone")
-	s.rename, s.ended[0].stuck = os.Rename, time.Time{}
+	s.rename, s.noWay = os.Rename, time.Time{} // it is not the log's fault
 	_, ok = s.sacrifice("c")
 	require.True(t, ok)
 
@@ -226,7 +228,7 @@ func TestWhatCannotBePutAside(t *testing.T) {
 	require.Equal(t, usage{}, s.forget(0))
 	require.NoDirExists(t, s.dir, "nothing is made in its place")
 	require.NoError(t, os.Rename(elsewhere, s.dir))
-	l, err = s.find("b")
+	l, err = s.find(t.Context(), "b")
 	require.NoError(t, err)
 	require.EqualValues(t, 1, l.state(0).next)
 }
@@ -259,7 +261,7 @@ func TestLogComesBackWhileItIsForgotten(t *testing.T) {
 	s := newLogs(t)
 	s.limit, s.atLeast = 1, -1
 	s.remove = func(dir string) error {
-		l, err := s.find("a")
+		l, err := s.find(t.Context(), "a")
 		require.NoError(t, err)
 		require.Nil(t, l)
 		s.remove = nil      // once
@@ -273,14 +275,14 @@ func TestLogComesBackWhileItIsForgotten(t *testing.T) {
 	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
 	s.close("a")
 	require.FileExists(t, filepath.Join(s.dir, "a", "0.log"))
-	l, err = s.find("a")
+	l, err = s.find(t.Context(), "a")
 	require.NoError(t, err)
 	seqs, _ := collect(t, l, 0, 0)
 	require.Equal(t, []uint64{7}, seqs)
 }
 
 // whileItGoes has an app's log lose its place, and do run meanwhile, which has to wait for that.
-func whileItGoes(t *testing.T, s *logStore, refuses error, do func()) {
+func whileItGoes(t *testing.T, s *logStore, refuses error, do func(ctx context.Context)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		endsWith(t, s, "a", 1)
@@ -289,7 +291,7 @@ func whileItGoes(t *testing.T, s *logStore, refuses error, do func()) {
 		s.rename = func(from, to string) error {
 			go func() {
 				defer close(done)
-				do()
+				do(t.Context())
 			}()
 			synctest.Wait() // until it waits for us
 			select {
@@ -310,12 +312,12 @@ func whileItGoes(t *testing.T, s *logStore, refuses error, do func()) {
 // TestAppWaitsForTheWayAside: an app that comes back while its old log loses its place is given none before, and nothing that it writes goes along.
 func TestAppWaitsForTheWayAside(t *testing.T) {
 	s := newLogs(t)
-	whileItGoes(t, s, nil, func() {
+	whileItGoes(t, s, nil, func(context.Context) {
 		l, err := s.app("a")
 		require.NoError(t, err)
 		require.NoError(t, l.append([]*apiv1.LogLine{line(0, 7)}))
 	})
-	l, err := s.find("a")
+	l, err := s.find(t.Context(), "a")
 	require.NoError(t, err)
 	seqs, _ := collect(t, l, 0, 0)
 	require.Equal(t, []uint64{7}, seqs)
@@ -325,12 +327,70 @@ func TestAppWaitsForTheWayAside(t *testing.T) {
 func TestReaderWaitsForTheWayAside(t *testing.T) {
 	for _, refuses := range []error{nil, syscall.EPERM, syscall.ENOSPC} {
 		s := newLogs(t)
-		whileItGoes(t, s, refuses, func() {
-			l, err := s.find("a")
+		whileItGoes(t, s, refuses, func(ctx context.Context) {
+			l, err := s.find(ctx, "a")
 			require.NoError(t, err)
 			require.Equal(t, refuses != nil, l != nil)
 		})
 	}
+}
+
+// TestTwoBecomeThePlace: of two logs that are to become the place for all at the same time one does; the other goes there, and neither is counted twice.
+func TestTwoBecomeThePlace(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		twoBecomeThePlace(t, before)
+	}
+}
+
+func twoBecomeThePlace(t *testing.T, before bool) {
+	t.Helper()
+	dir := blockDisk(t)
+	s, err := newLogStore(filepath.Join(dir, "logs"), 1<<40, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	for _, id := range []string{"a", "b"} {
+		endsWith(t, s, id, 2)
+	}
+	s.atLeast = -1
+	require.NoError(t, os.Remove(filepath.Join(s.dir, asideDir)))
+	for err, i := error(nil), 0; err == nil; i++ {
+		err = os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600)
+	}
+	s.remove = func(string) error { return errors.New("not now") }
+	second := usage{}
+	s.rename = func(from, to string) error {
+		if s.rename = os.Rename; before {
+			second, _ = s.sacrifice("b")
+		}
+		err := os.Rename(from, to)
+		if !before {
+			second, _ = s.sacrifice("b")
+		}
+		return err
+	}
+	_, _ = s.sacrifice("a")
+	require.Equal(t, usage{}, second)
+	require.Empty(t, s.ended)
+	require.Empty(t, logNames(t, s.dir))
+	require.Len(t, s.aside, 3, "two files of one, the directory of the other")
+	require.Equal(t, usageOf(filepath.Join(s.dir, asideDir)).bytes-usageOf(t.TempDir()).bytes, s.bytes.Load())
+	s.remove = os.RemoveAll
+	for i := range s.aside {
+		s.aside[i].stuck = time.Time{}
+	}
+	s.prune(func() {})
+	require.Empty(t, s.aside)
+	require.Zero(t, s.bytes.Load())
+	require.DirExists(t, filepath.Join(s.dir, asideDir), "the place stays")
+}
+
+// TestFindEndsWithItsCaller: who looks for a log waits for its way aside no longer than it wants.
+func TestFindEndsWithItsCaller(t *testing.T) {
+	s := newLogs(t)
+	s.going["a"] = make(chan struct{}) // for ever
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.find(ctx, "a")
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 // TestComesBackInItsPlace: a log that could not be put aside goes no sooner and no later for it.

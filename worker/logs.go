@@ -1,7 +1,7 @@
 package worker
 
 import (
-	"crypto/rand"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/godwit-run/godwit/internal/durable"
@@ -26,16 +25,6 @@ const (
 	slackLogs = 7 * maxLogs
 	// leastSlack and mostSlack bound what they may take besides: as much again as the limit.
 	leastSlack, mostSlack = 64 << 20, 1 << 30
-)
-
-// asideDir is where logs are put that are being removed, each under a name that tells nothing. No app's id begins like that.
-const asideDir = "~"
-
-const (
-	// stuckFor is how long what could not be removed is left alone.
-	stuckFor = 10 * time.Minute
-	// placeEach is how long all logs are left alone where the disk had no room for their way aside.
-	placeEach = 5 * time.Second
 )
 
 // logStore keeps the output of ranks on this host: a directory for each app, in it a file for each rank. A rank's file moves with
@@ -69,19 +58,6 @@ type endedLog struct {
 	stuck time.Time // when it could not be put aside; zero: that was not tried
 }
 
-// leftover is what is left of a log where nobody looks for it any more. It counts until it is removed.
-type leftover struct {
-	path string
-	usage
-	stuck time.Time // when it could not be removed; zero: that was not tried
-}
-
-// isStuck says whether what could not be removed at that time is left alone now.
-func isStuck(since time.Time) bool { return justNow(since, stuckFor) }
-
-// justNow says whether something happened, and no longer ago than that.
-func justNow(at time.Time, ago time.Duration) bool { return !at.IsZero() && time.Since(at) < ago }
-
 // newLogStore takes up what earlier lives of the worker left in dir.
 func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
@@ -102,7 +78,7 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), asideDir) { // also a name of its own that an earlier version put a log aside under
 			if e.Name() != asideDir {
-				s.leave(filepath.Join(dir, e.Name()))
+				s.leave(leftoverAt(dir, e.Name()))
 			}
 			continue
 		}
@@ -110,31 +86,29 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 		if now := time.Now(); last.After(now) { // by a clock that was set back since
 			last = now
 		}
-		s.add(endedLog{id: e.Name(), usage: use, at: last})
+		s.add(s.placeBy(last), endedLog{id: e.Name(), usage: use, at: last})
 	}
 	for _, e := range leftovers { // of an earlier life
-		s.leave(filepath.Join(dir, asideDir, e.Name()))
+		s.leave(leftoverAt(dir, asideDir, e.Name()))
 	}
+	_ = makeAside(dir)
 	s.prune(func() {})
 	return s, nil
 }
 
-// makeAside makes the place for logs that are being removed, if it is not there: best before the disk is full.
-func makeAside(dir string) error {
-	if err := os.Mkdir(filepath.Join(dir, asideDir), 0o700); !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return nil
-}
-
-// add puts a log into ended, and counts it. Holds mu.
-func (s *logStore) add(e endedLog) {
-	i, _ := slices.BinarySearchFunc(s.ended, e, func(other, e endedLog) int {
-		if other.at.After(e.at) {
+// placeBy is the place in ended of a log of an app that ended then. Holds mu.
+func (s *logStore) placeBy(at time.Time) int {
+	i, _ := slices.BinarySearchFunc(s.ended, at, func(e endedLog, at time.Time) int {
+		if e.at.After(at) {
 			return 1
 		}
 		return -1
 	})
+	return i
+}
+
+// add puts a log at a place in ended, and counts it. Holds mu.
+func (s *logStore) add(i int, e endedLog) {
 	s.ended = slices.Insert(s.ended, i, e)
 	s.count(e.bytes)
 }
@@ -151,13 +125,6 @@ func (s *logStore) take(i int) endedLog {
 func (s *logStore) count(bytes int64) {
 	s.past += bytes
 	s.bytes.Add(bytes)
-}
-
-// leave adds what is left of a log. Holds mu, or is alone.
-func (s *logStore) leave(path string) {
-	e := leftover{path: path, usage: usageOf(path)}
-	s.aside = append(s.aside, e)
-	s.count(e.bytes)
 }
 
 // placeOf is where the app's log is in ended; -1: it is not there. Holds mu.
@@ -208,7 +175,7 @@ func (s *logStore) app(id string) (*appLog, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	s.settle(id) // what comes back does not go with what was
+	_ = s.settle(context.Background(), id) // what comes back does not go with what was
 	l := s.apps[id]
 	if l == nil {
 		l = newAppLog(filepath.Join(s.dir, id), &s.bytes, false)
@@ -223,6 +190,7 @@ func (s *logStore) app(id string) (*appLog, error) {
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
+	_ = makeAside(s.dir) // who needed room may have removed it; what needs it says so then
 	l.revive()
 	err := l.takeUpAll()
 	if i >= 0 { // it counts by its text again
@@ -231,22 +199,16 @@ func (s *logStore) app(id string) (*appLog, error) {
 	return l, err
 }
 
-// settle waits until an app's log is not on its way aside. Holds mu, but for the wait.
-func (s *logStore) settle(id string) {
-	for going := s.going[id]; going != nil; going = s.going[id] {
-		s.mu.Unlock()
-		<-going
-		s.mu.Lock()
-	}
-}
-
-// find returns the log of an app, or nil if this host has none.
-func (s *logStore) find(id string) (*appLog, error) {
+// find returns the log of an app, or nil if this host has none. While it is put aside nobody knows which: that is waited for.
+func (s *logStore) find(ctx context.Context, id string) (*appLog, error) {
 	if err := checkID("app", id); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
-	s.settle(id)
+	if err := s.settle(ctx, id); err != nil {
+		s.mu.Unlock()
+		return nil, err
+	}
 	l := s.apps[id]
 	if l == nil && s.placeOf(id) >= 0 {
 		// An earlier life of the worker left it: whatever it holds is all there will be.
@@ -273,12 +235,12 @@ func (s *logStore) close(id string) {
 	l.total.Add(-l.total.own.Load()) // nobody adds any more
 	use := usageOf(l.dir)
 	s.mu.Lock()
-	s.add(endedLog{id: id, usage: use, at: time.Now()})
+	s.add(len(s.ended), endedLog{id: id, usage: use, at: time.Now()}) // whatever the clock says
 	s.mu.Unlock()
 	s.prune(func() {})
 }
 
-// trim is prune for those who have only added bytes.
+// trim is prune for those who have only added bytes, which the limit counts.
 func (s *logStore) trim() {
 	if s.bytes.Load() > s.limit {
 		s.prune(func() {})
@@ -354,8 +316,6 @@ func (s *logStore) sacrifice(id string) (usage, bool) {
 
 // prune removes what lies aside, and forgets the oldest logs of ended apps while there are too many, or too many bytes. It calls step before each.
 func (s *logStore) prune(step func()) {
-	step()
-	_ = makeAside(s.dir) // while there is room; who needs it says what it lacks
 	s.sweep(step)
 	for {
 		step()
@@ -368,98 +328,3 @@ func (s *logStore) prune(step func()) {
 		s.forget(i)
 	}
 }
-
-// sweep removes what lies aside, and says whether that gave anything. It calls step before each.
-func (s *logStore) sweep(step func()) (gave bool) {
-	for {
-		step()
-		s.mu.Lock()
-		i := slices.IndexFunc(s.aside, func(e leftover) bool { return !isStuck(e.stuck) })
-		if i < 0 {
-			s.mu.Unlock()
-			return gave
-		}
-		e := s.aside[i]
-		s.aside = slices.Delete(s.aside, i, i+1) // here: who sweeps beside us must not do it again
-		s.count(-e.bytes)
-		s.mu.Unlock()
-		gave = s.discard(e).files > 0 || gave
-	}
-}
-
-// discard removes what is left of a log, and returns what that gave. What of it cannot be removed stays, and counts.
-func (s *logStore) discard(e leftover) usage {
-	err := s.remove(e.path)
-	if err == nil {
-		return e.usage
-	}
-	all := e.usage
-	e.usage, e.stuck = usageOf(e.path), time.Now()
-	s.mu.Lock()
-	s.aside = append(s.aside, e)
-	s.count(e.bytes)
-	s.mu.Unlock()
-	s.log.Warn("what is left of an old log cannot be removed", "path", e.path, "err", err)
-	return all.minus(e.usage)
-}
-
-// forget removes the log at a place in ended, and returns what that gave: it is put aside in one step, so that nobody takes what is left of it for
-// all. What cannot be put aside stays as it is. The caller holds mu; it is released.
-func (s *logStore) forget(i int) usage {
-	e, there := s.take(i), make(chan struct{}) // here: who prunes beside us must not do it again
-	l := s.apps[e.id]
-	delete(s.apps, e.id)
-	s.going[e.id] = there
-	s.mu.Unlock()
-	aside, err := s.putAside(e.id)
-	s.mu.Lock()
-	delete(s.going, e.id)
-	close(there)
-	if err == nil {
-		s.mu.Unlock()
-		return s.discard(leftover{path: aside, usage: e.usage})
-	}
-	if errors.Is(err, os.ErrNotExist) { // somebody else has removed it
-		s.mu.Unlock()
-		return usage{}
-	}
-	if l != nil {
-		s.apps[e.id] = l
-	}
-	if isFull(err) {
-		s.noWay = time.Now()
-	} else {
-		e.stuck = time.Now()
-	}
-	s.add(e)
-	s.mu.Unlock()
-	s.log.Warn("an old log cannot be removed", "app", e.id, "err", err)
-	return usage{}
-}
-
-// errNoWay says that a log is there, and its way aside is not.
-var errNoWay = errors.New("the place for logs that are being removed has gone")
-
-// putAside moves an app's log to where nobody looks for it, and returns that place; os.ErrNotExist: there is no log. It takes no room as long as the
-// names in asideDir fit its blocks; where the disk has no room for that directory, the log's own becomes it.
-func (s *logStore) putAside(id string) (string, error) {
-	from, to := filepath.Join(s.dir, id), filepath.Join(s.dir, asideDir, rand.Text())
-	switch err := makeAside(s.dir); {
-	case isFull(err):
-		to = filepath.Join(s.dir, asideDir)
-	case errors.Is(err, os.ErrNotExist): // the directory of all logs was moved away, and the log with it
-		return "", errNoWay
-	case err != nil:
-		return "", err
-	}
-	err := s.rename(from, to)
-	if errors.Is(err, os.ErrNotExist) {
-		if _, gone := os.Lstat(from); gone == nil {
-			return "", errNoWay
-		}
-	}
-	return to, err
-}
-
-// isFull says whether a disk has no room, or an owner has used up theirs.
-func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }

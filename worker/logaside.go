@@ -1,0 +1,194 @@
+package worker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// A log is put aside in one step before it is removed, so that nobody takes a part of it for all.
+
+// asideDir is where logs are put that are being removed, each under a name that tells nothing. No app's id begins like that.
+const asideDir = "~"
+
+const (
+	// stuckFor is how long what could not be removed is left alone.
+	stuckFor = 10 * time.Minute
+	// placeEach is how long all logs are left alone where the disk had no room for their way aside.
+	placeEach = 5 * time.Second
+)
+
+// leftover is what is left of a log where nobody looks for it any more. It counts until it is removed.
+type leftover struct {
+	path string
+	usage
+	stuck time.Time // when it could not be removed; zero: that was not tried
+}
+
+func leftoverAt(path ...string) leftover {
+	at := filepath.Join(path...)
+	return leftover{path: at, usage: usageOf(at)}
+}
+
+// isStuck says whether what could not be removed at that time is left alone now.
+func isStuck(since time.Time) bool { return justNow(since, stuckFor) }
+
+// justNow says whether something happened, and no longer ago than that.
+func justNow(at time.Time, ago time.Duration) bool { return !at.IsZero() && time.Since(at) < ago }
+
+// makeAside makes the place for logs that are being removed, if it is not there: best before the disk is full.
+func makeAside(dir string) error {
+	if err := os.Mkdir(filepath.Join(dir, asideDir), 0o700); !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// leave adds what is left of a log. Holds mu, or is alone.
+func (s *logStore) leave(e leftover) {
+	s.aside = append(s.aside, e)
+	s.count(e.bytes)
+}
+
+// settle waits until an app's log is not on its way aside, or ctx ends. Holds mu, but for the wait.
+func (s *logStore) settle(ctx context.Context, id string) error {
+	for going := s.going[id]; going != nil; going = s.going[id] {
+		s.mu.Unlock()
+		select {
+		case <-going:
+		case <-ctx.Done():
+		}
+		s.mu.Lock()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// sweep removes what lies aside, and returns what that gave. It calls step before each.
+func (s *logStore) sweep(step func()) (gave usage) {
+	for {
+		step()
+		s.mu.Lock()
+		i := slices.IndexFunc(s.aside, func(e leftover) bool { return !isStuck(e.stuck) })
+		if i < 0 {
+			s.mu.Unlock()
+			return gave
+		}
+		e := s.aside[i]
+		s.aside = slices.Delete(s.aside, i, i+1) // here: who sweeps beside us must not do it again
+		s.count(-e.bytes)
+		s.mu.Unlock()
+		gave = gave.plus(s.discard(e))
+	}
+}
+
+// discard removes what is left of a log, and returns what that gave. What of it cannot be removed stays, and counts.
+func (s *logStore) discard(e leftover) usage {
+	err := s.remove(e.path)
+	if err == nil {
+		return e.usage
+	}
+	all := e.usage
+	e.usage, e.stuck = usageOf(e.path), time.Now()
+	s.mu.Lock()
+	s.leave(e)
+	s.mu.Unlock()
+	s.log.Warn("what is left of an old log cannot be removed", "path", e.path, "err", err)
+	return all.minus(e.usage)
+}
+
+// forget removes the log at a place in ended, and returns what that gave: it is put aside in one step, so that nobody takes what is left of it for
+// all. What cannot be put aside stays as it is. The caller holds mu; it is released.
+func (s *logStore) forget(i int) (gave usage) {
+	e, there := s.take(i), make(chan struct{}) // here: who prunes beside us must not do it again
+	l := s.apps[e.id]
+	delete(s.apps, e.id)
+	s.going[e.id] = there
+	s.mu.Unlock()
+	aside, err := s.putAside(e)
+	s.mu.Lock()
+	delete(s.going, e.id)
+	close(there)
+	tell := false
+	if err != nil && !errors.Is(err, errLogGone) {
+		if tell = true; errors.Is(err, errNoWay) {
+			tell = !justNow(s.noWay, stuckFor)
+			s.noWay = time.Now()
+		} else {
+			e.stuck = time.Now()
+		}
+		if l != nil {
+			s.apps[e.id] = l
+		}
+		s.add(s.placeBy(e.at), e)
+	}
+	s.mu.Unlock()
+	if tell {
+		s.log.Warn("an old log cannot be removed", "app", e.id, "err", err)
+	}
+	for _, left := range aside {
+		gave = gave.plus(s.discard(left))
+	}
+	return gave
+}
+
+var (
+	// errLogGone says that there is no log to be put aside.
+	errLogGone = errors.New("somebody has removed the log")
+	// errNoWay says that no log can be put aside now, for the sake of the place where they go.
+	errNoWay = errors.New("there is no place for logs that are being removed")
+)
+
+// putAside moves an app's log to where nobody looks for it, and returns what lies there then. It takes no room as long as the names in asideDir fit
+// its blocks; where the disk has no room for that directory, the log's own becomes it.
+func (s *logStore) putAside(e endedLog) ([]leftover, error) {
+	from, place := filepath.Join(s.dir, e.id), filepath.Join(s.dir, asideDir)
+	made := makeAside(s.dir)
+	if isFull(made) {
+		if made = s.rename(from, place); made == nil {
+			return leftIn(place), nil
+		}
+		if errors.Is(made, os.ErrExist) || errors.Is(made, syscall.ENOTEMPTY) { // another log's has become it just now
+			made = nil
+		}
+	}
+	if made != nil {
+		return nil, fmt.Errorf("%w: %w", errNoWay, made)
+	}
+	to := filepath.Join(place, rand.Text())
+	err := s.rename(from, to)
+	switch {
+	case err == nil:
+		return []leftover{{path: to, usage: e.usage}}, nil
+	case errors.Is(err, os.ErrNotExist):
+		if _, err := os.Lstat(from); err != nil {
+			return nil, errLogGone
+		}
+		return nil, errNoWay // it was removed just now
+	case isFull(err), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EROFS):
+		return nil, fmt.Errorf("%w: %w", errNoWay, err)
+	}
+	return nil, err
+}
+
+// leftIn are the files of a log whose directory has become the place for all that are removed. Directories in it are of others.
+func leftIn(place string) (all []leftover) {
+	entries, _ := os.ReadDir(place) // what it does not give is found by the next life of the worker
+	for _, e := range entries {
+		if !e.IsDir() {
+			all = append(all, leftoverAt(place, e.Name()))
+		}
+	}
+	return all
+}
+
+// isFull says whether a disk has no room, or an owner has used up theirs.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
