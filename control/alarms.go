@@ -134,7 +134,7 @@ const (
 
 // unknownText is what to do where it is not known.
 const unknownText = "which of them has the workers this server does not know. Once its cluster has a leader godwit servers says it, at the latest when the leases of the " +
-	"workers that were there are over: stop nothing before. If most of its servers are gone for good it gets none, and what ran there has ended"
+	"workers that were there are over: stop nothing before. A cluster most of whose servers are gone for good gets none, and what ran there has ended"
 
 func (c *Control) workersHere() workersHere {
 	if l := c.current(); l != nil {

@@ -20,6 +20,7 @@ import (
 type appLog struct {
 	dir   string
 	total *textBytes // while ranks of the app run here
+	past  bool       // an earlier life of the worker left it: it has a directory
 
 	readers atomic.Int32 // calls that read it
 
@@ -36,7 +37,7 @@ type appLog struct {
 
 func newAppLog(dir string, all *atomic.Int64, complete bool) *appLog {
 	return &appLog{
-		dir: dir, total: &textBytes{all: all}, looking: newClaim(), files: map[int32]*rankLog{}, changed: make(chan struct{}), complete: complete,
+		dir: dir, total: &textBytes{all: all}, looking: newClaim(), files: map[int32]*rankLog{}, changed: make(chan struct{}), complete: complete, past: complete,
 	}
 }
 
@@ -89,6 +90,9 @@ func (l *appLog) look() error {
 		return nil
 	}
 	entries, err := os.ReadDir(l.dir)
+	if errors.Is(err, os.ErrNotExist) && l.past {
+		return errForgotten // since it was found
+	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}

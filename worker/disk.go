@@ -91,9 +91,9 @@ func (w *Worker) look(ctx context.Context) {
 			w.log.Error("this host takes no new ranks", "reason", why)
 		}
 	})
-	w.fitness.step()
-	_ = makeAside(w.logs.dir) // while there is room; who needs it says what it lacks
 	w.makeRoom(ctx)
+	w.fitness.step()
+	_ = makeAside(w.logs.dir)    // while there is room; who needs it says what it lacks
 	w.logs.prune(w.fitness.step) // of what was kept for a moment
 	w.fitness.looked()
 	w.fitness.alarm.Stop()
@@ -137,8 +137,8 @@ func (s shortage) less(gave usage) shortage {
 	return s
 }
 
-// makeRoom looks at the disk and, while it is short of room, removes what is left of old logs, what can be had again, and then, if that and it come to what lacks, output
-// of ended apps, no more than is needed. Output of the last minute stays: somebody may be about to ask for it. So do modules that were used then, while
+// makeRoom looks at the disk and, while it is short of room, removes what is left of old logs, then what can be had again, and then output of ended
+// apps, if all of that comes to what lacks, and no more than is needed. Output of the last minute stays: somebody may be about to ask for it. So do modules that were used then, while
 // the host takes ranks. A file system may give room back a moment later: the next look sees it.
 func (w *Worker) makeRoom(ctx context.Context) {
 	lacks := w.lookAtDisk()
@@ -259,3 +259,6 @@ func (w *Worker) setUnfit(why string) {
 		w.log.Info("this host takes new ranks again")
 	}
 }
+
+// isFull says whether a disk has no room, or an owner has used up theirs.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }

@@ -20,7 +20,7 @@ const asideDir = "~"
 const (
 	// stuckFor is how long what could not be removed is left alone.
 	stuckFor = 10 * time.Minute
-	// placeEach is how long all logs are left alone where the disk had no room for their way aside.
+	// placeEach is how long all logs are left alone where they could not be put aside for the sake of the place.
 	placeEach = 5 * time.Second
 )
 
@@ -120,15 +120,18 @@ func (s *logStore) forget(i int) (gave usage) {
 	tell := false
 	if err != nil && !errors.Is(err, errLogGone) {
 		if tell = true; errors.Is(err, errNoWay) {
-			tell = !justNow(s.noWay, stuckFor)
-			s.noWay = time.Now()
+			if s.noWay = time.Now(); justNow(s.told, stuckFor) {
+				tell = false
+			} else {
+				s.told = s.noWay
+			}
 		} else {
 			e.stuck = time.Now()
 		}
 		if l != nil {
 			s.apps[e.id] = l
 		}
-		s.add(s.placeBy(e.at), e)
+		s.putBack(e)
 	}
 	s.mu.Unlock()
 	if tell {
@@ -151,32 +154,42 @@ var (
 // its blocks; where the disk has no room for that directory, the log's own becomes it.
 func (s *logStore) putAside(e endedLog) ([]leftover, error) {
 	from, place := filepath.Join(s.dir, e.id), filepath.Join(s.dir, asideDir)
-	made := makeAside(s.dir)
-	if isFull(made) {
-		if made = s.rename(from, place); made == nil {
+	switch full := makeAside(s.dir); {
+	case isFull(full):
+		if info, err := os.Lstat(from); err != nil {
+			return nil, s.whyNot(from, err)
+		} else if !info.IsDir() {
+			return nil, full
+		}
+		err := s.rename(from, place)
+		if err == nil {
 			return leftIn(place), nil
 		}
-		if errors.Is(made, os.ErrExist) || errors.Is(made, syscall.ENOTEMPTY) { // another log's has become it just now
-			made = nil
+		if !errors.Is(err, os.ErrExist) { // another log's has become it just now
+			return nil, s.whyNot(from, err)
 		}
-	}
-	if made != nil {
-		return nil, fmt.Errorf("%w: %w", errNoWay, made)
+	case full != nil:
+		return nil, fmt.Errorf("%w: %w", errNoWay, full)
 	}
 	to := filepath.Join(place, rand.Text())
-	err := s.rename(from, to)
-	switch {
-	case err == nil:
-		return []leftover{{path: to, usage: e.usage}}, nil
-	case errors.Is(err, os.ErrNotExist):
-		if _, err := os.Lstat(from); err != nil {
-			return nil, errLogGone
-		}
-		return nil, errNoWay // it was removed just now
-	case isFull(err), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EROFS):
-		return nil, fmt.Errorf("%w: %w", errNoWay, err)
+	if err := s.rename(from, to); err != nil {
+		return nil, s.whyNot(from, err)
 	}
-	return nil, err
+	return []leftover{{path: to, usage: e.usage}}, nil
+}
+
+// whyNot tells whether it is the log or the place for it that a rename was refused for.
+func (s *logStore) whyNot(from string, err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if _, err := os.Lstat(from); errors.Is(err, os.ErrNotExist) {
+			return errLogGone
+		}
+		return errNoWay // it was removed just now
+	case isFull(err), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: %w", errNoWay, err)
+	}
+	return err
 }
 
 // leftIn are the files of a log whose directory has become the place for all that are removed. Directories in it are of others.
@@ -189,6 +202,3 @@ func leftIn(place string) (all []leftover) {
 	}
 	return all
 }
-
-// isFull says whether a disk has no room, or an owner has used up theirs.
-func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }

@@ -393,16 +393,101 @@ func TestFindEndsWithItsCaller(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestComesBackInItsPlace: a log that could not be put aside goes no sooner and no later for it.
+// TestFoundAndThenRemoved: output that is removed between its being found and looked at is said to be gone, not to be empty.
+func TestFoundAndThenRemoved(t *testing.T) {
+	s := newLogs(t)
+	endsWith(t, s, "a", 2)
+	s, err := newLogStore(s.dir, 1<<40, s.log)
+	require.NoError(t, err)
+	s.atLeast = -1
+	l := newAppLog(filepath.Join(s.dir, "a"), &s.bytes, true)
+	s.apps["a"] = l
+	require.NoError(t, l.looking.take(t.Context())) // somebody else looks
+	found, err := s.find(t.Context(), "a")
+	require.NoError(t, err)
+	require.Same(t, l, found)
+	_, ok := s.sacrifice("a")
+	require.True(t, ok)
+	l.looking.release()
+	require.ErrorIs(t, l.ready(t.Context()), errForgotten)
+}
+
+// TestHardBoundEnds: beyond the hard bound too, what cannot be put aside ends no prune.
+func TestHardBoundEnds(t *testing.T) {
+	for _, refuses := range []error{syscall.EPERM, syscall.ENOSPC, syscall.EROFS} {
+		s := newLogs(t)
+		for _, id := range []string{"a", "b"} {
+			endsWith(t, s, id, 1)
+		}
+		s.limit = -leastSlack // all are too many
+		tries := 0
+		s.rename = func(string, string) error { tries++; return refuses }
+		s.prune(func() {})
+		require.Equal(t, 1+truth(errors.Is(refuses, syscall.EPERM)), tries, "for the sake of the place one is tried")
+		require.Len(t, s.ended, 2)
+	}
+}
+
+// TestNextLogWhereOneIsGone: of logs that go, one that is not there, or cannot be moved for its own sake, keeps no other from being tried.
+func TestNextLogWhereOneIsGone(t *testing.T) {
+	dir := blockDisk(t)
+	s, err := newLogStore(filepath.Join(dir, "logs"), 1<<40, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	for _, id := range []string{"gone", "stray", "pinned", "b"} {
+		endsWith(t, s, id, 1)
+	}
+	for _, path := range []string{"gone", "stray", asideDir} {
+		require.NoError(t, os.RemoveAll(filepath.Join(s.dir, path)))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "stray"), nil, 0o600))
+	for err, i := error(nil), 0; err == nil; i++ {
+		err = os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600)
+	}
+	s.rename = func(from, to string) error {
+		if filepath.Base(from) == "pinned" {
+			return syscall.EPERM
+		}
+		return os.Rename(from, to)
+	}
+	s.limit, s.atLeast = 0, -1
+	s.prune(func() {})
+	require.Equal(t, []string{"pinned", "stray"}, logNames(t, s.dir))
+	require.Len(t, s.ended, 2)
+	require.Zero(t, s.noWay)
+	require.Empty(t, s.aside)
+}
+
+// TestAFileIsNoPlace: a file that has the name of the place for removed logs is in the way at the next start.
+func TestAFileIsNoPlace(t *testing.T) {
+	s := newLogs(t)
+	place := filepath.Join(s.dir, asideDir)
+	require.NoError(t, os.RemoveAll(place))
+	require.NoError(t, os.Symlink(t.TempDir(), place))
+	_, err := newLogStore(s.dir, 1<<40, s.log)
+	require.NoError(t, err)
+	info, err := os.Lstat(place)
+	require.NoError(t, err)
+	require.True(t, info.IsDir())
+}
+
+// TestComesBackInItsPlace: a log that could not be put aside goes no sooner and no later for it, whatever the clock said when it ended.
 func TestComesBackInItsPlace(t *testing.T) {
 	s := newLogs(t)
 	for _, id := range []string{"a", "b", "c"} {
 		endsWith(t, s, id, 1)
 	}
+	s.ended[2].at = s.ended[2].at.Add(-time.Hour) // the clock was set back before its end
 	s.rename = func(string, string) error { return syscall.EPERM }
 	s.mu.Lock()
 	require.Equal(t, usage{}, s.forget(1))
 	for i, id := range []string{"a", "b", "c"} {
 		require.Equal(t, id, s.ended[i].id)
 	}
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,10 +44,12 @@ type logStore struct {
 
 	mu    sync.Mutex // guards the fields below; no file is touched under it
 	apps  map[string]*appLog
-	ended []endedLog               // oldest first
+	ended []endedLog               // oldest first, whatever the clock said
+	turns uint64                   // how many have come there
 	aside []leftover               // of logs that are removed
 	past  int64                    // what these two take
-	noWay time.Time                // when the disk last had no room for the way aside
+	noWay time.Time                // when a log could not be put aside for the sake of the place
+	told  time.Time                // when that was said
 	going map[string]chan struct{} // apps whose logs are on their way aside; closed when they are there, or stay
 }
 
@@ -55,6 +58,7 @@ type endedLog struct {
 	id string
 	usage
 	at    time.Time // when it ended; in an earlier life of the worker: when it was last written
+	turn  uint64    // its number among all that have come to ended
 	stuck time.Time // when it could not be put aside; zero: that was not tried
 }
 
@@ -67,7 +71,11 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
-	leftovers, err := os.ReadDir(filepath.Join(dir, asideDir))
+	place := filepath.Join(dir, asideDir)
+	if info, err := os.Lstat(place); err == nil && !info.IsDir() {
+		_ = os.Remove(place) // it is in the way
+	}
+	leftovers, err := os.ReadDir(place)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		log.Warn("logs of ended apps cannot be removed", "err", err)
 	}
@@ -75,6 +83,7 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 		dir: dir, limit: limit, log: log, atLeast: keptAtLeast, remove: os.RemoveAll, rename: os.Rename,
 		apps: map[string]*appLog{}, going: map[string]chan struct{}{},
 	}
+	var old []endedLog
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), asideDir) { // also a name of its own that an earlier version put a log aside under
 			if e.Name() != asideDir {
@@ -86,7 +95,11 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 		if now := time.Now(); last.After(now) { // by a clock that was set back since
 			last = now
 		}
-		s.add(s.placeBy(last), endedLog{id: e.Name(), usage: use, at: last})
+		old = append(old, endedLog{id: e.Name(), usage: use, at: last})
+	}
+	slices.SortStableFunc(old, func(a, b endedLog) int { return a.at.Compare(b.at) })
+	for _, e := range old {
+		s.add(e)
 	}
 	for _, e := range leftovers { // of an earlier life
 		s.leave(leftoverAt(dir, asideDir, e.Name()))
@@ -96,19 +109,17 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	return s, nil
 }
 
-// placeBy is the place in ended of a log of an app that ended then. Holds mu.
-func (s *logStore) placeBy(at time.Time) int {
-	i, _ := slices.BinarySearchFunc(s.ended, at, func(e endedLog, at time.Time) int {
-		if e.at.After(at) {
-			return 1
-		}
-		return -1
-	})
-	return i
+// add puts a log behind all of ended, and counts it. Holds mu.
+func (s *logStore) add(e endedLog) {
+	s.turns++
+	e.turn = s.turns
+	s.ended = append(s.ended, e)
+	s.count(e.bytes)
 }
 
-// add puts a log at a place in ended, and counts it. Holds mu.
-func (s *logStore) add(i int, e endedLog) {
+// putBack puts a log that was taken out of ended back to its place. Holds mu.
+func (s *logStore) putBack(e endedLog) {
+	i, _ := slices.BinarySearchFunc(s.ended, e.turn, func(e endedLog, turn uint64) int { return cmp.Compare(e.turn, turn) })
 	s.ended = slices.Insert(s.ended, i, e)
 	s.count(e.bytes)
 }
@@ -235,7 +246,7 @@ func (s *logStore) close(id string) {
 	l.total.Add(-l.total.own.Load()) // nobody adds any more
 	use := usageOf(l.dir)
 	s.mu.Lock()
-	s.add(len(s.ended), endedLog{id: id, usage: use, at: time.Now()}) // whatever the clock says
+	s.add(endedLog{id: id, usage: use, at: time.Now()})
 	s.mu.Unlock()
 	s.prune(func() {})
 }
@@ -249,9 +260,6 @@ func (s *logStore) trim() {
 
 // superfluous is the place of the log in ended that goes next; -1: none does. Holds mu.
 func (s *logStore) superfluous() int {
-	if len(s.ended) == 0 {
-		return -1
-	}
 	if s.past > s.limit+min(max(s.limit, leastSlack), mostSlack) || len(s.ended) > maxLogs+slackLogs {
 		return slices.IndexFunc(s.ended, s.movable)
 	}
