@@ -20,9 +20,9 @@ import (
 type appLog struct {
 	dir   string
 	total *textBytes // while ranks of the app run here
-	past  bool       // an earlier life of the worker left it: it has a directory
 
-	readers atomic.Int32 // calls that read it
+	readers   atomic.Int32 // calls that read it
+	forgotten atomic.Bool  // it is being put aside, or was: what is in its place may be another's
 
 	looking claim       // held by who looks which files an earlier life of the worker left
 	loaded  atomic.Bool // that is known
@@ -37,7 +37,7 @@ type appLog struct {
 
 func newAppLog(dir string, all *atomic.Int64, complete bool) *appLog {
 	return &appLog{
-		dir: dir, total: &textBytes{all: all}, looking: newClaim(), files: map[int32]*rankLog{}, changed: make(chan struct{}), complete: complete, past: complete,
+		dir: dir, total: &textBytes{all: all}, looking: newClaim(), files: map[int32]*rankLog{}, changed: make(chan struct{}), complete: complete,
 	}
 }
 
@@ -56,6 +56,9 @@ func (c claim) take(ctx context.Context) error {
 }
 
 func (c claim) release() { <-c }
+
+// letGo ends the use of a log that find has given.
+func (l *appLog) letGo() { l.readers.Add(-1) }
 
 // load looks which files an earlier life of the worker left. What is in them is found out by takeUp. It does not wait for somebody else who looks: who
 // needs to know asks ready.
@@ -90,7 +93,7 @@ func (l *appLog) look() error {
 		return nil
 	}
 	entries, err := os.ReadDir(l.dir)
-	if errors.Is(err, os.ErrNotExist) && l.past {
+	if l.forgotten.Load() {
 		return errForgotten // since it was found
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -154,7 +157,11 @@ func (l *appLog) takeUp(ctx context.Context, rank int32, moves func()) error {
 		return nil // somebody else has
 	}
 	taken := newRankLog(r.rank, r.path)
-	if err := taken.takeUp(moves); err != nil {
+	err := taken.takeUp(moves)
+	if l.forgotten.Load() {
+		return errForgotten
+	}
+	if err != nil {
 		return err
 	}
 	taken.shown = taken.rankFacts

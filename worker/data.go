@@ -82,13 +82,12 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 	if err != nil {
 		return err
 	}
+	defer l.letGo()
 	leave, err := s.w.readers.enter(transport.From(ctx), len(req.From))
 	if err != nil {
 		return err
 	}
 	defer leave()
-	l.readers.Add(1)
-	defer l.readers.Add(-1)
 	out := make(chan *apiv1.ReadLogsResponse)
 	request := ctx
 	g, ctx := errgroup.WithContext(ctx)

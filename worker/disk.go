@@ -167,7 +167,7 @@ func (w *Worker) makeRoom(ctx context.Context) {
 		w.fitness.step()
 		gave, ok := w.logs.sacrifice(id)
 		if !ok {
-			continue
+			break // the others would go for nothing: the next look chooses anew
 		}
 		logs, bytes = logs+1, bytes+gave.bytes
 		if lacks = lacks.less(gave); w.lookAtDisk().none() {

@@ -100,7 +100,7 @@ func TestGapIsTold(t *testing.T) {
 
 	again, err := newLogStore(filepath.Join(dir, "logs"), 1<<40, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	l, err = again.find(t.Context(), "a")
+	l, err = found(t.Context(), again, "a")
 	require.NoError(t, err)
 	require.Equal(t, want, read(t, l, 0, 0), "the file itself has it")
 	require.Equal(t, []string{gap(1, 2)}, read(t, l, 2, 0))
@@ -763,4 +763,17 @@ func TestEachRemovalIsAStep(t *testing.T) {
 		w.look(t.Context())
 		require.Equal(t, 6, tries)
 	})
+}
+
+// TestNothingGoesForNothing: of logs that come to what lacks together none goes when another of them cannot.
+func TestNothingGoesForNothing(t *testing.T) {
+	w := onSmallDisk(t, "size=16m", 4<<20)
+	for _, id := range []string{"a", "b"} { // each some 800 KiB, of 1 MiB that lacks
+		endsWith(t, w.logs, id, 200)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, free(t, w.cfg.DataDir)-5<<20), 0o600))
+	w.logs.rename = func(string, string) error { return syscall.EPERM } // the first one's; the others' are not asked for
+	w.look(t.Context())
+	require.Equal(t, []string{"a", "b"}, logNames(t, w.logs.dir))
+	require.Zero(t, w.logs.ended[1].stuck)
 }

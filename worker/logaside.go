@@ -20,7 +20,7 @@ const asideDir = "~"
 const (
 	// stuckFor is how long what could not be removed is left alone.
 	stuckFor = 10 * time.Minute
-	// placeEach is how long all logs are left alone where they could not be put aside for the sake of the place.
+	// placeEach is how long all logs are left alone where one could not be put aside because of the place, or what lies there could not be removed.
 	placeEach = 5 * time.Second
 )
 
@@ -100,7 +100,12 @@ func (s *logStore) discard(e leftover) usage {
 	e.usage, e.stuck = usageOf(e.path), time.Now()
 	s.mu.Lock()
 	s.leave(e)
+	s.noWay = e.stuck // no more is hidden for nothing
+	tell := s.tells()
 	s.mu.Unlock()
+	if !tell {
+		return all.minus(e.usage)
+	}
 	s.log.Warn("what is left of an old log cannot be removed", "path", e.path, "err", err)
 	return all.minus(e.usage)
 }
@@ -112,6 +117,9 @@ func (s *logStore) forget(i int) (gave usage) {
 	l := s.apps[e.id]
 	delete(s.apps, e.id)
 	s.going[e.id] = there
+	if l != nil {
+		l.forgotten.Store(true)
+	}
 	s.mu.Unlock()
 	aside, err := s.putAside(e)
 	s.mu.Lock()
@@ -119,16 +127,13 @@ func (s *logStore) forget(i int) (gave usage) {
 	close(there)
 	tell := false
 	if err != nil && !errors.Is(err, errLogGone) {
-		if tell = true; errors.Is(err, errNoWay) {
-			if s.noWay = time.Now(); justNow(s.told, stuckFor) {
-				tell = false
-			} else {
-				s.told = s.noWay
-			}
+		if tell = s.tells(); errors.Is(err, errNoWay) {
+			s.noWay = time.Now()
 		} else {
 			e.stuck = time.Now()
 		}
 		if l != nil {
+			l.forgotten.Store(false)
 			s.apps[e.id] = l
 		}
 		s.putBack(e)
@@ -143,10 +148,19 @@ func (s *logStore) forget(i int) (gave usage) {
 	return gave
 }
 
+// tells says whether it is time to say again that something cannot be removed: once in a while, for it may be so of thousands. Holds mu.
+func (s *logStore) tells() bool {
+	if justNow(s.told, stuckFor) {
+		return false
+	}
+	s.told = time.Now()
+	return true
+}
+
 var (
 	// errLogGone says that there is no log to be put aside.
 	errLogGone = errors.New("somebody has removed the log")
-	// errNoWay says that no log can be put aside now, for the sake of the place where they go.
+	// errNoWay says that no log can be put aside now, because of the place where they go.
 	errNoWay = errors.New("there is no place for logs that are being removed")
 )
 

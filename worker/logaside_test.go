@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -43,13 +44,14 @@ func TestWhatCannotBeRemovedCounts(t *testing.T) {
 	require.Positive(t, gave.bytes)
 	require.EqualValues(t, 1, gave.files)
 	require.Equal(t, all-gave.bytes, s.bytes.Load())
+	s.noWay = time.Time{}
 	s.prune(func() {})
 	s.prune(func() {})
 	require.Equal(t, 2, tries)
 	require.Equal(t, usageOf(s.dir).bytes-2*usageOf(t.TempDir()).bytes, s.bytes.Load(), "without the two directories")
 	require.Equal(t, s.past, s.bytes.Load())
 	require.Empty(t, s.spare(usage{files: 1}))
-	l, err := s.find(t.Context(), "a")
+	l, err := found(t.Context(), s, "a")
 	require.NoError(t, err)
 	require.Nil(t, l, "there is none any more")
 	l, err = s.app("a") // it runs here again
@@ -193,7 +195,7 @@ func TestWhatCannotBePutAside(t *testing.T) {
 	require.Empty(t, s.spare(usage{files: 1}), "not at once again")
 	require.Zero(t, s.ended[0].stuck, "it is not the log's fault")
 	s.noWay = time.Time{}
-	l, err := s.find(t.Context(), "a")
+	l, err := found(t.Context(), s, "a")
 	require.NoError(t, err)
 	require.EqualValues(t, 2, l.state(0).next+l.state(1).next)
 
@@ -228,7 +230,7 @@ func TestWhatCannotBePutAside(t *testing.T) {
 	require.Equal(t, usage{}, s.forget(0))
 	require.NoDirExists(t, s.dir, "nothing is made in its place")
 	require.NoError(t, os.Rename(elsewhere, s.dir))
-	l, err = s.find(t.Context(), "b")
+	l, err = found(t.Context(), s, "b")
 	require.NoError(t, err)
 	require.EqualValues(t, 1, l.state(0).next)
 }
@@ -261,7 +263,7 @@ func TestLogComesBackWhileItIsForgotten(t *testing.T) {
 	s := newLogs(t)
 	s.limit, s.atLeast = 1, -1
 	s.remove = func(dir string) error {
-		l, err := s.find(t.Context(), "a")
+		l, err := found(t.Context(), s, "a")
 		require.NoError(t, err)
 		require.Nil(t, l)
 		s.remove = nil      // once
@@ -275,7 +277,7 @@ func TestLogComesBackWhileItIsForgotten(t *testing.T) {
 	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0)}))
 	s.close("a")
 	require.FileExists(t, filepath.Join(s.dir, "a", "0.log"))
-	l, err = s.find(t.Context(), "a")
+	l, err = found(t.Context(), s, "a")
 	require.NoError(t, err)
 	seqs, _ := collect(t, l, 0, 0)
 	require.Equal(t, []uint64{7}, seqs)
@@ -317,7 +319,7 @@ func TestAppWaitsForTheWayAside(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, l.append([]*apiv1.LogLine{line(0, 7)}))
 	})
-	l, err := s.find(t.Context(), "a")
+	l, err := found(t.Context(), s, "a")
 	require.NoError(t, err)
 	seqs, _ := collect(t, l, 0, 0)
 	require.Equal(t, []uint64{7}, seqs)
@@ -328,7 +330,7 @@ func TestReaderWaitsForTheWayAside(t *testing.T) {
 	for _, refuses := range []error{nil, syscall.EPERM, syscall.ENOSPC} {
 		s := newLogs(t)
 		whileItGoes(t, s, refuses, func(ctx context.Context) {
-			l, err := s.find(ctx, "a")
+			l, err := found(ctx, s, "a")
 			require.NoError(t, err)
 			require.Equal(t, refuses != nil, l != nil)
 		})
@@ -389,7 +391,7 @@ func TestFindEndsWithItsCaller(t *testing.T) {
 	s.going["a"] = make(chan struct{}) // for ever
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := s.find(ctx, "a")
+	_, err := found(ctx, s, "a")
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -403,7 +405,7 @@ func TestFoundAndThenRemoved(t *testing.T) {
 	l := newAppLog(filepath.Join(s.dir, "a"), &s.bytes, true)
 	s.apps["a"] = l
 	require.NoError(t, l.looking.take(t.Context())) // somebody else looks
-	found, err := s.find(t.Context(), "a")
+	found, err := found(t.Context(), s, "a")
 	require.NoError(t, err)
 	require.Same(t, l, found)
 	_, ok := s.sacrifice("a")
@@ -423,7 +425,7 @@ func TestHardBoundEnds(t *testing.T) {
 		tries := 0
 		s.rename = func(string, string) error { tries++; return refuses }
 		s.prune(func() {})
-		require.Equal(t, 1+truth(errors.Is(refuses, syscall.EPERM)), tries, "for the sake of the place one is tried")
+		require.Equal(t, 1+truth(errors.Is(refuses, syscall.EPERM)), tries, "for the place's fault: one is tried")
 		require.Len(t, s.ended, 2)
 	}
 }
@@ -490,4 +492,91 @@ func truth(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// found is the log that find gives, of which nobody notes that it is read.
+func found(ctx context.Context, s *logStore, id string) (*appLog, error) {
+	l, err := s.find(ctx, id)
+	if l != nil {
+		l.letGo()
+	}
+	return l, err
+}
+
+// TestWhatIsReadStays: from when it is found until it is let go of no room is made of a log.
+func TestWhatIsReadStays(t *testing.T) {
+	s := newLogs(t)
+	endsWith(t, s, "a", 1)
+	s.atLeast = -1
+	l, err := s.find(t.Context(), "a")
+	require.NoError(t, err)
+	_, ok := s.sacrifice("a")
+	require.False(t, ok)
+	l.letGo()
+	_, ok = s.sacrifice("a")
+	require.True(t, ok)
+}
+
+// TestForgottenIsNotTheNextOne: who has found a log that is removed since reads nothing of the one that comes in its place.
+func TestForgottenIsNotTheNextOne(t *testing.T) {
+	s := newLogs(t)
+	endsWith(t, s, "a", 1)
+	s, err := newLogStore(s.dir, 1<<40, s.log)
+	require.NoError(t, err)
+	l := newAppLog(filepath.Join(s.dir, "a"), &s.bytes, true)
+	s.apps["a"] = l
+	read, err := found(t.Context(), s, "a") // which has looked
+	require.NoError(t, err)
+	require.Same(t, l, read)
+	s.mu.Lock()
+	require.Positive(t, s.forget(0).files)
+	again, err := s.app("a")
+	require.NoError(t, err)
+	require.NoError(t, again.append([]*apiv1.LogLine{line(0, 7)}))
+	require.ErrorIs(t, l.takeUp(t.Context(), 0, func() {}), errForgotten)
+	r := &logReader{log: l, rank: 0, turns: newReaders(), mine: make(chan struct{}, 1)}
+	_, err = r.open(l.state(0))
+	require.ErrorIs(t, err, errForgotten)
+}
+
+// TestALinkIsNoPlace: on a full disk a log's directory becomes the place, a link to another one does not.
+func TestALinkIsNoPlace(t *testing.T) {
+	dir, elsewhere := blockDisk(t), t.TempDir()
+	s, err := newLogStore(filepath.Join(dir, "logs"), 1<<40, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	endsWith(t, s, "a", 1)
+	require.NoError(t, os.RemoveAll(filepath.Join(s.dir, "a")))
+	require.NoError(t, os.Symlink(elsewhere, filepath.Join(s.dir, "a")))
+	kept := filepath.Join(elsewhere, "0.log")
+	require.NoError(t, os.WriteFile(kept, nil, 0o600))
+	require.NoError(t, os.Remove(filepath.Join(s.dir, asideDir)))
+	for err, i := error(nil), 0; err == nil; i++ {
+		err = os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600)
+	}
+	s.atLeast = -1
+	_, ok := s.sacrifice("a")
+	require.False(t, ok)
+	require.NoDirExists(t, filepath.Join(s.dir, asideDir))
+	require.FileExists(t, kept)
+}
+
+// TestRemovalInVain: where removal itself fails logs are not hidden one after the other for nothing, and it is said once.
+func TestRemovalInVain(t *testing.T) {
+	s := newLogs(t)
+	var said strings.Builder
+	s.log = slog.New(slog.NewTextHandler(&said, nil))
+	for _, id := range []string{"a", "b", "c"} {
+		endsWith(t, s, id, 1)
+	}
+	s.limit, s.atLeast = 0, -1
+	s.remove = func(string) error { return syscall.EIO }
+	for range 3 {
+		s.prune(func() {})
+	}
+	require.Len(t, s.ended, 2)
+	require.Equal(t, 1, strings.Count(said.String(), "\n"), said.String())
+	s.noWay, s.told = s.noWay.Add(-placeEach), s.told.Add(-stuckFor)
+	s.prune(func() {})
+	require.Len(t, s.ended, 1, "another may have more luck")
+	require.Equal(t, 2, strings.Count(said.String(), "\n"))
 }

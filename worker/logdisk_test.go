@@ -223,7 +223,7 @@ func TestWhoHasGoneWaitsForNobodysDisk(t *testing.T) {
 		}()
 		return end
 	}
-	l, err := s.find(t.Context(), "a")
+	l, err := found(t.Context(), s, "a")
 	require.NoError(t, err)
 	first := reader(t.Context(), l)
 	require.Eventually(t, func() bool { return len(l.leftOver(0).taking) == 1 }, time.Minute, time.Millisecond)
@@ -242,7 +242,7 @@ func TestWhoHasGoneWaitsForNobodysDisk(t *testing.T) {
 	l = newAppLog(l.dir, &s.bytes, true)
 	s.apps["a"] = l
 	require.NoError(t, l.looking.take(t.Context()))
-	found, err := s.find(t.Context(), "a")
+	found, err := found(t.Context(), s, "a")
 	require.NoError(t, err)
 	require.Same(t, l, found)
 	require.ErrorIs(t, <-reader(ctx, l), context.Canceled)

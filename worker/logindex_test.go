@@ -40,7 +40,7 @@ func TestLastLinesAreReadAlone(t *testing.T) {
 	written.close()
 	again, err := newLogStore(dir, DefaultConfig().LogBytes, nil) // a later life of the worker
 	require.NoError(t, err)
-	taken, err := again.find(t.Context(), "a")
+	taken, err := found(t.Context(), again, "a")
 	require.NoError(t, err)
 	require.NoError(t, taken.takeUp(t.Context(), 0, func() {}))
 	f, err := os.OpenFile(written.path(0), os.O_RDWR, 0)

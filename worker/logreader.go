@@ -227,6 +227,9 @@ func (r *logReader) open(s logState) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
+	if r.log.forgotten.Load() { // it may be another's
+		return nil, errors.Join(errForgotten, f.Close())
+	}
 	if r.life != s.life {
 		r.offset, r.life = 0, s.life
 	}

@@ -3,7 +3,6 @@ package worker
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -48,7 +47,7 @@ type logStore struct {
 	turns uint64                   // how many have come there
 	aside []leftover               // of logs that are removed
 	past  int64                    // what these two take
-	noWay time.Time                // when a log could not be put aside for the sake of the place
+	noWay time.Time                // when a log could not be put aside because of the place, or was in vain
 	told  time.Time                // when that was said
 	going map[string]chan struct{} // apps whose logs are on their way aside; closed when they are there, or stay
 }
@@ -75,8 +74,12 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	if info, err := os.Lstat(place); err == nil && !info.IsDir() {
 		_ = os.Remove(place) // it is in the way
 	}
-	leftovers, err := os.ReadDir(place)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	err = makeAside(dir)
+	var leftovers []os.DirEntry
+	if info, is := os.Lstat(place); is == nil && info.IsDir() {
+		leftovers, err = os.ReadDir(place)
+	}
+	if err != nil {
 		log.Warn("logs of ended apps cannot be removed", "err", err)
 	}
 	s := &logStore{
@@ -104,7 +107,6 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	for _, e := range leftovers { // of an earlier life
 		s.leave(leftoverAt(dir, asideDir, e.Name()))
 	}
-	_ = makeAside(dir)
 	s.prune(func() {})
 	return s, nil
 }
@@ -210,7 +212,8 @@ func (s *logStore) app(id string) (*appLog, error) {
 	return l, err
 }
 
-// find returns the log of an app, or nil if this host has none. While it is put aside nobody knows which: that is waited for.
+// find returns the log of an app, or nil if this host has none. While it is put aside nobody knows which: that is waited for. A log counts as being
+// read until letGo, also one that is given with an error.
 func (s *logStore) find(ctx context.Context, id string) (*appLog, error) {
 	if err := checkID("app", id); err != nil {
 		return nil, err
@@ -225,6 +228,9 @@ func (s *logStore) find(ctx context.Context, id string) (*appLog, error) {
 		// An earlier life of the worker left it: whatever it holds is all there will be.
 		l = newAppLog(filepath.Join(s.dir, id), &s.bytes, true)
 		s.apps[id] = l
+	}
+	if l != nil {
+		l.readers.Add(1)
 	}
 	s.mu.Unlock()
 	if l == nil {
