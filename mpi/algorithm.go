@@ -39,14 +39,16 @@ func (s *schedule) bcast(me, size, root int, buf span) {
 			break
 		}
 	}
-	var sends []transfer
+	first := true
 	for mask /= 2; mask > 0; mask /= 2 {
-		if v+mask < size {
-			sends = append(sends, s.sendTo((v+mask+root)%size, buf))
+		if v+mask >= size {
+			continue
 		}
-	}
-	if len(sends) > 0 {
-		s.round(sends...)
+		if first {
+			s.round()
+			first = false
+		}
+		s.add(s.sendTo((v+mask+root)%size, buf))
 	}
 }
 
@@ -231,14 +233,13 @@ func (s *schedule) scan(me, size int, in, out span, r *reduction, exclusive bool
 		s.copy(out, in)
 	}
 	for d := 1; d < size; d *= 2 {
-		var t []transfer
+		s.round()
 		if me-d >= 0 {
-			t = append(t, s.recvFrom(me-d, tmp))
+			s.add(s.recvFrom(me-d, tmp))
 		}
 		if me+d < size {
-			t = append(t, s.sendTo(me+d, part))
+			s.add(s.sendTo(me+d, part))
 		}
-		s.round(t...)
 		if me-d < 0 {
 			continue
 		}

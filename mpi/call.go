@@ -30,6 +30,7 @@ type Call struct {
 	large  bool // MPI_X_c: counts have 64 bits
 	stub   bool // not supported
 	impl   func(p *Proc, a args) (uint64, error)
+	quick  func(p *Proc, v []uint64) bool // does the whole call, or nothing of it; nil: there is no such way
 }
 
 // args are a call's parameters. In a large-count function (MPI 5.0 section 2.5.8) what is an int or
@@ -91,6 +92,12 @@ var calls = sync.OnceValue(func() []*Call { //nolint:gochecknoglobals // an immu
 			e, ok = supported[base]
 			c.large = true
 		}
+		switch name {
+		case "MPI_Send":
+			c.quick = (*Proc).quickSend
+		case "MPI_Recv":
+			c.quick = (*Proc).quickRecv
+		}
 		if c.any, c.impl = e.any, e.impl; !ok {
 			c.stub, c.impl = true, unsupported(name)
 		}
@@ -132,8 +139,19 @@ func (p *Proc) Invoke(c *Call, params []uint64) (uint64, error) {
 	if len(params) != len(c.Params) {
 		panic(fmt.Sprintf("mpi: %s invoked with %d of %d arguments", c.Name, len(params), len(c.Params)))
 	}
-	p.w.mu.Lock()
-	defer p.w.unlock()
+	p.mu.Lock()
+	outermost := p.running.call == nil
+	p.in.busy.Store(true)
+	if c.quick != nil && outermost && p.quick() && c.quick(p, params) {
+		p.in.busy.Store(false)
+		p.unlock()
+		if p.in.urgent.Load() {
+			p.serve()
+		}
+		return success, nil
+	}
+	p.drain()
+	defer p.leave(outermost)
 	outer := p.running
 	if err := p.interrupted(outer.call != nil); err != nil {
 		return 0, err

@@ -17,8 +17,8 @@ type Guest interface {
 
 // Bind sets what the rank's calls may call back. It is called before the first Invoke that needs it.
 func (p *Proc) Bind(g Guest) {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.program = g
 }
 
@@ -29,8 +29,8 @@ func (p *Proc) callback(f func(g Guest) error) error {
 		return fail(errIntern, "the program cannot be called back")
 	}
 	g := p.program
-	p.w.mu.Unlock()
-	defer p.w.mu.Lock()
+	p.unlock()
+	defer p.mu.Lock()
 	return f(g)
 }
 
@@ -58,8 +58,8 @@ func (p *Proc) withWords(values []uint32, f func(addr uint32) error) error {
 		for i, v := range values {
 			order.PutUint32(mem[addr+4*uint32(i):], v)
 		}
-		p.w.mu.Lock()
-		defer p.w.mu.Unlock()
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if err := f(addr); err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func (p *Proc) alloc(n, align uint32) (addr uint32, err error) {
 	return addr, err
 }
 
-func (p *Proc) release(addr uint32) error {
+func (p *Proc) freeMemory(addr uint32) error {
 	if addr == 0 {
 		return nil
 	}

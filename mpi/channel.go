@@ -15,7 +15,7 @@ type channel struct {
 	charged  uint64        // cost of eager messages sent
 	credited uint64        // cost of those that receives have consumed
 	awaiting bool          // an ATTACH is out: the answer makes us send again
-	queued   bool          // in the World's backlog
+	queued   bool          // in the rank's backlog
 
 	// From the peer.
 	recvNext  uint64 // sequence number of the next frame to take
@@ -24,6 +24,8 @@ type channel struct {
 	owed      int    // cost of frames taken since the peer was told
 	peerEpoch uint64 // highest epoch of the peer's incarnations seen
 	ended     bool   // the peer's program has ended, and what it sent is here
+
+	copies queue[*request] // receives that are copied from the peer's memory
 }
 
 const (
@@ -34,7 +36,8 @@ const (
 	itemCancel    = 4 // req, seq: the sender wants its message back
 	itemCancelled = 5 // req, limit: the answer, 1 if the message was dropped
 	itemEnd       = 6 // our program has ended
-	lastItem      = itemEnd
+	itemDone      = 7 // req: the sender's request, which is over
+	lastItem      = itemDone
 )
 
 // item is something to send that has no frame yet. It refers to requests, never
@@ -58,26 +61,31 @@ func (p *Proc) channel(peer Rank) *channel {
 }
 
 // local returns the peer if it is a rank of this World.
-func (c *channel) local() *Proc { return c.p.w.procs[c.peer] }
+func (c *channel) local() *Proc { return c.p.w.procs[c.peer].Load() }
 
-// direct reports whether frames go straight to the peer's queues. Older unacked
-// frames go first, so only an empty replay allows it.
-func (c *channel) direct() bool {
-	q := c.local()
-	return q != nil && q.attached && c.replay.len() == 0
+// near returns the peer if packets go straight to its inbox. Older unacked
+// frames go first, so only an empty replay allows it. Who detaches a rank waits until nobody uses an older answer (grace).
+func (c *channel) near() *Proc {
+	if q := c.local(); q != nil && q.attached.Load() && c.replay.len() == 0 {
+		return q
+	}
+	return nil
 }
+
+// reaches reports whether the peer is still that rank of this World, so that its requests and memory are as they were.
+func (c *channel) reaches(q *Proc) bool { return q != nil && c.local() == q && q.attached.Load() }
 
 // open reports whether a frame may be made now.
 func (c *channel) open() bool {
 	w := c.p.w
-	return c.p.attached && (c.direct() || c.inflight+frameCost+w.cfg.ChunkBytes <= w.cfg.WindowBytes)
+	return c.p.attached.Load() && (c.near() != nil || c.inflight+frameCost+w.cfg.ChunkBytes <= w.cfg.WindowBytes)
 }
 
-// schedule puts the channel on the World's backlog if it has work it can do.
+// schedule puts the channel on the rank's backlog if it has work it can do.
 func (c *channel) schedule() {
-	if !c.queued && c.pending.len() > 0 && c.open() {
+	if !c.queued && (c.copies.len() > 0 || c.pending.len() > 0 && c.open()) {
 		c.queued = true
-		c.p.w.backlog = append(c.p.w.backlog, c)
+		c.p.backlog.push(c)
 	}
 }
 
@@ -92,9 +100,16 @@ func (c *channel) push(it item) {
 	c.schedule()
 }
 
-// pump makes frames for at most about one chunk of payload.
+// pump copies or makes frames for at most about one chunk of payload.
 func (c *channel) pump() {
 	budget := c.p.w.cfg.ChunkBytes
+	for budget > 0 && c.copies.len() > 0 {
+		n, over := c.copyNear(*c.copies.at(0))
+		budget -= n + frameCost
+		if over {
+			c.copies.pop()
+		}
+	}
 	for budget > 0 && c.pending.len() > 0 && c.open() {
 		it := c.pending.pop()
 		n, more := c.step(it)
@@ -105,7 +120,7 @@ func (c *channel) pump() {
 	}
 	c.schedule()
 	if c.p.ended {
-		c.p.wake()
+		c.p.changed()
 	}
 }
 
@@ -124,6 +139,9 @@ func (c *channel) step(it item) (payload int, more bool) {
 	case itemEnd:
 		c.emit(packet{kind: frameEnd}, span{})
 		return 0, false
+	case itemDone:
+		c.emit(packet{kind: frameDone, req: it.req}, span{})
+		return 0, false
 	}
 	r := c.p.request(it.req)
 	if r == nil {
@@ -131,6 +149,9 @@ func (c *channel) step(it item) (payload int, more bool) {
 	}
 	if it.kind == itemData {
 		n := min(uint32(c.p.w.cfg.ChunkBytes), r.limit-r.moved)
+		if c.near() != nil { // the receive began when one of the two was elsewhere
+			n = min(n, inboxBytes/4)
+		}
 		k := packet{kind: frameData, req: r.peerReq, peerReq: r.index, off: r.moved, length: n}
 		r.moved += n
 		more = r.moved < r.limit // before emit: it may complete the request
@@ -167,12 +188,8 @@ func (c *channel) emit(k packet, payload span) {
 	k.seq = c.sendNext
 	c.sendNext++
 	k.payload = c.p.packed(payload)
-	if c.direct() {
-		q := c.local().channel(c.p.rank)
-		q.take(&k)
-		if k.kind == frameData {
-			c.p.dataAcked(k.peerReq, k.length)
-		}
+	if q := c.near(); q != nil {
+		c.handOver(q, &k)
 		return
 	}
 	kept := k
@@ -188,6 +205,37 @@ func (c *channel) emit(k packet, payload span) {
 			c.sendControl(frameSync) // the rank waits for nothing but acks
 		}
 	}
+}
+
+// handOver puts a packet into the inbox of a rank of this World.
+func (c *channel) handOver(q *Proc, k *packet) {
+	var origin *request
+	if k.kind == frameRTS {
+		origin = c.p.request(k.req)
+		origin.offered = true
+		c.p.offers++
+	}
+	q.in.put(c.p.rank, k, origin)
+	c.p.toSelf = c.p.toSelf || q == c.p
+	if k.needsServing() && q != c.p {
+		q.in.urgent.Store(true) // behind the packet: who clears it finds that
+		c.p.urge = append(c.p.urge, q)
+	}
+	if k.kind == frameData {
+		c.p.dataAcked(k.peerReq, k.length)
+	}
+}
+
+// needsServing reports whether a packet is for the library of its receiver, even while the program computes: one-sided operations and long
+// messages go on without it.
+func (k *packet) needsServing() bool {
+	switch k.kind {
+	case frameEager:
+		return k.context%contextKinds >= contextWindow
+	case frameDone, frameEnd, frameAck:
+		return false
+	}
+	return true
 }
 
 // payload returns the payload of a packet in replay.
@@ -265,9 +313,16 @@ func (c *channel) take(k *packet) {
 	c.recvNext++
 	switch k.kind {
 	case frameEager:
-		c.p.arrive(message{src: c.peer, context: k.context, tag: k.tag, size: k.length, seq: k.seq, payload: k.payload})
+		m := c.p.newMessage()
+		m.src, m.context, m.tag, m.size, m.seq, m.payload = c.peer, k.context, k.tag, k.length, k.seq, k.payload
+		c.p.arrive(m)
 	case frameRTS:
-		c.p.arrive(message{src: c.peer, context: k.context, tag: k.tag, size: k.size, rendezvous: true, req: k.req, seq: k.seq})
+		m := c.p.newMessage()
+		m.src, m.context, m.tag, m.size, m.seq, m.rendezvous, m.req = c.peer, k.context, k.tag, k.size, k.seq, true, k.req
+		if k.origin != nil {
+			m.sender, m.origin = c.local(), k.origin
+		}
+		c.p.arrive(m)
 	case frameCTS:
 		c.p.takeCTS(c, k)
 	case frameData:
@@ -278,6 +333,8 @@ func (c *channel) take(k *packet) {
 		c.p.takeCancelled(k)
 	case frameEnd:
 		c.peerEnded()
+	case frameDone:
+		c.p.takeDone(c, k)
 	}
 }
 
@@ -285,10 +342,6 @@ func (c *channel) take(k *packet) {
 // sender credit.
 func (c *channel) consume(cost int) {
 	c.consumed += uint64(cost)
-	if q := c.local(); q != nil {
-		q.channel(c.p.rank).credit(c.consumed)
-		return
-	}
 	c.tell()
 }
 
@@ -296,9 +349,17 @@ func (c *channel) consume(cost int) {
 // window or credit can be used up, so it is never stuck for want of an ack.
 func (c *channel) tell() {
 	quarter := c.p.w.cfg.WindowBytes / 4
-	if c.p.attached && (c.owed >= quarter || c.consumed-c.told >= uint64(quarter)) {
-		c.sendControl(frameAck)
+	if !c.p.attached.Load() || c.owed < quarter && c.consumed-c.told < uint64(quarter) {
+		return
 	}
+	if q := c.local(); q != nil {
+		if q.attached.Load() { // else it hears of it when it is again
+			c.told = c.consumed
+			q.in.put(c.p.rank, &packet{kind: frameAck, context: c.consumed}, nil)
+		}
+		return
+	}
+	c.sendControl(frameAck)
 }
 
 func (c *channel) credit(consumed uint64) {
@@ -322,7 +383,7 @@ func (c *channel) acknowledge(ack, consumed uint64) {
 		}
 	}
 	if c.p.ended {
-		c.p.wake()
+		c.p.changed()
 	}
 }
 

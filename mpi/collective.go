@@ -8,6 +8,7 @@ type plan struct {
 	c        *comm
 	s        *schedule
 	me, size int // in the local group
+	reduces  reduction
 }
 
 // planner builds a collective's schedule from the call's arguments.
@@ -66,7 +67,8 @@ func forms(name string, comm int, build planner) []entry {
 }
 
 func (p *Proc) plan(c *comm, s *schedule, a args, build planner) error {
-	return build(&plan{p: p, c: c, s: s, me: c.me, size: c.size()}, a)
+	s.plan = plan{p: p, c: c, s: s, me: c.me, size: c.size()}
+	return build(&s.plan, a)
 }
 
 // startCollective makes a nonblocking call.

@@ -154,7 +154,7 @@ func (t *datatype) String() string {
 
 // typeOf finds a datatype by handle.
 func (p *Proc) typeOf(handle uint32) (*datatype, error) {
-	if t := predefined()[handle]; t != nil {
+	if t := p.w.named(handle); t != nil {
 		return t, nil
 	}
 	if t := p.types.get(handle); t != nil {

@@ -21,7 +21,7 @@ type Memory interface {
 // Network carries frames to ranks that are not local to this World.
 //
 // Send must not block and must not call back into the World (it is called under
-// the World's lock). Frames to one destination leave in order, but may be lost;
+// a rank's lock). Frames to one destination leave in order, but may be lost;
 // whoever loses frames calls World.Reconnect on both sides once frames flow
 // again. Ownership of frame passes to the network.
 type Network interface {

@@ -11,8 +11,7 @@ import "slices"
 // frame is acked and each message received, or its receiver has ended. The rank may be removed then. Like a call, it returns
 // ErrFrozen where the rank is to freeze, and is to be called again, here or in the restored rank; or Cancel's error.
 func (p *Proc) Drain() error {
-	p.w.mu.Lock()
-	defer p.w.unlock()
+	defer p.leave(p.enter())
 	if !p.ended {
 		p.ended = true
 		p.active = nil // collectives that the program has not waited for: they might call it
@@ -30,8 +29,8 @@ func (p *Proc) Drain() error {
 // Ended reports whether the rank's program has ended: Drain has been called, of this Proc or of the one that it was restored
 // from.
 func (p *Proc) Ended() bool {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.ended
 }
 
@@ -52,17 +51,17 @@ func (p *Proc) drained() bool {
 
 // gone reports whether a peer's program has ended and all that it has sent to this rank is here.
 func (p *Proc) gone(peer Rank) bool {
-	if peer < 0 || int(peer) >= len(p.w.ended) {
+	if peer < 0 || int(peer) >= len(p.over) {
 		return false // only a damaged state leads here
 	}
 	c := p.channels[peer]
-	return p.w.ended[peer] || (c != nil && c.ended)
+	return p.over[peer] || (c != nil && c.ended)
 }
 
 // askAcks asks peers for acks that they would give only later.
 func (p *Proc) askAcks() {
 	for _, c := range p.channels {
-		if c != nil && p.attached && c.replay.len() > 0 {
+		if c != nil && p.attached.Load() && c.replay.len() > 0 {
 			c.sendControl(frameSync)
 		}
 	}
@@ -91,7 +90,7 @@ func (c *channel) peerEnded() {
 			c.p.complete(r)
 		}
 	}
-	c.p.wake()
+	c.p.changed()
 }
 
 // peerRemoved takes the news that the peer is nowhere any more: nothing goes to it.
@@ -102,6 +101,9 @@ func (c *channel) peerRemoved() {
 	}
 	for c.pending.len() > 0 {
 		c.pending.pop()
+	}
+	for c.copies.len() > 0 {
+		c.copies.pop()
 	}
 	for _, r := range c.p.requests {
 		switch {

@@ -67,8 +67,8 @@ func pairOfWorlds(t *testing.T) (worlds [2]*World, nets *[2]byHand, guests [2]*g
 
 // isDrained asks a rank whether its Drain may return.
 func (p *Proc) isDrained() bool {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.ended && p.drained()
 }
 
@@ -175,9 +175,9 @@ func TestEndedReceiverReleasesItsSender(t *testing.T) {
 	require.NoError(t, <-done)
 	require.Zero(t, a.p.buffered)
 	for range 100 { // nothing is kept for it
-		a.p.w.mu.Lock()
+		a.p.lock()
 		_, err := a.p.startSend(a.p.world, 0, 1, 0, span{off: 4096, len: 400}, modeStandard, true)
-		a.p.w.unlock()
+		a.p.release()
 		require.NoError(t, err)
 	}
 	require.Zero(t, a.p.channel(1).inflight)
@@ -333,8 +333,8 @@ func TestWindowOfAnEndedRank(t *testing.T) {
 }
 
 func (p *Proc) winOf(handle int) *window {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.wins.get(uint32(handle))
 }
 
@@ -374,8 +374,8 @@ func (g *guest) untilGone(r Rank) {
 }
 
 func (g *guest) peerGone(r Rank) bool {
-	g.p.w.mu.Lock()
-	defer g.p.w.mu.Unlock()
+	g.p.mu.Lock()
+	defer g.p.mu.Unlock()
 	return g.p.gone(r)
 }
 

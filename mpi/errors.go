@@ -170,6 +170,9 @@ func fail(class int, format string, args ...any) error {
 
 // errorClass is the class of an MPI error, success for nil.
 func errorClass(err error) int32 {
+	if err == nil {
+		return success
+	}
 	var e *callError
 	if errors.As(err, &e) {
 		return int32(e.class)

@@ -15,7 +15,8 @@ const (
 	frameCancel    = 9  // a sender wants its message back: number of its frame in size and peerReq
 	frameCancelled = 10 // the answer: size is 1 if the message was dropped
 	frameEnd       = 11 // the sender's program has ended: it sends no message more, and wants none
-	lastFrame      = frameEnd
+	frameDone      = 12 // a receive has copied a message from its sender's memory: the send is over
+	lastFrame      = frameDone
 
 	frameMagic  = 0x6d // of frames of this version; older and newer ones are dropped
 	headerBytes = 76
@@ -28,12 +29,13 @@ type packet struct {
 	seq     uint64
 	context uint64
 	tag     int32
-	size    uint32 // RTS: bytes of the message; CTS: bytes wanted
-	req     uint32 // RTS, CTS: the sender's request; DATA: the receiver's
-	peerReq uint32 // CTS: the receiver's request; DATA: the sender's
-	off     uint32 // DATA: of the payload in the message
-	length  uint32 // bytes of payload
-	payload []byte // EAGER kept for replay owns it; DATA kept for replay has none: it is read from the request's buffer again
+	size    uint32   // RTS: bytes of the message; CTS: bytes wanted
+	req     uint32   // RTS, CTS: the sender's request; DATA: the receiver's
+	peerReq uint32   // CTS: the receiver's request; DATA: the sender's
+	off     uint32   // DATA: of the payload in the message
+	length  uint32   // bytes of payload
+	origin  *request // RTS between ranks of one World: the sender's
+	payload []byte   // EAGER kept for replay owns it; DATA kept for replay has none: it is read from the request's buffer again
 }
 
 func (k *packet) cost() int { return frameCost + int(k.length) }

@@ -70,7 +70,7 @@ const tellTag = 99
 func (c *cluster) blocked(g *guest, call string, endedCh <-chan struct{}) {
 	for !ended(endedCh) {
 		p := g.current(c)
-		if p != nil && p.parked.Load() && strings.HasPrefix(c.worlds[c.location(g.rank)].Inspect(p.Rank()), call+"(") {
+		if p != nil && p.in.parked.Load() && strings.HasPrefix(c.worlds[c.location(g.rank)].Inspect(p.Rank()), call+"(") {
 			return
 		}
 		runtime.Gosched()

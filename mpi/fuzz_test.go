@@ -60,14 +60,14 @@ func busyWorld(t testing.TB) (w *World, p *Proc, state []byte) {
 		w.Receive(f.encode())
 	}
 	p.Freeze()
-	w.mu.Lock()
+	p.mu.Lock()
 	p.freeze = false
 	p.running = running{call: g.calls["MPI_Recv"], args: []uint64{4096, 1, tInt, 2, 1, commWorld, 0}}
 	r, err := p.startRecv(p.world, 0, 2, 1, span{off: 4096, len: 4}, true)
 	require.NoError(t, err)
 	p.suspend([]uint32{r.index})
 	p.running = running{}
-	w.mu.Unlock()
+	p.mu.Unlock()
 	state, err = w.Capture(0)
 	require.NoError(t, err)
 	return w, p, state
@@ -191,9 +191,9 @@ func FuzzInvoke(f *testing.F) {
 			if err != nil && !errors.As(err, &abort) && !errors.Is(err, errPeer) && !errors.Is(err, errNoFunction) {
 				t.Fatal(err)
 			}
-			w.mu.Lock()
+			p.mu.Lock()
 			p.cancelErr, p.suspended = nil, nil
-			w.mu.Unlock()
+			p.mu.Unlock()
 		}
 	})
 }
@@ -210,7 +210,7 @@ func (p *Proc) invokeUnlessBlocked(c *Call, a []uint64) error {
 		case err := <-done:
 			return err
 		default:
-			if p.parked.Load() {
+			if p.in.parked.Load() {
 				p.Cancel(errPeer)
 			}
 			runtime.Gosched()

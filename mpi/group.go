@@ -10,8 +10,11 @@ type group struct {
 
 // find returns the position of a rank of the world, or undefined.
 func (g *group) find(r Rank) int {
-	if r >= 0 && int(r) < len(g.ranks) && g.ranks[r] == r {
-		return int(r) // as in MPI_COMM_WORLD
+	if r < 0 {
+		return undefined
+	}
+	if int(r) < len(g.ranks) && g.ranks[r] == r {
+		return int(r) // as in MPI_COMM_WORLD, whose group all ranks of a World share
 	}
 	if len(g.ranks) <= 8 {
 		if i := slices.Index(g.ranks, r); i >= 0 {

@@ -13,12 +13,12 @@ const shownPeers = 8
 // Inspect says what a rank does, for humans: "MPI_Recv(source=3, tag=7), waiting for 2.3s", with
 // what is queued. The text may change.
 func (w *World) Inspect(r Rank) string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	p := w.proc(r)
 	if p == nil {
 		return "not here"
 	}
+	p.lock()
+	defer p.release()
 	var b strings.Builder
 	switch {
 	case p.running.call != nil:
@@ -60,7 +60,7 @@ func (w *World) Inspect(r Rank) string {
 	if len(p.active) > 0 {
 		fmt.Fprintf(&b, ", collectives %d", len(p.active))
 	}
-	if !p.attached {
+	if !p.attached.Load() {
 		b.WriteString("; detached")
 	}
 	return b.String()

@@ -191,17 +191,15 @@ func (c *cluster) over(r Rank) {
 }
 
 func (p *Proc) encodeLocked() []byte {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.encode()
 }
 
 // current returns the guest's Proc, where the guest itself does not change it.
 func (g *guest) current(c *cluster) *Proc {
 	w := c.worlds[c.location(g.rank)]
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.procs[g.rank]
+	return w.proc(Rank(g.rank))
 }
 
 // runCluster runs f on all ranks, spread over worlds, while disturb acts until

@@ -13,7 +13,10 @@ type message struct {
 	req        uint32 // the sender's request, of a rendezvous
 	seq        uint64 // number of its frame
 	payload    []byte
-	comm       *comm // of a message that MPI_Mprobe has taken
+	own        []byte   // memory for the payload of one that stays
+	sender     *Proc    // of a rendezvous within the World: whose request origin is
+	origin     *request // what to copy
+	comm       *comm    // of a message that MPI_Mprobe has taken
 }
 
 func matches(context uint64, src Rank, tag int32, m *message) bool {
@@ -35,22 +38,25 @@ func (p *Proc) dropUnexpected(i int) {
 	p.unexpected = slices.Delete(p.unexpected, i, i+1)
 }
 
-// arrive gives a message to the first posted receive that matches, or queues
+// arrive gives a message, one of newMessage, to the first posted receive that matches, or queues
 // it. m.payload may be borrowed: it is copied if it stays.
-func (p *Proc) arrive(m message) {
-	if m.context%contextKinds == contextWindow && p.serve(&m) {
+func (p *Proc) arrive(m *message) {
+	if m.context%contextKinds == contextWindow && p.serveWindow(m) {
+		p.dropMessage(m)
 		return
 	}
 	for i, r := range p.posted {
-		if matches(r.context, r.peer, r.tag, &m) {
+		if matches(r.context, r.peer, r.tag, m) {
 			p.posted = slices.Delete(p.posted, i, i+1)
-			p.accept(r, &m)
+			p.accept(r, m)
+			p.dropMessage(m)
 			return
 		}
 	}
-	m.payload = slices.Clone(m.payload)
-	p.unexpected = append(p.unexpected, &m)
-	p.wake() // a Probe may wait for it
+	m.own = append(m.own[:0], m.payload...)
+	m.payload = m.own
+	p.unexpected = append(p.unexpected, m)
+	p.changed() // a Probe may wait for it
 }
 
 // accept starts the transfer of a matched message, which completes an eager one.
@@ -63,14 +69,60 @@ func (p *Proc) accept(r *request, m *message) {
 	}
 	c := p.channel(m.src)
 	if m.rendezvous {
-		c.push(item{kind: itemCTS, req: m.req, peerReq: r.index, limit: r.limit})
-		if r.limit == 0 {
-			p.complete(r)
+		r.peerReq = m.req
+		switch {
+		case c.reaches(m.sender):
+			r.source, r.origin = m.sender, m.origin
+			c.copies.push(r)
+			c.schedule()
+		default:
+			c.clearToSend(r)
 		}
 		return
 	}
 	p.unpack(r.buf, m.payload[:min(len(m.payload), int(r.buf.len))])
 	c.consume(frameCost + len(m.payload))
+	p.complete(r)
+}
+
+// clearToSend asks the sender of a matched message for its data.
+func (c *channel) clearToSend(r *request) {
+	c.push(item{kind: itemCTS, req: r.peerReq, peerReq: r.index, limit: r.limit})
+	if r.limit == 0 {
+		c.p.complete(r)
+	}
+}
+
+// copyNear copies about a chunk of a matched message from the memory of its sender, a rank of this World, and reports whether that was the last.
+func (c *channel) copyNear(r *request) (n int, over bool) {
+	p := c.p
+	n = min(p.w.cfg.ChunkBytes, int(r.limit-r.moved))
+	p.copyFrom(r.source, r.buf.part(r.moved, uint32(n)), r.origin.buf.part(r.moved, uint32(n)))
+	if r.moved += uint32(n); r.moved < r.limit {
+		return n, false
+	}
+	r.source, r.origin = nil, nil
+	c.push(item{kind: itemDone, req: r.peerReq})
+	p.complete(r)
+	return n, true
+}
+
+// stopCopies gives up what is being copied from the peer's memory: the peer is asked for it, wherever it will be, as those are that matched later.
+func (c *channel) stopCopies() {
+	for c.copies.len() > 0 {
+		r := c.copies.pop()
+		r.source, r.origin, r.moved = nil, nil, 0
+		c.clearToSend(r)
+	}
+}
+
+// takeDone hears that the receiver has copied one of our sends.
+func (p *Proc) takeDone(c *channel, k *packet) {
+	r := p.request(k.req)
+	if r == nil || r.kind != reqSend || r.peer != c.peer || r.matched || r.done {
+		return // only a damaged state or frame leads here
+	}
+	r.matched = true
 	p.complete(r)
 }
 

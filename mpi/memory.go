@@ -36,7 +36,7 @@ func (p *Proc) memory(s span) []byte {
 }
 
 // bytes returns a contiguous span's memory, or nil where a damaged state made it invalid.
-// The slice is valid until the World's lock is released.
+// The slice is valid until the rank's lock is released.
 func (p *Proc) bytes(s span) []byte {
 	if s.len == 0 || s.typ != nil {
 		return nil
@@ -49,12 +49,20 @@ func (p *Proc) bytes(s span) []byte {
 	return b[s.off:end:end]
 }
 
-// packed returns a span's data in one piece: its memory itself where it is contiguous, else a copy.
+// packed returns a span's data in one piece: its memory itself where it is contiguous, else a copy, which is valid until the next.
 func (p *Proc) packed(s span) []byte {
 	if s.typ == nil || s.len == 0 {
 		return p.bytes(s)
 	}
-	buf := make([]byte, s.len)
+	if int(s.len) > cap(p.bounce) {
+		buf := make([]byte, s.len)
+		if int(s.len) <= p.w.cfg.ChunkBytes {
+			p.bounce = buf
+		}
+		p.pack(buf, s)
+		return buf
+	}
+	buf := p.bounce[:s.len]
 	p.pack(buf, s)
 	return buf
 }
@@ -91,6 +99,23 @@ func (p *Proc) move(dst, src span) {
 		p.pack(p.bytes(dst), src)
 	default:
 		p.unpack(dst, p.packed(src))
+	}
+}
+
+// copyFrom copies the data of a span of another rank of this World, whose lock is not held.
+func (p *Proc) copyFrom(q *Proc, dst, src span) {
+	switch {
+	case src.typ == nil:
+		p.unpack(dst, q.bytes(src))
+	case dst.typ == nil:
+		q.pack(p.bytes(dst), src)
+	default:
+		if int(src.len) > cap(p.bounce) {
+			p.bounce = make([]byte, p.w.cfg.ChunkBytes)
+		}
+		buf := p.bounce[:src.len]
+		q.pack(buf, src)
+		p.unpack(dst, buf)
 	}
 }
 

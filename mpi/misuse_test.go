@@ -371,8 +371,8 @@ func wrongAccesses(w *wrongs) []misuse {
 
 // held counts what the library keeps for the program.
 func (p *Proc) held() string {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return fmt.Sprint(len(p.requests)-len(p.freeList), len(p.posted), len(p.active), len(p.comms.items),
 		len(p.groups.items), len(p.types.items), len(p.ops.items), len(p.errhandlers.items), len(p.keyvals.items),
 		len(p.infos.items), len(p.messages.items), len(p.sessions.items), len(p.wins.items), p.suspended != nil)

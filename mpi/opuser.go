@@ -178,10 +178,10 @@ func (p *Proc) spread(t *datatype, at int64, s span) {
 func (p *Proc) operands(n uint32) (addr uint32, done func(), err error) {
 	if p.operandsInUse {
 		addr, err = p.alloc(n, 16)
-		return addr, func() { _ = p.release(addr) }, err // a program that ends in free has ended in its operation too
+		return addr, func() { _ = p.freeMemory(addr) }, err // a program that ends in free has ended in its operation too
 	}
 	if n > p.operandBytes {
-		if err := p.release(p.operandMemory); err != nil {
+		if err := p.freeMemory(p.operandMemory); err != nil {
 			return 0, nil, err
 		}
 		p.operandMemory, p.operandBytes = 0, 0

@@ -169,6 +169,9 @@ func (p *Proc) take(index uint32) status {
 	st := r.result
 	if r.coll != nil && !r.persistent && cap(r.coll.host.b) <= p.w.cfg.ChunkBytes {
 		p.spare = r.coll.host.b[:0]
+		if s := r.coll.plan; s != nil && cap(s.transfers) <= keptTransfers {
+			p.sketch = s
+		}
 	}
 	p.freeRequest(r)
 	return st
@@ -198,7 +201,7 @@ func (p *Proc) send(a args, mode uint8) (uint64, error) {
 		if err != nil {
 			return nil, err
 		}
-		return one(p.beginSend(c, e, mode, true))
+		return p.one(p.beginSend(c, e, mode, true))
 	})
 	if err != nil {
 		return 0, c.on(err)
@@ -209,12 +212,21 @@ func (p *Proc) send(a args, mode uint8) (uint64, error) {
 	return success, p.take(reqs[0]).outcome(c)
 }
 
+// awaited are the requests that a call waits for. The list lasts until the call's next.
+func (p *Proc) awaited(reqs ...uint32) []uint32 {
+	if p.running.depth > 1 {
+		return slices.Clone(reqs) // the interrupted call has its own
+	}
+	p.awaits = append(p.awaits[:0], reqs...)
+	return p.awaits
+}
+
 // one is the list of one request.
-func one(r *request, err error) ([]uint32, error) {
+func (p *Proc) one(r *request, err error) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []uint32{r.index}, nil
+	return p.awaited(r.index), nil
 }
 
 // give stores the handle of a request that start makes.
@@ -257,7 +269,7 @@ func callRecv(p *Proc, a args) (uint64, error) {
 		if err != nil {
 			return nil, err
 		}
-		return one(p.beginRecv(c, e, true))
+		return p.one(p.beginRecv(c, e, true))
 	})
 	if err != nil {
 		return 0, c.on(err)
@@ -326,7 +338,7 @@ func (p *Proc) beginExchange(c *comm, out, in envelope, internal bool) ([]uint32
 	if err != nil {
 		return nil, err
 	}
-	return []uint32{r.index, s.index}, nil
+	return p.awaited(r.index, s.index), nil
 }
 
 // replaceEnvelopes are those of buf, count, datatype, dest, sendtag, source, recvtag: what is sent is a copy.
@@ -417,15 +429,15 @@ func (p *Proc) joinedExchange(c *comm, out, in envelope) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.coll.reqs, r.coll.started, r.coll.received = reqs, true, true
+	r.coll.reqs, r.coll.started, r.coll.received = append(r.coll.reqs, reqs...), true, true // what a call waits for is its own only
 	p.active = append(p.active, r)
 	return r, p.progress()
 }
 
 // yield lets others run while a guest polls in a loop.
 func (p *Proc) yield() {
-	p.w.settle()
-	p.w.mu.Unlock()
+	p.settle()
+	p.unlock()
 	runtime.Gosched()
-	p.w.mu.Lock()
+	p.lock()
 }

@@ -114,6 +114,18 @@ var pairs = []struct { //nolint:gochecknoglobals // an immutable lookup table
 	{0x232, "MPI_2INTEGER", 0x219, 0x219},
 }
 
+// predefinedList has the named datatypes at their handles.
+var predefinedList = sync.OnceValue(func() []*datatype { //nolint:gochecknoglobals // an immutable lookup table
+	var list []*datatype
+	for handle, t := range predefined() {
+		for len(list) <= int(handle) {
+			list = append(list, nil)
+		}
+		list[handle] = t
+	}
+	return list
+})
+
 // predefined returns the named datatypes by handle. They belong to no rank and never change.
 var predefined = sync.OnceValue(func() map[uint32]*datatype { //nolint:gochecknoglobals // an immutable lookup table
 	all := map[uint32]*datatype{}

@@ -171,6 +171,7 @@ func (p *Proc) taken(a args, internal bool) (*request, error) {
 	p.messages.drop(h)
 	r.comm, r.context, r.peer, r.tag, r.buf = m.comm, m.context, m.src, m.tag, buf
 	p.accept(r, m)
+	p.dropMessage(m)
 	return r, nil
 }
 
@@ -179,7 +180,7 @@ func callMrecv(p *Proc, a args) (uint64, error) {
 		if err := p.statuses(a.u32(4), 1); err != nil {
 			return nil, err
 		}
-		return one(p.taken(a, true))
+		return p.one(p.taken(a, true))
 	})
 	if err != nil {
 		return 0, err
@@ -244,7 +245,7 @@ func (p *Proc) cancelSend(r *request) {
 	if r.matched {
 		return
 	}
-	if p.w.ended[r.peer] { // it was not received, and nobody is left to answer
+	if p.over[r.peer] { // it was not received, and nobody is left to answer
 		r.cancel, r.result.cancelled = cancelDone, true
 		p.complete(r)
 		return
@@ -262,6 +263,7 @@ func (p *Proc) takeCancel(c *channel, k *packet) {
 			if !m.rendezvous {
 				c.consume(frameCost + len(m.payload))
 			}
+			p.dropMessage(m)
 			found = 1
 			break
 		}

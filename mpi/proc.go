@@ -2,15 +2,18 @@ package mpi
 
 import (
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/godwit-run/godwit/internal/notify"
 )
 
-// spins is how often a blocked rank yields before it parks: a few microseconds,
-// which is what a local peer needs to answer.
-const spins = 40
+// How a blocked rank waits before it parks. Where each rank has a processor it looks again and again, for some tens of microseconds: what a local peer
+// needs to copy a large message, or one elsewhere to answer; in between it lets others run. Else it only yields.
+const (
+	looks    = 32
+	patience = 40
+	yields   = 40
+)
 
 // Proc is one local rank. Its guest makes calls from one goroutine at a time;
 // the other methods may be called from any goroutine.
@@ -20,14 +23,18 @@ type Proc struct {
 	epoch uint64
 	mem   Memory
 
-	wakes  atomic.Uint32 // counts events that may end a wait
-	parked atomic.Bool
-	wakeCh notify.Signal
+	attached atomic.Bool // messages reach it here; changed under w.mu
 
-	// All below is guarded by w.mu.
+	in inbox // from ranks of this World; keeps what is above and below in cache lines of their own
+
+	// mu guards everything below, and the channels. It is held by the guest's call or by who brings a frame, for at most about one chunk's
+	// copy at a time. Nobody who holds it waits for another rank's, but membership changes, which hold w.mu and take them by rank.
+	mu sync.Mutex
 
 	program     Guest // what calls may call back; nil until Bind
-	attached    bool
+	removed     bool  // from its World: its memory may be gone
+	toSelf      bool  // it has sent something to itself in this call
+	news        bool  // something has changed that may end a wait
 	freeze      bool
 	cancelErr   error
 	initialized bool
@@ -46,8 +53,17 @@ type Proc struct {
 	posted     []*request // receives not matched yet, in the order they were posted
 	unexpected []*message // messages not matched yet, in the order they arrived
 	channels   []*channel // by peer, nil until used
+	over       []bool     // by peer: it has ended, and is in no World any more
 	active     []*request // collectives under way, in the order they were started
+	offers     int        // sends that their receivers may be copying
+	backlog    queue[*channel]
+	urge       []*Proc    // ranks of this World that were sent something urgent, to be served if their programs compute
+	sketch     *schedule  // the memory of a collective that is over, to be used again
 	spare      []byte     // scratch memory of the last collective, to be used again
+	bounce     []byte     // memory to pack into
+	awaits     []uint32   // memory for the requests that a call waits for
+	listed     []*request // memory for the requests that a call names
+	idle       []*message // to be used again
 
 	objects
 }
@@ -104,9 +120,10 @@ func newObjects(self *group, world *group, rank Rank) objects {
 func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
 	return &Proc{
 		w: w, rank: r, epoch: epoch, mem: mem,
-		wakeCh:     notify.NewSignal(),
+		in:         newInbox(),
 		clockStart: w.start,
 		channels:   make([]*channel, w.cfg.Size),
+		over:       make([]bool, w.cfg.Size),
 		objects:    newObjects(&group{ranks: []Rank{r}}, w.everyone, r),
 	}
 }
@@ -154,17 +171,113 @@ func (p *Proc) suspend(reqs []uint32) {
 // Rank returns the rank in MPI_COMM_WORLD.
 func (p *Proc) Rank() Rank { return p.rank }
 
+// lock takes the rank's lock, and what is in its inbox.
+func (p *Proc) lock() {
+	p.mu.Lock()
+	p.drain()
+}
+
+// release gives the lock back, for who is not the guest: work that can be done is done before, and the guest hears of what has changed.
+func (p *Proc) release() {
+	for {
+		p.settle()
+		if p.news {
+			p.news = false
+			p.in.wake()
+		}
+		if p.unlock(); !p.in.urgent.Load() || !p.mu.TryLock() {
+			return
+		}
+		p.drain() // somebody has found the lock taken, and left it to us
+	}
+}
+
+// enter begins a call of the guest, and says whether it is one that its program makes by itself, not inside of another.
+func (p *Proc) enter() (outermost bool) {
+	p.mu.Lock()
+	outermost = p.running.call == nil
+	p.in.busy.Store(true)
+	p.drain()
+	return outermost
+}
+
+// leave ends a call of the guest; outermost says that it computes from now on.
+func (p *Proc) leave(outermost bool) {
+	if p.toSelf {
+		p.toSelf = false
+		p.drain()
+	}
+	p.settle()
+	p.news = false // it looks by itself
+	if outermost {
+		p.in.busy.Store(false)
+	}
+	p.unlock()
+	if outermost && p.in.urgent.Load() {
+		p.serve()
+	}
+}
+
+// unlock gives the lock back, and then serves those ranks that compute while something urgent waits for them.
+func (p *Proc) unlock() {
+	if len(p.urge) == 0 {
+		p.mu.Unlock()
+		return
+	}
+	var few [8]*Proc
+	urge := few[:copy(few[:], p.urge)]
+	if len(p.urge) > len(few) {
+		urge, p.urge = p.urge, nil
+	}
+	p.urge = p.urge[:0]
+	p.mu.Unlock()
+	for _, q := range urge {
+		if !q.in.busy.Load() {
+			q.serve()
+		}
+	}
+}
+
+// serve takes what is in the inbox in the rank's stead, unless somebody has the lock, who will find it.
+func (p *Proc) serve() {
+	if p.mu.TryLock() {
+		p.drain()
+		p.release()
+	}
+}
+
+// drain takes what is in the inbox. Holds mu.
+func (p *Proc) drain() {
+	if p.in.urgent.Load() {
+		p.in.urgent.Store(false) // before the look
+	}
+	if p.in.some() && !p.removed {
+		p.in.take(p)
+	}
+}
+
+// takeNear takes a packet of a rank of this World.
+func (p *Proc) takeNear(from Rank, k *packet) {
+	c := p.channel(from)
+	if k.kind == frameAck {
+		c.credit(k.context)
+		return
+	}
+	k.seq = c.recvNext
+	c.take(k)
+}
+
 // Initialized reports whether the guest has called MPI_Init.
 func (p *Proc) Initialized() bool {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.initialized
 }
 
 // Finalized reports whether the guest has called MPI_Finalize.
 func (p *Proc) Finalized() bool {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.finalized
 }
 
@@ -173,28 +286,28 @@ func (p *Proc) Finalized() bool {
 // not wait. The call that returned ErrFrozen must be the next call made. Inside a
 // function that the library has called back, no call stops.
 func (p *Proc) Freeze() {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
+	p.lock()
+	defer p.release()
 	p.freeze = true
-	p.wake()
+	p.changed()
 }
 
 // Unfreeze withdraws Freeze.
 func (p *Proc) Unfreeze() {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.freeze = false
 }
 
 // Cancel makes the current and every later call fail with err. The first
 // error given stays.
 func (p *Proc) Cancel(err error) {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
+	p.lock()
+	defer p.release()
 	if p.cancelErr == nil {
 		p.cancelErr = err
 	}
-	p.wake()
+	p.changed()
 }
 
 // interrupted returns why no call may go on, or nil. inside tells that the call is one that a callback makes.
@@ -202,36 +315,36 @@ func (p *Proc) interrupted(inside bool) error {
 	if p.cancelErr != nil {
 		return p.cancelErr
 	}
-	if (p.freeze || !p.attached) && !inside {
+	if (p.freeze || !p.attached.Load()) && !inside {
 		return ErrFrozen
 	}
 	return nil
 }
 
-// wake ends a wait of the rank's guest, which then looks again.
-func (p *Proc) wake() {
-	p.wakes.Add(1)
-	if p.parked.Load() {
-		p.wakeCh.Set()
-	}
-}
+// changed notes that a wait of the rank's guest may be over.
+func (p *Proc) changed() { p.news = true }
 
 // wait blocks the guest until done, which is asked under the lock. Collectives under way go on meanwhile. What is done
 // is done even if the rank is to freeze: the call then ends.
 func (p *Proc) wait(done func() bool) error {
 	for {
-		seen := p.wakes.Load()
+		seen := p.in.kicks.Load()
+		p.drain()
+		p.news = false
 		if len(p.active) > 0 {
 			if err := p.progress(); err != nil {
 				return err
 			}
 		}
-		p.w.settle() // what progress has begun, too
+		p.settle() // what progress has begun, too
 		if done() {
 			return nil
 		}
 		if err := p.interrupted(p.running.depth > 1); err != nil {
 			return err
+		}
+		if p.news { // a collective may go on by what was settled
+			continue
 		}
 		if p.since == 0 {
 			p.since = p.w.now()
@@ -242,17 +355,69 @@ func (p *Proc) wait(done func() bool) error {
 
 // park releases the lock until something has happened since seen.
 func (p *Proc) park(seen uint32) {
-	p.w.mu.Unlock()
-	defer p.w.mu.Lock()
-	for range spins {
-		if p.wakes.Load() != seen {
-			return
+	rounds, each := yields, 1
+	switch {
+	case p.offers > 0: // it takes long; and then it is best to go on where the copy was made
+		rounds = 2
+	case p.w.spins():
+		rounds, each = patience, looks
+	}
+	p.unlock()
+	defer p.mu.Lock()
+	for range rounds {
+		for range each {
+			if p.in.kicks.Load() != seen || p.in.some() {
+				return
+			}
+			relax()
 		}
 		runtime.Gosched()
 	}
-	p.parked.Store(true)
-	defer p.parked.Store(false)
-	if p.wakes.Load() == seen {
-		<-p.wakeCh
+	p.in.parked.Store(true)
+	defer p.in.parked.Store(false)
+	if p.in.kicks.Load() == seen && !p.in.some() {
+		<-p.in.wakeCh
+	}
+}
+
+// settle lets channels with work go on, one chunk at a time, and gives the lock away in between.
+func (p *Proc) settle() {
+	for p.backlog.len() > 0 {
+		c := p.backlog.pop()
+		c.queued = false
+		c.pump()
+		if p.backlog.len() > 0 {
+			p.unlock()
+			p.mu.Lock()
+		}
+	}
+}
+
+// newMessage is one to be filled. Whoever takes it out of all queues gives it back with dropMessage.
+func (p *Proc) newMessage() *message {
+	if n := len(p.idle); n > 0 {
+		m := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return m
+	}
+	return &message{}
+}
+
+// These bound the memory of messages and collectives that is used again.
+const (
+	keptTransfers = 1024
+	keptRequests  = 1024
+	keptMessages  = 256
+	keptPayload   = 16 << 10
+)
+
+func (p *Proc) dropMessage(m *message) {
+	own := m.own[:0]
+	if cap(own) > keptPayload {
+		own = nil
+	}
+	*m = message{own: own}
+	if len(p.idle) < keptMessages {
+		p.idle = append(p.idle, m)
 	}
 }

@@ -17,7 +17,8 @@ func (g *plan) reduction(typ, op uint32) (*reduction, error) {
 		return nil, err
 	}
 	o, err := g.p.reducer(op, t)
-	return &reduction{o, t}, err
+	g.reduces = reduction{o, t}
+	return &g.reduces, err
 }
 
 // operand returns a buffer to compute with: one that is not contiguous is used through scratch memory, which

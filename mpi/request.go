@@ -35,11 +35,14 @@ type request struct {
 	tag      int32
 	buf      span
 	peerReq  uint32 // the other side's request in a rendezvous
+	source   *Proc  // of a receive under way within the World: whose origin is copied from
+	origin   *request
 	limit    uint32 // bytes that the rendezvous moves
 	moved    uint32 // bytes sent (framed) or received
 	acked    uint32 // of a send: bytes that the receiver has acked
 	seq      uint64 // of a send: number of its first frame
 	framed   bool   // of a send: that frame has been made
+	offered  bool   // of a send: its receiver, a rank of this World, may copy it
 	sent     bool   // of a send: nothing is left to do but to hear of a cancellation
 	result   status
 
@@ -133,8 +136,12 @@ func (p *Proc) complete(r *request) {
 		r.sent = true // the receiver's answer to the cancellation names this request
 		return
 	}
+	if r.offered {
+		r.offered = false
+		p.offers--
+	}
 	r.done = true
-	p.wake()
+	p.changed()
 	h := r.after
 	r.after = hook{}
 	size, result := r.buf.len, r.result
@@ -188,6 +195,7 @@ func (p *Proc) postRecv(r *request) {
 		m := p.unexpected[i]
 		p.dropUnexpected(i)
 		p.accept(r, m)
+		p.dropMessage(m)
 		return
 	}
 	p.posted = append(p.posted, r)

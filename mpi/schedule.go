@@ -13,6 +13,12 @@ type schedule struct {
 	scratch uint64 // bytes of host
 	seed    []byte // what host holds at the start, from seedAt on
 	seedAt  uint32
+
+	transfers []transfer // of all rounds, one behind the other
+	actions   []action   // likewise
+	plan      plan
+	running   collective
+	own       hostBuffer
 }
 
 // round starts its transfers together, waits for them all, then does its local
@@ -51,6 +57,8 @@ type collective struct {
 	received bool     // the result is that of the first request: a send-receive
 	made     *comm    // a communicator whose id is then in host
 	madeAt   uint32
+
+	plan *schedule // whose memory is used again when the collective is over; nil: it has none, or is kept
 }
 
 // Tags of collectives: a number that counts them, and a slot where one rank may send several messages to another
@@ -63,8 +71,29 @@ const (
 
 // newSchedule begins a collective on c.
 func newSchedule(c *comm) *schedule {
+	s := &schedule{}
+	s.begin(c)
+	return s
+}
+
+// begin makes the schedule an empty one on c, in the memory that it has.
+func (s *schedule) begin(c *comm) {
 	c.collSeq++
-	return &schedule{comm: c, ranks: c.peers().ranks, tag: int32(c.collSeq&seqMask) << slotBits, host: &hostBuffer{}}
+	*s = schedule{
+		comm: c, ranks: c.peers().ranks, tag: int32(c.collSeq&seqMask) << slotBits, host: &s.own,
+		rounds: s.rounds[:0], transfers: s.transfers[:0], actions: s.actions[:0], running: collective{reqs: s.running.reqs[:0]},
+	}
+}
+
+// newSchedule begins a collective on c that runs once, in the memory of one that is over.
+func (p *Proc) newSchedule(c *comm) *schedule {
+	s := p.sketch
+	if s == nil {
+		return newSchedule(c)
+	}
+	p.sketch = nil
+	s.begin(c)
+	return s
 }
 
 // alloc returns n bytes of scratch.
@@ -76,7 +105,17 @@ func (s *schedule) alloc(n uint32) span {
 
 // round adds a round of transfers.
 func (s *schedule) round(t ...transfer) {
-	s.rounds = append(s.rounds, round{transfers: t})
+	n := len(s.transfers)
+	s.transfers = append(s.transfers, t...)
+	s.rounds = append(s.rounds, round{transfers: s.transfers[n:len(s.transfers):len(s.transfers)]})
+}
+
+// add adds a transfer to the last round.
+func (s *schedule) add(t transfer) {
+	last := &s.rounds[len(s.rounds)-1]
+	n := len(s.transfers) - len(last.transfers)
+	s.transfers = append(s.transfers, t)
+	last.transfers = s.transfers[n:len(s.transfers):len(s.transfers)]
 }
 
 // work adds local work to the last round.
@@ -85,7 +124,9 @@ func (s *schedule) work(a ...action) {
 		s.round()
 	}
 	last := &s.rounds[len(s.rounds)-1]
-	last.work = append(last.work, a...)
+	n := len(s.actions) - len(last.work)
+	s.actions = append(s.actions, a...)
+	last.work = s.actions[n:len(s.actions):len(s.actions)]
 }
 
 // copy adds a copy, unless it would do nothing.
@@ -122,7 +163,8 @@ func (p *Proc) scheduled(s *schedule, internal bool) (*request, error) {
 		return nil, s.comm.on(err)
 	}
 	r.comm = s.comm
-	r.coll = &collective{comm: s.comm, rounds: s.rounds, host: s.host}
+	s.running.comm, s.running.rounds, s.running.host = s.comm, s.rounds, s.host
+	r.coll = &s.running
 	if uint64(cap(p.spare)) >= s.scratch {
 		s.host.b, p.spare = p.spare[:s.scratch], nil
 	} else {
@@ -239,8 +281,8 @@ func (p *Proc) perform(c *collective, work []action) error {
 		}
 	}
 	if total > uint64(p.w.cfg.EagerLimit) {
-		p.w.mu.Unlock()
-		defer p.w.mu.Lock()
+		p.unlock()
+		defer p.mu.Lock()
 	}
 	for i := range work {
 		p.act(&work[i])
@@ -289,7 +331,7 @@ func (p *Proc) collect(c *comm, build func(s *schedule) error) (uint64, error) {
 
 // begin plans a collective and launches it.
 func (p *Proc) begin(c *comm, build func(s *schedule) error, internal bool) ([]uint32, error) {
-	s := newSchedule(c)
+	s := p.newSchedule(c)
 	if err := build(s); err != nil {
 		return nil, err
 	}
@@ -297,7 +339,8 @@ func (p *Proc) begin(c *comm, build func(s *schedule) error, internal bool) ([]u
 	if err != nil {
 		return nil, err
 	}
-	return []uint32{r.index}, p.launch(r)
+	r.coll.plan = s
+	return p.awaited(r.index), p.launch(r)
 }
 
 // takeCollective ends a blocking collective's request and returns its error.

@@ -120,6 +120,9 @@ func (c *codec) message(m *message) {
 	c.uint64(&m.seq)
 	c.bytes(&m.payload)
 	c.comm(&m.comm)
+	if c.reading {
+		m.own = m.payload
+	}
 	c.check(m.rendezvous || uint64(m.size) == uint64(len(m.payload)), "a message of %d bytes has %d", m.size, len(m.payload))
 }
 
@@ -172,7 +175,7 @@ func (c *codec) channel(x *channel, maxInflight int) {
 		if !c.reading {
 			continue
 		}
-		sequenced := (k.kind >= frameEager && k.kind <= frameData) || k.kind == frameCancel || k.kind == frameCancelled || k.kind == frameEnd
+		sequenced := (k.kind >= frameEager && k.kind <= frameData) || k.kind == frameCancel || k.kind == frameCancelled || k.kind >= frameEnd
 		whole := sequenced && k.seq == x.sendNext-uint64(n-i)
 		if !whole || (k.kind != frameData && uint64(k.length) != uint64(len(k.payload))) || x.inflight > maxInflight {
 			c.fail("frame %d to rank %d is damaged", k.seq, x.peer)

@@ -80,7 +80,10 @@ func (p *Proc) putStatus(c *comm, ptr uint32, st status) {
 
 // putError stores a status's ERROR.
 func (p *Proc) putError(ptr uint32, class int32) {
-	if s, err := p.guest(ptr, statusBytes); ptr != statusIgnore && err == nil {
+	if ptr == statusIgnore {
+		return
+	}
+	if s, err := p.guest(ptr, statusBytes); err == nil {
 		order.PutUint32(p.bytes(s)[8:], uint32(class))
 	}
 }

@@ -32,9 +32,9 @@ type lockWait struct {
 	exclusive bool
 }
 
-// serve takes a window message, and reports whether there is such a window here. A message that comes before the window
+// serveWindow takes a window message, and reports whether there is such a window here. A message that comes before the window
 // stays in the queue of unexpected messages.
-func (p *Proc) serve(m *message) bool {
+func (p *Proc) serveWindow(m *message) bool {
 	w := p.winByID[m.context/contextKinds]
 	if w == nil {
 		return false
@@ -164,11 +164,11 @@ func (p *Proc) do(w *window, in *inbound, op *targetOp) error {
 		return p.grant(w)
 	case msgPost:
 		w.posted[op.origin]++
-		p.wake()
+		p.changed()
 		return nil
 	case msgComplete:
 		w.over[op.origin]++
-		p.wake()
+		p.changed()
 		return nil
 	case msgAnswer:
 		o := &w.origins[op.origin]
@@ -176,7 +176,7 @@ func (p *Proc) do(w *window, in *inbound, op *targetOp) error {
 		if len(op.message.b) > 0 && o.class == success {
 			o.class = int32(op.message.b[0])
 		}
-		p.wake()
+		p.changed()
 		return nil
 	}
 	return p.operate(w, op)

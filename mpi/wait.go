@@ -58,7 +58,12 @@ func (p *Proc) list(ptr uint32, count int) (list span, reqs []*request, active i
 	if err != nil {
 		return list, nil, 0, err
 	}
-	reqs = make([]*request, count)
+	if p.running.depth == 1 && count <= cap(p.listed) {
+		reqs = p.listed[:count] // until the call ends
+		clear(reqs)
+	} else if reqs = make([]*request, count); p.running.depth == 1 && count <= keptRequests {
+		p.listed = reqs
+	}
 	for i := range reqs {
 		r, err := p.requestAt(list, i)
 		if err != nil {

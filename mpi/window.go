@@ -139,7 +139,7 @@ func (p *Proc) openWindow(c *comm, all []part, flavor int, base uint32, x *info)
 			continue
 		}
 		p.dropUnexpected(i)
-		p.serve(m)
+		p.serveWindow(m)
 	}
 	return w, nil
 }
@@ -342,7 +342,7 @@ func callWinFree(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	for _, addr := range []uint32{w.memory, w.values} {
-		if err := p.release(addr); err != nil {
+		if err := p.freeMemory(addr); err != nil {
 			return 0, err
 		}
 	}
@@ -443,4 +443,4 @@ func callAllocMem(p *Proc, a args) (uint64, error) {
 	return success, p.putWord(a.u32(2), addr)
 }
 
-func callFreeMem(p *Proc, a args) (uint64, error) { return success, p.release(a.u32(0)) }
+func callFreeMem(p *Proc, a args) (uint64, error) { return success, p.freeMemory(a.u32(0)) }

@@ -1,6 +1,9 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
 // SharedMemory is a Memory that can share pages with others of its process. Windows of shared memory need it.
 type SharedMemory interface {
@@ -25,6 +28,47 @@ const SharedAlign = 64 << 10
 type sharedSegment struct {
 	segment Segment
 	left    int
+}
+
+// segments are those of windows that are being made, by the window's id.
+type segments struct {
+	mu   sync.Mutex
+	byID map[uint64]*sharedSegment
+}
+
+// mapped has one of so many ranks map a segment. The first one makes it; with the last one it is nobody's but the mappings'.
+func (x *segments) mapped(id uint64, ranks int, create func() (Segment, error), mapIn func(Segment) error) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s := x.byID[id]
+	if s == nil {
+		segment, err := create()
+		if err != nil {
+			return fail(errNoMem, "%v", err)
+		}
+		s = &sharedSegment{segment, ranks}
+		x.byID[id] = s
+	}
+	if err := mapIn(s.segment); err != nil {
+		return fail(errRMAShared, "%v", err)
+	}
+	if s.left--; s.left > 0 {
+		return nil
+	}
+	delete(x.byID, id)
+	if err := s.segment.Close(); err != nil {
+		return fail(errRMAShared, "%v", err)
+	}
+	return nil
+}
+
+// remove takes a segment out that was not mapped by all; nil: there is none.
+func (x *segments) remove(id uint64) *sharedSegment {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s := x.byID[id]
+	delete(x.byID, id)
+	return s
 }
 
 // callWinAllocateShared makes one segment that all ranks map, each at an address of its own (MPI 5.0 section 12.2.3).
@@ -75,8 +119,7 @@ func callWinAllocateShared(p *Proc, a args) (uint64, error) {
 
 // abandonShared undoes what was done for a window of shared memory that not all ranks could map.
 func (p *Proc) abandonShared(id uint64, w *window, rank int, why string) error {
-	if s := p.w.segments[id]; s != nil {
-		delete(p.w.segments, id)
+	if s := p.w.segments.remove(id); s != nil {
 		if err := s.segment.Close(); err != nil && why == "" {
 			why = err.Error()
 		}
@@ -87,7 +130,7 @@ func (p *Proc) abandonShared(id uint64, w *window, rank int, why string) error {
 		if err := p.unshare(w); err != nil {
 			return err
 		}
-		if err := p.release(w.memory); err != nil {
+		if err := p.freeMemory(w.memory); err != nil {
 			return err
 		}
 	}
@@ -105,7 +148,7 @@ func (p *Proc) shareMemory(c *comm, all []part, x *info) error {
 	}
 	total, offsets := int64(0), make([]int64, len(all))
 	for i, m := range all {
-		if m.here != all[0].here || p.w.procs[c.group.ranks[i]] == nil {
+		if m.here != all[0].here || p.w.procs[c.group.ranks[i]].Load() == nil {
 			return fail(errRMAShared, "rank %d is on another host: split the communicator by MPI_COMM_TYPE_SHARED again", i)
 		}
 		offsets[i] = total
@@ -120,23 +163,9 @@ func (p *Proc) shareMemory(c *comm, all []part, x *info) error {
 		return err
 	}
 	id := all[0].id
-	s := p.w.segments[id]
-	if s == nil {
-		segment, err := mem.NewSegment(total)
-		if err != nil {
-			return fail(errNoMem, "%v", err)
-		}
-		s = &sharedSegment{segment, c.size()}
-		p.w.segments[id] = s
-	}
-	if err := mem.Map(addr, s.segment); err != nil {
-		return fail(errRMAShared, "%v", err)
-	}
-	if s.left--; s.left == 0 { // mapped by all: the mappings keep it
-		delete(p.w.segments, id)
-		if err := s.segment.Close(); err != nil {
-			return fail(errRMAShared, "%v", err)
-		}
+	err = p.w.segments.mapped(id, c.size(), func() (Segment, error) { return mem.NewSegment(total) }, func(s Segment) error { return mem.Map(addr, s) })
+	if err != nil {
+		return err
 	}
 	w, err := p.openWindow(c, all, flavorShared, addr+uint32(offsets[c.me]), x)
 	if err != nil {

@@ -2,8 +2,10 @@ package mpi
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,17 +16,18 @@ type World struct {
 	cfg   Config
 	net   Network
 	start time.Time
+	cores int // that Go uses
 
-	// mu guards everything below, all Procs and their channels. It is held for
-	// at most about one chunk's copy at a time.
-	mu      sync.Mutex
-	procs   []*Proc                // by rank, nil if not local
-	backlog []*channel             // channels that can send more, in turn
-	missed  map[Rank]map[Rank]bool // senders whose frames came for a rank before it was here
-	ended   []bool                 // by rank: it has ended, and is in no World any more
+	procs    []atomic.Pointer[Proc] // by rank, nil if not local; changed under mu
+	crowd    atomic.Int32           // how many are local
+	everyone *group                 // of MPI_COMM_WORLD
+	types    []*datatype            // the named ones, by handle
+	segments segments
 
-	segments map[uint64]*sharedSegment // of windows that are being made, by their id
-	everyone *group                    // of MPI_COMM_WORLD
+	// mu is held by who changes which ranks are here, or reachable; it is taken before any rank's lock.
+	mu     sync.Mutex
+	missed map[Rank]map[Rank]bool // senders whose frames came for a rank before it was here
+	ended  []bool                 // by rank: it has ended, and is in no World any more
 }
 
 // NewWorld returns a World without ranks. The config must be valid.
@@ -36,14 +39,27 @@ func NewWorld(cfg Config, net Network) *World {
 		cfg:    cfg,
 		net:    net,
 		start:  time.Now(),
-		procs:  make([]*Proc, cfg.Size),
+		cores:  runtime.GOMAXPROCS(0),
+		procs:  make([]atomic.Pointer[Proc], cfg.Size),
 		missed: map[Rank]map[Rank]bool{},
 		ended:  make([]bool, cfg.Size),
 
-		segments: map[uint64]*sharedSegment{},
+		segments: segments{byID: map[uint64]*sharedSegment{}},
 		everyone: &group{ranks: ranksTo(cfg.Size)},
+		types:    predefinedList(),
 	}
 }
+
+// named is a predefined datatype, or nil.
+func (w *World) named(handle uint32) *datatype {
+	if uint64(handle) >= uint64(len(w.types)) {
+		return nil
+	}
+	return w.types[handle]
+}
+
+// spins reports whether a rank that waits may keep its processor: each has one of its own.
+func (w *World) spins() bool { return w.cores > 1 && int(w.crowd.Load()) <= w.cores }
 
 // ranksTo are the ranks 0 to n-1.
 func ranksTo(n int) []Rank {
@@ -61,7 +77,7 @@ func (w *World) checkNew(r Rank) error {
 	if r < 0 || int(r) >= w.cfg.Size {
 		return fmt.Errorf("rank %d of %d: %w", r, w.cfg.Size, ErrNoRank)
 	}
-	if w.procs[r] != nil {
+	if w.proc(r) != nil {
 		return fmt.Errorf("rank %d: %w", r, ErrRankExists)
 	}
 	return nil
@@ -71,17 +87,19 @@ func (w *World) checkNew(r Rank) error {
 // ErrRankExists or ErrNoRank.
 func (w *World) AddRank(r Rank, epoch uint64, mem Memory) (*Proc, error) {
 	w.mu.Lock()
-	defer w.unlock()
+	defer w.mu.Unlock()
 	if err := w.checkNew(r); err != nil {
 		return nil, err
 	}
 	p := w.newProc(r, epoch, mem)
+	copy(p.over, w.ended)
 	p.left = slices.Contains(w.ended, true)
-	w.procs[r] = p
-	p.attached = true
+	w.put(p)
 	w.attachLocal(p)
+	p.lock()
+	defer p.release()
 	for peer := range w.missed[r] {
-		w.attachRemote(p, peer)
+		p.attachRemote(peer)
 	}
 	delete(w.missed, r)
 	return p, nil
@@ -114,14 +132,14 @@ func (w *World) Decode(r Rank, mem Memory, state []byte) (*Proc, error) {
 // remote ranks are told. It fails with ErrRankExists and then has changed nothing.
 func (w *World) Join(p *Proc, epoch uint64) error {
 	w.mu.Lock()
-	defer w.unlock()
+	defer w.mu.Unlock()
 	if err := w.checkNew(p.rank); err != nil {
 		return err
 	}
 	p.epoch = epoch
 	p.clockStart = p.clockStart.Add(time.Since(p.decoded)) // it stood still
-	w.procs[p.rank] = p
 	delete(w.missed, p.rank)
+	w.put(p)
 	w.attach(p)
 	return nil
 }
@@ -132,15 +150,25 @@ func (w *World) Join(p *Proc, epoch uint64) error {
 // are dropped from now on and local sends to it stay with their senders.
 func (w *World) Capture(r Rank) ([]byte, error) {
 	w.mu.Lock()
-	defer w.unlock()
+	defer w.mu.Unlock()
 	p := w.proc(r)
 	if p == nil {
 		return nil, fmt.Errorf("capture rank %d: %w", r, ErrNoRank)
 	}
-	if p.tied() {
+	p.mu.Lock()
+	tied := p.tied()
+	p.mu.Unlock()
+	if tied {
 		return nil, fmt.Errorf("capture rank %d: %w: it holds a window of MPI_Win_allocate_shared", r, ErrTied)
 	}
-	p.attached = false
+	w.detach(p)
+	p.lock()
+	defer p.release()
+	for _, c := range p.channels {
+		if c != nil {
+			c.stopCopies()
+		}
+	}
 	return p.encode(), nil
 }
 
@@ -148,52 +176,54 @@ func (w *World) Capture(r Rank) ([]byte, error) {
 // asked to freeze until Unfreeze.
 func (w *World) Resume(r Rank) error {
 	w.mu.Lock()
-	defer w.unlock()
+	defer w.mu.Unlock()
 	p := w.proc(r)
 	if p == nil {
 		return fmt.Errorf("resume rank %d: %w", r, ErrNoRank)
 	}
-	if !p.attached {
+	if !p.attached.Load() {
 		w.attach(p)
 	}
 	return nil
 }
 
 // Remove forgets a rank that has moved away or ended. A guest blocked in a call
-// must have been cancelled before. Frames to the rank go to the Network from now on.
+// must have been cancelled before. Frames to the rank go to the Network from now on, and nobody uses its memory any more.
 func (w *World) Remove(r Rank) {
 	w.mu.Lock()
-	defer w.unlock()
-	if p := w.proc(r); p != nil {
-		p.attached = false
-		w.procs[r] = nil
-		// Where it runs now it may have told us already, and we dropped that as long as it was here.
-		w.reconnect(r)
+	defer w.mu.Unlock()
+	p := w.proc(r)
+	if p == nil {
+		return
 	}
+	w.detach(p)
+	p.letGo()
+	w.procs[r].Store(nil)
+	w.crowd.Add(-1)
+	// Where it runs now it may have told us already, and we dropped that as long as it was here.
+	w.reconnect(r)
 }
 
 // PeerEnded tells that a rank elsewhere (or here) has ended, and drained if its end was a good one: nothing comes from it
 // any more, and nothing goes to it. Of a rank that is here it is called before Remove.
 func (w *World) PeerEnded(peer Rank) {
 	w.mu.Lock()
-	defer w.unlock()
-	if peer < 0 || int(peer) >= w.cfg.Size {
-		return
-	}
-	if w.ended[peer] {
+	defer w.mu.Unlock()
+	if peer < 0 || int(peer) >= w.cfg.Size || w.ended[peer] {
 		return
 	}
 	w.ended[peer] = true
-	for _, p := range w.procs {
-		if p == nil || p.rank == peer {
-			continue
+	w.each(func(p *Proc) {
+		if p.rank == peer {
+			return
 		}
+		p.over[peer] = true
 		if c := p.channels[peer]; c != nil {
 			c.peerRemoved()
 		}
 		p.left = true
-		p.wake()
-	}
+		p.changed()
+	})
 }
 
 // Reconnect tells that the route to peer is new: frames may have been lost.
@@ -202,8 +232,8 @@ func (w *World) PeerEnded(peer Rank) {
 // ranks on the other side.
 func (w *World) Reconnect(peer Rank) {
 	w.mu.Lock()
-	defer w.unlock()
-	if peer >= 0 && int(peer) < w.cfg.Size && w.procs[peer] == nil {
+	defer w.mu.Unlock()
+	if peer >= 0 && int(peer) < w.cfg.Size && w.proc(peer) == nil {
 		w.reconnect(peer)
 	}
 }
@@ -212,11 +242,11 @@ func (w *World) reconnect(peer Rank) {
 	if w.ended[peer] {
 		return
 	}
-	for _, p := range w.procs {
-		if p != nil && p.attached {
-			w.attachRemote(p, peer)
+	w.each(func(p *Proc) {
+		if p.attached.Load() {
+			p.attachRemote(peer)
 		}
-	}
+	})
 }
 
 // proc returns a local rank or nil.
@@ -224,14 +254,60 @@ func (w *World) proc(r Rank) *Proc {
 	if r < 0 || int(r) >= len(w.procs) {
 		return nil
 	}
-	return w.procs[r]
+	return w.procs[r].Load()
+}
+
+// each calls f for all local ranks, with each one's lock.
+func (w *World) each(f func(p *Proc)) {
+	for r := range w.procs {
+		if p := w.procs[r].Load(); p != nil {
+			p.lock()
+			f(p)
+			p.release()
+		}
+	}
+}
+
+// letGo gives up the rank's memory, and of what others have put into it.
+func (p *Proc) letGo() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.removed = true
+	for _, c := range p.channels {
+		if c != nil {
+			c.copies = queue[*request]{}
+		}
+	}
+}
+
+// put makes a rank a local one, to which messages go at once. Holds mu.
+func (w *World) put(p *Proc) {
+	p.attached.Store(true)
+	w.crowd.Add(1)
+	w.procs[p.rank].Store(p)
+}
+
+// detach makes a rank unreachable. When it returns, all that was on its way from it within the World has arrived, and nobody
+// puts anything into its inbox or uses its memory any more. Holds mu.
+func (w *World) detach(p *Proc) {
+	p.lock()
+	p.attached.Store(false)
+	p.release()
+	w.each(func(q *Proc) {
+		if c := q.channels[p.rank]; c != nil && q != p {
+			c.stopCopies()
+		}
+	})
 }
 
 // attach makes a rank reachable: unacked frames are exchanged with local peers,
-// and all remote ranks hear of it.
+// and all remote ranks hear of it. Holds mu.
 func (w *World) attach(p *Proc) {
-	p.attached = true
+	p.attached.Store(true)
 	w.attachLocal(p)
+	p.lock()
+	defer p.release()
+	copy(p.over, w.ended)
 	for r := range w.procs {
 		p.left = p.left || p.gone(Rank(r))
 		switch {
@@ -239,20 +315,34 @@ func (w *World) attach(p *Proc) {
 			if c := p.channels[r]; c != nil && Rank(r) != p.rank {
 				c.peerRemoved() // while the rank was not here
 			}
-		case w.procs[r] == nil:
-			w.attachRemote(p, Rank(r))
+		case w.procs[r].Load() == nil:
+			p.attachRemote(Rank(r))
 		}
 	}
-	p.wake()
+	p.changed()
 }
 
+// attachLocal brings a rank and all others of the World to direct delivery. Holds mu.
 func (w *World) attachLocal(p *Proc) {
-	for _, q := range w.procs {
-		if q == nil || q == p || !q.attached || (p.channels[q.rank] == nil && q.channels[p.rank] == nil) {
+	for r := range w.procs {
+		q := w.procs[r].Load()
+		if q == nil || q == p || !q.attached.Load() {
 			continue
 		}
-		exchange(p.channel(q.rank), q.channel(p.rank))
+		first, second := p, q
+		if q.rank < p.rank {
+			first, second = q, p
+		}
+		first.lock()
+		second.lock()
+		if p.channels[q.rank] != nil || q.channels[p.rank] != nil {
+			exchange(p.channel(q.rank), q.channel(p.rank))
+		}
+		second.release()
+		first.release()
 	}
+	p.lock()
+	defer p.release()
 	for _, c := range p.channels {
 		if c != nil {
 			c.schedule()
@@ -260,7 +350,7 @@ func (w *World) attachLocal(p *Proc) {
 	}
 }
 
-func (w *World) attachRemote(p *Proc, peer Rank) {
+func (p *Proc) attachRemote(peer Rank) {
 	c := p.channel(peer)
 	c.sendControl(frameAttach) // the peer's answer makes us send again what it lacks
 	c.schedule()
@@ -273,17 +363,15 @@ func (w *World) Receive(data []byte) {
 	if !ok || f.src < 0 || int(f.src) >= w.cfg.Size || f.dst < 0 || int(f.dst) >= w.cfg.Size {
 		return
 	}
-	w.mu.Lock()
-	defer w.unlock()
-	p := w.procs[f.dst]
+	p := w.proc(f.dst)
 	if p == nil {
-		if w.missed[f.dst] == nil {
-			w.missed[f.dst] = map[Rank]bool{}
+		if p = w.miss(f.dst, f.src); p == nil {
+			return
 		}
-		w.missed[f.dst][f.src] = true
-		return
 	}
-	if !p.attached || w.procs[f.src] != nil {
+	p.lock()
+	defer p.release()
+	if !p.attached.Load() || w.proc(f.src) != nil {
 		return
 	}
 	c := p.channel(f.src)
@@ -294,23 +382,16 @@ func (w *World) Receive(data []byte) {
 	c.receive(f)
 }
 
-// settle lets channels with work send, one chunk at a time, and gives the lock
-// away in between. Whoever has the lock may do the work of others.
-func (w *World) settle() {
-	for len(w.backlog) > 0 {
-		c := w.backlog[0]
-		w.backlog = w.backlog[1:]
-		c.queued = false
-		c.pump()
-		if len(w.backlog) > 0 {
-			w.mu.Unlock()
-			w.mu.Lock()
-		}
+// miss notes that a frame came for a rank that is not here, unless it is by now.
+func (w *World) miss(dst, src Rank) *Proc {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p := w.proc(dst); p != nil {
+		return p
 	}
-}
-
-// unlock settles and releases the lock: every entry point ends with it.
-func (w *World) unlock() {
-	w.settle()
-	w.mu.Unlock()
+	if w.missed[dst] == nil {
+		w.missed[dst] = map[Rank]bool{}
+	}
+	w.missed[dst][src] = true
+	return nil
 }

@@ -91,10 +91,9 @@ func (g *Guest) enter(f api.Function, params []uint32) (uint32, error) {
 	for i, v := range params {
 		stack[i] = uint64(v)
 	}
-	activity := &g.module.engine.activity
-	activity.Enter()
+	g.presence.enter()
 	err := g.nested(f, stack)
-	activity.Leave()
+	g.presence.leave()
 	if err != nil {
 		return 0, &nestedEnd{err}
 	}

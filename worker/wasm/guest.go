@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
@@ -54,6 +55,8 @@ type Guest struct {
 	cancelOnce  sync.Once
 	cancelCh    chan struct{} // closed by Cancel
 	cancelCause error         // set before cancelCh is closed
+	cancelled   atomic.Bool   // it is
+	presence    *presence
 }
 
 // New instantiates a guest without running any of its code. It reserves addresses for the most memory
@@ -70,13 +73,14 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	if initial := uint64(m.info.MemoryMinPages) * pageSize; initial > 0 && memory.Reallocate(initial) == nil {
 		return nil, errors.Join(fmt.Errorf("no memory: guest needs %d bytes to start", initial), memory.release())
 	}
-	g := &Guest{module: m, memory: memory, cancelCh: make(chan struct{}), callbacks: map[uint32]*callback{}}
+	g := &Guest{module: m, memory: memory, cancelCh: make(chan struct{}), callbacks: map[uint32]*callback{}, presence: m.engine.activity.join()}
 	g.system = &system{guest: g, stdin: cfg.Stdin, began: time.Now()}
 	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
 		func(uint64, uint64) experimental.LinearMemory { return memory }))
 	ctx = context.WithValue(ctx, guestKey{}, g)
 	g.instance, err = m.runtime.InstantiateModule(ctx, m.compiled, g.system.configure(cfg))
 	if err != nil {
+		g.presence.quit()
 		return nil, errors.Join(fmt.Errorf("instantiate: %w", err), memory.release())
 	}
 	g.start = g.instance.ExportedFunction(exportStart)
@@ -109,6 +113,7 @@ func (g *Guest) Migratable() bool { return g.module.info.Migratable }
 func (g *Guest) Cancel(err error) {
 	g.cancelOnce.Do(func() {
 		g.cancelCause = err
+		g.cancelled.Store(true)
 		close(g.cancelCh)
 	})
 }
@@ -120,6 +125,7 @@ func (g *Guest) Close(ctx context.Context) error {
 		panic("wasm: guest closed while it runs")
 	}
 	g.state, g.exited = ended, false
+	g.presence.quit()
 	err := errors.Join(g.instance.Close(ctx), g.memory.release())
 	if err != nil {
 		return fmt.Errorf("close guest: %w", err)

@@ -135,16 +135,19 @@ func (g *Guest) hostCall(ctx context.Context, call func(Host) error) {
 // outside runs f as host code, so that the process may collect garbage meanwhile. A panic in f is a bug
 // of the host; it is kept for Run, since the engine would turn it into an error of the guest.
 func (g *Guest) outside(f func() error) error {
-	activity := &g.module.engine.activity
-	activity.Leave()
-	defer activity.Enter()
-	defer func() {
-		if r := recover(); r != nil {
-			g.fault = fmt.Sprintf("%v\n%s", r, debug.Stack())
-			panic(errEnded)
-		}
-	}()
+	g.presence.leave()
+	defer g.inside()
 	return f()
+}
+
+// inside ends what outside began.
+func (g *Guest) inside() {
+	r := recover()
+	g.presence.enter()
+	if r != nil {
+		g.fault = fmt.Sprintf("%v\n%s", r, debug.Stack())
+		panic(errEnded)
+	}
 }
 
 // valueTypes are wazero's names of the kinds.

@@ -47,7 +47,7 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	var err error
 	thaw := g.state == frozen
 	g.state = running
-	g.module.engine.activity.Enter()
+	g.presence.enter()
 	if thaw {
 		err = g.unwinder.startRewind(ctx)
 	}
@@ -59,7 +59,7 @@ func (g *Guest) Run(ctx context.Context) Exit {
 			g.state = frozen
 		}
 	}
-	g.module.engine.activity.Leave()
+	g.presence.leave()
 	if g.fault != nil {
 		g.state = ended
 		panic(fmt.Sprintf("wasm: host function panicked: %v", g.fault))
@@ -81,10 +81,8 @@ func (g *Guest) end(err error) {
 
 // checkCancel ends the guest if Cancel was called.
 func (g *Guest) checkCancel() {
-	select {
-	case <-g.cancelCh:
+	if g.cancelled.Load() {
 		g.end(g.cancelCause)
-	default:
 	}
 }
 

@@ -168,18 +168,19 @@ func TestMemoryLimit(t *testing.T) {
 func TestActivity(t *testing.T) {
 	var a Activity
 	require.True(t, a.TryExclusive(func() {}))
-	a.Enter()
+	one, other := a.join(), a.join()
+	one.enter()
 	require.False(t, a.Idle())
 	require.False(t, a.TryExclusive(func() { t.Error("ran beside a guest") }))
-	a.Leave()
-	require.Panics(t, a.Leave)
+	one.leave()
+	require.Panics(t, one.leave)
+	require.True(t, a.Idle())
 
 	// Nobody enters while an exclusive function runs.
-	a = Activity{}
 	entered := make(chan struct{})
 	require.True(t, a.TryExclusive(func() {
 		go func() {
-			a.Enter()
+			other.enter()
 			close(entered)
 		}()
 		select {
@@ -189,7 +190,9 @@ func TestActivity(t *testing.T) {
 		}
 	}))
 	within(t, "enter after an exclusive function", entered)
-	a.Leave()
+	require.False(t, a.Idle())
+	other.quit()
+	require.True(t, a.Idle(), "who has quit is not looked at")
 }
 
 // While a guest is in a host call or writes output, the process may collect garbage.
@@ -228,7 +231,7 @@ func (w *watcher) Write(p []byte) (int, error) {
 func TestCancelWakesASleeper(t *testing.T) {
 	guest, err := compile(t, "nompi").New(context.Background(), GuestConfig{})
 	require.NoError(t, err)
-	guest.module.engine.activity.Enter()
+	guest.presence.enter()
 	asleep := make(chan struct{})
 	go func() {
 		for !guest.module.engine.activity.Idle() {
@@ -240,7 +243,7 @@ func TestCancelWakesASleeper(t *testing.T) {
 	require.PanicsWithValue(t, errEnded, func() { guest.system.sleep(int64(time.Hour)) })
 	within(t, "the guest to sleep", asleep)
 	require.Equal(t, io.ErrClosedPipe, guest.stopped)
-	guest.module.engine.activity.Leave()
+	guest.presence.leave()
 	require.NoError(t, guest.Close(context.Background()))
 }
 

@@ -1,0 +1,73 @@
+package mpi
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestStraightWay: short blocking messages within a World need no request, whatever they are received by; what is out of the ordinary is as it is
+// elsewhere.
+func TestStraightWay(t *testing.T) {
+	w := NewWorld(smallConfig(2), noNetwork{})
+	var guests [2]*guest
+	for r := range guests {
+		g := newGuest(r, 2, callsByName())
+		g.mem = make(arena, arenaBytes)
+		var err error
+		g.p, err = w.AddRank(Rank(r), 1, g.mem)
+		require.NoError(t, err)
+		g.call("MPI_Init", 0, 0)
+		g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
+		guests[r] = g
+	}
+	a, b := guests[0], guests[1]
+	for _, g := range guests { // they have had to do with each other
+		g.call("MPI_Isend", sbuf, 0, tByte, 1-g.rank, 9, commWorld, 64)
+		g.call("MPI_Wait", 64, 0)
+	}
+	for _, g := range guests {
+		g.call("MPI_Recv", rbuf, 0, tByte, 1-g.rank, 9, commWorld, 0)
+	}
+	requests := func() int { return len(a.p.requests) + len(b.p.requests) - len(a.p.freeList) - len(b.p.freeList) }
+	a.p.requests, a.p.freeList, b.p.requests, b.p.freeList, b.p.idle = nil, nil, nil, nil, nil
+	const st = 2048
+	for _, n := range []int{0, 1, 18, 100} {
+		for _, by := range [][2]int{{0, 7}, {anySource, 7}, {0, anyTag}, {anySource, anyTag}} {
+			a.fill(sbuf, n)
+			a.call("MPI_Send", sbuf, n, tInt, 1, 7, commWorld)
+			b.call("MPI_Recv", rbuf, 100, tInt, by[0], by[1], commWorld, st)
+			require.Equal(t, contribution(0, n), b.ints(rbuf, n))
+			require.Equal(t, []int{0, 7}, b.ints(st, 2))
+			require.Equal(t, 4*n, b.int(st+statusCount))
+		}
+	}
+	require.Empty(t, a.p.requests)
+	require.Empty(t, b.p.requests)
+	require.Empty(t, b.p.idle, "nor a message")
+
+	a.call("MPI_Send", sbuf, 8, tInt, 1, 7, commWorld)
+	require.EqualValues(t, errTruncate, b.call("MPI_Recv", rbuf, 7, tInt, 0, 7, commWorld, st))
+	a.call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld) // not in the order that they are wanted in
+	a.call("MPI_Send", sbuf+4, 1, tInt, 1, 2, commWorld)
+	b.call("MPI_Recv", rbuf+4, 1, tInt, 0, 2, commWorld, 0)
+	b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+	require.Equal(t, a.ints(sbuf, 2), b.ints(rbuf, 2))
+	a.call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+	b.call("MPI_Iprobe", 0, 1, commWorld, 96, 0) // it is taken from the ring, and waits
+	a.call("MPI_Send", sbuf+4, 1, tInt, 1, 1, commWorld)
+	b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+	b.call("MPI_Recv", rbuf+4, 1, tInt, 0, 1, commWorld, 0)
+	require.Equal(t, a.ints(sbuf, 2), b.ints(rbuf, 2))
+	b.call("MPI_Irecv", rbuf, 1, tInt, 0, anyTag, commWorld, 64) // which comes first
+	a.call("MPI_Send", sbuf+4, 1, tInt, 1, 1, commWorld)
+	a.call("MPI_Send", sbuf, 1, tInt, 1, 2, commWorld)
+	b.call("MPI_Recv", rbuf+4, 1, tInt, 0, anyTag, commWorld, 0)
+	b.call("MPI_Wait", 64, 0)
+	require.Equal(t, []int{a.int(sbuf + 4), a.int(sbuf)}, b.ints(rbuf, 2))
+	for _, bad := range [][]int{{0, 1, tInt, 1, 7}, {sbuf, -1, tInt, 1, 7}, {sbuf, 1, 77, 1, 7}, {sbuf, 1, tInt, 2, 7}, {sbuf, 1, tInt, 1, -1}, {arenaBytes - 2, 1, tInt, 1, 7}} {
+		require.NotZero(t, a.call("MPI_Send", append(bad, commWorld)...), "%v", bad)
+		require.NotZero(t, b.call("MPI_Recv", append(bad, commWorld, 0)...), "%v", bad)
+	}
+	require.Zero(t, requests())
+}

@@ -1,0 +1,224 @@
+package mpi
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/godwit-run/godwit/internal/notify"
+)
+
+const (
+	inboxCells = 128      // packets that wait in the ring; more wait behind it
+	inboxBytes = 64 << 10 // payload of packets in the ring that does not fit their cells
+	cellInline = 72       // bytes of payload that a cell holds: two cache lines with the rest, and 8 bytes are in the first
+)
+
+// inbox is what ranks of the same World have put before a rank and it has not taken yet, in the order they did. Senders
+// append, whoever holds the rank's lock takes (drain): neither waits for the other. What the ring does not hold waits behind
+// it; how much that may be is bounded by the senders' credit and requests, as with all messages.
+//
+// A cache line's way from one processor to another is what a short message costs. So its cell is the only one that both sides
+// write; what else they share they only read, but where something is rare.
+type inbox struct {
+	cells  []cell
+	bytes  []byte // made with the first packet that needs it
+	wakeCh notify.Signal
+	kicks  atomic.Uint32 // counts what may end a wait of the rank's guest besides packets
+	parked atomic.Bool   // the guest sleeps until wakeCh is set
+	urgent atomic.Bool   // something waits that is to be taken even while the program computes
+	spilt  atomic.Bool   // over is not empty
+
+	_         [64]byte   // what follows is of who appends
+	mu        sync.Mutex // guards the next
+	tail      uint32     // cells appended so far
+	headSeen  uint32     // cells taken when it was looked
+	end       uint32     // of what was appended to bytes so far
+	startSeen uint32     // what was taken of that when it was looked
+	over      []spill
+
+	_     [64]byte      // what follows is of who takes
+	head  atomic.Uint32 // cells taken so far
+	start atomic.Uint32 // of what is not taken yet in bytes
+	busy  atomic.Bool   // the guest is in a call: it will look by itself
+	spare []spill       // over's other half
+	_     [64]byte
+}
+
+func newInbox() inbox { return inbox{cells: make([]cell, inboxCells), wakeCh: notify.NewSignal()} }
+
+// cell is a packet in the ring.
+type cell struct {
+	turn    atomic.Uint32 // the packet's number, counted from 1, once it is here
+	from    Rank
+	context uint64   // ACK: what was consumed
+	origin  *request // RTS: the sender's, to be copied from
+	tag     int32
+	size    uint32
+	req     uint32
+	peerReq uint32
+	off     uint32
+	length  uint32
+	at      uint32 // where in bytes the payload is, if it is there
+	kind    uint8
+	spills  bool // it is
+	inline  [cellInline]byte
+}
+
+// spill is a packet behind the ring.
+type spill struct {
+	from    Rank
+	k       packet
+	origin  *request
+	payload []byte
+}
+
+// put appends a packet, whose payload it copies, and wakes the guest. It blocks for no longer than others' puts.
+func (in *inbox) put(from Rank, k *packet, origin *request) {
+	in.mu.Lock()
+	at, fits := in.room(len(k.payload))
+	if len(in.over) > 0 || !fits {
+		in.spill(from, k, origin)
+	} else {
+		c := &in.cells[in.tail%inboxCells]
+		c.from, c.context, c.origin, c.tag, c.kind = from, k.context, origin, k.tag, k.kind
+		c.size, c.req, c.peerReq, c.off, c.length = k.size, k.req, k.peerReq, k.off, k.length
+		if c.spills = len(k.payload) > cellInline; c.spills {
+			c.at = at
+			in.end = at + uint32(copy(in.bytes[at%inboxBytes:], k.payload))
+		} else {
+			copy(c.inline[:], k.payload)
+		}
+		in.tail++
+		c.turn.Store(in.tail)
+	}
+	in.mu.Unlock()
+	if in.parked.Load() {
+		in.wakeCh.Set()
+	}
+}
+
+// room is where in bytes a payload goes that does not fit a cell, and whether there is room for it. Holds in.mu.
+func (in *inbox) room(n int) (at uint32, fits bool) {
+	if in.tail-in.headSeen == inboxCells {
+		if in.headSeen = in.head.Load(); in.tail-in.headSeen == inboxCells {
+			return 0, false
+		}
+	}
+	if n <= cellInline {
+		return 0, true
+	}
+	if n > inboxBytes {
+		return 0, false
+	}
+	if in.bytes == nil {
+		in.bytes = make([]byte, inboxBytes)
+	}
+	at = in.end
+	if at%inboxBytes+uint32(n) > inboxBytes {
+		at += inboxBytes - at%inboxBytes
+	}
+	if at+uint32(n)-in.startSeen > inboxBytes {
+		in.startSeen = in.start.Load()
+	}
+	return at, at+uint32(n)-in.startSeen <= inboxBytes
+}
+
+// spill appends a packet behind the ring. Holds in.mu.
+func (in *inbox) spill(from Rank, k *packet, origin *request) {
+	n := len(in.over)
+	if n == cap(in.over) {
+		in.over = append(in.over, spill{})
+	}
+	in.over = in.over[:n+1]
+	s := &in.over[n]
+	s.from, s.k, s.origin = from, *k, origin
+	s.payload = append(s.payload[:0], k.payload...)
+	in.spilt.Store(true)
+}
+
+// wake ends a wait of the guest, which then looks again.
+func (in *inbox) wake() {
+	in.kicks.Add(1)
+	if in.parked.Load() {
+		in.wakeCh.Set()
+	}
+}
+
+// some says whether anything is to be taken. Holds the rank's lock, or is its guest.
+func (in *inbox) some() bool {
+	h := in.head.Load()
+	return in.cells[h%inboxCells].turn.Load() == h+1 || in.spilt.Load()
+}
+
+// packet is what a cell holds, the payload being valid until it is dropped.
+func (in *inbox) packet(c *cell) packet {
+	k := packet{
+		kind: c.kind, context: c.context, tag: c.tag, size: c.size, req: c.req, peerReq: c.peerReq, off: c.off, length: c.length, origin: c.origin,
+	}
+	if c.spills {
+		at := c.at % inboxBytes
+		k.payload = in.bytes[at : at+c.length]
+	} else {
+		k.payload = c.inline[:min(c.length, cellInline)]
+	}
+	return k
+}
+
+// first is the packet that is taken next, and who has sent it, if it is in the ring. Holds the rank's lock.
+func (in *inbox) first() (k packet, from Rank, there bool) {
+	h := in.head.Load()
+	c := &in.cells[h%inboxCells]
+	if c.turn.Load() != h+1 {
+		return k, 0, false
+	}
+	return in.packet(c), c.from, true
+}
+
+// drop lets go of the first packet. Holds the rank's lock.
+func (in *inbox) drop() {
+	h := in.head.Load()
+	c := &in.cells[h%inboxCells]
+	if c.spills {
+		in.start.Store(c.at + c.length)
+	}
+	in.head.Store(h + 1)
+}
+
+// keptSpills is up to how many packets behind the ring the memory is kept of.
+const keptSpills = 4 * inboxCells
+
+// take gives everything that is there to its rank, the payload being valid only meanwhile. Holds the rank's lock.
+func (in *inbox) take(p *Proc) {
+	for {
+		for h := in.head.Load(); ; h++ {
+			c := &in.cells[h%inboxCells]
+			if c.turn.Load() != h+1 {
+				break
+			}
+			k := in.packet(c)
+			p.takeNear(c.from, &k)
+			in.drop()
+		}
+		if !in.spilt.Load() {
+			return
+		}
+		in.mu.Lock()
+		if in.head.Load() != in.tail { // put before the first one behind
+			in.mu.Unlock()
+			continue
+		}
+		over := in.over
+		in.over, in.spare = in.spare[:0], nil
+		in.spilt.Store(false)
+		in.mu.Unlock()
+		for i := range over {
+			s := &over[i]
+			s.k.payload, s.k.origin = s.payload, s.origin
+			p.takeNear(s.from, &s.k)
+			s.origin, s.k.origin = nil, nil
+		}
+		if cap(over) <= keptSpills {
+			in.spare = over[:0]
+		}
+	}
+}
