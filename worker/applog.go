@@ -93,10 +93,10 @@ func (l *appLog) look() error {
 		return nil
 	}
 	entries, err := os.ReadDir(l.dir)
-	if l.forgotten.Load() {
+	if l.forgotten.Load() || errors.Is(err, os.ErrNotExist) {
 		return errForgotten // since it was found
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err != nil {
 		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	l.mu.Lock()
@@ -158,7 +158,7 @@ func (l *appLog) takeUp(ctx context.Context, rank int32, moves func()) error {
 	}
 	taken := newRankLog(r.rank, r.path)
 	err := taken.takeUp(moves)
-	if l.forgotten.Load() {
+	if l.forgotten.Load() || errors.Is(err, os.ErrNotExist) {
 		return errForgotten
 	}
 	if err != nil {

@@ -160,14 +160,12 @@ func (w *Worker) makeRoom(ctx context.Context) {
 		}
 	}
 	logs, bytes := 0, int64(0)
-	for _, id := range w.logs.spare(lacks.usage) {
-		if ctx.Err() != nil || lacks.none() {
-			break
-		}
+	for next := w.logs.spare(lacks.usage); len(next) > 0 && ctx.Err() == nil && !lacks.none(); {
 		w.fitness.step()
-		gave, ok := w.logs.sacrifice(id)
-		if !ok {
-			break // the others would go for nothing: the next look chooses anew
+		gave, ok := w.logs.sacrifice(next[0])
+		if next = next[1:]; !ok { // it is not there, stays or is read: the others may not be enough without it
+			next = w.logs.spare(lacks.usage)
+			continue
 		}
 		logs, bytes = logs+1, bytes+gave.bytes
 		if lacks = lacks.less(gave); w.lookAtDisk().none() {

@@ -704,6 +704,7 @@ func TestLeftoversGoFirst(t *testing.T) {
 	require.Equal(t, usage{}, w.logs.forget(0))
 	w.logs.remove = os.RemoveAll
 	w.logs.aside[0].stuck = time.Time{}
+	w.logs.noWay = time.Time{}
 	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, free(t, w.cfg.DataDir)-5<<20), 0o600))
 	w.look(t.Context())
 	require.Equal(t, []string{"b"}, logNames(t, w.logs.dir))
@@ -727,6 +728,7 @@ func TestLeftoversRoomComesLater(t *testing.T) {
 	later := filepath.Join(w.cfg.DataDir, "later")
 	w.logs.remove = func(dir string) error { return os.Rename(dir, later) }
 	w.logs.aside[0].stuck = time.Time{}
+	w.logs.noWay = time.Time{}
 	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, free(t, w.cfg.DataDir)-5<<20), 0o600))
 	w.look(t.Context())
 	require.Equal(t, []string{"b"}, logNames(t, w.logs.dir))
@@ -776,4 +778,11 @@ func TestNothingGoesForNothing(t *testing.T) {
 	w.look(t.Context())
 	require.Equal(t, []string{"a", "b"}, logNames(t, w.logs.dir))
 	require.Zero(t, w.logs.ended[1].stuck)
+
+	w.logs.rename, w.logs.ended[0].stuck = os.Rename, time.Time{}
+	endsWith(t, w.logs, "c", 200)
+	require.NoError(t, os.RemoveAll(filepath.Join(w.logs.dir, "a"))) // by who needed room, and used it
+	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "more"), make([]byte, free(t, w.cfg.DataDir)-5<<20), 0o600))
+	w.look(t.Context())
+	require.Empty(t, logNames(t, w.logs.dir), "without it the others are taken, in one look")
 }

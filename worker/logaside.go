@@ -96,11 +96,13 @@ func (s *logStore) discard(e leftover) usage {
 	if err == nil {
 		return e.usage
 	}
-	all := e.usage
+	all, first := e.usage, e.stuck.IsZero()
 	e.usage, e.stuck = usageOf(e.path), time.Now()
 	s.mu.Lock()
 	s.leave(e)
-	s.noWay = e.stuck // no more is hidden for nothing
+	if first {
+		s.noWay = e.stuck // no more is hidden for nothing
+	}
 	tell := s.tells()
 	s.mu.Unlock()
 	if !tell {
@@ -117,11 +119,11 @@ func (s *logStore) forget(i int) (gave usage) {
 	l := s.apps[e.id]
 	delete(s.apps, e.id)
 	s.going[e.id] = there
-	if l != nil {
-		l.forgotten.Store(true)
-	}
 	s.mu.Unlock()
 	aside, err := s.putAside(e)
+	if l != nil && (err == nil || errors.Is(err, errLogGone)) {
+		l.forgotten.Store(true) // before anything comes in its place
+	}
 	s.mu.Lock()
 	delete(s.going, e.id)
 	close(there)
@@ -133,7 +135,6 @@ func (s *logStore) forget(i int) (gave usage) {
 			e.stuck = time.Now()
 		}
 		if l != nil {
-			l.forgotten.Store(false)
 			s.apps[e.id] = l
 		}
 		s.putBack(e)
@@ -187,7 +188,10 @@ func (s *logStore) putAside(e endedLog) ([]leftover, error) {
 	}
 	to := filepath.Join(place, rand.Text())
 	if err := s.rename(from, to); err != nil {
-		return nil, s.whyNot(from, err)
+		if err = s.whyNot(from, err); !errors.Is(err, errNoWay) && s.refuses(err) {
+			err = fmt.Errorf("%w: %w", errNoWay, err)
+		}
+		return nil, err
 	}
 	return []leftover{{path: to, usage: e.usage}}, nil
 }
@@ -200,10 +204,22 @@ func (s *logStore) whyNot(from string, err error) error {
 			return errLogGone
 		}
 		return errNoWay // it was removed just now
-	case isFull(err), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EROFS):
+	case isFull(err), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EXDEV):
 		return fmt.Errorf("%w: %w", errNoWay, err)
 	}
 	return err
+}
+
+// refuses reports whether the place refuses anything as it has refused a log.
+func (s *logStore) refuses(err error) bool {
+	probe := filepath.Join(s.dir, asideDir, rand.Text())
+	refused := os.Mkdir(probe, 0o700)
+	if refused == nil {
+		_ = os.Remove(probe) // else it is found at the next start
+		return false
+	}
+	var one, other syscall.Errno
+	return errors.As(err, &one) && errors.As(refused, &other) && one == other
 }
 
 // leftIn are the files of a log whose directory has become the place for all that are removed. Directories in it are of others.

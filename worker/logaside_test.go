@@ -472,6 +472,90 @@ func TestAFileIsNoPlace(t *testing.T) {
 	require.True(t, info.IsDir())
 }
 
+// TestRefusedIsReadOn: a log that could not be put aside is read on, by who reads it meanwhile and by who comes.
+func TestRefusedIsReadOn(t *testing.T) {
+	s := newLogs(t)
+	endsWith(t, s, "a", 1)
+	l, err := s.find(t.Context(), "a")
+	require.NoError(t, err)
+	r := &logReader{log: l, rank: 0, turns: newReaders(), mine: make(chan struct{}, 1)}
+	s.limit = -leastSlack // also what is read goes
+	refused := false
+	s.rename = func(string, string) error {
+		refused = true
+		_, err = r.read(t.Context(), true, func(context.Context, []*apiv1.LogLine) error { return nil })
+		return syscall.EPERM
+	}
+	s.prune(func() {})
+	require.True(t, refused)
+	require.NoError(t, err)
+	again, err := found(t.Context(), s, "a")
+	require.NoError(t, err)
+	require.Same(t, l, again)
+	seqs, _ := collect(t, again, 0, 0)
+	require.Equal(t, []uint64{0}, seqs)
+}
+
+// TestWhoseFault: where the place itself refuses no log rests for it but for a moment; a retry of what lies there holds nobody back.
+func TestWhoseFault(t *testing.T) {
+	s := newLogs(t)
+	for _, id := range []string{"a", "b", "c"} {
+		endsWith(t, s, id, 1)
+	}
+	place := filepath.Join(s.dir, asideDir)
+	s.limit, s.atLeast = 0, -1
+	for _, refuses := range []error{syscall.ENOENT, syscall.EXDEV} { // the first as of any cause that the place has, too
+		s.rename = func(from, _ string) error {
+			_ = os.Remove(place)
+			return &os.PathError{Op: "rename", Path: from, Err: refuses}
+		}
+		s.prune(func() {})
+		for _, e := range s.ended {
+			require.Zero(t, e.stuck)
+		}
+		require.NotZero(t, s.noWay)
+		s.noWay = time.Time{}
+		require.NoError(t, makeAside(s.dir))
+	}
+	s.rename, s.remove = os.Rename, func(string) error { return syscall.EPERM }
+	s.prune(func() {})
+	require.Len(t, s.aside, 1)
+	s.aside[0].stuck, s.noWay = s.aside[0].stuck.Add(-stuckFor), time.Time{}
+	s.limit = 1 << 40
+	s.prune(func() {})
+	require.Zero(t, s.noWay)
+}
+
+// TestPlaceThatRefuses: whatever a place refuses all logs for, no log rests for it but for a moment.
+func TestPlaceThatRefuses(t *testing.T) {
+	s, err := newLogStore(filepath.Join(blockDisk(t), "logs"), 1<<40, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	for _, id := range []string{"a", "b"} {
+		endsWith(t, s, id, 1)
+	}
+	chattr := func(what, path string) {
+		out, err := exec.CommandContext(t.Context(), "chattr", what, path).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	place := filepath.Join(s.dir, asideDir)
+	s.limit, s.atLeast = 0, -1
+	chattr("+i", place)
+	s.prune(func() {})
+	chattr("-i", place)
+	require.NotZero(t, s.noWay)
+	require.Len(t, s.ended, 2)
+	for _, e := range s.ended {
+		require.Zero(t, e.stuck)
+	}
+	s.noWay = time.Time{}
+	pinned := filepath.Join(s.dir, "a")
+	chattr("+i", pinned)
+	s.prune(func() {})
+	chattr("-i", pinned)
+	require.Len(t, s.ended, 1)
+	require.NotZero(t, s.ended[0].stuck, "that is its own")
+}
+
 // TestComesBackInItsPlace: a log that could not be put aside goes no sooner and no later for it, whatever the clock said when it ended.
 func TestComesBackInItsPlace(t *testing.T) {
 	s := newLogs(t)

@@ -133,6 +133,8 @@ func TestLogsFromTheEnd(t *testing.T) {
 	require.Len(t, m.Begin, 1)
 	require.EqualValues(t, 3000, m.Begin[0].Seq)
 
+	require.Eventually(t, func() bool { return l.readers.Load() == 0 }, time.Minute, time.Millisecond, "who has read lets go of it")
+
 	// Of a rank that has moved away another host knows the end.
 	require.NoError(t, l.moved(0))
 	require.ErrorIs(t, (&logReader{log: l, rank: 0}).skip(t.Context(), 0), errMoved)
