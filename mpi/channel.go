@@ -78,7 +78,18 @@ func (c *channel) reaches(q *Proc) bool { return q != nil && c.local() == q && q
 // open reports whether a frame may be made now.
 func (c *channel) open() bool {
 	w := c.p.w
-	return c.p.attached.Load() && (c.near() != nil || c.inflight+frameCost+w.cfg.ChunkBytes <= w.cfg.WindowBytes)
+	switch {
+	case !c.p.attached.Load():
+		return false
+	case c.near() != nil:
+		return true
+	case c.inflight+frameCost+w.cfg.ChunkBytes > w.cfg.WindowBytes:
+		return false
+	case c.local() != nil || w.net.Room(c.peer): // what is for a rank that stands still is kept
+		return true
+	}
+	c.p.crowded.Store(true)
+	return w.net.Room(c.peer) // since the note
 }
 
 // schedule puts the channel on the rank's backlog if it has work it can do.
@@ -195,7 +206,7 @@ func (c *channel) emit(k packet, payload span) {
 	kept := k
 	kept.payload = nil
 	if k.kind == frameEager {
-		kept.payload = append([]byte(nil), k.payload...)
+		kept.payload = append(c.p.payloads.get(len(k.payload)), k.payload...)
 	}
 	c.replay.push(kept)
 	c.inflight += k.cost()
@@ -254,7 +265,8 @@ func (c *channel) payload(k *packet) []byte {
 func (c *channel) transmit(k *packet) {
 	f := frame{packet: *k, src: c.p.rank, dst: c.peer, epoch: c.p.epoch, ack: c.recvNext, consumed: c.consumed}
 	c.owed, c.told = 0, c.consumed
-	c.p.w.net.Send(c.peer, f.encode())
+	f.header(c.p.head[:])
+	c.p.w.net.Send(c.peer, c.p.head[:], k.payload, k.kind == frameAck) // which says nothing of what is before it
 }
 
 // sendControl sends a frame without a number. It does nothing for local peers.
@@ -381,6 +393,7 @@ func (c *channel) acknowledge(ack, consumed uint64) {
 		if k.kind == frameData {
 			c.p.dataAcked(k.peerReq, k.length)
 		}
+		c.p.payloads.put(k.payload)
 	}
 	if c.p.ended {
 		c.p.changed()

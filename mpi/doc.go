@@ -23,7 +23,12 @@ type Memory interface {
 // Send must not block and must not call back into the World (it is called under
 // a rank's lock). Frames to one destination leave in order, but may be lost;
 // whoever loses frames calls World.Reconnect on both sides once frames flow
-// again. Ownership of frame passes to the network.
+// again. A frame is head and then payload, which are the caller's again when Send returns. Urgent frames may overtake others, and are
+// short.
+//
+// Room reports whether there is room for frames to dst that are not urgent. Where it says no, the network calls World.Room, on no rank's
+// call, when there is again; or the route is new, and Reconnect says so.
 type Network interface {
-	Send(dst Rank, frame []byte)
+	Send(dst Rank, head, payload []byte, urgent bool)
+	Room(dst Rank) bool
 }

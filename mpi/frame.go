@@ -51,8 +51,14 @@ type frame struct {
 
 // encode returns the frame's bytes in a new slice.
 func (f *frame) encode() []byte {
-	b := make([]byte, headerBytes+len(f.payload))
-	b[0], b[1] = frameMagic, f.kind
+	b := make([]byte, headerBytes, headerBytes+len(f.payload))
+	f.header(b)
+	return append(b, f.payload...)
+}
+
+// header writes all but the payload, headerBytes.
+func (f *frame) header(b []byte) {
+	b[0], b[1], b[2], b[3] = frameMagic, f.kind, 0, 0
 	for i, v := range [...]uint32{
 		uint32(f.src), uint32(f.dst), uint32(f.context), uint32(f.tag), f.size, f.req, f.peerReq, f.off, f.length,
 	} {
@@ -62,14 +68,12 @@ func (f *frame) encode() []byte {
 		order.PutUint64(b[40+8*i:], v)
 	}
 	order.PutUint32(b[72:], uint32(f.context>>32))
-	copy(b[headerBytes:], f.payload)
-	return b
 }
 
-// decodeFrame reads a frame; its payload refers to b.
-func decodeFrame(b []byte) (*frame, bool) {
+// decode reads a frame; its payload refers to b.
+func (f *frame) decode(b []byte) bool {
 	if len(b) < headerBytes || b[0] != frameMagic || b[1] < frameEager || b[1] > lastFrame {
-		return nil, false
+		return false
 	}
 	var u [9]uint32
 	for i := range u {
@@ -79,12 +83,12 @@ func decodeFrame(b []byte) (*frame, bool) {
 	for i := range q {
 		q[i] = order.Uint64(b[40+8*i:])
 	}
-	f := &frame{
+	*f = frame{
 		packet: packet{
 			kind: b[1], seq: q[1], context: uint64(u[2]) | uint64(order.Uint32(b[72:]))<<32, tag: int32(u[3]), size: u[4],
 			req: u[5], peerReq: u[6], off: u[7], length: u[8], payload: b[headerBytes:],
 		},
 		src: Rank(u[0]), dst: Rank(u[1]), epoch: q[0], ack: q[2], consumed: q[3],
 	}
-	return f, uint64(len(f.payload)) == uint64(f.length)
+	return uint64(len(f.payload)) == uint64(f.length)
 }

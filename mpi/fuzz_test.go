@@ -12,7 +12,8 @@ import (
 // sink is a Network that drops all frames.
 type sink struct{}
 
-func (sink) Send(Rank, []byte) {}
+func (sink) Send(Rank, []byte, []byte, bool) {}
+func (sink) Room(Rank) bool                  { return true }
 
 // busyWorld returns a world whose rank 0 has requests, messages and a frozen
 // call, and its state.

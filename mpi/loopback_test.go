@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -24,13 +25,17 @@ type cluster struct {
 	wg sync.WaitGroup
 }
 
-// link carries frames from one world to another, in order.
+// link carries frames from one world to another, in order but for the urgent ones. It has room for few others.
 type link struct {
-	mu     sync.Mutex
-	cond   *sync.Cond
-	queue  [][]byte
-	closed bool
+	mu      sync.Mutex
+	cond    *sync.Cond
+	queue   [][]byte
+	refused bool
+	closed  bool
 }
+
+// linkFrames is from how many frames on a link has no room.
+const linkFrames = 8
 
 // port is a World's Network.
 type port struct {
@@ -38,16 +43,36 @@ type port struct {
 	from int
 }
 
-func (n port) Send(dst Rank, frame []byte) {
+func (n port) link(dst Rank) *link {
 	n.c.mu.Lock()
-	l := n.c.links[[2]int{n.from, n.c.where[dst]}]
-	n.c.mu.Unlock()
+	defer n.c.mu.Unlock()
+	return n.c.links[[2]int{n.from, n.c.where[dst]}]
+}
+
+func (n port) Room(dst Rank) bool {
+	l := n.link(dst)
+	if l == nil {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refused = l.refused || len(l.queue) >= linkFrames
+	return len(l.queue) < linkFrames
+}
+
+func (n port) Send(dst Rank, head, payload []byte, urgent bool) {
+	frame := slices.Concat(head, payload)
+	l := n.link(dst)
 	if l == nil {
 		return // a route to ourselves: the rank is on its way
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.queue = append(l.queue, frame)
+	if urgent {
+		l.queue = slices.Insert(l.queue, 0, frame)
+	} else {
+		l.queue = append(l.queue, frame)
+	}
 	l.cond.Signal()
 }
 
@@ -86,7 +111,12 @@ func (c *cluster) connect(from, to int) {
 			}
 			f := l.queue[0]
 			l.queue = l.queue[1:]
+			again := l.refused && len(l.queue) <= linkFrames/2
+			l.refused = l.refused && !again
 			l.mu.Unlock()
+			if again {
+				c.worlds[from].Room()
+			}
 			c.worlds[to].Receive(f)
 		}
 	})

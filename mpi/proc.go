@@ -24,6 +24,7 @@ type Proc struct {
 	mem   Memory
 
 	attached atomic.Bool // messages reach it here; changed under w.mu
+	crowded  atomic.Bool // the Network has had no room for what it wanted to send
 
 	in inbox // from ranks of this World; keeps what is above and below in cache lines of their own
 
@@ -57,10 +58,12 @@ type Proc struct {
 	active     []*request // collectives under way, in the order they were started
 	offers     int        // sends that their receivers may be copying
 	backlog    queue[*channel]
-	urge       []*Proc    // ranks of this World that were sent something urgent, to be served if their programs compute
-	sketch     *schedule  // the memory of a collective that is over, to be used again
-	spare      []byte     // scratch memory of the last collective, to be used again
-	bounce     []byte     // memory to pack into
+	urge       []*Proc   // ranks of this World that were sent something urgent, to be served if their programs compute
+	sketch     *schedule // the memory of a collective that is over, to be used again
+	spare      []byte    // scratch memory of the last collective, to be used again
+	bounce     []byte    // memory to pack into
+	head       [headerBytes]byte
+	payloads   payloads
 	awaits     []uint32   // memory for the requests that a call waits for
 	listed     []*request // memory for the requests that a call names
 	idle       []*message // to be used again

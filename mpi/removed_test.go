@@ -22,7 +22,8 @@ func (f *fragile) Bytes() []byte {
 // deaf is a network that loses all.
 type deaf struct{}
 
-func (deaf) Send(Rank, []byte) {}
+func (deaf) Send(Rank, []byte, []byte, bool) {}
+func (deaf) Room(Rank) bool                  { return true }
 
 // TestNobodyUsesWhatIsRemoved: what was on its way to or from a rank when it is removed touches its memory no more, whoever comes across it.
 func TestNobodyUsesWhatIsRemoved(t *testing.T) {

@@ -1,6 +1,7 @@
 package mpi
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,7 +10,15 @@ import (
 // byHand is a Network whose frames the test delivers.
 type byHand struct{ frames [][]byte }
 
-func (n *byHand) Send(_ Rank, frame []byte) { n.frames = append(n.frames, frame) }
+func (n *byHand) Send(_ Rank, head, payload []byte, urgent bool) {
+	at := len(n.frames)
+	if urgent {
+		at = 0
+	}
+	n.frames = slices.Insert(n.frames, at, slices.Concat(head, payload))
+}
+
+func (n *byHand) Room(Rank) bool { return true }
 
 // deliver brings all that is under way to a World.
 func (n *byHand) deliver(w *World) {

@@ -58,11 +58,10 @@ func TestFrameLayout(t *testing.T) {
 		0x6d, 4, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 2, 0, 0, 0,
 		10, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0xaa, 0xbb,
 	}, b)
-	got, ok := decodeFrame(b)
-	require.True(t, ok)
-	require.Equal(t, f, got)
-	_, ok = decodeFrame(b[:len(b)-1])
-	require.False(t, ok)
+	var got frame
+	require.True(t, got.decode(b))
+	require.Equal(t, *f, got)
+	require.False(t, got.decode(b[:len(b)-1]))
 }
 
 // A decoded rank's clock stands still until it joins a world (Wtime, MPI 5.0 section 9.6).

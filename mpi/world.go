@@ -359,8 +359,8 @@ func (p *Proc) attachRemote(peer Rank) {
 // Receive takes a frame from the Network. It copies what it keeps. Frames that
 // are damaged, stale or for a rank that is not attached here are dropped.
 func (w *World) Receive(data []byte) {
-	f, ok := decodeFrame(data)
-	if !ok || f.src < 0 || int(f.src) >= w.cfg.Size || f.dst < 0 || int(f.dst) >= w.cfg.Size {
+	var f frame
+	if !f.decode(data) || f.src < 0 || int(f.src) >= w.cfg.Size || f.dst < 0 || int(f.dst) >= w.cfg.Size {
 		return
 	}
 	p := w.proc(f.dst)
@@ -379,7 +379,24 @@ func (w *World) Receive(data []byte) {
 		return
 	}
 	c.peerEpoch = f.epoch
-	c.receive(f)
+	c.receive(&f)
+}
+
+// Room tells that the Network has room again for frames that it has refused.
+func (w *World) Room() {
+	for r := range w.procs {
+		p := w.procs[r].Load()
+		if p == nil || !p.crowded.CompareAndSwap(true, false) {
+			continue
+		}
+		p.lock()
+		for _, c := range p.channels {
+			if c != nil {
+				c.schedule()
+			}
+		}
+		p.release()
+	}
 }
 
 // miss notes that a frame came for a rank that is not here, unless it is by now.

@@ -9,8 +9,8 @@ import (
 
 // batch is one gRPC message between executors: whole frames, each after its length. It passes buffers as they are.
 type batch struct {
-	parts [][]byte        // to send, one behind the other
-	in    mem.BufferSlice // received; freed by the receiver
+	out mem.BufferSlice // to send; gRPC frees it
+	in  mem.BufferSlice // received; freed by the receiver
 }
 
 // frameCodec puts batches on the wire without encoding them.
@@ -27,11 +27,7 @@ func (frameCodec) Marshal(v any) (mem.BufferSlice, error) {
 	if !ok {
 		return nil, fmt.Errorf("executor: cannot send a %T between executors", v)
 	}
-	out := make(mem.BufferSlice, len(b.parts))
-	for i, part := range b.parts {
-		out[i] = mem.SliceBuffer(part)
-	}
-	return out, nil
+	return b.out, nil
 }
 
 // Unmarshal keeps a reference to the received buffers.

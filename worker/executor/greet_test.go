@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
 
 	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/pipe"
@@ -35,7 +36,7 @@ func TestSilentCallers(t *testing.T) {
 		streams = append(streams, call())
 	}
 	long := call()
-	require.NoError(t, long.SendMsg(&batch{parts: [][]byte{bytes.Repeat([]byte("h"), maxPeerName+1)}}))
+	require.NoError(t, long.SendMsg(&batch{out: mem.BufferSlice{mem.SliceBuffer(bytes.Repeat([]byte("h"), maxPeerName+1))}}))
 	require.ErrorContains(t, long.RecvMsg(new(batch)), "name has")
 	h2.route(table(1, addr, "h1", "h2"))
 	h1.route(table(1, addr, "h1", "h2"))

@@ -9,12 +9,9 @@ import (
 	"github.com/godwit-run/godwit/internal/notify"
 )
 
-// Bounds of one link. The windows of the ranks' channels bound what is queued: a link that is down drops its queue,
-// and the channels replay when it is up again.
-const (
-	batchBytes    = 256 << 10
-	queueMaxBytes = 256 << 20
-)
+// queueMaxBytes bounds what waits on one link, urgent frames above all, which nobody holds back. A link that is down drops its queue,
+// and the ranks' channels replay when it is up again.
+const queueMaxBytes = 256 << 20
 
 // errQueueFull is returned when a peer does not take what is sent to it; the stream is then made anew.
 var errQueueFull = errors.New("executor: a link's queue is full")
@@ -35,8 +32,7 @@ type link struct {
 
 	mu     sync.Mutex // guards the fields below
 	up     uint64     // counts streams; odd: a stream is up
-	queue  [][]byte
-	bytes  int
+	queue  outgoing
 	failed error
 	left   bool // no rank of the app is on the host any more: no stream lasts
 	wake   notify.Signal
@@ -47,21 +43,27 @@ func newLink(peer string) *link {
 	return &link{peer: peer, wake: notify.NewSignal(), news: notify.NewSignal()}
 }
 
-// send queues a frame, or drops it while no stream is up. It does not block.
-func (l *link) send(frame []byte) {
+// send queues a copy of a frame, or drops it while no stream is up. It does not block.
+func (l *link) send(head, payload []byte, urgent bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.up%2 == 0 || l.failed != nil || l.left {
 		return
 	}
-	if l.bytes+len(frame) > queueMaxBytes {
+	if l.queue.bytes+len(head)+len(payload) > queueMaxBytes {
 		l.failed = errQueueFull
-		l.queue, l.bytes = nil, 0
+		l.queue.clear()
 	} else {
-		l.queue = append(l.queue, frame)
-		l.bytes += len(frame)
+		l.queue.put(head, payload, urgent)
 	}
 	l.signal()
+}
+
+// room reports whether more may be sent that is not urgent. If not, pump says when.
+func (l *link) room() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.queue.room()
 }
 
 func (l *link) signal() {
@@ -77,7 +79,7 @@ func (l *link) leave(left bool) {
 		return
 	}
 	l.left = left
-	l.queue, l.bytes = nil, 0
+	l.queue.clear()
 	l.signal()
 	l.news.Set()
 }
@@ -105,7 +107,8 @@ func (l *link) open() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.up += 1 + l.up%2 // odd again, and never a number that was used before
-	l.queue, l.bytes, l.failed = nil, 0, nil
+	l.queue.clear()
+	l.failed = nil
 	return l.up
 }
 
@@ -117,40 +120,41 @@ func (l *link) closed(number uint64) {
 		return
 	}
 	l.up++
-	l.queue, l.bytes = nil, 0
+	l.queue.clear()
 }
 
-// take returns what is queued for the stream.
-func (l *link) take(number uint64) ([][]byte, error) {
+// take returns the message that goes next over the stream; nil: there is none. again says that there is room for those whom room has refused.
+func (l *link) take(number uint64) (m *batch, again bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failed != nil {
-		return nil, l.failed
+		return nil, false, l.failed
 	}
 	if l.left {
-		return nil, errLeft
+		return nil, false, errLeft
 	}
 	if l.up != number {
-		return nil, context.Canceled
+		return nil, false, context.Canceled
 	}
-	q := l.queue
-	l.queue, l.bytes = nil, 0
-	return q, nil
+	m, again = l.queue.take()
+	return m, again, nil
 }
 
-// pump sends what is queued until the stream or ctx ends.
-func (l *link) pump(ctx context.Context, s stream, number uint64) error {
+// pump sends what is queued until the stream or ctx ends. It tells when there is room again.
+func (l *link) pump(ctx context.Context, s stream, number uint64, again func()) error {
 	for {
-		frames, err := l.take(number)
+		m, room, err := l.take(number)
 		if err != nil {
 			return err
 		}
-		for len(frames) > 0 {
-			var b *batch
-			b, frames = pack(frames)
-			if err := s.SendMsg(b); err != nil {
+		if room {
+			again()
+		}
+		if m != nil {
+			if err := s.SendMsg(m); err != nil {
 				return err
 			}
+			continue
 		}
 		select {
 		case <-l.wake:
@@ -158,33 +162,6 @@ func (l *link) pump(ctx context.Context, s stream, number uint64) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// copyBytes is up to how long a frame is copied next to its neighbours; longer ones go as they are.
-const copyBytes = 4 << 10
-
-// pack puts as many frames into one message as fit, at least one.
-func pack(frames [][]byte) (*batch, [][]byte) {
-	total, n := 0, 0
-	for n < len(frames) && (n == 0 || total+4+len(frames[n]) <= batchBytes) {
-		total += 4 + len(frames[n])
-		n++
-	}
-	b := &batch{}
-	var joined []byte
-	for _, f := range frames[:n] {
-		joined = binary.LittleEndian.AppendUint32(joined, uint32(len(f)))
-		if len(f) <= copyBytes {
-			joined = append(joined, f...)
-			continue
-		}
-		b.parts = append(b.parts, joined, f)
-		joined = nil
-	}
-	if len(joined) > 0 {
-		b.parts = append(b.parts, joined)
-	}
-	return b, frames[n:]
 }
 
 // unpack gives each frame of a message to receive. The frames are valid only during the call.

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/mem"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/listen"
@@ -38,6 +39,7 @@ type world interface {
 	PeerEnded(peer mpi.Rank)
 	Receive(frame []byte)
 	Reconnect(peer mpi.Rank)
+	Room()
 }
 
 // network is mpi.Network over gRPC streams: one stream to each other host of the app, dialled by the host whose name
@@ -70,16 +72,26 @@ func newNetwork(app, host string, fence *fence, log *slog.Logger) *network {
 }
 
 // Send implements mpi.Network.
-func (n *network) Send(dst mpi.Rank, frame []byte) {
+func (n *network) Send(dst mpi.Rank, head, payload []byte, urgent bool) {
+	if l := n.linkTo(dst); l != nil {
+		l.send(head, payload, urgent)
+	}
+}
+
+// Room implements mpi.Network.
+func (n *network) Room(dst mpi.Rank) bool {
+	l := n.linkTo(dst)
+	return l == nil || l.room()
+}
+
+// linkTo is the link to a rank's host, or nil.
+func (n *network) linkTo(dst mpi.Rank) *link {
 	n.mu.RLock()
-	var l *link
-	if int(dst) < len(n.routes) {
-		l = n.links[n.routes[dst]]
+	defer n.mu.RUnlock()
+	if int(dst) >= len(n.routes) {
+		return nil
 	}
-	n.mu.RUnlock()
-	if l != nil {
-		l.send(frame)
-	}
+	return n.links[n.routes[dst]]
 }
 
 // Run serves and dials until ctx ends.
@@ -223,7 +235,7 @@ func (n *network) callOver(ctx context.Context, l *link, conn net.Conn) error {
 	if err != nil {
 		return fmt.Errorf("executor: link to %s: %w", l.peer, err)
 	}
-	if err := s.SendMsg(&batch{parts: [][]byte{[]byte(n.host)}}); err != nil {
+	if err := s.SendMsg(&batch{out: mem.BufferSlice{mem.SliceBuffer(n.host)}}); err != nil {
 		return err
 	}
 	return n.serve(ctx, l, s)
@@ -348,7 +360,7 @@ func (n *network) serve(ctx context.Context, l *link, s stream) error {
 	number := l.open()
 	defer l.closed(number)
 	n.reconnect(l.peer)
-	g.Go(func() error { return l.pump(ctx, fenced{s, n.fence}, number) })
+	g.Go(func() error { return l.pump(ctx, fenced{s, n.fence}, number, n.room) })
 	g.Go(func() error { return drain(s, n.deliver) })
 	// A stream's RecvMsg ends with the stream's own context, which ends when this function returns: do not wait for it.
 	<-ctx.Done()
@@ -356,12 +368,22 @@ func (n *network) serve(ctx context.Context, l *link, s stream) error {
 }
 
 func (n *network) deliver(frame []byte) {
-	n.mu.RLock()
-	w := n.world
-	n.mu.RUnlock()
-	if w != nil {
+	if w := n.worldNow(); w != nil {
 		w.Receive(frame)
 	}
+}
+
+// room tells the local ranks that there is room on a link again.
+func (n *network) room() {
+	if w := n.worldNow(); w != nil {
+		w.Room()
+	}
+}
+
+func (n *network) worldNow() world {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.world
 }
 
 func (n *network) reconnect(host string) {

@@ -126,7 +126,7 @@ func TestLinkIsLeftAndFound(t *testing.T) {
 	})
 	h2.mu.Unlock()
 	eventually(t, "a frame", func() bool {
-		h1.Send(1, []byte("frame"))
+		h1.Send(1, []byte("frame"), nil, false)
 		select {
 		case <-got:
 			return true
@@ -145,12 +145,12 @@ func TestNoStreamOnAForgottenLink(t *testing.T) {
 	number := l.open()
 	n.hungUp(l) // an older stream has ended
 	require.Same(t, l, n.links["h1"])
-	_, err := l.take(number)
+	_, _, err := l.take(number)
 	require.NoError(t, err)
 	l.closed(number)
 	n.hungUp(l)
 	require.Empty(t, n.links)
-	_, err = l.take(l.open())
+	_, _, err = l.take(l.open())
 	require.ErrorIs(t, err, errLeft)
 }
 
@@ -205,7 +205,7 @@ func TestWhoCallsIsNotLeft(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- h2.accept(nil, s) }()
 	eventually(t, "a stream", func() bool { return l.streams() >= 3 })
-	l.send([]byte("frame"))
+	l.send([]byte("frame"), nil, false)
 	select {
 	case <-s.sent:
 	case err := <-done:
@@ -232,3 +232,4 @@ type heard func()
 func (h heard) PeerEnded(mpi.Rank) {}
 func (h heard) Receive([]byte)     { h() }
 func (h heard) Reconnect(mpi.Rank) {}
+func (h heard) Room()              {}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -63,7 +64,9 @@ type port struct {
 }
 
 // Send implements mpi.Network. It is called under the World's lock: where a rank is has a lock of its own.
-func (n port) Send(dst mpi.Rank, frame []byte) {
+func (n port) Room(mpi.Rank) bool { return true }
+
+func (n port) Send(dst mpi.Rank, head, payload []byte, _ bool) {
 	n.c.mu.Lock()
 	l := n.c.links[[2]int{n.from, n.c.ranks[dst].world}]
 	n.c.mu.Unlock()
@@ -72,7 +75,7 @@ func (n port) Send(dst mpi.Rank, frame []byte) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.queue = append(l.queue, frame)
+	l.queue = append(l.queue, slices.Concat(head, payload))
 	l.cond.Signal()
 }
 

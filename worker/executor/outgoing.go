@@ -1,0 +1,127 @@
+package executor
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"google.golang.org/grpc/mem"
+)
+
+const (
+	// smallPiece and largePiece are how much one message of a link holds: the first frame that is put into it decides. The large one has room for
+	// any frame.
+	smallPiece = 16 << 10
+	largePiece = 512 << 10
+	// outgoingBudget is from how many bytes that wait on a link on nothing more is put there but what is urgent, until half of them have left.
+	outgoingBudget = 1 << 20
+)
+
+// piece is a message of a link that is being filled: frames, each behind its length.
+type piece struct{ b *[]byte }
+
+// piecePool has the memory of messages that have left.
+type piecePool struct{ small, large sync.Pool }
+
+//nolint:gochecknoglobals // memory to be used again, by all links
+var pieces = &piecePool{
+	small: sync.Pool{New: func() any { b := make([]byte, 0, smallPiece); return &b }},
+	large: sync.Pool{New: func() any { b := make([]byte, 0, largePiece); return &b }},
+}
+
+var _ mem.BufferPool = (*piecePool)(nil)
+
+// Get implements mem.BufferPool.
+func (p *piecePool) Get(n int) *[]byte {
+	pool := &p.large
+	if n <= smallPiece {
+		pool = &p.small
+	}
+	b := pool.Get().(*[]byte) //nolint:forcetypeassert // nothing else is put there
+	*b = (*b)[:0]
+	return b
+}
+
+// Put implements mem.BufferPool.
+func (p *piecePool) Put(b *[]byte) {
+	switch cap(*b) {
+	case smallPiece:
+		p.small.Put(b)
+	case largePiece:
+		p.large.Put(b)
+	}
+}
+
+// outgoing is what waits on a link for its stream: urgent frames, which go first, and others; each in order.
+type outgoing struct {
+	urgent, rest []piece
+	bytes        int  // of both
+	waiting      int  // of rest
+	refused      bool // somebody waits for room
+}
+
+// put copies a frame.
+func (o *outgoing) put(head, payload []byte, urgent bool) {
+	n := 4 + len(head) + len(payload)
+	queue := &o.rest
+	if urgent {
+		queue = &o.urgent
+	} else {
+		o.waiting += n
+	}
+	o.bytes += n
+	last := len(*queue) - 1
+	if last < 0 || len(*(*queue)[last].b)+n > cap(*(*queue)[last].b) {
+		size := smallPiece
+		if n > smallPiece/4 || last >= 0 { // much is on its way
+			size = max(n, largePiece)
+		}
+		*queue = append(*queue, piece{pieces.Get(size)})
+		last++
+	}
+	b := (*queue)[last].b
+	*b = binary.LittleEndian.AppendUint32(*b, uint32(len(head)+len(payload)))
+	*b = append(append(*b, head...), payload...)
+}
+
+// take takes the message that goes next; nil: there is none. again says that there is room for those who were refused.
+func (o *outgoing) take() (m *batch, again bool) {
+	queue := &o.urgent
+	if len(*queue) == 0 {
+		queue = &o.rest
+	}
+	if len(*queue) == 0 {
+		return nil, false
+	}
+	p := (*queue)[0]
+	n := copy(*queue, (*queue)[1:])
+	(*queue)[n] = piece{}
+	*queue = (*queue)[:n]
+	o.bytes -= len(*p.b)
+	if queue == &o.rest {
+		o.waiting -= len(*p.b)
+	}
+	if o.refused && o.waiting <= outgoingBudget/2 {
+		o.refused, again = false, true
+	}
+	return &batch{out: mem.BufferSlice{mem.NewBuffer(p.b, pieces)}}, again
+}
+
+// room reports whether more may be put that is not urgent.
+func (o *outgoing) room() bool {
+	if o.waiting < outgoingBudget {
+		return true
+	}
+	o.refused = true
+	return false
+}
+
+// clear drops everything.
+func (o *outgoing) clear() {
+	for _, queue := range []*[]piece{&o.urgent, &o.rest} {
+		for i := range *queue {
+			pieces.Put((*queue)[i].b)
+		}
+		*queue = (*queue)[:0]
+	}
+	o.bytes, o.waiting, o.refused = 0, 0, false
+}
