@@ -93,10 +93,10 @@ func (l *appLog) look() error {
 		return nil
 	}
 	entries, err := os.ReadDir(l.dir)
-	if l.forgotten.Load() || errors.Is(err, os.ErrNotExist) {
+	if l.forgotten.Load() || errors.Is(err, os.ErrNotExist) && l.state(-1).done {
 		return errForgotten // since it was found
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // one that is about to begin has no directory yet
 		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	l.mu.Lock()

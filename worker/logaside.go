@@ -204,7 +204,7 @@ func (s *logStore) whyNot(from string, err error) error {
 			return errLogGone
 		}
 		return errNoWay // it was removed just now
-	case isFull(err), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EXDEV):
+	case isFull(err), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w: %w", errNoWay, err)
 	}
 	return err

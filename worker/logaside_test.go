@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -414,6 +415,12 @@ func TestFoundAndThenRemoved(t *testing.T) {
 	require.ErrorIs(t, l.ready(t.Context()), errForgotten)
 }
 
+// TestAboutToBegin: an app whose log has no directory yet has no output yet, and not none any more.
+func TestAboutToBegin(t *testing.T) {
+	l := newAppLog(filepath.Join(t.TempDir(), "a"), new(atomic.Int64), false)
+	require.NoError(t, l.load())
+}
+
 // TestHardBoundEnds: beyond the hard bound too, what cannot be put aside ends no prune.
 func TestHardBoundEnds(t *testing.T) {
 	for _, refuses := range []error{syscall.EPERM, syscall.ENOSPC, syscall.EROFS} {
@@ -504,19 +511,28 @@ func TestWhoseFault(t *testing.T) {
 	}
 	place := filepath.Join(s.dir, asideDir)
 	s.limit, s.atLeast = 0, -1
-	for _, refuses := range []error{syscall.ENOENT, syscall.EXDEV} { // the first as of any cause that the place has, too
-		s.rename = func(from, _ string) error {
-			_ = os.Remove(place)
-			return &os.PathError{Op: "rename", Path: from, Err: refuses}
-		}
-		s.prune(func() {})
-		for _, e := range s.ended {
-			require.Zero(t, e.stuck)
-		}
-		require.NotZero(t, s.noWay)
-		s.noWay = time.Time{}
-		require.NoError(t, makeAside(s.dir))
+	s.rename = func(from, to string) error {
+		_ = os.Remove(place)
+		return os.Rename(from, to)
 	}
+	s.prune(func() {})
+	for _, e := range s.ended {
+		require.Zero(t, e.stuck)
+	}
+	require.NotZero(t, s.noWay)
+	s.noWay = time.Time{}
+	require.NoError(t, makeAside(s.dir))
+	s.rename = func(from, to string) error { // of an overlay's lower layer
+		if filepath.Base(from) == "a" {
+			return syscall.EXDEV
+		}
+		return os.Rename(from, to)
+	}
+	s.prune(func() {})
+	require.Equal(t, []string{"a"}, logNames(t, s.dir), "the others go")
+	s.limit = 1 << 40
+	endsWith(t, s, "b", 1)
+	s.limit = 0
 	s.rename, s.remove = os.Rename, func(string) error { return syscall.EPERM }
 	s.prune(func() {})
 	require.Len(t, s.aside, 1)
