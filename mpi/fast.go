@@ -1,7 +1,5 @@
 package mpi
 
-import "runtime"
-
 // Blocking sends and receives of short messages of predefined types within a World, by far the most frequent calls of many programs, take a straight way
 // here: no request, no message, no queue. What is in any way out of the ordinary, errors too, is left to the calls themselves, as if nothing had
 // been tried.
@@ -110,20 +108,8 @@ func (p *Proc) awaitCell() bool {
 	if !p.w.spins() {
 		return false
 	}
-	seen := p.in.kicks.Load()
+	seen, rounds := p.in.kicks.Load(), p.patience()
 	p.unlock()
 	defer p.mu.Lock()
-	for range patience {
-		for range looks {
-			if p.in.some() {
-				return true
-			}
-			if p.in.kicks.Load() != seen {
-				return false
-			}
-			relax()
-		}
-		runtime.Gosched()
-	}
-	return false
+	return p.looked(seen, rounds, looks) && p.in.some()
 }

@@ -7,12 +7,14 @@ import (
 	"time"
 )
 
-// How a blocked rank waits before it parks. Where each rank has a processor it looks again and again, for some tens of microseconds: what a local peer
-// needs to copy a large message, or one elsewhere to answer; in between it lets others run. Else it only yields.
+// How a blocked rank waits before it parks. Where all ranks of the app are here and each has a processor it looks again and again, and lets others run
+// in between; for some tens of microseconds, which a local peer needs to copy a large message, as long as that is of use: each time in vain halves it.
+// Else it yields for a few microseconds.
 const (
-	looks    = 32
-	patience = 40
-	yields   = 40
+	looks       = 32 // in a row
+	mostRounds  = 40
+	leastRounds = 2
+	yields      = 40
 )
 
 // Proc is one local rank. Its guest makes calls from one goroutine at a time;
@@ -33,6 +35,7 @@ type Proc struct {
 	mu sync.Mutex
 
 	program     Guest // what calls may call back; nil until Bind
+	rounds      int   // of the guest: how long it looks before it parks
 	removed     bool  // from its World: its memory may be gone
 	toSelf      bool  // it has sent something to itself in this call
 	news        bool  // something has changed that may end a wait
@@ -124,6 +127,7 @@ func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
 	return &Proc{
 		w: w, rank: r, epoch: epoch, mem: mem,
 		in:         newInbox(),
+		rounds:     mostRounds,
 		clockStart: w.start,
 		channels:   make([]*channel, w.cfg.Size),
 		over:       make([]bool, w.cfg.Size),
@@ -363,24 +367,38 @@ func (p *Proc) park(seen uint32) {
 	case p.offers > 0: // it takes long; and then it is best to go on where the copy was made
 		rounds = 2
 	case p.w.spins():
-		rounds, each = patience, looks
+		rounds, each = p.patience(), looks
 	}
 	p.unlock()
 	defer p.mu.Lock()
-	for range rounds {
-		for range each {
-			if p.in.kicks.Load() != seen || p.in.some() {
-				return
-			}
-			relax()
-		}
-		runtime.Gosched()
+	if p.looked(seen, rounds, each) {
+		return
 	}
 	p.in.parked.Store(true)
 	defer p.in.parked.Store(false)
 	if p.in.kicks.Load() == seen && !p.in.some() {
 		<-p.in.wakeCh
 	}
+}
+
+// patience is how many rounds the guest looks before it parks.
+func (p *Proc) patience() int { return max(p.rounds, leastRounds) }
+
+// looked looks for what has happened since seen, some rounds of so many times, and reports whether something has. Only the guest calls it, without
+// the lock.
+func (p *Proc) looked(seen uint32, rounds, each int) bool {
+	for range rounds {
+		for range each {
+			if p.in.kicks.Load() != seen || p.in.some() {
+				p.rounds = min(2*p.rounds+1, mostRounds)
+				return true
+			}
+			relax()
+		}
+		runtime.Gosched()
+	}
+	p.rounds /= 2
+	return false
 }
 
 // settle lets channels with work go on, one chunk at a time, and gives the lock away in between.

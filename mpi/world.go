@@ -58,8 +58,12 @@ func (w *World) named(handle uint32) *datatype {
 	return w.types[handle]
 }
 
-// spins reports whether a rank that waits may keep its processor: each has one of its own.
-func (w *World) spins() bool { return w.cores > 1 && int(w.crowd.Load()) <= w.cores }
+// spins reports whether a rank that waits may keep its processor: all ranks are here, and each has one of its own. What brings frames of others would
+// have to wait for it.
+func (w *World) spins() bool {
+	n := int(w.crowd.Load())
+	return w.cores > 1 && n == w.cfg.Size && n <= w.cores
+}
 
 // ranksTo are the ranks 0 to n-1.
 func ranksTo(n int) []Rank {
