@@ -103,3 +103,20 @@ func BenchmarkRate(b *testing.B) {
 		}
 	})
 }
+
+// A barrier of four local ranks, more than there may be processors.
+func BenchmarkBarrier(b *testing.B) {
+	b.ReportAllocs()
+	errs := runLocal(b, DefaultConfig(4), func(g *guest) {
+		barrier := g.calls["MPI_Barrier"]
+		params := [1]uint64{commWorld}
+		for range b.N {
+			if _, err := g.p.Invoke(barrier, params[:]); err != nil {
+				panic(abortPanic{err})
+			}
+		}
+	})
+	for _, err := range errs {
+		require.NoError(b, err)
+	}
+}
