@@ -22,7 +22,7 @@ type appLog struct {
 	total *textBytes // while ranks of the app run here
 
 	readers   atomic.Int32 // calls that read it
-	forgotten atomic.Bool  // it is being put aside, or was: what is in its place may be another's
+	forgotten atomic.Bool  // it was put aside: what is in its place may be another's
 
 	looking claim       // held by who looks which files an earlier life of the worker left
 	loaded  atomic.Bool // that is known

@@ -21,6 +21,8 @@ const (
 	minInodes, inodesToBeFit = 64, 96
 	// probeEach is how often it is tried whether the disk takes writes, while it does.
 	probeEach = 5 * time.Second
+	// refusalsALook is how often in a look it is chosen anew which output goes, since something of it could not.
+	refusalsALook = 200
 	// probeFile is what is written for that.
 	probeFile = "probe"
 	// diskSlow is how long a step of a look at the disk may take before the host takes no new ranks: until the step ends.
@@ -160,10 +162,17 @@ func (w *Worker) makeRoom(ctx context.Context) {
 		}
 	}
 	logs, bytes := 0, int64(0)
+	refusals := 0
 	for next := w.logs.spare(lacks.usage); len(next) > 0 && ctx.Err() == nil && !lacks.none(); {
 		w.fitness.step()
 		gave, ok := w.logs.sacrifice(next[0])
-		if next = next[1:]; !ok { // it is not there, stays or is read: the others may not be enough without it
+		if next = next[1:]; !ok { // it is not there, stays or is read: the others may not be enough without it, or not be needed
+			if refusals++; refusals == refusalsALook {
+				break
+			}
+			if lacks = w.lookAtDisk(); lacks.none() {
+				break
+			}
 			next = w.logs.spare(lacks.usage)
 			continue
 		}

@@ -786,3 +786,32 @@ func TestNothingGoesForNothing(t *testing.T) {
 	w.look(t.Context())
 	require.Empty(t, logNames(t, w.logs.dir), "without it the others are taken, in one look")
 }
+
+// TestRoomThatOthersMake: where somebody removes output while room is made no other goes for it; and not every refusal has all the rest chosen anew.
+func TestRoomThatOthersMake(t *testing.T) {
+	w := onSmallDisk(t, "size=16m", 4<<20)
+	for _, id := range []string{"a", "b"} {
+		endsWith(t, w.logs, id, 300) // each is enough
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, free(t, w.cfg.DataDir)-5<<20), 0o600))
+	w.logs.rename = func(from, to string) error {
+		require.NoError(t, os.RemoveAll(from))
+		return os.Rename(from, to)
+	}
+	w.look(t.Context())
+	require.Equal(t, []string{"b"}, logNames(t, w.logs.dir))
+
+	tries := 0
+	w.logs.rename = func(string, string) error { tries++; return syscall.EPERM }
+	for i := range refusalsALook + 10 {
+		w.logs.mu.Lock()
+		w.logs.add(endedLog{id: fmt.Sprint("x", i), usage: usage{8 << 20, 1}, at: time.Now().Add(-time.Hour)})
+		w.logs.mu.Unlock()
+	}
+	for i := range refusalsALook + 10 {
+		require.NoError(t, os.Mkdir(filepath.Join(w.logs.dir, fmt.Sprint("x", i)), 0o700))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "more"), make([]byte, free(t, w.cfg.DataDir)-5<<20), 0o600))
+	w.makeRoom(t.Context())
+	require.Equal(t, refusalsALook, tries)
+}

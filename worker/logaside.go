@@ -20,6 +20,8 @@ const asideDir = "~"
 const (
 	// stuckFor is how long what could not be removed is left alone.
 	stuckFor = 10 * time.Minute
+	// tellEach is how often it is said that something of one kind cannot be removed.
+	tellEach = time.Minute
 	// placeEach is how long all logs are left alone where one could not be put aside because of the place, or what lies there could not be removed.
 	placeEach = 5 * time.Second
 )
@@ -103,7 +105,7 @@ func (s *logStore) discard(e leftover) usage {
 	if first {
 		s.noWay = e.stuck // no more is hidden for nothing
 	}
-	tell := s.tells()
+	tell := tells(&s.toldLeft)
 	s.mu.Unlock()
 	if !tell {
 		return all.minus(e.usage)
@@ -129,9 +131,11 @@ func (s *logStore) forget(i int) (gave usage) {
 	close(there)
 	tell := false
 	if err != nil && !errors.Is(err, errLogGone) {
-		if tell = s.tells(); errors.Is(err, errNoWay) {
+		if errors.Is(err, errNoWay) {
+			tell = tells(&s.toldPlace)
 			s.noWay = time.Now()
 		} else {
+			tell = tells(&s.toldLog)
 			e.stuck = time.Now()
 		}
 		if l != nil {
@@ -149,12 +153,12 @@ func (s *logStore) forget(i int) (gave usage) {
 	return gave
 }
 
-// tells says whether it is time to say again that something cannot be removed: once in a while, for it may be so of thousands. Holds mu.
-func (s *logStore) tells() bool {
-	if justNow(s.told, stuckFor) {
+// tells says whether it is time to say something again that may be so of thousands, and notes that it is said.
+func tells(told *time.Time) bool {
+	if justNow(*told, tellEach) {
 		return false
 	}
-	s.told = time.Now()
+	*told = time.Now()
 	return true
 }
 
@@ -210,12 +214,17 @@ func (s *logStore) whyNot(from string, err error) error {
 	return err
 }
 
-// refuses reports whether the place refuses anything as it has refused a log.
+// refuses reports whether a directory that was just made is refused on its way aside as a log was.
 func (s *logStore) refuses(err error) bool {
-	probe := filepath.Join(s.dir, asideDir, rand.Text())
-	refused := os.Mkdir(probe, 0o700)
+	from, to := filepath.Join(s.dir, asideDir+rand.Text()), filepath.Join(s.dir, asideDir, rand.Text())
+	refused := os.Mkdir(from, 0o700)
 	if refused == nil {
-		_ = os.Remove(probe) // else it is found at the next start
+		if refused = os.Rename(from, to); refused == nil {
+			from = to
+		}
+		_ = os.Remove(from) // else it is found at the next start
+	}
+	if refused == nil {
 		return false
 	}
 	var one, other syscall.Errno

@@ -553,17 +553,18 @@ func TestPlaceThatRefuses(t *testing.T) {
 		out, err := exec.CommandContext(t.Context(), "chattr", what, path).CombinedOutput()
 		require.NoError(t, err, string(out))
 	}
-	place := filepath.Join(s.dir, asideDir)
 	s.limit, s.atLeast = 0, -1
-	chattr("+i", place)
-	s.prune(func() {})
-	chattr("-i", place)
-	require.NotZero(t, s.noWay)
-	require.Len(t, s.ended, 2)
-	for _, e := range s.ended {
-		require.Zero(t, e.stuck)
+	for _, place := range []string{filepath.Join(s.dir, asideDir), s.dir} {
+		chattr("+i", place)
+		s.prune(func() {})
+		chattr("-i", place)
+		require.NotZero(t, s.noWay)
+		require.Len(t, s.ended, 2)
+		for _, e := range s.ended {
+			require.Zero(t, e.stuck)
+		}
+		s.noWay = time.Time{}
 	}
-	s.noWay = time.Time{}
 	pinned := filepath.Join(s.dir, "a")
 	chattr("+i", pinned)
 	s.prune(func() {})
@@ -675,7 +676,7 @@ func TestRemovalInVain(t *testing.T) {
 	}
 	require.Len(t, s.ended, 2)
 	require.Equal(t, 1, strings.Count(said.String(), "\n"), said.String())
-	s.noWay, s.told = s.noWay.Add(-placeEach), s.told.Add(-stuckFor)
+	s.noWay, s.toldLeft = s.noWay.Add(-placeEach), s.toldLeft.Add(-tellEach)
 	s.prune(func() {})
 	require.Len(t, s.ended, 1, "another may have more luck")
 	require.Equal(t, 2, strings.Count(said.String(), "\n"))
