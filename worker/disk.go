@@ -170,7 +170,7 @@ func (w *Worker) makeRoom(ctx context.Context) {
 			if refusals++; refusals == refusalsALook {
 				break
 			}
-			if lacks = w.lookAtDisk(); lacks.none() {
+			if w.lookAtDisk().none() {
 				break
 			}
 			next = w.logs.spare(lacks.usage)

@@ -815,3 +815,28 @@ func TestRoomThatOthersMake(t *testing.T) {
 	w.makeRoom(t.Context())
 	require.Equal(t, refusalsALook, tries)
 }
+
+// TestRefusalForgetsNothing: what was given in this look counts though the file system gives it back later, also when something else is refused meanwhile.
+func TestRefusalForgetsNothing(t *testing.T) {
+	w := onSmallDisk(t, "size=24m", 4<<20)
+	for _, id := range []string{"a", "b", "c", "d"} {
+		l, err := w.logs.app(id)
+		require.NoError(t, err)
+		for seq := range uint64(200) {
+			require.NoError(t, l.append([]*apiv1.LogLine{long(0, seq)})) // 2 MB in all
+		}
+		w.logs.close(id)
+	}
+	later := filepath.Join(w.cfg.DataDir, "later")
+	require.NoError(t, os.Mkdir(later, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, free(t, w.cfg.DataDir)-3<<20), 0o600))
+	w.logs.remove = func(dir string) error { return os.Rename(dir, filepath.Join(later, filepath.Base(dir))) }
+	w.logs.rename = func(from, to string) error {
+		if filepath.Base(from) == "b" {
+			return syscall.EPERM
+		}
+		return os.Rename(from, to)
+	}
+	w.makeRoom(t.Context()) // 3 MiB lack
+	require.Equal(t, []string{"b", "d"}, logNames(t, w.logs.dir))
+}

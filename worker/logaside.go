@@ -17,6 +17,9 @@ import (
 // asideDir is where logs are put that are being removed, each under a name that tells nothing. No app's id begins like that.
 const asideDir = "~"
 
+// trialDir is what is tried in the place of a log that was refused.
+const trialDir = asideDir + "trial"
+
 const (
 	// stuckFor is how long what could not be removed is left alone.
 	stuckFor = 10 * time.Minute
@@ -192,7 +195,7 @@ func (s *logStore) putAside(e endedLog) ([]leftover, error) {
 	}
 	to := filepath.Join(place, rand.Text())
 	if err := s.rename(from, to); err != nil {
-		if err = s.whyNot(from, err); !errors.Is(err, errNoWay) && s.refuses(err) {
+		if err = s.whyNot(from, err); !errors.Is(err, errNoWay) && !errors.Is(err, errLogGone) && s.refuses(err) {
 			err = fmt.Errorf("%w: %w", errNoWay, err)
 		}
 		return nil, err
@@ -214,15 +217,20 @@ func (s *logStore) whyNot(from string, err error) error {
 	return err
 }
 
-// refuses reports whether a directory that was just made is refused on its way aside as a log was.
+// refuses reports whether an empty directory is refused on its way aside as a log was; where there is no room for one, whether the place refuses one.
 func (s *logStore) refuses(err error) bool {
-	from, to := filepath.Join(s.dir, asideDir+rand.Text()), filepath.Join(s.dir, asideDir, rand.Text())
+	from, to := filepath.Join(s.dir, trialDir), filepath.Join(s.dir, asideDir, trialDir)
 	refused := os.Mkdir(from, 0o700)
-	if refused == nil {
+	switch {
+	case refused == nil || errors.Is(refused, os.ErrExist): // one that could not be removed serves again
 		if refused = os.Rename(from, to); refused == nil {
 			from = to
 		}
-		_ = os.Remove(from) // else it is found at the next start
+		_ = os.Remove(from)
+	case isFull(refused):
+		if refused = os.Mkdir(to, 0o700); refused == nil {
+			_ = os.Remove(to)
+		}
 	}
 	if refused == nil {
 		return false

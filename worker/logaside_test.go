@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -565,12 +566,38 @@ func TestPlaceThatRefuses(t *testing.T) {
 		}
 		s.noWay = time.Time{}
 	}
+	chattr("+a", s.dir) // it takes names and gives none back
+	for range 3 {
+		s.prune(func() {})
+		s.noWay = time.Time{}
+	}
+	chattr("-a", s.dir)
+	require.Equal(t, []string{"a", "b"}, slices.DeleteFunc(logNames(t, s.dir), func(name string) bool { return name == trialDir }), "one trial is left at the most")
 	pinned := filepath.Join(s.dir, "a")
+	for i := range s.ended {
+		s.ended[i].stuck = time.Time{}
+	}
 	chattr("+i", pinned)
 	s.prune(func() {})
 	chattr("-i", pinned)
 	require.Len(t, s.ended, 1)
 	require.NotZero(t, s.ended[0].stuck, "that is its own")
+
+	s.limit = 1 << 40
+	endsWith(t, s, "c", 1)
+	s.limit, s.ended[0].stuck = 0, time.Time{}
+	for err, i := error(nil), 0; err == nil; i++ {
+		err = os.WriteFile(filepath.Join(filepath.Dir(s.dir), strconv.Itoa(i)), nil, 0o600)
+	}
+	place := filepath.Join(s.dir, asideDir)
+	chattr("+i", place)
+	s.prune(func() {})
+	chattr("-i", place)
+	require.NotZero(t, s.noWay, "also where nothing else finds room")
+	require.Len(t, s.ended, 2)
+	for _, e := range s.ended {
+		require.Zero(t, e.stuck)
+	}
 }
 
 // TestComesBackInItsPlace: a log that could not be put aside goes no sooner and no later for it, whatever the clock said when it ended.
