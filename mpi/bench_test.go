@@ -120,3 +120,28 @@ func BenchmarkBarrier(b *testing.B) {
 		require.NoError(b, err)
 	}
 }
+
+// A square block of doubles, laid down in columns of a larger matrix.
+func BenchmarkColumns(b *testing.B) {
+	for _, n := range []int64{64, 256, 1024} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			double := predefined()[tDouble]
+			column := must(b, contents{combiner: combinerVector, ints: []int64{n, 1, 2 * n}, types: []*datatype{double}})
+			next := must(b, contents{combiner: combinerResized, addrs: []int64{0, 8}, types: []*datatype{column}})
+			all := must(b, contents{combiner: combinerContiguous, ints: []int64{n}, types: []*datatype{next}})
+			mem, buf := make([]byte, 2*n*n*8), make([]byte, n*n*8)
+			b.SetBytes(n * n * 8)
+			for b.Loop() {
+				m := mover{mem: mem, buf: buf, in: true}
+				m.elements(all, 0)
+			}
+		})
+	}
+}
+
+func must(b *testing.B, c contents) *datatype {
+	b.Helper()
+	t, err := build(c)
+	require.NoError(b, err)
+	return t
+}

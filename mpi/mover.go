@@ -18,7 +18,12 @@ func (m *mover) elements(t *datatype, base int64) {
 	n := m.skip / t.size
 	m.skip -= n * t.size
 	for i := n; len(m.buf) > 0; i++ {
-		m.element(t, base+i*t.extent())
+		at := base + i*t.extent()
+		if k := m.grid(t, at, t.extent(), int64(len(m.buf))); k > 0 {
+			i += k - 1
+			continue
+		}
+		m.element(t, at)
 	}
 }
 
@@ -51,6 +56,10 @@ func (m *mover) piece(p *piece, base int64) {
 	for i := first; i < p.n && len(m.buf) > 0; i++ {
 		at := base + i*p.stride
 		if p.typ != nil {
+			if k := m.grid(p.typ, at, p.stride, p.n-i); k > 0 {
+				i += k - 1
+				continue
+			}
 			m.element(p.typ, at)
 			continue
 		}
@@ -60,6 +69,99 @@ func (m *mover) piece(p *piece, base int64) {
 			continue
 		}
 		m.run(at, each)
+	}
+}
+
+// grid copies elements of a type that are stride bytes apart, n at the most, where each is short runs that are farther apart: a matrix by columns. It goes
+// along the memory's rows, some columns at a time, so that each of its cache lines is touched once. It returns how many whole elements it has
+// copied; 0: they are none of that kind.
+func (m *mover) grid(t *datatype, at, stride, n int64) int64 {
+	if m.skip != 0 || t.dense || len(t.pieces) != 1 {
+		return 0
+	}
+	rows := &t.pieces[0]
+	short := rows.run == 4 || rows.run == 8 || rows.run == 16
+	n = min(n, int64(len(m.buf))/t.size)
+	if !short || n < 2 || abs(stride) >= abs(rows.stride) {
+		return 0
+	}
+	first := int64(uint32(at + rows.disp))
+	wide, high := (n-1)*stride, (rows.n-1)*rows.stride
+	if first+min(0, wide)+min(0, high) < 0 || first+max(0, wide)+max(0, high)+rows.run > int64(len(m.mem)) {
+		return 0
+	}
+	g := shortRuns{mem: m.mem, buf: m.buf[:n*t.size], in: m.in, stride: stride, pitch: t.size}
+	m.buf = m.buf[n*t.size:]
+	columns := cacheLine / rows.run
+	for j := int64(0); j < n; j += columns {
+		w := min(columns, n-j)
+		for i := range rows.n {
+			p, q := first+i*rows.stride+j*stride, j*t.size+i*rows.run
+			switch rows.run {
+			case 4:
+				g.row4(p, q, w)
+			case 8:
+				g.row8(p, q, w)
+			default:
+				g.row16(p, q, w)
+			}
+		}
+	}
+	return n
+}
+
+// cacheLine is a processor's, in bytes.
+const cacheLine = 64
+
+// shortRuns are what one row of a grid is copied in: from p of mem, each element stride bytes farther, and from q of buf, each pitch bytes farther.
+type shortRuns struct {
+	mem, buf      []byte
+	in            bool // from buf to mem
+	stride, pitch int64
+}
+
+func (g *shortRuns) row4(p, q, n int64) {
+	mem, buf, stride, pitch := g.mem, g.buf, g.stride, g.pitch
+	if g.in {
+		for ; n > 0; n-- {
+			order.PutUint32(mem[p:p+4], order.Uint32(buf[q:q+4]))
+			p, q = p+stride, q+pitch
+		}
+		return
+	}
+	for ; n > 0; n-- {
+		order.PutUint32(buf[q:q+4], order.Uint32(mem[p:p+4]))
+		p, q = p+stride, q+pitch
+	}
+}
+
+func (g *shortRuns) row8(p, q, n int64) {
+	mem, buf, stride, pitch := g.mem, g.buf, g.stride, g.pitch
+	if g.in {
+		for ; n > 0; n-- {
+			order.PutUint64(mem[p:p+8], order.Uint64(buf[q:q+8]))
+			p, q = p+stride, q+pitch
+		}
+		return
+	}
+	for ; n > 0; n-- {
+		order.PutUint64(buf[q:q+8], order.Uint64(mem[p:p+8]))
+		p, q = p+stride, q+pitch
+	}
+}
+
+func (g *shortRuns) row16(p, q, n int64) {
+	mem, buf, stride, pitch := g.mem, g.buf, g.stride, g.pitch
+	if g.in {
+		for ; n > 0; n-- {
+			*(*[16]byte)(mem[p : p+16]) = *(*[16]byte)(buf[q : q+16])
+			p, q = p+stride, q+pitch
+		}
+		return
+	}
+	for ; n > 0; n-- {
+		*(*[16]byte)(buf[q : q+16]) = *(*[16]byte)(mem[p : p+16])
+		p, q = p+stride, q+pitch
 	}
 }
 
@@ -74,13 +176,15 @@ func (m *mover) runs(at, each, stride, n int64) int64 {
 	}
 	mem, buf := m.mem, m.buf[:n*each]
 	m.buf = m.buf[n*each:]
-	if each == 8 {
-		for i := range n {
-			p, q := mem[at+i*stride:][:8], buf[8*i:][:8]
-			if m.in {
-				p, q = q, p
-			}
-			order.PutUint64(q, order.Uint64(p))
+	if each == 4 || each == 8 || each == 16 {
+		g := shortRuns{mem: mem, buf: buf, in: m.in, stride: stride, pitch: each}
+		switch each {
+		case 4:
+			g.row4(at, 0, n)
+		case 8:
+			g.row8(at, 0, n)
+		default:
+			g.row16(at, 0, n)
 		}
 		return n
 	}

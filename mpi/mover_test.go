@@ -1,0 +1,80 @@
+package mpi
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestColumns: elements that are runs farther apart than the elements are, a matrix by columns, are moved as their type map says, whole and in parts.
+func TestColumns(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(seed(t), 0))
+	received := 0
+	for range 2000 {
+		run := []int64{1, 4, 8, 16}[rnd.IntN(4)]
+		rows, columns := int64(1+rnd.IntN(20)), int64(1+rnd.IntN(40))
+		stride, pitch := run*int64(1+rnd.IntN(3)), run*int64(1+rnd.IntN(200))
+		if rnd.IntN(4) == 0 {
+			pitch = -pitch
+		}
+		if rnd.IntN(4) == 0 {
+			stride = -stride
+		}
+		byteType := predefined()[tByte]
+		element, err := build(contents{combiner: combinerContiguous, ints: []int64{run}, types: []*datatype{byteType}})
+		require.NoError(t, err)
+		column, err := build(contents{combiner: combinerHvector, ints: []int64{rows, 1}, addrs: []int64{pitch}, types: []*datatype{element}})
+		require.NoError(t, err)
+		next, err := build(contents{combiner: combinerResized, addrs: []int64{0, stride}, types: []*datatype{column}})
+		require.NoError(t, err)
+		all, err := build(contents{combiner: combinerContiguous, ints: []int64{columns}, types: []*datatype{next}})
+		require.NoError(t, err)
+
+		base := max(0, -all.trueLB) + int64(rnd.IntN(8))
+		mem := make([]byte, base+all.trueUB+int64(rnd.IntN(8)))
+		for i := range mem {
+			mem[i] = byte(rnd.Uint32())
+		}
+		var at []int64 // of each byte
+		for j := range columns {
+			for i := range rows {
+				for k := range run {
+					at = append(at, base+j*stride+i*pitch+k)
+				}
+			}
+		}
+		skip := rnd.IntN(len(at))
+		buf := make([]byte, rnd.IntN(len(at)-skip+1))
+		typ, one := all, next
+		if rnd.IntN(2) == 0 { // as elements of the call
+			typ = one
+		}
+		m := mover{mem: mem, buf: buf, skip: int64(skip)}
+		m.elements(typ, base)
+		for i := range buf {
+			require.Equal(t, mem[at[skip+i]], buf[i])
+		}
+		for _, beyond := range []mover{{mem: mem[:len(mem)/2]}, {mem: mem}} { // as a damaged state may say
+			beyond.buf, beyond.skip = make([]byte, len(buf)), int64(skip)
+			beyond.elements(typ, base-all.extent()/2)
+		}
+		seen := map[int64]bool{}
+		for _, a := range at {
+			seen[a] = true
+		}
+		if len(seen) < len(at) { // what receives must not overlap (MPI 5.0 section 3.2.4)
+			continue
+		}
+		received++
+		want := append([]byte(nil), mem...)
+		for i := range buf {
+			buf[i] = byte(rnd.Uint32())
+			want[at[skip+i]] = buf[i]
+		}
+		m = mover{mem: mem, buf: buf, skip: int64(skip), in: true}
+		m.elements(typ, base)
+		require.Equal(t, want, mem)
+	}
+	require.Greater(t, received, 500)
+}
