@@ -35,7 +35,7 @@ func newBench(t *testing.T) *bench {
 	w := &Worker{
 		cfg: DefaultConfig(), log: slog.New(slog.DiscardHandler), logs: logs, tasks: new(errgroup.Group),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
-		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe, syncDisk: syncDisk,
+		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe,
 	}
 	w.cfg.Name, w.cfg.DataDir, w.cfg.Slots = "h1", dir, 4
 	a := newApp("a", w)

@@ -141,19 +141,11 @@ func (s shortage) less(gave usage) shortage {
 
 // makeRoom looks at the disk and, while it is short of room, removes what is left of old logs, then what can be had again, and then output of ended
 // apps, if all of that comes to what lacks, and no more than is needed. Output of the last minute stays: somebody may be about to ask for it. So do modules that were used then, while
-// the host takes ranks. A file system may give room back later: the next look sees it, which has it do so before it removes more.
+// the host takes ranks. A file system may give room back a moment later: the next look sees it.
 func (w *Worker) makeRoom(ctx context.Context) {
 	lacks := w.lookAtDisk()
 	if lacks.none() {
 		return
-	}
-	if w.madeRoom { // what was removed then may not have been given back
-		w.madeRoom = false
-		w.fitness.step()
-		w.syncDisk(w.cfg.DataDir)
-		if lacks = w.lookAtDisk(); lacks.none() {
-			return
-		}
 	}
 	if gave := w.logs.sweep(w.fitness.step); gave.files > 0 { // what nobody finds goes before what somebody may want
 		if lacks = lacks.less(gave); w.lookAtDisk().none() {
@@ -165,7 +157,6 @@ func (w *Worker) makeRoom(ctx context.Context) {
 		unused = -1
 	}
 	if gave := w.modules.shed(lacks.usage, unused, w.fitness.step); gave.files > 0 {
-		w.madeRoom = true
 		if lacks = lacks.less(gave); w.lookAtDisk().none() {
 			return
 		}
@@ -191,7 +182,6 @@ func (w *Worker) makeRoom(ctx context.Context) {
 		}
 	}
 	if logs > 0 {
-		w.madeRoom = true
 		w.log.Warn("the output of ended apps was removed: the disk of the data directory is short of room", "apps", logs, "bytes", bytes)
 	}
 }
@@ -260,16 +250,6 @@ func writeProbe(path string) error {
 	}
 	_, err = f.Write(make([]byte, blockBytes))
 	return errors.Join(err, f.Sync(), f.Close(), os.Remove(path))
-}
-
-// syncDisk has a file system write what it has put off, and give back what was removed.
-func syncDisk(dir string) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return // the look says so
-	}
-	defer f.Close()              //nolint:errcheck // read only
-	_ = unix.Syncfs(int(f.Fd())) //nolint:gosec // a descriptor is an int; what cannot be written the look says
 }
 
 // roomToBeFit is how many bytes must be free on a disk that was full.

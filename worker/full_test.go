@@ -286,7 +286,7 @@ func TestRoomComesLater(t *testing.T) {
 	w.makeRoom(t.Context()) // some 3 MiB lack
 	require.Len(t, w.logs.ended, 2)
 	require.NotEmpty(t, w.fitness.unfit())
-	w.syncDisk = func(string) { require.NoError(t, os.RemoveAll(later)) } // it is given back when that is asked for
+	require.NoError(t, os.RemoveAll(later))
 	w.makeRoom(t.Context())
 	require.Len(t, w.logs.ended, 2)
 	require.Empty(t, w.fitness.unfit())
@@ -682,7 +682,7 @@ func TestDirectoryGone(t *testing.T) {
 	lock, err := dirlock.Lock(dir)
 	require.NoError(t, err)
 	defer lock.Close() //nolint:errcheck // a test's
-	w := &Worker{cfg: Config{DataDir: dir}, lock: lock, logs: newLogs(t), tryDisk: writeProbe, syncDisk: syncDisk, log: slog.New(slog.DiscardHandler)}
+	w := &Worker{cfg: Config{DataDir: dir}, lock: lock, logs: newLogs(t), tryDisk: writeProbe, log: slog.New(slog.DiscardHandler)}
 	w.lookAtDisk()
 	require.Empty(t, w.fitness.unfit())
 	require.NoError(t, os.RemoveAll(dir))

@@ -219,6 +219,8 @@ func (s *logStore) whyNot(from string, err error) error {
 
 // refuses reports whether an empty directory is refused on its way aside as a log was; where there is no room for one, whether the place refuses one.
 func (s *logStore) refuses(err error) bool {
+	s.trial.Lock()
+	defer s.trial.Unlock()
 	from, to := filepath.Join(s.dir, trialDir), filepath.Join(s.dir, asideDir, trialDir)
 	refused := os.Mkdir(from, 0o700)
 	switch {
@@ -228,6 +230,7 @@ func (s *logStore) refuses(err error) bool {
 		}
 		_ = os.Remove(from)
 	case isFull(refused):
+		_ = os.Remove(to) // one that was left
 		if refused = os.Mkdir(to, 0o700); refused == nil {
 			_ = os.Remove(to)
 		}

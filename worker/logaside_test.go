@@ -600,6 +600,30 @@ func TestPlaceThatRefuses(t *testing.T) {
 	}
 }
 
+// TestTrialsAtOnce: several who try at the same time whether it is the place that refuses find the same.
+func TestTrialsAtOnce(t *testing.T) {
+	s, err := newLogStore(filepath.Join(blockDisk(t), "logs"), 1<<40, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	place := filepath.Join(s.dir, asideDir)
+	out, err := exec.CommandContext(t.Context(), "chattr", "+i", place).CombinedOutput()
+	require.NoError(t, err, string(out))
+	var wrong atomic.Int64
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 300 {
+				if !s.refuses(syscall.EPERM) {
+					wrong.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	out, err = exec.CommandContext(t.Context(), "chattr", "-i", place).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Zero(t, wrong.Load())
+}
+
 // TestComesBackInItsPlace: a log that could not be put aside goes no sooner and no later for it, whatever the clock said when it ended.
 func TestComesBackInItsPlace(t *testing.T) {
 	s := newLogs(t)

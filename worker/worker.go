@@ -57,10 +57,8 @@ type Worker struct {
 	lock       *os.File // kept open: the directory is ours as long as it is
 	fitness    fitness
 	suspect    atomic.Bool             // something could not be written: the disk is to be tried
-	madeRoom   bool                    // the last look that was short has removed something; of watchDisk's goroutine
 	short      bool                    // at the last look the disk had too little room; of watchDisk's goroutine
 	tryDisk    func(path string) error // writeProbe
-	syncDisk   func(dir string)        // syncDisk
 	kept       membership              // what the data directory holds; of watchDisk's goroutine
 	probed     time.Time               // when the disk was tried last, and what came of it; likewise
 	unwritable error
@@ -90,7 +88,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(), incarnation: uuid.NewString(),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{},
-		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter()}, tryDisk: writeProbe, syncDisk: syncDisk,
+		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter()}, tryDisk: writeProbe,
 	}
 	var err error
 	if w.spawner.lease, err = pipe.NewLease(); err != nil {
