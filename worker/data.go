@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 
 	"connectrpc.com/connect/v2"
 	"golang.org/x/sync/errgroup"
@@ -52,8 +53,8 @@ func (w *Worker) takeRankConns(ctx context.Context) error {
 }
 
 func (w *Worker) handOver(conn net.Conn, args []string) error {
-	if len(args) != 2 {
-		return fmt.Errorf("worker: a rank connection names its app and host, got %d words", len(args))
+	if len(args) != 2 && len(args) != 3 {
+		return fmt.Errorf("worker: a rank connection names its app and host, and a word if it is a direct one; got %d words", len(args))
 	}
 	if err := errors.Join(checkID("app", args[0]), checkID("host", args[1])); err != nil {
 		return err
@@ -63,7 +64,7 @@ func (w *Worker) handOver(conn net.Conn, args []string) error {
 		return fmt.Errorf("worker: a %T cannot be handed over", conn)
 	}
 	if c := w.childOf(args[0]); c != nil {
-		return pipe.SendConn(c.conns, tcp, args[1])
+		return pipe.SendConn(c.conns, tcp, strings.Join(args[1:], " "))
 	}
 	return fmt.Errorf("worker: no executor of app %s here yet", args[0])
 }

@@ -188,11 +188,11 @@ func (e *Executor) commands(ctx context.Context) error {
 // takeConns passes connections from other executors, accepted by the worker, to the network.
 func (e *Executor) takeConns() error {
 	for {
-		conn, _, err := pipe.ReceiveConn(e.conns)
+		conn, note, err := pipe.ReceiveConn(e.conns)
 		if err != nil {
 			return fmt.Errorf("no connection of another host can be taken any more: %w", err)
 		}
-		e.net.incoming.offer(conn)
+		e.net.called(conn, note)
 	}
 }
 

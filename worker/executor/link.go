@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"net"
 	"sync"
 
 	"github.com/godwit-run/godwit/internal/notify"
@@ -30,7 +31,13 @@ type stream interface {
 type link struct {
 	peer string // host
 
+	directWake notify.Signal // something waits for who writes the direct connection
+	offers     chan string   // of the other side: the newest
+	taken      chan net.Conn // a direct connection that was called for
+
 	mu     sync.Mutex // guards the fields below
+	direct *direct    // nil: frames go over the stream
+	word   string     // that was offered for a direct connection; empty: none is wanted
 	up     uint64     // counts streams; odd: a stream is up
 	queue  outgoing
 	failed error
@@ -40,14 +47,17 @@ type link struct {
 }
 
 func newLink(peer string) *link {
-	return &link{peer: peer, wake: notify.NewSignal(), news: notify.NewSignal()}
+	return &link{
+		peer: peer, wake: notify.NewSignal(), news: notify.NewSignal(), directWake: notify.NewSignal(),
+		offers: make(chan string, 1), taken: make(chan net.Conn, 1),
+	}
 }
 
 // send queues a copy of a frame, or drops it while no stream is up. It does not block.
-func (l *link) send(head, payload []byte, urgent bool) {
+func (l *link) send(head, payload []byte, urgent bool, passes func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.up%2 == 0 || l.failed != nil || l.left {
+	if l.up%2 == 0 || l.failed != nil || l.left || l.sendDirect(head, payload, passes) {
 		return
 	}
 	if l.queue.bytes+len(head)+len(payload) > queueMaxBytes {
@@ -68,6 +78,9 @@ func (l *link) room() bool {
 
 func (l *link) signal() {
 	l.wake.Set()
+	if l.direct != nil {
+		l.directWake.Set()
+	}
 }
 
 // leave says whether the app has left the host. The stream of one that was left ends, with what is queued: that is of nobody there, or has
@@ -108,7 +121,7 @@ func (l *link) open() uint64 {
 	defer l.mu.Unlock()
 	l.up += 1 + l.up%2 // odd again, and never a number that was used before
 	l.queue.clear()
-	l.failed = nil
+	l.failed, l.direct, l.word = nil, nil, ""
 	return l.up
 }
 
@@ -120,6 +133,7 @@ func (l *link) closed(number uint64) {
 		return
 	}
 	l.up++
+	l.direct, l.word = nil, ""
 	l.queue.clear()
 }
 
@@ -136,7 +150,9 @@ func (l *link) take(number uint64) (m *batch, again bool, err error) {
 	if l.up != number {
 		return nil, false, context.Canceled
 	}
-	m, again = l.queue.take()
+	if l.direct == nil {
+		m, again = l.queue.take()
+	}
 	return m, again, nil
 }
 

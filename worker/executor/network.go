@@ -51,6 +51,7 @@ type network struct {
 	greetings   greetings
 	fence       *fence
 	redialAfter time.Duration // the first wait before a link is dialled again
+	streamsOnly bool          // no direct connections
 
 	mu      sync.RWMutex // guards the fields below
 	world   world
@@ -74,7 +75,7 @@ func newNetwork(app, host string, fence *fence, log *slog.Logger) *network {
 // Send implements mpi.Network.
 func (n *network) Send(dst mpi.Rank, head, payload []byte, urgent bool) {
 	if l := n.linkTo(dst); l != nil {
-		l.send(head, payload, urgent)
+		l.send(head, payload, urgent, n.fence.passes)
 	}
 }
 
@@ -238,7 +239,7 @@ func (n *network) callOver(ctx context.Context, l *link, conn net.Conn) error {
 	if err := s.SendMsg(&batch{out: mem.BufferSlice{mem.SliceBuffer(n.host)}}); err != nil {
 		return err
 	}
-	return n.serve(ctx, l, s)
+	return n.serve(ctx, l, s, true)
 }
 
 func (n *network) dialOptions(once chan net.Conn) []grpc.DialOption {
@@ -344,7 +345,7 @@ func (n *network) accept(_ any, s grpc.ServerStream) error {
 		return fmt.Errorf("executor: host %q is not one that calls host %q", peer, n.host)
 	}
 	defer n.hungUp(l)
-	return n.serve(s.Context(), l, s)
+	return n.serve(s.Context(), l, s, false)
 }
 
 // hungUp drops the link to a host that called and has no live ranks by the newest table; it is made anew if it calls again.
@@ -354,14 +355,25 @@ func (n *network) hungUp(l *link) {
 	n.forget(l)
 }
 
-// serve runs a link over one stream until it fails.
-func (n *network) serve(ctx context.Context, l *link, s stream) error {
+// serve runs a link over one stream until it fails. calls says that this host has called the other.
+func (n *network) serve(ctx context.Context, l *link, s stream, calls bool) error {
 	g, ctx := errgroup.WithContext(ctx)
 	number := l.open()
 	defer l.closed(number)
 	n.reconnect(l.peer)
 	g.Go(func() error { return l.pump(ctx, fenced{s, n.fence}, number, n.room) })
-	g.Go(func() error { return drain(s, n.deliver) })
+	g.Go(func() error {
+		return drain(s, func(frame []byte) {
+			if len(frame) > 0 && frame[0] == offerFrame {
+				l.offered(string(frame[1:]))
+				return
+			}
+			n.deliver(frame)
+		})
+	})
+	if !n.streamsOnly {
+		g.Go(func() error { return n.serveDirect(ctx, l, number, calls) })
+	}
 	// A stream's RecvMsg ends with the stream's own context, which ends when this function returns: do not wait for it.
 	<-ctx.Done()
 	return context.Cause(ctx)

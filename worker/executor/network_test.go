@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func twoNetworks(t *testing.T) (h1, h2 *network, addr string, calls *atomic.Int6
 	l, err := listen.New("127.0.0.1:0")
 	require.NoError(t, err)
 	acc := l.Protocol(pipe.RankProtocol)
-	f := (&clocks{boot: time.Hour}).fence()
+	f := newFence(func() time.Duration { return 0 }) // no lease was granted yet
 	log := slog.New(slog.DiscardHandler)
 	h1, h2, calls = newNetwork("a", "h1", f, log), newNetwork("a", "h2", f, log), new(atomic.Int64)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -40,7 +41,7 @@ func twoNetworks(t *testing.T) (h1, h2 *network, addr string, calls *atomic.Int6
 					return
 				}
 				calls.Add(1)
-				h2.incoming.offer(c.Conn)
+				h2.called(c.Conn, strings.Join(c.Args[1:], " "))
 			}
 		},
 	} {
@@ -205,7 +206,7 @@ func TestWhoCallsIsNotLeft(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- h2.accept(nil, s) }()
 	eventually(t, "a stream", func() bool { return l.streams() >= 3 })
-	l.send([]byte("frame"), nil, false)
+	l.send([]byte("frame"), nil, false, h2.fence.passes)
 	select {
 	case <-s.sent:
 	case err := <-done:
