@@ -221,7 +221,7 @@ func (s *logStore) whyNot(from string, err error) error {
 func (s *logStore) refuses(err error) bool {
 	s.trial.Lock()
 	defer s.trial.Unlock()
-	from, to := filepath.Join(s.dir, trialDir), filepath.Join(s.dir, asideDir, trialDir)
+	from, to := filepath.Join(s.dir, trialDir), filepath.Join(s.dir, asideDir, rand.Text())
 	refused := os.Mkdir(from, 0o700)
 	switch {
 	case refused == nil || errors.Is(refused, os.ErrExist): // one that could not be removed serves again
@@ -230,7 +230,6 @@ func (s *logStore) refuses(err error) bool {
 		}
 		_ = os.Remove(from)
 	case isFull(refused):
-		_ = os.Remove(to) // one that was left
 		if refused = os.Mkdir(to, 0o700); refused == nil {
 			_ = os.Remove(to)
 		}

@@ -577,6 +577,13 @@ func TestPlaceThatRefuses(t *testing.T) {
 	for i := range s.ended {
 		s.ended[i].stuck = time.Time{}
 	}
+	aside := filepath.Join(s.dir, asideDir)
+	chattr("+a", aside) // a trial stays there
+	require.False(t, s.refuses(syscall.EPERM))
+	chattr("-a", aside)
+	chattr("+i", aside)
+	require.True(t, s.refuses(syscall.EPERM), "what an older trial has left says nothing")
+	chattr("-i", aside)
 	chattr("+i", pinned)
 	s.prune(func() {})
 	chattr("-i", pinned)
