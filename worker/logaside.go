@@ -17,7 +17,7 @@ import (
 // asideDir is where logs are put that are being removed, each under a name that tells nothing. No app's id begins like that.
 const asideDir = "~"
 
-// trialDir is what is tried in the place of a log that was refused.
+// trialDir is what is put aside instead of a log that was refused. One at a time, for the name is the same: what could not be removed is then one, too.
 const trialDir = asideDir + "trial"
 
 const (
