@@ -393,7 +393,9 @@ func (p *Proc) looked(seen uint32, rounds, each int) bool {
 				p.rounds = min(2*p.rounds+1, mostRounds)
 				return true
 			}
-			relax()
+			if each > 1 {
+				relax()
+			}
 		}
 		runtime.Gosched()
 	}

@@ -16,7 +16,7 @@ type World struct {
 	cfg   Config
 	net   Network
 	start time.Time
-	cores int // that Go uses
+	cores int // that its guests run on
 
 	procs    []atomic.Pointer[Proc] // by rank, nil if not local; changed under mu
 	crowd    atomic.Int32           // how many are local
@@ -39,7 +39,7 @@ func NewWorld(cfg Config, net Network) *World {
 		cfg:    cfg,
 		net:    net,
 		start:  time.Now(),
-		cores:  runtime.GOMAXPROCS(0),
+		cores:  min(runtime.NumCPU(), runtime.GOMAXPROCS(0)),
 		procs:  make([]atomic.Pointer[Proc], cfg.Size),
 		missed: map[Rank]map[Rank]bool{},
 		ended:  make([]bool, cfg.Size),
