@@ -85,8 +85,8 @@ func (p *Proc) quickRecv(v []uint64) bool {
 		}
 	}
 	context := b.comm.context(contextPoint)
-	if !p.in.some() && !p.awaitCell() {
-		return false
+	if !p.in.some() && (!p.awaitCell() || !p.quick() || len(p.posted) > 0 || len(p.unexpected) > 0) {
+		return false // who had the lock meanwhile may have taken an earlier one
 	}
 	k, from, there := p.in.first()
 	if !there || k.kind != frameEager || k.context != context || peer != anySource && from != peer || tag != anyTag && k.tag != tag || int(k.length) > len(b.mem) {
