@@ -60,9 +60,10 @@ func (a args) width() uint32 { return uint32(pick(a.large, 8, 4)) }
 // entry is one row of the tables of functions. Its signature stands in prototypes.txt; if MPI_X_c stands
 // there too, the same code serves it.
 type entry struct {
-	name string
-	impl func(p *Proc, a args) (uint64, error)
-	any  bool
+	name  string
+	impl  func(p *Proc, a args) (uint64, error)
+	any   bool
+	quick func(p *Proc, v []uint64) bool // as Call's; of the form with ints only
 }
 
 // calls makes the list of all functions once.
@@ -92,11 +93,8 @@ var calls = sync.OnceValue(func() []*Call { //nolint:gochecknoglobals // an immu
 			e, ok = supported[base]
 			c.large = true
 		}
-		switch name {
-		case "MPI_Send":
-			c.quick = (*Proc).quickSend
-		case "MPI_Recv":
-			c.quick = (*Proc).quickRecv
+		if !c.large {
+			c.quick = e.quick
 		}
 		if c.any, c.impl = e.any, e.impl; !ok {
 			c.stub, c.impl = true, unsupported(name)
@@ -139,19 +137,12 @@ func (p *Proc) Invoke(c *Call, params []uint64) (uint64, error) {
 	if len(params) != len(c.Params) {
 		panic(fmt.Sprintf("mpi: %s invoked with %d of %d arguments", c.Name, len(params), len(c.Params)))
 	}
-	p.mu.Lock()
-	outermost := p.running.call == nil
-	p.in.busy.Store(true)
+	outermost := p.enter()
+	defer p.leave(outermost)
 	if c.quick != nil && outermost && p.quick() && c.quick(p, params) {
-		p.in.busy.Store(false)
-		p.unlock()
-		if p.in.urgent.Load() {
-			p.serve()
-		}
 		return success, nil
 	}
 	p.drain()
-	defer p.leave(outermost)
 	outer := p.running
 	if err := p.interrupted(outer.call != nil); err != nil {
 		return 0, err

@@ -64,7 +64,7 @@ func (p *Proc) channel(peer Rank) *channel {
 func (c *channel) local() *Proc { return c.p.w.procs[c.peer].Load() }
 
 // near returns the peer if packets go straight to its inbox. Older unacked
-// frames go first, so only an empty replay allows it. Who detaches a rank waits until nobody uses an older answer (grace).
+// frames go first, so only an empty replay allows it. Who detaches a rank waits until nobody uses an older answer.
 func (c *channel) near() *Proc {
 	if q := c.local(); q != nil && q.attached.Load() && c.replay.len() == 0 {
 		return q

@@ -12,6 +12,7 @@ import "slices"
 // ErrFrozen where the rank is to freeze, and is to be called again, here or in the restored rank; or Cancel's error.
 func (p *Proc) Drain() error {
 	defer p.leave(p.enter())
+	p.drain()
 	if !p.ended {
 		p.ended = true
 		p.active = nil // collectives that the program has not waited for: they might call it

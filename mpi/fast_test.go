@@ -1,6 +1,8 @@
 package mpi
 
 import (
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -70,4 +72,40 @@ func TestStraightWay(t *testing.T) {
 		require.NotZero(t, b.call("MPI_Recv", append(bad, commWorld, 0)...), "%v", bad)
 	}
 	require.Zero(t, requests())
+}
+
+// TestStraightWayKeepsOrder: what somebody else takes from the inbox while a receive waits for it comes before what is there then.
+func TestStraightWayKeepsOrder(t *testing.T) {
+	w := NewWorld(smallConfig(2), noNetwork{})
+	var guests [2]*guest
+	for r := range guests {
+		g := newGuest(r, 2, callsByName())
+		g.mem = make(arena, arenaBytes)
+		var err error
+		g.p, err = w.AddRank(Rank(r), 1, g.mem)
+		require.NoError(t, err)
+		g.call("MPI_Init", 0, 0)
+		guests[r] = g
+	}
+	g := guests[1]
+	p := g.p
+	put := func(tag int32) { p.in.put(0, &packet{kind: frameEager, tag: tag}, nil) }
+	for range 500 {
+		var received sync.WaitGroup
+		received.Go(func() {
+			for tag := range 2 {
+				g.call("MPI_Recv", rbuf, 0, tInt, anySource, anyTag, commWorld, 2048)
+				require.Equal(t, tag, g.int(2048+4))
+			}
+		})
+		for !p.in.busy.Load() { // it waits, without the lock, or is about to
+			runtime.Gosched()
+		}
+		p.mu.Lock()
+		put(0)
+		p.drain()
+		put(1)
+		p.release()
+		received.Wait()
+	}
 }

@@ -19,6 +19,34 @@ type message struct {
 	comm       *comm    // of a message that MPI_Mprobe has taken
 }
 
+// newMessage is one to be filled. Whoever takes it out of all queues gives it back with dropMessage.
+func (p *Proc) newMessage() *message {
+	if n := len(p.idle); n > 0 {
+		m := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return m
+	}
+	return &message{}
+}
+
+// keptMessages and keptPayload bound the memory of messages that is used again.
+const (
+	keptMessages = 256
+	keptPayload  = 16 << 10
+)
+
+// dropMessage takes back one that is in no queue any more.
+func (p *Proc) dropMessage(m *message) {
+	own := m.own[:0]
+	if cap(own) > keptPayload {
+		own = nil
+	}
+	*m = message{own: own}
+	if len(p.idle) < keptMessages {
+		p.idle = append(p.idle, m)
+	}
+}
+
 func matches(context uint64, src Rank, tag int32, m *message) bool {
 	return context == m.context && (src == m.src || src == anySource) && (tag == m.tag || tag == anyTag)
 }

@@ -80,9 +80,8 @@ func (m *mover) grid(t *datatype, at, stride, n int64) int64 {
 		return 0
 	}
 	rows := &t.pieces[0]
-	short := rows.run == 4 || rows.run == 8 || rows.run == 16
 	n = min(n, int64(len(m.buf))/t.size)
-	if !short || n < 2 || abs(stride) >= abs(rows.stride) {
+	if !isShort(rows.run) || n < 2 || abs(stride) >= abs(rows.stride) {
 		return 0
 	}
 	first := int64(uint32(at + rows.disp))
@@ -97,14 +96,7 @@ func (m *mover) grid(t *datatype, at, stride, n int64) int64 {
 		w := min(columns, n-j)
 		for i := range rows.n {
 			p, q := first+i*rows.stride+j*stride, j*t.size+i*rows.run
-			switch rows.run {
-			case 4:
-				g.row4(p, q, w)
-			case 8:
-				g.row8(p, q, w)
-			default:
-				g.row16(p, q, w)
-			}
+			g.row(rows.run, p, q, w)
 		}
 	}
 	return n
@@ -113,11 +105,26 @@ func (m *mover) grid(t *datatype, at, stride, n int64) int64 {
 // cacheLine is a processor's, in bytes.
 const cacheLine = 64
 
+// isShort reports whether runs of so many bytes are copied without a call each.
+func isShort(run int64) bool { return run == 4 || run == 8 || run == 16 }
+
 // shortRuns are what one row of a grid is copied in: from p of mem, each element stride bytes farther, and from q of buf, each pitch bytes farther.
 type shortRuns struct {
 	mem, buf      []byte
 	in            bool // from buf to mem
 	stride, pitch int64
+}
+
+// row copies n runs of a short length.
+func (g *shortRuns) row(run, p, q, n int64) {
+	switch run {
+	case 4:
+		g.row4(p, q, n)
+	case 8:
+		g.row8(p, q, n)
+	default:
+		g.row16(p, q, n)
+	}
 }
 
 func (g *shortRuns) row4(p, q, n int64) {
@@ -176,16 +183,9 @@ func (m *mover) runs(at, each, stride, n int64) int64 {
 	}
 	mem, buf := m.mem, m.buf[:n*each]
 	m.buf = m.buf[n*each:]
-	if each == 4 || each == 8 || each == 16 {
+	if isShort(each) {
 		g := shortRuns{mem: mem, buf: buf, in: m.in, stride: stride, pitch: each}
-		switch each {
-		case 4:
-			g.row4(at, 0, n)
-		case 8:
-			g.row8(at, 0, n)
-		default:
-			g.row16(at, 0, n)
-		}
+		g.row(each, at, 0, n)
 		return n
 	}
 	for i := range n {

@@ -10,7 +10,7 @@ import (
 // (MPI 5.0 chapter 3). A ready send is a standard one: that is always correct.
 func pointCalls() []entry {
 	calls := []entry{
-		{name: "MPI_Recv", impl: callRecv},
+		{name: "MPI_Recv", impl: callRecv, quick: (*Proc).quickRecv},
 		{name: "MPI_Irecv", impl: callIrecv},
 		{name: "MPI_Sendrecv", impl: callSendrecv},
 		{name: "MPI_Sendrecv_replace", impl: callSendrecvReplace},
@@ -18,8 +18,11 @@ func pointCalls() []entry {
 		{name: "MPI_Isendrecv_replace", impl: callIsendrecvReplace},
 	}
 	for letter, mode := range sendModes() {
-		calls = append(calls,
-			entry{name: "MPI_" + pick(letter == "", "S", letter+"s") + "end", impl: func(p *Proc, a args) (uint64, error) { return p.send(a, mode) }},
+		send := entry{name: "MPI_" + pick(letter == "", "S", letter+"s") + "end", impl: func(p *Proc, a args) (uint64, error) { return p.send(a, mode) }}
+		if letter == "" {
+			send.quick = (*Proc).quickSend
+		}
+		calls = append(calls, send,
 			entry{name: "MPI_I" + lower(letter) + "send", impl: func(p *Proc, a args) (uint64, error) { return p.isend(a, mode) }})
 	}
 	return calls

@@ -17,6 +17,12 @@ const (
 	yields      = 40
 )
 
+// These bound the memory of collectives and lists of requests that is used again.
+const (
+	keptTransfers = 1024
+	keptRequests  = 1024
+)
+
 // Proc is one local rank. Its guest makes calls from one goroutine at a time;
 // the other methods may be called from any goroutine.
 type Proc struct {
@@ -199,13 +205,12 @@ func (p *Proc) release() {
 	}
 }
 
-// enter begins a call of the guest, and says whether it is one that its program makes by itself, not inside of another.
+// enter begins a call of the guest, and says whether it is one that its program makes by itself, not inside of another. What is in the inbox is
+// left to the call.
 func (p *Proc) enter() (outermost bool) {
 	p.mu.Lock()
-	outermost = p.running.call == nil
 	p.in.busy.Store(true)
-	p.drain()
-	return outermost
+	return p.running.call == nil
 }
 
 // leave ends a call of the guest; outermost says that it computes from now on.
@@ -403,6 +408,15 @@ func (p *Proc) looked(seen uint32, rounds, each int) bool {
 	return false
 }
 
+// scheduleAll has all channels go on that can.
+func (p *Proc) scheduleAll() {
+	for _, c := range p.channels {
+		if c != nil {
+			c.schedule()
+		}
+	}
+}
+
 // settle lets channels with work go on, one chunk at a time, and gives the lock away in between.
 func (p *Proc) settle() {
 	for p.backlog.len() > 0 {
@@ -413,34 +427,5 @@ func (p *Proc) settle() {
 			p.unlock()
 			p.mu.Lock()
 		}
-	}
-}
-
-// newMessage is one to be filled. Whoever takes it out of all queues gives it back with dropMessage.
-func (p *Proc) newMessage() *message {
-	if n := len(p.idle); n > 0 {
-		m := p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		return m
-	}
-	return &message{}
-}
-
-// These bound the memory of messages and collectives that is used again.
-const (
-	keptTransfers = 1024
-	keptRequests  = 1024
-	keptMessages  = 256
-	keptPayload   = 16 << 10
-)
-
-func (p *Proc) dropMessage(m *message) {
-	own := m.own[:0]
-	if cap(own) > keptPayload {
-		own = nil
-	}
-	*m = message{own: own}
-	if len(p.idle) < keptMessages {
-		p.idle = append(p.idle, m)
 	}
 }

@@ -272,7 +272,7 @@ func (w *World) each(f func(p *Proc)) {
 	}
 }
 
-// letGo gives up the rank's memory, and of what others have put into it.
+// letGo gives up the rank's memory, and what others have put before it.
 func (p *Proc) letGo() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -347,11 +347,7 @@ func (w *World) attachLocal(p *Proc) {
 	}
 	p.lock()
 	defer p.release()
-	for _, c := range p.channels {
-		if c != nil {
-			c.schedule()
-		}
-	}
+	p.scheduleAll()
 }
 
 func (p *Proc) attachRemote(peer Rank) {
@@ -394,11 +390,7 @@ func (w *World) Room() {
 			continue
 		}
 		p.lock()
-		for _, c := range p.channels {
-			if c != nil {
-				c.schedule()
-			}
-		}
+		p.scheduleAll()
 		p.release()
 	}
 }

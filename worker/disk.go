@@ -167,10 +167,7 @@ func (w *Worker) makeRoom(ctx context.Context) {
 		w.fitness.step()
 		gave, ok := w.logs.sacrifice(next[0])
 		if next = next[1:]; !ok { // it is not there, stays or is read: the others may not be enough without it, or not be needed
-			if refusals++; refusals == refusalsALook {
-				break
-			}
-			if w.lookAtDisk().none() {
+			if refusals++; refusals == refusalsALook || w.lookAtDisk().none() {
 				break
 			}
 			next = w.logs.spare(lacks.usage)

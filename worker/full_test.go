@@ -693,8 +693,9 @@ func TestDirectoryGone(t *testing.T) {
 	}
 }
 
-// TestLeftoversGoFirst: what nobody finds any more goes before output that somebody may want.
-func TestLeftoversGoFirst(t *testing.T) {
+// besideALeftover is a worker short of 1 MiB with the output "b", and what is left of "a" and can go now, of some 1.2 MiB each.
+func besideALeftover(t *testing.T) *Worker {
+	t.Helper()
 	w := onSmallDisk(t, "size=16m", 4<<20)
 	for _, id := range []string{"a", "b"} {
 		endsWith(t, w.logs, id, 300) // some 1.2 MiB
@@ -702,10 +703,16 @@ func TestLeftoversGoFirst(t *testing.T) {
 	w.logs.remove = func(string) error { return errors.New("not now") }
 	w.logs.mu.Lock()
 	require.Equal(t, usage{}, w.logs.forget(0))
-	w.logs.remove = os.RemoveAll
 	w.logs.aside[0].stuck = time.Time{}
 	w.logs.noWay = time.Time{}
 	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, free(t, w.cfg.DataDir)-5<<20), 0o600))
+	w.logs.remove = os.RemoveAll
+	return w
+}
+
+// TestLeftoversGoFirst: what nobody finds any more goes before output that somebody may want.
+func TestLeftoversGoFirst(t *testing.T) {
+	w := besideALeftover(t)
 	w.look(t.Context())
 	require.Equal(t, []string{"b"}, logNames(t, w.logs.dir))
 	require.Empty(t, w.logs.aside)
@@ -718,18 +725,9 @@ func TestLeftoversGoFirst(t *testing.T) {
 
 // TestLeftoversRoomComesLater: of a file system that gives the room of a leftover back a moment later no log is asked for that room.
 func TestLeftoversRoomComesLater(t *testing.T) {
-	w := onSmallDisk(t, "size=16m", 4<<20)
-	for _, id := range []string{"a", "b"} {
-		endsWith(t, w.logs, id, 300) // some 1.2 MiB
-	}
-	w.logs.remove = func(string) error { return errors.New("not now") }
-	w.logs.mu.Lock()
-	require.Equal(t, usage{}, w.logs.forget(0))
+	w := besideALeftover(t)
 	later := filepath.Join(w.cfg.DataDir, "later")
 	w.logs.remove = func(dir string) error { return os.Rename(dir, later) }
-	w.logs.aside[0].stuck = time.Time{}
-	w.logs.noWay = time.Time{}
-	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.DataDir, "ballast"), make([]byte, free(t, w.cfg.DataDir)-5<<20), 0o600))
 	w.look(t.Context())
 	require.Equal(t, []string{"b"}, logNames(t, w.logs.dir))
 	require.DirExists(t, later)

@@ -108,6 +108,13 @@ func blockDisk(t *testing.T) string {
 	return dir
 }
 
+// changeAttr gives a file of such a disk an attribute of chattr's, or takes it away.
+func changeAttr(t *testing.T, what, path string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "chattr", what, path).CombinedOutput()
+	require.NoError(t, err, string(out))
+}
+
 // TestRemovalNeedsNoRoom: on a disk with no block left a log is put aside and removed, however full the directory of all logs is.
 func TestRemovalNeedsNoRoom(t *testing.T) {
 	dir := blockDisk(t)
@@ -550,10 +557,7 @@ func TestPlaceThatRefuses(t *testing.T) {
 	for _, id := range []string{"a", "b"} {
 		endsWith(t, s, id, 1)
 	}
-	chattr := func(what, path string) {
-		out, err := exec.CommandContext(t.Context(), "chattr", what, path).CombinedOutput()
-		require.NoError(t, err, string(out))
-	}
+	chattr := func(what, path string) { changeAttr(t, what, path) }
 	s.limit, s.atLeast = 0, -1
 	for _, place := range []string{filepath.Join(s.dir, asideDir), s.dir} {
 		chattr("+i", place)
@@ -612,8 +616,7 @@ func TestTrialsAtOnce(t *testing.T) {
 	s, err := newLogStore(filepath.Join(blockDisk(t), "logs"), 1<<40, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	place := filepath.Join(s.dir, asideDir)
-	out, err := exec.CommandContext(t.Context(), "chattr", "+i", place).CombinedOutput()
-	require.NoError(t, err, string(out))
+	changeAttr(t, "+i", place)
 	var wrong atomic.Int64
 	var all sync.WaitGroup
 	for range 4 {
@@ -626,8 +629,7 @@ func TestTrialsAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	out, err = exec.CommandContext(t.Context(), "chattr", "-i", place).CombinedOutput()
-	require.NoError(t, err, string(out))
+	changeAttr(t, "-i", place)
 	require.Zero(t, wrong.Load())
 }
 

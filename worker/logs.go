@@ -45,14 +45,15 @@ type logStore struct {
 
 	mu    sync.Mutex // guards the fields below; no file is touched under it
 	apps  map[string]*appLog
-	ended []endedLog // oldest first, whatever the clock said
-	turns uint64     // how many have come there
-	aside []leftover // of logs that are removed
-	past  int64      // what these two take
-	noWay time.Time  // when a log could not be put aside because of the place, or was in vain
-	// When it was last said that this is so; that a log cannot be put aside for its own sake; that something cannot be removed which lies aside.
+	ended []endedLog               // oldest first, whatever the clock said
+	turns uint64                   // how many have come there
+	aside []leftover               // of logs that are removed
+	past  int64                    // what these two take
+	noWay time.Time                // when a log could not be put aside because of the place, or was in vain
+	going map[string]chan struct{} // apps whose logs are on their way aside; closed when they are there, or stay
+
+	// When it was last said that there is no way; that a log cannot be put aside for its own sake; that something cannot be removed which lies aside.
 	toldPlace, toldLog, toldLeft time.Time
-	going                        map[string]chan struct{} // apps whose logs are on their way aside; closed when they are there, or stay
 }
 
 // endedLog is the log of an app that runs here no more.

@@ -42,7 +42,7 @@ type world interface {
 	Room()
 }
 
-// network is mpi.Network over gRPC streams: one stream to each other host of the app, dialled by the host whose name
+// network is mpi.Network over gRPC streams and direct connections: one stream to each other host of the app, dialled by the host whose name
 // sorts first, for as long as the app has live ranks there. It owns the links' goroutines.
 type network struct {
 	app, host   string

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 
 	"google.golang.org/grpc/mem"
@@ -15,9 +16,6 @@ const (
 	// outgoingBudget is from how many bytes that wait on a link on nothing more is put there but what is urgent, until half of them have left.
 	outgoingBudget = 1 << 20
 )
-
-// piece is a message of a link that is being filled: frames, each behind its length.
-type piece struct{ b *[]byte }
 
 // piecePool has the memory of messages that have left.
 type piecePool struct{ small, large sync.Pool }
@@ -51,9 +49,9 @@ func (p *piecePool) Put(b *[]byte) {
 	}
 }
 
-// outgoing is what waits on a link for its stream: urgent frames, which go first, and others; each in order.
+// outgoing is what waits on a link: urgent frames, which go first, and others; each in order, in messages of frames that are each behind its length.
 type outgoing struct {
-	urgent, rest []piece
+	urgent, rest []*[]byte
 	bytes        int  // of both
 	waiting      int  // of rest
 	refused      bool // somebody waits for room
@@ -70,15 +68,15 @@ func (o *outgoing) put(head, payload []byte, urgent bool) {
 	}
 	o.bytes += n
 	last := len(*queue) - 1
-	if last < 0 || len(*(*queue)[last].b)+n > cap(*(*queue)[last].b) {
+	if last < 0 || len(*(*queue)[last])+n > cap(*(*queue)[last]) {
 		size := smallPiece
 		if n > smallPiece/4 || last >= 0 { // much is on its way
 			size = max(n, largePiece)
 		}
-		*queue = append(*queue, piece{pieces.Get(size)})
+		*queue = append(*queue, pieces.Get(size))
 		last++
 	}
-	b := (*queue)[last].b
+	b := (*queue)[last]
 	*b = binary.LittleEndian.AppendUint32(*b, uint32(len(head)+len(payload)))
 	*b = append(append(*b, head...), payload...)
 }
@@ -92,18 +90,16 @@ func (o *outgoing) take() (m *batch, again bool) {
 	if len(*queue) == 0 {
 		return nil, false
 	}
-	p := (*queue)[0]
-	n := copy(*queue, (*queue)[1:])
-	(*queue)[n] = piece{}
-	*queue = (*queue)[:n]
-	o.bytes -= len(*p.b)
+	b := (*queue)[0]
+	*queue = slices.Delete(*queue, 0, 1)
+	o.bytes -= len(*b)
 	if queue == &o.rest {
-		o.waiting -= len(*p.b)
+		o.waiting -= len(*b)
 	}
 	if o.refused && o.waiting <= outgoingBudget/2 {
 		o.refused, again = false, true
 	}
-	return &batch{out: mem.BufferSlice{mem.NewBuffer(p.b, pieces)}}, again
+	return &batch{out: mem.BufferSlice{mem.NewBuffer(b, pieces)}}, again
 }
 
 // room reports whether more may be put that is not urgent.
@@ -117,10 +113,11 @@ func (o *outgoing) room() bool {
 
 // clear drops everything.
 func (o *outgoing) clear() {
-	for _, queue := range []*[]piece{&o.urgent, &o.rest} {
-		for i := range *queue {
-			pieces.Put((*queue)[i].b)
+	for _, queue := range []*[]*[]byte{&o.urgent, &o.rest} {
+		for _, b := range *queue {
+			pieces.Put(b)
 		}
+		clear(*queue)
 		*queue = (*queue)[:0]
 	}
 	o.bytes, o.waiting, o.refused = 0, 0, false
