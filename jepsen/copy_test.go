@@ -18,7 +18,9 @@ func TestCopiedWorker(t *testing.T) {
 	w1 := c.process("w1")
 	first := c.hosts()["w1"].Incarnation
 	copied := c.newProcess("worker", "copy", c.newAddr("copy", workerPort), "--name", "w1", "--join", c.addrs(), "--slots", strconv.Itoa(c.shape.slots))
+	w1.freeze() // files come and go under one that runs
 	require.NoError(t, os.CopyFS(copied.dir, os.DirFS(w1.dir)))
+	w1.thaw()
 	run := c.start("run", "-n", "4", "--place", "w1:2,w2:2", steadyModule, "100", "50")
 	c.lines(run, 4)
 	refused := func(p, other *process) {
