@@ -17,7 +17,7 @@ import (
 // asideDir is where logs are put that are being removed, each under a name that tells nothing. No app's id begins like that.
 const asideDir = "~"
 
-// trialDir is what is put aside instead of a log that was refused. One at a time, for the name is the same: what could not be removed is then one, too.
+// trialDir is what is put aside instead of a log that was refused. One at a time, for the name is the same.
 const trialDir = asideDir + "trial"
 
 const (
@@ -218,27 +218,41 @@ func (s *logStore) whyNot(from string, err error) error {
 }
 
 // refuses reports whether an empty directory is refused on its way aside as a log was; where there is no room for one, whether the place refuses one.
+// A place that does not give back what an earlier one has left there refuses, too: so one is left at the most.
 func (s *logStore) refuses(err error) bool {
 	s.trial.Lock()
 	defer s.trial.Unlock()
+	if s.tried != "" && !removed(s.tried) {
+		return true
+	}
 	from, to := filepath.Join(s.dir, trialDir), filepath.Join(s.dir, asideDir, rand.Text())
 	refused := os.Mkdir(from, 0o700)
 	switch {
 	case refused == nil || errors.Is(refused, os.ErrExist): // one that could not be removed serves again
 		if refused = os.Rename(from, to); refused == nil {
-			from = to
+			s.tried = to
+		} else {
+			_ = os.Remove(from)
 		}
-		_ = os.Remove(from)
 	case isFull(refused):
 		if refused = os.Mkdir(to, 0o700); refused == nil {
-			_ = os.Remove(to)
+			s.tried = to
 		}
+	}
+	if s.tried != "" && removed(s.tried) {
+		s.tried = ""
 	}
 	if refused == nil {
 		return false
 	}
 	var one, other syscall.Errno
 	return errors.As(err, &one) && errors.As(refused, &other) && one == other
+}
+
+// removed removes an empty directory, and reports whether it is gone.
+func removed(dir string) bool {
+	err := os.Remove(dir)
+	return err == nil || errors.Is(err, os.ErrNotExist)
 }
 
 // leftIn are the files of a log whose directory has become the place for all that are removed. Directories in it are of others.

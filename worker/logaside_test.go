@@ -584,6 +584,10 @@ func TestPlaceThatRefuses(t *testing.T) {
 	aside := filepath.Join(s.dir, asideDir)
 	chattr("+a", aside) // a trial stays there
 	require.False(t, s.refuses(syscall.EPERM))
+	for range 3 {
+		require.True(t, s.refuses(syscall.EPERM), "it gives nothing back")
+	}
+	require.Len(t, logNames(t, aside), 1, "one trial is left at the most")
 	chattr("-a", aside)
 	chattr("+i", aside)
 	require.True(t, s.refuses(syscall.EPERM), "what an older trial has left says nothing")
@@ -611,6 +615,22 @@ func TestPlaceThatRefuses(t *testing.T) {
 	}
 }
 
+// TestTrialLeavesNothing: nothing is left of one, neither in logs/ nor in the place, whether there is room on the disk or not.
+func TestTrialLeavesNothing(t *testing.T) {
+	s, err := newLogStore(filepath.Join(blockDisk(t), "logs"), 1<<40, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	for _, file := range []string{"", "x"} { // the second time no inode is left, and no block
+		for i := 0; file != "" && err == nil; i++ {
+			err = os.WriteFile(filepath.Join(filepath.Dir(s.dir), file+strconv.Itoa(i)), nil, 0o600)
+		}
+		for range 3 {
+			require.False(t, s.refuses(syscall.EPERM))
+			require.Empty(t, logNames(t, s.dir))
+			require.Empty(t, logNames(t, filepath.Join(s.dir, asideDir)))
+		}
+	}
+}
+
 // TestTrialsAtOnce: several who try at the same time whether it is the place that refuses find the same.
 func TestTrialsAtOnce(t *testing.T) {
 	s, err := newLogStore(filepath.Join(blockDisk(t), "logs"), 1<<40, slog.New(slog.DiscardHandler))
@@ -631,6 +651,7 @@ func TestTrialsAtOnce(t *testing.T) {
 	all.Wait()
 	changeAttr(t, "-i", place)
 	require.Zero(t, wrong.Load())
+	require.Empty(t, logNames(t, s.dir))
 }
 
 // TestComesBackInItsPlace: a log that could not be put aside goes no sooner and no later for it, whatever the clock said when it ended.

@@ -41,7 +41,8 @@ type logStore struct {
 	remove  func(dir string) error      // os.RemoveAll
 	rename  func(from, to string) error // os.Rename
 
-	trial sync.Mutex // held by who tries whether the place refuses
+	trial sync.Mutex // held by who tries whether the place refuses; guards tried
+	tried string     // what such a trial has left in the place
 
 	mu    sync.Mutex // guards the fields below; no file is touched under it
 	apps  map[string]*appLog
