@@ -14,6 +14,7 @@ type sink struct{}
 
 func (sink) Send(Rank, []byte, []byte, bool) {}
 func (sink) Room(Rank) bool                  { return true }
+func (sink) Poll(func() bool) bool           { return false }
 
 // busyWorld returns a world whose rank 0 has requests, messages and a frozen
 // call, and its state.

@@ -9,12 +9,14 @@ import (
 
 // How a blocked rank waits before it parks. Where all ranks of the app are here and each has a processor it looks again and again, and lets others run
 // in between; for some tens of microseconds, which a local peer needs to copy a large message, as long as that is of use: each time in vain halves it.
-// Else it yields for a few microseconds.
+// Where some are elsewhere it looks for what comes from there, as long. Else it yields for a few microseconds.
 const (
 	looks       = 32 // in a row
+	farLooks    = 4  // each a call of the kernel
 	mostRounds  = 40
 	leastRounds = 2
 	yields      = 40
+	soon        = 60 * time.Microsecond // about how long the most rounds are
 )
 
 // These bound the memory of collectives and lists of requests that is used again.
@@ -40,11 +42,12 @@ type Proc struct {
 	// copy at a time. Nobody who holds it waits for another rank's, but membership changes, which hold w.mu and take them by rank.
 	mu sync.Mutex
 
-	program     Guest // what calls may call back; nil until Bind
-	rounds      int   // of the guest: how long it looks before it parks
-	removed     bool  // from its World: its memory may be gone
-	toSelf      bool  // it has sent something to itself in this call
-	news        bool  // something has changed that may end a wait
+	program     Guest   // what calls may call back; nil until Bind
+	rounds      int     // of the guest: how long it looks before it parks
+	far         farLook // of the guest
+	removed     bool    // from its World: its memory may be gone
+	toSelf      bool    // it has sent something to itself in this call
+	news        bool    // something has changed that may end a wait
 	freeze      bool
 	cancelErr   error
 	initialized bool
@@ -130,7 +133,7 @@ func newObjects(self *group, world *group, rank Rank) objects {
 }
 
 func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
-	return &Proc{
+	p := &Proc{
 		w: w, rank: r, epoch: epoch, mem: mem,
 		in:         newInbox(),
 		rounds:     mostRounds,
@@ -139,6 +142,8 @@ func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
 		over:       make([]bool, w.cfg.Size),
 		objects:    newObjects(&group{ranks: []Rank{r}}, w.everyone, r),
 	}
+	p.far.over = p.enough
+	return p
 }
 
 // suspended is a blocking call that has begun: how far it is, and the requests it waits for. It is kept only for
@@ -367,35 +372,45 @@ func (p *Proc) wait(done func() bool) error {
 
 // park releases the lock until something has happened since seen.
 func (p *Proc) park(seen uint32) {
-	rounds, each := yields, 1
+	rounds, each, far := yields, 1, false
 	switch {
 	case p.offers > 0: // it takes long; and then it is best to go on where the copy was made
 		rounds = 2
 	case p.w.spins():
 		rounds, each = p.patience(), looks
+	default:
+		far = p.w.roomy()
 	}
 	p.unlock()
 	defer p.mu.Lock()
-	if p.looked(seen, rounds, each) {
+	began := p.w.now()
+	if far && p.w.net.Poll(p.lookFar(seen)) {
+		rounds = 0
+	}
+	if p.looked(seen, rounds, each) || p.wanted(seen) {
+		p.inTime(true)
 		return
 	}
 	p.in.parked.Store(true)
 	defer p.in.parked.Store(false)
-	if p.in.kicks.Load() == seen && !p.in.some() {
+	if !p.wanted(seen) {
 		<-p.in.wakeCh
 	}
+	p.inTime(p.w.now()-began < soon)
 }
 
 // patience is how many rounds the guest looks before it parks.
 func (p *Proc) patience() int { return max(p.rounds, leastRounds) }
+
+// wanted reports whether something has happened since seen. Only the guest calls it.
+func (p *Proc) wanted(seen uint32) bool { return p.in.kicks.Load() != seen || p.in.some() }
 
 // looked looks for what has happened since seen, some rounds of so many times, and reports whether something has. Only the guest calls it, without
 // the lock.
 func (p *Proc) looked(seen uint32, rounds, each int) bool {
 	for range rounds {
 		for range each {
-			if p.in.kicks.Load() != seen || p.in.some() {
-				p.rounds = min(2*p.rounds+1, mostRounds)
+			if p.wanted(seen) {
 				return true
 			}
 			if each > 1 {
@@ -404,7 +419,40 @@ func (p *Proc) looked(seen uint32, rounds, each int) bool {
 		}
 		runtime.Gosched()
 	}
-	p.rounds /= 2
+	return false
+}
+
+// inTime notes whether it was of use to look, or would have been if it had been done for longer.
+func (p *Proc) inTime(was bool) {
+	if was {
+		p.rounds = min(2*p.rounds+1, mostRounds)
+	} else {
+		p.rounds /= 2
+	}
+}
+
+// farLook is how far the guest is in looking for what comes from elsewhere.
+type farLook struct {
+	seen uint32
+	left int
+	over func() bool // enough
+}
+
+// lookFar begins a look for what has happened since seen, whatever brings it. It returns what says when that is to end.
+func (p *Proc) lookFar(seen uint32) (over func() bool) {
+	p.far.seen, p.far.left = seen, p.patience()*farLooks
+	return p.far.over
+}
+
+// enough is asked between one look and the next.
+func (p *Proc) enough() bool {
+	f := &p.far
+	if f.left == 0 || p.wanted(f.seen) {
+		return true
+	}
+	if f.left--; f.left%farLooks == 0 {
+		runtime.Gosched()
+	}
 	return false
 }
 

@@ -20,6 +20,8 @@ func (n *byHand) Send(_ Rank, head, payload []byte, urgent bool) {
 
 func (n *byHand) Room(Rank) bool { return true }
 
+func (n *byHand) Poll(func() bool) bool { return false }
+
 // deliver brings all that is under way to a World.
 func (n *byHand) deliver(w *World) {
 	frames := n.frames

@@ -61,9 +61,11 @@ func (w *World) named(handle uint32) *datatype {
 // spins reports whether a rank that waits may keep its processor: all ranks are here, and each has one of its own. What brings frames of others would
 // have to wait for it.
 func (w *World) spins() bool {
-	n := int(w.crowd.Load())
-	return w.cores > 1 && n == w.cfg.Size && n <= w.cores
+	return int(w.crowd.Load()) == w.cfg.Size && w.roomy()
 }
+
+// roomy reports whether each rank that is here has a processor of its own.
+func (w *World) roomy() bool { return w.cores > 1 && int(w.crowd.Load()) <= w.cores }
 
 // ranksTo are the ranks 0 to n-1.
 func ranksTo(n int) []Rank {

@@ -3,103 +3,24 @@ package executor
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"strings"
-	"syscall"
 	"time"
-
-	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/pipe"
 )
 
-// A direct connection carries a link's frames without gRPC, as they are: each behind its length, written by the rank that sends it. Two executors agree upon it
+// A direct connection carries a link's frames without gRPC, as they are: each behind its length, written by the rank that sends it, read by ranks that wait. Two executors agree upon it
 // over the link's stream, which stays: the one that was called offers a word there, and whoever calls with that word is who it was offered to.
 // A new connection is a new route, as the loss of one is: the ranks' channels send again what was on its way, by the stream or directly.
 
 const (
 	// offerFrame begins a frame that is none of a rank's: an offer. The word follows.
 	offerFrame = 0x01
-	// readBytes is how much of a direct connection is read at once; a frame fits.
-	readBytes = 1 << 20
-	// joinedBytes is up to how long a frame is written in one piece.
-	joinedBytes = 4 << 10
 )
-
-// direct is a direct connection. What is not said to be otherwise is guarded by its link's mu.
-type direct struct {
-	conn    net.Conn
-	raw     syscall.RawConn
-	writing bool   // rest is written, or the queue: nobody else may write
-	rest    []byte // of a frame that the kernel did not take whole
-	failed  error
-
-	// One attempt to write.
-	joined  []byte
-	buffers [][]byte
-	n       int
-	err     error
-	attempt func(fd uintptr) bool
-}
-
-func newDirect(conn net.Conn) (*direct, error) {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return nil, fmt.Errorf("executor: a %T is no direct connection", conn)
-	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	d := &direct{conn: conn, raw: raw, joined: make([]byte, 0, joinedBytes), buffers: make([][]byte, 0, 2)}
-	d.attempt = func(fd uintptr) bool {
-		d.n, d.err = unix.SendmsgBuffers(int(fd), d.buffers, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		return true
-	}
-	return d, nil
-}
-
-// write gives a frame to the kernel, without waiting; what it does not take is left in rest.
-func (d *direct) write(head, payload []byte) {
-	d.joined = binary.LittleEndian.AppendUint32(d.joined[:0], uint32(len(head)+len(payload)))
-	d.joined = append(d.joined, head...)
-	d.buffers = d.buffers[:0]
-	if len(d.joined)+len(payload) <= joinedBytes {
-		d.joined = append(d.joined, payload...)
-		d.buffers = append(d.buffers, d.joined)
-	} else {
-		d.buffers = append(d.buffers, d.joined, payload)
-	}
-	d.n, d.err = 0, nil
-	if err := d.raw.Write(d.attempt); err != nil {
-		d.fail(err)
-		return
-	}
-	if d.err != nil && !errors.Is(d.err, unix.EAGAIN) && !errors.Is(d.err, unix.EINTR) {
-		d.fail(d.err)
-		return
-	}
-	n := max(d.n, 0)
-	for i, b := range d.buffers {
-		k := min(n, len(b))
-		d.rest = append(d.rest, b[k:]...)
-		n -= k
-		d.buffers[i] = nil
-	}
-}
-
-// fail ends the connection: who reads it sees that.
-func (d *direct) fail(err error) {
-	if d.failed == nil {
-		d.failed = err
-		_ = d.conn.Close()
-	}
-}
 
 // sendDirect sends a frame over the link's direct connection, if it has one. Holds mu.
 func (l *link) sendDirect(head, payload []byte, passes func() bool) bool {
@@ -107,7 +28,7 @@ func (l *link) sendDirect(head, payload []byte, passes func() bool) bool {
 	if d == nil {
 		return false
 	}
-	if d.failed != nil || !passes() {
+	if d.failed() != nil || !passes() {
 		return true // lost, as what was on its way
 	}
 	if d.writing || l.queue.bytes > 0 {
@@ -142,13 +63,12 @@ func (l *link) next(d *direct) (b []byte, m *batch, again bool, err error) {
 	switch {
 	case l.left:
 		return nil, nil, false, errLeft
-	case l.direct != d || d.failed != nil:
-		return nil, nil, false, errors.Join(net.ErrClosed, d.failed)
+	case l.direct != d || d.failed() != nil:
+		return nil, nil, false, errors.Join(net.ErrClosed, d.failed())
 	}
 	if len(d.rest) > 0 {
 		d.writing = true
-		b = d.rest
-		d.rest = nil
+		b, d.rest = d.rest, d.rest[:0] // nobody adds to it while it is written
 		return b, nil, false, nil
 	}
 	m, again = l.queue.take()
@@ -172,6 +92,7 @@ func (n *network) pumpDirect(ctx context.Context, l *link, d *direct) error {
 		if b == nil {
 			select {
 			case <-l.directWake:
+			case <-d.over:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -180,38 +101,13 @@ func (n *network) pumpDirect(ctx context.Context, l *link, d *direct) error {
 		if !n.fence.passes() {
 			return ErrLeaseOver
 		}
-		_, err = d.conn.Write(b)
+		_, err = d.file.Write(b) // it may wait for long; end ends that
 		if m != nil {
 			m.out.Free()
 		}
 		if err != nil {
 			return err
 		}
-	}
-}
-
-// readDirect gives each frame to the ranks until the connection ends.
-func (n *network) readDirect(d *direct) error {
-	buf := make([]byte, readBytes)
-	for have := 0; ; {
-		k, err := d.conn.Read(buf[have:])
-		if err != nil {
-			return err
-		}
-		have += k
-		at := 0
-		for have-at >= 4 {
-			size := int(binary.LittleEndian.Uint32(buf[at:]))
-			if size > readBytes-4 {
-				return errMalformed
-			}
-			if have-at < 4+size {
-				break
-			}
-			n.deliver(buf[at+4 : at+4+size])
-			at += 4 + size
-		}
-		have = copy(buf, buf[at:have])
 	}
 }
 
@@ -265,21 +161,22 @@ func (n *network) directConn(ctx context.Context, l *link) (net.Conn, error) {
 
 // runDirect has the link use a connection until it ends, or ctx does.
 func (n *network) runDirect(ctx context.Context, l *link, number uint64, conn net.Conn) error {
-	defer conn.Close() //nolint:errcheck // its own error is the one to report
 	d, err := newDirect(conn)
 	if err != nil {
 		return err
 	}
+	defer d.file.Close() //nolint:errcheck // its own error is the one to report
+	stop := context.AfterFunc(ctx, func() { d.end(ctx.Err()) })
+	defer stop()
 	if !l.setDirect(number, d) {
 		return errLeft
 	}
 	n.reconnect(l.peer)
-	g, gctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(gctx, func() { _ = conn.Close() })
-	defer stop()
-	g.Go(func() error { return n.pumpDirect(gctx, l, d) })
-	g.Go(func() error { return n.readDirect(d) })
-	err = g.Wait()
+	if err = n.lookout.add(d); err == nil {
+		err = n.pumpDirect(ctx, l, d)
+		n.lookout.remove(d)
+	}
+	d.end(err)
 	if l.setDirect(number, nil) && ctx.Err() == nil {
 		n.reconnect(l.peer)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -116,7 +117,7 @@ func TestDirectConnectionEnds(t *testing.T) {
 		w1.mu.Lock()
 		before := w1.routes
 		w1.mu.Unlock()
-		require.NoError(t, d.conn.Close())
+		d.end(net.ErrClosed)
 		eventually(t, "a new route", func() bool { w1.mu.Lock(); defer w1.mu.Unlock(); return w1.routes > before })
 		eventually(t, "another connection", func() bool { n := h1.directTo("h2"); return n != nil && n != d })
 		bothDirect(t, h1, h2)
@@ -152,6 +153,6 @@ func TestDirectEndsWithItsHost(t *testing.T) {
 	h1.route(table(2, addr, "h1", "h0"))
 	h2.route(table(2, addr, "h1", "h0"))
 	for _, d := range []*direct{d1, d2} {
-		eventually(t, "its end", func() bool { return d.conn.SetDeadline(time.Time{}) != nil })
+		eventually(t, "its end", func() bool { return d.control(func(int) error { return nil }) != nil })
 	}
 }

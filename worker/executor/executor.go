@@ -134,7 +134,9 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	if err := mc.Validate(); err != nil {
 		return err
 	}
-	e.net = newNetwork(s.App, s.Host, e.fence, e.log)
+	if e.net, err = newNetwork(s.App, s.Host, e.fence, e.log); err != nil {
+		return err
+	}
 	e.world = mpi.NewWorld(mc, e.net)
 	e.net.world = e.world
 	e.collect = newCollector(e.engine.Activity())

@@ -48,6 +48,7 @@ type network struct {
 	app, host   string
 	log         *slog.Logger
 	incoming    *connListener
+	lookout     *lookout
 	greetings   greetings
 	fence       *fence
 	redialAfter time.Duration // the first wait before a link is dialled again
@@ -65,11 +66,13 @@ type network struct {
 	wake    notify.Signal // toDial is not empty
 }
 
-func newNetwork(app, host string, fence *fence, log *slog.Logger) *network {
-	return &network{
+func newNetwork(app, host string, fence *fence, log *slog.Logger) (n *network, err error) {
+	n = &network{
 		app: app, host: host, fence: fence, log: log, incoming: newConnListener(), redialAfter: redialMin,
 		links: map[string]*link{}, dialled: map[string]bool{}, wake: notify.NewSignal(),
 	}
+	n.lookout, err = newLookout(n.deliver)
+	return n, err
 }
 
 // Send implements mpi.Network.
@@ -85,6 +88,9 @@ func (n *network) Room(dst mpi.Rank) bool {
 	return l == nil || l.room()
 }
 
+// Poll implements mpi.Network.
+func (n *network) Poll(stop func() bool) bool { return n.lookout.poll(stop) }
+
 // linkTo is the link to a rank's host, or nil.
 func (n *network) linkTo(dst mpi.Rank) *link {
 	n.mu.RLock()
@@ -95,10 +101,12 @@ func (n *network) linkTo(dst mpi.Rank) *link {
 	return n.links[n.routes[dst]]
 }
 
-// Run serves and dials until ctx ends.
+// Run serves, dials and reads until ctx ends.
 func (n *network) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	server := n.server()
+	defer n.lookout.close()
+	g.Go(func() error { return n.lookout.run(ctx) })
 	g.Go(func() error { return server.Serve(n.incoming) })
 	g.Go(func() error {
 		defer server.Stop()

@@ -19,6 +19,13 @@ import (
 	"github.com/godwit-run/godwit/mpi"
 )
 
+func openNetwork(t *testing.T, host string, f *fence) *network {
+	t.Helper()
+	n, err := newNetwork("a", host, f, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	return n
+}
+
 // twoNetworks are a network of an executor on h1, and one on h2 that can be called, until the test ends. calls counts who called h2.
 func twoNetworks(t *testing.T) (h1, h2 *network, addr string, calls *atomic.Int64) {
 	t.Helper()
@@ -26,8 +33,7 @@ func twoNetworks(t *testing.T) (h1, h2 *network, addr string, calls *atomic.Int6
 	require.NoError(t, err)
 	acc := l.Protocol(pipe.RankProtocol)
 	f := newFence(func() time.Duration { return 0 }) // no lease was granted yet
-	log := slog.New(slog.DiscardHandler)
-	h1, h2, calls = newNetwork("a", "h1", f, log), newNetwork("a", "h2", f, log), new(atomic.Int64)
+	h1, h2, calls = openNetwork(t, "h1", f), openNetwork(t, "h2", f), new(atomic.Int64)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{}, 4)
 	for _, run := range []func(){
@@ -140,7 +146,8 @@ func TestLinkIsLeftAndFound(t *testing.T) {
 // TestNoStreamOnAForgottenLink: a stream that comes up on a link as that is forgotten ends, so that its host calls again: Send would not
 // find it. One that is up stays.
 func TestNoStreamOnAForgottenLink(t *testing.T) {
-	n := newNetwork("a", "h2", (&clocks{boot: time.Hour}).fence(), slog.New(slog.DiscardHandler))
+	n := openNetwork(t, "h2", (&clocks{boot: time.Hour}).fence())
+	defer n.lookout.close()
 	l := newLink("h1")
 	n.links["h1"] = l
 	number := l.open()

@@ -1,0 +1,163 @@
+package executor
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// tcpPair are the two ends of a connection.
+func tcpPair(t *testing.T) (one, other net.Conn) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close() //nolint:errcheck // it has done its work
+	one, err = new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
+	require.NoError(t, err)
+	other, err = l.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = one.Close(); _ = other.Close() })
+	return one, other
+}
+
+// watched is a lookout at some connections, and their other ends. Nobody runs it.
+func watched(t *testing.T, n int, deliver func(frame []byte)) (o *lookout, ends []net.Conn) {
+	t.Helper()
+	o, err := newLookout(deliver)
+	require.NoError(t, err)
+	t.Cleanup(o.close)
+	for range n {
+		one, other := tcpPair(t)
+		d, err := newDirect(one)
+		require.NoError(t, err)
+		require.NoError(t, o.add(d))
+		t.Cleanup(func() { o.remove(d); _ = d.file.Close() })
+		ends = append(ends, other)
+	}
+	return o, ends
+}
+
+// say writes a frame of one number.
+func say(t *testing.T, conn net.Conn, n uint32) {
+	t.Helper()
+	_, err := conn.Write(binary.LittleEndian.AppendUint32([]byte{4, 0, 0, 0}, n))
+	require.NoError(t, err)
+}
+
+// TestPoll: who polls gets what comes over each connection, in parts too, and nobody else hears of it.
+func TestPoll(t *testing.T) {
+	for _, n := range []int{1, 2, 2 * lookAt} {
+		var got []uint32
+		o, ends := watched(t, n, func(f []byte) { got = append(got, binary.LittleEndian.Uint32(f)) })
+		polled := func(want int) {
+			t.Helper()
+			deadline := time.Now().Add(testWait)
+			require.True(t, o.poll(func() bool { return len(got) == want || time.Now().After(deadline) }))
+			require.Len(t, got, want)
+			require.Zero(t, o.lookers.Load())
+		}
+		for i, conn := range ends {
+			say(t, conn, uint32(i))
+		}
+		polled(n)
+		_, err := ends[0].Write([]byte{4, 0, 0, 0, 7, 0})
+		require.NoError(t, err)
+		for looks := 0; looks < 3; {
+			o.poll(func() bool { looks++; return looks == 3 })
+		}
+		polled(n)
+		_, err = ends[0].Write([]byte{0, 0, 4})
+		require.NoError(t, err)
+		polled(n + 1)
+		require.Equal(t, uint32(7), got[n])
+	}
+	o, _ := watched(t, 0, nil)
+	require.False(t, o.poll(func() bool { panic("nothing is looked at") }))
+}
+
+// TestPollKeepsTheGateShut: what comes while a rank looks wakes nobody else; what came and was not taken does, when it looks no more.
+func TestPollKeepsTheGateShut(t *testing.T) {
+	o, ends := watched(t, 2, func([]byte) {})
+	told := func() (is bool) {
+		return o.ready.Control(func(gate uintptr) { is = opened(gate) }) == nil && is
+	}
+	require.True(t, o.poll(func() bool {
+		say(t, ends[0], 1)
+		eventually(t, "it is there", func() bool { return o.some(make([]unix.EpollEvent, 1)) == 1 })
+		require.False(t, told())
+		return true
+	}))
+	require.True(t, told())
+	require.False(t, told(), "once")
+}
+
+// TestNobodyWaitsForTheLookout: whenever ranks begin and end to look, a frame that comes after the last of them is taken.
+func TestNobodyWaitsForTheLookout(t *testing.T) {
+	var got atomic.Uint32
+	o, ends := watched(t, 2, func([]byte) { got.Add(1) })
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- o.run(ctx) }()
+	for round := range 300 {
+		var ranks sync.WaitGroup
+		for i := range 3 {
+			rnd := rand.New(rand.NewPCG(uint64(round), uint64(i))) //nolint:gosec // a test's
+			ranks.Go(func() {
+				for range rnd.IntN(4) {
+					left := rnd.IntN(20)
+					o.poll(func() bool { left--; return left < 0 })
+				}
+			})
+		}
+		for i, conn := range ends {
+			say(t, conn, uint32(i))
+		}
+		ranks.Wait()
+		eventually(t, "all frames", func() bool { return got.Load() == uint32(2*(round+1)) })
+	}
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+}
+
+// TestPollFindsTheEnd: a connection that ends, or that carries nonsense, has failed for whoever has it.
+func TestPollFindsTheEnd(t *testing.T) {
+	o, ends := watched(t, 2, func([]byte) {})
+	require.NoError(t, ends[0].Close())
+	_, err := ends[1].Write([]byte{0xff, 0xff, 0xff, 0xff})
+	require.NoError(t, err)
+	for id, want := range map[int32]error{1: net.ErrClosed, 2: errMalformed} {
+		d := o.conns[id]
+		o.poll(func() bool { return d.failed() != nil })
+		require.ErrorIs(t, d.failed(), want)
+		d.end(errors.New("another"))
+		require.ErrorIs(t, d.failed(), want, "the first is kept")
+	}
+}
+
+// TestDirectAllocatesNothing: a frame's way over a direct connection makes no garbage, short or long.
+func TestDirectAllocatesNothing(t *testing.T) {
+	h1, h2, _, _, _ := directPair(t)
+	var got atomic.Uint32
+	h2.mu.Lock()
+	h2.world = heard(func() { got.Add(1) })
+	h2.mu.Unlock()
+	head := make([]byte, 80)
+	for _, payload := range [][]byte{make([]byte, 8), make([]byte, 8<<10), make([]byte, 200<<10)} {
+		var want uint32
+		stop := func() bool { return got.Load() == want }
+		require.Zero(t, int(testing.AllocsPerRun(200, func() {
+			want = got.Load() + 1
+			h1.Send(1, head, payload, false)
+			h2.Poll(stop)
+		})), "%d bytes", len(payload))
+	}
+}

@@ -1,0 +1,211 @@
+package executor
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// readBytes is how much of a direct connection is read at once; a frame fits.
+	readBytes = 1 << 20
+	// joinedBytes is up to how long a frame is written in one piece.
+	joinedBytes = 4 << 10
+)
+
+// direct is a direct connection. The runtime knows nothing of its socket: whoever has a frame writes without waiting, and the network's lookout says
+// when there is something to read.
+type direct struct {
+	file *os.File
+	raw  syscall.RawConn
+	once sync.Once
+	over chan struct{} // closed when the connection has failed
+	why  error         // set before
+
+	// To the peer; guarded by the link's mu.
+	writing bool   // rest is written, or the queue: nobody else may write
+	rest    []byte // of a frame that the kernel did not take whole
+	joined  []byte
+	parts   [2]unix.Iovec // of one message to the kernel
+	message unix.Msghdr
+	written transfer
+	send    func(fd uintptr) bool
+
+	// From the peer.
+	id      int32      // the lookout's
+	reading sync.Mutex // guards the following
+	buf     []byte
+	have    int // read, and not a whole frame yet
+	read    transfer
+	receive func(fd uintptr) bool
+}
+
+// transfer is how one attempt to write or read has ended.
+type transfer struct {
+	n   int
+	err syscall.Errno // 0: none
+}
+
+func ended(n, _ uintptr, err syscall.Errno) transfer {
+	if err != 0 {
+		n = 0
+	}
+	return transfer{int(n), err}
+}
+
+// later reports whether there was nothing to be done just now.
+func (t transfer) later() bool { return t.err == unix.EAGAIN || t.err == unix.EINTR }
+
+// newDirect takes a connection, which is closed.
+func newDirect(conn net.Conn) (*direct, error) {
+	defer conn.Close() //nolint:errcheck // another descriptor of the same socket goes on
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil, fmt.Errorf("executor: a %T is no direct connection", conn)
+	}
+	file, err := withoutRuntime(tcp)
+	if err != nil {
+		return nil, fmt.Errorf("executor: direct connection: %w", err)
+	}
+	d := &direct{file: file, over: make(chan struct{}), joined: make([]byte, 0, joinedBytes), buf: make([]byte, readBytes)}
+	d.message.Iov = &d.parts[0]
+	if d.raw, err = file.SyscallConn(); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	d.send = func(fd uintptr) bool {
+		d.written = ended(unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&d.message)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)) //nolint:gosec // d outlives the call
+		return true
+	}
+	d.receive = func(fd uintptr) bool {
+		b := d.buf[d.have:]                                                                                                            // not empty: a frame fits
+		d.read = ended(unix.Syscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)) //nolint:gosec // d outlives the call
+		return true
+	}
+	return d, nil
+}
+
+// withoutRuntime is a socket that blocks, and that the runtime's poller does not watch: each message would wake it.
+func withoutRuntime(tcp *net.TCPConn) (*os.File, error) {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd := -1
+	err = errors.Join(raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) }), err)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(tcp.Close(), unix.SetNonblock(fd, false)); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return os.NewFile(uintptr(fd), "direct connection"), nil
+}
+
+// write gives a frame to the kernel, without waiting; what it does not take is left in rest.
+func (d *direct) write(head, payload []byte) {
+	d.joined = binary.LittleEndian.AppendUint32(d.joined[:0], uint32(len(head)+len(payload)))
+	d.joined = append(d.joined, head...)
+	if len(d.joined)+len(payload) <= joinedBytes {
+		d.joined = append(d.joined, payload...)
+		payload = nil
+	}
+	d.message.Iovlen = 0
+	for _, b := range [][]byte{d.joined, payload} {
+		if len(b) > 0 {
+			d.parts[d.message.Iovlen].Base = &b[0]
+			d.parts[d.message.Iovlen].SetLen(len(b))
+			d.message.Iovlen++
+		}
+	}
+	d.written = transfer{}
+	if err := d.raw.Write(d.send); err != nil {
+		d.end(err)
+		return
+	}
+	if d.written.err != 0 && !d.written.later() {
+		d.end(d.written.err)
+		return
+	}
+	d.parts = [2]unix.Iovec{}
+	n := d.written.n
+	for _, b := range [][]byte{d.joined, payload} {
+		k := min(n, len(b))
+		d.rest = append(d.rest, b[k:]...)
+		n -= k
+	}
+}
+
+// take reads once what is there, gives each whole frame to deliver, and reports whether there was anything. If somebody else reads, it leaves it to that.
+func (d *direct) take(deliver func(frame []byte)) (some bool) {
+	if !d.reading.TryLock() {
+		return false
+	}
+	defer d.reading.Unlock()
+	d.read = transfer{}
+	err := d.raw.Read(d.receive)
+	switch {
+	case err != nil:
+	case d.read.later():
+		return false
+	case d.read.err != 0:
+		err = d.read.err
+	case d.read.n == 0:
+		err = net.ErrClosed
+	}
+	if err != nil {
+		d.end(err)
+		return false
+	}
+	d.have += d.read.n
+	d.deliver(deliver)
+	return true
+}
+
+// deliver gives away the whole frames that were read. Holds reading.
+func (d *direct) deliver(deliver func(frame []byte)) {
+	at := 0
+	for d.have-at >= 4 {
+		size := int(binary.LittleEndian.Uint32(d.buf[at:]))
+		if size > readBytes-4 {
+			d.end(errMalformed)
+			return
+		}
+		if d.have-at < 4+size {
+			break
+		}
+		deliver(d.buf[at+4 : at+4+size])
+		at += 4 + size
+	}
+	d.have = copy(d.buf, d.buf[at:d.have])
+}
+
+// end says that the connection has failed: who waits for it goes on.
+func (d *direct) end(err error) {
+	d.once.Do(func() {
+		d.why = err
+		close(d.over)
+		_ = d.control(func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) })
+	})
+}
+
+// control gives f the socket, which stays open meanwhile.
+func (d *direct) control(f func(fd int) error) (err error) {
+	return errors.Join(d.raw.Control(func(fd uintptr) { err = f(int(fd)) }), err)
+}
+
+// failed is why the connection has failed, or nil.
+func (d *direct) failed() error {
+	select {
+	case <-d.over:
+		return d.why
+	default:
+		return nil
+	}
+}
