@@ -137,9 +137,9 @@ func (p *Proc) Invoke(c *Call, params []uint64) (uint64, error) {
 	if len(params) != len(c.Params) {
 		panic(fmt.Sprintf("mpi: %s invoked with %d of %d arguments", c.Name, len(params), len(c.Params)))
 	}
-	outermost := p.enter()
-	defer p.leave(outermost)
-	if c.quick != nil && outermost && p.quick() && c.quick(p, params) {
+	p.enter()
+	defer p.leave()
+	if c.quick != nil && p.running.call == nil && p.quick() && c.quick(p, params) {
 		return success, nil
 	}
 	p.drain()

@@ -17,8 +17,8 @@ type Guest interface {
 
 // Bind sets what the rank's calls may call back. It is called before the first Invoke that needs it.
 func (p *Proc) Bind(g Guest) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.lock()
+	defer p.release()
 	p.program = g
 }
 
@@ -29,8 +29,8 @@ func (p *Proc) callback(f func(g Guest) error) error {
 		return fail(errIntern, "the program cannot be called back")
 	}
 	g := p.program
-	p.unlock()
-	defer p.mu.Lock()
+	p.depart()
+	defer p.comeBack()
 	return f(g)
 }
 
@@ -58,8 +58,8 @@ func (p *Proc) withWords(values []uint32, f func(addr uint32) error) error {
 		for i, v := range values {
 			order.PutUint32(mem[addr+4*uint32(i):], v)
 		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
+		p.lock()
+		defer p.release()
 		if err := f(addr); err != nil {
 			return err
 		}

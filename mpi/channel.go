@@ -159,10 +159,11 @@ func (c *channel) step(it item) (payload int, more bool) {
 		return 0, false // only a damaged state leads here
 	}
 	if it.kind == itemData {
-		n := min(uint32(c.p.w.cfg.ChunkBytes), r.limit-r.moved)
-		if c.near() != nil { // the receive began when one of the two was elsewhere
-			n = min(n, inboxBytes/4)
+		if q := c.near(); q != nil { // the receive began when one of the two was elsewhere
+			c.offer(q, r)
+			return 0, false
 		}
+		n := min(uint32(c.p.w.cfg.ChunkBytes), r.limit-r.moved)
 		k := packet{kind: frameData, req: r.peerReq, peerReq: r.index, off: r.moved, length: n}
 		r.moved += n
 		more = r.moved < r.limit // before emit: it may complete the request
@@ -193,7 +194,15 @@ func (c *channel) step(it item) (payload int, more bool) {
 	return int(k.length), false
 }
 
-// emit gives a packet its number and sends it: into the peer's queues, or as a
+// offer lets a matched receive of a rank of this World copy what it lacks, as if it had not asked for it yet: it may ask again.
+func (c *channel) offer(q *Proc, r *request) {
+	k := packet{kind: frameOffer, seq: c.sendNext, req: r.peerReq, origin: r}
+	c.sendNext++
+	r.matched, r.moved, r.acked = false, 0, 0
+	c.handOver(q, &k)
+}
+
+// emit gives a packet its number and sends it: into the peer's inbox, or as a
 // frame that is kept until acked. To a local peer that is detached it is only kept.
 func (c *channel) emit(k packet, payload span) {
 	k.seq = c.sendNext
@@ -220,20 +229,18 @@ func (c *channel) emit(k packet, payload span) {
 
 // handOver puts a packet into the inbox of a rank of this World.
 func (c *channel) handOver(q *Proc, k *packet) {
-	var origin *request
 	if k.kind == frameRTS {
-		origin = c.p.request(k.req)
-		origin.offered = true
+		k.origin = c.p.request(k.req)
+	}
+	if k.origin != nil {
+		k.origin.offered = true
 		c.p.offers++
 	}
-	q.in.put(c.p.rank, k, origin)
+	q.in.put(c.p.rank, k)
 	c.p.toSelf = c.p.toSelf || q == c.p
 	if k.needsServing() && q != c.p {
 		q.in.urgent.Store(true) // behind the packet: who clears it finds that
 		c.p.urge = append(c.p.urge, q)
-	}
-	if k.kind == frameData {
-		c.p.dataAcked(k.peerReq, k.length)
 	}
 }
 
@@ -339,6 +346,8 @@ func (c *channel) take(k *packet) {
 		c.p.takeCTS(c, k)
 	case frameData:
 		c.p.takeData(c, k)
+	case frameOffer:
+		c.p.takeOffer(c, k)
 	case frameCancel:
 		c.p.takeCancel(c, k)
 	case frameCancelled:
@@ -367,7 +376,7 @@ func (c *channel) tell() {
 	if q := c.local(); q != nil {
 		if q.attached.Load() { // else it hears of it when it is again
 			c.told = c.consumed
-			q.in.put(c.p.rank, &packet{kind: frameAck, context: c.consumed}, nil)
+			q.in.put(c.p.rank, &packet{kind: frameAck, context: c.consumed})
 		}
 		return
 	}

@@ -11,9 +11,11 @@ import "slices"
 // frame is acked and each message received, or its receiver has ended. The rank may be removed then. Like a call, it returns
 // ErrFrozen where the rank is to freeze, and is to be called again, here or in the restored rank; or Cancel's error.
 func (p *Proc) Drain() error {
-	defer p.leave(p.enter())
+	p.enter()
+	defer p.leave()
 	p.drain()
 	if !p.ended {
+		p.settle() // what receives have begun to copy goes before the news of the end
 		p.ended = true
 		p.active = nil // collectives that the program has not waited for: they might call it
 		for _, c := range p.channels {
@@ -30,8 +32,8 @@ func (p *Proc) Drain() error {
 // Ended reports whether the rank's program has ended: Drain has been called, of this Proc or of the one that it was restored
 // from.
 func (p *Proc) Ended() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.lock()
+	defer p.release()
 	return p.ended
 }
 

@@ -63,7 +63,7 @@ func (p *Proc) quickSend(v []uint64) bool {
 	}
 	c.sendNext++
 	c.charged += cost
-	q.in.put(p.rank, &packet{kind: frameEager, context: b.comm.context(contextPoint), tag: tag, length: uint32(len(b.mem)), payload: b.mem}, nil)
+	q.in.put(p.rank, &packet{kind: frameEager, context: b.comm.context(contextPoint), tag: tag, length: uint32(len(b.mem)), payload: b.mem})
 	return true
 }
 

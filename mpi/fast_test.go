@@ -89,7 +89,7 @@ func TestStraightWayKeepsOrder(t *testing.T) {
 	}
 	g := guests[1]
 	p := g.p
-	put := func(tag int32) { p.in.put(0, &packet{kind: frameEager, tag: tag}, nil) }
+	put := func(tag int32) { p.in.put(0, &packet{kind: frameEager, tag: tag}) }
 	for range 500 {
 		var received sync.WaitGroup
 		received.Go(func() {

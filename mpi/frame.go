@@ -18,7 +18,9 @@ const (
 	frameDone      = 12 // a receive has copied a message from its sender's memory: the send is over
 	lastFrame      = frameDone
 
-	frameMagic  = 0x6d // of frames of this version; older and newer ones are dropped
+	frameOffer = 13 // only within a World: a matched receive may copy its message from its sender's memory; req as in DATA
+
+	frameMagic  = 0x6e // of frames of this version; older and newer ones are dropped
 	headerBytes = 76
 	frameCost   = headerBytes // what a frame counts in windows besides its payload
 )
@@ -34,7 +36,7 @@ type packet struct {
 	peerReq uint32   // CTS: the receiver's request; DATA: the sender's
 	off     uint32   // DATA: of the payload in the message
 	length  uint32   // bytes of payload
-	origin  *request // RTS between ranks of one World: the sender's
+	origin  *request // RTS and OFFER between ranks of one World: the sender's
 	payload []byte   // EAGER kept for replay owns it; DATA kept for replay has none: it is read from the request's buffer again
 }
 
@@ -47,13 +49,6 @@ type frame struct {
 	epoch    uint64 // at which src's incarnation was placed
 	ack      uint64 // src has got all of dst's frames below
 	consumed uint64 // eager cost that src's receives have consumed from dst
-}
-
-// encode returns the frame's bytes in a new slice.
-func (f *frame) encode() []byte {
-	b := make([]byte, headerBytes, headerBytes+len(f.payload))
-	f.header(b)
-	return append(b, f.payload...)
 }
 
 // header writes all but the payload, headerBytes.

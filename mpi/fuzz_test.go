@@ -13,8 +13,16 @@ import (
 type sink struct{}
 
 func (sink) Send(Rank, []byte, []byte, bool) {}
-func (sink) Room(Rank) bool                  { return true }
-func (sink) Poll(func() bool) bool           { return false }
+
+// encode returns the frame's bytes.
+func (f *frame) encode() []byte {
+	b := make([]byte, headerBytes, headerBytes+len(f.payload))
+	f.header(b)
+	return append(b, f.payload...)
+}
+
+func (sink) Room(Rank) bool        { return true }
+func (sink) Poll(func() bool) bool { return false }
 
 // busyWorld returns a world whose rank 0 has requests, messages and a frozen
 // call, and its state.

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	inboxCells = 128      // packets that wait in the ring; more wait behind it
+	inboxCells = 256      // packets that wait in the ring; more wait behind it; so many that the memory begins at a page, not behind a header
 	inboxBytes = 64 << 10 // payload of packets in the ring that does not fit their cells
 	cellInline = 72       // bytes of payload that a cell holds: two cache lines with the rest, and 8 bytes are in the first
 )
@@ -68,19 +68,18 @@ type cell struct {
 type spill struct {
 	from    Rank
 	k       packet
-	origin  *request
-	payload []byte
+	payload []byte // memory for the packet's
 }
 
 // put appends a packet, whose payload it copies, and wakes the guest. It blocks for no longer than others' puts.
-func (in *inbox) put(from Rank, k *packet, origin *request) {
+func (in *inbox) put(from Rank, k *packet) {
 	in.mu.Lock()
 	at, fits := in.room(len(k.payload))
 	if len(in.over) > 0 || !fits {
-		in.spill(from, k, origin)
+		in.spill(from, k)
 	} else {
 		c := &in.cells[in.tail%inboxCells]
-		c.from, c.context, c.origin, c.tag, c.kind = from, k.context, origin, k.tag, k.kind
+		c.from, c.context, c.origin, c.tag, c.kind = from, k.context, k.origin, k.tag, k.kind
 		c.size, c.req, c.peerReq, c.off, c.length = k.size, k.req, k.peerReq, k.off, k.length
 		if c.spills = len(k.payload) > cellInline; c.spills {
 			c.at = at
@@ -124,14 +123,14 @@ func (in *inbox) room(n int) (at uint32, fits bool) {
 }
 
 // spill appends a packet behind the ring. Holds in.mu.
-func (in *inbox) spill(from Rank, k *packet, origin *request) {
+func (in *inbox) spill(from Rank, k *packet) {
 	n := len(in.over)
 	if n == cap(in.over) {
 		in.over = append(in.over, spill{})
 	}
 	in.over = in.over[:n+1]
 	s := &in.over[n]
-	s.from, s.k, s.origin = from, *k, origin
+	s.from, s.k = from, *k
 	s.payload = append(s.payload[:0], k.payload...)
 	in.spilt.Store(true)
 }
@@ -184,41 +183,51 @@ func (in *inbox) drop() {
 	in.head.Store(h + 1)
 }
 
-// keptSpills is up to how many packets behind the ring the memory is kept of.
-const keptSpills = 4 * inboxCells
+// keptSpills is up to how many packets behind the ring the memory is kept of, keptSpill up to how long their payload.
+const (
+	keptSpills = 4 * inboxCells
+	keptSpill  = 1 << 10
+)
 
-// take gives everything that is there to its rank, the payload being valid only meanwhile. Holds the rank's lock.
+// take gives to its rank what is there when it begins, the payload being valid only meanwhile: what is put meanwhile may wait for the next. Holds the
+// rank's lock.
 func (in *inbox) take(p *Proc) {
-	for {
-		for h := in.head.Load(); ; h++ {
-			c := &in.cells[h%inboxCells]
-			if c.turn.Load() != h+1 {
-				break
-			}
-			k := in.packet(c)
-			p.takeNear(c.from, &k)
-			in.drop()
-		}
-		if !in.spilt.Load() {
-			return
-		}
-		in.mu.Lock()
-		if in.head.Load() != in.tail { // put before the first one behind
-			in.mu.Unlock()
-			continue
-		}
-		over := in.over
-		in.over, in.spare = in.spare[:0], nil
-		in.spilt.Store(false)
-		in.mu.Unlock()
-		for i := range over {
-			s := &over[i]
-			s.k.payload, s.k.origin = s.payload, s.origin
-			p.takeNear(s.from, &s.k)
-			s.origin, s.k.origin = nil, nil
-		}
-		if cap(over) <= keptSpills {
-			in.spare = over[:0]
+	for range inboxCells {
+		if !in.takeCell(p) {
+			break
 		}
 	}
+	if !in.spilt.Load() {
+		return
+	}
+	in.mu.Lock()
+	tail, over := in.tail, in.over
+	in.over, in.spare = in.spare[:0], nil
+	in.spilt.Store(false)
+	in.mu.Unlock()
+	for in.head.Load() != tail { // put before the first one behind
+		in.takeCell(p)
+	}
+	for i := range over {
+		s := &over[i]
+		s.k.payload = s.payload
+		p.takeNear(s.from, &s.k)
+		s.k = packet{}
+		if cap(s.payload) > keptSpill {
+			s.payload = nil
+		}
+	}
+	if cap(over) <= keptSpills {
+		in.spare = over[:0]
+	}
+}
+
+// takeCell gives the ring's first packet to its rank, if there is one.
+func (in *inbox) takeCell(p *Proc) bool {
+	k, from, there := in.first()
+	if there {
+		p.takeNear(from, &k)
+		in.drop()
+	}
+	return there
 }

@@ -32,7 +32,7 @@ func (p *Proc) newMessage() *message {
 // keptMessages and keptPayload bound the memory of messages that is used again.
 const (
 	keptMessages = 256
-	keptPayload  = 16 << 10
+	keptPayload  = 4 << 10
 )
 
 // dropMessage takes back one that is in no queue any more.
@@ -98,19 +98,25 @@ func (p *Proc) accept(r *request, m *message) {
 	c := p.channel(m.src)
 	if m.rendezvous {
 		r.peerReq = m.req
-		switch {
-		case c.reaches(m.sender):
-			r.source, r.origin = m.sender, m.origin
-			c.copies.push(r)
-			c.schedule()
-		default:
-			c.clearToSend(r)
-		}
+		c.fetch(r, m.sender, m.origin)
 		return
 	}
 	p.unpack(r.buf, m.payload[:min(len(m.payload), int(r.buf.len))])
 	c.consume(frameCost + len(m.payload))
 	p.complete(r)
+}
+
+// fetch begins to get the data of a matched message: from the memory of its sender, if that is the rank of this World that has offered it, and is still
+// there; else the sender is asked.
+func (c *channel) fetch(r *request, sender *Proc, origin *request) {
+	if !c.reaches(sender) {
+		r.moved = 0
+		c.clearToSend(r)
+		return
+	}
+	r.source, r.origin = sender, origin
+	c.copies.push(r)
+	c.schedule()
 }
 
 // clearToSend asks the sender of a matched message for its data.
@@ -160,6 +166,7 @@ func (p *Proc) takeCTS(c *channel, k *packet) {
 	if r == nil || r.kind != reqSend || r.peer != c.peer || r.matched || r.done || k.size > r.buf.len {
 		return // only a damaged state or frame leads here
 	}
+	p.withdraw(r)
 	r.matched, r.peerReq, r.limit = true, k.peerReq, k.size
 	if r.limit == 0 {
 		p.complete(r)
@@ -181,6 +188,15 @@ func (p *Proc) takeData(c *channel, k *packet) {
 		p.complete(r)
 		c.sendControl(frameAck) // the sender waits for it
 	}
+}
+
+// takeOffer goes on with a receive whose sender has come into this World since it was asked for the data.
+func (p *Proc) takeOffer(c *channel, k *packet) {
+	r := p.request(k.req)
+	if r == nil || r.kind != reqRecv || !r.matched || r.done || r.source != nil || r.result.source != c.peer {
+		return // only a damaged state leads here
+	}
+	c.fetch(r, c.local(), k.origin)
 }
 
 // dataAcked counts bytes of a send that its receiver has.

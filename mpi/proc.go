@@ -13,7 +13,7 @@ import (
 const (
 	looks       = 32 // in a row
 	farLooks    = 4  // each a call of the kernel
-	mostRounds  = 40
+	mostRounds  = 24
 	leastRounds = 2
 	yields      = 40
 	soon        = 60 * time.Microsecond // about how long the most rounds are
@@ -210,29 +210,21 @@ func (p *Proc) release() {
 	}
 }
 
-// enter begins a call of the guest, and says whether it is one that its program makes by itself, not inside of another. What is in the inbox is
-// left to the call.
-func (p *Proc) enter() (outermost bool) {
+// enter begins a call of the guest, of its program or of a function that a call has called back. What is in the inbox is left to the call.
+func (p *Proc) enter() {
 	p.mu.Lock()
 	p.in.busy.Store(true)
-	return p.running.call == nil
 }
 
-// leave ends a call of the guest; outermost says that it computes from now on.
-func (p *Proc) leave(outermost bool) {
+// leave ends a call of the guest, which computes from now on.
+func (p *Proc) leave() {
 	if p.toSelf {
 		p.toSelf = false
 		p.drain()
 	}
 	p.settle()
 	p.news = false // it looks by itself
-	if outermost {
-		p.in.busy.Store(false)
-	}
-	p.unlock()
-	if outermost && p.in.urgent.Load() {
-		p.serve()
-	}
+	p.depart()
 }
 
 // unlock gives the lock back, and then serves those ranks that compute while something urgent waits for them.
@@ -255,12 +247,31 @@ func (p *Proc) unlock() {
 	}
 }
 
-// serve takes what is in the inbox in the rank's stead, unless somebody has the lock, who will find it.
+// serve takes what is in the inbox in the rank's stead, unless somebody has the lock, who will find it. Where more waits than the ring holds it waits
+// for its turn: who sends so much takes his part in the work.
 func (p *Proc) serve() {
-	if p.mu.TryLock() {
-		p.drain()
-		p.release()
+	if p.in.spilt.Load() {
+		p.mu.Lock()
+	} else if !p.mu.TryLock() {
+		return
 	}
+	p.drain()
+	p.release()
+}
+
+// depart releases the lock for something long that the rank's own goroutine does within a call: others serve it as while its program computes.
+func (p *Proc) depart() {
+	p.in.busy.Store(false)
+	p.unlock()
+	if p.in.urgent.Load() {
+		p.serve()
+	}
+}
+
+// comeBack ends that.
+func (p *Proc) comeBack() {
+	p.mu.Lock()
+	p.in.busy.Store(true)
 }
 
 // drain takes what is in the inbox. Holds mu.
@@ -286,15 +297,15 @@ func (p *Proc) takeNear(from Rank, k *packet) {
 
 // Initialized reports whether the guest has called MPI_Init.
 func (p *Proc) Initialized() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.lock()
+	defer p.release()
 	return p.initialized
 }
 
 // Finalized reports whether the guest has called MPI_Finalize.
 func (p *Proc) Finalized() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.lock()
+	defer p.release()
 	return p.finalized
 }
 
@@ -311,8 +322,8 @@ func (p *Proc) Freeze() {
 
 // Unfreeze withdraws Freeze.
 func (p *Proc) Unfreeze() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.lock()
+	defer p.release()
 	p.freeze = false
 }
 
@@ -388,7 +399,7 @@ func (p *Proc) park(seen uint32) {
 		rounds = 0
 	}
 	if p.looked(seen, rounds, each) || p.wanted(seen) {
-		p.inTime(true)
+		p.inTime(p.w.now()-began < soon)
 		return
 	}
 	p.in.parked.Store(true)

@@ -65,7 +65,7 @@ func TestNobodyUsesWhatIsRemoved(t *testing.T) {
 	b.p.Cancel(errPeer)
 	w.Remove(1)
 	mems[1].gone = true
-	b.p.in.put(0, &packet{kind: frameEager, tag: 3, length: 1, payload: []byte{1}}, nil) // by who was about to when it was removed
+	b.p.in.put(0, &packet{kind: frameEager, tag: 3, length: 1, payload: []byte{1}}) // by who was about to when it was removed
 	b.p.serve()
 	b.p.Freeze()
 	a.call("MPI_Test", 64, 96, 0)

@@ -136,10 +136,7 @@ func (p *Proc) complete(r *request) {
 		r.sent = true // the receiver's answer to the cancellation names this request
 		return
 	}
-	if r.offered {
-		r.offered = false
-		p.offers--
-	}
+	p.withdraw(r)
 	r.done = true
 	p.changed()
 	h := r.after
@@ -164,6 +161,14 @@ func (p *Proc) complete(r *request) {
 		if o := p.request(h.owner - 1); h.owner > 0 && o != nil {
 			p.complete(o)
 		}
+	}
+}
+
+// withdraw notes that a send's receiver does not copy it any more.
+func (p *Proc) withdraw(r *request) {
+	if r.offered {
+		r.offered = false
+		p.offers--
 	}
 }
 

@@ -281,8 +281,8 @@ func (p *Proc) perform(c *collective, work []action) error {
 		}
 	}
 	if total > uint64(p.w.cfg.EagerLimit) {
-		p.unlock()
-		defer p.mu.Lock()
+		p.depart()
+		defer p.comeBack()
 	}
 	for i := range work {
 		p.act(&work[i])

@@ -45,7 +45,7 @@ func readGolden(t *testing.T, file string, p *Proc) {
 	}
 }
 
-// Frames of version 0x6d keep their layout.
+// Frames of version 0x6e keep their layout.
 func TestFrameLayout(t *testing.T) {
 	f := &frame{
 		packet: packet{
@@ -55,7 +55,7 @@ func TestFrameLayout(t *testing.T) {
 	}
 	b := f.encode()
 	require.Equal(t, []byte{
-		0x6d, 4, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 2, 0, 0, 0,
+		0x6e, 4, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 2, 0, 0, 0,
 		10, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0xaa, 0xbb,
 	}, b)
 	var got frame

@@ -161,9 +161,9 @@ func (w *World) Capture(r Rank) ([]byte, error) {
 	if p == nil {
 		return nil, fmt.Errorf("capture rank %d: %w", r, ErrNoRank)
 	}
-	p.mu.Lock()
+	p.lock()
 	tied := p.tied()
-	p.mu.Unlock()
+	p.release()
 	if tied {
 		return nil, fmt.Errorf("capture rank %d: %w: it holds a window of MPI_Win_allocate_shared", r, ErrTied)
 	}
@@ -339,13 +339,16 @@ func (w *World) attachLocal(p *Proc) {
 		if q.rank < p.rank {
 			first, second = q, p
 		}
+		// What there is to be done then is done with one lock only: it may take long.
 		first.lock()
 		second.lock()
 		if p.channels[q.rank] != nil || q.channels[p.rank] != nil {
 			exchange(p.channel(q.rank), q.channel(p.rank))
 		}
-		second.release()
+		second.mu.Unlock()
 		first.release()
+		second.lock()
+		second.release()
 	}
 	p.lock()
 	defer p.release()
