@@ -115,7 +115,7 @@ func TestServedInCallbacks(t *testing.T) {
 		g[0].call("MPI_Win_flush", 1, g[0].int(76))
 	}
 	calls := 0
-	g[1].program.functions[777] = func(...uint32) uint32 {
+	g[1].functions[777] = func(...uint32) uint32 {
 		calls++
 		put() // by the other rank, in the midst of it
 		g[1].call("MPI_Comm_rank", commWorld, 96)

@@ -85,6 +85,7 @@ func (a *app) childStarted(start *start, c *child, path string) {
 		App: a.id, ModulePath: path, CacheDir: a.host.modules.codeDir(spec.ModuleDigest),
 		Args: append([]string{a.rec.App.Name}, spec.Args...), Env: spec.Env, Size: a.rec.App.Size,
 		Ranks: fresh, Routes: a.routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
+		StreamsOnly: a.host.cfg.StreamsOnly,
 	}}})
 }
 

@@ -31,6 +31,8 @@ type Config struct {
 	Executor []string
 	// MemoryLimitPages bounds a guest's memory in pages of 64 KiB; default 65,536 (4 GiB).
 	MemoryLimitPages uint32
+	// StreamsOnly has messages between hosts go over gRPC, without direct connections beside it.
+	StreamsOnly bool
 	// LogBytes bounds the output kept on this host; the logs of apps that ended longest ago go first. Default 4 GiB.
 	LogBytes int64
 	// ModuleBytes bounds the modules kept on this host and their compiled code; those used longest ago go first. Default 2 GiB.

@@ -441,8 +441,10 @@ type ExecStart struct {
 	Routes           *ExecRoutes `protobuf:"bytes,8,opt,name=routes,proto3" json:"routes,omitempty"`
 	Host             string      `protobuf:"bytes,9,opt,name=host,proto3" json:"host,omitempty"`
 	MemoryLimitPages uint32      `protobuf:"varint,10,opt,name=memory_limit_pages,json=memoryLimitPages,proto3" json:"memory_limit_pages,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// No direct connections to other executors: all goes over gRPC.
+	StreamsOnly   bool `protobuf:"varint,11,opt,name=streams_only,json=streamsOnly,proto3" json:"streams_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecStart) Reset() {
@@ -543,6 +545,13 @@ func (x *ExecStart) GetMemoryLimitPages() uint32 {
 		return x.MemoryLimitPages
 	}
 	return 0
+}
+
+func (x *ExecStart) GetStreamsOnly() bool {
+	if x != nil {
+		return x.StreamsOnly
+	}
+	return false
 }
 
 // ExecRoutes says where every rank is.
@@ -1622,7 +1631,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06failed\x18\a \x01(\v2\x15.godwit.v1.ExecFailedH\x00R\x06failed\x128\n" +
 	"\tinspected\x18\b \x01(\v2\x18.godwit.v1.ExecInspectedH\x00R\tinspected\x12)\n" +
 	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pongB\x05\n" +
-	"\x03msg\"\x9c\x02\n" +
+	"\x03msg\"\xbf\x02\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1f\n" +
 	"\vmodule_path\x18\x02 \x01(\tR\n" +
@@ -1635,7 +1644,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06routes\x18\b \x01(\v2\x15.godwit.v1.ExecRoutesR\x06routes\x12\x12\n" +
 	"\x04host\x18\t \x01(\tR\x04host\x12,\n" +
 	"\x12memory_limit_pages\x18\n" +
-	" \x01(\rR\x10memoryLimitPages\"\xe9\x01\n" +
+	" \x01(\rR\x10memoryLimitPages\x12!\n" +
+	"\fstreams_only\x18\v \x01(\bR\vstreamsOnly\"\xe9\x01\n" +
 	"\n" +
 	"ExecRoutes\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +

@@ -28,9 +28,9 @@ import (
 
 // workerFlags are the flags of godwit worker.
 type workerFlags struct {
-	name, dataDir, listen, gossip, join, level string
-	slots, memoryMiB, logMiB, moduleMiB        int
-	labels                                     []string
+	name, dataDir, listen, gossip, join, level, direct string
+	slots, memoryMiB, logMiB, moduleMiB                int
+	labels                                             []string
 }
 
 // unset is what --slots is if it is not given.
@@ -61,6 +61,7 @@ func newWorker() *cobra.Command {
 	c.Flags().IntVar(&f.logMiB, "keep-logs", int(worker.DefaultConfig().LogBytes>>20), "most output kept on this host, in MiB; that of apps that ended first goes first, and as well while the disk is full")
 	c.Flags().IntVar(&f.moduleMiB, "keep-modules", int(worker.DefaultConfig().ModuleBytes>>20), "most modules and compiled code kept on this host, in MiB")
 	c.Flags().StringArrayVar(&f.labels, "label", nil, "`KEY=VALUE` kept with the host, as godwit hosts -o json shows it; may be repeated")
+	c.Flags().StringVar(&f.direct, "direct", "on", "on or off: whether messages between hosts go over direct connections, beside gRPC, or over gRPC alone; both of two hosts must have it on")
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return c
 }
@@ -113,6 +114,9 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	if f.memoryMiB < 1 || f.memoryMiB > 4096 {
 		return cfg, "", usagef("--memory-limit %d: give 1 to 4096 MiB", f.memoryMiB)
 	}
+	if f.direct != "on" && f.direct != "off" {
+		return cfg, "", usagef("--direct %s: give on or off", f.direct)
+	}
 	if f.logMiB < 0 || f.moduleMiB < 0 {
 		return cfg, "", usagef("--keep-logs %d and --keep-modules %d: give MiB, 0 to keep none", f.logMiB, f.moduleMiB)
 	}
@@ -141,6 +145,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	cfg.Name, cfg.DataDir, cfg.Listen, cfg.Slots = f.name, f.dataDir, net.JoinHostPort(host, strconv.Itoa(port)), f.slots
 	cfg.Executor = []string{self, "exec"}
 	cfg.MemoryLimitPages = uint32(f.memoryMiB * 16)
+	cfg.StreamsOnly = f.direct == "off"
 	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
 	cfg.Labels = map[string]string{}
 	for _, l := range f.labels {

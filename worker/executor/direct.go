@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/pipe"
 )
@@ -20,7 +22,39 @@ import (
 const (
 	// offerFrame begins a frame that is none of a rank's: an offer. The word follows.
 	offerFrame = 0x01
+	// offerEvery is how long is waited for the other side to follow an offer before there is another.
+	offerEvery = 5 * time.Second
+	// beatEvery is how often each side of a direct connection says something, if only that it is there.
+	beatEvery = 5 * time.Second
+	// beatsMissed is how many of these times may go by in silence.
+	beatsMissed = 2
 )
+
+// errSilent ends a direct connection over which nothing comes: something between the hosts may have forgotten it.
+var errSilent = errors.New("executor: nothing comes over the direct connection")
+
+// meeting is where the two sides of one stream agree upon direct connections.
+type meeting struct {
+	offers chan string   // of the other side: the newest
+	taken  chan net.Conn // a connection that was called for
+	word   string        // that was offered; empty: none is wanted; guarded by the link's mu
+}
+
+func newMeeting() *meeting {
+	return &meeting{offers: make(chan string, 1), taken: make(chan net.Conn, 1)}
+}
+
+// close closes what was taken and is not wanted any more. Nothing more is.
+func (m *meeting) close() {
+	if m == nil {
+		return
+	}
+	select {
+	case conn := <-m.taken:
+		_ = conn.Close()
+	default:
+	}
+}
 
 // sendDirect sends a frame over the link's direct connection, if it has one. Holds mu.
 func (l *link) sendDirect(head, payload []byte, passes func() bool) bool {
@@ -31,7 +65,7 @@ func (l *link) sendDirect(head, payload []byte, passes func() bool) bool {
 	if d.failed() != nil || !passes() {
 		return true // lost, as what was on its way
 	}
-	if d.writing || l.queue.bytes > 0 {
+	if d.writing {
 		return false // behind what waits
 	}
 	d.write(head, payload)
@@ -111,26 +145,47 @@ func (n *network) pumpDirect(ctx context.Context, l *link, d *direct) error {
 	}
 }
 
-// serveDirect keeps a direct connection beside a stream, as often as it ends. calls says that this host makes it, by the word that the other offers.
-func (n *network) serveDirect(ctx context.Context, l *link, number uint64, calls bool) error {
-	select {
-	case conn := <-l.taken: // of an older stream
-		_ = conn.Close()
-	default:
+// beatDirect says every now and then that this side is there, and returns when nothing has come from the other for long. It counts its own ticks:
+// the time that this process was stopped for is none of silence.
+func (n *network) beatDirect(ctx context.Context, l *link, d *direct) error {
+	t := time.NewTicker(n.beatEvery)
+	defer t.Stop()
+	for heard, silent := uint32(0), 0; silent <= beatsMissed; silent++ {
+		select {
+		case <-t.C:
+		case <-d.over:
+			return d.why
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if now := d.heard.Load(); now != heard {
+			heard, silent = now, 0
+		}
+		l.beat(d, n.fence.passes)
 	}
+	return errSilent
+}
+
+// beat sends an empty frame, unless something else is on its way.
+func (l *link) beat(d *direct, passes func() bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.direct == d {
+		l.sendDirect(nil, nil, passes)
+	}
+}
+
+// serveDirect keeps a direct connection beside a stream, as often as it ends. calls says that this host makes it, by the word that the other offers.
+func (n *network) serveDirect(ctx context.Context, l *link, number uint64, m *meeting, calls bool) error {
 	again := redial{first: n.redialAfter}
 	for {
-		if !calls {
-			l.offerDirect(number)
-		}
+		conn, err := n.directConn(ctx, l, number, m, calls)
 		began := time.Now()
-		conn, err := n.directConn(ctx, l)
 		if err == nil {
-			began = time.Now()
 			err = n.runDirect(ctx, l, number, conn)
 		}
 		n.log.Debug("no direct connection", "peer", l.peer, "err", err)
-		t := time.NewTimer(again.next(err == nil || time.Since(began) > steadyAfter))
+		t := time.NewTimer(again.next(time.Since(began) > steadyAfter))
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -140,22 +195,28 @@ func (n *network) serveDirect(ctx context.Context, l *link, number uint64, calls
 	}
 }
 
-// directConn waits for the connection that the other side makes, or for its offer, and makes it. An offer that could not be followed is tried again.
-func (n *network) directConn(ctx context.Context, l *link) (net.Conn, error) {
-	select {
-	case conn := <-l.taken:
-		return conn, nil
-	case word := <-l.offers:
-		conn, err := n.callDirect(ctx, l, word)
-		if err != nil {
-			select {
-			case l.offers <- word:
-			default: // there is a newer one
-			}
+// directConn waits for the connection that the other side makes, which is offered as often as none comes; or for its offer, and makes it. An offer that could
+// not be followed is tried again.
+func (n *network) directConn(ctx context.Context, l *link, number uint64, m *meeting, calls bool) (net.Conn, error) {
+	t := time.NewTicker(n.offerEvery)
+	defer t.Stop()
+	for {
+		if !calls {
+			l.offerDirect(number, m)
 		}
-		return conn, err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		select {
+		case conn := <-m.taken:
+			return conn, nil
+		case word := <-m.offers:
+			conn, err := n.callDirect(ctx, l, word)
+			if err != nil {
+				m.offered(word, false)
+			}
+			return conn, err
+		case <-t.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 
@@ -166,14 +227,17 @@ func (n *network) runDirect(ctx context.Context, l *link, number uint64, conn ne
 		return err
 	}
 	defer d.file.Close() //nolint:errcheck // its own error is the one to report
-	stop := context.AfterFunc(ctx, func() { d.end(ctx.Err()) })
-	defer stop()
 	if !l.setDirect(number, d) {
 		return errLeft
 	}
 	n.reconnect(l.peer)
 	if err = n.lookout.add(d); err == nil {
-		err = n.pumpDirect(ctx, l, d)
+		g, gctx := errgroup.WithContext(ctx)
+		stop := context.AfterFunc(gctx, func() { d.end(context.Cause(gctx)) }) // it ends the other of the two
+		g.Go(func() error { return n.pumpDirect(gctx, l, d) })
+		g.Go(func() error { return n.beatDirect(gctx, l, d) })
+		err = g.Wait()
+		stop()
 		n.lookout.remove(d)
 	}
 	d.end(err)
@@ -184,25 +248,27 @@ func (n *network) runDirect(ctx context.Context, l *link, number uint64, conn ne
 }
 
 // offerDirect says over the stream by which word a direct connection is taken.
-func (l *link) offerDirect(number uint64) {
+func (l *link) offerDirect(number uint64, m *meeting) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.up != number || l.left {
 		return
 	}
-	l.word = rand.Text()
-	l.queue.put([]byte{offerFrame}, []byte(l.word), true)
+	m.word = rand.Text()
+	l.queue.put([]byte{offerFrame}, []byte(m.word), true)
 	l.signal()
 }
 
-// offered takes an offer of the other side; the newest counts.
-func (l *link) offered(word string) {
-	select {
-	case <-l.offers:
-	default:
+// offered takes an offer of the other side; if it is new it takes the place of an older one.
+func (m *meeting) offered(word string, isNew bool) {
+	if isNew {
+		select {
+		case <-m.offers:
+		default:
+		}
 	}
 	select {
-	case l.offers <- word:
+	case m.offers <- word:
 	default:
 	}
 }
@@ -239,12 +305,13 @@ func (n *network) called(conn net.Conn, note string) {
 func (l *link) takeDirect(conn net.Conn, word string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if word == "" || word != l.word {
+	m := l.meeting
+	if m == nil || word == "" || word != m.word {
 		return false
 	}
-	l.word = ""
+	m.word = ""
 	select {
-	case l.taken <- conn:
+	case m.taken <- conn:
 		return true
 	default:
 		return false

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,12 +55,25 @@ func (k *keeper) count() int {
 func directPair(t *testing.T) (h1, h2 *network, w1, w2 *keeper, addr string) {
 	t.Helper()
 	h1, h2, addr, _ = twoNetworks(t)
+	w1, w2 = meet(t, h1, h2, addr)
+	return h1, h2, w1, w2, addr
+}
+
+// meet routes two networks to each other, and waits until they have a direct connection.
+func meet(t *testing.T, h1, h2 *network, addr string) (w1, w2 *keeper) {
+	t.Helper()
 	w1, w2 = new(keeper), new(keeper)
 	h1.world, h2.world = w1, w2
 	h2.route(table(1, addr, "h1", "h2"))
 	h1.route(table(1, addr, "h1", "h2"))
 	bothDirect(t, h1, h2)
-	return h1, h2, w1, w2, addr
+	return w1, w2
+}
+
+func (k *keeper) routesNow() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.routes
 }
 
 func bothDirect(t *testing.T, h1, h2 *network) {
@@ -109,24 +123,162 @@ func TestDirectConnection(t *testing.T) {
 	require.True(t, h1.Room(1))
 }
 
-// TestDirectConnectionEnds: when it does the stream goes on as a new route, until there is another.
+// TestDirectConnectionEnds: there is another one soon, and frames arrive.
 func TestDirectConnectionEnds(t *testing.T) {
-	h1, h2, w1, w2, _ := directPair(t)
+	h1, h2, _, w2, _ := directPair(t)
 	for i := range 5 {
 		d := h1.directTo("h2")
-		w1.mu.Lock()
-		before := w1.routes
-		w1.mu.Unlock()
 		d.end(net.ErrClosed)
-		eventually(t, "a new route", func() bool { w1.mu.Lock(); defer w1.mu.Unlock(); return w1.routes > before })
 		eventually(t, "another connection", func() bool { n := h1.directTo("h2"); return n != nil && n != d })
 		bothDirect(t, h1, h2)
-		eventually(t, "a frame", func() bool {
-			h1.Send(1, []byte{0x6d, byte(i)}, nil, false)
-			w2.mu.Lock()
-			defer w2.mu.Unlock()
-			return len(w2.frames) > 0 && w2.frames[len(w2.frames)-1][1] == byte(i)
-		})
+		arrives(t, h1, w2, byte(i))
+	}
+}
+
+// arrives sends frames of a kind until one is there.
+func arrives(t *testing.T, n *network, w *keeper, kind byte) {
+	t.Helper()
+	eventually(t, "a frame", func() bool {
+		n.Send(1, []byte{0x6d, kind}, nil, false)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.frames) > 0 && w.frames[len(w.frames)-1][1] == kind
+	})
+}
+
+// TestStreamTakesOver: without a direct connection any more the stream goes on, as a new route on both sides, and what has waited is dropped.
+func TestStreamTakesOver(t *testing.T) {
+	h1, h2, addr, _ := twoNetworks(t)
+	h1.redialAfter, h2.redialAfter = time.Hour, time.Hour // no other
+	w1, w2 := meet(t, h1, h2, addr)
+	routes := []int{w1.routesNow(), w2.routesNow()}
+	w2.mu.Lock()
+	head, payload := numbered(4)
+	for h1.Room(1) {
+		h1.Send(1, head, payload, false)
+	}
+	h1.directTo("h2").end(net.ErrClosed)
+	w2.mu.Unlock()
+	eventually(t, "the stream", func() bool { return h1.directTo("h2") == nil && h2.directTo("h1") == nil })
+	require.True(t, h1.Room(1))
+	for i, w := range []*keeper{w1, w2} {
+		eventually(t, "a new route", func() bool { return w.routesNow() == routes[i]+1 })
+	}
+	arrives(t, h1, w2, 7)
+}
+
+// TestNothingDirectPastTheLease: neither by who sends nor by who writes what has waited.
+func TestNothingDirectPastTheLease(t *testing.T) {
+	h1, h2, addr, _ := twoNetworks(t)
+	h1.redialAfter, h2.redialAfter = time.Hour, time.Hour
+	_, w2 := meet(t, h1, h2, addr)
+	w2.mu.Lock()
+	sent := 0
+	for ; h1.Room(1); sent++ {
+		h1.Send(1, []byte{0x6d, 1}, make([]byte, 256<<10), false)
+	}
+	h1.fence.over.Store(true)
+	w2.mu.Unlock()
+	eventually(t, "the end of the connection", func() bool { return h1.directTo("h2") == nil && h2.directTo("h1") == nil })
+	require.Less(t, w2.count(), sent)
+
+	h1, h2, addr, _ = twoNetworks(t)
+	h1.redialAfter, h2.redialAfter = time.Hour, time.Hour
+	w1, w2 := meet(t, h1, h2, addr)
+	h1.fence.over.Store(true)
+	h1.Send(1, []byte{0x6d, 1}, nil, false)
+	h2.Send(0, []byte{0x6d, 2}, nil, false)
+	eventually(t, "the other way", func() bool { return w1.count() == 1 })
+	h1.directTo("h2").end(net.ErrClosed) // what was written before has arrived then
+	eventually(t, "its end", func() bool { return h2.directTo("h1") == nil })
+	require.Zero(t, w2.count())
+}
+
+// TestDirectStandsStill: a connection over which nothing comes any more is given up, one that has nothing to carry is not.
+func TestDirectStandsStill(t *testing.T) {
+	var forgotten atomic.Bool
+	h1, h2, addr, _ := networksWith(t, func(c *net.Conn) bool { *c = forgetful(t, *c, &forgotten); return true })
+	h1.beatEvery, h2.beatEvery = 20*time.Millisecond, 20*time.Millisecond
+	w1, w2 := meet(t, h1, h2, addr)
+	d := h1.directTo("h2")
+	for heard := uint32(0); heard < 4*beatsMissed; {
+		eventually(t, "a sign of life", func() bool { return d.heard.Load() > heard })
+		heard = d.heard.Load()
+	}
+	require.Same(t, d, h1.directTo("h2"))
+	forgotten.Store(true)
+	for _, w := range []*keeper{w1, w2} {
+		routes := w.routesNow()
+		eventually(t, "a new route", func() bool { return w.routesNow() > routes })
+	}
+	arrives(t, h1, w2, 1)
+}
+
+// forgetful is an end of a connection that carries what the other does, until it has forgotten: then it says nothing, and does not end.
+func forgetful(t *testing.T, c net.Conn, forgotten *atomic.Bool) net.Conn {
+	t.Helper()
+	near, far := tcpPair(t)
+	carry := func(to, from net.Conn) {
+		defer to.Close() //nolint:errcheck // a test's
+		b := make([]byte, 64<<10)
+		for {
+			n, err := from.Read(b)
+			if err == nil && !forgotten.Load() {
+				_, err = to.Write(b[:n])
+			}
+			if err != nil {
+				return
+			}
+		}
+	}
+	go carry(far, c) // until the connections end
+	go carry(c, far)
+	return near
+}
+
+// TestOffersAreRepeated: a direct connection that does not come to the other executor is made again.
+func TestOffersAreRepeated(t *testing.T) {
+	var tries atomic.Int64
+	h1, h2, addr, _ := networksWith(t, func(*net.Conn) bool { return tries.Add(1) > 3 })
+	h1.offerEvery, h2.offerEvery = 10*time.Millisecond, 10*time.Millisecond
+	meet(t, h1, h2, addr)
+	require.GreaterOrEqual(t, tries.Load(), int64(4))
+}
+
+// TestWordIsOfOneStream: a word is good once, as long as its stream lasts; what was called for an older one is closed.
+func TestWordIsOfOneStream(t *testing.T) {
+	l := newLink("h1")
+	number, m := l.open()
+	l.offerDirect(number, m)
+	word := m.word
+	one, other := tcpPair(t)
+	require.False(t, l.takeDirect(one, ""))
+	require.False(t, l.takeDirect(one, "x"))
+	require.True(t, l.takeDirect(one, word))
+	require.False(t, l.takeDirect(one, word), "once")
+	next, n := l.open()
+	_, err := other.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	l.offerDirect(number, m)
+	require.False(t, l.takeDirect(one, m.word), "of an older stream")
+	l.offerDirect(next, n)
+	l.closed(next)
+	require.False(t, l.takeDirect(one, n.word))
+}
+
+// TestStreamsOnly: where one of two executors wants no direct connections frames go over the stream.
+func TestStreamsOnly(t *testing.T) {
+	for i := range 2 {
+		h1, h2, addr, _ := networksWith(t, func(*net.Conn) bool { t.Error("a direct connection"); return false })
+		n := []*network{h1, h2}[i]
+		n.streamsOnly = true
+		h1.offerEvery, h2.offerEvery = time.Millisecond, time.Millisecond
+		h1.world, h2.world = new(keeper), new(keeper)
+		h2.route(table(1, addr, "h1", "h2"))
+		h1.route(table(1, addr, "h1", "h2"))
+		for kind := range byte(5) {
+			arrives(t, h1, h2.world.(*keeper), kind)
+		}
 	}
 }
 

@@ -137,6 +137,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	if e.net, err = newNetwork(s.App, s.Host, e.fence, e.log); err != nil {
 		return err
 	}
+	e.net.streamsOnly = s.StreamsOnly
 	e.world = mpi.NewWorld(mc, e.net)
 	e.net.world = e.world
 	e.collect = newCollector(e.engine.Activity())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"net"
 	"sync"
 
 	"github.com/godwit-run/godwit/internal/notify"
@@ -32,25 +31,20 @@ type link struct {
 	peer string // host
 
 	directWake notify.Signal // something waits for who writes the direct connection
-	offers     chan string   // of the other side: the newest
-	taken      chan net.Conn // a direct connection that was called for
 
-	mu     sync.Mutex // guards the fields below
-	direct *direct    // nil: frames go over the stream
-	word   string     // that was offered for a direct connection; empty: none is wanted
-	up     uint64     // counts streams; odd: a stream is up
-	queue  outgoing
-	failed error
-	left   bool // no rank of the app is on the host any more: no stream lasts
-	wake   notify.Signal
-	news   notify.Signal // for who dials: it may go better now
+	mu      sync.Mutex // guards the fields below
+	direct  *direct    // nil: frames go over the stream
+	meeting *meeting   // of the stream
+	up      uint64     // counts streams; odd: a stream is up
+	queue   outgoing
+	failed  error
+	left    bool // no rank of the app is on the host any more: no stream lasts
+	wake    notify.Signal
+	news    notify.Signal // for who dials: it may go better now
 }
 
 func newLink(peer string) *link {
-	return &link{
-		peer: peer, wake: notify.NewSignal(), news: notify.NewSignal(), directWake: notify.NewSignal(),
-		offers: make(chan string, 1), taken: make(chan net.Conn, 1),
-	}
+	return &link{peer: peer, wake: notify.NewSignal(), news: notify.NewSignal(), directWake: notify.NewSignal()}
 }
 
 // send queues a copy of a frame, or drops it while no stream is up. It does not block.
@@ -115,14 +109,15 @@ func (l *link) streams() uint64 {
 	return l.up
 }
 
-// open marks a new stream as up; what was queued for an older one is dropped. It returns the stream's number.
-func (l *link) open() uint64 {
+// open marks a new stream as up; what was queued for an older one is dropped. It returns the stream's number, and where its sides meet.
+func (l *link) open() (uint64, *meeting) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.up += 1 + l.up%2 // odd again, and never a number that was used before
 	l.queue.clear()
-	l.failed, l.direct, l.word = nil, nil, ""
-	return l.up
+	l.meeting.close()
+	l.failed, l.direct, l.meeting = nil, nil, newMeeting()
+	return l.up, l.meeting
 }
 
 // closed marks the stream as down, unless a newer one is up.
@@ -133,7 +128,8 @@ func (l *link) closed(number uint64) {
 		return
 	}
 	l.up++
-	l.direct, l.word = nil, ""
+	l.meeting.close()
+	l.direct, l.meeting = nil, nil
 	l.queue.clear()
 }
 

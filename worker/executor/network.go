@@ -52,7 +52,9 @@ type network struct {
 	greetings   greetings
 	fence       *fence
 	redialAfter time.Duration // the first wait before a link is dialled again
-	streamsOnly bool          // no direct connections
+	offerEvery  time.Duration
+	beatEvery   time.Duration
+	streamsOnly bool // no direct connections
 
 	mu      sync.RWMutex // guards the fields below
 	world   world
@@ -68,7 +70,7 @@ type network struct {
 
 func newNetwork(app, host string, fence *fence, log *slog.Logger) (n *network, err error) {
 	n = &network{
-		app: app, host: host, fence: fence, log: log, incoming: newConnListener(), redialAfter: redialMin,
+		app: app, host: host, fence: fence, log: log, incoming: newConnListener(), redialAfter: redialMin, offerEvery: offerEvery, beatEvery: beatEvery,
 		links: map[string]*link{}, dialled: map[string]bool{}, wake: notify.NewSignal(),
 	}
 	n.lookout, err = newLookout(n.deliver)
@@ -366,21 +368,21 @@ func (n *network) hungUp(l *link) {
 // serve runs a link over one stream until it fails. calls says that this host has called the other.
 func (n *network) serve(ctx context.Context, l *link, s stream, calls bool) error {
 	g, ctx := errgroup.WithContext(ctx)
-	number := l.open()
+	number, m := l.open()
 	defer l.closed(number)
 	n.reconnect(l.peer)
 	g.Go(func() error { return l.pump(ctx, fenced{s, n.fence}, number, n.room) })
 	g.Go(func() error {
 		return drain(s, func(frame []byte) {
 			if len(frame) > 0 && frame[0] == offerFrame {
-				l.offered(string(frame[1:]))
+				m.offered(string(frame[1:]), true)
 				return
 			}
 			n.deliver(frame)
 		})
 	})
 	if !n.streamsOnly {
-		g.Go(func() error { return n.serveDirect(ctx, l, number, calls) })
+		g.Go(func() error { return n.serveDirect(ctx, l, number, m, calls) })
 	}
 	// A stream's RecvMsg ends with the stream's own context, which ends when this function returns: do not wait for it.
 	<-ctx.Done()

@@ -26,14 +26,22 @@ func openNetwork(t *testing.T, host string, f *fence) *network {
 	return n
 }
 
+// openFence is one of a host that was granted no lease yet.
+func openFence() *fence { return newFence(func() time.Duration { return 0 }) }
+
 // twoNetworks are a network of an executor on h1, and one on h2 that can be called, until the test ends. calls counts who called h2.
 func twoNetworks(t *testing.T) (h1, h2 *network, addr string, calls *atomic.Int64) {
+	t.Helper()
+	return networksWith(t, nil)
+}
+
+// networksWith are twoNetworks between which something is done with each direct connection, which is refused if between says so.
+func networksWith(t *testing.T, between func(*net.Conn) bool) (h1, h2 *network, addr string, calls *atomic.Int64) {
 	t.Helper()
 	l, err := listen.New("127.0.0.1:0")
 	require.NoError(t, err)
 	acc := l.Protocol(pipe.RankProtocol)
-	f := newFence(func() time.Duration { return 0 }) // no lease was granted yet
-	h1, h2, calls = openNetwork(t, "h1", f), openNetwork(t, "h2", f), new(atomic.Int64)
+	h1, h2, calls = openNetwork(t, "h1", openFence()), openNetwork(t, "h2", openFence()), new(atomic.Int64)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{}, 4)
 	for _, run := range []func(){
@@ -47,6 +55,10 @@ func twoNetworks(t *testing.T) (h1, h2 *network, addr string, calls *atomic.Int6
 					return
 				}
 				calls.Add(1)
+				if between != nil && len(c.Args) == 3 && !between(&c.Conn) {
+					_ = c.Close() // as a worker does whose executor does not take it
+					continue
+				}
 				h2.called(c.Conn, strings.Join(c.Args[1:], " "))
 			}
 		},
@@ -150,7 +162,7 @@ func TestNoStreamOnAForgottenLink(t *testing.T) {
 	defer n.lookout.close()
 	l := newLink("h1")
 	n.links["h1"] = l
-	number := l.open()
+	number, _ := l.open()
 	n.hungUp(l) // an older stream has ended
 	require.Same(t, l, n.links["h1"])
 	_, _, err := l.take(number)
@@ -158,7 +170,8 @@ func TestNoStreamOnAForgottenLink(t *testing.T) {
 	l.closed(number)
 	n.hungUp(l)
 	require.Empty(t, n.links)
-	_, _, err = l.take(l.open())
+	number, _ = l.open()
+	_, _, err = l.take(number)
 	require.ErrorIs(t, err, errLeft)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -39,8 +40,9 @@ type direct struct {
 	send    func(fd uintptr) bool
 
 	// From the peer.
-	id      int32      // the lookout's
-	reading sync.Mutex // guards the following
+	id      int32         // the lookout's
+	heard   atomic.Uint32 // counts what was read
+	reading sync.Mutex    // guards the following
 	buf     []byte
 	have    int // read, and not a whole frame yet
 	read    transfer
@@ -163,6 +165,7 @@ func (d *direct) take(deliver func(frame []byte)) (some bool) {
 		d.end(err)
 		return false
 	}
+	d.heard.Add(1)
 	d.have += d.read.n
 	d.deliver(deliver)
 	return true
@@ -180,7 +183,9 @@ func (d *direct) deliver(deliver func(frame []byte)) {
 		if d.have-at < 4+size {
 			break
 		}
-		deliver(d.buf[at+4 : at+4+size])
+		if size > 0 { // else it only says that the other side is there
+			deliver(d.buf[at+4 : at+4+size])
+		}
 		at += 4 + size
 	}
 	d.have = copy(d.buf, d.buf[at:d.have])
