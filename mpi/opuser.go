@@ -109,11 +109,15 @@ func callReduceLocal(p *Proc, a args) (uint64, error) {
 	if o.fn != 0 {
 		return success, p.applyUser(o, t, out, in, out)
 	}
-	data := p.packed(out)
-	combine(o.handle, t, data, p.packed(in), data)
-	if out.typ != nil {
-		p.unpack(out, data)
+	if out.typ == nil {
+		data := p.bytes(out)
+		combine(o.handle, t, data, p.bytes(in), data)
+		return success, nil
 	}
+	data := make([]byte, out.len) // beside the one piece that packed makes
+	p.pack(data, out)
+	combine(o.handle, t, data, p.packed(in), data)
+	p.unpack(out, data)
 	return success, nil
 }
 

@@ -258,6 +258,9 @@ TEST(op_predefined_everywhere, 1, "MPI-5.0 section 6.9",
   short a = 3, b = 4;
   MPI_Reduce_local(&a, &b, 1, MPI_SHORT, MPI_PROD);
   CHECK_INT(b, 12);
+  struct { double v; int i; } far[2] = {{1, 10}, {5, 11}}, near[2] = {{2, 20}, {4, 21}};
+  MPI_Reduce_local(far, near, 2, MPI_DOUBLE_INT, MPI_MAXLOC);
+  CHECK(near[0].v == 2 && near[0].i == 20 && near[1].v == 5 && near[1].i == 11);
   free(all);
 }
 

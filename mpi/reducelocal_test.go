@@ -1,0 +1,42 @@
+package mpi
+
+import (
+	"encoding/binary"
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestReduceLocalWithGaps: elements with gaps between them are combined like others, and the gaps stay as they are.
+func TestReduceLocalWithGaps(t *testing.T) {
+	for name, c := range map[string]struct {
+		typ, size, index int
+		put              func(b []byte, v int)
+	}{
+		"MPI_DOUBLE_INT": {0x229, 16, 8, func(b []byte, v int) { binary.LittleEndian.PutUint64(b, math.Float64bits(float64(v))) }},
+		"MPI_SHORT_INT":  {0x22c, 8, 4, func(b []byte, v int) { binary.LittleEndian.PutUint16(b, uint16(v)) }},
+		"MPI_2INT":       {0x22b, 8, 4, func(b []byte, v int) { binary.LittleEndian.PutUint32(b, uint32(v)) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run1(t, 1, func(g *guest) {
+				elements := func(at int, pairs ...[2]int) []byte {
+					b := g.mem[at : at+len(pairs)*c.size]
+					for i := range b {
+						b[i] = 0xaa
+					}
+					for i, p := range pairs {
+						c.put(b[i*c.size:], p[0])
+						g.setInts(at+i*c.size+c.index, p[1])
+					}
+					return b
+				}
+				want := append([]byte(nil), elements(rbuf, [2]int{2, 20}, [2]int{5, 11}, [2]int{9, 22})...)
+				elements(sbuf, [2]int{1, 10}, [2]int{5, 11}, [2]int{3, 12})
+				got := elements(rbuf, [2]int{2, 20}, [2]int{4, 21}, [2]int{9, 22})
+				g.call("MPI_Reduce_local", sbuf, rbuf, 3, c.typ, opMaxloc)
+				require.Equal(t, want, got)
+			})
+		})
+	}
+}
