@@ -49,7 +49,8 @@ func (p *Proc) bytes(s span) []byte {
 	return b[s.off:end:end]
 }
 
-// packed returns a span's data in one piece: its memory itself where it is contiguous, else a copy, which is valid until the next.
+// packed returns a span's data in one piece: its memory itself where it is contiguous, else a copy, which is valid until the next and as long as the
+// rank's lock is held.
 func (p *Proc) packed(s span) []byte {
 	if s.typ == nil || s.len == 0 {
 		return p.bytes(s)
@@ -87,7 +88,7 @@ func (p *Proc) unpack(s span, src []byte) {
 	m.elements(s.typ, int64(s.off))
 }
 
-// move copies the data of one span to another.
+// move copies the data of one span to another. It needs no lock where nothing else uses the two: its memory is its own.
 func (p *Proc) move(dst, src span) {
 	n := min(dst.len, src.len)
 	dst, src = dst.part(0, n), src.part(0, n)
@@ -98,7 +99,12 @@ func (p *Proc) move(dst, src span) {
 	case dst.typ == nil:
 		p.pack(p.bytes(dst), src)
 	default:
-		p.unpack(dst, p.packed(src))
+		buf := make([]byte, min(n, uint32(p.w.cfg.ChunkBytes)))
+		for at := uint32(0); at < n; at += uint32(len(buf)) {
+			part := src.part(at, uint32(len(buf)))
+			p.pack(buf[:part.len], part)
+			p.unpack(dst.part(at, part.len), buf[:part.len])
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package mpi
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"testing"
@@ -37,6 +38,30 @@ func TestReduceLocalWithGaps(t *testing.T) {
 				g.call("MPI_Reduce_local", sbuf, rbuf, 3, c.typ, opMaxloc)
 				require.Equal(t, want, got)
 			})
+		})
+	}
+}
+
+// TestMoveIsAlone: a copy between layouts, of any length, uses none of the memory that the rank's lock guards: it may be made without the lock.
+func TestMoveIsAlone(t *testing.T) {
+	for _, n := range []int{200, 1000} { // within one piece, and beyond
+		run1(t, 1, func(g *guest) {
+			g.call("MPI_Type_vector", n, 1, 2, tInt, 64)
+			g.call("MPI_Type_commit", 64)
+			for i := range n {
+				g.setInts(sbuf+8*i, i)
+			}
+			p := g.p
+			p.bounce = bytes.Repeat([]byte{7}, 1024) // somebody else's, who has the lock
+			src, err := p.elements(sbuf, 1, p.types.get(uint32(g.int(64))))
+			require.NoError(t, err)
+			dst := src
+			dst.off = rbuf + 4
+			p.move(dst, src)
+			require.Equal(t, bytes.Repeat([]byte{7}, 1024), p.bounce)
+			for i := range n {
+				require.Equal(t, i, g.int(rbuf+4+8*i))
+			}
 		})
 	}
 }
