@@ -185,6 +185,11 @@ func (a *app) waitChild() {
 
 // reconcile does the next steps towards the record.
 func (a *app) reconcile(ctx context.Context) {
+	for id, epoch := range a.mine() {
+		if r := a.ranks[id]; r != nil && r.state == apiv1.RankEnded {
+			r.epoch = epoch // it may have ended here, staged, before the migration that has brought it was committed
+		}
+	}
 	if a.rec.App.Verdict != "" {
 		a.stop(ctx)
 		return

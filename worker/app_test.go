@@ -259,6 +259,31 @@ func TestLostExecutorEndsItsRanks(t *testing.T) {
 	require.NotEmpty(t, st.Ranks[0].Reason)
 }
 
+// TestLostWithItsExecutorBeforeTheCommit: a rank that was staged in an executor that is gone is a rank of this host when its migration is committed all the
+// same, and has ended here; also if the app is to stop.
+func TestLostWithItsExecutorBeforeTheCommit(t *testing.T) {
+	for _, verdict := range []string{"", "cancelled"} {
+		b := newBench(t)
+		b.staged()
+		b.a.childExited(b.a.child)
+		(<-b.a.inbox)()
+		b.rec.App = &apiv1.App{
+			Id: "a", Phase: "running", Size: 2, Epoch: 2, Placement: []string{"h1", "h1"}, Verdict: verdict, Spec: &apiv1.AppSpec{},
+			Ranks: []*apiv1.RankState{{Epoch: 1}, {Epoch: 2}},
+		}
+		b.rec = &apiv1.AppRecord{Index: b.rec.Index + 1, App: b.rec.App, Addrs: b.rec.Addrs}
+		b.step()
+		ranks := b.a.status().Ranks
+		require.Len(t, ranks, 2)
+		for i, r := range ranks {
+			require.Equal(t, apiv1.RankEnded, r.State)
+			require.NotZero(t, r.ExitCode)
+			require.NotEmpty(t, r.Reason)
+			require.Equal(t, b.rec.App.Ranks[i].Epoch, r.Epoch)
+		}
+	}
+}
+
 func TestOlderRecordsAreIgnored(t *testing.T) {
 	w := &Worker{
 		log: slog.New(slog.DiscardHandler), tasks: new(errgroup.Group), apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{},

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"math/rand/v2"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -101,4 +102,38 @@ func TestDrainingRankIsCancelled(t *testing.T) {
 		a.next(a.hosts[0])
 	}
 	require.Zero(t, a.ended[0].ExitCode, "its program has ended well")
+}
+
+// TestStandingRanksAreCancelled: a rank that is frozen, or staged, or whose image is being written, ends when the app is cancelled; what is staged after
+// that is refused.
+func TestStandingRanksAreCancelled(t *testing.T) {
+	a := frozenReceiver(t, []int{0, 0}, 2, "4")
+	src, dst := a.hosts[0], a.hosts[1]
+	stage := func() *apiv1.ExecStaged {
+		dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Stage{Stage: &apiv1.ExecStage{Migration: "hold", Rank: 1, Path: filepath.Join(a.dir, "hold-1.image")}}})
+		for {
+			if s := a.next(dst).GetStaged(); s != nil {
+				return s
+			}
+		}
+	}
+	require.Empty(t, stage().Error)
+	for _, h := range a.hosts {
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: "enough"}}})
+		delete(a.ended, 1)
+		for a.ended[1] == nil {
+			a.next(h)
+		}
+		require.NotZero(t, a.ended[1].ExitCode)
+		require.Equal(t, "cancelled: enough", a.ended[1].Reason)
+	}
+	require.Contains(t, stage().Error, "cancelled: enough")
+	src.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: []int32{1}}}})
+	dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{1}}}})
+	for _, h := range a.hosts {
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Ping{Ping: &apiv1.ExecPing{}}})
+		for a.next(h).GetPong() == nil {
+			continue
+		}
+	}
 }

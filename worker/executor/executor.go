@@ -41,8 +41,9 @@ type Executor struct {
 	collect  *collector
 	runGroup *errgroup.Group
 
-	mu    sync.Mutex // guards ranks and what is in them
-	ranks map[mpi.Rank]*rank
+	mu        sync.Mutex // guards ranks and what is in them, and cancelled
+	ranks     map[mpi.Rank]*rank
+	cancelled error // why the app is; nil: it is not
 }
 
 // New makes an executor of the two sockets and the lease inherited from the worker. Run does the work.
@@ -177,7 +178,7 @@ func (e *Executor) commands(ctx context.Context) error {
 		case *apiv1.ExecCommand_Drop:
 			e.drop(ctx, m.Drop)
 		case *apiv1.ExecCommand_Cancel:
-			e.cancel(m.Cancel)
+			e.cancel(ctx, m.Cancel)
 		case *apiv1.ExecCommand_Ping:
 			e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Pong{Pong: &apiv1.ExecPong{}}})
 		case *apiv1.ExecCommand_Inspect:

@@ -57,15 +57,25 @@ func (e *Executor) stopped(ctx context.Context, r *rank) {
 	e.mu.Unlock()
 	e.frozen(f, int32(r.id), since, &image{}, nil) // it stands still; the image follows
 	img, err := e.capture(r, f)
-	e.mu.Lock()
-	r.state = rankFrozen
-	if r.freeze == nil { // withdrawn while the image was written
-		e.goOn(ctx, r)
-		e.mu.Unlock()
-		return
+	if e.stays(ctx, r) {
+		e.frozen(f, int32(r.id), since, img, err)
 	}
-	e.mu.Unlock()
-	e.frozen(f, int32(r.id), since, img, err)
+}
+
+// stays makes a rank frozen whose image is written, unless something else was decided meanwhile.
+func (e *Executor) stays(ctx context.Context, r *rank) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r.state = rankFrozen
+	switch {
+	case e.cancelled != nil:
+		e.endStill(ctx, r)
+		return false
+	case r.freeze == nil: // withdrawn
+		e.goOn(ctx, r)
+		return false
+	}
+	return true
 }
 
 // image is an image file as written.
@@ -124,7 +134,7 @@ func (e *Executor) resume(ctx context.Context, c *apiv1.ExecResume) {
 	defer e.mu.Unlock()
 	for _, id := range c.Ranks {
 		r := e.ranks[mpi.Rank(id)]
-		if r == nil || r.state == rankStaged {
+		if r == nil || r.state == rankStaged || r.state == rankEnded {
 			continue
 		}
 		r.freeze = nil
@@ -156,10 +166,15 @@ func (e *Executor) stage(ctx context.Context, s *apiv1.ExecStage) {
 	r, err := e.load(ctx, s)
 	if err == nil {
 		e.mu.Lock()
-		if old := e.ranks[r.id]; old != nil && (old.state == rankRunning || old.state == rankFrozen) {
+		old := e.ranks[r.id]
+		switch {
+		case e.cancelled != nil:
+			err = e.cancelled
+			e.discard(ctx, r)
+		case old != nil && (old.state == rankRunning || old.state == rankFrozen):
 			err = fmt.Errorf("executor: rank %d is here already", r.id)
 			e.discard(ctx, r)
-		} else {
+		default:
 			if old != nil && old.state == rankStaged {
 				e.discard(ctx, old)
 			}

@@ -134,17 +134,36 @@ func (e *Executor) discard(ctx context.Context, r *rank) {
 	}
 }
 
-// cancel makes every rank fail at its next call.
-func (e *Executor) cancel(c *apiv1.ExecCancel) {
+// cancel makes every rank fail at its next call. One that stands still ends.
+func (e *Executor) cancel(ctx context.Context, c *apiv1.ExecCancel) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	err := fmt.Errorf("%w: %s", errCancelled, c.Reason)
+	e.cancelled = fmt.Errorf("%w: %s", errCancelled, c.Reason)
 	for _, r := range e.ranks {
-		if r.state != rankEnded {
-			r.proc.Cancel(err)
-			r.guest.Cancel(err)
+		switch r.state {
+		case rankEnded:
+		case rankFrozen, rankStaged:
+			e.endStill(ctx, r)
+		default:
+			r.proc.Cancel(e.cancelled)
+			r.guest.Cancel(e.cancelled)
 		}
 	}
+}
+
+// endStill ends a rank that stands still, since the app is cancelled. Holds mu.
+func (e *Executor) endStill(ctx context.Context, r *rank) {
+	if r.state == rankFrozen {
+		e.world.Remove(r.id)
+	}
+	r.state = rankEnded
+	e.discard(ctx, r)
+	end := &apiv1.ExecEnded{Rank: int32(r.id), ExitCode: 1, Reason: e.cancelled.Error()}
+	e.runGroup.Go(func() error {
+		r.out.flush() // it may wait for the worker
+		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Ended{Ended: end}})
+		return nil
+	})
 }
 
 var errCancelled = errors.New("cancelled")
