@@ -85,7 +85,7 @@ func (a *app) childStarted(start *start, c *child, path string) {
 		App: a.id, ModulePath: path, CacheDir: a.host.modules.codeDir(spec.ModuleDigest),
 		Args: append([]string{a.rec.App.Name}, spec.Args...), Env: spec.Env, Size: a.rec.App.Size,
 		Ranks: fresh, Routes: a.routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
-		StreamsOnly: a.host.cfg.StreamsOnly,
+		StreamsOnly: a.host.cfg.StreamsOnly, MemoryBytes: ranksMemory(a.host.cfg.TotalMemory),
 	}}})
 }
 
@@ -123,6 +123,8 @@ func exitReason(c *child) (int32, string) {
 	}
 	ws, ok := waitStatus(c.state)
 	switch {
+	case c.starved > 0:
+		return codeKilled, fmt.Sprintf("executor killed by the kernel, for want of memory: all executors of this host may take %d MiB together (--total-memory of its worker)", c.starved>>20)
 	case ok && ws.Signaled():
 		return 128 + int32(ws.Signal()), fmt.Sprintf("executor killed by signal %d (%s)", ws.Signal(), ws.Signal())
 	case ok && ws.ExitStatus() == pipe.ExitLeaseOver:

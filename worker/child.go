@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -27,6 +28,7 @@ type child struct {
 	process *os.Process
 	exited  chan struct{}          // closed when the process is gone
 	state   *os.ProcessState       // set before exited is closed
+	starved int64                  // the memory that executors may take, if the kernel ended it for want of more; set before exited is closed
 	why     atomic.Pointer[string] // why the worker killed it; nil: it did not
 
 	mu       sync.Mutex // guards commands
@@ -42,6 +44,7 @@ type spawner struct {
 	argv    []string
 	starter *proc.Starter
 	lease   *pipe.Lease // for all executors
+	memory  *memory
 }
 
 // start runs an executor for n ranks of app. Its events go to onEvent, in order, from one goroutine; onExit follows the
@@ -67,8 +70,9 @@ func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*ap
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("worker: start an executor: %w", err), control.Close(), conns.Close())
 	}
+	s.memory.bound(cmd.Process.Pid)
 	c := &child{app: app, control: pipe.NewConn(control), conns: conns, process: cmd.Process, exited: make(chan struct{}), wake: notify.NewSignal()}
-	go c.wait(cmd)
+	go c.wait(cmd, s.memory)
 	go c.events(onEvent, onExit)
 	go c.send() // until the process is gone
 	return c, nil
@@ -79,9 +83,12 @@ const exitWait = 2 * time.Second
 
 // wait tells when the process is gone. It stands apart from the events: what they wait for, a disk perhaps, does not hold up who waits
 // for the process.
-func (c *child) wait(cmd *exec.Cmd) {
+func (c *child) wait(cmd *exec.Cmd, m *memory) {
 	_ = cmd.Wait() // its state says all
 	c.state = cmd.ProcessState
+	if ws, ok := waitStatus(c.state); ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL && c.why.Load() == nil {
+		c.starved = m.ended()
+	}
 	close(c.exited)
 }
 

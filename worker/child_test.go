@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -135,7 +136,7 @@ func TestLastWords(t *testing.T) {
 		fmt.Sprintf("exec 3<&-; sleep 0.2; exit %d", pipe.ExitLeaseOver): "the host's lease was over",
 		"exec 3<&-; exec sleep 600":                                      "it closed its link and did not end",
 	} {
-		s := &spawner{argv: []string{"sh", "-c", script}, starter: starter, lease: shared}
+		s := &spawner{argv: []string{"sh", "-c", script}, starter: starter, lease: shared, memory: &memory{log: slog.New(slog.DiscardHandler)}}
 		gone := make(chan *child, 1)
 		_, err := s.start(ctx, "a", 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
 		require.NoError(t, err)

@@ -31,6 +31,9 @@ type Config struct {
 	Executor []string
 	// MemoryLimitPages bounds a guest's memory in pages of 64 KiB; default 65,536 (4 GiB).
 	MemoryLimitPages uint32
+	// TotalMemory bounds the memory of all executors together, in bytes: the ranks of one may grow to a little less, and where control groups are to be had
+	// the kernel ends an executor, and no other process, when all take more. At least 256 MiB; default: what the machine has, but for an eighth.
+	TotalMemory int64
 	// StreamsOnly has messages between hosts go over gRPC, without direct connections beside it.
 	StreamsOnly bool
 	// LogBytes bounds the output kept on this host; the logs of apps that ended longest ago go first. Default 4 GiB.
@@ -70,6 +73,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("--data-dir is missing")
 	case c.Slots < 1 || c.Slots > MaxSlots:
 		return fmt.Errorf("--slots %d: must be 1 to %d", c.Slots, MaxSlots)
+	case c.TotalMemory != 0 && c.TotalMemory < minTotalMemory:
+		return fmt.Errorf("--total-memory %d: give at least %d MiB", c.TotalMemory>>20, minTotalMemory>>20)
 	case len(c.Executor) == 0:
 		return fmt.Errorf("worker: no command for executors")
 	}

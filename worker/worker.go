@@ -26,6 +26,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/cgroup"
 	"github.com/godwit-run/godwit/internal/dirlock"
 	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/listen"
@@ -100,6 +101,14 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 	if w.listener, err = listen.New(cfg.Listen); err != nil {
 		return nil, err
 	}
+	if w.cfg.TotalMemory == 0 {
+		has, err := cgroup.Memory()
+		if err != nil {
+			return nil, err
+		}
+		w.cfg.TotalMemory = max(has-has/8, minTotalMemory)
+	}
+	w.spawner.memory = newMemory(w.cfg.TotalMemory, log)
 	w.rankConns, w.dataConns = w.listener.Protocol(pipe.RankProtocol), w.listener.HTTP()
 	if w.cfg.Advertise == "" {
 		w.cfg.Advertise = w.listener.Addr().String()
@@ -210,6 +219,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	g.Go(func() error { return w.keepSession(ctx) })
 	err := g.Wait()
 	w.killAll("the worker stops")
+	w.spawner.memory.close()
 	w.modules.wait() // fetches, and what the executors' ends remove
 	if errors.Is(err, context.Canceled) {
 		return nil

@@ -442,7 +442,9 @@ type ExecStart struct {
 	Host             string      `protobuf:"bytes,9,opt,name=host,proto3" json:"host,omitempty"`
 	MemoryLimitPages uint32      `protobuf:"varint,10,opt,name=memory_limit_pages,json=memoryLimitPages,proto3" json:"memory_limit_pages,omitempty"`
 	// No direct connections to other executors: all goes over gRPC.
-	StreamsOnly   bool `protobuf:"varint,11,opt,name=streams_only,json=streamsOnly,proto3" json:"streams_only,omitempty"`
+	StreamsOnly bool `protobuf:"varint,11,opt,name=streams_only,json=streamsOnly,proto3" json:"streams_only,omitempty"`
+	// Most memory of all ranks together; 0: no limit.
+	MemoryBytes   int64 `protobuf:"varint,12,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -552,6 +554,13 @@ func (x *ExecStart) GetStreamsOnly() bool {
 		return x.StreamsOnly
 	}
 	return false
+}
+
+func (x *ExecStart) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
 }
 
 // ExecRoutes says where every rank is.
@@ -1631,7 +1640,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06failed\x18\a \x01(\v2\x15.godwit.v1.ExecFailedH\x00R\x06failed\x128\n" +
 	"\tinspected\x18\b \x01(\v2\x18.godwit.v1.ExecInspectedH\x00R\tinspected\x12)\n" +
 	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pongB\x05\n" +
-	"\x03msg\"\xbf\x02\n" +
+	"\x03msg\"\xe2\x02\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1f\n" +
 	"\vmodule_path\x18\x02 \x01(\tR\n" +
@@ -1645,7 +1654,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x04host\x18\t \x01(\tR\x04host\x12,\n" +
 	"\x12memory_limit_pages\x18\n" +
 	" \x01(\rR\x10memoryLimitPages\x12!\n" +
-	"\fstreams_only\x18\v \x01(\bR\vstreamsOnly\"\xe9\x01\n" +
+	"\fstreams_only\x18\v \x01(\bR\vstreamsOnly\x12!\n" +
+	"\fmemory_bytes\x18\f \x01(\x03R\vmemoryBytes\"\xe9\x01\n" +
 	"\n" +
 	"ExecRoutes\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +

@@ -29,7 +29,7 @@ import (
 // workerFlags are the flags of godwit worker.
 type workerFlags struct {
 	name, dataDir, listen, gossip, join, level, direct string
-	slots, memoryMiB, logMiB, moduleMiB                int
+	slots, memoryMiB, totalMiB, logMiB, moduleMiB      int
 	labels                                             []string
 }
 
@@ -58,6 +58,7 @@ func newWorker() *cobra.Command {
 	c.Flags().IntVar(&f.slots, "slots", unset, "how many ranks this host takes (required)")
 	c.Flags().Lookup("slots").DefValue = "0" // not shown then
 	c.Flags().IntVar(&f.memoryMiB, "memory-limit", 4096, "most memory of one rank, in MiB")
+	c.Flags().IntVar(&f.totalMiB, "total-memory", 0, "most memory of all executors together, in MiB; an app's ranks may grow to a little less (default: the machine's but for an eighth)")
 	c.Flags().IntVar(&f.logMiB, "keep-logs", int(worker.DefaultConfig().LogBytes>>20), "most output kept on this host, in MiB; that of apps that ended first goes first, and as well while the disk is full")
 	c.Flags().IntVar(&f.moduleMiB, "keep-modules", int(worker.DefaultConfig().ModuleBytes>>20), "most modules and compiled code kept on this host, in MiB")
 	c.Flags().StringArrayVar(&f.labels, "label", nil, "`KEY=VALUE` kept with the host, as godwit hosts -o json shows it; may be repeated")
@@ -145,6 +146,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	cfg.Name, cfg.DataDir, cfg.Listen, cfg.Slots = f.name, f.dataDir, net.JoinHostPort(host, strconv.Itoa(port)), f.slots
 	cfg.Executor = []string{self, "exec"}
 	cfg.MemoryLimitPages = uint32(f.memoryMiB * 16)
+	cfg.TotalMemory = int64(f.totalMiB) << 20
 	cfg.StreamsOnly = f.direct == "off"
 	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
 	cfg.Labels = map[string]string{}

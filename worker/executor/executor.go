@@ -124,6 +124,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	if s.MemoryLimitPages > 0 {
 		cfg.MemoryLimitPages = s.MemoryLimitPages
 	}
+	cfg.MemoryBytes = s.MemoryBytes
 	if e.engine, err = wasm.NewEngine(ctx, cfg); err != nil {
 		return err
 	}

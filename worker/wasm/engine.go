@@ -18,6 +18,7 @@ import (
 type Config struct {
 	CacheDir         string // compiled code is kept here, shared with other processes; default: not kept
 	MemoryLimitPages uint32 // most memory of one guest, in pages of 64 KiB; default 65,536 (4 GiB)
+	MemoryBytes      int64  // most memory of all guests together; default: no limit
 	CompileWorkers   int    // goroutines that compile one module; default 2
 }
 
@@ -31,6 +32,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.MemoryLimitPages < 1 || c.MemoryLimitPages > maxMemoryPages:
 		return fmt.Errorf("wasm config: memory limit of %d pages is not in 1..%d", c.MemoryLimitPages, maxMemoryPages)
+	case c.MemoryBytes < 0:
+		return fmt.Errorf("wasm config: memory of %d bytes", c.MemoryBytes)
 	case c.CompileWorkers < 1:
 		return fmt.Errorf("wasm config: %d compile workers", c.CompileWorkers)
 	}
@@ -45,6 +48,7 @@ type Engine struct {
 	runtime  wazero.Runtime
 	hosts    map[string]map[string]api.FunctionDefinition // by module, then name
 	activity Activity
+	budget   budget
 
 	mu    sync.Mutex     // guards plain
 	plain wazero.Runtime // for modules whose code the cache directory did not take; nil: none was needed
@@ -63,7 +67,7 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{config: cfg, cache: wazero.NewCompilationCache()}
+	e := &Engine{config: cfg, cache: wazero.NewCompilationCache(), budget: budget{limit: uint64(cfg.MemoryBytes)}}
 	if cfg.CacheDir != "" {
 		if cache, err := wazero.NewCompilationCacheWithDir(cfg.CacheDir); err == nil {
 			e.cache = cache

@@ -65,7 +65,7 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	memory, err := newMemory(uint64(m.info.MemoryMaxPages) * pageSize)
+	memory, err := newMemory(uint64(m.info.MemoryMaxPages)*pageSize, &m.engine.budget)
 	if err != nil {
 		return nil, err
 	}

@@ -17,13 +17,31 @@ const pageSize = 64 << 10
 type Memory struct {
 	reserved []byte        // inaccessible beyond size
 	size     atomic.Uint64 // bytes; only grows
+	budget   *budget
 }
+
+// budget is how much memory guests may have grown to together.
+type budget struct {
+	limit uint64 // bytes; 0: no limit
+	taken atomic.Uint64
+}
+
+// take takes n bytes, or none if there are not so many.
+func (b *budget) take(n uint64) bool {
+	if taken := b.taken.Add(n); b.limit > 0 && taken > b.limit {
+		b.give(n)
+		return false
+	}
+	return true
+}
+
+func (b *budget) give(n uint64) { b.taken.Add(-n) }
 
 var _ experimental.LinearMemory = (*Memory)(nil)
 
 // newMemory reserves room for limit bytes, none of them accessible yet.
-func newMemory(limit uint64) (*Memory, error) {
-	m := &Memory{}
+func newMemory(limit uint64, b *budget) (*Memory, error) {
+	m := &Memory{budget: b}
 	if limit == 0 {
 		return m, nil
 	}
@@ -43,7 +61,7 @@ func (m *Memory) Bytes() []byte {
 	return m.reserved[:n:n]
 }
 
-// Reallocate makes size bytes accessible and returns them, or nil if the machine refuses. wazero calls it
+// Reallocate makes size bytes accessible and returns them, or nil if the machine or the budget refuses. wazero calls it
 // at start and for memory.grow.
 func (m *Memory) Reallocate(size uint64) []byte {
 	have := m.size.Load()
@@ -51,7 +69,11 @@ func (m *Memory) Reallocate(size uint64) []byte {
 		return nil
 	}
 	if size > have {
+		if !m.budget.take(size - have) {
+			return nil
+		}
 		if err := unix.Mprotect(m.reserved[have:size], unix.PROT_READ|unix.PROT_WRITE); err != nil {
+			m.budget.give(size - have)
 			return nil
 		}
 		m.size.Store(size)
@@ -81,7 +103,7 @@ func (m *Memory) release() error {
 		return nil
 	}
 	reserved := m.reserved
-	m.size.Store(0)
+	m.budget.give(m.size.Swap(0))
 	m.reserved = nil
 	if err := unix.Munmap(reserved); err != nil {
 		return fmt.Errorf("release guest memory: %w", err)

@@ -1,0 +1,64 @@
+package jepsen
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const hungryModule = "testdata/hungry.wasm"
+
+// TestMemory: what the ranks of an app may take together is bounded: malloc says so, and they go on. What all apps of a host take is, too, where the system
+// has control groups: one that makes it too much ends, with a reason, and nothing else does. The kernel would end an executor before anything else in any case.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	c := emptyCluster(t, shape{workers: 1, slots: 8}.defaults())
+	c.addServer()
+	c.addWorker()
+	w1 := c.process("w1")
+	w1.set("--total-memory", "512")
+	for _, p := range c.processes() {
+		p.start(t)
+	}
+	c.waitReady()
+
+	out := c.must("run", "-n", "2", hungryModule, "1000", "1")
+	require.Equal(t, 2, strings.Count(out, ", and there is no more"), out)
+	total := 0
+	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		var rank, got int
+		_, err := fmt.Sscanf(line, "rank %d has %d MiB", &rank, &got)
+		require.NoError(t, err)
+		total += got
+	}
+	require.LessOrEqual(t, total, 384)
+	require.GreaterOrEqual(t, total, 360)
+
+	steady := c.start("run", "-n", "2", "--name", "steady", steadyModule, "100", "50")
+	c.lines(steady, 2)
+	executor := c.executor(c.named("steady"), "w1")
+	score, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", executor.pid))
+	require.NoError(t, err)
+	require.Equal(t, "1000", strings.TrimSpace(string(score)))
+	log, err := os.ReadFile(w1.log)
+	require.NoError(t, err)
+	if strings.Contains(string(log), "the kernel does not bound what all executors take") {
+		t.Log("no control groups are to be had: nobody bounds what all apps take")
+	} else {
+		sated := c.start("run", "-n", "1", "--name", "sated", hungryModule, "200", "10000")
+		c.lines(sated, 1)
+		res := c.start("run", "-n", "1", hungryModule, "350", "10000").wait() // the kernel ends the largest
+		require.Equal(t, 137, res.code)
+		require.Contains(t, res.stderr, "for want of memory: all executors of this host may take 512 MiB together (--total-memory")
+		require.True(t, sated.running())
+		c.must("cancel", c.named("sated"))
+		sated.wait()
+	}
+	res := steady.wait()
+	require.Zero(t, res.code, res.stderr)
+	require.True(t, w1.running())
+	c.idle()
+}

@@ -1,0 +1,80 @@
+package worker
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/godwit-run/godwit/internal/cgroup"
+)
+
+// executorOOMScore is what the kernel adds to an executor's score, in thousandths of the memory, when it looks for a process to end because the machine
+// has no memory left: an executor goes before any worker or server.
+const executorOOMScore = 1000
+
+// ownMemory is at least what an executor takes beside its ranks' memory: the code, the library, what is on its way.
+const ownMemory = 128 << 20
+
+// minTotalMemory is the least that all executors may be given, in bytes.
+const minTotalMemory = 2 * ownMemory
+
+// ranksMemory is what the ranks of one executor may grow to together: so much less than what all executors may take that their malloc says so before the kernel
+// ends one.
+func ranksMemory(total int64) int64 { return total - max(total/16, ownMemory) }
+
+// memory bounds what executors take together.
+type memory struct {
+	bytes int64
+	group *cgroup.Group // nil: none is to be had
+	log   *slog.Logger
+
+	mu    sync.Mutex // guards kills
+	kills int        // processes of the group that the kernel has ended, as far as it was told of
+}
+
+func newMemory(bytes int64, log *slog.Logger) *memory {
+	m := &memory{bytes: bytes, log: log}
+	var err error
+	if m.group, err = cgroup.New(bytes); err != nil {
+		log.Info("the kernel does not bound what all executors take together, but ends them first when the machine runs out of memory", "err", err)
+	}
+	return m
+}
+
+// bound bounds a process that has been started.
+func (m *memory) bound(pid int) {
+	if m.group != nil {
+		if err := m.group.Add(pid); err != nil {
+			m.log.Warn("the memory of an executor is not bounded", "err", err)
+		}
+	}
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), fmt.Append(nil, executorOOMScore), 0); err != nil {
+		m.log.Debug("an executor that has ended already", "err", err)
+	}
+}
+
+// ended is called once for each executor that was killed by somebody else. If it was the kernel, for want of memory, it returns what all may take.
+func (m *memory) ended() int64 {
+	if m == nil || m.group == nil {
+		return 0
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.group.Kills()
+	if err != nil || n <= m.kills {
+		return 0
+	}
+	m.kills++
+	return m.bytes
+}
+
+// close removes the group, when all executors are gone.
+func (m *memory) close() {
+	if m.group == nil {
+		return
+	}
+	if err := m.group.Remove(); err != nil {
+		m.log.Debug("the control group of the executors stays", "err", err)
+	}
+}
