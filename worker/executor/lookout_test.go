@@ -1,11 +1,13 @@
 package executor
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -128,12 +130,20 @@ func TestNobodyWaitsForTheLookout(t *testing.T) {
 	require.ErrorIs(t, <-ended, context.Canceled)
 }
 
-// TestPollFindsTheEnd: a connection that ends, or that carries nonsense, has failed for whoever has it.
+// TestPollFindsTheEnd: a connection that ends, or that carries nonsense, has failed for whoever has it; nothing more is taken from it, and what came before
+// was given once.
 func TestPollFindsTheEnd(t *testing.T) {
-	o, ends := watched(t, 2, func([]byte) {})
+	got := 0
+	o, ends := watched(t, 2, func([]byte) { got++ })
 	require.NoError(t, ends[0].Close())
-	_, err := ends[1].Write([]byte{0xff, 0xff, 0xff, 0xff})
-	require.NoError(t, err)
+	long := make([]byte, readBytes)
+	binary.LittleEndian.PutUint32(long, readBytes-4-8)
+	for i := readBytes - 8; i < readBytes; i++ {
+		long[i] = 0xff
+	}
+	go func() {
+		_, _ = ends[1].Write(slices.Concat(long, bytes.Repeat([]byte{0xff}, readBytes))) // until it is shut
+	}()
 	for id, want := range map[int32]error{1: net.ErrClosed, 2: errMalformed} {
 		d := o.conns[id]
 		o.poll(func() bool { return d.failed() != nil })
@@ -141,6 +151,10 @@ func TestPollFindsTheEnd(t *testing.T) {
 		d.end(errors.New("another"))
 		require.ErrorIs(t, d.failed(), want, "the first is kept")
 	}
+	for looks := 0; looks < 100; {
+		o.poll(func() bool { looks++; return looks == 100 })
+	}
+	require.Equal(t, 1, got)
 }
 
 // TestDirectAllocatesNothing: a frame's way over a direct connection makes no garbage, short or long.

@@ -150,6 +150,9 @@ func (d *direct) take(deliver func(frame []byte)) (some bool) {
 		return false
 	}
 	defer d.reading.Unlock()
+	if d.failed() != nil {
+		return false // what the socket still has is nobody's
+	}
 	d.read = transfer{}
 	err := d.raw.Read(d.receive)
 	switch {
@@ -177,6 +180,7 @@ func (d *direct) deliver(deliver func(frame []byte)) {
 	for d.have-at >= 4 {
 		size := int(binary.LittleEndian.Uint32(d.buf[at:]))
 		if size > readBytes-4 {
+			d.have = 0
 			d.end(errMalformed)
 			return
 		}
