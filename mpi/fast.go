@@ -108,7 +108,7 @@ func (p *Proc) awaitCell() bool {
 	if !p.w.spins() {
 		return false
 	}
-	seen, rounds := p.in.kicks.Load(), p.patience()
+	seen, rounds := p.in.kicks.Load(), p.patience.at(p.w.now())
 	p.unlock()
 	defer p.mu.Lock()
 	return p.looked(seen, rounds, looks) && p.in.some()

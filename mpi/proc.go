@@ -7,18 +7,6 @@ import (
 	"time"
 )
 
-// How a blocked rank waits before it parks. Where all ranks of the app are here and each has a processor it looks again and again, and lets others run
-// in between; for some tens of microseconds, which a local peer needs to copy a large message, as long as that is of use: each time in vain halves it.
-// Where some are elsewhere it looks for what comes from there, as long. Else it yields for a few microseconds.
-const (
-	looks       = 32 // in a row
-	farLooks    = 4  // each a call of the kernel
-	mostRounds  = 24
-	leastRounds = 2
-	yields      = 40
-	soon        = 60 * time.Microsecond // about how long the most rounds are
-)
-
 // These bound the memory of collectives and lists of requests that is used again.
 const (
 	keptTransfers = 1024
@@ -42,12 +30,12 @@ type Proc struct {
 	// copy at a time. Nobody who holds it waits for another rank's, but membership changes, which hold w.mu and take them by rank.
 	mu sync.Mutex
 
-	program     Guest   // what calls may call back; nil until Bind
-	rounds      int     // of the guest: how long it looks before it parks
-	far         farLook // of the guest
-	removed     bool    // from its World: its memory may be gone
-	toSelf      bool    // it has sent something to itself in this call
-	news        bool    // something has changed that may end a wait
+	program     Guest    // what calls may call back; nil until Bind
+	patience    patience // of the guest
+	far         farLook  // of the guest
+	removed     bool     // from its World: its memory may be gone
+	toSelf      bool     // it has sent something to itself in this call
+	news        bool     // something has changed that may end a wait
 	freeze      bool
 	cancelErr   error
 	initialized bool
@@ -136,7 +124,7 @@ func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
 	p := &Proc{
 		w: w, rank: r, epoch: epoch, mem: mem,
 		in:         newInbox(),
-		rounds:     mostRounds,
+		patience:   patience{rounds: mostRounds},
 		clockStart: w.start,
 		channels:   make([]*channel, w.cfg.Size),
 		over:       make([]bool, w.cfg.Size),
@@ -383,23 +371,23 @@ func (p *Proc) wait(done func() bool) error {
 
 // park releases the lock until something has happened since seen.
 func (p *Proc) park(seen uint32) {
+	began := p.w.now()
 	rounds, each, far := yields, 1, false
 	switch {
 	case p.offers > 0: // it takes long; and then it is best to go on where the copy was made
 		rounds = 2
 	case p.w.spins():
-		rounds, each = p.patience(), looks
+		rounds, each = p.patience.at(began), looks
 	default:
-		far = p.w.roomy()
+		far = p.w.roomy() && !p.patience.calms(began)
 	}
 	p.unlock()
 	defer p.mu.Lock()
-	began := p.w.now()
-	if far && p.w.net.Poll(p.lookFar(seen)) {
+	if far && p.w.net.Poll(p.lookFar(seen, began)) {
 		rounds = 0
 	}
 	if p.looked(seen, rounds, each) || p.wanted(seen) {
-		p.inTime(p.w.now()-began < soon)
+		p.patience.ended(true, p.w.now()-began)
 		return
 	}
 	p.in.parked.Store(true)
@@ -407,11 +395,8 @@ func (p *Proc) park(seen uint32) {
 	if !p.wanted(seen) {
 		<-p.in.wakeCh
 	}
-	p.inTime(p.w.now()-began < soon)
+	p.patience.ended(false, p.w.now()-began)
 }
-
-// patience is how many rounds the guest looks before it parks.
-func (p *Proc) patience() int { return max(p.rounds, leastRounds) }
 
 // wanted reports whether something has happened since seen. Only the guest calls it.
 func (p *Proc) wanted(seen uint32) bool { return p.in.kicks.Load() != seen || p.in.some() }
@@ -419,6 +404,7 @@ func (p *Proc) wanted(seen uint32) bool { return p.in.kicks.Load() != seen || p.
 // looked looks for what has happened since seen, some rounds of so many times, and reports whether something has. Only the guest calls it, without
 // the lock.
 func (p *Proc) looked(seen uint32, rounds, each int) bool {
+	last := time.Duration(0)
 	for range rounds {
 		for range each {
 			if p.wanted(seen) {
@@ -429,29 +415,35 @@ func (p *Proc) looked(seen uint32, rounds, each int) bool {
 			}
 		}
 		runtime.Gosched()
+		if each > 1 && p.keptAway(&last) {
+			return p.wanted(seen)
+		}
 	}
 	return false
 }
 
-// inTime notes whether it was of use to look, or would have been if it had been done for longer.
-func (p *Proc) inTime(was bool) {
-	if was {
-		p.rounds = min(2*p.rounds+1, mostRounds)
-	} else {
-		p.rounds /= 2
+// keptAway notes, and reports, whether the guest was kept from its processor since it was last asked, at the World's time last; 0: it was not yet.
+func (p *Proc) keptAway(last *time.Duration) bool {
+	now := p.w.now()
+	lost := *last > 0 && now-*last > keptAway
+	if lost {
+		p.patience.lost(now)
 	}
+	*last = now
+	return lost
 }
 
 // farLook is how far the guest is in looking for what comes from elsewhere.
 type farLook struct {
 	seen uint32
 	left int
+	last time.Duration
 	over func() bool // enough
 }
 
 // lookFar begins a look for what has happened since seen, whatever brings it. It returns what says when that is to end.
-func (p *Proc) lookFar(seen uint32) (over func() bool) {
-	p.far.seen, p.far.left = seen, p.patience()*farLooks
+func (p *Proc) lookFar(seen uint32, now time.Duration) (over func() bool) {
+	p.far.seen, p.far.left, p.far.last = seen, p.patience.at(now)*farLooks, 0
 	return p.far.over
 }
 
@@ -461,7 +453,11 @@ func (p *Proc) enough() bool {
 	if f.left == 0 || p.wanted(f.seen) {
 		return true
 	}
-	if f.left--; f.left%farLooks == 0 {
+	f.left--
+	if p.keptAway(&f.last) {
+		return true
+	}
+	if f.left%farLooks == 0 {
 		runtime.Gosched()
 	}
 	return false
