@@ -100,10 +100,10 @@ func (p *Proc) move(dst, src span) {
 		p.pack(p.bytes(dst), src)
 	default:
 		buf := make([]byte, min(n, uint32(p.w.cfg.ChunkBytes)))
-		for at := uint32(0); at < n; at += uint32(len(buf)) {
-			part := src.part(at, uint32(len(buf)))
+		for at := uint64(0); at < uint64(n); at += uint64(len(buf)) {
+			part := src.part(uint32(at), uint32(len(buf)))
 			p.pack(buf[:part.len], part)
-			p.unpack(dst.part(at, part.len), buf[:part.len])
+			p.unpack(dst.part(uint32(at), part.len), buf[:part.len])
 		}
 	}
 }

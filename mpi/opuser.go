@@ -109,15 +109,18 @@ func callReduceLocal(p *Proc, a args) (uint64, error) {
 	if o.fn != 0 {
 		return success, p.applyUser(o, t, out, in, out)
 	}
-	if out.typ == nil {
-		data := p.bytes(out)
-		combine(o.handle, t, data, p.bytes(in), data)
-		return success, nil
-	}
-	data := make([]byte, out.len) // beside the one piece that packed makes
-	p.pack(data, out)
-	combine(o.handle, t, data, p.packed(in), data)
-	p.unpack(out, data)
+	p.unlocked(out.len, func() {
+		if out.typ == nil {
+			data := p.bytes(out)
+			combine(o.handle, t, data, p.bytes(in), data)
+			return
+		}
+		data, more := make([]byte, out.len), make([]byte, out.len)
+		p.pack(data, out)
+		p.pack(more, in)
+		combine(o.handle, t, data, more, data)
+		p.unpack(out, data)
+	})
 	return success, nil
 }
 

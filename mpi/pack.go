@@ -35,7 +35,7 @@ func callPack(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, c.on(err)
 	}
-	return success, c.on(p.packInto(a, buf.len, a.u32(3), a.count(4), a.u32(5), func(dst span) { p.move(dst, buf) }))
+	return success, c.on(p.packInto(a, buf.len, a.u32(3), a.count(4), a.u32(5), func(dst span) { p.unlocked(buf.len, func() { p.move(dst, buf) }) }))
 }
 
 // packInto puts n bytes at a position of a pack buffer, and moves the position on.
@@ -67,7 +67,7 @@ func callUnpack(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, c.on(err)
 	}
-	return success, c.on(p.unpackFrom(a, buf.len, a.u32(0), a.count(1), a.u32(2), func(src span) { p.move(buf, src) }))
+	return success, c.on(p.unpackFrom(a, buf.len, a.u32(0), a.count(1), a.u32(2), func(src span) { p.unlocked(buf.len, func() { p.move(buf, src) }) }))
 }
 
 func (p *Proc) unpackFrom(a args, n, in uint32, size int64, positionPtr uint32, get func(src span)) error {

@@ -39,15 +39,15 @@ func (p *patience) at(now time.Duration) int {
 	return max(p.rounds, leastRounds)
 }
 
-// ended notes how a wait has ended that began so long ago: while it looked, or after.
+// ended notes how a wait has ended that took so long: while it looked, or after.
 func (p *patience) ended(looked bool, took time.Duration) {
 	switch {
-	case took >= soon:
-		p.rounds /= 2
 	case looked:
 		p.rounds = min(2*p.rounds+1, mostRounds)
-	default: // to look for longer would have been of use
+	case took < soon: // to look for longer would have been of use
 		p.rounds = min(p.rounds+1, mostRounds)
+	default:
+		p.rounds /= 2
 	}
 }
 

@@ -183,6 +183,21 @@ func (p *Proc) lock() {
 	p.drain()
 }
 
+// tryLock is lock, unless somebody has it for longer than a short call takes.
+func (p *Proc) tryLock() bool {
+	for range tries {
+		if p.mu.TryLock() {
+			p.drain()
+			return true
+		}
+		relax()
+	}
+	return false
+}
+
+// tries is how often tryLock tries: for some microseconds.
+const tries = 200
+
 // release gives the lock back, for who is not the guest: work that can be done is done before, and the guest hears of what has changed.
 func (p *Proc) release() {
 	for {
@@ -260,6 +275,15 @@ func (p *Proc) depart() {
 func (p *Proc) comeBack() {
 	p.mu.Lock()
 	p.in.busy.Store(true)
+}
+
+// unlocked runs f, which works on n bytes of the program's own buffers, without the lock if that takes long.
+func (p *Proc) unlocked(n uint32, f func()) {
+	if int64(n) > int64(p.w.cfg.EagerLimit) {
+		p.depart()
+		defer p.comeBack()
+	}
+	f()
 }
 
 // drain takes what is in the inbox. Holds mu.

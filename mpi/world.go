@@ -362,10 +362,10 @@ func (p *Proc) attachRemote(peer Rank) {
 }
 
 // Receive takes a frame from the Network. It copies what it keeps. Frames that
-// are damaged, stale or for a rank that is not attached here are dropped.
+// are damaged, stale or for a rank that is not attached here are dropped. It waits for the rank's lock, for as long as a call of its guest takes.
 func (w *World) Receive(data []byte) {
 	var f frame
-	if !f.decode(data) || f.src < 0 || int(f.src) >= w.cfg.Size || f.dst < 0 || int(f.dst) >= w.cfg.Size {
+	if !w.decode(&f, data) {
 		return
 	}
 	p := w.proc(f.dst)
@@ -375,6 +375,30 @@ func (w *World) Receive(data []byte) {
 		}
 	}
 	p.lock()
+	w.receive(p, &f)
+}
+
+// TryReceive is Receive, but that it waits for no rank whose guest is in a long call: it then reports false and has done nothing.
+func (w *World) TryReceive(data []byte) bool {
+	var f frame
+	if !w.decode(&f, data) {
+		return true
+	}
+	p := w.proc(f.dst)
+	if p == nil || !p.tryLock() {
+		return false
+	}
+	w.receive(p, &f)
+	return true
+}
+
+// decode reads a frame, and reports whether it may be one of this app's.
+func (w *World) decode(f *frame, data []byte) bool {
+	return f.decode(data) && f.src >= 0 && int(f.src) < w.cfg.Size && f.dst >= 0 && int(f.dst) < w.cfg.Size
+}
+
+// receive gives a frame to its rank, whose lock the caller has taken.
+func (w *World) receive(p *Proc, f *frame) {
 	defer p.release()
 	if !p.attached.Load() || w.proc(f.src) != nil {
 		return
@@ -384,7 +408,7 @@ func (w *World) Receive(data []byte) {
 		return
 	}
 	c.peerEpoch = f.epoch
-	c.receive(&f)
+	c.receive(f)
 }
 
 // Room tells that the Network has room again for frames that it has refused.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -189,6 +190,11 @@ func (a *app) reconcile(ctx context.Context) {
 		if r := a.ranks[id]; r != nil && r.state == apiv1.RankEnded {
 			r.epoch = epoch // it may have ended here, staged, before the migration that has brought it was committed
 		}
+	}
+	if a.pending() == nil {
+		maps.DeleteFunc(a.ranks, func(id int32, r *rankInfo) bool {
+			return r.state == apiv1.RankEnded && !a.isMine(id) // lost, staged, before its migration was aborted: it may come again
+		})
 	}
 	if a.rec.App.Verdict != "" {
 		a.stop(ctx)

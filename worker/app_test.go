@@ -284,6 +284,19 @@ func TestLostWithItsExecutorBeforeTheCommit(t *testing.T) {
 	}
 }
 
+// TestComesAgain: a rank that was lost, staged, with its executor runs on where it was when its migration is aborted, and may come to this host again.
+func TestComesAgain(t *testing.T) {
+	b := newBench(t)
+	b.staged()
+	b.a.childExited(b.a.child)
+	(<-b.a.inbox)()
+	b.step()
+	require.NotNil(t, b.a.ranks[1], "not decided yet")
+	b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1, Ended: true}, &apiv1.RankState{Epoch: 1})
+	require.Nil(t, b.a.ranks[1])
+	require.NotNil(t, b.a.ranks[0])
+}
+
 func TestOlderRecordsAreIgnored(t *testing.T) {
 	w := &Worker{
 		log: slog.New(slog.DiscardHandler), tasks: new(errgroup.Group), apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{},

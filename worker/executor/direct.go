@@ -1,10 +1,12 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -26,8 +28,8 @@ const (
 	offerEvery = 5 * time.Second
 	// beatEvery is how often each side of a direct connection says something, if only that it is there.
 	beatEvery = 5 * time.Second
-	// beatsMissed is how many of these times may go by in silence.
-	beatsMissed = 2
+	// silentBeats is how many of these times in silence end it.
+	silentBeats = 3
 )
 
 // errSilent ends a direct connection over which nothing comes: something between the hosts may have forgotten it.
@@ -71,7 +73,7 @@ func (l *link) sendDirect(head, payload []byte, passes func() bool) bool {
 	d.write(head, payload)
 	if len(d.rest) > 0 {
 		d.writing = true
-		l.directWake.Set()
+		d.wake.Set()
 	}
 	return true
 }
@@ -81,13 +83,13 @@ func (l *link) sendDirect(head, payload []byte, passes func() bool) bool {
 func (l *link) setDirect(number uint64, d *direct) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.up != number || l.left {
+	if l.up != number {
 		return false
 	}
 	l.direct = d
 	l.queue.clear()
 	l.signal()
-	return true
+	return !l.left
 }
 
 // next is what is to be written over the direct connection by who may wait for that, or nil; again is as take's.
@@ -125,7 +127,7 @@ func (n *network) pumpDirect(ctx context.Context, l *link, d *direct) error {
 		}
 		if b == nil {
 			select {
-			case <-l.directWake:
+			case <-d.wake:
 			case <-d.over:
 			case <-ctx.Done():
 				return ctx.Err()
@@ -150,7 +152,7 @@ func (n *network) pumpDirect(ctx context.Context, l *link, d *direct) error {
 func (n *network) beatDirect(ctx context.Context, l *link, d *direct) error {
 	t := time.NewTicker(n.beatEvery)
 	defer t.Stop()
-	for heard, silent := uint32(0), 0; silent <= beatsMissed; silent++ {
+	for heard, silent := uint32(0), 0; silent < silentBeats; {
 		select {
 		case <-t.C:
 		case <-d.over:
@@ -158,12 +160,28 @@ func (n *network) beatDirect(ctx context.Context, l *link, d *direct) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if now := d.heard.Load(); now != heard {
+		silent++
+		if now := d.heard.Load(); now != heard || !d.quiet() { // what waits to be taken here is no silence
 			heard, silent = now, 0
 		}
 		l.beat(d, n.fence.passes)
 	}
 	return errSilent
+}
+
+// carryOn waits for ranks that are in long calls with what has come for them, until the connection ends.
+func (n *network) carryOn(ctx context.Context, d *direct) error {
+	for {
+		select {
+		case <-d.left:
+			d.goOn(n.deliver)
+			n.lookout.resume(d)
+		case <-d.over:
+			return d.why
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // beat sends an empty frame, unless something else is on its way.
@@ -206,7 +224,7 @@ func (n *network) directConn(ctx context.Context, l *link, number uint64, m *mee
 		}
 		select {
 		case conn := <-m.taken:
-			return conn, nil
+			return conn, sayTaken(conn)
 		case word := <-m.offers:
 			conn, err := n.callDirect(ctx, l, word)
 			if err != nil {
@@ -236,6 +254,7 @@ func (n *network) runDirect(ctx context.Context, l *link, number uint64, conn ne
 		stop := context.AfterFunc(gctx, func() { d.end(context.Cause(gctx)) }) // it ends the other of the two
 		g.Go(func() error { return n.pumpDirect(gctx, l, d) })
 		g.Go(func() error { return n.beatDirect(gctx, l, d) })
+		g.Go(func() error { return n.carryOn(gctx, d) })
 		err = g.Wait()
 		stop()
 		n.lookout.remove(d)
@@ -254,7 +273,9 @@ func (l *link) offerDirect(number uint64, m *meeting) {
 	if l.up != number || l.left {
 		return
 	}
-	m.word = rand.Text()
+	if m.word == "" { // else it is said again: the first may be on its way yet
+		m.word = rand.Text()
+	}
 	l.queue.put([]byte{offerFrame}, []byte(m.word), true)
 	l.signal()
 }
@@ -283,7 +304,39 @@ func (n *network) callDirect(ctx context.Context, l *link, word string) (net.Con
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	return listen.Dial(ctx, addr, pipe.RankProtocol, n.app, n.host, word)
+	conn, err := listen.Dial(ctx, addr, pipe.RankProtocol, n.app, n.host, word)
+	if err != nil {
+		return nil, err
+	}
+	if err := hearTaken(conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// taken is what who takes a direct connection says first, an empty frame. A worker may have refused it, or the word may have been used: nobody carries frames
+// before he has heard it.
+var taken = [4]byte{} //nolint:gochecknoglobals // a constant
+
+func sayTaken(conn net.Conn) error {
+	_ = conn.SetDeadline(time.Now().Add(dialTimeout))
+	_, err := conn.Write(taken[:])
+	if err == nil {
+		err = conn.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	return nil
+}
+
+func hearTaken(conn net.Conn) error {
+	_ = conn.SetDeadline(time.Now().Add(dialTimeout))
+	var said [len(taken)]byte
+	if _, err := io.ReadFull(conn, said[:]); err != nil || said != taken {
+		return fmt.Errorf("executor: a direct connection was not taken: %w", cmp.Or(err, errMalformed))
+	}
+	return conn.SetDeadline(time.Time{})
 }
 
 // called takes a connection that another executor has made: with a word it is a direct one.

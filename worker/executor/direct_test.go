@@ -33,6 +33,15 @@ func (k *keeper) Receive(f []byte) {
 	k.frames = append(k.frames, bytes.Clone(f))
 }
 
+func (k *keeper) TryReceive(f []byte) bool {
+	if !k.mu.TryLock() {
+		return false
+	}
+	k.mu.Unlock()
+	k.Receive(f)
+	return true
+}
+
 func (k *keeper) Reconnect(mpi.Rank) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -201,10 +210,20 @@ func TestDirectStandsStill(t *testing.T) {
 	h1.beatEvery, h2.beatEvery = 20*time.Millisecond, 20*time.Millisecond
 	w1, w2 := meet(t, h1, h2, addr)
 	d := h1.directTo("h2")
-	for heard := uint32(0); heard < 4*beatsMissed; {
+	for heard := uint32(0); heard < 4*silentBeats; {
 		eventually(t, "a sign of life", func() bool { return d.heard.Load() > heard })
 		heard = d.heard.Load()
 	}
+	require.Same(t, d, h1.directTo("h2"))
+	w1.mu.Lock() // a rank in a long call: what comes is not taken meanwhile, and that is no silence
+	h2.Send(0, []byte{0x6d, 9}, nil, false)
+	there := h2.directTo("h1")
+	for heard := there.heard.Load(); there.heard.Load() < heard+4*silentBeats; {
+		time.Sleep(time.Millisecond)
+		require.NoError(t, there.failed())
+	}
+	w1.mu.Unlock()
+	eventually(t, "the frame", func() bool { return w1.count() == 1 })
 	require.Same(t, d, h1.directTo("h2"))
 	forgotten.Store(true)
 	for _, w := range []*keeper{w1, w2} {
@@ -241,8 +260,12 @@ func TestOffersAreRepeated(t *testing.T) {
 	var tries atomic.Int64
 	h1, h2, addr, _ := networksWith(t, func(*net.Conn) bool { return tries.Add(1) > 3 })
 	h1.offerEvery, h2.offerEvery = 10*time.Millisecond, 10*time.Millisecond
-	meet(t, h1, h2, addr)
+	w1, w2 := meet(t, h1, h2, addr)
 	require.GreaterOrEqual(t, tries.Load(), int64(4))
+	for _, w := range []*keeper{w1, w2} {
+		eventually(t, "its routes", func() bool { return w.routesNow() >= 3 })
+		require.Equal(t, 3, w.routesNow(), "the table, the stream and the connection: one that was refused is none")
+	}
 }
 
 // TestWordIsOfOneStream: a word is good once, as long as its stream lasts; what was called for an older one is closed.
@@ -251,6 +274,8 @@ func TestWordIsOfOneStream(t *testing.T) {
 	number, m := l.open()
 	l.offerDirect(number, m)
 	word := m.word
+	l.offerDirect(number, m)
+	require.Equal(t, word, m.word, "the first may be on its way yet")
 	one, other := tcpPair(t)
 	require.False(t, l.takeDirect(one, ""))
 	require.False(t, l.takeDirect(one, "x"))

@@ -30,8 +30,6 @@ type stream interface {
 type link struct {
 	peer string // host
 
-	directWake notify.Signal // something waits for who writes the direct connection
-
 	mu      sync.Mutex // guards the fields below
 	direct  *direct    // nil: frames go over the stream
 	meeting *meeting   // of the stream
@@ -44,7 +42,7 @@ type link struct {
 }
 
 func newLink(peer string) *link {
-	return &link{peer: peer, wake: notify.NewSignal(), news: notify.NewSignal(), directWake: notify.NewSignal()}
+	return &link{peer: peer, wake: notify.NewSignal(), news: notify.NewSignal()}
 }
 
 // send queues a copy of a frame, or drops it while no stream is up. It does not block.
@@ -73,7 +71,7 @@ func (l *link) room() bool {
 func (l *link) signal() {
 	l.wake.Set()
 	if l.direct != nil {
-		l.directWake.Set()
+		l.direct.wake.Set()
 	}
 }
 

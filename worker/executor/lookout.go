@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -23,7 +24,7 @@ type lookout struct {
 	// These are called with the gate.
 	openGate, shutGate func(gate uintptr)
 	lookers            atomic.Int32 // ranks that look now
-	deliver            func(frame []byte)
+	offer              func(frame []byte) bool
 	only               atomic.Pointer[direct] // if there is one connection
 
 	mu     sync.RWMutex // guards the following, and keeps the set open
@@ -35,8 +36,8 @@ type lookout struct {
 // lookAt is how many connections one look finds.
 const lookAt = 16
 
-func newLookout(deliver func(frame []byte)) (*lookout, error) {
-	o := &lookout{deliver: deliver, conns: map[int32]*direct{}}
+func newLookout(offer func(frame []byte) bool) (*lookout, error) {
+	o := &lookout{offer: offer, conns: map[int32]*direct{}}
 	if err := o.open(); err != nil {
 		return nil, fmt.Errorf("executor: watch connections: %w", err)
 	}
@@ -76,13 +77,35 @@ func (o *lookout) close() {
 func (o *lookout) add(d *direct) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.closed {
+		return net.ErrClosed
+	}
 	o.last++
 	d.id = o.last
+	if err := o.watch(d, unix.EPOLL_CTL_ADD, unix.EPOLLIN); err != nil {
+		return err
+	}
 	o.conns[d.id] = d
 	o.only.Store(o.single())
-	return d.control(func(fd int) error {
-		return unix.EpollCtl(o.set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: d.id})
-	})
+	return nil
+}
+
+// watch changes what the set tells of a connection. Holds mu.
+func (o *lookout) watch(d *direct, how int, events uint32) error {
+	return d.control(func(fd int) error { return unix.EpollCtl(o.set, how, fd, &unix.EpollEvent{Events: events, Fd: d.id}) })
+}
+
+// pause has a connection not looked at until resume: frames of it are left.
+func (o *lookout) pause(d *direct) { o.change(d, 0) }
+
+func (o *lookout) resume(d *direct) { o.change(d, unix.EPOLLIN) }
+
+func (o *lookout) change(d *direct, events uint32) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed && o.conns[d.id] == d {
+		_ = o.watch(d, unix.EPOLL_CTL_MOD, events)
+	}
 }
 
 // remove ends that. A look that has begun may still be at it.
@@ -91,7 +114,9 @@ func (o *lookout) remove(d *direct) {
 	defer o.mu.Unlock()
 	delete(o.conns, d.id)
 	o.only.Store(o.single())
-	_ = d.control(func(fd int) error { return unix.EpollCtl(o.set, unix.EPOLL_CTL_DEL, fd, nil) })
+	if !o.closed {
+		_ = o.watch(d, unix.EPOLL_CTL_DEL, 0)
+	}
 }
 
 // single is the only connection, if there is one. Holds mu.
@@ -135,16 +160,26 @@ func (o *lookout) gateSetter(events uint32) func(gate uintptr) {
 // look takes what is there, once of each connection, and reports whether there was something.
 func (o *lookout) look() (some bool) {
 	if d := o.only.Load(); d != nil {
-		return d.take(o.deliver)
+		return o.take(d)
 	}
 	var events [lookAt]unix.EpollEvent
 	for i := range o.some(events[:]) {
 		o.mu.RLock()
 		d := o.conns[events[i].Fd]
 		o.mu.RUnlock()
-		if d != nil && d.take(o.deliver) {
+		if d != nil && o.take(d) {
 			some = true
 		}
+	}
+	return some
+}
+
+// take takes what is there of one connection.
+func (o *lookout) take(d *direct) (some bool) {
+	some, stuck := d.take(o.offer)
+	if stuck {
+		o.pause(d) // before it goes on
+		d.left.Set()
 	}
 	return some
 }

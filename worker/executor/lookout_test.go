@@ -34,7 +34,7 @@ func tcpPair(t *testing.T) (one, other net.Conn) {
 // watched is a lookout at some connections, and their other ends. Nobody runs it.
 func watched(t *testing.T, n int, deliver func(frame []byte)) (o *lookout, ends []net.Conn) {
 	t.Helper()
-	o, err := newLookout(deliver)
+	o, err := newLookout(func(f []byte) bool { deliver(f); return true })
 	require.NoError(t, err)
 	t.Cleanup(o.close)
 	for range n {
@@ -155,6 +155,45 @@ func TestPollFindsTheEnd(t *testing.T) {
 		o.poll(func() bool { looks++; return looks == 100 })
 	}
 	require.Equal(t, 1, got)
+}
+
+// TestStuckConnection: a frame whose rank takes none now keeps its connection, and no other, from being looked at until who waits for it has given it away,
+// in order.
+func TestStuckConnection(t *testing.T) {
+	var got []uint32
+	taken := func(f []byte) { got = append(got, binary.LittleEndian.Uint32(f)) }
+	o, ends := watched(t, 2, nil)
+	o.offer = func(f []byte) bool {
+		if binary.LittleEndian.Uint32(f) >= 10 {
+			return false
+		}
+		taken(f)
+		return true
+	}
+	d := o.conns[1]
+	looks := func(n int) {
+		for i := 0; i < n; {
+			o.poll(func() bool { i++; return i == n })
+		}
+	}
+	for _, n := range []uint32{1, 10, 2} { // 2 is behind 10
+		say(t, ends[0], n)
+	}
+	o.poll(func() bool { return len(d.left) == 1 })
+	require.False(t, d.quiet())
+	say(t, ends[0], 3)
+	say(t, ends[1], 4)
+	deadline := time.Now().Add(testWait)
+	o.poll(func() bool { return len(got) == 2 || time.Now().After(deadline) })
+	looks(50)
+	require.Equal(t, []uint32{1, 4}, got)
+	require.Zero(t, o.some(make([]unix.EpollEvent, lookAt)), "nobody is told of it")
+	<-d.left
+	d.goOn(taken)
+	o.resume(d)
+	o.poll(func() bool { return len(got) == 5 || time.Now().After(deadline) })
+	require.Equal(t, []uint32{1, 4, 10, 2, 3}, got)
+	require.True(t, d.quiet())
 }
 
 // TestDirectAllocatesNothing: a frame's way over a direct connection makes no garbage, short or long.

@@ -38,6 +38,7 @@ const (
 type world interface {
 	PeerEnded(peer mpi.Rank)
 	Receive(frame []byte)
+	TryReceive(frame []byte) bool
 	Reconnect(peer mpi.Rank)
 	Room()
 }
@@ -73,7 +74,7 @@ func newNetwork(app, host string, fence *fence, log *slog.Logger) (n *network, e
 		app: app, host: host, fence: fence, log: log, incoming: newConnListener(), redialAfter: redialMin, offerEvery: offerEvery, beatEvery: beatEvery,
 		links: map[string]*link{}, dialled: map[string]bool{}, wake: notify.NewSignal(),
 	}
-	n.lookout, err = newLookout(n.deliver)
+	n.lookout, err = newLookout(n.offer)
 	return n, err
 }
 
@@ -387,6 +388,12 @@ func (n *network) serve(ctx context.Context, l *link, s stream, calls bool) erro
 	// A stream's RecvMsg ends with the stream's own context, which ends when this function returns: do not wait for it.
 	<-ctx.Done()
 	return context.Cause(ctx)
+}
+
+// offer gives a frame to its rank, unless that is in a long call.
+func (n *network) offer(frame []byte) bool {
+	w := n.worldNow()
+	return w == nil || w.TryReceive(frame)
 }
 
 func (n *network) deliver(frame []byte) {

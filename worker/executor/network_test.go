@@ -250,7 +250,8 @@ func TestRedial(t *testing.T) {
 // heard is a world that is told of frames only.
 type heard func()
 
-func (h heard) PeerEnded(mpi.Rank) {}
-func (h heard) Receive([]byte)     { h() }
-func (h heard) Reconnect(mpi.Rank) {}
-func (h heard) Room()              {}
+func (h heard) PeerEnded(mpi.Rank)     {}
+func (h heard) Receive([]byte)         { h() }
+func (h heard) TryReceive([]byte) bool { h(); return true }
+func (h heard) Reconnect(mpi.Rank)     {}
+func (h heard) Room()                  {}

@@ -138,7 +138,9 @@ func (e *Executor) discard(ctx context.Context, r *rank) {
 func (e *Executor) cancel(ctx context.Context, c *apiv1.ExecCancel) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.cancelled = fmt.Errorf("%w: %s", errCancelled, c.Reason)
+	if e.cancelled == nil { // the first reason stays
+		e.cancelled = fmt.Errorf("%w: %s", errCancelled, c.Reason)
+	}
 	for _, r := range e.ranks {
 		switch r.state {
 		case rankEnded:

@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/godwit-run/godwit/internal/notify"
 )
 
 const (
@@ -29,6 +31,8 @@ type direct struct {
 	once sync.Once
 	over chan struct{} // closed when the connection has failed
 	why  error         // set before
+	wake notify.Signal // something waits for who writes
+	left notify.Signal // frames are left for who waits for their rank
 
 	// To the peer; guarded by the link's mu.
 	writing bool   // rest is written, or the queue: nobody else may write
@@ -44,7 +48,8 @@ type direct struct {
 	heard   atomic.Uint32 // counts what was read
 	reading sync.Mutex    // guards the following
 	buf     []byte
-	have    int // read, and not a whole frame yet
+	have    int  // read, and not given away yet
+	stuck   bool // there are whole frames whose rank takes none now: who waits for it gives them away
 	read    transfer
 	receive func(fd uintptr) bool
 }
@@ -76,7 +81,7 @@ func newDirect(conn net.Conn) (*direct, error) {
 	if err != nil {
 		return nil, fmt.Errorf("executor: direct connection: %w", err)
 	}
-	d := &direct{file: file, over: make(chan struct{}), joined: make([]byte, 0, joinedBytes), buf: make([]byte, readBytes)}
+	d := &direct{file: file, over: make(chan struct{}), wake: notify.NewSignal(), left: notify.NewSignal(), joined: make([]byte, 0, joinedBytes), buf: make([]byte, readBytes)}
 	d.message.Iov = &d.parts[0]
 	if d.raw, err = file.SyscallConn(); err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -100,8 +105,8 @@ func withoutRuntime(tcp *net.TCPConn) (*os.File, error) {
 		return nil, err
 	}
 	fd := -1
-	err = errors.Join(raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) }), err)
-	if err != nil {
+	gone := raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
+	if err := errors.Join(gone, err); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(tcp.Close(), unix.SetNonblock(fd, false)); err != nil {
@@ -144,21 +149,22 @@ func (d *direct) write(head, payload []byte) {
 	}
 }
 
-// take reads once what is there, gives each whole frame to deliver, and reports whether there was anything. If somebody else reads, it leaves it to that.
-func (d *direct) take(deliver func(frame []byte)) (some bool) {
+// take reads once what is there, and offers each whole frame, as long as they are taken. It reports whether there was anything, and whether there are
+// frames left whose rank takes none now. If somebody else reads, it leaves it to that.
+func (d *direct) take(offer func(frame []byte) bool) (some, stuck bool) {
 	if !d.reading.TryLock() {
-		return false
+		return false, false
 	}
 	defer d.reading.Unlock()
-	if d.failed() != nil {
-		return false // what the socket still has is nobody's
+	if d.failed() != nil || d.stuck {
+		return false, false // what the socket still has is nobody's, or comes later
 	}
 	d.read = transfer{}
 	err := d.raw.Read(d.receive)
 	switch {
 	case err != nil:
 	case d.read.later():
-		return false
+		return false, false
 	case d.read.err != 0:
 		err = d.read.err
 	case d.read.n == 0:
@@ -166,33 +172,57 @@ func (d *direct) take(deliver func(frame []byte)) (some bool) {
 	}
 	if err != nil {
 		d.end(err)
-		return false
+		return false, false
 	}
 	d.heard.Add(1)
 	d.have += d.read.n
-	d.deliver(deliver)
-	return true
+	d.stuck = !d.give(offer)
+	return true, d.stuck
 }
 
-// deliver gives away the whole frames that were read. Holds reading.
-func (d *direct) deliver(deliver func(frame []byte)) {
-	at := 0
+// goOn gives away the frames that are left, to who waits for their rank.
+func (d *direct) goOn(deliver func(frame []byte)) {
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	d.give(func(frame []byte) bool { deliver(frame); return true })
+	d.stuck = false
+}
+
+// quiet reports whether all that has come was given away.
+func (d *direct) quiet() bool {
+	if !d.reading.TryLock() {
+		return false
+	}
+	defer d.reading.Unlock()
+	waits := 0
+	err := d.control(func(fd int) (err error) {
+		waits, err = unix.IoctlGetInt(fd, unix.TIOCINQ)
+		return err
+	})
+	return !d.stuck && waits == 0 && err == nil
+}
+
+// give gives away the whole frames that were read, as long as they are taken, and reports whether all were. Holds reading.
+func (d *direct) give(offer func(frame []byte) bool) bool {
+	at, taken := 0, true
 	for d.have-at >= 4 {
 		size := int(binary.LittleEndian.Uint32(d.buf[at:]))
 		if size > readBytes-4 {
 			d.have = 0
 			d.end(errMalformed)
-			return
+			return true
 		}
 		if d.have-at < 4+size {
 			break
 		}
-		if size > 0 { // else it only says that the other side is there
-			deliver(d.buf[at+4 : at+4+size])
+		if size > 0 && !offer(d.buf[at+4:at+4+size]) { // an empty one only says that the other side is there
+			taken = false
+			break
 		}
 		at += 4 + size
 	}
 	d.have = copy(d.buf, d.buf[at:d.have])
+	return taken
 }
 
 // end says that the connection has failed: who waits for it goes on.
@@ -205,8 +235,10 @@ func (d *direct) end(err error) {
 }
 
 // control gives f the socket, which stays open meanwhile.
-func (d *direct) control(f func(fd int) error) (err error) {
-	return errors.Join(d.raw.Control(func(fd uintptr) { err = f(int(fd)) }), err)
+func (d *direct) control(f func(fd int) error) error {
+	var err error
+	gone := d.raw.Control(func(fd uintptr) { err = f(int(fd)) })
+	return errors.Join(gone, err)
 }
 
 // failed is why the connection has failed, or nil.

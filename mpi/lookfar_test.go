@@ -1,0 +1,157 @@
+package mpi
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// looker is a Network whose frames are carried only by ranks that look.
+type looker struct {
+	byHand
+	to    *World
+	polls int
+	first func()        // done at the first look
+	over  chan struct{} // told when a look ends in vain
+}
+
+func (n *looker) Poll(stop func() bool) bool {
+	n.polls++
+	for !stop() {
+		if n.first != nil {
+			n.first()
+			n.first = nil
+		}
+		n.deliver(n.to)
+	}
+	select {
+	case n.over <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// lookers are a rank whose Network has to be looked at, and one elsewhere that has sent it a message, which is not carried yet.
+func lookers(t *testing.T) (n *looker, g *guest, w *World) {
+	t.Helper()
+	n = &looker{over: make(chan struct{}, 1)}
+	var there byHand
+	w, away := NewWorld(DefaultConfig(2), n), NewWorld(DefaultConfig(2), &there)
+	w.cores = 2
+	n.to = w
+	for r, in := range []*World{w, away} {
+		x := newGuest(r, 2, callsByName())
+		x.mem = make(arena, arenaBytes)
+		var err error
+		x.p, err = in.AddRank(Rank(r), 1, x.mem)
+		require.NoError(t, err)
+		x.call("MPI_Init", 0, 0)
+		if r == 0 {
+			g = x
+			continue
+		}
+		x.setInts(sbuf, 42)
+		x.call("MPI_Send", sbuf, 1, tInt, 0, 1, commWorld)
+	}
+	n.frames = there.frames
+	return n, g, w
+}
+
+func receive(g *guest) <-chan error {
+	c := g.calls["MPI_Recv"]
+	done := make(chan error, 1)
+	go func() {
+		_, err := g.p.Invoke(c, []uint64{rbuf, 1, uint64(tInt), 1, 1, commWorld, 0})
+		done <- err
+	}()
+	return done
+}
+
+func inTime(t *testing.T, done <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(time.Minute):
+		require.FailNow(t, "it hangs")
+		return nil
+	}
+}
+
+// TestLooksElsewhere: a rank that waits carries what its Network has for it; what it does not find comes by itself; and it stops looking when it is to freeze or
+// to end.
+func TestLooksElsewhere(t *testing.T) {
+	t.Run("found", func(t *testing.T) {
+		n, g, _ := lookers(t)
+		require.NoError(t, inTime(t, receive(g)))
+		require.Equal(t, 42, g.int(rbuf))
+		require.Equal(t, 1, n.polls)
+	})
+	t.Run("later", func(t *testing.T) {
+		n, g, w := lookers(t)
+		frames := n.frames
+		n.frames = nil
+		done := receive(g)
+		<-n.over
+		for _, f := range frames {
+			require.True(t, w.TryReceive(f))
+		}
+		require.NoError(t, inTime(t, done))
+		require.Equal(t, 42, g.int(rbuf))
+	})
+	t.Run("frozen", func(t *testing.T) {
+		n, g, _ := lookers(t)
+		n.frames, n.first = nil, func() { g.p.Freeze() }
+		require.ErrorIs(t, inTime(t, receive(g)), ErrFrozen)
+	})
+	t.Run("cancelled", func(t *testing.T) {
+		n, g, _ := lookers(t)
+		why := errors.New("enough")
+		n.frames, n.first = nil, func() { g.p.Cancel(why) }
+		require.ErrorIs(t, inTime(t, receive(g)), why)
+	})
+	t.Run("no processor for it", func(t *testing.T) {
+		n, g, w := lookers(t)
+		w.cores = 1
+		done := receive(g)
+		for !g.p.in.parked.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		require.Zero(t, n.polls)
+		n.deliver(w)
+		require.NoError(t, inTime(t, done))
+	})
+	t.Run("calm", func(t *testing.T) {
+		n, g, w := lookers(t)
+		g.p.patience.until = time.Hour
+		done := receive(g)
+		for !g.p.in.parked.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		require.Zero(t, n.polls)
+		n.deliver(w)
+		require.NoError(t, inTime(t, done))
+	})
+}
+
+// TestTryReceive: a frame for a rank that is in a long call, or not here, is refused, and nothing has happened.
+func TestTryReceive(t *testing.T) {
+	n, g, w := lookers(t)
+	frames := n.frames
+	g.p.mu.Lock()
+	require.False(t, w.TryReceive(frames[0]))
+	require.Zero(t, g.p.channel(1).recvNext)
+	g.p.mu.Unlock()
+	require.True(t, w.TryReceive([]byte("no frame")))
+	other := (&frame{packet: packet{kind: frameAck}, src: 0, dst: 1, epoch: 1}).encode()
+	require.False(t, w.TryReceive(other))
+	require.Empty(t, w.missed, "it was not noted")
+	for _, f := range frames {
+		require.True(t, w.TryReceive(f))
+	}
+	n.frames = nil
+	require.NoError(t, inTime(t, receive(g)))
+	require.Equal(t, 42, g.int(rbuf))
+}
