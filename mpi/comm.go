@@ -202,6 +202,6 @@ func callCommFree(p *Proc, a args) (uint64, error) {
 		return 0, c.on(err)
 	}
 	c.freed = true
-	p.comms.drop(h)
+	dropFrom(p, &p.comms, h)
 	return success, p.putWord(a.u32(0), commNull)
 }

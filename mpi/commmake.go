@@ -19,7 +19,7 @@ func (p *Proc) newID() uint64 {
 func (p *Proc) newComm(from *comm, id uint64, local, remote *group) (*comm, error) {
 	c := &comm{id: id, group: local, remote: remote, me: local.find(p.rank), errhandler: from.errhandler}
 	var err error
-	c.handle, err = p.comms.add(c, p.w.cfg.MaxObjects)
+	c.handle, err = addTo(p, &p.comms, c)
 	return c, from.on(err)
 }
 
@@ -140,7 +140,7 @@ func (p *Proc) duplicate(c *comm, id uint64, hints *info) (*comm, error) {
 	}
 	d.topology, d.info = c.topology, hints.heeded()
 	if err := p.copyAttributes(c.handle, &c.attrs, &d.attrs); err != nil {
-		p.comms.drop(d.handle)
+		dropFrom(p, &p.comms, d.handle)
 		return nil, err
 	}
 	return d, nil

@@ -14,6 +14,9 @@ type Config struct {
 	MaxScratch  int // bytes of scratch memory of a collective; default 1 GiB
 	MaxObjects  int // communicators, datatypes, windows and the like of a rank, of each kind; default 65,536
 
+	// MaxMemory bounds what the library keeps for a rank where the program chooses its length, in bytes; default 2 GiB.
+	MaxMemory int64
+
 	Host string // the host's name, for MPI_COMM_TYPE_SHARED; equal on one host, and different between hosts
 }
 
@@ -28,6 +31,7 @@ func DefaultConfig(size int) Config {
 		MaxRequests: 64 << 10,
 		MaxScratch:  1 << 30,
 		MaxObjects:  64 << 10,
+		MaxMemory:   2 << 30,
 	}
 }
 
@@ -49,6 +53,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("mpi config: max requests %d is not in 1..%d", c.MaxRequests, 1<<24)
 	case c.MaxObjects < 1 || c.MaxObjects > handleSpan/2:
 		return fmt.Errorf("mpi config: max objects %d is not in 1..%d", c.MaxObjects, handleSpan/2)
+	case c.MaxMemory < 0:
+		return fmt.Errorf("mpi config: max memory %d is negative", c.MaxMemory)
 	case c.MaxScratch < 0:
 		return fmt.Errorf("mpi config: max scratch %d is negative", c.MaxScratch)
 	}

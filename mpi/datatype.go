@@ -16,6 +16,7 @@ type datatype struct {
 	name      string
 	committed bool
 	fixed     bool // of the library: cannot be freed
+	users     int  // types that were made of it, and one for the program's handles: charged for while there is any
 	attrs     attributes
 
 	class  typeClass
@@ -180,17 +181,24 @@ func (p *Proc) hold(t *datatype) (uint32, error) {
 	if t.predefined() {
 		return t.handle, nil
 	}
-	if t.handle != 0 {
-		h, err := p.types.again(t, t.handle, p.w.cfg.MaxObjects)
-		if err == nil {
-			t.handle = h
-			t.refs++
+	if t.refs == 0 {
+		if err := p.use(t); err != nil {
+			return 0, err
 		}
-		return h, err
 	}
-	h, err := p.types.add(t, p.w.cfg.MaxObjects)
+	h, err := p.handleOf(t)
 	if err == nil {
-		t.handle, t.refs = h, 1
+		t.handle = h
+		t.refs++
+	} else if t.refs == 0 {
+		p.disuse(t)
 	}
 	return h, err
+}
+
+func (p *Proc) handleOf(t *datatype) (uint32, error) {
+	if t.handle != 0 {
+		return p.types.again(t, t.handle, p.w.cfg.MaxObjects)
+	}
+	return p.types.add(t, p.w.cfg.MaxObjects)
 }

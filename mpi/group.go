@@ -93,7 +93,7 @@ func (p *Proc) giveGroup(ranks []Rank, out uint32) (uint64, error) {
 	if len(ranks) == 0 {
 		return success, p.putWord(out, groupEmpty)
 	}
-	h, err := p.groups.add(&group{ranks: ranks}, p.w.cfg.MaxObjects)
+	h, err := addTo(p, &p.groups, &group{ranks: ranks})
 	if err != nil {
 		return 0, err
 	}
@@ -172,7 +172,7 @@ func callGroupFree(p *Proc, a args) (uint64, error) {
 	if _, err := p.group(h); err != nil {
 		return 0, err
 	}
-	p.groups.drop(h)
+	dropFrom(p, &p.groups, h)
 	return success, p.putWord(a.u32(0), groupNull)
 }
 

@@ -96,7 +96,7 @@ func (p *Proc) giveInfo(x *info, out uint32) (uint64, error) {
 	if _, err := p.handles(out, 1); err != nil {
 		return 0, err
 	}
-	h, err := p.infos.add(x, p.w.cfg.MaxObjects)
+	h, err := addTo(p, &p.infos, x)
 	if err != nil {
 		return 0, err
 	}
@@ -129,7 +129,7 @@ func callInfoFree(p *Proc, a args) (uint64, error) {
 	if p.infos.get(h) == nil {
 		return 0, fail(errInfo, "info %#x is not known", h)
 	}
-	p.infos.drop(h)
+	dropFrom(p, &p.infos, h)
 	return success, p.putWord(a.u32(0), infoNull)
 }
 
@@ -152,8 +152,7 @@ func callInfoSet(p *Proc, a args) (uint64, error) {
 	if x.find(key) < 0 && len(x.pairs) >= p.w.cfg.MaxObjects {
 		return 0, fail(errInfo, "more than %d keys", p.w.cfg.MaxObjects)
 	}
-	x.set(key, value)
-	return success, nil
+	return success, p.recost(x, int64(len(key)+len(value))+infoCost, func() { x.set(key, value) })
 }
 
 func callInfoDelete(p *Proc, a args) (uint64, error) {
@@ -169,8 +168,7 @@ func callInfoDelete(p *Proc, a args) (uint64, error) {
 	if i < 0 {
 		return 0, fail(errInfoNoKey, "key %q is not there", key)
 	}
-	x.pairs = slices.Delete(x.pairs, i, i+1)
-	return success, nil
+	return success, p.recost(x, 0, func() { x.pairs = slices.Delete(x.pairs, i, i+1) })
 }
 
 // entry finds an info and the index of a key in it, -1 if it is not there.

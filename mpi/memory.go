@@ -233,6 +233,9 @@ func (p *Proc) word(ptr uint32) (uint32, error) {
 // words returns the n 32-bit values at a guest's pointer.
 func (p *Proc) words(ptr uint32, n int) ([]uint32, error) {
 	s, err := p.handles(ptr, n)
+	if err == nil {
+		err = p.room(2 * wordCost * int64(n))
+	}
 	if err != nil || n == 0 {
 		return nil, err
 	}
@@ -260,6 +263,9 @@ func (p *Proc) counts(a args, ptr uint32, n int) ([]int64, error) {
 		return nil, fail(errCount, "count is %d", n)
 	}
 	s, err := p.guest(ptr, uint64(n)*uint64(a.width()))
+	if err == nil {
+		err = p.room(2 * wordCost * int64(n))
+	}
 	if err != nil || n == 0 {
 		return nil, argError(err)
 	}

@@ -109,7 +109,12 @@ func (p *Proc) beginSend(c *comm, e envelope, mode uint8, internal bool) (*reque
 	case mode == modeBuffered:
 		return p.startBuffered(c, e, internal)
 	}
-	return p.startSend(c, c.context(contextPoint), e.peer, e.tag, e.buf, mode, internal)
+	r, err := p.startSend(c, c.context(contextPoint), e.peer, e.tag, e.buf, mode, internal)
+	if err == nil && e.buf.host != nil && !r.done { // a copy, whose room was asked for
+		r.charged = int64(e.buf.len)
+		p.kept += r.charged
+	}
+	return r, err
 }
 
 func (p *Proc) beginRecv(c *comm, e envelope, internal bool) (*request, error) {
@@ -357,15 +362,18 @@ func (p *Proc) replaceEnvelopes(c *comm, a args) (out, in envelope, err error) {
 		return out, in, err
 	}
 	in.buf = buf
-	out.buf = p.copyOf(buf)
-	return out, in, nil
+	out.buf, err = p.copyOf(buf)
+	return out, in, c.on(err)
 }
 
-// copyOf is a span of the library's memory with the same data.
-func (p *Proc) copyOf(buf span) span {
+// copyOf is a span of the library's memory with the same data. The request that has it is charged for it.
+func (p *Proc) copyOf(buf span) (span, error) {
+	if err := p.room(int64(buf.len)); err != nil {
+		return span{}, err
+	}
 	h := &hostBuffer{b: make([]byte, buf.len)}
 	p.pack(h.b, buf)
-	return span{host: h, len: buf.len}
+	return span{host: h, len: buf.len}, nil
 }
 
 func callSendrecvReplace(p *Proc, a args) (uint64, error) {

@@ -56,6 +56,7 @@ type Proc struct {
 	channels   []*channel // by peer, nil until used
 	over       []bool     // by peer: it has ended, and is in no World any more
 	active     []*request // collectives under way, in the order they were started
+	kept       int64      // bytes that the rank is charged for
 	offers     int        // sends that their receivers may be copying
 	backlog    queue[*channel]
 	urge       []*Proc   // ranks of this World that were sent something urgent, to be served if their programs compute

@@ -45,6 +45,7 @@ type request struct {
 	offered  bool   // of a send: its receiver, a rank of this World, may copy it
 	sent     bool   // of a send: nothing is left to do but to hear of a cancellation
 	result   status
+	charged  int64 // bytes that the rank is charged for it
 
 	cancel     uint8 // cancelNone ..
 	persistent bool  // made by MPI_X_init: waits for MPI_Start again when it is done
@@ -115,6 +116,7 @@ func (p *Proc) newRequest(kind uint8, internal bool) (*request, error) {
 }
 
 func (p *Proc) freeRequest(r *request) {
+	p.kept -= r.charged
 	*r = request{index: r.index}
 	p.freeList = append(p.freeList, r.index)
 }

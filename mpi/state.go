@@ -25,6 +25,11 @@ func (p *Proc) decode(state []byte) error {
 	if c.err == nil {
 		c.verify(p)
 	}
+	if c.err == nil {
+		if err := p.recharge(); err != nil {
+			c.fail("%v", err)
+		}
+	}
 	return c.err
 }
 

@@ -95,7 +95,11 @@ func (p *Proc) decodeOp(w *window, in *inbound, op *targetOp) bool {
 	if op.kind == msgPut && err == nil {
 		op.direct = true
 	} else {
-		h := &hostBuffer{b: make([]byte, op.header.count*op.header.typ.size)}
+		n := times(op.header.count, op.header.typ.size)
+		if err := p.room(n); err != nil { // the origin hears of it, and its data is cut
+			in.class, n = errNoMem, 0
+		}
+		h := &hostBuffer{b: make([]byte, n)}
 		buf = span{host: h, len: uint32(len(h.b))}
 	}
 	op.data = buf
@@ -196,6 +200,9 @@ func (p *Proc) operate(w *window, op *targetOp) error {
 	}
 	if op.kind == msgGet && err == nil {
 		return p.reply(w, op, here)
+	}
+	if e := p.room(2 * int64(size)); e != nil {
+		err, size, here = e, 0, span{}
 	}
 	old := &hostBuffer{b: make([]byte, size)}
 	p.pack(old.b, here)

@@ -85,7 +85,7 @@ func makeDarray(p *Proc, a args, old *datatype) (contents, error) {
 		return contents{}, err
 	}
 	c.ints = append(c.ints, gsizes...)
-	procs := int64(1)
+	procs, blocks := int64(1), int64(0)
 	for i := 4; i <= 6; i++ {
 		v, err := p.ints(a.u32(i), n)
 		if err != nil {
@@ -104,6 +104,10 @@ func makeDarray(p *Proc, a args, old *datatype) (contents, error) {
 		if err := d.check(); err != nil {
 			return contents{}, err
 		}
+		blocks += d.blocks()
+	}
+	if err := p.room(times(blockCost, blocks)); err != nil {
+		return contents{}, err
 	}
 	if procs != int64(size) {
 		return contents{}, fail(errArg, "the process grid has %d processes, size is %d", procs, size)
@@ -139,6 +143,18 @@ func (d dimension) check() error {
 		return fail(errArg, "distribution %d is not known", d.distribution)
 	}
 	return nil
+}
+
+// blocks is the most runs of indices that a process may have.
+func (d dimension) blocks() int64 {
+	if d.distribution != distributeCyclic {
+		return 1
+	}
+	k := d.arg
+	if k == distributeArg {
+		k = 1
+	}
+	return d.size/times(k, d.procs) + 1
 }
 
 // owned returns the indices of a process at a coordinate of the dimension.

@@ -47,6 +47,9 @@ func construct(out, old int, describe func(p *Proc, a args, old *datatype) (cont
 			return 0, err
 		}
 		made.large = a.large
+		if err = p.room(blockCost * int64(len(made.ints)+len(made.addrs)+len(made.types))); err != nil {
+			return 0, err
+		}
 		if t, err = build(made); err != nil {
 			return 0, err
 		}
@@ -234,6 +237,7 @@ func callTypeFree(p *Proc, a args) (uint64, error) {
 	}
 	if t.refs--; t.refs <= 0 {
 		p.types.drop(h)
+		p.disuse(t)
 	}
 	return success, p.putWord(a.u32(0), typeNull)
 }
