@@ -182,7 +182,7 @@ func (c *channel) step(it item) (payload int, more bool) {
 		return 0, false
 	}
 	r.framed, r.seq = true, c.sendNext
-	if long || c.charged-c.credited+cost > uint64(cfg.WindowBytes) {
+	if long || c.charged-c.credited+cost > uint64(cfg.CreditBytes) {
 		c.emit(k, span{})
 		return 0, false
 	}
@@ -366,11 +366,11 @@ func (c *channel) consume(cost int) {
 	c.tell()
 }
 
-// tell acks when a quarter of the window is owed: well before the sender's
+// tell acks when a quarter of the window, or of the credit, is owed: well before the sender's
 // window or credit can be used up, so it is never stuck for want of an ack.
 func (c *channel) tell() {
-	quarter := c.p.w.cfg.WindowBytes / 4
-	if !c.p.attached.Load() || c.owed < quarter && c.consumed-c.told < uint64(quarter) {
+	cfg := &c.p.w.cfg
+	if !c.p.attached.Load() || c.owed < cfg.WindowBytes/4 && c.consumed-c.told < uint64(cfg.CreditBytes/4) {
 		return
 	}
 	if q := c.local(); q != nil {

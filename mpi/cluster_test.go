@@ -158,7 +158,7 @@ func (g *guest) run(f func(g *guest)) (err error) {
 // smallConfig makes all limits show up with little data.
 func smallConfig(size int) Config {
 	c := DefaultConfig(size)
-	c.EagerLimit, c.FarEager, c.ChunkBytes, c.WindowBytes = 512, 512, 1024, 8<<10
+	c.EagerLimit, c.FarEager, c.ChunkBytes, c.WindowBytes, c.CreditBytes = 512, 512, 1024, 8<<10, 8<<10
 	return c
 }
 

@@ -8,7 +8,8 @@ type Config struct {
 	Size        int // ranks in MPI_COMM_WORLD, at least 1
 	EagerLimit  int // bytes; longer messages to local ranks use rendezvous; default 16 KiB
 	FarEager    int // bytes; the same for ranks elsewhere, where a rendezvous costs three trips; default 64 KiB
-	WindowBytes int // bytes of unacked frames, and of unconsumed eager payload, of a channel; default 2 MiB
+	WindowBytes int // bytes of unacked frames of a channel; default 2 MiB
+	CreditBytes int // bytes of eager messages of a channel that no receive has taken; default 64 MiB for all channels of a rank, between 128 KiB and 2 MiB each
 	ChunkBytes  int // bytes of payload in one DATA frame, and of one local copy under the lock; default 256 KiB
 	MaxRequests int // live requests of a rank; default 65,536
 	MaxScratch  int // bytes of scratch memory of a collective; default 1 GiB
@@ -27,6 +28,7 @@ func DefaultConfig(size int) Config {
 		EagerLimit:  16 << 10,
 		FarEager:    64 << 10,
 		WindowBytes: 2 << 20,
+		CreditBytes: min(2<<20, max(64<<20/max(size, 1), 128<<10)),
 		ChunkBytes:  256 << 10,
 		MaxRequests: 64 << 10,
 		MaxScratch:  1 << 30,
@@ -49,6 +51,8 @@ func (c Config) Validate() error {
 	case c.WindowBytes < 4*(c.ChunkBytes+frameCost):
 		// A receiver acks each quarter window: a smaller window could fill up before the first ack.
 		return fmt.Errorf("mpi config: window bytes %d is under 4 chunks (%d)", c.WindowBytes, 4*(c.ChunkBytes+frameCost))
+	case c.CreditBytes < 0:
+		return fmt.Errorf("mpi config: credit bytes %d is negative", c.CreditBytes)
 	case c.MaxRequests < 1 || c.MaxRequests > 1<<24:
 		return fmt.Errorf("mpi config: max requests %d is not in 1..%d", c.MaxRequests, 1<<24)
 	case c.MaxObjects < 1 || c.MaxObjects > handleSpan/2:

@@ -58,7 +58,7 @@ func (p *Proc) quickSend(v []uint64) bool {
 	}
 	q := c.near()
 	cost := uint64(frameCost + len(b.mem))
-	if q == nil || c.charged-c.credited+cost > uint64(p.w.cfg.WindowBytes) {
+	if q == nil || c.charged-c.credited+cost > uint64(p.w.cfg.CreditBytes) {
 		return false
 	}
 	c.sendNext++

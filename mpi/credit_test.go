@@ -1,0 +1,44 @@
+package mpi
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestCredit: however many ranks there are, what one holds of messages that nobody has received is bounded, and goes on when they are received.
+func TestCredit(t *testing.T) {
+	for size, want := range map[int]int{1: 2 << 20, 32: 2 << 20, 64: 1 << 20, 512: 128 << 10, 1 << 20: 128 << 10} {
+		cfg := DefaultConfig(size)
+		require.Equal(t, want, cfg.CreditBytes, "%d ranks", size)
+		require.NoError(t, cfg.Validate())
+	}
+	const n = 300
+	cfg := smallConfig(2)
+	cfg.CreditBytes = 2 << 10
+	sent := make(chan struct{})
+	for r, err := range runLocal(t, cfg, func(g *guest) {
+		if g.rank == 0 {
+			for i := range n {
+				g.call("MPI_Isend", sbuf, 100, tByte, 1, i, commWorld, 8192+4*i)
+			}
+			close(sent)
+			g.call("MPI_Waitall", n, 8192, 0)
+			return
+		}
+		<-sent
+		g.call("MPI_Iprobe", 0, 0, commWorld, 64, 0)
+		held := 0
+		for _, m := range g.p.unexpected {
+			held += len(m.own)
+		}
+		require.Len(t, g.p.unexpected, n)
+		require.LessOrEqual(t, held, 2<<10)
+		for i := range n {
+			g.call("MPI_Recv", rbuf, 100, tByte, 0, i, commWorld, 0)
+		}
+		require.Less(t, g.p.channel(0).consumed-g.p.channel(0).told, uint64(cfg.CreditBytes/4))
+	}) {
+		require.NoError(t, err, "rank %d", r)
+	}
+}
