@@ -86,6 +86,10 @@ failover: setup ## Measure how long a cluster takes no submissions when its lead
 soak: setup ## Run 2,000 short apps while hosts come and go, and show what the processes use (GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run TestSoak
 
+.PHONY: short-apps
+short-apps: setup ## Run 20,000 short apps whose last act is a send: all must end
+	GODWIT_APPS=20000 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run TestShortAppsEnd
+
 .PHONY: conformance
 conformance: ## Run the MPI conformance programs at all sizes and placements, still and migrating (GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -timeout $(RACE_TIMEOUT) ./mpi/conformance/...

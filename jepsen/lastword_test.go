@@ -2,6 +2,7 @@ package jepsen
 
 import (
 	"errors"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -105,6 +106,12 @@ func TestShortAppsEnd(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 2, slots: 8})
 	n := rounds(12, 300)
+	if s := os.Getenv(envApps); s != "" {
+		var err error
+		n, err = strconv.Atoi(s)
+		require.NoError(t, err)
+	}
+	began := time.Now()
 	for i := 0; i < n; i += 4 {
 		var runs []*command
 		for k := range min(4, n-i) {
@@ -118,6 +125,9 @@ func TestShortAppsEnd(t *testing.T) {
 			res := r.wait()
 			require.Zero(t, res.code, res.stderr)
 			require.Contains(t, res.stdout, "rank 1 got 3")
+		}
+		if i%1000 == 0 {
+			t.Logf("%d of %d apps after %v", i, n, time.Since(began).Round(time.Second))
 		}
 	}
 	c.idle()
