@@ -124,7 +124,7 @@ func exitReason(c *child) (int32, string) {
 	ws, ok := waitStatus(c.state)
 	switch {
 	case c.starved > 0:
-		return codeKilled, fmt.Sprintf("executor killed by the kernel, for want of memory: all executors of this host may take %d MiB together (--total-memory of its worker)", c.starved>>20)
+		return codeKilled, fmt.Sprintf("executor killed by the kernel, for want of memory: all executors of this host may take %d MiB together (--total-memory of its worker), if the machine has so much left", c.starved>>20)
 	case ok && ws.Signaled():
 		return 128 + int32(ws.Signal()), fmt.Sprintf("executor killed by signal %d (%s)", ws.Signal(), ws.Signal())
 	case ok && ws.ExitStatus() == pipe.ExitLeaseOver:

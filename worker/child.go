@@ -86,8 +86,10 @@ const exitWait = 2 * time.Second
 func (c *child) wait(cmd *exec.Cmd, m *memory) {
 	_ = cmd.Wait() // its state says all
 	c.state = cmd.ProcessState
-	if ws, ok := waitStatus(c.state); ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL && c.why.Load() == nil {
-		c.starved = m.ended()
+	if ws, ok := waitStatus(c.state); ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL {
+		if starved := m.ended(); c.why.Load() == nil {
+			c.starved = starved
+		}
 	}
 	close(c.exited)
 }

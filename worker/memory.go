@@ -38,7 +38,9 @@ func newMemory(bytes int64, log *slog.Logger) *memory {
 	var err error
 	if m.group, err = cgroup.New(bytes); err != nil {
 		log.Info("the kernel does not bound what all executors take together, but ends them first when the machine runs out of memory", "err", err)
+		return m
 	}
+	m.kills, _ = m.group.Kills() // of a group that was there
 	return m
 }
 
@@ -50,11 +52,11 @@ func (m *memory) bound(pid int) {
 		}
 	}
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), fmt.Append(nil, executorOOMScore), 0); err != nil {
-		m.log.Debug("an executor that has ended already", "err", err)
+		m.log.Debug("the kernel does not end an executor first: it has ended already, or may not be told so", "err", err)
 	}
 }
 
-// ended is called once for each executor that was killed by somebody else. If it was the kernel, for want of memory, it returns what all may take.
+// ended is called once for each executor that was killed. If the kernel has ended one more, for want of memory, it returns what all may take.
 func (m *memory) ended() int64 {
 	if m == nil || m.group == nil {
 		return 0
@@ -62,7 +64,13 @@ func (m *memory) ended() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n, err := m.group.Kills()
-	if err != nil || n <= m.kills {
+	if err != nil {
+		return 0
+	}
+	if n < m.kills {
+		m.kills = 0 // the group was made again
+	}
+	if n == m.kills {
 		return 0
 	}
 	m.kills++

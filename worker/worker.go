@@ -102,7 +102,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		return nil, err
 	}
 	if w.cfg.TotalMemory == 0 {
-		has, err := cgroup.Memory()
+		has, err := cgroup.Memory() // the machine's, or what this process may have of it
 		if err != nil {
 			return nil, err
 		}

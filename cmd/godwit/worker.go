@@ -67,6 +67,23 @@ func newWorker() *cobra.Command {
 	return c
 }
 
+// checkBounds checks what needs no look at the machine.
+func (f *workerFlags) checkBounds() error {
+	if f.memoryMiB < 1 || f.memoryMiB > 4096 {
+		return usagef("--memory-limit %d: give 1 to 4096 MiB", f.memoryMiB)
+	}
+	if f.totalMiB < 0 || f.totalMiB > 1<<33 {
+		return usagef("--total-memory %d: give MiB", f.totalMiB)
+	}
+	if f.direct != "on" && f.direct != "off" {
+		return usagef("--direct %s: give on or off", f.direct)
+	}
+	if f.logMiB < 0 || f.moduleMiB < 0 {
+		return usagef("--keep-logs %d and --keep-modules %d: give MiB, 0 to keep none", f.logMiB, f.moduleMiB)
+	}
+	return nil
+}
+
 // required says which flags are missing.
 func (f *workerFlags) required() error {
 	var missing []string
@@ -112,14 +129,8 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 		}
 		f.name, cfg.NameMayChange = strings.ToLower(h), true
 	}
-	if f.memoryMiB < 1 || f.memoryMiB > 4096 {
-		return cfg, "", usagef("--memory-limit %d: give 1 to 4096 MiB", f.memoryMiB)
-	}
-	if f.direct != "on" && f.direct != "off" {
-		return cfg, "", usagef("--direct %s: give on or off", f.direct)
-	}
-	if f.logMiB < 0 || f.moduleMiB < 0 {
-		return cfg, "", usagef("--keep-logs %d and --keep-modules %d: give MiB, 0 to keep none", f.logMiB, f.moduleMiB)
+	if err := f.checkBounds(); err != nil {
+		return cfg, "", err
 	}
 	if f.listen == "" {
 		addr, err := routeTo(ctx, client.SplitAddrs(f.join), standardDataPort)

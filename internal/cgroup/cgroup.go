@@ -1,11 +1,12 @@
 // Package cgroup bounds the memory that some processes take together, by a control group of their own: when they take more the kernel ends one of them, and
 // nothing else. It knows both versions of control groups: the group is beneath the one that this process is in, or, in the second version, where a group with
-// processes has none beneath it, beside it.
+// processes has none beneath it, beside it, unless that is a unit of systemd (with Delegate= and DelegateSubgroup= the process is in a group beneath its unit).
 package cgroup
 
 import (
 	"bufio"
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// prefix begins the names of groups; the number of the process that has made one follows.
+// prefix begins the names of groups; the number of the process that has made one follows, and a word, since numbers are given again.
 const prefix = "godwit-"
 
 // controller is what is different between the versions.
@@ -61,7 +62,7 @@ func open(self string, bytes int64) (*Group, error) {
 	var all error
 	for _, place := range places {
 		sweep(place)
-		g := &Group{controller: ctl, dir: filepath.Join(place, prefix+strconv.Itoa(os.Getpid())), bytes: bytes}
+		g := &Group{controller: ctl, dir: filepath.Join(place, prefix+strconv.Itoa(os.Getpid())+"-"+rand.Text()[:8]), bytes: bytes}
 		err := g.make()
 		if err == nil {
 			return g, nil
@@ -99,7 +100,7 @@ func find(mounts, groups []byte) (places []string, ctl controller, err error) {
 		}
 		if rel, err := filepath.Rel(h[3], path); there && err == nil && !strings.HasPrefix(rel, "..") {
 			places := []string{filepath.Join(h[4], rel)}
-			if t[0] == "cgroup2" && rel != "." {
+			if t[0] == "cgroup2" && rel != "." && !unit(rel) {
 				places = append(places, filepath.Join(h[4], filepath.Dir(rel)))
 			}
 			return places, ctl, nil
@@ -108,12 +109,22 @@ func find(mounts, groups []byte) (places []string, ctl controller, err error) {
 	return nil, ctl, errors.New("cgroup: no control groups are mounted that account for memory")
 }
 
-// sweep removes groups of processes that are there no more.
+// unit reports whether a group is one of systemd's: beside it processes would not be bounded by what bounds the unit.
+func unit(path string) bool {
+	switch filepath.Ext(path) {
+	case ".service", ".scope", ".slice":
+		return true
+	}
+	return false
+}
+
+// sweep removes groups of processes that are there no more, or had this one's number; those of others, too, if they are empty: they are made again then.
 func sweep(place string) {
 	entries, _ := os.ReadDir(place) // what it does not give stays
 	for _, e := range entries {
-		pid, err := strconv.Atoi(strings.TrimPrefix(e.Name(), prefix))
-		if err == nil && strings.HasPrefix(e.Name(), prefix) && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		number, _, _ := strings.Cut(strings.TrimPrefix(e.Name(), prefix), "-")
+		pid, err := strconv.Atoi(number)
+		if err == nil && strings.HasPrefix(e.Name(), prefix) && (pid == os.Getpid() || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)) {
 			_ = os.Remove(filepath.Join(place, e.Name()))
 		}
 	}
@@ -137,15 +148,15 @@ func (g *Group) make() error {
 }
 
 func (g *Group) set() error {
-	if err := write(filepath.Join(g.dir, g.limit), strconv.FormatInt(g.bytes, 10)); err != nil {
-		return err
-	}
 	swap := g.noSwap
 	if swap == "" {
 		swap = strconv.FormatInt(g.bytes, 10)
 	}
-	_ = write(filepath.Join(g.dir, g.swap), swap) // not where the kernel does not account for swap
-	return nil
+	bounded := func() { _ = write(filepath.Join(g.dir, g.swap), swap) } // not where the kernel does not account for swap
+	bounded()                                                           // the first version wants it to be no less than the other, before and after
+	err := write(filepath.Join(g.dir, g.limit), strconv.FormatInt(g.bytes, 10))
+	bounded()
+	return err
 }
 
 // write does not make the file.
@@ -191,11 +202,30 @@ func (g *Group) Kills() (int, error) {
 // Remove removes the group, if no process is in it.
 func (g *Group) Remove() error { return os.Remove(g.dir) }
 
-// Memory is how much memory this machine has, in bytes.
+// Memory is how much memory this process may have, in bytes: the machine's, or what the groups that it is in allow, if that is less.
 func Memory() (int64, error) {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
 		return 0, fmt.Errorf("cgroup: %w", err)
 	}
-	return int64(info.Totalram) * int64(info.Unit), nil //nolint:unconvert // it is not of that type everywhere
+	return allowed("/proc/self", int64(info.Totalram)*int64(info.Unit)), nil //nolint:unconvert // it is not of that type everywhere
+}
+
+func allowed(self string, bytes int64) int64 {
+	mounts, err1 := os.ReadFile(filepath.Join(self, "mountinfo"))
+	groups, err2 := os.ReadFile(filepath.Join(self, "cgroup"))
+	places, ctl, err3 := find(mounts, groups)
+	if errors.Join(err1, err2, err3) != nil {
+		return bytes
+	}
+	for dir := places[0]; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		text, err := os.ReadFile(filepath.Join(dir, ctl.limit))
+		if err != nil && dir != places[0] {
+			break // above the groups
+		}
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil { // else there is none: max
+			bytes = min(bytes, n)
+		}
+	}
+	return bytes
 }

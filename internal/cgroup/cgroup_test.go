@@ -80,12 +80,13 @@ func TestMadeAgain(t *testing.T) {
 	t.Cleanup(func() { _ = g.Remove() })
 	cmd := exec.CommandContext(t.Context(), "/bin/sleep", "0")
 	require.NoError(t, cmd.Run())
-	old := filepath.Join(filepath.Dir(g.dir), prefix+strconv.Itoa(cmd.Process.Pid))
+	old := filepath.Join(filepath.Dir(g.dir), prefix+strconv.Itoa(cmd.Process.Pid)+"-x")
 	require.NoError(t, os.Mkdir(old, 0o700))
-	_, err = New(64 << 20)
+	other, err := New(64 << 20)
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = other.Remove() })
 	require.NoDirExists(t, old)
-	require.NoError(t, g.Remove())
+	require.NoDirExists(t, g.dir, "it is empty, and of this process's number")
 	sleeps := exec.CommandContext(t.Context(), "/bin/sleep", "60")
 	require.NoError(t, sleeps.Start())
 	require.NoError(t, g.Add(sleeps.Process.Pid))
@@ -107,7 +108,11 @@ func TestFind(t *testing.T) {
 		},
 		"second": {
 			"31 25 0:27 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n", "0::/system.slice/godwit.service\n",
-			"/sys/fs/cgroup/system.slice/godwit.service /sys/fs/cgroup/system.slice", "memory.max",
+			"/sys/fs/cgroup/system.slice/godwit.service", "memory.max",
+		},
+		"second, beneath its unit": {
+			"31 25 0:27 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n", "0::/system.slice/godwit.service/worker\n",
+			"/sys/fs/cgroup/system.slice/godwit.service/worker /sys/fs/cgroup/system.slice/godwit.service", "memory.max",
 		},
 		"both, memory in the first": {
 			"30 25 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n31 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
@@ -146,16 +151,18 @@ func TestSecondVersion(t *testing.T) {
 	_, err := open(self, 1)
 	require.ErrorContains(t, err, "cgroup.subtree_control", "nobody gives the files")
 	for _, place := range []string{root, own} {
-		require.NoDirExists(t, filepath.Join(place, prefix+strconv.Itoa(os.Getpid())))
+		left, err := filepath.Glob(filepath.Join(place, prefix+"*"))
+		require.NoError(t, err)
+		require.Empty(t, left)
 	}
 
-	group := filepath.Join(root, prefix+strconv.Itoa(os.Getpid()))
+	group := filepath.Join(root, "group")
 	require.NoError(t, os.Mkdir(group, 0o700))
 	for _, name := range []string{"memory.max", "memory.swap.max", "cgroup.procs", "memory.events"} {
 		put(filepath.Join(group, name), "")
 	}
-	g, err := open(self, 4096)
-	require.NoError(t, err)
+	g := &Group{controller: version2, dir: group, bytes: 4096}
+	require.NoError(t, g.make())
 	require.NoError(t, g.Add(7))
 	put(filepath.Join(group, "memory.events"), "low 0\noom 3\noom_kill 2\noom_group_kill 0\n")
 	n, err := g.Kills()
@@ -165,5 +172,42 @@ func TestSecondVersion(t *testing.T) {
 		b, err := os.ReadFile(filepath.Join(group, name))
 		require.NoError(t, err)
 		require.Equal(t, want, string(b), name)
+	}
+}
+
+// TestAllowed: the least of what the groups allow counts, and what the machine has.
+func TestAllowed(t *testing.T) {
+	root := t.TempDir()
+	self := filepath.Join(root, "self")
+	put := func(path, text string) {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	put(filepath.Join(self, "mountinfo"), fmt.Sprintf("31 25 0:27 / %s/groups rw - cgroup2 cgroup2 rw\n", root))
+	put(filepath.Join(self, "cgroup"), "0::/a/b\n")
+	require.EqualValues(t, 100, allowed(self, 100))
+	put(filepath.Join(root, "groups", "a", "b", "memory.max"), "max\n")
+	require.EqualValues(t, 100, allowed(self, 100))
+	put(filepath.Join(root, "groups", "a", "memory.max"), "70\n")
+	require.EqualValues(t, 70, allowed(self, 100))
+	put(filepath.Join(root, "groups", "a", "b", "memory.max"), "60\n")
+	require.EqualValues(t, 60, allowed(self, 100))
+	require.EqualValues(t, 50, allowed(self, 50))
+	require.EqualValues(t, 50, allowed(filepath.Join(root, "nothing"), 50))
+}
+
+// TestLimitChanges: a limit can be raised and lowered.
+func TestLimitChanges(t *testing.T) {
+	g, err := New(256 << 20)
+	if err != nil {
+		t.Skipf("this process may make no control groups: %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, g.Remove()) })
+	for _, mib := range []int64{512, 64} {
+		g.bytes = mib << 20
+		require.NoError(t, g.set())
+		limit, err := os.ReadFile(filepath.Join(g.dir, g.limit))
+		require.NoError(t, err)
+		require.Equal(t, strconv.FormatInt(g.bytes, 10), strings.TrimSpace(string(limit)))
 	}
 }

@@ -78,18 +78,30 @@ func (l *link) sendDirect(head, payload []byte, passes func() bool) bool {
 	return true
 }
 
-// setDirect changes the stream's direct connection, and drops what waits: it is sent again by the new route. It reports false if the stream is not
-// the link's any more.
-func (l *link) setDirect(number uint64, d *direct) bool {
+// use has frames go over a direct connection, and drops what waits: it is sent again by the new route. It reports false, and has done nothing, if the stream is
+// not the link's any more, or the app has left the host.
+func (l *link) use(number uint64, d *direct) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.up != number {
+	if l.up != number || l.left {
 		return false
 	}
 	l.direct = d
 	l.queue.clear()
 	l.signal()
-	return !l.left
+	return true
+}
+
+// disuse has frames go over the stream again, if they went over the connection, and reports whether the stream is still the link's.
+func (l *link) disuse(number uint64, d *direct) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.direct == d {
+		l.direct = nil
+		l.queue.clear()
+		l.signal()
+	}
+	return l.up == number && !l.left
 }
 
 // next is what is to be written over the direct connection by who may wait for that, or nil; again is as take's.
@@ -238,31 +250,34 @@ func (n *network) directConn(ctx context.Context, l *link, number uint64, m *mee
 	}
 }
 
-// runDirect has the link use a connection until it ends, or ctx does.
+// runDirect has the link use a connection until it ends, or ctx does. Frames go another way then at once, also if some that have come over it still wait for
+// their rank.
 func (n *network) runDirect(ctx context.Context, l *link, number uint64, conn net.Conn) error {
 	d, err := newDirect(conn)
 	if err != nil {
 		return err
 	}
 	defer d.file.Close() //nolint:errcheck // its own error is the one to report
-	if !l.setDirect(number, d) {
+	if !l.use(number, d) {
 		return errLeft
 	}
 	n.reconnect(l.peer)
+	var waiting errgroup.Group
 	if err = n.lookout.add(d); err == nil {
 		g, gctx := errgroup.WithContext(ctx)
 		stop := context.AfterFunc(gctx, func() { d.end(context.Cause(gctx)) }) // it ends the other of the two
 		g.Go(func() error { return n.pumpDirect(gctx, l, d) })
 		g.Go(func() error { return n.beatDirect(gctx, l, d) })
-		g.Go(func() error { return n.carryOn(gctx, d) })
+		waiting.Go(func() error { return n.carryOn(gctx, d) })
 		err = g.Wait()
 		stop()
 		n.lookout.remove(d)
 	}
 	d.end(err)
-	if l.setDirect(number, nil) && ctx.Err() == nil {
+	if l.disuse(number, d) && ctx.Err() == nil {
 		n.reconnect(l.peer)
 	}
+	_ = waiting.Wait() // it says why the connection has ended, as err does
 	return err
 }
 
@@ -308,6 +323,8 @@ func (n *network) callDirect(ctx context.Context, l *link, word string) (net.Con
 	if err != nil {
 		return nil, err
 	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
+	defer stop()
 	if err := hearTaken(conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -330,13 +347,13 @@ func sayTaken(conn net.Conn) error {
 	return nil
 }
 
+// hearTaken waits for as long as the connection's deadline lets it.
 func hearTaken(conn net.Conn) error {
-	_ = conn.SetDeadline(time.Now().Add(dialTimeout))
 	var said [len(taken)]byte
 	if _, err := io.ReadFull(conn, said[:]); err != nil || said != taken {
 		return fmt.Errorf("executor: a direct connection was not taken: %w", cmp.Or(err, errMalformed))
 	}
-	return conn.SetDeadline(time.Time{})
+	return nil
 }
 
 // called takes a connection that another executor has made: with a word it is a direct one.

@@ -268,6 +268,46 @@ func TestOffersAreRepeated(t *testing.T) {
 	}
 }
 
+// standing is a world whose rank is in a long call, until it is told to go on.
+type standing struct{ heard }
+
+func (standing) TryReceive([]byte) bool { return false }
+
+// TestRouteChangesBeforeWhoWaits: when a direct connection ends over which a frame has come for a rank in a long call, frames go another way at once.
+func TestRouteChangesBeforeWhoWaits(t *testing.T) {
+	h1, h2, addr, _ := twoNetworks(t)
+	h1.redialAfter, h2.redialAfter = time.Hour, time.Hour
+	w1, _ := meet(t, h1, h2, addr)
+	came, goOn := make(chan struct{}, 100), make(chan struct{})
+	h2.mu.Lock()
+	h2.world = standing{heard(func() { came <- struct{}{}; <-goOn })}
+	h2.mu.Unlock()
+	t.Cleanup(func() { close(goOn) })
+	h1.Send(1, []byte{0x6d, 1}, nil, false)
+	<-came
+	h2.directTo("h1").end(net.ErrClosed)
+	eventually(t, "the stream", func() bool { return h2.directTo("h1") == nil })
+	eventually(t, "a frame by the stream", func() bool { h2.Send(0, []byte{0x6d, 2}, nil, false); return w1.count() > 0 })
+}
+
+// TestNotUsedWhereLeft: a link to a host that the app has left takes no direct connection.
+func TestNotUsedWhereLeft(t *testing.T) {
+	l := newLink("h1")
+	number, _ := l.open()
+	one, _ := tcpPair(t)
+	d, err := newDirect(one)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = d.file.Close() })
+	l.leave(true)
+	require.False(t, l.use(number, d))
+	require.Nil(t, l.direct)
+	l.leave(false)
+	require.True(t, l.use(number, d))
+	l.leave(true)
+	require.False(t, l.disuse(number, d))
+	require.Nil(t, l.direct, "also of one that was left")
+}
+
 // TestWordIsOfOneStream: a word is good once, as long as its stream lasts; what was called for an older one is closed.
 func TestWordIsOfOneStream(t *testing.T) {
 	l := newLink("h1")

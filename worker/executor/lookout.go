@@ -95,16 +95,16 @@ func (o *lookout) watch(d *direct, how int, events uint32) error {
 	return d.control(func(fd int) error { return unix.EpollCtl(o.set, how, fd, &unix.EpollEvent{Events: events, Fd: d.id}) })
 }
 
-// pause has a connection not looked at until resume: frames of it are left.
-func (o *lookout) pause(d *direct) { o.change(d, 0) }
+// pause has a connection not looked at until resume: frames of it are left. What is in the set tells of its end in any case, again and again: so it is out of it.
+func (o *lookout) pause(d *direct) { o.change(d, unix.EPOLL_CTL_DEL) }
 
-func (o *lookout) resume(d *direct) { o.change(d, unix.EPOLLIN) }
+func (o *lookout) resume(d *direct) { o.change(d, unix.EPOLL_CTL_ADD) }
 
-func (o *lookout) change(d *direct, events uint32) {
+func (o *lookout) change(d *direct, how int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.closed && o.conns[d.id] == d {
-		_ = o.watch(d, unix.EPOLL_CTL_MOD, events)
+	if !o.closed && o.conns[d.id] == d && d.stuck.Load() == (how == unix.EPOLL_CTL_DEL) { // it may be stuck anew, or not any more
+		_ = o.watch(d, how, unix.EPOLLIN)
 	}
 }
 

@@ -187,13 +187,19 @@ func TestStuckConnection(t *testing.T) {
 	o.poll(func() bool { return len(got) == 2 || time.Now().After(deadline) })
 	looks(50)
 	require.Equal(t, []uint32{1, 4}, got)
-	require.Zero(t, o.some(make([]unix.EpollEvent, lookAt)), "nobody is told of it")
+	require.False(t, d.quiet())
+	require.NoError(t, ends[0].(*net.TCPConn).CloseWrite())
+	looks(50)
+	require.Zero(t, o.some(make([]unix.EpollEvent, lookAt)), "nobody is told of it, nor of its end")
 	<-d.left
 	d.goOn(taken)
 	o.resume(d)
 	o.poll(func() bool { return len(got) == 5 || time.Now().After(deadline) })
 	require.Equal(t, []uint32{1, 4, 10, 2, 3}, got)
 	require.True(t, d.quiet())
+	d.reading.Lock() // somebody looks
+	require.True(t, d.quiet())
+	d.reading.Unlock()
 }
 
 // TestDirectAllocatesNothing: a frame's way over a direct connection makes no garbage, short or long.

@@ -48,8 +48,8 @@ type direct struct {
 	heard   atomic.Uint32 // counts what was read
 	reading sync.Mutex    // guards the following
 	buf     []byte
-	have    int  // read, and not given away yet
-	stuck   bool // there are whole frames whose rank takes none now: who waits for it gives them away
+	have    int         // read, and not given away yet
+	stuck   atomic.Bool // there are whole frames whose rank takes none now: who waits for it gives them away; changed with reading
 	read    transfer
 	receive func(fd uintptr) bool
 }
@@ -156,7 +156,7 @@ func (d *direct) take(offer func(frame []byte) bool) (some, stuck bool) {
 		return false, false
 	}
 	defer d.reading.Unlock()
-	if d.failed() != nil || d.stuck {
+	if d.failed() != nil || d.stuck.Load() {
 		return false, false // what the socket still has is nobody's, or comes later
 	}
 	d.read = transfer{}
@@ -176,30 +176,32 @@ func (d *direct) take(offer func(frame []byte) bool) (some, stuck bool) {
 	}
 	d.heard.Add(1)
 	d.have += d.read.n
-	d.stuck = !d.give(offer)
-	return true, d.stuck
+	stuck = !d.give(offer)
+	d.stuck.Store(stuck)
+	return true, stuck
 }
 
 // goOn gives away the frames that are left, to who waits for their rank.
 func (d *direct) goOn(deliver func(frame []byte)) {
 	d.reading.Lock()
 	defer d.reading.Unlock()
-	d.give(func(frame []byte) bool { deliver(frame); return true })
-	d.stuck = false
+	d.give(func(frame []byte) bool {
+		if d.failed() == nil { // else it comes again by the next route
+			deliver(frame)
+		}
+		return true
+	})
+	d.stuck.Store(false)
 }
 
-// quiet reports whether all that has come was given away.
+// quiet reports whether all that has come was taken from the socket and, but for a part of a frame, given away.
 func (d *direct) quiet() bool {
-	if !d.reading.TryLock() {
-		return false
-	}
-	defer d.reading.Unlock()
 	waits := 0
 	err := d.control(func(fd int) (err error) {
 		waits, err = unix.IoctlGetInt(fd, unix.TIOCINQ)
 		return err
 	})
-	return !d.stuck && waits == 0 && err == nil
+	return waits == 0 && err == nil && !d.stuck.Load()
 }
 
 // give gives away the whole frames that were read, as long as they are taken, and reports whether all were. Holds reading.

@@ -28,11 +28,15 @@ type budget struct {
 
 // take takes n bytes, or none if there are not so many.
 func (b *budget) take(n uint64) bool {
-	if taken := b.taken.Add(n); b.limit > 0 && taken > b.limit {
-		b.give(n)
-		return false
+	for {
+		taken := b.taken.Load()
+		if b.limit > 0 && n > b.limit-min(b.limit, taken) {
+			return false
+		}
+		if b.taken.CompareAndSwap(taken, taken+n) {
+			return true
+		}
 	}
-	return true
 }
 
 func (b *budget) give(n uint64) { b.taken.Add(-n) }
