@@ -1,7 +1,5 @@
 package mpi
 
-import "cmp"
-
 // What the library keeps for a rank beside its program's memory is bounded: by numbers (MaxRequests, MaxObjects), and, where the program chooses how long a thing
 // is, by bytes. Datatypes are charged by their blocks, groups and communicators by their ranks, infos by their texts, nonblocking and persistent calls by their
 // scratch memory and copies, until they end; lists of arguments are only asked for. Beyond MaxMemory a call fails with MPI_ERR_NO_MEM.
@@ -14,13 +12,12 @@ func (p *Proc) room(n int64) error {
 	return nil
 }
 
-// charge keeps so many bytes, or fails.
-func (p *Proc) charge(n int64) error {
-	if err := p.room(n); err != nil {
-		return err
+// roomFor is room for a list of so many, unless it is short: what gives memory back takes lists, too.
+func (p *Proc) roomFor(n int) error {
+	if n <= keptRequests {
+		return nil
 	}
-	p.kept += n
-	return nil
+	return p.room(2 * wordCost * int64(n))
 }
 
 // Sizes of what lists are made of, about.
@@ -33,7 +30,12 @@ const (
 	groupCost = 64
 	rankCost  = 4
 	infoCost  = 64 // and of each pair
+
+	roundCost, transferCost, actionCost = 48, 88, 200 // of a collective
 )
+
+// freeCost is up to what a collective is always let begin: what gives memory back needs some.
+const freeCost = 64 << 10
 
 // costly is what the rank is charged for as long as it is in a table.
 type costly interface{ cost() int64 }
@@ -45,7 +47,18 @@ func (g *group) cost() int64 {
 	return groupCost + rankCost*int64(len(g.ranks))
 }
 
-func (c *comm) cost() int64 { return commCost + c.group.cost() + c.remote.cost() }
+func (c *comm) cost() int64 { return commCost + c.group.cost() + c.remote.cost() + c.topology.cost() }
+
+func (t *topology) cost() int64 {
+	if t == nil {
+		return 0
+	}
+	n := wordCost * len(t.periods)
+	for _, list := range [][]int{t.dims, t.index, t.edges, t.sources, t.destinations, t.inWeights, t.outWeights} {
+		n += wordCost * len(list)
+	}
+	return int64(n)
+}
 
 func (x *info) cost() int64 {
 	n := int64(infoCost)
@@ -92,17 +105,15 @@ func (p *Proc) recost(x *info, most int64, change func()) error {
 	return nil
 }
 
-// chargeAll charges for what a table has.
-func chargeAll[T any, P interface {
+// costOf is what is charged for all that a table has.
+func costOf[T any, P interface {
 	*T
 	costly
-}](p *Proc, t *table[T]) error {
+}](t *table[T]) (n int64) {
 	for _, v := range t.items {
-		if err := p.charge(P(v).cost()); err != nil {
-			return err
-		}
+		n += P(v).cost()
 	}
-	return nil
+	return n
 }
 
 // cost is what a type takes without the types that it was made of, but with those that were made for it alone.
@@ -121,28 +132,39 @@ func (t *datatype) cost() int64 {
 
 // use notes that the program, or another type, needs a type: it is charged for once, and what it was made of, too.
 func (p *Proc) use(t *datatype) error {
-	if t.predefined() || t.fixed {
-		return nil
+	if err := p.room(unpaid(t)); err != nil {
+		return err
 	}
-	if t.users == 0 {
-		if err := p.charge(t.cost()); err != nil {
-			return err
-		}
-		for i, inner := range t.made.types {
-			if err := p.use(inner); err != nil {
-				for _, used := range t.made.types[:i] {
-					p.disuse(used)
-				}
-				p.kept -= t.cost()
-				return err
-			}
-		}
-	}
-	t.users++
+	p.count(t)
 	return nil
 }
 
-// disuse ends that. Messages that are on their way may still need the type.
+// unpaid is what a type and what it was made of take as far as nobody is charged for it.
+func unpaid(t *datatype) int64 {
+	if t.users > 0 || t.predefined() || t.fixed {
+		return 0
+	}
+	n := t.cost()
+	for _, inner := range t.made.types {
+		n += unpaid(inner)
+	}
+	return n
+}
+
+// count is use without a question.
+func (p *Proc) count(t *datatype) {
+	if t.predefined() || t.fixed {
+		return
+	}
+	if t.users++; t.users == 1 {
+		p.kept += t.cost()
+		for _, inner := range t.made.types {
+			p.count(inner)
+		}
+	}
+}
+
+// disuse ends that. Requests that were made with the type may still need it: they are bounded by their number alone.
 func (p *Proc) disuse(t *datatype) {
 	if t.predefined() || t.fixed {
 		return
@@ -155,28 +177,40 @@ func (p *Proc) disuse(t *datatype) {
 	}
 }
 
-// recharge charges a decoded rank for what it has.
-func (p *Proc) recharge() error {
-	if err := cmp.Or(chargeAll(p, &p.groups), chargeAll(p, &p.comms), chargeAll(p, &p.infos)); err != nil {
-		return err
-	}
+// recharge charges a decoded rank for what it has, however much that is: it had it before.
+func (p *Proc) recharge() {
+	p.kept += costOf(&p.groups) + costOf(&p.comms) + costOf(&p.infos)
 	for _, t := range p.types.items {
-		if err := p.use(t); err != nil {
-			return err
+		p.count(t)
+	}
+	shared := map[*hostBuffer]bool{} // of collectives
+	for _, r := range p.requests {
+		if r.coll != nil {
+			shared[r.coll.host] = true
+			r.charged = r.coll.cost()
+			p.kept += r.charged
 		}
 	}
 	for _, r := range p.requests {
-		if r.coll == nil {
-			continue
+		if h := r.buf.host; r.kind == reqSend && h != nil && !shared[h] && !r.orphan { // a copy of MPI_Sendrecv_replace and the like
+			r.charged = int64(len(h.b))
+			p.kept += r.charged
 		}
-		n := collectiveCost(len(r.coll.host.b), len(r.coll.rounds))
-		if err := p.charge(n); err != nil {
-			return err
-		}
-		r.charged = n
 	}
-	return nil
 }
 
-// collectiveCost is what a collective takes beside its request.
-func collectiveCost(scratch, rounds int) int64 { return int64(scratch) + wordCost*int64(rounds) }
+// cost is what a collective takes beside its request.
+func (c *collective) cost() int64 {
+	n := int64(len(c.host.b))
+	for i := range c.rounds {
+		r := &c.rounds[i]
+		n += roundCost + transferCost*int64(len(r.transfers)) + actionCost*int64(len(r.work))
+	}
+	return n
+}
+
+// shape gives a new communicator its topology.
+func (p *Proc) shape(c *comm, t *topology) {
+	c.topology = t
+	p.kept += t.cost()
+}

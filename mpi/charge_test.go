@@ -149,3 +149,73 @@ func TestChargeMoves(t *testing.T) {
 	g.call("MPI_Type_free", 72)
 	require.Less(t, g.p.kept, kept-3*typeCost)
 }
+
+// TestCopiesMoveCharged: so are copies, whether they have left already or not.
+func TestCopiesMoveCharged(t *testing.T) {
+	a := newApart(t, 1<<20)
+	g := a.ranks[0]
+	none := g.p.kept
+	for i, n := range []int{1000, 300_000} { // the first one leaves at once
+		g.call("MPI_Isendrecv_replace", sbuf, n, tByte, 1, 1, 1, 1, commWorld, 64+4*i)
+	}
+	kept := g.p.kept
+	require.Greater(t, kept, none+301_000)
+	a.move(0, NewWorld(DefaultConfig(2), &a.nets[0]), 2)
+	require.Equal(t, kept, g.p.kept)
+}
+
+// TestAtTheLimit: what gives memory back, and what is small, goes on when there is no room any more; a rank that has too much may move.
+func TestAtTheLimit(t *testing.T) {
+	hungry(t, 2, 1<<20, func(g *guest) {
+		g.call("MPI_Irecv", rbuf, 1, tInt, 1-g.rank, 1, commWorld, 64)
+		kept := g.p.kept
+		g.p.kept = 2 << 20
+		g.setInts(sbuf, 7)
+		require.EqualValues(t, success, g.call("MPI_Send", sbuf, 1, tInt, 1-g.rank, 1, commWorld))
+		require.EqualValues(t, success, g.call("MPI_Waitall", 1, 64, 0))
+		require.EqualValues(t, success, g.call("MPI_Barrier", commWorld))
+		require.EqualValues(t, errNoMem, g.call("MPI_Info_create", 64))
+		g.p.kept = kept
+	})
+	a := newApart(t, 1<<20)
+	a.ranks[0].call("MPI_Comm_dup", commSelf, 64)
+	cfg := DefaultConfig(2)
+	cfg.MaxMemory = 1
+	a.move(0, NewWorld(cfg, &a.nets[0]), 2)
+	require.Greater(t, a.ranks[0].p.kept, int64(1))
+}
+
+// TestDeepTypes: a type is made of types no deeper than whoever goes through it can go down.
+func TestDeepTypes(t *testing.T) {
+	hungry(t, 1, 1<<30, func(g *guest) {
+		none := g.p.kept
+		g.call("MPI_Type_contiguous", 3, tInt, 64)
+		depth := 1
+		for ; g.call("MPI_Type_dup", g.int(64), 68) == success; depth++ {
+			g.call("MPI_Type_free", 64)
+			g.setInts(64, g.int(68))
+			require.LessOrEqual(t, depth, maxTypeDepth)
+		}
+		require.Greater(t, depth, maxTypeDepth-2)
+		require.Greater(t, g.p.kept, none+typeCost*maxTypeDepth/2)
+		g.call("MPI_Type_free", 64)
+		require.Equal(t, none, g.p.kept)
+	})
+}
+
+// TestTopologiesAreCharged: by their edges; and collectives on them by their messages.
+func TestTopologiesAreCharged(t *testing.T) {
+	hungry(t, 1, 1<<20, func(g *guest) {
+		none := g.p.kept
+		const edges, n = 8192, 1000 // all from and to itself
+		require.EqualValues(t, success, g.call("MPI_Dist_graph_create_adjacent", commSelf, n, edges, 2, n, edges, 2, infoNull, 0, 64))
+		with := g.p.kept
+		require.GreaterOrEqual(t, with, none+2*n*wordCost)
+		require.EqualValues(t, success, g.call("MPI_Neighbor_allgather_init", sbuf, 0, tInt, rbuf, 0, tInt, g.int(64), infoNull, 68))
+		require.GreaterOrEqual(t, g.p.kept, with+2*n*transferCost)
+		g.call("MPI_Request_free", 68)
+		require.Equal(t, with, g.p.kept)
+		g.call("MPI_Comm_free", 64)
+		require.Equal(t, none, g.p.kept)
+	})
+}

@@ -138,7 +138,8 @@ func (p *Proc) duplicate(c *comm, id uint64, hints *info) (*comm, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.topology, d.info = c.topology, hints.heeded()
+	p.shape(d, c.topology)
+	d.info = hints.heeded()
 	if err := p.copyAttributes(c.handle, &c.attrs, &d.attrs); err != nil {
 		dropFrom(p, &p.comms, d.handle)
 		return nil, err

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCredit: however many ranks there are, what one holds of messages that nobody has received is bounded, and goes on when they are received.
+// TestCredit: the more ranks there are the less does each channel hold of messages that nobody has received, down to a least; and it goes on when they are received.
 func TestCredit(t *testing.T) {
 	for size, want := range map[int]int{1: 2 << 20, 32: 2 << 20, 64: 1 << 20, 512: 128 << 10, 1 << 20: 128 << 10} {
 		cfg := DefaultConfig(size)

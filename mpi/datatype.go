@@ -16,6 +16,7 @@ type datatype struct {
 	name      string
 	committed bool
 	fixed     bool // of the library: cannot be freed
+	depth     int  // how many types it was made of, one of the other
 	users     int  // types that were made of it, and one for the program's handles: charged for while there is any
 	attrs     attributes
 

@@ -234,7 +234,7 @@ func (p *Proc) word(ptr uint32) (uint32, error) {
 func (p *Proc) words(ptr uint32, n int) ([]uint32, error) {
 	s, err := p.handles(ptr, n)
 	if err == nil {
-		err = p.room(2 * wordCost * int64(n))
+		err = p.roomFor(n)
 	}
 	if err != nil || n == 0 {
 		return nil, err
@@ -264,7 +264,7 @@ func (p *Proc) counts(a args, ptr uint32, n int) ([]int64, error) {
 	}
 	s, err := p.guest(ptr, uint64(n)*uint64(a.width()))
 	if err == nil {
-		err = p.room(2 * wordCost * int64(n))
+		err = p.roomFor(n)
 	}
 	if err != nil || n == 0 {
 		return nil, argError(err)

@@ -110,7 +110,7 @@ func (p *Proc) beginSend(c *comm, e envelope, mode uint8, internal bool) (*reque
 		return p.startBuffered(c, e, internal)
 	}
 	r, err := p.startSend(c, c.context(contextPoint), e.peer, e.tag, e.buf, mode, internal)
-	if err == nil && e.buf.host != nil && !r.done { // a copy, whose room was asked for
+	if err == nil && e.buf.host != nil { // a copy, whose room was asked for
 		r.charged = int64(e.buf.len)
 		p.kept += r.charged
 	}

@@ -158,9 +158,12 @@ func (p *Proc) scheduled(s *schedule, internal bool) (*request, error) {
 	if limit := uint64(min(p.w.cfg.MaxScratch, 1<<32-1)); s.scratch > limit {
 		return nil, s.comm.on(fail(errNoMem, "the collective needs %d bytes of scratch memory, the limit is %d", s.scratch, limit))
 	}
-	cost := collectiveCost(int(s.scratch), len(s.rounds))
-	if err := p.room(cost); err != nil {
-		return nil, s.comm.on(err)
+	s.running.comm, s.running.rounds, s.running.host = s.comm, s.rounds, s.host
+	cost := int64(s.scratch) + s.running.cost() // which has no scratch yet
+	if cost > freeCost {
+		if err := p.room(cost); err != nil {
+			return nil, s.comm.on(err)
+		}
 	}
 	r, err := p.newRequest(reqCollective, internal)
 	if err != nil {
@@ -169,7 +172,6 @@ func (p *Proc) scheduled(s *schedule, internal bool) (*request, error) {
 	r.charged = cost
 	p.kept += cost
 	r.comm = s.comm
-	s.running.comm, s.running.rounds, s.running.host = s.comm, s.rounds, s.host
 	r.coll = &s.running
 	if uint64(cap(p.spare)) >= s.scratch {
 		s.host.b, p.spare = p.spare[:s.scratch], nil

@@ -26,9 +26,7 @@ func (p *Proc) decode(state []byte) error {
 		c.verify(p)
 	}
 	if c.err == nil {
-		if err := p.recharge(); err != nil {
-			c.fail("%v", err)
-		}
+		p.recharge()
 	}
 	return c.err
 }

@@ -97,7 +97,10 @@ func (p *Proc) decodeOp(w *window, in *inbound, op *targetOp) bool {
 	} else {
 		n := times(op.header.count, op.header.typ.size)
 		if err := p.room(n); err != nil { // the origin hears of it, and its data is cut
-			in.class, n = errNoMem, 0
+			n = 0
+			if in.class == success {
+				in.class = errNoMem
+			}
 		}
 		h := &hostBuffer{b: make([]byte, n)}
 		buf = span{host: h, len: uint32(len(h.b))}

@@ -55,7 +55,7 @@ func (p *Proc) attachTopology(c *comm, t *topology, n int, out uint32) (uint64, 
 		return 0, c.on(err)
 	}
 	if d != nil {
-		d.topology = t
+		p.shape(d, t)
 	}
 	return p.giveComm(d, out)
 }
@@ -161,7 +161,7 @@ func callCartSub(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, c.on(err)
 	}
-	d.topology = sub
+	p.shape(d, sub)
 	return p.giveComm(d, a.u32(2))
 }
 

@@ -190,7 +190,7 @@ func callDistCreate(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	d.topology = collectEdges(all, each, c, weighted)
+	p.shape(d, collectEdges(all, each, c, weighted))
 	return p.giveComm(d, a.u32(8))
 }
 

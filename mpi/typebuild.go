@@ -2,6 +2,13 @@ package mpi
 
 // build makes a type from its contents. It is a pure function: a captured type is built again from them.
 func build(made contents) (*datatype, error) {
+	depth := 0
+	for _, inner := range made.types {
+		depth = max(depth, inner.depth+1)
+	}
+	if depth > maxTypeDepth {
+		return nil, fail(errType, "a datatype of a datatype, more than %d times", maxTypeDepth)
+	}
 	blocks, bounds, err := made.blocks()
 	if err != nil {
 		return nil, err
@@ -35,7 +42,7 @@ func build(made contents) (*datatype, error) {
 	if bounds != nil {
 		t.lb, t.ub, t.stickyLB, t.stickyUB = bounds[0], bounds[0]+bounds[1], true, true
 	}
-	t.made = made
+	t.made, t.depth = made, depth
 	return t, nil
 }
 

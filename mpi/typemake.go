@@ -31,6 +31,9 @@ func typeCalls() []entry {
 // maxTypeBytes bounds size, extent and displacements of a type, so that sums of them do not overflow.
 const maxTypeBytes = 1 << 52
 
+// maxTypeDepth bounds how deep types are made of types: whoever goes through one goes down by recursion.
+const maxTypeDepth = 10_000
+
 // construct makes a constructor's call: describe says how the type was made; the new handle goes to parameter
 // out. old is the parameter with the old type, or -1.
 func construct(out, old int, describe func(p *Proc, a args, old *datatype) (contents, error)) func(*Proc, args) (uint64, error) {

@@ -56,7 +56,7 @@ func (r *request) live() bool { return r != nil && (!r.persistent || r.active) }
 func (p *Proc) list(ptr uint32, count int) (list span, reqs []*request, active int, err error) {
 	list, err = p.handles(ptr, count)
 	if err == nil {
-		err = p.room(wordCost * int64(count))
+		err = p.roomFor(count)
 	}
 	if err != nil {
 		return list, nil, 0, err

@@ -38,9 +38,7 @@ func newMemory(bytes int64, log *slog.Logger) *memory {
 	var err error
 	if m.group, err = cgroup.New(bytes); err != nil {
 		log.Info("the kernel does not bound what all executors take together, but ends them first when the machine runs out of memory", "err", err)
-		return m
 	}
-	m.kills, _ = m.group.Kills() // of a group that was there
 	return m
 }
 
