@@ -219,3 +219,33 @@ func TestTopologiesAreCharged(t *testing.T) {
 		require.Equal(t, none, g.p.kept)
 	})
 }
+
+// TestLongAccumulateIsRefused: an operation for which its target has no room is not done, its origin hears of it, and the window goes on.
+func TestLongAccumulateIsRefused(t *testing.T) {
+	hungry(t, 2, 256<<10, func(g *guest) {
+		none := g.p.kept
+		g.call("MPI_Win_create", rbuf, 500_000, 4, infoNull, commWorld, 64)
+		g.call("MPI_Win_set_errhandler", g.int(64), errorsReturn)
+		if g.rank == 0 {
+			g.setInts(sbuf, 5)
+			for _, name := range []string{"MPI_Accumulate", "MPI_Get_accumulate"} {
+				for _, n := range []int{60_000, 1} {
+					g.call("MPI_Win_lock", lockShared, 1, 0, g.int(64))
+					if name == "MPI_Accumulate" {
+						g.call(name, sbuf, n, tInt, 1, 0, n, tInt, opSum, g.int(64))
+					} else {
+						g.call(name, sbuf, n, tInt, 800_000, n, tInt, 1, 0, n, tInt, opSum, g.int(64))
+					}
+					code := g.call("MPI_Win_unlock", 1, g.int(64))
+					require.Equal(t, n == 1, code == success, "%s of %d: %d", name, n, code)
+				}
+			}
+		}
+		g.call("MPI_Barrier", commWorld)
+		if g.rank == 1 {
+			require.Equal(t, 10, g.int(rbuf))
+		}
+		g.call("MPI_Win_free", 64)
+		require.Equal(t, none, g.p.kept)
+	})
+}
