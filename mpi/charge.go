@@ -38,7 +38,10 @@ const (
 const freeCost = 64 << 10
 
 // costly is what the rank is charged for as long as it is in a table.
-type costly interface{ cost() int64 }
+type costly[T any] interface {
+	*T
+	cost() int64
+}
 
 func (g *group) cost() int64 {
 	if g == nil {
@@ -69,10 +72,7 @@ func (x *info) cost() int64 {
 }
 
 // addTo gives a thing a handle, and charges for it.
-func addTo[T any, P interface {
-	*T
-	costly
-}](p *Proc, t *table[T], v P) (uint32, error) {
+func addTo[T any, P costly[T]](p *Proc, t *table[T], v P) (uint32, error) {
 	if err := p.room(v.cost()); err != nil {
 		return 0, err
 	}
@@ -84,10 +84,7 @@ func addTo[T any, P interface {
 }
 
 // dropFrom takes the handle back.
-func dropFrom[T any, P interface {
-	*T
-	costly
-}](p *Proc, t *table[T], h uint32) {
+func dropFrom[T any, P costly[T]](p *Proc, t *table[T], h uint32) {
 	if v := t.get(h); v != nil {
 		p.kept -= P(v).cost()
 		t.drop(h)
@@ -106,10 +103,7 @@ func (p *Proc) recost(x *info, most int64, change func()) error {
 }
 
 // costOf is what is charged for all that a table has.
-func costOf[T any, P interface {
-	*T
-	costly
-}](t *table[T]) (n int64) {
+func costOf[T any, P costly[T]](t *table[T]) (n int64) {
 	for _, v := range t.items {
 		n += P(v).cost()
 	}

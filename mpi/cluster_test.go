@@ -156,6 +156,18 @@ func (g *guest) run(f func(g *guest)) (err error) {
 }
 
 // smallConfig makes all limits show up with little data.
+// begun is a rank of a World whose program has called MPI_Init, with so many bytes of memory; the test makes its calls.
+func begun(t testing.TB, w *World, rank, memory int) *guest {
+	t.Helper()
+	g := newGuest(rank, w.cfg.Size, callsByName())
+	g.mem = make(arena, memory)
+	var err error
+	g.p, err = w.AddRank(Rank(rank), 1, g.mem)
+	require.NoError(t, err)
+	g.call("MPI_Init", 0, 0)
+	return g
+}
+
 func smallConfig(size int) Config {
 	c := DefaultConfig(size)
 	c.EagerLimit, c.FarEager, c.ChunkBytes, c.WindowBytes, c.CreditBytes = 512, 512, 1024, 8<<10, 8<<10

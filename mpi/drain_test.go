@@ -115,13 +115,7 @@ func TestLastMessageWaitsForAFrozenNeighbour(t *testing.T) {
 	w := NewWorld(smallConfig(2), noNetwork{})
 	var guests [2]*guest
 	for r := range guests {
-		g := newGuest(r, 2, callsByName())
-		g.mem = make(arena, arenaBytes)
-		var err error
-		g.p, err = w.AddRank(Rank(r), 1, g.mem)
-		require.NoError(t, err)
-		g.call("MPI_Init", 0, 0)
-		guests[r] = g
+		guests[r] = begun(t, w, r, arenaBytes)
 	}
 	a, b := guests[0], guests[1]
 	b.p.Freeze()

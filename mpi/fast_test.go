@@ -14,12 +14,7 @@ func TestStraightWay(t *testing.T) {
 	w := NewWorld(smallConfig(2), noNetwork{})
 	var guests [2]*guest
 	for r := range guests {
-		g := newGuest(r, 2, callsByName())
-		g.mem = make(arena, arenaBytes)
-		var err error
-		g.p, err = w.AddRank(Rank(r), 1, g.mem)
-		require.NoError(t, err)
-		g.call("MPI_Init", 0, 0)
+		g := begun(t, w, r, arenaBytes)
 		g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
 		guests[r] = g
 	}
@@ -79,13 +74,7 @@ func TestStraightWayKeepsOrder(t *testing.T) {
 	w := NewWorld(smallConfig(2), noNetwork{})
 	var guests [2]*guest
 	for r := range guests {
-		g := newGuest(r, 2, callsByName())
-		g.mem = make(arena, arenaBytes)
-		var err error
-		g.p, err = w.AddRank(Rank(r), 1, g.mem)
-		require.NoError(t, err)
-		g.call("MPI_Init", 0, 0)
-		guests[r] = g
+		guests[r] = begun(t, w, r, arenaBytes)
 	}
 	g := guests[1]
 	p := g.p

@@ -20,13 +20,7 @@ func newApart(t *testing.T, memory int) *apart {
 	a := &apart{t: t}
 	for r := range a.ranks {
 		a.worlds[r] = NewWorld(DefaultConfig(2), &a.nets[r])
-		g := newGuest(r, 2, callsByName())
-		g.mem = make(arena, memory)
-		var err error
-		g.p, err = a.worlds[r].AddRank(Rank(r), 1, g.mem)
-		require.NoError(t, err)
-		g.call("MPI_Init", 0, 0)
-		a.ranks[r] = g
+		a.ranks[r] = begun(t, a.worlds[r], r, memory)
 	}
 	return a
 }
@@ -98,12 +92,7 @@ func TestServedInCallbacks(t *testing.T) {
 	w := NewWorld(DefaultConfig(2), noNetwork{})
 	var g [2]*guest
 	for r := range g {
-		g[r] = newGuest(r, 2, callsByName())
-		g[r].mem = make(arena, arenaBytes)
-		var err error
-		g[r].p, err = w.AddRank(Rank(r), 1, g[r].mem)
-		require.NoError(t, err)
-		g[r].call("MPI_Init", 0, 0)
+		g[r] = begun(t, w, r, arenaBytes)
 	}
 	both(func(r int) {
 		g[r].call("MPI_Win_create", 16384, 4096, 4, infoNull, commWorld, 76)

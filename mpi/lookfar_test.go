@@ -41,20 +41,10 @@ func lookers(t *testing.T) (n *looker, g *guest, w *World) {
 	w, away := NewWorld(DefaultConfig(2), n), NewWorld(DefaultConfig(2), &there)
 	w.cores = 2
 	n.to = w
-	for r, in := range []*World{w, away} {
-		x := newGuest(r, 2, callsByName())
-		x.mem = make(arena, arenaBytes)
-		var err error
-		x.p, err = in.AddRank(Rank(r), 1, x.mem)
-		require.NoError(t, err)
-		x.call("MPI_Init", 0, 0)
-		if r == 0 {
-			g = x
-			continue
-		}
-		x.setInts(sbuf, 42)
-		x.call("MPI_Send", sbuf, 1, tInt, 0, 1, commWorld)
-	}
+	g = begun(t, w, 0, arenaBytes)
+	x := begun(t, away, 1, arenaBytes)
+	x.setInts(sbuf, 42)
+	x.call("MPI_Send", sbuf, 1, tInt, 0, 1, commWorld)
 	n.frames = there.frames
 	return n, g, w
 }
@@ -112,28 +102,20 @@ func TestLooksElsewhere(t *testing.T) {
 		n.frames, n.first = nil, func() { g.p.Cancel(why) }
 		require.ErrorIs(t, inTime(t, receive(g)), why)
 	})
-	t.Run("no processor for it", func(t *testing.T) {
-		n, g, w := lookers(t)
-		w.cores = 1
-		done := receive(g)
-		for !g.p.in.parked.Load() {
-			time.Sleep(time.Millisecond)
-		}
-		require.Zero(t, n.polls)
-		n.deliver(w)
-		require.NoError(t, inTime(t, done))
-	})
-	t.Run("calm", func(t *testing.T) {
-		n, g, w := lookers(t)
-		g.p.patience.until = time.Hour
-		done := receive(g)
-		for !g.p.in.parked.Load() {
-			time.Sleep(time.Millisecond)
-		}
-		require.Zero(t, n.polls)
-		n.deliver(w)
-		require.NoError(t, inTime(t, done))
-	})
+	for name, not := range map[string]func(w *World, p *Proc){
+		"no processor for it": func(w *World, _ *Proc) { w.cores = 1 },
+		"calm":                func(_ *World, p *Proc) { p.patience.until = time.Hour },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, g, w := lookers(t)
+			not(w, g.p)
+			done := receive(g)
+			require.Eventually(t, g.p.in.parked.Load, time.Minute, time.Millisecond)
+			require.Zero(t, n.polls)
+			n.deliver(w)
+			require.NoError(t, inTime(t, done))
+		})
+	}
 }
 
 // TestTryReceive: a frame for a rank that is in a long call, or not here, is refused, and nothing has happened.

@@ -17,8 +17,9 @@ import (
 	"github.com/godwit-run/godwit/internal/pipe"
 )
 
-// A direct connection carries a link's frames without gRPC, as they are: each behind its length, written by the rank that sends it, read by ranks that wait. Two executors agree upon it
-// over the link's stream, which stays: the one that was called offers a word there, and whoever calls with that word is who it was offered to.
+// A direct connection carries a link's frames without gRPC, as they are: each behind its length, written by the rank that sends it, read by ranks that
+// wait. Two executors agree upon it over the link's stream, which stays: the one that was called offers a word there, and whoever calls with that word is
+// who it was offered to.
 // A new connection is a new route, as the loss of one is: the ranks' channels send again what was on its way, by the stream or directly.
 
 const (

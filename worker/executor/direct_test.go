@@ -218,10 +218,9 @@ func TestDirectStandsStill(t *testing.T) {
 	w1.mu.Lock() // a rank in a long call: what comes is not taken meanwhile, and that is no silence
 	h2.Send(0, []byte{0x6d, 9}, nil, false)
 	there := h2.directTo("h1")
-	for heard := there.heard.Load(); there.heard.Load() < heard+4*silentBeats; {
-		time.Sleep(time.Millisecond)
-		require.NoError(t, there.failed())
-	}
+	heard := there.heard.Load()
+	eventually(t, "many signs of life", func() bool { return there.failed() != nil || there.heard.Load() >= heard+4*silentBeats })
+	require.NoError(t, there.failed())
 	w1.mu.Unlock()
 	eventually(t, "the frame", func() bool { return w1.count() == 1 })
 	require.Same(t, d, h1.directTo("h2"))

@@ -132,7 +132,9 @@ func (d *direct) write(head, payload []byte) {
 		}
 	}
 	d.written = transfer{}
-	if err := d.raw.Write(d.send); err != nil {
+	err := d.raw.Write(d.send)
+	d.parts = [2]unix.Iovec{} // the guest's memory may go
+	if err != nil {
 		d.end(err)
 		return
 	}
@@ -140,7 +142,6 @@ func (d *direct) write(head, payload []byte) {
 		d.end(d.written.err)
 		return
 	}
-	d.parts = [2]unix.Iovec{}
 	n := d.written.n
 	for _, b := range [][]byte{d.joined, payload} {
 		k := min(n, len(b))
