@@ -190,12 +190,13 @@ func (c *cluster) waitReadyWithin(limit time.Duration) {
 				require.FailNow(c.t, "process ended at its start", "%s: %s", p.name, tailOf(p.log, 5))
 			}
 		}
-		for name, h := range c.hosts() {
+		hosts := c.hosts()
+		for name, h := range hosts {
 			if h.State != "ready" {
 				return fmt.Errorf("host %s is %s", name, h.State)
 			}
 		}
-		if n := len(c.hosts()); n < len(c.workers) {
+		if n := len(hosts); n < len(c.workers) {
 			return fmt.Errorf("%d of %d hosts", n, len(c.workers))
 		}
 		return nil

@@ -29,15 +29,16 @@ func TestDeadlock(t *testing.T) {
 	c := newCluster(t, shape{workers: 2})
 	id := c.submit("-n", "2", "--place", "w1:1,w2:1", deadlockModule)
 	c.eventually(patience, "both ranks are blocked", func() error {
-		for i, r := range c.ranks(id) {
+		ranks := c.ranks(id)
+		if len(ranks) != 2 {
+			return errors.New("not placed yet")
+		}
+		for i, r := range ranks {
 			require.Equal(t, i, r.Rank)
 			require.Equal(t, []string{"w1", "w2"}[i], r.Host)
 			if !strings.Contains(r.Doing, "MPI_Recv(") {
 				return errors.New(r.Doing)
 			}
-		}
-		if len(c.ranks(id)) != 2 {
-			return errors.New("not placed yet")
 		}
 		return nil
 	})
@@ -45,7 +46,7 @@ func TestDeadlock(t *testing.T) {
 	require.Regexp(t, `(?m)^0 +w1 +MPI_Recv\(.*tag=7`, table)
 	require.Regexp(t, `(?m)^1 +w2 +MPI_Recv\(.*tag=7`, table)
 
-	e := c.executors(id)["w2"][0]
+	e := c.executor(id, "w2")
 	e.signal(syscall.SIGSTOP)
 	ranks := c.ranks(id)
 	require.Contains(t, ranks[0].Doing, "MPI_Recv(")

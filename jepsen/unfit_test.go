@@ -1,6 +1,7 @@
 package jepsen
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -17,10 +18,14 @@ func TestStoppedExecutor(t *testing.T) {
 	c := newCluster(t, shape{workers: 2, freezeDeadline: "8s"})
 	id := c.submit("-n", "2", "--place", "w1:2", steadyModule, "400", "50")
 	c.phase(id, "running")
-	e := c.executors(id)["w1"][0]
+	e := c.executor(id, "w1")
 	e.signal(syscall.SIGSTOP)
 	c.eventually(patience, "the silence is told", func() error {
-		if doing := c.ranks(id)[0].Doing; !strings.Contains(doing, "executor has not answered for") {
+		ranks := c.ranks(id)
+		if len(ranks) == 0 {
+			return errors.New("not placed yet")
+		}
+		if doing := ranks[0].Doing; !strings.Contains(doing, "executor has not answered for") {
 			return fmt.Errorf("it is said: %s", doing)
 		}
 		return nil
