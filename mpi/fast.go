@@ -1,8 +1,8 @@
 package mpi
 
-// Blocking sends and receives of short messages of predefined types within a World, by far the most frequent calls of many programs, take a straight way
-// here: no request, no message, no queue. What is in any way out of the ordinary, errors too, is left to the calls themselves, as if nothing had
-// been tried.
+// Sends and receives of short messages of predefined types within a World, by far the most frequent calls of many programs, take a straight way
+// here: no message, no queue, and no request where the call is a blocking one. What is in any way out of the ordinary, errors too, is left to the calls
+// themselves, as if nothing had been tried.
 
 // quick reports whether the guest's next call may take the straight way: it is none that goes on after a freeze, and nothing else is under way that
 // calls have to look after.
@@ -46,60 +46,107 @@ func (p *Proc) plainBuffer(v []uint64) (b plain, ok bool) {
 
 // quickSend is MPI_Send, if it is done at once.
 func (p *Proc) quickSend(v []uint64) bool {
+	_, ok := p.sendNow(v)
+	return ok
+}
+
+// sent is a message that has left.
+type sent struct {
+	comm *comm
+	peer Rank
+	tag  int32
+	seq  uint64
+}
+
+// sendNow sends a message that can leave at once, or does nothing.
+func (p *Proc) sendNow(v []uint64) (s sent, ok bool) {
 	b, ok := p.plainBuffer(v)
 	dest, tag := int32(uint32(v[3])), int32(uint32(v[4]))
 	if !ok || tag < 0 || tag > tagUB || dest < 0 || int(dest) >= len(b.comm.group.ranks) {
-		return false
+		return s, false
 	}
 	peer := b.comm.group.ranks[dest]
 	c := p.channels[peer]
 	if c == nil || c.ended || p.over[peer] || c.pending.len() > 0 {
-		return false
+		return s, false
 	}
 	q := c.near()
 	cost := uint64(frameCost + len(b.mem))
 	if q == nil || c.charged-c.credited+cost > uint64(p.w.cfg.CreditBytes) {
-		return false
+		return s, false
 	}
+	s = sent{b.comm, peer, tag, c.sendNext}
 	c.sendNext++
 	c.charged += cost
 	q.in.put(p.rank, &packet{kind: frameEager, context: b.comm.context(contextPoint), tag: tag, length: uint32(len(b.mem)), payload: b.mem})
+	return s, true
+}
+
+// wish is what a receive asks for.
+type wish struct {
+	plain
+	source  int32 // as the program says it
+	peer    Rank
+	tag     int32
+	context uint64
+}
+
+// wishOf checks the arguments of a receive, and reports whether they are ordinary.
+func (p *Proc) wishOf(w *wish, v []uint64) bool {
+	var ok bool
+	if w.plain, ok = p.plainBuffer(v); !ok {
+		return false
+	}
+	w.source, w.tag, w.peer = int32(uint32(v[3])), int32(uint32(v[4])), anySource
+	if w.tag < 0 && w.tag != anyTag || w.tag > tagUB {
+		return false
+	}
+	if w.source != anySource {
+		if w.source < 0 || int(w.source) >= len(w.comm.group.ranks) {
+			return false
+		}
+		w.peer = w.comm.group.ranks[w.source]
+	}
+	w.context = w.comm.context(contextPoint)
 	return true
+}
+
+// takeNow receives the message that is first in the inbox, if it is the one that is wished for and fits.
+func (p *Proc) takeNow(w *wish) (st status, ok bool) {
+	k := p.in.first()
+	if k == nil || k.kind != frameEager || k.context != w.context || w.peer != anySource && k.from != w.peer ||
+		w.tag != anyTag && k.tag != w.tag || int(k.length) > len(w.mem) {
+		return st, false
+	}
+	copy(w.mem, p.in.payload(k))
+	st = status{source: k.from, tag: k.tag, count: k.length, size: k.length}
+	p.in.drop()
+	c := p.channel(st.source)
+	c.recvNext++
+	c.consume(frameCost + int(st.size))
+	return st, true
 }
 
 // quickRecv is MPI_Recv, if its message is here or comes soon.
 func (p *Proc) quickRecv(v []uint64) bool {
-	b, ok := p.plainBuffer(v)
-	source, tag, out := int32(uint32(v[3])), int32(uint32(v[4])), uint32(v[6])
-	if !ok || tag < 0 && tag != anyTag || tag > tagUB || len(p.posted) > 0 || len(p.unexpected) > 0 || p.left || p.checkStatus(b.comm, out) != nil {
+	var w wish
+	out := uint32(v[6])
+	if !p.wishOf(&w, v) || len(p.posted) > 0 || len(p.unexpected) > 0 || p.left || p.checkStatus(w.comm, out) != nil {
 		return false
 	}
-	peer := Rank(anySource)
-	if source != anySource {
-		if source < 0 || int(source) >= len(b.comm.group.ranks) {
-			return false
-		}
-		peer = b.comm.group.ranks[source]
-		if c := p.channels[peer]; c == nil || c.near() == nil {
+	if w.peer != anySource {
+		if c := p.channels[w.peer]; c == nil || c.near() == nil {
 			return false // it comes by another way
 		}
 	}
-	context := b.comm.context(contextPoint)
 	if !p.in.some() && (!p.awaitCell() || !p.quick() || len(p.posted) > 0 || len(p.unexpected) > 0) {
 		return false // who had the lock meanwhile may have taken an earlier one
 	}
-	k, from, there := p.in.first()
-	if !there || k.kind != frameEager || k.context != context || peer != anySource && from != peer || tag != anyTag && k.tag != tag || int(k.length) > len(b.mem) {
-		return false
+	st, ok := p.takeNow(&w)
+	if ok {
+		p.putStatus(w.comm, out, st)
 	}
-	copy(b.mem, k.payload)
-	st := status{source: from, tag: k.tag, count: k.length, size: k.length}
-	p.in.drop()
-	c := p.channel(from)
-	c.recvNext++
-	c.consume(frameCost + int(st.size))
-	p.putStatus(b.comm, out, st)
-	return true
+	return ok
 }
 
 // awaitCell waits some microseconds for something in the inbox, without the lock, and reports whether there is something. It ends when anything else

@@ -98,3 +98,139 @@ func TestStraightWayKeepsOrder(t *testing.T) {
 		received.Wait()
 	}
 }
+
+// TestStraightRequests: nonblocking calls of short messages take the straight way, and what they give is what the long one gives.
+func TestStraightRequests(t *testing.T) {
+	w := NewWorld(smallConfig(2), noNetwork{})
+	a, b := begun(t, w, 0, arenaBytes), begun(t, w, 1, arenaBytes)
+	const st, list, most = 2048, 64, 8
+	for _, g := range []*guest{a, b} { // they have had to do with each other, and have made requests
+		g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
+		for i := range most {
+			g.call("MPI_Isend", sbuf, 0, tByte, 1-g.rank, 9, commWorld, list+4*i)
+		}
+		g.call("MPI_Waitall", most, list, 0)
+	}
+	for _, g := range []*guest{a, b} {
+		for range most {
+			g.call("MPI_Recv", rbuf, 0, tByte, 1-g.rank, 9, commWorld, 0)
+		}
+		g.p.idle = nil
+	}
+	quick := func(g *guest, name string, params ...int) {
+		t.Helper()
+		v := make([]uint64, len(params))
+		for i, x := range params {
+			v[i] = 0xdead<<32 | uint64(uint32(int32(x)))
+		}
+		g.p.enter()
+		defer g.p.leave()
+		require.True(t, g.calls[name].quick(g.p, v), name)
+	}
+	free := func() {
+		t.Helper()
+		for _, g := range []*guest{a, b} {
+			require.Len(t, g.p.freeList, len(g.p.requests))
+			for _, r := range g.p.requests {
+				require.Equal(t, request{index: r.index}, *r, "as new")
+			}
+			require.Empty(t, g.p.idle, "no message was made")
+		}
+	}
+	for _, first := range []bool{false, true} { // posted before, or after
+		for _, n := range []int{0, 1, 18, 100} {
+			for _, by := range [][2]int{{0, 7}, {anySource, 7}, {0, anyTag}, {anySource, anyTag}} {
+				a.fill(sbuf, n)
+				if first {
+					quick(b, "MPI_Irecv", rbuf, 100, tInt, by[0], by[1], commWorld, list)
+				}
+				quick(a, "MPI_Isend", sbuf, n, tInt, 1, 7, commWorld, list)
+				quick(a, "MPI_Wait", list, st)
+				require.Equal(t, requestNull, a.int(list))
+				require.Equal(t, []int{anySource, anyTag}, a.ints(st, 2), "an empty status")
+				if !first {
+					quick(b, "MPI_Irecv", rbuf, 100, tInt, by[0], by[1], commWorld, list)
+					quick(b, "MPI_Wait", list, st)
+				} else {
+					b.p.idle = nil
+					b.call("MPI_Wait", list, st)
+					b.p.idle = nil // it came into the midst
+				}
+				require.Equal(t, requestNull, b.int(list))
+				require.Equal(t, contribution(0, n), b.ints(rbuf, n))
+				require.Equal(t, []int{0, 7}, b.ints(st, 2))
+				require.Equal(t, 4*n, b.int(st+statusCount))
+				free()
+			}
+		}
+	}
+
+	for i := range most { // in their order
+		quick(a, "MPI_Isend", sbuf+4*i, 1, tInt, 1, 1, commWorld, list+4*i)
+	}
+	for i := range most {
+		quick(b, "MPI_Irecv", rbuf+4*i, 1, tInt, 0, 1, commWorld, list+4*i)
+	}
+	for _, g := range []*guest{a, b} {
+		quick(g, "MPI_Waitall", most, list, st)
+		for i := range most {
+			require.Equal(t, requestNull, g.int(list+4*i))
+			require.Zero(t, g.int(st+statusBytes*i+8), "ERROR")
+		}
+	}
+	require.Equal(t, a.ints(sbuf, most), b.ints(rbuf, most))
+	free()
+
+	// One handle twice, one that is null, one that is not done.
+	quick(a, "MPI_Isend", sbuf, 1, tInt, 1, 1, commWorld, list)
+	a.setInts(list+4, a.int(list))
+	quick(a, "MPI_Waitall", 2, list, 0)
+	require.Equal(t, requestNull, a.int(list))
+	quick(a, "MPI_Isend", sbuf+4, 1, tInt, 1, 1, commWorld, list)
+	a.setInts(list+4, requestNull)
+	a.call("MPI_Waitall", 2, list, 0)
+	b.call("MPI_Irecv", rbuf, 1, tInt, 0, 1, commWorld, list)
+	b.call("MPI_Irecv", rbuf+4, 1, tInt, 0, 1, commWorld, list+4)
+	b.call("MPI_Irecv", rbuf+8, 1, tInt, 0, 1, commWorld, list+8)
+	b.p.enter()
+	require.False(t, b.p.quickWaitall([]uint64{3, list, 0}), "the third is not here")
+	b.p.leave()
+	require.NotEqual(t, requestNull, b.int(list))
+	a.call("MPI_Send", sbuf+8, 1, tInt, 1, 1, commWorld)
+	b.call("MPI_Waitall", 3, list, 0)
+	require.Equal(t, a.ints(sbuf, 3), b.ints(rbuf, 3))
+
+	// One that is too long, one that was taken back, and what is wrong.
+	quick(a, "MPI_Isend", sbuf, 8, tInt, 1, 7, commWorld, list)
+	b.call("MPI_Irecv", rbuf, 7, tInt, 0, 7, commWorld, list)
+	require.EqualValues(t, errTruncate, b.call("MPI_Wait", list, st))
+	a.call("MPI_Wait", list, 0)
+	quick(a, "MPI_Isend", sbuf, 8, tInt, 1, 7, commWorld, list)
+	a.call("MPI_Cancel", list)
+	b.call("MPI_Iprobe", 0, 7, commWorld, 96, 0) // it answers
+	a.call("MPI_Wait", list, st)
+	a.call("MPI_Test_cancelled", st, 96)
+	require.Equal(t, 1, a.int(96))
+	for _, bad := range [][]int{
+		{0, 1, tInt, 1, 7, list},
+		{sbuf, -1, tInt, 1, 7, list},
+		{sbuf, 1, 77, 1, 7, list},
+		{sbuf, 1, tInt, 2, 7, list},
+		{sbuf, 1, tInt, 1, -7, list},
+		{arenaBytes - 2, 1, tInt, 1, 7, list},
+		{sbuf, 1, tInt, 1, 7, 0},
+		{sbuf, 1, tInt, 1, 7, arenaBytes - 3},
+	} {
+		params := append(append([]int{}, bad[:5]...), commWorld, bad[5])
+		require.NotZero(t, a.call("MPI_Isend", params...), "%v", bad)
+		require.NotZero(t, b.call("MPI_Irecv", params...), "%v", bad)
+	}
+	for _, g := range []*guest{a, b} {
+		require.NotZero(t, g.call("MPI_Wait", 0, 0))
+		require.NotZero(t, g.call("MPI_Wait", arenaBytes-3, 0))
+		require.NotZero(t, g.call("MPI_Waitall", -1, list, 0))
+		require.NotZero(t, g.call("MPI_Waitall", 2, arenaBytes-4, 0))
+		g.p.idle = nil
+	}
+	free()
+}

@@ -151,26 +151,28 @@ func (in *inbox) some() bool {
 
 // packet is what a cell holds, the payload being valid until it is dropped.
 func (in *inbox) packet(c *cell) packet {
-	k := packet{
+	return packet{
 		kind: c.kind, context: c.context, tag: c.tag, size: c.size, req: c.req, peerReq: c.peerReq, off: c.off, length: c.length, origin: c.origin,
+		payload: in.payload(c),
 	}
-	if c.spills {
-		at := c.at % inboxBytes
-		k.payload = in.bytes[at : at+c.length]
-	} else {
-		k.payload = c.inline[:min(c.length, cellInline)]
-	}
-	return k
 }
 
-// first is the packet that is taken next, and who has sent it, if it is in the ring. Holds the rank's lock.
-func (in *inbox) first() (k packet, from Rank, there bool) {
-	h := in.head.Load()
-	c := &in.cells[h%inboxCells]
-	if c.turn.Load() != h+1 {
-		return k, 0, false
+// payload is that of a cell, valid until it is dropped.
+func (in *inbox) payload(c *cell) []byte {
+	if c.spills {
+		at := c.at % inboxBytes
+		return in.bytes[at : at+c.length]
 	}
-	return in.packet(c), c.from, true
+	return c.inline[:min(c.length, cellInline)]
+}
+
+// first is the cell that is taken next, or nil if there is none in the ring. Holds the rank's lock.
+func (in *inbox) first() *cell {
+	h := in.head.Load()
+	if c := &in.cells[h%inboxCells]; c.turn.Load() == h+1 {
+		return c
+	}
+	return nil
 }
 
 // drop lets go of the first packet. Holds the rank's lock.
@@ -224,10 +226,12 @@ func (in *inbox) take(p *Proc) {
 
 // takeCell gives the ring's first packet to its rank, if there is one.
 func (in *inbox) takeCell(p *Proc) bool {
-	k, from, there := in.first()
-	if there {
-		p.takeNear(from, &k)
-		in.drop()
+	c := in.first()
+	if c == nil {
+		return false
 	}
-	return there
+	k := in.packet(c)
+	p.takeNear(c.from, &k)
+	in.drop()
+	return true
 }

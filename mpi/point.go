@@ -11,7 +11,7 @@ import (
 func pointCalls() []entry {
 	calls := []entry{
 		{name: "MPI_Recv", impl: callRecv, quick: (*Proc).quickRecv},
-		{name: "MPI_Irecv", impl: callIrecv},
+		{name: "MPI_Irecv", impl: callIrecv, quick: (*Proc).quickIrecv},
 		{name: "MPI_Sendrecv", impl: callSendrecv},
 		{name: "MPI_Sendrecv_replace", impl: callSendrecvReplace},
 		{name: "MPI_Isendrecv", impl: callIsendrecv},
@@ -19,11 +19,11 @@ func pointCalls() []entry {
 	}
 	for letter, mode := range sendModes() {
 		send := entry{name: "MPI_" + pick(letter == "", "S", letter+"s") + "end", impl: func(p *Proc, a args) (uint64, error) { return p.send(a, mode) }}
-		if letter == "" {
-			send.quick = (*Proc).quickSend
+		isend := entry{name: "MPI_I" + lower(letter) + "send", impl: func(p *Proc, a args) (uint64, error) { return p.isend(a, mode) }}
+		if mode == modeStandard {
+			send.quick, isend.quick = (*Proc).quickSend, (*Proc).quickIsend
 		}
-		calls = append(calls, send,
-			entry{name: "MPI_I" + lower(letter) + "send", impl: func(p *Proc, a args) (uint64, error) { return p.isend(a, mode) }})
+		calls = append(calls, send, isend)
 	}
 	return calls
 }

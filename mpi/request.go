@@ -97,8 +97,7 @@ const (
 
 // newRequest takes a request from the table.
 func (p *Proc) newRequest(kind uint8, internal bool) (*request, error) {
-	n := len(p.freeList)
-	if n == 0 {
+	if len(p.freeList) == 0 {
 		limit := p.w.cfg.MaxRequests
 		if internal {
 			limit += 2*p.w.cfg.Size + maxInternal // a collective must not fail because the guest has many
@@ -109,12 +108,21 @@ func (p *Proc) newRequest(kind uint8, internal bool) (*request, error) {
 		p.requests = append(p.requests, &request{index: uint32(len(p.requests)), kind: kind, internal: internal})
 		return p.requests[len(p.requests)-1], nil
 	}
-	r := p.requests[p.freeList[n-1]]
-	p.freeList = p.freeList[:n-1]
-	*r = request{index: r.index, kind: kind, internal: internal}
+	r := p.reused(kind)
+	r.internal = internal
 	return r, nil
 }
 
+// reused is a request that was used before; there must be one.
+func (p *Proc) reused(kind uint8) *request {
+	n := len(p.freeList)
+	r := p.requests[p.freeList[n-1]]
+	p.freeList = p.freeList[:n-1]
+	r.kind = kind
+	return r
+}
+
+// freeRequest takes a request back. It is as new from now on.
 func (p *Proc) freeRequest(r *request) {
 	p.kept -= r.charged
 	*r = request{index: r.index}

@@ -4,9 +4,9 @@ package mpi
 // keep nothing while they block: made again, they look at the same handles.
 func waitCalls() []entry {
 	return []entry{
-		{name: "MPI_Wait", impl: callWait},
+		{name: "MPI_Wait", impl: callWait, quick: (*Proc).quickWait},
 		{name: "MPI_Test", impl: callTest},
-		{name: "MPI_Waitall", impl: callWaitall},
+		{name: "MPI_Waitall", impl: callWaitall, quick: (*Proc).quickWaitall},
 		{name: "MPI_Testall", impl: callTestall},
 		{name: "MPI_Waitany", impl: callWaitany},
 		{name: "MPI_Testany", impl: callTestany},
@@ -121,6 +121,10 @@ func (r *request) owner(p *Proc) *comm {
 
 // retire ends a done request: status, handle set to null, or the persistent request inactive. It returns its error.
 func (p *Proc) retire(list span, i int, r *request, ptr uint32) error {
+	if r.plain() {
+		p.finishPlain(r, p.bytes(list)[4*i:], ptr)
+		return nil
+	}
 	err := p.describeDone(r, ptr)
 	st, c, kind := r.result, r.owner(p), r.kind
 	single := kind != reqCollective || r.coll.received

@@ -77,7 +77,7 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	g.system = &system{guest: g, stdin: cfg.Stdin, began: time.Now()}
 	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
 		func(uint64, uint64) experimental.LinearMemory { return memory }))
-	ctx = context.WithValue(ctx, guestKey{}, g)
+	ctx = &guestContext{ctx, g}
 	g.instance, err = m.runtime.InstantiateModule(ctx, m.compiled, g.system.configure(cfg))
 	if err != nil {
 		g.presence.quit()

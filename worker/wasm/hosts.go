@@ -28,8 +28,11 @@ type MigrationPointer interface {
 	MigrationPoint() error
 }
 
-// guestKey finds the calling Guest in the context of a host function.
-type guestKey struct{}
+// guestContext is the context of a guest's run: host functions find there who has called them.
+type guestContext struct {
+	context.Context
+	guest *Guest
+}
 
 // instantiateHosts makes the modules that a runtime's guests import from.
 func (e *Engine) instantiateHosts(ctx context.Context, runtime wazero.Runtime) error {
@@ -59,18 +62,21 @@ func (e *Engine) instantiateHosts(ctx context.Context, runtime wazero.Runtime) e
 	return nil
 }
 
-// mpiFunction is the host function of one MPI call. The stack holds the arguments, then the result.
+// mpiFunction is the host function of one MPI call. The stack holds the arguments, then the result. It makes no garbage: guests make millions of
+// calls in a second.
 func mpiFunction(call *mpi.Call) api.GoModuleFunc {
 	params, wide := len(call.Params), call.Result != mpi.I32
 	return func(ctx context.Context, _ api.Module, stack []uint64) {
-		guestOf(ctx).hostCall(ctx, func(host Host) error {
-			result, err := host.Invoke(call, stack[:params:params])
-			if !wide {
-				result = uint64(uint32(result))
-			}
-			stack[0] = result
-			return err
-		})
+		g := guestOf(ctx)
+		g.arrive(ctx)
+		result, err := g.invoke(call, stack[:params:params])
+		if !wide {
+			result = uint64(uint32(result))
+		}
+		stack[0] = result
+		if err != nil {
+			g.depart(ctx, err)
+		}
 	}
 }
 
@@ -81,30 +87,36 @@ const pointCall = "MPI_Wtime"
 // pointFunction is the host function of godwit_migration_point.
 func pointFunction(call *mpi.Call) api.GoModuleFunc {
 	return func(ctx context.Context, _ api.Module, _ []uint64) {
-		guestOf(ctx).hostCall(ctx, func(host Host) error {
-			if host, ok := host.(MigrationPointer); ok {
-				return host.MigrationPoint()
-			}
-			_, err := host.Invoke(call, nil)
-			return err
-		})
+		g := guestOf(ctx)
+		g.arrive(ctx)
+		if err := g.outside(func() error { return migrationPoint(g.host, call) }); err != nil {
+			g.depart(ctx, err)
+		}
 	}
 }
 
+// migrationPoint tells the host of a migration point: by call, if it has no better way.
+func migrationPoint(h Host, call *mpi.Call) error {
+	if p, ok := h.(MigrationPointer); ok {
+		return p.MigrationPoint()
+	}
+	_, err := h.Invoke(call, nil)
+	return err
+}
+
 func guestOf(ctx context.Context) *Guest {
-	g, ok := ctx.Value(guestKey{}).(*Guest)
+	c, ok := ctx.(*guestContext)
 	if !ok {
 		panic("wasm: host function called outside of Guest.Run")
 	}
-	return g
+	return c.guest
 }
 
 // errNoHost ends a guest that makes MPI calls although nobody called Bind.
 var errNoHost = errors.New("mpi is not available to this guest")
 
-// hostCall runs one control point of the guest, on the guest's goroutine: finish a rewind, let the host
-// work, and then return into the guest, unwind it, or end it.
-func (g *Guest) hostCall(ctx context.Context, call func(Host) error) {
+// arrive begins a control point of the guest, on the guest's goroutine: it finishes a rewind, and ends a guest that is to end.
+func (g *Guest) arrive(ctx context.Context) {
 	if g.unwinder.phase == rewinding {
 		if err := g.unwinder.stopRewind(ctx); err != nil {
 			g.end(err)
@@ -114,10 +126,12 @@ func (g *Guest) hostCall(ctx context.Context, call func(Host) error) {
 	if g.host == nil {
 		g.end(errNoHost)
 	}
-	err := g.outside(func() error { return call(g.host) })
+}
+
+// depart ends a control point at which the host has failed: the guest is unwound, or ended.
+func (g *Guest) depart(ctx context.Context, err error) {
 	var nested *nestedEnd
 	switch {
-	case err == nil:
 	case errors.As(err, &nested):
 		panic(nested.err) // Run tells it apart as if the guest had called the function itself
 	case errors.Is(err, mpi.ErrFrozen):
@@ -130,6 +144,13 @@ func (g *Guest) hostCall(ctx context.Context, call func(Host) error) {
 	default:
 		g.end(err)
 	}
+}
+
+// invoke makes an MPI call for the guest, which is outside of its machine code meanwhile.
+func (g *Guest) invoke(call *mpi.Call, args []uint64) (uint64, error) {
+	g.presence.leave()
+	defer g.inside()
+	return g.host.Invoke(call, args)
 }
 
 // outside runs f as host code, so that the process may collect garbage meanwhile. A panic in f is a bug

@@ -42,7 +42,7 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	if g.state != ready && g.state != frozen {
 		panic("wasm: guest run again after its end")
 	}
-	ctx = context.WithValue(ctx, guestKey{}, g)
+	ctx = &guestContext{ctx, g}
 	g.nested = nestedCaller(ctx)
 	var err error
 	thaw := g.state == frozen

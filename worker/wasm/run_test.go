@@ -3,9 +3,11 @@ package wasm
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -268,4 +270,39 @@ func TestTrapsOnFiles(t *testing.T) {
 		require.Equal(t, want, strings.Contains(reason, "A rank has no files"), reason)
 		require.True(t, strings.HasPrefix(reason, "trap: invalid table access"), reason)
 	}
+}
+
+// measuring is a host for one rank, rank 0, whose calls do nothing. It looks at the memory that is allocated between two of them.
+type measuring struct {
+	memory        *Memory
+	calls         int
+	from, to      int
+	before, after runtime.MemStats
+}
+
+func (m *measuring) Invoke(call *mpi.Call, args []uint64) (uint64, error) {
+	if call.Name == "MPI_Comm_rank" {
+		binary.LittleEndian.PutUint32(m.memory.Bytes()[uint32(args[1]):], 0)
+	}
+	switch m.calls++; m.calls {
+	case m.from:
+		runtime.ReadMemStats(&m.before)
+	case m.to:
+		runtime.ReadMemStats(&m.after)
+	}
+	return 0, nil
+}
+
+// TestHostCallsMakeNoGarbage: a guest's call costs no memory, however many there are.
+func TestHostCallsMakeNoGarbage(t *testing.T) {
+	const rounds, few = 5000, 100 // of other goroutines
+	guest, err := compile(t, "pingpong").New(context.Background(), GuestConfig{Args: []string{"pingpong", strconv.Itoa(rounds)}})
+	require.NoError(t, err)
+	m := &measuring{memory: guest.Memory(), from: rounds, to: 2 * rounds}
+	guest.Bind(m)
+	exit := guest.Run(context.Background())
+	require.Zero(t, exit.Code, exit.Reason)
+	require.Greater(t, m.calls, m.to)
+	require.Less(t, m.after.Mallocs-m.before.Mallocs, uint64(few), "of %d calls", rounds)
+	require.NoError(t, guest.Close(context.Background()))
 }
