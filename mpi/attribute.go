@@ -231,6 +231,9 @@ func callbackError(code uint32, err error, what string) error {
 	return err
 }
 
+// freedInside is what is wrong where a delete function frees the object whose attribute it deletes.
+const freedInside = "it was freed by a delete function of its attributes"
+
 // deleteAttributes empties an object's attributes, the last set first (MPI 5.0 section 11.2.4 wants that of
 // MPI_COMM_SELF; elsewhere the order is free).
 func (p *Proc) deleteAttributes(object uint32, list *attributes) error {

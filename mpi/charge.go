@@ -1,28 +1,35 @@
 package mpi
 
 // What the library keeps for a rank beside its program's memory is bounded: by numbers (MaxRequests, MaxObjects), and, where the program chooses how long a thing
-// is, by bytes. Datatypes are charged by their blocks, groups and communicators by their ranks, infos by their texts, nonblocking and persistent calls by their
-// scratch memory and copies, until they end; lists of arguments are only asked for. Beyond MaxMemory a call fails with MPI_ERR_NO_MEM.
+// is, by bytes. Datatypes are charged by their blocks, groups, communicators and topologies by their ranks, infos by their texts, nonblocking and persistent
+// calls by their scratch memory and copies, until they end. What a call needs only while it runs is asked for, if it is much. Beyond MaxMemory a
+// call fails with MPI_ERR_NO_MEM. A rank that comes from elsewhere may have more than that.
 
 // room fails if so many bytes more are too many.
 func (p *Proc) room(n int64) error {
-	if limit := p.w.cfg.MaxMemory; n > limit-p.kept {
+	if limit := p.w.cfg.MaxMemory; n > 0 && n > limit-p.kept {
 		return fail(errNoMem, "%d bytes are too many beside the %d that the library keeps for this rank: the limit is %d", n, p.kept, limit)
 	}
 	return nil
 }
 
-// roomFor is room for a list of so many, unless it is short: what gives memory back takes lists, too.
-func (p *Proc) roomFor(n int) error {
-	if n <= keptRequests {
+// passing is how many bytes a call may always have for as long as it runs: what gives memory back needs some.
+const passing = 64 << 10
+
+// roomToPass is room for what is given back when the call is over.
+func (p *Proc) roomToPass(n int64) error {
+	if n <= passing {
 		return nil
 	}
-	return p.room(2 * wordCost * int64(n))
+	return p.room(n)
 }
 
-// Sizes of what lists are made of, about.
+// roomFor is room for the program's list of so many and for what is made of it, for as long as a call runs.
+func (p *Proc) roomFor(n int) error { return p.roomToPass(2 * wordCost * int64(n)) }
+
+// Sizes of what lists are made of, about: a list that grows has up to as much again in reserve.
 const (
-	typeCost  = 256
+	typeCost  = 320
 	pieceCost = 48
 	wordCost  = 8
 	blockCost = 128 // of a constructor's argument, while the type is being made
@@ -31,11 +38,8 @@ const (
 	rankCost  = 4
 	infoCost  = 64 // and of each pair
 
-	roundCost, transferCost, actionCost = 48, 88, 200 // of a collective
+	roundCost, transferCost, actionCost = 64, 88, 176 // of a collective
 )
-
-// freeCost is up to what a collective is always let begin: what gives memory back needs some.
-const freeCost = 64 << 10
 
 // costly is what the rank is charged for as long as it is in a table.
 type costly[T any] interface {
@@ -124,36 +128,26 @@ func (t *datatype) cost() int64 {
 	return n
 }
 
-// use notes that the program, or another type, needs a type: it is charged for once, and what it was made of, too.
+// use notes that the program, or another type, needs a type: it is charged for once. What it was made of is, too, but that has been needed before.
 func (p *Proc) use(t *datatype) error {
-	if err := p.room(unpaid(t)); err != nil {
-		return err
+	if t.users == 0 && !t.predefined() && !t.fixed {
+		if err := p.room(t.cost()); err != nil {
+			return err
+		}
 	}
-	p.count(t)
+	p.charge(t)
 	return nil
 }
 
-// unpaid is what a type and what it was made of take as far as nobody is charged for it.
-func unpaid(t *datatype) int64 {
-	if t.users > 0 || t.predefined() || t.fixed {
-		return 0
-	}
-	n := t.cost()
-	for _, inner := range t.made.types {
-		n += unpaid(inner)
-	}
-	return n
-}
-
-// count is use without a question.
-func (p *Proc) count(t *datatype) {
+// charge is use without a question.
+func (p *Proc) charge(t *datatype) {
 	if t.predefined() || t.fixed {
 		return
 	}
 	if t.users++; t.users == 1 {
 		p.kept += t.cost()
 		for _, inner := range t.made.types {
-			p.count(inner)
+			p.charge(inner)
 		}
 	}
 }
@@ -175,7 +169,7 @@ func (p *Proc) disuse(t *datatype) {
 func (p *Proc) recharge() {
 	p.kept += costOf(&p.groups) + costOf(&p.comms) + costOf(&p.infos)
 	for _, t := range p.types.items {
-		p.count(t)
+		p.charge(t)
 	}
 	shared := map[*hostBuffer]bool{} // of collectives
 	for _, r := range p.requests {
@@ -203,8 +197,13 @@ func (c *collective) cost() int64 {
 	return n
 }
 
-// shape gives a new communicator its topology.
-func (p *Proc) shape(c *comm, t *topology) {
+// shape gives a new communicator its topology, for which it must have room: else the communicator is gone.
+func (p *Proc) shape(c *comm, t *topology) error {
+	if err := p.room(t.cost()); err != nil {
+		dropFrom(p, &p.comms, c.handle)
+		return err
+	}
 	c.topology = t
 	p.kept += t.cost()
+	return nil
 }

@@ -1,6 +1,7 @@
 package mpi
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -126,6 +127,15 @@ func TestRequestsAreCharged(t *testing.T) {
 		require.Greater(t, g.p.kept, none)
 		g.call("MPI_Wait", 64, 0)
 		require.Equal(t, none, g.p.kept)
+		n := 0 // each of them is small
+		for ; g.call("MPI_Allreduce_init", sbuf, rbuf, 3500, tInt, opSum, commWorld, infoNull, 64+4*n) == success; n++ {
+			require.Less(t, n, 20)
+		}
+		require.LessOrEqual(t, g.p.kept, int64(256<<10))
+		for i := range n {
+			g.call("MPI_Request_free", 64+4*i)
+		}
+		require.Equal(t, none, g.p.kept)
 	})
 }
 
@@ -164,18 +174,56 @@ func TestCopiesMoveCharged(t *testing.T) {
 	require.Equal(t, kept, g.p.kept)
 }
 
-// TestAtTheLimit: what gives memory back, and what is small, goes on when there is no room any more; a rank that has too much may move.
+// TestAtTheLimit: what gives memory back, and what is small and passes, goes on when there is no room any more; a rank that has too much may move.
 func TestAtTheLimit(t *testing.T) {
+	const many = 2000
 	hungry(t, 2, 1<<20, func(g *guest) {
+		copy(g.mem[128:], "a key\x00a value\x00")
+		g.call("MPI_Info_create", 200)
+		g.call("MPI_Info_set", g.int(200), 128, 134)
+		g.call("MPI_Type_contiguous", 3, tInt, 204)
+		g.call("MPI_Comm_dup", commWorld, 208)
+		g.call("MPI_Comm_group", commWorld, 212)
+		g.call("MPI_Win_create", rbuf, 4096, 4, infoNull, commWorld, 216)
+		g.call("MPI_Win_set_errhandler", g.int(216), errorsReturn)
+		g.call("MPI_Barrier_init", commWorld, infoNull, 220)
+		g.call("MPI_Op_create", 1, 1, 224)
+		g.call("MPI_Comm_create_errhandler", 1, 228)
 		g.call("MPI_Irecv", rbuf, 1, tInt, 1-g.rank, 1, commWorld, 64)
+		for i := range many {
+			g.call("MPI_Irecv", rbuf, 1, tInt, g.rank, 2, commWorld, 16384+4*i)
+		}
 		kept := g.p.kept
-		g.p.kept = 2 << 20
+		fill := func(n int64) {
+			g.p.lock()
+			defer g.p.release()
+			g.p.kept = n
+		}
+		fill(2 << 20)
 		g.setInts(sbuf, 7)
 		require.EqualValues(t, success, g.call("MPI_Send", sbuf, 1, tInt, 1-g.rank, 1, commWorld))
 		require.EqualValues(t, success, g.call("MPI_Waitall", 1, 64, 0))
+		for range many {
+			require.EqualValues(t, success, g.call("MPI_Send", sbuf, 1, tInt, g.rank, 2, commWorld))
+		}
+		require.EqualValues(t, success, g.call("MPI_Waitall", many, 16384, 0))
 		require.EqualValues(t, success, g.call("MPI_Barrier", commWorld))
+		g.call("MPI_Win_lock", lockShared, 1-g.rank, 0, g.int(216))
+		require.EqualValues(t, success, g.call("MPI_Fetch_and_op", sbuf, 240, tInt, 1-g.rank, 0, opSum, g.int(216)))
+		require.EqualValues(t, success, g.call("MPI_Win_unlock", 1-g.rank, g.int(216)))
+		require.Equal(t, 7, g.int(240))
+		require.EqualValues(t, success, g.call("MPI_Type_create_f90_real", 6, undefined, 244))
 		require.EqualValues(t, errNoMem, g.call("MPI_Info_create", 64))
-		g.p.kept = kept
+		require.EqualValues(t, success, g.call("MPI_Info_delete", g.int(200), 128))
+		for at, name := range map[int]string{
+			200: "MPI_Info_free", 204: "MPI_Type_free", 212: "MPI_Group_free", 220: "MPI_Request_free", 224: "MPI_Op_free", 228: "MPI_Errhandler_free",
+		} {
+			require.EqualValues(t, success, g.call(name, at), name)
+		}
+		require.EqualValues(t, success, g.call("MPI_Comm_free", 208))
+		require.EqualValues(t, success, g.call("MPI_Win_free", 216))
+		require.Less(t, g.p.kept, int64(2<<20)-typeCost-commCost-groupCost-2*infoCost)
+		fill(kept)
 	})
 	a := newApart(t, 1<<20)
 	a.ranks[0].call("MPI_Comm_dup", commSelf, 64)
@@ -185,39 +233,246 @@ func TestAtTheLimit(t *testing.T) {
 	require.Greater(t, a.ranks[0].p.kept, int64(1))
 }
 
-// TestDeepTypes: a type is made of types no deeper than whoever goes through it can go down.
-func TestDeepTypes(t *testing.T) {
-	hungry(t, 1, 1<<30, func(g *guest) {
-		none := g.p.kept
-		g.call("MPI_Type_contiguous", 3, tInt, 64)
-		depth := 1
-		for ; g.call("MPI_Type_dup", g.int(64), 68) == success; depth++ {
-			g.call("MPI_Type_free", 64)
-			g.setInts(64, g.int(68))
-			require.LessOrEqual(t, depth, maxTypeDepth)
+// TestNothingIsLeftOfWhatFails: a call that makes several things and has no room for the last leaves none.
+func TestNothingIsLeftOfWhatFails(t *testing.T) {
+	cfg := smallConfig(1)
+	cfg.MaxRequests = 4
+	for r, err := range runLocal(t, cfg, func(g *guest) {
+		g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
+		g.call("MPI_Comm_set_errhandler", commSelf, errorsReturn)
+		for i := range cfg.MaxRequests {
+			g.call("MPI_Irecv", rbuf, 1, tInt, 0, i, commWorld, 64+4*i)
 		}
-		require.Greater(t, depth, maxTypeDepth-2)
-		require.Greater(t, g.p.kept, none+typeCost*maxTypeDepth/2)
+		kept, comms := g.p.kept, len(g.p.comms.items)
+		require.NotZero(t, g.call("MPI_Comm_idup", commWorld, 100, 104))
+		require.Equal(t, []any{kept, comms}, []any{g.p.kept, len(g.p.comms.items)})
+		for i := range cfg.MaxRequests {
+			g.call("MPI_Cancel", 64+4*i)
+		}
+		g.call("MPI_Waitall", cfg.MaxRequests, 64, 0)
+
+		kept, types := g.p.kept, len(g.p.types.items)
+		require.NotZero(t, g.call("MPI_Type_dup", tInt, 0))
+		g.p.kept = cfg.MaxMemory
+		require.EqualValues(t, errNoMem, g.call("MPI_Type_dup", tInt, 100))
+		require.EqualValues(t, errNoMem, g.call("MPI_Comm_dup", commWorld, 100))
+		require.EqualValues(t, errNoMem, g.call("MPI_Comm_idup", commWorld, 100, 104))
+		g.setInts(128, 1, 0)
+		require.EqualValues(t, errNoMem, g.call("MPI_Cart_create", commWorld, 1, 128, 132, 0, 100))
+		require.EqualValues(t, cfg.MaxMemory, g.p.kept)
+		g.p.kept = kept
+		require.Equal(t, []int{types, comms}, []int{len(g.p.types.items), len(g.p.comms.items)})
+		require.Len(t, g.p.freeList, len(g.p.requests))
+	}) {
+		require.NoError(t, err, "rank %d", r)
+	}
+}
+
+// TestDeepTypes: a type is made of types no deeper than whoever goes through it can go down, a rank that has the deepest one moves, and copies of copies are
+// not deep.
+func TestDeepTypes(t *testing.T) {
+	a := newApart(t, 1<<20)
+	g := a.ranks[0]
+	g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
+	none := g.p.kept
+	deeper := func(name string, params ...int) bool {
+		if g.call(name, params...) != success {
+			return false
+		}
 		g.call("MPI_Type_free", 64)
-		require.Equal(t, none, g.p.kept)
+		g.setInts(64, g.int(68))
+		return true
+	}
+	g.call("MPI_Type_contiguous", 3, tInt, 64)
+	depth := 1
+	for ; deeper("MPI_Type_contiguous", 1, g.int(64), 68); depth++ {
+		require.LessOrEqual(t, depth, maxTypeDepth)
+	}
+	require.Greater(t, depth, maxTypeDepth-2)
+	require.Greater(t, g.p.kept, none+typeCost*maxTypeDepth/2)
+	a.move(0, NewWorld(DefaultConfig(2), &a.nets[0]), 2)
+	g.call("MPI_Type_size", g.int(64), 72)
+	require.Equal(t, 12, g.int(72))
+	g.call("MPI_Type_free", 64)
+	require.Equal(t, none, g.p.kept)
+
+	g.call("MPI_Type_contiguous", 3, tInt, 64)
+	for range 3 * maxTypeDepth {
+		require.True(t, deeper("MPI_Type_dup", g.int(64), 68))
+	}
+	require.LessOrEqual(t, g.p.kept, none+typeCost*(maxTypeDepth+2)+wordCost*(maxTypeDepth+2))
+	g.call("MPI_Type_free", 64)
+	require.Equal(t, none, g.p.kept)
+}
+
+// TestRefusedCollectiveIsMadeAgain: a collective for which a rank had no room is still the one that the others are in.
+func TestRefusedCollectiveIsMadeAgain(t *testing.T) {
+	hungry(t, 2, 1<<20, func(g *guest) {
+		g.setInts(sbuf, 5)
+		if g.rank == 0 {
+			kept := g.p.kept
+			g.p.kept = 1 << 20
+			require.EqualValues(t, errNoMem, g.call("MPI_Iallreduce", sbuf, rbuf, 30_000, tInt, opSum, commWorld, 64))
+			require.EqualValues(t, errNoMem, g.call("MPI_Allreduce_init", sbuf, rbuf, 30_000, tInt, opSum, commWorld, infoNull, 64))
+			require.EqualValues(t, errNoMem, g.call("MPI_Comm_idup", commWorld, 64, 68))
+			g.p.kept = kept
+		}
+		require.EqualValues(t, success, g.call("MPI_Comm_idup", commWorld, 64, 68))
+		require.EqualValues(t, success, g.call("MPI_Allreduce", sbuf, rbuf, 30_000, tInt, opSum, commWorld))
+		require.Equal(t, 10, g.int(rbuf))
+		g.call("MPI_Wait", 68, 0)
+		require.EqualValues(t, success, g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, opSum, g.int(64)))
+		g.call("MPI_Comm_free", 64)
 	})
 }
 
-// TestTopologiesAreCharged: by their edges; and collectives on them by their messages.
-func TestTopologiesAreCharged(t *testing.T) {
-	hungry(t, 1, 1<<20, func(g *guest) {
-		none := g.p.kept
-		const edges, n = 8192, 1000 // all from and to itself
-		require.EqualValues(t, success, g.call("MPI_Dist_graph_create_adjacent", commSelf, n, edges, 2, n, edges, 2, infoNull, 0, 64))
-		with := g.p.kept
-		require.GreaterOrEqual(t, with, none+2*n*wordCost)
-		require.EqualValues(t, success, g.call("MPI_Neighbor_allgather_init", sbuf, 0, tInt, rbuf, 0, tInt, g.int(64), infoNull, 68))
-		require.GreaterOrEqual(t, g.p.kept, with+2*n*transferCost)
-		g.call("MPI_Request_free", 68)
-		require.Equal(t, with, g.p.kept)
-		g.call("MPI_Comm_free", 64)
-		require.Equal(t, none, g.p.kept)
+// TestCallbacksDoNotCheatTheCharge: whatever a program's attribute functions free, what is still needed is charged for, once.
+func TestCallbacksDoNotCheatTheCharge(t *testing.T) {
+	w := NewWorld(smallConfig(1), noNetwork{})
+	g := begun(t, w, 0, arenaBytes)
+	prog := newProgram()
+	g.p.Bind(prog)
+	g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
+	g.call("MPI_Comm_set_errhandler", commSelf, errorsReturn)
+	const copies, deletes, top = 11, 12, 64
+	inside := func() {}
+	prog.functions[copies] = func(...uint32) uint32 {
+		inside()
+		return success
+	}
+	prog.functions[deletes] = prog.functions[copies]
+	once := func(f func()) {
+		inside = func() {
+			inside = func() {}
+			f()
+		}
+	}
+	none := g.p.kept
+
+	// The type of which a copy is made is freed while it is made: 40 levels, each of which has the next one twice.
+	g.call("MPI_Type_create_keyval", copies, deletes, 400, 0)
+	g.call("MPI_Type_contiguous", 3, tInt, top)
+	for range 40 {
+		h := g.int(top)
+		g.setInts(128, 1, 1)
+		g.setInts(144, 0, 0)
+		g.setInts(160, h, h)
+		require.EqualValues(t, success, g.call("MPI_Type_create_struct", 2, 128, 144, 160, 68))
+		g.call("MPI_Type_free", top)
+		g.setInts(top, g.int(68))
+	}
+	with := g.p.kept
+	g.call("MPI_Type_set_attr", g.int(top), g.int(400), 0)
+	once(func() { require.EqualValues(t, success, g.call("MPI_Type_free", top)) })
+	require.EqualValues(t, success, g.call("MPI_Type_dup", g.int(top), 68))
+	require.Equal(t, typeNull, g.int(top))
+	require.Greater(t, g.p.kept, with)
+	g.call("MPI_Type_free", 68)
+	require.Equal(t, none, g.p.kept)
+
+	// What is freed again by its own delete function is freed once.
+	g.call("MPI_Type_contiguous", 3, tInt, 64)
+	g.call("MPI_Type_dup", g.int(64), 68)
+	copied := g.p.kept
+	g.call("MPI_Type_set_attr", g.int(64), g.int(400), 0)
+	g.setInts(72, g.int(64))
+	once(func() { require.EqualValues(t, success, g.call("MPI_Type_free", 72)) })
+	require.EqualValues(t, errType, g.call("MPI_Type_free", 64))
+	require.Equal(t, copied, g.p.kept, "the copy needs it")
+	g.call("MPI_Type_free", 68)
+	require.Equal(t, none, g.p.kept)
+
+	g.call("MPI_Comm_create_keyval", copies, deletes, 404, 0)
+	g.call("MPI_Comm_dup", commWorld, 64)
+	g.call("MPI_Comm_set_attr", g.int(64), g.int(404), 0)
+	g.setInts(72, g.int(64))
+	once(func() {
+		require.EqualValues(t, success, g.call("MPI_Comm_free", 72))
+		require.EqualValues(t, success, g.call("MPI_Comm_dup", commWorld, 76)) // which gets the handle
 	})
+	require.EqualValues(t, errComm, g.call("MPI_Comm_free", 64))
+	require.EqualValues(t, success, g.call("MPI_Comm_free", 76))
+	require.Equal(t, none, g.p.kept)
+
+	g.call("MPI_Win_create_keyval", copies, deletes, 408, 0)
+	require.EqualValues(t, success, g.call("MPI_Win_allocate", 64, 1, infoNull, commWorld, 200, 64))
+	g.call("MPI_Win_set_errhandler", g.int(64), errorsReturn)
+	g.call("MPI_Win_set_attr", g.int(64), g.int(408), 0)
+	g.setInts(72, g.int(64))
+	freed := prog.freed
+	once(func() { require.EqualValues(t, success, g.call("MPI_Win_free", 72)) })
+	require.EqualValues(t, errWin, g.call("MPI_Win_free", 64))
+	require.Equal(t, freed+1, prog.freed, "its memory is the program's again, once")
+	require.Equal(t, none, g.p.kept)
+}
+
+// TestTopologiesAreCharged: by their edges, however they are made; and collectives on them by their messages.
+func TestTopologiesAreCharged(t *testing.T) {
+	const edges, n = 8192, 1000 // all from and to itself
+	for name, makes := range map[string]struct {
+		numbers int
+		make    func(g *guest, out int) uint64
+	}{
+		"adjacent": {2 * n, func(g *guest, out int) uint64 {
+			return g.call("MPI_Dist_graph_create_adjacent", commSelf, n, edges, 2, n, edges, 2, infoNull, 0, out)
+		}},
+		"distributed": {2 * n, func(g *guest, out int) uint64 {
+			g.setInts(256, 0, n)
+			return g.call("MPI_Dist_graph_create", commSelf, 1, 256, 260, edges, 2, infoNull, 0, out)
+		}},
+		"graph": {n + 1, func(g *guest, out int) uint64 {
+			g.setInts(256, n)
+			return g.call("MPI_Graph_create", commSelf, 1, 256, edges, 0, out)
+		}},
+		"grid": {1, func(g *guest, out int) uint64 {
+			g.setInts(256, 1, 0)
+			return g.call("MPI_Cart_create", commSelf, 1, 256, 260, 0, out)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hungry(t, 1, 1<<20, func(g *guest) {
+				none := g.p.kept
+				require.EqualValues(t, success, makes.make(g, 64))
+				with := g.p.kept
+				bare := none + commCost + groupCost + rankCost
+				require.GreaterOrEqual(t, with, bare+int64(makes.numbers)*wordCost)
+				require.EqualValues(t, success, g.call("MPI_Comm_dup", g.int(64), 68))
+				require.Equal(t, none+2*(with-none), g.p.kept)
+				g.call("MPI_Comm_free", 68)
+				require.EqualValues(t, success, g.call("MPI_Neighbor_allgather_init", sbuf, 0, tInt, rbuf, 0, tInt, g.int(64), infoNull, 68))
+				require.GreaterOrEqual(t, g.p.kept, with+int64(makes.numbers-2)*transferCost/2)
+				g.call("MPI_Request_free", 68)
+				if name == "grid" {
+					g.setInts(256, 1)
+					require.EqualValues(t, success, g.call("MPI_Cart_sub", g.int(64), 256, 68))
+					require.Equal(t, none+2*(with-none), g.p.kept)
+					g.call("MPI_Comm_free", 68)
+				}
+				require.Equal(t, with, g.p.kept)
+				g.call("MPI_Comm_free", 64)
+				require.Equal(t, none, g.p.kept)
+
+				g.p.kept = 1<<20 - (with - none) + 1 // what it takes, but for a byte
+				full, comms := g.p.kept, len(g.p.comms.items)
+				require.EqualValues(t, errNoMem, makes.make(g, 64))
+				require.Equal(t, full, g.p.kept)
+				require.Len(t, g.p.comms.items, comms)
+				g.p.kept = none
+			})
+		})
+	}
+}
+
+// TestCostsAreSizes: what is charged for the pieces of lists is what they take, or up to as much again.
+func TestCostsAreSizes(t *testing.T) {
+	for _, x := range []struct {
+		cost int64
+		of   any
+	}{{typeCost, datatype{}}, {pieceCost, piece{}}, {roundCost, round{}}, {transferCost, transfer{}}, {actionCost, action{}}} {
+		size := int64(reflect.TypeOf(x.of).Size())
+		require.GreaterOrEqual(t, x.cost, size, "%T", x.of)
+		require.LessOrEqual(t, x.cost, 2*size, "%T", x.of)
+	}
 }
 
 // TestLongAccumulateIsRefused: an operation for which its target has no room is not done, its origin hears of it, and the window goes on.

@@ -155,7 +155,6 @@ func (g *guest) run(f func(g *guest)) (err error) {
 	return nil
 }
 
-// smallConfig makes all limits show up with little data.
 // begun is a rank of a World whose program has called MPI_Init, with so many bytes of memory; the test makes its calls.
 func begun(t testing.TB, w *World, rank, memory int) *guest {
 	t.Helper()
@@ -168,6 +167,7 @@ func begun(t testing.TB, w *World, rank, memory int) *guest {
 	return g
 }
 
+// smallConfig makes all limits show up with little data.
 func smallConfig(size int) Config {
 	c := DefaultConfig(size)
 	c.EagerLimit, c.FarEager, c.ChunkBytes, c.WindowBytes, c.CreditBytes = 512, 512, 1024, 8<<10, 8<<10

@@ -201,6 +201,9 @@ func callCommFree(p *Proc, a args) (uint64, error) {
 	if err := p.deleteAttributes(h, &c.attrs); err != nil {
 		return 0, c.on(err)
 	}
+	if p.comms.get(h) != c {
+		return 0, fail(errComm, freedInside)
+	}
 	c.freed = true
 	dropFrom(p, &p.comms, h)
 	return success, p.putWord(a.u32(0), commNull)

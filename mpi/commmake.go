@@ -138,7 +138,9 @@ func (p *Proc) duplicate(c *comm, id uint64, hints *info) (*comm, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.shape(d, c.topology)
+	if err := p.shape(d, c.topology); err != nil {
+		return nil, err
+	}
 	d.info = hints.heeded()
 	if err := p.copyAttributes(c.handle, &c.attrs, &d.attrs); err != nil {
 		dropFrom(p, &p.comms, d.handle)
@@ -170,16 +172,20 @@ func (p *Proc) idup(handle, hints uint32, given bool, out, request uint32) (uint
 	if err != nil {
 		return 0, c.on(err)
 	}
-	d, err := p.duplicate(c, 0, pick(given, x, c.info))
-	if err != nil {
-		return 0, c.on(err)
-	}
 	s := newSchedule(c)
 	b, _ := p.offer()
 	s.gatherBoth(b)
 	r, err := p.scheduled(s, false)
 	if err != nil {
 		return 0, err
+	}
+	seq := c.collSeq
+	d, err := p.duplicate(c, 0, pick(given, x, c.info))
+	if err != nil {
+		if p.freeRequest(r); c.collSeq == seq { // the program's functions have begun none
+			c.collSeq--
+		}
+		return 0, c.on(err)
 	}
 	r.coll.made, r.coll.madeAt = d, uint32(8*c.chooser())
 	if err := p.launch(r); err != nil {

@@ -336,8 +336,11 @@ func (p *Proc) exchangeEnvelopes(c *comm, a args, statusPtr uint32) (out, in env
 	return out, in, p.checkStatus(c, statusPtr)
 }
 
-// beginExchange starts the receive, then the send.
+// beginExchange starts the receive, then the send, or neither.
 func (p *Proc) beginExchange(c *comm, out, in envelope, internal bool) ([]uint32, error) {
+	if err := p.roomForRequests(2, internal); err != nil {
+		return nil, err
+	}
 	r, err := p.beginRecv(c, in, internal)
 	if err != nil {
 		return nil, err
@@ -438,6 +441,7 @@ func (p *Proc) joinedExchange(c *comm, out, in envelope) (*request, error) {
 	}
 	reqs, err := p.beginExchange(c, out, in, true)
 	if err != nil {
+		p.freeRequest(r)
 		return nil, err
 	}
 	r.coll.reqs, r.coll.started, r.coll.received = append(r.coll.reqs, reqs...), true, true // what a call waits for is its own only

@@ -56,6 +56,7 @@ type Proc struct {
 	channels   []*channel // by peer, nil until used
 	over       []bool     // by peer: it has ended, and is in no World any more
 	active     []*request // collectives under way, in the order they were started
+	advancing  bool       // they are being taken further
 	kept       int64      // bytes that the rank is charged for
 	offers     int        // sends that their receivers may be copying
 	backlog    queue[*channel]

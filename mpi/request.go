@@ -97,20 +97,28 @@ const (
 
 // newRequest takes a request from the table.
 func (p *Proc) newRequest(kind uint8, internal bool) (*request, error) {
+	if err := p.roomForRequests(1, internal); err != nil {
+		return nil, err
+	}
 	if len(p.freeList) == 0 {
-		limit := p.w.cfg.MaxRequests
-		if internal {
-			limit += 2*p.w.cfg.Size + maxInternal // a collective must not fail because the guest has many
-		}
-		if len(p.requests) >= limit {
-			return nil, fail(errOther, "more than %d requests", p.w.cfg.MaxRequests)
-		}
 		p.requests = append(p.requests, &request{index: uint32(len(p.requests)), kind: kind, internal: internal})
 		return p.requests[len(p.requests)-1], nil
 	}
 	r := p.reused(kind)
 	r.internal = internal
 	return r, nil
+}
+
+// roomForRequests fails if so many more are too many.
+func (p *Proc) roomForRequests(n int, internal bool) error {
+	limit := p.w.cfg.MaxRequests
+	if internal {
+		limit += 2*p.w.cfg.Size + maxInternal // a collective must not fail because the guest has many
+	}
+	if lacking := n - len(p.freeList); lacking > 0 && len(p.requests)+lacking > limit {
+		return fail(errOther, "more than %d requests", p.w.cfg.MaxRequests)
+	}
+	return nil
 }
 
 // reused is a request that was used before; there must be one.

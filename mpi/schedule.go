@@ -8,6 +8,7 @@ type schedule struct {
 	comm    *comm
 	ranks   []Rank // whom a transfer's peer counts in
 	tag     int32
+	counted bool // among the collectives of comm, once it has its request
 	rounds  []round
 	host    *hostBuffer
 	scratch uint64 // bytes of host
@@ -76,11 +77,11 @@ func newSchedule(c *comm) *schedule {
 	return s
 }
 
-// begin makes the schedule an empty one on c, in the memory that it has.
+// begin makes the schedule an empty one on c, in the memory that it has. A call that fails before the schedule is a request may be made again: it
+// is still the same collective to the other ranks.
 func (s *schedule) begin(c *comm) {
-	c.collSeq++
 	*s = schedule{
-		comm: c, ranks: c.peers().ranks, tag: int32(c.collSeq&seqMask) << slotBits, host: &s.own,
+		comm: c, ranks: c.peers().ranks, tag: int32((c.collSeq+1)&seqMask) << slotBits, counted: true, host: &s.own,
 		rounds: s.rounds[:0], transfers: s.transfers[:0], actions: s.actions[:0], running: collective{reqs: s.running.reqs[:0]},
 	}
 }
@@ -153,21 +154,29 @@ func (s *schedule) among(ranks []Rank, f func()) {
 	s.ranks = old
 }
 
-// request makes the schedule a request that has not begun.
+// scheduled makes the schedule a request that has not begun.
 func (p *Proc) scheduled(s *schedule, internal bool) (*request, error) {
+	if err := p.mayCollect(); err != nil {
+		return nil, s.comm.on(err)
+	}
 	if limit := uint64(min(p.w.cfg.MaxScratch, 1<<32-1)); s.scratch > limit {
 		return nil, s.comm.on(fail(errNoMem, "the collective needs %d bytes of scratch memory, the limit is %d", s.scratch, limit))
 	}
 	s.running.comm, s.running.rounds, s.running.host = s.comm, s.rounds, s.host
 	cost := int64(s.scratch) + s.running.cost() // which has no scratch yet
-	if cost > freeCost {
-		if err := p.room(cost); err != nil {
-			return nil, s.comm.on(err)
-		}
+	room := p.room
+	if internal { // it is over when the call is
+		room = p.roomToPass
+	}
+	if err := room(cost); err != nil {
+		return nil, s.comm.on(err)
 	}
 	r, err := p.newRequest(reqCollective, internal)
 	if err != nil {
 		return nil, s.comm.on(err)
+	}
+	if s.counted {
+		s.comm.collSeq++
 	}
 	r.charged = cost
 	p.kept += cost
@@ -183,8 +192,19 @@ func (p *Proc) scheduled(s *schedule, internal bool) (*request, error) {
 	return r, nil
 }
 
+// mayCollect fails inside of a reduction's function, where a collective could not go on.
+func (p *Proc) mayCollect() error {
+	if p.advancing {
+		return fail(errOther, "a function of a reduction may not communicate (MPI 5.0 section 6.9.5)")
+	}
+	return nil
+}
+
 // launch begins a collective: whatever can be done now is done.
 func (p *Proc) launch(r *request) error {
+	if err := p.mayCollect(); err != nil {
+		return r.comm.on(err)
+	}
 	r.done = false
 	r.coll.round, r.coll.started, r.coll.class = 0, false, success
 	p.active = append(p.active, r)
@@ -194,9 +214,11 @@ func (p *Proc) launch(r *request) error {
 // progress takes every collective under way as far as it can go. It runs on the guest's goroutine, in any call: a
 // reduction may call the program.
 func (p *Proc) progress() error {
-	if p.running.depth > 1 {
-		return nil // a callback inside a collective: it goes on when the callback is over
+	if p.advancing {
+		return nil // a reduction's function has made a call: it goes on when that is over
 	}
+	p.advancing = true
+	defer func() { p.advancing = false }()
 	for i := 0; i < len(p.active); {
 		r := p.active[i]
 		over, err := p.advance(r)

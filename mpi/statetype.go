@@ -115,9 +115,13 @@ func (m *contents) wholeDarray() bool {
 	if len(m.ints) < 3 || m.ints[2] < 1 || int64(len(m.ints)) != 4*m.ints[2]+4 || m.ints[1] < 0 {
 		return false
 	}
+	blocks := int64(0)
 	for i := range int(m.ints[2]) {
 		d := m.dimension(i)
-		if d.size < 1 || d.procs < 1 || d.check() != nil || d.size > 1<<24 {
+		if d.size < 1 || d.size > maxTypeBytes || d.procs < 1 || d.check() != nil {
+			return false
+		}
+		if blocks += d.blocks(); blocks > maxDarrayBlocks {
 			return false
 		}
 	}

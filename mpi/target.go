@@ -204,7 +204,7 @@ func (p *Proc) operate(w *window, op *targetOp) error {
 	if op.kind == msgGet && err == nil {
 		return p.reply(w, op, here)
 	}
-	if e := p.room(2 * int64(size)); e != nil {
+	if e := p.roomToPass(2 * int64(size)); e != nil {
 		err, size, here = e, 0, span{}
 	}
 	old := &hostBuffer{b: make([]byte, size)}

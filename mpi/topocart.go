@@ -55,7 +55,9 @@ func (p *Proc) attachTopology(c *comm, t *topology, n int, out uint32) (uint64, 
 		return 0, c.on(err)
 	}
 	if d != nil {
-		p.shape(d, t)
+		if err := p.shape(d, t); err != nil {
+			return 0, c.on(err)
+		}
 	}
 	return p.giveComm(d, out)
 }
@@ -161,7 +163,9 @@ func callCartSub(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, c.on(err)
 	}
-	p.shape(d, sub)
+	if err := p.shape(d, sub); err != nil {
+		return 0, c.on(err)
+	}
 	return p.giveComm(d, a.u32(2))
 }
 

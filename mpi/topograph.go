@@ -190,7 +190,9 @@ func callDistCreate(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	p.shape(d, collectEdges(all, each, c, weighted))
+	if err := p.shape(d, collectEdges(all, each, c, weighted)); err != nil {
+		return 0, c.on(err)
+	}
 	return p.giveComm(d, a.u32(8))
 }
 

@@ -52,7 +52,10 @@ func grid(sizes []int64, owned [][]indices, fortran bool, old *datatype) ([]bloc
 		}
 		stride = times(stride, sizes[d])
 		if k < n-1 {
-			inner = assemble(blocks)
+			var err error
+			if inner, err = fitted(blocks, nil); err != nil {
+				return nil, nil, err
+			}
 			inner.made = contents{combiner: combinerStruct, ints: []int64{int64(len(blocks))}}
 			for _, b := range blocks {
 				inner.made.ints = append(inner.made.ints, b.n)
@@ -97,17 +100,20 @@ func makeDarray(p *Proc, a args, old *datatype) (contents, error) {
 	}
 	for i := range n {
 		d := c.dimension(i)
-		if d.procs < 1 || d.size < 1 {
+		if d.procs < 1 || d.size < 1 || d.size > maxTypeBytes {
 			return contents{}, fail(errArg, "dimension %d has %d elements on %d processes", i, d.size, d.procs)
 		}
 		procs = times(procs, d.procs)
 		if err := d.check(); err != nil {
 			return contents{}, err
 		}
-		blocks += d.blocks()
+		blocks = min(blocks+d.blocks(), maxTypeBytes)
 	}
 	if err := p.room(times(blockCost, blocks)); err != nil {
 		return contents{}, err
+	}
+	if blocks > maxDarrayBlocks {
+		return contents{}, fail(errNoMem, "%d blocks, the limit is %d", blocks, int64(maxDarrayBlocks))
 	}
 	if procs != int64(size) {
 		return contents{}, fail(errArg, "the process grid has %d processes, size is %d", procs, size)
@@ -115,6 +121,9 @@ func makeDarray(p *Proc, a args, old *datatype) (contents, error) {
 	c.ints = append(c.ints, int64(a.int(7)))
 	return c, checkOrder(a.int(7))
 }
+
+// maxDarrayBlocks is how many runs of indices all dimensions of a process's part may have together.
+const maxDarrayBlocks = 1 << 24
 
 // dimension of a distributed array.
 type dimension struct{ size, distribution, arg, procs int64 }

@@ -2,27 +2,13 @@ package mpi
 
 // build makes a type from its contents. It is a pure function: a captured type is built again from them.
 func build(made contents) (*datatype, error) {
-	depth := 0
-	for _, inner := range made.types {
-		depth = max(depth, inner.depth+1)
-	}
-	if depth > maxTypeDepth {
-		return nil, fail(errType, "a datatype of a datatype, more than %d times", maxTypeDepth)
-	}
 	blocks, bounds, err := made.blocks()
 	if err != nil {
 		return nil, err
 	}
-	for _, b := range blocks {
-		if b.n > 0 && (abs(b.disp) > maxTypeBytes || b.n > maxTypeBytes ||
-			(abs(b.stride) > 0 && b.n > maxTypeBytes/abs(b.stride)) ||
-			(b.typ.size > 0 && b.n > maxTypeBytes/b.typ.size)) {
-			return nil, fail(errArg, "the datatype would reach beyond %d bytes", int64(maxTypeBytes))
-		}
-	}
-	t := assemble(blocks)
-	if abs(t.lb) > maxTypeBytes || abs(t.ub) > maxTypeBytes || t.size > maxTypeBytes {
-		return nil, fail(errArg, "the datatype would reach beyond %d bytes", int64(maxTypeBytes))
+	t, err := fitted(blocks, made.types)
+	if err != nil {
+		return nil, err
 	}
 	switch made.combiner {
 	case combinerStruct: // the extent is padded as a C struct's (MPI 5.0 section 5.1.6)
@@ -42,7 +28,36 @@ func build(made contents) (*datatype, error) {
 	if bounds != nil {
 		t.lb, t.ub, t.stickyLB, t.stickyUB = bounds[0], bounds[0]+bounds[1], true, true
 	}
-	t.made, t.depth = made, depth
+	t.made = made
+	return t, nil
+}
+
+// fitted assembles blocks of other types, if what comes of it is neither too large nor too deep.
+func fitted(blocks []block, types []*datatype) (*datatype, error) {
+	tooLarge := fail(errArg, "the datatype would reach beyond %d bytes", int64(maxTypeBytes))
+	depth, size := 0, int64(0)
+	for _, inner := range types {
+		depth = max(depth, inner.depth+1)
+	}
+	for _, b := range blocks {
+		depth = max(depth, b.typ.depth+1)
+		if b.n > 0 && (abs(b.disp) > maxTypeBytes || b.n > maxTypeBytes ||
+			(abs(b.stride) > 0 && b.n > maxTypeBytes/abs(b.stride)) ||
+			(b.typ.size > 0 && b.n > maxTypeBytes/b.typ.size)) {
+			return nil, tooLarge
+		}
+		if size += max(b.n, 0) * b.typ.size; size > maxTypeBytes { // each step is at most that long, and none wraps
+			return nil, tooLarge
+		}
+	}
+	if depth > maxTypeDepth {
+		return nil, fail(errType, "a datatype of a datatype, more than %d times", maxTypeDepth)
+	}
+	t := assemble(blocks)
+	if abs(t.lb) > maxTypeBytes || abs(t.ub) > maxTypeBytes {
+		return nil, tooLarge
+	}
+	t.depth = depth
 	return t, nil
 }
 

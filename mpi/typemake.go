@@ -32,7 +32,7 @@ func typeCalls() []entry {
 const maxTypeBytes = 1 << 52
 
 // maxTypeDepth bounds how deep types are made of types: whoever goes through one goes down by recursion.
-const maxTypeDepth = 10_000
+const maxTypeDepth = maxDepth / 2 // what has types in it may be captured, too
 
 // construct makes a constructor's call: describe says how the type was made; the new handle goes to parameter
 // out. old is the parameter with the old type, or -1.
@@ -194,11 +194,23 @@ func callTypeDup(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	t, err := build(contents{combiner: combinerDup, types: []*datatype{old}})
+	of := old
+	if old.depth == maxTypeDepth && old.made.combiner == combinerDup {
+		of = old.made.types[0] // a copy of a copy, again and again
+	}
+	t, err := build(contents{combiner: combinerDup, types: []*datatype{of}})
 	if err != nil {
 		return 0, err
 	}
 	t.committed = old.committed
+	if _, err := p.handles(a.u32(1), 1); err != nil {
+		return 0, err
+	}
+	if err := p.room(t.cost()); err != nil { // before the program hears of it
+		return 0, err
+	}
+	p.charge(old) // whatever the program's functions do
+	defer p.disuse(old)
 	if err := p.copyAttributes(a.u32(0), p.typeAttributes(old), &t.attrs); err != nil {
 		if bad := p.putWord(a.u32(1), typeNull); bad != nil {
 			return 0, bad
@@ -236,6 +248,9 @@ func callTypeFree(p *Proc, a args) (uint64, error) {
 	if t.refs == 1 {
 		if err := p.deleteAttributes(h, &t.attrs); err != nil {
 			return 0, err
+		}
+		if p.types.get(h) != t {
+			return 0, fail(errType, freedInside)
 		}
 	}
 	if t.refs--; t.refs <= 0 {

@@ -55,8 +55,8 @@ func (r *request) live() bool { return r != nil && (!r.persistent || r.active) }
 // list checks the guest's request handles and reports how many are active. Requests that are not live are nil.
 func (p *Proc) list(ptr uint32, count int) (list span, reqs []*request, active int, err error) {
 	list, err = p.handles(ptr, count)
-	if err == nil {
-		err = p.roomFor(count)
+	if err == nil && count > p.w.cfg.MaxRequests {
+		err = p.room(wordCost * int64(count))
 	}
 	if err != nil {
 		return list, nil, 0, err

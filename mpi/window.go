@@ -325,7 +325,13 @@ func callWinFree(p *Proc, a args) (uint64, error) {
 		if len(w.exposed) > 0 || len(w.started) > 0 || w.locking() {
 			return nil, fail(errRMASync, "an epoch is open")
 		}
-		return nil, p.deleteAttributes(h, &w.attrs)
+		if err := p.deleteAttributes(h, &w.attrs); err != nil {
+			return nil, err
+		}
+		if p.wins.get(h) != w {
+			return nil, fail(errWin, freedInside)
+		}
+		return nil, nil
 	})
 	if err == nil {
 		_, err = p.phase(2, func() ([]byte, error) { return nil, p.flush(w, nil, false) })
