@@ -8,9 +8,9 @@ type Config struct {
 	Size        int // ranks in MPI_COMM_WORLD, at least 1
 	EagerLimit  int // bytes; longer messages to local ranks use rendezvous; default 16 KiB
 	FarEager    int // bytes; the same for ranks elsewhere, where a rendezvous costs three trips; default 64 KiB
-	WindowBytes int // bytes of unacked frames of a channel; default 2 MiB
+	WindowBytes int // bytes of unacked frames of a channel; default 4 MiB
 	CreditBytes int // bytes of eager messages of a channel that no receive has taken; default 64 MiB for all channels of a rank, between 128 KiB and 2 MiB each
-	ChunkBytes  int // bytes of payload in one DATA frame, and of one local copy under the lock; default 256 KiB
+	ChunkBytes  int // bytes of payload in one DATA frame, and of one local copy under the lock; default 480 KiB
 	MaxRequests int // live requests of a rank; default 65,536
 	MaxScratch  int // bytes of scratch memory of a collective; default 1 GiB
 	MaxObjects  int // communicators, datatypes, windows and the like of a rank, of each kind; default 65,536
@@ -27,9 +27,9 @@ func DefaultConfig(size int) Config {
 		Size:        size,
 		EagerLimit:  16 << 10,
 		FarEager:    64 << 10,
-		WindowBytes: 2 << 20,
+		WindowBytes: 4 << 20,
 		CreditBytes: min(2<<20, max(64<<20/max(size, 1), 128<<10)),
-		ChunkBytes:  256 << 10,
+		ChunkBytes:  480 << 10,
 		MaxRequests: 64 << 10,
 		MaxScratch:  1 << 30,
 		MaxObjects:  64 << 10,

@@ -29,10 +29,10 @@ type Memory interface {
 // Room reports whether there is room for frames to dst that are not urgent. Where it says no, the network calls World.Room, on no rank's
 // call, when there is again; or the route is new, and Reconnect says so.
 //
-// Poll is called by a rank that waits, without any lock: it gives frames to World.Receive as they come, until stop, which it asks before each look,
-// reports true. It reports false at once if frames come only by themselves.
+// Poll is called by a rank that waits, without any lock: it gives frames to World.TryReceive and World.Land as they come, until stop, which it asks before each look,
+// reports true; it tells stop whether the look before has found anything. It reports false at once if frames come only by themselves.
 type Network interface {
 	Send(dst Rank, head, payload []byte, urgent bool)
 	Room(dst Rank) bool
-	Poll(stop func() bool) bool
+	Poll(stop func(came bool) bool) bool
 }

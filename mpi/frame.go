@@ -20,8 +20,10 @@ const (
 
 	frameOffer = 13 // only within a World: a matched receive may copy its message from its sender's memory; req as in DATA
 
-	frameMagic  = 0x6e // of frames of this version; older and newer ones are dropped
-	headerBytes = 76
+	frameMagic = 0x6e // of frames of this version; older and newer ones are dropped
+	// HeaderBytes is how long a frame's header is, which is the same for all.
+	HeaderBytes = 76
+	headerBytes = HeaderBytes
 	frameCost   = headerBytes // what a frame counts in windows besides its payload
 )
 
@@ -37,6 +39,7 @@ type packet struct {
 	off     uint32   // DATA: of the payload in the message
 	length  uint32   // bytes of payload
 	origin  *request // RTS and OFFER between ranks of one World: the sender's
+	landed  bool     // DATA whose payload is where it belongs already
 	payload []byte   // EAGER kept for replay owns it; DATA kept for replay has none: it is read from the request's buffer again
 }
 
@@ -67,6 +70,11 @@ func (f *frame) header(b []byte) {
 
 // decode reads a frame; its payload refers to b.
 func (f *frame) decode(b []byte) bool {
+	return f.decodeHead(b) && uint64(len(f.payload)) == uint64(f.length)
+}
+
+// decodeHead reads the header of a frame of which b may be only a part.
+func (f *frame) decodeHead(b []byte) bool {
 	if len(b) < headerBytes || b[0] != frameMagic || b[1] < frameEager || b[1] > lastFrame {
 		return false
 	}
@@ -85,5 +93,5 @@ func (f *frame) decode(b []byte) bool {
 		},
 		src: Rank(u[0]), dst: Rank(u[1]), epoch: q[0], ack: q[2], consumed: q[3],
 	}
-	return uint64(len(f.payload)) == uint64(f.length)
+	return true
 }

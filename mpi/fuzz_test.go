@@ -21,8 +21,8 @@ func (f *frame) encode() []byte {
 	return append(b, f.payload...)
 }
 
-func (sink) Room(Rank) bool        { return true }
-func (sink) Poll(func() bool) bool { return false }
+func (sink) Room(Rank) bool            { return true }
+func (sink) Poll(func(bool) bool) bool { return false }
 
 // busyWorld returns a world whose rank 0 has requests, messages and a frozen
 // call, and its state.

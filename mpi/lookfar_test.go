@@ -17,9 +17,10 @@ type looker struct {
 	over  chan struct{} // told when a look ends in vain
 }
 
-func (n *looker) Poll(stop func() bool) bool {
+func (n *looker) Poll(stop func(came bool) bool) bool {
 	n.polls++
-	for !stop() {
+	for came := false; !stop(came); {
+		came = len(n.frames) > 0
 		if n.first != nil {
 			n.first()
 			n.first = nil

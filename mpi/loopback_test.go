@@ -49,7 +49,7 @@ func (n port) link(dst Rank) *link {
 	return n.c.links[[2]int{n.from, n.c.where[dst]}]
 }
 
-func (n port) Poll(func() bool) bool { return false }
+func (n port) Poll(func(bool) bool) bool { return false }
 
 func (n port) Room(dst Rank) bool {
 	l := n.link(dst)

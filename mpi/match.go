@@ -175,14 +175,24 @@ func (p *Proc) takeCTS(c *channel, k *packet) {
 	c.push(item{kind: itemData, req: r.index})
 }
 
+// waiting is the receive that a piece of a rendezvous message is for, or nil.
+func (p *Proc) waiting(c *channel, k *packet) *request {
+	r := p.request(k.req)
+	if r == nil || r.kind != reqRecv || !r.matched || r.done || r.result.source != c.peer || k.off != r.moved || k.length > r.limit-r.moved {
+		return nil
+	}
+	return r
+}
+
 // takeData handles a piece of a rendezvous message.
 func (p *Proc) takeData(c *channel, k *packet) {
-	r := p.request(k.req)
-	if r == nil || r.kind != reqRecv || !r.matched || r.done || r.result.source != c.peer ||
-		k.off != r.moved || k.length > r.limit-r.moved {
+	r := p.waiting(c, k)
+	if r == nil {
 		return // only a damaged state or frame leads here
 	}
-	p.unpack(r.buf.part(k.off, k.length), k.payload)
+	if !k.landed {
+		p.unpack(r.buf.part(k.off, k.length), k.payload)
+	}
 	r.moved += k.length
 	if r.moved == r.limit {
 		p.complete(r)

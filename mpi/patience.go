@@ -2,15 +2,17 @@ package mpi
 
 import "time"
 
-// How a blocked rank waits before it parks. Where each rank of its World has a processor it looks again and again, and lets others run in between: for some
-// tens of microseconds, as long as that is of use. Else it yields for a few microseconds.
+// How a blocked rank waits before it parks. Where each rank of its World has a processor it looks again and again, and lets others run in between, as long as that is
+// of use: for some tens of microseconds; for some hundreds where others are elsewhere, so that a message of some length comes, and its answer, before it sleeps.
+// Else it yields for a few microseconds.
 const (
 	looks       = 32 // in a row
-	farLooks    = 4  // each a call of the kernel
+	farLooks    = 32 // each a call of the kernel
 	mostRounds  = 24
 	leastRounds = 2
 	yields      = 40
 	soon        = 60 * time.Microsecond // about how long the most rounds are
+	farSoon     = 300 * time.Microsecond
 )
 
 // A rank that looks shares its processor with whoever else the machine runs, and who looks much has to wait when he needs it; who sleeps gets it at once. So one
@@ -39,8 +41,8 @@ func (p *patience) at(now time.Duration) int {
 	return max(p.rounds, leastRounds)
 }
 
-// ended notes how a wait has ended that took so long: while it looked, or after.
-func (p *patience) ended(looked bool, took time.Duration) {
+// ended notes how a wait has ended that took so long: while it looked, or after. soon is about how long it can look.
+func (p *patience) ended(looked bool, took, soon time.Duration) {
 	switch {
 	case looked:
 		p.rounds = min(2*p.rounds+1, mostRounds)

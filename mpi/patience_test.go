@@ -11,16 +11,16 @@ import (
 func TestPatience(t *testing.T) {
 	p := patience{rounds: mostRounds}
 	for range 20 {
-		p.ended(false, time.Millisecond)
+		p.ended(false, time.Millisecond, soon)
 	}
 	require.Equal(t, leastRounds, p.at(0))
 	for range mostRounds {
-		p.ended(false, soon/2)
+		p.ended(false, soon/2, soon)
 	}
 	require.Equal(t, mostRounds, p.at(0))
-	p.ended(false, soon)
+	p.ended(false, soon, soon)
 	require.Equal(t, mostRounds/2, p.at(0))
-	p.ended(true, 2*soon)
+	p.ended(true, 2*soon, soon)
 	require.Equal(t, mostRounds, p.at(0))
 }
 
@@ -33,7 +33,7 @@ func TestPatienceOfALostProcessor(t *testing.T) {
 		require.True(t, p.calms(now+want-1))
 		require.False(t, p.calms(now+want))
 		for range mostRounds {
-			p.ended(true, soon/4)
+			p.ended(true, soon/4, soon)
 		}
 		require.Equal(t, leastRounds, p.at(now+want-1))
 		require.Equal(t, mostRounds, p.at(now+want))

@@ -23,6 +23,7 @@ type Proc struct {
 
 	attached atomic.Bool // messages reach it here; changed under w.mu
 	crowded  atomic.Bool // the Network has had no room for what it wanted to send
+	reopened atomic.Bool // it has again
 
 	in inbox // from ranks of this World; keeps what is above and below in cache lines of their own
 
@@ -292,6 +293,9 @@ func (p *Proc) unlocked(n uint32, f func()) {
 func (p *Proc) drain() {
 	if p.in.urgent.Load() {
 		p.in.urgent.Store(false) // before the look
+		if p.reopened.CompareAndSwap(true, false) {
+			p.scheduleAll()
+		}
 	}
 	if p.in.some() && !p.removed {
 		p.in.take(p)
@@ -398,7 +402,7 @@ func (p *Proc) wait(done func() bool) error {
 // park releases the lock until something has happened since seen.
 func (p *Proc) park(seen uint32) {
 	began := p.w.now()
-	rounds, each, far := yields, 1, false
+	rounds, each, far, longest := yields, 1, false, soon
 	switch {
 	case p.offers > 0: // it takes long; and then it is best to go on where the copy was made
 		rounds = 2
@@ -410,10 +414,10 @@ func (p *Proc) park(seen uint32) {
 	p.unlock()
 	defer p.mu.Lock()
 	if far && p.w.net.Poll(p.lookFar(seen, began)) {
-		rounds = 0
+		rounds, longest = 0, farSoon
 	}
 	if p.looked(seen, rounds, each) || p.wanted(seen) {
-		p.patience.ended(true, p.w.now()-began)
+		p.patience.ended(true, p.w.now()-began, longest)
 		return
 	}
 	p.in.parked.Store(true)
@@ -421,11 +425,13 @@ func (p *Proc) park(seen uint32) {
 	if !p.wanted(seen) {
 		<-p.in.wakeCh
 	}
-	p.patience.ended(false, p.w.now()-began)
+	p.patience.ended(false, p.w.now()-began, longest)
 }
 
 // wanted reports whether something has happened since seen. Only the guest calls it.
-func (p *Proc) wanted(seen uint32) bool { return p.in.kicks.Load() != seen || p.in.some() }
+func (p *Proc) wanted(seen uint32) bool {
+	return p.in.kicks.Load() != seen || p.in.some() || p.reopened.Load()
+}
 
 // looked looks for what has happened since seen, some rounds of so many times, and reports whether something has. Only the guest calls it, without
 // the lock.
@@ -461,21 +467,25 @@ func (p *Proc) keptAway(last *time.Duration) bool {
 
 // farLook is how far the guest is in looking for what comes from elsewhere.
 type farLook struct {
-	seen uint32
-	left int
-	last time.Duration
-	over func() bool // enough
+	seen       uint32
+	most, left int
+	last       time.Duration
+	over       func(came bool) bool // enough
 }
 
 // lookFar begins a look for what has happened since seen, whatever brings it. It returns what says when that is to end.
-func (p *Proc) lookFar(seen uint32, now time.Duration) (over func() bool) {
-	p.far.seen, p.far.left, p.far.last = seen, p.patience.at(now)*farLooks, 0
+func (p *Proc) lookFar(seen uint32, now time.Duration) (over func(came bool) bool) {
+	n := p.patience.at(now) * farLooks
+	p.far.seen, p.far.most, p.far.left, p.far.last = seen, n, n, 0
 	return p.far.over
 }
 
-// enough is asked between one look and the next.
-func (p *Proc) enough() bool {
+// enough is asked between one look and the next. As long as something comes, looking is of use, and takes what it takes.
+func (p *Proc) enough(came bool) bool {
 	f := &p.far
+	if came {
+		f.left, f.last = f.most, 0
+	}
 	if f.left == 0 || p.wanted(f.seen) {
 		return true
 	}

@@ -20,7 +20,7 @@ func (n *byHand) Send(_ Rank, head, payload []byte, urgent bool) {
 
 func (n *byHand) Room(Rank) bool { return true }
 
-func (n *byHand) Poll(func() bool) bool { return false }
+func (n *byHand) Poll(func(bool) bool) bool { return false }
 
 // deliver brings all that is under way to a World.
 func (n *byHand) deliver(w *World) {

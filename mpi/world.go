@@ -392,9 +392,71 @@ func (w *World) TryReceive(data []byte) bool {
 	return true
 }
 
+// Landing is what became of a payload that was to go straight to its place.
+type Landing uint8
+
+// What Land did.
+const (
+	Landed   Landing = iota + 1 // read was called
+	LandLate                    // nothing yet: the rank's guest is in a long call
+	LandNone                    // the frame is to be given to Receive whole, or dropped if a part of it has landed already
+)
+
+// Land reads a frame's payload straight to where its receiver wants it, if that is one piece of memory. head is the frame's header, HeaderBytes long, size that of the
+// payload, of which at bytes have landed before. read gets the place of the others, under the rank's lock, and returns how many it has put there, without waiting;
+// it may be none. The frame is received with its last byte. wait says that the rank's lock is waited for, as Receive does.
+func (w *World) Land(head []byte, size, at int, wait bool, read func(place []byte) int) (n int, how Landing) {
+	var f frame
+	if !f.decodeHead(head) || !w.knows(&f) || f.kind != frameData || int64(f.length) != int64(size) || at < 0 || at >= size {
+		return 0, LandNone
+	}
+	p := w.proc(f.dst)
+	switch {
+	case p == nil:
+		return 0, LandNone
+	case wait:
+		p.lock()
+	case !p.tryLock():
+		return 0, LandLate
+	}
+	place := w.place(p, &f)
+	if place == nil {
+		p.release()
+		return 0, LandNone
+	}
+	if n = read(place[at:]); at+n < size {
+		p.release()
+		return n, Landed
+	}
+	f.payload, f.landed = nil, true
+	w.receive(p, &f)
+	return n, Landed
+}
+
+// place is where the payload of a DATA frame belongs, if the frame is the next of its channel and that is one piece; else nil. Holds p.mu.
+func (w *World) place(p *Proc, f *frame) []byte {
+	if !p.attached.Load() || w.proc(f.src) != nil {
+		return nil
+	}
+	c := p.channel(f.src)
+	if f.epoch < c.peerEpoch || f.seq != c.recvNext {
+		return nil
+	}
+	r := p.waiting(c, &f.packet)
+	if r == nil || r.buf.typ != nil {
+		return nil
+	}
+	return p.bytes(r.buf.part(f.off, f.length))
+}
+
 // decode reads a frame, and reports whether it may be one of this app's.
 func (w *World) decode(f *frame, data []byte) bool {
-	return f.decode(data) && f.src >= 0 && int(f.src) < w.cfg.Size && f.dst >= 0 && int(f.dst) < w.cfg.Size
+	return f.decode(data) && w.knows(f)
+}
+
+// knows reports whether a frame is from a rank to a rank.
+func (w *World) knows(f *frame) bool {
+	return f.src >= 0 && int(f.src) < w.cfg.Size && f.dst >= 0 && int(f.dst) < w.cfg.Size
 }
 
 // receive gives a frame to its rank, whose lock the caller has taken.
@@ -411,16 +473,16 @@ func (w *World) receive(p *Proc, f *frame) {
 	c.receive(f)
 }
 
-// Room tells that the Network has room again for frames that it has refused.
+// Room tells that the Network has room again for frames that it has refused. It waits for no rank in a long call: that one goes on with them itself.
 func (w *World) Room() {
 	for r := range w.procs {
 		p := w.procs[r].Load()
 		if p == nil || !p.crowded.CompareAndSwap(true, false) {
 			continue
 		}
-		p.lock()
-		p.scheduleAll()
-		p.release()
+		p.reopened.Store(true)
+		p.in.urgent.Store(true) // behind that: who clears it finds it
+		p.serve()
 	}
 }
 

@@ -68,15 +68,42 @@ func (l *link) sendDirect(head, payload []byte, passes func() bool) bool {
 	if d.failed() != nil || !passes() {
 		return true // lost, as what was on its way
 	}
-	if d.writing {
+	if d.full.Load() {
 		return false // behind what waits
 	}
-	d.write(head, payload)
-	if len(d.rest) > 0 {
-		d.writing = true
-		d.wake.Set()
+	if d.write(head, payload); d.full.Load() {
+		l.lookout.attend(d)
 	}
 	return true
+}
+
+// flush writes what waits for room on the direct connection, as far as there is some, unless somebody is at it. It reports whether anything was written, and
+// whether there is room for those whom room has refused.
+func (l *link) flush(d *direct, passes func() bool) (some, again bool) {
+	if !l.mu.TryLock() {
+		return false, false
+	}
+	defer l.mu.Unlock()
+	if l.direct != d || d.failed() != nil || !d.full.Load() {
+		return false, false
+	}
+	if !passes() {
+		d.end(ErrLeaseOver)
+		return false, false
+	}
+	n, all := d.writeRest()
+	if !all {
+		return n > 0, false
+	}
+	m, again := l.queue.take()
+	if m != nil { // which is written with the next look
+		d.rest = append(d.rest, m.out[0].ReadOnlyData()...)
+		m.out.Free()
+		return true, again
+	}
+	d.full.Store(false)
+	l.lookout.attend(d)
+	return true, again || l.queue.wanted()
 }
 
 // use has frames go over a direct connection, and drops what waits: it is sent again by the new route. It reports false, and has done nothing, if the stream is
@@ -89,7 +116,7 @@ func (l *link) use(number uint64, d *direct) bool {
 	}
 	l.direct = d
 	l.queue.clear()
-	l.signal()
+	l.wake.Set()
 	return true
 }
 
@@ -100,64 +127,9 @@ func (l *link) disuse(number uint64, d *direct) bool {
 	if l.direct == d {
 		l.direct = nil
 		l.queue.clear()
-		l.signal()
+		l.wake.Set()
 	}
 	return l.up == number && !l.left
-}
-
-// next is what is to be written over the direct connection by who may wait for that, or nil; again is as take's.
-func (l *link) next(d *direct) (b []byte, m *batch, again bool, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.left:
-		return nil, nil, false, errLeft
-	case l.direct != d || d.failed() != nil:
-		return nil, nil, false, errors.Join(net.ErrClosed, d.failed())
-	}
-	if len(d.rest) > 0 {
-		d.writing = true
-		b, d.rest = d.rest, d.rest[:0] // nobody adds to it while it is written
-		return b, nil, false, nil
-	}
-	m, again = l.queue.take()
-	d.writing = m != nil
-	return nil, m, again, nil
-}
-
-// pumpDirect writes what the ranks could not.
-func (n *network) pumpDirect(ctx context.Context, l *link, d *direct) error {
-	for {
-		b, m, again, err := l.next(d)
-		if err != nil {
-			return err
-		}
-		if again {
-			n.room()
-		}
-		if m != nil {
-			b = m.out[0].ReadOnlyData()
-		}
-		if b == nil {
-			select {
-			case <-d.wake:
-			case <-d.over:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			continue
-		}
-		if !n.fence.passes() {
-			return ErrLeaseOver
-		}
-		_, err = d.file.Write(b) // it may wait for long; end ends that
-		if m != nil {
-			m.out.Free()
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // beatDirect says every now and then that this side is there, and returns when nothing has come from the other for long. It counts its own ticks:
@@ -187,8 +159,8 @@ func (n *network) carryOn(ctx context.Context, d *direct) error {
 	for {
 		select {
 		case <-d.left:
-			d.goOn(n.deliver)
-			n.lookout.resume(d)
+			d.goOn(n)
+			n.lookout.attend(d)
 		case <-d.over:
 			return d.why
 		case <-ctx.Done():
@@ -259,19 +231,21 @@ func (n *network) runDirect(ctx context.Context, l *link, number uint64, conn ne
 		return err
 	}
 	defer d.file.Close() //nolint:errcheck // its own error is the one to report
+	d.flush = func() bool {
+		some, again := l.flush(d, n.fence.passes)
+		if again {
+			n.room()
+		}
+		return some
+	}
 	if !l.use(number, d) {
 		return errLeft
 	}
 	n.reconnect(l.peer)
 	var waiting errgroup.Group
 	if err = n.lookout.add(d); err == nil {
-		g, gctx := errgroup.WithContext(ctx)
-		stop := context.AfterFunc(gctx, func() { d.end(context.Cause(gctx)) }) // it ends the other of the two
-		g.Go(func() error { return n.pumpDirect(gctx, l, d) })
-		g.Go(func() error { return n.beatDirect(gctx, l, d) })
-		waiting.Go(func() error { return n.carryOn(gctx, d) })
-		err = g.Wait()
-		stop()
+		waiting.Go(func() error { return n.carryOn(ctx, d) })
+		err = n.beatDirect(ctx, l, d)
 		n.lookout.remove(d)
 	}
 	d.end(err)
@@ -293,7 +267,7 @@ func (l *link) offerDirect(number uint64, m *meeting) {
 		m.word = rand.Text()
 	}
 	l.queue.put([]byte{offerFrame}, []byte(m.word), true)
-	l.signal()
+	l.wake.Set()
 }
 
 // offered takes an offer of the other side; if it is new it takes the place of an older one.

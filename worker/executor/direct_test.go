@@ -42,6 +42,10 @@ func (k *keeper) TryReceive(f []byte) bool {
 	return true
 }
 
+func (k *keeper) Land([]byte, int, int, bool, func([]byte) int) (int, mpi.Landing) {
+	return 0, mpi.LandNone
+}
+
 func (k *keeper) Reconnect(mpi.Rank) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -291,7 +295,7 @@ func TestRouteChangesBeforeWhoWaits(t *testing.T) {
 
 // TestNotUsedWhereLeft: a link to a host that the app has left takes no direct connection.
 func TestNotUsedWhereLeft(t *testing.T) {
-	l := newLink("h1")
+	l := newLink("h1", nil)
 	number, _ := l.open()
 	one, _ := tcpPair(t)
 	d, err := newDirect(one)
@@ -309,7 +313,7 @@ func TestNotUsedWhereLeft(t *testing.T) {
 
 // TestWordIsOfOneStream: a word is good once, as long as its stream lasts; what was called for an older one is closed.
 func TestWordIsOfOneStream(t *testing.T) {
-	l := newLink("h1")
+	l := newLink("h1", nil)
 	number, m := l.open()
 	l.offerDirect(number, m)
 	word := m.word

@@ -28,7 +28,8 @@ type stream interface {
 
 // link carries frames between this executor and the executor of one other host.
 type link struct {
-	peer string // host
+	peer    string // host
+	lookout *lookout
 
 	mu      sync.Mutex // guards the fields below
 	direct  *direct    // nil: frames go over the stream
@@ -41,8 +42,8 @@ type link struct {
 	news    notify.Signal // for who dials: it may go better now
 }
 
-func newLink(peer string) *link {
-	return &link{peer: peer, wake: notify.NewSignal(), news: notify.NewSignal()}
+func newLink(peer string, o *lookout) *link {
+	return &link{peer: peer, lookout: o, wake: notify.NewSignal(), news: notify.NewSignal()}
 }
 
 // send queues a copy of a frame, or drops it while no stream is up. It does not block.
@@ -58,21 +59,17 @@ func (l *link) send(head, payload []byte, urgent bool, passes func() bool) {
 	} else {
 		l.queue.put(head, payload, urgent)
 	}
-	l.signal()
+	l.wake.Set()
 }
 
-// room reports whether more may be sent that is not urgent. If not, pump says when.
+// room reports whether more may be sent that is not urgent. If not, pump or flush says when.
 func (l *link) room() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.queue.room()
-}
-
-func (l *link) signal() {
-	l.wake.Set()
-	if l.direct != nil {
-		l.direct.wake.Set()
+	if l.direct != nil && l.direct.full.Load() {
+		return l.queue.refuse()
 	}
+	return l.queue.room()
 }
 
 // leave says whether the app has left the host. The stream of one that was left ends, with what is queued: that is of nobody there, or has
@@ -85,7 +82,7 @@ func (l *link) leave(left bool) {
 	}
 	l.left = left
 	l.queue.clear()
-	l.signal()
+	l.wake.Set()
 	l.news.Set()
 }
 

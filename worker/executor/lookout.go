@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lookout finds which direct connections have something to read. A rank that waits looks itself, as often as it likes (poll); while none does one goroutine
+// lookout finds which direct connections have something to read, or room to write. A rank that waits looks itself, as often as it likes (poll); while none does one goroutine
 // waits for all of them (run). What comes then has to wake it: so it hears of nothing while a rank looks.
 type lookout struct {
 	set   int             // an epoll of the connections
@@ -24,7 +24,7 @@ type lookout struct {
 	// These are called with the gate.
 	openGate, shutGate func(gate uintptr)
 	lookers            atomic.Int32 // ranks that look now
-	offer              func(frame []byte) bool
+	taker              taker
 	only               atomic.Pointer[direct] // if there is one connection
 
 	mu     sync.RWMutex // guards the following, and keeps the set open
@@ -36,8 +36,8 @@ type lookout struct {
 // lookAt is how many connections one look finds.
 const lookAt = 16
 
-func newLookout(offer func(frame []byte) bool) (*lookout, error) {
-	o := &lookout{offer: offer, conns: map[int32]*direct{}}
+func newLookout(t taker) (*lookout, error) {
+	o := &lookout{taker: t, conns: map[int32]*direct{}}
 	if err := o.open(); err != nil {
 		return nil, fmt.Errorf("executor: watch connections: %w", err)
 	}
@@ -82,7 +82,7 @@ func (o *lookout) add(d *direct) error {
 	}
 	o.last++
 	d.id = o.last
-	if err := o.watch(d, unix.EPOLL_CTL_ADD, unix.EPOLLIN); err != nil {
+	if err := o.watch(d); err != nil {
 		return err
 	}
 	o.conns[d.id] = d
@@ -90,22 +90,44 @@ func (o *lookout) add(d *direct) error {
 	return nil
 }
 
-// watch changes what the set tells of a connection. Holds mu.
-func (o *lookout) watch(d *direct, how int, events uint32) error {
-	return d.control(func(fd int) error { return unix.EpollCtl(o.set, how, fd, &unix.EpollEvent{Events: events, Fd: d.id}) })
-}
-
-// pause has a connection not looked at until resume: frames of it are left. What is in the set tells of its end in any case, again and again: so it is out of it.
-func (o *lookout) pause(d *direct) { o.change(d, unix.EPOLL_CTL_DEL) }
-
-func (o *lookout) resume(d *direct) { o.change(d, unix.EPOLL_CTL_ADD) }
-
-func (o *lookout) change(d *direct, how int) {
+// attend has the set tell what is wanted of a connection now.
+func (o *lookout) attend(d *direct) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.closed && o.conns[d.id] == d && d.stuck.Load() == (how == unix.EPOLL_CTL_DEL) { // it may be stuck anew, or not any more
-		_ = o.watch(d, how, unix.EPOLLIN)
+	if !o.closed && o.conns[d.id] == d {
+		_ = o.watch(d)
 	}
+}
+
+// watch has the set tell what comes, unless frames are left whose rank takes none, and of room, if something waits for it. A connection of which nothing is wanted
+// is out of the set: that would tell of its end, again and again. Holds mu.
+func (o *lookout) watch(d *direct) error {
+	events := uint32(0)
+	if !d.stuck.Load() {
+		events = unix.EPOLLIN
+	}
+	if d.full.Load() {
+		events |= unix.EPOLLOUT
+	}
+	return o.tell(d, events)
+}
+
+// tell changes what the set tells of a connection. Holds mu.
+func (o *lookout) tell(d *direct, events uint32) error {
+	how := unix.EPOLL_CTL_MOD
+	switch {
+	case events == d.watched:
+		return nil
+	case d.watched == 0:
+		how = unix.EPOLL_CTL_ADD
+	case events == 0:
+		how = unix.EPOLL_CTL_DEL
+	}
+	err := d.control(func(fd int) error { return unix.EpollCtl(o.set, how, fd, &unix.EpollEvent{Events: events, Fd: d.id}) })
+	if err == nil {
+		d.watched = events
+	}
+	return err
 }
 
 // remove ends that. A look that has begun may still be at it.
@@ -115,7 +137,7 @@ func (o *lookout) remove(d *direct) {
 	delete(o.conns, d.id)
 	o.only.Store(o.single())
 	if !o.closed {
-		_ = o.watch(d, unix.EPOLL_CTL_DEL, 0)
+		_ = o.tell(d, 0)
 	}
 }
 
@@ -130,8 +152,8 @@ func (o *lookout) single() *direct {
 	return nil
 }
 
-// poll looks until stop says so, which it asks before each look. It reports false at once if there is nothing to look at.
-func (o *lookout) poll(stop func() bool) bool {
+// poll looks until stop says so, which it asks before each look, and tells what the one before has found. It reports false at once if there is nothing to look at.
+func (o *lookout) poll(stop func(came bool) bool) bool {
 	o.mu.RLock()
 	n := len(o.conns)
 	o.mu.RUnlock()
@@ -141,8 +163,8 @@ func (o *lookout) poll(stop func() bool) bool {
 	if o.lookers.Add(1) == 1 {
 		_ = o.ready.Control(o.shutGate)
 	}
-	for !stop() {
-		o.look()
+	for came := false; !stop(came); {
+		came = o.look()
 	}
 	if o.lookers.Add(-1) == 0 {
 		_ = o.ready.Control(o.openGate)
@@ -157,7 +179,7 @@ func (o *lookout) gateSetter(events uint32) func(gate uintptr) {
 	return func(gate uintptr) { _ = unix.EpollCtl(int(gate), unix.EPOLL_CTL_MOD, o.set, e) }
 }
 
-// look takes what is there, once of each connection, and reports whether there was something.
+// look takes what is there, once of each connection, and writes what there is room for. It reports whether there was something.
 func (o *lookout) look() (some bool) {
 	if d := o.only.Load(); d != nil {
 		return o.take(d)
@@ -174,12 +196,15 @@ func (o *lookout) look() (some bool) {
 	return some
 }
 
-// take takes what is there of one connection.
+// take takes what is there of one connection, and writes what waits for room there.
 func (o *lookout) take(d *direct) (some bool) {
-	some, stuck := d.take(o.offer)
+	some, stuck := d.take(o.taker)
 	if stuck {
-		o.pause(d) // before it goes on
+		o.attend(d) // before it goes on
 		d.left.Set()
+	}
+	if d.full.Load() && d.flush() {
+		some = true
 	}
 	return some
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/godwit-run/godwit/mpi"
 )
 
 // tcpPair are the two ends of a connection.
@@ -31,10 +33,20 @@ func tcpPair(t *testing.T) (one, other net.Conn) {
 	return one, other
 }
 
+// taking is a taker of whole frames.
+type taking func(frame []byte) bool
+
+func (f taking) offer(frame []byte) bool { return f(frame) }
+func (f taking) deliver(frame []byte)    { f(frame) }
+
+func (taking) land([]byte, int, int, bool, func([]byte) int) (int, mpi.Landing) {
+	return 0, mpi.LandNone
+}
+
 // watched is a lookout at some connections, and their other ends. Nobody runs it.
 func watched(t *testing.T, n int, deliver func(frame []byte)) (o *lookout, ends []net.Conn) {
 	t.Helper()
-	o, err := newLookout(func(f []byte) bool { deliver(f); return true })
+	o, err := newLookout(taking(func(f []byte) bool { deliver(f); return true }))
 	require.NoError(t, err)
 	t.Cleanup(o.close)
 	for range n {
@@ -63,7 +75,7 @@ func TestPoll(t *testing.T) {
 		polled := func(want int) {
 			t.Helper()
 			deadline := time.Now().Add(testWait)
-			require.True(t, o.poll(func() bool { return len(got) == want || time.Now().After(deadline) }))
+			require.True(t, o.poll(func(bool) bool { return len(got) == want || time.Now().After(deadline) }))
 			require.Len(t, got, want)
 			require.Zero(t, o.lookers.Load())
 		}
@@ -74,7 +86,7 @@ func TestPoll(t *testing.T) {
 		_, err := ends[0].Write([]byte{4, 0, 0, 0, 7, 0})
 		require.NoError(t, err)
 		for looks := 0; looks < 3; {
-			o.poll(func() bool { looks++; return looks == 3 })
+			o.poll(func(bool) bool { looks++; return looks == 3 })
 		}
 		polled(n)
 		_, err = ends[0].Write([]byte{0, 0, 4})
@@ -83,7 +95,7 @@ func TestPoll(t *testing.T) {
 		require.Equal(t, uint32(7), got[n])
 	}
 	o, _ := watched(t, 0, nil)
-	require.False(t, o.poll(func() bool { panic("nothing is looked at") }))
+	require.False(t, o.poll(func(bool) bool { panic("nothing is looked at") }))
 }
 
 // TestPollKeepsTheGateShut: what comes while a rank looks wakes nobody else; what came and was not taken does, when it looks no more.
@@ -92,7 +104,7 @@ func TestPollKeepsTheGateShut(t *testing.T) {
 	told := func() (is bool) {
 		return o.ready.Control(func(gate uintptr) { is = opened(gate) }) == nil && is
 	}
-	require.True(t, o.poll(func() bool {
+	require.True(t, o.poll(func(bool) bool {
 		say(t, ends[0], 1)
 		eventually(t, "it is there", func() bool { return o.some(make([]unix.EpollEvent, 1)) == 1 })
 		require.False(t, told())
@@ -116,7 +128,7 @@ func TestNobodyWaitsForTheLookout(t *testing.T) {
 			ranks.Go(func() {
 				for range rnd.IntN(4) {
 					left := rnd.IntN(20)
-					o.poll(func() bool { left--; return left < 0 })
+					o.poll(func(bool) bool { left--; return left < 0 })
 				}
 			})
 		}
@@ -136,23 +148,23 @@ func TestPollFindsTheEnd(t *testing.T) {
 	got := 0
 	o, ends := watched(t, 2, func([]byte) { got++ })
 	require.NoError(t, ends[0].Close())
-	long := make([]byte, readBytes)
-	binary.LittleEndian.PutUint32(long, readBytes-4-8)
-	for i := readBytes - 8; i < readBytes; i++ {
+	long := make([]byte, frameBytes)
+	binary.LittleEndian.PutUint32(long, frameBytes-4-8)
+	for i := frameBytes - 8; i < frameBytes; i++ {
 		long[i] = 0xff
 	}
 	go func() {
-		_, _ = ends[1].Write(slices.Concat(long, bytes.Repeat([]byte{0xff}, readBytes))) // until it is shut
+		_, _ = ends[1].Write(slices.Concat(long, bytes.Repeat([]byte{0xff}, frameBytes))) // until it is shut
 	}()
 	for id, want := range map[int32]error{1: net.ErrClosed, 2: errMalformed} {
 		d := o.conns[id]
-		o.poll(func() bool { return d.failed() != nil })
+		o.poll(func(bool) bool { return d.failed() != nil })
 		require.ErrorIs(t, d.failed(), want)
 		d.end(errors.New("another"))
 		require.ErrorIs(t, d.failed(), want, "the first is kept")
 	}
 	for looks := 0; looks < 100; {
-		o.poll(func() bool { looks++; return looks == 100 })
+		o.poll(func(bool) bool { looks++; return looks == 100 })
 	}
 	require.Equal(t, 1, got)
 }
@@ -161,30 +173,24 @@ func TestPollFindsTheEnd(t *testing.T) {
 // in order.
 func TestStuckConnection(t *testing.T) {
 	var got []uint32
-	taken := func(f []byte) { got = append(got, binary.LittleEndian.Uint32(f)) }
+	taken := taking(func(f []byte) bool { got = append(got, binary.LittleEndian.Uint32(f)); return true })
 	o, ends := watched(t, 2, nil)
-	o.offer = func(f []byte) bool {
-		if binary.LittleEndian.Uint32(f) >= 10 {
-			return false
-		}
-		taken(f)
-		return true
-	}
+	o.taker = taking(func(f []byte) bool { return binary.LittleEndian.Uint32(f) < 10 && taken(f) })
 	d := o.conns[1]
 	looks := func(n int) {
 		for i := 0; i < n; {
-			o.poll(func() bool { i++; return i == n })
+			o.poll(func(bool) bool { i++; return i == n })
 		}
 	}
 	for _, n := range []uint32{1, 10, 2} { // 2 is behind 10
 		say(t, ends[0], n)
 	}
-	o.poll(func() bool { return len(d.left) == 1 })
+	o.poll(func(bool) bool { return len(d.left) == 1 })
 	require.False(t, d.quiet())
 	say(t, ends[0], 3)
 	say(t, ends[1], 4)
 	deadline := time.Now().Add(testWait)
-	o.poll(func() bool { return len(got) == 2 || time.Now().After(deadline) })
+	o.poll(func(bool) bool { return len(got) == 2 || time.Now().After(deadline) })
 	looks(50)
 	require.Equal(t, []uint32{1, 4}, got)
 	require.False(t, d.quiet())
@@ -193,8 +199,8 @@ func TestStuckConnection(t *testing.T) {
 	require.Zero(t, o.some(make([]unix.EpollEvent, lookAt)), "nobody is told of it, nor of its end")
 	<-d.left
 	d.goOn(taken)
-	o.resume(d)
-	o.poll(func() bool { return len(got) == 5 || time.Now().After(deadline) })
+	o.attend(d)
+	o.poll(func(bool) bool { return len(got) == 5 || time.Now().After(deadline) })
 	require.Equal(t, []uint32{1, 4, 10, 2, 3}, got)
 	require.True(t, d.quiet())
 	d.reading.Lock() // somebody looks
@@ -212,7 +218,7 @@ func TestDirectAllocatesNothing(t *testing.T) {
 	head := make([]byte, 80)
 	for _, payload := range [][]byte{make([]byte, 8), make([]byte, 8<<10), make([]byte, 200<<10)} {
 		var want uint32
-		stop := func() bool { return got.Load() == want }
+		stop := func(bool) bool { return got.Load() == want }
 		require.Zero(t, int(testing.AllocsPerRun(200, func() {
 			want = got.Load() + 1
 			h1.Send(1, head, payload, false)

@@ -39,6 +39,7 @@ type world interface {
 	PeerEnded(peer mpi.Rank)
 	Receive(frame []byte)
 	TryReceive(frame []byte) bool
+	Land(head []byte, size, at int, wait bool, read func(place []byte) int) (n int, how mpi.Landing)
 	Reconnect(peer mpi.Rank)
 	Room()
 }
@@ -74,7 +75,7 @@ func newNetwork(app, host string, fence *fence, log *slog.Logger) (n *network, e
 		app: app, host: host, fence: fence, log: log, incoming: newConnListener(), redialAfter: redialMin, offerEvery: offerEvery, beatEvery: beatEvery,
 		links: map[string]*link{}, dialled: map[string]bool{}, wake: notify.NewSignal(),
 	}
-	n.lookout, err = newLookout(n.offer)
+	n.lookout, err = newLookout(n)
 	return n, err
 }
 
@@ -92,7 +93,7 @@ func (n *network) Room(dst mpi.Rank) bool {
 }
 
 // Poll implements mpi.Network.
-func (n *network) Poll(stop func() bool) bool { return n.lookout.poll(stop) }
+func (n *network) Poll(stop func(came bool) bool) bool { return n.lookout.poll(stop) }
 
 // linkTo is the link to a rank's host, or nil.
 func (n *network) linkTo(dst mpi.Rank) *link {
@@ -174,7 +175,7 @@ func (n *network) connect(r *apiv1.ExecRoutes) {
 	for h := range n.live {
 		l := n.links[h]
 		if l == nil {
-			l = newLink(h)
+			l = newLink(h, n.lookout)
 			n.links[h] = l
 		}
 		l.leave(false)
@@ -345,7 +346,7 @@ func (n *network) accept(_ any, s grpc.ServerStream) error {
 	n.mu.Lock()
 	l := n.links[peer]
 	if l == nil && peer != "" && peer < n.host {
-		l = newLink(peer) // it knows a newer placement than we do
+		l = newLink(peer, n.lookout) // it knows a newer placement than we do
 		n.links[peer] = l
 	}
 	if l != nil {
@@ -400,6 +401,15 @@ func (n *network) deliver(frame []byte) {
 	if w := n.worldNow(); w != nil {
 		w.Receive(frame)
 	}
+}
+
+// land is World's Land.
+func (n *network) land(head []byte, size, at int, wait bool, read func(place []byte) int) (int, mpi.Landing) {
+	w := n.worldNow()
+	if w == nil {
+		return 0, mpi.LandNone
+	}
+	return w.Land(head, size, at, wait, read)
 }
 
 // room tells the local ranks that there is room on a link again.

@@ -160,7 +160,7 @@ func TestLinkIsLeftAndFound(t *testing.T) {
 func TestNoStreamOnAForgottenLink(t *testing.T) {
 	n := openNetwork(t, "h2", (&clocks{boot: time.Hour}).fence())
 	defer n.lookout.close()
-	l := newLink("h1")
+	l := newLink("h1", nil)
 	n.links["h1"] = l
 	number, _ := l.open()
 	n.hungUp(l) // an older stream has ended
@@ -253,5 +253,9 @@ type heard func()
 func (h heard) PeerEnded(mpi.Rank)     {}
 func (h heard) Receive([]byte)         { h() }
 func (h heard) TryReceive([]byte) bool { h(); return true }
-func (h heard) Reconnect(mpi.Rank)     {}
-func (h heard) Room()                  {}
+func (heard) Land([]byte, int, int, bool, func([]byte) int) (int, mpi.Landing) {
+	return 0, mpi.LandNone
+}
+
+func (h heard) Reconnect(mpi.Rank) {}
+func (h heard) Room()              {}

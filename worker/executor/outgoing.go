@@ -96,19 +96,28 @@ func (o *outgoing) take() (m *batch, again bool) {
 	if queue == &o.rest {
 		o.waiting -= len(*b)
 	}
-	if o.refused && o.waiting <= outgoingBudget/2 {
-		o.refused, again = false, true
+	if o.waiting <= outgoingBudget/2 {
+		again = o.wanted()
 	}
 	return &batch{out: mem.BufferSlice{mem.NewBuffer(b, pieces)}}, again
 }
 
 // room reports whether more may be put that is not urgent.
 func (o *outgoing) room() bool {
-	if o.waiting < outgoingBudget {
-		return true
-	}
+	return o.waiting < outgoingBudget || o.refuse()
+}
+
+// refuse notes that somebody waits for room, and reports false.
+func (o *outgoing) refuse() bool {
 	o.refused = true
 	return false
+}
+
+// wanted reports whether somebody waits for room, who is told now.
+func (o *outgoing) wanted() bool {
+	was := o.refused
+	o.refused = false
+	return was
 }
 
 // clear drops everything.

@@ -14,29 +14,33 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/godwit-run/godwit/internal/notify"
+	"github.com/godwit-run/godwit/mpi"
 )
 
 const (
-	// readBytes is how much of a direct connection is read at once; a frame fits.
-	readBytes = 1 << 20
+	// frameBytes is how long a frame may be, with its length.
+	frameBytes = 1 << 20
+	// readBytes is how much is read at once that may be of several frames.
+	readBytes = 64 << 10
 	// joinedBytes is up to how long a frame is written in one piece.
 	joinedBytes = 4 << 10
 )
 
-// direct is a direct connection. The runtime knows nothing of its socket: whoever has a frame writes without waiting, and the network's lookout says
-// when there is something to read.
+// direct is a direct connection. The runtime knows nothing of its socket: nobody waits in a write, and the network's lookout says when there is something
+// to read, or room for what is left to be written.
 type direct struct {
 	file *os.File
 	raw  syscall.RawConn
 	once sync.Once
 	over chan struct{} // closed when the connection has failed
 	why  error         // set before
-	wake notify.Signal // something waits for who writes
 	left notify.Signal // frames are left for who waits for their rank
 
 	// To the peer; guarded by the link's mu.
-	writing bool   // rest is written, or the queue: nobody else may write
-	rest    []byte // of a frame that the kernel did not take whole
+	full    atomic.Bool // the kernel took not all: what is sent now waits behind that
+	flush   func() bool // has what waits written as far as there is room, and reports whether anything was
+	rest    []byte      // of what the kernel did not take whole
+	at      int         // of it was taken
 	joined  []byte
 	parts   [2]unix.Iovec // of one message to the kernel
 	message unix.Msghdr
@@ -44,14 +48,22 @@ type direct struct {
 	send    func(fd uintptr) bool
 
 	// From the peer.
-	id      int32         // the lookout's
+	id      int32         // the lookout's, as the next
+	watched uint32        // what the set tells
 	heard   atomic.Uint32 // counts what was read
 	reading sync.Mutex    // guards the following
 	buf     []byte
 	have    int         // read, and not given away yet
-	stuck   atomic.Bool // there are whole frames whose rank takes none now: who waits for it gives them away; changed with reading
+	stuck   atomic.Bool // there are frames whose rank takes none now: who waits for it gives them away; changed with reading
+	landing landing     // behind the buffer's begin, if it is under way
+	skip    int         // bytes that come and are nobody's
 	read    transfer
+	into    [2]unix.Iovec
+	heads   unix.Msghdr
 	receive func(fd uintptr) bool
+	land    func(place []byte) int // reads to a place
+	move    func(place []byte) int // moves there what the buffer has of the payload
+	moved   []byte
 }
 
 // transfer is how one attempt to write or read has ended.
@@ -81,7 +93,7 @@ func newDirect(conn net.Conn) (*direct, error) {
 	if err != nil {
 		return nil, fmt.Errorf("executor: direct connection: %w", err)
 	}
-	d := &direct{file: file, over: make(chan struct{}), wake: notify.NewSignal(), left: notify.NewSignal(), joined: make([]byte, 0, joinedBytes), buf: make([]byte, readBytes)}
+	d := &direct{file: file, over: make(chan struct{}), left: notify.NewSignal(), joined: make([]byte, 0, joinedBytes), buf: make([]byte, frameBytes)}
 	d.message.Iov = &d.parts[0]
 	if d.raw, err = file.SyscallConn(); err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -90,11 +102,12 @@ func newDirect(conn net.Conn) (*direct, error) {
 		d.written = ended(unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&d.message)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)) //nolint:gosec // d outlives the call
 		return true
 	}
+	d.heads.Iov = &d.into[0]
 	d.receive = func(fd uintptr) bool {
-		b := d.buf[d.have:]                                                                                                            // not empty: a frame fits
-		d.read = ended(unix.Syscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)) //nolint:gosec // d outlives the call
+		d.read = ended(unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&d.heads)), unix.MSG_DONTWAIT)) //nolint:gosec // d outlives the call
 		return true
 	}
+	d.land, d.move = d.readTo, d.moveTo
 	return d, nil
 }
 
@@ -123,8 +136,32 @@ func (d *direct) write(head, payload []byte) {
 		d.joined = append(d.joined, payload...)
 		payload = nil
 	}
-	d.message.Iovlen = 0
+	n := d.push(d.joined, payload)
 	for _, b := range [][]byte{d.joined, payload} {
+		k := min(n, len(b))
+		d.rest = append(d.rest, b[k:]...)
+		n -= k
+	}
+	d.full.Store(len(d.rest) > 0)
+}
+
+// writeRest gives what is left to the kernel. It reports how much that has taken, and whether it was all.
+func (d *direct) writeRest() (n int, all bool) {
+	n = d.push(d.rest[d.at:], nil)
+	if d.at += n; d.at < len(d.rest) {
+		return n, false
+	}
+	d.rest, d.at = d.rest[:0], 0
+	if cap(d.rest) > frameBytes {
+		d.rest = nil
+	}
+	return n, true
+}
+
+// push gives bytes to the kernel, as many as it takes now.
+func (d *direct) push(one, other []byte) int {
+	d.message.Iovlen = 0
+	for _, b := range [...][]byte{one, other} {
 		if len(b) > 0 {
 			d.parts[d.message.Iovlen].Base = &b[0]
 			d.parts[d.message.Iovlen].SetLen(len(b))
@@ -134,25 +171,19 @@ func (d *direct) write(head, payload []byte) {
 	d.written = transfer{}
 	err := d.raw.Write(d.send)
 	d.parts = [2]unix.Iovec{} // the guest's memory may go
-	if err != nil {
+	switch {
+	case err != nil:
 		d.end(err)
-		return
-	}
-	if d.written.err != 0 && !d.written.later() {
+		return 0
+	case d.written.err != 0 && !d.written.later():
 		d.end(d.written.err)
-		return
 	}
-	n := d.written.n
-	for _, b := range [][]byte{d.joined, payload} {
-		k := min(n, len(b))
-		d.rest = append(d.rest, b[k:]...)
-		n -= k
-	}
+	return d.written.n
 }
 
 // take reads once what is there, and offers each whole frame, as long as they are taken. It reports whether there was anything, and whether there are
 // frames left whose rank takes none now. If somebody else reads, it leaves it to that.
-func (d *direct) take(offer func(frame []byte) bool) (some, stuck bool) {
+func (d *direct) take(t taker) (some, stuck bool) {
 	if !d.reading.TryLock() {
 		return false, false
 	}
@@ -160,12 +191,44 @@ func (d *direct) take(offer func(frame []byte) bool) (some, stuck bool) {
 	if d.failed() != nil || d.stuck.Load() {
 		return false, false // what the socket still has is nobody's, or comes later
 	}
+	before := d.heard.Load()
+	switch d.goOnLanding(t, false) {
+	case mpi.LandLate:
+		d.stuck.Store(true)
+		return false, true
+	case mpi.LandNone:
+		d.readTo(nil)
+	case mpi.Landed:
+	}
+	if d.heard.Load() == before {
+		return false, false
+	}
+	stuck = !d.give(t, t.offer)
+	d.stuck.Store(stuck)
+	return true, stuck
+}
+
+// readTo reads once what is there, first to place, then to the buffer. It returns how much the former got. Holds reading.
+func (d *direct) readTo(place []byte) int {
+	room := d.buf[d.have:] // not empty: a frame fits
+	if wanted := max(d.wants()-d.have, 0) + readBytes; len(room) > wanted {
+		room = room[:wanted]
+	}
+	d.heads.Iovlen = 0
+	for _, b := range [...][]byte{place, room} {
+		if len(b) > 0 {
+			d.into[d.heads.Iovlen].Base = &b[0]
+			d.into[d.heads.Iovlen].SetLen(len(b))
+			d.heads.Iovlen++
+		}
+	}
 	d.read = transfer{}
 	err := d.raw.Read(d.receive)
+	d.into = [2]unix.Iovec{} // the guest's memory may go
 	switch {
 	case err != nil:
 	case d.read.later():
-		return false, false
+		return 0
 	case d.read.err != 0:
 		err = d.read.err
 	case d.read.n == 0:
@@ -173,22 +236,32 @@ func (d *direct) take(offer func(frame []byte) bool) (some, stuck bool) {
 	}
 	if err != nil {
 		d.end(err)
-		return false, false
+		return 0
 	}
 	d.heard.Add(1)
-	d.have += d.read.n
-	stuck = !d.give(offer)
-	d.stuck.Store(stuck)
-	return true, stuck
+	n := min(d.read.n, len(place))
+	d.have += d.read.n - n
+	return n
+}
+
+// wants is how long the frame is that the buffer has the begin of; 0: that is not known.
+func (d *direct) wants() int {
+	if d.have < 4 || d.skip > 0 {
+		return 0
+	}
+	return 4 + int(binary.LittleEndian.Uint32(d.buf))
 }
 
 // goOn gives away the frames that are left, to who waits for their rank.
-func (d *direct) goOn(deliver func(frame []byte)) {
+func (d *direct) goOn(t taker) {
 	d.reading.Lock()
 	defer d.reading.Unlock()
-	d.give(func(frame []byte) bool {
-		if d.failed() == nil { // else it comes again by the next route
-			deliver(frame)
+	if d.failed() == nil { // else it comes again by the next route
+		d.goOnLanding(t, true)
+	}
+	d.give(t, func(frame []byte) bool {
+		if d.failed() == nil {
+			t.deliver(frame)
 		}
 		return true
 	})
@@ -205,17 +278,20 @@ func (d *direct) quiet() bool {
 	return waits == 0 && err == nil && !d.stuck.Load()
 }
 
-// give gives away the whole frames that were read, as long as they are taken, and reports whether all were. Holds reading.
-func (d *direct) give(offer func(frame []byte) bool) bool {
-	at, taken := 0, true
+// give gives away the whole frames that were read, as long as they are taken, and reports whether all were. A long one that is not whole begins to land. Holds
+// reading.
+func (d *direct) give(t taker, offer func(frame []byte) bool) bool {
+	at, taken := min(d.skip, d.have), true
+	d.skip -= at
 	for d.have-at >= 4 {
 		size := int(binary.LittleEndian.Uint32(d.buf[at:]))
-		if size > readBytes-4 {
+		if size > frameBytes-4 {
 			d.have = 0
 			d.end(errMalformed)
 			return true
 		}
 		if d.have-at < 4+size {
+			at += d.beginLanding(t, at, size)
 			break
 		}
 		if size > 0 && !offer(d.buf[at+4:at+4+size]) { // an empty one only says that the other side is there
