@@ -247,8 +247,23 @@ func (p *Proc) deleteAttributes(object uint32, list *attributes) error {
 	return nil
 }
 
-// copyAttributes gives a duplicate those attributes whose copy function says so (MPI 5.0 section 7.7.2).
+// copyAttributes gives a duplicate those attributes whose copy function says so (MPI 5.0 section 7.7.2), or none if one fails.
 func (p *Proc) copyAttributes(object uint32, from, to *attributes) error {
+	err := p.copyEach(object, from, to)
+	if err != nil {
+		p.forget(to)
+	}
+	return err
+}
+
+// forget empties attributes, of which their delete functions do not hear.
+func (p *Proc) forget(list *attributes) {
+	for len(list.list) > 0 {
+		p.remove(list, list.list[len(list.list)-1].key)
+	}
+}
+
+func (p *Proc) copyEach(object uint32, from, to *attributes) error {
 	for _, x := range slices.Clone(from.list) {
 		switch x.key.copyFn {
 		case copyNull:

@@ -118,15 +118,11 @@ func (p *Proc) startBuffered(c *comm, e envelope, internal bool) (*request, erro
 		return nil, fail(errBuffer, "a message of %d bytes (and MPI_BSEND_OVERHEAD) does not fit the attached buffer: %d bytes are free",
 			e.buf.len, room)
 	}
-	buf, err := p.copyOf(e.buf) // the attached buffer bounds all of them
-	if err != nil {
-		return nil, err
-	}
 	s, err := p.newRequest(reqSend, true)
 	if err != nil {
 		return nil, err
 	}
-	s.comm, s.context, s.peer, s.tag, s.buf = c, c.context(contextPoint), e.peer, e.tag, buf
+	s.comm, s.context, s.peer, s.tag, s.buf = c, c.context(contextPoint), e.peer, e.tag, p.copyOf(e.buf) // the attached buffer bounds all of them
 	s.orphan, s.after = true, hook{kind: hookBuffer}
 	p.buffered += cost
 	p.channel(e.peer).push(item{kind: itemSend, req: s.index})

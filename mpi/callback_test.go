@@ -54,13 +54,92 @@ func TestReductionsDoNotCommunicate(t *testing.T) {
 		g.functions[adds] = func(...uint32) uint32 {
 			require.EqualValues(t, errOther, g.call("MPI_Barrier", commWorld))
 			require.EqualValues(t, errOther, g.call("MPI_Ibarrier", commWorld, 300))
+			require.EqualValues(t, errOther, g.call("MPI_Start", 700))
 			return success
 		}
+		g.setInts(500, 1)
+		g.call("MPI_Allreduce_init", 500, 600, 1, tInt, opSum, commWorld, infoNull, 700)
 		g.call("MPI_Op_create", adds, 1, 64)
 		require.EqualValues(t, success, g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, g.int(64), commWorld))
+		require.EqualValues(t, success, g.call("MPI_Start", 700))
+		require.EqualValues(t, success, g.call("MPI_Wait", 700, 0))
+		require.Equal(t, 2, g.int(600))
+		g.call("MPI_Request_free", 700)
 		require.EqualValues(t, success, g.call("MPI_Barrier", commWorld))
 		require.Equal(t, requests, len(g.p.requests)-len(g.p.freeList))
 	}) {
 		require.NoError(t, err, "rank %d", r)
+	}
+}
+
+// TestRequestsThatEndThemselves: functions of a generalized request that end it, or another that the same call waits for, and whose places are another's then, cost
+// nothing but an error.
+func TestRequestsThatEndThemselves(t *testing.T) {
+	const queries, frees = 11, 12
+	for name, f := range map[string]func(g *guest, inside *func(where int)) uint64{
+		"free function frees it": func(g *guest, inside *func(where int)) uint64 {
+			*inside = func(where int) {
+				if where == frees {
+					g.call("MPI_Request_free", 68)
+					g.call("MPI_Ibarrier", commWorld, 72)
+				}
+			}
+			return g.call("MPI_Wait", 64, 0)
+		},
+		"query function frees it": func(g *guest, inside *func(where int)) uint64 {
+			*inside = func(where int) {
+				if where == queries {
+					g.call("MPI_Request_free", 68)
+					g.call("MPI_Ibarrier", commWorld, 72)
+				}
+			}
+			return g.call("MPI_Wait", 64, 0)
+		},
+		"it frees itself twice": func(g *guest, inside *func(where int)) uint64 {
+			*inside = func(int) {
+				g.call("MPI_Request_free", 68)
+				g.call("MPI_Ibarrier", commWorld, 72)
+			}
+			return g.call("MPI_Request_free", 64)
+		},
+		"query function ends another": func(g *guest, inside *func(where int)) uint64 {
+			g.call("MPI_Isend", sbuf, 1, tInt, 0, 5, commWorld, 80)
+			g.setInts(84, g.int(64), g.int(80))
+			*inside = func(where int) {
+				if where == queries {
+					g.call("MPI_Wait", 80, 0)
+					g.call("MPI_Ibarrier", commWorld, 72)
+				}
+			}
+			return g.call("MPI_Waitall", 2, 84, 0)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := begun(t, NewWorld(smallConfig(2), noNetwork{}), 0, arenaBytes)
+			begun(t, g.p.w, 1, arenaBytes)
+			g.p.Bind(g.program)
+			g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
+			g.call("MPI_Comm_set_errhandler", commSelf, errorsReturn)
+			inside := func(int) {}
+			for _, fn := range []uint32{queries, frees} {
+				g.functions[fn] = func(...uint32) uint32 {
+					now := inside
+					inside = func(int) {}
+					if now(int(fn)); fn == queries && name[0] == 'f' { // it is the other's turn
+						inside = now
+					}
+					return success
+				}
+			}
+			g.call("MPI_Grequest_start", queries, frees, 0, 0, 64)
+			g.setInts(68, g.int(64))
+			g.call("MPI_Grequest_complete", g.int(64))
+			code := f(g, &inside)
+			require.Equal(t, name == "query function ends another", code == success, "code %d", code)
+			require.NotEqual(t, requestNull, g.int(72))
+			require.Len(t, g.p.active, 1, "the barrier goes on")
+			require.Equal(t, uint8(reqCollective), g.p.request(uint32(g.int(72))-baseRequest).kind)
+			require.Len(t, g.p.freeList, len(g.p.requests)-1-len(g.p.active[0].coll.reqs))
+		})
 	}
 }

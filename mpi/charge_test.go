@@ -115,7 +115,7 @@ func TestRequestsAreCharged(t *testing.T) {
 				require.Less(t, n, 100)
 			}
 			require.Equal(t, 10, n)
-			require.EqualValues(t, errNoMem, g.call("MPI_Sendrecv_replace", sbuf, 25_000, tByte, 1, 1, 1, 1, commWorld, 0))
+			require.EqualValues(t, errNoMem, g.call("MPI_Sendrecv_replace", sbuf, passing+1, tByte, 1, 1, 1, 1, commWorld, 0))
 			require.LessOrEqual(t, g.p.kept, int64(256<<10))
 			started <- n
 			require.EqualValues(t, success, g.call("MPI_Waitall", n, 64, 0))
@@ -212,6 +212,10 @@ func TestAtTheLimit(t *testing.T) {
 		require.EqualValues(t, success, g.call("MPI_Fetch_and_op", sbuf, 240, tInt, 1-g.rank, 0, opSum, g.int(216)))
 		require.EqualValues(t, success, g.call("MPI_Win_unlock", 1-g.rank, g.int(216)))
 		require.Equal(t, 7, g.int(240))
+		require.EqualValues(t, success, g.call("MPI_Sendrecv_replace", sbuf, 1, tInt, g.rank, 2, g.rank, 2, commWorld, 0))
+		g.call("MPI_Buffer_attach", 32768, 4096)
+		require.EqualValues(t, success, g.call("MPI_Bsend", sbuf, 1, tInt, g.rank, 2, commWorld))
+		require.EqualValues(t, success, g.call("MPI_Recv", rbuf+64, 1, tInt, g.rank, 2, commWorld, 0))
 		require.EqualValues(t, success, g.call("MPI_Type_create_f90_real", 6, undefined, 244))
 		require.EqualValues(t, errNoMem, g.call("MPI_Info_create", 64))
 		require.EqualValues(t, success, g.call("MPI_Info_delete", g.int(200), 128))
@@ -315,7 +319,27 @@ func TestRefusedCollectiveIsMadeAgain(t *testing.T) {
 			require.EqualValues(t, errNoMem, g.call("MPI_Iallreduce", sbuf, rbuf, 30_000, tInt, opSum, commWorld, 64))
 			require.EqualValues(t, errNoMem, g.call("MPI_Allreduce_init", sbuf, rbuf, 30_000, tInt, opSum, commWorld, infoNull, 64))
 			require.EqualValues(t, errNoMem, g.call("MPI_Comm_idup", commWorld, 64, 68))
+			require.EqualValues(t, errNoMem, g.call("MPI_Comm_dup", commWorld, 64))
 			g.p.kept = kept
+		}
+		for _, again := range []func() uint64{
+			func() uint64 { return g.call("MPI_Comm_dup", commWorld, 64) },
+			func() uint64 { return g.call("MPI_Comm_split", commWorld, 3, -g.rank, 64) },
+			func() uint64 {
+				g.setInts(128, 2, 1)
+				return g.call("MPI_Cart_create", commWorld, 1, 128, 132, 0, 64)
+			},
+		} {
+			if g.rank == 0 {
+				kept := g.p.kept
+				g.p.kept = 1<<20 - 10
+				require.EqualValues(t, errNoMem, again())
+				g.p.kept = kept
+			}
+			require.EqualValues(t, success, again())
+			require.EqualValues(t, success, g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, opSum, g.int(64)))
+			require.Equal(t, 10, g.int(rbuf))
+			g.call("MPI_Comm_free", 64)
 		}
 		require.EqualValues(t, success, g.call("MPI_Comm_idup", commWorld, 64, 68))
 		require.EqualValues(t, success, g.call("MPI_Allreduce", sbuf, rbuf, 30_000, tInt, opSum, commWorld))
@@ -323,6 +347,36 @@ func TestRefusedCollectiveIsMadeAgain(t *testing.T) {
 		g.call("MPI_Wait", 68, 0)
 		require.EqualValues(t, success, g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, opSum, g.int(64)))
 		g.call("MPI_Comm_free", 64)
+
+		// So is one that a function of the program has let fail, and the key of an attribute that was copied before is not needed any more.
+		const copies = 11
+		g.p.Bind(g.program)
+		fails := g.rank == 0
+		g.functions[copies] = func(...uint32) uint32 {
+			if fails {
+				fails = false
+				return errOther
+			}
+			return success
+		}
+		keys := len(g.p.keyvals.items)
+		g.call("MPI_Comm_create_keyval", 1, 0, 400, 0) // MPI_COMM_DUP_FN
+		g.call("MPI_Comm_create_keyval", copies, 0, 404, 0)
+		g.call("MPI_Comm_set_attr", commWorld, g.int(400), 1)
+		g.call("MPI_Comm_set_attr", commWorld, g.int(404), 1)
+		if g.rank == 0 {
+			require.NotZero(t, g.call("MPI_Comm_idup", commWorld, 64, 68))
+		}
+		require.EqualValues(t, success, g.call("MPI_Comm_idup", commWorld, 64, 68))
+		g.call("MPI_Wait", 68, 0)
+		require.EqualValues(t, success, g.call("MPI_Barrier", g.int(64)))
+		require.EqualValues(t, success, g.call("MPI_Barrier", commWorld))
+		g.call("MPI_Comm_free", 64)
+		for _, at := range []int{400, 404} {
+			g.call("MPI_Comm_delete_attr", commWorld, g.int(at))
+			g.call("MPI_Comm_free_keyval", at)
+		}
+		require.Len(t, g.p.keyvals.items, keys)
 	})
 }
 

@@ -153,7 +153,7 @@ func (g *plan) equal(n int, ptr uint32, count int64, typ uint32) (parts, error) 
 	}
 	out := make(parts, n)
 	for i := range out {
-		if out[i], err = g.at(ptr, int64(i)*count*t.extent(), count, t); err != nil {
+		if out[i], err = g.at(ptr, times(int64(i), times(count, t.extent())), count, t); err != nil {
 			return nil, err
 		}
 	}
@@ -191,7 +191,7 @@ func (g *plan) vector(n int, a args, ptr, counts, displs, typ uint32, each bool)
 		}
 		displ := int64(ds[i])
 		if !each {
-			displ *= t.extent()
+			displ = times(displ, t.extent())
 		}
 		if out[i], err = g.at(ptr, displ, cs[i], t); err != nil {
 			return nil, err

@@ -118,7 +118,12 @@ func (p *Proc) dup(handle, hints uint32, given bool, out uint32) (uint64, error)
 	if err != nil {
 		return 0, c.on(err)
 	}
-	all, err := p.contribute(c, 8, p.offer)
+	all, err := p.contribute(c, 8, func() ([]byte, error) {
+		if err := p.roomForComm(c, c.topology); err != nil {
+			return nil, err
+		}
+		return p.offer()
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -130,6 +135,14 @@ func (p *Proc) dup(handle, hints uint32, given bool, out uint32) (uint64, error)
 		return 0, c.on(err)
 	}
 	return p.giveComm(d, out)
+}
+
+// roomForComm fails if there is none for a communicator of ranks of c. It is asked before the others hear of anything: then the call can be made again.
+func (p *Proc) roomForComm(c *comm, t *topology) error {
+	if len(p.comms.items) >= p.w.cfg.MaxObjects {
+		return fail(errOther, "more than %d objects of one kind: free some", p.w.cfg.MaxObjects)
+	}
+	return p.room(commCost + c.group.cost() + c.remote.cost() + t.cost())
 }
 
 // duplicate makes a communicator like c, with the attributes that want to be copied.
@@ -229,10 +242,13 @@ func members(b []byte, ranks []Rank) []member {
 const noColor = int64(undefined)
 
 // regroup makes the communicators of those ranks that contribute equal colors, ordered by key, then by rank. The result is
-// nil for a rank without color, or where one side of an intercommunicator is empty.
-func (p *Proc) regroup(c *comm, mine func() (color int64, key int32, err error)) (*comm, error) {
+// nil for a rank without color, or where one side of an intercommunicator is empty. t is the topology that it is to have, or nil.
+func (p *Proc) regroup(c *comm, t *topology, mine func() (color int64, key int32, err error)) (*comm, error) {
 	all, err := p.contribute(c, memberBytes, func() ([]byte, error) {
 		color, key, err := mine()
+		if err == nil && color != noColor {
+			err = p.roomForComm(c, t)
+		}
 		return member{color: color, key: key, id: p.newID()}.encode(), err
 	})
 	if err != nil {
@@ -287,7 +303,7 @@ func (p *Proc) split(a args, color int64, check func(*comm) error, key int, out 
 	if _, err := p.handles(out, 1); err != nil {
 		return 0, c.on(err)
 	}
-	d, err := p.regroup(c, func() (int64, int32, error) { return color, int32(key), check(c) })
+	d, err := p.regroup(c, nil, func() (int64, int32, error) { return color, int32(key), check(c) })
 	if err != nil {
 		return 0, c.on(err)
 	}
@@ -341,7 +357,7 @@ func callCommCreate(p *Proc, a args) (uint64, error) {
 			color = int64(g.ranks[0]) // groups are disjoint
 		}
 	}
-	d, err := p.regroup(c, func() (int64, int32, error) {
+	d, err := p.regroup(c, nil, func() (int64, int32, error) {
 		if len(without(g.ranks, c.group)) > 0 {
 			return 0, 0, fail(errGroup, "the group has ranks that are not in the communicator")
 		}

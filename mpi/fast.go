@@ -1,7 +1,7 @@
 package mpi
 
 // Sends and receives of short messages of predefined types within a World, by far the most frequent calls of many programs, take a straight way
-// here: no message, no queue, and no request where the call is a blocking one. What is in any way out of the ordinary, errors too, is left to the calls
+// here: no request where the call is a blocking one, and no message and no queue but for what is posted before its message has come. What is in any way out of the ordinary, errors too, is left to the calls
 // themselves, as if nothing had been tried.
 
 // quick reports whether the guest's next call may take the straight way: it is none that goes on after a freeze, and nothing else is under way that

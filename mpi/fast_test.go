@@ -165,7 +165,24 @@ func TestStraightRequests(t *testing.T) {
 		}
 	}
 
-	for i := range most { // in their order
+	for i := range most { // in their order, whether they were posted before or after they have come
+		b.call("MPI_Irecv", rbuf+8*i, 1, tInt, 0, 1, commWorld, list)
+		a.setInts(sbuf, 2*i, 2*i+1)
+		a.call("MPI_Isend", sbuf, 1, tInt, 1, 1, commWorld, list)
+		a.call("MPI_Isend", sbuf+4, 1, tInt, 1, 1, commWorld, list+4)
+		b.call("MPI_Irecv", rbuf+8*i+4, 1, tInt, 0, 1, commWorld, list+4)
+		b.call("MPI_Waitall", 2, list, 0)
+		a.call("MPI_Waitall", 2, list, 0)
+		require.Equal(t, []int{2 * i, 2*i + 1}, b.ints(rbuf+8*i, 2))
+		b.p.idle = nil
+	}
+	for _, g := range []*guest{a, b} {
+		for i := range most {
+			g.setInts(st+statusBytes*i+8, 77) // what ERROR was
+		}
+	}
+	a.call("MPI_Iprobe", 1, 9, commWorld, 96, 0) // it hears of its credit
+	for i := range most {                        // all of them after
 		quick(a, "MPI_Isend", sbuf+4*i, 1, tInt, 1, 1, commWorld, list+4*i)
 	}
 	for i := range most {

@@ -172,7 +172,7 @@ func FuzzInvoke(f *testing.F) {
 		f.Add(i * 7919)
 	}
 	values := []uint64{
-		0, 1, 2, 3, 4, 64, 1000, 4096, 65535, 65536, 1 << 30, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1<<32 - 2, 1<<32 - 3,
+		0, 1, 2, 3, 4, 64, 1000, 4096, 65535, 65536, 1 << 30, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1<<32 - 2, 1<<32 - 3, 1 << 63, 1<<63 - 1,
 		tInt, tByte, tDouble, commWorld, commSelf, opSum, opBand, requestNull, baseRequest, baseRequest + 1, baseComm, baseType, baseGroup, baseOp, baseInfo, baseWin, baseErrhandler, baseKeyval, errorsReturn, 0xffffffff00000010,
 	}
 	f.Fuzz(func(t *testing.T, s uint64) {

@@ -53,8 +53,22 @@ func TestLand(t *testing.T) {
 			count, typ = 1, r.int(68)
 		}
 		r.call("MPI_Irecv", buf, count, typ, 0, 1, commWorld, 64)
-		s.call("MPI_Isend", buf, pickInt(gaps, n/2, n), tByte, 1, 1, commWorld, 64)
+		s.call("MPI_Isend", buf, pick(gaps, n/2, n), tByte, 1, 1, commWorld, 64)
 		total := 0
+		a.nets[0].landAll(a.worlds[1], 10_001, func() {}) // its envelope
+		a.nets[1].deliver(a.worlds[0])
+		if !gaps {
+			for _, change := range []func(f *frame){func(f *frame) { f.seq++ }, func(f *frame) { f.seq-- }, func(f *frame) { f.epoch-- }, func(f *frame) { f.off++ }} {
+				var f frame
+				require.True(t, f.decode(a.nets[0].frames[0]))
+				require.EqualValues(t, frameData, f.kind)
+				change(&f)
+				var head [HeaderBytes]byte
+				f.header(head[:])
+				_, how := a.worlds[1].Land(head[:], int(f.length), 0, false, func([]byte) int { panic("it is not the next") })
+				require.Equal(t, LandNone, how)
+			}
+		}
 		for range 12 {
 			landed, lost := a.nets[0].landAll(a.worlds[1], 10_001, func() { require.False(t, r.p.request(uint32(r.int(64))-baseRequest).done) })
 			require.Zero(t, lost)
@@ -73,13 +87,6 @@ func TestLand(t *testing.T) {
 		require.Equal(t, (n-1)/DefaultConfig(2).ChunkBytes+1, total)
 		require.Equal(t, s.mem[buf:buf+n], r.mem[buf:buf+n])
 	}
-}
-
-func pickInt(b bool, yes, no int) int {
-	if b {
-		return yes
-	}
-	return no
 }
 
 // TestLandWhileRanksMove: a rank that leaves, or stands still for a while, in the midst of a payload gets it whole by its next route.

@@ -138,3 +138,55 @@ func TestTryReceive(t *testing.T) {
 	require.NoError(t, inTime(t, receive(g)))
 	require.Equal(t, 42, g.int(rbuf))
 }
+
+// busyLooker is a Network over which much comes that is not for the rank, some of it slowly, before what is.
+type busyLooker struct {
+	looker
+	looks int
+}
+
+func (n *busyLooker) Poll(stop func(came bool) bool) bool {
+	n.polls++
+	for came := false; !stop(came); came = true {
+		switch n.looks--; {
+		case n.looks == 0:
+			n.deliver(n.to)
+		case n.looks%100 == 0:
+			for began := time.Now(); time.Since(began) < 2*keptAway; { //nolint:revive // it works
+			}
+		}
+	}
+	return true
+}
+
+// TestLooksAsLongAsSomethingComes: looking goes on, however long, and what is done meanwhile is no time that the rank was kept from its processor.
+func TestLooksAsLongAsSomethingComes(t *testing.T) {
+	n, g, w := lookers(t)
+	busy := &busyLooker{looker: *n, looks: 5 * mostRounds * farLooks}
+	w.net = busy
+	require.NoError(t, inTime(t, receive(g)))
+	require.Equal(t, 42, g.int(rbuf))
+	require.Equal(t, 1, busy.polls)
+	require.Zero(t, g.p.patience.until)
+}
+
+// TestRoomIsNotMissed: a rank in a call is not waited for when there is room for its frames again; it finds that before it sleeps, and who takes its lock does.
+func TestRoomIsNotMissed(t *testing.T) {
+	_, g, w := lookers(t)
+	p := g.p
+	for range 2 {
+		p.crowded.Store(true)
+		p.mu.Lock()
+		w.Room()
+		require.True(t, p.wanted(p.in.kicks.Load()))
+		p.mu.Unlock()
+		p.lock()
+		require.False(t, p.reopened.Load())
+		p.release()
+	}
+	p.crowded.Store(true)
+	w.Room()
+	require.False(t, p.reopened.Load(), "nobody has the lock: it goes on at once")
+	w.Room()
+	require.False(t, p.reopened.Load(), "it wants none")
+}

@@ -174,7 +174,7 @@ func (p *Proc) elements(ptr uint32, count int64, t *datatype) (span, error) {
 		}
 		return span{off: uint32(at), len: n}, nil
 	}
-	first, last := int64(ptr), int64(ptr)+(count-1)*t.extent()
+	first, last := int64(ptr), int64(ptr)+times(count-1, t.extent())
 	low, high := min(first, last)+t.trueLB, max(first, last)+t.trueUB
 	if ptr == bottom && low < 0 { // absolute addresses beyond 2 GiB are negative; beside lower ones, the mover checks them
 		if low += 1 << 32; high <= 0 {

@@ -81,7 +81,7 @@ func (m *mover) grid(t *datatype, at, stride, n int64) int64 {
 	}
 	rows := &t.pieces[0]
 	n = min(n, int64(len(m.buf))/t.size)
-	if !isShort(rows.run) || n < 2 || abs(stride) >= abs(rows.stride) {
+	if !isShort(rows.run) || n < 2 || magnitude(stride) >= magnitude(rows.stride) {
 		return 0
 	}
 	first := int64(uint32(at + rows.disp))

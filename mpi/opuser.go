@@ -135,9 +135,9 @@ func (p *Proc) applyUser(o *operation, t *datatype, dst, left, right span) error
 	if count > 1<<31-1 && !o.large {
 		return fail(errCount, "%d elements are too many for the program's operation", count)
 	}
-	need := (t.trueUB - t.trueLB) + (count-1)*abs(t.extent())
+	need := (t.trueUB - t.trueLB) + int64(magnitude(times(count-1, t.extent())))
 	need = roundUp(need, 16)
-	if need > 1<<31 {
+	if need >= 1<<31 {
 		return fail(errNoMem, "%d bytes of operands are too many for the program's operation", need)
 	}
 	addr, done, err := p.operands(uint32(2 * need))

@@ -61,6 +61,16 @@ func (p *Proc) start(r *request) error {
 	if r.active {
 		return r.comm.on(fail(errRequest, "the request is active already"))
 	}
+	if r.kind == reqCollective {
+		if err := p.mayCollect(); err != nil {
+			return r.comm.on(err)
+		}
+	}
+	if r.kind == reqPart {
+		if err := p.roomForRequests(1, true); err != nil {
+			return r.comm.on(err)
+		}
+	}
 	r.active = true
 	r.matched, r.limit, r.moved, r.acked, r.framed, r.sent, r.cancel = false, 0, 0, 0, false, false, cancelNone
 	r.result = emptyStatus()

@@ -353,7 +353,7 @@ func (p *Proc) beginExchange(c *comm, out, in envelope, internal bool) ([]uint32
 }
 
 // replaceEnvelopes are those of buf, count, datatype, dest, sendtag, source, recvtag: what is sent is a copy.
-func (p *Proc) replaceEnvelopes(c *comm, a args) (out, in envelope, err error) {
+func (p *Proc) replaceEnvelopes(c *comm, a args, room func(n int64) error) (out, in envelope, err error) {
 	buf, err := p.buffer(a.u32(0), a.count(1), a.u32(2))
 	if err != nil {
 		return out, in, c.on(err)
@@ -365,18 +365,18 @@ func (p *Proc) replaceEnvelopes(c *comm, a args) (out, in envelope, err error) {
 		return out, in, err
 	}
 	in.buf = buf
-	out.buf, err = p.copyOf(buf)
-	return out, in, c.on(err)
+	if err := room(int64(buf.len)); err != nil {
+		return out, in, c.on(err)
+	}
+	out.buf = p.copyOf(buf) // the request that has it is charged for it
+	return out, in, nil
 }
 
-// copyOf is a span of the library's memory with the same data. The request that has it is charged for it.
-func (p *Proc) copyOf(buf span) (span, error) {
-	if err := p.room(int64(buf.len)); err != nil {
-		return span{}, err
-	}
+// copyOf is a span of the library's memory with the same data.
+func (p *Proc) copyOf(buf span) span {
 	h := &hostBuffer{b: make([]byte, buf.len)}
 	p.pack(h.b, buf)
-	return span{host: h, len: buf.len}, nil
+	return span{host: h, len: buf.len}
 }
 
 func callSendrecvReplace(p *Proc, a args) (uint64, error) {
@@ -385,7 +385,7 @@ func callSendrecvReplace(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	reqs, err := p.once(func() ([]uint32, error) {
-		out, in, err := p.replaceEnvelopes(c, a)
+		out, in, err := p.replaceEnvelopes(c, a, p.roomToPass)
 		if err == nil {
 			err = p.checkStatus(c, a.u32(8))
 		}
@@ -423,7 +423,7 @@ func callIsendrecvReplace(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	out, in, err := p.replaceEnvelopes(c, a)
+	out, in, err := p.replaceEnvelopes(c, a, p.room)
 	if err != nil {
 		return 0, err
 	}

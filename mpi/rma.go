@@ -271,8 +271,8 @@ func (p *Proc) checkAccess(w *window, x *access) error {
 	case w.flavor == flavorDynamic || size == 0:
 		return nil
 	}
-	at := x.disp * int64(w.units[x.target])
-	last := at + (x.count-1)*x.typ.extent()
+	at := times(x.disp, int64(w.units[x.target]))
+	last := at + times(x.count-1, x.typ.extent())
 	if low, high := min(at, last)+x.typ.trueLB, max(at, last)+x.typ.trueUB; low < 0 || high > w.bytes[x.target] {
 		return fail(errRMARange, "bytes %d to %d are outside of rank %d's part of the window (%d bytes)", low, high, x.target, w.bytes[x.target])
 	}

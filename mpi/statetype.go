@@ -118,7 +118,7 @@ func (m *contents) wholeDarray() bool {
 	blocks := int64(0)
 	for i := range int(m.ints[2]) {
 		d := m.dimension(i)
-		if d.size < 1 || d.size > maxTypeBytes || d.procs < 1 || d.check() != nil {
+		if d.size < 1 || d.size > maxTypeBytes || d.procs < 1 || d.procs > 1<<31 || d.arg > 1<<31 || d.check() != nil {
 			return false
 		}
 		if blocks += d.blocks(); blocks > maxDarrayBlocks {

@@ -121,14 +121,14 @@ func (p *Proc) decodeOp(w *window, in *inbound, op *targetOp) bool {
 // place is the memory of the window that an operation is about.
 func (p *Proc) place(w *window, op *targetOp) (span, error) {
 	h := &op.header
-	at := int64(w.base) + h.disp*int64(w.units[w.comm.me])
+	at := int64(w.base) + times(h.disp, int64(w.units[w.comm.me]))
 	if w.flavor == flavorDynamic {
 		at = int64(uint32(h.disp))
 	}
 	if h.typ.size > 0 && h.count > 1<<32/h.typ.size {
 		return span{}, fail(errRMARange, "too large")
 	}
-	last := at + (h.count-1)*h.typ.extent()
+	last := at + times(h.count-1, h.typ.extent())
 	low, high := min(at, last)+h.typ.trueLB, max(at, last)+h.typ.trueUB
 	inside := low >= int64(w.base) && high <= int64(w.base)+w.bytes[w.comm.me]
 	if w.flavor == flavorDynamic {

@@ -50,7 +50,7 @@ func (p *Proc) attachTopology(c *comm, t *topology, n int, out uint32) (uint64, 
 	if c.me < n {
 		color = 0
 	}
-	d, err := p.regroup(c, func() (int64, int32, error) { return color, 0, nil })
+	d, err := p.regroup(c, t, func() (int64, int32, error) { return color, 0, nil })
 	if err != nil {
 		return 0, c.on(err)
 	}
@@ -159,7 +159,7 @@ func callCartSub(p *Proc, a args) (uint64, error) {
 			color = color*t.dims[i] + x
 		}
 	}
-	d, err := p.regroup(c, func() (int64, int32, error) { return int64(color), int32(key), nil })
+	d, err := p.regroup(c, sub, func() (int64, int32, error) { return int64(color), int32(key), nil })
 	if err != nil {
 		return 0, c.on(err)
 	}

@@ -3,8 +3,8 @@ package mpi
 // makeSubarray checks a block of an n-dimensional array (MPI 5.0 section 5.1.3).
 func makeSubarray(p *Proc, a args, old *datatype) (contents, error) {
 	n := a.int(0)
-	if n < 1 || n > 1<<20 {
-		return contents{}, fail(errArg, "ndims is %d", n)
+	if n < 1 || n > maxTypeDepth {
+		return contents{}, fail(errArg, "ndims is %d, the limit is %d", n, maxTypeDepth)
 	}
 	c := contents{combiner: combinerSubarray, ints: []int64{int64(n)}, types: []*datatype{old}}
 	for i := 1; i <= 3; i++ {
@@ -79,7 +79,7 @@ func (c *contents) subarray(old *datatype) ([]block, []int64, error) {
 // makeDarray checks one process's part of a distributed array (MPI 5.0 section 5.1.4).
 func makeDarray(p *Proc, a args, old *datatype) (contents, error) {
 	size, rank, n := a.int(0), a.int(1), a.int(2)
-	if n < 1 || n > 1<<20 || size < 1 || rank < 0 || rank >= size {
+	if n < 1 || n > maxTypeDepth || size < 1 || rank < 0 || rank >= size {
 		return contents{}, fail(errArg, "size %d, rank %d, ndims %d", size, rank, n)
 	}
 	c := contents{combiner: combinerDarray, ints: []int64{int64(size), int64(rank), int64(n)}, types: []*datatype{old}}

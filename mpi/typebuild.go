@@ -1,5 +1,7 @@
 package mpi
 
+import "math/bits"
+
 // build makes a type from its contents. It is a pure function: a captured type is built again from them.
 func build(made contents) (*datatype, error) {
 	blocks, bounds, err := made.blocks()
@@ -26,6 +28,9 @@ func build(made contents) (*datatype, error) {
 		}
 	}
 	if bounds != nil {
+		if far(bounds[0]) || far(bounds[1]) || far(bounds[0]+bounds[1]) {
+			return nil, fail(errArg, "the datatype would reach beyond %d bytes", int64(maxTypeBytes))
+		}
 		t.lb, t.ub, t.stickyLB, t.stickyUB = bounds[0], bounds[0]+bounds[1], true, true
 	}
 	t.made = made
@@ -41,9 +46,7 @@ func fitted(blocks []block, types []*datatype) (*datatype, error) {
 	}
 	for _, b := range blocks {
 		depth = max(depth, b.typ.depth+1)
-		if b.n > 0 && (abs(b.disp) > maxTypeBytes || b.n > maxTypeBytes ||
-			(abs(b.stride) > 0 && b.n > maxTypeBytes/abs(b.stride)) ||
-			(b.typ.size > 0 && b.n > maxTypeBytes/b.typ.size)) {
+		if b.n > 0 && (far(b.disp) || far(times(b.n, b.stride)) || far(b.n) || far(times(b.n, b.typ.size))) {
 			return nil, tooLarge
 		}
 		if size += max(b.n, 0) * b.typ.size; size > maxTypeBytes { // each step is at most that long, and none wraps
@@ -54,21 +57,31 @@ func fitted(blocks []block, types []*datatype) (*datatype, error) {
 		return nil, fail(errType, "a datatype of a datatype, more than %d times", maxTypeDepth)
 	}
 	t := assemble(blocks)
-	if abs(t.lb) > maxTypeBytes || abs(t.ub) > maxTypeBytes {
+	if far(t.lb) || far(t.ub) {
 		return nil, tooLarge
 	}
 	t.depth = depth
 	return t, nil
 }
 
-func abs(v int64) int64 { return max(v, -v) }
+// far reports whether a number of bytes, or of elements, is beyond what a type may reach. -v would not do for the least of all numbers.
+func far(v int64) bool { return v > maxTypeBytes || v < -maxTypeBytes }
 
-// times is a bounded product: what is too large stays too large.
+// times is a bounded product: what is too large stays too large, on its side of zero.
 func times(a, b int64) int64 {
-	if a != 0 && abs(b) > 4*maxTypeBytes/abs(a) {
-		return 4 * maxTypeBytes
+	const most = 4 * maxTypeBytes
+	high, low := bits.Mul64(magnitude(a), magnitude(b))
+	if n := int64(low); high == 0 && low <= most {
+		return pick(a < 0 != (b < 0), -n, n)
 	}
-	return a * b
+	return pick(a < 0 != (b < 0), int64(-most), int64(most))
+}
+
+func magnitude(v int64) uint64 {
+	if v < 0 {
+		return -uint64(v)
+	}
+	return uint64(v)
 }
 
 // blocks returns the type map, and lower bound and extent where the constructor sets them.

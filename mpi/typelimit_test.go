@@ -39,6 +39,26 @@ func TestTypesDoNotWrap(t *testing.T) {
 			refused("MPI_Type_create_darray_c", 2, 1, 1, list, 96, 100, 104, orderC, tByte, 68)
 		}
 
+		// The least of all numbers is none that its opposite is as large as.
+		const least = -1 << 63
+		g.call("MPI_Type_vector", 2, 1, 2, tInt, 76)
+		for _, x := range []int{least, least + 1, 1<<63 - 1, 1<<52 + 1, -1<<52 - 1} {
+			refused("MPI_Type_create_hvector_c", 3, 1, x, g.int(76), 68)
+			refused("MPI_Type_create_resized_c", g.int(76), 0, x, 68)
+			refused("MPI_Type_create_resized_c", g.int(76), x, 0, 68)
+			order.PutUint64(g.mem[list:], 1)
+			order.PutUint64(g.mem[list+8:], uint64(x))
+			g.setInts(list+16, tInt)
+			refused("MPI_Type_create_struct_c", 1, list, list+8, list+16, 68)
+			refused("MPI_Type_create_hindexed_c", 1, list, list+8, tInt, 68)
+		}
+		refused("MPI_Type_create_resized_c", tInt, 1<<52, 1, 68)
+		require.EqualValues(t, success, g.call("MPI_Type_create_resized_c", g.int(76), 0, -1<<52, 68))
+		g.call("MPI_Type_commit", 68)
+		for _, n := range []int{3, 1<<12 + 1, 1 << 28} { // their product with the extent is beyond all numbers
+			require.NotZero(t, g.call("MPI_Isend", sbuf, n, g.int(68), 0, 0, commWorld, 200))
+		}
+
 		require.EqualValues(t, success, g.call("MPI_Type_contiguous_c", 1<<40, g.int(64), 72))
 		const blocks = 4096 // of 2^52 bytes each: all of them together are zero again
 		for i := range blocks {
@@ -61,4 +81,35 @@ func TestLongDarrayMoves(t *testing.T) {
 	g.call("MPI_Type_size", g.int(80), 88)
 	g.call("MPI_Type_size", g.int(84), 92)
 	require.Equal(t, []int{1 << 30, 1 << 20}, g.ints(88, 2))
+}
+
+// TestTimes: the bounded product is the product, or too large, on its side of zero.
+func TestTimes(t *testing.T) {
+	for _, x := range [][3]int64{
+		{3, 4, 12},
+		{-3, 4, -12},
+		{-3, -4, 12},
+		{0, -1 << 63, 0},
+		{1, -1 << 63, -1 << 54},
+		{-1, -1 << 63, 1 << 54},
+		{-1 << 63, -1 << 63, 1 << 54},
+		{1<<63 - 1, 2, 1 << 54},
+		{1 << 32, 1 << 32, 1 << 54},
+		{-1 << 32, 1 << 32, -1 << 54},
+		{1 << 27, 1 << 27, 1 << 54},
+		{1 << 27, -1 << 27, -1 << 54},
+	} {
+		require.Equal(t, x[2], times(x[0], x[1]), "%d times %d", x[0], x[1])
+		require.Equal(t, x[2], times(x[1], x[0]), "%d times %d", x[1], x[0])
+	}
+}
+
+// TestDamagedDarray: a state whose distributed array has steps that wrap is refused.
+func TestDamagedDarray(t *testing.T) {
+	for _, x := range [][2]int64{{1 << 32, 1 << 32}, {1 << 40, 1}, {1, 1 << 40}, {1 << 62, 4}} {
+		for _, distribution := range []int64{distributeCyclic, distributeBlock} {
+			m := contents{combiner: combinerDarray, ints: []int64{1, 0, 1, 1 << 20, distribution, x[0], x[1], orderC}, types: []*datatype{predefined()[tInt]}}
+			require.False(t, m.whole(), "%v", x)
+		}
+	}
 }

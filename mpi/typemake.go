@@ -195,8 +195,8 @@ func callTypeDup(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	of := old
-	if old.depth == maxTypeDepth && old.made.combiner == combinerDup {
-		of = old.made.types[0] // a copy of a copy, again and again
+	if old.made.combiner == combinerDup {
+		of = old.made.types[0] // a copy of a copy is no deeper
 	}
 	t, err := build(contents{combiner: combinerDup, types: []*datatype{of}})
 	if err != nil {
@@ -217,7 +217,11 @@ func callTypeDup(p *Proc, a args) (uint64, error) {
 		}
 		return 0, err
 	}
-	return p.giveType(t, a.u32(1))
+	v, err := p.giveType(t, a.u32(1))
+	if err != nil {
+		p.forget(&t.attrs)
+	}
+	return v, err
 }
 
 func callTypeCommit(p *Proc, a args) (uint64, error) {

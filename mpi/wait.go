@@ -125,6 +125,9 @@ func (p *Proc) retire(list span, i int, r *request, ptr uint32) error {
 		p.finishPlain(r, p.bytes(list)[4*i:], ptr)
 		return nil
 	}
+	if r.kind == reqGeneral {
+		return p.retireGeneral(list, i, r, ptr)
+	}
 	err := p.describeDone(r, ptr)
 	st, c, kind := r.result, r.owner(p), r.kind
 	single := kind != reqCollective || r.coll.received
@@ -132,11 +135,6 @@ func (p *Proc) retire(list span, i int, r *request, ptr uint32) error {
 	case r.persistent:
 		r.active = false
 	default:
-		if kind == reqGeneral {
-			if e := p.freeGeneral(r); err == nil {
-				err = e
-			}
-		}
 		order.PutUint32(p.bytes(list)[4*i:], requestNull)
 		p.take(r.index)
 	}
@@ -151,6 +149,26 @@ func (p *Proc) retire(list span, i int, r *request, ptr uint32) error {
 		return st.outcome(c)
 	}
 	return c.on(st.failed())
+}
+
+// endedInside is what is wrong where a generalized request's function ends the request.
+const endedInside = "the generalized request was ended by one of its own functions"
+
+// retireGeneral is retire for a generalized request, of which its program's functions hear.
+func (p *Proc) retireGeneral(list span, i int, r *request, ptr uint32) error {
+	g := r.general
+	err := p.queryGeneral(r, ptr)
+	if r.general == g {
+		if e := p.freeGeneral(r); err == nil {
+			err = e
+		}
+	}
+	if r.general != g { // and what has its place now is another
+		return fail(errRequest, endedInside)
+	}
+	order.PutUint32(p.bytes(list)[4*i:], requestNull)
+	p.take(r.index)
+	return err
 }
 
 func callWait(p *Proc, a args) (uint64, error) {
@@ -221,8 +239,8 @@ func (p *Proc) retireAll(list span, reqs []*request, ptr uint32) (uint64, error)
 			p.putError(statusPtr(ptr, i), success)
 			continue
 		}
-		if r.kind == 0 {
-			continue // the same handle twice in the list: ended above
+		if !r.done || r.internal {
+			continue // the same handle twice in the list, or ended by a function of the program: what has its place now is another
 		}
 		err := p.retire(list, i, r, statusPtr(ptr, i))
 		e, isMPI := err.(*callError) //nolint:errorlint // never wrapped
@@ -400,7 +418,7 @@ func (p *Proc) retireSome(a args, list span, reqs []*request, active int) (uint6
 	var failed *callError
 	n := 0
 	for i, r := range reqs {
-		if r == nil || r.kind == 0 || !r.done {
+		if r == nil || !r.done || r.internal { // as in retireAll
 			continue
 		}
 		ptr := statusPtr(a.u32(4), n)

@@ -75,7 +75,7 @@ func mpiFunction(call *mpi.Call) api.GoModuleFunc {
 		}
 		stack[0] = result
 		if err != nil {
-			g.depart(ctx, err)
+			g.fail(ctx, err)
 		}
 	}
 }
@@ -90,7 +90,7 @@ func pointFunction(call *mpi.Call) api.GoModuleFunc {
 		g := guestOf(ctx)
 		g.arrive(ctx)
 		if err := g.outside(func() error { return migrationPoint(g.host, call) }); err != nil {
-			g.depart(ctx, err)
+			g.fail(ctx, err)
 		}
 	}
 }
@@ -128,8 +128,8 @@ func (g *Guest) arrive(ctx context.Context) {
 	}
 }
 
-// depart ends a control point at which the host has failed: the guest is unwound, or ended.
-func (g *Guest) depart(ctx context.Context, err error) {
+// fail ends a control point at which the host has failed: the guest is unwound, or ended.
+func (g *Guest) fail(ctx context.Context, err error) {
 	var nested *nestedEnd
 	switch {
 	case errors.As(err, &nested):
