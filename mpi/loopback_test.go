@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,7 +23,8 @@ type cluster struct {
 	links map[[2]int]*link
 	epoch uint64
 
-	wg sync.WaitGroup
+	sent atomic.Int64 // frames
+	wg   sync.WaitGroup
 }
 
 // link carries frames from one world to another, in order but for the urgent ones. It has room for few others.
@@ -63,6 +65,7 @@ func (n port) Room(dst Rank) bool {
 }
 
 func (n port) Send(dst Rank, head, payload []byte, urgent bool) {
+	n.c.sent.Add(1)
 	frame := slices.Concat(head, payload)
 	l := n.link(dst)
 	if l == nil {

@@ -105,7 +105,7 @@ func (w *World) AddRank(r Rank, epoch uint64, mem Memory) (*Proc, error) {
 	p.lock()
 	defer p.release()
 	for peer := range w.missed[r] {
-		p.attachRemote(peer)
+		p.channel(peer).attachRemote()
 	}
 	delete(w.missed, r)
 	return p, nil
@@ -134,8 +134,8 @@ func (w *World) Decode(r Rank, mem Memory, state []byte) (*Proc, error) {
 	return p, nil
 }
 
-// Join adds a decoded rank, attached. epoch is the placement's. What local peers had not got is exchanged at once, and all
-// remote ranks are told. It fails with ErrRankExists and then has changed nothing.
+// Join adds a decoded rank, attached. epoch is the placement's. What local peers had not got is exchanged at once, and those
+// ranks elsewhere are told that it has had to do with. It fails with ErrRankExists and then has changed nothing.
 func (w *World) Join(p *Proc, epoch uint64) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -144,6 +144,9 @@ func (w *World) Join(p *Proc, epoch uint64) error {
 	}
 	p.epoch = epoch
 	p.clockStart = p.clockStart.Add(time.Since(p.decoded)) // it stood still
+	for peer := range w.missed[p.rank] {
+		p.channel(peer)
+	}
 	delete(w.missed, p.rank)
 	w.put(p)
 	w.attach(p)
@@ -233,7 +236,7 @@ func (w *World) PeerEnded(peer Rank) {
 }
 
 // Reconnect tells that the route to peer is new: frames may have been lost.
-// Every attached local rank tells peer what it has got, and sends again what
+// Every attached local rank that has had to do with peer tells it what it has got, and sends again what
 // peer has not acked. Whoever connects two Worlds calls it on both, for all
 // ranks on the other side.
 func (w *World) Reconnect(peer Rank) {
@@ -249,8 +252,8 @@ func (w *World) reconnect(peer Rank) {
 		return
 	}
 	w.each(func(p *Proc) {
-		if p.attached.Load() {
-			p.attachRemote(peer)
+		if c := p.channels[peer]; c != nil && p.attached.Load() {
+			c.attachRemote()
 		}
 	})
 }
@@ -307,7 +310,7 @@ func (w *World) detach(p *Proc) {
 }
 
 // attach makes a rank reachable: unacked frames are exchanged with local peers,
-// and all remote ranks hear of it. Holds mu.
+// and those ranks elsewhere hear of it that it has had to do with. Who has sent it something and is none of them hears that its route is new. Holds mu.
 func (w *World) attach(p *Proc) {
 	p.attached.Store(true)
 	w.attachLocal(p)
@@ -316,13 +319,13 @@ func (w *World) attach(p *Proc) {
 	copy(p.over, w.ended)
 	for r := range w.procs {
 		p.left = p.left || p.gone(Rank(r))
+		c := p.channels[r]
 		switch {
-		case w.ended[r]:
-			if c := p.channels[r]; c != nil && Rank(r) != p.rank {
-				c.peerRemoved() // while the rank was not here
-			}
+		case c == nil:
+		case w.ended[r] && Rank(r) != p.rank:
+			c.peerRemoved() // while the rank was not here
 		case w.procs[r].Load() == nil:
-			p.attachRemote(Rank(r))
+			c.attachRemote()
 		}
 	}
 	p.changed()
@@ -355,8 +358,7 @@ func (w *World) attachLocal(p *Proc) {
 	p.scheduleAll()
 }
 
-func (p *Proc) attachRemote(peer Rank) {
-	c := p.channel(peer)
+func (c *channel) attachRemote() {
 	c.sendControl(frameAttach) // the peer's answer makes us send again what it lacks
 	c.schedule()
 }
@@ -462,10 +464,10 @@ func (w *World) knows(f *frame) bool {
 // receive gives a frame to its rank, whose lock the caller has taken.
 func (w *World) receive(p *Proc, f *frame) {
 	defer p.release()
+	c := p.channel(f.src) // of what is dropped, too: it is asked for again when the one rank is attached, or the other has left
 	if !p.attached.Load() || w.proc(f.src) != nil {
 		return
 	}
-	c := p.channel(f.src)
 	if f.epoch < c.peerEpoch {
 		return
 	}

@@ -1,0 +1,149 @@
+package mpi
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestThousandRanks: an app of 1,024 ranks in eight Worlds goes on while some of them move.
+func TestThousandRanks(t *testing.T) {
+	const size, rounds = 1024, 3
+	rnd := rand.New(rand.NewPCG(seed(t), 0)) //nolint:gosec // a test's
+	moves := 0
+	runCluster(t, DefaultConfig(size), 8, func(g *guest) {
+		right, left := (g.rank+1)%size, (g.rank-1+size)%size
+		for i := range rounds {
+			g.setInts(sbuf, g.rank+i)
+			g.call("MPI_Sendrecv", sbuf, 1, tInt, right, i, rbuf, 1, tInt, left, i, commWorld, 0)
+			require.Equal(t, left+i, g.int(rbuf))
+			g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, opSum, commWorld)
+			require.Equal(t, size*(size-1)/2+size*i, g.int(rbuf))
+			g.call("MPI_Barrier", commWorld)
+		}
+	}, func(c *cluster, guests []*guest, endedCh <-chan struct{}) {
+		for !ended(endedCh) && moves < 100 {
+			g := guests[rnd.IntN(size)]
+			if c.move(g, rnd.IntN(len(c.worlds)), true, rnd.IntN(2) == 0) {
+				moves++
+			}
+		}
+	})
+	require.Positive(t, moves)
+	t.Logf("%d moves", moves)
+}
+
+// TestMoveCostsWhatItChanges: a rank that moves, and a route that is new, cost something for those that the rank has had to do with, and nothing for the others.
+func TestMoveCostsWhatItChanges(t *testing.T) {
+	const size, mover = 256, 5
+	blocked := make(chan struct{}, size)
+	goOn := make(chan struct{})
+	peers := map[int]bool{mover - 1: true, mover + 1: true} // the ring's
+	channels := func(guests []*guest, c *cluster) (n int) {
+		for _, g := range guests {
+			p := g.current(c)
+			p.lock()
+			for _, c := range p.channels {
+				n += truth(c != nil)
+			}
+			p.release()
+		}
+		return n
+	}
+	runCluster(t, smallConfig(size), 4, func(g *guest) {
+		right, left := (g.rank+1)%size, (g.rank-1+size)%size
+		g.call("MPI_Sendrecv", sbuf, 1, tInt, right, 1, rbuf, 1, tInt, left, 1, commWorld, 0)
+		blocked <- struct{}{}
+		if g.rank == mover {
+			g.call("MPI_Recv", rbuf, 1, tInt, mover+1, 2, commWorld, 0)
+			return
+		}
+		<-goOn
+		if g.rank == mover+1 {
+			g.call("MPI_Send", sbuf, 1, tInt, mover, 2, commWorld)
+		}
+	}, func(c *cluster, guests []*guest, _ <-chan struct{}) {
+		for range size {
+			<-blocked
+		}
+		before := channels(guests, c)
+		sent := c.sent.Load()
+		for to := range c.worlds {
+			require.True(t, c.move(guests[mover], to, true, to%2 == 0))
+		}
+		require.LessOrEqual(t, c.sent.Load()-sent, int64(8*len(c.worlds)*len(peers)))
+		require.LessOrEqual(t, channels(guests, c), before)
+		close(goOn)
+	})
+}
+
+// TestFirstMessageIsDropped: what was dropped of the first message between two ranks comes again, though neither had had to do with the other: the receiver stood
+// still, or its World held the sender to be there still.
+func TestFirstMessageIsDropped(t *testing.T) {
+	receives := func(t *testing.T, g *guest) {
+		t.Helper()
+		require.EqualValues(t, success, g.call("MPI_Iprobe", 0, 1, commWorld, 96, 0))
+		require.Equal(t, 1, g.int(96), "it is there")
+		g.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+		require.Equal(t, 42, g.int(rbuf))
+	}
+	t.Run("resumed", func(t *testing.T) {
+		a := newApart(t, arenaBytes)
+		_, err := a.worlds[1].Capture(1)
+		require.NoError(t, err)
+		a.ranks[0].setInts(sbuf, 42)
+		a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+		a.carry(2)
+		require.NoError(t, a.worlds[1].Resume(1))
+		a.carry(3)
+		receives(t, a.ranks[1])
+	})
+	t.Run("captured elsewhere", func(t *testing.T) {
+		a := newApart(t, arenaBytes)
+		state, err := a.worlds[1].Capture(1)
+		require.NoError(t, err)
+		a.ranks[0].setInts(sbuf, 42)
+		a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+		a.carry(2) // after the state was taken
+		a.worlds[1].Remove(1)
+		a.nets[1] = byHand{}
+		w := NewWorld(DefaultConfig(2), &a.nets[1])
+		a.worlds[1] = w
+		for _, early := range []bool{true, false} { // the sender hears of the route before the rank is there, or after
+			if early {
+				a.worlds[0].Reconnect(1)
+				a.carry(1)
+				require.Len(t, w.missed, 1)
+				continue
+			}
+			p, err := w.RestoreRank(1, 2, a.ranks[1].mem, state)
+			require.NoError(t, err)
+			a.ranks[1].p = p
+		}
+		a.carry(3)
+		receives(t, a.ranks[1])
+	})
+	t.Run("held to be here", func(t *testing.T) {
+		a := newApart(t, arenaBytes)
+		home := a.worlds[1]
+		state, err := a.worlds[0].Capture(0)
+		require.NoError(t, err)
+		p, err := home.RestoreRank(0, 2, a.ranks[0].mem, state) // to its receiver's World
+		require.NoError(t, err)
+		a.worlds[0].Remove(0)
+		state, err = home.Capture(0)
+		require.NoError(t, err)
+		require.Nil(t, p.channels[1])
+		away := NewWorld(DefaultConfig(2), &a.nets[0]) // and away again, which the former hears late
+		a.ranks[0].p, err = away.RestoreRank(0, 3, a.ranks[0].mem, state)
+		require.NoError(t, err)
+		a.worlds[0] = away
+		a.ranks[0].setInts(sbuf, 42)
+		a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+		a.carry(2)
+		home.Remove(0)
+		a.carry(3)
+		receives(t, a.ranks[1])
+	})
+}
