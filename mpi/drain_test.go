@@ -100,6 +100,7 @@ func TestLastMessageWaitsForAFrozenReceiver(t *testing.T) {
 	q, err := elsewhere.RestoreRank(1, 2, b.mem, state)
 	require.NoError(t, err)
 	b.p = q
+	worlds[0].Reconnect(1)
 	for range 4 { // attach, welcome and what was lost, acks
 		net.deliver(worlds[0])
 		nets[0].deliver(elsewhere)

@@ -124,6 +124,25 @@ func TestFirstMessageIsDropped(t *testing.T) {
 		a.carry(3)
 		receives(t, a.ranks[1])
 	})
+	t.Run("away and back", func(t *testing.T) { // and the sender does not hear that it was away
+		a := newApart(t, arenaBytes)
+		home := a.worlds[1]
+		state, err := home.Capture(1)
+		require.NoError(t, err)
+		a.ranks[0].setInts(sbuf, 42)
+		a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+		a.carry(2) // after the state was taken
+		home.Remove(1)
+		away := NewWorld(DefaultConfig(2), &byHand{})
+		_, err = away.RestoreRank(1, 2, a.ranks[1].mem, state)
+		require.NoError(t, err)
+		state, err = away.Capture(1)
+		require.NoError(t, err)
+		a.ranks[1].p, err = home.RestoreRank(1, 3, a.ranks[1].mem, state)
+		require.NoError(t, err)
+		a.carry(3)
+		receives(t, a.ranks[1])
+	})
 	t.Run("held to be here", func(t *testing.T) {
 		a := newApart(t, arenaBytes)
 		home := a.worlds[1]

@@ -26,7 +26,7 @@ type World struct {
 
 	// mu is held by who changes which ranks are here, or reachable; it is taken before any rank's lock.
 	mu     sync.Mutex
-	missed map[Rank]map[Rank]bool // senders whose frames came for a rank before it was here
+	missed map[Rank]map[Rank]bool // senders whose frames came for a rank that was not here, or was about to leave
 	ended  []bool                 // by rank: it has ended, and is in no World any more
 }
 
@@ -209,6 +209,11 @@ func (w *World) Remove(r Rank) {
 	p.letGo()
 	w.procs[r].Store(nil)
 	w.crowd.Add(-1)
+	for peer, c := range p.channels {
+		if c != nil && Rank(peer) != r && w.procs[peer].Load() == nil {
+			w.note(r, Rank(peer)) // what it has sent while the rank stood still was dropped, and may not be in the rank's state
+		}
+	}
 	// Where it runs now it may have told us already, and we dropped that as long as it was here.
 	w.reconnect(r)
 }
@@ -495,9 +500,14 @@ func (w *World) miss(dst, src Rank) *Proc {
 	if p := w.proc(dst); p != nil {
 		return p
 	}
+	w.note(dst, src)
+	return nil
+}
+
+// note remembers who may have sent frames to a rank that is not here. Holds mu.
+func (w *World) note(dst, src Rank) {
 	if w.missed[dst] == nil {
 		w.missed[dst] = map[Rank]bool{}
 	}
 	w.missed[dst][src] = true
-	return nil
 }
