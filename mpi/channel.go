@@ -11,6 +11,7 @@ type channel struct {
 	sendNext uint64        // sequence number of the next frame
 	replay   queue[packet] // unacked frames, at most WindowBytes
 	inflight int           // their cost
+	unsent   int           // so many of them, the last, are still to be sent on the present route
 	pending  queue[item]   // not framed yet: at most two for each request
 	charged  uint64        // cost of eager messages sent
 	credited uint64        // cost of those that receives have consumed
@@ -83,18 +84,34 @@ func (c *channel) open() bool {
 		return false
 	case c.near() != nil:
 		return true
+	case c.unsent > 0: // which goes first
+		return false
 	case c.inflight+frameCost+w.cfg.ChunkBytes > w.cfg.WindowBytes:
 		return false
-	case c.local() != nil || w.net.Room(c.peer): // what is for a rank that stands still is kept
+	case c.local() != nil: // what is for a rank that stands still is kept
+		return true
+	}
+	return c.hasRoom()
+}
+
+// hasRoom reports whether the Network takes more for the peer. If not, the rank hears of it when it does.
+func (c *channel) hasRoom() bool {
+	net := c.p.w.net
+	if net.Room(c.peer) {
 		return true
 	}
 	c.p.crowded.Store(true)
-	return w.net.Room(c.peer) // since the note
+	return net.Room(c.peer) // since the note
+}
+
+// resends reports whether something may be sent again now.
+func (c *channel) resends() bool {
+	return c.unsent > 0 && c.p.attached.Load() && c.local() == nil && c.hasRoom()
 }
 
 // schedule puts the channel on the rank's backlog if it has work it can do.
 func (c *channel) schedule() {
-	if !c.queued && (c.copies.len() > 0 || c.pending.len() > 0 && c.open()) {
+	if !c.queued && (c.copies.len() > 0 || c.resends() || c.pending.len() > 0 && c.open()) {
 		c.queued = true
 		c.p.backlog.push(c)
 	}
@@ -120,6 +137,9 @@ func (c *channel) pump() {
 		if over {
 			c.copies.pop()
 		}
+	}
+	for budget > 0 && c.resends() {
+		budget -= c.sendAgain()
 	}
 	for budget > 0 && c.pending.len() > 0 && c.open() {
 		it := c.pending.pop()
@@ -285,17 +305,23 @@ func (c *channel) sendControl(kind uint8) {
 	c.transmit(&packet{kind: kind})
 }
 
-// resend sends all unacked frames again.
+// resend has all unacked frames sent again, as there is room for them.
 func (c *channel) resend() {
 	c.awaiting = false
-	for i := range c.replay.len() {
-		k := *c.replay.at(i)
-		k.payload = c.payload(&k)
-		c.transmit(&k)
-	}
-	if c.p.ended && c.replay.len() > 0 {
+	c.unsent = c.replay.len()
+	c.schedule()
+}
+
+// sendAgain sends the next frame again, and returns what it counts.
+func (c *channel) sendAgain() int {
+	k := *c.replay.at(c.replay.len() - c.unsent)
+	k.payload = c.payload(&k)
+	c.unsent--
+	c.transmit(&k)
+	if c.unsent == 0 && c.p.ended {
 		c.sendControl(frameSync) // it asked for the acks before the peer had moved
 	}
+	return k.cost()
 }
 
 // receive handles a frame from the Network.
@@ -404,6 +430,7 @@ func (c *channel) acknowledge(ack, consumed uint64) {
 		}
 		c.p.payloads.put(k.payload)
 	}
+	c.unsent = min(c.unsent, c.replay.len())
 	if c.p.ended {
 		c.p.changed()
 	}
@@ -421,7 +448,7 @@ func exchange(a, b *channel) {
 }
 
 func (c *channel) flushTo(to *channel) {
-	c.awaiting, to.owed, to.told = false, 0, to.consumed
+	c.awaiting, c.unsent, to.owed, to.told = false, 0, 0, to.consumed
 	for c.replay.len() > 0 && c.replay.at(0).seq == to.recvNext {
 		k := *c.replay.at(0)
 		k.payload = c.payload(&k)

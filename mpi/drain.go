@@ -98,6 +98,7 @@ func (c *channel) peerEnded() {
 
 // peerRemoved takes the news that the peer is nowhere any more: nothing goes to it.
 func (c *channel) peerRemoved() {
+	c.unsent = 0
 	for c.replay.len() > 0 {
 		k := c.replay.pop()
 		c.inflight -= k.cost()

@@ -210,7 +210,7 @@ func (w *World) Remove(r Rank) {
 	w.procs[r].Store(nil)
 	w.crowd.Add(-1)
 	for peer, c := range p.channels {
-		if c != nil && Rank(peer) != r && w.procs[peer].Load() == nil {
+		if c != nil && !w.ended[r] && w.procs[peer].Load() == nil {
 			w.note(r, Rank(peer)) // what it has sent while the rank stood still was dropped, and may not be in the rank's state
 		}
 	}
@@ -227,6 +227,7 @@ func (w *World) PeerEnded(peer Rank) {
 		return
 	}
 	w.ended[peer] = true
+	delete(w.missed, peer)
 	w.each(func(p *Proc) {
 		if p.rank == peer {
 			return
