@@ -95,6 +95,20 @@ func TestRequestsThatEndThemselves(t *testing.T) {
 			}
 			return g.call("MPI_Wait", 64, 0)
 		},
+		"free function completes it": func(g *guest, inside *func(where int)) uint64 {
+			g.call("MPI_Wait", 64, 0)
+			*inside = func(int) { g.call("MPI_Grequest_complete", g.int(68)) }
+			g.call("MPI_Grequest_start", queries, frees, 0, 0, 64)
+			g.setInts(68, g.int(64))
+			g.call("MPI_Request_free", 64)
+			code := g.call("MPI_Grequest_complete", g.int(68))
+			g.call("MPI_Irecv", rbuf, 1, tInt, 1, 5, commWorld, 100)
+			require.False(t, g.p.request(uint32(g.int(100))-baseRequest).done, "no message has come")
+			g.call("MPI_Cancel", 100)
+			g.call("MPI_Request_free", 100)
+			require.EqualValues(t, success, g.call("MPI_Ibarrier", commWorld, 72))
+			return code
+		},
 		"it frees itself twice": func(g *guest, inside *func(where int)) uint64 {
 			*inside = func(int) {
 				g.call("MPI_Request_free", 68)

@@ -322,12 +322,20 @@ func TestRefusedCollectiveIsMadeAgain(t *testing.T) {
 			require.EqualValues(t, errNoMem, g.call("MPI_Comm_dup", commWorld, 64))
 			g.p.kept = kept
 		}
+		g.call("MPI_Comm_group", commWorld, 140)
+		g.call("MPI_Intercomm_create", commSelf, 0, commWorld, 1-g.rank, 9, 144)
 		for _, again := range []func() uint64{
 			func() uint64 { return g.call("MPI_Comm_dup", commWorld, 64) },
 			func() uint64 { return g.call("MPI_Comm_split", commWorld, 3, -g.rank, 64) },
 			func() uint64 {
 				g.setInts(128, 2, 1)
 				return g.call("MPI_Cart_create", commWorld, 1, 128, 132, 0, 64)
+			},
+			func() uint64 { return g.call("MPI_Comm_create_group", commWorld, g.int(140), 5, 64) },
+			func() uint64 { return g.call("MPI_Intercomm_merge", g.int(144), g.rank, 64) },
+			func() uint64 {
+				g.setInts(128, g.rank, 1, 1-g.rank)
+				return g.call("MPI_Dist_graph_create", commWorld, 1, 128, 132, 136, 2, infoNull, 0, 64)
 			},
 		} {
 			if g.rank == 0 {

@@ -119,7 +119,7 @@ func (p *Proc) dup(handle, hints uint32, given bool, out uint32) (uint64, error)
 		return 0, c.on(err)
 	}
 	all, err := p.contribute(c, 8, func() ([]byte, error) {
-		if err := p.roomForComm(c, c.topology); err != nil {
+		if err := p.roomForComm(c.ranks(), c.topology); err != nil {
 			return nil, err
 		}
 		return p.offer()
@@ -137,12 +137,20 @@ func (p *Proc) dup(handle, hints uint32, given bool, out uint32) (uint64, error)
 	return p.giveComm(d, out)
 }
 
-// roomForComm fails if there is none for a communicator of ranks of c. It is asked before the others hear of anything: then the call can be made again.
-func (p *Proc) roomForComm(c *comm, t *topology) error {
-	if len(p.comms.items) >= p.w.cfg.MaxObjects {
-		return fail(errOther, "more than %d objects of one kind: free some", p.w.cfg.MaxObjects)
+// roomForComm fails if there is none for a communicator of so many ranks. It is asked before the others hear of anything: then the call can be made again.
+func (p *Proc) roomForComm(ranks int, t *topology) error {
+	if err := p.comms.room(p.w.cfg.MaxObjects); err != nil {
+		return err
 	}
-	return p.room(commCost + c.group.cost() + c.remote.cost() + t.cost())
+	return p.room(commCost + 2*groupCost + rankCost*int64(ranks) + t.cost())
+}
+
+// ranks is how many there are, of both groups.
+func (c *comm) ranks() int {
+	if c.inter() {
+		return c.size() + len(c.remote.ranks)
+	}
+	return c.size()
 }
 
 // duplicate makes a communicator like c, with the attributes that want to be copied.
@@ -247,7 +255,7 @@ func (p *Proc) regroup(c *comm, t *topology, mine func() (color int64, key int32
 	all, err := p.contribute(c, memberBytes, func() ([]byte, error) {
 		color, key, err := mine()
 		if err == nil && color != noColor {
-			err = p.roomForComm(c, t)
+			err = p.roomForComm(c.ranks(), t)
 		}
 		return member{color: color, key: key, id: p.newID()}.encode(), err
 	})
@@ -405,6 +413,9 @@ func callCommCreateGroup(p *Proc, a args) (uint64, error) {
 // agree gives all ranks of a group the id that its first rank takes.
 func (p *Proc) agree(c *comm, g *group, tag int) (uint64, error) {
 	reqs, err := p.once(func() ([]uint32, error) {
+		if err := p.roomForComm(len(g.ranks), nil); err != nil {
+			return nil, err
+		}
 		s := &schedule{comm: c, ranks: g.ranks, host: &hostBuffer{}, seed: order.AppendUint64(nil, p.newID())}
 		s.bcast(g.find(p.rank), len(g.ranks), 0, s.alloc(8))
 		for i := range s.rounds {

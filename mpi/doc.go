@@ -26,8 +26,8 @@ type Memory interface {
 // again. A frame is head and then payload, which are the caller's again when Send returns. Urgent frames may overtake others, and are
 // short.
 //
-// Room reports whether there is room for frames to dst that are not urgent. Where it says no, the network calls World.Room, on no rank's
-// call, when there is again; or the route is new, and Reconnect says so.
+// Room reports whether there is room for frames to dst that are not urgent. Where it says no, the network calls World.Room, without any
+// lock of its own, when there is again; or the route is new, and Reconnect says so.
 //
 // Poll is called by a rank that waits, without any lock: it gives frames to World.TryReceive and World.Land as they come, until stop, which it asks before each look,
 // reports true; it tells stop whether the look before has found anything. It reports false at once if frames come only by themselves.

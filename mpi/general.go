@@ -33,7 +33,7 @@ func callGrequestComplete(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	if r.orphan {
-		if err := p.freeGeneral(r); err != nil {
+		if err := p.endGeneral(r); err != nil {
 			return 0, err
 		}
 	}
@@ -75,12 +75,22 @@ func (p *Proc) queryGeneral(r *request, ptr uint32) error {
 	return result
 }
 
-func (p *Proc) freeGeneral(r *request) error {
-	if r.general.free == 0 {
+// endGeneral calls the free function of a request that is to end. It fails, too, if the request was ended meanwhile, by one of its own functions: what has its place
+// then is another.
+func (p *Proc) endGeneral(r *request) error {
+	g := r.general
+	if g.free == 0 {
 		return nil
 	}
-	code, err := p.call(r.general.free, r.general.extra)
+	code, err := p.call(g.free, g.extra)
+	if err == nil && r.general != g {
+		return errEndedInside()
+	}
 	return callbackError(code, err, "the request's free function")
+}
+
+func errEndedInside() error {
+	return fail(errRequest, "the generalized request was ended by one of its own functions")
 }
 
 func (p *Proc) cancelGeneral(r *request) error {
@@ -174,6 +184,11 @@ func (p *Proc) ready(handle uint32, list []int) (uint64, error) {
 	}
 	if err != nil {
 		return 0, err
+	}
+	if r.parts.left <= len(list) { // the message goes; a call that is refused marks nothing
+		if err := p.roomForRequests(1, true); err != nil {
+			return 0, r.comm.on(err)
+		}
 	}
 	for _, i := range list {
 		if i < 0 || i >= len(r.parts.ready) || r.parts.ready[i] {

@@ -38,6 +38,9 @@ func callIntercommCreate(p *Proc, a args) (uint64, error) {
 // join makes an intercommunicator of c's group and another: the leader asks the other one over peer.
 func (p *Proc) join(c *comm, leader int, peer *comm, remote Rank, tag int, out uint32) (uint64, error) {
 	reqs, err := p.once(func() ([]uint32, error) {
+		if err := p.roomForComm(c.size()+p.w.cfg.Size, nil); err != nil { // the other group may be all the rest
+			return nil, err
+		}
 		s := newSchedule(c)
 		half := uint32(16 + 4*p.w.cfg.Size) // id, number of ranks, ranks
 		both := s.alloc(2 * half)
@@ -154,6 +157,9 @@ func callIntercommMerge(p *Proc, a args) (uint64, error) {
 		return 0, c.on(err)
 	}
 	all, err := p.contribute(c, memberBytes, func() ([]byte, error) {
+		if err := p.roomForComm(c.ranks(), nil); err != nil {
+			return nil, err
+		}
 		return member{color: int64(truth(a.int(1) != 0)), id: p.newID()}.encode(), nil
 	})
 	if err != nil {

@@ -68,6 +68,13 @@ func TestLand(t *testing.T) {
 				_, how := a.worlds[1].Land(head[:], int(f.length), 0, false, func([]byte) int { panic("it is not the next") })
 				require.Equal(t, LandNone, how)
 			}
+			_, err := a.worlds[1].Capture(1) // nothing comes into the memory of a rank whose state was taken
+			require.NoError(t, err)
+			_, how := a.worlds[1].Land(a.nets[0].frames[0][:HeaderBytes], len(a.nets[0].frames[0])-HeaderBytes, 0, false, func([]byte) int { panic("it stands still") })
+			require.Equal(t, LandNone, how)
+			frames := a.nets[0].frames
+			require.NoError(t, a.worlds[1].Resume(1))
+			a.nets[0].frames = frames
 		}
 		for range 12 {
 			landed, lost := a.nets[0].landAll(a.worlds[1], 10_001, func() { require.False(t, r.p.request(uint32(r.int(64))-baseRequest).done) })

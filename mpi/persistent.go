@@ -66,7 +66,7 @@ func (p *Proc) start(r *request) error {
 			return r.comm.on(err)
 		}
 	}
-	if r.kind == reqPart {
+	if r.kind == reqPart && !r.parts.send {
 		if err := p.roomForRequests(1, true); err != nil {
 			return r.comm.on(err)
 		}

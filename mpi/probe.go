@@ -301,12 +301,8 @@ func callRequestFree(p *Proc, a args) (uint64, error) {
 		return 0, err
 	}
 	if r.kind == reqGeneral && r.done {
-		g := r.general
-		if err := p.freeGeneral(r); err != nil {
+		if err := p.endGeneral(r); err != nil {
 			return 0, err
-		}
-		if r.general != g {
-			return 0, fail(errRequest, endedInside)
 		}
 	}
 	r.internal = true // the handle is stale from now on

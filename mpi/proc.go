@@ -469,6 +469,7 @@ func (p *Proc) keptAway(last *time.Duration) bool {
 type farLook struct {
 	seen       uint32
 	most, left int
+	looks      int
 	last       time.Duration
 	over       func(came bool) bool // enough
 }
@@ -493,7 +494,7 @@ func (p *Proc) enough(came bool) bool {
 	if p.keptAway(&f.last) {
 		return true
 	}
-	if f.left%farLooks == 0 {
+	if f.looks++; f.looks%farLooks == 0 {
 		runtime.Gosched()
 	}
 	return false

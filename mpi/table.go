@@ -16,8 +16,8 @@ func newTable[T any](base uint32) table[T] {
 
 // add gives v a handle. There may be MaxObjects of a kind.
 func (t *table[T]) add(v *T, limit int) (uint32, error) {
-	if len(t.items) >= limit || (len(t.free) == 0 && t.next >= handleSpan) {
-		return 0, fail(errOther, "more than %d objects of one kind: free some", limit)
+	if err := t.room(limit); err != nil {
+		return 0, err
 	}
 	h := t.base + t.next
 	if n := len(t.free); n > 0 {
@@ -28,6 +28,14 @@ func (t *table[T]) add(v *T, limit int) (uint32, error) {
 	}
 	t.items[h] = v
 	return h, nil
+}
+
+// room fails if there is none for another.
+func (t *table[T]) room(limit int) error {
+	if len(t.items) >= limit || (len(t.free) == 0 && t.next >= handleSpan) {
+		return fail(errOther, "more than %d objects of one kind: free some", limit)
+	}
+	return nil
 }
 
 // again gives v a handle like add: the one it had, unless that was given to another since.

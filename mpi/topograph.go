@@ -160,7 +160,9 @@ func callDistCreate(p *Proc, a args) (uint64, error) {
 	}
 	// Every rank learns the longest list, then all lists: graphs are small beside what they describe.
 	longest, err := p.phase(1, func() ([]byte, error) {
-		return p.contribute(c, 8, func() ([]byte, error) { return order.AppendUint64(nil, uint64(len(edges))), nil })
+		return p.contribute(c, 8, func() ([]byte, error) {
+			return order.AppendUint64(nil, uint64(len(edges))), p.roomForComm(c.ranks(), nil)
+		})
 	})
 	if err != nil {
 		return 0, err

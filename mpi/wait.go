@@ -151,20 +151,18 @@ func (p *Proc) retire(list span, i int, r *request, ptr uint32) error {
 	return c.on(st.failed())
 }
 
-// endedInside is what is wrong where a generalized request's function ends the request.
-const endedInside = "the generalized request was ended by one of its own functions"
-
 // retireGeneral is retire for a generalized request, of which its program's functions hear.
 func (p *Proc) retireGeneral(list span, i int, r *request, ptr uint32) error {
 	g := r.general
 	err := p.queryGeneral(r, ptr)
-	if r.general == g {
-		if e := p.freeGeneral(r); err == nil {
-			err = e
-		}
+	if r.general != g {
+		return errEndedInside()
 	}
-	if r.general != g { // and what has its place now is another
-		return fail(errRequest, endedInside)
+	if e := p.endGeneral(r); err == nil {
+		err = e
+	}
+	if r.general != g {
+		return errEndedInside()
 	}
 	order.PutUint32(p.bytes(list)[4*i:], requestNull)
 	p.take(r.index)

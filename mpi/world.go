@@ -490,7 +490,10 @@ func (w *World) Room() {
 		}
 		p.reopened.Store(true)
 		p.in.urgent.Store(true) // behind that: who clears it finds it
-		p.serve()
+		if p.mu.TryLock() {
+			p.drain()
+			p.release()
+		}
 	}
 }
 

@@ -95,15 +95,16 @@ func (l *link) flush(d *direct, passes func() bool) (some, again bool) {
 	if !all {
 		return n > 0, false
 	}
-	m, again := l.queue.take()
-	if m != nil { // which is written with the next look
+	refused := l.queue.refused
+	if m, _ := l.queue.take(); m != nil { // which is written with the next look
 		d.rest = append(d.rest, m.out[0].ReadOnlyData()...)
 		m.out.Free()
-		return true, again
+		l.queue.refused = refused // until there is room
+		return true, false
 	}
 	d.full.Store(false)
 	l.lookout.attend(d)
-	return true, again || l.queue.wanted()
+	return true, l.queue.wanted()
 }
 
 // use has frames go over a direct connection, and drops what waits: it is sent again by the new route. It reports false, and has done nothing, if the stream is

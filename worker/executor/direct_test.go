@@ -376,3 +376,31 @@ func TestDirectEndsWithItsHost(t *testing.T) {
 		eventually(t, "its end", func() bool { return d.control(func(int) error { return nil }) != nil })
 	}
 }
+
+// TestFullConnectionHasNoRoom: when the kernel takes no more nothing is queued; the ranks' frames wait with their ranks, and these hear of it when there is room
+// again, also if nobody looks.
+func TestFullConnectionHasNoRoom(t *testing.T) {
+	h1, h2, addr, _ := twoNetworks(t)
+	h1.beatEvery, h2.beatEvery = time.Hour, time.Hour // whose signs of life would be looked at
+	w1, w2 := meet(t, h1, h2, addr)
+	l := h1.linkTo(1)
+	for range 3 {
+		w1.mu.Lock()
+		rooms := w1.rooms
+		w1.mu.Unlock()
+		before := w2.count()
+		w2.mu.Lock()
+		sent := 0
+		for ; h1.Room(1); sent++ {
+			h1.Send(1, []byte{0x6d, 1}, make([]byte, 256<<10), false)
+		}
+		l.mu.Lock()
+		require.True(t, l.direct.full.Load())
+		require.Zero(t, l.queue.bytes)
+		l.mu.Unlock()
+		w2.mu.Unlock()
+		eventually(t, "all frames", func() bool { return w2.count() == before+sent })
+		eventually(t, "room", func() bool { w1.mu.Lock(); defer w1.mu.Unlock(); return w1.rooms > rooms })
+		require.True(t, h1.Room(1))
+	}
+}
