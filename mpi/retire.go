@@ -1,0 +1,149 @@
+package mpi
+
+// describeDone stores the status of a done request.
+func (p *Proc) describeDone(r *request, ptr uint32) error {
+	if r.kind == reqGeneral {
+		return p.queryGeneral(r, ptr)
+	}
+	st := r.result
+	if r.kind == reqSend {
+		st = emptyStatus()
+		st.cancelled = r.result.cancelled
+	}
+	p.putStatus(r.owner(p), ptr, st)
+	return nil
+}
+
+// owner is the communicator that a request's ranks count in, and its errors are raised on.
+func (r *request) owner(p *Proc) *comm {
+	if r.comm == nil {
+		return p.self
+	}
+	return r.comm
+}
+
+// retire ends a done request: status, handle set to null, or the persistent request inactive. It returns its error.
+func (p *Proc) retire(list span, i int, r *request, ptr uint32) error {
+	if r.plain() {
+		p.finishPlain(r, p.bytes(list)[4*i:], ptr)
+		return nil
+	}
+	if r.kind == reqGeneral {
+		return p.retireGeneral(list, i, r, ptr)
+	}
+	err := p.describeDone(r, ptr)
+	st, c, kind := r.result, r.owner(p), r.kind
+	single := kind != reqCollective || r.coll.received
+	switch {
+	case r.persistent:
+		r.active = false
+	default:
+		order.PutUint32(p.bytes(list)[4*i:], requestNull)
+		p.take(r.index)
+	}
+	switch {
+	case err != nil:
+		return err
+	case st.class < success:
+		return c.on(st.endedError())
+	case st.class != success && kind == reqWindow:
+		return fail(int(st.class), "the one-sided operation has failed")
+	case single:
+		return st.outcome(c)
+	}
+	return c.on(st.failed())
+}
+
+// retireGeneral is retire for a generalized request, of which its program's functions hear.
+func (p *Proc) retireGeneral(list span, i int, r *request, ptr uint32) error {
+	g := r.general
+	err := p.queryGeneral(r, ptr)
+	if r.general != g {
+		return errEndedInside()
+	}
+	if e := p.endGeneral(r); err == nil {
+		err = e
+	}
+	if r.general != g {
+		return errEndedInside()
+	}
+	order.PutUint32(p.bytes(list)[4*i:], requestNull)
+	p.take(r.index)
+	return err
+}
+
+// retireAll ends all requests of a list.
+func (p *Proc) retireAll(list span, reqs []*request, ptr uint32) (uint64, error) {
+	var failed *callError
+	for i, r := range reqs {
+		if r == nil {
+			p.putStatus(p.self, statusPtr(ptr, i), emptyStatus())
+			p.putError(statusPtr(ptr, i), success)
+			continue
+		}
+		if !r.done || r.internal {
+			continue // the same handle twice in the list, or ended by a function of the program: what has its place now is another
+		}
+		err := p.retire(list, i, r, statusPtr(ptr, i))
+		e, isMPI := err.(*callError) //nolint:errorlint // never wrapped
+		if err != nil && !isMPI {
+			return 0, err
+		}
+		if isMPI && failed == nil {
+			failed = e
+		}
+		p.putError(statusPtr(ptr, i), errorClass(err))
+	}
+	if failed != nil {
+		return 0, &callError{class: errInStatus, why: failed.Error(), comm: failed.comm}
+	}
+	return success, nil
+}
+
+// retireAny ends the request at i; without active requests (i < 0) the index is
+// MPI_UNDEFINED and the status empty.
+func (p *Proc) retireAny(list span, reqs []*request, i int, indexPtr, statusPtr uint32) error {
+	if i < 0 {
+		p.putStatus(p.self, statusPtr, emptyStatus())
+		return p.putInt(indexPtr, undefined)
+	}
+	if err := p.putInt(indexPtr, i); err != nil {
+		return err
+	}
+	return p.retire(list, i, reqs[i], statusPtr)
+}
+
+// retireSome ends all requests that are done.
+func (p *Proc) retireSome(a args, list span, reqs []*request, active int) (uint64, error) {
+	if active == 0 {
+		return success, p.putInt(a.u32(2), undefined)
+	}
+	var failed *callError
+	n := 0
+	for i, r := range reqs {
+		if r == nil || !r.done || r.internal { // as in retireAll
+			continue
+		}
+		ptr := statusPtr(a.u32(4), n)
+		err := p.retire(list, i, r, ptr)
+		e, isMPI := err.(*callError) //nolint:errorlint // never wrapped
+		if err != nil && !isMPI {
+			return 0, err
+		}
+		if isMPI && failed == nil {
+			failed = e
+		}
+		p.putError(ptr, errorClass(err))
+		if err := p.putInt(a.u32(3)+4*uint32(n), i); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	if err := p.putInt(a.u32(2), n); err != nil {
+		return 0, err
+	}
+	if failed != nil {
+		return 0, &callError{class: errInStatus, why: failed.Error(), comm: failed.comm}
+	}
+	return success, nil
+}
