@@ -448,7 +448,7 @@ func exchange(a, b *channel) {
 }
 
 func (c *channel) flushTo(to *channel) {
-	c.awaiting, c.unsent, to.owed, to.told = false, 0, 0, to.consumed
+	c.awaiting, to.owed, to.told = false, 0, to.consumed
 	for c.replay.len() > 0 && c.replay.at(0).seq == to.recvNext {
 		k := *c.replay.at(0)
 		k.payload = c.payload(&k)

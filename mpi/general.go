@@ -185,17 +185,8 @@ func (p *Proc) ready(handle uint32, list []int) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if r.parts.left <= len(list) { // the message goes; a call that is refused marks nothing
-		if err := p.roomForRequests(1, true); err != nil {
-			return 0, r.comm.on(err)
-		}
-	}
-	for _, i := range list {
-		if i < 0 || i >= len(r.parts.ready) || r.parts.ready[i] {
-			return 0, r.comm.on(fail(errArg, "partition %d of %d does not exist, or is ready already", i, len(r.parts.ready)))
-		}
-		r.parts.ready[i] = true
-		r.parts.left--
+	if err := p.mark(r, list); err != nil {
+		return 0, r.comm.on(err)
 	}
 	if r.parts.left > 0 || len(list) == 0 {
 		return success, nil
@@ -212,6 +203,32 @@ func (p *Proc) ready(handle uint32, list []int) (uint64, error) {
 	q.orphan, q.after = true, hook{kind: hookOwner, owner: r.index}
 	p.channel(q.peer).push(item{kind: itemSend, req: q.index})
 	return success, nil
+}
+
+// mark notes that parts are ready, all of the list or none: the last of a message needs a request.
+func (p *Proc) mark(r *request, list []int) error {
+	x := r.parts
+	marked := 0
+	var err error
+	for _, i := range list {
+		if i < 0 || i >= len(x.ready) || x.ready[i] {
+			err = fail(errArg, "partition %d of %d does not exist, or is ready already", i, len(x.ready))
+			break
+		}
+		x.ready[i] = true
+		marked++
+	}
+	if err == nil && marked == x.left && r.peer != procNull {
+		err = p.roomForRequests(1, true)
+	}
+	if err != nil {
+		for _, i := range list[:marked] {
+			x.ready[i] = false
+		}
+		return err
+	}
+	x.left -= marked
+	return nil
 }
 
 func callPready(p *Proc, a args) (uint64, error) { return p.ready(a.u32(1), []int{a.int(0)}) }

@@ -38,7 +38,7 @@ func callIntercommCreate(p *Proc, a args) (uint64, error) {
 // join makes an intercommunicator of c's group and another: the leader asks the other one over peer.
 func (p *Proc) join(c *comm, leader int, peer *comm, remote Rank, tag int, out uint32) (uint64, error) {
 	reqs, err := p.once(func() ([]uint32, error) {
-		if err := p.roomForComm(c.size()+p.w.cfg.Size, nil); err != nil { // the other group may be all the rest
+		if err := p.roomForComm(p.w.cfg.Size, nil); err != nil { // both groups may be all ranks
 			return nil, err
 		}
 		s := newSchedule(c)

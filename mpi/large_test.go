@@ -2,6 +2,7 @@ package mpi
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -165,4 +166,83 @@ func TestFirstMessageIsDropped(t *testing.T) {
 		a.carry(3)
 		receives(t, a.ranks[1])
 	})
+}
+
+// TestSenderHeldToBeHere: the receiver's state was taken when a frame came from a sender that was held to be here still; it goes away and back before that one's old
+// place is given up.
+func TestSenderHeldToBeHere(t *testing.T) {
+	a := newApart(t, arenaBytes)
+	home := a.worlds[1]
+	state, err := a.worlds[0].Capture(0)
+	require.NoError(t, err)
+	_, err = home.RestoreRank(0, 2, a.ranks[0].mem, state)
+	require.NoError(t, err)
+	a.worlds[0].Remove(0)
+	state, err = home.Capture(0)
+	require.NoError(t, err)
+	away := NewWorld(DefaultConfig(2), &a.nets[0])
+	a.ranks[0].p, err = away.RestoreRank(0, 3, a.ranks[0].mem, state)
+	require.NoError(t, err)
+	a.worlds[0] = away
+
+	state, err = home.Capture(1)
+	require.NoError(t, err)
+	a.ranks[0].setInts(sbuf, 42)
+	a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+	a.carry(2) // dropped: it stands still, and the sender is held to be here
+	home.Remove(1)
+	third := NewWorld(DefaultConfig(2), &byHand{})
+	_, err = third.RestoreRank(1, 4, a.ranks[1].mem, state)
+	require.NoError(t, err)
+	state, err = third.Capture(1)
+	require.NoError(t, err)
+	a.ranks[1].p, err = home.RestoreRank(1, 5, a.ranks[1].mem, state)
+	require.NoError(t, err)
+	a.carry(2)
+	home.Remove(0)
+	a.carry(4)
+	a.ranks[1].call("MPI_Iprobe", 0, 1, commWorld, 96, 0)
+	require.Equal(t, 1, a.ranks[1].int(96))
+}
+
+// TestFrameForARankThatLeaves: one that has found the rank, and gets its lock when it has left, is remembered too.
+func TestFrameForARankThatLeaves(t *testing.T) {
+	for _, try := range []bool{false, true} { // as who looks brings it, who then leaves it to another
+		a := newApart(t, arenaBytes)
+		home := a.worlds[1]
+		p := a.ranks[1].p
+		state, err := home.Capture(1)
+		require.NoError(t, err)
+		a.ranks[0].setInts(sbuf, 42)
+		a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+		frames := a.nets[0].frames
+		a.nets[0].frames = nil
+		home.Remove(1)
+		home.procs[1].Store(p) // as found before
+		if try {
+			require.False(t, home.TryReceive(frames[0]))
+			home.procs[1].Store(nil)
+			home.Receive(frames[0])
+		} else {
+			received := make(chan struct{})
+			go func() { home.Receive(frames[0]); close(received) }()
+			for !ended(received) && p.mu.TryLock() { // until it has found the rank
+				p.mu.Unlock()
+				runtime.Gosched()
+			}
+			home.procs[1].Store(nil)
+			<-received
+		}
+		require.True(t, home.missed[1][0])
+		away := NewWorld(DefaultConfig(2), &byHand{})
+		_, err = away.RestoreRank(1, 2, a.ranks[1].mem, state)
+		require.NoError(t, err)
+		state, err = away.Capture(1)
+		require.NoError(t, err)
+		a.ranks[1].p, err = home.RestoreRank(1, 3, a.ranks[1].mem, state)
+		require.NoError(t, err)
+		a.carry(4)
+		a.ranks[1].call("MPI_Iprobe", 0, 1, commWorld, 96, 0)
+		require.Equal(t, 1, a.ranks[1].int(96))
+	}
 }

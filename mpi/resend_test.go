@@ -55,3 +55,98 @@ func TestResendWaitsForRoom(t *testing.T) {
 
 	}
 }
+
+// TestNewIsBehindWhatIsSentAgain: also where that waits for room.
+func TestNewIsBehindWhatIsSentAgain(t *testing.T) {
+	const n = 20
+	at := func(i int) int { return sbuf + 4*i }
+	net, back := &slim{}, &byHand{}
+	there, here := NewWorld(DefaultConfig(2), net), NewWorld(DefaultConfig(2), back)
+	a, b := begun(t, there, 0, arenaBytes), begun(t, here, 1, arenaBytes)
+	for i := range n {
+		a.setInts(at(i), i)
+		a.call("MPI_Isend", at(i), 1, tInt, 1, 1, commWorld, 64+4*i)
+		net.frames = nil
+	}
+	there.Reconnect(1)
+	net.deliver(here)
+	back.deliver(there)
+	for i := range n {
+		net.deliver(here)
+		back.deliver(there)
+		a.setInts(at(n+i), n+i)
+		a.call("MPI_Isend", at(n+i), 1, tInt, 1, 1, commWorld, 64+4*(n+i))
+		there.Room()
+	}
+	for range 8 * n {
+		net.deliver(here)
+		back.deliver(there)
+		there.Room()
+	}
+	for i := range 2 * n {
+		b.call("MPI_Iprobe", 0, 1, commWorld, 96, 0)
+		require.Equal(t, 1, b.int(96), "message %d", i)
+		b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+		require.Equal(t, i, b.int(rbuf))
+	}
+}
+
+// TestWhatNeedsNotBeSentAgain: an ack that comes by the old route, a peer that comes into the same World, and one that has ended, take back what still waits for room.
+func TestWhatNeedsNotBeSentAgain(t *testing.T) {
+	const n = 20
+	stuck := func() (there, here *World, net *slim, a, b *guest) {
+		net = &slim{}
+		back := &byHand{}
+		there, here = NewWorld(DefaultConfig(2), net), NewWorld(DefaultConfig(2), back)
+		a, b = begun(t, there, 0, arenaBytes), begun(t, here, 1, arenaBytes)
+		for i := range n {
+			a.setInts(sbuf, i)
+			a.call("MPI_Isend", sbuf, 1, tInt, 1, 1, commWorld, 64+4*i)
+			net.frames = nil
+		}
+		for len(net.frames) < slimFrames {
+			net.frames = append(net.frames, nil) // of others
+		}
+		there.Reconnect(1)
+		here.Receive(net.frames[slimFrames]) // ATTACH
+		back.deliver(there)
+		require.Equal(t, n, a.p.channel(1).unsent)
+		return there, here, net, a, b
+	}
+	receives := func(b *guest) {
+		t.Helper()
+		for i := range n {
+			b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+			require.Equal(t, i, b.int(rbuf))
+		}
+	}
+	there, _, net, a, _ := stuck()
+	ack := (&frame{packet: packet{kind: frameAck}, src: 1, dst: 0, epoch: 1, ack: n - 3}).encode()
+	there.Receive(ack)
+	require.Equal(t, 3, a.p.channel(1).unsent)
+	net.frames = nil
+	there.Room()
+	var f frame
+	require.True(t, f.decode(net.frames[0]))
+	require.EqualValues(t, n-3, f.seq)
+
+	there, here, _, a, b := stuck()
+	state, err := here.Capture(1)
+	require.NoError(t, err)
+	here.Remove(1)
+	b.p, err = there.RestoreRank(1, 2, b.mem, state)
+	require.NoError(t, err)
+	require.Zero(t, a.p.channel(1).unsent)
+	receives(b)
+	a.setInts(sbuf, 77)
+	a.call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+	b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+	require.Equal(t, 77, b.int(rbuf))
+
+	there, _, net, a, _ = stuck()
+	there.PeerEnded(1)
+	require.Zero(t, a.p.channel(1).unsent)
+	net.frames = nil
+	there.Room()
+	require.Empty(t, net.frames)
+}

@@ -206,13 +206,10 @@ func (w *World) Remove(r Rank) {
 		return
 	}
 	w.detach(p)
-	p.letGo()
 	w.procs[r].Store(nil)
 	w.crowd.Add(-1)
-	for peer, c := range p.channels {
-		if c != nil && !w.ended[r] && w.procs[peer].Load() == nil {
-			w.note(r, Rank(peer)) // what it has sent while the rank stood still was dropped, and may not be in the rank's state
-		}
+	for _, peer := range p.letGo() {
+		w.note(r, peer)
 	}
 	// Where it runs now it may have told us already, and we dropped that as long as it was here.
 	w.reconnect(r)
@@ -283,16 +280,22 @@ func (w *World) each(f func(p *Proc)) {
 	}
 }
 
-// letGo gives up the rank's memory, and what others have put before it.
-func (p *Proc) letGo() {
+// letGo gives up the rank's memory, and what others have put before it. It returns those whose first frames were dropped, since the rank stood still: they are not in
+// its state. Whoever brings one from now on finds that the rank is removed.
+func (p *Proc) letGo() (missed []Rank) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.removed = true
-	for _, c := range p.channels {
-		if c != nil {
-			c.copies = queue[*request]{}
+	for peer, c := range p.channels {
+		if c == nil {
+			continue
+		}
+		c.copies = queue[*request]{}
+		if !c.used() {
+			missed = append(missed, Rank(peer))
 		}
 	}
+	return missed
 }
 
 // put makes a rank a local one, to which messages go at once. Holds mu.
@@ -376,14 +379,20 @@ func (w *World) Receive(data []byte) {
 	if !w.decode(&f, data) {
 		return
 	}
-	p := w.proc(f.dst)
-	if p == nil {
-		if p = w.miss(f.dst, f.src); p == nil {
+	for {
+		p := w.proc(f.dst)
+		if p == nil {
+			if p = w.miss(f.dst, f.src); p == nil {
+				return
+			}
+		}
+		p.lock()
+		if !p.removed {
+			w.receive(p, &f)
 			return
 		}
+		p.release() // it has left meanwhile
 	}
-	p.lock()
-	w.receive(p, &f)
 }
 
 // TryReceive is Receive, but that it waits for no rank whose guest is in a long call: it then reports false and has done nothing.
@@ -394,6 +403,10 @@ func (w *World) TryReceive(data []byte) bool {
 	}
 	p := w.proc(f.dst)
 	if p == nil || !p.tryLock() {
+		return false
+	}
+	if p.removed {
+		p.release()
 		return false
 	}
 	w.receive(p, &f)
@@ -508,8 +521,11 @@ func (w *World) miss(dst, src Rank) *Proc {
 	return nil
 }
 
-// note remembers who may have sent frames to a rank that is not here. Holds mu.
+// note remembers who may have sent frames to a rank that is not here, unless that has ended. Holds mu.
 func (w *World) note(dst, src Rank) {
+	if w.ended[dst] {
+		return
+	}
 	if w.missed[dst] == nil {
 		w.missed[dst] = map[Rank]bool{}
 	}
