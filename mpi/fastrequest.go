@@ -79,14 +79,7 @@ func (p *Proc) plainAt(handle []byte) *request {
 
 // finishPlain ends a plain request, and its handle.
 func (p *Proc) finishPlain(r *request, handle []byte, statusPtr uint32) {
-	if statusPtr != statusIgnore {
-		st := r.result
-		if r.kind == reqSend {
-			st = emptyStatus()
-			st.cancelled = r.result.cancelled
-		}
-		p.putStatus(r.owner(p), statusPtr, st)
-	}
+	p.describe(r, statusPtr)
 	order.PutUint32(handle, requestNull)
 	p.freeRequest(r)
 }

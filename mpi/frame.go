@@ -23,8 +23,7 @@ const (
 	frameMagic = 0x6e // of frames of this version; older and newer ones are dropped
 	// HeaderBytes is how long a frame's header is, which is the same for all.
 	HeaderBytes = 76
-	headerBytes = HeaderBytes
-	frameCost   = headerBytes // what a frame counts in windows besides its payload
+	frameCost   = HeaderBytes // what a frame counts in windows besides its payload
 )
 
 // packet is a sequenced frame's content. Between local ranks it is never encoded.
@@ -54,7 +53,7 @@ type frame struct {
 	consumed uint64 // eager cost that src's receives have consumed from dst
 }
 
-// header writes all but the payload, headerBytes.
+// header writes all but the payload, HeaderBytes.
 func (f *frame) header(b []byte) {
 	b[0], b[1], b[2], b[3] = frameMagic, f.kind, 0, 0
 	for i, v := range [...]uint32{
@@ -75,7 +74,7 @@ func (f *frame) decode(b []byte) bool {
 
 // decodeHead reads the header of a frame of which b may be only a part.
 func (f *frame) decodeHead(b []byte) bool {
-	if len(b) < headerBytes || b[0] != frameMagic || b[1] < frameEager || b[1] > lastFrame {
+	if len(b) < HeaderBytes || b[0] != frameMagic || b[1] < frameEager || b[1] > lastFrame {
 		return false
 	}
 	var u [9]uint32
@@ -89,7 +88,7 @@ func (f *frame) decodeHead(b []byte) bool {
 	*f = frame{
 		packet: packet{
 			kind: b[1], seq: q[1], context: uint64(u[2]) | uint64(order.Uint32(b[72:]))<<32, tag: int32(u[3]), size: u[4],
-			req: u[5], peerReq: u[6], off: u[7], length: u[8], payload: b[headerBytes:],
+			req: u[5], peerReq: u[6], off: u[7], length: u[8], payload: b[HeaderBytes:],
 		},
 		src: Rank(u[0]), dst: Rank(u[1]), epoch: q[0], ack: q[2], consumed: q[3],
 	}

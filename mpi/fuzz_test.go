@@ -16,7 +16,7 @@ func (sink) Send(Rank, []byte, []byte, bool) {}
 
 // encode returns the frame's bytes.
 func (f *frame) encode() []byte {
-	b := make([]byte, headerBytes, headerBytes+len(f.payload))
+	b := make([]byte, HeaderBytes, HeaderBytes+len(f.payload))
 	f.header(b)
 	return append(b, f.payload...)
 }

@@ -29,18 +29,8 @@ func (p *Proc) peek(r *request, ptr uint32) error {
 }
 
 func callGetStatusAll(p *Proc, a args) (uint64, error) {
-	_, reqs, _, err := p.list(a.u32(1), a.int(0))
-	if err == nil {
-		err = p.statuses(a.u32(3), len(reqs))
-	}
-	if err != nil {
-		return 0, err
-	}
-	if !allDone(reqs) {
-		p.poll(reqs...)
-	}
-	done := allDone(reqs)
-	if err := p.putInt(a.u32(2), truth(done)); err != nil || !done {
+	_, reqs, done, err := p.testedAll(a)
+	if err != nil || !done {
 		return success, err
 	}
 	for i, r := range reqs {

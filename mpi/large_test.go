@@ -79,33 +79,70 @@ func TestMoveCostsWhatItChanges(t *testing.T) {
 	})
 }
 
+// firstWord has rank 0 send its first message to rank 1.
+func (a *apart) firstWord() {
+	a.ranks[0].setInts(sbuf, 42)
+	a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+}
+
+// heard requires that the message is there.
+func (a *apart) heard(t *testing.T) {
+	t.Helper()
+	g := a.ranks[1]
+	require.EqualValues(t, success, g.call("MPI_Iprobe", 0, 1, commWorld, 96, 0))
+	require.Equal(t, 1, g.int(96), "it is there")
+	g.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+	require.Equal(t, 42, g.int(rbuf))
+}
+
+// visit has rank 1, whose state was taken and which was removed, run elsewhere for a while and come back, of which rank 0 does not hear.
+func (a *apart) visit(t *testing.T, state []byte, epoch uint64) {
+	t.Helper()
+	away := NewWorld(DefaultConfig(2), &byHand{})
+	_, err := away.RestoreRank(1, epoch, a.ranks[1].mem, state)
+	require.NoError(t, err)
+	state, err = away.Capture(1)
+	require.NoError(t, err)
+	a.ranks[1].p, err = a.worlds[1].RestoreRank(1, epoch+1, a.ranks[1].mem, state)
+	require.NoError(t, err)
+}
+
+// passThrough has rank 0 move to its peer's World and away again, of which that one hears late: it holds the rank to be there.
+func (a *apart) passThrough(t *testing.T) {
+	t.Helper()
+	home := a.worlds[1]
+	state, err := a.worlds[0].Capture(0)
+	require.NoError(t, err)
+	p, err := home.RestoreRank(0, 2, a.ranks[0].mem, state)
+	require.NoError(t, err)
+	a.worlds[0].Remove(0)
+	state, err = home.Capture(0)
+	require.NoError(t, err)
+	require.Nil(t, p.channels[1])
+	away := NewWorld(DefaultConfig(2), &a.nets[0])
+	a.ranks[0].p, err = away.RestoreRank(0, 3, a.ranks[0].mem, state)
+	require.NoError(t, err)
+	a.worlds[0] = away
+}
+
 // TestFirstMessageIsDropped: what was dropped of the first message between two ranks comes again, though neither had had to do with the other: the receiver stood
 // still, or its World held the sender to be there still.
 func TestFirstMessageIsDropped(t *testing.T) {
-	receives := func(t *testing.T, g *guest) {
-		t.Helper()
-		require.EqualValues(t, success, g.call("MPI_Iprobe", 0, 1, commWorld, 96, 0))
-		require.Equal(t, 1, g.int(96), "it is there")
-		g.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
-		require.Equal(t, 42, g.int(rbuf))
-	}
 	t.Run("resumed", func(t *testing.T) {
 		a := newApart(t, arenaBytes)
 		_, err := a.worlds[1].Capture(1)
 		require.NoError(t, err)
-		a.ranks[0].setInts(sbuf, 42)
-		a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+		a.firstWord()
 		a.carry(2)
 		require.NoError(t, a.worlds[1].Resume(1))
 		a.carry(3)
-		receives(t, a.ranks[1])
+		a.heard(t)
 	})
 	t.Run("captured elsewhere", func(t *testing.T) {
 		a := newApart(t, arenaBytes)
 		state, err := a.worlds[1].Capture(1)
 		require.NoError(t, err)
-		a.ranks[0].setInts(sbuf, 42)
-		a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+		a.firstWord()
 		a.carry(2) // after the state was taken
 		a.worlds[1].Remove(1)
 		a.nets[1] = byHand{}
@@ -123,48 +160,29 @@ func TestFirstMessageIsDropped(t *testing.T) {
 			a.ranks[1].p = p
 		}
 		a.carry(3)
-		receives(t, a.ranks[1])
+		a.heard(t)
 	})
 	t.Run("away and back", func(t *testing.T) { // and the sender does not hear that it was away
 		a := newApart(t, arenaBytes)
 		home := a.worlds[1]
 		state, err := home.Capture(1)
 		require.NoError(t, err)
-		a.ranks[0].setInts(sbuf, 42)
-		a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+		a.firstWord()
 		a.carry(2) // after the state was taken
 		home.Remove(1)
-		away := NewWorld(DefaultConfig(2), &byHand{})
-		_, err = away.RestoreRank(1, 2, a.ranks[1].mem, state)
-		require.NoError(t, err)
-		state, err = away.Capture(1)
-		require.NoError(t, err)
-		a.ranks[1].p, err = home.RestoreRank(1, 3, a.ranks[1].mem, state)
-		require.NoError(t, err)
+		a.visit(t, state, 2)
 		a.carry(3)
-		receives(t, a.ranks[1])
+		a.heard(t)
 	})
 	t.Run("held to be here", func(t *testing.T) {
 		a := newApart(t, arenaBytes)
 		home := a.worlds[1]
-		state, err := a.worlds[0].Capture(0)
-		require.NoError(t, err)
-		p, err := home.RestoreRank(0, 2, a.ranks[0].mem, state) // to its receiver's World
-		require.NoError(t, err)
-		a.worlds[0].Remove(0)
-		state, err = home.Capture(0)
-		require.NoError(t, err)
-		require.Nil(t, p.channels[1])
-		away := NewWorld(DefaultConfig(2), &a.nets[0]) // and away again, which the former hears late
-		a.ranks[0].p, err = away.RestoreRank(0, 3, a.ranks[0].mem, state)
-		require.NoError(t, err)
-		a.worlds[0] = away
-		a.ranks[0].setInts(sbuf, 42)
-		a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+		a.passThrough(t)
+		a.firstWord()
 		a.carry(2)
 		home.Remove(0)
 		a.carry(3)
-		receives(t, a.ranks[1])
+		a.heard(t)
 	})
 }
 
@@ -173,36 +191,17 @@ func TestFirstMessageIsDropped(t *testing.T) {
 func TestSenderHeldToBeHere(t *testing.T) {
 	a := newApart(t, arenaBytes)
 	home := a.worlds[1]
-	state, err := a.worlds[0].Capture(0)
+	a.passThrough(t)
+	state, err := home.Capture(1)
 	require.NoError(t, err)
-	_, err = home.RestoreRank(0, 2, a.ranks[0].mem, state)
-	require.NoError(t, err)
-	a.worlds[0].Remove(0)
-	state, err = home.Capture(0)
-	require.NoError(t, err)
-	away := NewWorld(DefaultConfig(2), &a.nets[0])
-	a.ranks[0].p, err = away.RestoreRank(0, 3, a.ranks[0].mem, state)
-	require.NoError(t, err)
-	a.worlds[0] = away
-
-	state, err = home.Capture(1)
-	require.NoError(t, err)
-	a.ranks[0].setInts(sbuf, 42)
-	a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+	a.firstWord()
 	a.carry(2) // dropped: it stands still, and the sender is held to be here
 	home.Remove(1)
-	third := NewWorld(DefaultConfig(2), &byHand{})
-	_, err = third.RestoreRank(1, 4, a.ranks[1].mem, state)
-	require.NoError(t, err)
-	state, err = third.Capture(1)
-	require.NoError(t, err)
-	a.ranks[1].p, err = home.RestoreRank(1, 5, a.ranks[1].mem, state)
-	require.NoError(t, err)
+	a.visit(t, state, 4)
 	a.carry(2)
 	home.Remove(0)
 	a.carry(4)
-	a.ranks[1].call("MPI_Iprobe", 0, 1, commWorld, 96, 0)
-	require.Equal(t, 1, a.ranks[1].int(96))
+	a.heard(t)
 }
 
 // TestFrameForARankThatLeaves: one that has found the rank, and gets its lock when it has left, is remembered too.
@@ -213,8 +212,7 @@ func TestFrameForARankThatLeaves(t *testing.T) {
 		p := a.ranks[1].p
 		state, err := home.Capture(1)
 		require.NoError(t, err)
-		a.ranks[0].setInts(sbuf, 42)
-		a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+		a.firstWord()
 		frames := a.nets[0].frames
 		a.nets[0].frames = nil
 		home.Remove(1)
@@ -234,15 +232,8 @@ func TestFrameForARankThatLeaves(t *testing.T) {
 			<-received
 		}
 		require.True(t, home.missed[1][0])
-		away := NewWorld(DefaultConfig(2), &byHand{})
-		_, err = away.RestoreRank(1, 2, a.ranks[1].mem, state)
-		require.NoError(t, err)
-		state, err = away.Capture(1)
-		require.NoError(t, err)
-		a.ranks[1].p, err = home.RestoreRank(1, 3, a.ranks[1].mem, state)
-		require.NoError(t, err)
+		a.visit(t, state, 2)
 		a.carry(4)
-		a.ranks[1].call("MPI_Iprobe", 0, 1, commWorld, 96, 0)
-		require.Equal(t, 1, a.ranks[1].int(96))
+		a.heard(t)
 	}
 }

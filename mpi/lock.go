@@ -76,13 +76,21 @@ func (p *Proc) unlock() {
 // serve takes what is in the inbox in the rank's stead, unless somebody has the lock, who will find it. Where more waits than the ring holds it waits
 // for its turn: who sends so much takes his part in the work.
 func (p *Proc) serve() {
-	if p.in.spilt.Load() {
-		p.mu.Lock()
-	} else if !p.mu.TryLock() {
+	if !p.in.spilt.Load() {
+		p.tryServe()
 		return
 	}
+	p.mu.Lock()
 	p.drain()
 	p.release()
+}
+
+// tryServe is serve, but that it waits for nobody.
+func (p *Proc) tryServe() {
+	if p.mu.TryLock() {
+		p.drain()
+		p.release()
+	}
 }
 
 // depart releases the lock for something long that the rank's own goroutine does within a call: others serve it as while its program computes.

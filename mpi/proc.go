@@ -64,7 +64,7 @@ type Proc struct {
 	sketch     *schedule // the memory of a collective that is over, to be used again
 	spare      []byte    // scratch memory of the last collective, to be used again
 	bounce     []byte    // memory to pack into
-	head       [headerBytes]byte
+	head       [HeaderBytes]byte
 	payloads   payloads
 	awaits     []uint32   // memory for the requests that a call waits for
 	listed     []*request // memory for the requests that a call names

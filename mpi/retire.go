@@ -5,13 +5,21 @@ func (p *Proc) describeDone(r *request, ptr uint32) error {
 	if r.kind == reqGeneral {
 		return p.queryGeneral(r, ptr)
 	}
+	p.describe(r, ptr)
+	return nil
+}
+
+// describe is describeDone for what the library does itself.
+func (p *Proc) describe(r *request, ptr uint32) {
+	if ptr == statusIgnore {
+		return
+	}
 	st := r.result
 	if r.kind == reqSend {
 		st = emptyStatus()
 		st.cancelled = r.result.cancelled
 	}
 	p.putStatus(r.owner(p), ptr, st)
-	return nil
 }
 
 // owner is the communicator that a request's ranks count in, and its errors are raised on.
@@ -31,19 +39,16 @@ func (p *Proc) retire(list span, i int, r *request, ptr uint32) error {
 	if r.kind == reqGeneral {
 		return p.retireGeneral(list, i, r, ptr)
 	}
-	err := p.describeDone(r, ptr)
+	p.describe(r, ptr)
 	st, c, kind := r.result, r.owner(p), r.kind
 	single := kind != reqCollective || r.coll.received
-	switch {
-	case r.persistent:
+	if r.persistent {
 		r.active = false
-	default:
+	} else {
 		order.PutUint32(p.bytes(list)[4*i:], requestNull)
 		p.take(r.index)
 	}
 	switch {
-	case err != nil:
-		return err
 	case st.class < success:
 		return c.on(st.endedError())
 	case st.class != success && kind == reqWindow:
@@ -72,9 +77,32 @@ func (p *Proc) retireGeneral(list span, i int, r *request, ptr uint32) error {
 	return err
 }
 
+// failures are those of the requests that one call ends: each is in its status, and the first is the call's.
+type failures struct{ first *callError }
+
+// note stores how a request has ended. It returns what is none of MPI's errors: the call is over then.
+func (f *failures) note(p *Proc, statusPtr uint32, err error) error {
+	e, isMPI := err.(*callError) //nolint:errorlint // never wrapped
+	if err != nil && !isMPI {
+		return err
+	}
+	if isMPI && f.first == nil {
+		f.first = e
+	}
+	p.putError(statusPtr, errorClass(err))
+	return nil
+}
+
+func (f *failures) result() (uint64, error) {
+	if f.first == nil {
+		return success, nil
+	}
+	return 0, &callError{class: errInStatus, why: f.first.Error(), comm: f.first.comm}
+}
+
 // retireAll ends all requests of a list.
 func (p *Proc) retireAll(list span, reqs []*request, ptr uint32) (uint64, error) {
-	var failed *callError
+	var failed failures
 	for i, r := range reqs {
 		if r == nil {
 			p.putStatus(p.self, statusPtr(ptr, i), emptyStatus())
@@ -85,19 +113,11 @@ func (p *Proc) retireAll(list span, reqs []*request, ptr uint32) (uint64, error)
 			continue // the same handle twice in the list, or ended by a function of the program: what has its place now is another
 		}
 		err := p.retire(list, i, r, statusPtr(ptr, i))
-		e, isMPI := err.(*callError) //nolint:errorlint // never wrapped
-		if err != nil && !isMPI {
+		if err := failed.note(p, statusPtr(ptr, i), err); err != nil {
 			return 0, err
 		}
-		if isMPI && failed == nil {
-			failed = e
-		}
-		p.putError(statusPtr(ptr, i), errorClass(err))
 	}
-	if failed != nil {
-		return 0, &callError{class: errInStatus, why: failed.Error(), comm: failed.comm}
-	}
-	return success, nil
+	return failed.result()
 }
 
 // retireAny ends the request at i; without active requests (i < 0) the index is
@@ -118,7 +138,7 @@ func (p *Proc) retireSome(a args, list span, reqs []*request, active int) (uint6
 	if active == 0 {
 		return success, p.putInt(a.u32(2), undefined)
 	}
-	var failed *callError
+	var failed failures
 	n := 0
 	for i, r := range reqs {
 		if r == nil || !r.done || r.internal { // as in retireAll
@@ -126,14 +146,9 @@ func (p *Proc) retireSome(a args, list span, reqs []*request, active int) (uint6
 		}
 		ptr := statusPtr(a.u32(4), n)
 		err := p.retire(list, i, r, ptr)
-		e, isMPI := err.(*callError) //nolint:errorlint // never wrapped
-		if err != nil && !isMPI {
+		if err := failed.note(p, ptr, err); err != nil {
 			return 0, err
 		}
-		if isMPI && failed == nil {
-			failed = e
-		}
-		p.putError(ptr, errorClass(err))
 		if err := p.putInt(a.u32(3)+4*uint32(n), i); err != nil {
 			return 0, err
 		}
@@ -142,8 +157,5 @@ func (p *Proc) retireSome(a args, list span, reqs []*request, active int) (uint6
 	if err := p.putInt(a.u32(2), n); err != nil {
 		return 0, err
 	}
-	if failed != nil {
-		return 0, &callError{class: errInStatus, why: failed.Error(), comm: failed.comm}
-	}
-	return success, nil
+	return failed.result()
 }

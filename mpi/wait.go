@@ -178,21 +178,27 @@ func callWaitall(p *Proc, a args) (uint64, error) {
 }
 
 func callTestall(p *Proc, a args) (uint64, error) {
-	list, reqs, _, err := p.list(a.u32(1), a.int(0))
+	list, reqs, done, err := p.testedAll(a)
+	if err != nil || !done {
+		return success, err
+	}
+	return p.retireAll(list, reqs, a.u32(3))
+}
+
+// testedAll checks count, requests, flag and statuses, looks whether all requests are done, and stores that.
+func (p *Proc) testedAll(a args) (list span, reqs []*request, done bool, err error) {
+	list, reqs, _, err = p.list(a.u32(1), a.int(0))
 	if err == nil {
 		err = p.statuses(a.u32(3), len(reqs))
 	}
 	if err != nil {
-		return 0, err
+		return list, nil, false, err
 	}
 	if !allDone(reqs) {
 		p.poll(reqs...)
 	}
-	done := allDone(reqs)
-	if err := p.putInt(a.u32(2), truth(done)); err != nil || !done {
-		return success, err
-	}
-	return p.retireAll(list, reqs, a.u32(3))
+	done = allDone(reqs)
+	return list, reqs, done, p.putInt(a.u32(2), truth(done))
 }
 
 // poll looks at what a program asks for in a loop, and lets others run.

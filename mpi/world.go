@@ -503,10 +503,7 @@ func (w *World) Room() {
 		}
 		p.reopened.Store(true)
 		p.in.urgent.Store(true) // behind that: who clears it finds it
-		if p.mu.TryLock() {
-			p.drain()
-			p.release()
-		}
+		p.tryServe()
 	}
 }
 

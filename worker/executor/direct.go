@@ -95,11 +95,9 @@ func (l *link) flush(d *direct, passes func() bool) (some, again bool) {
 	if !all {
 		return n > 0, false
 	}
-	refused := l.queue.refused
-	if m, _ := l.queue.take(); m != nil { // which is written with the next look
+	if m := l.queue.pop(); m != nil { // which is written with the next look
 		d.rest = append(d.rest, m.out[0].ReadOnlyData()...)
 		m.out.Free()
-		l.queue.refused = refused // until there is room
 		return true, false
 	}
 	d.full.Store(false)

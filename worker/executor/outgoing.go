@@ -83,12 +83,20 @@ func (o *outgoing) put(head, payload []byte, urgent bool) {
 
 // take takes the message that goes next; nil: there is none. again says that there is room for those who were refused.
 func (o *outgoing) take() (m *batch, again bool) {
+	if m = o.pop(); m == nil {
+		return nil, false
+	}
+	return m, o.waiting <= outgoingBudget/2 && o.wanted()
+}
+
+// pop is take without a word to those who were refused.
+func (o *outgoing) pop() *batch {
 	queue := &o.urgent
 	if len(*queue) == 0 {
 		queue = &o.rest
 	}
 	if len(*queue) == 0 {
-		return nil, false
+		return nil
 	}
 	b := (*queue)[0]
 	*queue = slices.Delete(*queue, 0, 1)
@@ -96,10 +104,7 @@ func (o *outgoing) take() (m *batch, again bool) {
 	if queue == &o.rest {
 		o.waiting -= len(*b)
 	}
-	if o.waiting <= outgoingBudget/2 {
-		again = o.wanted()
-	}
-	return &batch{out: mem.BufferSlice{mem.NewBuffer(b, pieces)}}, again
+	return &batch{out: mem.BufferSlice{mem.NewBuffer(b, pieces)}}
 }
 
 // room reports whether more may be put that is not urgent.

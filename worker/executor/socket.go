@@ -128,6 +128,18 @@ func withoutRuntime(tcp *net.TCPConn) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "direct connection"), nil
 }
 
+// vector names two pieces of memory to the kernel, as far as they are not empty, and returns how many that are.
+func vector(parts *[2]unix.Iovec, one, other []byte) (n uint64) {
+	for _, b := range [...][]byte{one, other} {
+		if len(b) > 0 {
+			parts[n].Base = &b[0]
+			parts[n].SetLen(len(b))
+			n++
+		}
+	}
+	return n
+}
+
 // write gives a frame to the kernel, without waiting; what it does not take is left in rest.
 func (d *direct) write(head, payload []byte) {
 	d.joined = binary.LittleEndian.AppendUint32(d.joined[:0], uint32(len(head)+len(payload)))
@@ -160,14 +172,7 @@ func (d *direct) writeRest() (n int, all bool) {
 
 // push gives bytes to the kernel, as many as it takes now.
 func (d *direct) push(one, other []byte) int {
-	d.message.Iovlen = 0
-	for _, b := range [...][]byte{one, other} {
-		if len(b) > 0 {
-			d.parts[d.message.Iovlen].Base = &b[0]
-			d.parts[d.message.Iovlen].SetLen(len(b))
-			d.message.Iovlen++
-		}
-	}
+	d.message.Iovlen = vector(&d.parts, one, other)
 	d.written = transfer{}
 	err := d.raw.Write(d.send)
 	d.parts = [2]unix.Iovec{} // the guest's memory may go
@@ -214,14 +219,7 @@ func (d *direct) readTo(place []byte) int {
 	if wanted := max(d.wants()-d.have, 0) + readBytes; len(room) > wanted {
 		room = room[:wanted]
 	}
-	d.heads.Iovlen = 0
-	for _, b := range [...][]byte{place, room} {
-		if len(b) > 0 {
-			d.into[d.heads.Iovlen].Base = &b[0]
-			d.into[d.heads.Iovlen].SetLen(len(b))
-			d.heads.Iovlen++
-		}
-	}
+	d.heads.Iovlen = vector(&d.into, place, room)
 	d.read = transfer{}
 	err := d.raw.Read(d.receive)
 	d.into = [2]unix.Iovec{} // the guest's memory may go
