@@ -237,41 +237,6 @@ func TestAtTheLimit(t *testing.T) {
 	require.Greater(t, a.ranks[0].p.kept, int64(1))
 }
 
-// TestNothingIsLeftOfWhatFails: a call that makes several things and has no room for the last leaves none.
-func TestNothingIsLeftOfWhatFails(t *testing.T) {
-	cfg := smallConfig(1)
-	cfg.MaxRequests = 4
-	for r, err := range runLocal(t, cfg, func(g *guest) {
-		g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
-		g.call("MPI_Comm_set_errhandler", commSelf, errorsReturn)
-		for i := range cfg.MaxRequests {
-			g.call("MPI_Irecv", rbuf, 1, tInt, 0, i, commWorld, 64+4*i)
-		}
-		kept, comms := g.p.kept, len(g.p.comms.items)
-		require.NotZero(t, g.call("MPI_Comm_idup", commWorld, 100, 104))
-		require.Equal(t, []any{kept, comms}, []any{g.p.kept, len(g.p.comms.items)})
-		for i := range cfg.MaxRequests {
-			g.call("MPI_Cancel", 64+4*i)
-		}
-		g.call("MPI_Waitall", cfg.MaxRequests, 64, 0)
-
-		kept, types := g.p.kept, len(g.p.types.items)
-		require.NotZero(t, g.call("MPI_Type_dup", tInt, 0))
-		g.p.kept = cfg.MaxMemory
-		require.EqualValues(t, errNoMem, g.call("MPI_Type_dup", tInt, 100))
-		require.EqualValues(t, errNoMem, g.call("MPI_Comm_dup", commWorld, 100))
-		require.EqualValues(t, errNoMem, g.call("MPI_Comm_idup", commWorld, 100, 104))
-		g.setInts(128, 1, 0)
-		require.EqualValues(t, errNoMem, g.call("MPI_Cart_create", commWorld, 1, 128, 132, 0, 100))
-		require.EqualValues(t, cfg.MaxMemory, g.p.kept)
-		g.p.kept = kept
-		require.Equal(t, []int{types, comms}, []int{len(g.p.types.items), len(g.p.comms.items)})
-		require.Len(t, g.p.freeList, len(g.p.requests))
-	}) {
-		require.NoError(t, err, "rank %d", r)
-	}
-}
-
 // TestDeepTypes: a type is made of types no deeper than whoever goes through it can go down, a rank that has the deepest one moves, and copies of copies are
 // not deep.
 func TestDeepTypes(t *testing.T) {
@@ -307,85 +272,6 @@ func TestDeepTypes(t *testing.T) {
 	require.LessOrEqual(t, g.p.kept, none+typeCost*(maxTypeDepth+2)+wordCost*(maxTypeDepth+2))
 	g.call("MPI_Type_free", 64)
 	require.Equal(t, none, g.p.kept)
-}
-
-// TestRefusedCollectiveIsMadeAgain: a collective for which a rank had no room is still the one that the others are in.
-func TestRefusedCollectiveIsMadeAgain(t *testing.T) {
-	hungry(t, 2, 1<<20, func(g *guest) {
-		g.setInts(sbuf, 5)
-		if g.rank == 0 {
-			kept := g.p.kept
-			g.p.kept = 1 << 20
-			require.EqualValues(t, errNoMem, g.call("MPI_Iallreduce", sbuf, rbuf, 30_000, tInt, opSum, commWorld, 64))
-			require.EqualValues(t, errNoMem, g.call("MPI_Allreduce_init", sbuf, rbuf, 30_000, tInt, opSum, commWorld, infoNull, 64))
-			require.EqualValues(t, errNoMem, g.call("MPI_Comm_idup", commWorld, 64, 68))
-			require.EqualValues(t, errNoMem, g.call("MPI_Comm_dup", commWorld, 64))
-			g.p.kept = kept
-		}
-		g.call("MPI_Comm_group", commWorld, 140)
-		g.call("MPI_Intercomm_create", commSelf, 0, commWorld, 1-g.rank, 9, 144)
-		for _, again := range []func() uint64{
-			func() uint64 { return g.call("MPI_Comm_dup", commWorld, 64) },
-			func() uint64 { return g.call("MPI_Comm_split", commWorld, 3, -g.rank, 64) },
-			func() uint64 {
-				g.setInts(128, 2, 1)
-				return g.call("MPI_Cart_create", commWorld, 1, 128, 132, 0, 64)
-			},
-			func() uint64 { return g.call("MPI_Comm_create_group", commWorld, g.int(140), 5, 64) },
-			func() uint64 { return g.call("MPI_Intercomm_merge", g.int(144), g.rank, 64) },
-			func() uint64 {
-				g.setInts(128, g.rank, 1, 1-g.rank)
-				return g.call("MPI_Dist_graph_create", commWorld, 1, 128, 132, 136, 2, infoNull, 0, 64)
-			},
-		} {
-			if g.rank == 0 {
-				kept := g.p.kept
-				g.p.kept = 1<<20 - 10
-				require.EqualValues(t, errNoMem, again())
-				g.p.kept = kept
-			}
-			require.EqualValues(t, success, again())
-			require.EqualValues(t, success, g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, opSum, g.int(64)))
-			require.Equal(t, 10, g.int(rbuf))
-			g.call("MPI_Comm_free", 64)
-		}
-		require.EqualValues(t, success, g.call("MPI_Comm_idup", commWorld, 64, 68))
-		require.EqualValues(t, success, g.call("MPI_Allreduce", sbuf, rbuf, 30_000, tInt, opSum, commWorld))
-		require.Equal(t, 10, g.int(rbuf))
-		g.call("MPI_Wait", 68, 0)
-		require.EqualValues(t, success, g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, opSum, g.int(64)))
-		g.call("MPI_Comm_free", 64)
-
-		// So is one that a function of the program has let fail, and the key of an attribute that was copied before is not needed any more.
-		const copies = 11
-		g.p.Bind(g.program)
-		fails := g.rank == 0
-		g.functions[copies] = func(...uint32) uint32 {
-			if fails {
-				fails = false
-				return errOther
-			}
-			return success
-		}
-		keys := len(g.p.keyvals.items)
-		g.call("MPI_Comm_create_keyval", 1, 0, 400, 0) // MPI_COMM_DUP_FN
-		g.call("MPI_Comm_create_keyval", copies, 0, 404, 0)
-		g.call("MPI_Comm_set_attr", commWorld, g.int(400), 1)
-		g.call("MPI_Comm_set_attr", commWorld, g.int(404), 1)
-		if g.rank == 0 {
-			require.NotZero(t, g.call("MPI_Comm_idup", commWorld, 64, 68))
-		}
-		require.EqualValues(t, success, g.call("MPI_Comm_idup", commWorld, 64, 68))
-		g.call("MPI_Wait", 68, 0)
-		require.EqualValues(t, success, g.call("MPI_Barrier", g.int(64)))
-		require.EqualValues(t, success, g.call("MPI_Barrier", commWorld))
-		g.call("MPI_Comm_free", 64)
-		for _, at := range []int{400, 404} {
-			g.call("MPI_Comm_delete_attr", commWorld, g.int(at))
-			g.call("MPI_Comm_free_keyval", at)
-		}
-		require.Len(t, g.p.keyvals.items, keys)
-	})
 }
 
 // TestCallbacksDoNotCheatTheCharge: whatever a program's attribute functions free, what is still needed is charged for, once.
