@@ -99,12 +99,24 @@ func TestStraightWayKeepsOrder(t *testing.T) {
 	}
 }
 
-// TestStraightRequests: nonblocking calls of short messages take the straight way, and what they give is what the long one gives.
-func TestStraightRequests(t *testing.T) {
+// straightPair are two ranks of a World that have had to do with each other, and have made requests.
+type straightPair struct {
+	t    *testing.T
+	a, b *guest
+}
+
+const (
+	straightList   = 64 // where their requests are
+	straightMost   = 8
+	straightStatus = 2048
+)
+
+func newStraightPair(t *testing.T) straightPair {
+	t.Helper()
+	const list, most = straightList, straightMost
 	w := NewWorld(smallConfig(2), noNetwork{})
 	a, b := begun(t, w, 0, arenaBytes), begun(t, w, 1, arenaBytes)
-	const st, list, most = 2048, 64, 8
-	for _, g := range []*guest{a, b} { // they have had to do with each other, and have made requests
+	for _, g := range []*guest{a, b} {
 		g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
 		for i := range most {
 			g.call("MPI_Isend", sbuf, 0, tByte, 1-g.rank, 9, commWorld, list+4*i)
@@ -117,40 +129,52 @@ func TestStraightRequests(t *testing.T) {
 		}
 		g.p.idle = nil
 	}
-	quick := func(g *guest, name string, params ...int) {
-		t.Helper()
-		v := make([]uint64, len(params))
-		for i, x := range params {
-			v[i] = 0xdead<<32 | uint64(uint32(int32(x)))
-		}
-		g.p.enter()
-		defer g.p.leave()
-		require.True(t, g.calls[name].quick(g.p, v), name)
+	return straightPair{t, a, b}
+}
+
+// quick makes a call that must take the straight way.
+func (x straightPair) quick(g *guest, name string, params ...int) {
+	x.t.Helper()
+	v := make([]uint64, len(params))
+	for i, p := range params {
+		v[i] = 0xdead<<32 | uint64(uint32(int32(p)))
 	}
-	free := func() {
-		t.Helper()
-		for _, g := range []*guest{a, b} {
-			require.Len(t, g.p.freeList, len(g.p.requests))
-			for _, r := range g.p.requests {
-				require.Equal(t, request{index: r.index}, *r, "as new")
-			}
-			require.Empty(t, g.p.idle, "no message was made")
+	g.p.enter()
+	defer g.p.leave()
+	require.True(x.t, g.calls[name].quick(g.p, v), name)
+}
+
+// free requires that nothing is left: all requests are as new, and no message was made.
+func (x straightPair) free() {
+	x.t.Helper()
+	for _, g := range []*guest{x.a, x.b} {
+		require.Len(x.t, g.p.freeList, len(g.p.requests))
+		for _, r := range g.p.requests {
+			require.Equal(x.t, request{index: r.index}, *r, "as new")
 		}
+		require.Empty(x.t, g.p.idle, "no message was made")
 	}
+}
+
+// TestStraightRequests: nonblocking calls of short messages take the straight way, and what they give is what the long one gives.
+func TestStraightRequests(t *testing.T) {
+	x := newStraightPair(t)
+	a, b := x.a, x.b
+	const st, list = straightStatus, straightList
 	for _, first := range []bool{false, true} { // posted before, or after
 		for _, n := range []int{0, 1, 18, 100} {
 			for _, by := range [][2]int{{0, 7}, {anySource, 7}, {0, anyTag}, {anySource, anyTag}} {
 				a.fill(sbuf, n)
 				if first {
-					quick(b, "MPI_Irecv", rbuf, 100, tInt, by[0], by[1], commWorld, list)
+					x.quick(b, "MPI_Irecv", rbuf, 100, tInt, by[0], by[1], commWorld, list)
 				}
-				quick(a, "MPI_Isend", sbuf, n, tInt, 1, 7, commWorld, list)
-				quick(a, "MPI_Wait", list, st)
+				x.quick(a, "MPI_Isend", sbuf, n, tInt, 1, 7, commWorld, list)
+				x.quick(a, "MPI_Wait", list, st)
 				require.Equal(t, requestNull, a.int(list))
 				require.Equal(t, []int{anySource, anyTag}, a.ints(st, 2), "an empty status")
 				if !first {
-					quick(b, "MPI_Irecv", rbuf, 100, tInt, by[0], by[1], commWorld, list)
-					quick(b, "MPI_Wait", list, st)
+					x.quick(b, "MPI_Irecv", rbuf, 100, tInt, by[0], by[1], commWorld, list)
+					x.quick(b, "MPI_Wait", list, st)
 				} else {
 					b.p.idle = nil
 					b.call("MPI_Wait", list, st)
@@ -160,11 +184,17 @@ func TestStraightRequests(t *testing.T) {
 				require.Equal(t, contribution(0, n), b.ints(rbuf, n))
 				require.Equal(t, []int{0, 7}, b.ints(st, 2))
 				require.Equal(t, 4*n, b.int(st+statusCount))
-				free()
+				x.free()
 			}
 		}
 	}
+}
 
+// TestStraightRequestsKeepOrder: messages come in their order, whichever way each of them and its receive takes.
+func TestStraightRequestsKeepOrder(t *testing.T) {
+	x := newStraightPair(t)
+	a, b := x.a, x.b
+	const st, list, most = straightStatus, straightList, straightMost
 	for i := range most { // in their order, whether they were posted before or after they have come
 		b.call("MPI_Irecv", rbuf+8*i, 1, tInt, 0, 1, commWorld, list)
 		a.setInts(sbuf, 2*i, 2*i+1)
@@ -176,6 +206,7 @@ func TestStraightRequests(t *testing.T) {
 		require.Equal(t, []int{2 * i, 2*i + 1}, b.ints(rbuf+8*i, 2))
 		b.p.idle = nil
 	}
+	a.fill(sbuf, most)
 	for _, g := range []*guest{a, b} {
 		for i := range most {
 			g.setInts(st+statusBytes*i+8, 77) // what ERROR was
@@ -183,27 +214,33 @@ func TestStraightRequests(t *testing.T) {
 	}
 	a.call("MPI_Iprobe", 1, 9, commWorld, 96, 0) // it hears of its credit
 	for i := range most {                        // all of them after
-		quick(a, "MPI_Isend", sbuf+4*i, 1, tInt, 1, 1, commWorld, list+4*i)
+		x.quick(a, "MPI_Isend", sbuf+4*i, 1, tInt, 1, 1, commWorld, list+4*i)
 	}
 	for i := range most {
-		quick(b, "MPI_Irecv", rbuf+4*i, 1, tInt, 0, 1, commWorld, list+4*i)
+		x.quick(b, "MPI_Irecv", rbuf+4*i, 1, tInt, 0, 1, commWorld, list+4*i)
 	}
 	for _, g := range []*guest{a, b} {
-		quick(g, "MPI_Waitall", most, list, st)
+		x.quick(g, "MPI_Waitall", most, list, st)
 		for i := range most {
 			require.Equal(t, requestNull, g.int(list+4*i))
 			require.Zero(t, g.int(st+statusBytes*i+8), "ERROR")
 		}
 	}
 	require.Equal(t, a.ints(sbuf, most), b.ints(rbuf, most))
-	free()
+	x.free()
+}
 
-	// One handle twice, one that is null, one that is not done.
-	quick(a, "MPI_Isend", sbuf, 1, tInt, 1, 1, commWorld, list)
+// TestStraightLists: one handle twice in a list, one that is null, one that is not done.
+func TestStraightLists(t *testing.T) {
+	x := newStraightPair(t)
+	a, b := x.a, x.b
+	const list = straightList
+	a.fill(sbuf, 8)
+	x.quick(a, "MPI_Isend", sbuf, 1, tInt, 1, 1, commWorld, list)
 	a.setInts(list+4, a.int(list))
-	quick(a, "MPI_Waitall", 2, list, 0)
+	x.quick(a, "MPI_Waitall", 2, list, 0)
 	require.Equal(t, requestNull, a.int(list))
-	quick(a, "MPI_Isend", sbuf+4, 1, tInt, 1, 1, commWorld, list)
+	x.quick(a, "MPI_Isend", sbuf+4, 1, tInt, 1, 1, commWorld, list)
 	a.setInts(list+4, requestNull)
 	a.call("MPI_Waitall", 2, list, 0)
 	b.call("MPI_Irecv", rbuf, 1, tInt, 0, 1, commWorld, list)
@@ -216,13 +253,21 @@ func TestStraightRequests(t *testing.T) {
 	a.call("MPI_Send", sbuf+8, 1, tInt, 1, 1, commWorld)
 	b.call("MPI_Waitall", 3, list, 0)
 	require.Equal(t, a.ints(sbuf, 3), b.ints(rbuf, 3))
+	b.p.idle = nil // some came into the midst
+	x.free()
+}
 
-	// One that is too long, one that was taken back, and what is wrong.
-	quick(a, "MPI_Isend", sbuf, 8, tInt, 1, 7, commWorld, list)
+// TestStraightWayRefuses: a message that is too long, one that was taken back, and what is wrong are as they are elsewhere.
+func TestStraightWayRefuses(t *testing.T) {
+	x := newStraightPair(t)
+	a, b := x.a, x.b
+	const st, list = straightStatus, straightList
+	a.fill(sbuf, 8)
+	x.quick(a, "MPI_Isend", sbuf, 8, tInt, 1, 7, commWorld, list)
 	b.call("MPI_Irecv", rbuf, 7, tInt, 0, 7, commWorld, list)
 	require.EqualValues(t, errTruncate, b.call("MPI_Wait", list, st))
 	a.call("MPI_Wait", list, 0)
-	quick(a, "MPI_Isend", sbuf, 8, tInt, 1, 7, commWorld, list)
+	x.quick(a, "MPI_Isend", sbuf, 8, tInt, 1, 7, commWorld, list)
 	a.call("MPI_Cancel", list)
 	b.call("MPI_Iprobe", 0, 7, commWorld, 96, 0) // it answers
 	a.call("MPI_Wait", list, st)
@@ -249,5 +294,5 @@ func TestStraightRequests(t *testing.T) {
 		require.NotZero(t, g.call("MPI_Waitall", 2, arenaBytes-4, 0))
 		g.p.idle = nil
 	}
-	free()
+	x.free()
 }
