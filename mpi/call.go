@@ -1,21 +1,10 @@
 package mpi
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
-)
-
-// Kind is the wasm type of a parameter or result.
-type Kind uint8
-
-// The wasm types that MPI functions use.
-const (
-	I32 Kind = iota + 1
-	I64
-	F64
 )
 
 // Call is one MPI function as guests import it from wasm module "mpi_abi".
@@ -149,7 +138,7 @@ func (p *Proc) Invoke(c *Call, params []uint64) (uint64, error) {
 	}
 	if !c.any && (!p.initialized || p.finalized) && len(p.sessions.items) == 0 {
 		when := pick(p.finalized, "after MPI_Finalize", "before MPI_Init")
-		return 0, p.abort(c, params, &callError{class: errOther, why: "called " + when + ", outside of MPI_Init .. MPI_Finalize"})
+		return 0, p.abort(c, params, &callError{mpiError: mpiError{errOther, "called " + when + ", outside of MPI_Init .. MPI_Finalize"}})
 	}
 	// A callback of the running call may make calls of its own.
 	p.running = running{call: c, args: params, depth: outer.depth + 1}
@@ -177,7 +166,7 @@ type running struct {
 // dispatch runs the call, or what is left of it, and applies the error handler.
 func (p *Proc) dispatch(c *Call, v []uint64) (uint64, error) {
 	if s := p.running.resumed; s != nil && !s.is(c, v) {
-		return 0, p.abort(c, v, &callError{class: errIntern, why: "a frozen " + s.call + " was not made again first"})
+		return 0, p.abort(c, v, &callError{mpiError: mpiError{errIntern, "a frozen " + s.call + " was not made again first"}})
 	}
 	if len(p.active) > 0 {
 		if err := p.progress(); err != nil {
@@ -188,8 +177,8 @@ func (p *Proc) dispatch(c *Call, v []uint64) (uint64, error) {
 	if err == nil {
 		return result, nil
 	}
-	var e *callError
-	if !errors.As(err, &e) {
+	e := raised(err)
+	if e == nil {
 		return 0, err
 	}
 	return p.handle(c, v, e)

@@ -136,10 +136,12 @@ func setErrhandler(kind objectKind) func(*Proc, args) (uint64, error) {
 
 // raise makes err an error on the same object.
 func (e *callError) raise(err error) error {
-	if r, ok := err.(*callError); ok { //nolint:errorlint // a callError is never wrapped
-		r.comm, r.win, r.session = e.comm, e.win, e.session
+	r := raised(err)
+	if r == nil {
+		return err
 	}
-	return err
+	r.comm, r.win, r.session = e.comm, e.win, e.session
+	return r
 }
 
 func getErrhandler(kind objectKind) func(*Proc, args) (uint64, error) {

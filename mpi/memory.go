@@ -332,7 +332,7 @@ func (p *Proc) handles(ptr uint32, n int) (span, error) {
 
 // argError makes a bad pointer that is no message buffer an MPI_ERR_ARG.
 func argError(err error) error {
-	if e, ok := err.(*callError); ok && e.class == errBuffer { //nolint:errorlint // never wrapped: made three lines up the stack
+	if e, ok := err.(*mpiError); ok && e.class == errBuffer { //nolint:errorlint // never wrapped: made three lines up the stack
 		e.class = errArg
 	}
 	return err

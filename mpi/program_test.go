@@ -40,7 +40,7 @@ func (g *program) Reserve(n uint32) (uint32, func(), error) {
 func (g *program) Alloc(n, align uint32) (uint32, error) {
 	at := (g.heap + align - 1) / align * align
 	if at+n > heapEnd {
-		return 0, &callError{class: errNoMem, why: "the test's heap is full"}
+		return 0, fail(errNoMem, "the test's heap is full")
 	}
 	g.heap = at + n
 	return at, nil

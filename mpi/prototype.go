@@ -7,6 +7,16 @@ import (
 	"sync"
 )
 
+// Kind is the wasm type of a parameter or result.
+type Kind uint8
+
+// The wasm types that MPI functions use.
+const (
+	I32 Kind = iota + 1
+	I64
+	F64
+)
+
 // prototypes holds the C prototype of every function of the standard, a line each: the one source of
 // signatures, for the host functions here and for the declarations in mpi.h.
 //

@@ -82,11 +82,11 @@ type failures struct{ first *callError }
 
 // note stores how a request has ended. It returns what is none of MPI's errors: the call is over then.
 func (f *failures) note(p *Proc, statusPtr uint32, err error) error {
-	e, isMPI := err.(*callError) //nolint:errorlint // never wrapped
-	if err != nil && !isMPI {
+	e := raised(err)
+	if err != nil && e == nil {
 		return err
 	}
-	if isMPI && f.first == nil {
+	if f.first == nil {
 		f.first = e
 	}
 	p.putError(statusPtr, errorClass(err))
@@ -97,7 +97,7 @@ func (f *failures) result() (uint64, error) {
 	if f.first == nil {
 		return success, nil
 	}
-	return 0, &callError{class: errInStatus, why: f.first.Error(), comm: f.first.comm}
+	return 0, &callError{mpiError: mpiError{errInStatus, f.first.Error()}, comm: f.first.comm}
 }
 
 // retireAll ends all requests of a list.

@@ -2,6 +2,23 @@ package mpi
 
 import "slices"
 
+// Handles of what a program makes: each kind counts up from its own base, so that a handle of
+// another kind is told apart from a stale one.
+const (
+	baseRequest    = 0x1000 // the ABI keeps lower values for constants
+	baseComm       = 0x40000000
+	baseType       = 0x41000000
+	baseGroup      = 0x42000000
+	baseOp         = 0x43000000
+	baseErrhandler = 0x44000000
+	baseInfo       = 0x46000000
+	baseWin        = 0x47000000
+	baseMessage    = 0x48000000
+	baseSession    = 0x49000000
+	baseKeyval     = 0x4a000000
+	handleSpan     = 1 << 24 // handles of a kind
+)
+
 // table holds what a program has made of one kind, by handle. The handle that was given back last is given out first, as
 // programs that keep stale handles of things they make again and again expect.
 type table[T any] struct {
