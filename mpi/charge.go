@@ -29,8 +29,6 @@ func (p *Proc) roomFor(n int) error { return p.roomToPass(2 * wordCost * int64(n
 
 // Sizes of what lists are made of, about: a list that grows has up to as much again in reserve.
 const (
-	typeCost  = 320
-	pieceCost = 48
 	wordCost  = 8
 	blockCost = 128 // of a constructor's argument, while the type is being made
 	commCost  = 512
@@ -110,20 +108,6 @@ func (p *Proc) recost(x *info, most int64, change func()) error {
 func costOf[T any, P costly[T]](t *table[T]) (n int64) {
 	for _, v := range t.items {
 		n += P(v).cost()
-	}
-	return n
-}
-
-// cost is what a type takes without the types that it was made of, but with those that were made for it alone.
-func (t *datatype) cost() int64 {
-	m := &t.made
-	n := int64(typeCost + pieceCost*len(t.pieces) + wordCost*(len(m.ints)+len(m.addrs)+len(m.counts)+len(m.types)))
-	var last *datatype
-	for i := range t.pieces {
-		if inner := t.pieces[i].typ; inner != nil && inner != last && inner.handle == 0 {
-			n += inner.cost()
-			last = inner
-		}
 	}
 	return n
 }

@@ -17,6 +17,8 @@ type codec struct {
 	size    int // ranks of the world
 	depth   int
 
+	typeAttrs map[*datatype]*attributes // the rank's
+
 	// Things that several others point to are written where they are met first, and by their number later.
 	types       refs[datatype]
 	hosts       refs[hostBuffer]

@@ -1,12 +1,5 @@
 package mpi
 
-import (
-	"encoding/binary"
-)
-
-// order is the byte order of wasm memory, of frames and of captured state.
-var order = binary.LittleEndian //nolint:gochecknoglobals // immutable; a constant if the type allowed
-
 // datatype is a named or derived datatype (MPI 5.0 chapter 5). It is immutable once it is made, but for what
 // hangs on it: name, attributes, handle. Others point to it, so it lives on after MPI_Type_free for as long as
 // messages or types need it.
@@ -18,7 +11,6 @@ type datatype struct {
 	fixed     bool // of the library: cannot be freed
 	depth     int  // how many types it was made of, one of the other
 	users     int  // types that were made of it, and one for the program's handles: charged for while there is any
-	attrs     attributes
 
 	class  typeClass
 	base   *datatype // the basic type that all elements are of, itself for a basic one; nil: of several
@@ -154,52 +146,23 @@ func (t *datatype) String() string {
 	return "a derived datatype"
 }
 
-// typeOf finds a datatype by handle.
-func (p *Proc) typeOf(handle uint32) (*datatype, error) {
-	if t := p.w.named(handle); t != nil {
-		return t, nil
-	}
-	if t := p.types.get(handle); t != nil {
-		return t, nil
-	}
-	if handle == typeNull {
-		return nil, fail(errType, "datatype is MPI_DATATYPE_NULL")
-	}
-	return nil, fail(errType, "datatype %#x is not known", handle)
-}
+// What a type takes, in bytes, about: a list that grows has up to as much again in reserve.
+const (
+	typeCost   = 320
+	pieceCost  = 48
+	numberCost = 8
+)
 
-// committed finds a datatype that may be used in communication.
-func (p *Proc) committed(handle uint32) (*datatype, error) {
-	t, err := p.typeOf(handle)
-	if err == nil && !t.committed {
-		return nil, fail(errType, "datatype %#x is not committed: call MPI_Type_commit first", handle)
-	}
-	return t, err
-}
-
-// hold gives the program one more handle of a type, and returns it.
-func (p *Proc) hold(t *datatype) (uint32, error) {
-	if t.predefined() {
-		return t.handle, nil
-	}
-	if t.refs == 0 {
-		if err := p.use(t); err != nil {
-			return 0, err
+// cost is what a type takes, in bytes, without the types that it was made of, but with those that were made for it alone.
+func (t *datatype) cost() int64 {
+	m := &t.made
+	n := int64(typeCost + pieceCost*len(t.pieces) + numberCost*(len(m.ints)+len(m.addrs)+len(m.counts)+len(m.types)))
+	var last *datatype
+	for i := range t.pieces {
+		if inner := t.pieces[i].typ; inner != nil && inner != last && inner.handle == 0 {
+			n += inner.cost()
+			last = inner
 		}
 	}
-	h, err := p.handleOf(t)
-	if err == nil {
-		t.handle = h
-		t.refs++
-	} else if t.refs == 0 {
-		p.disuse(t)
-	}
-	return h, err
-}
-
-func (p *Proc) handleOf(t *datatype) (uint32, error) {
-	if t.handle != 0 {
-		return p.types.again(t, t.handle, p.w.cfg.MaxObjects)
-	}
-	return p.types.add(t, p.w.cfg.MaxObjects)
+	return n
 }

@@ -80,6 +80,7 @@ type objects struct {
 	comms       table[comm]
 	groups      table[group]
 	types       table[datatype]
+	typeAttrs   map[*datatype]*attributes // of derived datatypes that have a handle
 	named       map[uint32]*overlay  // of predefined datatypes
 	f90         map[string]*datatype // types chosen by precision and the like, by what was asked
 	ops         table[operation]
@@ -113,7 +114,7 @@ func newObjects(self *group, world *group, rank Rank) objects {
 		self:   &comm{handle: commSelf, id: uint64(rank)<<idBits | 1, group: self, errhandler: fatal, name: "MPI_COMM_SELF"},
 		nextID: 1,
 
-		comms: newTable[comm](baseComm), groups: newTable[group](baseGroup), types: newTable[datatype](baseType),
+		comms: newTable[comm](baseComm), groups: newTable[group](baseGroup), types: newTable[datatype](baseType), typeAttrs: map[*datatype]*attributes{},
 		ops: newTable[operation](baseOp), errhandlers: newTable[errhandler](baseErrhandler), keyvals: newTable[keyval](baseKeyval),
 		infos: newTable[info](baseInfo), messages: newTable[message](baseMessage), sessions: newTable[session](baseSession),
 		wins: newTable[window](baseWin), named: map[uint32]*overlay{}, f90: map[string]*datatype{}, winByID: map[uint64]*window{},

@@ -12,6 +12,7 @@ const stateVersion = 3
 // encode writes the rank's state. Equal states give equal bytes.
 func (p *Proc) encode() []byte {
 	c := newWriter()
+	c.typeAttrs = p.typeAttrs
 	c.state(p)
 	return c.out
 }
@@ -20,6 +21,7 @@ func (p *Proc) encode() []byte {
 // library panic later; it cannot tell a wrong state that is well formed.
 func (p *Proc) decode(state []byte) error {
 	c := newReader(state)
+	c.typeAttrs = p.typeAttrs
 	c.state(p)
 	c.check(c.err != nil || len(c.in) == 0, "%d bytes are left over", len(c.in))
 	if c.err == nil {

@@ -34,8 +34,20 @@ func (c *codec) datatype(v **datatype) {
 		c.string(&t.name)
 		c.bool(&t.committed)
 		c.bool(&t.fixed)
-		c.attributes(&t.attrs)
+		c.typeAttributes(t)
 	})
+}
+
+// typeAttributes writes or reads a derived type's attributes. A type that is sent to another rank has none there.
+func (c *codec) typeAttributes(t *datatype) {
+	a := c.typeAttrs[t]
+	if a == nil {
+		a = &attributes{}
+	}
+	c.attributes(a)
+	if c.reading && len(a.list) > 0 && c.typeAttrs != nil {
+		c.typeAttrs[t] = a
+	}
 }
 
 func (c *codec) contents(m *contents) {

@@ -211,7 +211,8 @@ func callTypeDup(p *Proc, a args) (uint64, error) {
 	}
 	p.charge(old) // whatever the program's functions do
 	defer p.disuse(old)
-	if err := p.copyAttributes(a.u32(0), p.typeAttributes(old), &t.attrs); err != nil {
+	if err := p.copyAttributes(a.u32(0), p.typeAttributes(old), p.typeAttributes(t)); err != nil {
+		delete(p.typeAttrs, t)
 		if bad := p.putWord(a.u32(1), typeNull); bad != nil {
 			return 0, bad
 		}
@@ -219,7 +220,8 @@ func callTypeDup(p *Proc, a args) (uint64, error) {
 	}
 	v, err := p.giveType(t, a.u32(1))
 	if err != nil {
-		p.forget(&t.attrs)
+		p.forget(p.typeAttributes(t))
+		delete(p.typeAttrs, t)
 	}
 	return v, err
 }
@@ -250,7 +252,7 @@ func callTypeFree(p *Proc, a args) (uint64, error) {
 		return 0, fail(errType, "the predefined datatype %s cannot be freed", t)
 	}
 	if t.refs == 1 {
-		if err := p.deleteAttributes(h, &t.attrs); err != nil {
+		if err := p.deleteAttributes(h, p.typeAttributes(t)); err != nil {
 			return 0, err
 		}
 		if p.types.get(h) != t {
@@ -258,6 +260,7 @@ func callTypeFree(p *Proc, a args) (uint64, error) {
 		}
 	}
 	if t.refs--; t.refs <= 0 {
+		delete(p.typeAttrs, t)
 		p.types.drop(h)
 		p.disuse(t)
 	}

@@ -107,7 +107,10 @@ func (p *Proc) typeAttributes(t *datatype) *attributes {
 	if t.predefined() {
 		return &p.overlay(t).attrs
 	}
-	return &t.attrs
+	if p.typeAttrs[t] == nil {
+		p.typeAttrs[t] = &attributes{}
+	}
+	return p.typeAttrs[t]
 }
 
 // envelope splits contents as MPI_Type_get_contents gives them. A type made with 64-bit values has its
