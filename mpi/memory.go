@@ -1,32 +1,5 @@
 package mpi
 
-// hostBuffer is memory of the library: the scratch of a collective, or the copy of a buffered message.
-// It belongs to one rank and is part of its captured state.
-type hostBuffer struct{ b []byte }
-
-// span is a buffer of a request: elements of a datatype at an address of the guest's memory, or plain
-// bytes in a hostBuffer. It is never a Go slice of guest memory, so that a request can be captured and
-// restored around other memory.
-type span struct {
-	host *hostBuffer // nil: the guest's memory
-	off  uint32      // address of the first element
-	len  uint32      // bytes of data
-	typ  *datatype   // layout of the elements; nil: contiguous
-	skip uint32      // bytes of data before the span's first one, of a part of typed elements
-}
-
-// part returns n bytes of data from off on, clamped to the span.
-func (s span) part(off, n uint32) span {
-	off = min(off, s.len)
-	s.len = min(n, s.len-off)
-	if s.typ != nil {
-		s.skip += off
-	} else {
-		s.off += off
-	}
-	return s
-}
-
 // memory is what the span's addresses count in.
 func (p *Proc) memory(s span) []byte {
 	if s.host != nil {
@@ -37,17 +10,7 @@ func (p *Proc) memory(s span) []byte {
 
 // bytes returns a contiguous span's memory, or nil where a damaged state made it invalid.
 // The slice is valid until the rank's lock is released.
-func (p *Proc) bytes(s span) []byte {
-	if s.len == 0 || s.typ != nil {
-		return nil
-	}
-	b := p.memory(s)
-	end := uint64(s.off) + uint64(s.len)
-	if end > uint64(len(b)) {
-		return nil
-	}
-	return b[s.off:end:end]
-}
+func (p *Proc) bytes(s span) []byte { return s.in(p.memory(s)) }
 
 // packed returns a span's data in one piece: its memory itself where it is contiguous, else a copy, which is valid until the next and as long as the
 // rank's lock is held.
@@ -69,24 +32,10 @@ func (p *Proc) packed(s span) []byte {
 }
 
 // pack copies a span's data to dst, which has its length.
-func (p *Proc) pack(dst []byte, s span) {
-	if s.typ == nil {
-		copy(dst, p.bytes(s))
-		return
-	}
-	m := mover{mem: p.memory(s), buf: dst, skip: int64(s.skip)}
-	m.elements(s.typ, int64(s.off))
-}
+func (p *Proc) pack(dst []byte, s span) { s.pack(dst, p.memory(s)) }
 
 // unpack copies src, of at most the span's length, to its beginning.
-func (p *Proc) unpack(s span, src []byte) {
-	if s.typ == nil {
-		copy(p.bytes(s), src)
-		return
-	}
-	m := mover{mem: p.memory(s), buf: src[:min(len(src), int(s.len))], skip: int64(s.skip), in: true}
-	m.elements(s.typ, int64(s.off))
-}
+func (p *Proc) unpack(s span, src []byte) { s.unpack(p.memory(s), src) }
 
 // move copies the data of one span to another. It needs no lock where nothing else uses the two: its memory is its own.
 func (p *Proc) move(dst, src span) {
@@ -126,18 +75,7 @@ func (p *Proc) copyFrom(q *Proc, dst, src span) {
 }
 
 // guest returns the span of n bytes at a guest's pointer, checked.
-func (p *Proc) guest(ptr uint32, n uint64) (span, error) {
-	if n == 0 {
-		return span{}, nil
-	}
-	if ptr == 0 {
-		return span{}, fail(errBuffer, "null pointer")
-	}
-	if size := uint64(len(p.mem.Bytes())); n >= 1<<32 || uint64(ptr)+n > size {
-		return span{}, fail(errBuffer, "%d bytes at %#x are outside of the memory (%d bytes)", n, ptr, size)
-	}
-	return span{off: ptr, len: uint32(n)}, nil
-}
+func (p *Proc) guest(ptr uint32, n uint64) (span, error) { return bytesAt(ptr, n, len(p.mem.Bytes())) }
 
 // buffer returns the span of count elements of a datatype at a guest's pointer, checked. MPI_BOTTOM is 0,
 // and absolute addresses are the type's displacements.
@@ -151,40 +89,7 @@ func (p *Proc) buffer(ptr uint32, count int64, typ uint32) (span, error) {
 
 // elements is buffer for a datatype that was looked up.
 func (p *Proc) elements(ptr uint32, count int64, t *datatype) (span, error) {
-	if count < 0 {
-		return span{}, fail(errCount, "count is %d", count)
-	}
-	if count == 0 || t.size == 0 {
-		return span{}, nil
-	}
-	if count > 1<<32 || t.size > (1<<32-1)/count {
-		return span{}, fail(errBuffer, "%d elements of %d bytes are more than the memory holds", count, t.size)
-	}
-	n := uint32(count * t.size)
-	if t.dense && (count == 1 || t.extent() == t.size) {
-		at := int64(ptr) + t.trueLB
-		if ptr == bottom && at < 0 {
-			at += 1 << 32 // an absolute address beyond 2 GiB
-		}
-		if ptr == bottom && at == 0 {
-			return span{}, fail(errBuffer, "null pointer")
-		}
-		if size := int64(len(p.mem.Bytes())); at < 0 || at+int64(n) > size {
-			return span{}, fail(errBuffer, "%d bytes at %#x are outside of the memory (%d bytes)", n, at, size)
-		}
-		return span{off: uint32(at), len: n}, nil
-	}
-	first, last := int64(ptr), int64(ptr)+times(count-1, t.extent())
-	low, high := min(first, last)+t.trueLB, max(first, last)+t.trueUB
-	if ptr == bottom && low < 0 { // absolute addresses beyond 2 GiB are negative; beside lower ones, the mover checks them
-		if low += 1 << 32; high <= 0 {
-			high += 1 << 32
-		}
-	}
-	if size := int64(len(p.mem.Bytes())); low < 0 || low > size || high > size || (ptr == bottom && low == 0) {
-		return span{}, fail(errBuffer, "elements from %#x to %#x are outside of the memory (%d bytes)", low, high, size)
-	}
-	return span{off: ptr, len: n, typ: t}, nil
+	return elementsAt(ptr, count, t, len(p.mem.Bytes()))
 }
 
 // putInt stores an int at a guest's pointer.

@@ -10,6 +10,18 @@ type mover struct {
 	in   bool   // from buf to mem
 }
 
+// packAt copies elements of a type, the first at an address of mem, to dst, until that is full.
+func (t *datatype) packAt(dst, mem []byte, at int64) {
+	m := mover{mem: mem, buf: dst}
+	m.elements(t, at)
+}
+
+// unpackAt copies src to elements of a type, the first at an address of mem.
+func (t *datatype) unpackAt(mem []byte, at int64, src []byte) {
+	m := mover{mem: mem, buf: src, in: true}
+	m.elements(t, at)
+}
+
 // elements copies elements one behind the other from base on, until buf is used up.
 func (m *mover) elements(t *datatype, base int64) {
 	if t.size <= 0 {
