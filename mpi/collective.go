@@ -55,7 +55,7 @@ func forms(name string, comm int, build planner) []entry {
 			if err != nil {
 				return 0, err
 			}
-			return p.collect(c, func(s *schedule) error { return p.plan(c, s, a, build) })
+			return p.collect(c, func(s *sketch) error { return p.plan(c, s, a, build) })
 		}},
 		{name: "MPI_" + lower, impl: func(p *Proc, a args) (uint64, error) {
 			return p.startCollective(a, comm, comm+1, build)
@@ -66,8 +66,8 @@ func forms(name string, comm int, build planner) []entry {
 	}
 }
 
-func (p *Proc) plan(c *comm, s *schedule, a args, build planner) error {
-	s.plan = plan{p: p, c: c, s: s, me: c.me, size: c.size()}
+func (p *Proc) plan(c *comm, s *sketch, a args, build planner) error {
+	s.plan = plan{p: p, c: c, s: &s.schedule, me: c.me, size: c.size()}
 	return build(&s.plan, a)
 }
 
@@ -80,7 +80,7 @@ func (p *Proc) startCollective(a args, comm, out int, build planner) (uint64, er
 	if _, err := p.handles(a.u32(out), 1); err != nil {
 		return 0, c.on(err)
 	}
-	reqs, err := p.begin(c, func(s *schedule) error { return p.plan(c, s, a, build) }, false)
+	reqs, err := p.begin(c, func(s *sketch) error { return p.plan(c, s, a, build) }, false)
 	if err != nil {
 		return 0, c.on(err)
 	}
@@ -99,7 +99,7 @@ func (p *Proc) initCollective(a args, comm, out int, build planner) (uint64, err
 	if _, err := p.handles(a.u32(out), 1); err != nil {
 		return 0, c.on(err)
 	}
-	s := newSchedule(c)
+	s := newSketch(c)
 	if err := p.plan(c, s, a, build); err != nil {
 		return 0, c.on(err)
 	}

@@ -33,7 +33,7 @@ func (p *Proc) giveComm(c *comm, out uint32) (uint64, error) {
 
 // gatherBoth gathers as many bytes as mine has of every rank: of the local group, then of the other one. They are
 // the first in the host buffer.
-func (s *schedule) gatherBoth(mine []byte) {
+func (s *sketch) gatherBoth(mine []byte) {
 	c, n := s.comm, uint32(len(mine))
 	all := s.alloc(n * uint32(c.size()))
 	remote := span{host: s.host, off: all.off + all.len}
@@ -67,7 +67,7 @@ func (p *Proc) contribute(c *comm, n int, mine func() ([]byte, error)) ([]byte, 
 		if err != nil {
 			return nil, err
 		}
-		return p.begin(c, func(s *schedule) error { s.gatherBoth(b); return nil }, true)
+		return p.begin(c, func(s *sketch) error { s.gatherBoth(b); return nil }, true)
 	})
 	if err != nil {
 		return nil, c.on(err)
@@ -193,7 +193,7 @@ func (p *Proc) idup(handle, hints uint32, given bool, out, request uint32) (uint
 	if err != nil {
 		return 0, c.on(err)
 	}
-	s := newSchedule(c)
+	s := newSketch(c)
 	b, _ := p.offer()
 	s.gatherBoth(b)
 	r, err := p.scheduled(s, false)
@@ -416,14 +416,10 @@ func (p *Proc) agree(c *comm, g *group, tag int) (uint64, error) {
 		if err := p.roomForComm(len(g.ranks), nil); err != nil {
 			return nil, err
 		}
-		s := &schedule{comm: c, ranks: g.ranks, host: &hostBuffer{}, seed: order.AppendUint64(nil, p.newID())}
+		s := &sketch{comm: c}
+		s.schedule.begin(g.ranks, c.context(contextPrivate), int32(tag), &s.own)
+		s.seed = order.AppendUint64(nil, p.newID())
 		s.bcast(g.find(p.rank), len(g.ranks), 0, s.alloc(8))
-		for i := range s.rounds {
-			for k := range s.rounds[i].transfers {
-				t := &s.rounds[i].transfers[k]
-				t.context, t.tag = c.context(contextPrivate), int32(tag)
-			}
-		}
 		r, err := p.scheduled(s, true)
 		if err != nil {
 			return nil, err

@@ -41,7 +41,7 @@ func (p *Proc) join(c *comm, leader int, peer *comm, remote Rank, tag int, out u
 		if err := p.roomForComm(p.w.cfg.Size, nil); err != nil { // both groups may be all ranks
 			return nil, err
 		}
-		s := newSchedule(c)
+		s := newSketch(c)
 		half := uint32(16 + 4*p.w.cfg.Size) // id, number of ranks, ranks
 		both := s.alloc(2 * half)
 		if c.me == leader {

@@ -433,7 +433,8 @@ func callIsendrecvReplace(p *Proc, a args) (uint64, error) {
 // joinedExchange is one request for a receive and a send (MPI 5.0 section 3.11): a collective of one round whose result is
 // the receive's.
 func (p *Proc) joinedExchange(c *comm, out, in envelope) (*request, error) {
-	s := &schedule{comm: c, host: &hostBuffer{}}
+	s := &sketch{comm: c}
+	s.host = &s.own
 	s.round()
 	r, err := p.scheduled(s, false)
 	if err != nil {

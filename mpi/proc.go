@@ -61,7 +61,7 @@ type Proc struct {
 	offers     int        // sends that their receivers may be copying
 	backlog    queue[*channel]
 	urge       []*Proc   // ranks of this World that were sent something urgent, to be served if their programs compute
-	sketch     *schedule // the memory of a collective that is over, to be used again
+	sketch     *sketch // the memory of a collective that is over, to be used again
 	spare      []byte    // scratch memory of the last collective, to be used again
 	bounce     []byte    // memory to pack into
 	head       [HeaderBytes]byte
