@@ -126,3 +126,28 @@ const (
 	maxRanks         = 1 << 20 // ranks of a world
 )
 
+// Predefined operations.
+const (
+	opSum     = 0x21
+	opMin     = 0x22
+	opMax     = 0x23
+	opProd    = 0x24
+	opBand    = 0x28
+	opBor     = 0x29
+	opBxor    = 0x2a
+	opLand    = 0x30
+	opLor     = 0x31
+	opLxor    = 0x32
+	opMinloc  = 0x38
+	opMaxloc  = 0x39
+	opReplace = 0x3c
+	opNoOp    = 0x3d
+)
+
+// opNames are the constants' names of the predefined operations.
+var opNames = map[uint32]string{ //nolint:gochecknoglobals // an immutable lookup table
+	opSum: "MPI_SUM", opMin: "MPI_MIN", opMax: "MPI_MAX", opProd: "MPI_PROD",
+	opBand: "MPI_BAND", opBor: "MPI_BOR", opBxor: "MPI_BXOR",
+	opLand: "MPI_LAND", opLor: "MPI_LOR", opLxor: "MPI_LXOR",
+	opMinloc: "MPI_MINLOC", opMaxloc: "MPI_MAXLOC", opReplace: "MPI_REPLACE", opNoOp: "MPI_NO_OP",
+}

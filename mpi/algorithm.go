@@ -252,3 +252,13 @@ func (s *schedule) scan(me, size int, in, out span, r *reduction, exclusive bool
 		}
 	}
 }
+
+// reduction is what all reducing collectives share.
+type reduction struct {
+	op  *operation
+	typ *datatype
+}
+
+func (r *reduction) combine(dst, left, right span) action {
+	return action{dst: dst, left: left, right: right, op: r.op, typ: r.typ}
+}

@@ -134,11 +134,6 @@ func (g *plan) at(ptr uint32, displ, count int64, t *datatype) (span, error) {
 	return g.p.elements(uint32(at), count, t)
 }
 
-// parts are n buffers of a collective, one for each rank.
-type parts []span
-
-func (x parts) at(i int) span { return x[i] }
-
 // equal returns n parts of equal length at a pointer. Their length is the same even where there are none.
 func (g *plan) equal(n int, ptr uint32, count int64, typ uint32) (parts, error) {
 	t, err := g.p.committed(typ)
@@ -198,18 +193,6 @@ func (g *plan) vector(n int, a args, ptr, counts, displs, typ uint32, each bool)
 		}
 	}
 	return out, nil
-}
-
-// whole is one span that holds all parts, if they follow each other without gaps.
-func (x parts) whole() (span, bool) {
-	all := x[0]
-	for _, s := range x[1:] {
-		if all.typ != nil || s.typ != nil || s.len != x[0].len || s.off != all.off+all.len {
-			return span{}, false
-		}
-		all.len += s.len
-	}
-	return all, all.typ == nil
 }
 
 // distinct checks that input and output are not the same memory (MPI 5.0 section 2.3).

@@ -1,5 +1,22 @@
 package mpi
 
+// parts are n buffers of a collective, one for each rank.
+type parts []span
+
+func (x parts) at(i int) span { return x[i] }
+
+// whole is one span that holds all parts, if they follow each other without gaps.
+func (x parts) whole() (span, bool) {
+	all := x[0]
+	for _, s := range x[1:] {
+		if all.typ != nil || s.typ != nil || s.len != x[0].len || s.off != all.off+all.len {
+			return span{}, false
+		}
+		all.len += s.len
+	}
+	return all, all.typ == nil
+}
+
 // gather: everybody sends to root; to are where root keeps the parts. Between groups root is a rank of the other one, and
 // the root itself (MPI_ROOT) has no part of its own.
 func (s *schedule) gather(me, root int, inter bool, in span, to parts) {
@@ -141,4 +158,13 @@ func (s *schedule) alltoallBruck(me, size int, from, to parts) {
 	for k := range size { // what arrived with distance k comes from rank me-k
 		s.copy(to[(me-k+size)%size], at(k))
 	}
+}
+
+// interExchange sends a part to each rank of the other group and receives one from each.
+func (s *schedule) interExchange(from, to func(int) span, n int) {
+	t := make([]transfer, 0, 2*n)
+	for i := range n {
+		t = append(t, s.recvFrom(i, to(i)), s.sendTo(i, from(i)))
+	}
+	s.round(t...)
 }

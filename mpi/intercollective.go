@@ -83,12 +83,3 @@ func (g *plan) interReduceScatter(in, mine span, part func(span) func(int) span,
 		g.s.scatter(g.me, 0, false, mine, from)
 	})
 }
-
-// interExchange sends a part to each rank of the other group and receives one from each.
-func (s *schedule) interExchange(from, to func(int) span, n int) {
-	t := make([]transfer, 0, 2*n)
-	for i := range n {
-		t = append(t, s.recvFrom(i, to(i)), s.sendTo(i, from(i)))
-	}
-	s.round(t...)
-}

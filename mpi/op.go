@@ -4,29 +4,22 @@ import (
 	"unsafe"
 )
 
-const (
-	opSum     = 0x21
-	opMin     = 0x22
-	opMax     = 0x23
-	opProd    = 0x24
-	opBand    = 0x28
-	opBor     = 0x29
-	opBxor    = 0x2a
-	opLand    = 0x30
-	opLor     = 0x31
-	opLxor    = 0x32
-	opMinloc  = 0x38
-	opMaxloc  = 0x39
-	opReplace = 0x3c
-	opNoOp    = 0x3d
-)
-
-var opNames = map[uint32]string{ //nolint:gochecknoglobals // an immutable lookup table
-	opSum: "MPI_SUM", opMin: "MPI_MIN", opMax: "MPI_MAX", opProd: "MPI_PROD",
-	opBand: "MPI_BAND", opBor: "MPI_BOR", opBxor: "MPI_BXOR",
-	opLand: "MPI_LAND", opLor: "MPI_LOR", opLxor: "MPI_LXOR",
-	opMinloc: "MPI_MINLOC", opMaxloc: "MPI_MAXLOC", opReplace: "MPI_REPLACE", opNoOp: "MPI_NO_OP",
+// operation is a reduction operation, the standard's or the program's (MPI 5.0 section 6.9.5).
+type operation struct {
+	handle   uint32
+	fn       uint32 // the program's function; 0: predefined
+	commutes bool
+	large    bool // the function takes an MPI_Count
 }
+
+// predefinedOps are immutable and belong to no rank.
+var predefinedOps = func() map[uint32]*operation { //nolint:gochecknoglobals // an immutable lookup table
+	all := map[uint32]*operation{}
+	for handle := range opNames {
+		all[handle] = &operation{handle: handle, commutes: true}
+	}
+	return all
+}()
 
 type integer interface {
 	~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64

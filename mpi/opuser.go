@@ -1,22 +1,5 @@
 package mpi
 
-// operation is a reduction operation, the standard's or the program's (MPI 5.0 section 6.9.5).
-type operation struct {
-	handle   uint32
-	fn       uint32 // the program's function; 0: predefined
-	commutes bool
-	large    bool // the function takes an MPI_Count
-}
-
-// predefinedOps are immutable and belong to no rank.
-var predefinedOps = func() map[uint32]*operation { //nolint:gochecknoglobals // an immutable lookup table
-	all := map[uint32]*operation{}
-	for handle := range opNames {
-		all[handle] = &operation{handle: handle, commutes: true}
-	}
-	return all
-}()
-
 // opCalls are the functions about operations.
 func opCalls() []entry {
 	return []entry{
@@ -168,16 +151,14 @@ func (p *Proc) applyUser(o *operation, t *datatype, dst, left, right span) error
 		return err
 	}
 	result := make([]byte, dst.len)
-	m := mover{mem: p.mem.Bytes(), buf: result}
-	m.elements(t, inout)
+	t.packAt(result, p.mem.Bytes(), inout)
 	p.unpack(dst, result)
 	return nil
 }
 
 // spread stores a span's data as elements of a type at an address of the program's memory.
 func (p *Proc) spread(t *datatype, at int64, s span) {
-	m := mover{mem: p.mem.Bytes(), buf: p.packed(s), in: true}
-	m.elements(t, at)
+	t.unpackAt(p.mem.Bytes(), at, p.packed(s))
 }
 
 // operands returns memory of the program for the operands of its operations, until done: it grows and is kept, since

@@ -60,10 +60,10 @@ type Proc struct {
 	kept       int64      // bytes that the rank is charged for
 	offers     int        // sends that their receivers may be copying
 	backlog    queue[*channel]
-	urge       []*Proc   // ranks of this World that were sent something urgent, to be served if their programs compute
+	urge       []*Proc // ranks of this World that were sent something urgent, to be served if their programs compute
 	sketch     *sketch // the memory of a collective that is over, to be used again
-	spare      []byte    // scratch memory of the last collective, to be used again
-	bounce     []byte    // memory to pack into
+	spare      []byte  // scratch memory of the last collective, to be used again
+	bounce     []byte  // memory to pack into
 	head       [HeaderBytes]byte
 	payloads   payloads
 	awaits     []uint32   // memory for the requests that a call waits for
@@ -81,8 +81,8 @@ type objects struct {
 	groups      table[group]
 	types       table[datatype]
 	typeAttrs   map[*datatype]*attributes // of derived datatypes that have a handle
-	named       map[uint32]*overlay  // of predefined datatypes
-	f90         map[string]*datatype // types chosen by precision and the like, by what was asked
+	named       map[uint32]*overlay       // of predefined datatypes
+	f90         map[string]*datatype      // types chosen by precision and the like, by what was asked
 	ops         table[operation]
 	errhandlers table[errhandler]
 	fileHandler *errhandler

@@ -1,15 +1,5 @@
 package mpi
 
-// reduction is what all reducing collectives share.
-type reduction struct {
-	op  *operation
-	typ *datatype
-}
-
-func (r *reduction) combine(dst, left, right span) action {
-	return action{dst: dst, left: left, right: right, op: r.op, typ: r.typ}
-}
-
 // reduction finds the datatype and operation of a reducing collective.
 func (g *plan) reduction(typ, op uint32) (*reduction, error) {
 	t, err := g.p.committed(typ)
