@@ -125,6 +125,6 @@ func (p *Proc) startBuffered(c *comm, e envelope, internal bool) (*request, erro
 	s.comm, s.context, s.peer, s.tag, s.buf = c, c.context(contextPoint), e.peer, e.tag, p.copyOf(e.buf) // the attached buffer bounds all of them
 	s.orphan, s.after = true, hook{kind: hookBuffer}
 	p.buffered += cost
-	p.channel(e.peer).push(item{kind: itemSend, req: s.index})
+	p.pair(e.peer).push(item{kind: itemSend, req: s.index})
 	return p.doneRequest(c, internal)
 }

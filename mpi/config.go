@@ -1,6 +1,10 @@
 package mpi
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/godwit-run/godwit/mpi/channel"
+)
 
 // Config bounds one app's world. All ranks of an app must use equal values,
 // but for Host.
@@ -48,9 +52,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("mpi config: far eager limit %d is not in 0..chunk bytes (%d)", c.FarEager, c.ChunkBytes)
 	case c.ChunkBytes < 1:
 		return fmt.Errorf("mpi config: chunk bytes %d is not positive", c.ChunkBytes)
-	case c.WindowBytes < 4*(c.ChunkBytes+frameCost):
+	case c.WindowBytes < 4*(c.ChunkBytes+channel.FrameCost):
 		// A receiver acks each quarter window: a smaller window could fill up before the first ack.
-		return fmt.Errorf("mpi config: window bytes %d is under 4 chunks (%d)", c.WindowBytes, 4*(c.ChunkBytes+frameCost))
+		return fmt.Errorf("mpi config: window bytes %d is under 4 chunks (%d)", c.WindowBytes, 4*(c.ChunkBytes+channel.FrameCost))
 	case c.CreditBytes < 0:
 		return fmt.Errorf("mpi config: credit bytes %d is negative", c.CreditBytes)
 	case c.MaxRequests < 1 || c.MaxRequests > 1<<24:

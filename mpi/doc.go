@@ -6,8 +6,16 @@
 // how channels, freezing and collectives work together.
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/channel"
+)
+
 // Rank is a rank of the app's MPI_COMM_WORLD, 0..Size-1.
-type Rank int32
+type Rank = abi.Rank
+
+// HeaderBytes is how long a frame's header is, which is the same for all.
+const HeaderBytes = channel.HeaderBytes
 
 // Memory is a rank's linear memory.
 //

@@ -1,6 +1,10 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/channel"
+)
 
 // The end of a rank. Its program has ended, but what it has sent may still be on its way, or wait for a receive. Until
 // everybody has it, or can want it no more, the rank drains: it stays in its World, answers, sends again, may be captured and
@@ -18,7 +22,7 @@ func (p *Proc) Drain() error {
 		p.settle() // what receives have begun to copy goes before the news of the end
 		p.ended = true
 		p.active = nil // collectives that the program has not waited for: they might call it
-		for _, c := range p.channels {
+		for _, c := range p.pairs {
 			if c != nil && c.peer != p.rank && c.used() && !p.gone(c.peer) {
 				c.push(item{kind: itemEnd})
 			}
@@ -39,7 +43,7 @@ func (p *Proc) Ended() bool {
 
 // drained reports whether nobody can want anything of the rank.
 func (p *Proc) drained() bool {
-	for _, c := range p.channels {
+	for _, c := range p.pairs {
 		if c != nil && c.undelivered() > 0 && !p.gone(c.peer) {
 			return false
 		}
@@ -57,36 +61,36 @@ func (p *Proc) gone(peer Rank) bool {
 	if peer < 0 || int(peer) >= len(p.over) {
 		return false // only a damaged state leads here
 	}
-	c := p.channels[peer]
+	c := p.pairs[peer]
 	return p.over[peer] || (c != nil && c.ended)
 }
 
 // askAcks asks peers for acks that they would give only later.
 func (p *Proc) askAcks() {
-	for _, c := range p.channels {
-		if c != nil && p.attached.Load() && c.replay.len() > 0 {
-			c.sendControl(frameSync)
+	for _, c := range p.pairs {
+		if c != nil && p.attached.Load() && c.Unacked() > 0 {
+			c.control(channel.Sync)
 		}
 	}
 }
 
 // used reports whether the two ranks have had to do with each other.
-func (c *channel) used() bool { return c.sendNext+c.recvNext > 0 || c.pending.len() > 0 }
+func (c *pair) used() bool { return c.Used() || c.pending.Len() > 0 }
 
 // undelivered counts what the peer has not got, beside the news of our end.
-func (c *channel) undelivered() int {
-	n := c.replay.len() + c.pending.len()
-	if k := c.replay.len(); k > 0 && c.replay.at(k-1).kind == frameEnd {
+func (c *pair) undelivered() int {
+	n := c.Unacked() + c.pending.Len()
+	if k := c.Unacked(); k > 0 && c.Oldest(k-1).Kind == channel.End {
 		n-- // nothing is numbered behind it but answers to those who have not heard of it yet
 	}
-	if k := c.pending.len(); k > 0 && c.pending.at(k-1).kind == itemEnd {
+	if k := c.pending.Len(); k > 0 && c.pending.At(k-1).kind == itemEnd {
 		n--
 	}
 	return n
 }
 
 // peerEnded takes the news that the peer's program has ended: sends that nobody waits for will not be received.
-func (c *channel) peerEnded() {
+func (c *pair) peerEnded() {
 	c.ended, c.p.left = true, true
 	for _, r := range c.p.requests {
 		if r.kind == reqSend && r.peer == c.peer && r.orphan && !r.matched {
@@ -97,17 +101,13 @@ func (c *channel) peerEnded() {
 }
 
 // peerRemoved takes the news that the peer is nowhere any more: nothing goes to it.
-func (c *channel) peerRemoved() {
-	c.unsent = 0
-	for c.replay.len() > 0 {
-		k := c.replay.pop()
-		c.inflight -= k.cost()
+func (c *pair) peerRemoved() {
+	c.Forget()
+	for c.pending.Len() > 0 {
+		c.pending.Pop()
 	}
-	for c.pending.len() > 0 {
-		c.pending.pop()
-	}
-	for c.copies.len() > 0 {
-		c.copies.pop()
+	for c.copies.Len() > 0 {
+		c.copies.Pop()
 	}
 	for _, r := range c.p.requests {
 		switch {

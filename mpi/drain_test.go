@@ -175,7 +175,7 @@ func TestEndedReceiverReleasesItsSender(t *testing.T) {
 		a.p.release()
 		require.NoError(t, err)
 	}
-	require.Zero(t, a.p.channel(1).inflight)
+	require.Zero(t, a.p.pair(1).Inflight())
 }
 
 // A rank that drains can be frozen, and goes on draining where it is restored; cancelled, it ends.
@@ -217,7 +217,7 @@ func TestDrainingRankMovesAndIsCancelled(t *testing.T) {
 
 	b.call("MPI_Send", 4096, 1, tInt, 0, 9, commWorld) // dropped: rank 0 wants nothing
 	nets[1].frames = nil
-	b.p.channel(0).ended = false // as if that had not been heard
+	b.p.pair(0).ended = false // as if that had not been heard
 	b.call("MPI_Send", 4096, 1, tInt, 0, 9, commWorld)
 	b.call("MPI_Finalize")
 	done = begin(t, b.p)

@@ -1,5 +1,7 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/channel"
+
 // Sends and receives of short messages of predefined types within a World, by far the most frequent calls of many programs, take a straight way
 // here: no request where the call is a blocking one, and no message and no queue but for what is posted before its message has come. What is in any way out of the ordinary, errors too, is left to the calls
 // themselves, as if nothing had been tried.
@@ -66,19 +68,17 @@ func (p *Proc) sendNow(v []uint64) (s sent, ok bool) {
 		return s, false
 	}
 	peer := b.comm.group.ranks[dest]
-	c := p.channels[peer]
-	if c == nil || c.ended || p.over[peer] || c.pending.len() > 0 {
+	c := p.pairs[peer]
+	if c == nil || c.ended || p.over[peer] || c.pending.Len() > 0 {
 		return s, false
 	}
 	q := c.near()
-	cost := uint64(frameCost + len(b.mem))
-	if q == nil || c.charged-c.credited+cost > uint64(p.w.cfg.CreditBytes) {
+	if q == nil || !c.Spend(channel.FrameCost+len(b.mem)) {
 		return s, false
 	}
-	s = sent{b.comm, peer, tag, c.sendNext}
-	c.sendNext++
-	c.charged += cost
-	q.in.put(p.rank, &packet{kind: frameEager, context: b.comm.context(contextPoint), tag: tag, length: uint32(len(b.mem)), payload: b.mem})
+	s = sent{b.comm, peer, tag, c.Number()}
+	k := channel.Packet{Kind: channel.Eager, Context: b.comm.context(contextPoint), Tag: tag, Length: uint32(len(b.mem)), Payload: b.mem}
+	q.in.put(p.rank, &k, nil)
 	return s, true
 }
 
@@ -114,16 +114,17 @@ func (p *Proc) wishOf(w *wish, v []uint64) bool {
 // takeNow receives the message that is first in the inbox, if it is the one that is wished for and fits.
 func (p *Proc) takeNow(w *wish) (st status, ok bool) {
 	k := p.in.first()
-	if k == nil || k.kind != frameEager || k.context != w.context || w.peer != anySource && k.from != w.peer ||
+	if k == nil || k.kind != channel.Eager || k.context != w.context || w.peer != anySource && k.from != w.peer ||
 		w.tag != anyTag && k.tag != w.tag || int(k.length) > len(w.mem) {
 		return st, false
 	}
 	copy(w.mem, p.in.payload(k))
 	st = status{source: k.from, tag: k.tag, count: k.length, size: k.length}
 	p.in.drop()
-	c := p.channel(st.source)
-	c.recvNext++
-	c.consume(frameCost + int(st.size))
+	c := p.pair(st.source)
+	c.Took()
+	c.Consume(channel.FrameCost + int(st.size))
+	c.tell()
 	return st, true
 }
 
@@ -135,7 +136,7 @@ func (p *Proc) quickRecv(v []uint64) bool {
 		return false
 	}
 	if w.peer != anySource {
-		if c := p.channels[w.peer]; c == nil || c.near() == nil {
+		if c := p.pairs[w.peer]; c == nil || c.near() == nil {
 			return false // it comes by another way
 		}
 	}

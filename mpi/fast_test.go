@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
 )
 
@@ -78,7 +79,7 @@ func TestStraightWayKeepsOrder(t *testing.T) {
 	}
 	g := guests[1]
 	p := g.p
-	put := func(tag int32) { p.in.put(0, &packet{kind: frameEager, tag: tag}) }
+	put := func(tag int32) { p.in.put(0, &channel.Packet{Kind: channel.Eager, Tag: tag}, nil) }
 	for range 500 {
 		var received sync.WaitGroup
 		received.Go(func() {

@@ -87,9 +87,9 @@ func TestBounds(t *testing.T) {
 	for range 1000 {
 		g.call("MPI_Isend", 4096, 100, tInt, 1, 0, commWorld, 64)
 	}
-	c := g.p.channel(1)
-	require.LessOrEqual(t, c.inflight, w.cfg.WindowBytes)
-	require.Greater(t, c.pending.len(), 900)
+	c := g.p.pair(1)
+	require.LessOrEqual(t, c.Inflight(), w.cfg.WindowBytes)
+	require.Greater(t, c.pending.Len(), 900)
 	g.call("MPI_Finalize")
 	drained := make(chan error, 1)
 	go func() { drained <- g.p.Drain() }()

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
 )
 
@@ -14,11 +15,11 @@ type sink struct{}
 
 func (sink) Send(Rank, []byte, []byte, bool) {}
 
-// encode returns the frame's bytes.
-func (f *frame) encode() []byte {
-	b := make([]byte, HeaderBytes, HeaderBytes+len(f.payload))
-	f.header(b)
-	return append(b, f.payload...)
+// bytesOf returns a frame's bytes.
+func bytesOf(f *channel.Frame) []byte {
+	b := make([]byte, channel.HeaderBytes, channel.HeaderBytes+len(f.Payload))
+	f.Header(b)
+	return append(b, f.Payload...)
 }
 
 func (sink) Room(Rank) bool            { return true }
@@ -61,13 +62,13 @@ func busyWorld(t testing.TB) (w *World, p *Proc, state []byte) {
 		g.call("MPI_Isend", 4096, 100, tInt, 3, 5, commWorld, 1024+4*i)
 	}
 	g.call("MPI_Wait", 72, 0)
-	for i, f := range []frame{
-		{packet: packet{kind: frameEager, context: 0, tag: 9, length: 3, payload: []byte{1, 2, 3}}},
-		{packet: packet{kind: frameRTS, seq: 1, tag: 5, size: 400, req: 3}},
-		{packet: packet{kind: frameData, seq: 2, req: 0, length: 100, payload: make([]byte, 100)}},
+	for i, f := range []channel.Frame{
+		{Packet: channel.Packet{Kind: channel.Eager, Context: 0, Tag: 9, Length: 3, Payload: []byte{1, 2, 3}}},
+		{Packet: channel.Packet{Kind: channel.RTS, Seq: 1, Tag: 5, Size: 400, Req: 3}},
+		{Packet: channel.Packet{Kind: channel.Data, Seq: 2, Req: 0, Length: 100, Payload: make([]byte, 100)}},
 	} {
-		f.src, f.epoch = 1, uint64(i+1)
-		w.Receive(f.encode())
+		f.Src, f.Epoch = 1, uint64(i+1)
+		w.Receive(bytesOf(&f))
 	}
 	p.Freeze()
 	p.mu.Lock()
@@ -119,23 +120,23 @@ func FuzzRestore(f *testing.F) {
 // poke gives rank 0 random frames that pass for plausible.
 func poke(w *World, rnd *rand.Rand, n int) {
 	for range n {
-		f := frame{src: Rank(1 + rnd.IntN(3)), epoch: uint64(rnd.IntN(4)), ack: uint64(rnd.IntN(9)), consumed: uint64(rnd.IntN(900))}
-		f.kind, f.seq, f.context, f.tag = uint8(1+rnd.IntN(lastFrame)), uint64(rnd.IntN(6)), uint64(rnd.IntN(12)), int32(rnd.IntN(9))
-		f.size, f.req, f.peerReq, f.off = uint32(rnd.IntN(500)), uint32(rnd.IntN(9)), uint32(rnd.IntN(9)), uint32(rnd.IntN(50))
-		f.length = uint32(rnd.IntN(50))
-		f.payload = make([]byte, f.length)
+		f := channel.Frame{Src: Rank(1 + rnd.IntN(3)), Epoch: uint64(rnd.IntN(4)), Acked: uint64(rnd.IntN(9)), Consumed: uint64(rnd.IntN(900))}
+		f.Kind, f.Seq, f.Context, f.Tag = channel.Kind(1+rnd.IntN(int(channel.Done))), uint64(rnd.IntN(6)), uint64(rnd.IntN(12)), int32(rnd.IntN(9))
+		f.Size, f.Req, f.PeerReq, f.Off = uint32(rnd.IntN(500)), uint32(rnd.IntN(9)), uint32(rnd.IntN(9)), uint32(rnd.IntN(50))
+		f.Length = uint32(rnd.IntN(50))
+		f.Payload = make([]byte, f.Length)
 		if p := w.proc(0); p != nil && rnd.IntN(2) == 0 {
-			f.seq = p.channel(f.src).recvNext
+			f.Seq = p.pair(f.Src).Received()
 		}
-		w.Receive(f.encode())
+		w.Receive(bytesOf(&f))
 	}
 }
 
 // Receive takes any bytes.
 func FuzzReceive(f *testing.F) {
 	f.Add([]byte{}, uint64(1))
-	for kind := range uint8(lastFrame + 1) {
-		f.Add((&frame{packet: packet{kind: kind, length: 3, payload: []byte{1, 2, 3}}, src: 1}).encode(), uint64(kind))
+	for kind := range channel.Done + 1 {
+		f.Add(bytesOf(&channel.Frame{Packet: channel.Packet{Kind: kind, Length: 3, Payload: []byte{1, 2, 3}}, Src: 1}), uint64(kind))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, s uint64) {
 		w, p, _ := busyWorld(t)

@@ -201,7 +201,7 @@ func (p *Proc) ready(handle uint32, list []int) (uint64, error) {
 	}
 	q.comm, q.context, q.peer, q.tag, q.buf = r.comm, r.context, r.peer, r.tag, r.buf
 	q.orphan, q.after = true, hook{kind: hookOwner, owner: r.index}
-	p.channel(q.peer).push(item{kind: itemSend, req: q.index})
+	p.pair(q.peer).push(item{kind: itemSend, req: q.index})
 	return success, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/godwit-run/godwit/internal/notify"
+	"github.com/godwit-run/godwit/mpi/channel"
 )
 
 const (
@@ -59,7 +60,7 @@ type cell struct {
 	off     uint32
 	length  uint32
 	at      uint32 // where in bytes the payload is, if it is there
-	kind    uint8
+	kind    channel.Kind
 	spills  bool // it is
 	inline  [cellInline]byte
 }
@@ -67,25 +68,26 @@ type cell struct {
 // spill is a packet behind the ring.
 type spill struct {
 	from    Rank
-	k       packet
+	k       channel.Packet
+	origin  *request
 	payload []byte // memory for the packet's
 }
 
-// put appends a packet, whose payload it copies, and wakes the guest. It blocks for no longer than others' puts.
-func (in *inbox) put(from Rank, k *packet) {
+// put appends a packet, whose payload it copies, with the send that it offers, and wakes the guest. It blocks for no longer than others' puts.
+func (in *inbox) put(from Rank, k *channel.Packet, origin *request) {
 	in.mu.Lock()
-	at, fits := in.room(len(k.payload))
+	at, fits := in.room(len(k.Payload))
 	if len(in.over) > 0 || !fits {
-		in.spill(from, k)
+		in.spill(from, k, origin)
 	} else {
 		c := &in.cells[in.tail%inboxCells]
-		c.from, c.context, c.origin, c.tag, c.kind = from, k.context, k.origin, k.tag, k.kind
-		c.size, c.req, c.peerReq, c.off, c.length = k.size, k.req, k.peerReq, k.off, k.length
-		if c.spills = len(k.payload) > cellInline; c.spills {
+		c.from, c.context, c.origin, c.tag, c.kind = from, k.Context, origin, k.Tag, k.Kind
+		c.size, c.req, c.peerReq, c.off, c.length = k.Size, k.Req, k.PeerReq, k.Off, k.Length
+		if c.spills = len(k.Payload) > cellInline; c.spills {
 			c.at = at
-			in.end = at + uint32(copy(in.bytes[at%inboxBytes:], k.payload))
+			in.end = at + uint32(copy(in.bytes[at%inboxBytes:], k.Payload))
 		} else {
-			copy(c.inline[:], k.payload)
+			copy(c.inline[:], k.Payload)
 		}
 		in.tail++
 		c.turn.Store(in.tail)
@@ -123,15 +125,15 @@ func (in *inbox) room(n int) (at uint32, fits bool) {
 }
 
 // spill appends a packet behind the ring. Holds in.mu.
-func (in *inbox) spill(from Rank, k *packet) {
+func (in *inbox) spill(from Rank, k *channel.Packet, origin *request) {
 	n := len(in.over)
 	if n == cap(in.over) {
 		in.over = append(in.over, spill{})
 	}
 	in.over = in.over[:n+1]
 	s := &in.over[n]
-	s.from, s.k = from, *k
-	s.payload = append(s.payload[:0], k.payload...)
+	s.from, s.k, s.origin = from, *k, origin
+	s.payload = append(s.payload[:0], k.Payload...)
 	in.spilt.Store(true)
 }
 
@@ -150,10 +152,10 @@ func (in *inbox) some() bool {
 }
 
 // packet is what a cell holds, the payload being valid until it is dropped.
-func (in *inbox) packet(c *cell) packet {
-	return packet{
-		kind: c.kind, context: c.context, tag: c.tag, size: c.size, req: c.req, peerReq: c.peerReq, off: c.off, length: c.length, origin: c.origin,
-		payload: in.payload(c),
+func (in *inbox) packet(c *cell) channel.Packet {
+	return channel.Packet{
+		Kind: c.kind, Context: c.context, Tag: c.tag, Size: c.size, Req: c.req, PeerReq: c.peerReq, Off: c.off, Length: c.length,
+		Payload: in.payload(c),
 	}
 }
 
@@ -212,9 +214,9 @@ func (in *inbox) take(p *Proc) {
 	}
 	for i := range over {
 		s := &over[i]
-		s.k.payload = s.payload
-		p.takeNear(s.from, &s.k)
-		s.k = packet{}
+		s.k.Payload = s.payload
+		p.pair(s.from).receiveNear(&s.k, s.origin)
+		s.k, s.origin = channel.Packet{}, nil
 		if cap(s.payload) > keptSpill {
 			s.payload = nil
 		}
@@ -231,7 +233,7 @@ func (in *inbox) takeCell(p *Proc) bool {
 		return false
 	}
 	k := in.packet(c)
-	p.takeNear(c.from, &k)
+	p.pair(c.from).receiveNear(&k, c.origin)
 	in.drop()
 	return true
 }

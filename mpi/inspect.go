@@ -42,12 +42,12 @@ func (w *World) Inspect(r Rank) string {
 	}
 	unacked, waiting := 0, 0
 	var peers []string
-	for _, c := range p.channels {
-		if c == nil || c.replay.len()+c.pending.len() == 0 {
+	for _, c := range p.pairs {
+		if c == nil || c.Unacked()+c.pending.Len() == 0 {
 			continue
 		}
-		unacked += c.replay.len()
-		waiting += c.pending.len()
+		unacked += c.Unacked()
+		waiting += c.pending.Len()
 		peers = append(peers, strconv.Itoa(int(c.peer)))
 	}
 	fmt.Fprintf(&b, "; posted %d, unexpected %d, unacked %d", len(p.posted), len(p.unexpected), unacked)

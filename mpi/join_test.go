@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
 )
 
@@ -136,7 +137,7 @@ func TestInboxOrder(t *testing.T) {
 	next, taken := int32(0), int32(0)
 	put := func(n, length int) {
 		for range n {
-			p.in.put(1, &packet{kind: frameEager, tag: next, length: uint32(length), payload: make([]byte, length)})
+			p.in.put(1, &channel.Packet{Kind: channel.Eager, Tag: next, Length: uint32(length), Payload: make([]byte, length)}, nil)
 			next++
 		}
 	}
@@ -171,7 +172,7 @@ func TestWhoLeavesServes(t *testing.T) {
 		"Cancel":      func(_ *World, p *Proc) { p.Cancel(nil) },
 		"Inspect":     func(w *World, _ *Proc) { w.Inspect(1) },
 		"a frame": func(w *World, _ *Proc) {
-			w.Receive((&frame{packet: packet{kind: frameAck}, src: 2, dst: 1, epoch: 1}).encode())
+			w.Receive(bytesOf(&channel.Frame{Packet: channel.Packet{Kind: channel.Ack}, Src: 2, Dst: 1, Epoch: 1}))
 		},
 		"a call": func(_ *World, p *Proc) { p.enter(); p.leave() },
 	} {
@@ -195,7 +196,7 @@ func TestWhoLeavesServes(t *testing.T) {
 
 // wants puts something into a rank's inbox that is to be taken even while its program computes.
 func wants(p *Proc) {
-	p.in.put(1, &packet{kind: frameEager, context: contextWindow})
+	p.in.put(1, &channel.Packet{Kind: channel.Eager, Context: contextWindow}, nil)
 	p.in.urgent.Store(true)
 }
 
@@ -216,7 +217,7 @@ func TestInboxFlood(t *testing.T) {
 	const n = 100_000
 	go func() {
 		for tag := range int32(n) {
-			p.in.put(1, &packet{kind: frameEager, tag: tag})
+			p.in.put(1, &channel.Packet{Kind: channel.Eager, Tag: tag}, nil)
 		}
 	}()
 	for taken := int32(0); taken < n; {

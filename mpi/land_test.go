@@ -3,6 +3,7 @@ package mpi
 import (
 	"testing"
 
+	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
 )
 
@@ -12,7 +13,7 @@ func (n *byHand) landAll(w *World, piece int, between func()) (landed, lost int)
 	for len(n.frames) > 0 {
 		f := n.frames[0]
 		n.frames = n.frames[1:]
-		head, payload := f[:HeaderBytes], f[HeaderBytes:]
+		head, payload := f[:channel.HeaderBytes], f[channel.HeaderBytes:]
 		at := 0
 		for at < len(payload) {
 			got, how := w.Land(head, len(payload), at, at%2 == 1, func(place []byte) int {
@@ -58,19 +59,19 @@ func TestLand(t *testing.T) {
 		a.nets[0].landAll(a.worlds[1], 10_001, func() {}) // its envelope
 		a.nets[1].deliver(a.worlds[0])
 		if !gaps {
-			for _, change := range []func(f *frame){func(f *frame) { f.seq++ }, func(f *frame) { f.seq-- }, func(f *frame) { f.epoch-- }, func(f *frame) { f.off++ }} {
-				var f frame
-				require.True(t, f.decode(a.nets[0].frames[0]))
-				require.EqualValues(t, frameData, f.kind)
+			for _, change := range []func(f *channel.Frame){func(f *channel.Frame) { f.Seq++ }, func(f *channel.Frame) { f.Seq-- }, func(f *channel.Frame) { f.Epoch-- }, func(f *channel.Frame) { f.Off++ }} {
+				var f channel.Frame
+				require.True(t, f.Decode(a.nets[0].frames[0]))
+				require.EqualValues(t, channel.Data, f.Kind)
 				change(&f)
-				var head [HeaderBytes]byte
-				f.header(head[:])
-				_, how := a.worlds[1].Land(head[:], int(f.length), 0, false, func([]byte) int { panic("it is not the next") })
+				var head [channel.HeaderBytes]byte
+				f.Header(head[:])
+				_, how := a.worlds[1].Land(head[:], int(f.Length), 0, false, func([]byte) int { panic("it is not the next") })
 				require.Equal(t, LandNone, how)
 			}
 			_, err := a.worlds[1].Capture(1) // nothing comes into the memory of a rank whose state was taken
 			require.NoError(t, err)
-			_, how := a.worlds[1].Land(a.nets[0].frames[0][:HeaderBytes], len(a.nets[0].frames[0])-HeaderBytes, 0, false, func([]byte) int { panic("it stands still") })
+			_, how := a.worlds[1].Land(a.nets[0].frames[0][:channel.HeaderBytes], len(a.nets[0].frames[0])-channel.HeaderBytes, 0, false, func([]byte) int { panic("it stands still") })
 			require.Equal(t, LandNone, how)
 			frames := a.nets[0].frames
 			require.NoError(t, a.worlds[1].Resume(1))
@@ -143,34 +144,34 @@ func TestLandWhileRanksMove(t *testing.T) {
 func TestLandRefuses(t *testing.T) {
 	a := newApart(t, 1<<20)
 	never := func([]byte) int { panic("there is no place") }
-	f := frame{packet: packet{kind: frameData, length: 100}, src: 0, dst: 1, epoch: 1}
-	try := func(size, at int, change func(f *frame)) {
+	f := channel.Frame{Packet: channel.Packet{Kind: channel.Data, Length: 100}, Src: 0, Dst: 1, Epoch: 1}
+	try := func(size, at int, change func(f *channel.Frame)) {
 		t.Helper()
 		g := f
 		change(&g)
-		var head [HeaderBytes]byte
-		g.header(head[:])
+		var head [channel.HeaderBytes]byte
+		g.Header(head[:])
 		n, how := a.worlds[1].Land(head[:], size, at, false, never)
 		require.Zero(t, n)
 		require.Equal(t, LandNone, how)
 	}
-	for kind := uint8(1); kind <= lastFrame; kind++ {
-		try(100, 0, func(f *frame) { f.kind = kind })
+	for kind := channel.Eager; kind <= channel.Done; kind++ {
+		try(100, 0, func(f *channel.Frame) { f.Kind = kind })
 	}
 	for _, r := range []Rank{-1, 0, 2, 1 << 30} {
-		try(100, 0, func(f *frame) { f.dst = r })
-		try(100, 0, func(f *frame) { f.src = r + 1 })
+		try(100, 0, func(f *channel.Frame) { f.Dst = r })
+		try(100, 0, func(f *channel.Frame) { f.Src = r + 1 })
 	}
 	for _, x := range [][2]int{{99, 0}, {101, 0}, {100, 100}, {100, -1}, {-1, 0}} {
-		try(x[0], x[1], func(*frame) {})
+		try(x[0], x[1], func(*channel.Frame) {})
 	}
-	try(100, 0, func(f *frame) { f.req = 1 << 31 })
+	try(100, 0, func(f *channel.Frame) { f.Req = 1 << 31 })
 	n, how := a.worlds[1].Land(make([]byte, 10), 100, 0, false, never)
 	require.Zero(t, n)
 	require.Equal(t, LandNone, how)
 
-	var head [HeaderBytes]byte
-	f.header(head[:])
+	var head [channel.HeaderBytes]byte
+	f.Header(head[:])
 	p := a.ranks[1].p
 	p.mu.Lock()
 	n, how = a.worlds[1].Land(head[:], 100, 0, false, never)

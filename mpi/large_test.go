@@ -45,7 +45,7 @@ func TestMoveCostsWhatItChanges(t *testing.T) {
 		for _, g := range guests {
 			p := g.current(c)
 			p.lock()
-			for _, c := range p.channels {
+			for _, c := range p.pairs {
 				n += truth(c != nil)
 			}
 			p.release()
@@ -118,7 +118,7 @@ func (a *apart) passThrough(t *testing.T) {
 	a.worlds[0].Remove(0)
 	state, err = home.Capture(0)
 	require.NoError(t, err)
-	require.Nil(t, p.channels[1])
+	require.Nil(t, p.pairs[1])
 	away := NewWorld(DefaultConfig(2), &a.nets[0])
 	a.ranks[0].p, err = away.RestoreRank(0, 3, a.ranks[0].mem, state)
 	require.NoError(t, err)

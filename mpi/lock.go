@@ -130,33 +130,22 @@ func (p *Proc) drain() {
 	}
 }
 
-// takeNear takes a packet of a rank of this World.
-func (p *Proc) takeNear(from Rank, k *packet) {
-	c := p.channel(from)
-	if k.kind == frameAck {
-		c.credit(k.context)
-		return
-	}
-	k.seq = c.recvNext
-	c.take(k)
-}
-
-// scheduleAll has all channels go on that can.
+// scheduleAll has all pairs go on that can.
 func (p *Proc) scheduleAll() {
-	for _, c := range p.channels {
+	for _, c := range p.pairs {
 		if c != nil {
 			c.schedule()
 		}
 	}
 }
 
-// settle lets channels with work go on, one chunk at a time, and gives the lock away in between.
+// settle lets pairs with work go on, one chunk at a time, and gives the lock away in between.
 func (p *Proc) settle() {
-	for p.backlog.len() > 0 {
-		c := p.backlog.pop()
+	for p.backlog.Len() > 0 {
+		c := p.backlog.Pop()
 		c.queued = false
 		c.pump()
-		if p.backlog.len() > 0 {
+		if p.backlog.Len() > 0 {
 			p.unlock()
 			p.mu.Lock()
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
 )
 
@@ -125,10 +126,10 @@ func TestTryReceive(t *testing.T) {
 	frames := n.frames
 	g.p.mu.Lock()
 	require.False(t, w.TryReceive(frames[0]))
-	require.Zero(t, g.p.channel(1).recvNext)
+	require.Zero(t, g.p.pair(1).Received())
 	g.p.mu.Unlock()
 	require.True(t, w.TryReceive([]byte("no frame")))
-	other := (&frame{packet: packet{kind: frameAck}, src: 0, dst: 1, epoch: 1}).encode()
+	other := bytesOf(&channel.Frame{Packet: channel.Packet{Kind: channel.Ack}, Src: 0, Dst: 1, Epoch: 1})
 	require.False(t, w.TryReceive(other))
 	require.Empty(t, w.missed, "it was not noted")
 	for _, f := range frames {

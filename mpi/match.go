@@ -1,6 +1,10 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/channel"
+)
 
 // message has arrived and no receive has matched it. An eager message holds its
 // payload; of a rendezvous one only the envelope is here.
@@ -68,59 +72,63 @@ func (p *Proc) dropUnexpected(i int) {
 
 // arrive gives a message, one of newMessage, to the first posted receive that matches, or queues
 // it. m.payload may be borrowed: it is copied if it stays.
-func (p *Proc) arrive(m *message) {
-	if m.context%contextKinds == contextWindow && p.serveWindow(m) {
-		p.dropMessage(m)
-		return
+func (p *Proc) arrive(m *message) reply {
+	if m.context%contextKinds == contextWindow {
+		if back, served := p.serveWindow(m); served {
+			p.dropMessage(m)
+			return back
+		}
 	}
 	for i, r := range p.posted {
 		if matches(r.context, r.peer, r.tag, m) {
 			p.posted = slices.Delete(p.posted, i, i+1)
-			p.accept(r, m)
+			back := p.accept(r, m)
 			p.dropMessage(m)
-			return
+			return back
 		}
 	}
 	m.own = append(m.own[:0], m.payload...)
 	m.payload = m.own
 	p.unexpected = append(p.unexpected, m)
 	p.changed() // a Probe may wait for it
+	return reply{}
 }
 
-// accept starts the transfer of a matched message, which completes an eager one.
-func (p *Proc) accept(r *request, m *message) {
+// accept starts the transfer of a matched message, which completes an eager one. The reply is for its sender.
+func (p *Proc) accept(r *request, m *message) reply {
 	r.matched = true
 	r.limit = min(m.size, r.buf.len)
 	r.result = status{source: m.src, tag: m.tag, count: r.limit, size: m.size}
 	if m.size > r.buf.len {
 		r.result.class = errTruncate
 	}
-	c := p.channel(m.src)
 	if m.rendezvous {
 		r.peerReq = m.req
-		c.fetch(r, m.sender, m.origin)
-		return
+		return reply{wants: r, sender: m.sender, origin: m.origin}
 	}
 	p.unpack(r.buf, m.payload[:min(len(m.payload), int(r.buf.len))])
-	c.consume(frameCost + len(m.payload))
 	p.complete(r)
+	return reply{consumed: m.cost()}
 }
+
+// cost is what an eager message counts in its sender's credit.
+func (m *message) cost() int { return channel.FrameCost + len(m.payload) }
 
 // fetch begins to get the data of a matched message: from the memory of its sender, if that is the rank of this World that has offered it, and is still
 // there; else the sender is asked.
-func (c *channel) fetch(r *request, sender *Proc, origin *request) {
+func (c *pair) fetch(r *request, sender *Proc, origin *request) {
 	if !c.reaches(sender) {
 		r.moved = 0
 		c.clearToSend(r)
 		return
 	}
 	r.source, r.origin = sender, origin
-	c.copies.push(r)
+	c.copies.Push(r)
 	c.schedule()
 }
 
 // clearToSend asks the sender of a matched message for its data.
-func (c *channel) clearToSend(r *request) {
+func (c *pair) clearToSend(r *request) {
 	c.push(item{kind: itemCTS, req: r.peerReq, peerReq: r.index, limit: r.limit})
 	if r.limit == 0 {
 		c.p.complete(r)
@@ -128,7 +136,7 @@ func (c *channel) clearToSend(r *request) {
 }
 
 // copyNear copies about a chunk of a matched message from the memory of its sender, a rank of this World, and reports whether that was the last.
-func (c *channel) copyNear(r *request) (n int, over bool) {
+func (c *pair) copyNear(r *request) (n int, over bool) {
 	p := c.p
 	n = min(p.w.cfg.ChunkBytes, int(r.limit-r.moved))
 	p.copyFrom(r.source, r.buf.part(r.moved, uint32(n)), r.origin.buf.part(r.moved, uint32(n)))
@@ -142,17 +150,17 @@ func (c *channel) copyNear(r *request) (n int, over bool) {
 }
 
 // stopCopies gives up what is being copied from the peer's memory: the peer is asked for it, wherever it will be, as those are that matched later.
-func (c *channel) stopCopies() {
-	for c.copies.len() > 0 {
-		r := c.copies.pop()
+func (c *pair) stopCopies() {
+	for c.copies.Len() > 0 {
+		r := c.copies.Pop()
 		r.source, r.origin, r.moved = nil, nil, 0
 		c.clearToSend(r)
 	}
 }
 
 // takeDone hears that the receiver has copied one of our sends.
-func (p *Proc) takeDone(c *channel, k *packet) {
-	r := p.request(k.req)
+func (p *Proc) takeDone(c *pair, k *channel.Packet) {
+	r := p.request(k.Req)
 	if r == nil || r.kind != reqSend || r.peer != c.peer || r.matched || r.done {
 		return // only a damaged state or frame leads here
 	}
@@ -161,52 +169,53 @@ func (p *Proc) takeDone(c *channel, k *packet) {
 }
 
 // takeCTS handles a receiver's wish for the data of one of our sends.
-func (p *Proc) takeCTS(c *channel, k *packet) {
-	r := p.request(k.req)
-	if r == nil || r.kind != reqSend || r.peer != c.peer || r.matched || r.done || k.size > r.buf.len {
-		return // only a damaged state or frame leads here
+func (p *Proc) takeCTS(c *pair, k *channel.Packet) reply {
+	r := p.request(k.Req)
+	if r == nil || r.kind != reqSend || r.peer != c.peer || r.matched || r.done || k.Size > r.buf.len {
+		return reply{} // only a damaged state or frame leads here
 	}
 	p.withdraw(r)
-	r.matched, r.peerReq, r.limit = true, k.peerReq, k.size
+	r.matched, r.peerReq, r.limit = true, k.PeerReq, k.Size
 	if r.limit == 0 {
 		p.complete(r)
-		return
+		return reply{}
 	}
-	c.push(item{kind: itemData, req: r.index})
+	return reply{item: item{kind: itemData, req: r.index}}
 }
 
 // waiting is the receive that a piece of a rendezvous message is for, or nil.
-func (p *Proc) waiting(c *channel, k *packet) *request {
-	r := p.request(k.req)
-	if r == nil || r.kind != reqRecv || !r.matched || r.done || r.result.source != c.peer || k.off != r.moved || k.length > r.limit-r.moved {
+func (p *Proc) waiting(c *pair, k *channel.Packet) *request {
+	r := p.request(k.Req)
+	if r == nil || r.kind != reqRecv || !r.matched || r.done || r.result.source != c.peer || k.Off != r.moved || k.Length > r.limit-r.moved {
 		return nil
 	}
 	return r
 }
 
 // takeData handles a piece of a rendezvous message.
-func (p *Proc) takeData(c *channel, k *packet) {
+func (p *Proc) takeData(c *pair, k *channel.Packet) reply {
 	r := p.waiting(c, k)
 	if r == nil {
-		return // only a damaged state or frame leads here
+		return reply{} // only a damaged state or frame leads here
 	}
-	if !k.landed {
-		p.unpack(r.buf.part(k.off, k.length), k.payload)
+	if !k.Landed {
+		p.unpack(r.buf.part(k.Off, k.Length), k.Payload)
 	}
-	r.moved += k.length
-	if r.moved == r.limit {
-		p.complete(r)
-		c.sendControl(frameAck) // the sender waits for it
+	r.moved += k.Length
+	if r.moved < r.limit {
+		return reply{}
 	}
+	p.complete(r)
+	return reply{ack: true} // the sender waits for it
 }
 
 // takeOffer goes on with a receive whose sender has come into this World since it was asked for the data.
-func (p *Proc) takeOffer(c *channel, k *packet) {
-	r := p.request(k.req)
+func (p *Proc) takeOffer(c *pair, k *channel.Packet, origin *request) reply {
+	r := p.request(k.Req)
 	if r == nil || r.kind != reqRecv || !r.matched || r.done || r.source != nil || r.result.source != c.peer {
-		return // only a damaged state leads here
+		return reply{} // only a damaged state leads here
 	}
-	c.fetch(r, c.local(), k.origin)
+	return reply{wants: r, sender: c.local(), origin: origin}
 }
 
 // dataAcked counts bytes of a send that its receiver has.

@@ -90,7 +90,7 @@ func (p *Proc) start(r *request) error {
 		p.freeRequest(b)
 	case r.kind == reqSend:
 		r.done = false
-		p.channel(r.peer).push(item{kind: itemSend, req: r.index})
+		p.pair(r.peer).push(item{kind: itemSend, req: r.index})
 	default:
 		r.done = false
 		p.postRecv(r)

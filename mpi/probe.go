@@ -1,6 +1,10 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/channel"
+)
 
 // probeCalls look for messages and take them (MPI 5.0 section 3.8).
 func probeCalls() []entry {
@@ -170,7 +174,8 @@ func (p *Proc) taken(a args, internal bool) (*request, error) {
 	}
 	p.messages.drop(h)
 	r.comm, r.context, r.peer, r.tag, r.buf = m.comm, m.context, m.src, m.tag, buf
-	p.accept(r, m)
+	back := p.accept(r, m)
+	p.pair(m.src).give(back)
 	p.dropMessage(m)
 	return r, nil
 }
@@ -235,9 +240,9 @@ func callCancel(p *Proc, a args) (uint64, error) {
 
 // cancelSend takes back a send that has no frame yet, or asks the receiver to drop its message.
 func (p *Proc) cancelSend(r *request) {
-	c := p.channel(r.peer)
+	c := p.pair(r.peer)
 	if !r.framed {
-		c.pending.remove(func(it item) bool { return it.kind == itemSend && it.req == r.index })
+		c.pending.Remove(func(it item) bool { return it.kind == itemSend && it.req == r.index })
 		r.cancel, r.result.cancelled = cancelDone, true
 		p.complete(r)
 		return
@@ -255,31 +260,31 @@ func (p *Proc) cancelSend(r *request) {
 }
 
 // takeCancel drops a message that its sender wants back, unless it was matched.
-func (p *Proc) takeCancel(c *channel, k *packet) {
-	found := uint32(0)
+func (p *Proc) takeCancel(c *pair, k *channel.Packet) reply {
+	back := reply{item: item{kind: itemCancelled, req: k.Req}}
 	for i, m := range p.unexpected {
-		if m.src == c.peer && m.seq == uint64(k.size)|uint64(k.peerReq)<<32 {
+		if m.src == c.peer && m.seq == uint64(k.Size)|uint64(k.PeerReq)<<32 {
 			p.dropUnexpected(i)
 			if !m.rendezvous {
-				c.consume(frameCost + len(m.payload))
+				back.consumed = m.cost()
 			}
 			p.dropMessage(m)
-			found = 1
+			back.item.limit = 1
 			break
 		}
 	}
-	c.push(item{kind: itemCancelled, req: k.req, limit: found})
+	return back
 }
 
 // takeCancelled hears what became of a send that was to be cancelled.
-func (p *Proc) takeCancelled(k *packet) {
-	r := p.request(k.req)
+func (p *Proc) takeCancelled(k *channel.Packet) {
+	r := p.request(k.Req)
 	if r == nil || r.kind != reqSend || r.cancel != cancelAsked {
 		return // only a damaged state leads here
 	}
 	r.cancel = cancelFailed
 	switch {
-	case k.size == 1:
+	case k.Size == 1:
 		r.cancel, r.result.cancelled = cancelDone, true
 		p.complete(r)
 	case r.sent:

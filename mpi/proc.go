@@ -4,6 +4,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/godwit-run/godwit/internal/fifo"
+	"github.com/godwit-run/godwit/mpi/channel"
 )
 
 // These bound the memory of collectives and lists of requests that is used again.
@@ -53,19 +56,19 @@ type Proc struct {
 	freeList   []uint32   // indices that are not in use, last freed last
 	posted     []*request // receives not matched yet, in the order they were posted
 	unexpected []*message // messages not matched yet, in the order they arrived
-	channels   []*channel // by peer, nil until used
+	pairs      []*pair    // by peer, nil until used
 	over       []bool     // by peer: it has ended, and is in no World any more
 	active     []*request // collectives under way, in the order they were started
 	advancing  bool       // they are being taken further
 	kept       int64      // bytes that the rank is charged for
 	offers     int        // sends that their receivers may be copying
-	backlog    queue[*channel]
+	backlog    fifo.Queue[*pair]
 	urge       []*Proc // ranks of this World that were sent something urgent, to be served if their programs compute
 	sketch     *sketch // the memory of a collective that is over, to be used again
 	spare      []byte  // scratch memory of the last collective, to be used again
 	bounce     []byte  // memory to pack into
-	head       [HeaderBytes]byte
-	payloads   payloads
+	head       [channel.HeaderBytes]byte
+	pool       channel.Pool
 	awaits     []uint32   // memory for the requests that a call waits for
 	listed     []*request // memory for the requests that a call names
 	idle       []*message // to be used again
@@ -129,7 +132,7 @@ func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
 		in:         newInbox(),
 		patience:   patience{rounds: mostRounds},
 		clockStart: w.start,
-		channels:   make([]*channel, w.cfg.Size),
+		pairs:      make([]*pair, w.cfg.Size),
 		over:       make([]bool, w.cfg.Size),
 		objects:    newObjects(&group{ranks: []Rank{r}}, w.everyone, r),
 	}

@@ -1,16 +1,18 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/channel"
+
 // Receive takes a frame from the Network. It copies what it keeps. Frames that
 // are damaged, stale or for a rank that is not attached here are dropped. It waits for the rank's lock, for as long as a call of its guest takes.
 func (w *World) Receive(data []byte) {
-	var f frame
+	var f channel.Frame
 	if !w.decode(&f, data) {
 		return
 	}
 	for {
-		p := w.proc(f.dst)
+		p := w.proc(f.Dst)
 		if p == nil {
-			if p = w.miss(f.dst, f.src); p == nil {
+			if p = w.miss(f.Dst, f.Src); p == nil {
 				return
 			}
 		}
@@ -25,11 +27,11 @@ func (w *World) Receive(data []byte) {
 
 // TryReceive is Receive, but that it waits for no rank whose guest is in a long call: it then reports false and has done nothing.
 func (w *World) TryReceive(data []byte) bool {
-	var f frame
+	var f channel.Frame
 	if !w.decode(&f, data) {
 		return true
 	}
-	p := w.proc(f.dst)
+	p := w.proc(f.Dst)
 	if p == nil || !p.tryLock() {
 		return false
 	}
@@ -51,15 +53,15 @@ const (
 	LandNone                    // the frame is to be given to Receive whole, or dropped if a part of it has landed already
 )
 
-// Land reads a frame's payload straight to where its receiver wants it, if that is one piece of memory. head is the frame's header, HeaderBytes long, size that of the
+// Land reads a frame's payload straight to where its receiver wants it, if that is one piece of memory. head is the frame's header, channel.HeaderBytes long, size that of the
 // payload, of which at bytes have landed before. read gets the place of the others, under the rank's lock, and returns how many it has put there, without waiting;
 // it may be none. The frame is received with its last byte. wait says that the rank's lock is waited for, as Receive does.
 func (w *World) Land(head []byte, size, at int, wait bool, read func(place []byte) int) (n int, how Landing) {
-	var f frame
-	if !f.decodeHead(head) || !w.knows(&f) || f.kind != frameData || int64(f.length) != int64(size) || at < 0 || at >= size {
+	var f channel.Frame
+	if !f.DecodeHead(head) || !w.knows(&f) || f.Kind != channel.Data || int64(f.Length) != int64(size) || at < 0 || at >= size {
 		return 0, LandNone
 	}
-	p := w.proc(f.dst)
+	p := w.proc(f.Dst)
 	switch {
 	case p == nil:
 		return 0, LandNone
@@ -77,48 +79,44 @@ func (w *World) Land(head []byte, size, at int, wait bool, read func(place []byt
 		p.release()
 		return n, Landed
 	}
-	f.payload, f.landed = nil, true
+	f.Payload, f.Landed = nil, true
 	w.receive(p, &f)
 	return n, Landed
 }
 
 // place is where the payload of a DATA frame belongs, if the frame is the next of its channel and that is one piece; else nil. Holds p.mu.
-func (w *World) place(p *Proc, f *frame) []byte {
-	if !p.attached.Load() || w.proc(f.src) != nil {
+func (w *World) place(p *Proc, f *channel.Frame) []byte {
+	if !p.attached.Load() || w.proc(f.Src) != nil {
 		return nil
 	}
-	c := p.channel(f.src)
-	if f.epoch < c.peerEpoch || f.seq != c.recvNext {
+	c := p.pair(f.Src)
+	if !c.Awaits(f) {
 		return nil
 	}
-	r := p.waiting(c, &f.packet)
+	r := p.waiting(c, &f.Packet)
 	if r == nil || r.buf.typ != nil {
 		return nil
 	}
-	return p.bytes(r.buf.part(f.off, f.length))
+	return p.bytes(r.buf.part(f.Off, f.Length))
 }
 
 // decode reads a frame, and reports whether it may be one of this app's.
-func (w *World) decode(f *frame, data []byte) bool {
-	return f.decode(data) && w.knows(f)
+func (w *World) decode(f *channel.Frame, data []byte) bool {
+	return f.Decode(data) && w.knows(f)
 }
 
 // knows reports whether a frame is from a rank to a rank.
-func (w *World) knows(f *frame) bool {
-	return f.src >= 0 && int(f.src) < w.cfg.Size && f.dst >= 0 && int(f.dst) < w.cfg.Size
+func (w *World) knows(f *channel.Frame) bool {
+	return f.Src >= 0 && int(f.Src) < w.cfg.Size && f.Dst >= 0 && int(f.Dst) < w.cfg.Size
 }
 
 // receive gives a frame to its rank, whose lock the caller has taken.
-func (w *World) receive(p *Proc, f *frame) {
+func (w *World) receive(p *Proc, f *channel.Frame) {
 	defer p.release()
-	c := p.channel(f.src) // of what is dropped, too: it is asked for again when the one rank is attached, or the other has left
-	if !p.attached.Load() || w.proc(f.src) != nil {
+	c := p.pair(f.Src) // of what is dropped, too: it is asked for again when the one rank is attached, or the other has left
+	if !p.attached.Load() || w.proc(f.Src) != nil {
 		return
 	}
-	if f.epoch < c.peerEpoch {
-		return
-	}
-	c.peerEpoch = f.epoch
 	c.receive(f)
 }
 

@@ -3,6 +3,7 @@ package mpi
 import (
 	"testing"
 
+	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
 )
 
@@ -65,7 +66,7 @@ func TestNobodyUsesWhatIsRemoved(t *testing.T) {
 	b.p.Cancel(errPeer)
 	w.Remove(1)
 	mems[1].gone = true
-	b.p.in.put(0, &packet{kind: frameEager, tag: 3, length: 1, payload: []byte{1}}) // by who was about to when it was removed
+	b.p.in.put(0, &channel.Packet{Kind: channel.Eager, Tag: 3, Length: 1, Payload: []byte{1}}, nil) // by who was about to when it was removed
 	b.p.serve()
 	b.p.Freeze()
 	a.call("MPI_Test", 64, 96, 0)

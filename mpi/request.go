@@ -197,7 +197,7 @@ func (p *Proc) startSend(c *comm, context uint64, dst Rank, tag int32, buf span,
 		return nil, err
 	}
 	r.comm, r.context, r.peer, r.tag, r.buf, r.mode = c, context, dst, tag, buf, mode
-	p.channel(dst).push(item{kind: itemSend, req: r.index})
+	p.pair(dst).push(item{kind: itemSend, req: r.index})
 	return r, nil
 }
 
@@ -217,7 +217,8 @@ func (p *Proc) postRecv(r *request) {
 	if i := p.findUnexpected(r.context, r.peer, r.tag); i >= 0 {
 		m := p.unexpected[i]
 		p.dropUnexpected(i)
-		p.accept(r, m)
+		back := p.accept(r, m)
+		p.pair(m.src).give(back)
 		p.dropMessage(m)
 		return
 	}

@@ -3,6 +3,7 @@ package mpi
 import (
 	"testing"
 
+	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
 )
 
@@ -34,7 +35,7 @@ func TestResendWaitsForRoom(t *testing.T) {
 			a.call("MPI_Isend", sbuf, 1, tInt, 1, 1, commWorld, 64+4*i)
 			net.frames = nil // it is lost, and there is room again
 		}
-		require.Equal(t, n, a.p.channel(1).replay.len())
+		require.Equal(t, n, a.p.pair(1).Unacked())
 		net.most = 0
 		for trip := range 4 * n {
 			if trip <= again {
@@ -51,7 +52,7 @@ func TestResendWaitsForRoom(t *testing.T) {
 			b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
 			require.Equal(t, i, b.int(rbuf))
 		}
-		require.Zero(t, a.p.channel(1).unsent)
+		require.Zero(t, a.p.pair(1).Unsent())
 
 	}
 }
@@ -110,7 +111,7 @@ func TestWhatNeedsNotBeSentAgain(t *testing.T) {
 		there.Reconnect(1)
 		here.Receive(net.frames[slimFrames]) // ATTACH
 		back.deliver(there)
-		require.Equal(t, n, a.p.channel(1).unsent)
+		require.Equal(t, n, a.p.pair(1).Unsent())
 		return there, here, net, a, b
 	}
 	receives := func(b *guest) {
@@ -121,14 +122,14 @@ func TestWhatNeedsNotBeSentAgain(t *testing.T) {
 		}
 	}
 	there, _, net, a, _ := stuck()
-	ack := (&frame{packet: packet{kind: frameAck}, src: 1, dst: 0, epoch: 1, ack: n - 3}).encode()
+	ack := bytesOf(&channel.Frame{Packet: channel.Packet{Kind: channel.Ack}, Src: 1, Dst: 0, Epoch: 1, Acked: n - 3})
 	there.Receive(ack)
-	require.Equal(t, 3, a.p.channel(1).unsent)
+	require.Equal(t, 3, a.p.pair(1).Unsent())
 	net.frames = nil
 	there.Room()
-	var f frame
-	require.True(t, f.decode(net.frames[0]))
-	require.EqualValues(t, n-3, f.seq)
+	var f channel.Frame
+	require.True(t, f.Decode(net.frames[0]))
+	require.EqualValues(t, n-3, f.Seq)
 
 	there, here, _, a, b := stuck()
 	state, err := here.Capture(1)
@@ -136,7 +137,7 @@ func TestWhatNeedsNotBeSentAgain(t *testing.T) {
 	here.Remove(1)
 	b.p, err = there.RestoreRank(1, 2, b.mem, state)
 	require.NoError(t, err)
-	require.Zero(t, a.p.channel(1).unsent)
+	require.Zero(t, a.p.pair(1).Unsent())
 	receives(b)
 	a.setInts(sbuf, 77)
 	a.call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
@@ -145,7 +146,7 @@ func TestWhatNeedsNotBeSentAgain(t *testing.T) {
 
 	there, _, net, a, _ = stuck()
 	there.PeerEnded(1)
-	require.Zero(t, a.p.channel(1).unsent)
+	require.Zero(t, a.p.pair(1).Unsent())
 	net.frames = nil
 	there.Room()
 	require.Empty(t, net.frames)

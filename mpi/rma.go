@@ -356,7 +356,7 @@ func (p *Proc) tell(w *window, to int, kind uint8, payload []byte, counted bool)
 		w.origins[to].local++
 		r.after = hook{kind: hookOrigin, win: w, target: to}
 	}
-	p.channel(r.peer).push(item{kind: itemSend, req: r.index})
+	p.pair(r.peer).push(item{kind: itemSend, req: r.index})
 	return nil
 }
 

@@ -58,7 +58,7 @@ func (c *codec) state(p *Proc) {
 	c.requests(p)
 	list(c, &p.unexpected, c.messageRef)
 	c.suspended(&p.suspended)
-	c.channels(p)
+	c.pairs(p)
 }
 
 func (c *codec) objects(p *Proc) {
@@ -166,27 +166,27 @@ func (c *codec) pointers(p *Proc, v *[]*request, fits func(*request) bool) {
 	}
 }
 
-func (c *codec) channels(p *Proc) {
+func (c *codec) pairs(p *Proc) {
 	used := 0
-	for _, x := range p.channels {
+	for _, x := range p.pairs {
 		used += truth(x != nil)
 	}
 	if n := c.count(used); c.reading {
 		for range n {
 			var peer Rank
 			c.rank(&peer)
-			if c.err != nil || p.channels[peer] != nil {
+			if c.err != nil || p.pairs[peer] != nil {
 				c.fail("channel %d is there twice", peer)
 				return
 			}
-			c.channel(p.channel(peer), p.w.cfg.WindowBytes)
+			c.pair(p.pair(peer))
 		}
 		return
 	}
-	for _, x := range p.channels {
+	for _, x := range p.pairs {
 		if x != nil {
 			c.rank(&x.peer)
-			c.channel(x, p.w.cfg.WindowBytes)
+			c.pair(x)
 		}
 	}
 }

@@ -35,33 +35,14 @@ func readGolden(t *testing.T, file string, p *Proc) {
 	require.Equal(t, p.unexpected, q.unexpected)
 	require.Equal(t, p.suspended, q.suspended)
 	require.EqualValues(t, errorsReturn, q.world.errhandler.handle)
-	for r, c := range p.channels {
+	for r, c := range p.pairs {
 		if c != nil {
-			require.Equal(t, c.sendNext, q.channels[r].sendNext)
-			require.Equal(t, c.recvNext, q.channels[r].recvNext)
-			require.Equal(t, c.inflight, q.channels[r].inflight)
-			require.Equal(t, c.pending.len(), q.channels[r].pending.len())
+			require.Equal(t, c.Next(), q.pairs[r].Next())
+			require.Equal(t, c.Received(), q.pairs[r].Received())
+			require.Equal(t, c.Inflight(), q.pairs[r].Inflight())
+			require.Equal(t, c.pending.Len(), q.pairs[r].pending.Len())
 		}
 	}
-}
-
-// Frames of version 0x6e keep their layout.
-func TestFrameLayout(t *testing.T) {
-	f := &frame{
-		packet: packet{
-			kind: frameData, seq: 11, context: 1<<32 | 3, tag: 4, size: 5, req: 6, peerReq: 7, off: 8, length: 2, payload: []byte{0xaa, 0xbb},
-		},
-		src: 1, dst: 2, epoch: 10, ack: 12, consumed: 13,
-	}
-	b := f.encode()
-	require.Equal(t, []byte{
-		0x6e, 4, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 2, 0, 0, 0,
-		10, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0xaa, 0xbb,
-	}, b)
-	var got frame
-	require.True(t, got.decode(b))
-	require.Equal(t, *f, got)
-	require.False(t, got.decode(b[:len(b)-1]))
 }
 
 // A decoded rank's clock stands still until it joins a world (Wtime, MPI 5.0 section 9.6).

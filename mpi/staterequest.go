@@ -1,5 +1,7 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/channel"
+
 func (c *codec) request(r *request) {
 	c.u8(&r.kind)
 	if r.kind == 0 {
@@ -150,51 +152,54 @@ func (c *codec) suspended(v **suspended) {
 	list(c, &s.reqs, c.u32)
 }
 
-func (c *codec) channel(x *channel, maxInflight int) {
-	for _, v := range []*uint64{&x.sendNext, &x.charged, &x.credited, &x.recvNext, &x.consumed, &x.peerEpoch} {
+func (c *codec) pair(x *pair) {
+	var s channel.State
+	if !c.reading {
+		s = x.State()
+	}
+	for _, v := range []*uint64{&s.SendNext, &s.Charged, &s.Credited, &s.RecvNext, &s.Consumed, &s.PeerEpoch} {
 		c.uint64(v)
 	}
-	c.check(x.credited <= x.charged, "channel %d has more credit than it used", x.peer)
 	if c.version > 2 {
 		c.bool(&x.ended)
 	}
-	n := c.count(x.replay.len())
+	n := c.count(len(s.Unacked))
+	if c.reading {
+		s.Unacked = make([]channel.Packet, 0, min(n, 1024))
+	}
 	for i := range n {
-		k := packet{}
-		if !c.reading {
-			k = *x.replay.at(i)
+		if c.reading {
+			s.Unacked = append(s.Unacked, channel.Packet{})
 		}
-		c.u8(&k.kind)
-		c.uint64(&k.seq)
-		c.uint64(&k.context)
-		c.i32(&k.tag)
-		for _, v := range []*uint32{&k.size, &k.req, &k.peerReq, &k.off, &k.length} {
-			c.u32(v)
-		}
-		c.bytes(&k.payload)
-		if !c.reading {
-			continue
-		}
-		sequenced := (k.kind >= frameEager && k.kind <= frameData) || k.kind == frameCancel || k.kind == frameCancelled || k.kind >= frameEnd
-		whole := sequenced && k.seq == x.sendNext-uint64(n-i)
-		if !whole || (k.kind != frameData && uint64(k.length) != uint64(len(k.payload))) || x.inflight > maxInflight {
-			c.fail("frame %d to rank %d is damaged", k.seq, x.peer)
+		if c.packet(&s.Unacked[i]); c.err != nil {
 			return
 		}
-		if k.kind != frameEager {
-			k.payload = nil
+	}
+	if c.reading {
+		if err := x.Restore(s); err != nil {
+			c.fail("channel %d is damaged: %v", x.peer, err)
+			return
 		}
-		x.replay.push(k)
-		x.inflight += k.cost()
 	}
 	c.pending(x)
 }
 
-func (c *codec) pending(x *channel) {
-	for i := range c.count(x.pending.len()) {
+func (c *codec) packet(k *channel.Packet) {
+	c.u8((*uint8)(&k.Kind))
+	c.uint64(&k.Seq)
+	c.uint64(&k.Context)
+	c.i32(&k.Tag)
+	for _, v := range []*uint32{&k.Size, &k.Req, &k.PeerReq, &k.Off, &k.Length} {
+		c.u32(v)
+	}
+	c.bytes(&k.Payload)
+}
+
+func (c *codec) pending(x *pair) {
+	for i := range c.count(x.pending.Len()) {
 		it := item{}
 		if !c.reading {
-			it = *x.pending.at(i)
+			it = *x.pending.At(i)
 		}
 		c.u8(&it.kind)
 		c.u32(&it.req)
@@ -210,6 +215,6 @@ func (c *codec) pending(x *channel) {
 			c.fail("what waits for rank %d is damaged", x.peer)
 			return
 		}
-		x.pending.push(it)
+		x.pending.Push(it)
 	}
 }

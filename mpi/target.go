@@ -34,26 +34,25 @@ type lockWait struct {
 
 // serveWindow takes a window message, and reports whether there is such a window here. A message that comes before the window
 // stays in the queue of unexpected messages.
-func (p *Proc) serveWindow(m *message) bool {
+func (p *Proc) serveWindow(m *message) (back reply, served bool) {
 	w := p.winByID[m.context/contextKinds]
 	if w == nil {
-		return false
+		return back, false
 	}
 	from := w.comm.group.find(m.src)
 	if from == undefined || m.tag < msgPut || m.tag > lastMessage {
-		return false // only a damaged state or frame leads here
+		return back, false // only a damaged state or frame leads here
 	}
 	op := &targetOp{origin: from, kind: uint8(m.tag), message: &hostBuffer{b: make([]byte, m.size)}}
 	w.targets[from].queue = append(w.targets[from].queue, op)
 	r, err := p.newRequest(reqRecv, true)
 	if err != nil {
-		return true // only a damaged state leads here: the bound counts every window message
+		return back, true // only a damaged state leads here: the bound counts every window message
 	}
 	r.comm, r.context, r.peer, r.tag = w.comm, m.context, m.src, m.tag
 	r.buf = span{host: op.message, len: m.size}
 	r.orphan, r.after = true, hook{kind: hookTarget, win: w, op: op}
-	p.accept(r, m)
-	return true
+	return p.accept(r, m), true
 }
 
 // serveReady does what an origin has asked for, as far as it is here.
@@ -243,7 +242,7 @@ func (p *Proc) reply(w *window, op *targetOp, data span) error {
 	}
 	r.comm, r.context, r.peer, r.tag = w.comm, w.comm.context(contextPrivate), w.rank(op.origin), op.header.answerTag()
 	r.buf, r.orphan = data, true
-	p.channel(r.peer).push(item{kind: itemSend, req: r.index})
+	p.pair(r.peer).push(item{kind: itemSend, req: r.index})
 	return nil
 }
 

@@ -139,7 +139,8 @@ func (p *Proc) openWindow(c *comm, all []part, flavor int, base uint32, x *info)
 			continue
 		}
 		p.dropUnexpected(i)
-		p.serveWindow(m)
+		back, _ := p.serveWindow(m)
+		p.pair(m.src).give(back)
 	}
 	return w, nil
 }

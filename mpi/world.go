@@ -7,6 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/godwit-run/godwit/internal/fifo"
+	"github.com/godwit-run/godwit/mpi/channel"
 )
 
 // World is the local part of one app's world: zero or more of its ranks. It has
@@ -21,7 +24,8 @@ type World struct {
 	procs    []atomic.Pointer[Proc] // by rank, nil if not local; changed under mu
 	crowd    atomic.Int32           // how many are local
 	everyone *group                 // of MPI_COMM_WORLD
-	types    []*datatype            // the named ones, by handle
+	limits   channel.Limits
+	types    []*datatype // the named ones, by handle
 	segments segments
 
 	// mu is held by who changes which ranks are here, or reachable; it is taken before any rank's lock.
@@ -47,6 +51,7 @@ func NewWorld(cfg Config, net Network) *World {
 		segments: segments{byID: map[uint64]*sharedSegment{}},
 		everyone: &group{ranks: ranksTo(cfg.Size)},
 		types:    predefinedList(),
+		limits:   channel.Limits{Window: cfg.WindowBytes, Chunk: cfg.ChunkBytes, Credit: cfg.CreditBytes},
 	}
 }
 
@@ -105,7 +110,7 @@ func (w *World) AddRank(r Rank, epoch uint64, mem Memory) (*Proc, error) {
 	p.lock()
 	defer p.release()
 	for peer := range w.missed[r] {
-		p.channel(peer).attachRemote()
+		p.pair(peer).attachRemote()
 	}
 	delete(w.missed, r)
 	return p, nil
@@ -145,7 +150,7 @@ func (w *World) Join(p *Proc, epoch uint64) error {
 	p.epoch = epoch
 	p.clockStart = p.clockStart.Add(time.Since(p.decoded)) // it stood still
 	for peer := range w.missed[p.rank] {
-		p.channel(peer)
+		p.pair(peer)
 	}
 	delete(w.missed, p.rank)
 	w.put(p)
@@ -173,7 +178,7 @@ func (w *World) Capture(r Rank) ([]byte, error) {
 	w.detach(p)
 	p.lock()
 	defer p.release()
-	for _, c := range p.channels {
+	for _, c := range p.pairs {
 		if c != nil {
 			c.stopCopies()
 		}
@@ -230,7 +235,7 @@ func (w *World) PeerEnded(peer Rank) {
 			return
 		}
 		p.over[peer] = true
-		if c := p.channels[peer]; c != nil {
+		if c := p.pairs[peer]; c != nil {
 			c.peerRemoved()
 		}
 		p.left = true
@@ -255,7 +260,7 @@ func (w *World) reconnect(peer Rank) {
 		return
 	}
 	w.each(func(p *Proc) {
-		if c := p.channels[peer]; c != nil && p.attached.Load() {
+		if c := p.pairs[peer]; c != nil && p.attached.Load() {
 			c.attachRemote()
 		}
 	})
@@ -286,11 +291,11 @@ func (p *Proc) letGo() (missed []Rank) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.removed = true
-	for peer, c := range p.channels {
+	for peer, c := range p.pairs {
 		if c == nil {
 			continue
 		}
-		c.copies = queue[*request]{}
+		c.copies = fifo.Queue[*request]{}
 		if !c.used() {
 			missed = append(missed, Rank(peer))
 		}
@@ -312,7 +317,7 @@ func (w *World) detach(p *Proc) {
 	p.attached.Store(false)
 	p.release()
 	w.each(func(q *Proc) {
-		if c := q.channels[p.rank]; c != nil && q != p {
+		if c := q.pairs[p.rank]; c != nil && q != p {
 			c.stopCopies()
 		}
 	})
@@ -328,7 +333,7 @@ func (w *World) attach(p *Proc) {
 	copy(p.over, w.ended)
 	for r := range w.procs {
 		p.left = p.left || p.gone(Rank(r))
-		c := p.channels[r]
+		c := p.pairs[r]
 		switch {
 		case c == nil:
 		case w.ended[r] && Rank(r) != p.rank:
@@ -354,8 +359,8 @@ func (w *World) attachLocal(p *Proc) {
 		// What there is to be done then is done with one lock only: it may take long.
 		first.lock()
 		second.lock()
-		if p.channels[q.rank] != nil || q.channels[p.rank] != nil {
-			exchange(p.channel(q.rank), q.channel(p.rank))
+		if p.pairs[q.rank] != nil || q.pairs[p.rank] != nil {
+			exchange(p.pair(q.rank), q.pair(p.rank))
 		}
 		second.mu.Unlock()
 		first.release()
@@ -365,11 +370,6 @@ func (w *World) attachLocal(p *Proc) {
 	p.lock()
 	defer p.release()
 	p.scheduleAll()
-}
-
-func (c *channel) attachRemote() {
-	c.sendControl(frameAttach) // the peer's answer makes us send again what it lacks
-	c.schedule()
 }
 
 // Room tells that the Network has room again for frames that it has refused. It waits for no rank in a long call: that one goes on with them itself.

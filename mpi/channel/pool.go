@@ -1,4 +1,4 @@
-package mpi
+package channel
 
 import "math/bits"
 
@@ -9,11 +9,11 @@ const (
 	keptBytes    = 64 << 10 // as many bytes of each size
 )
 
-// payloads is memory of messages that were kept until they were acked, to be used again: by size, a power of two.
-type payloads [payloadSizes][][]byte
+// Pool is memory of messages that were kept until they were acked, to be used again: by size, a power of two.
+type Pool [payloadSizes][][]byte
 
 // get returns an empty slice with room for n bytes.
-func (x *payloads) get(n int) []byte {
+func (x *Pool) get(n int) []byte {
 	i := max(bits.Len(uint(max(n, 1)-1)), leastPayload) - leastPayload
 	if i >= payloadSizes {
 		return make([]byte, 0, n)
@@ -27,7 +27,7 @@ func (x *payloads) get(n int) []byte {
 }
 
 // put takes memory back that nobody uses any more.
-func (x *payloads) put(b []byte) {
+func (x *Pool) put(b []byte) {
 	i := bits.Len(uint(cap(b))) - 1 - leastPayload
 	if i < 0 || i >= payloadSizes || cap(b) != 1<<(i+leastPayload) || len(x[i]) >= min(keptPayloads, max(8, keptBytes>>(i+leastPayload))) {
 		return

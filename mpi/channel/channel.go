@@ -1,0 +1,237 @@
+// Package channel is what one rank keeps of the frames between it and one other rank: both directions number them, what is sent
+// stays until it is acked, so that it can be sent again on a new route, and what comes is taken once and in order.
+//
+// A Channel knows neither messages nor memory. It is not safe for concurrent use: its rank's lock guards it. Nothing blocks.
+package channel
+
+import "github.com/godwit-run/godwit/internal/fifo"
+
+// Link is the way to the peer.
+type Link interface {
+	// Room reports whether the way takes more now. If not, the channel is asked to go on when it does.
+	Room() bool
+	// Transmit sends a frame, whose Src, Dst and Epoch it fills in, and whose payload is the caller's again when it returns.
+	Transmit(f Frame)
+	// Payload is the payload of a Data packet that is to be sent again, valid until the next call.
+	Payload(k Packet) []byte
+}
+
+// Limits bound a channel, in bytes: unacked frames, the payload of one, and eager messages that no receive has taken.
+type Limits struct{ Window, Chunk, Credit int }
+
+// Channel is one rank's side of the frames between it and a peer.
+type Channel struct {
+	link   Link
+	limits *Limits
+	pool   *Pool
+
+	// To the peer.
+	sendNext uint64             // number of the next frame
+	unacked  fifo.Queue[Packet] // at most limits.Window
+	inflight int                // their cost
+	unsent   int                // so many of them, the last, are still to be sent on the present route
+	acked    uint64             // the peer has all frames below
+	charged  uint64             // cost of eager messages sent
+	credited uint64             // cost of those that receives have consumed
+	awaiting bool               // an Attach is out: the answer makes us send again
+
+	// From the peer.
+	recvNext  uint64 // number of the next frame to take
+	consumed  uint64 // cost of eager messages consumed here
+	told      uint64 // consumed as the peer knows it
+	owed      int    // cost of frames taken since the peer was told
+	peerEpoch uint64 // highest epoch of the peer's incarnations seen
+}
+
+// Make returns a channel over which nothing has gone. Limits and pool may be shared with others of the same rank.
+func Make(link Link, limits *Limits, pool *Pool) Channel {
+	return Channel{link: link, limits: limits, pool: pool}
+}
+
+// Used reports whether a frame has gone either way.
+func (c *Channel) Used() bool { return c.sendNext+c.recvNext > 0 }
+
+// Number numbers a packet that goes to the peer by another way than the link, at once.
+func (c *Channel) Number() uint64 {
+	c.sendNext++
+	return c.sendNext - 1
+}
+
+// Next is the number of the next packet.
+func (c *Channel) Next() uint64 { return c.sendNext }
+
+// Spend takes credit for an eager message of a cost, and reports whether there was enough.
+func (c *Channel) Spend(cost int) bool {
+	if c.charged-c.credited+uint64(cost) > uint64(c.limits.Credit) {
+		return false
+	}
+	c.charged += uint64(cost)
+	return true
+}
+
+// Unacked is how many packets the peer may lack.
+func (c *Channel) Unacked() int { return c.unacked.Len() }
+
+// Oldest is the i-th of those, from 0, without the payload of Data.
+func (c *Channel) Oldest(i int) *Packet { return c.unacked.At(i) }
+
+// Inflight is the cost of all of those, in bytes.
+func (c *Channel) Inflight() int { return c.inflight }
+
+// Full reports whether another packet may be too many for the window.
+func (c *Channel) Full() bool { return c.inflight+FrameCost+c.limits.Chunk > c.limits.Window }
+
+// Unsent is how many packets are to be sent again before any other goes.
+func (c *Channel) Unsent() int { return c.unsent }
+
+// Send numbers a packet and keeps it until it is acked. If the peer is reached by the link it is sent.
+func (c *Channel) Send(k Packet, reached bool) {
+	k.Seq = c.Number()
+	kept := k
+	kept.Payload = nil
+	if k.Kind == Eager {
+		kept.Payload = append(c.pool.get(len(k.Payload)), k.Payload...)
+	}
+	c.unacked.Push(kept)
+	c.inflight += k.Cost()
+	if reached {
+		c.transmit(k)
+	}
+}
+
+func (c *Channel) transmit(k Packet) {
+	c.owed, c.told = 0, c.consumed
+	c.link.Transmit(Frame{Packet: k, Acked: c.recvNext, Consumed: c.consumed})
+}
+
+// Control sends a control frame.
+func (c *Channel) Control(kind Kind) {
+	c.awaiting = c.awaiting || kind == Attach
+	c.transmit(Packet{Kind: kind})
+}
+
+// resend has all unacked frames sent again, as there is room for them.
+func (c *Channel) resend() {
+	c.awaiting = false
+	c.unsent = c.unacked.Len()
+}
+
+// SendAgain sends the first of the Unsent, of which there must be one, and returns its cost.
+func (c *Channel) SendAgain() int {
+	k := *c.unacked.At(c.unacked.Len() - c.unsent)
+	k.Payload = c.Payload(k)
+	c.unsent--
+	c.transmit(k)
+	return k.Cost()
+}
+
+// Payload is that of an unacked packet.
+func (c *Channel) Payload(k Packet) []byte {
+	if k.Kind == Data {
+		return c.link.Payload(k)
+	}
+	return k.Payload
+}
+
+// Heard takes the news that a frame from the peer has, whatever else it is, and reports false for one that an older incarnation has sent, which is to be
+// dropped. Acked is to be asked next.
+func (c *Channel) Heard(f *Frame) bool {
+	if f.Epoch < c.peerEpoch {
+		return false
+	}
+	c.peerEpoch = f.Epoch
+	c.Acknowledge(f.Acked, f.Consumed)
+	return true
+}
+
+// Acknowledge takes the news that the peer has got all frames below a number, and consumed eager messages of a cost. Both only grow, so older news do no
+// harm. Acked is to be asked next.
+func (c *Channel) Acknowledge(acked, consumed uint64) {
+	c.Credit(consumed)
+	if acked <= c.sendNext { // else it is not of this channel's life
+		c.acked = acked
+	}
+}
+
+// Credit takes the news that the peer has consumed eager messages of a cost.
+func (c *Channel) Credit(consumed uint64) {
+	if consumed > c.credited && consumed <= c.charged {
+		c.credited = consumed
+	}
+}
+
+// Acked takes back the first packet that the peer has got, until there is none left. Its payload is gone.
+func (c *Channel) Acked() (k Packet, ok bool) {
+	if c.unacked.Len() == 0 || c.unacked.At(0).Seq >= c.acked {
+		c.unsent = min(c.unsent, c.unacked.Len())
+		return k, false
+	}
+	k = c.unacked.Pop()
+	c.inflight -= k.Cost()
+	c.pool.put(k.Payload)
+	k.Payload = nil
+	return k, true
+}
+
+// Ordered does what a control frame wants, and reports of another one whether it is the next in order: its packet is then to be taken.
+func (c *Channel) Ordered(f *Frame) bool {
+	switch f.Kind {
+	case Ack:
+	case Sync:
+		c.Control(Ack)
+	case Attach:
+		c.Control(Welcome)
+		c.resend()
+	case Welcome:
+		if c.awaiting {
+			c.resend()
+		}
+	default:
+		if f.Seq == c.recvNext {
+			c.recvNext++
+			c.owed += f.Cost()
+			return true
+		}
+		// One that is here, or one after a loss: Attach brings what is missing.
+		if f.Seq+1 == c.recvNext {
+			c.Control(Ack)
+		}
+	}
+	return false
+}
+
+// Awaits reports whether a frame is the next in order.
+func (c *Channel) Awaits(f *Frame) bool { return f.Epoch >= c.peerEpoch && f.Seq == c.recvNext }
+
+// Received is the number of the next packet to take.
+func (c *Channel) Received() uint64 { return c.recvNext }
+
+// Took notes that the next packet has come, by another way than the link.
+func (c *Channel) Took() { c.recvNext++ }
+
+// Consumed is the cost of the eager messages from the peer that have been consumed.
+func (c *Channel) Consumed() uint64 { return c.consumed }
+
+// Consume notes that a receive has taken an eager message of a cost.
+func (c *Channel) Consume(cost int) { c.consumed += uint64(cost) }
+
+// Due reports whether the peer is to be told what it does not know: a quarter of the window, or of the credit, is owed. That is well before either is
+// used up, so the peer is never stuck for want of an ack.
+func (c *Channel) Due() bool {
+	return c.owed >= c.limits.Window/4 || c.consumed-c.told >= uint64(c.limits.Credit/4)
+}
+
+// Told notes that the peer has heard, by another way than the link, what was consumed.
+func (c *Channel) Told() { c.told = c.consumed }
+
+// Near notes that the peer is reached by another way than the link from now on, and has the news.
+func (c *Channel) Near() { c.awaiting, c.owed, c.told = false, 0, c.consumed }
+
+// Forget drops all unacked packets: the peer is nowhere any more.
+func (c *Channel) Forget() {
+	c.unsent = 0
+	for c.unacked.Len() > 0 {
+		k := c.unacked.Pop()
+		c.inflight -= k.Cost()
+	}
+}

@@ -1,0 +1,230 @@
+package channel
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var limits = Limits{Window: 4000, Chunk: 500, Credit: 2000}
+
+// end is a rank's side of a pair of channels over a network that loses frames, whenever the route is a new one.
+type end struct {
+	Channel
+	pool  Pool
+	full  bool
+	out   []Frame // on its way
+	taken []uint64
+	sent  int
+	acked int
+	owing int // cost of eager packets that were taken and not consumed yet
+}
+
+func newEnd() *end {
+	e := &end{}
+	e.Channel = Make(e, &limits, &e.pool)
+	return e
+}
+
+func (e *end) Room() bool { return !e.full }
+
+func (e *end) Transmit(f Frame) {
+	f.Payload = append([]byte(nil), f.Payload...) // it is the channel's again
+	e.out = append(e.out, f)
+}
+
+func (e *end) Payload(k Packet) []byte { return content(k.Seq, int(k.Length)) }
+
+// content is the payload of the number-th packet.
+func content(seq uint64, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(seq) + byte(i)
+	}
+	return b
+}
+
+// receive takes a frame as a rank does.
+func (e *end) receive(t *testing.T, f *Frame) {
+	t.Helper()
+	if !e.Heard(f) {
+		return
+	}
+	for k, ok := e.Acked(); ok; k, ok = e.Acked() {
+		require.EqualValues(t, e.acked, k.Seq, "acked once, and in order")
+		require.Nil(t, k.Payload)
+		e.acked++
+	}
+	if e.Ordered(f) {
+		require.Equal(t, content(f.Seq, int(f.Length)), append([]byte{}, f.Payload...))
+		e.taken = append(e.taken, f.Seq)
+		if f.Kind == Eager {
+			e.owing += f.Cost()
+		}
+	}
+	if e.Due() {
+		e.Control(Ack)
+	}
+}
+
+// Whatever is lost with a route, each packet is taken once and in order, and both sides keep no more than their limits.
+func TestLossyRoutes(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 9))
+			a, b := newEnd(), newEnd()
+			step := func(x, y *end) {
+				switch rnd.IntN(12) {
+				case 0, 1, 2: // a packet, if there is room
+					n := rnd.IntN(limits.Chunk)
+					k := Packet{Kind: Data, Length: uint32(n), Payload: content(x.Next(), n)}
+					if x.Full() || x.Unsent() > 0 {
+						return
+					}
+					if rnd.IntN(2) == 0 && x.Spend(k.Cost()) {
+						k.Kind = Eager
+					}
+					x.Send(k, true)
+					x.sent++
+				case 3, 4, 5, 6: // a frame arrives
+					if len(x.out) > 0 {
+						f := x.out[0]
+						x.out = x.out[1:]
+						y.receive(t, &f)
+					}
+				case 7:
+					if x.Unsent() > 0 {
+						x.SendAgain()
+					}
+				case 8: // receives have taken what is here
+					x.Consume(x.owing)
+					if x.owing = 0; x.Due() {
+						x.Control(Ack)
+					}
+				case 9:
+					x.Control(Sync)
+				case 10: // older news come late
+					x.Acknowledge(uint64(rnd.IntN(x.acked+1)), uint64(rnd.IntN(100)))
+					_, more := x.Acked()
+					require.False(t, more)
+				case 11: // a new route: what was on the old one is lost
+					if rnd.IntN(4) == 0 {
+						x.out, y.out = nil, nil
+						x.Control(Attach)
+						y.Control(Attach)
+					}
+				}
+				require.LessOrEqual(t, x.Inflight(), limits.Window)
+				require.Equal(t, x.sent-x.acked, x.Unacked())
+			}
+			for range 2000 {
+				step(a, b)
+				step(b, a)
+			}
+			a.out, b.out = nil, nil
+			a.Control(Attach)
+			b.Control(Attach)
+			for len(a.out)+len(b.out)+a.Unsent()+b.Unsent()+a.Unacked()+b.Unacked() > 0 {
+				for _, x := range [][2]*end{{a, b}, {b, a}} {
+					out := x[0].out
+					x[0].out = nil
+					for i := range out {
+						x[1].receive(t, &out[i])
+					}
+					for x[0].Unsent() > 0 {
+						x[0].SendAgain()
+					}
+					if len(x[0].out) == 0 && x[0].Unacked() > 0 {
+						x[0].Control(Sync)
+					}
+				}
+			}
+			for _, x := range [][2]*end{{a, b}, {b, a}} {
+				require.Positive(t, x[0].sent)
+				require.Len(t, x[1].taken, x[0].sent)
+				for i, seq := range x[1].taken {
+					require.EqualValues(t, i, seq)
+				}
+				require.Zero(t, x[0].Inflight())
+			}
+		})
+	}
+}
+
+// What an older incarnation of the peer has sent says nothing.
+func TestOldEpoch(t *testing.T) {
+	a := newEnd()
+	a.Send(Packet{Kind: RTS}, true)
+	require.True(t, a.Heard(&Frame{Epoch: 3}))
+	require.False(t, a.Heard(&Frame{Epoch: 2, Acked: 1}))
+	_, ok := a.Acked()
+	require.False(t, ok)
+	require.False(t, a.Awaits(&Frame{Epoch: 2}))
+	require.True(t, a.Awaits(&Frame{Epoch: 3}))
+	require.True(t, a.Heard(&Frame{Epoch: 3, Acked: 2}), "beyond what was sent")
+	_, ok = a.Acked()
+	require.False(t, ok)
+}
+
+// A channel that was captured goes on where it was.
+func TestState(t *testing.T) {
+	a := newEnd()
+	for i := range 5 {
+		require.True(t, a.Spend(FrameCost+i))
+		a.Send(Packet{Kind: Eager, Length: uint32(i), Payload: content(uint64(i), i)}, false)
+	}
+	a.Send(Packet{Kind: Data, Length: 7, Payload: content(5, 7)}, false)
+	s := a.State()
+	b := newEnd()
+	require.NoError(t, b.Restore(s))
+	require.Equal(t, s, b.State())
+	require.Equal(t, a.Inflight(), b.Inflight())
+	for name, damage := range map[string]func(s *State){
+		"credit":  func(s *State) { s.Credited = s.Charged + 1 },
+		"number":  func(s *State) { s.Unacked[2].Seq++ },
+		"kind":    func(s *State) { s.Unacked[2].Kind = Ack },
+		"offer":   func(s *State) { s.Unacked[2].Kind = Offer },
+		"length":  func(s *State) { s.Unacked[2].Length++ },
+		"missing": func(s *State) { s.SendNext-- },
+		"window": func(s *State) {
+			s.Unacked[5].Kind, s.Unacked[4].Kind, s.Unacked[4].Length = Data, Data, uint32(limits.Window)+1
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := a.State()
+			damage(&s)
+			require.Error(t, newEnd().Restore(s))
+		})
+	}
+}
+
+// quiet is a link that takes everything and keeps nothing.
+type quiet struct{ header [HeaderBytes]byte }
+
+func (*quiet) Room() bool              { return true }
+func (q *quiet) Transmit(f Frame)      { f.Header(q.header[:]) }
+func (*quiet) Payload(k Packet) []byte { return nil }
+
+// A message makes no garbage.
+func TestNoGarbage(t *testing.T) {
+	var pool Pool
+	link := &quiet{}
+	c := Make(link, &limits, &pool)
+	payload := content(1, 300)
+	f := Frame{Packet: Packet{Kind: Eager, Length: 300}}
+	require.Zero(t, testing.AllocsPerRun(10_000, func() {
+		c.Send(Packet{Kind: Eager, Length: 300, Payload: payload}, true)
+		c.Control(Sync)
+		f.Seq, f.Acked = c.Received(), c.Next()
+		c.Heard(&f)
+		for _, ok := c.Acked(); ok; _, ok = c.Acked() {
+		}
+		c.Ordered(&f)
+		c.Consume(f.Cost())
+		if c.Due() {
+			c.Control(Ack)
+		}
+	}))
+}
