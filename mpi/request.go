@@ -20,41 +20,57 @@ const (
 )
 
 // request is one operation, from its start to when its owner has seen that it
-// is done. Requests live in the rank's table and are reused.
+// is done. Requests live in the rank's table and are reused. What only some kinds have stands in parts of its own; of a kind that has none of it, it is zero.
 type request struct {
 	index    uint32
 	kind     uint8 // 0: not in use
 	internal bool  // of a blocking call, collective or window: the guest has no handle of it
 	orphan   bool  // nobody waits: it is freed when it is done
 	done     bool
-	matched  bool // a receive that has got its envelope; a send that has got its CTS
-	mode     uint8
-	comm     *comm
-	context  uint64
-	peer     Rank // world rank, or anySource
-	tag      int32
-	buf      span
-	peerReq  uint32 // the other side's request in a rendezvous
-	source   *Proc  // of a receive under way within the World: whose origin is copied from
-	origin   *request
-	limit    uint32 // bytes that the rendezvous moves
-	moved    uint32 // bytes sent (framed) or received
-	acked    uint32 // of a send: bytes that the receiver has acked
-	seq      uint64 // of a send: number of its first frame
-	framed   bool   // of a send: that frame has been made
-	offered  bool   // of a send: its receiver, a rank of this World, may copy it
-	sent     bool   // of a send: nothing is left to do but to hear of a cancellation
-	result   status
-	charged  int64 // bytes that the rank is charged for it
 
-	cancel     uint8 // cancelNone ..
-	persistent bool  // made by MPI_X_init: waits for MPI_Start again when it is done
-	active     bool  // of a persistent one: started, and not completed yet
+	persistent bool // made by MPI_X_init: waits for MPI_Start again when it is done
+	active     bool // of a persistent one: started, and not completed yet
 
-	coll    *collective
-	general *general
-	parts   *partitions
-	after   hook // what follows its end
+	comm    *comm // null of some that belong to no communicator
+	result  status
+	charged int64 // bytes that the rank is charged for it
+	after   hook  // what follows its end
+
+	transmission             // a message, from or to this rank
+	sending                  // of reqSend
+	receiving                // of reqRecv
+	coll         *collective // of reqCollective
+	general      *general    // of reqGeneral
+	parts        *partitions // of reqPart
+}
+
+// transmission is a message that is sent or received, in parts where it is long.
+type transmission struct {
+	context uint64
+	peer    Rank // world rank, or anySource
+	tag     int32
+	buf     span
+	matched bool   // a receive that has got its envelope; a send that has got its CTS
+	peerReq uint32 // the other side's request in a rendezvous
+	limit   uint32 // bytes that the rendezvous moves
+	moved   uint32 // bytes sent (framed) or received
+}
+
+// sending is how far a send is.
+type sending struct {
+	mode    uint8
+	cancel  uint8  // cancelNone ..
+	framed  bool   // its first frame has been made
+	sent    bool   // nothing is left to do but to hear of a cancellation
+	offered bool   // its receiver, a rank of this World, may copy it
+	seq     uint64 // number of its first frame
+	acked   uint32 // bytes that the receiver has acked
+}
+
+// receiving is where a receive under way within the World copies from.
+type receiving struct {
+	source *Proc
+	origin *request // of source
 }
 
 // States of MPI_Cancel.
