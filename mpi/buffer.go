@@ -78,7 +78,7 @@ func (p *Proc) detachBuffer(a args) (uint64, error) {
 	if err := p.putWord(a.u32(0), p.bufferAddr); err != nil {
 		return 0, err
 	}
-	if err := p.putCount(a, a.u32(1), size); err != nil {
+	if err := p.putCount(a.u32(1), size); err != nil {
 		return 0, err
 	}
 	p.bufferAttached = false

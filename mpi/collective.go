@@ -162,8 +162,8 @@ func (g *plan) equal(n int, ptr uint32, count int64, typ uint32) (parts, error) 
 
 // vector returns the parts that arrays of counts and displacements describe; displacements are in elements, and
 // in bytes with a type of its own for each part.
-func (g *plan) vector(n int, a args, ptr, counts, displs, typ uint32, each bool) (parts, error) {
-	cs, err := g.p.counts(a, counts, n)
+func (g *plan) vector(n int, ptr, counts, displs, typ uint32, each bool) (parts, error) {
+	cs, err := g.p.counts(counts, n)
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +278,7 @@ func planGatherv(g *plan, a args) error {
 	}
 	var to parts
 	if g.isRoot(root) {
-		if to, err = g.vector(g.peers(), a, a.u32(3), a.u32(4), a.u32(5), a.u32(6), false); err != nil {
+		if to, err = g.vector(g.peers(), a.u32(3), a.u32(4), a.u32(5), a.u32(6), false); err != nil {
 			return err
 		}
 	}
@@ -351,7 +351,7 @@ func planScatterv(g *plan, a args) error {
 	}
 	var from parts
 	if g.isRoot(root) {
-		if from, err = g.vector(g.peers(), a, a.u32(0), a.u32(1), a.u32(2), a.u32(3), false); err != nil {
+		if from, err = g.vector(g.peers(), a.u32(0), a.u32(1), a.u32(2), a.u32(3), false); err != nil {
 			return err
 		}
 	}
@@ -400,7 +400,7 @@ func planAllgather(g *plan, a args) error {
 }
 
 func planAllgatherv(g *plan, a args) error {
-	to, err := g.vector(g.peers(), a, a.u32(3), a.u32(4), a.u32(5), a.u32(6), false)
+	to, err := g.vector(g.peers(), a.u32(3), a.u32(4), a.u32(5), a.u32(6), false)
 	if err != nil {
 		return err
 	}
@@ -448,12 +448,12 @@ func planAlltoallv(g *plan, a args) error { return g.alltoallv(a, false) }
 func planAlltoallw(g *plan, a args) error { return g.alltoallv(a, true) }
 
 func (g *plan) alltoallv(a args, each bool) error {
-	to, err := g.vector(g.peers(), a, a.u32(4), a.u32(5), a.u32(6), a.u32(7), each)
+	to, err := g.vector(g.peers(), a.u32(4), a.u32(5), a.u32(6), a.u32(7), each)
 	if err != nil {
 		return err
 	}
 	return g.alltoall(a.u32(0) == inPlace, false, to, func() (parts, error) {
-		return g.vector(g.peers(), a, a.u32(0), a.u32(1), a.u32(2), a.u32(3), each)
+		return g.vector(g.peers(), a.u32(0), a.u32(1), a.u32(2), a.u32(3), each)
 	})
 }
 

@@ -83,7 +83,7 @@ func planNeighborAllgatherv(g *plan, a args) error {
 	if err != nil {
 		return err
 	}
-	to, err := g.vector(len(in), a, a.u32(3), a.u32(4), a.u32(5), a.u32(6), false)
+	to, err := g.vector(len(in), a.u32(3), a.u32(4), a.u32(5), a.u32(6), false)
 	if err != nil {
 		return err
 	}
@@ -131,11 +131,11 @@ func (g *plan) neighborAlltoallv(a args, each bool) error {
 	if err != nil {
 		return err
 	}
-	from, err := g.vector(len(out), a, a.u32(0), a.u32(1), a.u32(2), a.u32(3), each)
+	from, err := g.vector(len(out), a.u32(0), a.u32(1), a.u32(2), a.u32(3), each)
 	if err != nil {
 		return err
 	}
-	to, err := g.vector(len(in), a, a.u32(4), a.u32(5), a.u32(6), a.u32(7), each)
+	to, err := g.vector(len(in), a.u32(4), a.u32(5), a.u32(6), a.u32(7), each)
 	if err != nil {
 		return err
 	}

@@ -144,7 +144,7 @@ func planReduceScatterBlock(g *plan, a args) error {
 }
 
 func planReduceScatter(g *plan, a args) error {
-	counts, err := g.p.counts(a, a.u32(2), g.size)
+	counts, err := g.p.counts(a.u32(2), g.size)
 	if err != nil {
 		return err
 	}
