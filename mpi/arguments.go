@@ -14,6 +14,8 @@ type (
 	address = uint32 // a pointer
 	handle  = uint32 // of an object, or another word that is not a number
 	count   = int64  // an int or MPI_Aint, where the large-count function may have an MPI_Count; an int never has more than 32 bits
+
+	noArgs = struct{}
 )
 
 // body is the code of a function, and the arguments that it takes.

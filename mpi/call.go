@@ -52,9 +52,6 @@ func (a args) count(i int) int64 {
 	return int64(int32(uint32(a.v[i])))
 }
 
-// from returns the parameters from the i-th on.
-func (a args) from(i int) args { return args{a.v[i:], a.large} }
-
 // entry is one row of the tables of functions. Its signature stands in prototypes.txt; if MPI_X_c stands
 // there too, or MPI_X_x of older standards, the same code serves it, unless that has a row of its own.
 type entry struct {

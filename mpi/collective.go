@@ -241,7 +241,7 @@ func fits(in, out span) error {
 	return nil
 }
 
-func planBarrier(g *plan, _ struct{}) error {
+func planBarrier(g *plan, _ noArgs) error {
 	if g.c.inter() {
 		g.interAllreduce(span{}, span{}, nil)
 		return nil
