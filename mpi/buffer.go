@@ -4,98 +4,119 @@ package mpi
 // the attached buffer is what limits them.
 func bufferCalls() []entry {
 	return []entry{
-		{name: "MPI_Buffer_attach", impl: func(p *Proc, a args) (uint64, error) { return p.attachBuffer(a) }},
-		{name: "MPI_Buffer_detach", impl: func(p *Proc, a args) (uint64, error) { return p.detachBuffer(a) }},
-		{name: "MPI_Buffer_flush", impl: func(p *Proc, _ args) (uint64, error) { return success, p.flushBuffer() }},
-		{name: "MPI_Buffer_iflush", impl: func(p *Proc, a args) (uint64, error) { return p.iflushBuffer(a.u32(0)) }},
-		{name: "MPI_Comm_attach_buffer", impl: onComm((*Proc).attachBuffer)},
-		{name: "MPI_Comm_detach_buffer", impl: onComm((*Proc).detachBuffer)},
-		{name: "MPI_Comm_flush_buffer", impl: onComm(func(p *Proc, _ args) (uint64, error) { return success, p.flushBuffer() })},
-		{name: "MPI_Comm_iflush_buffer", impl: onComm(func(p *Proc, a args) (uint64, error) { return p.iflushBuffer(a.u32(0)) })},
-		{name: "MPI_Session_attach_buffer", impl: onSession((*Proc).attachBuffer)},
-		{name: "MPI_Session_detach_buffer", impl: onSession((*Proc).detachBuffer)},
-		{name: "MPI_Session_flush_buffer", impl: onSession(func(p *Proc, _ args) (uint64, error) { return success, p.flushBuffer() })},
-		{name: "MPI_Session_iflush_buffer", impl: onSession(func(p *Proc, a args) (uint64, error) { return p.iflushBuffer(a.u32(0)) })},
+		{name: "MPI_Buffer_attach", impl: bind(callAttachBuffer)},
+		{name: "MPI_Buffer_detach", impl: bind(callDetachBuffer)},
+		{name: "MPI_Buffer_flush", impl: bind(callFlushBuffer)},
+		{name: "MPI_Buffer_iflush", impl: bind(callIflushBuffer)},
+		{name: "MPI_Comm_attach_buffer", impl: onComm(callAttachBuffer)},
+		{name: "MPI_Comm_detach_buffer", impl: onComm(callDetachBuffer)},
+		{name: "MPI_Comm_flush_buffer", impl: onComm(callFlushBuffer)},
+		{name: "MPI_Comm_iflush_buffer", impl: onComm(callIflushBuffer)},
+		{name: "MPI_Session_attach_buffer", impl: onSession(callAttachBuffer)},
+		{name: "MPI_Session_detach_buffer", impl: onSession(callDetachBuffer)},
+		{name: "MPI_Session_flush_buffer", impl: onSession(callFlushBuffer)},
+		{name: "MPI_Session_iflush_buffer", impl: onSession(callIflushBuffer)},
 	}
 }
 
+type onSessionArgs[T any] struct {
+	session handle
+	rest    T
+}
+
 // onSession drops the session, in the same way.
-func onSession(f func(p *Proc, a args) (uint64, error)) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		s, err := p.session(a.u32(0))
+func onSession[T any](f func(p *Proc, a T) error) body {
+	return bind(func(p *Proc, a onSessionArgs[T]) error {
+		s, err := p.session(a.session)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		v, err := f(p, a.from(1))
-		return v, (&callError{session: s}).raise(err)
-	}
+		return (&callError{session: s}).raise(f(p, a.rest))
+	})
+}
+
+type onCommArgs[T any] struct {
+	comm handle
+	rest T
 }
 
 // onComm drops the communicator: all communicators of a rank share one buffer, which is at least as large as the one
 // that was attached to them.
-func onComm(f func(p *Proc, a args) (uint64, error)) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		c, err := p.comm(a.u32(0))
+func onComm[T any](f func(p *Proc, a T) error) body {
+	return bind(func(p *Proc, a onCommArgs[T]) error {
+		c, err := p.comm(a.comm)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		v, err := f(p, a.from(1))
-		return v, c.on(err)
-	}
+		return c.on(f(p, a.rest))
+	})
 }
 
 // automaticBuffer is how much MPI_BUFFER_AUTOMATIC allows, in bytes.
 const automaticBuffer = 1 << 30
 
-func (p *Proc) attachBuffer(a args) (uint64, error) {
-	if p.bufferAttached {
-		return 0, fail(errBuffer, "a buffer is attached already: detach it first")
-	}
-	size := a.count(1)
-	if a.u32(0) == bufferAutomatic {
-		size = automaticBuffer
-	} else if size < 0 {
-		return 0, fail(errArg, "size is %d", size)
-	} else if _, err := p.guest(a.u32(0), uint64(size)); err != nil {
-		return 0, err
-	}
-	p.bufferAttached, p.bufferAddr, p.bufferSize = true, a.u32(0), size
-	return success, nil
+type attachBufferArgs struct {
+	buffer address
+	size   count
 }
 
-// detachBuffer waits until all messages have left, and gives the buffer back.
-func (p *Proc) detachBuffer(a args) (uint64, error) {
+func callAttachBuffer(p *Proc, a attachBufferArgs) error {
+	if p.bufferAttached {
+		return fail(errBuffer, "a buffer is attached already: detach it first")
+	}
+	size := a.size
+	if a.buffer == bufferAutomatic {
+		size = automaticBuffer
+	} else if size < 0 {
+		return fail(errArg, "size is %d", size)
+	} else if _, err := p.guest(a.buffer, uint64(size)); err != nil {
+		return err
+	}
+	p.bufferAttached, p.bufferAddr, p.bufferSize = true, a.buffer, size
+	return nil
+}
+
+type detachBufferArgs struct {
+	bufferAddr, size address
+}
+
+// callDetachBuffer waits until all messages have left, and gives the buffer back.
+func callDetachBuffer(p *Proc, a detachBufferArgs) error {
 	if !p.bufferAttached {
-		return 0, fail(errBuffer, "no buffer is attached")
+		return fail(errBuffer, "no buffer is attached")
 	}
 	if err := p.flushBuffer(); err != nil {
-		return 0, err
+		return err
 	}
 	size := p.bufferSize
 	if p.bufferAddr == bufferAutomatic {
 		size = 0
 	}
-	if err := p.putWord(a.u32(0), p.bufferAddr); err != nil {
-		return 0, err
+	if err := p.putWord(a.bufferAddr, p.bufferAddr); err != nil {
+		return err
 	}
-	if err := p.putCount(a, a.u32(1), size); err != nil {
-		return 0, err
+	if err := p.putCount(a.size, size); err != nil {
+		return err
 	}
 	p.bufferAttached = false
-	return success, nil
+	return nil
 }
+
+func callFlushBuffer(p *Proc, _ noArgs) error { return p.flushBuffer() }
 
 func (p *Proc) flushBuffer() error {
 	return p.wait(func() bool { return p.buffered == 0 })
 }
 
-// iflushBuffer gives a request that is done at once where nothing is buffered, else after all of it has left: it waits
+type iflushBufferArgs struct{ request address }
+
+// callIflushBuffer gives a request that is done at once where nothing is buffered, else after all of it has left: it waits
 // as MPI_Buffer_flush does, which is allowed to be slower than it could be but always ends.
-func (p *Proc) iflushBuffer(out uint32) (uint64, error) {
+func callIflushBuffer(p *Proc, a iflushBufferArgs) error {
 	if err := p.flushBuffer(); err != nil {
-		return 0, err
+		return err
 	}
-	return p.give(p.self, out, func() (*request, error) { return p.doneRequest(p.self, false) })
+	return p.give(p.self, a.request, func() (*request, error) { return p.doneRequest(p.self, false) })
 }
 
 // doneRequest is one that is done, with an empty status.

@@ -16,9 +16,10 @@ type Call struct {
 
 	params []param
 	any    bool // may be called before MPI_Init and after MPI_Finalize
-	large  bool // MPI_X_c: counts have 64 bits
+	large  bool // MPI_X_c and MPI_X_x: counts have 64 bits
 	stub   bool // not supported
-	impl   func(p *Proc, a args) (uint64, error)
+	plan   []slot
+	impl   func(p *Proc, plan []slot, v []uint64) (uint64, error)
 	quick  func(p *Proc, v []uint64) bool // does the whole call, or nothing of it; nil: there is no such way
 }
 
@@ -40,17 +41,11 @@ func (a args) count(i int) int64 {
 	return int64(int32(uint32(a.v[i])))
 }
 
-// from returns the parameters from the i-th on.
-func (a args) from(i int) args { return args{a.v[i:], a.large} }
-
-// width is the size in bytes of a count in an array.
-func (a args) width() uint32 { return uint32(pick(a.large, 8, 4)) }
-
 // entry is one row of the tables of functions. Its signature stands in prototypes.txt; if MPI_X_c stands
-// there too, the same code serves it.
+// there too, or MPI_X_x of older standards, the same code serves it, unless that has a row of its own.
 type entry struct {
 	name  string
-	impl  func(p *Proc, a args) (uint64, error)
+	impl  any // a body, or func(p *Proc, a args) (uint64, error)
 	any   bool
 	quick func(p *Proc, v []uint64) bool // as Call's; of the form with ints only
 }
@@ -73,22 +68,7 @@ var calls = sync.OnceValue(func() []*Call { //nolint:gochecknoglobals // an immu
 	}
 	var all []*Call
 	for name, proto := range parsePrototypes() {
-		c := &Call{Name: name, Result: proto.result, params: proto.params}
-		for _, p := range proto.params {
-			c.Params = append(c.Params, p.kind)
-		}
-		e, ok := supported[name]
-		if base := strings.TrimSuffix(name, "_c"); !ok && base != name {
-			e, ok = supported[base]
-			c.large = true
-		}
-		if !c.large {
-			c.quick = e.quick
-		}
-		if c.any, c.impl = e.any, e.impl; !ok {
-			c.stub, c.impl = true, unsupported(name)
-		}
-		all = append(all, c)
+		all = append(all, newCall(name, proto, supported))
 	}
 	for name := range supported {
 		if parsePrototypes()[name] == nil {
@@ -98,6 +78,36 @@ var calls = sync.OnceValue(func() []*Call { //nolint:gochecknoglobals // an immu
 	slices.SortFunc(all, func(a, b *Call) int { return strings.Compare(a.Name, b.Name) })
 	return all
 })
+
+// newCall makes a function of its prototype and of the row that has its code.
+func newCall(name string, proto *prototype, supported map[string]entry) *Call {
+	c := &Call{Name: name, Result: proto.result, params: proto.params}
+	for _, p := range proto.params {
+		c.Params = append(c.Params, p.kind)
+	}
+	base := strings.TrimSuffix(strings.TrimSuffix(name, "_c"), "_x")
+	c.large = base != name
+	e, ok := supported[name]
+	if !ok {
+		e, ok = supported[base]
+	}
+	if !c.large {
+		c.quick = e.quick
+	}
+	if c.any = e.any; !ok {
+		c.stub, c.impl = true, unsupported(name)
+		return c
+	}
+	switch impl := e.impl.(type) {
+	case body:
+		c.plan, c.impl = impl.plan(name, proto.params), impl.run
+	case func(p *Proc, a args) (uint64, error):
+		c.impl = func(p *Proc, _ []slot, v []uint64) (uint64, error) { return impl(p, args{v, c.large}) }
+	default:
+		panic("mpi: no code of " + name)
+	}
+	return c
+}
 
 // Calls returns all MPI functions, sorted by name. Those that are not supported are among them: a program
 // that names one links, and the call ends the app with what to use instead.
@@ -173,7 +183,7 @@ func (p *Proc) dispatch(c *Call, v []uint64) (uint64, error) {
 			return 0, err
 		}
 	}
-	result, err := c.impl(p, args{v, c.large})
+	result, err := c.impl(p, c.plan, v)
 	if err == nil {
 		return result, nil
 	}

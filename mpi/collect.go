@@ -248,15 +248,15 @@ func (p *Proc) performUser(c *collective, work []action) error {
 }
 
 // collect makes the call of a blocking collective: build plans it.
-func (p *Proc) collect(c *comm, build func(s *sketch) error) (uint64, error) {
+func (p *Proc) collect(c *comm, build func(s *sketch) error) error {
 	reqs, err := p.once(func() ([]uint32, error) { return p.begin(c, build, true) })
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	if err := p.finish(reqs); err != nil {
-		return 0, err
+		return err
 	}
-	return success, c.on(p.takeCollective(reqs[0]))
+	return c.on(p.takeCollective(reqs[0]))
 }
 
 // begin plans a collective and launches it.

@@ -1,5 +1,7 @@
 package mpi
 
+import "slices"
+
 // A collective is planned once, whether it is called blocking, nonblocking or persistent (MPI 5.0 chapter 6).
 
 // plan is where a collective's schedule is built for.
@@ -11,104 +13,108 @@ type plan struct {
 	reduces  reduction
 }
 
-// planner builds a collective's schedule from the call's arguments.
-type planner func(g *plan, a args) error
-
-// collectiveCalls are the collectives of chapter 6, in all their forms. comm is the parameter with the communicator; the
-// request is the next one, or in MPI_X_init the one behind the info.
+// collectiveCalls are the collectives of chapter 6, in all their forms.
 func collectiveCalls() []entry {
-	var calls []entry
-	for _, r := range []struct {
-		name  string
-		comm  int
-		build planner
-	}{
-		{"Barrier", 0, planBarrier},
-		{"Bcast", 4, planBcast},
-		{"Reduce", 6, planReduce},
-		{"Allreduce", 5, planAllreduce},
-		{"Scan", 5, planScan},
-		{"Exscan", 5, planExscan},
-		{"Reduce_scatter_block", 5, planReduceScatterBlock},
-		{"Reduce_scatter", 5, planReduceScatter},
-		{"Gather", 7, planGather},
-		{"Gatherv", 8, planGatherv},
-		{"Scatter", 7, planScatter},
-		{"Scatterv", 8, planScatterv},
-		{"Allgather", 6, planAllgather},
-		{"Allgatherv", 7, planAllgatherv},
-		{"Alltoall", 6, planAlltoall},
-		{"Alltoallv", 8, planAlltoallv},
-		{"Alltoallw", 8, planAlltoallw},
-	} {
-		calls = append(calls, forms(r.name, r.comm, r.build)...)
-	}
-	return calls
+	return slices.Concat(
+		forms("Barrier", planBarrier),
+		forms("Bcast", planBcast),
+		forms("Reduce", planReduce),
+		forms("Allreduce", planAllreduce),
+		forms("Scan", planScan),
+		forms("Exscan", planExscan),
+		forms("Reduce_scatter_block", planReduceScatterBlock),
+		forms("Reduce_scatter", planReduceScatter),
+		forms("Gather", planGather),
+		forms("Gatherv", planGatherv),
+		forms("Scatter", planScatter),
+		forms("Scatterv", planScatterv),
+		forms("Allgather", planAllgather),
+		forms("Allgatherv", planAllgatherv),
+		forms("Alltoall", planAlltoall),
+		forms("Alltoallv", planAlltoallv),
+		forms("Alltoallw", planAlltoallw),
+	)
 }
 
-// forms are the three calls of one collective.
-func forms(name string, comm int, build planner) []entry {
+// collectArgs are the arguments of a blocking collective: its own, and the communicator.
+type collectArgs[T any] struct {
+	own  T
+	comm handle
+}
+
+type startCollectiveArgs[T any] struct {
+	collectArgs[T]
+	request address
+}
+
+type initCollectiveArgs[T any] struct {
+	collectArgs[T]
+	info    handle
+	request address
+}
+
+// forms are the three calls of one collective. build plans it from its own arguments.
+func forms[T any](name string, build func(g *plan, a T) error) []entry {
 	lower := "I" + string(name[0]|0x20) + name[1:]
-	return []entry{
-		{name: "MPI_" + name, impl: func(p *Proc, a args) (uint64, error) {
-			c, err := p.comm(a.u32(comm))
-			if err != nil {
-				return 0, err
-			}
-			return p.collect(c, func(s *sketch) error { return p.plan(c, s, a, build) })
-		}},
-		{name: "MPI_" + lower, impl: func(p *Proc, a args) (uint64, error) {
-			return p.startCollective(a, comm, comm+1, build)
-		}},
-		{name: "MPI_" + name + "_init", impl: func(p *Proc, a args) (uint64, error) {
-			return p.initCollective(a, comm, comm+2, build)
-		}},
+	planned := func(p *Proc, c *comm, s *sketch, a T) error {
+		s.plan = plan{p: p, c: c, s: &s.schedule, me: c.me, size: c.size()}
+		return build(&s.plan, a)
 	}
-}
-
-func (p *Proc) plan(c *comm, s *sketch, a args, build planner) error {
-	s.plan = plan{p: p, c: c, s: &s.schedule, me: c.me, size: c.size()}
-	return build(&s.plan, a)
+	return []entry{
+		{name: "MPI_" + name, impl: bind(func(p *Proc, a collectArgs[T]) error {
+			c, err := p.comm(a.comm)
+			if err != nil {
+				return err
+			}
+			return p.collect(c, func(s *sketch) error { return planned(p, c, s, a.own) })
+		})},
+		{name: "MPI_" + lower, impl: bind(func(p *Proc, a startCollectiveArgs[T]) error {
+			c, err := p.comm(a.comm)
+			if err != nil {
+				return err
+			}
+			return p.startCollective(c, a.request, func(s *sketch) error { return planned(p, c, s, a.own) })
+		})},
+		{name: "MPI_" + name + "_init", impl: bind(func(p *Proc, a initCollectiveArgs[T]) error {
+			c, err := p.comm(a.comm)
+			if err != nil {
+				return err
+			}
+			return p.initCollective(c, a.info, a.request, func(s *sketch) error { return planned(p, c, s, a.own) })
+		})},
+	}
 }
 
 // startCollective makes a nonblocking call.
-func (p *Proc) startCollective(a args, comm, out int, build planner) (uint64, error) {
-	c, err := p.comm(a.u32(comm))
+func (p *Proc) startCollective(c *comm, out address, build func(s *sketch) error) error {
+	if _, err := p.handles(out, 1); err != nil {
+		return c.on(err)
+	}
+	reqs, err := p.begin(c, build, false)
 	if err != nil {
-		return 0, err
+		return c.on(err)
 	}
-	if _, err := p.handles(a.u32(out), 1); err != nil {
-		return 0, c.on(err)
-	}
-	reqs, err := p.begin(c, func(s *sketch) error { return p.plan(c, s, a, build) }, false)
-	if err != nil {
-		return 0, c.on(err)
-	}
-	return success, p.putWord(a.u32(out), baseRequest+reqs[0])
+	return p.putWord(out, baseRequest+reqs[0])
 }
 
 // initCollective makes a persistent call (MPI 5.0 section 6.13): the schedule is kept for every start.
-func (p *Proc) initCollective(a args, comm, out int, build planner) (uint64, error) {
-	c, err := p.comm(a.u32(comm))
-	if err != nil {
-		return 0, err
+func (p *Proc) initCollective(c *comm, info handle, out address, build func(s *sketch) error) error {
+	if _, err := p.hints(info); err != nil {
+		return c.on(err)
 	}
-	if _, err := p.hints(a.u32(comm + 1)); err != nil {
-		return 0, c.on(err)
-	}
-	if _, err := p.handles(a.u32(out), 1); err != nil {
-		return 0, c.on(err)
+	if _, err := p.handles(out, 1); err != nil {
+		return c.on(err)
 	}
 	s := newSketch(c)
-	if err := p.plan(c, s, a, build); err != nil {
-		return 0, c.on(err)
+	if err := build(s); err != nil {
+		return c.on(err)
 	}
 	r, err := p.scheduled(s, false)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	r.persistent, r.done = true, true
-	return success, p.putWord(a.u32(out), baseRequest+r.index)
+	return p.putWord(out, baseRequest+r.index)
 }
 
 // root checks a root; on an intercommunicator it is a rank of the other group, MPI_ROOT or MPI_PROC_NULL.
@@ -155,40 +161,47 @@ func (g *plan) equal(n int, ptr uint32, count int64, typ uint32) (parts, error) 
 	return out, nil
 }
 
-// vector returns the parts that arrays of counts and displacements describe; displacements are in elements, and
-// in bytes with a type of its own for each part.
-func (g *plan) vector(n int, a args, ptr, counts, displs, typ uint32, each bool) (parts, error) {
-	cs, err := g.p.counts(a, counts, n)
+// vector describes parts by arrays of counts and displacements.
+type vector struct {
+	ptr, counts, displs address
+	typ                 uint32 // the type of all elements, or where types stand
+	each                bool   // each part has a type of its own, and its displacement is in bytes instead of elements
+}
+
+// vector returns n parts.
+func (g *plan) vector(n int, v vector) (parts, error) {
+	counts, err := g.p.counts(v.counts, n)
 	if err != nil {
 		return nil, err
 	}
-	ds, err := g.p.ints(displs, n) // MPI_Aint has 32 bits, as int
+	displs, err := g.p.ints(v.displs, n) // MPI_Aint has 32 bits, as int
 	if err != nil {
 		return nil, err
 	}
 	var types []uint32
-	if each {
-		if types, err = g.p.words(typ, n); err != nil {
+	if v.each {
+		if types, err = g.p.words(v.typ, n); err != nil {
 			return nil, err
 		}
 	}
 	out := make(parts, n)
 	for i := range out {
-		if each {
+		typ := v.typ
+		if v.each {
 			typ = types[i]
 		}
 		t, err := g.p.committed(typ)
 		if err != nil {
 			return nil, err
 		}
-		if cs[i] < 0 {
-			return nil, fail(errCount, "the count of rank %d is %d", i, cs[i])
+		if counts[i] < 0 {
+			return nil, fail(errCount, "the count of rank %d is %d", i, counts[i])
 		}
-		displ := int64(ds[i])
-		if !each {
+		displ := int64(displs[i])
+		if !v.each {
 			displ = times(displ, t.extent())
 		}
-		if out[i], err = g.at(ptr, displ, cs[i], t); err != nil {
+		if out[i], err = g.at(v.ptr, displ, counts[i], t); err != nil {
 			return nil, err
 		}
 	}
@@ -211,7 +224,7 @@ func fits(in, out span) error {
 	return nil
 }
 
-func planBarrier(g *plan, _ args) error {
+func planBarrier(g *plan, _ noArgs) error {
 	if g.c.inter() {
 		g.interAllreduce(span{}, span{}, nil)
 		return nil
@@ -220,15 +233,22 @@ func planBarrier(g *plan, _ args) error {
 	return nil
 }
 
-func planBcast(g *plan, a args) error {
-	root, err := g.root(a.int(3))
+type bcastArgs struct {
+	buffer   address
+	count    count
+	datatype handle
+	root     int
+}
+
+func planBcast(g *plan, a bcastArgs) error {
+	root, err := g.root(a.root)
 	if err != nil {
 		return err
 	}
 	if root == procNull {
 		return nil
 	}
-	buf, err := g.p.buffer(a.u32(0), a.count(1), a.u32(2))
+	buf, err := g.p.buffer(a.buffer, a.count, a.datatype)
 	if err != nil {
 		return err
 	}
@@ -240,32 +260,74 @@ func planBcast(g *plan, a args) error {
 	return nil
 }
 
-func planGather(g *plan, a args) error {
-	root, err := g.root(a.int(6))
-	if err != nil {
-		return err
+// What a rank gives to a collective, and what it gets: one buffer, or parts of one.
+type (
+	givenArgs struct {
+		sendbuf   address
+		sendcount count
+		sendtype  handle
 	}
-	var to parts
-	if g.isRoot(root) {
-		if to, err = g.equal(g.peers(), a.u32(3), a.count(4), a.u32(5)); err != nil {
-			return err
-		}
+	givenPartsArgs struct {
+		sendbuf, sendcounts, displs address
+		sendtype                    handle
 	}
-	return g.gather(a, root, to)
+	gottenArgs struct {
+		recvbuf   address
+		recvcount count
+		recvtype  handle
+	}
+	gottenPartsArgs struct {
+		recvbuf, recvcounts, displs address
+		recvtype                    handle
+	}
+)
+
+func (a givenPartsArgs) vector() vector {
+	return vector{ptr: a.sendbuf, counts: a.sendcounts, displs: a.displs, typ: a.sendtype}
 }
 
-func planGatherv(g *plan, a args) error {
-	root, err := g.root(a.int(7))
+func (a gottenPartsArgs) vector() vector {
+	return vector{ptr: a.recvbuf, counts: a.recvcounts, displs: a.displs, typ: a.recvtype}
+}
+
+type gatherArgs struct {
+	givenArgs
+	gottenArgs
+	root int
+}
+
+func planGather(g *plan, a gatherArgs) error {
+	root, err := g.root(a.root)
 	if err != nil {
 		return err
 	}
 	var to parts
 	if g.isRoot(root) {
-		if to, err = g.vector(g.peers(), a, a.u32(3), a.u32(4), a.u32(5), a.u32(6), false); err != nil {
+		if to, err = g.equal(g.peers(), a.recvbuf, a.recvcount, a.recvtype); err != nil {
 			return err
 		}
 	}
-	return g.gather(a, root, to)
+	return g.gather(a.givenArgs, root, to)
+}
+
+type gathervArgs struct {
+	givenArgs
+	gottenPartsArgs
+	root int
+}
+
+func planGatherv(g *plan, a gathervArgs) error {
+	root, err := g.root(a.root)
+	if err != nil {
+		return err
+	}
+	var to parts
+	if g.isRoot(root) {
+		if to, err = g.vector(g.peers(), a.vector()); err != nil {
+			return err
+		}
+	}
+	return g.gather(a.givenArgs, root, to)
 }
 
 // isRoot tells whether this rank is the root.
@@ -276,7 +338,7 @@ func (g *plan) isRoot(root int) bool {
 // peers is how many ranks a rooted collective has on the other side.
 func (g *plan) peers() int { return len(g.c.peers().ranks) }
 
-func (g *plan) gather(a args, root int, to parts) error {
+func (g *plan) gather(a givenArgs, root int, to parts) error {
 	if root == procNull {
 		return nil
 	}
@@ -286,16 +348,16 @@ func (g *plan) gather(a args, root int, to parts) error {
 	}
 	var in span
 	var err error
-	if !g.c.inter() && g.me == root && a.u32(0) == inPlace {
+	if !g.c.inter() && g.me == root && a.sendbuf == inPlace {
 		in = to[g.me]
-	} else if in, err = g.input(a); err != nil {
+	} else if in, err = g.input(a.sendbuf, a.sendcount, a.sendtype); err != nil {
 		return err
 	}
 	if !g.c.inter() && g.me == root {
 		if err := fits(in, to[g.me]); err != nil {
 			return err
 		}
-		if a.u32(0) != inPlace {
+		if a.sendbuf != inPlace {
 			if err := distinct(in, to[0]); err != nil {
 				return err
 			}
@@ -305,44 +367,49 @@ func (g *plan) gather(a args, root int, to parts) error {
 	return nil
 }
 
-// input is sendbuf, sendcount and sendtype.
-func (g *plan) input(a args) (span, error) {
-	if a.u32(0) == inPlace && a.count(1) > 0 {
+// input is a buffer that cannot be MPI_IN_PLACE.
+func (g *plan) input(ptr address, n count, typ handle) (span, error) {
+	if ptr == inPlace && n > 0 {
 		return span{}, fail(errBuffer, "MPI_IN_PLACE is for the root only")
 	}
-	return g.p.buffer(a.u32(0), a.count(1), a.u32(2))
+	return g.p.buffer(ptr, n, typ)
 }
 
-func planScatter(g *plan, a args) error {
-	root, err := g.root(a.int(6))
+func planScatter(g *plan, a gatherArgs) error {
+	root, err := g.root(a.root)
 	if err != nil {
 		return err
 	}
 	var from parts
 	if g.isRoot(root) {
-		if from, err = g.equal(g.peers(), a.u32(0), a.count(1), a.u32(2)); err != nil {
+		if from, err = g.equal(g.peers(), a.sendbuf, a.sendcount, a.sendtype); err != nil {
 			return err
 		}
 	}
-	return g.scatter(a.from(3), root, from)
+	return g.scatter(a.gottenArgs, root, from)
 }
 
-func planScatterv(g *plan, a args) error {
-	root, err := g.root(a.int(7))
+type scattervArgs struct {
+	givenPartsArgs
+	gottenArgs
+	root int
+}
+
+func planScatterv(g *plan, a scattervArgs) error {
+	root, err := g.root(a.root)
 	if err != nil {
 		return err
 	}
 	var from parts
 	if g.isRoot(root) {
-		if from, err = g.vector(g.peers(), a, a.u32(0), a.u32(1), a.u32(2), a.u32(3), false); err != nil {
+		if from, err = g.vector(g.peers(), a.vector()); err != nil {
 			return err
 		}
 	}
-	return g.scatter(a.from(4), root, from)
+	return g.scatter(a.gottenArgs, root, from)
 }
 
-// scatter takes the receive's buffer, count and type.
-func (g *plan) scatter(a args, root int, from parts) error {
+func (g *plan) scatter(a gottenArgs, root int, from parts) error {
 	if root == procNull {
 		return nil
 	}
@@ -353,10 +420,10 @@ func (g *plan) scatter(a args, root int, from parts) error {
 	var out span
 	var err error
 	switch {
-	case !g.c.inter() && g.me == root && a.u32(0) == inPlace:
+	case !g.c.inter() && g.me == root && a.recvbuf == inPlace:
 		out = from[g.me]
 	default:
-		if out, err = g.input(a); err != nil {
+		if out, err = g.input(a.recvbuf, a.recvcount, a.recvtype); err != nil {
 			return err
 		}
 	}
@@ -364,7 +431,7 @@ func (g *plan) scatter(a args, root int, from parts) error {
 		if err := fits(from[g.me], out); err != nil {
 			return err
 		}
-		if a.u32(0) != inPlace {
+		if a.recvbuf != inPlace {
 			if err := distinct(out, from[0]); err != nil {
 				return err
 			}
@@ -374,25 +441,35 @@ func (g *plan) scatter(a args, root int, from parts) error {
 	return nil
 }
 
-func planAllgather(g *plan, a args) error {
-	to, err := g.equal(g.peers(), a.u32(3), a.count(4), a.u32(5))
+type allgatherArgs struct {
+	givenArgs
+	gottenArgs
+}
+
+func planAllgather(g *plan, a allgatherArgs) error {
+	to, err := g.equal(g.peers(), a.recvbuf, a.recvcount, a.recvtype)
 	if err != nil {
 		return err
 	}
-	return g.allgather(a, to, true)
+	return g.allgather(a.givenArgs, to, true)
 }
 
-func planAllgatherv(g *plan, a args) error {
-	to, err := g.vector(g.peers(), a, a.u32(3), a.u32(4), a.u32(5), a.u32(6), false)
+type allgathervArgs struct {
+	givenArgs
+	gottenPartsArgs
+}
+
+func planAllgatherv(g *plan, a allgathervArgs) error {
+	to, err := g.vector(g.peers(), a.vector())
 	if err != nil {
 		return err
 	}
-	return g.allgather(a, to, false)
+	return g.allgather(a.givenArgs, to, false)
 }
 
-func (g *plan) allgather(a args, to parts, even bool) error {
+func (g *plan) allgather(a givenArgs, to parts, even bool) error {
 	if g.c.inter() {
-		in, err := g.input(a)
+		in, err := g.input(a.sendbuf, a.sendcount, a.sendtype)
 		if err != nil {
 			return err
 		}
@@ -400,9 +477,9 @@ func (g *plan) allgather(a args, to parts, even bool) error {
 		return nil
 	}
 	in := to[g.me]
-	if a.u32(0) != inPlace {
+	if a.sendbuf != inPlace {
 		var err error
-		if in, err = g.p.buffer(a.u32(0), a.count(1), a.u32(2)); err != nil {
+		if in, err = g.p.buffer(a.sendbuf, a.sendcount, a.sendtype); err != nil {
 			return err
 		}
 		if err := distinct(in, to[0]); err != nil {
@@ -417,27 +494,55 @@ func (g *plan) allgather(a args, to parts, even bool) error {
 	return nil
 }
 
-func planAlltoall(g *plan, a args) error {
-	to, err := g.equal(g.peers(), a.u32(3), a.count(4), a.u32(5))
+func planAlltoall(g *plan, a allgatherArgs) error {
+	to, err := g.equal(g.peers(), a.recvbuf, a.recvcount, a.recvtype)
 	if err != nil {
 		return err
 	}
-	return g.alltoall(a.u32(0) == inPlace, true, to, func() (parts, error) {
-		return g.equal(g.peers(), a.u32(0), a.count(1), a.u32(2))
+	return g.alltoall(a.sendbuf == inPlace, true, to, func() (parts, error) {
+		return g.equal(g.peers(), a.sendbuf, a.sendcount, a.sendtype)
 	})
 }
 
-func planAlltoallv(g *plan, a args) error { return g.alltoallv(a, false) }
-func planAlltoallw(g *plan, a args) error { return g.alltoallv(a, true) }
+type alltoallvArgs struct {
+	sendbuf, sendcounts, sdispls address
+	sendtype                     handle
+	recvbuf, recvcounts, rdispls address
+	recvtype                     handle
+}
 
-func (g *plan) alltoallv(a args, each bool) error {
-	to, err := g.vector(g.peers(), a, a.u32(4), a.u32(5), a.u32(6), a.u32(7), each)
+// vectors are what the rank gives and gets.
+func (a alltoallvArgs) vectors() (from, to vector) {
+	return vector{ptr: a.sendbuf, counts: a.sendcounts, displs: a.sdispls, typ: a.sendtype},
+		vector{ptr: a.recvbuf, counts: a.recvcounts, displs: a.rdispls, typ: a.recvtype}
+}
+
+func planAlltoallv(g *plan, a alltoallvArgs) error {
+	from, to := a.vectors()
+	return g.alltoallv(from, to)
+}
+
+type alltoallwArgs struct {
+	sendbuf, sendcounts, sdispls, sendtypes address
+	recvbuf, recvcounts, rdispls, recvtypes address
+}
+
+func (a alltoallwArgs) vectors() (from, to vector) {
+	return vector{ptr: a.sendbuf, counts: a.sendcounts, displs: a.sdispls, typ: a.sendtypes, each: true},
+		vector{ptr: a.recvbuf, counts: a.recvcounts, displs: a.rdispls, typ: a.recvtypes, each: true}
+}
+
+func planAlltoallw(g *plan, a alltoallwArgs) error {
+	from, to := a.vectors()
+	return g.alltoallv(from, to)
+}
+
+func (g *plan) alltoallv(from, to vector) error {
+	out, err := g.vector(g.peers(), to)
 	if err != nil {
 		return err
 	}
-	return g.alltoall(a.u32(0) == inPlace, false, to, func() (parts, error) {
-		return g.vector(g.peers(), a, a.u32(0), a.u32(1), a.u32(2), a.u32(3), each)
-	})
+	return g.alltoall(from.ptr == inPlace, false, out, func() (parts, error) { return g.vector(g.peers(), from) })
 }
 
 // alltoall in place sends from a copy of recvbuf.

@@ -6,23 +6,32 @@ type general struct {
 	extra               uint32
 }
 
-func callGrequestStart(p *Proc, a args) (uint64, error) {
-	return p.give(p.self, a.u32(4), func() (*request, error) {
+type grequestStartArgs struct {
+	queryFn, freeFn, cancelFn, extraState address
+	request                               address
+}
+
+func callGrequestStart(p *Proc, a grequestStartArgs) error {
+	return p.give(p.self, a.request, func() (*request, error) {
 		r, err := p.newRequest(reqGeneral, false)
 		if err != nil {
 			return nil, err
 		}
-		r.general = &general{query: a.u32(0), free: a.u32(1), cancel: a.u32(2), extra: a.u32(3)}
+		r.general = &general{query: a.queryFn, free: a.freeFn, cancel: a.cancelFn, extra: a.extraState}
 		r.result = emptyStatus()
 		return r, nil
 	})
 }
 
-func callGrequestComplete(p *Proc, a args) (uint64, error) {
-	r, err := p.requestOf(a.u32(0))
+type grequestCompleteArgs struct {
+	request handle
+}
+
+func callGrequestComplete(p *Proc, a grequestCompleteArgs) error {
+	r, err := p.requestOf(a.request)
 	if err != nil {
 		// A request that the program has freed already is still its own to complete.
-		if i := a.u32(0) - baseRequest; p.request(i) != nil && p.requests[i].kind == reqGeneral {
+		if i := a.request - baseRequest; p.request(i) != nil && p.requests[i].kind == reqGeneral {
 			r, err = p.requests[i], nil
 		}
 	}
@@ -30,15 +39,15 @@ func callGrequestComplete(p *Proc, a args) (uint64, error) {
 		err = fail(errRequest, "it is no generalized request that is active")
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if r.orphan {
 		if err := p.endGeneral(r); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	p.complete(r)
-	return success, nil
+	return nil
 }
 
 // queryGeneral asks the program for the status.
@@ -108,39 +117,71 @@ type partitions struct {
 	left  int // parts that are not ready
 }
 
-func callPsendInit(p *Proc, a args) (uint64, error) { return p.initParts(a, true) }
-func callPrecvInit(p *Proc, a args) (uint64, error) { return p.initParts(a, false) }
-
 // maxParts bounds the parts of one operation.
 const maxParts = 1 << 20
 
-// initParts takes buf, partitions, count (an MPI_Count in both forms), datatype, peer, tag, comm, info, request.
-func (p *Proc) initParts(a args, send bool) (uint64, error) {
-	c, err := p.comm(a.u32(6))
+// partsArgs are what the partitions of an operation are.
+type partsArgs struct {
+	buf        address
+	partitions int
+	count      count
+	datatype   handle
+}
+
+type psendInitArgs struct {
+	partsArgs
+	dest, tag int
+	comm      handle
+	_         handle `mpi:"info"`
+	request   address
+}
+
+func callPsendInit(p *Proc, a psendInitArgs) error {
+	return p.initParts(a.partsArgs, true, a.comm, a.request, func(c *comm) (e envelope, err error) {
+		e.peer, e.tag, e.null, err = p.destination(c, a.dest, a.tag)
+		return e, err
+	})
+}
+
+type precvInitArgs struct {
+	partsArgs
+	source, tag int
+	comm        handle
+	_           handle `mpi:"info"`
+	request     address
+}
+
+func callPrecvInit(p *Proc, a precvInitArgs) error {
+	return p.initParts(a.partsArgs, false, a.comm, a.request, func(c *comm) (envelope, error) {
+		e, err := p.source(c, a.source, a.tag)
+		if err == nil && (e.peer == anySource || e.tag == anyTag) && !e.null {
+			err = fail(errArg, "a partitioned receive has no wildcards")
+		}
+		return e, err
+	})
+}
+
+// initParts gives a partitioned operation's request. peer checks the rest of its envelope.
+func (p *Proc) initParts(a partsArgs, send bool, comm handle, out address, peer func(c *comm) (envelope, error)) error {
+	c, err := p.comm(comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	n, count := a.int(1), int64(a.v[2])
-	if n < 1 || n > maxParts {
-		return 0, c.on(fail(errArg, "partitions is %d", n))
+	if a.partitions < 1 || a.partitions > maxParts {
+		return c.on(fail(errArg, "partitions is %d", a.partitions))
 	}
-	if count < 0 || count > 1<<32 {
-		return 0, c.on(fail(errCount, "count is %d", count))
+	if a.count < 0 || a.count > 1<<32 {
+		return c.on(fail(errCount, "count is %d", a.count))
 	}
-	e := envelope{}
-	if e.buf, err = p.buffer(a.u32(0), int64(n)*count, a.u32(3)); err != nil {
-		return 0, c.on(err)
-	}
-	buf := e.buf
-	if send {
-		e.peer, e.tag, e.null, err = p.destination(c, a.int(4), a.int(5))
-	} else if e, err = p.source(c, a.int(4), a.int(5)); err == nil && (e.peer == anySource || e.tag == anyTag) && !e.null {
-		err = fail(errArg, "a partitioned receive has no wildcards")
-	}
+	buf, err := p.buffer(a.buf, int64(a.partitions)*a.count, a.datatype)
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
-	return p.give(c, a.u32(8), func() (*request, error) {
+	e, err := peer(c)
+	if err != nil {
+		return c.on(err)
+	}
+	return p.give(c, out, func() (*request, error) {
 		r, err := p.newRequest(reqPart, false)
 		if err != nil {
 			return nil, err
@@ -149,7 +190,7 @@ func (p *Proc) initParts(a args, send bool) (uint64, error) {
 		if e.null {
 			r.peer = procNull
 		}
-		r.persistent, r.done, r.parts = true, true, &partitions{send: send, ready: make([]bool, n)}
+		r.persistent, r.done, r.parts = true, true, &partitions{send: send, ready: make([]bool, a.partitions)}
 		return r, nil
 	})
 }
@@ -177,32 +218,32 @@ func (p *Proc) startParts(r *request) error {
 }
 
 // ready marks parts, and sends the message when none is missing.
-func (p *Proc) ready(handle uint32, list []int) (uint64, error) {
+func (p *Proc) ready(handle uint32, list []int) error {
 	r, err := p.requestOf(handle)
 	if err == nil && (r == nil || r.kind != reqPart || !r.parts.send || !r.active) {
 		err = fail(errRequest, "it is no partitioned send that is active")
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := p.mark(r, list); err != nil {
-		return 0, r.comm.on(err)
+		return r.comm.on(err)
 	}
 	if r.parts.left > 0 || len(list) == 0 {
-		return success, nil
+		return nil
 	}
 	if r.peer == procNull {
 		p.complete(r)
-		return success, nil
+		return nil
 	}
 	q, err := p.newRequest(reqSend, true)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	q.comm, q.context, q.peer, q.tag, q.buf = r.comm, r.context, r.peer, r.tag, r.buf
 	q.orphan, q.after = true, hook{kind: hookOwner, owner: r.index}
 	p.pair(q.peer).push(item{kind: itemSend, req: q.index})
-	return success, nil
+	return nil
 }
 
 // mark notes that parts are ready, all of the list or none: the last of a message needs a request.
@@ -231,38 +272,60 @@ func (p *Proc) mark(r *request, list []int) error {
 	return nil
 }
 
-func callPready(p *Proc, a args) (uint64, error) { return p.ready(a.u32(1), []int{a.int(0)}) }
+type preadyArgs struct {
+	partition int
+	request   handle
+}
 
-func callPreadyRange(p *Proc, a args) (uint64, error) {
-	low, high := a.int(0), a.int(1)
+func callPready(p *Proc, a preadyArgs) error { return p.ready(a.request, []int{a.partition}) }
+
+type preadyRangeArgs struct {
+	partitionLow, partitionHigh int
+	request                     handle
+}
+
+func callPreadyRange(p *Proc, a preadyRangeArgs) error {
+	low, high := a.partitionLow, a.partitionHigh
 	if low < 0 || high >= maxParts {
-		return 0, fail(errArg, "partitions %d to %d", low, high)
+		return fail(errArg, "partitions %d to %d", low, high)
 	}
 	var list []int
 	for i := low; i <= high; i++ {
 		list = append(list, i)
 	}
-	return p.ready(a.u32(2), list)
+	return p.ready(a.request, list)
 }
 
-func callPreadyList(p *Proc, a args) (uint64, error) {
-	list, err := p.ints(a.u32(1), a.int(0))
-	if err != nil {
-		return 0, err
-	}
-	return p.ready(a.u32(2), list)
+type preadyListArgs struct {
+	length            int
+	arrayOfPartitions address
+	request           handle
 }
 
-func callParrived(p *Proc, a args) (uint64, error) {
-	r, err := p.requestOf(a.u32(0))
+func callPreadyList(p *Proc, a preadyListArgs) error {
+	list, err := p.ints(a.arrayOfPartitions, a.length)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if r != nil && (r.kind != reqPart || r.parts.send || a.int(1) < 0 || a.int(1) >= len(r.parts.ready)) {
-		return 0, r.comm.on(fail(errRequest, "it is no partitioned receive with partition %d", a.int(1)))
+	return p.ready(a.request, list)
+}
+
+type parrivedArgs struct {
+	request   handle
+	partition int
+	flag      address
+}
+
+func callParrived(p *Proc, a parrivedArgs) error {
+	r, err := p.requestOf(a.request)
+	if err != nil {
+		return err
+	}
+	if r != nil && (r.kind != reqPart || r.parts.send || a.partition < 0 || a.partition >= len(r.parts.ready)) {
+		return r.comm.on(fail(errRequest, "it is no partitioned receive with partition %d", a.partition))
 	}
 	if r.live() && !r.done {
 		p.yield()
 	}
-	return success, p.putInt(a.u32(2), truth(!r.live() || r.done))
+	return p.putInt(a.flag, truth(!r.live() || r.done))
 }

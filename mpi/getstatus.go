@@ -1,22 +1,27 @@
 package mpi
 
+type getStatusArgs struct {
+	request      handle
+	flag, status address
+}
+
 // callGetStatus looks at a request without ending it (MPI 5.0 section 3.7.6).
-func callGetStatus(p *Proc, a args) (uint64, error) {
-	r, err := p.requestOf(a.u32(0))
+func callGetStatus(p *Proc, a getStatusArgs) error {
+	r, err := p.requestOf(a.request)
 	if err == nil {
-		err = p.statuses(a.u32(2), 1)
+		err = p.statuses(a.status, 1)
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if r.live() && !r.done {
 		p.poll(r)
 	}
 	done := !r.live() || r.done
-	if err := p.putInt(a.u32(1), truth(done)); err != nil || !done {
-		return success, err
+	if err := p.putInt(a.flag, truth(done)); err != nil || !done {
+		return err
 	}
-	return success, p.peek(r, a.u32(2))
+	return p.peek(r, a.status)
 }
 
 // peek stores the status of a request that is done or not live.
@@ -28,63 +33,63 @@ func (p *Proc) peek(r *request, ptr uint32) error {
 	return p.describeDone(r, ptr)
 }
 
-func callGetStatusAll(p *Proc, a args) (uint64, error) {
+func callGetStatusAll(p *Proc, a testallArgs) error {
 	_, reqs, done, err := p.testedAll(a)
 	if err != nil || !done {
-		return success, err
+		return err
 	}
 	for i, r := range reqs {
-		if err := p.peek(r, statusPtr(a.u32(3), i)); err != nil {
-			return 0, err
+		if err := p.peek(r, statusPtr(a.arrayOfStatuses, i)); err != nil {
+			return err
 		}
 	}
-	return success, nil
+	return nil
 }
 
-func callGetStatusAny(p *Proc, a args) (uint64, error) {
-	_, reqs, active, err := p.list(a.u32(1), a.int(0))
+func callGetStatusAny(p *Proc, a testanyArgs) error {
+	_, reqs, active, err := p.list(a.arrayOfRequests, a.count)
 	if err == nil {
-		err = p.statuses(a.u32(4), 1)
+		err = p.statuses(a.status, 1)
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if firstDone(reqs) < 0 && active > 0 {
 		p.poll(reqs...)
 	}
 	i := firstDone(reqs)
-	if err := p.putInt(a.u32(3), truth(i >= 0 || active == 0)); err != nil {
-		return 0, err
+	if err := p.putInt(a.flag, truth(i >= 0 || active == 0)); err != nil {
+		return err
 	}
-	if err := p.putInt(a.u32(2), pick(i >= 0, i, undefined)); err != nil || (i < 0 && active > 0) {
-		return success, err
+	if err := p.putInt(a.index, pick(i >= 0, i, undefined)); err != nil || (i < 0 && active > 0) {
+		return err
 	}
 	if i < 0 {
-		return success, p.peek(nil, a.u32(4))
+		return p.peek(nil, a.status)
 	}
-	return success, p.peek(reqs[i], a.u32(4))
+	return p.peek(reqs[i], a.status)
 }
 
-func callGetStatusSome(p *Proc, a args) (uint64, error) {
+func callGetStatusSome(p *Proc, a someArgs) error {
 	_, reqs, active, err := p.some(a)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if active == 0 {
-		return success, p.putInt(a.u32(2), undefined)
+		return p.putInt(a.outcount, undefined)
 	}
 	n := 0
 	for i, r := range reqs {
 		if r == nil || !r.done {
 			continue
 		}
-		if err := p.peek(r, statusPtr(a.u32(4), n)); err != nil {
-			return 0, err
+		if err := p.peek(r, statusPtr(a.arrayOfStatuses, n)); err != nil {
+			return err
 		}
-		if err := p.putInt(a.u32(3)+4*uint32(n), i); err != nil {
-			return 0, err
+		if err := p.putInt(a.arrayOfIndices+4*uint32(n), i); err != nil {
+			return err
 		}
 		n++
 	}
-	return success, p.putInt(a.u32(2), n)
+	return p.putInt(a.outcount, n)
 }

@@ -53,7 +53,7 @@ func (x *info) heeded() *info {
 // infoCalls are the functions of chapter 10.
 func infoCalls() []entry {
 	return []entry{
-		{name: "MPI_Info_create", any: true, impl: func(p *Proc, a args) (uint64, error) { return p.giveInfo(&info{}, a.u32(0)) }},
+		{name: "MPI_Info_create", any: true, impl: func(p *Proc, a args) (uint64, error) { return success, p.giveInfo(&info{}, a.u32(0)) }},
 		{name: "MPI_Info_create_env", any: true, impl: callInfoEnv},
 		{name: "MPI_Info_dup", any: true, impl: callInfoDup},
 		{name: "MPI_Info_free", any: true, impl: callInfoFree},
@@ -92,15 +92,15 @@ func (p *Proc) hints(handle uint32) (*info, error) {
 	return p.info(handle)
 }
 
-func (p *Proc) giveInfo(x *info, out uint32) (uint64, error) {
+func (p *Proc) giveInfo(x *info, out uint32) error {
 	if _, err := p.handles(out, 1); err != nil {
-		return 0, err
+		return err
 	}
 	h, err := addTo(p, &p.infos, x)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.putWord(out, h)
+	return p.putWord(out, h)
 }
 
 func (p *Proc) infoKey(ptr uint32) (string, error) {
@@ -111,14 +111,16 @@ func (p *Proc) infoKey(ptr uint32) (string, error) {
 	return key, err
 }
 
-func callInfoEnv(p *Proc, a args) (uint64, error) { return p.giveInfo(p.environment(), a.u32(2)) }
+func callInfoEnv(p *Proc, a args) (uint64, error) {
+	return success, p.giveInfo(p.environment(), a.u32(2))
+}
 
 func callInfoDup(p *Proc, a args) (uint64, error) {
 	x, err := p.info(a.u32(0))
 	if err != nil {
 		return 0, err
 	}
-	return p.giveInfo(x.clone(), a.u32(1))
+	return success, p.giveInfo(x.clone(), a.u32(1))
 }
 
 func callInfoFree(p *Proc, a args) (uint64, error) {
@@ -290,6 +292,5 @@ func callCommGetInfo(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	v, err := p.giveInfo(c.info.clone(), a.u32(1))
-	return v, c.on(err)
+	return success, c.on(p.giveInfo(c.info.clone(), a.u32(1)))
 }

@@ -18,9 +18,9 @@ func (g *plan) interBcast(root int, buf span) {
 	g.local(func() { g.s.bcast(g.me, g.size, 0, buf) })
 }
 
-func (g *plan) interReduce(a args, root int, r *reduction) error {
+func (g *plan) interReduce(a allreduceArgs, root int, r *reduction) error {
 	if root == rootHere {
-		out, err := g.p.elements(a.u32(1), a.count(2), r.typ)
+		out, err := g.p.elements(a.recvbuf, a.count, r.typ)
 		if err != nil {
 			return err
 		}
@@ -29,7 +29,7 @@ func (g *plan) interReduce(a args, root int, r *reduction) error {
 		g.s.copy(out, flat)
 		return nil
 	}
-	in, err := g.p.elements(a.u32(0), a.count(2), r.typ)
+	in, err := g.p.elements(a.sendbuf, a.count, r.typ)
 	if err != nil {
 		return err
 	}

@@ -116,8 +116,8 @@ func (p *Proc) putWide(ptr uint32, v int64) error {
 }
 
 // putCount stores an int; in a large-count function an MPI_Count.
-func (p *Proc) putCount(a args, ptr uint32, v int64) error {
-	if a.large {
+func (p *Proc) putCount(ptr uint32, v int64) error {
+	if p.large() {
 		return p.putWide(ptr, v)
 	}
 	if v > 1<<31-1 {
@@ -163,11 +163,12 @@ func (p *Proc) ints(ptr uint32, n int) ([]int, error) {
 }
 
 // counts returns the n counts at a guest's pointer: ints, or MPI_Counts in a large-count function.
-func (p *Proc) counts(a args, ptr uint32, n int) ([]int64, error) {
+func (p *Proc) counts(ptr uint32, n int) ([]int64, error) {
 	if n < 0 {
 		return nil, fail(errCount, "count is %d", n)
 	}
-	s, err := p.guest(ptr, uint64(n)*uint64(a.width()))
+	large := p.large()
+	s, err := p.guest(ptr, uint64(n)*pick[uint64](large, 8, 4))
 	if err == nil {
 		err = p.roomFor(n)
 	}
@@ -177,7 +178,7 @@ func (p *Proc) counts(a args, ptr uint32, n int) ([]int64, error) {
 	b := p.bytes(s)
 	out := make([]int64, n)
 	for i := range out {
-		if a.large {
+		if large {
 			out[i] = int64(order.Uint64(b[8*i:]))
 		} else {
 			out[i] = int64(int32(order.Uint32(b[4*i:])))

@@ -1,22 +1,16 @@
 package mpi
 
+import "slices"
+
 // neighborCalls are the neighbourhood collectives (MPI 5.0 section 8.6), in all their forms.
 func neighborCalls() []entry {
-	var calls []entry
-	for _, r := range []struct {
-		name  string
-		comm  int
-		build planner
-	}{
-		{"Neighbor_allgather", 6, planNeighborAllgather},
-		{"Neighbor_allgatherv", 7, planNeighborAllgatherv},
-		{"Neighbor_alltoall", 6, planNeighborAlltoall},
-		{"Neighbor_alltoallv", 8, planNeighborAlltoallv},
-		{"Neighbor_alltoallw", 8, planNeighborAlltoallw},
-	} {
-		calls = append(calls, forms(r.name, r.comm, r.build)...)
-	}
-	return calls
+	return slices.Concat(
+		forms("Neighbor_allgather", planNeighborAllgather),
+		forms("Neighbor_allgatherv", planNeighborAllgatherv),
+		forms("Neighbor_alltoall", planNeighborAlltoall),
+		forms("Neighbor_alltoallv", planNeighborAlltoallv),
+		forms("Neighbor_alltoallw", planNeighborAlltoallw),
+	)
 }
 
 // neighbor is a rank to talk to, and the slot that tells apart messages between the same two ranks. In a grid a message
@@ -66,31 +60,31 @@ func (g *plan) meet(in, out []neighbor, from, to func(int) span) {
 	g.s.round(t...)
 }
 
-func planNeighborAllgather(g *plan, a args) error {
+func planNeighborAllgather(g *plan, a allgatherArgs) error {
 	in, out, err := g.neighbors()
 	if err != nil {
 		return err
 	}
-	to, err := g.equal(len(in), a.u32(3), a.count(4), a.u32(5))
+	to, err := g.equal(len(in), a.recvbuf, a.recvcount, a.recvtype)
 	if err != nil {
 		return err
 	}
-	return g.neighborAllgather(a, in, out, to)
+	return g.neighborAllgather(a.givenArgs, in, out, to)
 }
 
-func planNeighborAllgatherv(g *plan, a args) error {
+func planNeighborAllgatherv(g *plan, a allgathervArgs) error {
 	in, out, err := g.neighbors()
 	if err != nil {
 		return err
 	}
-	to, err := g.vector(len(in), a, a.u32(3), a.u32(4), a.u32(5), a.u32(6), false)
+	to, err := g.vector(len(in), a.vector())
 	if err != nil {
 		return err
 	}
-	return g.neighborAllgather(a, in, out, to)
+	return g.neighborAllgather(a.givenArgs, in, out, to)
 }
 
-func (g *plan) neighborAllgather(a args, in, out []neighbor, to parts) error {
+func (g *plan) neighborAllgather(a givenArgs, in, out []neighbor, to parts) error {
 	mine, err := g.neighborInput(a)
 	if err != nil {
 		return err
@@ -99,23 +93,23 @@ func (g *plan) neighborAllgather(a args, in, out []neighbor, to parts) error {
 	return nil
 }
 
-func (g *plan) neighborInput(a args) (span, error) {
-	if a.u32(0) == inPlace {
+func (g *plan) neighborInput(a givenArgs) (span, error) {
+	if a.sendbuf == inPlace {
 		return span{}, fail(errBuffer, "MPI_IN_PLACE is not for neighbourhood collectives")
 	}
-	return g.p.buffer(a.u32(0), a.count(1), a.u32(2))
+	return g.p.buffer(a.sendbuf, a.sendcount, a.sendtype)
 }
 
-func planNeighborAlltoall(g *plan, a args) error {
+func planNeighborAlltoall(g *plan, a allgatherArgs) error {
 	in, out, err := g.neighbors()
 	if err != nil {
 		return err
 	}
-	from, err := g.equal(len(out), a.u32(0), a.count(1), a.u32(2))
+	from, err := g.equal(len(out), a.sendbuf, a.sendcount, a.sendtype)
 	if err != nil {
 		return err
 	}
-	to, err := g.equal(len(in), a.u32(3), a.count(4), a.u32(5))
+	to, err := g.equal(len(in), a.recvbuf, a.recvcount, a.recvtype)
 	if err != nil {
 		return err
 	}
@@ -123,22 +117,29 @@ func planNeighborAlltoall(g *plan, a args) error {
 	return nil
 }
 
-func planNeighborAlltoallv(g *plan, a args) error { return g.neighborAlltoallv(a, false) }
-func planNeighborAlltoallw(g *plan, a args) error { return g.neighborAlltoallv(a, true) }
+func planNeighborAlltoallv(g *plan, a alltoallvArgs) error {
+	from, to := a.vectors()
+	return g.neighborAlltoallv(from, to)
+}
 
-func (g *plan) neighborAlltoallv(a args, each bool) error {
+func planNeighborAlltoallw(g *plan, a alltoallwArgs) error {
+	from, to := a.vectors()
+	return g.neighborAlltoallv(from, to)
+}
+
+func (g *plan) neighborAlltoallv(from, to vector) error {
 	in, out, err := g.neighbors()
 	if err != nil {
 		return err
 	}
-	from, err := g.vector(len(out), a, a.u32(0), a.u32(1), a.u32(2), a.u32(3), each)
+	given, err := g.vector(len(out), from)
 	if err != nil {
 		return err
 	}
-	to, err := g.vector(len(in), a, a.u32(4), a.u32(5), a.u32(6), a.u32(7), each)
+	gotten, err := g.vector(len(in), to)
 	if err != nil {
 		return err
 	}
-	g.meet(in, out, from.at, to.at)
+	g.meet(in, out, given.at, gotten.at)
 	return nil
 }

@@ -3,10 +3,10 @@ package mpi
 // opCalls are the functions about operations.
 func opCalls() []entry {
 	return []entry{
-		{name: "MPI_Op_create", impl: callOpCreate},
-		{name: "MPI_Op_free", impl: callOpFree},
-		{name: "MPI_Op_commutative", impl: callOpCommutative},
-		{name: "MPI_Reduce_local", impl: callReduceLocal},
+		{name: "MPI_Op_create", impl: bind(callOpCreate)},
+		{name: "MPI_Op_free", impl: bind(callOpFree)},
+		{name: "MPI_Op_commutative", impl: bind(callOpCommutative)},
+		{name: "MPI_Reduce_local", impl: bind(callReduceLocal)},
 	}
 }
 
@@ -33,64 +33,85 @@ func (p *Proc) reducer(handle uint32, t *datatype) (*operation, error) {
 	return o, checkOp(o, t)
 }
 
-func callOpCreate(p *Proc, a args) (uint64, error) {
-	if a.u32(0) == 0 {
-		return 0, fail(errArg, "the function is a null pointer")
+type opCreateArgs struct {
+	userFn  address
+	commute int
+	op      address
+}
+
+func callOpCreate(p *Proc, a opCreateArgs) error {
+	if a.userFn == 0 {
+		return fail(errArg, "the function is a null pointer")
 	}
-	if _, err := p.handles(a.u32(2), 1); err != nil {
-		return 0, err
+	if _, err := p.handles(a.op, 1); err != nil {
+		return err
 	}
-	o := &operation{fn: a.u32(0), commutes: a.int(1) != 0, large: a.large}
+	o := &operation{fn: a.userFn, commutes: a.commute != 0, large: p.large()}
 	var err error
 	if o.handle, err = p.ops.add(o, p.w.cfg.MaxObjects); err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.putWord(a.u32(2), o.handle)
+	return p.putWord(a.op, o.handle)
 }
 
-func callOpFree(p *Proc, a args) (uint64, error) {
-	h, err := p.word(a.u32(0))
+type opFreeArgs struct {
+	op address
+}
+
+func callOpFree(p *Proc, a opFreeArgs) error {
+	h, err := p.word(a.op)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if p.ops.get(h) == nil {
-		return 0, fail(errOp, "operation %#x is not one that the program made", h)
+		return fail(errOp, "operation %#x is not one that the program made", h)
 	}
 	p.ops.drop(h)
-	return success, p.putWord(a.u32(0), opNull)
+	return p.putWord(a.op, opNull)
 }
 
-func callOpCommutative(p *Proc, a args) (uint64, error) {
-	o, err := p.op(a.u32(0))
+type opCommutativeArgs struct {
+	op      handle
+	commute address
+}
+
+func callOpCommutative(p *Proc, a opCommutativeArgs) error {
+	o, err := p.op(a.op)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.putInt(a.u32(1), truth(o.commutes))
+	return p.putInt(a.commute, truth(o.commutes))
+}
+
+type reduceLocalArgs struct {
+	inbuf, inoutbuf address
+	count           count
+	datatype, op    handle
 }
 
 // callReduceLocal computes inoutbuf = inbuf op inoutbuf (MPI 5.0 section 6.9.7).
-func callReduceLocal(p *Proc, a args) (uint64, error) {
-	t, err := p.committed(a.u32(3))
+func callReduceLocal(p *Proc, a reduceLocalArgs) error {
+	t, err := p.committed(a.datatype)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	o, err := p.reducer(a.u32(4), t)
+	o, err := p.reducer(a.op, t)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	in, err := p.elements(a.u32(0), a.count(2), t)
+	in, err := p.elements(a.inbuf, a.count, t)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	out, err := p.elements(a.u32(1), a.count(2), t)
+	out, err := p.elements(a.inoutbuf, a.count, t)
 	if err != nil || out.len == 0 {
-		return success, err
+		return err
 	}
-	if a.u32(0) == a.u32(1) {
-		return 0, fail(errBuffer, "inbuf and inoutbuf are the same")
+	if a.inbuf == a.inoutbuf {
+		return fail(errBuffer, "inbuf and inoutbuf are the same")
 	}
 	if o.fn != 0 {
-		return success, p.applyUser(o, t, out, in, out)
+		return p.applyUser(o, t, out, in, out)
 	}
 	p.unlocked(out.len, func() {
 		if out.typ == nil {
@@ -104,7 +125,7 @@ func callReduceLocal(p *Proc, a args) (uint64, error) {
 		combine(o.handle, t, data, more, data)
 		p.unpack(out, data)
 	})
-	return success, nil
+	return nil
 }
 
 // applyUser computes dst = left op right with the program's function, which wants both operands as elements in its

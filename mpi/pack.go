@@ -5,18 +5,18 @@ import "slices"
 // packCalls are MPI_Pack and its kin (MPI 5.0 sections 5.2 and 5.3). Packed data is the elements' bytes without gaps.
 func packCalls() []entry {
 	return []entry{
-		{name: "MPI_Pack", impl: callPack},
-		{name: "MPI_Unpack", impl: callUnpack},
-		{name: "MPI_Pack_size", impl: callPackSize},
-		{name: "MPI_Pack_external", impl: callPackExternal},
-		{name: "MPI_Unpack_external", impl: callUnpackExternal},
-		{name: "MPI_Pack_external_size", impl: callPackExternalSize},
+		{name: "MPI_Pack", impl: bind(callPack)},
+		{name: "MPI_Unpack", impl: bind(callUnpack)},
+		{name: "MPI_Pack_size", impl: bind(callPackSize)},
+		{name: "MPI_Pack_external", impl: bind(callPackExternal)},
+		{name: "MPI_Unpack_external", impl: bind(callUnpackExternal)},
+		{name: "MPI_Pack_external_size", impl: bind(callPackExternalSize)},
 	}
 }
 
 // position reads the position in a pack buffer: an int or MPI_Aint, or an MPI_Count in a large-count function.
-func (p *Proc) position(a args, ptr uint32, size int64) (int64, error) {
-	list, err := p.counts(a, ptr, 1)
+func (p *Proc) position(ptr uint32, size int64) (int64, error) {
+	list, err := p.counts(ptr, 1)
 	if err != nil {
 		return 0, err
 	}
@@ -26,24 +26,34 @@ func (p *Proc) position(a args, ptr uint32, size int64) (int64, error) {
 	return list[0], nil
 }
 
-func callPack(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(6))
+type packArgs struct {
+	inbuf    address
+	incount  count
+	datatype handle
+	outbuf   address
+	outsize  count
+	position address
+	comm     handle
+}
+
+func callPack(p *Proc, a packArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	buf, err := p.buffer(a.u32(0), a.count(1), a.u32(2))
+	buf, err := p.buffer(a.inbuf, a.incount, a.datatype)
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
-	return success, c.on(p.packInto(a, buf.len, a.u32(3), a.count(4), a.u32(5), func(dst span) { p.unlocked(buf.len, func() { p.move(dst, buf) }) }))
+	return c.on(p.packInto(buf.len, a.outbuf, a.outsize, a.position, func(dst span) { p.unlocked(buf.len, func() { p.move(dst, buf) }) }))
 }
 
 // packInto puts n bytes at a position of a pack buffer, and moves the position on.
-func (p *Proc) packInto(a args, n, out uint32, size int64, positionPtr uint32, put func(dst span)) error {
+func (p *Proc) packInto(n, out uint32, size int64, positionPtr uint32, put func(dst span)) error {
 	if size < 0 {
 		return fail(errArg, "outsize is %d", size)
 	}
-	at, err := p.position(a, positionPtr, size)
+	at, err := p.position(positionPtr, size)
 	if err != nil {
 		return err
 	}
@@ -55,26 +65,34 @@ func (p *Proc) packInto(a args, n, out uint32, size int64, positionPtr uint32, p
 		return err
 	}
 	put(dst)
-	return p.putCount(a, positionPtr, at+int64(n))
+	return p.putCount(positionPtr, at+int64(n))
 }
 
-func callUnpack(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(6))
-	if err != nil {
-		return 0, err
-	}
-	buf, err := p.buffer(a.u32(3), a.count(4), a.u32(5))
-	if err != nil {
-		return 0, c.on(err)
-	}
-	return success, c.on(p.unpackFrom(a, buf.len, a.u32(0), a.count(1), a.u32(2), func(src span) { p.unlocked(buf.len, func() { p.move(buf, src) }) }))
+type unpackArgs struct {
+	inbuf            address
+	insize           count
+	position, outbuf address
+	outcount         count
+	datatype, comm   handle
 }
 
-func (p *Proc) unpackFrom(a args, n, in uint32, size int64, positionPtr uint32, get func(src span)) error {
+func callUnpack(p *Proc, a unpackArgs) error {
+	c, err := p.comm(a.comm)
+	if err != nil {
+		return err
+	}
+	buf, err := p.buffer(a.outbuf, a.outcount, a.datatype)
+	if err != nil {
+		return c.on(err)
+	}
+	return c.on(p.unpackFrom(buf.len, a.inbuf, a.insize, a.position, func(src span) { p.unlocked(buf.len, func() { p.move(buf, src) }) }))
+}
+
+func (p *Proc) unpackFrom(n, in uint32, size int64, positionPtr uint32, get func(src span)) error {
 	if size < 0 {
 		return fail(errArg, "insize is %d", size)
 	}
-	at, err := p.position(a, positionPtr, size)
+	at, err := p.position(positionPtr, size)
 	if err != nil {
 		return err
 	}
@@ -86,22 +104,28 @@ func (p *Proc) unpackFrom(a args, n, in uint32, size int64, positionPtr uint32, 
 		return err
 	}
 	get(src)
-	return p.putCount(a, positionPtr, at+int64(n))
+	return p.putCount(positionPtr, at+int64(n))
 }
 
-func callPackSize(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(2))
+type packSizeArgs struct {
+	incount        count
+	datatype, comm handle
+	size           address
+}
+
+func callPackSize(p *Proc, a packSizeArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	t, err := p.typeOf(a.u32(1))
-	if err == nil && a.count(0) < 0 {
-		err = fail(errCount, "count is %d", a.count(0))
+	t, err := p.typeOf(a.datatype)
+	if err == nil && a.incount < 0 {
+		err = fail(errCount, "count is %d", a.incount)
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
-	return success, c.on(p.putCount(a, a.u32(3), times(a.count(0), t.size)))
+	return c.on(p.putCount(a.size, times(a.incount, t.size)))
 }
 
 // external32 is the one data representation that packing knows (MPI 5.0 section 5.3 and table 14.2): big-endian, IEEE.
@@ -184,25 +208,34 @@ func resize(t *datatype, dst, src []byte) {
 	}
 }
 
-func callPackExternal(p *Proc, a args) (uint64, error) {
-	if err := p.external32(a.u32(0)); err != nil {
-		return 0, err
+type packExternalArgs struct {
+	datarep, inbuf address
+	incount        count
+	datatype       handle
+	outbuf         address
+	outsize        count
+	position       address
+}
+
+func callPackExternal(p *Proc, a packExternalArgs) error {
+	if err := p.external32(a.datarep); err != nil {
+		return err
 	}
-	t, err := p.committed(a.u32(3))
+	t, err := p.committed(a.datatype)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	buf, err := p.elements(a.u32(1), a.count(2), t)
+	buf, err := p.elements(a.inbuf, a.incount, t)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	total := times(a.count(2), externalBytes(t))
+	total := times(a.incount, externalBytes(t))
 	if total > 1<<32-1 {
-		return 0, fail(errCount, "%d bytes are more than a rank can hold", total)
+		return fail(errCount, "%d bytes are more than a rank can hold", total)
 	}
-	return success, p.packInto(a, uint32(total), a.u32(4), a.count(5), a.u32(6), func(dst span) {
+	return p.packInto(uint32(total), a.outbuf, a.outsize, a.position, func(dst span) {
 		in, out := p.packed(buf), p.bytes(dst)
-		for range a.count(2) {
+		for range a.incount {
 			t.signature(func(b *datatype) {
 				swap(b, out[:externalSize(b)], in[:b.size])
 				in, out = in[b.size:], out[externalSize(b):]
@@ -211,26 +244,34 @@ func callPackExternal(p *Proc, a args) (uint64, error) {
 	})
 }
 
-func callUnpackExternal(p *Proc, a args) (uint64, error) {
-	if err := p.external32(a.u32(0)); err != nil {
-		return 0, err
+type unpackExternalArgs struct {
+	datarep, inbuf   address
+	insize           count
+	position, outbuf address
+	outcount         count
+	datatype         handle
+}
+
+func callUnpackExternal(p *Proc, a unpackExternalArgs) error {
+	if err := p.external32(a.datarep); err != nil {
+		return err
 	}
-	t, err := p.committed(a.u32(6))
+	t, err := p.committed(a.datatype)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	buf, err := p.elements(a.u32(4), a.count(5), t)
+	buf, err := p.elements(a.outbuf, a.outcount, t)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	total := times(a.count(5), externalBytes(t))
+	total := times(a.outcount, externalBytes(t))
 	if total > 1<<32-1 {
-		return 0, fail(errCount, "%d bytes are more than a rank can hold", total)
+		return fail(errCount, "%d bytes are more than a rank can hold", total)
 	}
-	return success, p.unpackFrom(a, uint32(total), a.u32(1), a.count(2), a.u32(3), func(src span) {
+	return p.unpackFrom(uint32(total), a.inbuf, a.insize, a.position, func(src span) {
 		in, flat := p.bytes(src), make([]byte, buf.len)
 		out := flat
-		for range a.count(5) {
+		for range a.outcount {
 			t.signature(func(b *datatype) {
 				swap(b, out[:b.size], in[:externalSize(b)])
 				in, out = in[externalSize(b):], out[b.size:]
@@ -240,16 +281,23 @@ func callUnpackExternal(p *Proc, a args) (uint64, error) {
 	})
 }
 
-func callPackExternalSize(p *Proc, a args) (uint64, error) {
-	if err := p.external32(a.u32(0)); err != nil {
-		return 0, err
+type packExternalSizeArgs struct {
+	datarep  address
+	incount  count
+	datatype handle
+	size     address
+}
+
+func callPackExternalSize(p *Proc, a packExternalSizeArgs) error {
+	if err := p.external32(a.datarep); err != nil {
+		return err
 	}
-	t, err := p.typeOf(a.u32(2))
-	if err == nil && a.count(1) < 0 {
-		err = fail(errCount, "count is %d", a.count(1))
+	t, err := p.typeOf(a.datatype)
+	if err == nil && a.incount < 0 {
+		err = fail(errCount, "count is %d", a.incount)
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.putCount(a, a.u32(3), times(a.count(1), externalBytes(t)))
+	return p.putCount(a.size, times(a.incount, externalBytes(t)))
 }

@@ -3,42 +3,42 @@ package mpi
 // persistentCalls are the functions that make operations to be started again and again (MPI 5.0 section 3.9).
 func persistentCalls() []entry {
 	calls := []entry{
-		{name: "MPI_Recv_init", impl: callRecvInit},
-		{name: "MPI_Start", impl: callStart},
-		{name: "MPI_Startall", impl: callStartall},
+		{name: "MPI_Recv_init", impl: bind(callRecvInit)},
+		{name: "MPI_Start", impl: bind(callStart)},
+		{name: "MPI_Startall", impl: bind(callStartall)},
 	}
 	for letter, mode := range sendModes() {
 		calls = append(calls, entry{
 			name: "MPI_" + pick(letter == "", "S", letter+"s") + "end_init",
-			impl: func(p *Proc, a args) (uint64, error) {
-				c, err := p.comm(a.u32(5))
+			impl: bind(func(p *Proc, a isendArgs) error {
+				c, err := p.comm(a.comm)
 				if err != nil {
-					return 0, err
+					return err
 				}
-				e, err := p.sendEnvelope(c, a)
+				e, err := p.sendEnvelope(c, a.sendArgs)
 				if err != nil {
-					return 0, err
+					return err
 				}
-				return p.givePersistent(c, reqSend, mode, e, a.u32(6))
-			},
+				return p.givePersistent(c, reqSend, mode, e, a.request)
+			}),
 		})
 	}
 	return calls
 }
 
-func callRecvInit(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(5))
+func callRecvInit(p *Proc, a irecvArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	e, err := p.recvEnvelope(c, a)
+	e, err := p.recvEnvelope(c, a.receiveArgs)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return p.givePersistent(c, reqRecv, modeStandard, e, a.u32(6))
+	return p.givePersistent(c, reqRecv, modeStandard, e, a.request)
 }
 
-func (p *Proc) givePersistent(c *comm, kind, mode uint8, e envelope, out uint32) (uint64, error) {
+func (p *Proc) givePersistent(c *comm, kind, mode uint8, e envelope, out uint32) error {
 	return p.give(c, out, func() (*request, error) {
 		if e.null {
 			kind = reqNull
@@ -98,12 +98,16 @@ func (p *Proc) start(r *request) error {
 	return nil
 }
 
-func callStart(p *Proc, a args) (uint64, error) {
-	list, err := p.handles(a.u32(0), 1)
+type requestArgs struct {
+	request address
+}
+
+func callStart(p *Proc, a requestArgs) error {
+	list, err := p.handles(a.request, 1)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.startAt(list, 0)
+	return p.startAt(list, 0)
 }
 
 func (p *Proc) startAt(list span, i int) error {
@@ -117,15 +121,20 @@ func (p *Proc) startAt(list span, i int) error {
 	return p.start(r)
 }
 
-func callStartall(p *Proc, a args) (uint64, error) {
-	list, err := p.handles(a.u32(1), a.int(0))
+type startallArgs struct {
+	count           int
+	arrayOfRequests address
+}
+
+func callStartall(p *Proc, a startallArgs) error {
+	list, err := p.handles(a.arrayOfRequests, a.count)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	for i := range a.int(0) {
+	for i := range a.count {
 		if err := p.startAt(list, i); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return success, nil
+	return nil
 }

@@ -10,16 +10,16 @@ import (
 // (MPI 5.0 chapter 3). A ready send is a standard one: that is always correct.
 func pointCalls() []entry {
 	calls := []entry{
-		{name: "MPI_Recv", impl: callRecv, quick: (*Proc).quickRecv},
-		{name: "MPI_Irecv", impl: callIrecv, quick: (*Proc).quickIrecv},
-		{name: "MPI_Sendrecv", impl: callSendrecv},
-		{name: "MPI_Sendrecv_replace", impl: callSendrecvReplace},
-		{name: "MPI_Isendrecv", impl: callIsendrecv},
-		{name: "MPI_Isendrecv_replace", impl: callIsendrecvReplace},
+		{name: "MPI_Recv", impl: bind(callRecv), quick: (*Proc).quickRecv},
+		{name: "MPI_Irecv", impl: bind(callIrecv), quick: (*Proc).quickIrecv},
+		{name: "MPI_Sendrecv", impl: bind(callSendrecv)},
+		{name: "MPI_Sendrecv_replace", impl: bind(callSendrecvReplace)},
+		{name: "MPI_Isendrecv", impl: bind(callIsendrecv)},
+		{name: "MPI_Isendrecv_replace", impl: bind(callIsendrecvReplace)},
 	}
 	for letter, mode := range sendModes() {
-		send := entry{name: "MPI_" + pick(letter == "", "S", letter+"s") + "end", impl: func(p *Proc, a args) (uint64, error) { return p.send(a, mode) }}
-		isend := entry{name: "MPI_I" + lower(letter) + "send", impl: func(p *Proc, a args) (uint64, error) { return p.isend(a, mode) }}
+		send := entry{name: "MPI_" + pick(letter == "", "S", letter+"s") + "end", impl: bind(func(p *Proc, a sendArgs) error { return p.send(a, mode) })}
+		isend := entry{name: "MPI_I" + lower(letter) + "send", impl: bind(func(p *Proc, a isendArgs) error { return p.isend(a, mode) })}
 		if mode == modeStandard {
 			send.quick, isend.quick = (*Proc).quickSend, (*Proc).quickIsend
 		}
@@ -48,12 +48,26 @@ type envelope struct {
 	tag  int32
 }
 
+type sendArgs struct {
+	buf       address
+	count     count
+	datatype  handle
+	dest, tag int
+	comm      handle
+}
+
+// isendArgs are those of MPI_Send_init, too.
+type isendArgs struct {
+	sendArgs
+	request address
+}
+
 // sendEnvelope checks buf, count, datatype, dest and tag of a send.
-func (p *Proc) sendEnvelope(c *comm, a args) (e envelope, err error) {
-	if e.buf, err = p.buffer(a.u32(0), a.count(1), a.u32(2)); err != nil {
+func (p *Proc) sendEnvelope(c *comm, a sendArgs) (e envelope, err error) {
+	if e.buf, err = p.buffer(a.buf, a.count, a.datatype); err != nil {
 		return e, c.on(err)
 	}
-	e.peer, e.tag, e.null, err = p.destination(c, a.int(3), a.int(4))
+	e.peer, e.tag, e.null, err = p.destination(c, a.dest, a.tag)
 	return e, err
 }
 
@@ -91,13 +105,33 @@ func (p *Proc) source(c *comm, source, tag int) (e envelope, err error) {
 	return e, nil
 }
 
+// receiveArgs are those of a receive, but for where its status or request goes.
+type receiveArgs struct {
+	buf         address
+	count       count
+	datatype    handle
+	source, tag int
+	comm        handle
+}
+
+type recvArgs struct {
+	receiveArgs
+	status address
+}
+
+// irecvArgs are those of MPI_Recv_init, too.
+type irecvArgs struct {
+	receiveArgs
+	request address
+}
+
 // recvEnvelope checks buf, count, datatype, source and tag of a receive.
-func (p *Proc) recvEnvelope(c *comm, a args) (envelope, error) {
-	buf, err := p.buffer(a.u32(0), a.count(1), a.u32(2))
+func (p *Proc) recvEnvelope(c *comm, a receiveArgs) (envelope, error) {
+	buf, err := p.buffer(a.buf, a.count, a.datatype)
 	if err != nil {
 		return envelope{}, c.on(err)
 	}
-	e, err := p.source(c, a.int(3), a.int(4))
+	e, err := p.source(c, a.source, a.tag)
 	e.buf = buf
 	return e, err
 }
@@ -199,10 +233,10 @@ func (s status) outcome(c *comm) error {
 	return c.on(fail(int(s.class), "the operation has failed"))
 }
 
-func (p *Proc) send(a args, mode uint8) (uint64, error) {
-	c, err := p.comm(a.u32(5))
+func (p *Proc) send(a sendArgs, mode uint8) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	reqs, err := p.once(func() ([]uint32, error) {
 		e, err := p.sendEnvelope(c, a)
@@ -212,12 +246,12 @@ func (p *Proc) send(a args, mode uint8) (uint64, error) {
 		return p.one(p.beginSend(c, e, mode, true))
 	})
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	if err := p.finish(reqs); err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.take(reqs[0]).outcome(c)
+	return p.take(reqs[0]).outcome(c)
 }
 
 // awaited are the requests that a call waits for. The list lasts until the call's next.
@@ -238,41 +272,41 @@ func (p *Proc) one(r *request, err error) ([]uint32, error) {
 }
 
 // give stores the handle of a request that start makes.
-func (p *Proc) give(c *comm, out uint32, start func() (*request, error)) (uint64, error) {
+func (p *Proc) give(c *comm, out uint32, start func() (*request, error)) error {
 	if _, err := p.handles(out, 1); err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	if out == 0 {
-		return 0, c.on(fail(errArg, "request is a null pointer"))
+		return c.on(fail(errArg, "request is a null pointer"))
 	}
 	r, err := start()
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
-	return success, p.putWord(out, baseRequest+r.index)
+	return p.putWord(out, baseRequest+r.index)
 }
 
-func (p *Proc) isend(a args, mode uint8) (uint64, error) {
-	c, err := p.comm(a.u32(5))
+func (p *Proc) isend(a isendArgs, mode uint8) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	e, err := p.sendEnvelope(c, a)
+	e, err := p.sendEnvelope(c, a.sendArgs)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return p.give(c, a.u32(6), func() (*request, error) { return p.beginSend(c, e, mode, false) })
+	return p.give(c, a.request, func() (*request, error) { return p.beginSend(c, e, mode, false) })
 }
 
-func callRecv(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(5))
+func callRecv(p *Proc, a recvArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	reqs, err := p.once(func() ([]uint32, error) {
-		e, err := p.recvEnvelope(c, a)
+		e, err := p.recvEnvelope(c, a.receiveArgs)
 		if err == nil {
-			err = p.checkStatus(c, a.u32(6))
+			err = p.checkStatus(c, a.status)
 		}
 		if err != nil {
 			return nil, err
@@ -280,57 +314,77 @@ func callRecv(p *Proc, a args) (uint64, error) {
 		return p.one(p.beginRecv(c, e, true))
 	})
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	if err := p.finish(reqs); err != nil {
-		return 0, err
+		return err
 	}
 	st := p.take(reqs[0])
-	p.putStatus(c, a.u32(6), st)
-	return success, st.outcome(c)
+	p.putStatus(c, a.status, st)
+	return st.outcome(c)
 }
 
-func callIrecv(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(5))
+func callIrecv(p *Proc, a irecvArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	e, err := p.recvEnvelope(c, a)
+	e, err := p.recvEnvelope(c, a.receiveArgs)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return p.give(c, a.u32(6), func() (*request, error) { return p.beginRecv(c, e, false) })
+	return p.give(c, a.request, func() (*request, error) { return p.beginRecv(c, e, false) })
 }
 
-func callSendrecv(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(10))
+// exchangeArgs are those of a send and a receive.
+type exchangeArgs struct {
+	sendbuf         address
+	sendcount       count
+	sendtype        handle
+	dest, sendtag   int
+	recvbuf         address
+	recvcount       count
+	recvtype        handle
+	source, recvtag int
+	comm            handle
+}
+
+type sendrecvArgs struct {
+	exchangeArgs
+	status address
+}
+
+func callSendrecv(p *Proc, a sendrecvArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	reqs, err := p.once(func() ([]uint32, error) {
-		out, in, err := p.exchangeEnvelopes(c, a, a.u32(11))
+		out, in, err := p.exchangeEnvelopes(c, a.exchangeArgs, a.status)
 		if err != nil {
 			return nil, err
 		}
 		return p.beginExchange(c, out, in, true)
 	})
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	if err := p.finish(reqs); err != nil {
-		return 0, err
+		return err
 	}
 	st := p.take(reqs[0])
 	sent := p.take(reqs[1])
-	p.putStatus(c, a.u32(11), st)
-	return success, cmp.Or(st.outcome(c), sent.outcome(c))
+	p.putStatus(c, a.status, st)
+	return cmp.Or(st.outcome(c), sent.outcome(c))
 }
 
-func (p *Proc) exchangeEnvelopes(c *comm, a args, statusPtr uint32) (out, in envelope, err error) {
-	if out, err = p.sendEnvelope(c, a); err != nil {
+func (p *Proc) exchangeEnvelopes(c *comm, a exchangeArgs, statusPtr uint32) (out, in envelope, err error) {
+	out, err = p.sendEnvelope(c, sendArgs{buf: a.sendbuf, count: a.sendcount, datatype: a.sendtype, dest: a.dest, tag: a.sendtag})
+	if err != nil {
 		return out, in, err
 	}
-	if in, err = p.recvEnvelope(c, a.from(5)); err != nil {
+	in, err = p.recvEnvelope(c, receiveArgs{buf: a.recvbuf, count: a.recvcount, datatype: a.recvtype, source: a.source, tag: a.recvtag})
+	if err != nil {
 		return out, in, err
 	}
 	return out, in, p.checkStatus(c, statusPtr)
@@ -352,16 +406,36 @@ func (p *Proc) beginExchange(c *comm, out, in envelope, internal bool) ([]uint32
 	return p.awaited(r.index, s.index), nil
 }
 
-// replaceEnvelopes are those of buf, count, datatype, dest, sendtag, source, recvtag: what is sent is a copy.
-func (p *Proc) replaceEnvelopes(c *comm, a args, room func(n int64) error) (out, in envelope, err error) {
-	buf, err := p.buffer(a.u32(0), a.count(1), a.u32(2))
+// replaceArgs are those of a send and a receive with one buffer.
+type replaceArgs struct {
+	buf             address
+	count           count
+	datatype        handle
+	dest, sendtag   int
+	source, recvtag int
+	comm            handle
+}
+
+type sendrecvReplaceArgs struct {
+	replaceArgs
+	status address
+}
+
+type isendrecvReplaceArgs struct {
+	replaceArgs
+	request address
+}
+
+// replaceEnvelopes checks all but the communicator: what is sent is a copy.
+func (p *Proc) replaceEnvelopes(c *comm, a replaceArgs, room func(n int64) error) (out, in envelope, err error) {
+	buf, err := p.buffer(a.buf, a.count, a.datatype)
 	if err != nil {
 		return out, in, c.on(err)
 	}
-	if out.peer, out.tag, out.null, err = p.destination(c, a.int(3), a.int(4)); err != nil {
+	if out.peer, out.tag, out.null, err = p.destination(c, a.dest, a.sendtag); err != nil {
 		return out, in, err
 	}
-	if in, err = p.source(c, a.int(5), a.int(6)); err != nil {
+	if in, err = p.source(c, a.source, a.recvtag); err != nil {
 		return out, in, err
 	}
 	in.buf = buf
@@ -379,15 +453,15 @@ func (p *Proc) copyOf(buf span) span {
 	return span{host: h, len: buf.len}
 }
 
-func callSendrecvReplace(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(7))
+func callSendrecvReplace(p *Proc, a sendrecvReplaceArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	reqs, err := p.once(func() ([]uint32, error) {
-		out, in, err := p.replaceEnvelopes(c, a, p.roomToPass)
+		out, in, err := p.replaceEnvelopes(c, a.replaceArgs, p.roomToPass)
 		if err == nil {
-			err = p.checkStatus(c, a.u32(8))
+			err = p.checkStatus(c, a.status)
 		}
 		if err != nil {
 			return nil, err
@@ -395,39 +469,44 @@ func callSendrecvReplace(p *Proc, a args) (uint64, error) {
 		return p.beginExchange(c, out, in, true)
 	})
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	if err := p.finish(reqs); err != nil {
-		return 0, err
+		return err
 	}
 	st := p.take(reqs[0])
 	sent := p.take(reqs[1])
-	p.putStatus(c, a.u32(8), st)
-	return success, cmp.Or(st.outcome(c), sent.outcome(c))
+	p.putStatus(c, a.status, st)
+	return cmp.Or(st.outcome(c), sent.outcome(c))
 }
 
-func callIsendrecv(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(10))
-	if err != nil {
-		return 0, err
-	}
-	out, in, err := p.exchangeEnvelopes(c, a, statusIgnore)
-	if err != nil {
-		return 0, err
-	}
-	return p.give(c, a.u32(11), func() (*request, error) { return p.joinedExchange(c, out, in) })
+type isendrecvArgs struct {
+	exchangeArgs
+	request address
 }
 
-func callIsendrecvReplace(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(7))
+func callIsendrecv(p *Proc, a isendrecvArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	out, in, err := p.replaceEnvelopes(c, a, p.room)
+	out, in, err := p.exchangeEnvelopes(c, a.exchangeArgs, statusIgnore)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return p.give(c, a.u32(8), func() (*request, error) { return p.joinedExchange(c, out, in) })
+	return p.give(c, a.request, func() (*request, error) { return p.joinedExchange(c, out, in) })
+}
+
+func callIsendrecvReplace(p *Proc, a isendrecvReplaceArgs) error {
+	c, err := p.comm(a.comm)
+	if err != nil {
+		return err
+	}
+	out, in, err := p.replaceEnvelopes(c, a.replaceArgs, p.room)
+	if err != nil {
+		return err
+	}
+	return p.give(c, a.request, func() (*request, error) { return p.joinedExchange(c, out, in) })
 }
 
 // joinedExchange is one request for a receive and a send (MPI 5.0 section 3.11): a collective of one round whose result is

@@ -9,14 +9,14 @@ import (
 // probeCalls look for messages and take them (MPI 5.0 section 3.8).
 func probeCalls() []entry {
 	return []entry{
-		{name: "MPI_Probe", impl: callProbe},
-		{name: "MPI_Iprobe", impl: callIprobe},
-		{name: "MPI_Mprobe", impl: callMprobe},
-		{name: "MPI_Improbe", impl: callImprobe},
-		{name: "MPI_Mrecv", impl: callMrecv},
-		{name: "MPI_Imrecv", impl: callImrecv},
-		{name: "MPI_Cancel", impl: callCancel},
-		{name: "MPI_Request_free", impl: callRequestFree},
+		{name: "MPI_Probe", impl: bind(callProbe)},
+		{name: "MPI_Iprobe", impl: bind(callIprobe)},
+		{name: "MPI_Mprobe", impl: bind(callMprobe)},
+		{name: "MPI_Improbe", impl: bind(callImprobe)},
+		{name: "MPI_Mrecv", impl: bind(callMrecv)},
+		{name: "MPI_Imrecv", impl: bind(callImrecv)},
+		{name: "MPI_Cancel", impl: bind(callCancel)},
+		{name: "MPI_Request_free", impl: bind(callRequestFree)},
 	}
 }
 
@@ -28,15 +28,21 @@ func (p *Proc) look(c *comm, e envelope) int {
 	return p.findUnexpected(c.context(contextPoint), e.peer, e.tag)
 }
 
-// sought is the envelope that a probe looks for: source, tag and comm come first, status is parameter statusAt.
-func (p *Proc) sought(a args, statusAt int) (*comm, envelope, error) {
-	c, err := p.comm(a.u32(2))
+// soughtArgs are what a probe looks for.
+type soughtArgs struct {
+	source, tag int
+	comm        handle
+}
+
+// sought is the envelope that a probe looks for.
+func (p *Proc) sought(a soughtArgs, statusPtr address) (*comm, envelope, error) {
+	c, err := p.comm(a.comm)
 	if err != nil {
 		return nil, envelope{}, err
 	}
-	e, err := p.source(c, a.int(0), a.int(1))
+	e, err := p.source(c, a.source, a.tag)
 	if err == nil {
-		err = p.checkStatus(c, a.u32(statusAt))
+		err = p.checkStatus(c, statusPtr)
 	}
 	return c, e, err
 }
@@ -55,41 +61,51 @@ func (p *Proc) awaitMessage(c *comm, e envelope) (i int, err error) {
 	return i, err
 }
 
-func callProbe(p *Proc, a args) (uint64, error) {
-	c, e, err := p.sought(a, 3)
+type probeArgs struct {
+	soughtArgs
+	status address
+}
+
+func callProbe(p *Proc, a probeArgs) error {
+	c, e, err := p.sought(a.soughtArgs, a.status)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	i, err := p.awaitMessage(c, e)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	st := nullStatus()
 	if !e.null {
 		st = p.unexpected[i].found()
 	}
-	p.putStatus(c, a.u32(3), st)
-	return success, nil
+	p.putStatus(c, a.status, st)
+	return nil
 }
 
-func callIprobe(p *Proc, a args) (uint64, error) {
-	c, e, err := p.sought(a, 4)
+type iprobeArgs struct {
+	soughtArgs
+	flag, status address
+}
+
+func callIprobe(p *Proc, a iprobeArgs) error {
+	c, e, err := p.sought(a.soughtArgs, a.status)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	i := p.look(c, e)
-	if err := p.putInt(a.u32(3), truth(e.null || i >= 0)); err != nil {
-		return 0, c.on(err)
+	if err := p.putInt(a.flag, truth(e.null || i >= 0)); err != nil {
+		return c.on(err)
 	}
 	switch {
 	case e.null:
-		p.putStatus(c, a.u32(4), nullStatus())
+		p.putStatus(c, a.status, nullStatus())
 	case i >= 0:
-		p.putStatus(c, a.u32(4), p.unexpected[i].found())
+		p.putStatus(c, a.status, p.unexpected[i].found())
 	default:
 		p.yield()
 	}
-	return success, nil
+	return nil
 }
 
 // keep takes a message out of the queue for the program, which has a handle of it.
@@ -104,19 +120,24 @@ func (p *Proc) keep(c *comm, i int, out uint32) error {
 	return p.putWord(out, h)
 }
 
-func callMprobe(p *Proc, a args) (uint64, error) {
-	c, e, err := p.sought(a, 4)
+type mprobeArgs struct {
+	soughtArgs
+	message, status address
+}
+
+func callMprobe(p *Proc, a mprobeArgs) error {
+	c, e, err := p.sought(a.soughtArgs, a.status)
 	if err == nil {
-		_, err = p.handles(a.u32(3), 1)
+		_, err = p.handles(a.message, 1)
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	i, err := p.awaitMessage(c, e)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return success, c.on(p.matched(c, e, i, a.u32(3), a.u32(4)))
+	return c.on(p.matched(c, e, i, a.message, a.status))
 }
 
 // matched gives the program a message, or MPI_MESSAGE_NO_PROC.
@@ -129,28 +150,51 @@ func (p *Proc) matched(c *comm, e envelope, i int, out, statusPtr uint32) error 
 	return p.keep(c, i, out)
 }
 
-func callImprobe(p *Proc, a args) (uint64, error) {
-	c, e, err := p.sought(a, 5)
+type improbeArgs struct {
+	soughtArgs
+	flag, message, status address
+}
+
+func callImprobe(p *Proc, a improbeArgs) error {
+	c, e, err := p.sought(a.soughtArgs, a.status)
 	if err == nil {
-		_, err = p.handles(a.u32(4), 1)
+		_, err = p.handles(a.message, 1)
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	i := p.look(c, e)
-	if err := p.putInt(a.u32(3), truth(e.null || i >= 0)); err != nil {
-		return 0, c.on(err)
+	if err := p.putInt(a.flag, truth(e.null || i >= 0)); err != nil {
+		return c.on(err)
 	}
 	if !e.null && i < 0 {
 		p.yield()
-		return success, nil
+		return nil
 	}
-	return success, c.on(p.matched(c, e, i, a.u32(4), a.u32(5)))
+	return c.on(p.matched(c, e, i, a.message, a.status))
+}
+
+// takenArgs are those of a receive of a message that the program has probed.
+type takenArgs struct {
+	buf      address
+	count    count
+	datatype handle
+	message  address
+}
+
+type mrecvArgs struct {
+	takenArgs
+	status address
+}
+
+type imrecvArgs struct {
+	takenArgs
+	request address
 }
 
 // taken starts the receive of a message that the program has probed.
-func (p *Proc) taken(a args, internal bool) (*request, error) {
-	h, err := p.word(a.u32(3))
+func (p *Proc) taken(a takenArgs, internal bool) (*request, error) {
+	h, err := p.word(a.message)
 	if err != nil {
 		return nil, err
 	}
@@ -158,11 +202,11 @@ func (p *Proc) taken(a args, internal bool) (*request, error) {
 	if m == nil && h != messageNoProc {
 		return nil, fail(errRequest, "message %#x is not known", h)
 	}
-	buf, err := p.buffer(a.u32(0), a.count(1), a.u32(2))
+	buf, err := p.buffer(a.buf, a.count, a.datatype)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.putWord(a.u32(3), messageNull); err != nil {
+	if err := p.putWord(a.message, messageNull); err != nil {
 		return nil, err
 	}
 	if m == nil {
@@ -180,51 +224,51 @@ func (p *Proc) taken(a args, internal bool) (*request, error) {
 	return r, nil
 }
 
-func callMrecv(p *Proc, a args) (uint64, error) {
+func callMrecv(p *Proc, a mrecvArgs) error {
 	reqs, err := p.once(func() ([]uint32, error) {
-		if err := p.statuses(a.u32(4), 1); err != nil {
+		if err := p.statuses(a.status, 1); err != nil {
 			return nil, err
 		}
-		return p.one(p.taken(a, true))
+		return p.one(p.taken(a.takenArgs, true))
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := p.finish(reqs); err != nil {
-		return 0, err
+		return err
 	}
 	c := p.self
 	if r := p.request(reqs[0]); r != nil && r.comm != nil {
 		c = r.comm
 	}
 	st := p.take(reqs[0])
-	p.putStatus(c, a.u32(4), st)
-	return success, st.outcome(c)
+	p.putStatus(c, a.status, st)
+	return st.outcome(c)
 }
 
-func callImrecv(p *Proc, a args) (uint64, error) {
-	return p.give(nil, a.u32(4), func() (*request, error) { return p.taken(a, false) })
+func callImrecv(p *Proc, a imrecvArgs) error {
+	return p.give(nil, a.request, func() (*request, error) { return p.taken(a.takenArgs, false) })
 }
 
 // callCancel tries to take an operation back (MPI 5.0 section 3.8.4): a receive that has not matched, or a send whose message
 // the receiver has not matched.
-func callCancel(p *Proc, a args) (uint64, error) {
-	list, err := p.handles(a.u32(0), 1)
+func callCancel(p *Proc, a requestArgs) error {
+	list, err := p.handles(a.request, 1)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	r, err := p.requestAt(list, 0)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if r == nil || (r.persistent && !r.active) {
-		return 0, fail(errRequest, "the request is not active")
+		return fail(errRequest, "the request is not active")
 	}
 	switch {
 	case r.kind == reqCollective || r.kind == reqWindow || r.kind == reqPart:
-		return 0, r.comm.on(fail(errRequest, "operations of this kind cannot be cancelled"))
+		return r.comm.on(fail(errRequest, "operations of this kind cannot be cancelled"))
 	case r.kind == reqGeneral:
-		return success, p.cancelGeneral(r)
+		return p.cancelGeneral(r)
 	case r.kind == reqRecv && !r.matched && !r.done:
 		if i := slices.Index(p.posted, r); i >= 0 {
 			p.posted = slices.Delete(p.posted, i, i+1)
@@ -235,7 +279,7 @@ func callCancel(p *Proc, a args) (uint64, error) {
 	case r.kind == reqSend && r.cancel == cancelNone && r.mode != modeBuffered: // a copy that has left does not come back
 		p.cancelSend(r)
 	}
-	return success, nil
+	return nil
 }
 
 // cancelSend takes back a send that has no frame yet, or asks the receiver to drop its message.
@@ -293,21 +337,21 @@ func (p *Proc) takeCancelled(k *channel.Packet) {
 }
 
 // callRequestFree lets a request go: it completes by itself (MPI 5.0 section 3.7.3).
-func callRequestFree(p *Proc, a args) (uint64, error) {
-	list, err := p.handles(a.u32(0), 1)
+func callRequestFree(p *Proc, a requestArgs) error {
+	list, err := p.handles(a.request, 1)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	r, err := p.requestAt(list, 0)
 	if err == nil && r == nil {
 		err = fail(errRequest, "request is MPI_REQUEST_NULL")
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if r.kind == reqGeneral && r.done {
 		if err := p.endGeneral(r); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	r.internal = true // the handle is stale from now on
@@ -319,5 +363,5 @@ func callRequestFree(p *Proc, a args) (uint64, error) {
 	} else {
 		r.orphan, r.persistent = true, false
 	}
-	return success, p.putWord(a.u32(0), requestNull)
+	return p.putWord(a.request, requestNull)
 }

@@ -24,23 +24,29 @@ func (g *plan) operand(s span, input bool) span {
 	return flat
 }
 
+type allreduceArgs struct {
+	sendbuf, recvbuf address
+	count            count
+	datatype, op     handle
+}
+
 // operands finds input and output of a reduction over the local group. Where wanted is false there is no output.
-func (g *plan) operands(a args, count int64, t *datatype, placeOK, wanted bool) (in, out span, err error) {
-	if count < 0 {
-		return in, out, fail(errCount, "count is %d", count)
+func (g *plan) operands(a allreduceArgs, t *datatype, placeOK, wanted bool) (in, out span, err error) {
+	if a.count < 0 {
+		return in, out, fail(errCount, "count is %d", a.count)
 	}
 	if wanted {
-		if out, err = g.p.elements(a.u32(1), count, t); err != nil {
+		if out, err = g.p.elements(a.recvbuf, a.count, t); err != nil {
 			return in, out, err
 		}
 	}
-	if a.u32(0) == inPlace && count > 0 {
+	if a.sendbuf == inPlace && a.count > 0 {
 		if !placeOK {
 			return in, out, fail(errBuffer, "MPI_IN_PLACE is for the root only")
 		}
 		return out, out, nil
 	}
-	if in, err = g.p.elements(a.u32(0), count, t); err != nil {
+	if in, err = g.p.elements(a.sendbuf, a.count, t); err != nil {
 		return in, out, err
 	}
 	return in, out, distinct(in, out)
@@ -56,19 +62,24 @@ func (g *plan) compute(in, out span, f func(in, out span)) {
 	g.s.copy(out, flatOut)
 }
 
-func planReduce(g *plan, a args) error {
-	root, err := g.root(a.int(5))
+type reduceArgs struct {
+	allreduceArgs
+	root int
+}
+
+func planReduce(g *plan, a reduceArgs) error {
+	root, err := g.root(a.root)
 	if err != nil || root == procNull {
 		return err
 	}
-	r, err := g.reduction(a.u32(3), a.u32(4))
+	r, err := g.reduction(a.datatype, a.op)
 	if err != nil {
 		return err
 	}
 	if g.c.inter() {
-		return g.interReduce(a, root, r)
+		return g.interReduce(a.allreduceArgs, root, r)
 	}
-	in, out, err := g.operands(a, a.count(2), r.typ, g.me == root, g.me == root)
+	in, out, err := g.operands(a.allreduceArgs, r.typ, g.me == root, g.me == root)
 	if err != nil {
 		return err
 	}
@@ -76,12 +87,12 @@ func planReduce(g *plan, a args) error {
 	return nil
 }
 
-func planAllreduce(g *plan, a args) error {
-	r, err := g.reduction(a.u32(3), a.u32(4))
+func planAllreduce(g *plan, a allreduceArgs) error {
+	r, err := g.reduction(a.datatype, a.op)
 	if err != nil {
 		return err
 	}
-	in, out, err := g.operands(a, a.count(2), r.typ, !g.c.inter(), true)
+	in, out, err := g.operands(a, r.typ, !g.c.inter(), true)
 	if err != nil {
 		return err
 	}
@@ -98,18 +109,18 @@ func planAllreduce(g *plan, a args) error {
 	return nil
 }
 
-func planScan(g *plan, a args) error   { return g.scan(a, false) }
-func planExscan(g *plan, a args) error { return g.scan(a, true) }
+func planScan(g *plan, a allreduceArgs) error   { return g.scan(a, false) }
+func planExscan(g *plan, a allreduceArgs) error { return g.scan(a, true) }
 
-func (g *plan) scan(a args, exclusive bool) error {
+func (g *plan) scan(a allreduceArgs, exclusive bool) error {
 	if g.c.inter() {
 		return fail(errComm, "a scan is not defined on an intercommunicator")
 	}
-	r, err := g.reduction(a.u32(3), a.u32(4))
+	r, err := g.reduction(a.datatype, a.op)
 	if err != nil {
 		return err
 	}
-	in, out, err := g.operands(a, a.count(2), r.typ, true, true)
+	in, out, err := g.operands(a, r.typ, true, true)
 	if err != nil {
 		return err
 	}
@@ -121,8 +132,14 @@ func (g *plan) scan(a args, exclusive bool) error {
 	return nil
 }
 
-func planReduceScatterBlock(g *plan, a args) error {
-	n := a.count(2)
+type reduceScatterBlockArgs struct {
+	sendbuf, recvbuf address
+	recvcount        count
+	datatype, op     handle
+}
+
+func planReduceScatterBlock(g *plan, a reduceScatterBlockArgs) error {
+	n := a.recvcount
 	if n < 0 {
 		return fail(errCount, "recvcount is %d", n)
 	}
@@ -130,11 +147,16 @@ func planReduceScatterBlock(g *plan, a args) error {
 	for i := range counts {
 		counts[i] = n
 	}
-	return g.reduceScatter(a, counts)
+	return g.reduceScatter(reduceScatterArgs{sendbuf: a.sendbuf, recvbuf: a.recvbuf, datatype: a.datatype, op: a.op}, counts)
 }
 
-func planReduceScatter(g *plan, a args) error {
-	counts, err := g.p.counts(a, a.u32(2), g.size)
+type reduceScatterArgs struct {
+	sendbuf, recvbuf, recvcounts address
+	datatype, op                 handle
+}
+
+func planReduceScatter(g *plan, a reduceScatterArgs) error {
+	counts, err := g.p.counts(a.recvcounts, g.size)
 	if err != nil {
 		return err
 	}
@@ -146,9 +168,9 @@ func planReduceScatter(g *plan, a args) error {
 	return g.reduceScatter(a, counts)
 }
 
-// reduceScatter reduces all parts, and leaves each with its rank.
-func (g *plan) reduceScatter(a args, counts []int64) error {
-	r, err := g.reduction(a.u32(3), a.u32(4))
+// reduceScatter reduces all parts, and leaves each with its rank. Their counts have been read.
+func (g *plan) reduceScatter(a reduceScatterArgs, counts []int64) error {
+	r, err := g.reduction(a.datatype, a.op)
 	if err != nil {
 		return err
 	}
@@ -158,12 +180,12 @@ func (g *plan) reduceScatter(a args, counts []int64) error {
 			return fail(errCount, "%d elements of %d bytes are more than a rank can hold", total, r.typ.size)
 		}
 	}
-	place := a.u32(0) == inPlace && !g.c.inter()
-	in, err := g.p.elements(pick(place, a.u32(1), a.u32(0)), total, r.typ)
+	place := a.sendbuf == inPlace && !g.c.inter()
+	in, err := g.p.elements(pick(place, a.recvbuf, a.sendbuf), total, r.typ)
 	if err != nil {
 		return err
 	}
-	out, err := g.p.elements(a.u32(1), counts[g.me], r.typ)
+	out, err := g.p.elements(a.recvbuf, counts[g.me], r.typ)
 	if err != nil {
 		return err
 	}

@@ -93,15 +93,15 @@ func (f *failures) note(p *Proc, statusPtr uint32, err error) error {
 	return nil
 }
 
-func (f *failures) result() (uint64, error) {
+func (f *failures) result() error {
 	if f.first == nil {
-		return success, nil
+		return nil
 	}
-	return 0, &callError{mpiError: mpiError{errInStatus, f.first.Error()}, comm: f.first.comm}
+	return &callError{mpiError: mpiError{errInStatus, f.first.Error()}, comm: f.first.comm}
 }
 
 // retireAll ends all requests of a list.
-func (p *Proc) retireAll(list span, reqs []*request, ptr uint32) (uint64, error) {
+func (p *Proc) retireAll(list span, reqs []*request, ptr uint32) error {
 	var failed failures
 	for i, r := range reqs {
 		if r == nil {
@@ -114,7 +114,7 @@ func (p *Proc) retireAll(list span, reqs []*request, ptr uint32) (uint64, error)
 		}
 		err := p.retire(list, i, r, statusPtr(ptr, i))
 		if err := failed.note(p, statusPtr(ptr, i), err); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	return failed.result()
@@ -134,9 +134,9 @@ func (p *Proc) retireAny(list span, reqs []*request, i int, indexPtr, statusPtr 
 }
 
 // retireSome ends all requests that are done.
-func (p *Proc) retireSome(a args, list span, reqs []*request, active int) (uint64, error) {
+func (p *Proc) retireSome(a someArgs, list span, reqs []*request, active int) error {
 	if active == 0 {
-		return success, p.putInt(a.u32(2), undefined)
+		return p.putInt(a.outcount, undefined)
 	}
 	var failed failures
 	n := 0
@@ -144,18 +144,18 @@ func (p *Proc) retireSome(a args, list span, reqs []*request, active int) (uint6
 		if r == nil || !r.done || r.internal { // as in retireAll
 			continue
 		}
-		ptr := statusPtr(a.u32(4), n)
+		ptr := statusPtr(a.arrayOfStatuses, n)
 		err := p.retire(list, i, r, ptr)
 		if err := failed.note(p, ptr, err); err != nil {
-			return 0, err
+			return err
 		}
-		if err := p.putInt(a.u32(3)+4*uint32(n), i); err != nil {
-			return 0, err
+		if err := p.putInt(a.arrayOfIndices+4*uint32(n), i); err != nil {
+			return err
 		}
 		n++
 	}
-	if err := p.putInt(a.u32(2), n); err != nil {
-		return 0, err
+	if err := p.putInt(a.outcount, n); err != nil {
+		return err
 	}
 	return failed.result()
 }

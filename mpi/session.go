@@ -120,7 +120,7 @@ func callSessionPsetInfo(p *Proc, a args) (uint64, error) {
 	}
 	x := &info{}
 	x.set("mpi_size", decimal(len(g.ranks)))
-	return p.giveInfo(x, a.u32(2))
+	return success, p.giveInfo(x, a.u32(2))
 }
 
 func callSessionInfo(p *Proc, a args) (uint64, error) {
@@ -129,7 +129,7 @@ func callSessionInfo(p *Proc, a args) (uint64, error) {
 	}
 	x := &info{}
 	x.set("thread_level", "MPI_THREAD_SERIALIZED")
-	return p.giveInfo(x, a.u32(1))
+	return success, p.giveInfo(x, a.u32(1))
 }
 
 func callGroupFromPset(p *Proc, a args) (uint64, error) {

@@ -11,34 +11,45 @@ const (
 
 // statusCalls are the functions that read and set a status.
 func statusCalls() []entry {
-	word := func(off uint32, set bool) func(*Proc, args) (uint64, error) {
-		return func(p *Proc, a args) (uint64, error) {
-			b, err := p.statusAt(a.u32(0))
-			if err != nil {
-				return 0, err
-			}
-			if set {
-				order.PutUint32(b[off:], a.u32(1))
-				return success, nil
-			}
-			return success, p.putWord(a.u32(1), order.Uint32(b[off:]))
-		}
-	}
 	return []entry{
-		{name: "MPI_Get_count", impl: callGetCount, any: true},
-		{name: "MPI_Get_elements", impl: callGetElements, any: true},
-		{name: "MPI_Get_elements_x", any: true, impl: func(p *Proc, a args) (uint64, error) { return callGetElements(p, args{a.v, true}) }},
-		{name: "MPI_Test_cancelled", any: true, impl: word(statusCancelled, false)},
-		{name: "MPI_Status_set_cancelled", any: true, impl: word(statusCancelled, true)},
-		{name: "MPI_Status_set_elements", any: true, impl: callSetElements},
-		{name: "MPI_Status_set_elements_x", any: true, impl: func(p *Proc, a args) (uint64, error) { return callSetElements(p, args{a.v, true}) }},
-		{name: "MPI_Status_get_source", any: true, impl: word(0, false)},
-		{name: "MPI_Status_set_source", any: true, impl: word(0, true)},
-		{name: "MPI_Status_get_tag", any: true, impl: word(4, false)},
-		{name: "MPI_Status_set_tag", any: true, impl: word(4, true)},
-		{name: "MPI_Status_get_error", any: true, impl: word(8, false)},
-		{name: "MPI_Status_set_error", any: true, impl: word(8, true)},
+		{name: "MPI_Get_count", impl: bind(callGetCount), any: true},
+		{name: "MPI_Get_elements", impl: bind(callGetElements), any: true},
+		{name: "MPI_Test_cancelled", any: true, impl: getStatusWord(statusCancelled, "flag")},
+		{name: "MPI_Status_set_cancelled", any: true, impl: setStatusWord(statusCancelled, "flag")},
+		{name: "MPI_Status_set_elements", any: true, impl: bind(callSetElements)},
+		{name: "MPI_Status_get_source", any: true, impl: getStatusWord(0, "source")},
+		{name: "MPI_Status_set_source", any: true, impl: setStatusWord(0, "source")},
+		{name: "MPI_Status_get_tag", any: true, impl: getStatusWord(4, "tag")},
+		{name: "MPI_Status_set_tag", any: true, impl: setStatusWord(4, "tag")},
+		{name: "MPI_Status_get_error", any: true, impl: getStatusWord(8, "err")},
+		{name: "MPI_Status_set_error", any: true, impl: setStatusWord(8, "err")},
 	}
+}
+
+type statusWordArgs struct {
+	status address
+	word   uint32 // its address, or what it becomes
+}
+
+func getStatusWord(off uint32, parameter string) body {
+	return bind(func(p *Proc, a statusWordArgs) error {
+		b, err := p.statusAt(a.status)
+		if err != nil {
+			return err
+		}
+		return p.putWord(a.word, order.Uint32(b[off:]))
+	}).as("word", parameter)
+}
+
+func setStatusWord(off uint32, parameter string) body {
+	return bind(func(p *Proc, a statusWordArgs) error {
+		b, err := p.statusAt(a.status)
+		if err != nil {
+			return err
+		}
+		order.PutUint32(b[off:], a.word)
+		return nil
+	}).as("word", parameter)
 }
 
 // statusAt is a status in the program's memory.
@@ -96,14 +107,20 @@ func received(b []byte) int64 {
 	return int64(order.Uint32(b[statusCount:])) | int64(order.Uint32(b[statusCountHigh:]))<<32
 }
 
-func callGetCount(p *Proc, a args) (uint64, error) {
-	t, err := p.typeOf(a.u32(1))
+type getCountArgs struct {
+	status   address
+	datatype handle
+	count    address
+}
+
+func callGetCount(p *Proc, a getCountArgs) error {
+	t, err := p.typeOf(a.datatype)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	b, err := p.statusAt(a.u32(0))
+	b, err := p.statusAt(a.status)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	bytes, count := received(b), int64(0)
 	switch {
@@ -112,18 +129,18 @@ func callGetCount(p *Proc, a args) (uint64, error) {
 	case bytes > 0:
 		count = undefined
 	}
-	return success, p.putCount(a, a.u32(2), count)
+	return p.putCount(a.count, count)
 }
 
 // callGetElements counts basic elements (MPI 5.0 section 5.1.11).
-func callGetElements(p *Proc, a args) (uint64, error) {
-	t, err := p.typeOf(a.u32(1))
+func callGetElements(p *Proc, a getCountArgs) error {
+	t, err := p.typeOf(a.datatype)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	b, err := p.statusAt(a.u32(0))
+	b, err := p.statusAt(a.status)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	bytes, count := received(b), int64(0)
 	if t.size > 0 {
@@ -136,7 +153,7 @@ func callGetElements(p *Proc, a args) (uint64, error) {
 	} else if bytes > 0 {
 		count = undefined
 	}
-	return success, p.putCount(a, a.u32(2), count)
+	return p.putCount(a.count, count)
 }
 
 // elements is the number of basic elements of a type; a pair counts as two.
@@ -184,18 +201,24 @@ func (t *datatype) partial(bytes int64) (rest, n int64, exact bool) {
 	return bytes, n, bytes == 0
 }
 
-func callSetElements(p *Proc, a args) (uint64, error) {
-	t, err := p.typeOf(a.u32(1))
+type setElementsArgs struct {
+	status   address
+	datatype handle
+	count    count
+}
+
+func callSetElements(p *Proc, a setElementsArgs) error {
+	t, err := p.typeOf(a.datatype)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	b, err := p.statusAt(a.u32(0))
+	b, err := p.statusAt(a.status)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	n := a.count(2)
+	n := a.count
 	if n < 0 {
-		return 0, fail(errArg, "count is %d", n)
+		return fail(errArg, "count is %d", n)
 	}
 	bytes := int64(0)
 	if e := t.elements(); e > 0 {
@@ -204,7 +227,7 @@ func callSetElements(p *Proc, a args) (uint64, error) {
 	}
 	order.PutUint32(b[statusCount:], uint32(bytes))
 	order.PutUint32(b[statusCountHigh:], uint32(bytes>>32))
-	return success, nil
+	return nil
 }
 
 // bytesOf is the size of a type's first n basic elements.

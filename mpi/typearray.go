@@ -1,14 +1,20 @@
 package mpi
 
+type subarrayArgs struct {
+	ndims                                        int
+	arrayOfSizes, arrayOfSubsizes, arrayOfStarts address
+	order                                        int
+}
+
 // makeSubarray checks a block of an n-dimensional array (MPI 5.0 section 5.1.3).
-func makeSubarray(p *Proc, a args, old *datatype) (contents, error) {
-	n := a.int(0)
+func makeSubarray(p *Proc, a subarrayArgs, old *datatype) (contents, error) {
+	n := a.ndims
 	if n < 1 || n > maxTypeDepth {
 		return contents{}, fail(errArg, "ndims is %d, the limit is %d", n, maxTypeDepth)
 	}
 	c := contents{combiner: combinerSubarray, ints: []int64{int64(n)}, types: []*datatype{old}}
-	for i := 1; i <= 3; i++ {
-		v, err := p.counts(a, a.u32(i), n)
+	for _, list := range []address{a.arrayOfSizes, a.arrayOfSubsizes, a.arrayOfStarts} {
+		v, err := p.counts(list, n)
 		if err != nil {
 			return contents{}, err
 		}
@@ -21,8 +27,8 @@ func makeSubarray(p *Proc, a args, old *datatype) (contents, error) {
 				i, subsizes[i], starts[i], sizes[i])
 		}
 	}
-	c.ints = append(c.ints, int64(a.int(4)))
-	return c, checkOrder(a.int(4))
+	c.ints = append(c.ints, int64(a.order))
+	return c, checkOrder(a.order)
 }
 
 func checkOrder(v int) error {
@@ -76,21 +82,27 @@ func (c *contents) subarray(old *datatype) ([]block, []int64, error) {
 	return grid(c.ints[1:1+n], owned, c.ints[1+3*n] == orderFortran, old)
 }
 
+type darrayArgs struct {
+	size, rank, ndims                                           int
+	arrayOfGsizes, arrayOfDistribs, arrayOfDargs, arrayOfPsizes address
+	order                                                       int
+}
+
 // makeDarray checks one process's part of a distributed array (MPI 5.0 section 5.1.4).
-func makeDarray(p *Proc, a args, old *datatype) (contents, error) {
-	size, rank, n := a.int(0), a.int(1), a.int(2)
+func makeDarray(p *Proc, a darrayArgs, old *datatype) (contents, error) {
+	size, rank, n := a.size, a.rank, a.ndims
 	if n < 1 || n > maxTypeDepth || size < 1 || rank < 0 || rank >= size {
 		return contents{}, fail(errArg, "size %d, rank %d, ndims %d", size, rank, n)
 	}
 	c := contents{combiner: combinerDarray, ints: []int64{int64(size), int64(rank), int64(n)}, types: []*datatype{old}}
-	gsizes, err := p.counts(a, a.u32(3), n)
+	gsizes, err := p.counts(a.arrayOfGsizes, n)
 	if err != nil {
 		return contents{}, err
 	}
 	c.ints = append(c.ints, gsizes...)
 	procs, blocks := int64(1), int64(0)
-	for i := 4; i <= 6; i++ {
-		v, err := p.ints(a.u32(i), n)
+	for _, list := range []address{a.arrayOfDistribs, a.arrayOfDargs, a.arrayOfPsizes} {
+		v, err := p.ints(list, n)
 		if err != nil {
 			return contents{}, err
 		}
@@ -118,8 +130,8 @@ func makeDarray(p *Proc, a args, old *datatype) (contents, error) {
 	if procs != int64(size) {
 		return contents{}, fail(errArg, "the process grid has %d processes, size is %d", procs, size)
 	}
-	c.ints = append(c.ints, int64(a.int(7)))
-	return c, checkOrder(a.int(7))
+	c.ints = append(c.ints, int64(a.order))
+	return c, checkOrder(a.order)
 }
 
 // maxDarrayBlocks is how many runs of indices all dimensions of a process's part may have together.

@@ -3,28 +3,28 @@ package mpi
 // typeCalls are the constructors of datatypes (MPI 5.0 section 5.1).
 func typeCalls() []entry {
 	return []entry{
-		{name: "MPI_Type_contiguous", impl: construct(2, 1, makeContiguous)},
-		{name: "MPI_Type_vector", impl: construct(4, 3, makeVector)},
-		{name: "MPI_Type_create_hvector", impl: construct(4, 3, makeHvector)},
-		{name: "MPI_Type_hvector", impl: construct(4, 3, makeHvector)},
-		{name: "MPI_Type_indexed", impl: construct(4, 3, makeIndexed)},
-		{name: "MPI_Type_create_hindexed", impl: construct(4, 3, makeHindexed)},
-		{name: "MPI_Type_hindexed", impl: construct(4, 3, makeHindexed)},
-		{name: "MPI_Type_create_indexed_block", impl: construct(4, 3, makeIndexedBlock)},
-		{name: "MPI_Type_create_hindexed_block", impl: construct(4, 3, makeHindexedBlock)},
-		{name: "MPI_Type_create_struct", impl: construct(4, -1, makeStruct)},
-		{name: "MPI_Type_struct", impl: construct(4, -1, makeStruct)},
-		{name: "MPI_Type_create_subarray", impl: construct(6, 5, makeSubarray)},
-		{name: "MPI_Type_create_darray", impl: construct(9, 8, makeDarray)},
-		{name: "MPI_Type_create_resized", impl: construct(3, 0, makeResized)},
-		{name: "MPI_Type_dup", impl: callTypeDup},
-		{name: "MPI_Type_commit", impl: callTypeCommit},
-		{name: "MPI_Type_free", impl: callTypeFree},
-		{name: "MPI_Type_create_f90_real", impl: callF90(combinerF90Real)},
-		{name: "MPI_Type_create_f90_complex", impl: callF90(combinerF90Complex)},
-		{name: "MPI_Type_create_f90_integer", impl: callF90(combinerF90Integer)},
-		{name: "MPI_Type_match_size", impl: callMatchSize},
-		{name: "MPI_Type_get_value_index", impl: callValueIndex},
+		{name: "MPI_Type_contiguous", impl: constructOf(makeContiguous)},
+		{name: "MPI_Type_vector", impl: constructOf(makeVector)},
+		{name: "MPI_Type_create_hvector", impl: constructOf(makeHvector)},
+		{name: "MPI_Type_hvector", impl: constructOf(makeHvector)},
+		{name: "MPI_Type_indexed", impl: constructOf(makeIndexed)},
+		{name: "MPI_Type_create_hindexed", impl: constructOf(makeHindexed)},
+		{name: "MPI_Type_hindexed", impl: constructOf(makeHindexed)},
+		{name: "MPI_Type_create_indexed_block", impl: constructOf(makeIndexedBlock)},
+		{name: "MPI_Type_create_hindexed_block", impl: constructOf(makeHindexedBlock)},
+		{name: "MPI_Type_create_struct", impl: construct(makeStruct)},
+		{name: "MPI_Type_struct", impl: construct(makeStruct)},
+		{name: "MPI_Type_create_subarray", impl: constructOf(makeSubarray)},
+		{name: "MPI_Type_create_darray", impl: constructOf(makeDarray)},
+		{name: "MPI_Type_create_resized", impl: construct(makeResized)},
+		{name: "MPI_Type_dup", impl: bind(callTypeDup)},
+		{name: "MPI_Type_commit", impl: bind(callTypeCommit)},
+		{name: "MPI_Type_free", impl: bind(callTypeFree)},
+		{name: "MPI_Type_create_f90_real", impl: callF90Float(combinerF90Real)},
+		{name: "MPI_Type_create_f90_complex", impl: callF90Float(combinerF90Complex)},
+		{name: "MPI_Type_create_f90_integer", impl: bind(callF90Integer)},
+		{name: "MPI_Type_match_size", impl: bind(callMatchSize)},
+		{name: "MPI_Type_get_value_index", impl: bind(callValueIndex)},
 	}
 }
 
@@ -34,42 +34,58 @@ const maxTypeBytes = 1 << 52
 // maxTypeDepth bounds how deep types are made of types: whoever goes through one goes down by recursion.
 const maxTypeDepth = maxDepth / 2 // what has types in it may be captured, too
 
-// construct makes a constructor's call: describe says how the type was made; the new handle goes to parameter
-// out. old is the parameter with the old type, or -1.
-func construct(out, old int, describe func(p *Proc, a args, old *datatype) (contents, error)) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		var t *datatype
-		if old >= 0 {
-			var err error
-			if t, err = p.typeOf(a.u32(old)); err != nil {
-				return 0, err
-			}
-		}
-		made, err := describe(p, a, t)
+// newTypeArgs are a constructor's arguments: how the type is made, and where its handle goes.
+type newTypeArgs[T any] struct {
+	how     T
+	newtype address
+}
+
+// construct makes a constructor of what says how the type is made.
+func construct[T any](describe func(p *Proc, a T) (contents, error)) body {
+	return bind(func(p *Proc, a newTypeArgs[T]) error {
+		made, err := describe(p, a.how)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		made.large = a.large
+		made.large = p.large()
 		if err = p.room(blockCost * int64(len(made.ints)+len(made.addrs)+len(made.types))); err != nil {
-			return 0, err
+			return err
 		}
-		if t, err = build(made); err != nil {
-			return 0, err
+		t, err := build(made)
+		if err != nil {
+			return err
 		}
-		return p.giveType(t, a.u32(out))
-	}
+		return p.giveType(t, a.newtype)
+	})
+}
+
+// oldTypeArgs end in the type of the elements.
+type oldTypeArgs[T any] struct {
+	how     T
+	oldtype handle
+}
+
+// constructOf is construct for types of elements of one type.
+func constructOf[T any](describe func(p *Proc, a T, old *datatype) (contents, error)) body {
+	return construct(func(p *Proc, a oldTypeArgs[T]) (contents, error) {
+		old, err := p.typeOf(a.oldtype)
+		if err != nil {
+			return contents{}, err
+		}
+		return describe(p, a.how, old)
+	})
 }
 
 // giveType stores the handle of a new type.
-func (p *Proc) giveType(t *datatype, out uint32) (uint64, error) {
+func (p *Proc) giveType(t *datatype, out uint32) error {
 	if _, err := p.handles(out, 1); err != nil {
-		return 0, err
+		return err
 	}
 	h, err := p.hold(t)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.putWord(out, h)
+	return p.putWord(out, h)
 }
 
 // nonNegative checks a count or length.
@@ -80,16 +96,24 @@ func nonNegative(v int64, what string) error {
 	return nil
 }
 
-func makeContiguous(_ *Proc, a args, old *datatype) (contents, error) {
-	n := a.count(0)
+type contiguousArgs struct {
+	count count
+}
+
+func makeContiguous(_ *Proc, a contiguousArgs, old *datatype) (contents, error) {
+	n := a.count
 	if n < 0 {
 		return contents{}, fail(errCount, "count is %d", n)
 	}
 	return contents{combiner: combinerContiguous, ints: []int64{n}, types: []*datatype{old}}, nil
 }
 
-func makeVector(_ *Proc, a args, old *datatype) (contents, error) {
-	n, length, stride := a.count(0), a.count(1), a.count(2)
+type vectorArgs struct {
+	count, blocklength, stride count
+}
+
+func makeVector(_ *Proc, a vectorArgs, old *datatype) (contents, error) {
+	n, length, stride := a.count, a.blocklength, a.stride
 	if n < 0 {
 		return contents{}, fail(errCount, "count is %d", n)
 	}
@@ -97,8 +121,8 @@ func makeVector(_ *Proc, a args, old *datatype) (contents, error) {
 	return c, nonNegative(length, "blocklength")
 }
 
-func makeHvector(_ *Proc, a args, old *datatype) (contents, error) {
-	n, length, stride := a.count(0), a.count(1), a.count(2)
+func makeHvector(_ *Proc, a vectorArgs, old *datatype) (contents, error) {
+	n, length, stride := a.count, a.blocklength, a.stride
 	if n < 0 {
 		return contents{}, fail(errCount, "count is %d", n)
 	}
@@ -107,12 +131,12 @@ func makeHvector(_ *Proc, a args, old *datatype) (contents, error) {
 }
 
 // lists reads a constructor's arrays: n values at each pointer. Lengths must not be negative.
-func (p *Proc) lists(a args, n int64, lengths, displs uint32) (l, d []int64, err error) {
+func (p *Proc) lists(n int64, lengths, displs uint32) (l, d []int64, err error) {
 	if n < 0 || n > 1<<28 {
 		return nil, nil, fail(errCount, "count is %d", n)
 	}
 	if lengths != 0 || n == 0 {
-		if l, err = p.counts(a, lengths, int(n)); err != nil {
+		if l, err = p.counts(lengths, int(n)); err != nil {
 			return nil, nil, err
 		}
 		for _, v := range l {
@@ -123,36 +147,46 @@ func (p *Proc) lists(a args, n int64, lengths, displs uint32) (l, d []int64, err
 	} else {
 		return nil, nil, fail(errArg, "array_of_blocklengths is a null pointer")
 	}
-	d, err = p.counts(a, displs, int(n))
+	d, err = p.counts(displs, int(n))
 	return l, d, err
 }
 
-func makeIndexed(p *Proc, a args, old *datatype) (contents, error) {
-	l, d, err := p.lists(a, a.count(0), a.u32(1), a.u32(2))
-	ints := append(append([]int64{a.count(0)}, l...), d...)
+type indexedArgs struct {
+	count                                     count
+	arrayOfBlocklengths, arrayOfDisplacements address
+}
+
+func makeIndexed(p *Proc, a indexedArgs, old *datatype) (contents, error) {
+	l, d, err := p.lists(a.count, a.arrayOfBlocklengths, a.arrayOfDisplacements)
+	ints := append(append([]int64{a.count}, l...), d...)
 	return contents{combiner: combinerIndexed, ints: ints, types: []*datatype{old}}, err
 }
 
-func makeHindexed(p *Proc, a args, old *datatype) (contents, error) {
-	l, d, err := p.lists(a, a.count(0), a.u32(1), a.u32(2))
-	ints := append([]int64{a.count(0)}, l...)
+func makeHindexed(p *Proc, a indexedArgs, old *datatype) (contents, error) {
+	l, d, err := p.lists(a.count, a.arrayOfBlocklengths, a.arrayOfDisplacements)
+	ints := append([]int64{a.count}, l...)
 	return contents{combiner: combinerHindexed, ints: ints, addrs: d, types: []*datatype{old}}, err
 }
 
-func makeIndexedBlock(p *Proc, a args, old *datatype) (contents, error) {
+type indexedBlockArgs struct {
+	count, blocklength   count
+	arrayOfDisplacements address
+}
+
+func makeIndexedBlock(p *Proc, a indexedBlockArgs, old *datatype) (contents, error) {
 	c, d, err := p.blockList(a, old)
 	c.combiner, c.ints = combinerIdxBlock, append(c.ints, d...)
 	return c, err
 }
 
-func makeHindexedBlock(p *Proc, a args, old *datatype) (contents, error) {
+func makeHindexedBlock(p *Proc, a indexedBlockArgs, old *datatype) (contents, error) {
 	c, d, err := p.blockList(a, old)
 	c.combiner, c.addrs = combinerHidxBlock, d
 	return c, err
 }
 
-func (p *Proc) blockList(a args, old *datatype) (contents, []int64, error) {
-	n, length := a.count(0), a.count(1)
+func (p *Proc) blockList(a indexedBlockArgs, old *datatype) (contents, []int64, error) {
+	n, length := a.count, a.blocklength
 	c := contents{ints: []int64{n, length}, types: []*datatype{old}}
 	if n < 0 || n > 1<<28 {
 		return c, nil, fail(errCount, "count is %d", n)
@@ -160,20 +194,25 @@ func (p *Proc) blockList(a args, old *datatype) (contents, []int64, error) {
 	if err := nonNegative(length, "blocklength"); err != nil {
 		return c, nil, err
 	}
-	d, err := p.counts(a, a.u32(2), int(n))
+	d, err := p.counts(a.arrayOfDisplacements, int(n))
 	return c, d, err
 }
 
-func makeStruct(p *Proc, a args, _ *datatype) (contents, error) {
-	l, d, err := p.lists(a, a.count(0), a.u32(1), a.u32(2))
+type structArgs struct {
+	count                                                   count
+	arrayOfBlocklengths, arrayOfDisplacements, arrayOfTypes address
+}
+
+func makeStruct(p *Proc, a structArgs) (contents, error) {
+	l, d, err := p.lists(a.count, a.arrayOfBlocklengths, a.arrayOfDisplacements)
 	if err != nil {
 		return contents{}, err
 	}
-	handles, err := p.words(a.u32(3), len(l))
+	handles, err := p.words(a.arrayOfTypes, len(l))
 	if err != nil {
 		return contents{}, err
 	}
-	c := contents{combiner: combinerStruct, ints: append([]int64{a.count(0)}, l...), addrs: d}
+	c := contents{combiner: combinerStruct, ints: append([]int64{a.count}, l...), addrs: d}
 	for _, h := range handles {
 		t, err := p.typeOf(h)
 		if err != nil {
@@ -184,15 +223,26 @@ func makeStruct(p *Proc, a args, _ *datatype) (contents, error) {
 	return c, nil
 }
 
-func makeResized(_ *Proc, a args, old *datatype) (contents, error) {
-	return contents{combiner: combinerResized, addrs: []int64{a.count(1), a.count(2)}, types: []*datatype{old}}, nil
+type resizedArgs struct {
+	oldtype    handle
+	lb, extent count
+}
+
+func makeResized(p *Proc, a resizedArgs) (contents, error) {
+	old, err := p.typeOf(a.oldtype)
+	return contents{combiner: combinerResized, addrs: []int64{a.lb, a.extent}, types: []*datatype{old}}, err
+}
+
+type typeDupArgs struct {
+	oldtype handle
+	newtype address
 }
 
 // callTypeDup copies a type with the attributes that want it (MPI 5.0 section 5.1.10).
-func callTypeDup(p *Proc, a args) (uint64, error) {
-	old, err := p.typeOf(a.u32(0))
+func callTypeDup(p *Proc, a typeDupArgs) error {
+	old, err := p.typeOf(a.oldtype)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	of := old
 	if old.made.combiner == combinerDup {
@@ -200,63 +250,67 @@ func callTypeDup(p *Proc, a args) (uint64, error) {
 	}
 	t, err := build(contents{combiner: combinerDup, types: []*datatype{of}})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	t.committed = old.committed
-	if _, err := p.handles(a.u32(1), 1); err != nil {
-		return 0, err
+	if _, err := p.handles(a.newtype, 1); err != nil {
+		return err
 	}
 	if err := p.room(t.cost()); err != nil { // before the program hears of it
-		return 0, err
+		return err
 	}
 	p.charge(old) // whatever the program's functions do
 	defer p.disuse(old)
-	if err := p.copyAttributes(a.u32(0), p.typeAttributes(old), p.typeAttributes(t)); err != nil {
+	if err := p.copyAttributes(a.oldtype, p.typeAttributes(old), p.typeAttributes(t)); err != nil {
 		delete(p.typeAttrs, t)
-		if bad := p.putWord(a.u32(1), typeNull); bad != nil {
-			return 0, bad
+		if bad := p.putWord(a.newtype, typeNull); bad != nil {
+			return bad
 		}
-		return 0, err
+		return err
 	}
-	v, err := p.giveType(t, a.u32(1))
+	err = p.giveType(t, a.newtype)
 	if err != nil {
 		p.forget(p.typeAttributes(t))
 		delete(p.typeAttrs, t)
 	}
-	return v, err
+	return err
 }
 
-func callTypeCommit(p *Proc, a args) (uint64, error) {
-	h, err := p.word(a.u32(0))
+type typeHandleArgs struct {
+	datatype address
+}
+
+func callTypeCommit(p *Proc, a typeHandleArgs) error {
+	h, err := p.word(a.datatype)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	t, err := p.typeOf(h)
 	if err == nil && !t.committed { // a predefined one is shared by all ranks, and committed
 		t.committed = true
 	}
-	return success, err
+	return err
 }
 
 // callTypeFree forgets a handle. Messages and types that use the type keep it.
-func callTypeFree(p *Proc, a args) (uint64, error) {
-	h, err := p.word(a.u32(0))
+func callTypeFree(p *Proc, a typeHandleArgs) error {
+	h, err := p.word(a.datatype)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	t, err := p.typeOf(h)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if t.predefined() || t.fixed {
-		return 0, fail(errType, "the predefined datatype %s cannot be freed", t)
+		return fail(errType, "the predefined datatype %s cannot be freed", t)
 	}
 	if t.refs == 1 {
 		if err := p.deleteAttributes(h, p.typeAttributes(t)); err != nil {
-			return 0, err
+			return err
 		}
 		if p.types.get(h) != t {
-			return 0, fail(errType, freedInside)
+			return fail(errType, freedInside)
 		}
 	}
 	if t.refs--; t.refs <= 0 {
@@ -264,5 +318,5 @@ func callTypeFree(p *Proc, a args) (uint64, error) {
 		p.types.drop(h)
 		p.disuse(t)
 	}
-	return success, p.putWord(a.u32(0), typeNull)
+	return p.putWord(a.datatype, typeNull)
 }

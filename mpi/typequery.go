@@ -4,44 +4,48 @@ import "fmt"
 
 // typeQueryCalls ask about datatypes (MPI 5.0 sections 5.1.5 to 5.1.13).
 func typeQueryCalls() []entry {
-	get := func(f func(p *Proc, t *datatype, a args) error) func(*Proc, args) (uint64, error) {
-		return func(p *Proc, a args) (uint64, error) {
-			t, err := p.typeOf(a.u32(0))
-			if err != nil {
-				return 0, err
-			}
-			return success, f(p, t, a)
-		}
-	}
-	wide := func(f func(p *Proc, t *datatype, a args) error) func(*Proc, args) (uint64, error) {
-		return get(func(p *Proc, t *datatype, a args) error { return f(p, t, args{a.v, true}) })
-	}
 	return []entry{
-		{name: "MPI_Type_size", impl: get(typeSize)},
-		{name: "MPI_Type_size_x", impl: wide(typeSize)},
-		{name: "MPI_Type_get_extent", impl: get(typeExtent)},
-		{name: "MPI_Type_get_extent_x", impl: wide(typeExtent)},
-		{name: "MPI_Type_get_true_extent", impl: get(typeTrueExtent)},
-		{name: "MPI_Type_get_true_extent_x", impl: wide(typeTrueExtent)},
-		{name: "MPI_Type_extent", impl: get(func(p *Proc, t *datatype, a args) error { return p.putInt(a.u32(1), int(t.extent())) })},
-		{name: "MPI_Type_lb", impl: get(func(p *Proc, t *datatype, a args) error { return p.putInt(a.u32(1), int(t.lb)) })},
-		{name: "MPI_Type_ub", impl: get(func(p *Proc, t *datatype, a args) error { return p.putInt(a.u32(1), int(t.ub)) })},
-		{name: "MPI_Type_get_envelope", impl: get(typeEnvelope)},
-		{name: "MPI_Type_get_contents", impl: get(typeContents)},
-		{name: "MPI_Type_get_name", impl: get(func(p *Proc, t *datatype, a args) error {
-			return p.putString(a.u32(1), a.u32(2), p.typeName(t), maxObjectName)
-		})},
-		{name: "MPI_Type_set_name", impl: get(typeSetName)},
-		{name: "MPI_Get_address", impl: callGetAddress, any: true},
-		{name: "MPI_Address", impl: callGetAddress, any: true},
+		{name: "MPI_Type_size", impl: ofType(typeSize)},
+		{name: "MPI_Type_get_extent", impl: ofType(typeExtent)},
+		{name: "MPI_Type_get_true_extent", impl: ofType(typeTrueExtent)},
+		{name: "MPI_Type_extent", impl: ofType(typeOldExtent)},
+		{name: "MPI_Type_lb", impl: ofType(func(p *Proc, t *datatype, a boundArgs) error { return p.putInt(a.displacement, int(t.lb)) })},
+		{name: "MPI_Type_ub", impl: ofType(func(p *Proc, t *datatype, a boundArgs) error { return p.putInt(a.displacement, int(t.ub)) })},
+		{name: "MPI_Type_get_envelope", impl: ofType(typeEnvelope)},
+		{name: "MPI_Type_get_envelope_c", impl: ofType(typeEnvelopeLarge)},
+		{name: "MPI_Type_get_contents", impl: ofType(typeContents)},
+		{name: "MPI_Type_get_contents_c", impl: ofType(typeContentsLarge)},
+		{name: "MPI_Type_get_name", impl: ofType(typeGetName)},
+		{name: "MPI_Type_set_name", impl: ofType(typeSetName)},
+		{name: "MPI_Get_address", impl: bind(callGetAddress), any: true},
+		{name: "MPI_Address", impl: bind(callGetAddress), any: true},
 	}
 }
 
-func typeSize(p *Proc, t *datatype, a args) error { return p.putCount(a, a.u32(1), t.size) }
+// typeArgs begin with the type that is asked about.
+type typeArgs[T any] struct {
+	datatype handle
+	what     T
+}
+
+// ofType makes the call of a question about a type.
+func ofType[T any](f func(p *Proc, t *datatype, a T) error) body {
+	return bind(func(p *Proc, a typeArgs[T]) error {
+		t, err := p.typeOf(a.datatype)
+		if err != nil {
+			return err
+		}
+		return f(p, t, a.what)
+	})
+}
+
+type sizeArgs struct{ size address }
+
+func typeSize(p *Proc, t *datatype, a sizeArgs) error { return p.putCount(a.size, t.size) }
 
 // putBound stores an MPI_Aint, or an MPI_Count in a large-count function.
-func (p *Proc) putBound(a args, ptr uint32, v int64) error {
-	if a.large {
+func (p *Proc) putBound(ptr uint32, v int64) error {
+	if p.large() {
 		return p.putWide(ptr, v)
 	}
 	if v != int64(int32(v)) {
@@ -50,21 +54,36 @@ func (p *Proc) putBound(a args, ptr uint32, v int64) error {
 	return p.putWord(ptr, uint32(int32(v)))
 }
 
-func typeExtent(p *Proc, t *datatype, a args) error {
-	if err := p.putBound(a, a.u32(1), t.lb); err != nil {
+type extentArgs struct{ lb, extent address }
+
+func typeExtent(p *Proc, t *datatype, a extentArgs) error {
+	if err := p.putBound(a.lb, t.lb); err != nil {
 		return err
 	}
-	return p.putBound(a, a.u32(2), t.extent())
+	return p.putBound(a.extent, t.extent())
 }
 
-func typeTrueExtent(p *Proc, t *datatype, a args) error {
-	if err := p.putBound(a, a.u32(1), t.trueLB); err != nil {
+type trueExtentArgs struct{ trueLB, trueExtent address }
+
+func typeTrueExtent(p *Proc, t *datatype, a trueExtentArgs) error {
+	if err := p.putBound(a.trueLB, t.trueLB); err != nil {
 		return err
 	}
-	return p.putBound(a, a.u32(2), t.trueUB-t.trueLB)
+	return p.putBound(a.trueExtent, t.trueUB-t.trueLB)
 }
 
-func callGetAddress(p *Proc, a args) (uint64, error) { return success, p.putWord(a.u32(1), a.u32(0)) }
+type oldExtentArgs struct{ extent address }
+
+func typeOldExtent(p *Proc, t *datatype, a oldExtentArgs) error {
+	return p.putInt(a.extent, int(t.extent()))
+}
+
+// boundArgs are those of MPI_Type_lb and MPI_Type_ub.
+type boundArgs struct{ displacement address }
+
+type getAddressArgs struct{ location, address address }
+
+func callGetAddress(p *Proc, a getAddressArgs) error { return p.putWord(a.address, a.location) }
 
 // typeName is the name the program gave a type, or its own.
 func (p *Proc) typeName(t *datatype) string {
@@ -74,8 +93,16 @@ func (p *Proc) typeName(t *datatype) string {
 	return t.name
 }
 
-func typeSetName(p *Proc, t *datatype, a args) error {
-	name, err := p.cString(a.u32(1), 1<<16)
+type getTypeNameArgs struct{ typeName, resultlen address }
+
+func typeGetName(p *Proc, t *datatype, a getTypeNameArgs) error {
+	return p.putString(a.typeName, a.resultlen, p.typeName(t), maxObjectName)
+}
+
+type setTypeNameArgs struct{ typeName address }
+
+func typeSetName(p *Proc, t *datatype, a setTypeNameArgs) error {
+	name, err := p.cString(a.typeName, 1<<16)
 	if err != nil {
 		return err
 	}
@@ -138,61 +165,74 @@ func (t *datatype) envelope() (ints, addrs, counts []int64, types []*datatype) {
 	return nil, nil, append(append([]int64{}, m.ints...), m.addrs...), m.types
 }
 
-func typeEnvelope(p *Proc, t *datatype, a args) error {
+type envelopeArgs struct{ numIntegers, numAddresses, numDatatypes, combiner address }
+
+func typeEnvelope(p *Proc, t *datatype, a envelopeArgs) error {
 	ints, addrs, counts, types := t.envelope()
-	if a.large {
-		for i, n := range []int{len(ints), len(addrs), len(counts), len(types)} {
-			if err := p.putWide(a.u32(1+i), int64(n)); err != nil {
-				return err
-			}
-		}
-		return p.putInt(a.u32(5), t.made.combiner)
-	}
 	if len(counts) > 0 {
 		return fail(errType, "the datatype was made by a large-count function: call MPI_Type_get_envelope_c")
 	}
-	for i, n := range []int{len(ints), len(addrs), len(types), t.made.combiner} {
-		if err := p.putInt(a.u32(1+i), n); err != nil {
+	for i, ptr := range []address{a.numIntegers, a.numAddresses, a.numDatatypes, a.combiner} {
+		if err := p.putInt(ptr, []int{len(ints), len(addrs), len(types), t.made.combiner}[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func typeContents(p *Proc, t *datatype, a args) error {
+type largeEnvelopeArgs struct{ numIntegers, numAddresses, numLargeCounts, numDatatypes, combiner address }
+
+func typeEnvelopeLarge(p *Proc, t *datatype, a largeEnvelopeArgs) error {
+	ints, addrs, counts, types := t.envelope()
+	for i, ptr := range []address{a.numIntegers, a.numAddresses, a.numLargeCounts, a.numDatatypes} {
+		if err := p.putWide(ptr, int64([]int{len(ints), len(addrs), len(counts), len(types)}[i])); err != nil {
+			return err
+		}
+	}
+	return p.putInt(a.combiner, t.made.combiner)
+}
+
+type contentsArgs struct {
+	maxIntegers, maxAddresses, maxDatatypes             count
+	arrayOfIntegers, arrayOfAddresses, arrayOfDatatypes address
+}
+
+func typeContents(p *Proc, t *datatype, a contentsArgs) error {
+	if _, _, counts, _ := t.envelope(); len(counts) > 0 {
+		return fail(errType, "the datatype was made by a large-count function: call MPI_Type_get_contents_c")
+	}
+	return typeContentsLarge(p, t, largeContentsArgs{
+		maxIntegers: a.maxIntegers, maxAddresses: a.maxAddresses, maxDatatypes: a.maxDatatypes,
+		arrayOfIntegers: a.arrayOfIntegers, arrayOfAddresses: a.arrayOfAddresses, arrayOfDatatypes: a.arrayOfDatatypes,
+	})
+}
+
+type largeContentsArgs struct {
+	maxIntegers, maxAddresses, maxLargeCounts, maxDatatypes                 count
+	arrayOfIntegers, arrayOfAddresses, arrayOfLargeCounts, arrayOfDatatypes address
+}
+
+func typeContentsLarge(p *Proc, t *datatype, a largeContentsArgs) error {
 	if t.made.combiner == combinerNamed {
 		return fail(errType, "%s is a named datatype: it has no contents", t)
 	}
 	ints, addrs, counts, types := t.envelope()
-	k := 3 // the number of numbers of things
-	if a.large {
-		k = 4
-	} else if len(counts) > 0 {
-		return fail(errType, "the datatype was made by a large-count function: call MPI_Type_get_contents_c")
-	}
-	have := [][]int64{ints, addrs, nil}
-	if a.large {
-		have = [][]int64{ints, addrs, counts, nil}
-	}
-	for i, list := range have {
-		if n := pick(i == k-1, len(types), len(list)); a.count(1+i) < int64(n) {
-			return fail(errArg, "room for %d values, there are %d", a.count(1+i), n)
+	have := []int{len(ints), len(addrs), len(counts), len(types)}
+	for i, room := range []count{a.maxIntegers, a.maxAddresses, a.maxLargeCounts, a.maxDatatypes} {
+		if n := have[i]; room < int64(n) {
+			return fail(errArg, "room for %d values, there are %d", room, n)
 		}
 	}
-	at := 1 + k
-	if err := p.putList(a.u32(at), ints, 4); err != nil {
+	if err := p.putList(a.arrayOfIntegers, ints, 4); err != nil {
 		return err
 	}
-	if err := p.putList(a.u32(at+1), addrs, 4); err != nil {
+	if err := p.putList(a.arrayOfAddresses, addrs, 4); err != nil {
 		return err
 	}
-	if a.large {
-		if err := p.putList(a.u32(at+2), counts, 8); err != nil {
-			return err
-		}
+	if err := p.putList(a.arrayOfLargeCounts, counts, 8); err != nil {
+		return err
 	}
-	out := a.u32(at + k - 1)
-	if _, err := p.handles(out, len(types)); err != nil {
+	if _, err := p.handles(a.arrayOfDatatypes, len(types)); err != nil {
 		return err
 	}
 	for i, sub := range types {
@@ -200,7 +240,7 @@ func typeContents(p *Proc, t *datatype, a args) error {
 		if err != nil {
 			return err
 		}
-		if err := p.putWord(out+4*uint32(i), h); err != nil {
+		if err := p.putWord(a.arrayOfDatatypes+4*uint32(i), h); err != nil {
 			return err
 		}
 	}
@@ -224,33 +264,47 @@ func (p *Proc) putList(ptr uint32, list []int64, width uint32) error {
 	return nil
 }
 
-// callF90 makes the Fortran types that are chosen by precision (MPI 5.0 section 19.1.9): the smallest that fits,
+type f90FloatArgs struct {
+	p, r    int
+	newtype address
+}
+
+// callF90Float makes a function that chooses real or complex types by precision.
+func callF90Float(combiner int) body {
+	return bind(func(p *Proc, a f90FloatArgs) error {
+		return p.giveF90(contents{combiner: combiner, ints: []int64{int64(a.p), int64(a.r)}}, a.newtype)
+	})
+}
+
+type f90IntegerArgs struct {
+	r       int
+	newtype address
+}
+
+func callF90Integer(p *Proc, a f90IntegerArgs) error {
+	return p.giveF90(contents{combiner: combinerF90Integer, ints: []int64{int64(a.r)}}, a.newtype)
+}
+
+// giveF90 makes the Fortran types that are chosen by precision (MPI 5.0 section 19.1.9): the smallest that fits,
 // the same one each time.
-func callF90(combiner int) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		made := contents{combiner: combiner, ints: []int64{int64(a.int(0))}}
-		out := a.u32(1)
-		if combiner != combinerF90Integer {
-			made.ints, out = append(made.ints, int64(a.int(1))), a.u32(2)
-		}
-		base := f90Base(combiner, made.ints)
-		if base == 0 {
-			return 0, fail(errArg, "no type has that precision and range")
-		}
-		made.types = []*datatype{predefined()[base]}
-		key := fmt.Sprint("f90 ", combiner, made.ints)
-		t := p.f90[key]
-		if t == nil {
-			var err error
-			if t, err = build(made); err != nil {
-				return 0, err
-			}
-			t.fixed = true
-			p.f90[key] = t
-			return p.giveType(t, out)
-		}
-		return success, p.putWord(out, t.handle)
+func (p *Proc) giveF90(made contents, out address) error {
+	base := f90Base(made.combiner, made.ints)
+	if base == 0 {
+		return fail(errArg, "no type has that precision and range")
 	}
+	made.types = []*datatype{predefined()[base]}
+	key := fmt.Sprint("f90 ", made.combiner, made.ints)
+	t := p.f90[key]
+	if t == nil {
+		var err error
+		if t, err = build(made); err != nil {
+			return err
+		}
+		t.fixed = true
+		p.f90[key] = t
+		return p.giveType(t, out)
+	}
+	return p.putWord(out, t.handle)
 }
 
 func f90Base(combiner int, v []int64) uint32 {
@@ -286,48 +340,58 @@ func f90Base(combiner int, v []int64) uint32 {
 	return 0
 }
 
+type matchSizeArgs struct {
+	typeclass, size int
+	datatype        address
+}
+
 // callMatchSize finds a type by class and size (MPI 5.0 section 19.1.9).
-func callMatchSize(p *Proc, a args) (uint64, error) {
+func callMatchSize(p *Proc, a matchSizeArgs) error {
 	found := map[[2]int]uint32{
 		{typeclassReal, 4}: 0x2d2, {typeclassReal, 8}: 0x2da, {typeclassReal, 16}: 0x2e2,
 		{typeclassInteger, 1}: 0x2c1, {typeclassInteger, 2}: 0x2c9, {typeclassInteger, 4}: 0x2d1, {typeclassInteger, 8}: 0x2d9,
 		{typeclassComplex, 8}: 0x2db, {typeclassComplex, 16}: 0x2e3, {typeclassComplex, 32}: 0x2eb,
-	}[[2]int{a.int(0), a.int(1)}]
+	}[[2]int{a.typeclass, a.size}]
 	if found == 0 {
-		return 0, fail(errArg, "no type of class %d has %d bytes", a.int(0), a.int(1))
+		return fail(errArg, "no type of class %d has %d bytes", a.typeclass, a.size)
 	}
-	return success, p.putWord(a.u32(2), found)
+	return p.putWord(a.datatype, found)
+}
+
+type valueIndexArgs struct {
+	valueType, indexType handle
+	pairType             address
 }
 
 // callValueIndex finds the pair type of a value and an index type (MPI 5.0 section 6.9.4).
-func callValueIndex(p *Proc, a args) (uint64, error) {
-	value, err := p.typeOf(a.u32(0))
+func callValueIndex(p *Proc, a valueIndexArgs) error {
+	value, err := p.typeOf(a.valueType)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	index, err := p.typeOf(a.u32(1))
+	index, err := p.typeOf(a.indexType)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for _, pair := range pairs {
 		if pair.value == value.handle && pair.index == index.handle {
-			return success, p.putWord(a.u32(2), pair.handle)
+			return p.putWord(a.pairType, pair.handle)
 		}
 	}
 	if !arithmeticClass(value.class) || (index.class != signedType && index.class != unsignedType) || !value.predefined() || !index.predefined() {
-		return success, p.putWord(a.u32(2), typeNull)
+		return p.putWord(a.pairType, typeNull)
 	}
 	key := "pair " + value.name + " " + index.name
 	if t := p.f90[key]; t != nil {
-		return success, p.putWord(a.u32(2), t.handle)
+		return p.putWord(a.pairType, t.handle)
 	}
 	t, err := build(contents{combiner: combinerValueIndex, types: []*datatype{value, index}})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	t.fixed = true
 	p.f90[key] = t
-	return p.giveType(t, a.u32(2))
+	return p.giveType(t, a.pairType)
 }
 
 func arithmeticClass(c typeClass) bool {

@@ -20,8 +20,8 @@ var instead = []struct{ prefix, use string }{ //nolint:gochecknoglobals // an im
 
 // unsupported is the body of a function that is not supported. It ends the app whatever the error
 // handler, so that no program goes on as if the call had worked.
-func unsupported(name string) func(*Proc, args) (uint64, error) {
-	return func(*Proc, args) (uint64, error) {
+func unsupported(name string) func(*Proc, []slot, []uint64) (uint64, error) {
+	return func(*Proc, []slot, []uint64) (uint64, error) {
 		return 0, &callError{mpiError: mpiError{errUnsupported, name + " is not supported: " + hint(name)}, fatal: true}
 	}
 }

@@ -4,26 +4,26 @@ package mpi
 // keep nothing while they block: made again, they look at the same handles.
 func waitCalls() []entry {
 	return []entry{
-		{name: "MPI_Wait", impl: callWait, quick: (*Proc).quickWait},
-		{name: "MPI_Test", impl: callTest},
-		{name: "MPI_Waitall", impl: callWaitall, quick: (*Proc).quickWaitall},
-		{name: "MPI_Testall", impl: callTestall},
-		{name: "MPI_Waitany", impl: callWaitany},
-		{name: "MPI_Testany", impl: callTestany},
-		{name: "MPI_Waitsome", impl: callWaitsome},
-		{name: "MPI_Testsome", impl: callTestsome},
-		{name: "MPI_Request_get_status", impl: callGetStatus},
-		{name: "MPI_Request_get_status_all", impl: callGetStatusAll},
-		{name: "MPI_Request_get_status_any", impl: callGetStatusAny},
-		{name: "MPI_Request_get_status_some", impl: callGetStatusSome},
-		{name: "MPI_Grequest_start", impl: callGrequestStart},
-		{name: "MPI_Grequest_complete", impl: callGrequestComplete},
-		{name: "MPI_Psend_init", impl: callPsendInit},
-		{name: "MPI_Precv_init", impl: callPrecvInit},
-		{name: "MPI_Pready", impl: callPready},
-		{name: "MPI_Pready_range", impl: callPreadyRange},
-		{name: "MPI_Pready_list", impl: callPreadyList},
-		{name: "MPI_Parrived", impl: callParrived},
+		{name: "MPI_Wait", impl: bind(callWait), quick: (*Proc).quickWait},
+		{name: "MPI_Test", impl: bind(callTest)},
+		{name: "MPI_Waitall", impl: bind(callWaitall), quick: (*Proc).quickWaitall},
+		{name: "MPI_Testall", impl: bind(callTestall)},
+		{name: "MPI_Waitany", impl: bind(callWaitany)},
+		{name: "MPI_Testany", impl: bind(callTestany)},
+		{name: "MPI_Waitsome", impl: bind(callWaitsome)},
+		{name: "MPI_Testsome", impl: bind(callTestsome)},
+		{name: "MPI_Request_get_status", impl: bind(callGetStatus)},
+		{name: "MPI_Request_get_status_all", impl: bind(callGetStatusAll)},
+		{name: "MPI_Request_get_status_any", impl: bind(callGetStatusAny)},
+		{name: "MPI_Request_get_status_some", impl: bind(callGetStatusSome)},
+		{name: "MPI_Grequest_start", impl: bind(callGrequestStart)},
+		{name: "MPI_Grequest_complete", impl: bind(callGrequestComplete)},
+		{name: "MPI_Psend_init", impl: bind(callPsendInit)},
+		{name: "MPI_Precv_init", impl: bind(callPrecvInit)},
+		{name: "MPI_Pready", impl: bind(callPready)},
+		{name: "MPI_Pready_range", impl: bind(callPreadyRange)},
+		{name: "MPI_Pready_list", impl: bind(callPreadyList)},
+		{name: "MPI_Parrived", impl: bind(callParrived)},
 	}
 }
 
@@ -97,54 +97,62 @@ func statusPtr(ptr uint32, i int) uint32 {
 	return ptr + uint32(i)*statusBytes
 }
 
-func callWait(p *Proc, a args) (uint64, error) {
-	list, err := p.handles(a.u32(0), 1)
-	if err == nil {
-		err = p.statuses(a.u32(1), 1)
-	}
-	if err != nil {
-		return 0, err
-	}
-	r, err := p.requestAt(list, 0)
-	if err != nil {
-		return 0, err
-	}
-	if !r.live() {
-		p.putStatus(p.self, a.u32(1), emptyStatus())
-		return success, nil
-	}
-	if err := p.wait(func() bool { return r.done || p.lost(r, true) }); err != nil {
-		return 0, err
-	}
-	return success, p.retire(list, 0, r, a.u32(1))
+type waitArgs struct {
+	request, status address
 }
 
-func callTest(p *Proc, a args) (uint64, error) {
-	list, err := p.handles(a.u32(0), 1)
+func callWait(p *Proc, a waitArgs) error {
+	list, err := p.handles(a.request, 1)
 	if err == nil {
-		err = p.statuses(a.u32(2), 1)
+		err = p.statuses(a.status, 1)
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	r, err := p.requestAt(list, 0)
 	if err != nil {
-		return 0, err
+		return err
+	}
+	if !r.live() {
+		p.putStatus(p.self, a.status, emptyStatus())
+		return nil
+	}
+	if err := p.wait(func() bool { return r.done || p.lost(r, true) }); err != nil {
+		return err
+	}
+	return p.retire(list, 0, r, a.status)
+}
+
+type testArgs struct {
+	request, flag, status address
+}
+
+func callTest(p *Proc, a testArgs) error {
+	list, err := p.handles(a.request, 1)
+	if err == nil {
+		err = p.statuses(a.status, 1)
+	}
+	if err != nil {
+		return err
+	}
+	r, err := p.requestAt(list, 0)
+	if err != nil {
+		return err
 	}
 	if r.live() && !r.done {
 		p.poll(r)
 	}
 	done := !r.live() || r.done
-	if err := p.putInt(a.u32(1), truth(done)); err != nil {
-		return 0, err
+	if err := p.putInt(a.flag, truth(done)); err != nil {
+		return err
 	}
 	switch {
 	case !r.live():
-		p.putStatus(p.self, a.u32(2), emptyStatus())
+		p.putStatus(p.self, a.status, emptyStatus())
 	case done:
-		return success, p.retire(list, 0, r, a.u32(2))
+		return p.retire(list, 0, r, a.status)
 	}
-	return success, nil
+	return nil
 }
 
 func allDone(reqs []*request) bool {
@@ -156,13 +164,18 @@ func allDone(reqs []*request) bool {
 	return true
 }
 
-func callWaitall(p *Proc, a args) (uint64, error) {
-	list, reqs, _, err := p.list(a.u32(1), a.int(0))
+type waitallArgs struct {
+	count                            int
+	arrayOfRequests, arrayOfStatuses address
+}
+
+func callWaitall(p *Proc, a waitallArgs) error {
+	list, reqs, _, err := p.list(a.arrayOfRequests, a.count)
 	if err == nil {
-		err = p.statuses(a.u32(2), len(reqs))
+		err = p.statuses(a.arrayOfStatuses, len(reqs))
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	next := 0 // requests stay done: none is looked at twice
 	err = p.wait(func() bool {
@@ -172,24 +185,29 @@ func callWaitall(p *Proc, a args) (uint64, error) {
 		return next == len(reqs)
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return p.retireAll(list, reqs, a.u32(2))
+	return p.retireAll(list, reqs, a.arrayOfStatuses)
 }
 
-func callTestall(p *Proc, a args) (uint64, error) {
+type testallArgs struct {
+	count                                  int
+	arrayOfRequests, flag, arrayOfStatuses address
+}
+
+func callTestall(p *Proc, a testallArgs) error {
 	list, reqs, done, err := p.testedAll(a)
 	if err != nil || !done {
-		return success, err
+		return err
 	}
-	return p.retireAll(list, reqs, a.u32(3))
+	return p.retireAll(list, reqs, a.arrayOfStatuses)
 }
 
 // testedAll checks count, requests, flag and statuses, looks whether all requests are done, and stores that.
-func (p *Proc) testedAll(a args) (list span, reqs []*request, done bool, err error) {
-	list, reqs, _, err = p.list(a.u32(1), a.int(0))
+func (p *Proc) testedAll(a testallArgs) (list span, reqs []*request, done bool, err error) {
+	list, reqs, _, err = p.list(a.arrayOfRequests, a.count)
 	if err == nil {
-		err = p.statuses(a.u32(3), len(reqs))
+		err = p.statuses(a.arrayOfStatuses, len(reqs))
 	}
 	if err != nil {
 		return list, nil, false, err
@@ -198,7 +216,7 @@ func (p *Proc) testedAll(a args) (list span, reqs []*request, done bool, err err
 		p.poll(reqs...)
 	}
 	done = allDone(reqs)
-	return list, reqs, done, p.putInt(a.u32(2), truth(done))
+	return list, reqs, done, p.putInt(a.flag, truth(done))
 }
 
 // poll looks at what a program asks for in a loop, and lets others run.
@@ -219,13 +237,18 @@ func firstDone(reqs []*request) int {
 	return -1
 }
 
-func callWaitany(p *Proc, a args) (uint64, error) {
-	list, reqs, active, err := p.list(a.u32(1), a.int(0))
+type waitanyArgs struct {
+	count                          int
+	arrayOfRequests, index, status address
+}
+
+func callWaitany(p *Proc, a waitanyArgs) error {
+	list, reqs, active, err := p.list(a.arrayOfRequests, a.count)
 	if err == nil {
-		err = p.statuses(a.u32(3), 1)
+		err = p.statuses(a.status, 1)
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	i := -1
 	if err := p.wait(func() bool {
@@ -235,37 +258,47 @@ func callWaitany(p *Proc, a args) (uint64, error) {
 		}
 		return active == 0 || i >= 0
 	}); err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.retireAny(list, reqs, i, a.u32(2), a.u32(3))
+	return p.retireAny(list, reqs, i, a.index, a.status)
 }
 
-func callTestany(p *Proc, a args) (uint64, error) {
-	list, reqs, active, err := p.list(a.u32(1), a.int(0))
+type testanyArgs struct {
+	count                                int
+	arrayOfRequests, index, flag, status address
+}
+
+func callTestany(p *Proc, a testanyArgs) error {
+	list, reqs, active, err := p.list(a.arrayOfRequests, a.count)
 	if err == nil {
-		err = p.statuses(a.u32(4), 1)
+		err = p.statuses(a.status, 1)
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if firstDone(reqs) < 0 && active > 0 {
 		p.poll(reqs...)
 	}
 	i := firstDone(reqs)
 	done := i >= 0 || active == 0
-	if err := p.putInt(a.u32(3), truth(done)); err != nil {
-		return 0, err
+	if err := p.putInt(a.flag, truth(done)); err != nil {
+		return err
 	}
 	if !done {
-		return success, p.putInt(a.u32(2), undefined)
+		return p.putInt(a.index, undefined)
 	}
-	return success, p.retireAny(list, reqs, i, a.u32(2), a.u32(4))
+	return p.retireAny(list, reqs, i, a.index, a.status)
 }
 
-func callWaitsome(p *Proc, a args) (uint64, error) {
+type someArgs struct {
+	incount                                                    int
+	arrayOfRequests, outcount, arrayOfIndices, arrayOfStatuses address
+}
+
+func callWaitsome(p *Proc, a someArgs) error {
 	list, reqs, active, err := p.some(a)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := p.wait(func() bool {
 		if active > 0 && firstDone(reqs) < 0 {
@@ -273,15 +306,15 @@ func callWaitsome(p *Proc, a args) (uint64, error) {
 		}
 		return active == 0 || firstDone(reqs) >= 0
 	}); err != nil {
-		return 0, err
+		return err
 	}
 	return p.retireSome(a, list, reqs, active)
 }
 
-func callTestsome(p *Proc, a args) (uint64, error) {
+func callTestsome(p *Proc, a someArgs) error {
 	list, reqs, active, err := p.some(a)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if firstDone(reqs) < 0 && active > 0 {
 		p.poll(reqs...)
@@ -290,13 +323,13 @@ func callTestsome(p *Proc, a args) (uint64, error) {
 }
 
 // some checks incount, requests, outcount, indices and statuses.
-func (p *Proc) some(a args) (list span, reqs []*request, active int, err error) {
-	list, reqs, active, err = p.list(a.u32(1), a.int(0))
+func (p *Proc) some(a someArgs) (list span, reqs []*request, active int, err error) {
+	list, reqs, active, err = p.list(a.arrayOfRequests, a.incount)
 	if err == nil {
-		_, err = p.handles(a.u32(3), len(reqs))
+		_, err = p.handles(a.arrayOfIndices, len(reqs))
 	}
 	if err == nil {
-		err = p.statuses(a.u32(4), len(reqs))
+		err = p.statuses(a.arrayOfStatuses, len(reqs))
 	}
 	return list, reqs, active, err
 }

@@ -391,8 +391,7 @@ func callWinGetInfo(p *Proc, a args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	v, err := p.giveInfo(w.info.clone(), a.u32(1))
-	return v, w.on(err)
+	return success, w.on(p.giveInfo(w.info.clone(), a.u32(1)))
 }
 
 func callWinSetInfo(p *Proc, a args) (uint64, error) {

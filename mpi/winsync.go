@@ -42,8 +42,7 @@ func (w *window) locking() bool {
 
 // windowBarrier waits until all ranks of the window have come here.
 func (p *Proc) windowBarrier(w *window) error {
-	_, err := p.collect(w.comm, func(s *sketch) error { s.barrier(w.comm.me, w.comm.size()); return nil })
-	return err
+	return p.collect(w.comm, func(s *sketch) error { s.barrier(w.comm.me, w.comm.size()); return nil })
 }
 
 // report makes an error of what targets have reported.
