@@ -41,8 +41,8 @@ type refs[T any] struct {
 	list []*T
 }
 
-// maxDepth bounds how deep things may nest in what is read.
-const maxDepth = 2000
+// maxDepth bounds how deep things may nest in what is read: types, and what has types in it.
+const maxDepth = 2 * maxTypeDepth
 
 // ref writes or reads a pointer.
 func ref[T any](c *codec, r *refs[T], v **T, fields func(*T)) {

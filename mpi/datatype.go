@@ -12,10 +12,12 @@ type datatype struct {
 	depth     int  // how many types it was made of, one of the other
 	users     int  // types that were made of it, and one for the program's handles: charged for while there is any
 
-	class  typeClass
-	base   *datatype // the basic type that all elements are of, itself for a basic one; nil: of several
-	basics int64     // basic elements in it
-	align  int64
+	class    typeClass
+	base     *datatype // the basic type that all elements are of, itself for a basic one; nil: of several
+	basics   int64     // basic elements in it
+	scalar   int64     // the same, where a pair counts as two
+	external int64     // bytes of data in external32
+	align    int64
 
 	size           int64 // bytes of data
 	lb, ub         int64
@@ -91,6 +93,8 @@ func assemble(blocks []block) *datatype {
 		t.trueLB, t.trueUB = min(t.trueLB, low), max(t.trueUB, high)
 		t.size += b.n * b.typ.size
 		t.basics += b.n * b.typ.basics
+		t.scalar += b.n * b.typ.scalar
+		t.external += b.n * b.typ.external
 		if b.typ.base != t.base {
 			t.base = nil
 		}

@@ -1,7 +1,5 @@
 package mpi
 
-import "slices"
-
 // packCalls are MPI_Pack and its kin (MPI 5.0 sections 5.2 and 5.3). Packed data is the elements' bytes without gaps.
 func packCalls() []entry {
 	return []entry{
@@ -137,77 +135,6 @@ func (p *Proc) external32(ptr uint32) error {
 	return err
 }
 
-// externalSize is the size of a basic type in external32.
-func externalSize(t *datatype) int64 {
-	switch t.name {
-	case "MPI_AINT":
-		return 8
-	case "MPI_WCHAR":
-		return 2
-	}
-	return t.size
-}
-
-// signature calls visit for each basic element of the type, in order.
-func (t *datatype) signature(visit func(basic *datatype)) {
-	if t.isBasic() {
-		if value, index := t.pair(); t.class == pairType {
-			visit(value)
-			visit(index)
-		} else {
-			visit(t)
-		}
-		return
-	}
-	blocks, _, _ := t.made.blocks()
-	for _, b := range blocks {
-		for range b.n {
-			b.typ.signature(visit)
-		}
-	}
-}
-
-func externalBytes(t *datatype) int64 {
-	var n int64
-	t.signature(func(b *datatype) { n += externalSize(b) })
-	return n
-}
-
-// swap converts one element between little-endian and external32, either way. Sizes may differ.
-func swap(t *datatype, dst, src []byte) {
-	part := len(src)
-	if t.class == complexType || t.class == quadComplexType || t.name == "MPI_COMPLEX4" {
-		part /= 2
-	}
-	if len(dst) != len(src) {
-		resize(t, dst, src)
-		return
-	}
-	copy(dst, src)
-	for i := 0; i < len(src); i += part {
-		if t.class != byteType && t.class != opaqueType || t.size > 1 {
-			slices.Reverse(dst[i : i+part])
-		}
-	}
-}
-
-// resize converts an integer whose size differs: external32 is the one that is not as the type says.
-func resize(t *datatype, dst, src []byte) {
-	clear(dst)
-	if int64(len(src)) == t.size { // to external32
-		v := uint64(signed(src))
-		for i := len(dst) - 1; i >= 0; i-- {
-			dst[i], v = byte(v), v>>8
-		}
-		return
-	}
-	for i := range dst {
-		if i < len(src) {
-			dst[i] = src[len(src)-1-i]
-		}
-	}
-}
-
 type packExternalArgs struct {
 	datarep, inbuf address
 	incount        count
@@ -229,19 +156,26 @@ func callPackExternal(p *Proc, a packExternalArgs) error {
 	if err != nil {
 		return err
 	}
-	total := times(a.incount, externalBytes(t))
+	total := times(a.incount, t.external)
 	if total > 1<<32-1 {
 		return fail(errCount, "%d bytes are more than a rank can hold", total)
 	}
+	if err := p.roomToPass(int64(buf.len)); err != nil {
+		return err
+	}
 	return p.packInto(uint32(total), a.outbuf, a.outsize, a.position, func(dst span) {
-		in, out := p.packed(buf), p.bytes(dst)
-		for range a.incount {
-			t.signature(func(b *datatype) {
-				swap(b, out[:externalSize(b)], in[:b.size])
-				in, out = in[b.size:], out[externalSize(b):]
-			})
-		}
+		p.unlocked(buf.len, func() { t.toExternal(p.bytes(dst), p.flat(buf), a.incount) })
 	})
+}
+
+// flat is a span's data in one piece: its memory itself where it is contiguous, else a copy.
+func (p *Proc) flat(s span) []byte {
+	if s.typ == nil {
+		return p.bytes(s)
+	}
+	b := make([]byte, s.len)
+	p.pack(b, s)
+	return b
 }
 
 type unpackExternalArgs struct {
@@ -264,20 +198,19 @@ func callUnpackExternal(p *Proc, a unpackExternalArgs) error {
 	if err != nil {
 		return err
 	}
-	total := times(a.outcount, externalBytes(t))
+	total := times(a.outcount, t.external)
 	if total > 1<<32-1 {
 		return fail(errCount, "%d bytes are more than a rank can hold", total)
 	}
+	if err := p.roomToPass(int64(buf.len)); err != nil {
+		return err
+	}
 	return p.unpackFrom(uint32(total), a.inbuf, a.insize, a.position, func(src span) {
-		in, flat := p.bytes(src), make([]byte, buf.len)
-		out := flat
-		for range a.outcount {
-			t.signature(func(b *datatype) {
-				swap(b, out[:b.size], in[:externalSize(b)])
-				in, out = in[externalSize(b):], out[b.size:]
-			})
-		}
-		p.unpack(buf, flat)
+		p.unlocked(buf.len, func() {
+			flat := make([]byte, buf.len)
+			t.fromExternal(flat, p.bytes(src), a.outcount)
+			p.unpack(buf, flat)
+		})
 	})
 }
 
@@ -299,5 +232,5 @@ func callPackExternalSize(p *Proc, a packExternalSizeArgs) error {
 	if err != nil {
 		return err
 	}
-	return p.putCount(a.size, times(a.incount, externalBytes(t)))
+	return p.putCount(a.size, times(a.incount, t.external))
 }

@@ -131,7 +131,7 @@ var predefined = sync.OnceValue(func() map[uint32]*datatype { //nolint:gocheckno
 	all := map[uint32]*datatype{}
 	for _, b := range basic {
 		t := &datatype{
-			handle: b.handle, name: b.name, committed: true, class: b.class, basics: 1,
+			handle: b.handle, name: b.name, committed: true, class: b.class, basics: 1, scalar: 1,
 			align: min(b.size, 16), size: b.size, ub: b.size, trueUB: b.size, dense: true,
 			made: contents{combiner: combinerNamed},
 		}
@@ -139,9 +139,9 @@ var predefined = sync.OnceValue(func() map[uint32]*datatype { //nolint:gocheckno
 			t.align = b.size / 2
 		}
 		if b.handle == typeLB || b.handle == typeUB {
-			t.align, t.basics, t.stickyLB, t.stickyUB = 1, 0, b.handle == typeLB, b.handle == typeUB
+			t.align, t.basics, t.scalar, t.stickyLB, t.stickyUB = 1, 0, 0, b.handle == typeLB, b.handle == typeUB
 		}
-		t.base = t
+		t.base, t.external = t, externalSize(t)
 		all[b.handle] = t
 	}
 	for _, p := range pairs {

@@ -2,6 +2,12 @@ package mpi
 
 import "math/bits"
 
+// maxTypeBytes bounds size, extent and displacements of a type, so that sums of them do not overflow.
+const maxTypeBytes = 1 << 52
+
+// maxTypeDepth bounds how deep types are made of types: whoever goes through one goes down by recursion.
+const maxTypeDepth = 1000
+
 // build makes a type from its contents. It is a pure function: a captured type is built again from them.
 func build(made contents) (*datatype, error) {
 	blocks, bounds, err := made.blocks()

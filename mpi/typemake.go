@@ -28,12 +28,6 @@ func typeCalls() []entry {
 	}
 }
 
-// maxTypeBytes bounds size, extent and displacements of a type, so that sums of them do not overflow.
-const maxTypeBytes = 1 << 52
-
-// maxTypeDepth bounds how deep types are made of types: whoever goes through one goes down by recursion.
-const maxTypeDepth = maxDepth / 2 // what has types in it may be captured, too
-
 // newTypeArgs are a constructor's arguments: how the type is made, and where its handle goes.
 type newTypeArgs[T any] struct {
 	how     T

@@ -140,31 +140,6 @@ func (p *Proc) typeAttributes(t *datatype) *attributes {
 	return p.typeAttrs[t]
 }
 
-// envelope splits contents as MPI_Type_get_contents gives them. A type made with 64-bit values has its
-// counts apart (MPI 5.0 section 5.1.13); asked through the large form about a type made with ints, there are none.
-func (t *datatype) envelope() (ints, addrs, counts []int64, types []*datatype) {
-	m := &t.made
-	if m.combiner == combinerNamed {
-		return nil, nil, nil, nil
-	}
-	if m.combiner == combinerF90Real || m.combiner == combinerF90Complex || m.combiner == combinerF90Integer {
-		return m.ints, nil, nil, nil
-	}
-	if !m.large {
-		return m.ints, m.addrs, nil, m.types
-	}
-	switch m.combiner {
-	case combinerSubarray: // ndims and order are ints
-		n := len(m.ints)
-		return []int64{m.ints[0], m.ints[n-1]}, nil, m.ints[1 : n-1], m.types
-	case combinerDarray:
-		n := int(m.ints[2])
-		ints = append(append([]int64{}, m.ints[:3]...), m.ints[3+n:]...)
-		return ints, nil, m.ints[3 : 3+n], m.types
-	}
-	return nil, nil, append(append([]int64{}, m.ints...), m.addrs...), m.types
-}
-
 type envelopeArgs struct{ numIntegers, numAddresses, numDatatypes, combiner address }
 
 func typeEnvelope(p *Proc, t *datatype, a envelopeArgs) error {
@@ -305,39 +280,6 @@ func (p *Proc) giveF90(made contents, out address) error {
 		return p.giveType(t, out)
 	}
 	return p.putWord(out, t.handle)
-}
-
-func f90Base(combiner int, v []int64) uint32 {
-	if combiner == combinerF90Integer {
-		switch r := v[0]; {
-		case r <= 2:
-			return 0x2c1
-		case r <= 4:
-			return 0x2c9
-		case r <= 9:
-			return 0x2d1
-		case r <= 18:
-			return 0x2d9
-		}
-		return 0
-	}
-	digits, exponent := v[0], v[1]
-	if digits == undefined {
-		digits = 0
-	}
-	if exponent == undefined {
-		exponent = 0
-	}
-	isReal := combiner == combinerF90Real
-	switch {
-	case digits <= 6 && exponent <= 37:
-		return pick[uint32](isReal, 0x210, 0x212)
-	case digits <= 15 && exponent <= 307:
-		return pick[uint32](isReal, 0x214, 0x216)
-	case digits <= 33 && exponent <= 4931:
-		return pick[uint32](isReal, 0x220, 0x224)
-	}
-	return 0
 }
 
 type matchSizeArgs struct {
