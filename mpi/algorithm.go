@@ -128,9 +128,19 @@ func fold(me, size int) (power, folded, v int, rank func(int) int) {
 	}
 }
 
-// allreduce: recursive doubling. If size is no power of two, pairs of the lowest
-// ranks are folded into one first, and unfolded last.
+// allreduce: large data is reduced in parts by different ranks. Ranks decide by the number of bytes alone. The program's own operations
+// want whole vectors.
 func (s *schedule) allreduce(me, size int, in, out span, r *reduction) {
+	if r.op.fn == 0 && in.len >= largeReduction && size > 2 {
+		s.allreduceHalving(me, size, in, out, r)
+		return
+	}
+	s.allreduceDoubling(me, size, in, out, r)
+}
+
+// allreduceDoubling: recursive doubling. If size is no power of two, pairs of the lowest
+// ranks are folded into one first, and unfolded last.
+func (s *schedule) allreduceDoubling(me, size int, in, out span, r *reduction) {
 	if size == 1 {
 		s.copy(out, in)
 		return
@@ -210,14 +220,29 @@ func (s *schedule) allreduceHalving(me, size int, in, out span, r *reduction) {
 	}
 }
 
+// reduceScatter: all parts are reduced, each for its rank; part cuts a span into them. What is large goes straight to where it is reduced, where the order
+// of operands may change and in is not where mine is; else everything is reduced at rank 0.
+func (s *schedule) reduceScatter(me, size int, in, mine span, part func(span) parts, r *reduction, place bool) {
+	if r.op.commutes && r.op.fn == 0 && in.len >= largeReduction && !place {
+		s.reduceScatterPairs(me, size, part(in), mine, r)
+		return
+	}
+	var all span
+	if me == 0 {
+		all = s.alloc(in.len)
+	}
+	s.reduce(me, size, 0, in, all, r)
+	s.scatter(me, size, 0, mine, part(all), false)
+}
+
 // reduceScatterPairs: each rank gets its part from every other rank, and adds up in the order of ranks to the right
 // of it. For operations that commute.
-func (s *schedule) reduceScatterPairs(me, size int, part func(int) span, mine span, r *reduction) {
+func (s *schedule) reduceScatterPairs(me, size int, in parts, mine span, r *reduction) {
 	tmp := s.alloc(mine.len)
-	s.copy(mine, part(me))
+	s.copy(mine, in[me])
 	for k := 1; k < size; k++ {
 		to, from := (me+k)%size, (me-k+size)%size
-		s.round(s.recvFrom(from, tmp), s.sendTo(to, part(to)))
+		s.round(s.recvFrom(from, tmp), s.sendTo(to, in[to]))
 		s.work(r.combine(mine, tmp, mine))
 	}
 }

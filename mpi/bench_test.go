@@ -132,8 +132,7 @@ func BenchmarkColumns(b *testing.B) {
 			mem, buf := make([]byte, 2*n*n*8), make([]byte, n*n*8)
 			b.SetBytes(n * n * 8)
 			for b.Loop() {
-				m := mover{mem: mem, buf: buf, in: true}
-				m.elements(all, 0)
+				all.unpackAt(mem, 0, buf)
 			}
 		})
 	}

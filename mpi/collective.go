@@ -307,7 +307,7 @@ func planGather(g *plan, a gatherArgs) error {
 			return err
 		}
 	}
-	return g.gather(a.givenArgs, root, to)
+	return g.gather(a.givenArgs, root, to, true)
 }
 
 type gathervArgs struct {
@@ -327,7 +327,7 @@ func planGatherv(g *plan, a gathervArgs) error {
 			return err
 		}
 	}
-	return g.gather(a.givenArgs, root, to)
+	return g.gather(a.givenArgs, root, to, false)
 }
 
 // isRoot tells whether this rank is the root.
@@ -338,12 +338,12 @@ func (g *plan) isRoot(root int) bool {
 // peers is how many ranks a rooted collective has on the other side.
 func (g *plan) peers() int { return len(g.c.peers().ranks) }
 
-func (g *plan) gather(a givenArgs, root int, to parts) error {
+func (g *plan) gather(a givenArgs, root int, to parts, even bool) error {
 	if root == procNull {
 		return nil
 	}
 	if root == rootHere {
-		g.s.gather(-1, root, true, span{}, to)
+		g.s.gatherHere(-1, to)
 		return nil
 	}
 	var in span
@@ -363,7 +363,11 @@ func (g *plan) gather(a givenArgs, root int, to parts) error {
 			}
 		}
 	}
-	g.s.gather(g.me, root, g.c.inter(), in, to)
+	if g.c.inter() {
+		g.s.round(g.s.sendTo(root, in))
+	} else {
+		g.s.gather(g.me, g.size, root, in, to, even)
+	}
 	return nil
 }
 
@@ -386,7 +390,7 @@ func planScatter(g *plan, a gatherArgs) error {
 			return err
 		}
 	}
-	return g.scatter(a.gottenArgs, root, from)
+	return g.scatter(a.gottenArgs, root, from, true)
 }
 
 type scattervArgs struct {
@@ -406,15 +410,15 @@ func planScatterv(g *plan, a scattervArgs) error {
 			return err
 		}
 	}
-	return g.scatter(a.gottenArgs, root, from)
+	return g.scatter(a.gottenArgs, root, from, false)
 }
 
-func (g *plan) scatter(a gottenArgs, root int, from parts) error {
+func (g *plan) scatter(a gottenArgs, root int, from parts, even bool) error {
 	if root == procNull {
 		return nil
 	}
 	if root == rootHere {
-		g.s.scatter(-1, root, true, span{}, from)
+		g.s.scatterHere(-1, from)
 		return nil
 	}
 	var out span
@@ -437,7 +441,11 @@ func (g *plan) scatter(a gottenArgs, root int, from parts) error {
 			}
 		}
 	}
-	g.s.scatter(g.me, root, g.c.inter(), out, from)
+	if g.c.inter() {
+		g.s.round(g.s.recvFrom(root, out))
+	} else {
+		g.s.scatter(g.me, g.size, root, out, from, even)
+	}
 	return nil
 }
 
@@ -571,10 +579,6 @@ func (g *plan) alltoall(place, even bool, to parts, input func() (parts, error))
 	if err := fits(from[g.me], to[g.me]); err != nil {
 		return err
 	}
-	if even && g.size >= 8 && to[0].len <= smallExchange {
-		g.s.alltoallBruck(g.me, g.size, from, to)
-		return nil
-	}
-	g.s.alltoall(g.me, g.size, from.at, to.at)
+	g.s.alltoall(g.me, g.size, from, to, even)
 	return nil
 }

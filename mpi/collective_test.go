@@ -3,7 +3,6 @@ package mpi
 import (
 	"fmt"
 	"math"
-	"math/big"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -204,7 +203,7 @@ func put(t *datatype, b []byte, v float64) {
 		value, _ := t.pair()
 		put(value, b, v)
 	case t.class == quadType || t.class == quadComplexType:
-		finite(big.NewFloat(v)).put(b)
+		putQuad(b, v)
 	case t.class == complexType && t.size == 8, t.class == floatType && t.size == 4:
 		order.PutUint32(b, math.Float32bits(float32(v)))
 	case t.class == complexType, t.class == floatType:
@@ -214,14 +213,33 @@ func put(t *datatype, b []byte, v float64) {
 	}
 }
 
+// putQuad stores a long double, IEEE binary128; getQuad reads one that is no more exact than a double.
+func putQuad(b []byte, v float64) {
+	bits := math.Float64bits(v)
+	exponent, mantissa := bits>>52&0x7ff, bits&(1<<52-1)
+	if exponent != 0 { // no test has subnormals
+		exponent += 16383 - 1023
+	}
+	order.PutUint64(b, mantissa<<60)
+	order.PutUint64(b[8:], bits>>63<<63|exponent<<48|mantissa>>4)
+}
+
+func getQuad(b []byte) float64 {
+	low, high := order.Uint64(b), order.Uint64(b[8:])
+	exponent := high >> 48 & 0x7fff
+	if exponent != 0 {
+		exponent -= 16383 - 1023
+	}
+	return math.Float64frombits(high>>63<<63 | exponent<<52 | high<<4&(1<<52-1) | low>>60)
+}
+
 func get(t *datatype, b []byte) float64 {
 	switch {
 	case t.class == pairType:
 		value, _ := t.pair()
 		return get(value, b)
 	case t.class == quadType || t.class == quadComplexType:
-		v, _ := toQuad(b).value().Float64()
-		return v
+		return getQuad(b)
 	case t.class == complexType && t.size == 8, t.class == floatType && t.size == 4:
 		return float64(math.Float32frombits(order.Uint32(b)))
 	case t.class == complexType, t.class == floatType:

@@ -51,7 +51,7 @@ func (s *sketch) gatherBoth(mine []byte) {
 		s.allgather(c.me, c.size(), to, true)
 		return
 	}
-	s.among(c.group.ranks, func() { s.gather(c.me, 0, false, to[c.me], to) })
+	s.among(c.group.ranks, func() { s.gather(c.me, c.size(), 0, to[c.me], to, true) })
 	if c.me == 0 {
 		s.round(s.recvFrom(0, remote), s.sendTo(0, all))
 	}

@@ -17,40 +17,123 @@ func (x parts) whole() (span, bool) {
 	return all, all.typ == nil
 }
 
-// gather: everybody sends to root; to are where root keeps the parts. Between groups root is a rank of the other one, and
-// the root itself (MPI_ROOT) has no part of its own.
-func (s *schedule) gather(me, root int, inter bool, in span, to parts) {
-	if root != rootHere && (inter || me != root) {
+// gather: to are where root keeps the parts. Equal small parts go along a binomial tree, others straight to root. Ranks decide
+// by the number of bytes alone, so that layouts may differ between them.
+func (s *schedule) gather(me, size, root int, in span, to parts, even bool) {
+	n := in.len
+	if me == root {
+		n = to[me].len
+	}
+	switch {
+	case even && inTree(size, n):
+		s.gatherTree(me, size, root, n, in, to)
+	case me != root:
 		s.round(s.sendTo(root, in))
-		return
-	}
-	recvs := make([]transfer, 0, len(to))
-	for i := range to {
-		if i != me {
-			recvs = append(recvs, s.recvFrom(i, to[i]))
-		}
-	}
-	s.round(recvs...)
-	if !inter {
+	default:
+		s.gatherHere(me, to)
 		s.copy(to[me], in)
 	}
 }
 
-// scatter: root sends to everybody.
-func (s *schedule) scatter(me, root int, inter bool, out span, from parts) {
-	if root != rootHere && (inter || me != root) {
-		s.round(s.recvFrom(root, out))
+// gatherHere takes a part of each rank but one.
+func (s *schedule) gatherHere(but int, to parts) {
+	recvs := make([]transfer, 0, len(to))
+	for i := range to {
+		if i != but {
+			recvs = append(recvs, s.recvFrom(i, to[i]))
+		}
+	}
+	s.round(recvs...)
+}
+
+// inTree reports whether parts of n bytes each are so small that it pays to pass them on together, whoever gets them last.
+func inTree(size int, n uint32) bool {
+	return size > 3 && n > 0 && uint64(n)*uint64(size) <= smallGather
+}
+
+// subtree is how many ranks a binomial tree has from the v-th one after its root on: itself and those below it.
+func subtree(v, size int) int {
+	if v == 0 {
+		return size
+	}
+	return min(v&-v, size-v)
+}
+
+// gatherTree: each rank adds its part to those of its subtree, the k-th of which is of the k-th rank after it.
+func (s *schedule) gatherTree(me, size, root int, n uint32, in span, to parts) {
+	v := (me - root + size) % size
+	rank := func(v int) int { return (v + root) % size }
+	below := subtree(v, size)
+	if below == 1 {
+		s.round(s.sendTo(rank(v&(v-1)), in))
 		return
 	}
+	all := s.alloc(n * uint32(below))
+	part := func(k, length int) span { return all.part(uint32(k)*n, uint32(length)*n) }
+	s.copy(part(0, 1), in)
+	s.round()
+	for mask := 1; mask < below; mask *= 2 {
+		s.add(s.recvFrom(rank(v+mask), part(mask, subtree(v+mask, size))))
+	}
+	if v > 0 {
+		s.round(s.sendTo(rank(v&(v-1)), all))
+		return
+	}
+	for k := range size {
+		s.copy(to[rank(k)], part(k, 1))
+	}
+}
+
+// scatter is gather the other way: from are the parts at root.
+func (s *schedule) scatter(me, size, root int, out span, from parts, even bool) {
+	n := out.len
+	if me == root {
+		n = from[me].len
+	}
+	switch {
+	case even && inTree(size, n):
+		s.scatterTree(me, size, root, n, out, from)
+	case me != root:
+		s.round(s.recvFrom(root, out))
+	default:
+		s.scatterHere(me, from)
+		s.copy(out, from[me])
+	}
+}
+
+// scatterHere gives a part to each rank but one.
+func (s *schedule) scatterHere(but int, from parts) {
 	sends := make([]transfer, 0, len(from))
 	for i := range from {
-		if i != me {
+		if i != but {
 			sends = append(sends, s.sendTo(i, from[i]))
 		}
 	}
 	s.round(sends...)
-	if !inter {
-		s.copy(out, from[me])
+}
+
+// scatterTree: each rank gets the parts of its subtree, and passes on what is not its own.
+func (s *schedule) scatterTree(me, size, root int, n uint32, out span, from parts) {
+	v := (me - root + size) % size
+	rank := func(v int) int { return (v + root) % size }
+	below := subtree(v, size)
+	if below == 1 {
+		s.round(s.recvFrom(rank(v&(v-1)), out))
+		return
+	}
+	all := s.alloc(n * uint32(below))
+	part := func(k, length int) span { return all.part(uint32(k)*n, uint32(length)*n) }
+	if v == 0 {
+		for k := range size {
+			s.copy(part(k, 1), from[rank(k)])
+		}
+	} else {
+		s.round(s.recvFrom(rank(v&(v-1)), all))
+	}
+	s.copy(out, part(0, 1))
+	s.round()
+	for mask := 1; mask < below; mask *= 2 {
+		s.add(s.sendTo(rank(v+mask), part(mask, subtree(v+mask, size))))
 	}
 }
 
@@ -118,17 +201,26 @@ func (s *schedule) allgatherBruck(me, size int, all span) {
 	}
 }
 
-// alltoall talks to peers at growing distance, a batch at a time.
-func (s *schedule) alltoall(me, size int, from, to func(int) span) {
+// alltoall: equal small parts travel together, others go straight. Ranks decide by the number of bytes alone, so that layouts may differ between them.
+func (s *schedule) alltoall(me, size int, from, to parts, even bool) {
+	if even && size >= 8 && to[0].len <= smallExchange {
+		s.alltoallBruck(me, size, from, to)
+		return
+	}
+	s.alltoallStraight(me, size, from, to)
+}
+
+// alltoallStraight talks to peers at growing distance, a batch at a time.
+func (s *schedule) alltoallStraight(me, size int, from, to parts) {
 	var batch []transfer
 	for k := 1; k < size; k++ {
-		batch = append(batch, s.recvFrom((me-k+size)%size, to((me-k+size)%size)), s.sendTo((me+k)%size, from((me+k)%size)))
+		batch = append(batch, s.recvFrom((me-k+size)%size, to[(me-k+size)%size]), s.sendTo((me+k)%size, from[(me+k)%size]))
 		if len(batch) == 2*exchangeBatch || k == size-1 {
 			s.round(batch...)
 			batch = nil
 		}
 	}
-	s.copy(to(me), from(me))
+	s.copy(to[me], from[me])
 }
 
 // alltoallBruck sends small parts of equal length together: in step k all those whose distance has bit k set.

@@ -58,7 +58,7 @@ func (g *plan) interAllreduce(in, out span, r *reduction) {
 	} else {
 		g.local(func() {
 			to := make(parts, g.size)
-			g.s.gather(g.me, 0, false, span{}, to)
+			g.s.gather(g.me, g.size, 0, span{}, to, true)
 		})
 	}
 	if g.me == 0 {
@@ -68,18 +68,12 @@ func (g *plan) interAllreduce(in, out span, r *reduction) {
 }
 
 // interReduceScatter gives each group the other's result, in parts. The groups' totals are equal.
-func (g *plan) interReduceScatter(in, mine span, part func(span) func(int) span, r *reduction) {
+func (g *plan) interReduceScatter(in, mine span, part func(span) parts, r *reduction) {
 	sum := g.reduceFirst(in, r)
 	var got span
 	if g.me == 0 {
 		got = g.s.alloc(in.len)
 		g.s.round(g.s.recvFrom(0, got), g.s.sendTo(0, sum))
 	}
-	g.local(func() {
-		from := make(parts, g.size)
-		for i := range from {
-			from[i] = part(got)(i)
-		}
-		g.s.scatter(g.me, 0, false, mine, from)
-	})
+	g.local(func() { g.s.scatter(g.me, g.size, 0, mine, part(got), false) })
 }

@@ -97,12 +97,9 @@ func planAllreduce(g *plan, a allreduceArgs) error {
 		return err
 	}
 	g.compute(in, out, func(in, out span) {
-		switch {
-		case g.c.inter():
+		if g.c.inter() {
 			g.interAllreduce(in, out, r)
-		case r.op.fn == 0 && in.len >= largeReduction && g.size > 2:
-			g.s.allreduceHalving(g.me, g.size, in, out, r)
-		default:
+		} else {
 			g.s.allreduce(g.me, g.size, in, out, r)
 		}
 	})
@@ -199,25 +196,17 @@ func (g *plan) reduceScatter(a reduceScatterArgs, counts []int64) error {
 	for i, n := range counts {
 		at[i+1] = at[i] + uint32(n*r.typ.size)
 	}
-	part := func(s span) func(i int) span {
-		return func(i int) span { return s.part(at[i], at[i+1]-at[i]) }
+	cut := func(s span) parts {
+		all := make(parts, g.size)
+		for i := range all {
+			all[i] = s.part(at[i], at[i+1]-at[i])
+		}
+		return all
 	}
-	switch {
-	case g.c.inter():
-		g.interReduceScatter(flat, mine, part, r)
-	case r.op.commutes && r.op.fn == 0 && in.len >= largeReduction && !place:
-		g.s.reduceScatterPairs(g.me, g.size, part(flat), mine, r)
-	default:
-		var all span
-		if g.me == 0 {
-			all = g.s.alloc(flat.len)
-		}
-		g.s.reduce(g.me, g.size, 0, flat, all, r)
-		from := make(parts, g.size)
-		for i := range from {
-			from[i] = part(all)(i)
-		}
-		g.s.scatter(g.me, 0, false, mine, from)
+	if g.c.inter() {
+		g.interReduceScatter(flat, mine, cut, r)
+	} else {
+		g.s.reduceScatter(g.me, g.size, flat, mine, cut, r, place)
 	}
 	g.s.copy(out, mine)
 	return nil

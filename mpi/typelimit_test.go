@@ -113,3 +113,34 @@ func TestDamagedDarray(t *testing.T) {
 		}
 	}
 }
+
+// TestQuestionsCostWhatTheTypeIs: what asks about a type of very many elements does not go from one to the next, nor through a type as often as others
+// refer to it.
+func TestQuestionsCostWhatTheTypeIs(t *testing.T) {
+	const list, status, name = 8192, 9000, 9100
+	hungry(t, 1, 1<<30, func(g *guest) {
+		wide := func(at uint32) int64 { return int64(order.Uint64(g.mem[at:])) }
+		copy(g.mem[name:], "external32\x00")
+		g.setInts(72, tInt)
+		basics := int64(1)
+		for range 45 { // each of the one before, twice, and apart
+			g.setInts(list, 1, 1, 0, 64, g.int(72), g.int(72))
+			require.EqualValues(t, success, g.call("MPI_Type_create_struct", 2, list, list+8, list+16, 72))
+			basics *= 2
+			g.call("MPI_Type_create_resized", g.int(72), 0, 64, 72)
+		}
+		g.call("MPI_Type_commit", 72)
+		g.call("MPI_Status_set_elements_c", status, g.int(72), int(basics-1))
+		g.call("MPI_Get_elements_c", status, g.int(72), 80)
+		require.Equal(t, basics-1, wide(80))
+		g.call("MPI_Pack_external_size_c", name, 3, g.int(72), 80)
+		require.Equal(t, 12*basics, wide(80))
+
+		g.call("MPI_Type_contiguous", 0, tInt, 72)
+		g.call("MPI_Type_commit", 72)
+		order.PutUint64(g.mem[80:], 5)
+		require.EqualValues(t, success, g.call("MPI_Pack_external_c", name, sbuf, 1<<62, g.int(72), rbuf, 100, 80))
+		require.EqualValues(t, success, g.call("MPI_Unpack_external_c", name, rbuf, 100, 80, sbuf, 1<<62, g.int(72)))
+		require.EqualValues(t, 5, wide(80))
+	})
+}
