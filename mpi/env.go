@@ -73,8 +73,6 @@ func callFinalized(p *Proc, a args) (uint64, error) {
 	return success, p.putInt(a.u32(0), truth(p.finalized))
 }
 
-func truth(b bool) int { return pick(b, 1, 0) }
-
 // callAbort ends the whole app, whichever communicator is given (section 9.5
 // leaves this to the implementation).
 func callAbort(p *Proc, a args) (uint64, error) {

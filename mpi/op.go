@@ -202,10 +202,3 @@ func integers[T integer](op uint32, dst, left, right []byte) {
 		copy(dst, raw(d))
 	}
 }
-
-func pick[T any](first bool, a, b T) T {
-	if first {
-		return a
-	}
-	return b
-}
