@@ -7,7 +7,7 @@ func (g *plan) reduction(typ, op uint32) (*reduction, error) {
 		return nil, err
 	}
 	o, err := g.p.reducer(op, t)
-	g.reduces = reduction{o, t}
+	g.reduces = reduction{op: o, typ: t}
 	return &g.reduces, err
 }
 
