@@ -148,7 +148,7 @@ func (p *Proc) Invoke(c *Call, params []uint64) (uint64, error) {
 	}
 	if !c.any && (!p.initialized || p.finalized) && len(p.sessions.items) == 0 {
 		when := pick(p.finalized, "after MPI_Finalize", "before MPI_Init")
-		return 0, p.abort(c, params, &callError{mpiError: mpiError{errOther, "called " + when + ", outside of MPI_Init .. MPI_Finalize"}})
+		return 0, p.abort(c, params, &callError{mpiError: mpiError{class: errOther, why: "called " + when + ", outside of MPI_Init .. MPI_Finalize"}})
 	}
 	// A callback of the running call may make calls of its own.
 	p.running = running{call: c, args: params, depth: outer.depth + 1}
@@ -176,7 +176,7 @@ type running struct {
 // dispatch runs the call, or what is left of it, and applies the error handler.
 func (p *Proc) dispatch(c *Call, v []uint64) (uint64, error) {
 	if s := p.running.resumed; s != nil && !s.is(c, v) {
-		return 0, p.abort(c, v, &callError{mpiError: mpiError{errIntern, "a frozen " + s.call + " was not made again first"}})
+		return 0, p.abort(c, v, &callError{mpiError: mpiError{class: errIntern, why: "a frozen " + s.call + " was not made again first"}})
 	}
 	if len(p.active) > 0 {
 		if err := p.progress(); err != nil {

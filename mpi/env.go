@@ -31,7 +31,7 @@ func envCalls() []entry {
 // callInit initializes the library; doing it twice is an error (section 11.2.1).
 func callInit(p *Proc, _ args) (uint64, error) {
 	if p.initialized {
-		return 0, &callError{mpiError: mpiError{errOther, "MPI is initialized already"}, fatal: true}
+		return 0, &callError{mpiError: mpiError{class: errOther, why: "MPI is initialized already"}, fatal: true}
 	}
 	p.initialized = true
 	return success, nil

@@ -51,8 +51,8 @@ func (p *Proc) join(c *comm, leader int, peer *comm, remote Rank, tag int, out u
 				s.seed = order.AppendUint32(s.seed, uint32(r))
 			}
 			context := peer.context(contextPrivate)
-			s.round(transfer{true, remote, context, int32(tag), both.part(half, half)},
-				transfer{false, remote, context, int32(tag), both.part(0, uint32(len(s.seed)))})
+			s.round(transfer{recv: true, peer: remote, context: context, tag: int32(tag), buf: both.part(half, half)},
+				transfer{peer: remote, context: context, tag: int32(tag), buf: both.part(0, uint32(len(s.seed)))})
 		}
 		s.bcast(c.me, c.size(), leader, both)
 		r, err := p.scheduled(s, true)

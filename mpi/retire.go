@@ -97,7 +97,7 @@ func (f *failures) result() error {
 	if f.first == nil {
 		return nil
 	}
-	return &callError{mpiError: mpiError{errInStatus, f.first.Error()}, comm: f.first.comm}
+	return &callError{mpiError: mpiError{class: errInStatus, why: f.first.Error()}, comm: f.first.comm}
 }
 
 // retireAll ends all requests of a list.

@@ -22,7 +22,7 @@ var instead = []struct{ prefix, use string }{ //nolint:gochecknoglobals // an im
 // handler, so that no program goes on as if the call had worked.
 func unsupported(name string) func(*Proc, []slot, []uint64) (uint64, error) {
 	return func(*Proc, []slot, []uint64) (uint64, error) {
-		return 0, &callError{mpiError: mpiError{errUnsupported, name + " is not supported: " + hint(name)}, fatal: true}
+		return 0, &callError{mpiError: mpiError{class: errUnsupported, why: name + " is not supported: " + hint(name)}, fatal: true}
 	}
 }
 
