@@ -1,9 +1,5 @@
 package mpi
 
-// The algorithms depend on rank, size and byte counts only, never on where
-// ranks are. Reductions combine neighbouring blocks of ranks, lower ranks left,
-// so a result is the same on every rank and every placement.
-
 const (
 	// exchangeBatch is how many peers an all-to-all talks to at a time.
 	exchangeBatch = 16
@@ -17,14 +13,14 @@ const (
 	smallGather = 64 << 10
 )
 
-// barrier: dissemination; after round k a rank has heard of 2^(k+1) ranks.
+// barrier plans a dissemination: after round k a rank has heard of 2^(k+1) ranks.
 func (s *schedule) barrier(me, size int) {
 	for d := 1; d < size; d *= 2 {
 		s.round(s.sendTo((me+d)%size, span{}), s.recvFrom((me-d+size)%size, span{}))
 	}
 }
 
-// bcast: a binomial tree from root; a large contiguous one is scattered first, and the parts go round. Ranks decide
+// bcast plans a binomial tree from root; a large contiguous one is scattered first, and the parts go round. Ranks decide
 // by the number of bytes alone, so that layouts may differ between them.
 func (s *schedule) bcast(me, size, root int, buf span) {
 	if buf.len >= largeBcast && size > 3 {
@@ -74,7 +70,7 @@ func (s *schedule) bcastParts(me, size, root int, buf span) {
 	}
 }
 
-// reduce: a binomial tree to rank 0, whatever the root, so that all roots get
+// reduce plans a binomial tree to rank 0, whatever the root, so that all roots get
 // equal bits; then on to root. out is used at root only.
 func (s *schedule) reduce(me, size, root int, in, out span, r *reduction) {
 	cur, acc, tmp := in, span{}, span{}
@@ -128,7 +124,7 @@ func fold(me, size int) (power, folded, v int, rank func(int) int) {
 	}
 }
 
-// allreduce: large data is reduced in parts by different ranks. Ranks decide by the number of bytes alone. The program's own operations
+// allreduce plans a reduction whose result all ranks get: large data is reduced in parts by different ranks. Ranks decide by the number of bytes alone. The program's own operations
 // want whole vectors.
 func (s *schedule) allreduce(me, size int, in, out span, r *reduction) {
 	if r.op.fn == 0 && in.len >= largeReduction && size > 2 {
@@ -220,7 +216,7 @@ func (s *schedule) allreduceHalving(me, size int, in, out span, r *reduction) {
 	}
 }
 
-// reduceScatter: all parts are reduced, each for its rank; part cuts a span into them. What is large goes straight to where it is reduced, where the order
+// reduceScatter plans a reduction of all parts, each for its rank; part cuts a span into them. What is large goes straight to where it is reduced, where the order
 // of operands may change and in is not where mine is; else everything is reduced at rank 0.
 func (s *schedule) reduceScatter(me, size int, in, mine span, part func(span) parts, r *reduction, place bool) {
 	if r.op.commutes && r.op.fn == 0 && in.len >= largeReduction && !place {
@@ -247,7 +243,7 @@ func (s *schedule) reduceScatterPairs(me, size int, in parts, mine span, r *redu
 	}
 }
 
-// scan: recursive doubling. part is the reduction over the last 2^k ranks up to
+// scan plans a prefix reduction by recursive doubling. part is the reduction over the last 2^k ranks up to
 // this one; out collects the parts to the left. An exclusive scan starts empty,
 // and leaves rank 0's out alone (MPI 5.0 section 6.11.2).
 func (s *schedule) scan(me, size int, in, out span, r *reduction, exclusive bool) {

@@ -47,15 +47,17 @@ func (c *contents) subarray(old *datatype) ([]block, []int64, error) {
 // maxDarrayBlocks is how many runs of indices all dimensions of a process's part may have together.
 const maxDarrayBlocks = 1 << 24
 
-// dimension of a distributed array.
+// dimension is one of a distributed array.
 type dimension struct{ size, distribution, arg, procs int64 }
 
+// dimension is the i-th of a distributed array.
 func (c *contents) dimension(i int) dimension {
 	n := int(c.ints[2])
 	at := func(k int) int64 { return c.ints[3+k*n+i] }
 	return dimension{at(0), at(1), at(2), at(3)}
 }
 
+// check fails for what no array can be distributed as.
 func (d dimension) check() error {
 	switch d.distribution {
 	case distributeNone:

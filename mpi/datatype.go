@@ -55,7 +55,10 @@ func (p *piece) size() int64 {
 	return p.n * p.run
 }
 
-func (t *datatype) extent() int64    { return t.ub - t.lb }
+// extent is how far one element is from the next, in bytes.
+func (t *datatype) extent() int64 { return t.ub - t.lb }
+
+// predefined reports whether the type is one of the standard's, which all ranks share.
 func (t *datatype) predefined() bool { return t.made.combiner == combinerNamed }
 
 // block is a part of a type map as its constructor says it: n elements of a type, stride bytes apart.

@@ -3,6 +3,7 @@ package mpi
 // parts are n buffers of a collective, one for each rank.
 type parts []span
 
+// at is the i-th part.
 func (x parts) at(i int) span { return x[i] }
 
 // whole is one span that holds all parts, if they follow each other without gaps.
@@ -17,7 +18,7 @@ func (x parts) whole() (span, bool) {
 	return all, all.typ == nil
 }
 
-// gather: to are where root keeps the parts. Equal small parts go along a binomial tree, others straight to root. Ranks decide
+// gather plans that root gets a part of each rank: to are where it keeps the parts. Equal small parts go along a binomial tree, others straight to root. Ranks decide
 // by the number of bytes alone, so that layouts may differ between them.
 func (s *schedule) gather(me, size, root int, in span, to parts, even bool) {
 	n := in.len
@@ -137,7 +138,7 @@ func (s *schedule) scatterTree(me, size, root int, n uint32, out span, from part
 	}
 }
 
-// allgather: each rank's own part is in place. Equal small parts go in doubling runs, others round the ring. Ranks decide
+// allgather plans that every rank gets all parts: its own part is in place. Equal small parts go in doubling runs, others round the ring. Ranks decide
 // by the number of bytes alone, so that layouts may differ between them.
 func (s *schedule) allgather(me, size int, to parts, even bool) {
 	n := to[me].len
@@ -201,7 +202,7 @@ func (s *schedule) allgatherBruck(me, size int, all span) {
 	}
 }
 
-// alltoall: equal small parts travel together, others go straight. Ranks decide by the number of bytes alone, so that layouts may differ between them.
+// alltoall plans that each rank has a part for each: equal small parts travel together, others go straight. Ranks decide by the number of bytes alone, so that layouts may differ between them.
 func (s *schedule) alltoall(me, size int, from, to parts, even bool) {
 	if even && size >= 8 && to[0].len <= smallExchange {
 		s.alltoallBruck(me, size, from, to)

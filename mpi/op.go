@@ -41,6 +41,7 @@ func checkOp(op *operation, t *datatype) error {
 	return nil
 }
 
+// opFits reports whether an operation is defined for basic types of a class (MPI 5.0 section 6.9.2).
 func opFits(op uint32, class typeClass) bool {
 	whole := class == signedType || class == unsignedType
 	switch op {

@@ -2,9 +2,10 @@ package mpi
 
 import "sync"
 
-// class of a basic datatype: which operations it takes (MPI 5.0 section 6.9.2).
+// typeClass of a basic datatype: which operations it takes (MPI 5.0 section 6.9.2).
 type typeClass uint8
 
+// Classes of basic datatypes.
 const (
 	opaqueType   typeClass = iota // moved, never computed with
 	signedType                    // C and Fortran integers, and the multi-language AINT, COUNT, OFFSET
@@ -162,6 +163,7 @@ func pairOf(value, index *datatype) *datatype {
 	return t
 }
 
+// roundUp is the least multiple of to that is not below v.
 func roundUp(v, to int64) int64 { return (v + to - 1) / to * to }
 
 // pair returns what a pair type is made of.

@@ -98,11 +98,15 @@ func (s *schedule) copy(dst, src span) {
 	}
 }
 
+// sendTo is a send to the peer-th of the ranks.
 func (s *schedule) sendTo(peer int, buf span) transfer { return s.transfer(false, peer, 0, buf) }
+
+// recvFrom is a receive from the peer-th of the ranks.
 func (s *schedule) recvFrom(peer int, buf span) transfer {
 	return s.transfer(true, peer, 0, buf)
 }
 
+// transfer is a send or receive whose slot tells it apart from others between the same two ranks.
 func (s *schedule) transfer(recv bool, peer, slot int, buf span) transfer {
 	return transfer{recv, s.ranks[peer], s.context, s.tag + int32(slot), buf}
 }

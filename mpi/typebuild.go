@@ -83,6 +83,7 @@ func times(a, b int64) int64 {
 	return pick(a < 0 != (b < 0), int64(-most), int64(most))
 }
 
+// magnitude is how far a number is from 0.
 func magnitude(v int64) uint64 {
 	if v < 0 {
 		return -uint64(v)
