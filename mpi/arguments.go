@@ -44,6 +44,11 @@ func bindValue[T any](f func(*Proc, T) (uint64, error)) body {
 	}}
 }
 
+// bindBlind is bindValue for a function that looks at none of its parameters, whatever they are.
+func bindBlind(f func(*Proc) (uint64, error)) body {
+	return body{run: func(p *Proc, _ []slot, _ []uint64) (uint64, error) { return f(p) }}
+}
+
 // as has fields stand for parameters of other names: field, parameter, and so on. One piece of code may serve several functions
 // so, where the standard calls the same thing by several names.
 func (b body) as(pairs ...string) body {
@@ -92,6 +97,9 @@ func fill(args unsafe.Pointer, plan []slot, v []uint64) {
 
 // plan compares the arguments with a function's parameters, and says where these go. What does not fit is a programmer error and panics.
 func (b body) plan(name string, params []param) []slot {
+	if b.args == nil {
+		return nil
+	}
 	fields := flatten(b.args, 0)
 	if len(fields) != len(params) {
 		panic(fmt.Sprintf("mpi: %s has %d parameters, its code takes %d: %v", name, len(params), len(fields), b.args))
@@ -104,11 +112,12 @@ func (b body) plan(name string, params []param) []slot {
 		if field == "_" {
 			field = f.Tag.Get("mpi")
 		}
+		same := sameName(field, p.name)
 		if other, ok := b.renamed[field]; ok {
-			field = other
+			same = other == p.name
 			renamed++
 		}
-		if !sameName(field, p.name) {
+		if !same {
 			panic(fmt.Sprintf("mpi: parameter %d of %s is %s, its code calls it %s", i+1, name, p.name, field))
 		}
 		form, ok := formOf(f.Type.Kind(), p.kind)

@@ -28,50 +28,61 @@ func (a *attributes) find(k *keyval) int {
 // attributeCalls are the functions about attributes.
 func attributeCalls() []entry {
 	calls := []entry{
-		{name: "MPI_Keyval_create", impl: createKeyval(kindComm)},
-		{name: "MPI_Keyval_free", impl: callKeyvalFree},
-		{name: "MPI_Attr_put", impl: setAttribute(kindComm)},
-		{name: "MPI_Attr_get", impl: getAttribute(kindComm)},
-		{name: "MPI_Attr_delete", impl: deleteAttribute(kindComm)},
+		{name: "MPI_Keyval_create", impl: createKeyval(kindComm).as("copyAttrFn", "copy_fn", "deleteAttrFn", "delete_fn")},
+		{name: "MPI_Keyval_free", impl: bind(callKeyvalFree)},
+		{name: "MPI_Attr_put", impl: setAttribute(kindComm).as("object", "comm")},
+		{name: "MPI_Attr_get", impl: getAttribute(kindComm).as("object", "comm")},
+		{name: "MPI_Attr_delete", impl: deleteAttribute(kindComm).as("object", "comm")},
 	}
-	for name, kind := range map[string]objectKind{"MPI_Comm_": kindComm, "MPI_Type_": kindType, "MPI_Win_": kindWin} {
+	for _, r := range []struct {
+		kind           objectKind
+		prefix, object string
+	}{{kindComm, "comm", "comm"}, {kindType, "type", "datatype"}, {kindWin, "win", "win"}} {
+		name, keyval := "MPI_"+string(r.prefix[0]-0x20)+r.prefix[1:]+"_", r.prefix+"_keyval"
+		create := createKeyval(r.kind).as("keyval", keyval, "copyAttrFn", r.prefix+"_copy_attr_fn", "deleteAttrFn", r.prefix+"_delete_attr_fn")
 		calls = append(calls,
-			entry{name: name + "create_keyval", impl: createKeyval(kind)},
-			entry{name: name + "free_keyval", impl: callKeyvalFree},
-			entry{name: name + "set_attr", impl: setAttribute(kind)},
-			entry{name: name + "get_attr", impl: getAttribute(kind)},
-			entry{name: name + "delete_attr", impl: deleteAttribute(kind)})
+			entry{name: name + "create_keyval", impl: create},
+			entry{name: name + "free_keyval", impl: bind(callKeyvalFree).as("keyval", keyval)},
+			entry{name: name + "set_attr", impl: setAttribute(r.kind).as("object", r.object, "keyval", keyval)},
+			entry{name: name + "get_attr", impl: getAttribute(r.kind).as("object", r.object, "keyval", keyval)},
+			entry{name: name + "delete_attr", impl: deleteAttribute(r.kind).as("object", r.object, "keyval", keyval)})
 	}
 	return calls
 }
 
-func createKeyval(kind objectKind) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		if _, err := p.handles(a.u32(2), 1); err != nil {
-			return 0, err
-		}
-		k := &keyval{kind: kind, copyFn: a.u32(0), deleteFn: a.u32(1), extraState: a.u32(3)}
-		var err error
-		if k.handle, err = p.keyvals.add(k, p.w.cfg.MaxObjects); err != nil {
-			return 0, err
-		}
-		return success, p.putWord(a.u32(2), k.handle)
-	}
+type createKeyvalArgs struct {
+	copyAttrFn, deleteAttrFn, keyval, extraState address
 }
 
+func createKeyval(kind objectKind) body {
+	return bind(func(p *Proc, a createKeyvalArgs) error {
+		if _, err := p.handles(a.keyval, 1); err != nil {
+			return err
+		}
+		k := &keyval{kind: kind, copyFn: a.copyAttrFn, deleteFn: a.deleteAttrFn, extraState: a.extraState}
+		var err error
+		if k.handle, err = p.keyvals.add(k, p.w.cfg.MaxObjects); err != nil {
+			return err
+		}
+		return p.putWord(a.keyval, k.handle)
+	})
+}
+
+type keyvalFreeArgs struct{ keyval address }
+
 // callKeyvalFree forgets a key; attributes that have it stay, and keep it usable.
-func callKeyvalFree(p *Proc, a args) (uint64, error) {
-	h, err := p.word(a.u32(0))
+func callKeyvalFree(p *Proc, a keyvalFreeArgs) error {
+	h, err := p.word(a.keyval)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	k := p.keyvals.get(h)
 	if k == nil {
-		return 0, keyError(h)
+		return keyError(h)
 	}
 	k.freed = true
 	p.unused(k)
-	return success, p.putInt(a.u32(0), keyInvalid)
+	return p.putInt(a.keyval, keyInvalid)
 }
 
 // unused forgets a key that was freed and has no attributes left.
@@ -139,79 +150,91 @@ func (p *Proc) lookup(kind objectKind, handle uint32) (*keyval, error) {
 	return k, nil
 }
 
-func setAttribute(kind objectKind) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		list, on, err := p.holder(kind, a.u32(0))
-		if err != nil {
-			return 0, err
-		}
-		k, err := p.lookup(kind, a.u32(1))
-		if err != nil {
-			return 0, on.raise(err)
-		}
-		if i := list.find(k); i >= 0 { // the old value is deleted first
-			if err := p.callDelete(a.u32(0), list.list[i]); err != nil {
-				return 0, on.raise(err)
-			}
-			if i := list.find(k); i >= 0 {
-				list.list[i].value = a.u32(2)
-				return success, nil
-			}
-		}
-		list.add(attribute{k, a.u32(2)})
-		return success, nil
-	}
+type setAttributeArgs struct {
+	object, keyval handle
+	attributeVal   address
 }
 
-func getAttribute(kind objectKind) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		list, on, err := p.holder(kind, a.u32(0))
+func setAttribute(kind objectKind) body {
+	return bind(func(p *Proc, a setAttributeArgs) error {
+		list, on, err := p.holder(kind, a.object)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		value, found, err := p.predefinedAttribute(kind, a.u32(0), a.u32(1))
+		k, err := p.lookup(kind, a.keyval)
 		if err != nil {
-			return 0, on.raise(err)
+			return on.raise(err)
 		}
-		if !found && (a.u32(1) >= maxKeyPredefined || a.u32(1) == keyInvalid) {
-			k, err := p.lookup(kind, a.u32(1))
+		if i := list.find(k); i >= 0 { // the old value is deleted first
+			if err := p.callDelete(a.object, list.list[i]); err != nil {
+				return on.raise(err)
+			}
+			if i := list.find(k); i >= 0 {
+				list.list[i].value = a.attributeVal
+				return nil
+			}
+		}
+		list.add(attribute{k, a.attributeVal})
+		return nil
+	})
+}
+
+type getAttributeArgs struct {
+	object, keyval     handle
+	attributeVal, flag address
+}
+
+func getAttribute(kind objectKind) body {
+	return bind(func(p *Proc, a getAttributeArgs) error {
+		list, on, err := p.holder(kind, a.object)
+		if err != nil {
+			return err
+		}
+		value, found, err := p.predefinedAttribute(kind, a.object, a.keyval)
+		if err != nil {
+			return on.raise(err)
+		}
+		if !found && (a.keyval >= maxKeyPredefined || a.keyval == keyInvalid) {
+			k, err := p.lookup(kind, a.keyval)
 			if err != nil {
-				return 0, on.raise(err)
+				return on.raise(err)
 			}
 			if i := list.find(k); i >= 0 {
 				value, found = list.list[i].value, true
 			}
 		}
 		if found {
-			err = p.putWord(a.u32(2), value)
+			err = p.putWord(a.attributeVal, value)
 		}
 		if err == nil {
-			err = p.putInt(a.u32(3), truth(found))
+			err = p.putInt(a.flag, truth(found))
 		}
-		return success, on.raise(err)
-	}
+		return on.raise(err)
+	})
 }
 
-func deleteAttribute(kind objectKind) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		list, on, err := p.holder(kind, a.u32(0))
+type deleteAttributeArgs struct{ object, keyval handle }
+
+func deleteAttribute(kind objectKind) body {
+	return bind(func(p *Proc, a deleteAttributeArgs) error {
+		list, on, err := p.holder(kind, a.object)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		k, err := p.lookup(kind, a.u32(1))
+		k, err := p.lookup(kind, a.keyval)
 		if err != nil {
-			return 0, on.raise(err)
+			return on.raise(err)
 		}
 		i := list.find(k)
 		if i < 0 {
-			return 0, on.raise(fail(errKeyval, "the object has no attribute of that key"))
+			return on.raise(fail(errKeyval, "the object has no attribute of that key"))
 		}
-		if err := p.callDelete(a.u32(0), list.list[i]); err != nil {
-			return 0, on.raise(err)
+		if err := p.callDelete(a.object, list.list[i]); err != nil {
+			return on.raise(err)
 		}
 		p.remove(list, k)
-		return success, nil
-	}
+		return nil
+	})
 }
 
 // callDelete runs an attribute's delete function.

@@ -23,29 +23,11 @@ type Call struct {
 	quick  func(p *Proc, v []uint64) bool // does the whole call, or nothing of it; nil: there is no such way
 }
 
-// args are a call's parameters. In a large-count function (MPI 5.0 section 2.5.8) what is an int or
-// MPI_Aint elsewhere has 64 bits: count, displ and their arrays read the right width.
-type args struct {
-	v     []uint64
-	large bool
-}
-
-func (a args) u32(i int) uint32 { return uint32(a.v[i]) }
-func (a args) int(i int) int    { return int(int32(uint32(a.v[i]))) }
-
-// count is a parameter that is an int, or an MPI_Count in a large-count function.
-func (a args) count(i int) int64 {
-	if a.large {
-		return int64(a.v[i])
-	}
-	return int64(int32(uint32(a.v[i])))
-}
-
 // entry is one row of the tables of functions. Its signature stands in prototypes.txt; if MPI_X_c stands
 // there too, or MPI_X_x of older standards, the same code serves it, unless that has a row of its own.
 type entry struct {
 	name  string
-	impl  any // a body, or func(p *Proc, a args) (uint64, error)
+	impl  body
 	any   bool
 	quick func(p *Proc, v []uint64) bool // as Call's; of the form with ints only
 }
@@ -98,14 +80,7 @@ func newCall(name string, proto *prototype, supported map[string]entry) *Call {
 		c.stub, c.impl = true, unsupported(name)
 		return c
 	}
-	switch impl := e.impl.(type) {
-	case body:
-		c.plan, c.impl = impl.plan(name, proto.params), impl.run
-	case func(p *Proc, a args) (uint64, error):
-		c.impl = func(p *Proc, _ []slot, v []uint64) (uint64, error) { return impl(p, args{v, c.large}) }
-	default:
-		panic("mpi: no code of " + name)
-	}
+	c.plan, c.impl = e.impl.plan(name, proto.params), e.impl.run
 	return c
 }
 

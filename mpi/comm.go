@@ -72,42 +72,51 @@ func (p *Proc) intra(handle uint32) (*comm, error) {
 
 // commCalls are the functions about communicators (MPI 5.0 chapter 7).
 func commCalls() []entry {
-	get := func(f func(p *Proc, c *comm) int) func(*Proc, args) (uint64, error) {
-		return func(p *Proc, a args) (uint64, error) {
-			c, err := p.comm(a.u32(0))
-			if err != nil {
-				return 0, err
-			}
-			return success, c.on(p.putInt(a.u32(1), f(p, c)))
-		}
-	}
 	return []entry{
-		{name: "MPI_Comm_rank", impl: get(func(_ *Proc, c *comm) int { return c.me })},
-		{name: "MPI_Comm_size", impl: get(func(_ *Proc, c *comm) int { return c.size() })},
-		{name: "MPI_Comm_test_inter", impl: get(func(_ *Proc, c *comm) int { return truth(c.inter()) })},
-		{name: "MPI_Topo_test", impl: get(func(_ *Proc, c *comm) int { return c.topology.status() })},
-		{name: "MPI_Comm_remote_size", impl: callRemoteSize},
-		{name: "MPI_Comm_group", impl: callCommGroup},
-		{name: "MPI_Comm_remote_group", impl: callRemoteGroup},
-		{name: "MPI_Comm_compare", impl: callCommCompare},
-		{name: "MPI_Comm_get_name", impl: callCommGetName},
-		{name: "MPI_Comm_set_name", impl: callCommSetName},
-		{name: "MPI_Comm_free", impl: callCommFree},
-		{name: "MPI_Comm_disconnect", impl: callCommFree},
-		{name: "MPI_Comm_get_parent", impl: func(p *Proc, a args) (uint64, error) { return success, p.putWord(a.u32(0), commNull) }},
-		{name: "MPI_Comm_dup", impl: callCommDup},
-		{name: "MPI_Comm_dup_with_info", impl: callCommDupWithInfo},
-		{name: "MPI_Comm_idup", impl: callCommIdup},
-		{name: "MPI_Comm_idup_with_info", impl: callCommIdupWithInfo},
-		{name: "MPI_Comm_create", impl: callCommCreate},
-		{name: "MPI_Comm_create_group", impl: callCommCreateGroup},
-		{name: "MPI_Comm_split", impl: callCommSplit},
-		{name: "MPI_Comm_split_type", impl: callCommSplitType},
-		{name: "MPI_Intercomm_create", impl: callIntercommCreate},
-		{name: "MPI_Intercomm_create_from_groups", impl: callIntercommFromGroups},
-		{name: "MPI_Intercomm_merge", impl: callIntercommMerge},
+		{name: "MPI_Comm_rank", impl: commValue(func(c *comm) int { return c.me }).as("value", "rank")},
+		{name: "MPI_Comm_size", impl: commValue(func(c *comm) int { return c.size() }).as("value", "size")},
+		{name: "MPI_Comm_test_inter", impl: commValue(func(c *comm) int { return truth(c.inter()) }).as("value", "flag")},
+		{name: "MPI_Topo_test", impl: commValue(func(c *comm) int { return c.topology.status() }).as("value", "status")},
+		{name: "MPI_Comm_remote_size", impl: bind(callRemoteSize)},
+		{name: "MPI_Comm_group", impl: bind(callCommGroup)},
+		{name: "MPI_Comm_remote_group", impl: bind(callRemoteGroup)},
+		{name: "MPI_Comm_compare", impl: bind(callCommCompare)},
+		{name: "MPI_Comm_get_name", impl: bind(callCommGetName)},
+		{name: "MPI_Comm_set_name", impl: bind(callCommSetName)},
+		{name: "MPI_Comm_free", impl: bind(callCommFree)},
+		{name: "MPI_Comm_disconnect", impl: bind(callCommFree)},
+		{name: "MPI_Comm_get_parent", impl: bind(func(p *Proc, a getParentArgs) error { return p.putWord(a.parent, commNull) })},
+		{name: "MPI_Comm_dup", impl: bind(callCommDup)},
+		{name: "MPI_Comm_dup_with_info", impl: bind(callCommDupWithInfo)},
+		{name: "MPI_Comm_idup", impl: bind(callCommIdup)},
+		{name: "MPI_Comm_idup_with_info", impl: bind(callCommIdupWithInfo)},
+		{name: "MPI_Comm_create", impl: bind(callCommCreate)},
+		{name: "MPI_Comm_create_group", impl: bind(callCommCreateGroup)},
+		{name: "MPI_Comm_split", impl: bind(callCommSplit)},
+		{name: "MPI_Comm_split_type", impl: bind(callCommSplitType)},
+		{name: "MPI_Intercomm_create", impl: bind(callIntercommCreate)},
+		{name: "MPI_Intercomm_create_from_groups", impl: bind(callIntercommFromGroups)},
+		{name: "MPI_Intercomm_merge", impl: bind(callIntercommMerge)},
 	}
 }
+
+type commValueArgs struct {
+	comm  handle
+	value address
+}
+
+// commValue makes the call that stores an int that a communicator has.
+func commValue(f func(c *comm) int) body {
+	return bind(func(p *Proc, a commValueArgs) error {
+		c, err := p.comm(a.comm)
+		if err != nil {
+			return err
+		}
+		return c.on(p.putInt(a.value, f(c)))
+	})
+}
+
+type getParentArgs struct{ parent address }
 
 func (p *Proc) interComm(handle uint32) (*comm, error) {
 	c, err := p.comm(handle)
@@ -117,40 +126,53 @@ func (p *Proc) interComm(handle uint32) (*comm, error) {
 	return c, err
 }
 
-func callRemoteSize(p *Proc, a args) (uint64, error) {
-	c, err := p.interComm(a.u32(0))
-	if err != nil {
-		return 0, err
-	}
-	return success, c.on(p.putInt(a.u32(1), len(c.remote.ranks)))
+type remoteSizeArgs struct {
+	comm handle
+	size address
 }
 
-func callCommGroup(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(0))
+func callRemoteSize(p *Proc, a remoteSizeArgs) error {
+	c, err := p.interComm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	v, err := p.giveGroup(c.group.ranks, a.u32(1))
-	return v, c.on(err)
+	return c.on(p.putInt(a.size, len(c.remote.ranks)))
 }
 
-func callRemoteGroup(p *Proc, a args) (uint64, error) {
-	c, err := p.interComm(a.u32(0))
-	if err != nil {
-		return 0, err
-	}
-	v, err := p.giveGroup(c.remote.ranks, a.u32(1))
-	return v, c.on(err)
+type commGroupArgs struct {
+	comm  handle
+	group address
 }
 
-func callCommCompare(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(0))
+func callCommGroup(p *Proc, a commGroupArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	d, err := p.comm(a.u32(1))
+	return c.on(p.giveGroup(c.group.ranks, a.group))
+}
+
+func callRemoteGroup(p *Proc, a commGroupArgs) error {
+	c, err := p.interComm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
+	}
+	return c.on(p.giveGroup(c.remote.ranks, a.group))
+}
+
+type commCompareArgs struct {
+	comm1, comm2 handle
+	result       address
+}
+
+func callCommCompare(p *Proc, a commCompareArgs) error {
+	c, err := p.comm(a.comm1)
+	if err != nil {
+		return err
+	}
+	d, err := p.comm(a.comm2)
+	if err != nil {
+		return err
 	}
 	result := compareGroups(c.group, d.group)
 	if c.inter() != d.inter() {
@@ -161,50 +183,64 @@ func callCommCompare(p *Proc, a args) (uint64, error) {
 	if result == ident && c != d {
 		result = congruent
 	}
-	return success, c.on(p.putInt(a.u32(2), result))
+	return c.on(p.putInt(a.result, result))
 }
 
-func callCommGetName(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(0))
-	if err != nil {
-		return 0, err
-	}
-	return success, c.on(p.putString(a.u32(1), a.u32(2), c.name, maxObjectName))
+type commGetNameArgs struct {
+	comm                handle
+	commName, resultlen address
 }
 
-func callCommSetName(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(0))
+func callCommGetName(p *Proc, a commGetNameArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	name, err := p.cString(a.u32(1), 1<<16)
+	return c.on(p.putString(a.commName, a.resultlen, c.name, maxObjectName))
+}
+
+type commSetNameArgs struct {
+	comm     handle
+	commName address
+}
+
+func callCommSetName(p *Proc, a commSetNameArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, c.on(err)
+		return err
+	}
+	name, err := p.cString(a.commName, 1<<16)
+	if err != nil {
+		return c.on(err)
 	}
 	c.name = name[:min(len(name), maxObjectName-1)]
-	return success, nil
+	return nil
+}
+
+type commFreeArgs struct {
+	comm address
 }
 
 // callCommFree forgets a communicator. Requests that are not finished keep it (section 7.4.3).
-func callCommFree(p *Proc, a args) (uint64, error) {
-	h, err := p.word(a.u32(0))
+func callCommFree(p *Proc, a commFreeArgs) error {
+	h, err := p.word(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	c, err := p.comm(h)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if c == p.world || c == p.self {
-		return 0, c.on(fail(errComm, "a predefined communicator cannot be freed"))
+		return c.on(fail(errComm, "a predefined communicator cannot be freed"))
 	}
 	if err := p.deleteAttributes(h, &c.attrs); err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	if p.comms.get(h) != c {
-		return 0, fail(errComm, freedInside)
+		return fail(errComm, freedInside)
 	}
 	c.freed = true
 	dropFrom(p, &p.comms, h)
-	return success, p.putWord(a.u32(0), commNull)
+	return p.putWord(a.comm, commNull)
 }

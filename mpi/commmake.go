@@ -24,11 +24,11 @@ func (p *Proc) newComm(from *comm, id uint64, local, remote *group) (*comm, erro
 }
 
 // giveComm stores the handle of a new communicator, or MPI_COMM_NULL.
-func (p *Proc) giveComm(c *comm, out uint32) (uint64, error) {
+func (p *Proc) giveComm(c *comm, out uint32) error {
 	if c == nil {
-		return success, p.putWord(out, commNull)
+		return p.putWord(out, commNull)
 	}
-	return success, p.putWord(out, c.handle)
+	return p.putWord(out, c.handle)
 }
 
 // gatherBoth gathers as many bytes as mine has of every rank: of the local group, then of the other one. They are
@@ -100,23 +100,33 @@ func (p *Proc) offer() ([]byte, error) {
 	return order.AppendUint64(nil, p.newID()), nil
 }
 
-func callCommDup(p *Proc, a args) (uint64, error) { return p.dup(a.u32(0), infoNull, false, a.u32(1)) }
-
-func callCommDupWithInfo(p *Proc, a args) (uint64, error) {
-	return p.dup(a.u32(0), a.u32(1), true, a.u32(2))
+type commDupArgs struct {
+	comm    handle
+	newcomm address
 }
 
-func (p *Proc) dup(handle, hints uint32, given bool, out uint32) (uint64, error) {
+func callCommDup(p *Proc, a commDupArgs) error { return p.dup(a.comm, infoNull, false, a.newcomm) }
+
+type commDupWithInfoArgs struct {
+	comm, info handle
+	newcomm    address
+}
+
+func callCommDupWithInfo(p *Proc, a commDupWithInfoArgs) error {
+	return p.dup(a.comm, a.info, true, a.newcomm)
+}
+
+func (p *Proc) dup(handle, hints uint32, given bool, out uint32) error {
 	c, err := p.comm(handle)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	x, err := p.hints(hints)
 	if err == nil {
 		_, err = p.handles(out, 1)
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	all, err := p.contribute(c, 8, func() ([]byte, error) {
 		if err := p.roomForComm(c.ranks(), c.topology); err != nil {
@@ -125,14 +135,14 @@ func (p *Proc) dup(handle, hints uint32, given bool, out uint32) (uint64, error)
 		return p.offer()
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	d, err := p.duplicate(c, order.Uint64(all[8*c.chooser():]), pick(given, x, c.info))
 	if err != nil {
 		if bad := p.putWord(out, commNull); bad != nil {
-			return 0, bad
+			return bad
 		}
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	return p.giveComm(d, out)
 }
@@ -170,19 +180,29 @@ func (p *Proc) duplicate(c *comm, id uint64, hints *info) (*comm, error) {
 	return d, nil
 }
 
-func callCommIdup(p *Proc, a args) (uint64, error) {
-	return p.idup(a.u32(0), infoNull, false, a.u32(1), a.u32(2))
+type commIdupArgs struct {
+	comm             handle
+	newcomm, request address
 }
 
-func callCommIdupWithInfo(p *Proc, a args) (uint64, error) {
-	return p.idup(a.u32(0), a.u32(1), true, a.u32(2), a.u32(3))
+func callCommIdup(p *Proc, a commIdupArgs) error {
+	return p.idup(a.comm, infoNull, false, a.newcomm, a.request)
+}
+
+type commIdupWithInfoArgs struct {
+	comm, info       handle
+	newcomm, request address
+}
+
+func callCommIdupWithInfo(p *Proc, a commIdupWithInfoArgs) error {
+	return p.idup(a.comm, a.info, true, a.newcomm, a.request)
 }
 
 // idup makes the communicator at once; it may be used when its id has come (MPI 5.0 section 7.4.2).
-func (p *Proc) idup(handle, hints uint32, given bool, out, request uint32) (uint64, error) {
+func (p *Proc) idup(handle, hints uint32, given bool, out, request uint32) error {
 	c, err := p.comm(handle)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	x, err := p.hints(hints)
 	for _, ptr := range []uint32{out, request} {
@@ -191,14 +211,14 @@ func (p *Proc) idup(handle, hints uint32, given bool, out, request uint32) (uint
 		}
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	s := newSketch(c)
 	b, _ := p.offer()
 	s.gatherBoth(b)
 	r, err := p.scheduled(s, false)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	seq := c.collSeq
 	d, err := p.duplicate(c, 0, pick(given, x, c.info))
@@ -206,16 +226,16 @@ func (p *Proc) idup(handle, hints uint32, given bool, out, request uint32) (uint
 		if p.freeRequest(r); c.collSeq == seq { // the program's functions have begun none
 			c.collSeq--
 		}
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	r.coll.made, r.coll.madeAt = d, uint32(8*c.chooser())
 	if err := p.launch(r); err != nil {
-		return 0, err
+		return err
 	}
-	if _, err := p.giveComm(d, out); err != nil {
-		return 0, err
+	if err := p.giveComm(d, out); err != nil {
+		return err
 	}
-	return success, p.putWord(request, baseRequest+r.index)
+	return p.putWord(request, baseRequest+r.index)
 }
 
 // member is what a rank says about its place in a new communicator.
@@ -292,43 +312,56 @@ func (p *Proc) regroup(c *comm, t *topology, mine func() (color int64, key int32
 	return p.newComm(c, id, local, remote)
 }
 
-func callCommSplit(p *Proc, a args) (uint64, error) {
-	color := int64(a.int(1))
-	return p.split(a, color, func(*comm) error {
+type commSplitArgs struct {
+	comm       handle
+	color, key int
+	newcomm    address
+}
+
+func callCommSplit(p *Proc, a commSplitArgs) error {
+	color := int64(a.color)
+	return p.split(a.comm, color, func(*comm) error {
 		if color < 0 && color != noColor {
 			return fail(errArg, "color is %d", color)
 		}
 		return nil
-	}, a.int(2), a.u32(3))
+	}, a.key, a.newcomm)
 }
 
 // split checks, regroups and stores the result.
-func (p *Proc) split(a args, color int64, check func(*comm) error, key int, out uint32) (uint64, error) {
-	c, err := p.comm(a.u32(0))
+func (p *Proc) split(from handle, color int64, check func(*comm) error, key int, out address) error {
+	c, err := p.comm(from)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if _, err := p.handles(out, 1); err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	d, err := p.regroup(c, nil, func() (int64, int32, error) { return color, int32(key), check(c) })
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	return p.giveComm(d, out)
 }
 
+type commSplitTypeArgs struct {
+	comm           handle
+	splitType, key int
+	info           handle
+	newcomm        address
+}
+
 // callCommSplitType: MPI_COMM_TYPE_SHARED joins the ranks that are on one host at this moment. Of hardware inside a host
 // nothing is known: those kinds give MPI_COMM_NULL (MPI 5.0 section 7.4.2).
-func callCommSplitType(p *Proc, a args) (uint64, error) {
+func callCommSplitType(p *Proc, a commSplitTypeArgs) error {
 	h := fnv.New64a()
 	h.Write([]byte(p.w.cfg.Host))
 	color := int64(h.Sum64() >> 1)
-	switch a.int(1) {
+	switch a.splitType {
 	case splitShared:
 	case splitHWGuided, splitResource:
 		color = noColor
-		if x, err := p.hints(a.u32(3)); err == nil {
+		if x, err := p.hints(a.info); err == nil {
 			if i := x.find("mpi_hw_resource_type"); i >= 0 && x.pairs[i][1] == "mpi_shared_memory" {
 				color = int64(h.Sum64() >> 1)
 			}
@@ -336,27 +369,32 @@ func callCommSplitType(p *Proc, a args) (uint64, error) {
 	default:
 		color = noColor
 	}
-	return p.split(a, color, func(*comm) error {
-		if t := a.int(1); t != undefined && (t < splitShared || t > splitResource) {
+	return p.split(a.comm, color, func(*comm) error {
+		if t := a.splitType; t != undefined && (t < splitShared || t > splitResource) {
 			return fail(errArg, "split_type %d is not known", t)
 		}
-		_, err := p.hints(a.u32(3))
+		_, err := p.hints(a.info)
 		return err
-	}, a.int(2), a.u32(4))
+	}, a.key, a.newcomm)
+}
+
+type commCreateArgs struct {
+	comm, group handle
+	newcomm     address
 }
 
 // callCommCreate makes a communicator of a group that its members agree on; several groups may do it at once.
-func callCommCreate(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(0))
+func callCommCreate(p *Proc, a commCreateArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	g, err := p.group(a.u32(1))
+	g, err := p.group(a.group)
 	if err == nil {
-		_, err = p.handles(a.u32(2), 1)
+		_, err = p.handles(a.newcomm, 1)
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	color, place := noColor, g.find(p.rank)
 	if place != undefined {
@@ -372,42 +410,48 @@ func callCommCreate(p *Proc, a args) (uint64, error) {
 		return color, int32(place), nil
 	})
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
-	return p.giveComm(d, a.u32(2))
+	return p.giveComm(d, a.newcomm)
+}
+
+type commCreateGroupArgs struct {
+	comm, group handle
+	tag         int
+	newcomm     address
 }
 
 // callCommCreateGroup is collective over the group alone (MPI 5.0 section 7.4.2): its first rank tells the others.
-func callCommCreateGroup(p *Proc, a args) (uint64, error) {
-	c, err := p.intra(a.u32(0))
+func callCommCreateGroup(p *Proc, a commCreateGroupArgs) error {
+	c, err := p.intra(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	g, err := p.group(a.u32(1))
+	g, err := p.group(a.group)
 	if err == nil {
-		_, err = p.handles(a.u32(3), 1)
+		_, err = p.handles(a.newcomm, 1)
 	}
-	if err == nil && (a.int(2) < 0 || a.int(2) > tagUB) {
-		err = fail(errTag, "tag %d is not in 0..%d", a.int(2), tagUB)
+	if err == nil && (a.tag < 0 || a.tag > tagUB) {
+		err = fail(errTag, "tag %d is not in 0..%d", a.tag, tagUB)
 	}
 	if err == nil && len(without(g.ranks, c.group)) > 0 {
 		err = fail(errGroup, "the group has ranks that are not in the communicator")
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	if !g.has(p.rank) {
-		return p.giveComm(nil, a.u32(3))
+		return p.giveComm(nil, a.newcomm)
 	}
-	id, err := p.agree(c, g, a.int(2))
+	id, err := p.agree(c, g, a.tag)
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	d, err := p.newComm(c, id, &group{ranks: g.ranks}, nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return p.giveComm(d, a.u32(3))
+	return p.giveComm(d, a.newcomm)
 }
 
 // agree gives all ranks of a group the id that its first rank takes.

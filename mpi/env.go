@@ -10,95 +10,137 @@ import (
 // envCalls are the functions about the environment (MPI 5.0 chapters 9 and 11).
 func envCalls() []entry {
 	return []entry{
-		{name: "MPI_Init", impl: callInit, any: true},
-		{name: "MPI_Init_thread", impl: callInitThread, any: true},
-		{name: "MPI_Query_thread", impl: callQueryThread},
-		{name: "MPI_Is_thread_main", impl: func(p *Proc, a args) (uint64, error) { return success, p.putInt(a.u32(0), 1) }},
-		{name: "MPI_Finalize", impl: callFinalize},
-		{name: "MPI_Initialized", impl: callInitialized, any: true},
-		{name: "MPI_Finalized", impl: callFinalized, any: true},
-		{name: "MPI_Abort", impl: callAbort, any: true},
-		{name: "MPI_Get_processor_name", impl: callProcessorName},
-		{name: "MPI_Get_hw_resource_info", impl: func(p *Proc, a args) (uint64, error) { return success, p.giveInfo(&info{}, a.u32(0)) }, any: true},
-		{name: "MPI_Get_version", impl: callGetVersion, any: true},
-		{name: "MPI_Get_library_version", impl: callLibraryVersion, any: true},
-		{name: "MPI_Pcontrol", impl: func(*Proc, args) (uint64, error) { return success, nil }},
-		{name: "MPI_Wtime", impl: callWtime, any: true},
-		{name: "MPI_Wtick", impl: callWtick, any: true},
+		{name: "MPI_Init", impl: bind(callInit), any: true},
+		{name: "MPI_Init_thread", impl: bind(callInitThread), any: true},
+		{name: "MPI_Query_thread", impl: bind(callQueryThread)},
+		{name: "MPI_Is_thread_main", impl: bind(func(p *Proc, a flagArgs) error { return p.putInt(a.flag, 1) })},
+		{name: "MPI_Finalize", impl: bind(callFinalize)},
+		{name: "MPI_Initialized", impl: bind(callInitialized), any: true},
+		{name: "MPI_Finalized", impl: bind(callFinalized), any: true},
+		{name: "MPI_Abort", impl: bind(callAbort), any: true},
+		{name: "MPI_Get_processor_name", impl: bind(callProcessorName)},
+		{name: "MPI_Get_hw_resource_info", impl: bind(callHWInfo), any: true},
+		{name: "MPI_Get_version", impl: bind(callGetVersion), any: true},
+		{name: "MPI_Get_library_version", impl: bind(callLibraryVersion), any: true},
+		{name: "MPI_Pcontrol", impl: bindBlind(func(*Proc) (uint64, error) { return success, nil })},
+		{name: "MPI_Wtime", impl: bindValue(callWtime), any: true},
+		{name: "MPI_Wtick", impl: bindValue(callWtick), any: true},
 	}
 }
 
-// callInit initializes the library; doing it twice is an error (section 11.2.1).
-func callInit(p *Proc, _ args) (uint64, error) {
+type initArgs struct {
+	_ address `mpi:"argc"`
+	_ address `mpi:"argv"`
+}
+
+func callInit(p *Proc, _ initArgs) error { return p.initialize() }
+
+// initialize begins MPI; doing it twice is an error (section 11.2.1).
+func (p *Proc) initialize() error {
 	if p.initialized {
-		return 0, &callError{mpiError: mpiError{class: errOther, why: "MPI is initialized already"}, fatal: true}
+		return &callError{mpiError: mpiError{class: errOther, why: "MPI is initialized already"}, fatal: true}
 	}
 	p.initialized = true
-	return success, nil
+	return nil
 }
 
-func callInitThread(p *Proc, a args) (uint64, error) {
+type initThreadArgs struct {
+	_        address `mpi:"argc"`
+	_        address `mpi:"argv"`
+	required int
+	provided address
+}
+
+func callInitThread(p *Proc, a initThreadArgs) error {
 	if p.initialized {
-		return callInit(p, a)
+		return p.initialize()
 	}
-	if err := p.putInt(a.u32(3), min(max(a.int(2), threadSingle), threadSerialized)); err != nil {
-		return 0, err
+	if err := p.putInt(a.provided, min(max(a.required, threadSingle), threadSerialized)); err != nil {
+		return err
 	}
-	return callInit(p, a)
+	return p.initialize()
 }
 
-func callQueryThread(p *Proc, a args) (uint64, error) {
-	return success, p.putInt(a.u32(0), threadSerialized)
+type queryThreadArgs struct {
+	provided address
+}
+
+func callQueryThread(p *Proc, a queryThreadArgs) error {
+	return p.putInt(a.provided, threadSerialized)
 }
 
 // callFinalize deletes the attributes of MPI_COMM_SELF first (section 11.2.4). It does not wait for peers; what they have
 // not acked stays in the World until Drain is over.
-func callFinalize(p *Proc, _ args) (uint64, error) {
+func callFinalize(p *Proc, _ noArgs) error {
 	if err := p.deleteAttributes(commSelf, &p.self.attrs); err != nil {
-		return 0, err
+		return err
 	}
 	if err := p.deleteAttributes(commWorld, &p.world.attrs); err != nil {
-		return 0, err
+		return err
 	}
 	p.finalized = true
 	p.askAcks()
-	return success, nil
+	return nil
 }
 
-func callInitialized(p *Proc, a args) (uint64, error) {
-	return success, p.putInt(a.u32(0), truth(p.initialized))
+// flagArgs are those of the functions that tell whether something is so.
+type flagArgs struct{ flag address }
+
+func callInitialized(p *Proc, a flagArgs) error {
+	return p.putInt(a.flag, truth(p.initialized))
 }
 
-func callFinalized(p *Proc, a args) (uint64, error) {
-	return success, p.putInt(a.u32(0), truth(p.finalized))
+func callFinalized(p *Proc, a flagArgs) error {
+	return p.putInt(a.flag, truth(p.finalized))
+}
+
+type abortArgs struct {
+	_         handle `mpi:"comm"`
+	errorcode int
 }
 
 // callAbort ends the whole app, whichever communicator is given (section 9.5
 // leaves this to the implementation).
-func callAbort(p *Proc, a args) (uint64, error) {
-	return 0, &AbortError{Code: a.int(1), Message: fmt.Sprintf("rank %d: MPI_Abort(errorcode=%d)", p.rank, a.int(1))}
+func callAbort(p *Proc, a abortArgs) error {
+	return &AbortError{Code: a.errorcode, Message: fmt.Sprintf("rank %d: MPI_Abort(errorcode=%d)", p.rank, a.errorcode)}
+}
+
+type processorNameArgs struct {
+	name, resultlen address
 }
 
 // callProcessorName gives each rank a name that a migration does not change.
-func callProcessorName(p *Proc, a args) (uint64, error) {
-	return success, p.putString(a.u32(0), a.u32(1), "godwit-rank-"+strconv.Itoa(int(p.rank)), maxProcessorName)
+func callProcessorName(p *Proc, a processorNameArgs) error {
+	return p.putString(a.name, a.resultlen, "godwit-rank-"+strconv.Itoa(int(p.rank)), maxProcessorName)
 }
 
-func callGetVersion(p *Proc, a args) (uint64, error) {
-	if err := p.putInt(a.u32(0), 5); err != nil {
-		return 0, err
+type hwInfoArgs struct{ hwInfo address }
+
+func callHWInfo(p *Proc, a hwInfoArgs) error { return p.giveInfo(&info{}, a.hwInfo) }
+
+type getVersionArgs struct {
+	version, subversion address
+}
+
+func callGetVersion(p *Proc, a getVersionArgs) error {
+	if err := p.putInt(a.version, 5); err != nil {
+		return err
 	}
-	return success, p.putInt(a.u32(1), 0)
+	return p.putInt(a.subversion, 0)
 }
 
-func callLibraryVersion(p *Proc, a args) (uint64, error) {
-	return success, p.putString(a.u32(0), a.u32(1), "Godwit MPI", maxLibVersion)
+type libraryVersionArgs struct {
+	version, resultlen address
+}
+
+func callLibraryVersion(p *Proc, a libraryVersionArgs) error {
+	return p.putString(a.version, a.resultlen, "Godwit MPI", maxLibVersion)
 }
 
 // callWtime returns seconds since the app started, as this rank counts them: its
 // clock goes on after a migration where it stood at the capture.
-func callWtime(p *Proc, _ args) (uint64, error) {
+func callWtime(p *Proc, _ noArgs) (uint64, error) {
 	return math.Float64bits(time.Since(p.clockStart).Seconds()), nil
 }
 
-func callWtick(*Proc, args) (uint64, error) { return math.Float64bits(1e-9), nil }
+func callWtick(*Proc, noArgs) (uint64, error) { return math.Float64bits(1e-9), nil }

@@ -31,35 +31,33 @@ func (h *errhandler) predefined() bool { return h.kind == 0 }
 // errorCalls are the functions about errors (MPI 5.0 sections 9.3 to 9.5).
 func errorCalls() []entry {
 	calls := []entry{
-		{name: "MPI_Errhandler_free", impl: callErrhandlerFree, any: true},
-		{name: "MPI_Error_class", impl: callErrorClass, any: true},
-		{name: "MPI_Error_string", impl: callErrorString, any: true},
-		{name: "MPI_Add_error_class", impl: callAddErrorClass, any: true},
-		{name: "MPI_Add_error_code", impl: callAddErrorCode, any: true},
-		{name: "MPI_Add_error_string", impl: callAddErrorString, any: true},
-		{name: "MPI_Remove_error_class", impl: callRemoveErrorCode, any: true},
-		{name: "MPI_Remove_error_code", impl: callRemoveErrorCode, any: true},
-		{name: "MPI_Remove_error_string", impl: callRemoveErrorString, any: true},
+		{name: "MPI_Errhandler_free", impl: bind(callErrhandlerFree), any: true},
+		{name: "MPI_Error_class", impl: bind(callErrorClass), any: true},
+		{name: "MPI_Error_string", impl: bind(callErrorString), any: true},
+		{name: "MPI_Add_error_class", impl: bind(callAddErrorClass), any: true},
+		{name: "MPI_Add_error_code", impl: bind(callAddErrorCode), any: true},
+		{name: "MPI_Add_error_string", impl: bind(callAddErrorString), any: true},
+		{name: "MPI_Remove_error_class", impl: bind(callRemoveErrorCode).as("errorcode", "errorclass"), any: true},
+		{name: "MPI_Remove_error_code", impl: bind(callRemoveErrorCode), any: true},
+		{name: "MPI_Remove_error_string", impl: bind(callRemoveErrorString), any: true},
 	}
-	for name, kind := range map[string]objectKind{
-		"MPI_Comm_create_errhandler": kindComm, "MPI_Win_create_errhandler": kindWin, "MPI_Errhandler_create": kindComm,
-		"MPI_Session_create_errhandler": kindSession, "MPI_File_create_errhandler": kindFile,
-	} {
-		calls = append(calls, entry{name: name, any: true, impl: func(p *Proc, a args) (uint64, error) {
-			return p.createErrhandler(kind, a)
-		}})
-	}
-	for name, kind := range map[string]objectKind{
-		"MPI_Comm_": kindComm, "MPI_Win_": kindWin, "MPI_Session_": kindSession, "MPI_File_": kindFile,
+	for _, r := range []struct {
+		name           string
+		kind           objectKind
+		object, raised string // what MPI_X_set_errhandler and MPI_X_call_errhandler call the object
+	}{
+		{"Comm", kindComm, "comm", "comm"}, {"Win", kindWin, "win", "win"}, {"Session", kindSession, "session", "session"}, {"File", kindFile, "file", "fh"},
 	} {
 		calls = append(calls,
-			entry{name: name + "set_errhandler", any: true, impl: setErrhandler(kind)},
-			entry{name: name + "get_errhandler", any: true, impl: getErrhandler(kind)},
-			entry{name: name + "call_errhandler", any: true, impl: callErrhandler(kind)})
+			entry{name: "MPI_" + r.name + "_create_errhandler", any: true, impl: createErrhandler(r.kind).as("fn", r.object+"_errhandler_fn")},
+			entry{name: "MPI_" + r.name + "_set_errhandler", any: true, impl: setErrhandler(r.kind).as("object", r.object)},
+			entry{name: "MPI_" + r.name + "_get_errhandler", any: true, impl: getErrhandler(r.kind).as("object", r.object)},
+			entry{name: "MPI_" + r.name + "_call_errhandler", any: true, impl: callErrhandler(r.kind).as("object", r.raised)})
 	}
 	return append(calls,
-		entry{name: "MPI_Errhandler_set", any: true, impl: setErrhandler(kindComm)},
-		entry{name: "MPI_Errhandler_get", any: true, impl: getErrhandler(kindComm)})
+		entry{name: "MPI_Errhandler_create", any: true, impl: createErrhandler(kindComm).as("fn", "handler_fn")},
+		entry{name: "MPI_Errhandler_set", any: true, impl: setErrhandler(kindComm).as("object", "comm")},
+		entry{name: "MPI_Errhandler_get", any: true, impl: getErrhandler(kindComm).as("object", "comm")})
 }
 
 // handlerSlot finds where an object keeps its handler, and an error raised on it.
@@ -101,37 +99,43 @@ func (p *Proc) errhandler(handle uint32) (*errhandler, error) {
 	return nil, fail(errErrhandler, "error handler %#x is not known", handle)
 }
 
-func (p *Proc) createErrhandler(kind objectKind, a args) (uint64, error) {
-	if _, err := p.handles(a.u32(1), 1); err != nil {
-		return 0, err
-	}
-	if a.u32(0) == 0 {
-		return 0, fail(errArg, "the handler is a null pointer")
-	}
-	h := &errhandler{kind: kind, fn: a.u32(0), refs: 1}
-	var err error
-	if h.handle, err = p.errhandlers.add(h, p.w.cfg.MaxObjects); err != nil {
-		return 0, err
-	}
-	return success, p.putWord(a.u32(1), h.handle)
+type createErrhandlerArgs struct{ fn, errhandler address }
+
+func createErrhandler(kind objectKind) body {
+	return bind(func(p *Proc, a createErrhandlerArgs) error {
+		if _, err := p.handles(a.errhandler, 1); err != nil {
+			return err
+		}
+		if a.fn == 0 {
+			return fail(errArg, "the handler is a null pointer")
+		}
+		h := &errhandler{kind: kind, fn: a.fn, refs: 1}
+		var err error
+		if h.handle, err = p.errhandlers.add(h, p.w.cfg.MaxObjects); err != nil {
+			return err
+		}
+		return p.putWord(a.errhandler, h.handle)
+	})
 }
 
-func setErrhandler(kind objectKind) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		slot, on, err := p.handlerSlot(kind, a.u32(0))
+type setErrhandlerArgs struct{ object, errhandler handle }
+
+func setErrhandler(kind objectKind) body {
+	return bind(func(p *Proc, a setErrhandlerArgs) error {
+		slot, on, err := p.handlerSlot(kind, a.object)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		h, err := p.errhandler(a.u32(1))
+		h, err := p.errhandler(a.errhandler)
 		if err == nil && !h.predefined() && h.kind != kind {
 			err = fail(errErrhandler, "the error handler is for objects of another kind")
 		}
 		if err != nil {
-			return 0, on.raise(err)
+			return on.raise(err)
 		}
 		*slot = h
-		return success, nil
-	}
+		return nil
+	})
 }
 
 // raise makes err an error on the same object.
@@ -144,53 +148,67 @@ func (e *callError) raise(err error) error {
 	return r
 }
 
-func getErrhandler(kind objectKind) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		slot, on, err := p.handlerSlot(kind, a.u32(0))
+type getErrhandlerArgs struct {
+	object     handle
+	errhandler address
+}
+
+func getErrhandler(kind objectKind) body {
+	return bind(func(p *Proc, a getErrhandlerArgs) error {
+		slot, on, err := p.handlerSlot(kind, a.object)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		h := *slot
 		if !h.predefined() { // one more handle for the program to free
 			if h.handle, err = p.errhandlers.again(h, h.handle, p.w.cfg.MaxObjects); err != nil {
-				return 0, on.raise(err)
+				return on.raise(err)
 			}
 			h.refs++
 		}
-		return success, on.raise(p.putWord(a.u32(1), h.handle))
-	}
+		return on.raise(p.putWord(a.errhandler, h.handle))
+	})
 }
 
-func callErrhandlerFree(p *Proc, a args) (uint64, error) {
-	handle, err := p.word(a.u32(0))
+type errhandlerFreeArgs struct {
+	errhandler address
+}
+
+func callErrhandlerFree(p *Proc, a errhandlerFreeArgs) error {
+	handle, err := p.word(a.errhandler)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	h, err := p.errhandler(handle)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if !h.predefined() {
 		if h.refs--; h.refs <= 0 {
 			p.errhandlers.drop(handle)
 		}
 	}
-	return success, p.putWord(a.u32(0), errhandlerNull)
+	return p.putWord(a.errhandler, errhandlerNull)
+}
+
+type callErrhandlerArgs struct {
+	object    handle
+	errorcode int
 }
 
 // callErrhandler raises an error that the program has found (MPI 5.0 section 9.5).
-func callErrhandler(kind objectKind) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		_, on, err := p.handlerSlot(kind, a.u32(0))
+func callErrhandler(kind objectKind) body {
+	return bind(func(p *Proc, a callErrhandlerArgs) error {
+		_, on, err := p.handlerSlot(kind, a.object)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		on.class, on.why = a.int(1), "raised by the program"
+		on.class, on.why = a.errorcode, "raised by the program"
 		if _, err := p.handle(p.running.call, p.running.args, on); err != nil {
-			return 0, err
+			return err
 		}
-		return success, nil
-	}
+		return nil
+	})
 }
 
 // handlerFor returns the handler of an error and the handle of the object it is raised on. An error that belongs to no

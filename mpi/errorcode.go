@@ -33,17 +33,27 @@ func (p *Proc) checkCode(code int) error {
 	return nil
 }
 
-func callErrorClass(p *Proc, a args) (uint64, error) {
-	if err := p.checkCode(a.int(0)); err != nil {
-		return 0, err
-	}
-	return success, p.putInt(a.u32(1), p.classOf(a.int(0)))
+type errorClassArgs struct {
+	errorcode  int
+	errorclass address
 }
 
-func callErrorString(p *Proc, a args) (uint64, error) {
-	code := a.int(0)
+func callErrorClass(p *Proc, a errorClassArgs) error {
+	if err := p.checkCode(a.errorcode); err != nil {
+		return err
+	}
+	return p.putInt(a.errorclass, p.classOf(a.errorcode))
+}
+
+type errorStringArgs struct {
+	errorcode         int
+	string, resultlen address
+}
+
+func callErrorString(p *Proc, a errorStringArgs) error {
+	code := a.errorcode
 	if err := p.checkCode(code); err != nil {
-		return 0, err
+		return err
 	}
 	text := className(code)
 	if c, ok := classes[code]; ok {
@@ -52,62 +62,80 @@ func callErrorString(p *Proc, a args) (uint64, error) {
 	if _, added := p.codes.classes[code]; added {
 		text = p.codes.texts[code]
 	}
-	return success, p.putString(a.u32(1), a.u32(2), text, maxErrorString)
+	return p.putString(a.string, a.resultlen, text, maxErrorString)
 }
 
 // addCode makes a new code of a class, or a new class for class 0.
-func (p *Proc) addCode(class int, out uint32) (uint64, error) {
+func (p *Proc) addCode(class int, out uint32) error {
 	if len(p.codes.classes) >= p.w.cfg.MaxObjects {
-		return 0, fail(errOther, "more than %d error codes", p.w.cfg.MaxObjects)
+		return fail(errOther, "more than %d error codes", p.w.cfg.MaxObjects)
 	}
 	p.codes.last++
 	code := p.codes.last
 	p.codes.classes[code] = pick(class == 0, code, class)
 	p.refreshAttributes()
-	return success, p.putInt(out, code)
+	return p.putInt(out, code)
 }
 
-func callAddErrorClass(p *Proc, a args) (uint64, error) { return p.addCode(0, a.u32(0)) }
+type addErrorClassArgs struct {
+	errorclass address
+}
 
-func callAddErrorCode(p *Proc, a args) (uint64, error) {
-	class := a.int(0)
+func callAddErrorClass(p *Proc, a addErrorClassArgs) error { return p.addCode(0, a.errorclass) }
+
+type addErrorCodeArgs struct {
+	errorclass int
+	errorcode  address
+}
+
+func callAddErrorCode(p *Proc, a addErrorCodeArgs) error {
+	class := a.errorclass
 	if err := p.checkCode(class); err != nil || p.classOf(class) != class {
-		return 0, fail(errArg, "error class %d is not known", class)
+		return fail(errArg, "error class %d is not known", class)
 	}
-	return p.addCode(class, a.u32(1))
+	return p.addCode(class, a.errorcode)
 }
 
-func callAddErrorString(p *Proc, a args) (uint64, error) {
-	if _, added := p.codes.classes[a.int(0)]; !added {
-		return 0, fail(errArg, "error code %d was not added by the program", a.int(0))
+type addErrorStringArgs struct {
+	errorcode int
+	string    address
+}
+
+func callAddErrorString(p *Proc, a addErrorStringArgs) error {
+	if _, added := p.codes.classes[a.errorcode]; !added {
+		return fail(errArg, "error code %d was not added by the program", a.errorcode)
 	}
-	text, err := p.cString(a.u32(1), maxErrorString)
+	text, err := p.cString(a.string, maxErrorString)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	p.codes.texts[a.int(0)] = text
-	return success, nil
+	p.codes.texts[a.errorcode] = text
+	return nil
 }
 
-func callRemoveErrorCode(p *Proc, a args) (uint64, error) {
-	code := a.int(0)
+type removeErrorCodeArgs struct {
+	errorcode int
+}
+
+func callRemoveErrorCode(p *Proc, a removeErrorCodeArgs) error {
+	code := a.errorcode
 	if _, added := p.codes.classes[code]; !added {
-		return 0, fail(errArg, "error code %d was not added by the program", code)
+		return fail(errArg, "error code %d was not added by the program", code)
 	}
 	for other, class := range p.codes.classes {
 		if class == code && other != code {
-			return 0, fail(errArg, "error class %d has codes: remove them first", code)
+			return fail(errArg, "error class %d has codes: remove them first", code)
 		}
 	}
 	delete(p.codes.classes, code)
 	delete(p.codes.texts, code)
-	return success, nil
+	return nil
 }
 
-func callRemoveErrorString(p *Proc, a args) (uint64, error) {
-	if _, added := p.codes.classes[a.int(0)]; !added {
-		return 0, fail(errArg, "error code %d was not added by the program", a.int(0))
+func callRemoveErrorString(p *Proc, a removeErrorCodeArgs) error {
+	if _, added := p.codes.classes[a.errorcode]; !added {
+		return fail(errArg, "error code %d was not added by the program", a.errorcode)
 	}
-	delete(p.codes.texts, a.int(0))
-	return success, nil
+	delete(p.codes.texts, a.errorcode)
+	return nil
 }

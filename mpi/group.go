@@ -38,37 +38,44 @@ func (g *group) has(r Rank) bool { return g.find(r) != undefined }
 
 // groupCalls are the functions about groups.
 func groupCalls() []entry {
-	binary := func(f func(a, b *group) []Rank) func(*Proc, args) (uint64, error) {
-		return func(p *Proc, a args) (uint64, error) {
-			g, err := p.group(a.u32(0))
-			if err != nil {
-				return 0, err
-			}
-			h, err := p.group(a.u32(1))
-			if err != nil {
-				return 0, err
-			}
-			return p.giveGroup(f(g, h), a.u32(2))
-		}
-	}
 	return []entry{
-		{name: "MPI_Group_size", impl: callGroupSize},
-		{name: "MPI_Group_rank", impl: callGroupRank},
-		{name: "MPI_Group_translate_ranks", impl: callTranslateRanks},
-		{name: "MPI_Group_compare", impl: callGroupCompare},
-		{name: "MPI_Group_free", impl: callGroupFree},
-		{name: "MPI_Group_union", impl: binary(func(a, b *group) []Rank {
+		{name: "MPI_Group_size", impl: bind(callGroupSize)},
+		{name: "MPI_Group_rank", impl: bind(callGroupRank)},
+		{name: "MPI_Group_translate_ranks", impl: bind(callTranslateRanks)},
+		{name: "MPI_Group_compare", impl: bind(callGroupCompare)},
+		{name: "MPI_Group_free", impl: bind(callGroupFree)},
+		{name: "MPI_Group_union", impl: groupOfTwo(func(a, b *group) []Rank {
 			return append(slices.Clone(a.ranks), without(b.ranks, a)...)
 		})},
-		{name: "MPI_Group_difference", impl: binary(func(a, b *group) []Rank { return without(a.ranks, b) })},
-		{name: "MPI_Group_intersection", impl: binary(func(a, b *group) []Rank {
+		{name: "MPI_Group_difference", impl: groupOfTwo(func(a, b *group) []Rank { return without(a.ranks, b) })},
+		{name: "MPI_Group_intersection", impl: groupOfTwo(func(a, b *group) []Rank {
 			return slices.DeleteFunc(slices.Clone(a.ranks), func(r Rank) bool { return !b.has(r) })
 		})},
-		{name: "MPI_Group_incl", impl: callGroupList(true, false)},
-		{name: "MPI_Group_excl", impl: callGroupList(false, false)},
-		{name: "MPI_Group_range_incl", impl: callGroupList(true, true)},
-		{name: "MPI_Group_range_excl", impl: callGroupList(false, true)},
+		{name: "MPI_Group_incl", impl: groupOfList(true, false).as("list", "ranks")},
+		{name: "MPI_Group_excl", impl: groupOfList(false, false).as("list", "ranks")},
+		{name: "MPI_Group_range_incl", impl: groupOfList(true, true).as("list", "ranges")},
+		{name: "MPI_Group_range_excl", impl: groupOfList(false, true).as("list", "ranges")},
 	}
+}
+
+type groupOfTwoArgs struct {
+	group1, group2 handle
+	newgroup       address
+}
+
+// groupOfTwo makes the call that makes a group of two.
+func groupOfTwo(f func(a, b *group) []Rank) body {
+	return bind(func(p *Proc, a groupOfTwoArgs) error {
+		g, err := p.group(a.group1)
+		if err != nil {
+			return err
+		}
+		h, err := p.group(a.group2)
+		if err != nil {
+			return err
+		}
+		return p.giveGroup(f(g, h), a.newgroup)
+	})
 }
 
 func without(ranks []Rank, g *group) []Rank {
@@ -86,59 +93,77 @@ func (p *Proc) group(handle uint32) (*group, error) {
 }
 
 // giveGroup stores the handle of a new group.
-func (p *Proc) giveGroup(ranks []Rank, out uint32) (uint64, error) {
+func (p *Proc) giveGroup(ranks []Rank, out uint32) error {
 	if _, err := p.handles(out, 1); err != nil {
-		return 0, err
+		return err
 	}
 	if len(ranks) == 0 {
-		return success, p.putWord(out, groupEmpty)
+		return p.putWord(out, groupEmpty)
 	}
 	h, err := addTo(p, &p.groups, &group{ranks: ranks})
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.putWord(out, h)
+	return p.putWord(out, h)
 }
 
-func callGroupSize(p *Proc, a args) (uint64, error) {
-	g, err := p.group(a.u32(0))
-	if err != nil {
-		return 0, err
-	}
-	return success, p.putInt(a.u32(1), len(g.ranks))
+type groupSizeArgs struct {
+	group handle
+	size  address
 }
 
-func callGroupRank(p *Proc, a args) (uint64, error) {
-	g, err := p.group(a.u32(0))
+func callGroupSize(p *Proc, a groupSizeArgs) error {
+	g, err := p.group(a.group)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.putInt(a.u32(1), g.find(p.rank))
+	return p.putInt(a.size, len(g.ranks))
 }
 
-func callTranslateRanks(p *Proc, a args) (uint64, error) {
-	g, err := p.group(a.u32(0))
+type groupRankArgs struct {
+	group handle
+	rank  address
+}
+
+func callGroupRank(p *Proc, a groupRankArgs) error {
+	g, err := p.group(a.group)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	h, err := p.group(a.u32(3))
+	return p.putInt(a.rank, g.find(p.rank))
+}
+
+type translateRanksArgs struct {
+	group1 handle
+	n      int
+	ranks1 address
+	group2 handle
+	ranks2 address
+}
+
+func callTranslateRanks(p *Proc, a translateRanksArgs) error {
+	g, err := p.group(a.group1)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	list, err := p.ints(a.u32(2), a.int(1))
+	h, err := p.group(a.group2)
 	if err != nil {
-		return 0, err
+		return err
+	}
+	list, err := p.ints(a.ranks1, a.n)
+	if err != nil {
+		return err
 	}
 	for i, r := range list {
 		switch {
 		case r == procNull:
 		case r < 0 || r >= len(g.ranks):
-			return 0, fail(errRank, "rank %d is not in 0..%d", r, len(g.ranks)-1)
+			return fail(errRank, "rank %d is not in 0..%d", r, len(g.ranks)-1)
 		default:
 			list[i] = h.find(g.ranks[r])
 		}
 	}
-	return success, p.putInts(a.u32(4), list)
+	return p.putInts(a.ranks2, list)
 }
 
 // compareGroups tells equal order, equal members, or neither.
@@ -152,57 +177,73 @@ func compareGroups(a, b *group) int {
 	return unequal
 }
 
-func callGroupCompare(p *Proc, a args) (uint64, error) {
-	g, err := p.group(a.u32(0))
-	if err != nil {
-		return 0, err
-	}
-	h, err := p.group(a.u32(1))
-	if err != nil {
-		return 0, err
-	}
-	return success, p.putInt(a.u32(2), compareGroups(g, h))
+type groupCompareArgs struct {
+	group1, group2 handle
+	result         address
 }
 
-func callGroupFree(p *Proc, a args) (uint64, error) {
-	h, err := p.word(a.u32(0))
+func callGroupCompare(p *Proc, a groupCompareArgs) error {
+	g, err := p.group(a.group1)
 	if err != nil {
-		return 0, err
+		return err
+	}
+	h, err := p.group(a.group2)
+	if err != nil {
+		return err
+	}
+	return p.putInt(a.result, compareGroups(g, h))
+}
+
+type groupFreeArgs struct {
+	group address
+}
+
+func callGroupFree(p *Proc, a groupFreeArgs) error {
+	h, err := p.word(a.group)
+	if err != nil {
+		return err
 	}
 	if _, err := p.group(h); err != nil {
-		return 0, err
+		return err
 	}
 	dropFrom(p, &p.groups, h)
-	return success, p.putWord(a.u32(0), groupNull)
+	return p.putWord(a.group, groupNull)
 }
 
-// callGroupList makes a group of a list of ranks, or of triplets first, last, stride; or of all others.
-func callGroupList(include, ranges bool) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		g, err := p.group(a.u32(0))
+type groupOfListArgs struct {
+	group    handle
+	n        int
+	list     address
+	newgroup address
+}
+
+// groupOfList makes a group of a list of ranks, or of triplets first, last, stride; or of all others.
+func groupOfList(include, ranges bool) body {
+	return bind(func(p *Proc, a groupOfListArgs) error {
+		g, err := p.group(a.group)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		n := a.int(1)
+		n := a.n
 		if n < 0 || n > maxRanks {
-			return 0, fail(errArg, "n is %d", n)
+			return fail(errArg, "n is %d", n)
 		}
-		list, err := p.ints(a.u32(2), pick(ranges, 3*n, n))
+		list, err := p.ints(a.list, pick(ranges, 3*n, n))
 		if err == nil && ranges {
 			list, err = expand(list, len(g.ranks))
 		}
 		if err != nil {
-			return 0, err
+			return err
 		}
 		chosen, err := g.choose(list)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if include {
-			return p.giveGroup(chosen, a.u32(3))
+			return p.giveGroup(chosen, a.newgroup)
 		}
-		return p.giveGroup(without(g.ranks, &group{ranks: chosen}), a.u32(3))
-	}
+		return p.giveGroup(without(g.ranks, &group{ranks: chosen}), a.newgroup)
+	})
 }
 
 // choose picks members by their position, each at most once.

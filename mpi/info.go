@@ -53,19 +53,19 @@ func (x *info) heeded() *info {
 // infoCalls are the functions of chapter 10.
 func infoCalls() []entry {
 	return []entry{
-		{name: "MPI_Info_create", any: true, impl: func(p *Proc, a args) (uint64, error) { return success, p.giveInfo(&info{}, a.u32(0)) }},
-		{name: "MPI_Info_create_env", any: true, impl: callInfoEnv},
-		{name: "MPI_Info_dup", any: true, impl: callInfoDup},
-		{name: "MPI_Info_free", any: true, impl: callInfoFree},
-		{name: "MPI_Info_set", any: true, impl: callInfoSet},
-		{name: "MPI_Info_delete", any: true, impl: callInfoDelete},
-		{name: "MPI_Info_get", any: true, impl: callInfoGet},
-		{name: "MPI_Info_get_string", any: true, impl: callInfoGetString},
-		{name: "MPI_Info_get_valuelen", any: true, impl: callInfoValuelen},
-		{name: "MPI_Info_get_nkeys", any: true, impl: callInfoNkeys},
-		{name: "MPI_Info_get_nthkey", any: true, impl: callInfoNthkey},
-		{name: "MPI_Comm_set_info", impl: callCommSetInfo},
-		{name: "MPI_Comm_get_info", impl: callCommGetInfo},
+		{name: "MPI_Info_create", any: true, impl: bind(func(p *Proc, a infoArgs) error { return p.giveInfo(&info{}, a.info) })},
+		{name: "MPI_Info_create_env", any: true, impl: bind(callInfoEnv)},
+		{name: "MPI_Info_dup", any: true, impl: bind(callInfoDup)},
+		{name: "MPI_Info_free", any: true, impl: bind(callInfoFree)},
+		{name: "MPI_Info_set", any: true, impl: bind(callInfoSet)},
+		{name: "MPI_Info_delete", any: true, impl: bind(callInfoDelete)},
+		{name: "MPI_Info_get", any: true, impl: bind(callInfoGet)},
+		{name: "MPI_Info_get_string", any: true, impl: bind(callInfoGetString)},
+		{name: "MPI_Info_get_valuelen", any: true, impl: bind(callInfoValuelen)},
+		{name: "MPI_Info_get_nkeys", any: true, impl: bind(callInfoNkeys)},
+		{name: "MPI_Info_get_nthkey", any: true, impl: bind(callInfoNthkey)},
+		{name: "MPI_Comm_set_info", impl: bind(callCommSetInfo)},
+		{name: "MPI_Comm_get_info", impl: bind(callCommGetInfo)},
 	}
 }
 
@@ -111,75 +111,100 @@ func (p *Proc) infoKey(ptr uint32) (string, error) {
 	return key, err
 }
 
-func callInfoEnv(p *Proc, a args) (uint64, error) {
-	return success, p.giveInfo(p.environment(), a.u32(2))
+type infoEnvArgs struct {
+	_    int     `mpi:"argc"`
+	_    address `mpi:"argv"`
+	info address
 }
 
-func callInfoDup(p *Proc, a args) (uint64, error) {
-	x, err := p.info(a.u32(0))
+func callInfoEnv(p *Proc, a infoEnvArgs) error {
+	return p.giveInfo(p.environment(), a.info)
+}
+
+type infoDupArgs struct {
+	info    handle
+	newinfo address
+}
+
+func callInfoDup(p *Proc, a infoDupArgs) error {
+	x, err := p.info(a.info)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.giveInfo(x.clone(), a.u32(1))
+	return p.giveInfo(x.clone(), a.newinfo)
 }
 
-func callInfoFree(p *Proc, a args) (uint64, error) {
-	h, err := p.word(a.u32(0))
+type infoFreeArgs struct {
+	info address
+}
+
+func callInfoFree(p *Proc, a infoFreeArgs) error {
+	h, err := p.word(a.info)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if p.infos.get(h) == nil {
-		return 0, fail(errInfo, "info %#x is not known", h)
+		return fail(errInfo, "info %#x is not known", h)
 	}
 	dropFrom(p, &p.infos, h)
-	return success, p.putWord(a.u32(0), infoNull)
+	return p.putWord(a.info, infoNull)
 }
 
-func callInfoSet(p *Proc, a args) (uint64, error) {
-	x := p.infos.get(a.u32(0))
+type infoSetArgs struct {
+	info       handle
+	key, value address
+}
+
+func callInfoSet(p *Proc, a infoSetArgs) error {
+	x := p.infos.get(a.info)
 	if x == nil {
-		return 0, fail(errInfo, "info %#x is not known, or cannot be changed", a.u32(0))
+		return fail(errInfo, "info %#x is not known, or cannot be changed", a.info)
 	}
-	key, err := p.infoKey(a.u32(1))
+	key, err := p.infoKey(a.key)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	value, err := p.cString(a.u32(2), 1<<16)
+	value, err := p.cString(a.value, 1<<16)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if value = strings.TrimSpace(value); len(value) >= maxInfoVal {
-		return 0, fail(errInfoValue, "a value has at most %d bytes", maxInfoVal-1)
+		return fail(errInfoValue, "a value has at most %d bytes", maxInfoVal-1)
 	}
 	if x.find(key) < 0 && len(x.pairs) >= p.w.cfg.MaxObjects {
-		return 0, fail(errInfo, "more than %d keys", p.w.cfg.MaxObjects)
+		return fail(errInfo, "more than %d keys", p.w.cfg.MaxObjects)
 	}
-	return success, p.recost(x, int64(len(key)+len(value))+infoCost, func() { x.set(key, value) })
+	return p.recost(x, int64(len(key)+len(value))+infoCost, func() { x.set(key, value) })
 }
 
-func callInfoDelete(p *Proc, a args) (uint64, error) {
-	x := p.infos.get(a.u32(0))
+func callInfoDelete(p *Proc, a infoKeyArgs) error {
+	x := p.infos.get(a.info)
 	if x == nil {
-		return 0, fail(errInfo, "info %#x is not known, or cannot be changed", a.u32(0))
+		return fail(errInfo, "info %#x is not known, or cannot be changed", a.info)
 	}
-	key, err := p.infoKey(a.u32(1))
+	key, err := p.infoKey(a.key)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	i := x.find(key)
 	if i < 0 {
-		return 0, fail(errInfoNoKey, "key %q is not there", key)
+		return fail(errInfoNoKey, "key %q is not there", key)
 	}
-	return success, p.recost(x, 0, func() { x.pairs = slices.Delete(x.pairs, i, i+1) })
+	return p.recost(x, 0, func() { x.pairs = slices.Delete(x.pairs, i, i+1) })
 }
 
-// entry finds an info and the index of a key in it, -1 if it is not there.
-func (p *Proc) infoEntry(a args) (*info, int, error) {
-	x, err := p.info(a.u32(0))
+type infoKeyArgs struct {
+	info handle
+	key  address
+}
+
+// infoEntry finds an info and the index of a key in it, -1 if it is not there.
+func (p *Proc) infoEntry(a infoKeyArgs) (*info, int, error) {
+	x, err := p.info(a.info)
 	if err != nil {
 		return nil, 0, err
 	}
-	key, err := p.infoKey(a.u32(1))
+	key, err := p.infoKey(a.key)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -198,85 +223,116 @@ func (p *Proc) putText(ptr uint32, text string, limit int) error {
 	return nil
 }
 
-func callInfoGet(p *Proc, a args) (uint64, error) {
-	x, i, err := p.infoEntry(a)
+type infoGetArgs struct {
+	infoKeyArgs
+	valuelen    int
+	value, flag address
+}
+
+func callInfoGet(p *Proc, a infoGetArgs) error {
+	x, i, err := p.infoEntry(a.infoKeyArgs)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if a.int(2) < 0 {
-		return 0, fail(errArg, "valuelen is %d", a.int(2))
+	if a.valuelen < 0 {
+		return fail(errArg, "valuelen is %d", a.valuelen)
 	}
 	if i >= 0 {
-		if err := p.putText(a.u32(3), x.pairs[i][1], a.int(2)); err != nil {
-			return 0, err
+		if err := p.putText(a.value, x.pairs[i][1], a.valuelen); err != nil {
+			return err
 		}
 	}
-	return success, p.putInt(a.u32(4), truth(i >= 0))
+	return p.putInt(a.flag, truth(i >= 0))
+}
+
+type infoGetStringArgs struct {
+	infoKeyArgs
+	buflen, value, flag address
 }
 
 // callInfoGetString takes the size of the buffer and gives the size of the value, both with the NUL (section 10.2).
-func callInfoGetString(p *Proc, a args) (uint64, error) {
-	x, i, err := p.infoEntry(a)
+func callInfoGetString(p *Proc, a infoGetStringArgs) error {
+	x, i, err := p.infoEntry(a.infoKeyArgs)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	room, err := p.word(a.u32(2))
+	room, err := p.word(a.buflen)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if i >= 0 {
 		if int32(room) > 0 {
-			if err := p.putText(a.u32(3), x.pairs[i][1], int(int32(room))-1); err != nil {
-				return 0, err
+			if err := p.putText(a.value, x.pairs[i][1], int(int32(room))-1); err != nil {
+				return err
 			}
 		}
-		if err := p.putInt(a.u32(2), len(x.pairs[i][1])+1); err != nil {
-			return 0, err
+		if err := p.putInt(a.buflen, len(x.pairs[i][1])+1); err != nil {
+			return err
 		}
 	}
-	return success, p.putInt(a.u32(4), truth(i >= 0))
+	return p.putInt(a.flag, truth(i >= 0))
 }
 
-func callInfoValuelen(p *Proc, a args) (uint64, error) {
-	x, i, err := p.infoEntry(a)
+type infoValuelenArgs struct {
+	infoKeyArgs
+	valuelen, flag address
+}
+
+func callInfoValuelen(p *Proc, a infoValuelenArgs) error {
+	x, i, err := p.infoEntry(a.infoKeyArgs)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if i >= 0 {
-		if err := p.putInt(a.u32(2), len(x.pairs[i][1])); err != nil {
-			return 0, err
+		if err := p.putInt(a.valuelen, len(x.pairs[i][1])); err != nil {
+			return err
 		}
 	}
-	return success, p.putInt(a.u32(3), truth(i >= 0))
+	return p.putInt(a.flag, truth(i >= 0))
 }
 
-func callInfoNkeys(p *Proc, a args) (uint64, error) {
-	x, err := p.info(a.u32(0))
-	if err != nil {
-		return 0, err
-	}
-	return success, p.putInt(a.u32(1), len(x.pairs))
+type infoNkeysArgs struct {
+	info  handle
+	nkeys address
 }
 
-func callInfoNthkey(p *Proc, a args) (uint64, error) {
-	x, err := p.info(a.u32(0))
+func callInfoNkeys(p *Proc, a infoNkeysArgs) error {
+	x, err := p.info(a.info)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if a.int(1) < 0 || a.int(1) >= len(x.pairs) {
-		return 0, fail(errArg, "key %d of %d", a.int(1), len(x.pairs))
-	}
-	return success, p.putText(a.u32(2), x.pairs[a.int(1)][0], maxInfoKey-1)
+	return p.putInt(a.nkeys, len(x.pairs))
 }
 
-func callCommSetInfo(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(0))
+type infoNthkeyArgs struct {
+	info handle
+	n    int
+	key  address
+}
+
+func callInfoNthkey(p *Proc, a infoNthkeyArgs) error {
+	x, err := p.info(a.info)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	x, err := p.hints(a.u32(1))
+	if a.n < 0 || a.n >= len(x.pairs) {
+		return fail(errArg, "key %d of %d", a.n, len(x.pairs))
+	}
+	return p.putText(a.key, x.pairs[a.n][0], maxInfoKey-1)
+}
+
+type commSetInfoArgs struct {
+	comm, info handle
+}
+
+func callCommSetInfo(p *Proc, a commSetInfoArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, c.on(err)
+		return err
+	}
+	x, err := p.hints(a.info)
+	if err != nil {
+		return c.on(err)
 	}
 	if c.info == nil {
 		c.info = &info{}
@@ -284,13 +340,18 @@ func callCommSetInfo(p *Proc, a args) (uint64, error) {
 	for _, kv := range x.heeded().pairs {
 		c.info.set(kv[0], kv[1])
 	}
-	return success, nil
+	return nil
 }
 
-func callCommGetInfo(p *Proc, a args) (uint64, error) {
-	c, err := p.comm(a.u32(0))
+type commGetInfoArgs struct {
+	comm     handle
+	infoUsed address
+}
+
+func callCommGetInfo(p *Proc, a commGetInfoArgs) error {
+	c, err := p.comm(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return success, c.on(p.giveInfo(c.info.clone(), a.u32(1)))
+	return c.on(p.giveInfo(c.info.clone(), a.infoUsed))
 }

@@ -1,42 +1,49 @@
 package mpi
 
+type intercommCreateArgs struct {
+	localComm         handle
+	localLeader       int
+	peerComm          handle
+	remoteLeader, tag int
+	newintercomm      address
+}
+
 // callIntercommCreate joins two groups (MPI 5.0 section 7.6.2): the leaders tell each other over the peer communicator
 // who is in their group, and tell their groups.
-func callIntercommCreate(p *Proc, a args) (uint64, error) {
-	c, err := p.intra(a.u32(0))
+func callIntercommCreate(p *Proc, a intercommCreateArgs) error {
+	c, err := p.intra(a.localComm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	leader, tag := a.int(1), a.int(4)
+	leader, tag := a.localLeader, a.tag
 	if leader < 0 || leader >= c.size() {
-		return 0, c.on(fail(errRank, "local_leader %d is not in 0..%d", leader, c.size()-1))
+		return c.on(fail(errRank, "local_leader %d is not in 0..%d", leader, c.size()-1))
 	}
-	if _, err := p.handles(a.u32(5), 1); err != nil {
-		return 0, c.on(err)
+	if _, err := p.handles(a.newintercomm, 1); err != nil {
+		return c.on(err)
 	}
 	var peer *comm
 	var remote Rank
 	if c.me == leader {
-		if peer, err = p.comm(a.u32(2)); err != nil {
-			return 0, err
+		if peer, err = p.comm(a.peerComm); err != nil {
+			return err
 		}
-		r := a.int(3)
+		r := a.remoteLeader
 		if r < 0 || r >= len(peer.peers().ranks) {
-			return 0, c.on(fail(errRank, "remote_leader %d is not in 0..%d", r, len(peer.peers().ranks)-1))
+			return c.on(fail(errRank, "remote_leader %d is not in 0..%d", r, len(peer.peers().ranks)-1))
 		}
 		if remote = peer.peers().ranks[r]; c.group.has(remote) {
-			return 0, c.on(fail(errRank, "remote_leader %d is in the local group", r))
+			return c.on(fail(errRank, "remote_leader %d is in the local group", r))
 		}
 		if tag < 0 || tag > tagUB {
-			return 0, c.on(fail(errTag, "tag %d is not in 0..%d", tag, tagUB))
+			return c.on(fail(errTag, "tag %d is not in 0..%d", tag, tagUB))
 		}
 	}
-	v, err := p.join(c, leader, peer, remote, tag, a.u32(5))
-	return v, c.on(err)
+	return c.on(p.join(c, leader, peer, remote, tag, a.newintercomm))
 }
 
 // join makes an intercommunicator of c's group and another: the leader asks the other one over peer.
-func (p *Proc) join(c *comm, leader int, peer *comm, remote Rank, tag int, out uint32) (uint64, error) {
+func (p *Proc) join(c *comm, leader int, peer *comm, remote Rank, tag int, out uint32) error {
 	reqs, err := p.once(func() ([]uint32, error) {
 		if err := p.roomForComm(p.w.cfg.Size, nil); err != nil { // both groups may be all ranks
 			return nil, err
@@ -62,38 +69,49 @@ func (p *Proc) join(c *comm, leader int, peer *comm, remote Rank, tag int, out u
 		return []uint32{r.index}, p.launch(r)
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := p.finish(reqs); err != nil {
-		return 0, err
+		return err
 	}
 	d, err := p.joined(c, reqs[0])
 	if err != nil {
-		return 0, err
+		return err
 	}
 	return p.giveComm(d, out)
 }
 
+type intercommFromGroupsArgs struct {
+	localGroup   handle
+	localLeader  int
+	remoteGroup  handle
+	remoteLeader int
+	stringtag    address
+	_            handle `mpi:"info"`
+	errhandler   handle
+	newintercomm address
+}
+
 // callIntercommFromGroups is MPI_Intercomm_create without communicators (MPI 5.0 section 7.6.2): the local group makes one
 // first, and the leaders talk over the world's private context. The tag string becomes a tag.
-func callIntercommFromGroups(p *Proc, a args) (uint64, error) {
-	local, err := p.group(a.u32(0))
+func callIntercommFromGroups(p *Proc, a intercommFromGroupsArgs) error {
+	local, err := p.group(a.localGroup)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	remote, err := p.group(a.u32(2))
+	remote, err := p.group(a.remoteGroup)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	text, err := p.cString(a.u32(4), 1024)
+	text, err := p.cString(a.stringtag, 1024)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	h, err := p.errhandler(a.u32(6))
+	h, err := p.errhandler(a.errhandler)
 	if err == nil {
-		_, err = p.handles(a.u32(7), 1)
+		_, err = p.handles(a.newintercomm, 1)
 	}
-	leader, other := a.int(1), a.int(3)
+	leader, other := a.localLeader, a.remoteLeader
 	if err == nil && (leader < 0 || leader >= len(local.ranks) || other < 0 || other >= len(remote.ranks)) {
 		err = fail(errRank, "the leaders are ranks %d of %d and %d of %d", leader, len(local.ranks), other, len(remote.ranks))
 	}
@@ -101,7 +119,7 @@ func callIntercommFromGroups(p *Proc, a args) (uint64, error) {
 		err = fail(errGroup, "the rank is not in the local group")
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	tag := int(checksum(text) % (tagUB / 2))
 	id, err := p.phase(1, func() ([]byte, error) {
@@ -109,10 +127,10 @@ func callIntercommFromGroups(p *Proc, a args) (uint64, error) {
 		return order.AppendUint64(nil, id), err
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	c := &comm{id: order.Uint64(id), group: &group{ranks: local.ranks}, me: local.find(p.rank), errhandler: h}
-	return p.join(c, leader, p.world, remote.ranks[other], tag, a.u32(7))
+	return p.join(c, leader, p.world, remote.ranks[other], tag, a.newintercomm)
 }
 
 // joined reads what the leaders have found out.
@@ -146,24 +164,30 @@ func (p *Proc) joined(c *comm, req uint32) (*comm, error) {
 	return p.newComm(c, id, c.group, remote)
 }
 
+type intercommMergeArgs struct {
+	intercomm    handle
+	high         int
+	newintracomm address
+}
+
 // callIntercommMerge makes one group of two: the low one first, or where both say the same, the one whose first rank is
 // lower in the world (MPI 5.0 section 7.6.2).
-func callIntercommMerge(p *Proc, a args) (uint64, error) {
-	c, err := p.interComm(a.u32(0))
+func callIntercommMerge(p *Proc, a intercommMergeArgs) error {
+	c, err := p.interComm(a.intercomm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if _, err := p.handles(a.u32(2), 1); err != nil {
-		return 0, c.on(err)
+	if _, err := p.handles(a.newintracomm, 1); err != nil {
+		return c.on(err)
 	}
 	all, err := p.contribute(c, memberBytes, func() ([]byte, error) {
 		if err := p.roomForComm(c.ranks(), nil); err != nil {
 			return nil, err
 		}
-		return member{color: int64(truth(a.int(1) != 0)), id: p.newID()}.encode(), nil
+		return member{color: int64(truth(a.high != 0)), id: p.newID()}.encode(), nil
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	local, remote := members(all, c.group.ranks), members(all[memberBytes*c.size():], c.remote.ranks)
 	first := local[0].color < remote[0].color
@@ -179,7 +203,7 @@ func callIntercommMerge(p *Proc, a args) (uint64, error) {
 	}
 	d, err := p.newComm(c, local[0].id, g, nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return p.giveComm(d, a.u32(2))
+	return p.giveComm(d, a.newintracomm)
 }

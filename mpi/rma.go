@@ -24,25 +24,18 @@ const (
 
 // rmaCalls are the communication functions of windows (MPI 5.0 section 12.3).
 func rmaCalls() []entry {
-	var calls []entry
-	for _, r := range []struct {
-		name string
-		win  int
-		f    func(p *Proc, a args, w *window) (*access, error)
-	}{
-		{"put", 7, accessPut},
-		{"get", 7, accessGet},
-		{"accumulate", 8, accessAccumulate},
-		{"get_accumulate", 11, accessGetAccumulate},
-	} {
-		upper := string(r.name[0]-0x20) + r.name[1:]
-		calls = append(calls,
-			entry{name: "MPI_" + upper, impl: oneSided(r.win, false, r.f)},
-			entry{name: "MPI_R" + r.name, impl: oneSided(r.win, true, r.f)})
+	return []entry{
+		{name: "MPI_Put", impl: oneSided(accessPut)},
+		{name: "MPI_Rput", impl: oneSidedRequest(accessPut)},
+		{name: "MPI_Get", impl: oneSided(accessGet)},
+		{name: "MPI_Rget", impl: oneSidedRequest(accessGet)},
+		{name: "MPI_Accumulate", impl: oneSided(accessAccumulate)},
+		{name: "MPI_Raccumulate", impl: oneSidedRequest(accessAccumulate)},
+		{name: "MPI_Get_accumulate", impl: oneSided(accessGetAccumulate)},
+		{name: "MPI_Rget_accumulate", impl: oneSidedRequest(accessGetAccumulate)},
+		{name: "MPI_Fetch_and_op", impl: oneSided(accessFetchAndOp)},
+		{name: "MPI_Compare_and_swap", impl: oneSided(accessCompareAndSwap)},
 	}
-	return append(calls,
-		entry{name: "MPI_Fetch_and_op", impl: oneSided(6, false, accessFetchAndOp)},
-		entry{name: "MPI_Compare_and_swap", impl: oneSided(6, false, accessCompareAndSwap)})
 }
 
 // maxOutstanding bounds the operations of one origin on one target that are not over at the origin.
@@ -61,61 +54,107 @@ type access struct {
 	result span // from the target
 }
 
-// oneSided makes the call of an operation, with a request behind the window or without.
-func oneSided(win int, asks bool, plan func(p *Proc, a args, w *window) (*access, error)) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		w, err := p.window(a.u32(win))
-		if err != nil {
-			return 0, err
-		}
-		if asks {
-			if _, err := p.handles(a.u32(win+1), 1); err != nil {
-				return 0, w.on(err)
-			}
-		}
-		x, err := plan(p, a, w)
-		if err == nil {
-			err = p.checkAccess(w, x)
-		}
-		if err != nil {
-			return 0, w.on(err)
-		}
-		var r *request
-		// What a program issues without waiting is bounded; the call is made again if the rank freezes here.
-		if !x.null {
-			room := p.windowWait(w, []int{x.target}, func(r int) bool { return w.origins[r].local >= maxOutstanding })
-			if err := p.wait(room.done); err != nil {
-				return 0, err
-			}
-			if err := room.err(); err != nil {
-				return 0, w.on(err)
-			}
-		}
-		if asks {
-			if r, err = p.newRequest(reqWindow, false); err != nil {
-				return 0, w.on(err)
-			}
-			r.comm, r.result = w.comm, emptyStatus()
-		}
-		if err := p.issue(w, x, r); err != nil {
-			return 0, w.on(err)
-		}
-		if !asks {
-			return success, nil
-		}
-		return success, p.putWord(a.u32(win+1), baseRequest+r.index)
-	}
+// oneSidedArgs are those of an operation: its own, and the window.
+type oneSidedArgs[T any] struct {
+	own T
+	win handle
 }
 
-// destination reads target_rank, target_disp, target_count and target_datatype from parameter i on.
-func (x *access) destination(p *Proc, a args, w *window, i int) (err error) {
-	if x.count = a.count(i + 2); x.count < 0 {
+// oneSided makes the call of an operation without a request.
+func oneSided[T any](plan func(p *Proc, a T, w *window) (*access, error)) body {
+	return bind(func(p *Proc, a oneSidedArgs[T]) error {
+		w, err := p.window(a.win)
+		if err != nil {
+			return err
+		}
+		x, err := plan(p, a.own, w)
+		if err != nil {
+			return w.on(err)
+		}
+		_, err = p.begun(w, x, false)
+		return err
+	})
+}
+
+type oneSidedRequestArgs[T any] struct {
+	oneSidedArgs[T]
+	request address
+}
+
+// oneSidedRequest makes the call of an operation with a request.
+func oneSidedRequest[T any](plan func(p *Proc, a T, w *window) (*access, error)) body {
+	return bind(func(p *Proc, a oneSidedRequestArgs[T]) error {
+		w, err := p.window(a.win)
+		if err != nil {
+			return err
+		}
+		if _, err := p.handles(a.request, 1); err != nil {
+			return w.on(err)
+		}
+		x, err := plan(p, a.own, w)
+		if err != nil {
+			return w.on(err)
+		}
+		r, err := p.begun(w, x, true)
+		if err != nil {
+			return err
+		}
+		return p.putWord(a.request, baseRequest+r.index)
+	})
+}
+
+// begun begins an operation, and returns its request if it is to have one.
+func (p *Proc) begun(w *window, x *access, asks bool) (r *request, err error) {
+	if err := p.checkAccess(w, x); err != nil {
+		return nil, w.on(err)
+	}
+	// What a program issues without waiting is bounded; the call is made again if the rank freezes here.
+	if !x.null {
+		room := p.windowWait(w, []int{x.target}, func(r int) bool { return w.origins[r].local >= maxOutstanding })
+		if err := p.wait(room.done); err != nil {
+			return nil, err
+		}
+		if err := room.err(); err != nil {
+			return nil, w.on(err)
+		}
+	}
+	if asks {
+		if r, err = p.newRequest(reqWindow, false); err != nil {
+			return nil, w.on(err)
+		}
+		r.comm, r.result = w.comm, emptyStatus()
+	}
+	return r, w.on(p.issue(w, x, r))
+}
+
+// What an operation names at the origin, at the target, and for its result.
+type (
+	originArgs struct {
+		originAddr     address
+		originCount    count
+		originDatatype handle
+	}
+	targetArgs struct {
+		targetRank              int
+		targetDisp, targetCount count
+		targetDatatype          handle
+	}
+	resultArgs struct {
+		resultAddr     address
+		resultCount    count
+		resultDatatype handle
+	}
+)
+
+// destination checks what is named at the target.
+func (x *access) destination(p *Proc, a targetArgs, w *window) (err error) {
+	if x.count = a.targetCount; x.count < 0 {
 		return fail(errCount, "target_count is %d", x.count)
 	}
-	if x.typ, err = p.committed(a.u32(i + 3)); err != nil {
+	if x.typ, err = p.committed(a.targetDatatype); err != nil {
 		return err
 	}
-	return x.where(w, a.int(i), int64(int32(a.u32(i+1))))
+	return x.where(w, a.targetRank, a.targetDisp)
 }
 
 func (x *access) where(w *window, rank int, disp int64) error {
@@ -131,20 +170,25 @@ func (x *access) where(w *window, rank int, disp int64) error {
 	return nil
 }
 
-func accessPut(p *Proc, a args, w *window) (x *access, err error) {
-	x = &access{kind: msgPut}
-	if x.data, err = p.buffer(a.u32(0), a.count(1), a.u32(2)); err != nil {
-		return nil, err
-	}
-	return x, x.destination(p, a, w, 3)
+type putArgs struct {
+	originArgs
+	targetArgs
 }
 
-func accessGet(p *Proc, a args, w *window) (x *access, err error) {
-	x = &access{kind: msgGet}
-	if x.result, err = p.buffer(a.u32(0), a.count(1), a.u32(2)); err != nil {
+func accessPut(p *Proc, a putArgs, w *window) (x *access, err error) {
+	x = &access{kind: msgPut}
+	if x.data, err = p.buffer(a.originAddr, a.originCount, a.originDatatype); err != nil {
 		return nil, err
 	}
-	return x, x.destination(p, a, w, 3)
+	return x, x.destination(p, a.targetArgs, w)
+}
+
+func accessGet(p *Proc, a putArgs, w *window) (x *access, err error) {
+	x = &access{kind: msgGet}
+	if x.result, err = p.buffer(a.originAddr, a.originCount, a.originDatatype); err != nil {
+		return nil, err
+	}
+	return x, x.destination(p, a.targetArgs, w)
 }
 
 // accumulator finds the operation of an accumulate: a predefined one that fits the basic type of all elements.
@@ -166,67 +210,95 @@ func (x *access) accumulator(p *Proc, handle uint32, origin *datatype) (err erro
 	return nil
 }
 
-func accessAccumulate(p *Proc, a args, w *window) (x *access, err error) {
+type accumulateArgs struct {
+	originArgs
+	targetArgs
+	op handle
+}
+
+func accessAccumulate(p *Proc, a accumulateArgs, w *window) (x *access, err error) {
 	x = &access{kind: msgAccumulate}
-	t, err := p.committed(a.u32(2))
+	t, err := p.committed(a.originDatatype)
 	if err != nil {
 		return nil, err
 	}
-	if x.data, err = p.elements(a.u32(0), a.count(1), t); err != nil {
+	if x.data, err = p.elements(a.originAddr, a.originCount, t); err != nil {
 		return nil, err
 	}
-	if err := x.destination(p, a, w, 3); err != nil {
+	if err := x.destination(p, a.targetArgs, w); err != nil {
 		return nil, err
 	}
-	return x, x.accumulator(p, a.u32(7), t)
+	return x, x.accumulator(p, a.op, t)
 }
 
-func accessGetAccumulate(p *Proc, a args, w *window) (x *access, err error) {
+type getAccumulateArgs struct {
+	originArgs
+	resultArgs
+	targetArgs
+	op handle
+}
+
+func accessGetAccumulate(p *Proc, a getAccumulateArgs, w *window) (x *access, err error) {
 	x = &access{kind: msgFetch}
-	if err := x.destination(p, a, w, 6); err != nil {
+	if err := x.destination(p, a.targetArgs, w); err != nil {
 		return nil, err
 	}
-	if x.result, err = p.buffer(a.u32(3), a.count(4), a.u32(5)); err != nil {
+	if x.result, err = p.buffer(a.resultAddr, a.resultCount, a.resultDatatype); err != nil {
 		return nil, err
 	}
 	var t *datatype
-	if a.u32(10) != opNoOp {
-		if t, err = p.committed(a.u32(2)); err != nil {
+	if a.op != opNoOp {
+		if t, err = p.committed(a.originDatatype); err != nil {
 			return nil, err
 		}
-		if x.data, err = p.elements(a.u32(0), a.count(1), t); err != nil {
+		if x.data, err = p.elements(a.originAddr, a.originCount, t); err != nil {
 			return nil, err
 		}
 	}
-	return x, x.accumulator(p, a.u32(10), t)
+	return x, x.accumulator(p, a.op, t)
 }
 
-func accessFetchAndOp(p *Proc, a args, w *window) (x *access, err error) {
+type fetchAndOpArgs struct {
+	originAddr, resultAddr address
+	datatype               handle
+	targetRank             int
+	targetDisp             count
+	op                     handle
+}
+
+func accessFetchAndOp(p *Proc, a fetchAndOpArgs, w *window) (x *access, err error) {
 	x = &access{kind: msgFetch, count: 1}
-	if x.typ, err = p.committed(a.u32(2)); err != nil {
+	if x.typ, err = p.committed(a.datatype); err != nil {
 		return nil, err
 	}
 	if !x.typ.isBasic() {
 		return nil, fail(errType, "%s is not predefined", x.typ)
 	}
-	if x.result, err = p.elements(a.u32(1), 1, x.typ); err != nil {
+	if x.result, err = p.elements(a.resultAddr, 1, x.typ); err != nil {
 		return nil, err
 	}
-	if a.u32(5) != opNoOp {
-		if x.data, err = p.elements(a.u32(0), 1, x.typ); err != nil {
+	if a.op != opNoOp {
+		if x.data, err = p.elements(a.originAddr, 1, x.typ); err != nil {
 			return nil, err
 		}
 	}
-	if err := x.where(w, a.int(3), int64(int32(a.u32(4)))); err != nil {
+	if err := x.where(w, a.targetRank, a.targetDisp); err != nil {
 		return nil, err
 	}
-	return x, x.accumulator(p, a.u32(5), nil)
+	return x, x.accumulator(p, a.op, nil)
+}
+
+type compareAndSwapArgs struct {
+	originAddr, compareAddr, resultAddr address
+	datatype                            handle
+	targetRank                          int
+	targetDisp                          count
 }
 
 // accessCompareAndSwap sends the new value and the one to compare with.
-func accessCompareAndSwap(p *Proc, a args, w *window) (x *access, err error) {
+func accessCompareAndSwap(p *Proc, a compareAndSwapArgs, w *window) (x *access, err error) {
 	x = &access{kind: msgSwap, count: 1}
-	if x.typ, err = p.committed(a.u32(3)); err != nil {
+	if x.typ, err = p.committed(a.datatype); err != nil {
 		return nil, err
 	}
 	switch x.typ.class {
@@ -238,17 +310,17 @@ func accessCompareAndSwap(p *Proc, a args, w *window) (x *access, err error) {
 		return nil, fail(errType, "%s is not predefined", x.typ)
 	}
 	var values [2]span
-	for i := range values {
-		if values[i], err = p.elements(a.u32(i), 1, x.typ); err != nil {
+	for i, ptr := range []address{a.originAddr, a.compareAddr} {
+		if values[i], err = p.elements(ptr, 1, x.typ); err != nil {
 			return nil, err
 		}
 	}
-	if x.result, err = p.elements(a.u32(2), 1, x.typ); err != nil {
+	if x.result, err = p.elements(a.resultAddr, 1, x.typ); err != nil {
 		return nil, err
 	}
 	h := &hostBuffer{b: append(append([]byte{}, p.bytes(values[0])...), p.bytes(values[1])...)}
 	x.data = span{host: h, len: uint32(len(h.b))}
-	return x, x.where(w, a.int(4), int64(int32(a.u32(5))))
+	return x, x.where(w, a.targetRank, a.targetDisp)
 }
 
 // checkAccess checks that an epoch allows the access, and that it stays inside of the window.

@@ -14,14 +14,14 @@ var processSets = [...]string{"mpi://WORLD", "mpi://SELF"} //nolint:gochecknoglo
 // sessionCalls are the functions about sessions.
 func sessionCalls() []entry {
 	return []entry{
-		{name: "MPI_Session_init", impl: callSessionInit, any: true},
-		{name: "MPI_Session_finalize", impl: callSessionFinalize, any: true},
-		{name: "MPI_Session_get_num_psets", impl: callSessionNumPsets, any: true},
-		{name: "MPI_Session_get_nth_pset", impl: callSessionNthPset, any: true},
-		{name: "MPI_Session_get_pset_info", impl: callSessionPsetInfo, any: true},
-		{name: "MPI_Session_get_info", impl: callSessionInfo, any: true},
-		{name: "MPI_Group_from_session_pset", impl: callGroupFromPset, any: true},
-		{name: "MPI_Comm_create_from_group", impl: callCommFromGroup, any: true},
+		{name: "MPI_Session_init", impl: bind(callSessionInit), any: true},
+		{name: "MPI_Session_finalize", impl: bind(callSessionFinalize), any: true},
+		{name: "MPI_Session_get_num_psets", impl: bind(callSessionNumPsets), any: true},
+		{name: "MPI_Session_get_nth_pset", impl: bind(callSessionNthPset), any: true},
+		{name: "MPI_Session_get_pset_info", impl: bind(callSessionPsetInfo), any: true},
+		{name: "MPI_Session_get_info", impl: bind(callSessionInfo), any: true},
+		{name: "MPI_Group_from_session_pset", impl: bind(callGroupFromPset), any: true},
+		{name: "MPI_Comm_create_from_group", impl: bind(callCommFromGroup), any: true},
 	}
 }
 
@@ -32,66 +32,89 @@ func (p *Proc) session(handle uint32) (*session, error) {
 	return nil, fail(errSession, "session %#x is not known", handle)
 }
 
+type sessionInitArgs struct {
+	info, errhandler handle
+	session          address
+}
+
 // callSessionInit makes a session. Communication inside sessions needs no MPI_Init: the rank counts as initialized for as
 // long as it has a session.
-func callSessionInit(p *Proc, a args) (uint64, error) {
-	if _, err := p.hints(a.u32(0)); err != nil {
-		return 0, err
+func callSessionInit(p *Proc, a sessionInitArgs) error {
+	if _, err := p.hints(a.info); err != nil {
+		return err
 	}
-	h, err := p.errhandler(a.u32(1))
+	h, err := p.errhandler(a.errhandler)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if _, err := p.handles(a.u32(2), 1); err != nil {
-		return 0, err
+	if _, err := p.handles(a.session, 1); err != nil {
+		return err
 	}
 	s := &session{errhandler: h}
 	if s.handle, err = p.sessions.add(s, p.w.cfg.MaxObjects); err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.putWord(a.u32(2), s.handle)
+	return p.putWord(a.session, s.handle)
 }
 
-func callSessionFinalize(p *Proc, a args) (uint64, error) {
-	h, err := p.word(a.u32(0))
+type sessionFinalizeArgs struct {
+	session address
+}
+
+func callSessionFinalize(p *Proc, a sessionFinalizeArgs) error {
+	h, err := p.word(a.session)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if _, err := p.session(h); err != nil {
-		return 0, err
+		return err
 	}
 	p.sessions.drop(h)
 	p.askAcks()
-	return success, p.putWord(a.u32(0), sessionNull)
+	return p.putWord(a.session, sessionNull)
 }
 
-func callSessionNumPsets(p *Proc, a args) (uint64, error) {
-	if _, err := p.session(a.u32(0)); err != nil {
-		return 0, err
+type sessionNumPsetsArgs struct {
+	session handle
+	_       handle `mpi:"info"`
+
+	npsetNames address
+}
+
+func callSessionNumPsets(p *Proc, a sessionNumPsetsArgs) error {
+	if _, err := p.session(a.session); err != nil {
+		return err
 	}
-	return success, p.putInt(a.u32(2), len(processSets))
+	return p.putInt(a.npsetNames, len(processSets))
+}
+
+type sessionNthPsetArgs struct {
+	session           handle
+	_                 handle `mpi:"info"`
+	n                 int
+	psetLen, psetName address
 }
 
 // callSessionNthPset stores at most the length that is given, and gives the length that is needed.
-func callSessionNthPset(p *Proc, a args) (uint64, error) {
-	s, err := p.session(a.u32(0))
+func callSessionNthPset(p *Proc, a sessionNthPsetArgs) error {
+	s, err := p.session(a.session)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	n := a.int(2)
+	n := a.n
 	if n < 0 || n >= len(processSets) {
-		return 0, (&callError{session: s}).raise(fail(errArg, "process set %d of %d", n, len(processSets)))
+		return (&callError{session: s}).raise(fail(errArg, "process set %d of %d", n, len(processSets)))
 	}
-	room, err := p.word(a.u32(3))
+	room, err := p.word(a.psetLen)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if int32(room) > 0 {
-		if err := p.putText(a.u32(4), processSets[n], int(room)-1); err != nil {
-			return 0, err
+		if err := p.putText(a.psetName, processSets[n], int(room)-1); err != nil {
+			return err
 		}
 	}
-	return success, p.putInt(a.u32(3), len(processSets[n])+1)
+	return p.putInt(a.psetLen, len(processSets[n])+1)
 }
 
 // processSet finds the ranks of a set by its name.
@@ -109,69 +132,92 @@ func (p *Proc) processSet(ptr uint32) (*group, error) {
 	return nil, fail(errArg, "process set %q is not known: there are %v", name, processSets)
 }
 
-func callSessionPsetInfo(p *Proc, a args) (uint64, error) {
-	s, err := p.session(a.u32(0))
+type sessionPsetInfoArgs struct {
+	session        handle
+	psetName, info address
+}
+
+func callSessionPsetInfo(p *Proc, a sessionPsetInfoArgs) error {
+	s, err := p.session(a.session)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	g, err := p.processSet(a.u32(1))
+	g, err := p.processSet(a.psetName)
 	if err != nil {
-		return 0, (&callError{session: s}).raise(err)
+		return (&callError{session: s}).raise(err)
 	}
 	x := &info{}
 	x.set("mpi_size", decimal(len(g.ranks)))
-	return success, p.giveInfo(x, a.u32(2))
+	return p.giveInfo(x, a.info)
 }
 
-func callSessionInfo(p *Proc, a args) (uint64, error) {
-	if _, err := p.session(a.u32(0)); err != nil {
-		return 0, err
+type sessionInfoArgs struct {
+	session  handle
+	infoUsed address
+}
+
+func callSessionInfo(p *Proc, a sessionInfoArgs) error {
+	if _, err := p.session(a.session); err != nil {
+		return err
 	}
 	x := &info{}
 	x.set("thread_level", "MPI_THREAD_SERIALIZED")
-	return success, p.giveInfo(x, a.u32(1))
+	return p.giveInfo(x, a.infoUsed)
 }
 
-func callGroupFromPset(p *Proc, a args) (uint64, error) {
-	s, err := p.session(a.u32(0))
+type groupFromPsetArgs struct {
+	session            handle
+	psetName, newgroup address
+}
+
+func callGroupFromPset(p *Proc, a groupFromPsetArgs) error {
+	s, err := p.session(a.session)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	g, err := p.processSet(a.u32(1))
+	g, err := p.processSet(a.psetName)
 	if err != nil {
-		return 0, (&callError{session: s}).raise(err)
+		return (&callError{session: s}).raise(err)
 	}
-	return p.giveGroup(g.ranks, a.u32(2))
+	return p.giveGroup(g.ranks, a.newgroup)
+}
+
+type commFromGroupArgs struct {
+	group      handle
+	stringtag  address
+	_          handle `mpi:"info"`
+	errhandler handle
+	newcomm    address
 }
 
 // callCommFromGroup makes a communicator of a group (MPI 5.0 section 7.4.2). The tag string becomes a tag.
-func callCommFromGroup(p *Proc, a args) (uint64, error) {
-	g, err := p.group(a.u32(0))
+func callCommFromGroup(p *Proc, a commFromGroupArgs) error {
+	g, err := p.group(a.group)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	text, err := p.cString(a.u32(1), 1024)
+	text, err := p.cString(a.stringtag, 1024)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	h, err := p.errhandler(a.u32(3))
+	h, err := p.errhandler(a.errhandler)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if _, err := p.handles(a.u32(4), 1); err != nil {
-		return 0, err
+	if _, err := p.handles(a.newcomm, 1); err != nil {
+		return err
 	}
 	if !g.has(p.rank) {
-		return p.giveComm(nil, a.u32(4))
+		return p.giveComm(nil, a.newcomm)
 	}
 	id, err := p.agree(p.world, g, int(checksum(text)%tagUB))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	d, err := p.newComm(p.world, id, &group{ranks: g.ranks}, nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	d.errhandler = h
-	return p.giveComm(d, a.u32(4))
+	return p.giveComm(d, a.newcomm)
 }

@@ -15,13 +15,16 @@ const toolSession = 1
 // toolCalls are the functions of the chapter.
 func toolCalls() []entry {
 	calls := []entry{
-		{name: "MPI_T_init_thread", any: true, impl: callToolInit},
-		{name: "MPI_T_finalize", any: true, impl: callToolFinalize},
-		{name: "MPI_T_pvar_session_create", any: true, impl: tool(func(p *Proc, a args) error { return p.putWord(a.u32(0), toolSession) })},
-		{name: "MPI_T_pvar_session_free", any: true, impl: tool(func(p *Proc, a args) error { return p.putWord(a.u32(0), 0) })},
+		{name: "MPI_T_init_thread", any: true, impl: bindValue(callToolInit)},
+		{name: "MPI_T_finalize", any: true, impl: bindValue(callToolFinalize)},
+		{name: "MPI_T_pvar_session_create", any: true, impl: toolWord(toolSession).as("word", "session")},
+		{name: "MPI_T_pvar_session_free", any: true, impl: toolWord(0).as("word", "session")},
 	}
-	for _, name := range []string{"cvar_get_num", "pvar_get_num", "category_get_num", "event_get_num", "source_get_num", "category_changed"} {
-		calls = append(calls, entry{name: "MPI_T_" + name, any: true, impl: tool(func(p *Proc, a args) error { return p.putInt(a.u32(0), 0) })})
+	for name, number := range map[string]string{
+		"cvar_get_num": "num_cvar", "pvar_get_num": "num_pvar", "category_get_num": "num_cat", "event_get_num": "num_events",
+		"source_get_num": "num_sources", "category_changed": "update_number",
+	} {
+		calls = append(calls, entry{name: "MPI_T_" + name, any: true, impl: toolWord(0).as("word", number)})
 	}
 	for code, names := range map[uint64][]string{
 		toolInvalidIndex: {
@@ -35,34 +38,41 @@ func toolCalls() []entry {
 		},
 	} {
 		for _, name := range names {
-			calls = append(calls, entry{name: "MPI_T_" + name, any: true, impl: func(p *Proc, _ args) (uint64, error) {
+			calls = append(calls, entry{name: "MPI_T_" + name, any: true, impl: bindBlind(func(p *Proc) (uint64, error) {
 				if p.tools == 0 {
 					return toolNotInitialized, nil
 				}
 				return code, nil
-			}})
+			})})
 		}
 	}
 	return calls
 }
 
-// tool makes a call that works only between MPI_T_init_thread and MPI_T_finalize.
-func tool(f func(p *Proc, a args) error) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
+type toolWordArgs struct{ word address }
+
+// toolWord makes a call that stores a word, between MPI_T_init_thread and MPI_T_finalize.
+func toolWord(v uint32) body {
+	return bindValue(func(p *Proc, a toolWordArgs) (uint64, error) {
 		if p.tools == 0 {
 			return toolNotInitialized, nil
 		}
-		return uint64(errorClass(f(p, a))), nil
-	}
+		return uint64(errorClass(p.putWord(a.word, v))), nil
+	})
+}
+
+type toolInitArgs struct {
+	required int
+	provided address
 }
 
 // callToolInit may be called several times, each with its own MPI_T_finalize.
-func callToolInit(p *Proc, a args) (uint64, error) {
+func callToolInit(p *Proc, a toolInitArgs) (uint64, error) {
 	p.tools++
-	return uint64(errorClass(p.putInt(a.u32(1), min(max(a.int(0), threadSingle), threadSerialized)))), nil
+	return uint64(errorClass(p.putInt(a.provided, min(max(a.required, threadSingle), threadSerialized)))), nil
 }
 
-func callToolFinalize(p *Proc, _ args) (uint64, error) {
+func callToolFinalize(p *Proc, _ noArgs) (uint64, error) {
 	if p.tools == 0 {
 		return toolNotInitialized, nil
 	}

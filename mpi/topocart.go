@@ -1,19 +1,27 @@
 package mpi
 
+type cartCreateArgs struct {
+	commOld       handle
+	ndims         int
+	dims, periods address
+	_             int `mpi:"reorder"`
+	commCart      address
+}
+
 // callCartCreate makes a communicator with a grid. Ranks are not reordered: they have their places.
-func callCartCreate(p *Proc, a args) (uint64, error) {
-	c, err := p.intra(a.u32(0))
+func callCartCreate(p *Proc, a cartCreateArgs) error {
+	c, err := p.intra(a.commOld)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	t, total, err := p.readCart(a.int(1), a.u32(2), a.u32(3))
+	t, total, err := p.readCart(a.ndims, a.dims, a.periods)
 	if err == nil && total > c.size() {
 		err = fail(errTopology, "the grid has %d places, the communicator %d ranks", total, c.size())
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
-	return p.attachTopology(c, t, total, a.u32(5))
+	return p.attachTopology(c, t, total, a.commCart)
 }
 
 func (p *Proc) readCart(n int, dimsPtr, periodsPtr uint32) (*topology, int, error) {
@@ -42,9 +50,9 @@ func (p *Proc) readCart(n int, dimsPtr, periodsPtr uint32) (*topology, int, erro
 }
 
 // attachTopology makes a communicator of the first n ranks of c with a topology.
-func (p *Proc) attachTopology(c *comm, t *topology, n int, out uint32) (uint64, error) {
+func (p *Proc) attachTopology(c *comm, t *topology, n int, out uint32) error {
 	if _, err := p.handles(out, 1); err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	color := noColor
 	if c.me < n {
@@ -52,102 +60,135 @@ func (p *Proc) attachTopology(c *comm, t *topology, n int, out uint32) (uint64, 
 	}
 	d, err := p.regroup(c, t, func() (int64, int32, error) { return color, 0, nil })
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	if d != nil {
 		if err := p.shape(d, t); err != nil {
-			return 0, c.on(err)
+			return c.on(err)
 		}
 	}
 	return p.giveComm(d, out)
 }
 
-func callCartdimGet(p *Proc, a args) (uint64, error) {
-	c, t, err := p.topologyOf(a.u32(0), topoCart)
-	if err != nil {
-		return 0, err
-	}
-	return success, c.on(p.putInt(a.u32(1), len(t.dims)))
+type cartdimGetArgs struct {
+	comm  handle
+	ndims address
 }
 
-func callCartGet(p *Proc, a args) (uint64, error) {
-	c, t, err := p.topologyOf(a.u32(0), topoCart)
+func callCartdimGet(p *Proc, a cartdimGetArgs) error {
+	c, t, err := p.topologyOf(a.comm, topoCart)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	n := min(a.int(1), len(t.dims))
+	return c.on(p.putInt(a.ndims, len(t.dims)))
+}
+
+type cartGetArgs struct {
+	comm                  handle
+	maxdims               int
+	dims, periods, coords address
+}
+
+func callCartGet(p *Proc, a cartGetArgs) error {
+	c, t, err := p.topologyOf(a.comm, topoCart)
+	if err != nil {
+		return err
+	}
+	n := min(a.maxdims, len(t.dims))
 	if n < len(t.dims) {
-		return 0, c.on(fail(errArg, "maxdims is %d, there are %d dimensions", a.int(1), len(t.dims)))
+		return c.on(fail(errArg, "maxdims is %d, there are %d dimensions", a.maxdims, len(t.dims)))
 	}
 	periods := make([]int, n)
 	for i := range periods {
 		periods[i] = truth(t.periods[i])
 	}
-	for i, list := range [][]int{t.dims[:n], periods, t.coords(c.me)} {
-		if err := p.putInts(a.u32(2+i), list); err != nil {
-			return 0, c.on(err)
+	for i, ptr := range []address{a.dims, a.periods, a.coords} {
+		if err := p.putInts(ptr, [][]int{t.dims[:n], periods, t.coords(c.me)}[i]); err != nil {
+			return c.on(err)
 		}
 	}
-	return success, nil
+	return nil
 }
 
-func callCartRank(p *Proc, a args) (uint64, error) {
-	c, t, err := p.topologyOf(a.u32(0), topoCart)
+type cartRankArgs struct {
+	comm         handle
+	coords, rank address
+}
+
+func callCartRank(p *Proc, a cartRankArgs) error {
+	c, t, err := p.topologyOf(a.comm, topoCart)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	coords, err := p.ints(a.u32(1), len(t.dims))
+	coords, err := p.ints(a.coords, len(t.dims))
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	r := t.rank(coords)
 	if r == procNull {
-		return 0, c.on(fail(errRank, "coordinates %v are outside of the grid %v", coords, t.dims))
+		return c.on(fail(errRank, "coordinates %v are outside of the grid %v", coords, t.dims))
 	}
-	return success, c.on(p.putInt(a.u32(2), r))
+	return c.on(p.putInt(a.rank, r))
 }
 
-func callCartCoords(p *Proc, a args) (uint64, error) {
-	c, t, err := p.topologyOf(a.u32(0), topoCart)
-	if err != nil {
-		return 0, err
-	}
-	if r := a.int(1); r < 0 || r >= c.size() {
-		return 0, c.on(fail(errRank, "rank %d is not in 0..%d", r, c.size()-1))
-	}
-	if a.int(2) < len(t.dims) {
-		return 0, c.on(fail(errDims, "maxdims is %d, there are %d dimensions", a.int(2), len(t.dims)))
-	}
-	return success, c.on(p.putInts(a.u32(3), t.coords(a.int(1))))
+type cartCoordsArgs struct {
+	comm          handle
+	rank, maxdims int
+	coords        address
 }
 
-func callCartShift(p *Proc, a args) (uint64, error) {
-	c, t, err := p.topologyOf(a.u32(0), topoCart)
+func callCartCoords(p *Proc, a cartCoordsArgs) error {
+	c, t, err := p.topologyOf(a.comm, topoCart)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	dim, disp := a.int(1), a.int(2)
+	if r := a.rank; r < 0 || r >= c.size() {
+		return c.on(fail(errRank, "rank %d is not in 0..%d", r, c.size()-1))
+	}
+	if a.maxdims < len(t.dims) {
+		return c.on(fail(errDims, "maxdims is %d, there are %d dimensions", a.maxdims, len(t.dims)))
+	}
+	return c.on(p.putInts(a.coords, t.coords(a.rank)))
+}
+
+type cartShiftArgs struct {
+	comm                 handle
+	direction, disp      int
+	rankSource, rankDest address
+}
+
+func callCartShift(p *Proc, a cartShiftArgs) error {
+	c, t, err := p.topologyOf(a.comm, topoCart)
+	if err != nil {
+		return err
+	}
+	dim, disp := a.direction, a.disp
 	if dim < 0 || dim >= len(t.dims) {
-		return 0, c.on(fail(errArg, "direction %d is not in 0..%d", dim, len(t.dims)-1))
+		return c.on(fail(errArg, "direction %d is not in 0..%d", dim, len(t.dims)-1))
 	}
-	if err := p.putInt(a.u32(3), t.shift(c.me, dim, -disp)); err != nil {
-		return 0, c.on(err)
+	if err := p.putInt(a.rankSource, t.shift(c.me, dim, -disp)); err != nil {
+		return c.on(err)
 	}
-	return success, c.on(p.putInt(a.u32(4), t.shift(c.me, dim, disp)))
+	return c.on(p.putInt(a.rankDest, t.shift(c.me, dim, disp)))
+}
+
+type cartSubArgs struct {
+	comm                handle
+	remainDims, newcomm address
 }
 
 // callCartSub splits a grid into those of lower dimension that keep some dimensions (MPI 5.0 section 8.5.7).
-func callCartSub(p *Proc, a args) (uint64, error) {
-	c, t, err := p.topologyOf(a.u32(0), topoCart)
+func callCartSub(p *Proc, a cartSubArgs) error {
+	c, t, err := p.topologyOf(a.comm, topoCart)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	remain, err := p.ints(a.u32(1), len(t.dims))
+	remain, err := p.ints(a.remainDims, len(t.dims))
 	if err == nil {
-		_, err = p.handles(a.u32(2), 1)
+		_, err = p.handles(a.newcomm, 1)
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	sub := &topology{kind: topoCart}
 	color, key := 0, 0
@@ -161,26 +202,32 @@ func callCartSub(p *Proc, a args) (uint64, error) {
 	}
 	d, err := p.regroup(c, sub, func() (int64, int32, error) { return int64(color), int32(key), nil })
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	if err := p.shape(d, sub); err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
-	return p.giveComm(d, a.u32(2))
+	return p.giveComm(d, a.newcomm)
+}
+
+type cartMapArgs struct {
+	comm                   handle
+	ndims                  int
+	dims, periods, newrank address
 }
 
 // callCartMap says where MPI_Cart_create would put the rank: where it is.
-func callCartMap(p *Proc, a args) (uint64, error) {
-	c, err := p.intra(a.u32(0))
+func callCartMap(p *Proc, a cartMapArgs) error {
+	c, err := p.intra(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	_, total, err := p.readCart(a.int(1), a.u32(2), a.u32(3))
+	_, total, err := p.readCart(a.ndims, a.dims, a.periods)
 	if err == nil && total > c.size() {
 		err = fail(errTopology, "the grid has %d places, the communicator %d ranks", total, c.size())
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
-	return success, c.on(p.putInt(a.u32(4), pick(c.me < total, c.me, undefined)))
+	return c.on(p.putInt(a.newrank, pick(c.me < total, c.me, undefined)))
 }

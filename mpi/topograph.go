@@ -29,77 +29,118 @@ func (p *Proc) readGraph(c *comm, n int, indexPtr, edgesPtr uint32) (*topology, 
 	return &topology{kind: topoGraph, index: index, edges: edges}, nil
 }
 
-func callGraphCreate(p *Proc, a args) (uint64, error) {
-	c, err := p.intra(a.u32(0))
-	if err != nil {
-		return 0, err
-	}
-	t, err := p.readGraph(c, a.int(1), a.u32(2), a.u32(3))
-	if err != nil {
-		return 0, c.on(err)
-	}
-	return p.attachTopology(c, t, a.int(1), a.u32(5))
+type graphCreateArgs struct {
+	commOld      handle
+	nnodes       int
+	index, edges address
+	_            int `mpi:"reorder"`
+	commGraph    address
 }
 
-func callGraphMap(p *Proc, a args) (uint64, error) {
-	c, err := p.intra(a.u32(0))
+func callGraphCreate(p *Proc, a graphCreateArgs) error {
+	c, err := p.intra(a.commOld)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if _, err := p.readGraph(c, a.int(1), a.u32(2), a.u32(3)); err != nil {
-		return 0, c.on(err)
+	t, err := p.readGraph(c, a.nnodes, a.index, a.edges)
+	if err != nil {
+		return c.on(err)
 	}
-	return success, c.on(p.putInt(a.u32(4), pick(c.me < a.int(1), c.me, undefined)))
+	return p.attachTopology(c, t, a.nnodes, a.commGraph)
 }
 
-func callGraphdimsGet(p *Proc, a args) (uint64, error) {
-	c, t, err := p.topologyOf(a.u32(0), topoGraph)
-	if err != nil {
-		return 0, err
-	}
-	if err := p.putInt(a.u32(1), len(t.index)); err != nil {
-		return 0, c.on(err)
-	}
-	return success, c.on(p.putInt(a.u32(2), len(t.edges)))
+type graphMapArgs struct {
+	comm                  handle
+	nnodes                int
+	index, edges, newrank address
 }
 
-func callGraphGet(p *Proc, a args) (uint64, error) {
-	c, t, err := p.topologyOf(a.u32(0), topoGraph)
+func callGraphMap(p *Proc, a graphMapArgs) error {
+	c, err := p.intra(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if err := p.putInts(a.u32(3), t.index[:min(max(a.int(1), 0), len(t.index))]); err != nil {
-		return 0, c.on(err)
+	if _, err := p.readGraph(c, a.nnodes, a.index, a.edges); err != nil {
+		return c.on(err)
 	}
-	return success, c.on(p.putInts(a.u32(4), t.edges[:min(max(a.int(2), 0), len(t.edges))]))
+	return c.on(p.putInt(a.newrank, pick(c.me < a.nnodes, c.me, undefined)))
+}
+
+type graphdimsGetArgs struct {
+	comm           handle
+	nnodes, nedges address
+}
+
+func callGraphdimsGet(p *Proc, a graphdimsGetArgs) error {
+	c, t, err := p.topologyOf(a.comm, topoGraph)
+	if err != nil {
+		return err
+	}
+	if err := p.putInt(a.nnodes, len(t.index)); err != nil {
+		return c.on(err)
+	}
+	return c.on(p.putInt(a.nedges, len(t.edges)))
+}
+
+type graphGetArgs struct {
+	comm               handle
+	maxindex, maxedges int
+	index, edges       address
+}
+
+func callGraphGet(p *Proc, a graphGetArgs) error {
+	c, t, err := p.topologyOf(a.comm, topoGraph)
+	if err != nil {
+		return err
+	}
+	if err := p.putInts(a.index, t.index[:min(max(a.maxindex, 0), len(t.index))]); err != nil {
+		return c.on(err)
+	}
+	return c.on(p.putInts(a.edges, t.edges[:min(max(a.maxedges, 0), len(t.edges))]))
+}
+
+type nodeArgs struct {
+	comm handle
+	rank int
 }
 
 // node finds a rank of a graph.
-func (p *Proc) node(a args) (*comm, []int, error) {
-	c, t, err := p.topologyOf(a.u32(0), topoGraph)
+func (p *Proc) node(a nodeArgs) (*comm, []int, error) {
+	c, t, err := p.topologyOf(a.comm, topoGraph)
 	if err != nil {
 		return nil, nil, err
 	}
-	if r := a.int(1); r < 0 || r >= c.size() {
+	if r := a.rank; r < 0 || r >= c.size() {
 		return nil, nil, c.on(fail(errRank, "rank %d is not in 0..%d", r, c.size()-1))
 	}
-	return c, t.graphNeighbors(a.int(1)), nil
+	return c, t.graphNeighbors(a.rank), nil
 }
 
-func callGraphNeighborsCount(p *Proc, a args) (uint64, error) {
-	c, list, err := p.node(a)
-	if err != nil {
-		return 0, err
-	}
-	return success, c.on(p.putInt(a.u32(2), len(list)))
+type graphNeighborsCountArgs struct {
+	nodeArgs
+	nneighbors address
 }
 
-func callGraphNeighbors(p *Proc, a args) (uint64, error) {
-	c, list, err := p.node(a)
+func callGraphNeighborsCount(p *Proc, a graphNeighborsCountArgs) error {
+	c, list, err := p.node(a.nodeArgs)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return success, c.on(p.putInts(a.u32(3), list[:min(max(a.int(2), 0), len(list))]))
+	return c.on(p.putInt(a.nneighbors, len(list)))
+}
+
+type graphNeighborsArgs struct {
+	nodeArgs
+	maxneighbors int
+	neighbors    address
+}
+
+func callGraphNeighbors(p *Proc, a graphNeighborsArgs) error {
+	c, list, err := p.node(a.nodeArgs)
+	if err != nil {
+		return err
+	}
+	return c.on(p.putInts(a.neighbors, list[:min(max(a.maxneighbors, 0), len(list))]))
 }
 
 // readEdges reads a list of neighbours and their weights.
@@ -122,41 +163,61 @@ func (p *Proc) readEdges(c *comm, n int, ranksPtr, weightsPtr uint32) (ranks, we
 	return ranks, weights, err
 }
 
-func callDistAdjacent(p *Proc, a args) (uint64, error) {
-	c, err := p.intra(a.u32(0))
+type distAdjacentArgs struct {
+	commOld                   handle
+	indegree                  int
+	sources, sourceweights    address
+	outdegree                 int
+	destinations, destweights address
+	info                      handle
+	_                         int `mpi:"reorder"`
+	commDistGraph             address
+}
+
+func callDistAdjacent(p *Proc, a distAdjacentArgs) error {
+	c, err := p.intra(a.commOld)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	t := &topology{kind: topoDist, weighted: a.u32(3) != unweighted && a.u32(6) != unweighted}
-	t.sources, t.inWeights, err = p.readEdges(c, a.int(1), a.u32(2), a.u32(3))
+	t := &topology{kind: topoDist, weighted: a.sourceweights != unweighted && a.destweights != unweighted}
+	t.sources, t.inWeights, err = p.readEdges(c, a.indegree, a.sources, a.sourceweights)
 	if err == nil {
-		t.destinations, t.outWeights, err = p.readEdges(c, a.int(4), a.u32(5), a.u32(6))
+		t.destinations, t.outWeights, err = p.readEdges(c, a.outdegree, a.destinations, a.destweights)
 	}
 	if err == nil {
-		_, err = p.hints(a.u32(7))
+		_, err = p.hints(a.info)
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
-	return p.attachTopology(c, t, c.size(), a.u32(9))
+	return p.attachTopology(c, t, c.size(), a.commDistGraph)
+}
+
+type distCreateArgs struct {
+	commOld                                 handle
+	n                                       int
+	sources, degrees, destinations, weights address
+	info                                    handle
+	_                                       int `mpi:"reorder"`
+	commDistGraph                           address
 }
 
 // callDistCreate takes edges of any ranks from any rank. They are told to both ends: first how many to each rank, then
 // which.
-func callDistCreate(p *Proc, a args) (uint64, error) {
-	c, err := p.intra(a.u32(0))
+func callDistCreate(p *Proc, a distCreateArgs) error {
+	c, err := p.intra(a.commOld)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if _, err := p.handles(a.u32(8), 1); err != nil {
-		return 0, c.on(err)
+	if _, err := p.handles(a.commDistGraph, 1); err != nil {
+		return c.on(err)
 	}
 	edges, weighted, err := p.listEdges(c, a)
 	if err == nil {
-		_, err = p.hints(a.u32(6))
+		_, err = p.hints(a.info)
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	// Every rank learns the longest list, then all lists: graphs are small beside what they describe.
 	longest, err := p.phase(1, func() ([]byte, error) {
@@ -165,14 +226,14 @@ func callDistCreate(p *Proc, a args) (uint64, error) {
 		})
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	n := uint64(0)
 	for i := range c.size() {
 		n = max(n, order.Uint64(longest[8*i:]))
 	}
 	if n > 1<<20 {
-		return 0, c.on(fail(errArg, "a rank lists %d edges, the limit is %d", n, 1<<20))
+		return c.on(fail(errArg, "a rank lists %d edges, the limit is %d", n, 1<<20))
 	}
 	each := 16 + 16*int(n)
 	all, err := p.contribute(c, each, func() ([]byte, error) {
@@ -186,28 +247,28 @@ func callDistCreate(p *Proc, a args) (uint64, error) {
 		return append(b, make([]byte, each-len(b))...), nil
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	d, err := p.newComm(c, order.Uint64(all), c.group, nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := p.shape(d, collectEdges(all, each, c, weighted)); err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
-	return p.giveComm(d, a.u32(8))
+	return p.giveComm(d, a.commDistGraph)
 }
 
 // edge is source, destination, weight, and nothing.
 type edge [4]int32
 
-func (p *Proc) listEdges(c *comm, a args) (edges []edge, weighted bool, err error) {
-	n := a.int(1)
-	sources, _, err := p.readEdges(c, n, a.u32(2), unweighted)
+func (p *Proc) listEdges(c *comm, a distCreateArgs) (edges []edge, weighted bool, err error) {
+	n := a.n
+	sources, _, err := p.readEdges(c, n, a.sources, unweighted)
 	if err != nil {
 		return nil, false, err
 	}
-	degrees, err := p.ints(a.u32(3), n)
+	degrees, err := p.ints(a.degrees, n)
 	if err != nil {
 		return nil, false, err
 	}
@@ -220,7 +281,7 @@ func (p *Proc) listEdges(c *comm, a args) (edges []edge, weighted bool, err erro
 			return nil, false, fail(errArg, "more than %d edges", 1<<20)
 		}
 	}
-	destinations, weights, err := p.readEdges(c, total, a.u32(4), a.u32(5))
+	destinations, weights, err := p.readEdges(c, total, a.destinations, a.weights)
 	if err != nil {
 		return nil, false, err
 	}
@@ -233,7 +294,7 @@ func (p *Proc) listEdges(c *comm, a args) (edges []edge, weighted bool, err erro
 			edges = append(edges, e)
 		}
 	}
-	return edges, a.u32(5) != unweighted, nil
+	return edges, a.weights != unweighted, nil
 }
 
 // collectEdges picks this rank's edges out of all that were listed.
@@ -256,34 +317,47 @@ func collectEdges(all []byte, each int, c *comm, weighted bool) *topology {
 	return t
 }
 
-func callDistNeighborsCount(p *Proc, a args) (uint64, error) {
-	c, t, err := p.topologyOf(a.u32(0), topoDist)
-	if err != nil {
-		return 0, err
-	}
-	for i, v := range []int{len(t.sources), len(t.destinations), truth(t.weighted)} {
-		if err := p.putInt(a.u32(1+i), v); err != nil {
-			return 0, c.on(err)
-		}
-	}
-	return success, nil
+type distNeighborsCountArgs struct {
+	comm                          handle
+	indegree, outdegree, weighted address
 }
 
-func callDistNeighbors(p *Proc, a args) (uint64, error) {
-	c, t, err := p.topologyOf(a.u32(0), topoDist)
+func callDistNeighborsCount(p *Proc, a distNeighborsCountArgs) error {
+	c, t, err := p.topologyOf(a.comm, topoDist)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	in, out := min(max(a.int(1), 0), len(t.sources)), min(max(a.int(4), 0), len(t.destinations))
+	for i, ptr := range []address{a.indegree, a.outdegree, a.weighted} {
+		if err := p.putInt(ptr, []int{len(t.sources), len(t.destinations), truth(t.weighted)}[i]); err != nil {
+			return c.on(err)
+		}
+	}
+	return nil
+}
+
+type distNeighborsArgs struct {
+	comm                      handle
+	maxindegree               int
+	sources, sourceweights    address
+	maxoutdegree              int
+	destinations, destweights address
+}
+
+func callDistNeighbors(p *Proc, a distNeighborsArgs) error {
+	c, t, err := p.topologyOf(a.comm, topoDist)
+	if err != nil {
+		return err
+	}
+	in, out := min(max(a.maxindegree, 0), len(t.sources)), min(max(a.maxoutdegree, 0), len(t.destinations))
 	put := func(ptr uint32, list []int, n int, weights bool) {
 		if err != nil || (weights && (!t.weighted || ptr == unweighted || ptr == weightsEmpty)) {
 			return
 		}
 		err = p.putInts(ptr, slices.Clone(list[:min(n, len(list))]))
 	}
-	put(a.u32(2), t.sources, in, false)
-	put(a.u32(3), t.inWeights, in, true)
-	put(a.u32(5), t.destinations, out, false)
-	put(a.u32(6), t.outWeights, out, true)
-	return success, c.on(err)
+	put(a.sources, t.sources, in, false)
+	put(a.sourceweights, t.inWeights, in, true)
+	put(a.destinations, t.destinations, out, false)
+	put(a.destweights, t.outWeights, out, true)
+	return c.on(err)
 }

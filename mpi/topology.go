@@ -43,25 +43,25 @@ func (p *Proc) topologyOf(handle uint32, kind int) (*comm, *topology, error) {
 // topologyCalls are the functions of chapter 8, but for the neighbourhood collectives.
 func topologyCalls() []entry {
 	return []entry{
-		{name: "MPI_Dims_create", impl: callDimsCreate, any: true},
-		{name: "MPI_Cart_create", impl: callCartCreate},
-		{name: "MPI_Cartdim_get", impl: callCartdimGet},
-		{name: "MPI_Cart_get", impl: callCartGet},
-		{name: "MPI_Cart_rank", impl: callCartRank},
-		{name: "MPI_Cart_coords", impl: callCartCoords},
-		{name: "MPI_Cart_shift", impl: callCartShift},
-		{name: "MPI_Cart_sub", impl: callCartSub},
-		{name: "MPI_Cart_map", impl: callCartMap},
-		{name: "MPI_Graph_create", impl: callGraphCreate},
-		{name: "MPI_Graph_map", impl: callGraphMap},
-		{name: "MPI_Graphdims_get", impl: callGraphdimsGet},
-		{name: "MPI_Graph_get", impl: callGraphGet},
-		{name: "MPI_Graph_neighbors_count", impl: callGraphNeighborsCount},
-		{name: "MPI_Graph_neighbors", impl: callGraphNeighbors},
-		{name: "MPI_Dist_graph_create_adjacent", impl: callDistAdjacent},
-		{name: "MPI_Dist_graph_create", impl: callDistCreate},
-		{name: "MPI_Dist_graph_neighbors_count", impl: callDistNeighborsCount},
-		{name: "MPI_Dist_graph_neighbors", impl: callDistNeighbors},
+		{name: "MPI_Dims_create", impl: bind(callDimsCreate), any: true},
+		{name: "MPI_Cart_create", impl: bind(callCartCreate)},
+		{name: "MPI_Cartdim_get", impl: bind(callCartdimGet)},
+		{name: "MPI_Cart_get", impl: bind(callCartGet)},
+		{name: "MPI_Cart_rank", impl: bind(callCartRank)},
+		{name: "MPI_Cart_coords", impl: bind(callCartCoords)},
+		{name: "MPI_Cart_shift", impl: bind(callCartShift)},
+		{name: "MPI_Cart_sub", impl: bind(callCartSub)},
+		{name: "MPI_Cart_map", impl: bind(callCartMap)},
+		{name: "MPI_Graph_create", impl: bind(callGraphCreate)},
+		{name: "MPI_Graph_map", impl: bind(callGraphMap)},
+		{name: "MPI_Graphdims_get", impl: bind(callGraphdimsGet)},
+		{name: "MPI_Graph_get", impl: bind(callGraphGet)},
+		{name: "MPI_Graph_neighbors_count", impl: bind(callGraphNeighborsCount)},
+		{name: "MPI_Graph_neighbors", impl: bind(callGraphNeighbors)},
+		{name: "MPI_Dist_graph_create_adjacent", impl: bind(callDistAdjacent)},
+		{name: "MPI_Dist_graph_create", impl: bind(callDistCreate)},
+		{name: "MPI_Dist_graph_neighbors_count", impl: bind(callDistNeighborsCount)},
+		{name: "MPI_Dist_graph_neighbors", impl: bind(callDistNeighbors)},
 	}
 }
 
@@ -107,19 +107,24 @@ func (t *topology) graphNeighbors(rank int) []int {
 	return t.edges[first:t.index[rank]]
 }
 
-func callDimsCreate(p *Proc, a args) (uint64, error) {
-	n, d := a.int(0), a.int(1)
+type dimsCreateArgs struct {
+	nnodes, ndims int
+	dims          address
+}
+
+func callDimsCreate(p *Proc, a dimsCreateArgs) error {
+	n, d := a.nnodes, a.ndims
 	if n < 1 || d < 0 || d > 1<<20 {
-		return 0, fail(errArg, "nnodes is %d, ndims is %d", n, d)
+		return fail(errArg, "nnodes is %d, ndims is %d", n, d)
 	}
-	dims, err := p.ints(a.u32(2), d)
+	dims, err := p.ints(a.dims, d)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := fillDims(n, dims); err != nil {
-		return 0, err
+		return err
 	}
-	return success, p.putInts(a.u32(2), dims)
+	return p.putInts(a.dims, dims)
 }
 
 // fillDims sets the dimensions that are 0, as equal as can be, in non-increasing order (MPI 5.0 section 8.5.2).

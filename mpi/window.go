@@ -54,21 +54,21 @@ const (
 // windowCalls make windows and ask about them.
 func windowCalls() []entry {
 	return []entry{
-		{name: "MPI_Win_create", impl: callWinCreate},
-		{name: "MPI_Win_allocate", impl: callWinAllocate},
-		{name: "MPI_Win_allocate_shared", impl: callWinAllocateShared},
-		{name: "MPI_Win_shared_query", impl: callWinSharedQuery},
-		{name: "MPI_Win_create_dynamic", impl: callWinCreateDynamic},
-		{name: "MPI_Win_attach", impl: callWinAttach},
-		{name: "MPI_Win_detach", impl: callWinDetach},
-		{name: "MPI_Win_free", impl: callWinFree},
-		{name: "MPI_Win_get_group", impl: callWinGetGroup},
-		{name: "MPI_Win_get_name", impl: callWinGetName},
-		{name: "MPI_Win_set_name", impl: callWinSetName},
-		{name: "MPI_Win_get_info", impl: callWinGetInfo},
-		{name: "MPI_Win_set_info", impl: callWinSetInfo},
-		{name: "MPI_Alloc_mem", impl: callAllocMem, any: true},
-		{name: "MPI_Free_mem", impl: callFreeMem, any: true},
+		{name: "MPI_Win_create", impl: bind(callWinCreate)},
+		{name: "MPI_Win_allocate", impl: bind(callWinAllocate)},
+		{name: "MPI_Win_allocate_shared", impl: bind(callWinAllocateShared)},
+		{name: "MPI_Win_shared_query", impl: bind(callWinSharedQuery)},
+		{name: "MPI_Win_create_dynamic", impl: bind(callWinCreateDynamic)},
+		{name: "MPI_Win_attach", impl: bind(callWinAttach)},
+		{name: "MPI_Win_detach", impl: bind(callWinDetach)},
+		{name: "MPI_Win_free", impl: bind(callWinFree)},
+		{name: "MPI_Win_get_group", impl: bind(callWinGetGroup)},
+		{name: "MPI_Win_get_name", impl: bind(callWinGetName)},
+		{name: "MPI_Win_set_name", impl: bind(callWinSetName)},
+		{name: "MPI_Win_get_info", impl: bind(callWinGetInfo)},
+		{name: "MPI_Win_set_info", impl: bind(callWinSetInfo)},
+		{name: "MPI_Alloc_mem", impl: bind(callAllocMem), any: true},
+		{name: "MPI_Free_mem", impl: bind(callFreeMem), any: true},
 	}
 }
 
@@ -161,8 +161,8 @@ func windowHints(x *info) *info {
 }
 
 // giveWindow stores the handle.
-func (p *Proc) giveWindow(w *window, out uint32) (uint64, error) {
-	return success, p.putWord(out, w.handle)
+func (p *Proc) giveWindow(w *window, out uint32) error {
+	return p.putWord(out, w.handle)
 }
 
 // checkPart checks size and displacement unit.
@@ -176,94 +176,111 @@ func (p *Proc) checkPart(bytes int64, unit int) error {
 	return nil
 }
 
-func callWinCreate(p *Proc, a args) (uint64, error) {
-	c, err := p.intra(a.u32(4))
-	if err != nil {
-		return 0, err
-	}
-	x, err := p.hints(a.u32(3))
-	if err == nil {
-		_, err = p.handles(a.u32(5), 1)
-	}
-	if err != nil {
-		return 0, c.on(err)
-	}
-	all, err := p.makeWindow(c, func() (part, error) {
-		err := p.checkPart(a.winSize(1), a.int(2))
-		if err == nil {
-			_, err = p.guest(a.u32(0), uint64(max(a.winSize(1), 0)))
-		}
-		return part{id: p.newID(), bytes: a.winSize(1), unit: int32(a.int(2))}, err
-	})
-	if err != nil {
-		return 0, c.on(err)
-	}
-	w, err := p.openWindow(c, all, flavorCreate, a.u32(0), x)
-	if err != nil {
-		return 0, err
-	}
-	return p.giveWindow(w, a.u32(5))
+type winCreateArgs struct {
+	base       address
+	size       count
+	dispUnit   int
+	info, comm handle
+	win        address
 }
 
-// winSize is an MPI_Aint that is a size, and its own size in both forms: 32 bits on wasm32.
-func (a args) winSize(i int) int64 { return int64(int32(a.u32(i))) }
-
-func callWinAllocate(p *Proc, a args) (uint64, error) {
-	c, err := p.intra(a.u32(3))
+func callWinCreate(p *Proc, a winCreateArgs) error {
+	c, err := p.intra(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	x, err := p.hints(a.u32(2))
-	for _, ptr := range []uint32{a.u32(4), a.u32(5)} {
+	x, err := p.hints(a.info)
+	if err == nil {
+		_, err = p.handles(a.win, 1)
+	}
+	if err != nil {
+		return c.on(err)
+	}
+	all, err := p.makeWindow(c, func() (part, error) {
+		err := p.checkPart(a.size, a.dispUnit)
+		if err == nil {
+			_, err = p.guest(a.base, uint64(max(a.size, 0)))
+		}
+		return part{id: p.newID(), bytes: a.size, unit: int32(a.dispUnit)}, err
+	})
+	if err != nil {
+		return c.on(err)
+	}
+	w, err := p.openWindow(c, all, flavorCreate, a.base, x)
+	if err != nil {
+		return err
+	}
+	return p.giveWindow(w, a.win)
+}
+
+type winAllocateArgs struct {
+	size         count
+	dispUnit     int
+	info, comm   handle
+	baseptr, win address
+}
+
+func callWinAllocate(p *Proc, a winAllocateArgs) error {
+	c, err := p.intra(a.comm)
+	if err != nil {
+		return err
+	}
+	x, err := p.hints(a.info)
+	for _, ptr := range []uint32{a.baseptr, a.win} {
 		if _, bad := p.handles(ptr, 1); err == nil {
 			err = bad
 		}
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	all, err := p.makeWindow(c, func() (part, error) {
-		return part{id: p.newID(), bytes: a.winSize(0), unit: int32(a.int(1))}, p.checkPart(a.winSize(0), a.int(1))
+		return part{id: p.newID(), bytes: a.size, unit: int32(a.dispUnit)}, p.checkPart(a.size, a.dispUnit)
 	})
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
-	addr, err := p.alloc(uint32(a.winSize(0)), 16)
+	addr, err := p.alloc(uint32(a.size), 16)
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	w, err := p.openWindow(c, all, flavorAllocate, addr, x)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	w.memory = addr
-	if err := p.putWord(a.u32(4), addr); err != nil {
-		return 0, err
+	if err := p.putWord(a.baseptr, addr); err != nil {
+		return err
 	}
-	return p.giveWindow(w, a.u32(5))
+	return p.giveWindow(w, a.win)
 }
 
-func callWinCreateDynamic(p *Proc, a args) (uint64, error) {
-	c, err := p.intra(a.u32(1))
+type winCreateDynamicArgs struct {
+	info, comm handle
+	win        address
+}
+
+func callWinCreateDynamic(p *Proc, a winCreateDynamicArgs) error {
+	c, err := p.intra(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	x, err := p.hints(a.u32(0))
+	x, err := p.hints(a.info)
 	if err == nil {
-		_, err = p.handles(a.u32(2), 1)
+		_, err = p.handles(a.win, 1)
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	all, err := p.makeWindow(c, func() (part, error) { return part{id: p.newID(), unit: 1}, nil })
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	w, err := p.openWindow(c, all, flavorDynamic, bottom, x)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return p.giveWindow(w, a.u32(2))
+	return p.giveWindow(w, a.win)
 }
 
 // dynamic finds a dynamic window.
@@ -275,52 +292,67 @@ func (p *Proc) dynamic(handle uint32) (*window, error) {
 	return w, err
 }
 
-func callWinAttach(p *Proc, a args) (uint64, error) {
-	w, err := p.dynamic(a.u32(0))
+type winAttachArgs struct {
+	win  handle
+	base address
+	size count
+}
+
+func callWinAttach(p *Proc, a winAttachArgs) error {
+	w, err := p.dynamic(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	size := a.winSize(2)
+	size := a.size
 	if size < 0 {
-		return 0, w.on(fail(errSize, "size is %d", size))
+		return w.on(fail(errSize, "size is %d", size))
 	}
-	if _, err := p.guest(a.u32(1), uint64(size)); err != nil {
-		return 0, w.on(err)
+	if _, err := p.guest(a.base, uint64(size)); err != nil {
+		return w.on(err)
 	}
 	for _, r := range w.regions {
-		if size > 0 && int64(a.u32(1)) < int64(r.addr)+int64(r.size) && int64(r.addr) < int64(a.u32(1))+size {
-			return 0, w.on(fail(errRMAAttach, "the memory is attached already"))
+		if size > 0 && int64(a.base) < int64(r.addr)+int64(r.size) && int64(r.addr) < int64(a.base)+size {
+			return w.on(fail(errRMAAttach, "the memory is attached already"))
 		}
 	}
 	if len(w.regions) >= p.w.cfg.MaxObjects {
-		return 0, w.on(fail(errRMAAttach, "more than %d regions", p.w.cfg.MaxObjects))
+		return w.on(fail(errRMAAttach, "more than %d regions", p.w.cfg.MaxObjects))
 	}
-	w.regions = append(w.regions, region{a.u32(1), uint32(size)})
-	return success, nil
+	w.regions = append(w.regions, region{a.base, uint32(size)})
+	return nil
 }
 
-func callWinDetach(p *Proc, a args) (uint64, error) {
-	w, err := p.dynamic(a.u32(0))
+type winDetachArgs struct {
+	win  handle
+	base address
+}
+
+func callWinDetach(p *Proc, a winDetachArgs) error {
+	w, err := p.dynamic(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	i := slices.IndexFunc(w.regions, func(r region) bool { return r.addr == a.u32(1) })
+	i := slices.IndexFunc(w.regions, func(r region) bool { return r.addr == a.base })
 	if i < 0 {
-		return 0, w.on(fail(errRMAAttach, "no memory at %#x is attached", a.u32(1)))
+		return w.on(fail(errRMAAttach, "no memory at %#x is attached", a.base))
 	}
 	w.regions = slices.Delete(w.regions, i, i+1)
-	return success, nil
+	return nil
+}
+
+type winFreeArgs struct {
+	win address
 }
 
 // callWinFree waits until all ranks have ended their accesses.
-func callWinFree(p *Proc, a args) (uint64, error) {
-	h, err := p.word(a.u32(0))
+func callWinFree(p *Proc, a winFreeArgs) error {
+	h, err := p.word(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	w, err := p.window(h)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	_, err = p.phase(1, func() ([]byte, error) {
 		if len(w.exposed) > 0 || len(w.started) > 0 || w.locking() {
@@ -341,72 +373,95 @@ func callWinFree(p *Proc, a args) (uint64, error) {
 		err = p.windowBarrier(w)
 	}
 	if err != nil {
-		return 0, w.on(err)
+		return w.on(err)
 	}
 	p.wins.drop(h)
 	delete(p.winByID, w.comm.id)
 	if err := p.unshare(w); err != nil {
-		return 0, err
+		return err
 	}
 	for _, addr := range []uint32{w.memory, w.values} {
 		if err := p.freeMemory(addr); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return success, p.putWord(a.u32(0), winNull)
+	return p.putWord(a.win, winNull)
 }
 
-func callWinGetGroup(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(0))
-	if err != nil {
-		return 0, err
-	}
-	v, err := p.giveGroup(w.comm.group.ranks, a.u32(1))
-	return v, w.on(err)
+type winGetGroupArgs struct {
+	win   handle
+	group address
 }
 
-func callWinGetName(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(0))
+func callWinGetGroup(p *Proc, a winGetGroupArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return success, w.on(p.putString(a.u32(1), a.u32(2), w.name, maxObjectName))
+	return w.on(p.giveGroup(w.comm.group.ranks, a.group))
 }
 
-func callWinSetName(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(0))
+type winGetNameArgs struct {
+	win                handle
+	winName, resultlen address
+}
+
+func callWinGetName(p *Proc, a winGetNameArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	name, err := p.cString(a.u32(1), 1<<16)
+	return w.on(p.putString(a.winName, a.resultlen, w.name, maxObjectName))
+}
+
+type winSetNameArgs struct {
+	win     handle
+	winName address
+}
+
+func callWinSetName(p *Proc, a winSetNameArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, w.on(err)
+		return err
+	}
+	name, err := p.cString(a.winName, 1<<16)
+	if err != nil {
+		return w.on(err)
 	}
 	w.name = name[:min(len(name), maxObjectName-1)]
-	return success, nil
+	return nil
 }
 
-func callWinGetInfo(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(0))
-	if err != nil {
-		return 0, err
-	}
-	return success, w.on(p.giveInfo(w.info.clone(), a.u32(1)))
+type winGetInfoArgs struct {
+	win      handle
+	infoUsed address
 }
 
-func callWinSetInfo(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(0))
+func callWinGetInfo(p *Proc, a winGetInfoArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	x, err := p.hints(a.u32(1))
+	return w.on(p.giveInfo(w.info.clone(), a.infoUsed))
+}
+
+type winSetInfoArgs struct {
+	win, info handle
+}
+
+func callWinSetInfo(p *Proc, a winSetInfoArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, w.on(err)
+		return err
+	}
+	x, err := p.hints(a.info)
+	if err != nil {
+		return w.on(err)
 	}
 	for _, kv := range x.heeded().pairs {
 		w.info.set(kv[0], kv[1])
 	}
-	return success, nil
+	return nil
 }
 
 // windowAttribute answers for the predefined keys of windows.
@@ -431,22 +486,32 @@ func (p *Proc) windowAttribute(object, key uint32) (value uint32, found bool, er
 	return w.values + 4*(key-keyWinDispUnit), true, nil
 }
 
-// callAllocMem allocates with the program's malloc (MPI 5.0 section 9.2).
-func callAllocMem(p *Proc, a args) (uint64, error) {
-	if a.winSize(0) < 0 {
-		return 0, fail(errArg, "size is %d", a.winSize(0))
-	}
-	if _, err := p.hints(a.u32(1)); err != nil {
-		return 0, err
-	}
-	if _, err := p.handles(a.u32(2), 1); err != nil {
-		return 0, err
-	}
-	addr, err := p.alloc(a.u32(0), 16)
-	if err != nil {
-		return 0, err
-	}
-	return success, p.putWord(a.u32(2), addr)
+type allocMemArgs struct {
+	size    count
+	info    handle
+	baseptr address
 }
 
-func callFreeMem(p *Proc, a args) (uint64, error) { return success, p.freeMemory(a.u32(0)) }
+// callAllocMem allocates with the program's malloc (MPI 5.0 section 9.2).
+func callAllocMem(p *Proc, a allocMemArgs) error {
+	if a.size < 0 {
+		return fail(errArg, "size is %d", a.size)
+	}
+	if _, err := p.hints(a.info); err != nil {
+		return err
+	}
+	if _, err := p.handles(a.baseptr, 1); err != nil {
+		return err
+	}
+	addr, err := p.alloc(uint32(a.size), 16)
+	if err != nil {
+		return err
+	}
+	return p.putWord(a.baseptr, addr)
+}
+
+type freeMemArgs struct {
+	base address
+}
+
+func callFreeMem(p *Proc, a freeMemArgs) error { return p.freeMemory(a.base) }

@@ -72,26 +72,26 @@ func (x *segments) remove(id uint64) *sharedSegment {
 }
 
 // callWinAllocateShared makes one segment that all ranks map, each at an address of its own (MPI 5.0 section 12.2.3).
-func callWinAllocateShared(p *Proc, a args) (uint64, error) {
-	c, err := p.intra(a.u32(3))
+func callWinAllocateShared(p *Proc, a winAllocateArgs) error {
+	c, err := p.intra(a.comm)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	x, err := p.hints(a.u32(2))
-	for _, ptr := range []uint32{a.u32(4), a.u32(5)} {
+	x, err := p.hints(a.info)
+	for _, ptr := range []uint32{a.baseptr, a.win} {
 		if _, bad := p.handles(ptr, 1); err == nil {
 			err = bad
 		}
 	}
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	all, err := p.makeWindow(c, func() (part, error) {
-		m := part{id: p.newID(), bytes: a.winSize(0), unit: int32(a.int(1)), here: checksum(p.w.cfg.Host)}
-		return m, p.checkPart(m.bytes, a.int(1))
+		m := part{id: p.newID(), bytes: a.size, unit: int32(a.dispUnit), here: checksum(p.w.cfg.Host)}
+		return m, p.checkPart(m.bytes, a.dispUnit)
 	})
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	why, err := p.phase(2, func() ([]byte, error) {
 		if err := p.shareMemory(c, all, x); err != nil {
@@ -100,21 +100,21 @@ func callWinAllocateShared(p *Proc, a args) (uint64, error) {
 		return []byte{}, nil
 	})
 	if err != nil {
-		return 0, c.on(err)
+		return c.on(err)
 	}
 	// A rank may have left the host since it spoke: all succeed, or none does.
 	failed, err := p.contribute(c, 1, func() ([]byte, error) { return []byte{byte(truth(len(why) > 0))}, nil })
 	if err != nil {
-		return 0, err
+		return err
 	}
 	w := p.winByID[all[0].id]
 	if i := slices.Index(failed, 1); i >= 0 || w == nil {
-		return 0, c.on(p.abandonShared(all[0].id, w, i, string(why)))
+		return c.on(p.abandonShared(all[0].id, w, i, string(why)))
 	}
-	if err := p.putWord(a.u32(4), w.partAddress(c.me)); err != nil {
-		return 0, err
+	if err := p.putWord(a.baseptr, w.partAddress(c.me)); err != nil {
+		return err
 	}
-	return p.giveWindow(w, a.u32(5))
+	return p.giveWindow(w, a.win)
 }
 
 // abandonShared undoes what was done for a window of shared memory that not all ranks could map.
@@ -198,14 +198,20 @@ func (p *Proc) tied() bool {
 	return false
 }
 
+type winSharedQueryArgs struct {
+	win                     handle
+	rank                    int
+	size, dispUnit, baseptr address
+}
+
 // callWinSharedQuery tells where a rank's part is in this rank's memory; for MPI_PROC_NULL that of the lowest rank with a
 // part.
-func callWinSharedQuery(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(0))
+func callWinSharedQuery(p *Proc, a winSharedQueryArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	r := a.int(1)
+	r := a.rank
 	if r == procNull {
 		r = 0
 		for i, n := range w.bytes {
@@ -216,18 +222,18 @@ func callWinSharedQuery(p *Proc, a args) (uint64, error) {
 		}
 	}
 	if r < 0 || r >= w.comm.size() {
-		return 0, w.on(fail(errRank, "rank %d is not in 0..%d", r, w.comm.size()-1))
+		return w.on(fail(errRank, "rank %d is not in 0..%d", r, w.comm.size()-1))
 	}
 	if w.flavor != flavorShared {
-		return 0, w.on(fail(errRMAFlavor, "the window is not one of shared memory"))
+		return w.on(fail(errRMAFlavor, "the window is not one of shared memory"))
 	}
-	if err := p.putInt(a.u32(2), int(w.bytes[r])); err != nil {
-		return 0, w.on(err)
+	if err := p.putInt(a.size, int(w.bytes[r])); err != nil {
+		return w.on(err)
 	}
-	if err := p.putInt(a.u32(3), int(w.units[r])); err != nil {
-		return 0, w.on(err)
+	if err := p.putInt(a.dispUnit, int(w.units[r])); err != nil {
+		return w.on(err)
 	}
-	return success, w.on(p.putWord(a.u32(4), w.partAddress(r)))
+	return w.on(p.putWord(a.baseptr, w.partAddress(r)))
 }
 
 // partAddress is where a rank's part is in this rank's memory; a part of no bytes is nowhere.

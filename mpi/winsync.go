@@ -5,21 +5,21 @@ import "slices"
 // syncCalls are the synchronisation functions of windows (MPI 5.0 section 12.5).
 func syncCalls() []entry {
 	return []entry{
-		{name: "MPI_Win_fence", impl: callWinFence},
-		{name: "MPI_Win_start", impl: callWinStart},
-		{name: "MPI_Win_complete", impl: callWinComplete},
-		{name: "MPI_Win_post", impl: callWinPost},
-		{name: "MPI_Win_wait", impl: callWinWait},
-		{name: "MPI_Win_test", impl: callWinTest},
-		{name: "MPI_Win_lock", impl: callWinLock},
-		{name: "MPI_Win_unlock", impl: callWinUnlock},
-		{name: "MPI_Win_lock_all", impl: callWinLockAll},
-		{name: "MPI_Win_unlock_all", impl: callWinUnlockAll},
+		{name: "MPI_Win_fence", impl: bind(callWinFence)},
+		{name: "MPI_Win_start", impl: bind(callWinStart)},
+		{name: "MPI_Win_complete", impl: bind(callWinComplete)},
+		{name: "MPI_Win_post", impl: bind(callWinPost)},
+		{name: "MPI_Win_wait", impl: bind(callWinWait)},
+		{name: "MPI_Win_test", impl: bind(callWinTest)},
+		{name: "MPI_Win_lock", impl: bind(callWinLock)},
+		{name: "MPI_Win_unlock", impl: bind(callWinUnlock)},
+		{name: "MPI_Win_lock_all", impl: bind(callWinLockAll)},
+		{name: "MPI_Win_unlock_all", impl: bind(callWinUnlockAll)},
 		{name: "MPI_Win_flush", impl: flushOne(false)},
 		{name: "MPI_Win_flush_local", impl: flushOne(true)},
 		{name: "MPI_Win_flush_all", impl: flushAll(false)},
 		{name: "MPI_Win_flush_local_all", impl: flushAll(true)},
-		{name: "MPI_Win_sync", impl: callWinSync},
+		{name: "MPI_Win_sync", impl: bind(callWinSync)},
 	}
 }
 
@@ -87,11 +87,16 @@ func (p *Proc) ask(w *window, to int, kind uint8, payload []byte) error {
 	return p.tell(w, to, kind, payload, false)
 }
 
+type winFenceArgs struct {
+	assert int
+	win    handle
+}
+
 // callWinFence ends an epoch and begins the next. Nobody leaves before all accesses are over.
-func callWinFence(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(1))
+func callWinFence(p *Proc, a winFenceArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	_, err = p.phase(1, func() ([]byte, error) {
 		if w.locking() || w.started != nil || w.exposed != nil {
@@ -100,13 +105,13 @@ func callWinFence(p *Proc, a args) (uint64, error) {
 		return nil, p.flush(w, nil, false)
 	})
 	if err != nil {
-		return 0, w.on(err)
+		return w.on(err)
 	}
 	if err := p.windowBarrier(w); err != nil {
-		return 0, err
+		return err
 	}
-	w.fenced = a.int(0)&modeNoSucceed == 0
-	return success, nil
+	w.fenced = a.assert&modeNoSucceed == 0
+	return nil
 }
 
 // windowRanks translates a group to ranks of a window.
@@ -126,77 +131,86 @@ func (p *Proc) windowRanks(w *window, handle uint32) ([]int, error) {
 	return ranks, nil
 }
 
+type winGroupArgs struct {
+	group  handle
+	assert int
+	win    handle
+}
+
 // callWinStart waits for the posts of all targets.
-func callWinStart(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(2))
+func callWinStart(p *Proc, a winGroupArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	ranks, err := p.windowRanks(w, a.u32(0))
+	ranks, err := p.windowRanks(w, a.group)
 	if err == nil && (w.started != nil || w.locking()) {
 		err = fail(errRMASync, "an access epoch is open already")
 	}
 	if err != nil {
-		return 0, w.on(err)
+		return w.on(err)
 	}
-	if a.int(1)&modeNoCheck == 0 {
+	if a.assert&modeNoCheck == 0 {
 		x := p.windowWait(w, ranks, func(r int) bool { return w.posted[r] == 0 })
 		if err := p.wait(x.done); err != nil {
-			return 0, err
+			return err
 		}
 		if err := x.err(); err != nil {
-			return 0, w.on(err)
+			return w.on(err)
 		}
 		for _, r := range ranks {
 			w.posted[r]--
 		}
 	}
 	w.started, w.fenced = ranks, false
-	return success, nil
+	return nil
 }
 
+// winArgs are those of the functions that take a window alone.
+type winArgs struct{ win handle }
+
 // callWinComplete ends the accesses: they are over at the targets, which are told so.
-func callWinComplete(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(0))
+func callWinComplete(p *Proc, a winArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if w.started == nil {
-		return 0, w.on(fail(errRMASync, "no access epoch is open: call MPI_Win_start first"))
+		return w.on(fail(errRMASync, "no access epoch is open: call MPI_Win_start first"))
 	}
 	if err := p.flush(w, w.started, false); err != nil {
-		return 0, w.on(err)
+		return w.on(err)
 	}
 	for _, r := range w.started {
 		if err := p.tell(w, r, msgComplete, nil, false); err != nil {
-			return 0, w.on(err)
+			return w.on(err)
 		}
 	}
 	w.started = nil
-	return success, nil
+	return nil
 }
 
-func callWinPost(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(2))
+func callWinPost(p *Proc, a winGroupArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	ranks, err := p.windowRanks(w, a.u32(0))
+	ranks, err := p.windowRanks(w, a.group)
 	if err == nil && w.exposed != nil {
 		err = fail(errRMASync, "an exposure epoch is open already")
 	}
 	if err != nil {
-		return 0, w.on(err)
+		return w.on(err)
 	}
-	if a.int(1)&modeNoCheck == 0 {
+	if a.assert&modeNoCheck == 0 {
 		for _, r := range ranks {
 			if err := p.tell(w, r, msgPost, nil, false); err != nil {
-				return 0, w.on(err)
+				return w.on(err)
 			}
 		}
 	}
 	w.exposed, w.fenced = ranks, false
-	return success, nil
+	return nil
 }
 
 // exposure is the wait for all origins of the exposure epoch to end theirs.
@@ -212,32 +226,37 @@ func (w *window) unexpose() {
 	w.exposed = nil
 }
 
-func callWinWait(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(0))
+func callWinWait(p *Proc, a winArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if w.exposed == nil {
-		return 0, w.on(fail(errRMASync, "no exposure epoch is open: call MPI_Win_post first"))
+		return w.on(fail(errRMASync, "no exposure epoch is open: call MPI_Win_post first"))
 	}
 	x := p.exposure(w)
 	if err := p.wait(x.done); err != nil {
-		return 0, err
+		return err
 	}
 	if err := x.err(); err != nil {
-		return 0, w.on(err)
+		return w.on(err)
 	}
 	w.unexpose()
-	return success, nil
+	return nil
 }
 
-func callWinTest(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(0))
+type winTestArgs struct {
+	win  handle
+	flag address
+}
+
+func callWinTest(p *Proc, a winTestArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if w.exposed == nil {
-		return 0, w.on(fail(errRMASync, "no exposure epoch is open: call MPI_Win_post first"))
+		return w.on(fail(errRMASync, "no exposure epoch is open: call MPI_Win_post first"))
 	}
 	x := p.exposure(w)
 	if !x.done() {
@@ -245,15 +264,15 @@ func callWinTest(p *Proc, a args) (uint64, error) {
 	}
 	done := x.done()
 	if err := x.err(); err != nil {
-		return 0, w.on(err)
+		return w.on(err)
 	}
-	if err := p.putInt(a.u32(1), truth(done)); err != nil {
-		return 0, w.on(err)
+	if err := p.putInt(a.flag, truth(done)); err != nil {
+		return w.on(err)
 	}
 	if done {
 		w.unexpose()
 	}
-	return success, nil
+	return nil
 }
 
 // target checks a rank of a window.
@@ -264,20 +283,26 @@ func (w *window) target(r int) error {
 	return nil
 }
 
-func callWinLock(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(3))
+type winLockArgs struct {
+	lockType, rank int
+	_              int `mpi:"assert"`
+	win            handle
+}
+
+func callWinLock(p *Proc, a winLockArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	kind, r := a.int(0), a.int(1)
+	kind, r := a.lockType, a.rank
 	if kind != lockExclusive && kind != lockShared {
-		return 0, w.on(fail(errLocktype, "lock type %d is not known", kind))
+		return w.on(fail(errLocktype, "lock type %d is not known", kind))
 	}
 	if r == procNull {
-		return success, nil
+		return nil
 	}
 	if err := w.target(r); err != nil {
-		return 0, err
+		return err
 	}
 	reqs, err := p.once(func() ([]uint32, error) {
 		if w.origins[r].locked != lockNone || w.lockAll || w.started != nil {
@@ -286,31 +311,36 @@ func callWinLock(p *Proc, a args) (uint64, error) {
 		return nil, p.ask(w, r, msgLock, []byte{byte(truth(kind == lockExclusive))})
 	})
 	if err != nil {
-		return 0, w.on(err)
+		return w.on(err)
 	}
 	if err := p.accesses(w, []int{r}).await(reqs); err != nil {
-		return 0, w.on(err)
+		return w.on(err)
 	}
 	w.origins[r].locked, w.fenced = lockOne, false
-	return success, nil
+	return nil
 }
 
-func callWinUnlock(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(1))
+type winRankArgs struct {
+	rank int
+	win  handle
+}
+
+func callWinUnlock(p *Proc, a winRankArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	r := a.int(0)
+	r := a.rank
 	if r == procNull {
-		return success, nil
+		return nil
 	}
 	if err := w.target(r); err != nil {
-		return 0, err
+		return err
 	}
 	if w.origins[r].locked != lockOne {
-		return 0, w.on(fail(errRMASync, "rank %d is not locked: call MPI_Win_lock first", r))
+		return w.on(fail(errRMASync, "rank %d is not locked: call MPI_Win_lock first", r))
 	}
-	return success, w.on(p.unlockRanks(w, []int{r}))
+	return w.on(p.unlockRanks(w, []int{r}))
 }
 
 // unlockRanks gives locks back; the answers say that all accesses are over.
@@ -336,10 +366,10 @@ func (p *Proc) unlockRanks(w *window, ranks []int) error {
 	return w.report(ranks)
 }
 
-func callWinLockAll(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(1))
+func callWinLockAll(p *Proc, a winFenceArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	all := w.everyone()
 	reqs, err := p.once(func() ([]uint32, error) {
@@ -354,68 +384,68 @@ func callWinLockAll(p *Proc, a args) (uint64, error) {
 		return nil, nil
 	})
 	if err != nil {
-		return 0, w.on(err)
+		return w.on(err)
 	}
 	if err := p.accesses(w, all).await(reqs); err != nil {
-		return 0, w.on(err)
+		return w.on(err)
 	}
 	for i := range w.origins {
 		w.origins[i].locked = lockEvery
 	}
 	w.lockAll, w.fenced = true, false
-	return success, nil
+	return nil
 }
 
-func callWinUnlockAll(p *Proc, a args) (uint64, error) {
-	w, err := p.window(a.u32(0))
+func callWinUnlockAll(p *Proc, a winArgs) error {
+	w, err := p.window(a.win)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if !w.lockAll {
-		return 0, w.on(fail(errRMASync, "the window is not locked: call MPI_Win_lock_all first"))
+		return w.on(fail(errRMASync, "the window is not locked: call MPI_Win_lock_all first"))
 	}
 	if err := p.unlockRanks(w, w.everyone()); err != nil {
-		return 0, w.on(err)
+		return w.on(err)
 	}
 	w.lockAll = false
-	return success, nil
+	return nil
 }
 
-func flushOne(local bool) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		w, err := p.window(a.u32(1))
+func flushOne(local bool) body {
+	return bind(func(p *Proc, a winRankArgs) error {
+		w, err := p.window(a.win)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		r := a.int(0)
+		r := a.rank
 		if r == procNull {
-			return success, nil
+			return nil
 		}
 		if err := w.target(r); err != nil {
-			return 0, err
+			return err
 		}
 		if w.origins[r].locked == lockNone {
-			return 0, w.on(fail(errRMASync, "rank %d is not locked: call MPI_Win_lock first", r))
+			return w.on(fail(errRMASync, "rank %d is not locked: call MPI_Win_lock first", r))
 		}
-		return success, w.on(p.flush(w, []int{r}, local))
-	}
+		return w.on(p.flush(w, []int{r}, local))
+	})
 }
 
-func flushAll(local bool) func(*Proc, args) (uint64, error) {
-	return func(p *Proc, a args) (uint64, error) {
-		w, err := p.window(a.u32(0))
+func flushAll(local bool) body {
+	return bind(func(p *Proc, a winArgs) error {
+		w, err := p.window(a.win)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if !w.locking() {
-			return 0, w.on(fail(errRMASync, "no rank is locked: call MPI_Win_lock or MPI_Win_lock_all first"))
+			return w.on(fail(errRMASync, "no rank is locked: call MPI_Win_lock or MPI_Win_lock_all first"))
 		}
-		return success, w.on(p.flush(w, nil, local))
-	}
+		return w.on(p.flush(w, nil, local))
+	})
 }
 
 // callWinSync: a rank's memory is one, so there is nothing to do (the model is MPI_WIN_UNIFIED).
-func callWinSync(p *Proc, a args) (uint64, error) {
-	_, err := p.window(a.u32(0))
-	return success, err
+func callWinSync(p *Proc, a winArgs) error {
+	_, err := p.window(a.win)
+	return err
 }
