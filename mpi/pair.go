@@ -95,7 +95,7 @@ func (c *pair) Room() bool {
 func (c *pair) Transmit(f channel.Frame) {
 	f.Src, f.Dst, f.Epoch = c.p.rank, c.peer, c.p.epoch
 	f.Header(c.p.head[:])
-	c.p.w.net.Send(c.peer, c.p.head[:], f.Packet.Payload, f.Kind == channel.Ack) // which says nothing of what is before it
+	c.p.w.net.Send(c.peer, c.p.head[:], f.Payload, f.Kind == channel.Ack) // which says nothing of what is before it
 }
 
 // Payload implements channel.Link: data is read from the guest's memory again.
@@ -282,10 +282,11 @@ func needsServing(k *channel.Packet) bool {
 	switch k.Kind {
 	case channel.Eager:
 		return k.Context%contextKinds >= contextWindow
-	case channel.Done, channel.End, channel.Ack:
-		return false
+	case channel.RTS, channel.CTS, channel.Data, channel.Offer, channel.Cancel, channel.Cancelled:
+		return true
+	case channel.Done, channel.End, channel.Ack, channel.Attach, channel.Welcome, channel.Sync:
 	}
-	return true
+	return false
 }
 
 // receive takes a frame from the Network: what it says of earlier ones, and, if it is the next in order, its packet. What that makes us send goes last.
@@ -351,6 +352,7 @@ func (c *pair) take(k *channel.Packet, origin *request) reply {
 		c.peerEnded()
 	case channel.Done:
 		c.p.takeDone(c, k)
+	case channel.Ack, channel.Attach, channel.Welcome, channel.Sync: // have no number
 	}
 	return reply{}
 }

@@ -37,8 +37,12 @@ var table = []layer{
 	{path: "gossip", imports: []string{"internal/..."}, remote: engine},
 	{path: "raftnode", imports: []string{"api/...", "internal/..."}, remote: engine},
 	{path: "fsm", imports: []string{"api/...", "internal/..."}, never: impure, remote: engine},
+	{path: "mpi/abi", never: impure, remote: engine},
+	{path: "mpi/layout", imports: []string{"mpi/abi"}, never: impure, remote: engine},
+	{path: "mpi/coll", imports: []string{"mpi/abi", "mpi/layout"}, never: impure, remote: engine},
+	{path: "mpi/channel", imports: []string{"internal/fifo", "mpi/abi"}, never: impure, remote: engine},
 	{
-		path: "mpi", imports: []string{"api/...", "internal/..."},
+		path: "mpi", imports: []string{"api/...", "internal/...", "mpi/abi", "mpi/layout", "mpi/coll", "mpi/channel"},
 		never:  []string{"net/...", "os/..."},
 		remote: slices.Concat(engine, []string{"github.com/hashicorp/...", "google.golang.org/grpc/...", "connectrpc.com/...", "net/http"}),
 	},
@@ -47,7 +51,7 @@ var table = []layer{
 	{path: "control", imports: []string{"api/...", "fsm", "planner", "gossip", "internal/..."}, remote: engine},
 	{path: "worker", imports: []string{"api/...", "internal/..."}, remote: engine},
 	{path: "worker/executor", imports: []string{"api/...", "internal/...", "mpi", "worker/wasm"}},
-	{path: "worker/wasm", imports: []string{"api/...", "mpi"}},
+	{path: "worker/wasm", imports: []string{"api/...", "mpi", "mpi/abi"}},
 	{path: "sdk/...", imports: []string{"sdk/..."}, remote: engine},
 	{path: "cmd/godwit", imports: []string{"..."}},
 	{path: "cmd/demo"}, // uses the command, as a user would

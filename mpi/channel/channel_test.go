@@ -219,7 +219,9 @@ func TestNoGarbage(t *testing.T) {
 		c.Control(Sync)
 		f.Seq, f.Acked = c.Received(), c.Next()
 		c.Heard(&f)
+		acked := 0
 		for _, ok := c.Acked(); ok; _, ok = c.Acked() {
+			acked++
 		}
 		c.Ordered(&f)
 		c.Consume(f.Cost())
