@@ -37,41 +37,24 @@ func (p *Proc) pack(dst []byte, s span) { s.pack(dst, p.memory(s)) }
 // unpack copies src, of at most the span's length, to its beginning.
 func (p *Proc) unpack(s span, src []byte) { s.unpack(p.memory(s), src) }
 
+// bounceBytes is how much is copied by way of the library's memory at a time: what a processor's nearest cache holds beside where it comes from and goes to.
+const bounceBytes = 16 << 10
+
 // move copies the data of one span to another. It needs no lock where nothing else uses the two: its memory is its own.
 func (p *Proc) move(dst, src span) {
-	n := min(dst.len, src.len)
-	dst, src = dst.part(0, n), src.part(0, n)
-	switch {
-	case n == 0:
-	case src.typ == nil:
-		p.unpack(dst, p.bytes(src))
-	case dst.typ == nil:
-		p.pack(p.bytes(dst), src)
-	default:
-		buf := make([]byte, min(n, uint32(p.w.cfg.ChunkBytes)))
-		for at := uint64(0); at < uint64(n); at += uint64(len(buf)) {
-			part := src.part(uint32(at), uint32(len(buf)))
-			p.pack(buf[:part.len], part)
-			p.unpack(dst.part(uint32(at), part.len), buf[:part.len])
-		}
+	var buf []byte
+	if dst.typ != nil && src.typ != nil {
+		buf = make([]byte, min(dst.len, src.len, bounceBytes))
 	}
+	copySpan(dst, p.memory(dst), src, p.memory(src), buf)
 }
 
 // copyFrom copies the data of a span of another rank of this World, whose lock is not held.
 func (p *Proc) copyFrom(q *Proc, dst, src span) {
-	switch {
-	case src.typ == nil:
-		p.unpack(dst, q.bytes(src))
-	case dst.typ == nil:
-		q.pack(p.bytes(dst), src)
-	default:
-		if int(src.len) > cap(p.bounce) {
-			p.bounce = make([]byte, p.w.cfg.ChunkBytes)
-		}
-		buf := p.bounce[:src.len]
-		q.pack(buf, src)
-		p.unpack(dst, buf)
+	if dst.typ != nil && src.typ != nil && cap(p.bounce) < bounceBytes {
+		p.bounce = make([]byte, bounceBytes)
 	}
+	copySpan(dst, p.memory(dst), src, q.memory(src), p.bounce[:min(cap(p.bounce), bounceBytes)])
 }
 
 // guest returns the span of n bytes at a guest's pointer, checked.

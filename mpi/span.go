@@ -59,6 +59,25 @@ func (s span) unpack(mem, src []byte) {
 	m.elements(s.typ, int64(s.off))
 }
 
+// copySpan copies the data of one span to another, each in its memory, as much as both have. Between elements on both sides it goes by way of buf, a part at a time.
+func copySpan(dst span, to []byte, src span, from, buf []byte) {
+	n := min(dst.len, src.len)
+	dst, src = dst.part(0, n), src.part(0, n)
+	switch {
+	case n == 0:
+	case src.typ == nil:
+		dst.unpack(to, src.in(from))
+	case dst.typ == nil:
+		src.pack(dst.in(to), from)
+	default:
+		for at := uint64(0); at < uint64(n); at += uint64(len(buf)) {
+			part := src.part(uint32(at), uint32(len(buf)))
+			part.pack(buf[:part.len], from)
+			dst.part(uint32(at), part.len).unpack(to, buf[:part.len])
+		}
+	}
+}
+
 // bytesAt is the span of n bytes at an address of a memory of size bytes, or an MPI error.
 func bytesAt(ptr uint32, n uint64, size int) (span, error) {
 	if n == 0 {
