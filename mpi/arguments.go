@@ -167,5 +167,6 @@ func formOf(field reflect.Kind, kind Kind) (form, bool) {
 	return 0, false
 }
 
-// large reports whether the running call is a large-count function (MPI 5.0 section 2.5.8): the counts in memory have 64 bits.
+// large reports whether the running call is a large-count function (MPI 5.0 section 2.5.8): the counts in memory have 64 bits. What a
+// function of the program calls meanwhile is the running call in its turn.
 func (p *Proc) large() bool { return p.running.call.large }

@@ -50,9 +50,7 @@ func attributeCalls() []entry {
 	return calls
 }
 
-type createKeyvalArgs struct {
-	copyAttrFn, deleteAttrFn, keyval, extraState address
-}
+type createKeyvalArgs struct{ copyAttrFn, deleteAttrFn, keyval, extraState address }
 
 func createKeyval(kind objectKind) body {
 	return bind(func(p *Proc, a createKeyvalArgs) error {

@@ -76,9 +76,7 @@ func callAttachBuffer(p *Proc, a attachBufferArgs) error {
 	return nil
 }
 
-type detachBufferArgs struct {
-	bufferAddr, size address
-}
+type detachBufferArgs struct{ bufferAddr, size address }
 
 // callDetachBuffer waits until all messages have left, and gives the buffer back.
 func callDetachBuffer(p *Proc, a detachBufferArgs) error {
@@ -108,11 +106,9 @@ func (p *Proc) flushBuffer() error {
 	return p.wait(func() bool { return p.buffered == 0 })
 }
 
-type iflushBufferArgs struct{ request address }
-
 // callIflushBuffer gives a request that is done at once where nothing is buffered, else after all of it has left: it waits
 // as MPI_Buffer_flush does, which is allowed to be slower than it could be but always ends.
-func callIflushBuffer(p *Proc, a iflushBufferArgs) error {
+func callIflushBuffer(p *Proc, a requestArgs) error {
 	if err := p.flushBuffer(); err != nil {
 		return err
 	}

@@ -72,6 +72,31 @@ func TestReductionsDoNotCommunicate(t *testing.T) {
 	}
 }
 
+// TestCallsInLargeCalls: counts have 64 bits in a large-count function, and not in a call that a function of the program makes meanwhile.
+func TestCallsInLargeCalls(t *testing.T) {
+	const adds = 11
+	for r, err := range runLocal(t, smallConfig(1), func(g *guest) {
+		g.p.Bind(g.program)
+		called := false
+		g.functions[adds] = func(...uint32) uint32 {
+			require.True(t, g.p.large())
+			g.setInts(300, 1, 2, 3, 4)
+			g.call("MPI_Type_size", tDouble, 300)
+			g.call("MPI_Type_size_x", tDouble, 308)
+			require.Equal(t, []int{8, 2, 8, 0}, g.ints(300, 4))
+			require.True(t, g.p.large())
+			called = true
+			return success
+		}
+		g.call("MPI_Op_create_c", adds, 1, 64)
+		g.setInts(sbuf, 1)
+		require.EqualValues(t, success, g.call("MPI_Reduce_local_c", sbuf, rbuf, 1, tInt, g.int(64)))
+		require.True(t, called)
+	}) {
+		require.NoError(t, err, "rank %d", r)
+	}
+}
+
 // TestRequestsThatEndThemselves: functions of a generalized request that end it, or another that the same call waits for, and whose places are another's then, cost
 // nothing but an error.
 func TestRequestsThatEndThemselves(t *testing.T) {

@@ -217,9 +217,7 @@ func callCommSetName(p *Proc, a commSetNameArgs) error {
 	return nil
 }
 
-type commFreeArgs struct {
-	comm address
-}
+type commFreeArgs struct{ comm address }
 
 // callCommFree forgets a communicator. Requests that are not finished keep it (section 7.4.3).
 func callCommFree(p *Proc, a commFreeArgs) error {

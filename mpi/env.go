@@ -61,9 +61,7 @@ func callInitThread(p *Proc, a initThreadArgs) error {
 	return p.initialize()
 }
 
-type queryThreadArgs struct {
-	provided address
-}
+type queryThreadArgs struct{ provided address }
 
 func callQueryThread(p *Proc, a queryThreadArgs) error {
 	return p.putInt(a.provided, threadSerialized)
@@ -105,9 +103,7 @@ func callAbort(p *Proc, a abortArgs) error {
 	return &AbortError{Code: a.errorcode, Message: fmt.Sprintf("rank %d: MPI_Abort(errorcode=%d)", p.rank, a.errorcode)}
 }
 
-type processorNameArgs struct {
-	name, resultlen address
-}
+type processorNameArgs struct{ name, resultlen address }
 
 // callProcessorName gives each rank a name that a migration does not change.
 func callProcessorName(p *Proc, a processorNameArgs) error {
@@ -118,9 +114,7 @@ type hwInfoArgs struct{ hwInfo address }
 
 func callHWInfo(p *Proc, a hwInfoArgs) error { return p.giveInfo(&info{}, a.hwInfo) }
 
-type getVersionArgs struct {
-	version, subversion address
-}
+type getVersionArgs struct{ version, subversion address }
 
 func callGetVersion(p *Proc, a getVersionArgs) error {
 	if err := p.putInt(a.version, 5); err != nil {
@@ -129,9 +123,7 @@ func callGetVersion(p *Proc, a getVersionArgs) error {
 	return p.putInt(a.subversion, 0)
 }
 
-type libraryVersionArgs struct {
-	version, resultlen address
-}
+type libraryVersionArgs struct{ version, resultlen address }
 
 func callLibraryVersion(p *Proc, a libraryVersionArgs) error {
 	return p.putString(a.version, a.resultlen, "Godwit MPI", maxLibVersion)

@@ -170,9 +170,7 @@ func getErrhandler(kind objectKind) body {
 	})
 }
 
-type errhandlerFreeArgs struct {
-	errhandler address
-}
+type errhandlerFreeArgs struct{ errhandler address }
 
 func callErrhandlerFree(p *Proc, a errhandlerFreeArgs) error {
 	handle, err := p.word(a.errhandler)

@@ -77,9 +77,7 @@ func (p *Proc) addCode(class int, out uint32) error {
 	return p.putInt(out, code)
 }
 
-type addErrorClassArgs struct {
-	errorclass address
-}
+type addErrorClassArgs struct{ errorclass address }
 
 func callAddErrorClass(p *Proc, a addErrorClassArgs) error { return p.addCode(0, a.errorclass) }
 
@@ -113,9 +111,7 @@ func callAddErrorString(p *Proc, a addErrorStringArgs) error {
 	return nil
 }
 
-type removeErrorCodeArgs struct {
-	errorcode int
-}
+type removeErrorCodeArgs struct{ errorcode int }
 
 func callRemoveErrorCode(p *Proc, a removeErrorCodeArgs) error {
 	code := a.errorcode

@@ -23,9 +23,7 @@ func callGrequestStart(p *Proc, a grequestStartArgs) error {
 	})
 }
 
-type grequestCompleteArgs struct {
-	request handle
-}
+type grequestCompleteArgs struct{ request handle }
 
 func callGrequestComplete(p *Proc, a grequestCompleteArgs) error {
 	r, err := p.requestOf(a.request)

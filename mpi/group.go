@@ -194,9 +194,7 @@ func callGroupCompare(p *Proc, a groupCompareArgs) error {
 	return p.putInt(a.result, compareGroups(g, h))
 }
 
-type groupFreeArgs struct {
-	group address
-}
+type groupFreeArgs struct{ group address }
 
 func callGroupFree(p *Proc, a groupFreeArgs) error {
 	h, err := p.word(a.group)

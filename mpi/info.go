@@ -134,9 +134,7 @@ func callInfoDup(p *Proc, a infoDupArgs) error {
 	return p.giveInfo(x.clone(), a.newinfo)
 }
 
-type infoFreeArgs struct {
-	info address
-}
+type infoFreeArgs struct{ info address }
 
 func callInfoFree(p *Proc, a infoFreeArgs) error {
 	h, err := p.word(a.info)
@@ -321,9 +319,7 @@ func callInfoNthkey(p *Proc, a infoNthkeyArgs) error {
 	return p.putText(a.key, x.pairs[a.n][0], maxInfoKey-1)
 }
 
-type commSetInfoArgs struct {
-	comm, info handle
-}
+type commSetInfoArgs struct{ comm, info handle }
 
 func callCommSetInfo(p *Proc, a commSetInfoArgs) error {
 	c, err := p.comm(a.comm)

@@ -54,9 +54,7 @@ func callOpCreate(p *Proc, a opCreateArgs) error {
 	return p.putWord(a.op, o.handle)
 }
 
-type opFreeArgs struct {
-	op address
-}
+type opFreeArgs struct{ op address }
 
 func callOpFree(p *Proc, a opFreeArgs) error {
 	h, err := p.word(a.op)

@@ -98,9 +98,8 @@ func (p *Proc) start(r *request) error {
 	return nil
 }
 
-type requestArgs struct {
-	request address
-}
+// requestArgs are those of the functions that take a request alone.
+type requestArgs struct{ request address }
 
 func callStart(p *Proc, a requestArgs) error {
 	list, err := p.handles(a.request, 1)

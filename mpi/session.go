@@ -57,9 +57,7 @@ func callSessionInit(p *Proc, a sessionInitArgs) error {
 	return p.putWord(a.session, s.handle)
 }
 
-type sessionFinalizeArgs struct {
-	session address
-}
+type sessionFinalizeArgs struct{ session address }
 
 func callSessionFinalize(p *Proc, a sessionFinalizeArgs) error {
 	h, err := p.word(a.session)
@@ -75,9 +73,8 @@ func callSessionFinalize(p *Proc, a sessionFinalizeArgs) error {
 }
 
 type sessionNumPsetsArgs struct {
-	session handle
-	_       handle `mpi:"info"`
-
+	session    handle
+	_          handle `mpi:"info"`
 	npsetNames address
 }
 

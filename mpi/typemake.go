@@ -90,9 +90,7 @@ func nonNegative(v int64, what string) error {
 	return nil
 }
 
-type contiguousArgs struct {
-	count count
-}
+type contiguousArgs struct{ count count }
 
 func makeContiguous(_ *Proc, a contiguousArgs, old *datatype) (contents, error) {
 	n := a.count
@@ -102,9 +100,7 @@ func makeContiguous(_ *Proc, a contiguousArgs, old *datatype) (contents, error) 
 	return contents{combiner: combinerContiguous, ints: []int64{n}, types: []*datatype{old}}, nil
 }
 
-type vectorArgs struct {
-	count, blocklength, stride count
-}
+type vectorArgs struct{ count, blocklength, stride count }
 
 func makeVector(_ *Proc, a vectorArgs, old *datatype) (contents, error) {
 	n, length, stride := a.count, a.blocklength, a.stride
@@ -270,9 +266,7 @@ func callTypeDup(p *Proc, a typeDupArgs) error {
 	return err
 }
 
-type typeHandleArgs struct {
-	datatype address
-}
+type typeHandleArgs struct{ datatype address }
 
 func callTypeCommit(p *Proc, a typeHandleArgs) error {
 	h, err := p.word(a.datatype)

@@ -97,9 +97,7 @@ func statusPtr(ptr uint32, i int) uint32 {
 	return ptr + uint32(i)*statusBytes
 }
 
-type waitArgs struct {
-	request, status address
-}
+type waitArgs struct{ request, status address }
 
 func callWait(p *Proc, a waitArgs) error {
 	list, err := p.handles(a.request, 1)
@@ -123,9 +121,7 @@ func callWait(p *Proc, a waitArgs) error {
 	return p.retire(list, 0, r, a.status)
 }
 
-type testArgs struct {
-	request, flag, status address
-}
+type testArgs struct{ request, flag, status address }
 
 func callTest(p *Proc, a testArgs) error {
 	list, err := p.handles(a.request, 1)

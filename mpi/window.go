@@ -340,9 +340,7 @@ func callWinDetach(p *Proc, a winDetachArgs) error {
 	return nil
 }
 
-type winFreeArgs struct {
-	win address
-}
+type winFreeArgs struct{ win address }
 
 // callWinFree waits until all ranks have ended their accesses.
 func callWinFree(p *Proc, a winFreeArgs) error {
@@ -445,9 +443,7 @@ func callWinGetInfo(p *Proc, a winGetInfoArgs) error {
 	return w.on(p.giveInfo(w.info.clone(), a.infoUsed))
 }
 
-type winSetInfoArgs struct {
-	win, info handle
-}
+type winSetInfoArgs struct{ win, info handle }
 
 func callWinSetInfo(p *Proc, a winSetInfoArgs) error {
 	w, err := p.window(a.win)
@@ -510,8 +506,6 @@ func callAllocMem(p *Proc, a allocMemArgs) error {
 	return p.putWord(a.baseptr, addr)
 }
 
-type freeMemArgs struct {
-	base address
-}
+type freeMemArgs struct{ base address }
 
 func callFreeMem(p *Proc, a freeMemArgs) error { return p.freeMemory(a.base) }
