@@ -202,10 +202,8 @@ func callErrhandler(kind objectKind) body {
 			return err
 		}
 		on.class, on.why = a.errorcode, "raised by the program"
-		if _, err := p.handle(p.running.call, p.running.args, on); err != nil {
-			return err
-		}
-		return nil
+		_, err = p.handle(p.running.call, p.running.args, on)
+		return err
 	})
 }
 

@@ -102,12 +102,13 @@ func callCartGet(p *Proc, a cartGetArgs) error {
 	for i := range periods {
 		periods[i] = truth(t.periods[i])
 	}
-	for i, ptr := range []address{a.dims, a.periods, a.coords} {
-		if err := p.putInts(ptr, [][]int{t.dims[:n], periods, t.coords(c.me)}[i]); err != nil {
-			return c.on(err)
-		}
+	if err := p.putInts(a.dims, t.dims[:n]); err != nil {
+		return c.on(err)
 	}
-	return nil
+	if err := p.putInts(a.periods, periods); err != nil {
+		return c.on(err)
+	}
+	return c.on(p.putInts(a.coords, t.coords(c.me)))
 }
 
 type cartRankArgs struct {

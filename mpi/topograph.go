@@ -327,12 +327,13 @@ func callDistNeighborsCount(p *Proc, a distNeighborsCountArgs) error {
 	if err != nil {
 		return err
 	}
-	for i, ptr := range []address{a.indegree, a.outdegree, a.weighted} {
-		if err := p.putInt(ptr, []int{len(t.sources), len(t.destinations), truth(t.weighted)}[i]); err != nil {
-			return c.on(err)
-		}
+	if err := p.putInt(a.indegree, len(t.sources)); err != nil {
+		return c.on(err)
 	}
-	return nil
+	if err := p.putInt(a.outdegree, len(t.destinations)); err != nil {
+		return c.on(err)
+	}
+	return c.on(p.putInt(a.weighted, truth(t.weighted)))
 }
 
 type distNeighborsArgs struct {

@@ -147,20 +147,26 @@ func typeEnvelope(p *Proc, t *datatype, a envelopeArgs) error {
 	if len(counts) > 0 {
 		return fail(errType, "the datatype was made by a large-count function: call MPI_Type_get_envelope_c")
 	}
-	for i, ptr := range []address{a.numIntegers, a.numAddresses, a.numDatatypes, a.combiner} {
-		if err := p.putInt(ptr, []int{len(ints), len(addrs), len(types), t.made.combiner}[i]); err != nil {
+	for _, n := range []struct {
+		out address
+		n   int
+	}{{a.numIntegers, len(ints)}, {a.numAddresses, len(addrs)}, {a.numDatatypes, len(types)}} {
+		if err := p.putInt(n.out, n.n); err != nil {
 			return err
 		}
 	}
-	return nil
+	return p.putInt(a.combiner, t.made.combiner)
 }
 
 type largeEnvelopeArgs struct{ numIntegers, numAddresses, numLargeCounts, numDatatypes, combiner address }
 
 func typeEnvelopeLarge(p *Proc, t *datatype, a largeEnvelopeArgs) error {
 	ints, addrs, counts, types := t.envelope()
-	for i, ptr := range []address{a.numIntegers, a.numAddresses, a.numLargeCounts, a.numDatatypes} {
-		if err := p.putWide(ptr, int64([]int{len(ints), len(addrs), len(counts), len(types)}[i])); err != nil {
+	for _, n := range []struct {
+		out address
+		n   int
+	}{{a.numIntegers, len(ints)}, {a.numAddresses, len(addrs)}, {a.numLargeCounts, len(counts)}, {a.numDatatypes, len(types)}} {
+		if err := p.putWide(n.out, int64(n.n)); err != nil {
 			return err
 		}
 	}
@@ -192,10 +198,12 @@ func typeContentsLarge(p *Proc, t *datatype, a largeContentsArgs) error {
 		return fail(errType, "%s is a named datatype: it has no contents", t)
 	}
 	ints, addrs, counts, types := t.envelope()
-	have := []int{len(ints), len(addrs), len(counts), len(types)}
-	for i, room := range []count{a.maxIntegers, a.maxAddresses, a.maxLargeCounts, a.maxDatatypes} {
-		if n := have[i]; room < int64(n) {
-			return fail(errArg, "room for %d values, there are %d", room, n)
+	for _, n := range []struct {
+		room count
+		n    int
+	}{{a.maxIntegers, len(ints)}, {a.maxAddresses, len(addrs)}, {a.maxLargeCounts, len(counts)}, {a.maxDatatypes, len(types)}} {
+		if n.room < int64(n.n) {
+			return fail(errArg, "room for %d values, there are %d", n.room, n.n)
 		}
 	}
 	if err := p.putList(a.arrayOfIntegers, ints, 4); err != nil {
