@@ -114,7 +114,7 @@ proto: $(BUF) ## Generate Go code from the protobufs in api/proto
 	$(BUF) generate
 
 .PHONY: header
-header: ## Generate the declarations in mpi.h from mpi/prototypes.txt
+header: ## Generate the declarations in mpi.h from mpi/abi/prototypes.txt
 	go run ./sdk/header
 
 .PHONY: examples

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"unsafe"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // A function of MPI takes its arguments as a struct whose fields are the parameters, in order and by name: array_of_requests is
@@ -31,7 +33,7 @@ func bind[T any](f func(*Proc, T) error) body {
 	return body{args: reflect.TypeFor[T](), run: func(p *Proc, plan []slot, v []uint64) (uint64, error) {
 		var a T
 		fill(unsafe.Pointer(&a), plan, v)
-		return success, f(p, a)
+		return abi.Success, f(p, a)
 	}}
 }
 
@@ -96,7 +98,7 @@ func fill(args unsafe.Pointer, plan []slot, v []uint64) {
 }
 
 // plan compares the arguments with a function's parameters, and says where these go. What does not fit is a programmer error and panics.
-func (b body) plan(name string, params []param) []slot {
+func (b body) plan(name string, params []abi.Param) []slot {
 	if b.args == nil {
 		return nil
 	}
@@ -112,17 +114,17 @@ func (b body) plan(name string, params []param) []slot {
 		if field == "_" {
 			field = f.Tag.Get("mpi")
 		}
-		same := sameName(field, p.name)
+		same := sameName(field, p.Name)
 		if other, ok := b.renamed[field]; ok {
-			same = other == p.name
+			same = other == p.Name
 			renamed++
 		}
 		if !same {
-			panic(fmt.Sprintf("mpi: parameter %d of %s is %s, its code calls it %s", i+1, name, p.name, field))
+			panic(fmt.Sprintf("mpi: parameter %d of %s is %s, its code calls it %s", i+1, name, p.Name, field))
 		}
-		form, ok := formOf(f.Type.Kind(), p.kind)
+		form, ok := formOf(f.Type.Kind(), p.Kind)
 		if !ok {
-			panic(fmt.Sprintf("mpi: %s of %s cannot be read as %v", p.name, name, f.Type))
+			panic(fmt.Sprintf("mpi: %s of %s cannot be read as %v", p.Name, name, f.Type))
 		}
 		plan[i] = slot{f.Offset, form}
 	}
@@ -153,15 +155,15 @@ func sameName(field, parameter string) bool {
 }
 
 // formOf is how a parameter of a wasm type is read into a field.
-func formOf(field reflect.Kind, kind Kind) (form, bool) {
+func formOf(field reflect.Kind, kind abi.Kind) (form, bool) {
 	switch {
-	case field == reflect.Uint32 && kind == I32:
+	case field == reflect.Uint32 && kind == abi.I32:
 		return formWord, true
-	case field == reflect.Int && kind == I32:
+	case field == reflect.Int && kind == abi.I32:
 		return formInt, true
-	case field == reflect.Int64 && kind == I32:
+	case field == reflect.Int64 && kind == abi.I32:
 		return formNarrow, true
-	case field == reflect.Int64 && kind == I64:
+	case field == reflect.Int64 && kind == abi.I64:
 		return formWide, true
 	}
 	return 0, false

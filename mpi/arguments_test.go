@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // TestArguments: each parameter comes to the field of its name, with its sign and width.
@@ -18,8 +20,8 @@ func TestArguments(t *testing.T) {
 		count count
 		comm  handle
 	}
-	params := []param{
-		{name: "array_of_counts", kind: I32}, {name: "count", kind: I64}, {name: "dest", kind: I32}, {name: "count", kind: I32}, {name: "win", kind: I32},
+	params := []abi.Param{
+		{Name: "array_of_counts", Kind: abi.I32}, {Name: "count", Kind: abi.I64}, {Name: "dest", Kind: abi.I32}, {Name: "count", Kind: abi.I32}, {Name: "win", Kind: abi.I32},
 	}
 	var got sample[inner]
 	b := bind(func(_ *Proc, a sample[inner]) error {
@@ -42,23 +44,23 @@ func TestArgumentsRefused(t *testing.T) {
 		_ count  `mpi:"count"`
 		_ handle `mpi:"comm"`
 	}
-	dest, count, comm := param{name: "dest", kind: I32}, param{name: "count", kind: I32}, param{name: "comm", kind: I32}
-	wide := func(p param) param { return param{name: p.name, kind: I64} }
+	dest, count, comm := abi.Param{Name: "dest", Kind: abi.I32}, abi.Param{Name: "count", Kind: abi.I32}, abi.Param{Name: "comm", Kind: abi.I32}
+	wide := func(p abi.Param) abi.Param { return abi.Param{Name: p.Name, Kind: abi.I64} }
 	b := bind(func(*Proc, args) error { return nil })
-	for _, params := range [][]param{{dest, count, comm}, {dest, wide(count), comm}} {
+	for _, params := range [][]abi.Param{{dest, count, comm}, {dest, wide(count), comm}} {
 		require.NotPanics(t, func() { b.plan("MPI_Sample", params) })
 	}
-	for why, params := range map[string][]param{
+	for why, params := range map[string][]abi.Param{
 		"one is missing":      {dest, count},
 		"one is too many":     {dest, count, comm, comm},
 		"the order":           {count, dest, comm},
-		"a name":              {dest, count, {name: "win", kind: I32}},
+		"a name":              {dest, count, {Name: "win", Kind: abi.I32}},
 		"an int that widens":  {wide(dest), count, comm},
 		"a handle that does":  {dest, count, wide(comm)},
-		"a number with point": {dest, {name: "count", kind: F64}, comm},
+		"a number with point": {dest, {Name: "count", Kind: abi.F64}, comm},
 	} {
 		require.Panics(t, func() { b.plan("MPI_Sample", params) }, why)
 	}
-	require.Panics(t, func() { b.as("comm", "win").plan("MPI_Sample", []param{dest, count, comm}) }, "it has another name")
-	require.Panics(t, func() { b.as("group", "comm").plan("MPI_Sample", []param{dest, count, comm}) }, "no such field")
+	require.Panics(t, func() { b.as("comm", "win").plan("MPI_Sample", []abi.Param{dest, count, comm}) }, "it has another name")
+	require.Panics(t, func() { b.as("group", "comm").plan("MPI_Sample", []abi.Param{dest, count, comm}) }, "no such field")
 }

@@ -1,6 +1,10 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 // keyval is a key of attributes with its callbacks (MPI 5.0 section 7.7).
 type keyval struct {
@@ -80,7 +84,7 @@ func callKeyvalFree(p *Proc, a keyvalFreeArgs) error {
 	}
 	k.freed = true
 	p.unused(k)
-	return p.putInt(a.keyval, keyInvalid)
+	return p.putInt(a.keyval, abi.KeyInvalid)
 }
 
 // unused forgets a key that was freed and has no attributes left.
@@ -106,10 +110,10 @@ func (p *Proc) remove(a *attributes, k *keyval) {
 }
 
 func keyError(h uint32) error {
-	if h > 0 && h < maxKeyPredefined {
-		return fail(errKeyval, "key %d is predefined", h)
+	if h > 0 && h < abi.MaxKeyPredefined {
+		return abi.Fail(abi.ErrKeyval, "key %d is predefined", h)
 	}
-	return fail(errKeyval, "key %#x is not known", h)
+	return abi.Fail(abi.ErrKeyval, "key %#x is not known", h)
 }
 
 // holder finds an object's attributes, and an error raised on it.
@@ -143,7 +147,7 @@ func (p *Proc) lookup(kind objectKind, handle uint32) (*keyval, error) {
 		return nil, keyError(handle)
 	}
 	if k.kind != kind {
-		return nil, fail(errKeyval, "the key is for objects of another kind")
+		return nil, abi.Fail(abi.ErrKeyval, "the key is for objects of another kind")
 	}
 	return k, nil
 }
@@ -192,7 +196,7 @@ func getAttribute(kind objectKind) body {
 		if err != nil {
 			return on.raise(err)
 		}
-		if !found && (a.keyval >= maxKeyPredefined || a.keyval == keyInvalid) {
+		if !found && (a.keyval >= abi.MaxKeyPredefined || a.keyval == abi.KeyInvalid) {
 			k, err := p.lookup(kind, a.keyval)
 			if err != nil {
 				return on.raise(err)
@@ -225,7 +229,7 @@ func deleteAttribute(kind objectKind) body {
 		}
 		i := list.find(k)
 		if i < 0 {
-			return on.raise(fail(errKeyval, "the object has no attribute of that key"))
+			return on.raise(abi.Fail(abi.ErrKeyval, "the object has no attribute of that key"))
 		}
 		if err := p.callDelete(a.object, list.list[i]); err != nil {
 			return on.raise(err)
@@ -237,7 +241,7 @@ func deleteAttribute(kind objectKind) body {
 
 // callDelete runs an attribute's delete function.
 func (p *Proc) callDelete(object uint32, x attribute) error {
-	if x.key.deleteFn == deleteNull {
+	if x.key.deleteFn == abi.DeleteNull {
 		return nil
 	}
 	code, err := p.call(x.key.deleteFn, object, x.key.handle, x.value, x.key.extraState)
@@ -246,8 +250,8 @@ func (p *Proc) callDelete(object uint32, x attribute) error {
 
 // callbackError makes an error of what a callback returned.
 func callbackError(code uint32, err error, what string) error {
-	if err == nil && code != success {
-		return fail(int(int32(code)), "%s has returned %d", what, int32(code))
+	if err == nil && code != abi.Success {
+		return abi.Fail(int(int32(code)), "%s has returned %d", what, int32(code))
 	}
 	return err
 }
@@ -287,9 +291,9 @@ func (p *Proc) forget(list *attributes) {
 func (p *Proc) copyEach(object uint32, from, to *attributes) error {
 	for _, x := range slices.Clone(from.list) {
 		switch x.key.copyFn {
-		case copyNull:
+		case abi.CopyNull:
 			continue
-		case copyDup:
+		case abi.CopyDup:
 			to.add(x)
 			continue
 		}
@@ -314,19 +318,19 @@ func (p *Proc) predefinedAttribute(kind objectKind, object, key uint32) (value u
 	if kind == kindWin {
 		return p.windowAttribute(object, key)
 	}
-	if kind != kindComm || key < keyTagUB || key > keyUniverse || (object != commWorld && key != keyTagUB && key != keyWtimeGlobal) {
+	if kind != kindComm || key < abi.KeyTagUB || key > abi.KeyUniverse || (object != abi.CommWorld && key != abi.KeyTagUB && key != abi.KeyWtimeGlobal) {
 		return 0, false, nil
 	}
-	if key == keyAppnum {
+	if key == abi.KeyAppnum {
 		return 0, false, nil
 	}
 	if p.attrMemory == 0 {
-		if p.attrMemory, err = p.alloc(4*(keyUniverse-keyTagUB+1), 8); err != nil {
+		if p.attrMemory, err = p.alloc(4*(abi.KeyUniverse-abi.KeyTagUB+1), 8); err != nil {
 			return 0, false, err
 		}
 	}
 	p.refreshAttributes()
-	return p.attrMemory + 4*(key-keyTagUB), true, nil
+	return p.attrMemory + 4*(key-abi.KeyTagUB), true, nil
 }
 
 // refreshAttributes stores the predefined attributes' values in the program's memory, if it has asked for one.
@@ -334,7 +338,7 @@ func (p *Proc) refreshAttributes() {
 	if p.attrMemory == 0 {
 		return
 	}
-	for i, v := range [...]int{tagUB, anySource, procNull, 0, 0, p.codes.last, p.w.cfg.Size} {
+	for i, v := range [...]int{abi.TagUB, abi.AnySource, abi.ProcNull, 0, 0, p.codes.last, p.w.cfg.Size} {
 		if p.putInt(p.attrMemory+4*uint32(i), v) != nil {
 			return // only a damaged state leads here
 		}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // belonging is something that rank 0 has when it is frozen, and uses in another World. The other ranks begin their side of it
@@ -31,15 +33,15 @@ func TestBelongingsMove(t *testing.T) {
 				switch x.rank {
 				case 0:
 					b.make(x)
-					x.call("MPI_Recv", 0, 0, tInt, 1, tellTag, commWorld, 0) // all of rank 1's beginning is here
+					x.call("MPI_Recv", 0, 0, tInt, 1, tellTag, abi.CommWorld, 0) // all of rank 1's beginning is here
 					x.block()
-					x.call("MPI_Recv", 0, 0, tInt, 1, tellTag, commWorld, 0)
+					x.call("MPI_Recv", 0, 0, tInt, 1, tellTag, abi.CommWorld, 0)
 					b.use(x)
 				case 1:
 					b.makeOther(x)
-					x.call("MPI_Send", 0, 0, tInt, 0, tellTag, commWorld)
+					x.call("MPI_Send", 0, 0, tInt, 0, tellTag, abi.CommWorld)
 					x.release()
-					x.call("MPI_Send", 0, 0, tInt, 0, tellTag, commWorld)
+					x.call("MPI_Send", 0, 0, tInt, 0, tellTag, abi.CommWorld)
 					b.useOther(x)
 				case 2:
 					if b.collective {
@@ -59,11 +61,11 @@ func belongings() []belonging {
 	const fn, deleted = 21, 22
 	return []belonging{
 		alone("communicators, their names, attributes and handlers", func(x *ice) {
-			x.call("MPI_Comm_dup", commSelf, own)
+			x.call("MPI_Comm_dup", abi.CommSelf, own)
 			copy(x.mem[own+8:], "mine\x00")
 			x.call("MPI_Comm_set_name", x.int(own), own+8)
 			x.functions[deleted] = func(p ...uint32) uint32 { x.setInts(own+200, int(p[2])); return 0 }
-			x.call("MPI_Comm_create_keyval", copyNull, deleted, own+4, 0)
+			x.call("MPI_Comm_create_keyval", abi.CopyNull, deleted, own+4, 0)
 			x.call("MPI_Comm_set_attr", x.int(own), x.int(own+4), 77)
 			x.call("MPI_Comm_free_keyval", own+4) // the attribute keeps it
 			x.functions[fn] = func(p ...uint32) uint32 { x.setInts(own+204, x.int(int(p[1]))); return 0 }
@@ -73,8 +75,8 @@ func belongings() []belonging {
 		}, func(x *ice) {
 			x.call("MPI_Comm_get_name", x.int(own), own+32, own+100)
 			require.Equal(x.t, "mine\x00", string(x.mem[own+32:own+37]))
-			require.EqualValues(x.t, errRank, x.call("MPI_Send", sbuf, 1, tInt, 7, 0, x.int(own)))
-			require.Equal(x.t, errRank, x.int(own+204))
+			require.EqualValues(x.t, abi.ErrRank, x.call("MPI_Send", sbuf, 1, tInt, 7, 0, x.int(own)))
+			require.Equal(x.t, abi.ErrRank, x.int(own+204))
 			x.call("MPI_Comm_free", own)
 			require.Equal(x.t, 77, x.int(own+200))
 		}),
@@ -92,7 +94,7 @@ func belongings() []belonging {
 				x.setInts(sbuf+4*i, i)
 			}
 			x.setInts(own+24, 0)
-			x.call("MPI_Pack", sbuf, 1, x.int(own+4), rbuf, 24, own+24, commWorld)
+			x.call("MPI_Pack", sbuf, 1, x.int(own+4), rbuf, 24, own+24, abi.CommWorld)
 			require.Equal(x.t, []int{0, 2, 4, 5, 7, 9}, x.ints(rbuf, 6))
 			x.call("MPI_Type_get_name", tInt, own+32, own+100)
 			require.Equal(x.t, "int\x00", string(x.mem[own+32:own+36]))
@@ -110,15 +112,15 @@ func belongings() []belonging {
 				return 0
 			}
 			x.call("MPI_Op_create", fn, 0, own)
-			x.call("MPI_Comm_group", commWorld, own+4)
+			x.call("MPI_Comm_group", abi.CommWorld, own+4)
 			x.call("MPI_Info_create", own+8)
 			copy(x.mem[own+12:], "key\x00")
 			x.call("MPI_Info_set", x.int(own+8), own+12, own+12)
 			x.call("MPI_Add_error_class", own+16)
 			x.call("MPI_Add_error_code", x.int(own+16), own+20)
 			x.call("MPI_Add_error_string", x.int(own+20), own+12)
-			x.call("MPI_Session_init", infoNull, errorsReturn, own+24)
-			x.call("MPI_Comm_get_attr", commWorld, keyLastUsedCode, own+28, own+32)
+			x.call("MPI_Session_init", abi.InfoNull, abi.ErrorsReturn, own+24)
+			x.call("MPI_Comm_get_attr", abi.CommWorld, abi.KeyLastUsedCode, own+28, own+32)
 		}, func(x *ice) {
 			x.setInts(sbuf, 10, 3)
 			x.call("MPI_Reduce_local", sbuf, sbuf+4, 1, tInt, x.int(own))
@@ -154,9 +156,9 @@ func belongings() []belonging {
 // pair makes a communicator of ranks 0 and 1.
 func (x *ice) pair(at int) {
 	x.setInts(own+128, 0, 1)
-	x.call("MPI_Comm_group", commWorld, own+136)
+	x.call("MPI_Comm_group", abi.CommWorld, own+136)
 	x.call("MPI_Group_incl", x.int(own+136), 2, own+128, own+140)
-	x.call("MPI_Comm_create_group", commWorld, x.int(own+140), 1, at)
+	x.call("MPI_Comm_create_group", abi.CommWorld, x.int(own+140), 1, at)
 }
 
 // transfers are under way when the rank moves.
@@ -164,19 +166,19 @@ func transfers() []belonging {
 	reqs := func(x *ice, n int) { x.call("MPI_Waitall", n, own, 0) }
 	return []belonging{
 		{name: "messages that were probed or wait", make: func(x *ice) {
-			x.call("MPI_Mprobe", 1, 1, commWorld, own, 0)
-			x.call("MPI_Mprobe", 1, 2, commWorld, own+4, 0)
+			x.call("MPI_Mprobe", 1, 1, abi.CommWorld, own, 0)
+			x.call("MPI_Mprobe", 1, 2, abi.CommWorld, own+4, 0)
 		}, use: func(x *ice) {
 			for i, n := range []int{short, long} {
 				x.call("MPI_Mrecv", rbuf, n, tInt, own+4*i, 0)
 				x.expect(rbuf, 1, n)
-				x.call("MPI_Recv", rbuf, n, tInt, 1, 3+i, commWorld, 0)
+				x.call("MPI_Recv", rbuf, n, tInt, 1, 3+i, abi.CommWorld, 0)
 				x.expect(rbuf, 1, n)
 			}
 		}, makeOther: func(x *ice) {
 			x.numbers(sbuf, 1, long)
 			for i := range 4 {
-				x.call("MPI_Isend", sbuf, []int{short, long}[i%2], tInt, 0, 1+i, commWorld, own+4*i)
+				x.call("MPI_Isend", sbuf, []int{short, long}[i%2], tInt, 0, 1+i, abi.CommWorld, own+4*i)
 			}
 		}, useOther: func(x *ice) { reqs(x, 4) }},
 		{name: "receives on a communicator and into a type that are freed", make: func(x *ice) {
@@ -204,12 +206,12 @@ func transfers() []belonging {
 		{name: "sends, buffered and not", make: func(x *ice) {
 			x.call("MPI_Buffer_attach", 1<<17, 1<<16)
 			x.numbers(sbuf, 0, long)
-			x.call("MPI_Bsend", sbuf, long, tInt, 1, 4, commWorld)
-			x.call("MPI_Isend", sbuf, long, tInt, 1, 5, commWorld, own)
-			x.call("MPI_Issend", sbuf, short, tInt, 1, 6, commWorld, own+4)
-			x.call("MPI_Ssend_init", sbuf, short, tInt, 1, 7, commWorld, own+8)
+			x.call("MPI_Bsend", sbuf, long, tInt, 1, 4, abi.CommWorld)
+			x.call("MPI_Isend", sbuf, long, tInt, 1, 5, abi.CommWorld, own)
+			x.call("MPI_Issend", sbuf, short, tInt, 1, 6, abi.CommWorld, own+4)
+			x.call("MPI_Ssend_init", sbuf, short, tInt, 1, 7, abi.CommWorld, own+8)
 			x.call("MPI_Start", own+8)
-			x.call("MPI_Ssend_init", sbuf, short, tInt, 1, 8, commWorld, own+12)
+			x.call("MPI_Ssend_init", sbuf, short, tInt, 1, 8, abi.CommWorld, own+12)
 		}, use: func(x *ice) {
 			x.call("MPI_Start", own+12)
 			reqs(x, 4)
@@ -219,7 +221,7 @@ func transfers() []belonging {
 			require.Equal(x.t, []int{1 << 17, 1 << 16}, x.ints(own, 2))
 		}, makeOther: nothing, useOther: func(x *ice) {
 			for i, n := range []int{long, long, short, short, short} {
-				x.call("MPI_Recv", rbuf, n, tInt, 0, 4+i, commWorld, 0)
+				x.call("MPI_Recv", rbuf, n, tInt, 0, 4+i, abi.CommWorld, 0)
 				x.expect(rbuf, 0, n)
 			}
 		}},
@@ -231,16 +233,16 @@ func together() []belonging {
 	sum := func(x *ice) { require.Equal(x.t, sums(3, long), x.ints(rbuf, long)) }
 	start := func(x *ice) {
 		x.fill(sbuf, long)
-		x.call("MPI_Iallreduce", sbuf, rbuf, long, tInt, opSum, commWorld, own)
-		x.call("MPI_Ibarrier", commWorld, own+4)
-		x.call("MPI_Comm_idup", commWorld, own+12, own+8)
+		x.call("MPI_Iallreduce", sbuf, rbuf, long, tInt, abi.OpSum, abi.CommWorld, own)
+		x.call("MPI_Ibarrier", abi.CommWorld, own+4)
+		x.call("MPI_Comm_idup", abi.CommWorld, own+12, own+8)
 	}
 	open := func(x *ice) {
 		x.numbers(windowAt, x.rank, 100)
-		x.call("MPI_Win_create", windowAt, 400, 4, infoNull, commWorld, own)
-		x.call("MPI_Win_create_dynamic", infoNull, commWorld, own+4)
+		x.call("MPI_Win_create", windowAt, 400, 4, abi.InfoNull, abi.CommWorld, own)
+		x.call("MPI_Win_create_dynamic", abi.InfoNull, abi.CommWorld, own+4)
 		x.call("MPI_Win_attach", x.int(own+4), windowAt, 400)
-		x.call("MPI_Barrier", commWorld)
+		x.call("MPI_Barrier", abi.CommWorld)
 	}
 	shut := func(x *ice) {
 		x.call("MPI_Win_free", own)
@@ -259,14 +261,14 @@ func together() []belonging {
 		}},
 		{name: "persistent collectives", collective: true, make: func(x *ice) {
 			x.fill(sbuf, long)
-			x.call("MPI_Allreduce_init", sbuf, rbuf, long, tInt, opSum, commWorld, infoNull, own)
+			x.call("MPI_Allreduce_init", sbuf, rbuf, long, tInt, abi.OpSum, abi.CommWorld, abi.InfoNull, own)
 		}, makeOther: func(x *ice) {
 			x.fill(sbuf, long)
-			x.call("MPI_Allreduce_init", sbuf, rbuf, long, tInt, opSum, commWorld, infoNull, own)
+			x.call("MPI_Allreduce_init", sbuf, rbuf, long, tInt, abi.OpSum, abi.CommWorld, abi.InfoNull, own)
 		}, use: func(x *ice) { x.again(own, func() { sum(x) }) }, useOther: func(x *ice) { x.again(own, func() { sum(x) }) }},
 		{name: "windows, a lock and what it covers", collective: true, make: func(x *ice) {
 			open(x)
-			x.call("MPI_Win_lock", lockExclusive, 1, 0, x.int(own))
+			x.call("MPI_Win_lock", abi.LockExclusive, 1, 0, x.int(own))
 			x.call("MPI_Win_lock_all", 0, x.int(own+4))
 			x.numbers(sbuf, 5, 100)
 			x.call("MPI_Rput", sbuf, 100, tInt, 1, 0, 100, tInt, x.int(own), own+8)
@@ -275,10 +277,10 @@ func together() []belonging {
 			x.call("MPI_Waitall", 2, own+8, 0)
 			x.call("MPI_Win_unlock_all", x.int(own+4))
 			x.call("MPI_Win_unlock", 1, x.int(own))
-			x.call("MPI_Barrier", commWorld)
+			x.call("MPI_Barrier", abi.CommWorld)
 			shut(x)
 		}, useOther: func(x *ice) {
-			x.call("MPI_Barrier", commWorld)
+			x.call("MPI_Barrier", abi.CommWorld)
 			if x.rank == 1 {
 				x.expect(windowAt, 5, 100)
 			}

@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // words are parameters of a call, with room to spare.
@@ -36,11 +39,11 @@ func BenchmarkPingPong(b *testing.B) {
 				peer := uint64(1 - g.rank)
 				for range b.N {
 					if g.rank == 0 {
-						call("MPI_Send", words{64, bytes, tByte, peer, 0, commWorld})
+						call("MPI_Send", words{64, bytes, tByte, peer, 0, abi.CommWorld})
 					}
-					call("MPI_Recv", words{64, bytes, tByte, peer, 0, commWorld, 0})
+					call("MPI_Recv", words{64, bytes, tByte, peer, 0, abi.CommWorld, 0})
 					if g.rank == 1 {
-						call("MPI_Send", words{64, bytes, tByte, peer, 0, commWorld})
+						call("MPI_Send", words{64, bytes, tByte, peer, 0, abi.CommWorld})
 					}
 				}
 			})
@@ -52,7 +55,7 @@ func BenchmarkPingPong(b *testing.B) {
 func BenchmarkAllreduce(b *testing.B) {
 	errs := runLocal(b, DefaultConfig(8), func(g *guest) {
 		for range b.N {
-			g.call("MPI_Allreduce", sbuf, rbuf, 1, tDouble, opSum, commWorld)
+			g.call("MPI_Allreduce", sbuf, rbuf, 1, tDouble, abi.OpSum, abi.CommWorld)
 		}
 	})
 	for _, err := range errs {
@@ -66,11 +69,11 @@ func BenchmarkSelf(b *testing.B) {
 		send, recv := g.calls["MPI_Send"], g.calls["MPI_Recv"]
 		var params words
 		for range b.N {
-			params = words{64, 8, tByte, 0, 0, commWorld}
+			params = words{64, 8, tByte, 0, 0, abi.CommWorld}
 			if _, err := g.p.Invoke(send, params[:6]); err != nil {
 				panic(abortPanic{err})
 			}
-			params = words{64, 8, tByte, 0, 0, commWorld, 0}
+			params = words{64, 8, tByte, 0, 0, abi.CommWorld, 0}
 			if _, err := g.p.Invoke(recv, params[:7]); err != nil {
 				panic(abortPanic{err})
 			}
@@ -89,16 +92,16 @@ func BenchmarkRate(b *testing.B) {
 		for n := 0; n < b.N; n += window {
 			for i := range uint64(window) {
 				if g.rank == 0 {
-					call("MPI_Isend", words{4096, 8, tByte, 1, 0, commWorld, 64 + 4*i})
+					call("MPI_Isend", words{4096, 8, tByte, 1, 0, abi.CommWorld, 64 + 4*i})
 				} else {
-					call("MPI_Irecv", words{8192 + 8*i, 8, tByte, 0, 0, commWorld, 64 + 4*i})
+					call("MPI_Irecv", words{8192 + 8*i, 8, tByte, 0, 0, abi.CommWorld, 64 + 4*i})
 				}
 			}
 			call("MPI_Waitall", words{window, 64, 0})
 			if g.rank == 0 {
-				call("MPI_Recv", words{64, 4, tByte, 1, 1, commWorld, 0})
+				call("MPI_Recv", words{64, 4, tByte, 1, 1, abi.CommWorld, 0})
 			} else {
-				call("MPI_Send", words{64, 4, tByte, 0, 1, commWorld})
+				call("MPI_Send", words{64, 4, tByte, 0, 1, abi.CommWorld})
 			}
 		}
 	})
@@ -109,7 +112,7 @@ func BenchmarkBarrier(b *testing.B) {
 	b.ReportAllocs()
 	errs := runLocal(b, DefaultConfig(4), func(g *guest) {
 		barrier := g.calls["MPI_Barrier"]
-		params := [1]uint64{commWorld}
+		params := [1]uint64{abi.CommWorld}
 		for range b.N {
 			if _, err := g.p.Invoke(barrier, params[:]); err != nil {
 				panic(abortPanic{err})
@@ -125,22 +128,22 @@ func BenchmarkBarrier(b *testing.B) {
 func BenchmarkColumns(b *testing.B) {
 	for _, n := range []int64{64, 256, 1024} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			double := predefined()[tDouble]
-			column := must(b, contents{combiner: combinerVector, ints: []int64{n, 1, 2 * n}, types: []*datatype{double}})
-			next := must(b, contents{combiner: combinerResized, addrs: []int64{0, 8}, types: []*datatype{column}})
-			all := must(b, contents{combiner: combinerContiguous, ints: []int64{n}, types: []*datatype{next}})
+			double := layout.Predefined()[tDouble]
+			column := must(b, layout.Contents{Combiner: abi.CombinerVector, Ints: []int64{n, 1, 2 * n}, Types: []*layout.Type{double}})
+			next := must(b, layout.Contents{Combiner: abi.CombinerResized, Addrs: []int64{0, 8}, Types: []*layout.Type{column}})
+			all := must(b, layout.Contents{Combiner: abi.CombinerContiguous, Ints: []int64{n}, Types: []*layout.Type{next}})
 			mem, buf := make([]byte, 2*n*n*8), make([]byte, n*n*8)
 			b.SetBytes(n * n * 8)
 			for b.Loop() {
-				all.unpackAt(mem, 0, buf)
+				all.UnpackAt(mem, 0, buf)
 			}
 		})
 	}
 }
 
-func must(b *testing.B, c contents) *datatype {
+func must(b *testing.B, c layout.Contents) *layout.Type {
 	b.Helper()
-	t, err := build(c)
+	t, err := layout.Build(c)
 	require.NoError(b, err)
 	return t
 }

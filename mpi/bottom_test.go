@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // MPI 5.0 section 5.1.5: absolute addresses from MPI_BOTTOM, also beyond 2 GiB, where an MPI_Aint is negative.
@@ -20,11 +22,11 @@ func TestBottomBeyondHalf(t *testing.T) {
 			g.call("MPI_Type_create_struct", 2, 64, 72, 80, 100)
 			g.call("MPI_Type_commit", 100)
 			g.setInts(104, 0)
-			g.call("MPI_Pack", bottom, 1, g.int(100), 200, 8, 104, commWorld)
+			g.call("MPI_Pack", abi.Bottom, 1, g.int(100), 200, 8, 104, abi.CommWorld)
 			require.Equal(t, []int{11, 22}, g.ints(200, 2))
 			g.setInts(200, 33, 44)
 			g.setInts(104, 0)
-			g.call("MPI_Unpack", 200, 8, 104, bottom, 1, g.int(100), commWorld)
+			g.call("MPI_Unpack", 200, 8, 104, abi.Bottom, 1, g.int(100), abi.CommWorld)
 			require.EqualValues(t, 33, order.Uint32(mem[displs[0]:]))
 			require.EqualValues(t, 44, order.Uint32(mem[displs[1]:]))
 			g.call("MPI_Type_free", 100)

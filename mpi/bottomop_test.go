@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // A program's operation works on a type of absolute addresses that lie above the memory for its operands (MPI 5.0 sections
@@ -22,7 +24,7 @@ func TestUserOpAtBottom(t *testing.T) {
 			g.call("MPI_Type_create_hindexed", 1, 128, 132, tInt, 68)
 			g.call("MPI_Type_commit", 68)
 			g.setInts(at, g.rank+5)
-			g.call("MPI_Allreduce", inPlace, bottom, 1, g.int(68), g.int(64), commWorld)
+			g.call("MPI_Allreduce", abi.InPlace, abi.Bottom, 1, g.int(68), g.int(64), abi.CommWorld)
 			require.Equal(t, 11, g.int(at), "at %d", at)
 		})
 	}

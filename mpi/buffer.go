@@ -1,5 +1,7 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/abi"
+
 // bufferCalls are the functions about buffered sends (MPI 5.0 section 3.6). The messages themselves are kept by the library;
 // the attached buffer is what limits them.
 func bufferCalls() []entry {
@@ -62,13 +64,13 @@ type attachBufferArgs struct {
 
 func callAttachBuffer(p *Proc, a attachBufferArgs) error {
 	if p.bufferAttached {
-		return fail(errBuffer, "a buffer is attached already: detach it first")
+		return abi.Fail(abi.ErrBuffer, "a buffer is attached already: detach it first")
 	}
 	size := a.size
-	if a.buffer == bufferAutomatic {
+	if a.buffer == abi.BufferAutomatic {
 		size = automaticBuffer
 	} else if size < 0 {
-		return fail(errArg, "size is %d", size)
+		return abi.Fail(abi.ErrArg, "size is %d", size)
 	} else if _, err := p.guest(a.buffer, uint64(size)); err != nil {
 		return err
 	}
@@ -81,13 +83,13 @@ type detachBufferArgs struct{ bufferAddr, size address }
 // callDetachBuffer waits until all messages have left, and gives the buffer back.
 func callDetachBuffer(p *Proc, a detachBufferArgs) error {
 	if !p.bufferAttached {
-		return fail(errBuffer, "no buffer is attached")
+		return abi.Fail(abi.ErrBuffer, "no buffer is attached")
 	}
 	if err := p.flushBuffer(); err != nil {
 		return err
 	}
 	size := p.bufferSize
-	if p.bufferAddr == bufferAutomatic {
+	if p.bufferAddr == abi.BufferAutomatic {
 		size = 0
 	}
 	if err := p.putWord(a.bufferAddr, p.bufferAddr); err != nil {
@@ -126,14 +128,14 @@ func (p *Proc) doneRequest(c *comm, internal bool) (*request, error) {
 
 // startBuffered copies the message and sends the copy; the request that it returns is done.
 func (p *Proc) startBuffered(c *comm, e envelope, internal bool) (*request, error) {
-	cost := int64(e.buf.len) + bsendOverhead
+	cost := int64(e.buf.Len) + abi.BsendOverhead
 	room := int64(0)
 	if p.bufferAttached {
 		room = p.bufferSize - p.buffered
 	}
 	if cost > room {
-		return nil, fail(errBuffer, "a message of %d bytes (and MPI_BSEND_OVERHEAD) does not fit the attached buffer: %d bytes are free",
-			e.buf.len, room)
+		return nil, abi.Fail(abi.ErrBuffer, "a message of %d bytes (and MPI_BSEND_OVERHEAD) does not fit the attached buffer: %d bytes are free",
+			e.buf.Len, room)
 	}
 	s, err := p.newRequest(reqSend, true)
 	if err != nil {

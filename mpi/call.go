@@ -5,16 +5,18 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // Call is one MPI function as guests import it from wasm module "mpi_abi".
 // Calls are immutable and may be shared by all ranks of all worlds.
 type Call struct {
 	Name   string // the C name, "MPI_Send"
-	Params []Kind
-	Result Kind // I32 (the error class), F64 for MPI_Wtime and MPI_Wtick
+	Params []abi.Kind
+	Result abi.Kind // I32 (the error class), F64 for MPI_Wtime and MPI_Wtick
 
-	params []param
+	params []abi.Param
 	any    bool // may be called before MPI_Init and after MPI_Finalize
 	large  bool // MPI_X_c and MPI_X_x: counts have 64 bits
 	stub   bool // not supported
@@ -49,11 +51,11 @@ var calls = sync.OnceValue(func() []*Call { //nolint:gochecknoglobals // an immu
 		}
 	}
 	var all []*Call
-	for name, proto := range parsePrototypes() {
+	for name, proto := range abi.Prototypes() {
 		all = append(all, newCall(name, proto, supported))
 	}
 	for name := range supported {
-		if parsePrototypes()[name] == nil {
+		if abi.Prototypes()[name] == nil {
 			panic("mpi: no prototype of " + name)
 		}
 	}
@@ -62,10 +64,10 @@ var calls = sync.OnceValue(func() []*Call { //nolint:gochecknoglobals // an immu
 })
 
 // newCall makes a function of its prototype and of the row that has its code.
-func newCall(name string, proto *prototype, supported map[string]entry) *Call {
-	c := &Call{Name: name, Result: proto.result, params: proto.params}
-	for _, p := range proto.params {
-		c.Params = append(c.Params, p.kind)
+func newCall(name string, proto *abi.Prototype, supported map[string]entry) *Call {
+	c := &Call{Name: name, Result: proto.Result, params: proto.Params}
+	for _, p := range proto.Params {
+		c.Params = append(c.Params, p.Kind)
 	}
 	base := strings.TrimSuffix(strings.TrimSuffix(name, "_c"), "_x")
 	c.large = base != name
@@ -80,7 +82,7 @@ func newCall(name string, proto *prototype, supported map[string]entry) *Call {
 		c.stub, c.impl = true, unsupported(name)
 		return c
 	}
-	c.plan, c.impl = e.impl.plan(name, proto.params), e.impl.run
+	c.plan, c.impl = e.impl.plan(name, proto.Params), e.impl.run
 	return c
 }
 
@@ -114,7 +116,7 @@ func (p *Proc) Invoke(c *Call, params []uint64) (uint64, error) {
 	p.enter()
 	defer p.leave()
 	if c.quick != nil && p.running.call == nil && p.quick() && c.quick(p, params) {
-		return success, nil
+		return abi.Success, nil
 	}
 	p.drain()
 	outer := p.running
@@ -123,7 +125,7 @@ func (p *Proc) Invoke(c *Call, params []uint64) (uint64, error) {
 	}
 	if !c.any && (!p.initialized || p.finalized) && len(p.sessions.items) == 0 {
 		when := pick(p.finalized, "after MPI_Finalize", "before MPI_Init")
-		return 0, p.abort(c, params, &callError{mpiError: mpiError{class: errOther, why: "called " + when + ", outside of MPI_Init .. MPI_Finalize"}})
+		return 0, p.abort(c, params, &callError{Fault: abi.Fault{Class: abi.ErrOther, Why: "called " + when + ", outside of MPI_Init .. MPI_Finalize"}})
 	}
 	// A callback of the running call may make calls of its own.
 	p.running = running{call: c, args: params, depth: outer.depth + 1}
@@ -151,7 +153,7 @@ type running struct {
 // dispatch runs the call, or what is left of it, and applies the error handler.
 func (p *Proc) dispatch(c *Call, v []uint64) (uint64, error) {
 	if s := p.running.resumed; s != nil && !s.is(c, v) {
-		return 0, p.abort(c, v, &callError{mpiError: mpiError{class: errIntern, why: "a frozen " + s.call + " was not made again first"}})
+		return 0, p.abort(c, v, &callError{Fault: abi.Fault{Class: abi.ErrIntern, Why: "a frozen " + s.call + " was not made again first"}})
 	}
 	if len(p.active) > 0 {
 		if err := p.progress(); err != nil {
@@ -172,7 +174,7 @@ func (p *Proc) dispatch(c *Call, v []uint64) (uint64, error) {
 // abort makes the error that ends the app: rank, call, class and reason.
 func (p *Proc) abort(c *Call, v []uint64, e *callError) error {
 	return &AbortError{
-		Code:    p.classOf(e.class),
-		Message: fmt.Sprintf("rank %d: %s: %s: %s", p.rank, describe(c, v), p.codeName(e.class), e.why),
+		Code:    p.classOf(e.Class),
+		Message: fmt.Sprintf("rank %d: %s: %s: %s", p.rank, describe(c, v), p.codeName(e.Class), e.Why),
 	}
 }

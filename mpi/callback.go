@@ -1,5 +1,7 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/abi"
+
 // Guest is what the library needs of the program beyond its memory: it calls the program's functions (reductions,
 // attributes, error handlers), and allocates in its memory. All of it happens on the goroutine that is in Invoke, which
 // may be entered again by the function that was called.
@@ -26,7 +28,7 @@ func (p *Proc) Bind(g Guest) {
 // the call that it interrupts.
 func (p *Proc) callback(f func(g Guest) error) error {
 	if p.program == nil {
-		return fail(errIntern, "the program cannot be called back")
+		return abi.Fail(abi.ErrIntern, "the program cannot be called back")
 	}
 	g := p.program
 	p.depart()
@@ -53,7 +55,7 @@ func (p *Proc) withWords(values []uint32, f func(addr uint32) error) error {
 		defer release()
 		mem := p.mem.Bytes()
 		if uint64(addr)+uint64(4*len(values)) > uint64(len(mem)) {
-			return fail(errIntern, "the program's stack is at %#x, outside of its memory", addr)
+			return abi.Fail(abi.ErrIntern, "the program's stack is at %#x, outside of its memory", addr)
 		}
 		for i, v := range values {
 			order.PutUint32(mem[addr+4*uint32(i):], v)
@@ -78,7 +80,7 @@ func (p *Proc) alloc(n, align uint32) (addr uint32, err error) {
 		return err
 	})
 	if err == nil && uint64(addr)+uint64(n) > uint64(len(p.mem.Bytes())) {
-		return 0, fail(errNoMem, "the program's malloc returned %#x", addr)
+		return 0, abi.Fail(abi.ErrNoMem, "the program's malloc returned %#x", addr)
 	}
 	return addr, err
 }

@@ -1,5 +1,10 @@
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
+
 // What the library keeps for a rank beside its program's memory is bounded: by numbers (MaxRequests, MaxObjects), and, where the program chooses how long a thing
 // is, by bytes. Datatypes are charged by their blocks, groups, communicators and topologies by their ranks, infos by their texts, nonblocking and persistent
 // calls by their scratch memory and copies, until they end. What a call needs only while it runs is asked for, if it is much. Beyond MaxMemory a
@@ -8,7 +13,7 @@ package mpi
 // room fails if so many bytes more are too many.
 func (p *Proc) room(n int64) error {
 	if limit := p.w.cfg.MaxMemory; n > 0 && n > limit-p.kept {
-		return fail(errNoMem, "%d bytes are too many beside the %d that the library keeps for this rank: the limit is %d", n, p.kept, limit)
+		return abi.Fail(abi.ErrNoMem, "%d bytes are too many beside the %d that the library keeps for this rank: the limit is %d", n, p.kept, limit)
 	}
 	return nil
 }
@@ -113,9 +118,9 @@ func costOf[T any, P costly[T]](t *table[T]) (n int64) {
 }
 
 // use notes that the program, or another type, needs a type: it is charged for once. What it was made of is, too, but that has been needed before.
-func (p *Proc) use(t *datatype) error {
-	if t.users == 0 && !t.predefined() && !t.fixed {
-		if err := p.room(t.cost()); err != nil {
+func (p *Proc) use(t *layout.Type) error {
+	if t.Users == 0 && !t.Predefined() && !t.Fixed {
+		if err := p.room(t.Cost()); err != nil {
 			return err
 		}
 	}
@@ -124,26 +129,26 @@ func (p *Proc) use(t *datatype) error {
 }
 
 // charge is use without a question.
-func (p *Proc) charge(t *datatype) {
-	if t.predefined() || t.fixed {
+func (p *Proc) charge(t *layout.Type) {
+	if t.Predefined() || t.Fixed {
 		return
 	}
-	if t.users++; t.users == 1 {
-		p.kept += t.cost()
-		for _, inner := range t.made.types {
+	if t.Users++; t.Users == 1 {
+		p.kept += t.Cost()
+		for _, inner := range t.Made.Types {
 			p.charge(inner)
 		}
 	}
 }
 
 // disuse ends that. Requests that were made with the type may still need it: they are bounded by their number alone.
-func (p *Proc) disuse(t *datatype) {
-	if t.predefined() || t.fixed {
+func (p *Proc) disuse(t *layout.Type) {
+	if t.Predefined() || t.Fixed {
 		return
 	}
-	if t.users--; t.users == 0 {
-		p.kept -= t.cost()
-		for _, inner := range t.made.types {
+	if t.Users--; t.Users == 0 {
+		p.kept -= t.Cost()
+		for _, inner := range t.Made.Types {
 			p.disuse(inner)
 		}
 	}
@@ -155,7 +160,7 @@ func (p *Proc) recharge() {
 	for _, t := range p.types.items {
 		p.charge(t)
 	}
-	shared := map[*hostBuffer]bool{} // of collectives
+	shared := map[*layout.Buffer]bool{} // of collectives
 	for _, r := range p.requests {
 		if r.coll != nil {
 			shared[r.coll.host] = true
@@ -164,8 +169,8 @@ func (p *Proc) recharge() {
 		}
 	}
 	for _, r := range p.requests {
-		if h := r.buf.host; r.kind == reqSend && h != nil && !shared[h] && !r.orphan { // a copy of MPI_Sendrecv_replace and the like
-			r.charged = int64(len(h.b))
+		if h := r.buf.Host; r.kind == reqSend && h != nil && !shared[h] && !r.orphan { // a copy of MPI_Sendrecv_replace and the like
+			r.charged = int64(len(h.Bytes))
 			p.kept += r.charged
 		}
 	}
@@ -173,10 +178,10 @@ func (p *Proc) recharge() {
 
 // cost is what a collective takes beside its request.
 func (c *collective) cost() int64 {
-	n := int64(len(c.host.b))
+	n := int64(len(c.host.Bytes))
 	for i := range c.rounds {
 		r := &c.rounds[i]
-		n += roundCost + transferCost*int64(len(r.transfers)) + actionCost*int64(len(r.work))
+		n += roundCost + transferCost*int64(len(r.Transfers)) + actionCost*int64(len(r.Work))
 	}
 	return n
 }

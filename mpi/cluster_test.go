@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -86,7 +88,7 @@ func (g *guest) call(name string, a ...int) uint64 {
 	params := make([]uint64, len(a))
 	for i, v := range a {
 		params[i] = 0xdead<<32 | uint64(uint32(int32(v))) // the upper half is garbage
-		if c.Params[i] == I64 {
+		if c.Params[i] == abi.I64 {
 			params[i] = uint64(v)
 		}
 	}

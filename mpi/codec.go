@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // codec writes captured state or reads it: one description of each thing's fields serves both ways. Numbers are varints,
@@ -17,17 +19,17 @@ type codec struct {
 	size    int // ranks of the world
 	depth   int
 
-	typeAttrs map[*datatype]*attributes // the rank's
+	typeAttrs map[*layout.Type]*attributes // the rank's
 
 	// Things that several others point to are written where they are met first, and by their number later.
-	types       refs[datatype]
-	hosts       refs[hostBuffer]
+	types       refs[layout.Type]
+	hosts       refs[layout.Buffer]
 	groups      refs[group]
 	comms       refs[comm]
 	topologies  refs[topology]
 	errhandlers refs[errhandler]
 	keyvals     refs[keyval]
-	ops         refs[operation]
+	ops         refs[layout.Op]
 	windows     refs[window]
 	targetOps   refs[targetOp]
 }
@@ -42,7 +44,7 @@ type refs[T any] struct {
 }
 
 // maxDepth bounds how deep things may nest in what is read: types, and what has types in it.
-const maxDepth = 2 * maxTypeDepth
+const maxDepth = 2 * layout.MaxDepth
 
 // ref writes or reads a pointer.
 func ref[T any](c *codec, r *refs[T], v **T, fields func(*T)) {

@@ -1,15 +1,21 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/coll"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
 
 // sketch is a collective while it is planned, and the memory that it runs in.
 type sketch struct {
-	schedule
+	coll.Schedule
 	comm    *comm
 	counted bool // among the collectives of comm, once it has its request
 	plan    plan
 	running collective
-	own     hostBuffer
+	own     layout.Buffer
 }
 
 // newSketch begins a collective on c.
@@ -22,8 +28,8 @@ func newSketch(c *comm) *sketch {
 // begin makes the sketch an empty one on c, in the memory that it has. A call that fails before the sketch is a request may be made again: it
 // is still the same collective to the other ranks.
 func (s *sketch) begin(c *comm) {
-	s.schedule.begin(c.peers().ranks, c.context(contextCollective), tagOf(c.collSeq+1), &s.own)
-	s.comm, s.counted, s.plan, s.running, s.own = c, true, plan{}, collective{reqs: s.running.reqs[:0]}, hostBuffer{}
+	s.Begin(c.peers().ranks, c.context(contextCollective), coll.TagOf(c.collSeq+1), &s.own)
+	s.comm, s.counted, s.plan, s.running, s.own = c, true, plan{}, collective{reqs: s.running.reqs[:0]}, layout.Buffer{}
 }
 
 // newSketch begins a collective on c that runs once, in the memory of one that is over.
@@ -40,8 +46,8 @@ func (p *Proc) newSketch(c *comm) *sketch {
 // collective is a schedule that runs: between its calls that is all that a capture needs.
 type collective struct {
 	comm     *comm
-	rounds   []round
-	host     *hostBuffer
+	rounds   []coll.Round
+	host     *layout.Buffer
 	round    int
 	started  bool     // the round's transfers
 	reqs     []uint32 // of the round
@@ -59,11 +65,11 @@ func (p *Proc) scheduled(s *sketch, internal bool) (*request, error) {
 	if err := p.mayCollect(); err != nil {
 		return nil, s.comm.on(err)
 	}
-	if limit := uint64(min(p.w.cfg.MaxScratch, 1<<32-1)); s.scratch > limit {
-		return nil, s.comm.on(fail(errNoMem, "the collective needs %d bytes of scratch memory, the limit is %d", s.scratch, limit))
+	if limit := uint64(min(p.w.cfg.MaxScratch, 1<<32-1)); s.Scratch > limit {
+		return nil, s.comm.on(abi.Fail(abi.ErrNoMem, "the collective needs %d bytes of scratch memory, the limit is %d", s.Scratch, limit))
 	}
-	s.running.comm, s.running.rounds, s.running.host = s.comm, s.rounds, s.host
-	cost := int64(s.scratch) + s.running.cost() // which has no scratch yet
+	s.running.comm, s.running.rounds, s.running.host = s.comm, s.Rounds, s.Host
+	cost := int64(s.Scratch) + s.running.cost() // which has no scratch yet
 	room := p.room
 	if internal { // it is over when the call is
 		room = p.roomToPass
@@ -82,12 +88,12 @@ func (p *Proc) scheduled(s *sketch, internal bool) (*request, error) {
 	p.kept += cost
 	r.comm = s.comm
 	r.coll = &s.running
-	if uint64(cap(p.spare)) >= s.scratch {
-		s.host.b, p.spare = p.spare[:s.scratch], nil
+	if uint64(cap(p.spare)) >= s.Scratch {
+		s.Host.Bytes, p.spare = p.spare[:s.Scratch], nil
 	} else {
-		s.host.b = make([]byte, s.scratch)
+		s.Host.Bytes = make([]byte, s.Scratch)
 	}
-	copy(s.host.b[min(s.scratch, uint64(s.seedAt)):], s.seed)
+	copy(s.Host.Bytes[min(s.Scratch, uint64(s.SeedAt)):], s.Seed)
 	r.result = emptyStatus()
 	return r, nil
 }
@@ -95,7 +101,7 @@ func (p *Proc) scheduled(s *sketch, internal bool) (*request, error) {
 // mayCollect fails inside of a reduction's function, where a collective could not go on.
 func (p *Proc) mayCollect() error {
 	if p.advancing {
-		return fail(errOther, "a function of a reduction may not communicate (MPI 5.0 section 6.9.5)")
+		return abi.Fail(abi.ErrOther, "a function of a reduction may not communicate (MPI 5.0 section 6.9.5)")
 	}
 	return nil
 }
@@ -106,7 +112,7 @@ func (p *Proc) launch(r *request) error {
 		return r.comm.on(err)
 	}
 	r.done = false
-	r.coll.round, r.coll.started, r.coll.class = 0, false, success
+	r.coll.round, r.coll.started, r.coll.class = 0, false, abi.Success
 	p.active = append(p.active, r)
 	return p.progress()
 }
@@ -130,7 +136,7 @@ func (p *Proc) progress() error {
 			continue
 		}
 		p.active = slices.Delete(p.active, i, i+1)
-		if r.result.class = r.coll.class; r.result.class < success {
+		if r.result.class = r.coll.class; r.result.class < abi.Success {
 			r.result.source = r.coll.from
 		}
 		p.complete(r)
@@ -156,7 +162,7 @@ func (p *Proc) advance(r *request) (bool, error) {
 		}
 		for k, i := range c.reqs {
 			st := p.take(i)
-			if st.class != success && c.class == success {
+			if st.class != abi.Success && c.class == abi.Success {
 				c.class, c.from = st.class, st.source
 			}
 			if c.received && k == 0 {
@@ -164,32 +170,32 @@ func (p *Proc) advance(r *request) (bool, error) {
 			}
 		}
 		c.reqs = c.reqs[:0]
-		if err := p.perform(c, step.work); err != nil {
+		if err := p.perform(c, step.Work); err != nil {
 			return false, err
 		}
 		c.round++
 		c.started = false
 	}
-	if at := int(c.madeAt); c.made != nil && at+8 <= len(c.host.b) {
-		c.made.id = order.Uint64(c.host.b[at:])
+	if at := int(c.madeAt); c.made != nil && at+8 <= len(c.host.Bytes) {
+		c.made.id = order.Uint64(c.host.Bytes[at:])
 	}
 	return true, nil
 }
 
 // startRound starts the receives, then the sends.
-func (p *Proc) startRound(c *collective, r *round) error {
+func (p *Proc) startRound(c *collective, r *coll.Round) error {
 	for _, recv := range [...]bool{true, false} {
-		for i := range r.transfers {
-			t := &r.transfers[i]
-			if t.recv != recv {
+		for i := range r.Transfers {
+			t := &r.Transfers[i]
+			if t.Recv != recv {
 				continue
 			}
 			var q *request
 			var err error
 			if recv {
-				q, err = p.startRecv(c.comm, t.context, t.peer, t.tag, t.buf, true)
+				q, err = p.startRecv(c.comm, t.Context, t.Peer, t.Tag, t.Buf, true)
 			} else {
-				q, err = p.startSend(c.comm, t.context, t.peer, t.tag, t.buf, modeStandard, true)
+				q, err = p.startSend(c.comm, t.Context, t.Peer, t.Tag, t.Buf, modeStandard, true)
 			}
 			if err != nil {
 				return err
@@ -202,11 +208,11 @@ func (p *Proc) startRound(c *collective, r *round) error {
 
 // perform does local work. No request uses these buffers now, so large work is
 // done without the lock.
-func (p *Proc) perform(c *collective, work []action) error {
+func (p *Proc) perform(c *collective, work []coll.Action) error {
 	var total uint64
 	for i := range work {
-		total += uint64(work[i].dst.len)
-		if op := work[i].op; op != nil && op.fn != 0 {
+		total += uint64(work[i].Dst.Len)
+		if op := work[i].Op; op != nil && op.Func != 0 {
 			return p.performUser(c, work)
 		}
 	}
@@ -221,26 +227,26 @@ func (p *Proc) perform(c *collective, work []action) error {
 }
 
 // act does one action with a predefined operation, or a copy.
-func (p *Proc) act(a *action) {
-	if a.op == nil {
-		p.move(a.dst, a.left)
+func (p *Proc) act(a *coll.Action) {
+	if a.Op == nil {
+		p.move(a.Dst, a.Left)
 		return
 	}
-	dst, left, right := p.bytes(a.dst), p.bytes(a.left), p.bytes(a.right)
+	dst, left, right := p.bytes(a.Dst), p.bytes(a.Left), p.bytes(a.Right)
 	if len(dst) == len(left) && len(left) == len(right) {
-		combine(a.op.handle, a.typ, dst, left, right)
+		layout.Combine(a.Op.Handle, a.Type, dst, left, right)
 	}
 }
 
 // performUser does work with operations of the program.
-func (p *Proc) performUser(c *collective, work []action) error {
+func (p *Proc) performUser(c *collective, work []coll.Action) error {
 	for i := range work {
 		a := &work[i]
-		if a.op == nil || a.op.fn == 0 {
+		if a.Op == nil || a.Op.Func == 0 {
 			p.act(a)
 			continue
 		}
-		if err := p.applyUser(a.op, a.typ, a.dst, a.left, a.right); err != nil {
+		if err := p.applyUser(a.Op, a.Type, a.Dst, a.Left, a.Right); err != nil {
 			return c.comm.on(err)
 		}
 	}
@@ -281,12 +287,12 @@ func (p *Proc) takeCollective(index uint32) error {
 // failed makes the error of a collective's outcome.
 func (s status) failed() error {
 	switch s.class {
-	case success:
+	case abi.Success:
 		return nil
-	case errTruncate:
-		return fail(errTruncate, "a message of the collective is longer than its buffer: counts differ between ranks")
+	case abi.ErrTruncate:
+		return abi.Fail(abi.ErrTruncate, "a message of the collective is longer than its buffer: counts differ between ranks")
 	case classEnded, classNotReceived:
-		return fail(errOther, "rank %d of MPI_COMM_WORLD has ended without taking part in the collective", s.source)
+		return abi.Fail(abi.ErrOther, "rank %d of MPI_COMM_WORLD has ended without taking part in the collective", s.source)
 	}
-	return fail(int(s.class), "the collective has failed")
+	return abi.Fail(int(s.class), "the collective has failed")
 }

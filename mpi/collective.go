@@ -1,6 +1,12 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/coll"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
 
 // A collective is planned once, whether it is called blocking, nonblocking or persistent (MPI 5.0 chapter 6).
 
@@ -8,9 +14,9 @@ import "slices"
 type plan struct {
 	p        *Proc
 	c        *comm
-	s        *schedule
+	s        *coll.Schedule
 	me, size int // in the local group
-	reduces  reduction
+	reduces  coll.Reduction
 }
 
 // collectiveCalls are the collectives of chapter 6, in all their forms.
@@ -57,7 +63,7 @@ type initCollectiveArgs[T any] struct {
 func forms[T any](name string, build func(g *plan, a T) error) []entry {
 	lower := "I" + string(name[0]|0x20) + name[1:]
 	planned := func(p *Proc, c *comm, s *sketch, a T) error {
-		s.plan = plan{p: p, c: c, s: &s.schedule, me: c.me, size: c.size()}
+		s.plan = plan{p: p, c: c, s: &s.Schedule, me: c.me, size: c.size()}
 		return build(&s.plan, a)
 	}
 	return []entry{
@@ -119,42 +125,42 @@ func (p *Proc) initCollective(c *comm, info handle, out address, build func(s *s
 
 // root checks a root; on an intercommunicator it is a rank of the other group, MPI_ROOT or MPI_PROC_NULL.
 func (g *plan) root(r int) (int, error) {
-	if g.c.inter() && (r == rootHere || r == procNull) {
+	if g.c.inter() && (r == abi.RootHere || r == abi.ProcNull) {
 		return r, nil
 	}
 	if n := len(g.c.peers().ranks); r < 0 || r >= n {
-		return 0, fail(errRoot, "root %d is not in 0..%d", r, n-1)
+		return 0, abi.Fail(abi.ErrRoot, "root %d is not in 0..%d", r, n-1)
 	}
 	return r, nil
 }
 
 // at returns the span of count elements, displ bytes from a pointer.
-func (g *plan) at(ptr uint32, displ, count int64, t *datatype) (span, error) {
+func (g *plan) at(ptr uint32, displ, count int64, t *layout.Type) (layout.Span, error) {
 	at := int64(ptr) + displ
-	if count == 0 || t.size == 0 {
-		return span{}, nil
+	if count == 0 || t.Size == 0 {
+		return layout.Span{}, nil
 	}
 	if at < 0 || at >= 1<<32 {
-		return span{}, fail(errBuffer, "displacement %d from %#x is outside of the memory", displ, ptr)
+		return layout.Span{}, abi.Fail(abi.ErrBuffer, "displacement %d from %#x is outside of the memory", displ, ptr)
 	}
 	return g.p.elements(uint32(at), count, t)
 }
 
 // equal returns n parts of equal length at a pointer. Their length is the same even where there are none.
-func (g *plan) equal(n int, ptr uint32, count int64, typ uint32) (parts, error) {
+func (g *plan) equal(n int, ptr uint32, count int64, typ uint32) (coll.Parts, error) {
 	t, err := g.p.committed(typ)
 	if err != nil {
 		return nil, err
 	}
 	if count < 0 {
-		return nil, fail(errCount, "count is %d", count)
+		return nil, abi.Fail(abi.ErrCount, "count is %d", count)
 	}
-	if t.size > 0 && count > 1<<32/t.size {
-		return nil, fail(errCount, "%d elements of %d bytes are more than a rank can hold", count, t.size)
+	if t.Size > 0 && count > 1<<32/t.Size {
+		return nil, abi.Fail(abi.ErrCount, "%d elements of %d bytes are more than a rank can hold", count, t.Size)
 	}
-	out := make(parts, n)
+	out := make(coll.Parts, n)
 	for i := range out {
-		if out[i], err = g.at(ptr, times(int64(i), times(count, t.extent())), count, t); err != nil {
+		if out[i], err = g.at(ptr, layout.Times(int64(i), layout.Times(count, t.Extent())), count, t); err != nil {
 			return nil, err
 		}
 	}
@@ -169,7 +175,7 @@ type vector struct {
 }
 
 // vector returns n parts.
-func (g *plan) vector(n int, v vector) (parts, error) {
+func (g *plan) vector(n int, v vector) (coll.Parts, error) {
 	counts, err := g.p.counts(v.counts, n)
 	if err != nil {
 		return nil, err
@@ -184,7 +190,7 @@ func (g *plan) vector(n int, v vector) (parts, error) {
 			return nil, err
 		}
 	}
-	out := make(parts, n)
+	out := make(coll.Parts, n)
 	for i := range out {
 		typ := v.typ
 		if v.each {
@@ -195,11 +201,11 @@ func (g *plan) vector(n int, v vector) (parts, error) {
 			return nil, err
 		}
 		if counts[i] < 0 {
-			return nil, fail(errCount, "the count of rank %d is %d", i, counts[i])
+			return nil, abi.Fail(abi.ErrCount, "the count of rank %d is %d", i, counts[i])
 		}
 		displ := int64(displs[i])
 		if !v.each {
-			displ = times(displ, t.extent())
+			displ = layout.Times(displ, t.Extent())
 		}
 		if out[i], err = g.at(v.ptr, displ, counts[i], t); err != nil {
 			return nil, err
@@ -209,27 +215,27 @@ func (g *plan) vector(n int, v vector) (parts, error) {
 }
 
 // distinct checks that input and output are not the same memory (MPI 5.0 section 2.3).
-func distinct(in, out span) error {
-	if in.len > 0 && out.len > 0 && in.host == nil && in.off == out.off {
-		return fail(errBuffer, "send and receive buffer are the same: use MPI_IN_PLACE")
+func distinct(in, out layout.Span) error {
+	if in.Len > 0 && out.Len > 0 && in.Host == nil && in.Off == out.Off {
+		return abi.Fail(abi.ErrBuffer, "send and receive buffer are the same: use MPI_IN_PLACE")
 	}
 	return nil
 }
 
 // fits checks what a rank sends to itself.
-func fits(in, out span) error {
-	if in.len > out.len {
-		return fail(errTruncate, "the rank sends %d bytes to itself and receives %d", in.len, out.len)
+func fits(in, out layout.Span) error {
+	if in.Len > out.Len {
+		return abi.Fail(abi.ErrTruncate, "the rank sends %d bytes to itself and receives %d", in.Len, out.Len)
 	}
 	return nil
 }
 
 func planBarrier(g *plan, _ noArgs) error {
 	if g.c.inter() {
-		g.interAllreduce(span{}, span{}, nil)
+		g.interAllreduce(layout.Span{}, layout.Span{}, nil)
 		return nil
 	}
-	g.s.barrier(g.me, g.size)
+	g.s.Barrier(g.me, g.size)
 	return nil
 }
 
@@ -245,7 +251,7 @@ func planBcast(g *plan, a bcastArgs) error {
 	if err != nil {
 		return err
 	}
-	if root == procNull {
+	if root == abi.ProcNull {
 		return nil
 	}
 	buf, err := g.p.buffer(a.buffer, a.count, a.datatype)
@@ -256,7 +262,7 @@ func planBcast(g *plan, a bcastArgs) error {
 		g.interBcast(root, buf)
 		return nil
 	}
-	g.s.bcast(g.me, g.size, root, buf)
+	g.s.Bcast(g.me, g.size, root, buf)
 	return nil
 }
 
@@ -301,7 +307,7 @@ func planGather(g *plan, a gatherArgs) error {
 	if err != nil {
 		return err
 	}
-	var to parts
+	var to coll.Parts
 	if g.isRoot(root) {
 		if to, err = g.equal(g.peers(), a.recvbuf, a.recvcount, a.recvtype); err != nil {
 			return err
@@ -321,7 +327,7 @@ func planGatherv(g *plan, a gathervArgs) error {
 	if err != nil {
 		return err
 	}
-	var to parts
+	var to coll.Parts
 	if g.isRoot(root) {
 		if to, err = g.vector(g.peers(), a.vector()); err != nil {
 			return err
@@ -332,23 +338,23 @@ func planGatherv(g *plan, a gathervArgs) error {
 
 // isRoot tells whether this rank is the root.
 func (g *plan) isRoot(root int) bool {
-	return root == rootHere || (!g.c.inter() && root == g.me)
+	return root == abi.RootHere || (!g.c.inter() && root == g.me)
 }
 
 // peers is how many ranks a rooted collective has on the other side.
 func (g *plan) peers() int { return len(g.c.peers().ranks) }
 
-func (g *plan) gather(a givenArgs, root int, to parts, even bool) error {
-	if root == procNull {
+func (g *plan) gather(a givenArgs, root int, to coll.Parts, even bool) error {
+	if root == abi.ProcNull {
 		return nil
 	}
-	if root == rootHere {
-		g.s.gatherHere(-1, to)
+	if root == abi.RootHere {
+		g.s.GatherHere(-1, to)
 		return nil
 	}
-	var in span
+	var in layout.Span
 	var err error
-	if !g.c.inter() && g.me == root && a.sendbuf == inPlace {
+	if !g.c.inter() && g.me == root && a.sendbuf == abi.InPlace {
 		in = to[g.me]
 	} else if in, err = g.input(a.sendbuf, a.sendcount, a.sendtype); err != nil {
 		return err
@@ -357,24 +363,24 @@ func (g *plan) gather(a givenArgs, root int, to parts, even bool) error {
 		if err := fits(in, to[g.me]); err != nil {
 			return err
 		}
-		if a.sendbuf != inPlace {
+		if a.sendbuf != abi.InPlace {
 			if err := distinct(in, to[0]); err != nil {
 				return err
 			}
 		}
 	}
 	if g.c.inter() {
-		g.s.round(g.s.sendTo(root, in))
+		g.s.Round(g.s.SendTo(root, in))
 	} else {
-		g.s.gather(g.me, g.size, root, in, to, even)
+		g.s.Gather(g.me, g.size, root, in, to, even)
 	}
 	return nil
 }
 
 // input is a buffer that cannot be MPI_IN_PLACE.
-func (g *plan) input(ptr address, n count, typ handle) (span, error) {
-	if ptr == inPlace && n > 0 {
-		return span{}, fail(errBuffer, "MPI_IN_PLACE is for the root only")
+func (g *plan) input(ptr address, n count, typ handle) (layout.Span, error) {
+	if ptr == abi.InPlace && n > 0 {
+		return layout.Span{}, abi.Fail(abi.ErrBuffer, "MPI_IN_PLACE is for the root only")
 	}
 	return g.p.buffer(ptr, n, typ)
 }
@@ -384,7 +390,7 @@ func planScatter(g *plan, a gatherArgs) error {
 	if err != nil {
 		return err
 	}
-	var from parts
+	var from coll.Parts
 	if g.isRoot(root) {
 		if from, err = g.equal(g.peers(), a.sendbuf, a.sendcount, a.sendtype); err != nil {
 			return err
@@ -404,7 +410,7 @@ func planScatterv(g *plan, a scattervArgs) error {
 	if err != nil {
 		return err
 	}
-	var from parts
+	var from coll.Parts
 	if g.isRoot(root) {
 		if from, err = g.vector(g.peers(), a.vector()); err != nil {
 			return err
@@ -413,18 +419,18 @@ func planScatterv(g *plan, a scattervArgs) error {
 	return g.scatter(a.gottenArgs, root, from, false)
 }
 
-func (g *plan) scatter(a gottenArgs, root int, from parts, even bool) error {
-	if root == procNull {
+func (g *plan) scatter(a gottenArgs, root int, from coll.Parts, even bool) error {
+	if root == abi.ProcNull {
 		return nil
 	}
-	if root == rootHere {
-		g.s.scatterHere(-1, from)
+	if root == abi.RootHere {
+		g.s.ScatterHere(-1, from)
 		return nil
 	}
-	var out span
+	var out layout.Span
 	var err error
 	switch {
-	case !g.c.inter() && g.me == root && a.recvbuf == inPlace:
+	case !g.c.inter() && g.me == root && a.recvbuf == abi.InPlace:
 		out = from[g.me]
 	default:
 		if out, err = g.input(a.recvbuf, a.recvcount, a.recvtype); err != nil {
@@ -435,16 +441,16 @@ func (g *plan) scatter(a gottenArgs, root int, from parts, even bool) error {
 		if err := fits(from[g.me], out); err != nil {
 			return err
 		}
-		if a.recvbuf != inPlace {
+		if a.recvbuf != abi.InPlace {
 			if err := distinct(out, from[0]); err != nil {
 				return err
 			}
 		}
 	}
 	if g.c.inter() {
-		g.s.round(g.s.recvFrom(root, out))
+		g.s.Round(g.s.RecvFrom(root, out))
 	} else {
-		g.s.scatter(g.me, g.size, root, out, from, even)
+		g.s.Scatter(g.me, g.size, root, out, from, even)
 	}
 	return nil
 }
@@ -475,17 +481,17 @@ func planAllgatherv(g *plan, a allgathervArgs) error {
 	return g.allgather(a.givenArgs, to, false)
 }
 
-func (g *plan) allgather(a givenArgs, to parts, even bool) error {
+func (g *plan) allgather(a givenArgs, to coll.Parts, even bool) error {
 	if g.c.inter() {
 		in, err := g.input(a.sendbuf, a.sendcount, a.sendtype)
 		if err != nil {
 			return err
 		}
-		g.s.interExchange(func(int) span { return in }, to.at, len(to))
+		g.s.InterExchange(func(int) layout.Span { return in }, to.At, len(to))
 		return nil
 	}
 	in := to[g.me]
-	if a.sendbuf != inPlace {
+	if a.sendbuf != abi.InPlace {
 		var err error
 		if in, err = g.p.buffer(a.sendbuf, a.sendcount, a.sendtype); err != nil {
 			return err
@@ -497,8 +503,8 @@ func (g *plan) allgather(a givenArgs, to parts, even bool) error {
 	if err := fits(in, to[g.me]); err != nil {
 		return err
 	}
-	g.s.copy(to[g.me], in) // before the first round
-	g.s.allgather(g.me, g.size, to, even)
+	g.s.Copy(to[g.me], in) // before the first round
+	g.s.Allgather(g.me, g.size, to, even)
 	return nil
 }
 
@@ -507,7 +513,7 @@ func planAlltoall(g *plan, a allgatherArgs) error {
 	if err != nil {
 		return err
 	}
-	return g.alltoall(a.sendbuf == inPlace, true, to, func() (parts, error) {
+	return g.alltoall(a.sendbuf == abi.InPlace, true, to, func() (coll.Parts, error) {
 		return g.equal(g.peers(), a.sendbuf, a.sendcount, a.sendtype)
 	})
 }
@@ -550,27 +556,27 @@ func (g *plan) alltoallv(from, to vector) error {
 	if err != nil {
 		return err
 	}
-	return g.alltoall(from.ptr == inPlace, false, out, func() (parts, error) { return g.vector(g.peers(), from) })
+	return g.alltoall(from.ptr == abi.InPlace, false, out, func() (coll.Parts, error) { return g.vector(g.peers(), from) })
 }
 
 // alltoall in place sends from a copy of recvbuf.
-func (g *plan) alltoall(place, even bool, to parts, input func() (parts, error)) error {
-	var from parts
+func (g *plan) alltoall(place, even bool, to coll.Parts, input func() (coll.Parts, error)) error {
+	var from coll.Parts
 	var err error
 	if place {
 		if g.c.inter() {
-			return fail(errBuffer, "MPI_IN_PLACE is not for intercommunicators")
+			return abi.Fail(abi.ErrBuffer, "MPI_IN_PLACE is not for intercommunicators")
 		}
-		from = make(parts, len(to))
+		from = make(coll.Parts, len(to))
 		for i := range to {
-			from[i] = g.s.alloc(to[i].len)
-			g.s.copy(from[i], to[i])
+			from[i] = g.s.Alloc(to[i].Len)
+			g.s.Copy(from[i], to[i])
 		}
 	} else if from, err = input(); err != nil {
 		return err
 	}
 	if g.c.inter() {
-		g.s.interExchange(from.at, to.at, len(to))
+		g.s.InterExchange(from.At, to.At, len(to))
 		return nil
 	}
 	if err := distinct(from[0], to[0]); err != nil {
@@ -579,6 +585,6 @@ func (g *plan) alltoall(place, even bool, to parts, input func() (parts, error))
 	if err := fits(from[g.me], to[g.me]); err != nil {
 		return err
 	}
-	g.s.alltoall(g.me, g.size, from, to, even)
+	g.s.Alltoall(g.me, g.size, from, to, even)
 	return nil
 }

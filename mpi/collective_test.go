@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 const (
@@ -53,7 +56,7 @@ func TestCollectives(t *testing.T) {
 						g.checkReductions(t, n, root, place)
 						g.checkMoves(t, n, root, place)
 					}
-					g.call("MPI_Barrier", commWorld)
+					g.call("MPI_Barrier", abi.CommWorld)
 				})
 			})
 		}
@@ -64,32 +67,32 @@ func TestCollectives(t *testing.T) {
 func (g *guest) in(place bool, n int) int {
 	if place {
 		g.fill(rbuf, n)
-		return inPlace
+		return abi.InPlace
 	}
 	g.fill(sbuf, n)
 	return sbuf
 }
 
 func (g *guest) checkReductions(t *testing.T, n, root int, place bool) {
-	g.call("MPI_Reduce", g.in(place && g.rank == root, n), rbuf, n, tInt, opSum, root, commWorld)
+	g.call("MPI_Reduce", g.in(place && g.rank == root, n), rbuf, n, tInt, abi.OpSum, root, abi.CommWorld)
 	if g.rank == root {
 		require.Equal(t, sums(g.size, n), g.ints(rbuf, n))
 	}
-	g.call("MPI_Allreduce", g.in(place, n), rbuf, n, tInt, opSum, commWorld)
+	g.call("MPI_Allreduce", g.in(place, n), rbuf, n, tInt, abi.OpSum, abi.CommWorld)
 	require.Equal(t, sums(g.size, n), g.ints(rbuf, n))
-	g.call("MPI_Scan", g.in(place, n), rbuf, n, tInt, opSum, commWorld)
+	g.call("MPI_Scan", g.in(place, n), rbuf, n, tInt, abi.OpSum, abi.CommWorld)
 	require.Equal(t, sums(g.rank+1, n), g.ints(rbuf, n))
-	g.call("MPI_Exscan", g.in(place, n), rbuf, n, tInt, opSum, commWorld)
+	g.call("MPI_Exscan", g.in(place, n), rbuf, n, tInt, abi.OpSum, abi.CommWorld)
 	if g.rank > 0 {
 		require.Equal(t, sums(g.rank, n), g.ints(rbuf, n))
 	}
-	g.call("MPI_Reduce_scatter_block", g.in(place, n*g.size), rbuf, n, tInt, opSum, commWorld)
+	g.call("MPI_Reduce_scatter_block", g.in(place, n*g.size), rbuf, n, tInt, abi.OpSum, abi.CommWorld)
 	require.Equal(t, sums(g.size, n*g.size)[g.rank*n:(g.rank+1)*n], g.ints(rbuf, n))
 }
 
 func (g *guest) checkMoves(t *testing.T, n, root int, place bool) {
 	g.fill(sbuf, n)
-	g.call("MPI_Bcast", sbuf, n, tInt, root, commWorld)
+	g.call("MPI_Bcast", sbuf, n, tInt, root, abi.CommWorld)
 	require.Equal(t, contribution(root, n), g.ints(sbuf, n))
 
 	part := func(base, i int) int { return base + 4*n*i }
@@ -100,26 +103,26 @@ func (g *guest) checkMoves(t *testing.T, n, root int, place bool) {
 	own := func(place bool) int {
 		if place {
 			g.fill(part(rbuf, g.rank), n)
-			return inPlace
+			return abi.InPlace
 		}
 		g.fill(sbuf, n)
 		return sbuf
 	}
-	g.call("MPI_Gather", own(place && g.rank == root), n, tInt, rbuf, n, tInt, root, commWorld)
+	g.call("MPI_Gather", own(place && g.rank == root), n, tInt, rbuf, n, tInt, root, abi.CommWorld)
 	if g.rank == root {
 		require.Equal(t, all, g.ints(rbuf, n*g.size))
 	}
 	clear(g.mem[rbuf : rbuf+4*n*g.size])
-	g.call("MPI_Allgather", own(place), n, tInt, rbuf, n, tInt, commWorld)
+	g.call("MPI_Allgather", own(place), n, tInt, rbuf, n, tInt, abi.CommWorld)
 	require.Equal(t, all, g.ints(rbuf, n*g.size))
 
-	out := pick(place && g.rank == root, inPlace, rbuf)
+	out := pick(place && g.rank == root, abi.InPlace, rbuf)
 	g.fill(sbuf, n*g.size)
-	g.call("MPI_Scatter", sbuf, n, tInt, out, n, tInt, root, commWorld)
+	g.call("MPI_Scatter", sbuf, n, tInt, out, n, tInt, root, abi.CommWorld)
 	if out == rbuf {
 		require.Equal(t, contribution(root, n*g.size)[g.rank*n:(g.rank+1)*n], g.ints(rbuf, n))
 	}
-	g.call("MPI_Alltoall", g.in(place, n*g.size), n, tInt, rbuf, n, tInt, commWorld)
+	g.call("MPI_Alltoall", g.in(place, n*g.size), n, tInt, rbuf, n, tInt, abi.CommWorld)
 	for r := range g.size {
 		require.Equal(t, contribution(r, n*g.size)[g.rank*n:(g.rank+1)*n], g.ints(part(rbuf, r), n))
 	}
@@ -142,15 +145,15 @@ func (g *guest) checkVectors(t *testing.T, n, root int) {
 		}
 	}
 	g.fill(sbuf, n+g.rank)
-	g.call("MPI_Gatherv", sbuf, n+g.rank, tInt, rbuf, counts, displs, tInt, root, commWorld)
+	g.call("MPI_Gatherv", sbuf, n+g.rank, tInt, rbuf, counts, displs, tInt, root, abi.CommWorld)
 	if g.rank == root {
 		check()
 	}
 	clear(g.mem[rbuf : rbuf+4*at])
-	g.call("MPI_Allgatherv", sbuf, n+g.rank, tInt, rbuf, counts, displs, tInt, commWorld)
+	g.call("MPI_Allgatherv", sbuf, n+g.rank, tInt, rbuf, counts, displs, tInt, abi.CommWorld)
 	check()
 	clear(g.mem[sbuf : sbuf+4*(n+g.rank)])
-	g.call("MPI_Scatterv", rbuf, counts, displs, tInt, sbuf, n+g.rank, tInt, root, commWorld)
+	g.call("MPI_Scatterv", rbuf, counts, displs, tInt, sbuf, n+g.rank, tInt, root, abi.CommWorld)
 	require.Equal(t, want(g.rank), g.ints(sbuf, n+g.rank))
 }
 
@@ -163,7 +166,7 @@ func TestReduceBits(t *testing.T) {
 				order.PutUint64(g.mem[sbuf:], math.Float64bits(1/float64(3*g.rank+7)+1e10*float64(g.rank%2)))
 			}
 			set()
-			g.call("MPI_Allreduce", sbuf, rbuf, 1, tDouble, opSum, commWorld)
+			g.call("MPI_Allreduce", sbuf, rbuf, 1, tDouble, abi.OpSum, abi.CommWorld)
 			results[g.rank] = append(results[g.rank], order.Uint64(g.mem[rbuf:]))
 		})
 		for r := range results {
@@ -174,22 +177,22 @@ func TestReduceBits(t *testing.T) {
 
 // Every operation on every type it is defined for, also at odd addresses.
 func TestOperations(t *testing.T) {
-	for op, name := range opNames {
-		for _, typ := range predefined() {
-			if typ.base == nil || !opFits(op, typ.class) || typ.size == 0 {
+	for op, name := range abi.OpNames {
+		for _, typ := range layout.Predefined() {
+			if typ.Base == nil || !layout.OpFits(op, typ.Class) || typ.Size == 0 {
 				continue
 			}
-			n := int(typ.size)
+			n := int(typ.Size)
 			for shift := range 2 {
 				l, r := make([]byte, 200)[shift:shift+3*n], make([]byte, 200)[shift:shift+3*n]
 				for i := range 3 {
 					put(typ, l[i*n:], float64(i))
 					put(typ, r[i*n:], float64(3-i))
 				}
-				combine(op, typ, r, l, r)
+				layout.Combine(op, typ, r, l, r)
 				for i := range 3 {
 					want := naive(op, float64(i), float64(3-i))
-					require.Equal(t, want, get(typ, r[i*n:]), "%s %s %d", name, typ.name, i)
+					require.Equal(t, want, get(typ, r[i*n:]), "%s %s %d", name, typ.Name, i)
 				}
 			}
 		}
@@ -197,16 +200,16 @@ func TestOperations(t *testing.T) {
 }
 
 // put stores a number in an element; the rest of it (an imaginary part, an index) is zero.
-func put(t *datatype, b []byte, v float64) {
+func put(t *layout.Type, b []byte, v float64) {
 	switch {
-	case t.class == pairType:
-		value, _ := t.pair()
+	case t.Class == layout.PairType:
+		value, _ := t.Pair()
 		put(value, b, v)
-	case t.class == quadType || t.class == quadComplexType:
+	case t.Class == layout.QuadType || t.Class == layout.QuadComplexType:
 		putQuad(b, v)
-	case t.class == complexType && t.size == 8, t.class == floatType && t.size == 4:
+	case t.Class == layout.ComplexType && t.Size == 8, t.Class == layout.FloatType && t.Size == 4:
 		order.PutUint32(b, math.Float32bits(float32(v)))
-	case t.class == complexType, t.class == floatType:
+	case t.Class == layout.ComplexType, t.Class == layout.FloatType:
 		order.PutUint64(b, math.Float64bits(v))
 	default:
 		b[0] = byte(v)
@@ -233,16 +236,16 @@ func getQuad(b []byte) float64 {
 	return math.Float64frombits(high>>63<<63 | exponent<<52 | high<<4&(1<<52-1) | low>>60)
 }
 
-func get(t *datatype, b []byte) float64 {
+func get(t *layout.Type, b []byte) float64 {
 	switch {
-	case t.class == pairType:
-		value, _ := t.pair()
+	case t.Class == layout.PairType:
+		value, _ := t.Pair()
 		return get(value, b)
-	case t.class == quadType || t.class == quadComplexType:
+	case t.Class == layout.QuadType || t.Class == layout.QuadComplexType:
 		return getQuad(b)
-	case t.class == complexType && t.size == 8, t.class == floatType && t.size == 4:
+	case t.Class == layout.ComplexType && t.Size == 8, t.Class == layout.FloatType && t.Size == 4:
 		return float64(math.Float32frombits(order.Uint32(b)))
-	case t.class == complexType, t.class == floatType:
+	case t.Class == layout.ComplexType, t.Class == layout.FloatType:
 		return math.Float64frombits(order.Uint64(b))
 	default:
 		return float64(b[0])
@@ -252,27 +255,27 @@ func get(t *datatype, b []byte) float64 {
 func naive(op uint32, a, b float64) float64 {
 	x, y := int(a), int(b)
 	switch op {
-	case opSum:
+	case abi.OpSum:
 		return a + b
-	case opProd:
+	case abi.OpProd:
 		return a * b
-	case opMin, opMinloc:
+	case abi.OpMin, abi.OpMinloc:
 		return min(a, b)
-	case opMax, opMaxloc:
+	case abi.OpMax, abi.OpMaxloc:
 		return max(a, b)
-	case opBand:
+	case abi.OpBand:
 		return float64(x & y)
-	case opBor:
+	case abi.OpBor:
 		return float64(x | y)
-	case opBxor:
+	case abi.OpBxor:
 		return float64(x ^ y)
-	case opLand:
+	case abi.OpLand:
 		return float64(truth(x != 0 && y != 0))
-	case opLor:
+	case abi.OpLor:
 		return float64(truth(x != 0 || y != 0))
-	case opReplace:
+	case abi.OpReplace:
 		return a
-	case opNoOp:
+	case abi.OpNoOp:
 		return b
 	default:
 		return float64(truth((x != 0) != (y != 0)))
@@ -282,14 +285,14 @@ func naive(op uint32, a, b float64) float64 {
 // Collectives of different communicators, and user messages with any tag, keep apart.
 func TestContextsKeepApart(t *testing.T) {
 	run1(t, 4, func(g *guest) {
-		g.call("MPI_Irecv", 64, 1, tInt, anySource, anyTag, commWorld, 8)
-		g.call("MPI_Barrier", commWorld)
-		g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, opMax, commSelf)
+		g.call("MPI_Irecv", 64, 1, tInt, abi.AnySource, abi.AnyTag, abi.CommWorld, 8)
+		g.call("MPI_Barrier", abi.CommWorld)
+		g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, abi.OpMax, abi.CommSelf)
 		g.call("MPI_Test", 8, 12, 0)
 		require.Equal(t, 0, g.int(12))
-		g.call("MPI_Barrier", commWorld)
+		g.call("MPI_Barrier", abi.CommWorld)
 		g.setInts(sbuf, g.rank)
-		g.call("MPI_Send", sbuf, 1, tInt, (g.rank+1)%4, 9, commWorld)
+		g.call("MPI_Send", sbuf, 1, tInt, (g.rank+1)%4, 9, abi.CommWorld)
 		g.call("MPI_Wait", 8, 0)
 		require.Equal(t, (g.rank+3)%4, g.int(64))
 	})
@@ -298,28 +301,28 @@ func TestContextsKeepApart(t *testing.T) {
 // MPI 5.0 section 7.4.2: a duplicate has contexts of its own.
 func TestCommDup(t *testing.T) {
 	run1(t, 3, func(g *guest) {
-		g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
-		g.call("MPI_Comm_dup", commWorld, 64)
-		g.call("MPI_Comm_dup", commSelf, 68)
+		g.call("MPI_Comm_set_errhandler", abi.CommWorld, abi.ErrorsReturn)
+		g.call("MPI_Comm_dup", abi.CommWorld, 64)
+		g.call("MPI_Comm_dup", abi.CommSelf, 68)
 		dup, alone := g.int(64), g.int(68)
 		next, prev := (g.rank+1)%3, (g.rank+2)%3
 		g.setInts(100, 1, 2)
-		g.call("MPI_Isend", 100, 1, tInt, next, 0, commWorld, 72)
+		g.call("MPI_Isend", 100, 1, tInt, next, 0, abi.CommWorld, 72)
 		g.call("MPI_Isend", 104, 1, tInt, next, 0, dup, 76)
-		g.call("MPI_Irecv", 108, 1, tInt, anySource, anyTag, dup, 80)
-		g.call("MPI_Allreduce", 100, 112, 1, tInt, opSum, dup)
-		g.call("MPI_Allreduce", 100, 116, 1, tInt, opSum, alone)
+		g.call("MPI_Irecv", 108, 1, tInt, abi.AnySource, abi.AnyTag, dup, 80)
+		g.call("MPI_Allreduce", 100, 112, 1, tInt, abi.OpSum, dup)
+		g.call("MPI_Allreduce", 100, 116, 1, tInt, abi.OpSum, alone)
 		g.call("MPI_Comm_free", 64)
-		require.Equal(t, commNull, g.int(64))
+		require.Equal(t, abi.CommNull, g.int(64))
 		g.call("MPI_Wait", 80, 16) // goes on after the communicator is freed
-		g.call("MPI_Recv", 120, 1, tInt, prev, 0, commWorld, 0)
+		g.call("MPI_Recv", 120, 1, tInt, prev, 0, abi.CommWorld, 0)
 		require.Equal(t, []int{2, 3, 1, 1}, g.ints(108, 4))
 		require.Equal(t, prev, g.int(16))
 		g.call("MPI_Waitall", 2, 72, 0)
-		g.setInts(124, commWorld)
-		require.EqualValues(t, errComm, g.call("MPI_Comm_free", 124))
-		g.call("MPI_Comm_set_errhandler", commSelf, errorsReturn)
-		require.EqualValues(t, errComm, g.call("MPI_Barrier", dup))
+		g.setInts(124, abi.CommWorld)
+		require.EqualValues(t, abi.ErrComm, g.call("MPI_Comm_free", 124))
+		g.call("MPI_Comm_set_errhandler", abi.CommSelf, abi.ErrorsReturn)
+		require.EqualValues(t, abi.ErrComm, g.call("MPI_Barrier", dup))
 		g.call("MPI_Comm_free", 68)
 		require.Empty(t, g.p.comms.items)
 	})

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/coll"
 )
 
 // drills are all collectives of MPI 5.0 chapter 6.
@@ -71,7 +74,7 @@ func TestCollectiveForms(t *testing.T) {
 	s := seed(t)
 	for size := 1; size <= 17; size++ {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			runDrills(t, size, s, true, drillNames, []int{0, 1, 5, smallExchange / 4, smallExchange/4 + 1})
+			runDrills(t, size, s, true, drillNames, []int{0, 1, 5, coll.SmallExchange / 4, coll.SmallExchange/4 + 1})
 		})
 	}
 }
@@ -81,10 +84,10 @@ func TestLargeCollectives(t *testing.T) {
 	s := seed(t)
 	for _, size := range []int{2, 3, 4, 7, 8, 13} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			runDrills(t, size, s, false, []string{"Bcast"}, []int{largeBcast/4 - 1, largeBcast/4 + 3})
-			runDrills(t, size, s+1, false, []string{"Allreduce", "Reduce", "Allreduce"}, []int{largeReduction / 8, largeReduction/4 + 5})
-			runDrills(t, size, s+2, false, []string{"Reduce_scatter", "Reduce_scatter_block", "Reduce_scatter"}, []int{largeReduction/4/size + 7})
-			runDrills(t, size, s+3, false, []string{"Allgather", "Allgatherv"}, []int{smallGather/4/size + 3})
+			runDrills(t, size, s, false, []string{"Bcast"}, []int{coll.LargeBcast/4 - 1, coll.LargeBcast/4 + 3})
+			runDrills(t, size, s+1, false, []string{"Allreduce", "Reduce", "Allreduce"}, []int{coll.LargeReduction / 8, coll.LargeReduction/4 + 5})
+			runDrills(t, size, s+2, false, []string{"Reduce_scatter", "Reduce_scatter_block", "Reduce_scatter"}, []int{coll.LargeReduction/4/size + 7})
+			runDrills(t, size, s+3, false, []string{"Allgather", "Allgatherv"}, []int{coll.SmallGather/4/size + 3})
 			runDrills(t, size, s+4, false, []string{"Alltoall", "Alltoallv"}, []int{400})
 		})
 	}
@@ -119,7 +122,7 @@ func (d *drill) bcast() answer {
 
 // input fills the operand of a reduction, and says what to pass for it.
 func (d *drill) input(place bool, n int) (ptr int, fill func()) {
-	return pick(place, inPlace, sbuf), func() {
+	return pick(place, abi.InPlace, sbuf), func() {
 		d.blank(rbuf, n*d.recv.step)
 		d.put(pick(place, rbuf, sbuf), d.send, d.operand(d.me, n))
 	}
@@ -196,7 +199,7 @@ func (d *drill) here() bool { return d.place && d.me == d.root }
 func (d *drill) gather() answer {
 	part := d.n * d.recv.step
 	return answer{
-		args: []int{pick(d.here(), inPlace, sbuf), d.n, d.send.typ, rbuf, d.n, d.recv.typ, d.root, d.comm},
+		args: []int{pick(d.here(), abi.InPlace, sbuf), d.n, d.send.typ, rbuf, d.n, d.recv.typ, d.root, d.comm},
 		fill: func() {
 			d.blank(rbuf, part*d.size)
 			d.put(sbuf, d.send, d.items(d.me, 0, d.n))
@@ -228,7 +231,7 @@ func (d *drill) gatherv() answer {
 	part := func(r int) int { return rbuf + d.int(drillB+4*r)*d.recv.step }
 	n := d.uneven(d.me)
 	return answer{
-		args: []int{pick(d.here(), inPlace, sbuf), n, d.send.typ, rbuf, drillA, drillB, d.recv.typ, d.root, d.comm},
+		args: []int{pick(d.here(), abi.InPlace, sbuf), n, d.send.typ, rbuf, drillA, drillB, d.recv.typ, d.root, d.comm},
 		fill: func() {
 			d.blank(rbuf, total*d.recv.step)
 			d.put(sbuf, d.send, d.items(d.me, 0, n))
@@ -247,7 +250,7 @@ func (d *drill) gatherv() answer {
 func (d *drill) scatter() answer {
 	part := d.n * d.send.step
 	return answer{
-		args: []int{sbuf, d.n, d.send.typ, pick(d.here(), inPlace, rbuf), d.n, d.recv.typ, d.root, d.comm},
+		args: []int{sbuf, d.n, d.send.typ, pick(d.here(), abi.InPlace, rbuf), d.n, d.recv.typ, d.root, d.comm},
 		fill: func() {
 			d.blank(rbuf, d.n*d.recv.step)
 			for r := range d.size {
@@ -266,7 +269,7 @@ func (d *drill) scatterv() answer {
 	d.spreadParts(drillA, drillB, 1, d.uneven)
 	n := d.uneven(d.me)
 	return answer{
-		args: []int{sbuf, drillA, drillB, d.send.typ, pick(d.here(), inPlace, rbuf), n, d.recv.typ, d.root, d.comm},
+		args: []int{sbuf, drillA, drillB, d.send.typ, pick(d.here(), abi.InPlace, rbuf), n, d.recv.typ, d.root, d.comm},
 		fill: func() {
 			d.blank(rbuf, n*d.recv.step)
 			for r := range d.size {
@@ -284,7 +287,7 @@ func (d *drill) scatterv() answer {
 func (d *drill) allgather() answer {
 	part := d.n * d.recv.step
 	return answer{
-		args: []int{pick(d.place, inPlace, sbuf), d.n, d.send.typ, rbuf, d.n, d.recv.typ, d.comm},
+		args: []int{pick(d.place, abi.InPlace, sbuf), d.n, d.send.typ, rbuf, d.n, d.recv.typ, d.comm},
 		fill: func() {
 			d.blank(rbuf, part*d.size)
 			d.put(sbuf, d.send, d.items(d.me, 0, d.n))
@@ -305,7 +308,7 @@ func (d *drill) allgatherv() answer {
 	part := func(r int) int { return rbuf + d.int(drillB+4*r)*d.recv.step }
 	n := d.uneven(d.me)
 	return answer{
-		args: []int{pick(d.place, inPlace, sbuf), n, d.send.typ, rbuf, drillA, drillB, d.recv.typ, d.comm},
+		args: []int{pick(d.place, abi.InPlace, sbuf), n, d.send.typ, rbuf, drillA, drillB, d.recv.typ, d.comm},
 		fill: func() {
 			d.blank(rbuf, total*d.recv.step)
 			d.put(sbuf, d.send, d.items(d.me, 0, n))
@@ -324,7 +327,7 @@ func (d *drill) allgatherv() answer {
 func (d *drill) alltoall() answer {
 	in, out := d.n*d.recv.step, d.n*d.send.step
 	return answer{
-		args: []int{pick(d.place, inPlace, sbuf), d.n, d.send.typ, rbuf, d.n, d.recv.typ, d.comm},
+		args: []int{pick(d.place, abi.InPlace, sbuf), d.n, d.send.typ, rbuf, d.n, d.recv.typ, d.comm},
 		fill: func() {
 			for r := range d.size {
 				d.put(sbuf+out*r, d.send, d.items(d.me, r, d.n))
@@ -356,7 +359,7 @@ func (d *drill) exchange(each bool) answer {
 	count := func(r int) int { return d.between(d.me, r) }
 	d.spreadParts(drillA, drillB, pick(each, 8, 1), count)
 	d.spreadParts(drillD, drillE, pick(each, 8, 1), count)
-	args := []int{pick(d.place, inPlace, sbuf), drillA, drillB, d.send.typ, rbuf, drillD, drillE, d.recv.typ, d.comm}
+	args := []int{pick(d.place, abi.InPlace, sbuf), drillA, drillB, d.send.typ, rbuf, drillD, drillE, d.recv.typ, d.comm}
 	if each {
 		for r := range d.size {
 			d.setInts(drillC+4*r, out(r).typ)

@@ -1,5 +1,7 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/abi"
+
 // comm is a rank's side of a communicator. Its id is unique in the app: the rank of the world that chose it, and a
 // number that this rank has never used before. A communicator has several contexts, so that its messages of
 // different kinds never match each other.
@@ -48,24 +50,24 @@ func (c *comm) localRank(r Rank) int { return c.peers().find(r) }
 // comm finds a communicator by handle.
 func (p *Proc) comm(handle uint32) (*comm, error) {
 	switch handle {
-	case commWorld:
+	case abi.CommWorld:
 		return p.world, nil
-	case commSelf:
+	case abi.CommSelf:
 		return p.self, nil
-	case commNull:
-		return nil, fail(errComm, "communicator is MPI_COMM_NULL")
+	case abi.CommNull:
+		return nil, abi.Fail(abi.ErrComm, "communicator is MPI_COMM_NULL")
 	}
 	if c := p.comms.get(handle); c != nil {
 		return c, nil
 	}
-	return nil, fail(errComm, "communicator %#x is not known", handle)
+	return nil, abi.Fail(abi.ErrComm, "communicator %#x is not known", handle)
 }
 
 // intra finds a communicator that is no intercommunicator.
 func (p *Proc) intra(handle uint32) (*comm, error) {
 	c, err := p.comm(handle)
 	if err == nil && c.inter() {
-		return nil, c.on(fail(errComm, "an intercommunicator cannot be used here"))
+		return nil, c.on(abi.Fail(abi.ErrComm, "an intercommunicator cannot be used here"))
 	}
 	return c, err
 }
@@ -85,7 +87,7 @@ func commCalls() []entry {
 		{name: "MPI_Comm_set_name", impl: bind(callCommSetName)},
 		{name: "MPI_Comm_free", impl: bind(callCommFree)},
 		{name: "MPI_Comm_disconnect", impl: bind(callCommFree)},
-		{name: "MPI_Comm_get_parent", impl: bind(func(p *Proc, a getParentArgs) error { return p.putWord(a.parent, commNull) })},
+		{name: "MPI_Comm_get_parent", impl: bind(func(p *Proc, a getParentArgs) error { return p.putWord(a.parent, abi.CommNull) })},
 		{name: "MPI_Comm_dup", impl: bind(callCommDup)},
 		{name: "MPI_Comm_dup_with_info", impl: bind(callCommDupWithInfo)},
 		{name: "MPI_Comm_idup", impl: bind(callCommIdup)},
@@ -121,7 +123,7 @@ type getParentArgs struct{ parent address }
 func (p *Proc) interComm(handle uint32) (*comm, error) {
 	c, err := p.comm(handle)
 	if err == nil && !c.inter() {
-		return nil, c.on(fail(errComm, "it is no intercommunicator"))
+		return nil, c.on(abi.Fail(abi.ErrComm, "it is no intercommunicator"))
 	}
 	return c, err
 }
@@ -176,12 +178,12 @@ func callCommCompare(p *Proc, a commCompareArgs) error {
 	}
 	result := compareGroups(c.group, d.group)
 	if c.inter() != d.inter() {
-		result = unequal
+		result = abi.Unequal
 	} else if c.inter() {
 		result = max(result, compareGroups(c.remote, d.remote))
 	}
-	if result == ident && c != d {
-		result = congruent
+	if result == abi.Ident && c != d {
+		result = abi.Congruent
 	}
 	return c.on(p.putInt(a.result, result))
 }
@@ -196,7 +198,7 @@ func callCommGetName(p *Proc, a commGetNameArgs) error {
 	if err != nil {
 		return err
 	}
-	return c.on(p.putString(a.commName, a.resultlen, c.name, maxObjectName))
+	return c.on(p.putString(a.commName, a.resultlen, c.name, abi.MaxObjectName))
 }
 
 type commSetNameArgs struct {
@@ -213,7 +215,7 @@ func callCommSetName(p *Proc, a commSetNameArgs) error {
 	if err != nil {
 		return c.on(err)
 	}
-	c.name = name[:min(len(name), maxObjectName-1)]
+	c.name = name[:min(len(name), abi.MaxObjectName-1)]
 	return nil
 }
 
@@ -230,15 +232,15 @@ func callCommFree(p *Proc, a commFreeArgs) error {
 		return err
 	}
 	if c == p.world || c == p.self {
-		return c.on(fail(errComm, "a predefined communicator cannot be freed"))
+		return c.on(abi.Fail(abi.ErrComm, "a predefined communicator cannot be freed"))
 	}
 	if err := p.deleteAttributes(h, &c.attrs); err != nil {
 		return c.on(err)
 	}
 	if p.comms.get(h) != c {
-		return fail(errComm, freedInside)
+		return abi.Fail(abi.ErrComm, freedInside)
 	}
 	c.freed = true
 	dropFrom(p, &p.comms, h)
-	return p.putWord(a.comm, commNull)
+	return p.putWord(a.comm, abi.CommNull)
 }

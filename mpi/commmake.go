@@ -4,6 +4,10 @@ import (
 	"cmp"
 	"hash/fnv"
 	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/coll"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // Communicators are made by collectives in the library's own memory. Every rank offers an id that it has never used, and
@@ -26,7 +30,7 @@ func (p *Proc) newComm(from *comm, id uint64, local, remote *group) (*comm, erro
 // giveComm stores the handle of a new communicator, or MPI_COMM_NULL.
 func (p *Proc) giveComm(c *comm, out uint32) error {
 	if c == nil {
-		return p.putWord(out, commNull)
+		return p.putWord(out, abi.CommNull)
 	}
 	return p.putWord(out, c.handle)
 }
@@ -35,28 +39,28 @@ func (p *Proc) giveComm(c *comm, out uint32) error {
 // the first in the host buffer.
 func (s *sketch) gatherBoth(mine []byte) {
 	c, n := s.comm, uint32(len(mine))
-	all := s.alloc(n * uint32(c.size()))
-	remote := span{host: s.host, off: all.off + all.len}
+	all := s.Alloc(n * uint32(c.size()))
+	remote := layout.Span{Host: s.Host, Off: all.Off + all.Len}
 	if c.inter() {
-		s.scratch = uint64(all.len)
-		remote = span{host: s.host, off: all.len, len: n * uint32(len(c.remote.ranks))}
-		s.scratch += uint64(remote.len)
+		s.Scratch = uint64(all.Len)
+		remote = layout.Span{Host: s.Host, Off: all.Len, Len: n * uint32(len(c.remote.ranks))}
+		s.Scratch += uint64(remote.Len)
 	}
-	s.seed, s.seedAt = mine, uint32(c.me)*n
-	to := make(parts, c.size())
+	s.Seed, s.SeedAt = mine, uint32(c.me)*n
+	to := make(coll.Parts, c.size())
 	for i := range to {
-		to[i] = all.part(uint32(i)*n, n)
+		to[i] = all.Part(uint32(i)*n, n)
 	}
 	if !c.inter() {
-		s.allgather(c.me, c.size(), to, true)
+		s.Allgather(c.me, c.size(), to, true)
 		return
 	}
-	s.among(c.group.ranks, func() { s.gather(c.me, c.size(), 0, to[c.me], to, true) })
+	s.Among(c.group.ranks, func() { s.Gather(c.me, c.size(), 0, to[c.me], to, true) })
 	if c.me == 0 {
-		s.round(s.recvFrom(0, remote), s.sendTo(0, all))
+		s.Round(s.RecvFrom(0, remote), s.SendTo(0, all))
 	}
-	all.len += remote.len
-	s.among(c.group.ranks, func() { s.bcast(c.me, c.size(), 0, all) })
+	all.Len += remote.Len
+	s.Among(c.group.ranks, func() { s.Bcast(c.me, c.size(), 0, all) })
 }
 
 // contribute gathers some bytes of every rank of c: of the local group, then of the other one. mine is asked once, and
@@ -80,10 +84,10 @@ func (p *Proc) contribute(c *comm, n int, mine func() ([]byte, error)) ([]byte, 
 		total += n * len(c.remote.ranks)
 	}
 	r := p.request(reqs[0])
-	if r == nil || r.coll == nil || len(r.coll.host.b) < total {
-		return nil, c.on(fail(errIntern, "the captured state does not fit the call"))
+	if r == nil || r.coll == nil || len(r.coll.host.Bytes) < total {
+		return nil, c.on(abi.Fail(abi.ErrIntern, "the captured state does not fit the call"))
 	}
-	all := slices.Clone(r.coll.host.b[:total])
+	all := slices.Clone(r.coll.host.Bytes[:total])
 	return all, c.on(p.takeCollective(reqs[0]))
 }
 
@@ -105,7 +109,7 @@ type commDupArgs struct {
 	newcomm address
 }
 
-func callCommDup(p *Proc, a commDupArgs) error { return p.dup(a.comm, infoNull, false, a.newcomm) }
+func callCommDup(p *Proc, a commDupArgs) error { return p.dup(a.comm, abi.InfoNull, false, a.newcomm) }
 
 type commDupWithInfoArgs struct {
 	comm, info handle
@@ -139,7 +143,7 @@ func (p *Proc) dup(handle, hints uint32, given bool, out uint32) error {
 	}
 	d, err := p.duplicate(c, order.Uint64(all[8*c.chooser():]), pick(given, x, c.info))
 	if err != nil {
-		if bad := p.putWord(out, commNull); bad != nil {
+		if bad := p.putWord(out, abi.CommNull); bad != nil {
 			return bad
 		}
 		return c.on(err)
@@ -186,7 +190,7 @@ type commIdupArgs struct {
 }
 
 func callCommIdup(p *Proc, a commIdupArgs) error {
-	return p.idup(a.comm, infoNull, false, a.newcomm, a.request)
+	return p.idup(a.comm, abi.InfoNull, false, a.newcomm, a.request)
 }
 
 type commIdupWithInfoArgs struct {
@@ -267,7 +271,7 @@ func members(b []byte, ranks []Rank) []member {
 }
 
 // noColor is a rank's that takes no part: MPI_UNDEFINED, or one outside of the group.
-const noColor = int64(undefined)
+const noColor = int64(abi.Undefined)
 
 // regroup makes the communicators of those ranks that contribute equal colors, ordered by key, then by rank. The result is
 // nil for a rank without color, or where one side of an intercommunicator is empty. t is the topology that it is to have, or nil.
@@ -322,7 +326,7 @@ func callCommSplit(p *Proc, a commSplitArgs) error {
 	color := int64(a.color)
 	return p.split(a.comm, color, func(*comm) error {
 		if color < 0 && color != noColor {
-			return fail(errArg, "color is %d", color)
+			return abi.Fail(abi.ErrArg, "color is %d", color)
 		}
 		return nil
 	}, a.key, a.newcomm)
@@ -358,8 +362,8 @@ func callCommSplitType(p *Proc, a commSplitTypeArgs) error {
 	h.Write([]byte(p.w.cfg.Host))
 	color := int64(h.Sum64() >> 1)
 	switch a.splitType {
-	case splitShared:
-	case splitHWGuided, splitResource:
+	case abi.SplitShared:
+	case abi.SplitHWGuided, abi.SplitResource:
 		color = noColor
 		if x, err := p.hints(a.info); err == nil {
 			if i := x.find("mpi_hw_resource_type"); i >= 0 && x.pairs[i][1] == "mpi_shared_memory" {
@@ -370,8 +374,8 @@ func callCommSplitType(p *Proc, a commSplitTypeArgs) error {
 		color = noColor
 	}
 	return p.split(a.comm, color, func(*comm) error {
-		if t := a.splitType; t != undefined && (t < splitShared || t > splitResource) {
-			return fail(errArg, "split_type %d is not known", t)
+		if t := a.splitType; t != abi.Undefined && (t < abi.SplitShared || t > abi.SplitResource) {
+			return abi.Fail(abi.ErrArg, "split_type %d is not known", t)
 		}
 		_, err := p.hints(a.info)
 		return err
@@ -397,7 +401,7 @@ func callCommCreate(p *Proc, a commCreateArgs) error {
 		return c.on(err)
 	}
 	color, place := noColor, g.find(p.rank)
-	if place != undefined {
+	if place != abi.Undefined {
 		color = 0
 		if !c.inter() {
 			color = int64(g.ranks[0]) // groups are disjoint
@@ -405,7 +409,7 @@ func callCommCreate(p *Proc, a commCreateArgs) error {
 	}
 	d, err := p.regroup(c, nil, func() (int64, int32, error) {
 		if len(without(g.ranks, c.group)) > 0 {
-			return 0, 0, fail(errGroup, "the group has ranks that are not in the communicator")
+			return 0, 0, abi.Fail(abi.ErrGroup, "the group has ranks that are not in the communicator")
 		}
 		return color, int32(place), nil
 	})
@@ -431,11 +435,11 @@ func callCommCreateGroup(p *Proc, a commCreateGroupArgs) error {
 	if err == nil {
 		_, err = p.handles(a.newcomm, 1)
 	}
-	if err == nil && (a.tag < 0 || a.tag > tagUB) {
-		err = fail(errTag, "tag %d is not in 0..%d", a.tag, tagUB)
+	if err == nil && (a.tag < 0 || a.tag > abi.TagUB) {
+		err = abi.Fail(abi.ErrTag, "tag %d is not in 0..%d", a.tag, abi.TagUB)
 	}
 	if err == nil && len(without(g.ranks, c.group)) > 0 {
-		err = fail(errGroup, "the group has ranks that are not in the communicator")
+		err = abi.Fail(abi.ErrGroup, "the group has ranks that are not in the communicator")
 	}
 	if err != nil {
 		return c.on(err)
@@ -461,9 +465,9 @@ func (p *Proc) agree(c *comm, g *group, tag int) (uint64, error) {
 			return nil, err
 		}
 		s := &sketch{comm: c}
-		s.schedule.begin(g.ranks, c.context(contextPrivate), int32(tag), &s.own)
-		s.seed = order.AppendUint64(nil, p.newID())
-		s.bcast(g.find(p.rank), len(g.ranks), 0, s.alloc(8))
+		s.Begin(g.ranks, c.context(contextPrivate), int32(tag), &s.own)
+		s.Seed = order.AppendUint64(nil, p.newID())
+		s.Bcast(g.find(p.rank), len(g.ranks), 0, s.Alloc(8))
 		r, err := p.scheduled(s, true)
 		if err != nil {
 			return nil, err
@@ -477,9 +481,9 @@ func (p *Proc) agree(c *comm, g *group, tag int) (uint64, error) {
 		return 0, err
 	}
 	r := p.request(reqs[0])
-	if r == nil || r.coll == nil || len(r.coll.host.b) < 8 {
-		return 0, fail(errIntern, "the captured state does not fit the call")
+	if r == nil || r.coll == nil || len(r.coll.host.Bytes) < 8 {
+		return 0, abi.Fail(abi.ErrIntern, "the captured state does not fit the call")
 	}
-	id := order.Uint64(r.coll.host.b)
+	id := order.Uint64(r.coll.host.Bytes)
 	return id, p.takeCollective(reqs[0])
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // TestCredit: the more ranks there are the less does each channel hold of messages that nobody has received, down to a least; and it goes on when they are received.
@@ -20,14 +22,14 @@ func TestCredit(t *testing.T) {
 	for r, err := range runLocal(t, cfg, func(g *guest) {
 		if g.rank == 0 {
 			for i := range n {
-				g.call("MPI_Isend", sbuf, 100, tByte, 1, i, commWorld, 8192+4*i)
+				g.call("MPI_Isend", sbuf, 100, tByte, 1, i, abi.CommWorld, 8192+4*i)
 			}
 			close(sent)
 			g.call("MPI_Waitall", n, 8192, 0)
 			return
 		}
 		<-sent
-		g.call("MPI_Iprobe", 0, 0, commWorld, 64, 0)
+		g.call("MPI_Iprobe", 0, 0, abi.CommWorld, 64, 0)
 		held := 0
 		for _, m := range g.p.unexpected {
 			held += len(m.own)
@@ -35,7 +37,7 @@ func TestCredit(t *testing.T) {
 		require.Len(t, g.p.unexpected, n)
 		require.LessOrEqual(t, held, 2<<10)
 		for i := range n {
-			g.call("MPI_Recv", rbuf, 100, tByte, 0, i, commWorld, 0)
+			g.call("MPI_Recv", rbuf, 100, tByte, 0, i, abi.CommWorld, 0)
 		}
 		require.False(t, g.p.pair(0).Due())
 	}) {

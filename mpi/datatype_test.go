@@ -9,6 +9,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 const (
@@ -76,10 +79,10 @@ func TestPack(t *testing.T) {
 	checkTypes(t, func(rt *rapid.T, g *guest, n node, count int) {
 		list := n.times(count)
 		data := gather(g.mem, typeSrc, list)
-		g.call("MPI_Pack_size", count, n.handle, commWorld, treeOut)
+		g.call("MPI_Pack_size", count, n.handle, abi.CommWorld, treeOut)
 		require.Equal(rt, len(data), g.int(treeOut))
 		g.setInts(treeOut, 5)
-		g.call("MPI_Pack", typeSrc, count, n.handle, typePacked, len(data)+5, treeOut, commWorld)
+		g.call("MPI_Pack", typeSrc, count, n.handle, typePacked, len(data)+5, treeOut, abi.CommWorld)
 		require.Equal(rt, len(data)+5, g.int(treeOut))
 		require.Equal(rt, data, append([]byte(nil), g.mem[typePacked+5:typePacked+5+len(data)]...))
 		if overlap(list) {
@@ -87,7 +90,7 @@ func TestPack(t *testing.T) {
 		}
 		want := g.want(typeDst, list, data)
 		g.setInts(treeOut, 5)
-		g.call("MPI_Unpack", typePacked, len(data)+5, treeOut, typeDst, count, n.handle, commWorld)
+		g.call("MPI_Unpack", typePacked, len(data)+5, treeOut, typeDst, count, n.handle, abi.CommWorld)
 		require.True(rt, bytes.Equal(want, g.mem))
 	})
 }
@@ -184,13 +187,13 @@ const typeStatus = 128
 // exchange sends to oneself; the receive is posted before or after.
 func (g *guest) exchange(expected bool, from, count, typ, to, room, into int) {
 	if expected {
-		g.call("MPI_Irecv", to, room, into, 0, 1, commWorld, treeOut)
-		g.call("MPI_Send", from, count, typ, 0, 1, commWorld)
+		g.call("MPI_Irecv", to, room, into, 0, 1, abi.CommWorld, treeOut)
+		g.call("MPI_Send", from, count, typ, 0, 1, abi.CommWorld)
 		g.call("MPI_Wait", treeOut, typeStatus)
 		return
 	}
-	g.call("MPI_Isend", from, count, typ, 0, 1, commWorld, treeOut)
-	g.call("MPI_Recv", to, room, into, 0, 1, commWorld, typeStatus)
+	g.call("MPI_Isend", from, count, typ, 0, 1, abi.CommWorld, treeOut)
+	g.call("MPI_Recv", to, room, into, 0, 1, abi.CommWorld, typeStatus)
 	g.call("MPI_Wait", treeOut, 0)
 }
 
@@ -219,10 +222,10 @@ func TestPartialMessages(t *testing.T) {
 		g.call("MPI_Get_elements", typeStatus, n.handle, treeOut)
 		g.call("MPI_Get_count", typeStatus, n.handle, treeOut+4)
 		g.call("MPI_Get_elements_x", typeStatus, n.handle, treeOut+8)
-		elements := pick(bytesSent == sum, whole, undefined)
+		elements := pick(bytesSent == sum, whole, abi.Undefined)
 		require.Equal(rt, elements, g.int(treeOut))
 		require.Equal(rt, elements, g.int(treeOut+8))
-		require.Equal(rt, pick(bytesSent%n.size() == 0, bytesSent/n.size(), undefined), g.int(treeOut+4))
+		require.Equal(rt, pick(bytesSent%n.size() == 0, bytesSent/n.size(), abi.Undefined), g.int(treeOut+4))
 		// The same elements can be set (MPI 5.0 section 13.3).
 		g.call("MPI_Status_set_elements", typeStatus, n.handle, whole)
 		g.call("MPI_Get_elements", typeStatus, n.handle, treeOut)
@@ -235,11 +238,11 @@ func TestTypeContents(t *testing.T) {
 	checkTypes(t, func(rt *rapid.T, g *guest, n node, count int) {
 		again, ok := g.remake(n.handle)
 		if !ok {
-			require.True(rt, predefined()[uint32(n.handle)] != nil)
+			require.True(rt, layout.Predefined()[uint32(n.handle)] != nil)
 			return
 		}
 		old, made := g.p.types.get(uint32(n.handle)), g.p.types.get(uint32(again))
-		require.Equal(rt, old.made, made.made)
+		require.Equal(rt, old.Made, made.Made)
 		g.commit(again)
 		g.call("MPI_Type_get_extent", again, treeOut, treeOut+4)
 		require.Equal(rt, []int{n.lb, n.extent()}, g.ints(treeOut, 2))
@@ -250,7 +253,7 @@ func TestTypeContents(t *testing.T) {
 func (g *guest) checkPacked(rt *rapid.T, handle int, n node, count int) {
 	data := gather(g.mem, typeSrc, n.times(count))
 	g.setInts(treeOut, 0)
-	g.call("MPI_Pack", typeSrc, count, handle, typePacked, len(data), treeOut, commWorld)
+	g.call("MPI_Pack", typeSrc, count, handle, typePacked, len(data), treeOut, abi.CommWorld)
 	require.Equal(rt, data, append([]byte(nil), g.mem[typePacked:typePacked+len(data)]...))
 }
 
@@ -260,7 +263,7 @@ func (g *guest) remake(handle int) (again int, ok bool) {
 	g.call("MPI_Type_get_envelope_c", handle, 8, 16, 24, 32, 40)
 	n := func(i int) int { return int(order.Uint64(g.mem[8+8*i:])) }
 	combiner := g.int(40)
-	if combiner == combinerNamed {
+	if combiner == abi.CombinerNamed {
 		return 0, false
 	}
 	g.call("MPI_Type_get_contents_c", handle, n(0), n(1), n(2), n(3), ints, addrs, counts, types)
@@ -279,27 +282,27 @@ func (g *guest) remake(handle int) (again int, ok bool) {
 	}
 	create := func(name string, args ...int) (int, bool) { return b.create(name, large, args...), true }
 	switch combiner {
-	case combinerDup:
+	case abi.CombinerDup:
 		return create("dup", old)
-	case combinerContiguous:
+	case abi.CombinerContiguous:
 		return create("contiguous", i(0), old)
-	case combinerVector:
+	case abi.CombinerVector:
 		return create("vector", i(0), i(1), i(2), old)
-	case combinerHvector:
+	case abi.CombinerHvector:
 		return create("create_hvector", i(0), i(1), a(0), old)
-	case combinerIndexed:
+	case abi.CombinerIndexed:
 		return create("indexed", i(0), at(1), at(1+i(0)), old)
-	case combinerHindexed:
+	case abi.CombinerHindexed:
 		return create("create_hindexed", i(0), at(1), list(1+i(0)), old)
-	case combinerIdxBlock:
+	case abi.CombinerIdxBlock:
 		return create("create_indexed_block", i(0), i(1), at(2), old)
-	case combinerHidxBlock:
+	case abi.CombinerHidxBlock:
 		return create("create_hindexed_block", i(0), i(1), list(2), old)
-	case combinerStruct:
+	case abi.CombinerStruct:
 		return create("create_struct", i(0), at(1), list(1+i(0)), types)
-	case combinerResized:
+	case abi.CombinerResized:
 		return create("create_resized", old, pick(large, a(1), a(0)), pick(large, a(0), a(1)))
-	case combinerSubarray:
+	case abi.CombinerSubarray:
 		dims := g.int(ints)
 		if large {
 			return create("create_subarray", dims, at(0), at(dims), at(2*dims), g.int(ints+4), old)

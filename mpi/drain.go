@@ -3,6 +3,7 @@ package mpi
 import (
 	"slices"
 
+	"github.com/godwit-run/godwit/mpi/abi"
 	"github.com/godwit-run/godwit/mpi/channel"
 )
 
@@ -129,7 +130,7 @@ func (p *Proc) hopeless(r *request, blocked bool) bool {
 		return false
 	}
 	switch {
-	case r.kind == reqRecv && r.peer == anySource:
+	case r.kind == reqRecv && r.peer == abi.AnySource:
 		return p.noSource(r.comm, blocked)
 	case r.kind == reqRecv, r.kind == reqSend:
 		return p.gone(r.peer) && r.cancel != cancelAsked
@@ -212,11 +213,11 @@ const (
 func (s status) endedError() error {
 	switch {
 	case s.class == classNotFreed:
-		return fail(errOther, "rank %d of MPI_COMM_WORLD has ended without freeing the window", s.source)
+		return abi.Fail(abi.ErrOther, "rank %d of MPI_COMM_WORLD has ended without freeing the window", s.source)
 	case s.class == classNotReceived:
-		return fail(errOther, "rank %d of MPI_COMM_WORLD has ended without receiving the message", s.source)
-	case s.source == anySource:
-		return fail(errOther, "all other ranks have ended, and no message is on its way")
+		return abi.Fail(abi.ErrOther, "rank %d of MPI_COMM_WORLD has ended without receiving the message", s.source)
+	case s.source == abi.AnySource:
+		return abi.Fail(abi.ErrOther, "all other ranks have ended, and no message is on its way")
 	}
-	return fail(errOther, "rank %d of MPI_COMM_WORLD has ended, and no such message of it is on its way", s.source)
+	return abi.Fail(abi.ErrOther, "rank %d of MPI_COMM_WORLD has ended, and no such message of it is on its way", s.source)
 }

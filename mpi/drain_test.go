@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // runEnds runs f on ranks of several worlds. A rank ends as in an executor: it drains, leaves its world, and all worlds hear
@@ -89,7 +92,7 @@ func TestLastMessageWaitsForAFrozenReceiver(t *testing.T) {
 	state, err := worlds[1].Capture(1)
 	require.NoError(t, err)
 	a.setInts(64, 42)
-	a.call("MPI_Send", 64, 1, tInt, 1, 7, commWorld)
+	a.call("MPI_Send", 64, 1, tInt, 1, 7, abi.CommWorld)
 	a.call("MPI_Finalize")
 	done := begin(t, a.p)
 	nets[0].deliver(worlds[1]) // to a rank that stands still
@@ -105,7 +108,7 @@ func TestLastMessageWaitsForAFrozenReceiver(t *testing.T) {
 		net.deliver(worlds[0])
 		nets[0].deliver(elsewhere)
 	}
-	b.call("MPI_Recv", 64, 1, tInt, 0, 7, commWorld, 0)
+	b.call("MPI_Recv", 64, 1, tInt, 0, 7, abi.CommWorld, 0)
 	require.Equal(t, 42, b.int(64))
 	net.deliver(worlds[0])
 	require.NoError(t, <-done)
@@ -123,7 +126,7 @@ func TestLastMessageWaitsForAFrozenNeighbour(t *testing.T) {
 	_, err := w.Capture(1)
 	require.NoError(t, err)
 	a.setInts(64, 42)
-	a.call("MPI_Send", 64, 1, tInt, 1, 7, commWorld)
+	a.call("MPI_Send", 64, 1, tInt, 1, 7, abi.CommWorld)
 	a.call("MPI_Finalize")
 	done := begin(t, a.p)
 	require.False(t, a.p.isDrained())
@@ -132,7 +135,7 @@ func TestLastMessageWaitsForAFrozenNeighbour(t *testing.T) {
 	require.NoError(t, <-done)
 	w.PeerEnded(0)
 	w.Remove(0)
-	b.call("MPI_Recv", 64, 1, tInt, 0, 7, commWorld, 0)
+	b.call("MPI_Recv", 64, 1, tInt, 0, 7, abi.CommWorld, 0)
 	require.Equal(t, 42, b.int(64))
 }
 
@@ -142,7 +145,7 @@ func TestBothEndedWithMessagesForEachOther(t *testing.T) {
 	var done [2]<-chan error
 	for r, g := range guests {
 		g.call("MPI_Buffer_attach", 65536, 65536)
-		g.call("MPI_Bsend", 4096, 2000, tInt, 1-r, 7, commWorld) // beyond the eager limit
+		g.call("MPI_Bsend", 4096, 2000, tInt, 1-r, 7, abi.CommWorld) // beyond the eager limit
 		g.call("MPI_Finalize")
 		done[r] = begin(t, g.p)
 		require.False(t, g.p.isDrained())
@@ -160,8 +163,8 @@ func TestEndedReceiverReleasesItsSender(t *testing.T) {
 	worlds, nets, guests := pairOfWorlds(t)
 	a := guests[0]
 	a.call("MPI_Buffer_attach", 65536, 65536)
-	a.call("MPI_Bsend", 4096, 2000, tInt, 1, 7, commWorld)
-	a.call("MPI_Isend", 4096, 10, tInt, 1, 7, commWorld, 64)
+	a.call("MPI_Bsend", 4096, 2000, tInt, 1, 7, abi.CommWorld)
+	a.call("MPI_Isend", 4096, 10, tInt, 1, 7, abi.CommWorld, 64)
 	a.call("MPI_Finalize")
 	done := begin(t, a.p)
 	nets[0].frames = nil
@@ -171,7 +174,7 @@ func TestEndedReceiverReleasesItsSender(t *testing.T) {
 	require.Zero(t, a.p.buffered)
 	for range 100 { // nothing is kept for it
 		a.p.lock()
-		_, err := a.p.startSend(a.p.world, 0, 1, 0, span{off: 4096, len: 400}, modeStandard, true)
+		_, err := a.p.startSend(a.p.world, 0, 1, 0, layout.Span{Off: 4096, Len: 400}, modeStandard, true)
 		a.p.release()
 		require.NoError(t, err)
 	}
@@ -185,7 +188,7 @@ func TestDrainingRankMovesAndIsCancelled(t *testing.T) {
 	for i := range 2000 {
 		a.setInts(4096+4*i, i)
 	}
-	a.call("MPI_Isend", 4096, 2000, tInt, 1, 7, commWorld, 64)
+	a.call("MPI_Isend", 4096, 2000, tInt, 1, 7, abi.CommWorld, 64)
 	a.call("MPI_Request_free", 64) // it completes by itself (MPI 5.0 section 3.7.3)
 	a.call("MPI_Finalize")
 	done := begin(t, a.p)
@@ -204,7 +207,7 @@ func TestDrainingRankMovesAndIsCancelled(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, q.Ended())
 	done = begin(t, q)
-	b.call("MPI_Irecv", 4096, 2000, tInt, 0, 7, commWorld, 64)
+	b.call("MPI_Irecv", 4096, 2000, tInt, 0, 7, abi.CommWorld, 64)
 	for range 20 {
 		net.deliver(worlds[1])
 		nets[1].deliver(elsewhere)
@@ -215,10 +218,10 @@ func TestDrainingRankMovesAndIsCancelled(t *testing.T) {
 	nets[1].deliver(elsewhere)
 	require.NoError(t, <-done)
 
-	b.call("MPI_Send", 4096, 1, tInt, 0, 9, commWorld) // dropped: rank 0 wants nothing
+	b.call("MPI_Send", 4096, 1, tInt, 0, 9, abi.CommWorld) // dropped: rank 0 wants nothing
 	nets[1].frames = nil
 	b.p.pair(0).ended = false // as if that had not been heard
-	b.call("MPI_Send", 4096, 1, tInt, 0, 9, commWorld)
+	b.call("MPI_Send", 4096, 1, tInt, 0, 9, abi.CommWorld)
 	b.call("MPI_Finalize")
 	done = begin(t, b.p)
 	require.False(t, b.p.isDrained())
@@ -233,39 +236,43 @@ func TestNothingMoreComesFromAnEndedRank(t *testing.T) {
 		f    func(g *guest)
 		want string
 	}{
-		"Recv":        {func(g *guest) { g.call("MPI_Recv", 64, 1, tInt, 1, 7, commWorld, 0) }, gone},
-		"Recv any":    {func(g *guest) { g.call("MPI_Recv", 64, 1, tInt, anySource, 7, commWorld, 0) }, "all other ranks have ended"},
-		"Probe":       {func(g *guest) { g.call("MPI_Probe", 1, 7, commWorld, 0) }, gone},
-		"Probe any":   {func(g *guest) { g.call("MPI_Probe", anySource, 7, commWorld, 0) }, "all other ranks have ended"},
-		"Mprobe":      {func(g *guest) { g.call("MPI_Mprobe", 1, 7, commWorld, 64, 0) }, gone},
-		"Sendrecv":    {func(g *guest) { g.call("MPI_Sendrecv", 64, 1, tInt, 1, 7, 128, 1, tInt, 1, 7, commWorld, 0) }, gone},
-		"Ssend":       {func(g *guest) { g.call("MPI_Ssend", 64, 1, tInt, 1, 7, commWorld) }, gone + " without receiving"},
-		"Send, large": {func(g *guest) { g.call("MPI_Send", 4096, 4000, tInt, 1, 7, commWorld) }, gone + " without receiving"},
-		"Barrier":     {func(g *guest) { g.call("MPI_Barrier", commWorld) }, gone},
-		"Ibarrier":    {func(g *guest) { g.call("MPI_Ibarrier", commWorld, 64); g.call("MPI_Wait", 64, 0) }, gone},
+		"Recv":        {func(g *guest) { g.call("MPI_Recv", 64, 1, tInt, 1, 7, abi.CommWorld, 0) }, gone},
+		"Recv any":    {func(g *guest) { g.call("MPI_Recv", 64, 1, tInt, abi.AnySource, 7, abi.CommWorld, 0) }, "all other ranks have ended"},
+		"Probe":       {func(g *guest) { g.call("MPI_Probe", 1, 7, abi.CommWorld, 0) }, gone},
+		"Probe any":   {func(g *guest) { g.call("MPI_Probe", abi.AnySource, 7, abi.CommWorld, 0) }, "all other ranks have ended"},
+		"Mprobe":      {func(g *guest) { g.call("MPI_Mprobe", 1, 7, abi.CommWorld, 64, 0) }, gone},
+		"Sendrecv":    {func(g *guest) { g.call("MPI_Sendrecv", 64, 1, tInt, 1, 7, 128, 1, tInt, 1, 7, abi.CommWorld, 0) }, gone},
+		"Ssend":       {func(g *guest) { g.call("MPI_Ssend", 64, 1, tInt, 1, 7, abi.CommWorld) }, gone + " without receiving"},
+		"Send, large": {func(g *guest) { g.call("MPI_Send", 4096, 4000, tInt, 1, 7, abi.CommWorld) }, gone + " without receiving"},
+		"Barrier":     {func(g *guest) { g.call("MPI_Barrier", abi.CommWorld) }, gone},
+		"Ibarrier":    {func(g *guest) { g.call("MPI_Ibarrier", abi.CommWorld, 64); g.call("MPI_Wait", 64, 0) }, gone},
 		"Wait":        {func(g *guest) { g.irecv(64, 1); g.call("MPI_Wait", 64, 0) }, gone},
-		"Waitall":     {func(g *guest) { g.irecv(64, 1); g.irecv(68, anySource); g.call("MPI_Waitall", 2, 64, statusIgnore) }, gone},
-		"Waitany":     {func(g *guest) { g.irecv(64, 1); g.irecv(68, 1); g.call("MPI_Waitany", 2, 64, 96, 0) }, gone},
-		"Waitsome":    {func(g *guest) { g.irecv(64, 1); g.call("MPI_Waitsome", 1, 64, 96, 100, statusIgnore) }, gone},
-		"Test":        {func(g *guest) { g.irecv(64, 1); g.until("MPI_Test", 64, 96, 0) }, gone},
-		"Testall":     {func(g *guest) { g.irecv(64, 1); g.until("MPI_Testall", 1, 64, 96, statusIgnore) }, gone},
+		"Waitall": {func(g *guest) {
+			g.irecv(64, 1)
+			g.irecv(68, abi.AnySource)
+			g.call("MPI_Waitall", 2, 64, abi.StatusIgnore)
+		}, gone},
+		"Waitany":  {func(g *guest) { g.irecv(64, 1); g.irecv(68, 1); g.call("MPI_Waitany", 2, 64, 96, 0) }, gone},
+		"Waitsome": {func(g *guest) { g.irecv(64, 1); g.call("MPI_Waitsome", 1, 64, 96, 100, abi.StatusIgnore) }, gone},
+		"Test":     {func(g *guest) { g.irecv(64, 1); g.until("MPI_Test", 64, 96, 0) }, gone},
+		"Testall":  {func(g *guest) { g.irecv(64, 1); g.until("MPI_Testall", 1, 64, 96, abi.StatusIgnore) }, gone},
 		"persistent": {func(g *guest) {
-			g.call("MPI_Recv_init", 64, 1, tInt, 1, 7, commWorld, 128)
+			g.call("MPI_Recv_init", 64, 1, tInt, 1, 7, abi.CommWorld, 128)
 			g.call("MPI_Start", 128)
 			g.call("MPI_Wait", 128, 0)
 		}, gone},
 		"partitioned": {func(g *guest) {
-			g.call("MPI_Precv_init", 64, 1, 1, tInt, 1, 7, commWorld, infoNull, 128)
+			g.call("MPI_Precv_init", 64, 1, 1, tInt, 1, 7, abi.CommWorld, abi.InfoNull, 128)
 			g.call("MPI_Start", 128)
 			g.call("MPI_Wait", 128, 0)
 		}, gone},
-		"Sendrecv_rpl": {func(g *guest) { g.call("MPI_Sendrecv_replace", 64, 1, tInt, 1, 7, 1, 7, commWorld, 0) }, gone},
+		"Sendrecv_rpl": {func(g *guest) { g.call("MPI_Sendrecv_replace", 64, 1, tInt, 1, 7, 1, 7, abi.CommWorld, 0) }, gone},
 	} {
 		for worlds := 1; worlds <= 2; worlds++ {
 			t.Run(fmt.Sprintf("%s/%d", name, worlds), func(t *testing.T) {
 				errs := runEnds(t, smallConfig(2), worlds, func(g *guest) {
 					if g.rank == 1 {
-						g.call("MPI_Send", 64, 1, tInt, 0, 1, commWorld) // of another tag
+						g.call("MPI_Send", 64, 1, tInt, 0, 1, abi.CommWorld) // of another tag
 						return
 					}
 					tt.f(g)
@@ -281,25 +288,25 @@ func TestNothingMoreComesFromAnEndedRank(t *testing.T) {
 func TestWindowOfAnEndedRank(t *testing.T) {
 	const win = 64
 	for name, f := range map[string]func(g *guest){
-		"Win_lock":    func(g *guest) { g.untilGone(1); g.call("MPI_Win_lock", lockShared, 1, 0, g.int(win)) },
+		"Win_lock":    func(g *guest) { g.untilGone(1); g.call("MPI_Win_lock", abi.LockShared, 1, 0, g.int(win)) },
 		"Win_fence":   func(g *guest) { g.call("MPI_Win_fence", 0, g.int(win)) },
 		"Win_free":    func(g *guest) { g.call("MPI_Win_free", win) },
 		"Win_lockall": func(g *guest) { g.untilGone(1); g.call("MPI_Win_lock_all", 0, g.int(win)) },
 		"Win_start": func(g *guest) {
-			g.call("MPI_Comm_group", commWorld, 80)
+			g.call("MPI_Comm_group", abi.CommWorld, 80)
 			g.setInts(84, 1)
 			g.call("MPI_Group_incl", g.int(80), 1, 84, 88)
 			g.call("MPI_Win_start", g.int(88), 0, g.int(win))
 		},
 		"Win_wait": func(g *guest) {
-			g.call("MPI_Comm_group", commWorld, 80)
+			g.call("MPI_Comm_group", abi.CommWorld, 80)
 			g.setInts(84, 1)
 			g.call("MPI_Group_incl", g.int(80), 1, 84, 88)
 			g.call("MPI_Win_post", g.int(88), 0, g.int(win))
 			g.call("MPI_Win_wait", g.int(win))
 		},
 		"Win_test": func(g *guest) {
-			g.call("MPI_Comm_group", commWorld, 80)
+			g.call("MPI_Comm_group", abi.CommWorld, 80)
 			g.setInts(84, 1)
 			g.call("MPI_Group_incl", g.int(80), 1, 84, 88)
 			g.call("MPI_Win_post", g.int(88), 0, g.int(win))
@@ -315,7 +322,7 @@ func TestWindowOfAnEndedRank(t *testing.T) {
 		for worlds := 1; worlds <= 2; worlds++ {
 			t.Run(fmt.Sprintf("%s/%d", name, worlds), func(t *testing.T) {
 				errs := runEnds(t, smallConfig(2), worlds, func(g *guest) {
-					g.call("MPI_Win_create", 16384, 65536, 4, infoNull, commWorld, win)
+					g.call("MPI_Win_create", 16384, 65536, 4, abi.InfoNull, abi.CommWorld, win)
 					if g.rank == 0 {
 						f(g)
 					}
@@ -333,7 +340,7 @@ func (p *Proc) winOf(handle int) *window {
 	return p.wins.get(uint32(handle))
 }
 
-func (g *guest) irecv(at, from int) { g.call("MPI_Irecv", 8192, 1, tInt, from, 7, commWorld, at) }
+func (g *guest) irecv(at, from int) { g.call("MPI_Irecv", 8192, 1, tInt, from, 7, abi.CommWorld, at) }
 
 // until makes a call that tests until its flag, at 96, is set.
 func (g *guest) until(name string, a ...int) {
@@ -346,16 +353,16 @@ func (g *guest) until(name string, a ...int) {
 func TestAnySourceFromItself(t *testing.T) {
 	errs := runEnds(t, smallConfig(2), 2, func(g *guest) {
 		if g.rank == 1 {
-			g.call("MPI_Send", 64, 1, tInt, 0, 1, commWorld)
+			g.call("MPI_Send", 64, 1, tInt, 0, 1, abi.CommWorld)
 			return
 		}
-		g.call("MPI_Recv", 64, 1, tInt, 1, 1, commWorld, 0)
-		g.irecv(64, anySource)
+		g.call("MPI_Recv", 64, 1, tInt, 1, 1, abi.CommWorld, 0)
+		g.irecv(64, abi.AnySource)
 		for !g.peerGone(1) {
 			g.call("MPI_Test", 64, 96, 0)
 		}
 		g.call("MPI_Test", 64, 96, 0)
-		g.call("MPI_Send", 4096, 1, tInt, 0, 7, commWorld)
+		g.call("MPI_Send", 4096, 1, tInt, 0, 7, abi.CommWorld)
 		g.call("MPI_Wait", 64, 0)
 	})
 	require.Equal(t, []error{nil, nil}, errs)
@@ -364,7 +371,7 @@ func TestAnySourceFromItself(t *testing.T) {
 // untilGone polls until another rank has ended.
 func (g *guest) untilGone(r Rank) {
 	for !g.peerGone(r) {
-		g.call("MPI_Iprobe", int(r), 3, commWorld, 96, 0)
+		g.call("MPI_Iprobe", int(r), 3, abi.CommWorld, 96, 0)
 	}
 }
 
@@ -385,14 +392,14 @@ func TestLastWordsWhileRanksMove(t *testing.T) {
 				for i, n := range []int{1, 100, 2000} { // eager, eager of some size, rendezvous
 					for to := 1; to < 4; to += 2 {
 						g.setInts(4096, g.rank*1000+i)
-						g.call("MPI_Bsend", 4096, n, tInt, to, i, commWorld)
+						g.call("MPI_Bsend", 4096, n, tInt, to, i, abi.CommWorld)
 					}
 				}
 				return
 			}
 			for from := 0; from < 4; from += 2 {
 				for _, i := range []int{2, 0, 1} {
-					g.call("MPI_Recv", 65536, 2000, tInt, from, i, commWorld, 0)
+					g.call("MPI_Recv", 65536, 2000, tInt, from, i, abi.CommWorld, 0)
 					if g.int(65536) != from*1000+i {
 						panic(abortPanic{errors.New("wrong data")})
 					}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // drill is one collective with parameters that a seed chose, the same on all ranks. It fills the buffers, makes the call
@@ -83,7 +85,7 @@ func (d *drill) run(form int, a answer) {
 		d.call("MPI_Wait", drillReq, drillStatus)
 		a.check()
 	default:
-		call(d.name+"_init", infoNull, drillReq)
+		call(d.name+"_init", abi.InfoNull, drillReq)
 		for d.round = range 2 {
 			a.fill()
 			d.call("MPI_Start", drillReq)
@@ -193,9 +195,9 @@ func (g *guest) defineAffine(typ, step int) int {
 // reducings are the operations of drills; affine elements are in pairs.
 func reducings(affineOp int) []reducing {
 	return []reducing{
-		{op: opSum, width: 1, elem: func([]int) {}, fold: func(l, r []int) { r[0] += l[0] }},
-		{op: opMax, width: 1, elem: func(v []int) { v[0] %= 1009 }, fold: func(l, r []int) { r[0] = max(l[0], r[0]) }},
-		{op: opMinloc, width: 2, elem: func(v []int) { v[0] %= 3 }, fold: func(l, r []int) {
+		{op: abi.OpSum, width: 1, elem: func([]int) {}, fold: func(l, r []int) { r[0] += l[0] }},
+		{op: abi.OpMax, width: 1, elem: func(v []int) { v[0] %= 1009 }, fold: func(l, r []int) { r[0] = max(l[0], r[0]) }},
+		{op: abi.OpMinloc, width: 2, elem: func(v []int) { v[0] %= 3 }, fold: func(l, r []int) {
 			if l[0] < r[0] || (l[0] == r[0] && l[1] < r[1]) {
 				copy(r, l)
 			}
@@ -239,7 +241,7 @@ type driller struct {
 
 func newDriller(t *testing.T, g *guest, seed uint64, entered *atomic.Int64) *driller {
 	x := &driller{guest: g, t: t, rnd: rand.New(rand.NewPCG(seed, uint64(g.size))), entered: entered}
-	g.call("MPI_Comm_split", commWorld, 0, -g.rank, drillReq)
+	g.call("MPI_Comm_split", abi.CommWorld, 0, -g.rank, drillReq)
 	x.reversed = g.int(drillReq)
 	make1 := func(name string, a ...int) int {
 		g.call("MPI_Type_"+name, append(a, drillReq)...)
@@ -259,7 +261,7 @@ func newDriller(t *testing.T, g *guest, seed uint64, entered *atomic.Int64) *dri
 
 // draw makes a drill.
 func (x *driller) draw(name string, n int) *drill {
-	d := &drill{guest: x.guest, t: x.t, name: name, comm: commWorld, me: x.rank, size: x.size, n: n, entered: x.entered, mine: &x.mine}
+	d := &drill{guest: x.guest, t: x.t, name: name, comm: abi.CommWorld, me: x.rank, size: x.size, n: n, entered: x.entered, mine: &x.mine}
 	if x.rnd.IntN(3) == 0 {
 		d.comm, d.me = x.reversed, x.size-1-x.rank
 	}

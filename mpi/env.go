@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // envCalls are the functions about the environment (MPI 5.0 chapters 9 and 11).
@@ -22,7 +24,7 @@ func envCalls() []entry {
 		{name: "MPI_Get_hw_resource_info", impl: bind(callHWInfo), any: true},
 		{name: "MPI_Get_version", impl: bind(callGetVersion), any: true},
 		{name: "MPI_Get_library_version", impl: bind(callLibraryVersion), any: true},
-		{name: "MPI_Pcontrol", impl: bindBlind(func(*Proc) (uint64, error) { return success, nil })},
+		{name: "MPI_Pcontrol", impl: bindBlind(func(*Proc) (uint64, error) { return abi.Success, nil })},
 		{name: "MPI_Wtime", impl: bindValue(callWtime), any: true},
 		{name: "MPI_Wtick", impl: bindValue(callWtick), any: true},
 	}
@@ -38,7 +40,7 @@ func callInit(p *Proc, _ initArgs) error { return p.initialize() }
 // initialize begins MPI; doing it twice is an error (section 11.2.1).
 func (p *Proc) initialize() error {
 	if p.initialized {
-		return &callError{mpiError: mpiError{class: errOther, why: "MPI is initialized already"}, fatal: true}
+		return &callError{Fault: abi.Fault{Class: abi.ErrOther, Why: "MPI is initialized already"}, fatal: true}
 	}
 	p.initialized = true
 	return nil
@@ -55,7 +57,7 @@ func callInitThread(p *Proc, a initThreadArgs) error {
 	if p.initialized {
 		return p.initialize()
 	}
-	if err := p.putInt(a.provided, min(max(a.required, threadSingle), threadSerialized)); err != nil {
+	if err := p.putInt(a.provided, min(max(a.required, abi.ThreadSingle), abi.ThreadSerialized)); err != nil {
 		return err
 	}
 	return p.initialize()
@@ -64,16 +66,16 @@ func callInitThread(p *Proc, a initThreadArgs) error {
 type queryThreadArgs struct{ provided address }
 
 func callQueryThread(p *Proc, a queryThreadArgs) error {
-	return p.putInt(a.provided, threadSerialized)
+	return p.putInt(a.provided, abi.ThreadSerialized)
 }
 
 // callFinalize deletes the attributes of MPI_COMM_SELF first (section 11.2.4). It does not wait for peers; what they have
 // not acked stays in the World until Drain is over.
 func callFinalize(p *Proc, _ noArgs) error {
-	if err := p.deleteAttributes(commSelf, &p.self.attrs); err != nil {
+	if err := p.deleteAttributes(abi.CommSelf, &p.self.attrs); err != nil {
 		return err
 	}
-	if err := p.deleteAttributes(commWorld, &p.world.attrs); err != nil {
+	if err := p.deleteAttributes(abi.CommWorld, &p.world.attrs); err != nil {
 		return err
 	}
 	p.finalized = true
@@ -107,7 +109,7 @@ type processorNameArgs struct{ name, resultlen address }
 
 // callProcessorName gives each rank a name that a migration does not change.
 func callProcessorName(p *Proc, a processorNameArgs) error {
-	return p.putString(a.name, a.resultlen, "godwit-rank-"+strconv.Itoa(int(p.rank)), maxProcessorName)
+	return p.putString(a.name, a.resultlen, "godwit-rank-"+strconv.Itoa(int(p.rank)), abi.MaxProcessorName)
 }
 
 type hwInfoArgs struct{ hwInfo address }
@@ -126,7 +128,7 @@ func callGetVersion(p *Proc, a getVersionArgs) error {
 type libraryVersionArgs struct{ version, resultlen address }
 
 func callLibraryVersion(p *Proc, a libraryVersionArgs) error {
-	return p.putString(a.version, a.resultlen, "Godwit MPI", maxLibVersion)
+	return p.putString(a.version, a.resultlen, "Godwit MPI", abi.MaxLibVersion)
 }
 
 // callWtime returns seconds since the app started, as this rank counts them: its

@@ -1,5 +1,7 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/abi"
+
 // errhandler is an error handler: one of the standard's, or a function of the program (MPI 5.0 section 9.3).
 type errhandler struct {
 	handle uint32
@@ -21,9 +23,9 @@ const (
 
 // predefinedHandlers are immutable and belong to no rank.
 var predefinedHandlers = map[uint32]*errhandler{ //nolint:gochecknoglobals // an immutable lookup table
-	errorsAreFatal: {handle: errorsAreFatal},
-	errorsAbort:    {handle: errorsAbort},
-	errorsReturn:   {handle: errorsReturn},
+	abi.ErrorsAreFatal: {handle: abi.ErrorsAreFatal},
+	abi.ErrorsAbort:    {handle: abi.ErrorsAbort},
+	abi.ErrorsReturn:   {handle: abi.ErrorsReturn},
 }
 
 func (h *errhandler) predefined() bool { return h.kind == 0 }
@@ -76,8 +78,8 @@ func (p *Proc) handlerSlot(kind objectKind, handle uint32) (**errhandler, *callE
 		}
 		return &s.errhandler, &callError{session: s}, nil
 	case kindFile:
-		if handle != fileNull {
-			return nil, nil, fail(30, "file %#x is not known", handle)
+		if handle != abi.FileNull {
+			return nil, nil, abi.Fail(30, "file %#x is not known", handle)
 		}
 		return &p.fileHandler, &callError{}, nil
 	case kindComm, kindType:
@@ -96,7 +98,7 @@ func (p *Proc) errhandler(handle uint32) (*errhandler, error) {
 	if h := p.errhandlers.get(handle); h != nil {
 		return h, nil
 	}
-	return nil, fail(errErrhandler, "error handler %#x is not known", handle)
+	return nil, abi.Fail(abi.ErrErrhandler, "error handler %#x is not known", handle)
 }
 
 type createErrhandlerArgs struct{ fn, errhandler address }
@@ -107,7 +109,7 @@ func createErrhandler(kind objectKind) body {
 			return err
 		}
 		if a.fn == 0 {
-			return fail(errArg, "the handler is a null pointer")
+			return abi.Fail(abi.ErrArg, "the handler is a null pointer")
 		}
 		h := &errhandler{kind: kind, fn: a.fn, refs: 1}
 		var err error
@@ -128,7 +130,7 @@ func setErrhandler(kind objectKind) body {
 		}
 		h, err := p.errhandler(a.errhandler)
 		if err == nil && !h.predefined() && h.kind != kind {
-			err = fail(errErrhandler, "the error handler is for objects of another kind")
+			err = abi.Fail(abi.ErrErrhandler, "the error handler is for objects of another kind")
 		}
 		if err != nil {
 			return on.raise(err)
@@ -186,7 +188,7 @@ func callErrhandlerFree(p *Proc, a errhandlerFreeArgs) error {
 			p.errhandlers.drop(handle)
 		}
 	}
-	return p.putWord(a.errhandler, errhandlerNull)
+	return p.putWord(a.errhandler, abi.ErrhandlerNull)
 }
 
 type callErrhandlerArgs struct {
@@ -201,7 +203,7 @@ func callErrhandler(kind objectKind) body {
 		if err != nil {
 			return err
 		}
-		on.class, on.why = a.errorcode, "raised by the program"
+		on.Class, on.Why = a.errorcode, "raised by the program"
 		_, err = p.handle(p.running.call, p.running.args, on)
 		return err
 	})
@@ -218,25 +220,25 @@ func (p *Proc) handlerFor(e *callError) (h *errhandler, object uint32) {
 		return e.session.errhandler, e.session.handle
 	case e.comm != nil:
 		return e.comm.errhandler, e.comm.handle
-	case p.self.errhandler.handle == errorsAreFatal:
-		return p.world.errhandler, commWorld
+	case p.self.errhandler.handle == abi.ErrorsAreFatal:
+		return p.world.errhandler, abi.CommWorld
 	}
-	return p.self.errhandler, commSelf
+	return p.self.errhandler, abi.CommSelf
 }
 
 // handle applies the error handler: it returns the error code as the call's result, or the error that ends the app.
 func (p *Proc) handle(c *Call, v []uint64, e *callError) (uint64, error) {
 	h, object := p.handlerFor(e)
 	switch {
-	case e.fatal || h.handle == errorsAreFatal || h.handle == errorsAbort:
+	case e.fatal || h.handle == abi.ErrorsAreFatal || h.handle == abi.ErrorsAbort:
 		return 0, p.abort(c, v, e)
-	case h.handle == errorsReturn:
-		return uint64(uint32(e.class)), nil
+	case h.handle == abi.ErrorsReturn:
+		return uint64(uint32(e.Class)), nil
 	}
 	// A handler takes pointers to the handle and the code, and variable arguments: there are none.
-	err := p.withWords([]uint32{object, uint32(e.class)}, func(addr uint32) error {
+	err := p.withWords([]uint32{object, uint32(e.Class)}, func(addr uint32) error {
 		_, err := p.call(h.fn, addr, addr+4, 0)
 		return err
 	})
-	return uint64(uint32(e.class)), err
+	return uint64(uint32(e.Class)), err
 }

@@ -1,6 +1,10 @@
 package mpi
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 // errorCodes are the classes and codes that the program adds (MPI 5.0 section 9.5): they count up from the
 // standard's last.
@@ -23,12 +27,12 @@ func (p *Proc) codeName(code int) string {
 	if text := p.codes.texts[code]; text != "" {
 		return fmt.Sprintf("MPI error %d (%s)", code, text)
 	}
-	return className(code)
+	return abi.ClassName(code)
 }
 
 func (p *Proc) checkCode(code int) error {
-	if _, added := p.codes.classes[code]; !added && (code < 0 || code > errLastCode) {
-		return fail(errArg, "error code %d is not known", code)
+	if _, added := p.codes.classes[code]; !added && (code < 0 || code > abi.ErrLastCode) {
+		return abi.Fail(abi.ErrArg, "error code %d is not known", code)
 	}
 	return nil
 }
@@ -55,20 +59,20 @@ func callErrorString(p *Proc, a errorStringArgs) error {
 	if err := p.checkCode(code); err != nil {
 		return err
 	}
-	text := className(code)
-	if c, ok := classes[code]; ok {
+	text := abi.ClassName(code)
+	if c, ok := abi.Classes[code]; ok {
 		text += ": " + c[1]
 	}
 	if _, added := p.codes.classes[code]; added {
 		text = p.codes.texts[code]
 	}
-	return p.putString(a.string, a.resultlen, text, maxErrorString)
+	return p.putString(a.string, a.resultlen, text, abi.MaxErrorString)
 }
 
 // addCode makes a new code of a class, or a new class for class 0.
 func (p *Proc) addCode(class int, out uint32) error {
 	if len(p.codes.classes) >= p.w.cfg.MaxObjects {
-		return fail(errOther, "more than %d error codes", p.w.cfg.MaxObjects)
+		return abi.Fail(abi.ErrOther, "more than %d error codes", p.w.cfg.MaxObjects)
 	}
 	p.codes.last++
 	code := p.codes.last
@@ -89,7 +93,7 @@ type addErrorCodeArgs struct {
 func callAddErrorCode(p *Proc, a addErrorCodeArgs) error {
 	class := a.errorclass
 	if err := p.checkCode(class); err != nil || p.classOf(class) != class {
-		return fail(errArg, "error class %d is not known", class)
+		return abi.Fail(abi.ErrArg, "error class %d is not known", class)
 	}
 	return p.addCode(class, a.errorcode)
 }
@@ -101,9 +105,9 @@ type addErrorStringArgs struct {
 
 func callAddErrorString(p *Proc, a addErrorStringArgs) error {
 	if _, added := p.codes.classes[a.errorcode]; !added {
-		return fail(errArg, "error code %d was not added by the program", a.errorcode)
+		return abi.Fail(abi.ErrArg, "error code %d was not added by the program", a.errorcode)
 	}
-	text, err := p.cString(a.string, maxErrorString)
+	text, err := p.cString(a.string, abi.MaxErrorString)
 	if err != nil {
 		return err
 	}
@@ -116,11 +120,11 @@ type removeErrorCodeArgs struct{ errorcode int }
 func callRemoveErrorCode(p *Proc, a removeErrorCodeArgs) error {
 	code := a.errorcode
 	if _, added := p.codes.classes[code]; !added {
-		return fail(errArg, "error code %d was not added by the program", code)
+		return abi.Fail(abi.ErrArg, "error code %d was not added by the program", code)
 	}
 	for other, class := range p.codes.classes {
 		if class == code && other != code {
-			return fail(errArg, "error class %d has codes: remove them first", code)
+			return abi.Fail(abi.ErrArg, "error class %d has codes: remove them first", code)
 		}
 	}
 	delete(p.codes.classes, code)
@@ -130,7 +134,7 @@ func callRemoveErrorCode(p *Proc, a removeErrorCodeArgs) error {
 
 func callRemoveErrorString(p *Proc, a removeErrorCodeArgs) error {
 	if _, added := p.codes.classes[a.errorcode]; !added {
-		return fail(errArg, "error code %d was not added by the program", a.errorcode)
+		return abi.Fail(abi.ErrArg, "error code %d was not added by the program", a.errorcode)
 	}
 	delete(p.codes.texts, a.errorcode)
 	return nil

@@ -1,6 +1,10 @@
 package mpi
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 var (
 	// ErrFrozen is returned by Invoke when the rank is asked to freeze. The same
@@ -32,7 +36,7 @@ func (e *AbortError) Error() string { return e.Message }
 // 9.3). Fatal errors reach no handler: calls outside of MPI_Init .. MPI_Finalize, and
 // functions that are not supported.
 type callError struct {
-	mpiError
+	abi.Fault
 	comm    *comm
 	win     *window
 	session *session
@@ -44,8 +48,8 @@ func raised(err error) *callError {
 	switch e := err.(type) { //nolint:errorlint // neither is ever wrapped
 	case *callError:
 		return e
-	case *mpiError:
-		return &callError{mpiError: *e}
+	case *abi.Fault:
+		return &callError{Fault: *e}
 	}
 	return nil
 }
@@ -53,9 +57,9 @@ func raised(err error) *callError {
 // errorClass is the class of an MPI error, success for nil.
 func errorClass(err error) int32 {
 	if e := raised(err); e != nil {
-		return int32(e.class)
+		return int32(e.Class)
 	}
-	return success
+	return abi.Success
 }
 
 // on makes err an error raised on c, if it is an MPI error that is raised on nothing yet.

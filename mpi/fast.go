@@ -1,6 +1,9 @@
 package mpi
 
-import "github.com/godwit-run/godwit/mpi/channel"
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/channel"
+)
 
 // Sends and receives of short messages of predefined types within a World, by far the most frequent calls of many programs, take a straight way
 // here: no request where the call is a blocking one, and no message and no queue but for what is posted before its message has come. What is in any way out of the ordinary, errors too, is left to the calls
@@ -21,20 +24,20 @@ type plain struct {
 // plainBuffer checks buf, count, datatype and the communicator of a call, and reports whether they are ordinary.
 func (p *Proc) plainBuffer(v []uint64) (b plain, ok bool) {
 	t := p.w.named(uint32(v[2]))
-	if t == nil || uint32(v[5]) == commNull {
+	if t == nil || uint32(v[5]) == abi.CommNull {
 		return b, false
 	}
 	switch h := uint32(v[5]); h {
-	case commWorld:
+	case abi.CommWorld:
 		b.comm = p.world
 	default:
 		b.comm = p.comms.get(h)
 	}
 	count := int64(int32(uint32(v[1])))
-	if b.comm == nil || b.comm.inter() || !t.dense || t.trueLB != 0 || t.extent() != t.size || count < 0 || count > inboxBytes {
+	if b.comm == nil || b.comm.inter() || !t.Dense || t.TrueLB != 0 || t.Extent() != t.Size || count < 0 || count > inboxBytes {
 		return b, false
 	}
-	n, at := uint64(count*t.size), uint64(uint32(v[0]))
+	n, at := uint64(count*t.Size), uint64(uint32(v[0]))
 	if n == 0 {
 		return b, true
 	}
@@ -64,7 +67,7 @@ type sent struct {
 func (p *Proc) sendNow(v []uint64) (s sent, ok bool) {
 	b, ok := p.plainBuffer(v)
 	dest, tag := int32(uint32(v[3])), int32(uint32(v[4]))
-	if !ok || tag < 0 || tag > tagUB || dest < 0 || int(dest) >= len(b.comm.group.ranks) {
+	if !ok || tag < 0 || tag > abi.TagUB || dest < 0 || int(dest) >= len(b.comm.group.ranks) {
 		return s, false
 	}
 	peer := b.comm.group.ranks[dest]
@@ -97,11 +100,11 @@ func (p *Proc) wishOf(w *wish, v []uint64) bool {
 	if w.plain, ok = p.plainBuffer(v); !ok {
 		return false
 	}
-	w.source, w.tag, w.peer = int32(uint32(v[3])), int32(uint32(v[4])), anySource
-	if w.tag < 0 && w.tag != anyTag || w.tag > tagUB {
+	w.source, w.tag, w.peer = int32(uint32(v[3])), int32(uint32(v[4])), abi.AnySource
+	if w.tag < 0 && w.tag != abi.AnyTag || w.tag > abi.TagUB {
 		return false
 	}
-	if w.source != anySource {
+	if w.source != abi.AnySource {
 		if w.source < 0 || int(w.source) >= len(w.comm.group.ranks) {
 			return false
 		}
@@ -114,8 +117,8 @@ func (p *Proc) wishOf(w *wish, v []uint64) bool {
 // takeNow receives the message that is first in the inbox, if it is the one that is wished for and fits.
 func (p *Proc) takeNow(w *wish) (st status, ok bool) {
 	k := p.in.first()
-	if k == nil || k.kind != channel.Eager || k.context != w.context || w.peer != anySource && k.from != w.peer ||
-		w.tag != anyTag && k.tag != w.tag || int(k.length) > len(w.mem) {
+	if k == nil || k.kind != channel.Eager || k.context != w.context || w.peer != abi.AnySource && k.from != w.peer ||
+		w.tag != abi.AnyTag && k.tag != w.tag || int(k.length) > len(w.mem) {
 		return st, false
 	}
 	copy(w.mem, p.in.payload(k))
@@ -135,7 +138,7 @@ func (p *Proc) quickRecv(v []uint64) bool {
 	if !p.wishOf(&w, v) || len(p.posted) > 0 || len(p.unexpected) > 0 || p.left || p.checkStatus(w.comm, out) != nil {
 		return false
 	}
-	if w.peer != anySource {
+	if w.peer != abi.AnySource {
 		if c := p.pairs[w.peer]; c == nil || c.near() == nil {
 			return false // it comes by another way
 		}

@@ -5,8 +5,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/channel"
 )
 
 // TestStraightWay: short blocking messages within a World need no request, whatever they are received by; what is out of the ordinary is as it is
@@ -16,25 +18,25 @@ func TestStraightWay(t *testing.T) {
 	var guests [2]*guest
 	for r := range guests {
 		g := begun(t, w, r, arenaBytes)
-		g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
+		g.call("MPI_Comm_set_errhandler", abi.CommWorld, abi.ErrorsReturn)
 		guests[r] = g
 	}
 	a, b := guests[0], guests[1]
 	for _, g := range guests { // they have had to do with each other
-		g.call("MPI_Isend", sbuf, 0, tByte, 1-g.rank, 9, commWorld, 64)
+		g.call("MPI_Isend", sbuf, 0, tByte, 1-g.rank, 9, abi.CommWorld, 64)
 		g.call("MPI_Wait", 64, 0)
 	}
 	for _, g := range guests {
-		g.call("MPI_Recv", rbuf, 0, tByte, 1-g.rank, 9, commWorld, 0)
+		g.call("MPI_Recv", rbuf, 0, tByte, 1-g.rank, 9, abi.CommWorld, 0)
 	}
 	requests := func() int { return len(a.p.requests) + len(b.p.requests) - len(a.p.freeList) - len(b.p.freeList) }
 	a.p.requests, a.p.freeList, b.p.requests, b.p.freeList, b.p.idle = nil, nil, nil, nil, nil
 	const st = 2048
 	for _, n := range []int{0, 1, 18, 100} {
-		for _, by := range [][2]int{{0, 7}, {anySource, 7}, {0, anyTag}, {anySource, anyTag}} {
+		for _, by := range [][2]int{{0, 7}, {abi.AnySource, 7}, {0, abi.AnyTag}, {abi.AnySource, abi.AnyTag}} {
 			a.fill(sbuf, n)
-			a.call("MPI_Send", sbuf, n, tInt, 1, 7, commWorld)
-			b.call("MPI_Recv", rbuf, 100, tInt, by[0], by[1], commWorld, st)
+			a.call("MPI_Send", sbuf, n, tInt, 1, 7, abi.CommWorld)
+			b.call("MPI_Recv", rbuf, 100, tInt, by[0], by[1], abi.CommWorld, st)
 			require.Equal(t, contribution(0, n), b.ints(rbuf, n))
 			require.Equal(t, []int{0, 7}, b.ints(st, 2))
 			require.Equal(t, 4*n, b.int(st+statusCount))
@@ -44,28 +46,28 @@ func TestStraightWay(t *testing.T) {
 	require.Empty(t, b.p.requests)
 	require.Empty(t, b.p.idle, "nor a message")
 
-	a.call("MPI_Send", sbuf, 8, tInt, 1, 7, commWorld)
-	require.EqualValues(t, errTruncate, b.call("MPI_Recv", rbuf, 7, tInt, 0, 7, commWorld, st))
-	a.call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld) // not in the order that they are wanted in
-	a.call("MPI_Send", sbuf+4, 1, tInt, 1, 2, commWorld)
-	b.call("MPI_Recv", rbuf+4, 1, tInt, 0, 2, commWorld, 0)
-	b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+	a.call("MPI_Send", sbuf, 8, tInt, 1, 7, abi.CommWorld)
+	require.EqualValues(t, abi.ErrTruncate, b.call("MPI_Recv", rbuf, 7, tInt, 0, 7, abi.CommWorld, st))
+	a.call("MPI_Send", sbuf, 1, tInt, 1, 1, abi.CommWorld) // not in the order that they are wanted in
+	a.call("MPI_Send", sbuf+4, 1, tInt, 1, 2, abi.CommWorld)
+	b.call("MPI_Recv", rbuf+4, 1, tInt, 0, 2, abi.CommWorld, 0)
+	b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, abi.CommWorld, 0)
 	require.Equal(t, a.ints(sbuf, 2), b.ints(rbuf, 2))
-	a.call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
-	b.call("MPI_Iprobe", 0, 1, commWorld, 96, 0) // it is taken from the ring, and waits
-	a.call("MPI_Send", sbuf+4, 1, tInt, 1, 1, commWorld)
-	b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
-	b.call("MPI_Recv", rbuf+4, 1, tInt, 0, 1, commWorld, 0)
+	a.call("MPI_Send", sbuf, 1, tInt, 1, 1, abi.CommWorld)
+	b.call("MPI_Iprobe", 0, 1, abi.CommWorld, 96, 0) // it is taken from the ring, and waits
+	a.call("MPI_Send", sbuf+4, 1, tInt, 1, 1, abi.CommWorld)
+	b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, abi.CommWorld, 0)
+	b.call("MPI_Recv", rbuf+4, 1, tInt, 0, 1, abi.CommWorld, 0)
 	require.Equal(t, a.ints(sbuf, 2), b.ints(rbuf, 2))
-	b.call("MPI_Irecv", rbuf, 1, tInt, 0, anyTag, commWorld, 64) // which comes first
-	a.call("MPI_Send", sbuf+4, 1, tInt, 1, 1, commWorld)
-	a.call("MPI_Send", sbuf, 1, tInt, 1, 2, commWorld)
-	b.call("MPI_Recv", rbuf+4, 1, tInt, 0, anyTag, commWorld, 0)
+	b.call("MPI_Irecv", rbuf, 1, tInt, 0, abi.AnyTag, abi.CommWorld, 64) // which comes first
+	a.call("MPI_Send", sbuf+4, 1, tInt, 1, 1, abi.CommWorld)
+	a.call("MPI_Send", sbuf, 1, tInt, 1, 2, abi.CommWorld)
+	b.call("MPI_Recv", rbuf+4, 1, tInt, 0, abi.AnyTag, abi.CommWorld, 0)
 	b.call("MPI_Wait", 64, 0)
 	require.Equal(t, []int{a.int(sbuf + 4), a.int(sbuf)}, b.ints(rbuf, 2))
 	for _, bad := range [][]int{{0, 1, tInt, 1, 7}, {sbuf, -1, tInt, 1, 7}, {sbuf, 1, 77, 1, 7}, {sbuf, 1, tInt, 2, 7}, {sbuf, 1, tInt, 1, -1}, {arenaBytes - 2, 1, tInt, 1, 7}} {
-		require.NotZero(t, a.call("MPI_Send", append(bad, commWorld)...), "%v", bad)
-		require.NotZero(t, b.call("MPI_Recv", append(bad, commWorld, 0)...), "%v", bad)
+		require.NotZero(t, a.call("MPI_Send", append(bad, abi.CommWorld)...), "%v", bad)
+		require.NotZero(t, b.call("MPI_Recv", append(bad, abi.CommWorld, 0)...), "%v", bad)
 	}
 	require.Zero(t, requests())
 }
@@ -84,7 +86,7 @@ func TestStraightWayKeepsOrder(t *testing.T) {
 		var received sync.WaitGroup
 		received.Go(func() {
 			for tag := range 2 {
-				g.call("MPI_Recv", rbuf, 0, tInt, anySource, anyTag, commWorld, 2048)
+				g.call("MPI_Recv", rbuf, 0, tInt, abi.AnySource, abi.AnyTag, abi.CommWorld, 2048)
 				require.Equal(t, tag, g.int(2048+4))
 			}
 		})
@@ -118,15 +120,15 @@ func newStraightPair(t *testing.T) straightPair {
 	w := NewWorld(smallConfig(2), noNetwork{})
 	a, b := begun(t, w, 0, arenaBytes), begun(t, w, 1, arenaBytes)
 	for _, g := range []*guest{a, b} {
-		g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
+		g.call("MPI_Comm_set_errhandler", abi.CommWorld, abi.ErrorsReturn)
 		for i := range most {
-			g.call("MPI_Isend", sbuf, 0, tByte, 1-g.rank, 9, commWorld, list+4*i)
+			g.call("MPI_Isend", sbuf, 0, tByte, 1-g.rank, 9, abi.CommWorld, list+4*i)
 		}
 		g.call("MPI_Waitall", most, list, 0)
 	}
 	for _, g := range []*guest{a, b} {
 		for range most {
-			g.call("MPI_Recv", rbuf, 0, tByte, 1-g.rank, 9, commWorld, 0)
+			g.call("MPI_Recv", rbuf, 0, tByte, 1-g.rank, 9, abi.CommWorld, 0)
 		}
 		g.p.idle = nil
 	}
@@ -164,24 +166,24 @@ func TestStraightRequests(t *testing.T) {
 	const st, list = straightStatus, straightList
 	for _, first := range []bool{false, true} { // posted before, or after
 		for _, n := range []int{0, 1, 18, 100} {
-			for _, by := range [][2]int{{0, 7}, {anySource, 7}, {0, anyTag}, {anySource, anyTag}} {
+			for _, by := range [][2]int{{0, 7}, {abi.AnySource, 7}, {0, abi.AnyTag}, {abi.AnySource, abi.AnyTag}} {
 				a.fill(sbuf, n)
 				if first {
-					x.quick(b, "MPI_Irecv", rbuf, 100, tInt, by[0], by[1], commWorld, list)
+					x.quick(b, "MPI_Irecv", rbuf, 100, tInt, by[0], by[1], abi.CommWorld, list)
 				}
-				x.quick(a, "MPI_Isend", sbuf, n, tInt, 1, 7, commWorld, list)
+				x.quick(a, "MPI_Isend", sbuf, n, tInt, 1, 7, abi.CommWorld, list)
 				x.quick(a, "MPI_Wait", list, st)
-				require.Equal(t, requestNull, a.int(list))
-				require.Equal(t, []int{anySource, anyTag}, a.ints(st, 2), "an empty status")
+				require.Equal(t, abi.RequestNull, a.int(list))
+				require.Equal(t, []int{abi.AnySource, abi.AnyTag}, a.ints(st, 2), "an empty status")
 				if !first {
-					x.quick(b, "MPI_Irecv", rbuf, 100, tInt, by[0], by[1], commWorld, list)
+					x.quick(b, "MPI_Irecv", rbuf, 100, tInt, by[0], by[1], abi.CommWorld, list)
 					x.quick(b, "MPI_Wait", list, st)
 				} else {
 					b.p.idle = nil
 					b.call("MPI_Wait", list, st)
 					b.p.idle = nil // it came into the midst
 				}
-				require.Equal(t, requestNull, b.int(list))
+				require.Equal(t, abi.RequestNull, b.int(list))
 				require.Equal(t, contribution(0, n), b.ints(rbuf, n))
 				require.Equal(t, []int{0, 7}, b.ints(st, 2))
 				require.Equal(t, 4*n, b.int(st+statusCount))
@@ -197,11 +199,11 @@ func TestStraightRequestsKeepOrder(t *testing.T) {
 	a, b := x.a, x.b
 	const st, list, most = straightStatus, straightList, straightMost
 	for i := range most { // in their order, whether they were posted before or after they have come
-		b.call("MPI_Irecv", rbuf+8*i, 1, tInt, 0, 1, commWorld, list)
+		b.call("MPI_Irecv", rbuf+8*i, 1, tInt, 0, 1, abi.CommWorld, list)
 		a.setInts(sbuf, 2*i, 2*i+1)
-		a.call("MPI_Isend", sbuf, 1, tInt, 1, 1, commWorld, list)
-		a.call("MPI_Isend", sbuf+4, 1, tInt, 1, 1, commWorld, list+4)
-		b.call("MPI_Irecv", rbuf+8*i+4, 1, tInt, 0, 1, commWorld, list+4)
+		a.call("MPI_Isend", sbuf, 1, tInt, 1, 1, abi.CommWorld, list)
+		a.call("MPI_Isend", sbuf+4, 1, tInt, 1, 1, abi.CommWorld, list+4)
+		b.call("MPI_Irecv", rbuf+8*i+4, 1, tInt, 0, 1, abi.CommWorld, list+4)
 		b.call("MPI_Waitall", 2, list, 0)
 		a.call("MPI_Waitall", 2, list, 0)
 		require.Equal(t, []int{2 * i, 2*i + 1}, b.ints(rbuf+8*i, 2))
@@ -210,21 +212,21 @@ func TestStraightRequestsKeepOrder(t *testing.T) {
 	a.fill(sbuf, most)
 	for _, g := range []*guest{a, b} {
 		for i := range most {
-			g.setInts(st+statusBytes*i+8, 77) // what ERROR was
+			g.setInts(st+abi.StatusBytes*i+8, 77) // what ERROR was
 		}
 	}
-	a.call("MPI_Iprobe", 1, 9, commWorld, 96, 0) // it hears of its credit
-	for i := range most {                        // all of them after
-		x.quick(a, "MPI_Isend", sbuf+4*i, 1, tInt, 1, 1, commWorld, list+4*i)
+	a.call("MPI_Iprobe", 1, 9, abi.CommWorld, 96, 0) // it hears of its credit
+	for i := range most {                            // all of them after
+		x.quick(a, "MPI_Isend", sbuf+4*i, 1, tInt, 1, 1, abi.CommWorld, list+4*i)
 	}
 	for i := range most {
-		x.quick(b, "MPI_Irecv", rbuf+4*i, 1, tInt, 0, 1, commWorld, list+4*i)
+		x.quick(b, "MPI_Irecv", rbuf+4*i, 1, tInt, 0, 1, abi.CommWorld, list+4*i)
 	}
 	for _, g := range []*guest{a, b} {
 		x.quick(g, "MPI_Waitall", most, list, st)
 		for i := range most {
-			require.Equal(t, requestNull, g.int(list+4*i))
-			require.Zero(t, g.int(st+statusBytes*i+8), "ERROR")
+			require.Equal(t, abi.RequestNull, g.int(list+4*i))
+			require.Zero(t, g.int(st+abi.StatusBytes*i+8), "ERROR")
 		}
 	}
 	require.Equal(t, a.ints(sbuf, most), b.ints(rbuf, most))
@@ -237,21 +239,21 @@ func TestStraightLists(t *testing.T) {
 	a, b := x.a, x.b
 	const list = straightList
 	a.fill(sbuf, 8)
-	x.quick(a, "MPI_Isend", sbuf, 1, tInt, 1, 1, commWorld, list)
+	x.quick(a, "MPI_Isend", sbuf, 1, tInt, 1, 1, abi.CommWorld, list)
 	a.setInts(list+4, a.int(list))
 	x.quick(a, "MPI_Waitall", 2, list, 0)
-	require.Equal(t, requestNull, a.int(list))
-	x.quick(a, "MPI_Isend", sbuf+4, 1, tInt, 1, 1, commWorld, list)
-	a.setInts(list+4, requestNull)
+	require.Equal(t, abi.RequestNull, a.int(list))
+	x.quick(a, "MPI_Isend", sbuf+4, 1, tInt, 1, 1, abi.CommWorld, list)
+	a.setInts(list+4, abi.RequestNull)
 	a.call("MPI_Waitall", 2, list, 0)
-	b.call("MPI_Irecv", rbuf, 1, tInt, 0, 1, commWorld, list)
-	b.call("MPI_Irecv", rbuf+4, 1, tInt, 0, 1, commWorld, list+4)
-	b.call("MPI_Irecv", rbuf+8, 1, tInt, 0, 1, commWorld, list+8)
+	b.call("MPI_Irecv", rbuf, 1, tInt, 0, 1, abi.CommWorld, list)
+	b.call("MPI_Irecv", rbuf+4, 1, tInt, 0, 1, abi.CommWorld, list+4)
+	b.call("MPI_Irecv", rbuf+8, 1, tInt, 0, 1, abi.CommWorld, list+8)
 	b.p.enter()
 	require.False(t, b.p.quickWaitall([]uint64{3, list, 0}), "the third is not here")
 	b.p.leave()
-	require.NotEqual(t, requestNull, b.int(list))
-	a.call("MPI_Send", sbuf+8, 1, tInt, 1, 1, commWorld)
+	require.NotEqual(t, abi.RequestNull, b.int(list))
+	a.call("MPI_Send", sbuf+8, 1, tInt, 1, 1, abi.CommWorld)
 	b.call("MPI_Waitall", 3, list, 0)
 	require.Equal(t, a.ints(sbuf, 3), b.ints(rbuf, 3))
 	b.p.idle = nil // some came into the midst
@@ -264,13 +266,13 @@ func TestStraightWayRefuses(t *testing.T) {
 	a, b := x.a, x.b
 	const st, list = straightStatus, straightList
 	a.fill(sbuf, 8)
-	x.quick(a, "MPI_Isend", sbuf, 8, tInt, 1, 7, commWorld, list)
-	b.call("MPI_Irecv", rbuf, 7, tInt, 0, 7, commWorld, list)
-	require.EqualValues(t, errTruncate, b.call("MPI_Wait", list, st))
+	x.quick(a, "MPI_Isend", sbuf, 8, tInt, 1, 7, abi.CommWorld, list)
+	b.call("MPI_Irecv", rbuf, 7, tInt, 0, 7, abi.CommWorld, list)
+	require.EqualValues(t, abi.ErrTruncate, b.call("MPI_Wait", list, st))
 	a.call("MPI_Wait", list, 0)
-	x.quick(a, "MPI_Isend", sbuf, 8, tInt, 1, 7, commWorld, list)
+	x.quick(a, "MPI_Isend", sbuf, 8, tInt, 1, 7, abi.CommWorld, list)
 	a.call("MPI_Cancel", list)
-	b.call("MPI_Iprobe", 0, 7, commWorld, 96, 0) // it answers
+	b.call("MPI_Iprobe", 0, 7, abi.CommWorld, 96, 0) // it answers
 	a.call("MPI_Wait", list, st)
 	a.call("MPI_Test_cancelled", st, 96)
 	require.Equal(t, 1, a.int(96))
@@ -284,7 +286,7 @@ func TestStraightWayRefuses(t *testing.T) {
 		{sbuf, 1, tInt, 1, 7, 0},
 		{sbuf, 1, tInt, 1, 7, arenaBytes - 3},
 	} {
-		params := append(append([]int{}, bad[:5]...), commWorld, bad[5])
+		params := append(append([]int{}, bad[:5]...), abi.CommWorld, bad[5])
 		require.NotZero(t, a.call("MPI_Isend", params...), "%v", bad)
 		require.NotZero(t, b.call("MPI_Irecv", params...), "%v", bad)
 	}

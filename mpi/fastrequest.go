@@ -1,5 +1,7 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/abi"
+
 // The straight way of nonblocking calls: their requests are as they would be, but made, and taken back, without a detour.
 
 // handleAt is where a handle of the program stands, or nil if there can be none.
@@ -48,8 +50,8 @@ func (p *Proc) quickIrecv(v []uint64) bool {
 	}
 	r := p.reused(reqRecv)
 	r.comm, r.context, r.peer, r.tag = w.comm, w.context, w.peer, w.tag
-	if r.buf.len = uint32(len(w.mem)); r.buf.len > 0 {
-		r.buf.off = uint32(v[0])
+	if r.buf.Len = uint32(len(w.mem)); r.buf.Len > 0 {
+		r.buf.Off = uint32(v[0])
 	}
 	if here {
 		r.matched, r.done, r.limit, r.result = true, true, st.count, st
@@ -62,7 +64,7 @@ func (p *Proc) quickIrecv(v []uint64) bool {
 
 // plain reports whether a request is a message that has come or left as it should: nothing follows its end, and no error.
 func (r *request) plain() bool {
-	return r.done && (r.kind == reqSend || r.kind == reqRecv) && !r.internal && !r.persistent && r.result.class == success
+	return r.done && (r.kind == reqSend || r.kind == reqRecv) && !r.internal && !r.persistent && r.result.class == abi.Success
 }
 
 // plainAt is the request whose handle stands there, if it is plain.
@@ -80,7 +82,7 @@ func (p *Proc) plainAt(handle []byte) *request {
 // finishPlain ends a plain request, and its handle.
 func (p *Proc) finishPlain(r *request, handle []byte, statusPtr uint32) {
 	p.describe(r, statusPtr)
-	order.PutUint32(handle, requestNull)
+	order.PutUint32(handle, abi.RequestNull)
 	p.freeRequest(r)
 }
 
@@ -115,7 +117,7 @@ func (p *Proc) quickWaitall(v []uint64) bool {
 		handle := list[4*i:]
 		if r := p.plainAt(handle); r != nil { // else the same handle stands twice in the list: ended above
 			p.finishPlain(r, handle, statusPtr(ptr, i))
-			p.putError(statusPtr(ptr, i), success)
+			p.putError(statusPtr(ptr, i), abi.Success)
 		}
 	}
 	return true

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // frozenRow is a call of rank 0 that waits for others. The rank is frozen when it blocks there, goes on in another World,
@@ -59,10 +61,10 @@ func (x *ice) hold() { close(x.heldCh) }
 // untilTold holds rank 1 until rank 0 has told it to go on.
 func (x *ice) untilTold() {
 	x.hold()
-	x.call("MPI_Recv", 0, 0, tInt, 0, tellTag, commWorld, 0)
+	x.call("MPI_Recv", 0, 0, tInt, 0, tellTag, abi.CommWorld, 0)
 }
 
-func (x *ice) tell() { x.call("MPI_Send", 0, 0, tInt, 1, tellTag, commWorld) }
+func (x *ice) tell() { x.call("MPI_Send", 0, 0, tInt, 1, tellTag, abi.CommWorld) }
 
 const tellTag = 99
 
@@ -156,14 +158,14 @@ func sender(name string, n int) frozenRow {
 		func(x *ice) {
 			x.numbers(sbuf, 0, n)
 			x.block()
-			x.call(name, sbuf, n, tInt, 1, 5, commWorld)
+			x.call(name, sbuf, n, tInt, 1, 5, abi.CommWorld)
 			clear(x.mem[sbuf : sbuf+4*n]) // the buffer is free again
-			x.call("MPI_Send", sbuf, 0, tInt, 1, 5, commWorld)
+			x.call("MPI_Send", sbuf, 0, tInt, 1, 5, abi.CommWorld)
 		},
 		func(x *ice) {
 			x.release()
-			x.call("MPI_Recv", rbuf, n, tInt, 0, 5, commWorld, 0)
-			x.call("MPI_Recv", rbuf, 0, tInt, 0, 5, commWorld, 0)
+			x.call("MPI_Recv", rbuf, n, tInt, 0, 5, abi.CommWorld, 0)
+			x.call("MPI_Recv", rbuf, 0, tInt, 0, 5, abi.CommWorld, 0)
 			x.expect(rbuf, 0, n)
 		},
 	}}
@@ -179,7 +181,7 @@ func receiver(name, call string, n int, wait func(x *ice)) frozenRow {
 		func(x *ice) {
 			x.numbers(sbuf, 1, n)
 			x.release()
-			x.call("MPI_Send", sbuf, n, tInt, 0, 5, commWorld)
+			x.call("MPI_Send", sbuf, n, tInt, 0, 5, abi.CommWorld)
 		},
 	}}
 }
@@ -188,7 +190,7 @@ func frozenPoints() []frozenRow {
 	recv := func(n int) func(x *ice) {
 		return func(x *ice) {
 			x.block()
-			x.call("MPI_Recv", rbuf, n, tInt, anySource, 5, commWorld, 16)
+			x.call("MPI_Recv", rbuf, n, tInt, abi.AnySource, 5, abi.CommWorld, 16)
 			require.Equal(x.t, []int{1, 5}, x.ints(16, 2))
 		}
 	}
@@ -197,32 +199,32 @@ func frozenPoints() []frozenRow {
 		receiver("MPI_Recv", "", short, recv(short)), receiver("MPI_Recv", "", long, recv(long)),
 		receiver("MPI_Probe", "", long, func(x *ice) {
 			x.block()
-			x.call("MPI_Probe", 1, anyTag, commWorld, 16)
+			x.call("MPI_Probe", 1, abi.AnyTag, abi.CommWorld, 16)
 			require.Equal(x.t, []int{1, 5}, x.ints(16, 2))
-			x.call("MPI_Recv", rbuf, long, tInt, 1, 5, commWorld, 0)
+			x.call("MPI_Recv", rbuf, long, tInt, 1, 5, abi.CommWorld, 0)
 		}),
 		receiver("MPI_Mprobe", "", long, func(x *ice) {
 			x.block()
-			x.call("MPI_Mprobe", anySource, 5, commWorld, 64, 16)
+			x.call("MPI_Mprobe", abi.AnySource, 5, abi.CommWorld, 64, 16)
 			require.Equal(x.t, []int{1, 5}, x.ints(16, 2))
 			x.call("MPI_Mrecv", rbuf, long, tInt, 64, 0)
 		}),
 		{name: "MPI_Mrecv", held: "MPI_Ssend", only: [2]func(x *ice){
 			func(x *ice) {
-				x.call("MPI_Mprobe", 1, 5, commWorld, 64, 0)
+				x.call("MPI_Mprobe", 1, 5, abi.CommWorld, 64, 0)
 				x.block()
 				x.call("MPI_Mrecv", rbuf, long, tInt, 64, 16)
-				require.Equal(x.t, []int{1, 5, messageNull}, []int{x.int(16), x.int(20), x.int(64)})
+				require.Equal(x.t, []int{1, 5, abi.MessageNull}, []int{x.int(16), x.int(20), x.int(64)})
 				x.expect(rbuf, 1, long)
 			},
 			func(x *ice) {
 				x.numbers(sbuf, 1, long)
 				x.hold()
-				x.call("MPI_Ssend", sbuf, long, tInt, 0, 5, commWorld)
+				x.call("MPI_Ssend", sbuf, long, tInt, 0, 5, abi.CommWorld)
 			},
 		}},
-		sendReceiver("MPI_Sendrecv", sbuf, long, tInt, 2, 5, rbuf, long, tInt, 1, 5, commWorld, 0),
-		sendReceiver("MPI_Sendrecv_replace", rbuf, long, tInt, 2, 5, 1, 5, commWorld, 0),
+		sendReceiver("MPI_Sendrecv", sbuf, long, tInt, 2, 5, rbuf, long, tInt, 1, 5, abi.CommWorld, 0),
+		sendReceiver("MPI_Sendrecv_replace", rbuf, long, tInt, 2, 5, 1, 5, abi.CommWorld, 0),
 	}
 }
 
@@ -238,25 +240,25 @@ func sendReceiver(name string, a ...int) frozenRow {
 			x.expect(rbuf, 1, long)
 		case 1:
 			x.release()
-			x.call("MPI_Send", sbuf, long, tInt, 0, 5, commWorld)
+			x.call("MPI_Send", sbuf, long, tInt, 0, 5, abi.CommWorld)
 		default:
-			x.call("MPI_Recv", rbuf, long, tInt, 0, 5, commWorld, 0)
+			x.call("MPI_Recv", rbuf, long, tInt, 0, 5, abi.CommWorld, 0)
 			x.expect(rbuf, 0, long)
 		}
 	}}
 }
 
 func frozenWaits() []frozenRow {
-	irecv := func(x *ice) { x.call("MPI_Irecv", rbuf, long, tInt, 1, 5, commWorld, 64) }
+	irecv := func(x *ice) { x.call("MPI_Irecv", rbuf, long, tInt, 1, 5, abi.CommWorld, 64) }
 	// list has three requests: the first is null, the second waits for rank 1, the third for nobody.
 	list := func(x *ice) {
-		x.setInts(60, requestNull)
+		x.setInts(60, abi.RequestNull)
 		irecv(x)
-		x.call("MPI_Irecv", 0, 0, tInt, 1, 77, commWorld, 68)
+		x.call("MPI_Irecv", 0, 0, tInt, 1, 77, abi.CommWorld, 68)
 		x.block()
 	}
 	cancel := func(x *ice) {
-		require.Equal(x.t, requestNull, x.int(64))
+		require.Equal(x.t, abi.RequestNull, x.int(64))
 		x.call("MPI_Cancel", 68)
 		x.call("MPI_Wait", 68, 0)
 	}
@@ -268,7 +270,7 @@ func frozenWaits() []frozenRow {
 			require.Equal(x.t, []int{1, 5}, x.ints(16, 2))
 		}),
 		receiver("MPI_Wait/persistent", "MPI_Wait", long, func(x *ice) {
-			x.call("MPI_Recv_init", rbuf, long, tInt, 1, 5, commWorld, 64)
+			x.call("MPI_Recv_init", rbuf, long, tInt, 1, 5, abi.CommWorld, 64)
 			x.call("MPI_Start", 64)
 			x.block()
 			x.call("MPI_Wait", 64, 0)
@@ -287,24 +289,24 @@ func frozenWaits() []frozenRow {
 			cancel(x)
 		}),
 		receiver("MPI_Waitall", "", long, func(x *ice) {
-			x.setInts(60, requestNull)
+			x.setInts(60, abi.RequestNull)
 			irecv(x)
 			x.numbers(sbuf, 0, short)
-			x.call("MPI_Isend", sbuf, short, tInt, 0, 4, commSelf, 68)
-			x.call("MPI_Irecv", sbuf+4096, short, tInt, 0, 4, commSelf, 72)
+			x.call("MPI_Isend", sbuf, short, tInt, 0, 4, abi.CommSelf, 68)
+			x.call("MPI_Irecv", sbuf+4096, short, tInt, 0, 4, abi.CommSelf, 72)
 			x.block()
 			x.call("MPI_Waitall", 4, 60, 0)
 			x.expect(sbuf+4096, 0, short)
 		}),
 		receiver("MPI_Wait/sendrecv", "MPI_Wait", long, func(x *ice) {
-			x.call("MPI_Isendrecv", sbuf, 0, tInt, procNull, 0, rbuf, long, tInt, 1, 5, commWorld, 64)
+			x.call("MPI_Isendrecv", sbuf, 0, tInt, abi.ProcNull, 0, rbuf, long, tInt, 1, 5, abi.CommWorld, 64)
 			x.block()
 			x.call("MPI_Wait", 64, 16)
 			require.Equal(x.t, []int{1, 5}, x.ints(16, 2))
 		}),
 		{name: "MPI_Wait/partitioned", call: "MPI_Wait", only: [2]func(x *ice){
 			func(x *ice) {
-				x.call("MPI_Precv_init", rbuf, 4, long/4, tInt, 1, 5, commWorld, infoNull, 64)
+				x.call("MPI_Precv_init", rbuf, 4, long/4, tInt, 1, 5, abi.CommWorld, abi.InfoNull, 64)
 				x.call("MPI_Start", 64)
 				x.block()
 				x.call("MPI_Wait", 64, 0)
@@ -313,7 +315,7 @@ func frozenWaits() []frozenRow {
 			},
 			func(x *ice) {
 				x.numbers(sbuf, 1, long)
-				x.call("MPI_Psend_init", sbuf, 4, long/4, tInt, 0, 5, commWorld, infoNull, 64)
+				x.call("MPI_Psend_init", sbuf, 4, long/4, tInt, 0, 5, abi.CommWorld, abi.InfoNull, 64)
 				x.call("MPI_Start", 64)
 				for i := range 3 {
 					x.call("MPI_Pready", i, x.int(64))
@@ -334,7 +336,7 @@ func frozenBuffers() []frozenRow {
 			func(x *ice) {
 				x.call(attach, append(comm, 1<<17, 1<<16)...)
 				x.numbers(sbuf, 0, long)
-				x.call("MPI_Bsend", sbuf, long, tInt, 1, 5, commWorld)
+				x.call("MPI_Bsend", sbuf, long, tInt, 1, 5, abi.CommWorld)
 				clear(x.mem[sbuf : sbuf+4*long])
 				x.block()
 				flush(x)
@@ -345,12 +347,12 @@ func frozenBuffers() []frozenRow {
 			},
 			func(x *ice) {
 				x.release()
-				x.call("MPI_Recv", rbuf, long, tInt, 0, 5, commWorld, 0)
+				x.call("MPI_Recv", rbuf, long, tInt, 0, 5, abi.CommWorld, 0)
 				x.expect(rbuf, 0, long)
 			},
 		}}
 	}
-	comm := []int{commWorld}
+	comm := []int{abi.CommWorld}
 	return []frozenRow{
 		row("MPI_Buffer_detach", "MPI_Buffer_attach", nil, func(x *ice) { x.call("MPI_Buffer_detach", 64, 68) }),
 		row("MPI_Buffer_flush", "MPI_Buffer_attach", nil, func(x *ice) { x.call("MPI_Buffer_flush") }),
@@ -358,8 +360,8 @@ func frozenBuffers() []frozenRow {
 			x.call("MPI_Buffer_iflush", 64)
 			x.call("MPI_Wait", 64, 0)
 		}),
-		row("MPI_Comm_detach_buffer", "MPI_Comm_attach_buffer", comm, func(x *ice) { x.call("MPI_Comm_detach_buffer", commWorld, 64, 68) }),
-		row("MPI_Comm_flush_buffer", "MPI_Comm_attach_buffer", comm, func(x *ice) { x.call("MPI_Comm_flush_buffer", commWorld) }),
+		row("MPI_Comm_detach_buffer", "MPI_Comm_attach_buffer", comm, func(x *ice) { x.call("MPI_Comm_detach_buffer", abi.CommWorld, 64, 68) }),
+		row("MPI_Comm_flush_buffer", "MPI_Comm_attach_buffer", comm, func(x *ice) { x.call("MPI_Comm_flush_buffer", abi.CommWorld) }),
 	}
 }
 
@@ -383,7 +385,7 @@ func (x *ice) drill(seed uint64, name string, form int) {
 	d := w.draw(name, 300)
 	d.large = false        // the row looks for the call by its name
 	if name == "Gatherv" { // another root would get nothing of rank 0
-		d.comm, d.me, d.root = commWorld, x.rank, 0
+		d.comm, d.me, d.root = abi.CommWorld, x.rank, 0
 	}
 	if reduces(name) {
 		w.reduce(d)
@@ -410,7 +412,7 @@ func frozenNeighbors(seed uint64) []frozenRow {
 			w := newDriller(x.t, x.guest, seed+uint64(k), nil)
 			x.setInts(drillA, 3)
 			x.setInts(drillB, 1)
-			x.call("MPI_Cart_create", commWorld, 1, drillA, drillB, 0, drillReq)
+			x.call("MPI_Cart_create", abi.CommWorld, 1, drillA, drillB, 0, drillReq)
 			comm := x.int(drillReq)
 			d := w.draw(name, 200)
 			d.comm, d.me, d.large = comm, x.rank, false

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // A call that was frozen goes on where it was, in place, and takes only one message.
@@ -26,9 +28,9 @@ func TestFreezeBlocked(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		require.NoError(t, guests[0].run(func(g *guest) {
-			g.call("MPI_Recv", 64, 1, tInt, 1, 0, commWorld, 0)
-			g.call("MPI_Recv", 68, 1, tInt, 1, 0, commWorld, 0)
-			g.call("MPI_Send", 64, 2, tInt, 1, 1, commWorld)
+			g.call("MPI_Recv", 64, 1, tInt, 1, 0, abi.CommWorld, 0)
+			g.call("MPI_Recv", 68, 1, tInt, 1, 0, abi.CommWorld, 0)
+			g.call("MPI_Send", 64, 2, tInt, 1, 1, abi.CommWorld)
 		}))
 	})
 	g, p := guests[0], guests[0].p
@@ -42,13 +44,13 @@ func TestFreezeBlocked(t *testing.T) {
 		p.Unfreeze()
 		if i == 1 { // a message that arrives while nobody waits
 			guests[1].setInts(64, 7)
-			guests[1].call("MPI_Send", 64, 1, tInt, 0, 0, commWorld)
+			guests[1].call("MPI_Send", 64, 1, tInt, 0, 0, abi.CommWorld)
 		}
 		g.thawCh <- thawed{p, g.mem}
 	}
 	guests[1].setInts(64, 8)
-	guests[1].call("MPI_Send", 64, 1, tInt, 0, 0, commWorld)
-	guests[1].call("MPI_Recv", 64, 2, tInt, 0, 1, commWorld, 0)
+	guests[1].call("MPI_Send", 64, 1, tInt, 0, 0, abi.CommWorld)
+	guests[1].call("MPI_Recv", 64, 2, tInt, 0, 1, abi.CommWorld, 0)
 	require.Equal(t, []int{7, 8}, guests[1].ints(64, 2))
 	wg.Wait()
 }
@@ -57,7 +59,7 @@ func TestFreezeBlocked(t *testing.T) {
 func TestFrozenCallIsMadeAgain(t *testing.T) {
 	_, p, _ := busyWorld(t)
 	require.NoError(t, p.w.Resume(0))
-	_, err := p.Invoke(callsByName()["MPI_Barrier"], []uint64{commWorld})
+	_, err := p.Invoke(callsByName()["MPI_Barrier"], []uint64{abi.CommWorld})
 	require.ErrorContains(t, err, "a frozen MPI_Recv was not made again first")
 }
 
@@ -65,9 +67,9 @@ func TestFrozenCallIsMadeAgain(t *testing.T) {
 func TestCancel(t *testing.T) {
 	errs := runLocal(t, smallConfig(3), func(g *guest) {
 		if g.rank == 2 {
-			g.call("MPI_Abort", commWorld, 5)
+			g.call("MPI_Abort", abi.CommWorld, 5)
 		}
-		g.call("MPI_Recv", 64, 1, tInt, anySource, 0, commWorld, 0)
+		g.call("MPI_Recv", 64, 1, tInt, abi.AnySource, 0, abi.CommWorld, 0)
 	})
 	require.ErrorIs(t, errs[0], errPeer)
 	require.ErrorIs(t, errs[1], errPeer)
@@ -85,7 +87,7 @@ func TestBounds(t *testing.T) {
 	require.NoError(t, err)
 	g.call("MPI_Init", 0, 0)
 	for range 1000 {
-		g.call("MPI_Isend", 4096, 100, tInt, 1, 0, commWorld, 64)
+		g.call("MPI_Isend", 4096, 100, tInt, 1, 0, abi.CommWorld, 64)
 	}
 	c := g.p.pair(1)
 	require.LessOrEqual(t, c.Inflight(), w.cfg.WindowBytes)
@@ -105,7 +107,7 @@ func TestBounds(t *testing.T) {
 	require.NoError(t, err)
 	g.call("MPI_Init", 0, 0)
 	for range 1000 {
-		g.call("MPI_Isend", 4096, 100, tInt, 0, 0, commWorld, 64)
+		g.call("MPI_Isend", 4096, 100, tInt, 0, 0, abi.CommWorld, 64)
 	}
 	held := 0
 	for _, m := range g.p.unexpected {

@@ -1,11 +1,13 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/abi"
+
 // opened makes a window of 100 ints that tell the rank, over all ranks; rank 0's data is at sbuf.
 func opened(f func(x *ice, win int)) func(x *ice) {
 	return func(x *ice) {
 		x.numbers(windowAt, x.rank, 100)
 		x.numbers(sbuf, 5, 4000)
-		x.call("MPI_Win_create", windowAt, 400, 4, infoNull, commWorld, 64)
+		x.call("MPI_Win_create", windowAt, 400, 4, abi.InfoNull, abi.CommWorld, 64)
 		f(x, x.int(64))
 		x.call("MPI_Win_free", 64)
 	}
@@ -13,7 +15,7 @@ func opened(f func(x *ice, win int)) func(x *ice) {
 
 // group makes a group of one rank.
 func (x *ice) group(rank int) int {
-	x.call("MPI_Comm_group", commWorld, 128)
+	x.call("MPI_Comm_group", abi.CommWorld, 128)
 	x.setInts(132, rank)
 	x.call("MPI_Group_incl", x.int(128), 1, 132, 136)
 	return x.int(136)
@@ -25,9 +27,9 @@ func frozenWindows() []frozenRow {
 	locked := func(name string, take, back func(x *ice, win int)) frozenRow { // rank 1 has rank 2's lock
 		return frozenRow{name: name, all: opened(func(x *ice, win int) {
 			if x.rank == 1 {
-				x.call("MPI_Win_lock", lockExclusive, 2, 0, win)
+				x.call("MPI_Win_lock", abi.LockExclusive, 2, 0, win)
 			}
-			x.call("MPI_Barrier", commWorld)
+			x.call("MPI_Barrier", abi.CommWorld)
 			switch x.rank {
 			case 0:
 				x.block()
@@ -39,7 +41,7 @@ func frozenWindows() []frozenRow {
 				x.put(2, 20, win)
 				x.call("MPI_Win_unlock", 2, win)
 			}
-			x.call("MPI_Barrier", commWorld)
+			x.call("MPI_Barrier", abi.CommWorld)
 			if x.rank == 2 {
 				x.expect(windowAt, 5, 20)
 			}
@@ -53,13 +55,13 @@ func frozenWindows() []frozenRow {
 		}},
 		{name: "MPI_Win_allocate", all: func(x *ice) {
 			x.meet()
-			x.call("MPI_Win_allocate", 4000, 1, infoNull, commWorld, 68, 64)
+			x.call("MPI_Win_allocate", 4000, 1, abi.InfoNull, abi.CommWorld, 68, 64)
 			x.numbers(x.int(68), 0, 1000)
 			x.call("MPI_Win_free", 64)
 		}},
 		{name: "MPI_Win_create_dynamic", all: func(x *ice) {
 			x.meet()
-			x.call("MPI_Win_create_dynamic", infoNull, commWorld, 64)
+			x.call("MPI_Win_create_dynamic", abi.InfoNull, abi.CommWorld, 64)
 			x.call("MPI_Win_free", 64)
 		}},
 		{name: "MPI_Win_free", all: free},
@@ -99,7 +101,7 @@ func frozenWindows() []frozenRow {
 				x.call("MPI_Win_complete", win)
 			}
 		})},
-		locked("MPI_Win_lock", func(x *ice, win int) { x.call("MPI_Win_lock", lockShared, 2, 0, win) },
+		locked("MPI_Win_lock", func(x *ice, win int) { x.call("MPI_Win_lock", abi.LockShared, 2, 0, win) },
 			func(x *ice, win int) { x.call("MPI_Win_unlock", 2, win) }),
 		locked("MPI_Win_lock_all", func(x *ice, win int) { x.call("MPI_Win_lock_all", 0, win) },
 			func(x *ice, win int) { x.call("MPI_Win_unlock_all", win) }),
@@ -111,13 +113,13 @@ func frozenWindows() []frozenRow {
 func frozenTargets() []frozenRow {
 	row := func(name, call string, all bool, left int, f func(x *ice, win int)) frozenRow {
 		return frozenRow{name: name, call: call, held: "MPI_Recv", all: opened(func(x *ice, win int) {
-			x.call("MPI_Barrier", commWorld)
+			x.call("MPI_Barrier", abi.CommWorld)
 			switch x.rank {
 			case 0:
 				if all {
 					x.call("MPI_Win_lock_all", 0, win)
 				} else {
-					x.call("MPI_Win_lock", lockExclusive, 1, 0, win)
+					x.call("MPI_Win_lock", abi.LockExclusive, 1, 0, win)
 				}
 				f(x, win)
 				if name != "MPI_Win_unlock" && name != "MPI_Win_unlock_all" {

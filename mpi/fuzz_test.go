@@ -6,8 +6,11 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/channel"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // sink is a Network that drops all frames.
@@ -38,28 +41,28 @@ func busyWorld(t testing.TB) (w *World, p *Proc, state []byte) {
 	g.p = p
 	p.clockStart = p.clockStart.Add(-5e9)
 	g.call("MPI_Init", 0, 0)
-	g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
-	g.call("MPI_Comm_dup", commSelf, 60)
+	g.call("MPI_Comm_set_errhandler", abi.CommWorld, abi.ErrorsReturn)
+	g.call("MPI_Comm_dup", abi.CommSelf, 60)
 	g.call("MPI_Type_vector", 3, 2, 5, tInt, 40)
 	g.call("MPI_Type_commit", 40)
-	g.call("MPI_Irecv", 16384, 2, g.int(40), 1, 6, commWorld, 44)
-	g.call("MPI_Comm_group", commWorld, 40)
+	g.call("MPI_Irecv", 16384, 2, g.int(40), 1, 6, abi.CommWorld, 44)
+	g.call("MPI_Comm_group", abi.CommWorld, 40)
 	g.call("MPI_Op_create", 5, 1, 40)
 	g.call("MPI_Info_create", 40)
-	g.call("MPI_Comm_create_keyval", copyDup, 0, 40, 7)
-	g.call("MPI_Comm_set_attr", commWorld, g.int(40), 9)
-	g.call("MPI_Cart_create", commSelf, 0, 0, 0, 0, 40)
-	g.call("MPI_Win_create", 20480, 64, 4, infoNull, commSelf, 40)
+	g.call("MPI_Comm_create_keyval", abi.CopyDup, 0, 40, 7)
+	g.call("MPI_Comm_set_attr", abi.CommWorld, g.int(40), 9)
+	g.call("MPI_Cart_create", abi.CommSelf, 0, 0, 0, 0, 40)
+	g.call("MPI_Win_create", 20480, 64, 4, abi.InfoNull, abi.CommSelf, 40)
 	g.call("MPI_Win_fence", 0, g.int(40))
-	g.call("MPI_Iallreduce", 24576, 28672, 10, tInt, opSum, commWorld, 48)
-	g.call("MPI_Recv_init", 4096, 10, tInt, 2, 3, commWorld, 52)
-	g.call("MPI_Irecv", 4096, 100, tInt, 1, 5, commWorld, 64)
-	g.call("MPI_Irecv", 8192, 1000, tInt, anySource, anyTag, commSelf, 68)
-	g.call("MPI_Isend", 4096, 100, tInt, 2, 5, commWorld, 72)
-	g.call("MPI_Isend", 8192, 1000, tInt, 3, 5, commWorld, 76)
-	g.call("MPI_Isend", 8192, 10, tInt, 0, 5, commWorld, 80)
+	g.call("MPI_Iallreduce", 24576, 28672, 10, tInt, abi.OpSum, abi.CommWorld, 48)
+	g.call("MPI_Recv_init", 4096, 10, tInt, 2, 3, abi.CommWorld, 52)
+	g.call("MPI_Irecv", 4096, 100, tInt, 1, 5, abi.CommWorld, 64)
+	g.call("MPI_Irecv", 8192, 1000, tInt, abi.AnySource, abi.AnyTag, abi.CommSelf, 68)
+	g.call("MPI_Isend", 4096, 100, tInt, 2, 5, abi.CommWorld, 72)
+	g.call("MPI_Isend", 8192, 1000, tInt, 3, 5, abi.CommWorld, 76)
+	g.call("MPI_Isend", 8192, 10, tInt, 0, 5, abi.CommWorld, 80)
 	for i := range 200 {
-		g.call("MPI_Isend", 4096, 100, tInt, 3, 5, commWorld, 1024+4*i)
+		g.call("MPI_Isend", 4096, 100, tInt, 3, 5, abi.CommWorld, 1024+4*i)
 	}
 	g.call("MPI_Wait", 72, 0)
 	for i, f := range []channel.Frame{
@@ -73,8 +76,8 @@ func busyWorld(t testing.TB) (w *World, p *Proc, state []byte) {
 	p.Freeze()
 	p.mu.Lock()
 	p.freeze = false
-	p.running = running{call: g.calls["MPI_Recv"], args: []uint64{4096, 1, tInt, 2, 1, commWorld, 0}}
-	r, err := p.startRecv(p.world, 0, 2, 1, span{off: 4096, len: 4}, true)
+	p.running = running{call: g.calls["MPI_Recv"], args: []uint64{4096, 1, tInt, 2, 1, abi.CommWorld, 0}}
+	r, err := p.startRecv(p.world, 0, 2, 1, layout.Span{Off: 4096, Len: 4}, true)
 	require.NoError(t, err)
 	p.suspend([]uint32{r.index})
 	p.running = running{}
@@ -174,7 +177,7 @@ func FuzzInvoke(f *testing.F) {
 	}
 	values := []uint64{
 		0, 1, 2, 3, 4, 64, 1000, 4096, 65535, 65536, 1 << 30, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1<<32 - 2, 1<<32 - 3, 1 << 63, 1<<63 - 1,
-		tInt, tByte, tDouble, commWorld, commSelf, opSum, opBand, requestNull, baseRequest, baseRequest + 1, baseComm, baseType, baseGroup, baseOp, baseInfo, baseWin, baseErrhandler, baseKeyval, errorsReturn, 0xffffffff00000010,
+		tInt, tByte, tDouble, abi.CommWorld, abi.CommSelf, abi.OpSum, abi.OpBand, abi.RequestNull, baseRequest, baseRequest + 1, baseComm, baseType, baseGroup, baseOp, baseInfo, baseWin, baseErrhandler, baseKeyval, abi.ErrorsReturn, 0xffffffff00000010,
 	}
 	f.Fuzz(func(t *testing.T, s uint64) {
 		w := NewWorld(smallConfig(1), sink{})
@@ -186,7 +189,7 @@ func FuzzInvoke(f *testing.F) {
 			p.Bind(hostile{rnd})
 		}
 		for _, c := range []*comm{p.world, p.self} {
-			c.errhandler = predefinedHandlers[errorsReturn]
+			c.errhandler = predefinedHandlers[abi.ErrorsReturn]
 		}
 		for range 300 {
 			c := calls[rnd.IntN(len(calls))]

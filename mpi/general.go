@@ -1,5 +1,7 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/abi"
+
 // general is a generalized request (MPI 5.0 section 12.2): the program does the work and says when it is done.
 type general struct {
 	query, free, cancel uint32 // functions
@@ -34,7 +36,7 @@ func callGrequestComplete(p *Proc, a grequestCompleteArgs) error {
 		}
 	}
 	if err == nil && (r == nil || r.kind != reqGeneral || r.done) {
-		err = fail(errRequest, "it is no generalized request that is active")
+		err = abi.Fail(abi.ErrRequest, "it is no generalized request that is active")
 	}
 	if err != nil {
 		return err
@@ -51,7 +53,7 @@ func callGrequestComplete(p *Proc, a grequestCompleteArgs) error {
 // queryGeneral asks the program for the status.
 func (p *Proc) queryGeneral(r *request, ptr uint32) error {
 	g := r.general
-	words := make([]uint32, statusBytes/4)
+	words := make([]uint32, abi.StatusBytes/4)
 	words[0], words[1] = uint32(0xffffffff), uint32(0xfffffffe) // MPI_ANY_SOURCE, MPI_ANY_TAG
 	var result error
 	err := p.withWords(words, func(addr uint32) error {
@@ -68,7 +70,7 @@ func (p *Proc) queryGeneral(r *request, ptr uint32) error {
 	if err != nil {
 		return err
 	}
-	if ptr != statusIgnore {
+	if ptr != abi.StatusIgnore {
 		b, err := p.statusAt(ptr)
 		if err != nil {
 			return err
@@ -97,7 +99,7 @@ func (p *Proc) endGeneral(r *request) error {
 }
 
 func errEndedInside() error {
-	return fail(errRequest, "the generalized request was ended by one of its own functions")
+	return abi.Fail(abi.ErrRequest, "the generalized request was ended by one of its own functions")
 }
 
 func (p *Proc) cancelGeneral(r *request) error {
@@ -152,8 +154,8 @@ type precvInitArgs struct {
 func callPrecvInit(p *Proc, a precvInitArgs) error {
 	return p.initParts(a.partsArgs, false, a.comm, a.request, func(c *comm) (envelope, error) {
 		e, err := p.source(c, a.source, a.tag)
-		if err == nil && (e.peer == anySource || e.tag == anyTag) && !e.null {
-			err = fail(errArg, "a partitioned receive has no wildcards")
+		if err == nil && (e.peer == abi.AnySource || e.tag == abi.AnyTag) && !e.null {
+			err = abi.Fail(abi.ErrArg, "a partitioned receive has no wildcards")
 		}
 		return e, err
 	})
@@ -166,10 +168,10 @@ func (p *Proc) initParts(a partsArgs, send bool, comm handle, out address, peer 
 		return err
 	}
 	if a.partitions < 1 || a.partitions > maxParts {
-		return c.on(fail(errArg, "partitions is %d", a.partitions))
+		return c.on(abi.Fail(abi.ErrArg, "partitions is %d", a.partitions))
 	}
 	if a.count < 0 || a.count > 1<<32 {
-		return c.on(fail(errCount, "count is %d", a.count))
+		return c.on(abi.Fail(abi.ErrCount, "count is %d", a.count))
 	}
 	buf, err := p.buffer(a.buf, int64(a.partitions)*a.count, a.datatype)
 	if err != nil {
@@ -186,7 +188,7 @@ func (p *Proc) initParts(a partsArgs, send bool, comm handle, out address, peer 
 		}
 		r.comm, r.context, r.peer, r.tag, r.buf = c, c.context(contextWindow), e.peer, e.tag, buf
 		if e.null {
-			r.peer = procNull
+			r.peer = abi.ProcNull
 		}
 		r.persistent, r.done, r.parts = true, true, &partitions{send: send, ready: make([]bool, a.partitions)}
 		return r, nil
@@ -197,7 +199,7 @@ func (p *Proc) initParts(a partsArgs, send bool, comm handle, out address, peer 
 func (p *Proc) startParts(r *request) error {
 	clear(r.parts.ready)
 	r.parts.left = len(r.parts.ready)
-	if r.peer == procNull && !r.parts.send {
+	if r.peer == abi.ProcNull && !r.parts.send {
 		r.result = nullStatus()
 		return nil
 	}
@@ -219,7 +221,7 @@ func (p *Proc) startParts(r *request) error {
 func (p *Proc) ready(handle uint32, list []int) error {
 	r, err := p.requestOf(handle)
 	if err == nil && (r == nil || r.kind != reqPart || !r.parts.send || !r.active) {
-		err = fail(errRequest, "it is no partitioned send that is active")
+		err = abi.Fail(abi.ErrRequest, "it is no partitioned send that is active")
 	}
 	if err != nil {
 		return err
@@ -230,7 +232,7 @@ func (p *Proc) ready(handle uint32, list []int) error {
 	if r.parts.left > 0 || len(list) == 0 {
 		return nil
 	}
-	if r.peer == procNull {
+	if r.peer == abi.ProcNull {
 		p.complete(r)
 		return nil
 	}
@@ -251,13 +253,13 @@ func (p *Proc) mark(r *request, list []int) error {
 	var err error
 	for _, i := range list {
 		if i < 0 || i >= len(x.ready) || x.ready[i] {
-			err = fail(errArg, "partition %d of %d does not exist, or is ready already", i, len(x.ready))
+			err = abi.Fail(abi.ErrArg, "partition %d of %d does not exist, or is ready already", i, len(x.ready))
 			break
 		}
 		x.ready[i] = true
 		marked++
 	}
-	if err == nil && marked == x.left && r.peer != procNull {
+	if err == nil && marked == x.left && r.peer != abi.ProcNull {
 		err = p.roomForRequests(1, true)
 	}
 	if err != nil {
@@ -285,7 +287,7 @@ type preadyRangeArgs struct {
 func callPreadyRange(p *Proc, a preadyRangeArgs) error {
 	low, high := a.partitionLow, a.partitionHigh
 	if low < 0 || high >= maxParts {
-		return fail(errArg, "partitions %d to %d", low, high)
+		return abi.Fail(abi.ErrArg, "partitions %d to %d", low, high)
 	}
 	var list []int
 	for i := low; i <= high; i++ {
@@ -320,7 +322,7 @@ func callParrived(p *Proc, a parrivedArgs) error {
 		return err
 	}
 	if r != nil && (r.kind != reqPart || r.parts.send || a.partition < 0 || a.partition >= len(r.parts.ready)) {
-		return r.comm.on(fail(errRequest, "it is no partitioned receive with partition %d", a.partition))
+		return r.comm.on(abi.Fail(abi.ErrRequest, "it is no partitioned receive with partition %d", a.partition))
 	}
 	if r.live() && !r.done {
 		p.yield()

@@ -1,5 +1,7 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/abi"
+
 type getStatusArgs struct {
 	request      handle
 	flag, status address
@@ -61,7 +63,7 @@ func callGetStatusAny(p *Proc, a testanyArgs) error {
 	if err := p.putInt(a.flag, truth(i >= 0 || active == 0)); err != nil {
 		return err
 	}
-	if err := p.putInt(a.index, pick(i >= 0, i, undefined)); err != nil || (i < 0 && active > 0) {
+	if err := p.putInt(a.index, pick(i >= 0, i, abi.Undefined)); err != nil || (i < 0 && active > 0) {
 		return err
 	}
 	if i < 0 {
@@ -76,7 +78,7 @@ func callGetStatusSome(p *Proc, a someArgs) error {
 		return err
 	}
 	if active == 0 {
-		return p.putInt(a.outcount, undefined)
+		return p.putInt(a.outcount, abi.Undefined)
 	}
 	n := 0
 	for i, r := range reqs {

@@ -1,6 +1,10 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 // group is an ordered set of ranks of the world (MPI 5.0 section 7.3). It is immutable.
 type group struct {
@@ -11,7 +15,7 @@ type group struct {
 // find returns the position of a rank of the world, or undefined.
 func (g *group) find(r Rank) int {
 	if r < 0 {
-		return undefined
+		return abi.Undefined
 	}
 	if int(r) < len(g.ranks) && g.ranks[r] == r {
 		return int(r) // as in MPI_COMM_WORLD, whose group all ranks of a World share
@@ -20,7 +24,7 @@ func (g *group) find(r Rank) int {
 		if i := slices.Index(g.ranks, r); i >= 0 {
 			return i
 		}
-		return undefined
+		return abi.Undefined
 	}
 	if g.index == nil {
 		g.index = make(map[Rank]int, len(g.ranks))
@@ -31,10 +35,10 @@ func (g *group) find(r Rank) int {
 	if i, ok := g.index[r]; ok {
 		return i
 	}
-	return undefined
+	return abi.Undefined
 }
 
-func (g *group) has(r Rank) bool { return g.find(r) != undefined }
+func (g *group) has(r Rank) bool { return g.find(r) != abi.Undefined }
 
 // groupCalls are the functions about groups.
 func groupCalls() []entry {
@@ -83,13 +87,13 @@ func without(ranks []Rank, g *group) []Rank {
 }
 
 func (p *Proc) group(handle uint32) (*group, error) {
-	if handle == groupEmpty {
+	if handle == abi.GroupEmpty {
 		return &group{}, nil
 	}
 	if g := p.groups.get(handle); g != nil {
 		return g, nil
 	}
-	return nil, fail(errGroup, "group %#x is not known", handle)
+	return nil, abi.Fail(abi.ErrGroup, "group %#x is not known", handle)
 }
 
 // giveGroup stores the handle of a new group.
@@ -98,7 +102,7 @@ func (p *Proc) giveGroup(ranks []Rank, out uint32) error {
 		return err
 	}
 	if len(ranks) == 0 {
-		return p.putWord(out, groupEmpty)
+		return p.putWord(out, abi.GroupEmpty)
 	}
 	h, err := addTo(p, &p.groups, &group{ranks: ranks})
 	if err != nil {
@@ -156,9 +160,9 @@ func callTranslateRanks(p *Proc, a translateRanksArgs) error {
 	}
 	for i, r := range list {
 		switch {
-		case r == procNull:
+		case r == abi.ProcNull:
 		case r < 0 || r >= len(g.ranks):
-			return fail(errRank, "rank %d is not in 0..%d", r, len(g.ranks)-1)
+			return abi.Fail(abi.ErrRank, "rank %d is not in 0..%d", r, len(g.ranks)-1)
 		default:
 			list[i] = h.find(g.ranks[r])
 		}
@@ -170,11 +174,11 @@ func callTranslateRanks(p *Proc, a translateRanksArgs) error {
 func compareGroups(a, b *group) int {
 	switch {
 	case slices.Equal(a.ranks, b.ranks):
-		return ident
+		return abi.Ident
 	case len(a.ranks) == len(b.ranks) && len(without(a.ranks, b)) == 0:
-		return similar
+		return abi.Similar
 	}
-	return unequal
+	return abi.Unequal
 }
 
 type groupCompareArgs struct {
@@ -205,7 +209,7 @@ func callGroupFree(p *Proc, a groupFreeArgs) error {
 		return err
 	}
 	dropFrom(p, &p.groups, h)
-	return p.putWord(a.group, groupNull)
+	return p.putWord(a.group, abi.GroupNull)
 }
 
 type groupOfListArgs struct {
@@ -223,8 +227,8 @@ func groupOfList(include, ranges bool) body {
 			return err
 		}
 		n := a.n
-		if n < 0 || n > maxRanks {
-			return fail(errArg, "n is %d", n)
+		if n < 0 || n > abi.MaxRanks {
+			return abi.Fail(abi.ErrArg, "n is %d", n)
 		}
 		list, err := p.ints(a.list, pick(ranges, 3*n, n))
 		if err == nil && ranges {
@@ -250,10 +254,10 @@ func (g *group) choose(list []int) ([]Rank, error) {
 	out := make([]Rank, 0, len(list))
 	for _, r := range list {
 		if r < 0 || r >= len(g.ranks) {
-			return nil, fail(errRank, "rank %d is not in 0..%d", r, len(g.ranks)-1)
+			return nil, abi.Fail(abi.ErrRank, "rank %d is not in 0..%d", r, len(g.ranks)-1)
 		}
 		if seen[r] {
-			return nil, fail(errRank, "rank %d is there twice", r)
+			return nil, abi.Fail(abi.ErrRank, "rank %d is there twice", r)
 		}
 		seen[r] = true
 		out = append(out, g.ranks[r])
@@ -267,11 +271,11 @@ func expand(list []int, size int) ([]int, error) {
 	for i := 0; i+2 < len(list); i += 3 {
 		first, last, stride := list[i], list[i+1], list[i+2]
 		if stride == 0 {
-			return nil, fail(errArg, "a range has stride 0")
+			return nil, abi.Fail(abi.ErrArg, "a range has stride 0")
 		}
 		for r := first; (stride > 0 && r <= last) || (stride < 0 && r >= last); r += stride {
 			if r < 0 || r >= size {
-				return nil, fail(errRank, "rank %d is not in 0..%d", r, size-1)
+				return nil, abi.Fail(abi.ErrRank, "rank %d is not in 0..%d", r, size-1)
 			}
 			out = append(out, r)
 		}

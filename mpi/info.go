@@ -3,6 +3,8 @@ package mpi
 import (
 	"slices"
 	"strings"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // info is a set of hints: keys with values, in the order they were added (MPI 5.0 chapter 10).
@@ -75,18 +77,18 @@ func (p *Proc) environment() *info {
 }
 
 func (p *Proc) info(handle uint32) (*info, error) {
-	if handle == infoEnv {
+	if handle == abi.InfoEnv {
 		return p.environment(), nil
 	}
 	if x := p.infos.get(handle); x != nil {
 		return x, nil
 	}
-	return nil, fail(errInfo, "info %#x is not known", handle)
+	return nil, abi.Fail(abi.ErrInfo, "info %#x is not known", handle)
 }
 
 // hints returns the info of a parameter where MPI_INFO_NULL is none.
 func (p *Proc) hints(handle uint32) (*info, error) {
-	if handle == infoNull {
+	if handle == abi.InfoNull {
 		return &info{}, nil
 	}
 	return p.info(handle)
@@ -105,8 +107,8 @@ func (p *Proc) giveInfo(x *info, out uint32) error {
 
 func (p *Proc) infoKey(ptr uint32) (string, error) {
 	key, err := p.cString(ptr, 1<<16)
-	if key = strings.TrimSpace(key); err == nil && (key == "" || len(key) >= maxInfoKey) {
-		err = fail(errInfoKey, "a key has 1 to %d bytes", maxInfoKey-1)
+	if key = strings.TrimSpace(key); err == nil && (key == "" || len(key) >= abi.MaxInfoKey) {
+		err = abi.Fail(abi.ErrInfoKey, "a key has 1 to %d bytes", abi.MaxInfoKey-1)
 	}
 	return key, err
 }
@@ -142,10 +144,10 @@ func callInfoFree(p *Proc, a infoFreeArgs) error {
 		return err
 	}
 	if p.infos.get(h) == nil {
-		return fail(errInfo, "info %#x is not known", h)
+		return abi.Fail(abi.ErrInfo, "info %#x is not known", h)
 	}
 	dropFrom(p, &p.infos, h)
-	return p.putWord(a.info, infoNull)
+	return p.putWord(a.info, abi.InfoNull)
 }
 
 type infoSetArgs struct {
@@ -156,7 +158,7 @@ type infoSetArgs struct {
 func callInfoSet(p *Proc, a infoSetArgs) error {
 	x := p.infos.get(a.info)
 	if x == nil {
-		return fail(errInfo, "info %#x is not known, or cannot be changed", a.info)
+		return abi.Fail(abi.ErrInfo, "info %#x is not known, or cannot be changed", a.info)
 	}
 	key, err := p.infoKey(a.key)
 	if err != nil {
@@ -166,11 +168,11 @@ func callInfoSet(p *Proc, a infoSetArgs) error {
 	if err != nil {
 		return err
 	}
-	if value = strings.TrimSpace(value); len(value) >= maxInfoVal {
-		return fail(errInfoValue, "a value has at most %d bytes", maxInfoVal-1)
+	if value = strings.TrimSpace(value); len(value) >= abi.MaxInfoVal {
+		return abi.Fail(abi.ErrInfoValue, "a value has at most %d bytes", abi.MaxInfoVal-1)
 	}
 	if x.find(key) < 0 && len(x.pairs) >= p.w.cfg.MaxObjects {
-		return fail(errInfo, "more than %d keys", p.w.cfg.MaxObjects)
+		return abi.Fail(abi.ErrInfo, "more than %d keys", p.w.cfg.MaxObjects)
 	}
 	return p.recost(x, int64(len(key)+len(value))+infoCost, func() { x.set(key, value) })
 }
@@ -178,7 +180,7 @@ func callInfoSet(p *Proc, a infoSetArgs) error {
 func callInfoDelete(p *Proc, a infoKeyArgs) error {
 	x := p.infos.get(a.info)
 	if x == nil {
-		return fail(errInfo, "info %#x is not known, or cannot be changed", a.info)
+		return abi.Fail(abi.ErrInfo, "info %#x is not known, or cannot be changed", a.info)
 	}
 	key, err := p.infoKey(a.key)
 	if err != nil {
@@ -186,7 +188,7 @@ func callInfoDelete(p *Proc, a infoKeyArgs) error {
 	}
 	i := x.find(key)
 	if i < 0 {
-		return fail(errInfoNoKey, "key %q is not there", key)
+		return abi.Fail(abi.ErrInfoNoKey, "key %q is not there", key)
 	}
 	return p.recost(x, 0, func() { x.pairs = slices.Delete(x.pairs, i, i+1) })
 }
@@ -233,7 +235,7 @@ func callInfoGet(p *Proc, a infoGetArgs) error {
 		return err
 	}
 	if a.valuelen < 0 {
-		return fail(errArg, "valuelen is %d", a.valuelen)
+		return abi.Fail(abi.ErrArg, "valuelen is %d", a.valuelen)
 	}
 	if i >= 0 {
 		if err := p.putText(a.value, x.pairs[i][1], a.valuelen); err != nil {
@@ -314,9 +316,9 @@ func callInfoNthkey(p *Proc, a infoNthkeyArgs) error {
 		return err
 	}
 	if a.n < 0 || a.n >= len(x.pairs) {
-		return fail(errArg, "key %d of %d", a.n, len(x.pairs))
+		return abi.Fail(abi.ErrArg, "key %d of %d", a.n, len(x.pairs))
 	}
-	return p.putText(a.key, x.pairs[a.n][0], maxInfoKey-1)
+	return p.putText(a.key, x.pairs[a.n][0], abi.MaxInfoKey-1)
 }
 
 type commSetInfoArgs struct{ comm, info handle }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // interDrill is a drill on an intercommunicator: me and size are of the local group, whose first rank is low in the world.
@@ -47,8 +49,8 @@ func TestInterForms(t *testing.T) {
 func interForms(t *testing.T, g *guest, seed uint64, a, b int, entered *atomic.Int64) {
 	x := newDriller(t, g, seed, entered)
 	left := g.rank < a
-	g.call("MPI_Comm_split", commWorld, truth(left), 0, drillReq)
-	g.call("MPI_Intercomm_create", g.int(drillReq), 0, commWorld, pick(left, a, 0), 1, drillReq)
+	g.call("MPI_Comm_split", abi.CommWorld, truth(left), 0, drillReq)
+	g.call("MPI_Intercomm_create", g.int(drillReq), 0, abi.CommWorld, pick(left, a, 0), 1, drillReq)
 	comm := g.int(drillReq)
 	for _, name := range drillNames {
 		f := interDrills[name]
@@ -81,9 +83,9 @@ func (d *interDrill) rootArg() int {
 	case !d.rooted:
 		return d.root
 	case d.me == d.root:
-		return rootHere
+		return abi.RootHere
 	}
-	return procNull
+	return abi.ProcNull
 }
 
 // isRoot reports whether this rank is the root; its world rank is rootRank.

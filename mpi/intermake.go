@@ -1,5 +1,10 @@
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/coll"
+)
+
 type intercommCreateArgs struct {
 	localComm         handle
 	localLeader       int
@@ -17,7 +22,7 @@ func callIntercommCreate(p *Proc, a intercommCreateArgs) error {
 	}
 	leader, tag := a.localLeader, a.tag
 	if leader < 0 || leader >= c.size() {
-		return c.on(fail(errRank, "local_leader %d is not in 0..%d", leader, c.size()-1))
+		return c.on(abi.Fail(abi.ErrRank, "local_leader %d is not in 0..%d", leader, c.size()-1))
 	}
 	if _, err := p.handles(a.newintercomm, 1); err != nil {
 		return c.on(err)
@@ -30,13 +35,13 @@ func callIntercommCreate(p *Proc, a intercommCreateArgs) error {
 		}
 		r := a.remoteLeader
 		if r < 0 || r >= len(peer.peers().ranks) {
-			return c.on(fail(errRank, "remote_leader %d is not in 0..%d", r, len(peer.peers().ranks)-1))
+			return c.on(abi.Fail(abi.ErrRank, "remote_leader %d is not in 0..%d", r, len(peer.peers().ranks)-1))
 		}
 		if remote = peer.peers().ranks[r]; c.group.has(remote) {
-			return c.on(fail(errRank, "remote_leader %d is in the local group", r))
+			return c.on(abi.Fail(abi.ErrRank, "remote_leader %d is in the local group", r))
 		}
-		if tag < 0 || tag > tagUB {
-			return c.on(fail(errTag, "tag %d is not in 0..%d", tag, tagUB))
+		if tag < 0 || tag > abi.TagUB {
+			return c.on(abi.Fail(abi.ErrTag, "tag %d is not in 0..%d", tag, abi.TagUB))
 		}
 	}
 	return c.on(p.join(c, leader, peer, remote, tag, a.newintercomm))
@@ -50,18 +55,18 @@ func (p *Proc) join(c *comm, leader int, peer *comm, remote Rank, tag int, out u
 		}
 		s := newSketch(c)
 		half := uint32(16 + 4*p.w.cfg.Size) // id, number of ranks, ranks
-		both := s.alloc(2 * half)
+		both := s.Alloc(2 * half)
 		if c.me == leader {
-			s.seed = order.AppendUint64(nil, p.newID())
-			s.seed = order.AppendUint64(s.seed, uint64(c.size()))
+			s.Seed = order.AppendUint64(nil, p.newID())
+			s.Seed = order.AppendUint64(s.Seed, uint64(c.size()))
 			for _, r := range c.group.ranks {
-				s.seed = order.AppendUint32(s.seed, uint32(r))
+				s.Seed = order.AppendUint32(s.Seed, uint32(r))
 			}
 			context := peer.context(contextPrivate)
-			s.round(transfer{recv: true, peer: remote, context: context, tag: int32(tag), buf: both.part(half, half)},
-				transfer{peer: remote, context: context, tag: int32(tag), buf: both.part(0, uint32(len(s.seed)))})
+			s.Round(coll.Transfer{Recv: true, Peer: remote, Context: context, Tag: int32(tag), Buf: both.Part(half, half)},
+				coll.Transfer{Peer: remote, Context: context, Tag: int32(tag), Buf: both.Part(0, uint32(len(s.Seed)))})
 		}
-		s.bcast(c.me, c.size(), leader, both)
+		s.Bcast(c.me, c.size(), leader, both)
 		r, err := p.scheduled(s, true)
 		if err != nil {
 			return nil, err
@@ -113,17 +118,17 @@ func callIntercommFromGroups(p *Proc, a intercommFromGroupsArgs) error {
 	}
 	leader, other := a.localLeader, a.remoteLeader
 	if err == nil && (leader < 0 || leader >= len(local.ranks) || other < 0 || other >= len(remote.ranks)) {
-		err = fail(errRank, "the leaders are ranks %d of %d and %d of %d", leader, len(local.ranks), other, len(remote.ranks))
+		err = abi.Fail(abi.ErrRank, "the leaders are ranks %d of %d and %d of %d", leader, len(local.ranks), other, len(remote.ranks))
 	}
 	if err == nil && !local.has(p.rank) {
-		err = fail(errGroup, "the rank is not in the local group")
+		err = abi.Fail(abi.ErrGroup, "the rank is not in the local group")
 	}
 	if err != nil {
 		return err
 	}
-	tag := int(checksum(text) % (tagUB / 2))
+	tag := int(checksum(text) % (abi.TagUB / 2))
 	id, err := p.phase(1, func() ([]byte, error) {
-		id, err := p.agree(p.world, local, tag+tagUB/2)
+		id, err := p.agree(p.world, local, tag+abi.TagUB/2)
 		return order.AppendUint64(nil, id), err
 	})
 	if err != nil {
@@ -135,13 +140,13 @@ func callIntercommFromGroups(p *Proc, a intercommFromGroupsArgs) error {
 
 // joined reads what the leaders have found out.
 func (p *Proc) joined(c *comm, req uint32) (*comm, error) {
-	bad := fail(errIntern, "the captured state does not fit the call")
+	bad := abi.Fail(abi.ErrIntern, "the captured state does not fit the call")
 	r := p.request(req)
 	half := 16 + 4*p.w.cfg.Size
-	if r == nil || r.coll == nil || len(r.coll.host.b) < 2*half {
+	if r == nil || r.coll == nil || len(r.coll.host.Bytes) < 2*half {
 		return nil, bad
 	}
-	b := r.coll.host.b
+	b := r.coll.host.Bytes
 	id := min(order.Uint64(b), order.Uint64(b[half:]))
 	n := order.Uint64(b[half+8:])
 	if n < 1 || n > uint64(p.w.cfg.Size) {
@@ -159,7 +164,7 @@ func (p *Proc) joined(c *comm, req uint32) (*comm, error) {
 		return nil, err
 	}
 	if len(without(remote.ranks, c.group)) < len(remote.ranks) {
-		return nil, fail(errComm, "the groups of an intercommunicator overlap")
+		return nil, abi.Fail(abi.ErrComm, "the groups of an intercommunicator overlap")
 	}
 	return p.newComm(c, id, c.group, remote)
 }

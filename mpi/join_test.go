@@ -4,8 +4,10 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/channel"
 )
 
 // apart are two ranks in Worlds of their own, between which a test carries frames by hand.
@@ -59,8 +61,8 @@ func TestJoinUnderWay(t *testing.T) {
 				for i := range n {
 					s.mem[buf+i] = byte(i * 7 >> 3)
 				}
-				r.call("MPI_Irecv", buf, n, tByte, sender, 1, commWorld, 64)
-				s.call("MPI_Isend", buf, n, tByte, 1-sender, 1, commWorld, 64)
+				r.call("MPI_Irecv", buf, n, tByte, sender, 1, abi.CommWorld, 64)
+				s.call("MPI_Isend", buf, n, tByte, 1-sender, 1, abi.CommWorld, 64)
 				a.carry(trips)
 				home := a.worlds[1-sender]
 				r.p.in.busy.Store(part) // as in a call: nobody serves it
@@ -96,9 +98,9 @@ func TestServedInCallbacks(t *testing.T) {
 		g[r] = begun(t, w, r, arenaBytes)
 	}
 	both(func(r int) {
-		g[r].call("MPI_Win_create", 16384, 4096, 4, infoNull, commWorld, 76)
+		g[r].call("MPI_Win_create", 16384, 4096, 4, abi.InfoNull, abi.CommWorld, 76)
 		g[r].call("MPI_Win_lock_all", 0, g[r].int(76))
-		g[r].call("MPI_Barrier", commWorld)
+		g[r].call("MPI_Barrier", abi.CommWorld)
 	})
 	put := func() {
 		g[0].call("MPI_Put", 8192, 1, tInt, 1, 0, 1, tInt, g[0].int(76))
@@ -108,7 +110,7 @@ func TestServedInCallbacks(t *testing.T) {
 	g[1].functions[777] = func(...uint32) uint32 {
 		calls++
 		put() // by the other rank, in the midst of it
-		g[1].call("MPI_Comm_rank", commWorld, 96)
+		g[1].call("MPI_Comm_rank", abi.CommWorld, 96)
 		put()
 		return 0
 	}

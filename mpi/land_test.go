@@ -3,8 +3,10 @@ package mpi
 import (
 	"testing"
 
-	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/channel"
 )
 
 // landAll brings all that is under way to a World, payloads straight to their places where that is possible, in pieces of at most so many bytes; between a piece and
@@ -53,8 +55,8 @@ func TestLand(t *testing.T) {
 			r.call("MPI_Type_commit", 68)
 			count, typ = 1, r.int(68)
 		}
-		r.call("MPI_Irecv", buf, count, typ, 0, 1, commWorld, 64)
-		s.call("MPI_Isend", buf, pick(gaps, n/2, n), tByte, 1, 1, commWorld, 64)
+		r.call("MPI_Irecv", buf, count, typ, 0, 1, abi.CommWorld, 64)
+		s.call("MPI_Isend", buf, pick(gaps, n/2, n), tByte, 1, 1, abi.CommWorld, 64)
 		total := 0
 		a.nets[0].landAll(a.worlds[1], 10_001, func() {}) // its envelope
 		a.nets[1].deliver(a.worlds[0])
@@ -107,8 +109,8 @@ func TestLandWhileRanksMove(t *testing.T) {
 			for i := range n {
 				s.mem[buf+i] = byte(i * 7 >> 3)
 			}
-			r.call("MPI_Irecv", buf, n, tByte, 0, 1, commWorld, 64)
-			s.call("MPI_Isend", buf, n, tByte, 1, 1, commWorld, 64)
+			r.call("MPI_Irecv", buf, n, tByte, 0, 1, abi.CommWorld, 64)
+			s.call("MPI_Isend", buf, n, tByte, 1, 1, abi.CommWorld, 64)
 			pieces, gone := 0, false
 			home := a.worlds[1]
 			for range 30 {

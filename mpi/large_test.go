@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // TestThousandRanks: an app of 1,024 ranks in eight Worlds goes on while some of them move.
@@ -17,11 +19,11 @@ func TestThousandRanks(t *testing.T) {
 		right, left := (g.rank+1)%size, (g.rank-1+size)%size
 		for i := range rounds {
 			g.setInts(sbuf, g.rank+i)
-			g.call("MPI_Sendrecv", sbuf, 1, tInt, right, i, rbuf, 1, tInt, left, i, commWorld, 0)
+			g.call("MPI_Sendrecv", sbuf, 1, tInt, right, i, rbuf, 1, tInt, left, i, abi.CommWorld, 0)
 			require.Equal(t, left+i, g.int(rbuf))
-			g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, opSum, commWorld)
+			g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, abi.OpSum, abi.CommWorld)
 			require.Equal(t, size*(size-1)/2+size*i, g.int(rbuf))
-			g.call("MPI_Barrier", commWorld)
+			g.call("MPI_Barrier", abi.CommWorld)
 		}
 	}, func(c *cluster, guests []*guest, endedCh <-chan struct{}) {
 		for !ended(endedCh) && moves < 100 {
@@ -54,15 +56,15 @@ func TestMoveCostsWhatItChanges(t *testing.T) {
 	}
 	runCluster(t, smallConfig(size), 4, func(g *guest) {
 		right, left := (g.rank+1)%size, (g.rank-1+size)%size
-		g.call("MPI_Sendrecv", sbuf, 1, tInt, right, 1, rbuf, 1, tInt, left, 1, commWorld, 0)
+		g.call("MPI_Sendrecv", sbuf, 1, tInt, right, 1, rbuf, 1, tInt, left, 1, abi.CommWorld, 0)
 		blocked <- struct{}{}
 		if g.rank == mover {
-			g.call("MPI_Recv", rbuf, 1, tInt, mover+1, 2, commWorld, 0)
+			g.call("MPI_Recv", rbuf, 1, tInt, mover+1, 2, abi.CommWorld, 0)
 			return
 		}
 		<-goOn
 		if g.rank == mover+1 {
-			g.call("MPI_Send", sbuf, 1, tInt, mover, 2, commWorld)
+			g.call("MPI_Send", sbuf, 1, tInt, mover, 2, abi.CommWorld)
 		}
 	}, func(c *cluster, guests []*guest, _ <-chan struct{}) {
 		for range size {
@@ -82,16 +84,16 @@ func TestMoveCostsWhatItChanges(t *testing.T) {
 // firstWord has rank 0 send its first message to rank 1.
 func (a *apart) firstWord() {
 	a.ranks[0].setInts(sbuf, 42)
-	a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
+	a.ranks[0].call("MPI_Send", sbuf, 1, tInt, 1, 1, abi.CommWorld)
 }
 
 // heard requires that the message is there.
 func (a *apart) heard(t *testing.T) {
 	t.Helper()
 	g := a.ranks[1]
-	require.EqualValues(t, success, g.call("MPI_Iprobe", 0, 1, commWorld, 96, 0))
+	require.EqualValues(t, abi.Success, g.call("MPI_Iprobe", 0, 1, abi.CommWorld, 96, 0))
 	require.Equal(t, 1, g.int(96), "it is there")
-	g.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+	g.call("MPI_Recv", rbuf, 1, tInt, 0, 1, abi.CommWorld, 0)
 	require.Equal(t, 42, g.int(rbuf))
 }
 

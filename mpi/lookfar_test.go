@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/channel"
 )
 
 // looker is a Network whose frames are carried only by ranks that look.
@@ -46,7 +48,7 @@ func lookers(t *testing.T) (n *looker, g *guest, w *World) {
 	g = begun(t, w, 0, arenaBytes)
 	x := begun(t, away, 1, arenaBytes)
 	x.setInts(sbuf, 42)
-	x.call("MPI_Send", sbuf, 1, tInt, 0, 1, commWorld)
+	x.call("MPI_Send", sbuf, 1, tInt, 0, 1, abi.CommWorld)
 	n.frames = there.frames
 	return n, g, w
 }
@@ -55,7 +57,7 @@ func receive(g *guest) <-chan error {
 	c := g.calls["MPI_Recv"]
 	done := make(chan error, 1)
 	go func() {
-		_, err := g.p.Invoke(c, []uint64{rbuf, 1, uint64(tInt), 1, 1, commWorld, 0})
+		_, err := g.p.Invoke(c, []uint64{rbuf, 1, uint64(tInt), 1, 1, abi.CommWorld, 0})
 		done <- err
 	}()
 	return done

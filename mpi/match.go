@@ -3,6 +3,7 @@ package mpi
 import (
 	"slices"
 
+	"github.com/godwit-run/godwit/mpi/abi"
 	"github.com/godwit-run/godwit/mpi/channel"
 )
 
@@ -52,7 +53,7 @@ func (p *Proc) dropMessage(m *message) {
 }
 
 func matches(context uint64, src Rank, tag int32, m *message) bool {
-	return context == m.context && (src == m.src || src == anySource) && (tag == m.tag || tag == anyTag)
+	return context == m.context && (src == m.src || src == abi.AnySource) && (tag == m.tag || tag == abi.AnyTag)
 }
 
 // findUnexpected returns the index of the first message that arrived for a
@@ -97,16 +98,16 @@ func (p *Proc) arrive(m *message) reply {
 // accept starts the transfer of a matched message, which completes an eager one. The reply is for its sender.
 func (p *Proc) accept(r *request, m *message) reply {
 	r.matched = true
-	r.limit = min(m.size, r.buf.len)
+	r.limit = min(m.size, r.buf.Len)
 	r.result = status{source: m.src, tag: m.tag, count: r.limit, size: m.size}
-	if m.size > r.buf.len {
-		r.result.class = errTruncate
+	if m.size > r.buf.Len {
+		r.result.class = abi.ErrTruncate
 	}
 	if m.rendezvous {
 		r.peerReq = m.req
 		return reply{wants: r, sender: m.sender, origin: m.origin}
 	}
-	p.unpack(r.buf, m.payload[:min(len(m.payload), int(r.buf.len))])
+	p.unpack(r.buf, m.payload[:min(len(m.payload), int(r.buf.Len))])
 	p.complete(r)
 	return reply{consumed: m.cost()}
 }
@@ -139,7 +140,7 @@ func (c *pair) clearToSend(r *request) {
 func (c *pair) copyNear(r *request) (n int, over bool) {
 	p := c.p
 	n = min(p.w.cfg.ChunkBytes, int(r.limit-r.moved))
-	p.copyFrom(r.source, r.buf.part(r.moved, uint32(n)), r.origin.buf.part(r.moved, uint32(n)))
+	p.copyFrom(r.source, r.buf.Part(r.moved, uint32(n)), r.origin.buf.Part(r.moved, uint32(n)))
 	if r.moved += uint32(n); r.moved < r.limit {
 		return n, false
 	}
@@ -171,7 +172,7 @@ func (p *Proc) takeDone(c *pair, k *channel.Packet) {
 // takeCTS handles a receiver's wish for the data of one of our sends.
 func (p *Proc) takeCTS(c *pair, k *channel.Packet) reply {
 	r := p.request(k.Req)
-	if r == nil || r.kind != reqSend || r.peer != c.peer || r.matched || r.done || k.Size > r.buf.len {
+	if r == nil || r.kind != reqSend || r.peer != c.peer || r.matched || r.done || k.Size > r.buf.Len {
 		return reply{} // only a damaged state or frame leads here
 	}
 	p.withdraw(r)
@@ -199,7 +200,7 @@ func (p *Proc) takeData(c *pair, k *channel.Packet) reply {
 		return reply{} // only a damaged state or frame leads here
 	}
 	if !k.Landed {
-		p.unpack(r.buf.part(k.Off, k.Length), k.Payload)
+		p.unpack(r.buf.Part(k.Off, k.Length), k.Payload)
 	}
 	r.moved += k.Length
 	if r.moved < r.limit {

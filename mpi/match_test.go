@@ -5,6 +5,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // model is naive matching: messages and receives in order, first fit.
@@ -19,7 +21,7 @@ type modelRecv struct{ id, tag, ctx int }
 type modelMessage struct{ id, tag, ctx int }
 
 func (r modelRecv) fits(m modelMessage) bool {
-	return r.ctx == m.ctx && (r.tag == anyTag || r.tag == m.tag)
+	return r.ctx == m.ctx && (r.tag == abi.AnyTag || r.tag == m.tag)
 }
 
 func (m *model) send(msg modelMessage) {
@@ -66,13 +68,13 @@ func TestMatching(t *testing.T) {
 				count := rapid.SampledFrom([]int{1, 10, 300}).Draw(rt, "count")
 				at := 1<<18 + id*each
 				g.setInts(at, id+1)
-				g.call("MPI_Isend", at, count, tInt, 0, tag, commWorld+ctx, 64)
+				g.call("MPI_Isend", at, count, tInt, 0, tag, abi.CommWorld+ctx, 64)
 				m.send(modelMessage{id: id, tag: tag, ctx: ctx})
 				continue
 			}
-			tag := rapid.SampledFrom([]int{anyTag, 0, 1, 2}).Draw(rt, "recv tag")
-			src := rapid.SampledFrom([]int{anySource, 0}).Draw(rt, "source")
-			g.call("MPI_Irecv", 4096+id*each, each/4, tInt, src, tag, commWorld+ctx, 64)
+			tag := rapid.SampledFrom([]int{abi.AnyTag, 0, 1, 2}).Draw(rt, "recv tag")
+			src := rapid.SampledFrom([]int{abi.AnySource, 0}).Draw(rt, "source")
+			g.call("MPI_Irecv", 4096+id*each, each/4, tInt, src, tag, abi.CommWorld+ctx, 64)
 			m.recv(modelRecv{id: id, tag: tag, ctx: ctx})
 		}
 		for id := range n {

@@ -1,78 +1,85 @@
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
+
 // memory is what the span's addresses count in.
-func (p *Proc) memory(s span) []byte {
-	if s.host != nil {
-		return s.host.b
+func (p *Proc) memory(s layout.Span) []byte {
+	if s.Host != nil {
+		return s.Host.Bytes
 	}
 	return p.mem.Bytes()
 }
 
 // bytes returns a contiguous span's memory, or nil where a damaged state made it invalid.
 // The slice is valid until the rank's lock is released.
-func (p *Proc) bytes(s span) []byte { return s.in(p.memory(s)) }
+func (p *Proc) bytes(s layout.Span) []byte { return s.In(p.memory(s)) }
 
 // packed returns a span's data in one piece: its memory itself where it is contiguous, else a copy, which is valid until the next and as long as the
 // rank's lock is held.
-func (p *Proc) packed(s span) []byte {
-	if s.typ == nil || s.len == 0 {
+func (p *Proc) packed(s layout.Span) []byte {
+	if s.Type == nil || s.Len == 0 {
 		return p.bytes(s)
 	}
-	if int(s.len) > cap(p.bounce) {
-		buf := make([]byte, s.len)
-		if int(s.len) <= p.w.cfg.ChunkBytes {
+	if int(s.Len) > cap(p.bounce) {
+		buf := make([]byte, s.Len)
+		if int(s.Len) <= p.w.cfg.ChunkBytes {
 			p.bounce = buf
 		}
 		p.pack(buf, s)
 		return buf
 	}
-	buf := p.bounce[:s.len]
+	buf := p.bounce[:s.Len]
 	p.pack(buf, s)
 	return buf
 }
 
 // pack copies a span's data to dst, which has its length.
-func (p *Proc) pack(dst []byte, s span) { s.pack(dst, p.memory(s)) }
+func (p *Proc) pack(dst []byte, s layout.Span) { s.Pack(dst, p.memory(s)) }
 
 // unpack copies src, of at most the span's length, to its beginning.
-func (p *Proc) unpack(s span, src []byte) { s.unpack(p.memory(s), src) }
+func (p *Proc) unpack(s layout.Span, src []byte) { s.Unpack(p.memory(s), src) }
 
 // bounceBytes is how much is copied by way of the library's memory at a time: what a processor's nearest cache holds beside where it comes from and goes to.
 const bounceBytes = 16 << 10
 
 // move copies the data of one span to another. It needs no lock where nothing else uses the two: its memory is its own.
-func (p *Proc) move(dst, src span) {
+func (p *Proc) move(dst, src layout.Span) {
 	var buf []byte
-	if dst.typ != nil && src.typ != nil {
-		buf = make([]byte, min(dst.len, src.len, bounceBytes))
+	if dst.Type != nil && src.Type != nil {
+		buf = make([]byte, min(dst.Len, src.Len, bounceBytes))
 	}
-	copySpan(dst, p.memory(dst), src, p.memory(src), buf)
+	layout.CopySpan(dst, p.memory(dst), src, p.memory(src), buf)
 }
 
 // copyFrom copies the data of a span of another rank of this World, whose lock is not held.
-func (p *Proc) copyFrom(q *Proc, dst, src span) {
-	if dst.typ != nil && src.typ != nil && cap(p.bounce) < bounceBytes {
+func (p *Proc) copyFrom(q *Proc, dst, src layout.Span) {
+	if dst.Type != nil && src.Type != nil && cap(p.bounce) < bounceBytes {
 		p.bounce = make([]byte, bounceBytes)
 	}
-	copySpan(dst, p.memory(dst), src, q.memory(src), p.bounce[:min(cap(p.bounce), bounceBytes)])
+	layout.CopySpan(dst, p.memory(dst), src, q.memory(src), p.bounce[:min(cap(p.bounce), bounceBytes)])
 }
 
 // guest returns the span of n bytes at a guest's pointer, checked.
-func (p *Proc) guest(ptr uint32, n uint64) (span, error) { return bytesAt(ptr, n, len(p.mem.Bytes())) }
+func (p *Proc) guest(ptr uint32, n uint64) (layout.Span, error) {
+	return layout.Bytes(ptr, n, len(p.mem.Bytes()))
+}
 
 // buffer returns the span of count elements of a datatype at a guest's pointer, checked. MPI_BOTTOM is 0,
 // and absolute addresses are the type's displacements.
-func (p *Proc) buffer(ptr uint32, count int64, typ uint32) (span, error) {
+func (p *Proc) buffer(ptr uint32, count int64, typ uint32) (layout.Span, error) {
 	t, err := p.committed(typ)
 	if err != nil {
-		return span{}, err
+		return layout.Span{}, err
 	}
 	return p.elements(ptr, count, t)
 }
 
 // elements is buffer for a datatype that was looked up.
-func (p *Proc) elements(ptr uint32, count int64, t *datatype) (span, error) {
-	return elementsAt(ptr, count, t, len(p.mem.Bytes()))
+func (p *Proc) elements(ptr uint32, count int64, t *layout.Type) (layout.Span, error) {
+	return layout.Elements(ptr, count, t, len(p.mem.Bytes()))
 }
 
 // putInt stores an int at a guest's pointer.
@@ -104,7 +111,7 @@ func (p *Proc) putCount(ptr uint32, v int64) error {
 		return p.putWide(ptr, v)
 	}
 	if v > 1<<31-1 {
-		v = undefined
+		v = abi.Undefined
 	}
 	return p.putInt(ptr, int(v))
 }
@@ -148,7 +155,7 @@ func (p *Proc) ints(ptr uint32, n int) ([]int, error) {
 // counts returns the n counts at a guest's pointer: ints, or MPI_Counts in a large-count function.
 func (p *Proc) counts(ptr uint32, n int) ([]int64, error) {
 	if n < 0 {
-		return nil, fail(errCount, "count is %d", n)
+		return nil, abi.Fail(abi.ErrCount, "count is %d", n)
 	}
 	large := p.large()
 	s, err := p.guest(ptr, uint64(n)*pick[uint64](large, 8, 4))
@@ -199,7 +206,7 @@ func (p *Proc) putString(ptr, lenPtr uint32, v string, limit int) error {
 func (p *Proc) cString(ptr uint32, limit int) (string, error) {
 	mem := p.mem.Bytes()
 	if ptr == 0 || uint64(ptr) >= uint64(len(mem)) {
-		return "", fail(errArg, "no string at %#x", ptr)
+		return "", abi.Fail(abi.ErrArg, "no string at %#x", ptr)
 	}
 	b := mem[ptr:min(uint64(ptr)+uint64(limit), uint64(len(mem)))]
 	for i, c := range b {
@@ -207,13 +214,13 @@ func (p *Proc) cString(ptr uint32, limit int) (string, error) {
 			return string(b[:i]), nil
 		}
 	}
-	return "", fail(errArg, "the string at %#x has %d bytes or more", ptr, limit)
+	return "", abi.Fail(abi.ErrArg, "the string at %#x has %d bytes or more", ptr, limit)
 }
 
 // handles returns the n handles at a guest's pointer, for reading and writing.
-func (p *Proc) handles(ptr uint32, n int) (span, error) {
+func (p *Proc) handles(ptr uint32, n int) (layout.Span, error) {
 	if n < 0 {
-		return span{}, fail(errCount, "count is %d", n)
+		return layout.Span{}, abi.Fail(abi.ErrCount, "count is %d", n)
 	}
 	s, err := p.guest(ptr, uint64(n)*4)
 	return s, argError(err)
@@ -221,8 +228,8 @@ func (p *Proc) handles(ptr uint32, n int) (span, error) {
 
 // argError makes a bad pointer that is no message buffer an MPI_ERR_ARG.
 func argError(err error) error {
-	if e, ok := err.(*mpiError); ok && e.class == errBuffer { //nolint:errorlint // never wrapped: made three lines up the stack
-		e.class = errArg
+	if e, ok := err.(*abi.Fault); ok && e.Class == abi.ErrBuffer { //nolint:errorlint // never wrapped: made three lines up the stack
+		e.Class = abi.ErrArg
 	}
 	return err
 }

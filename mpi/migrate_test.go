@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // pause lets the guests run for a random while, without a clock.
@@ -28,7 +30,7 @@ type script struct {
 func (s *script) run(g *guest) {
 	rnd := rand.New(rand.NewPCG(s.seed, 7))
 	h := fnv.New64a()
-	g.call("MPI_Comm_dup", commWorld, 48)
+	g.call("MPI_Comm_dup", abi.CommWorld, 48)
 	for step := range s.steps {
 		n := [...]int{0, 1, 10, 120, 500, 2000, 7000}[rnd.IntN(7)]
 		root, kind := rnd.IntN(g.size), rnd.IntN(9)
@@ -47,40 +49,40 @@ func (s *script) step(g *guest, kind, step, n, root int) int {
 	next, prev := (g.rank+1)%g.size, (g.rank+g.size-1)%g.size
 	switch kind {
 	case 0:
-		g.call("MPI_Sendrecv", sbuf, n, tInt, next, step, rbuf, n, tInt, prev, step, commWorld, 0)
+		g.call("MPI_Sendrecv", sbuf, n, tInt, next, step, rbuf, n, tInt, prev, step, abi.CommWorld, 0)
 	case 1:
-		g.call("MPI_Allreduce", sbuf, rbuf, n, tInt, opSum, g.int(48))
+		g.call("MPI_Allreduce", sbuf, rbuf, n, tInt, abi.OpSum, g.int(48))
 	case 2:
-		g.call("MPI_Bcast", sbuf, n, tInt, root, commWorld)
+		g.call("MPI_Bcast", sbuf, n, tInt, root, abi.CommWorld)
 		copy(g.mem[rbuf:], g.mem[sbuf:sbuf+4*n])
 	case 3:
 		n /= 10
-		g.call("MPI_Alltoall", sbuf, n/g.size, tInt, rbuf, n/g.size, tInt, commWorld)
+		g.call("MPI_Alltoall", sbuf, n/g.size, tInt, rbuf, n/g.size, tInt, abi.CommWorld)
 		return n / g.size * g.size
 	case 4: // anybody's messages, added up: the order does not matter
 		return s.collect(g, step, n, root)
 	case 5: // many at once, both ways
 		return s.flood(g, step, n/10, next, prev)
 	case 6: // probe, and poll for the end
-		g.call("MPI_Isend", sbuf, n, tInt, next, step, commWorld, 64)
-		g.call("MPI_Probe", anySource, step, commWorld, 16)
+		g.call("MPI_Isend", sbuf, n, tInt, next, step, abi.CommWorld, 64)
+		g.call("MPI_Probe", abi.AnySource, step, abi.CommWorld, 16)
 		g.call("MPI_Get_count", 16, tInt, 8)
 		if g.int(8) != n || g.int(16) != prev {
 			panic(fmt.Sprintf("probed %d ints from %d, not %d from %d", g.int(8), g.int(16), n, prev))
 		}
-		g.call("MPI_Recv", rbuf, n, tInt, prev, step, commWorld, 16)
+		g.call("MPI_Recv", rbuf, n, tInt, prev, step, abi.CommWorld, 16)
 		for g.setInts(8, 0); g.int(8) == 0; {
 			g.call("MPI_Test", 64, 8, 0)
 		}
 	case 7:
-		g.call("MPI_Scan", sbuf, rbuf, n, tInt, opMax, g.int(48))
+		g.call("MPI_Scan", sbuf, rbuf, n, tInt, abi.OpMax, g.int(48))
 	case 8: // one way: the sender runs ahead as far as credit lets it
 		for i := range 20 {
 			if g.rank%2 == 0 && g.rank+1 < g.size {
 				g.setInts(sbuf, i)
-				g.call("MPI_Send", sbuf, min(n, 150), tInt, g.rank+1, step, commWorld)
+				g.call("MPI_Send", sbuf, min(n, 150), tInt, g.rank+1, step, abi.CommWorld)
 			} else if g.rank%2 == 1 {
-				g.call("MPI_Recv", rbuf, min(n, 150), tInt, g.rank-1, step, commWorld, 0)
+				g.call("MPI_Recv", rbuf, min(n, 150), tInt, g.rank-1, step, abi.CommWorld, 0)
 				if n > 0 && g.int(rbuf) != i {
 					panic("a message was lost, doubled or overtaken")
 				}
@@ -92,12 +94,12 @@ func (s *script) step(g *guest, kind, step, n, root int) int {
 
 func (s *script) collect(g *guest, step, n, root int) int {
 	if g.rank != root {
-		g.call("MPI_Ssend", sbuf, n, tInt, root, step, commWorld)
+		g.call("MPI_Ssend", sbuf, n, tInt, root, step, abi.CommWorld)
 		return n
 	}
 	sum := make([]int, n)
 	for range g.size - 1 {
-		g.call("MPI_Recv", rbuf, n, tInt, anySource, step, commWorld, 0)
+		g.call("MPI_Recv", rbuf, n, tInt, abi.AnySource, step, abi.CommWorld, 0)
 		for i, v := range g.ints(rbuf, n) {
 			sum[i] += v
 		}
@@ -109,10 +111,10 @@ func (s *script) collect(g *guest, step, n, root int) int {
 func (s *script) flood(g *guest, step, n, next, prev int) int {
 	const k, reqs = 10, 256
 	for i := range k {
-		g.call("MPI_Irecv", rbuf+4*n*i, n, tInt, prev, step*100+i, commWorld, reqs+4*i)
+		g.call("MPI_Irecv", rbuf+4*n*i, n, tInt, prev, step*100+i, abi.CommWorld, reqs+4*i)
 	}
 	for i := range k {
-		g.call("MPI_Isend", sbuf+4*i, n, tInt, next, step*100+k-1-i, commWorld, reqs+4*(k+i))
+		g.call("MPI_Isend", sbuf+4*i, n, tInt, next, step*100+k-1-i, abi.CommWorld, reqs+4*(k+i))
 	}
 	g.call("MPI_Waitall", 2*k, reqs, 0)
 	return n * k

@@ -1,6 +1,12 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/coll"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
 
 // neighborCalls are the neighbourhood collectives (MPI 5.0 section 8.6), in all their forms.
 func neighborCalls() []entry {
@@ -21,17 +27,17 @@ type neighbor struct{ rank, slot int }
 func (g *plan) neighbors() (in, out []neighbor, err error) {
 	t := g.c.topology
 	switch t.status() {
-	case topoCart:
+	case abi.TopoCart:
 		for d := range t.dims {
 			down, up := t.shift(g.me, d, -1), t.shift(g.me, d, 1)
 			in = append(in, neighbor{down, 2*d + 1}, neighbor{up, 2 * d})
 			out = append(out, neighbor{down, 2 * d}, neighbor{up, 2*d + 1})
 		}
-	case topoGraph:
+	case abi.TopoGraph:
 		for _, r := range t.graphNeighbors(g.me) {
 			in, out = append(in, neighbor{r, 0}), append(out, neighbor{r, 0})
 		}
-	case topoDist:
+	case abi.TopoDist:
 		for _, r := range t.sources {
 			in = append(in, neighbor{r, 0})
 		}
@@ -39,25 +45,25 @@ func (g *plan) neighbors() (in, out []neighbor, err error) {
 			out = append(out, neighbor{r, 0})
 		}
 	default:
-		return nil, nil, fail(errTopology, "the communicator has no topology")
+		return nil, nil, abi.Fail(abi.ErrTopology, "the communicator has no topology")
 	}
 	return in, out, nil
 }
 
 // meet exchanges parts with the neighbours.
-func (g *plan) meet(in, out []neighbor, from, to func(int) span) {
-	var t []transfer
+func (g *plan) meet(in, out []neighbor, from, to func(int) layout.Span) {
+	var t []coll.Transfer
 	for i, n := range in {
-		if n.rank != procNull {
-			t = append(t, g.s.transfer(true, n.rank, n.slot, to(i)))
+		if n.rank != abi.ProcNull {
+			t = append(t, g.s.Transfer(true, n.rank, n.slot, to(i)))
 		}
 	}
 	for i, n := range out {
-		if n.rank != procNull {
-			t = append(t, g.s.transfer(false, n.rank, n.slot, from(i)))
+		if n.rank != abi.ProcNull {
+			t = append(t, g.s.Transfer(false, n.rank, n.slot, from(i)))
 		}
 	}
-	g.s.round(t...)
+	g.s.Round(t...)
 }
 
 func planNeighborAllgather(g *plan, a allgatherArgs) error {
@@ -84,18 +90,18 @@ func planNeighborAllgatherv(g *plan, a allgathervArgs) error {
 	return g.neighborAllgather(a.givenArgs, in, out, to)
 }
 
-func (g *plan) neighborAllgather(a givenArgs, in, out []neighbor, to parts) error {
+func (g *plan) neighborAllgather(a givenArgs, in, out []neighbor, to coll.Parts) error {
 	mine, err := g.neighborInput(a)
 	if err != nil {
 		return err
 	}
-	g.meet(in, out, func(int) span { return mine }, to.at)
+	g.meet(in, out, func(int) layout.Span { return mine }, to.At)
 	return nil
 }
 
-func (g *plan) neighborInput(a givenArgs) (span, error) {
-	if a.sendbuf == inPlace {
-		return span{}, fail(errBuffer, "MPI_IN_PLACE is not for neighbourhood collectives")
+func (g *plan) neighborInput(a givenArgs) (layout.Span, error) {
+	if a.sendbuf == abi.InPlace {
+		return layout.Span{}, abi.Fail(abi.ErrBuffer, "MPI_IN_PLACE is not for neighbourhood collectives")
 	}
 	return g.p.buffer(a.sendbuf, a.sendcount, a.sendtype)
 }
@@ -113,7 +119,7 @@ func planNeighborAlltoall(g *plan, a allgatherArgs) error {
 	if err != nil {
 		return err
 	}
-	g.meet(in, out, from.at, to.at)
+	g.meet(in, out, from.At, to.At)
 	return nil
 }
 
@@ -140,6 +146,6 @@ func (g *plan) neighborAlltoallv(from, to vector) error {
 	if err != nil {
 		return err
 	}
-	g.meet(in, out, given.at, gotten.at)
+	g.meet(in, out, given.At, gotten.At)
 	return nil
 }

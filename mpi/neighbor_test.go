@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // meeting is what a rank's neighbourhood is: where its messages come from, and how many it sends.
@@ -34,7 +36,7 @@ func gridMeeting(me int, dims []int, periods []bool) meeting {
 				r = r*dims[i] + pick(i == d, x, at[i])
 			}
 			if x < 0 || x >= dims[d] {
-				r = procNull
+				r = abi.ProcNull
 			}
 			m.in = append(m.in, arrival{r, 2*d + 1 - side})
 		}
@@ -63,7 +65,7 @@ func TestGridNeighbors(t *testing.T) {
 						g.setInts(drillA+4*i, dims[i])
 						g.setInts(drillB+4*i, truth(p))
 					}
-					g.call("MPI_Cart_create", commWorld, len(dims), drillA, drillB, 0, drillReq)
+					g.call("MPI_Cart_create", abi.CommWorld, len(dims), drillA, drillB, 0, drillReq)
 					x.meet(g.int(drillReq), func(me int) meeting { return gridMeeting(me, dims, periods) })
 				})
 			})
@@ -91,8 +93,8 @@ func TestGraphNeighbors(t *testing.T) {
 					}
 					g.setInts(drillA, in[g.rank]...)
 					g.setInts(drillB, out[g.rank]...)
-					g.call("MPI_Dist_graph_create_adjacent", commWorld, len(in[g.rank]), drillA, unweighted, len(out[g.rank]), drillB,
-						unweighted, infoNull, 0, drillReq)
+					g.call("MPI_Dist_graph_create_adjacent", abi.CommWorld, len(in[g.rank]), drillA, abi.Unweighted, len(out[g.rank]), drillB,
+						abi.Unweighted, abi.InfoNull, 0, drillReq)
 					x.meet(g.int(drillReq), func(me int) meeting { return edgeMeeting(me, in, out) })
 
 					// A graph topology has every edge both ways.
@@ -111,7 +113,7 @@ func TestGraphNeighbors(t *testing.T) {
 					}
 					g.setInts(drillA, index...)
 					g.setInts(4096, edges...)
-					g.call("MPI_Graph_create", commWorld, size, drillA, 4096, 0, drillReq)
+					g.call("MPI_Graph_create", abi.CommWorld, size, drillA, 4096, 0, drillReq)
 					x.meet(g.int(drillReq), func(me int) meeting { return edgeMeeting(me, both, both) })
 				}
 			})
@@ -202,7 +204,7 @@ func (d *drill) neighbors(m meeting) answer {
 				for k := range want {
 					want[k] = untouched
 				}
-				if a.rank != procNull {
+				if a.rank != abi.ProcNull {
 					want = d.items(a.rank, pick(gather, 0, a.part), n)
 				}
 				d.expect(rbuf+in[i]*d.recv.step, d.recv, want)

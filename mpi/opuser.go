@@ -1,5 +1,10 @@
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
+
 // opCalls are the functions about operations.
 func opCalls() []entry {
 	return []entry{
@@ -11,26 +16,26 @@ func opCalls() []entry {
 }
 
 // op finds an operation by handle.
-func (p *Proc) op(handle uint32) (*operation, error) {
-	if o := predefinedOps[handle]; o != nil {
+func (p *Proc) op(handle uint32) (*layout.Op, error) {
+	if o := layout.PredefinedOps[handle]; o != nil {
 		return o, nil
 	}
 	if o := p.ops.get(handle); o != nil {
 		return o, nil
 	}
-	return nil, fail(errOp, "operation %#x is not known", handle)
+	return nil, abi.Fail(abi.ErrOp, "operation %#x is not known", handle)
 }
 
 // reducer finds an operation for a reduction, where MPI_REPLACE and MPI_NO_OP are not allowed.
-func (p *Proc) reducer(handle uint32, t *datatype) (*operation, error) {
+func (p *Proc) reducer(handle uint32, t *layout.Type) (*layout.Op, error) {
 	o, err := p.op(handle)
 	if err != nil {
 		return nil, err
 	}
-	if handle == opReplace || handle == opNoOp {
-		return nil, fail(errOp, "%s is for one-sided operations only", opNames[handle])
+	if handle == abi.OpReplace || handle == abi.OpNoOp {
+		return nil, abi.Fail(abi.ErrOp, "%s is for one-sided operations only", abi.OpNames[handle])
 	}
-	return o, checkOp(o, t)
+	return o, layout.CheckOp(o, t)
 }
 
 type opCreateArgs struct {
@@ -41,17 +46,17 @@ type opCreateArgs struct {
 
 func callOpCreate(p *Proc, a opCreateArgs) error {
 	if a.userFn == 0 {
-		return fail(errArg, "the function is a null pointer")
+		return abi.Fail(abi.ErrArg, "the function is a null pointer")
 	}
 	if _, err := p.handles(a.op, 1); err != nil {
 		return err
 	}
-	o := &operation{fn: a.userFn, commutes: a.commute != 0, large: p.large()}
+	o := &layout.Op{Func: a.userFn, Commutes: a.commute != 0, Large: p.large()}
 	var err error
-	if o.handle, err = p.ops.add(o, p.w.cfg.MaxObjects); err != nil {
+	if o.Handle, err = p.ops.add(o, p.w.cfg.MaxObjects); err != nil {
 		return err
 	}
-	return p.putWord(a.op, o.handle)
+	return p.putWord(a.op, o.Handle)
 }
 
 type opFreeArgs struct{ op address }
@@ -62,10 +67,10 @@ func callOpFree(p *Proc, a opFreeArgs) error {
 		return err
 	}
 	if p.ops.get(h) == nil {
-		return fail(errOp, "operation %#x is not one that the program made", h)
+		return abi.Fail(abi.ErrOp, "operation %#x is not one that the program made", h)
 	}
 	p.ops.drop(h)
-	return p.putWord(a.op, opNull)
+	return p.putWord(a.op, abi.OpNull)
 }
 
 type opCommutativeArgs struct {
@@ -78,7 +83,7 @@ func callOpCommutative(p *Proc, a opCommutativeArgs) error {
 	if err != nil {
 		return err
 	}
-	return p.putInt(a.commute, truth(o.commutes))
+	return p.putInt(a.commute, truth(o.Commutes))
 }
 
 type reduceLocalArgs struct {
@@ -102,25 +107,25 @@ func callReduceLocal(p *Proc, a reduceLocalArgs) error {
 		return err
 	}
 	out, err := p.elements(a.inoutbuf, a.count, t)
-	if err != nil || out.len == 0 {
+	if err != nil || out.Len == 0 {
 		return err
 	}
 	if a.inbuf == a.inoutbuf {
-		return fail(errBuffer, "inbuf and inoutbuf are the same")
+		return abi.Fail(abi.ErrBuffer, "inbuf and inoutbuf are the same")
 	}
-	if o.fn != 0 {
+	if o.Func != 0 {
 		return p.applyUser(o, t, out, in, out)
 	}
-	p.unlocked(out.len, func() {
-		if out.typ == nil {
+	p.unlocked(out.Len, func() {
+		if out.Type == nil {
 			data := p.bytes(out)
-			combine(o.handle, t, data, p.bytes(in), data)
+			layout.Combine(o.Handle, t, data, p.bytes(in), data)
 			return
 		}
-		data, more := make([]byte, out.len), make([]byte, out.len)
+		data, more := make([]byte, out.Len), make([]byte, out.Len)
 		p.pack(data, out)
 		p.pack(more, in)
-		combine(o.handle, t, data, more, data)
+		layout.Combine(o.Handle, t, data, more, data)
 		p.unpack(out, data)
 	})
 	return nil
@@ -129,55 +134,55 @@ func callReduceLocal(p *Proc, a reduceLocalArgs) error {
 // applyUser computes dst = left op right with the program's function, which wants both operands as elements in its
 // own memory and stores the result in the right one. Spans of guest memory are used where they are if the result
 // may replace the operand.
-func (p *Proc) applyUser(o *operation, t *datatype, dst, left, right span) error {
-	count := int64(dst.len) / max(t.size, 1)
+func (p *Proc) applyUser(o *layout.Op, t *layout.Type, dst, left, right layout.Span) error {
+	count := int64(dst.Len) / max(t.Size, 1)
 	if count == 0 {
 		return nil
 	}
-	if count > 1<<31-1 && !o.large {
-		return fail(errCount, "%d elements are too many for the program's operation", count)
+	if count > 1<<31-1 && !o.Large {
+		return abi.Fail(abi.ErrCount, "%d elements are too many for the program's operation", count)
 	}
-	need := (t.trueUB - t.trueLB) + int64(magnitude(times(count-1, t.extent())))
-	need = roundUp(need, 16)
+	need := (t.TrueUB - t.TrueLB) + int64(layout.Magnitude(layout.Times(count-1, t.Extent())))
+	need = layout.RoundUp(need, 16)
 	if need >= 1<<31 {
-		return fail(errNoMem, "%d bytes of operands are too many for the program's operation", need)
+		return abi.Fail(abi.ErrNoMem, "%d bytes of operands are too many for the program's operation", need)
 	}
 	addr, done, err := p.operands(uint32(2 * need))
 	if err != nil {
 		return err
 	}
 	defer done()
-	base := int64(addr) - t.trueLB
-	if t.extent() < 0 {
-		base -= (count - 1) * t.extent()
+	base := int64(addr) - t.TrueLB
+	if t.Extent() < 0 {
+		base -= (count - 1) * t.Extent()
 	}
 	// The address of the first element may be below 0: the program adds displacements modulo 2^32, as wasm does.
 	in, inout := base, base+need
 	p.spread(t, in, left)
 	p.spread(t, inout, right)
-	if !t.predefined() && p.types.get(t.handle) != t { // freed meanwhile: the function may ask about it
-		if t.handle, err = p.types.again(t, t.handle, p.w.cfg.MaxObjects); err != nil {
+	if !t.Predefined() && p.types.get(t.Handle) != t { // freed meanwhile: the function may ask about it
+		if t.Handle, err = p.types.again(t, t.Handle, p.w.cfg.MaxObjects); err != nil {
 			return err
 		}
-		defer p.types.drop(t.handle)
+		defer p.types.drop(t.Handle)
 	}
-	words := []uint32{uint32(count), 0, t.handle}
+	words := []uint32{uint32(count), 0, t.Handle}
 	err = p.withWords(words, func(at uint32) error {
-		_, err := p.call(o.fn, uint32(in), uint32(inout), at, at+8)
+		_, err := p.call(o.Func, uint32(in), uint32(inout), at, at+8)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	result := make([]byte, dst.len)
-	t.packAt(result, p.mem.Bytes(), inout)
+	result := make([]byte, dst.Len)
+	t.PackAt(result, p.mem.Bytes(), inout)
 	p.unpack(dst, result)
 	return nil
 }
 
 // spread stores a span's data as elements of a type at an address of the program's memory.
-func (p *Proc) spread(t *datatype, at int64, s span) {
-	t.unpackAt(p.mem.Bytes(), at, p.packed(s))
+func (p *Proc) spread(t *layout.Type, at int64, s layout.Span) {
+	t.UnpackAt(p.mem.Bytes(), at, p.packed(s))
 }
 
 // operands returns memory of the program for the operands of its operations, until done: it grows and is kept, since

@@ -1,5 +1,10 @@
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
+
 // packCalls are MPI_Pack and its kin (MPI 5.0 sections 5.2 and 5.3). Packed data is the elements' bytes without gaps.
 func packCalls() []entry {
 	return []entry{
@@ -19,7 +24,7 @@ func (p *Proc) position(ptr uint32, size int64) (int64, error) {
 		return 0, err
 	}
 	if list[0] < 0 || list[0] > size {
-		return 0, fail(errArg, "position %d is not in 0..%d", list[0], size)
+		return 0, abi.Fail(abi.ErrArg, "position %d is not in 0..%d", list[0], size)
 	}
 	return list[0], nil
 }
@@ -43,20 +48,20 @@ func callPack(p *Proc, a packArgs) error {
 	if err != nil {
 		return c.on(err)
 	}
-	return c.on(p.packInto(buf.len, a.outbuf, a.outsize, a.position, func(dst span) { p.unlocked(buf.len, func() { p.move(dst, buf) }) }))
+	return c.on(p.packInto(buf.Len, a.outbuf, a.outsize, a.position, func(dst layout.Span) { p.unlocked(buf.Len, func() { p.move(dst, buf) }) }))
 }
 
 // packInto puts n bytes at a position of a pack buffer, and moves the position on.
-func (p *Proc) packInto(n, out uint32, size int64, positionPtr uint32, put func(dst span)) error {
+func (p *Proc) packInto(n, out uint32, size int64, positionPtr uint32, put func(dst layout.Span)) error {
 	if size < 0 {
-		return fail(errArg, "outsize is %d", size)
+		return abi.Fail(abi.ErrArg, "outsize is %d", size)
 	}
 	at, err := p.position(positionPtr, size)
 	if err != nil {
 		return err
 	}
 	if int64(n) > size-at {
-		return fail(errTruncate, "%d bytes do not fit in the %d that are left of the pack buffer", n, size-at)
+		return abi.Fail(abi.ErrTruncate, "%d bytes do not fit in the %d that are left of the pack buffer", n, size-at)
 	}
 	dst, err := p.guest(out+uint32(at), uint64(n))
 	if err != nil {
@@ -83,19 +88,19 @@ func callUnpack(p *Proc, a unpackArgs) error {
 	if err != nil {
 		return c.on(err)
 	}
-	return c.on(p.unpackFrom(buf.len, a.inbuf, a.insize, a.position, func(src span) { p.unlocked(buf.len, func() { p.move(buf, src) }) }))
+	return c.on(p.unpackFrom(buf.Len, a.inbuf, a.insize, a.position, func(src layout.Span) { p.unlocked(buf.Len, func() { p.move(buf, src) }) }))
 }
 
-func (p *Proc) unpackFrom(n, in uint32, size int64, positionPtr uint32, get func(src span)) error {
+func (p *Proc) unpackFrom(n, in uint32, size int64, positionPtr uint32, get func(src layout.Span)) error {
 	if size < 0 {
-		return fail(errArg, "insize is %d", size)
+		return abi.Fail(abi.ErrArg, "insize is %d", size)
 	}
 	at, err := p.position(positionPtr, size)
 	if err != nil {
 		return err
 	}
 	if int64(n) > size-at {
-		return fail(errTruncate, "%d bytes are wanted, %d are left in the pack buffer", n, size-at)
+		return abi.Fail(abi.ErrTruncate, "%d bytes are wanted, %d are left in the pack buffer", n, size-at)
 	}
 	src, err := p.guest(in+uint32(at), uint64(n))
 	if err != nil {
@@ -118,19 +123,19 @@ func callPackSize(p *Proc, a packSizeArgs) error {
 	}
 	t, err := p.typeOf(a.datatype)
 	if err == nil && a.incount < 0 {
-		err = fail(errCount, "count is %d", a.incount)
+		err = abi.Fail(abi.ErrCount, "count is %d", a.incount)
 	}
 	if err != nil {
 		return c.on(err)
 	}
-	return c.on(p.putCount(a.size, times(a.incount, t.size)))
+	return c.on(p.putCount(a.size, layout.Times(a.incount, t.Size)))
 }
 
 // external32 is the one data representation that packing knows (MPI 5.0 section 5.3 and table 14.2): big-endian, IEEE.
 func (p *Proc) external32(ptr uint32) error {
 	name, err := p.cString(ptr, 128)
 	if err == nil && name != "external32" {
-		err = fail(54, "data representation %q: only external32 is known", name)
+		err = abi.Fail(54, "data representation %q: only external32 is known", name)
 	}
 	return err
 }
@@ -156,24 +161,24 @@ func callPackExternal(p *Proc, a packExternalArgs) error {
 	if err != nil {
 		return err
 	}
-	total := times(a.incount, t.external)
+	total := layout.Times(a.incount, t.External)
 	if total > 1<<32-1 {
-		return fail(errCount, "%d bytes are more than a rank can hold", total)
+		return abi.Fail(abi.ErrCount, "%d bytes are more than a rank can hold", total)
 	}
-	if err := p.roomToPass(int64(buf.len)); err != nil {
+	if err := p.roomToPass(int64(buf.Len)); err != nil {
 		return err
 	}
-	return p.packInto(uint32(total), a.outbuf, a.outsize, a.position, func(dst span) {
-		p.unlocked(buf.len, func() { t.toExternal(p.bytes(dst), p.flat(buf), a.incount) })
+	return p.packInto(uint32(total), a.outbuf, a.outsize, a.position, func(dst layout.Span) {
+		p.unlocked(buf.Len, func() { t.ToExternal(p.bytes(dst), p.flat(buf), a.incount) })
 	})
 }
 
 // flat is a span's data in one piece: its memory itself where it is contiguous, else a copy.
-func (p *Proc) flat(s span) []byte {
-	if s.typ == nil {
+func (p *Proc) flat(s layout.Span) []byte {
+	if s.Type == nil {
 		return p.bytes(s)
 	}
-	b := make([]byte, s.len)
+	b := make([]byte, s.Len)
 	p.pack(b, s)
 	return b
 }
@@ -198,17 +203,17 @@ func callUnpackExternal(p *Proc, a unpackExternalArgs) error {
 	if err != nil {
 		return err
 	}
-	total := times(a.outcount, t.external)
+	total := layout.Times(a.outcount, t.External)
 	if total > 1<<32-1 {
-		return fail(errCount, "%d bytes are more than a rank can hold", total)
+		return abi.Fail(abi.ErrCount, "%d bytes are more than a rank can hold", total)
 	}
-	if err := p.roomToPass(int64(buf.len)); err != nil {
+	if err := p.roomToPass(int64(buf.Len)); err != nil {
 		return err
 	}
-	return p.unpackFrom(uint32(total), a.inbuf, a.insize, a.position, func(src span) {
-		p.unlocked(buf.len, func() {
-			flat := make([]byte, buf.len)
-			t.fromExternal(flat, p.bytes(src), a.outcount)
+	return p.unpackFrom(uint32(total), a.inbuf, a.insize, a.position, func(src layout.Span) {
+		p.unlocked(buf.Len, func() {
+			flat := make([]byte, buf.Len)
+			t.FromExternal(flat, p.bytes(src), a.outcount)
 			p.unpack(buf, flat)
 		})
 	})
@@ -227,10 +232,10 @@ func callPackExternalSize(p *Proc, a packExternalSizeArgs) error {
 	}
 	t, err := p.typeOf(a.datatype)
 	if err == nil && a.incount < 0 {
-		err = fail(errCount, "count is %d", a.incount)
+		err = abi.Fail(abi.ErrCount, "count is %d", a.incount)
 	}
 	if err != nil {
 		return err
 	}
-	return p.putCount(a.size, times(a.incount, t.external))
+	return p.putCount(a.size, layout.Times(a.incount, t.External))
 }

@@ -3,6 +3,7 @@ package mpi
 import (
 	"github.com/godwit-run/godwit/internal/fifo"
 	"github.com/godwit-run/godwit/mpi/channel"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // pair is one rank's side of what it has to do with a peer: the channel of their frames, what waits to become one, and what is copied from
@@ -104,7 +105,7 @@ func (c *pair) Payload(k channel.Packet) []byte {
 	if r == nil {
 		return nil
 	}
-	return c.p.packed(r.buf.part(k.Off, k.Length))
+	return c.p.packed(r.buf.Part(k.Off, k.Length))
 }
 
 // resends reports whether something may be sent again now.
@@ -181,15 +182,15 @@ func (c *pair) step(it item) (payload int, more bool) {
 		}
 		return c.sendData(r)
 	case itemCTS:
-		c.emit(channel.Packet{Kind: channel.CTS, Req: it.req, PeerReq: it.peerReq, Size: it.limit}, span{})
+		c.emit(channel.Packet{Kind: channel.CTS, Req: it.req, PeerReq: it.peerReq, Size: it.limit}, layout.Span{})
 	case itemCancel:
-		c.emit(channel.Packet{Kind: channel.Cancel, Req: it.req, Size: uint32(it.seq), PeerReq: uint32(it.seq >> 32)}, span{})
+		c.emit(channel.Packet{Kind: channel.Cancel, Req: it.req, Size: uint32(it.seq), PeerReq: uint32(it.seq >> 32)}, layout.Span{})
 	case itemCancelled:
-		c.emit(channel.Packet{Kind: channel.Cancelled, Req: it.req, Size: it.limit}, span{})
+		c.emit(channel.Packet{Kind: channel.Cancelled, Req: it.req, Size: it.limit}, layout.Span{})
 	case itemEnd:
-		c.emit(channel.Packet{Kind: channel.End}, span{})
+		c.emit(channel.Packet{Kind: channel.End}, layout.Span{})
 	case itemDone:
-		c.emit(channel.Packet{Kind: channel.Done, Req: it.req}, span{})
+		c.emit(channel.Packet{Kind: channel.Done, Req: it.req}, layout.Span{})
 	}
 	return 0, false
 }
@@ -197,7 +198,7 @@ func (c *pair) step(it item) (payload int, more bool) {
 // sendEnvelope makes the first frame of a send: its message, or, where that is long or beyond the credit, its envelope alone.
 func (c *pair) sendEnvelope(r *request) (payload int) {
 	cfg := &c.p.w.cfg
-	long := r.mode == modeSync || int(r.buf.len) > pick(c.local() == nil, cfg.FarEager, cfg.EagerLimit)
+	long := r.mode == modeSync || int(r.buf.Len) > pick(c.local() == nil, cfg.FarEager, cfg.EagerLimit)
 	if c.p.gone(c.peer) { // it will not be received: who waits for that finds the request hopeless
 		if !long || r.orphan {
 			r.sent = true
@@ -206,12 +207,12 @@ func (c *pair) sendEnvelope(r *request) (payload int) {
 		return 0
 	}
 	r.framed, r.seq = true, c.Next()
-	k := channel.Packet{Kind: channel.RTS, Context: r.context, Tag: r.tag, Size: r.buf.len, Req: r.index}
-	if long || !c.Spend(channel.FrameCost+int(r.buf.len)) {
-		c.emit(k, span{})
+	k := channel.Packet{Kind: channel.RTS, Context: r.context, Tag: r.tag, Size: r.buf.Len, Req: r.index}
+	if long || !c.Spend(channel.FrameCost+int(r.buf.Len)) {
+		c.emit(k, layout.Span{})
 		return 0
 	}
-	k.Kind, k.Length = channel.Eager, r.buf.len
+	k.Kind, k.Length = channel.Eager, r.buf.Len
 	c.emit(k, r.buf)
 	r.sent = true
 	c.p.complete(r)
@@ -228,7 +229,7 @@ func (c *pair) sendData(r *request) (payload int, more bool) {
 	k := channel.Packet{Kind: channel.Data, Req: r.peerReq, PeerReq: r.index, Off: r.moved, Length: n}
 	r.moved += n
 	more = r.moved < r.limit // before emit: it may complete the request
-	c.emit(k, r.buf.part(k.Off, n))
+	c.emit(k, r.buf.Part(k.Off, n))
 	return int(n), more
 }
 
@@ -241,7 +242,7 @@ func (c *pair) offer(q *Proc, r *request) {
 
 // emit gives a packet its number and sends it: into the peer's inbox, or as a
 // frame that is kept until acked. To a local peer that is detached it is only kept.
-func (c *pair) emit(k channel.Packet, payload span) {
+func (c *pair) emit(k channel.Packet, payload layout.Span) {
 	k.Payload = c.p.packed(payload)
 	if q := c.near(); q != nil {
 		c.Number()

@@ -1,5 +1,10 @@
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
+
 // persistentCalls are the functions that make operations to be started again and again (MPI 5.0 section 3.9).
 func persistentCalls() []entry {
 	calls := []entry{
@@ -56,10 +61,10 @@ func (p *Proc) givePersistent(c *comm, kind, mode uint8, e envelope, out uint32)
 // start starts a persistent request.
 func (p *Proc) start(r *request) error {
 	if !r.persistent {
-		return fail(errRequest, "the request is not persistent")
+		return abi.Fail(abi.ErrRequest, "the request is not persistent")
 	}
 	if r.active {
-		return r.comm.on(fail(errRequest, "the request is active already"))
+		return r.comm.on(abi.Fail(abi.ErrRequest, "the request is active already"))
 	}
 	if r.kind == reqCollective {
 		if err := p.mayCollect(); err != nil {
@@ -109,10 +114,10 @@ func callStart(p *Proc, a requestArgs) error {
 	return p.startAt(list, 0)
 }
 
-func (p *Proc) startAt(list span, i int) error {
+func (p *Proc) startAt(list layout.Span, i int) error {
 	r, err := p.requestAt(list, i)
 	if err == nil && r == nil {
-		err = fail(errRequest, "request is MPI_REQUEST_NULL")
+		err = abi.Fail(abi.ErrRequest, "request is MPI_REQUEST_NULL")
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"runtime"
 	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // pointCalls are the point-to-point functions that start or are one operation
@@ -42,7 +45,7 @@ func lower(letter string) string {
 
 // envelope is the checked destination or source of an operation.
 type envelope struct {
-	buf  span
+	buf  layout.Span
 	null bool // MPI_PROC_NULL
 	peer Rank // world rank or anySource
 	tag  int32
@@ -72,33 +75,33 @@ func (p *Proc) sendEnvelope(c *comm, a sendArgs) (e envelope, err error) {
 }
 
 func (p *Proc) destination(c *comm, dest, tag int) (peer Rank, t int32, null bool, err error) {
-	if tag < 0 || tag > tagUB {
-		return 0, 0, false, c.on(fail(errTag, "tag %d is not in 0..%d", tag, tagUB))
+	if tag < 0 || tag > abi.TagUB {
+		return 0, 0, false, c.on(abi.Fail(abi.ErrTag, "tag %d is not in 0..%d", tag, abi.TagUB))
 	}
-	if dest == procNull {
+	if dest == abi.ProcNull {
 		return 0, int32(tag), true, nil
 	}
 	ranks := c.peers().ranks
 	if dest < 0 || dest >= len(ranks) {
-		return 0, 0, false, c.on(fail(errRank, "rank %d is not in 0..%d", dest, len(ranks)-1))
+		return 0, 0, false, c.on(abi.Fail(abi.ErrRank, "rank %d is not in 0..%d", dest, len(ranks)-1))
 	}
 	return ranks[dest], int32(tag), false, nil
 }
 
 // source checks the source and tag of a receive or probe.
 func (p *Proc) source(c *comm, source, tag int) (e envelope, err error) {
-	if tag != anyTag && (tag < 0 || tag > tagUB) {
-		return e, c.on(fail(errTag, "tag %d is not in 0..%d, nor MPI_ANY_TAG", tag, tagUB))
+	if tag != abi.AnyTag && (tag < 0 || tag > abi.TagUB) {
+		return e, c.on(abi.Fail(abi.ErrTag, "tag %d is not in 0..%d, nor MPI_ANY_TAG", tag, abi.TagUB))
 	}
 	e.tag = int32(tag)
 	ranks := c.peers().ranks
 	switch {
-	case source == procNull:
+	case source == abi.ProcNull:
 		e.null = true
-	case source == anySource:
-		e.peer = anySource
+	case source == abi.AnySource:
+		e.peer = abi.AnySource
 	case source < 0 || source >= len(ranks):
-		return e, c.on(fail(errRank, "rank %d is not in 0..%d, nor MPI_ANY_SOURCE", source, len(ranks)-1))
+		return e, c.on(abi.Fail(abi.ErrRank, "rank %d is not in 0..%d, nor MPI_ANY_SOURCE", source, len(ranks)-1))
 	default:
 		e.peer = ranks[source]
 	}
@@ -144,8 +147,8 @@ func (p *Proc) beginSend(c *comm, e envelope, mode uint8, internal bool) (*reque
 		return p.startBuffered(c, e, internal)
 	}
 	r, err := p.startSend(c, c.context(contextPoint), e.peer, e.tag, e.buf, mode, internal)
-	if err == nil && e.buf.host != nil { // a copy, whose room was asked for
-		r.charged = int64(e.buf.len)
+	if err == nil && e.buf.Host != nil { // a copy, whose room was asked for
+		r.charged = int64(e.buf.Len)
 		p.kept += r.charged
 	}
 	return r, err
@@ -209,9 +212,9 @@ func (p *Proc) take(index uint32) status {
 		return status{} // only a damaged state leads here
 	}
 	st := r.result
-	if r.coll != nil && !r.persistent && cap(r.coll.host.b) <= p.w.cfg.ChunkBytes {
-		p.spare = r.coll.host.b[:0]
-		if s := r.coll.plan; s != nil && cap(s.transfers) <= keptTransfers {
+	if r.coll != nil && !r.persistent && cap(r.coll.host.Bytes) <= p.w.cfg.ChunkBytes {
+		p.spare = r.coll.host.Bytes[:0]
+		if s := r.coll.plan; s != nil && cap(s.Transfers) <= keptTransfers {
 			p.sketch = s
 		}
 	}
@@ -222,15 +225,15 @@ func (p *Proc) take(index uint32) status {
 // outcome makes the error of a finished receive, or nil.
 func (s status) outcome(c *comm) error {
 	switch s.class {
-	case success:
+	case abi.Success:
 		return nil
-	case errTruncate:
-		return c.on(fail(errTruncate, "message of %d bytes from rank %d with tag %d is longer than the buffer (%d bytes)",
+	case abi.ErrTruncate:
+		return c.on(abi.Fail(abi.ErrTruncate, "message of %d bytes from rank %d with tag %d is longer than the buffer (%d bytes)",
 			s.size, c.localRank(s.source), s.tag, s.count))
 	case classEnded, classNotReceived, classNotFreed:
 		return c.on(s.endedError())
 	}
-	return c.on(fail(int(s.class), "the operation has failed"))
+	return c.on(abi.Fail(int(s.class), "the operation has failed"))
 }
 
 func (p *Proc) send(a sendArgs, mode uint8) error {
@@ -277,7 +280,7 @@ func (p *Proc) give(c *comm, out uint32, start func() (*request, error)) error {
 		return c.on(err)
 	}
 	if out == 0 {
-		return c.on(fail(errArg, "request is a null pointer"))
+		return c.on(abi.Fail(abi.ErrArg, "request is a null pointer"))
 	}
 	r, err := start()
 	if err != nil {
@@ -439,7 +442,7 @@ func (p *Proc) replaceEnvelopes(c *comm, a replaceArgs, room func(n int64) error
 		return out, in, err
 	}
 	in.buf = buf
-	if err := room(int64(buf.len)); err != nil {
+	if err := room(int64(buf.Len)); err != nil {
 		return out, in, c.on(err)
 	}
 	out.buf = p.copyOf(buf) // the request that has it is charged for it
@@ -447,10 +450,10 @@ func (p *Proc) replaceEnvelopes(c *comm, a replaceArgs, room func(n int64) error
 }
 
 // copyOf is a span of the library's memory with the same data.
-func (p *Proc) copyOf(buf span) span {
-	h := &hostBuffer{b: make([]byte, buf.len)}
-	p.pack(h.b, buf)
-	return span{host: h, len: buf.len}
+func (p *Proc) copyOf(buf layout.Span) layout.Span {
+	h := &layout.Buffer{Bytes: make([]byte, buf.Len)}
+	p.pack(h.Bytes, buf)
+	return layout.Span{Host: h, Len: buf.Len}
 }
 
 func callSendrecvReplace(p *Proc, a sendrecvReplaceArgs) error {
@@ -490,7 +493,7 @@ func callIsendrecv(p *Proc, a isendrecvArgs) error {
 	if err != nil {
 		return err
 	}
-	out, in, err := p.exchangeEnvelopes(c, a.exchangeArgs, statusIgnore)
+	out, in, err := p.exchangeEnvelopes(c, a.exchangeArgs, abi.StatusIgnore)
 	if err != nil {
 		return err
 	}
@@ -513,8 +516,8 @@ func callIsendrecvReplace(p *Proc, a isendrecvReplaceArgs) error {
 // the receive's.
 func (p *Proc) joinedExchange(c *comm, out, in envelope) (*request, error) {
 	s := &sketch{comm: c}
-	s.host = &s.own
-	s.round()
+	s.Host = &s.own
+	s.Round()
 	r, err := p.scheduled(s, false)
 	if err != nil {
 		return nil, err

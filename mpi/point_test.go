@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 const (
@@ -23,7 +25,7 @@ func TestSendRecvSizes(t *testing.T) {
 					g.mem[out+i] = byte(i*7 + g.rank)
 				}
 				peer := 1 - g.rank
-				g.call("MPI_Sendrecv", out, n, tByte, peer, 5, in, n, tByte, peer, 5, commWorld, st)
+				g.call("MPI_Sendrecv", out, n, tByte, peer, 5, in, n, tByte, peer, 5, abi.CommWorld, st)
 				require.Equal(t, []int{peer, 5}, g.ints(st, 2))
 				g.call("MPI_Get_count", st, tByte, 8)
 				require.Equal(t, n, g.int(8))
@@ -31,11 +33,11 @@ func TestSendRecvSizes(t *testing.T) {
 					require.Equal(t, byte(i*7+peer), g.mem[in+i])
 				}
 				// To oneself, and over MPI_COMM_SELF.
-				g.call("MPI_Irecv", in, n, tByte, 0, 1, commSelf, 8)
-				g.call("MPI_Send", out, n, tByte, 0, 1, commSelf)
+				g.call("MPI_Irecv", in, n, tByte, 0, 1, abi.CommSelf, 8)
+				g.call("MPI_Send", out, n, tByte, 0, 1, abi.CommSelf)
 				g.call("MPI_Wait", 8, st)
 				require.Equal(t, []int{0, 1}, g.ints(st, 2))
-				require.Equal(t, requestNull, g.int(8))
+				require.Equal(t, abi.RequestNull, g.int(8))
 				require.Equal(t, g.mem[out:out+n], g.mem[in:in+n])
 			})
 		})
@@ -50,13 +52,13 @@ func TestOrder(t *testing.T) {
 		if g.rank > 0 {
 			for i := range n {
 				g.setInts(64, g.rank, i)
-				g.call("MPI_Send", 64, pick(i%7 == 0, 2000, 2), tInt, 0, i%2, commWorld)
+				g.call("MPI_Send", 64, pick(i%7 == 0, 2000, 2), tInt, 0, i%2, abi.CommWorld)
 			}
 			return
 		}
 		next := map[int]int{}
 		for range 2 * n {
-			g.call("MPI_Recv", 64, 2000, tInt, anySource, anyTag, commWorld, 16)
+			g.call("MPI_Recv", 64, 2000, tInt, abi.AnySource, abi.AnyTag, abi.CommWorld, 16)
 			src := g.int(64)
 			require.Equal(t, src, g.int(16))
 			require.Equal(t, next[src], g.int(68))
@@ -69,13 +71,13 @@ func TestOrder(t *testing.T) {
 // MPI 5.0 section 3.10: MPI_PROC_NULL.
 func TestProcNull(t *testing.T) {
 	run1(t, 1, func(g *guest) {
-		g.call("MPI_Send", 64, 1, tInt, procNull, 0, commWorld)
-		g.call("MPI_Recv", 64, 1, tInt, procNull, anyTag, commWorld, 16)
-		require.Equal(t, []int{procNull, anyTag}, g.ints(16, 2))
+		g.call("MPI_Send", 64, 1, tInt, abi.ProcNull, 0, abi.CommWorld)
+		g.call("MPI_Recv", 64, 1, tInt, abi.ProcNull, abi.AnyTag, abi.CommWorld, 16)
+		require.Equal(t, []int{abi.ProcNull, abi.AnyTag}, g.ints(16, 2))
 		g.call("MPI_Get_count", 16, tInt, 8)
 		require.Equal(t, 0, g.int(8))
-		g.call("MPI_Probe", procNull, 0, commWorld, 16)
-		require.Equal(t, []int{procNull, anyTag}, g.ints(16, 2))
+		g.call("MPI_Probe", abi.ProcNull, 0, abi.CommWorld, 16)
+		require.Equal(t, []int{abi.ProcNull, abi.AnyTag}, g.ints(16, 2))
 	})
 }
 
@@ -83,19 +85,19 @@ func TestProcNull(t *testing.T) {
 func TestTruncate(t *testing.T) {
 	for _, n := range []int{100, 1000} { // eager and rendezvous
 		run1(t, 2, func(g *guest) {
-			g.call("MPI_Comm_set_errhandler", commWorld, errorsReturn)
+			g.call("MPI_Comm_set_errhandler", abi.CommWorld, abi.ErrorsReturn)
 			if g.rank == 0 {
 				for i := range n {
 					g.setInts(64+4*i, i)
 				}
-				g.call("MPI_Send", 64, n, tInt, 1, 1, commWorld)
-				g.call("MPI_Send", 68, 1, tInt, 1, 1, commWorld)
+				g.call("MPI_Send", 64, n, tInt, 1, 1, abi.CommWorld)
+				g.call("MPI_Send", 68, 1, tInt, 1, 1, abi.CommWorld)
 				return
 			}
 			g.setInts(64+40, -1)
-			require.EqualValues(t, errTruncate, g.call("MPI_Recv", 64, 10, tInt, 0, 1, commWorld, 16))
+			require.EqualValues(t, abi.ErrTruncate, g.call("MPI_Recv", 64, 10, tInt, 0, 1, abi.CommWorld, 16))
 			require.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, -1}, g.ints(64, 11))
-			require.EqualValues(t, success, g.call("MPI_Recv", 64, 10, tInt, 0, 1, commWorld, 16))
+			require.EqualValues(t, abi.Success, g.call("MPI_Recv", 64, 10, tInt, 0, 1, abi.CommWorld, 16))
 			require.Equal(t, 1, g.int(64))
 		})
 	}
@@ -105,16 +107,16 @@ func TestTruncate(t *testing.T) {
 func TestSsend(t *testing.T) {
 	run1(t, 2, func(g *guest) {
 		if g.rank == 0 {
-			g.call("MPI_Issend", 64, 1, tInt, 1, 1, commWorld, 8)
+			g.call("MPI_Issend", 64, 1, tInt, 1, 1, abi.CommWorld, 8)
 			g.call("MPI_Test", 8, 12, 0)
 			require.Equal(t, 0, g.int(12))
-			g.call("MPI_Send", 64, 1, tInt, 1, 2, commWorld)
+			g.call("MPI_Send", 64, 1, tInt, 1, 2, abi.CommWorld)
 			g.call("MPI_Wait", 8, 0)
-			g.call("MPI_Ssend", 64, 0, tInt, 1, 3, commWorld)
+			g.call("MPI_Ssend", 64, 0, tInt, 1, 3, abi.CommWorld)
 			return
 		}
 		for _, tag := range []int{2, 1, 3} {
-			g.call("MPI_Recv", 64, 1, tInt, 0, tag, commWorld, 0)
+			g.call("MPI_Recv", 64, 1, tInt, 0, tag, abi.CommWorld, 0)
 		}
 	})
 }
@@ -126,18 +128,18 @@ func TestCompletions(t *testing.T) {
 		if g.rank == 0 {
 			for i := range n {
 				g.setInts(100+4*i, i)
-				g.call("MPI_Isend", 100+4*i, 1, tInt, 1, i, commWorld, reqs+4*i)
+				g.call("MPI_Isend", 100+4*i, 1, tInt, 1, i, abi.CommWorld, reqs+4*i)
 			}
 			g.call("MPI_Waitall", n, reqs, 0)
-			g.call("MPI_Probe", 1, anyTag, commWorld, st)
+			g.call("MPI_Probe", 1, abi.AnyTag, abi.CommWorld, st)
 			require.Equal(t, []int{1, 77}, g.ints(st, 2))
 			g.call("MPI_Get_count", st, tInt, 8)
 			require.Equal(t, 700, g.int(8))
-			g.call("MPI_Recv", 5000, 700, tInt, 1, 77, commWorld, 0)
+			g.call("MPI_Recv", 5000, 700, tInt, 1, 77, abi.CommWorld, 0)
 			return
 		}
 		for i := range n {
-			g.call("MPI_Irecv", 100+4*i, 1, tInt, 0, i, commWorld, reqs+4*i)
+			g.call("MPI_Irecv", 100+4*i, 1, tInt, 0, i, abi.CommWorld, reqs+4*i)
 		}
 		seen := map[int]bool{}
 		for range 5 {
@@ -151,13 +153,13 @@ func TestCompletions(t *testing.T) {
 		}
 		for i := range n {
 			require.Equal(t, i, g.int(100+4*i))
-			require.Equal(t, pick(seen[i], []int{anySource, anyTag}, []int{0, i})[1], g.int(st+statusBytes*i+4))
+			require.Equal(t, pick(seen[i], []int{abi.AnySource, abi.AnyTag}, []int{0, i})[1], g.int(st+abi.StatusBytes*i+4))
 		}
 		g.call("MPI_Waitany", n, reqs, 8, st)
-		require.Equal(t, undefined, g.int(8))
-		g.call("MPI_Iprobe", 0, anyTag, commWorld, 8, st)
+		require.Equal(t, abi.Undefined, g.int(8))
+		g.call("MPI_Iprobe", 0, abi.AnyTag, abi.CommWorld, 8, st)
 		require.Equal(t, 0, g.int(8))
-		g.call("MPI_Send", 100, 700, tInt, 0, 77, commWorld)
+		g.call("MPI_Send", 100, 700, tInt, 0, 77, abi.CommWorld)
 	})
 }
 
@@ -169,20 +171,20 @@ func TestErrors(t *testing.T) {
 		want string
 		code int
 	}{
-		{"MPI_Send", []int{64, 1, tInt, 9, 0, commWorld}, "rank 0: MPI_Send(buf=0x40, count=1, datatype=MPI_INT, dest=9, tag=0, comm=MPI_COMM_WORLD): MPI_ERR_RANK: rank 9 is not in 0..0", errRank},
-		{"MPI_Send", []int{64, -1, tInt, 0, 0, commWorld}, "MPI_ERR_COUNT", errCount},
-		{"MPI_Send", []int{64, 1, 7, 0, 0, commWorld}, "MPI_ERR_TYPE", errType},
-		{"MPI_Send", []int{64, 1, tInt, 0, -5, commWorld}, "MPI_ERR_TAG", errTag},
-		{"MPI_Send", []int{64, 1, tInt, 0, 0, 0x999}, "MPI_ERR_COMM", errComm},
-		{"MPI_Send", []int{arenaBytes - 2, 1, tInt, 0, 0, commWorld}, "MPI_ERR_BUFFER", errBuffer},
-		{"MPI_Send", []int{-8, 0x7fffffff, tDouble, 0, 0, commWorld}, "MPI_ERR_BUFFER", errBuffer},
-		{"MPI_Recv", []int{64, 1, tInt, 0, 0, commWorld, arenaBytes - 8}, "MPI_ERR_ARG", errArg},
-		{"MPI_Bcast", []int{64, 1, tInt, 3, commWorld}, "MPI_ERR_ROOT", errRoot},
-		{"MPI_Allreduce", []int{64, 128, 1, tDouble, opBand, commWorld}, "MPI_ERR_OP", errOp},
-		{"MPI_Allreduce", []int{64, 128, 1, tDouble, 5, commWorld}, "MPI_ERR_OP", errOp},
-		{"MPI_Wait", []int{64, 0}, "MPI_ERR_REQUEST", errRequest},
-		{"MPI_Init", []int{0, 0}, "MPI_ERR_OTHER", errOther},
-		{"MPI_Abort", []int{commWorld, 42}, "MPI_Abort(errorcode=42)", 42},
+		{"MPI_Send", []int{64, 1, tInt, 9, 0, abi.CommWorld}, "rank 0: MPI_Send(buf=0x40, count=1, datatype=MPI_INT, dest=9, tag=0, comm=MPI_COMM_WORLD): MPI_ERR_RANK: rank 9 is not in 0..0", abi.ErrRank},
+		{"MPI_Send", []int{64, -1, tInt, 0, 0, abi.CommWorld}, "MPI_ERR_COUNT", abi.ErrCount},
+		{"MPI_Send", []int{64, 1, 7, 0, 0, abi.CommWorld}, "MPI_ERR_TYPE", abi.ErrType},
+		{"MPI_Send", []int{64, 1, tInt, 0, -5, abi.CommWorld}, "MPI_ERR_TAG", abi.ErrTag},
+		{"MPI_Send", []int{64, 1, tInt, 0, 0, 0x999}, "MPI_ERR_COMM", abi.ErrComm},
+		{"MPI_Send", []int{arenaBytes - 2, 1, tInt, 0, 0, abi.CommWorld}, "MPI_ERR_BUFFER", abi.ErrBuffer},
+		{"MPI_Send", []int{-8, 0x7fffffff, tDouble, 0, 0, abi.CommWorld}, "MPI_ERR_BUFFER", abi.ErrBuffer},
+		{"MPI_Recv", []int{64, 1, tInt, 0, 0, abi.CommWorld, arenaBytes - 8}, "MPI_ERR_ARG", abi.ErrArg},
+		{"MPI_Bcast", []int{64, 1, tInt, 3, abi.CommWorld}, "MPI_ERR_ROOT", abi.ErrRoot},
+		{"MPI_Allreduce", []int{64, 128, 1, tDouble, abi.OpBand, abi.CommWorld}, "MPI_ERR_OP", abi.ErrOp},
+		{"MPI_Allreduce", []int{64, 128, 1, tDouble, 5, abi.CommWorld}, "MPI_ERR_OP", abi.ErrOp},
+		{"MPI_Wait", []int{64, 0}, "MPI_ERR_REQUEST", abi.ErrRequest},
+		{"MPI_Init", []int{0, 0}, "MPI_ERR_OTHER", abi.ErrOther},
+		{"MPI_Abort", []int{abi.CommWorld, 42}, "MPI_Abort(errorcode=42)", 42},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name+" "+tt.want[:min(16, len(tt.want))], func(t *testing.T) {
@@ -203,7 +205,7 @@ func TestOutsideInit(t *testing.T) {
 	var err error
 	g.p, err = w.AddRank(0, 1, g.mem)
 	require.NoError(t, err)
-	err = g.run(func(g *guest) { g.call("MPI_Barrier", commWorld) })
+	err = g.run(func(g *guest) { g.call("MPI_Barrier", abi.CommWorld) })
 	require.ErrorContains(t, err, "outside of MPI_Init")
 	_, err = w.AddRank(0, 1, g.mem)
 	require.ErrorIs(t, err, ErrRankExists)
@@ -213,18 +215,18 @@ func TestOutsideInit(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	run1(t, 2, func(g *guest) {
-		g.call("MPI_Comm_rank", commWorld, 8)
-		g.call("MPI_Comm_size", commWorld, 12)
+		g.call("MPI_Comm_rank", abi.CommWorld, 8)
+		g.call("MPI_Comm_size", abi.CommWorld, 12)
 		g.call("MPI_Initialized", 16)
 		g.call("MPI_Finalized", 20)
 		require.Equal(t, []int{g.rank, 2, 1, 0}, g.ints(8, 4))
 		g.call("MPI_Type_size", tDouble, 8)
-		g.call("MPI_Error_class", errTruncate, 12)
-		g.call("MPI_Error_string", errTruncate, 100, 16)
-		require.Equal(t, []int{8, errTruncate, len("MPI_ERR_TRUNCATE: message truncated on receive")}, g.ints(8, 3))
+		g.call("MPI_Error_class", abi.ErrTruncate, 12)
+		g.call("MPI_Error_string", abi.ErrTruncate, 100, 16)
+		require.Equal(t, []int{8, abi.ErrTruncate, len("MPI_ERR_TRUNCATE: message truncated on receive")}, g.ints(8, 3))
 		g.call("MPI_Get_processor_name", 100, 8)
 		g.call("MPI_Get_version", 8, 12)
-		g.call("MPI_Comm_get_errhandler", commWorld, 16)
-		require.Equal(t, []int{5, 0, errorsAreFatal}, g.ints(8, 3))
+		g.call("MPI_Comm_get_errhandler", abi.CommWorld, 16)
+		require.Equal(t, []int{5, 0, abi.ErrorsAreFatal}, g.ints(8, 3))
 	})
 }

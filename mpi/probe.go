@@ -3,6 +3,7 @@ package mpi
 import (
 	"slices"
 
+	"github.com/godwit-run/godwit/mpi/abi"
 	"github.com/godwit-run/godwit/mpi/channel"
 )
 
@@ -52,7 +53,7 @@ func (p *Proc) awaitMessage(c *comm, e envelope) (i int, err error) {
 	lost := false
 	err = p.wait(func() bool {
 		i = p.look(c, e)
-		lost = !e.null && i < 0 && (e.peer == anySource && p.noSource(c, true) || e.peer != anySource && p.gone(e.peer))
+		lost = !e.null && i < 0 && (e.peer == abi.AnySource && p.noSource(c, true) || e.peer != abi.AnySource && p.gone(e.peer))
 		return e.null || i >= 0 || lost
 	})
 	if err == nil && lost {
@@ -144,7 +145,7 @@ func callMprobe(p *Proc, a mprobeArgs) error {
 func (p *Proc) matched(c *comm, e envelope, i int, out, statusPtr uint32) error {
 	if e.null {
 		p.putStatus(c, statusPtr, nullStatus())
-		return p.putWord(out, messageNoProc)
+		return p.putWord(out, abi.MessageNoProc)
 	}
 	p.putStatus(c, statusPtr, p.unexpected[i].found())
 	return p.keep(c, i, out)
@@ -199,14 +200,14 @@ func (p *Proc) taken(a takenArgs, internal bool) (*request, error) {
 		return nil, err
 	}
 	m := p.messages.get(h)
-	if m == nil && h != messageNoProc {
-		return nil, fail(errRequest, "message %#x is not known", h)
+	if m == nil && h != abi.MessageNoProc {
+		return nil, abi.Fail(abi.ErrRequest, "message %#x is not known", h)
 	}
 	buf, err := p.buffer(a.buf, a.count, a.datatype)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.putWord(a.message, messageNull); err != nil {
+	if err := p.putWord(a.message, abi.MessageNull); err != nil {
 		return nil, err
 	}
 	if m == nil {
@@ -262,11 +263,11 @@ func callCancel(p *Proc, a requestArgs) error {
 		return err
 	}
 	if r == nil || (r.persistent && !r.active) {
-		return fail(errRequest, "the request is not active")
+		return abi.Fail(abi.ErrRequest, "the request is not active")
 	}
 	switch {
 	case r.kind == reqCollective || r.kind == reqWindow || r.kind == reqPart:
-		return r.comm.on(fail(errRequest, "operations of this kind cannot be cancelled"))
+		return r.comm.on(abi.Fail(abi.ErrRequest, "operations of this kind cannot be cancelled"))
 	case r.kind == reqGeneral:
 		return p.cancelGeneral(r)
 	case r.kind == reqRecv && !r.matched && !r.done:
@@ -344,7 +345,7 @@ func callRequestFree(p *Proc, a requestArgs) error {
 	}
 	r, err := p.requestAt(list, 0)
 	if err == nil && r == nil {
-		err = fail(errRequest, "request is MPI_REQUEST_NULL")
+		err = abi.Fail(abi.ErrRequest, "request is MPI_REQUEST_NULL")
 	}
 	if err != nil {
 		return err
@@ -363,5 +364,5 @@ func callRequestFree(p *Proc, a requestArgs) error {
 	} else {
 		r.orphan, r.persistent = true, false
 	}
-	return p.putWord(a.request, requestNull)
+	return p.putWord(a.request, abi.RequestNull)
 }

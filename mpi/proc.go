@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/godwit-run/godwit/internal/fifo"
+	"github.com/godwit-run/godwit/mpi/abi"
 	"github.com/godwit-run/godwit/mpi/channel"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // These bound the memory of collectives and lists of requests that is used again.
@@ -82,11 +84,11 @@ type objects struct {
 	nextID      uint64 // the last number used in ids of communicators and windows
 	comms       table[comm]
 	groups      table[group]
-	types       table[datatype]
-	typeAttrs   map[*datatype]*attributes // of derived datatypes that have a handle
-	named       map[uint32]*overlay       // of predefined datatypes
-	f90         map[string]*datatype      // types chosen by precision and the like, by what was asked
-	ops         table[operation]
+	types       table[layout.Type]
+	typeAttrs   map[*layout.Type]*attributes // of derived datatypes that have a handle
+	named       map[uint32]*overlay          // of predefined datatypes
+	f90         map[string]*layout.Type      // types chosen by precision and the like, by what was asked
+	ops         table[layout.Op]
 	errhandlers table[errhandler]
 	fileHandler *errhandler
 	keyvals     table[keyval]
@@ -110,19 +112,19 @@ type objects struct {
 }
 
 func newObjects(self *group, world *group, rank Rank) objects {
-	fatal := predefinedHandlers[errorsAreFatal]
+	fatal := predefinedHandlers[abi.ErrorsAreFatal]
 	return objects{
-		world: &comm{handle: commWorld, group: world, me: int(rank), errhandler: fatal, name: "MPI_COMM_WORLD"},
+		world: &comm{handle: abi.CommWorld, group: world, me: int(rank), errhandler: fatal, name: "MPI_COMM_WORLD"},
 		// Its id is one that this rank alone can make.
-		self:   &comm{handle: commSelf, id: uint64(rank)<<idBits | 1, group: self, errhandler: fatal, name: "MPI_COMM_SELF"},
+		self:   &comm{handle: abi.CommSelf, id: uint64(rank)<<idBits | 1, group: self, errhandler: fatal, name: "MPI_COMM_SELF"},
 		nextID: 1,
 
-		comms: newTable[comm](baseComm), groups: newTable[group](baseGroup), types: newTable[datatype](baseType), typeAttrs: map[*datatype]*attributes{},
-		ops: newTable[operation](baseOp), errhandlers: newTable[errhandler](baseErrhandler), keyvals: newTable[keyval](baseKeyval),
+		comms: newTable[comm](baseComm), groups: newTable[group](baseGroup), types: newTable[layout.Type](baseType), typeAttrs: map[*layout.Type]*attributes{},
+		ops: newTable[layout.Op](baseOp), errhandlers: newTable[errhandler](baseErrhandler), keyvals: newTable[keyval](baseKeyval),
 		infos: newTable[info](baseInfo), messages: newTable[message](baseMessage), sessions: newTable[session](baseSession),
-		wins: newTable[window](baseWin), named: map[uint32]*overlay{}, f90: map[string]*datatype{}, winByID: map[uint64]*window{},
-		fileHandler: predefinedHandlers[errorsReturn],
-		codes:       errorCodes{last: errLastCode, classes: map[int]int{}, texts: map[int]string{}},
+		wins: newTable[window](baseWin), named: map[uint32]*overlay{}, f90: map[string]*layout.Type{}, winByID: map[uint64]*window{},
+		fileHandler: predefinedHandlers[abi.ErrorsReturn],
+		codes:       errorCodes{last: abi.ErrLastCode, classes: map[int]int{}, texts: map[int]string{}},
 	}
 }
 
@@ -164,7 +166,7 @@ func (s *suspended) is(c *Call, v []uint64) bool {
 
 // argument is a parameter's value.
 func (c *Call) argument(v []uint64, i int) uint64 {
-	if c.Params[i] == I32 {
+	if c.Params[i] == abi.I32 {
 		return uint64(uint32(v[i]))
 	}
 	return v[i]

@@ -1,6 +1,10 @@
 package mpi
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 // program is a Guest in tests: its functions are Go functions with numbers for addresses, and its stack and heap are the
 // last quarter of an arena.
@@ -40,7 +44,7 @@ func (g *program) Reserve(n uint32) (uint32, func(), error) {
 func (g *program) Alloc(n, align uint32) (uint32, error) {
 	at := (g.heap + align - 1) / align * align
 	if at+n > heapEnd {
-		return 0, fail(errNoMem, "the test's heap is full")
+		return 0, abi.Fail(abi.ErrNoMem, "the test's heap is full")
 	}
 	g.heap = at + n
 	return at, nil

@@ -94,10 +94,10 @@ func (w *World) place(p *Proc, f *channel.Frame) []byte {
 		return nil
 	}
 	r := p.waiting(c, &f.Packet)
-	if r == nil || r.buf.typ != nil {
+	if r == nil || r.buf.Type != nil {
 		return nil
 	}
-	return p.bytes(r.buf.part(f.Off, f.Length))
+	return p.bytes(r.buf.Part(f.Off, f.Length))
 }
 
 // decode reads a frame, and reports whether it may be one of this app's.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // TestReduceLocalWithGaps: elements with gaps between them are combined like others, and the gaps stay as they are.
@@ -35,7 +37,7 @@ func TestReduceLocalWithGaps(t *testing.T) {
 				want := append([]byte(nil), elements(rbuf, [2]int{2, 20}, [2]int{5, 11}, [2]int{9, 22})...)
 				elements(sbuf, [2]int{1, 10}, [2]int{5, 11}, [2]int{3, 12})
 				got := elements(rbuf, [2]int{2, 20}, [2]int{4, 21}, [2]int{9, 22})
-				g.call("MPI_Reduce_local", sbuf, rbuf, 3, c.typ, opMaxloc)
+				g.call("MPI_Reduce_local", sbuf, rbuf, 3, c.typ, abi.OpMaxloc)
 				require.Equal(t, want, got)
 			})
 		})
@@ -56,7 +58,7 @@ func TestMoveIsAlone(t *testing.T) {
 			src, err := p.elements(sbuf, 1, p.types.get(uint32(g.int(64))))
 			require.NoError(t, err)
 			dst := src
-			dst.off = rbuf + 4
+			dst.Off = rbuf + 4
 			p.move(dst, src)
 			require.Equal(t, bytes.Repeat([]byte{7}, 1024), p.bounce)
 			for i := range n {

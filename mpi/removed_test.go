@@ -3,8 +3,11 @@ package mpi
 import (
 	"testing"
 
-	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/channel"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // fragile is memory that is gone when its guest is closed.
@@ -43,22 +46,22 @@ func TestNobodyUsesWhatIsRemoved(t *testing.T) {
 	}
 	a, b := guests[0], guests[1]
 	const n = 20 << 10 // bytes: many chunks
-	a.call("MPI_Irecv", rbuf, n, tByte, 1, 1, commWorld, 64)
-	a.call("MPI_Irecv", rbuf, n, tByte, 1, 2, commWorld, 68)
-	b.call("MPI_Irecv", rbuf, n, tByte, 0, 1, commWorld, 64)
-	b.call("MPI_Irecv", rbuf, 1, tByte, 0, 3, commWorld, 68)
+	a.call("MPI_Irecv", rbuf, n, tByte, 1, 1, abi.CommWorld, 64)
+	a.call("MPI_Irecv", rbuf, n, tByte, 1, 2, abi.CommWorld, 68)
+	b.call("MPI_Irecv", rbuf, n, tByte, 0, 1, abi.CommWorld, 64)
+	b.call("MPI_Irecv", rbuf, 1, tByte, 0, 3, abi.CommWorld, 68)
 
 	// Rank 1's messages to rank 0: one waits to be copied, one to be taken. One of rank 0's is in its inbox.
 	b.p.mu.Lock()
 	for tag := range int32(2) {
-		_, err := b.p.startSend(b.p.world, 0, 0, tag+1, span{off: sbuf, len: n}, modeStandard, true)
+		_, err := b.p.startSend(b.p.world, 0, 0, tag+1, layout.Span{Off: sbuf, Len: n}, modeStandard, true)
 		require.NoError(t, err)
 	}
 	b.p.urge = nil
 	b.p.mu.Unlock()
 	a.p.mu.Lock()
 	a.p.drain()
-	_, err := a.p.startSend(a.p.world, 0, 1, 1, span{off: sbuf, len: n}, modeStandard, true)
+	_, err := a.p.startSend(a.p.world, 0, 1, 1, layout.Span{Off: sbuf, Len: n}, modeStandard, true)
 	require.NoError(t, err)
 	a.p.urge = nil
 	a.p.mu.Unlock()

@@ -1,5 +1,10 @@
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
+
 // Kinds of requests.
 const (
 	reqSend       = 1
@@ -49,7 +54,7 @@ type transmission struct {
 	context uint64
 	peer    Rank // world rank, or anySource
 	tag     int32
-	buf     span
+	buf     layout.Span
 	matched bool   // a receive that has got its envelope; a send that has got its CTS
 	peerReq uint32 // the other side's request in a rendezvous
 	limit   uint32 // bytes that the rendezvous moves
@@ -132,7 +137,7 @@ func (p *Proc) roomForRequests(n int, internal bool) error {
 		limit += 2*p.w.cfg.Size + maxInternal // a collective must not fail because the guest has many
 	}
 	if lacking := n - len(p.freeList); lacking > 0 && len(p.requests)+lacking > limit {
-		return fail(errOther, "more than %d requests", p.w.cfg.MaxRequests)
+		return abi.Fail(abi.ErrOther, "more than %d requests", p.w.cfg.MaxRequests)
 	}
 	return nil
 }
@@ -175,13 +180,13 @@ func (p *Proc) complete(r *request) {
 	p.changed()
 	h := r.after
 	r.after = hook{}
-	size, result := r.buf.len, r.result
+	size, result := r.buf.Len, r.result
 	if r.orphan {
 		p.freeRequest(r)
 	}
 	switch h.kind {
 	case hookBuffer:
-		p.buffered -= int64(size) + bsendOverhead
+		p.buffered -= int64(size) + abi.BsendOverhead
 	case hookOwner:
 		if o := p.request(h.owner); o != nil {
 			o.result = result
@@ -207,7 +212,7 @@ func (p *Proc) withdraw(r *request) {
 }
 
 // startSend begins to send buf to dst.
-func (p *Proc) startSend(c *comm, context uint64, dst Rank, tag int32, buf span, mode uint8, internal bool) (*request, error) {
+func (p *Proc) startSend(c *comm, context uint64, dst Rank, tag int32, buf layout.Span, mode uint8, internal bool) (*request, error) {
 	r, err := p.newRequest(reqSend, internal)
 	if err != nil {
 		return nil, err
@@ -218,7 +223,7 @@ func (p *Proc) startSend(c *comm, context uint64, dst Rank, tag int32, buf span,
 }
 
 // startRecv begins to receive from src (or anySource) into buf.
-func (p *Proc) startRecv(c *comm, context uint64, src Rank, tag int32, buf span, internal bool) (*request, error) {
+func (p *Proc) startRecv(c *comm, context uint64, src Rank, tag int32, buf layout.Span, internal bool) (*request, error) {
 	r, err := p.newRequest(reqRecv, internal)
 	if err != nil {
 		return nil, err
@@ -253,4 +258,4 @@ func (p *Proc) startNull(c *comm, internal bool) (*request, error) {
 }
 
 // nullStatus is what a receive from MPI_PROC_NULL gives.
-func nullStatus() status { return status{source: procNull, tag: anyTag} }
+func nullStatus() status { return status{source: abi.ProcNull, tag: abi.AnyTag} }

@@ -3,8 +3,10 @@ package mpi
 import (
 	"testing"
 
-	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/channel"
 )
 
 // slim is a Network that has room for few frames at a time.
@@ -32,7 +34,7 @@ func TestResendWaitsForRoom(t *testing.T) {
 		a, b := begun(t, there, 0, arenaBytes), begun(t, here, 1, arenaBytes)
 		for i := range n {
 			a.setInts(sbuf, i)
-			a.call("MPI_Isend", sbuf, 1, tInt, 1, 1, commWorld, 64+4*i)
+			a.call("MPI_Isend", sbuf, 1, tInt, 1, 1, abi.CommWorld, 64+4*i)
 			net.frames = nil // it is lost, and there is room again
 		}
 		require.Equal(t, n, a.p.pair(1).Unacked())
@@ -49,7 +51,7 @@ func TestResendWaitsForRoom(t *testing.T) {
 		}
 		require.LessOrEqual(t, net.most, slimFrames+3, "and what has no number")
 		for i := range n {
-			b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+			b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, abi.CommWorld, 0)
 			require.Equal(t, i, b.int(rbuf))
 		}
 		require.Zero(t, a.p.pair(1).Unsent())
@@ -66,7 +68,7 @@ func TestNewIsBehindWhatIsSentAgain(t *testing.T) {
 	a, b := begun(t, there, 0, arenaBytes), begun(t, here, 1, arenaBytes)
 	for i := range n {
 		a.setInts(at(i), i)
-		a.call("MPI_Isend", at(i), 1, tInt, 1, 1, commWorld, 64+4*i)
+		a.call("MPI_Isend", at(i), 1, tInt, 1, 1, abi.CommWorld, 64+4*i)
 		net.frames = nil
 	}
 	there.Reconnect(1)
@@ -76,7 +78,7 @@ func TestNewIsBehindWhatIsSentAgain(t *testing.T) {
 		net.deliver(here)
 		back.deliver(there)
 		a.setInts(at(n+i), n+i)
-		a.call("MPI_Isend", at(n+i), 1, tInt, 1, 1, commWorld, 64+4*(n+i))
+		a.call("MPI_Isend", at(n+i), 1, tInt, 1, 1, abi.CommWorld, 64+4*(n+i))
 		there.Room()
 	}
 	for range 8 * n {
@@ -85,9 +87,9 @@ func TestNewIsBehindWhatIsSentAgain(t *testing.T) {
 		there.Room()
 	}
 	for i := range 2 * n {
-		b.call("MPI_Iprobe", 0, 1, commWorld, 96, 0)
+		b.call("MPI_Iprobe", 0, 1, abi.CommWorld, 96, 0)
 		require.Equal(t, 1, b.int(96), "message %d", i)
-		b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+		b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, abi.CommWorld, 0)
 		require.Equal(t, i, b.int(rbuf))
 	}
 }
@@ -102,7 +104,7 @@ func TestWhatNeedsNotBeSentAgain(t *testing.T) {
 		a, b = begun(t, there, 0, arenaBytes), begun(t, here, 1, arenaBytes)
 		for i := range n {
 			a.setInts(sbuf, i)
-			a.call("MPI_Isend", sbuf, 1, tInt, 1, 1, commWorld, 64+4*i)
+			a.call("MPI_Isend", sbuf, 1, tInt, 1, 1, abi.CommWorld, 64+4*i)
 			net.frames = nil
 		}
 		for len(net.frames) < slimFrames {
@@ -117,7 +119,7 @@ func TestWhatNeedsNotBeSentAgain(t *testing.T) {
 	receives := func(b *guest) {
 		t.Helper()
 		for i := range n {
-			b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+			b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, abi.CommWorld, 0)
 			require.Equal(t, i, b.int(rbuf))
 		}
 	}
@@ -140,8 +142,8 @@ func TestWhatNeedsNotBeSentAgain(t *testing.T) {
 	require.Zero(t, a.p.pair(1).Unsent())
 	receives(b)
 	a.setInts(sbuf, 77)
-	a.call("MPI_Send", sbuf, 1, tInt, 1, 1, commWorld)
-	b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, commWorld, 0)
+	a.call("MPI_Send", sbuf, 1, tInt, 1, 1, abi.CommWorld)
+	b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, abi.CommWorld, 0)
 	require.Equal(t, 77, b.int(rbuf))
 
 	there, _, net, a, _ = stuck()

@@ -1,5 +1,10 @@
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
+
 // describeDone stores the status of a done request.
 func (p *Proc) describeDone(r *request, ptr uint32) error {
 	if r.kind == reqGeneral {
@@ -11,7 +16,7 @@ func (p *Proc) describeDone(r *request, ptr uint32) error {
 
 // describe is describeDone for what the library does itself.
 func (p *Proc) describe(r *request, ptr uint32) {
-	if ptr == statusIgnore {
+	if ptr == abi.StatusIgnore {
 		return
 	}
 	st := r.result
@@ -31,7 +36,7 @@ func (r *request) owner(p *Proc) *comm {
 }
 
 // retire ends a done request: status, handle set to null, or the persistent request inactive. It returns its error.
-func (p *Proc) retire(list span, i int, r *request, ptr uint32) error {
+func (p *Proc) retire(list layout.Span, i int, r *request, ptr uint32) error {
 	if r.plain() {
 		p.finishPlain(r, p.bytes(list)[4*i:], ptr)
 		return nil
@@ -45,14 +50,14 @@ func (p *Proc) retire(list span, i int, r *request, ptr uint32) error {
 	if r.persistent {
 		r.active = false
 	} else {
-		order.PutUint32(p.bytes(list)[4*i:], requestNull)
+		order.PutUint32(p.bytes(list)[4*i:], abi.RequestNull)
 		p.take(r.index)
 	}
 	switch {
-	case st.class < success:
+	case st.class < abi.Success:
 		return c.on(st.endedError())
-	case st.class != success && kind == reqWindow:
-		return fail(int(st.class), "the one-sided operation has failed")
+	case st.class != abi.Success && kind == reqWindow:
+		return abi.Fail(int(st.class), "the one-sided operation has failed")
 	case single:
 		return st.outcome(c)
 	}
@@ -60,7 +65,7 @@ func (p *Proc) retire(list span, i int, r *request, ptr uint32) error {
 }
 
 // retireGeneral is retire for a generalized request, of which its program's functions hear.
-func (p *Proc) retireGeneral(list span, i int, r *request, ptr uint32) error {
+func (p *Proc) retireGeneral(list layout.Span, i int, r *request, ptr uint32) error {
 	g := r.general
 	err := p.queryGeneral(r, ptr)
 	if r.general != g {
@@ -72,7 +77,7 @@ func (p *Proc) retireGeneral(list span, i int, r *request, ptr uint32) error {
 	if r.general != g {
 		return errEndedInside()
 	}
-	order.PutUint32(p.bytes(list)[4*i:], requestNull)
+	order.PutUint32(p.bytes(list)[4*i:], abi.RequestNull)
 	p.take(r.index)
 	return err
 }
@@ -97,16 +102,16 @@ func (f *failures) result() error {
 	if f.first == nil {
 		return nil
 	}
-	return &callError{mpiError: mpiError{class: errInStatus, why: f.first.Error()}, comm: f.first.comm}
+	return &callError{Fault: abi.Fault{Class: abi.ErrInStatus, Why: f.first.Error()}, comm: f.first.comm}
 }
 
 // retireAll ends all requests of a list.
-func (p *Proc) retireAll(list span, reqs []*request, ptr uint32) error {
+func (p *Proc) retireAll(list layout.Span, reqs []*request, ptr uint32) error {
 	var failed failures
 	for i, r := range reqs {
 		if r == nil {
 			p.putStatus(p.self, statusPtr(ptr, i), emptyStatus())
-			p.putError(statusPtr(ptr, i), success)
+			p.putError(statusPtr(ptr, i), abi.Success)
 			continue
 		}
 		if !r.done || r.internal {
@@ -122,10 +127,10 @@ func (p *Proc) retireAll(list span, reqs []*request, ptr uint32) error {
 
 // retireAny ends the request at i; without active requests (i < 0) the index is
 // MPI_UNDEFINED and the status empty.
-func (p *Proc) retireAny(list span, reqs []*request, i int, indexPtr, statusPtr uint32) error {
+func (p *Proc) retireAny(list layout.Span, reqs []*request, i int, indexPtr, statusPtr uint32) error {
 	if i < 0 {
 		p.putStatus(p.self, statusPtr, emptyStatus())
-		return p.putInt(indexPtr, undefined)
+		return p.putInt(indexPtr, abi.Undefined)
 	}
 	if err := p.putInt(indexPtr, i); err != nil {
 		return err
@@ -134,9 +139,9 @@ func (p *Proc) retireAny(list span, reqs []*request, i int, indexPtr, statusPtr 
 }
 
 // retireSome ends all requests that are done.
-func (p *Proc) retireSome(a someArgs, list span, reqs []*request, active int) error {
+func (p *Proc) retireSome(a someArgs, list layout.Span, reqs []*request, active int) error {
 	if active == 0 {
-		return p.putInt(a.outcount, undefined)
+		return p.putInt(a.outcount, abi.Undefined)
 	}
 	var failed failures
 	n := 0

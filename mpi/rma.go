@@ -1,6 +1,11 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
 
 // One-sided operations travel as messages in the window's context: a header, and the data behind it if it is short. Longer
 // data follows in the private context, straight from the origin's memory to the target's. The target does what it is told in
@@ -48,10 +53,10 @@ type access struct {
 	null   bool // to MPI_PROC_NULL
 	disp   int64
 	count  int64
-	typ    *datatype // of the target
-	op     *operation
-	data   span // to the target
-	result span // from the target
+	typ    *layout.Type // of the target
+	op     *layout.Op
+	data   layout.Span // to the target
+	result layout.Span // from the target
 }
 
 // oneSidedArgs are those of an operation: its own, and the window.
@@ -149,7 +154,7 @@ type (
 // destination checks what is named at the target.
 func (x *access) destination(p *Proc, a targetArgs, w *window) (err error) {
 	if x.count = a.targetCount; x.count < 0 {
-		return fail(errCount, "target_count is %d", x.count)
+		return abi.Fail(abi.ErrCount, "target_count is %d", x.count)
 	}
 	if x.typ, err = p.committed(a.targetDatatype); err != nil {
 		return err
@@ -159,12 +164,12 @@ func (x *access) destination(p *Proc, a targetArgs, w *window) (err error) {
 
 func (x *access) where(w *window, rank int, disp int64) error {
 	x.disp = disp
-	if rank == procNull {
+	if rank == abi.ProcNull {
 		x.null = true
 		return nil
 	}
 	if rank < 0 || rank >= w.comm.size() {
-		return fail(errRank, "target_rank %d is not in 0..%d", rank, w.comm.size()-1)
+		return abi.Fail(abi.ErrRank, "target_rank %d is not in 0..%d", rank, w.comm.size()-1)
 	}
 	x.target = rank
 	return nil
@@ -192,19 +197,19 @@ func accessGet(p *Proc, a putArgs, w *window) (x *access, err error) {
 }
 
 // accumulator finds the operation of an accumulate: a predefined one that fits the basic type of all elements.
-func (x *access) accumulator(p *Proc, handle uint32, origin *datatype) (err error) {
+func (x *access) accumulator(p *Proc, handle uint32, origin *layout.Type) (err error) {
 	if x.op, err = p.op(handle); err != nil {
 		return err
 	}
-	if x.op.fn != 0 {
-		return fail(errOp, "only predefined operations can be used")
+	if x.op.Func != 0 {
+		return abi.Fail(abi.ErrOp, "only predefined operations can be used")
 	}
-	if handle != opReplace && handle != opNoOp {
-		if err := checkOp(x.op, x.typ); err != nil {
+	if handle != abi.OpReplace && handle != abi.OpNoOp {
+		if err := layout.CheckOp(x.op, x.typ); err != nil {
 			return err
 		}
-		if origin != nil && x.count > 0 && x.typ.size > 0 && origin.base != x.typ.base {
-			return fail(errType, "%s at the origin and %s at the target are not of the same basic type", origin, x.typ)
+		if origin != nil && x.count > 0 && x.typ.Size > 0 && origin.Base != x.typ.Base {
+			return abi.Fail(abi.ErrType, "%s at the origin and %s at the target are not of the same basic type", origin, x.typ)
 		}
 	}
 	return nil
@@ -246,8 +251,8 @@ func accessGetAccumulate(p *Proc, a getAccumulateArgs, w *window) (x *access, er
 	if x.result, err = p.buffer(a.resultAddr, a.resultCount, a.resultDatatype); err != nil {
 		return nil, err
 	}
-	var t *datatype
-	if a.op != opNoOp {
+	var t *layout.Type
+	if a.op != abi.OpNoOp {
 		if t, err = p.committed(a.originDatatype); err != nil {
 			return nil, err
 		}
@@ -271,13 +276,13 @@ func accessFetchAndOp(p *Proc, a fetchAndOpArgs, w *window) (x *access, err erro
 	if x.typ, err = p.committed(a.datatype); err != nil {
 		return nil, err
 	}
-	if !x.typ.isBasic() {
-		return nil, fail(errType, "%s is not predefined", x.typ)
+	if !x.typ.IsBasic() {
+		return nil, abi.Fail(abi.ErrType, "%s is not predefined", x.typ)
 	}
 	if x.result, err = p.elements(a.resultAddr, 1, x.typ); err != nil {
 		return nil, err
 	}
-	if a.op != opNoOp {
+	if a.op != abi.OpNoOp {
 		if x.data, err = p.elements(a.originAddr, 1, x.typ); err != nil {
 			return nil, err
 		}
@@ -301,15 +306,15 @@ func accessCompareAndSwap(p *Proc, a compareAndSwapArgs, w *window) (x *access, 
 	if x.typ, err = p.committed(a.datatype); err != nil {
 		return nil, err
 	}
-	switch x.typ.class {
-	case signedType, unsignedType, boolType, logicalType, byteType:
+	switch x.typ.Class {
+	case layout.SignedType, layout.UnsignedType, layout.BoolType, layout.LogicalType, layout.ByteType:
 	default:
-		return nil, fail(errType, "%s cannot be compared", x.typ)
+		return nil, abi.Fail(abi.ErrType, "%s cannot be compared", x.typ)
 	}
-	if !x.typ.isBasic() {
-		return nil, fail(errType, "%s is not predefined", x.typ)
+	if !x.typ.IsBasic() {
+		return nil, abi.Fail(abi.ErrType, "%s is not predefined", x.typ)
 	}
-	var values [2]span
+	var values [2]layout.Span
 	for i, ptr := range []address{a.originAddr, a.compareAddr} {
 		if values[i], err = p.elements(ptr, 1, x.typ); err != nil {
 			return nil, err
@@ -318,8 +323,8 @@ func accessCompareAndSwap(p *Proc, a compareAndSwapArgs, w *window) (x *access, 
 	if x.result, err = p.elements(a.resultAddr, 1, x.typ); err != nil {
 		return nil, err
 	}
-	h := &hostBuffer{b: append(append([]byte{}, p.bytes(values[0])...), p.bytes(values[1])...)}
-	x.data = span{host: h, len: uint32(len(h.b))}
+	h := &layout.Buffer{Bytes: append(append([]byte{}, p.bytes(values[0])...), p.bytes(values[1])...)}
+	x.data = layout.Span{Host: h, Len: uint32(len(h.Bytes))}
 	return x, x.where(w, a.targetRank, a.targetDisp)
 }
 
@@ -330,30 +335,30 @@ func (p *Proc) checkAccess(w *window, x *access) error {
 	}
 	o := &w.origins[x.target]
 	if !w.fenced && o.locked == lockNone && !slices.Contains(w.started, x.target) {
-		return fail(errRMASync, "no access epoch to rank %d is open: call MPI_Win_fence, MPI_Win_start or MPI_Win_lock first", x.target)
+		return abi.Fail(abi.ErrRMASync, "no access epoch to rank %d is open: call MPI_Win_fence, MPI_Win_start or MPI_Win_lock first", x.target)
 	}
-	size := x.typ.size * x.count
+	size := x.typ.Size * x.count
 	switch {
-	case x.typ.size > 0 && x.count > 1<<32/x.typ.size:
-		return fail(errCount, "%d elements of %d bytes are more than a rank can hold", x.count, x.typ.size)
-	case (x.kind == msgPut || x.kind == msgAccumulate || (x.kind == msgFetch && x.op.handle != opNoOp)) && size != int64(x.data.len):
-		return fail(errArg, "the origin has %d bytes, the target %d", x.data.len, size)
-	case (x.kind == msgGet || x.kind == msgFetch) && size != int64(x.result.len):
-		return fail(errArg, "the result has %d bytes, the target %d", x.result.len, size)
-	case w.flavor == flavorDynamic || size == 0:
+	case x.typ.Size > 0 && x.count > 1<<32/x.typ.Size:
+		return abi.Fail(abi.ErrCount, "%d elements of %d bytes are more than a rank can hold", x.count, x.typ.Size)
+	case (x.kind == msgPut || x.kind == msgAccumulate || (x.kind == msgFetch && x.op.Handle != abi.OpNoOp)) && size != int64(x.data.Len):
+		return abi.Fail(abi.ErrArg, "the origin has %d bytes, the target %d", x.data.Len, size)
+	case (x.kind == msgGet || x.kind == msgFetch) && size != int64(x.result.Len):
+		return abi.Fail(abi.ErrArg, "the result has %d bytes, the target %d", x.result.Len, size)
+	case w.flavor == abi.FlavorDynamic || size == 0:
 		return nil
 	}
-	at := times(x.disp, int64(w.units[x.target]))
-	last := at + times(x.count-1, x.typ.extent())
-	if low, high := min(at, last)+x.typ.trueLB, max(at, last)+x.typ.trueUB; low < 0 || high > w.bytes[x.target] {
-		return fail(errRMARange, "bytes %d to %d are outside of rank %d's part of the window (%d bytes)", low, high, x.target, w.bytes[x.target])
+	at := layout.Times(x.disp, int64(w.units[x.target]))
+	last := at + layout.Times(x.count-1, x.typ.Extent())
+	if low, high := min(at, last)+x.typ.TrueLB, max(at, last)+x.typ.TrueUB; low < 0 || high > w.bytes[x.target] {
+		return abi.Fail(abi.ErrRMARange, "bytes %d to %d are outside of rank %d's part of the window (%d bytes)", low, high, x.target, w.bytes[x.target])
 	}
 	return nil
 }
 
 // issue sends an operation. r, if there is one, is done when the operation is over for the origin.
 func (p *Proc) issue(w *window, x *access, r *request) error {
-	if x.null || (x.count == 0 && x.kind != msgSwap) || x.typ.size == 0 {
+	if x.null || (x.count == 0 && x.kind != msgSwap) || x.typ.Size == 0 {
 		if r != nil {
 			p.complete(r)
 		}
@@ -361,14 +366,14 @@ func (p *Proc) issue(w *window, x *access, r *request) error {
 	}
 	o := &w.origins[x.target]
 	o.dirty = true
-	w.tagNext = (w.tagNext + 1) & (tagUB>>1 - 1)
-	h := opHeader{disp: x.disp, count: x.count, typ: x.typ, number: w.tagNext, inline: x.data.len <= uint32(p.w.cfg.EagerLimit)}
+	w.tagNext = (w.tagNext + 1) & (abi.TagUB>>1 - 1)
+	h := opHeader{disp: x.disp, count: x.count, typ: x.typ, number: w.tagNext, inline: x.data.Len <= uint32(p.w.cfg.EagerLimit)}
 	if x.op != nil {
-		h.op = x.op.handle
+		h.op = x.op.Handle
 	}
 	b := h.encode()
 	parts := 0
-	if x.result.len > 0 {
+	if x.result.Len > 0 {
 		parts++
 		q, err := p.startRecv(w.comm, w.comm.context(contextPrivate), w.rank(x.target), h.answerTag(), x.result, true)
 		if err != nil {
@@ -423,7 +428,7 @@ func (p *Proc) tell(w *window, to int, kind uint8, payload []byte, counted bool)
 		return err
 	}
 	r.comm, r.context, r.peer, r.tag = w.comm, w.comm.context(contextWindow), w.rank(to), int32(kind)
-	r.buf, r.orphan = span{host: &hostBuffer{b: payload}, len: uint32(len(payload))}, true
+	r.buf, r.orphan = layout.Span{Host: &layout.Buffer{Bytes: payload}, Len: uint32(len(payload))}, true
 	if counted {
 		w.origins[to].local++
 		r.after = hook{kind: hookOrigin, win: w, target: to}
@@ -438,7 +443,7 @@ type opHeader struct {
 	op          uint32
 	number      uint32 // of the operation: tells apart its data and its answer
 	inline      bool   // the data is behind the header
-	typ         *datatype
+	typ         *layout.Type
 }
 
 // Tags in the private context: of data to the target, and of answers to the origin.

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // routes are Worlds between which a test carries frames as executors do: by tables of where ranks are that come late, and of which some are left out; with little
@@ -127,7 +129,7 @@ func (m *routes) send(s, d int) {
 	for j := range routeLength(s, d, k) {
 		m.guests[s].setInts(routeSends+4096*slot+4*j, 1000*s+k+77*j)
 	}
-	m.guests[s].call("MPI_Isend", routeSends+4096*slot, routeLength(s, d, k), tInt, d, 1, commWorld, routeSendHandles+4*slot)
+	m.guests[s].call("MPI_Isend", routeSends+4096*slot, routeLength(s, d, k), tInt, d, 1, abi.CommWorld, routeSendHandles+4*slot)
 	m.sent[s][d]++
 }
 
@@ -136,7 +138,7 @@ func (m *routes) post(s, d int) {
 		return
 	}
 	slot := s*routeMessages + m.posted[s][d]
-	m.guests[d].call("MPI_Irecv", routeRecvs+4096*slot, 1000, tInt, s, 1, commWorld, routeRecvHandles+4*slot)
+	m.guests[d].call("MPI_Irecv", routeRecvs+4096*slot, 1000, tInt, s, 1, abi.CommWorld, routeRecvHandles+4*slot)
 	m.posted[s][d]++
 }
 
@@ -246,7 +248,7 @@ func (m *routes) check() {
 	for d, g := range m.guests {
 		for s := range m.guests {
 			for m.posted[s][d] < m.sent[s][d] {
-				g.call("MPI_Iprobe", s, 1, commWorld, 96, 0)
+				g.call("MPI_Iprobe", s, 1, abi.CommWorld, 96, 0)
 				require.Equal(m.t, 1, g.int(96), "message %d of %d from %d to %d is not there", m.posted[s][d], m.sent[s][d], s, d)
 				m.post(s, d)
 			}
@@ -263,7 +265,7 @@ func (m *routes) check() {
 					require.Equal(m.t, 1000*s+i+77*j, g.int(routeRecvs+4096*slot+4*j))
 				}
 			}
-			g.call("MPI_Iprobe", s, 1, commWorld, 96, 0)
+			g.call("MPI_Iprobe", s, 1, abi.CommWorld, 96, 0)
 			require.Zero(m.t, g.int(96), "a message from %d to %d has come twice", s, d)
 		}
 	}

@@ -1,6 +1,10 @@
 package mpi
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 // session is an MPI session (MPI 5.0 section 11.3). All sessions of a rank share one library: they are only handles.
 type session struct {
@@ -29,7 +33,7 @@ func (p *Proc) session(handle uint32) (*session, error) {
 	if s := p.sessions.get(handle); s != nil {
 		return s, nil
 	}
-	return nil, fail(errSession, "session %#x is not known", handle)
+	return nil, abi.Fail(abi.ErrSession, "session %#x is not known", handle)
 }
 
 type sessionInitArgs struct {
@@ -69,7 +73,7 @@ func callSessionFinalize(p *Proc, a sessionFinalizeArgs) error {
 	}
 	p.sessions.drop(h)
 	p.askAcks()
-	return p.putWord(a.session, sessionNull)
+	return p.putWord(a.session, abi.SessionNull)
 }
 
 type sessionNumPsetsArgs struct {
@@ -100,7 +104,7 @@ func callSessionNthPset(p *Proc, a sessionNthPsetArgs) error {
 	}
 	n := a.n
 	if n < 0 || n >= len(processSets) {
-		return (&callError{session: s}).raise(fail(errArg, "process set %d of %d", n, len(processSets)))
+		return (&callError{session: s}).raise(abi.Fail(abi.ErrArg, "process set %d of %d", n, len(processSets)))
 	}
 	room, err := p.word(a.psetLen)
 	if err != nil {
@@ -126,7 +130,7 @@ func (p *Proc) processSet(ptr uint32) (*group, error) {
 	case strings.EqualFold(name, processSets[1]):
 		return p.self.group, nil
 	}
-	return nil, fail(errArg, "process set %q is not known: there are %v", name, processSets)
+	return nil, abi.Fail(abi.ErrArg, "process set %q is not known: there are %v", name, processSets)
 }
 
 type sessionPsetInfoArgs struct {
@@ -207,7 +211,7 @@ func callCommFromGroup(p *Proc, a commFromGroupArgs) error {
 	if !g.has(p.rank) {
 		return p.giveComm(nil, a.newcomm)
 	}
-	id, err := p.agree(p.world, g, int(checksum(text)%tagUB))
+	id, err := p.agree(p.world, g, int(checksum(text)%abi.TagUB))
 	if err != nil {
 		return err
 	}

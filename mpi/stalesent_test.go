@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // byHand is a Network whose frames the test delivers.
@@ -55,18 +57,18 @@ func TestCancelRestarted(t *testing.T) {
 	}
 	a, b := guests[0], guests[1]
 	a.fill(sbuf, 100)
-	a.call("MPI_Send_init", sbuf, 100, tInt, 1, 7, commWorld, 64)
+	a.call("MPI_Send_init", sbuf, 100, tInt, 1, 7, abi.CommWorld, 64)
 	a.call("MPI_Start", 64) // eager
 	a.call("MPI_Wait", 64, 0)
 	flow()
 	for range 40 {
-		a.call("MPI_Isend", sbuf, 100, tInt, 1, 8, commWorld, 68)
+		a.call("MPI_Isend", sbuf, 100, tInt, 1, 8, abi.CommWorld, 68)
 		flow()
 	}
-	b.call("MPI_Recv", rbuf, 100, tInt, 0, 7, commWorld, 0)
+	b.call("MPI_Recv", rbuf, 100, tInt, 0, 7, abi.CommWorld, 0)
 	a.call("MPI_Start", 64) // an envelope alone
 	flow()
-	b.call("MPI_Irecv", rbuf, 100, tInt, 0, 7, commWorld, 64) // matches: CTS is under way
+	b.call("MPI_Irecv", rbuf, 100, tInt, 0, 7, abi.CommWorld, 64) // matches: CTS is under way
 	require.True(t, b.p.request(uint32(b.int(64)-baseRequest)).matched)
 	a.call("MPI_Cancel", 64)
 	nets[0].deliver(worlds[1]) // behind the match

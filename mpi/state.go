@@ -3,6 +3,8 @@ package mpi
 import (
 	"slices"
 	"time"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // stateVersion is the first value of captured state. A new field means a new version. Version 1 knew no datatypes, groups
@@ -140,7 +142,7 @@ func (c *codec) requests(p *Proc) {
 		seen[i] = true
 	}
 	c.pointers(p, &p.posted, func(q *request) bool {
-		return q.kind == reqRecv && !q.matched && !q.done && q.peer >= anySource
+		return q.kind == reqRecv && !q.matched && !q.done && q.peer >= abi.AnySource
 	})
 	c.pointers(p, &p.active, func(q *request) bool { return q.kind == reqCollective && !q.done })
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // Captured state of versions 2 and 3 must stay readable. To make the newest file anew after a
@@ -34,7 +36,7 @@ func readGolden(t *testing.T, file string, p *Proc) {
 	require.Equal(t, len(p.posted), len(q.posted))
 	require.Equal(t, p.unexpected, q.unexpected)
 	require.Equal(t, p.suspended, q.suspended)
-	require.EqualValues(t, errorsReturn, q.world.errhandler.handle)
+	require.EqualValues(t, abi.ErrorsReturn, q.world.errhandler.handle)
 	for r, c := range p.pairs {
 		if c != nil {
 			require.Equal(t, c.Next(), q.pairs[r].Next())

@@ -1,5 +1,11 @@
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/coll"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
+
 func (c *codec) group(v **group) {
 	ref(c, &c.groups, v, func(g *group) {
 		list(c, &g.ranks, c.rank)
@@ -72,7 +78,7 @@ func (t *topology) whole(n int) bool {
 		return true
 	}
 	switch t.kind {
-	case topoCart:
+	case abi.TopoCart:
 		total := 1
 		for _, d := range t.dims {
 			if d < 1 || total > n {
@@ -80,8 +86,8 @@ func (t *topology) whole(n int) bool {
 			}
 			total *= d
 		}
-		return total == n && len(t.periods) == len(t.dims) && len(t.dims) <= maxSlots/2
-	case topoGraph:
+		return total == n && len(t.periods) == len(t.dims) && len(t.dims) <= coll.MaxSlots/2
+	case abi.TopoGraph:
 		last := 0
 		for _, v := range t.index {
 			if v < last || v > len(t.edges) {
@@ -90,7 +96,7 @@ func (t *topology) whole(n int) bool {
 			last = v
 		}
 		return len(t.index) == n && inside(t.edges)
-	case topoDist:
+	case abi.TopoDist:
 		return inside(t.sources) && inside(t.destinations)
 	}
 	return false
@@ -162,7 +168,7 @@ func (w *window) whole() bool {
 			return false
 		}
 	}
-	return w.flavor != flavorShared
+	return w.flavor != abi.FlavorShared
 }
 
 func (c *codec) inbound(v **inbound) {
@@ -182,7 +188,7 @@ func (c *codec) targetOp(v **targetOp) {
 		c.bool(&op.decoded)
 		if op.decoded {
 			op.header.fields(c)
-			c.check(op.header.typ != nil && op.header.count >= 0 && op.header.count <= 1<<32 && op.header.typ.size <= 1<<32,
+			c.check(op.header.typ != nil && op.header.count >= 0 && op.header.count <= 1<<32 && op.header.typ.Size <= 1<<32,
 				"a one-sided operation is damaged")
 		}
 		c.span(&op.data)
@@ -192,14 +198,14 @@ func (c *codec) targetOp(v **targetOp) {
 	c.check(*v != nil, "a window's message is missing")
 }
 
-func (c *codec) host(v **hostBuffer) {
-	ref(c, &c.hosts, v, func(h *hostBuffer) { c.bytes(&h.b) })
+func (c *codec) host(v **layout.Buffer) {
+	ref(c, &c.hosts, v, func(h *layout.Buffer) { c.bytes(&h.Bytes) })
 }
 
-func (c *codec) span(s *span) {
-	c.host(&s.host)
-	c.u32(&s.off)
-	c.u32(&s.len)
-	c.datatype(&s.typ)
-	c.u32(&s.skip)
+func (c *codec) span(s *layout.Span) {
+	c.host(&s.Host)
+	c.u32(&s.Off)
+	c.u32(&s.Len)
+	c.datatype(&s.Type)
+	c.u32(&s.Skip)
 }

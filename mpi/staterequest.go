@@ -1,6 +1,11 @@
 package mpi
 
-import "github.com/godwit-run/godwit/mpi/channel"
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/channel"
+	"github.com/godwit-run/godwit/mpi/coll"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
 
 func (c *codec) request(r *request) {
 	c.u8(&r.kind)
@@ -23,7 +28,7 @@ func (c *codec) request(r *request) {
 	c.uint64(&r.seq)
 	c.status(&r.result)
 	c.hook(&r.after)
-	c.check(r.kind <= reqLastKind && r.peer >= procNull && int(r.peer) < c.size && r.limit <= r.buf.len &&
+	c.check(r.kind <= reqLastKind && r.peer >= abi.ProcNull && int(r.peer) < c.size && r.limit <= r.buf.Len &&
 		r.moved <= r.limit && r.acked <= r.moved, "request %d is damaged", r.index)
 	c.check(r.kind != reqSend || r.peer >= 0 || r.done, "request %d has no destination", r.index)
 	switch r.kind {
@@ -81,21 +86,21 @@ func (c *codec) hook(h *hook) {
 func (c *codec) collective(x *collective) {
 	c.comm(&x.comm)
 	c.host(&x.host)
-	list(c, &x.rounds, func(r *round) {
-		list(c, &r.transfers, func(t *transfer) {
-			c.bool(&t.recv)
-			c.rank(&t.peer)
-			c.uint64(&t.context)
-			c.i32(&t.tag)
-			c.span(&t.buf)
+	list(c, &x.rounds, func(r *coll.Round) {
+		list(c, &r.Transfers, func(t *coll.Transfer) {
+			c.bool(&t.Recv)
+			c.rank(&t.Peer)
+			c.uint64(&t.Context)
+			c.i32(&t.Tag)
+			c.span(&t.Buf)
 		})
-		list(c, &r.work, func(a *action) {
-			c.span(&a.dst)
-			c.span(&a.left)
-			c.span(&a.right)
-			c.operation(&a.op)
-			c.datatype(&a.typ)
-			ok := a.op == nil || (a.typ != nil && (a.op.fn != 0 || a.typ.base != nil && checkOp(a.op, a.typ) == nil))
+		list(c, &r.Work, func(a *coll.Action) {
+			c.span(&a.Dst)
+			c.span(&a.Left)
+			c.span(&a.Right)
+			c.operation(&a.Op)
+			c.datatype(&a.Type)
+			ok := a.Op == nil || (a.Type != nil && (a.Op.Func != 0 || a.Type.Base != nil && layout.CheckOp(a.Op, a.Type) == nil))
 			c.check(ok, "a reduction is damaged")
 		})
 	})

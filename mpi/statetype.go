@@ -1,45 +1,47 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/layout"
+
 // datatype writes or reads a type: a named one by its handle, another by how it was made.
-func (c *codec) datatype(v **datatype) {
+func (c *codec) datatype(v **layout.Type) {
 	var named uint32
-	if *v != nil && (*v).predefined() {
-		named = (*v).handle
+	if *v != nil && (*v).Predefined() {
+		named = (*v).Handle
 	}
 	c.u32(&named)
 	if named != 0 {
-		*v = predefined()[named]
+		*v = layout.Predefined()[named]
 		c.check(*v != nil, "datatype %#x is not known", named)
 		return
 	}
 	if c.reading {
 		*v = nil
 	}
-	ref(c, &c.types, v, func(t *datatype) {
-		m := t.made
+	ref(c, &c.types, v, func(t *layout.Type) {
+		m := t.Made
 		c.contents(&m)
 		if c.reading && c.err == nil {
-			built, err := build(m)
+			built, err := layout.Build(m)
 			if err != nil {
 				c.fail("a datatype is damaged: %v", err)
 				return
 			}
 			*t = *built
-			if t.base == built {
-				t.base = t
+			if t.Base == built {
+				t.Base = t
 			}
 		}
-		c.u32(&t.handle)
-		c.int(&t.refs)
-		c.string(&t.name)
-		c.bool(&t.committed)
-		c.bool(&t.fixed)
+		c.u32(&t.Handle)
+		c.int(&t.Refs)
+		c.string(&t.Name)
+		c.bool(&t.Committed)
+		c.bool(&t.Fixed)
 		c.typeAttributes(t)
 	})
 }
 
 // typeAttributes writes or reads a derived type's attributes. A type that is sent to another rank has none there.
-func (c *codec) typeAttributes(t *datatype) {
+func (c *codec) typeAttributes(t *layout.Type) {
 	a := c.typeAttrs[t]
 	if a == nil {
 		a = &attributes{}
@@ -50,18 +52,18 @@ func (c *codec) typeAttributes(t *datatype) {
 	}
 }
 
-func (c *codec) contents(m *contents) {
-	c.int(&m.combiner)
-	c.bool(&m.large)
-	for _, l := range []*[]int64{&m.ints, &m.addrs, &m.counts} {
+func (c *codec) contents(m *layout.Contents) {
+	c.int(&m.Combiner)
+	c.bool(&m.Large)
+	for _, l := range []*[]int64{&m.Ints, &m.Addrs, &m.Counts} {
 		list(c, l, c.int64)
 	}
-	list(c, &m.types, c.datatype)
+	list(c, &m.Types, c.datatype)
 	if c.reading && c.err == nil {
-		for _, t := range m.types {
+		for _, t := range m.Types {
 			c.check(t != nil, "a datatype is missing")
 		}
-		c.check(m.whole(), "a datatype's contents are damaged")
+		c.check(m.Whole(), "a datatype's contents are damaged")
 	}
 }
 
@@ -106,22 +108,22 @@ func (c *codec) errhandler(v **errhandler) {
 	c.check(*v != nil, "an error handler is missing")
 }
 
-func (c *codec) operation(v **operation) {
+func (c *codec) operation(v **layout.Op) {
 	var named uint32
-	if *v != nil && (*v).fn == 0 {
-		named = (*v).handle
+	if *v != nil && (*v).Func == 0 {
+		named = (*v).Handle
 	}
 	c.u32(&named)
 	if named != 0 {
-		*v = predefinedOps[named]
+		*v = layout.PredefinedOps[named]
 		c.check(*v != nil, "operation %#x is not known", named)
 		return
 	}
-	ref(c, &c.ops, v, func(o *operation) {
-		c.u32(&o.handle)
-		c.u32(&o.fn)
-		c.bool(&o.commutes)
-		c.bool(&o.large)
-		c.check(o.fn != 0, "an operation is damaged")
+	ref(c, &c.ops, v, func(o *layout.Op) {
+		c.u32(&o.Handle)
+		c.u32(&o.Func)
+		c.bool(&o.Commutes)
+		c.bool(&o.Large)
+		c.check(o.Func != 0, "an operation is damaged")
 	})
 }

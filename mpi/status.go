@@ -1,5 +1,7 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/abi"
+
 // A guest's MPI_Status is 8 ints: SOURCE, TAG, ERROR and 5 reserved ones. Of these the first holds the count of bytes,
 // the second whether the operation was cancelled, and the third the count's upper half.
 
@@ -54,26 +56,26 @@ func setStatusWord(off uint32, parameter string) body {
 
 // statusAt is a status in the program's memory.
 func (p *Proc) statusAt(ptr uint32) ([]byte, error) {
-	s, err := p.guest(ptr, statusBytes)
+	s, err := p.guest(ptr, abi.StatusBytes)
 	return p.bytes(s), argError(err)
 }
 
 // checkStatus checks a pointer to a status, before anything is begun.
 func (p *Proc) checkStatus(c *comm, ptr uint32) error {
-	if ptr == statusIgnore {
+	if ptr == abi.StatusIgnore {
 		return nil
 	}
-	_, err := p.guest(ptr, statusBytes)
+	_, err := p.guest(ptr, abi.StatusBytes)
 	return c.on(argError(err))
 }
 
 // putStatus stores all of a status but ERROR, which single completions leave
 // alone (MPI 5.0 section 3.2.5).
 func (p *Proc) putStatus(c *comm, ptr uint32, st status) {
-	if ptr == statusIgnore {
+	if ptr == abi.StatusIgnore {
 		return
 	}
-	s, err := p.guest(ptr, statusBytes)
+	s, err := p.guest(ptr, abi.StatusBytes)
 	if err != nil {
 		return // checked when the call began; memory does not shrink
 	}
@@ -91,16 +93,16 @@ func (p *Proc) putStatus(c *comm, ptr uint32, st status) {
 
 // putError stores a status's ERROR.
 func (p *Proc) putError(ptr uint32, class int32) {
-	if ptr == statusIgnore {
+	if ptr == abi.StatusIgnore {
 		return
 	}
-	if s, err := p.guest(ptr, statusBytes); err == nil {
+	if s, err := p.guest(ptr, abi.StatusBytes); err == nil {
 		order.PutUint32(p.bytes(s)[8:], uint32(class))
 	}
 }
 
 // emptyStatus is what completing a null request gives (MPI 5.0 section 3.7.3).
-func emptyStatus() status { return status{source: anySource, tag: anyTag} }
+func emptyStatus() status { return status{source: abi.AnySource, tag: abi.AnyTag} }
 
 // received is the count of bytes in a status.
 func received(b []byte) int64 {
@@ -124,10 +126,10 @@ func callGetCount(p *Proc, a getCountArgs) error {
 	}
 	bytes, count := received(b), int64(0)
 	switch {
-	case t.size > 0 && bytes%t.size == 0:
-		count = bytes / t.size
+	case t.Size > 0 && bytes%t.Size == 0:
+		count = bytes / t.Size
 	case bytes > 0:
-		count = undefined
+		count = abi.Undefined
 	}
 	return p.putCount(a.count, count)
 }
@@ -143,15 +145,15 @@ func callGetElements(p *Proc, a getCountArgs) error {
 		return err
 	}
 	bytes, count := received(b), int64(0)
-	if t.size > 0 {
-		whole := bytes / t.size
-		rest, n, exact := t.partial(bytes % t.size)
-		count = whole*t.scalar + n
+	if t.Size > 0 {
+		whole := bytes / t.Size
+		rest, n, exact := t.Partial(bytes % t.Size)
+		count = whole*t.Scalar + n
 		if rest != 0 || !exact {
-			count = undefined
+			count = abi.Undefined
 		}
 	} else if bytes > 0 {
-		count = undefined
+		count = abi.Undefined
 	}
 	return p.putCount(a.count, count)
 }
@@ -173,12 +175,12 @@ func callSetElements(p *Proc, a setElementsArgs) error {
 	}
 	n := a.count
 	if n < 0 {
-		return fail(errArg, "count is %d", n)
+		return abi.Fail(abi.ErrArg, "count is %d", n)
 	}
 	bytes := int64(0)
-	if e := t.scalar; e > 0 {
-		bytes = n / e * t.size
-		bytes += t.bytesOf(n % e)
+	if e := t.Scalar; e > 0 {
+		bytes = n / e * t.Size
+		bytes += t.BytesOf(n % e)
 	}
 	order.PutUint32(b[statusCount:], uint32(bytes))
 	order.PutUint32(b[statusCountHigh:], uint32(bytes>>32))

@@ -1,6 +1,10 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 // Handles of what a program makes: each kind counts up from its own base, so that a handle of
 // another kind is told apart from a stale one.
@@ -50,7 +54,7 @@ func (t *table[T]) add(v *T, limit int) (uint32, error) {
 // room fails if there is none for another.
 func (t *table[T]) room(limit int) error {
 	if len(t.items) >= limit || (len(t.free) == 0 && t.next >= handleSpan) {
-		return fail(errOther, "more than %d objects of one kind: free some", limit)
+		return abi.Fail(abi.ErrOther, "more than %d objects of one kind: free some", limit)
 	}
 	return nil
 }

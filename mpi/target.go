@@ -1,6 +1,11 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
 
 // inbound is what one origin has told a target and the target has not done yet: strictly in order.
 type inbound struct {
@@ -12,12 +17,12 @@ type inbound struct {
 type targetOp struct {
 	origin  int
 	kind    uint8
-	ready   bool        // all of it is here
-	message *hostBuffer // header, and inline data
+	ready   bool           // all of it is here
+	message *layout.Buffer // header, and inline data
 	decoded bool
 	header  opHeader
-	data    span // of the operation: inline, or received
-	direct  bool // data was received into the window itself
+	data    layout.Span // of the operation: inline, or received
+	direct  bool        // data was received into the window itself
 }
 
 // targetLock is the lock of a rank's part of a window.
@@ -40,17 +45,17 @@ func (p *Proc) serveWindow(m *message) (back reply, served bool) {
 		return back, false
 	}
 	from := w.comm.group.find(m.src)
-	if from == undefined || m.tag < msgPut || m.tag > lastMessage {
+	if from == abi.Undefined || m.tag < msgPut || m.tag > lastMessage {
 		return back, false // only a damaged state or frame leads here
 	}
-	op := &targetOp{origin: from, kind: uint8(m.tag), message: &hostBuffer{b: make([]byte, m.size)}}
+	op := &targetOp{origin: from, kind: uint8(m.tag), message: &layout.Buffer{Bytes: make([]byte, m.size)}}
 	w.targets[from].queue = append(w.targets[from].queue, op)
 	r, err := p.newRequest(reqRecv, true)
 	if err != nil {
 		return back, true // only a damaged state leads here: the bound counts every window message
 	}
 	r.comm, r.context, r.peer, r.tag = w.comm, m.context, m.src, m.tag
-	r.buf = span{host: op.message, len: m.size}
+	r.buf = layout.Span{Host: op.message, Len: m.size}
 	r.orphan, r.after = true, hook{kind: hookTarget, win: w, op: op}
 	return p.accept(r, m), true
 }
@@ -67,7 +72,7 @@ func (p *Proc) serveReady(w *window, from int) {
 			continue
 		}
 		in.queue = in.queue[1:]
-		if err := p.do(w, in, op); err != nil && in.class == success {
+		if err := p.do(w, in, op); err != nil && in.class == abi.Success {
 			in.class = errorClass(err)
 		}
 	}
@@ -76,16 +81,16 @@ func (p *Proc) serveReady(w *window, from int) {
 // decodeOp reads the header. If the data is still to come it is received, and the operation waits; a header that makes no
 // sense is dropped.
 func (p *Proc) decodeOp(w *window, in *inbound, op *targetOp) bool {
-	c := newReader(op.message.b)
+	c := newReader(op.message.Bytes)
 	op.header.fields(c)
 	if c.err != nil || op.header.typ == nil || op.header.count < 0 {
 		in.queue = in.queue[1:]
-		in.class = errIntern
+		in.class = abi.ErrIntern
 		return false
 	}
 	op.decoded = true
-	at := uint32(len(op.message.b) - len(c.in))
-	op.data = span{host: op.message, off: at, len: uint32(len(c.in))}
+	at := uint32(len(op.message.Bytes) - len(c.in))
+	op.data = layout.Span{Host: op.message, Off: at, Len: uint32(len(c.in))}
 	if op.header.inline {
 		return true
 	}
@@ -94,15 +99,15 @@ func (p *Proc) decodeOp(w *window, in *inbound, op *targetOp) bool {
 	if op.kind == msgPut && err == nil {
 		op.direct = true
 	} else {
-		n := times(op.header.count, op.header.typ.size)
+		n := layout.Times(op.header.count, op.header.typ.Size)
 		if err := p.room(n); err != nil { // the origin hears of it, and its data is cut
 			n = 0
-			if in.class == success {
-				in.class = errNoMem
+			if in.class == abi.Success {
+				in.class = abi.ErrNoMem
 			}
 		}
-		h := &hostBuffer{b: make([]byte, n)}
-		buf = span{host: h, len: uint32(len(h.b))}
+		h := &layout.Buffer{Bytes: make([]byte, n)}
+		buf = layout.Span{Host: h, Len: uint32(len(h.Bytes))}
 	}
 	op.data = buf
 	r, err := p.newRequest(reqRecv, true)
@@ -118,23 +123,23 @@ func (p *Proc) decodeOp(w *window, in *inbound, op *targetOp) bool {
 }
 
 // place is the memory of the window that an operation is about.
-func (p *Proc) place(w *window, op *targetOp) (span, error) {
+func (p *Proc) place(w *window, op *targetOp) (layout.Span, error) {
 	h := &op.header
-	at := int64(w.base) + times(h.disp, int64(w.units[w.comm.me]))
-	if w.flavor == flavorDynamic {
+	at := int64(w.base) + layout.Times(h.disp, int64(w.units[w.comm.me]))
+	if w.flavor == abi.FlavorDynamic {
 		at = int64(uint32(h.disp))
 	}
-	if h.typ.size > 0 && h.count > 1<<32/h.typ.size {
-		return span{}, fail(errRMARange, "too large")
+	if h.typ.Size > 0 && h.count > 1<<32/h.typ.Size {
+		return layout.Span{}, abi.Fail(abi.ErrRMARange, "too large")
 	}
-	last := at + times(h.count-1, h.typ.extent())
-	low, high := min(at, last)+h.typ.trueLB, max(at, last)+h.typ.trueUB
+	last := at + layout.Times(h.count-1, h.typ.Extent())
+	low, high := min(at, last)+h.typ.TrueLB, max(at, last)+h.typ.TrueUB
 	inside := low >= int64(w.base) && high <= int64(w.base)+w.bytes[w.comm.me]
-	if w.flavor == flavorDynamic {
+	if w.flavor == abi.FlavorDynamic {
 		inside = w.attached(low, high)
 	}
 	if !inside || at < 0 || at >= 1<<32 {
-		return span{}, fail(errRMARange, "outside of the window")
+		return layout.Span{}, abi.Fail(abi.ErrRMARange, "outside of the window")
 	}
 	return p.elements(uint32(at), h.count, h.typ)
 }
@@ -157,7 +162,7 @@ func (p *Proc) do(w *window, in *inbound, op *targetOp) error {
 	case msgFlush:
 		return p.answer(w, in, op.origin)
 	case msgLock:
-		w.lock.waiting = append(w.lock.waiting, lockWait{op.origin, len(op.message.b) > 0 && op.message.b[0] == 1})
+		w.lock.waiting = append(w.lock.waiting, lockWait{op.origin, len(op.message.Bytes) > 0 && op.message.Bytes[0] == 1})
 		return p.grant(w)
 	case msgUnlock:
 		w.lock.holders = max(0, w.lock.holders-1)
@@ -179,8 +184,8 @@ func (p *Proc) do(w *window, in *inbound, op *targetOp) error {
 	case msgAnswer:
 		o := &w.origins[op.origin]
 		o.waiting = max(0, o.waiting-1)
-		if len(op.message.b) > 0 && o.class == success {
-			o.class = int32(op.message.b[0])
+		if len(op.message.Bytes) > 0 && o.class == abi.Success {
+			o.class = int32(op.message.Bytes[0])
 		}
 		p.changed()
 		return nil
@@ -195,7 +200,7 @@ func (p *Proc) operate(w *window, op *targetOp) error {
 	}
 	here, err := p.place(w, op)
 	h := &op.header
-	size := uint32(h.count * h.typ.size)
+	size := uint32(h.count * h.typ.Size)
 	if op.kind == msgPut {
 		p.move(here, op.data)
 		return err
@@ -204,23 +209,23 @@ func (p *Proc) operate(w *window, op *targetOp) error {
 		return p.reply(w, op, here)
 	}
 	if e := p.roomToPass(2 * int64(size)); e != nil {
-		err, size, here = e, 0, span{}
+		err, size, here = e, 0, layout.Span{}
 	}
-	old := &hostBuffer{b: make([]byte, size)}
-	p.pack(old.b, here)
+	old := &layout.Buffer{Bytes: make([]byte, size)}
+	p.pack(old.Bytes, here)
 	if err == nil {
 		data := p.bytes(op.data)
 		switch {
-		case op.kind == msgSwap && 2*len(old.b) == len(data):
-			if slices.Equal(old.b, data[len(old.b):]) {
-				p.unpack(here, data[:len(old.b)])
+		case op.kind == msgSwap && 2*len(old.Bytes) == len(data):
+			if slices.Equal(old.Bytes, data[len(old.Bytes):]) {
+				p.unpack(here, data[:len(old.Bytes)])
 			}
-		case op.kind != msgSwap && op.kind != msgGet && h.op != opNoOp && len(data) == len(old.b):
+		case op.kind != msgSwap && op.kind != msgGet && h.op != abi.OpNoOp && len(data) == len(old.Bytes):
 			sum := make([]byte, size)
-			if b := h.typ.base; b == nil && h.op != opReplace || b != nil && !opFits(h.op, b.class) {
-				err = fail(errOp, "operation %#x", h.op)
+			if b := h.typ.Base; b == nil && h.op != abi.OpReplace || b != nil && !layout.OpFits(h.op, b.Class) {
+				err = abi.Fail(abi.ErrOp, "operation %#x", h.op)
 			} else {
-				combine(h.op, h.typ, sum, data, old.b)
+				layout.Combine(h.op, h.typ, sum, data, old.Bytes)
 				p.unpack(here, sum)
 			}
 		}
@@ -228,14 +233,14 @@ func (p *Proc) operate(w *window, op *targetOp) error {
 	if op.kind == msgAccumulate {
 		return err
 	}
-	if e := p.reply(w, op, span{host: old, len: size}); err == nil {
+	if e := p.reply(w, op, layout.Span{Host: old, Len: size}); err == nil {
 		err = e
 	}
 	return err
 }
 
 // reply sends what an operation fetched.
-func (p *Proc) reply(w *window, op *targetOp, data span) error {
+func (p *Proc) reply(w *window, op *targetOp, data layout.Span) error {
 	r, err := p.newRequest(reqSend, true)
 	if err != nil {
 		return err
@@ -249,7 +254,7 @@ func (p *Proc) reply(w *window, op *targetOp, data span) error {
 // answer tells an origin that all it has asked for before is done, or what went wrong.
 func (p *Proc) answer(w *window, in *inbound, to int) error {
 	class := in.class
-	in.class = success
+	in.class = abi.Success
 	return p.tell(w, to, msgAnswer, []byte{byte(class)}, false)
 }
 

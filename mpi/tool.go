@@ -1,5 +1,7 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/abi"
+
 // The tool information interface (MPI 5.0 chapter 15). There are no variables, categories or events: tools that ask are told
 // so, and whatever names one is an error. These functions return their error codes, and call no error handler.
 const (
@@ -69,7 +71,7 @@ type toolInitArgs struct {
 // callToolInit may be called several times, each with its own MPI_T_finalize.
 func callToolInit(p *Proc, a toolInitArgs) (uint64, error) {
 	p.tools++
-	return uint64(errorClass(p.putInt(a.provided, min(max(a.required, threadSingle), threadSerialized)))), nil
+	return uint64(errorClass(p.putInt(a.provided, min(max(a.required, abi.ThreadSingle), abi.ThreadSerialized)))), nil
 }
 
 func callToolFinalize(p *Proc, _ noArgs) (uint64, error) {
@@ -77,5 +79,5 @@ func callToolFinalize(p *Proc, _ noArgs) (uint64, error) {
 		return toolNotInitialized, nil
 	}
 	p.tools--
-	return success, nil
+	return abi.Success, nil
 }

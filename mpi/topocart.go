@@ -1,5 +1,10 @@
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/coll"
+)
+
 type cartCreateArgs struct {
 	commOld       handle
 	ndims         int
@@ -16,7 +21,7 @@ func callCartCreate(p *Proc, a cartCreateArgs) error {
 	}
 	t, total, err := p.readCart(a.ndims, a.dims, a.periods)
 	if err == nil && total > c.size() {
-		err = fail(errTopology, "the grid has %d places, the communicator %d ranks", total, c.size())
+		err = abi.Fail(abi.ErrTopology, "the grid has %d places, the communicator %d ranks", total, c.size())
 	}
 	if err != nil {
 		return c.on(err)
@@ -25,8 +30,8 @@ func callCartCreate(p *Proc, a cartCreateArgs) error {
 }
 
 func (p *Proc) readCart(n int, dimsPtr, periodsPtr uint32) (*topology, int, error) {
-	if n < 0 || n > maxSlots/2 {
-		return nil, 0, fail(errDims, "ndims is %d", n)
+	if n < 0 || n > coll.MaxSlots/2 {
+		return nil, 0, abi.Fail(abi.ErrDims, "ndims is %d", n)
 	}
 	dims, err := p.ints(dimsPtr, n)
 	if err != nil {
@@ -36,13 +41,13 @@ func (p *Proc) readCart(n int, dimsPtr, periodsPtr uint32) (*topology, int, erro
 	if err != nil {
 		return nil, 0, err
 	}
-	t, total := &topology{kind: topoCart, dims: dims}, 1
+	t, total := &topology{kind: abi.TopoCart, dims: dims}, 1
 	for i, d := range dims {
 		if d < 1 {
-			return nil, 0, fail(errDims, "dimension %d is %d", i, d)
+			return nil, 0, abi.Fail(abi.ErrDims, "dimension %d is %d", i, d)
 		}
-		if total *= d; total > maxRanks {
-			return nil, 0, fail(errTopology, "the grid has more than %d places", maxRanks)
+		if total *= d; total > abi.MaxRanks {
+			return nil, 0, abi.Fail(abi.ErrTopology, "the grid has more than %d places", abi.MaxRanks)
 		}
 		t.periods = append(t.periods, periods[i] != 0)
 	}
@@ -76,7 +81,7 @@ type cartdimGetArgs struct {
 }
 
 func callCartdimGet(p *Proc, a cartdimGetArgs) error {
-	c, t, err := p.topologyOf(a.comm, topoCart)
+	c, t, err := p.topologyOf(a.comm, abi.TopoCart)
 	if err != nil {
 		return err
 	}
@@ -90,13 +95,13 @@ type cartGetArgs struct {
 }
 
 func callCartGet(p *Proc, a cartGetArgs) error {
-	c, t, err := p.topologyOf(a.comm, topoCart)
+	c, t, err := p.topologyOf(a.comm, abi.TopoCart)
 	if err != nil {
 		return err
 	}
 	n := min(a.maxdims, len(t.dims))
 	if n < len(t.dims) {
-		return c.on(fail(errArg, "maxdims is %d, there are %d dimensions", a.maxdims, len(t.dims)))
+		return c.on(abi.Fail(abi.ErrArg, "maxdims is %d, there are %d dimensions", a.maxdims, len(t.dims)))
 	}
 	periods := make([]int, n)
 	for i := range periods {
@@ -117,7 +122,7 @@ type cartRankArgs struct {
 }
 
 func callCartRank(p *Proc, a cartRankArgs) error {
-	c, t, err := p.topologyOf(a.comm, topoCart)
+	c, t, err := p.topologyOf(a.comm, abi.TopoCart)
 	if err != nil {
 		return err
 	}
@@ -126,8 +131,8 @@ func callCartRank(p *Proc, a cartRankArgs) error {
 		return c.on(err)
 	}
 	r := t.rank(coords)
-	if r == procNull {
-		return c.on(fail(errRank, "coordinates %v are outside of the grid %v", coords, t.dims))
+	if r == abi.ProcNull {
+		return c.on(abi.Fail(abi.ErrRank, "coordinates %v are outside of the grid %v", coords, t.dims))
 	}
 	return c.on(p.putInt(a.rank, r))
 }
@@ -139,15 +144,15 @@ type cartCoordsArgs struct {
 }
 
 func callCartCoords(p *Proc, a cartCoordsArgs) error {
-	c, t, err := p.topologyOf(a.comm, topoCart)
+	c, t, err := p.topologyOf(a.comm, abi.TopoCart)
 	if err != nil {
 		return err
 	}
 	if r := a.rank; r < 0 || r >= c.size() {
-		return c.on(fail(errRank, "rank %d is not in 0..%d", r, c.size()-1))
+		return c.on(abi.Fail(abi.ErrRank, "rank %d is not in 0..%d", r, c.size()-1))
 	}
 	if a.maxdims < len(t.dims) {
-		return c.on(fail(errDims, "maxdims is %d, there are %d dimensions", a.maxdims, len(t.dims)))
+		return c.on(abi.Fail(abi.ErrDims, "maxdims is %d, there are %d dimensions", a.maxdims, len(t.dims)))
 	}
 	return c.on(p.putInts(a.coords, t.coords(a.rank)))
 }
@@ -159,13 +164,13 @@ type cartShiftArgs struct {
 }
 
 func callCartShift(p *Proc, a cartShiftArgs) error {
-	c, t, err := p.topologyOf(a.comm, topoCart)
+	c, t, err := p.topologyOf(a.comm, abi.TopoCart)
 	if err != nil {
 		return err
 	}
 	dim, disp := a.direction, a.disp
 	if dim < 0 || dim >= len(t.dims) {
-		return c.on(fail(errArg, "direction %d is not in 0..%d", dim, len(t.dims)-1))
+		return c.on(abi.Fail(abi.ErrArg, "direction %d is not in 0..%d", dim, len(t.dims)-1))
 	}
 	if err := p.putInt(a.rankSource, t.shift(c.me, dim, -disp)); err != nil {
 		return c.on(err)
@@ -180,7 +185,7 @@ type cartSubArgs struct {
 
 // callCartSub splits a grid into those of lower dimension that keep some dimensions (MPI 5.0 section 8.5.7).
 func callCartSub(p *Proc, a cartSubArgs) error {
-	c, t, err := p.topologyOf(a.comm, topoCart)
+	c, t, err := p.topologyOf(a.comm, abi.TopoCart)
 	if err != nil {
 		return err
 	}
@@ -191,7 +196,7 @@ func callCartSub(p *Proc, a cartSubArgs) error {
 	if err != nil {
 		return c.on(err)
 	}
-	sub := &topology{kind: topoCart}
+	sub := &topology{kind: abi.TopoCart}
 	color, key := 0, 0
 	for i, x := range t.coords(c.me) {
 		if remain[i] != 0 {
@@ -225,10 +230,10 @@ func callCartMap(p *Proc, a cartMapArgs) error {
 	}
 	_, total, err := p.readCart(a.ndims, a.dims, a.periods)
 	if err == nil && total > c.size() {
-		err = fail(errTopology, "the grid has %d places, the communicator %d ranks", total, c.size())
+		err = abi.Fail(abi.ErrTopology, "the grid has %d places, the communicator %d ranks", total, c.size())
 	}
 	if err != nil {
 		return c.on(err)
 	}
-	return c.on(p.putInt(a.newrank, pick(c.me < total, c.me, undefined)))
+	return c.on(p.putInt(a.newrank, pick(c.me < total, c.me, abi.Undefined)))
 }

@@ -1,10 +1,14 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 func (p *Proc) readGraph(c *comm, n int, indexPtr, edgesPtr uint32) (*topology, error) {
 	if n < 0 || n > c.size() {
-		return nil, fail(errArg, "nnodes is %d, the communicator has %d ranks", n, c.size())
+		return nil, abi.Fail(abi.ErrArg, "nnodes is %d, the communicator has %d ranks", n, c.size())
 	}
 	index, err := p.ints(indexPtr, n)
 	if err != nil {
@@ -13,7 +17,7 @@ func (p *Proc) readGraph(c *comm, n int, indexPtr, edgesPtr uint32) (*topology, 
 	last := 0
 	for i, v := range index {
 		if v < last {
-			return nil, fail(errArg, "index %d is %d, less than the one before", i, v)
+			return nil, abi.Fail(abi.ErrArg, "index %d is %d, less than the one before", i, v)
 		}
 		last = v
 	}
@@ -23,10 +27,10 @@ func (p *Proc) readGraph(c *comm, n int, indexPtr, edgesPtr uint32) (*topology, 
 	}
 	for i, e := range edges {
 		if e < 0 || e >= n {
-			return nil, fail(errArg, "edge %d leads to %d, there are %d nodes", i, e, n)
+			return nil, abi.Fail(abi.ErrArg, "edge %d leads to %d, there are %d nodes", i, e, n)
 		}
 	}
-	return &topology{kind: topoGraph, index: index, edges: edges}, nil
+	return &topology{kind: abi.TopoGraph, index: index, edges: edges}, nil
 }
 
 type graphCreateArgs struct {
@@ -63,7 +67,7 @@ func callGraphMap(p *Proc, a graphMapArgs) error {
 	if _, err := p.readGraph(c, a.nnodes, a.index, a.edges); err != nil {
 		return c.on(err)
 	}
-	return c.on(p.putInt(a.newrank, pick(c.me < a.nnodes, c.me, undefined)))
+	return c.on(p.putInt(a.newrank, pick(c.me < a.nnodes, c.me, abi.Undefined)))
 }
 
 type graphdimsGetArgs struct {
@@ -72,7 +76,7 @@ type graphdimsGetArgs struct {
 }
 
 func callGraphdimsGet(p *Proc, a graphdimsGetArgs) error {
-	c, t, err := p.topologyOf(a.comm, topoGraph)
+	c, t, err := p.topologyOf(a.comm, abi.TopoGraph)
 	if err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ type graphGetArgs struct {
 }
 
 func callGraphGet(p *Proc, a graphGetArgs) error {
-	c, t, err := p.topologyOf(a.comm, topoGraph)
+	c, t, err := p.topologyOf(a.comm, abi.TopoGraph)
 	if err != nil {
 		return err
 	}
@@ -106,12 +110,12 @@ type nodeArgs struct {
 
 // node finds a rank of a graph.
 func (p *Proc) node(a nodeArgs) (*comm, []int, error) {
-	c, t, err := p.topologyOf(a.comm, topoGraph)
+	c, t, err := p.topologyOf(a.comm, abi.TopoGraph)
 	if err != nil {
 		return nil, nil, err
 	}
 	if r := a.rank; r < 0 || r >= c.size() {
-		return nil, nil, c.on(fail(errRank, "rank %d is not in 0..%d", r, c.size()-1))
+		return nil, nil, c.on(abi.Fail(abi.ErrRank, "rank %d is not in 0..%d", r, c.size()-1))
 	}
 	return c, t.graphNeighbors(a.rank), nil
 }
@@ -146,17 +150,17 @@ func callGraphNeighbors(p *Proc, a graphNeighborsArgs) error {
 // readEdges reads a list of neighbours and their weights.
 func (p *Proc) readEdges(c *comm, n int, ranksPtr, weightsPtr uint32) (ranks, weights []int, err error) {
 	if n < 0 {
-		return nil, nil, fail(errArg, "a degree is %d", n)
+		return nil, nil, abi.Fail(abi.ErrArg, "a degree is %d", n)
 	}
 	if ranks, err = p.ints(ranksPtr, n); err != nil {
 		return nil, nil, err
 	}
 	for _, r := range ranks {
 		if r < 0 || r >= c.size() {
-			return nil, nil, fail(errRank, "rank %d is not in 0..%d", r, c.size()-1)
+			return nil, nil, abi.Fail(abi.ErrRank, "rank %d is not in 0..%d", r, c.size()-1)
 		}
 	}
-	if weightsPtr == unweighted || weightsPtr == weightsEmpty {
+	if weightsPtr == abi.Unweighted || weightsPtr == abi.WeightsEmpty {
 		return ranks, nil, nil
 	}
 	weights, err = p.ints(weightsPtr, n)
@@ -179,7 +183,7 @@ func callDistAdjacent(p *Proc, a distAdjacentArgs) error {
 	if err != nil {
 		return err
 	}
-	t := &topology{kind: topoDist, weighted: a.sourceweights != unweighted && a.destweights != unweighted}
+	t := &topology{kind: abi.TopoDist, weighted: a.sourceweights != abi.Unweighted && a.destweights != abi.Unweighted}
 	t.sources, t.inWeights, err = p.readEdges(c, a.indegree, a.sources, a.sourceweights)
 	if err == nil {
 		t.destinations, t.outWeights, err = p.readEdges(c, a.outdegree, a.destinations, a.destweights)
@@ -233,7 +237,7 @@ func callDistCreate(p *Proc, a distCreateArgs) error {
 		n = max(n, order.Uint64(longest[8*i:]))
 	}
 	if n > 1<<20 {
-		return c.on(fail(errArg, "a rank lists %d edges, the limit is %d", n, 1<<20))
+		return c.on(abi.Fail(abi.ErrArg, "a rank lists %d edges, the limit is %d", n, 1<<20))
 	}
 	each := 16 + 16*int(n)
 	all, err := p.contribute(c, each, func() ([]byte, error) {
@@ -264,7 +268,7 @@ type edge [4]int32
 
 func (p *Proc) listEdges(c *comm, a distCreateArgs) (edges []edge, weighted bool, err error) {
 	n := a.n
-	sources, _, err := p.readEdges(c, n, a.sources, unweighted)
+	sources, _, err := p.readEdges(c, n, a.sources, abi.Unweighted)
 	if err != nil {
 		return nil, false, err
 	}
@@ -275,10 +279,10 @@ func (p *Proc) listEdges(c *comm, a distCreateArgs) (edges []edge, weighted bool
 	total := 0
 	for _, d := range degrees {
 		if d < 0 {
-			return nil, false, fail(errArg, "a degree is %d", d)
+			return nil, false, abi.Fail(abi.ErrArg, "a degree is %d", d)
 		}
 		if total += d; total > 1<<20 {
-			return nil, false, fail(errArg, "more than %d edges", 1<<20)
+			return nil, false, abi.Fail(abi.ErrArg, "more than %d edges", 1<<20)
 		}
 	}
 	destinations, weights, err := p.readEdges(c, total, a.destinations, a.weights)
@@ -294,12 +298,12 @@ func (p *Proc) listEdges(c *comm, a distCreateArgs) (edges []edge, weighted bool
 			edges = append(edges, e)
 		}
 	}
-	return edges, a.weights != unweighted, nil
+	return edges, a.weights != abi.Unweighted, nil
 }
 
 // collectEdges picks this rank's edges out of all that were listed.
 func collectEdges(all []byte, each int, c *comm, weighted bool) *topology {
-	t := &topology{kind: topoDist, weighted: weighted}
+	t := &topology{kind: abi.TopoDist, weighted: weighted}
 	for i := range c.size() {
 		b := all[each*i:]
 		n := min(order.Uint64(b[8:]), uint64(each-16)/16)
@@ -323,7 +327,7 @@ type distNeighborsCountArgs struct {
 }
 
 func callDistNeighborsCount(p *Proc, a distNeighborsCountArgs) error {
-	c, t, err := p.topologyOf(a.comm, topoDist)
+	c, t, err := p.topologyOf(a.comm, abi.TopoDist)
 	if err != nil {
 		return err
 	}
@@ -345,13 +349,13 @@ type distNeighborsArgs struct {
 }
 
 func callDistNeighbors(p *Proc, a distNeighborsArgs) error {
-	c, t, err := p.topologyOf(a.comm, topoDist)
+	c, t, err := p.topologyOf(a.comm, abi.TopoDist)
 	if err != nil {
 		return err
 	}
 	in, out := min(max(a.maxindegree, 0), len(t.sources)), min(max(a.maxoutdegree, 0), len(t.destinations))
 	put := func(ptr uint32, list []int, n int, weights bool) {
-		if err != nil || (weights && (!t.weighted || ptr == unweighted || ptr == weightsEmpty)) {
+		if err != nil || (weights && (!t.weighted || ptr == abi.Unweighted || ptr == abi.WeightsEmpty)) {
 			return
 		}
 		err = p.putInts(ptr, slices.Clone(list[:min(n, len(list))]))

@@ -3,6 +3,8 @@ package mpi
 import (
 	"cmp"
 	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // topology is what MPI_Cart_create and its kin attach to a communicator (MPI 5.0 chapter 8).
@@ -22,7 +24,7 @@ type topology struct {
 // status is what MPI_Topo_test says.
 func (t *topology) status() int {
 	if t == nil {
-		return undefined
+		return abi.Undefined
 	}
 	return t.kind
 }
@@ -34,8 +36,8 @@ func (p *Proc) topologyOf(handle uint32, kind int) (*comm, *topology, error) {
 		return nil, nil, err
 	}
 	if c.topology.status() != kind {
-		names := map[int]string{topoCart: "cartesian", topoGraph: "graph", topoDist: "distributed graph"}
-		return nil, nil, c.on(fail(errTopology, "the communicator has no %s topology", names[kind]))
+		names := map[int]string{abi.TopoCart: "cartesian", abi.TopoGraph: "graph", abi.TopoDist: "distributed graph"}
+		return nil, nil, c.on(abi.Fail(abi.ErrTopology, "the communicator has no %s topology", names[kind]))
 	}
 	return c, c.topology, nil
 }
@@ -84,7 +86,7 @@ func (t *topology) rank(coords []int) int {
 			x = (x%n + n) % n
 		}
 		if x < 0 || x >= n {
-			return procNull
+			return abi.ProcNull
 		}
 		r = r*n + x
 	}
@@ -115,7 +117,7 @@ type dimsCreateArgs struct {
 func callDimsCreate(p *Proc, a dimsCreateArgs) error {
 	n, d := a.nnodes, a.ndims
 	if n < 1 || d < 0 || d > 1<<20 {
-		return fail(errArg, "nnodes is %d, ndims is %d", n, d)
+		return abi.Fail(abi.ErrArg, "nnodes is %d, ndims is %d", n, d)
 	}
 	dims, err := p.ints(a.dims, d)
 	if err != nil {
@@ -133,18 +135,18 @@ func fillDims(n int, dims []int) error {
 	for i, d := range dims {
 		switch {
 		case d < 0:
-			return fail(errDims, "dimension %d is %d", i, d)
+			return abi.Fail(abi.ErrDims, "dimension %d is %d", i, d)
 		case d == 0:
 			free = append(free, i)
 		case n%d != 0:
-			return fail(errDims, "the nodes cannot be divided among dimensions that are set: dimension %d is %d", i, d)
+			return abi.Fail(abi.ErrDims, "the nodes cannot be divided among dimensions that are set: dimension %d is %d", i, d)
 		default:
 			n /= d
 		}
 	}
 	if len(free) == 0 {
 		if n != 1 && len(dims) > 0 {
-			return fail(errDims, "the dimensions that are set hold too few nodes")
+			return abi.Fail(abi.ErrDims, "the dimensions that are set hold too few nodes")
 		}
 		return nil
 	}

@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // TestTypesDoNotWrap: what is larger than can be counted is refused, however it comes about.
@@ -13,7 +16,7 @@ func TestTypesDoNotWrap(t *testing.T) {
 		g.call("MPI_Type_create_resized", tByte, 0, 0, 64) // elements without extent reach nowhere
 		refused := func(name string, a ...int) {
 			t.Helper()
-			require.EqualValues(t, errArg, g.call(name, a...), name)
+			require.EqualValues(t, abi.ErrArg, g.call(name, a...), name)
 		}
 		subarray := func(sizes ...int64) {
 			n := len(sizes)
@@ -22,7 +25,7 @@ func TestTypesDoNotWrap(t *testing.T) {
 				order.PutUint64(g.mem[list+8*n+8*i:], uint64(v))
 				order.PutUint64(g.mem[list+16*n+8*i:], 0)
 			}
-			refused("MPI_Type_create_subarray_c", n, list, list+8*n, list+16*n, orderC, g.int(64), 68)
+			refused("MPI_Type_create_subarray_c", n, list, list+8*n, list+16*n, abi.OrderC, g.int(64), 68)
 		}
 		threes := make([]int64, 43)
 		for i := range threes {
@@ -35,8 +38,8 @@ func TestTypesDoNotWrap(t *testing.T) {
 
 		for _, v := range []int64{1<<63 - 1, 1 << 53} {
 			order.PutUint64(g.mem[list:], uint64(v))
-			g.setInts(96, distributeBlock, distributeArg, 2)
-			refused("MPI_Type_create_darray_c", 2, 1, 1, list, 96, 100, 104, orderC, tByte, 68)
+			g.setInts(96, abi.DistributeBlock, abi.DistributeArg, 2)
+			refused("MPI_Type_create_darray_c", 2, 1, 1, list, 96, 100, 104, abi.OrderC, tByte, 68)
 		}
 
 		// The least of all numbers is none that its opposite is as large as.
@@ -53,13 +56,13 @@ func TestTypesDoNotWrap(t *testing.T) {
 			refused("MPI_Type_create_hindexed_c", 1, list, list+8, tInt, 68)
 		}
 		refused("MPI_Type_create_resized_c", tInt, 1<<52, 1, 68)
-		require.EqualValues(t, success, g.call("MPI_Type_create_resized_c", g.int(76), 0, -1<<52, 68))
+		require.EqualValues(t, abi.Success, g.call("MPI_Type_create_resized_c", g.int(76), 0, -1<<52, 68))
 		g.call("MPI_Type_commit", 68)
 		for _, n := range []int{3, 1<<12 + 1, 1 << 28} { // their product with the extent is beyond all numbers
-			require.NotZero(t, g.call("MPI_Isend", sbuf, n, g.int(68), 0, 0, commWorld, 200))
+			require.NotZero(t, g.call("MPI_Isend", sbuf, n, g.int(68), 0, 0, abi.CommWorld, 200))
 		}
 
-		require.EqualValues(t, success, g.call("MPI_Type_contiguous_c", 1<<40, g.int(64), 72))
+		require.EqualValues(t, abi.Success, g.call("MPI_Type_contiguous_c", 1<<40, g.int(64), 72))
 		const blocks = 4096 // of 2^52 bytes each: all of them together are zero again
 		for i := range blocks {
 			g.setInts(list+4*i, 1<<12)
@@ -73,10 +76,10 @@ func TestTypesDoNotWrap(t *testing.T) {
 func TestLongDarrayMoves(t *testing.T) {
 	a := newApart(t, 1<<20)
 	g := a.ranks[0]
-	g.setInts(64, 1<<30, distributeBlock, distributeArg, 1)
-	g.call("MPI_Type_create_darray", 1, 0, 1, 64, 68, 72, 76, orderC, tByte, 80)
-	g.setInts(64, 1<<20, distributeCyclic, 1<<10, 1)
-	g.call("MPI_Type_create_darray", 1, 0, 1, 64, 68, 72, 76, orderC, tByte, 84)
+	g.setInts(64, 1<<30, abi.DistributeBlock, abi.DistributeArg, 1)
+	g.call("MPI_Type_create_darray", 1, 0, 1, 64, 68, 72, 76, abi.OrderC, tByte, 80)
+	g.setInts(64, 1<<20, abi.DistributeCyclic, 1<<10, 1)
+	g.call("MPI_Type_create_darray", 1, 0, 1, 64, 68, 72, 76, abi.OrderC, tByte, 84)
 	a.move(0, NewWorld(DefaultConfig(2), &a.nets[0]), 2)
 	g.call("MPI_Type_size", g.int(80), 88)
 	g.call("MPI_Type_size", g.int(84), 92)
@@ -99,17 +102,17 @@ func TestTimes(t *testing.T) {
 		{1 << 27, 1 << 27, 1 << 54},
 		{1 << 27, -1 << 27, -1 << 54},
 	} {
-		require.Equal(t, x[2], times(x[0], x[1]), "%d times %d", x[0], x[1])
-		require.Equal(t, x[2], times(x[1], x[0]), "%d times %d", x[1], x[0])
+		require.Equal(t, x[2], layout.Times(x[0], x[1]), "%d times %d", x[0], x[1])
+		require.Equal(t, x[2], layout.Times(x[1], x[0]), "%d times %d", x[1], x[0])
 	}
 }
 
 // TestDamagedDarray: a state whose distributed array has steps that wrap is refused.
 func TestDamagedDarray(t *testing.T) {
 	for _, x := range [][2]int64{{1 << 32, 1 << 32}, {1 << 40, 1}, {1, 1 << 40}, {1 << 62, 4}} {
-		for _, distribution := range []int64{distributeCyclic, distributeBlock} {
-			m := contents{combiner: combinerDarray, ints: []int64{1, 0, 1, 1 << 20, distribution, x[0], x[1], orderC}, types: []*datatype{predefined()[tInt]}}
-			require.False(t, m.whole(), "%v", x)
+		for _, distribution := range []int64{abi.DistributeCyclic, abi.DistributeBlock} {
+			m := layout.Contents{Combiner: abi.CombinerDarray, Ints: []int64{1, 0, 1, 1 << 20, distribution, x[0], x[1], abi.OrderC}, Types: []*layout.Type{layout.Predefined()[tInt]}}
+			require.False(t, m.Whole(), "%v", x)
 		}
 	}
 }
@@ -125,7 +128,7 @@ func TestQuestionsCostWhatTheTypeIs(t *testing.T) {
 		basics := int64(1)
 		for range 45 { // each of the one before, twice, and apart
 			g.setInts(list, 1, 1, 0, 64, g.int(72), g.int(72))
-			require.EqualValues(t, success, g.call("MPI_Type_create_struct", 2, list, list+8, list+16, 72))
+			require.EqualValues(t, abi.Success, g.call("MPI_Type_create_struct", 2, list, list+8, list+16, 72))
 			basics *= 2
 			g.call("MPI_Type_create_resized", g.int(72), 0, 64, 72)
 		}
@@ -139,8 +142,8 @@ func TestQuestionsCostWhatTheTypeIs(t *testing.T) {
 		g.call("MPI_Type_contiguous", 0, tInt, 72)
 		g.call("MPI_Type_commit", 72)
 		order.PutUint64(g.mem[80:], 5)
-		require.EqualValues(t, success, g.call("MPI_Pack_external_c", name, sbuf, 1<<62, g.int(72), rbuf, 100, 80))
-		require.EqualValues(t, success, g.call("MPI_Unpack_external_c", name, rbuf, 100, 80, sbuf, 1<<62, g.int(72)))
+		require.EqualValues(t, abi.Success, g.call("MPI_Pack_external_c", name, sbuf, 1<<62, g.int(72), rbuf, 100, 80))
+		require.EqualValues(t, abi.Success, g.call("MPI_Unpack_external_c", name, rbuf, 100, 80, sbuf, 1<<62, g.int(72)))
 		require.EqualValues(t, 5, wide(80))
 	})
 }

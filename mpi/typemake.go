@@ -1,5 +1,10 @@
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
+
 // typeCalls are the constructors of datatypes (MPI 5.0 section 5.1).
 func typeCalls() []entry {
 	return []entry{
@@ -20,8 +25,8 @@ func typeCalls() []entry {
 		{name: "MPI_Type_dup", impl: bind(callTypeDup)},
 		{name: "MPI_Type_commit", impl: bind(callTypeCommit)},
 		{name: "MPI_Type_free", impl: bind(callTypeFree)},
-		{name: "MPI_Type_create_f90_real", impl: callF90Float(combinerF90Real)},
-		{name: "MPI_Type_create_f90_complex", impl: callF90Float(combinerF90Complex)},
+		{name: "MPI_Type_create_f90_real", impl: callF90Float(abi.CombinerF90Real)},
+		{name: "MPI_Type_create_f90_complex", impl: callF90Float(abi.CombinerF90Complex)},
 		{name: "MPI_Type_create_f90_integer", impl: bind(callF90Integer)},
 		{name: "MPI_Type_match_size", impl: bind(callMatchSize)},
 		{name: "MPI_Type_get_value_index", impl: bind(callValueIndex)},
@@ -35,17 +40,17 @@ type newTypeArgs[T any] struct {
 }
 
 // construct makes a constructor of what says how the type is made.
-func construct[T any](describe func(p *Proc, a T) (contents, error)) body {
+func construct[T any](describe func(p *Proc, a T) (layout.Contents, error)) body {
 	return bind(func(p *Proc, a newTypeArgs[T]) error {
 		made, err := describe(p, a.how)
 		if err != nil {
 			return err
 		}
-		made.large = p.large()
-		if err = p.room(blockCost * int64(len(made.ints)+len(made.addrs)+len(made.types))); err != nil {
+		made.Large = p.large()
+		if err = p.room(blockCost * int64(len(made.Ints)+len(made.Addrs)+len(made.Types))); err != nil {
 			return err
 		}
-		t, err := build(made)
+		t, err := layout.Build(made)
 		if err != nil {
 			return err
 		}
@@ -60,18 +65,18 @@ type oldTypeArgs[T any] struct {
 }
 
 // constructOf is construct for types of elements of one type.
-func constructOf[T any](describe func(p *Proc, a T, old *datatype) (contents, error)) body {
-	return construct(func(p *Proc, a oldTypeArgs[T]) (contents, error) {
+func constructOf[T any](describe func(p *Proc, a T, old *layout.Type) (layout.Contents, error)) body {
+	return construct(func(p *Proc, a oldTypeArgs[T]) (layout.Contents, error) {
 		old, err := p.typeOf(a.oldtype)
 		if err != nil {
-			return contents{}, err
+			return layout.Contents{}, err
 		}
 		return describe(p, a.how, old)
 	})
 }
 
 // giveType stores the handle of a new type.
-func (p *Proc) giveType(t *datatype, out uint32) error {
+func (p *Proc) giveType(t *layout.Type, out uint32) error {
 	if _, err := p.handles(out, 1); err != nil {
 		return err
 	}
@@ -85,45 +90,45 @@ func (p *Proc) giveType(t *datatype, out uint32) error {
 // nonNegative checks a count or length.
 func nonNegative(v int64, what string) error {
 	if v < 0 {
-		return fail(errArg, "%s is %d", what, v)
+		return abi.Fail(abi.ErrArg, "%s is %d", what, v)
 	}
 	return nil
 }
 
 type contiguousArgs struct{ count count }
 
-func makeContiguous(_ *Proc, a contiguousArgs, old *datatype) (contents, error) {
+func makeContiguous(_ *Proc, a contiguousArgs, old *layout.Type) (layout.Contents, error) {
 	n := a.count
 	if n < 0 {
-		return contents{}, fail(errCount, "count is %d", n)
+		return layout.Contents{}, abi.Fail(abi.ErrCount, "count is %d", n)
 	}
-	return contents{combiner: combinerContiguous, ints: []int64{n}, types: []*datatype{old}}, nil
+	return layout.Contents{Combiner: abi.CombinerContiguous, Ints: []int64{n}, Types: []*layout.Type{old}}, nil
 }
 
 type vectorArgs struct{ count, blocklength, stride count }
 
-func makeVector(_ *Proc, a vectorArgs, old *datatype) (contents, error) {
+func makeVector(_ *Proc, a vectorArgs, old *layout.Type) (layout.Contents, error) {
 	n, length, stride := a.count, a.blocklength, a.stride
 	if n < 0 {
-		return contents{}, fail(errCount, "count is %d", n)
+		return layout.Contents{}, abi.Fail(abi.ErrCount, "count is %d", n)
 	}
-	c := contents{combiner: combinerVector, ints: []int64{n, length, stride}, types: []*datatype{old}}
+	c := layout.Contents{Combiner: abi.CombinerVector, Ints: []int64{n, length, stride}, Types: []*layout.Type{old}}
 	return c, nonNegative(length, "blocklength")
 }
 
-func makeHvector(_ *Proc, a vectorArgs, old *datatype) (contents, error) {
+func makeHvector(_ *Proc, a vectorArgs, old *layout.Type) (layout.Contents, error) {
 	n, length, stride := a.count, a.blocklength, a.stride
 	if n < 0 {
-		return contents{}, fail(errCount, "count is %d", n)
+		return layout.Contents{}, abi.Fail(abi.ErrCount, "count is %d", n)
 	}
-	c := contents{combiner: combinerHvector, ints: []int64{n, length}, addrs: []int64{stride}, types: []*datatype{old}}
+	c := layout.Contents{Combiner: abi.CombinerHvector, Ints: []int64{n, length}, Addrs: []int64{stride}, Types: []*layout.Type{old}}
 	return c, nonNegative(length, "blocklength")
 }
 
 // lists reads a constructor's arrays: n values at each pointer. Lengths must not be negative.
 func (p *Proc) lists(n int64, lengths, displs uint32) (l, d []int64, err error) {
 	if n < 0 || n > 1<<28 {
-		return nil, nil, fail(errCount, "count is %d", n)
+		return nil, nil, abi.Fail(abi.ErrCount, "count is %d", n)
 	}
 	if lengths != 0 || n == 0 {
 		if l, err = p.counts(lengths, int(n)); err != nil {
@@ -135,7 +140,7 @@ func (p *Proc) lists(n int64, lengths, displs uint32) (l, d []int64, err error) 
 			}
 		}
 	} else {
-		return nil, nil, fail(errArg, "array_of_blocklengths is a null pointer")
+		return nil, nil, abi.Fail(abi.ErrArg, "array_of_blocklengths is a null pointer")
 	}
 	d, err = p.counts(displs, int(n))
 	return l, d, err
@@ -146,16 +151,16 @@ type indexedArgs struct {
 	arrayOfBlocklengths, arrayOfDisplacements address
 }
 
-func makeIndexed(p *Proc, a indexedArgs, old *datatype) (contents, error) {
+func makeIndexed(p *Proc, a indexedArgs, old *layout.Type) (layout.Contents, error) {
 	l, d, err := p.lists(a.count, a.arrayOfBlocklengths, a.arrayOfDisplacements)
 	ints := append(append([]int64{a.count}, l...), d...)
-	return contents{combiner: combinerIndexed, ints: ints, types: []*datatype{old}}, err
+	return layout.Contents{Combiner: abi.CombinerIndexed, Ints: ints, Types: []*layout.Type{old}}, err
 }
 
-func makeHindexed(p *Proc, a indexedArgs, old *datatype) (contents, error) {
+func makeHindexed(p *Proc, a indexedArgs, old *layout.Type) (layout.Contents, error) {
 	l, d, err := p.lists(a.count, a.arrayOfBlocklengths, a.arrayOfDisplacements)
 	ints := append([]int64{a.count}, l...)
-	return contents{combiner: combinerHindexed, ints: ints, addrs: d, types: []*datatype{old}}, err
+	return layout.Contents{Combiner: abi.CombinerHindexed, Ints: ints, Addrs: d, Types: []*layout.Type{old}}, err
 }
 
 type indexedBlockArgs struct {
@@ -163,23 +168,23 @@ type indexedBlockArgs struct {
 	arrayOfDisplacements address
 }
 
-func makeIndexedBlock(p *Proc, a indexedBlockArgs, old *datatype) (contents, error) {
+func makeIndexedBlock(p *Proc, a indexedBlockArgs, old *layout.Type) (layout.Contents, error) {
 	c, d, err := p.blockList(a, old)
-	c.combiner, c.ints = combinerIdxBlock, append(c.ints, d...)
+	c.Combiner, c.Ints = abi.CombinerIdxBlock, append(c.Ints, d...)
 	return c, err
 }
 
-func makeHindexedBlock(p *Proc, a indexedBlockArgs, old *datatype) (contents, error) {
+func makeHindexedBlock(p *Proc, a indexedBlockArgs, old *layout.Type) (layout.Contents, error) {
 	c, d, err := p.blockList(a, old)
-	c.combiner, c.addrs = combinerHidxBlock, d
+	c.Combiner, c.Addrs = abi.CombinerHidxBlock, d
 	return c, err
 }
 
-func (p *Proc) blockList(a indexedBlockArgs, old *datatype) (contents, []int64, error) {
+func (p *Proc) blockList(a indexedBlockArgs, old *layout.Type) (layout.Contents, []int64, error) {
 	n, length := a.count, a.blocklength
-	c := contents{ints: []int64{n, length}, types: []*datatype{old}}
+	c := layout.Contents{Ints: []int64{n, length}, Types: []*layout.Type{old}}
 	if n < 0 || n > 1<<28 {
-		return c, nil, fail(errCount, "count is %d", n)
+		return c, nil, abi.Fail(abi.ErrCount, "count is %d", n)
 	}
 	if err := nonNegative(length, "blocklength"); err != nil {
 		return c, nil, err
@@ -193,22 +198,22 @@ type structArgs struct {
 	arrayOfBlocklengths, arrayOfDisplacements, arrayOfTypes address
 }
 
-func makeStruct(p *Proc, a structArgs) (contents, error) {
+func makeStruct(p *Proc, a structArgs) (layout.Contents, error) {
 	l, d, err := p.lists(a.count, a.arrayOfBlocklengths, a.arrayOfDisplacements)
 	if err != nil {
-		return contents{}, err
+		return layout.Contents{}, err
 	}
 	handles, err := p.words(a.arrayOfTypes, len(l))
 	if err != nil {
-		return contents{}, err
+		return layout.Contents{}, err
 	}
-	c := contents{combiner: combinerStruct, ints: append([]int64{a.count}, l...), addrs: d}
+	c := layout.Contents{Combiner: abi.CombinerStruct, Ints: append([]int64{a.count}, l...), Addrs: d}
 	for _, h := range handles {
 		t, err := p.typeOf(h)
 		if err != nil {
-			return contents{}, err
+			return layout.Contents{}, err
 		}
-		c.types = append(c.types, t)
+		c.Types = append(c.Types, t)
 	}
 	return c, nil
 }
@@ -218,9 +223,9 @@ type resizedArgs struct {
 	lb, extent count
 }
 
-func makeResized(p *Proc, a resizedArgs) (contents, error) {
+func makeResized(p *Proc, a resizedArgs) (layout.Contents, error) {
 	old, err := p.typeOf(a.oldtype)
-	return contents{combiner: combinerResized, addrs: []int64{a.lb, a.extent}, types: []*datatype{old}}, err
+	return layout.Contents{Combiner: abi.CombinerResized, Addrs: []int64{a.lb, a.extent}, Types: []*layout.Type{old}}, err
 }
 
 type typeDupArgs struct {
@@ -235,25 +240,25 @@ func callTypeDup(p *Proc, a typeDupArgs) error {
 		return err
 	}
 	of := old
-	if old.made.combiner == combinerDup {
-		of = old.made.types[0] // a copy of a copy is no deeper
+	if old.Made.Combiner == abi.CombinerDup {
+		of = old.Made.Types[0] // a copy of a copy is no deeper
 	}
-	t, err := build(contents{combiner: combinerDup, types: []*datatype{of}})
+	t, err := layout.Build(layout.Contents{Combiner: abi.CombinerDup, Types: []*layout.Type{of}})
 	if err != nil {
 		return err
 	}
-	t.committed = old.committed
+	t.Committed = old.Committed
 	if _, err := p.handles(a.newtype, 1); err != nil {
 		return err
 	}
-	if err := p.room(t.cost()); err != nil { // before the program hears of it
+	if err := p.room(t.Cost()); err != nil { // before the program hears of it
 		return err
 	}
 	p.charge(old) // whatever the program's functions do
 	defer p.disuse(old)
 	if err := p.copyAttributes(a.oldtype, p.typeAttributes(old), p.typeAttributes(t)); err != nil {
 		delete(p.typeAttrs, t)
-		if bad := p.putWord(a.newtype, typeNull); bad != nil {
+		if bad := p.putWord(a.newtype, abi.TypeNull); bad != nil {
 			return bad
 		}
 		return err
@@ -274,8 +279,8 @@ func callTypeCommit(p *Proc, a typeHandleArgs) error {
 		return err
 	}
 	t, err := p.typeOf(h)
-	if err == nil && !t.committed { // a predefined one is shared by all ranks, and committed
-		t.committed = true
+	if err == nil && !t.Committed { // a predefined one is shared by all ranks, and committed
+		t.Committed = true
 	}
 	return err
 }
@@ -290,21 +295,21 @@ func callTypeFree(p *Proc, a typeHandleArgs) error {
 	if err != nil {
 		return err
 	}
-	if t.predefined() || t.fixed {
-		return fail(errType, "the predefined datatype %s cannot be freed", t)
+	if t.Predefined() || t.Fixed {
+		return abi.Fail(abi.ErrType, "the predefined datatype %s cannot be freed", t)
 	}
-	if t.refs == 1 {
+	if t.Refs == 1 {
 		if err := p.deleteAttributes(h, p.typeAttributes(t)); err != nil {
 			return err
 		}
 		if p.types.get(h) != t {
-			return fail(errType, freedInside)
+			return abi.Fail(abi.ErrType, freedInside)
 		}
 	}
-	if t.refs--; t.refs <= 0 {
+	if t.Refs--; t.Refs <= 0 {
 		delete(p.typeAttrs, t)
 		p.types.drop(h)
 		p.disuse(t)
 	}
-	return p.putWord(a.datatype, typeNull)
+	return p.putWord(a.datatype, abi.TypeNull)
 }

@@ -1,6 +1,11 @@
 package mpi
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
 
 // typeQueryCalls ask about datatypes (MPI 5.0 sections 5.1.5 to 5.1.13).
 func typeQueryCalls() []entry {
@@ -9,8 +14,8 @@ func typeQueryCalls() []entry {
 		{name: "MPI_Type_get_extent", impl: ofType(typeExtent)},
 		{name: "MPI_Type_get_true_extent", impl: ofType(typeTrueExtent)},
 		{name: "MPI_Type_extent", impl: ofType(typeOldExtent)},
-		{name: "MPI_Type_lb", impl: ofType(func(p *Proc, t *datatype, a boundArgs) error { return p.putInt(a.displacement, int(t.lb)) })},
-		{name: "MPI_Type_ub", impl: ofType(func(p *Proc, t *datatype, a boundArgs) error { return p.putInt(a.displacement, int(t.ub)) })},
+		{name: "MPI_Type_lb", impl: ofType(func(p *Proc, t *layout.Type, a boundArgs) error { return p.putInt(a.displacement, int(t.LB)) })},
+		{name: "MPI_Type_ub", impl: ofType(func(p *Proc, t *layout.Type, a boundArgs) error { return p.putInt(a.displacement, int(t.UB)) })},
 		{name: "MPI_Type_get_envelope", impl: ofType(typeEnvelope)},
 		{name: "MPI_Type_get_envelope_c", impl: ofType(typeEnvelopeLarge)},
 		{name: "MPI_Type_get_contents", impl: ofType(typeContents)},
@@ -29,7 +34,7 @@ type typeArgs[T any] struct {
 }
 
 // ofType makes the call of a question about a type.
-func ofType[T any](f func(p *Proc, t *datatype, a T) error) body {
+func ofType[T any](f func(p *Proc, t *layout.Type, a T) error) body {
 	return bind(func(p *Proc, a typeArgs[T]) error {
 		t, err := p.typeOf(a.datatype)
 		if err != nil {
@@ -41,7 +46,7 @@ func ofType[T any](f func(p *Proc, t *datatype, a T) error) body {
 
 type sizeArgs struct{ size address }
 
-func typeSize(p *Proc, t *datatype, a sizeArgs) error { return p.putCount(a.size, t.size) }
+func typeSize(p *Proc, t *layout.Type, a sizeArgs) error { return p.putCount(a.size, t.Size) }
 
 // putBound stores an MPI_Aint, or an MPI_Count in a large-count function.
 func (p *Proc) putBound(ptr uint32, v int64) error {
@@ -49,33 +54,33 @@ func (p *Proc) putBound(ptr uint32, v int64) error {
 		return p.putWide(ptr, v)
 	}
 	if v != int64(int32(v)) {
-		v = undefined
+		v = abi.Undefined
 	}
 	return p.putWord(ptr, uint32(int32(v)))
 }
 
 type extentArgs struct{ lb, extent address }
 
-func typeExtent(p *Proc, t *datatype, a extentArgs) error {
-	if err := p.putBound(a.lb, t.lb); err != nil {
+func typeExtent(p *Proc, t *layout.Type, a extentArgs) error {
+	if err := p.putBound(a.lb, t.LB); err != nil {
 		return err
 	}
-	return p.putBound(a.extent, t.extent())
+	return p.putBound(a.extent, t.Extent())
 }
 
 type trueExtentArgs struct{ trueLB, trueExtent address }
 
-func typeTrueExtent(p *Proc, t *datatype, a trueExtentArgs) error {
-	if err := p.putBound(a.trueLB, t.trueLB); err != nil {
+func typeTrueExtent(p *Proc, t *layout.Type, a trueExtentArgs) error {
+	if err := p.putBound(a.trueLB, t.TrueLB); err != nil {
 		return err
 	}
-	return p.putBound(a.trueExtent, t.trueUB-t.trueLB)
+	return p.putBound(a.trueExtent, t.TrueUB-t.TrueLB)
 }
 
 type oldExtentArgs struct{ extent address }
 
-func typeOldExtent(p *Proc, t *datatype, a oldExtentArgs) error {
-	return p.putInt(a.extent, int(t.extent()))
+func typeOldExtent(p *Proc, t *layout.Type, a oldExtentArgs) error {
+	return p.putInt(a.extent, int(t.Extent()))
 }
 
 // boundArgs are those of MPI_Type_lb and MPI_Type_ub.
@@ -86,33 +91,33 @@ type getAddressArgs struct{ location, address address }
 func callGetAddress(p *Proc, a getAddressArgs) error { return p.putWord(a.address, a.location) }
 
 // typeName is the name the program gave a type, or its own.
-func (p *Proc) typeName(t *datatype) string {
-	if x := p.named[t.handle]; t.predefined() && x != nil && x.renamed {
+func (p *Proc) typeName(t *layout.Type) string {
+	if x := p.named[t.Handle]; t.Predefined() && x != nil && x.renamed {
 		return x.name
 	}
-	return t.name
+	return t.Name
 }
 
 type getTypeNameArgs struct{ typeName, resultlen address }
 
-func typeGetName(p *Proc, t *datatype, a getTypeNameArgs) error {
-	return p.putString(a.typeName, a.resultlen, p.typeName(t), maxObjectName)
+func typeGetName(p *Proc, t *layout.Type, a getTypeNameArgs) error {
+	return p.putString(a.typeName, a.resultlen, p.typeName(t), abi.MaxObjectName)
 }
 
 type setTypeNameArgs struct{ typeName address }
 
-func typeSetName(p *Proc, t *datatype, a setTypeNameArgs) error {
+func typeSetName(p *Proc, t *layout.Type, a setTypeNameArgs) error {
 	name, err := p.cString(a.typeName, 1<<16)
 	if err != nil {
 		return err
 	}
-	name = name[:min(len(name), maxObjectName-1)]
-	if t.predefined() {
+	name = name[:min(len(name), abi.MaxObjectName-1)]
+	if t.Predefined() {
 		x := p.overlay(t)
 		x.name, x.renamed = name, true
 		return nil
 	}
-	t.name = name
+	t.Name = name
 	return nil
 }
 
@@ -123,15 +128,15 @@ type overlay struct {
 	attrs   attributes
 }
 
-func (p *Proc) overlay(t *datatype) *overlay {
-	if p.named[t.handle] == nil {
-		p.named[t.handle] = &overlay{}
+func (p *Proc) overlay(t *layout.Type) *overlay {
+	if p.named[t.Handle] == nil {
+		p.named[t.Handle] = &overlay{}
 	}
-	return p.named[t.handle]
+	return p.named[t.Handle]
 }
 
-func (p *Proc) typeAttributes(t *datatype) *attributes {
-	if t.predefined() {
+func (p *Proc) typeAttributes(t *layout.Type) *attributes {
+	if t.Predefined() {
 		return &p.overlay(t).attrs
 	}
 	if p.typeAttrs[t] == nil {
@@ -142,10 +147,10 @@ func (p *Proc) typeAttributes(t *datatype) *attributes {
 
 type envelopeArgs struct{ numIntegers, numAddresses, numDatatypes, combiner address }
 
-func typeEnvelope(p *Proc, t *datatype, a envelopeArgs) error {
-	ints, addrs, counts, types := t.envelope()
+func typeEnvelope(p *Proc, t *layout.Type, a envelopeArgs) error {
+	ints, addrs, counts, types := t.Envelope()
 	if len(counts) > 0 {
-		return fail(errType, "the datatype was made by a large-count function: call MPI_Type_get_envelope_c")
+		return abi.Fail(abi.ErrType, "the datatype was made by a large-count function: call MPI_Type_get_envelope_c")
 	}
 	for _, n := range []struct {
 		out address
@@ -155,13 +160,13 @@ func typeEnvelope(p *Proc, t *datatype, a envelopeArgs) error {
 			return err
 		}
 	}
-	return p.putInt(a.combiner, t.made.combiner)
+	return p.putInt(a.combiner, t.Made.Combiner)
 }
 
 type largeEnvelopeArgs struct{ numIntegers, numAddresses, numLargeCounts, numDatatypes, combiner address }
 
-func typeEnvelopeLarge(p *Proc, t *datatype, a largeEnvelopeArgs) error {
-	ints, addrs, counts, types := t.envelope()
+func typeEnvelopeLarge(p *Proc, t *layout.Type, a largeEnvelopeArgs) error {
+	ints, addrs, counts, types := t.Envelope()
 	for _, n := range []struct {
 		out address
 		n   int
@@ -170,7 +175,7 @@ func typeEnvelopeLarge(p *Proc, t *datatype, a largeEnvelopeArgs) error {
 			return err
 		}
 	}
-	return p.putInt(a.combiner, t.made.combiner)
+	return p.putInt(a.combiner, t.Made.Combiner)
 }
 
 type contentsArgs struct {
@@ -178,9 +183,9 @@ type contentsArgs struct {
 	arrayOfIntegers, arrayOfAddresses, arrayOfDatatypes address
 }
 
-func typeContents(p *Proc, t *datatype, a contentsArgs) error {
-	if _, _, counts, _ := t.envelope(); len(counts) > 0 {
-		return fail(errType, "the datatype was made by a large-count function: call MPI_Type_get_contents_c")
+func typeContents(p *Proc, t *layout.Type, a contentsArgs) error {
+	if _, _, counts, _ := t.Envelope(); len(counts) > 0 {
+		return abi.Fail(abi.ErrType, "the datatype was made by a large-count function: call MPI_Type_get_contents_c")
 	}
 	return typeContentsLarge(p, t, largeContentsArgs{
 		maxIntegers: a.maxIntegers, maxAddresses: a.maxAddresses, maxDatatypes: a.maxDatatypes,
@@ -193,17 +198,17 @@ type largeContentsArgs struct {
 	arrayOfIntegers, arrayOfAddresses, arrayOfLargeCounts, arrayOfDatatypes address
 }
 
-func typeContentsLarge(p *Proc, t *datatype, a largeContentsArgs) error {
-	if t.made.combiner == combinerNamed {
-		return fail(errType, "%s is a named datatype: it has no contents", t)
+func typeContentsLarge(p *Proc, t *layout.Type, a largeContentsArgs) error {
+	if t.Made.Combiner == abi.CombinerNamed {
+		return abi.Fail(abi.ErrType, "%s is a named datatype: it has no contents", t)
 	}
-	ints, addrs, counts, types := t.envelope()
+	ints, addrs, counts, types := t.Envelope()
 	for _, n := range []struct {
 		room count
 		n    int
 	}{{a.maxIntegers, len(ints)}, {a.maxAddresses, len(addrs)}, {a.maxLargeCounts, len(counts)}, {a.maxDatatypes, len(types)}} {
 		if n.room < int64(n.n) {
-			return fail(errArg, "room for %d values, there are %d", n.room, n.n)
+			return abi.Fail(abi.ErrArg, "room for %d values, there are %d", n.room, n.n)
 		}
 	}
 	if err := p.putList(a.arrayOfIntegers, ints, 4); err != nil {
@@ -255,7 +260,7 @@ type f90FloatArgs struct {
 // callF90Float makes a function that chooses real or complex types by precision.
 func callF90Float(combiner int) body {
 	return bind(func(p *Proc, a f90FloatArgs) error {
-		return p.giveF90(contents{combiner: combiner, ints: []int64{int64(a.p), int64(a.r)}}, a.newtype)
+		return p.giveF90(layout.Contents{Combiner: combiner, Ints: []int64{int64(a.p), int64(a.r)}}, a.newtype)
 	})
 }
 
@@ -265,29 +270,29 @@ type f90IntegerArgs struct {
 }
 
 func callF90Integer(p *Proc, a f90IntegerArgs) error {
-	return p.giveF90(contents{combiner: combinerF90Integer, ints: []int64{int64(a.r)}}, a.newtype)
+	return p.giveF90(layout.Contents{Combiner: abi.CombinerF90Integer, Ints: []int64{int64(a.r)}}, a.newtype)
 }
 
 // giveF90 makes the Fortran types that are chosen by precision (MPI 5.0 section 19.1.9): the smallest that fits,
 // the same one each time.
-func (p *Proc) giveF90(made contents, out address) error {
-	base := f90Base(made.combiner, made.ints)
+func (p *Proc) giveF90(made layout.Contents, out address) error {
+	base := layout.F90Base(made.Combiner, made.Ints)
 	if base == 0 {
-		return fail(errArg, "no type has that precision and range")
+		return abi.Fail(abi.ErrArg, "no type has that precision and range")
 	}
-	made.types = []*datatype{predefined()[base]}
-	key := fmt.Sprint("f90 ", made.combiner, made.ints)
+	made.Types = []*layout.Type{layout.Predefined()[base]}
+	key := fmt.Sprint("f90 ", made.Combiner, made.Ints)
 	t := p.f90[key]
 	if t == nil {
 		var err error
-		if t, err = build(made); err != nil {
+		if t, err = layout.Build(made); err != nil {
 			return err
 		}
-		t.fixed = true
+		t.Fixed = true
 		p.f90[key] = t
 		return p.giveType(t, out)
 	}
-	return p.putWord(out, t.handle)
+	return p.putWord(out, t.Handle)
 }
 
 type matchSizeArgs struct {
@@ -298,12 +303,12 @@ type matchSizeArgs struct {
 // callMatchSize finds a type by class and size (MPI 5.0 section 19.1.9).
 func callMatchSize(p *Proc, a matchSizeArgs) error {
 	found := map[[2]int]uint32{
-		{typeclassReal, 4}: 0x2d2, {typeclassReal, 8}: 0x2da, {typeclassReal, 16}: 0x2e2,
-		{typeclassInteger, 1}: 0x2c1, {typeclassInteger, 2}: 0x2c9, {typeclassInteger, 4}: 0x2d1, {typeclassInteger, 8}: 0x2d9,
-		{typeclassComplex, 8}: 0x2db, {typeclassComplex, 16}: 0x2e3, {typeclassComplex, 32}: 0x2eb,
+		{abi.TypeclassReal, 4}: 0x2d2, {abi.TypeclassReal, 8}: 0x2da, {abi.TypeclassReal, 16}: 0x2e2,
+		{abi.TypeclassInteger, 1}: 0x2c1, {abi.TypeclassInteger, 2}: 0x2c9, {abi.TypeclassInteger, 4}: 0x2d1, {abi.TypeclassInteger, 8}: 0x2d9,
+		{abi.TypeclassComplex, 8}: 0x2db, {abi.TypeclassComplex, 16}: 0x2e3, {abi.TypeclassComplex, 32}: 0x2eb,
 	}[[2]int{a.typeclass, a.size}]
 	if found == 0 {
-		return fail(errArg, "no type of class %d has %d bytes", a.typeclass, a.size)
+		return abi.Fail(abi.ErrArg, "no type of class %d has %d bytes", a.typeclass, a.size)
 	}
 	return p.putWord(a.datatype, found)
 }
@@ -323,27 +328,27 @@ func callValueIndex(p *Proc, a valueIndexArgs) error {
 	if err != nil {
 		return err
 	}
-	for _, pair := range pairs {
-		if pair.value == value.handle && pair.index == index.handle {
-			return p.putWord(a.pairType, pair.handle)
+	for _, pair := range layout.Pairs {
+		if pair.Value == value.Handle && pair.Index == index.Handle {
+			return p.putWord(a.pairType, pair.Handle)
 		}
 	}
-	if !arithmeticClass(value.class) || (index.class != signedType && index.class != unsignedType) || !value.predefined() || !index.predefined() {
-		return p.putWord(a.pairType, typeNull)
+	if !arithmeticClass(value.Class) || (index.Class != layout.SignedType && index.Class != layout.UnsignedType) || !value.Predefined() || !index.Predefined() {
+		return p.putWord(a.pairType, abi.TypeNull)
 	}
-	key := "pair " + value.name + " " + index.name
+	key := "pair " + value.Name + " " + index.Name
 	if t := p.f90[key]; t != nil {
-		return p.putWord(a.pairType, t.handle)
+		return p.putWord(a.pairType, t.Handle)
 	}
-	t, err := build(contents{combiner: combinerValueIndex, types: []*datatype{value, index}})
+	t, err := layout.Build(layout.Contents{Combiner: abi.CombinerValueIndex, Types: []*layout.Type{value, index}})
 	if err != nil {
 		return err
 	}
-	t.fixed = true
+	t.Fixed = true
 	p.f90[key] = t
 	return p.giveType(t, a.pairType)
 }
 
-func arithmeticClass(c typeClass) bool {
-	return c == signedType || c == unsignedType || c == floatType || c == quadType
+func arithmeticClass(c layout.Class) bool {
+	return c == layout.SignedType || c == layout.UnsignedType || c == layout.FloatType || c == layout.QuadType
 }

@@ -2,6 +2,8 @@ package mpi
 
 import (
 	"pgregory.net/rapid"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // typeTree makes random datatypes by calls of a guest, and their type maps by their definitions.
@@ -274,7 +276,7 @@ func (b *typeTree) subarray(old node, large bool) (node, bool) {
 		subsizes[i] = b.int(1, size, "subsize")
 		starts[i] = b.int(0, size-subsizes[i], "start")
 	}
-	layout := rapid.SampledFrom([]int{orderC, orderFortran}).Draw(b.rt, "order")
+	layout := rapid.SampledFrom([]int{abi.OrderC, abi.OrderFortran}).Draw(b.rt, "order")
 	return b.array(old, sizes, layout, func(at []int) bool {
 		for i, x := range at {
 			if x < starts[i] || x >= starts[i]+subsizes[i] {
@@ -298,7 +300,7 @@ func (b *typeTree) array(old node, sizes []int, layout int, chosen func(at []int
 		at, rest := make([]int, len(sizes)), i
 		for k := range sizes {
 			d := k
-			if layout == orderC {
+			if layout == abi.OrderC {
 				d = len(sizes) - 1 - k
 			}
 			at[d] = rest % sizes[d]
@@ -322,13 +324,13 @@ func (b *typeTree) darray(old node, large bool) (node, bool) {
 	distribs, args, each := make([]int, n), make([]int, n), make([]int, n)
 	total := 1
 	for i := range n {
-		distribs[i] = b.int(distributeNone, distributeCyclic, "distribution")
-		procs[i] = pick(distribs[i] == distributeNone, 1, b.int(1, 3, "processes"))
-		args[i], each[i] = distributeArg, 1
-		if distribs[i] == distributeBlock {
+		distribs[i] = b.int(abi.DistributeNone, abi.DistributeCyclic, "distribution")
+		procs[i] = pick(distribs[i] == abi.DistributeNone, 1, b.int(1, 3, "processes"))
+		args[i], each[i] = abi.DistributeArg, 1
+		if distribs[i] == abi.DistributeBlock {
 			each[i] = (sizes[i] + procs[i] - 1) / procs[i]
 		}
-		if distribs[i] != distributeNone && b.int(0, 1, "argument") == 0 {
+		if distribs[i] != abi.DistributeNone && b.int(0, 1, "argument") == 0 {
 			each[i] = b.int(each[i], each[i]+2, "block")
 			args[i] = each[i]
 		}
@@ -339,10 +341,10 @@ func (b *typeTree) darray(old node, large bool) (node, bool) {
 	for i := n - 1; i >= 0; i-- { // processes are in row-major order
 		me[i], rest = rest%procs[i], rest/procs[i]
 	}
-	layout := rapid.SampledFrom([]int{orderC, orderFortran}).Draw(b.rt, "order")
+	layout := rapid.SampledFrom([]int{abi.OrderC, abi.OrderFortran}).Draw(b.rt, "order")
 	return b.array(old, sizes, layout, func(at []int) bool {
 		for i, x := range at {
-			if distribs[i] != distributeNone && x/each[i]%procs[i] != me[i] {
+			if distribs[i] != abi.DistributeNone && x/each[i]%procs[i] != me[i] {
 				return false
 			}
 		}

@@ -1,6 +1,10 @@
 package mpi
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 // instead says what to use in place of functions that are not supported, by the beginning of the name.
 var instead = []struct{ prefix, use string }{ //nolint:gochecknoglobals // an immutable lookup table
@@ -22,7 +26,7 @@ var instead = []struct{ prefix, use string }{ //nolint:gochecknoglobals // an im
 // handler, so that no program goes on as if the call had worked.
 func unsupported(name string) func(*Proc, []slot, []uint64) (uint64, error) {
 	return func(*Proc, []slot, []uint64) (uint64, error) {
-		return 0, &callError{mpiError: mpiError{class: errUnsupported, why: name + " is not supported: " + hint(name)}, fatal: true}
+		return 0, &callError{Fault: abi.Fault{Class: abi.ErrUnsupported, Why: name + " is not supported: " + hint(name)}, fatal: true}
 	}
 }
 

@@ -1,5 +1,10 @@
 package mpi
 
+import (
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
+)
+
 // waitCalls are the completion functions (MPI 5.0 sections 3.7.3, 3.7.5 and 3.7.6). They
 // keep nothing while they block: made again, they look at the same handles.
 func waitCalls() []entry {
@@ -29,15 +34,15 @@ func waitCalls() []entry {
 
 // requestAt reads the i-th of the guest's request handles and finds its request,
 // nil for MPI_REQUEST_NULL.
-func (p *Proc) requestAt(list span, i int) (*request, error) {
-	if list.len == 0 {
-		return nil, fail(errRequest, "no request")
+func (p *Proc) requestAt(list layout.Span, i int) (*request, error) {
+	if list.Len == 0 {
+		return nil, abi.Fail(abi.ErrRequest, "no request")
 	}
 	return p.requestOf(order.Uint32(p.bytes(list)[4*i:]))
 }
 
 func (p *Proc) requestOf(h uint32) (*request, error) {
-	if h == requestNull {
+	if h == abi.RequestNull {
 		return nil, nil
 	}
 	if h >= baseRequest {
@@ -45,7 +50,7 @@ func (p *Proc) requestOf(h uint32) (*request, error) {
 			return r, nil
 		}
 	}
-	return nil, fail(errRequest, "request %#x is not known", h)
+	return nil, abi.Fail(abi.ErrRequest, "request %#x is not known", h)
 }
 
 // live reports whether a completion function waits for the request: not for MPI_REQUEST_NULL, nor for a persistent one
@@ -53,7 +58,7 @@ func (p *Proc) requestOf(h uint32) (*request, error) {
 func (r *request) live() bool { return r != nil && (!r.persistent || r.active) }
 
 // list checks the guest's request handles and reports how many are active. Requests that are not live are nil.
-func (p *Proc) list(ptr uint32, count int) (list span, reqs []*request, active int, err error) {
+func (p *Proc) list(ptr uint32, count int) (list layout.Span, reqs []*request, active int, err error) {
 	list, err = p.handles(ptr, count)
 	if err == nil && count > p.w.cfg.MaxRequests {
 		err = p.room(wordCost * int64(count))
@@ -82,19 +87,19 @@ func (p *Proc) list(ptr uint32, count int) (list span, reqs []*request, active i
 
 // statuses checks a pointer to n statuses.
 func (p *Proc) statuses(ptr uint32, n int) error {
-	if ptr == statusIgnore {
+	if ptr == abi.StatusIgnore {
 		return nil
 	}
-	_, err := p.guest(ptr, uint64(n)*statusBytes)
+	_, err := p.guest(ptr, uint64(n)*abi.StatusBytes)
 	return argError(err)
 }
 
 // statusPtr is the i-th of some statuses.
 func statusPtr(ptr uint32, i int) uint32 {
-	if ptr == statusIgnore {
-		return statusIgnore
+	if ptr == abi.StatusIgnore {
+		return abi.StatusIgnore
 	}
-	return ptr + uint32(i)*statusBytes
+	return ptr + uint32(i)*abi.StatusBytes
 }
 
 type waitArgs struct{ request, status address }
@@ -200,7 +205,7 @@ func callTestall(p *Proc, a testallArgs) error {
 }
 
 // testedAll checks count, requests, flag and statuses, looks whether all requests are done, and stores that.
-func (p *Proc) testedAll(a testallArgs) (list span, reqs []*request, done bool, err error) {
+func (p *Proc) testedAll(a testallArgs) (list layout.Span, reqs []*request, done bool, err error) {
 	list, reqs, _, err = p.list(a.arrayOfRequests, a.count)
 	if err == nil {
 		err = p.statuses(a.arrayOfStatuses, len(reqs))
@@ -281,7 +286,7 @@ func callTestany(p *Proc, a testanyArgs) error {
 		return err
 	}
 	if !done {
-		return p.putInt(a.index, undefined)
+		return p.putInt(a.index, abi.Undefined)
 	}
 	return p.retireAny(list, reqs, i, a.index, a.status)
 }
@@ -319,7 +324,7 @@ func callTestsome(p *Proc, a someArgs) error {
 }
 
 // some checks incount, requests, outcount, indices and statuses.
-func (p *Proc) some(a someArgs) (list span, reqs []*request, active int, err error) {
+func (p *Proc) some(a someArgs) (list layout.Span, reqs []*request, active int, err error) {
 	list, reqs, active, err = p.list(a.arrayOfRequests, a.incount)
 	if err == nil {
 		_, err = p.handles(a.arrayOfIndices, len(reqs))

@@ -1,6 +1,10 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 // window is a rank's side of a window (MPI 5.0 chapter 12). It has a communicator of its own, whose contexts carry what the
 // ranks tell each other: see rma.go for operations and target.go for their other end.
@@ -77,10 +81,10 @@ func (p *Proc) window(handle uint32) (*window, error) {
 	if w := p.wins.get(handle); w != nil {
 		return w, nil
 	}
-	if handle == winNull {
-		return nil, fail(errWin, "window is MPI_WIN_NULL")
+	if handle == abi.WinNull {
+		return nil, abi.Fail(abi.ErrWin, "window is MPI_WIN_NULL")
 	}
-	return nil, fail(errWin, "window %#x is not known", handle)
+	return nil, abi.Fail(abi.ErrWin, "window %#x is not known", handle)
 }
 
 // part is what a rank says about its part of a window.
@@ -119,7 +123,7 @@ func (p *Proc) makeWindow(c *comm, mine func() (part, error)) ([]part, error) {
 func (p *Proc) openWindow(c *comm, all []part, flavor int, base uint32, x *info) (*window, error) {
 	n := c.size()
 	w := &window{
-		flavor: flavor, base: base, errhandler: predefinedHandlers[errorsAreFatal], info: windowHints(x),
+		flavor: flavor, base: base, errhandler: predefinedHandlers[abi.ErrorsAreFatal], info: windowHints(x),
 		comm:    &comm{id: all[0].id, group: c.group, me: c.me, errhandler: c.errhandler},
 		origins: make([]origin, n), targets: make([]*inbound, n), posted: make([]int, n), over: make([]int, n),
 	}
@@ -168,10 +172,10 @@ func (p *Proc) giveWindow(w *window, out uint32) error {
 // checkPart checks size and displacement unit.
 func (p *Proc) checkPart(bytes int64, unit int) error {
 	if bytes < 0 || bytes > 1<<32-1 {
-		return fail(errSize, "size is %d", bytes)
+		return abi.Fail(abi.ErrSize, "size is %d", bytes)
 	}
 	if unit < 1 {
-		return fail(errDisp, "disp_unit is %d", unit)
+		return abi.Fail(abi.ErrDisp, "disp_unit is %d", unit)
 	}
 	return nil
 }
@@ -206,7 +210,7 @@ func callWinCreate(p *Proc, a winCreateArgs) error {
 	if err != nil {
 		return c.on(err)
 	}
-	w, err := p.openWindow(c, all, flavorCreate, a.base, x)
+	w, err := p.openWindow(c, all, abi.FlavorCreate, a.base, x)
 	if err != nil {
 		return err
 	}
@@ -244,7 +248,7 @@ func callWinAllocate(p *Proc, a winAllocateArgs) error {
 	if err != nil {
 		return c.on(err)
 	}
-	w, err := p.openWindow(c, all, flavorAllocate, addr, x)
+	w, err := p.openWindow(c, all, abi.FlavorAllocate, addr, x)
 	if err != nil {
 		return err
 	}
@@ -276,7 +280,7 @@ func callWinCreateDynamic(p *Proc, a winCreateDynamicArgs) error {
 	if err != nil {
 		return c.on(err)
 	}
-	w, err := p.openWindow(c, all, flavorDynamic, bottom, x)
+	w, err := p.openWindow(c, all, abi.FlavorDynamic, abi.Bottom, x)
 	if err != nil {
 		return err
 	}
@@ -286,8 +290,8 @@ func callWinCreateDynamic(p *Proc, a winCreateDynamicArgs) error {
 // dynamic finds a dynamic window.
 func (p *Proc) dynamic(handle uint32) (*window, error) {
 	w, err := p.window(handle)
-	if err == nil && w.flavor != flavorDynamic {
-		err = w.on(fail(errRMAFlavor, "memory can be attached to a dynamic window only"))
+	if err == nil && w.flavor != abi.FlavorDynamic {
+		err = w.on(abi.Fail(abi.ErrRMAFlavor, "memory can be attached to a dynamic window only"))
 	}
 	return w, err
 }
@@ -305,18 +309,18 @@ func callWinAttach(p *Proc, a winAttachArgs) error {
 	}
 	size := a.size
 	if size < 0 {
-		return w.on(fail(errSize, "size is %d", size))
+		return w.on(abi.Fail(abi.ErrSize, "size is %d", size))
 	}
 	if _, err := p.guest(a.base, uint64(size)); err != nil {
 		return w.on(err)
 	}
 	for _, r := range w.regions {
 		if size > 0 && int64(a.base) < int64(r.addr)+int64(r.size) && int64(r.addr) < int64(a.base)+size {
-			return w.on(fail(errRMAAttach, "the memory is attached already"))
+			return w.on(abi.Fail(abi.ErrRMAAttach, "the memory is attached already"))
 		}
 	}
 	if len(w.regions) >= p.w.cfg.MaxObjects {
-		return w.on(fail(errRMAAttach, "more than %d regions", p.w.cfg.MaxObjects))
+		return w.on(abi.Fail(abi.ErrRMAAttach, "more than %d regions", p.w.cfg.MaxObjects))
 	}
 	w.regions = append(w.regions, region{a.base, uint32(size)})
 	return nil
@@ -334,7 +338,7 @@ func callWinDetach(p *Proc, a winDetachArgs) error {
 	}
 	i := slices.IndexFunc(w.regions, func(r region) bool { return r.addr == a.base })
 	if i < 0 {
-		return w.on(fail(errRMAAttach, "no memory at %#x is attached", a.base))
+		return w.on(abi.Fail(abi.ErrRMAAttach, "no memory at %#x is attached", a.base))
 	}
 	w.regions = slices.Delete(w.regions, i, i+1)
 	return nil
@@ -354,13 +358,13 @@ func callWinFree(p *Proc, a winFreeArgs) error {
 	}
 	_, err = p.phase(1, func() ([]byte, error) {
 		if len(w.exposed) > 0 || len(w.started) > 0 || w.locking() {
-			return nil, fail(errRMASync, "an epoch is open")
+			return nil, abi.Fail(abi.ErrRMASync, "an epoch is open")
 		}
 		if err := p.deleteAttributes(h, &w.attrs); err != nil {
 			return nil, err
 		}
 		if p.wins.get(h) != w {
-			return nil, fail(errWin, freedInside)
+			return nil, abi.Fail(abi.ErrWin, freedInside)
 		}
 		return nil, nil
 	})
@@ -383,7 +387,7 @@ func callWinFree(p *Proc, a winFreeArgs) error {
 			return err
 		}
 	}
-	return p.putWord(a.win, winNull)
+	return p.putWord(a.win, abi.WinNull)
 }
 
 type winGetGroupArgs struct {
@@ -409,7 +413,7 @@ func callWinGetName(p *Proc, a winGetNameArgs) error {
 	if err != nil {
 		return err
 	}
-	return w.on(p.putString(a.winName, a.resultlen, w.name, maxObjectName))
+	return w.on(p.putString(a.winName, a.resultlen, w.name, abi.MaxObjectName))
 }
 
 type winSetNameArgs struct {
@@ -426,7 +430,7 @@ func callWinSetName(p *Proc, a winSetNameArgs) error {
 	if err != nil {
 		return w.on(err)
 	}
-	w.name = name[:min(len(name), maxObjectName-1)]
+	w.name = name[:min(len(name), abi.MaxObjectName-1)]
 	return nil
 }
 
@@ -463,23 +467,23 @@ func callWinSetInfo(p *Proc, a winSetInfoArgs) error {
 // windowAttribute answers for the predefined keys of windows.
 func (p *Proc) windowAttribute(object, key uint32) (value uint32, found bool, err error) {
 	w, err := p.window(object)
-	if err != nil || key < keyWinBase || key > keyWinModel {
+	if err != nil || key < abi.KeyWinBase || key > abi.KeyWinModel {
 		return 0, false, err
 	}
-	if key == keyWinBase {
+	if key == abi.KeyWinBase {
 		return w.base, true, nil
 	}
 	if w.values == 0 {
 		if w.values, err = p.alloc(16, 8); err != nil {
 			return 0, false, err
 		}
-		for i, v := range [...]int{int(w.units[w.comm.me]), int(w.bytes[w.comm.me]), w.flavor, winUnified} {
+		for i, v := range [...]int{int(w.units[w.comm.me]), int(w.bytes[w.comm.me]), w.flavor, abi.WinUnified} {
 			if err := p.putInt(w.values+4*uint32(i), v); err != nil {
 				return 0, false, err
 			}
 		}
 	}
-	return w.values + 4*(key-keyWinDispUnit), true, nil
+	return w.values + 4*(key-abi.KeyWinDispUnit), true, nil
 }
 
 type allocMemArgs struct {
@@ -491,7 +495,7 @@ type allocMemArgs struct {
 // callAllocMem allocates with the program's malloc (MPI 5.0 section 9.2).
 func callAllocMem(p *Proc, a allocMemArgs) error {
 	if a.size < 0 {
-		return fail(errArg, "size is %d", a.size)
+		return abi.Fail(abi.ErrArg, "size is %d", a.size)
 	}
 	if _, err := p.hints(a.info); err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // windowScript is a program of one-sided operations that a seed makes. All ranks draw the same steps and keep the same naive
@@ -67,18 +69,18 @@ func (s *windowScript) run(g *guest) {
 	for range s.epochs {
 		plan := w.plan()
 		w.epoch(w.rnd.IntN(epochsKinds), plan)
-		g.call("MPI_Barrier", commWorld)
+		g.call("MPI_Barrier", abi.CommWorld)
 		for _, x := range plan {
 			if x.origin == g.rank {
 				w.checkFetched(x)
 			}
 		}
 		require.Equal(s.t, w.model[g.rank], g.ints(w.base, windowInts), "seed %d", s.seed)
-		g.call("MPI_Barrier", commWorld)
+		g.call("MPI_Barrier", abi.CommWorld)
 	}
 	g.setInts(windowFirst, w.win)
 	g.call("MPI_Win_free", windowFirst)
-	require.Equal(s.t, winNull, g.int(windowFirst))
+	require.Equal(s.t, abi.WinNull, g.int(windowFirst))
 }
 
 // create makes a window of one of three flavors, with a displacement unit of the rank's own.
@@ -87,12 +89,12 @@ func (w *windowRank) create() {
 	w.base = windowAt
 	switch w.kind {
 	case 0:
-		w.call("MPI_Win_create", w.base, 4*windowInts, w.unit(w.rank), infoNull, commWorld, windowFirst)
+		w.call("MPI_Win_create", w.base, 4*windowInts, w.unit(w.rank), abi.InfoNull, abi.CommWorld, windowFirst)
 	case 1:
-		w.call("MPI_Win_allocate", 4*windowInts, w.unit(w.rank), infoNull, commWorld, windowFirst+4, windowFirst)
+		w.call("MPI_Win_allocate", 4*windowInts, w.unit(w.rank), abi.InfoNull, abi.CommWorld, windowFirst+4, windowFirst)
 		w.base = w.int(windowFirst + 4)
 	default:
-		w.call("MPI_Win_create_dynamic", infoNull, commWorld, windowFirst)
+		w.call("MPI_Win_create_dynamic", abi.InfoNull, abi.CommWorld, windowFirst)
 		w.call("MPI_Win_attach", w.int(windowFirst), w.base, 4*windowInts)
 	}
 	w.win = w.int(windowFirst)
@@ -106,7 +108,7 @@ func (w *windowRank) create() {
 	w.call("MPI_Type_create_resized", tInt, 0, 8, windowFirst)
 	w.call("MPI_Type_commit", windowFirst)
 	w.shapes = []shape{{tInt, 4, 1}, {w.int(windowFirst), 8, 1}}
-	w.call("MPI_Barrier", commWorld) // a lock does not wait for the target
+	w.call("MPI_Barrier", abi.CommWorld) // a lock does not wait for the target
 }
 
 func (w *windowRank) unit(rank int) int { return pick(w.kind == 2, 1, []int{1, 4, 2}[rank%3]) }
@@ -135,7 +137,7 @@ func (w *windowRank) plan() []*step {
 				case 1:
 					x.kind, x.origin = "Get", w.rnd.IntN(w.size)
 				case 2:
-					x.kind, x.op, x.origin = "Accumulate", opSum, w.rnd.IntN(w.size)
+					x.kind, x.op, x.origin = "Accumulate", abi.OpSum, w.rnd.IntN(w.size)
 				case 3:
 					x.kind = []string{"Accumulate", "Get_accumulate", "Fetch_and_op", "Compare_and_swap"}[w.rnd.IntN(4)]
 				default:
@@ -158,7 +160,7 @@ func (w *windowRank) draw(target, slot, origin int) *step {
 	x.from, x.to = w.shapes[w.rnd.IntN(2)], w.shapes[w.rnd.IntN(2)]
 	room := pick(slot == slots-1, bigInts, slotInts) * 4 / x.to.step
 	x.n = pick(w.rnd.IntN(3) == 0, room, 1+w.rnd.IntN(room))
-	x.op = []int{opSum, opProd, opMax, opBxor, opReplace, opNoOp}[w.rnd.IntN(6)]
+	x.op = []int{abi.OpSum, abi.OpProd, abi.OpMax, abi.OpBxor, abi.OpReplace, abi.OpNoOp}[w.rnd.IntN(6)]
 	return x
 }
 
@@ -178,8 +180,8 @@ func (x *step) apply(mem, before []int) {
 	if x.kind == "Fetch_and_op" || x.kind == "Compare_and_swap" {
 		x.n = 1
 	}
-	if x.kind == "Accumulate" && x.op == opNoOp {
-		x.op = opReplace
+	if x.kind == "Accumulate" && x.op == abi.OpNoOp {
+		x.op = abi.OpReplace
 	}
 	for i, p := range x.places() {
 		old := mem[p]
@@ -198,15 +200,15 @@ func (x *step) apply(mem, before []int) {
 // accumulate is what an operation leaves in an int.
 func accumulate(op, old, v int) int {
 	switch op {
-	case opSum:
+	case abi.OpSum:
 		v += old
-	case opProd:
+	case abi.OpProd:
 		v *= old
-	case opMax:
+	case abi.OpMax:
 		v = max(v, old)
-	case opBxor:
+	case abi.OpBxor:
 		v ^= old
-	case opNoOp:
+	case abi.OpNoOp:
 		v = old
 	}
 	return int(int32(v))
@@ -231,7 +233,7 @@ func (w *windowRank) epoch(kind int, plan []*step) {
 		w.call("MPI_Win_flush_all", w.win)
 		w.call("MPI_Win_unlock_all", w.win)
 	case epochPosts:
-		w.call("MPI_Comm_group", commWorld, windowFirst)
+		w.call("MPI_Comm_group", abi.CommWorld, windowFirst)
 		w.call("MPI_Win_post", w.int(windowFirst), 0, w.win)
 		w.call("MPI_Win_start", w.int(windowFirst), 0, w.win)
 		w.issueAll(mine, false)
@@ -240,7 +242,7 @@ func (w *windowRank) epoch(kind int, plan []*step) {
 		w.call("MPI_Group_free", windowFirst)
 	case epochLocks:
 		for target := range w.size {
-			w.call("MPI_Win_lock", pick((w.rank+target)%2 == 0, lockExclusive, lockShared), target, 0, w.win)
+			w.call("MPI_Win_lock", pick((w.rank+target)%2 == 0, abi.LockExclusive, abi.LockShared), target, 0, w.win)
 			for _, x := range mine {
 				if x.target == target {
 					w.issue(x, true)
@@ -340,12 +342,12 @@ func TestCounters(t *testing.T) {
 			f := func(g *guest) {
 				const one, old, want = 128, 132, 136
 				g.setInts(windowAt, 0, 0)
-				g.call("MPI_Win_create", windowAt, 8, 4, infoNull, commWorld, windowFirst)
+				g.call("MPI_Win_create", windowAt, 8, 4, abi.InfoNull, abi.CommWorld, windowFirst)
 				win := g.int(windowFirst)
 				g.call("MPI_Win_lock_all", 0, win)
 				for range each {
 					g.setInts(one, 1)
-					g.call("MPI_Fetch_and_op", one, old, tInt, 0, 0, opSum, win)
+					g.call("MPI_Fetch_and_op", one, old, tInt, 0, 0, abi.OpSum, win)
 					g.call("MPI_Win_flush", 0, win)
 					fetched[g.rank] = append(fetched[g.rank], g.int(old))
 					for g.setInts(want, 0); ; g.setInts(want, g.int(old)) { // a counter by compare and swap

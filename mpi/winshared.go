@@ -3,6 +3,9 @@ package mpi
 import (
 	"slices"
 	"sync"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // SharedMemory is a Memory that can share pages with others of its process. Windows of shared memory need it.
@@ -44,20 +47,20 @@ func (x *segments) mapped(id uint64, ranks int, create func() (Segment, error), 
 	if s == nil {
 		segment, err := create()
 		if err != nil {
-			return fail(errNoMem, "%v", err)
+			return abi.Fail(abi.ErrNoMem, "%v", err)
 		}
 		s = &sharedSegment{segment, ranks}
 		x.byID[id] = s
 	}
 	if err := mapIn(s.segment); err != nil {
-		return fail(errRMAShared, "%v", err)
+		return abi.Fail(abi.ErrRMAShared, "%v", err)
 	}
 	if s.left--; s.left > 0 {
 		return nil
 	}
 	delete(x.byID, id)
 	if err := s.segment.Close(); err != nil {
-		return fail(errRMAShared, "%v", err)
+		return abi.Fail(abi.ErrRMAShared, "%v", err)
 	}
 	return nil
 }
@@ -137,26 +140,26 @@ func (p *Proc) abandonShared(id uint64, w *window, rank int, why string) error {
 	if why == "" {
 		why = "rank " + decimal(rank) + " could not map it"
 	}
-	return fail(errRMAShared, "%s", why)
+	return abi.Fail(abi.ErrRMAShared, "%s", why)
 }
 
 // shareMemory maps the segment of a new window.
 func (p *Proc) shareMemory(c *comm, all []part, x *info) error {
 	mem, ok := p.mem.(SharedMemory)
 	if !ok {
-		return fail(errRMAShared, "memory cannot be shared here")
+		return abi.Fail(abi.ErrRMAShared, "memory cannot be shared here")
 	}
 	total, offsets := int64(0), make([]int64, len(all))
 	for i, m := range all {
 		if m.here != all[0].here || p.w.procs[c.group.ranks[i]].Load() == nil {
-			return fail(errRMAShared, "rank %d is on another host: split the communicator by MPI_COMM_TYPE_SHARED again", i)
+			return abi.Fail(abi.ErrRMAShared, "rank %d is on another host: split the communicator by MPI_COMM_TYPE_SHARED again", i)
 		}
 		offsets[i] = total
-		total += roundUp(m.bytes, 16)
+		total += layout.RoundUp(m.bytes, 16)
 	}
-	total = roundUp(max(total, 1), SharedAlign)
+	total = layout.RoundUp(max(total, 1), SharedAlign)
 	if total > 1<<31 {
-		return fail(errNoMem, "the window has %d bytes", total)
+		return abi.Fail(abi.ErrNoMem, "the window has %d bytes", total)
 	}
 	addr, err := p.alloc(uint32(total)+SharedAlign, SharedAlign)
 	if err != nil {
@@ -167,7 +170,7 @@ func (p *Proc) shareMemory(c *comm, all []part, x *info) error {
 	if err != nil {
 		return err
 	}
-	w, err := p.openWindow(c, all, flavorShared, addr+uint32(offsets[c.me]), x)
+	w, err := p.openWindow(c, all, abi.FlavorShared, addr+uint32(offsets[c.me]), x)
 	if err != nil {
 		return err
 	}
@@ -182,7 +185,7 @@ func (p *Proc) unshare(w *window) error {
 		return nil
 	}
 	if err := mem.Unmap(w.memory, int64(w.segment)); err != nil {
-		return fail(errRMAShared, "%v", err)
+		return abi.Fail(abi.ErrRMAShared, "%v", err)
 	}
 	w.segment = 0
 	return nil
@@ -212,7 +215,7 @@ func callWinSharedQuery(p *Proc, a winSharedQueryArgs) error {
 		return err
 	}
 	r := a.rank
-	if r == procNull {
+	if r == abi.ProcNull {
 		r = 0
 		for i, n := range w.bytes {
 			if n > 0 {
@@ -222,10 +225,10 @@ func callWinSharedQuery(p *Proc, a winSharedQueryArgs) error {
 		}
 	}
 	if r < 0 || r >= w.comm.size() {
-		return w.on(fail(errRank, "rank %d is not in 0..%d", r, w.comm.size()-1))
+		return w.on(abi.Fail(abi.ErrRank, "rank %d is not in 0..%d", r, w.comm.size()-1))
 	}
-	if w.flavor != flavorShared {
-		return w.on(fail(errRMAFlavor, "the window is not one of shared memory"))
+	if w.flavor != abi.FlavorShared {
+		return w.on(abi.Fail(abi.ErrRMAFlavor, "the window is not one of shared memory"))
 	}
 	if err := p.putInt(a.size, int(w.bytes[r])); err != nil {
 		return w.on(err)

@@ -1,6 +1,10 @@
 package mpi
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 // syncCalls are the synchronisation functions of windows (MPI 5.0 section 12.5).
 func syncCalls() []entry {
@@ -42,15 +46,15 @@ func (w *window) locking() bool {
 
 // windowBarrier waits until all ranks of the window have come here.
 func (p *Proc) windowBarrier(w *window) error {
-	return p.collect(w.comm, func(s *sketch) error { s.barrier(w.comm.me, w.comm.size()); return nil })
+	return p.collect(w.comm, func(s *sketch) error { s.Barrier(w.comm.me, w.comm.size()); return nil })
 }
 
 // report makes an error of what targets have reported.
 func (w *window) report(ranks []int) error {
 	for _, r := range ranks {
-		if class := w.origins[r].class; class != success {
-			w.origins[r].class = success
-			return fail(int(class), "an access to rank %d has failed there", r)
+		if class := w.origins[r].class; class != abi.Success {
+			w.origins[r].class = abi.Success
+			return abi.Fail(int(class), "an access to rank %d has failed there", r)
 		}
 	}
 	return nil
@@ -100,7 +104,7 @@ func callWinFence(p *Proc, a winFenceArgs) error {
 	}
 	_, err = p.phase(1, func() ([]byte, error) {
 		if w.locking() || w.started != nil || w.exposed != nil {
-			return nil, fail(errRMASync, "an epoch of another kind is open")
+			return nil, abi.Fail(abi.ErrRMASync, "an epoch of another kind is open")
 		}
 		return nil, p.flush(w, nil, false)
 	})
@@ -123,8 +127,8 @@ func (p *Proc) windowRanks(w *window, handle uint32) ([]int, error) {
 	ranks := []int{}
 	for _, r := range g.ranks {
 		i := w.comm.group.find(r)
-		if i == undefined {
-			return nil, fail(errGroup, "the group has ranks that are not in the window")
+		if i == abi.Undefined {
+			return nil, abi.Fail(abi.ErrGroup, "the group has ranks that are not in the window")
 		}
 		ranks = append(ranks, i)
 	}
@@ -145,12 +149,12 @@ func callWinStart(p *Proc, a winGroupArgs) error {
 	}
 	ranks, err := p.windowRanks(w, a.group)
 	if err == nil && (w.started != nil || w.locking()) {
-		err = fail(errRMASync, "an access epoch is open already")
+		err = abi.Fail(abi.ErrRMASync, "an access epoch is open already")
 	}
 	if err != nil {
 		return w.on(err)
 	}
-	if a.assert&modeNoCheck == 0 {
+	if a.assert&abi.ModeNoCheck == 0 {
 		x := p.windowWait(w, ranks, func(r int) bool { return w.posted[r] == 0 })
 		if err := p.wait(x.done); err != nil {
 			return err
@@ -176,7 +180,7 @@ func callWinComplete(p *Proc, a winArgs) error {
 		return err
 	}
 	if w.started == nil {
-		return w.on(fail(errRMASync, "no access epoch is open: call MPI_Win_start first"))
+		return w.on(abi.Fail(abi.ErrRMASync, "no access epoch is open: call MPI_Win_start first"))
 	}
 	if err := p.flush(w, w.started, false); err != nil {
 		return w.on(err)
@@ -197,12 +201,12 @@ func callWinPost(p *Proc, a winGroupArgs) error {
 	}
 	ranks, err := p.windowRanks(w, a.group)
 	if err == nil && w.exposed != nil {
-		err = fail(errRMASync, "an exposure epoch is open already")
+		err = abi.Fail(abi.ErrRMASync, "an exposure epoch is open already")
 	}
 	if err != nil {
 		return w.on(err)
 	}
-	if a.assert&modeNoCheck == 0 {
+	if a.assert&abi.ModeNoCheck == 0 {
 		for _, r := range ranks {
 			if err := p.tell(w, r, msgPost, nil, false); err != nil {
 				return w.on(err)
@@ -232,7 +236,7 @@ func callWinWait(p *Proc, a winArgs) error {
 		return err
 	}
 	if w.exposed == nil {
-		return w.on(fail(errRMASync, "no exposure epoch is open: call MPI_Win_post first"))
+		return w.on(abi.Fail(abi.ErrRMASync, "no exposure epoch is open: call MPI_Win_post first"))
 	}
 	x := p.exposure(w)
 	if err := p.wait(x.done); err != nil {
@@ -256,7 +260,7 @@ func callWinTest(p *Proc, a winTestArgs) error {
 		return err
 	}
 	if w.exposed == nil {
-		return w.on(fail(errRMASync, "no exposure epoch is open: call MPI_Win_post first"))
+		return w.on(abi.Fail(abi.ErrRMASync, "no exposure epoch is open: call MPI_Win_post first"))
 	}
 	x := p.exposure(w)
 	if !x.done() {
@@ -278,7 +282,7 @@ func callWinTest(p *Proc, a winTestArgs) error {
 // target checks a rank of a window.
 func (w *window) target(r int) error {
 	if r < 0 || r >= w.comm.size() {
-		return w.on(fail(errRank, "rank %d is not in 0..%d", r, w.comm.size()-1))
+		return w.on(abi.Fail(abi.ErrRank, "rank %d is not in 0..%d", r, w.comm.size()-1))
 	}
 	return nil
 }
@@ -295,10 +299,10 @@ func callWinLock(p *Proc, a winLockArgs) error {
 		return err
 	}
 	kind, r := a.lockType, a.rank
-	if kind != lockExclusive && kind != lockShared {
-		return w.on(fail(errLocktype, "lock type %d is not known", kind))
+	if kind != abi.LockExclusive && kind != abi.LockShared {
+		return w.on(abi.Fail(abi.ErrLocktype, "lock type %d is not known", kind))
 	}
-	if r == procNull {
+	if r == abi.ProcNull {
 		return nil
 	}
 	if err := w.target(r); err != nil {
@@ -306,9 +310,9 @@ func callWinLock(p *Proc, a winLockArgs) error {
 	}
 	reqs, err := p.once(func() ([]uint32, error) {
 		if w.origins[r].locked != lockNone || w.lockAll || w.started != nil {
-			return nil, fail(errRMASync, "an access epoch to rank %d is open already", r)
+			return nil, abi.Fail(abi.ErrRMASync, "an access epoch to rank %d is open already", r)
 		}
-		return nil, p.ask(w, r, msgLock, []byte{byte(truth(kind == lockExclusive))})
+		return nil, p.ask(w, r, msgLock, []byte{byte(truth(kind == abi.LockExclusive))})
 	})
 	if err != nil {
 		return w.on(err)
@@ -331,14 +335,14 @@ func callWinUnlock(p *Proc, a winRankArgs) error {
 		return err
 	}
 	r := a.rank
-	if r == procNull {
+	if r == abi.ProcNull {
 		return nil
 	}
 	if err := w.target(r); err != nil {
 		return err
 	}
 	if w.origins[r].locked != lockOne {
-		return w.on(fail(errRMASync, "rank %d is not locked: call MPI_Win_lock first", r))
+		return w.on(abi.Fail(abi.ErrRMASync, "rank %d is not locked: call MPI_Win_lock first", r))
 	}
 	return w.on(p.unlockRanks(w, []int{r}))
 }
@@ -374,7 +378,7 @@ func callWinLockAll(p *Proc, a winFenceArgs) error {
 	all := w.everyone()
 	reqs, err := p.once(func() ([]uint32, error) {
 		if w.locking() || w.started != nil {
-			return nil, fail(errRMASync, "an access epoch is open already")
+			return nil, abi.Fail(abi.ErrRMASync, "an access epoch is open already")
 		}
 		for _, r := range all {
 			if err := p.ask(w, r, msgLock, []byte{0}); err != nil {
@@ -402,7 +406,7 @@ func callWinUnlockAll(p *Proc, a winArgs) error {
 		return err
 	}
 	if !w.lockAll {
-		return w.on(fail(errRMASync, "the window is not locked: call MPI_Win_lock_all first"))
+		return w.on(abi.Fail(abi.ErrRMASync, "the window is not locked: call MPI_Win_lock_all first"))
 	}
 	if err := p.unlockRanks(w, w.everyone()); err != nil {
 		return w.on(err)
@@ -418,14 +422,14 @@ func flushOne(local bool) body {
 			return err
 		}
 		r := a.rank
-		if r == procNull {
+		if r == abi.ProcNull {
 			return nil
 		}
 		if err := w.target(r); err != nil {
 			return err
 		}
 		if w.origins[r].locked == lockNone {
-			return w.on(fail(errRMASync, "rank %d is not locked: call MPI_Win_lock first", r))
+			return w.on(abi.Fail(abi.ErrRMASync, "rank %d is not locked: call MPI_Win_lock first", r))
 		}
 		return w.on(p.flush(w, []int{r}, local))
 	})
@@ -438,7 +442,7 @@ func flushAll(local bool) body {
 			return err
 		}
 		if !w.locking() {
-			return w.on(fail(errRMASync, "no rank is locked: call MPI_Win_lock or MPI_Win_lock_all first"))
+			return w.on(abi.Fail(abi.ErrRMASync, "no rank is locked: call MPI_Win_lock or MPI_Win_lock_all first"))
 		}
 		return w.on(p.flush(w, nil, local))
 	})

@@ -1,5 +1,7 @@
 package mpi
 
+import "github.com/godwit-run/godwit/mpi/abi"
+
 // windowWait is what a synchronisation waits for: something of each of some ranks of a window. It is in vain when that is
 // missing of a rank that has ended.
 type windowWait struct {
@@ -11,7 +13,7 @@ type windowWait struct {
 }
 
 func (p *Proc) windowWait(w *window, ranks []int, missing func(rank int) bool) *windowWait {
-	return &windowWait{p: p, w: w, ranks: ranks, missing: missing, ended: undefined}
+	return &windowWait{p: p, w: w, ranks: ranks, missing: missing, ended: abi.Undefined}
 }
 
 // accesses is the wait for the end of this rank's accesses to some ranks.
@@ -21,7 +23,7 @@ func (p *Proc) accesses(w *window, ranks []int) *windowWait {
 
 // done reports whether there is nothing to wait for any more.
 func (x *windowWait) done() bool {
-	x.ended = undefined
+	x.ended = abi.Undefined
 	over := true
 	for _, r := range x.ranks {
 		if !x.missing(r) {
@@ -37,7 +39,7 @@ func (x *windowWait) done() bool {
 
 // err says which rank the wait was in vain for.
 func (x *windowWait) err() error {
-	if x.ended == undefined {
+	if x.ended == abi.Undefined {
 		return nil
 	}
 	return status{source: x.w.comm.group.ranks[x.ended], class: classNotFreed}.endedError()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/godwit-run/godwit/internal/fifo"
 	"github.com/godwit-run/godwit/mpi/channel"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // World is the local part of one app's world: zero or more of its ranks. It has
@@ -25,7 +26,7 @@ type World struct {
 	crowd    atomic.Int32           // how many are local
 	everyone *group                 // of MPI_COMM_WORLD
 	limits   channel.Limits
-	types    []*datatype // the named ones, by handle
+	types    []*layout.Type // the named ones, by handle
 	segments segments
 
 	// mu is held by who changes which ranks are here, or reachable; it is taken before any rank's lock.
@@ -50,13 +51,13 @@ func NewWorld(cfg Config, net Network) *World {
 
 		segments: segments{byID: map[uint64]*sharedSegment{}},
 		everyone: &group{ranks: ranksTo(cfg.Size)},
-		types:    predefinedList(),
+		types:    layout.Named(),
 		limits:   channel.Limits{Window: cfg.WindowBytes, Chunk: cfg.ChunkBytes, Credit: cfg.CreditBytes},
 	}
 }
 
 // named is a predefined datatype, or nil.
-func (w *World) named(handle uint32) *datatype {
+func (w *World) named(handle uint32) *layout.Type {
 	if uint64(handle) >= uint64(len(w.types)) {
 		return nil
 	}

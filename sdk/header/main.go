@@ -1,5 +1,5 @@
 // Command header writes the declarations of the MPI functions in sdk/include/mpi.h: one of each
-// prototype in mpi/prototypes.txt, as an import of WebAssembly module "mpi_abi" under the names MPI_X
+// prototype in mpi/abi/prototypes.txt, as an import of WebAssembly module "mpi_abi" under the names MPI_X
 // and PMPI_X. It replaces what stands between the two marker comments of the header and nothing else.
 //
 // From the root of the repository: go run ./sdk/header
@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	prototypesPath = "mpi/prototypes.txt"
+	prototypesPath = "mpi/abi/prototypes.txt"
 	headerPath     = "sdk/include/mpi.h"
 
-	beginMark = "/* Functions: generated from mpi/prototypes.txt by sdk/header. */\n"
+	beginMark = "/* Functions: generated from mpi/abi/prototypes.txt by sdk/header. */\n"
 	endMark   = "/* End of the functions. */\n"
 
 	// A declaration is broken where it would pass this column, and goes on below its first parameter.

@@ -524,7 +524,7 @@ typedef struct MPI_ABI_T_pvar_session *MPI_T_pvar_session;
 #define MPI_T_PVAR_CLASS_TIMER 1409
 #define MPI_T_PVAR_CLASS_GENERIC 1410
 
-/* Functions: generated from mpi/prototypes.txt by sdk/header. */
+/* Functions: generated from mpi/abi/prototypes.txt by sdk/header. */
 
 /* Point-to-point communication. */
 GODWIT_MPI(int, Bsend, (const void *buf, int count, MPI_Datatype datatype, int dest, int tag,

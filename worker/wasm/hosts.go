@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 const moduleWASI = wasi_snapshot_preview1.ModuleName
@@ -65,7 +66,7 @@ func (e *Engine) instantiateHosts(ctx context.Context, runtime wazero.Runtime) e
 // mpiFunction is the host function of one MPI call. The stack holds the arguments, then the result. It makes no garbage: guests make millions of
 // calls in a second.
 func mpiFunction(call *mpi.Call) api.GoModuleFunc {
-	params, wide := len(call.Params), call.Result != mpi.I32
+	params, wide := len(call.Params), call.Result != abi.I32
 	return func(ctx context.Context, _ api.Module, stack []uint64) {
 		g := guestOf(ctx)
 		g.arrive(ctx)
@@ -172,15 +173,15 @@ func (g *Guest) inside() {
 }
 
 // valueTypes are wazero's names of the kinds.
-func valueTypes(kinds ...mpi.Kind) []api.ValueType {
+func valueTypes(kinds ...abi.Kind) []api.ValueType {
 	types := make([]api.ValueType, len(kinds))
 	for i, kind := range kinds {
 		switch kind {
-		case mpi.I32:
+		case abi.I32:
 			types[i] = api.ValueTypeI32
-		case mpi.I64:
+		case abi.I64:
 			types[i] = api.ValueTypeI64
-		case mpi.F64:
+		case abi.F64:
 			types[i] = api.ValueTypeF64
 		default:
 			panic(fmt.Sprintf("wasm: unknown kind %d in an mpi call", kind))

@@ -1,8 +1,10 @@
-package mpi
+package layout
 
-// f90Base is the smallest predefined type with the precision that a combiner's numbers ask for, 0 if there is none.
-func f90Base(combiner int, v []int64) uint32 {
-	if combiner == combinerF90Integer {
+import "github.com/godwit-run/godwit/mpi/abi"
+
+// F90Base is the smallest predefined type with the precision that a combiner's numbers ask for, 0 if there is none.
+func F90Base(combiner int, v []int64) uint32 {
+	if combiner == abi.CombinerF90Integer {
 		switch r := v[0]; {
 		case r <= 2:
 			return 0x2c1
@@ -16,13 +18,13 @@ func f90Base(combiner int, v []int64) uint32 {
 		return 0
 	}
 	digits, exponent := v[0], v[1]
-	if digits == undefined {
+	if digits == abi.Undefined {
 		digits = 0
 	}
-	if exponent == undefined {
+	if exponent == abi.Undefined {
 		exponent = 0
 	}
-	isReal := combiner == combinerF90Real
+	isReal := combiner == abi.CombinerF90Real
 	switch {
 	case digits <= 6 && exponent <= 37:
 		return pick[uint32](isReal, 0x210, 0x212)

@@ -1,4 +1,4 @@
-package mpi
+package layout
 
 // mover copies between the elements of a datatype in memory and a packed buffer, either way. Addresses count modulo 2^32, as
 // in the program: an absolute address beyond 2 GiB is a negative MPI_Aint. What lies outside of the memory is left alone: only
@@ -10,28 +10,28 @@ type mover struct {
 	in   bool   // from buf to mem
 }
 
-// packAt copies elements of a type, the first at an address of mem, to dst, until that is full.
-func (t *datatype) packAt(dst, mem []byte, at int64) {
+// PackAt copies elements of a type, the first at an address of mem, to dst, until that is full.
+func (t *Type) PackAt(dst, mem []byte, at int64) {
 	m := mover{mem: mem, buf: dst}
 	m.elements(t, at)
 }
 
-// unpackAt copies src to elements of a type, the first at an address of mem.
-func (t *datatype) unpackAt(mem []byte, at int64, src []byte) {
+// UnpackAt copies src to elements of a type, the first at an address of mem.
+func (t *Type) UnpackAt(mem []byte, at int64, src []byte) {
 	m := mover{mem: mem, buf: src, in: true}
 	m.elements(t, at)
 }
 
 // elements copies elements one behind the other from base on, until buf is used up.
-func (m *mover) elements(t *datatype, base int64) {
-	if t.size <= 0 {
+func (m *mover) elements(t *Type, base int64) {
+	if t.Size <= 0 {
 		return
 	}
-	n := m.skip / t.size
-	m.skip -= n * t.size
+	n := m.skip / t.Size
+	m.skip -= n * t.Size
 	for i := n; len(m.buf) > 0; i++ {
-		at := base + i*t.extent()
-		if k := m.grid(t, at, t.extent(), int64(len(m.buf))); k > 0 {
+		at := base + i*t.Extent()
+		if k := m.grid(t, at, t.Extent(), int64(len(m.buf))); k > 0 {
 			i += k - 1
 			continue
 		}
@@ -40,9 +40,9 @@ func (m *mover) elements(t *datatype, base int64) {
 }
 
 // element copies one element at base.
-func (m *mover) element(t *datatype, base int64) {
-	if t.dense {
-		m.run(base+t.trueLB, t.size)
+func (m *mover) element(t *Type, base int64) {
+	if t.Dense {
+		m.run(base+t.TrueLB, t.Size)
 		return
 	}
 	for i := range t.pieces {
@@ -58,10 +58,10 @@ func (m *mover) element(t *datatype, base int64) {
 }
 
 // piece copies a piece that begins at base.
-func (m *mover) piece(p *piece, base int64) {
+func (m *mover) piece(p *Piece, base int64) {
 	each := p.run
 	if p.typ != nil {
-		each = p.typ.size
+		each = p.typ.Size
 	}
 	first := m.skip / each
 	m.skip -= first * each
@@ -87,13 +87,13 @@ func (m *mover) piece(p *piece, base int64) {
 // grid copies elements of a type that are stride bytes apart, n at the most, where each is short runs that are farther apart: a matrix by columns. It goes
 // along the memory's rows, some columns at a time, so that each of its cache lines is touched once. It returns how many whole elements it has
 // copied; 0: they are none of that kind.
-func (m *mover) grid(t *datatype, at, stride, n int64) int64 {
-	if m.skip != 0 || t.dense || len(t.pieces) != 1 {
+func (m *mover) grid(t *Type, at, stride, n int64) int64 {
+	if m.skip != 0 || t.Dense || len(t.pieces) != 1 {
 		return 0
 	}
 	rows := &t.pieces[0]
-	n = min(n, int64(len(m.buf))/t.size)
-	if !isShort(rows.run) || n < 2 || magnitude(stride) >= magnitude(rows.stride) {
+	n = min(n, int64(len(m.buf))/t.Size)
+	if !isShort(rows.run) || n < 2 || Magnitude(stride) >= Magnitude(rows.stride) {
 		return 0
 	}
 	first := int64(uint32(at + rows.disp))
@@ -101,13 +101,13 @@ func (m *mover) grid(t *datatype, at, stride, n int64) int64 {
 	if first+min(0, wide)+min(0, high) < 0 || first+max(0, wide)+max(0, high)+rows.run > int64(len(m.mem)) {
 		return 0
 	}
-	g := shortRuns{mem: m.mem, buf: m.buf[:n*t.size], in: m.in, stride: stride, pitch: t.size}
-	m.buf = m.buf[n*t.size:]
+	g := shortRuns{mem: m.mem, buf: m.buf[:n*t.Size], in: m.in, stride: stride, pitch: t.Size}
+	m.buf = m.buf[n*t.Size:]
 	columns := cacheLine / rows.run
 	for j := int64(0); j < n; j += columns {
 		w := min(columns, n-j)
 		for i := range rows.n {
-			p, q := first+i*rows.stride+j*stride, j*t.size+i*rows.run
+			p, q := first+i*rows.stride+j*stride, j*t.Size+i*rows.run
 			g.row(rows.run, p, q, w)
 		}
 	}

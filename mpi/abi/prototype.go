@@ -1,4 +1,4 @@
-package mpi
+package abi
 
 import (
 	_ "embed"
@@ -23,22 +23,22 @@ const (
 //go:embed prototypes.txt
 var prototypes string
 
-// prototype is a function's signature as wasm32 sees it.
-type prototype struct {
+// Prototype is a function's signature as wasm32 sees it.
+type Prototype struct {
 	name   string
-	result Kind
-	params []param
+	Result Kind
+	Params []Param
 }
 
-// param is a parameter: its C name, for messages, and its type without const.
-type param struct {
-	name, ctype string
-	kind        Kind
+// Param is a parameter: its C name, for messages, and its type without const.
+type Param struct {
+	Name, CType string
+	Kind        Kind
 }
 
-// parsePrototypes reads the table, by name. A line that does not parse is a programmer error and panics.
-var parsePrototypes = sync.OnceValue(func() map[string]*prototype { //nolint:gochecknoglobals // an immutable lookup table
-	all := map[string]*prototype{}
+// Prototypes reads the table, by name. A line that does not parse is a programmer error and panics.
+var Prototypes = sync.OnceValue(func() map[string]*Prototype { //nolint:gochecknoglobals // an immutable lookup table
+	all := map[string]*Prototype{}
 	for line := range strings.Lines(prototypes) {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
@@ -53,30 +53,30 @@ var parsePrototypes = sync.OnceValue(func() map[string]*prototype { //nolint:goc
 	return all
 })
 
-func parsePrototype(line string) (*prototype, error) {
+func parsePrototype(line string) (*Prototype, error) {
 	head, rest, ok := strings.Cut(strings.TrimSuffix(line, ";"), "(")
 	list, tail, closed := strings.Cut(rest, ")")
 	words := strings.Fields(strings.ReplaceAll(head, "*", " * "))
 	if !ok || !closed || tail != "" || len(words) < 2 {
-		return &prototype{}, fmt.Errorf("not a prototype")
+		return &Prototype{}, fmt.Errorf("not a prototype")
 	}
-	p := &prototype{name: words[len(words)-1], result: I32}
+	p := &Prototype{name: words[len(words)-1], Result: I32}
 	if words[0] == "double" {
-		p.result = F64
+		p.Result = F64
 	}
 	if list = strings.TrimSpace(list); list == "void" || list == "" {
 		return p, nil
 	}
 	for part := range strings.SplitSeq(list, ",") {
-		p.params = append(p.params, parseParam(strings.TrimSpace(part)))
+		p.Params = append(p.Params, parseParam(strings.TrimSpace(part)))
 	}
 	return p, nil
 }
 
 // parseParam takes "const int recvcounts[]" apart. An ellipsis is the address of the variable arguments.
-func parseParam(text string) param {
+func parseParam(text string) Param {
 	if text == "..." {
-		return param{name: "args", ctype: "void *", kind: I32}
+		return Param{Name: "args", CType: "void *", Kind: I32}
 	}
 	array := strings.Contains(text, "[")
 	if array {
@@ -84,12 +84,12 @@ func parseParam(text string) param {
 	}
 	pointer := array || strings.Contains(text, "*")
 	words := strings.Fields(strings.ReplaceAll(strings.ReplaceAll(text, "*", " "), "const ", " "))
-	p := param{name: words[len(words)-1], ctype: strings.Join(words[:len(words)-1], " "), kind: I32}
+	p := Param{Name: words[len(words)-1], CType: strings.Join(words[:len(words)-1], " "), Kind: I32}
 	switch {
 	case pointer:
-		p.ctype += " *"
-	case p.ctype == "MPI_Count" || p.ctype == "MPI_Offset":
-		p.kind = I64
+		p.CType += " *"
+	case p.CType == "MPI_Count" || p.CType == "MPI_Offset":
+		p.Kind = I64
 	}
 	return p
 }

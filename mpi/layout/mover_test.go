@@ -1,10 +1,12 @@
-package mpi
+package layout
 
 import (
 	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // TestColumns: elements that are runs farther apart than the elements are, a matrix by columns, are moved as their type map says, whole and in parts.
@@ -21,18 +23,18 @@ func TestColumns(t *testing.T) {
 		if rnd.IntN(4) == 0 {
 			stride = -stride
 		}
-		byteType := predefined()[0x247]
-		element, err := build(contents{combiner: combinerContiguous, ints: []int64{run}, types: []*datatype{byteType}})
+		byteType := Predefined()[0x247]
+		element, err := Build(Contents{Combiner: abi.CombinerContiguous, Ints: []int64{run}, Types: []*Type{byteType}})
 		require.NoError(t, err)
-		column, err := build(contents{combiner: combinerHvector, ints: []int64{rows, 1}, addrs: []int64{pitch}, types: []*datatype{element}})
+		column, err := Build(Contents{Combiner: abi.CombinerHvector, Ints: []int64{rows, 1}, Addrs: []int64{pitch}, Types: []*Type{element}})
 		require.NoError(t, err)
-		next, err := build(contents{combiner: combinerResized, addrs: []int64{0, stride}, types: []*datatype{column}})
+		next, err := Build(Contents{Combiner: abi.CombinerResized, Addrs: []int64{0, stride}, Types: []*Type{column}})
 		require.NoError(t, err)
-		all, err := build(contents{combiner: combinerContiguous, ints: []int64{columns}, types: []*datatype{next}})
+		all, err := Build(Contents{Combiner: abi.CombinerContiguous, Ints: []int64{columns}, Types: []*Type{next}})
 		require.NoError(t, err)
 
-		base := max(0, -all.trueLB) + int64(rnd.IntN(8))
-		mem := make([]byte, base+all.trueUB+int64(rnd.IntN(8)))
+		base := max(0, -all.TrueLB) + int64(rnd.IntN(8))
+		mem := make([]byte, base+all.TrueUB+int64(rnd.IntN(8)))
 		for i := range mem {
 			mem[i] = byte(rnd.Uint32())
 		}
@@ -57,7 +59,7 @@ func TestColumns(t *testing.T) {
 		}
 		for _, beyond := range []mover{{mem: mem[:len(mem)/2]}, {mem: mem}} { // as a damaged state may say
 			beyond.buf, beyond.skip = make([]byte, len(buf)), int64(skip)
-			beyond.elements(typ, base-all.extent()/2)
+			beyond.elements(typ, base-all.Extent()/2)
 		}
 		seen := map[int64]bool{}
 		for _, a := range at {

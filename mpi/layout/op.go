@@ -1,22 +1,24 @@
-package mpi
+package layout
 
 import (
 	"unsafe"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
-// operation is a reduction operation, the standard's or the program's (MPI 5.0 section 6.9.5).
-type operation struct {
-	handle   uint32
-	fn       uint32 // the program's function; 0: predefined
-	commutes bool
-	large    bool // the function takes an MPI_Count
+// Op is a reduction operation, the standard's or the program's (MPI 5.0 section 6.9.5).
+type Op struct {
+	Handle   uint32
+	Func     uint32 // the program's function; 0: predefined
+	Commutes bool
+	Large    bool // the function takes an MPI_Count
 }
 
-// predefinedOps are immutable and belong to no rank.
-var predefinedOps = func() map[uint32]*operation { //nolint:gochecknoglobals // an immutable lookup table
-	all := map[uint32]*operation{}
-	for handle := range opNames {
-		all[handle] = &operation{handle: handle, commutes: true}
+// PredefinedOps are immutable and belong to no rank.
+var PredefinedOps = func() map[uint32]*Op { //nolint:gochecknoglobals // an immutable lookup table
+	all := map[uint32]*Op{}
+	for handle := range abi.OpNames {
+		all[handle] = &Op{Handle: handle, Commutes: true}
 	}
 	return all
 }()
@@ -29,64 +31,64 @@ type number interface {
 	integer | ~float32 | ~float64
 }
 
-// checkOp reports whether op is defined for a datatype (MPI 5.0 section 6.9.2). An operation of the program takes any.
-func checkOp(op *operation, t *datatype) error {
-	if op.fn != 0 || t.size == 0 {
+// CheckOp reports whether op is defined for a datatype (MPI 5.0 section 6.9.2). An operation of the program takes any.
+func CheckOp(op *Op, t *Type) error {
+	if op.Func != 0 || t.Size == 0 {
 		return nil
 	}
-	b := t.base
-	if b == nil || !opFits(op.handle, b.class) {
-		return fail(errOp, "%s is not defined for %s", opNames[op.handle], t)
+	b := t.Base
+	if b == nil || !OpFits(op.Handle, b.Class) {
+		return abi.Fail(abi.ErrOp, "%s is not defined for %s", abi.OpNames[op.Handle], t)
 	}
 	return nil
 }
 
-// opFits reports whether an operation is defined for basic types of a class (MPI 5.0 section 6.9.2).
-func opFits(op uint32, class typeClass) bool {
-	whole := class == signedType || class == unsignedType
+// OpFits reports whether an operation is defined for basic types of a class (MPI 5.0 section 6.9.2).
+func OpFits(op uint32, class Class) bool {
+	whole := class == SignedType || class == UnsignedType
 	switch op {
-	case opSum, opProd:
-		return whole || class == floatType || class == quadType || class == complexType || class == quadComplexType
-	case opMin, opMax:
-		return whole || class == floatType || class == quadType
-	case opBand, opBor, opBxor:
-		return whole || class == byteType
-	case opLand, opLor, opLxor:
+	case abi.OpSum, abi.OpProd:
+		return whole || class == FloatType || class == QuadType || class == ComplexType || class == QuadComplexType
+	case abi.OpMin, abi.OpMax:
+		return whole || class == FloatType || class == QuadType
+	case abi.OpBand, abi.OpBor, abi.OpBxor:
+		return whole || class == ByteType
+	case abi.OpLand, abi.OpLor, abi.OpLxor:
 		// Of floats, the standard says nothing: programs that MPICH runs use them, with C's meaning of truth.
-		return whole || class == boolType || class == logicalType || class == floatType || class == quadType
-	case opMinloc, opMaxloc:
-		return class == pairType
+		return whole || class == BoolType || class == LogicalType || class == FloatType || class == QuadType
+	case abi.OpMinloc, abi.OpMaxloc:
+		return class == PairType
 	}
-	return op == opReplace || op == opNoOp
+	return op == abi.OpReplace || op == abi.OpNoOp
 }
 
-// combine stores left op right in dst, element by element; the data is packed. dst may be either
+// Combine stores left op right in dst, element by element; the data is packed. dst may be either
 // operand. The operation was checked with checkOp; lengths are equal. For MPI_REPLACE the left operand is
 // the new value.
-func combine(op uint32, typ *datatype, dst, left, right []byte) {
-	t := typ.base
+func Combine(op uint32, typ *Type, dst, left, right []byte) {
+	t := typ.Base
 	if t == nil {
 		t = typ // MPI_REPLACE and MPI_NO_OP look at no element
 	}
 	switch {
-	case op == opReplace:
+	case op == abi.OpReplace:
 		copy(dst, left)
-	case op == opNoOp:
+	case op == abi.OpNoOp:
 		copy(dst, right)
-	case t.class == pairType:
+	case t.Class == PairType:
 		combinePairs(op, t, dst, left, right)
-	case t.class == quadType, t.class == quadComplexType:
+	case t.Class == QuadType, t.Class == QuadComplexType:
 		combineQuads(op, t, dst, left, right)
-	case t.class == complexType && t.size == 8:
+	case t.Class == ComplexType && t.Size == 8:
 		complexes[complex64](op, dst, left, right)
-	case t.class == complexType:
+	case t.Class == ComplexType:
 		complexes[complex128](op, dst, left, right)
-	case t.class == floatType && t.size == 4:
+	case t.Class == FloatType && t.Size == 4:
 		arithmetic[float32](op, dst, left, right)
-	case t.class == floatType:
+	case t.Class == FloatType:
 		arithmetic[float64](op, dst, left, right)
-	case t.class == signedType:
-		switch t.size {
+	case t.Class == SignedType:
+		switch t.Size {
 		case 1:
 			integers[int8](op, dst, left, right)
 		case 2:
@@ -97,7 +99,7 @@ func combine(op uint32, typ *datatype, dst, left, right []byte) {
 			integers[int64](op, dst, left, right)
 		}
 	default:
-		switch t.size {
+		switch t.Size {
 		case 1:
 			integers[uint8](op, dst, left, right)
 		case 2:
@@ -142,23 +144,23 @@ func arithmetic[T number](op uint32, dst, left, right []byte) {
 	d, copied := view[T](dst)
 	r, d = r[:len(l)], d[:len(l)]
 	switch op {
-	case opSum:
+	case abi.OpSum:
 		for i := range l {
 			d[i] = l[i] + r[i]
 		}
-	case opProd:
+	case abi.OpProd:
 		for i := range l {
 			d[i] = l[i] * r[i]
 		}
-	case opMin:
+	case abi.OpMin:
 		for i := range l {
 			d[i] = pick(r[i] < l[i], r[i], l[i])
 		}
-	case opMax:
+	case abi.OpMax:
 		for i := range l {
 			d[i] = pick(r[i] > l[i], r[i], l[i])
 		}
-	case opLand, opLor, opLxor:
+	case abi.OpLand, abi.OpLor, abi.OpLxor:
 		for i := range l {
 			d[i] = pick[T](logical(op, l[i] != 0, r[i] != 0), 1, 0)
 		}
@@ -171,9 +173,9 @@ func arithmetic[T number](op uint32, dst, left, right []byte) {
 // logical is a logical operation on two truth values.
 func logical(op uint32, a, b bool) bool {
 	switch op {
-	case opLand:
+	case abi.OpLand:
 		return a && b
-	case opLor:
+	case abi.OpLor:
 		return a || b
 	}
 	return a != b
@@ -181,7 +183,7 @@ func logical(op uint32, a, b bool) bool {
 
 func integers[T integer](op uint32, dst, left, right []byte) {
 	switch op {
-	case opSum, opProd, opMin, opMax, opLand, opLor, opLxor:
+	case abi.OpSum, abi.OpProd, abi.OpMin, abi.OpMax, abi.OpLand, abi.OpLor, abi.OpLxor:
 		arithmetic[T](op, dst, left, right)
 		return
 	}
@@ -191,11 +193,11 @@ func integers[T integer](op uint32, dst, left, right []byte) {
 	r, d = r[:len(l)], d[:len(l)]
 	for i := range l {
 		switch op {
-		case opBand:
+		case abi.OpBand:
 			d[i] = l[i] & r[i]
-		case opBor:
+		case abi.OpBor:
 			d[i] = l[i] | r[i]
-		case opBxor:
+		case abi.OpBxor:
 			d[i] = l[i] ^ r[i]
 		}
 	}

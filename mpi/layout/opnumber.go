@@ -1,8 +1,10 @@
-package mpi
+package layout
 
 import (
 	"math"
 	"math/big"
+
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // complexes does MPI_SUM and MPI_PROD on complex numbers.
@@ -12,7 +14,7 @@ func complexes[T complexNumber](op uint32, dst, left, right []byte) {
 	d, copied := view[T](dst)
 	r, d = r[:len(l)], d[:len(l)]
 	for i := range l {
-		if op == opSum {
+		if op == abi.OpSum {
 			d[i] = l[i] + r[i]
 		} else {
 			d[i] = l[i] * r[i]
@@ -24,16 +26,16 @@ func complexes[T complexNumber](op uint32, dst, left, right []byte) {
 }
 
 // combinePairs does MPI_MINLOC and MPI_MAXLOC; of equal values the lower index wins (MPI 5.0 section 6.9.4).
-func combinePairs(op uint32, t *datatype, dst, left, right []byte) {
-	value, index := t.pair()
+func combinePairs(op uint32, t *Type, dst, left, right []byte) {
+	value, index := t.Pair()
 	if value == nil {
 		return
 	}
-	size, v := int(t.size), int(value.size)
+	size, v := int(t.Size), int(value.Size)
 	for i := 0; i+size <= len(dst); i += size {
 		l, r := left[i:i+size], right[i:i+size]
 		c := compare(value, l[:v], r[:v])
-		if op == opMaxloc {
+		if op == abi.OpMaxloc {
 			c = -c
 		}
 		if c > 0 || (c == 0 && compare(index, l[v:], r[v:]) > 0) {
@@ -44,28 +46,28 @@ func combinePairs(op uint32, t *datatype, dst, left, right []byte) {
 }
 
 // compare orders two elements of a basic type.
-func compare(t *datatype, a, b []byte) int {
-	switch t.class {
-	case floatType:
+func compare(t *Type, a, b []byte) int {
+	switch t.Class {
+	case FloatType:
 		x, y := float(t, a), float(t, b)
 		return truth(x > y) - truth(x < y)
-	case quadType:
+	case QuadType:
 		x, y := toQuad(a), toQuad(b)
 		if x.nan || y.nan {
 			return 0
 		}
 		return x.cmp(y)
-	case unsignedType:
-		x, y := unsigned(a[:t.size]), unsigned(b[:t.size])
+	case UnsignedType:
+		x, y := unsigned(a[:t.Size]), unsigned(b[:t.Size])
 		return truth(x > y) - truth(x < y)
 	default:
-		x, y := signed(a[:t.size]), signed(b[:t.size])
+		x, y := signed(a[:t.Size]), signed(b[:t.Size])
 		return truth(x > y) - truth(x < y)
 	}
 }
 
-func float(t *datatype, b []byte) float64 {
-	if t.size == 4 {
+func float(t *Type, b []byte) float64 {
+	if t.Size == 4 {
 		return float64(math.Float32frombits(order.Uint32(b)))
 	}
 	return math.Float64frombits(order.Uint64(b))
@@ -203,14 +205,14 @@ func (q quad) negated() quad {
 }
 
 // combineQuads computes with long doubles and complex numbers of them.
-func combineQuads(op uint32, t *datatype, dst, left, right []byte) {
-	size := int(t.size)
+func combineQuads(op uint32, t *Type, dst, left, right []byte) {
+	size := int(t.Size)
 	for i := 0; i+size <= len(dst); i += size {
 		l, r, d := left[i:], right[i:], dst[i:]
-		if t.class == quadComplexType {
+		if t.Class == QuadComplexType {
 			a, b, x, y := toQuad(l), toQuad(l[16:]), toQuad(r), toQuad(r[16:])
 			re, im := a.add(x), b.add(y)
-			if op == opProd {
+			if op == abi.OpProd {
 				re, im = a.mul(x).add(b.mul(y).negated()), a.mul(y).add(b.mul(x))
 			}
 			re.put(d)
@@ -219,15 +221,15 @@ func combineQuads(op uint32, t *datatype, dst, left, right []byte) {
 		}
 		a, b := toQuad(l), toQuad(r)
 		switch op {
-		case opSum:
+		case abi.OpSum:
 			a = a.add(b)
-		case opProd:
+		case abi.OpProd:
 			a = a.mul(b)
-		case opMin:
+		case abi.OpMin:
 			a = pick(!b.nan && (a.nan || b.cmp(a) < 0), b, a)
-		case opMax:
+		case abi.OpMax:
 			a = pick(!b.nan && (a.nan || b.cmp(a) > 0), b, a)
-		case opLand, opLor, opLxor:
+		case abi.OpLand, abi.OpLor, abi.OpLxor:
 			a = finite(big.NewFloat(float64(truth(logical(op, a.holds(), b.holds())))))
 		}
 		a.put(d)
