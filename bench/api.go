@@ -47,9 +47,9 @@ func (b *bench) api(ctx context.Context) error {
 		if clients > 1 {
 			name = "API calls, 32 clients"
 		}
-		b.core = append(b.core, row{
-			what: name, unit: "us", godwit: timeCalls(clients, ours), peers: []peerFigure{{"grpc-go", timeCalls(clients, theirs)}},
-		})
+		r := row{what: name, unit: "us", godwit: []float64{timeCalls(clients, ours)}}
+		r.peers = []peerFigure{{peer: "grpc-go", values: []float64{timeCalls(clients, theirs)}}}
+		b.core = append(b.core, r)
 	}
 	return nil
 }

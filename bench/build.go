@@ -6,25 +6,33 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// place is where the ranks of a program are.
-type place int
-
-const (
-	oneHost      place = iota
-	betweenHosts       // every rank on a host of its own; all messages go by TCP, over loopback
-)
+// place is where the ranks of a program are: on the first hosts of a network, in blocks of the same size.
+type place struct {
+	network *network
+	hosts   int
+}
 
 // String is how a row ends.
 func (p place) String() string {
-	if p == betweenHosts {
-		return "between hosts"
+	if p.hosts == 1 {
+		return "on one host"
 	}
-	return "one host"
+	return fmt.Sprintf("between %d %s", p.hosts, p.network.noun)
+}
+
+// blocks names the hosts, each with how many of the ranks it has.
+func (p place) blocks(names []string, ranks int) string {
+	blocks := make([]string, p.hosts)
+	for i := range blocks {
+		blocks[i] = fmt.Sprintf("%s:%d", names[i], ranks/p.hosts)
+	}
+	return strings.Join(blocks, ",")
 }
 
 // build is one implementation of MPI: how it compiles a program and starts it.
@@ -42,20 +50,17 @@ func (b *bench) ours() build {
 	return build{
 		name: "Godwit", cc: []string{b.godwit, "cc", "-O3"}, suffix: ".wasm",
 		launch: func(p place, ranks int) (env, argv []string) {
-			hosts := []string{fmt.Sprintf("w1:%d", ranks)}
-			if p == betweenHosts {
-				hosts = nil
-				for i := range ranks {
-					hosts = append(hosts, fmt.Sprintf("w%d:1", i+1))
-				}
+			var workers []string
+			for i := range p.hosts {
+				workers = append(workers, fmt.Sprintf("w%d", i+1))
 			}
-			return nil, []string{b.godwit, "run", "-q", "-n", strconv.Itoa(ranks), "--place", strings.Join(hosts, ",")}
+			return nil, []string{b.godwit, "run", "-q", "-n", strconv.Itoa(ranks), "--place", p.blocks(workers, ranks)}
 		},
 	}
 }
 
-// openMPI takes shared memory, or TCP over loopback as a dev cluster does. The ranks may not read each other's memory: a
-// container does not always let them.
+// openMPI takes shared memory within a host, and TCP between hosts. The ranks may not read each other's memory: a container
+// does not always let them. Of hosts that are one machine it does not see that they share its processors, so it is told.
 func openMPI() build {
 	return build{
 		name: "Open MPI", cc: []string{"mpicc.openmpi", "-O3"}, suffix: ".openmpi",
@@ -65,27 +70,33 @@ func openMPI() build {
 				"mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "-np", strconv.Itoa(ranks),
 				"--mca", "pml", "ob1", "--mca", "btl_vader_single_copy_mechanism", "none",
 			}
-			if p == betweenHosts {
-				return nil, append(argv, "--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", "lo")
+			if p.hosts == 1 {
+				return nil, append(argv, "--mca", "btl", "vader,self")
 			}
-			return nil, append(argv, "--mca", "btl", "vader,self")
+			if ranks > runtime.NumCPU() {
+				argv = append(argv, "--mca", "mpi_yield_when_idle", "1")
+			}
+			return nil, append(argv, "--host", p.blocks(p.network.addrs, ranks), "--map-by", "slot", "--bind-to", "none",
+				"--mca", "plm_rsh_agent", p.network.agent, "--mca", "oob_tcp_if_include", p.network.device,
+				"--mca", "btl", "tcp,vader,self", "--mca", "btl_tcp_if_include", p.network.device)
 		},
 	}
 }
 
-// mpich is built over UCX in Debian: NOLOCAL takes MPICH's own shared memory away, UCX_TLS that of UCX. Over TCP, version 4.0.2
-// often does not get out of MPI_Finalize: one rank waits for its launcher and no longer serves the others, which close their
-// connections to it.
+// mpich is built over UCX in Debian, which gets TCP only: within a host MPICH has shared memory of its own. Over TCP, version
+// 4.0.2 often does not get out of MPI_Finalize: one rank waits for its launcher and no longer serves the others, which close
+// their connections to it.
 func mpich() build {
 	return build{
 		name: "MPICH", cc: []string{"mpicc.mpich", "-O3"}, suffix: ".mpich",
 		needs: []string{"mpicc.mpich", "mpirun.mpich"}, packages: "mpich libmpich-dev",
 		launch: func(p place, ranks int) (env, argv []string) {
 			argv = []string{"mpirun.mpich", "-np", strconv.Itoa(ranks)}
-			if p == betweenHosts {
-				return []string{"MPIR_CVAR_NOLOCAL=1", "UCX_TLS=tcp,self", "UCX_NET_DEVICES=lo"}, argv
+			if p.hosts == 1 {
+				return nil, argv
 			}
-			return nil, argv
+			return []string{"UCX_TLS=tcp,self", "UCX_NET_DEVICES=" + p.network.device}, append(argv, "-iface", p.network.device,
+				"-launcher", "ssh", "-launcher-exec", p.network.agent, "-hosts", p.blocks(p.network.addrs, ranks))
 		},
 	}
 }
@@ -110,12 +121,6 @@ func (m build) compile(ctx context.Context, dir, source string) (string, error) 
 
 // run runs a program and returns what it prints; env is this process's, with GODWIT_ADDR.
 func (m build) run(ctx context.Context, env []string, p place, ranks int, bin string, args ...string) (string, error) {
-	out, _, err := m.runLines(ctx, env, p, ranks, 0, bin, args...)
-	return out, err
-}
-
-// runLines is run for a program that may not end after so many lines, as outputLines says.
-func (m build) runLines(ctx context.Context, env []string, p place, ranks, lines int, bin string, args ...string) (out string, ended bool, err error) {
 	more, argv := m.launch(p, ranks)
-	return outputLines(ctx, slices.Concat(env, more), lines, slices.Concat(argv, []string{bin}, args)...)
+	return output(ctx, slices.Concat(env, more), slices.Concat(p.network.enter, argv, []string{bin}, args)...)
 }

@@ -27,14 +27,15 @@ func command(ctx context.Context, argv ...string) *exec.Cmd {
 
 // output runs a command and returns what it prints.
 func output(ctx context.Context, env []string, argv ...string) (string, error) {
-	out, _, err := outputLines(ctx, env, 0, argv...)
+	out, _, err := outputLines(ctx, env, commandLimit, 0, argv...)
 	return out, err
 }
 
 // outputLines is output for a program that may not end: once it has printed so many lines it has endWait to do so, then it is
-// stopped, and ended is false. With 0 lines it must end by itself.
-func outputLines(ctx context.Context, env []string, lines int, argv ...string) (out string, ended bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, commandLimit)
+// stopped, and ended is false. With 0 lines it must end by itself. It has so long for everything. What a program has printed
+// before it failed is returned with the error.
+func outputLines(ctx context.Context, env []string, limit time.Duration, lines int, argv ...string) (out string, ended bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	stopped, stop := context.WithCancel(ctx)
 	defer stop()
@@ -56,7 +57,7 @@ func outputLines(ctx context.Context, env []string, lines int, argv ...string) (
 		err = fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
 	if err != nil {
-		return "", true, fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, bytes.TrimSpace(stderr.Bytes()))
+		return stdout.text.String(), true, fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return stdout.text.String(), true, nil
 }
@@ -84,14 +85,15 @@ func (c *lineCounter) Write(p []byte) (int, error) {
 	return c.text.Write(p)
 }
 
-// dev runs f with a cluster on this machine, whose directory is dir; GODWIT_ADDR is in env.
-func (b *bench) dev(ctx context.Context, servers, workers int, f func(env []string, dir string) error) (err error) {
+// dev runs f with a cluster on this machine whose workers have so many slots each; GODWIT_ADDR is in env.
+func (b *bench) dev(ctx context.Context, servers, workers, slots int, f func(env []string) error) (err error) {
 	dir, err := os.MkdirTemp(b.dir, "dev-")
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	cmd := command(ctx, b.godwit, "dev", "--servers", strconv.Itoa(servers), "--workers", strconv.Itoa(workers), "--data-dir", dir)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it ends when f does, whose programs it has to cancel
+	cmd := command(ctx, b.godwit, "dev", "--servers", strconv.Itoa(servers), "--workers", strconv.Itoa(workers),
+		"--slots", strconv.Itoa(slots), "--data-dir", dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -113,7 +115,7 @@ func (b *bench) dev(ctx context.Context, servers, workers int, f func(env []stri
 	}
 	for _, w := range strings.Fields(string(line[:n])) {
 		if strings.HasPrefix(w, "GODWIT_ADDR=") {
-			return f(append(os.Environ(), w), dir)
+			return f(append(os.Environ(), w))
 		}
 	}
 	return fmt.Errorf("godwit dev: unexpected %q", line[:n])

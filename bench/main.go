@@ -12,29 +12,30 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 )
 
 // runLimit is the most that everything together may take.
-const runLimit = 40 * time.Minute
+const runLimit = time.Hour
 
-const usage = "usage: bench [-only core|mpi|kernels] [-quick] GODWIT (run in the repository's top directory)"
+const usage = "usage: bench [-only core|mpi|kernels|veth|growth] [-quick] GODWIT (run in the repository's top directory)"
 
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, runLimit)
 	defer cancel()
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprintln(os.Stderr, usage); flags.PrintDefaults() }
-	only := flags.String("only", "", "measure one part: core, mpi or kernels")
+	only := flags.String("only", "", "measure one part: core, mpi, kernels, veth or growth")
 	quick := flags.Bool("quick", false, "a short run with small sizes: that everything works, not how fast it is")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if flags.NArg() != 1 || !slices.Contains([]string{"", "core", "mpi", "kernels"}, *only) {
+	if flags.NArg() != 1 || !slices.Contains([]string{"", "core", "mpi", "kernels", "veth", "growth"}, *only) {
 		flags.Usage()
 		return 2
 	}
@@ -62,8 +63,10 @@ type bench struct {
 	quick   bool
 	repeats int // readings of each figure
 	dir     string
+	shm     string // for what programs share memory by; a file system in memory, if there is one
+	hosts   *network
 	core    []row
-	mpi     []row
+	mpi     [][]row // of each suite
 }
 
 // all measures the part that is named, or every part.
@@ -72,6 +75,13 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	if b.shm, err = os.MkdirTemp("/dev/shm", "godwit-bench-"); err != nil {
+		b.shm = b.dir
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.shm)) }()
+	if b.hosts, err = b.loopback(); err != nil {
+		return err
+	}
 	for _, part := range []struct {
 		of, name string
 		f        func(context.Context) error
@@ -81,6 +91,8 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 		{"core", "submissions", b.submissions},
 		{"mpi", "MPI", b.messages},
 		{"kernels", "kernels", b.kernels},
+		{"veth", "two machines", b.veth},
+		{"growth", "growth", b.growth},
 	} {
 		if only != "" && only != part.of {
 			continue

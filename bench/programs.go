@@ -17,19 +17,6 @@ const (
 	pollEach    = 20 * time.Millisecond
 )
 
-// best is the lowest of several readings: what the machine's other work disturbed least.
-func (b *bench) best(f func() (float64, error)) (float64, error) {
-	low := math.Inf(1)
-	for range b.repeats {
-		v, err := f()
-		if err != nil {
-			return 0, err
-		}
-		low = min(low, v)
-	}
-	return low, nil
-}
-
 // programs measures ping-pong, the start of a run, and the pause of a migration.
 func (b *bench) programs(ctx context.Context) error {
 	peer, there := openMPI(), openMPI().installed()
@@ -44,11 +31,12 @@ func (b *bench) programs(ctx context.Context) error {
 		}
 		bins[name] = bin
 	}
+	one, between := b.on(1), b.on(2)
 	n := rounds
 	if b.quick {
 		n = quickRounds
 	}
-	return b.dev(ctx, 3, 3, func(env []string, _ string) error {
+	return b.dev(ctx, 3, 3, 4, func(env []string) error {
 		pingpong := func(m build, bin string, at place) func() (float64, error) {
 			return func() (float64, error) {
 				out, err := m.run(ctx, env, at, 2, bin, n)
@@ -58,7 +46,7 @@ func (b *bench) programs(ctx context.Context) error {
 		hello := func(m build, bin string) func() (float64, error) {
 			return func() (float64, error) {
 				start := time.Now()
-				_, err := m.run(ctx, env, oneHost, 4, bin)
+				_, err := m.run(ctx, env, one, 4, bin)
 				return time.Since(start).Seconds() * 1e3, err
 			}
 		}
@@ -68,11 +56,11 @@ func (b *bench) programs(ctx context.Context) error {
 		}{
 			{
 				"8-byte message, ranks on one host", "us",
-				pingpong(b.ours(), guests+"pingpong.wasm", oneHost), pingpong(peer, bins["pingpong"], oneHost),
+				pingpong(b.ours(), guests+"pingpong.wasm", one), pingpong(peer, bins["pingpong"], one),
 			},
 			{
 				"8-byte message, between executors (gRPC over TCP)", "us",
-				pingpong(b.ours(), guests+"pingpong.wasm", betweenHosts), pingpong(peer, bins["pingpong"], betweenHosts),
+				pingpong(b.ours(), guests+"pingpong.wasm", between), pingpong(peer, bins["pingpong"], between),
 			},
 			{
 				"hello with 4 ranks, from command to end", "ms",
@@ -90,18 +78,25 @@ func (b *bench) programs(ctx context.Context) error {
 	})
 }
 
-// compare adds a row; without the peer's function, one without a ratio.
+// compare takes readings of both in turn and adds a row; without the peer's function, one without a ratio.
 func (b *bench) compare(what, unit string, ours, theirs func() (float64, error)) error {
-	v, err := b.best(ours)
-	if err != nil {
-		return err
-	}
-	r := row{what: what, unit: unit, godwit: v}
-	if theirs != nil {
-		if v, err = b.best(theirs); err != nil {
+	r, peer := row{what: what, unit: unit}, peerFigure{peer: openMPI().name}
+	for range b.repeats {
+		v, err := ours()
+		if err != nil {
 			return err
 		}
-		r.peers = []peerFigure{{openMPI().name, v}}
+		r.godwit = append(r.godwit, v)
+		if theirs == nil {
+			continue
+		}
+		if v, err = theirs(); err != nil {
+			return err
+		}
+		peer.values = append(peer.values, v)
+	}
+	if theirs != nil {
+		r.peers = []peerFigure{peer}
 	}
 	b.core = append(b.core, r)
 	return nil
@@ -120,7 +115,7 @@ func leading(s string) float64 {
 	return v
 }
 
-// pause moves a rank with 64 MiB of memory that does not compress to and fro, and takes the median pause.
+// pause moves a rank with 64 MiB of memory that does not compress to and fro.
 func (b *bench) pause(ctx context.Context, env []string) error {
 	id, err := output(ctx, env, b.godwit, "submit", "-n", "2", "--place", "w1:1,w2:1", guests+"bigmem.wasm", "64", "100000000")
 	if err != nil {
@@ -140,7 +135,7 @@ func (b *bench) pause(ctx context.Context, env []string) error {
 		}
 		pauses = append(pauses, p)
 	}
-	b.core = append(b.core, row{what: "pause of a rank with 64 MiB, incompressible, median", unit: "ms", godwit: median(pauses)})
+	b.core = append(b.core, row{what: "pause of a rank with 64 MiB, incompressible", unit: "ms", godwit: pauses})
 	_, err = output(ctx, env, b.godwit, "cancel", id)
 	return err
 }

@@ -21,11 +21,11 @@ func (r *reading) key() string { return fmt.Sprintf("%s %d", r.name, r.size) }
 
 // readings are the lines of one program, in its order.
 type readings struct {
-	list   []*reading
-	failed []bool // the builds that could not run the program
+	list    []*reading
+	missing []string // of each build: what its cells say in place of figures; empty: it has them
 }
 
-func newReadings(builds int) *readings { return &readings{failed: make([]bool, builds)} }
+func newReadings(builds int) *readings { return &readings{missing: make([]string, builds)} }
 
 // add takes what one run of a build has printed.
 func (rs *readings) add(build int, out string) error {
@@ -56,7 +56,7 @@ func (rs *readings) find(name string, size int, unit string) *reading {
 			return r
 		}
 	}
-	r := &reading{name: name, size: size, unit: unit, values: make([][]float64, len(rs.failed))}
+	r := &reading{name: name, size: size, unit: unit, values: make([][]float64, len(rs.missing))}
 	rs.list = append(rs.list, r)
 	return r
 }

@@ -31,8 +31,9 @@ const (
 // HTTP/1.1 to the leader, both with every entry synced to disk.
 func (b *bench) submissions(ctx context.Context) error {
 	r := row{what: "submissions, 3 servers, 32 clients", unit: "/s", higher: true}
-	err := b.dev(ctx, 3, 0, func(env []string, _ string) (err error) {
-		r.godwit, err = b.submitLoad(ctx, env)
+	err := b.dev(ctx, 3, 0, 1, func(env []string) error {
+		v, err := b.submitLoad(ctx, env)
+		r.godwit = []float64{v}
 		return err
 	})
 	if err != nil {
@@ -43,7 +44,7 @@ func (b *bench) submissions(ctx context.Context) error {
 	} else if v, err := b.etcdLoad(ctx); err != nil {
 		return err
 	} else {
-		r.peers = []peerFigure{{"etcd, puts", v}}
+		r.peers = []peerFigure{{peer: "etcd, puts", values: []float64{v}}}
 	}
 	b.core = append(b.core, r)
 	return nil

@@ -7,14 +7,17 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
 	sources = "bench/mpi"
-	// mostRanks is the most ranks of a program, and so the workers of the cluster.
-	mostRanks = 4
+	// turnLimit is the most that one run of a peer may take among many: one that spins while it waits may never come to an end
+	// where the ranks are many more than the processors.
+	turnLimit = 10 * time.Second
 	// sameWithin is the relative difference of two sums of the same numbers in another order.
 	sameWithin = 1e-9
 )
@@ -22,10 +25,20 @@ const (
 // program is one source of bench/mpi.
 type program struct {
 	name        string
-	ranks       int
 	args, quick []string
 	sized       func(size int) string // what its sizes are
 }
+
+// trial is a program with so many ranks at a place.
+type trial struct {
+	program
+
+	ranks int
+	at    place
+}
+
+// String is how its rows end.
+func (t trial) String() string { return fmt.Sprintf("%d ranks %s", t.ranks, t.at) }
 
 // inBytes is the size of a message; a call without one has none.
 func inBytes(n int) string {
@@ -43,32 +56,61 @@ func inBytes(n int) string {
 
 func squared(n int) string { return fmt.Sprintf(" %d x %d", n, n) }
 
+// messagePrograms are those that measure MPI itself; each measurement takes so many milliseconds.
+func messagePrograms(milliseconds string) []program {
+	full, quick := []string{milliseconds}, []string{"5"}
+	return []program{
+		{"pingpong", full, quick, inBytes},
+		{"msgrate", full, quick, inBytes},
+		{"collectives", full, quick, inBytes},
+	}
+}
+
 // messages measures what MPI itself takes.
 func (b *bench) messages(ctx context.Context) error {
-	full, quick := []string{"50"}, []string{"5"} // milliseconds of one measurement
-	return b.suite(ctx, []program{
-		{"pingpong", 2, full, quick, inBytes},
-		{"msgrate", mostRanks, full, quick, inBytes},
-		{"collectives", mostRanks, full, quick, inBytes},
-	})
+	return b.near(ctx, messagePrograms("50"), []int{2, 4, 4})
 }
 
 // kernels measures programs that compute, and compares their results.
 func (b *bench) kernels(ctx context.Context) error {
-	return b.suite(ctx, []program{
-		{"stencil", mostRanks, []string{"1024", "200"}, []string{"128", "10"}, squared},
-		{"transpose", mostRanks, []string{"1024", "21"}, []string{"128", "5"}, squared},
-		{"spmv", mostRanks, []string{"65536", "100"}, []string{"4096", "10"}, squared},
+	return b.near(ctx, []program{
+		{"stencil", []string{"1024", "200"}, []string{"128", "10"}, squared},
+		{"transpose", []string{"1024", "21"}, []string{"128", "5"}, squared},
+		{"spmv", []string{"65536", "100"}, []string{"4096", "10"}, squared},
+	}, []int{4, 4, 4})
+}
+
+// near tries programs with so many ranks each on one host, and with each rank on a host of its own.
+func (b *bench) near(ctx context.Context, programs []program, ranks []int) error {
+	var trials []trial
+	for i, p := range programs {
+		trials = append(trials, trial{p, ranks[i], b.on(1)})
+	}
+	for i, p := range programs {
+		trials = append(trials, trial{p, ranks[i], b.on(ranks[i])})
+	}
+	return b.suite(ctx, trials, commandLimit, func(f func([]string) error) error {
+		most := slices.Max(ranks)
+		return b.dev(ctx, 1, most, most, f)
 	})
 }
 
-// suite is programs that every build runs.
+// suite is trials of every build.
 type suite struct {
 	bench    *bench
-	builds   []build // Godwit first
-	programs []program
-	bins     [][]string     // of each build, of each program
-	sums     map[string]sum // of what is computed
+	builds   []build             // Godwit first
+	bins     map[string][]string // by the program's name, of each build
+	sums     map[string]sum      // of what is computed
+	limit    time.Duration       // of one run of a peer
+	rows     []row
+	overtime map[overtime]int // the ranks with which a peer did not keep within the limit
+}
+
+// overtime is a program of a peer at a place.
+type overtime struct {
+	build   int
+	program string
+	at      place
 }
 
 // sum is the first checksum that was seen, with whose it is.
@@ -77,42 +119,51 @@ type sum struct {
 	value float64
 }
 
-func (b *bench) suite(ctx context.Context, programs []program) error {
-	s := &suite{bench: b, builds: []build{b.ours()}, programs: programs, sums: map[string]sum{}}
+// suite tries every build in a cluster, and adds a table. Trials with more ranks stand behind those with fewer.
+func (b *bench) suite(ctx context.Context, trials []trial, limit time.Duration, cluster func(func(env []string) error) error) error {
+	s := &suite{
+		bench: b, builds: []build{b.ours()}, bins: map[string][]string{}, sums: map[string]sum{}, limit: limit, overtime: map[overtime]int{},
+	}
 	for _, m := range []build{openMPI(), mpich()} {
 		if m.installed() {
 			s.builds = append(s.builds, m)
 		}
 	}
-	for _, m := range s.builds {
-		var bins []string
-		for _, p := range programs {
-			bin, err := m.compile(ctx, b.dir, filepath.Join(sources, p.name+".c"))
+	for _, t := range trials {
+		if s.bins[t.name] != nil {
+			continue
+		}
+		for _, m := range s.builds {
+			bin, err := m.compile(ctx, b.dir, filepath.Join(sources, t.name+".c"))
 			if err != nil {
 				return err
 			}
-			bins = append(bins, bin)
+			s.bins[t.name] = append(s.bins[t.name], bin)
 		}
-		s.bins = append(s.bins, bins)
 	}
-	return b.dev(ctx, 1, mostRanks, func(env []string, _ string) error {
-		for _, at := range []place{oneHost, betweenHosts} {
-			for i := range programs {
-				if err := s.measure(ctx, env, i, at); err != nil {
-					return fmt.Errorf("%s, %s: %w", programs[i].name, at, err)
-				}
+	defer func() { b.mpi = append(b.mpi, s.rows) }()
+	return cluster(func(env []string) error {
+		for _, t := range trials {
+			if err := s.measure(ctx, env, t); err != nil {
+				return fmt.Errorf("%s, %s: %w", t.name, t, err)
 			}
 		}
 		return nil
 	})
 }
 
-// measure runs the i-th program by every build in turn, several times, and adds its rows. No checksum may differ.
-func (s *suite) measure(ctx context.Context, env []string, i int, at place) error {
-	p, all := s.programs[i], newReadings(len(s.builds))
-	fmt.Fprintf(os.Stderr, "bench: %s, %s\n", p.name, at)
+// measure runs a trial by every build in turn, several times, and adds its rows. No checksum may differ.
+func (s *suite) measure(ctx context.Context, env []string, t trial) error {
+	all := newReadings(len(s.builds))
+	fmt.Fprintf(os.Stderr, "bench: %s, %s\n", t.name, t)
+	for m, build := range s.builds {
+		if ranks := s.overtime[overtime{m, t.name, t.at}]; ranks > 0 {
+			fmt.Fprintf(os.Stderr, "bench: %s is left out: %d ranks took too long\n", build.name, ranks)
+			all.missing[m] = "-"
+		}
+	}
 	for range s.bench.repeats {
-		if err := s.round(ctx, env, i, at, all); err != nil {
+		if err := s.round(ctx, env, t, all); err != nil {
 			return err
 		}
 	}
@@ -122,55 +173,58 @@ func (s *suite) measure(ctx context.Context, env []string, i int, at place) erro
 			err = errors.Join(err, s.compareSums(r))
 			continue
 		}
-		s.bench.mpi = append(s.bench.mpi, s.row(p, r, at, all.failed))
+		s.rows = append(s.rows, s.row(t, r, all.missing))
 	}
 	return err
 }
 
-// round runs the i-th program once by every build. Godwit must succeed. A peer that fails is left out of the program's other
-// rounds; one that has printed its results and does not end is stopped, and its results count.
-func (s *suite) round(ctx context.Context, env []string, i int, at place, all *readings) error {
-	p, lines := s.programs[i], 0
-	args := p.args
+// round runs a trial once by every build. Godwit must succeed. A peer that fails is left out of the trial's other rounds, and
+// of trials with more ranks if it took too long; what it has printed counts. One that has printed everything and does not end is
+// stopped.
+func (s *suite) round(ctx context.Context, env []string, t trial, all *readings) error {
+	args, lines, limit := t.args, 0, commandLimit
 	if s.bench.quick {
-		args = p.quick
+		args = t.quick
 	}
 	for m, build := range s.builds {
-		if all.failed[m] {
+		if all.missing[m] != "" {
 			continue
 		}
-		out, ended, err := build.runLines(ctx, env, at, p.ranks, lines, s.bins[m][i], args...)
-		if err == nil {
-			err = all.add(m, out)
+		more, argv := build.launch(t.at, t.ranks)
+		argv = slices.Concat(t.at.network.enter, argv, []string{s.bins[t.name][m]}, args)
+		out, ended, err := outputLines(ctx, slices.Concat(env, more), limit, lines, argv...)
+		if bad := all.add(m, out); err == nil {
+			err = bad
 		}
 		if err != nil && (m == 0 || ctx.Err() != nil) {
 			return err
 		}
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "bench: %s failed: %v\n", build.name, err)
-			all.failed[m] = true
+			all.missing[m] = "failed"
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			s.overtime[overtime{m, t.name, t.at}] = t.ranks
 		}
 		if !ended {
 			fmt.Fprintf(os.Stderr, "bench: %s did not end after its results, and was stopped\n", build.name)
 		}
 		if m == 0 {
-			lines = strings.Count(out, "\n")
+			lines, limit = strings.Count(out, "\n"), s.limit
 		}
 	}
 	return nil
 }
 
-// row takes the medians.
-func (s *suite) row(p program, r *reading, at place, failed []bool) row {
-	line := row{
-		what: fmt.Sprintf("%s%s, %s", r.name, p.sized(r.size), at), unit: r.unit, higher: r.unit != "us", godwit: median(r.values[0]),
-	}
+// row is the line of a reading; missing is what peers say that have no value.
+func (s *suite) row(t trial, r *reading, missing []string) row {
+	line := row{what: r.name + t.sized(r.size), where: t.String(), unit: r.unit, higher: r.unit != "us", godwit: r.values[0]}
 	for m := 1; m < len(s.builds); m++ {
-		v := median(r.values[m])
-		if failed[m] {
-			v = math.NaN()
+		p := peerFigure{peer: s.builds[m].name, values: r.values[m]}
+		if len(p.values) == 0 {
+			p.missing = missing[m]
 		}
-		line.peers = append(line.peers, peerFigure{s.builds[m].name, v})
+		line.peers = append(line.peers, p)
 	}
 	return line
 }

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"math"
-	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -42,16 +43,36 @@ func TestChecksumsAreCompared(t *testing.T) {
 	}
 }
 
-func TestTableOfPeers(t *testing.T) {
-	b := &bench{mpi: []row{
-		{what: "pingpong 8 B, one host", unit: "us", godwit: 2, peers: []peerFigure{{"Open MPI", 1}, {"MPICH", math.NaN()}}},
-		{what: "spmv 64 x 64, one host", unit: "Mflop/s", higher: true, godwit: 200, peers: []peerFigure{{"Open MPI", 50}, {"MPICH", 8000}}},
-	}}
-	var out strings.Builder
-	b.print(&out)
-	require.Equal(t, `| what | Godwit | Open MPI (ratio) | MPICH (ratio) |
-|---|---|---|---|
-| pingpong 8 B, one host | 2.00 us | 1.00 us (0.50) | failed |
-| spmv 64 x 64, one host | 200 Mflop/s | 50.0 Mflop/s (4.00) | 8000 Mflop/s (0.025) |
-`, out.String())
+func TestPeerThatTakesTooLong(t *testing.T) {
+	at := place{&network{}, 1}
+	echo := func(line string) build { // sh takes what follows for $0, $1 and so on
+		return build{name: line, launch: func(place, int) (env, argv []string) { return nil, []string{"sh", "-c", line} }}
+	}
+	s := &suite{
+		bench: &bench{repeats: 2}, builds: []build{echo("echo x 8 1 us; echo x 16 2 us"), echo("echo x 8 3 us; exec sleep 60"), echo("exit 3")},
+		bins: map[string][]string{"x": {"a", "b", "c"}}, limit: 2 * time.Second, overtime: map[overtime]int{},
+	}
+	for _, ranks := range []int{2, 4} {
+		require.NoError(t, s.measure(t.Context(), nil, trial{program{name: "x", sized: inBytes}, ranks, at}))
+	}
+	var cells []string
+	for _, r := range s.rows {
+		require.Len(t, r.godwit, 2, "in every round")
+		for _, p := range r.peers {
+			cells = append(cells, fmt.Sprint(r.what, ", ", r.where, ": ", p.values, p.missing))
+		}
+	}
+	require.Equal(t, []string{
+		"x 8 B, 2 ranks on one host: [3]", "x 8 B, 2 ranks on one host: []failed",
+		"x 16 B, 2 ranks on one host: []failed", "x 16 B, 2 ranks on one host: []failed",
+		"x 8 B, 4 ranks on one host: []-", "x 8 B, 4 ranks on one host: []failed",
+		"x 16 B, 4 ranks on one host: []-", "x 16 B, 4 ranks on one host: []failed",
+	}, cells)
+}
+
+func TestPlaceByBlock(t *testing.T) {
+	at := place{&network{noun: "machines", addrs: []string{"a", "b", "c"}}, 2}
+	require.Equal(t, "a:4,b:4", at.blocks(at.network.addrs, 8))
+	require.Equal(t, "8 ranks between 2 machines", trial{ranks: 8, at: at}.String())
+	require.Equal(t, "8 ranks on one host", trial{ranks: 8, at: place{at.network, 1}}.String())
 }

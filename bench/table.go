@@ -8,39 +8,63 @@ import (
 	"strings"
 )
 
-// row is one line of a table.
+// row is one line of a table. Its figures are readings.
 type row struct {
-	what   string
-	godwit float64
-	unit   string
-	higher bool // a higher figure is better
-	peers  []peerFigure
+	what, where string // what was measured; with which ranks, on which hosts
+	godwit      []float64
+	unit        string
+	higher      bool // a higher figure is better
+	peers       []peerFigure
 }
 
-// peerFigure is what a peer reached; NaN: it failed.
+// peerFigure is what a peer reached.
 type peerFigure struct {
-	peer  string
-	value float64
+	peer    string
+	values  []float64
+	missing string // what a cell says that has no figure; empty: it has
 }
 
-// ratio says how Godwit compares: above 1 is better than the peer.
-func (r row) ratio(peer float64) float64 {
+// ratio says how Godwit compares, by medians: above 1 is better than the peer.
+func (r row) ratio(peer []float64) string {
+	v := median(peer) / median(r.godwit)
 	if r.higher {
-		return r.godwit / peer
+		v = 1 / v
 	}
-	return peer / r.godwit
+	return figure(v)
 }
 
-// print writes the tables that have rows.
+// cell is the median of some readings and, if there is more than one, the least and the most.
+func (r row) cell(values []float64) string {
+	text := figure(median(values)) + " " + r.unit
+	if len(values) > 1 {
+		text += fmt.Sprintf(" [%s..%s]", figure(slices.Min(values)), figure(slices.Max(values)))
+	}
+	return text
+}
+
+// grouped brings rows of the same thing together, in the order of the first of each.
+func grouped(rows []row) []row {
+	first := map[string]int{}
+	for i, r := range rows {
+		if _, seen := first[r.what]; !seen {
+			first[r.what] = i
+		}
+	}
+	return slices.SortedStableFunc(slices.Values(rows), func(a, b row) int { return first[a.what] - first[b.what] })
+}
+
+// print writes the machine, and the tables that have rows.
 func (b *bench) print(w io.Writer) {
+	fmt.Fprintln(w, machine())
 	if len(b.core) > 0 {
+		fmt.Fprintln(w)
 		printCore(w, b.core)
 	}
-	if len(b.core) > 0 && len(b.mpi) > 0 {
-		fmt.Fprintln(w)
-	}
-	if len(b.mpi) > 0 {
-		printMPI(w, b.mpi)
+	for _, rows := range b.mpi {
+		if len(rows) > 0 {
+			fmt.Fprintln(w)
+			printMPI(w, grouped(rows))
+		}
 	}
 }
 
@@ -51,9 +75,9 @@ func printCore(w io.Writer, rows []row) {
 	for _, r := range rows {
 		peer, ratio := "-", "-"
 		for _, p := range r.peers {
-			peer, ratio = fmt.Sprintf("%s: %s %s", p.peer, figure(p.value), r.unit), figure(r.ratio(p.value))
+			peer, ratio = p.peer+": "+r.cell(p.values), r.ratio(p.values)
 		}
-		fmt.Fprintf(w, "| %s | %s %s | %s | %s |\n", r.what, figure(r.godwit), r.unit, peer, ratio)
+		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", r.what, r.cell(r.godwit), peer, ratio)
 	}
 }
 
@@ -66,13 +90,13 @@ func printMPI(w io.Writer, rows []row) {
 	fmt.Fprintln(w, header)
 	fmt.Fprintln(w, "|"+strings.Repeat("---|", 2+len(rows[0].peers)))
 	for _, r := range rows {
-		line := fmt.Sprintf("| %s | %s %s |", r.what, figure(r.godwit), r.unit)
+		line := fmt.Sprintf("| %s, %s | %s |", r.what, r.where, r.cell(r.godwit))
 		for _, p := range r.peers {
-			if math.IsNaN(p.value) {
-				line += " failed |"
+			if p.missing != "" {
+				line += fmt.Sprintf(" %s |", p.missing)
 				continue
 			}
-			line += fmt.Sprintf(" %s %s (%s) |", figure(p.value), r.unit, figure(r.ratio(p.value)))
+			line += fmt.Sprintf(" %s (%s) |", r.cell(p.values), r.ratio(p.values))
 		}
 		fmt.Fprintln(w, line)
 	}

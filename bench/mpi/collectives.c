@@ -1,17 +1,17 @@
 /*
- * collectives [MILLISECONDS]: each collective many times back to back, the root going round as in the Intel MPI
- * Benchmarks. Rank 0 prints the time of one call, the longest of all ranks. The size is what a rank contributes; in
- * an alltoall, what it has for each rank. Calls are doubled until two runs in succession take MILLISECONDS (default 20).
+ * collectives [MILLISECONDS [NAME[:BYTES]...]]: each collective many times back to back, the root going round as in the
+ * Intel MPI Benchmarks. Rank 0 prints the time of one call, the longest of all ranks. The size is what a rank
+ * contributes; in an alltoall, what it has for each rank. Calls are doubled until two runs in succession take
+ * MILLISECONDS (default 20).
  */
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { LARGEST = (64 << 10) / sizeof(double) };
+#include <string.h>
 
 struct bench {
   int rank, size;
-  double *in, *out; /* LARGEST elements for each rank */
+  double *in, *out; /* the elements of a call: n, or n for each rank */
 };
 
 static void barrier(struct bench *b, int root, int n) {
@@ -52,14 +52,17 @@ static const struct collective {
     {"allreduce", allreduce, SUM, 0},     {"alltoall", alltoall, OF_EACH, 0}, {"allgather", allgather, OF_EACH, 0},
 };
 
+/* length is how many elements each buffer of a call has. */
+static int length(struct bench *b, const struct collective *c, int n) { return c->gives == OF_EACH ? n * b->size : n; }
+
 /* check aborts if a call does not give what it should: a rank's elements are all its rank + 1. */
 static void check(struct bench *b, const struct collective *c, int n) {
-  int last = b->size - 1, blocks = c->gives == OF_EACH ? b->size : 1;
-  for (int i = 0; i < LARGEST * b->size; i++) b->out[i] = -1.0;
+  int last = b->size - 1;
+  for (int i = 0; i < length(b, c, n); i++) b->out[i] = -1.0;
   c->call(b, last, n);
   if (c->gives == NOTHING || (c->at_root && b->rank != last)) return;
   if (c->gives == FROM_LAST && b->rank == last) return; /* it has sent */
-  for (int i = 0; i < blocks * n; i++) {
+  for (int i = 0; i < length(b, c, n); i++) {
     double want = i / n + 1;
     if (c->gives == FROM_LAST) want = b->size;
     if (c->gives == SUM) want = b->size * (b->size + 1) / 2.0;
@@ -87,31 +90,45 @@ static void measure(struct bench *b, const struct collective *c, int n, double s
     enough = seconds * rounds < shortest ? 0 : enough + 1;
     MPI_Bcast(&enough, 1, MPI_INT, 0, MPI_COMM_WORLD);
   }
-  int bytes = c->gives == NOTHING ? 0 : n * (int)sizeof(double);
-  if (b->rank == 0) printf("%s %d %.4g us\n", c->name, bytes, seconds * 1e6);
+  if (b->rank == 0) printf("%s %d %.4g us\n", c->name, n * (int)sizeof(double), seconds * 1e6);
+  fflush(stdout);
+}
+
+/* run checks and measures what an argument names. */
+static void run(struct bench *b, const char *what, double shortest) {
+  const char *colon = strchr(what, ':');
+  size_t name = colon != NULL ? (size_t)(colon - what) : strlen(what);
+  int n = colon != NULL ? atoi(colon + 1) / (int)sizeof(double) : 0;
+  const struct collective *c = collectives, *end = c + sizeof collectives / sizeof *collectives;
+  while (c < end && (strlen(c->name) != name || strncmp(c->name, what, name) != 0)) c++;
+  if (c == end) {
+    fprintf(stderr, "no collective %s\n", what);
+    MPI_Abort(MPI_COMM_WORLD, 2);
+  }
+  size_t bytes = (size_t)length(b, c, n) * sizeof(double);
+  b->in = malloc(bytes + 1);
+  b->out = malloc(bytes + 1);
+  if (b->in == NULL || b->out == NULL) MPI_Abort(MPI_COMM_WORLD, 3);
+  for (int i = 0; i < length(b, c, n); i++) b->in[i] = b->rank + 1;
+  check(b, c, n);
+  measure(b, c, n, shortest);
+  free(b->in);
+  free(b->out);
 }
 
 int main(int argc, char **argv) {
+  static char *usual[] = {
+      "barrier",    "bcast:8",        "bcast:65536", "reduce:8",       "reduce:65536", "allreduce:8", "allreduce:65536",
+      "alltoall:8", "alltoall:65536", "allgather:8", "allgather:65536",
+  };
   MPI_Init(&argc, &argv);
   struct bench b;
+  char **calls = argc > 2 ? argv + 2 : usual;
+  int count = argc > 2 ? argc - 2 : (int)(sizeof usual / sizeof *usual);
   double shortest = argc > 1 ? atoi(argv[1]) / 1e3 : 0.02;
   MPI_Comm_rank(MPI_COMM_WORLD, &b.rank);
   MPI_Comm_size(MPI_COMM_WORLD, &b.size);
-  b.in = malloc(LARGEST * (size_t)b.size * sizeof *b.in);
-  b.out = malloc(LARGEST * (size_t)b.size * sizeof *b.out);
-  if (b.in == NULL || b.out == NULL) MPI_Abort(MPI_COMM_WORLD, 3);
-  for (int i = 0; i < LARGEST * b.size; i++) b.in[i] = b.rank + 1;
-
-  for (size_t i = 0; i < sizeof collectives / sizeof *collectives; i++) {
-    const struct collective *c = &collectives[i];
-    for (int n = 1; n <= LARGEST; n *= LARGEST) {
-      check(&b, c, n);
-      measure(&b, c, n, shortest);
-      if (c->gives == NOTHING) break; /* it has no size */
-    }
-  }
-  free(b.in);
-  free(b.out);
+  for (int i = 0; i < count; i++) run(&b, calls[i], shortest);
   MPI_Finalize();
   return 0;
 }
