@@ -181,7 +181,8 @@ type noNetwork struct{}
 
 func (noNetwork) Send(Rank, []byte, []byte, bool) { panic("a frame left a world that has all ranks") }
 func (noNetwork) Room(Rank) bool                  { return true }
-func (noNetwork) Poll(func(bool) bool) bool       { return false }
+func (noNetwork) Poll(func(bool) Look) bool       { return false }
+func (noNetwork) Wake()                           {}
 
 // runLocal runs f on all ranks of one World, after MPI_Init, and returns how each ended.
 func runLocal(t testing.TB, cfg Config, f func(g *guest)) []error {

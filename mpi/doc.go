@@ -37,10 +37,22 @@ type Memory interface {
 // Room reports whether there is room for frames to dst that are not urgent. Where it says no, the network calls World.Room, without any
 // lock of its own, when there is again; or the route is new, and Reconnect says so.
 //
-// Poll is called by a rank that waits, without any lock: it gives frames to World.TryReceive and World.Land as they come, until stop, which it asks before each look,
-// reports true; it tells stop whether the look before has found anything. It reports false at once if frames come only by themselves.
+// Poll is called by a rank that waits, without any lock: it gives frames to World.TryReceive and World.Land as they come, and asks next what the rank wants before each
+// look, telling it whether the one before has found anything, until that is LookNoMore, or LookLater while another rank does so. It reports false at once if frames come only by themselves.
+// Wake is called when something else may have changed what a rank wants that has said LookLater: next is asked again. It must not block.
 type Network interface {
 	Send(dst Rank, head, payload []byte, urgent bool)
 	Room(dst Rank) bool
-	Poll(stop func(came bool) bool) bool
+	Poll(next func(came bool) Look) bool
+	Wake()
 }
+
+// Look is what a rank that waits wants of its Network next.
+type Look uint8
+
+// What Poll is told.
+const (
+	LookAgain  Look = iota + 1 // at once
+	LookLater                  // when something has come, or Wake was called; the rank sleeps until then
+	LookNoMore                 // never, for this time
+)

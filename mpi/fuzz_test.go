@@ -26,7 +26,8 @@ func bytesOf(f *channel.Frame) []byte {
 }
 
 func (sink) Room(Rank) bool            { return true }
-func (sink) Poll(func(bool) bool) bool { return false }
+func (sink) Poll(func(bool) Look) bool { return false }
+func (sink) Wake()                     {}
 
 // busyWorld returns a world whose rank 0 has requests, messages and a frozen
 // call, and its state.

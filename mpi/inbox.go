@@ -26,8 +26,10 @@ type inbox struct {
 	wakeCh notify.Signal
 	kicks  atomic.Uint32 // counts what may end a wait of the rank's guest besides packets
 	parked atomic.Bool   // the guest sleeps until wakeCh is set
-	urgent atomic.Bool   // something waits that is to be taken even while the program computes
-	spilt  atomic.Bool   // over is not empty
+	asleep atomic.Bool   // it does so in the Network: until bell is called
+	bell   func()
+	urgent atomic.Bool // something waits that is to be taken even while the program computes
+	spilt  atomic.Bool // over is not empty
 
 	_         [64]byte   // what follows is of who appends
 	mu        sync.Mutex // guards the next
@@ -93,7 +95,16 @@ func (in *inbox) put(from Rank, k *channel.Packet, origin *request) {
 		c.turn.Store(in.tail)
 	}
 	in.mu.Unlock()
-	if in.parked.Load() {
+	in.rouse()
+}
+
+// rouse ends the guest's sleep.
+func (in *inbox) rouse() {
+	switch {
+	case !in.parked.Load():
+	case in.asleep.Load():
+		in.bell()
+	default:
 		in.wakeCh.Set()
 	}
 }
@@ -140,9 +151,7 @@ func (in *inbox) spill(from Rank, k *channel.Packet, origin *request) {
 // wake ends a wait of the guest, which then looks again.
 func (in *inbox) wake() {
 	in.kicks.Add(1)
-	if in.parked.Load() {
-		in.wakeCh.Set()
-	}
+	in.rouse()
 }
 
 // some says whether anything is to be taken. Holds the rank's lock, or is its guest.

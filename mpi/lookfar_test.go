@@ -17,30 +17,45 @@ type looker struct {
 	to    *World
 	polls int
 	first func()        // done at the first look
-	over  chan struct{} // told when a look ends in vain
+	over  chan struct{} // told when looks have been in vain
+	bell  chan struct{}
 }
 
-func (n *looker) Poll(stop func(came bool) bool) bool {
+func (n *looker) Poll(next func(came bool) Look) bool {
 	n.polls++
-	for came := false; !stop(came); {
-		came = len(n.frames) > 0
-		if n.first != nil {
-			n.first()
-			n.first = nil
+	for came := false; ; {
+		switch next(came) {
+		case LookNoMore:
+			return true
+		case LookLater:
+			select {
+			case n.over <- struct{}{}:
+			default:
+			}
+			<-n.bell
+			came = false
+		case LookAgain:
+			came = len(n.frames) > 0
+			if n.first != nil {
+				n.first()
+				n.first = nil
+			}
+			n.deliver(n.to)
 		}
-		n.deliver(n.to)
 	}
+}
+
+func (n *looker) Wake() {
 	select {
-	case n.over <- struct{}{}:
+	case n.bell <- struct{}{}:
 	default:
 	}
-	return true
 }
 
 // lookers are a rank whose Network has to be looked at, and one elsewhere that has sent it a message, which is not carried yet.
 func lookers(t *testing.T) (n *looker, g *guest, w *World) {
 	t.Helper()
-	n = &looker{over: make(chan struct{}, 1)}
+	n = &looker{over: make(chan struct{}, 1), bell: make(chan struct{}, 1)}
 	var there byHand
 	w, away := NewWorld(DefaultConfig(2), n), NewWorld(DefaultConfig(2), &there)
 	w.cores = 2
@@ -106,9 +121,35 @@ func TestLooksElsewhere(t *testing.T) {
 		n.frames, n.first = nil, func() { g.p.Cancel(why) }
 		require.ErrorIs(t, inTime(t, receive(g)), why)
 	})
+	why := errors.New("enough")
+	for name, c := range map[string]struct {
+		wake func(g *guest)
+		err  error
+	}{
+		"frozen in its sleep":    {func(g *guest) { g.p.Freeze() }, ErrFrozen},
+		"cancelled in its sleep": {func(g *guest) { g.p.Cancel(why) }, why},
+		"a neighbour's message": {wake: func(g *guest) {
+			g.setInts(sbuf, 42)
+			k := channel.Packet{Kind: channel.Eager, Context: g.p.world.context(contextPoint), Tag: 1, Length: 4, Payload: g.mem[sbuf : sbuf+4]}
+			g.p.in.put(1, &k, nil)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, g, _ := lookers(t)
+			n.frames = nil
+			done := receive(g)
+			<-n.over
+			c.wake(g)
+			require.ErrorIs(t, inTime(t, done), c.err)
+			require.False(t, g.p.in.parked.Load())
+			require.False(t, g.p.in.asleep.Load())
+			if c.err == nil {
+				require.Equal(t, 42, g.int(rbuf))
+			}
+		})
+	}
 	for name, not := range map[string]func(w *World, p *Proc){
 		"no processor for it": func(w *World, _ *Proc) { w.cores = 1 },
-		"calm":                func(_ *World, p *Proc) { p.patience.until = time.Hour },
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, g, w := lookers(t)
@@ -148,9 +189,9 @@ type busyLooker struct {
 	looks int
 }
 
-func (n *busyLooker) Poll(stop func(came bool) bool) bool {
+func (n *busyLooker) Poll(next func(came bool) Look) bool {
 	n.polls++
-	for came := false; !stop(came); came = true {
+	for came := false; next(came) == LookAgain; came = true {
 		switch n.looks--; {
 		case n.looks == 0:
 			n.deliver(n.to)

@@ -51,7 +51,8 @@ func (n port) link(dst Rank) *link {
 	return n.c.links[[2]int{n.from, n.c.where[dst]}]
 }
 
-func (n port) Poll(func(bool) bool) bool { return false }
+func (port) Poll(func(bool) Look) bool { return false }
+func (port) Wake()                     {}
 
 func (n port) Room(dst Rank) bool {
 	l := n.link(dst)

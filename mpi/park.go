@@ -40,6 +40,7 @@ func (p *Proc) wait(done func() bool) error {
 // park releases the lock until something has happened since seen.
 func (p *Proc) park(seen uint32) {
 	began := p.w.now()
+	p.far.later = false
 	rounds, each, far, longest := yields, 1, false, soon
 	switch {
 	case p.offers > 0: // it takes long; and then it is best to go on where the copy was made
@@ -47,15 +48,19 @@ func (p *Proc) park(seen uint32) {
 	case p.w.spins():
 		rounds, each = p.patience.at(began), looks
 	default:
-		far = p.w.roomy() && !p.patience.calms(began)
+		far = p.w.roomy()
 	}
 	p.unlock()
 	defer p.mu.Lock()
 	if far && p.w.net.Poll(p.lookFar(seen, began)) {
 		rounds, longest = 0, farSoon
+		if p.far.later {
+			p.in.asleep.Store(false)
+			defer p.in.parked.Store(false)
+		}
 	}
 	if p.looked(seen, rounds, each) || p.wanted(seen) {
-		p.patience.ended(true, p.w.now()-began, longest)
+		p.patience.ended(!p.far.later, p.w.now()-began, longest)
 		return
 	}
 	p.in.parked.Store(true)
@@ -109,31 +114,55 @@ type farLook struct {
 	most, left int
 	looks      int
 	last       time.Duration
-	over       func(came bool) bool // enough
+	polite     bool // it gives its processor away in between
+	later      bool // it sleeps between one look and the next
+	next       func(came bool) Look
 }
 
-// lookFar begins a look for what has happened since seen, whatever brings it. It returns what says when that is to end.
-func (p *Proc) lookFar(seen uint32, now time.Duration) (over func(came bool) bool) {
-	n := p.patience.at(now) * farLooks
-	p.far.seen, p.far.most, p.far.left, p.far.last = seen, n, n, 0
-	return p.far.over
-}
-
-// enough is asked between one look and the next. As long as something comes, looking is of use, and takes what it takes.
-func (p *Proc) enough(came bool) bool {
+// lookFar begins a look for what has happened since seen, whatever brings it. It returns what says how that is to go on.
+func (p *Proc) lookFar(seen uint32, now time.Duration) (next func(came bool) Look) {
 	f := &p.far
-	if came {
+	f.seen, f.last, f.later, f.polite = seen, 0, false, p.patience.isPolite(now)
+	f.most = p.patience.at(now) * farLooks
+	if f.polite {
+		f.most = politeLooks
+	}
+	f.left = f.most
+	return f.next
+}
+
+// nextLook is asked between one look and the next. As long as something comes, looking is of use, and takes what it takes; then the guest sleeps where the
+// kernel wakes it itself when something comes.
+func (p *Proc) nextLook(came bool) Look {
+	f := &p.far
+	switch {
+	case came:
 		f.left, f.last = f.most, 0
+		if f.later {
+			f.later = false
+			p.in.asleep.Store(false)
+			p.in.parked.Store(false)
+		}
+	case f.later:
+	case f.left == 0, p.keptAway(&f.last):
+		f.later = true
+		p.in.parked.Store(true)
+		p.in.asleep.Store(true)
 	}
-	if f.left == 0 || p.wanted(f.seen) {
-		return true
+	switch {
+	case p.wanted(f.seen): // since it may be woken
+		return LookNoMore
+	case f.later:
+		return LookLater
 	}
-	f.left--
-	if p.keptAway(&f.last) {
-		return true
+	if f.left > 0 {
+		f.left--
 	}
 	if f.looks++; f.looks%farLooks == 0 {
 		runtime.Gosched()
 	}
-	return false
+	if f.polite && !came {
+		yieldProcessor()
+	}
+	return LookAgain
 }

@@ -8,6 +8,7 @@ import "time"
 const (
 	looks       = 32 // in a row
 	farLooks    = 32 // each a call of the kernel
+	politeLooks = 20 // at the most, by one that is polite
 	mostRounds  = 24
 	leastRounds = 2
 	yields      = 40
@@ -16,26 +17,27 @@ const (
 )
 
 // A rank that looks shares its processor with whoever else the machine runs, and who looks much has to wait when he needs it; who sleeps gets it at once. So one
-// that was kept from its processor while it looked, for longer than anything takes that a look does, looks little for a while.
+// that was kept from its processor while it looked, for longer than anything takes that a look does, is polite for a while: it looks little, and gives the processor
+// away between looks.
 const (
-	keptAway  = 400 * time.Microsecond
-	leastCalm = 20 * time.Millisecond
-	mostCalm  = time.Second
+	keptAway    = 400 * time.Microsecond
+	leastPolite = 20 * time.Millisecond
+	mostPolite  = time.Second
 )
 
 // patience is how long a rank looks before it parks. Times are the World's clock.
 type patience struct {
 	rounds int           // by what was of use
-	calm   time.Duration // how long it last looked little
+	polite time.Duration // how long it was so last
 	until  time.Duration // when that is over
 }
 
-// calms reports whether it looks little now.
-func (p *patience) calms(now time.Duration) bool { return now < p.until }
+// isPolite reports whether it is polite now.
+func (p *patience) isPolite(now time.Duration) bool { return now < p.until }
 
 // at is how many rounds it may look now.
 func (p *patience) at(now time.Duration) int {
-	if p.calms(now) {
+	if p.isPolite(now) {
 		return leastRounds
 	}
 	return max(p.rounds, leastRounds)
@@ -55,10 +57,10 @@ func (p *patience) ended(looked bool, took, soon time.Duration) {
 
 // lost notes that the processor was another's meanwhile.
 func (p *patience) lost(now time.Duration) {
-	if now > p.until+mostCalm {
-		p.calm = 0
+	if now > p.until+mostPolite {
+		p.polite = 0
 	}
-	p.calm = min(max(2*p.calm, leastCalm), mostCalm)
-	p.until = now + p.calm
+	p.polite = min(max(2*p.polite, leastPolite), mostPolite)
+	p.until = now + p.polite
 	p.rounds = 0
 }

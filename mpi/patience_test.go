@@ -24,14 +24,14 @@ func TestPatience(t *testing.T) {
 	require.Equal(t, mostRounds, p.at(0))
 }
 
-// TestPatienceOfALostProcessor: who was kept from his processor looks little for a while, each time twice as long, until he was not for long.
+// TestPatienceOfALostProcessor: who was kept from his processor is polite for a while, each time twice as long, until he was not for long.
 func TestPatienceOfALostProcessor(t *testing.T) {
 	p := patience{rounds: mostRounds}
 	now := time.Second
-	for want := leastCalm; want < mostCalm; want *= 2 {
+	for want := leastPolite; want < mostPolite; want *= 2 {
 		p.lost(now)
-		require.True(t, p.calms(now+want-1))
-		require.False(t, p.calms(now+want))
+		require.True(t, p.isPolite(now+want-1))
+		require.False(t, p.isPolite(now+want))
 		for range mostRounds {
 			p.ended(true, soon/4, soon)
 		}
@@ -42,9 +42,9 @@ func TestPatienceOfALostProcessor(t *testing.T) {
 	for range 3 {
 		p.lost(now)
 	}
-	require.True(t, p.calms(now+mostCalm-1))
-	require.False(t, p.calms(now+mostCalm))
-	now += 2*mostCalm + 1
+	require.True(t, p.isPolite(now+mostPolite-1))
+	require.False(t, p.isPolite(now+mostPolite))
+	now += 2*mostPolite + 1
 	p.lost(now)
-	require.False(t, p.calms(now+leastCalm))
+	require.False(t, p.isPolite(now+leastPolite))
 }

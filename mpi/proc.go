@@ -138,7 +138,8 @@ func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
 		over:       make([]bool, w.cfg.Size),
 		objects:    newObjects(&group{ranks: []Rank{r}}, w.everyone, r),
 	}
-	p.far.over = p.enough
+	p.far.next = p.nextLook
+	p.in.bell = w.net.Wake
 	return p
 }
 

@@ -28,7 +28,8 @@ type deaf struct{}
 
 func (deaf) Send(Rank, []byte, []byte, bool) {}
 func (deaf) Room(Rank) bool                  { return true }
-func (deaf) Poll(func(bool) bool) bool       { return false }
+func (deaf) Poll(func(bool) Look) bool       { return false }
+func (deaf) Wake()                           {}
 
 // TestNobodyUsesWhatIsRemoved: what was on its way to or from a rank when it is removed touches its memory no more, whoever comes across it.
 func TestNobodyUsesWhatIsRemoved(t *testing.T) {

@@ -61,7 +61,8 @@ func (n *routePort) Room(dst Rank) bool {
 	return h == n.host || len(n.queues[n.host][h]) < n.room
 }
 
-func (n *routePort) Poll(func(bool) bool) bool { return false }
+func (*routePort) Poll(func(bool) Look) bool { return false }
+func (*routePort) Wake()                     {}
 
 func newRoutes(t *testing.T, seed uint64) *routes {
 	m := &routes{

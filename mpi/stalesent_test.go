@@ -22,7 +22,8 @@ func (n *byHand) Send(_ Rank, head, payload []byte, urgent bool) {
 
 func (n *byHand) Room(Rank) bool { return true }
 
-func (n *byHand) Poll(func(bool) bool) bool { return false }
+func (*byHand) Poll(func(bool) Look) bool { return false }
+func (*byHand) Wake()                     {}
 
 // deliver brings all that is under way to a World.
 func (n *byHand) deliver(w *World) {

@@ -129,7 +129,7 @@ func TestLanding(t *testing.T) {
 	}()
 	deadline := time.Now().Add(testWait)
 	for (m.next < frames || d.skip > 0) && d.failed() == nil && time.Now().Before(deadline) {
-		o.poll(func(bool) bool {
+		o.pollUntil(func(bool) bool {
 			return m.next == frames && d.skip == 0 || len(d.left) > 0 || d.failed() != nil || time.Now().After(deadline)
 		})
 		if len(d.left) > 0 {

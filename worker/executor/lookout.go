@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,19 +12,25 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/godwit-run/godwit/mpi"
 )
 
-// lookout finds which direct connections have something to read, or room to write. A rank that waits looks itself, as often as it likes (poll); while none does one goroutine
-// waits for all of them (run). What comes then has to wake it: so it hears of nothing while a rank looks.
+// lookout finds which direct connections have something to read, or room to write. A rank that waits looks itself, as often as it likes (poll); when none has for a while one
+// goroutine waits for all of them (run). What comes then has to wake it: so it hears of nothing while ranks look, nor from one look to the next.
 type lookout struct {
 	set   int             // an epoll of the connections
-	gate  *os.File        // an epoll of the set that tells once that it has something, when armed; the runtime watches it
+	gate  *os.File        // an epoll of the set that tells once that it has something, when open; the runtime watches it
 	ready syscall.RawConn // of the gate
 	// These are called with the gate.
 	openGate, shutGate func(gate uintptr)
-	lookers            atomic.Int32 // ranks that look now
+	open               atomic.Bool   // the gate is
+	lookers            atomic.Int32  // ranks that look now
+	looks              atomic.Uint32 // that have ended
+	minded             atomic.Bool   // run sees to it that the gate is opened when they have
 	taker              taker
 	only               atomic.Pointer[direct] // if there is one connection
+	bed                bed
 
 	mu     sync.RWMutex // guards the following, and keeps the set open
 	conns  map[int32]*direct
@@ -33,24 +38,37 @@ type lookout struct {
 	closed bool
 }
 
-// lookAt is how many connections one look finds.
-const lookAt = 16
+const (
+	// lookAt is how many connections one look finds.
+	lookAt = 16
+	// away is after how long without a look the gate opens: programs that send many messages are back by then.
+	away = time.Millisecond
+)
 
 func newLookout(t taker) (*lookout, error) {
 	o := &lookout{taker: t, conns: map[int32]*direct{}}
-	if err := o.open(); err != nil {
+	if err := o.make(); err != nil {
 		return nil, fmt.Errorf("executor: watch connections: %w", err)
 	}
 	return o, nil
 }
 
-func (o *lookout) open() (err error) {
+func (o *lookout) make() (err error) {
 	if o.set, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = unix.Close(o.set)
+		}
+	}()
+	if err := o.bed.make(o.set); err != nil {
 		return err
 	}
 	gate, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return errors.Join(err, unix.Close(o.set))
+		o.bed.close()
+		return err
 	}
 	_ = unix.SetNonblock(gate, true) // or the runtime would not watch it
 	o.gate = os.NewFile(uintptr(gate), "lookout")
@@ -60,15 +78,18 @@ func (o *lookout) open() (err error) {
 		o.ready, err = o.gate.SyscallConn()
 	}
 	if err != nil {
-		o.close()
+		o.bed.close()
+		return errors.Join(err, o.gate.Close())
 	}
-	return err
+	o.open.Store(true)
+	return nil
 }
 
 func (o *lookout) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
+	o.bed.close()
 	_ = o.gate.Close()
 	_ = unix.Close(o.set)
 }
@@ -152,28 +173,40 @@ func (o *lookout) single() *direct {
 	return nil
 }
 
-// poll looks until stop says so, which it asks before each look, and tells what the one before has found. It reports false at once if there is nothing to look at.
-func (o *lookout) poll(stop func(came bool) bool) bool {
+// poll looks as next says, which it asks before each look, and tells what the one before has found. It reports false at once if there is nothing to look at.
+func (o *lookout) poll(next func(came bool) mpi.Look) bool {
 	o.mu.RLock()
 	n := len(o.conns)
 	o.mu.RUnlock()
 	if n == 0 {
 		return false
 	}
-	if o.lookers.Add(1) == 1 {
-		_ = o.ready.Control(o.shutGate)
+	o.lookers.Add(1)
+	o.shut()
+	for how := next(false); how == mpi.LookAgain || how == mpi.LookLater && o.bed.sleep(next); {
+		how = next(o.look())
 	}
-	for came := false; !stop(came); {
-		came = o.look()
-	}
-	if o.lookers.Add(-1) == 0 {
-		_ = o.ready.Control(o.openGate)
+	o.looks.Add(1)
+	if o.lookers.Add(-1) == 0 && !o.open.Load() && !o.minded.Load() && o.minded.CompareAndSwap(false, true) {
+		_ = o.gate.SetReadDeadline(past)
 	}
 	return true
 }
 
-// gateSetter changes what the gate tells: with EPOLLIN that there is something, once and now if there is; without not. Each rank that looks shuts it
-// before and opens it after, so whoever is the last leaves it open, in whatever order they do.
+// past is a deadline that is over.
+var past = time.Unix(1, 0) //nolint:gochecknoglobals // immutable
+
+// shut has the gate tell nothing.
+func (o *lookout) shut() {
+	if o.open.Load() && o.open.CompareAndSwap(true, false) {
+		_ = o.ready.Control(o.shutGate)
+	}
+}
+
+// wake ends the sleep of the rank that sleeps in poll, if one does.
+func (o *lookout) wake() { o.bed.wake() }
+
+// gateSetter changes what the gate tells of the set: with EPOLLIN that there is something, once and now if there is; without not.
 func (o *lookout) gateSetter(events uint32) func(gate uintptr) {
 	e := &unix.EpollEvent{Events: events | unix.EPOLLONESHOT}
 	return func(gate uintptr) { _ = unix.EpollCtl(int(gate), unix.EPOLL_CTL_MOD, o.set, e) }
@@ -220,24 +253,65 @@ func (o *lookout) some(events []unix.EpollEvent) int {
 	return max(n, 0)
 }
 
-// run looks whenever no rank does, until ctx ends.
+// run looks whenever no rank has for a while, until ctx ends.
 func (o *lookout) run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = o.gate.SetReadDeadline(time.Now()) })
-	defer stop()
+	defer context.AfterFunc(ctx, func() { _ = o.gate.SetReadDeadline(past) })()
 	for {
-		if err := o.ready.Read(opened); err != nil {
-			return cmp.Or(ctx.Err(), fmt.Errorf("executor: watch connections: %w", err))
+		err := o.ready.Read(told)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			_ = o.gate.SetReadDeadline(time.Time{})
+			if ctx.Err() != nil { // its deadline may have been undone
+				return ctx.Err()
+			}
+			if o.minded.Load() && !o.mind(ctx) {
+				continue // ranks look again
+			}
+		case err != nil:
+			return fmt.Errorf("executor: watch connections: %w", err)
 		}
 		for o.lookers.Load() == 0 && o.look() { //nolint:revive // look does it
 		}
-		if o.lookers.Load() == 0 { // else the last of them does
-			_ = o.ready.Control(o.openGate)
-		}
+		o.unbar()
 	}
 }
 
-// opened takes what the gate tells, and reports whether it told anything.
-func opened(gate uintptr) bool {
+// mind waits until no rank has looked for a while. It reports false if one has fallen asleep meanwhile, which tells when it is over.
+func (o *lookout) mind(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		seen := o.looks.Load()
+		select {
+		case <-time.After(away):
+		case <-ctx.Done():
+			return true
+		}
+		switch {
+		case o.bed.asleep.Load():
+			o.minded.Store(false)
+			if o.lookers.Load() > 0 || !o.minded.CompareAndSwap(false, true) {
+				return false // else it has left before that was to be seen
+			}
+		case o.lookers.Load() == 0 && o.looks.Load() == seen:
+			return true
+		}
+	}
+	return true
+}
+
+// unbar opens the gate, unless ranks look: the last of them has that minded.
+func (o *lookout) unbar() {
+	o.open.Store(true)
+	o.minded.Store(false)
+	_ = o.ready.Control(o.openGate)
+	if o.lookers.Load() > 0 { // it may have found the gate shut
+		o.shut()
+	}
+}
+
+// told takes what the gate tells, and reports whether it told anything.
+func told(gate uintptr) bool {
 	var events [1]unix.EpollEvent
 	n, _ := unix.EpollWait(int(gate), events[:], 0)
 	return n > 0

@@ -60,6 +60,18 @@ func watched(t *testing.T, n int, deliver func(frame []byte)) (o *lookout, ends 
 	return o, ends
 }
 
+// pollUntil polls, look after look, until stop.
+func (o *lookout) pollUntil(stop func(came bool) bool) bool { return o.poll(until(stop)) }
+
+func until(stop func(came bool) bool) func(came bool) mpi.Look {
+	return func(came bool) mpi.Look {
+		if stop(came) {
+			return mpi.LookNoMore
+		}
+		return mpi.LookAgain
+	}
+}
+
 // say writes a frame of one number.
 func say(t *testing.T, conn net.Conn, n uint32) {
 	t.Helper()
@@ -75,7 +87,7 @@ func TestPoll(t *testing.T) {
 		polled := func(want int) {
 			t.Helper()
 			deadline := time.Now().Add(testWait)
-			require.True(t, o.poll(func(bool) bool { return len(got) == want || time.Now().After(deadline) }))
+			require.True(t, o.pollUntil(func(bool) bool { return len(got) == want || time.Now().After(deadline) }))
 			require.Len(t, got, want)
 			require.Zero(t, o.lookers.Load())
 		}
@@ -86,7 +98,7 @@ func TestPoll(t *testing.T) {
 		_, err := ends[0].Write([]byte{4, 0, 0, 0, 7, 0})
 		require.NoError(t, err)
 		for looks := 0; looks < 3; {
-			o.poll(func(bool) bool { looks++; return looks == 3 })
+			o.pollUntil(func(bool) bool { looks++; return looks == 3 })
 		}
 		polled(n)
 		_, err = ends[0].Write([]byte{0, 0, 4})
@@ -95,23 +107,98 @@ func TestPoll(t *testing.T) {
 		require.Equal(t, uint32(7), got[n])
 	}
 	o, _ := watched(t, 0, nil)
-	require.False(t, o.poll(func(bool) bool { panic("nothing is looked at") }))
+	require.False(t, o.pollUntil(func(bool) bool { panic("nothing is looked at") }))
 }
 
-// TestPollKeepsTheGateShut: what comes while a rank looks wakes nobody else; what came and was not taken does, when it looks no more.
+// TestPollKeepsTheGateShut: what comes while a rank looks, or soon after, wakes nobody else; when the gate is opened, what was not taken does.
 func TestPollKeepsTheGateShut(t *testing.T) {
 	o, ends := watched(t, 2, func([]byte) {})
-	told := func() (is bool) {
-		return o.ready.Control(func(gate uintptr) { is = opened(gate) }) == nil && is
+	hears := func() (is bool) {
+		return o.ready.Control(func(gate uintptr) { is = told(gate) }) == nil && is
 	}
-	require.True(t, o.poll(func(bool) bool {
+	require.True(t, o.pollUntil(func(bool) bool {
 		say(t, ends[0], 1)
 		eventually(t, "it is there", func() bool { return o.some(make([]unix.EpollEvent, 1)) == 1 })
-		require.False(t, told())
+		require.False(t, hears())
 		return true
 	}))
-	require.True(t, told())
-	require.False(t, told(), "once")
+	require.False(t, hears())
+	require.True(t, o.minded.Load(), "run is to open it")
+	o.unbar()
+	require.True(t, hears())
+	require.False(t, hears(), "once")
+}
+
+// TestSleepsInTheKernel: a rank that sleeps wakes when something comes, and when it is woken, also if that is before it lies down; there is room for one.
+func TestSleepsInTheKernel(t *testing.T) {
+	var got atomic.Uint32
+	o, ends := watched(t, 2, func([]byte) { got.Add(1) })
+	asked := make(chan struct{}, 100)
+	sleep := func(until func() bool) <-chan bool {
+		done := make(chan bool, 1)
+		go func() {
+			done <- o.poll(func(bool) mpi.Look {
+				select {
+				case asked <- struct{}{}:
+				default:
+				}
+				if until() {
+					return mpi.LookNoMore
+				}
+				return mpi.LookLater
+			})
+		}()
+		return done
+	}
+	lies := func() {
+		t.Helper()
+		eventually(t, "it sleeps", o.bed.asleep.Load)
+		<-asked // before it, and
+		<-asked // when wake is heard
+	}
+	done := sleep(func() bool { return got.Load() == 1 })
+	lies()
+	say(t, ends[1], 1)
+	require.True(t, <-done)
+
+	var stop atomic.Bool
+	done = sleep(stop.Load)
+	lies()
+	require.True(t, o.poll(func(bool) mpi.Look { return mpi.LookLater }), "there is no room: it returns")
+	stop.Store(true)
+	o.wake()
+	require.True(t, <-done)
+
+	times := 0
+	require.True(t, o.poll(func(bool) mpi.Look { // woken between the question and the sleep
+		if times++; times == 2 {
+			o.wake()
+			return mpi.LookLater
+		}
+		if times > 2 {
+			return mpi.LookNoMore
+		}
+		return mpi.LookLater
+	}))
+	require.Equal(t, 3, times)
+}
+
+// TestSleeperLeavesBeforeTheEnd: who sleeps is woken when the lookout closes, which waits for it.
+func TestSleeperLeavesBeforeTheEnd(t *testing.T) {
+	o, err := newLookout(taking(func([]byte) bool { return true }))
+	require.NoError(t, err)
+	one, _ := tcpPair(t)
+	d, err := newDirect(one)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = d.file.Close() })
+	require.NoError(t, o.add(d))
+	done := make(chan bool, 1)
+	go func() { done <- o.poll(func(bool) mpi.Look { return mpi.LookLater }) }()
+	eventually(t, "it sleeps", o.bed.asleep.Load)
+	o.close()
+	require.True(t, <-done)
+	require.False(t, o.bed.sleep(func(bool) mpi.Look { return mpi.LookLater }), "nobody sleeps here any more")
+	o.wake()
 }
 
 // TestNobodyWaitsForTheLookout: whenever ranks begin and end to look, a frame that comes after the last of them is taken.
@@ -127,8 +214,17 @@ func TestNobodyWaitsForTheLookout(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(uint64(round), uint64(i))) //nolint:gosec // a test's
 			ranks.Go(func() {
 				for range rnd.IntN(4) {
-					left := rnd.IntN(20)
-					o.poll(func(bool) bool { left--; return left < 0 })
+					left, asleep := rnd.IntN(20), rnd.IntN(2) == 0
+					o.poll(func(bool) mpi.Look {
+						switch left--; {
+						case left < 0:
+							return mpi.LookNoMore
+						case asleep && left < 3:
+							go o.wake() // it sleeps once or twice
+							return mpi.LookLater
+						}
+						return mpi.LookAgain
+					})
 				}
 			})
 		}
@@ -158,13 +254,13 @@ func TestPollFindsTheEnd(t *testing.T) {
 	}()
 	for id, want := range map[int32]error{1: net.ErrClosed, 2: errMalformed} {
 		d := o.conns[id]
-		o.poll(func(bool) bool { return d.failed() != nil })
+		o.pollUntil(func(bool) bool { return d.failed() != nil })
 		require.ErrorIs(t, d.failed(), want)
 		d.end(errors.New("another"))
 		require.ErrorIs(t, d.failed(), want, "the first is kept")
 	}
 	for looks := 0; looks < 100; {
-		o.poll(func(bool) bool { looks++; return looks == 100 })
+		o.pollUntil(func(bool) bool { looks++; return looks == 100 })
 	}
 	require.Equal(t, 1, got)
 }
@@ -179,18 +275,18 @@ func TestStuckConnection(t *testing.T) {
 	d := o.conns[1]
 	looks := func(n int) {
 		for i := 0; i < n; {
-			o.poll(func(bool) bool { i++; return i == n })
+			o.pollUntil(func(bool) bool { i++; return i == n })
 		}
 	}
 	for _, n := range []uint32{1, 10, 2} { // 2 is behind 10
 		say(t, ends[0], n)
 	}
-	o.poll(func(bool) bool { return len(d.left) == 1 })
+	o.pollUntil(func(bool) bool { return len(d.left) == 1 })
 	require.False(t, d.quiet())
 	say(t, ends[0], 3)
 	say(t, ends[1], 4)
 	deadline := time.Now().Add(testWait)
-	o.poll(func(bool) bool { return len(got) == 2 || time.Now().After(deadline) })
+	o.pollUntil(func(bool) bool { return len(got) == 2 || time.Now().After(deadline) })
 	looks(50)
 	require.Equal(t, []uint32{1, 4}, got)
 	require.False(t, d.quiet())
@@ -200,7 +296,7 @@ func TestStuckConnection(t *testing.T) {
 	<-d.left
 	d.goOn(taken)
 	o.attend(d)
-	o.poll(func(bool) bool { return len(got) == 5 || time.Now().After(deadline) })
+	o.pollUntil(func(bool) bool { return len(got) == 5 || time.Now().After(deadline) })
 	require.Equal(t, []uint32{1, 4, 10, 2, 3}, got)
 	require.True(t, d.quiet())
 	d.reading.Lock() // somebody looks
@@ -218,7 +314,7 @@ func TestDirectAllocatesNothing(t *testing.T) {
 	head := make([]byte, 80)
 	for _, payload := range [][]byte{make([]byte, 8), make([]byte, 8<<10), make([]byte, 200<<10)} {
 		var want uint32
-		stop := func(bool) bool { return got.Load() == want }
+		stop := until(func(bool) bool { return got.Load() == want })
 		require.Zero(t, int(testing.AllocsPerRun(200, func() {
 			want = got.Load() + 1
 			h1.Send(1, head, payload, false)

@@ -93,7 +93,10 @@ func (n *network) Room(dst mpi.Rank) bool {
 }
 
 // Poll implements mpi.Network.
-func (n *network) Poll(stop func(came bool) bool) bool { return n.lookout.poll(stop) }
+func (n *network) Poll(next func(came bool) mpi.Look) bool { return n.lookout.poll(next) }
+
+// Wake implements mpi.Network.
+func (n *network) Wake() { n.lookout.wake() }
 
 // linkTo is the link to a rank's host, or nil.
 func (n *network) linkTo(dst mpi.Rank) *link {

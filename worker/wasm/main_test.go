@@ -80,7 +80,8 @@ type noNetwork struct{}
 
 func (noNetwork) Send(mpi.Rank, []byte, []byte, bool) {}
 func (noNetwork) Room(mpi.Rank) bool                  { return true }
-func (noNetwork) Poll(func(bool) bool) bool           { return false }
+func (noNetwork) Poll(func(bool) mpi.Look) bool       { return false }
+func (noNetwork) Wake()                               {}
 
 // world runs one app in this process, each rank a goroutine. With `every` > 0 a rank freezes a random rank
 // about every so many calls of its own; a frozen rank goes on in place, or moves into a new guest.

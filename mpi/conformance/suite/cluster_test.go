@@ -66,7 +66,8 @@ type port struct {
 // Send implements mpi.Network. It is called under the World's lock: where a rank is has a lock of its own.
 func (n port) Room(mpi.Rank) bool { return true }
 
-func (n port) Poll(func(bool) bool) bool { return false }
+func (port) Poll(func(bool) mpi.Look) bool { return false }
+func (port) Wake()                         {}
 
 func (n port) Send(dst mpi.Rank, head, payload []byte, _ bool) {
 	n.c.mu.Lock()
