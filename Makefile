@@ -91,8 +91,9 @@ short-apps: setup ## Run 20,000 short apps whose last act is a send: all must en
 	GODWIT_APPS=20000 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run TestShortAppsEnd
 
 .PHONY: conformance
-conformance: ## Run the MPI conformance programs at all sizes and placements, still and migrating (GODWIT_SEED repeats a run)
+conformance: ## Run the MPI conformance programs at all sizes and placements, still and migrating, in one process and over both links of real hosts (GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -timeout $(RACE_TIMEOUT) ./mpi/conformance/...
+	GODWIT_LONG=1 go test -count=1 -timeout $(RACE_TIMEOUT) ./jepsen -run TestConformanceMigrates
 
 .PHONY: bench
 bench: build setup ## Measure Godwit beside its peers, those that are installed; the machine should be idle

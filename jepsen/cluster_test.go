@@ -18,7 +18,7 @@ type shape struct {
 	servers, workers, slots int
 	lease                   string
 	freezeDeadline          string
-	serverArgs              []string
+	serverArgs, workerArgs  []string
 	// cuts: the last server cuts its log, as servers do that run for long, and starts from a snapshot. The others keep theirs.
 	cuts bool
 	// network: each process has a machine of its own on a network that can be cut. The test is skipped where there can be none.
@@ -155,7 +155,8 @@ func (c *cluster) addServer() *process {
 // addWorker describes the next worker: w1, w2 and so on.
 func (c *cluster) addWorker() *process {
 	name := "w" + strconv.Itoa(len(c.workers)+1)
-	p := c.newProcess("worker", name, c.newAddr(name, workerPort), "--name", name, "--join", c.addrs(), "--slots", strconv.Itoa(c.shape.slots))
+	p := c.newProcess("worker", name, c.newAddr(name, workerPort),
+		append([]string{"--name", name, "--join", c.addrs(), "--slots", strconv.Itoa(c.shape.slots)}, c.shape.workerArgs...)...)
 	c.workers = append(c.workers, p)
 	return p
 }
