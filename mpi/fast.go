@@ -70,19 +70,28 @@ func (p *Proc) sendNow(v []uint64) (s sent, ok bool) {
 	if !ok || tag < 0 || tag > abi.TagUB || dest < 0 || int(dest) >= len(b.comm.group.ranks) {
 		return s, false
 	}
-	peer := b.comm.group.ranks[dest]
-	c := p.pairs[peer]
-	if c == nil || c.ended || p.over[peer] || c.pending.Len() > 0 {
+	s = sent{comm: b.comm, peer: b.comm.group.ranks[dest], tag: tag}
+	c := p.pairs[s.peer]
+	if c == nil {
 		return s, false
+	}
+	s.seq, ok = c.sendNow(b.comm.context(contextPoint), tag, b.mem)
+	return s, ok
+}
+
+// sendNow sends a short message that can leave at once to a rank of this World, without a request, or does nothing. It returns the message's number.
+func (c *pair) sendNow(context uint64, tag int32, payload []byte) (seq uint64, ok bool) {
+	if c.p.gone(c.peer) || c.pending.Len() > 0 || len(payload) > c.p.w.cfg.EagerLimit {
+		return 0, false
 	}
 	q := c.near()
-	if q == nil || !c.Spend(channel.FrameCost+len(b.mem)) {
-		return s, false
+	if q == nil || !c.Spend(channel.FrameCost+len(payload)) {
+		return 0, false
 	}
-	s = sent{b.comm, peer, tag, c.Number()}
-	k := channel.Packet{Kind: channel.Eager, Context: b.comm.context(contextPoint), Tag: tag, Length: uint32(len(b.mem)), Payload: b.mem}
-	q.in.put(p.rank, &k, nil)
-	return s, true
+	seq = c.Number()
+	k := channel.Packet{Kind: channel.Eager, Context: context, Tag: tag, Length: uint32(len(payload)), Payload: payload}
+	c.handOver(q, &k, nil)
+	return seq, true
 }
 
 // wish is what a receive asks for.
