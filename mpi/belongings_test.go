@@ -315,3 +315,43 @@ func (x *ice) again(at int, check func()) {
 	}
 	x.call("MPI_Request_free", at)
 }
+
+// TestTypesKeepTheirAttributes: attributes of a derived datatype go with their rank, and end with the type, not with one of its handles.
+func TestTypesKeepTheirAttributes(t *testing.T) {
+	w := NewWorld(smallConfig(1), noNetwork{})
+	g := begun(t, w, 0, arenaBytes)
+	g.call("MPI_Type_create_keyval", 0, 0, 64, 0)
+	g.call("MPI_Type_contiguous", 3, tInt, 68)
+	g.call("MPI_Type_set_attr", g.int(68), g.int(64), 77)
+	state, err := w.Capture(0)
+	require.NoError(t, err)
+	w.Remove(0)
+	g.p, err = NewWorld(smallConfig(1), noNetwork{}).RestoreRank(0, 2, g.mem, state)
+	require.NoError(t, err)
+	has := func() bool {
+		g.call("MPI_Type_get_attr", g.int(68), g.int(64), 72, 76)
+		if g.int(76) != 0 {
+			require.Equal(t, 77, g.int(72))
+		}
+		return g.int(76) != 0
+	}
+	require.True(t, has())
+	g.setInts(80, 1, 0, g.int(68))
+	g.call("MPI_Type_create_struct", 1, 80, 84, 88, 92)
+	g.call("MPI_Type_get_contents", g.int(92), 10, 10, 10, 4096, 4200, 96) // another handle of it
+	require.Equal(t, g.int(68), g.int(96))
+	g.setInts(100, g.int(68))
+	g.call("MPI_Type_free", 100)
+	require.True(t, has())
+	require.Len(t, g.p.typeAttrs, 1)
+	g.call("MPI_Type_free", 68)
+	require.Empty(t, g.p.typeAttrs)
+	for range 3 { // a copy that fails leaves nothing
+		g.p.kept = g.p.w.cfg.MaxMemory
+		g.call("MPI_Comm_set_errhandler", abi.CommSelf, abi.ErrorsReturn)
+		g.call("MPI_Comm_set_errhandler", abi.CommWorld, abi.ErrorsReturn)
+		require.NotZero(t, g.call("MPI_Type_dup", g.int(92), 104))
+		g.p.kept = 0
+	}
+	require.Empty(t, g.p.typeAttrs)
+}

@@ -161,7 +161,12 @@ func (p *Proc) advance(r *request) (bool, error) {
 			}
 		}
 		for k, i := range c.reqs {
+			q := p.request(i)
+			short := step.Whole() && q != nil && q.kind == reqRecv && q.result.size < q.buf.Len
 			st := p.take(i)
+			if short && st.class == abi.Success {
+				st.class = classPart
+			}
 			if st.class != abi.Success && c.class == abi.Success {
 				c.class, c.from = st.class, st.source
 			}
@@ -170,8 +175,10 @@ func (p *Proc) advance(r *request) (bool, error) {
 			}
 		}
 		c.reqs = c.reqs[:0]
-		if err := p.perform(c, step.Work); err != nil {
-			return false, err
+		if !step.Whole() || c.class == abi.Success {
+			if err := p.perform(c, step.Work); err != nil {
+				return false, err
+			}
 		}
 		c.round++
 		c.started = false
@@ -190,15 +197,19 @@ func (p *Proc) startRound(c *collective, r *coll.Round) error {
 			if t.Recv != recv {
 				continue
 			}
+			buf := t.Buf
+			if t.Whole && !recv && c.class != abi.Success { // the next rank is to know
+				buf = buf.Part(0, 0)
+			}
 			var q *request
 			var err error
 			switch x := p.pairs[t.Peer]; {
 			case recv:
-				q, err = p.startRecv(c.comm, t.Context, t.Peer, t.Tag, t.Buf, true)
-			case x != nil && t.Buf.Type == nil && x.leaves(t):
+				q, err = p.startRecv(c.comm, t.Context, t.Peer, t.Tag, buf, true)
+			case x != nil && buf.Type == nil && x.leaves(t, buf):
 				continue
 			default:
-				q, err = p.startSend(c.comm, t.Context, t.Peer, t.Tag, t.Buf, modeStandard, true)
+				q, err = p.startSend(c.comm, t.Context, t.Peer, t.Tag, buf, modeStandard, true)
 			}
 			if err != nil {
 				return err
@@ -209,10 +220,10 @@ func (p *Proc) startRound(c *collective, r *coll.Round) error {
 	return nil
 }
 
-// leaves sends a short transfer that can leave at once, and reports whether it has.
-func (c *pair) leaves(t *coll.Transfer) bool {
-	payload := c.p.bytes(t.Buf)
-	if len(payload) != int(t.Buf.Len) { // only a damaged state leads here
+// leaves sends a short transfer that can leave at once, of what is in buf,, and reports whether it has.
+func (c *pair) leaves(t *coll.Transfer, buf layout.Span) bool {
+	payload := c.p.bytes(buf)
+	if len(payload) != int(buf.Len) { // only a damaged state leads here
 		return false
 	}
 	_, ok := c.sendNow(t.Context, t.Tag, payload)
@@ -306,6 +317,9 @@ func (s status) failed() error {
 		return abi.Fail(abi.ErrTruncate, "a message of the collective is longer than its buffer: counts differ between ranks")
 	case classEnded, classNotReceived:
 		return abi.Fail(abi.ErrOther, "rank %d of MPI_COMM_WORLD has ended without taking part in the collective", s.source)
+	}
+	if s.class == classPart {
+		return abi.Fail(abi.ErrOther, "a part is missing: a rank has ended without taking part in the collective, or counts differ between ranks")
 	}
 	return abi.Fail(int(s.class), "the collective has failed")
 }

@@ -1,5 +1,5 @@
-// Package mpi is the MPI library: matching, requests, collectives, datatypes
-// and reliable channels between ranks, over an abstract Network.
+// Package mpi is the MPI library: its calls, matching, requests, windows and the state of ranks, over an abstract Network.
+// What is pure of it stands in packages below: abi, layout and coll; the frames between two ranks in channel.
 //
 // It knows a guest only as a linear Memory and a stream of calls (Proc.Invoke),
 // so worlds of plain goroutines can run it. See DESIGN.md in this directory for

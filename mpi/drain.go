@@ -207,6 +207,7 @@ const (
 	classEnded       = -1 // the source has ended
 	classNotReceived = -2 // the destination has ended
 	classNotFreed    = -3 // the target of a one-sided operation has ended
+	classPart        = -4 // another rank has not got its part of a collective
 )
 
 // endedError says what a request has waited for in vain.

@@ -95,7 +95,7 @@ func (p *Proc) arrive(m *message) reply {
 	return reply{}
 }
 
-// accept starts the transfer of a matched message, which completes an eager one. The reply is for its sender.
+// accept starts the transfer of a matched message. The reply, which is to be given, completes an eager one.
 func (p *Proc) accept(r *request, m *message) reply {
 	r.matched = true
 	r.limit = min(m.size, r.buf.Len)
@@ -108,8 +108,7 @@ func (p *Proc) accept(r *request, m *message) reply {
 		return reply{wants: r, sender: m.sender, origin: m.origin}
 	}
 	p.unpack(r.buf, m.payload[:min(len(m.payload), int(r.buf.Len))])
-	p.complete(r)
-	return reply{consumed: m.cost()}
+	return reply{consumed: m.cost(), done: r}
 }
 
 // cost is what an eager message counts in its sender's credit.

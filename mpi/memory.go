@@ -42,24 +42,18 @@ func (p *Proc) pack(dst []byte, s layout.Span) { s.Pack(dst, p.memory(s)) }
 // unpack copies src, of at most the span's length, to its beginning.
 func (p *Proc) unpack(s layout.Span, src []byte) { s.Unpack(p.memory(s), src) }
 
-// bounceBytes is how much is copied by way of the library's memory at a time: what a processor's nearest cache holds beside where it comes from and goes to.
-const bounceBytes = 16 << 10
-
 // move copies the data of one span to another. It needs no lock where nothing else uses the two: its memory is its own.
 func (p *Proc) move(dst, src layout.Span) {
-	var buf []byte
-	if dst.Type != nil && src.Type != nil {
-		buf = make([]byte, min(dst.Len, src.Len, bounceBytes))
-	}
-	layout.CopySpan(dst, p.memory(dst), src, p.memory(src), buf)
+	layout.CopySpan(dst, p.memory(dst), src, p.memory(src), make([]byte, layout.Block(dst, src, p.w.cfg.ChunkBytes)))
 }
 
 // copyFrom copies the data of a span of another rank of this World, whose lock is not held.
 func (p *Proc) copyFrom(q *Proc, dst, src layout.Span) {
-	if dst.Type != nil && src.Type != nil && cap(p.bounce) < bounceBytes {
-		p.bounce = make([]byte, bounceBytes)
+	n := layout.Block(dst, src, p.w.cfg.ChunkBytes)
+	if n > cap(p.bounce) {
+		p.bounce = make([]byte, n)
 	}
-	layout.CopySpan(dst, p.memory(dst), src, q.memory(src), p.bounce[:min(cap(p.bounce), bounceBytes)])
+	layout.CopySpan(dst, p.memory(dst), src, q.memory(src), p.bounce[:n])
 }
 
 // guest returns the span of n bytes at a guest's pointer, checked.

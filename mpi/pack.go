@@ -165,12 +165,20 @@ func callPackExternal(p *Proc, a packExternalArgs) error {
 	if total > 1<<32-1 {
 		return abi.Fail(abi.ErrCount, "%d bytes are more than a rank can hold", total)
 	}
-	if err := p.roomToPass(int64(buf.Len)); err != nil {
+	if err := p.roomToFlatten(buf); err != nil {
 		return err
 	}
 	return p.packInto(uint32(total), a.outbuf, a.outsize, a.position, func(dst layout.Span) {
 		p.unlocked(buf.Len, func() { t.ToExternal(p.bytes(dst), p.flat(buf), a.incount) })
 	})
+}
+
+// roomToFlatten is room for a copy of a span's data in one piece, if that takes one.
+func (p *Proc) roomToFlatten(s layout.Span) error {
+	if s.Type == nil {
+		return nil
+	}
+	return p.roomToPass(int64(s.Len))
 }
 
 // flat is a span's data in one piece: its memory itself where it is contiguous, else a copy.
@@ -207,11 +215,15 @@ func callUnpackExternal(p *Proc, a unpackExternalArgs) error {
 	if total > 1<<32-1 {
 		return abi.Fail(abi.ErrCount, "%d bytes are more than a rank can hold", total)
 	}
-	if err := p.roomToPass(int64(buf.Len)); err != nil {
+	if err := p.roomToFlatten(buf); err != nil {
 		return err
 	}
 	return p.unpackFrom(uint32(total), a.inbuf, a.insize, a.position, func(src layout.Span) {
 		p.unlocked(buf.Len, func() {
+			if buf.Type == nil {
+				t.FromExternal(p.bytes(buf), p.bytes(src), a.outcount)
+				return
+			}
 			flat := make([]byte, buf.Len)
 			t.FromExternal(flat, p.bytes(src), a.outcount)
 			p.unpack(buf, flat)

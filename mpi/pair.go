@@ -296,7 +296,7 @@ func (c *pair) receive(f *channel.Frame) {
 		return
 	}
 	c.acknowledged()
-	if c.Ordered(f) {
+	if c.Admit(f) {
 		c.give(c.take(&f.Packet, nil))
 	}
 	c.schedule()
@@ -360,7 +360,8 @@ func (c *pair) take(k *channel.Packet, origin *request) reply {
 
 // reply is what flows back to the peer for a packet that was taken, or a message that was matched.
 type reply struct {
-	consumed int      // cost of an eager message that a receive has taken
+	consumed int      // cost of an eager message that a receive has taken, and
+	done     *request // that receive, which is over
 	wants    *request // a receive that has matched a long message, and wants its data
 	sender   *Proc    // of that, within the World: whose
 	origin   *request // request it may be copied from
@@ -372,6 +373,9 @@ type reply struct {
 func (c *pair) give(r reply) {
 	if r.consumed > 0 {
 		c.Consume(r.consumed)
+	}
+	if r.done != nil {
+		c.p.complete(r.done) // which may make us send: that tells of it
 	}
 	switch {
 	case r.ack:

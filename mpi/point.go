@@ -47,7 +47,7 @@ func lower(letter string) string {
 type envelope struct {
 	buf  layout.Span
 	null bool // MPI_PROC_NULL
-	peer Rank // world rank or anySource
+	peer Rank // world rank or abi.AnySource
 	tag  int32
 }
 

@@ -52,7 +52,7 @@ type request struct {
 // transmission is a message that is sent or received, in parts where it is long.
 type transmission struct {
 	context uint64
-	peer    Rank // world rank, or anySource
+	peer    Rank // world rank, or abi.AnySource
 	tag     int32
 	buf     layout.Span
 	matched bool   // a receive that has got its envelope; a send that has got its CTS
@@ -222,7 +222,7 @@ func (p *Proc) startSend(c *comm, context uint64, dst Rank, tag int32, buf layou
 	return r, nil
 }
 
-// startRecv begins to receive from src (or anySource) into buf.
+// startRecv begins to receive from src (or abi.AnySource) into buf.
 func (p *Proc) startRecv(c *comm, context uint64, src Rank, tag int32, buf layout.Span, internal bool) (*request, error) {
 	r, err := p.newRequest(reqRecv, internal)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 )
 
 // stateVersion is the first value of captured state. A new field means a new version. Version 1 knew no datatypes, groups
-// or windows; no release has written it, and it is not read any more. Version 2 knew no ranks that drain.
-const stateVersion = 3
+// or windows; no release has written it, and it is not read any more. Version 2 knew no ranks that drain, version 3 no collectives that fail for lack of a part.
+const stateVersion = 4
 
 // encode writes the rank's state. Equal states give equal bytes.
 func (p *Proc) encode() []byte {
@@ -39,7 +39,7 @@ func (p *Proc) decode(state []byte) error {
 func (c *codec) state(p *Proc) {
 	version, rank, size := uint64(stateVersion), uint64(p.rank), uint64(p.w.cfg.Size)
 	c.uint64(&version)
-	c.check(version == 2 || version == stateVersion, "version %d is not known", version)
+	c.check(version >= 2 && version <= stateVersion, "version %d is not known", version)
 	c.version = version
 	c.uint64(&rank)
 	c.uint64(&size)

@@ -10,17 +10,17 @@ import (
 	"github.com/godwit-run/godwit/mpi/abi"
 )
 
-// Captured state of versions 2 and 3 must stay readable. To make the newest file anew after a
+// Captured state of versions 2 to 4 must stay readable. To make the newest file anew after a
 // deliberate change of version: MPI_UPDATE_GOLDEN=1.
 func TestGoldenState(t *testing.T) {
-	const file = "testdata/state_v3.bin"
+	const file = "testdata/state_v4.bin"
 	_, p, state := busyWorld(t)
 	require.Equal(t, state[:5], p.encodeLocked()[:5])
 	if os.Getenv("MPI_UPDATE_GOLDEN") != "" {
 		require.NoError(t, os.MkdirAll("testdata", 0o755))
 		require.NoError(t, os.WriteFile(file, state, 0o644))
 	}
-	for _, file := range []string{"testdata/state_v2.bin", file} {
+	for _, file := range []string{"testdata/state_v2.bin", "testdata/state_v3.bin", file} {
 		t.Run(file, func(t *testing.T) { readGolden(t, file, p) })
 	}
 }

@@ -93,6 +93,9 @@ func (c *codec) collective(x *collective) {
 			c.uint64(&t.Context)
 			c.i32(&t.Tag)
 			c.span(&t.Buf)
+			if c.version > 3 {
+				c.bool(&t.Whole)
+			}
 		})
 		list(c, &r.Work, func(a *coll.Action) {
 			c.span(&a.Dst)

@@ -149,7 +149,7 @@ func (c *Channel) Heard(f *Frame) bool {
 func (c *Channel) Acknowledge(acked, consumed uint64) {
 	c.Credit(consumed)
 	if acked <= c.sendNext { // else it is not of this channel's life
-		c.acked = acked
+		c.acked = max(c.acked, acked)
 	}
 }
 
@@ -173,8 +173,8 @@ func (c *Channel) Acked() (k Packet, ok bool) {
 	return k, true
 }
 
-// Ordered does what a control frame wants, and reports of another one whether it is the next in order: its packet is then to be taken.
-func (c *Channel) Ordered(f *Frame) bool {
+// Admit does what a control frame wants, and reports of another one whether it is the next in order: its packet is then to be taken.
+func (c *Channel) Admit(f *Frame) bool {
 	switch f.Kind {
 	case Ack:
 	case Sync:

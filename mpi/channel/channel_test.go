@@ -57,7 +57,7 @@ func (e *end) receive(t *testing.T, f *Frame) {
 		require.Nil(t, k.Payload)
 		e.acked++
 	}
-	if e.Ordered(f) {
+	if e.Admit(f) {
 		require.Equal(t, content(f.Seq, int(f.Length)), append([]byte{}, f.Payload...))
 		e.taken = append(e.taken, f.Seq)
 		if f.Kind == Eager {
@@ -223,7 +223,7 @@ func TestNoGarbage(t *testing.T) {
 		for _, ok := c.Acked(); ok; _, ok = c.Acked() {
 			acked++
 		}
-		c.Ordered(&f)
+		c.Admit(&f)
 		c.Consume(f.Cost())
 		if c.Due() {
 			c.Control(Ack)

@@ -51,7 +51,7 @@ func (s *Schedule) GatherHere(but int, to Parts) {
 
 // inTree reports whether parts of n bytes each are so small that it pays to pass them on together, whoever gets them last.
 func inTree(size int, n uint32) bool {
-	return size > 3 && n > 0 && uint64(n)*uint64(size) <= SmallGather
+	return size > 3 && n > 0 && uint64(n)*uint64(size) <= SmallTree
 }
 
 // subtree is how many ranks a binomial tree has from the v-th one after its root on: itself and those below it.
@@ -68,7 +68,7 @@ func (s *Schedule) gatherTree(me, size, root int, n uint32, in layout.Span, to P
 	rank := func(v int) int { return (v + root) % size }
 	below := subtree(v, size)
 	if below == 1 {
-		s.Round(s.SendTo(rank(v&(v-1)), in))
+		s.Round(whole(s.SendTo(rank(v&(v-1)), in)))
 		return
 	}
 	all := s.Alloc(n * uint32(below))
@@ -76,13 +76,14 @@ func (s *Schedule) gatherTree(me, size, root int, n uint32, in layout.Span, to P
 	s.Copy(part(0, 1), in)
 	s.Round()
 	for mask := 1; mask < below; mask *= 2 {
-		s.add(s.RecvFrom(rank(v+mask), part(mask, subtree(v+mask, size))))
+		s.add(whole(s.RecvFrom(rank(v+mask), part(mask, subtree(v+mask, size)))))
 	}
 	if v > 0 {
-		s.Round(s.SendTo(rank(v&(v-1)), all))
+		s.Round(whole(s.SendTo(rank(v&(v-1)), all)))
 		return
 	}
-	for k := range size {
+	s.Copy(to[root], in) // which may be shorter
+	for k := 1; k < size; k++ {
 		s.Copy(to[rank(k)], part(k, 1))
 	}
 }
@@ -121,7 +122,7 @@ func (s *Schedule) scatterTree(me, size, root int, n uint32, out layout.Span, fr
 	rank := func(v int) int { return (v + root) % size }
 	below := subtree(v, size)
 	if below == 1 {
-		s.Round(s.RecvFrom(rank(v&(v-1)), out))
+		s.Round(whole(s.RecvFrom(rank(v&(v-1)), out)))
 		return
 	}
 	all := s.Alloc(n * uint32(below))
@@ -131,12 +132,12 @@ func (s *Schedule) scatterTree(me, size, root int, n uint32, out layout.Span, fr
 			s.Copy(part(k, 1), from[rank(k)])
 		}
 	} else {
-		s.Round(s.RecvFrom(rank(v&(v-1)), all))
+		s.Round(whole(s.RecvFrom(rank(v&(v-1)), all)))
 	}
 	s.Copy(out, part(0, 1))
 	s.Round()
 	for mask := 1; mask < below; mask *= 2 {
-		s.add(s.SendTo(rank(v+mask), part(mask, subtree(v+mask, size))))
+		s.add(whole(s.SendTo(rank(v+mask), part(mask, subtree(v+mask, size)))))
 	}
 }
 

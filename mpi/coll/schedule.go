@@ -14,14 +14,14 @@ type Schedule struct {
 	Rounds  []Round
 	Host    *layout.Buffer // the scratch memory, which is made when the schedule is whole
 	Scratch uint64         // bytes of host
-	Seed    []byte         // what host holds at the start, from seedAt on
+	Seed    []byte         // what Host holds at the start, from SeedAt on
 	SeedAt  uint32
 
 	Transfers []Transfer // of all rounds, one behind the other
 	actions   []Action   // likewise
 }
 
-// Begin makes the schedule an empty one, in the memory that it has: between some ranks, with messages of a context and a tag of tagOf.
+// Begin makes the schedule an empty one, in the memory that it has: between some ranks, with messages of a context and a tag of TagOf.
 func (s *Schedule) Begin(ranks []abi.Rank, context uint64, tag int32, host *layout.Buffer) {
 	*s = Schedule{
 		ranks: ranks, context: context, tag: tag, Host: host,
@@ -43,7 +43,13 @@ type Transfer struct {
 	Context uint64
 	Tag     int32
 	Buf     layout.Span
+
+	// Whole: the message fills its buffer. A shorter one says that the sender has not got all of it itself; the collective has failed then, and nobody uses what came.
+	Whole bool
 }
+
+// Whole reports whether the round's transfers are.
+func (r *Round) Whole() bool { return len(r.Transfers) > 0 && r.Transfers[0].Whole }
 
 // Action is local work: dst = left, or dst = left op right.
 type Action struct {
@@ -111,9 +117,15 @@ func (s *Schedule) RecvFrom(peer int, buf layout.Span) Transfer {
 	return s.Transfer(true, peer, 0, buf)
 }
 
+// whole is a transfer that fills its buffer.
+func whole(t Transfer) Transfer {
+	t.Whole = true
+	return t
+}
+
 // Transfer is a send or receive whose slot tells it apart from others between the same two ranks.
 func (s *Schedule) Transfer(recv bool, peer, slot int, buf layout.Span) Transfer {
-	return Transfer{recv, s.ranks[peer], s.context, s.tag + int32(slot), buf}
+	return Transfer{Recv: recv, Peer: s.ranks[peer], Context: s.context, Tag: s.tag + int32(slot), Buf: buf}
 }
 
 // Among makes the following transfers' peers count in other ranks.

@@ -80,3 +80,35 @@ func TestColumns(t *testing.T) {
 	}
 	require.Greater(t, received, 500)
 }
+
+// TestBlocksFitTheType: a copy between two layouts goes in parts that are long beside what it takes to find where they begin, and whole columns of a matrix.
+func TestBlocksFitTheType(t *testing.T) {
+	double := Predefined()[0x214]
+	made := func(c Contents) *Type {
+		x, err := Build(c)
+		require.NoError(t, err)
+		return x
+	}
+	span := func(x *Type) Span { return Span{Type: x, Len: 1 << 30} }
+	const limit = 480 << 10
+	column := func(rows int64) *Type {
+		c := made(Contents{Combiner: abi.CombinerVector, Ints: []int64{rows, 1, 5000}, Types: []*Type{double}})
+		next := made(Contents{Combiner: abi.CombinerResized, Addrs: []int64{0, 8}, Types: []*Type{c}})
+		return made(Contents{Combiner: abi.CombinerContiguous, Ints: []int64{100}, Types: []*Type{next}})
+	}
+	irregular := func(n int64) *Type {
+		c := Contents{Combiner: abi.CombinerIdxBlock, Ints: []int64{n, 1}, Types: []*Type{double}}
+		for i := range n {
+			c.Ints = append(c.Ints, i*i%97+200*i)
+		}
+		return made(c)
+	}
+	few, many := column(10), irregular(5000)
+	require.Equal(t, leastBlock, Block(span(few), span(few), limit))
+	require.Equal(t, 8*8*4000, Block(span(few), span(column(4000)), limit))
+	require.Equal(t, limit, Block(span(column(100_000)), span(few), limit))
+	require.Equal(t, 64*5000, Block(span(many), span(few), limit))
+	require.Equal(t, 64*5001, Block(span(made(Contents{Combiner: abi.CombinerContiguous, Ints: []int64{3}, Types: []*Type{many}})), span(few), limit))
+	require.Equal(t, 100, Block(Span{Type: few, Len: 100}, span(many), limit))
+	require.Zero(t, Block(span(few), Span{Len: 1 << 20}, limit))
+}

@@ -7,7 +7,7 @@ import "github.com/godwit-run/godwit/mpi/abi"
 type Buffer struct{ Bytes []byte }
 
 // Span is a buffer of a request: elements of a datatype at an address of the guest's memory, or plain
-// bytes in a hostBuffer. It is never a Go slice of guest memory, so that a request can be captured and
+// bytes in a Buffer. It is never a Go slice of guest memory, so that a request can be captured and
 // restored around other memory.
 type Span struct {
 	Host *Buffer // nil: the guest's memory
@@ -61,7 +61,18 @@ func (s Span) Unpack(mem, src []byte) {
 	m.elements(s.Type, int64(s.Off))
 }
 
-// CopySpan copies the data of one span to another, each in its memory, as much as both have. Between elements on both sides it goes by way of buf, a part at a time.
+// leastBlock is in what parts data goes between elements on both sides: what a processor's nearest cache holds beside where it comes from and goes to.
+const leastBlock = 16 << 10
+
+// Block is how many bytes CopySpan wants to go by way of, between two spans, if they are at most limit; 0: none.
+func Block(dst, src Span, limit int) int {
+	if dst.Type == nil || src.Type == nil {
+		return 0
+	}
+	return int(min(max(leastBlock, dst.Type.block(), src.Type.block()), int64(min(dst.Len, src.Len)), int64(limit)))
+}
+
+// CopySpan copies the data of one span to another, each in its memory, as much as both have. Between elements on both sides it goes by way of buf, which has what Block says.
 func CopySpan(dst Span, to []byte, src Span, from, buf []byte) {
 	n := min(dst.Len, src.Len)
 	dst, src = dst.Part(0, n), src.Part(0, n)

@@ -26,8 +26,10 @@ type Type struct {
 	TrueLB, TrueUB int64
 	stickyLB       bool // a marker has set it (MPI 5.0 section 5.1.7)
 	stickyUB       bool
-	Dense          bool    // data is one run, from trueLB to trueUB, in order
+	Dense          bool    // data is one run, from TrueLB to TrueUB, in order
 	pieces         []Piece // else: the runs, in the order of the type map
+	walk           int     // pieces to pass over, at the most, for one in the midst
+	column         int64   // bytes of an element that is runs at equal distance, or is made of such alone; else 0
 
 	Made Contents
 }
@@ -110,8 +112,30 @@ func assemble(blocks []block) *Type {
 	if t.Dense {
 		t.pieces = nil
 	}
+	t.measure()
 	return t
 }
+
+// measure sees how long it takes to find a place in the midst of an element.
+func (t *Type) measure() {
+	t.walk = len(t.pieces)
+	for i := range t.pieces {
+		if inner := t.pieces[i].typ; inner != nil {
+			t.walk = max(t.walk, len(t.pieces)+inner.walk)
+		}
+	}
+	switch {
+	case len(t.pieces) != 1:
+	case t.pieces[0].typ != nil:
+		t.column = t.pieces[0].typ.column
+	default:
+		t.column = t.Size
+	}
+}
+
+// block is of how many bytes, at least, the parts should be that many elements are copied in: to find where a part begins takes the longer the more pieces
+// the type has, and columns are copied several at a time.
+func (t *Type) block() int64 { return max(64*int64(t.walk), 8*t.column) }
 
 // bound is the lower or upper bound of a type map while it is read. One that a marker sets wins over data.
 type bound struct {
