@@ -123,11 +123,20 @@ func (p *Proc) wishOf(w *wish, v []uint64) bool {
 	return true
 }
 
-// takeNow receives the message that is first in the inbox, if it is the one that is wished for and fits.
-func (p *Proc) takeNow(w *wish) (st status, ok bool) {
+// isNext is the message that is first in the inbox, if it is the one that is wished for and fits, or nil.
+func (p *Proc) isNext(w *wish) *cell {
 	k := p.in.first()
 	if k == nil || k.kind != channel.Eager || k.context != w.context || w.peer != abi.AnySource && k.from != w.peer ||
 		w.tag != abi.AnyTag && k.tag != w.tag || int(k.length) > len(w.mem) {
+		return nil
+	}
+	return k
+}
+
+// takeNow receives that message, if there is one.
+func (p *Proc) takeNow(w *wish) (st status, ok bool) {
+	k := p.isNext(w)
+	if k == nil {
 		return st, false
 	}
 	copy(w.mem, p.in.payload(k))
@@ -160,6 +169,21 @@ func (p *Proc) quickRecv(v []uint64) bool {
 		p.putStatus(w.comm, out, st)
 	}
 	return ok
+}
+
+// quickSendrecv is MPI_Sendrecv, if what it receives is here and what it sends leaves at once.
+func (p *Proc) quickSendrecv(v []uint64) bool {
+	send, recv := [...]uint64{v[0], v[1], v[2], v[3], v[4], v[10]}, [...]uint64{v[5], v[6], v[7], v[8], v[9], v[10]}
+	var w wish
+	if !p.wishOf(&w, recv[:]) || len(p.posted) > 0 || len(p.unexpected) > 0 || p.left || p.isNext(&w) == nil || p.checkStatus(w.comm, uint32(v[11])) != nil {
+		return false
+	}
+	if _, ok := p.sendNow(send[:]); !ok {
+		return false
+	}
+	st, _ := p.takeNow(&w) // nobody else takes it
+	p.putStatus(w.comm, uint32(v[11]), st)
+	return true
 }
 
 // awaitCell waits some microseconds for something in the inbox, without the lock, and reports whether there is something. It ends when anything else

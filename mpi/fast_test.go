@@ -72,6 +72,76 @@ func TestStraightWay(t *testing.T) {
 	require.Zero(t, requests())
 }
 
+// TestStraightSendrecv: a message both ways needs no request where the one that is wanted is here; else it is as always.
+func TestStraightSendrecv(t *testing.T) {
+	w := NewWorld(smallConfig(2), noNetwork{})
+	a, b := begun(t, w, 0, arenaBytes), begun(t, w, 1, arenaBytes)
+	for _, g := range []*guest{a, b} {
+		g.call("MPI_Comm_set_errhandler", abi.CommWorld, abi.ErrorsReturn)
+		g.call("MPI_Isend", sbuf, 0, tByte, 1-g.rank, 9, abi.CommWorld, 64)
+		g.call("MPI_Wait", 64, 0)
+	}
+	for _, g := range []*guest{a, b} {
+		g.call("MPI_Recv", rbuf, 0, tByte, 1-g.rank, 9, abi.CommWorld, 0)
+		g.p.requests, g.p.freeList, g.p.idle = nil, nil, nil
+	}
+	const st = 2048
+	both := func(n, tag, from int) int32 {
+		return int32(b.call("MPI_Sendrecv", sbuf, n, tInt, 0, tag+10, rbuf, 50, tInt, from, tag, abi.CommWorld, st))
+	}
+	for _, n := range []int{0, 1, 18, 50} {
+		for _, from := range []int{0, abi.AnySource} {
+			a.fill(sbuf, n)
+			b.fill(sbuf, n)
+			a.call("MPI_Send", sbuf, n, tInt, 1, 7, abi.CommWorld)
+			require.Zero(t, both(n, 7, from))
+			require.Equal(t, contribution(0, n), b.ints(rbuf, n))
+			require.Equal(t, []int{0, 7}, b.ints(st, 2))
+			require.Equal(t, 4*n, b.int(st+statusCount))
+			a.call("MPI_Recv", rbuf, n, tInt, 1, 17, abi.CommWorld, 0)
+			require.Equal(t, contribution(1, n), a.ints(rbuf, n))
+		}
+	}
+	require.Empty(t, b.p.requests)
+	require.Empty(t, b.p.idle)
+
+	for i, other := range []func(){ // each leaves one more message of tag 7 to a's
+		func() { // it is not the first
+			a.call("MPI_Send", sbuf+4, 1, tInt, 1, 8, abi.CommWorld)
+			a.call("MPI_Send", sbuf, 1, tInt, 1, 7, abi.CommWorld)
+			require.Zero(t, both(1, 7, 0))
+			b.call("MPI_Recv", rbuf+4, 1, tInt, 0, 8, abi.CommWorld, 0)
+			require.Equal(t, a.ints(sbuf, 2), b.ints(rbuf, 2))
+		},
+		func() { // it is too long
+			a.call("MPI_Send", sbuf, 51, tInt, 1, 7, abi.CommWorld)
+			require.EqualValues(t, abi.ErrTruncate, both(1, 7, 0))
+		},
+		func() { // an earlier one waits
+			a.call("MPI_Send", sbuf, 1, tInt, 1, 7, abi.CommWorld)
+			b.call("MPI_Iprobe", 0, 7, abi.CommWorld, 96, 0)
+			a.call("MPI_Send", sbuf+4, 1, tInt, 1, 7, abi.CommWorld)
+			require.Zero(t, both(1, 7, 0))
+			require.Equal(t, a.int(sbuf), b.int(rbuf))
+			b.call("MPI_Recv", rbuf, 1, tInt, 0, 7, abi.CommWorld, 0)
+			require.Equal(t, a.int(sbuf+4), b.int(rbuf))
+		},
+	} {
+		other()
+		require.Len(t, a.p.unexpected, 0, "%d", i)
+		a.call("MPI_Recv", rbuf, 1, tInt, 1, 17, abi.CommWorld, 0)
+		require.Equal(t, b.int(sbuf), a.int(rbuf))
+	}
+	// What is wrong is refused, and nothing has been sent.
+	a.call("MPI_Send", sbuf, 1, tInt, 1, 7, abi.CommWorld)
+	require.NotZero(t, b.call("MPI_Sendrecv", sbuf, 1, tInt, 2, 17, rbuf, 50, tInt, 0, 7, abi.CommWorld, st))
+	require.NotZero(t, b.call("MPI_Sendrecv", sbuf, 1, tInt, 0, 17, rbuf, 50, tInt, 0, 7, abi.CommWorld, arenaBytes-4))
+	require.NotZero(t, b.call("MPI_Sendrecv", sbuf, -1, tInt, 0, 17, rbuf, 50, tInt, 0, 7, abi.CommWorld, st))
+	a.call("MPI_Iprobe", 1, abi.AnyTag, abi.CommWorld, 96, 0)
+	require.Zero(t, a.int(96))
+	require.Zero(t, both(1, 7, 0))
+}
+
 // TestStraightWayKeepsOrder: what somebody else takes from the inbox while a receive waits for it comes before what is there then.
 func TestStraightWayKeepsOrder(t *testing.T) {
 	w := NewWorld(smallConfig(2), noNetwork{})

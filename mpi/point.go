@@ -15,7 +15,7 @@ func pointCalls() []entry {
 	calls := []entry{
 		{name: "MPI_Recv", impl: bind(callRecv), quick: (*Proc).quickRecv},
 		{name: "MPI_Irecv", impl: bind(callIrecv), quick: (*Proc).quickIrecv},
-		{name: "MPI_Sendrecv", impl: bind(callSendrecv)},
+		{name: "MPI_Sendrecv", impl: bind(callSendrecv), quick: (*Proc).quickSendrecv},
 		{name: "MPI_Sendrecv_replace", impl: bind(callSendrecvReplace)},
 		{name: "MPI_Isendrecv", impl: bind(callIsendrecv)},
 		{name: "MPI_Isendrecv_replace", impl: bind(callIsendrecvReplace)},
