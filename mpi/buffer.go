@@ -114,7 +114,7 @@ func callIflushBuffer(p *Proc, a requestArgs) error {
 	if err := p.flushBuffer(); err != nil {
 		return err
 	}
-	return p.give(p.self, a.request, func() (*request, error) { return p.doneRequest(p.self, false) })
+	return p.giveRequest(p.self, a.request, func() (*request, error) { return p.doneRequest(p.self, false) })
 }
 
 // doneRequest is one that is done, with an empty status.

@@ -240,8 +240,8 @@ func dict[K int | uint32 | string, V any](c *codec, m *map[K]V, key func(*K), va
 	}
 }
 
-// made writes or reads a table of what the program has made.
-func made[T any](c *codec, t *table[T], value func(**T)) {
+// tabled writes or reads a table of what the program has made.
+func tabled[T any](c *codec, t *table[T], value func(**T)) {
 	c.u32(&t.next)
 	c.check(t.next <= handleSpan, "handle %d is out of range", t.next)
 	list(c, &t.free, c.u32)

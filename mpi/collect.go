@@ -163,7 +163,7 @@ func (p *Proc) advance(r *request) (bool, error) {
 		for k, i := range c.reqs {
 			q := p.request(i)
 			short := step.Whole() && q != nil && q.kind == reqRecv && q.result.size < q.buf.Len
-			st := p.take(i)
+			st := p.conclude(i)
 			if short && st.class == abi.Success {
 				st.class = classPart
 			}
@@ -286,7 +286,7 @@ func (p *Proc) collect(c *comm, build func(s *sketch) error) error {
 	if err := p.finish(reqs); err != nil {
 		return err
 	}
-	return c.on(p.takeCollective(reqs[0]))
+	return c.on(p.concludeCollective(reqs[0]))
 }
 
 // begin plans a collective and launches it.
@@ -303,9 +303,9 @@ func (p *Proc) begin(c *comm, build func(s *sketch) error, internal bool) ([]uin
 	return p.awaited(r.index), p.launch(r)
 }
 
-// takeCollective ends a blocking collective's request and returns its error.
-func (p *Proc) takeCollective(index uint32) error {
-	return p.take(index).failed()
+// concludeCollective ends a blocking collective's request and returns its error.
+func (p *Proc) concludeCollective(index uint32) error {
+	return p.conclude(index).failed()
 }
 
 // failed makes the error of a collective's outcome.

@@ -88,7 +88,7 @@ func (p *Proc) contribute(c *comm, n int, mine func() ([]byte, error)) ([]byte, 
 		return nil, c.on(abi.Fail(abi.ErrIntern, "the captured state does not fit the call"))
 	}
 	all := slices.Clone(r.coll.host.Bytes[:total])
-	return all, c.on(p.takeCollective(reqs[0]))
+	return all, c.on(p.concludeCollective(reqs[0]))
 }
 
 // chooser is the index, among all that contribute, of the rank that decides: the first of the local group, or of the other
@@ -485,5 +485,5 @@ func (p *Proc) agree(c *comm, g *group, tag int) (uint64, error) {
 		return 0, abi.Fail(abi.ErrIntern, "the captured state does not fit the call")
 	}
 	id := order.Uint64(r.coll.host.Bytes)
-	return id, p.takeCollective(reqs[0])
+	return id, p.concludeCollective(reqs[0])
 }

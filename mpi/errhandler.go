@@ -163,7 +163,7 @@ func getErrhandler(kind objectKind) body {
 		}
 		h := *slot
 		if !h.predefined() { // one more handle for the program to free
-			if h.handle, err = p.errhandlers.again(h, h.handle, p.w.cfg.MaxObjects); err != nil {
+			if h.handle, err = p.errhandlers.restore(h, h.handle, p.w.cfg.MaxObjects); err != nil {
 				return on.raise(err)
 			}
 			h.refs++

@@ -14,7 +14,7 @@ type grequestStartArgs struct {
 }
 
 func callGrequestStart(p *Proc, a grequestStartArgs) error {
-	return p.give(p.self, a.request, func() (*request, error) {
+	return p.giveRequest(p.self, a.request, func() (*request, error) {
 		r, err := p.newRequest(reqGeneral, false)
 		if err != nil {
 			return nil, err
@@ -181,7 +181,7 @@ func (p *Proc) initParts(a partsArgs, send bool, comm handle, out address, peer 
 	if err != nil {
 		return c.on(err)
 	}
-	return p.give(c, out, func() (*request, error) {
+	return p.giveRequest(c, out, func() (*request, error) {
 		r, err := p.newRequest(reqPart, false)
 		if err != nil {
 			return nil, err

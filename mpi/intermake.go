@@ -160,7 +160,7 @@ func (p *Proc) joined(c *comm, req uint32) (*comm, error) {
 		}
 		remote.ranks[i] = Rank(v)
 	}
-	if err := p.takeCollective(req); err != nil {
+	if err := p.concludeCollective(req); err != nil {
 		return nil, err
 	}
 	if len(without(remote.ranks, c.group)) < len(remote.ranks) {

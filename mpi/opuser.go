@@ -161,7 +161,7 @@ func (p *Proc) applyUser(o *layout.Op, t *layout.Type, dst, left, right layout.S
 	p.spread(t, in, left)
 	p.spread(t, inout, right)
 	if !t.Predefined() && p.types.get(t.Handle) != t { // freed meanwhile: the function may ask about it
-		if t.Handle, err = p.types.again(t, t.Handle, p.w.cfg.MaxObjects); err != nil {
+		if t.Handle, err = p.types.restore(t, t.Handle, p.w.cfg.MaxObjects); err != nil {
 			return err
 		}
 		defer p.types.drop(t.Handle)

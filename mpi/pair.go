@@ -297,7 +297,7 @@ func (c *pair) receive(f *channel.Frame) {
 	}
 	c.acknowledged()
 	if c.Admit(f) {
-		c.give(c.take(&f.Packet, nil))
+		c.answer(c.take(&f.Packet, nil))
 	}
 	c.schedule()
 }
@@ -322,7 +322,7 @@ func (c *pair) receiveNear(k *channel.Packet, origin *request) {
 	}
 	k.Seq = c.Received()
 	c.Took()
-	c.give(c.take(k, origin))
+	c.answer(c.take(k, origin))
 }
 
 // take does what the next packet in order is for. What flows back to the peer is the result.
@@ -369,8 +369,8 @@ type reply struct {
 	item     item     // something to be sent
 }
 
-// give sends a reply.
-func (c *pair) give(r reply) {
+// answer sends a reply.
+func (c *pair) answer(r reply) {
 	if r.consumed > 0 {
 		c.Consume(r.consumed)
 	}
@@ -429,7 +429,7 @@ func (c *pair) flushTo(to *pair) {
 		k := *c.Oldest(0)
 		k.Payload = c.Channel.Payload(k)
 		to.Took()
-		to.give(to.take(&k, nil))
+		to.answer(to.take(&k, nil))
 		c.Acknowledge(to.Received(), to.Consumed())
 		c.acknowledged()
 	}

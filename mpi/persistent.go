@@ -44,7 +44,7 @@ func callRecvInit(p *Proc, a irecvArgs) error {
 }
 
 func (p *Proc) givePersistent(c *comm, kind, mode uint8, e envelope, out uint32) error {
-	return p.give(c, out, func() (*request, error) {
+	return p.giveRequest(c, out, func() (*request, error) {
 		if e.null {
 			kind = reqNull
 		}

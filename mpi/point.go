@@ -205,8 +205,8 @@ func (p *Proc) finish(reqs []uint32) error {
 	})
 }
 
-// take ends an internal request and returns what it found.
-func (p *Proc) take(index uint32) status {
+// conclude ends an internal request and returns what it found.
+func (p *Proc) conclude(index uint32) status {
 	r := p.request(index)
 	if r == nil {
 		return status{} // only a damaged state leads here
@@ -254,7 +254,7 @@ func (p *Proc) send(a sendArgs, mode uint8) error {
 	if err := p.finish(reqs); err != nil {
 		return err
 	}
-	return p.take(reqs[0]).outcome(c)
+	return p.conclude(reqs[0]).outcome(c)
 }
 
 // awaited are the requests that a call waits for. The list lasts until the call's next.
@@ -274,8 +274,8 @@ func (p *Proc) one(r *request, err error) ([]uint32, error) {
 	return p.awaited(r.index), nil
 }
 
-// give stores the handle of a request that start makes.
-func (p *Proc) give(c *comm, out uint32, start func() (*request, error)) error {
+// giveRequest stores the handle of a request that start makes.
+func (p *Proc) giveRequest(c *comm, out uint32, start func() (*request, error)) error {
 	if _, err := p.handles(out, 1); err != nil {
 		return c.on(err)
 	}
@@ -298,7 +298,7 @@ func (p *Proc) isend(a isendArgs, mode uint8) error {
 	if err != nil {
 		return err
 	}
-	return p.give(c, a.request, func() (*request, error) { return p.beginSend(c, e, mode, false) })
+	return p.giveRequest(c, a.request, func() (*request, error) { return p.beginSend(c, e, mode, false) })
 }
 
 func callRecv(p *Proc, a recvArgs) error {
@@ -322,7 +322,7 @@ func callRecv(p *Proc, a recvArgs) error {
 	if err := p.finish(reqs); err != nil {
 		return err
 	}
-	st := p.take(reqs[0])
+	st := p.conclude(reqs[0])
 	p.putStatus(c, a.status, st)
 	return st.outcome(c)
 }
@@ -336,7 +336,7 @@ func callIrecv(p *Proc, a irecvArgs) error {
 	if err != nil {
 		return err
 	}
-	return p.give(c, a.request, func() (*request, error) { return p.beginRecv(c, e, false) })
+	return p.giveRequest(c, a.request, func() (*request, error) { return p.beginRecv(c, e, false) })
 }
 
 // exchangeArgs are those of a send and a receive.
@@ -375,8 +375,8 @@ func callSendrecv(p *Proc, a sendrecvArgs) error {
 	if err := p.finish(reqs); err != nil {
 		return err
 	}
-	st := p.take(reqs[0])
-	sent := p.take(reqs[1])
+	st := p.conclude(reqs[0])
+	sent := p.conclude(reqs[1])
 	p.putStatus(c, a.status, st)
 	return cmp.Or(st.outcome(c), sent.outcome(c))
 }
@@ -477,8 +477,8 @@ func callSendrecvReplace(p *Proc, a sendrecvReplaceArgs) error {
 	if err := p.finish(reqs); err != nil {
 		return err
 	}
-	st := p.take(reqs[0])
-	sent := p.take(reqs[1])
+	st := p.conclude(reqs[0])
+	sent := p.conclude(reqs[1])
 	p.putStatus(c, a.status, st)
 	return cmp.Or(st.outcome(c), sent.outcome(c))
 }
@@ -497,7 +497,7 @@ func callIsendrecv(p *Proc, a isendrecvArgs) error {
 	if err != nil {
 		return err
 	}
-	return p.give(c, a.request, func() (*request, error) { return p.joinedExchange(c, out, in) })
+	return p.giveRequest(c, a.request, func() (*request, error) { return p.joinedExchange(c, out, in) })
 }
 
 func callIsendrecvReplace(p *Proc, a isendrecvReplaceArgs) error {
@@ -509,7 +509,7 @@ func callIsendrecvReplace(p *Proc, a isendrecvReplaceArgs) error {
 	if err != nil {
 		return err
 	}
-	return p.give(c, a.request, func() (*request, error) { return p.joinedExchange(c, out, in) })
+	return p.giveRequest(c, a.request, func() (*request, error) { return p.joinedExchange(c, out, in) })
 }
 
 // joinedExchange is one request for a receive and a send (MPI 5.0 section 3.11): a collective of one round whose result is

@@ -220,7 +220,7 @@ func (p *Proc) taken(a takenArgs, internal bool) (*request, error) {
 	p.messages.drop(h)
 	r.comm, r.context, r.peer, r.tag, r.buf = m.comm, m.context, m.src, m.tag, buf
 	back := p.accept(r, m)
-	p.pair(m.src).give(back)
+	p.pair(m.src).answer(back)
 	p.dropMessage(m)
 	return r, nil
 }
@@ -242,13 +242,13 @@ func callMrecv(p *Proc, a mrecvArgs) error {
 	if r := p.request(reqs[0]); r != nil && r.comm != nil {
 		c = r.comm
 	}
-	st := p.take(reqs[0])
+	st := p.conclude(reqs[0])
 	p.putStatus(c, a.status, st)
 	return st.outcome(c)
 }
 
 func callImrecv(p *Proc, a imrecvArgs) error {
-	return p.give(nil, a.request, func() (*request, error) { return p.taken(a.takenArgs, false) })
+	return p.giveRequest(nil, a.request, func() (*request, error) { return p.taken(a.takenArgs, false) })
 }
 
 // callCancel tries to take an operation back (MPI 5.0 section 3.8.4): a receive that has not matched, or a send whose message

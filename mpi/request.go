@@ -239,7 +239,7 @@ func (p *Proc) postRecv(r *request) {
 		m := p.unexpected[i]
 		p.dropUnexpected(i)
 		back := p.accept(r, m)
-		p.pair(m.src).give(back)
+		p.pair(m.src).answer(back)
 		p.dropMessage(m)
 		return
 	}

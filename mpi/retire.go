@@ -51,7 +51,7 @@ func (p *Proc) retire(list layout.Span, i int, r *request, ptr uint32) error {
 		r.active = false
 	} else {
 		order.PutUint32(p.bytes(list)[4*i:], abi.RequestNull)
-		p.take(r.index)
+		p.conclude(r.index)
 	}
 	switch {
 	case st.class < abi.Success:
@@ -78,7 +78,7 @@ func (p *Proc) retireGeneral(list layout.Span, i int, r *request, ptr uint32) er
 		return errEndedInside()
 	}
 	order.PutUint32(p.bytes(list)[4*i:], abi.RequestNull)
-	p.take(r.index)
+	p.conclude(r.index)
 	return err
 }
 

@@ -70,9 +70,9 @@ func (c *codec) objects(p *Proc) {
 	c.check(o.world != nil && o.self != nil, "the communicators are damaged")
 	c.uint64(&o.nextID)
 	c.check(o.nextID < 1<<idBits-1, "the last id is damaged")
-	made(c, &o.comms, c.comm)
-	made(c, &o.groups, c.group)
-	made(c, &o.types, c.datatype)
+	tabled(c, &o.comms, c.comm)
+	tabled(c, &o.groups, c.group)
+	tabled(c, &o.types, c.datatype)
 	dict(c, &o.named, c.u32, func(v **overlay) {
 		if c.reading {
 			*v = &overlay{}
@@ -85,23 +85,23 @@ func (c *codec) objects(p *Proc) {
 	for _, t := range o.f90 {
 		c.check(t != nil, "a datatype is missing")
 	}
-	made(c, &o.ops, c.operation)
-	made(c, &o.errhandlers, c.errhandler)
+	tabled(c, &o.ops, c.operation)
+	tabled(c, &o.errhandlers, c.errhandler)
 	c.errhandler(&o.fileHandler)
-	made(c, &o.keyvals, c.keyval)
-	made(c, &o.infos, c.info)
-	made(c, &o.messages, c.messageRef)
+	tabled(c, &o.keyvals, c.keyval)
+	tabled(c, &o.infos, c.info)
+	tabled(c, &o.messages, c.messageRef)
 	for _, m := range o.messages.items {
 		c.check(m.comm != nil, "a message has no communicator")
 	}
-	made(c, &o.sessions, func(v **session) {
+	tabled(c, &o.sessions, func(v **session) {
 		if c.reading {
 			*v = &session{}
 		}
 		c.u32(&(*v).handle)
 		c.errhandler(&(*v).errhandler)
 	})
-	made(c, &o.wins, c.window)
+	tabled(c, &o.wins, c.window)
 	c.int(&o.codes.last)
 	dict(c, &o.codes.classes, c.int, c.int)
 	dict(c, &o.codes.texts, c.int, c.string)

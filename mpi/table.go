@@ -59,8 +59,8 @@ func (t *table[T]) room(limit int) error {
 	return nil
 }
 
-// again gives v a handle like add: the one it had, unless that was given to another since.
-func (t *table[T]) again(v *T, h uint32, limit int) (uint32, error) {
+// restore gives v a handle like add: the one it had, unless that was given to another since.
+func (t *table[T]) restore(v *T, h uint32, limit int) (uint32, error) {
 	if t.items[h] == v {
 		return h, nil
 	}

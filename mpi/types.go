@@ -50,7 +50,7 @@ func (p *Proc) hold(t *layout.Type) (uint32, error) {
 
 func (p *Proc) handleOf(t *layout.Type) (uint32, error) {
 	if t.Handle != 0 {
-		return p.types.again(t, t.Handle, p.w.cfg.MaxObjects)
+		return p.types.restore(t, t.Handle, p.w.cfg.MaxObjects)
 	}
 	return p.types.add(t, p.w.cfg.MaxObjects)
 }

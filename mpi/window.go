@@ -144,7 +144,7 @@ func (p *Proc) openWindow(c *comm, all []part, flavor int, base uint32, x *info)
 		}
 		p.dropUnexpected(i)
 		back, _ := p.serveWindow(m)
-		p.pair(m.src).give(back)
+		p.pair(m.src).answer(back)
 	}
 	return w, nil
 }
