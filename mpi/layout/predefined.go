@@ -44,7 +44,7 @@ var basic = []struct { //nolint:gochecknoglobals // an immutable lookup table
 	{0x20e, "MPI_UNSIGNED_LONG", 4, UnsignedType},
 	{0x20f, "MPI_UNSIGNED_LONG_LONG", 8, UnsignedType},
 	{0x210, "MPI_FLOAT", 4, FloatType},
-	{0x212, "MPI_C_FLOAT_COMPLEX", 8, ComplexType},
+	{0x212, "MPI_C_COMPLEX", 8, ComplexType},
 	{0x213, "MPI_CXX_FLOAT_COMPLEX", 8, ComplexType},
 	{0x214, "MPI_DOUBLE", 8, FloatType},
 	{0x216, "MPI_C_DOUBLE_COMPLEX", 16, ComplexType},
