@@ -42,18 +42,29 @@ static void allgather(struct bench *b, int root, int n) {
   MPI_Allgather(b->in, n, MPI_DOUBLE, b->out, n, MPI_DOUBLE, MPI_COMM_WORLD);
 }
 
+static void gather(struct bench *b, int root, int n) {
+  MPI_Gather(b->in, n, MPI_DOUBLE, b->out, n, MPI_DOUBLE, root, MPI_COMM_WORLD);
+}
+
+static void scatter(struct bench *b, int root, int n) {
+  MPI_Scatter(b->in, n, MPI_DOUBLE, b->out, n, MPI_DOUBLE, root, MPI_COMM_WORLD);
+}
+
 static const struct collective {
   const char *name;
   void (*call)(struct bench *, int root, int n);
-  enum { NOTHING, FROM_LAST, SUM, OF_EACH } gives; /* what is in out after the call with the last rank as root */
+  enum { NOTHING, FROM_LAST, PART, SUM, OF_EACH } gives; /* what is in out after the call with the last rank as root */
   int at_root;                                     /* only the root has it */
 } collectives[] = {
     {"barrier", barrier, NOTHING, 0},     {"bcast", bcast, FROM_LAST, 0},     {"reduce", reduce, SUM, 1},
     {"allreduce", allreduce, SUM, 0},     {"alltoall", alltoall, OF_EACH, 0}, {"allgather", allgather, OF_EACH, 0},
+    {"gather", gather, OF_EACH, 1},       {"scatter", scatter, PART, 0},
 };
 
 /* length is how many elements each buffer of a call has. */
-static int length(struct bench *b, const struct collective *c, int n) { return c->gives == OF_EACH ? n * b->size : n; }
+static int length(struct bench *b, const struct collective *c, int n) {
+  return c->gives == OF_EACH || c->gives == PART ? n * b->size : n;
+}
 
 /* check aborts if a call does not give what it should: a rank's elements are all its rank + 1. */
 static void check(struct bench *b, const struct collective *c, int n) {
@@ -62,9 +73,9 @@ static void check(struct bench *b, const struct collective *c, int n) {
   c->call(b, last, n);
   if (c->gives == NOTHING || (c->at_root && b->rank != last)) return;
   if (c->gives == FROM_LAST && b->rank == last) return; /* it has sent */
-  for (int i = 0; i < length(b, c, n); i++) {
+  for (int i = 0; i < (c->gives == PART ? n : length(b, c, n)); i++) {
     double want = i / n + 1;
-    if (c->gives == FROM_LAST) want = b->size;
+    if (c->gives == FROM_LAST || c->gives == PART) want = b->size;
     if (c->gives == SUM) want = b->size * (b->size + 1) / 2.0;
     if (b->out[i] == want) continue;
     fprintf(stderr, "%s: element %d is %g, not %g\n", c->name, i, b->out[i], want);
@@ -119,7 +130,8 @@ static void run(struct bench *b, const char *what, double shortest) {
 int main(int argc, char **argv) {
   static char *usual[] = {
       "barrier",    "bcast:8",        "bcast:65536", "reduce:8",       "reduce:65536", "allreduce:8", "allreduce:65536",
-      "alltoall:8", "alltoall:65536", "allgather:8", "allgather:65536",
+      "alltoall:8", "alltoall:65536", "allgather:8", "allgather:65536", "gather:8", "gather:65536", "scatter:8",
+      "scatter:65536",
   };
   MPI_Init(&argc, &argv);
   struct bench b;
