@@ -19,6 +19,7 @@ type looker struct {
 	first func()        // done at the first look
 	over  chan struct{} // told when looks have been in vain
 	bell  chan struct{}
+	forUs bool // others of its World wait
 }
 
 func (n *looker) Poll(next func(came bool) Look) bool {
@@ -26,6 +27,9 @@ func (n *looker) Poll(next func(came bool) Look) bool {
 	for came := false; ; {
 		switch next(came) {
 		case LookNoMore:
+			return true
+		case LookForUs:
+			n.forUs = true
 			return true
 		case LookLater:
 			select {
@@ -97,6 +101,12 @@ func TestLooksElsewhere(t *testing.T) {
 		require.NoError(t, inTime(t, receive(g)))
 		require.Equal(t, 42, g.int(rbuf))
 		require.Equal(t, 1, n.polls)
+	})
+	t.Run("others wait", func(t *testing.T) {
+		n, g, w := lookers(t)
+		w.sleepers.Add(1)
+		require.NoError(t, inTime(t, receive(g)))
+		require.True(t, n.forUs)
 	})
 	t.Run("later", func(t *testing.T) {
 		n, g, w := lookers(t)

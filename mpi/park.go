@@ -65,9 +65,11 @@ func (p *Proc) park(seen uint32) {
 	}
 	p.in.parked.Store(true)
 	defer p.in.parked.Store(false)
+	p.w.sleepers.Add(1)
 	if !p.wanted(seen) {
 		<-p.in.wakeCh
 	}
+	p.w.sleepers.Add(-1)
 	p.patience.ended(false, p.w.now()-began, longest)
 }
 
@@ -151,7 +153,7 @@ func (p *Proc) nextLook(came bool) Look {
 	}
 	switch {
 	case p.wanted(f.seen): // since it may be woken
-		return LookNoMore
+		return pick(p.w.sleepers.Load() > 0, LookForUs, LookNoMore)
 	case f.later:
 		return LookLater
 	}

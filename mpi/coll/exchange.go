@@ -49,9 +49,10 @@ func (s *Schedule) GatherHere(but int, to Parts) {
 	s.Round(recvs...)
 }
 
-// inTree reports whether parts of n bytes each are so small that it pays to pass them on together, whoever gets them last.
+// inTree reports whether parts of n bytes each are so small that it pays to pass them on together, whoever gets them last. Ranks of which some have
+// parts that are, and some none that are, wait for each other for ever: as where a program's ranks call different collectives.
 func inTree(size int, n uint32) bool {
-	return size > 3 && n > 0 && uint64(n)*uint64(size) <= SmallTree
+	return size > 3 && uint64(n)*uint64(size) <= SmallTree
 }
 
 // subtree is how many ranks a binomial tree has from the v-th one after its root on: itself and those below it.

@@ -18,6 +18,7 @@ type bed struct {
 	fds    [2]unix.PollFd // the set of connections, and the bell; guarded by mu
 	bell   int
 	closed atomic.Bool
+	ring   sync.RWMutex // keeps the bell open
 }
 
 // longestSleep is how long a rank sleeps at a time: it then looks, and sleeps on.
@@ -35,7 +36,10 @@ func (b *bed) close() {
 	b.wake()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.ring.Lock()
+	defer b.ring.Unlock()
 	_ = unix.Close(b.bell)
+	b.bell = -1
 }
 
 // sleep returns when there may be something to look for, and reports false at once if another rank sleeps here. next is asked once more before, when wake is sure to be heard.
@@ -59,8 +63,10 @@ func (b *bed) sleep(next func(came bool) mpi.Look) bool {
 // wake ends a sleep. It does not block.
 func (b *bed) wake() {
 	if b.asleep.CompareAndSwap(true, false) {
-		_, _ = unix.Write(b.bell, ring[:])
+		b.ring.RLock()
+		defer b.ring.RUnlock()
+		_, _ = unix.Write(b.bell, one[:])
 	}
 }
 
-var ring = [8]byte{1} //nolint:gochecknoglobals // immutable
+var one = [8]byte{1} //nolint:gochecknoglobals // immutable

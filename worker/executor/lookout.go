@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/mpi"
 )
 
@@ -28,6 +29,7 @@ type lookout struct {
 	lookers            atomic.Int32  // ranks that look now
 	looks              atomic.Uint32 // that have ended
 	minded             atomic.Bool   // run sees to it that the gate is opened when they have
+	stir               notify.Signal // it is open: run need not mind
 	taker              taker
 	only               atomic.Pointer[direct] // if there is one connection
 	bed                bed
@@ -46,7 +48,7 @@ const (
 )
 
 func newLookout(t taker) (*lookout, error) {
-	o := &lookout{taker: t, conns: map[int32]*direct{}}
+	o := &lookout{taker: t, stir: notify.NewSignal(), conns: map[int32]*direct{}}
 	if err := o.make(); err != nil {
 		return nil, fmt.Errorf("executor: watch connections: %w", err)
 	}
@@ -183,11 +185,16 @@ func (o *lookout) poll(next func(came bool) mpi.Look) bool {
 	}
 	o.lookers.Add(1)
 	o.shut()
-	for how := next(false); how == mpi.LookAgain || how == mpi.LookLater && o.bed.sleep(next); {
+	how := next(false)
+	for how == mpi.LookAgain || how == mpi.LookLater && o.bed.sleep(next) {
 		how = next(o.look())
 	}
 	o.looks.Add(1)
-	if o.lookers.Add(-1) == 0 && !o.open.Load() && !o.minded.Load() && o.minded.CompareAndSwap(false, true) {
+	switch last := o.lookers.Add(-1) == 0; {
+	case last && how == mpi.LookForUs:
+		o.unbar()
+		o.stir.Set()
+	case last && !o.open.Load() && !o.minded.Load() && o.minded.CompareAndSwap(false, true):
 		_ = o.gate.SetReadDeadline(past)
 	}
 	return true
@@ -284,6 +291,8 @@ func (o *lookout) mind(ctx context.Context) bool {
 		seen := o.looks.Load()
 		select {
 		case <-time.After(away):
+		case <-o.stir:
+			return true
 		case <-ctx.Done():
 			return true
 		}
@@ -300,13 +309,19 @@ func (o *lookout) mind(ctx context.Context) bool {
 	return true
 }
 
-// unbar opens the gate, unless ranks look: the last of them has that minded.
+// unbar opens the gate, unless ranks look: the last of them, which finds it shut, has that minded.
 func (o *lookout) unbar() {
-	o.open.Store(true)
-	o.minded.Store(false)
-	_ = o.ready.Control(o.openGate)
-	if o.lookers.Load() > 0 { // it may have found the gate shut
-		o.shut()
+	for {
+		o.open.Store(true)
+		o.minded.Store(false)
+		_ = o.ready.Control(o.openGate)
+		if o.lookers.Load() == 0 {
+			return
+		}
+		if o.shut(); o.lookers.Load() > 0 {
+			return
+		}
+		// Who left meanwhile has found it open.
 	}
 }
 

@@ -129,6 +129,30 @@ func TestPollKeepsTheGateShut(t *testing.T) {
 	require.False(t, hears(), "once")
 }
 
+// TestLooksForOthers: when a rank leaves while others of its World wait for what comes, somebody looks at once: the gate is open, and nobody minds it any more.
+func TestLooksForOthers(t *testing.T) {
+	var got atomic.Uint32
+	o, ends := watched(t, 2, func([]byte) { got.Add(1) })
+	o.poll(func(bool) mpi.Look { return mpi.LookForUs })
+	require.True(t, o.open.Load())
+	require.False(t, o.minded.Load())
+	require.Len(t, o.stir, 1)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- o.run(ctx) }()
+	for i := range uint32(200) {
+		for range i % 3 { // it may be minding
+			o.poll(func(bool) mpi.Look { return mpi.LookNoMore })
+		}
+		o.poll(func(bool) mpi.Look { return mpi.LookForUs })
+		say(t, ends[i%2], i)
+		eventually(t, "it has come", func() bool { return got.Load() == i+1 })
+	}
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+}
+
 // TestSleepsInTheKernel: a rank that sleeps wakes when something comes, and when it is woken, also if that is before it lies down; there is room for one.
 func TestSleepsInTheKernel(t *testing.T) {
 	var got atomic.Uint32
