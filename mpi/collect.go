@@ -220,7 +220,7 @@ func (p *Proc) startRound(c *collective, r *coll.Round) error {
 	return nil
 }
 
-// leaves sends a short transfer that can leave at once, of what is in buf,, and reports whether it has.
+// leaves sends a short transfer that can leave at once, of what is in buf, and reports whether it has.
 func (c *pair) leaves(t *coll.Transfer, buf layout.Span) bool {
 	payload := c.p.bytes(buf)
 	if len(payload) != int(buf.Len) { // only a damaged state leads here

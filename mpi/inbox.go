@@ -25,8 +25,8 @@ type inbox struct {
 	bytes  []byte // made with the first packet that needs it
 	wakeCh notify.Signal
 	kicks  atomic.Uint32 // counts what may end a wait of the rank's guest besides packets
-	parked atomic.Bool   // the guest sleeps until wakeCh is set
-	asleep atomic.Bool   // it does so in the Network: until bell is called
+	parked atomic.Bool   // the guest sleeps, or is about to: until wakeCh is set, or
+	asleep atomic.Bool   // until bell is called, for it sleeps in the Network
 	bell   func()
 	urgent atomic.Bool // something waits that is to be taken even while the program computes
 	spilt  atomic.Bool // over is not empty

@@ -20,6 +20,7 @@ type looker struct {
 	over  chan struct{} // told when looks have been in vain
 	bell  chan struct{}
 	forUs bool // others of its World wait
+	came  bool // what the next look says, after a sleep
 }
 
 func (n *looker) Poll(next func(came bool) Look) bool {
@@ -37,7 +38,7 @@ func (n *looker) Poll(next func(came bool) Look) bool {
 			default:
 			}
 			<-n.bell
-			came = false
+			came, n.came = n.came, false
 		case LookAgain:
 			came = len(n.frames) > 0
 			if n.first != nil {
@@ -101,6 +102,23 @@ func TestLooksElsewhere(t *testing.T) {
 		require.NoError(t, inTime(t, receive(g)))
 		require.Equal(t, 42, g.int(rbuf))
 		require.Equal(t, 1, n.polls)
+	})
+	t.Run("something comes in its sleep", func(t *testing.T) { // not for it: it looks again, and falls asleep anew
+		n, g, w := lookers(t)
+		frames := n.frames
+		n.frames = [][]byte{[]byte("no frame")}
+		p, looks := g.p, n.polls
+		done := receive(g)
+		<-n.over
+		n.came = true
+		n.Wake()
+		<-n.over
+		require.True(t, p.in.parked.Load())
+		require.True(t, p.in.asleep.Load())
+		require.True(t, w.TryReceive(frames[0]))
+		require.NoError(t, inTime(t, done))
+		require.Equal(t, looks+1, n.polls)
+		require.Equal(t, 42, g.int(rbuf))
 	})
 	t.Run("others wait", func(t *testing.T) {
 		n, g, w := lookers(t)

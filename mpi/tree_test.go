@@ -106,3 +106,37 @@ func TestTreesNeedNoRoom(t *testing.T) {
 		require.EqualValues(t, abi.Success, g.call("MPI_Unpack_external", 64, 131072, 110<<10, 96, 4096, 100<<10/4, tInt))
 	})
 }
+
+// TestTreeIsCaptured: a rank that is frozen in the midst of a gather knows afterwards that a shorter message says that something is missing.
+func TestTreeIsCaptured(t *testing.T) {
+	w := NewWorld(DefaultConfig(4), noNetwork{})
+	var all []*guest
+	for r := range 4 {
+		all = append(all, begun(t, w, r, arenaBytes))
+	}
+	g := all[2]
+	g.call("MPI_Igather", 4096, 1, tInt, 8192, 1, tInt, 0, abi.CommWorld, 64) // rank 3's part is missing
+	state, err := w.Capture(2)
+	require.NoError(t, err)
+	p, err := NewWorld(DefaultConfig(4), sink{}).RestoreRank(2, 2, g.mem, state)
+	require.NoError(t, err)
+	require.Len(t, p.active, 1)
+	rounds := p.active[0].coll.rounds
+	require.Len(t, rounds, 3)
+	require.True(t, rounds[1].Whole())
+	require.True(t, rounds[2].Whole())
+}
+
+// TestShortTransfersNeedNoRequest: what a collective sends to a neighbour at once has none.
+func TestShortTransfersNeedNoRequest(t *testing.T) {
+	inTree(t, 2, func(g *guest) {
+		g.call("MPI_Barrier", abi.CommWorld) // they have had to do with each other
+		g.p.mu.Lock()
+		g.p.requests, g.p.freeList = nil, nil
+		g.p.mu.Unlock()
+		for range 100 {
+			g.call("MPI_Barrier", abi.CommWorld)
+		}
+		require.LessOrEqual(t, len(g.p.requests), 2, "the collective, and what it receives")
+	})
+}

@@ -13,18 +13,20 @@ import (
 // bed is where a rank sleeps until a connection has something, or somebody wakes it. It sleeps in the kernel, which wakes it itself: that takes a quarter of the time
 // of a way by the runtime's poller and another goroutine. One rank has room.
 type bed struct {
-	mu     sync.Mutex // held by who sleeps, or is about to
-	asleep atomic.Bool
-	fds    [2]unix.PollFd // the set of connections, and the bell; guarded by mu
-	bell   int
-	closed atomic.Bool
-	ring   sync.RWMutex // keeps the bell open
+	mu      sync.Mutex // held by who sleeps, or is about to
+	asleep  atomic.Bool
+	fds     [2]unix.PollFd // the set of connections, and the bell; guarded by mu
+	bell    int
+	longest time.Duration // how long a rank sleeps at a time: it then looks, and sleeps on; below 0: for ever
+	closed  atomic.Bool
+	ring    sync.RWMutex // keeps the bell open
 }
 
-// longestSleep is how long a rank sleeps at a time: it then looks, and sleeps on.
+// longestSleep is bed.longest, but for tests: no ring is missed, and if one were it would be late, not lost.
 const longestSleep = time.Second
 
 func (b *bed) make(set int) (err error) {
+	b.longest = longestSleep
 	b.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	b.fds = [2]unix.PollFd{{Fd: int32(set), Events: unix.POLLIN}, {Fd: int32(b.bell), Events: unix.POLLIN}}
 	return err
@@ -53,7 +55,7 @@ func (b *bed) sleep(next func(came bool) mpi.Look) bool {
 	if b.closed.Load() || next(false) != mpi.LookLater {
 		return !b.closed.Load()
 	}
-	if n, _ := unix.Poll(b.fds[:], int(longestSleep.Milliseconds())); n > 0 && b.fds[1].Revents != 0 {
+	if n, _ := unix.Poll(b.fds[:], int(b.longest.Milliseconds())); n > 0 && b.fds[1].Revents != 0 {
 		var rung [8]byte
 		_, _ = unix.Read(b.bell, rung[:])
 	}

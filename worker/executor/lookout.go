@@ -25,7 +25,8 @@ type lookout struct {
 	ready syscall.RawConn // of the gate
 	// These are called with the gate.
 	openGate, shutGate func(gate uintptr)
-	open               atomic.Bool   // the gate is
+	gateMu             sync.Mutex    // held by who opens or shuts the gate
+	open               atomic.Bool   // the gate is, or has told since; changed with gateMu
 	lookers            atomic.Int32  // ranks that look now
 	looks              atomic.Uint32 // that have ended
 	minded             atomic.Bool   // run sees to it that the gate is opened when they have
@@ -205,7 +206,13 @@ var past = time.Unix(1, 0) //nolint:gochecknoglobals // immutable
 
 // shut has the gate tell nothing.
 func (o *lookout) shut() {
-	if o.open.Load() && o.open.CompareAndSwap(true, false) {
+	if !o.open.Load() {
+		return
+	}
+	o.gateMu.Lock()
+	defer o.gateMu.Unlock()
+	if o.open.Load() {
+		o.open.Store(false)
 		_ = o.ready.Control(o.shutGate)
 	}
 }
@@ -312,9 +319,11 @@ func (o *lookout) mind(ctx context.Context) bool {
 // unbar opens the gate, unless ranks look: the last of them, which finds it shut, has that minded.
 func (o *lookout) unbar() {
 	for {
-		o.open.Store(true)
 		o.minded.Store(false)
+		o.gateMu.Lock()
+		o.open.Store(true)
 		_ = o.ready.Control(o.openGate)
+		o.gateMu.Unlock()
 		if o.lookers.Load() == 0 {
 			return
 		}
