@@ -105,7 +105,8 @@ func (p *Proc) accept(r *request, m *message) reply {
 	}
 	if m.rendezvous {
 		r.peerReq = m.req
-		return reply{wants: r, sender: m.sender, origin: m.origin}
+		r.source, r.origin = m.sender, m.origin
+		return reply{wants: r}
 	}
 	p.unpack(r.buf, m.payload[:min(len(m.payload), int(r.buf.Len))])
 	return reply{consumed: m.cost(), done: r}
@@ -114,15 +115,14 @@ func (p *Proc) accept(r *request, m *message) reply {
 // cost is what an eager message counts in its sender's credit.
 func (m *message) cost() int { return channel.FrameCost + len(m.payload) }
 
-// fetch begins to get the data of a matched message: from the memory of its sender, if that is the rank of this World that has offered it, and is still
+// fetch begins to get the data of a matched message: from the memory of its source, if that is the rank of this World that has offered it, and is still
 // there; else the sender is asked.
-func (c *pair) fetch(r *request, sender *Proc, origin *request) {
-	if !c.reaches(sender) {
-		r.moved = 0
+func (c *pair) fetch(r *request) {
+	if !c.reaches(r.source) {
+		r.source, r.origin, r.moved = nil, nil, 0
 		c.clearToSend(r)
 		return
 	}
-	r.source, r.origin = sender, origin
 	c.copies.Push(r)
 	c.schedule()
 }
@@ -215,7 +215,8 @@ func (p *Proc) takeOffer(c *pair, k *channel.Packet, origin *request) reply {
 	if r == nil || r.kind != reqRecv || !r.matched || r.done || r.source != nil || r.result.source != c.peer {
 		return reply{} // only a damaged state leads here
 	}
-	return reply{wants: r, sender: c.local(), origin: origin}
+	r.source, r.origin = c.local(), origin
+	return reply{wants: r}
 }
 
 // dataAcked counts bytes of a send that its receiver has.

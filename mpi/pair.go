@@ -363,8 +363,6 @@ type reply struct {
 	consumed int      // cost of an eager message that a receive has taken, and
 	done     *request // that receive, which is over
 	wants    *request // a receive that has matched a long message, and wants its data
-	sender   *Proc    // of that, within the World: whose
-	origin   *request // request it may be copied from
 	ack      bool     // at once: the peer waits for it
 	item     item     // something to be sent
 }
@@ -381,7 +379,7 @@ func (c *pair) answer(r reply) {
 	case r.ack:
 		c.control(channel.Ack)
 	case r.wants != nil:
-		c.fetch(r.wants, r.sender, r.origin)
+		c.fetch(r.wants)
 	case r.item.kind != 0:
 		c.push(r.item)
 	}
