@@ -13,8 +13,8 @@ const (
 	SmallExchange = 256
 	// SmallGather is up to how many bytes in all an allgather goes in doubling runs; larger ones go round.
 	SmallGather = 64 << 10
-	// SmallTree is up to how many bytes in all a gather or scatter goes along a tree: half of what a call may always have.
-	SmallTree = 32 << 10
+	// smallTree is up to how many bytes in all a gather or scatter goes along a tree: half of what a call may always have.
+	smallTree = 32 << 10
 )
 
 // Barrier plans a dissemination: after round k a rank has heard of 2^(k+1) ranks.

@@ -39,20 +39,26 @@ func (s *Schedule) Gather(me, size, root int, in layout.Span, to Parts, even boo
 }
 
 // GatherHere takes a part of each rank but one.
-func (s *Schedule) GatherHere(but int, to Parts) {
-	recvs := make([]Transfer, 0, len(to))
-	for i := range to {
+func (s *Schedule) GatherHere(but int, to Parts) { s.withOthers(true, but, to) }
+
+// ScatterHere gives a part to each rank but one.
+func (s *Schedule) ScatterHere(but int, from Parts) { s.withOthers(false, but, from) }
+
+// withOthers is a round of one transfer with each rank but one.
+func (s *Schedule) withOthers(recv bool, but int, parts Parts) {
+	all := make([]Transfer, 0, len(parts))
+	for i := range parts {
 		if i != but {
-			recvs = append(recvs, s.RecvFrom(i, to[i]))
+			all = append(all, s.Transfer(recv, i, 0, parts[i]))
 		}
 	}
-	s.Round(recvs...)
+	s.Round(all...)
 }
 
 // inTree reports whether parts of n bytes each are so small that it pays to pass them on together, whoever gets them last. Ranks of which some have
 // parts that are, and some none that are, wait for each other for ever: as where a program's ranks call different collectives.
 func inTree(size int, n uint32) bool {
-	return size > 3 && uint64(n)*uint64(size) <= SmallTree
+	return size > 3 && uint64(n)*uint64(size) <= smallTree
 }
 
 // subtree is how many ranks a binomial tree has from the v-th one after its root on: itself and those below it.
@@ -104,17 +110,6 @@ func (s *Schedule) Scatter(me, size, root int, out layout.Span, from Parts, even
 		s.ScatterHere(me, from)
 		s.Copy(out, from[me])
 	}
-}
-
-// ScatterHere gives a part to each rank but one.
-func (s *Schedule) ScatterHere(but int, from Parts) {
-	sends := make([]Transfer, 0, len(from))
-	for i := range from {
-		if i != but {
-			sends = append(sends, s.SendTo(i, from[i]))
-		}
-	}
-	s.Round(sends...)
 }
 
 // scatterTree: each rank gets the parts of its subtree, and passes on what is not its own.
