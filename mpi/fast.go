@@ -123,37 +123,77 @@ func (p *Proc) wishOf(w *wish, v []uint64) bool {
 	return true
 }
 
-// isNext is the message that is first in the inbox, if it is the one that is wished for and fits, or nil.
-func (p *Proc) isNext(w *wish) *cell {
-	k := p.in.first()
-	if k == nil || k.kind != channel.Eager || k.context != w.context || w.peer != abi.AnySource && k.from != w.peer ||
-		w.tag != abi.AnyTag && k.tag != w.tag || int(k.length) > len(w.mem) {
-		return nil
+// feed gives to the receives that were posted earlier what the inbox begins with, and returns the first that is for none of them, or nil.
+func (p *Proc) feed() *cell {
+	for {
+		k := p.in.first()
+		if k == nil || k.kind != channel.Eager || !p.isPosted(k) {
+			return k
+		}
+		p.in.takeCell(p)
 	}
-	return k
 }
 
-// takeNow receives that message, if there is one.
-func (p *Proc) takeNow(w *wish) (st status, ok bool) {
-	k := p.isNext(w)
-	if k == nil {
-		return st, false
+// isPosted reports whether a receive is posted that a message in the inbox is for.
+func (p *Proc) isPosted(k *cell) bool {
+	for _, r := range p.posted {
+		if k.isFor(r.context, r.peer, r.tag) {
+			return true
+		}
 	}
-	copy(w.mem, p.in.payload(k))
-	st = status{source: k.from, tag: k.tag, count: k.length, size: k.length}
-	p.in.drop()
+	return false
+}
+
+// found is where the message is that a receive is for: nowhere yet, or in one of two places.
+type found struct {
+	at   int   // its index among the unexpected, or -1
+	next *cell // it is the first in the inbox
+}
+
+// find looks for the message that is wished for. ok is false if that is not for the straight way: it is long, does not fit, or is behind others.
+func (p *Proc) find(w *wish) (f found, ok bool) {
+	if f.at = -1; len(p.unexpected) > 0 {
+		if f.at = p.findUnexpected(w.context, w.peer, w.tag); f.at >= 0 {
+			m := p.unexpected[f.at]
+			return f, !m.rendezvous && len(m.payload) <= len(w.mem)
+		}
+	}
+	if f.next = p.feed(); f.next == nil {
+		return f, !p.in.spilt.Load()
+	}
+	k := f.next
+	return f, k.kind == channel.Eager && k.isFor(w.context, w.peer, w.tag) && int(k.length) <= len(w.mem)
+}
+
+// here reports whether the message has come.
+func (f *found) here() bool { return f.at >= 0 || f.next != nil }
+
+// takeNow receives a message that was found here.
+func (p *Proc) takeNow(w *wish, f *found) status {
+	var st status
+	if k := f.next; k != nil {
+		copy(w.mem, p.in.payload(k))
+		st = status{source: k.from, tag: k.tag, count: k.length, size: k.length}
+		p.in.drop()
+		p.pair(st.source).Took()
+	} else {
+		m := p.unexpected[f.at]
+		copy(w.mem, m.payload)
+		st = status{source: m.src, tag: m.tag, count: m.size, size: m.size}
+		p.dropUnexpected(f.at)
+		p.dropMessage(m)
+	}
 	c := p.pair(st.source)
-	c.Took()
 	c.Consume(channel.FrameCost + int(st.size))
 	c.tell()
-	return st, true
+	return st
 }
 
 // quickRecv is MPI_Recv, if its message is here or comes soon.
 func (p *Proc) quickRecv(v []uint64) bool {
 	var w wish
 	out := uint32(v[6])
-	if !p.wishOf(&w, v) || len(p.posted) > 0 || len(p.unexpected) > 0 || p.left || p.checkStatus(w.comm, out) != nil {
+	if !p.wishOf(&w, v) || p.left || p.checkStatus(w.comm, out) != nil {
 		return false
 	}
 	if w.peer != abi.AnySource {
@@ -161,28 +201,32 @@ func (p *Proc) quickRecv(v []uint64) bool {
 			return false // it comes by another way
 		}
 	}
-	if !p.in.some() && (!p.awaitCell() || !p.quick() || len(p.posted) > 0 || len(p.unexpected) > 0) {
-		return false // who had the lock meanwhile may have taken an earlier one
+	f, ok := p.find(&w)
+	if ok && !f.here() && p.awaitCell() && p.quick() {
+		f, ok = p.find(&w) // who had the lock meanwhile may have taken what came, and more
 	}
-	st, ok := p.takeNow(&w)
-	if ok {
-		p.putStatus(w.comm, out, st)
+	if !ok || !f.here() {
+		return false
 	}
-	return ok
+	p.putStatus(w.comm, out, p.takeNow(&w, &f))
+	return true
 }
 
 // quickSendrecv is MPI_Sendrecv, if what it receives is here and what it sends leaves at once.
 func (p *Proc) quickSendrecv(v []uint64) bool {
 	send, recv := [...]uint64{v[0], v[1], v[2], v[3], v[4], v[10]}, [...]uint64{v[5], v[6], v[7], v[8], v[9], v[10]}
 	var w wish
-	if !p.wishOf(&w, recv[:]) || len(p.posted) > 0 || len(p.unexpected) > 0 || p.left || p.isNext(&w) == nil || p.checkStatus(w.comm, uint32(v[11])) != nil {
+	if !p.wishOf(&w, recv[:]) || p.left || p.checkStatus(w.comm, uint32(v[11])) != nil {
+		return false
+	}
+	f, ok := p.find(&w)
+	if !ok || !f.here() {
 		return false
 	}
 	if _, ok := p.sendNow(send[:]); !ok {
 		return false
 	}
-	st, _ := p.takeNow(&w) // nobody else takes it
-	p.putStatus(w.comm, uint32(v[11]), st)
+	p.putStatus(w.comm, uint32(v[11]), p.takeNow(&w, &f)) // nobody else takes it
 	return true
 }
 

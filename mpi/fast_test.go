@@ -1,6 +1,7 @@
 package mpi
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 	"testing"
@@ -368,4 +369,41 @@ func TestStraightWayRefuses(t *testing.T) {
 		g.p.idle = nil
 	}
 	x.free()
+}
+
+// TestWindowsInOrder: nonblocking messages are received in the order they were sent in, whichever of the two ranks is ahead, also those that come while it
+// is seen which receives they are for.
+func TestWindowsInOrder(t *testing.T) {
+	const window, handles, answer = 64, 64, 1
+	errs := runLocal(t, DefaultConfig(2), func(g *guest) {
+		for n := range pick(testing.Short(), 300, 3000) {
+			if g.rank == 0 {
+				for i := range window {
+					order.PutUint32(g.mem[sbuf:], uint32(n*window+i))
+					g.call("MPI_Isend", sbuf, 1, tInt, 1, 0, abi.CommWorld, handles+4*i)
+				}
+				g.call("MPI_Waitall", window, handles, 0)
+				g.call("MPI_Recv", sbuf, 0, tInt, 1, answer, abi.CommWorld, 0)
+				continue
+			}
+			for i := range window {
+				if i%16 == 15 { // blocking ones among them
+					g.call("MPI_Recv", rbuf+4*i, 1, tInt, 0, 0, abi.CommWorld, 0)
+					order.PutUint32(g.mem[handles+4*i:], abi.RequestNull)
+				} else {
+					g.call("MPI_Irecv", rbuf+4*i, 1, tInt, 0, 0, abi.CommWorld, handles+4*i)
+				}
+			}
+			g.call("MPI_Waitall", window, handles, 0)
+			for i, v := range g.ints(rbuf, window) {
+				if v != n*window+i {
+					panic(abortPanic{fmt.Errorf("window %d: message %d is %d", n, i, v)})
+				}
+			}
+			g.call("MPI_Send", sbuf, 0, tInt, 0, answer, abi.CommWorld)
+		}
+	})
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
 }

@@ -30,30 +30,24 @@ func (p *Proc) quickIsend(v []uint64) bool {
 	return true
 }
 
-// quickIrecv is MPI_Irecv, if its message is the first that is here, or nothing is.
+// quickIrecv is MPI_Irecv, if its message is the next that is here, or has not come.
 func (p *Proc) quickIrecv(v []uint64) bool {
 	var w wish
 	out := p.handleAt(uint32(v[6]))
-	if !p.wishOf(&w, v) || out == nil || len(p.freeList) == 0 || len(p.unexpected) > 0 {
+	if !p.wishOf(&w, v) || out == nil || len(p.freeList) == 0 {
 		return false
 	}
-	var st status
-	here := p.in.some()
-	if here {
-		if len(p.posted) > 0 {
-			return false // which of the receives it is for has to be seen
-		}
-		var ok bool
-		if st, ok = p.takeNow(&w); !ok {
-			return false
-		}
+	f, ok := p.find(&w)
+	if !ok {
+		return false
 	}
 	r := p.reused(reqRecv)
 	r.comm, r.context, r.peer, r.tag = w.comm, w.context, w.peer, w.tag
 	if r.buf.Len = uint32(len(w.mem)); r.buf.Len > 0 {
 		r.buf.Off = uint32(v[0])
 	}
-	if here {
+	if f.here() {
+		st := p.takeNow(&w, &f)
 		r.matched, r.done, r.limit, r.result = true, true, st.count, st
 	} else {
 		p.posted = append(p.posted, r)

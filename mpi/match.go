@@ -56,6 +56,11 @@ func matches(context uint64, src Rank, tag int32, m *message) bool {
 	return context == m.context && (src == m.src || src == abi.AnySource) && (tag == m.tag || tag == abi.AnyTag)
 }
 
+// isFor is what matches says of a message that is still in the inbox.
+func (c *cell) isFor(context uint64, src Rank, tag int32) bool {
+	return context == c.context && (src == c.from || src == abi.AnySource) && (tag == c.tag || tag == abi.AnyTag)
+}
+
 // findUnexpected returns the index of the first message that arrived for a
 // receive, or -1. Arrival order makes messages non-overtaking (MPI 5.0 section 3.5).
 func (p *Proc) findUnexpected(context uint64, src Rank, tag int32) int {
