@@ -44,6 +44,9 @@ func TestNoAllocations(t *testing.T) {
 			call("MPI_Barrier", words{abi.CommWorld})
 			call("MPI_Bcast", words{64, 8, tByte, 1, abi.CommWorld})
 			call("MPI_Allreduce", words{64, 128, 1, tDouble, abi.OpSum, abi.CommWorld})
+			call("MPI_Allgather", words{64, 1, tDouble, 128, 1, tDouble, abi.CommWorld})
+			call("MPI_Alltoall", words{64, 1, tDouble, 128, 1, tDouble, abi.CommWorld})
+			call("MPI_Allreduce", words{4096, 8192, 256, tDouble, abi.OpSum, abi.CommWorld}) // by messages
 			call("MPI_Reduce", words{64, 128, 1, tDouble, abi.OpSum, 0, abi.CommWorld})
 		},
 	} {

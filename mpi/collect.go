@@ -83,6 +83,7 @@ func (p *Proc) scheduled(s *sketch, internal bool) (*request, error) {
 	}
 	if s.counted {
 		s.comm.collSeq++
+		s.comm.byMessages()
 	}
 	r.charged = cost
 	p.kept += cost

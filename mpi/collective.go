@@ -22,10 +22,10 @@ type plan struct {
 // collectiveCalls are the collectives of chapter 6, in all their forms.
 func collectiveCalls() []entry {
 	return slices.Concat(
-		forms("Barrier", planBarrier),
+		forms("Barrier", planBarrier, barrierTask),
 		forms("Bcast", planBcast),
 		forms("Reduce", planReduce),
-		forms("Allreduce", planAllreduce),
+		forms("Allreduce", planAllreduce, allreduceTask),
 		forms("Scan", planScan),
 		forms("Exscan", planExscan),
 		forms("Reduce_scatter_block", planReduceScatterBlock),
@@ -34,9 +34,9 @@ func collectiveCalls() []entry {
 		forms("Gatherv", planGatherv),
 		forms("Scatter", planScatter),
 		forms("Scatterv", planScatterv),
-		forms("Allgather", planAllgather),
+		forms("Allgather", planAllgather, allgatherTask),
 		forms("Allgatherv", planAllgatherv),
-		forms("Alltoall", planAlltoall),
+		forms("Alltoall", planAlltoall, alltoallTask),
 		forms("Alltoallv", planAlltoallv),
 		forms("Alltoallw", planAlltoallw),
 	)
@@ -59,8 +59,8 @@ type initCollectiveArgs[T any] struct {
 	request address
 }
 
-// forms are the three calls of one collective. build plans it from its own arguments.
-func forms[T any](name string, build func(g *plan, a T) error) []entry {
+// forms are the three calls of one collective. build plans it from its own arguments; asks, if there is one, is what the blocking call may ask of a meeting.
+func forms[T any](name string, build func(g *plan, a T) error, asks ...func(p *Proc, c *comm, a T) (task, bool)) []entry {
 	lower := "I" + string(name[0]|0x20) + name[1:]
 	planned := func(p *Proc, c *comm, s *sketch, a T) error {
 		s.plan = plan{p: p, c: c, s: &s.Schedule, me: c.me, size: c.size()}
@@ -71,6 +71,13 @@ func forms[T any](name string, build func(g *plan, a T) error) []entry {
 			c, err := p.comm(a.comm)
 			if err != nil {
 				return err
+			}
+			if len(asks) > 0 && p.mayMeet(c) {
+				if t, ok := asks[0](p, c, a.own); ok {
+					if met, err := p.meet(c, &t); met || err != nil {
+						return err
+					}
+				}
 			}
 			return p.collect(c, func(s *sketch) error { return planned(p, c, s, a.own) })
 		})},

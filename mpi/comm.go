@@ -18,6 +18,10 @@ type comm struct {
 	topology   *topology
 	collSeq    uint32 // collectives started here: their messages' tag
 	freed      bool   // only requests that are not finished point here
+
+	meeting *meeting    // that the rank has joined, in its World; nil: none
+	met     func() bool // its wait there is over
+	apart   uint32      // the World's changes when not all ranks of the communicator were in it
 }
 
 // Kinds of contexts.
@@ -241,6 +245,7 @@ func callCommFree(p *Proc, a commFreeArgs) error {
 		return abi.Fail(abi.ErrComm, freedInside)
 	}
 	c.freed = true
+	p.part(c)
 	dropFrom(p, &p.comms, h)
 	return p.putWord(a.comm, abi.CommNull)
 }

@@ -22,6 +22,7 @@ func (p *Proc) Drain() error {
 	if !p.ended {
 		p.settle() // what receives have begun to copy goes before the news of the end
 		p.ended = true
+		p.partAll()
 		p.active = nil // collectives that the program has not waited for: they might call it
 		for _, c := range p.pairs {
 			if c != nil && c.peer != p.rank && c.used() && !p.gone(c.peer) {

@@ -3,6 +3,7 @@ package mpi
 import (
 	"github.com/godwit-run/godwit/mpi/abi"
 	"github.com/godwit-run/godwit/mpi/channel"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // Sends and receives of short messages of predefined types within a World, by far the most frequent calls of many programs, take a straight way
@@ -23,30 +24,35 @@ type plain struct {
 
 // plainBuffer checks buf, count, datatype and the communicator of a call, and reports whether they are ordinary.
 func (p *Proc) plainBuffer(v []uint64) (b plain, ok bool) {
-	t := p.w.named(uint32(v[2]))
-	if t == nil || uint32(v[5]) == abi.CommNull {
-		return b, false
-	}
 	switch h := uint32(v[5]); h {
+	case abi.CommNull:
+		return b, false
 	case abi.CommWorld:
 		b.comm = p.world
 	default:
 		b.comm = p.comms.get(h)
 	}
-	count := int64(int32(uint32(v[1])))
-	if b.comm == nil || b.comm.inter() || !t.Dense || t.TrueLB != 0 || t.Extent() != t.Size || count < 0 || count > inboxBytes {
+	if b.comm == nil || b.comm.inter() {
 		return b, false
 	}
-	n, at := uint64(count*t.Size), uint64(uint32(v[0]))
+	b.mem, ok = p.plainBytes(p.w.named(uint32(v[2])), int64(int32(uint32(v[1]))), uint32(v[0]))
+	return b, ok
+}
+
+// plainBytes checks a short buffer, and reports whether it is ordinary.
+func (p *Proc) plainBytes(t *layout.Type, count int64, ptr uint32) (b []byte, ok bool) {
+	if t == nil || !t.Dense || t.TrueLB != 0 || t.Extent() != t.Size || count < 0 || count > inboxBytes {
+		return nil, false
+	}
+	n, at := uint64(count*t.Size), uint64(ptr)
 	if n == 0 {
-		return b, true
+		return nil, true
 	}
 	mem := p.mem.Bytes()
 	if n > uint64(p.w.cfg.EagerLimit) || at == 0 || at+n > uint64(len(mem)) {
-		return b, false
+		return nil, false
 	}
-	b.mem = mem[at : at+n : at+n]
-	return b, true
+	return mem[at : at+n : at+n], true
 }
 
 // quickSend is MPI_Send, if it is done at once.

@@ -416,7 +416,7 @@ func frozenNeighbors(seed uint64) []frozenRow {
 			comm := x.int(drillReq)
 			d := w.draw(name, 200)
 			d.comm, d.me, d.large = comm, x.rank, false
-			a := d.neighbors(gridMeeting(x.rank, []int{3}, []bool{true}))
+			a := d.neighbors(gridVicinity(x.rank, []int{3}, []bool{true}))
 			x.meet()
 			d.run(formBlocking, a)
 		}})

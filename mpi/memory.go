@@ -50,10 +50,15 @@ func (p *Proc) move(dst, src layout.Span) {
 // copyFrom copies the data of a span of another rank of this World, whose lock is not held.
 func (p *Proc) copyFrom(q *Proc, dst, src layout.Span) {
 	n := layout.Block(dst, src, p.w.cfg.ChunkBytes)
+	layout.CopySpan(dst, p.memory(dst), src, q.memory(src), p.scratchpad(n))
+}
+
+// scratchpad is memory of so many bytes, for as long as the rank's lock is held.
+func (p *Proc) scratchpad(n int) []byte {
 	if n > cap(p.bounce) {
 		p.bounce = make([]byte, n)
 	}
-	layout.CopySpan(dst, p.memory(dst), src, q.memory(src), p.bounce[:n])
+	return p.bounce[:n]
 }
 
 // guest returns the span of n bytes at a guest's pointer, checked.

@@ -9,8 +9,8 @@ import (
 	"github.com/godwit-run/godwit/mpi/abi"
 )
 
-// meeting is what a rank's neighbourhood is: where its messages come from, and how many it sends.
-type meeting struct {
+// vicinity is what a rank's neighbourhood is: where its messages come from, and how many it sends.
+type vicinity struct {
 	in  []arrival
 	out int
 }
@@ -18,14 +18,14 @@ type meeting struct {
 // arrival is a message that a rank receives: from which of the sender's parts. Nothing arrives from MPI_PROC_NULL.
 type arrival struct{ rank, part int }
 
-// gridMeeting is the neighbourhood in a grid: what a rank sends down arrives from above, also where both neighbours are the
+// gridVicinity is the neighbourhood in a grid: what a rank sends down arrives from above, also where both neighbours are the
 // same rank (MPI 5.0 section 8.6, example 8.10).
-func gridMeeting(me int, dims []int, periods []bool) meeting {
+func gridVicinity(me int, dims []int, periods []bool) vicinity {
 	at, rest := make([]int, len(dims)), me
 	for i := len(dims) - 1; i >= 0; i-- {
 		at[i], rest = rest%dims[i], rest/dims[i]
 	}
-	var m meeting
+	var m vicinity
 	for d := range dims {
 		for side, step := range []int{-1, 1} {
 			x, r := at[d]+step, 0
@@ -66,7 +66,7 @@ func TestGridNeighbors(t *testing.T) {
 						g.setInts(drillB+4*i, truth(p))
 					}
 					g.call("MPI_Cart_create", abi.CommWorld, len(dims), drillA, drillB, 0, drillReq)
-					x.meet(g.int(drillReq), func(me int) meeting { return gridMeeting(me, dims, periods) })
+					x.meet(g.int(drillReq), func(me int) vicinity { return gridVicinity(me, dims, periods) })
 				})
 			})
 		}
@@ -95,7 +95,7 @@ func TestGraphNeighbors(t *testing.T) {
 					g.setInts(drillB, out[g.rank]...)
 					g.call("MPI_Dist_graph_create_adjacent", abi.CommWorld, len(in[g.rank]), drillA, abi.Unweighted, len(out[g.rank]), drillB,
 						abi.Unweighted, abi.InfoNull, 0, drillReq)
-					x.meet(g.int(drillReq), func(me int) meeting { return edgeMeeting(me, in, out) })
+					x.meet(g.int(drillReq), func(me int) vicinity { return edgeVicinity(me, in, out) })
 
 					// A graph topology has every edge both ways.
 					both, index, edges := make([][]int, size), []int{}, []int{}
@@ -114,15 +114,15 @@ func TestGraphNeighbors(t *testing.T) {
 					g.setInts(drillA, index...)
 					g.setInts(4096, edges...)
 					g.call("MPI_Graph_create", abi.CommWorld, size, drillA, 4096, 0, drillReq)
-					x.meet(g.int(drillReq), func(me int) meeting { return edgeMeeting(me, both, both) })
+					x.meet(g.int(drillReq), func(me int) vicinity { return edgeVicinity(me, both, both) })
 				}
 			})
 		})
 	}
 }
 
-func edgeMeeting(me int, in, out [][]int) meeting {
-	m := meeting{out: len(out[me])}
+func edgeVicinity(me int, in, out [][]int) vicinity {
+	m := vicinity{out: len(out[me])}
 	seen := map[int]int{}
 	for _, from := range in[me] {
 		k := seen[from]
@@ -142,7 +142,7 @@ func edgeMeeting(me int, in, out [][]int) meeting {
 }
 
 // meet makes all neighbourhood collectives in all forms.
-func (x *driller) meet(comm int, of func(rank int) meeting) {
+func (x *driller) meet(comm int, of func(rank int) vicinity) {
 	x.call("MPI_Comm_rank", comm, drillReq)
 	require.Equal(x.t, x.rank, x.int(drillReq))
 	for _, name := range []string{
@@ -158,7 +158,7 @@ func (x *driller) meet(comm int, of func(rank int) meeting) {
 	}
 }
 
-func (d *drill) neighbors(m meeting) answer {
+func (d *drill) neighbors(m vicinity) answer {
 	gather := d.name == "Neighbor_allgather" || d.name == "Neighbor_allgatherv"
 	counted := d.name != "Neighbor_allgather" && d.name != "Neighbor_alltoall"
 	each := d.name == "Neighbor_alltoallw"

@@ -29,6 +29,8 @@ type World struct {
 	limits   channel.Limits
 	types    []*layout.Type // the named ones, by handle
 	segments segments
+	meetings meetings
+	changes  atomic.Uint32 // of which ranks are here
 
 	// mu is held by who changes which ranks are here, or reachable; it is taken before any rank's lock.
 	mu     sync.Mutex
@@ -50,6 +52,7 @@ func NewWorld(cfg Config, net Network) *World {
 		missed: map[Rank]map[Rank]bool{},
 		ended:  make([]bool, cfg.Size),
 
+		meetings: meetings{by: map[uint64]*meeting{}},
 		segments: segments{byID: map[uint64]*sharedSegment{}},
 		everyone: &group{ranks: ranksTo(cfg.Size)},
 		types:    layout.Named(),
@@ -215,6 +218,7 @@ func (w *World) Remove(r Rank) {
 	w.detach(p)
 	w.procs[r].Store(nil)
 	w.crowd.Add(-1)
+	w.changes.Add(1)
 	for _, peer := range p.letGo() {
 		w.note(r, peer)
 	}
@@ -310,6 +314,7 @@ func (w *World) put(p *Proc) {
 	p.attached.Store(true)
 	w.crowd.Add(1)
 	w.procs[p.rank].Store(p)
+	w.changes.Add(1)
 }
 
 // detach makes a rank unreachable. When it returns, all that was on its way from it within the World has arrived, and nobody
@@ -317,6 +322,7 @@ func (w *World) put(p *Proc) {
 func (w *World) detach(p *Proc) {
 	p.lock()
 	p.attached.Store(false)
+	p.partAll()
 	p.release()
 	w.each(func(q *Proc) {
 		if c := q.pairs[p.rank]; c != nil && q != p {

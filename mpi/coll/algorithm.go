@@ -105,14 +105,18 @@ func (s *Schedule) Reduce(me, size, root int, in, out layout.Span, r *Reduction)
 	}
 }
 
-// fold prepares a reduction for a power of two of ranks: pairs of the lowest ranks become one. v is the rank among
-// those that are left, -1 for one that is not; rank translates back.
-func fold(me, size int) (power, folded, v int, rank func(int) int) {
+// Fold prepares a reduction for a power of two of ranks: so many pairs of the lowest ranks, (0,1), (2,3), ..., become one rank each, and power are left.
+func Fold(size int) (power, folded int) {
 	power = 1
 	for power*2 <= size {
 		power *= 2
 	}
-	folded = size - power // pairs (0,1), (2,3), ...
+	return power, size - power
+}
+
+// fold is Fold as a rank sees it: v is the rank among those that are left, -1 for one that is not; rank translates back.
+func fold(me, size int) (power, folded, v int, rank func(int) int) {
+	power, folded = Fold(size)
 	v = me - folded
 	if me < 2*folded {
 		v = me / 2
