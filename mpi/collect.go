@@ -200,7 +200,7 @@ func (p *Proc) startRound(c *collective, r *coll.Round) error {
 			}
 			buf := t.Buf
 			if t.Whole && !recv && c.class != abi.Success { // the next rank is to know
-				buf = buf.Part(0, 0)
+				buf = t.Failed(c.host)
 			}
 			var q *request
 			var err error

@@ -34,15 +34,18 @@ func TestTreesFailAsOne(t *testing.T) {
 	const size, in, out = 8, 4096, 8192
 	for name, c := range map[string]struct {
 		call    string
-		counts  func(rank int) (given, taken int) // 0: the rank ends
+		counts  func(rank int) (given, taken int) // given less than 0: the rank ends
 		refused []int                             // these ranks
 	}{
-		"gather, one ends":          {"MPI_Gather", func(rank int) (int, int) { return pick(rank == 7, 0, 1), 1 }, []int{6, 4, 0}},
-		"gather, one gives more":    {"MPI_Gather", func(rank int) (int, int) { return pick(rank == 5, 3, 2), 2 }, []int{4, 0}},
-		"gather, one gives less":    {"MPI_Gather", func(rank int) (int, int) { return pick(rank == 6, 1, 2), 2 }, []int{6, 4, 0}},
-		"gather, a leaf gives less": {"MPI_Gather", func(rank int) (int, int) { return pick(rank == 3, 1, 2), 2 }, []int{2, 0}},
-		"scatter, root gives less":  {"MPI_Scatter", func(rank int) (int, int) { return 1, pick(rank == 0, 1, 2) }, []int{1, 2, 3, 4, 5, 6, 7}},
-		"scatter, one takes less":   {"MPI_Scatter", func(rank int) (int, int) { return 2, pick(rank == 4, 1, 2) }, []int{4, 5, 6, 7}},
+		"gather, one ends":              {"MPI_Gather", func(rank int) (int, int) { return pick(rank == 7, -1, 1), 1 }, []int{6, 4, 0}},
+		"gather of nothing, one ends":   {"MPI_Gather", func(rank int) (int, int) { return pick(rank == 7, -1, 0), 0 }, []int{6, 4, 0}},
+		"gather, one has nothing":       {"MPI_Gather", func(rank int) (int, int) { return pick(rank == 5, 0, 1), 1 }, []int{4, 0}},
+		"scatter of nothing, root ends": {"MPI_Scatter", func(rank int) (int, int) { return pick(rank == 0, -1, 0), 0 }, []int{1, 2, 3, 4, 5, 6, 7}},
+		"gather, one gives more":        {"MPI_Gather", func(rank int) (int, int) { return pick(rank == 5, 3, 2), 2 }, []int{4, 0}},
+		"gather, one gives less":        {"MPI_Gather", func(rank int) (int, int) { return pick(rank == 6, 1, 2), 2 }, []int{6, 4, 0}},
+		"gather, a leaf gives less":     {"MPI_Gather", func(rank int) (int, int) { return pick(rank == 3, 1, 2), 2 }, []int{2, 0}},
+		"scatter, root gives less":      {"MPI_Scatter", func(rank int) (int, int) { return 1, pick(rank == 0, 1, 2) }, []int{1, 2, 3, 4, 5, 6, 7}},
+		"scatter, one takes less":       {"MPI_Scatter", func(rank int) (int, int) { return 2, pick(rank == 4, 1, 2) }, []int{4, 5, 6, 7}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var mu sync.Mutex
@@ -55,7 +58,7 @@ func TestTreesFailAsOne(t *testing.T) {
 					g.setInts(out+4*i, -1)
 				}
 				g.call("MPI_Barrier", abi.CommWorld)
-				if given == 0 {
+				if given < 0 {
 					return
 				}
 				code := g.call(c.call, in, given, tInt, out, taken, tInt, 0, abi.CommWorld)

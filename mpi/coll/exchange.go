@@ -61,6 +61,9 @@ func inTree(size int, n uint32) bool {
 	return size > 3 && uint64(n)*uint64(size) <= smallTree
 }
 
+// forTree returns scratch for what passes through a rank of a tree, and makes sure that there is a byte to fail with.
+func (s *Schedule) forTree(n uint32) layout.Span { return s.Alloc(max(n, 1)).Part(0, n) }
+
 // subtree is how many ranks a binomial tree has from the v-th one after its root on: itself and those below it.
 func subtree(v, size int) int {
 	if v == 0 {
@@ -78,7 +81,7 @@ func (s *Schedule) gatherTree(me, size, root int, n uint32, in layout.Span, to P
 		s.Round(whole(s.SendTo(rank(v&(v-1)), in)))
 		return
 	}
-	all := s.Alloc(n * uint32(below))
+	all := s.forTree(n * uint32(below))
 	part := func(k, length int) layout.Span { return all.Part(uint32(k)*n, uint32(length)*n) }
 	s.Copy(part(0, 1), in)
 	s.Round()
@@ -121,7 +124,7 @@ func (s *Schedule) scatterTree(me, size, root int, n uint32, out layout.Span, fr
 		s.Round(whole(s.RecvFrom(rank(v&(v-1)), out)))
 		return
 	}
-	all := s.Alloc(n * uint32(below))
+	all := s.forTree(n * uint32(below))
 	part := func(k, length int) layout.Span { return all.Part(uint32(k)*n, uint32(length)*n) }
 	if v == 0 {
 		for k := range size {

@@ -44,8 +44,16 @@ type Transfer struct {
 	Tag     int32
 	Buf     layout.Span
 
-	// Whole: the message fills its buffer. A shorter one says that the sender has not got all of it itself; the collective has failed then, and nobody uses what came.
+	// Whole: the message fills its buffer. One of another length says that the sender has not got all of it itself; the collective has failed then, and nobody uses what came.
 	Whole bool
+}
+
+// Failed is what a transfer that is Whole sends instead, where the collective has failed at the sender: less than its buffer, or, if that is empty, more.
+func (t *Transfer) Failed(host *layout.Buffer) layout.Span {
+	if t.Buf.Len > 0 {
+		return layout.Span{}
+	}
+	return layout.Span{Host: host, Len: 1}
 }
 
 // Whole reports whether the round's transfers are.
