@@ -22,7 +22,7 @@ type Call struct {
 	stub   bool // not supported
 	plan   []slot
 	impl   func(p *Proc, plan []slot, v []uint64) (uint64, error)
-	quick  func(p *Proc, v []uint64) bool // does the whole call, or nothing of it; nil: there is no such way
+	quick  func(p *Proc, v []uint64) bool // does the whole call, or nothing that another would not; nil: there is no such way
 }
 
 // entry is one row of the tables of functions. Its signature stands in prototypes.txt; if MPI_X_c stands

@@ -1,14 +1,16 @@
 package mpi
 
 import (
+	"slices"
+
 	"github.com/godwit-run/godwit/mpi/abi"
 	"github.com/godwit-run/godwit/mpi/channel"
 	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // Sends and receives of short messages of predefined types within a World, by far the most frequent calls of many programs, take a straight way
-// here: no request where the call is a blocking one, and no message and no queue but for what is posted before its message has come. What is in any way out of the ordinary, errors too, is left to the calls
-// themselves, as if nothing had been tried.
+// here: no request where the call is a blocking one, and no message and no queue but for what comes before it is asked for. What is in any way out of the ordinary, errors
+// too, is left to the calls themselves: all that may have happened then is that receives posted earlier have got what they would have got first thing there.
 
 // quick reports whether the guest's next call may take the straight way: it is none that goes on after a freeze, and nothing else is under way that
 // calls have to look after.
@@ -129,67 +131,68 @@ func (p *Proc) wishOf(w *wish, v []uint64) bool {
 	return true
 }
 
-// feed gives to the receives that were posted earlier what the inbox begins with, and returns the first that is for none of them, or nil.
+// feed gives to the receives that were posted earlier what the inbox begins with, and returns the first that is for none of them, or that is no short message,
+// or nil.
 func (p *Proc) feed() *cell {
 	for {
 		k := p.in.first()
-		if k == nil || k.kind != channel.Eager || !p.isPosted(k) {
+		if k == nil || k.kind != channel.Eager || k.context%contextKinds == contextWindow {
 			return k
 		}
-		p.in.takeCell(p)
-	}
-}
-
-// isPosted reports whether a receive is posted that a message in the inbox is for.
-func (p *Proc) isPosted(k *cell) bool {
-	for _, r := range p.posted {
-		if k.isFor(r.context, r.peer, r.tag) {
-			return true
+		i := slices.IndexFunc(p.posted, func(r *request) bool { return k.isFor(r.context, r.peer, r.tag) })
+		if i < 0 {
+			return k
 		}
+		r := p.posted[i]
+		p.posted = slices.Delete(p.posted, i, i+1)
+		c := p.pair(k.from)
+		c.Took()
+		m := message{src: k.from, tag: k.tag, size: k.length, payload: p.in.payload(k)}
+		c.answer(p.accept(r, &m))
+		p.in.drop()
 	}
-	return false
 }
 
-// found is where the message is that a receive is for: nowhere yet, or in one of two places.
+// found is where a message is that a receive is for, if it has come: it waits among the unexpected ones, or is the first in the inbox.
 type found struct {
-	at   int   // its index among the unexpected, or -1
-	next *cell // it is the first in the inbox
+	waits *message
+	at    int // among the unexpected ones
+	next  *cell
 }
 
 // find looks for the message that is wished for. ok is false if that is not for the straight way: it is long, does not fit, or is behind others.
 func (p *Proc) find(w *wish) (f found, ok bool) {
-	if f.at = -1; len(p.unexpected) > 0 {
-		if f.at = p.findUnexpected(w.context, w.peer, w.tag); f.at >= 0 {
-			m := p.unexpected[f.at]
-			return f, !m.rendezvous && len(m.payload) <= len(w.mem)
-		}
+	if f.at = p.findUnexpected(w.context, w.peer, w.tag); f.at >= 0 {
+		f.waits = p.unexpected[f.at]
+		return f, !f.waits.rendezvous && len(f.waits.payload) <= len(w.mem)
 	}
 	if f.next = p.feed(); f.next == nil {
-		return f, !p.in.spilt.Load()
+		return f, true
 	}
 	k := f.next
 	return f, k.kind == channel.Eager && k.isFor(w.context, w.peer, w.tag) && int(k.length) <= len(w.mem)
 }
 
 // here reports whether the message has come.
-func (f *found) here() bool { return f.at >= 0 || f.next != nil }
+func (f *found) here() bool { return f.waits != nil || f.next != nil }
 
 // takeNow receives a message that was found here.
 func (p *Proc) takeNow(w *wish, f *found) status {
 	var st status
+	var c *pair
 	if k := f.next; k != nil {
 		copy(w.mem, p.in.payload(k))
 		st = status{source: k.from, tag: k.tag, count: k.length, size: k.length}
 		p.in.drop()
-		p.pair(st.source).Took()
+		c = p.pair(st.source)
+		c.Took()
 	} else {
-		m := p.unexpected[f.at]
-		copy(w.mem, m.payload)
-		st = status{source: m.src, tag: m.tag, count: m.size, size: m.size}
+		copy(w.mem, f.waits.payload)
+		st = status{source: f.waits.src, tag: f.waits.tag, count: f.waits.size, size: f.waits.size}
 		p.dropUnexpected(f.at)
-		p.dropMessage(m)
+		p.dropMessage(f.waits)
+		c = p.pair(st.source)
 	}
-	c := p.pair(st.source)
 	c.Consume(channel.FrameCost + int(st.size))
 	c.tell()
 	return st
@@ -202,20 +205,24 @@ func (p *Proc) quickRecv(v []uint64) bool {
 	if !p.wishOf(&w, v) || p.left || p.checkStatus(w.comm, out) != nil {
 		return false
 	}
-	if w.peer != abi.AnySource {
-		if c := p.pairs[w.peer]; c == nil || c.near() == nil {
-			return false // it comes by another way
-		}
-	}
 	f, ok := p.find(&w)
-	if ok && !f.here() && p.awaitCell() && p.quick() {
-		f, ok = p.find(&w) // who had the lock meanwhile may have taken what came, and more
+	if ok && !f.here() && p.comesNear(w.peer) && p.awaitCell() && p.quick() {
+		f, ok = p.find(&w) // who had the lock meanwhile may have taken what came, and more; or has cancelled the call, and removed the rank, whose memory is gone
 	}
 	if !ok || !f.here() {
 		return false
 	}
 	p.putStatus(w.comm, out, p.takeNow(&w, &f))
 	return true
+}
+
+// comesNear reports whether what a peer sends comes by the inbox. From any source it may.
+func (p *Proc) comesNear(peer Rank) bool {
+	if peer == abi.AnySource {
+		return true
+	}
+	c := p.pairs[peer]
+	return c != nil && c.near() != nil
 }
 
 // quickSendrecv is MPI_Sendrecv, if what it receives is here and what it sends leaves at once.

@@ -264,6 +264,66 @@ func TestStraightRequests(t *testing.T) {
 	}
 }
 
+// TestStraightAmongOthers: receives take the straight way although messages wait, be it theirs or another, and although earlier receives are posted. Each message gives
+// its credit back.
+func TestStraightAmongOthers(t *testing.T) {
+	x := newStraightPair(t)
+	a, b := x.a, x.b
+	const st, list = straightStatus, straightList
+	a.fill(sbuf, 8)
+	b.fill(sbuf, 8)
+	send := func(tags ...int) {
+		for _, tag := range tags {
+			x.quick(a, "MPI_Send", sbuf+4*tag, 1, tInt, 1, tag, abi.CommWorld)
+		}
+	}
+	got := func(at, tag int) { require.Equal(t, a.int(sbuf+4*tag), b.int(at), "tag %d", tag) }
+	wait := func() { b.call("MPI_Iprobe", 0, abi.TagUB, abi.CommWorld, 96, 0) } // what is in the inbox
+	credit, n := b.p.pair(0).Consumed(), uint64(0)
+
+	send(1, 2, 3, 4)
+	wait()
+	require.Len(t, b.p.unexpected, 4)
+	x.quick(b, "MPI_Recv", rbuf, 1, tInt, 0, 2, abi.CommWorld, st)
+	got(rbuf, 2)
+	require.Equal(t, []int{0, 2}, b.ints(st, 2))
+	x.quick(b, "MPI_Irecv", rbuf, 1, tInt, abi.AnySource, 4, abi.CommWorld, list)
+	x.quick(b, "MPI_Wait", list, 0)
+	got(rbuf, 4)
+	x.quick(b, "MPI_Sendrecv", sbuf, 1, tInt, 0, 5, rbuf, 1, tInt, 0, abi.AnyTag, abi.CommWorld, st)
+	got(rbuf, 1)
+	x.quick(a, "MPI_Recv", rbuf, 1, tInt, 1, 5, abi.CommWorld, 0)
+	require.Equal(t, b.int(sbuf), a.int(rbuf))
+	n += 3
+
+	require.Len(t, b.p.unexpected, 1) // of tag 3
+	send(5, 6, 7)
+	x.quick(b, "MPI_Recv", rbuf, 1, tInt, 0, 5, abi.CommWorld, 0)
+	got(rbuf, 5)
+	x.quick(b, "MPI_Irecv", rbuf, 1, tInt, 0, 6, abi.CommWorld, list)
+	x.quick(b, "MPI_Wait", list, 0)
+	got(rbuf, 6)
+	x.quick(b, "MPI_Sendrecv", sbuf, 0, tInt, 0, 5, rbuf, 1, tInt, 0, 7, abi.CommWorld, st)
+	got(rbuf, 7)
+	x.quick(a, "MPI_Recv", rbuf, 1, tInt, 1, 5, abi.CommWorld, 0)
+	x.quick(b, "MPI_Recv", rbuf, 1, tInt, 0, 3, abi.CommWorld, 0)
+	got(rbuf, 3)
+	n += 4
+
+	for i, tag := range []int{2, abi.AnyTag, 3} {
+		x.quick(b, "MPI_Irecv", rbuf+4*i, 1, tInt, 0, tag, abi.CommWorld, list+4*i)
+	}
+	send(2, 1, 3, 7)
+	x.quick(b, "MPI_Recv", rbuf+12, 1, tInt, 0, 7, abi.CommWorld, 0) // which gives the others theirs
+	x.quick(b, "MPI_Waitall", 3, list, 0)
+	for i, tag := range []int{2, 1, 3, 7} {
+		got(rbuf+4*i, tag)
+	}
+	n += 4
+	require.Equal(t, credit+n*(channel.FrameCost+4), b.p.pair(0).Consumed())
+	require.Len(t, b.p.idle, 4, "those that waited are used again")
+}
+
 // TestStraightRequestsKeepOrder: messages come in their order, whichever way each of them and its receive takes.
 func TestStraightRequestsKeepOrder(t *testing.T) {
 	x := newStraightPair(t)
