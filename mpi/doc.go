@@ -55,5 +55,5 @@ const (
 	LookAgain  Look = iota + 1 // at once
 	LookLater                  // when something has come, or Wake was called; the rank sleeps until then
 	LookNoMore                 // never, for this time
-	LookForUs                  // never, but others of the World sleep, and wait for what comes
+	LookForUs                  // never, but others of the World sleep that wait for what may come
 )

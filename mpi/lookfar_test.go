@@ -21,6 +21,7 @@ type looker struct {
 	bell  chan struct{}
 	forUs bool // others of its World wait
 	came  bool // what the next look says, after a sleep
+	full  bool // there is no room to sleep
 }
 
 func (n *looker) Poll(next func(came bool) Look) bool {
@@ -36,6 +37,9 @@ func (n *looker) Poll(next func(came bool) Look) bool {
 			select {
 			case n.over <- struct{}{}:
 			default:
+			}
+			if n.full {
+				return true
 			}
 			<-n.bell
 			came, n.came = n.came, false
@@ -110,14 +114,18 @@ func TestLooksElsewhere(t *testing.T) {
 		p, looks := g.p, n.polls
 		done := receive(g)
 		<-n.over
+		require.EqualValues(t, 1, w.sleepers.Load())
 		n.came = true
 		n.Wake()
 		<-n.over
+		require.EqualValues(t, 1, w.sleepers.Load())
 		require.True(t, p.in.parked.Load())
 		require.True(t, p.in.asleep.Load())
 		require.True(t, w.TryReceive(frames[0]))
 		require.NoError(t, inTime(t, done))
 		require.Equal(t, looks+1, n.polls)
+		require.False(t, n.forUs, "no other sleeps")
+		require.Zero(t, w.sleepers.Load())
 		require.Equal(t, 42, g.int(rbuf))
 	})
 	t.Run("others wait", func(t *testing.T) {
@@ -125,6 +133,18 @@ func TestLooksElsewhere(t *testing.T) {
 		w.sleepers.Add(1)
 		require.NoError(t, inTime(t, receive(g)))
 		require.True(t, n.forUs)
+	})
+	t.Run("others sleep where there is room", func(t *testing.T) {
+		n, g, w := lookers(t)
+		n.full = true
+		frames := n.frames
+		n.frames = nil
+		done := receive(g)
+		<-n.over
+		require.EqualValues(t, 1, w.sleepers.Load(), "it is one of those that wait")
+		require.True(t, w.TryReceive(frames[0]))
+		require.NoError(t, inTime(t, done))
+		require.Zero(t, w.sleepers.Load())
 	})
 	t.Run("later", func(t *testing.T) {
 		n, g, w := lookers(t)

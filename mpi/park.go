@@ -57,6 +57,7 @@ func (p *Proc) park(seen uint32) {
 		if p.far.later {
 			p.in.asleep.Store(false)
 			defer p.in.parked.Store(false)
+			defer p.w.sleepers.Add(-1)
 		}
 	}
 	if p.looked(seen, rounds, each) || p.wanted(seen) {
@@ -65,11 +66,9 @@ func (p *Proc) park(seen uint32) {
 	}
 	p.in.parked.Store(true)
 	defer p.in.parked.Store(false)
-	p.w.sleepers.Add(1)
 	if !p.wanted(seen) {
 		<-p.in.wakeCh
 	}
-	p.w.sleepers.Add(-1)
 	p.patience.ended(false, p.w.now()-began, longest)
 }
 
@@ -142,18 +141,20 @@ func (p *Proc) nextLook(came bool) Look {
 		f.left, f.last = f.most, 0
 		if f.later {
 			f.later = false
+			p.w.sleepers.Add(-1)
 			p.in.asleep.Store(false)
 			p.in.parked.Store(false)
 		}
 	case f.later:
 	case f.left == 0, p.keptAway(&f.last):
 		f.later = true
+		p.w.sleepers.Add(1)
 		p.in.parked.Store(true)
 		p.in.asleep.Store(true)
 	}
 	switch {
 	case p.wanted(f.seen): // since it may be woken
-		return pick(p.w.sleepers.Load() > 0, LookForUs, LookNoMore)
+		return pick(int(p.w.sleepers.Load()) > truth(f.later), LookForUs, LookNoMore)
 	case f.later:
 		return LookLater
 	}

@@ -24,7 +24,7 @@ type World struct {
 
 	procs    []atomic.Pointer[Proc] // by rank, nil if not local; changed under mu
 	crowd    atomic.Int32           // how many are local
-	sleepers atomic.Int32           // of them, those whose guests sleep until they are woken
+	sleepers atomic.Int32           // of them, those that sleep, or are about to, and wait for what may come from elsewhere
 	everyone *group                 // of MPI_COMM_WORLD
 	limits   channel.Limits
 	types    []*layout.Type // the named ones, by handle

@@ -31,6 +31,7 @@ type lookout struct {
 	looks              atomic.Uint32 // that have ended
 	minded             atomic.Bool   // run sees to it that the gate is opened when they have
 	stir               notify.Signal // it is open: run need not mind
+	away               time.Duration // how long there has to be no look, for that
 	taker              taker
 	only               atomic.Pointer[direct] // if there is one connection
 	bed                bed
@@ -44,12 +45,12 @@ type lookout struct {
 const (
 	// lookAt is how many connections one look finds.
 	lookAt = 16
-	// away is after how long without a look the gate opens: programs that send many messages are back by then.
-	away = time.Millisecond
+	// awayFor is lookout.away, but for tests: programs that send many messages are back by then.
+	awayFor = time.Millisecond
 )
 
 func newLookout(t taker) (*lookout, error) {
-	o := &lookout{taker: t, stir: notify.NewSignal(), conns: map[int32]*direct{}}
+	o := &lookout{taker: t, stir: notify.NewSignal(), away: awayFor, conns: map[int32]*direct{}}
 	if err := o.make(); err != nil {
 		return nil, fmt.Errorf("executor: watch connections: %w", err)
 	}
@@ -192,9 +193,11 @@ func (o *lookout) poll(next func(came bool) mpi.Look) bool {
 	}
 	o.looks.Add(1)
 	switch last := o.lookers.Add(-1) == 0; {
-	case last && how == mpi.LookForUs:
-		o.unbar()
-		o.stir.Set()
+	case last && (how == mpi.LookForUs || how == mpi.LookLater): // the latter found no room, and has now: it sleeps elsewhere
+		minded := o.minded.Load()
+		if o.unbar(); minded {
+			o.stir.Set()
+		}
 	case last && !o.open.Load() && !o.minded.Load() && o.minded.CompareAndSwap(false, true):
 		_ = o.gate.SetReadDeadline(past)
 	}
@@ -297,7 +300,7 @@ func (o *lookout) mind(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		seen := o.looks.Load()
 		select {
-		case <-time.After(away):
+		case <-time.After(o.away):
 		case <-o.stir:
 			return true
 		case <-ctx.Done():

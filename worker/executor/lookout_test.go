@@ -134,12 +134,28 @@ func TestPollKeepsTheGateShut(t *testing.T) {
 func TestLooksForOthers(t *testing.T) {
 	var got atomic.Uint32
 	o, ends := watched(t, 2, func([]byte) { got.Add(1) })
+	o.away = time.Hour
+	for _, how := range []mpi.Look{mpi.LookForUs, mpi.LookLater} {
+		o.poll(func(bool) mpi.Look { return mpi.LookNoMore })
+		require.True(t, o.minded.Load())
+		require.False(t, o.open.Load())
+		o.bed.mu.Lock() // another sleeps, which has not said yet that it looks
+		o.poll(func(bool) mpi.Look { return how })
+		o.bed.mu.Unlock()
+		require.True(t, o.open.Load())
+		require.False(t, o.minded.Load())
+		require.Len(t, o.stir, 1)
+		<-o.stir
+	}
 	o.poll(func(bool) mpi.Look { return mpi.LookForUs })
-	require.True(t, o.open.Load())
-	require.False(t, o.minded.Load())
-	require.Len(t, o.stir, 1)
+	require.Empty(t, o.stir, "nobody minded it")
 
 	ctx, cancel := context.WithCancel(t.Context())
+	o.poll(func(bool) mpi.Look { return mpi.LookNoMore })
+	var heard atomic.Bool
+	go func() { heard.Store(o.mind(ctx)) }()
+	o.poll(func(bool) mpi.Look { return mpi.LookForUs })
+	eventually(t, "who minds it hears of it", heard.Load)
 	ended := make(chan error, 1)
 	go func() { ended <- o.run(ctx) }()
 	for i := range uint32(200) {
@@ -152,6 +168,34 @@ func TestLooksForOthers(t *testing.T) {
 	}
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
+}
+
+// TestUnbarAgainstLookers: who opens the gate while a rank begins to look shuts it again; and opens it again if that rank has left by then, and found it open.
+func TestUnbarAgainstLookers(t *testing.T) {
+	o, _ := watched(t, 2, func([]byte) {})
+	openGate, shutGate := o.openGate, o.shutGate
+	var opened, shut int
+	leaves := false
+	o.openGate = func(gate uintptr) {
+		openGate(gate)
+		if opened++; opened == 1 {
+			o.lookers.Add(1)
+		}
+	}
+	o.shutGate = func(gate uintptr) {
+		shutGate(gate)
+		if shut++; leaves {
+			o.lookers.Add(-1)
+		}
+	}
+	o.unbar()
+	require.False(t, o.open.Load(), "it looks")
+	require.Equal(t, []int{1, 1}, []int{opened, shut})
+	o.lookers.Add(-1)
+	opened, shut, leaves = 0, 0, true
+	o.unbar()
+	require.True(t, o.open.Load(), "nobody looks")
+	require.Equal(t, []int{2, 1}, []int{opened, shut})
 }
 
 // TestSleepsInTheKernel: a rank that sleeps wakes when something comes, and when it is woken, also if that is before it lies down; there is room for one.
