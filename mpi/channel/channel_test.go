@@ -168,6 +168,45 @@ func TestOldEpoch(t *testing.T) {
 	require.False(t, ok)
 }
 
+// Who is greeted sends again what is not acked; an answer to a greeting that was not made, or was answered, does not.
+func TestWelcome(t *testing.T) {
+	a := newEnd()
+	a.Send(Packet{Kind: RTS}, true)
+	welcome := &Frame{Packet: Packet{Kind: Welcome}}
+	require.False(t, a.Admit(welcome))
+	require.Zero(t, a.Unsent(), "nobody was greeted")
+	a.Control(Attach)
+	require.False(t, a.Admit(welcome))
+	require.Equal(t, 1, a.Unsent())
+	a.SendAgain()
+	require.False(t, a.Admit(welcome))
+	require.Zero(t, a.Unsent(), "it is answered")
+	require.False(t, a.Admit(&Frame{Packet: Packet{Kind: Attach}}))
+	require.Equal(t, 1, a.Unsent(), "it is greeted itself")
+	require.Equal(t, Welcome, a.out[len(a.out)-1].Kind)
+}
+
+// A peer that has come near has the news: nothing is owed to it, nor is its greeting awaited.
+func TestNear(t *testing.T) {
+	a := newEnd()
+	for seq := range uint64(3) {
+		f := &Frame{Packet: Packet{Kind: Eager, Seq: seq, Length: 460}}
+		require.True(t, a.Admit(f))
+		a.Consume(f.Cost())
+	}
+	require.True(t, a.Due())
+	a.Control(Attach)
+	a.Send(Packet{Kind: RTS}, false)
+	require.False(t, a.Due(), "it was said with it")
+	require.True(t, a.Admit(&Frame{Packet: Packet{Kind: Data, Seq: 3, Length: 1000}}))
+	a.Consume(600)
+	require.True(t, a.Due())
+	a.Near()
+	require.False(t, a.Due())
+	require.False(t, a.Admit(&Frame{Packet: Packet{Kind: Welcome}}))
+	require.Zero(t, a.Unsent())
+}
+
 // A channel that was captured goes on where it was.
 func TestState(t *testing.T) {
 	a := newEnd()

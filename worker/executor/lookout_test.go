@@ -170,6 +170,34 @@ func TestLooksForOthers(t *testing.T) {
 	require.ErrorIs(t, <-ended, context.Canceled)
 }
 
+// TestMindsNoSleeper: while a rank sleeps in the kernel the gate stays shut, and nobody minds it; when that rank has left somebody does.
+func TestMindsNoSleeper(t *testing.T) {
+	o, _ := watched(t, 2, func([]byte) {})
+	o.away = time.Nanosecond
+	o.poll(func(bool) mpi.Look { return mpi.LookNoMore })
+	require.True(t, o.minded.Load())
+	var over atomic.Bool
+	left := make(chan struct{})
+	go func() {
+		o.poll(func(bool) mpi.Look {
+			if over.Load() {
+				return mpi.LookNoMore
+			}
+			return mpi.LookLater
+		})
+		close(left)
+	}()
+	eventually(t, "it sleeps", o.bed.asleep.Load)
+	require.False(t, o.mind(t.Context()))
+	require.False(t, o.minded.Load())
+	require.False(t, o.open.Load())
+	over.Store(true)
+	o.wake()
+	<-left
+	require.True(t, o.minded.Load())
+	require.False(t, o.open.Load())
+}
+
 // TestUnbarAgainstLookers: who opens the gate while a rank begins to look shuts it again; and opens it again if that rank has left by then, and found it open.
 func TestUnbarAgainstLookers(t *testing.T) {
 	o, _ := watched(t, 2, func([]byte) {})
