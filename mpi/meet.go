@@ -14,8 +14,13 @@ import (
 // whoever comes last does it for all, in their memory. Until then nothing has been sent and nothing has changed, so that everybody may get up again, and does
 // the collective by messages: when one of them does it so, leaves the World, ends, or asks for something else than the others.
 
-// meetBytes is up to how many bytes a rank gives to a meeting, and gets.
-const meetBytes = 1 << 10
+const (
+	// meetBytes is up to how many bytes a rank gives to a meeting, and gets.
+	meetBytes = 1 << 10
+	// meetRanks is up to how many ranks meet that have a processor each: they come one after another, and the messages of more go side by side. Where they share
+	// processors any number meets.
+	meetRanks = 8
+)
 
 // meeting is where the ranks of a communicator meet. It is there as long as one of them has joined it.
 type meeting struct {
@@ -249,7 +254,11 @@ func (p *Proc) meet(c *comm, t *task) (met bool, err error) {
 // mayMeet reports whether the rank may do the collective that it has called, on a communicator, in a meeting. While others wait for it, no function of the program
 // runs: it might move its memory.
 func (p *Proc) mayMeet(c *comm) bool {
-	return !c.inter() && c.size() > 1 && p.running.resumed == nil && len(p.active) == 0 && !p.advancing && !p.left && p.attached.Load()
+	n := c.size()
+	if n < 2 || c.inter() || n > meetRanks && p.w.roomy() {
+		return false
+	}
+	return p.running.resumed == nil && len(p.active) == 0 && !p.advancing && !p.left && p.attached.Load()
 }
 
 // meeting is that of a communicator, which the rank joins if all its ranks are here, or nil.

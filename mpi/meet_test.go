@@ -331,6 +331,23 @@ func TestMeetingLeft(t *testing.T) {
 	require.Empty(t, w.meetings.by)
 }
 
+// TestMeetingOfMany: many ranks meet only where they share processors.
+func TestMeetingOfMany(t *testing.T) {
+	for _, size := range []int{meetRanks, meetRanks + 1} {
+		w := NewWorld(smallConfig(size), noNetwork{})
+		var g *guest
+		for r := range size {
+			g = begun(t, w, r, 1<<16)
+		}
+		for _, cores := range []int{2, size - 1, size, 2 * size} {
+			w.cores = cores
+			g.p.lock()
+			require.Equal(t, size <= meetRanks || cores < size, g.p.mayMeet(g.p.world), "%d ranks, %d processors", size, cores)
+			g.p.release()
+		}
+	}
+}
+
 // TestMeetingNumbers: numbers of collectives wrap, in a meeting too.
 func TestMeetingNumbers(t *testing.T) {
 	errs := runLocal(t, smallConfig(3), func(g *guest) {
