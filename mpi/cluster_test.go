@@ -179,10 +179,10 @@ func smallConfig(size int) Config {
 // noNetwork fails when used.
 type noNetwork struct{}
 
-func (noNetwork) Send(Rank, []byte, []byte, bool) { panic("a frame left a world that has all ranks") }
-func (noNetwork) Room(Rank) bool                  { return true }
-func (noNetwork) Poll(func(bool) Look) bool       { return false }
-func (noNetwork) Wake()                           {}
+func (noNetwork) Send(Rank, []byte, []byte, Way) { panic("a frame left a world that has all ranks") }
+func (noNetwork) Room(Rank, bool) bool           { return true }
+func (noNetwork) Poll(func(bool) Look) bool      { return false }
+func (noNetwork) Wake()                          {}
 
 // runLocal runs f on all ranks of one World, after MPI_Init, and returns how each ended.
 func runLocal(t testing.TB, cfg Config, f func(g *guest)) []error {

@@ -15,7 +15,6 @@ type codec struct {
 	in      []byte // left to read
 	reading bool
 	err     error
-	version uint64
 	size    int // ranks of the world
 	depth   int
 

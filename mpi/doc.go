@@ -31,21 +31,30 @@ type Memory interface {
 // Send must not block and must not call back into the World (it is called under
 // a rank's lock). Frames to one destination leave in order, but may be lost;
 // whoever loses frames calls World.Reconnect on both sides once frames flow
-// again. A frame is head and then payload, which are the caller's again when Send returns. Urgent frames may overtake others, and are
-// short.
+// again. A frame is head and then payload, which are the caller's again when Send returns. Frames of one Way keep their order.
 //
-// Room reports whether there is room for frames to dst that are not urgent. Where it says no, the network calls World.Room, without any
+// Room reports whether there is room for frames to dst, of BulkWay or of OrderedWay. Where it says no, the network calls World.Room, without any
 // lock of its own, when there is again; or the route is new, and Reconnect says so.
 //
 // Poll is called by a rank that waits, without any lock: it gives frames to World.TryReceive and World.Land as they come, and asks next what the rank wants before each
 // look, telling it whether the one before has found anything, until that is LookNoMore, or LookLater while another rank does so. It reports false at once if frames come only by themselves.
 // Wake is called when something else may have changed what a rank wants that has said LookLater: next is asked again. It must not block.
 type Network interface {
-	Send(dst Rank, head, payload []byte, urgent bool)
-	Room(dst Rank) bool
+	Send(dst Rank, head, payload []byte, way Way)
+	Room(dst Rank, bulk bool) bool
 	Poll(next func(came bool) Look) bool
 	Wake()
 }
+
+// Way is how a frame may go.
+type Way uint8
+
+// The ways.
+const (
+	OrderedWay Way = iota + 1
+	UrgentWay      // it is short, and may overtake all others
+	BulkWay        // it may be long, and should hold up no others; it may overtake them, or be overtaken
+)
 
 // Look is what a rank that waits wants of its Network next.
 type Look uint8

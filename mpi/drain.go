@@ -3,6 +3,7 @@ package mpi
 import (
 	"slices"
 
+	"github.com/godwit-run/godwit/internal/fifo"
 	"github.com/godwit-run/godwit/mpi/abi"
 	"github.com/godwit-run/godwit/mpi/channel"
 )
@@ -77,12 +78,12 @@ func (p *Proc) askAcks() {
 }
 
 // used reports whether the two ranks have had to do with each other.
-func (c *pair) used() bool { return c.Used() || c.pending.Len() > 0 }
+func (c *pair) used() bool { return c.Used() || c.pending.Len()+c.data.Len() > 0 }
 
 // undelivered counts what the peer has not got, beside the news of our end.
 func (c *pair) undelivered() int {
-	n := c.Unacked() + c.pending.Len()
-	if k := c.Unacked(); k > 0 && c.Oldest(k-1).Kind == channel.End {
+	n := c.Unacked() + c.pending.Len() + c.data.Len()
+	if k := c.Newest(); k != nil && k.Kind == channel.End {
 		n-- // nothing is numbered behind it but answers to those who have not heard of it yet
 	}
 	if k := c.pending.Len(); k > 0 && c.pending.At(k-1).kind == itemEnd {
@@ -105,9 +106,7 @@ func (c *pair) peerEnded() {
 // peerRemoved takes the news that the peer is nowhere any more: nothing goes to it.
 func (c *pair) peerRemoved() {
 	c.Forget()
-	for c.pending.Len() > 0 {
-		c.pending.Pop()
-	}
+	c.pending, c.data = fifo.Queue[item]{}, fifo.Queue[item]{}
 	for c.copies.Len() > 0 {
 		c.copies.Pop()
 	}

@@ -178,7 +178,7 @@ func TestEndedReceiverReleasesItsSender(t *testing.T) {
 		a.p.release()
 		require.NoError(t, err)
 	}
-	require.Zero(t, a.p.pair(1).Inflight())
+	require.Zero(t, a.p.pair(1).Unacked())
 }
 
 // A rank that drains can be frozen, and goes on draining where it is restored; cancelled, it ends.

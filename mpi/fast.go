@@ -146,7 +146,7 @@ func (p *Proc) feed() *cell {
 		r := p.posted[i]
 		p.posted = slices.Delete(p.posted, i, i+1)
 		c := p.pair(k.from)
-		c.Took()
+		c.Took(channel.Talk)
 		m := message{src: k.from, tag: k.tag, size: k.length, payload: p.in.payload(k)}
 		c.answer(p.accept(r, &m))
 		p.in.drop()
@@ -185,7 +185,7 @@ func (p *Proc) takeNow(w *wish, f *found) status {
 		st = status{source: k.from, tag: k.tag, count: k.length, size: k.length}
 		p.in.drop()
 		c = p.pair(st.source)
-		c.Took()
+		c.Took(channel.Talk)
 	} else {
 		copy(w.mem, f.waits.payload)
 		st = status{source: f.waits.src, tag: f.waits.tag, count: f.waits.size, size: f.waits.size}

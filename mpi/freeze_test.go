@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/channel"
 )
 
 // A call that was frozen goes on where it was, in place, and takes only one message.
@@ -90,7 +91,7 @@ func TestBounds(t *testing.T) {
 		g.call("MPI_Isend", 4096, 100, tInt, 1, 0, abi.CommWorld, 64)
 	}
 	c := g.p.pair(1)
-	require.LessOrEqual(t, c.Inflight(), w.cfg.WindowBytes)
+	require.LessOrEqual(t, c.Inflight(channel.Talk), w.cfg.WindowBytes)
 	require.Greater(t, c.pending.Len(), 900)
 	g.call("MPI_Finalize")
 	drained := make(chan error, 1)

@@ -16,7 +16,7 @@ import (
 // sink is a Network that drops all frames.
 type sink struct{}
 
-func (sink) Send(Rank, []byte, []byte, bool) {}
+func (sink) Send(Rank, []byte, []byte, Way) {}
 
 // bytesOf returns a frame's bytes.
 func bytesOf(f *channel.Frame) []byte {
@@ -25,7 +25,7 @@ func bytesOf(f *channel.Frame) []byte {
 	return append(b, f.Payload...)
 }
 
-func (sink) Room(Rank) bool            { return true }
+func (sink) Room(Rank, bool) bool      { return true }
 func (sink) Poll(func(bool) Look) bool { return false }
 func (sink) Wake()                     {}
 
@@ -124,13 +124,13 @@ func FuzzRestore(f *testing.F) {
 // poke gives rank 0 random frames that pass for plausible.
 func poke(w *World, rnd *rand.Rand, n int) {
 	for range n {
-		f := channel.Frame{Src: Rank(1 + rnd.IntN(3)), Epoch: uint64(rnd.IntN(4)), Acked: uint64(rnd.IntN(9)), Consumed: uint64(rnd.IntN(900))}
+		f := channel.Frame{Src: Rank(1 + rnd.IntN(3)), Epoch: uint64(rnd.IntN(4)), Acked: channel.Numbers{uint64(rnd.IntN(9)), uint64(rnd.IntN(9))}, Consumed: uint64(rnd.IntN(900))}
 		f.Kind, f.Seq, f.Context, f.Tag = channel.Kind(1+rnd.IntN(int(channel.Done))), uint64(rnd.IntN(6)), uint64(rnd.IntN(12)), int32(rnd.IntN(9))
 		f.Size, f.Req, f.PeerReq, f.Off = uint32(rnd.IntN(500)), uint32(rnd.IntN(9)), uint32(rnd.IntN(9)), uint32(rnd.IntN(50))
 		f.Length = uint32(rnd.IntN(50))
 		f.Payload = make([]byte, f.Length)
 		if p := w.proc(0); p != nil && rnd.IntN(2) == 0 {
-			f.Seq = p.pair(f.Src).Received()
+			f.Seq = p.pair(f.Src).Received()[f.Lane()]
 		}
 		w.Receive(bytesOf(&f))
 	}

@@ -43,11 +43,11 @@ func (w *World) Inspect(r Rank) string {
 	unacked, waiting := 0, 0
 	var peers []string
 	for _, c := range p.pairs {
-		if c == nil || c.Unacked()+c.pending.Len() == 0 {
+		if c == nil || c.Unacked()+c.pending.Len()+c.data.Len() == 0 {
 			continue
 		}
 		unacked += c.Unacked()
-		waiting += c.pending.Len()
+		waiting += c.pending.Len() + c.data.Len()
 		peers = append(peers, strconv.Itoa(int(c.peer)))
 	}
 	fmt.Fprintf(&b, "; posted %d, unexpected %d, unacked %d", len(p.posted), len(p.unexpected), unacked)

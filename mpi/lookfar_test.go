@@ -217,7 +217,7 @@ func TestTryReceive(t *testing.T) {
 	frames := n.frames
 	g.p.mu.Lock()
 	require.False(t, w.TryReceive(frames[0]))
-	require.Zero(t, g.p.pair(1).Received())
+	require.Zero(t, g.p.pair(1).Received()[channel.Talk])
 	g.p.mu.Unlock()
 	require.True(t, w.TryReceive([]byte("no frame")))
 	other := bytesOf(&channel.Frame{Packet: channel.Packet{Kind: channel.Ack}, Src: 0, Dst: 1, Epoch: 1})

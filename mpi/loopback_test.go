@@ -27,11 +27,11 @@ type cluster struct {
 	wg   sync.WaitGroup
 }
 
-// link carries frames from one world to another, in order but for the urgent ones. It has room for few others.
+// link carries frames from one world to another, each way's in order but for the urgent ones. It has room for few others.
 type link struct {
 	mu      sync.Mutex
 	cond    *sync.Cond
-	queue   [][]byte
+	queues  [2][][]byte // of BulkWay the second
 	refused bool
 	closed  bool
 }
@@ -54,18 +54,19 @@ func (n port) link(dst Rank) *link {
 func (port) Poll(func(bool) Look) bool { return false }
 func (port) Wake()                     {}
 
-func (n port) Room(dst Rank) bool {
+func (n port) Room(dst Rank, bulk bool) bool {
 	l := n.link(dst)
 	if l == nil {
 		return true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.refused = l.refused || len(l.queue) >= linkFrames
-	return len(l.queue) < linkFrames
+	full := len(l.queues[truth(bulk)]) >= linkFrames
+	l.refused = l.refused || full
+	return !full
 }
 
-func (n port) Send(dst Rank, head, payload []byte, urgent bool) {
+func (n port) Send(dst Rank, head, payload []byte, way Way) {
 	n.c.sent.Add(1)
 	frame := slices.Concat(head, payload)
 	l := n.link(dst)
@@ -74,11 +75,8 @@ func (n port) Send(dst Rank, head, payload []byte, urgent bool) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if urgent {
-		l.queue = slices.Insert(l.queue, 0, frame)
-	} else {
-		l.queue = append(l.queue, frame)
-	}
+	q := &l.queues[truth(way == BulkWay)]
+	*q = slices.Insert(*q, pick(way == UrgentWay, 0, len(*q)), frame)
 	l.cond.Signal()
 }
 
@@ -108,16 +106,20 @@ func (c *cluster) connect(from, to int) {
 	c.wg.Go(func() {
 		for {
 			l.mu.Lock()
-			for len(l.queue) == 0 && !l.closed {
+			for len(l.queues[0])+len(l.queues[1]) == 0 && !l.closed {
 				l.cond.Wait()
 			}
 			if l.closed {
 				l.mu.Unlock()
 				return
 			}
-			f := l.queue[0]
-			l.queue = l.queue[1:]
-			again := l.refused && len(l.queue) <= linkFrames/2
+			q := &l.queues[rand.IntN(2)]
+			if len(*q) == 0 {
+				q = pick(q == &l.queues[0], &l.queues[1], &l.queues[0])
+			}
+			f := (*q)[0]
+			*q = (*q)[1:]
+			again := l.refused && max(len(l.queues[0]), len(l.queues[1])) <= linkFrames/2
 			l.refused = l.refused && !again
 			l.mu.Unlock()
 			if again {
@@ -138,12 +140,19 @@ func (c *cluster) close() {
 	c.wg.Wait()
 }
 
-// drop loses all frames in flight from one world to another.
+// drop loses frames in flight from one world to another: all, or those of one of the ways.
 func (c *cluster) drop(from, to int) {
 	l := c.links[[2]int{from, to}]
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.queue = nil
+	switch rand.IntN(3) {
+	case 0:
+		l.queues[0] = nil
+	case 1:
+		l.queues[1] = nil
+	default:
+		l.queues = [2][][]byte{}
+	}
 }
 
 func (c *cluster) location(r int) int {

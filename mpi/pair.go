@@ -13,7 +13,8 @@ type pair struct {
 	p    *Proc
 	peer Rank
 
-	pending fifo.Queue[item]     // not framed yet: at most two for each request
+	pending fifo.Queue[item]     // not framed yet: at most two for each request, with the next
+	data    fifo.Queue[item]     // payload that is not
 	copies  fifo.Queue[*request] // receives that are copied from the peer's memory
 	queued  bool                 // in the rank's backlog
 	ended   bool                 // the peer's program has ended, and what it sent is here
@@ -67,36 +68,43 @@ func (c *pair) near() *Proc {
 // reaches reports whether the peer is still that rank of this World, so that its requests and memory are as they were.
 func (c *pair) reaches(q *Proc) bool { return q != nil && c.local() == q && q.attached.Load() }
 
-// open reports whether a frame may be made now.
-func (c *pair) open() bool {
+// open reports whether a frame of a lane may be made now.
+func (c *pair) open(l channel.Lane) bool {
 	switch {
 	case !c.p.attached.Load():
 		return false
 	case c.near() != nil:
 		return true
-	case c.Unsent() > 0 || c.Full(): // what is to be sent again goes first
+	case c.Unsent(l) > 0 || c.Full(l): // what is to be sent again goes first
 		return false
 	case c.local() != nil: // what is for a rank that stands still is kept
 		return true
 	}
-	return c.Room()
+	return c.Room(l)
 }
 
 // Room implements channel.Link. Where the Network takes no more for the peer, the rank hears of it when it does.
-func (c *pair) Room() bool {
-	net := c.p.w.net
-	if net.Room(c.peer) {
+func (c *pair) Room(l channel.Lane) bool {
+	net, bulk := c.p.w.net, l == channel.Bulk
+	if net.Room(c.peer, bulk) {
 		return true
 	}
 	c.p.crowded.Store(true)
-	return net.Room(c.peer) // since the note
+	return net.Room(c.peer, bulk) // since the note
 }
 
 // Transmit implements channel.Link.
 func (c *pair) Transmit(f channel.Frame) {
 	f.Src, f.Dst, f.Epoch = c.p.rank, c.peer, c.p.epoch
 	f.Header(c.p.head[:])
-	c.p.w.net.Send(c.peer, c.p.head[:], f.Payload, f.Kind == channel.Ack) // which says nothing of what is before it
+	way := OrderedWay
+	switch f.Kind {
+	case channel.Ack: // which says nothing of what is before it
+		way = UrgentWay
+	case channel.Data:
+		way = BulkWay
+	}
+	c.p.w.net.Send(c.peer, c.p.head[:], f.Payload, way)
 }
 
 // Payload implements channel.Link: data is read from the guest's memory again.
@@ -108,9 +116,19 @@ func (c *pair) Payload(k channel.Packet) []byte {
 	return c.p.packed(r.buf.Part(k.Off, k.Length))
 }
 
-// resends reports whether something may be sent again now.
-func (c *pair) resends() bool {
-	return c.Unsent() > 0 && c.p.attached.Load() && c.local() == nil && c.Room()
+// resends reports whether something of a lane may be sent again now.
+func (c *pair) resends(l channel.Lane) bool {
+	return c.Unsent(l) > 0 && c.p.attached.Load() && c.local() == nil && c.Room(l)
+}
+
+// waiting are the items of a lane that have no frame yet.
+func (c *pair) waiting(l channel.Lane) *fifo.Queue[item] {
+	return pick(l == channel.Bulk, &c.data, &c.pending)
+}
+
+// goesOn reports whether there is something of a lane that can go on now.
+func (c *pair) goesOn(l channel.Lane) bool {
+	return c.resends(l) || c.waiting(l).Len() > 0 && c.open(l)
 }
 
 // control sends a frame without a number. It does nothing for local peers.
@@ -122,7 +140,7 @@ func (c *pair) control(kind channel.Kind) {
 
 // schedule puts the pair on the rank's backlog if it has work it can do.
 func (c *pair) schedule() {
-	if !c.queued && (c.copies.Len() > 0 || c.resends() || c.pending.Len() > 0 && c.open()) {
+	if !c.queued && (c.copies.Len() > 0 || c.goesOn(channel.Talk) || c.goesOn(channel.Bulk)) {
 		c.queued = true
 		c.p.backlog.Push(c)
 	}
@@ -131,11 +149,15 @@ func (c *pair) schedule() {
 // push sends an item now if nothing is before it, and payload always later:
 // frames are made in at most chunk-sized steps, by settle.
 func (c *pair) push(it item) {
-	if c.pending.Len() == 0 && it.kind != itemData && c.open() {
+	switch {
+	case it.kind == itemData:
+		c.data.Push(it)
+	case c.pending.Len() == 0 && c.open(channel.Talk):
 		c.step(it)
 		return
+	default:
+		c.pending.Push(it)
 	}
-	c.pending.Push(it)
 	c.schedule()
 }
 
@@ -149,24 +171,32 @@ func (c *pair) pump() {
 			c.copies.Pop()
 		}
 	}
-	for budget > 0 && c.resends() {
-		budget -= c.SendAgain()
-		if c.Unsent() == 0 && c.p.ended {
-			c.control(channel.Sync) // it asked for the acks before the peer had moved
-		}
-	}
-	for budget > 0 && c.pending.Len() > 0 && c.open() {
-		it := c.pending.Pop()
-		n, more := c.step(it)
-		budget -= n + channel.FrameCost
-		if more {
-			c.pending.Push(it) // behind what waits: payload has no order, envelopes keep theirs
-		}
+	for l := range channel.Lanes {
+		budget = c.pumpLane(l, budget)
 	}
 	c.schedule()
 	if c.p.ended {
 		c.p.changed()
 	}
+}
+
+// pumpLane makes frames of a lane within a budget, and returns what is left of that.
+func (c *pair) pumpLane(l channel.Lane, budget int) int {
+	for budget > 0 && c.resends(l) {
+		budget -= c.SendAgain(l)
+		if c.p.ended && c.Unsent(channel.Talk)+c.Unsent(channel.Bulk) == 0 {
+			c.control(channel.Sync) // it asked for the acks before the peer had moved
+		}
+	}
+	for queue := c.waiting(l); budget > 0 && queue.Len() > 0 && c.open(l); {
+		it := queue.Pop()
+		n, more := c.step(it)
+		budget -= n + channel.FrameCost
+		if more {
+			queue.Push(it) // behind what waits: payload has no order
+		}
+	}
+	return budget
 }
 
 // step makes one frame; more tells that the item is not finished.
@@ -320,8 +350,8 @@ func (c *pair) receiveNear(k *channel.Packet, origin *request) {
 		c.Credit(k.Context)
 		return
 	}
-	k.Seq = c.Received()
-	c.Took()
+	k.Seq = c.Received()[channel.Talk]
+	c.Took(channel.Talk)
 	c.answer(c.take(k, origin))
 }
 
@@ -423,12 +453,18 @@ func exchange(a, b *pair) {
 func (c *pair) flushTo(to *pair) {
 	c.Near()
 	to.Near()
-	for c.Unacked() > 0 && c.Oldest(0).Seq == to.Received() {
-		k := *c.Oldest(0)
-		k.Payload = c.Channel.Payload(k)
-		to.Took()
-		to.answer(to.take(&k, nil))
-		c.Acknowledge(to.Received(), to.Consumed())
-		c.acknowledged()
+	for l := range channel.Lanes {
+		for {
+			oldest := c.Oldest(l)
+			if oldest == nil || oldest.Seq != to.Received()[l] {
+				break
+			}
+			k := *oldest
+			k.Payload = c.Channel.Payload(k)
+			to.Took(l)
+			to.answer(to.take(&k, nil))
+			c.Acknowledge(to.Received(), to.Consumed())
+			c.acknowledged()
+		}
 	}
 }

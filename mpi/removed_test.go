@@ -26,10 +26,10 @@ func (f *fragile) Bytes() []byte {
 // deaf is a network that loses all.
 type deaf struct{}
 
-func (deaf) Send(Rank, []byte, []byte, bool) {}
-func (deaf) Room(Rank) bool                  { return true }
-func (deaf) Poll(func(bool) Look) bool       { return false }
-func (deaf) Wake()                           {}
+func (deaf) Send(Rank, []byte, []byte, Way) {}
+func (deaf) Room(Rank, bool) bool           { return true }
+func (deaf) Poll(func(bool) Look) bool      { return false }
+func (deaf) Wake()                          {}
 
 // TestNobodyUsesWhatIsRemoved: what was on its way to or from a rank when it is removed touches its memory no more, whoever comes across it.
 func TestNobodyUsesWhatIsRemoved(t *testing.T) {

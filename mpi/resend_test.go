@@ -17,12 +17,12 @@ type slim struct {
 
 const slimFrames = 2
 
-func (n *slim) Send(dst Rank, head, payload []byte, urgent bool) {
-	n.byHand.Send(dst, head, payload, urgent)
+func (n *slim) Send(dst Rank, head, payload []byte, way Way) {
+	n.byHand.Send(dst, head, payload, way)
 	n.most = max(n.most, len(n.frames))
 }
 
-func (n *slim) Room(Rank) bool { return len(n.frames) < slimFrames }
+func (n *slim) Room(Rank, bool) bool { return len(n.frames) < slimFrames }
 
 // TestResendWaitsForRoom: what was sent before and is to be sent again on a new route waits for room like all else, goes first, and arrives in order, also if that
 // route is lost in the midst.
@@ -54,7 +54,7 @@ func TestResendWaitsForRoom(t *testing.T) {
 			b.call("MPI_Recv", rbuf, 1, tInt, 0, 1, abi.CommWorld, 0)
 			require.Equal(t, i, b.int(rbuf))
 		}
-		require.Zero(t, a.p.pair(1).Unsent())
+		require.Zero(t, a.p.pair(1).Unsent(channel.Talk))
 
 	}
 }
@@ -113,7 +113,7 @@ func TestWhatNeedsNotBeSentAgain(t *testing.T) {
 		there.Reconnect(1)
 		here.Receive(net.frames[slimFrames]) // ATTACH
 		back.deliver(there)
-		require.Equal(t, n, a.p.pair(1).Unsent())
+		require.Equal(t, n, a.p.pair(1).Unsent(channel.Talk))
 		return there, here, net, a, b
 	}
 	receives := func(b *guest) {
@@ -124,9 +124,9 @@ func TestWhatNeedsNotBeSentAgain(t *testing.T) {
 		}
 	}
 	there, _, net, a, _ := stuck()
-	ack := bytesOf(&channel.Frame{Packet: channel.Packet{Kind: channel.Ack}, Src: 1, Dst: 0, Epoch: 1, Acked: n - 3})
+	ack := bytesOf(&channel.Frame{Packet: channel.Packet{Kind: channel.Ack}, Src: 1, Dst: 0, Epoch: 1, Acked: channel.Numbers{n - 3}})
 	there.Receive(ack)
-	require.Equal(t, 3, a.p.pair(1).Unsent())
+	require.Equal(t, 3, a.p.pair(1).Unsent(channel.Talk))
 	net.frames = nil
 	there.Room()
 	var f channel.Frame
@@ -139,7 +139,7 @@ func TestWhatNeedsNotBeSentAgain(t *testing.T) {
 	here.Remove(1)
 	b.p, err = there.RestoreRank(1, 2, b.mem, state)
 	require.NoError(t, err)
-	require.Zero(t, a.p.pair(1).Unsent())
+	require.Zero(t, a.p.pair(1).Unsent(channel.Talk))
 	receives(b)
 	a.setInts(sbuf, 77)
 	a.call("MPI_Send", sbuf, 1, tInt, 1, 1, abi.CommWorld)
@@ -148,7 +148,7 @@ func TestWhatNeedsNotBeSentAgain(t *testing.T) {
 
 	there, _, net, a, _ = stuck()
 	there.PeerEnded(1)
-	require.Zero(t, a.p.pair(1).Unsent())
+	require.Zero(t, a.p.pair(1).Unsent(channel.Talk))
 	net.frames = nil
 	there.Room()
 	require.Empty(t, net.frames)

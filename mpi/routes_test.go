@@ -49,14 +49,14 @@ type routePort struct {
 
 func (n *routePort) to(dst Rank) int { return n.tables[n.known[n.host]][dst] }
 
-func (n *routePort) Send(dst Rank, head, payload []byte, urgent bool) {
+func (n *routePort) Send(dst Rank, head, payload []byte, way Way) {
 	if h := n.to(dst); h != n.host {
 		q := &n.queues[n.host][h]
-		*q = slices.Insert(*q, pick(urgent, 0, len(*q)), slices.Concat(head, payload))
+		*q = slices.Insert(*q, pick(way == UrgentWay, 0, len(*q)), slices.Concat(head, payload))
 	}
 }
 
-func (n *routePort) Room(dst Rank) bool {
+func (n *routePort) Room(dst Rank, _ bool) bool {
 	h := n.to(dst)
 	return h == n.host || len(n.queues[n.host][h]) < n.room
 }

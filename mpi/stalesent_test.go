@@ -12,15 +12,15 @@ import (
 // byHand is a Network whose frames the test delivers.
 type byHand struct{ frames [][]byte }
 
-func (n *byHand) Send(_ Rank, head, payload []byte, urgent bool) {
+func (n *byHand) Send(_ Rank, head, payload []byte, way Way) {
 	at := len(n.frames)
-	if urgent {
+	if way == UrgentWay {
 		at = 0
 	}
 	n.frames = slices.Insert(n.frames, at, slices.Concat(head, payload))
 }
 
-func (n *byHand) Room(Rank) bool { return true }
+func (n *byHand) Room(Rank, bool) bool { return true }
 
 func (*byHand) Poll(func(bool) Look) bool { return false }
 func (*byHand) Wake()                     {}

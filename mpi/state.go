@@ -7,9 +7,9 @@ import (
 	"github.com/godwit-run/godwit/mpi/abi"
 )
 
-// stateVersion is the first value of captured state. A new field means a new version. Version 1 knew no datatypes, groups
-// or windows; no release has written it, and it is not read any more. Version 2 knew no ranks that drain, version 3 no collectives that fail for lack of a part.
-const stateVersion = 4
+// stateVersion is the first value of captured state. A new field means a new version. Only ranks whose executors are of one version have frames that the
+// others read, so no older one is read: versions 1 to 4 had one sequence of frames.
+const stateVersion = 5
 
 // encode writes the rank's state. Equal states give equal bytes.
 func (p *Proc) encode() []byte {
@@ -39,17 +39,14 @@ func (p *Proc) decode(state []byte) error {
 func (c *codec) state(p *Proc) {
 	version, rank, size := uint64(stateVersion), uint64(p.rank), uint64(p.w.cfg.Size)
 	c.uint64(&version)
-	c.check(version >= 2 && version <= stateVersion, "version %d is not known", version)
-	c.version = version
+	c.check(version == stateVersion, "version %d is not known", version)
 	c.uint64(&rank)
 	c.uint64(&size)
 	c.check(rank == uint64(p.rank) && size == uint64(p.w.cfg.Size), "it is of rank %d of %d", rank, size)
 	c.size = p.w.cfg.Size
 	c.bool(&p.initialized)
 	c.bool(&p.finalized)
-	if c.version > 2 {
-		c.bool(&p.ended)
-	}
+	c.bool(&p.ended)
 	clock := int64(max(0, time.Since(p.clockStart)))
 	c.int64(&clock)
 	c.check(clock >= 0, "the clock is damaged")

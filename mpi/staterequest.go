@@ -93,9 +93,7 @@ func (c *codec) collective(x *collective) {
 			c.uint64(&t.Context)
 			c.i32(&t.Tag)
 			c.span(&t.Buf)
-			if c.version > 3 {
-				c.bool(&t.Whole)
-			}
+			c.bool(&t.Whole)
 		})
 		list(c, &r.Work, func(a *coll.Action) {
 			c.span(&a.Dst)
@@ -111,9 +109,7 @@ func (c *codec) collective(x *collective) {
 	c.bool(&x.started)
 	list(c, &x.reqs, c.u32)
 	c.i32(&x.class)
-	if c.version > 2 {
-		narrow(c, &x.from)
-	}
+	narrow(c, &x.from)
 	c.bool(&x.received)
 	c.comm(&x.made)
 	c.u32(&x.madeAt)
@@ -165,12 +161,14 @@ func (c *codec) pair(x *pair) {
 	if !c.reading {
 		s = x.State()
 	}
-	for _, v := range []*uint64{&s.SendNext, &s.Charged, &s.Credited, &s.RecvNext, &s.Consumed, &s.PeerEpoch} {
+	for l := range channel.Lanes {
+		c.uint64(&s.SendNext[l])
+		c.uint64(&s.RecvNext[l])
+	}
+	for _, v := range []*uint64{&s.Charged, &s.Credited, &s.Consumed, &s.PeerEpoch} {
 		c.uint64(v)
 	}
-	if c.version > 2 {
-		c.bool(&x.ended)
-	}
+	c.bool(&x.ended)
 	n := c.count(len(s.Unacked))
 	if c.reading {
 		s.Unacked = make([]channel.Packet, 0, min(n, 1024))
@@ -189,7 +187,9 @@ func (c *codec) pair(x *pair) {
 			return
 		}
 	}
-	c.pending(x)
+	for l := range channel.Lanes {
+		c.waiting(x, l)
+	}
 }
 
 func (c *codec) packet(k *channel.Packet) {
@@ -203,11 +203,12 @@ func (c *codec) packet(k *channel.Packet) {
 	c.bytes(&k.Payload)
 }
 
-func (c *codec) pending(x *pair) {
-	for i := range c.count(x.pending.Len()) {
+func (c *codec) waiting(x *pair, l channel.Lane) {
+	queue := x.waiting(l)
+	for i := range c.count(queue.Len()) {
 		it := item{}
 		if !c.reading {
-			it = *x.pending.At(i)
+			it = *queue.At(i)
 		}
 		c.u8(&it.kind)
 		c.u32(&it.req)
@@ -219,10 +220,10 @@ func (c *codec) pending(x *pair) {
 		}
 		q := x.p.request(it.req)
 		ours := it.kind == itemSend || it.kind == itemData
-		if it.kind < itemSend || it.kind > lastItem || (ours && (q == nil || q.kind != reqSend || q.done)) {
+		if it.kind < itemSend || it.kind > lastItem || (it.kind == itemData) != (l == channel.Bulk) || (ours && (q == nil || q.kind != reqSend || q.done)) {
 			c.fail("what waits for rank %d is damaged", x.peer)
 			return
 		}
-		x.pending.Push(it)
+		queue.Push(it)
 	}
 }

@@ -8,8 +8,8 @@ import "github.com/godwit-run/godwit/internal/fifo"
 
 // Link is the way to the peer.
 type Link interface {
-	// Room reports whether the way takes more now. If not, the channel is asked to go on when it does.
-	Room() bool
+	// Room reports whether the way takes more of a lane now. If not, the channel is asked to go on when it does.
+	Room(l Lane) bool
 	// Transmit sends a frame, whose Src, Dst and Epoch it fills in, and whose payload is the caller's again when it returns.
 	Transmit(f Frame)
 	// Payload is the payload of a Data packet that is to be sent again, valid until the next call.
@@ -19,28 +19,54 @@ type Link interface {
 // Limits bound a channel, in bytes: unacked frames, the payload of one, and eager messages that no receive has taken.
 type Limits struct{ Window, Chunk, Credit int }
 
+// Lane is one of the two sequences of a channel. Pieces of payload have one of their own, that neither holds up what else there is nor waits for it.
+type Lane uint8
+
+// The lanes.
+const (
+	Talk Lane = iota // all but
+	Bulk             // Data
+	Lanes
+)
+
+// Lane is the one that a packet goes in.
+func (k *Packet) Lane() Lane {
+	if k.Kind == Data {
+		return Bulk
+	}
+	return Talk
+}
+
+// Numbers are one for each lane.
+type Numbers [Lanes]uint64
+
 // Channel is one rank's side of the frames between it and a peer.
 type Channel struct {
 	link   Link
 	limits *Limits
 	pool   *Pool
+	lanes  [Lanes]lane
 
 	// To the peer.
-	sendNext uint64             // number of the next frame
-	unacked  fifo.Queue[Packet] // at most limits.Window
-	inflight int                // their cost
-	unsent   int                // so many of them, the last, are still to be sent on the present route
-	acked    uint64             // the peer has all frames below
-	charged  uint64             // cost of eager messages sent
-	credited uint64             // cost of those that receives have consumed
-	awaiting bool               // an Attach is out: the answer makes us send again
+	charged  uint64 // cost of eager messages sent
+	credited uint64 // cost of those that receives have consumed
+	awaiting bool   // an Attach is out: the answer makes us send again
 
 	// From the peer.
-	recvNext  uint64 // number of the next frame to take
 	consumed  uint64 // cost of eager messages consumed here
 	told      uint64 // consumed as the peer knows it
 	owed      int    // cost of frames taken since the peer was told
 	peerEpoch uint64 // highest epoch of the peer's incarnations seen
+}
+
+// lane is both directions of a sequence.
+type lane struct {
+	sendNext uint64             // number of the next frame to the peer
+	unacked  fifo.Queue[Packet] // at most limits.Window
+	inflight int                // their cost
+	unsent   int                // so many of them, the last, are still to be sent on the present route
+	acked    uint64             // the peer has all frames below
+	recvNext uint64             // number of the next frame to take from the peer
 }
 
 // Make returns a channel over which nothing has gone. Limits and pool may be shared with others of the same rank.
@@ -49,16 +75,25 @@ func Make(link Link, limits *Limits, pool *Pool) Channel {
 }
 
 // Used reports whether a frame has gone either way.
-func (c *Channel) Used() bool { return c.sendNext+c.recvNext > 0 }
-
-// Number numbers a packet that goes to the peer by another way than the link, at once.
-func (c *Channel) Number() uint64 {
-	c.sendNext++
-	return c.sendNext - 1
+func (c *Channel) Used() bool {
+	for i := range c.lanes {
+		if c.lanes[i].sendNext+c.lanes[i].recvNext > 0 {
+			return true
+		}
+	}
+	return false
 }
 
-// Next is the number of the next packet.
-func (c *Channel) Next() uint64 { return c.sendNext }
+// Number numbers a packet of the talk that goes to the peer by another way than the link, at once.
+func (c *Channel) Number() uint64 { return c.lanes[Talk].number() }
+
+func (l *lane) number() uint64 {
+	l.sendNext++
+	return l.sendNext - 1
+}
+
+// Next is the number of the next packet of the talk.
+func (c *Channel) Next() uint64 { return c.lanes[Talk].sendNext }
 
 // Spend takes credit for an eager message of a cost, and reports whether there was enough.
 func (c *Channel) Spend(cost int) bool {
@@ -70,30 +105,46 @@ func (c *Channel) Spend(cost int) bool {
 }
 
 // Unacked is how many packets the peer may lack.
-func (c *Channel) Unacked() int { return c.unacked.Len() }
+func (c *Channel) Unacked() int { return c.lanes[Talk].unacked.Len() + c.lanes[Bulk].unacked.Len() }
 
-// Oldest is the i-th of those, from 0, without the payload of Data.
-func (c *Channel) Oldest(i int) *Packet { return c.unacked.At(i) }
+// Oldest is the first of those of a lane, without the payload of Data, or nil.
+func (c *Channel) Oldest(l Lane) *Packet {
+	if q := &c.lanes[l].unacked; q.Len() > 0 {
+		return q.At(0)
+	}
+	return nil
+}
 
-// Inflight is the cost of all of those, in bytes.
-func (c *Channel) Inflight() int { return c.inflight }
+// Newest is the last of those of the talk, or nil.
+func (c *Channel) Newest() *Packet {
+	if q := &c.lanes[Talk].unacked; q.Len() > 0 {
+		return q.At(q.Len() - 1)
+	}
+	return nil
+}
 
-// Full reports whether another packet may be too many for the window.
-func (c *Channel) Full() bool { return c.inflight+FrameCost+c.limits.Chunk > c.limits.Window }
+// Inflight is the cost of those of a lane, in bytes.
+func (c *Channel) Inflight(l Lane) int { return c.lanes[l].inflight }
 
-// Unsent is how many packets are to be sent again before any other goes.
-func (c *Channel) Unsent() int { return c.unsent }
+// Full reports whether another packet may be too many for a lane's window.
+func (c *Channel) Full(l Lane) bool {
+	return c.lanes[l].inflight+FrameCost+c.limits.Chunk > c.limits.Window
+}
+
+// Unsent is how many packets of a lane are to be sent again before any other goes.
+func (c *Channel) Unsent(l Lane) int { return c.lanes[l].unsent }
 
 // Send numbers a packet and keeps it until it is acked. If the peer is reached by the link it is sent.
 func (c *Channel) Send(k Packet, reached bool) {
-	k.Seq = c.Number()
+	l := &c.lanes[k.Lane()]
+	k.Seq = l.number()
 	kept := k
 	kept.Payload = nil
 	if k.Kind == Eager {
 		kept.Payload = append(c.pool.get(len(k.Payload)), k.Payload...)
 	}
-	c.unacked.Push(kept)
-	c.inflight += k.Cost()
+	l.unacked.Push(kept)
+	l.inflight += k.Cost()
 	if reached {
 		c.transmit(k)
 	}
@@ -101,7 +152,7 @@ func (c *Channel) Send(k Packet, reached bool) {
 
 func (c *Channel) transmit(k Packet) {
 	c.owed, c.told = 0, c.consumed
-	c.link.Transmit(Frame{Packet: k, Acked: c.recvNext, Consumed: c.consumed})
+	c.link.Transmit(Frame{Packet: k, Acked: c.Received(), Consumed: c.consumed})
 }
 
 // Control sends a control frame.
@@ -113,14 +164,17 @@ func (c *Channel) Control(kind Kind) {
 // resend has all unacked frames sent again, as there is room for them.
 func (c *Channel) resend() {
 	c.awaiting = false
-	c.unsent = c.unacked.Len()
+	for i := range c.lanes {
+		c.lanes[i].unsent = c.lanes[i].unacked.Len()
+	}
 }
 
-// SendAgain sends the first of the Unsent, of which there must be one, and returns its cost.
-func (c *Channel) SendAgain() int {
-	k := *c.unacked.At(c.unacked.Len() - c.unsent)
+// SendAgain sends the first of the Unsent of a lane, of which there must be one, and returns its cost.
+func (c *Channel) SendAgain(l Lane) int {
+	x := &c.lanes[l]
+	k := *x.unacked.At(x.unacked.Len() - x.unsent)
 	k.Payload = c.Payload(k)
-	c.unsent--
+	x.unsent--
 	c.transmit(k)
 	return k.Cost()
 }
@@ -144,12 +198,14 @@ func (c *Channel) Heard(f *Frame) bool {
 	return true
 }
 
-// Acknowledge takes the news that the peer has got all frames below a number, and consumed eager messages of a cost. Both only grow, so older news do no
+// Acknowledge takes the news that the peer has got all frames below some numbers, and consumed eager messages of a cost. All of that only grows, so older news do no
 // harm. Acked is to be asked next.
-func (c *Channel) Acknowledge(acked, consumed uint64) {
+func (c *Channel) Acknowledge(acked Numbers, consumed uint64) {
 	c.Credit(consumed)
-	if acked <= c.sendNext { // else it is not of this channel's life
-		c.acked = max(c.acked, acked)
+	for i, n := range acked {
+		if l := &c.lanes[i]; n <= l.sendNext { // else it is not of this channel's life
+			l.acked = max(l.acked, n)
+		}
 	}
 }
 
@@ -160,17 +216,21 @@ func (c *Channel) Credit(consumed uint64) {
 	}
 }
 
-// Acked takes back the first packet that the peer has got, until there is none left. Its payload is gone.
+// Acked takes back the first packet of a lane that the peer has got, until there is none left. Its payload is gone.
 func (c *Channel) Acked() (k Packet, ok bool) {
-	if c.unacked.Len() == 0 || c.unacked.At(0).Seq >= c.acked {
-		c.unsent = min(c.unsent, c.unacked.Len())
-		return k, false
+	for i := range c.lanes {
+		l := &c.lanes[i]
+		if l.unacked.Len() == 0 || l.unacked.At(0).Seq >= l.acked {
+			l.unsent = min(l.unsent, l.unacked.Len())
+			continue
+		}
+		k = l.unacked.Pop()
+		l.inflight -= k.Cost()
+		c.pool.put(k.Payload)
+		k.Payload = nil
+		return k, true
 	}
-	k = c.unacked.Pop()
-	c.inflight -= k.Cost()
-	c.pool.put(k.Payload)
-	k.Payload = nil
-	return k, true
+	return k, false
 }
 
 // Admit does what a control frame wants, and reports of another one whether it is the next in order: its packet is then to be taken.
@@ -187,27 +247,32 @@ func (c *Channel) Admit(f *Frame) bool {
 			c.resend()
 		}
 	default:
-		if f.Seq == c.recvNext {
-			c.recvNext++
+		l := &c.lanes[f.Lane()]
+		if f.Seq == l.recvNext {
+			l.recvNext++
 			c.owed += f.Cost()
 			return true
 		}
 		// One that is here, or one after a loss: Attach brings what is missing.
-		if f.Seq+1 == c.recvNext {
+		if f.Seq+1 == l.recvNext {
 			c.Control(Ack)
 		}
 	}
 	return false
 }
 
-// Awaits reports whether a frame is the next in order.
-func (c *Channel) Awaits(f *Frame) bool { return f.Epoch >= c.peerEpoch && f.Seq == c.recvNext }
+// Awaits reports whether a frame is the next of its lane.
+func (c *Channel) Awaits(f *Frame) bool {
+	return f.Epoch >= c.peerEpoch && f.Seq == c.lanes[f.Lane()].recvNext
+}
 
-// Received is the number of the next packet to take.
-func (c *Channel) Received() uint64 { return c.recvNext }
+// Received are the numbers of the next packets to take.
+func (c *Channel) Received() Numbers {
+	return Numbers{c.lanes[Talk].recvNext, c.lanes[Bulk].recvNext}
+}
 
-// Took notes that the next packet has come, by another way than the link.
-func (c *Channel) Took() { c.recvNext++ }
+// Took notes that the next packet of a lane has come, by another way than the link.
+func (c *Channel) Took(l Lane) { c.lanes[l].recvNext++ }
 
 // Consumed is the cost of the eager messages from the peer that have been consumed.
 func (c *Channel) Consumed() uint64 { return c.consumed }
@@ -229,9 +294,12 @@ func (c *Channel) Near() { c.awaiting, c.owed, c.told = false, 0, c.consumed }
 
 // Forget drops all unacked packets: the peer is nowhere any more.
 func (c *Channel) Forget() {
-	c.unsent = 0
-	for c.unacked.Len() > 0 {
-		k := c.unacked.Pop()
-		c.inflight -= k.Cost()
+	for i := range c.lanes {
+		l := &c.lanes[i]
+		for l.unacked.Len() > 0 {
+			k := l.unacked.Pop()
+			c.pool.put(k.Payload)
+		}
+		l.unsent, l.inflight = 0, 0
 	}
 }

@@ -3,6 +3,7 @@ package channel
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,9 +17,9 @@ type end struct {
 	pool  Pool
 	full  bool
 	out   []Frame // on its way
-	taken []uint64
-	sent  int
-	acked int
+	taken [Lanes][]uint64
+	sent  [Lanes]int
+	acked [Lanes]int
 	owing int // cost of eager packets that were taken and not consumed yet
 }
 
@@ -28,7 +29,7 @@ func newEnd() *end {
 	return e
 }
 
-func (e *end) Room() bool { return !e.full }
+func (e *end) Room(Lane) bool { return !e.full }
 
 func (e *end) Transmit(f Frame) {
 	f.Payload = append([]byte(nil), f.Payload...) // it is the channel's again
@@ -53,13 +54,13 @@ func (e *end) receive(t *testing.T, f *Frame) {
 		return
 	}
 	for k, ok := e.Acked(); ok; k, ok = e.Acked() {
-		require.EqualValues(t, e.acked, k.Seq, "acked once, and in order")
+		require.EqualValues(t, e.acked[k.Lane()], k.Seq, "acked once, and in order")
 		require.Nil(t, k.Payload)
-		e.acked++
+		e.acked[k.Lane()]++
 	}
 	if e.Admit(f) {
 		require.Equal(t, content(f.Seq, int(f.Length)), append([]byte{}, f.Payload...))
-		e.taken = append(e.taken, f.Seq)
+		e.taken[f.Lane()] = append(e.taken[f.Lane()], f.Seq)
 		if f.Kind == Eager {
 			e.owing += f.Cost()
 		}
@@ -79,24 +80,23 @@ func TestLossyRoutes(t *testing.T) {
 				switch rnd.IntN(12) {
 				case 0, 1, 2: // a packet, if there is room
 					n := rnd.IntN(limits.Chunk)
-					k := Packet{Kind: Data, Length: uint32(n), Payload: content(x.Next(), n)}
-					if x.Full() || x.Unsent() > 0 {
+					k := Packet{Kind: []Kind{Data, Eager}[rnd.IntN(2)], Length: uint32(n)}
+					if l := k.Lane(); x.Full(l) || x.Unsent(l) > 0 || k.Kind == Eager && !x.Spend(k.Cost()) {
 						return
 					}
-					if rnd.IntN(2) == 0 && x.Spend(k.Cost()) {
-						k.Kind = Eager
-					}
+					k.Payload = content(uint64(x.sent[k.Lane()]), n)
 					x.Send(k, true)
-					x.sent++
-				case 3, 4, 5, 6: // a frame arrives
-					if len(x.out) > 0 {
-						f := x.out[0]
-						x.out = x.out[1:]
+					x.sent[k.Lane()]++
+				case 3, 4, 5, 6: // a frame arrives, the first of a lane
+					bulk := rnd.IntN(2) == 0
+					if i := slices.IndexFunc(x.out, func(f Frame) bool { return bulk == (f.Lane() == Bulk) }); i >= 0 {
+						f := x.out[i]
+						x.out = slices.Delete(x.out, i, i+1)
 						y.receive(t, &f)
 					}
 				case 7:
-					if x.Unsent() > 0 {
-						x.SendAgain()
+					if l := Lane(rnd.IntN(int(Lanes))); x.Unsent(l) > 0 {
+						x.SendAgain(l)
 					}
 				case 8: // receives have taken what is here
 					x.Consume(x.owing)
@@ -106,18 +106,22 @@ func TestLossyRoutes(t *testing.T) {
 				case 9:
 					x.Control(Sync)
 				case 10: // older news come late
-					x.Acknowledge(uint64(rnd.IntN(x.acked+1)), uint64(rnd.IntN(100)))
+					x.Acknowledge(Numbers{uint64(rnd.IntN(x.acked[Talk] + 1)), uint64(rnd.IntN(x.acked[Bulk] + 1))}, uint64(rnd.IntN(100)))
 					_, more := x.Acked()
 					require.False(t, more)
 				case 11: // a new route: what was on the old one is lost
 					if rnd.IntN(4) == 0 {
-						x.out, y.out = nil, nil
+						lost, only := Lane(rnd.IntN(int(Lanes))), rnd.IntN(2) == 0 // that of a lane
+						for _, z := range []*end{x, y} {
+							z.out = slices.DeleteFunc(z.out, func(f Frame) bool { return !only || f.Lane() == lost })
+						}
 						x.Control(Attach)
 						y.Control(Attach)
 					}
 				}
-				require.LessOrEqual(t, x.Inflight(), limits.Window)
-				require.Equal(t, x.sent-x.acked, x.Unacked())
+				require.LessOrEqual(t, x.Inflight(Talk), limits.Window)
+				require.LessOrEqual(t, x.Inflight(Bulk), limits.Window)
+				require.Equal(t, x.sent[Talk]+x.sent[Bulk]-x.acked[Talk]-x.acked[Bulk], x.Unacked())
 			}
 			for range 2000 {
 				step(a, b)
@@ -126,15 +130,17 @@ func TestLossyRoutes(t *testing.T) {
 			a.out, b.out = nil, nil
 			a.Control(Attach)
 			b.Control(Attach)
-			for len(a.out)+len(b.out)+a.Unsent()+b.Unsent()+a.Unacked()+b.Unacked() > 0 {
+			for len(a.out)+len(b.out)+a.Unacked()+b.Unacked() > 0 {
 				for _, x := range [][2]*end{{a, b}, {b, a}} {
 					out := x[0].out
 					x[0].out = nil
 					for i := range out {
 						x[1].receive(t, &out[i])
 					}
-					for x[0].Unsent() > 0 {
-						x[0].SendAgain()
+					for l := range Lanes {
+						for x[0].Unsent(l) > 0 {
+							x[0].SendAgain(l)
+						}
 					}
 					if len(x[0].out) == 0 && x[0].Unacked() > 0 {
 						x[0].Control(Sync)
@@ -142,12 +148,14 @@ func TestLossyRoutes(t *testing.T) {
 				}
 			}
 			for _, x := range [][2]*end{{a, b}, {b, a}} {
-				require.Positive(t, x[0].sent)
-				require.Len(t, x[1].taken, x[0].sent)
-				for i, seq := range x[1].taken {
-					require.EqualValues(t, i, seq)
+				for l := range Lanes {
+					require.Positive(t, x[0].sent[l])
+					require.Len(t, x[1].taken[l], x[0].sent[l])
+					for i, seq := range x[1].taken[l] {
+						require.EqualValues(t, i, seq)
+					}
+					require.Zero(t, x[0].Inflight(l))
 				}
-				require.Zero(t, x[0].Inflight())
 			}
 		})
 	}
@@ -158,12 +166,12 @@ func TestOldEpoch(t *testing.T) {
 	a := newEnd()
 	a.Send(Packet{Kind: RTS}, true)
 	require.True(t, a.Heard(&Frame{Epoch: 3}))
-	require.False(t, a.Heard(&Frame{Epoch: 2, Acked: 1}))
+	require.False(t, a.Heard(&Frame{Epoch: 2, Acked: Numbers{1}}))
 	_, ok := a.Acked()
 	require.False(t, ok)
 	require.False(t, a.Awaits(&Frame{Epoch: 2}))
 	require.True(t, a.Awaits(&Frame{Epoch: 3}))
-	require.True(t, a.Heard(&Frame{Epoch: 3, Acked: 2}), "beyond what was sent")
+	require.True(t, a.Heard(&Frame{Epoch: 3, Acked: Numbers{2}}), "beyond what was sent")
 	_, ok = a.Acked()
 	require.False(t, ok)
 }
@@ -174,15 +182,15 @@ func TestWelcome(t *testing.T) {
 	a.Send(Packet{Kind: RTS}, true)
 	welcome := &Frame{Packet: Packet{Kind: Welcome}}
 	require.False(t, a.Admit(welcome))
-	require.Zero(t, a.Unsent(), "nobody was greeted")
+	require.Zero(t, a.Unsent(Talk), "nobody was greeted")
 	a.Control(Attach)
 	require.False(t, a.Admit(welcome))
-	require.Equal(t, 1, a.Unsent())
-	a.SendAgain()
+	require.Equal(t, 1, a.Unsent(Talk))
+	a.SendAgain(Talk)
 	require.False(t, a.Admit(welcome))
-	require.Zero(t, a.Unsent(), "it is answered")
+	require.Zero(t, a.Unsent(Talk), "it is answered")
 	require.False(t, a.Admit(&Frame{Packet: Packet{Kind: Attach}}))
-	require.Equal(t, 1, a.Unsent(), "it is greeted itself")
+	require.Equal(t, 1, a.Unsent(Talk), "it is greeted itself")
 	require.Equal(t, Welcome, a.out[len(a.out)-1].Kind)
 }
 
@@ -198,13 +206,13 @@ func TestNear(t *testing.T) {
 	a.Control(Attach)
 	a.Send(Packet{Kind: RTS}, false)
 	require.False(t, a.Due(), "it was said with it")
-	require.True(t, a.Admit(&Frame{Packet: Packet{Kind: Data, Seq: 3, Length: 1000}}))
+	require.True(t, a.Admit(&Frame{Packet: Packet{Kind: Data, Length: 1000}}))
 	a.Consume(600)
 	require.True(t, a.Due())
 	a.Near()
 	require.False(t, a.Due())
 	require.False(t, a.Admit(&Frame{Packet: Packet{Kind: Welcome}}))
-	require.Zero(t, a.Unsent())
+	require.Zero(t, a.Unsent(Talk))
 }
 
 // A channel that was captured goes on where it was.
@@ -214,22 +222,25 @@ func TestState(t *testing.T) {
 		require.True(t, a.Spend(FrameCost+i))
 		a.Send(Packet{Kind: Eager, Length: uint32(i), Payload: content(uint64(i), i)}, false)
 	}
-	a.Send(Packet{Kind: Data, Length: 7, Payload: content(5, 7)}, false)
+	for i := range uint64(2) {
+		a.Send(Packet{Kind: Data, Length: 7, Payload: content(i, 7)}, false)
+	}
 	s := a.State()
 	b := newEnd()
 	require.NoError(t, b.Restore(s))
 	require.Equal(t, s, b.State())
-	require.Equal(t, a.Inflight(), b.Inflight())
+	for l := range Lanes {
+		require.Equal(t, a.Inflight(l), b.Inflight(l))
+	}
 	for name, damage := range map[string]func(s *State){
 		"credit":  func(s *State) { s.Credited = s.Charged + 1 },
 		"number":  func(s *State) { s.Unacked[2].Seq++ },
 		"kind":    func(s *State) { s.Unacked[2].Kind = Ack },
 		"offer":   func(s *State) { s.Unacked[2].Kind = Offer },
 		"length":  func(s *State) { s.Unacked[2].Length++ },
-		"missing": func(s *State) { s.SendNext-- },
-		"window": func(s *State) {
-			s.Unacked[5].Kind, s.Unacked[4].Kind, s.Unacked[4].Length = Data, Data, uint32(limits.Window)+1
-		},
+		"missing": func(s *State) { s.SendNext[Talk]-- },
+		"lane":    func(s *State) { s.Unacked[4].Kind = Data },
+		"window":  func(s *State) { s.Unacked[5].Length = uint32(limits.Window) + 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := a.State()
@@ -242,7 +253,7 @@ func TestState(t *testing.T) {
 // quiet is a link that takes everything and keeps nothing.
 type quiet struct{ header [HeaderBytes]byte }
 
-func (*quiet) Room() bool              { return true }
+func (*quiet) Room(Lane) bool              { return true }
 func (q *quiet) Transmit(f Frame)      { f.Header(q.header[:]) }
 func (*quiet) Payload(k Packet) []byte { return nil }
 
@@ -256,7 +267,7 @@ func TestNoGarbage(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(10_000, func() {
 		c.Send(Packet{Kind: Eager, Length: 300, Payload: payload}, true)
 		c.Control(Sync)
-		f.Seq, f.Acked = c.Received(), c.Next()
+		f.Seq, f.Acked = c.Received()[Talk], Numbers{c.Next()}
 		c.Heard(&f)
 		acked := 0
 		for _, ok := c.Acked(); ok; _, ok = c.Acked() {

@@ -32,9 +32,9 @@ const (
 func (k Kind) control() bool { return k >= Ack && k <= Sync }
 
 const (
-	magic = 0x6e // of frames of this version; older and newer ones are dropped
+	magic = 0x6f // of frames of this version; older and newer ones are dropped
 	// HeaderBytes is how long a frame's header is, which is the same for all.
-	HeaderBytes = 76
+	HeaderBytes = 84
 	// FrameCost is what a frame counts in windows besides its payload, in bytes.
 	FrameCost = HeaderBytes
 )
@@ -42,7 +42,7 @@ const (
 // Packet is a sequenced frame's content. Between ranks of one World it is never encoded.
 type Packet struct {
 	Kind    Kind
-	Seq     uint64
+	Seq     uint64 // in its lane
 	Context uint64
 	Tag     int32
 	Size    uint32 // RTS: bytes of the message; CTS: bytes wanted
@@ -61,9 +61,9 @@ func (k *Packet) Cost() int { return FrameCost + int(k.Length) }
 type Frame struct {
 	Packet
 	Src, Dst abi.Rank
-	Epoch    uint64 // at which Src's incarnation was placed
-	Acked    uint64 // Src has got all of Dst's frames below
-	Consumed uint64 // cost of eager messages that Src's receives have consumed from Dst
+	Epoch    uint64  // at which Src's incarnation was placed
+	Acked    Numbers // Src has got all of Dst's frames below
+	Consumed uint64  // cost of eager messages that Src's receives have consumed from Dst
 }
 
 // Header writes all but the payload to b, which has HeaderBytes.
@@ -75,10 +75,10 @@ func (f *Frame) Header(b []byte) {
 	} {
 		order.PutUint32(b[4+4*i:], v)
 	}
-	for i, v := range [...]uint64{f.Epoch, f.Seq, f.Acked, f.Consumed} {
+	for i, v := range [...]uint64{f.Epoch, f.Seq, f.Acked[Talk], f.Consumed, f.Acked[Bulk]} {
 		order.PutUint64(b[40+8*i:], v)
 	}
-	order.PutUint32(b[72:], uint32(f.Context>>32))
+	order.PutUint32(b[80:], uint32(f.Context>>32))
 }
 
 // Decode reads a frame, whose payload refers to b, and reports whether it is one.
@@ -96,16 +96,16 @@ func (f *Frame) DecodeHead(b []byte) bool {
 	for i := range u {
 		u[i] = order.Uint32(b[4+4*i:])
 	}
-	var q [4]uint64
+	var q [5]uint64
 	for i := range q {
 		q[i] = order.Uint64(b[40+8*i:])
 	}
 	*f = Frame{
 		Packet: Packet{
-			Kind: Kind(b[1]), Seq: q[1], Context: uint64(u[2]) | uint64(order.Uint32(b[72:]))<<32, Tag: int32(u[3]), Size: u[4],
+			Kind: Kind(b[1]), Seq: q[1], Context: uint64(u[2]) | uint64(order.Uint32(b[80:]))<<32, Tag: int32(u[3]), Size: u[4],
 			Req: u[5], PeerReq: u[6], Off: u[7], Length: u[8], Payload: b[HeaderBytes:],
 		},
-		Src: abi.Rank(u[0]), Dst: abi.Rank(u[1]), Epoch: q[0], Acked: q[2], Consumed: q[3],
+		Src: abi.Rank(u[0]), Dst: abi.Rank(u[1]), Epoch: q[0], Acked: Numbers{q[2], q[4]}, Consumed: q[3],
 	}
 	return true
 }

@@ -119,11 +119,11 @@ func TestDirectConnection(t *testing.T) {
 	w2.mu.Lock()
 	for i := range n {
 		head, payload := numbered(i)
-		h1.Send(1, head, payload, false)
+		h1.Send(1, head, payload, mpi.OrderedWay)
 		head, payload = numbered(i)
-		h2.Send(0, head, payload, false)
+		h2.Send(0, head, payload, mpi.OrderedWay)
 	}
-	require.False(t, h1.Room(1), "it waits")
+	require.False(t, h1.Room(1, false), "it waits")
 	w2.mu.Unlock()
 	for _, w := range []*keeper{w1, w2} {
 		eventually(t, "all frames", func() bool { return w.count() == n })
@@ -133,7 +133,7 @@ func TestDirectConnection(t *testing.T) {
 		}
 	}
 	eventually(t, "room", func() bool { w1.mu.Lock(); defer w1.mu.Unlock(); return w1.rooms > 0 })
-	require.True(t, h1.Room(1))
+	require.True(t, h1.Room(1, false))
 }
 
 // TestDirectConnectionEnds: there is another one soon, and frames arrive.
@@ -152,7 +152,7 @@ func TestDirectConnectionEnds(t *testing.T) {
 func arrives(t *testing.T, n *network, w *keeper, kind byte) {
 	t.Helper()
 	eventually(t, "a frame", func() bool {
-		n.Send(1, []byte{0x6d, kind}, nil, false)
+		n.Send(1, []byte{0x6d, kind}, nil, mpi.OrderedWay)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return len(w.frames) > 0 && w.frames[len(w.frames)-1][1] == kind
@@ -167,13 +167,13 @@ func TestStreamTakesOver(t *testing.T) {
 	routes := []int{w1.routesNow(), w2.routesNow()}
 	w2.mu.Lock()
 	head, payload := numbered(4)
-	for h1.Room(1) {
-		h1.Send(1, head, payload, false)
+	for h1.Room(1, false) {
+		h1.Send(1, head, payload, mpi.OrderedWay)
 	}
 	h1.directTo("h2").end(net.ErrClosed)
 	w2.mu.Unlock()
 	eventually(t, "the stream", func() bool { return h1.directTo("h2") == nil && h2.directTo("h1") == nil })
-	require.True(t, h1.Room(1))
+	require.True(t, h1.Room(1, false))
 	for i, w := range []*keeper{w1, w2} {
 		eventually(t, "a new route", func() bool { return w.routesNow() == routes[i]+1 })
 	}
@@ -187,8 +187,8 @@ func TestNothingDirectPastTheLease(t *testing.T) {
 	_, w2 := meet(t, h1, h2, addr)
 	w2.mu.Lock()
 	sent := 0
-	for ; h1.Room(1); sent++ {
-		h1.Send(1, []byte{0x6d, 1}, make([]byte, 256<<10), false)
+	for ; h1.Room(1, false); sent++ {
+		h1.Send(1, []byte{0x6d, 1}, make([]byte, 256<<10), mpi.OrderedWay)
 	}
 	h1.fence.over.Store(true)
 	w2.mu.Unlock()
@@ -199,8 +199,8 @@ func TestNothingDirectPastTheLease(t *testing.T) {
 	h1.redialAfter, h2.redialAfter = time.Hour, time.Hour
 	w1, w2 := meet(t, h1, h2, addr)
 	h1.fence.over.Store(true)
-	h1.Send(1, []byte{0x6d, 1}, nil, false)
-	h2.Send(0, []byte{0x6d, 2}, nil, false)
+	h1.Send(1, []byte{0x6d, 1}, nil, mpi.OrderedWay)
+	h2.Send(0, []byte{0x6d, 2}, nil, mpi.OrderedWay)
 	eventually(t, "the other way", func() bool { return w1.count() == 1 })
 	h1.directTo("h2").end(net.ErrClosed) // what was written before has arrived then
 	eventually(t, "its end", func() bool { return h2.directTo("h1") == nil })
@@ -220,7 +220,7 @@ func TestDirectStandsStill(t *testing.T) {
 	}
 	require.Same(t, d, h1.directTo("h2"))
 	w1.mu.Lock() // a rank in a long call: what comes is not taken meanwhile, and that is no silence
-	h2.Send(0, []byte{0x6d, 9}, nil, false)
+	h2.Send(0, []byte{0x6d, 9}, nil, mpi.OrderedWay)
 	there := h2.directTo("h1")
 	heard := there.heard.Load()
 	eventually(t, "many signs of life", func() bool { return there.failed() != nil || there.heard.Load() >= heard+4*silentBeats })
@@ -286,11 +286,11 @@ func TestRouteChangesBeforeWhoWaits(t *testing.T) {
 	h2.world = standing{heard(func() { came <- struct{}{}; <-goOn })}
 	h2.mu.Unlock()
 	t.Cleanup(func() { close(goOn) })
-	h1.Send(1, []byte{0x6d, 1}, nil, false)
+	h1.Send(1, []byte{0x6d, 1}, nil, mpi.OrderedWay)
 	<-came
 	h2.directTo("h1").end(net.ErrClosed)
 	eventually(t, "the stream", func() bool { return h2.directTo("h1") == nil })
-	eventually(t, "a frame by the stream", func() bool { h2.Send(0, []byte{0x6d, 2}, nil, false); return w1.count() > 0 })
+	eventually(t, "a frame by the stream", func() bool { h2.Send(0, []byte{0x6d, 2}, nil, mpi.OrderedWay); return w1.count() > 0 })
 }
 
 // TestNotUsedWhereLeft: a link to a host that the app has left takes no direct connection.
@@ -391,8 +391,8 @@ func TestFullConnectionHasNoRoom(t *testing.T) {
 		before := w2.count()
 		w2.mu.Lock()
 		sent := 0
-		for ; h1.Room(1); sent++ {
-			h1.Send(1, []byte{0x6d, 1}, make([]byte, 256<<10), false)
+		for ; h1.Room(1, false); sent++ {
+			h1.Send(1, []byte{0x6d, 1}, make([]byte, 256<<10), mpi.OrderedWay)
 		}
 		l.mu.Lock()
 		require.True(t, l.direct.full.Load())
@@ -401,6 +401,6 @@ func TestFullConnectionHasNoRoom(t *testing.T) {
 		w2.mu.Unlock()
 		eventually(t, "all frames", func() bool { return w2.count() == before+sent })
 		eventually(t, "room", func() bool { w1.mu.Lock(); defer w1.mu.Unlock(); return w1.rooms > rooms })
-		require.True(t, h1.Room(1))
+		require.True(t, h1.Room(1, false))
 	}
 }

@@ -414,7 +414,7 @@ func TestDirectAllocatesNothing(t *testing.T) {
 		stop := until(func(bool) bool { return got.Load() == want })
 		require.Zero(t, int(testing.AllocsPerRun(200, func() {
 			want = got.Load() + 1
-			h1.Send(1, head, payload, false)
+			h1.Send(1, head, payload, mpi.OrderedWay)
 			h2.Poll(stop)
 		})), "%d bytes", len(payload))
 	}

@@ -80,14 +80,14 @@ func newNetwork(app, host string, fence *fence, log *slog.Logger) (n *network, e
 }
 
 // Send implements mpi.Network.
-func (n *network) Send(dst mpi.Rank, head, payload []byte, urgent bool) {
+func (n *network) Send(dst mpi.Rank, head, payload []byte, way mpi.Way) {
 	if l := n.linkTo(dst); l != nil {
-		l.send(head, payload, urgent, n.fence.passes)
+		l.send(head, payload, way == mpi.UrgentWay, n.fence.passes)
 	}
 }
 
 // Room implements mpi.Network.
-func (n *network) Room(dst mpi.Rank) bool {
+func (n *network) Room(dst mpi.Rank, _ bool) bool {
 	l := n.linkTo(dst)
 	return l == nil || l.room()
 }

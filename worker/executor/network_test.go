@@ -145,7 +145,7 @@ func TestLinkIsLeftAndFound(t *testing.T) {
 	})
 	h2.mu.Unlock()
 	eventually(t, "a frame", func() bool {
-		h1.Send(1, []byte("frame"), nil, false)
+		h1.Send(1, []byte("frame"), nil, mpi.OrderedWay)
 		select {
 		case <-got:
 			return true

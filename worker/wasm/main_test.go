@@ -78,10 +78,10 @@ func seed(t testing.TB) *rand.Rand {
 // noNetwork is for worlds whose ranks are all local.
 type noNetwork struct{}
 
-func (noNetwork) Send(mpi.Rank, []byte, []byte, bool) {}
-func (noNetwork) Room(mpi.Rank) bool                  { return true }
-func (noNetwork) Poll(func(bool) mpi.Look) bool       { return false }
-func (noNetwork) Wake()                               {}
+func (noNetwork) Send(mpi.Rank, []byte, []byte, mpi.Way) {}
+func (noNetwork) Room(mpi.Rank, bool) bool               { return true }
+func (noNetwork) Poll(func(bool) mpi.Look) bool          { return false }
+func (noNetwork) Wake()                                  {}
 
 // world runs one app in this process, each rank a goroutine. With `every` > 0 a rank freezes a random rank
 // about every so many calls of its own; a frozen rank goes on in place, or moves into a new guest.

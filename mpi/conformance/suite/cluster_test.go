@@ -64,12 +64,12 @@ type port struct {
 }
 
 // Send implements mpi.Network. It is called under the World's lock: where a rank is has a lock of its own.
-func (n port) Room(mpi.Rank) bool { return true }
+func (n port) Room(mpi.Rank, bool) bool { return true }
 
 func (port) Poll(func(bool) mpi.Look) bool { return false }
 func (port) Wake()                         {}
 
-func (n port) Send(dst mpi.Rank, head, payload []byte, _ bool) {
+func (n port) Send(dst mpi.Rank, head, payload []byte, _ mpi.Way) {
 	n.c.mu.Lock()
 	l := n.c.links[[2]int{n.from, n.c.ranks[dst].world}]
 	n.c.mu.Unlock()
