@@ -23,7 +23,7 @@ import (
 // A new connection is a new route, as the loss of one is: the ranks' channels send again what was on its way, by the stream or directly.
 
 const (
-	// offerFrame begins a frame that is none of a rank's: an offer. The word follows.
+	// offerFrame begins a frame that is none of a rank's: an offer. The lane, and the word follow.
 	offerFrame = 0x01
 	// offerEvery is how long is waited for the other side to follow an offer before there is another.
 	offerEvery = 5 * time.Second
@@ -36,19 +36,19 @@ const (
 // errSilent ends a direct connection over which nothing comes: something between the hosts may have forgotten it.
 var errSilent = errors.New("executor: nothing comes over the direct connection")
 
-// meeting is where the two sides of one stream agree upon direct connections.
-type meeting struct {
+// agreement is where the two sides of one stream agree upon the direct connections of a lane.
+type agreement struct {
 	offers chan string   // of the other side: the newest
 	taken  chan net.Conn // a connection that was called for
 	word   string        // that was offered; empty: none is wanted; guarded by the link's mu
 }
 
-func newMeeting() *meeting {
-	return &meeting{offers: make(chan string, 1), taken: make(chan net.Conn, 1)}
+func newAgreement() *agreement {
+	return &agreement{offers: make(chan string, 1), taken: make(chan net.Conn, 1)}
 }
 
 // close closes what was taken and is not wanted any more. Nothing more is.
-func (m *meeting) close() {
+func (m *agreement) close() {
 	if m == nil {
 		return
 	}
@@ -59,9 +59,8 @@ func (m *meeting) close() {
 	}
 }
 
-// sendDirect sends a frame over the link's direct connection, if it has one. Holds mu.
-func (l *link) sendDirect(head, payload []byte, passes func() bool) bool {
-	d := l.direct
+// sendDirect sends a frame over a lane's direct connection, if it has one. Holds mu.
+func (l *link) sendDirect(d *direct, head, payload []byte, passes func() bool) bool {
 	if d == nil {
 		return false
 	}
@@ -84,7 +83,8 @@ func (l *link) flush(d *direct, passes func() bool) (some, again bool) {
 		return false, false
 	}
 	defer l.mu.Unlock()
-	if l.direct != d || d.failed() != nil || !d.full.Load() {
+	x := l.of(d)
+	if x == nil || d.failed() != nil || !d.full.Load() {
 		return false, false
 	}
 	if !passes() {
@@ -95,37 +95,37 @@ func (l *link) flush(d *direct, passes func() bool) (some, again bool) {
 	if !all {
 		return n > 0, false
 	}
-	if m := l.queue.pop(); m != nil { // which is written with the next look
+	if m := x.queue.pop(); m != nil { // which is written with the next look
 		d.rest = append(d.rest, m.out[0].ReadOnlyData()...)
 		m.out.Free()
 		return true, false
 	}
 	d.full.Store(false)
 	l.lookout.attend(d)
-	return true, l.queue.wanted()
+	return true, x.queue.wanted()
 }
 
-// use has frames go over a direct connection, and drops what waits: it is sent again by the new route. It reports false, and has done nothing, if the stream is
+// use has frames of a lane go over a direct connection, and drops what waits: it is sent again by the new route. It reports false, and has done nothing, if the stream is
 // not the link's any more, or the app has left the host.
-func (l *link) use(number uint64, d *direct) bool {
+func (l *link) use(number uint64, which int, d *direct) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.up != number || l.left {
 		return false
 	}
-	l.direct = d
-	l.queue.clear()
+	l.lanes[which].direct = d
+	l.clear()
 	l.wake.Set()
 	return true
 }
 
-// disuse has frames go over the stream again, if they went over the connection, and reports whether the stream is still the link's.
+// disuse has frames go another way again, if they went over the connection, and reports whether the stream is still the link's.
 func (l *link) disuse(number uint64, d *direct) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.direct == d {
-		l.direct = nil
-		l.queue.clear()
+	if x := l.of(d); x != nil {
+		x.direct = nil
+		l.clear()
 		l.wake.Set()
 	}
 	return l.up == number && !l.left
@@ -172,19 +172,19 @@ func (n *network) carryOn(ctx context.Context, d *direct) error {
 func (l *link) beat(d *direct, passes func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.direct == d {
-		l.sendDirect(nil, nil, passes)
+	if l.of(d) != nil {
+		l.sendDirect(d, nil, nil, passes)
 	}
 }
 
-// serveDirect keeps a direct connection beside a stream, as often as it ends. calls says that this host makes it, by the word that the other offers.
-func (n *network) serveDirect(ctx context.Context, l *link, number uint64, m *meeting, calls bool) error {
+// serveDirect keeps a direct connection for a lane beside a stream, as often as it ends. calls says that this host makes it, by the word that the other offers.
+func (n *network) serveDirect(ctx context.Context, l *link, number uint64, which int, m *agreement, calls bool) error {
 	again := redial{first: n.redialAfter}
 	for {
-		conn, err := n.directConn(ctx, l, number, m, calls)
+		conn, err := n.directConn(ctx, l, number, which, m, calls)
 		began := time.Now()
 		if err == nil {
-			err = n.runDirect(ctx, l, number, conn)
+			err = n.runDirect(ctx, l, number, which, conn)
 		}
 		n.log.Debug("no direct connection", "peer", l.peer, "err", err)
 		t := time.NewTimer(again.next(time.Since(began) > steadyAfter))
@@ -199,12 +199,12 @@ func (n *network) serveDirect(ctx context.Context, l *link, number uint64, m *me
 
 // directConn waits for the connection that the other side makes, which is offered as often as none comes; or for its offer, and makes it. An offer that could
 // not be followed is tried again.
-func (n *network) directConn(ctx context.Context, l *link, number uint64, m *meeting, calls bool) (net.Conn, error) {
+func (n *network) directConn(ctx context.Context, l *link, number uint64, which int, m *agreement, calls bool) (net.Conn, error) {
 	t := time.NewTicker(n.offerEvery)
 	defer t.Stop()
 	for {
 		if !calls {
-			l.offerDirect(number, m)
+			l.offerDirect(number, which, m)
 		}
 		select {
 		case conn := <-m.taken:
@@ -224,7 +224,7 @@ func (n *network) directConn(ctx context.Context, l *link, number uint64, m *mee
 
 // runDirect has the link use a connection until it ends, or ctx does. Frames go another way then at once, also if some that have come over it still wait for
 // their rank.
-func (n *network) runDirect(ctx context.Context, l *link, number uint64, conn net.Conn) error {
+func (n *network) runDirect(ctx context.Context, l *link, number uint64, which int, conn net.Conn) error {
 	d, err := newDirect(conn)
 	if err != nil {
 		return err
@@ -237,7 +237,8 @@ func (n *network) runDirect(ctx context.Context, l *link, number uint64, conn ne
 		}
 		return some
 	}
-	if !l.use(number, d) {
+	d.bulk = which == bulk
+	if !l.use(number, which, d) {
 		return errLeft
 	}
 	n.reconnect(l.peer)
@@ -255,8 +256,8 @@ func (n *network) runDirect(ctx context.Context, l *link, number uint64, conn ne
 	return err
 }
 
-// offerDirect says over the stream by which word a direct connection is taken.
-func (l *link) offerDirect(number uint64, m *meeting) {
+// offerDirect says over the stream by which word a direct connection for a lane is taken.
+func (l *link) offerDirect(number uint64, which int, m *agreement) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.up != number || l.left {
@@ -265,12 +266,12 @@ func (l *link) offerDirect(number uint64, m *meeting) {
 	if m.word == "" { // else it is said again: the first may be on its way yet
 		m.word = rand.Text()
 	}
-	l.queue.put([]byte{offerFrame}, []byte(m.word), true)
+	l.lanes[talk].queue.put([]byte{offerFrame, byte(which)}, []byte(m.word), true)
 	l.wake.Set()
 }
 
 // offered takes an offer of the other side; if it is new it takes the place of an older one.
-func (m *meeting) offered(word string, isNew bool) {
+func (m *agreement) offered(word string, isNew bool) {
 	if isNew {
 		select {
 		case <-m.offers:
@@ -349,15 +350,17 @@ func (n *network) called(conn net.Conn, note string) {
 func (l *link) takeDirect(conn net.Conn, word string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	m := l.meeting
-	if m == nil || word == "" || word != m.word {
-		return false
+	for i := range l.lanes {
+		m := l.lanes[i].agreement
+		if m == nil || word == "" || word != m.word {
+			continue
+		}
+		m.word = ""
+		select {
+		case m.taken <- conn:
+			return true
+		default:
+		}
 	}
-	m.word = ""
-	select {
-	case m.taken <- conn:
-		return true
-	default:
-		return false
-	}
+	return false
 }

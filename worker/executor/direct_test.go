@@ -91,10 +91,14 @@ func (k *keeper) routesNow() int {
 
 func bothDirect(t *testing.T, h1, h2 *network) {
 	t.Helper()
-	eventually(t, "a direct connection", func() bool { return h1.directTo("h2") != nil && h2.directTo("h1") != nil })
+	for which := range lanes {
+		eventually(t, "a direct connection", func() bool { return h1.laneTo("h2", which) != nil && h2.laneTo("h1", which) != nil })
+	}
 }
 
-func (n *network) directTo(host string) *direct {
+func (n *network) directTo(host string) *direct { return n.laneTo(host, talk) }
+
+func (n *network) laneTo(host string, which int) *direct {
 	n.mu.RLock()
 	l := n.links[host]
 	n.mu.RUnlock()
@@ -103,7 +107,7 @@ func (n *network) directTo(host string) *direct {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.direct
+	return l.lanes[which].direct
 }
 
 // numbered is the i-th of some frames, of different lengths.
@@ -264,10 +268,10 @@ func TestOffersAreRepeated(t *testing.T) {
 	h1, h2, addr, _ := networksWith(t, func(*net.Conn) bool { return tries.Add(1) > 3 })
 	h1.offerEvery, h2.offerEvery = 10*time.Millisecond, 10*time.Millisecond
 	w1, w2 := meet(t, h1, h2, addr)
-	require.GreaterOrEqual(t, tries.Load(), int64(4))
+	require.GreaterOrEqual(t, tries.Load(), int64(5))
 	for _, w := range []*keeper{w1, w2} {
-		eventually(t, "its routes", func() bool { return w.routesNow() >= 3 })
-		require.Equal(t, 3, w.routesNow(), "the table, the stream and the connection: one that was refused is none")
+		eventually(t, "its routes", func() bool { return w.routesNow() >= 4 })
+		require.Equal(t, 4, w.routesNow(), "the table, the stream and two connections: one that was refused is none")
 	}
 }
 
@@ -302,34 +306,36 @@ func TestNotUsedWhereLeft(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = d.file.Close() })
 	l.leave(true)
-	require.False(t, l.use(number, d))
-	require.Nil(t, l.direct)
+	require.False(t, l.use(number, bulk, d))
+	require.Nil(t, l.lanes[bulk].direct)
 	l.leave(false)
-	require.True(t, l.use(number, d))
+	require.True(t, l.use(number, bulk, d))
 	l.leave(true)
 	require.False(t, l.disuse(number, d))
-	require.Nil(t, l.direct, "also of one that was left")
+	require.Nil(t, l.lanes[bulk].direct, "also of one that was left")
 }
 
 // TestWordIsOfOneStream: a word is good once, as long as its stream lasts; what was called for an older one is closed.
 func TestWordIsOfOneStream(t *testing.T) {
 	l := newLink("h1", nil)
-	number, m := l.open()
-	l.offerDirect(number, m)
+	number, by := l.open()
+	m := by[bulk]
+	l.offerDirect(number, bulk, m)
 	word := m.word
-	l.offerDirect(number, m)
+	l.offerDirect(number, bulk, m)
 	require.Equal(t, word, m.word, "the first may be on its way yet")
 	one, other := tcpPair(t)
 	require.False(t, l.takeDirect(one, ""))
 	require.False(t, l.takeDirect(one, "x"))
 	require.True(t, l.takeDirect(one, word))
 	require.False(t, l.takeDirect(one, word), "once")
-	next, n := l.open()
+	next, by := l.open()
+	n := by[bulk]
 	_, err := other.Read(make([]byte, 1))
 	require.ErrorIs(t, err, io.EOF)
-	l.offerDirect(number, m)
+	l.offerDirect(number, bulk, m)
 	require.False(t, l.takeDirect(one, m.word), "of an older stream")
-	l.offerDirect(next, n)
+	l.offerDirect(next, bulk, n)
 	l.closed(next)
 	require.False(t, l.takeDirect(one, n.word))
 }
@@ -395,12 +401,74 @@ func TestFullConnectionHasNoRoom(t *testing.T) {
 			h1.Send(1, []byte{0x6d, 1}, make([]byte, 256<<10), mpi.OrderedWay)
 		}
 		l.mu.Lock()
-		require.True(t, l.direct.full.Load())
-		require.Zero(t, l.queue.bytes)
+		require.True(t, l.lanes[talk].direct.full.Load())
+		require.Zero(t, l.lanes[talk].queue.bytes)
 		l.mu.Unlock()
 		w2.mu.Unlock()
 		eventually(t, "all frames", func() bool { return w2.count() == before+sent })
 		eventually(t, "room", func() bool { w1.mu.Lock(); defer w1.mu.Unlock(); return w1.rooms > rooms })
 		require.True(t, h1.Room(1, false))
+	}
+}
+
+// slow is a world whose ranks take long frames only when the gate is open.
+type slow struct {
+	*keeper
+	gate chan struct{}
+}
+
+func (s slow) open(frame []byte) bool {
+	select {
+	case <-s.gate:
+		return true
+	default:
+		return len(frame) < 1<<10
+	}
+}
+
+func (s slow) TryReceive(frame []byte) bool { return s.open(frame) && s.keeper.TryReceive(frame) }
+
+func (s slow) Receive(frame []byte) {
+	if !s.open(frame) {
+		<-s.gate
+	}
+	s.keeper.Receive(frame)
+}
+
+// TestBulkHoldsUpNothing: while pieces of long messages wait, other frames arrive, and there is room for more.
+func TestBulkHoldsUpNothing(t *testing.T) {
+	h1, h2, _, w2, _ := directPair(t)
+	gate := make(chan struct{})
+	h2.mu.Lock()
+	h2.world = slow{w2, gate}
+	h2.mu.Unlock()
+	sent := 0
+	for ; h1.Room(1, true); sent++ {
+		h1.Send(1, []byte{0x6d, 1}, make([]byte, 256<<10), mpi.BulkWay)
+	}
+	for i := range 100 {
+		require.True(t, h1.Room(1, false))
+		h1.Send(1, []byte{0x6d, 2}, []byte{byte(i)}, mpi.OrderedWay)
+		eventually(t, "it is there", func() bool { return w2.count() == i+1 })
+	}
+	close(gate)
+	eventually(t, "all frames", func() bool { return w2.count() == sent+100 })
+	eventually(t, "room", func() bool { return h1.Room(1, true) })
+}
+
+// TestBulkConnectionEnds: pieces of long messages go with the other frames until there is another connection for them.
+func TestBulkConnectionEnds(t *testing.T) {
+	h1, h2, _, w2, _ := directPair(t)
+	h1.redialAfter, h2.redialAfter = time.Hour, time.Hour
+	first := h1.directTo("h2")
+	h1.laneTo("h2", bulk).end(net.ErrClosed)
+	eventually(t, "none", func() bool { return h1.laneTo("h2", bulk) == nil && h2.laneTo("h1", bulk) == nil })
+	require.Same(t, first, h1.directTo("h2"), "the other stays")
+	for i := range byte(5) {
+		n := w2.count()
+		eventually(t, "a frame", func() bool {
+			h1.Send(1, []byte{0x6d, i}, make([]byte, 256<<10), mpi.BulkWay)
+			return w2.count() > n
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/godwit-run/godwit/internal/notify"
+	"github.com/godwit-run/godwit/mpi"
 )
 
 // queueMaxBytes bounds what waits on one link, urgent frames above all, which nobody holds back. A link that is down drops its queue,
@@ -31,15 +32,52 @@ type link struct {
 	peer    string // host
 	lookout *lookout
 
-	mu      sync.Mutex // guards the fields below
-	direct  *direct    // nil: frames go over the stream
-	meeting *meeting   // of the stream
-	up      uint64     // counts streams; odd: a stream is up
-	queue   outgoing
-	failed  error
-	left    bool // no rank of the app is on the host any more: no stream lasts
-	wake    notify.Signal
-	news    notify.Signal // for who dials: it may go better now
+	mu     sync.Mutex // guards the fields below
+	lanes  [lanes]lane
+	up     uint64 // counts streams; odd: a stream is up
+	failed error
+	left   bool // no rank of the app is on the host any more: no stream lasts
+	wake   notify.Signal
+	news   notify.Signal // for who dials: it may go better now
+}
+
+// The lanes of a link: pieces of long messages hold up nothing else. Where there is no direct connection for them they go with the others.
+const (
+	talk = iota
+	bulk
+	lanes
+)
+
+// lane is one of two ways that frames of a link go.
+type lane struct {
+	direct    *direct    // nil: frames go over the stream
+	agreement *agreement // of the stream
+	queue     outgoing
+}
+
+// lane is the one that frames go now. Holds mu.
+func (l *link) lane(isBulk bool) *lane {
+	if isBulk && l.lanes[bulk].direct != nil {
+		return &l.lanes[bulk]
+	}
+	return &l.lanes[talk]
+}
+
+// of is the lane that uses a direct connection, or nil. Holds mu.
+func (l *link) of(d *direct) *lane {
+	for i := range l.lanes {
+		if x := &l.lanes[i]; x.direct == d {
+			return x
+		}
+	}
+	return nil
+}
+
+// clear drops all that waits. Holds mu.
+func (l *link) clear() {
+	for i := range l.lanes {
+		l.lanes[i].queue.clear()
+	}
 }
 
 func newLink(peer string, o *lookout) *link {
@@ -47,29 +85,31 @@ func newLink(peer string, o *lookout) *link {
 }
 
 // send queues a copy of a frame, or drops it while no stream is up. It does not block.
-func (l *link) send(head, payload []byte, urgent bool, passes func() bool) {
+func (l *link) send(head, payload []byte, way mpi.Way, passes func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.up%2 == 0 || l.failed != nil || l.left || l.sendDirect(head, payload, passes) {
+	x := l.lane(way == mpi.BulkWay)
+	if l.up%2 == 0 || l.failed != nil || l.left || l.sendDirect(x.direct, head, payload, passes) {
 		return
 	}
-	if l.queue.bytes+len(head)+len(payload) > queueMaxBytes {
+	if x.queue.bytes+len(head)+len(payload) > queueMaxBytes {
 		l.failed = errQueueFull
-		l.queue.clear()
+		l.clear()
 	} else {
-		l.queue.put(head, payload, urgent)
+		x.queue.put(head, payload, way == mpi.UrgentWay)
 	}
 	l.wake.Set()
 }
 
 // room reports whether more may be sent that is not urgent. If not, pump or flush says when.
-func (l *link) room() bool {
+func (l *link) room(isBulk bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.direct != nil && l.direct.full.Load() {
-		return l.queue.refuse()
+	x := l.lane(isBulk)
+	if x.direct != nil && x.direct.full.Load() {
+		return x.queue.refuse()
 	}
-	return l.queue.room()
+	return x.queue.room()
 }
 
 // leave says whether the app has left the host. The stream of one that was left ends, with what is queued: that is of nobody there, or has
@@ -81,7 +121,7 @@ func (l *link) leave(left bool) {
 		return
 	}
 	l.left = left
-	l.queue.clear()
+	l.clear()
 	l.wake.Set()
 	l.news.Set()
 }
@@ -104,15 +144,28 @@ func (l *link) streams() uint64 {
 	return l.up
 }
 
-// open marks a new stream as up; what was queued for an older one is dropped. It returns the stream's number, and where its sides meet.
-func (l *link) open() (uint64, *meeting) {
+// open marks a new stream as up; what was queued for an older one is dropped. It returns the stream's number, and where its sides agree upon direct connections.
+func (l *link) open() (number uint64, by [lanes]*agreement) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.up += 1 + l.up%2 // odd again, and never a number that was used before
-	l.queue.clear()
-	l.meeting.close()
-	l.failed, l.direct, l.meeting = nil, nil, newMeeting()
-	return l.up, l.meeting
+	l.failed = nil
+	l.reset()
+	for i := range l.lanes {
+		by[i] = newAgreement()
+		l.lanes[i].agreement = by[i]
+	}
+	return l.up, by
+}
+
+// reset gives up what the stream had. Holds mu.
+func (l *link) reset() {
+	for i := range l.lanes {
+		x := &l.lanes[i]
+		x.queue.clear()
+		x.agreement.close()
+		x.direct, x.agreement = nil, nil
+	}
 }
 
 // closed marks the stream as down, unless a newer one is up.
@@ -123,9 +176,7 @@ func (l *link) closed(number uint64) {
 		return
 	}
 	l.up++
-	l.meeting.close()
-	l.direct, l.meeting = nil, nil
-	l.queue.clear()
+	l.reset()
 }
 
 // take returns the message that goes next over the stream; nil: there is none. again says that there is room for those whom room has refused.
@@ -141,8 +192,8 @@ func (l *link) take(number uint64) (m *batch, again bool, err error) {
 	if l.up != number {
 		return nil, false, context.Canceled
 	}
-	if l.direct == nil {
-		m, again = l.queue.take()
+	if x := &l.lanes[talk]; x.direct == nil {
+		m, again = x.queue.take()
 	}
 	return m, again, nil
 }

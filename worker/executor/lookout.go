@@ -33,7 +33,9 @@ type lookout struct {
 	stir               notify.Signal // it is open: run need not mind
 	away               time.Duration // how long there has to be no look, for that
 	taker              taker
-	only               atomic.Pointer[direct] // if there is one connection
+	only               atomic.Pointer[direct] // the connection of a talk lane, if there is one
+	alone              atomic.Bool            // and there is no other
+	turns              atomic.Uint32          // looks that have found something there
 	bed                bed
 
 	mu     sync.RWMutex // guards the following, and keeps the set open
@@ -45,6 +47,8 @@ type lookout struct {
 const (
 	// lookAt is how many connections one look finds.
 	lookAt = 16
+	// fair is after how many looks at the only connection of a talk lane, which is looked at first, there is one at all.
+	fair = 8
 	// awayFor is lookout.away, but for tests: programs that send many messages are back by then.
 	awayFor = time.Millisecond
 )
@@ -111,7 +115,7 @@ func (o *lookout) add(d *direct) error {
 		return err
 	}
 	o.conns[d.id] = d
-	o.only.Store(o.single())
+	o.count()
 	return nil
 }
 
@@ -160,21 +164,27 @@ func (o *lookout) remove(d *direct) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.conns, d.id)
-	o.only.Store(o.single())
+	o.count()
 	if !o.closed {
 		_ = o.tell(d, 0)
 	}
 }
 
-// single is the only connection, if there is one. Holds mu.
-func (o *lookout) single() *direct {
-	if len(o.conns) != 1 {
-		return nil
-	}
+// count sees which connections there are. Holds mu.
+func (o *lookout) count() {
+	var only *direct
+	n := 0
 	for _, d := range o.conns {
-		return d
+		if !d.bulk {
+			only = d
+			n++
+		}
 	}
-	return nil
+	if n != 1 {
+		only = nil
+	}
+	o.alone.Store(len(o.conns) == 1)
+	o.only.Store(only)
 }
 
 // poll looks as next says, which it asks before each look, and tells what the one before has found. It reports false at once if there is nothing to look at.
@@ -232,7 +242,9 @@ func (o *lookout) gateSetter(events uint32) func(gate uintptr) {
 // look takes what is there, once of each connection, and writes what there is room for. It reports whether there was something.
 func (o *lookout) look() (some bool) {
 	if d := o.only.Load(); d != nil {
-		return o.take(d)
+		if some = o.take(d); o.alone.Load() || some && o.turns.Add(1)%fair != 0 {
+			return some
+		}
 	}
 	var events [lookAt]unix.EpollEvent
 	for i := range o.some(events[:]) {

@@ -44,7 +44,7 @@ type world interface {
 	Room()
 }
 
-// network is mpi.Network over gRPC streams and direct connections: one stream to each other host of the app, dialled by the host whose name
+// network is mpi.Network over gRPC streams and direct connections: one stream, and two connections, to each other host of the app, dialled by the host whose name
 // sorts first, for as long as the app has live ranks there. It owns the links' goroutines.
 type network struct {
 	app, host   string
@@ -82,14 +82,14 @@ func newNetwork(app, host string, fence *fence, log *slog.Logger) (n *network, e
 // Send implements mpi.Network.
 func (n *network) Send(dst mpi.Rank, head, payload []byte, way mpi.Way) {
 	if l := n.linkTo(dst); l != nil {
-		l.send(head, payload, way == mpi.UrgentWay, n.fence.passes)
+		l.send(head, payload, way, n.fence.passes)
 	}
 }
 
 // Room implements mpi.Network.
-func (n *network) Room(dst mpi.Rank, _ bool) bool {
+func (n *network) Room(dst mpi.Rank, isBulk bool) bool {
 	l := n.linkTo(dst)
-	return l == nil || l.room()
+	return l == nil || l.room(isBulk)
 }
 
 // Poll implements mpi.Network.
@@ -373,21 +373,25 @@ func (n *network) hungUp(l *link) {
 // serve runs a link over one stream until it fails. calls says that this host has called the other.
 func (n *network) serve(ctx context.Context, l *link, s stream, calls bool) error {
 	g, ctx := errgroup.WithContext(ctx)
-	number, m := l.open()
+	number, by := l.open()
 	defer l.closed(number)
 	n.reconnect(l.peer)
 	g.Go(func() error { return l.pump(ctx, fenced{s, n.fence}, number, n.room) })
 	g.Go(func() error {
 		return drain(s, func(frame []byte) {
-			if len(frame) > 0 && frame[0] == offerFrame {
-				m.offered(string(frame[1:]), true)
+			if len(frame) > 1 && frame[0] == offerFrame {
+				if which := int(frame[1]); which < lanes {
+					by[which].offered(string(frame[2:]), true)
+				}
 				return
 			}
 			n.deliver(frame)
 		})
 	})
 	if !n.streamsOnly {
-		g.Go(func() error { return n.serveDirect(ctx, l, number, m, calls) })
+		for which, m := range by {
+			g.Go(func() error { return n.serveDirect(ctx, l, number, which, m, calls) })
+		}
 	}
 	// A stream's RecvMsg ends with the stream's own context, which ends when this function returns: do not wait for it.
 	<-ctx.Done()

@@ -226,7 +226,7 @@ func TestWhoCallsIsNotLeft(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- h2.accept(nil, s) }()
 	eventually(t, "a stream", func() bool { return l.streams() >= 3 })
-	l.send([]byte("frame"), nil, false, h2.fence.passes)
+	l.send([]byte("frame"), nil, mpi.OrderedWay, h2.fence.passes)
 	select {
 	case <-s.sent:
 	case err := <-done:

@@ -48,6 +48,7 @@ type direct struct {
 	send    func(fd uintptr) bool
 
 	// From the peer.
+	bulk    bool          // it is of that lane
 	id      int32         // the lookout's, as the next
 	watched uint32        // what the set tells
 	heard   atomic.Uint32 // counts what was read
