@@ -39,6 +39,7 @@ type seat struct {
 	state  atomic.Uint32
 	number uint32 // of the collective, as in its messages' tag
 	task   task
+	other  uint8 // seatWrong: the kind of another's task
 }
 
 // States of a seat.
@@ -47,6 +48,7 @@ const (
 	seatTaken  // the rank waits
 	seatMet    // the collective is done
 	seatBroken // it is to be done by messages
+	seatWrong  // it is none: ranks have called different ones
 )
 
 // task is what a rank asks for.
@@ -65,6 +67,8 @@ const (
 	taskAllgather
 	taskAlltoall
 )
+
+var taskNames = [...]string{taskBarrier: "MPI_Barrier", taskAllreduce: "MPI_Allreduce", taskAllgather: "MPI_Allgather", taskAlltoall: "MPI_Alltoall"} //nolint:gochecknoglobals // immutable
 
 // same reports whether two ranks ask for the same.
 func (t *task) same(u *task) bool {
@@ -147,10 +151,9 @@ func (m *meeting) sit(p *Proc, s *seat, number uint32, t *task) uint32 {
 	if m.seated++; m.seated < len(m.seats) {
 		return seatTaken
 	}
-	outcome := uint32(seatBroken)
-	if m.agree() {
+	outcome := m.agree()
+	if outcome == seatMet {
 		m.perform(p)
-		outcome = seatMet
 	}
 	m.rise(outcome)
 	return outcome
@@ -171,15 +174,28 @@ func (m *meeting) stand(s *seat) uint32 {
 	return state
 }
 
-// agree reports whether all ask for the same.
-func (m *meeting) agree() bool {
+// agree returns what comes of it that all have come: seatMet if they ask for the same.
+func (m *meeting) agree() uint32 {
+	outcome := uint32(seatMet)
 	first := m.seats[0]
 	for _, s := range m.seats {
-		if s.number != first.number || !s.task.same(&first.task) {
-			return false
+		switch {
+		case s.number != first.number:
+			return seatBroken
+		case s.task.kind != first.task.kind:
+			outcome, first.other, s.other = seatWrong, s.task.kind, first.task.kind
+		case outcome == seatMet && !s.task.same(&first.task):
+			outcome = seatBroken
 		}
 	}
-	return true
+	if outcome == seatWrong {
+		for _, s := range m.seats {
+			if s.task.kind == first.task.kind {
+				s.other = first.other
+			}
+		}
+	}
+	return outcome
 }
 
 // perform does the collective, on the goroutine of the rank that came last, whose lock is held: the others do nothing but wait.
@@ -244,9 +260,13 @@ func (p *Proc) meet(c *comm, t *task) (met bool, err error) {
 	case seatTaken:
 		err = p.wait(c.met)
 	}
-	if m.stand(s) == seatMet {
+	switch m.stand(s) {
+	case seatMet:
 		c.collSeq++
 		return true, nil
+	case seatWrong: // the next one is the next for all
+		c.collSeq++
+		return true, c.on(abi.Fail(abi.ErrOther, "rank %d of the communicator has called %s where another has called %s", c.me, taskNames[t.kind], taskNames[s.other]))
 	}
 	return false, err
 }

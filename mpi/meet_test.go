@@ -159,6 +159,40 @@ func TestMeetingBroken(t *testing.T) {
 	require.Contains(t, classes[0], uint64(abi.ErrTruncate))
 }
 
+// TestDifferentCollectives: where ranks that meet call different collectives each hears of it, and the next one is as it should be.
+func TestDifferentCollectives(t *testing.T) {
+	for r, err := range runLocal(t, smallConfig(5), func(g *guest) {
+		g.call("MPI_Comm_set_errhandler", abi.CommWorld, abi.ErrorsReturn)
+		g.warm()
+		for wrong := range g.size {
+			class := uint64(0)
+			if g.rank == wrong {
+				class = g.call("MPI_Barrier", abi.CommWorld)
+			} else {
+				class = g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, abi.OpSum, abi.CommWorld)
+			}
+			g.setInts(sbuf, g.rank)
+			g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, abi.OpSum, abi.CommWorld)
+			if class != abi.ErrOther || g.int(rbuf) != 10 {
+				panic(abortPanic{fmt.Errorf("class %d, sum %d", class, g.int(rbuf))})
+			}
+		}
+	}) {
+		require.NoError(t, err, "rank %d", r)
+	}
+	errs := runLocal(t, smallConfig(2), func(g *guest) {
+		g.warm()
+		if g.rank == 0 {
+			g.call("MPI_Barrier", abi.CommWorld)
+		} else {
+			g.call("MPI_Allgather", sbuf, 1, tInt, rbuf, 1, tInt, abi.CommWorld)
+		}
+	})
+	text := fmt.Sprint(errs[0], errs[1])
+	require.Contains(t, text, "has called MPI_")
+	require.Contains(t, text, " where another has called MPI_")
+}
+
 // seated is how many ranks wait in the meeting of MPI_COMM_WORLD, and the number of the last collective begun by messages.
 func (w *World) seated() (n int, begun uint32) {
 	w.meetings.mu.Lock()

@@ -253,7 +253,7 @@ func TestState(t *testing.T) {
 // quiet is a link that takes everything and keeps nothing.
 type quiet struct{ header [HeaderBytes]byte }
 
-func (*quiet) Room(Lane) bool              { return true }
+func (*quiet) Room(Lane) bool          { return true }
 func (q *quiet) Transmit(f Frame)      { f.Header(q.header[:]) }
 func (*quiet) Payload(k Packet) []byte { return nil }
 

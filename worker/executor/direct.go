@@ -40,7 +40,7 @@ var errSilent = errors.New("executor: nothing comes over the direct connection")
 type agreement struct {
 	offers chan string   // of the other side: the newest
 	taken  chan net.Conn // a connection that was called for
-	word   string        // that was offered; empty: none is wanted; guarded by the link's mu
+	word   string        // that was offered; empty: none is wanted; guarded by all lanes' locks
 }
 
 func newAgreement() *agreement {
@@ -59,7 +59,7 @@ func (m *agreement) close() {
 	}
 }
 
-// sendDirect sends a frame over a lane's direct connection, if it has one. Holds mu.
+// sendDirect sends a frame over a lane's direct connection, if it has one. Holds the lane's lock.
 func (l *link) sendDirect(d *direct, head, payload []byte, passes func() bool) bool {
 	if d == nil {
 		return false
@@ -79,12 +79,12 @@ func (l *link) sendDirect(d *direct, head, payload []byte, passes func() bool) b
 // flush writes what waits for room on the direct connection, as far as there is some, unless somebody is at it. It reports whether anything was written, and
 // whether there is room for those whom room has refused.
 func (l *link) flush(d *direct, passes func() bool) (some, again bool) {
-	if !l.mu.TryLock() {
+	x := l.of(d)
+	if !x.mu.TryLock() {
 		return false, false
 	}
-	defer l.mu.Unlock()
-	x := l.of(d)
-	if x == nil || d.failed() != nil || !d.full.Load() {
+	defer x.mu.Unlock()
+	if x.direct != d || d.failed() != nil || !d.full.Load() {
 		return false, false
 	}
 	if !passes() {
@@ -107,13 +107,13 @@ func (l *link) flush(d *direct, passes func() bool) (some, again bool) {
 
 // use has frames of a lane go over a direct connection, and drops what waits: it is sent again by the new route. It reports false, and has done nothing, if the stream is
 // not the link's any more, or the app has left the host.
-func (l *link) use(number uint64, which int, d *direct) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *link) use(number uint64, d *direct) bool {
+	l.lock()
+	defer l.unlock()
 	if l.up != number || l.left {
 		return false
 	}
-	l.lanes[which].direct = d
+	l.of(d).direct = d
 	l.clear()
 	l.wake.Set()
 	return true
@@ -121,9 +121,9 @@ func (l *link) use(number uint64, which int, d *direct) bool {
 
 // disuse has frames go another way again, if they went over the connection, and reports whether the stream is still the link's.
 func (l *link) disuse(number uint64, d *direct) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if x := l.of(d); x != nil {
+	l.lock()
+	defer l.unlock()
+	if x := l.of(d); x.direct == d {
 		x.direct = nil
 		l.clear()
 		l.wake.Set()
@@ -170,9 +170,10 @@ func (n *network) carryOn(ctx context.Context, d *direct) error {
 
 // beat sends an empty frame, unless something else is on its way.
 func (l *link) beat(d *direct, passes func() bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.of(d) != nil {
+	x := l.of(d)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.direct == d {
 		l.sendDirect(d, nil, nil, passes)
 	}
 }
@@ -238,7 +239,7 @@ func (n *network) runDirect(ctx context.Context, l *link, number uint64, which i
 		return some
 	}
 	d.bulk = which == bulk
-	if !l.use(number, which, d) {
+	if !l.use(number, d) {
 		return errLeft
 	}
 	n.reconnect(l.peer)
@@ -258,8 +259,8 @@ func (n *network) runDirect(ctx context.Context, l *link, number uint64, which i
 
 // offerDirect says over the stream by which word a direct connection for a lane is taken.
 func (l *link) offerDirect(number uint64, which int, m *agreement) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock()
+	defer l.unlock()
 	if l.up != number || l.left {
 		return
 	}
@@ -348,8 +349,8 @@ func (n *network) called(conn net.Conn, note string) {
 
 // takeDirect takes a connection if it was called with the word that was offered, once.
 func (l *link) takeDirect(conn net.Conn, word string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock()
+	defer l.unlock()
 	for i := range l.lanes {
 		m := l.lanes[i].agreement
 		if m == nil || word == "" || word != m.word {

@@ -105,8 +105,8 @@ func (n *network) laneTo(host string, which int) *direct {
 	if l == nil {
 		return nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock()
+	defer l.unlock()
 	return l.lanes[which].direct
 }
 
@@ -306,13 +306,13 @@ func TestNotUsedWhereLeft(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = d.file.Close() })
 	l.leave(true)
-	require.False(t, l.use(number, bulk, d))
-	require.Nil(t, l.lanes[bulk].direct)
+	require.False(t, l.use(number, d))
+	require.Nil(t, l.lanes[talk].direct)
 	l.leave(false)
-	require.True(t, l.use(number, bulk, d))
+	require.True(t, l.use(number, d))
 	l.leave(true)
 	require.False(t, l.disuse(number, d))
-	require.Nil(t, l.lanes[bulk].direct, "also of one that was left")
+	require.Nil(t, l.lanes[talk].direct, "also of one that was left")
 }
 
 // TestWordIsOfOneStream: a word is good once, as long as its stream lasts; what was called for an older one is closed.
@@ -400,10 +400,10 @@ func TestFullConnectionHasNoRoom(t *testing.T) {
 		for ; h1.Room(1, false); sent++ {
 			h1.Send(1, []byte{0x6d, 1}, make([]byte, 256<<10), mpi.OrderedWay)
 		}
-		l.mu.Lock()
+		l.lock()
 		require.True(t, l.lanes[talk].direct.full.Load())
 		require.Zero(t, l.lanes[talk].queue.bytes)
-		l.mu.Unlock()
+		l.unlock()
 		w2.mu.Unlock()
 		eventually(t, "all frames", func() bool { return w2.count() == before+sent })
 		eventually(t, "room", func() bool { w1.mu.Lock(); defer w1.mu.Unlock(); return w1.rooms > rooms })

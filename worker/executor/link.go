@@ -32,13 +32,27 @@ type link struct {
 	peer    string // host
 	lookout *lookout
 
-	mu     sync.Mutex // guards the fields below
-	lanes  [lanes]lane
+	lanes [lanes]lane
+	wake  notify.Signal
+	news  notify.Signal // for who dials: it may go better now
+
+	// Changed with all lanes' locks, which lock takes: any of them guards it.
 	up     uint64 // counts streams; odd: a stream is up
 	failed error
 	left   bool // no rank of the app is on the host any more: no stream lasts
-	wake   notify.Signal
-	news   notify.Signal // for who dials: it may go better now
+}
+
+// lock keeps all lanes from sending.
+func (l *link) lock() {
+	for i := range l.lanes {
+		l.lanes[i].mu.Lock()
+	}
+}
+
+func (l *link) unlock() {
+	for i := range l.lanes {
+		l.lanes[i].mu.Unlock()
+	}
 }
 
 // The lanes of a link: pieces of long messages hold up nothing else. Where there is no direct connection for them they go with the others.
@@ -50,30 +64,35 @@ const (
 
 // lane is one of two ways that frames of a link go.
 type lane struct {
-	direct    *direct    // nil: frames go over the stream
-	agreement *agreement // of the stream
+	mu        sync.Mutex // held by who sends; guards the following
+	direct    *direct    // nil: frames go over the stream; changed with all lanes' locks
+	agreement *agreement // of the stream; likewise
 	queue     outgoing
 }
 
-// lane is the one that frames go now. Holds mu.
+// lane locks the one that frames go now.
 func (l *link) lane(isBulk bool) *lane {
-	if isBulk && l.lanes[bulk].direct != nil {
+	if isBulk {
+		x := &l.lanes[bulk]
+		if x.mu.Lock(); x.direct != nil {
+			return x
+		}
+		x.mu.Unlock()
+	}
+	x := &l.lanes[talk]
+	x.mu.Lock()
+	return x
+}
+
+// of is the lane of a direct connection.
+func (l *link) of(d *direct) *lane {
+	if d.bulk {
 		return &l.lanes[bulk]
 	}
 	return &l.lanes[talk]
 }
 
-// of is the lane that uses a direct connection, or nil. Holds mu.
-func (l *link) of(d *direct) *lane {
-	for i := range l.lanes {
-		if x := &l.lanes[i]; x.direct == d {
-			return x
-		}
-	}
-	return nil
-}
-
-// clear drops all that waits. Holds mu.
+// clear drops all that waits. Holds all lanes' locks.
 func (l *link) clear() {
 	for i := range l.lanes {
 		l.lanes[i].queue.clear()
@@ -86,26 +105,33 @@ func newLink(peer string, o *lookout) *link {
 
 // send queues a copy of a frame, or drops it while no stream is up. It does not block.
 func (l *link) send(head, payload []byte, way mpi.Way, passes func() bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	x := l.lane(way == mpi.BulkWay)
-	if l.up%2 == 0 || l.failed != nil || l.left || l.sendDirect(x.direct, head, payload, passes) {
-		return
-	}
-	if x.queue.bytes+len(head)+len(payload) > queueMaxBytes {
+	if !l.trySend(head, payload, way, passes) {
+		l.lock()
 		l.failed = errQueueFull
 		l.clear()
-	} else {
-		x.queue.put(head, payload, way == mpi.UrgentWay)
+		l.unlock()
 	}
-	l.wake.Set()
+}
+
+// trySend reports false if there is no room, even for what is urgent.
+func (l *link) trySend(head, payload []byte, way mpi.Way, passes func() bool) bool {
+	x := l.lane(way == mpi.BulkWay)
+	defer x.mu.Unlock()
+	if l.up%2 == 0 || l.failed != nil || l.left || l.sendDirect(x.direct, head, payload, passes) {
+		return true
+	}
+	defer l.wake.Set()
+	if x.queue.bytes+len(head)+len(payload) > queueMaxBytes {
+		return false
+	}
+	x.queue.put(head, payload, way == mpi.UrgentWay)
+	return true
 }
 
 // room reports whether more may be sent that is not urgent. If not, pump or flush says when.
 func (l *link) room(isBulk bool) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	x := l.lane(isBulk)
+	defer x.mu.Unlock()
 	if x.direct != nil && x.direct.full.Load() {
 		return x.queue.refuse()
 	}
@@ -115,8 +141,8 @@ func (l *link) room(isBulk bool) bool {
 // leave says whether the app has left the host. The stream of one that was left ends, with what is queued: that is of nobody there, or has
 // no ack yet and comes again to where the rank is now.
 func (l *link) leave(left bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock()
+	defer l.unlock()
 	if l.left == left {
 		return
 	}
@@ -128,8 +154,8 @@ func (l *link) leave(left bool) {
 
 // retire leaves the host unless a stream is up, and says whether it has.
 func (l *link) retire() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock()
+	defer l.unlock()
 	if l.up%2 == 1 {
 		return false
 	}
@@ -139,15 +165,15 @@ func (l *link) retire() bool {
 
 // streams grows with each stream that comes up or ends.
 func (l *link) streams() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock()
+	defer l.unlock()
 	return l.up
 }
 
 // open marks a new stream as up; what was queued for an older one is dropped. It returns the stream's number, and where its sides agree upon direct connections.
 func (l *link) open() (number uint64, by [lanes]*agreement) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock()
+	defer l.unlock()
 	l.up += 1 + l.up%2 // odd again, and never a number that was used before
 	l.failed = nil
 	l.reset()
@@ -158,7 +184,7 @@ func (l *link) open() (number uint64, by [lanes]*agreement) {
 	return l.up, by
 }
 
-// reset gives up what the stream had. Holds mu.
+// reset gives up what the stream had. Holds all lanes' locks.
 func (l *link) reset() {
 	for i := range l.lanes {
 		x := &l.lanes[i]
@@ -170,8 +196,8 @@ func (l *link) reset() {
 
 // closed marks the stream as down, unless a newer one is up.
 func (l *link) closed(number uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock()
+	defer l.unlock()
 	if l.up != number {
 		return
 	}
@@ -181,8 +207,8 @@ func (l *link) closed(number uint64) {
 
 // take returns the message that goes next over the stream; nil: there is none. again says that there is room for those whom room has refused.
 func (l *link) take(number uint64) (m *batch, again bool, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	x := l.lane(false)
+	defer x.mu.Unlock()
 	if l.failed != nil {
 		return nil, false, l.failed
 	}
@@ -192,7 +218,7 @@ func (l *link) take(number uint64) (m *batch, again bool, err error) {
 	if l.up != number {
 		return nil, false, context.Canceled
 	}
-	if x := &l.lanes[talk]; x.direct == nil {
+	if x.direct == nil {
 		m, again = x.queue.take()
 	}
 	return m, again, nil

@@ -22,6 +22,8 @@ const (
 	frameBytes = 1 << 20
 	// readBytes is how much is read at once that may be of several frames.
 	readBytes = 64 << 10
+	// landAtOnce is how much of a payload is read at once.
+	landAtOnce = 128 << 10
 	// joinedBytes is up to how long a frame is written in one piece.
 	joinedBytes = 4 << 10
 )
@@ -36,7 +38,9 @@ type direct struct {
 	why  error         // set before
 	left notify.Signal // frames are left for who waits for their rank
 
-	// To the peer; guarded by the link's mu.
+	bulk bool // it is of that lane
+
+	// To the peer; guarded by the lane's lock.
 	full    atomic.Bool // the kernel took not all: what is sent now waits behind that
 	flush   func() bool // has what waits written as far as there is room, and reports whether anything was
 	rest    []byte      // of what the kernel did not take whole
@@ -48,7 +52,6 @@ type direct struct {
 	send    func(fd uintptr) bool
 
 	// From the peer.
-	bulk    bool          // it is of that lane
 	id      int32         // the lookout's, as the next
 	watched uint32        // what the set tells
 	heard   atomic.Uint32 // counts what was read
@@ -219,6 +222,9 @@ func (d *direct) readTo(place []byte) int {
 	room := d.buf[d.have:] // not empty: a frame fits
 	if wanted := max(d.wants()-d.have, 0) + readBytes; len(room) > wanted {
 		room = room[:wanted]
+	}
+	if len(place) > landAtOnce { // the rest with the next look: there may be something else
+		place, room = place[:landAtOnce], nil
 	}
 	d.heads.Iovlen = vector(&d.into, place, room)
 	d.read = transfer{}
