@@ -165,7 +165,7 @@ func TestDifferentCollectives(t *testing.T) {
 		g.call("MPI_Comm_set_errhandler", abi.CommWorld, abi.ErrorsReturn)
 		g.warm()
 		for wrong := range g.size {
-			class := uint64(0)
+			var class uint64
 			if g.rank == wrong {
 				class = g.call("MPI_Barrier", abi.CommWorld)
 			} else {

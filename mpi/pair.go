@@ -97,12 +97,9 @@ func (c *pair) Room(l channel.Lane) bool {
 func (c *pair) Transmit(f channel.Frame) {
 	f.Src, f.Dst, f.Epoch = c.p.rank, c.peer, c.p.epoch
 	f.Header(c.p.head[:])
-	way := OrderedWay
-	switch f.Kind {
-	case channel.Ack: // which says nothing of what is before it
+	way := pick(f.Lane() == channel.Bulk, BulkWay, OrderedWay)
+	if f.Kind == channel.Ack { // which says nothing of what is before it
 		way = UrgentWay
-	case channel.Data:
-		way = BulkWay
 	}
 	c.p.w.net.Send(c.peer, c.p.head[:], f.Payload, way)
 }
