@@ -3,5 +3,4 @@
 // func relax()
 TEXT ·relax(SB), NOSPLIT, $0-0
 	PAUSE
-	PAUSE
 	RET

@@ -267,7 +267,7 @@ func (l *link) offerDirect(number uint64, which int, m *agreement) {
 	if m.word == "" { // else it is said again: the first may be on its way yet
 		m.word = rand.Text()
 	}
-	l.lanes[talk].queue.put([]byte{offerFrame, byte(which)}, []byte(m.word), true)
+	l.offers.put([]byte{offerFrame, byte(which)}, []byte(m.word), true)
 	l.wake.Set()
 }
 

@@ -472,3 +472,22 @@ func TestBulkConnectionEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestEachConnectionComesBack: whichever of the two connections ends, or both, there are two again soon; offers do not pile up.
+func TestEachConnectionComesBack(t *testing.T) {
+	h1, h2, _, _, _ := directPair(t)
+	for i := range 12 {
+		for which := range lanes {
+			if i%3 != which { // the other, this one, or both
+				n := []*network{h1, h2}[i/3%2]
+				d := n.laneTo([]string{"h2", "h1"}[i/3%2], which)
+				d.end(net.ErrClosed)
+				eventually(t, "it has ended", func() bool { return n.laneTo([]string{"h2", "h1"}[i/3%2], which) != d })
+			}
+		}
+		bothDirect(t, h1, h2)
+	}
+	for _, l := range []*link{h1.linkTo(1), h2.linkTo(0)} {
+		eventually(t, "offers have left", func() bool { l.lock(); defer l.unlock(); return l.offers.bytes == 0 })
+	}
+}

@@ -40,6 +40,8 @@ type link struct {
 	up     uint64 // counts streams; odd: a stream is up
 	failed error
 	left   bool // no rank of the app is on the host any more: no stream lasts
+
+	offers outgoing // of direct connections, for the stream, also where no frames go over it; guarded by the lock of talk
 }
 
 // lock keeps all lanes from sending.
@@ -186,6 +188,7 @@ func (l *link) open() (number uint64, by [lanes]*agreement) {
 
 // reset gives up what the stream had. Holds all lanes' locks.
 func (l *link) reset() {
+	l.offers.clear()
 	for i := range l.lanes {
 		x := &l.lanes[i]
 		x.queue.clear()
@@ -218,7 +221,7 @@ func (l *link) take(number uint64) (m *batch, again bool, err error) {
 	if l.up != number {
 		return nil, false, context.Canceled
 	}
-	if x.direct == nil {
+	if m = l.offers.pop(); m == nil && x.direct == nil {
 		m, again = x.queue.take()
 	}
 	return m, again, nil
