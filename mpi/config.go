@@ -12,7 +12,7 @@ type Config struct {
 	Size        int // ranks in MPI_COMM_WORLD, at least 1
 	EagerLimit  int // bytes; longer messages to local ranks use rendezvous; default 16 KiB
 	FarEager    int // bytes; the same for ranks elsewhere, where a rendezvous costs three trips; default 64 KiB
-	WindowBytes int // bytes of unacked frames of a channel; default 4 MiB
+	WindowBytes int // bytes of unacked frames of a lane of a channel; default 4 MiB
 	CreditBytes int // bytes of eager messages of a channel that no receive has taken; default 64 MiB for all channels of a rank, between 128 KiB and 2 MiB each
 	ChunkBytes  int // bytes of payload in one DATA frame, and of one local copy under the lock; default 480 KiB
 	MaxRequests int // live requests of a rank; default 65,536

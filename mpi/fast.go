@@ -136,7 +136,7 @@ func (p *Proc) wishOf(w *wish, v []uint64) bool {
 func (p *Proc) feed() *cell {
 	for {
 		k := p.in.first()
-		if k == nil || k.kind != channel.Eager || k.context%contextKinds == contextWindow {
+		if k == nil || k.kind != channel.Eager {
 			return k
 		}
 		i := slices.IndexFunc(p.posted, func(r *request) bool { return k.isFor(r.context, r.peer, r.tag) })

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godwit-run/godwit/mpi/abi"
+	"github.com/godwit-run/godwit/mpi/layout"
 )
 
 // byForm makes a collective in its blocking form, which may be a meeting, or in its nonblocking one, which never is. It returns the class of the error.
@@ -124,7 +125,7 @@ func TestMeetingBroken(t *testing.T) {
 				case 1:
 					g.call("MPI_Allgather", sbuf+4*g.rank, 1, tInt, rbuf, 1, typ, abi.CommWorld)
 				case 2:
-					g.call("MPI_Allreduce", sbuf, rbuf, 1, pick(rnd.IntN(3*size) == 0, tInt, tInt), abi.OpMax, abi.CommWorld)
+					g.call("MPI_Allreduce", sbuf, rbuf, 1, tInt, abi.OpMax, abi.CommWorld)
 				}
 				if g.met() {
 					mu.Lock()
@@ -363,6 +364,55 @@ func TestMeetingLeft(t *testing.T) {
 		w.Remove(Rank(r))
 	}
 	require.Empty(t, w.meetings.by)
+}
+
+// TestMayMeet: a rank meets nobody while its program's functions may run, where somebody has ended, or while it stands still.
+func TestMayMeet(t *testing.T) {
+	for name, change := range map[string]func(p *Proc){
+		"":          func(*Proc) {},
+		"active":    func(p *Proc) { p.active = make([]*request, 1) },
+		"advancing": func(p *Proc) { p.advancing = true },
+		"left":      func(p *Proc) { p.left = true },
+		"resumed":   func(p *Proc) { p.running.resumed = &suspended{} },
+		"detached":  func(p *Proc) { p.attached.Store(false) },
+	} {
+		w := NewWorld(smallConfig(2), noNetwork{})
+		begun(t, w, 0, 1<<16)
+		p := begun(t, w, 1, 1<<16).p
+		change(p)
+		require.Equal(t, name == "", p.mayMeet(p.world), name)
+	}
+}
+
+// TestTasksThatAreOne: ranks ask for the same if they give as much, and combine it alike.
+func TestTasksThatAreOne(t *testing.T) {
+	types := layout.Named()
+	a := task{kind: taskAllreduce, part: 8, op: abi.OpSum, typ: types[tDouble], in: make([]byte, 8)}
+	for want, b := range map[*task]bool{
+		{kind: taskAllreduce, part: 8, op: abi.OpSum, typ: types[tDouble]}: true,
+		{kind: taskAllreduce, part: 8, op: abi.OpMax, typ: types[tDouble]}: false,
+		{kind: taskAllreduce, part: 8, op: abi.OpSum, typ: types[tInt]}:    false,
+		{kind: taskAllreduce, part: 4, op: abi.OpSum, typ: types[tDouble]}: false,
+		{kind: taskAllgather, part: 8, op: abi.OpSum, typ: types[tDouble]}: false,
+	} {
+		require.Equal(t, b, a.same(want))
+	}
+}
+
+// TestMeetingJoinedLate: who joins says which collectives it has begun by messages before: nobody waits for it in one of those.
+func TestMeetingJoinedLate(t *testing.T) {
+	w := NewWorld(smallConfig(2), noNetwork{})
+	a, b := begun(t, w, 0, 1<<16).p, begun(t, w, 1, 1<<16).p
+	b.world.collSeq = 5
+	m := a.meeting(a.world)
+	require.Same(t, m, b.meeting(b.world))
+	one := &task{kind: taskBarrier}
+	for _, number := range []uint32{1, 5} {
+		require.EqualValues(t, seatFree, m.sit(a, m.seats[0], number, one))
+	}
+	require.EqualValues(t, seatTaken, m.sit(a, m.seats[0], 6, one))
+	require.EqualValues(t, seatMet, m.sit(b, m.seats[1], 6, one))
+	require.EqualValues(t, seatMet, m.stand(m.seats[0]))
 }
 
 // TestMeetingOfMany: many ranks meet only where they share processors.

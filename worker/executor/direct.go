@@ -226,7 +226,7 @@ func (n *network) directConn(ctx context.Context, l *link, number uint64, which 
 // runDirect has the link use a connection until it ends, or ctx does. Frames go another way then at once, also if some that have come over it still wait for
 // their rank.
 func (n *network) runDirect(ctx context.Context, l *link, number uint64, which int, conn net.Conn) error {
-	d, err := newDirect(conn)
+	d, err := newDirect(conn, which)
 	if err != nil {
 		return err
 	}
@@ -238,7 +238,6 @@ func (n *network) runDirect(ctx context.Context, l *link, number uint64, which i
 		}
 		return some
 	}
-	d.bulk = which == bulk
 	if !l.use(number, d) {
 		return errLeft
 	}

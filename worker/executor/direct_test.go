@@ -302,7 +302,7 @@ func TestNotUsedWhereLeft(t *testing.T) {
 	l := newLink("h1", nil)
 	number, _ := l.open()
 	one, _ := tcpPair(t)
-	d, err := newDirect(one)
+	d, err := newDirect(one, talk)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = d.file.Close() })
 	l.leave(true)
@@ -313,6 +313,27 @@ func TestNotUsedWhereLeft(t *testing.T) {
 	l.leave(true)
 	require.False(t, l.disuse(number, d))
 	require.Nil(t, l.lanes[talk].direct, "also of one that was left")
+}
+
+// TestNewRouteDropsWhatWaits: when a lane gets a direct connection, or loses it, nothing waits any more, in none of the lanes: it is sent again.
+func TestNewRouteDropsWhatWaits(t *testing.T) {
+	for which := range lanes {
+		l := newLink("h1", nil)
+		number, _ := l.open()
+		one, _ := tcpPair(t)
+		d, err := newDirect(one, which)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = d.file.Close() })
+		for _, change := range []func(){func() { l.use(number, d) }, func() { l.disuse(number, d) }} {
+			for i := range l.lanes {
+				l.lanes[i].queue.put([]byte("frame"), nil, false)
+			}
+			change()
+			for i := range l.lanes {
+				require.Zero(t, l.lanes[i].queue.bytes)
+			}
+		}
+	}
 }
 
 // TestWordIsOfOneStream: a word is good once, as long as its stream lasts; what was called for an older one is closed.
@@ -329,6 +350,9 @@ func TestWordIsOfOneStream(t *testing.T) {
 	require.False(t, l.takeDirect(one, "x"))
 	require.True(t, l.takeDirect(one, word))
 	require.False(t, l.takeDirect(one, word), "once")
+	require.Same(t, one, <-m.taken)
+	require.False(t, l.takeDirect(one, word), "also when it was taken")
+	m.taken <- one
 	next, by := l.open()
 	n := by[bulk]
 	_, err := other.Read(make([]byte, 1))

@@ -81,6 +81,9 @@ func (m *moody) land(head []byte, size, at int, wait bool, read func(place []byt
 		m.place = make([]byte, size)
 	}
 	n := read(m.place[at:])
+	if at > 0 {
+		require.LessOrEqual(m.t, n, landAtOnce)
+	}
 	if m.at = at + n; m.at == size {
 		m.payload(m.place)
 		m.next, m.at = m.next+1, 0
@@ -105,7 +108,7 @@ func TestLanding(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(o.close)
 	one, other := tcpPair(t)
-	d, err := newDirect(one)
+	d, err := newDirect(one, talk)
 	require.NoError(t, err)
 	require.NoError(t, o.add(d))
 	t.Cleanup(func() { o.remove(d); _ = d.file.Close() })

@@ -107,27 +107,35 @@ func newLink(peer string, o *lookout) *link {
 
 // send queues a copy of a frame, or drops it while no stream is up. It does not block.
 func (l *link) send(head, payload []byte, way mpi.Way, passes func() bool) {
-	if !l.trySend(head, payload, way, passes) {
-		l.lock()
-		l.failed = errQueueFull
-		l.clear()
-		l.unlock()
+	if number, ok := l.trySend(head, payload, way, passes); !ok {
+		l.fail(number)
 	}
 }
 
-// trySend reports false if there is no room, even for what is urgent.
-func (l *link) trySend(head, payload []byte, way mpi.Way, passes func() bool) bool {
+// trySend reports false if there is no room, even for what is urgent, and the stream's number then.
+func (l *link) trySend(head, payload []byte, way mpi.Way, passes func() bool) (number uint64, ok bool) {
 	x := l.lane(way == mpi.BulkWay)
 	defer x.mu.Unlock()
 	if l.up%2 == 0 || l.failed != nil || l.left || l.sendDirect(x.direct, head, payload, passes) {
-		return true
+		return 0, true
 	}
-	defer l.wake.Set()
 	if x.queue.bytes+len(head)+len(payload) > queueMaxBytes {
-		return false
+		return l.up, false
 	}
 	x.queue.put(head, payload, way == mpi.UrgentWay)
-	return true
+	l.wake.Set()
+	return 0, true
+}
+
+// fail has a stream made anew whose peer takes nothing, if it is still up.
+func (l *link) fail(number uint64) {
+	l.lock()
+	defer l.unlock()
+	if l.up == number {
+		l.failed = errQueueFull
+		l.clear()
+		l.wake.Set()
+	}
 }
 
 // room reports whether more may be sent that is not urgent. If not, pump or flush says when.

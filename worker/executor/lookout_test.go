@@ -52,7 +52,7 @@ func watched(t *testing.T, n int, deliver func(frame []byte)) (o *lookout, ends 
 	t.Cleanup(o.close)
 	for range n {
 		one, other := tcpPair(t)
-		d, err := newDirect(one)
+		d, err := newDirect(one, talk)
 		require.NoError(t, err)
 		require.NoError(t, o.add(d))
 		t.Cleanup(func() { o.remove(d); _ = d.file.Close() })
@@ -109,6 +109,31 @@ func TestPoll(t *testing.T) {
 	}
 	o, _ := watched(t, 0, nil)
 	require.False(t, o.pollUntil(func(bool) bool { panic("nothing is looked at") }))
+}
+
+// TestTalkDoesNotStarveBulk: also where a connection that is looked at first always has something, others are looked at.
+func TestTalkDoesNotStarveBulk(t *testing.T) {
+	var ends []net.Conn
+	bulkCame, others := false, 0
+	o, ends := watched(t, 1, func(f []byte) {
+		if binary.LittleEndian.Uint32(f) == 7 {
+			bulkCame = true
+			return
+		}
+		others++
+		say(t, ends[0], 1) // there is always another
+	})
+	one, other := tcpPair(t)
+	d, err := newDirect(one, bulk)
+	require.NoError(t, err)
+	require.NoError(t, o.add(d))
+	t.Cleanup(func() { o.remove(d); _ = d.file.Close() })
+	say(t, other, 7)
+	say(t, ends[0], 1)
+	deadline := time.Now().Add(testWait)
+	require.True(t, o.pollUntil(func(bool) bool { return bulkCame || time.Now().After(deadline) }))
+	require.True(t, bulkCame, "after %d others", others)
+	require.Positive(t, others)
 }
 
 // TestPollKeepsTheGateShut: what comes while a rank looks, or soon after, wakes nobody else; when the gate is opened, what was not taken does.
@@ -285,7 +310,7 @@ func TestSleeperLeavesBeforeTheEnd(t *testing.T) {
 	o, err := newLookout(taking(func([]byte) bool { return true }))
 	require.NoError(t, err)
 	one, _ := tcpPair(t)
-	d, err := newDirect(one)
+	d, err := newDirect(one, talk)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = d.file.Close() })
 	require.NoError(t, o.add(d))

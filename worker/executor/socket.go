@@ -86,8 +86,8 @@ func ended(n, _ uintptr, err syscall.Errno) transfer {
 // later reports whether there was nothing to be done just now.
 func (t transfer) later() bool { return t.err == unix.EAGAIN || t.err == unix.EINTR }
 
-// newDirect takes a connection, which is closed.
-func newDirect(conn net.Conn) (*direct, error) {
+// newDirect takes a connection, which is closed, for a lane.
+func newDirect(conn net.Conn, which int) (*direct, error) {
 	defer conn.Close() //nolint:errcheck // another descriptor of the same socket goes on
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
@@ -97,7 +97,7 @@ func newDirect(conn net.Conn) (*direct, error) {
 	if err != nil {
 		return nil, fmt.Errorf("executor: direct connection: %w", err)
 	}
-	d := &direct{file: file, over: make(chan struct{}), left: notify.NewSignal(), joined: make([]byte, 0, joinedBytes), buf: make([]byte, frameBytes)}
+	d := &direct{bulk: which == bulk, file: file, over: make(chan struct{}), left: notify.NewSignal(), joined: make([]byte, 0, joinedBytes), buf: make([]byte, frameBytes)}
 	d.message.Iov = &d.parts[0]
 	if d.raw, err = file.SyscallConn(); err != nil {
 		return nil, errors.Join(err, file.Close())
