@@ -115,7 +115,7 @@ type farLook struct {
 	most, left int
 	looks      int
 	last       time.Duration
-	polite     bool // it gives its processor away in between
+	selfish    int  // so many looks in vain, at first, it does not give its processor away in between
 	later      bool // it sleeps between one look and the next
 	next       func(came bool) Look
 }
@@ -123,9 +123,9 @@ type farLook struct {
 // lookFar begins a look for what has happened since seen, whatever brings it. It returns what says how that is to go on.
 func (p *Proc) lookFar(seen uint32, now time.Duration) (next func(came bool) Look) {
 	f := &p.far
-	f.seen, f.last, f.later, f.polite = seen, 0, false, p.patience.isPolite(now)
+	f.seen, f.last, f.later, f.selfish = seen, 0, false, p.patience.selfish(now)
 	f.most = p.patience.at(now) * farLooks
-	if f.polite {
+	if p.patience.isPolite(now) {
 		f.most = politeLooks
 	}
 	f.left = f.most
@@ -164,8 +164,11 @@ func (p *Proc) nextLook(came bool) Look {
 	if f.looks++; f.looks%farLooks == 0 {
 		runtime.Gosched()
 	}
-	if f.polite && !came {
+	if !came && f.most-f.left > f.selfish {
+		before := p.w.now()
 		yieldProcessor()
+		after := p.w.now()
+		p.patience.gave(after-before, after)
 	}
 	return LookAgain
 }

@@ -6,14 +6,15 @@ import "time"
 // of use: for some tens of microseconds; for some hundreds where others are elsewhere, so that a message of some length comes, and its answer, before it sleeps.
 // Else it yields for a few microseconds.
 const (
-	looks       = 32 // in a row
-	farLooks    = 32 // each a call of the kernel
-	politeLooks = 20 // at the most, by one that is polite
-	mostRounds  = 24
-	leastRounds = 2
-	yields      = 40
-	soon        = 60 * time.Microsecond // about how long the most rounds are
-	farSoon     = 300 * time.Microsecond
+	looks        = 32 // in a row
+	farLooks     = 32 // each a call of the kernel
+	politeLooks  = 20 // at the most, by one that is polite
+	selfishLooks = 12 // before one gives its processor away in between, as long as nobody has wanted it lately
+	mostRounds   = 24
+	leastRounds  = 2
+	yields       = 40
+	soon         = 60 * time.Microsecond // about how long the most rounds are
+	farSoon      = 300 * time.Microsecond
 )
 
 // A rank that looks shares its processor with whoever else the machine runs, and who looks much has to wait when he needs it; who sleeps gets it at once. So one
@@ -25,11 +26,37 @@ const (
 	mostPolite  = time.Second
 )
 
+// Who gives its processor away finds by the time that takes whether anybody wanted it: if so it does that from the first look on for a while. Several ranks' hosts may share
+// a machine, and what one waits for may need the very processor that it looks on. Where nobody wants it giving it away costs a tenth of a message.
+const (
+	wantedAway  = 3 * time.Microsecond
+	oftenWanted = 4
+	sharesFor   = 2 * time.Millisecond
+)
+
 // patience is how long a rank looks before it parks. Times are the World's clock.
 type patience struct {
 	rounds int           // by what was of use
 	polite time.Duration // how long it was so last
 	until  time.Duration // when that is over
+	shares time.Duration // until when it shares its processor from the first look on
+	wanted int           // how much more often others wanted it than not, lately
+}
+
+// selfish is how many looks it may take before it gives its processor away in between.
+func (p *patience) selfish(now time.Duration) int {
+	return pick(now < p.shares || p.isPolite(now), 0, selfishLooks)
+}
+
+// gave notes how long it took until its processor, given away, was its own again.
+func (p *patience) gave(took, now time.Duration) {
+	if took <= wantedAway {
+		p.wanted = max(p.wanted-1, 0)
+		return
+	}
+	if p.wanted = min(p.wanted+1, oftenWanted); p.wanted == oftenWanted {
+		p.shares = now + sharesFor
+	}
 }
 
 // isPolite reports whether it is polite now.

@@ -48,3 +48,28 @@ func TestPatienceOfALostProcessor(t *testing.T) {
 	p.lost(now)
 	require.False(t, p.isPolite(now+leastPolite))
 }
+
+// TestPatienceOfASharedProcessor: who finds, more often than not, that others wanted the processor that it gave away gives it away from the first look on, for a while.
+func TestPatienceOfASharedProcessor(t *testing.T) {
+	var p patience
+	now := time.Second
+	gave := func(took time.Duration, times int) {
+		for range times {
+			now += took
+			p.gave(took, now)
+		}
+	}
+	gave(100*time.Nanosecond, 100)
+	gave(20*time.Microsecond, oftenWanted-1)
+	require.Equal(t, selfishLooks, p.selfish(now), "it may be chance")
+	gave(100*time.Nanosecond, oftenWanted)
+	gave(20*time.Microsecond, oftenWanted-1)
+	require.Equal(t, selfishLooks, p.selfish(now))
+	gave(20*time.Microsecond, 1)
+	require.Zero(t, p.selfish(now))
+	gave(100*time.Nanosecond, 1)
+	require.Zero(t, p.selfish(now+sharesFor/2))
+	require.Equal(t, selfishLooks, p.selfish(now+sharesFor))
+	p.lost(now + sharesFor)
+	require.Zero(t, p.selfish(now+sharesFor), "it is polite")
+}
