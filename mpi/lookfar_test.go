@@ -22,6 +22,7 @@ type looker struct {
 	forUs bool // others of its World wait
 	came  bool // what the next look says, after a sleep
 	full  bool // there is no room to sleep
+	looks int  // at once
 }
 
 func (n *looker) Poll(next func(came bool) Look) bool {
@@ -44,6 +45,7 @@ func (n *looker) Poll(next func(came bool) Look) bool {
 			<-n.bell
 			came, n.came = n.came, false
 		case LookAgain:
+			n.looks++
 			came = len(n.frames) > 0
 			if n.first != nil {
 				n.first()
@@ -234,7 +236,7 @@ func TestTryReceive(t *testing.T) {
 // busyLooker is a Network over which much comes that is not for the rank, some of it slowly, before what is.
 type busyLooker struct {
 	looker
-	looks int
+	looks int // at once
 }
 
 func (n *busyLooker) Poll(next func(came bool) Look) bool {
@@ -281,4 +283,23 @@ func TestRoomIsNotMissed(t *testing.T) {
 	require.False(t, p.reopened.Load(), "nobody has the lock: it goes on at once")
 	w.Room()
 	require.False(t, p.reopened.Load(), "it wants none")
+}
+
+// TestLookerGivesItsProcessorAway: after a dozen looks in vain, between each and the next; where others want it from the first on.
+func TestLookerGivesItsProcessorAway(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		n, g, w := lookers(t)
+		frames := n.frames
+		n.frames = nil
+		yields := 0
+		w.yield = func() { yields++ }
+		if shared {
+			g.p.patience.shares = w.now() + time.Hour
+		}
+		done := receive(g)
+		<-n.over
+		require.Equal(t, max(n.looks-pick(shared, 0, selfishLooks), 0), yields)
+		require.True(t, w.TryReceive(frames[0]))
+		require.NoError(t, inTime(t, done))
+	}
 }

@@ -166,9 +166,10 @@ func (p *Proc) nextLook(came bool) Look {
 	}
 	if !came && f.most-f.left > f.selfish {
 		before := p.w.now()
-		yieldProcessor()
+		p.w.yield()
 		after := p.w.now()
 		p.patience.gave(after-before, after)
+		f.last = after // it was not kept from it
 	}
 	return LookAgain
 }

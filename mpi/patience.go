@@ -7,14 +7,14 @@ import "time"
 // Else it yields for a few microseconds.
 const (
 	looks        = 32 // in a row
-	farLooks     = 32 // each a call of the kernel
+	farLooks     = 32 // each a call of the kernel, or two
 	politeLooks  = 20 // at the most, by one that is polite
 	selfishLooks = 12 // before one gives its processor away in between, as long as nobody has wanted it lately
 	mostRounds   = 24
 	leastRounds  = 2
 	yields       = 40
 	soon         = 60 * time.Microsecond // about how long the most rounds are
-	farSoon      = 300 * time.Microsecond
+	farSoon      = 700 * time.Microsecond
 )
 
 // A rank that looks shares its processor with whoever else the machine runs, and who looks much has to wait when he needs it; who sleeps gets it at once. So one

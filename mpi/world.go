@@ -20,7 +20,8 @@ type World struct {
 	cfg   Config
 	net   Network
 	start time.Time
-	cores int // that its guests run on
+	cores int    // that its guests run on
+	yield func() // yieldProcessor, but for tests
 
 	procs    []atomic.Pointer[Proc] // by rank, nil if not local; changed under mu
 	crowd    atomic.Int32           // how many are local
@@ -46,6 +47,7 @@ func NewWorld(cfg Config, net Network) *World {
 	return &World{
 		cfg:    cfg,
 		net:    net,
+		yield:  yieldProcessor,
 		start:  time.Now(),
 		cores:  min(runtime.NumCPU(), runtime.GOMAXPROCS(0)),
 		procs:  make([]atomic.Pointer[Proc], cfg.Size),

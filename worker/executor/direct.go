@@ -29,6 +29,8 @@ const (
 	offerEvery = 5 * time.Second
 	// beatEvery is how often each side of a direct connection says something, if only that it is there.
 	beatEvery = 5 * time.Second
+	// offersWaiting is from how many bytes of offers on that the stream has not taken no more are made.
+	offersWaiting = 1 << 10
 	// silentBeats is how many of these times in silence end it.
 	silentBeats = 3
 )
@@ -265,6 +267,9 @@ func (l *link) offerDirect(number uint64, which int, m *agreement) {
 	}
 	if m.word == "" { // else it is said again: the first may be on its way yet
 		m.word = rand.Text()
+	}
+	if l.offers.bytes > offersWaiting {
+		return // the stream takes none
 	}
 	l.offers.put([]byte{offerFrame, byte(which)}, []byte(m.word), true)
 	l.wake.Set()

@@ -515,3 +515,27 @@ func TestEachConnectionComesBack(t *testing.T) {
 		eventually(t, "offers have left", func() bool { l.lock(); defer l.unlock(); return l.offers.bytes == 0 })
 	}
 }
+
+// TestStreamGivenUp: the stream whose peer takes nothing is given up, not the one after it; and offers that it does not take are few.
+func TestStreamGivenUp(t *testing.T) {
+	passes := func() bool { return true }
+	l := newLink("h1", nil)
+	number, by := l.open()
+	for range 1000 {
+		l.offerDirect(number, talk, by[talk])
+	}
+	require.Less(t, l.offers.bytes, 2*offersWaiting)
+	l.lanes[talk].queue.bytes = queueMaxBytes
+	old, ok := l.trySend([]byte("x"), nil, mpi.UrgentWay, passes)
+	require.False(t, ok)
+	require.Equal(t, number, old)
+	l.closed(number)
+	next, _ := l.open()
+	l.fail(old)
+	_, _, err := l.take(next)
+	require.NoError(t, err, "the new stream is not given up")
+	l.lanes[talk].queue.bytes = queueMaxBytes
+	l.send([]byte("x"), nil, mpi.UrgentWay, passes)
+	_, _, err = l.take(next)
+	require.ErrorIs(t, err, errQueueFull)
+}
