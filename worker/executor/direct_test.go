@@ -64,6 +64,16 @@ func (k *keeper) count() int {
 	return len(k.frames)
 }
 
+// directOf is a direct connection of a lane, and the other end of its socket.
+func directOf(t *testing.T, which int) (d *direct, other net.Conn) {
+	t.Helper()
+	one, other := tcpPair(t)
+	d, err := newDirect(one, which)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = d.file.Close() })
+	return d, other
+}
+
 // directPair are two networks with a direct connection.
 func directPair(t *testing.T) (h1, h2 *network, w1, w2 *keeper, addr string) {
 	t.Helper()
@@ -301,10 +311,7 @@ func TestRouteChangesBeforeWhoWaits(t *testing.T) {
 func TestNotUsedWhereLeft(t *testing.T) {
 	l := newLink("h1", nil)
 	number, _ := l.open()
-	one, _ := tcpPair(t)
-	d, err := newDirect(one, talk)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = d.file.Close() })
+	d, _ := directOf(t, talk)
 	l.leave(true)
 	require.False(t, l.use(number, d))
 	require.Nil(t, l.lanes[talk].direct)
@@ -320,10 +327,7 @@ func TestNewRouteDropsWhatWaits(t *testing.T) {
 	for which := range lanes {
 		l := newLink("h1", nil)
 		number, _ := l.open()
-		one, _ := tcpPair(t)
-		d, err := newDirect(one, which)
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = d.file.Close() })
+		d, _ := directOf(t, which)
 		for _, change := range []func(){func() { l.use(number, d) }, func() { l.disuse(number, d) }} {
 			for i := range l.lanes {
 				l.lanes[i].queue.put([]byte("frame"), nil, false)

@@ -107,11 +107,9 @@ func TestLanding(t *testing.T) {
 	o, err := newLookout(m)
 	require.NoError(t, err)
 	t.Cleanup(o.close)
-	one, other := tcpPair(t)
-	d, err := newDirect(one, talk)
-	require.NoError(t, err)
+	d, other := directOf(t, talk)
 	require.NoError(t, o.add(d))
-	t.Cleanup(func() { o.remove(d); _ = d.file.Close() })
+	t.Cleanup(func() { o.remove(d) })
 	written := make(chan error, 1)
 	go func() {
 		random := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // a test's

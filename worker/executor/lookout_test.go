@@ -51,11 +51,9 @@ func watched(t *testing.T, n int, deliver func(frame []byte)) (o *lookout, ends 
 	o.bed.longest = -time.Second // what is missed hangs
 	t.Cleanup(o.close)
 	for range n {
-		one, other := tcpPair(t)
-		d, err := newDirect(one, talk)
-		require.NoError(t, err)
+		d, other := directOf(t, talk)
 		require.NoError(t, o.add(d))
-		t.Cleanup(func() { o.remove(d); _ = d.file.Close() })
+		t.Cleanup(func() { o.remove(d) })
 		ends = append(ends, other)
 	}
 	return o, ends
@@ -123,11 +121,9 @@ func TestTalkDoesNotStarveBulk(t *testing.T) {
 		others++
 		say(t, ends[0], 1) // there is always another
 	})
-	one, other := tcpPair(t)
-	d, err := newDirect(one, bulk)
-	require.NoError(t, err)
+	d, other := directOf(t, bulk)
 	require.NoError(t, o.add(d))
-	t.Cleanup(func() { o.remove(d); _ = d.file.Close() })
+	t.Cleanup(func() { o.remove(d) })
 	say(t, other, 7)
 	say(t, ends[0], 1)
 	deadline := time.Now().Add(testWait)
