@@ -56,7 +56,7 @@ func TestBulkHoldsUpNoTalk(t *testing.T) {
 		if nets[0].full = full; !full {
 			worlds[0].Room()
 			require.True(t, c.Full(channel.Bulk))
-			nets[0].frames = nil // they are on their way
+			nets[0].frames = nil // they are lost
 		}
 		require.Equal(t, 1, c.data.Len())
 		require.False(t, c.Full(channel.Talk))

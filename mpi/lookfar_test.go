@@ -285,21 +285,62 @@ func TestRoomIsNotMissed(t *testing.T) {
 	require.False(t, p.reopened.Load(), "it wants none")
 }
 
-// TestLookerGivesItsProcessorAway: after a dozen looks in vain, between each and the next; where others want it from the first on.
-func TestLookerGivesItsProcessorAway(t *testing.T) {
-	for _, shared := range []bool{false, true} {
+// looksInVain has a rank look for what does not come until it sleeps, and returns how often it looked, and how often it gave its processor
+// away. A look that was cut short, for the test itself was kept from its processor, does not count.
+func looksInVain(t *testing.T, prepare func(p *Proc), yield func()) (p *Proc, looks, yields int) {
+	t.Helper()
+	for range 1000 {
 		n, g, w := lookers(t)
 		frames := n.frames
 		n.frames = nil
-		yields := 0
-		w.yield = func() { yields++ }
-		if shared {
-			g.p.patience.shares = w.now() + time.Hour
+		yields = 0
+		w.yield = func() {
+			yields++
+			yield()
 		}
+		prepare(g.p)
 		done := receive(g)
 		<-n.over
-		require.Equal(t, max(n.looks-pick(shared, 0, selfishLooks), 0), yields)
+		looks = n.looks
+		cut := g.p.patience.until != 0
 		require.True(t, w.TryReceive(frames[0]))
 		require.NoError(t, inTime(t, done))
+		if !cut {
+			return g.p, looks, yields
+		}
 	}
+	require.FailNow(t, "each of a thousand looks was cut short")
+	return nil, 0, 0
+}
+
+// TestLookerGivesItsProcessorAway: after a dozen looks in vain, between each and the next; where others want it from the first on, and then it soon sleeps.
+func TestLookerGivesItsProcessorAway(t *testing.T) {
+	_, looks, yields := looksInVain(t, func(*Proc) {}, func() {})
+	require.Greater(t, looks, selfishLooks)
+	require.Equal(t, looks-selfishLooks, yields)
+	_, looks, yields = looksInVain(t, func(p *Proc) { p.patience.shares = p.w.now() + time.Hour }, func() {})
+	require.Equal(t, politeLooks, looks)
+	require.Equal(t, politeLooks, yields)
+}
+
+// TestLookerFindsItsProcessorWanted: who finds that in the midst of its looks gives it away at each that is left, and these are few.
+func TestLookerFindsItsProcessorWanted(t *testing.T) {
+	p, looks, yields := looksInVain(t, func(*Proc) {}, func() { time.Sleep(2 * wantedAway) })
+	require.Equal(t, looks-selfishLooks, yields)
+	require.LessOrEqual(t, yields, oftenWanted+politeLooks)
+	require.NotZero(t, p.patience.shares)
+}
+
+// TestWhoYieldsIsNotKeptAway: the time for which a rank has given its processor away is none for which it was kept from it.
+func TestWhoYieldsIsNotKeptAway(t *testing.T) {
+	_, g, w := lookers(t)
+	p, back := g.p, time.Duration(0)
+	w.yield = func() {
+		time.Sleep(time.Millisecond)
+		back = w.now()
+	}
+	p.patience.shares = w.now() + time.Hour
+	p.lookFar(p.in.kicks.Load(), w.now())(false)
+	require.NotZero(t, back)
+	require.GreaterOrEqual(t, p.far.last, back)
 }

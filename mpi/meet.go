@@ -201,7 +201,7 @@ func (m *meeting) agree() uint32 {
 // perform does the collective, on the goroutine of the rank that came last, whose lock is held: the others do nothing but wait.
 func (m *meeting) perform(last *Proc) {
 	n := m.seats[0].task.part
-	if n == 0 {
+	if n == 0 { // as of a barrier, whose seats have no buffers
 		return
 	}
 	switch m.seats[0].task.kind {

@@ -388,14 +388,14 @@ func TestMayMeet(t *testing.T) {
 func TestTasksThatAreOne(t *testing.T) {
 	types := layout.Named()
 	a := task{kind: taskAllreduce, part: 8, op: abi.OpSum, typ: types[tDouble], in: make([]byte, 8)}
-	for want, b := range map[*task]bool{
+	for b, want := range map[*task]bool{
 		{kind: taskAllreduce, part: 8, op: abi.OpSum, typ: types[tDouble]}: true,
 		{kind: taskAllreduce, part: 8, op: abi.OpMax, typ: types[tDouble]}: false,
 		{kind: taskAllreduce, part: 8, op: abi.OpSum, typ: types[tInt]}:    false,
 		{kind: taskAllreduce, part: 4, op: abi.OpSum, typ: types[tDouble]}: false,
 		{kind: taskAllgather, part: 8, op: abi.OpSum, typ: types[tDouble]}: false,
 	} {
-		require.Equal(t, b, a.same(want))
+		require.Equal(t, want, a.same(b))
 	}
 }
 

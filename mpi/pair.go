@@ -450,18 +450,18 @@ func exchange(a, b *pair) {
 func (c *pair) flushTo(to *pair) {
 	c.Near()
 	to.Near()
-	for l := channel.Lane(0); l < channel.Lanes; {
-		oldest := c.Oldest(l)
-		if oldest == nil || oldest.Seq != to.Received()[l] {
-			l++
-			continue
+	for l := range channel.Lanes {
+		for {
+			oldest := c.Oldest(l)
+			if oldest == nil || oldest.Seq != to.Received()[l] {
+				break
+			}
+			k := *oldest
+			k.Payload = c.Channel.Payload(k)
+			to.Took(l)
+			to.answer(to.take(&k, nil))
+			c.Acknowledge(to.Received(), to.Consumed())
+			c.acknowledged()
 		}
-		k := *oldest
-		k.Payload = c.Channel.Payload(k)
-		to.Took(l)
-		to.answer(to.take(&k, nil))
-		c.Acknowledge(to.Received(), to.Consumed())
-		c.acknowledged()
-		l = channel.Talk // what that has us send waits as long as something is unacked
 	}
 }

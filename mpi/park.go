@@ -123,11 +123,8 @@ type farLook struct {
 // lookFar begins a look for what has happened since seen, whatever brings it. It returns what says how that is to go on.
 func (p *Proc) lookFar(seen uint32, now time.Duration) (next func(came bool) Look) {
 	f := &p.far
-	f.seen, f.last, f.later, f.selfish = seen, 0, false, p.patience.selfish(now)
-	f.most = p.patience.at(now) * farLooks
-	if p.patience.isPolite(now) {
-		f.most = politeLooks
-	}
+	f.seen, f.last, f.later = seen, 0, false
+	f.most, f.selfish = p.patience.far(now)
 	f.left = f.most
 	return f.next
 }
@@ -168,7 +165,10 @@ func (p *Proc) nextLook(came bool) Look {
 		before := p.w.now()
 		p.w.yield()
 		after := p.w.now()
-		p.patience.gave(after-before, after)
+		if p.patience.gave(after-before, after) {
+			f.most, f.selfish = p.patience.far(after)
+			f.left = min(f.left, f.most)
+		}
 		f.last = after // it was not kept from it
 	}
 	return LookAgain

@@ -8,7 +8,7 @@ import "time"
 const (
 	looks        = 32 // in a row
 	farLooks     = 32 // each a call of the kernel, or two
-	politeLooks  = 20 // at the most, by one that is polite
+	politeLooks  = 16 // at the most, by one that is polite
 	selfishLooks = 12 // before one gives its processor away in between, as long as nobody has wanted it lately
 	mostRounds   = 24
 	leastRounds  = 2
@@ -26,12 +26,13 @@ const (
 	mostPolite  = time.Second
 )
 
-// Who gives its processor away finds by the time that takes whether anybody wanted it: if so it does that from the first look on for a while. Several ranks' hosts may share
-// a machine, and what one waits for may need the very processor that it looks on. Where nobody wants it giving it away costs a tenth of a message.
+// Who gives its processor away finds by the time that takes whether anybody wanted it: if so it is polite too, for a while. Several ranks' hosts may share
+// a machine, and what one waits for may need the very processor that it looks on. To give it away again and again instead of sleeping would be faster for
+// them, but Linux (6.18) then lets the processes of other sessions and services wait for seconds, until leases run out. Where nobody wants it giving it away costs a tenth of a message.
 const (
 	wantedAway  = 3 * time.Microsecond
 	oftenWanted = 4
-	sharesFor   = 2 * time.Millisecond
+	sharesFor   = 50 * time.Millisecond
 )
 
 // patience is how long a rank looks before it parks. Times are the World's clock.
@@ -39,28 +40,33 @@ type patience struct {
 	rounds int           // by what was of use
 	polite time.Duration // how long it was so last
 	until  time.Duration // when that is over
-	shares time.Duration // until when it shares its processor from the first look on
+	shares time.Duration // until when others want its processor
 	wanted int           // how much more often others wanted it than not, lately
 }
 
-// selfish is how many looks it may take before it gives its processor away in between.
-func (p *patience) selfish(now time.Duration) int {
-	return pick(now < p.shares || p.isPolite(now), 0, selfishLooks)
-}
-
-// gave notes how long it took until its processor, given away, was its own again.
-func (p *patience) gave(took, now time.Duration) {
+// gave notes how long it took until its processor, given away, was its own again, and reports whether others want it often.
+func (p *patience) gave(took, now time.Duration) bool {
 	if took <= wantedAway {
 		p.wanted = max(p.wanted-1, 0)
-		return
+		return false
 	}
-	if p.wanted = min(p.wanted+1, oftenWanted); p.wanted == oftenWanted {
-		p.shares = now + sharesFor
+	if p.wanted = min(p.wanted+1, oftenWanted); p.wanted < oftenWanted {
+		return false
 	}
+	p.shares = now + sharesFor
+	return true
 }
 
-// isPolite reports whether it is polite now.
+// isPolite reports whether it is polite now to all that may want its processor.
 func (p *patience) isPolite(now time.Duration) bool { return now < p.until }
+
+// far is how many looks elsewhere it may take now, and after how many of them in vain it gives its processor away between two.
+func (p *patience) far(now time.Duration) (most, selfish int) {
+	if p.isPolite(now) || now < p.shares {
+		return politeLooks, 0
+	}
+	return p.at(now) * farLooks, selfishLooks
+}
 
 // at is how many rounds it may look now.
 func (p *patience) at(now time.Duration) int {

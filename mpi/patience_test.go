@@ -49,27 +49,34 @@ func TestPatienceOfALostProcessor(t *testing.T) {
 	require.False(t, p.isPolite(now+leastPolite))
 }
 
-// TestPatienceOfASharedProcessor: who finds, more often than not, that others wanted the processor that it gave away gives it away from the first look on, for a while.
+// TestPatienceOfASharedProcessor: who finds, more often than not, that others wanted the processor that it gave away looks little and gives it away from the
+// first look on, for a while.
 func TestPatienceOfASharedProcessor(t *testing.T) {
-	var p patience
+	p := patience{rounds: mostRounds}
 	now := time.Second
-	gave := func(took time.Duration, times int) {
+	gave := func(took time.Duration, times int) (shares bool) {
 		for range times {
 			now += took
-			p.gave(took, now)
+			shares = p.gave(took, now)
 		}
+		return shares
+	}
+	shared := func(at time.Duration) bool {
+		most, selfish := p.far(at)
+		require.Equal(t, most == politeLooks, selfish == 0)
+		return selfish == 0
 	}
 	gave(100*time.Nanosecond, 100)
-	gave(20*time.Microsecond, oftenWanted-1)
-	require.Equal(t, selfishLooks, p.selfish(now), "it may be chance")
+	require.False(t, gave(20*time.Microsecond, oftenWanted-1), "it may be chance")
+	require.False(t, shared(now))
 	gave(100*time.Nanosecond, oftenWanted)
-	gave(20*time.Microsecond, oftenWanted-1)
-	require.Equal(t, selfishLooks, p.selfish(now))
-	gave(20*time.Microsecond, 1)
-	require.Zero(t, p.selfish(now))
-	gave(100*time.Nanosecond, 1)
-	require.Zero(t, p.selfish(now+sharesFor/2))
-	require.Equal(t, selfishLooks, p.selfish(now+sharesFor))
+	require.False(t, gave(20*time.Microsecond, oftenWanted-1))
+	require.False(t, shared(now))
+	require.True(t, gave(20*time.Microsecond, 1))
+	require.True(t, shared(now))
+	require.False(t, gave(100*time.Nanosecond, 1))
+	require.True(t, shared(now+sharesFor/2))
+	require.False(t, shared(now+sharesFor))
 	p.lost(now + sharesFor)
-	require.Zero(t, p.selfish(now+sharesFor), "it is polite")
+	require.True(t, shared(now+sharesFor), "it is polite")
 }

@@ -311,7 +311,8 @@ func (d *dev) waitReady(ctx context.Context) (string, error) {
 	}
 }
 
-// ready is nil when a leader answers, for only it lists hosts, and all workers are up.
+// ready is nil when a leader answers, for only it lists hosts, and all workers are up, and were reached: until then they take no ranks. That
+// one is unfit otherwise, as on a full disk, waits for nothing here.
 func (d *dev) ready(ctx context.Context, c *client.Client) error {
 	return c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
 		hosts, err := control.ListHosts(ctx, &apiv1.ListHostsRequest{})
@@ -320,7 +321,11 @@ func (d *dev) ready(ctx context.Context, c *client.Client) error {
 		}
 		up := 0
 		for _, h := range hosts.Hosts {
-			if fsm.HostStateOf(h) == fsm.Ready {
+			switch {
+			case fsm.HostStateOf(h) != fsm.Ready:
+			case h.Unreached != "":
+				return fmt.Errorf("%s: %s", h.Name, h.Unreached)
+			default:
 				up++
 			}
 		}

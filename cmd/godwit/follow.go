@@ -226,9 +226,5 @@ func (r *runner) verdict(app *apiv1.App) error {
 	if code == 0 {
 		code = exitFailed
 	}
-	said := ""
-	if !r.f.quiet {
-		said = fmt.Sprintf("%s %s: %s", app.Id, app.Phase, app.Reason)
-	}
-	return &exitError{code, said}
+	return &exitError{code, fmt.Sprintf("%s %s: %s", app.Id, app.Phase, app.Reason)}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -196,6 +197,27 @@ func TestLaunchPlacement(t *testing.T) {
 				require.Len(t, placement, size)
 			}
 		})
+	}
+}
+
+// TestNoHost: where none takes ranks it is said of each why.
+func TestNoHost(t *testing.T) {
+	l, err := parseLaunch([]string{"-n", "2", "p"})
+	require.NoError(t, err)
+	many := make([]*apiv1.Host, 100)
+	for i := range many {
+		many[i] = &apiv1.Host{Name: fmt.Sprintf("w%d", i), State: "lost"}
+	}
+	for want, hosts := range map[string][]*apiv1.Host{
+		"no host takes ranks: there is none (godwit hosts": nil,
+		"no host takes ranks: w1 is unfit: it is not reached at h:1; w2 is lost (": {
+			{Name: "w1", Slots: 4, State: "ready", Unreached: "it is not reached at h:1"}, {Name: "w2", Slots: 4, State: "lost"},
+		},
+		"; and 84 more (": many,
+	} {
+		_, _, err := l.placement(hosts)
+		require.ErrorContains(t, err, want)
+		require.Equal(t, exitFailed, exitCode(err))
 	}
 }
 

@@ -153,7 +153,28 @@ func rooms(rules []hostRule, hosts []*apiv1.Host, local func(*apiv1.Host) bool) 
 			return nil, &exitError{exitFailed, rule.nowhere(hosts, local)}
 		}
 	}
+	if len(out) == 0 {
+		return nil, &exitError{exitFailed, noHost(hosts)}
+	}
 	return out, nil
+}
+
+// noHost says why no host takes ranks.
+func noHost(hosts []*apiv1.Host) string {
+	why := "there is none"
+	for i, h := range hosts {
+		if i == maxHostsShown {
+			why += fmt.Sprintf("; and %d more", len(hosts)-i)
+			break
+		}
+		if i == 0 {
+			why = ""
+		} else {
+			why += "; "
+		}
+		why += h.Name + " is " + fsm.WhyNoRanks(h)
+	}
+	return "no host takes ranks: " + why + " (godwit hosts shows them; godwit worker adds one)"
 }
 
 // means says whether the rule is for the host: by its name, its id, its address with the port or without, or as this machine.

@@ -44,7 +44,7 @@ func (p *part) place(rooms []room, oversubscribe bool) ([]string, error) {
 		quotas, left = p.share(n, all)
 	}
 	for i := 0; left > 0; i++ {
-		if !oversubscribe || p.perHost > 0 || len(rooms) == 0 {
+		if !oversubscribe || p.perHost > 0 {
 			return nil, &exitError{exitFailed, notEnoughSlots(n, rooms, p.perHost)}
 		}
 		quotas[i%len(quotas)]++
@@ -126,11 +126,7 @@ func notEnoughSlots(n int, rooms []room, perHost int) string {
 			each = append(each, fmt.Sprintf("and %d more hosts", len(rooms)-i))
 		}
 	}
-	where := "no host takes ranks"
-	if len(each) > 0 {
-		where = strings.Join(each, ", ")
-	}
-	text := fmt.Sprintf("not enough slots for %d ranks: there are %d (%s)", n, total, where)
+	text := fmt.Sprintf("not enough slots for %d ranks: there are %d (%s)", n, total, strings.Join(each, ", "))
 	if perHost > 0 {
 		text += fmt.Sprintf(", with at most %d ranks on a host", perHost)
 	}

@@ -142,7 +142,7 @@ func newRun(o *options) *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().BoolVarP(&f.label, "label", "l", false, "put the rank in front of each line")
-	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what the program says")
+	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what the program says, and why it failed")
 	c.Flags().BoolVarP(&f.detach, "detach", "d", false, "print the app's id and return, as submit does")
 	return c
 }

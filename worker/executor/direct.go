@@ -29,7 +29,7 @@ const (
 	offerEvery = 5 * time.Second
 	// beatEvery is how often each side of a direct connection says something, if only that it is there.
 	beatEvery = 5 * time.Second
-	// offersWaiting is from how many bytes of offers on that the stream has not taken no more are made.
+	// offersWaiting is how many bytes of offers may wait for the stream: then no more are made.
 	offersWaiting = 1 << 10
 	// silentBeats is how many of these times in silence end it.
 	silentBeats = 3
@@ -265,13 +265,13 @@ func (l *link) offerDirect(number uint64, which int, m *agreement) {
 	if l.up != number || l.left {
 		return
 	}
-	if m.word == "" { // else it is said again: the first may be on its way yet
-		m.word = rand.Text()
-	}
 	if l.offers.bytes > offersWaiting {
 		return // the stream takes none
 	}
-	l.offers.put([]byte{offerFrame, byte(which)}, []byte(m.word), true)
+	if m.word == "" { // else it is said again: the first may be on its way yet
+		m.word = rand.Text()
+	}
+	l.offers.put([]byte{offerFrame, byte(which)}, []byte(m.word), false)
 	l.wake.Set()
 }
 

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -538,8 +539,29 @@ func TestStreamGivenUp(t *testing.T) {
 	l.fail(old)
 	_, _, err := l.take(next)
 	require.NoError(t, err, "the new stream is not given up")
+	require.Nil(t, l.offers.pop(), "they were the old stream's")
+	pumped := make(chan error, 1)
+	l.wake.Set()
+	go func() { pumped <- l.pump(t.Context(), nil, next, func() {}) }()
+	require.Eventually(t, func() bool { return len(l.wake) == 0 }, time.Minute, time.Millisecond)
 	l.lanes[talk].queue.bytes = queueMaxBytes
 	l.send([]byte("x"), nil, mpi.UrgentWay, passes)
-	_, _, err = l.take(next)
-	require.ErrorIs(t, err, errQueueFull)
+	require.ErrorIs(t, <-pumped, errQueueFull)
+}
+
+// TestOlderStreamPassesTheWakeOn: a peer may call anew before this side knows the end of the stream before. What still waits for that one's frames
+// leaves those of the new one to it.
+func TestOlderStreamPassesTheWakeOn(t *testing.T) {
+	l := newLink("h1", nil)
+	first, _ := l.open()
+	next, _ := l.open()
+	l.send([]byte("x"), nil, mpi.OrderedWay, func() bool { return true })
+	<-l.wake // as the older one's goroutine does
+	_, _, err := l.take(first)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Len(t, l.wake, 1)
+	m, _, err := l.take(next)
+	require.NoError(t, err)
+	require.NotNil(t, m)
+	m.out.Free()
 }

@@ -220,14 +220,15 @@ func (l *link) closed(number uint64) {
 func (l *link) take(number uint64) (m *batch, again bool, err error) {
 	x := l.lane(false)
 	defer x.mu.Unlock()
+	if l.up != number {
+		l.wake.Set() // it was for the stream after this one
+		return nil, false, context.Canceled
+	}
 	if l.failed != nil {
 		return nil, false, l.failed
 	}
 	if l.left {
 		return nil, false, errLeft
-	}
-	if l.up != number {
-		return nil, false, context.Canceled
 	}
 	if m = l.offers.pop(); m == nil && x.direct == nil {
 		m, again = x.queue.take()
