@@ -331,6 +331,17 @@ func TestLookerFindsItsProcessorWanted(t *testing.T) {
 	require.NotZero(t, p.patience.shares)
 }
 
+// TestLookerBecomesPolite: a rank that was kept from its processor in the midst of a wait looks little from then on, though something comes.
+func TestLookerBecomesPolite(t *testing.T) {
+	_, g, w := lookers(t)
+	p := g.p
+	next := p.lookFar(p.in.kicks.Load(), w.now())
+	p.patience.until = w.now() + time.Hour
+	next(true)
+	require.LessOrEqual(t, p.far.left, politeLooks)
+	require.Zero(t, p.far.selfish)
+}
+
 // TestWhoYieldsIsNotKeptAway: the time for which a rank has given its processor away is none for which it was kept from it.
 func TestWhoYieldsIsNotKeptAway(t *testing.T) {
 	_, g, w := lookers(t)

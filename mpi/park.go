@@ -135,6 +135,7 @@ func (p *Proc) nextLook(came bool) Look {
 	f := &p.far
 	switch {
 	case came:
+		f.most, f.selfish = p.patience.far(p.w.now()) // it may have become polite meanwhile
 		f.left, f.last = f.most, 0
 		if f.later {
 			f.later = false

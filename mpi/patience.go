@@ -26,7 +26,7 @@ const (
 	mostPolite  = time.Second
 )
 
-// Who gives its processor away finds by the time that takes whether anybody wanted it: if so it is polite too, for a while. Several ranks' hosts may share
+// Who gives its processor away finds by the time that takes whether anybody wanted it: if so it looks elsewhere as one that is polite, for a while. Several ranks' hosts may share
 // a machine, and what one waits for may need the very processor that it looks on. To give it away again and again instead of sleeping would be faster for
 // them, but Linux (6.18) then lets the processes of other sessions and services wait for seconds, until leases run out. Where nobody wants it giving it away costs a tenth of a message.
 const (
@@ -47,7 +47,9 @@ type patience struct {
 // gave notes how long it took until its processor, given away, was its own again, and reports whether others want it often.
 func (p *patience) gave(took, now time.Duration) bool {
 	if took <= wantedAway {
-		p.wanted = max(p.wanted-1, 0)
+		if p.wanted = max(p.wanted-1, 0); p.wanted == 0 {
+			p.shares = 0
+		}
 		return false
 	}
 	if p.wanted = min(p.wanted+1, oftenWanted); p.wanted < oftenWanted {

@@ -77,6 +77,8 @@ func TestPatienceOfASharedProcessor(t *testing.T) {
 	require.False(t, gave(100*time.Nanosecond, 1))
 	require.True(t, shared(now+sharesFor/2))
 	require.False(t, shared(now+sharesFor))
+	gave(100*time.Nanosecond, oftenWanted-1)
+	require.False(t, shared(now), "nobody wants it any more")
 	p.lost(now + sharesFor)
 	require.True(t, shared(now+sharesFor), "it is polite")
 }

@@ -319,21 +319,26 @@ func (d *dev) ready(ctx context.Context, c *client.Client) error {
 		if err != nil {
 			return err
 		}
-		up := 0
-		for _, h := range hosts.Hosts {
-			switch {
-			case fsm.HostStateOf(h) != fsm.Ready:
-			case h.Unreached != "":
-				return fmt.Errorf("%s: %s", h.Name, h.Unreached)
-			default:
-				up++
-			}
-		}
-		if up < d.flags.workers {
-			return fmt.Errorf("%d of %d workers are up", up, d.flags.workers)
-		}
-		return nil
+		return enoughUp(hosts.Hosts, d.flags.workers)
 	})
+}
+
+// enoughUp is nil if so many hosts are up, and are reached by the leader, as far as the log knows.
+func enoughUp(hosts []*apiv1.Host, want int) error {
+	up, why := 0, ""
+	for _, h := range hosts {
+		switch {
+		case fsm.HostStateOf(h) != fsm.Ready:
+		case h.Unreached != "":
+			why = fmt.Sprintf("; %s: %s", h.Name, h.Unreached)
+		default:
+			up++
+		}
+	}
+	if up < want {
+		return fmt.Errorf("%d of %d workers are up%s", up, want, why)
+	}
+	return nil
 }
 
 // runCommand runs a command against the cluster, and passes its exit code on.

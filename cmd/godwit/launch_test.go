@@ -209,7 +209,7 @@ func TestNoHost(t *testing.T) {
 		many[i] = &apiv1.Host{Name: fmt.Sprintf("w%d", i), State: "lost"}
 	}
 	for want, hosts := range map[string][]*apiv1.Host{
-		"no host takes ranks: there is none (godwit hosts": nil,
+		"no host takes ranks: there is none; godwit worker adds one": nil,
 		"no host takes ranks: w1 is unfit: it is not reached at h:1; w2 is lost (": {
 			{Name: "w1", Slots: 4, State: "ready", Unreached: "it is not reached at h:1"}, {Name: "w2", Slots: 4, State: "lost"},
 		},
@@ -219,6 +219,16 @@ func TestNoHost(t *testing.T) {
 		require.ErrorContains(t, err, want)
 		require.Equal(t, exitFailed, exitCode(err))
 	}
+}
+
+// TestEnoughUp: a private cluster is ready when so many workers as it has started are up and reached; another that is not is nothing to wait for.
+func TestEnoughUp(t *testing.T) {
+	up, unreached := &apiv1.Host{Name: "w1", State: "ready"}, &apiv1.Host{Name: "w2", State: "ready", Unreached: "no answer"}
+	lost, unfit := &apiv1.Host{Name: "w3", State: "lost"}, &apiv1.Host{Name: "w4", State: "ready", Unfit: "the disk is full"}
+	require.NoError(t, enoughUp([]*apiv1.Host{up, lost, unreached}, 1))
+	require.NoError(t, enoughUp([]*apiv1.Host{up, unfit}, 2))
+	require.EqualError(t, enoughUp([]*apiv1.Host{up, lost, unreached}, 2), "1 of 2 workers are up; w2: no answer")
+	require.EqualError(t, enoughUp([]*apiv1.Host{lost}, 1), "0 of 1 workers are up")
 }
 
 func TestLineTags(t *testing.T) {

@@ -161,20 +161,17 @@ func rooms(rules []hostRule, hosts []*apiv1.Host, local func(*apiv1.Host) bool) 
 
 // noHost says why no host takes ranks.
 func noHost(hosts []*apiv1.Host) string {
-	why := "there is none"
-	for i, h := range hosts {
-		if i == maxHostsShown {
-			why += fmt.Sprintf("; and %d more", len(hosts)-i)
-			break
-		}
-		if i == 0 {
-			why = ""
-		} else {
-			why += "; "
-		}
-		why += h.Name + " is " + fsm.WhyNoRanks(h)
+	if len(hosts) == 0 {
+		return "no host takes ranks: there is none; godwit worker adds one"
 	}
-	return "no host takes ranks: " + why + " (godwit hosts shows them; godwit worker adds one)"
+	var why []string
+	for _, h := range hosts[:min(len(hosts), maxHostsShown)] {
+		why = append(why, h.Name+" is "+fsm.WhyNoRanks(h))
+	}
+	if more := len(hosts) - len(why); more > 0 {
+		why = append(why, fmt.Sprintf("and %d more", more))
+	}
+	return "no host takes ranks: " + strings.Join(why, "; ") + " (godwit hosts shows them; godwit worker adds one)"
 }
 
 // means says whether the rule is for the host: by its name, its id, its address with the port or without, or as this machine.

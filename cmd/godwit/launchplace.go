@@ -16,7 +16,7 @@ func (p *part) size(hosts int) int {
 	case p.ranks > 0:
 		return p.ranks
 	case p.perHost > 0:
-		return p.perHost * max(1, hosts)
+		return p.perHost * hosts
 	default:
 		return 1
 	}
