@@ -125,6 +125,7 @@ func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
 
 // openDev starts a cluster and waits until it is ready. It outlives ctx: close ends it.
 func openDev(ctx context.Context, f *devFlags) (*dev, error) {
+	lowerSession()
 	d := &dev{flags: f, starter: proc.NewStarter()}
 	var err error
 	if f.dataDir == "" {

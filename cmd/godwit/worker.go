@@ -176,6 +176,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 
 func runWorker(ctx context.Context, f *workerFlags) error {
 	outlivePipes()
+	lowerSession()
 	log, err := newLogger(f.level)
 	if err != nil {
 		return err
