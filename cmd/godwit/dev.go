@@ -125,7 +125,6 @@ func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
 
 // openDev starts a cluster and waits until it is ready. It outlives ctx: close ends it.
 func openDev(ctx context.Context, f *devFlags) (*dev, error) {
-	lowerSession()
 	d := &dev{flags: f, starter: proc.NewStarter()}
 	var err error
 	if f.dataDir == "" {
@@ -312,8 +311,8 @@ func (d *dev) waitReady(ctx context.Context) (string, error) {
 	}
 }
 
-// ready is nil when a leader answers, for only it lists hosts, and all workers are up, and were reached: until then they take no ranks. That
-// one is unfit otherwise, as on a full disk, waits for nothing here.
+// ready is nil when a leader answers, for only it lists hosts, and as many workers as were started are up and reached: until then they take no ranks. For one that is
+// unfit otherwise, as on a full disk, nothing waits here.
 func (d *dev) ready(ctx context.Context, c *client.Client) error {
 	return c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
 		hosts, err := control.ListHosts(ctx, &apiv1.ListHostsRequest{})

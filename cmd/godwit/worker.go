@@ -176,11 +176,11 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 
 func runWorker(ctx context.Context, f *workerFlags) error {
 	outlivePipes()
-	lowerSession()
 	log, err := newLogger(f.level)
 	if err != nil {
 		return err
 	}
+	beNice(ctx, log)
 	cfg, bind, err := f.config(ctx)
 	if err != nil {
 		return err
