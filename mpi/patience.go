@@ -44,7 +44,7 @@ type patience struct {
 	wanted int           // how much more often others wanted it than not, lately
 }
 
-// gave notes how long it took until its processor, given away, was its own again, and reports whether others want it: four times more often than not. When it was
+// gave notes how long it took until its processor, given away, was its own again, and reports whether others want it: it was wanted four times more than it was not, of late. When it was
 // not wanted as often, that is over.
 func (p *patience) gave(took, now time.Duration) bool {
 	if took <= wantedAway {

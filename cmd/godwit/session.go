@@ -21,7 +21,7 @@ import (
 const (
 	autogroupFile  = "/proc/self/autogroup"
 	sessionNice    = 10
-	sessionRefusal = 100 * time.Millisecond // for how long the kernel refuses another change, of whatever session, to who is not root
+	sessionRefusal = 100 * time.Millisecond // for how long the kernel refuses another change, of whatever session, to who may not administer it
 	sessionTries   = 50
 )
 
@@ -31,7 +31,7 @@ func beNice(ctx context.Context, log *slog.Logger) {
 	if leader, err := unix.Getsid(0); err != nil || leader != os.Getpid() {
 		return
 	}
-	if err := makeNice(ctx, autogroupFile); err != nil {
+	if err := makeNice(ctx, autogroupFile); err != nil && ctx.Err() == nil {
 		log.Warn("ranks may keep the processes of other sessions from their processors: this session stays as it is", "error", err)
 	}
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,23 +27,40 @@ func TestSessionOfAWorker(t *testing.T) {
 	}
 	path, err := exec.LookPath("godwit")
 	require.NoError(t, err)
-	for _, begins := range []bool{true, false} {
-		dir := t.TempDir()
-		cmd := exec.CommandContext(t.Context(), path, "worker", "--name", "w", "--join", "127.0.0.1:1", "--slots", "1", "--data-dir", dir, "--listen", "127.0.0.1:0", "--gossip-listen", "127.0.0.1:0")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: begins, Pdeathsig: syscall.SIGKILL}
+	for script, want := range map[string]string{"exec %s": " nice 10\n", "%s & wait": " nice 0\n"} { // the shell has begun the session
+		var said lockedBuffer
+		worker := fmt.Sprintf("%s worker --name w --join 127.0.0.1:1 --slots 1 --data-dir %s --listen 127.0.0.1:0 --gossip-listen 127.0.0.1:0", path, t.TempDir())
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf(script, worker))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		cmd.Stderr = &said
 		require.NoError(t, cmd.Start())
-		want := map[bool]string{true: " nice 10\n", false: " nice 0\n"}[begins]
-		session := fmt.Sprintf("/proc/%d/autogroup", cmd.Process.Pid)
-		require.Eventually(t, func() bool { // it runs, and has seen to it before
-			entries, err := os.ReadDir(dir)
-			return err == nil && len(entries) > 0
-		}, time.Minute, 10*time.Millisecond)
-		content, err := os.ReadFile(session)
+		t.Cleanup(func() {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			_ = cmd.Wait()
+		})
+		require.Eventually(t, func() bool { return strings.Contains(said.String(), "worker started") }, time.Minute, 10*time.Millisecond, "it has seen to its session before")
+		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", cmd.Process.Pid))
 		require.NoError(t, err)
 		require.Contains(t, string(content), want)
-		require.NoError(t, cmd.Process.Kill())
-		_ = cmd.Wait()
 	}
+}
+
+// lockedBuffer is what another goroutine writes.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // TestNiceAsChosen: only a session that nobody has chosen another for is made nice, and where there are none nothing is made.

@@ -180,13 +180,13 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	if err != nil {
 		return err
 	}
-	beNice(ctx, log)
 	cfg, bind, err := f.config(ctx)
 	if err != nil {
 		return err
 	}
 	log, cfg.Renamed = nameLogger(log, cfg.Name)
 	slog.SetDefault(log)
+	beNice(ctx, log)
 	join := client.SplitAddrs(f.join)
 	s := newSeeds(join) // the session checks the cluster
 	gc := gossip.DefaultConfig()
