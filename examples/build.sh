@@ -31,6 +31,12 @@ for dir in worker/wasm/testdata jepsen/testdata; do
     "$godwit" cc -Wall -Wextra -Werror "$source" -o "$out/$dir/$name.wasm"
     chmod 644 "$out/$dir/$name.wasm"
   done
+  for source in "$dir"/src/*.cpp; do
+    [ -e "$source" ] && [ -z "${NO_CXX:-}" ] || continue
+    name=$(basename "$source" .cpp)
+    "$godwit" c++ -std=c++17 -Wall -Wextra -Werror "$source" -o "$out/$dir/$name.wasm"
+    chmod 644 "$out/$dir/$name.wasm"
+  done
 done
 # The conformance programs are one guest.
 mkdir -p "$out/mpi/conformance"
@@ -41,6 +47,6 @@ chmod 644 "$out/mpi/conformance/conformance.wasm"
   -o "$out/worker/wasm/testdata/shallow.wasm"
 chmod 644 "$out/worker/wasm/testdata/shallow.wasm"
 # A program without wasm-opt: what a foreign toolchain gives, hence not migratable.
-clang --target=wasm32-wasi -O2 -Isdk/include -Wl,--strip-all \
+clang-19 --target=wasm32-wasi -O2 --no-wasm-opt -Isdk/include -Wl,--strip-all \
   worker/wasm/testdata/src/output.c -o "$out/worker/wasm/testdata/noasync.wasm"
 chmod 644 "$out/worker/wasm/testdata/noasync.wasm"

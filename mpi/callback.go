@@ -1,13 +1,18 @@
 package mpi
 
-import "github.com/godwit-run/godwit/mpi/abi"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 // Guest is what the library needs of the program beyond its memory: it calls the program's functions (reductions,
 // attributes, error handlers), and allocates in its memory. All of it happens on the goroutine that is in Invoke, which
 // may be entered again by the function that was called.
 type Guest interface {
 	// Call calls the function of a C function pointer, with 32-bit parameters. It returns the result, 0 for a
-	// function without one. An error means that the program has ended, or that there is no such function.
+	// function without one. An error means that the program has ended, or that there is no such function; ErrThrown, that an exception has left it.
 	Call(fn uint32, params ...uint32) (uint32, error)
 	// Reserve returns the address of n bytes on the program's stack, until release.
 	Reserve(n uint32) (addr uint32, release func(), err error)
@@ -36,8 +41,20 @@ func (p *Proc) callback(f func(g Guest) error) error {
 	return f(g)
 }
 
-// call calls a function of the program.
-func (p *Proc) call(fn uint32, params ...uint32) (result uint32, err error) {
+// codeAbort is what a native program that throws there exits with.
+const codeAbort = 134
+
+// call calls a function of the program, out of which no exception may come: what called it is in the midst of its work.
+func (p *Proc) call(fn uint32, params ...uint32) (uint32, error) {
+	result, err := p.callHandler(fn, params...)
+	if errors.Is(err, ErrThrown) {
+		err = &AbortError{Code: codeAbort, Message: fmt.Sprintf("rank %d: an exception has left a function that MPI had called; only an error handler may let one through", p.rank)}
+	}
+	return result, err
+}
+
+// callHandler calls an error handler. It is the last that a call does, so an exception may leave it: ErrThrown.
+func (p *Proc) callHandler(fn uint32, params ...uint32) (result uint32, err error) {
 	err = p.callback(func(g Guest) error {
 		result, err = g.Call(fn, params...)
 		return err

@@ -237,7 +237,7 @@ func (p *Proc) handle(c *Call, v []uint64, e *callError) (uint64, error) {
 	}
 	// A handler takes pointers to the handle and the code, and variable arguments: there are none.
 	err := p.withWords([]uint32{object, uint32(e.Class)}, func(addr uint32) error {
-		_, err := p.call(h.fn, addr, addr+4, 0)
+		_, err := p.callHandler(h.fn, addr, addr+4, 0)
 		return err
 	})
 	return uint64(uint32(e.Class)), err

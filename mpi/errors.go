@@ -11,6 +11,9 @@ var (
 	// call made again with the same arguments, here or in a restored rank, goes
 	// on exactly where it was.
 	ErrFrozen = errors.New("mpi: rank is frozen")
+	// ErrThrown is returned by a Guest when an exception has left the function that it was to call, and by Invoke when that was an error handler: the call
+	// has ended, and the program goes on where it catches the exception.
+	ErrThrown = errors.New("mpi: an exception has left a function that MPI had called")
 	// ErrRankExists is returned when a rank is added that is local already.
 	ErrRankExists = errors.New("mpi: rank is already here")
 	// ErrNoRank is returned for a rank that is out of range or not local.

@@ -11,18 +11,99 @@ import (
 )
 
 // GNU ar does not know WebAssembly objects: the archives it makes of them have no index of symbols, and wasm-ld refuses
-// those. Makefiles call `ar`, so the link gives such an archive its index first, in a copy.
+// those. Makefiles call `ar`, so the link gives such an archive its index first, in a copy. Of a thin archive, which Meson
+// has made, the copy holds the members too.
 
 const (
 	archiveMagic  = "!<arch>\n"
+	thinMagic     = "!<thin>\n"
 	memberHeader  = 60 // bytes
 	maxArchive    = 1 << 30
 	symbolsMember = "/               "
 )
 
-// indexArchives replaces every archive of a link's arguments that has no index by a copy in dir that has one. What is no
-// such archive stays as it is: the linker says what is wrong with it.
-func indexArchives(args []string, dir string) ([]string, error) {
+// member is one file of an archive.
+type member struct {
+	header []byte
+	at     int // where its header begins, behind the archive's magic
+	data   []byte
+}
+
+// members are the files of an archive, without its tables. indexed says that it has an index of symbols, thin that its files lie beside
+// it. What is no archive, or is damaged, has none: the linker says so.
+func members(path string, content []byte) (out []member, indexed, thin bool) {
+	thin = bytes.HasPrefix(content, []byte(thinMagic))
+	if !thin && !bytes.HasPrefix(content, []byte(archiveMagic)) {
+		return nil, false, false
+	}
+	body := content[len(archiveMagic):]
+	var names []byte // the table of long names
+	for at := 0; at+memberHeader <= len(body); {
+		header := body[at : at+memberHeader]
+		size, err := strconv.Atoi(strings.TrimSpace(string(header[48:58])))
+		if err != nil || size < 0 {
+			return nil, false, false
+		}
+		id := strings.TrimRight(string(header[:16]), " ")
+		table := id == "/" || id == "//" || id == "/SYM64/" || strings.HasPrefix(id, "__.SYMDEF")
+		m := member{header: header, at: at}
+		at += memberHeader
+		if table || !thin {
+			if at+size > len(body) {
+				return nil, false, false
+			}
+			m.data = body[at : at+size]
+			at += size + size%2
+		}
+		switch {
+		case id == "//":
+			names = m.data
+		case table:
+			indexed = true
+		case thin:
+			if m.data, err = os.ReadFile(filepath.Join(filepath.Dir(path), memberName(id, names))); err != nil {
+				return nil, false, false
+			}
+			out = append(out, m)
+		default:
+			out = append(out, m)
+		}
+	}
+	return out, indexed, thin
+}
+
+// memberName is the name of a member of a GNU archive: NAME/, or /N, which is at N in the table of long names and ends with "/" and a new line.
+func memberName(id string, names []byte) string {
+	at, err := strconv.Atoi(strings.TrimPrefix(id, "/"))
+	if err != nil || !strings.HasPrefix(id, "/") || at < 0 || at > len(names) {
+		return strings.TrimSuffix(id, "/")
+	}
+	name, _, _ := bytes.Cut(names[at:], []byte("\n"))
+	return strings.TrimSuffix(string(name), "/")
+}
+
+// eachObject calls f for a file that is an object, or for each member of one that is an archive.
+func eachObject(path string, content []byte, f func(object []byte) error) error {
+	if bytes.HasPrefix(content, []byte(wasmMagic)) {
+		return f(content)
+	}
+	files, _, _ := members(path, content)
+	for _, m := range files {
+		if err := f(m.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkFile is one word of a link, or two, that may name a file.
+type linkFile struct {
+	words []string
+	path  string // empty: none that can be found here
+}
+
+// linkFiles goes through the words of a link.
+func linkFiles(args []string) []linkFile {
 	var dirs []string
 	for i, arg := range args {
 		if arg == "-L" && i+1 < len(args) {
@@ -31,28 +112,40 @@ func indexArchives(args []string, dir string) ([]string, error) {
 			dirs = append(dirs, arg[2:])
 		}
 	}
-	out := make([]string, 0, len(args))
+	var out []linkFile
 	for i := 0; i < len(args); i++ {
-		arg, words := args[i], 1
-		path := ""
+		arg := args[i]
+		f := linkFile{words: args[i : i+1]}
 		switch {
 		case arg == "-l" && i+1 < len(args):
-			path, words = findLibrary(args[i+1], dirs), 2
+			f = linkFile{words: args[i : i+2], path: findLibrary(args[i+1], dirs)}
+		case takesValue[arg] && i+1 < len(args):
+			f.words = args[i : i+2]
 		case strings.HasPrefix(arg, "-l"):
-			path = findLibrary(arg[2:], dirs)
-		case !strings.HasPrefix(arg, "-") && strings.HasSuffix(arg, ".a"):
-			path = arg
+			f.path = findLibrary(arg[2:], dirs)
+		case !strings.HasPrefix(arg, "-"):
+			f.path = arg
 		}
-		indexed, err := indexArchive(path, filepath.Join(dir, fmt.Sprintf("indexed-%d.a", i)))
+		out = append(out, f)
+		i += len(f.words) - 1
+	}
+	return out
+}
+
+// indexArchives replaces every archive of a link's arguments that has no index by a copy in dir that has one. What is no
+// such archive stays as it is: the linker says what is wrong with it.
+func indexArchives(args []string, dir string) ([]string, error) {
+	out := make([]string, 0, len(args))
+	for i, f := range linkFiles(args) {
+		indexed, err := indexArchive(f.path, filepath.Join(dir, fmt.Sprintf("indexed-%d.a", i)))
 		if err != nil {
 			return nil, err
 		}
 		if indexed != "" {
 			out = append(out, indexed)
 		} else {
-			out = append(out, args[i:i+words]...)
+			out = append(out, f.words...)
 		}
-		i += words - 1
 	}
 	return out, nil
 }
@@ -68,21 +161,31 @@ func findLibrary(name string, dirs []string) string {
 	return ""
 }
 
-// indexArchive writes the archive at path to target with an index before it, if it has none. It returns target, or
-// nothing where there was nothing to do.
-func indexArchive(path, target string) (string, error) {
+// readFile is a file that a link may take; nothing for one that is none, or is too large, of which the linker says so.
+func readFile(path string) []byte {
 	if st, err := os.Stat(path); path == "" || err != nil || !st.Mode().IsRegular() || st.Size() > maxArchive {
-		return "", nil //nolint:nilerr // the linker looks at it
+		return nil
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return "", nil //nolint:nilerr // the linker says so
+		return nil
 	}
-	body, ok := bytes.CutPrefix(content, []byte(archiveMagic))
-	if !ok {
+	return content
+}
+
+// indexArchive writes the archive at path to target with an index before it, if it has none. It returns target, or
+// nothing where there was nothing to do.
+func indexArchive(path, target string) (string, error) {
+	content := readFile(path)
+	files, indexed, thin := members(path, content)
+	if len(files) == 0 || indexed {
 		return "", nil
 	}
-	index := symbolIndex(body)
+	body := content[len(archiveMagic):]
+	if thin {
+		body, files = fattened(files)
+	}
+	index := symbolIndex(files)
 	if index == nil {
 		return "", nil
 	}
@@ -92,30 +195,33 @@ func indexArchive(path, target string) (string, error) {
 	return target, nil
 }
 
-// symbolIndex makes the index member for an archive's members, or nil if it has one, no WebAssembly, or a form unknown.
-func symbolIndex(body []byte) []byte {
+// fattened is the body of an archive that holds the files.
+func fattened(files []member) (body []byte, out []member) {
+	for i, m := range files {
+		at := len(body)
+		body = fmt.Appendf(body, "%-16s%-12d%-6d%-6d%-8o%-10d`\n", fmt.Sprintf("%d.o/", i), 0, 0, 0, 0o644, len(m.data))
+		body = append(body, m.data...)
+		if len(body)%2 != 0 {
+			body = append(body, '\n')
+		}
+		out = append(out, member{at: at, data: m.data})
+	}
+	return body, out
+}
+
+// symbolIndex makes the index member for an archive's members, or nil if they are no WebAssembly.
+func symbolIndex(files []member) []byte {
 	type symbol struct {
 		name   string
 		member int
 	}
 	var symbols []symbol
 	names := 0
-	for at := 0; at+memberHeader <= len(body); {
-		header := body[at : at+memberHeader]
-		size, err := strconv.Atoi(strings.TrimSpace(string(header[48:58])))
-		end := at + memberHeader + size
-		if err != nil || size < 0 || end > len(body) {
-			return nil
-		}
-		id := strings.TrimRight(string(header[:16]), " ")
-		if id == "/" || id == "/SYM64/" || strings.HasPrefix(id, "__.SYMDEF") {
-			return nil
-		}
-		for _, name := range definedSymbols(body[at+memberHeader : end]) {
-			symbols = append(symbols, symbol{name, at})
+	for _, m := range files {
+		for _, name := range definedSymbols(m.data) {
+			symbols = append(symbols, symbol{name, m.at})
 			names += len(name) + 1
 		}
-		at = end + end%2
 	}
 	if len(symbols) == 0 {
 		return nil

@@ -47,8 +47,13 @@ func TestStaticArchive(t *testing.T) {
 	}
 }
 
-func TestSymbolIndexOfNoArchive(t *testing.T) {
+func TestNoArchive(t *testing.T) {
 	for _, body := range []string{"", "short", string(make([]byte, 200))} {
-		require.Nil(t, symbolIndex([]byte(body)))
+		for _, magic := range []string{"", archiveMagic, thinMagic} {
+			files, indexed, _ := members("none", []byte(magic+body))
+			require.Empty(t, files)
+			require.False(t, indexed)
+		}
 	}
+	require.Nil(t, symbolIndex([]member{{data: []byte("no object")}}))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,11 @@ const (
 var (
 	// errNoInput is returned for an empty command line.
 	errNoInput = errors.New("no input files; name C or C++ sources, objects or archives, as in hello.c -o hello.wasm (-showme:help lists more)")
+	// errSanitizer is returned for what would have a program checked as it runs.
+	errSanitizer = errors.New("guests have no sanitizers' runtime: check the program natively; of undefined behaviour the place is told by " +
+		"-fsanitize=undefined -fsanitize-trap=undefined, and an access outside of the memory traps by itself")
+	// errEngine is returned for what the engine that guests run in does not have.
+	errEngine = errors.New("guests run where WebAssembly's own exceptions and threads are not there; exceptions work without an option")
 	// errShared is returned for -shared and its kin.
 	errShared = errors.New("-shared: a guest cannot load shared libraries; make a static one (ar rcs libNAME.a FILE.o...) and link that")
 )
@@ -40,6 +46,7 @@ type arguments struct {
 	unwind    string   // the last -DGODWIT_UNWIND_BYTES=N, whole
 	rest      []string // for clang, in order, without -o and without what was dropped
 	notes     []string // for stderr: what was dropped
+	linkNotes []string // for stderr, once a program: what it will be without
 }
 
 // takesValue lists the options whose value is the next argument.
@@ -107,6 +114,9 @@ func parse(args []string) (arguments, error) {
 		case arg == "-shared" || arg == "-dynamiclib" || arg == "-qmkshrobj":
 			return arguments{}, errShared
 		default:
+			if err := refusal(arg, args); err != nil {
+				return arguments{}, fmt.Errorf("%s: %w", arg, err)
+			}
 			a.plain(arg)
 		}
 	}
@@ -115,6 +125,21 @@ func parse(args []string) (arguments, error) {
 	}
 	a.bare = len(a.inputs) == 0 && a.show != showNothing
 	return a, nil
+}
+
+// refusal is why an option is not taken.
+func refusal(arg string, all []string) error {
+	for _, r := range refused {
+		if strings.HasPrefix(arg, r.prefix) {
+			return r.why
+		}
+	}
+	if strings.HasPrefix(arg, "-fsanitize=") && !slices.ContainsFunc(all, func(o string) bool {
+		return strings.HasPrefix(o, "-fsanitize-trap") || o == "-fsanitize-undefined-trap-on-error"
+	}) {
+		return errSanitizer
+	}
+	return nil
 }
 
 // plain takes one option without a separate value.
@@ -131,8 +156,11 @@ func (a *arguments) plain(arg string) {
 		a.driver = cmd
 		return
 	}
-	if libs, ok := renamed[arg]; ok {
-		a.rest = append(a.rest, libs...)
+	if words, ok := renamed[arg]; ok {
+		if slices.Equal(words, openMP) {
+			a.linkNotes = append(a.linkNotes, arg+": "+oneThread+", and OpenMP's pragmas are left out")
+		}
+		a.rest = append(a.rest, words...)
 		return
 	}
 	if arg == "-V" {
@@ -181,9 +209,13 @@ func (a *arguments) objects() []string {
 func (a *arguments) drop(arg string) bool {
 	note, ok := droppedNote(arg)
 	if ok && note != "" {
+		list := &a.notes
+		if note == oneThread {
+			list = &a.linkNotes
+		}
 		note = fmt.Sprintf("%s is ignored: %s", arg, note)
-		if len(a.notes) == 0 || a.notes[len(a.notes)-1] != note {
-			a.notes = append(a.notes, note)
+		if len(*list) == 0 || (*list)[len(*list)-1] != note {
+			*list = append(*list, note)
 		}
 	}
 	return ok

@@ -3,34 +3,37 @@
 // which writes out what CMake, autoconf and pkg-config need.
 //
 // A guest is a wasm32-wasi command. Its MPI calls are imports of module "mpi_abi", so nothing is
-// linked for them. Three commands make one from C:
+// linked for them. These commands make one from C:
 //
-//  1. clang compiles the glue (lib/godwit_glue.c), which reserves the unwind area and lets the host
-//     use the guest's malloc;
-//  2. clang compiles and links the user's files against wasi-libc, stack first, so that an overflow
-//     of the stack traps instead of running into data;
-//  3. wasm-opt optimises, and instruments every path that may reach an import of mpi_abi or
+//  1. clang compiles each source that is named, side by side;
+//  2. clang compiles the glue (lib/godwit_glue.c), which reserves the unwind area, lets the host
+//     use the guest's malloc, and has what wasi-libc leaves out of POSIX (declared in lib/include);
+//  3. where an object calls a function under a try, clang compiles what it calls (tries.go);
+//  4. clang links all against wasi-libc, stack first, so that an overflow of the stack traps instead
+//     of running into data;
+//  5. wasm-opt optimises, and instruments every path that may reach an import of mpi_abi or
 //     godwit_v1 with asyncify, which is what lets a rank be stopped there and moved.
+//
+// C++ has exceptions, and C has setjmp, by the same means: lib/godwit_try.h tells how. The C++ library is LLVM's, built by BuildCXX (cxxlib.go).
 //
 // The commands take what cc takes: sources, objects and archives, -c, -S, -E, -o, -O, -g, -I, -D, -L,
 // -l, -W, -std and the rest, and @files. `-show` (also -showme, --showme) prints the commands and runs
 // nothing; -showme:compile, :link, :incdirs, :libdirs, :libs, :command, :version and :help answer what build
 // systems ask of an MPI's wrapper, in Open MPI's spelling and in MPICH's. What differs from cc:
 //
-//   - options that only make sense for a native CPU, linker or MPI (-march, -fopenmp, -pthread,
-//     -static, -Wl,-rpath, -lmpi) are dropped, with a note on stderr for those that promise something;
-//     -shared is an error;
+//   - options that only make sense for a native CPU, compiler, linker or MPI (-march, -fipa-pta, -pthread,
+//     -static, -flto, -Wl,-rpath, -lmpi) are dropped, with a note on stderr for those that promise something (dropped.go);
+//     -fopenmp leaves pragmas out; -shared and sanitizers are errors;
+//   - what is called without a prototype is an error, and a function that no guest can have is missing with a reason (missing.go);
 //   - headers are wasi-libc's and libc++'s, and none of the machine that builds (headers.go);
 //   - archives without an index, as GNU ar makes of WebAssembly objects, get one in a copy (archive.go);
 //   - vectors are refused of a clang that makes wrong code of them (vectors.go), in an option or, since a function may have an attribute
 //     for them, in what it has compiled or linked;
 //   - another clang is taken with -cc=CMD or -cxx=CMD, or from MPI_CC, OMPI_CC, MPICH_CC and their like;
-//   - C++ is compiled with -fno-exceptions, and setjmp is not there: asyncify and wasm exceptions do
-//     not mix;
 //   - debug information is dropped, unless -g is given. The names of functions stay, so that a trap
 //     tells where it was, unless -s is; clang's own run of wasm-opt, which drops them, is left out
 //     (lib/clang), and wasm-opt does not inline functions for having one caller only;
-//   - -DGODWIT_UNWIND_BYTES=N at the link sets the size of the unwind area (default 1 MiB, which
+//   - -DGODWIT_UNWIND_BYTES=N at the link sets the size of the unwind area (default 4 MiB, which
 //     holds tens of thousands of frames).
 //
 // share/config.site tells configure scripts what they cannot try when they compile for a guest.

@@ -19,43 +19,84 @@ var dropped = map[string]string{ //nolint:gochecknoglobals // an immutable looku
 	"-lgomp": "", "-lomp": "", "-liomp5": "",
 	"-static": "", "-rdynamic": "", "-static-libgcc": "", "-static-libstdc++": "", "-static-intel": "",
 	"-pthread": oneThread, "-pthreads": oneThread, "-mt": oneThread,
-	"-fopenmp": oneThread + ", OpenMP's pragmas have no effect", "-openmp": oneThread, "-qopenmp": oneThread,
-	"-fopenmp-simd": "",
-	"-fexceptions":  "guests are built without exceptions",
-	"-m64":          "", "-m32": "", "-mx32": "",
-	"-fno-plt": "", "-no-pie": "", "-pie": "", "-fpie": "", "-fPIE": "", "-fPIC": "", "-fpic": "",
-	"-pg": "guests are not profiled this way", "--coverage": "guests have no files to count in",
-	"-fprofile-arcs": "guests have no files to count in", "-ftest-coverage": "",
+	"-fopenmp-simd":   "",
+	"-frounding-math": "WebAssembly rounds to the nearest",
+	"-fno-plt":        "", "-no-pie": "", "-pie": "", "-static-pie": "", "-fpie": "", "-fPIE": "", "-fPIC": "", "-fpic": "", "-fno-pic": "", "-fno-PIC": "",
+	"-fno-pie": "", "-fno-PIE": "",
+	"-pg": "guests are not profiled this way", "--coverage": "guests are not counted in", "-coverage": "guests are not counted in",
+	"-fprofile-arcs": "guests are not counted in", "-ftest-coverage": "",
 }
 
-// renamed are libraries that have another name here.
+// renamed are options that have another name here, and libraries.
 var renamed = map[string][]string{ //nolint:gochecknoglobals // an immutable lookup table
-	"-lstdc++": {"-lc++", "-lc++abi"},
-	"-lsupc++": {"-lc++abi"},
+	"-lstdc++":        {"-lc++", "-lc++abi"},
+	"-lsupc++":        {"-lc++abi"},
+	"-fwrapv-pointer": {"-fwrapv"},
+	"-fopenmp":        openMP, "-openmp": openMP, "-qopenmp": openMP,
 }
 
-// droppedPrefixes are the beginnings of families of such options.
+// openMP has a program believe in OpenMP, and leaves its pragmas out: each region runs once, on the one thread.
+var openMP = []string{"-D_OPENMP=201511", "-Wno-unknown-pragmas"} //nolint:gochecknoglobals // an immutable list
+
+// refused are the beginnings of options without which a program is another than the user asks for.
+var refused = []struct { //nolint:gochecknoglobals // an immutable lookup table
+	prefix string
+	why    error
+}{
+	{"-fwasm-exceptions", errEngine},
+	{"-mexception-handling", errEngine},
+	{"-matomics", errEngine},
+}
+
+// droppedPrefixes are the beginnings of families of such options. Those of gcc's optimisers are the ones that clang does not know.
 var droppedPrefixes = []struct{ prefix, note string }{ //nolint:gochecknoglobals // an immutable lookup table
-	{"-march=", anyCPU},
-	{"-mtune=", ""},
-	{"-mcpu=", anyCPU},
-	{"-mavx", anyCPU},
-	{"-msse", anyCPU},
-	{"-mfma", anyCPU},
-	{"-mf16c", anyCPU},
-	{"-mbmi", anyCPU},
-	{"-mcmodel=", ""},
-	{"-mprefer-vector-width=", ""},
-	{"-fopenmp=", oneThread + ", OpenMP's pragmas have no effect"},
+	{"-fopenmp-", ""},
 	{"-fuse-ld=", ""},
 	{"-fstack-protector", ""},
 	{"-fstack-clash-protection", ""},
 	{"-fcf-protection", ""},
-	{"-fsanitize=", "guests have no sanitizers; a bad access traps by itself where it leaves the memory"},
 	{"-fno-sanitize", ""},
+	{"-flto", ""}, // wasm-opt sees the whole program
+	{"-fno-lto", ""},
+	{"-ffat-lto-objects", ""},
+	{"-fno-fat-lto-objects", ""},
+	{"-fuse-linker-plugin", ""},
+	{"-fno-use-linker-plugin", ""},
+	{"-fprofile-", "guests are not counted in"},
 	{"-lmpi_", ""}, // of Open MPI for Fortran and the tools
 	{"-lmpifort", ""},
 }
+
+// ours are the options of machines that mean something for guests: all others that begin with -m are a native CPU's.
+var ours = []string{ //nolint:gochecknoglobals // an immutable list
+	"-mllvm", "-msimd128", "-mno-simd128", "-mrelaxed-simd", "-mno-relaxed-simd", "-mbulk-memory", "-mno-bulk-memory", "-mmutable-globals",
+	"-mno-mutable-globals", "-msign-ext", "-mno-sign-ext", "-mnontrapping-fptoint", "-mno-nontrapping-fptoint", "-mmultivalue", "-mno-multivalue",
+	"-mreference-types", "-mno-reference-types", "-mextended-const", "-mno-extended-const", "-mtail-call", "-mno-tail-call", "-mexec-model=command",
+}
+
+// gccOnly are the beginnings of the names of gcc's options, behind -f or -fno-, that clang does not know: how its optimisers go about it, what they tell, and
+// what a native object has.
+//
+//nolint:gochecknoglobals // an immutable list
+var gccOnly = strings.Fields(`abi-version aggressive-loop-optimizations allocation-dce allow-store-data-races analyzer argument-alias argument-noalias
+	auto-inc-dec auto-profile bit-tests branch- btr-bb-exclusive call-saved call-used caller-saves callgraph-info check-data-deps checking code-hoisting
+	combine-stack-adjustments compare-debug compare-elim conserve-stack cprop-registers crossjumping cse-follow-jumps cse-skip-blocks dbg-cnt dce
+	delayed-branch delete-dead-exceptions devirtualize diagnostics-column diagnostics-escape diagnostics-format diagnostics-generate diagnostics-minimum
+	diagnostics-path-format diagnostics-plain-output diagnostics-show-caret diagnostics-show-cwe diagnostics-show-labels diagnostics-show-path
+	diagnostics-urls disable- dse dump- early-inlining eliminate-dwarf2-dups emit-class-debug enable- excess-precision fixed- fold-simple-inlines forward-propagate
+	fp-int-builtin-inexact function-cse gcse gnat-encodings gnu-tm gnu-unique graphite guess-branch-probability handle-exceptions harden- hoist-adjacent-loads if-conversion
+	indirect-inlining inhibit-size-directive inline-atomics inline-functions-called-once inline-limit inline-small-functions instrument-functions-exclude ipa- ira- isolate-erroneous-paths
+	ivopts keep-gc-roots-live keep-static-functions large-source-files leading-underscore lifetime-dse limit-function-alignment live-patching
+	live-range-shrinkage loop- lra-remat mem-report merge-debug-strings modulo-sched move-loop nothrow-opt offload opt-info optimize-register-move
+	optimize-strlen partial-inlining pcc-struct-return peel-loops peephole permitted-flt-eval-methods plugin post-ipa pre-ipa predictive-commoning
+	prefetch-loop-arrays printf-return-value random-seed record-gcc-switches ree reg-struct-return regmove rename-registers reorder- report-bug rerun-
+	reschedule- sched sched2 schedule section-anchors sel-sched selective-scheduling self-test shrink-wrap simd-cost-model single-precision-constant
+	split-ivs split-loops split-paths split-wide-types ssa- stack-check stack-limit stack-reuse stdarg-opt store-merging strict-volatile-bitfields
+	sync-libcalls thread-jumps time-report-details toplevel-reorder tracer trampolines tree- unconstrained-commons unroll-completely
+	use-linker-plugin var-tracking variable-expansion vect-cost-model version-loops vpt vtable-verify vtv web whole-program zee zero-call-used-regs`)
+
+// forVectors are parts of the names of options by which a native compiler makes faster code.
+var forVectors = []string{"avx", "sse", "fma", "arch=", "cpu=", "f16c", "bmi", "sve", "neon", "altivec", "vsx"} //nolint:gochecknoglobals // an immutable list
 
 // droppedNote says whether an option is dropped, and what the user is told.
 func droppedNote(arg string) (note string, ok bool) {
@@ -66,6 +107,16 @@ func droppedNote(arg string) (note string, ok bool) {
 		if strings.HasPrefix(arg, d.prefix) {
 			return d.note, true
 		}
+	}
+	switch {
+	case strings.HasPrefix(arg, "-m") && !slices.Contains(ours, arg):
+		if !strings.HasPrefix(arg, "-mno-") && slices.ContainsFunc(forVectors, func(part string) bool { return strings.Contains(arg, part) }) {
+			return anyCPU, true
+		}
+		return "", true
+	case strings.HasPrefix(arg, "-f"):
+		name := strings.TrimPrefix(arg[len("-f"):], "no-")
+		return "", name != "tree-vectorize" && name != "tree-slp-vectorize" && slices.ContainsFunc(gccOnly, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 	}
 	return "", false
 }

@@ -18,7 +18,7 @@ func TestCommittedModules(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds every example")
 	}
-	for tool, version := range map[string]string{"clang": "clang version 14.0.6", "wasm-opt": "version 108"} {
+	for tool, version := range map[string]string{"clang-19": "clang version 19.1.7", "wasm-opt": "version 108"} {
 		output, err := exec.CommandContext(context.Background(), tool, "--version").Output()
 		if err != nil || !strings.Contains(string(output), version) {
 			t.Skipf("needs %s, %s", tool, version)

@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-//go:embed include lib share
+//go:embed include all:lib share
 var embedded embed.FS
 
 // clangTools is the directory of the programs that clang looks for by itself.

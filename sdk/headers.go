@@ -24,7 +24,11 @@ func headerFlags(p paths, compiler string) []string {
 	if _, err := os.Stat(wasiHeaders); err != nil {
 		return nil // hint says what is missing
 	}
-	return []string{"-nostdlibinc", "-idirafter", wasiHeaders, "-cxx-isystem", wasiHeaders + "/c++/v1"}
+	flags := []string{"-nostdlibinc", "-idirafter", filepath.Join(p.sdk, "lib", "include"), "-idirafter", wasiHeaders}
+	if p.cxx != "" {
+		flags = append(flags, "-cxx-isystem", filepath.Join(p.cxx, "include", "c++", "v1"))
+	}
+	return flags
 }
 
 // userHeaderFlags are headerFlags for what the user compiles, whose options may say that the C library's headers are elsewhere.
@@ -35,8 +39,9 @@ func userHeaderFlags(a arguments, p paths, compiler string) []string {
 		return arg == "-nostdinc" || arg == "--sysroot" || strings.HasPrefix(arg, "--sysroot=")
 	}):
 		return nil
-	case len(flags) > 0 && slices.Contains(a.rest, "-nostdinc++"):
-		return flags[:len(flags)-2]
+	case slices.Contains(a.rest, "-nostdinc++"):
+		p.cxx = ""
+		return headerFlags(p, compiler)
 	}
 	return flags
 }

@@ -2,12 +2,11 @@ package sdk
 
 import (
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
-// Stack of a guest, in bytes. Overridden by -Wl,-z,stack-size=N, since the user's options come later.
-const stackSize = "1048576"
+// Stack of a guest, in bytes: what Linux gives a process. Overridden by -Wl,-z,stack-size=N, since the user's options come later.
+const stackSize = "8388608"
 
 // defaultOutput is what a link without -o writes: the name that configure scripts look for.
 const defaultOutput = "a.out"
@@ -22,9 +21,15 @@ type paths struct {
 	driverArgs              []string // of the compiler that the user chose, before all others
 	sysroot                 string   // empty: clang's own default
 	sdk                     string   // where the SDK was unpacked
+	cxx                     string   // where the C++ library is; empty: clang's own default
 	work                    string   // where the user's command runs
-	glue, linked            string   // intermediate files
+	scratch                 string   // where intermediate files go
 }
+
+func (p paths) scratchFile(name string) string { return filepath.Join(p.scratch, name) }
+
+// linked is what the linker makes, before wasm-opt has it.
+func (p paths) linked() string { return p.scratchFile("linked.wasm") }
 
 // target is what everything is compiled for.
 const target = "--target=wasm32-wasi"
@@ -32,10 +37,14 @@ const target = "--target=wasm32-wasi"
 // targetFlags make any clang compile for a guest. Vectors are off (vectors.go).
 func targetFlags(p paths) []string {
 	flags := []string{
-		target, "-O3", "-mbulk-memory", "-mmutable-globals", "-fno-exceptions",
+		target, "-O3", "-mbulk-memory", "-mmutable-globals",
 		"-ftls-model=local-exec", // a guest is one thread and one module; clang 14 cannot compile errno otherwise
 		"-Wno-unused-command-line-argument",
+		"-Wno-unknown-warning-option", "-Wno-ignored-optimization-argument", // gcc has others
+		"-Werror=implicit-function-declaration", // what is called without a prototype may be of another type, which traps
 	}
+	// How exceptions and setjmp are compiled: lib/godwit_try.h.
+	flags = append(flags, "-mllvm", "-enable-emscripten-cxx-exceptions", "-mllvm", "-enable-emscripten-sjlj")
 	if p.sysroot != "" {
 		flags = append(flags, "--sysroot="+p.sysroot)
 	}
@@ -65,7 +74,10 @@ func linkFlags(a arguments, p paths) []string {
 	if !a.debug {
 		flags = append(flags, "-Wl,--strip-debug")
 	}
-	return append(flags, "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area",
+	if p.cxx != "" {
+		flags = append(flags, "-L"+filepath.Join(p.cxx, "lib"))
+	}
+	return append(flags, "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area", "-Wl,--export-if-defined=godwit_last_words", "-Wl,--export-if-defined=godwit_thrown",
 		"-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
 }
 
@@ -75,7 +87,7 @@ func libraries() []string {
 	for _, name := range emulated {
 		libs = append(libs, "-lwasi-emulated-"+name)
 	}
-	return append(libs, "-lm")
+	return append(libs, "-lm", "-lc-printscan-long-double")
 }
 
 // optimiseFlags are wasm-opt's. The list of imports makes asyncify leave code alone that cannot reach
@@ -98,43 +110,6 @@ func optimiseFlags(a arguments) []string {
 		return append(flags, "-g")
 	}
 	return append(flags, "-g", "--strip-dwarf", "--strip-producers") // the names of functions are for the stack of a trap
-}
-
-// commands are the programs to run, in order, for a.
-func commands(lang Lang, a arguments, p paths) [][]string {
-	driver := p.clang
-	if lang == CXX {
-		driver = p.clangXX
-	}
-	compile := slices.Concat([]string{driver}, p.driverArgs, compileFlags(p), userHeaderFlags(a, p, driver))
-	switch a.mode {
-	case modeAsk:
-		return [][]string{slices.Concat([]string{driver}, p.driverArgs, []string{target}, a.rest)}
-	case modePartial:
-		command := append(compile, a.rest...)
-		if a.output != "" {
-			command = append(command, "-o", a.output)
-		}
-		return [][]string{command}
-	case modeLink:
-	}
-	glue := slices.Concat([]string{p.clang}, compileFlags(p), headerFlags(p, p.clang))
-	if a.unwind != "" {
-		glue = append(glue, a.unwind)
-	}
-	glue = append(glue, "-c", filepath.Join(p.sdk, "lib", "godwit_glue.c"), "-o", p.glue)
-	// The glue is first: it takes the first place of the function table.
-	link := slices.Concat(compile, linkFlags(a, p), []string{p.glue}, a.rest, libraries(), []string{"-o", p.linked})
-	optimise := slices.Concat([]string{p.wasmOpt}, optimiseFlags(a), []string{p.linked, "-o", a.target()})
-	return [][]string{glue, link, optimise}
-}
-
-// made are the files that a command has made of the user's, before wasm-opt has them.
-func made(command []string, a arguments, p paths) []string {
-	if a.mode == modeLink && command[0] != p.wasmOpt && slices.Contains(command, p.linked) {
-		return []string{p.linked}
-	}
-	return a.objects()
 }
 
 // target is the file that a link writes.

@@ -64,7 +64,11 @@ func (t Toolchain) print(w io.Writer, lang Lang, a arguments, p paths) {
 	case showLibraryDirs:
 		fmt.Fprintln(w, filepath.Join(p.sdk, "lib"))
 	case showLibraries:
-		fmt.Fprintln(w, strings.ReplaceAll(strings.Join(libraries(), " "), "-l", ""))
+		var names []string
+		for _, library := range libraries() {
+			names = append(names, strings.TrimPrefix(library, "-l"))
+		}
+		fmt.Fprintln(w, strings.Join(names, " "))
 	case showCommand:
 		fmt.Fprintln(w, quote(append([]string{driver}, p.driverArgs...)))
 	case showVersion:
@@ -76,8 +80,8 @@ func (t Toolchain) print(w io.Writer, lang Lang, a arguments, p paths) {
 			fmt.Fprintln(w, quote(slices.Concat([]string{driver}, p.driverArgs, compile, memoryFlags(), libraries(), a.rest)))
 			return
 		}
-		p.glue, p.linked = "godwit_glue.o", a.target()+".linked"
-		for _, command := range commands(lang, a, p) {
+		p.scratch = "godwit-cc"
+		for _, command := range planned(lang, a, p).all(lang, p) {
 			fmt.Fprintln(w, quote(command))
 		}
 	case showNothing:

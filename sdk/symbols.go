@@ -108,3 +108,60 @@ func symbolTable(r *reader) []string {
 	}
 	return out
 }
+
+// importSection holds what a module takes from elsewhere.
+const importSection = 2
+
+// importedFunctions are the functions that an object calls and does not have; none, if it is not a WebAssembly object.
+func importedFunctions(object []byte) []string {
+	rest, ok := bytes.CutPrefix(object, []byte(wasmMagic))
+	if !ok {
+		return nil
+	}
+	for r := (&reader{b: rest}); len(r.b) > 0 && !r.bad; {
+		id := r.byte()
+		section := &reader{b: r.bytes(r.uint())}
+		if id == importSection {
+			return section.importedFunctions()
+		}
+	}
+	return nil
+}
+
+// importedFunctions reads the import section: the WebAssembly specification, 5.5.5.
+func (r *reader) importedFunctions() []string {
+	var out []string
+	for n := r.uint(); n > 0 && !r.bad; n-- {
+		r.name() // the module
+		name := r.name()
+		switch r.byte() {
+		case 0: // a function, of a type
+			r.uint()
+			if !r.bad {
+				out = append(out, name)
+			}
+		case 1: // a table, of a type and limits
+			r.byte()
+			r.limits()
+		case 2: // a memory
+			r.limits()
+		case 3: // a global, of a type and constant or not
+			r.bytes(2)
+		case 4: // a tag
+			r.byte()
+			r.uint()
+		default:
+			r.bad = true
+		}
+	}
+	return out
+}
+
+// limits passes over how large a table or a memory is, and may become.
+func (r *reader) limits() {
+	flags := r.byte()
+	r.uint()
+	if flags&1 != 0 {
+		r.uint()
+	}
+}

@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Lang is the language that a driver is called for.
@@ -29,16 +34,15 @@ func (l Lang) String() string {
 }
 
 // packages is what to install when something is missing.
-const packages = "install the Debian packages clang lld wasi-libc libclang-rt-14-dev-wasm32 " +
-	"libc++-14-dev-wasm32 libc++abi-14-dev-wasm32 binaryen"
+const packages = "install the Debian packages clang-19 lld-19 libclang-rt-19-dev-wasm32 wasi-libc binaryen"
 
 // ErrNoTool is returned when clang or wasm-opt is not installed.
 var ErrNoTool = errors.New("tool not found")
 
 // Toolchain builds guests. The zero value uses what is installed.
 type Toolchain struct {
-	Clang   string // C compiler; default: clang in PATH
-	ClangXX string // C++ compiler; default: clang++ in PATH
+	Clang   string // C compiler; default: clang-19 in PATH, else clang
+	ClangXX string // C++ compiler; default: clang++-19 in PATH, else clang++
 	WasmOpt string // default: wasm-opt in PATH
 	Sysroot string // wasi-libc's root; default: the one clang knows (Debian's)
 	Dir     string // where headers and glue are unpacked; default: godwit below the user's cache directory
@@ -64,6 +68,9 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 	if err != nil {
 		return 1, err
 	}
+	if a.mode == modeLink {
+		a.notes = append(a.notes, a.linkNotes...)
+	}
 	for _, note := range a.notes {
 		fmt.Fprintf(stderr, "%s: note: %s\n", lang, note)
 	}
@@ -80,35 +87,103 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 			return 1, err
 		}
 	}
-	scratch, err := os.MkdirTemp("", "godwit-cc-")
-	if err != nil {
-		return 1, fmt.Errorf("scratch directory: %w", err)
-	}
-	defer os.RemoveAll(scratch) //nolint:errcheck // what is left is harmless
-	p.glue, p.linked = filepath.Join(scratch, "godwit_glue.o"), filepath.Join(scratch, "linked.wasm")
-	if a.mode == modeLink {
-		if a.rest, err = indexArchives(a.rest, scratch); err != nil {
-			return 1, err
-		}
-	}
-	for _, command := range commands(lang, a, p) {
-		if code, err := execute(ctx, command, stdout, stderr); err != nil || code != 0 {
-			t.hint(lang, a, stderr)
+	if a.mode != modeLink {
+		code, err := t.step(ctx, lang, a, planned(lang, a, p).alone, stdout, stderr)
+		if err != nil || code != 0 {
 			return code, err
 		}
-		for _, file := range made(command, a, p) {
+		for _, file := range a.objects() {
 			if err := checkMade(ctx, lang, a, p, file); err != nil {
 				return 1, err
 			}
 		}
+		return 0, nil
 	}
-	if a.mode == modeLink {
-		// Build systems take an output that is not executable for a failure.
-		if err := os.Chmod(a.target(), 0o755); err != nil {
-			return 1, fmt.Errorf("output: %w", err)
+	if p.scratch, err = os.MkdirTemp("", "godwit-cc-"); err != nil {
+		return 1, fmt.Errorf("scratch directory: %w", err)
+	}
+	defer os.RemoveAll(p.scratch) //nolint:errcheck // what is left is harmless
+	return t.link(ctx, lang, a, p, stdout, stderr)
+}
+
+// link compiles what is to be compiled, links it, and has wasm-opt finish it.
+func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, stdout, stderr io.Writer) (int, error) {
+	do := planned(lang, a, p)
+	if code, err := t.compile(ctx, lang, a, do.compiles, stdout, stderr); err != nil || code != 0 {
+		return code, err
+	}
+	files, err := indexArchives(do.files, p.scratch)
+	if err != nil {
+		return 1, err
+	}
+	n, err := needsOf(files, p.cxxLibraries(lang, files))
+	if err != nil {
+		return 1, err
+	}
+	steps := [][]string{do.glue, do.linker(files, n.any()), do.optimise}
+	if n.any() {
+		if err := os.WriteFile(p.scratchFile("godwit_tries.c"), n.source(), 0o600); err != nil {
+			return 1, fmt.Errorf("scratch directory: %w", err)
+		}
+		steps = slices.Insert(steps, 1, do.tries)
+	}
+	var said bytes.Buffer
+	for i, command := range steps {
+		if code, err := t.step(ctx, lang, a, command, stdout, io.MultiWriter(stderr, &said)); err != nil || code != 0 {
+			explainMissing(said.Bytes(), lang, stderr)
+			return code, err
+		}
+		if i == len(steps)-2 {
+			if err := checkMade(ctx, lang, a, p, p.linked()); err != nil {
+				return 1, err
+			}
 		}
 	}
+	// Build systems take an output that is not executable for a failure.
+	if err := os.Chmod(a.target(), 0o755); err != nil {
+		return 1, fmt.Errorf("output: %w", err)
+	}
 	return 0, nil
+}
+
+// compile compiles sources side by side. What the compilers say comes in the order of the sources.
+func (t Toolchain) compile(ctx context.Context, lang Lang, a arguments, commands [][]string, stdout, stderr io.Writer) (int, error) {
+	if len(commands) == 1 {
+		return t.step(ctx, lang, a, commands[0], stdout, stderr)
+	}
+	type outcome struct {
+		stdout, stderr bytes.Buffer
+		code           int
+		err            error
+	}
+	outcomes := make([]outcome, len(commands))
+	var group errgroup.Group
+	group.SetLimit(runtime.NumCPU())
+	for i, command := range commands {
+		group.Go(func() error {
+			o := &outcomes[i]
+			o.code, o.err = t.step(ctx, lang, a, command, &o.stdout, &o.stderr)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	code, err := 0, error(nil)
+	for i := range outcomes {
+		o := &outcomes[i]
+		_, outErr := stdout.Write(o.stdout.Bytes())
+		_, _ = stderr.Write(o.stderr.Bytes())
+		code, err = max(code, o.code), errors.Join(err, o.err, outErr)
+	}
+	return code, err
+}
+
+// step runs one command, and adds a hint if it fails.
+func (t Toolchain) step(ctx context.Context, lang Lang, a arguments, command []string, stdout, stderr io.Writer) (int, error) {
+	code, err := execute(ctx, command, stdout, stderr)
+	if err != nil || code != 0 {
+		t.hint(lang, a, stderr)
+	}
+	return code, err
 }
 
 // chosen is the compiler that the user asks for instead of clang, and by what: an option, or the environment.
@@ -131,7 +206,7 @@ func chosen(lang Lang, a arguments) (words []string, by string) {
 // locate finds the tools and unpacks the SDK.
 func (t Toolchain) locate(lang Lang, a arguments) (paths, error) {
 	p := paths{clang: t.Clang, clangXX: t.ClangXX, wasmOpt: t.WasmOpt, sysroot: t.Sysroot}
-	needed := map[string]*string{"clang": &p.clang, "clang++": &p.clangXX}
+	needed := map[string]*string{preferred("clang"): &p.clang, preferred("clang++"): &p.clangXX}
 	if words, _ := chosen(lang, a); len(words) > 0 {
 		if p.driverArgs = words[1:]; lang == CXX {
 			p.clangXX = words[0]
@@ -167,7 +242,21 @@ func (t Toolchain) locate(lang Lang, a arguments) (paths, error) {
 	if p.work, err = os.Getwd(); err != nil {
 		return paths{}, fmt.Errorf("current directory: %w", err)
 	}
+	if p.sysroot == "" {
+		if p.cxx, err = FindCXX(); err != nil && lang == CXX && a.show == showNothing && a.mode != modeAsk {
+			return paths{}, err
+		}
+	}
 	return p, nil
+}
+
+// preferred is the tool of the version that guests are made with, if it is installed.
+func preferred(tool string) string {
+	name := tool + "-" + llvmVersion
+	if _, err := exec.LookPath(name); err == nil {
+		return name
+	}
+	return tool
 }
 
 // execute runs one tool. The error is for a tool that could not be run at all.
@@ -193,11 +282,10 @@ func (t Toolchain) hint(lang Lang, a arguments, stderr io.Writer) {
 	if t.Sysroot != "" {
 		return
 	}
-	needed := []string{wasiHeaders + "/stdio.h", "/usr/lib/wasm32-wasi/libc.a"}
-	if lang == CXX {
-		needed = append(needed, "/usr/lib/wasm32-wasi/libc++.a")
+	if _, err := FindCXX(); err != nil && (lang == CXX || slices.ContainsFunc(a.inputs, isCXX)) {
+		fmt.Fprintf(stderr, "%s: %v\n", lang, err)
 	}
-	for _, file := range needed {
+	for _, file := range []string{wasiHeaders + "/stdio.h", "/usr/lib/wasm32-wasi/libc.a"} {
 		if _, err := os.Stat(file); err != nil {
 			fmt.Fprintf(stderr, "%s: %s is missing: %s\n", lang, file, packages)
 			return

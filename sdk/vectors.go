@@ -58,7 +58,7 @@ func checkMade(ctx context.Context, lang Lang, a arguments, p paths, file string
 		return err
 	}
 	name := file
-	if file == p.linked {
+	if file == p.linked() {
 		name = a.target()
 	}
 	err = refuseVectors(ctx, lang, p, "vectors in "+name+`, by an option, an attribute such as target("simd128"), or of an object or library`)

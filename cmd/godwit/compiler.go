@@ -63,17 +63,64 @@ A CMake project, with find_package(MPI) in it, and tests that run by mpiexec:
 
   cmake -DCMAKE_TOOLCHAIN_FILE=DIR/share/godwit/godwit.cmake -B build && cmake --build build
 
-mpi.pc gives the headers to whoever asks pkg-config; compile and link with mpicc or mpicxx, which add the rest.`
+mpi.pc gives the headers to whoever asks pkg-config; compile and link with mpicc or mpicxx, which add the rest.
+
+C++ programs need a C++ library that has exceptions, which no package has. --cxx builds it from the sources of LLVM in Debian, once, in about a minute: into
+/usr/local/lib/godwit if root asks, else into ~/.local/share/godwit. --source DIR takes sources that are there already (DIR/libcxx and DIR/libcxxabi).`
 
 func newSDK() *cobra.Command {
-	return &cobra.Command{
-		Use: "sdk DIR", Short: "Write mpi.h, mpicc, mpirun and files for CMake, autoconf and pkg-config to a directory", Long: sdkLong, Args: wants("a directory", 1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			self, err := os.Executable()
-			if err != nil {
-				return fmt.Errorf("find the godwit binary: %w", err)
+	var cxx bool
+	var source string
+	c := &cobra.Command{
+		Use: "sdk [DIR]", Short: "Write mpi.h, mpicc, mpirun and files for CMake, autoconf and pkg-config to a directory; build the C++ library", Long: sdkLong,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 && !cxx {
+				return usagef("name a directory: godwit sdk DIR; or build the C++ library: godwit sdk --cxx (see godwit sdk --help)")
 			}
-			return sdk.Install(args[0], self)
+			if source != "" && !cxx {
+				return usagef("--source is for --cxx")
+			}
+			if len(args) > 0 {
+				self, err := os.Executable()
+				if err != nil {
+					return fmt.Errorf("find the godwit binary: %w", err)
+				}
+				if err := sdk.Install(args[0], self); err != nil {
+					return err
+				}
+			}
+			if !cxx {
+				return nil
+			}
+			return buildCXX(c.Context(), source)
 		},
 	}
+	c.Flags().BoolVar(&cxx, "cxx", false, "build the C++ library for guests, if it is not there")
+	c.Flags().StringVar(&source, "source", "", "directory of LLVM's sources; default: they are downloaded from Debian")
+	return c
+}
+
+// buildCXX builds the C++ library, of sources in a directory or, if that is empty, of Debian's.
+func buildCXX(ctx context.Context, source string) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
+	if dir, err := sdk.FindCXX(); err == nil {
+		return printf("%s\n", dir)
+	}
+	if source == "" {
+		scratch, err := os.MkdirTemp("", "godwit-llvm-")
+		if err != nil {
+			return fmt.Errorf("scratch directory: %w", err)
+		}
+		defer os.RemoveAll(scratch) //nolint:errcheck // what is left is harmless
+		if source, err = sdk.FetchLLVM(ctx, scratch, os.Stderr); err != nil {
+			return err
+		}
+	}
+	dir, err := sdk.Toolchain{Version: version}.BuildCXX(ctx, source, os.Stderr)
+	if err != nil {
+		return err
+	}
+	return printf("%s\n", dir)
 }

@@ -94,8 +94,11 @@ func (g *Guest) enter(f api.Function, params []uint32) (uint32, error) {
 	g.presence.enter()
 	err := g.nested(f, stack)
 	g.presence.leave()
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, &nestedEnd{err}
+	case g.word(g.module.info.thrown) != 0:
+		return 0, mpi.ErrThrown
 	}
 	return uint32(stack[0]), nil
 }

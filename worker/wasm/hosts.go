@@ -135,6 +135,7 @@ func (g *Guest) fail(ctx context.Context, err error) {
 	switch {
 	case errors.As(err, &nested):
 		panic(nested.err) // Run tells it apart as if the guest had called the function itself
+	case errors.Is(err, mpi.ErrThrown): // the guest is being unwound, and goes on with that
 	case errors.Is(err, mpi.ErrFrozen):
 		if !g.module.info.Migratable {
 			g.end(fmt.Errorf("%w: %s", ErrNotMigratable, g.module.info.Reason))

@@ -15,6 +15,8 @@ const (
 	exportStart   = "_start"
 	exportMemory  = "memory"
 	exportUnwind  = "godwit_unwind_area"
+	exportWords   = "godwit_last_words"
+	exportThrown  = "godwit_thrown"
 	moduleMPI     = "mpi_abi"
 	moduleGodwit  = "godwit_v1"
 	asyncifyState = 2 // mutable globals that asyncify keeps to itself
@@ -39,6 +41,8 @@ type Info struct {
 
 	globals    []string // exported mutable globals, in index order: what an image has to hold
 	unwindArea uint32   // address of struct godwit_unwind_area
+	lastWords  uint32   // address of what the program says last; 0: nowhere
+	thrown     uint32   // address of the word that is not 0 while an exception or a jump unwinds the stack; 0: there are none
 }
 
 // Inspect describes the bytes of a module. It decodes only what it needs, never panics, and takes time
@@ -52,7 +56,10 @@ func Inspect(wasm []byte) (Info, error) {
 	if err := sections.runnable(); err != nil {
 		return Info{}, fmt.Errorf("%w: %w", ErrModule, err)
 	}
-	info := Info{Imports: sections.imports, MemoryMinPages: sections.memoryMin, MemoryMaxPages: sections.memoryMax}
+	info := Info{
+		Imports: sections.imports, MemoryMinPages: sections.memoryMin, MemoryMaxPages: sections.memoryMax,
+		lastWords: sections.address(exportWords), thrown: sections.address(exportThrown),
+	}
 	if err := sections.migratable(&info); err != nil {
 		info.Reason = err.Error()
 	} else {
@@ -98,6 +105,15 @@ func (s *sections) runnable() error {
 		return fmt.Errorf("imports %s, which is no function", s.foreign[0])
 	}
 	return nil
+}
+
+// address is that of an exported variable of the program; 0: there is none.
+func (s *sections) address(name string) uint32 {
+	e, ok := s.exports[name]
+	if !ok || e.kind != kindGlobal || int(e.index) >= len(s.globals) || s.globals[e.index].mutable || !s.globals[e.index].isConst {
+		return 0
+	}
+	return uint32(s.globals[e.index].value)
 }
 
 // migratable says why ranks of the module cannot be frozen; else it fills in what freezing needs.

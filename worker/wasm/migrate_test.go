@@ -32,6 +32,8 @@ func TestMigrationIsInvisible(t *testing.T) {
 		{"output", []string{"50"}, 3, 15},
 		{"deep", []string{"200", "30"}, 3, 10},
 		{"life", nil, 3, 8},
+		{"exceptions", nil, 3, 2},
+		{"jumps", nil, 3, 8},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			module := compile(t, tt.name)

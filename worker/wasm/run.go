@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/tetratelabs/wazero/sys"
 
@@ -20,9 +17,6 @@ const (
 	codeSegv  = 139 // SIGSEGV
 	codeHost  = 1   // the host ended it
 )
-
-// maxFrames is how much of a trap's stack is shown.
-const maxFrames = 8
 
 // errEnded is thrown through guest code by end. Run knows the cause.
 var errEnded = errors.New("guest ended by its host")
@@ -108,77 +102,7 @@ func (g *Guest) exit(err error) Exit {
 		err = fmt.Errorf("%w: %w", ErrUnwindOverflow, err)
 		return Exit{Code: codeAbort, Reason: err.Error(), Err: err}
 	}
-	return g.trapped(err.Error())
-}
-
-// trapped tells a trap in the words of the engine, shortened.
-func (g *Guest) trapped(text string) Exit {
-	text, trace, _ := strings.Cut(strings.TrimPrefix(text, "wasm error: "), "\nwasm stack trace:\n")
-	text = strings.TrimSuffix(text, " (recovered by wazero)")
-	code := uint32(codeAbort)
-	switch {
-	case strings.HasPrefix(text, "out of bounds memory access"):
-		code = codeSegv
-		if g.stackOverrun() {
-			text = "stack overflow"
-		}
-	case strings.HasPrefix(text, "stack overflow"):
-		code = codeSegv
-	case strings.HasPrefix(text, "integer divide by zero"), strings.HasPrefix(text, "integer overflow"):
-		code = codeFPE
-	}
-	if onFile(trace) {
-		text += " (of a FILE? A rank has no files: its fopen has returned NULL)"
-	}
-	reason := "trap: " + text
-	for i, frame := range strings.Split(trace, "\n") {
-		frame = strings.TrimSpace(frame)
-		if frame == "" || strings.HasPrefix(frame, "...") {
-			continue
-		}
-		if i == maxFrames {
-			reason += "\n  ..."
-			break
-		}
-		reason += "\n  at " + frameName(frame)
-	}
-	return Exit{Code: code, Reason: reason}
-}
-
-// onFile reports whether a trap was met inside one of C's functions that take a FILE: by far the most often it is a NULL that a program
-// has not looked at.
-func onFile(trace string) bool {
-	left := 3 // what such a function calls, at the most
-	for frame := range strings.SplitSeq(trace, "\n") {
-		if left == 0 {
-			break
-		}
-		if strings.HasPrefix(frame, "\t\t") { // a place in the source, of a module with debug information
-			continue
-		}
-		left--
-		name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(frame), "."), "(")
-		if slices.Contains(onFiles, name) {
-			return true
-		}
-	}
-	return false
-}
-
-//nolint:gochecknoglobals // a constant list
-var onFiles = strings.Fields(`fclose fprintf vfprintf fiprintf fputs fputc putc fwrite fread fgets fgetc getc getline getdelim fscanf vfscanf
-	ungetc fseek fseeko ftell ftello rewind feof ferror clearerr fileno setvbuf setbuf`)
-
-// frameName is a frame of the engine's, "module.function(parameters) results", without the module's name, which guests have
-// none of. A function without a name, which the engine calls $ and its index, and wasm-opt its index alone, is called by its index.
-func frameName(frame string) string {
-	frame = strings.TrimPrefix(frame, ".")
-	if head, _, ok := strings.Cut(frame, "("); ok {
-		if index, err := strconv.ParseUint(strings.TrimPrefix(head, "$"), 10, 32); err == nil {
-			return fmt.Sprintf("function %d", index)
-		}
-	}
-	return frame
+	return explainTrap(err.Error(), g.module.compiled.Name(), g.words(), g.stackOverrun())
 }
 
 // stackOverrun tells whether the C stack, which begins at address 0 and grows down, has run out.

@@ -79,7 +79,7 @@ func TestExitCodes(t *testing.T) {
 		{"trap", []string{"divide"}, codeFPE, "trap: integer divide by zero"},
 		{"trap", []string{"recursion"}, codeSegv, "trap: stack overflow"},
 		{"trap", []string{"stack"}, codeSegv, "trap: stack overflow"},
-		{"trap", []string{"indirect"}, codeAbort, "trap: invalid table access"},
+		{"trap", []string{"indirect"}, codeAbort, "trap: call through a null or wild function pointer (invalid table access)"},
 		{"abort", []string{"9"}, 9, "rank 0: MPI_Abort"},
 		{"abort", []string{"-1"}, 0xffffffff, "rank 0: MPI_Abort"},
 	} {
@@ -154,7 +154,7 @@ type broken struct{}
 func (broken) Invoke(*mpi.Call, []uint64) (uint64, error) { panic("bug") }
 
 func TestMemoryLimit(t *testing.T) {
-	engine := newEngine(t, Config{MemoryLimitPages: 64})
+	engine := newEngine(t, Config{MemoryLimitPages: 256})
 	module, err := engine.Compile(context.Background(), read(t, "bigmem"))
 	require.NoError(t, err)
 	w := &world{t: t, module: module, args: []string{"bigmem", "16", "1"}}
@@ -255,9 +255,34 @@ func TestRows(t *testing.T) {
 	require.Equal(t, Exit{}, w.run(1)[0].exit)
 }
 
+// TestThrown: an exception that nobody takes ends the program with its type and what it says; one that leaves an error handler is caught by who made the call, and
+// one that leaves another function that MPI called ends the program with a sentence.
+func TestThrown(t *testing.T) {
+	module := compile(t, "exceptions")
+	for how, want := range map[string]string{
+		"uncaught":  "uncaught exception of type std::runtime_error: nobody takes this\n  at ",
+		"int":       "uncaught exception of type int\n  at ",
+		"noexcept":  "uncaught exception of type std::runtime_error: out of noexcept\n",
+		"at":        "uncaught exception of type std::out_of_range: vector\n",
+		"again":     "std::terminate was called, without an exception\n",
+		"cleanup":   "uncaught exception of type std::runtime_error: behind a destructor\n",
+		"reduction": "rank 0: an exception has left a function that MPI had called; only an error handler may let one through",
+	} {
+		r := (&world{t: t, module: module, args: []string{"exceptions", how}}).run(1)[0]
+		require.EqualValues(t, codeAbort, r.exit.Code, how)
+		require.True(t, strings.HasPrefix(r.exit.Reason, want), r.exit.Reason)
+		require.NotContains(t, r.exit.Reason, "invoke_")
+		require.Empty(t, r.stdout.String())
+	}
+	r := (&world{t: t, module: module, args: []string{"exceptions", "handler"}}).run(1)[0]
+	require.Equal(t, Exit{}, r.exit)
+	require.Equal(t, "code 1\ncode 1\ncode 1\ngoes on\n", r.stdout.String())
+	r = (&world{t: t, module: compile(t, "jumps"), args: []string{"jumps", "nowhere"}}).run(1)[0]
+	require.True(t, strings.HasPrefix(r.exit.Reason, "longjmp to a function that has returned"), r.exit.Reason)
+}
+
 // TestTrapsOnFiles: a trap in a function that takes a FILE says that a rank has none, and no other does.
 func TestTrapsOnFiles(t *testing.T) {
-	g := &Guest{}
 	for trace, want := range map[string]bool{
 		"\t.fclose(i32) i32\n\t.main() i32":                                   true,
 		"\t.__towrite(i32) i32\n\t.fwrite(i32,i32,i32,i32) i32\n\t.save(i32)": true,
@@ -266,9 +291,9 @@ func TestTrapsOnFiles(t *testing.T) {
 		"\t.__overflow(i32,i32) i32\n\t\t0x14d42: src/stdio/__overflow.c:8:6 (inlined)\n\t\t     src/stdio/putc.h:18:9 (inlined)\n\t\t     src/stdio/fputc.c:5:9\n\t.fputc(i32,i32) i32\n\t.main() i32": true,
 		"": false,
 	} {
-		reason := g.trapped("wasm error: invalid table access\nwasm stack trace:\n" + trace).Reason
+		reason := explainTrap("wasm error: integer overflow\nwasm stack trace:\n"+strings.ReplaceAll(trace, "\t.", "\tlinked.wasm."), "linked.wasm", "", false).Reason
 		require.Equal(t, want, strings.Contains(reason, "A rank has no files"), reason)
-		require.True(t, strings.HasPrefix(reason, "trap: invalid table access"), reason)
+		require.True(t, strings.HasPrefix(reason, "trap: integer overflow"), reason)
 	}
 }
 

@@ -1,0 +1,178 @@
+/*
+ * What POSIX has of files and WASI leaves out. Files have no owners and no modes here: to set them does nothing where the file is there. A program that brings its own
+ * wins.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define OWN __attribute__((weak))
+
+static int refused(int why) {
+  errno = why;
+  return -1;
+}
+
+static int exists(const char *path, int flags) {
+  struct stat st;
+  return fstatat(AT_FDCWD, path, &st, flags);
+}
+
+static int is_open(int fd) {
+  struct stat st;
+  return fstat(fd, &st);
+}
+
+OWN int chmod(const char *path, mode_t mode) { return (void)mode, exists(path, 0); }
+OWN int lchmod(const char *path, mode_t mode) { return (void)mode, exists(path, AT_SYMLINK_NOFOLLOW); }
+OWN int fchmod(int fd, mode_t mode) { return (void)mode, is_open(fd); }
+OWN int fchmodat(int at, const char *path, mode_t mode, int flags) {
+  struct stat st;
+  return (void)mode, fstatat(at, path, &st, flags);
+}
+OWN int chown(const char *path, uid_t user, gid_t group) { return (void)user, (void)group, exists(path, 0); }
+OWN int lchown(const char *path, uid_t user, gid_t group) { return (void)user, (void)group, exists(path, AT_SYMLINK_NOFOLLOW); }
+OWN int fchown(int fd, uid_t user, gid_t group) { return (void)user, (void)group, is_open(fd); }
+
+OWN mode_t umask(mode_t mask) {
+  static mode_t now = 022;
+  mode_t old = now;
+  now = mask & 0777;
+  return old;
+}
+
+OWN int mkfifo(const char *path, mode_t mode) { return (void)path, (void)mode, refused(ENOSYS); }
+OWN int statvfs(const char *path, struct statvfs *out) { return (void)path, (void)out, refused(ENOSYS); }
+OWN int fstatvfs(int fd, struct statvfs *out) { return (void)fd, (void)out, refused(ENOSYS); }
+OWN void sync(void) {}
+OWN int syncfs(int fd) { return fsync(fd); }
+OWN int euidaccess(const char *path, int mode) { return access(path, mode); }
+OWN int eaccess(const char *path, int mode) { return access(path, mode); }
+
+/* Locks of files keep other processes out, and a rank is one. They hold nobody up, and other ranks neither. */
+OWN int flock(int fd, int what) { return (what & ~LOCK_NB) == LOCK_SH || (what & ~LOCK_NB) == LOCK_EX || (what & ~LOCK_NB) == LOCK_UN ? is_open(fd) : refused(EINVAL); }
+OWN int lockf(int fd, int what, off_t size) { return (void)size, what >= 0 && what <= 3 ? is_open(fd) : refused(EINVAL); }
+
+OWN char *ttyname(int fd) {
+  if (is_open(fd) == 0) errno = ENOTTY;
+  return NULL;
+}
+OWN int ttyname_r(int fd, char *name, size_t size) { return (void)name, (void)size, is_open(fd) == 0 ? ENOTTY : errno; }
+
+OWN char *get_current_dir_name(void) { return getcwd(NULL, 0); }
+
+/* realpath follows the links of a path, one part after another. */
+OWN char *realpath(const char *path, char *result) {
+  char done[PATH_MAX] = "", left[PATH_MAX], link[PATH_MAX];
+  int links = 0;
+  if (path == NULL) return errno = EINVAL, NULL;
+  if (*path == 0) return errno = ENOENT, NULL;
+  if (*path != '/' && getcwd(done, sizeof done) == NULL) return NULL;
+  if (strcmp(done, "/") == 0) *done = 0;
+  if (strlen(path) >= sizeof left) return errno = ENAMETOOLONG, NULL;
+  strcpy(left, path);
+  while (*left) {
+    char *part = left + strspn(left, "/");
+    size_t length = strcspn(part, "/");
+    char name[PATH_MAX];
+    memcpy(name, part, length);
+    name[length] = 0;
+    memmove(left, part + length, strlen(part + length) + 1);
+    if (length == 0 || strcmp(name, ".") == 0) continue;
+    if (strcmp(name, "..") == 0) {
+      char *last = strrchr(done, '/');
+      if (last) *last = 0;
+      continue;
+    }
+    size_t before = strlen(done);
+    if (before + 1 + length >= sizeof done) return errno = ENAMETOOLONG, NULL;
+    done[before] = '/';
+    strcpy(done + before + 1, name);
+    struct stat st;
+    if (lstat(done, &st) != 0) return NULL;
+    if (S_ISLNK(st.st_mode)) {
+      ssize_t n = readlink(done, link, sizeof link - 1);
+      if (n < 0) return NULL;
+      if (++links > 40) return errno = ELOOP, NULL;
+      if ((size_t)n + strlen(left) >= sizeof left) return errno = ENAMETOOLONG, NULL;
+      memmove(left + n, left, strlen(left) + 1);
+      memcpy(left, link, (size_t)n);
+      done[*link == '/' ? 0 : before] = 0;
+    } else if (*left && !S_ISDIR(st.st_mode)) {
+      return errno = ENOTDIR, NULL;
+    }
+  }
+  if (*done == 0) strcpy(done, "/");
+  return result ? strcpy(result, done) : strdup(done);
+}
+
+/* Names that nobody has: the six X of a template become letters by chance. */
+static int unique(char *template, int suffix, int (*take)(const char *, int), int flags) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+  size_t length = strlen(template);
+  if (suffix < 0 || length < 6 + (size_t)suffix || memcmp(template + length - 6 - suffix, "XXXXXX", 6) != 0) return refused(EINVAL);
+  char *x = template + length - 6 - suffix;
+  for (int tries = 0; tries < 100; tries++) {
+    uint64_t chance;
+    if (getentropy(&chance, sizeof chance) != 0) return -1;
+    for (int i = 0; i < 6; i++, chance /= 62) x[i] = letters[chance % 62];
+    int got = take(template, flags);
+    if (got >= 0 || errno != EEXIST) return got;
+  }
+  memset(x, 'X', 6);
+  return refused(EEXIST);
+}
+
+static int take_file(const char *path, int flags) { return open(path, (flags & ~O_ACCMODE) | O_RDWR | O_CREAT | O_EXCL, 0600); }
+static int take_directory(const char *path, int flags) { return (void)flags, mkdir(path, 0700); }
+static int take_name(const char *path, int flags) {
+  (void)flags;
+  if (exists(path, AT_SYMLINK_NOFOLLOW) == 0) return refused(EEXIST);
+  return errno == ENOENT ? 0 : -1;
+}
+
+OWN int mkostemps(char *template, int suffix, int flags) { return unique(template, suffix, take_file, flags); }
+OWN int mkostemp(char *template, int flags) { return mkostemps(template, 0, flags); }
+OWN int mkstemps(char *template, int suffix) { return mkostemps(template, suffix, 0); }
+OWN int mkstemp(char *template) { return mkostemps(template, 0, 0); }
+OWN char *mkdtemp(char *template) { return unique(template, 0, take_directory, 0) < 0 ? NULL : template; }
+OWN char *mktemp(char *template) {
+  if (unique(template, 0, take_name, 0) < 0) *template = 0;
+  return template;
+}
+
+OWN char *tmpnam(char *name) {
+  static char own[L_tmpnam];
+  if (name == NULL) name = own;
+  strcpy(name, "tmp_XXXXXX");
+  return unique(name, 0, take_name, 0) < 0 ? NULL : name;
+}
+
+OWN char *tempnam(const char *directory, const char *prefix) {
+  char name[PATH_MAX];
+  if (snprintf(name, sizeof name, "%s/%.16s_XXXXXX", directory ? directory : ".", prefix ? prefix : "tmp") >= (int)sizeof name) return errno = ENAMETOOLONG, NULL;
+  return unique(name, 0, take_name, 0) < 0 ? NULL : strdup(name);
+}
+
+OWN FILE *tmpfile(void) {
+  char name[] = "tmp_XXXXXX";
+  int fd = mkstemp(name);
+  if (fd < 0) return NULL;
+  unlink(name);
+  FILE *stream = fdopen(fd, "w+");
+  if (stream == NULL) close(fd);
+  return stream;
+}
+
+OWN int ftw(const char *path, int (*visit)(const char *, const struct stat *, int), int files) {
+  return nftw(path, (int (*)(const char *, const struct stat *, int, struct FTW *))(void *)visit, files, FTW_PHYS);
+}

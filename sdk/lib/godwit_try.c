@@ -1,0 +1,75 @@
+/* Where throws and jumps begin and end; see godwit_try.h. Linked into programs that have any. */
+#include "godwit_try.h"
+
+#include "godwit_words.h"
+
+/* clang removes these where it sees nobody use them, be they defined. */
+__attribute__((used)) uint32_t __THREW__, __threwValue;
+
+uint32_t godwit_try_depth;
+#ifndef GODWIT_NO_THROWS
+uint32_t godwit_try_stacks[GODWIT_TRIES];
+uint32_t godwit_thrown;
+static uint32_t value;
+static volatile int never;
+#endif
+
+static uint32_t second; /* the second result of a call that has two: of LLVM's making */
+void setTempRet0(uint32_t result) { second = result; }
+uint32_t getTempRet0(void) { return second; }
+
+#ifndef GODWIT_NO_THROWS
+void godwit_too_deep(void) { godwit_die("more than %d calls are under a try at once", GODWIT_TRIES); }
+
+__attribute__((noinline)) int godwit_landed(void) {
+  godwit_stop_unwind();
+  godwit_unwind_area.position = (uint32_t)godwit_unwind_area.start;
+  uint32_t at = godwit_try_stacks[godwit_try_depth];
+  __asm__ volatile("local.get %0\n\tglobal.set __stack_pointer" ::"r"(at));
+  __THREW__ = godwit_thrown;
+  __threwValue = value;
+  godwit_thrown = 0;
+  return never;
+}
+
+/* godwit_throw begins a throw (what: 1), or a jump (what: the jmp_buf's address, with: its value). There must be a try on the stack. */
+__attribute__((noinline)) void godwit_throw(uint32_t what, uint32_t with) {
+  godwit_thrown = what;
+  value = with;
+  godwit_unwind_area.end = godwit_unwind_area.position + godwit_unwind_area.capacity;
+  godwit_start_unwind(&godwit_unwind_area);
+}
+#else
+void godwit_throw(uint32_t what, uint32_t with) {
+  (void)what, (void)with;
+  __builtin_trap(); /* there is no try */
+}
+#endif
+
+/* A function that calls setjmp asks for these, though no exception passes it in C. Of C++ they are in cxx/godwit_raise.cpp. */
+__attribute__((weak)) void *godwit_match(void **types, int count) {
+  (void)types, (void)count;
+  return 0;
+}
+__attribute__((weak, noreturn)) void __resumeException(void *exception) {
+  (void)exception;
+  __builtin_trap();
+}
+
+/* setjmp, as clang compiles it: a jmp_buf knows the call of the function that has set it, by the address of a local, and where in it. */
+struct godwit_jump {
+  void *call;
+  uint32_t label;
+};
+
+void __wasm_setjmp(struct godwit_jump *at, uint32_t label, void *call) {
+  at->call = call;
+  at->label = label;
+}
+
+uint32_t __wasm_setjmp_test(struct godwit_jump *at, void *call) { return at->call == call ? at->label : 0; }
+
+void emscripten_longjmp(struct godwit_jump *to, uint32_t with) {
+  if (godwit_try_depth == 0) godwit_die("longjmp to a function that has returned");
+  godwit_throw((uint32_t)to, with ? with : 1);
+}

@@ -1,0 +1,139 @@
+package wasm
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxFrames is how much of a trap's stack is shown.
+const maxFrames = 8
+
+// maxWords bounds a program's last words, in bytes.
+const maxWords = 512
+
+// explainTrap tells a trap: in the program's own words, if it has left any before it aborted, else in the engine's, shortened. text is the engine's error,
+// module the name that it gives the module in it, overrun whether the C stack has run out.
+func explainTrap(text, module, words string, overrun bool) Exit {
+	text, trace, _ := strings.Cut(strings.TrimPrefix(text, "wasm error: "), "\nwasm stack trace:\n")
+	text = strings.TrimSuffix(text, " (recovered by wazero)")
+	code := uint32(codeAbort)
+	switch {
+	case strings.HasPrefix(text, "out of bounds memory access"):
+		code = codeSegv
+		if overrun {
+			text = stackOverflow
+		}
+	case strings.HasPrefix(text, "stack overflow"):
+		code, text = codeSegv, stackOverflow
+	case strings.HasPrefix(text, "integer divide by zero"), strings.HasPrefix(text, "integer overflow"):
+		code = codeFPE
+	case strings.HasPrefix(text, "invalid table access"):
+		text = "call through a null or wild function pointer (" + text + ")"
+	case strings.HasPrefix(text, "indirect call type mismatch"):
+		text = "call of a function through a pointer of another type (" + text + "): its declaration and its definition differ"
+	}
+	reason := "trap: " + text
+	if words != "" && strings.HasPrefix(text, "unreachable") {
+		reason = words
+	}
+	frames := framesOf(trace, module)
+	if onFile(frames) {
+		reason += " (of a FILE? A rank has no files: its fopen has returned NULL)"
+	}
+	shown := 0
+	for _, frame := range frames {
+		if ours(frame) {
+			continue
+		}
+		if shown++; shown > maxFrames {
+			reason += "\n  ..."
+			break
+		}
+		reason += "\n  at " + frame
+	}
+	return Exit{Code: code, Reason: reason}
+}
+
+// stackOverflow is a stack that is too small.
+const stackOverflow = "stack overflow (8 MiB unless the program was linked with -Wl,-z,stack-size=BYTES for more)"
+
+// framesOf are the frames of the engine's stack, the innermost first. A place in the source, of a module with debug information, follows its frame.
+func framesOf(trace, module string) []string {
+	var out []string
+	for line := range strings.SplitSeq(trace, "\n") {
+		if frame := strings.TrimSpace(line); frame != "" && !strings.HasPrefix(frame, "...") {
+			out = append(out, frameName(frame, module))
+		}
+	}
+	return out
+}
+
+// frameName is a frame of the engine's, "module.function(parameters) results", without the module's name. A function without a name, which
+// the engine calls $ and its index, and wasm-opt its index alone, is called by its index.
+func frameName(frame, module string) string {
+	frame = strings.TrimPrefix(frame, module+".")
+	if head, _, ok := strings.Cut(frame, "("); ok {
+		if index, err := strconv.ParseUint(strings.TrimPrefix(head, "$"), 10, 32); err == nil {
+			return fmt.Sprintf("function %d", index)
+		}
+	}
+	return frame
+}
+
+// isPlace reports whether a frame is a place in the source: "0x12: file.c:3:1", or of what was inlined there "file.c:3:1".
+func isPlace(frame string) bool {
+	place, _, _ := strings.Cut(frame, " (inlined)")
+	parts := strings.Split(place, ":")
+	_, err := strconv.Atoi(parts[len(parts)-1])
+	return err == nil && len(parts) > 1
+}
+
+// ours reports whether a frame is one of the glue's, or of the C++ library's way to an abort, of which nobody learns anything.
+func ours(frame string) bool {
+	return slices.ContainsFunc([]string{"invoke_", "godwit_die(", "abort_message(", "tell()(", "abort("}, func(prefix string) bool { return strings.HasPrefix(frame, prefix) })
+}
+
+// onFile reports whether a trap was met inside one of C's functions that take a FILE: by far the most often it is a NULL that a program
+// has not looked at.
+func onFile(frames []string) bool {
+	left := 3 // what such a function calls, at the most
+	for _, frame := range frames {
+		if isPlace(frame) {
+			continue
+		}
+		if left--; left < 0 {
+			break
+		}
+		name, _, _ := strings.Cut(frame, "(")
+		if slices.Contains(onFiles, name) {
+			return true
+		}
+	}
+	return false
+}
+
+//nolint:gochecknoglobals // a constant list
+var onFiles = strings.Fields(`fclose fprintf vfprintf fiprintf fputs fputc putc fwrite fread fgets fgetc getc getline getdelim fscanf vfscanf
+	ungetc fseek fseeko ftell ftello rewind feof ferror clearerr fileno setvbuf setbuf`)
+
+// words are what the program has said of its end: bytes up to a zero.
+func (g *Guest) words() string {
+	at, memory := uint64(g.module.info.lastWords), g.memory.Bytes()
+	if at == 0 || at >= uint64(len(memory)) {
+		return ""
+	}
+	text, _, _ := bytes.Cut(memory[at:min(at+maxWords, uint64(len(memory)))], []byte{0})
+	return strings.ToValidUTF8(string(text), "?")
+}
+
+// word is a word of the guest's memory; 0 outside of it, and at address 0.
+func (g *Guest) word(at uint32) uint32 {
+	if memory := g.memory.Bytes(); at != 0 && uint64(at)+4 <= uint64(len(memory)) {
+		return binary.LittleEndian.Uint32(memory[at:])
+	}
+	return 0
+}
