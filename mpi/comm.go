@@ -197,7 +197,11 @@ type commGetNameArgs struct {
 	commName, resultlen address
 }
 
+// callCommGetName knows the name of no communicator, too (MPI 5.0 section 7.8).
 func callCommGetName(p *Proc, a commGetNameArgs) error {
+	if a.comm == abi.CommNull {
+		return p.putString(a.commName, a.resultlen, "MPI_COMM_NULL", abi.MaxObjectName)
+	}
 	c, err := p.comm(a.comm)
 	if err != nil {
 		return err

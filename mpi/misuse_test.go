@@ -342,7 +342,6 @@ func wrongWindows(w *wrongs) []misuse {
 		bad(abi.ErrRMAFlavor, "MPI_Win_attach", w.win, windowAt, 4),
 		bad(abi.ErrRMAAttach, "MPI_Win_detach", w.dynamic, windowAt),
 		bad(abi.ErrBuffer, "MPI_Win_attach", w.dynamic, past, 400),
-		bad(abi.ErrRMAFlavor, "MPI_Win_shared_query", w.win, 0, wrOut, wrOut, wrOut),
 		bad(abi.ErrRMAShared, "MPI_Win_allocate_shared", 64, 1, abi.InfoNull, abi.CommWorld, wrOut, wrOut+4),
 		bad(abi.ErrWin, "MPI_Win_free", wrReq),
 		bad(abi.ErrKeyval, "MPI_Win_set_attr", w.win, 0x7777, 1),

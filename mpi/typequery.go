@@ -20,7 +20,7 @@ func typeQueryCalls() []entry {
 		{name: "MPI_Type_get_envelope_c", impl: ofType(typeEnvelopeLarge)},
 		{name: "MPI_Type_get_contents", impl: ofType(typeContents)},
 		{name: "MPI_Type_get_contents_c", impl: ofType(typeContentsLarge)},
-		{name: "MPI_Type_get_name", impl: ofType(typeGetName)},
+		{name: "MPI_Type_get_name", impl: bind(callTypeGetName)},
 		{name: "MPI_Type_set_name", impl: ofType(typeSetName)},
 		{name: "MPI_Get_address", impl: bind(callGetAddress), any: true},
 		{name: "MPI_Address", impl: bind(callGetAddress), any: true},
@@ -100,8 +100,17 @@ func (p *Proc) typeName(t *layout.Type) string {
 
 type getTypeNameArgs struct{ typeName, resultlen address }
 
-func typeGetName(p *Proc, t *layout.Type, a getTypeNameArgs) error {
-	return p.putString(a.typeName, a.resultlen, p.typeName(t), abi.MaxObjectName)
+// callTypeGetName knows the name of no type, too (MPI 5.0 section 7.8).
+func callTypeGetName(p *Proc, a typeArgs[getTypeNameArgs]) error {
+	name := "MPI_DATATYPE_NULL"
+	if a.datatype != abi.TypeNull {
+		t, err := p.typeOf(a.datatype)
+		if err != nil {
+			return err
+		}
+		name = p.typeName(t)
+	}
+	return p.putString(a.what.typeName, a.what.resultlen, name, abi.MaxObjectName)
 }
 
 type setTypeNameArgs struct{ typeName address }

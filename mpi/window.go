@@ -409,6 +409,9 @@ type winGetNameArgs struct {
 }
 
 func callWinGetName(p *Proc, a winGetNameArgs) error {
+	if a.win == abi.WinNull {
+		return p.putString(a.winName, a.resultlen, "MPI_WIN_NULL", abi.MaxObjectName)
+	}
 	w, err := p.window(a.win)
 	if err != nil {
 		return err

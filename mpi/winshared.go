@@ -227,16 +227,18 @@ func callWinSharedQuery(p *Proc, a winSharedQueryArgs) error {
 	if r < 0 || r >= w.comm.size() {
 		return w.on(abi.Fail(abi.ErrRank, "rank %d is not in 0..%d", r, w.comm.size()-1))
 	}
-	if w.flavor != abi.FlavorShared {
-		return w.on(abi.Fail(abi.ErrRMAFlavor, "the window is not one of shared memory"))
+	// Of another window no rank's memory is shared, which is told so (MPI 5.0 section 12.2.3).
+	bytes, unit, address := 0, 0, uint32(0)
+	if w.flavor == abi.FlavorShared {
+		bytes, unit, address = int(w.bytes[r]), int(w.units[r]), w.partAddress(r)
 	}
-	if err := p.putInt(a.size, int(w.bytes[r])); err != nil {
+	if err := p.putInt(a.size, bytes); err != nil {
 		return w.on(err)
 	}
-	if err := p.putInt(a.dispUnit, int(w.units[r])); err != nil {
+	if err := p.putInt(a.dispUnit, unit); err != nil {
 		return w.on(err)
 	}
-	return w.on(p.putWord(a.baseptr, w.partAddress(r)))
+	return w.on(p.putWord(a.baseptr, address))
 }
 
 // partAddress is where a rank's part is in this rank's memory; a part of no bytes is nowhere.

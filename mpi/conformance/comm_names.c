@@ -15,6 +15,18 @@ TEST(comm_names_predefined, 1, "MPI-5.0 section 7.8", "MPI_Comm_get_name MPI_COM
   check_name(MPI_COMM_SELF, "MPI_COMM_SELF");
 }
 
+TEST(comm_names_null, 1, "MPI-5.0 section 7.8", "MPI_Comm_get_name MPI_Type_get_name MPI_Win_get_name") {
+  char name[MPI_MAX_OBJECT_NAME];
+  int length = -1;
+  check_name(MPI_COMM_NULL, "MPI_COMM_NULL");
+  MPI_Type_get_name(MPI_DATATYPE_NULL, name, &length);
+  CHECK_STR(name, "MPI_DATATYPE_NULL");
+  CHECK_INT(length, 17);
+  MPI_Win_get_name(MPI_WIN_NULL, name, &length);
+  CHECK_STR(name, "MPI_WIN_NULL");
+  CHECK_INT(length, 12);
+}
+
 TEST(comm_names_set, 1, "MPI-5.0 section 7.8", "MPI_Comm_set_name MPI_Comm_get_name") {
   MPI_Comm c;
   MPI_Comm_split(comm, 0, rank, &c);
@@ -98,5 +110,5 @@ TEST(comm_names_info, 1, "MPI-5.0 section 7.4.4", "MPI_Comm_set_info MPI_Comm_ge
   MPI_Comm_free(&copy);
 }
 
-CHAPTER(comm_names, &comm_names_predefined, &comm_names_set, &comm_names_long, &comm_names_dup, &comm_names_type,
+CHAPTER(comm_names, &comm_names_predefined, &comm_names_null, &comm_names_set, &comm_names_long, &comm_names_dup, &comm_names_type,
         &comm_names_win, &comm_names_info)

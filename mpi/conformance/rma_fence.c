@@ -30,6 +30,22 @@ TEST(rma_fence_put, 1, "MPI-5.0 section 12.3.1", "MPI_Win_create MPI_Win_fence M
   close_window(win, mine);
 }
 
+TEST(rma_fence_not_shared, 2, "MPI-5.0 section 12.2.3", "MPI_Win_allocate MPI_Win_create MPI_Win_shared_query") {
+  int own[4];
+  for (int kind = 0; kind < 2; kind++) {
+    MPI_Win win;
+    void *memory, *base = own;
+    MPI_Aint size = -1;
+    int unit = -1;
+    if (kind == 0) MPI_Win_allocate(sizeof own, 1, MPI_INFO_NULL, MPI_COMM_WORLD, &memory, &win);
+    else MPI_Win_create(own, sizeof own, 1, MPI_INFO_NULL, MPI_COMM_WORLD, &win);
+    MPI_Win_shared_query(win, 1, &size, &unit, &base);
+    CHECK_INT(size, 0);
+    CHECK(base == NULL);
+    MPI_Win_free(&win);
+  }
+}
+
 TEST(rma_fence_get, 1, "MPI-5.0 section 12.3.2", "MPI_Get MPI_Win_fence") {
   int *mine, in[N];
   MPI_Win win = window(N, &mine);
@@ -231,6 +247,6 @@ TEST(rma_fence_errors, 1, "MPI-5.0 section 9.4",
   close_window(win, mine);
 }
 
-CHAPTER(rma_fence, &rma_fence_put, &rma_fence_get, &rma_fence_accumulate, &rma_fence_units, &rma_fence_empty_windows,
+CHAPTER(rma_fence, &rma_fence_put, &rma_fence_not_shared, &rma_fence_get, &rma_fence_accumulate, &rma_fence_units, &rma_fence_empty_windows,
         &rma_fence_proc_null, &rma_fence_large, &rma_fence_types, &rma_fence_attributes, &rma_fence_allocate,
         &rma_fence_info, &rma_fence_errors)
