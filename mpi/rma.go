@@ -164,10 +164,6 @@ func (x *access) destination(p *Proc, a targetArgs, w *window) (err error) {
 
 func (x *access) where(w *window, rank int, disp int64) error {
 	x.disp = disp
-	if rank == abi.ProcNull {
-		x.null = true
-		return nil
-	}
 	if rank < 0 || rank >= w.comm.size() {
 		return abi.Fail(abi.ErrRank, "target_rank %d is not in 0..%d", rank, w.comm.size()-1)
 	}
@@ -175,12 +171,18 @@ func (x *access) where(w *window, rank int, disp int64) error {
 	return nil
 }
 
+// nobody is an access to MPI_PROC_NULL: it has no effect, so nothing that it names is looked at (MPI 5.0 section 12.3).
+var nobody = &access{null: true} //nolint:gochecknoglobals // nothing of it changes
+
 type putArgs struct {
 	originArgs
 	targetArgs
 }
 
 func accessPut(p *Proc, a putArgs, w *window) (x *access, err error) {
+	if a.targetRank == abi.ProcNull {
+		return nobody, nil
+	}
 	x = &access{kind: msgPut}
 	if x.data, err = p.buffer(a.originAddr, a.originCount, a.originDatatype); err != nil {
 		return nil, err
@@ -189,6 +191,9 @@ func accessPut(p *Proc, a putArgs, w *window) (x *access, err error) {
 }
 
 func accessGet(p *Proc, a putArgs, w *window) (x *access, err error) {
+	if a.targetRank == abi.ProcNull {
+		return nobody, nil
+	}
 	x = &access{kind: msgGet}
 	if x.result, err = p.buffer(a.originAddr, a.originCount, a.originDatatype); err != nil {
 		return nil, err
@@ -222,6 +227,9 @@ type accumulateArgs struct {
 }
 
 func accessAccumulate(p *Proc, a accumulateArgs, w *window) (x *access, err error) {
+	if a.targetRank == abi.ProcNull {
+		return nobody, nil
+	}
 	x = &access{kind: msgAccumulate}
 	t, err := p.committed(a.originDatatype)
 	if err != nil {
@@ -244,6 +252,9 @@ type getAccumulateArgs struct {
 }
 
 func accessGetAccumulate(p *Proc, a getAccumulateArgs, w *window) (x *access, err error) {
+	if a.targetRank == abi.ProcNull {
+		return nobody, nil
+	}
 	x = &access{kind: msgFetch}
 	if err := x.destination(p, a.targetArgs, w); err != nil {
 		return nil, err
@@ -272,6 +283,9 @@ type fetchAndOpArgs struct {
 }
 
 func accessFetchAndOp(p *Proc, a fetchAndOpArgs, w *window) (x *access, err error) {
+	if a.targetRank == abi.ProcNull {
+		return nobody, nil
+	}
 	x = &access{kind: msgFetch, count: 1}
 	if x.typ, err = p.committed(a.datatype); err != nil {
 		return nil, err
@@ -302,6 +316,9 @@ type compareAndSwapArgs struct {
 
 // accessCompareAndSwap sends the new value and the one to compare with.
 func accessCompareAndSwap(p *Proc, a compareAndSwapArgs, w *window) (x *access, err error) {
+	if a.targetRank == abi.ProcNull {
+		return nobody, nil
+	}
 	x = &access{kind: msgSwap, count: 1}
 	if x.typ, err = p.committed(a.datatype); err != nil {
 		return nil, err

@@ -46,6 +46,31 @@ TEST(rma_fence_not_shared, 2, "MPI-5.0 section 12.2.3", "MPI_Win_allocate MPI_Wi
   }
 }
 
+TEST(rma_fence_nobody, 1, "MPI-5.0 section 12.3", "MPI_Put MPI_Get MPI_Accumulate MPI_Get_accumulate MPI_Fetch_and_op MPI_Compare_and_swap MPI_PROC_NULL") {
+  const int nobody = MPI_PROC_NULL;
+  MPI_Win win;
+  MPI_Request request;
+  int own[4] = {1, 2, 3, 4};
+  MPI_Win_create(own, sizeof own, 1, MPI_INFO_NULL, MPI_COMM_WORLD, &win);
+  MPI_Win_fence(0, win);
+  MPI_Put(NULL, 1, MPI_INT, nobody, -5, 1, MPI_INT, win);
+  MPI_Get(NULL, 1, MPI_INT, nobody, 0, 1, MPI_INT, win);
+  MPI_Accumulate(NULL, 1, MPI_BYTE, nobody, 0, 1, MPI_INT, MPI_SUM, win);
+  MPI_Get_accumulate(NULL, 1, MPI_INT, NULL, 1, MPI_INT, nobody, 0, 1, MPI_INT, MPI_SUM, win);
+  MPI_Fetch_and_op(NULL, NULL, MPI_BYTE, nobody, 0, MPI_SUM, win);
+  MPI_Compare_and_swap(NULL, NULL, NULL, MPI_DOUBLE, nobody, 0, win);
+  MPI_Win_fence(0, win);
+  MPI_Win_lock_all(0, win);
+  MPI_Rput(NULL, 1, MPI_INT, nobody, 0, 1, MPI_INT, win, &request);
+  MPI_Wait(&request, MPI_STATUS_IGNORE);
+  MPI_Win_unlock_all(win);
+  MPI_Win_free(&win);
+  CHECK_INT(own[0], 1);
+  MPI_Send(NULL, 1, MPI_INT, nobody, 0, MPI_COMM_WORLD);
+  MPI_Recv(NULL, 1, MPI_INT, nobody, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  MPI_Sendrecv(NULL, 1, MPI_INT, nobody, 0, NULL, 1, MPI_INT, nobody, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+}
+
 TEST(rma_fence_get, 1, "MPI-5.0 section 12.3.2", "MPI_Get MPI_Win_fence") {
   int *mine, in[N];
   MPI_Win win = window(N, &mine);
@@ -247,6 +272,6 @@ TEST(rma_fence_errors, 1, "MPI-5.0 section 9.4",
   close_window(win, mine);
 }
 
-CHAPTER(rma_fence, &rma_fence_put, &rma_fence_not_shared, &rma_fence_get, &rma_fence_accumulate, &rma_fence_units, &rma_fence_empty_windows,
+CHAPTER(rma_fence, &rma_fence_put, &rma_fence_not_shared, &rma_fence_nobody, &rma_fence_get, &rma_fence_accumulate, &rma_fence_units, &rma_fence_empty_windows,
         &rma_fence_proc_null, &rma_fence_large, &rma_fence_types, &rma_fence_attributes, &rma_fence_allocate,
         &rma_fence_info, &rma_fence_errors)
