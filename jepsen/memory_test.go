@@ -35,7 +35,7 @@ func TestMemory(t *testing.T) {
 		total += got
 	}
 	require.LessOrEqual(t, total, 384)
-	require.GreaterOrEqual(t, total, 360)
+	require.GreaterOrEqual(t, total, 350) // each begins with 13 MiB: stack, unwind area, data
 
 	steady := c.start("run", "-n", "2", "--name", "steady", steadyModule, "100", "50")
 	c.lines(steady, 2)
