@@ -47,6 +47,6 @@ chmod 644 "$out/mpi/conformance/conformance.wasm"
   -o "$out/worker/wasm/testdata/shallow.wasm"
 chmod 644 "$out/worker/wasm/testdata/shallow.wasm"
 # A program without wasm-opt: what a foreign toolchain gives, hence not migratable.
-clang-19 --target=wasm32-wasi -O2 --no-wasm-opt -Isdk/include -Wl,--strip-all \
+clang-19 --target=wasm32-wasi -O2 -Isdk/include -Wl,--strip-all \
   worker/wasm/testdata/src/output.c -o "$out/worker/wasm/testdata/noasync.wasm"
 chmod 644 "$out/worker/wasm/testdata/noasync.wasm"
