@@ -1,9 +1,6 @@
 package sdk
 
-import (
-	"bytes"
-	"slices"
-)
+import "slices"
 
 // codeSection holds the bodies of functions.
 const codeSection = 10
@@ -20,14 +17,8 @@ func usesVectors(module []byte) bool {
 
 // bodies are those of a module's functions.
 func bodies(module []byte) []*reader {
-	rest, ok := bytes.CutPrefix(module, []byte(wasmMagic))
-	if !ok {
-		return nil
-	}
 	var out []*reader
-	for r := (&reader{b: rest}); len(r.b) > 0 && !r.bad; {
-		id := r.byte()
-		section := &reader{b: r.bytes(r.uint())}
+	for id, section := range sections(module) {
 		if id != codeSection {
 			continue
 		}

@@ -3,6 +3,7 @@ package sdk
 import (
 	"bytes"
 	"encoding/binary"
+	"iter"
 )
 
 // wasmMagic begins every WebAssembly object.
@@ -56,15 +57,25 @@ func (r *reader) byte() byte {
 
 func (r *reader) name() string { return string(r.bytes(r.uint())) }
 
+// sections are those of a module or an object, each by its id; none, if it is not WebAssembly, and none behind the first mistake.
+func sections(module []byte) iter.Seq2[byte, *reader] {
+	return func(yield func(id byte, section *reader) bool) {
+		rest, ok := bytes.CutPrefix(module, []byte(wasmMagic))
+		if !ok {
+			return
+		}
+		for r := (&reader{b: rest}); len(r.b) > 0 && !r.bad; {
+			id := r.byte()
+			if !yield(id, &reader{b: r.bytes(r.uint())}) {
+				return
+			}
+		}
+	}
+}
+
 // definedSymbols are the symbols that an object offers to others; none, if it is not a WebAssembly object.
 func definedSymbols(object []byte) []string {
-	rest, ok := bytes.CutPrefix(object, []byte(wasmMagic))
-	if !ok {
-		return nil
-	}
-	for r := (&reader{b: rest}); len(r.b) > 0 && !r.bad; {
-		id := r.byte()
-		section := &reader{b: r.bytes(r.uint())}
+	for id, section := range sections(object) {
 		if id != customSection || section.name() != "linking" || section.uint() != linkingVersion {
 			continue
 		}
@@ -114,13 +125,7 @@ const importSection = 2
 
 // importedFunctions are the functions that an object calls and does not have; none, if it is not a WebAssembly object.
 func importedFunctions(object []byte) []string {
-	rest, ok := bytes.CutPrefix(object, []byte(wasmMagic))
-	if !ok {
-		return nil
-	}
-	for r := (&reader{b: rest}); len(r.b) > 0 && !r.bad; {
-		id := r.byte()
-		section := &reader{b: r.bytes(r.uint())}
+	for id, section := range sections(object) {
 		if id == importSection {
 			return section.importedFunctions()
 		}

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,39 +26,26 @@ func TestSessionOfAWorker(t *testing.T) {
 	path, err := exec.LookPath("godwit")
 	require.NoError(t, err)
 	for script, want := range map[string]string{"exec %s": " nice 10\n", "%s & wait": " nice 0\n"} { // the shell has begun the session
-		var said lockedBuffer
+		said, err := os.Create(filepath.Join(t.TempDir(), "said"))
+		require.NoError(t, err)
 		worker := fmt.Sprintf("%s worker --name w --join 127.0.0.1:1 --slots 1 --data-dir %s --listen 127.0.0.1:0 --gossip-listen 127.0.0.1:0", path, t.TempDir())
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf(script, worker))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		cmd.Stderr = &said
+		cmd.Stderr = said
 		require.NoError(t, cmd.Start())
 		t.Cleanup(func() {
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			_ = cmd.Wait()
+			require.NoError(t, said.Close())
 		})
-		require.Eventually(t, func() bool { return strings.Contains(said.String(), "worker started") }, time.Minute, 10*time.Millisecond, "it has seen to its session before")
+		require.Eventually(t, func() bool {
+			content, err := os.ReadFile(said.Name())
+			return err == nil && strings.Contains(string(content), "worker started")
+		}, time.Minute, 10*time.Millisecond, "it has seen to its session before")
 		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", cmd.Process.Pid))
 		require.NoError(t, err)
 		require.Contains(t, string(content), want)
 	}
-}
-
-// lockedBuffer is what another goroutine writes.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // TestNiceAsChosen: only a session that nobody has chosen another for is made nice, and where there are none nothing is made.
