@@ -1613,6 +1613,259 @@ func (x *ImageHeader) GetOutputBytes() int64 {
 	return 0
 }
 
+// OpenFiles are what a guest has open, in its image.
+type OpenFiles struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Files         []*OpenFile            `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenFiles) Reset() {
+	*x = OpenFiles{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenFiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenFiles) ProtoMessage() {}
+
+func (x *OpenFiles) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenFiles.ProtoReflect.Descriptor instead.
+func (*OpenFiles) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *OpenFiles) GetFiles() []*OpenFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+// OpenFile is one descriptor.
+type OpenFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Fd    uint32                 `protobuf:"varint,1,opt,name=fd,proto3" json:"fd,omitempty"`
+	// stream is 1 and the number of a standard stream; 0: the descriptor is of a file.
+	Stream uint32 `protobuf:"varint,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	// mount is the place where the guest sees the file's tree.
+	Mount string `protobuf:"bytes,3,opt,name=mount,proto3" json:"mount,omitempty"`
+	// path is where the file is in the tree; empty: it has no name, and its content is in the image.
+	Path string `protobuf:"bytes,4,opt,name=path,proto3" json:"path,omitempty"`
+	// id is the number by which its tree knows the file.
+	Id    uint64 `protobuf:"varint,5,opt,name=id,proto3" json:"id,omitempty"`
+	Kind  uint32 `protobuf:"varint,6,opt,name=kind,proto3" json:"kind,omitempty"`
+	Read  bool   `protobuf:"varint,7,opt,name=read,proto3" json:"read,omitempty"`
+	Write bool   `protobuf:"varint,8,opt,name=write,proto3" json:"write,omitempty"`
+	Flags uint32 `protobuf:"varint,9,opt,name=flags,proto3" json:"flags,omitempty"`
+	At    int64  `protobuf:"varint,10,opt,name=at,proto3" json:"at,omitempty"`
+	// size is the length of the content of a file without a name.
+	Size int64 `protobuf:"varint,11,opt,name=size,proto3" json:"size,omitempty"`
+	// listed says that the directory is being read, and listing is what it had when that began.
+	Listed        bool             `protobuf:"varint,12,opt,name=listed,proto3" json:"listed,omitempty"`
+	Listing       []*OpenFileEntry `protobuf:"bytes,13,rep,name=listing,proto3" json:"listing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenFile) Reset() {
+	*x = OpenFile{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenFile) ProtoMessage() {}
+
+func (x *OpenFile) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenFile.ProtoReflect.Descriptor instead.
+func (*OpenFile) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *OpenFile) GetFd() uint32 {
+	if x != nil {
+		return x.Fd
+	}
+	return 0
+}
+
+func (x *OpenFile) GetStream() uint32 {
+	if x != nil {
+		return x.Stream
+	}
+	return 0
+}
+
+func (x *OpenFile) GetMount() string {
+	if x != nil {
+		return x.Mount
+	}
+	return ""
+}
+
+func (x *OpenFile) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *OpenFile) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *OpenFile) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *OpenFile) GetRead() bool {
+	if x != nil {
+		return x.Read
+	}
+	return false
+}
+
+func (x *OpenFile) GetWrite() bool {
+	if x != nil {
+		return x.Write
+	}
+	return false
+}
+
+func (x *OpenFile) GetFlags() uint32 {
+	if x != nil {
+		return x.Flags
+	}
+	return 0
+}
+
+func (x *OpenFile) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *OpenFile) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *OpenFile) GetListed() bool {
+	if x != nil {
+		return x.Listed
+	}
+	return false
+}
+
+func (x *OpenFile) GetListing() []*OpenFileEntry {
+	if x != nil {
+		return x.Listing
+	}
+	return nil
+}
+
+// OpenFileEntry is a line of a directory.
+type OpenFileEntry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Kind          uint32                 `protobuf:"varint,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Id            uint64                 `protobuf:"varint,3,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenFileEntry) Reset() {
+	*x = OpenFileEntry{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenFileEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenFileEntry) ProtoMessage() {}
+
+func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenFileEntry.ProtoReflect.Descriptor instead.
+func (*OpenFileEntry) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *OpenFileEntry) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OpenFileEntry) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *OpenFileEntry) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
 var File_godwit_v1_exec_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_exec_proto_rawDesc = "" +
@@ -1734,7 +1987,28 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x0epartial_stdout\x18\x06 \x01(\fR\rpartialStdout\x12%\n" +
 	"\x0epartial_stderr\x18\a \x01(\fR\rpartialStderr\x12!\n" +
 	"\foutput_bytes\x18\n" +
-	" \x01(\x03R\voutputBytesB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	" \x01(\x03R\voutputBytes\"6\n" +
+	"\tOpenFiles\x12)\n" +
+	"\x05files\x18\x01 \x03(\v2\x13.godwit.v1.OpenFileR\x05files\"\xb0\x02\n" +
+	"\bOpenFile\x12\x0e\n" +
+	"\x02fd\x18\x01 \x01(\rR\x02fd\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\rR\x06stream\x12\x14\n" +
+	"\x05mount\x18\x03 \x01(\tR\x05mount\x12\x12\n" +
+	"\x04path\x18\x04 \x01(\tR\x04path\x12\x0e\n" +
+	"\x02id\x18\x05 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04kind\x18\x06 \x01(\rR\x04kind\x12\x12\n" +
+	"\x04read\x18\a \x01(\bR\x04read\x12\x14\n" +
+	"\x05write\x18\b \x01(\bR\x05write\x12\x14\n" +
+	"\x05flags\x18\t \x01(\rR\x05flags\x12\x0e\n" +
+	"\x02at\x18\n" +
+	" \x01(\x03R\x02at\x12\x12\n" +
+	"\x04size\x18\v \x01(\x03R\x04size\x12\x16\n" +
+	"\x06listed\x18\f \x01(\bR\x06listed\x122\n" +
+	"\alisting\x18\r \x03(\v2\x18.godwit.v1.OpenFileEntryR\alisting\"G\n" +
+	"\rOpenFileEntry\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\x04R\x02idB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_exec_proto_rawDescOnce sync.Once
@@ -1748,7 +2022,7 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_exec_proto_rawDescData
 }
 
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecCommand)(nil),   // 0: godwit.v1.ExecCommand
 	(*ExecEvent)(nil),     // 1: godwit.v1.ExecEvent
@@ -1772,9 +2046,12 @@ var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecInspected)(nil), // 19: godwit.v1.ExecInspected
 	(*ExecPong)(nil),      // 20: godwit.v1.ExecPong
 	(*ImageHeader)(nil),   // 21: godwit.v1.ImageHeader
-	nil,                   // 22: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),       // 23: godwit.v1.LogLine
-	(*RankDoing)(nil),     // 24: godwit.v1.RankDoing
+	(*OpenFiles)(nil),     // 22: godwit.v1.OpenFiles
+	(*OpenFile)(nil),      // 23: godwit.v1.OpenFile
+	(*OpenFileEntry)(nil), // 24: godwit.v1.OpenFileEntry
+	nil,                   // 25: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),       // 26: godwit.v1.LogLine
+	(*RankDoing)(nil),     // 27: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
@@ -1797,14 +2074,16 @@ var file_godwit_v1_exec_proto_depIdxs = []int32{
 	19, // 17: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
 	20, // 18: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
 	3,  // 19: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	22, // 20: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	23, // 21: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	24, // 22: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	25, // 20: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	26, // 21: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	27, // 22: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	23, // 23: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
+	24, // 24: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -1842,7 +2121,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -28,9 +28,9 @@ type Stats struct {
 // Maximum window of a compressed image, in bytes: what a hostile image may make a host allocate.
 const maxWindow = 8 << 20
 
-// Capture writes the guest's part of its rank's image: globals, memory, clock and stdin's position. It
-// panics unless Run has returned Frozen, or the program's own exit. The guest stays as it is, so it may be captured
-// again, or run on if it is frozen. An error is the writer's. Images carry no hash over all: whoever moves them adds one.
+// Capture writes the guest's part of its rank's image: globals, memory, clock, stdin's position and what is open. What was written to files is on
+// their disk then, or with the host that has them. It panics unless Run has returned Frozen, or the program's own exit. The guest stays as it is, so it may be captured
+// again, or run on if it is frozen. An error is the writer's, or that of a file. Images carry no hash over all: whoever moves them adds one.
 func (g *Guest) Capture(w io.Writer, opts CaptureOptions) (Stats, error) {
 	if g.state != frozen && !g.Ended() {
 		panic("wasm: capture of a guest that is not frozen")
@@ -55,6 +55,9 @@ func (g *Guest) Capture(w io.Writer, opts CaptureOptions) (Stats, error) {
 	count := &countingWriter{to: w}
 	stats := Stats{MemoryBytes: int64(len(memory)), StackBytes: int64(g.unwinder.used())}
 	if _, err := count.Write(h.encode()); err != nil {
+		return stats, fmt.Errorf("capture: %w", err)
+	}
+	if err := g.files.capture(count); err != nil {
 		return stats, fmt.Errorf("capture: %w", err)
 	}
 	data, err := writeBody(count, memory, raw)
@@ -82,7 +85,8 @@ func writeBody(w io.Writer, memory []byte, raw bool) (int64, error) {
 }
 
 // Restore makes a guest from an image; Run goes on where the captured guest stood, unless that had Ended. It reads r up to the
-// end of the image, and for a compressed one possibly beyond. Errors: ErrImage, or those of New. Garbage
+// end of the image, and for a compressed one possibly beyond. Errors: ErrImage, those of New, or that of an open file, which is named, if it is not what
+// it was. Garbage
 // costs at most the memory that its header may ask for.
 func (m *Module) Restore(ctx context.Context, cfg GuestConfig, r io.Reader) (*Guest, error) {
 	if !m.info.Migratable {
@@ -119,6 +123,9 @@ func (m *Module) Restore(ctx context.Context, cfg GuestConfig, r io.Reader) (*Gu
 
 // restore fills a fresh guest.
 func (g *Guest) restore(h *imageHeader, r io.Reader) error {
+	if err := g.files.restore(r); err != nil {
+		return err
+	}
 	// The module's own data may be where the image has zeros.
 	if err := g.memory.zero(); err != nil {
 		return err

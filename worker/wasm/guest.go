@@ -22,6 +22,10 @@ type GuestConfig struct {
 	Stdin  io.Reader   // nil: empty. For Restore: from its beginning; what was read before is skipped
 	Stdout io.Writer   // nil: dropped. Written to by the guest's goroutine, which waits meanwhile
 	Stderr io.Writer   // as Stdout
+	Mounts []Mount     // what the guest sees of files, besides an empty root and a few devices
+	Dir    string      // where it begins: an absolute path; empty: in the root
+	// Scratch is a directory of this host for files that have no name any more when the guest is restored; empty: os.TempDir.
+	Scratch string
 }
 
 // guestState is where a guest is in its life.
@@ -41,6 +45,7 @@ type Guest struct {
 	instance api.Module
 	memory   *Memory
 	system   *system
+	files    *descriptors
 	start    api.Function
 	host     Host
 	unwinder unwinder
@@ -65,6 +70,10 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	open, err := newDescriptors(cfg.Mounts, cfg.Scratch)
+	if err != nil {
+		return nil, err
+	}
 	memory, err := newMemory(uint64(m.info.MemoryMaxPages)*pageSize, &m.engine.budget)
 	if err != nil {
 		return nil, err
@@ -73,8 +82,8 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	if initial := uint64(m.info.MemoryMinPages) * pageSize; initial > 0 && memory.Reallocate(initial) == nil {
 		return nil, errors.Join(fmt.Errorf("no memory: guest needs %d bytes to start", initial), memory.release())
 	}
-	g := &Guest{module: m, memory: memory, cancelCh: make(chan struct{}), callbacks: map[uint32]*callback{}, presence: m.engine.activity.join()}
-	g.system = &system{guest: g, stdin: cfg.Stdin, began: time.Now()}
+	g := &Guest{module: m, memory: memory, files: open, cancelCh: make(chan struct{}), callbacks: map[uint32]*callback{}, presence: m.engine.activity.join()}
+	g.system = &system{guest: g, stdin: cfg.Stdin, stdout: cfg.Stdout, stderr: cfg.Stderr, began: time.Now()}
 	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
 		func(uint64, uint64) experimental.LinearMemory { return memory }))
 	ctx = &guestContext{ctx, g}
@@ -118,7 +127,7 @@ func (g *Guest) Cancel(err error) {
 	})
 }
 
-// Close releases the guest's memory. The guest must not be running, and nobody may use its memory any
+// Close releases the guest's memory, and closes its files. The guest must not be running, and nobody may use its memory any
 // more: above all, its rank must have been removed from the MPI world.
 func (g *Guest) Close(ctx context.Context) error {
 	if g.state == running {
@@ -126,7 +135,7 @@ func (g *Guest) Close(ctx context.Context) error {
 	}
 	g.state, g.exited = ended, false
 	g.presence.quit()
-	err := errors.Join(g.instance.Close(ctx), g.memory.release())
+	err := errors.Join(g.instance.Close(ctx), g.memory.release(), g.files.closeAll())
 	if err != nil {
 		return fmt.Errorf("close guest: %w", err)
 	}

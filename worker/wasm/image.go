@@ -12,7 +12,7 @@ import (
 var ErrImage = errors.New("unusable image")
 
 // imageMagic starts every image; its last byte is the version.
-const imageMagic = "GWGUEST\x01"
+const imageMagic = "GWGUEST\x02"
 
 // maxHeader bounds the header of an image, in bytes.
 const maxHeader = 64 << 10
@@ -26,7 +26,7 @@ const (
 
 // imageHeader is everything of a guest but its memory's content.
 //
-// An image is imageMagic, the length of the header (4 bytes), the header, and the pages. All numbers are
+// An image is imageMagic, the length of the header (4 bytes), the header, what is open (openimage.go), and the pages. All numbers are
 // little-endian. What is added later gets a new version; old versions stay readable.
 type imageHeader struct {
 	module  [32]byte // SHA-256 of the module

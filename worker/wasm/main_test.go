@@ -89,6 +89,8 @@ type world struct {
 	t      *testing.T
 	module *Module
 	args   []string
+	mounts []Mount
+	dir    string
 	every  int
 	mpi    *mpi.World
 
@@ -138,7 +140,7 @@ func (w *world) run(size int) []*result {
 }
 
 func (w *world) config(r *result) GuestConfig {
-	return GuestConfig{Args: w.args, Stdout: &r.stdout, Stderr: &r.stderr}
+	return GuestConfig{Args: w.args, Stdout: &r.stdout, Stderr: &r.stderr, Mounts: w.mounts, Dir: w.dir, Scratch: w.t.TempDir()}
 }
 
 // rank runs one rank through all its freezes to its end. Failures end the whole app.

@@ -13,32 +13,38 @@ import (
 
 // system is the guest's side of WASI: streams and clocks. All of it runs on the guest's goroutine.
 type system struct {
-	guest *Guest
-	stdin io.Reader
-	read  uint64        // bytes of stdin consumed so far, over all hosts
-	began time.Time     // when this incarnation was made
-	lived time.Duration // what the guest's monotonic clock showed then
+	guest  *Guest
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	read   uint64        // bytes of stdin consumed so far, over all hosts
+	began  time.Time     // when this incarnation was made
+	lived  time.Duration // what the guest's monotonic clock showed then
 }
 
-// configure gives the guest arguments, environment, streams, real clocks and real randomness, and no file
-// system.
+// configure gives the guest arguments, environment, real clocks and real randomness. Streams and files are ours: wasi.go.
 func (s *system) configure(cfg GuestConfig) wazero.ModuleConfig {
 	config := wazero.NewModuleConfig().
 		WithName("").
 		WithStartFunctions().
 		WithArgs(cfg.Args...).
-		WithStdin(stdin{s}).
-		WithStdout(output{s.guest, cfg.Stdout}).
-		WithStderr(output{s.guest, cfg.Stderr}).
 		WithRandSource(rand.Reader).
 		WithWalltime(wallTime, sys.ClockResolution(time.Microsecond)).
 		WithNanotime(s.nanotime, sys.ClockResolution(time.Nanosecond)).
 		WithNanosleep(s.sleep)
 	for _, pair := range cfg.Env {
-		config = config.WithEnv(pair[0], pair[1])
+		if cfg.Dir == "" || pair[0] != dirVariable {
+			config = config.WithEnv(pair[0], pair[1])
+		}
+	}
+	if cfg.Dir != "" {
+		config = config.WithEnv(dirVariable, cfg.Dir)
 	}
 	return config
 }
+
+// dirVariable tells the guest in which directory it begins: the glue goes there before anything else runs.
+const dirVariable = "PWD"
 
 // validate reports what WASI cannot pass on.
 func (c GuestConfig) validate() error {

@@ -1,5 +1,7 @@
 /* stdio.h: wasi-libc's, and what it leaves out. There are no other programs to be run: popen fails with ENOSYS. */
+#define __deprecated__(why) /* wasi-libc's word for what it has not, and this has */
 #include_next <stdio.h>
+#undef __deprecated__
 
 #ifndef GODWIT_STDIO_H
 #define GODWIT_STDIO_H

@@ -1,0 +1,382 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Local is a directory of this host as a Tree. The kernel is asked for one part of a path after another, each in the directory found before, so
+// that neither links nor ".." lead out of it, whatever others do to the tree meanwhile.
+type Local struct {
+	root     *os.Root
+	readOnly bool
+}
+
+var _ Tree = (*Local)(nil)
+
+// OpenLocal opens a directory. With readOnly nothing in it is changed: EROFS.
+func OpenLocal(dir string, readOnly bool) (*Local, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Local{root, readOnly}, nil
+}
+
+// Close lets go of the directory. Files that are open stay so.
+func (l *Local) Close() error { return l.root.Close() }
+
+const (
+	fileMode = 0o666 // less the umask
+	dirMode  = 0o777
+	// appendEach is RWF_APPEND of pwritev2(2).
+	appendEach = 0x10
+)
+
+// errno is the error of an operation on a tree: what leads out of it is refused.
+func errno(err error) error {
+	var e syscall.Errno
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, os.ErrClosed):
+		return syscall.EBADF
+	default: // os.Root's "path escapes from parent"
+		return syscall.EACCES
+	}
+}
+
+// writes says whether flags of open(2) change the tree.
+func writes(flags int) bool {
+	return flags&unix.O_ACCMODE != unix.O_RDONLY || flags&(unix.O_CREAT|unix.O_TRUNC) != 0
+}
+
+// Open implements Tree.
+func (l *Local) Open(name string, flags int) (File, error) {
+	if l.readOnly && writes(flags) {
+		if _, err := l.root.Stat(name); err != nil && flags&unix.O_CREAT == 0 {
+			return nil, errno(err)
+		}
+		return nil, syscall.EROFS
+	}
+	if flags&unix.O_NOFOLLOW != 0 { // os.Root follows all the same
+		if st, err := l.root.Lstat(strings.TrimRight(name, "/")); err == nil && st.Mode()&os.ModeSymlink != 0 {
+			return nil, syscall.ELOOP
+		}
+	}
+	// What is no file is not even opened: a device may act on that.
+	if st, err := l.root.Stat(name); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+		return nil, syscall.ENXIO
+	}
+	if strings.HasSuffix(name, "/") && flags&unix.O_CREAT != 0 {
+		return nil, syscall.EISDIR
+	}
+	f, err := l.root.OpenFile(name, flags|unix.O_NONBLOCK, fileMode)
+	if err != nil {
+		return nil, errno(err)
+	}
+	o := &localFile{f, l}
+	if info, err := o.Stat(); err != nil || info.Kind != Regular && info.Kind != Directory {
+		return nil, errors.Join(syscall.ENXIO, f.Close())
+	}
+	return o, nil
+}
+
+// Stat implements Tree.
+func (l *Local) Stat(name string, follow bool) (Info, error) {
+	look := l.root.Lstat
+	if follow {
+		look = l.root.Stat
+	}
+	st, err := look(name)
+	if err != nil {
+		return Info{}, errno(err)
+	}
+	return infoOf(st)
+}
+
+// infoOf translates what the kernel says.
+func infoOf(st os.FileInfo) (Info, error) {
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return Info{}, syscall.EIO
+	}
+	return Info{
+		Kind: kindOf(st.Mode()), ID: sys.Ino, Links: uint64(sys.Nlink), Size: st.Size(),
+		Accessed: unix.TimespecToNsec(unix.Timespec(sys.Atim)), Changed: unix.TimespecToNsec(unix.Timespec(sys.Mtim)),
+		Touched: unix.TimespecToNsec(unix.Timespec(sys.Ctim)),
+	}, nil
+}
+
+func kindOf(mode os.FileMode) Kind {
+	switch {
+	case mode.IsRegular():
+		return Regular
+	case mode.IsDir():
+		return Directory
+	case mode&os.ModeSymlink != 0:
+		return Link
+	default:
+		return Other
+	}
+}
+
+// change is f of a name in its directory, for what os.Root has no function.
+func (l *Local) change(name string, f func(dir int, base string) error) error {
+	if l.readOnly {
+		return syscall.EROFS
+	}
+	dir, base := path.Split(strings.TrimRight(name, "/"))
+	if base == "" || base == "." || base == ".." {
+		return syscall.EBUSY
+	}
+	if dir == "" {
+		dir = "."
+	}
+	d, err := l.root.OpenFile(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return errno(err)
+	}
+	defer d.Close() //nolint:errcheck // only looked at
+	return errno(f(int(d.Fd()), base))
+}
+
+// Mkdir implements Tree.
+func (l *Local) Mkdir(name string) error {
+	if l.readOnly {
+		return l.present(name)
+	}
+	return errno(l.root.Mkdir(strings.TrimRight(name, "/"), dirMode))
+}
+
+// present is the error of making something in a read-only tree.
+func (l *Local) present(name string) error {
+	if _, err := l.root.Lstat(name); err == nil {
+		return syscall.EEXIST
+	}
+	return syscall.EROFS
+}
+
+// Rmdir implements Tree.
+func (l *Local) Rmdir(name string) error {
+	return l.change(name, func(dir int, base string) error { return unix.Unlinkat(dir, base, unix.AT_REMOVEDIR) })
+}
+
+// Unlink implements Tree.
+func (l *Local) Unlink(name string) error {
+	if strings.HasSuffix(name, "/") {
+		return syscall.ENOTDIR
+	}
+	return l.change(name, func(dir int, base string) error { return unix.Unlinkat(dir, base, 0) })
+}
+
+// Rename implements Tree.
+func (l *Local) Rename(from, to string) error {
+	if l.readOnly {
+		return syscall.EROFS
+	}
+	return errno(l.root.Rename(from, to))
+}
+
+// Link implements Tree.
+func (l *Local) Link(from, to string) error {
+	if l.readOnly {
+		return l.present(to)
+	}
+	return errno(l.root.Link(from, to))
+}
+
+// Symlink implements Tree.
+func (l *Local) Symlink(text, name string) error {
+	if l.readOnly {
+		return l.present(name)
+	}
+	return errno(l.root.Symlink(text, name))
+}
+
+// Readlink implements Tree.
+func (l *Local) Readlink(name string) (string, error) {
+	text, err := l.root.Readlink(name)
+	return text, errno(err)
+}
+
+// SetTimes implements Tree.
+func (l *Local) SetTimes(name string, follow bool, times Times) error {
+	if follow {
+		if st, err := l.root.Stat(name); err != nil {
+			return errno(err)
+		} else if st.Mode()&os.ModeSymlink == 0 && !l.readOnly {
+			return errno(l.root.Chtimes(name, times.Accessed, times.Changed))
+		}
+	}
+	return l.change(name, func(dir int, base string) error {
+		return unix.UtimesNanoAt(dir, base, []unix.Timespec{timespec(times.Accessed), timespec(times.Changed)}, unix.AT_SYMLINK_NOFOLLOW)
+	})
+}
+
+func timespec(t time.Time) unix.Timespec {
+	if t.IsZero() {
+		return unix.Timespec{Nsec: unix.UTIME_OMIT}
+	}
+	return unix.NsecToTimespec(t.UnixNano())
+}
+
+// Space implements Tree.
+func (l *Local) Space() (Space, error) {
+	d, err := l.root.Open(".")
+	if err != nil {
+		return Space{}, errno(err)
+	}
+	defer d.Close() //nolint:errcheck // only looked at
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(d.Fd()), &st); err != nil {
+		return Space{}, err
+	}
+	block := uint64(st.Bsize)
+	return Space{st.Blocks * block, st.Bavail * block, st.Files, st.Ffree}, nil
+}
+
+// localFile is a File of a Local.
+type localFile struct {
+	f    *os.File
+	tree *Local
+}
+
+func (o *localFile) ReadAt(p []byte, at int64) (int, error) {
+	n, err := o.f.ReadAt(p, at)
+	if errors.Is(err, io.EOF) {
+		return n, io.EOF
+	}
+	return n, errno(err)
+}
+
+func (o *localFile) WriteAt(p []byte, at int64) (int, error) {
+	n, err := o.f.WriteAt(p, at)
+	return n, errno(err)
+}
+
+// Append has the kernel find the end and write there in one step. What it writes of p at once is whole; only a full disk parts it.
+func (o *localFile) Append(p []byte) (end int64, err error) {
+	fd := int(o.f.Fd())
+	for len(p) > 0 {
+		n, err := unix.Pwritev2(fd, [][]byte{p}, -1, appendEach)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, syscall.EIO
+		default:
+			p = p[n:]
+		}
+	}
+	end, err = o.f.Seek(0, io.SeekCurrent)
+	return end, errno(err)
+}
+
+func (o *localFile) Stat() (Info, error) {
+	st, err := o.f.Stat()
+	if err != nil {
+		return Info{}, errno(err)
+	}
+	return infoOf(st)
+}
+
+func (o *localFile) Truncate(size int64) error { return errno(o.f.Truncate(size)) }
+
+func (o *localFile) Allocate(at, size int64) error {
+	err := unix.Fallocate(int(o.f.Fd()), 0, at, size)
+	if !errors.Is(err, unix.EOPNOTSUPP) {
+		return errno(err)
+	}
+	info, err := o.Stat()
+	if err != nil || info.Size >= at+size {
+		return err
+	}
+	return o.Truncate(at + size) // it has its size, and no promise of room
+}
+
+func (o *localFile) Sync() error { return errno(o.f.Sync()) }
+
+func (o *localFile) SetTimes(times Times) error {
+	link := "/proc/self/fd/" + strconv.Itoa(int(o.f.Fd()))
+	return errno(unix.UtimesNanoAt(unix.AT_FDCWD, link, []unix.Timespec{timespec(times.Accessed), timespec(times.Changed)}, 0))
+}
+
+func (o *localFile) List() ([]Entry, error) {
+	if _, err := o.f.Seek(0, io.SeekStart); err != nil {
+		return nil, errno(err)
+	}
+	found, err := o.f.ReadDir(-1)
+	if err != nil {
+		return nil, errno(err)
+	}
+	list := make([]Entry, 0, len(found))
+	for _, e := range found {
+		var st unix.Stat_t
+		if err := unix.Fstatat(int(o.f.Fd()), e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			continue // it has gone meanwhile
+		}
+		list = append(list, Entry{Name: e.Name(), Kind: kindOf(e.Type()), ID: st.Ino})
+	}
+	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// Path asks the kernel, which knows of all renames.
+func (o *localFile) Path() (string, error) {
+	info, err := o.Stat()
+	if err != nil {
+		return "", err
+	}
+	if info.Links == 0 {
+		return "", nil
+	}
+	root, err := o.tree.root.Open(".")
+	if err != nil {
+		return "", errno(err)
+	}
+	defer root.Close() //nolint:errcheck // only looked at
+	top, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", root.Fd()))
+	if err != nil {
+		return "", errno(err)
+	}
+	at, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", o.f.Fd()))
+	if err != nil {
+		return "", errno(err)
+	}
+	if at == top {
+		return ".", nil
+	}
+	rest, inside := strings.CutPrefix(at, strings.TrimRight(top, "/")+"/")
+	if !inside {
+		return "", syscall.ESTALE // it was moved out of the tree, by somebody else
+	}
+	return rest, nil
+}
+
+func (o *localFile) Close() error { return errno(o.f.Close()) }
+
+// Anonymous makes a file without a name in a directory of this host. It is gone with its closing.
+func Anonymous(dir string) (File, error) {
+	f, err := os.CreateTemp(dir, "unnamed-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &localFile{f: f}, nil
+}

@@ -1,0 +1,41 @@
+package wasm
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/internal/files"
+)
+
+// mountLocal is a directory of this host at a place where guests see it.
+func mountLocal(t *testing.T, at, dir string, readOnly bool) Mount {
+	t.Helper()
+	tree, err := files.OpenLocal(dir, readOnly)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, tree.Close()) })
+	return Mount{Path: at, Tree: tree}
+}
+
+// Files mean what POSIX says, whenever ranks move, with all that they have open.
+func TestFiles(t *testing.T) {
+	for _, every := range []int{0, 100} {
+		dir := t.TempDir()
+		w := &world{
+			t: t, module: compile(t, "files"), args: []string{"files"}, every: every, dir: "/work",
+			mounts: []Mount{mountLocal(t, "/work", dir, false), mountLocal(t, "/tmp", t.TempDir(), false)},
+		}
+		for rank, r := range w.run(3) {
+			require.Equal(t, Exit{}, r.exit, "rank %d: %s", rank, &r.stderr)
+			require.Empty(t, r.stdout.String())
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "rank1", "stdout"))
+		require.NoError(t, err)
+		require.Equal(t, "into the file\n", string(text))
+		if every > 0 {
+			require.Greater(t, w.moves, 5)
+		}
+	}
+}

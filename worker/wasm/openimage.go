@@ -1,0 +1,173 @@
+package wasm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/files"
+)
+
+// maxOpenFiles bounds what an image says of open files, in bytes.
+const maxOpenFiles = 64 << 20
+
+// capture writes what is open: the length of a message (4 bytes), the message, and the contents of the files that have no name any more, in its order.
+func (t *descriptors) capture(w io.Writer) error {
+	m := &apiv1.OpenFiles{}
+	var unnamed []files.File
+	for fd, d := range t.open {
+		if d == nil || d.preopened() {
+			continue
+		}
+		o, err := d.describe()
+		if err != nil {
+			return fmt.Errorf("file descriptor %d: %w", fd, err)
+		}
+		o.Fd = uint32(fd)
+		m.Files = append(m.Files, o)
+		if d.file != nil && o.Path == "" {
+			unnamed = append(unnamed, d.file)
+		}
+	}
+	body, err := proto.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if len(body) > maxOpenFiles {
+		return fmt.Errorf("the lists of the open directories have %d MiB, and at most %d fit an image", len(body)>>20, maxOpenFiles>>20)
+	}
+	if _, err := w.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(body))), body...)); err != nil {
+		return err
+	}
+	sizes := m.Files
+	for _, f := range unnamed {
+		for sizes[0].Stream != 0 || sizes[0].Path != "" {
+			sizes = sizes[1:]
+		}
+		if _, err := io.Copy(w, io.NewSectionReader(f, 0, sizes[0].Size)); err != nil {
+			return err
+		}
+		sizes = sizes[1:]
+	}
+	return nil
+}
+
+// describe is what an image says of a descriptor. A file that was written to is made safe first: who opens it on another host must find all of it.
+func (d *descriptor) describe() (*apiv1.OpenFile, error) {
+	o := &apiv1.OpenFile{Stream: uint32(d.stream), Read: d.read, Write: d.write, Flags: uint32(d.flags), At: d.at, Kind: uint32(d.kind), Listed: d.listed}
+	if d.file == nil {
+		return o, nil
+	}
+	o.Mount = d.mount.Path
+	info, err := d.file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if o.Path, err = d.file.Path(); err != nil {
+		return nil, err
+	}
+	if d.write && d.kind == files.Regular {
+		if err := d.file.Sync(); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.Path, err)
+		}
+	}
+	o.Id, o.Size = info.ID, info.Size
+	for _, e := range d.listing {
+		o.Listing = append(o.Listing, &apiv1.OpenFileEntry{Name: e.Name, Kind: uint32(e.Kind), Id: e.ID})
+	}
+	return o, nil
+}
+
+// restore opens what an image says was open, in place of what a new guest has.
+func (t *descriptors) restore(r io.Reader) error {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return fmt.Errorf("%w: %w", ErrImage, err)
+	}
+	n := binary.LittleEndian.Uint32(size[:])
+	if n > maxOpenFiles {
+		return fmt.Errorf("%w: %d bytes of open files", ErrImage, n)
+	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return fmt.Errorf("%w: %w", ErrImage, err)
+	}
+	var m apiv1.OpenFiles
+	if err := proto.Unmarshal(body, &m); err != nil {
+		return fmt.Errorf("%w: open files: %w", ErrImage, err)
+	}
+	clear(t.open[:3]) // the image has those streams that are still open
+	for _, o := range m.Files {
+		d, err := t.reopen(o, r)
+		if err != nil {
+			return err
+		}
+		for int(o.Fd) >= len(t.open) {
+			t.open = append(t.open, nil)
+		}
+		t.open[o.Fd] = d
+	}
+	return nil
+}
+
+// reopen makes one descriptor as it was.
+func (t *descriptors) reopen(o *apiv1.OpenFile, r io.Reader) (*descriptor, error) {
+	if o.Fd >= maxDescriptors || int(o.Fd) < len(t.open) && t.open[o.Fd] != nil || o.Stream > 3 || o.At < 0 || o.Size < 0 {
+		return nil, fmt.Errorf("%w: file descriptor %d", ErrImage, o.Fd)
+	}
+	d := &descriptor{
+		stream: uint8(o.Stream), kind: files.Kind(o.Kind), flags: uint16(o.Flags), read: o.Read, write: o.Write, at: o.At, listed: o.Listed,
+	}
+	for _, e := range o.Listing {
+		d.listing = append(d.listing, files.Entry{Name: e.Name, Kind: files.Kind(e.Kind), ID: e.Id})
+	}
+	if o.Stream != 0 {
+		return d, nil
+	}
+	for _, m := range t.mounts {
+		if m.Path == o.Mount {
+			d.mount = m
+		}
+	}
+	if d.mount == nil {
+		return nil, fmt.Errorf("%w: file descriptor %d is of a tree at %q, and there is none", ErrImage, o.Fd, o.Mount)
+	}
+	if o.Path == "" {
+		return d, t.fill(d, o.Size, r)
+	}
+	name := d.mount.Path + "/" + o.Path
+	f, err := d.mount.Tree.Open(o.Path, accessOf(d.read, d.write)|syscall.O_NOFOLLOW)
+	if d.kind == files.Directory {
+		f, err = d.mount.Tree.Open(o.Path, syscall.O_RDONLY|syscall.O_DIRECTORY)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s, which the program has open: %w", name, err)
+	}
+	info, err := f.Stat()
+	if err == nil && info.ID != o.Id {
+		err = fmt.Errorf("%s, which the program has open, is another file on this host: is the directory one that the hosts share?", name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	d.file = f
+	return d, nil
+}
+
+// fill makes a file without a name whose content the image has.
+func (t *descriptors) fill(d *descriptor, size int64, r io.Reader) error {
+	f, err := files.Anonymous(t.scratch)
+	if err != nil {
+		return fmt.Errorf("a file without a name, which the program has open: %w", err)
+	}
+	d.file = f
+	if n, err := io.Copy(io.NewOffsetWriter(f, 0), io.LimitReader(r, size)); err != nil || n < size {
+		return errors.Join(fmt.Errorf("%w: %d of %d bytes of a file without a name", ErrImage, n, size), err, f.Close())
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+/*
+ * What a program does with files, with a chance to be moved between any two steps. Each rank has a directory of its own, and one file is shared. It ends
+ * with the number of the line that was not as POSIX says.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <godwit.h>
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static int rank, size;
+
+#define CHECK(what)                                                                              \
+  do {                                                                                           \
+    errno = 0;                                                                                   \
+    if (!(what)) {                                                                               \
+      fprintf(stderr, "%s:%d: %s: errno %d (%s)\n", __FILE__, __LINE__, #what, errno, strerror(errno)); \
+      MPI_Abort(MPI_COMM_WORLD, 1);                                                              \
+    }                                                                                            \
+    godwit_migration_point();                                                                    \
+  } while (0)
+#define FAILS(what, why) CHECK((what) < 0 && errno == (why))
+
+static void streams(void) {
+  char line[64];
+  FILE *f, *g;
+  CHECK((f = fopen("text", "w")) != NULL);
+  for (int i = 0; i < 100; i++) CHECK(fprintf(f, "line %d\n", i) > 0);
+  CHECK(fclose(f) == 0);
+  CHECK((f = fopen("text", "r")) != NULL);
+  for (int i = 0; i < 100; i++) {
+    char want[64];
+    sprintf(want, "line %d\n", i);
+    CHECK(fgets(line, sizeof line, f) != NULL && strcmp(line, want) == 0);
+    if (i == 50) CHECK((g = fopen("other", "w+")) != NULL && fputs("x", g) >= 0 && fclose(g) == 0);
+  }
+  CHECK(fgets(line, sizeof line, f) == NULL && feof(f));
+  CHECK(fseek(f, 5, SEEK_SET) == 0 && fgetc(f) == '0' && ftell(f) == 6);
+  CHECK(fclose(f) == 0);
+  CHECK((f = fopen("text", "a")) != NULL && fputs("end\n", f) >= 0 && fclose(f) == 0);
+  CHECK((f = fopen("text", "r+")) != NULL && fseek(f, -4, SEEK_END) == 0 && fgets(line, sizeof line, f) && strcmp(line, "end\n") == 0 && fclose(f) == 0);
+  CHECK((f = tmpfile()) != NULL);
+  for (int i = 0; i < 20; i++) CHECK(fprintf(f, "%d ", i * rank) > 0);
+  rewind(f);
+  for (int i = 0, v; i < 20; i++) CHECK(fscanf(f, "%d", &v) == 1 && v == i * rank);
+  CHECK(fclose(f) == 0);
+  CHECK((f = fopen("/dev/null", "w")) != NULL && fputs("gone", f) >= 0 && fclose(f) == 0);
+  CHECK((f = fopen("/dev/zero", "r")) != NULL && fgetc(f) == 0 && fgetc(f) == 0 && fclose(f) == 0);
+}
+
+static void descriptors(void) {
+  char b[16] = "";
+  struct stat st, st2;
+  int fd, fd2 = -1;
+  CHECK((fd = open("data", O_RDWR | O_CREAT | O_EXCL, 0644)) >= 0);
+  FAILS(open("data", O_RDWR | O_CREAT | O_EXCL, 0644), EEXIST);
+  CHECK(write(fd, "0123456789", 10) == 10 && lseek(fd, 0, SEEK_CUR) == 10);
+  CHECK(pwrite(fd, "ab", 2, 3) == 2 && pread(fd, b, 4, 2) == 4 && memcmp(b, "2ab5", 4) == 0 && lseek(fd, 0, SEEK_CUR) == 10);
+  CHECK(lseek(fd, 1, SEEK_SET) == 1 && read(fd, b, 3) == 3 && memcmp(b, "12a", 3) == 0);
+  CHECK(ftruncate(fd, 100) == 0 && fstat(fd, &st) == 0 && st.st_size == 100 && S_ISREG(st.st_mode));
+  CHECK(rename("data", "renamed") == 0);
+  CHECK(stat("renamed", &st2) == 0 && st2.st_ino == st.st_ino && st2.st_nlink == 1);
+  CHECK(pwrite(fd, "Z", 1, 99) == 1);
+  CHECK(unlink("renamed") == 0);
+  FAILS(stat("renamed", &st2), ENOENT);
+  CHECK(pread(fd, b, 2, 98) == 1 + 1 && b[1] == 'Z');
+  CHECK(fstat(fd, &st) == 0 && st.st_nlink == 0 && st.st_size == 100);
+  CHECK(close(fd) == 0);
+  FAILS(close(fd), EBADF);
+  CHECK((fd = open("log", O_WRONLY | O_CREAT | O_APPEND, 0644)) >= 0 && (fd2 = open("log", O_WRONLY | O_APPEND)) >= 0);
+  CHECK(write(fd, "one", 3) == 3 && write(fd2, "two", 3) == 3 && write(fd, "three", 5) == 5 && fstat(fd, &st) == 0 && st.st_size == 11);
+  struct iovec parts[2] = {{"four", 4}, {"five", 4}};
+  CHECK(writev(fd2, parts, 2) == 8 && lseek(fd2, 0, SEEK_END) == 19);
+  FAILS(read(fd, b, 1), EBADF);
+  CHECK(close(fd) == 0 && close(fd2) == 0);
+  CHECK((fd = open("log", O_RDONLY)) >= 0 && read(fd, b, 11) == 11 && memcmp(b, "onetwothree", 11) == 0);
+  FAILS(write(fd, b, 1), EBADF);
+  CHECK(close(fd) == 0 && truncate("log", 3) == 0 && stat("log", &st) == 0 && st.st_size == 3);
+  CHECK(open("log", O_WRONLY | O_TRUNC) >= 0 && stat("log", &st) == 0 && st.st_size == 0);
+  struct timespec times[2] = {{1000, 5}, {2000, 7}};
+  CHECK(utimensat(AT_FDCWD, "log", times, 0) == 0 && stat("log", &st) == 0 && st.st_mtim.tv_sec == 2000 && st.st_mtim.tv_nsec == 7 && st.st_atim.tv_sec == 1000);
+}
+
+static void directories(void) {
+  struct stat st;
+  char b[64];
+  int fd;
+  CHECK(mkdir("d", 0755) == 0);
+  FAILS(mkdir("d", 0755), EEXIST);
+  FAILS(rmdir("none"), ENOENT);
+  CHECK(chdir("d") == 0);
+  for (int i = 0; i < 200; i++) {
+    char name[32];
+    sprintf(name, "file-%03d", i);
+    CHECK((fd = open(name, O_WRONLY | O_CREAT, 0644)) >= 0 && close(fd) == 0);
+  }
+  CHECK(chdir("..") == 0);
+  FAILS(rmdir("d"), ENOTEMPTY);
+  FAILS(unlink("d"), EISDIR);
+  DIR *dir;
+  struct dirent *e;
+  int seen = 0, dots = 0;
+  CHECK((dir = opendir("d")) != NULL);
+  while ((e = readdir(dir)) != NULL) {
+    int n;
+    if (e->d_name[0] == '.') {
+      dots++;
+      continue;
+    }
+    CHECK(sscanf(e->d_name, "file-%d", &n) == 1 && n == seen && e->d_type == DT_REG);
+    seen++;
+    sprintf(b, "d/%s", e->d_name);
+    CHECK(unlink(b) == 0);
+  }
+  CHECK(seen == 200 && dots == 2 && closedir(dir) == 0);
+  CHECK((fd = open("d", O_RDONLY | O_DIRECTORY)) >= 0);
+  CHECK(mkdirat(fd, "sub", 0755) == 0 && rename("d", "e") == 0 && fstatat(fd, "sub", &st, 0) == 0 && S_ISDIR(st.st_mode));
+  CHECK(unlinkat(fd, "sub", AT_REMOVEDIR) == 0 && close(fd) == 0 && rmdir("e") == 0);
+  CHECK(symlink("text", "link") == 0 && readlink("link", b, sizeof b) == 4 && memcmp(b, "text", 4) == 0);
+  CHECK(lstat("link", &st) == 0 && S_ISLNK(st.st_mode) && stat("link", &st) == 0 && S_ISREG(st.st_mode));
+  FAILS(open("link", O_RDONLY | O_NOFOLLOW), ELOOP);
+  CHECK(link("text", "hard") == 0 && stat("hard", &st) == 0 && st.st_nlink == 2);
+  CHECK(symlink("/etc", "out") == 0 && symlink("../../..", "up") == 0);
+  FAILS(open("out/passwd", O_RDONLY), EACCES);
+  FAILS(open("up/etc/passwd", O_RDONLY), EACCES);
+  FAILS(open("text/x", O_RDONLY), ENOTDIR);
+  FAILS(open("/etc/passwd", O_RDONLY), ENOENT);
+  FAILS(open("/x", O_WRONLY | O_CREAT, 0644), EROFS);
+  FAILS(open("../../../../x", O_WRONLY | O_CREAT, 0644), EROFS);
+  FAILS(open("", O_RDONLY), ENOENT);
+  FAILS(rename("none", "n"), ENOENT);
+  FAILS(rename("text", "/tmp/text"), EXDEV);
+  CHECK(access("text", R_OK | W_OK) == 0);
+  CHECK((dir = opendir("/")) != NULL);
+  seen = 0;
+  while ((e = readdir(dir)) != NULL) seen += strcmp(e->d_name, "work") == 0 || strcmp(e->d_name, "dev") == 0 || strcmp(e->d_name, "tmp") == 0;
+  CHECK(seen == 3 && closedir(dir) == 0);
+}
+
+/* What one rank has written and closed, another reads. */
+static void shared(void) {
+  char b[32], want[32];
+  FILE *f;
+  for (int turn = 0; turn < size; turn++) {
+    if (rank == turn) CHECK((f = fopen("../turn", "w")) != NULL && fprintf(f, "turn %d", turn) > 0 && fclose(f) == 0);
+    MPI_Barrier(MPI_COMM_WORLD);
+    sprintf(want, "turn %d", turn);
+    CHECK((f = fopen("../turn", "r")) != NULL && fgets(b, sizeof b, f) && strcmp(b, want) == 0 && fclose(f) == 0);
+    MPI_Barrier(MPI_COMM_WORLD);
+  }
+  int fd, one = -1, mine;
+  CHECK((mine = (fd = open("../lock", O_WRONLY | O_CREAT | O_EXCL, 0644)) >= 0) || errno == EEXIST);
+  MPI_Allreduce(&mine, &one, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+  CHECK(one == 1);
+  CHECK((fd = open("../all", O_WRONLY | O_CREAT | O_APPEND, 0644)) >= 0);
+  for (int i = 0; i < 50; i++) {
+    sprintf(b, "%03d:%03d\n", rank, i);
+    CHECK(write(fd, b, 8) == 8);
+  }
+  CHECK(close(fd) == 0);
+  MPI_Barrier(MPI_COMM_WORLD);
+  int next = 0, r, i;
+  long lines = 0;
+  CHECK((f = fopen("../all", "r")) != NULL);
+  while (fgets(b, sizeof b, f) != NULL) {
+    CHECK(sscanf(b, "%d:%d", &r, &i) == 2);
+    if (r == rank) CHECK(i == next++);
+    lines++;
+  }
+  CHECK(next == 50 && lines == 50L * size && fclose(f) == 0);
+}
+
+int main(int argc, char **argv) {
+  char cwd[256], own[16];
+  MPI_Init(&argc, &argv);
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  CHECK(getcwd(cwd, sizeof cwd) != NULL && strcmp(cwd, "/work") == 0);
+  sprintf(own, "rank%d", rank);
+  CHECK(mkdir(own, 0755) == 0 && chdir(own) == 0);
+  streams();
+  descriptors();
+  directories();
+  shared();
+  CHECK(freopen("stdout", "w", stdout) != NULL && printf("into the file\n") > 0 && fflush(stdout) == 0);
+  struct stat st;
+  CHECK(stat("stdout", &st) == 0 && st.st_size == 14);
+  CHECK(freopen("/dev/stdout", "w", stderr) == NULL || fflush(stderr) == 0);
+  MPI_Finalize();
+  return 0;
+}
