@@ -75,6 +75,11 @@ func (c *Control) Submit(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.
 	if err := checkSpec(req.Spec); err != nil {
 		return nil, err
 	}
+	if len(req.Spec.Mounts) > 0 || req.Spec.Dir != "" {
+		if err := c.waitMounts(ctx); err != nil {
+			return nil, err
+		}
+	}
 	cmd := c.command(req.IdempotencyKey)
 	cluster, err := c.clusterID(ctx)
 	if err != nil {

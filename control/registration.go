@@ -5,8 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
+	"time"
 
 	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -25,7 +28,7 @@ func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) (ne
 	for range registerTries {
 		old, ok := l.c.state.View().Host(fsm.HostID(h.Id))
 		if ok && old.Incarnation == h.Incarnation && !fsm.HostStateOf(old).Gone() &&
-			old.Addr == h.Addr && old.Slots == h.Slots && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
+			old.Addr == h.Addr && old.Slots == h.Slots && slices.EqualFunc(old.Volumes, h.Volumes, equal) && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
 			return l.c.dials.again, nil // also of a leader before this one: what that found the log has
 		}
 		if ok {
@@ -43,11 +46,16 @@ func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) (ne
 // replace has the log take the host in the place of an incarnation of it; empty: of none. What it returns is register's.
 func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host, secret []byte) (places, error) {
 	why, next := l.c.reachNow(ctx, h)
+	volumes := h.Volumes
+	if len(volumes) > 0 && l.c.waitMounts(ctx) != nil {
+		l.log.Warn("servers of an older version do not know of volumes: the host is registered without, until it joins anew", "host", h.Id)
+		volumes = nil
+	}
 	cmd := l.c.command("")
 	cmd.Term = l.term
 	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{InsteadOf: &incarnation, Host: &apiv1.Host{
 		Id: h.Id, Name: h.Id, Addr: h.Addr, Slots: h.Slots, Labels: h.Labels, Incarnation: h.Incarnation, NodeId: h.NodeId,
-		SecretHash: secret, Unreached: why,
+		SecretHash: secret, Unreached: why, Volumes: volumes,
 	}}}
 	res, err := l.c.log.Propose(ctx, cmd)
 	if err != nil {
@@ -68,6 +76,28 @@ func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host,
 	default:
 		return nil, refusal(res.Code, res.Reason)
 	}
+}
+
+func equal[M proto.Message](a, b M) bool { return proto.Equal(a, b) }
+
+// mountsWait is how long is waited for a new cluster to know of volumes: its leader asks all servers what they know first.
+const mountsWait = 10 * time.Second
+
+// waitMounts waits until the log may name volumes and mounts.
+func (c *Control) waitMounts(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, mountsWait)
+	defer cancel()
+	sub := c.state.Feed().Subscribe(fsm.TheCluster)
+	defer sub.Close()
+	for !c.state.View().Mounts() {
+		select {
+		case <-sub.C():
+		case <-ctx.Done():
+			return apierr.New(connect.CodeUnavailable, apierr.ReasonRefused, "spec.mounts", "some servers are of a version that knows nothing of volumes",
+				"try again when all are upgraded")
+		}
+	}
+	return nil
 }
 
 // secretHash is what the log keeps of a worker's secret; nil: it has none.

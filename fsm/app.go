@@ -69,7 +69,7 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 	}
 	app := draftApp(old)
 	for _, need := range countHosts(placement) {
-		if bad := t.checkTarget(need, old.GetSpec().GetOversubscribe()); bad.code != CodeApplied {
+		if bad := t.checkTarget(old, need, old.GetSpec().GetOversubscribe()); bad.code != CodeApplied {
 			return bad
 		}
 		if err := t.use(need.host, AppID(app.GetId()), Share{Ranks: need.ranks}); err != nil {
@@ -123,13 +123,15 @@ func countHosts(placement []string) []hostNeed {
 }
 
 // checkTarget refuses a host that cannot take the ranks.
-func (t *tx) checkTarget(need hostNeed, oversubscribe bool) outcome {
+func (t *tx) checkTarget(app *apiv1.App, need hostNeed, oversubscribe bool) outcome {
 	host, ok := t.Host(need.host)
 	switch {
 	case !ok:
 		return refuse(CodeNotFound, "no host %s", need.host)
 	case !TakesRanks(host):
 		return refuse(CodeHostNotReady, "host %s is %s", need.host, Condition(host))
+	case LacksVolume(host, app.GetSpec()) != "":
+		return refuse(CodeHostNotReady, "host %s has no volume %s, which the app mounts", need.host, LacksVolume(host, app.GetSpec()))
 	case !oversubscribe && need.ranks > Free(host):
 		return refuse(CodeNotEnoughSlots, "host %s has %d free of %d slots; %d are needed",
 			need.host, Free(host), host.GetSlots(), need.ranks)

@@ -51,7 +51,13 @@ func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
 // FeatureLevel is the newest level of rules that this build knows. A change to what
 // an entry of old does raises it: entries before the SetFeatureLevel that allows
 // it are applied by the old rules, by this build too.
-const FeatureLevel = 3
+const FeatureLevel = 4
+
+// levelMounts is the level from which on apps mount volumes, and hosts offer them.
+const levelMounts = 4
+
+// Mounts says whether a registration may name volumes, and a submission mounts: a build that does not know them stops there.
+func (v *View) Mounts() bool { return v.feature >= levelMounts }
 
 // levelWeighsMemory is the level from which on live apps, history and modules are bounded by what they take in memory. Before, live apps and
 // history were by their encodings, of which lists of short texts and ranks take many times as much.

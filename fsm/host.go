@@ -45,6 +45,7 @@ func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
 		}
 		host := draftHost(old)
 		host.Addr, host.Slots, host.Labels, host.SecretHash = in.GetAddr(), in.GetSlots(), clone(in).GetLabels(), in.GetSecretHash()
+		host.Volumes = clone(in).GetVolumes()
 		host.Unreached = cleanReason(in.GetUnreached()) // at the address of now; whether it is unfit its worker has said
 		t.putHost(host)
 		return applied(id)
@@ -81,6 +82,7 @@ func (t *tx) newHost(in *apiv1.Host, state HostState) *apiv1.Host {
 		Id: in.GetId(), Name: in.GetId(), Addr: in.GetAddr(), Slots: in.GetSlots(), Labels: clone(in).GetLabels(),
 		NodeId: in.GetNodeId(), Incarnation: in.GetIncarnation(), SecretHash: in.GetSecretHash(), State: string(state), ChangedAt: t.at,
 		Unfit: cleanReason(in.GetUnfit()), Unreached: cleanReason(in.GetUnreached()),
+		Volumes: clone(in).GetVolumes(),
 	}
 }
 

@@ -106,3 +106,14 @@ func Free(host *apiv1.Host) int {
 	}
 	return max(0, int(host.GetSlots())-int(host.GetUsed()))
 }
+
+// LacksVolume is the first volume that an app mounts and the host does not offer;
+// empty: it offers them all.
+func LacksVolume(host *apiv1.Host, spec *apiv1.AppSpec) string {
+	for _, m := range spec.GetMounts() {
+		if !slices.ContainsFunc(host.GetVolumes(), func(v *apiv1.Volume) bool { return v.GetName() == m.GetVolume() }) {
+			return m.GetVolume()
+		}
+	}
+	return ""
+}

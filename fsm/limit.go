@@ -82,6 +82,11 @@ const (
 	// MaxLabels and MaxLabelsBytes bound a host's labels.
 	MaxLabels      = 64
 	MaxLabelsBytes = 4 << 10
+	// MaxVolumes bounds the volumes of a host, MaxMounts the mounts of an app.
+	MaxVolumes = apiv1.MaxVolumes
+	MaxMounts  = 32
+	// MaxPathBytes bounds the path of a mount.
+	MaxPathBytes = 1024
 	// MaxImportsBytes bounds the names of a module's imports, all together.
 	MaxImportsBytes = 64 << 10
 	// MaxArgsBytes and MaxEnvBytes bound an app's arguments and environment, each

@@ -40,7 +40,7 @@ func (t *tx) proposeMigration(op *apiv1.ProposeMigration) outcome {
 		}
 	}
 	for _, need := range countHosts(targets) {
-		if bad := t.checkTarget(need, false); bad.code != CodeApplied {
+		if bad := t.checkTarget(old, need, false); bad.code != CodeApplied {
 			return bad
 		}
 		if err := t.use(need.host, AppID(op.GetApp()), Share{Reserved: need.ranks}); err != nil {

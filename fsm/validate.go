@@ -3,6 +3,7 @@ package fsm
 import (
 	"fmt"
 	"math"
+	"path"
 	"strings"
 	"unicode/utf8"
 
@@ -149,6 +150,10 @@ func (c *checker) host(h *apiv1.Host) {
 	c.word("host.incarnation", h.GetIncarnation(), MaxWordBytes)
 	c.optionalWord("host.addr", h.GetAddr(), MaxWordBytes)
 	c.count("host.labels", len(h.GetLabels()), MaxLabels)
+	c.count("host.volumes", len(h.GetVolumes()), MaxVolumes)
+	for _, v := range h.GetVolumes() {
+		c.name("host.volumes", v.GetName())
+	}
 	n := 0
 	for k, v := range h.GetLabels() { // a sum, and one error for all: no order shows
 		n += len(k) + len(v)
@@ -207,8 +212,39 @@ func (c *checker) spec(s *apiv1.AppSpec) {
 		c.wrong("spec.restarts", "%d; 0 to %d are possible", s.GetRestarts(), MaxRestarts)
 	}
 	c.place(s)
+	c.mounts(s)
 	if n := proto.Size(s); n > MaxSpecBytes {
 		c.wrong("spec", "%d bytes; at most %d are possible", n, MaxSpecBytes)
+	}
+}
+
+// mounts wants each mount at a path of its own, in none of the directories that every rank sees.
+func (c *checker) mounts(s *apiv1.AppSpec) {
+	c.count("spec.mounts", len(s.GetMounts()), MaxMounts)
+	if s.GetDir() != "" {
+		c.path("spec.dir", s.GetDir())
+	}
+	at := map[string]bool{}
+	for _, m := range s.GetMounts() {
+		c.name("spec.mounts.volume", m.GetVolume())
+		c.path("spec.mounts.path", m.GetPath())
+		switch p := m.GetPath(); {
+		case p == "/" || p == "/dev" || strings.HasPrefix(p, "/dev/"):
+			c.wrong("spec.mounts.path", "nothing can be mounted at %s", p)
+		case at[p]:
+			c.wrong("spec.mounts.path", "two mounts are at %.80q", p)
+		}
+		at[m.GetPath()] = true
+	}
+}
+
+// path wants an absolute path without detours.
+func (c *checker) path(field, p string) {
+	if len(p) > MaxPathBytes {
+		c.wrong(field, "%d bytes; at most %d are possible", len(p), MaxPathBytes)
+	}
+	if !path.IsAbs(p) || path.Clean(p) != p || strings.ContainsRune(p, 0) {
+		c.wrong(field, "%.80q is no absolute path, or one with detours", p)
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	moduleBytes    = 144
 	timeBytes      = 64
 	ruleBytes      = 72
+	mountBytes     = 88
 	moveBytes      = 120
 	endsBytes      = 88
 	epochBytes     = 72
@@ -87,6 +88,12 @@ func appWeight(app *apiv1.App) int {
 	}
 	for _, rule := range spec.GetPlace() {
 		n += ruleBytes + text(rule.GetHost())
+	}
+	for _, m := range spec.GetMounts() {
+		n += mountBytes + text(m.GetVolume()) + text(m.GetPath())
+	}
+	if spec.GetDir() != "" {
+		n += text(spec.GetDir())
 	}
 	return n
 }

@@ -160,7 +160,7 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 		size := int(spec.GetSize())
 		var placement []string
 		switch {
-		case len(spec.GetPlace()) > 0:
+		case len(spec.GetPlace()) > 0 && len(spec.GetMounts()) == 0:
 			var never bool
 			if placement, never = b.asked(head, before); never {
 				continue
@@ -188,7 +188,7 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 
 // plain tells whether the placement is bin_pack's, without a hint: larger first.
 func plain(spec *apiv1.AppSpec) bool {
-	return len(spec.GetPlace()) == 0 && (spec.GetPolicy() == "" || spec.GetPolicy() == BinPack) &&
+	return len(spec.GetPlace()) == 0 && len(spec.GetMounts()) == 0 && (spec.GetPolicy() == "" || spec.GetPolicy() == BinPack) &&
 		(spec.GetHint() == "" || spec.GetHint() == HintNone) && spec.GetSize() > 0
 }
 

@@ -73,7 +73,7 @@ func CheckMigrations(v *fsm.View, due []fsm.AppID) []Proposal {
 // planMoves asks the policy about the app's live ranks.
 func planMoves(app *apiv1.App, hosts []Host) []*apiv1.Move {
 	live := liveRanks(app)
-	req := Request{ID: app.GetId(), Kind: KindMigrate, Policy: BinPack, Tenant: app.GetSpec().GetTenant(), Hosts: hosts}
+	req := Request{ID: app.GetId(), Kind: KindMigrate, Policy: BinPack, Tenant: app.GetSpec().GetTenant(), Hosts: offering(hosts, app.GetSpec())}
 	for _, r := range live {
 		req.Current = append(req.Current, app.GetPlacement()[r])
 	}
@@ -129,6 +129,8 @@ func ManualMove(v *fsm.View, app *apiv1.App, rank int, to fsm.HostID) (Proposal,
 		return Proposal{}, refused(fsm.CodeInvalid, "rank %d of app %s is on host %s already", rank, id, to)
 	case !fsm.TakesRanks(host):
 		return Proposal{}, refused(fsm.CodeHostNotReady, "host %s is %s", to, fsm.Condition(host))
+	case fsm.LacksVolume(host, app.GetSpec()) != "":
+		return Proposal{}, refused(fsm.CodeHostNotReady, "host %s has no volume %s, which the app mounts", to, fsm.LacksVolume(host, app.GetSpec()))
 	case fsm.Free(host) < 1:
 		return Proposal{}, refused(fsm.CodeNotEnoughSlots, "host %s has no free slot (%d of %d are used)", to, host.GetUsed(), host.GetSlots())
 	}

@@ -21,7 +21,33 @@ func hostsOf(v *fsm.View) []Host {
 			Evicting: !fsm.TakesRanks(host),
 			Why:      fsm.WhyNoRanks(host),
 			Tenants:  tenantsOn(v, fsm.HostID(host.GetId())),
+			Volumes:  volumesOf(host),
 		})
+	}
+	return out
+}
+
+func volumesOf(host *apiv1.Host) []string {
+	var out []string
+	for _, v := range host.GetVolumes() {
+		out = append(out, v.GetName())
+	}
+	return out
+}
+
+// offering is the cluster as an app finds it that mounts volumes: hosts without one of them take none of its ranks.
+func offering(hosts []Host, spec *apiv1.AppSpec) []Host {
+	if len(spec.GetMounts()) == 0 {
+		return hosts
+	}
+	out := slices.Clone(hosts)
+	for i := range out {
+		h := &out[i]
+		for _, m := range spec.GetMounts() {
+			if !h.Evicting && !slices.Contains(h.Volumes, m.GetVolume()) {
+				h.Evicting, h.Why = true, "without volume "+m.GetVolume()
+			}
+		}
 	}
 	return out
 }

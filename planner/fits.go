@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -25,6 +26,7 @@ type fits struct {
 // shape is all of an app that a plan depends on. Rules can be many: an app that has some is told apart by its id.
 type shape struct {
 	policy, hint, mainHost, tenant string
+	volumes                        string
 	asked                          fsm.Place
 	size                           int32
 	oversubscribe                  bool
@@ -37,15 +39,25 @@ func shapeOf(app *apiv1.App) shape {
 	}
 	return shape{
 		policy: spec.GetPolicy(), hint: spec.GetHint(), mainHost: spec.GetMainHost(), tenant: spec.GetTenant(),
-		size: spec.GetSize(), oversubscribe: spec.GetOversubscribe(),
+		size: spec.GetSize(), oversubscribe: spec.GetOversubscribe(), volumes: strings.Join(mounted(spec), " "),
 	}
+}
+
+// mounted names the volumes that an app mounts, each once, in order.
+func mounted(spec *apiv1.AppSpec) []string {
+	var out []string
+	for _, m := range spec.GetMounts() {
+		out = append(out, m.GetVolume())
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // follow returns what is known of the hosts: f itself, if they are those that it knows.
 func (f *fits) follow(hosts []Host) *fits {
 	empty := emptied(hosts)
 	if f != nil && slices.EqualFunc(f.empty, empty, func(a, b Host) bool {
-		return a.Name == b.Name && a.Slots == b.Slots && a.Evicting == b.Evicting && a.Why == b.Why
+		return a.Name == b.Name && a.Slots == b.Slots && a.Evicting == b.Evicting && a.Why == b.Why && slices.Equal(a.Volumes, b.Volumes)
 	}) {
 		return f
 	}
@@ -73,13 +85,16 @@ func (f *fits) never(app *apiv1.App) string {
 }
 
 func (f *fits) plan(app *apiv1.App) string {
+	spec := app.GetSpec()
 	plan, err := placeApp(app, f.empty)
 	switch {
+	case err == nil && plan.Outcome != Placed && len(spec.GetMounts()) > 0 && slotsOf(offering(f.empty, spec)) == 0:
+		return fmt.Sprintf("no host that takes ranks has volume %s: a worker offers one with --volume NAME=DIR", strings.Join(mounted(spec), " and volume "))
 	case err != nil:
 		return "cannot be placed: " + err.Error()
 	case plan.Outcome == Placed:
 		return ""
-	case len(app.GetSpec().GetPlace()) > 0:
+	case len(spec.GetPlace()) > 0:
 		return "cannot be placed as asked for: " + plan.Reason // names the hosts; they may join yet, or others be named
 	case int(app.GetSize()) > f.slots:
 		return fmt.Sprintf("needs %d slots; the cluster has %d", app.GetSize(), f.slots)

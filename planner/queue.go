@@ -68,6 +68,7 @@ func take(hosts []Host, app *apiv1.App, placement []string) {
 // though the app did not ask for it, becomes NotEnoughSlots.
 func placeApp(app *apiv1.App, hosts []Host) (Plan, error) {
 	spec := app.GetSpec()
+	hosts = offering(hosts, spec)
 	if len(spec.GetPlace()) > 0 {
 		return Explicit(spec.GetPlace(), int(spec.GetSize()), spec.GetOversubscribe(), hosts)
 	}

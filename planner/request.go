@@ -58,6 +58,8 @@ type Host struct {
 	Why string `json:"why,omitempty"`
 	// Tenants are those with ranks on the host.
 	Tenants []string `json:"tenants"`
+	// Volumes are those that the host offers.
+	Volumes []string `json:"volumes,omitempty"`
 }
 
 // Request is a question to a policy, in the form of a line of a plan file.

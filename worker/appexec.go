@@ -81,11 +81,17 @@ func (a *app) childStarted(start *start, c *child, path string) {
 		a.ranks[id] = &rankInfo{epoch: 1, state: apiv1.RankRunning}
 	}
 	spec := a.rec.App.Spec
+	mounts, err := a.host.mounts(spec)
+	if err != nil {
+		c.kill(err.Error())
+		return
+	}
 	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
 		App: a.id, ModulePath: path, CacheDir: a.host.modules.codeDir(spec.ModuleDigest),
 		Args: append([]string{a.rec.App.Name}, spec.Args...), Env: spec.Env, Size: a.rec.App.Size,
 		Ranks: fresh, Routes: a.routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
 		StreamsOnly: a.host.cfg.StreamsOnly, MemoryBytes: ranksMemory(a.host.cfg.TotalMemory),
+		Mounts: mounts, Dir: spec.Dir, Scratch: a.host.cfg.DataDir,
 	}}})
 }
 

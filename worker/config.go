@@ -27,6 +27,8 @@ type Config struct {
 	Slots int
 	// Labels are shown, and later used for placement.
 	Labels map[string]string
+	// Volumes are directories of this host that apps may mount, by name.
+	Volumes map[string]Volume
 	// Executor is the command that runs an executor; its two sockets are file descriptors 3 and 4.
 	Executor []string
 	// MemoryLimitPages bounds a guest's memory in pages of 64 KiB; default 65,536 (4 GiB).
@@ -44,6 +46,12 @@ type Config struct {
 	MinFreeBytes int64
 	// CancelGrace is how long a cancelled app's ranks may take to make a call before they are killed; default 2 s.
 	CancelGrace time.Duration
+}
+
+// Volume is a directory of the host that apps may mount. Hosts that offer one of the same name share its content.
+type Volume struct {
+	Dir      string
+	ReadOnly bool
 }
 
 // MaxSlots bounds the slots of one host.
@@ -75,6 +83,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("--slots %d: must be 1 to %d", c.Slots, MaxSlots)
 	case c.TotalMemory != 0 && c.TotalMemory < minTotalMemory:
 		return fmt.Errorf("--total-memory %d: give at least %d MiB", c.TotalMemory>>20, minTotalMemory>>20)
+	case len(c.Volumes) > apiv1.MaxVolumes:
+		return fmt.Errorf("--volume: %d of them; at most %d are possible", len(c.Volumes), apiv1.MaxVolumes)
 	case len(c.Executor) == 0:
 		return fmt.Errorf("worker: no command for executors")
 	}

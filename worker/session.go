@@ -203,7 +203,7 @@ func (w *Worker) hello() *apiv1.Hello {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	h := &apiv1.Hello{ClusterId: w.member.cluster, Secret: w.secret, Host: &apiv1.Host{
-		Id: w.cfg.Name, Name: w.cfg.Name, Addr: w.cfg.Advertise, Slots: int32(w.cfg.Slots), Labels: w.cfg.Labels,
+		Id: w.cfg.Name, Name: w.cfg.Name, Addr: w.cfg.Advertise, Slots: int32(w.cfg.Slots), Labels: w.cfg.Labels, Volumes: w.cfg.volumes(),
 		Incarnation: w.incarnation, NodeId: w.nodeID,
 	}}
 	size := 0

@@ -444,7 +444,12 @@ type ExecStart struct {
 	// No direct connections to other executors: all goes over gRPC.
 	StreamsOnly bool `protobuf:"varint,11,opt,name=streams_only,json=streamsOnly,proto3" json:"streams_only,omitempty"`
 	// Most memory of all ranks together; 0: no limit.
-	MemoryBytes   int64 `protobuf:"varint,12,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	MemoryBytes int64        `protobuf:"varint,12,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	Mounts      []*ExecMount `protobuf:"bytes,40,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	// The directory in which the ranks begin, as they see it; empty: the root.
+	Dir string `protobuf:"bytes,41,opt,name=dir,proto3" json:"dir,omitempty"`
+	// A directory of the host for files that have no name any more.
+	Scratch       string `protobuf:"bytes,42,opt,name=scratch,proto3" json:"scratch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -561,6 +566,27 @@ func (x *ExecStart) GetMemoryBytes() int64 {
 		return x.MemoryBytes
 	}
 	return 0
+}
+
+func (x *ExecStart) GetMounts() []*ExecMount {
+	if x != nil {
+		return x.Mounts
+	}
+	return nil
+}
+
+func (x *ExecStart) GetDir() string {
+	if x != nil {
+		return x.Dir
+	}
+	return ""
+}
+
+func (x *ExecStart) GetScratch() string {
+	if x != nil {
+		return x.Scratch
+	}
+	return ""
 }
 
 // ExecRoutes says where every rank is.
@@ -1613,6 +1639,76 @@ func (x *ImageHeader) GetOutputBytes() int64 {
 	return 0
 }
 
+// ExecMount is a directory of the host that ranks see.
+type ExecMount struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Path     string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	HostPath string                 `protobuf:"bytes,2,opt,name=host_path,json=hostPath,proto3" json:"host_path,omitempty"`
+	ReadOnly bool                   `protobuf:"varint,3,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	// What it is called in errors.
+	Name          string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecMount) Reset() {
+	*x = ExecMount{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecMount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecMount) ProtoMessage() {}
+
+func (x *ExecMount) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecMount.ProtoReflect.Descriptor instead.
+func (*ExecMount) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ExecMount) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *ExecMount) GetHostPath() string {
+	if x != nil {
+		return x.HostPath
+	}
+	return ""
+}
+
+func (x *ExecMount) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return false
+}
+
+func (x *ExecMount) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 // OpenFiles are what a guest has open, in its image.
 type OpenFiles struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1623,7 +1719,7 @@ type OpenFiles struct {
 
 func (x *OpenFiles) Reset() {
 	*x = OpenFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +1731,7 @@ func (x *OpenFiles) String() string {
 func (*OpenFiles) ProtoMessage() {}
 
 func (x *OpenFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1744,7 @@ func (x *OpenFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFiles.ProtoReflect.Descriptor instead.
 func (*OpenFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OpenFiles) GetFiles() []*OpenFile {
@@ -1686,7 +1782,7 @@ type OpenFile struct {
 
 func (x *OpenFile) Reset() {
 	*x = OpenFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1794,7 @@ func (x *OpenFile) String() string {
 func (*OpenFile) ProtoMessage() {}
 
 func (x *OpenFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1807,7 @@ func (x *OpenFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFile.ProtoReflect.Descriptor instead.
 func (*OpenFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OpenFile) GetFd() uint32 {
@@ -1817,7 +1913,7 @@ type OpenFileEntry struct {
 
 func (x *OpenFileEntry) Reset() {
 	*x = OpenFileEntry{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +1925,7 @@ func (x *OpenFileEntry) String() string {
 func (*OpenFileEntry) ProtoMessage() {}
 
 func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +1938,7 @@ func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFileEntry.ProtoReflect.Descriptor instead.
 func (*OpenFileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *OpenFileEntry) GetName() string {
@@ -1893,7 +1989,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06failed\x18\a \x01(\v2\x15.godwit.v1.ExecFailedH\x00R\x06failed\x128\n" +
 	"\tinspected\x18\b \x01(\v2\x18.godwit.v1.ExecInspectedH\x00R\tinspected\x12)\n" +
 	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pongB\x05\n" +
-	"\x03msg\"\xe2\x02\n" +
+	"\x03msg\"\xbc\x03\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1f\n" +
 	"\vmodule_path\x18\x02 \x01(\tR\n" +
@@ -1908,7 +2004,10 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x12memory_limit_pages\x18\n" +
 	" \x01(\rR\x10memoryLimitPages\x12!\n" +
 	"\fstreams_only\x18\v \x01(\bR\vstreamsOnly\x12!\n" +
-	"\fmemory_bytes\x18\f \x01(\x03R\vmemoryBytes\"\xe9\x01\n" +
+	"\fmemory_bytes\x18\f \x01(\x03R\vmemoryBytes\x12,\n" +
+	"\x06mounts\x18( \x03(\v2\x14.godwit.v1.ExecMountR\x06mounts\x12\x10\n" +
+	"\x03dir\x18) \x01(\tR\x03dir\x12\x18\n" +
+	"\ascratch\x18* \x01(\tR\ascratch\"\xe9\x01\n" +
 	"\n" +
 	"ExecRoutes\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +
@@ -1987,7 +2086,12 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x0epartial_stdout\x18\x06 \x01(\fR\rpartialStdout\x12%\n" +
 	"\x0epartial_stderr\x18\a \x01(\fR\rpartialStderr\x12!\n" +
 	"\foutput_bytes\x18\n" +
-	" \x01(\x03R\voutputBytes\"6\n" +
+	" \x01(\x03R\voutputBytes\"m\n" +
+	"\tExecMount\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1b\n" +
+	"\thost_path\x18\x02 \x01(\tR\bhostPath\x12\x1b\n" +
+	"\tread_only\x18\x03 \x01(\bR\breadOnly\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\"6\n" +
 	"\tOpenFiles\x12)\n" +
 	"\x05files\x18\x01 \x03(\v2\x13.godwit.v1.OpenFileR\x05files\"\xb0\x02\n" +
 	"\bOpenFile\x12\x0e\n" +
@@ -2022,7 +2126,7 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_exec_proto_rawDescData
 }
 
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecCommand)(nil),   // 0: godwit.v1.ExecCommand
 	(*ExecEvent)(nil),     // 1: godwit.v1.ExecEvent
@@ -2046,12 +2150,13 @@ var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecInspected)(nil), // 19: godwit.v1.ExecInspected
 	(*ExecPong)(nil),      // 20: godwit.v1.ExecPong
 	(*ImageHeader)(nil),   // 21: godwit.v1.ImageHeader
-	(*OpenFiles)(nil),     // 22: godwit.v1.OpenFiles
-	(*OpenFile)(nil),      // 23: godwit.v1.OpenFile
-	(*OpenFileEntry)(nil), // 24: godwit.v1.OpenFileEntry
-	nil,                   // 25: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),       // 26: godwit.v1.LogLine
-	(*RankDoing)(nil),     // 27: godwit.v1.RankDoing
+	(*ExecMount)(nil),     // 22: godwit.v1.ExecMount
+	(*OpenFiles)(nil),     // 23: godwit.v1.OpenFiles
+	(*OpenFile)(nil),      // 24: godwit.v1.OpenFile
+	(*OpenFileEntry)(nil), // 25: godwit.v1.OpenFileEntry
+	nil,                   // 26: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),       // 27: godwit.v1.LogLine
+	(*RankDoing)(nil),     // 28: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
@@ -2074,16 +2179,17 @@ var file_godwit_v1_exec_proto_depIdxs = []int32{
 	19, // 17: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
 	20, // 18: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
 	3,  // 19: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	25, // 20: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	26, // 21: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	27, // 22: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	23, // 23: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
-	24, // 24: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	22, // 20: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
+	26, // 21: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	27, // 22: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	28, // 23: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	24, // 24: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
+	25, // 25: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -2121,7 +2227,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

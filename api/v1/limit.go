@@ -6,4 +6,6 @@ const (
 	MaxModuleBytes = 64 << 20
 	// MaxSlots is the most slots that a host may offer.
 	MaxSlots = 1 << 16
+	// MaxVolumes is the most volumes that a host may offer.
+	MaxVolumes = 64
 )

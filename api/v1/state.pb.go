@@ -58,7 +58,9 @@ type Host struct {
 	// Why it can take no new ranks, as its worker says, of the present incarnation; empty: it can.
 	Unfit string `protobuf:"bytes,30,opt,name=unfit,proto3" json:"unfit,omitempty"`
 	// Why others do not reach it at its address, as the leader found, of the present incarnation; empty: they do. It takes no new ranks then.
-	Unreached     string `protobuf:"bytes,31,opt,name=unreached,proto3" json:"unreached,omitempty"`
+	Unreached string `protobuf:"bytes,31,opt,name=unreached,proto3" json:"unreached,omitempty"`
+	// Directories of the host that apps may mount, by name.
+	Volumes       []*Volume `protobuf:"bytes,40,rep,name=volumes,proto3" json:"volumes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -219,6 +221,128 @@ func (x *Host) GetUnreached() string {
 	return ""
 }
 
+func (x *Host) GetVolumes() []*Volume {
+	if x != nil {
+		return x.Volumes
+	}
+	return nil
+}
+
+// Volume is a directory that a host offers to apps, under a name; hosts that offer the same name share it.
+type Volume struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	ReadOnly      bool                   `protobuf:"varint,2,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Volume) Reset() {
+	*x = Volume{}
+	mi := &file_godwit_v1_state_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Volume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Volume) ProtoMessage() {}
+
+func (x *Volume) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Volume.ProtoReflect.Descriptor instead.
+func (*Volume) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Volume) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Volume) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return false
+}
+
+// Mount has an app see a volume. The app is placed only where the volume is.
+type Mount struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Volume string                 `protobuf:"bytes,1,opt,name=volume,proto3" json:"volume,omitempty"`
+	// The absolute path at which the ranks see it.
+	Path          string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	ReadOnly      bool   `protobuf:"varint,3,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mount) Reset() {
+	*x = Mount{}
+	mi := &file_godwit_v1_state_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mount) ProtoMessage() {}
+
+func (x *Mount) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mount.ProtoReflect.Descriptor instead.
+func (*Mount) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Mount) GetVolume() string {
+	if x != nil {
+		return x.Volume
+	}
+	return ""
+}
+
+func (x *Mount) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Mount) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return false
+}
+
 // PlaceRule asks for a number of ranks on one host, in rank order.
 type PlaceRule struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -230,7 +354,7 @@ type PlaceRule struct {
 
 func (x *PlaceRule) Reset() {
 	*x = PlaceRule{}
-	mi := &file_godwit_v1_state_proto_msgTypes[1]
+	mi := &file_godwit_v1_state_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -242,7 +366,7 @@ func (x *PlaceRule) String() string {
 func (*PlaceRule) ProtoMessage() {}
 
 func (x *PlaceRule) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[1]
+	mi := &file_godwit_v1_state_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -255,7 +379,7 @@ func (x *PlaceRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceRule.ProtoReflect.Descriptor instead.
 func (*PlaceRule) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{1}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PlaceRule) GetHost() string {
@@ -295,14 +419,17 @@ type AppSpec struct {
 	MigrationCheckPeriod float64 `protobuf:"fixed64,11,opt,name=migration_check_period,json=migrationCheckPeriod,proto3" json:"migration_check_period,omitempty"`
 	Tenant               string  `protobuf:"bytes,12,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// How often the app may run again after it has failed; 0: never.
-	Restarts      int32 `protobuf:"varint,13,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	Restarts int32    `protobuf:"varint,13,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	Mounts   []*Mount `protobuf:"bytes,40,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	// The directory in which the ranks begin: an absolute path as they see it.
+	Dir           string `protobuf:"bytes,41,opt,name=dir,proto3" json:"dir,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AppSpec) Reset() {
 	*x = AppSpec{}
-	mi := &file_godwit_v1_state_proto_msgTypes[2]
+	mi := &file_godwit_v1_state_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -314,7 +441,7 @@ func (x *AppSpec) String() string {
 func (*AppSpec) ProtoMessage() {}
 
 func (x *AppSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[2]
+	mi := &file_godwit_v1_state_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -327,7 +454,7 @@ func (x *AppSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppSpec.ProtoReflect.Descriptor instead.
 func (*AppSpec) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{2}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AppSpec) GetName() string {
@@ -421,6 +548,20 @@ func (x *AppSpec) GetRestarts() int32 {
 	return 0
 }
 
+func (x *AppSpec) GetMounts() []*Mount {
+	if x != nil {
+		return x.Mounts
+	}
+	return nil
+}
+
+func (x *AppSpec) GetDir() string {
+	if x != nil {
+		return x.Dir
+	}
+	return ""
+}
+
 // RankState is what the control plane knows of one rank.
 type RankState struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -435,7 +576,7 @@ type RankState struct {
 
 func (x *RankState) Reset() {
 	*x = RankState{}
-	mi := &file_godwit_v1_state_proto_msgTypes[3]
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -447,7 +588,7 @@ func (x *RankState) String() string {
 func (*RankState) ProtoMessage() {}
 
 func (x *RankState) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[3]
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -460,7 +601,7 @@ func (x *RankState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankState.ProtoReflect.Descriptor instead.
 func (*RankState) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RankState) GetEnded() bool {
@@ -543,7 +684,7 @@ type App struct {
 
 func (x *App) Reset() {
 	*x = App{}
-	mi := &file_godwit_v1_state_proto_msgTypes[4]
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +696,7 @@ func (x *App) String() string {
 func (*App) ProtoMessage() {}
 
 func (x *App) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[4]
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +709,7 @@ func (x *App) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use App.ProtoReflect.Descriptor instead.
 func (*App) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *App) GetId() string {
@@ -766,7 +907,7 @@ type RankEnds struct {
 
 func (x *RankEnds) Reset() {
 	*x = RankEnds{}
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +919,7 @@ func (x *RankEnds) String() string {
 func (*RankEnds) ProtoMessage() {}
 
 func (x *RankEnds) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +932,7 @@ func (x *RankEnds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankEnds.ProtoReflect.Descriptor instead.
 func (*RankEnds) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RankEnds) GetFirst() int32 {
@@ -833,7 +974,7 @@ type EpochRun struct {
 
 func (x *EpochRun) Reset() {
 	*x = EpochRun{}
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +986,7 @@ func (x *EpochRun) String() string {
 func (*EpochRun) ProtoMessage() {}
 
 func (x *EpochRun) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +999,7 @@ func (x *EpochRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochRun.ProtoReflect.Descriptor instead.
 func (*EpochRun) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *EpochRun) GetCount() int32 {
@@ -893,7 +1034,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +1046,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1059,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Move) GetRank() int32 {
@@ -990,7 +1131,7 @@ type Migration struct {
 
 func (x *Migration) Reset() {
 	*x = Migration{}
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1002,7 +1143,7 @@ func (x *Migration) String() string {
 func (*Migration) ProtoMessage() {}
 
 func (x *Migration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1015,7 +1156,7 @@ func (x *Migration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migration.ProtoReflect.Descriptor instead.
 func (*Migration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Migration) GetId() string {
@@ -1122,7 +1263,7 @@ type Module struct {
 
 func (x *Module) Reset() {
 	*x = Module{}
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1275,7 @@ func (x *Module) String() string {
 func (*Module) ProtoMessage() {}
 
 func (x *Module) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1288,7 @@ func (x *Module) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Module.ProtoReflect.Descriptor instead.
 func (*Module) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Module) GetDigest() string {
@@ -1222,7 +1363,7 @@ type KeyRecord struct {
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1375,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1388,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *KeyRecord) GetKey() string {
@@ -1298,7 +1439,7 @@ type Alarm struct {
 
 func (x *Alarm) Reset() {
 	*x = Alarm{}
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1451,7 @@ func (x *Alarm) String() string {
 func (*Alarm) ProtoMessage() {}
 
 func (x *Alarm) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1464,7 @@ func (x *Alarm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alarm.ProtoReflect.Descriptor instead.
 func (*Alarm) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Alarm) GetIndex() uint64 {
@@ -1358,7 +1499,7 @@ type HashRecord struct {
 
 func (x *HashRecord) Reset() {
 	*x = HashRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1511,7 @@ func (x *HashRecord) String() string {
 func (*HashRecord) ProtoMessage() {}
 
 func (x *HashRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1524,7 @@ func (x *HashRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HashRecord.ProtoReflect.Descriptor instead.
 func (*HashRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HashRecord) GetIndex() uint64 {
@@ -1411,7 +1552,7 @@ type ClusterConfig struct {
 
 func (x *ClusterConfig) Reset() {
 	*x = ClusterConfig{}
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1564,7 @@ func (x *ClusterConfig) String() string {
 func (*ClusterConfig) ProtoMessage() {}
 
 func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1577,7 @@ func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterConfig.ProtoReflect.Descriptor instead.
 func (*ClusterConfig) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ClusterConfig) GetLeaseMs() int64 {
@@ -1473,7 +1614,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1626,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1639,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Snapshot) GetVersion() uint32 {
@@ -1622,7 +1763,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1775,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1788,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -1682,7 +1823,7 @@ var File_godwit_v1_state_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x04\n" +
+	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x05\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -1705,13 +1846,21 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\twished_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\bwishedAt\x126\n" +
 	"\bdeadline\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x14\n" +
 	"\x05unfit\x18\x1e \x01(\tR\x05unfit\x12\x1c\n" +
-	"\tunreached\x18\x1f \x01(\tR\tunreached\x1a9\n" +
+	"\tunreached\x18\x1f \x01(\tR\tunreached\x12+\n" +
+	"\avolumes\x18( \x03(\v2\x11.godwit.v1.VolumeR\avolumes\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"9\n" +
+	"\x06Volume\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
+	"\tread_only\x18\x02 \x01(\bR\breadOnly\"P\n" +
+	"\x05Mount\x12\x16\n" +
+	"\x06volume\x18\x01 \x01(\tR\x06volume\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1b\n" +
+	"\tread_only\x18\x03 \x01(\bR\breadOnly\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\x81\x03\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xbd\x03\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -1726,7 +1875,9 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	" \x03(\v2\x14.godwit.v1.PlaceRuleR\x05place\x124\n" +
 	"\x16migration_check_period\x18\v \x01(\x01R\x14migrationCheckPeriod\x12\x16\n" +
 	"\x06tenant\x18\f \x01(\tR\x06tenant\x12\x1a\n" +
-	"\brestarts\x18\r \x01(\x05R\brestarts\"l\n" +
+	"\brestarts\x18\r \x01(\x05R\brestarts\x12(\n" +
+	"\x06mounts\x18( \x03(\v2\x10.godwit.v1.MountR\x06mounts\x12\x10\n" +
+	"\x03dir\x18) \x01(\tR\x03dir\"l\n" +
 	"\tRankState\x12\x14\n" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
@@ -1867,61 +2018,65 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_state_proto_rawDescData
 }
 
-var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_godwit_v1_state_proto_goTypes = []any{
 	(*Host)(nil),                  // 0: godwit.v1.Host
-	(*PlaceRule)(nil),             // 1: godwit.v1.PlaceRule
-	(*AppSpec)(nil),               // 2: godwit.v1.AppSpec
-	(*RankState)(nil),             // 3: godwit.v1.RankState
-	(*App)(nil),                   // 4: godwit.v1.App
-	(*RankEnds)(nil),              // 5: godwit.v1.RankEnds
-	(*EpochRun)(nil),              // 6: godwit.v1.EpochRun
-	(*Move)(nil),                  // 7: godwit.v1.Move
-	(*Migration)(nil),             // 8: godwit.v1.Migration
-	(*Module)(nil),                // 9: godwit.v1.Module
-	(*KeyRecord)(nil),             // 10: godwit.v1.KeyRecord
-	(*Alarm)(nil),                 // 11: godwit.v1.Alarm
-	(*HashRecord)(nil),            // 12: godwit.v1.HashRecord
-	(*ClusterConfig)(nil),         // 13: godwit.v1.ClusterConfig
-	(*Snapshot)(nil),              // 14: godwit.v1.Snapshot
-	(*Result)(nil),                // 15: godwit.v1.Result
-	nil,                           // 16: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*Volume)(nil),                // 1: godwit.v1.Volume
+	(*Mount)(nil),                 // 2: godwit.v1.Mount
+	(*PlaceRule)(nil),             // 3: godwit.v1.PlaceRule
+	(*AppSpec)(nil),               // 4: godwit.v1.AppSpec
+	(*RankState)(nil),             // 5: godwit.v1.RankState
+	(*App)(nil),                   // 6: godwit.v1.App
+	(*RankEnds)(nil),              // 7: godwit.v1.RankEnds
+	(*EpochRun)(nil),              // 8: godwit.v1.EpochRun
+	(*Move)(nil),                  // 9: godwit.v1.Move
+	(*Migration)(nil),             // 10: godwit.v1.Migration
+	(*Module)(nil),                // 11: godwit.v1.Module
+	(*KeyRecord)(nil),             // 12: godwit.v1.KeyRecord
+	(*Alarm)(nil),                 // 13: godwit.v1.Alarm
+	(*HashRecord)(nil),            // 14: godwit.v1.HashRecord
+	(*ClusterConfig)(nil),         // 15: godwit.v1.ClusterConfig
+	(*Snapshot)(nil),              // 16: godwit.v1.Snapshot
+	(*Result)(nil),                // 17: godwit.v1.Result
+	nil,                           // 18: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	16, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	17, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
-	17, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
-	17, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
-	1,  // 4: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
-	2,  // 5: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
-	3,  // 6: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	17, // 7: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	17, // 8: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	17, // 9: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
-	5,  // 10: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
-	6,  // 11: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
-	7,  // 12: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	17, // 13: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	17, // 14: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	17, // 15: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	15, // 16: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	17, // 17: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	17, // 18: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	0,  // 19: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	4,  // 20: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	8,  // 21: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	9,  // 22: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	10, // 23: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	12, // 24: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	17, // 25: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	13, // 26: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	11, // 27: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	18, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	19, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	19, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
+	19, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
+	1,  // 4: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
+	3,  // 5: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
+	2,  // 6: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
+	4,  // 7: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
+	5,  // 8: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
+	19, // 9: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	19, // 10: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	19, // 11: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	7,  // 12: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
+	8,  // 13: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
+	9,  // 14: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	19, // 15: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	19, // 16: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	19, // 17: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	17, // 18: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	19, // 19: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	19, // 20: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	0,  // 21: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	6,  // 22: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	10, // 23: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	11, // 24: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	12, // 25: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	14, // 26: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	19, // 27: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	15, // 28: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	13, // 29: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -1935,7 +2090,7 @@ func file_godwit_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

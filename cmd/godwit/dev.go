@@ -33,8 +33,9 @@ type devFlags struct {
 	servers, workers, slots int
 	dataDir, level          string
 	lease, freezeDeadline   time.Duration
-	multiplier              int  // of Raft's timeouts
-	private                 bool // nobody else is to find it: no standard port
+	multiplier              int      // of Raft's timeouts
+	volumes                 []string // of each worker: what its --volume takes
+	private                 bool     // nobody else is to find it: no standard port
 }
 
 const (
@@ -67,6 +68,7 @@ func newDev() *cobra.Command {
 	c.Flags().DurationVar(&f.lease, "lease", control.DefaultConfig().Lease, "how long a silent host keeps its ranks")
 	c.Flags().IntVar(&f.multiplier, "raft-multiplier", 1, "stretches Raft's timeouts of about 1 s on slow machines")
 	c.Flags().DurationVar(&f.freezeDeadline, "freeze-deadline", control.DefaultConfig().FreezeDeadline, "how long a rank may compute without an MPI call before its migration is aborted")
+	c.Flags().StringArrayVar(&f.volumes, "volume", nil, "`NAME=DIR[:ro]`: a directory that all workers offer to apps that mount NAME; may be repeated")
 	c.Flags().StringVar(&f.level, "log-level", "info", "of the servers' and workers' logs, in the data directory")
 	return c
 }
@@ -104,6 +106,9 @@ func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
 		return err
 	}
 	if _, err := logLevel(f.level); err != nil {
+		return err
+	}
+	if _, err := parseVolumes(f.volumes); err != nil {
 		return err
 	}
 	outlivePipes()
@@ -253,6 +258,9 @@ func (d *dev) start(ctx context.Context) error {
 			}
 		} else {
 			p.Args = append(p.Args, "--name", p.Name, "--join", servers, "--slots", strconv.Itoa(d.flags.slots))
+			for _, v := range d.flags.volumes {
+				p.Args = append(p.Args, "--volume", v)
+			}
 		}
 		c, err := d.launch(ctx, p)
 		if err != nil {

@@ -41,6 +41,8 @@ Ranks and hosts:
   -N, -ppn, --npernode K        at most K ranks on a host; without -n, K on each
   --map-by slot|node|ppr:K:node fill one host after the other, or put one rank on each in turn
   --oversubscribe               more ranks than slots
+Files:
+  -wdir, --wdir DIR             begin in DIR (default: here); a cluster for this run sees it under its own path, and /tmp for the run's time
 Environment:
   -x VAR[=VALUE], -genv|-env VAR VALUE, -envlist A,B    variables for the ranks; no others are passed
 Output:
@@ -182,7 +184,7 @@ func (l *launch) onCluster(ctx context.Context, f func([]*apiv1.Host, *client.Cl
 	if l.dryRun {
 		return f(shape.hosts(), nil)
 	}
-	l.private = true
+	l.private, l.mounts, l.dir = true, shape.mounts(), shape.dir
 	return withPrivateCluster(ctx, l.in, shape, f)
 }
 
@@ -248,7 +250,7 @@ func (l *launch) run(ctx context.Context, name, path string, hosts []*apiv1.Host
 	if err := f.finish(append([]string{path}, first.args...)); err != nil {
 		return err
 	}
-	f.spec.Place = rulesOf(placement)
+	f.spec.Place, f.spec.Mounts, f.spec.Dir = rulesOf(placement), l.mounts, l.dir
 	r := &runner{o: &options{output: "table"}, f: f, client: c, in: l.in, program: name, limit: l.timeout, private: l.private}
 	if !l.noStdin {
 		r.stdin = os.Stdin

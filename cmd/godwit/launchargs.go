@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+
 	"github.com/godwit-run/godwit/sdk"
 )
 
@@ -25,7 +27,9 @@ type launch struct {
 	noStdin                       bool // -stdin was given: all about it is said
 
 	in      *interrupts
-	private bool // runs on a cluster of its own; not from the command line
+	private bool           // runs on a cluster of its own; not from the command line
+	mounts  []*apiv1.Mount // of such a cluster
+	dir     string         // in which ranks begin there
 
 	notes []string // what was ignored: said at -v
 	loud  []string // what was ignored though it may matter: said unless -q

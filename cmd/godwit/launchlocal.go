@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -16,7 +19,48 @@ import (
 )
 
 // privateShape is how large a cluster for one run is.
-type privateShape struct{ workers, slots int }
+type privateShape struct {
+	workers, slots int
+	dir            string // of this machine, that the ranks begin in; empty: they have no files
+}
+
+// What the workers of such a cluster offer: the directory that the ranks begin in, and one for files of the moment.
+const (
+	dirVolume = "dir"
+	tmpVolume = "tmp"
+	tmpPath   = "/tmp"
+)
+
+// mounts are what an app of such a cluster sees: as a program that is run by hand in that directory does, by the same paths.
+func (s privateShape) mounts() []*apiv1.Mount {
+	if s.dir == "" {
+		return nil
+	}
+	tmp := &apiv1.Mount{Volume: tmpVolume, Path: tmpPath}
+	if s.dir == tmpPath {
+		tmp.Volume = dirVolume
+		return []*apiv1.Mount{tmp}
+	}
+	return []*apiv1.Mount{{Volume: dirVolume, Path: s.dir}, tmp}
+}
+
+// workingDir is the directory that ranks are to begin in on this machine.
+func (l *launch) workingDir() (string, error) {
+	dir, err := filepath.Abs(l.parts[0].dir) // "": where this command is
+	if err != nil {
+		return "", fmt.Errorf("find the working directory: %w", err)
+	}
+	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+		return "", usagef("--wdir %s: there is no such directory", dir)
+	}
+	if dir == "/" || dir == "/dev" || strings.HasPrefix(dir, "/dev/") {
+		if !l.quiet {
+			fmt.Fprintf(os.Stderr, "mpirun: note: the program sees no files in %s: begin in another directory\n", dir)
+		}
+		return "", nil
+	}
+	return dir, nil
+}
 
 // maxPrivateWorkers bounds the processes of a cluster for one run.
 const maxPrivateWorkers = 16
@@ -47,7 +91,9 @@ func (l *launch) privateShape() (privateShape, error) {
 		return s, usagef("%d hosts are more than a cluster for one run has (%d): raise -N, or start a cluster", s.workers, maxPrivateWorkers)
 	}
 	s.slots = ranks
-	return s, nil
+	var err error
+	s.dir, err = l.workingDir()
+	return s, err
 }
 
 // hosts are the hosts of such a cluster, before it runs.
@@ -65,9 +111,18 @@ func (s privateShape) hosts() []*apiv1.Host {
 func withPrivateCluster(ctx context.Context, in *interrupts, s privateShape, f func([]*apiv1.Host, *client.Client) error) (err error) {
 	starting, stop := until(ctx, in.first)
 	defer stop()
-	d, err := openDev(starting, &devFlags{
+	flags := &devFlags{
 		servers: 1, workers: s.workers, slots: s.slots, lease: control.DefaultConfig().Lease, freezeDeadline: control.DefaultConfig().FreezeDeadline, level: "warn", multiplier: 1, private: true,
-	})
+	}
+	if s.dir != "" {
+		tmp, err := os.MkdirTemp("", "godwit-tmp-")
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+		flags.volumes = []string{dirVolume + "=" + s.dir, tmpVolume + "=" + tmp}
+	}
+	d, err := openDev(starting, flags)
 	if err != nil {
 		return in.nothingYet(fmt.Errorf("start a cluster for this run: %w", err))
 	}

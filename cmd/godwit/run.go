@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/name"
 )
 
 // submitFlags are the flags of run and submit.
@@ -28,6 +30,7 @@ type submitFlags struct {
 	period string
 	place  string
 	env    []string
+	mounts []string
 	label  bool
 	detach bool
 	quiet  bool
@@ -44,6 +47,8 @@ func (f *submitFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.spec.Oversubscribe, "oversubscribe", false, "put ranks that find no free slot on the main host")
 	c.Flags().StringVar(&f.place, "place", "", "explicit placement in rank order, such as h1:2,h2:2")
 	c.Flags().StringVar(&f.period, "migration-check-period", "0", "look at least this often whether the app should move, such as 5s; 0: never")
+	c.Flags().StringArrayVar(&f.mounts, "mount", nil, "`VOLUME:PATH[:ro]`: a volume of the hosts, and where the program sees it; may be repeated")
+	c.Flags().StringVar(&f.spec.Dir, "wdir", "", "the directory in which the program begins, as it sees it")
 	c.Flags().StringVar(&f.spec.Tenant, "tenant", "", "whose app it is")
 	c.Flags().StringArrayVarP(&f.env, "env", "x", nil, "KEY=VALUE for the program, or KEY to pass on this shell's; may be repeated")
 }
@@ -76,6 +81,13 @@ func (f *submitFlags) finish(args []string) error {
 		}
 		f.spec.Env = append(f.spec.Env, kv)
 	}
+	for _, text := range f.mounts {
+		m, err := parseMount(text)
+		if err != nil {
+			return err
+		}
+		f.spec.Mounts = append(f.spec.Mounts, m)
+	}
 	if f.spec.Place, err = parsePlace(f.place); err != nil || f.place == "" {
 		return err
 	}
@@ -87,6 +99,16 @@ func (f *submitFlags) finish(args []string) error {
 		return usagef("--place %s: it names %d slots, -n is %d", f.place, named, f.size)
 	}
 	return nil
+}
+
+// parseMount reads VOLUME:PATH[:ro].
+func parseMount(text string) (*apiv1.Mount, error) {
+	volume, at, ok := strings.Cut(text, ":")
+	at, readOnly := strings.CutSuffix(at, ":ro")
+	if !ok || !name.Valid(volume) || !path.IsAbs(at) {
+		return nil, usagef("--mount %s: use VOLUME:PATH, or VOLUME:PATH:ro, with an absolute PATH", text)
+	}
+	return &apiv1.Mount{Volume: volume, Path: path.Clean(at), ReadOnly: readOnly}, nil
 }
 
 // appName makes a module's file name a name for the app.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/gossip"
 	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/name"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/worker"
 	"github.com/godwit-run/godwit/worker/executor"
@@ -30,7 +32,7 @@ import (
 type workerFlags struct {
 	name, dataDir, listen, gossip, join, level, direct string
 	slots, memoryMiB, totalMiB, logMiB, moduleMiB      int
-	labels                                             []string
+	labels, volumes                                    []string
 }
 
 // unset is what --slots is if it is not given.
@@ -62,6 +64,7 @@ func newWorker() *cobra.Command {
 	c.Flags().IntVar(&f.logMiB, "keep-logs", int(worker.DefaultConfig().LogBytes>>20), "most output kept on this host, in MiB; that of apps that ended first goes first, and as well while the disk is full")
 	c.Flags().IntVar(&f.moduleMiB, "keep-modules", int(worker.DefaultConfig().ModuleBytes>>20), "most modules and compiled code kept on this host, in MiB")
 	c.Flags().StringArrayVar(&f.labels, "label", nil, "`KEY=VALUE` kept with the host, as godwit hosts -o json shows it; may be repeated")
+	c.Flags().StringArrayVar(&f.volumes, "volume", nil, "`NAME=DIR[:ro]`: a directory that the hosts share, for apps that mount NAME; may be repeated")
 	c.Flags().StringVar(&f.direct, "direct", "on", "on or off: whether messages between hosts go over direct connections, beside gRPC, or over gRPC alone; both of two hosts must have it on")
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return c
@@ -168,10 +171,40 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 		}
 		cfg.Labels[k] = v
 	}
+	if cfg.Volumes, err = parseVolumes(f.volumes); err != nil {
+		return cfg, "", err
+	}
 	if err := cfg.Validate(); err != nil {
 		return cfg, "", usageError{err}
 	}
 	return cfg, bind, nil
+}
+
+// parseVolumes reads NAME=DIR[:ro].
+func parseVolumes(texts []string) (map[string]worker.Volume, error) {
+	out := map[string]worker.Volume{}
+	for _, t := range texts {
+		key, dir, ok := strings.Cut(t, "=")
+		if !ok || dir == "" {
+			return nil, usagef("--volume %s: use NAME=DIR, or NAME=DIR:ro", t)
+		}
+		if !name.Valid(key) {
+			return nil, usagef("--volume %s: %q is no name: %s", t, key, name.Rule)
+		}
+		if _, twice := out[key]; twice {
+			return nil, usagef("--volume %s: there is a volume of that name already", t)
+		}
+		dir, readOnly := strings.CutSuffix(dir, ":ro")
+		dir, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, err
+		}
+		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+			return nil, usagef("--volume %s: %s is no directory", t, dir)
+		}
+		out[key] = worker.Volume{Dir: dir, ReadOnly: readOnly}
+	}
+	return out, nil
 }
 
 func runWorker(ctx context.Context, f *workerFlags) error {

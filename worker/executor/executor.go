@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/mpi"
 	"github.com/godwit-run/godwit/worker/wasm"
@@ -39,6 +40,7 @@ type Executor struct {
 	world    *mpi.World
 	net      *network
 	collect  *collector
+	mounts   []wasm.Mount
 	runGroup *errgroup.Group
 
 	mu        sync.Mutex // guards ranks and what is in them, and cancelled
@@ -130,6 +132,13 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	}
 	if e.module, err = e.engine.Compile(ctx, code); err != nil {
 		return err
+	}
+	for _, m := range s.Mounts {
+		tree, err := files.OpenLocal(m.HostPath, m.ReadOnly)
+		if err != nil {
+			return fmt.Errorf("executor: volume %s: %w", m.Name, err)
+		}
+		e.mounts = append(e.mounts, wasm.Mount{Path: m.Path, Tree: tree})
 	}
 	mc := mpi.DefaultConfig(int(s.Size))
 	mc.Host = s.Host

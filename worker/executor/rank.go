@@ -44,6 +44,7 @@ func (e *Executor) guestConfig(o *output) wasm.GuestConfig {
 	return wasm.GuestConfig{
 		Args: e.start.Args, Env: env,
 		Stdout: writer{o, stdoutStream}, Stderr: writer{o, stderrStream},
+		Mounts: e.mounts, Dir: e.start.Dir, Scratch: e.start.Scratch,
 	}
 }
 
