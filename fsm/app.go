@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -175,6 +176,12 @@ func (t *tx) stopApp(op *apiv1.StopApp) outcome {
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
 	case PhaseOf(old).Terminal():
 		return refuse(CodeTerminal, "app %s is already %s (exit code %d)", op.GetApp(), old.GetPhase(), old.GetExitCode())
+	case storing(old): // nobody waits for that any more
+		app := draftApp(old)
+		if err := t.dropFiles(app, cmp.Or(cleanReason(op.GetReason()), "stopped while they were being stored")); err != nil {
+			return outcome{fault: err}
+		}
+		return appliedUnless(t.settle(app), op.GetApp())
 	case old.GetVerdict() != "" && Phase(old.GetVerdict()) != Queued:
 		return applied(op.GetApp())
 	}
@@ -218,7 +225,14 @@ func (t *tx) settle(app *apiv1.App) error {
 		}
 	}
 	switch {
+	case LiveRanks(app) == 0 && t.keepsFiles(app):
+		if app.GetVerdict() == "" {
+			app.Verdict = string(Succeeded)
+		}
 	case LiveRanks(app) == 0:
+		if err := t.leaveFiles(app); err != nil {
+			return err
+		}
 		if err := t.end(app); err != nil {
 			return err
 		}

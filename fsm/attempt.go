@@ -44,7 +44,7 @@ func (t *tx) end(app *apiv1.App) error {
 	if app.GetVerdict() != "" {
 		verdict = Phase(app.GetVerdict())
 	}
-	if verdict == Queued || (verdict == Failed && PhaseOf(app) != Queued && mayRestart(app)) {
+	if again(app, verdict) {
 		return requeue(app)
 	}
 	if err := setPhase(app, verdict); err != nil {
@@ -52,6 +52,11 @@ func (t *tx) end(app *apiv1.App) error {
 	}
 	app.Verdict, app.EndedAt, app.EndedIndex = "", t.at, t.entryIndex
 	return nil
+}
+
+// again tells whether a draft whose verdict that is has another attempt.
+func again(app *apiv1.App, verdict Phase) bool {
+	return verdict == Queued || (verdict == Failed && PhaseOf(app) != Queued && mayRestart(app))
 }
 
 // requeue puts the draft back into the queue, at its old place. Its epoch goes on
@@ -63,6 +68,6 @@ func requeue(app *apiv1.App) error {
 	app.Reason = fmt.Sprintf("attempt %d: %s", app.GetAttempt(), app.GetReason())
 	app.Attempt++
 	app.Verdict, app.ExitCode, app.StartedAt = "", 0, nil
-	app.Placement, app.StartedHosts, app.Ended, app.Ends, app.Epochs = nil, nil, nil, nil, nil
+	app.Placement, app.StartedHosts, app.Ended, app.Ends, app.Epochs, app.Files = nil, nil, nil, nil, nil, nil
 	return nil
 }

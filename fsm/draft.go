@@ -31,6 +31,7 @@ func draftApp(a *apiv1.App) *apiv1.App {
 		StartedAt: a.GetStartedAt(), EndedAt: a.GetEndedAt(), SubmitIndex: a.GetSubmitIndex(), IdempotencyKey: a.GetIdempotencyKey(),
 		MigrationId: a.GetMigrationId(), Migrations: a.GetMigrations(), Attempt: a.GetAttempt(), EndedIndex: a.GetEndedIndex(),
 		Ended: slices.Clone(a.GetEnded()), Ends: slices.Clone(a.GetEnds()), Epochs: a.GetEpochs(), Principal: a.GetPrincipal(),
+		Files: a.GetFiles(),
 	}
 }
 

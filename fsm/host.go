@@ -210,6 +210,9 @@ func (t *tx) vacate(id HostID, why string, keepFrozen bool) error {
 				return err
 			}
 		}
+		if err := t.loseFiles(app, id, why); err != nil {
+			return err
+		}
 		if err := t.settle(app); err != nil {
 			return err
 		}
@@ -229,7 +232,7 @@ func touchesHost(mig *apiv1.Migration, id HostID) bool {
 // leavesWhole tells whether the app could go on without the host once the
 // migration is committed, and needs nothing from it for that.
 func (t *tx) leavesWhole(mig *apiv1.Migration, id HostID) bool {
-	if MigrationPhaseOf(mig) != FrozenMigration {
+	if MigrationPhaseOf(mig) != FrozenMigration || t.ShareOf(id, AppID(mig.GetApp())).Files > 0 {
 		return false
 	}
 	leaving := 0

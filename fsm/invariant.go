@@ -193,7 +193,7 @@ func (v *View) checkApp(app *apiv1.App) error {
 		wrong = fmt.Sprintf("is %s and has a placement or a verdict", phase)
 	case phase.Placed() && (len(app.GetPlacement()) != size || app.GetEpoch() == 0):
 		wrong = fmt.Sprintf("is %s with %d of %d ranks placed", phase, len(app.GetPlacement()), size)
-	case phase.Placed() && LiveRanks(app) == 0:
+	case phase.Placed() && LiveRanks(app) == 0 && !storing(app):
 		wrong = fmt.Sprintf("is %s with no rank alive", phase)
 	case phase.Terminal() && app.GetVerdict() != "":
 		wrong = fmt.Sprintf("is %s and has a verdict", phase)

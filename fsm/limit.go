@@ -85,6 +85,8 @@ const (
 	// MaxVolumes bounds the volumes of a host, MaxMounts the mounts of an app.
 	MaxVolumes = apiv1.MaxVolumes
 	MaxMounts  = 32
+	// MaxPacks bounds the blobs that a tree of files has.
+	MaxPacks = 1024
 	// MaxPathBytes bounds the path of a mount.
 	MaxPathBytes = 1024
 	// MaxImportsBytes bounds the names of a module's imports, all together.

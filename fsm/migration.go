@@ -88,6 +88,8 @@ func checkMovable(app *apiv1.App, op *apiv1.ProposeMigration) outcome {
 		return refuse(CodeTerminal, "app %s is %s", op.GetApp(), phase)
 	case app.GetMigrationId() != "":
 		return refuse(CodeMigrationPending, "app %s has migration %s under way", op.GetApp(), app.GetMigrationId())
+	case app.GetFiles().GetTo() != "":
+		return refuse(CodeMigrationPending, "the files of app %s move to host %s", op.GetApp(), app.GetFiles().GetTo())
 	case app.GetVerdict() != "":
 		return refuse(CodeStopping, "app %s is being stopped as %s", op.GetApp(), app.GetVerdict())
 	case phase != Running:

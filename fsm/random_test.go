@@ -125,6 +125,9 @@ func drawStep(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 			}
 		}
 	case Running:
+		if rapid.IntRange(0, 2).Draw(t, "files") == 0 || Storing(app) {
+			return drawFiles(t, app)
+		}
 		if rapid.Bool().Draw(t, "end") {
 			return drawEnd(t, app)
 		}
@@ -145,6 +148,20 @@ func drawStep(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 		}
 	}
 	return drawEnd(t, app)
+}
+
+// drawFiles draws the next step of an app's directory.
+func drawFiles(t *rapid.T, app *apiv1.App) string {
+	files := app.GetFiles()
+	switch {
+	case files == nil:
+		return fmt.Sprintf("files %s %s opened", app.GetId(), app.GetPlacement()[0])
+	case Storing(app):
+		return fmt.Sprintf("files %s %s stored %s", app.GetId(), files.GetHost(), rapid.SampledFrom([]string{"tree", "tree", "no room"}).Draw(t, "stored"))
+	case files.GetTo() != "":
+		return fmt.Sprintf("files %s %s %s", app.GetId(), files.GetTo(), rapid.SampledFrom([]string{"moved", "stays"}).Draw(t, "settled"))
+	}
+	return fmt.Sprintf("files %s %s moves", app.GetId(), drawHost(t))
 }
 
 func drawEnd(t *rapid.T, app *apiv1.App) string {
@@ -170,7 +187,10 @@ func drawProposal(t *rapid.T, app *apiv1.App, unique string) string {
 func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 	pick := func(name string, n int) int { return rapid.IntRange(0, n-1).Draw(t, name) }
 	host := drawHost(t)
-	switch pick("op", 16) {
+	switch pick("op", 17) {
+	case 16:
+		what := rapid.SampledFrom([]string{"opened", "moves", "moved", "stays", "stored tree", "stored why", ""}).Draw(t, "what")
+		return fmt.Sprintf("files %s %s %s", app.GetId(), host, what)
 	case 0:
 		return fmt.Sprintf("host %s %d n%s i%d", host, pick("slots", 9), host, pick("inc", 4))
 	case 1:

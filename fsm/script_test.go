@@ -3,6 +3,7 @@ package fsm
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -141,6 +142,7 @@ func requireSound(t require.TestingT, m *Machine) {
 //	ended APP HOST RANK@EPOCH=CODE[:REASON]...
 //	stop APP PHASE CODE REASON...
 //	restart APP ATTEMPT REASON...
+//	files APP HOST opened|moves|moved|stays|stored [DIGEST] REASON...
 //	propose ID APP EPOCH RANK:FROM>TO...
 //	announce ID ACK... / freeze ID RANK... / commit ID / abort ID REASON...
 //	pause ID RANK MS
@@ -268,6 +270,14 @@ func parseApp(cmd *apiv1.Command, l line) error {
 			op.Ranks = append(op.Ranks, e)
 		}
 		cmd.Op = &apiv1.Command_RanksEnded{RanksEnded: op}
+	case "files":
+		what := apiv1.ChangeFiles_What(apiv1.ChangeFiles_What_value["WHAT_"+strings.ToUpper(l.word(3))])
+		op := &apiv1.ChangeFiles{App: l.word(1), Host: l.word(2), What: what, Reason: l.reason(4)}
+		if strings.HasPrefix(l.word(4), "tree") {
+			sum := sha256.Sum256([]byte(l.word(4)))
+			op.Tree, op.Reason = &apiv1.Tree{List: hex.EncodeToString(sum[:]), Files: 1, Bytes: 2}, l.reason(5)
+		}
+		cmd.Op = &apiv1.Command_ChangeFiles{ChangeFiles: op}
 	case "stop":
 		cmd.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{
 			App: l.word(1), Phase: l.word(2), ExitCode: int32(l.number(3)), Reason: l.reason(4),

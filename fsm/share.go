@@ -8,10 +8,11 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
-// Share is what one app has of one host's slots.
+// Share is what one app has of one host.
 type Share struct {
 	Ranks    int // that are placed there and have not ended
 	Reserved int // for ranks that are moving there
+	Files    int // 1: the app's directory is there, or moves there; it takes no slot
 }
 
 // Total is what one app has of all hosts.
@@ -46,9 +47,9 @@ func pairKey(a, b string) []byte {
 func (s shares) use(host HostID, app AppID, change Share) (shares, error) {
 	byHost, byApp := pairKey(string(host), string(app)), pairKey(string(app), string(host))
 	old, _ := s.byHost.Get(byHost)
-	now := Share{Ranks: old.Ranks + change.Ranks, Reserved: old.Reserved + change.Reserved}
-	if now.Ranks < 0 || now.Reserved < 0 {
-		return s, broken("app %s has %d ranks and %d reservations on host %s", app, now.Ranks, now.Reserved, host)
+	now := Share{Ranks: old.Ranks + change.Ranks, Reserved: old.Reserved + change.Reserved, Files: old.Files + change.Files}
+	if now.Ranks < 0 || now.Reserved < 0 || now.Files < 0 {
+		return s, broken("app %s has %d ranks, %d reservations and %d directories on host %s", app, now.Ranks, now.Reserved, now.Files, host)
 	}
 	s.byHost, s.byApp = putOrDrop(s.byHost, byHost, now), putOrDrop(s.byApp, byApp, now)
 	total, _ := s.totals.Get([]byte(app))
@@ -82,7 +83,7 @@ func (v *View) TotalOf(app AppID) Total {
 	return total
 }
 
-// AppsOn iterates over the apps that have ranks or reservations on the host, in
+// AppsOn iterates over the apps that have ranks, reservations or their directory on the host, in
 // id order. It costs what there is to see.
 func (v *View) AppsOn(host HostID) iter.Seq2[*apiv1.App, Share] {
 	return func(yield func(*apiv1.App, Share) bool) {
@@ -94,7 +95,7 @@ func (v *View) AppsOn(host HostID) iter.Seq2[*apiv1.App, Share] {
 	}
 }
 
-// HostsOf iterates over the hosts on which the app has ranks or reservations, in
+// HostsOf iterates over the hosts on which the app has ranks, reservations or its directory, in
 // name order.
 func (v *View) HostsOf(app AppID) iter.Seq2[HostID, Share] {
 	return func(yield func(HostID, Share) bool) {
@@ -173,6 +174,11 @@ func (v *View) indexShares(app *apiv1.App) error {
 			share.Reserved++
 			need[HostID(m.GetTo())] = share
 		}
+	}
+	for _, host := range filesOn(app) {
+		share := need[host]
+		share.Files++
+		need[host] = share
 	}
 	var err error
 	for host, share := range need { // trees have one shape, in whatever order they are made

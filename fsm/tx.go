@@ -153,6 +153,8 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.recordPause(op.RecordPause)
 	case *apiv1.Command_SetClusterConfig:
 		return t.setClusterConfig(op.SetClusterConfig.GetConfig())
+	case *apiv1.Command_ChangeFiles:
+		return t.changeFiles(op.ChangeFiles)
 	case *apiv1.Command_SetFeatureLevel:
 		return t.setFeatureLevel(op.SetFeatureLevel)
 	case *apiv1.Command_ClearAlarms:

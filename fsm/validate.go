@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"encoding/hex"
 	"fmt"
 	"math"
 	"path"
@@ -65,6 +66,9 @@ func Check(cmd *apiv1.Command) error {
 		}
 	case *apiv1.Command_FreezeMigration:
 		c.frozen(op.FreezeMigration)
+	case *apiv1.Command_ChangeFiles:
+		c.name("host", op.ChangeFiles.GetHost())
+		c.tree("tree", op.ChangeFiles.GetTree())
 	case *apiv1.Command_RecordPause:
 		c.count("more", len(op.RecordPause.GetMore()), MaxAppSize)
 	}
@@ -213,6 +217,7 @@ func (c *checker) spec(s *apiv1.AppSpec) {
 	}
 	c.place(s)
 	c.mounts(s)
+	c.tree("spec.inputs", s.GetInputs())
 	if n := proto.Size(s); n > MaxSpecBytes {
 		c.wrong("spec", "%d bytes; at most %d are possible", n, MaxSpecBytes)
 	}
@@ -235,6 +240,27 @@ func (c *checker) mounts(s *apiv1.AppSpec) {
 			c.wrong("spec.mounts.path", "two mounts are at %.80q", p)
 		}
 		at[m.GetPath()] = true
+	}
+}
+
+// tree wants the names of blobs that may be.
+func (c *checker) tree(field string, tree *apiv1.Tree) {
+	if tree == nil {
+		return
+	}
+	c.count(field+".packs", len(tree.GetPacks()), MaxPacks)
+	for _, digest := range append([]string{tree.GetList()}, tree.GetPacks()...) {
+		c.digest(field, digest)
+	}
+	if tree.GetFiles() < 0 || tree.GetBytes() < 0 {
+		c.wrong(field, "%d files of %d bytes", tree.GetFiles(), tree.GetBytes())
+	}
+}
+
+// digest wants the hex SHA-256 of something: it may become a part of a path.
+func (c *checker) digest(field, s string) {
+	if b, err := hex.DecodeString(s); err != nil || len(b) != MaxDigestBytes || strings.ToLower(s) != s {
+		c.wrong(field, "%.80q is no SHA-256 in hexadecimal digits", s)
 	}
 }
 

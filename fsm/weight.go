@@ -20,6 +20,8 @@ const (
 	timeBytes      = 64
 	ruleBytes      = 72
 	mountBytes     = 88
+	treeBytes      = 112
+	filesBytes     = 120
 	moveBytes      = 120
 	endsBytes      = 88
 	epochBytes     = 72
@@ -69,6 +71,12 @@ func endedLoad(app *apiv1.App) load {
 	n := appWeight(app) + endedPlaces*placeBytes + 2*timeBytes + text(app.GetReason())
 	var names names
 	n += names.list(app.GetPlacement()) + texts(app.GetStartedHosts()) + round(len(app.GetEnded())) + epochBytes*len(app.GetEpochs())
+	if app.GetFiles() != nil {
+		n += filesBytes + text(app.GetFiles().GetHost()) + text(app.GetFiles().GetFault())
+		if app.GetFiles().GetTree() != nil {
+			n += treeWeight(app.GetFiles().GetTree())
+		}
+	}
 	for _, end := range app.GetEnds() {
 		n += endsBytes + text(end.GetReason())
 	}
@@ -92,11 +100,15 @@ func appWeight(app *apiv1.App) int {
 	for _, m := range spec.GetMounts() {
 		n += mountBytes + text(m.GetVolume()) + text(m.GetPath())
 	}
-	if spec.GetDir() != "" {
-		n += text(spec.GetDir())
+	n += text(spec.GetDir())
+	if spec.GetInputs() != nil {
+		n += treeWeight(spec.GetInputs())
 	}
 	return n
 }
+
+// treeWeight is what a tree takes: its bytes are elsewhere.
+func treeWeight(tree *apiv1.Tree) int { return treeBytes + text(tree.GetList()) + texts(tree.GetPacks()) }
 
 // placedReserve is what an app's ranks may come to take while it has hosts. It is kept free for it when it is placed, for what happens to
 // ranks then is not refused.

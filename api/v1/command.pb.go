@@ -22,6 +22,69 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type ChangeFiles_What int32
+
+const (
+	ChangeFiles_WHAT_UNSPECIFIED ChangeFiles_What = 0
+	// A rank on the host has asked for files: it is the app's home, unless there is one.
+	ChangeFiles_WHAT_OPENED ChangeFiles_What = 1
+	// It is to move to the host.
+	ChangeFiles_WHAT_MOVES ChangeFiles_What = 2
+	// The host has all of it: it is the home from now on.
+	ChangeFiles_WHAT_MOVED ChangeFiles_What = 3
+	// It stays where it is, for it did not come to the host.
+	ChangeFiles_WHAT_STAYS ChangeFiles_What = 4
+	// All ranks have ended, and the home has given it to the servers, or could not.
+	ChangeFiles_WHAT_STORED ChangeFiles_What = 5
+)
+
+// Enum value maps for ChangeFiles_What.
+var (
+	ChangeFiles_What_name = map[int32]string{
+		0: "WHAT_UNSPECIFIED",
+		1: "WHAT_OPENED",
+		2: "WHAT_MOVES",
+		3: "WHAT_MOVED",
+		4: "WHAT_STAYS",
+		5: "WHAT_STORED",
+	}
+	ChangeFiles_What_value = map[string]int32{
+		"WHAT_UNSPECIFIED": 0,
+		"WHAT_OPENED":      1,
+		"WHAT_MOVES":       2,
+		"WHAT_MOVED":       3,
+		"WHAT_STAYS":       4,
+		"WHAT_STORED":      5,
+	}
+)
+
+func (x ChangeFiles_What) Enum() *ChangeFiles_What {
+	p := new(ChangeFiles_What)
+	*p = x
+	return p
+}
+
+func (x ChangeFiles_What) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ChangeFiles_What) Descriptor() protoreflect.EnumDescriptor {
+	return file_godwit_v1_command_proto_enumTypes[0].Descriptor()
+}
+
+func (ChangeFiles_What) Type() protoreflect.EnumType {
+	return &file_godwit_v1_command_proto_enumTypes[0]
+}
+
+func (x ChangeFiles_What) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ChangeFiles_What.Descriptor instead.
+func (ChangeFiles_What) EnumDescriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{28, 0}
+}
+
 // Entry is one Raft log entry: the proposals that were waiting, in order.
 type Entry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -102,6 +165,7 @@ type Command struct {
 	//	*Command_SetFeatureLevel
 	//	*Command_SetHostUnfit
 	//	*Command_ClearAlarms
+	//	*Command_ChangeFiles
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -379,6 +443,15 @@ func (x *Command) GetClearAlarms() *ClearAlarms {
 	return nil
 }
 
+func (x *Command) GetChangeFiles() *ChangeFiles {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ChangeFiles); ok {
+			return x.ChangeFiles
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -475,6 +548,10 @@ type Command_ClearAlarms struct {
 	ClearAlarms *ClearAlarms `protobuf:"bytes,70,opt,name=clear_alarms,json=clearAlarms,proto3,oneof"`
 }
 
+type Command_ChangeFiles struct {
+	ChangeFiles *ChangeFiles `protobuf:"bytes,80,opt,name=change_files,json=changeFiles,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_RegisterHost) isCommand_Op() {}
@@ -520,6 +597,8 @@ func (*Command_SetFeatureLevel) isCommand_Op() {}
 func (*Command_SetHostUnfit) isCommand_Op() {}
 
 func (*Command_ClearAlarms) isCommand_Op() {}
+
+func (*Command_ChangeFiles) isCommand_Op() {}
 
 // InitCluster names the cluster, once.
 type InitCluster struct {
@@ -2027,13 +2106,93 @@ func (x *CheckHash) GetHash() []byte {
 	return nil
 }
 
+// ChangeFiles says what has become of an app's directory.
+type ChangeFiles struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// The host that says so, or of which it is said.
+	Host string           `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	What ChangeFiles_What `protobuf:"varint,3,opt,name=what,proto3,enum=godwit.v1.ChangeFiles_What" json:"what,omitempty"`
+	// The tree that the servers have: STORED.
+	Tree *Tree `protobuf:"bytes,4,opt,name=tree,proto3" json:"tree,omitempty"`
+	// Why they have none, or why it stays: STORED, STAYS.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeFiles) Reset() {
+	*x = ChangeFiles{}
+	mi := &file_godwit_v1_command_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeFiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeFiles) ProtoMessage() {}
+
+func (x *ChangeFiles) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeFiles.ProtoReflect.Descriptor instead.
+func (*ChangeFiles) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ChangeFiles) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *ChangeFiles) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *ChangeFiles) GetWhat() ChangeFiles_What {
+	if x != nil {
+		return x.What
+	}
+	return ChangeFiles_WHAT_UNSPECIFIED
+}
+
+func (x *ChangeFiles) GetTree() *Tree {
+	if x != nil {
+		return x.Tree
+	}
+	return nil
+}
+
+func (x *ChangeFiles) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_godwit_v1_command_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x17godwit/v1/command.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n" +
 	"\x05Entry\x12.\n" +
-	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xbb\f\n" +
+	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xf8\f\n" +
 	"\aCommand\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -2067,7 +2226,8 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\rremove_module\x18\x1c \x01(\v2\x17.godwit.v1.RemoveModuleH\x00R\fremoveModule\x12H\n" +
 	"\x11set_feature_level\x18\x1d \x01(\v2\x1a.godwit.v1.SetFeatureLevelH\x00R\x0fsetFeatureLevel\x12?\n" +
 	"\x0eset_host_unfit\x18< \x01(\v2\x17.godwit.v1.SetHostUnfitH\x00R\fsetHostUnfit\x12;\n" +
-	"\fclear_alarms\x18F \x01(\v2\x16.godwit.v1.ClearAlarmsH\x00R\vclearAlarmsB\x04\n" +
+	"\fclear_alarms\x18F \x01(\v2\x16.godwit.v1.ClearAlarmsH\x00R\vclearAlarms\x12;\n" +
+	"\fchange_files\x18P \x01(\v2\x16.godwit.v1.ChangeFilesH\x00R\vchangeFilesB\x04\n" +
 	"\x02op\",\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -2170,7 +2330,23 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\bpause_ms\x18\x02 \x01(\x01R\apauseMs\"5\n" +
 	"\tCheckHash\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
-	"\x04hash\x18\x02 \x01(\fR\x04hashB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"\x91\x02\n" +
+	"\vChangeFiles\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12/\n" +
+	"\x04what\x18\x03 \x01(\x0e2\x1b.godwit.v1.ChangeFiles.WhatR\x04what\x12#\n" +
+	"\x04tree\x18\x04 \x01(\v2\x0f.godwit.v1.TreeR\x04tree\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"n\n" +
+	"\x04What\x12\x14\n" +
+	"\x10WHAT_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vWHAT_OPENED\x10\x01\x12\x0e\n" +
+	"\n" +
+	"WHAT_MOVES\x10\x02\x12\x0e\n" +
+	"\n" +
+	"WHAT_MOVED\x10\x03\x12\x0e\n" +
+	"\n" +
+	"WHAT_STAYS\x10\x04\x12\x0f\n" +
+	"\vWHAT_STORED\x10\x05B+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_command_proto_rawDescOnce sync.Once
@@ -2184,85 +2360,92 @@ func file_godwit_v1_command_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_command_proto_rawDescData
 }
 
-var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_godwit_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_godwit_v1_command_proto_goTypes = []any{
-	(*Entry)(nil),                 // 0: godwit.v1.Entry
-	(*Command)(nil),               // 1: godwit.v1.Command
-	(*InitCluster)(nil),           // 2: godwit.v1.InitCluster
-	(*ClearAlarms)(nil),           // 3: godwit.v1.ClearAlarms
-	(*SetClusterConfig)(nil),      // 4: godwit.v1.SetClusterConfig
-	(*RegisterHost)(nil),          // 5: godwit.v1.RegisterHost
-	(*SetHostState)(nil),          // 6: godwit.v1.SetHostState
-	(*SetHostUnfit)(nil),          // 7: godwit.v1.SetHostUnfit
-	(*SetHostWish)(nil),           // 8: godwit.v1.SetHostWish
-	(*AddModule)(nil),             // 9: godwit.v1.AddModule
-	(*SubmitApp)(nil),             // 10: godwit.v1.SubmitApp
-	(*PlaceApp)(nil),              // 11: godwit.v1.PlaceApp
-	(*HostStarted)(nil),           // 12: godwit.v1.HostStarted
-	(*RanksEnded)(nil),            // 13: godwit.v1.RanksEnded
-	(*EndedRank)(nil),             // 14: godwit.v1.EndedRank
-	(*StopApp)(nil),               // 15: godwit.v1.StopApp
-	(*RestartApp)(nil),            // 16: godwit.v1.RestartApp
-	(*RemoveModule)(nil),          // 17: godwit.v1.RemoveModule
-	(*SetFeatureLevel)(nil),       // 18: godwit.v1.SetFeatureLevel
-	(*ProposeMigration)(nil),      // 19: godwit.v1.ProposeMigration
-	(*AnnounceMigration)(nil),     // 20: godwit.v1.AnnounceMigration
-	(*FreezeMigration)(nil),       // 21: godwit.v1.FreezeMigration
-	(*FrozenRank)(nil),            // 22: godwit.v1.FrozenRank
-	(*CommitMigration)(nil),       // 23: godwit.v1.CommitMigration
-	(*AbortMigration)(nil),        // 24: godwit.v1.AbortMigration
-	(*RecordPause)(nil),           // 25: godwit.v1.RecordPause
-	(*RankPause)(nil),             // 26: godwit.v1.RankPause
-	(*CheckHash)(nil),             // 27: godwit.v1.CheckHash
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*ClusterConfig)(nil),         // 29: godwit.v1.ClusterConfig
-	(*Host)(nil),                  // 30: godwit.v1.Host
-	(*Module)(nil),                // 31: godwit.v1.Module
-	(*AppSpec)(nil),               // 32: godwit.v1.AppSpec
-	(*PlaceRule)(nil),             // 33: godwit.v1.PlaceRule
-	(*Move)(nil),                  // 34: godwit.v1.Move
+	(ChangeFiles_What)(0),         // 0: godwit.v1.ChangeFiles.What
+	(*Entry)(nil),                 // 1: godwit.v1.Entry
+	(*Command)(nil),               // 2: godwit.v1.Command
+	(*InitCluster)(nil),           // 3: godwit.v1.InitCluster
+	(*ClearAlarms)(nil),           // 4: godwit.v1.ClearAlarms
+	(*SetClusterConfig)(nil),      // 5: godwit.v1.SetClusterConfig
+	(*RegisterHost)(nil),          // 6: godwit.v1.RegisterHost
+	(*SetHostState)(nil),          // 7: godwit.v1.SetHostState
+	(*SetHostUnfit)(nil),          // 8: godwit.v1.SetHostUnfit
+	(*SetHostWish)(nil),           // 9: godwit.v1.SetHostWish
+	(*AddModule)(nil),             // 10: godwit.v1.AddModule
+	(*SubmitApp)(nil),             // 11: godwit.v1.SubmitApp
+	(*PlaceApp)(nil),              // 12: godwit.v1.PlaceApp
+	(*HostStarted)(nil),           // 13: godwit.v1.HostStarted
+	(*RanksEnded)(nil),            // 14: godwit.v1.RanksEnded
+	(*EndedRank)(nil),             // 15: godwit.v1.EndedRank
+	(*StopApp)(nil),               // 16: godwit.v1.StopApp
+	(*RestartApp)(nil),            // 17: godwit.v1.RestartApp
+	(*RemoveModule)(nil),          // 18: godwit.v1.RemoveModule
+	(*SetFeatureLevel)(nil),       // 19: godwit.v1.SetFeatureLevel
+	(*ProposeMigration)(nil),      // 20: godwit.v1.ProposeMigration
+	(*AnnounceMigration)(nil),     // 21: godwit.v1.AnnounceMigration
+	(*FreezeMigration)(nil),       // 22: godwit.v1.FreezeMigration
+	(*FrozenRank)(nil),            // 23: godwit.v1.FrozenRank
+	(*CommitMigration)(nil),       // 24: godwit.v1.CommitMigration
+	(*AbortMigration)(nil),        // 25: godwit.v1.AbortMigration
+	(*RecordPause)(nil),           // 26: godwit.v1.RecordPause
+	(*RankPause)(nil),             // 27: godwit.v1.RankPause
+	(*CheckHash)(nil),             // 28: godwit.v1.CheckHash
+	(*ChangeFiles)(nil),           // 29: godwit.v1.ChangeFiles
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*ClusterConfig)(nil),         // 31: godwit.v1.ClusterConfig
+	(*Host)(nil),                  // 32: godwit.v1.Host
+	(*Module)(nil),                // 33: godwit.v1.Module
+	(*AppSpec)(nil),               // 34: godwit.v1.AppSpec
+	(*PlaceRule)(nil),             // 35: godwit.v1.PlaceRule
+	(*Move)(nil),                  // 36: godwit.v1.Move
+	(*Tree)(nil),                  // 37: godwit.v1.Tree
 }
 var file_godwit_v1_command_proto_depIdxs = []int32{
-	1,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
-	28, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
-	2,  // 2: godwit.v1.Command.init_cluster:type_name -> godwit.v1.InitCluster
-	5,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
-	6,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
-	9,  // 5: godwit.v1.Command.add_module:type_name -> godwit.v1.AddModule
-	10, // 6: godwit.v1.Command.submit_app:type_name -> godwit.v1.SubmitApp
-	11, // 7: godwit.v1.Command.place_app:type_name -> godwit.v1.PlaceApp
-	12, // 8: godwit.v1.Command.host_started:type_name -> godwit.v1.HostStarted
-	13, // 9: godwit.v1.Command.ranks_ended:type_name -> godwit.v1.RanksEnded
-	15, // 10: godwit.v1.Command.stop_app:type_name -> godwit.v1.StopApp
-	19, // 11: godwit.v1.Command.propose_migration:type_name -> godwit.v1.ProposeMigration
-	20, // 12: godwit.v1.Command.announce_migration:type_name -> godwit.v1.AnnounceMigration
-	21, // 13: godwit.v1.Command.freeze_migration:type_name -> godwit.v1.FreezeMigration
-	23, // 14: godwit.v1.Command.commit_migration:type_name -> godwit.v1.CommitMigration
-	24, // 15: godwit.v1.Command.abort_migration:type_name -> godwit.v1.AbortMigration
-	25, // 16: godwit.v1.Command.record_pause:type_name -> godwit.v1.RecordPause
-	27, // 17: godwit.v1.Command.check_hash:type_name -> godwit.v1.CheckHash
-	4,  // 18: godwit.v1.Command.set_cluster_config:type_name -> godwit.v1.SetClusterConfig
-	8,  // 19: godwit.v1.Command.set_host_wish:type_name -> godwit.v1.SetHostWish
-	16, // 20: godwit.v1.Command.restart_app:type_name -> godwit.v1.RestartApp
-	17, // 21: godwit.v1.Command.remove_module:type_name -> godwit.v1.RemoveModule
-	18, // 22: godwit.v1.Command.set_feature_level:type_name -> godwit.v1.SetFeatureLevel
-	7,  // 23: godwit.v1.Command.set_host_unfit:type_name -> godwit.v1.SetHostUnfit
-	3,  // 24: godwit.v1.Command.clear_alarms:type_name -> godwit.v1.ClearAlarms
-	29, // 25: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
-	30, // 26: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
-	28, // 27: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
-	31, // 28: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
-	32, // 29: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
-	33, // 30: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
-	14, // 31: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
-	34, // 32: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
-	22, // 33: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
-	26, // 34: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	2,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
+	30, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
+	3,  // 2: godwit.v1.Command.init_cluster:type_name -> godwit.v1.InitCluster
+	6,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
+	7,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
+	10, // 5: godwit.v1.Command.add_module:type_name -> godwit.v1.AddModule
+	11, // 6: godwit.v1.Command.submit_app:type_name -> godwit.v1.SubmitApp
+	12, // 7: godwit.v1.Command.place_app:type_name -> godwit.v1.PlaceApp
+	13, // 8: godwit.v1.Command.host_started:type_name -> godwit.v1.HostStarted
+	14, // 9: godwit.v1.Command.ranks_ended:type_name -> godwit.v1.RanksEnded
+	16, // 10: godwit.v1.Command.stop_app:type_name -> godwit.v1.StopApp
+	20, // 11: godwit.v1.Command.propose_migration:type_name -> godwit.v1.ProposeMigration
+	21, // 12: godwit.v1.Command.announce_migration:type_name -> godwit.v1.AnnounceMigration
+	22, // 13: godwit.v1.Command.freeze_migration:type_name -> godwit.v1.FreezeMigration
+	24, // 14: godwit.v1.Command.commit_migration:type_name -> godwit.v1.CommitMigration
+	25, // 15: godwit.v1.Command.abort_migration:type_name -> godwit.v1.AbortMigration
+	26, // 16: godwit.v1.Command.record_pause:type_name -> godwit.v1.RecordPause
+	28, // 17: godwit.v1.Command.check_hash:type_name -> godwit.v1.CheckHash
+	5,  // 18: godwit.v1.Command.set_cluster_config:type_name -> godwit.v1.SetClusterConfig
+	9,  // 19: godwit.v1.Command.set_host_wish:type_name -> godwit.v1.SetHostWish
+	17, // 20: godwit.v1.Command.restart_app:type_name -> godwit.v1.RestartApp
+	18, // 21: godwit.v1.Command.remove_module:type_name -> godwit.v1.RemoveModule
+	19, // 22: godwit.v1.Command.set_feature_level:type_name -> godwit.v1.SetFeatureLevel
+	8,  // 23: godwit.v1.Command.set_host_unfit:type_name -> godwit.v1.SetHostUnfit
+	4,  // 24: godwit.v1.Command.clear_alarms:type_name -> godwit.v1.ClearAlarms
+	29, // 25: godwit.v1.Command.change_files:type_name -> godwit.v1.ChangeFiles
+	31, // 26: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
+	32, // 27: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
+	30, // 28: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
+	33, // 29: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
+	34, // 30: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
+	35, // 31: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
+	15, // 32: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
+	36, // 33: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
+	23, // 34: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
+	27, // 35: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
+	0,  // 36: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
+	37, // 37: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }
@@ -2295,6 +2478,7 @@ func file_godwit_v1_command_proto_init() {
 		(*Command_SetFeatureLevel)(nil),
 		(*Command_SetHostUnfit)(nil),
 		(*Command_ClearAlarms)(nil),
+		(*Command_ChangeFiles)(nil),
 	}
 	file_godwit_v1_command_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
@@ -2302,13 +2486,14 @@ func file_godwit_v1_command_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_command_proto_rawDesc), len(file_godwit_v1_command_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   28,
+			NumEnums:      1,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_godwit_v1_command_proto_goTypes,
 		DependencyIndexes: file_godwit_v1_command_proto_depIdxs,
+		EnumInfos:         file_godwit_v1_command_proto_enumTypes,
 		MessageInfos:      file_godwit_v1_command_proto_msgTypes,
 	}.Build()
 	File_godwit_v1_command_proto = out.File

@@ -421,8 +421,10 @@ type AppSpec struct {
 	// How often the app may run again after it has failed; 0: never.
 	Restarts int32    `protobuf:"varint,13,opt,name=restarts,proto3" json:"restarts,omitempty"`
 	Mounts   []*Mount `protobuf:"bytes,40,rep,name=mounts,proto3" json:"mounts,omitempty"`
-	// The directory in which the ranks begin: an absolute path as they see it.
-	Dir           string `protobuf:"bytes,41,opt,name=dir,proto3" json:"dir,omitempty"`
+	// The directory in which the ranks begin: an absolute path as they see it. Empty: the app's own.
+	Dir string `protobuf:"bytes,41,opt,name=dir,proto3" json:"dir,omitempty"`
+	// What is in the app's directory at its beginning; absent: nothing.
+	Inputs        *Tree `protobuf:"bytes,42,opt,name=inputs,proto3" json:"inputs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -562,6 +564,13 @@ func (x *AppSpec) GetDir() string {
 	return ""
 }
 
+func (x *AppSpec) GetInputs() *Tree {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
 // RankState is what the control plane knows of one rank.
 type RankState struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -677,7 +686,9 @@ type App struct {
 	// The epoch at which each rank was put on its present host, from rank 0; empty: the app was not placed.
 	Epochs []*EpochRun `protobuf:"bytes,25,rep,name=epochs,proto3" json:"epochs,omitempty"`
 	// Who submitted it.
-	Principal     string `protobuf:"bytes,26,opt,name=principal,proto3" json:"principal,omitempty"`
+	Principal string `protobuf:"bytes,26,opt,name=principal,proto3" json:"principal,omitempty"`
+	// Its directory of files, once one of its ranks has asked for it; absent: none has.
+	Files         *AppFiles `protobuf:"bytes,40,opt,name=files,proto3" json:"files,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -894,6 +905,167 @@ func (x *App) GetPrincipal() string {
 	return ""
 }
 
+func (x *App) GetFiles() *AppFiles {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+// AppFiles is where an app's directory is, and what has become of it.
+type AppFiles struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The host that has it: the app's home.
+	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// The host to which it moves; empty: it stays.
+	To string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// It is with the servers, all of it, or never will be: the app may end.
+	Stored bool `protobuf:"varint,3,opt,name=stored,proto3" json:"stored,omitempty"`
+	// What the servers have.
+	Tree *Tree `protobuf:"bytes,4,opt,name=tree,proto3" json:"tree,omitempty"`
+	// Why it is not with the servers.
+	Fault         string `protobuf:"bytes,5,opt,name=fault,proto3" json:"fault,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppFiles) Reset() {
+	*x = AppFiles{}
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppFiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppFiles) ProtoMessage() {}
+
+func (x *AppFiles) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppFiles.ProtoReflect.Descriptor instead.
+func (*AppFiles) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AppFiles) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *AppFiles) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *AppFiles) GetStored() bool {
+	if x != nil {
+		return x.Stored
+	}
+	return false
+}
+
+func (x *AppFiles) GetTree() *Tree {
+	if x != nil {
+		return x.Tree
+	}
+	return nil
+}
+
+func (x *AppFiles) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
+// Tree is a directory with what is in it, as the servers have it: blobs, known by the hex SHA-256 of their bytes.
+type Tree struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The blob that lists what there is: a TreeList.
+	List string `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
+	// The blobs that have the files' bytes.
+	Packs []string `protobuf:"bytes,2,rep,name=packs,proto3" json:"packs,omitempty"`
+	// Files, and their bytes in sum.
+	Files         int64 `protobuf:"varint,3,opt,name=files,proto3" json:"files,omitempty"`
+	Bytes         int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tree) Reset() {
+	*x = Tree{}
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tree) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tree) ProtoMessage() {}
+
+func (x *Tree) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tree.ProtoReflect.Descriptor instead.
+func (*Tree) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Tree) GetList() string {
+	if x != nil {
+		return x.List
+	}
+	return ""
+}
+
+func (x *Tree) GetPacks() []string {
+	if x != nil {
+		return x.Packs
+	}
+	return nil
+}
+
+func (x *Tree) GetFiles() int64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *Tree) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // RankEnds is how a run of ranks ended.
 type RankEnds struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -907,7 +1079,7 @@ type RankEnds struct {
 
 func (x *RankEnds) Reset() {
 	*x = RankEnds{}
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +1091,7 @@ func (x *RankEnds) String() string {
 func (*RankEnds) ProtoMessage() {}
 
 func (x *RankEnds) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +1104,7 @@ func (x *RankEnds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankEnds.ProtoReflect.Descriptor instead.
 func (*RankEnds) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RankEnds) GetFirst() int32 {
@@ -974,7 +1146,7 @@ type EpochRun struct {
 
 func (x *EpochRun) Reset() {
 	*x = EpochRun{}
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1158,7 @@ func (x *EpochRun) String() string {
 func (*EpochRun) ProtoMessage() {}
 
 func (x *EpochRun) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1171,7 @@ func (x *EpochRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochRun.ProtoReflect.Descriptor instead.
 func (*EpochRun) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EpochRun) GetCount() int32 {
@@ -1034,7 +1206,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1218,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1231,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Move) GetRank() int32 {
@@ -1131,7 +1303,7 @@ type Migration struct {
 
 func (x *Migration) Reset() {
 	*x = Migration{}
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1315,7 @@ func (x *Migration) String() string {
 func (*Migration) ProtoMessage() {}
 
 func (x *Migration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1328,7 @@ func (x *Migration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migration.ProtoReflect.Descriptor instead.
 func (*Migration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Migration) GetId() string {
@@ -1263,7 +1435,7 @@ type Module struct {
 
 func (x *Module) Reset() {
 	*x = Module{}
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1275,7 +1447,7 @@ func (x *Module) String() string {
 func (*Module) ProtoMessage() {}
 
 func (x *Module) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1288,7 +1460,7 @@ func (x *Module) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Module.ProtoReflect.Descriptor instead.
 func (*Module) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Module) GetDigest() string {
@@ -1363,7 +1535,7 @@ type KeyRecord struct {
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1547,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1560,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *KeyRecord) GetKey() string {
@@ -1439,7 +1611,7 @@ type Alarm struct {
 
 func (x *Alarm) Reset() {
 	*x = Alarm{}
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1451,7 +1623,7 @@ func (x *Alarm) String() string {
 func (*Alarm) ProtoMessage() {}
 
 func (x *Alarm) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1464,7 +1636,7 @@ func (x *Alarm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alarm.ProtoReflect.Descriptor instead.
 func (*Alarm) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Alarm) GetIndex() uint64 {
@@ -1499,7 +1671,7 @@ type HashRecord struct {
 
 func (x *HashRecord) Reset() {
 	*x = HashRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1683,7 @@ func (x *HashRecord) String() string {
 func (*HashRecord) ProtoMessage() {}
 
 func (x *HashRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1696,7 @@ func (x *HashRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HashRecord.ProtoReflect.Descriptor instead.
 func (*HashRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *HashRecord) GetIndex() uint64 {
@@ -1552,7 +1724,7 @@ type ClusterConfig struct {
 
 func (x *ClusterConfig) Reset() {
 	*x = ClusterConfig{}
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1736,7 @@ func (x *ClusterConfig) String() string {
 func (*ClusterConfig) ProtoMessage() {}
 
 func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1749,7 @@ func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterConfig.ProtoReflect.Descriptor instead.
 func (*ClusterConfig) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ClusterConfig) GetLeaseMs() int64 {
@@ -1614,7 +1786,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_godwit_v1_state_proto_msgTypes[16]
+	mi := &file_godwit_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1798,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[16]
+	mi := &file_godwit_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1811,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Snapshot) GetVersion() uint32 {
@@ -1763,7 +1935,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_godwit_v1_state_proto_msgTypes[17]
+	mi := &file_godwit_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +1947,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[17]
+	mi := &file_godwit_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +1960,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -1860,7 +2032,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xbd\x03\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xe6\x03\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -1877,12 +2049,13 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x06tenant\x18\f \x01(\tR\x06tenant\x12\x1a\n" +
 	"\brestarts\x18\r \x01(\x05R\brestarts\x12(\n" +
 	"\x06mounts\x18( \x03(\v2\x10.godwit.v1.MountR\x06mounts\x12\x10\n" +
-	"\x03dir\x18) \x01(\tR\x03dir\"l\n" +
+	"\x03dir\x18) \x01(\tR\x03dir\x12'\n" +
+	"\x06inputs\x18* \x01(\v2\x0f.godwit.v1.TreeR\x06inputs\"l\n" +
 	"\tRankState\x12\x14\n" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xf4\x06\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\x9f\a\n" +
 	"\x03App\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12&\n" +
@@ -1916,7 +2089,19 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05ended\x18\x17 \x01(\fR\x05ended\x12'\n" +
 	"\x04ends\x18\x18 \x03(\v2\x13.godwit.v1.RankEndsR\x04ends\x12+\n" +
 	"\x06epochs\x18\x19 \x03(\v2\x13.godwit.v1.EpochRunR\x06epochs\x12\x1c\n" +
-	"\tprincipal\x18\x1a \x01(\tR\tprincipal\"k\n" +
+	"\tprincipal\x18\x1a \x01(\tR\tprincipal\x12)\n" +
+	"\x05files\x18( \x01(\v2\x13.godwit.v1.AppFilesR\x05files\"\x81\x01\n" +
+	"\bAppFiles\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
+	"\x06stored\x18\x03 \x01(\bR\x06stored\x12#\n" +
+	"\x04tree\x18\x04 \x01(\v2\x0f.godwit.v1.TreeR\x04tree\x12\x14\n" +
+	"\x05fault\x18\x05 \x01(\tR\x05fault\"\\\n" +
+	"\x04Tree\x12\x12\n" +
+	"\x04list\x18\x01 \x01(\tR\x04list\x12\x14\n" +
+	"\x05packs\x18\x02 \x03(\tR\x05packs\x12\x14\n" +
+	"\x05files\x18\x03 \x01(\x03R\x05files\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\"k\n" +
 	"\bRankEnds\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x05R\x05first\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x05R\x05count\x12\x1b\n" +
@@ -2018,7 +2203,7 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_state_proto_rawDescData
 }
 
-var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_godwit_v1_state_proto_goTypes = []any{
 	(*Host)(nil),                  // 0: godwit.v1.Host
 	(*Volume)(nil),                // 1: godwit.v1.Volume
@@ -2027,56 +2212,61 @@ var file_godwit_v1_state_proto_goTypes = []any{
 	(*AppSpec)(nil),               // 4: godwit.v1.AppSpec
 	(*RankState)(nil),             // 5: godwit.v1.RankState
 	(*App)(nil),                   // 6: godwit.v1.App
-	(*RankEnds)(nil),              // 7: godwit.v1.RankEnds
-	(*EpochRun)(nil),              // 8: godwit.v1.EpochRun
-	(*Move)(nil),                  // 9: godwit.v1.Move
-	(*Migration)(nil),             // 10: godwit.v1.Migration
-	(*Module)(nil),                // 11: godwit.v1.Module
-	(*KeyRecord)(nil),             // 12: godwit.v1.KeyRecord
-	(*Alarm)(nil),                 // 13: godwit.v1.Alarm
-	(*HashRecord)(nil),            // 14: godwit.v1.HashRecord
-	(*ClusterConfig)(nil),         // 15: godwit.v1.ClusterConfig
-	(*Snapshot)(nil),              // 16: godwit.v1.Snapshot
-	(*Result)(nil),                // 17: godwit.v1.Result
-	nil,                           // 18: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*AppFiles)(nil),              // 7: godwit.v1.AppFiles
+	(*Tree)(nil),                  // 8: godwit.v1.Tree
+	(*RankEnds)(nil),              // 9: godwit.v1.RankEnds
+	(*EpochRun)(nil),              // 10: godwit.v1.EpochRun
+	(*Move)(nil),                  // 11: godwit.v1.Move
+	(*Migration)(nil),             // 12: godwit.v1.Migration
+	(*Module)(nil),                // 13: godwit.v1.Module
+	(*KeyRecord)(nil),             // 14: godwit.v1.KeyRecord
+	(*Alarm)(nil),                 // 15: godwit.v1.Alarm
+	(*HashRecord)(nil),            // 16: godwit.v1.HashRecord
+	(*ClusterConfig)(nil),         // 17: godwit.v1.ClusterConfig
+	(*Snapshot)(nil),              // 18: godwit.v1.Snapshot
+	(*Result)(nil),                // 19: godwit.v1.Result
+	nil,                           // 20: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	18, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	19, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
-	19, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
-	19, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
+	20, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	21, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	21, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
+	21, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
 	1,  // 4: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
 	3,  // 5: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
 	2,  // 6: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
-	4,  // 7: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
-	5,  // 8: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	19, // 9: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	19, // 10: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	19, // 11: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
-	7,  // 12: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
-	8,  // 13: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
-	9,  // 14: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	19, // 15: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	19, // 16: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	19, // 17: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	17, // 18: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	19, // 19: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	19, // 20: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	0,  // 21: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	6,  // 22: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	10, // 23: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	11, // 24: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	12, // 25: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	14, // 26: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	19, // 27: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	15, // 28: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	13, // 29: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	8,  // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
+	4,  // 8: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
+	5,  // 9: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
+	21, // 10: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	21, // 11: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	21, // 12: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	9,  // 13: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
+	10, // 14: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
+	7,  // 15: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
+	8,  // 16: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
+	11, // 17: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	21, // 18: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	21, // 19: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	21, // 20: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	19, // 21: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	21, // 22: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	21, // 23: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	0,  // 24: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	6,  // 25: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	12, // 26: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	13, // 27: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	14, // 28: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	16, // 29: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	21, // 30: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	17, // 31: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	15, // 32: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -2090,7 +2280,7 @@ func file_godwit_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
