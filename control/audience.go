@@ -3,6 +3,8 @@ package control
 import (
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 )
@@ -18,6 +20,9 @@ func audience(rec, before *apiv1.AppRecord) map[fsm.HostID]bool {
 	if before == nil || !apiv1.SameLayout(rec, before) || !sameOrders(rec, before) {
 		for _, r := range []*apiv1.AppRecord{rec, before} {
 			for _, host := range r.GetApp().GetPlacement() {
+				hosts[fsm.HostID(host)] = true
+			}
+			for _, host := range r.GetApp().FilesHosts() {
 				hosts[fsm.HostID(host)] = true
 			}
 			addMovers(hosts, r.GetMigration())
@@ -62,7 +67,7 @@ func addEnds(hosts map[fsm.HostID]bool, rec, before *apiv1.AppRecord) {
 // are ready for a migration.
 func sameOrders(a, b *apiv1.AppRecord) bool {
 	return a.Gone == b.Gone && a.App.Verdict == b.App.Verdict && apiv1.AppOver(a.App.Phase) == apiv1.AppOver(b.App.Phase) &&
-		sameMoves(a.Migration, b.Migration)
+		sameMoves(a.Migration, b.Migration) && (a.App.Files == b.App.Files || proto.Equal(a.App.Files, b.App.Files))
 }
 
 func sameMoves(a, b *apiv1.Migration) bool {

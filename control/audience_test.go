@@ -41,10 +41,12 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"attempt":      nobody, // a new one has a new epoch
 		},
 		"godwit.v1.AppSpec": {
-			"module_digest": everyone, "args": everyone, "env": everyone,
+			"module_digest": everyone, "args": everyone, "env": everyone, "mounts": everyone, "dir": everyone,
 			"name": nobody, "size": nobody, "policy": nobody, "hint": nobody, "main_host": nobody, "oversubscribe": nobody, "place": nobody,
 			"migration_check_period": nobody, "tenant": nobody, "restarts": nobody,
 		},
+		"godwit.v1.AppFiles": {"host": everyone, "to": everyone, "stored": everyone, "fault": everyone},
+		"godwit.v1.Tree":     {"list": everyone, "packs": everyone, "files": everyone, "bytes": everyone},
 		"godwit.v1.EpochRun": {"count": everyone, "epoch": everyone},
 		"godwit.v1.Migration": {
 			"id": everyone, "from_epoch": everyone, "moves": everyone, "phase": movers,
@@ -64,7 +66,7 @@ func recordForAudience() *apiv1.AppRecord {
 		Index: 5,
 		App: &apiv1.App{
 			Id: "a", Spec: &apiv1.AppSpec{}, Phase: apiv1.AppRunning, Size: 4, Placement: []string{"h1", "h2", "h3", "h4"}, Ended: []byte{0b1000},
-			Epochs: []*apiv1.EpochRun{{Count: 4, Epoch: 1}},
+			Epochs: []*apiv1.EpochRun{{Count: 4, Epoch: 1}}, Files: &apiv1.AppFiles{Host: "h3", Tree: &apiv1.Tree{}},
 		},
 		Migration: &apiv1.Migration{Id: "m", Phase: apiv1.MigrationPending, Moves: []*apiv1.Move{{Rank: 0, From: "h1", To: "h2"}}},
 		Addrs:     map[string]string{"h1": "a:1"},
@@ -110,6 +112,8 @@ func TestAudienceOfEachField(t *testing.T) {
 	look(func(r *apiv1.AppRecord) proto.Message { return r.App })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Spec })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Epochs[0] })
+	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Files })
+	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Files.Tree })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.Migration })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.Migration.Moves[0] })
 	for name := range fieldAudiences() {

@@ -117,9 +117,9 @@ func (l *leader) tell(rec, before *apiv1.AppRecord) int {
 	return len(hosts)
 }
 
-// concernedBy says whether a host has to know of an app: it is in its placement, or in its migration.
+// concernedBy says whether a host has to know of an app: it is in its placement, or in its migration, or has its files.
 func concernedBy(v *fsm.View, app *apiv1.App, host fsm.HostID) bool {
-	if slices.Contains(app.Placement, string(host)) {
+	if slices.Contains(app.Placement, string(host)) || slices.Contains(app.FilesHosts(), string(host)) {
 		return true
 	}
 	return slices.ContainsFunc(pendingOf(v, app).GetMoves(), func(m *apiv1.Move) bool {
@@ -154,6 +154,9 @@ func (l *leader) record(v *fsm.View, app *apiv1.App) *apiv1.AppRecord {
 		}
 	}
 	for _, h := range app.Placement {
+		name(h)
+	}
+	for _, h := range app.FilesHosts() {
 		name(h)
 	}
 	for _, m := range rec.Migration.GetMoves() {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"iter"
 	"maps"
 	"sync"
 
@@ -28,28 +29,65 @@ func (h *holding) missing(v *fsm.View) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n := int64(0)
-	for m := range v.Modules() {
-		if _, ok := h.held[m.Digest]; !ok {
+	for digest := range held(v) {
+		if _, ok := h.held[digest]; !ok {
 			n++
 		}
 	}
 	return n
 }
 
+// held are the digests of what a state has the servers hold: its modules, and the blobs of files. One may come more than once.
+func held(v *fsm.View) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for m := range v.Modules() {
+			if !yield(m.Digest) {
+				return
+			}
+		}
+		for digest := range v.Blobs() {
+			if !yield(digest) {
+				return
+			}
+		}
+	}
+}
+
+// holds says of digests whether a state has the servers hold them.
+func holds(v *fsm.View) func(digest string) bool {
+	var blobs map[string]bool
+	return func(digest string) bool {
+		if _, ok := v.Module(fsm.Digest(digest)); ok {
+			return true
+		}
+		if blobs == nil {
+			blobs = map[string]bool{}
+			for b := range v.Blobs() {
+				blobs[b] = true
+			}
+		}
+		return blobs[digest]
+	}
+}
+
 // lacks looks at the store and returns the view's modules that are not in it.
 func (h *holding) lacks(v *fsm.View) []string {
 	h.mu.Lock()
-	held := maps.Clone(h.held) // forget may run meanwhile
+	had := maps.Clone(h.held) // forget may run meanwhile
 	h.gone = map[string]struct{}{}
 	h.mu.Unlock()
-	now, lacking := make(map[string]struct{}, len(held)), []string(nil)
-	for m := range v.Modules() {
-		_, ok := held[m.Digest]
-		if ok || h.store.has(m.Digest) {
-			now[m.Digest] = struct{}{}
+	now, lacking, seen := make(map[string]struct{}, len(had)), []string(nil), map[string]bool{}
+	for digest := range held(v) {
+		if seen[digest] {
 			continue
 		}
-		lacking = append(lacking, m.Digest)
+		seen[digest] = true
+		_, ok := had[digest]
+		if ok || h.store.has(digest) {
+			now[digest] = struct{}{}
+			continue
+		}
+		lacking = append(lacking, digest)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

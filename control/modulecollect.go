@@ -61,8 +61,9 @@ func (c *Control) collect(ctx context.Context, cutoff time.Time) error {
 	if err != nil {
 		return err
 	}
+	known := holds(v)
 	for _, digest := range digests {
-		if _, ok := v.Module(fsm.Digest(digest)); ok {
+		if known(digest) {
 			continue
 		}
 		removed, err := c.modules.remove(digest, cutoff)
@@ -108,8 +109,9 @@ func (c *Control) readAnywhere(ctx context.Context) (*fsm.View, error) {
 
 // unknown says whether the state does not know one of the modules.
 func unknown(v *fsm.View, digests []string) bool {
+	known := holds(v)
 	for _, digest := range digests {
-		if _, ok := v.Module(fsm.Digest(digest)); !ok {
+		if !known(digest) {
 			return true
 		}
 	}

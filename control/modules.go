@@ -281,13 +281,17 @@ func (c *Control) PushModule(ctx context.Context, stream apiv1connect.ClusterPus
 
 // FetchModule implements the Cluster service. A server that missed a module gets it from another first.
 func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest, stream apiv1connect.ClusterFetchModuleServerStream) error {
-	if err := apierr.CheckDigest("digest", req.Digest); err != nil {
+	return c.give(ctx, req.Digest, c.lineOf(req), func(chunk []byte) error { return stream.Send(&apiv1.FetchModuleResponse{Chunk: chunk}) })
+}
+
+// give sends what a digest names to whoever asks for it, once it has its turn in a line.
+func (c *Control) give(ctx context.Context, digest string, line *gate.Gate, send func(chunk []byte) error) error {
+	if err := apierr.CheckDigest("digest", digest); err != nil {
 		return err
 	}
 	transport.Yield(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	line := c.lineOf(req)
 	var place *gate.Place
 	leave := func() {}
 	var inside atomic.Bool
@@ -295,12 +299,12 @@ func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest
 	tell := func() error {
 		// Only what is sure to go on is told: the line in front of the gate, and another server's sending. Who waits for this server's disk
 		// does better with another.
-		got := c.pulling.got(req.Digest)
+		got := c.pulling.got(digest)
 		if inside.Load() && got == seen {
 			return nil
 		}
 		seen = got
-		return stream.Send(&apiv1.FetchModuleResponse{})
+		return send(nil)
 	}
 	err := telling(ctx, cancel, tell, func() (err error) {
 		ctx, place, leave, err = enterWriting(ctx, line, "modules are being fetched")
@@ -311,17 +315,17 @@ func (c *Control) FetchModule(ctx context.Context, req *apiv1.FetchModuleRequest
 		}
 		return place.Work(func() error {
 			if hopped(ctx) {
-				return c.modules.lacks(req.Digest) // requests must not go round
+				return c.modules.lacks(digest) // requests must not go round
 			}
-			return c.fetched(ctx, req.Digest)
+			return c.fetched(ctx, digest)
 		})
 	})
 	defer func() { leave() }()
 	if err != nil {
 		return err
 	}
-	err = c.modules.read(req.Digest, func(data []byte) error {
-		err := stream.Send(&apiv1.FetchModuleResponse{Chunk: data})
+	err = c.modules.read(digest, func(data []byte) error {
+		err := send(data)
 		place.Moved(len(data))
 		return err
 	})

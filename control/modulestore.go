@@ -70,6 +70,25 @@ func (s *moduleStore) path(digest string) string { return filepath.Join(s.dir, d
 // has says whether the store has the module's bytes.
 func (s *moduleStore) has(digest string) bool { return s.lacks(digest) == nil }
 
+// renew says whether the store has the blob, and makes it as young as this call: it is not collected before somebody can have named it.
+func (s *moduleStore) renew(digest string) bool {
+	if !s.has(digest) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if os.Chtimes(s.path(digest), now, now) != nil {
+		return false
+	}
+	info, err := os.Stat(s.path(digest))
+	if err != nil {
+		return false
+	}
+	s.sound[digest] = stampOf(info)
+	return true
+}
+
 // lacks returns nil if the store has the module's bytes, else why not. It reads all of a file that it has not checked yet.
 func (s *moduleStore) lacks(digest string) error {
 	info, err := os.Stat(s.path(digest))

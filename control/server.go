@@ -44,7 +44,7 @@ func (c *Control) Handler() http.Handler {
 	transport.MountBounded(mux, s, map[string]int{
 		apiv1connect.ControlSubmitProcedure:  maxSubmit,
 		apiv1connect.ClusterSessionProcedure: maxFirstWord, apiv1connect.ControlUploadModuleProcedure: maxFirstWord,
-		apiv1connect.ClusterPushModuleProcedure: maxFirstWord,
+		apiv1connect.ClusterPushModuleProcedure: maxFirstWord, apiv1connect.ControlUploadBlobProcedure: maxFirstWord,
 	})
 	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {

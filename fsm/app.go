@@ -42,6 +42,7 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 		Principal:      principal,
 	}
 	t.useModule(mod)
+	t.touchTree(spec.GetInputs())
 	t.putApp(app)
 	if now, most := t.weighed(); now.live > most.live {
 		return refuse(CodeTooMany, "with it the apps that are queued or running would have %d bytes of arguments, environment and placement rules, and at most %d are possible; wait for some to end",

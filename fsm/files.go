@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"iter"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
@@ -196,9 +198,37 @@ func (t *tx) storeFiles(app *apiv1.App, op *apiv1.ChangeFiles) (outcome, error) 
 	}
 	files := app.GetFiles()
 	files.Tree = op.GetTree()
+	t.touchTree(files.GetTree())
 	if files.GetFault() != "" && Phase(app.GetVerdict()) == Succeeded {
 		app.Verdict, app.ExitCode = string(Failed), ExitFailed
 		app.Reason = cleanReason("its files were not kept: " + files.GetFault())
 	}
 	return applied(""), nil
+}
+
+// Blobs iterates over the digests of all blobs that apps' files are made of, as
+// often as they are named.
+func (v *View) Blobs() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for app := range v.appsOf(v.trees) {
+			for _, tree := range []*apiv1.Tree{app.GetSpec().GetInputs(), app.GetFiles().GetTree()} {
+				if tree == nil {
+					continue
+				}
+				for _, digest := range append([]string{tree.GetList()}, tree.GetPacks()...) {
+					if !yield(digest) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// touchTree has those who wait for modules look again: the servers hold a tree's
+// blobs as they hold those.
+func (t *tx) touchTree(tree *apiv1.Tree) {
+	if tree != nil {
+		t.touched.modules = append(t.touched.modules, Digest(tree.GetList()))
+	}
 }

@@ -76,6 +76,8 @@ func (t *tx) forgetApp(app *apiv1.App) {
 	t.ledger.forgotten += gone.memory
 	t.submitted, _, _ = t.submitted.Delete(SubmissionOf(app).key())
 	t.named, _, _ = t.named.Delete(pairKey(app.GetName(), app.GetId()))
+	t.trees, _, _ = t.trees.Delete(submissionKey(app))
+	t.touchTree(app.GetSpec().GetInputs())
 	t.apps, _, _ = t.apps.Delete([]byte(app.GetId()))
 	t.touched.apps = append(t.touched.apps, AppID(app.GetId()))
 }

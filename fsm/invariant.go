@@ -304,7 +304,7 @@ func (v *View) checkIndexes() error {
 		slices.Equal(slices.Collect(values(v.ended)), slices.Collect(values(fresh.ended))) &&
 		slices.Equal(slices.Collect(values(v.pending)), slices.Collect(values(fresh.pending))) &&
 		slices.Equal(slices.Collect(values(v.endedMigs)), slices.Collect(values(fresh.endedMigs))) &&
-		sameTree(v.endMinutes, fresh.endMinutes) && sameTree(v.migsOf, fresh.migsOf) &&
+		slices.Equal(slices.Collect(values(v.trees)), slices.Collect(values(fresh.trees))) && sameTree(v.endMinutes, fresh.endMinutes) && sameTree(v.migsOf, fresh.migsOf) &&
 		v.liveLoad == fresh.liveLoad && v.endedLoad == fresh.endedLoad && v.migrationLoad == fresh.migrationLoad &&
 		v.placedBytes == fresh.placedBytes
 	if !same {

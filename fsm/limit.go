@@ -86,7 +86,7 @@ const (
 	MaxVolumes = apiv1.MaxVolumes
 	MaxMounts  = 32
 	// MaxPacks bounds the blobs that a tree of files has.
-	MaxPacks = 1024
+	MaxPacks = apiv1.MaxPacks
 	// MaxPathBytes bounds the path of a mount.
 	MaxPathBytes = 1024
 	// MaxImportsBytes bounds the names of a module's imports, all together.

@@ -50,6 +50,7 @@ func (v *View) indexApp(app *apiv1.App) {
 		v.placedBytes += sign(phase.Placed()) * placedReserve(app)
 	}
 	v.queued = keep(v.queued, phase == Queued, key, id)
+	v.trees = keep(v.trees, app.GetSpec().GetInputs() != nil || app.GetFiles().GetTree() != nil, key, id)
 	if name := app.GetName(); name != "" {
 		v.named = add(v.named, pairKey(name, app.GetId()), id)
 	}

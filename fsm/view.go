@@ -40,6 +40,7 @@ type View struct {
 	endMinutes *iradix.Tree[AppID]       // ended apps, by the minute of their end, then by place
 	endedMigs  *iradix.Tree[MigrationID] // ended migrations, first ended first
 	migsOf     *iradix.Tree[MigrationID] // migrations by app, then proposal
+	trees      *iradix.Tree[AppID]       // apps of which the servers have files, by submission
 	shares     shares                    // who has slots where
 	moduleUse  moduleUse                 // who runs which module, and since when nobody does
 
@@ -65,6 +66,7 @@ func newView() View {
 		endMinutes: iradix.New[AppID](),
 		endedMigs:  iradix.New[MigrationID](),
 		migsOf:     iradix.New[MigrationID](),
+		trees:      iradix.New[AppID](),
 		shares:     newShares(),
 		moduleUse:  newModuleUse(),
 	}

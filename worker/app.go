@@ -61,8 +61,14 @@ type app struct {
 
 	endSending context.CancelFunc // of sending
 	late       []func()           // posted while the executor was being stopped
+	home       *home              // of the app's directory, if it is here
+	filled     bool               // the home has what the app begins with
+	toldHome   string             // what the executor was told of the home
+	wantsFiles bool               // a rank here has asked for the directory
 	routed     uint64             // index of the record whose routes the executor has
 	silent     time.Duration      // for which the executor has not answered; 0: it answers
+
+	serving serving // for other hosts
 
 	losing bool // owned by the goroutine that takes the executor's events: the last lines could not be stored
 }
@@ -155,6 +161,9 @@ func (a *app) finish() {
 	a.stopChild()
 	a.host.logs.close(a.id)
 	a.host.removeImages(a.id)
+	if a.home != nil {
+		a.leaveHome()
+	}
 }
 
 // stopChild ends the executor, or its start.
@@ -196,6 +205,7 @@ func (a *app) reconcile(ctx context.Context) {
 			return r.state == apiv1.RankEnded && !a.isMine(id) // lost, staged, before its migration was aborted: it may come again
 		})
 	}
+	a.followFiles(ctx)
 	if a.rec.App.Verdict != "" {
 		a.stop(ctx)
 		return
@@ -397,6 +407,7 @@ func (a *app) status() *apiv1.AppStatus {
 		FailedMigration: a.failed, FailedReason: clean(a.failure), Reason: clean(a.execErr),
 		SilentMs: a.silent.Milliseconds(), StartSteps: a.startSteps(), StartInLine: a.startInLine(), StartTrouble: a.startTrouble(),
 	}
+	s.Files = a.filesStatus()
 	s.Executor = [...]string{execNone: "", execStarting: apiv1.ExecutorStarting, execRunning: apiv1.ExecutorRunning, execGone: apiv1.ExecutorEnded}[a.exec]
 	room := maxReasonsBytes
 	for id := range a.rec.App.Size {

@@ -163,6 +163,8 @@ func (a *app) event(of *life, ev *apiv1.ExecEvent) {
 	case *apiv1.ExecEvent_Ended:
 		of.output.finish(m.Ended.Rank)
 		post(func() { a.rankEnded(m.Ended) })
+	case *apiv1.ExecEvent_WantsFiles:
+		post(func() { a.wantsFiles = true })
 	case *apiv1.ExecEvent_Frozen:
 		post(func() { a.rankFrozen(m.Frozen) })
 	case *apiv1.ExecEvent_Staged:

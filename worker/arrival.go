@@ -19,6 +19,7 @@ import (
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/durable"
+	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -28,6 +29,7 @@ const (
 	maxImageExtra = 4 << 30   // the MPI part of an image
 	pageBytes     = 64 << 10  // of a guest's memory
 
+	maxFilesRequest   = files.PieceBytes + 64<<10
 	maxTransferHeader = 64 << 10 // nothing larger is read before the rank is expected
 )
 

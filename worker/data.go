@@ -28,7 +28,7 @@ func (w *Worker) serveData(ctx context.Context) error {
 	s := connect.NewServer()
 	apiv1connect.RegisterDataHandler(s, dataService{w})
 	mux := http.NewServeMux()
-	transport.MountBounded(mux, s, map[string]int{apiv1connect.DataTransferProcedure: maxTransferHeader})
+	transport.MountBounded(mux, s, map[string]int{apiv1connect.DataTransferProcedure: maxTransferHeader, apiv1connect.DataFilesProcedure: maxFilesRequest})
 	return transport.ServeBulk(ctx, w.dataConns, mux)
 }
 

@@ -143,6 +143,9 @@ func (w *Worker) openDir() (err error) {
 	if err := os.RemoveAll(w.cfg.dir("images")); err != nil {
 		return fmt.Errorf("worker: images: %w", err)
 	}
+	if err := os.RemoveAll(w.cfg.dir("files")); err != nil { // of apps that have ended with the life before
+		return fmt.Errorf("worker: files: %w", err)
+	}
 	if w.modules, err = newModuleCache(w.cfg.dir("modules"), w.cfg.dir("cache"), w.cfg.ModuleBytes, w.log, transport.NewBulkHTTPClient(), w.servers); err != nil {
 		return err
 	}

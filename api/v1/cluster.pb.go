@@ -127,6 +127,116 @@ func (OutputFault_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27, 0}
 }
 
+type FilesRequest_Op int32
+
+const (
+	FilesRequest_OP_UNSPECIFIED FilesRequest_Op = 0
+	FilesRequest_OP_OPEN        FilesRequest_Op = 1
+	FilesRequest_OP_STAT        FilesRequest_Op = 2
+	FilesRequest_OP_MKDIR       FilesRequest_Op = 3
+	FilesRequest_OP_RMDIR       FilesRequest_Op = 4
+	FilesRequest_OP_UNLINK      FilesRequest_Op = 5
+	FilesRequest_OP_RENAME      FilesRequest_Op = 6
+	FilesRequest_OP_LINK        FilesRequest_Op = 7
+	FilesRequest_OP_SYMLINK     FilesRequest_Op = 8
+	FilesRequest_OP_READLINK    FilesRequest_Op = 9
+	FilesRequest_OP_SET_TIMES   FilesRequest_Op = 10
+	FilesRequest_OP_SPACE       FilesRequest_Op = 11
+	// Those below are of an open file.
+	FilesRequest_OP_READ           FilesRequest_Op = 20
+	FilesRequest_OP_WRITE          FilesRequest_Op = 21
+	FilesRequest_OP_APPEND         FilesRequest_Op = 22
+	FilesRequest_OP_FILE_STAT      FilesRequest_Op = 23
+	FilesRequest_OP_TRUNCATE       FilesRequest_Op = 24
+	FilesRequest_OP_ALLOCATE       FilesRequest_Op = 25
+	FilesRequest_OP_SYNC           FilesRequest_Op = 26
+	FilesRequest_OP_FILE_SET_TIMES FilesRequest_Op = 27
+	FilesRequest_OP_LIST           FilesRequest_Op = 28
+	FilesRequest_OP_PATH           FilesRequest_Op = 29
+	FilesRequest_OP_CLOSE          FilesRequest_Op = 30
+)
+
+// Enum value maps for FilesRequest_Op.
+var (
+	FilesRequest_Op_name = map[int32]string{
+		0:  "OP_UNSPECIFIED",
+		1:  "OP_OPEN",
+		2:  "OP_STAT",
+		3:  "OP_MKDIR",
+		4:  "OP_RMDIR",
+		5:  "OP_UNLINK",
+		6:  "OP_RENAME",
+		7:  "OP_LINK",
+		8:  "OP_SYMLINK",
+		9:  "OP_READLINK",
+		10: "OP_SET_TIMES",
+		11: "OP_SPACE",
+		20: "OP_READ",
+		21: "OP_WRITE",
+		22: "OP_APPEND",
+		23: "OP_FILE_STAT",
+		24: "OP_TRUNCATE",
+		25: "OP_ALLOCATE",
+		26: "OP_SYNC",
+		27: "OP_FILE_SET_TIMES",
+		28: "OP_LIST",
+		29: "OP_PATH",
+		30: "OP_CLOSE",
+	}
+	FilesRequest_Op_value = map[string]int32{
+		"OP_UNSPECIFIED":    0,
+		"OP_OPEN":           1,
+		"OP_STAT":           2,
+		"OP_MKDIR":          3,
+		"OP_RMDIR":          4,
+		"OP_UNLINK":         5,
+		"OP_RENAME":         6,
+		"OP_LINK":           7,
+		"OP_SYMLINK":        8,
+		"OP_READLINK":       9,
+		"OP_SET_TIMES":      10,
+		"OP_SPACE":          11,
+		"OP_READ":           20,
+		"OP_WRITE":          21,
+		"OP_APPEND":         22,
+		"OP_FILE_STAT":      23,
+		"OP_TRUNCATE":       24,
+		"OP_ALLOCATE":       25,
+		"OP_SYNC":           26,
+		"OP_FILE_SET_TIMES": 27,
+		"OP_LIST":           28,
+		"OP_PATH":           29,
+		"OP_CLOSE":          30,
+	}
+)
+
+func (x FilesRequest_Op) Enum() *FilesRequest_Op {
+	p := new(FilesRequest_Op)
+	*p = x
+	return p
+}
+
+func (x FilesRequest_Op) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FilesRequest_Op) Descriptor() protoreflect.EnumDescriptor {
+	return file_godwit_v1_cluster_proto_enumTypes[2].Descriptor()
+}
+
+func (FilesRequest_Op) Type() protoreflect.EnumType {
+	return &file_godwit_v1_cluster_proto_enumTypes[2]
+}
+
+func (x FilesRequest_Op) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FilesRequest_Op.Descriptor instead.
+func (FilesRequest_Op) EnumDescriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29, 0}
+}
+
 type IdentifyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1361,7 +1471,9 @@ type AppStatus struct {
 	// The start waits for its module, and the server that it comes from said last that others come first, or that it gets it itself.
 	StartInLine bool `protobuf:"varint,25,opt,name=start_in_line,json=startInLine,proto3" json:"start_in_line,omitempty"`
 	// What went wrong last in a start that goes on: no server gives the module at the moment. Empty: nothing.
-	StartTrouble  string `protobuf:"bytes,26,opt,name=start_trouble,json=startTrouble,proto3" json:"start_trouble,omitempty"`
+	StartTrouble string `protobuf:"bytes,26,opt,name=start_trouble,json=startTrouble,proto3" json:"start_trouble,omitempty"`
+	// What there is to say of the app's directory; absent: nothing.
+	Files         *FilesStatus `protobuf:"bytes,40,opt,name=files,proto3" json:"files,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1485,6 +1597,13 @@ func (x *AppStatus) GetStartTrouble() string {
 		return x.StartTrouble
 	}
 	return ""
+}
+
+func (x *AppStatus) GetFiles() *FilesStatus {
+	if x != nil {
+		return x.Files
+	}
+	return nil
 }
 
 // RankStatus is what a worker has of one rank.
@@ -2306,6 +2425,464 @@ func (x *OutputFault) GetReason() string {
 	return ""
 }
 
+// FilesStatus is what a host says of an app's directory.
+type FilesStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A rank here has asked for it.
+	Wanted bool `protobuf:"varint,1,opt,name=wanted,proto3" json:"wanted,omitempty"`
+	// All of it is here, as its home has sent it: the home may be changed to this host.
+	Held bool `protobuf:"varint,2,opt,name=held,proto3" json:"held,omitempty"`
+	// The servers have all of it.
+	Stored *Tree `protobuf:"bytes,3,opt,name=stored,proto3" json:"stored,omitempty"`
+	// Why they do not, for good; or why it did not come here.
+	Fault         string `protobuf:"bytes,4,opt,name=fault,proto3" json:"fault,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilesStatus) Reset() {
+	*x = FilesStatus{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilesStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilesStatus) ProtoMessage() {}
+
+func (x *FilesStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilesStatus.ProtoReflect.Descriptor instead.
+func (*FilesStatus) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *FilesStatus) GetWanted() bool {
+	if x != nil {
+		return x.Wanted
+	}
+	return false
+}
+
+func (x *FilesStatus) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *FilesStatus) GetStored() *Tree {
+	if x != nil {
+		return x.Stored
+	}
+	return nil
+}
+
+func (x *FilesStatus) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
+// FilesRequest is one thing to do. Requests of one lane of a client follow each other; one that is sent again, since no answer came, has the number
+// that it had, and is done once.
+type FilesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	App    string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	Client uint64                 `protobuf:"varint,2,opt,name=client,proto3" json:"client,omitempty"`
+	Lane   int32                  `protobuf:"varint,3,opt,name=lane,proto3" json:"lane,omitempty"`
+	Number uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
+	Op     FilesRequest_Op        `protobuf:"varint,5,opt,name=op,proto3,enum=godwit.v1.FilesRequest_Op" json:"op,omitempty"`
+	// Which of the app's directories it is about: that which it keeps, or that of the moment.
+	Scratch bool   `protobuf:"varint,6,opt,name=scratch,proto3" json:"scratch,omitempty"`
+	Path    string `protobuf:"bytes,7,opt,name=path,proto3" json:"path,omitempty"`
+	// The second path, or the text of a link.
+	Other string `protobuf:"bytes,8,opt,name=other,proto3" json:"other,omitempty"`
+	// Of open(2).
+	Flags  int32 `protobuf:"varint,9,opt,name=flags,proto3" json:"flags,omitempty"`
+	Follow bool  `protobuf:"varint,10,opt,name=follow,proto3" json:"follow,omitempty"`
+	// An open file: a number of the client's choice.
+	Handle uint64 `protobuf:"varint,11,opt,name=handle,proto3" json:"handle,omitempty"`
+	Data   []byte `protobuf:"bytes,12,opt,name=data,proto3" json:"data,omitempty"`
+	At     int64  `protobuf:"varint,13,opt,name=at,proto3" json:"at,omitempty"`
+	Size   int64  `protobuf:"varint,14,opt,name=size,proto3" json:"size,omitempty"`
+	// Times to set, in ns since 1970; absent: left as they are.
+	Accessed      *int64 `protobuf:"varint,15,opt,name=accessed,proto3,oneof" json:"accessed,omitempty"`
+	Changed       *int64 `protobuf:"varint,16,opt,name=changed,proto3,oneof" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilesRequest) Reset() {
+	*x = FilesRequest{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilesRequest) ProtoMessage() {}
+
+func (x *FilesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilesRequest.ProtoReflect.Descriptor instead.
+func (*FilesRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *FilesRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *FilesRequest) GetClient() uint64 {
+	if x != nil {
+		return x.Client
+	}
+	return 0
+}
+
+func (x *FilesRequest) GetLane() int32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *FilesRequest) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *FilesRequest) GetOp() FilesRequest_Op {
+	if x != nil {
+		return x.Op
+	}
+	return FilesRequest_OP_UNSPECIFIED
+}
+
+func (x *FilesRequest) GetScratch() bool {
+	if x != nil {
+		return x.Scratch
+	}
+	return false
+}
+
+func (x *FilesRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *FilesRequest) GetOther() string {
+	if x != nil {
+		return x.Other
+	}
+	return ""
+}
+
+func (x *FilesRequest) GetFlags() int32 {
+	if x != nil {
+		return x.Flags
+	}
+	return 0
+}
+
+func (x *FilesRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+func (x *FilesRequest) GetHandle() uint64 {
+	if x != nil {
+		return x.Handle
+	}
+	return 0
+}
+
+func (x *FilesRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *FilesRequest) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *FilesRequest) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *FilesRequest) GetAccessed() int64 {
+	if x != nil && x.Accessed != nil {
+		return *x.Accessed
+	}
+	return 0
+}
+
+func (x *FilesRequest) GetChanged() int64 {
+	if x != nil && x.Changed != nil {
+		return *x.Changed
+	}
+	return 0
+}
+
+type FilesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The system's number of what went wrong; 0: nothing.
+	Errno int32  `protobuf:"varint,1,opt,name=errno,proto3" json:"errno,omitempty"`
+	Data  []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// Bytes done, or where the end is.
+	At int64 `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`
+	// A path, or the text of a link.
+	Text string      `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	Info *FileInfo   `protobuf:"bytes,5,opt,name=info,proto3" json:"info,omitempty"`
+	List []*FileInfo `protobuf:"bytes,6,rep,name=list,proto3" json:"list,omitempty"`
+	// The file's end was reached.
+	End bool `protobuf:"varint,7,opt,name=end,proto3" json:"end,omitempty"`
+	// There is more of the list.
+	More          bool     `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
+	Space         []uint64 `protobuf:"varint,9,rep,packed,name=space,proto3" json:"space,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilesResponse) Reset() {
+	*x = FilesResponse{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilesResponse) ProtoMessage() {}
+
+func (x *FilesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilesResponse.ProtoReflect.Descriptor instead.
+func (*FilesResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *FilesResponse) GetErrno() int32 {
+	if x != nil {
+		return x.Errno
+	}
+	return 0
+}
+
+func (x *FilesResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *FilesResponse) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *FilesResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *FilesResponse) GetInfo() *FileInfo {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
+func (x *FilesResponse) GetList() []*FileInfo {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *FilesResponse) GetEnd() bool {
+	if x != nil {
+		return x.End
+	}
+	return false
+}
+
+func (x *FilesResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *FilesResponse) GetSpace() []uint64 {
+	if x != nil {
+		return x.Space
+	}
+	return nil
+}
+
+// FileInfo describes a file.
+type FileInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Kind          uint32                 `protobuf:"varint,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Id            uint64                 `protobuf:"varint,3,opt,name=id,proto3" json:"id,omitempty"`
+	Links         uint64                 `protobuf:"varint,4,opt,name=links,proto3" json:"links,omitempty"`
+	Size          int64                  `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
+	Accessed      int64                  `protobuf:"varint,6,opt,name=accessed,proto3" json:"accessed,omitempty"`
+	Changed       int64                  `protobuf:"varint,7,opt,name=changed,proto3" json:"changed,omitempty"`
+	Touched       int64                  `protobuf:"varint,8,opt,name=touched,proto3" json:"touched,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileInfo) Reset() {
+	*x = FileInfo{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileInfo) ProtoMessage() {}
+
+func (x *FileInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
+func (*FileInfo) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *FileInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FileInfo) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *FileInfo) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *FileInfo) GetLinks() uint64 {
+	if x != nil {
+		return x.Links
+	}
+	return 0
+}
+
+func (x *FileInfo) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *FileInfo) GetAccessed() int64 {
+	if x != nil {
+		return x.Accessed
+	}
+	return 0
+}
+
+func (x *FileInfo) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *FileInfo) GetTouched() int64 {
+	if x != nil {
+		return x.Touched
+	}
+	return 0
+}
+
 var File_godwit_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_cluster_proto_rawDesc = "" +
@@ -2410,7 +2987,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
 	"\tMovedRank\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
-	"\x04host\x18\x02 \x01(\tR\x04host\"\xaa\x03\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\"\xd8\x03\n" +
 	"\tAppStatus\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x14\n" +
@@ -2425,7 +3002,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\vstart_steps\x18\x18 \x01(\x04R\n" +
 	"startSteps\x12\"\n" +
 	"\rstart_in_line\x18\x19 \x01(\bR\vstartInLine\x12#\n" +
-	"\rstart_trouble\x18\x1a \x01(\tR\fstartTrouble\"\xa4\x02\n" +
+	"\rstart_trouble\x18\x1a \x01(\tR\fstartTrouble\x12,\n" +
+	"\x05files\x18( \x01(\v2\x16.godwit.v1.FilesStatusR\x05files\"\xa4\x02\n" +
 	"\n" +
 	"RankStatus\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +
@@ -2488,7 +3066,78 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"KIND_MOVED\x10\x01\x12\r\n" +
-	"\tKIND_GONE\x10\x02*N\n" +
+	"\tKIND_GONE\x10\x02\"x\n" +
+	"\vFilesStatus\x12\x16\n" +
+	"\x06wanted\x18\x01 \x01(\bR\x06wanted\x12\x12\n" +
+	"\x04held\x18\x02 \x01(\bR\x04held\x12'\n" +
+	"\x06stored\x18\x03 \x01(\v2\x0f.godwit.v1.TreeR\x06stored\x12\x14\n" +
+	"\x05fault\x18\x04 \x01(\tR\x05fault\"\x92\x06\n" +
+	"\fFilesRequest\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
+	"\x06client\x18\x02 \x01(\x04R\x06client\x12\x12\n" +
+	"\x04lane\x18\x03 \x01(\x05R\x04lane\x12\x16\n" +
+	"\x06number\x18\x04 \x01(\x04R\x06number\x12*\n" +
+	"\x02op\x18\x05 \x01(\x0e2\x1a.godwit.v1.FilesRequest.OpR\x02op\x12\x18\n" +
+	"\ascratch\x18\x06 \x01(\bR\ascratch\x12\x12\n" +
+	"\x04path\x18\a \x01(\tR\x04path\x12\x14\n" +
+	"\x05other\x18\b \x01(\tR\x05other\x12\x14\n" +
+	"\x05flags\x18\t \x01(\x05R\x05flags\x12\x16\n" +
+	"\x06follow\x18\n" +
+	" \x01(\bR\x06follow\x12\x16\n" +
+	"\x06handle\x18\v \x01(\x04R\x06handle\x12\x12\n" +
+	"\x04data\x18\f \x01(\fR\x04data\x12\x0e\n" +
+	"\x02at\x18\r \x01(\x03R\x02at\x12\x12\n" +
+	"\x04size\x18\x0e \x01(\x03R\x04size\x12\x1f\n" +
+	"\baccessed\x18\x0f \x01(\x03H\x00R\baccessed\x88\x01\x01\x12\x1d\n" +
+	"\achanged\x18\x10 \x01(\x03H\x01R\achanged\x88\x01\x01\"\xe4\x02\n" +
+	"\x02Op\x12\x12\n" +
+	"\x0eOP_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aOP_OPEN\x10\x01\x12\v\n" +
+	"\aOP_STAT\x10\x02\x12\f\n" +
+	"\bOP_MKDIR\x10\x03\x12\f\n" +
+	"\bOP_RMDIR\x10\x04\x12\r\n" +
+	"\tOP_UNLINK\x10\x05\x12\r\n" +
+	"\tOP_RENAME\x10\x06\x12\v\n" +
+	"\aOP_LINK\x10\a\x12\x0e\n" +
+	"\n" +
+	"OP_SYMLINK\x10\b\x12\x0f\n" +
+	"\vOP_READLINK\x10\t\x12\x10\n" +
+	"\fOP_SET_TIMES\x10\n" +
+	"\x12\f\n" +
+	"\bOP_SPACE\x10\v\x12\v\n" +
+	"\aOP_READ\x10\x14\x12\f\n" +
+	"\bOP_WRITE\x10\x15\x12\r\n" +
+	"\tOP_APPEND\x10\x16\x12\x10\n" +
+	"\fOP_FILE_STAT\x10\x17\x12\x0f\n" +
+	"\vOP_TRUNCATE\x10\x18\x12\x0f\n" +
+	"\vOP_ALLOCATE\x10\x19\x12\v\n" +
+	"\aOP_SYNC\x10\x1a\x12\x15\n" +
+	"\x11OP_FILE_SET_TIMES\x10\x1b\x12\v\n" +
+	"\aOP_LIST\x10\x1c\x12\v\n" +
+	"\aOP_PATH\x10\x1d\x12\f\n" +
+	"\bOP_CLOSE\x10\x1eB\v\n" +
+	"\t_accessedB\n" +
+	"\n" +
+	"\b_changed\"\xeb\x01\n" +
+	"\rFilesResponse\x12\x14\n" +
+	"\x05errno\x18\x01 \x01(\x05R\x05errno\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x12'\n" +
+	"\x04info\x18\x05 \x01(\v2\x13.godwit.v1.FileInfoR\x04info\x12'\n" +
+	"\x04list\x18\x06 \x03(\v2\x13.godwit.v1.FileInfoR\x04list\x12\x10\n" +
+	"\x03end\x18\a \x01(\bR\x03end\x12\x12\n" +
+	"\x04more\x18\b \x01(\bR\x04more\x12\x14\n" +
+	"\x05space\x18\t \x03(\x04R\x05space\"\xbc\x01\n" +
+	"\bFileInfo\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\x04R\x02id\x12\x14\n" +
+	"\x05links\x18\x04 \x01(\x04R\x05links\x12\x12\n" +
+	"\x04size\x18\x05 \x01(\x03R\x04size\x12\x1a\n" +
+	"\baccessed\x18\x06 \x01(\x03R\baccessed\x12\x18\n" +
+	"\achanged\x18\a \x01(\x03R\achanged\x12\x18\n" +
+	"\atouched\x18\b \x01(\x03R\atouched*N\n" +
 	"\bStanding\x12\x18\n" +
 	"\x14STANDING_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTANDING_RUNS\x10\x01\x12\x15\n" +
@@ -2498,12 +3147,13 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\aSession\x12\x19.godwit.v1.SessionRequest\x1a\x1a.godwit.v1.SessionResponse(\x010\x01\x12N\n" +
 	"\vFetchModule\x12\x1d.godwit.v1.FetchModuleRequest\x1a\x1e.godwit.v1.FetchModuleResponse0\x01\x12K\n" +
 	"\n" +
-	"PushModule\x12\x1c.godwit.v1.PushModuleRequest\x1a\x1d.godwit.v1.PushModuleResponse(\x012\x9b\x02\n" +
+	"PushModule\x12\x1c.godwit.v1.PushModuleRequest\x1a\x1d.godwit.v1.PushModuleResponse(\x012\xd7\x02\n" +
 	"\x04Data\x12E\n" +
 	"\bTransfer\x12\x1a.godwit.v1.TransferRequest\x1a\x1b.godwit.v1.TransferResponse(\x01\x12E\n" +
 	"\bReadLogs\x12\x1a.godwit.v1.ReadLogsRequest\x1a\x1b.godwit.v1.ReadLogsResponse0\x01\x12@\n" +
 	"\aInspect\x12\x19.godwit.v1.InspectRequest\x1a\x1a.godwit.v1.InspectResponse\x12C\n" +
-	"\bIdentify\x12\x1a.godwit.v1.IdentifyRequest\x1a\x1b.godwit.v1.IdentifyResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\bIdentify\x12\x1a.godwit.v1.IdentifyRequest\x1a\x1b.godwit.v1.IdentifyResponse\x12:\n" +
+	"\x05Files\x12\x17.godwit.v1.FilesRequest\x1a\x18.godwit.v1.FilesResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_cluster_proto_rawDescOnce sync.Once
@@ -2517,98 +3167,111 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_cluster_proto_rawDescData
 }
 
-var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_godwit_v1_cluster_proto_goTypes = []any{
 	(Standing)(0),                 // 0: godwit.v1.Standing
 	(OutputFault_Kind)(0),         // 1: godwit.v1.OutputFault.Kind
-	(*IdentifyRequest)(nil),       // 2: godwit.v1.IdentifyRequest
-	(*IdentifyResponse)(nil),      // 3: godwit.v1.IdentifyResponse
-	(*InspectRequest)(nil),        // 4: godwit.v1.InspectRequest
-	(*InspectResponse)(nil),       // 5: godwit.v1.InspectResponse
-	(*DiscoverRequest)(nil),       // 6: godwit.v1.DiscoverRequest
-	(*DiscoverResponse)(nil),      // 7: godwit.v1.DiscoverResponse
-	(*GroupMember)(nil),           // 8: godwit.v1.GroupMember
-	(*SessionRequest)(nil),        // 9: godwit.v1.SessionRequest
-	(*SessionResponse)(nil),       // 10: godwit.v1.SessionResponse
-	(*Hello)(nil),                 // 11: godwit.v1.Hello
-	(*Welcome)(nil),               // 12: godwit.v1.Welcome
-	(*Heartbeat)(nil),             // 13: godwit.v1.Heartbeat
-	(*Leaving)(nil),               // 14: godwit.v1.Leaving
-	(*AppRecord)(nil),             // 15: godwit.v1.AppRecord
-	(*MovedRank)(nil),             // 16: godwit.v1.MovedRank
-	(*AppStatus)(nil),             // 17: godwit.v1.AppStatus
-	(*RankStatus)(nil),            // 18: godwit.v1.RankStatus
-	(*FetchModuleRequest)(nil),    // 19: godwit.v1.FetchModuleRequest
-	(*FetchModuleResponse)(nil),   // 20: godwit.v1.FetchModuleResponse
-	(*PushModuleRequest)(nil),     // 21: godwit.v1.PushModuleRequest
-	(*PushModuleResponse)(nil),    // 22: godwit.v1.PushModuleResponse
-	(*TransferRequest)(nil),       // 23: godwit.v1.TransferRequest
-	(*TransferEnd)(nil),           // 24: godwit.v1.TransferEnd
-	(*TransferHeader)(nil),        // 25: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),      // 26: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),       // 27: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),      // 28: godwit.v1.ReadLogsResponse
-	(*OutputFault)(nil),           // 29: godwit.v1.OutputFault
-	nil,                           // 30: godwit.v1.AppRecord.AddrsEntry
-	(*RankDoing)(nil),             // 31: godwit.v1.RankDoing
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*HashRecord)(nil),            // 33: godwit.v1.HashRecord
-	(*Host)(nil),                  // 34: godwit.v1.Host
-	(*App)(nil),                   // 35: godwit.v1.App
-	(*Migration)(nil),             // 36: godwit.v1.Migration
-	(*LogPosition)(nil),           // 37: godwit.v1.LogPosition
-	(*LogLine)(nil),               // 38: godwit.v1.LogLine
+	(FilesRequest_Op)(0),          // 2: godwit.v1.FilesRequest.Op
+	(*IdentifyRequest)(nil),       // 3: godwit.v1.IdentifyRequest
+	(*IdentifyResponse)(nil),      // 4: godwit.v1.IdentifyResponse
+	(*InspectRequest)(nil),        // 5: godwit.v1.InspectRequest
+	(*InspectResponse)(nil),       // 6: godwit.v1.InspectResponse
+	(*DiscoverRequest)(nil),       // 7: godwit.v1.DiscoverRequest
+	(*DiscoverResponse)(nil),      // 8: godwit.v1.DiscoverResponse
+	(*GroupMember)(nil),           // 9: godwit.v1.GroupMember
+	(*SessionRequest)(nil),        // 10: godwit.v1.SessionRequest
+	(*SessionResponse)(nil),       // 11: godwit.v1.SessionResponse
+	(*Hello)(nil),                 // 12: godwit.v1.Hello
+	(*Welcome)(nil),               // 13: godwit.v1.Welcome
+	(*Heartbeat)(nil),             // 14: godwit.v1.Heartbeat
+	(*Leaving)(nil),               // 15: godwit.v1.Leaving
+	(*AppRecord)(nil),             // 16: godwit.v1.AppRecord
+	(*MovedRank)(nil),             // 17: godwit.v1.MovedRank
+	(*AppStatus)(nil),             // 18: godwit.v1.AppStatus
+	(*RankStatus)(nil),            // 19: godwit.v1.RankStatus
+	(*FetchModuleRequest)(nil),    // 20: godwit.v1.FetchModuleRequest
+	(*FetchModuleResponse)(nil),   // 21: godwit.v1.FetchModuleResponse
+	(*PushModuleRequest)(nil),     // 22: godwit.v1.PushModuleRequest
+	(*PushModuleResponse)(nil),    // 23: godwit.v1.PushModuleResponse
+	(*TransferRequest)(nil),       // 24: godwit.v1.TransferRequest
+	(*TransferEnd)(nil),           // 25: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),        // 26: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),      // 27: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),       // 28: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),      // 29: godwit.v1.ReadLogsResponse
+	(*OutputFault)(nil),           // 30: godwit.v1.OutputFault
+	(*FilesStatus)(nil),           // 31: godwit.v1.FilesStatus
+	(*FilesRequest)(nil),          // 32: godwit.v1.FilesRequest
+	(*FilesResponse)(nil),         // 33: godwit.v1.FilesResponse
+	(*FileInfo)(nil),              // 34: godwit.v1.FileInfo
+	nil,                           // 35: godwit.v1.AppRecord.AddrsEntry
+	(*RankDoing)(nil),             // 36: godwit.v1.RankDoing
+	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
+	(*HashRecord)(nil),            // 38: godwit.v1.HashRecord
+	(*Host)(nil),                  // 39: godwit.v1.Host
+	(*App)(nil),                   // 40: godwit.v1.App
+	(*Migration)(nil),             // 41: godwit.v1.Migration
+	(*LogPosition)(nil),           // 42: godwit.v1.LogPosition
+	(*LogLine)(nil),               // 43: godwit.v1.LogLine
+	(*Tree)(nil),                  // 44: godwit.v1.Tree
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	31, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
-	7,  // 1: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
-	32, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
-	8,  // 3: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
-	33, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
+	36, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	8,  // 1: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
+	37, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
+	9,  // 3: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
+	38, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
 	0,  // 5: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
-	11, // 6: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
-	13, // 7: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	17, // 8: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
-	14, // 9: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
-	12, // 10: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
-	13, // 11: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
-	15, // 12: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	34, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	17, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	35, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	36, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	30, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	16, // 18: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
-	18, // 19: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	25, // 20: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	24, // 21: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	37, // 22: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	38, // 23: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	37, // 24: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
-	29, // 25: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
-	1,  // 26: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
-	6,  // 27: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	9,  // 28: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	19, // 29: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	21, // 30: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	23, // 31: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	27, // 32: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	4,  // 33: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	2,  // 34: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
-	7,  // 35: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	10, // 36: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	20, // 37: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	22, // 38: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	26, // 39: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	28, // 40: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	5,  // 41: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	3,  // 42: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
-	35, // [35:43] is the sub-list for method output_type
-	27, // [27:35] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	12, // 6: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
+	14, // 7: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
+	18, // 8: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	15, // 9: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
+	13, // 10: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
+	14, // 11: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
+	16, // 12: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
+	39, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	18, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	40, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	41, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	35, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	17, // 18: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
+	19, // 19: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	31, // 20: godwit.v1.AppStatus.files:type_name -> godwit.v1.FilesStatus
+	26, // 21: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	25, // 22: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	42, // 23: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	43, // 24: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	42, // 25: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
+	30, // 26: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
+	1,  // 27: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
+	44, // 28: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
+	2,  // 29: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
+	34, // 30: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
+	34, // 31: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
+	7,  // 32: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	10, // 33: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	20, // 34: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	22, // 35: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	24, // 36: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	28, // 37: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	5,  // 38: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	3,  // 39: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
+	32, // 40: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
+	8,  // 41: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	11, // 42: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	21, // 43: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	23, // 44: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	27, // 45: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	29, // 46: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	6,  // 47: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	4,  // 48: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
+	33, // 49: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
+	41, // [41:50] is the sub-list for method output_type
+	32, // [32:41] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -2636,13 +3299,14 @@ func file_godwit_v1_cluster_proto_init() {
 		(*TransferRequest_End)(nil),
 	}
 	file_godwit_v1_cluster_proto_msgTypes[25].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[29].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   29,
+			NumEnums:      3,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

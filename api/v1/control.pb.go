@@ -2533,6 +2533,281 @@ func (x *ErrorInfo) GetFix() string {
 	return ""
 }
 
+type FindBlobsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Hex SHA-256 of their bytes.
+	Digests       []string `protobuf:"bytes,1,rep,name=digests,proto3" json:"digests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindBlobsRequest) Reset() {
+	*x = FindBlobsRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindBlobsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindBlobsRequest) ProtoMessage() {}
+
+func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindBlobsRequest.ProtoReflect.Descriptor instead.
+func (*FindBlobsRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *FindBlobsRequest) GetDigests() []string {
+	if x != nil {
+		return x.Digests
+	}
+	return nil
+}
+
+type FindBlobsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lacking       []string               `protobuf:"bytes,1,rep,name=lacking,proto3" json:"lacking,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindBlobsResponse) Reset() {
+	*x = FindBlobsResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindBlobsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindBlobsResponse) ProtoMessage() {}
+
+func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindBlobsResponse.ProtoReflect.Descriptor instead.
+func (*FindBlobsResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *FindBlobsResponse) GetLacking() []string {
+	if x != nil {
+		return x.Lacking
+	}
+	return nil
+}
+
+type UploadBlobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Hex SHA-256 of the bytes; in the first message.
+	Digest        string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	Chunk         []byte `protobuf:"bytes,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadBlobRequest) Reset() {
+	*x = UploadBlobRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadBlobRequest) ProtoMessage() {}
+
+func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadBlobRequest.ProtoReflect.Descriptor instead.
+func (*UploadBlobRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *UploadBlobRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *UploadBlobRequest) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+type UploadBlobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Size          int64                  `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadBlobResponse) Reset() {
+	*x = UploadBlobResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadBlobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadBlobResponse) ProtoMessage() {}
+
+func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadBlobResponse.ProtoReflect.Descriptor instead.
+func (*UploadBlobResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *UploadBlobResponse) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+type DownloadBlobRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Digest        string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DownloadBlobRequest) Reset() {
+	*x = DownloadBlobRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DownloadBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DownloadBlobRequest) ProtoMessage() {}
+
+func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DownloadBlobRequest.ProtoReflect.Descriptor instead.
+func (*DownloadBlobRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *DownloadBlobRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+// DownloadBlobResponse is the next bytes of it; none while the server is at work for them.
+type DownloadBlobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chunk         []byte                 `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DownloadBlobResponse) Reset() {
+	*x = DownloadBlobResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DownloadBlobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DownloadBlobResponse) ProtoMessage() {}
+
+func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DownloadBlobResponse.ProtoReflect.Descriptor instead.
+func (*DownloadBlobResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *DownloadBlobResponse) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
 var File_godwit_v1_control_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_control_proto_rawDesc = "" +
@@ -2717,8 +2992,20 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tErrorInfo\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x10\n" +
-	"\x03fix\x18\x03 \x01(\tR\x03fix2\x85\n" +
-	"\n" +
+	"\x03fix\x18\x03 \x01(\tR\x03fix\",\n" +
+	"\x10FindBlobsRequest\x12\x18\n" +
+	"\adigests\x18\x01 \x03(\tR\adigests\"-\n" +
+	"\x11FindBlobsResponse\x12\x18\n" +
+	"\alacking\x18\x01 \x03(\tR\alacking\"A\n" +
+	"\x11UploadBlobRequest\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x14\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk\"(\n" +
+	"\x12UploadBlobResponse\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\"-\n" +
+	"\x13DownloadBlobRequest\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\",\n" +
+	"\x14DownloadBlobResponse\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk2\xed\v\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -2735,7 +3022,11 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\vListServers\x12\x1d.godwit.v1.ListServersRequest\x1a\x1e.godwit.v1.ListServersResponse\x12L\n" +
 	"\vClearAlarms\x12\x1d.godwit.v1.ClearAlarmsRequest\x1a\x1e.godwit.v1.ClearAlarmsResponse\x12O\n" +
 	"\fRemoveServer\x12\x1e.godwit.v1.RemoveServerRequest\x1a\x1f.godwit.v1.RemoveServerResponse\x12a\n" +
-	"\x12TransferLeadership\x12$.godwit.v1.TransferLeadershipRequest\x1a%.godwit.v1.TransferLeadershipResponse\x12O\n" +
+	"\x12TransferLeadership\x12$.godwit.v1.TransferLeadershipRequest\x1a%.godwit.v1.TransferLeadershipResponse\x12F\n" +
+	"\tFindBlobs\x12\x1b.godwit.v1.FindBlobsRequest\x1a\x1c.godwit.v1.FindBlobsResponse\x12K\n" +
+	"\n" +
+	"UploadBlob\x12\x1c.godwit.v1.UploadBlobRequest\x1a\x1d.godwit.v1.UploadBlobResponse(\x01\x12Q\n" +
+	"\fDownloadBlob\x12\x1e.godwit.v1.DownloadBlobRequest\x1a\x1f.godwit.v1.DownloadBlobResponse0\x01\x12O\n" +
 	"\fInspectRanks\x12\x1e.godwit.v1.InspectRanksRequest\x1a\x1f.godwit.v1.InspectRanksResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
@@ -2750,7 +3041,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
@@ -2794,41 +3085,47 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*InspectRanksResponse)(nil),       // 39: godwit.v1.InspectRanksResponse
 	(*RankDoing)(nil),                  // 40: godwit.v1.RankDoing
 	(*ErrorInfo)(nil),                  // 41: godwit.v1.ErrorInfo
-	nil,                                // 42: godwit.v1.ListHostsResponse.LastContactEntry
-	(*AppSpec)(nil),                    // 43: godwit.v1.AppSpec
-	(*App)(nil),                        // 44: godwit.v1.App
-	(*Migration)(nil),                  // 45: godwit.v1.Migration
-	(*Host)(nil),                       // 46: godwit.v1.Host
-	(*Module)(nil),                     // 47: godwit.v1.Module
-	(*Alarm)(nil),                      // 48: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 49: google.protobuf.Duration
+	(*FindBlobsRequest)(nil),           // 42: godwit.v1.FindBlobsRequest
+	(*FindBlobsResponse)(nil),          // 43: godwit.v1.FindBlobsResponse
+	(*UploadBlobRequest)(nil),          // 44: godwit.v1.UploadBlobRequest
+	(*UploadBlobResponse)(nil),         // 45: godwit.v1.UploadBlobResponse
+	(*DownloadBlobRequest)(nil),        // 46: godwit.v1.DownloadBlobRequest
+	(*DownloadBlobResponse)(nil),       // 47: godwit.v1.DownloadBlobResponse
+	nil,                                // 48: godwit.v1.ListHostsResponse.LastContactEntry
+	(*AppSpec)(nil),                    // 49: godwit.v1.AppSpec
+	(*App)(nil),                        // 50: godwit.v1.App
+	(*Migration)(nil),                  // 51: godwit.v1.Migration
+	(*Host)(nil),                       // 52: godwit.v1.Host
+	(*Module)(nil),                     // 53: godwit.v1.Module
+	(*Alarm)(nil),                      // 54: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 55: google.protobuf.Duration
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	43, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	44, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	44, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	44, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	45, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	44, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	44, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	46, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	42, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	45, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	45, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	47, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	47, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	49, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	50, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	50, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	50, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	51, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	50, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	50, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	52, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	48, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	51, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	51, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	53, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	53, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
 	23, // 13: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
 	27, // 14: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
 	26, // 15: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
 	23, // 16: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
 	25, // 17: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
 	33, // 18: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	48, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	54, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
 	30, // 20: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	49, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	44, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	55, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	50, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
 	40, // 23: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	49, // 24: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	55, // 24: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
 	0,  // 25: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
 	2,  // 26: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
 	4,  // 27: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
@@ -2845,26 +3142,32 @@ var file_godwit_v1_control_proto_depIdxs = []int32{
 	31, // 38: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
 	34, // 39: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
 	36, // 40: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	38, // 41: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 42: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 43: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 44: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 45: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 46: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 47: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 48: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 49: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 50: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 51: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	21, // 52: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	24, // 53: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	29, // 54: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	32, // 55: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	35, // 56: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	37, // 57: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	39, // 58: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	42, // [42:59] is the sub-list for method output_type
-	25, // [25:42] is the sub-list for method input_type
+	42, // 41: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	44, // 42: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	46, // 43: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	38, // 44: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 45: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 46: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 47: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	7,  // 48: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	9,  // 49: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	11, // 50: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	13, // 51: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	15, // 52: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	17, // 53: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	19, // 54: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	21, // 55: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	24, // 56: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	29, // 57: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	32, // 58: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	35, // 59: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	37, // 60: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	43, // 61: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	45, // 62: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	47, // 63: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	39, // 64: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	45, // [45:65] is the sub-list for method output_type
+	25, // [25:45] is the sub-list for method input_type
 	25, // [25:25] is the sub-list for extension type_name
 	25, // [25:25] is the sub-list for extension extendee
 	0,  // [0:25] is the sub-list for field type_name
@@ -2883,7 +3186,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,6 +36,7 @@ type ExecCommand struct {
 	//	*ExecCommand_Cancel
 	//	*ExecCommand_Inspect
 	//	*ExecCommand_Ping
+	//	*ExecCommand_Home
 	Msg           isExecCommand_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -168,6 +169,15 @@ func (x *ExecCommand) GetPing() *ExecPing {
 	return nil
 }
 
+func (x *ExecCommand) GetHome() *ExecHome {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecCommand_Home); ok {
+			return x.Home
+		}
+	}
+	return nil
+}
+
 type isExecCommand_Msg interface {
 	isExecCommand_Msg()
 }
@@ -212,6 +222,10 @@ type ExecCommand_Ping struct {
 	Ping *ExecPing `protobuf:"bytes,20,opt,name=ping,proto3,oneof"`
 }
 
+type ExecCommand_Home struct {
+	Home *ExecHome `protobuf:"bytes,40,opt,name=home,proto3,oneof"`
+}
+
 func (*ExecCommand_Start) isExecCommand_Msg() {}
 
 func (*ExecCommand_Routes) isExecCommand_Msg() {}
@@ -232,6 +246,8 @@ func (*ExecCommand_Inspect) isExecCommand_Msg() {}
 
 func (*ExecCommand_Ping) isExecCommand_Msg() {}
 
+func (*ExecCommand_Home) isExecCommand_Msg() {}
+
 // ExecEvent goes from an executor to its worker.
 type ExecEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -246,6 +262,7 @@ type ExecEvent struct {
 	//	*ExecEvent_Failed
 	//	*ExecEvent_Inspected
 	//	*ExecEvent_Pong
+	//	*ExecEvent_WantsFiles
 	Msg           isExecEvent_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -369,6 +386,15 @@ func (x *ExecEvent) GetPong() *ExecPong {
 	return nil
 }
 
+func (x *ExecEvent) GetWantsFiles() *ExecWantsFiles {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecEvent_WantsFiles); ok {
+			return x.WantsFiles
+		}
+	}
+	return nil
+}
+
 type isExecEvent_Msg interface {
 	isExecEvent_Msg()
 }
@@ -409,6 +435,10 @@ type ExecEvent_Pong struct {
 	Pong *ExecPong `protobuf:"bytes,20,opt,name=pong,proto3,oneof"`
 }
 
+type ExecEvent_WantsFiles struct {
+	WantsFiles *ExecWantsFiles `protobuf:"bytes,40,opt,name=wants_files,json=wantsFiles,proto3,oneof"`
+}
+
 func (*ExecEvent_Ready) isExecEvent_Msg() {}
 
 func (*ExecEvent_Output) isExecEvent_Msg() {}
@@ -426,6 +456,8 @@ func (*ExecEvent_Failed) isExecEvent_Msg() {}
 func (*ExecEvent_Inspected) isExecEvent_Msg() {}
 
 func (*ExecEvent_Pong) isExecEvent_Msg() {}
+
+func (*ExecEvent_WantsFiles) isExecEvent_Msg() {}
 
 // ExecStart is the first command: what to run.
 type ExecStart struct {
@@ -1639,6 +1671,106 @@ func (x *ImageHeader) GetOutputBytes() int64 {
 	return 0
 }
 
+// ExecHome says where the app's directory is.
+type ExecHome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Host  string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// The host's address for others.
+	Addr string `protobuf:"bytes,2,opt,name=addr,proto3" json:"addr,omitempty"`
+	// The directory, if it is this host's: empty if it is another's.
+	Dir           string `protobuf:"bytes,3,opt,name=dir,proto3" json:"dir,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecHome) Reset() {
+	*x = ExecHome{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecHome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecHome) ProtoMessage() {}
+
+func (x *ExecHome) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecHome.ProtoReflect.Descriptor instead.
+func (*ExecHome) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ExecHome) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *ExecHome) GetAddr() string {
+	if x != nil {
+		return x.Addr
+	}
+	return ""
+}
+
+func (x *ExecHome) GetDir() string {
+	if x != nil {
+		return x.Dir
+	}
+	return ""
+}
+
+// ExecWantsFiles says that a rank has asked for the app's directory.
+type ExecWantsFiles struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecWantsFiles) Reset() {
+	*x = ExecWantsFiles{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecWantsFiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecWantsFiles) ProtoMessage() {}
+
+func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecWantsFiles.ProtoReflect.Descriptor instead.
+func (*ExecWantsFiles) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
+}
+
 // ExecMount is a directory of the host that ranks see.
 type ExecMount struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1653,7 +1785,7 @@ type ExecMount struct {
 
 func (x *ExecMount) Reset() {
 	*x = ExecMount{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1797,7 @@ func (x *ExecMount) String() string {
 func (*ExecMount) ProtoMessage() {}
 
 func (x *ExecMount) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1810,7 @@ func (x *ExecMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecMount.ProtoReflect.Descriptor instead.
 func (*ExecMount) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecMount) GetPath() string {
@@ -1719,7 +1851,7 @@ type OpenFiles struct {
 
 func (x *OpenFiles) Reset() {
 	*x = OpenFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1731,7 +1863,7 @@ func (x *OpenFiles) String() string {
 func (*OpenFiles) ProtoMessage() {}
 
 func (x *OpenFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1744,7 +1876,7 @@ func (x *OpenFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFiles.ProtoReflect.Descriptor instead.
 func (*OpenFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *OpenFiles) GetFiles() []*OpenFile {
@@ -1782,7 +1914,7 @@ type OpenFile struct {
 
 func (x *OpenFile) Reset() {
 	*x = OpenFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1794,7 +1926,7 @@ func (x *OpenFile) String() string {
 func (*OpenFile) ProtoMessage() {}
 
 func (x *OpenFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1807,7 +1939,7 @@ func (x *OpenFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFile.ProtoReflect.Descriptor instead.
 func (*OpenFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OpenFile) GetFd() uint32 {
@@ -1913,7 +2045,7 @@ type OpenFileEntry struct {
 
 func (x *OpenFileEntry) Reset() {
 	*x = OpenFileEntry{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1925,7 +2057,7 @@ func (x *OpenFileEntry) String() string {
 func (*OpenFileEntry) ProtoMessage() {}
 
 func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1938,7 +2070,7 @@ func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFileEntry.ProtoReflect.Descriptor instead.
 func (*OpenFileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *OpenFileEntry) GetName() string {
@@ -1966,7 +2098,7 @@ var File_godwit_v1_exec_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
-	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\xe9\x03\n" +
+	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\x94\x04\n" +
 	"\vExecCommand\x12,\n" +
 	"\x05start\x18\x01 \x01(\v2\x14.godwit.v1.ExecStartH\x00R\x05start\x12/\n" +
 	"\x06routes\x18\x02 \x01(\v2\x15.godwit.v1.ExecRoutesH\x00R\x06routes\x12/\n" +
@@ -1977,8 +2109,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x04drop\x18\a \x01(\v2\x13.godwit.v1.ExecDropH\x00R\x04drop\x12/\n" +
 	"\x06cancel\x18\b \x01(\v2\x15.godwit.v1.ExecCancelH\x00R\x06cancel\x122\n" +
 	"\ainspect\x18\t \x01(\v2\x16.godwit.v1.ExecInspectH\x00R\ainspect\x12)\n" +
-	"\x04ping\x18\x14 \x01(\v2\x13.godwit.v1.ExecPingH\x00R\x04pingB\x05\n" +
-	"\x03msg\"\xc8\x03\n" +
+	"\x04ping\x18\x14 \x01(\v2\x13.godwit.v1.ExecPingH\x00R\x04ping\x12)\n" +
+	"\x04home\x18( \x01(\v2\x13.godwit.v1.ExecHomeH\x00R\x04homeB\x05\n" +
+	"\x03msg\"\x86\x04\n" +
 	"\tExecEvent\x12,\n" +
 	"\x05ready\x18\x01 \x01(\v2\x14.godwit.v1.ExecReadyH\x00R\x05ready\x12/\n" +
 	"\x06output\x18\x02 \x01(\v2\x15.godwit.v1.ExecOutputH\x00R\x06output\x12,\n" +
@@ -1988,7 +2121,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06thawed\x18\x06 \x01(\v2\x15.godwit.v1.ExecThawedH\x00R\x06thawed\x12/\n" +
 	"\x06failed\x18\a \x01(\v2\x15.godwit.v1.ExecFailedH\x00R\x06failed\x128\n" +
 	"\tinspected\x18\b \x01(\v2\x18.godwit.v1.ExecInspectedH\x00R\tinspected\x12)\n" +
-	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pongB\x05\n" +
+	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pong\x12<\n" +
+	"\vwants_files\x18( \x01(\v2\x19.godwit.v1.ExecWantsFilesH\x00R\n" +
+	"wantsFilesB\x05\n" +
 	"\x03msg\"\xbc\x03\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1f\n" +
@@ -2086,7 +2221,12 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x0epartial_stdout\x18\x06 \x01(\fR\rpartialStdout\x12%\n" +
 	"\x0epartial_stderr\x18\a \x01(\fR\rpartialStderr\x12!\n" +
 	"\foutput_bytes\x18\n" +
-	" \x01(\x03R\voutputBytes\"m\n" +
+	" \x01(\x03R\voutputBytes\"D\n" +
+	"\bExecHome\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
+	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x10\n" +
+	"\x03dir\x18\x03 \x01(\tR\x03dir\"\x10\n" +
+	"\x0eExecWantsFiles\"m\n" +
 	"\tExecMount\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1b\n" +
 	"\thost_path\x18\x02 \x01(\tR\bhostPath\x12\x1b\n" +
@@ -2126,37 +2266,39 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_exec_proto_rawDescData
 }
 
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_godwit_v1_exec_proto_goTypes = []any{
-	(*ExecCommand)(nil),   // 0: godwit.v1.ExecCommand
-	(*ExecEvent)(nil),     // 1: godwit.v1.ExecEvent
-	(*ExecStart)(nil),     // 2: godwit.v1.ExecStart
-	(*ExecRoutes)(nil),    // 3: godwit.v1.ExecRoutes
-	(*ExecFreeze)(nil),    // 4: godwit.v1.ExecFreeze
-	(*ExecStage)(nil),     // 5: godwit.v1.ExecStage
-	(*ExecThaw)(nil),      // 6: godwit.v1.ExecThaw
-	(*ExecResume)(nil),    // 7: godwit.v1.ExecResume
-	(*ExecDrop)(nil),      // 8: godwit.v1.ExecDrop
-	(*ExecCancel)(nil),    // 9: godwit.v1.ExecCancel
-	(*ExecInspect)(nil),   // 10: godwit.v1.ExecInspect
-	(*ExecPing)(nil),      // 11: godwit.v1.ExecPing
-	(*ExecReady)(nil),     // 12: godwit.v1.ExecReady
-	(*ExecOutput)(nil),    // 13: godwit.v1.ExecOutput
-	(*ExecEnded)(nil),     // 14: godwit.v1.ExecEnded
-	(*ExecFrozen)(nil),    // 15: godwit.v1.ExecFrozen
-	(*ExecStaged)(nil),    // 16: godwit.v1.ExecStaged
-	(*ExecThawed)(nil),    // 17: godwit.v1.ExecThawed
-	(*ExecFailed)(nil),    // 18: godwit.v1.ExecFailed
-	(*ExecInspected)(nil), // 19: godwit.v1.ExecInspected
-	(*ExecPong)(nil),      // 20: godwit.v1.ExecPong
-	(*ImageHeader)(nil),   // 21: godwit.v1.ImageHeader
-	(*ExecMount)(nil),     // 22: godwit.v1.ExecMount
-	(*OpenFiles)(nil),     // 23: godwit.v1.OpenFiles
-	(*OpenFile)(nil),      // 24: godwit.v1.OpenFile
-	(*OpenFileEntry)(nil), // 25: godwit.v1.OpenFileEntry
-	nil,                   // 26: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),       // 27: godwit.v1.LogLine
-	(*RankDoing)(nil),     // 28: godwit.v1.RankDoing
+	(*ExecCommand)(nil),    // 0: godwit.v1.ExecCommand
+	(*ExecEvent)(nil),      // 1: godwit.v1.ExecEvent
+	(*ExecStart)(nil),      // 2: godwit.v1.ExecStart
+	(*ExecRoutes)(nil),     // 3: godwit.v1.ExecRoutes
+	(*ExecFreeze)(nil),     // 4: godwit.v1.ExecFreeze
+	(*ExecStage)(nil),      // 5: godwit.v1.ExecStage
+	(*ExecThaw)(nil),       // 6: godwit.v1.ExecThaw
+	(*ExecResume)(nil),     // 7: godwit.v1.ExecResume
+	(*ExecDrop)(nil),       // 8: godwit.v1.ExecDrop
+	(*ExecCancel)(nil),     // 9: godwit.v1.ExecCancel
+	(*ExecInspect)(nil),    // 10: godwit.v1.ExecInspect
+	(*ExecPing)(nil),       // 11: godwit.v1.ExecPing
+	(*ExecReady)(nil),      // 12: godwit.v1.ExecReady
+	(*ExecOutput)(nil),     // 13: godwit.v1.ExecOutput
+	(*ExecEnded)(nil),      // 14: godwit.v1.ExecEnded
+	(*ExecFrozen)(nil),     // 15: godwit.v1.ExecFrozen
+	(*ExecStaged)(nil),     // 16: godwit.v1.ExecStaged
+	(*ExecThawed)(nil),     // 17: godwit.v1.ExecThawed
+	(*ExecFailed)(nil),     // 18: godwit.v1.ExecFailed
+	(*ExecInspected)(nil),  // 19: godwit.v1.ExecInspected
+	(*ExecPong)(nil),       // 20: godwit.v1.ExecPong
+	(*ImageHeader)(nil),    // 21: godwit.v1.ImageHeader
+	(*ExecHome)(nil),       // 22: godwit.v1.ExecHome
+	(*ExecWantsFiles)(nil), // 23: godwit.v1.ExecWantsFiles
+	(*ExecMount)(nil),      // 24: godwit.v1.ExecMount
+	(*OpenFiles)(nil),      // 25: godwit.v1.OpenFiles
+	(*OpenFile)(nil),       // 26: godwit.v1.OpenFile
+	(*OpenFileEntry)(nil),  // 27: godwit.v1.OpenFileEntry
+	nil,                    // 28: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),        // 29: godwit.v1.LogLine
+	(*RankDoing)(nil),      // 30: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
@@ -2169,27 +2311,29 @@ var file_godwit_v1_exec_proto_depIdxs = []int32{
 	9,  // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
 	10, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
 	11, // 9: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
-	12, // 10: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
-	13, // 11: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
-	14, // 12: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
-	15, // 13: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
-	16, // 14: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
-	17, // 15: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
-	18, // 16: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
-	19, // 17: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
-	20, // 18: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
-	3,  // 19: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	22, // 20: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
-	26, // 21: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	27, // 22: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	28, // 23: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	24, // 24: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
-	25, // 25: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	22, // 10: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
+	12, // 11: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
+	13, // 12: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
+	14, // 13: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
+	15, // 14: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
+	16, // 15: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
+	17, // 16: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
+	18, // 17: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
+	19, // 18: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
+	20, // 19: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
+	23, // 20: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
+	3,  // 21: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
+	24, // 22: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
+	28, // 23: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	29, // 24: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	30, // 25: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	26, // 26: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
+	27, // 27: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -2209,6 +2353,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecCommand_Cancel)(nil),
 		(*ExecCommand_Inspect)(nil),
 		(*ExecCommand_Ping)(nil),
+		(*ExecCommand_Home)(nil),
 	}
 	file_godwit_v1_exec_proto_msgTypes[1].OneofWrappers = []any{
 		(*ExecEvent_Ready)(nil),
@@ -2220,6 +2365,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecEvent_Failed)(nil),
 		(*ExecEvent_Inspected)(nil),
 		(*ExecEvent_Pong)(nil),
+		(*ExecEvent_WantsFiles)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2227,7 +2373,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

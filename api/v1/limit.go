@@ -6,6 +6,14 @@ const (
 	MaxModuleBytes = 64 << 20
 	// MaxSlots is the most slots that a host may offer.
 	MaxSlots = 1 << 16
+	// MaxPacks bounds the blobs that a tree of files has, beside its list.
+	MaxPacks = 1024
 	// MaxVolumes is the most volumes that a host may offer.
 	MaxVolumes = 64
+)
+
+// Parts of an app's directory on its home: what is kept, and what is of the moment.
+const (
+	HomeKept    = "kept"
+	HomeScratch = "scratch"
 )

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // Records makes the records that go over one session short, on the leader's side, and whole again, on the worker's. Both keep
@@ -36,7 +38,7 @@ func (b *Records) Shorten(rec *AppRecord) *AppRecord {
 	x := rec.App
 	short := &AppRecord{
 		Index: rec.Index, Term: rec.Term, Migration: rec.Migration, Amends: base.Index,
-		App: &App{Id: x.Id, Phase: x.Phase, Reason: x.Reason, Verdict: x.Verdict, Epoch: x.Epoch, Ended: x.Ended},
+		App: &App{Id: x.Id, Phase: x.Phase, Reason: x.Reason, Verdict: x.Verdict, Epoch: x.Epoch, Ended: x.Ended, Files: x.Files},
 	}
 	if SameLayout(base, rec) {
 		return short
@@ -100,7 +102,7 @@ func (b *Records) Complete(rec *AppRecord) (*AppRecord, error) {
 	whole := &AppRecord{
 		Index: rec.Index, Term: rec.Term, Migration: rec.Migration, Addrs: base.Addrs,
 		App: &App{
-			Id: n.Id, Phase: n.Phase, Reason: n.Reason, Verdict: n.Verdict, Epoch: n.Epoch, Ended: n.Ended,
+			Id: n.Id, Phase: n.Phase, Reason: n.Reason, Verdict: n.Verdict, Epoch: n.Epoch, Ended: n.Ended, Files: n.Files,
 			Name: x.Name, Size: x.Size, Spec: x.Spec, Placement: x.Placement, Epochs: x.Epochs,
 		},
 	}
@@ -144,7 +146,7 @@ func (b *Records) keeps(rec *AppRecord) bool {
 	if rec.GetApp() == nil || rec.GetGone() || AppOver(rec.GetApp().GetPhase()) {
 		return false
 	}
-	return slices.Contains(rec.GetApp().GetPlacement(), b.host) ||
+	return slices.Contains(rec.GetApp().GetPlacement(), b.host) || slices.Contains(rec.GetApp().FilesHosts(), b.host) ||
 		slices.ContainsFunc(rec.GetMigration().GetMoves(), func(m *Move) bool { return m.GetFrom() == b.host || m.GetTo() == b.host })
 }
 
@@ -164,7 +166,21 @@ func sameApp(x, y *App) bool {
 }
 
 func sameProgram(a, b *AppSpec) bool {
-	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv())
+	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv()) &&
+		a.GetDir() == b.GetDir() && proto.Equal(a.GetInputs(), b.GetInputs()) &&
+		slices.EqualFunc(a.GetMounts(), b.GetMounts(), func(m, n *Mount) bool { return proto.Equal(m, n) })
+}
+
+// FilesHosts are the hosts that have the app's directory, or get it; none when it is stored.
+func (x *App) FilesHosts() []string {
+	f := x.GetFiles()
+	switch {
+	case f == nil || f.Stored:
+		return nil
+	case f.To != "":
+		return []string{f.Host, f.To}
+	}
+	return []string{f.Host}
 }
 
 // sameSlice is slices.EqualFunc of values that do not change: it sees at once that both are one.

@@ -25,6 +25,58 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type TreeEntry_Kind int32
+
+const (
+	TreeEntry_KIND_UNSPECIFIED TreeEntry_Kind = 0
+	TreeEntry_KIND_FILE        TreeEntry_Kind = 1
+	TreeEntry_KIND_DIRECTORY   TreeEntry_Kind = 2
+	TreeEntry_KIND_LINK        TreeEntry_Kind = 3
+)
+
+// Enum value maps for TreeEntry_Kind.
+var (
+	TreeEntry_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_FILE",
+		2: "KIND_DIRECTORY",
+		3: "KIND_LINK",
+	}
+	TreeEntry_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_FILE":        1,
+		"KIND_DIRECTORY":   2,
+		"KIND_LINK":        3,
+	}
+)
+
+func (x TreeEntry_Kind) Enum() *TreeEntry_Kind {
+	p := new(TreeEntry_Kind)
+	*p = x
+	return p
+}
+
+func (x TreeEntry_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TreeEntry_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_godwit_v1_state_proto_enumTypes[0].Descriptor()
+}
+
+func (TreeEntry_Kind) Type() protoreflect.EnumType {
+	return &file_godwit_v1_state_proto_enumTypes[0]
+}
+
+func (x TreeEntry_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TreeEntry_Kind.Descriptor instead.
+func (TreeEntry_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21, 0}
+}
+
 // Host is a machine with slots, served by one worker.
 type Host struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1991,6 +2043,210 @@ func (x *Result) GetId() string {
 	return ""
 }
 
+// TreeList is what a directory has, in order of paths: the content of a Tree's list.
+type TreeList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entries       []*TreeEntry           `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeList) Reset() {
+	*x = TreeList{}
+	mi := &file_godwit_v1_state_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeList) ProtoMessage() {}
+
+func (x *TreeList) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeList.ProtoReflect.Descriptor instead.
+func (*TreeList) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *TreeList) GetEntries() []*TreeEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// TreeEntry is a file, a directory or a link.
+type TreeEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Relative to the directory, clean, with slashes.
+	Path string         `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Kind TreeEntry_Kind `protobuf:"varint,2,opt,name=kind,proto3,enum=godwit.v1.TreeEntry_Kind" json:"kind,omitempty"`
+	// The text of a link.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// When it was changed last, in ns since 1970.
+	Changed    int64 `protobuf:"varint,4,opt,name=changed,proto3" json:"changed,omitempty"`
+	Size       int64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
+	Executable bool  `protobuf:"varint,6,opt,name=executable,proto3" json:"executable,omitempty"`
+	// Where a file's bytes are, in their order.
+	Pieces        []*Piece `protobuf:"bytes,7,rep,name=pieces,proto3" json:"pieces,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeEntry) Reset() {
+	*x = TreeEntry{}
+	mi := &file_godwit_v1_state_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeEntry) ProtoMessage() {}
+
+func (x *TreeEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeEntry.ProtoReflect.Descriptor instead.
+func (*TreeEntry) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *TreeEntry) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *TreeEntry) GetKind() TreeEntry_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return TreeEntry_KIND_UNSPECIFIED
+}
+
+func (x *TreeEntry) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *TreeEntry) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *TreeEntry) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *TreeEntry) GetExecutable() bool {
+	if x != nil {
+		return x.Executable
+	}
+	return false
+}
+
+func (x *TreeEntry) GetPieces() []*Piece {
+	if x != nil {
+		return x.Pieces
+	}
+	return nil
+}
+
+// Piece is a run of bytes of a pack.
+type Piece struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counts the tree's packs from 0.
+	Pack          uint32 `protobuf:"varint,1,opt,name=pack,proto3" json:"pack,omitempty"`
+	At            int64  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
+	Size          int64  `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Piece) Reset() {
+	*x = Piece{}
+	mi := &file_godwit_v1_state_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Piece) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Piece) ProtoMessage() {}
+
+func (x *Piece) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Piece.ProtoReflect.Descriptor instead.
+func (*Piece) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Piece) GetPack() uint32 {
+	if x != nil {
+		return x.Pack
+	}
+	return 0
+}
+
+func (x *Piece) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Piece) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
 var File_godwit_v1_state_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_state_proto_rawDesc = "" +
@@ -2189,7 +2445,28 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x0e\n" +
-	"\x02id\x18\x04 \x01(\tR\x02idB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\x02id\x18\x04 \x01(\tR\x02id\":\n" +
+	"\bTreeList\x12.\n" +
+	"\aentries\x18\x01 \x03(\v2\x14.godwit.v1.TreeEntryR\aentries\"\xaa\x02\n" +
+	"\tTreeEntry\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12-\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x19.godwit.v1.TreeEntry.KindR\x04kind\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x18\n" +
+	"\achanged\x18\x04 \x01(\x03R\achanged\x12\x12\n" +
+	"\x04size\x18\x05 \x01(\x03R\x04size\x12\x1e\n" +
+	"\n" +
+	"executable\x18\x06 \x01(\bR\n" +
+	"executable\x12(\n" +
+	"\x06pieces\x18\a \x03(\v2\x10.godwit.v1.PieceR\x06pieces\"N\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tKIND_FILE\x10\x01\x12\x12\n" +
+	"\x0eKIND_DIRECTORY\x10\x02\x12\r\n" +
+	"\tKIND_LINK\x10\x03\"?\n" +
+	"\x05Piece\x12\x12\n" +
+	"\x04pack\x18\x01 \x01(\rR\x04pack\x12\x0e\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04sizeB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_state_proto_rawDescOnce sync.Once
@@ -2203,70 +2480,78 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_state_proto_rawDescData
 }
 
-var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_godwit_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_godwit_v1_state_proto_goTypes = []any{
-	(*Host)(nil),                  // 0: godwit.v1.Host
-	(*Volume)(nil),                // 1: godwit.v1.Volume
-	(*Mount)(nil),                 // 2: godwit.v1.Mount
-	(*PlaceRule)(nil),             // 3: godwit.v1.PlaceRule
-	(*AppSpec)(nil),               // 4: godwit.v1.AppSpec
-	(*RankState)(nil),             // 5: godwit.v1.RankState
-	(*App)(nil),                   // 6: godwit.v1.App
-	(*AppFiles)(nil),              // 7: godwit.v1.AppFiles
-	(*Tree)(nil),                  // 8: godwit.v1.Tree
-	(*RankEnds)(nil),              // 9: godwit.v1.RankEnds
-	(*EpochRun)(nil),              // 10: godwit.v1.EpochRun
-	(*Move)(nil),                  // 11: godwit.v1.Move
-	(*Migration)(nil),             // 12: godwit.v1.Migration
-	(*Module)(nil),                // 13: godwit.v1.Module
-	(*KeyRecord)(nil),             // 14: godwit.v1.KeyRecord
-	(*Alarm)(nil),                 // 15: godwit.v1.Alarm
-	(*HashRecord)(nil),            // 16: godwit.v1.HashRecord
-	(*ClusterConfig)(nil),         // 17: godwit.v1.ClusterConfig
-	(*Snapshot)(nil),              // 18: godwit.v1.Snapshot
-	(*Result)(nil),                // 19: godwit.v1.Result
-	nil,                           // 20: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(TreeEntry_Kind)(0),           // 0: godwit.v1.TreeEntry.Kind
+	(*Host)(nil),                  // 1: godwit.v1.Host
+	(*Volume)(nil),                // 2: godwit.v1.Volume
+	(*Mount)(nil),                 // 3: godwit.v1.Mount
+	(*PlaceRule)(nil),             // 4: godwit.v1.PlaceRule
+	(*AppSpec)(nil),               // 5: godwit.v1.AppSpec
+	(*RankState)(nil),             // 6: godwit.v1.RankState
+	(*App)(nil),                   // 7: godwit.v1.App
+	(*AppFiles)(nil),              // 8: godwit.v1.AppFiles
+	(*Tree)(nil),                  // 9: godwit.v1.Tree
+	(*RankEnds)(nil),              // 10: godwit.v1.RankEnds
+	(*EpochRun)(nil),              // 11: godwit.v1.EpochRun
+	(*Move)(nil),                  // 12: godwit.v1.Move
+	(*Migration)(nil),             // 13: godwit.v1.Migration
+	(*Module)(nil),                // 14: godwit.v1.Module
+	(*KeyRecord)(nil),             // 15: godwit.v1.KeyRecord
+	(*Alarm)(nil),                 // 16: godwit.v1.Alarm
+	(*HashRecord)(nil),            // 17: godwit.v1.HashRecord
+	(*ClusterConfig)(nil),         // 18: godwit.v1.ClusterConfig
+	(*Snapshot)(nil),              // 19: godwit.v1.Snapshot
+	(*Result)(nil),                // 20: godwit.v1.Result
+	(*TreeList)(nil),              // 21: godwit.v1.TreeList
+	(*TreeEntry)(nil),             // 22: godwit.v1.TreeEntry
+	(*Piece)(nil),                 // 23: godwit.v1.Piece
+	nil,                           // 24: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	20, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	21, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
-	21, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
-	21, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
-	1,  // 4: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
-	3,  // 5: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
-	2,  // 6: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
-	8,  // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
-	4,  // 8: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
-	5,  // 9: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	21, // 10: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	21, // 11: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	21, // 12: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
-	9,  // 13: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
-	10, // 14: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
-	7,  // 15: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
-	8,  // 16: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
-	11, // 17: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	21, // 18: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	21, // 19: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	21, // 20: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	19, // 21: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	21, // 22: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	21, // 23: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	0,  // 24: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	6,  // 25: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	12, // 26: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	13, // 27: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	14, // 28: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	16, // 29: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	21, // 30: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	17, // 31: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	15, // 32: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	24, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	25, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	25, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
+	25, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
+	2,  // 4: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
+	4,  // 5: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
+	3,  // 6: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
+	9,  // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
+	5,  // 8: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
+	6,  // 9: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
+	25, // 10: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	25, // 11: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	25, // 12: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	10, // 13: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
+	11, // 14: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
+	8,  // 15: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
+	9,  // 16: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
+	12, // 17: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	25, // 18: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	25, // 19: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	25, // 20: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	20, // 21: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	25, // 22: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	25, // 23: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	1,  // 24: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	7,  // 25: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	13, // 26: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	14, // 27: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	15, // 28: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	17, // 29: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	25, // 30: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	18, // 31: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	16, // 32: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	22, // 33: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
+	0,  // 34: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
+	23, // 35: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -2279,13 +2564,14 @@ func file_godwit_v1_state_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   21,
+			NumEnums:      1,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_godwit_v1_state_proto_goTypes,
 		DependencyIndexes: file_godwit_v1_state_proto_depIdxs,
+		EnumInfos:         file_godwit_v1_state_proto_enumTypes,
 		MessageInfos:      file_godwit_v1_state_proto_msgTypes,
 	}.Build()
 	File_godwit_v1_state_proto = out.File

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/name"
+	"github.com/godwit-run/godwit/internal/tree"
 )
 
 // submitFlags are the flags of run and submit.
@@ -31,6 +33,9 @@ type submitFlags struct {
 	place  string
 	env    []string
 	mounts []string
+	in     []string
+	out    string
+	inputs []tree.Source
 	label  bool
 	detach bool
 	quiet  bool
@@ -47,6 +52,7 @@ func (f *submitFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.spec.Oversubscribe, "oversubscribe", false, "put ranks that find no free slot on the main host")
 	c.Flags().StringVar(&f.place, "place", "", "explicit placement in rank order, such as h1:2,h2:2")
 	c.Flags().StringVar(&f.period, "migration-check-period", "0", "look at least this often whether the app should move, such as 5s; 0: never")
+	c.Flags().StringArrayVar(&f.in, "in", nil, "`FILE[:NAME]`, DIR or DIR/ to begin with, in the program's directory (DIR/: what is in it); may be repeated")
 	c.Flags().StringArrayVar(&f.mounts, "mount", nil, "`VOLUME:PATH[:ro]`: a volume of the hosts, and where the program sees it; may be repeated")
 	c.Flags().StringVar(&f.spec.Dir, "wdir", "", "the directory in which the program begins, as it sees it")
 	c.Flags().StringVar(&f.spec.Tenant, "tenant", "", "whose app it is")
@@ -80,6 +86,9 @@ func (f *submitFlags) finish(args []string) error {
 			kv += "=" + v
 		}
 		f.spec.Env = append(f.spec.Env, kv)
+	}
+	if f.inputs, err = parseInputs(f.in); err != nil {
+		return err
 	}
 	for _, text := range f.mounts {
 		m, err := parseMount(text)
@@ -165,6 +174,7 @@ func newRun(o *options) *cobra.Command {
 	f.add(c)
 	c.Flags().BoolVarP(&f.label, "label", "l", false, "put the rank in front of each line")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what the program says, and why it failed")
+	c.Flags().StringVar(&f.out, "out", "", "the directory for the files that the program leaves, got when it has ended")
 	c.Flags().BoolVarP(&f.detach, "detach", "d", false, "print the app's id and return, as submit does")
 	return c
 }
@@ -236,13 +246,16 @@ func (r *runner) run(ctx context.Context, path string) error {
 		return r.in.nothingYet(err)
 	}
 	r.f.spec.ModuleDigest = mod.digest
+	if err := r.sendInputs(uploading); err != nil || r.in.came() {
+		return r.in.nothingYet(err)
+	}
 	app, err := r.submit(ctx, mod)
 	if err != nil {
 		return err
 	}
 	r.id = app.Id
 	if !r.f.detach {
-		return r.follow(ctx, app.Id)
+		return r.getOut(ctx, r.follow(ctx, app.Id))
 	}
 	if r.in.came() {
 		r.cancel(ctx, app.Id)
@@ -257,6 +270,17 @@ func (r *runner) run(ctx context.Context, path string) error {
 		return fmt.Errorf("%s was submitted, and its id could not be printed: %w", app.Id, err)
 	}
 	return nil
+}
+
+// getOut gets the files of an app that has ended with err.
+func (r *runner) getOut(ctx context.Context, err error) error {
+	if r.f.out == "" || r.ended == nil || r.ended.GetFiles() == nil {
+		return err
+	}
+	if _, gerr := fetchFiles(ctx, r.client, r.id, "", r.f.out); gerr != nil {
+		return errors.Join(err, fmt.Errorf("--out %s: %w; godwit get %s gets them later", r.f.out, gerr, r.id))
+	}
+	return err
 }
 
 // unread is the file from which a program would read, were it run here; empty for a terminal, a pipe or an empty file.

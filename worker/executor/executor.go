@@ -40,7 +40,10 @@ type Executor struct {
 	world    *mpi.World
 	net      *network
 	collect  *collector
-	mounts   []wasm.Mount
+	mounts   []wasm.Mount // the app's volumes
+	home     *home
+	filing   context.Context //nolint:containedctx // of requests for files; over when the app is cancelled
+	endFiles context.CancelCauseFunc
 	runGroup *errgroup.Group
 
 	mu        sync.Mutex // guards ranks and what is in them, and cancelled
@@ -107,6 +110,7 @@ func (e *Executor) serve(ctx context.Context) error {
 	g.Go(func() error { return e.net.Run(ctx) })
 	g.Go(func() error { return e.takeConns() })
 	g.Go(func() error { return e.collect.run(ctx) })
+	g.Go(func() error { return e.home.run(ctx) })
 	err := e.commands(ctx)
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -133,6 +137,10 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	if e.module, err = e.engine.Compile(ctx, code); err != nil {
 		return err
 	}
+	e.filing, e.endFiles = context.WithCancelCause(ctx)
+	e.home = newHome(s.App, func() {
+		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_WantsFiles{WantsFiles: &apiv1.ExecWantsFiles{}}})
+	}, e.log)
 	for _, m := range s.Mounts {
 		tree, err := files.OpenLocal(m.HostPath, m.ReadOnly)
 		if err != nil {
@@ -189,6 +197,10 @@ func (e *Executor) commands(ctx context.Context) error {
 			e.drop(ctx, m.Drop)
 		case *apiv1.ExecCommand_Cancel:
 			e.cancel(ctx, m.Cancel)
+		case *apiv1.ExecCommand_Home:
+			if err := e.home.set(m.Home); err != nil {
+				return fmt.Errorf("executor: the app's directory: %w", err)
+			}
 		case *apiv1.ExecCommand_Ping:
 			e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Pong{Pong: &apiv1.ExecPong{}}})
 		case *apiv1.ExecCommand_Inspect:

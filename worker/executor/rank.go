@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ const (
 	rankEnded
 )
 
-func (e *Executor) guestConfig(o *output) wasm.GuestConfig {
+func (e *Executor) guestConfig(id mpi.Rank, o *output) wasm.GuestConfig {
 	env := make([][2]string, 0, len(e.start.Env))
 	for _, kv := range e.start.Env {
 		k, v, _ := strings.Cut(kv, "=")
@@ -44,14 +45,14 @@ func (e *Executor) guestConfig(o *output) wasm.GuestConfig {
 	return wasm.GuestConfig{
 		Args: e.start.Args, Env: env,
 		Stdout: writer{o, stdoutStream}, Stderr: writer{o, stderrStream},
-		Mounts: e.mounts, Dir: e.start.Dir, Scratch: e.start.Scratch,
+		Mounts: e.rankMounts(e.filing, id), Dir: cmp.Or(e.start.Dir, workPath), Scratch: e.start.Scratch,
 	}
 }
 
 // startRank makes a fresh rank. Holds mu.
 func (e *Executor) startRank(ctx context.Context, id mpi.Rank) error {
 	out := e.newOutput(id)
-	guest, err := e.module.New(ctx, e.guestConfig(out))
+	guest, err := e.module.New(ctx, e.guestConfig(id, out))
 	if err != nil {
 		return fmt.Errorf("executor: rank %d: %w", id, err)
 	}
@@ -141,6 +142,7 @@ func (e *Executor) cancel(ctx context.Context, c *apiv1.ExecCancel) {
 	defer e.mu.Unlock()
 	if e.cancelled == nil { // the first reason stays
 		e.cancelled = fmt.Errorf("%w: %s", errCancelled, c.Reason)
+		e.endFiles(e.cancelled)
 	}
 	for _, r := range e.ranks {
 		switch r.state {

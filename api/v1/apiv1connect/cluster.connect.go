@@ -42,6 +42,8 @@ const (
 	DataInspectProcedure = "/godwit.v1.Data/Inspect"
 	// DataIdentifyProcedure is the procedure name of the Data's Identify RPC.
 	DataIdentifyProcedure = "/godwit.v1.Data/Identify"
+	// DataFilesProcedure is the procedure name of the Data's Files RPC.
+	DataFilesProcedure = "/godwit.v1.Data/Files"
 )
 
 var (
@@ -372,6 +374,13 @@ var (
 			Procedure:  DataIdentifyProcedure,
 		}
 	})
+	dataFilesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_cluster_proto.Services().ByName("Data").Methods().ByName("Files"),
+			Procedure:  DataFilesProcedure,
+		}
+	})
 )
 
 // DataClient is a client for the godwit.v1.Data service.
@@ -384,6 +393,8 @@ type DataClient interface {
 	Inspect(context.Context, *v1.InspectRequest) (*v1.InspectResponse, error)
 	// Identify says which process answers here.
 	Identify(context.Context, *v1.IdentifyRequest) (*v1.IdentifyResponse, error)
+	// Files does one thing to the directory of an app whose home this host is.
+	Files(context.Context, *v1.FilesRequest) (*v1.FilesResponse, error)
 }
 
 // NewDataClient constructs a client for the godwit.v1.Data service. Multiple service clients may
@@ -451,6 +462,8 @@ type DataHandler interface {
 	Inspect(context.Context, *v1.InspectRequest) (*v1.InspectResponse, error)
 	// Identify says which process answers here.
 	Identify(context.Context, *v1.IdentifyRequest) (*v1.IdentifyResponse, error)
+	// Files does one thing to the directory of an app whose home this host is.
+	Files(context.Context, *v1.FilesRequest) (*v1.FilesResponse, error)
 }
 
 // RegisterDataHandler registers svc as the godwit.v1.Data implementation on server.
@@ -461,6 +474,7 @@ func RegisterDataHandler(server *connect.Server, svc DataHandler) {
 		connect.Method{Spec: dataReadLogsSpec(), Handler: adapter.readLogs},
 		connect.Method{Spec: dataInspectSpec(), Handler: adapter.inspect},
 		connect.Method{Spec: dataIdentifySpec(), Handler: adapter.identify},
+		connect.Method{Spec: dataFilesSpec(), Handler: adapter.files},
 	)
 }
 
@@ -512,6 +526,10 @@ func (UnimplementedDataHandler) Identify(context.Context, *v1.IdentifyRequest) (
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.Identify is not implemented")
 }
 
+func (UnimplementedDataHandler) Files(context.Context, *v1.FilesRequest) (*v1.FilesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.Files is not implemented")
+}
+
 type dataClient struct {
 	client *connect.Client
 }
@@ -543,6 +561,14 @@ func (c *dataClient) Inspect(ctx context.Context, req *v1.InspectRequest) (*v1.I
 func (c *dataClient) Identify(ctx context.Context, req *v1.IdentifyRequest) (*v1.IdentifyResponse, error) {
 	var res v1.IdentifyResponse
 	if err := c.client.CallUnary(ctx, dataIdentifySpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *dataClient) Files(ctx context.Context, req *v1.FilesRequest) (*v1.FilesResponse, error) {
+	var res v1.FilesResponse
+	if err := c.client.CallUnary(ctx, dataFilesSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -584,6 +610,18 @@ func (h dataHandler) identify(ctx context.Context, _ connect.Spec, stream connec
 		return err
 	}
 	res, err := h.svc.Identify(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h dataHandler) files(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.FilesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Files(ctx, &req)
 	if err != nil {
 		return err
 	}

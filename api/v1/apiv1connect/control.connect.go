@@ -56,6 +56,12 @@ const (
 	ControlRemoveServerProcedure = "/godwit.v1.Control/RemoveServer"
 	// ControlTransferLeadershipProcedure is the procedure name of the Control's TransferLeadership RPC.
 	ControlTransferLeadershipProcedure = "/godwit.v1.Control/TransferLeadership"
+	// ControlFindBlobsProcedure is the procedure name of the Control's FindBlobs RPC.
+	ControlFindBlobsProcedure = "/godwit.v1.Control/FindBlobs"
+	// ControlUploadBlobProcedure is the procedure name of the Control's UploadBlob RPC.
+	ControlUploadBlobProcedure = "/godwit.v1.Control/UploadBlob"
+	// ControlDownloadBlobProcedure is the procedure name of the Control's DownloadBlob RPC.
+	ControlDownloadBlobProcedure = "/godwit.v1.Control/DownloadBlob"
 	// ControlInspectRanksProcedure is the procedure name of the Control's InspectRanks RPC.
 	ControlInspectRanksProcedure = "/godwit.v1.Control/InspectRanks"
 )
@@ -173,6 +179,27 @@ var (
 			Procedure:  ControlTransferLeadershipProcedure,
 		}
 	})
+	controlFindBlobsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("FindBlobs"),
+			Procedure:  ControlFindBlobsProcedure,
+		}
+	})
+	controlUploadBlobSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeClient,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("UploadBlob"),
+			Procedure:  ControlUploadBlobProcedure,
+		}
+	})
+	controlDownloadBlobSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("DownloadBlob"),
+			Procedure:  ControlDownloadBlobProcedure,
+		}
+	})
 	controlInspectRanksSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -210,6 +237,12 @@ type ControlClient interface {
 	// TransferLeadership makes another voter leader.
 	TransferLeadership(context.Context, *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error)
 	// InspectRanks says what each rank of a running app does, or waits for, at this moment.
+	// FindBlobs says which blobs this server lacks, of files that a client would send.
+	FindBlobs(context.Context, *v1.FindBlobsRequest) (*v1.FindBlobsResponse, error)
+	// UploadBlob takes one, for a majority of the servers.
+	UploadBlob(context.Context) (ControlUploadBlobClientStream, error)
+	// DownloadBlob gives one.
+	DownloadBlob(context.Context, *v1.DownloadBlobRequest) (ControlDownloadBlobClientStream, error)
 	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
 }
 
@@ -268,6 +301,55 @@ func (s ControlLogsClientStream) Close() error {
 	return s.stream.Close()
 }
 
+// ControlUploadBlobClientStream is the client stream for the Control's UploadBlob RPC.
+type ControlUploadBlobClientStream struct {
+	stream connect.ClientStream
+}
+
+// SendHeaders opens the stream and flushes the request headers without a message. The first Send or
+// Receive does this implicitly.
+func (s ControlUploadBlobClientStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a request message to the server.
+func (s ControlUploadBlobClientStream) Send(req *v1.UploadBlobRequest) error {
+	return s.stream.Send(req)
+}
+
+// CloseAndReceive closes the request side of the stream and returns the single response message. It
+// reads the stream to completion to release its resources.
+func (s ControlUploadBlobClientStream) CloseAndReceive() (*v1.UploadBlobResponse, error) {
+	if err := s.stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	var res v1.UploadBlobResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// ControlDownloadBlobClientStream is the client stream for the Control's DownloadBlob RPC.
+type ControlDownloadBlobClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s ControlDownloadBlobClientStream) Receive() (*v1.DownloadBlobResponse, error) {
+	var res v1.DownloadBlobResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s ControlDownloadBlobClientStream) Close() error {
+	return s.stream.Close()
+}
+
 // ControlHandler is an implementation of the godwit.v1.Control service.
 type ControlHandler interface {
 	// Submit queues an app. The module must have been uploaded.
@@ -296,6 +378,12 @@ type ControlHandler interface {
 	// TransferLeadership makes another voter leader.
 	TransferLeadership(context.Context, *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error)
 	// InspectRanks says what each rank of a running app does, or waits for, at this moment.
+	// FindBlobs says which blobs this server lacks, of files that a client would send.
+	FindBlobs(context.Context, *v1.FindBlobsRequest) (*v1.FindBlobsResponse, error)
+	// UploadBlob takes one, for a majority of the servers.
+	UploadBlob(context.Context, ControlUploadBlobServerStream) (*v1.UploadBlobResponse, error)
+	// DownloadBlob gives one.
+	DownloadBlob(context.Context, *v1.DownloadBlobRequest, ControlDownloadBlobServerStream) error
 	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
 }
 
@@ -319,6 +407,9 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlClearAlarmsSpec(), Handler: adapter.clearAlarms},
 		connect.Method{Spec: controlRemoveServerSpec(), Handler: adapter.removeServer},
 		connect.Method{Spec: controlTransferLeadershipSpec(), Handler: adapter.transferLeadership},
+		connect.Method{Spec: controlFindBlobsSpec(), Handler: adapter.findBlobs},
+		connect.Method{Spec: controlUploadBlobSpec(), Handler: adapter.uploadBlob},
+		connect.Method{Spec: controlDownloadBlobSpec(), Handler: adapter.downloadBlob},
 		connect.Method{Spec: controlInspectRanksSpec(), Handler: adapter.inspectRanks},
 	)
 }
@@ -349,6 +440,35 @@ func (s ControlLogsServerStream) SendHeaders() error {
 
 // Send sends a response message to the client.
 func (s ControlLogsServerStream) Send(res *v1.LogsResponse) error {
+	return s.stream.Send(res)
+}
+
+// ControlUploadBlobServerStream is the server stream for the Control's UploadBlob RPC.
+type ControlUploadBlobServerStream struct {
+	stream connect.ServerStream
+}
+
+// Receive returns the next request message from the client.
+func (s ControlUploadBlobServerStream) Receive() (*v1.UploadBlobRequest, error) {
+	var req v1.UploadBlobRequest
+	if err := s.stream.Receive(&req); err != nil {
+		return nil, err
+	}
+	return &req, nil
+}
+
+// ControlDownloadBlobServerStream is the server stream for the Control's DownloadBlob RPC.
+type ControlDownloadBlobServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s ControlDownloadBlobServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s ControlDownloadBlobServerStream) Send(res *v1.DownloadBlobResponse) error {
 	return s.stream.Send(res)
 }
 
@@ -417,6 +537,18 @@ func (UnimplementedControlHandler) RemoveServer(context.Context, *v1.RemoveServe
 
 func (UnimplementedControlHandler) TransferLeadership(context.Context, *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.TransferLeadership is not implemented")
+}
+
+func (UnimplementedControlHandler) FindBlobs(context.Context, *v1.FindBlobsRequest) (*v1.FindBlobsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.FindBlobs is not implemented")
+}
+
+func (UnimplementedControlHandler) UploadBlob(context.Context, ControlUploadBlobServerStream) (*v1.UploadBlobResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.UploadBlob is not implemented")
+}
+
+func (UnimplementedControlHandler) DownloadBlob(context.Context, *v1.DownloadBlobRequest, ControlDownloadBlobServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.DownloadBlob is not implemented")
 }
 
 func (UnimplementedControlHandler) InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error) {
@@ -553,6 +685,30 @@ func (c *controlClient) TransferLeadership(ctx context.Context, req *v1.Transfer
 		return nil, err
 	}
 	return &res, nil
+}
+
+func (c *controlClient) FindBlobs(ctx context.Context, req *v1.FindBlobsRequest) (*v1.FindBlobsResponse, error) {
+	var res v1.FindBlobsResponse
+	if err := c.client.CallUnary(ctx, controlFindBlobsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) UploadBlob(ctx context.Context) (ControlUploadBlobClientStream, error) {
+	stream, err := c.client.CallClientStream(ctx, controlUploadBlobSpec())
+	if err != nil {
+		return ControlUploadBlobClientStream{}, err
+	}
+	return ControlUploadBlobClientStream{stream: stream}, nil
+}
+
+func (c *controlClient) DownloadBlob(ctx context.Context, req *v1.DownloadBlobRequest) (ControlDownloadBlobClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, controlDownloadBlobSpec(), req)
+	if err != nil {
+		return ControlDownloadBlobClientStream{}, err
+	}
+	return ControlDownloadBlobClientStream{stream: stream}, nil
 }
 
 func (c *controlClient) InspectRanks(ctx context.Context, req *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error) {
@@ -747,6 +903,34 @@ func (h controlHandler) transferLeadership(ctx context.Context, _ connect.Spec, 
 		return err
 	}
 	return stream.Send(res)
+}
+
+func (h controlHandler) findBlobs(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.FindBlobsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.FindBlobs(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) uploadBlob(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	res, err := h.svc.UploadBlob(ctx, ControlUploadBlobServerStream{stream: stream})
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) downloadBlob(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.DownloadBlobRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.DownloadBlob(ctx, &req, ControlDownloadBlobServerStream{stream: stream})
 }
 
 func (h controlHandler) inspectRanks(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {

@@ -1,0 +1,220 @@
+package files
+
+import (
+	"io"
+	"syscall"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// Asker has a request done by a Server, once, and returns its answer, however often it must be sent for that. An error is that it never will be. Requests
+// of one Asker follow each other.
+type Asker interface {
+	Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error)
+	// Handle is a number that no other open file of the client has.
+	Handle() uint64
+}
+
+// Remote is a tree on another host.
+type Remote struct {
+	ask     Asker
+	scratch bool
+}
+
+var _ Tree = (*Remote)(nil)
+
+// NewRemote is the tree that a Server has: its directory, or the scratch one.
+func NewRemote(ask Asker, scratch bool) *Remote { return &Remote{ask, scratch} }
+
+func (r *Remote) do(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
+	req.Scratch = r.scratch
+	res, err := r.ask.Ask(req)
+	switch {
+	case err != nil:
+		return nil, err
+	case res.Errno != 0:
+		return res, syscall.Errno(res.Errno)
+	}
+	return res, nil
+}
+
+// Open implements Tree.
+func (r *Remote) Open(path string, flags int) (File, error) {
+	f := &remoteFile{r, r.ask.Handle()}
+	_, err := r.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_OPEN, Path: path, Flags: int32(flags), Handle: f.handle})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Stat implements Tree.
+func (r *Remote) Stat(path string, follow bool) (Info, error) {
+	res, err := r.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_STAT, Path: path, Follow: follow})
+	if err != nil {
+		return Info{}, err
+	}
+	return fromInfo(res.Info), nil
+}
+
+func (r *Remote) simple(op apiv1.FilesRequest_Op, path, other string) error {
+	_, err := r.do(&apiv1.FilesRequest{Op: op, Path: path, Other: other})
+	return err
+}
+
+// Mkdir implements Tree.
+func (r *Remote) Mkdir(path string) error { return r.simple(apiv1.FilesRequest_OP_MKDIR, path, "") }
+
+// Rmdir implements Tree.
+func (r *Remote) Rmdir(path string) error { return r.simple(apiv1.FilesRequest_OP_RMDIR, path, "") }
+
+// Unlink implements Tree.
+func (r *Remote) Unlink(path string) error { return r.simple(apiv1.FilesRequest_OP_UNLINK, path, "") }
+
+// Rename implements Tree.
+func (r *Remote) Rename(from, to string) error {
+	return r.simple(apiv1.FilesRequest_OP_RENAME, from, to)
+}
+
+// Link implements Tree.
+func (r *Remote) Link(from, to string) error { return r.simple(apiv1.FilesRequest_OP_LINK, from, to) }
+
+// Symlink implements Tree.
+func (r *Remote) Symlink(text, path string) error {
+	return r.simple(apiv1.FilesRequest_OP_SYMLINK, path, text)
+}
+
+// Readlink implements Tree.
+func (r *Remote) Readlink(path string) (string, error) {
+	res, err := r.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_READLINK, Path: path})
+	return res.GetText(), err
+}
+
+// SetTimes implements Tree.
+func (r *Remote) SetTimes(path string, follow bool, times Times) error {
+	_, err := r.do(withTimes(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_SET_TIMES, Path: path, Follow: follow}, times))
+	return err
+}
+
+func withTimes(req *apiv1.FilesRequest, times Times) *apiv1.FilesRequest {
+	put := func(t time.Time) *int64 {
+		if t.IsZero() {
+			return nil
+		}
+		ns := t.UnixNano()
+		return &ns
+	}
+	req.Accessed, req.Changed = put(times.Accessed), put(times.Changed)
+	return req
+}
+
+// Space implements Tree.
+func (r *Remote) Space() (Space, error) {
+	res, err := r.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_SPACE})
+	if err != nil || len(res.Space) < 4 {
+		return Space{}, err
+	}
+	return Space{res.Space[0], res.Space[1], res.Space[2], res.Space[3]}, nil
+}
+
+// remoteFile is a File of a Remote.
+type remoteFile struct {
+	tree   *Remote
+	handle uint64
+}
+
+func (f *remoteFile) do(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
+	req.Handle = f.handle
+	return f.tree.do(req)
+}
+
+func (f *remoteFile) ReadAt(p []byte, at int64) (n int, err error) {
+	for n < len(p) {
+		res, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_READ, At: at + int64(n), Size: int64(min(len(p)-n, PieceBytes))})
+		if err != nil {
+			return n, err
+		}
+		n += copy(p[n:], res.Data)
+		if res.End || len(res.Data) == 0 {
+			return n, io.EOF
+		}
+	}
+	return n, nil
+}
+
+func (f *remoteFile) WriteAt(p []byte, at int64) (n int, err error) {
+	for n < len(p) || n == 0 {
+		part := p[n:min(len(p), n+PieceBytes)]
+		res, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_WRITE, At: at + int64(n), Data: part})
+		n += int(res.GetAt())
+		if err != nil || len(part) == 0 {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func (f *remoteFile) Append(p []byte) (end int64, err error) {
+	for {
+		part := p[:min(len(p), PieceBytes)]
+		res, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_APPEND, Data: part})
+		if p = p[len(part):]; err != nil || len(p) == 0 {
+			return res.GetAt(), err
+		}
+	}
+}
+
+func (f *remoteFile) Stat() (Info, error) {
+	res, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_FILE_STAT})
+	if err != nil {
+		return Info{}, err
+	}
+	return fromInfo(res.Info), nil
+}
+
+func (f *remoteFile) Truncate(size int64) error {
+	_, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_TRUNCATE, Size: size})
+	return err
+}
+
+func (f *remoteFile) Allocate(at, size int64) error {
+	_, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_ALLOCATE, At: at, Size: size})
+	return err
+}
+
+func (f *remoteFile) Sync() error {
+	_, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_SYNC})
+	return err
+}
+
+func (f *remoteFile) SetTimes(times Times) error {
+	_, err := f.do(withTimes(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_FILE_SET_TIMES}, times))
+	return err
+}
+
+func (f *remoteFile) List() (list []Entry, err error) {
+	for after := ""; ; {
+		res, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_LIST, Path: after})
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range res.List {
+			list = append(list, Entry{Name: e.Name, Kind: Kind(e.Kind), ID: e.Id})
+		}
+		if !res.More || len(res.List) == 0 {
+			return list, nil
+		}
+		after = list[len(list)-1].Name
+	}
+}
+
+func (f *remoteFile) Path() (string, error) {
+	res, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_PATH})
+	return res.GetText(), err
+}
+
+func (f *remoteFile) Close() error {
+	_, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_CLOSE})
+	return err
+}

@@ -1,0 +1,228 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"connectrpc.com/connect/v2"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/files"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+// home is an app's directory on this host, which is the app's home. What its ranks here do the kernel does for their executor; what those on other
+// hosts ask for, the server does. The app's goroutine owns it.
+type home struct {
+	dir    string
+	trees  [2]*files.Local
+	server *files.Server
+	err    error // why there is none
+
+	storing bool               // to the servers; what has come of it is below
+	stored  *apiv1.FilesStatus // nil: nothing yet
+	end     context.CancelFunc // of what is done with it
+}
+
+// homeDir is where the directory of an app is that has its home here.
+func (w *Worker) homeDir(app string) string { return filepath.Join(w.cfg.dir("files"), app) }
+
+// newHome makes the directory, empty.
+func (w *Worker) newHome(app string) (*home, error) {
+	if err := checkID("app", app); err != nil {
+		return nil, err
+	}
+	h := &home{dir: w.homeDir(app), end: func() {}}
+	if err := os.RemoveAll(h.dir); err != nil { // of an earlier attempt
+		return nil, fmt.Errorf("worker: files: %w", err)
+	}
+	for i, part := range []string{apiv1.HomeKept, apiv1.HomeScratch} {
+		dir := filepath.Join(h.dir, part)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("worker: files: %w", err)
+		}
+		tree, err := files.OpenLocal(dir, false)
+		if err != nil {
+			return nil, fmt.Errorf("worker: files: %w", err)
+		}
+		h.trees[i] = tree
+	}
+	h.server = files.NewServer(h.trees[0], h.trees[1])
+	return h, nil
+}
+
+// remove ends the home, and what is in it.
+func (h *home) remove() error {
+	h.end()
+	var errs []error
+	if h.server != nil {
+		errs = append(errs, h.server.Close(), h.trees[0].Close(), h.trees[1].Close())
+	}
+	return errors.Join(append(errs, os.RemoveAll(h.dir))...)
+}
+
+// followFiles brings what this host has of the app's directory in line with the record.
+func (a *app) followFiles(ctx context.Context) {
+	f := a.rec.App.GetFiles()
+	mine := f != nil && !f.Stored && f.Host == a.host.cfg.Name
+	switch {
+	case mine && a.home == nil:
+		a.openHome(ctx)
+	case !mine && a.home != nil:
+		a.leaveHome()
+	}
+	a.tellHome()
+	if mine && a.home.err == nil && a.filled && a.allEnded() && a.rec.App.Verdict != "" && !a.home.storing {
+		a.storeHome(ctx)
+	}
+}
+
+// openHome makes this host's directory of the app, with what it begins with.
+func (a *app) openHome(ctx context.Context) {
+	h, err := a.host.newHome(a.id)
+	if err != nil {
+		a.host.suspectDisk()
+		a.log.Error("the app's directory cannot be made", "err", err)
+		h = &home{dir: a.host.homeDir(a.id), err: err, end: func() {}}
+	}
+	a.home, a.filled = h, false
+	inputs := a.rec.App.Spec.GetInputs()
+	if err != nil || inputs == nil {
+		a.homeFilled(h, err)
+		return
+	}
+	ctx, h.end = context.WithCancel(ctx)
+	a.host.tasks.Go(func() error {
+		err := a.host.fillTree(ctx, filepath.Join(h.dir, apiv1.HomeKept), inputs)
+		a.post(func() { a.homeFilled(h, err) })
+		return nil
+	})
+}
+
+// homeFilled has the home serve, or its app fail.
+func (a *app) homeFilled(h *home, err error) {
+	if a.home != h {
+		return
+	}
+	if h.err = err; err != nil {
+		a.fail(fmt.Sprintf("the app's files on %s: %s", a.host.cfg.Name, reasonOf(err)))
+		return
+	}
+	a.filled = true
+	a.serving.Store(h.server)
+	a.tellHome()
+}
+
+// fail ends the ranks here: the app cannot go on.
+func (a *app) fail(why string) {
+	if a.child != nil {
+		a.execErr = clean(why)
+		a.child.kill(why)
+		return
+	}
+	a.endAll(codeGodwitFailed, why)
+}
+
+// leaveHome drops what is here: it is stored, or another host's, or nobody's.
+func (a *app) leaveHome() {
+	h := a.home
+	a.serving.Store(nil)
+	a.home, a.filled, a.toldHome = nil, false, ""
+	if err := h.remove(); err != nil {
+		a.log.Warn("files are left", "dir", h.dir, "err", err)
+	}
+}
+
+// tellHome tells the executor where the app's directory is, once it is there.
+func (a *app) tellHome() {
+	f := a.rec.App.GetFiles()
+	if f == nil || f.Stored || a.exec != execRunning || a.child == nil {
+		return
+	}
+	at := &apiv1.ExecHome{Host: f.Host, Addr: a.rec.Addrs[f.Host]}
+	if f.Host == a.host.cfg.Name {
+		if a.home == nil || !a.filled {
+			return
+		}
+		at.Dir = a.home.dir
+	}
+	if told := fmt.Sprint(a.child.process.Pid, at.Host, at.Addr, at.Dir); a.toldHome != told {
+		a.toldHome = told
+		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Home{Home: at}})
+	}
+}
+
+// allEnded says whether the record has the end of every rank.
+func (a *app) allEnded() bool {
+	for r := range a.rec.App.Size {
+		if !a.rec.App.HasEnded(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// storeHome gives the directory to the servers.
+func (a *app) storeHome(ctx context.Context) {
+	h := a.home
+	h.storing = true
+	ctx, h.end = context.WithCancel(ctx)
+	a.host.tasks.Go(func() error {
+		tree, err := a.host.storeTree(ctx, filepath.Join(h.dir, apiv1.HomeKept))
+		if ctx.Err() != nil {
+			return nil
+		}
+		st := &apiv1.FilesStatus{Stored: tree}
+		if err != nil {
+			a.log.Error("the app's files were not stored", "err", err)
+			st = &apiv1.FilesStatus{Fault: clean(reasonOf(err))}
+		}
+		a.post(func() {
+			if a.home == h {
+				h.stored = st
+			}
+		})
+		return nil
+	})
+}
+
+// filesStatus is what the leader is told of the app's directory; nil: nothing.
+func (a *app) filesStatus() *apiv1.FilesStatus {
+	switch {
+	case a.home != nil && a.home.stored != nil:
+		return a.home.stored
+	case a.home != nil && a.home.err != nil && a.allEnded():
+		return &apiv1.FilesStatus{Fault: clean(reasonOf(a.home.err))}
+	case a.wantsFiles:
+		return &apiv1.FilesStatus{Wanted: true}
+	}
+	return nil
+}
+
+// Files implements the Data service.
+func (s dataService) Files(ctx context.Context, req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
+	transport.Yield(ctx) // what follows is the disk's
+	if err := checkID("app", req.App); err != nil {
+		return nil, invalid("app", err.Error(), "")
+	}
+	s.w.mu.Lock()
+	a := s.w.apps[req.App]
+	s.w.mu.Unlock()
+	var server *files.Server
+	if a != nil {
+		server = a.serving.Load()
+	}
+	if server == nil {
+		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "app",
+			fmt.Sprintf("host %s does not have the files of app %s", s.w.hostName(), req.App), "ask again in a moment, where they are then")
+	}
+	return server.Do(req), nil
+}
+
+// serving is what other hosts' ranks are served by; nil: the home is not here.
+type serving = atomic.Pointer[files.Server]
