@@ -51,7 +51,7 @@ const storePause = 50 * time.Millisecond
 // storeTree gives what is in a directory to the servers: to any of them, again and again, until one takes it and says that a majority has it, or refuses it
 // for good, or ctx ends.
 func (w *Worker) storeTree(ctx context.Context, dir string) (*apiv1.Tree, error) {
-	scan, err := tree.Read(ctx, []tree.Source{{Path: dir}})
+	scan, err := tree.Read(ctx, []tree.Source{{Path: dir, Guarded: true}})
 	if err != nil {
 		return nil, err
 	}

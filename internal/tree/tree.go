@@ -33,7 +33,11 @@ const (
 )
 
 // Source is a file or a directory of this host, and its name in the tree; an empty name stands for the tree itself.
-type Source struct{ Path, Name string }
+type Source struct {
+	Path, Name string
+	// Guarded is of a directory that a program has written: links are links, wherever they lead, and nothing outside of it is read.
+	Guarded bool
+}
 
 // Scan is a tree that is to be sent: what is in it, and where its packs' bytes are.
 type Scan struct {
@@ -49,6 +53,7 @@ type pack struct {
 }
 
 type part struct {
+	top      string // the directory out of which nothing may lead; empty: path is whole
 	path     string
 	at, size int64
 }
@@ -98,7 +103,7 @@ type walk struct {
 	ctx  context.Context //nolint:containedctx // of the one call
 	list *apiv1.TreeList
 	seen map[string]bool
-	from map[*apiv1.TreeEntry]string
+	from map[*apiv1.TreeEntry]part
 	scan *Scan
 }
 
@@ -108,7 +113,7 @@ func (w *walk) source(s Source) error {
 		return err
 	}
 	if !st.IsDir() {
-		return w.add(s.Path, s.Name, st)
+		return w.add(part{path: s.Path}, s.Name, st)
 	}
 	top, err := filepath.EvalSymlinks(s.Path)
 	if err != nil {
@@ -130,12 +135,16 @@ func (w *walk) source(s Source) error {
 		if err != nil {
 			return err
 		}
-		if info.Mode()&os.ModeSymlink != 0 && !inside(top, at) {
+		if info.Mode()&os.ModeSymlink != 0 && !s.Guarded && !inside(top, at) {
 			if info, err = os.Stat(at); err != nil || info.IsDir() {
-				return fmt.Errorf("%s is a link that leads out of %s: leave it out, or put there what it leads to", at, top)
+				return fmt.Errorf("%s is a link that leads out of %s: leave it out, or put in its place what it leads to", at, top)
 			}
 		}
-		return errors.Join(w.add(at, name, info), w.ctx.Err())
+		from := part{path: at}
+		if s.Guarded {
+			from = part{top: top, path: rel}
+		}
+		return errors.Join(w.add(from, name, info), w.ctx.Err())
 	})
 }
 
@@ -149,7 +158,8 @@ func inside(top, link string) bool {
 }
 
 // add adds what is at a path of this host.
-func (w *walk) add(at, name string, info os.FileInfo) error {
+func (w *walk) add(from part, name string, info os.FileInfo) error {
+	at := from.whole()
 	if !fs.ValidPath(name) || name == "." {
 		return fmt.Errorf("%s: %q is no name for a file: use a relative path without detours", at, name)
 	}
@@ -180,9 +190,9 @@ func (w *walk) add(at, name string, info os.FileInfo) error {
 		return fmt.Errorf("%s is no file, directory or link", at)
 	}
 	if w.from == nil {
-		w.from = map[*apiv1.TreeEntry]string{}
+		w.from = map[*apiv1.TreeEntry]part{}
 	}
-	w.from[e] = at
+	w.from[e] = from
 	w.list.Entries = append(w.list.Entries, e)
 	return nil
 }
@@ -206,7 +216,9 @@ func (w *walk) pack() error {
 			}
 			p := &s.packs[i]
 			e.Pieces = append(e.Pieces, &apiv1.Piece{Pack: uint32(i), At: p.size, Size: n})
-			p.parts = append(p.parts, part{w.from[e], at, n})
+			from := w.from[e]
+			from.at, from.size = at, n
+			p.parts = append(p.parts, from)
 			p.size += n
 			at += n
 		}
@@ -230,8 +242,18 @@ func (s *Scan) write(ctx context.Context, p pack, to io.Writer) error {
 	return nil
 }
 
+// whole is the path of a part's file on this host.
+func (p part) whole() string { return filepath.Join(p.top, p.path) }
+
+func (p part) open() (*os.File, error) {
+	if p.top != "" {
+		return os.OpenInRoot(p.top, p.path)
+	}
+	return os.Open(p.path)
+}
+
 func (p part) write(to io.Writer) error {
-	f, err := os.Open(p.path)
+	f, err := p.open()
 	if err != nil {
 		return err
 	}
