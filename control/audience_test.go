@@ -41,7 +41,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"attempt":      nobody, // a new one has a new epoch
 		},
 		"godwit.v1.AppSpec": {
-			"module_digest": everyone, "args": everyone, "env": everyone, "mounts": everyone, "dir": everyone,
+			"module_digest": everyone, "args": everyone, "env": everyone, "mounts": everyone, "dir": everyone, "stdin": everyone,
 			"name": nobody, "size": nobody, "policy": nobody, "hint": nobody, "main_host": nobody, "oversubscribe": nobody, "place": nobody,
 			"migration_check_period": nobody, "tenant": nobody, "restarts": nobody,
 		},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -226,6 +227,9 @@ func (c *checker) spec(s *apiv1.AppSpec) {
 // mounts wants each mount at a path of its own, in none of the directories that every rank sees.
 func (c *checker) mounts(s *apiv1.AppSpec) {
 	c.count("spec.mounts", len(s.GetMounts()), MaxMounts)
+	if n, err := strconv.ParseInt(s.GetStdin(), 10, 32); s.GetStdin() != "" && s.GetStdin() != "all" && (err != nil || n < 0 || n >= int64(s.GetSize())) {
+		c.wrong("spec.stdin", "%.80q is neither all nor one of the ranks 0 to %d", s.GetStdin(), s.GetSize()-1)
+	}
 	if s.GetDir() != "" {
 		c.path("spec.dir", s.GetDir())
 	}

@@ -91,7 +91,7 @@ func (a *app) childStarted(start *start, c *child, path string) {
 		Args: append([]string{a.rec.App.Name}, spec.Args...), Env: spec.Env, Size: a.rec.App.Size,
 		Ranks: fresh, Routes: a.routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
 		StreamsOnly: a.host.cfg.StreamsOnly, MemoryBytes: ranksMemory(a.host.cfg.TotalMemory),
-		Mounts: mounts, Dir: spec.Dir, Scratch: a.host.cfg.DataDir,
+		Mounts: mounts, Dir: spec.Dir, Scratch: a.host.cfg.DataDir, Stdin: spec.Stdin,
 	}}})
 }
 

@@ -52,7 +52,11 @@ func (w *Worker) newHome(app string) (*home, error) {
 		}
 		h.trees[i] = tree
 	}
-	h.server = files.NewServer(h.trees[0], h.trees[1])
+	input, err := files.NewInput(h.dir)
+	if err != nil {
+		return nil, fmt.Errorf("worker: files: %w", err)
+	}
+	h.server = files.NewServer(h.trees[0], h.trees[1], input)
 	return h, nil
 }
 

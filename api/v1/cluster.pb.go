@@ -154,6 +154,11 @@ const (
 	FilesRequest_OP_LIST           FilesRequest_Op = 28
 	FilesRequest_OP_PATH           FilesRequest_Op = 29
 	FilesRequest_OP_CLOSE          FilesRequest_Op = 30
+	// Those below are of the app's standard input, and may be sent again at will.
+	// Adds data at a place, with end set in size: nothing comes after it. It answers with the place up to which there is some.
+	FilesRequest_OP_INPUT_WRITE FilesRequest_Op = 40
+	// Reads at a place; it waits a while for what is not there yet.
+	FilesRequest_OP_INPUT_READ FilesRequest_Op = 41
 )
 
 // Enum value maps for FilesRequest_Op.
@@ -182,6 +187,8 @@ var (
 		28: "OP_LIST",
 		29: "OP_PATH",
 		30: "OP_CLOSE",
+		40: "OP_INPUT_WRITE",
+		41: "OP_INPUT_READ",
 	}
 	FilesRequest_Op_value = map[string]int32{
 		"OP_UNSPECIFIED":    0,
@@ -207,6 +214,8 @@ var (
 		"OP_LIST":           28,
 		"OP_PATH":           29,
 		"OP_CLOSE":          30,
+		"OP_INPUT_WRITE":    40,
+		"OP_INPUT_READ":     41,
 	}
 )
 
@@ -3071,7 +3080,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x06wanted\x18\x01 \x01(\bR\x06wanted\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\bR\x04held\x12'\n" +
 	"\x06stored\x18\x03 \x01(\v2\x0f.godwit.v1.TreeR\x06stored\x12\x14\n" +
-	"\x05fault\x18\x04 \x01(\tR\x05fault\"\x92\x06\n" +
+	"\x05fault\x18\x04 \x01(\tR\x05fault\"\xb9\x06\n" +
 	"\fFilesRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06client\x18\x02 \x01(\x04R\x06client\x12\x12\n" +
@@ -3089,7 +3098,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x02at\x18\r \x01(\x03R\x02at\x12\x12\n" +
 	"\x04size\x18\x0e \x01(\x03R\x04size\x12\x1f\n" +
 	"\baccessed\x18\x0f \x01(\x03H\x00R\baccessed\x88\x01\x01\x12\x1d\n" +
-	"\achanged\x18\x10 \x01(\x03H\x01R\achanged\x88\x01\x01\"\xe4\x02\n" +
+	"\achanged\x18\x10 \x01(\x03H\x01R\achanged\x88\x01\x01\"\x8b\x03\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aOP_OPEN\x10\x01\x12\v\n" +
@@ -3115,7 +3124,9 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x11OP_FILE_SET_TIMES\x10\x1b\x12\v\n" +
 	"\aOP_LIST\x10\x1c\x12\v\n" +
 	"\aOP_PATH\x10\x1d\x12\f\n" +
-	"\bOP_CLOSE\x10\x1eB\v\n" +
+	"\bOP_CLOSE\x10\x1e\x12\x12\n" +
+	"\x0eOP_INPUT_WRITE\x10(\x12\x11\n" +
+	"\rOP_INPUT_READ\x10)B\v\n" +
 	"\t_accessedB\n" +
 	"\n" +
 	"\b_changed\"\xeb\x01\n" +

@@ -2808,6 +2808,139 @@ func (x *DownloadBlobResponse) GetChunk() []byte {
 	return nil
 }
 
+type WriteInputRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// Where data begins in the whole of the input.
+	At   int64  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
+	Data []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	// Nothing comes after data.
+	End           bool `protobuf:"varint,4,opt,name=end,proto3" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteInputRequest) Reset() {
+	*x = WriteInputRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteInputRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteInputRequest) ProtoMessage() {}
+
+func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteInputRequest.ProtoReflect.Descriptor instead.
+func (*WriteInputRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *WriteInputRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *WriteInputRequest) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *WriteInputRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *WriteInputRequest) GetEnd() bool {
+	if x != nil {
+		return x.End
+	}
+	return false
+}
+
+type WriteInputResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The place up to which the app has it: what comes next begins there. It may be where it was: nobody reads, for now.
+	Taken int64 `protobuf:"varint,1,opt,name=taken,proto3" json:"taken,omitempty"`
+	// Nobody will read more: the app is over.
+	Over bool `protobuf:"varint,2,opt,name=over,proto3" json:"over,omitempty"`
+	// The app has all of what was sent, and knows of its end if that was said.
+	Kept          bool `protobuf:"varint,3,opt,name=kept,proto3" json:"kept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteInputResponse) Reset() {
+	*x = WriteInputResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteInputResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteInputResponse) ProtoMessage() {}
+
+func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteInputResponse.ProtoReflect.Descriptor instead.
+func (*WriteInputResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *WriteInputResponse) GetTaken() int64 {
+	if x != nil {
+		return x.Taken
+	}
+	return 0
+}
+
+func (x *WriteInputResponse) GetOver() bool {
+	if x != nil {
+		return x.Over
+	}
+	return false
+}
+
+func (x *WriteInputResponse) GetKept() bool {
+	if x != nil {
+		return x.Kept
+	}
+	return false
+}
+
 var File_godwit_v1_control_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_control_proto_rawDesc = "" +
@@ -3005,7 +3138,16 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x13DownloadBlobRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\",\n" +
 	"\x14DownloadBlobResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk2\xed\v\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"[\n" +
+	"\x11WriteInputRequest\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x0e\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\x12\x10\n" +
+	"\x03end\x18\x04 \x01(\bR\x03end\"R\n" +
+	"\x12WriteInputResponse\x12\x14\n" +
+	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
+	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
+	"\x04kept\x18\x03 \x01(\bR\x04kept2\xb8\f\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -3026,7 +3168,9 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tFindBlobs\x12\x1b.godwit.v1.FindBlobsRequest\x1a\x1c.godwit.v1.FindBlobsResponse\x12K\n" +
 	"\n" +
 	"UploadBlob\x12\x1c.godwit.v1.UploadBlobRequest\x1a\x1d.godwit.v1.UploadBlobResponse(\x01\x12Q\n" +
-	"\fDownloadBlob\x12\x1e.godwit.v1.DownloadBlobRequest\x1a\x1f.godwit.v1.DownloadBlobResponse0\x01\x12O\n" +
+	"\fDownloadBlob\x12\x1e.godwit.v1.DownloadBlobRequest\x1a\x1f.godwit.v1.DownloadBlobResponse0\x01\x12I\n" +
+	"\n" +
+	"WriteInput\x12\x1c.godwit.v1.WriteInputRequest\x1a\x1d.godwit.v1.WriteInputResponse\x12O\n" +
 	"\fInspectRanks\x12\x1e.godwit.v1.InspectRanksRequest\x1a\x1f.godwit.v1.InspectRanksResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
@@ -3041,7 +3185,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
@@ -3091,41 +3235,43 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*UploadBlobResponse)(nil),         // 45: godwit.v1.UploadBlobResponse
 	(*DownloadBlobRequest)(nil),        // 46: godwit.v1.DownloadBlobRequest
 	(*DownloadBlobResponse)(nil),       // 47: godwit.v1.DownloadBlobResponse
-	nil,                                // 48: godwit.v1.ListHostsResponse.LastContactEntry
-	(*AppSpec)(nil),                    // 49: godwit.v1.AppSpec
-	(*App)(nil),                        // 50: godwit.v1.App
-	(*Migration)(nil),                  // 51: godwit.v1.Migration
-	(*Host)(nil),                       // 52: godwit.v1.Host
-	(*Module)(nil),                     // 53: godwit.v1.Module
-	(*Alarm)(nil),                      // 54: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 55: google.protobuf.Duration
+	(*WriteInputRequest)(nil),          // 48: godwit.v1.WriteInputRequest
+	(*WriteInputResponse)(nil),         // 49: godwit.v1.WriteInputResponse
+	nil,                                // 50: godwit.v1.ListHostsResponse.LastContactEntry
+	(*AppSpec)(nil),                    // 51: godwit.v1.AppSpec
+	(*App)(nil),                        // 52: godwit.v1.App
+	(*Migration)(nil),                  // 53: godwit.v1.Migration
+	(*Host)(nil),                       // 54: godwit.v1.Host
+	(*Module)(nil),                     // 55: godwit.v1.Module
+	(*Alarm)(nil),                      // 56: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 57: google.protobuf.Duration
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	49, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	50, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	50, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	50, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	51, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	50, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	50, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	52, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	48, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	51, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	51, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	53, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	53, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	51, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	52, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	52, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	52, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	53, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	52, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	52, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	54, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	50, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	53, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	53, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	55, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	55, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
 	23, // 13: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
 	27, // 14: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
 	26, // 15: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
 	23, // 16: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
 	25, // 17: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
 	33, // 18: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	54, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	56, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
 	30, // 20: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	55, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	50, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	57, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	52, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
 	40, // 23: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	55, // 24: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	57, // 24: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
 	0,  // 25: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
 	2,  // 26: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
 	4,  // 27: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
@@ -3145,29 +3291,31 @@ var file_godwit_v1_control_proto_depIdxs = []int32{
 	42, // 41: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
 	44, // 42: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
 	46, // 43: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	38, // 44: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 45: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 46: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 47: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 48: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 49: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 50: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 51: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 52: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 53: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 54: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	21, // 55: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	24, // 56: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	29, // 57: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	32, // 58: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	35, // 59: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	37, // 60: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	43, // 61: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	45, // 62: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	47, // 63: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	39, // 64: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	45, // [45:65] is the sub-list for method output_type
-	25, // [25:45] is the sub-list for method input_type
+	48, // 44: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	38, // 45: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 46: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 47: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 48: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	7,  // 49: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	9,  // 50: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	11, // 51: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	13, // 52: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	15, // 53: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	17, // 54: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	19, // 55: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	21, // 56: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	24, // 57: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	29, // 58: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	32, // 59: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	35, // 60: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	37, // 61: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	43, // 62: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	45, // 63: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	47, // 64: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	49, // 65: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	39, // 66: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	46, // [46:67] is the sub-list for method output_type
+	25, // [25:46] is the sub-list for method input_type
 	25, // [25:25] is the sub-list for extension type_name
 	25, // [25:25] is the sub-list for extension extendee
 	0,  // [0:25] is the sub-list for field type_name
@@ -3186,7 +3334,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   49,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

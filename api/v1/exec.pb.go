@@ -481,7 +481,9 @@ type ExecStart struct {
 	// The directory in which the ranks begin, as they see it; empty: the root.
 	Dir string `protobuf:"bytes,41,opt,name=dir,proto3" json:"dir,omitempty"`
 	// A directory of the host for files that have no name any more.
-	Scratch       string `protobuf:"bytes,42,opt,name=scratch,proto3" json:"scratch,omitempty"`
+	Scratch string `protobuf:"bytes,42,opt,name=scratch,proto3" json:"scratch,omitempty"`
+	// As in AppSpec.
+	Stdin         string `protobuf:"bytes,43,opt,name=stdin,proto3" json:"stdin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -617,6 +619,13 @@ func (x *ExecStart) GetDir() string {
 func (x *ExecStart) GetScratch() string {
 	if x != nil {
 		return x.Scratch
+	}
+	return ""
+}
+
+func (x *ExecStart) GetStdin() string {
+	if x != nil {
+		return x.Stdin
 	}
 	return ""
 }
@@ -2124,7 +2133,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pong\x12<\n" +
 	"\vwants_files\x18( \x01(\v2\x19.godwit.v1.ExecWantsFilesH\x00R\n" +
 	"wantsFilesB\x05\n" +
-	"\x03msg\"\xbc\x03\n" +
+	"\x03msg\"\xd2\x03\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1f\n" +
 	"\vmodule_path\x18\x02 \x01(\tR\n" +
@@ -2142,7 +2151,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\fmemory_bytes\x18\f \x01(\x03R\vmemoryBytes\x12,\n" +
 	"\x06mounts\x18( \x03(\v2\x14.godwit.v1.ExecMountR\x06mounts\x12\x10\n" +
 	"\x03dir\x18) \x01(\tR\x03dir\x12\x18\n" +
-	"\ascratch\x18* \x01(\tR\ascratch\"\xe9\x01\n" +
+	"\ascratch\x18* \x01(\tR\ascratch\x12\x14\n" +
+	"\x05stdin\x18+ \x01(\tR\x05stdin\"\xe9\x01\n" +
 	"\n" +
 	"ExecRoutes\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +

@@ -167,7 +167,7 @@ func sameApp(x, y *App) bool {
 
 func sameProgram(a, b *AppSpec) bool {
 	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv()) &&
-		a.GetDir() == b.GetDir() && proto.Equal(a.GetInputs(), b.GetInputs()) &&
+		a.GetDir() == b.GetDir() && a.GetStdin() == b.GetStdin() && proto.Equal(a.GetInputs(), b.GetInputs()) &&
 		slices.EqualFunc(a.GetMounts(), b.GetMounts(), func(m, n *Mount) bool { return proto.Equal(m, n) })
 }
 

@@ -476,7 +476,9 @@ type AppSpec struct {
 	// The directory in which the ranks begin: an absolute path as they see it. Empty: the app's own.
 	Dir string `protobuf:"bytes,41,opt,name=dir,proto3" json:"dir,omitempty"`
 	// What is in the app's directory at its beginning; absent: nothing.
-	Inputs        *Tree `protobuf:"bytes,42,opt,name=inputs,proto3" json:"inputs,omitempty"`
+	Inputs *Tree `protobuf:"bytes,42,opt,name=inputs,proto3" json:"inputs,omitempty"`
+	// Which ranks read the standard input that whoever has submitted the app sends: the rank's number, or all; empty: none, theirs is empty.
+	Stdin         string `protobuf:"bytes,43,opt,name=stdin,proto3" json:"stdin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -621,6 +623,13 @@ func (x *AppSpec) GetInputs() *Tree {
 		return x.Inputs
 	}
 	return nil
+}
+
+func (x *AppSpec) GetStdin() string {
+	if x != nil {
+		return x.Stdin
+	}
+	return ""
 }
 
 // RankState is what the control plane knows of one rank.
@@ -2288,7 +2297,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xe6\x03\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xfc\x03\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -2306,7 +2315,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\brestarts\x18\r \x01(\x05R\brestarts\x12(\n" +
 	"\x06mounts\x18( \x03(\v2\x10.godwit.v1.MountR\x06mounts\x12\x10\n" +
 	"\x03dir\x18) \x01(\tR\x03dir\x12'\n" +
-	"\x06inputs\x18* \x01(\v2\x0f.godwit.v1.TreeR\x06inputs\"l\n" +
+	"\x06inputs\x18* \x01(\v2\x0f.godwit.v1.TreeR\x06inputs\x12\x14\n" +
+	"\x05stdin\x18+ \x01(\tR\x05stdin\"l\n" +
 	"\tRankState\x12\x14\n" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ Ranks and hosts:
   --map-by slot|node|ppr:K:node fill one host after the other, or put one rank on each in turn
   --oversubscribe               more ranks than slots
 Files:
+  -stdin, --stdin N|all|none    which ranks read the standard input (default: 0)
   -wdir, --wdir DIR             begin in DIR (default: here); a cluster for this run sees it under its own path, and /tmp for the run's time
 Environment:
   -x VAR[=VALUE], -genv|-env VAR VALUE, -envlist A,B    variables for the ranks; no others are passed
@@ -252,8 +254,11 @@ func (l *launch) run(ctx context.Context, name, path string, hosts []*apiv1.Host
 	}
 	f.spec.Place, f.spec.Mounts, f.spec.Dir = rulesOf(placement), l.mounts, l.dir
 	r := &runner{o: &options{output: "table"}, f: f, client: c, in: l.in, program: name, limit: l.timeout, private: l.private}
-	if !l.noStdin {
-		r.stdin = os.Stdin
+	if first.dir != "" && !l.private {
+		r.say("note: -wdir %s: on a cluster the program begins in a directory of its own, and does not see that one (godwit run --in sends files there)", first.dir)
+	}
+	if err := r.input(cmp.Or(l.stdin, "0"), os.Stdin); err != nil {
+		return err
 	}
 	hostOf := func(rank int32) string { return r.hostOf(ctx, rank) }
 	l.tags.hostOf, l.files.hostOf, l.files.ranks, l.files.merge = hostOf, hostOf, size, l.tags.merge

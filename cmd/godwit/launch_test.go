@@ -66,7 +66,7 @@ func launchRows() []launchRow {
 		{"--output-filename d:nocopy p", with(func(l *launch) { l.files.dir, l.files.only = "d", true })},
 		{"-outfile-pattern o%r -errfile-pattern e%r p", with(func(l *launch) { l.files.stdout, l.files.stderr = "o%r", "e%r" })},
 		{"--timeout 5 p", with(func(l *launch) { l.timeout = 5 * time.Second })},
-		{"--stdin none p", with(func(l *launch) { l.noStdin = true })},
+		{"--stdin none p", with(func(l *launch) { l.stdin = "none" })},
 		{"-print-all-exitcodes --report-bindings --do-not-launch -q -v p", with(func(l *launch) {
 			l.exitCodes, l.bindings, l.dryRun, l.quiet, l.verbose = true, true, true, true, true
 		})},

@@ -24,7 +24,7 @@ type launch struct {
 
 	exitCodes, bindings, dryRun   bool
 	quiet, verbose, help, version bool
-	noStdin                       bool // -stdin was given: all about it is said
+	stdin                         string // which ranks read it; empty: rank 0
 
 	in      *interrupts
 	private bool           // runs on a cluster of its own; not from the command line

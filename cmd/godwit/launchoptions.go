@@ -183,15 +183,11 @@ func addEnvironment(add adder) {
 	add("wdir wd working-directory", func(c *cursor) error {
 		v, err := c.value()
 		c.p.dir = v
-		c.l.notes = append(c.l.notes, c.flag+" "+v+" (a guest sees no directory of a host; the program is looked for there)")
 		return err
 	})
 	add("stdin s", func(c *cursor) error {
 		v, err := c.value()
-		c.l.noStdin = true
-		if err == nil && v != "none" {
-			c.l.loud = append(c.l.loud, c.flag+" "+v+" is ignored: ranks read an empty standard input, so far")
-		}
+		c.l.stdin = v
 		return err
 	})
 }

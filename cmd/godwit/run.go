@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -34,6 +33,7 @@ type submitFlags struct {
 	env    []string
 	mounts []string
 	in     []string
+	stdin  string
 	out    string
 	inputs []tree.Source
 	label  bool
@@ -174,6 +174,7 @@ func newRun(o *options) *cobra.Command {
 	f.add(c)
 	c.Flags().BoolVarP(&f.label, "label", "l", false, "put the rank in front of each line")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what the program says, and why it failed")
+	c.Flags().StringVar(&f.stdin, "stdin", "0", "which ranks read the standard input: a rank, all or none")
 	c.Flags().StringVar(&f.out, "out", "", "the directory for the files that the program leaves, got when it has ended")
 	c.Flags().BoolVarP(&f.detach, "detach", "d", false, "print the app's id and return, as submit does")
 	return c
@@ -202,7 +203,7 @@ type runner struct {
 	client  *client.Client
 	in      *interrupts
 	program string                     // what it calls itself in messages
-	stdin   *os.File                   // the ranks do not get it; nil: nobody thinks that they do
+	stdin   *os.File                   // which the ranks read that the spec names; nil: none does
 	limit   time.Duration              // the app is cancelled after that; 0: never
 	lines   func(*apiv1.LogLine) error // takes the output
 	placed  func(*apiv1.App)           // called once the app has a placement; may be nil
@@ -227,15 +228,17 @@ func start(ctx context.Context, o *options, f *submitFlags, args []string) error
 	}
 	in, stop := watchInterrupts()
 	defer stop()
-	r := &runner{o: o, f: f, client: c, in: in, program: "godwit", stdin: os.Stdin, lines: lineWriter(os.Stdout, os.Stderr, f.label)}
+	r := &runner{o: o, f: f, client: c, in: in, program: "godwit", lines: lineWriter(os.Stdout, os.Stderr, f.label)}
+	if !f.detach {
+		if err := r.input(f.stdin, os.Stdin); err != nil {
+			return err
+		}
+	}
 	return in.exit(r.run(context.WithoutCancel(ctx), path)) // in says when it ends
 }
 
 // run submits the app and stays with it, unless it is to be detached.
 func (r *runner) run(ctx context.Context, path string) error {
-	if in := unread(r.stdin); in != "" {
-		r.say("note: ranks read an empty standard input, so far: %s is not read", in)
-	}
 	uploading, cancel := until(ctx, r.in.first)
 	defer cancel()
 	mod, err := readUpload(path)
@@ -254,6 +257,11 @@ func (r *runner) run(ctx context.Context, path string) error {
 		return err
 	}
 	r.id = app.Id
+	if r.stdin != nil {
+		feeding, done := context.WithCancel(ctx)
+		defer done()
+		go r.feed(feeding) // it ends with this command, at the latest: a read of a terminal cannot be broken off
+	}
 	if !r.f.detach {
 		return r.getOut(ctx, r.follow(ctx, app.Id))
 	}
@@ -281,25 +289,6 @@ func (r *runner) getOut(ctx context.Context, err error) error {
 		return errors.Join(err, fmt.Errorf("--out %s: %w; godwit get %s gets them later", r.f.out, gerr, r.id))
 	}
 	return err
-}
-
-// unread is the file from which a program would read, were it run here; empty for a terminal, a pipe or an empty file.
-func unread(in *os.File) string {
-	if in == nil {
-		return ""
-	}
-	info, err := in.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return ""
-	}
-	if at, err := in.Seek(0, io.SeekCurrent); err != nil || at >= info.Size() {
-		return ""
-	}
-	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", in.Fd()))
-	if err != nil {
-		return "a file"
-	}
-	return path
 }
 
 // submitTries is how often an app is submitted whose module somebody removes each time.

@@ -24,6 +24,7 @@ const (
 // Close. Its methods may be called from any goroutine.
 type Server struct {
 	trees [2]Tree
+	input *Input
 
 	mu      sync.Mutex // guards the fields below
 	handles map[handleKey]File
@@ -45,9 +46,9 @@ type lane struct {
 	answer *apiv1.FilesResponse
 }
 
-// NewServer serves a directory and a scratch one.
-func NewServer(kept, scratch Tree) *Server {
-	return &Server{trees: [2]Tree{kept, scratch}, handles: map[handleKey]File{}, lanes: map[laneKey]*lane{}}
+// NewServer serves a directory and a scratch one, and the app's standard input.
+func NewServer(kept, scratch Tree, input *Input) *Server {
+	return &Server{trees: [2]Tree{kept, scratch}, input: input, handles: map[handleKey]File{}, lanes: map[laneKey]*lane{}}
 }
 
 // Close closes all that is open.
@@ -60,11 +61,14 @@ func (s *Server) Close() error {
 		errs = append(errs, f.Close())
 	}
 	clear(s.handles)
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.input.Close())...)
 }
 
 // Do does what is asked, once: a request that was done gets the answer that it got.
 func (s *Server) Do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
+	if req.Op >= apiv1.FilesRequest_OP_INPUT_WRITE {
+		return s.input.do(req)
+	}
 	l := s.lane(req)
 	if l == nil {
 		return &apiv1.FilesResponse{Errno: int32(syscall.ENFILE)}

@@ -3,9 +3,11 @@ package executor
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -158,6 +160,11 @@ func (l *homeLane) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	defer l.mu.Unlock()
 	l.number++
 	req.App, req.Client, req.Lane, req.Number = l.home.app, l.home.client, l.lane, l.number
+	return l.ask(req)
+}
+
+// ask sends a request until it is answered.
+func (l *homeLane) ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	for pause := homePause; ; pause = min(2*pause, homePauses) {
 		at, _, changed, err := l.home.where(l.ctx)
 		if err != nil {
@@ -278,4 +285,52 @@ func (t *homeTree) SetTimes(path string, follow bool, times files.Times) error {
 func (t *homeTree) Space() (space files.Space, err error) {
 	err = t.with(func(tree files.Tree) (err error) { space, err = tree.Space(); return err })
 	return space, err
+}
+
+// stdin is the standard input of a rank; nil: it is empty.
+func (e *Executor) stdin(id mpi.Rank) io.Reader {
+	if e.start.Stdin != "all" && e.start.Stdin != strconv.Itoa(int(id)) {
+		return nil
+	}
+	return &homeInput{lane: &homeLane{home: e.home, ctx: e.filing, lane: int32(id)}}
+}
+
+// homeInput reads the app's standard input, which its home has, from any place.
+type homeInput struct {
+	lane  *homeLane
+	at    int64
+	ahead []byte // what has come and was not asked for yet, from at on
+}
+
+// Read implements io.Reader: it waits for what is not there yet.
+func (i *homeInput) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		if len(i.ahead) > 0 {
+			n := copy(p, i.ahead)
+			i.at, i.ahead = i.at+int64(n), i.ahead[n:]
+			return n, nil
+		}
+		res, err := i.lane.ask(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_INPUT_READ, App: i.lane.home.app, At: i.at, Size: files.PieceBytes})
+		switch {
+		case err != nil:
+			return 0, err
+		case res.Errno != 0:
+			return 0, syscall.Errno(res.Errno)
+		case len(res.Data) == 0 && res.End:
+			return 0, io.EOF
+		}
+		i.ahead = res.Data
+	}
+}
+
+// Seek implements io.Seeker, for a rank that has read before it has moved: only from the beginning.
+func (i *homeInput) Seek(at int64, whence int) (int64, error) {
+	if whence != io.SeekStart {
+		return 0, syscall.EINVAL
+	}
+	i.at, i.ahead = at, nil
+	return at, nil
 }

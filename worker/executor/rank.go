@@ -45,7 +45,7 @@ func (e *Executor) guestConfig(id mpi.Rank, o *output) wasm.GuestConfig {
 	return wasm.GuestConfig{
 		Args: e.start.Args, Env: env,
 		Stdout: writer{o, stdoutStream}, Stderr: writer{o, stderrStream},
-		Mounts: e.rankMounts(e.filing, id), Dir: cmp.Or(e.start.Dir, workPath), Scratch: e.start.Scratch,
+		Stdin: e.stdin(id), Mounts: e.rankMounts(e.filing, id), Dir: cmp.Or(e.start.Dir, workPath), Scratch: e.start.Scratch,
 	}
 }
 

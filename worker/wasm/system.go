@@ -103,6 +103,10 @@ func (s *system) skip(n uint64) error {
 	if n == 0 || s.stdin == nil {
 		return nil
 	}
+	if at, ok := s.stdin.(io.Seeker); ok {
+		_, err := at.Seek(int64(n), io.SeekStart)
+		return err //nolint:wrapcheck // it says what it is
+	}
 	if _, err := io.CopyN(io.Discard, s.stdin, int64(n)); err != nil {
 		return fmt.Errorf("stdin: skip the %d bytes read before: %w", n, err)
 	}

@@ -62,6 +62,8 @@ const (
 	ControlUploadBlobProcedure = "/godwit.v1.Control/UploadBlob"
 	// ControlDownloadBlobProcedure is the procedure name of the Control's DownloadBlob RPC.
 	ControlDownloadBlobProcedure = "/godwit.v1.Control/DownloadBlob"
+	// ControlWriteInputProcedure is the procedure name of the Control's WriteInput RPC.
+	ControlWriteInputProcedure = "/godwit.v1.Control/WriteInput"
 	// ControlInspectRanksProcedure is the procedure name of the Control's InspectRanks RPC.
 	ControlInspectRanksProcedure = "/godwit.v1.Control/InspectRanks"
 )
@@ -200,6 +202,13 @@ var (
 			Procedure:  ControlDownloadBlobProcedure,
 		}
 	})
+	controlWriteInputSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("WriteInput"),
+			Procedure:  ControlWriteInputProcedure,
+		}
+	})
 	controlInspectRanksSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -243,6 +252,8 @@ type ControlClient interface {
 	UploadBlob(context.Context) (ControlUploadBlobClientStream, error)
 	// DownloadBlob gives one.
 	DownloadBlob(context.Context, *v1.DownloadBlobRequest) (ControlDownloadBlobClientStream, error)
+	// WriteInput sends a part of an app's standard input.
+	WriteInput(context.Context, *v1.WriteInputRequest) (*v1.WriteInputResponse, error)
 	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
 }
 
@@ -384,6 +395,8 @@ type ControlHandler interface {
 	UploadBlob(context.Context, ControlUploadBlobServerStream) (*v1.UploadBlobResponse, error)
 	// DownloadBlob gives one.
 	DownloadBlob(context.Context, *v1.DownloadBlobRequest, ControlDownloadBlobServerStream) error
+	// WriteInput sends a part of an app's standard input.
+	WriteInput(context.Context, *v1.WriteInputRequest) (*v1.WriteInputResponse, error)
 	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
 }
 
@@ -410,6 +423,7 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlFindBlobsSpec(), Handler: adapter.findBlobs},
 		connect.Method{Spec: controlUploadBlobSpec(), Handler: adapter.uploadBlob},
 		connect.Method{Spec: controlDownloadBlobSpec(), Handler: adapter.downloadBlob},
+		connect.Method{Spec: controlWriteInputSpec(), Handler: adapter.writeInput},
 		connect.Method{Spec: controlInspectRanksSpec(), Handler: adapter.inspectRanks},
 	)
 }
@@ -549,6 +563,10 @@ func (UnimplementedControlHandler) UploadBlob(context.Context, ControlUploadBlob
 
 func (UnimplementedControlHandler) DownloadBlob(context.Context, *v1.DownloadBlobRequest, ControlDownloadBlobServerStream) error {
 	return connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.DownloadBlob is not implemented")
+}
+
+func (UnimplementedControlHandler) WriteInput(context.Context, *v1.WriteInputRequest) (*v1.WriteInputResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.WriteInput is not implemented")
 }
 
 func (UnimplementedControlHandler) InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error) {
@@ -709,6 +727,14 @@ func (c *controlClient) DownloadBlob(ctx context.Context, req *v1.DownloadBlobRe
 		return ControlDownloadBlobClientStream{}, err
 	}
 	return ControlDownloadBlobClientStream{stream: stream}, nil
+}
+
+func (c *controlClient) WriteInput(ctx context.Context, req *v1.WriteInputRequest) (*v1.WriteInputResponse, error) {
+	var res v1.WriteInputResponse
+	if err := c.client.CallUnary(ctx, controlWriteInputSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
 }
 
 func (c *controlClient) InspectRanks(ctx context.Context, req *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error) {
@@ -931,6 +957,18 @@ func (h controlHandler) downloadBlob(ctx context.Context, _ connect.Spec, stream
 		return err
 	}
 	return h.svc.DownloadBlob(ctx, &req, ControlDownloadBlobServerStream{stream: stream})
+}
+
+func (h controlHandler) writeInput(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.WriteInputRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.WriteInput(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
 }
 
 func (h controlHandler) inspectRanks(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
