@@ -75,7 +75,7 @@ func (c *Control) Submit(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.
 	if err := checkSpec(req.Spec); err != nil {
 		return nil, err
 	}
-	if len(req.Spec.Mounts) > 0 || req.Spec.Dir != "" {
+	if s := req.Spec; len(s.Mounts) > 0 || s.Dir != "" || s.Inputs != nil || s.Stdin != "" {
 		if err := c.waitMounts(ctx); err != nil {
 			return nil, err
 		}

@@ -66,7 +66,9 @@ func news(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []p
 			c.Op = &apiv1.Command_RanksEnded{RanksEnded: part}
 		}})
 	}
-	out = append(out, filesNews(app, host, st.GetFiles())...)
+	if v.Mounts() {
+		out = append(out, filesNews(app, host, st.GetFiles())...)
+	}
 	return append(out, newPauses(v, app, host, st)...)
 }
 

@@ -53,10 +53,10 @@ func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
 // it are applied by the old rules, by this build too.
 const FeatureLevel = 4
 
-// levelMounts is the level from which on apps mount volumes, and hosts offer them.
+// levelMounts is the level from which on apps have files: volumes that hosts offer, and a directory of their own.
 const levelMounts = 4
 
-// Mounts says whether a registration may name volumes, and a submission mounts: a build that does not know them stops there.
+// Mounts says whether a registration may name volumes, a submission mounts, and ChangeFiles be proposed: a build that does not know them stops there.
 func (v *View) Mounts() bool { return v.feature >= levelMounts }
 
 // levelWeighsMemory is the level from which on live apps, history and modules are bounded by what they take in memory. Before, live apps and

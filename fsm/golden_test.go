@@ -114,6 +114,40 @@ func goldenLog3() string {
 	return log.String()
 }
 
+// goldenLog4 is what that of level 4 was made of: apps have directories.
+const goldenLog4 = `
+init c4 key=k0 principal=admin
+level 4
+module m migratable key=k1
+host h1 4 n1 i1
+host h2 4 n2 i1
+submit a1 m 2
+submit a2 m 1
+submit a3 m 1
+
+place a1 h1 h2 term=1
+place a2 h1 term=1
+place a3 h2 term=1
+started a1 h1 1 term=1
+started a1 h2 1 term=1
+files a1 h1 opened term=1
+files a2 h1 opened term=1
+files a3 h2 opened term=1
+
+propose g1 a1 1 0:h1>h2 term=1
+announce g1 h1 h2 term=1
+freeze g1 0 term=1
+commit g1 term=1
+files a1 h2 moves term=1
+files a1 h2 moved term=1
+ended a1 h2 0@2=0 1@1=0 term=1
+ended a2 h1 0@1=0 term=1
+
+files a1 h2 stored tree term=1
+files a2 h1 stored no room term=1
+state h2 i1 lost lease ran out term=1
+`
+
 func goldenEntries(t *testing.T, log string) [][]byte {
 	var out [][]byte
 	for i, paragraph := range strings.Split(strings.TrimSpace(log), "\n\n") {
@@ -134,7 +168,7 @@ func goldenEntries(t *testing.T, log string) [][]byte {
 // build replays them comes to the same state and gives the same results: a
 // change to what they do needs a higher level.
 func TestGoldenLog(t *testing.T) {
-	for i, log := range []string{goldenLog, goldenLog2, goldenLog3()} {
+	for i, log := range []string{goldenLog, goldenLog2, goldenLog3(), goldenLog4} {
 		level := uint32(i + 1)
 		t.Run(fmt.Sprint(level), func(t *testing.T) { replayGolden(t, level, log) })
 	}
