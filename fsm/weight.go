@@ -108,7 +108,9 @@ func appWeight(app *apiv1.App) int {
 }
 
 // treeWeight is what a tree takes: its bytes are elsewhere.
-func treeWeight(tree *apiv1.Tree) int { return treeBytes + text(tree.GetList()) + texts(tree.GetPacks()) }
+func treeWeight(tree *apiv1.Tree) int {
+	return treeBytes + text(tree.GetList()) + texts(tree.GetPacks())
+}
 
 // placedReserve is what an app's ranks may come to take while it has hosts. It is kept free for it when it is placed, for what happens to
 // ranks then is not refused.

@@ -75,7 +75,7 @@ func Read(ctx context.Context, sources []Source) (*Scan, error) {
 	}
 	s := w.scan
 	var err error
-	if s.list, err = (proto.MarshalOptions{Deterministic: true}).Marshal(w.list); err != nil {
+	if s.list, err = marshal(w.list); err != nil {
 		return nil, err
 	}
 	if len(s.list) > MaxListBytes {
@@ -441,4 +441,9 @@ func writePart(root *os.Root, name string, at int64, from io.Reader, size int64)
 		err = io.ErrUnexpectedEOF
 	}
 	return errors.Join(err, f.Close())
+}
+
+// marshal gives equal lists equal bytes.
+func marshal(list *apiv1.TreeList) ([]byte, error) {
+	return proto.MarshalOptions{Deterministic: true}.Marshal(list)
 }

@@ -1,0 +1,163 @@
+package tree
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	at := filepath.Join(dir, name)
+	require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o700))
+	require.NoError(t, os.WriteFile(at, []byte(text), 0o600))
+}
+
+// blobs are what a scan sends, by digest.
+func blobs(t *testing.T, s *Scan) map[string][]byte {
+	t.Helper()
+	out := map[string][]byte{}
+	for _, b := range s.Blobs(context.Background()) {
+		var buf bytes.Buffer
+		require.NoError(t, b.Write(&buf))
+		require.Equal(t, b.Digest, digest(buf.Bytes()))
+		out[b.Digest] = buf.Bytes()
+	}
+	return out
+}
+
+func extract(t *testing.T, s *Scan, dir string) {
+	t.Helper()
+	all := blobs(t, s)
+	l, err := Parse(s.Tree, all[s.Tree.List])
+	require.NoError(t, err)
+	require.NoError(t, Extract(context.Background(), dir, l.Entries, func(pack uint32) (io.ReaderAt, func(), error) {
+		return bytes.NewReader(all[s.Tree.Packs[pack]]), func() {}, nil
+	}))
+}
+
+// What was read of a directory is what comes out of its blobs, and what is the same has the same blobs.
+func TestThereAndBack(t *testing.T) {
+	from := t.TempDir()
+	large := strings.Repeat("0123456789abcdef", largeFile/16+1)
+	write(t, from, "a/b/c", "text")
+	write(t, from, "empty", "")
+	write(t, from, "large", large)
+	for i := range 300 {
+		write(t, from, fmt.Sprintf("many/%03d", i), strings.Repeat("x", i))
+	}
+	require.NoError(t, os.Symlink("a/b/c", filepath.Join(from, "link")))
+	require.NoError(t, os.Chmod(filepath.Join(from, "empty"), 0o700)) //nolint:gosec // to be executed
+	s, err := Read(context.Background(), []Source{{Path: from, Guarded: true}})
+	require.NoError(t, err)
+	require.Equal(t, int64(303), s.Tree.Files)
+	to := t.TempDir()
+	write(t, to, "a/b/c", "what was there before, and is longer")
+	extract(t, s, to)
+	for _, name := range []string{"a/b/c", "empty", "large", "many/007", "link"} {
+		want, err := os.ReadFile(filepath.Join(from, name))
+		require.NoError(t, err)
+		got, err := os.ReadFile(filepath.Join(to, name))
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(want, got), name)
+	}
+	text, err := os.Readlink(filepath.Join(to, "link"))
+	require.NoError(t, err)
+	require.Equal(t, "a/b/c", text)
+	again, err := Read(context.Background(), []Source{{Path: to, Guarded: true}})
+	require.NoError(t, err)
+	require.Equal(t, s.Tree.Packs, again.Tree.Packs)
+	write(t, from, "many/000", "one more")
+	changed, err := Read(context.Background(), []Source{{Path: from, Guarded: true}})
+	require.NoError(t, err)
+	same := 0
+	had := blobs(t, s)
+	for _, d := range changed.Tree.Packs {
+		if had[d] != nil {
+			same++
+		}
+	}
+	require.Equal(t, len(changed.Tree.Packs)-1, same, "the large file is not sent again")
+}
+
+// A program's links lead nowhere out of its directory, whoever stores or gets what it has left.
+func TestLinksLeadNowhere(t *testing.T) {
+	from, secret := t.TempDir(), t.TempDir()
+	write(t, secret, "s", "secret")
+	require.NoError(t, os.Symlink(filepath.Join(secret, "s"), filepath.Join(from, "file")))
+	require.NoError(t, os.Symlink(secret, filepath.Join(from, "dir")))
+	s, err := Read(context.Background(), []Source{{Path: from, Guarded: true}})
+	require.NoError(t, err)
+	require.Empty(t, s.Tree.Packs, "nothing was read through them")
+	_, err = Read(context.Background(), []Source{{Path: from}})
+	require.ErrorContains(t, err, "leads out of")
+
+	entries := []*apiv1.TreeEntry{
+		{Path: "dir", Kind: apiv1.TreeEntry_KIND_LINK, Text: secret},
+		{Path: "dir/new", Kind: apiv1.TreeEntry_KIND_FILE},
+	}
+	none := func(uint32) (io.ReaderAt, func(), error) { return nil, nil, io.EOF }
+	require.Error(t, Extract(context.Background(), t.TempDir(), entries, none))
+	left, err := os.ReadDir(secret)
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+}
+
+func TestParseRefuses(t *testing.T) {
+	entry := func(path string, size int64, pieces ...*apiv1.Piece) *apiv1.TreeEntry {
+		return &apiv1.TreeEntry{Path: path, Kind: apiv1.TreeEntry_KIND_FILE, Size: size, Pieces: pieces}
+	}
+	tr := &apiv1.Tree{Packs: []string{"p"}}
+	for _, entries := range [][]*apiv1.TreeEntry{
+		{entry("../a", 0)},
+		{entry("/a", 0)},
+		{entry("a/../b", 0)},
+		{entry("", 0)},
+		{entry("b", 0), entry("a", 0)},
+		{entry("a", 0), entry("a", 0)},
+		{entry("a", 1)},
+		{entry("a", 1, &apiv1.Piece{Pack: 1, Size: 1})},
+		{entry("a", -1, &apiv1.Piece{Size: -1})},
+		{entry("a\x00", 0)},
+	} {
+		list, err := marshal(&apiv1.TreeList{Entries: entries})
+		require.NoError(t, err)
+		_, err = Parse(tr, list)
+		require.ErrorContains(t, err, "damaged", entries)
+	}
+	_, err := Parse(tr, []byte{0xff})
+	require.ErrorContains(t, err, "damaged")
+}
+
+func TestMatch(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"", "a", true},
+		{"a", "a", true},
+		{"a", "b/a", true},
+		{"*.txt", "d/x.txt", true},
+		{"*.txt", "x.dat", false},
+		{"d", "d/e/f", true},
+		{"d/", "d/e", true},
+		{"d/*", "d/e", true},
+		{"e/f", "d/e/f", false},
+		{"d/e", "d/e/f", true},
+	} {
+		ok, err := Match(c.pattern, c.name)
+		require.NoError(t, err)
+		require.Equal(t, c.want, ok, c)
+	}
+	_, err := Match("[", "a")
+	require.Error(t, err)
+}
