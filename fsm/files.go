@@ -113,7 +113,7 @@ func (t *tx) changeFiles(op *apiv1.ChangeFiles) outcome {
 		return refuse(CodeTerminal, "the files of app %s are stored", op.GetApp())
 	}
 	app := draftApp(old)
-	bad := applied("")
+	var bad outcome
 	var err error
 	switch op.GetWhat() {
 	case apiv1.ChangeFiles_WHAT_OPENED:

@@ -201,10 +201,10 @@ func listFiles(ctx context.Context, o *options, ref, pattern string) error {
 			continue
 		}
 		name := text.Line(e.Path, len(e.Path))
-		switch e.Kind {
-		case apiv1.TreeEntry_KIND_DIRECTORY:
+		if e.Kind == apiv1.TreeEntry_KIND_DIRECTORY {
 			name += "/"
-		case apiv1.TreeEntry_KIND_LINK:
+		}
+		if e.Kind == apiv1.TreeEntry_KIND_LINK {
 			name += " -> " + text.Line(e.Text, maxShown)
 		}
 		if err := printf("%12d  %s  %s\n", e.Size, time.Unix(0, e.Changed).Format("2006-01-02 15:04:05"), name); err != nil {

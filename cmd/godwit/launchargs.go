@@ -9,7 +9,6 @@ import (
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
-
 	"github.com/godwit-run/godwit/sdk"
 )
 

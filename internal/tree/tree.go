@@ -374,6 +374,8 @@ func makeEntry(root *os.Root, e *apiv1.TreeEntry) error {
 			return err
 		}
 		return root.Symlink(e.Text, e.Path)
+	case apiv1.TreeEntry_KIND_UNSPECIFIED:
+		return errors.New("it is of no kind")
 	case apiv1.TreeEntry_KIND_FILE:
 		if st, err := root.Lstat(e.Path); err == nil && st.Mode()&os.ModeSymlink != 0 {
 			if err := root.Remove(e.Path); err != nil { // else the link's end would be written to
@@ -389,8 +391,9 @@ func makeEntry(root *os.Root, e *apiv1.TreeEntry) error {
 			return err
 		}
 		return f.Close()
+	default:
+		return fmt.Errorf("it is of kind %d, which is not known", e.Kind)
 	}
-	return fmt.Errorf("it is of kind %d, which is not known", e.Kind)
 }
 
 // fill writes the files' bytes, one pack after another.
