@@ -41,8 +41,20 @@ func startCommand(t *testing.T, addrs string, args ...string) *command {
 	return startCommandTo(t, nil, addrs, args...)
 }
 
+// startCommandFrom starts one whose standard input is the file, which it closes here.
+func startCommandFrom(t *testing.T, stdin *os.File, addrs string, args ...string) *command {
+	t.Helper()
+	defer stdin.Close() //nolint:errcheck // the command has it
+	return beginCommand(t, stdin, nil, addrs, args...)
+}
+
 // startCommandTo starts one whose standard output is the file, which it closes here; nil: it is kept.
 func startCommandTo(t *testing.T, stdout *os.File, addrs string, args ...string) *command {
+	t.Helper()
+	return beginCommand(t, nil, stdout, addrs, args...)
+}
+
+func beginCommand(t *testing.T, stdin, stdout *os.File, addrs string, args ...string) *command {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	t.Cleanup(cancel)
@@ -50,6 +62,9 @@ func startCommandTo(t *testing.T, stdout *os.File, addrs string, args ...string)
 	r.cmd = exec.CommandContext(ctx, os.Getenv(envBinary), args...)
 	r.cmd.Env = append(os.Environ(), "GODWIT_ADDR="+addrs)
 	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
+	if stdin != nil {
+		r.cmd.Stdin = stdin
+	}
 	if stdout != nil {
 		r.cmd.Stdout = stdout
 		defer stdout.Close() //nolint:errcheck // the command has it

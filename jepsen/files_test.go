@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,7 +13,10 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
-const filesModule = "../worker/wasm/testdata/files.wasm"
+const (
+	filesModule = "../worker/wasm/testdata/files.wasm"
+	readsModule = "testdata/reads.wasm"
+)
 
 // TestFilesMove has ranks on several hosts use the app's directory, and a file that was sent along, while they move; what they leave is got from the
 // servers, also when the host that had it is gone.
@@ -45,4 +50,44 @@ func TestFilesMove(t *testing.T) {
 	all, err := os.ReadFile(filepath.Join(out, "all"))
 	require.NoError(t, err)
 	require.Len(t, all, 4*50*8)
+}
+
+// TestStdinMoves: who reads the standard input reads all of it, once, wherever it is.
+func TestStdinMoves(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	c := newCluster(t, shape{workers: 3, slots: 6})
+	const lines = 20_000
+	in := filepath.Join(t.TempDir(), "in")
+	var text strings.Builder
+	sum := 0
+	for i := range lines {
+		n := random.IntN(1_000_000)
+		sum += n
+		fmt.Fprintln(&text, n)
+		if i%1000 == 0 {
+			text.WriteString("0\n")
+		}
+	}
+	require.NoError(t, os.WriteFile(in, []byte(text.String()), 0o600))
+	for _, who := range []string{"1", "all", "none"} {
+		name := "reads-" + who
+		file, err := os.Open(in)
+		require.NoError(t, err)
+		run := startCommandFrom(t, file, c.addrs(), "run", "-q", "-n", "3", "--place", "w1:1,w2:1,w3:1", "--name", name, "--stdin", who, readsModule)
+		id := c.named(name)
+		for run.running() {
+			c.godwit("migrate", fmt.Sprintf("%s/%d", id, random.IntN(3)), "--to", fmt.Sprintf("w%d", 1+random.IntN(3)))
+		}
+		got := run.wait()
+		require.Zero(t, got.code, got.stderr)
+		for rank := range 3 {
+			want := fmt.Sprintf("%d read 0 lines of 0\n", rank)
+			if who == "all" || who == strconv.Itoa(rank) {
+				want = fmt.Sprintf("%d read %d lines of %d\n", rank, lines+lines/1000, sum)
+			}
+			require.Contains(t, got.stdout, want)
+		}
+		t.Logf("%s: %d migrations were committed", who, c.app(id).Migrations)
+	}
 }

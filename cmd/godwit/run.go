@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -230,7 +231,7 @@ func start(ctx context.Context, o *options, f *submitFlags, args []string) error
 	defer stop()
 	r := &runner{o: o, f: f, client: c, in: in, program: "godwit", lines: lineWriter(os.Stdout, os.Stderr, f.label)}
 	if !f.detach {
-		if err := r.input(f.stdin, os.Stdin); err != nil {
+		if err := r.input(cmp.Or(f.stdin, "0"), os.Stdin); err != nil {
 			return err
 		}
 	}
