@@ -23,6 +23,8 @@ type Config struct {
 	Listen string
 	// Advertise is the address other hosts use; default: Listen as bound.
 	Advertise string
+	// OwnUserOnly has the port closed to processes of other users of this machine.
+	OwnUserOnly bool
 	// Slots is the host's capacity in ranks.
 	Slots int
 	// Labels are shown, and later used for placement.

@@ -101,6 +101,9 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 	if w.listener, err = listen.New(cfg.Listen); err != nil {
 		return nil, err
 	}
+	if cfg.OwnUserOnly {
+		w.listener.OwnUserOnly()
+	}
 	if w.cfg.TotalMemory == 0 {
 		has, err := cgroup.Memory() // the machine's, or what this process may have of it
 		if err != nil {

@@ -249,6 +249,9 @@ func (d *dev) start(ctx context.Context) error {
 	}
 	for _, p := range d.procs {
 		p.Args = []string{p.Role, "--data-dir", p.DataDir, "--listen", p.Addr, "--gossip-listen", p.GossipAddr, "--log-level", d.flags.level}
+		if d.flags.private { // it offers this user's files
+			p.Args = append(p.Args, "--own-user-only")
+		}
 		if p.Role == "server" {
 			p.Args = append(p.Args, "--bootstrap-expect", strconv.Itoa(d.flags.servers), "--retry-join", servers,
 				"--lease", d.flags.lease.String(), "--freeze-deadline", d.flags.freezeDeadline.String(),

@@ -37,7 +37,7 @@ type serverFlags struct {
 	snapshotEvery                        uint64
 	snapshotInterval                     time.Duration
 	heartbeat                            time.Duration
-	leave                                bool
+	leave, ownUser                       bool
 	bind                                 string // where gossip listens, once that is chosen
 }
 
@@ -77,6 +77,7 @@ func newServer() *cobra.Command {
 	c.Flags().DurationVar(&f.heartbeat, "heartbeat-timeout", raftnode.DefaultConfig().HeartbeatTimeout, "Raft's; the same on all servers")
 	_ = c.Flags().MarkHidden("heartbeat-timeout") // the flag is there; it lets a single server lead at once
 	c.Flags().BoolVar(&f.leave, "leave-on-stop", false, "when asked to end by a signal, leave the group of servers for good, if the others are a majority without this one")
+	ownUserFlag(c, &f.ownUser)
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	c.AddCommand(newRecover())
 	return c
@@ -206,6 +207,9 @@ func (s *server) open(ctx context.Context) error {
 	}
 	if s.listener, err = listen.New(net.JoinHostPort(host, strconv.Itoa(port))); err != nil {
 		return err
+	}
+	if s.flags.ownUser {
+		s.listener.OwnUserOnly()
 	}
 	s.http = s.listener.HTTP()
 	addr := s.listener.Addr().String()

@@ -33,6 +33,7 @@ type workerFlags struct {
 	name, dataDir, listen, gossip, join, level, direct string
 	slots, memoryMiB, totalMiB, logMiB, moduleMiB      int
 	labels, volumes                                    []string
+	ownUser                                            bool
 }
 
 // unset is what --slots is if it is not given.
@@ -66,8 +67,15 @@ func newWorker() *cobra.Command {
 	c.Flags().StringArrayVar(&f.labels, "label", nil, "`KEY=VALUE` kept with the host, as godwit hosts -o json shows it; may be repeated")
 	c.Flags().StringArrayVar(&f.volumes, "volume", nil, "`NAME=DIR[:ro]`: a directory that the hosts share, for apps that mount NAME; may be repeated")
 	c.Flags().StringVar(&f.direct, "direct", "on", "on or off: whether messages between hosts go over direct connections, beside gRPC, or over gRPC alone; both of two hosts must have it on")
+	ownUserFlag(c, &f.ownUser)
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return c
+}
+
+// ownUserFlag is of the daemons of a cluster for one run, which serve who runs it.
+func ownUserFlag(c *cobra.Command, own *bool) {
+	c.Flags().BoolVar(own, "own-user-only", false, "serve processes of this user on this machine, and no others")
+	_ = c.Flags().MarkHidden("own-user-only") // it is there
 }
 
 // checkBounds checks what needs no look at the machine.
@@ -161,6 +169,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	cfg.Executor = []string{self, "exec"}
 	cfg.MemoryLimitPages = uint32(f.memoryMiB * 16)
 	cfg.TotalMemory = int64(f.totalMiB) << 20
+	cfg.OwnUserOnly = f.ownUser
 	cfg.StreamsOnly = f.direct == "off"
 	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
 	cfg.Labels = map[string]string{}

@@ -27,6 +27,7 @@ const httpProto = ""
 // Listener is one TCP port shared by HTTP and the prefaced protocols.
 type Listener struct {
 	tcp     net.Listener
+	ownUser bool // no others are served
 	sorting chan struct{}
 	done    chan struct{}
 	stop    sync.Once
@@ -204,6 +205,9 @@ func (l *Listener) track(c net.Conn) bool {
 
 func (l *Listener) deliver(c net.Conn) bool {
 	noDelay(c)
+	if l.ownUser && !fromOwnUser(c) {
+		return false
+	}
 	if c.SetDeadline(time.Now().Add(PrefaceTimeout)) != nil {
 		return false
 	}
