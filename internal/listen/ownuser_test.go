@@ -18,6 +18,7 @@ func TestOwnUserOnly(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to be somebody else")
 	}
+	const request = "GET / HTTP/1.0\r\n\r\n"
 	l, err := New("127.0.0.1:0")
 	require.NoError(t, err)
 	l.OwnUserOnly()
@@ -32,14 +33,14 @@ func TestOwnUserOnly(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_, _ = c.Read(make([]byte, 64)) // what is not read resets the connection
+			_, _ = io.ReadFull(c, make([]byte, len(request))) // what is not read resets the connection
 			_, _ = io.WriteString(c, "served")
 			_ = c.Close()
 		}
 	}()
-	c, err := net.Dial("tcp", l.Addr().String())
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
 	require.NoError(t, err)
-	_, err = io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+	_, err = io.WriteString(c, request)
 	require.NoError(t, err)
 	got, err := io.ReadAll(c)
 	require.NoError(t, err)
