@@ -75,6 +75,9 @@ func (c *Control) Submit(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.
 	if err := checkSpec(req.Spec); err != nil {
 		return nil, err
 	}
+	if err := c.checkLevel(req.Spec); err != nil {
+		return nil, err
+	}
 	cmd := c.command(req.IdempotencyKey)
 	cluster, err := c.clusterID(ctx)
 	if err != nil {

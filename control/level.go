@@ -6,7 +6,10 @@ import (
 	"slices"
 	"time"
 
+	"connectrpc.com/connect/v2"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/apierr"
 )
 
 // levelEach is how long the leader waits before it asks again whether all servers know a higher feature level.
@@ -82,4 +85,16 @@ func (c *Control) mixed() bool {
 // tooOld is what stands against a server that could not apply the log.
 func tooOld(knows, level uint32) string {
 	return fmt.Sprintf("its godwit knows feature level %d, and the cluster is at %d: start it with a newer godwit", knows, level)
+}
+
+// checkLevel turns away what the feature level in force has no room for. A new cluster is there in a moment; one that has a server of an older
+// build, when that was replaced.
+func (c *Control) checkLevel(spec *apiv1.AppSpec) error {
+	v := c.state.View()
+	if len(spec.GetParts()) > 0 && !v.RunsParts() {
+		return apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "spec.parts",
+			fmt.Sprintf("an app of several programs needs a higher feature level than the cluster's, which is %d", v.FeatureLevel()),
+			"try again in a moment; if that stays, some server has an older godwit (see godwit servers)")
+	}
+	return nil
 }

@@ -20,9 +20,12 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 		}
 		return refuse(CodeAlreadyExists, "there is an app %s already", id)
 	}
-	mod, ok := t.Module(Digest(spec.GetModuleDigest()))
-	if !ok {
-		return refuse(CodeNotFound, "no module %s", spec.GetModuleDigest())
+	if len(spec.GetParts()) > 0 && !t.RunsParts() {
+		return refuse(CodeInvalid, "an app has one program at feature level %d; several need level %d", t.feature, levelRunsParts)
+	}
+	mods, bad := t.modulesOf(spec)
+	if bad.code != CodeApplied {
+		return bad
 	}
 	if t.live.Len() >= MaxLiveApps {
 		return refuse(CodeTooMany, "%d apps are queued or running; wait for some to end", MaxLiveApps)
@@ -33,20 +36,35 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 		Spec:           clone(spec),
 		Phase:          string(Queued),
 		Size:           spec.GetSize(),
-		Migratable:     mod.GetMigratable(),
+		Migratable:     !slices.ContainsFunc(mods, func(mod *apiv1.Module) bool { return !mod.GetMigratable() }),
 		SubmittedAt:    t.at,
 		SubmitIndex:    t.entryIndex,
 		IdempotencyKey: key,
 		Attempt:        1,
 		Principal:      principal,
 	}
-	t.useModule(mod)
+	for _, mod := range mods {
+		t.useModule(mod)
+	}
 	t.putApp(app)
 	if now, most := t.weighed(); now.live > most.live {
 		return refuse(CodeTooMany, "with it the apps that are queued or running would have %d bytes of arguments, environment and placement rules, and at most %d are possible; wait for some to end",
 			now.live, most.live)
 	}
 	return applied(id)
+}
+
+// modulesOf are the modules that an app of this spec runs, each once.
+func (t *tx) modulesOf(spec *apiv1.AppSpec) ([]*apiv1.Module, outcome) {
+	var mods []*apiv1.Module
+	for _, digest := range spec.Modules() {
+		mod, ok := t.Module(Digest(digest))
+		if !ok {
+			return nil, refuse(CodeNotFound, "no module %s", digest)
+		}
+		mods = append(mods, mod)
+	}
+	return mods, applied("")
 }
 
 // placeApp gives a queued app all its hosts at once.

@@ -51,7 +51,13 @@ func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
 // FeatureLevel is the newest level of rules that this build knows. A change to what
 // an entry of old does raises it: entries before the SetFeatureLevel that allows
 // it are applied by the old rules, by this build too.
-const FeatureLevel = 3
+const FeatureLevel = 4
+
+// levelRunsParts is the level from which on an app may have several programs.
+const levelRunsParts = 4
+
+// RunsParts says whether an app of several programs may be proposed: a build that does not know the field stops there.
+func (v *View) RunsParts() bool { return v.feature >= levelRunsParts }
 
 // levelWeighsMemory is the level from which on live apps, history and modules are bounded by what they take in memory. Before, live apps and
 // history were by their encodings, of which lists of short texts and ranks take many times as much.

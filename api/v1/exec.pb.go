@@ -429,13 +429,9 @@ func (*ExecEvent_Pong) isExecEvent_Msg() {}
 
 // ExecStart is the first command: what to run.
 type ExecStart struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	App        string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	ModulePath string                 `protobuf:"bytes,2,opt,name=module_path,json=modulePath,proto3" json:"module_path,omitempty"`
-	CacheDir   string                 `protobuf:"bytes,3,opt,name=cache_dir,json=cacheDir,proto3" json:"cache_dir,omitempty"`
-	Args       []string               `protobuf:"bytes,4,rep,name=args,proto3" json:"args,omitempty"`
-	Env        []string               `protobuf:"bytes,5,rep,name=env,proto3" json:"env,omitempty"`
-	Size       int32                  `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	Size  int32                  `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
 	// Ranks to start afresh; none: wait for staged ones.
 	Ranks            []int32     `protobuf:"varint,7,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
 	Routes           *ExecRoutes `protobuf:"bytes,8,opt,name=routes,proto3" json:"routes,omitempty"`
@@ -444,7 +440,9 @@ type ExecStart struct {
 	// No direct connections to other executors: all goes over gRPC.
 	StreamsOnly bool `protobuf:"varint,11,opt,name=streams_only,json=streamsOnly,proto3" json:"streams_only,omitempty"`
 	// Most memory of all ranks together; 0: no limit.
-	MemoryBytes   int64 `protobuf:"varint,12,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	MemoryBytes int64 `protobuf:"varint,12,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// What the ranks run, from rank 0 on; at least one.
+	Programs      []*ExecProgram `protobuf:"bytes,30,rep,name=programs,proto3" json:"programs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -484,34 +482,6 @@ func (x *ExecStart) GetApp() string {
 		return x.App
 	}
 	return ""
-}
-
-func (x *ExecStart) GetModulePath() string {
-	if x != nil {
-		return x.ModulePath
-	}
-	return ""
-}
-
-func (x *ExecStart) GetCacheDir() string {
-	if x != nil {
-		return x.CacheDir
-	}
-	return ""
-}
-
-func (x *ExecStart) GetArgs() []string {
-	if x != nil {
-		return x.Args
-	}
-	return nil
-}
-
-func (x *ExecStart) GetEnv() []string {
-	if x != nil {
-		return x.Env
-	}
-	return nil
 }
 
 func (x *ExecStart) GetSize() int32 {
@@ -563,6 +533,93 @@ func (x *ExecStart) GetMemoryBytes() int64 {
 	return 0
 }
 
+func (x *ExecStart) GetPrograms() []*ExecProgram {
+	if x != nil {
+		return x.Programs
+	}
+	return nil
+}
+
+// ExecProgram is what a run of ranks runs.
+type ExecProgram struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: no rank on this host is of it, or will come to it.
+	ModulePath string `protobuf:"bytes,1,opt,name=module_path,json=modulePath,proto3" json:"module_path,omitempty"`
+	// Where the module's compiled code is kept.
+	CacheDir string `protobuf:"bytes,2,opt,name=cache_dir,json=cacheDir,proto3" json:"cache_dir,omitempty"`
+	// The first is the program's name.
+	Args          []string `protobuf:"bytes,3,rep,name=args,proto3" json:"args,omitempty"`
+	Env           []string `protobuf:"bytes,4,rep,name=env,proto3" json:"env,omitempty"`
+	Ranks         int32    `protobuf:"varint,5,opt,name=ranks,proto3" json:"ranks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecProgram) Reset() {
+	*x = ExecProgram{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecProgram) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecProgram) ProtoMessage() {}
+
+func (x *ExecProgram) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecProgram.ProtoReflect.Descriptor instead.
+func (*ExecProgram) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExecProgram) GetModulePath() string {
+	if x != nil {
+		return x.ModulePath
+	}
+	return ""
+}
+
+func (x *ExecProgram) GetCacheDir() string {
+	if x != nil {
+		return x.CacheDir
+	}
+	return ""
+}
+
+func (x *ExecProgram) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *ExecProgram) GetEnv() []string {
+	if x != nil {
+		return x.Env
+	}
+	return nil
+}
+
+func (x *ExecProgram) GetRanks() int32 {
+	if x != nil {
+		return x.Ranks
+	}
+	return 0
+}
+
 // ExecRoutes says where every rank is.
 type ExecRoutes struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -581,7 +638,7 @@ type ExecRoutes struct {
 
 func (x *ExecRoutes) Reset() {
 	*x = ExecRoutes{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	mi := &file_godwit_v1_exec_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +650,7 @@ func (x *ExecRoutes) String() string {
 func (*ExecRoutes) ProtoMessage() {}
 
 func (x *ExecRoutes) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	mi := &file_godwit_v1_exec_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +663,7 @@ func (x *ExecRoutes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRoutes.ProtoReflect.Descriptor instead.
 func (*ExecRoutes) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ExecRoutes) GetEpoch() uint64 {
@@ -657,7 +714,7 @@ type ExecFreeze struct {
 
 func (x *ExecFreeze) Reset() {
 	*x = ExecFreeze{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[4]
+	mi := &file_godwit_v1_exec_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +726,7 @@ func (x *ExecFreeze) String() string {
 func (*ExecFreeze) ProtoMessage() {}
 
 func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[4]
+	mi := &file_godwit_v1_exec_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +739,7 @@ func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFreeze.ProtoReflect.Descriptor instead.
 func (*ExecFreeze) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ExecFreeze) GetMigration() string {
@@ -718,7 +775,7 @@ type ExecStage struct {
 
 func (x *ExecStage) Reset() {
 	*x = ExecStage{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[5]
+	mi := &file_godwit_v1_exec_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +787,7 @@ func (x *ExecStage) String() string {
 func (*ExecStage) ProtoMessage() {}
 
 func (x *ExecStage) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[5]
+	mi := &file_godwit_v1_exec_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +800,7 @@ func (x *ExecStage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStage.ProtoReflect.Descriptor instead.
 func (*ExecStage) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ExecStage) GetMigration() string {
@@ -778,7 +835,7 @@ type ExecThaw struct {
 
 func (x *ExecThaw) Reset() {
 	*x = ExecThaw{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[6]
+	mi := &file_godwit_v1_exec_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +847,7 @@ func (x *ExecThaw) String() string {
 func (*ExecThaw) ProtoMessage() {}
 
 func (x *ExecThaw) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[6]
+	mi := &file_godwit_v1_exec_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +860,7 @@ func (x *ExecThaw) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThaw.ProtoReflect.Descriptor instead.
 func (*ExecThaw) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ExecThaw) GetRank() int32 {
@@ -830,7 +887,7 @@ type ExecResume struct {
 
 func (x *ExecResume) Reset() {
 	*x = ExecResume{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[7]
+	mi := &file_godwit_v1_exec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -842,7 +899,7 @@ func (x *ExecResume) String() string {
 func (*ExecResume) ProtoMessage() {}
 
 func (x *ExecResume) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[7]
+	mi := &file_godwit_v1_exec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -855,7 +912,7 @@ func (x *ExecResume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResume.ProtoReflect.Descriptor instead.
 func (*ExecResume) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ExecResume) GetRanks() []int32 {
@@ -875,7 +932,7 @@ type ExecDrop struct {
 
 func (x *ExecDrop) Reset() {
 	*x = ExecDrop{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +944,7 @@ func (x *ExecDrop) String() string {
 func (*ExecDrop) ProtoMessage() {}
 
 func (x *ExecDrop) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +957,7 @@ func (x *ExecDrop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecDrop.ProtoReflect.Descriptor instead.
 func (*ExecDrop) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExecDrop) GetRanks() []int32 {
@@ -920,7 +977,7 @@ type ExecCancel struct {
 
 func (x *ExecCancel) Reset() {
 	*x = ExecCancel{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +989,7 @@ func (x *ExecCancel) String() string {
 func (*ExecCancel) ProtoMessage() {}
 
 func (x *ExecCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1002,7 @@ func (x *ExecCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCancel.ProtoReflect.Descriptor instead.
 func (*ExecCancel) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ExecCancel) GetReason() string {
@@ -964,7 +1021,7 @@ type ExecInspect struct {
 
 func (x *ExecInspect) Reset() {
 	*x = ExecInspect{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1033,7 @@ func (x *ExecInspect) String() string {
 func (*ExecInspect) ProtoMessage() {}
 
 func (x *ExecInspect) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1046,7 @@ func (x *ExecInspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspect.ProtoReflect.Descriptor instead.
 func (*ExecInspect) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
 }
 
 // ExecPing asks whether the executor runs at all; one ExecPong answers it, whatever its ranks do.
@@ -1001,7 +1058,7 @@ type ExecPing struct {
 
 func (x *ExecPing) Reset() {
 	*x = ExecPing{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1070,7 @@ func (x *ExecPing) String() string {
 func (*ExecPing) ProtoMessage() {}
 
 func (x *ExecPing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1083,7 @@ func (x *ExecPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPing.ProtoReflect.Descriptor instead.
 func (*ExecPing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
 }
 
 // ExecReady says that the module is compiled and the ranks run.
@@ -1038,7 +1095,7 @@ type ExecReady struct {
 
 func (x *ExecReady) Reset() {
 	*x = ExecReady{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1107,7 @@ func (x *ExecReady) String() string {
 func (*ExecReady) ProtoMessage() {}
 
 func (x *ExecReady) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1120,7 @@ func (x *ExecReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecReady.ProtoReflect.Descriptor instead.
 func (*ExecReady) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
 }
 
 // ExecOutput is lines of output.
@@ -1076,7 +1133,7 @@ type ExecOutput struct {
 
 func (x *ExecOutput) Reset() {
 	*x = ExecOutput{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1145,7 @@ func (x *ExecOutput) String() string {
 func (*ExecOutput) ProtoMessage() {}
 
 func (x *ExecOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1158,7 @@ func (x *ExecOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecOutput.ProtoReflect.Descriptor instead.
 func (*ExecOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExecOutput) GetLines() []*LogLine {
@@ -1125,7 +1182,7 @@ type ExecEnded struct {
 
 func (x *ExecEnded) Reset() {
 	*x = ExecEnded{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1137,7 +1194,7 @@ func (x *ExecEnded) String() string {
 func (*ExecEnded) ProtoMessage() {}
 
 func (x *ExecEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1150,7 +1207,7 @@ func (x *ExecEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecEnded.ProtoReflect.Descriptor instead.
 func (*ExecEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExecEnded) GetRank() int32 {
@@ -1199,7 +1256,7 @@ type ExecFrozen struct {
 
 func (x *ExecFrozen) Reset() {
 	*x = ExecFrozen{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1268,7 @@ func (x *ExecFrozen) String() string {
 func (*ExecFrozen) ProtoMessage() {}
 
 func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1281,7 @@ func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFrozen.ProtoReflect.Descriptor instead.
 func (*ExecFrozen) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExecFrozen) GetMigration() string {
@@ -1288,7 +1345,7 @@ type ExecStaged struct {
 
 func (x *ExecStaged) Reset() {
 	*x = ExecStaged{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1357,7 @@ func (x *ExecStaged) String() string {
 func (*ExecStaged) ProtoMessage() {}
 
 func (x *ExecStaged) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1370,7 @@ func (x *ExecStaged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStaged.ProtoReflect.Descriptor instead.
 func (*ExecStaged) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecStaged) GetMigration() string {
@@ -1347,7 +1404,7 @@ type ExecThawed struct {
 
 func (x *ExecThawed) Reset() {
 	*x = ExecThawed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1359,7 +1416,7 @@ func (x *ExecThawed) String() string {
 func (*ExecThawed) ProtoMessage() {}
 
 func (x *ExecThawed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1372,7 +1429,7 @@ func (x *ExecThawed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThawed.ProtoReflect.Descriptor instead.
 func (*ExecThawed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExecThawed) GetRank() int32 {
@@ -1392,7 +1449,7 @@ type ExecFailed struct {
 
 func (x *ExecFailed) Reset() {
 	*x = ExecFailed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1404,7 +1461,7 @@ func (x *ExecFailed) String() string {
 func (*ExecFailed) ProtoMessage() {}
 
 func (x *ExecFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1417,7 +1474,7 @@ func (x *ExecFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFailed.ProtoReflect.Descriptor instead.
 func (*ExecFailed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExecFailed) GetReason() string {
@@ -1437,7 +1494,7 @@ type ExecInspected struct {
 
 func (x *ExecInspected) Reset() {
 	*x = ExecInspected{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1506,7 @@ func (x *ExecInspected) String() string {
 func (*ExecInspected) ProtoMessage() {}
 
 func (x *ExecInspected) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1519,7 @@ func (x *ExecInspected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspected.ProtoReflect.Descriptor instead.
 func (*ExecInspected) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExecInspected) GetRanks() []*RankDoing {
@@ -1481,7 +1538,7 @@ type ExecPong struct {
 
 func (x *ExecPong) Reset() {
 	*x = ExecPong{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1493,7 +1550,7 @@ func (x *ExecPong) String() string {
 func (*ExecPong) ProtoMessage() {}
 
 func (x *ExecPong) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1506,7 +1563,7 @@ func (x *ExecPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPong.ProtoReflect.Descriptor instead.
 func (*ExecPong) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
 }
 
 // ImageHeader starts an image file; the guest's part follows it.
@@ -1529,7 +1586,7 @@ type ImageHeader struct {
 
 func (x *ImageHeader) Reset() {
 	*x = ImageHeader{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1598,7 @@ func (x *ImageHeader) String() string {
 func (*ImageHeader) ProtoMessage() {}
 
 func (x *ImageHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1611,7 @@ func (x *ImageHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageHeader.ProtoReflect.Descriptor instead.
 func (*ImageHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ImageHeader) GetVersion() uint32 {
@@ -1640,14 +1697,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06failed\x18\a \x01(\v2\x15.godwit.v1.ExecFailedH\x00R\x06failed\x128\n" +
 	"\tinspected\x18\b \x01(\v2\x18.godwit.v1.ExecInspectedH\x00R\tinspected\x12)\n" +
 	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pongB\x05\n" +
-	"\x03msg\"\xe2\x02\n" +
+	"\x03msg\"\xed\x02\n" +
 	"\tExecStart\x12\x10\n" +
-	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1f\n" +
-	"\vmodule_path\x18\x02 \x01(\tR\n" +
-	"modulePath\x12\x1b\n" +
-	"\tcache_dir\x18\x03 \x01(\tR\bcacheDir\x12\x12\n" +
-	"\x04args\x18\x04 \x03(\tR\x04args\x12\x10\n" +
-	"\x03env\x18\x05 \x03(\tR\x03env\x12\x12\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x05R\x04size\x12\x14\n" +
 	"\x05ranks\x18\a \x03(\x05R\x05ranks\x12-\n" +
 	"\x06routes\x18\b \x01(\v2\x15.godwit.v1.ExecRoutesR\x06routes\x12\x12\n" +
@@ -1655,7 +1707,15 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x12memory_limit_pages\x18\n" +
 	" \x01(\rR\x10memoryLimitPages\x12!\n" +
 	"\fstreams_only\x18\v \x01(\bR\vstreamsOnly\x12!\n" +
-	"\fmemory_bytes\x18\f \x01(\x03R\vmemoryBytes\"\xe9\x01\n" +
+	"\fmemory_bytes\x18\f \x01(\x03R\vmemoryBytes\x122\n" +
+	"\bprograms\x18\x1e \x03(\v2\x16.godwit.v1.ExecProgramR\bprogramsJ\x04\b\x02\x10\x03J\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x05\x10\x06R\vmodule_pathR\tcache_dirR\x04argsR\x03env\"\x87\x01\n" +
+	"\vExecProgram\x12\x1f\n" +
+	"\vmodule_path\x18\x01 \x01(\tR\n" +
+	"modulePath\x12\x1b\n" +
+	"\tcache_dir\x18\x02 \x01(\tR\bcacheDir\x12\x12\n" +
+	"\x04args\x18\x03 \x03(\tR\x04args\x12\x10\n" +
+	"\x03env\x18\x04 \x03(\tR\x03env\x12\x14\n" +
+	"\x05ranks\x18\x05 \x01(\x05R\x05ranks\"\xe9\x01\n" +
 	"\n" +
 	"ExecRoutes\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +
@@ -1748,63 +1808,65 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_exec_proto_rawDescData
 }
 
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecCommand)(nil),   // 0: godwit.v1.ExecCommand
 	(*ExecEvent)(nil),     // 1: godwit.v1.ExecEvent
 	(*ExecStart)(nil),     // 2: godwit.v1.ExecStart
-	(*ExecRoutes)(nil),    // 3: godwit.v1.ExecRoutes
-	(*ExecFreeze)(nil),    // 4: godwit.v1.ExecFreeze
-	(*ExecStage)(nil),     // 5: godwit.v1.ExecStage
-	(*ExecThaw)(nil),      // 6: godwit.v1.ExecThaw
-	(*ExecResume)(nil),    // 7: godwit.v1.ExecResume
-	(*ExecDrop)(nil),      // 8: godwit.v1.ExecDrop
-	(*ExecCancel)(nil),    // 9: godwit.v1.ExecCancel
-	(*ExecInspect)(nil),   // 10: godwit.v1.ExecInspect
-	(*ExecPing)(nil),      // 11: godwit.v1.ExecPing
-	(*ExecReady)(nil),     // 12: godwit.v1.ExecReady
-	(*ExecOutput)(nil),    // 13: godwit.v1.ExecOutput
-	(*ExecEnded)(nil),     // 14: godwit.v1.ExecEnded
-	(*ExecFrozen)(nil),    // 15: godwit.v1.ExecFrozen
-	(*ExecStaged)(nil),    // 16: godwit.v1.ExecStaged
-	(*ExecThawed)(nil),    // 17: godwit.v1.ExecThawed
-	(*ExecFailed)(nil),    // 18: godwit.v1.ExecFailed
-	(*ExecInspected)(nil), // 19: godwit.v1.ExecInspected
-	(*ExecPong)(nil),      // 20: godwit.v1.ExecPong
-	(*ImageHeader)(nil),   // 21: godwit.v1.ImageHeader
-	nil,                   // 22: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),       // 23: godwit.v1.LogLine
-	(*RankDoing)(nil),     // 24: godwit.v1.RankDoing
+	(*ExecProgram)(nil),   // 3: godwit.v1.ExecProgram
+	(*ExecRoutes)(nil),    // 4: godwit.v1.ExecRoutes
+	(*ExecFreeze)(nil),    // 5: godwit.v1.ExecFreeze
+	(*ExecStage)(nil),     // 6: godwit.v1.ExecStage
+	(*ExecThaw)(nil),      // 7: godwit.v1.ExecThaw
+	(*ExecResume)(nil),    // 8: godwit.v1.ExecResume
+	(*ExecDrop)(nil),      // 9: godwit.v1.ExecDrop
+	(*ExecCancel)(nil),    // 10: godwit.v1.ExecCancel
+	(*ExecInspect)(nil),   // 11: godwit.v1.ExecInspect
+	(*ExecPing)(nil),      // 12: godwit.v1.ExecPing
+	(*ExecReady)(nil),     // 13: godwit.v1.ExecReady
+	(*ExecOutput)(nil),    // 14: godwit.v1.ExecOutput
+	(*ExecEnded)(nil),     // 15: godwit.v1.ExecEnded
+	(*ExecFrozen)(nil),    // 16: godwit.v1.ExecFrozen
+	(*ExecStaged)(nil),    // 17: godwit.v1.ExecStaged
+	(*ExecThawed)(nil),    // 18: godwit.v1.ExecThawed
+	(*ExecFailed)(nil),    // 19: godwit.v1.ExecFailed
+	(*ExecInspected)(nil), // 20: godwit.v1.ExecInspected
+	(*ExecPong)(nil),      // 21: godwit.v1.ExecPong
+	(*ImageHeader)(nil),   // 22: godwit.v1.ImageHeader
+	nil,                   // 23: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),       // 24: godwit.v1.LogLine
+	(*RankDoing)(nil),     // 25: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
-	3,  // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
-	4,  // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
-	5,  // 3: godwit.v1.ExecCommand.stage:type_name -> godwit.v1.ExecStage
-	6,  // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
-	7,  // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
-	8,  // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
-	9,  // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
-	10, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
-	11, // 9: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
-	12, // 10: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
-	13, // 11: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
-	14, // 12: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
-	15, // 13: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
-	16, // 14: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
-	17, // 15: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
-	18, // 16: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
-	19, // 17: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
-	20, // 18: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
-	3,  // 19: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	22, // 20: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	23, // 21: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	24, // 22: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	4,  // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
+	5,  // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
+	6,  // 3: godwit.v1.ExecCommand.stage:type_name -> godwit.v1.ExecStage
+	7,  // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
+	8,  // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
+	9,  // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
+	10, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
+	11, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
+	12, // 9: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
+	13, // 10: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
+	14, // 11: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
+	15, // 12: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
+	16, // 13: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
+	17, // 14: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
+	18, // 15: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
+	19, // 16: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
+	20, // 17: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
+	21, // 18: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
+	4,  // 19: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
+	3,  // 20: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
+	23, // 21: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	24, // 22: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	25, // 23: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -1842,7 +1904,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

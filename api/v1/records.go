@@ -163,10 +163,6 @@ func sameApp(x, y *App) bool {
 		len(x.Ranks) == 0 && len(y.Ranks) == 0 // the state keeps the packed form
 }
 
-func sameProgram(a, b *AppSpec) bool {
-	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv())
-}
-
 // sameSlice is slices.EqualFunc of values that do not change: it sees at once that both are one.
 func sameSlice[T any](a, b []T, same func(a, b T) bool) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.EqualFunc(a, b, same))

@@ -295,7 +295,10 @@ type AppSpec struct {
 	MigrationCheckPeriod float64 `protobuf:"fixed64,11,opt,name=migration_check_period,json=migrationCheckPeriod,proto3" json:"migration_check_period,omitempty"`
 	Tenant               string  `protobuf:"bytes,12,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// How often the app may run again after it has failed; 0: never.
-	Restarts      int32 `protobuf:"varint,13,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	Restarts int32 `protobuf:"varint,13,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	// Several programs, or several lists of arguments, in one app, in rank order; their ranks add up to size, and module_digest, args and env are
+	// empty. Empty: all ranks run module_digest. From feature level 4 on.
+	Parts         []*AppPart `protobuf:"bytes,20,rep,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -421,6 +424,94 @@ func (x *AppSpec) GetRestarts() int32 {
 	return 0
 }
 
+func (x *AppSpec) GetParts() []*AppPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// AppPart is a run of ranks of one program.
+type AppPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The program's name, as it sees it itself.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Hex SHA-256 of the module's bytes.
+	ModuleDigest string   `protobuf:"bytes,2,opt,name=module_digest,json=moduleDigest,proto3" json:"module_digest,omitempty"`
+	Args         []string `protobuf:"bytes,3,rep,name=args,proto3" json:"args,omitempty"`
+	// KEY=VALUE
+	Env []string `protobuf:"bytes,4,rep,name=env,proto3" json:"env,omitempty"`
+	// Number of ranks, at least 1.
+	Ranks         int32 `protobuf:"varint,5,opt,name=ranks,proto3" json:"ranks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppPart) Reset() {
+	*x = AppPart{}
+	mi := &file_godwit_v1_state_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppPart) ProtoMessage() {}
+
+func (x *AppPart) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppPart.ProtoReflect.Descriptor instead.
+func (*AppPart) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AppPart) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AppPart) GetModuleDigest() string {
+	if x != nil {
+		return x.ModuleDigest
+	}
+	return ""
+}
+
+func (x *AppPart) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *AppPart) GetEnv() []string {
+	if x != nil {
+		return x.Env
+	}
+	return nil
+}
+
+func (x *AppPart) GetRanks() int32 {
+	if x != nil {
+		return x.Ranks
+	}
+	return 0
+}
+
 // RankState is what the control plane knows of one rank.
 type RankState struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -435,7 +526,7 @@ type RankState struct {
 
 func (x *RankState) Reset() {
 	*x = RankState{}
-	mi := &file_godwit_v1_state_proto_msgTypes[3]
+	mi := &file_godwit_v1_state_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -447,7 +538,7 @@ func (x *RankState) String() string {
 func (*RankState) ProtoMessage() {}
 
 func (x *RankState) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[3]
+	mi := &file_godwit_v1_state_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -460,7 +551,7 @@ func (x *RankState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankState.ProtoReflect.Descriptor instead.
 func (*RankState) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RankState) GetEnded() bool {
@@ -543,7 +634,7 @@ type App struct {
 
 func (x *App) Reset() {
 	*x = App{}
-	mi := &file_godwit_v1_state_proto_msgTypes[4]
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +646,7 @@ func (x *App) String() string {
 func (*App) ProtoMessage() {}
 
 func (x *App) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[4]
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +659,7 @@ func (x *App) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use App.ProtoReflect.Descriptor instead.
 func (*App) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *App) GetId() string {
@@ -766,7 +857,7 @@ type RankEnds struct {
 
 func (x *RankEnds) Reset() {
 	*x = RankEnds{}
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +869,7 @@ func (x *RankEnds) String() string {
 func (*RankEnds) ProtoMessage() {}
 
 func (x *RankEnds) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +882,7 @@ func (x *RankEnds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankEnds.ProtoReflect.Descriptor instead.
 func (*RankEnds) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RankEnds) GetFirst() int32 {
@@ -833,7 +924,7 @@ type EpochRun struct {
 
 func (x *EpochRun) Reset() {
 	*x = EpochRun{}
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +936,7 @@ func (x *EpochRun) String() string {
 func (*EpochRun) ProtoMessage() {}
 
 func (x *EpochRun) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +949,7 @@ func (x *EpochRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochRun.ProtoReflect.Descriptor instead.
 func (*EpochRun) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *EpochRun) GetCount() int32 {
@@ -893,7 +984,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +996,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1009,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Move) GetRank() int32 {
@@ -990,7 +1081,7 @@ type Migration struct {
 
 func (x *Migration) Reset() {
 	*x = Migration{}
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1002,7 +1093,7 @@ func (x *Migration) String() string {
 func (*Migration) ProtoMessage() {}
 
 func (x *Migration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1015,7 +1106,7 @@ func (x *Migration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migration.ProtoReflect.Descriptor instead.
 func (*Migration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Migration) GetId() string {
@@ -1122,7 +1213,7 @@ type Module struct {
 
 func (x *Module) Reset() {
 	*x = Module{}
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1225,7 @@ func (x *Module) String() string {
 func (*Module) ProtoMessage() {}
 
 func (x *Module) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1238,7 @@ func (x *Module) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Module.ProtoReflect.Descriptor instead.
 func (*Module) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Module) GetDigest() string {
@@ -1222,7 +1313,7 @@ type KeyRecord struct {
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1325,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1338,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *KeyRecord) GetKey() string {
@@ -1298,7 +1389,7 @@ type Alarm struct {
 
 func (x *Alarm) Reset() {
 	*x = Alarm{}
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1401,7 @@ func (x *Alarm) String() string {
 func (*Alarm) ProtoMessage() {}
 
 func (x *Alarm) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1414,7 @@ func (x *Alarm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alarm.ProtoReflect.Descriptor instead.
 func (*Alarm) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Alarm) GetIndex() uint64 {
@@ -1358,7 +1449,7 @@ type HashRecord struct {
 
 func (x *HashRecord) Reset() {
 	*x = HashRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1461,7 @@ func (x *HashRecord) String() string {
 func (*HashRecord) ProtoMessage() {}
 
 func (x *HashRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1474,7 @@ func (x *HashRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HashRecord.ProtoReflect.Descriptor instead.
 func (*HashRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *HashRecord) GetIndex() uint64 {
@@ -1411,7 +1502,7 @@ type ClusterConfig struct {
 
 func (x *ClusterConfig) Reset() {
 	*x = ClusterConfig{}
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1514,7 @@ func (x *ClusterConfig) String() string {
 func (*ClusterConfig) ProtoMessage() {}
 
 func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1527,7 @@ func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterConfig.ProtoReflect.Descriptor instead.
 func (*ClusterConfig) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ClusterConfig) GetLeaseMs() int64 {
@@ -1473,7 +1564,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1576,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1589,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Snapshot) GetVersion() uint32 {
@@ -1622,7 +1713,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1725,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1738,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -1711,7 +1802,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\x81\x03\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xab\x03\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -1726,7 +1817,14 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	" \x03(\v2\x14.godwit.v1.PlaceRuleR\x05place\x124\n" +
 	"\x16migration_check_period\x18\v \x01(\x01R\x14migrationCheckPeriod\x12\x16\n" +
 	"\x06tenant\x18\f \x01(\tR\x06tenant\x12\x1a\n" +
-	"\brestarts\x18\r \x01(\x05R\brestarts\"l\n" +
+	"\brestarts\x18\r \x01(\x05R\brestarts\x12(\n" +
+	"\x05parts\x18\x14 \x03(\v2\x12.godwit.v1.AppPartR\x05parts\"~\n" +
+	"\aAppPart\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
+	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
+	"\x04args\x18\x03 \x03(\tR\x04args\x12\x10\n" +
+	"\x03env\x18\x04 \x03(\tR\x03env\x12\x14\n" +
+	"\x05ranks\x18\x05 \x01(\x05R\x05ranks\"l\n" +
 	"\tRankState\x12\x14\n" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
@@ -1867,61 +1965,63 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_state_proto_rawDescData
 }
 
-var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_godwit_v1_state_proto_goTypes = []any{
 	(*Host)(nil),                  // 0: godwit.v1.Host
 	(*PlaceRule)(nil),             // 1: godwit.v1.PlaceRule
 	(*AppSpec)(nil),               // 2: godwit.v1.AppSpec
-	(*RankState)(nil),             // 3: godwit.v1.RankState
-	(*App)(nil),                   // 4: godwit.v1.App
-	(*RankEnds)(nil),              // 5: godwit.v1.RankEnds
-	(*EpochRun)(nil),              // 6: godwit.v1.EpochRun
-	(*Move)(nil),                  // 7: godwit.v1.Move
-	(*Migration)(nil),             // 8: godwit.v1.Migration
-	(*Module)(nil),                // 9: godwit.v1.Module
-	(*KeyRecord)(nil),             // 10: godwit.v1.KeyRecord
-	(*Alarm)(nil),                 // 11: godwit.v1.Alarm
-	(*HashRecord)(nil),            // 12: godwit.v1.HashRecord
-	(*ClusterConfig)(nil),         // 13: godwit.v1.ClusterConfig
-	(*Snapshot)(nil),              // 14: godwit.v1.Snapshot
-	(*Result)(nil),                // 15: godwit.v1.Result
-	nil,                           // 16: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*AppPart)(nil),               // 3: godwit.v1.AppPart
+	(*RankState)(nil),             // 4: godwit.v1.RankState
+	(*App)(nil),                   // 5: godwit.v1.App
+	(*RankEnds)(nil),              // 6: godwit.v1.RankEnds
+	(*EpochRun)(nil),              // 7: godwit.v1.EpochRun
+	(*Move)(nil),                  // 8: godwit.v1.Move
+	(*Migration)(nil),             // 9: godwit.v1.Migration
+	(*Module)(nil),                // 10: godwit.v1.Module
+	(*KeyRecord)(nil),             // 11: godwit.v1.KeyRecord
+	(*Alarm)(nil),                 // 12: godwit.v1.Alarm
+	(*HashRecord)(nil),            // 13: godwit.v1.HashRecord
+	(*ClusterConfig)(nil),         // 14: godwit.v1.ClusterConfig
+	(*Snapshot)(nil),              // 15: godwit.v1.Snapshot
+	(*Result)(nil),                // 16: godwit.v1.Result
+	nil,                           // 17: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	16, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	17, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
-	17, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
-	17, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
+	17, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	18, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	18, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
+	18, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
 	1,  // 4: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
-	2,  // 5: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
-	3,  // 6: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	17, // 7: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	17, // 8: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	17, // 9: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
-	5,  // 10: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
-	6,  // 11: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
-	7,  // 12: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	17, // 13: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	17, // 14: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	17, // 15: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	15, // 16: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	17, // 17: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	17, // 18: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	0,  // 19: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	4,  // 20: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	8,  // 21: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	9,  // 22: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	10, // 23: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	12, // 24: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	17, // 25: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	13, // 26: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	11, // 27: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	3,  // 5: godwit.v1.AppSpec.parts:type_name -> godwit.v1.AppPart
+	2,  // 6: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
+	4,  // 7: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
+	18, // 8: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	18, // 9: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	18, // 10: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	6,  // 11: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
+	7,  // 12: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
+	8,  // 13: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	18, // 14: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	18, // 15: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	18, // 16: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	16, // 17: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	18, // 18: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	18, // 19: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	0,  // 20: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	5,  // 21: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	9,  // 22: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	10, // 23: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	11, // 24: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	13, // 25: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	18, // 26: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	14, // 27: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	12, // 28: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -1935,7 +2035,7 @@ func file_godwit_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -57,7 +57,8 @@ func launchRows() []launchRow {
 		{"--map-by ppr:2:node p", one(part{perHost: 2})},
 		{"--map-by slot:OVERSUBSCRIBE p", with(func(l *launch) { l.oversubscribe = true })},
 		{"-oversubscribe p", with(func(l *launch) { l.oversubscribe = true })},
-		{"-x A -x B=1 -genv C 2 -env D=3 -envlist E,F p", one(part{env: []string{"A", "B=1", "C=2", "D=3", "E", "F"}})},
+		{"-x A -x B=1 -env D=3 -envlist E,F p", one(part{env: []string{"A", "B=1", "D=3", "E", "F"}})},
+		{"-genv C 2 -genvlist E,F p", with(func(l *launch) { l.env = []string{"C=2", "E", "F"} })},
 		{"-genvall --mca btl tcp --bind-to none p", with(func(l *launch) { l.notes = []string{"-genvall", "--mca btl tcp", "--bind-to none"} })},
 		{"--tag-output --timestamp-output p", with(func(l *launch) { l.tags.style, l.tags.timestamp = tagOutput, true })},
 		{"-l p", with(func(l *launch) { l.tags.style = tagRank })},
@@ -182,7 +183,7 @@ func TestLaunchPlacement(t *testing.T) {
 		t.Run(tt.words, func(t *testing.T) {
 			l, err := parseLaunch(strings.Fields(tt.words))
 			require.NoError(t, err)
-			placement, size, err := l.placement(hosts)
+			placement, sizes, err := l.placement(hosts)
 			if err != nil {
 				require.Contains(t, err.Error(), tt.want)
 				require.Equal(t, exitFailed, exitCode(err))
@@ -194,7 +195,12 @@ func TestLaunchPlacement(t *testing.T) {
 			}
 			require.Equal(t, tt.want, strings.Join(got, " "))
 			if len(placement) > 0 {
-				require.Len(t, placement, size)
+				n := 0
+				for _, size := range sizes {
+					n += size
+				}
+				require.Len(t, placement, n)
+				require.Len(t, sizes, len(l.parts))
 			}
 		})
 	}

@@ -16,6 +16,7 @@ type launch struct {
 	parts []*part // one for each program between colons, at least one
 
 	oversubscribe bool
+	env           []string // for all parts
 	tags          lineTags
 	files         lineFiles
 	timeout       time.Duration // 0: none

@@ -157,7 +157,7 @@ func addEnvironment(add adder) {
 		c.p.env = append(c.p.env, v)
 		return err
 	})
-	add("genv env", func(c *cursor) error {
+	setting := func(c *cursor, into *[]string) error {
 		name, err := c.value()
 		if err != nil {
 			return err
@@ -169,17 +169,18 @@ func addEnvironment(add adder) {
 			}
 			name += "=" + v
 		}
-		c.p.env = append(c.p.env, name)
+		*into = append(*into, name)
 		return nil
-	})
-	add("envlist genvlist", func(c *cursor) error {
+	}
+	list := func(c *cursor, into *[]string) error {
 		v, err := c.value()
-		if err != nil {
-			return err
-		}
-		c.p.env = append(c.p.env, strings.FieldsFunc(v, func(r rune) bool { return r == ',' })...)
-		return nil
-	})
+		*into = append(*into, strings.FieldsFunc(v, func(r rune) bool { return r == ',' })...)
+		return err
+	}
+	add("env", func(c *cursor) error { return setting(c, &c.p.env) })
+	add("genv", func(c *cursor) error { return setting(c, &c.l.env) })
+	add("envlist", func(c *cursor) error { return list(c, &c.p.env) })
+	add("genvlist", func(c *cursor) error { return list(c, &c.l.env) })
 	add("wdir wd working-directory", func(c *cursor) error {
 		v, err := c.value()
 		c.p.dir = v

@@ -66,15 +66,8 @@ func (f *submitFlags) finish(args []string) error {
 		return err
 	}
 	f.spec.MigrationCheckPeriod = period
-	for _, kv := range f.env {
-		if !strings.Contains(kv, "=") {
-			v, ok := os.LookupEnv(kv)
-			if !ok {
-				return usagef("-x %s: this shell has no such variable; use -x %s=VALUE", kv, kv)
-			}
-			kv += "=" + v
-		}
-		f.spec.Env = append(f.spec.Env, kv)
+	if f.spec.Env, err = environment(f.env); err != nil {
+		return err
 	}
 	if f.spec.Place, err = parsePlace(f.place); err != nil || f.place == "" {
 		return err
@@ -87,6 +80,22 @@ func (f *submitFlags) finish(args []string) error {
 		return usagef("--place %s: it names %d slots, -n is %d", f.place, named, f.size)
 	}
 	return nil
+}
+
+// environment is a list of KEY=VALUE, of which this shell gives the values that are not there.
+func environment(list []string) ([]string, error) {
+	var env []string
+	for _, kv := range list {
+		if !strings.Contains(kv, "=") {
+			v, ok := os.LookupEnv(kv)
+			if !ok {
+				return nil, usagef("-x %s: this shell has no such variable; use -x %s=VALUE", kv, kv)
+			}
+			kv += "=" + v
+		}
+		env = append(env, kv)
+	}
+	return env, nil
 }
 
 // appName makes a module's file name a name for the app.
@@ -199,22 +208,24 @@ func start(ctx context.Context, o *options, f *submitFlags, args []string) error
 	return in.exit(r.run(context.WithoutCancel(ctx), path)) // in says when it ends
 }
 
-// run submits the app and stays with it, unless it is to be detached.
-func (r *runner) run(ctx context.Context, path string) error {
+// run submits the app of the modules in these files, one for each part, and stays with it, unless it is to be detached.
+func (r *runner) run(ctx context.Context, paths ...string) error {
 	if in := unread(r.stdin); in != "" {
 		r.say("note: ranks read an empty standard input, so far: %s is not read", in)
 	}
 	uploading, cancel := until(ctx, r.in.first)
 	defer cancel()
-	mod, err := readUpload(path)
+	mods, err := readUploads(paths)
 	if err != nil {
 		return err
 	}
-	if err = mod.upload(uploading, r.client); err != nil || r.in.came() {
-		return r.in.nothingYet(err)
+	for _, mod := range mods.each {
+		if err = mod.upload(uploading, r.client); err != nil || r.in.came() {
+			return r.in.nothingYet(err)
+		}
 	}
-	r.f.spec.ModuleDigest = mod.digest
-	app, err := r.submit(ctx, mod)
+	mods.name(r.f.spec)
+	app, err := r.submit(ctx, mods)
 	if err != nil {
 		return err
 	}
@@ -259,9 +270,9 @@ func unread(in *os.File) string {
 // submitTries is how often an app is submitted whose module somebody removes each time.
 const submitTries = 5
 
-// submit queues the app of a module that the servers had a moment ago. Whoever removed it since had no app to see that needs it: it is sent
+// submit queues the app of modules that the servers had a moment ago. Whoever removed one since had no app to see that needs it: it is sent
 // once more. The key stays the same, so that there is one app whatever the refused tries have come to.
-func (r *runner) submit(ctx context.Context, mod *moduleUpload) (*apiv1.App, error) {
+func (r *runner) submit(ctx context.Context, mods *moduleUploads) (*apiv1.App, error) {
 	key := uuid.NewString()
 	for try := 1; ; try++ {
 		app, err := r.submitOnce(ctx, key)
@@ -273,7 +284,7 @@ func (r *runner) submit(ctx context.Context, mod *moduleUpload) (*apiv1.App, err
 				"(godwit module rm), and submit it again", r.f.spec.Name, try)
 		}
 		sending, cancel := until(ctx, r.in.first)
-		err = mod.send(sending, r.client)
+		err = mods.sendMissing(sending, r.client)
 		cancel()
 		if err != nil || r.in.came() {
 			return nil, r.in.nothingYet(err)

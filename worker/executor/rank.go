@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/mpi"
@@ -35,22 +34,14 @@ const (
 	rankEnded
 )
 
-func (e *Executor) guestConfig(o *output) wasm.GuestConfig {
-	env := make([][2]string, 0, len(e.start.Env))
-	for _, kv := range e.start.Env {
-		k, v, _ := strings.Cut(kv, "=")
-		env = append(env, [2]string{k, v})
-	}
-	return wasm.GuestConfig{
-		Args: e.start.Args, Env: env,
-		Stdout: writer{o, stdoutStream}, Stderr: writer{o, stderrStream},
-	}
-}
-
 // startRank makes a fresh rank. Holds mu.
 func (e *Executor) startRank(ctx context.Context, id mpi.Rank) error {
 	out := e.newOutput(id)
-	guest, err := e.module.New(ctx, e.guestConfig(out))
+	p, err := e.programOf(id)
+	if err != nil {
+		return err
+	}
+	guest, err := p.module.New(ctx, p.guestConfig(out))
 	if err != nil {
 		return fmt.Errorf("executor: rank %d: %w", id, err)
 	}
