@@ -91,7 +91,6 @@ func (r *runner) onTimeout(ctx context.Context, id string) (<-chan struct{}, fun
 func (r *runner) follow(ctx context.Context, id string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	outlivePipes()
 	out := newOutput(r.lines)
 	stopping := r.onInterrupt(ctx, cancel, id, out)
 	timedOut, stop := r.onTimeout(ctx, id)
@@ -125,7 +124,7 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		<-told
 	}
 	switch {
-	case closed(out.lost):
+	case closed(out.lost) && !r.in.came(): // what ends a pipeline ends the reader too
 		return out.exit()
 	case closed(stopping):
 		return &exitError{code: exitInterrupted}

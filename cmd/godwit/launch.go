@@ -66,7 +66,8 @@ Control:
   -q, --quiet; -v, --verbose; -V, --version; -h, --help
 
 Options of other MPIs that mean nothing here (--mca, --bind-to, -launcher, -iface and others) are accepted; -v lists them.
-The exit code is the program's; 1: refused, 2: wrong usage, 69: no cluster at GODWIT_ADDR, 126, 127: no such program.
+The exit code is the program's, or 128 and the number of the signal that ended mpirun (INT, TERM, HUP, QUIT end the program too); 141: nobody reads
+the output any more; 1: refused, 2: wrong usage, 69: no cluster at GODWIT_ADDR, 124: --timeout, 126, 127: no such program.
 `
 
 func newLaunch(name string) *cobra.Command {

@@ -210,6 +210,9 @@ func start(ctx context.Context, o *options, f *submitFlags, args []string) error
 
 // run submits the app of the modules in these files, one for each part, and stays with it, unless it is to be detached.
 func (r *runner) run(ctx context.Context, paths ...string) error {
+	if !r.f.detach {
+		outlivePipes()
+	}
 	if in := unread(r.stdin); in != "" {
 		r.say("note: ranks read an empty standard input, so far: %s is not read", in)
 	}
