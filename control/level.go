@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/apierr"
@@ -87,14 +88,21 @@ func tooOld(knows, level uint32) string {
 	return fmt.Sprintf("its godwit knows feature level %d, and the cluster is at %d: start it with a newer godwit", knows, level)
 }
 
-// checkLevel turns away what the feature level in force has no room for. A new cluster is there in a moment; one that has a server of an older
-// build, when that was replaced.
-func (c *Control) checkLevel(spec *apiv1.AppSpec) error {
+// atLevel is a spec as the feature level in force takes it. What it has no room for is turned away: a new cluster is there in a moment; one that
+// has a server of an older build, when that was replaced. The owner's lease is left out: without it an app runs as it did there before.
+func (c *Control) atLevel(spec *apiv1.AppSpec) (*apiv1.AppSpec, error) {
 	v := c.state.View()
-	if len(spec.GetParts()) > 0 && !v.RunsParts() {
-		return apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "spec.parts",
+	if v.RunsParts() {
+		return spec, nil
+	}
+	if len(spec.Parts) > 0 {
+		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "spec.parts",
 			fmt.Sprintf("an app of several programs needs a higher feature level than the cluster's, which is %d", v.FeatureLevel()),
 			"try again in a moment; if that stays, some server has an older godwit (see godwit servers)")
 	}
-	return nil
+	if spec.OwnerLeaseMs != 0 {
+		spec = proto.CloneOf(spec)
+		spec.OwnerLeaseMs = 0
+	}
+	return spec, nil
 }

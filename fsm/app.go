@@ -20,8 +20,8 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 		}
 		return refuse(CodeAlreadyExists, "there is an app %s already", id)
 	}
-	if len(spec.GetParts()) > 0 && !t.RunsParts() {
-		return refuse(CodeInvalid, "an app has one program at feature level %d; several need level %d", t.feature, levelRunsParts)
+	if (len(spec.GetParts()) > 0 || spec.GetOwnerLeaseMs() != 0) && !t.RunsParts() {
+		return refuse(CodeInvalid, "an app has one program, and no owner's lease, at feature level %d; they need level %d", t.feature, levelRunsParts)
 	}
 	mods, bad := t.modulesOf(spec)
 	if bad.code != CodeApplied {

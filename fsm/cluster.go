@@ -53,10 +53,10 @@ func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
 // it are applied by the old rules, by this build too.
 const FeatureLevel = 4
 
-// levelRunsParts is the level from which on an app may have several programs.
+// levelRunsParts is the level from which on an app may have several programs, and an owner's lease.
 const levelRunsParts = 4
 
-// RunsParts says whether an app of several programs may be proposed: a build that does not know the field stops there.
+// RunsParts says whether an app of several programs, or with an owner, may be proposed: a build that does not know the fields stops there.
 func (v *View) RunsParts() bool { return v.feature >= levelRunsParts }
 
 // levelWeighsMemory is the level from which on live apps, history and modules are bounded by what they take in memory. Before, live apps and

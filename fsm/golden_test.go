@@ -114,6 +114,31 @@ func goldenLog3() string {
 	return log.String()
 }
 
+// goldenLog4 is what that of level 4 was made of: apps of several programs and with an owner, before and after the level was raised.
+const goldenLog4 = `
+init c4 key=k0 principal=admin
+level 3
+module m1 migratable key=k1
+module m2
+host h1 8 n1 i1
+submit a1 x 3 part=one,m1,1,a,b part=two,m2,2
+submit a2 m1 1 owner=30000
+
+level 4
+submit a1 x 3 part=one,m1,1,a,b part=two,m2,2 key=k2
+submit a2 m1 1 owner=30000 name=owned
+submit a3 x 2 part=one,m1,1 part=other,m1,1,c owner=1000
+submit a4 x 2 part=one,m1,1 part=two,m3,1
+
+place a1 h1 h1 h1 term=1
+started a1 h1 1 term=1
+unmodule m2
+stop a2 cancelled 0 nothing was heard of its owner term=1
+
+ended a1 h1 0@1=0 1@1=0 2@1=3 term=1
+unmodule m2
+`
+
 func goldenEntries(t *testing.T, log string) [][]byte {
 	var out [][]byte
 	for i, paragraph := range strings.Split(strings.TrimSpace(log), "\n\n") {
@@ -134,7 +159,7 @@ func goldenEntries(t *testing.T, log string) [][]byte {
 // build replays them comes to the same state and gives the same results: a
 // change to what they do needs a higher level.
 func TestGoldenLog(t *testing.T) {
-	for i, log := range []string{goldenLog, goldenLog2, goldenLog3()} {
+	for i, log := range []string{goldenLog, goldenLog2, goldenLog3(), goldenLog4} {
 		level := uint32(i + 1)
 		t.Run(fmt.Sprint(level), func(t *testing.T) { replayGolden(t, level, log) })
 	}

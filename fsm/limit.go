@@ -92,6 +92,10 @@ const (
 	MaxParts = 256
 	// MaxSpecBytes bounds what is submitted, encoded.
 	MaxSpecBytes = 384 << 10
+	// MinOwnerMs and MaxOwnerMs bound for how long an app goes on without a word of
+	// its owner.
+	MinOwnerMs = 1000
+	MaxOwnerMs = 3600 * 1000
 	// MaxPeriodSeconds bounds the time between looks at whether an app should move: a week.
 	MaxPeriodSeconds = 7 * 24 * 3600
 	// MaxRestarts bounds how often an app may run again.

@@ -238,6 +238,9 @@ func parseApp(cmd *apiv1.Command, l line) error {
 				n, _ := strconv.Atoi(times)
 				spec.Restarts = int32(n)
 			}
+			if ms, ok := strings.CutPrefix(word, "owner="); ok {
+				spec.OwnerLeaseMs, _ = strconv.ParseInt(ms, 10, 64)
+			}
 			if part, ok := strings.CutPrefix(word, "part="); ok { // its name, module, number of ranks, and arguments
 				f := strings.Split(part, ",")
 				n, _ := strconv.Atoi(f[2])

@@ -199,6 +199,9 @@ func (c *checker) spec(s *apiv1.AppSpec) {
 	if s.GetRestarts() < 0 || s.GetRestarts() > MaxRestarts {
 		c.wrong("spec.restarts", "%d; 0 to %d are possible", s.GetRestarts(), MaxRestarts)
 	}
+	if ms := s.GetOwnerLeaseMs(); ms != 0 && (ms < MinOwnerMs || ms > MaxOwnerMs) {
+		c.wrong("spec.owner_lease_ms", "%d; 0 (no owner), or %d to %d are possible", ms, MinOwnerMs, MaxOwnerMs)
+	}
 	c.place(s)
 	if n := proto.Size(s); n > MaxSpecBytes {
 		c.wrong("spec", "%d bytes; at most %d are possible", n, MaxSpecBytes)

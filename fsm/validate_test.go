@@ -226,6 +226,8 @@ func excessOfApps(t *testing.T) []excess {
 		{"spec.args", submit(func(s *apiv1.AppSpec) { s.Args = []string{"a\x00b"} })},
 		{"spec.env", submit(func(s *apiv1.AppSpec) { s.Env = []string{"A=" + strings.Repeat("a", MaxEnvBytes)} })},
 		{"spec.env", submit(func(s *apiv1.AppSpec) { s.Env = []string{"novalue"} })},
+		{"spec.owner_lease_ms", submit(func(s *apiv1.AppSpec) { s.OwnerLeaseMs = 999 })},
+		{"spec.owner_lease_ms", submit(func(s *apiv1.AppSpec) { s.OwnerLeaseMs = -1 })},
 		{"spec.parts", submit(func(s *apiv1.AppSpec) { s.Parts = []*apiv1.AppPart{{ModuleDigest: "m", Ranks: 2}} })},
 		{"spec.parts", submit(func(s *apiv1.AppSpec) { s.ModuleDigest, s.Parts = "", []*apiv1.AppPart{{ModuleDigest: "m", Ranks: 1}} })},
 		{"spec.parts", submit(func(s *apiv1.AppSpec) { s.ModuleDigest, s.Parts = "", make([]*apiv1.AppPart, MaxParts+1) })},

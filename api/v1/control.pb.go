@@ -461,6 +461,96 @@ func (x *WaitAppResponse) GetIndex() uint64 {
 	return 0
 }
 
+type HoldAppRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The app's id.
+	App           string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldAppRequest) Reset() {
+	*x = HoldAppRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldAppRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldAppRequest) ProtoMessage() {}
+
+func (x *HoldAppRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldAppRequest.ProtoReflect.Descriptor instead.
+func (*HoldAppRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *HoldAppRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+type HoldAppResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The app has an owner's lease, and is not to end: hold it again in less than that. Else there is nothing to hold.
+	Held          bool `protobuf:"varint,1,opt,name=held,proto3" json:"held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldAppResponse) Reset() {
+	*x = HoldAppResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldAppResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldAppResponse) ProtoMessage() {}
+
+func (x *HoldAppResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldAppResponse.ProtoReflect.Descriptor instead.
+func (*HoldAppResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *HoldAppResponse) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
 type CancelAppRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -472,7 +562,7 @@ type CancelAppRequest struct {
 
 func (x *CancelAppRequest) Reset() {
 	*x = CancelAppRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	mi := &file_godwit_v1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +574,7 @@ func (x *CancelAppRequest) String() string {
 func (*CancelAppRequest) ProtoMessage() {}
 
 func (x *CancelAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	mi := &file_godwit_v1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +587,7 @@ func (x *CancelAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelAppRequest.ProtoReflect.Descriptor instead.
 func (*CancelAppRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CancelAppRequest) GetIdempotencyKey() string {
@@ -531,7 +621,7 @@ type CancelAppResponse struct {
 
 func (x *CancelAppResponse) Reset() {
 	*x = CancelAppResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	mi := &file_godwit_v1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +633,7 @@ func (x *CancelAppResponse) String() string {
 func (*CancelAppResponse) ProtoMessage() {}
 
 func (x *CancelAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	mi := &file_godwit_v1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +646,7 @@ func (x *CancelAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelAppResponse.ProtoReflect.Descriptor instead.
 func (*CancelAppResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CancelAppResponse) GetApp() *App {
@@ -585,7 +675,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[10]
+	mi := &file_godwit_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +687,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[10]
+	mi := &file_godwit_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +700,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListHostsRequest) GetPageSize() int32 {
@@ -642,7 +732,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[11]
+	mi := &file_godwit_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +744,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[11]
+	mi := &file_godwit_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +757,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListHostsResponse) GetHosts() []*Host {
@@ -712,7 +802,7 @@ type ListMigrationsRequest struct {
 
 func (x *ListMigrationsRequest) Reset() {
 	*x = ListMigrationsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[12]
+	mi := &file_godwit_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +814,7 @@ func (x *ListMigrationsRequest) String() string {
 func (*ListMigrationsRequest) ProtoMessage() {}
 
 func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[12]
+	mi := &file_godwit_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +827,7 @@ func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsRequest.ProtoReflect.Descriptor instead.
 func (*ListMigrationsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListMigrationsRequest) GetApp() string {
@@ -773,7 +863,7 @@ type ListMigrationsResponse struct {
 
 func (x *ListMigrationsResponse) Reset() {
 	*x = ListMigrationsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[13]
+	mi := &file_godwit_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +875,7 @@ func (x *ListMigrationsResponse) String() string {
 func (*ListMigrationsResponse) ProtoMessage() {}
 
 func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[13]
+	mi := &file_godwit_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +888,7 @@ func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsResponse.ProtoReflect.Descriptor instead.
 func (*ListMigrationsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListMigrationsResponse) GetMigrations() []*Migration {
@@ -834,7 +924,7 @@ type MigrateRequest struct {
 
 func (x *MigrateRequest) Reset() {
 	*x = MigrateRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[14]
+	mi := &file_godwit_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -846,7 +936,7 @@ func (x *MigrateRequest) String() string {
 func (*MigrateRequest) ProtoMessage() {}
 
 func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[14]
+	mi := &file_godwit_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -859,7 +949,7 @@ func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateRequest.ProtoReflect.Descriptor instead.
 func (*MigrateRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MigrateRequest) GetIdempotencyKey() string {
@@ -900,7 +990,7 @@ type MigrateResponse struct {
 
 func (x *MigrateResponse) Reset() {
 	*x = MigrateResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[15]
+	mi := &file_godwit_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1002,7 @@ func (x *MigrateResponse) String() string {
 func (*MigrateResponse) ProtoMessage() {}
 
 func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[15]
+	mi := &file_godwit_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1015,7 @@ func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateResponse.ProtoReflect.Descriptor instead.
 func (*MigrateResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MigrateResponse) GetMigration() *Migration {
@@ -956,7 +1046,7 @@ type ListModulesRequest struct {
 
 func (x *ListModulesRequest) Reset() {
 	*x = ListModulesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[16]
+	mi := &file_godwit_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1058,7 @@ func (x *ListModulesRequest) String() string {
 func (*ListModulesRequest) ProtoMessage() {}
 
 func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[16]
+	mi := &file_godwit_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1071,7 @@ func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesRequest.ProtoReflect.Descriptor instead.
 func (*ListModulesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListModulesRequest) GetPageSize() int32 {
@@ -1017,7 +1107,7 @@ type ListModulesResponse struct {
 
 func (x *ListModulesResponse) Reset() {
 	*x = ListModulesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[17]
+	mi := &file_godwit_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1029,7 +1119,7 @@ func (x *ListModulesResponse) String() string {
 func (*ListModulesResponse) ProtoMessage() {}
 
 func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[17]
+	mi := &file_godwit_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1042,7 +1132,7 @@ func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesResponse.ProtoReflect.Descriptor instead.
 func (*ListModulesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListModulesResponse) GetModules() []*Module {
@@ -1081,7 +1171,7 @@ type UploadModuleRequest struct {
 
 func (x *UploadModuleRequest) Reset() {
 	*x = UploadModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[18]
+	mi := &file_godwit_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1183,7 @@ func (x *UploadModuleRequest) String() string {
 func (*UploadModuleRequest) ProtoMessage() {}
 
 func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[18]
+	mi := &file_godwit_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1196,7 @@ func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleRequest.ProtoReflect.Descriptor instead.
 func (*UploadModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UploadModuleRequest) GetIdempotencyKey() string {
@@ -1147,7 +1237,7 @@ type UploadModuleResponse struct {
 
 func (x *UploadModuleResponse) Reset() {
 	*x = UploadModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[19]
+	mi := &file_godwit_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1249,7 @@ func (x *UploadModuleResponse) String() string {
 func (*UploadModuleResponse) ProtoMessage() {}
 
 func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[19]
+	mi := &file_godwit_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1262,7 @@ func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleResponse.ProtoReflect.Descriptor instead.
 func (*UploadModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UploadModuleResponse) GetModule() *Module {
@@ -1200,7 +1290,7 @@ type RemoveModuleRequest struct {
 
 func (x *RemoveModuleRequest) Reset() {
 	*x = RemoveModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[20]
+	mi := &file_godwit_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1302,7 @@ func (x *RemoveModuleRequest) String() string {
 func (*RemoveModuleRequest) ProtoMessage() {}
 
 func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[20]
+	mi := &file_godwit_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1225,7 +1315,7 @@ func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleRequest.ProtoReflect.Descriptor instead.
 func (*RemoveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RemoveModuleRequest) GetIdempotencyKey() string {
@@ -1251,7 +1341,7 @@ type RemoveModuleResponse struct {
 
 func (x *RemoveModuleResponse) Reset() {
 	*x = RemoveModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	mi := &file_godwit_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1353,7 @@ func (x *RemoveModuleResponse) String() string {
 func (*RemoveModuleResponse) ProtoMessage() {}
 
 func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	mi := &file_godwit_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1366,7 @@ func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleResponse.ProtoReflect.Descriptor instead.
 func (*RemoveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RemoveModuleResponse) GetIndex() uint64 {
@@ -1307,7 +1397,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[22]
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1319,7 +1409,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[22]
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1332,7 +1422,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LogsRequest) GetApp() string {
@@ -1395,7 +1485,7 @@ type LogPosition struct {
 
 func (x *LogPosition) Reset() {
 	*x = LogPosition{}
-	mi := &file_godwit_v1_control_proto_msgTypes[23]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1497,7 @@ func (x *LogPosition) String() string {
 func (*LogPosition) ProtoMessage() {}
 
 func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[23]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1510,7 @@ func (x *LogPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
 func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LogPosition) GetRank() int32 {
@@ -1453,7 +1543,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1465,7 +1555,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1478,7 +1568,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -1522,7 +1612,7 @@ type AwaitedOutput struct {
 
 func (x *AwaitedOutput) Reset() {
 	*x = AwaitedOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1534,7 +1624,7 @@ func (x *AwaitedOutput) String() string {
 func (*AwaitedOutput) ProtoMessage() {}
 
 func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1547,7 +1637,7 @@ func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitedOutput.ProtoReflect.Descriptor instead.
 func (*AwaitedOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AwaitedOutput) GetHost() string {
@@ -1582,7 +1672,7 @@ type MissingOutput struct {
 
 func (x *MissingOutput) Reset() {
 	*x = MissingOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1684,7 @@ func (x *MissingOutput) String() string {
 func (*MissingOutput) ProtoMessage() {}
 
 func (x *MissingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +1697,7 @@ func (x *MissingOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingOutput.ProtoReflect.Descriptor instead.
 func (*MissingOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *MissingOutput) GetRank() int32 {
@@ -1645,7 +1735,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1747,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1760,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -1730,7 +1820,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +1832,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +1845,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 type ListServersResponse struct {
@@ -1774,7 +1864,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +1876,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +1889,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -1851,7 +1941,7 @@ type PastServer struct {
 
 func (x *PastServer) Reset() {
 	*x = PastServer{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +1953,7 @@ func (x *PastServer) String() string {
 func (*PastServer) ProtoMessage() {}
 
 func (x *PastServer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +1966,7 @@ func (x *PastServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastServer.ProtoReflect.Descriptor instead.
 func (*PastServer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PastServer) GetId() string {
@@ -1918,7 +2008,7 @@ type ClearAlarmsRequest struct {
 
 func (x *ClearAlarmsRequest) Reset() {
 	*x = ClearAlarmsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2020,7 @@ func (x *ClearAlarmsRequest) String() string {
 func (*ClearAlarmsRequest) ProtoMessage() {}
 
 func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2033,7 @@ func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
@@ -1969,7 +2059,7 @@ type ClearAlarmsResponse struct {
 
 func (x *ClearAlarmsResponse) Reset() {
 	*x = ClearAlarmsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2071,7 @@ func (x *ClearAlarmsResponse) String() string {
 func (*ClearAlarmsResponse) ProtoMessage() {}
 
 func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2084,7 @@ func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ClearAlarmsResponse) GetIndex() uint64 {
@@ -2025,7 +2115,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2127,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2140,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Server) GetId() string {
@@ -2112,7 +2202,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2214,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2227,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -2159,7 +2249,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2171,7 +2261,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2184,7 +2274,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -2215,7 +2305,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2227,7 +2317,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2240,7 +2330,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -2267,7 +2357,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2279,7 +2369,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2292,7 +2382,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -2311,7 +2401,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2413,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2426,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -2358,7 +2448,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2370,7 +2460,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2383,7 +2473,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -2420,7 +2510,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2432,7 +2522,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2445,7 +2535,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -2484,7 +2574,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2496,7 +2586,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2509,7 +2599,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -2568,7 +2658,11 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\atimeout\x18\x02 \x01(\x01R\atimeout\"I\n" +
 	"\x0fWaitAppResponse\x12 \n" +
 	"\x03app\x18\x01 \x01(\v2\x0e.godwit.v1.AppR\x03app\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"e\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\"\n" +
+	"\x0eHoldAppRequest\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\"%\n" +
+	"\x0fHoldAppResponse\x12\x12\n" +
+	"\x04held\x18\x01 \x01(\bR\x04held\"e\n" +
 	"\x10CancelAppRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x16\n" +
@@ -2717,12 +2811,13 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tErrorInfo\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x10\n" +
-	"\x03fix\x18\x03 \x01(\tR\x03fix2\x85\n" +
+	"\x03fix\x18\x03 \x01(\tR\x03fix2\xc7\n" +
 	"\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
 	"\x06GetApp\x12\x18.godwit.v1.GetAppRequest\x1a\x19.godwit.v1.GetAppResponse\x12@\n" +
+	"\aHoldApp\x12\x19.godwit.v1.HoldAppRequest\x1a\x1a.godwit.v1.HoldAppResponse\x12@\n" +
 	"\aWaitApp\x12\x19.godwit.v1.WaitAppRequest\x1a\x1a.godwit.v1.WaitAppResponse\x12F\n" +
 	"\tCancelApp\x12\x1b.godwit.v1.CancelAppRequest\x1a\x1c.godwit.v1.CancelAppResponse\x12F\n" +
 	"\tListHosts\x12\x1b.godwit.v1.ListHostsRequest\x1a\x1c.godwit.v1.ListHostsResponse\x12U\n" +
@@ -2750,7 +2845,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
@@ -2760,111 +2855,115 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*GetAppResponse)(nil),             // 5: godwit.v1.GetAppResponse
 	(*WaitAppRequest)(nil),             // 6: godwit.v1.WaitAppRequest
 	(*WaitAppResponse)(nil),            // 7: godwit.v1.WaitAppResponse
-	(*CancelAppRequest)(nil),           // 8: godwit.v1.CancelAppRequest
-	(*CancelAppResponse)(nil),          // 9: godwit.v1.CancelAppResponse
-	(*ListHostsRequest)(nil),           // 10: godwit.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),          // 11: godwit.v1.ListHostsResponse
-	(*ListMigrationsRequest)(nil),      // 12: godwit.v1.ListMigrationsRequest
-	(*ListMigrationsResponse)(nil),     // 13: godwit.v1.ListMigrationsResponse
-	(*MigrateRequest)(nil),             // 14: godwit.v1.MigrateRequest
-	(*MigrateResponse)(nil),            // 15: godwit.v1.MigrateResponse
-	(*ListModulesRequest)(nil),         // 16: godwit.v1.ListModulesRequest
-	(*ListModulesResponse)(nil),        // 17: godwit.v1.ListModulesResponse
-	(*UploadModuleRequest)(nil),        // 18: godwit.v1.UploadModuleRequest
-	(*UploadModuleResponse)(nil),       // 19: godwit.v1.UploadModuleResponse
-	(*RemoveModuleRequest)(nil),        // 20: godwit.v1.RemoveModuleRequest
-	(*RemoveModuleResponse)(nil),       // 21: godwit.v1.RemoveModuleResponse
-	(*LogsRequest)(nil),                // 22: godwit.v1.LogsRequest
-	(*LogPosition)(nil),                // 23: godwit.v1.LogPosition
-	(*LogsResponse)(nil),               // 24: godwit.v1.LogsResponse
-	(*AwaitedOutput)(nil),              // 25: godwit.v1.AwaitedOutput
-	(*MissingOutput)(nil),              // 26: godwit.v1.MissingOutput
-	(*LogLine)(nil),                    // 27: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 28: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 29: godwit.v1.ListServersResponse
-	(*PastServer)(nil),                 // 30: godwit.v1.PastServer
-	(*ClearAlarmsRequest)(nil),         // 31: godwit.v1.ClearAlarmsRequest
-	(*ClearAlarmsResponse)(nil),        // 32: godwit.v1.ClearAlarmsResponse
-	(*Server)(nil),                     // 33: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 34: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 35: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 36: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 37: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 38: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 39: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 40: godwit.v1.RankDoing
-	(*ErrorInfo)(nil),                  // 41: godwit.v1.ErrorInfo
-	nil,                                // 42: godwit.v1.ListHostsResponse.LastContactEntry
-	(*AppSpec)(nil),                    // 43: godwit.v1.AppSpec
-	(*App)(nil),                        // 44: godwit.v1.App
-	(*Migration)(nil),                  // 45: godwit.v1.Migration
-	(*Host)(nil),                       // 46: godwit.v1.Host
-	(*Module)(nil),                     // 47: godwit.v1.Module
-	(*Alarm)(nil),                      // 48: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 49: google.protobuf.Duration
+	(*HoldAppRequest)(nil),             // 8: godwit.v1.HoldAppRequest
+	(*HoldAppResponse)(nil),            // 9: godwit.v1.HoldAppResponse
+	(*CancelAppRequest)(nil),           // 10: godwit.v1.CancelAppRequest
+	(*CancelAppResponse)(nil),          // 11: godwit.v1.CancelAppResponse
+	(*ListHostsRequest)(nil),           // 12: godwit.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),          // 13: godwit.v1.ListHostsResponse
+	(*ListMigrationsRequest)(nil),      // 14: godwit.v1.ListMigrationsRequest
+	(*ListMigrationsResponse)(nil),     // 15: godwit.v1.ListMigrationsResponse
+	(*MigrateRequest)(nil),             // 16: godwit.v1.MigrateRequest
+	(*MigrateResponse)(nil),            // 17: godwit.v1.MigrateResponse
+	(*ListModulesRequest)(nil),         // 18: godwit.v1.ListModulesRequest
+	(*ListModulesResponse)(nil),        // 19: godwit.v1.ListModulesResponse
+	(*UploadModuleRequest)(nil),        // 20: godwit.v1.UploadModuleRequest
+	(*UploadModuleResponse)(nil),       // 21: godwit.v1.UploadModuleResponse
+	(*RemoveModuleRequest)(nil),        // 22: godwit.v1.RemoveModuleRequest
+	(*RemoveModuleResponse)(nil),       // 23: godwit.v1.RemoveModuleResponse
+	(*LogsRequest)(nil),                // 24: godwit.v1.LogsRequest
+	(*LogPosition)(nil),                // 25: godwit.v1.LogPosition
+	(*LogsResponse)(nil),               // 26: godwit.v1.LogsResponse
+	(*AwaitedOutput)(nil),              // 27: godwit.v1.AwaitedOutput
+	(*MissingOutput)(nil),              // 28: godwit.v1.MissingOutput
+	(*LogLine)(nil),                    // 29: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 30: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 31: godwit.v1.ListServersResponse
+	(*PastServer)(nil),                 // 32: godwit.v1.PastServer
+	(*ClearAlarmsRequest)(nil),         // 33: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 34: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 35: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 36: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 37: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 38: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 39: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 40: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 41: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 42: godwit.v1.RankDoing
+	(*ErrorInfo)(nil),                  // 43: godwit.v1.ErrorInfo
+	nil,                                // 44: godwit.v1.ListHostsResponse.LastContactEntry
+	(*AppSpec)(nil),                    // 45: godwit.v1.AppSpec
+	(*App)(nil),                        // 46: godwit.v1.App
+	(*Migration)(nil),                  // 47: godwit.v1.Migration
+	(*Host)(nil),                       // 48: godwit.v1.Host
+	(*Module)(nil),                     // 49: godwit.v1.Module
+	(*Alarm)(nil),                      // 50: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 51: google.protobuf.Duration
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	43, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	44, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	44, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	44, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	45, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	44, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	44, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	46, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	42, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	45, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	45, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	47, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	47, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	23, // 13: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	27, // 14: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	26, // 15: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	23, // 16: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	25, // 17: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
-	33, // 18: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	48, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	30, // 20: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	49, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	44, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	40, // 23: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	49, // 24: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	45, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	46, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	46, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	46, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	47, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	46, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	46, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	48, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	44, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	47, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	47, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	49, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	49, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	25, // 13: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	29, // 14: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	28, // 15: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	25, // 16: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	27, // 17: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	35, // 18: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	50, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	32, // 20: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	51, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	46, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	42, // 23: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	51, // 24: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
 	0,  // 25: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
 	2,  // 26: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
 	4,  // 27: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	6,  // 28: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	8,  // 29: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	10, // 30: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	12, // 31: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	14, // 32: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	16, // 33: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	18, // 34: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	20, // 35: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	22, // 36: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	28, // 37: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	31, // 38: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	34, // 39: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	36, // 40: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	38, // 41: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 42: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 43: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 44: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 45: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 46: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 47: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 48: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 49: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 50: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 51: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	21, // 52: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	24, // 53: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	29, // 54: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	32, // 55: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	35, // 56: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	37, // 57: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	39, // 58: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	42, // [42:59] is the sub-list for method output_type
-	25, // [25:42] is the sub-list for method input_type
+	8,  // 28: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	6,  // 29: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	10, // 30: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	12, // 31: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	14, // 32: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	16, // 33: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	18, // 34: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	20, // 35: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	22, // 36: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	24, // 37: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	30, // 38: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	33, // 39: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	36, // 40: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	38, // 41: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	40, // 42: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 43: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 44: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 45: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	9,  // 46: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	7,  // 47: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	11, // 48: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	13, // 49: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	15, // 50: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	17, // 51: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	19, // 52: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	21, // 53: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	23, // 54: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	26, // 55: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	31, // 56: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	34, // 57: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	37, // 58: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	39, // 59: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	41, // 60: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	43, // [43:61] is the sub-list for method output_type
+	25, // [25:43] is the sub-list for method input_type
 	25, // [25:25] is the sub-list for extension type_name
 	25, // [25:25] is the sub-list for extension extendee
 	0,  // [0:25] is the sub-list for field type_name
@@ -2876,14 +2975,14 @@ func file_godwit_v1_control_proto_init() {
 		return
 	}
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_control_proto_msgTypes[22].OneofWrappers = []any{}
+	file_godwit_v1_control_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

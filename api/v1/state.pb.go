@@ -298,7 +298,10 @@ type AppSpec struct {
 	Restarts int32 `protobuf:"varint,13,opt,name=restarts,proto3" json:"restarts,omitempty"`
 	// Several programs, or several lists of arguments, in one app, in rank order; their ranks add up to size, and module_digest, args and env are
 	// empty. Empty: all ranks run module_digest. From feature level 4 on.
-	Parts         []*AppPart `protobuf:"bytes,20,rep,name=parts,proto3" json:"parts,omitempty"`
+	Parts []*AppPart `protobuf:"bytes,20,rep,name=parts,proto3" json:"parts,omitempty"`
+	// Milliseconds for which nothing may be heard (HoldApp) of the command that started it, before it is cancelled; 0: nobody owns it. From feature
+	// level 4 on.
+	OwnerLeaseMs  int64 `protobuf:"varint,21,opt,name=owner_lease_ms,json=ownerLeaseMs,proto3" json:"owner_lease_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -429,6 +432,13 @@ func (x *AppSpec) GetParts() []*AppPart {
 		return x.Parts
 	}
 	return nil
+}
+
+func (x *AppSpec) GetOwnerLeaseMs() int64 {
+	if x != nil {
+		return x.OwnerLeaseMs
+	}
+	return 0
 }
 
 // AppPart is a run of ranks of one program.
@@ -1802,7 +1812,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xab\x03\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xd1\x03\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -1818,7 +1828,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x16migration_check_period\x18\v \x01(\x01R\x14migrationCheckPeriod\x12\x16\n" +
 	"\x06tenant\x18\f \x01(\tR\x06tenant\x12\x1a\n" +
 	"\brestarts\x18\r \x01(\x05R\brestarts\x12(\n" +
-	"\x05parts\x18\x14 \x03(\v2\x12.godwit.v1.AppPartR\x05parts\"~\n" +
+	"\x05parts\x18\x14 \x03(\v2\x12.godwit.v1.AppPartR\x05parts\x12$\n" +
+	"\x0eowner_lease_ms\x18\x15 \x01(\x03R\fownerLeaseMs\"~\n" +
 	"\aAppPart\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +

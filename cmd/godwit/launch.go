@@ -66,6 +66,7 @@ Control:
   -q, --quiet; -v, --verbose; -V, --version; -h, --help
 
 Options of other MPIs that mean nothing here (--mca, --bind-to, -launcher, -iface and others) are accepted; -v lists them.
+On a cluster that is there, the program is cancelled when nothing is heard of mpirun for 30 s, as when it was killed or stopped.
 The exit code is the program's, or 128 and the number of the signal that ended mpirun (INT, TERM, HUP, QUIT end the program too); 141: nobody reads
 the output any more; 1: refused, 2: wrong usage, 69: no cluster at GODWIT_ADDR, 124: --timeout, 126, 127: no such program.
 `
@@ -278,6 +279,11 @@ func (l *launch) run(ctx context.Context, name string, paths []string, hosts []*
 		return l.showPlan(paths, hosts, placement, sizes)
 	}
 	f.spec.Place = rulesOf(placement)
+	if f.owner = ownerLease; !l.private { // the processes of a private cluster end with this one
+		if err := f.own(); err != nil {
+			return err
+		}
+	}
 	r := &runner{o: &options{output: "table"}, f: f, client: c, in: l.in, program: name, limit: l.timeout, private: l.private}
 	if !l.noStdin {
 		r.stdin = os.Stdin

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -31,6 +32,22 @@ type submitFlags struct {
 	label  bool
 	detach bool
 	quiet  bool
+	owner  time.Duration // the lease of the command that stays with the app
+}
+
+// ownerLease is how long an app goes on without a word of the command that started it; launchHelp names it.
+const ownerLease = 30 * time.Second
+
+// own gives the app an owner, unless it is to go on by itself.
+func (f *submitFlags) own() error {
+	if f.detach {
+		return nil
+	}
+	if f.owner < fsm.MinOwnerMs*time.Millisecond || f.owner > fsm.MaxOwnerMs*time.Millisecond {
+		return usagef("--owner-lease %v: give a time from %v to %v; godwit submit starts what goes on by itself", f.owner, fsm.MinOwnerMs*time.Millisecond, fsm.MaxOwnerMs*time.Millisecond)
+	}
+	f.spec.OwnerLeaseMs = f.owner.Milliseconds()
+	return nil
 }
 
 func (f *submitFlags) add(c *cobra.Command) {
@@ -145,6 +162,10 @@ func newRun(o *options) *cobra.Command {
 	f := &submitFlags{}
 	c := &cobra.Command{
 		Use: "run -n N FILE.wasm [ARGS...]", SuggestFor: []string{"exec", "launch", "srun", "start"}, Short: "Run a program, stream its output, exit with its code", Args: wants("a module's file", 0),
+		Long: "Run a program, stream its output, exit with its code.\n\n" +
+			"The app belongs to this command and ends with it: at an interrupt, by SIGTERM, SIGHUP or SIGQUIT, or when its output cannot be written.\n" +
+			"If the command is killed, stopped (SIGSTOP), cut off from the servers, or its machine sleeps, for longer than --owner-lease, the app is\n" +
+			"cancelled. With --detach, as by godwit submit, it goes on by itself.",
 		RunE: func(c *cobra.Command, args []string) error {
 			return start(c.Context(), o, f, args)
 		},
@@ -153,6 +174,7 @@ func newRun(o *options) *cobra.Command {
 	c.Flags().BoolVarP(&f.label, "label", "l", false, "put the rank in front of each line")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what the program says, and why it failed")
 	c.Flags().BoolVarP(&f.detach, "detach", "d", false, "print the app's id and return, as submit does")
+	c.Flags().DurationVar(&f.owner, "owner-lease", ownerLease, "how long the app goes on when nothing is heard of this command")
 	return c
 }
 
@@ -191,7 +213,7 @@ type runner struct {
 
 // start submits what the flags and arguments say.
 func start(ctx context.Context, o *options, f *submitFlags, args []string) error {
-	if err := f.finish(args); err != nil {
+	if err := cmp.Or(f.finish(args), f.own()); err != nil {
 		return err
 	}
 	c, err := o.client()
@@ -234,6 +256,9 @@ func (r *runner) run(ctx context.Context, paths ...string) error {
 	}
 	r.id = app.Id
 	if !r.f.detach {
+		holding, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go hold(holding, r.client, app) // ends with holding
 		return r.follow(ctx, app.Id)
 	}
 	if r.in.came() {
