@@ -97,6 +97,9 @@ func mpirun(ctx context.Context, name string, words []string) error {
 		}
 	}
 	l.sayNotes(name)
+	if err := l.checkRun(); err != nil {
+		return err
+	}
 	paths, err := l.programs()
 	if err != nil {
 		return err
