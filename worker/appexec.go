@@ -20,6 +20,7 @@ func (a *app) startChild(ctx context.Context) {
 		a.exec, a.execErr = execGone, err.Error()
 		return
 	}
+	out.audience.owned.Store(a.rec.App.Spec.OwnerLeaseMs > 0)
 	a.output, a.start, a.life = out, newStart(a.host.modules), &life{out}
 	start, life := a.start, a.life
 	digests := a.rec.App.Spec.Modules()
@@ -204,7 +205,9 @@ func (a *app) store(output *appLog, lines []*apiv1.LogLine) {
 	err := output.append(lines)
 	if err != nil && !a.losing {
 		a.log.Error("output is lost", "err", err)
-		a.host.suspectDisk()
+		if !errors.Is(err, errUnread) {
+			a.host.suspectDisk()
+		}
 	}
 	a.losing = err != nil
 	a.host.logs.trim()

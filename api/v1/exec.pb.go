@@ -1578,8 +1578,6 @@ type ImageHeader struct {
 	// Text of unfinished lines, by stream.
 	PartialStdout []byte `protobuf:"bytes,6,opt,name=partial_stdout,json=partialStdout,proto3" json:"partial_stdout,omitempty"`
 	PartialStderr []byte `protobuf:"bytes,7,opt,name=partial_stderr,json=partialStderr,proto3" json:"partial_stderr,omitempty"`
-	// What the rank's output counts for its cap so far.
-	OutputBytes   int64 `protobuf:"varint,10,opt,name=output_bytes,json=outputBytes,proto3" json:"output_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1661,13 +1659,6 @@ func (x *ImageHeader) GetPartialStderr() []byte {
 		return x.PartialStderr
 	}
 	return nil
-}
-
-func (x *ImageHeader) GetOutputBytes() int64 {
-	if x != nil {
-		return x.OutputBytes
-	}
-	return 0
 }
 
 var File_godwit_v1_exec_proto protoreflect.FileDescriptor
@@ -1784,7 +1775,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\rExecInspected\x12*\n" +
 	"\x05ranks\x18\x01 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\"\n" +
 	"\n" +
-	"\bExecPong\"\xf8\x01\n" +
+	"\bExecPong\"\xe9\x01\n" +
 	"\vImageHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x12\n" +
@@ -1792,9 +1783,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\tmpi_state\x18\x04 \x01(\fR\bmpiState\x12\x1b\n" +
 	"\tnext_line\x18\x05 \x01(\x04R\bnextLine\x12%\n" +
 	"\x0epartial_stdout\x18\x06 \x01(\fR\rpartialStdout\x12%\n" +
-	"\x0epartial_stderr\x18\a \x01(\fR\rpartialStderr\x12!\n" +
-	"\foutput_bytes\x18\n" +
-	" \x01(\x03R\voutputBytesB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\x0epartial_stderr\x18\a \x01(\fR\rpartialStderrJ\x04\b\n" +
+	"\x10\vR\foutput_bytesB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_exec_proto_rawDescOnce sync.Once
