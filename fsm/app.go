@@ -75,9 +75,9 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 	case !ok:
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
 	case PhaseOf(old).Terminal():
-		return refuse(CodeTerminal, "app %s is %s", op.GetApp(), old.GetPhase())
+		return refuse(CodeTerminal, "app %s %s", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
 	case PhaseOf(old) != Queued:
-		return refuse(CodeWrongPhase, "app %s is %s, not queued", op.GetApp(), old.GetPhase())
+		return refuse(CodeWrongPhase, "app %s %s, not queued", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
 	case len(placement) != int(old.GetSize()):
 		return refuse(CodeInvalid, "%d hosts for %d ranks", len(placement), old.GetSize())
 	}
@@ -163,9 +163,9 @@ func (t *tx) hostStarted(op *apiv1.HostStarted) outcome {
 	case !ok:
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
 	case PhaseOf(old).Terminal():
-		return refuse(CodeTerminal, "app %s is %s", op.GetApp(), old.GetPhase())
+		return refuse(CodeTerminal, "app %s %s", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
 	case !PhaseOf(old).Placed():
-		return refuse(CodeWrongPhase, "app %s is %s", op.GetApp(), old.GetPhase())
+		return refuse(CodeWrongPhase, "app %s %s", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
 	case old.GetEpoch() != op.GetEpoch():
 		return refuse(CodeStaleEpoch, "app %s is at epoch %d, not %d", op.GetApp(), old.GetEpoch(), op.GetEpoch())
 	case t.ShareOf(HostID(op.GetHost()), AppID(op.GetApp())).Ranks == 0:
@@ -190,7 +190,7 @@ func (t *tx) stopApp(op *apiv1.StopApp) outcome {
 	case !ok:
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
 	case PhaseOf(old).Terminal():
-		return refuse(CodeTerminal, "app %s is already %s (exit code %d)", op.GetApp(), old.GetPhase(), old.GetExitCode())
+		return refuse(CodeTerminal, "app %s %s (exit code %d)", op.GetApp(), apiv1.AppStands(old.GetPhase(), true), old.GetExitCode())
 	case old.GetVerdict() != "" && Phase(old.GetVerdict()) != Queued:
 		return applied(op.GetApp())
 	}

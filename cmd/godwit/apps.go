@@ -154,7 +154,7 @@ func showRanks(ctx context.Context, o *options, ref string) error {
 		return printJSON(os.Stdout, jsonValue(res.ProtoReflect()))
 	}
 	if a := res.App; len(res.Ranks) == 0 {
-		return show("no rank runs: %s is %s%s\n", a.Id, a.Phase, because(a.Reason))
+		return show("no rank runs: %s %s%s\n", a.Id, apiv1.AppStands(a.Phase, false), because(a.Reason))
 	}
 	return printList(o, res.Ranks, "RANK HOST DOING", func(r *apiv1.RankDoing) []string {
 		return []string{strconv.Itoa(int(r.Rank)), r.Host, r.Doing}

@@ -225,5 +225,5 @@ func (r *runner) verdict(app *apiv1.App) error {
 	if code == 0 {
 		code = exitFailed
 	}
-	return &exitError{code, fmt.Sprintf("%s %s: %s", app.Id, app.Phase, app.Reason)}
+	return &exitError{code, fmt.Sprintf("%s %s%s", app.Id, apiv1.AppStands(app.Phase, false), because(app.Reason))}
 }

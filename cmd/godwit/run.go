@@ -273,7 +273,33 @@ func (r *runner) run(ctx context.Context, paths ...string) error {
 	if err != nil {
 		return fmt.Errorf("%s was submitted, and its id could not be printed: %w", app.Id, err)
 	}
+	r.warnOfWait(ctx, app)
 	return nil
+}
+
+// warnOfWait says of an app for which the cluster has too few slots that it waits, and for what. What cannot be found out is not said: the app is submitted.
+func (r *runner) warnOfWait(ctx context.Context, app *apiv1.App) {
+	if app.Spec.Oversubscribe {
+		return
+	}
+	looking, cancel := context.WithTimeout(ctx, waitNotice)
+	defer cancel()
+	res, err := call(looking, r.client, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
+	if err != nil {
+		return
+	}
+	slots := int32(0)
+	for _, h := range res.Hosts {
+		if !fsm.HostStateOf(h).Gone() {
+			slots += h.Slots
+		}
+	}
+	if slots >= app.Size {
+		return
+	}
+	if now, err := getApp(looking, r.client, app.Id); err == nil && now.App.Phase == apiv1.AppQueued {
+		r.say("%s waits: %s", app.Id, now.App.Reason)
+	}
 }
 
 // unread is the file from which a program would read, were it run here; empty for a terminal, a pipe or an empty file.
