@@ -2440,8 +2440,10 @@ type InspectRanksResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	App   *App                   `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
 	// In order of rank; none unless the app has ranks on hosts.
-	Ranks         []*RankDoing `protobuf:"bytes,2,rep,name=ranks,proto3" json:"ranks,omitempty"`
-	Index         uint64       `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	Ranks []*RankDoing `protobuf:"bytes,2,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	Index uint64       `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	// Every rank waits for another, and none of them will ever go on: what was asked twice, with nothing on its way in between.
+	Deadlock      bool `protobuf:"varint,4,opt,name=deadlock,proto3" json:"deadlock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2497,13 +2499,22 @@ func (x *InspectRanksResponse) GetIndex() uint64 {
 	return 0
 }
 
+func (x *InspectRanksResponse) GetDeadlock() bool {
+	if x != nil {
+		return x.Deadlock
+	}
+	return false
+}
+
 // RankDoing is what one rank does at a moment.
 type RankDoing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
 	Host  string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
 	// For people: an MPI call with its arguments and what is queued, or why it is not known. The text may change.
-	Doing         string `protobuf:"bytes,3,opt,name=doing,proto3" json:"doing,omitempty"`
+	Doing string `protobuf:"bytes,3,opt,name=doing,proto3" json:"doing,omitempty"`
+	// Unset: it does not wait for other ranks, or that is not known.
+	Wait          *RankWait `protobuf:"bytes,4,opt,name=wait,proto3" json:"wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2559,6 +2570,85 @@ func (x *RankDoing) GetDoing() string {
 	return ""
 }
 
+func (x *RankDoing) GetWait() *RankWait {
+	if x != nil {
+		return x.Wait
+	}
+	return nil
+}
+
+// RankWait is how a rank stands that sleeps in an MPI call which only another rank can end, with nothing left to send.
+type RankWait struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Frames to and from the ranks that have not ended.
+	Sent     uint64 `protobuf:"varint,1,opt,name=sent,proto3" json:"sent,omitempty"`
+	Received uint64 `protobuf:"varint,2,opt,name=received,proto3" json:"received,omitempty"`
+	// Ranks that have ended, as far as it knows.
+	Over int32 `protobuf:"varint,3,opt,name=over,proto3" json:"over,omitempty"`
+	// Another one when it has gone on in the meantime.
+	Mark          uint64 `protobuf:"varint,4,opt,name=mark,proto3" json:"mark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RankWait) Reset() {
+	*x = RankWait{}
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RankWait) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RankWait) ProtoMessage() {}
+
+func (x *RankWait) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RankWait.ProtoReflect.Descriptor instead.
+func (*RankWait) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *RankWait) GetSent() uint64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *RankWait) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *RankWait) GetOver() int32 {
+	if x != nil {
+		return x.Over
+	}
+	return 0
+}
+
+func (x *RankWait) GetMark() uint64 {
+	if x != nil {
+		return x.Mark
+	}
+	return 0
+}
+
 // ErrorInfo says what is wrong and what to do; it rides on every error.
 type ErrorInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2574,7 +2664,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2586,7 +2676,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2599,7 +2689,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -2799,15 +2889,22 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x1aTransferLeadershipResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"'\n" +
 	"\x13InspectRanksRequest\x12\x10\n" +
-	"\x03app\x18\x01 \x01(\tR\x03app\"z\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\"\x96\x01\n" +
 	"\x14InspectRanksResponse\x12 \n" +
 	"\x03app\x18\x01 \x01(\v2\x0e.godwit.v1.AppR\x03app\x12*\n" +
 	"\x05ranks\x18\x02 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\x12\x14\n" +
-	"\x05index\x18\x03 \x01(\x04R\x05index\"I\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x1a\n" +
+	"\bdeadlock\x18\x04 \x01(\bR\bdeadlock\"r\n" +
 	"\tRankDoing\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
-	"\x05doing\x18\x03 \x01(\tR\x05doing\"K\n" +
+	"\x05doing\x18\x03 \x01(\tR\x05doing\x12'\n" +
+	"\x04wait\x18\x04 \x01(\v2\x13.godwit.v1.RankWaitR\x04wait\"b\n" +
+	"\bRankWait\x12\x12\n" +
+	"\x04sent\x18\x01 \x01(\x04R\x04sent\x12\x1a\n" +
+	"\breceived\x18\x02 \x01(\x04R\breceived\x12\x12\n" +
+	"\x04over\x18\x03 \x01(\x05R\x04over\x12\x12\n" +
+	"\x04mark\x18\x04 \x01(\x04R\x04mark\"K\n" +
 	"\tErrorInfo\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x10\n" +
@@ -2845,7 +2942,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
@@ -2890,83 +2987,85 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*InspectRanksRequest)(nil),        // 40: godwit.v1.InspectRanksRequest
 	(*InspectRanksResponse)(nil),       // 41: godwit.v1.InspectRanksResponse
 	(*RankDoing)(nil),                  // 42: godwit.v1.RankDoing
-	(*ErrorInfo)(nil),                  // 43: godwit.v1.ErrorInfo
-	nil,                                // 44: godwit.v1.ListHostsResponse.LastContactEntry
-	(*AppSpec)(nil),                    // 45: godwit.v1.AppSpec
-	(*App)(nil),                        // 46: godwit.v1.App
-	(*Migration)(nil),                  // 47: godwit.v1.Migration
-	(*Host)(nil),                       // 48: godwit.v1.Host
-	(*Module)(nil),                     // 49: godwit.v1.Module
-	(*Alarm)(nil),                      // 50: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 51: google.protobuf.Duration
+	(*RankWait)(nil),                   // 43: godwit.v1.RankWait
+	(*ErrorInfo)(nil),                  // 44: godwit.v1.ErrorInfo
+	nil,                                // 45: godwit.v1.ListHostsResponse.LastContactEntry
+	(*AppSpec)(nil),                    // 46: godwit.v1.AppSpec
+	(*App)(nil),                        // 47: godwit.v1.App
+	(*Migration)(nil),                  // 48: godwit.v1.Migration
+	(*Host)(nil),                       // 49: godwit.v1.Host
+	(*Module)(nil),                     // 50: godwit.v1.Module
+	(*Alarm)(nil),                      // 51: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 52: google.protobuf.Duration
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	45, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	46, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	46, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	46, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	47, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	46, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	46, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	48, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	44, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	47, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	47, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	49, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	49, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	46, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	47, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	47, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	47, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	48, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	47, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	47, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	49, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	45, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	48, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	48, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	50, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	50, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
 	25, // 13: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
 	29, // 14: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
 	28, // 15: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
 	25, // 16: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
 	27, // 17: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
 	35, // 18: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	50, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	51, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
 	32, // 20: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	51, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	46, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	52, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	47, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
 	42, // 23: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	51, // 24: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	0,  // 25: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 26: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 27: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	8,  // 28: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	6,  // 29: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	10, // 30: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	12, // 31: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	14, // 32: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	16, // 33: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	18, // 34: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	20, // 35: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	22, // 36: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	24, // 37: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	30, // 38: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	33, // 39: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	36, // 40: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	38, // 41: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	40, // 42: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 43: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 44: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 45: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	9,  // 46: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	7,  // 47: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	11, // 48: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	13, // 49: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	15, // 50: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	17, // 51: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	19, // 52: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	21, // 53: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	23, // 54: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	26, // 55: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	31, // 56: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	34, // 57: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	37, // 58: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	39, // 59: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	41, // 60: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	43, // [43:61] is the sub-list for method output_type
-	25, // [25:43] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	43, // 24: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	52, // 25: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	0,  // 26: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	2,  // 27: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	4,  // 28: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	8,  // 29: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	6,  // 30: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	10, // 31: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	12, // 32: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	14, // 33: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	16, // 34: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	18, // 35: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	20, // 36: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	22, // 37: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	24, // 38: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	30, // 39: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	33, // 40: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	36, // 41: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	38, // 42: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	40, // 43: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 44: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 45: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 46: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	9,  // 47: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	7,  // 48: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	11, // 49: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	13, // 50: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	15, // 51: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	17, // 52: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	19, // 53: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	21, // 54: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	23, // 55: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	26, // 56: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	31, // 57: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	34, // 58: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	37, // 59: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	39, // 60: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	41, // 61: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	44, // [44:62] is the sub-list for method output_type
+	26, // [26:44] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -2982,7 +3081,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   45,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -137,7 +137,7 @@ func newShow(o *options) *cobra.Command {
 				obj := jsonValue(res.App.ProtoReflect()).(orderedObject) //nolint:forcetypeassert // an App is no timestamp
 				return printJSON(os.Stdout, append(obj, member{"migration_history", jsonList(res.Migrations)}))
 			}
-			return show("%s", appText(res))
+			return show("%s%s", appText(res), deadlockText(c.Context(), o, res.App))
 		},
 	}
 	c.Flags().BoolVar(&ranks, "ranks", false, "what each rank does or waits for now")
@@ -152,6 +152,9 @@ func showRanks(ctx context.Context, o *options, ref string) error {
 	}
 	if o.output == "json" {
 		return printJSON(os.Stdout, jsonValue(res.ProtoReflect()))
+	}
+	if res.Deadlock {
+		notice(res.App.Id + ": " + deadlocked)
 	}
 	if a := res.App; len(res.Ranks) == 0 {
 		return show("no rank runs: %s %s%s\n", a.Id, apiv1.AppStands(a.Phase, false), because(a.Reason))

@@ -114,6 +114,7 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		}
 		said = a.Phase
 	})
+	stuck := r.watchDeadlock(ctx, id, t)
 	end := awaitEnd(ctx, r.client, id)
 	err := t.run(ctx)
 	if err == nil {
@@ -128,6 +129,8 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		return out.exit()
 	case closed(stopping):
 		return &exitError{code: exitInterrupted}
+	case closed(stuck):
+		return &exitError{exitFailed, id + " was stopped: " + deadlocked}
 	case closed(timedOut):
 		return &exitError{exitTimeout, fmt.Sprintf("%s was stopped: it ran for longer than %s", id, r.limit)}
 	case ctx.Err() != nil && r.private:

@@ -59,6 +59,7 @@ Output:
   -outfile-pattern, -errfile-pattern P    into a file for each rank
 Control:
   --timeout SECONDS             stop the program after that, exit 124 (also MPIEXEC_TIMEOUT)
+  --on-deadlock tell|fail       when every rank waits for another for good: say so (default), or end the program as well, exit 1
   --do-not-launch               show where ranks would go
   --report-bindings             show where ranks are
   -print-all-exitcodes          show every rank's exit code
@@ -247,7 +248,7 @@ func (l *launch) placement(hosts []*apiv1.Host) (placement []string, sizes []int
 // app is what is to be submitted: of files, each with so many ranks.
 func (l *launch) app(paths []string, sizes []int) (*submitFlags, error) {
 	first := l.parts[0]
-	f := &submitFlags{spec: &apiv1.AppSpec{Oversubscribe: l.oversubscribe}, period: "0", quiet: l.quiet, env: l.envOf(first)}
+	f := &submitFlags{spec: &apiv1.AppSpec{Oversubscribe: l.oversubscribe}, period: "0", quiet: l.quiet, env: l.envOf(first), onLock: l.onDeadlock}
 	for _, n := range sizes {
 		f.size += n
 	}

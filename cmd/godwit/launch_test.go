@@ -100,6 +100,7 @@ func badLaunches() map[string]string {
 		"--map-by moon p":             "use slot, node",
 		"--map-by ppr:x:node p":       "no number",
 		"--timeout never p":           "number of seconds",
+		"--on-deadlock moon p":        "use tell or fail",
 		"--timeout -1 p":              "number of seconds",
 		"--timeout 1e99 p":            "number of seconds",
 		"--bind-to moon p":            "--bind-to moon: use one of none,",

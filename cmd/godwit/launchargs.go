@@ -20,6 +20,7 @@ type launch struct {
 	tags          lineTags
 	files         lineFiles
 	timeout       time.Duration // 0: none
+	onDeadlock    string        // onDeadlockFail; else it is told
 
 	exitCodes, bindings, dryRun   bool
 	quiet, verbose, help, version bool

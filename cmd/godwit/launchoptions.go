@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -29,6 +30,11 @@ func launchOptions() map[string]func(*cursor) error {
 			c.l.timeout, err = parseTimeout(c.flag, v)
 		}
 		return err
+	})
+	add("on-deadlock", func(c *cursor) error {
+		v, err := c.value()
+		c.l.onDeadlock = v
+		return cmp.Or(err, checkOnDeadlock(c.flag, v))
 	})
 	add("do-not-launch", func(c *cursor) error { c.l.dryRun = true; return nil })
 	add("print-all-exitcodes", func(c *cursor) error { c.l.exitCodes = true; return nil })

@@ -32,6 +32,7 @@ type submitFlags struct {
 	label  bool
 	detach bool
 	quiet  bool
+	onLock string        // onDeadlockTell or onDeadlockFail
 	owner  time.Duration // the lease of the command that stays with the app
 }
 
@@ -174,6 +175,7 @@ func newRun(o *options) *cobra.Command {
 	c.Flags().BoolVarP(&f.label, "label", "l", false, "put the rank in front of each line")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what the program says, and why it failed")
 	c.Flags().BoolVarP(&f.detach, "detach", "d", false, "print the app's id and return, as submit does")
+	c.Flags().StringVar(&f.onLock, "on-deadlock", onDeadlockTell, "when every rank waits for another for good: tell, or fail, which ends the app")
 	c.Flags().DurationVar(&f.owner, "owner-lease", ownerLease, "how long the app goes on when nothing is heard of this command")
 	return c
 }
@@ -213,7 +215,7 @@ type runner struct {
 
 // start submits what the flags and arguments say.
 func start(ctx context.Context, o *options, f *submitFlags, args []string) error {
-	if err := cmp.Or(f.finish(args), f.own()); err != nil {
+	if err := cmp.Or(f.finish(args), f.own(), checkOnDeadlock("--on-deadlock", f.onLock)); err != nil {
 		return err
 	}
 	c, err := o.client()
