@@ -40,7 +40,7 @@ func TestUnreadOutput(t *testing.T) {
 	l, err := s.app("a")
 	require.NoError(t, err)
 	seq := uint64(0)
-	print := func(n int) (err error) {
+	add := func(n int) (err error) {
 		for range n {
 			if e := l.append([]*apiv1.LogLine{{Rank: 0, Stream: 1, Seq: seq, Text: bytes.Repeat([]byte("x"), 1<<10)}}); err == nil {
 				err = e
@@ -49,13 +49,13 @@ func TestUnreadOutput(t *testing.T) {
 		}
 		return err
 	}
-	require.NoError(t, print(4))
-	require.ErrorIs(t, print(6), errUnread)
+	require.NoError(t, add(4))
+	require.ErrorIs(t, add(6), errUnread)
 	n, why := l.lost(0)
 	require.EqualValues(t, 6, n)
 	require.Contains(t, why, "--log-limit")
 	leave := l.audience.enter()
-	require.NoError(t, print(10))
+	require.NoError(t, add(10))
 	leave()
 	require.EqualValues(t, 20, l.state(0).stored)
 	l.finish(0)

@@ -121,7 +121,7 @@ func (c *cursor) mapModifier(v, m string) error {
 	return nil
 }
 
-var unknownPattern = regexp.MustCompile(`%([^%rhgp]|$)`) //nolint:gochecknoglobals // compiled once
+var unknownPattern = regexp.MustCompile(`%([^%rhgp]|$)`)
 
 // pattern is one of MPICH's patterns.
 func (c *cursor) pattern() (string, error) {
