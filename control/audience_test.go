@@ -41,10 +41,11 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"attempt":      nobody, // a new one has a new epoch
 		},
 		"godwit.v1.AppSpec": {
-			"module_digest": everyone, "args": everyone, "env": everyone,
+			"module_digest": everyone, "args": everyone, "env": everyone, "parts": everyone, "owner_lease_ms": everyone,
 			"name": nobody, "size": nobody, "policy": nobody, "hint": nobody, "main_host": nobody, "oversubscribe": nobody, "place": nobody,
 			"migration_check_period": nobody, "tenant": nobody, "restarts": nobody,
 		},
+		"godwit.v1.AppPart": {"name": everyone, "module_digest": everyone, "args": everyone, "env": everyone, "ranks": everyone},
 		"godwit.v1.EpochRun": {"count": everyone, "epoch": everyone},
 		"godwit.v1.Migration": {
 			"id": everyone, "from_epoch": everyone, "moves": everyone, "phase": movers,
@@ -63,7 +64,7 @@ func recordForAudience() *apiv1.AppRecord {
 	return &apiv1.AppRecord{
 		Index: 5,
 		App: &apiv1.App{
-			Id: "a", Spec: &apiv1.AppSpec{}, Phase: apiv1.AppRunning, Size: 4, Placement: []string{"h1", "h2", "h3", "h4"}, Ended: []byte{0b1000},
+			Id: "a", Spec: &apiv1.AppSpec{Parts: []*apiv1.AppPart{{Ranks: 4}}}, Phase: apiv1.AppRunning, Size: 4, Placement: []string{"h1", "h2", "h3", "h4"}, Ended: []byte{0b1000},
 			Epochs: []*apiv1.EpochRun{{Count: 4, Epoch: 1}},
 		},
 		Migration: &apiv1.Migration{Id: "m", Phase: apiv1.MigrationPending, Moves: []*apiv1.Move{{Rank: 0, From: "h1", To: "h2"}}},
@@ -109,6 +110,7 @@ func TestAudienceOfEachField(t *testing.T) {
 	look(func(r *apiv1.AppRecord) proto.Message { return r })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.App })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Spec })
+	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Spec.Parts[0] })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Epochs[0] })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.Migration })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.Migration.Moves[0] })

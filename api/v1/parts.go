@@ -30,6 +30,6 @@ func (x *AppSpec) Modules() []string {
 
 // sameProgram says whether the ranks of two specs run the same.
 func sameProgram(a, b *AppSpec) bool {
-	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv()) &&
+	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && a.GetOwnerLeaseMs() == b.GetOwnerLeaseMs() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv()) &&
 		slices.EqualFunc(a.GetParts(), b.GetParts(), func(p, q *AppPart) bool { return proto.Equal(p, q) })
 }

@@ -281,7 +281,7 @@ func (r *runner) run(ctx context.Context, paths ...string) error {
 
 // warnOfWait says of an app for which the cluster has too few slots that it waits, and for what. What cannot be found out is not said: the app is submitted.
 func (r *runner) warnOfWait(ctx context.Context, app *apiv1.App) {
-	if app.Spec.Oversubscribe {
+	if app.GetSpec().GetOversubscribe() {
 		return
 	}
 	looking, cancel := context.WithTimeout(ctx, waitNotice)
