@@ -45,7 +45,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"name": nobody, "size": nobody, "policy": nobody, "hint": nobody, "main_host": nobody, "oversubscribe": nobody, "place": nobody,
 			"migration_check_period": nobody, "tenant": nobody, "restarts": nobody,
 		},
-		"godwit.v1.AppPart": {"name": everyone, "module_digest": everyone, "args": everyone, "env": everyone, "ranks": everyone},
+		"godwit.v1.AppPart":  {"name": everyone, "module_digest": everyone, "args": everyone, "env": everyone, "ranks": everyone},
 		"godwit.v1.EpochRun": {"count": everyone, "epoch": everyone},
 		"godwit.v1.Migration": {
 			"id": everyone, "from_epoch": everyone, "moves": everyone, "phase": movers,
