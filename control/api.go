@@ -80,6 +80,10 @@ func (c *Control) Submit(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.
 			return nil, err
 		}
 	}
+	spec, err := c.atLevel(req.Spec)
+	if err != nil {
+		return nil, err
+	}
 	cmd := c.command(req.IdempotencyKey)
 	cluster, err := c.clusterID(ctx)
 	if err != nil {
@@ -87,7 +91,7 @@ func (c *Control) Submit(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.
 	}
 	// The id follows from the key: a retry, however late and through whichever server, makes no second app.
 	id := fsm.AppIDFor(cluster, cmd.Key)
-	cmd.Op = &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: string(id), Spec: req.Spec}}
+	cmd.Op = &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: string(id), Spec: spec}}
 	res, err := c.log.Propose(ctx, cmd)
 	switch {
 	case err != nil:

@@ -42,11 +42,13 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 		},
 		"godwit.v1.AppSpec": {
 			"module_digest": everyone, "args": everyone, "env": everyone, "mounts": everyone, "dir": everyone, "stdin": everyone,
+			"parts": everyone, "owner_lease_ms": everyone,
 			"name": nobody, "size": nobody, "policy": nobody, "hint": nobody, "main_host": nobody, "oversubscribe": nobody, "place": nobody,
 			"migration_check_period": nobody, "tenant": nobody, "restarts": nobody,
 		},
 		"godwit.v1.AppFiles": {"host": everyone, "to": everyone, "stored": everyone, "fault": everyone},
 		"godwit.v1.Tree":     {"list": everyone, "packs": everyone, "files": everyone, "bytes": everyone},
+		"godwit.v1.AppPart":  {"name": everyone, "module_digest": everyone, "args": everyone, "env": everyone, "ranks": everyone},
 		"godwit.v1.EpochRun": {"count": everyone, "epoch": everyone},
 		"godwit.v1.Migration": {
 			"id": everyone, "from_epoch": everyone, "moves": everyone, "phase": movers,
@@ -65,7 +67,7 @@ func recordForAudience() *apiv1.AppRecord {
 	return &apiv1.AppRecord{
 		Index: 5,
 		App: &apiv1.App{
-			Id: "a", Spec: &apiv1.AppSpec{}, Phase: apiv1.AppRunning, Size: 4, Placement: []string{"h1", "h2", "h3", "h4"}, Ended: []byte{0b1000},
+			Id: "a", Spec: &apiv1.AppSpec{Parts: []*apiv1.AppPart{{Ranks: 4}}}, Phase: apiv1.AppRunning, Size: 4, Placement: []string{"h1", "h2", "h3", "h4"}, Ended: []byte{0b1000},
 			Epochs: []*apiv1.EpochRun{{Count: 4, Epoch: 1}}, Files: &apiv1.AppFiles{Host: "h3", Tree: &apiv1.Tree{}},
 		},
 		Migration: &apiv1.Migration{Id: "m", Phase: apiv1.MigrationPending, Moves: []*apiv1.Move{{Rank: 0, From: "h1", To: "h2"}}},
@@ -111,6 +113,7 @@ func TestAudienceOfEachField(t *testing.T) {
 	look(func(r *apiv1.AppRecord) proto.Message { return r })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.App })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Spec })
+	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Spec.Parts[0] })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Epochs[0] })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Files })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Files.Tree })

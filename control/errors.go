@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"connectrpc.com/connect/v2"
 
@@ -94,13 +95,21 @@ func apiError(err error) error {
 	}
 }
 
+// wasThere is said of an id that may be of an app which the cluster has forgotten: it remembers the last that have ended, as many as there is room for.
+func wasThere(ref string) string {
+	if strings.HasPrefix(ref, fsm.AppIDPrefix) {
+		return ": there was none, or the cluster has forgotten it, as it does with those that ended long ago; its output is gone with it"
+	}
+	return ""
+}
+
 // findError maps a failed look-up of an app.
 func findError(ref string, err error) error {
 	switch {
 	case errors.Is(err, fsm.ErrAmbiguous):
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonAmbiguous, "app", err.Error(), "godwit ps -a lists them")
 	case errors.Is(err, fsm.ErrNotFound):
-		return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", "no app "+ref, "godwit ps -a lists them")
+		return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", "no app "+ref+wasThere(ref), "godwit ps -a lists them")
 	default:
 		return apiError(err)
 	}

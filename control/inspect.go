@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
@@ -34,7 +35,33 @@ func (c *Control) InspectRanks(ctx context.Context, req *apiv1.InspectRanksReque
 		return res, nil
 	}
 	transport.Yield(ctx)
-	return c.inspect(ctx, v, res), nil
+	if res = c.inspect(ctx, v, res); allWait(res) {
+		again := c.inspect(ctx, v, &apiv1.InspectRanksResponse{App: res.App, Index: res.Index})
+		again.Deadlock = allWait(again) && slices.EqualFunc(res.Ranks, again.Ranks, func(a, b *apiv1.RankDoing) bool { return proto.Equal(a.Wait, b.Wait) })
+		return again, nil
+	}
+	return res, nil
+}
+
+// allWait says whether all ranks that have not ended wait for others, and nothing is on its way between them. That it is so at one moment shows
+// only when it is so again, with no rank having gone on: package mpi, Standing.
+func allWait(res *apiv1.InspectRanksResponse) bool {
+	sent, received, ended, waiting := uint64(0), uint64(0), int32(0), 0
+	for _, r := range res.Ranks {
+		if res.App.HasEnded(r.Rank) {
+			ended++
+		}
+	}
+	for _, r := range res.Ranks {
+		switch {
+		case res.App.HasEnded(r.Rank):
+			continue
+		case r.Wait == nil || r.Wait.Over != ended:
+			return false
+		}
+		sent, received, waiting = sent+r.Wait.Sent, received+r.Wait.Received, waiting+1
+	}
+	return waiting > 0 && sent == received && res.App.Verdict == "" && res.App.MigrationId == ""
 }
 
 // inspect asks every host that has a live rank of the app.
@@ -61,7 +88,7 @@ func (c *Control) inspect(ctx context.Context, v *fsm.View, res *apiv1.InspectRa
 		if st := app.RankState(int32(rank)); st.Ended {
 			line.Doing = strings.TrimSpace(fmt.Sprintf("ended with %d %s", st.ExitCode, st.Reason))
 		} else {
-			line.Doing = doing(answers[slices.Index(hosts, host)], line.Rank)
+			line.Doing, line.Wait = doing(answers[slices.Index(hosts, host)], line.Rank)
 		}
 		res.Ranks = append(res.Ranks, line)
 	}
@@ -88,11 +115,11 @@ func (c *Control) inspectHost(ctx context.Context, v *fsm.View, name, app string
 }
 
 // doing is what a host says of a rank.
-func doing(answer *apiv1.InspectResponse, rank int32) string {
+func doing(answer *apiv1.InspectResponse, rank int32) (string, *apiv1.RankWait) {
 	for _, r := range answer.Ranks {
 		if r.Rank == rank {
-			return r.Doing
+			return r.Doing, r.Wait
 		}
 	}
-	return answer.Reason
+	return answer.Reason, nil
 }

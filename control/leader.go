@@ -32,6 +32,7 @@ type leader struct {
 	inbox    *inbox
 	refusals *refusals
 	fitness  *fitness
+	owners   *owners
 
 	unextended, uncommitted episode // no lease is extended; proposals fail that may succeed later
 }
@@ -40,7 +41,7 @@ func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 	hosts := newSessions()
 	l := &leader{
 		c: c, term: term, log: c.slog.With("term", term),
-		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(),
+		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(), owners: newOwners(),
 	}
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirmWait, l.confirm)
 	return l
@@ -72,6 +73,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onTick(l.starter())
 	onTick(l.hasher())
 	onTick(l.leveler())
+	onTick(l.ownerWatch())
 	onChange(l.placer(), fsm.AnyApp, fsm.AnyHost)
 	onChange(l.dispatcher(), fsm.AnyApp, fsm.AnyMigration, fsm.AnyHost)
 	onReport(l.takeReports)

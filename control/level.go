@@ -6,7 +6,11 @@ import (
 	"slices"
 	"time"
 
+	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/apierr"
 )
 
 // levelEach is how long the leader waits before it asks again whether all servers know a higher feature level.
@@ -82,4 +86,23 @@ func (c *Control) mixed() bool {
 // tooOld is what stands against a server that could not apply the log.
 func tooOld(knows, level uint32) string {
 	return fmt.Sprintf("its godwit knows feature level %d, and the cluster is at %d: start it with a newer godwit", knows, level)
+}
+
+// atLevel is a spec as the feature level in force takes it. What it has no room for is turned away: a new cluster is there in a moment; one that
+// has a server of an older build, when that was replaced. The owner's lease is left out: without it an app runs as it did there before.
+func (c *Control) atLevel(spec *apiv1.AppSpec) (*apiv1.AppSpec, error) {
+	v := c.state.View()
+	if v.RunsParts() {
+		return spec, nil
+	}
+	if len(spec.Parts) > 0 {
+		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "spec.parts",
+			fmt.Sprintf("an app of several programs needs a higher feature level than the cluster's, which is %d", v.FeatureLevel()),
+			"try again in a moment; if that stays, some server has an older godwit (see godwit servers)")
+	}
+	if spec.OwnerLeaseMs != 0 {
+		spec = proto.CloneOf(spec)
+		spec.OwnerLeaseMs = 0
+	}
+	return spec, nil
 }

@@ -66,8 +66,15 @@ func checkSpec(s *apiv1.AppSpec) error {
 	if !name.Valid(s.Name) {
 		return invalid("spec.name", fmt.Sprintf("%q is no name", s.Name), name.Rule)
 	}
-	if err := apierr.CheckDigest("spec.module_digest", s.ModuleDigest); err != nil {
-		return err
+	if len(s.Parts) == 0 {
+		if err := apierr.CheckDigest("spec.module_digest", s.ModuleDigest); err != nil {
+			return err
+		}
+	}
+	for _, p := range s.Parts {
+		if err := apierr.CheckDigest("spec.parts.module_digest", p.ModuleDigest); err != nil {
+			return err
+		}
 	}
 	if !slices.Contains([]string{"", "bin_pack", "main_first"}, s.Policy) {
 		return invalid("spec.policy", fmt.Sprintf("%.80q is unknown", s.Policy), "use bin_pack or main_first")

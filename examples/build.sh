@@ -46,6 +46,9 @@ chmod 644 "$out/mpi/conformance/conformance.wasm"
 "$godwit" cc -Wall -Wextra -Werror -DGODWIT_UNWIND_BYTES=4096 worker/wasm/testdata/src/deep.c \
   -o "$out/worker/wasm/testdata/shallow.wasm"
 chmod 644 "$out/worker/wasm/testdata/shallow.wasm"
+# The second of two programs that run in one app.
+"$godwit" cc -Wall -Wextra -Werror -DSECOND jepsen/testdata/src/coupled.c -o "$out/jepsen/testdata/coupled2.wasm"
+chmod 644 "$out/jepsen/testdata/coupled2.wasm"
 # A program without wasm-opt: what a foreign toolchain gives, hence not migratable.
 clang-19 --target=wasm32-wasi -O2 -Isdk/include -Wl,--strip-all \
   worker/wasm/testdata/src/output.c -o "$out/worker/wasm/testdata/noasync.wasm"

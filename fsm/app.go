@@ -21,9 +21,12 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 		}
 		return refuse(CodeAlreadyExists, "there is an app %s already", id)
 	}
-	mod, ok := t.Module(Digest(spec.GetModuleDigest()))
-	if !ok {
-		return refuse(CodeNotFound, "no module %s", spec.GetModuleDigest())
+	if (len(spec.GetParts()) > 0 || spec.GetOwnerLeaseMs() != 0) && !t.RunsParts() {
+		return refuse(CodeInvalid, "an app has one program, and no owner's lease, at feature level %d; they need level %d", t.feature, levelRunsParts)
+	}
+	mods, bad := t.modulesOf(spec)
+	if bad.code != CodeApplied {
+		return bad
 	}
 	if t.live.Len() >= MaxLiveApps {
 		return refuse(CodeTooMany, "%d apps are queued or running; wait for some to end", MaxLiveApps)
@@ -34,14 +37,16 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 		Spec:           clone(spec),
 		Phase:          string(Queued),
 		Size:           spec.GetSize(),
-		Migratable:     mod.GetMigratable(),
+		Migratable:     !slices.ContainsFunc(mods, func(mod *apiv1.Module) bool { return !mod.GetMigratable() }),
 		SubmittedAt:    t.at,
 		SubmitIndex:    t.entryIndex,
 		IdempotencyKey: key,
 		Attempt:        1,
 		Principal:      principal,
 	}
-	t.useModule(mod)
+	for _, mod := range mods {
+		t.useModule(mod)
+	}
 	t.touchTree(spec.GetInputs())
 	t.putApp(app)
 	if now, most := t.weighed(); now.live > most.live {
@@ -49,6 +54,19 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 			now.live, most.live)
 	}
 	return applied(id)
+}
+
+// modulesOf are the modules that an app of this spec runs, each once.
+func (t *tx) modulesOf(spec *apiv1.AppSpec) ([]*apiv1.Module, outcome) {
+	var mods []*apiv1.Module
+	for _, digest := range spec.Modules() {
+		mod, ok := t.Module(Digest(digest))
+		if !ok {
+			return nil, refuse(CodeNotFound, "no module %s", digest)
+		}
+		mods = append(mods, mod)
+	}
+	return mods, applied("")
 }
 
 // placeApp gives a queued app all its hosts at once.
@@ -59,9 +77,9 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 	case !ok:
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
 	case PhaseOf(old).Terminal():
-		return refuse(CodeTerminal, "app %s is %s", op.GetApp(), old.GetPhase())
+		return refuse(CodeTerminal, "app %s %s", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
 	case PhaseOf(old) != Queued:
-		return refuse(CodeWrongPhase, "app %s is %s, not queued", op.GetApp(), old.GetPhase())
+		return refuse(CodeWrongPhase, "app %s %s, not queued", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
 	case len(placement) != int(old.GetSize()):
 		return refuse(CodeInvalid, "%d hosts for %d ranks", len(placement), old.GetSize())
 	}
@@ -149,9 +167,9 @@ func (t *tx) hostStarted(op *apiv1.HostStarted) outcome {
 	case !ok:
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
 	case PhaseOf(old).Terminal():
-		return refuse(CodeTerminal, "app %s is %s", op.GetApp(), old.GetPhase())
+		return refuse(CodeTerminal, "app %s %s", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
 	case !PhaseOf(old).Placed():
-		return refuse(CodeWrongPhase, "app %s is %s", op.GetApp(), old.GetPhase())
+		return refuse(CodeWrongPhase, "app %s %s", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
 	case old.GetEpoch() != op.GetEpoch():
 		return refuse(CodeStaleEpoch, "app %s is at epoch %d, not %d", op.GetApp(), old.GetEpoch(), op.GetEpoch())
 	case t.ShareOf(HostID(op.GetHost()), AppID(op.GetApp())).Ranks == 0:
@@ -176,7 +194,7 @@ func (t *tx) stopApp(op *apiv1.StopApp) outcome {
 	case !ok:
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
 	case PhaseOf(old).Terminal():
-		return refuse(CodeTerminal, "app %s is already %s (exit code %d)", op.GetApp(), old.GetPhase(), old.GetExitCode())
+		return refuse(CodeTerminal, "app %s %s (exit code %d)", op.GetApp(), apiv1.AppStands(old.GetPhase(), true), old.GetExitCode())
 	case storing(old): // nobody waits for that any more
 		app := draftApp(old)
 		if err := t.dropFiles(app, cmp.Or(cleanReason(op.GetReason()), "stopped while they were being stored")); err != nil {

@@ -14,7 +14,7 @@ func (t *tx) restartApp(op *apiv1.RestartApp) outcome {
 	case !ok:
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
 	case PhaseOf(old).Terminal():
-		return refuse(CodeTerminal, "app %s is already %s (exit code %d)", op.GetApp(), old.GetPhase(), old.GetExitCode())
+		return refuse(CodeTerminal, "app %s %s (exit code %d)", op.GetApp(), apiv1.AppStands(old.GetPhase(), true), old.GetExitCode())
 	case old.GetAttempt() != op.GetAttempt():
 		return refuse(CodeStale, "app %s is at attempt %d, not %d", op.GetApp(), old.GetAttempt(), op.GetAttempt())
 	case PhaseOf(old) == Queued:

@@ -58,6 +58,11 @@ const levelMounts = 4
 
 // Mounts says whether a registration may name volumes, a submission mounts, and ChangeFiles be proposed: a build that does not know them stops there.
 func (v *View) Mounts() bool { return v.feature >= levelMounts }
+// levelRunsParts is the level from which on an app may have several programs, and an owner's lease.
+const levelRunsParts = 4
+
+// RunsParts says whether an app of several programs, or with an owner, may be proposed: a build that does not know the fields stops there.
+func (v *View) RunsParts() bool { return v.feature >= levelRunsParts }
 
 // levelWeighsMemory is the level from which on live apps, history and modules are bounded by what they take in memory. Before, live apps and
 // history were by their encodings, of which lists of short texts and ranks take many times as much.

@@ -17,7 +17,10 @@ var (
 
 // idPrefix begins the ids that AppIDFor makes, and minDigits is how much must follow
 // for the beginning of an id to mean an app: a slip of the hand cancels none.
-const idPrefix, minDigits = "app-", 3
+const idPrefix, minDigits = AppIDPrefix, 3
+
+// AppIDPrefix is what the ids of apps begin with.
+const AppIDPrefix = "app-"
 
 func tellsApps(ref string) bool {
 	return !strings.HasPrefix(idPrefix, ref) && len(strings.TrimPrefix(ref, idPrefix)) >= minDigits

@@ -114,38 +114,58 @@ func goldenLog3() string {
 	return log.String()
 }
 
-// goldenLog4 is what that of level 4 was made of: apps have directories.
+// goldenLog4 is what that of level 4 was made of: apps of several programs and with an owner, before and after the level was raised; and apps that have directories.
 const goldenLog4 = `
 init c4 key=k0 principal=admin
+level 3
+module m1 migratable key=k1
+module m2
+host h1 8 n1 i1
+submit a1 x 3 part=one,m1,1,a,b part=two,m2,2
+submit a2 m1 1 owner=30000
+
 level 4
-module m migratable key=k1
-host h1 4 n1 i1
-host h2 4 n2 i1
-submit a1 m 2
-submit a2 m 1
-submit a3 m 1
+submit a1 x 3 part=one,m1,1,a,b part=two,m2,2 key=k2
+submit a2 m1 1 owner=30000 name=owned
+submit a3 x 2 part=one,m1,1 part=other,m1,1,c owner=1000
+submit a4 x 2 part=one,m1,1 part=two,m3,1
 
-place a1 h1 h2 term=1
-place a2 h1 term=1
-place a3 h2 term=1
+place a1 h1 h1 h1 term=1
 started a1 h1 1 term=1
-started a1 h2 1 term=1
-files a1 h1 opened term=1
-files a2 h1 opened term=1
-files a3 h2 opened term=1
+unmodule m2
+stop a2 cancelled 0 nothing was heard of its owner term=1
 
-propose g1 a1 1 0:h1>h2 term=1
-announce g1 h1 h2 term=1
+ended a1 h1 0@1=0 1@1=0 2@1=3 term=1
+unmodule m2
+
+module m migratable
+host h2 4 n2 i1
+host h3 4 n3 i1
+submit b1 m 2
+submit b2 m 1
+submit b3 m 1
+
+place b1 h2 h3 term=1
+place b2 h2 term=1
+place b3 h3 term=1
+started b1 h2 1 term=1
+started b1 h3 1 term=1
+files b1 h2 opened term=1
+files b2 h2 opened term=1
+files b3 h3 opened term=1
+
+propose g1 b1 1 0:h2>h3 term=1
+announce g1 h2 h3 term=1
 freeze g1 0 term=1
 commit g1 term=1
-files a1 h2 moves term=1
-files a1 h2 moved term=1
-ended a1 h2 0@2=0 1@1=0 term=1
-ended a2 h1 0@1=0 term=1
+files b1 h3 moves term=1
+files b1 h3 moved term=1
+ended b1 h3 0@2=0 1@1=0 term=1
+ended b2 h2 0@1=0 term=1
 
-files a1 h2 stored tree term=1
-files a2 h1 stored no room term=1
-state h2 i1 lost lease ran out term=1
+files b1 h3 stored tree term=1
+files b2 h2 stored no room term=1
+state h3 i1 lost lease ran out term=1
 `
 
 func goldenEntries(t *testing.T, log string) [][]byte {

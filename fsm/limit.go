@@ -91,12 +91,18 @@ const (
 	MaxPathBytes = 1024
 	// MaxImportsBytes bounds the names of a module's imports, all together.
 	MaxImportsBytes = 64 << 10
-	// MaxArgsBytes and MaxEnvBytes bound an app's arguments and environment, each
-	// with one byte more.
+	// MaxArgsBytes and MaxEnvBytes bound an app's arguments and environment, of all
+	// its parts together, each with one byte more.
 	MaxArgsBytes = 128 << 10
 	MaxEnvBytes  = 32 << 10
+	// MaxParts is how many programs, or lists of arguments, an app has.
+	MaxParts = 256
 	// MaxSpecBytes bounds what is submitted, encoded.
 	MaxSpecBytes = 384 << 10
+	// MinOwnerMs and MaxOwnerMs bound for how long an app goes on without a word of
+	// its owner.
+	MinOwnerMs = 1000
+	MaxOwnerMs = 3600 * 1000
 	// MaxPeriodSeconds bounds the time between looks at whether an app should move: a week.
 	MaxPeriodSeconds = 7 * 24 * 3600
 	// MaxRestarts bounds how often an app may run again.

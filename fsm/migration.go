@@ -85,7 +85,7 @@ func shareMoves(moves []*apiv1.Move) {
 func checkMovable(app *apiv1.App, op *apiv1.ProposeMigration) outcome {
 	switch phase := PhaseOf(app); {
 	case phase.Terminal():
-		return refuse(CodeTerminal, "app %s is %s", op.GetApp(), phase)
+		return refuse(CodeTerminal, "app %s %s", op.GetApp(), apiv1.AppStands(string(phase), false))
 	case app.GetMigrationId() != "":
 		return refuse(CodeMigrationPending, "app %s has migration %s under way", op.GetApp(), app.GetMigrationId())
 	case app.GetFiles().GetTo() != "":
@@ -93,7 +93,7 @@ func checkMovable(app *apiv1.App, op *apiv1.ProposeMigration) outcome {
 	case app.GetVerdict() != "":
 		return refuse(CodeStopping, "app %s is being stopped as %s", op.GetApp(), app.GetVerdict())
 	case phase != Running:
-		return refuse(CodeWrongPhase, "app %s is %s, not running", op.GetApp(), phase)
+		return refuse(CodeWrongPhase, "app %s %s, not running", op.GetApp(), apiv1.AppStands(string(phase), false))
 	case app.GetEpoch() != op.GetFromEpoch():
 		return refuse(CodeStaleEpoch, "app %s is at epoch %d, not %d", op.GetApp(), app.GetEpoch(), op.GetFromEpoch())
 	case !app.GetMigratable():

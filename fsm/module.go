@@ -25,25 +25,30 @@ func newModuleUse() moduleUse {
 
 // add notes an app that is in flight from now on.
 func (u moduleUse) add(app *apiv1.App) moduleUse {
-	u.users, _, _ = u.users.Insert(userKey(app), AppID(app.GetId()))
-	return u.count(app, 1)
+	for _, digest := range app.GetSpec().Modules() {
+		u.users, _, _ = u.users.Insert(userKey(digest, app), AppID(app.GetId()))
+		u = u.count(digest, 1)
+	}
+	return u
 }
 
 // drop notes an app that is so no more.
 func (u moduleUse) drop(app *apiv1.App) moduleUse {
-	u.users, _, _ = u.users.Delete(userKey(app))
-	return u.count(app, -1)
-}
-
-func (u moduleUse) count(app *apiv1.App, n int) moduleUse {
-	digest := []byte(app.GetSpec().GetModuleDigest())
-	old, _ := u.apps.Get(digest)
-	u.apps = putOrDrop(u.apps, digest, old+n)
+	for _, digest := range app.GetSpec().Modules() {
+		u.users, _, _ = u.users.Delete(userKey(digest, app))
+		u = u.count(digest, -1)
+	}
 	return u
 }
 
-func userKey(app *apiv1.App) []byte {
-	return pairKey(app.GetSpec().GetModuleDigest(), string(SubmissionOf(app).key()))
+func (u moduleUse) count(digest string, n int) moduleUse {
+	old, _ := u.apps.Get([]byte(digest))
+	u.apps = putOrDrop(u.apps, []byte(digest), old+n)
+	return u
+}
+
+func userKey(digest string, app *apiv1.App) []byte {
+	return pairKey(digest, string(SubmissionOf(app).key()))
 }
 
 func useKey(mod *apiv1.Module) []byte {

@@ -39,9 +39,9 @@ func (t *tx) ranksEnded(op *apiv1.RanksEnded) outcome {
 	case !ok:
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
 	case PhaseOf(old).Terminal():
-		return refuse(CodeTerminal, "app %s is %s", op.GetApp(), old.GetPhase())
+		return refuse(CodeTerminal, "app %s %s", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
 	case !PhaseOf(old).Placed():
-		return refuse(CodeWrongPhase, "app %s is %s", op.GetApp(), old.GetPhase())
+		return refuse(CodeWrongPhase, "app %s %s", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
 	}
 	if host, ok := t.Host(HostID(op.GetHost())); !ok || HostStateOf(host).Gone() {
 		// Its ranks have ended already, or live on in images that have left it.

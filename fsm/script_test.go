@@ -240,6 +240,14 @@ func parseApp(cmd *apiv1.Command, l line) error {
 				n, _ := strconv.Atoi(times)
 				spec.Restarts = int32(n)
 			}
+			if ms, ok := strings.CutPrefix(word, "owner="); ok {
+				spec.OwnerLeaseMs, _ = strconv.ParseInt(ms, 10, 64)
+			}
+			if part, ok := strings.CutPrefix(word, "part="); ok { // its name, module, number of ranks, and arguments
+				f := strings.Split(part, ",")
+				n, _ := strconv.Atoi(f[2])
+				spec.ModuleDigest, spec.Parts = "", append(spec.Parts, &apiv1.AppPart{Name: f[0], ModuleDigest: f[1], Ranks: int32(n), Args: f[3:]})
+			}
 		}
 		cmd.Op = &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: l.word(1), Spec: spec}}
 	case "restart":

@@ -195,17 +195,10 @@ func (c *checker) spec(s *apiv1.AppSpec) {
 		return
 	}
 	c.optionalName("spec.name", s.GetName())
-	c.word("spec.module_digest", s.GetModuleDigest(), MaxIDBytes)
 	if s.GetSize() < 1 || s.GetSize() > MaxAppSize {
 		c.wrong("spec.size", "%d ranks; 1 to %d are possible", s.GetSize(), MaxAppSize)
 	}
-	c.bytesOf("spec.args", s.GetArgs(), MaxArgsBytes)
-	c.bytesOf("spec.env", s.GetEnv(), MaxEnvBytes)
-	for _, kv := range s.GetEnv() {
-		if k, _, ok := strings.Cut(kv, "="); !ok || k == "" {
-			c.wrong("spec.env", "%.80q is not KEY=VALUE", kv)
-		}
-	}
+	c.programs(s)
 	c.optionalWord("spec.policy", s.GetPolicy(), MaxIDBytes)
 	c.optionalWord("spec.hint", s.GetHint(), MaxIDBytes)
 	c.optionalName("spec.main_host", s.GetMainHost())
@@ -215,6 +208,9 @@ func (c *checker) spec(s *apiv1.AppSpec) {
 	}
 	if s.GetRestarts() < 0 || s.GetRestarts() > MaxRestarts {
 		c.wrong("spec.restarts", "%d; 0 to %d are possible", s.GetRestarts(), MaxRestarts)
+	}
+	if ms := s.GetOwnerLeaseMs(); ms != 0 && (ms < MinOwnerMs || ms > MaxOwnerMs) {
+		c.wrong("spec.owner_lease_ms", "%d; 0 (no owner), or %d to %d are possible", ms, MinOwnerMs, MaxOwnerMs)
 	}
 	c.place(s)
 	c.mounts(s)
@@ -275,6 +271,43 @@ func (c *checker) path(field, p string) {
 	}
 	if !path.IsAbs(p) || path.Clean(p) != p || strings.ContainsRune(p, 0) {
 		c.wrong(field, "%.80q is no absolute path, or one with detours", p)
+	}
+}
+
+// programs checks what is to run: one program, or parts in its place.
+func (c *checker) programs(s *apiv1.AppSpec) {
+	if len(s.GetParts()) == 0 {
+		c.word("spec.module_digest", s.GetModuleDigest(), MaxIDBytes)
+		c.bytesOf("spec.args", s.GetArgs(), MaxArgsBytes)
+		c.environment("spec.env", s.GetEnv())
+		return
+	}
+	if s.GetModuleDigest() != "" || len(s.GetArgs()) > 0 || len(s.GetEnv()) > 0 {
+		c.wrong("spec.parts", "the module, arguments and environment of each part stand in it; those of the spec must be empty")
+	}
+	c.count("spec.parts", len(s.GetParts()), MaxParts)
+	ranks, args, env := int64(0), []string(nil), []string(nil)
+	for _, p := range s.GetParts() {
+		c.optionalName("spec.parts.name", p.GetName())
+		c.word("spec.parts.module_digest", p.GetModuleDigest(), MaxIDBytes)
+		if p.GetRanks() < 1 {
+			c.wrong("spec.parts.ranks", "%d; at least 1 is needed", p.GetRanks())
+		}
+		ranks, args, env = ranks+int64(p.GetRanks()), append(args, p.GetArgs()...), append(env, p.GetEnv()...)
+	}
+	if ranks != int64(s.GetSize()) {
+		c.wrong("spec.parts", "they have %d ranks, the app has %d", ranks, s.GetSize())
+	}
+	c.bytesOf("spec.parts.args", args, MaxArgsBytes)
+	c.environment("spec.parts.env", env)
+}
+
+func (c *checker) environment(field string, env []string) {
+	c.bytesOf(field, env, MaxEnvBytes)
+	for _, kv := range env {
+		if k, _, ok := strings.Cut(kv, "="); !ok || k == "" {
+			c.wrong(field, "%.80q is not KEY=VALUE", kv)
+		}
 	}
 }
 

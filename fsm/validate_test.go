@@ -226,6 +226,25 @@ func excessOfApps(t *testing.T) []excess {
 		{"spec.args", submit(func(s *apiv1.AppSpec) { s.Args = []string{"a\x00b"} })},
 		{"spec.env", submit(func(s *apiv1.AppSpec) { s.Env = []string{"A=" + strings.Repeat("a", MaxEnvBytes)} })},
 		{"spec.env", submit(func(s *apiv1.AppSpec) { s.Env = []string{"novalue"} })},
+		{"spec.owner_lease_ms", submit(func(s *apiv1.AppSpec) { s.OwnerLeaseMs = 999 })},
+		{"spec.owner_lease_ms", submit(func(s *apiv1.AppSpec) { s.OwnerLeaseMs = -1 })},
+		{"spec.parts", submit(func(s *apiv1.AppSpec) { s.Parts = []*apiv1.AppPart{{ModuleDigest: "m", Ranks: 2}} })},
+		{"spec.parts", submit(func(s *apiv1.AppSpec) { s.ModuleDigest, s.Parts = "", []*apiv1.AppPart{{ModuleDigest: "m", Ranks: 1}} })},
+		{"spec.parts", submit(func(s *apiv1.AppSpec) { s.ModuleDigest, s.Parts = "", make([]*apiv1.AppPart, MaxParts+1) })},
+		{"spec.parts.ranks", submit(func(s *apiv1.AppSpec) {
+			s.ModuleDigest, s.Parts = "", []*apiv1.AppPart{{ModuleDigest: "m", Ranks: 3}, {ModuleDigest: "m", Ranks: -1}}
+		})},
+		{"spec.parts.module_digest", submit(func(s *apiv1.AppSpec) { s.ModuleDigest, s.Parts = "", []*apiv1.AppPart{{Ranks: 2}} })},
+		{"spec.parts.name", submit(func(s *apiv1.AppSpec) {
+			s.ModuleDigest, s.Parts = "", []*apiv1.AppPart{{ModuleDigest: "m", Name: "../x", Ranks: 2}}
+		})},
+		{"spec.parts.env", submit(func(s *apiv1.AppSpec) {
+			s.ModuleDigest, s.Parts = "", []*apiv1.AppPart{{ModuleDigest: "m", Env: []string{"novalue"}, Ranks: 2}}
+		})},
+		{"spec.parts.args", submit(func(s *apiv1.AppSpec) {
+			half := []string{strings.Repeat("a", MaxArgsBytes/2)}
+			s.ModuleDigest, s.Parts = "", []*apiv1.AppPart{{ModuleDigest: "m", Args: half, Ranks: 1}, {ModuleDigest: "m", Args: half, Ranks: 1}}
+		})},
 		{"spec.migration_check_period", submit(func(s *apiv1.AppSpec) { s.MigrationCheckPeriod = math.NaN() })},
 		{"spec.restarts", submit(func(s *apiv1.AppSpec) { s.Restarts = -1 })},
 		{"spec.place", submit(func(s *apiv1.AppSpec) { s.Place = []*apiv1.PlaceRule{{Host: "h", Ranks: 1}} })},

@@ -25,6 +25,7 @@ const (
 	moveBytes      = 120
 	endsBytes      = 88
 	epochBytes     = 72
+	partBytes      = 176
 	textBytes      = 20 // a text's place in a list that has grown by appending
 
 	// appPlaces, livePlaces and the like are in how many trees it stands.
@@ -63,7 +64,7 @@ func (v *View) weighed() (now, most bounds) {
 
 // liveLoad is what an app takes from its submission to its end, whatever becomes of its ranks.
 func liveLoad(app *apiv1.App) load {
-	return load{encoded: proto.Size(app.GetSpec()), memory: appWeight(app) + livePlaces*placeBytes}
+	return load{encoded: proto.Size(app.GetSpec()), memory: appWeight(app) + livePlaces*placeBytes + furtherModules(app.GetSpec())*placeBytes}
 }
 
 // endedLoad is what an ended app takes.
@@ -104,6 +105,9 @@ func appWeight(app *apiv1.App) int {
 	if spec.GetInputs() != nil {
 		n += treeWeight(spec.GetInputs())
 	}
+	for _, part := range spec.GetParts() {
+		n += partBytes + text(part.GetName()) + text(part.GetModuleDigest()) + texts(part.GetArgs()) + texts(part.GetEnv())
+	}
 	return n
 }
 
@@ -111,6 +115,8 @@ func appWeight(app *apiv1.App) int {
 func treeWeight(tree *apiv1.Tree) int {
 	return treeBytes + text(tree.GetList()) + texts(tree.GetPacks())
 }
+// furtherModules is how many modules an app has beyond the first.
+func furtherModules(spec *apiv1.AppSpec) int { return len(spec.Modules()) - 1 }
 
 // placedReserve is what an app's ranks may come to take while it has hosts. It is kept free for it when it is placed, for what happens to
 // ranks then is not refused.

@@ -64,13 +64,18 @@ func specOf(shape string) *apiv1.AppSpec {
 		spec.Args = make([]string, MaxArgsBytes)
 	case "short texts":
 		spec.Args, spec.Env = slices.Repeat([]string{"a"}, MaxArgsBytes/2), slices.Repeat([]string{"A="}, MaxEnvBytes/3)
+	case "parts":
+		spec.Name, spec.ModuleDigest, spec.Size = "parts", "", MaxParts
+		for i := range MaxParts {
+			spec.Parts = append(spec.Parts, &apiv1.AppPart{Name: fmt.Sprintf("part%d", i), ModuleDigest: "m", Ranks: 1, Args: []string{"-n", "100"}})
+		}
 	case "texts of a word":
 		spec.Args = slices.Repeat([]string{"--threads"}, MaxArgsBytes/10)
 	}
 	return spec
 }
 
-var shapes = []string{"little", "rules", "rules of long names", "long texts", "empty texts", "short texts", "texts of a word"}
+var shapes = []string{"little", "rules", "rules of long names", "long texts", "empty texts", "short texts", "texts of a word", "parts"}
 
 // enough is how many objects of so many bytes are measured: others are in the heap too.
 func enough(each int) int { return max(2, 12<<20/each) }

@@ -321,9 +321,6 @@ func (p *Proc) predefinedAttribute(kind objectKind, object, key uint32) (value u
 	if kind != kindComm || key < abi.KeyTagUB || key > abi.KeyUniverse || (object != abi.CommWorld && key != abi.KeyTagUB && key != abi.KeyWtimeGlobal) {
 		return 0, false, nil
 	}
-	if key == abi.KeyAppnum {
-		return 0, false, nil
-	}
 	if p.attrMemory == 0 {
 		if p.attrMemory, err = p.alloc(4*(abi.KeyUniverse-abi.KeyTagUB+1), 8); err != nil {
 			return 0, false, err
@@ -338,7 +335,8 @@ func (p *Proc) refreshAttributes() {
 	if p.attrMemory == 0 {
 		return
 	}
-	for i, v := range [...]int{abi.TagUB, abi.AnySource, abi.ProcNull, 0, 0, p.codes.last, p.w.cfg.Size} {
+	_, appnum := p.w.cfg.programOf(p.rank)
+	for i, v := range [...]int{abi.TagUB, abi.AnySource, abi.ProcNull, 0, appnum, p.codes.last, p.w.cfg.Size} {
 		if p.putInt(p.attrMemory+4*uint32(i), v) != nil {
 			return // only a damaged state leads here
 		}

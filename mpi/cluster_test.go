@@ -184,12 +184,11 @@ func (noNetwork) Room(Rank, bool) bool           { return true }
 func (noNetwork) Poll(func(bool) Look) bool      { return false }
 func (noNetwork) Wake()                          {}
 
-// runLocal runs f on all ranks of one World, after MPI_Init, and returns how each ended.
-func runLocal(t testing.TB, cfg Config, f func(g *guest)) []error {
+// localGuests makes the ranks of one World.
+func localGuests(t testing.TB, cfg Config) (*World, []*guest) {
 	t.Helper()
 	w := NewWorld(cfg, noNetwork{})
 	calls := callsByName()
-	errs := make([]error, cfg.Size)
 	guests := make([]*guest, cfg.Size)
 	for r := range guests {
 		g := newGuest(r, cfg.Size, calls)
@@ -199,6 +198,14 @@ func runLocal(t testing.TB, cfg Config, f func(g *guest)) []error {
 		g.p = p
 		guests[r] = g
 	}
+	return w, guests
+}
+
+// runLocal runs f on all ranks of one World, after MPI_Init, and returns how each ended.
+func runLocal(t testing.TB, cfg Config, f func(g *guest)) []error {
+	t.Helper()
+	w, guests := localGuests(t, cfg)
+	errs := make([]error, cfg.Size)
 	var wg sync.WaitGroup
 	for r, g := range guests {
 		wg.Go(func() {

@@ -22,7 +22,28 @@ type Config struct {
 	// MaxMemory bounds what the library keeps for a rank where the program chooses its length, in bytes; default 2 GiB.
 	MaxMemory int64
 
+	// Programs is what the ranks run, from rank 0 on, as they were started; default: one program of which nothing is known.
+	Programs []Program
+
 	Host string // the host's name, for MPI_COMM_TYPE_SHARED; equal on one host, and different between hosts
+}
+
+// Program is a run of ranks that were started with one program and one list of arguments.
+type Program struct {
+	Command string
+	Args    []string
+	Ranks   int
+}
+
+// programOf is what the rank was started with, and the program's number.
+func (c *Config) programOf(rank Rank) (p Program, number int) {
+	left := int(rank)
+	for i, p := range c.Programs {
+		if left -= p.Ranks; left < 0 {
+			return p, i
+		}
+	}
+	return Program{Ranks: c.Size}, 0
 }
 
 // DefaultConfig returns the defaults for a world of size ranks.
@@ -65,6 +86,20 @@ func (c Config) Validate() error {
 		return fmt.Errorf("mpi config: max memory %d is negative", c.MaxMemory)
 	case c.MaxScratch < 0:
 		return fmt.Errorf("mpi config: max scratch %d is negative", c.MaxScratch)
+	}
+	return c.validatePrograms()
+}
+
+func (c Config) validatePrograms() error {
+	ranks := 0
+	for i, p := range c.Programs {
+		if p.Ranks < 1 {
+			return fmt.Errorf("mpi config: program %d has %d ranks", i, p.Ranks)
+		}
+		ranks += p.Ranks
+	}
+	if len(c.Programs) > 0 && ranks != c.Size {
+		return fmt.Errorf("mpi config: the programs have %d ranks, not %d", ranks, c.Size)
 	}
 	return nil
 }

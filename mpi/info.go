@@ -2,6 +2,7 @@ package mpi
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/godwit-run/godwit/mpi/abi"
@@ -71,10 +72,21 @@ func infoCalls() []entry {
 	}
 }
 
-// environment is MPI_INFO_ENV: what the library knows of the start (MPI 5.0 section 10.2.1).
+// environment is MPI_INFO_ENV: what the library knows of the start of this process (MPI 5.0 section 11.2.1). Keys of what nobody asked for, such
+// as arch and file, are not there.
 func (p *Proc) environment() *info {
-	return &info{pairs: [][2]string{{"thread_level", "MPI_THREAD_SERIALIZED"}}}
+	x := &info{}
+	if run, _ := p.w.cfg.programOf(p.rank); run.Command != "" {
+		x.set("command", infoValue(run.Command))
+		x.set("argv", infoValue(strings.Join(run.Args, " ")))
+		x.set("maxprocs", strconv.Itoa(run.Ranks))
+	}
+	x.set("thread_level", "MPI_THREAD_SERIALIZED")
+	return x
 }
+
+// infoValue cuts what is longer than a value may be.
+func infoValue(s string) string { return s[:min(len(s), abi.MaxInfoVal-1)] }
 
 func (p *Proc) info(handle uint32) (*info, error) {
 	if handle == abi.InfoEnv {

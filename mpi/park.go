@@ -39,6 +39,7 @@ func (p *Proc) wait(done func() bool) error {
 
 // park releases the lock until something has happened since seen.
 func (p *Proc) park(seen uint32) {
+	p.looksSeen = seen
 	began := p.w.now()
 	p.far.later = false
 	rounds, each, far, longest := yields, 1, false, soon

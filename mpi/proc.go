@@ -52,6 +52,7 @@ type Proc struct {
 
 	running   running       // the call that the guest is in
 	since     time.Duration // when it began to wait, on the World's clock; 0: it has not waited
+	looksSeen uint32        // what kicks was when it last looked, before it slept
 	suspended *suspended    // the blocking call that was begun and is to go on
 
 	requests   []*request // by index; the guest's handle is baseRequest + index

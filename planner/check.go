@@ -95,7 +95,7 @@ func movable(app *apiv1.App) error {
 	id := app.GetId()
 	switch phase := fsm.PhaseOf(app); {
 	case phase.Terminal():
-		return refused(fsm.CodeTerminal, "app %s is %s", id, phase)
+		return refused(fsm.CodeTerminal, "app %s %s", id, apiv1.AppStands(string(phase), false))
 	case app.GetMigrationId() != "":
 		return refused(fsm.CodeMigrationPending, "app %s has migration %s under way; wait for its end", id, app.GetMigrationId())
 	case app.GetFiles().GetTo() != "":
@@ -103,7 +103,7 @@ func movable(app *apiv1.App) error {
 	case app.GetVerdict() != "":
 		return refused(fsm.CodeStopping, "app %s is being stopped", id)
 	case phase != fsm.Running:
-		return refused(fsm.CodeWrongPhase, "app %s is %s, not running", id, phase)
+		return refused(fsm.CodeWrongPhase, "app %s %s, not running", id, apiv1.AppStands(string(phase), false))
 	case !app.GetMigratable():
 		return refused(fsm.CodeNotMigratable, "the module of app %s cannot be frozen; build it with godwit cc", id)
 	}

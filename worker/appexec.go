@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,15 +20,16 @@ func (a *app) startChild(ctx context.Context) {
 		a.exec, a.execErr = execGone, err.Error()
 		return
 	}
+	out.audience.owned.Store(a.rec.App.Spec.OwnerLeaseMs > 0)
 	a.output, a.start, a.life = out, newStart(a.host.modules), &life{out}
 	start, life := a.start, a.life
-	digest := a.rec.App.Spec.ModuleDigest
+	digests := a.rec.App.Spec.Modules()
 	wanted, giveUp := context.WithCancel(ctx)
-	start.digest, start.giveUp = digest, giveUp
+	start.digests, start.giveUp = digests, giveUp
 	ranks := min(int(a.rec.App.Size), max(a.host.cfg.Slots, len(a.freshRanks())))
 	a.host.tasks.Go(func() error { a.watchStart(ctx, start); return nil })
 	a.host.tasks.Go(func() error {
-		path, release, err := a.host.modules.use(wanted, digest)
+		paths, release, err := a.host.modules.useAll(wanted, digests)
 		if err != nil {
 			if errors.Is(err, errOwnDisk) {
 				a.host.suspectDisk()
@@ -43,7 +45,7 @@ func (a *app) startChild(ctx context.Context) {
 		}
 		a.host.addChild(c)
 		taken := make(chan struct{})
-		a.post(func() { a.childStarted(start, c, path); close(taken) })
+		a.post(func() { a.childStarted(start, c, paths); close(taken) })
 		select {
 		case <-taken:
 		case <-a.done:
@@ -64,7 +66,7 @@ func (a *app) freshRanks() []int32 {
 	return ids
 }
 
-func (a *app) childStarted(start *start, c *child, path string) {
+func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 	if a.start != start {
 		c.kill("its start was given up") // and it was told to run nothing
 		return
@@ -87,12 +89,23 @@ func (a *app) childStarted(start *start, c *child, path string) {
 		return
 	}
 	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
-		App: a.id, ModulePath: path, CacheDir: a.host.modules.codeDir(spec.ModuleDigest),
-		Args: append([]string{a.rec.App.Name}, spec.Args...), Env: spec.Env, Size: a.rec.App.Size,
+		App: a.id, Programs: a.programs(paths), Size: a.rec.App.Size,
 		Ranks: fresh, Routes: a.routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
 		StreamsOnly: a.host.cfg.StreamsOnly, MemoryBytes: ranksMemory(a.host.cfg.TotalMemory),
 		Mounts: mounts, Dir: spec.Dir, Scratch: a.host.cfg.DataDir, Stdin: spec.Stdin,
 	}}})
+}
+
+// programs is what the app's ranks run, of modules at these paths by digest.
+func (a *app) programs(paths map[string]string) []*apiv1.ExecProgram {
+	var out []*apiv1.ExecProgram
+	for _, p := range a.rec.App.Spec.Programs() {
+		out = append(out, &apiv1.ExecProgram{
+			ModulePath: paths[p.ModuleDigest], CacheDir: a.host.modules.codeDir(p.ModuleDigest),
+			Args: append([]string{cmp.Or(p.Name, a.rec.App.Name)}, p.Args...), Env: p.Env, Ranks: p.Ranks,
+		})
+	}
+	return out
 }
 
 // childExited is called when the executor is gone.
@@ -201,7 +214,9 @@ func (a *app) store(output *appLog, lines []*apiv1.LogLine) {
 	err := output.append(lines)
 	if err != nil && !a.losing {
 		a.log.Error("output is lost", "err", err)
-		a.host.suspectDisk()
+		if !errors.Is(err, errUnread) {
+			a.host.suspectDisk()
+		}
 	}
 	a.losing = err != nil
 	a.host.logs.trim()

@@ -21,6 +21,7 @@ type appLog struct {
 	dir   string
 	total *textBytes // while ranks of the app run here
 
+	audience  audience
 	readers   atomic.Int32 // calls that read it
 	forgotten atomic.Bool  // it was put aside: what is in its place may be another's
 
@@ -234,7 +235,8 @@ func (l *appLog) append(lines []*apiv1.LogLine) (err error) {
 			n++
 		}
 		r := l.rank(lines[0].Rank)
-		if lost := r.append(lines[:n]); lost != nil && err == nil {
+		refuse := l.audience.misses(l.total.own.Load())
+		if lost := r.append(lines[:n], refuse); lost != nil && err == nil {
 			err = lost
 		}
 		l.show(r)

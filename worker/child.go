@@ -112,7 +112,9 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 			continue
 		}
 		if m := ev.GetInspected(); m != nil {
-			c.inspection.answer(m.Ranks)
+			if c.inspection.answer(m.Ranks) {
+				c.askInspect()
+			}
 			continue
 		}
 		onEvent(ev)

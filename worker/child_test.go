@@ -107,7 +107,7 @@ func TestVerdictBeforeTheStart(t *testing.T) {
 		if b.a.stopping = how == "stopping"; !b.a.stopping {
 			b.a.rec.App.Verdict = "cancelled"
 		}
-		b.a.childStarted(start, c, "/module")
+		b.a.childStarted(start, c, map[string]string{})
 		require.NotNil(t, c.why.Load(), how)
 		require.Empty(t, b.a.ranks, how)
 		require.Empty(t, c.commands, how)

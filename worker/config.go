@@ -42,6 +42,9 @@ type Config struct {
 	StreamsOnly bool
 	// LogBytes bounds the output kept on this host; the logs of apps that ended longest ago go first. Default 4 GiB.
 	LogBytes int64
+	// LogLimit bounds the output of one running app on this host that nobody reads, in bytes: what it prints beyond is lost, and told of, and its ranks
+	// end as failed. While somebody follows it, its disk alone bounds it. Default 1 GiB.
+	LogLimit int64
 	// ModuleBytes bounds the modules kept on this host and their compiled code; those used longest ago go first. Default 2 GiB.
 	ModuleBytes int64
 	// MinFreeBytes is the room that the disk of DataDir must have for the host to take new ranks; default 32 MiB.
@@ -61,7 +64,7 @@ const MaxSlots = apiv1.MaxSlots
 
 // DefaultConfig is a Config with the defaults filled in.
 func DefaultConfig() Config {
-	return Config{MemoryLimitPages: 65_536, LogBytes: 4 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, CancelGrace: 2 * time.Second}
+	return Config{MemoryLimitPages: 65_536, LogBytes: 4 << 30, LogLimit: 1 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, CancelGrace: 2 * time.Second}
 }
 
 const (
@@ -87,6 +90,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("--total-memory %d: give at least %d MiB", c.TotalMemory>>20, minTotalMemory>>20)
 	case len(c.Volumes) > apiv1.MaxVolumes:
 		return fmt.Errorf("--volume: %d of them; at most %d are possible", len(c.Volumes), apiv1.MaxVolumes)
+	case c.LogLimit < 1<<20:
+		return fmt.Errorf("--log-limit %d: give at least 1 MiB", c.LogLimit>>20)
 	case len(c.Executor) == 0:
 		return fmt.Errorf("worker: no command for executors")
 	}

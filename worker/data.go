@@ -89,6 +89,9 @@ func (s dataService) ReadLogs(ctx context.Context, req *apiv1.ReadLogsRequest, s
 		return err
 	}
 	defer leave()
+	if req.Follow {
+		defer l.audience.enter()()
+	}
 	out := make(chan *apiv1.ReadLogsResponse)
 	request := ctx
 	g, ctx := errgroup.WithContext(ctx)

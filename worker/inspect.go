@@ -18,22 +18,22 @@ const (
 	reasonNoExecutor = "not started yet, or just ended"
 )
 
-// inspection is a question to an executor, asked once for all who want to know.
+// inspection is a question to an executor, asked once for all who wanted to know before: an answer is never older than the wish for it.
 type inspection struct {
-	mu      sync.Mutex // guards the fields below
-	asked   bool       // and not answered yet
-	waiting map[chan []*apiv1.RankDoing]bool
+	mu      sync.Mutex                       // guards the fields below
+	asked   bool                             // and not answered yet
+	waiting map[chan []*apiv1.RankDoing]bool // whether the question that is asked was asked for them
 }
 
-// join adds someone who waits for the answer, and says whether the question has to be asked.
+// join adds someone who waits for an answer, and says whether the question has to be asked now.
 func (i *inspection) join(ch chan []*apiv1.RankDoing) (ask bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.waiting == nil {
 		i.waiting = map[chan []*apiv1.RankDoing]bool{}
 	}
-	i.waiting[ch] = true
 	ask, i.asked = !i.asked, true
+	i.waiting[ch] = ask
 	return ask
 }
 
@@ -43,15 +43,20 @@ func (i *inspection) leave(ch chan []*apiv1.RankDoing) {
 	delete(i.waiting, ch)
 }
 
-// answer gives the answer to all who wait. Their channels have room for it.
-func (i *inspection) answer(ranks []*apiv1.RankDoing) {
+// answer gives the answer to those for whom the question was asked, whose channels have room for it, and says whether it has to be asked again, for others.
+func (i *inspection) answer(ranks []*apiv1.RankDoing) (again bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	for ch := range i.waiting {
+	for ch, forThem := range i.waiting {
+		if !forThem {
+			i.waiting[ch], again = true, true
+			continue
+		}
 		ch <- ranks
+		delete(i.waiting, ch)
 	}
-	i.asked = false
-	clear(i.waiting)
+	i.asked = again
+	return again
 }
 
 // inspect asks the executor what its ranks do, and waits for at most inspectWait. It is false when there is no answer.
@@ -60,8 +65,7 @@ func (c *child) inspect(ctx context.Context) ([]*apiv1.RankDoing, bool) {
 	defer cancel()
 	ch := make(chan []*apiv1.RankDoing, 1)
 	if c.inspection.join(ch) {
-		// One at a time: the next question is asked after the answer to this one.
-		c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Inspect{Inspect: &apiv1.ExecInspect{}}})
+		c.askInspect()
 	}
 	defer c.inspection.leave(ch)
 	select {
@@ -72,6 +76,11 @@ func (c *child) inspect(ctx context.Context) ([]*apiv1.RankDoing, bool) {
 	case <-ctx.Done():
 		return nil, false
 	}
+}
+
+// askInspect asks. One question at a time: the next is asked after the answer to this one.
+func (c *child) askInspect() {
+	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Inspect{Inspect: &apiv1.ExecInspect{}}})
 }
 
 // Inspect implements the Data service.

@@ -45,7 +45,8 @@ func TestInspectAsksOnceForAll(t *testing.T) {
 		defer c.inspection.mu.Unlock()
 		return len(c.inspection.waiting) == 2
 	}, time.Second, time.Millisecond)
-	c.inspection.answer([]*apiv1.RankDoing{{Rank: 3, Doing: "MPI_Recv"}})
+	require.True(t, c.inspection.answer([]*apiv1.RankDoing{{Rank: 3, Doing: "MPI_Recv"}}), "the second came after the question")
+	require.False(t, c.inspection.answer([]*apiv1.RankDoing{{Rank: 3, Doing: "MPI_Recv"}}))
 	for range 2 {
 		require.Equal(t, "MPI_Recv", (<-answers)[0].Doing)
 	}

@@ -37,6 +37,8 @@ type logStore struct {
 	log   *slog.Logger // what goes wrong with old logs
 	bytes atomic.Int64 // of all logs: what those of ended apps take on the disk, and the text of the others
 
+	unreadLimit int64 // of one app's, which nobody reads; 0: none
+
 	atLeast time.Duration               // keptAtLeast
 	remove  func(dir string) error      // os.RemoveAll
 	rename  func(from, to string) error // os.Rename
@@ -197,6 +199,7 @@ func (s *logStore) app(id string) (*appLog, error) {
 	l := s.apps[id]
 	if l == nil {
 		l = newAppLog(filepath.Join(s.dir, id), &s.bytes, false)
+		l.audience.limit = s.unreadLimit
 		s.apps[id] = l
 	}
 	i := s.placeOf(id)

@@ -181,7 +181,7 @@ func TestInLine(t *testing.T) {
 	_, got := c.patient().user(t, digest)
 	require.Eventually(t, func() bool { return c.inLine(digest) }, time.Minute, time.Millisecond)
 	a := &app{start: newStart(c)}
-	a.start.digest = digest
+	a.start.digests = []string{digest}
 	require.True(t, a.startInLine())
 	a.start.child.Store(new(child))
 	require.False(t, a.startInLine(), "the executor is there")

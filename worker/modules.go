@@ -137,6 +137,26 @@ func (c *moduleCache) use(ctx context.Context, digest string) (path string, rele
 	return c.file(digest), release, nil
 }
 
+// useAll is use of several modules, one after the other: it returns their files by digest, and keeps all of them.
+func (c *moduleCache) useAll(ctx context.Context, digests []string) (paths map[string]string, release func(), err error) {
+	paths = map[string]string{}
+	var releases []func()
+	release = func() {
+		for _, f := range releases {
+			f()
+		}
+	}
+	for _, digest := range digests {
+		path, done, err := c.use(ctx, digest)
+		if err != nil {
+			release()
+			return nil, nil, err
+		}
+		paths[digest], releases = path, append(releases, done)
+	}
+	return paths, release, nil
+}
+
 // wait returns when nothing is written or removed any more. Whoever wants a module must have been told to end, and no other may come.
 func (c *moduleCache) wait() { c.atWork.Wait() }
 

@@ -144,7 +144,7 @@ func TestCodeCounts(t *testing.T) {
 	require.NoError(t, err)
 	b := newBench(t)
 	s := newStart(c)
-	s.digest = digest
+	s.digests = []string{digest}
 	require.NoError(t, os.WriteFile(filepath.Join(c.codeDir(digest), "compiled"), make([]byte, 3000), 0o600))
 	close(s.over)
 	b.a.watchStart(t.Context(), s)
@@ -285,7 +285,7 @@ func TestServersThatStartAgain(t *testing.T) {
 	_, got := c.user(t, digest)
 	require.Eventually(t, func() bool { return strings.Contains(c.trouble(digest), "not now") }, time.Minute, time.Millisecond)
 	a := &app{start: newStart(c)}
-	a.start.digest = digest
+	a.start.digests = []string{digest}
 	require.Contains(t, a.startTrouble(), "not now")
 	a.start.child.Store(new(child))
 	require.Empty(t, a.startTrouble(), "the executor is there")

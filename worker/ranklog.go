@@ -142,8 +142,8 @@ func readRecord(br *bufio.Reader, line *apiv1.LogLine) error {
 	return protodelim.UnmarshalOptions{MaxSize: maxLogRecord}.UnmarshalFrom(br, line) //nolint:wrapcheck // io.EOF is the end
 }
 
-// append adds the rank's lines with one write. If that fails all of them are lost.
-func (r *rankLog) append(lines []*apiv1.LogLine) error {
+// append adds the rank's lines with one write. If that fails, or refuse says why they are not to be stored, all of them are lost.
+func (r *rankLog) append(lines []*apiv1.LogLine, refuse error) error {
 	r.done, r.moved = false, false
 	var more addition
 	if r.lost > 0 {
@@ -165,7 +165,10 @@ func (r *rankLog) append(lines []*apiv1.LogLine) error {
 	if fresh == 0 {
 		return nil
 	}
-	err := r.write(&more)
+	err := refuse
+	if err == nil {
+		err = r.write(&more)
+	}
 	if err == nil {
 		r.next, r.lost, r.damaged = next, 0, 0
 		return nil

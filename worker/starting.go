@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -22,8 +23,8 @@ const (
 // the program.
 type start struct {
 	modules *moduleCache
-	digest  string
-	giveUp  context.CancelFunc    // ends the wait for the module
+	digests []string
+	giveUp  context.CancelFunc    // ends the wait for the modules
 	child   atomic.Pointer[child] // once there is a process
 	over    chan struct{}         // closed when it is ready, gone or given up
 
@@ -46,7 +47,7 @@ func (a *app) endStart() {
 
 // startInLine says whether the start waits for a server that has others to serve first.
 func (a *app) startInLine() bool {
-	return a.fetching() && a.start.modules.inLine(a.start.digest)
+	return a.fetching() && slices.ContainsFunc(a.start.digests, a.start.modules.inLine)
 }
 
 // startTrouble is why the start has no module yet, if servers have been asked for it in vain.
@@ -54,13 +55,32 @@ func (a *app) startTrouble() string {
 	if !a.fetching() {
 		return ""
 	}
-	return clean(a.start.modules.trouble(a.start.digest))
+	return clean(a.start.trouble())
 }
 
 // fetching says whether there is a start that waits for its module.
 func (a *app) fetching() bool {
 	s := a.start
-	return s != nil && s.digest != "" && s.child.Load() == nil
+	return s != nil && len(s.digests) > 0 && s.child.Load() == nil
+}
+
+// trouble is why a module has not come yet, if servers have been asked for it in vain.
+func (s *start) trouble() string {
+	for _, digest := range s.digests {
+		if why := s.modules.trouble(digest); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// fetched grows as the modules come.
+func (s *start) fetched() int64 {
+	n := int64(0)
+	for _, digest := range s.digests {
+		n += s.modules.steps(digest)
+	}
+	return n
 }
 
 func (a *app) startFailed(s *start, err error) {
@@ -89,7 +109,9 @@ func (a *app) watchStart(ctx context.Context, s *start) {
 		select {
 		case <-t.C:
 		case <-s.over:
-			s.modules.grown(s.digest) // by the code of an executor that has compiled it
+			for _, digest := range s.digests {
+				s.modules.grown(digest) // by the code of an executor that has compiled it
+			}
 			return
 		case <-a.done:
 			return
@@ -101,9 +123,9 @@ func (a *app) watchStart(ctx context.Context, s *start) {
 		if c != nil {
 			now = cpuTicks(c.process.Pid)
 		} else {
-			now = s.modules.steps(s.digest)
+			now = s.fetched()
 		}
-		is := s.modules.trouble(s.digest)
+		is := s.trouble()
 		switch {
 		case w.done(c != nil, now):
 			a.post(func() { s.steps++ })

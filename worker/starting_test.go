@@ -23,7 +23,7 @@ func TestStopDoesNotWaitForAStart(t *testing.T) {
 	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
 
 	c := sleeper(t)
-	b.a.childStarted(late, c, "")
+	b.a.childStarted(late, c, nil)
 	<-c.exited
 	require.Nil(t, b.a.child)
 	require.Contains(t, *c.why.Load(), "given up")

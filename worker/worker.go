@@ -156,6 +156,7 @@ func (w *Worker) openDir() (err error) {
 	if w.logs, err = newLogStore(w.cfg.dir("logs"), w.cfg.LogBytes, w.log); err != nil {
 		return err
 	}
+	w.logs.unreadLimit = w.cfg.LogLimit
 	w.lookAtDisk() // before the first session, which says what was seen
 	return nil
 }

@@ -461,6 +461,96 @@ func (x *WaitAppResponse) GetIndex() uint64 {
 	return 0
 }
 
+type HoldAppRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The app's id.
+	App           string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldAppRequest) Reset() {
+	*x = HoldAppRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldAppRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldAppRequest) ProtoMessage() {}
+
+func (x *HoldAppRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldAppRequest.ProtoReflect.Descriptor instead.
+func (*HoldAppRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *HoldAppRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+type HoldAppResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The app has an owner's lease, and is not to end: hold it again in less than that. Else there is nothing to hold.
+	Held          bool `protobuf:"varint,1,opt,name=held,proto3" json:"held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldAppResponse) Reset() {
+	*x = HoldAppResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldAppResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldAppResponse) ProtoMessage() {}
+
+func (x *HoldAppResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldAppResponse.ProtoReflect.Descriptor instead.
+func (*HoldAppResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *HoldAppResponse) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
 type CancelAppRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -472,7 +562,7 @@ type CancelAppRequest struct {
 
 func (x *CancelAppRequest) Reset() {
 	*x = CancelAppRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	mi := &file_godwit_v1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +574,7 @@ func (x *CancelAppRequest) String() string {
 func (*CancelAppRequest) ProtoMessage() {}
 
 func (x *CancelAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	mi := &file_godwit_v1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +587,7 @@ func (x *CancelAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelAppRequest.ProtoReflect.Descriptor instead.
 func (*CancelAppRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CancelAppRequest) GetIdempotencyKey() string {
@@ -531,7 +621,7 @@ type CancelAppResponse struct {
 
 func (x *CancelAppResponse) Reset() {
 	*x = CancelAppResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	mi := &file_godwit_v1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +633,7 @@ func (x *CancelAppResponse) String() string {
 func (*CancelAppResponse) ProtoMessage() {}
 
 func (x *CancelAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	mi := &file_godwit_v1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +646,7 @@ func (x *CancelAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelAppResponse.ProtoReflect.Descriptor instead.
 func (*CancelAppResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CancelAppResponse) GetApp() *App {
@@ -585,7 +675,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[10]
+	mi := &file_godwit_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +687,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[10]
+	mi := &file_godwit_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +700,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListHostsRequest) GetPageSize() int32 {
@@ -642,7 +732,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[11]
+	mi := &file_godwit_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +744,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[11]
+	mi := &file_godwit_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +757,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListHostsResponse) GetHosts() []*Host {
@@ -712,7 +802,7 @@ type ListMigrationsRequest struct {
 
 func (x *ListMigrationsRequest) Reset() {
 	*x = ListMigrationsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[12]
+	mi := &file_godwit_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +814,7 @@ func (x *ListMigrationsRequest) String() string {
 func (*ListMigrationsRequest) ProtoMessage() {}
 
 func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[12]
+	mi := &file_godwit_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +827,7 @@ func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsRequest.ProtoReflect.Descriptor instead.
 func (*ListMigrationsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListMigrationsRequest) GetApp() string {
@@ -773,7 +863,7 @@ type ListMigrationsResponse struct {
 
 func (x *ListMigrationsResponse) Reset() {
 	*x = ListMigrationsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[13]
+	mi := &file_godwit_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +875,7 @@ func (x *ListMigrationsResponse) String() string {
 func (*ListMigrationsResponse) ProtoMessage() {}
 
 func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[13]
+	mi := &file_godwit_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +888,7 @@ func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsResponse.ProtoReflect.Descriptor instead.
 func (*ListMigrationsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListMigrationsResponse) GetMigrations() []*Migration {
@@ -834,7 +924,7 @@ type MigrateRequest struct {
 
 func (x *MigrateRequest) Reset() {
 	*x = MigrateRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[14]
+	mi := &file_godwit_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -846,7 +936,7 @@ func (x *MigrateRequest) String() string {
 func (*MigrateRequest) ProtoMessage() {}
 
 func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[14]
+	mi := &file_godwit_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -859,7 +949,7 @@ func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateRequest.ProtoReflect.Descriptor instead.
 func (*MigrateRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MigrateRequest) GetIdempotencyKey() string {
@@ -900,7 +990,7 @@ type MigrateResponse struct {
 
 func (x *MigrateResponse) Reset() {
 	*x = MigrateResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[15]
+	mi := &file_godwit_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1002,7 @@ func (x *MigrateResponse) String() string {
 func (*MigrateResponse) ProtoMessage() {}
 
 func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[15]
+	mi := &file_godwit_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1015,7 @@ func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateResponse.ProtoReflect.Descriptor instead.
 func (*MigrateResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MigrateResponse) GetMigration() *Migration {
@@ -956,7 +1046,7 @@ type ListModulesRequest struct {
 
 func (x *ListModulesRequest) Reset() {
 	*x = ListModulesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[16]
+	mi := &file_godwit_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1058,7 @@ func (x *ListModulesRequest) String() string {
 func (*ListModulesRequest) ProtoMessage() {}
 
 func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[16]
+	mi := &file_godwit_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1071,7 @@ func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesRequest.ProtoReflect.Descriptor instead.
 func (*ListModulesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListModulesRequest) GetPageSize() int32 {
@@ -1017,7 +1107,7 @@ type ListModulesResponse struct {
 
 func (x *ListModulesResponse) Reset() {
 	*x = ListModulesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[17]
+	mi := &file_godwit_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1029,7 +1119,7 @@ func (x *ListModulesResponse) String() string {
 func (*ListModulesResponse) ProtoMessage() {}
 
 func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[17]
+	mi := &file_godwit_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1042,7 +1132,7 @@ func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesResponse.ProtoReflect.Descriptor instead.
 func (*ListModulesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListModulesResponse) GetModules() []*Module {
@@ -1081,7 +1171,7 @@ type UploadModuleRequest struct {
 
 func (x *UploadModuleRequest) Reset() {
 	*x = UploadModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[18]
+	mi := &file_godwit_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1183,7 @@ func (x *UploadModuleRequest) String() string {
 func (*UploadModuleRequest) ProtoMessage() {}
 
 func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[18]
+	mi := &file_godwit_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1196,7 @@ func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleRequest.ProtoReflect.Descriptor instead.
 func (*UploadModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UploadModuleRequest) GetIdempotencyKey() string {
@@ -1147,7 +1237,7 @@ type UploadModuleResponse struct {
 
 func (x *UploadModuleResponse) Reset() {
 	*x = UploadModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[19]
+	mi := &file_godwit_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1249,7 @@ func (x *UploadModuleResponse) String() string {
 func (*UploadModuleResponse) ProtoMessage() {}
 
 func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[19]
+	mi := &file_godwit_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1262,7 @@ func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleResponse.ProtoReflect.Descriptor instead.
 func (*UploadModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UploadModuleResponse) GetModule() *Module {
@@ -1200,7 +1290,7 @@ type RemoveModuleRequest struct {
 
 func (x *RemoveModuleRequest) Reset() {
 	*x = RemoveModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[20]
+	mi := &file_godwit_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1302,7 @@ func (x *RemoveModuleRequest) String() string {
 func (*RemoveModuleRequest) ProtoMessage() {}
 
 func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[20]
+	mi := &file_godwit_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1225,7 +1315,7 @@ func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleRequest.ProtoReflect.Descriptor instead.
 func (*RemoveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RemoveModuleRequest) GetIdempotencyKey() string {
@@ -1251,7 +1341,7 @@ type RemoveModuleResponse struct {
 
 func (x *RemoveModuleResponse) Reset() {
 	*x = RemoveModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	mi := &file_godwit_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1353,7 @@ func (x *RemoveModuleResponse) String() string {
 func (*RemoveModuleResponse) ProtoMessage() {}
 
 func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	mi := &file_godwit_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1366,7 @@ func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleResponse.ProtoReflect.Descriptor instead.
 func (*RemoveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RemoveModuleResponse) GetIndex() uint64 {
@@ -1307,7 +1397,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[22]
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1319,7 +1409,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[22]
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1332,7 +1422,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LogsRequest) GetApp() string {
@@ -1395,7 +1485,7 @@ type LogPosition struct {
 
 func (x *LogPosition) Reset() {
 	*x = LogPosition{}
-	mi := &file_godwit_v1_control_proto_msgTypes[23]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1497,7 @@ func (x *LogPosition) String() string {
 func (*LogPosition) ProtoMessage() {}
 
 func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[23]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1510,7 @@ func (x *LogPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
 func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LogPosition) GetRank() int32 {
@@ -1453,7 +1543,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1465,7 +1555,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1478,7 +1568,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -1522,7 +1612,7 @@ type AwaitedOutput struct {
 
 func (x *AwaitedOutput) Reset() {
 	*x = AwaitedOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1534,7 +1624,7 @@ func (x *AwaitedOutput) String() string {
 func (*AwaitedOutput) ProtoMessage() {}
 
 func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1547,7 +1637,7 @@ func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitedOutput.ProtoReflect.Descriptor instead.
 func (*AwaitedOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AwaitedOutput) GetHost() string {
@@ -1582,7 +1672,7 @@ type MissingOutput struct {
 
 func (x *MissingOutput) Reset() {
 	*x = MissingOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1684,7 @@ func (x *MissingOutput) String() string {
 func (*MissingOutput) ProtoMessage() {}
 
 func (x *MissingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +1697,7 @@ func (x *MissingOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingOutput.ProtoReflect.Descriptor instead.
 func (*MissingOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *MissingOutput) GetRank() int32 {
@@ -1645,7 +1735,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1747,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1760,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -1730,7 +1820,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +1832,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +1845,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 type ListServersResponse struct {
@@ -1774,7 +1864,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +1876,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +1889,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -1851,7 +1941,7 @@ type PastServer struct {
 
 func (x *PastServer) Reset() {
 	*x = PastServer{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +1953,7 @@ func (x *PastServer) String() string {
 func (*PastServer) ProtoMessage() {}
 
 func (x *PastServer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +1966,7 @@ func (x *PastServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastServer.ProtoReflect.Descriptor instead.
 func (*PastServer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PastServer) GetId() string {
@@ -1918,7 +2008,7 @@ type ClearAlarmsRequest struct {
 
 func (x *ClearAlarmsRequest) Reset() {
 	*x = ClearAlarmsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2020,7 @@ func (x *ClearAlarmsRequest) String() string {
 func (*ClearAlarmsRequest) ProtoMessage() {}
 
 func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2033,7 @@ func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
@@ -1969,7 +2059,7 @@ type ClearAlarmsResponse struct {
 
 func (x *ClearAlarmsResponse) Reset() {
 	*x = ClearAlarmsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2071,7 @@ func (x *ClearAlarmsResponse) String() string {
 func (*ClearAlarmsResponse) ProtoMessage() {}
 
 func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2084,7 @@ func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ClearAlarmsResponse) GetIndex() uint64 {
@@ -2025,7 +2115,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2127,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2140,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Server) GetId() string {
@@ -2112,7 +2202,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2214,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2227,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -2159,7 +2249,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2171,7 +2261,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2184,7 +2274,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -2215,7 +2305,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2227,7 +2317,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2240,7 +2330,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -2267,7 +2357,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2279,7 +2369,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2292,7 +2382,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -2311,7 +2401,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2413,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2426,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -2350,15 +2440,17 @@ type InspectRanksResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	App   *App                   `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
 	// In order of rank; none unless the app has ranks on hosts.
-	Ranks         []*RankDoing `protobuf:"bytes,2,rep,name=ranks,proto3" json:"ranks,omitempty"`
-	Index         uint64       `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	Ranks []*RankDoing `protobuf:"bytes,2,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	Index uint64       `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	// Every rank waits for another, and none of them will ever go on: what was asked twice, with nothing on its way in between.
+	Deadlock      bool `protobuf:"varint,4,opt,name=deadlock,proto3" json:"deadlock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2370,7 +2462,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2383,7 +2475,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -2407,20 +2499,29 @@ func (x *InspectRanksResponse) GetIndex() uint64 {
 	return 0
 }
 
+func (x *InspectRanksResponse) GetDeadlock() bool {
+	if x != nil {
+		return x.Deadlock
+	}
+	return false
+}
+
 // RankDoing is what one rank does at a moment.
 type RankDoing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
 	Host  string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
 	// For people: an MPI call with its arguments and what is queued, or why it is not known. The text may change.
-	Doing         string `protobuf:"bytes,3,opt,name=doing,proto3" json:"doing,omitempty"`
+	Doing string `protobuf:"bytes,3,opt,name=doing,proto3" json:"doing,omitempty"`
+	// Unset: it does not wait for other ranks, or that is not known.
+	Wait          *RankWait `protobuf:"bytes,4,opt,name=wait,proto3" json:"wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2432,7 +2533,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2445,7 +2546,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -2469,6 +2570,85 @@ func (x *RankDoing) GetDoing() string {
 	return ""
 }
 
+func (x *RankDoing) GetWait() *RankWait {
+	if x != nil {
+		return x.Wait
+	}
+	return nil
+}
+
+// RankWait is how a rank stands that sleeps in an MPI call which only another rank can end, with nothing left to send.
+type RankWait struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Frames to and from the ranks that have not ended.
+	Sent     uint64 `protobuf:"varint,1,opt,name=sent,proto3" json:"sent,omitempty"`
+	Received uint64 `protobuf:"varint,2,opt,name=received,proto3" json:"received,omitempty"`
+	// Ranks that have ended, as far as it knows.
+	Over int32 `protobuf:"varint,3,opt,name=over,proto3" json:"over,omitempty"`
+	// Another one when it has gone on in the meantime.
+	Mark          uint64 `protobuf:"varint,4,opt,name=mark,proto3" json:"mark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RankWait) Reset() {
+	*x = RankWait{}
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RankWait) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RankWait) ProtoMessage() {}
+
+func (x *RankWait) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RankWait.ProtoReflect.Descriptor instead.
+func (*RankWait) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *RankWait) GetSent() uint64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *RankWait) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *RankWait) GetOver() int32 {
+	if x != nil {
+		return x.Over
+	}
+	return 0
+}
+
+func (x *RankWait) GetMark() uint64 {
+	if x != nil {
+		return x.Mark
+	}
+	return 0
+}
+
 // ErrorInfo says what is wrong and what to do; it rides on every error.
 type ErrorInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2484,7 +2664,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2496,7 +2676,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2509,7 +2689,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -2543,7 +2723,7 @@ type FindBlobsRequest struct {
 
 func (x *FindBlobsRequest) Reset() {
 	*x = FindBlobsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +2735,7 @@ func (x *FindBlobsRequest) String() string {
 func (*FindBlobsRequest) ProtoMessage() {}
 
 func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2568,7 +2748,7 @@ func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsRequest.ProtoReflect.Descriptor instead.
 func (*FindBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *FindBlobsRequest) GetDigests() []string {
@@ -2587,7 +2767,7 @@ type FindBlobsResponse struct {
 
 func (x *FindBlobsResponse) Reset() {
 	*x = FindBlobsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2599,7 +2779,7 @@ func (x *FindBlobsResponse) String() string {
 func (*FindBlobsResponse) ProtoMessage() {}
 
 func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2612,7 +2792,7 @@ func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsResponse.ProtoReflect.Descriptor instead.
 func (*FindBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *FindBlobsResponse) GetLacking() []string {
@@ -2633,7 +2813,7 @@ type UploadBlobRequest struct {
 
 func (x *UploadBlobRequest) Reset() {
 	*x = UploadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2645,7 +2825,7 @@ func (x *UploadBlobRequest) String() string {
 func (*UploadBlobRequest) ProtoMessage() {}
 
 func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2658,7 +2838,7 @@ func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobRequest.ProtoReflect.Descriptor instead.
 func (*UploadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *UploadBlobRequest) GetDigest() string {
@@ -2684,7 +2864,7 @@ type UploadBlobResponse struct {
 
 func (x *UploadBlobResponse) Reset() {
 	*x = UploadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2696,7 +2876,7 @@ func (x *UploadBlobResponse) String() string {
 func (*UploadBlobResponse) ProtoMessage() {}
 
 func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2709,7 +2889,7 @@ func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobResponse.ProtoReflect.Descriptor instead.
 func (*UploadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *UploadBlobResponse) GetSize() int64 {
@@ -2728,7 +2908,7 @@ type DownloadBlobRequest struct {
 
 func (x *DownloadBlobRequest) Reset() {
 	*x = DownloadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2740,7 +2920,7 @@ func (x *DownloadBlobRequest) String() string {
 func (*DownloadBlobRequest) ProtoMessage() {}
 
 func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2753,7 +2933,7 @@ func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobRequest.ProtoReflect.Descriptor instead.
 func (*DownloadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *DownloadBlobRequest) GetDigest() string {
@@ -2773,7 +2953,7 @@ type DownloadBlobResponse struct {
 
 func (x *DownloadBlobResponse) Reset() {
 	*x = DownloadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2785,7 +2965,7 @@ func (x *DownloadBlobResponse) String() string {
 func (*DownloadBlobResponse) ProtoMessage() {}
 
 func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2798,7 +2978,7 @@ func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobResponse.ProtoReflect.Descriptor instead.
 func (*DownloadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *DownloadBlobResponse) GetChunk() []byte {
@@ -2822,7 +3002,7 @@ type WriteInputRequest struct {
 
 func (x *WriteInputRequest) Reset() {
 	*x = WriteInputRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2834,7 +3014,7 @@ func (x *WriteInputRequest) String() string {
 func (*WriteInputRequest) ProtoMessage() {}
 
 func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2847,7 +3027,7 @@ func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputRequest.ProtoReflect.Descriptor instead.
 func (*WriteInputRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *WriteInputRequest) GetApp() string {
@@ -2892,7 +3072,7 @@ type WriteInputResponse struct {
 
 func (x *WriteInputResponse) Reset() {
 	*x = WriteInputResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2904,7 +3084,7 @@ func (x *WriteInputResponse) String() string {
 func (*WriteInputResponse) ProtoMessage() {}
 
 func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2917,7 +3097,7 @@ func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputResponse.ProtoReflect.Descriptor instead.
 func (*WriteInputResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *WriteInputResponse) GetTaken() int64 {
@@ -2976,7 +3156,11 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\atimeout\x18\x02 \x01(\x01R\atimeout\"I\n" +
 	"\x0fWaitAppResponse\x12 \n" +
 	"\x03app\x18\x01 \x01(\v2\x0e.godwit.v1.AppR\x03app\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"e\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\"\n" +
+	"\x0eHoldAppRequest\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\"%\n" +
+	"\x0fHoldAppResponse\x12\x12\n" +
+	"\x04held\x18\x01 \x01(\bR\x04held\"e\n" +
 	"\x10CancelAppRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x16\n" +
@@ -3113,15 +3297,22 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x1aTransferLeadershipResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"'\n" +
 	"\x13InspectRanksRequest\x12\x10\n" +
-	"\x03app\x18\x01 \x01(\tR\x03app\"z\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\"\x96\x01\n" +
 	"\x14InspectRanksResponse\x12 \n" +
 	"\x03app\x18\x01 \x01(\v2\x0e.godwit.v1.AppR\x03app\x12*\n" +
 	"\x05ranks\x18\x02 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\x12\x14\n" +
-	"\x05index\x18\x03 \x01(\x04R\x05index\"I\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x1a\n" +
+	"\bdeadlock\x18\x04 \x01(\bR\bdeadlock\"r\n" +
 	"\tRankDoing\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
-	"\x05doing\x18\x03 \x01(\tR\x05doing\"K\n" +
+	"\x05doing\x18\x03 \x01(\tR\x05doing\x12'\n" +
+	"\x04wait\x18\x04 \x01(\v2\x13.godwit.v1.RankWaitR\x04wait\"b\n" +
+	"\bRankWait\x12\x12\n" +
+	"\x04sent\x18\x01 \x01(\x04R\x04sent\x12\x1a\n" +
+	"\breceived\x18\x02 \x01(\x04R\breceived\x12\x12\n" +
+	"\x04over\x18\x03 \x01(\x05R\x04over\x12\x12\n" +
+	"\x04mark\x18\x04 \x01(\x04R\x04mark\"K\n" +
 	"\tErrorInfo\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x10\n" +
@@ -3147,11 +3338,12 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x12WriteInputResponse\x12\x14\n" +
 	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
-	"\x04kept\x18\x03 \x01(\bR\x04kept2\xb8\f\n" +
+	"\x04kept\x18\x03 \x01(\bR\x04kept2\xfa\f\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
 	"\x06GetApp\x12\x18.godwit.v1.GetAppRequest\x1a\x19.godwit.v1.GetAppResponse\x12@\n" +
+	"\aHoldApp\x12\x19.godwit.v1.HoldAppRequest\x1a\x1a.godwit.v1.HoldAppResponse\x12@\n" +
 	"\aWaitApp\x12\x19.godwit.v1.WaitAppRequest\x1a\x1a.godwit.v1.WaitAppResponse\x12F\n" +
 	"\tCancelApp\x12\x1b.godwit.v1.CancelAppRequest\x1a\x1c.godwit.v1.CancelAppResponse\x12F\n" +
 	"\tListHosts\x12\x1b.godwit.v1.ListHostsRequest\x1a\x1c.godwit.v1.ListHostsResponse\x12U\n" +
@@ -3185,7 +3377,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
@@ -3195,130 +3387,136 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*GetAppResponse)(nil),             // 5: godwit.v1.GetAppResponse
 	(*WaitAppRequest)(nil),             // 6: godwit.v1.WaitAppRequest
 	(*WaitAppResponse)(nil),            // 7: godwit.v1.WaitAppResponse
-	(*CancelAppRequest)(nil),           // 8: godwit.v1.CancelAppRequest
-	(*CancelAppResponse)(nil),          // 9: godwit.v1.CancelAppResponse
-	(*ListHostsRequest)(nil),           // 10: godwit.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),          // 11: godwit.v1.ListHostsResponse
-	(*ListMigrationsRequest)(nil),      // 12: godwit.v1.ListMigrationsRequest
-	(*ListMigrationsResponse)(nil),     // 13: godwit.v1.ListMigrationsResponse
-	(*MigrateRequest)(nil),             // 14: godwit.v1.MigrateRequest
-	(*MigrateResponse)(nil),            // 15: godwit.v1.MigrateResponse
-	(*ListModulesRequest)(nil),         // 16: godwit.v1.ListModulesRequest
-	(*ListModulesResponse)(nil),        // 17: godwit.v1.ListModulesResponse
-	(*UploadModuleRequest)(nil),        // 18: godwit.v1.UploadModuleRequest
-	(*UploadModuleResponse)(nil),       // 19: godwit.v1.UploadModuleResponse
-	(*RemoveModuleRequest)(nil),        // 20: godwit.v1.RemoveModuleRequest
-	(*RemoveModuleResponse)(nil),       // 21: godwit.v1.RemoveModuleResponse
-	(*LogsRequest)(nil),                // 22: godwit.v1.LogsRequest
-	(*LogPosition)(nil),                // 23: godwit.v1.LogPosition
-	(*LogsResponse)(nil),               // 24: godwit.v1.LogsResponse
-	(*AwaitedOutput)(nil),              // 25: godwit.v1.AwaitedOutput
-	(*MissingOutput)(nil),              // 26: godwit.v1.MissingOutput
-	(*LogLine)(nil),                    // 27: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 28: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 29: godwit.v1.ListServersResponse
-	(*PastServer)(nil),                 // 30: godwit.v1.PastServer
-	(*ClearAlarmsRequest)(nil),         // 31: godwit.v1.ClearAlarmsRequest
-	(*ClearAlarmsResponse)(nil),        // 32: godwit.v1.ClearAlarmsResponse
-	(*Server)(nil),                     // 33: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 34: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 35: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 36: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 37: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 38: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 39: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 40: godwit.v1.RankDoing
-	(*ErrorInfo)(nil),                  // 41: godwit.v1.ErrorInfo
-	(*FindBlobsRequest)(nil),           // 42: godwit.v1.FindBlobsRequest
-	(*FindBlobsResponse)(nil),          // 43: godwit.v1.FindBlobsResponse
-	(*UploadBlobRequest)(nil),          // 44: godwit.v1.UploadBlobRequest
-	(*UploadBlobResponse)(nil),         // 45: godwit.v1.UploadBlobResponse
-	(*DownloadBlobRequest)(nil),        // 46: godwit.v1.DownloadBlobRequest
-	(*DownloadBlobResponse)(nil),       // 47: godwit.v1.DownloadBlobResponse
-	(*WriteInputRequest)(nil),          // 48: godwit.v1.WriteInputRequest
-	(*WriteInputResponse)(nil),         // 49: godwit.v1.WriteInputResponse
-	nil,                                // 50: godwit.v1.ListHostsResponse.LastContactEntry
-	(*AppSpec)(nil),                    // 51: godwit.v1.AppSpec
-	(*App)(nil),                        // 52: godwit.v1.App
-	(*Migration)(nil),                  // 53: godwit.v1.Migration
-	(*Host)(nil),                       // 54: godwit.v1.Host
-	(*Module)(nil),                     // 55: godwit.v1.Module
-	(*Alarm)(nil),                      // 56: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 57: google.protobuf.Duration
+	(*HoldAppRequest)(nil),             // 8: godwit.v1.HoldAppRequest
+	(*HoldAppResponse)(nil),            // 9: godwit.v1.HoldAppResponse
+	(*CancelAppRequest)(nil),           // 10: godwit.v1.CancelAppRequest
+	(*CancelAppResponse)(nil),          // 11: godwit.v1.CancelAppResponse
+	(*ListHostsRequest)(nil),           // 12: godwit.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),          // 13: godwit.v1.ListHostsResponse
+	(*ListMigrationsRequest)(nil),      // 14: godwit.v1.ListMigrationsRequest
+	(*ListMigrationsResponse)(nil),     // 15: godwit.v1.ListMigrationsResponse
+	(*MigrateRequest)(nil),             // 16: godwit.v1.MigrateRequest
+	(*MigrateResponse)(nil),            // 17: godwit.v1.MigrateResponse
+	(*ListModulesRequest)(nil),         // 18: godwit.v1.ListModulesRequest
+	(*ListModulesResponse)(nil),        // 19: godwit.v1.ListModulesResponse
+	(*UploadModuleRequest)(nil),        // 20: godwit.v1.UploadModuleRequest
+	(*UploadModuleResponse)(nil),       // 21: godwit.v1.UploadModuleResponse
+	(*RemoveModuleRequest)(nil),        // 22: godwit.v1.RemoveModuleRequest
+	(*RemoveModuleResponse)(nil),       // 23: godwit.v1.RemoveModuleResponse
+	(*LogsRequest)(nil),                // 24: godwit.v1.LogsRequest
+	(*LogPosition)(nil),                // 25: godwit.v1.LogPosition
+	(*LogsResponse)(nil),               // 26: godwit.v1.LogsResponse
+	(*AwaitedOutput)(nil),              // 27: godwit.v1.AwaitedOutput
+	(*MissingOutput)(nil),              // 28: godwit.v1.MissingOutput
+	(*LogLine)(nil),                    // 29: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 30: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 31: godwit.v1.ListServersResponse
+	(*PastServer)(nil),                 // 32: godwit.v1.PastServer
+	(*ClearAlarmsRequest)(nil),         // 33: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 34: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 35: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 36: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 37: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 38: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 39: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 40: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 41: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 42: godwit.v1.RankDoing
+	(*RankWait)(nil),                   // 43: godwit.v1.RankWait
+	(*ErrorInfo)(nil),                  // 44: godwit.v1.ErrorInfo
+	(*FindBlobsRequest)(nil),           // 45: godwit.v1.FindBlobsRequest
+	(*FindBlobsResponse)(nil),          // 46: godwit.v1.FindBlobsResponse
+	(*UploadBlobRequest)(nil),          // 47: godwit.v1.UploadBlobRequest
+	(*UploadBlobResponse)(nil),         // 48: godwit.v1.UploadBlobResponse
+	(*DownloadBlobRequest)(nil),        // 49: godwit.v1.DownloadBlobRequest
+	(*DownloadBlobResponse)(nil),       // 50: godwit.v1.DownloadBlobResponse
+	(*WriteInputRequest)(nil),          // 51: godwit.v1.WriteInputRequest
+	(*WriteInputResponse)(nil),         // 52: godwit.v1.WriteInputResponse
+	nil,                                // 53: godwit.v1.ListHostsResponse.LastContactEntry
+	(*AppSpec)(nil),                    // 54: godwit.v1.AppSpec
+	(*App)(nil),                        // 55: godwit.v1.App
+	(*Migration)(nil),                  // 56: godwit.v1.Migration
+	(*Host)(nil),                       // 57: godwit.v1.Host
+	(*Module)(nil),                     // 58: godwit.v1.Module
+	(*Alarm)(nil),                      // 59: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 60: google.protobuf.Duration
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	51, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	52, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	52, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	52, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	53, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	52, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	52, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	54, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	50, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	53, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	53, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	55, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	55, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	23, // 13: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	27, // 14: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	26, // 15: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	23, // 16: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	25, // 17: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
-	33, // 18: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	56, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	30, // 20: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	57, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	52, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	40, // 23: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	57, // 24: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	0,  // 25: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 26: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 27: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	6,  // 28: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	8,  // 29: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	10, // 30: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	12, // 31: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	14, // 32: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	16, // 33: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	18, // 34: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	20, // 35: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	22, // 36: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	28, // 37: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	31, // 38: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	34, // 39: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	36, // 40: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	42, // 41: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	44, // 42: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	46, // 43: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	48, // 44: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	38, // 45: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 46: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 47: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 48: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	7,  // 49: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	9,  // 50: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	11, // 51: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	13, // 52: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	15, // 53: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	17, // 54: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	19, // 55: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	21, // 56: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	24, // 57: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	29, // 58: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	32, // 59: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	35, // 60: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	37, // 61: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	43, // 62: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	45, // 63: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	47, // 64: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	49, // 65: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	39, // 66: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	46, // [46:67] is the sub-list for method output_type
-	25, // [25:46] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	54, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	55, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	55, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	55, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	56, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	55, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	55, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	57, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	53, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	56, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	56, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	58, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	58, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	25, // 13: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	29, // 14: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	28, // 15: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	25, // 16: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	27, // 17: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	35, // 18: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	59, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	32, // 20: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	60, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	55, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	42, // 23: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	43, // 24: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	60, // 25: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	0,  // 26: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	2,  // 27: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	4,  // 28: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	8,  // 29: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	6,  // 30: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	10, // 31: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	12, // 32: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	14, // 33: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	16, // 34: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	18, // 35: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	20, // 36: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	22, // 37: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	24, // 38: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	30, // 39: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	33, // 40: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	36, // 41: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	38, // 42: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	45, // 43: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	47, // 44: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	49, // 45: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	51, // 46: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	40, // 47: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 48: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 49: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 50: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	9,  // 51: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	7,  // 52: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	11, // 53: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	13, // 54: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	15, // 55: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	17, // 56: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	19, // 57: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	21, // 58: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	23, // 59: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	26, // 60: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	31, // 61: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	34, // 62: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	37, // 63: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	39, // 64: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	46, // 65: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	48, // 66: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	50, // 67: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	52, // 68: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	41, // 69: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	48, // [48:70] is the sub-list for method output_type
+	26, // [26:48] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -3327,14 +3525,14 @@ func file_godwit_v1_control_proto_init() {
 		return
 	}
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_control_proto_msgTypes[22].OneofWrappers = []any{}
+	file_godwit_v1_control_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   51,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -461,13 +461,9 @@ func (*ExecEvent_WantsFiles) isExecEvent_Msg() {}
 
 // ExecStart is the first command: what to run.
 type ExecStart struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	App        string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	ModulePath string                 `protobuf:"bytes,2,opt,name=module_path,json=modulePath,proto3" json:"module_path,omitempty"`
-	CacheDir   string                 `protobuf:"bytes,3,opt,name=cache_dir,json=cacheDir,proto3" json:"cache_dir,omitempty"`
-	Args       []string               `protobuf:"bytes,4,rep,name=args,proto3" json:"args,omitempty"`
-	Env        []string               `protobuf:"bytes,5,rep,name=env,proto3" json:"env,omitempty"`
-	Size       int32                  `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	Size  int32                  `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
 	// Ranks to start afresh; none: wait for staged ones.
 	Ranks            []int32     `protobuf:"varint,7,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
 	Routes           *ExecRoutes `protobuf:"bytes,8,opt,name=routes,proto3" json:"routes,omitempty"`
@@ -483,7 +479,9 @@ type ExecStart struct {
 	// A directory of the host for files that have no name any more.
 	Scratch string `protobuf:"bytes,42,opt,name=scratch,proto3" json:"scratch,omitempty"`
 	// As in AppSpec.
-	Stdin         string `protobuf:"bytes,43,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	Stdin string `protobuf:"bytes,43,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	// What the ranks run, from rank 0 on; at least one.
+	Programs      []*ExecProgram `protobuf:"bytes,30,rep,name=programs,proto3" json:"programs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -523,34 +521,6 @@ func (x *ExecStart) GetApp() string {
 		return x.App
 	}
 	return ""
-}
-
-func (x *ExecStart) GetModulePath() string {
-	if x != nil {
-		return x.ModulePath
-	}
-	return ""
-}
-
-func (x *ExecStart) GetCacheDir() string {
-	if x != nil {
-		return x.CacheDir
-	}
-	return ""
-}
-
-func (x *ExecStart) GetArgs() []string {
-	if x != nil {
-		return x.Args
-	}
-	return nil
-}
-
-func (x *ExecStart) GetEnv() []string {
-	if x != nil {
-		return x.Env
-	}
-	return nil
 }
 
 func (x *ExecStart) GetSize() int32 {
@@ -630,6 +600,93 @@ func (x *ExecStart) GetStdin() string {
 	return ""
 }
 
+func (x *ExecStart) GetPrograms() []*ExecProgram {
+	if x != nil {
+		return x.Programs
+	}
+	return nil
+}
+
+// ExecProgram is what a run of ranks runs.
+type ExecProgram struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: no rank on this host is of it, or will come to it.
+	ModulePath string `protobuf:"bytes,1,opt,name=module_path,json=modulePath,proto3" json:"module_path,omitempty"`
+	// Where the module's compiled code is kept.
+	CacheDir string `protobuf:"bytes,2,opt,name=cache_dir,json=cacheDir,proto3" json:"cache_dir,omitempty"`
+	// The first is the program's name.
+	Args          []string `protobuf:"bytes,3,rep,name=args,proto3" json:"args,omitempty"`
+	Env           []string `protobuf:"bytes,4,rep,name=env,proto3" json:"env,omitempty"`
+	Ranks         int32    `protobuf:"varint,5,opt,name=ranks,proto3" json:"ranks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecProgram) Reset() {
+	*x = ExecProgram{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecProgram) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecProgram) ProtoMessage() {}
+
+func (x *ExecProgram) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecProgram.ProtoReflect.Descriptor instead.
+func (*ExecProgram) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExecProgram) GetModulePath() string {
+	if x != nil {
+		return x.ModulePath
+	}
+	return ""
+}
+
+func (x *ExecProgram) GetCacheDir() string {
+	if x != nil {
+		return x.CacheDir
+	}
+	return ""
+}
+
+func (x *ExecProgram) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *ExecProgram) GetEnv() []string {
+	if x != nil {
+		return x.Env
+	}
+	return nil
+}
+
+func (x *ExecProgram) GetRanks() int32 {
+	if x != nil {
+		return x.Ranks
+	}
+	return 0
+}
+
 // ExecRoutes says where every rank is.
 type ExecRoutes struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -648,7 +705,7 @@ type ExecRoutes struct {
 
 func (x *ExecRoutes) Reset() {
 	*x = ExecRoutes{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	mi := &file_godwit_v1_exec_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +717,7 @@ func (x *ExecRoutes) String() string {
 func (*ExecRoutes) ProtoMessage() {}
 
 func (x *ExecRoutes) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	mi := &file_godwit_v1_exec_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +730,7 @@ func (x *ExecRoutes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRoutes.ProtoReflect.Descriptor instead.
 func (*ExecRoutes) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ExecRoutes) GetEpoch() uint64 {
@@ -724,7 +781,7 @@ type ExecFreeze struct {
 
 func (x *ExecFreeze) Reset() {
 	*x = ExecFreeze{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[4]
+	mi := &file_godwit_v1_exec_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -736,7 +793,7 @@ func (x *ExecFreeze) String() string {
 func (*ExecFreeze) ProtoMessage() {}
 
 func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[4]
+	mi := &file_godwit_v1_exec_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -749,7 +806,7 @@ func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFreeze.ProtoReflect.Descriptor instead.
 func (*ExecFreeze) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ExecFreeze) GetMigration() string {
@@ -785,7 +842,7 @@ type ExecStage struct {
 
 func (x *ExecStage) Reset() {
 	*x = ExecStage{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[5]
+	mi := &file_godwit_v1_exec_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +854,7 @@ func (x *ExecStage) String() string {
 func (*ExecStage) ProtoMessage() {}
 
 func (x *ExecStage) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[5]
+	mi := &file_godwit_v1_exec_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +867,7 @@ func (x *ExecStage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStage.ProtoReflect.Descriptor instead.
 func (*ExecStage) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ExecStage) GetMigration() string {
@@ -845,7 +902,7 @@ type ExecThaw struct {
 
 func (x *ExecThaw) Reset() {
 	*x = ExecThaw{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[6]
+	mi := &file_godwit_v1_exec_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +914,7 @@ func (x *ExecThaw) String() string {
 func (*ExecThaw) ProtoMessage() {}
 
 func (x *ExecThaw) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[6]
+	mi := &file_godwit_v1_exec_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +927,7 @@ func (x *ExecThaw) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThaw.ProtoReflect.Descriptor instead.
 func (*ExecThaw) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ExecThaw) GetRank() int32 {
@@ -897,7 +954,7 @@ type ExecResume struct {
 
 func (x *ExecResume) Reset() {
 	*x = ExecResume{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[7]
+	mi := &file_godwit_v1_exec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +966,7 @@ func (x *ExecResume) String() string {
 func (*ExecResume) ProtoMessage() {}
 
 func (x *ExecResume) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[7]
+	mi := &file_godwit_v1_exec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +979,7 @@ func (x *ExecResume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResume.ProtoReflect.Descriptor instead.
 func (*ExecResume) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ExecResume) GetRanks() []int32 {
@@ -942,7 +999,7 @@ type ExecDrop struct {
 
 func (x *ExecDrop) Reset() {
 	*x = ExecDrop{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1011,7 @@ func (x *ExecDrop) String() string {
 func (*ExecDrop) ProtoMessage() {}
 
 func (x *ExecDrop) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1024,7 @@ func (x *ExecDrop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecDrop.ProtoReflect.Descriptor instead.
 func (*ExecDrop) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExecDrop) GetRanks() []int32 {
@@ -987,7 +1044,7 @@ type ExecCancel struct {
 
 func (x *ExecCancel) Reset() {
 	*x = ExecCancel{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +1056,7 @@ func (x *ExecCancel) String() string {
 func (*ExecCancel) ProtoMessage() {}
 
 func (x *ExecCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +1069,7 @@ func (x *ExecCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCancel.ProtoReflect.Descriptor instead.
 func (*ExecCancel) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ExecCancel) GetReason() string {
@@ -1031,7 +1088,7 @@ type ExecInspect struct {
 
 func (x *ExecInspect) Reset() {
 	*x = ExecInspect{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1043,7 +1100,7 @@ func (x *ExecInspect) String() string {
 func (*ExecInspect) ProtoMessage() {}
 
 func (x *ExecInspect) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1056,7 +1113,7 @@ func (x *ExecInspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspect.ProtoReflect.Descriptor instead.
 func (*ExecInspect) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
 }
 
 // ExecPing asks whether the executor runs at all; one ExecPong answers it, whatever its ranks do.
@@ -1068,7 +1125,7 @@ type ExecPing struct {
 
 func (x *ExecPing) Reset() {
 	*x = ExecPing{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1137,7 @@ func (x *ExecPing) String() string {
 func (*ExecPing) ProtoMessage() {}
 
 func (x *ExecPing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1150,7 @@ func (x *ExecPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPing.ProtoReflect.Descriptor instead.
 func (*ExecPing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
 }
 
 // ExecReady says that the module is compiled and the ranks run.
@@ -1105,7 +1162,7 @@ type ExecReady struct {
 
 func (x *ExecReady) Reset() {
 	*x = ExecReady{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1174,7 @@ func (x *ExecReady) String() string {
 func (*ExecReady) ProtoMessage() {}
 
 func (x *ExecReady) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1187,7 @@ func (x *ExecReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecReady.ProtoReflect.Descriptor instead.
 func (*ExecReady) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
 }
 
 // ExecOutput is lines of output.
@@ -1143,7 +1200,7 @@ type ExecOutput struct {
 
 func (x *ExecOutput) Reset() {
 	*x = ExecOutput{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1212,7 @@ func (x *ExecOutput) String() string {
 func (*ExecOutput) ProtoMessage() {}
 
 func (x *ExecOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1225,7 @@ func (x *ExecOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecOutput.ProtoReflect.Descriptor instead.
 func (*ExecOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExecOutput) GetLines() []*LogLine {
@@ -1192,7 +1249,7 @@ type ExecEnded struct {
 
 func (x *ExecEnded) Reset() {
 	*x = ExecEnded{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +1261,7 @@ func (x *ExecEnded) String() string {
 func (*ExecEnded) ProtoMessage() {}
 
 func (x *ExecEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +1274,7 @@ func (x *ExecEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecEnded.ProtoReflect.Descriptor instead.
 func (*ExecEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExecEnded) GetRank() int32 {
@@ -1266,7 +1323,7 @@ type ExecFrozen struct {
 
 func (x *ExecFrozen) Reset() {
 	*x = ExecFrozen{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1335,7 @@ func (x *ExecFrozen) String() string {
 func (*ExecFrozen) ProtoMessage() {}
 
 func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1348,7 @@ func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFrozen.ProtoReflect.Descriptor instead.
 func (*ExecFrozen) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExecFrozen) GetMigration() string {
@@ -1355,7 +1412,7 @@ type ExecStaged struct {
 
 func (x *ExecStaged) Reset() {
 	*x = ExecStaged{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1367,7 +1424,7 @@ func (x *ExecStaged) String() string {
 func (*ExecStaged) ProtoMessage() {}
 
 func (x *ExecStaged) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1380,7 +1437,7 @@ func (x *ExecStaged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStaged.ProtoReflect.Descriptor instead.
 func (*ExecStaged) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecStaged) GetMigration() string {
@@ -1414,7 +1471,7 @@ type ExecThawed struct {
 
 func (x *ExecThawed) Reset() {
 	*x = ExecThawed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1483,7 @@ func (x *ExecThawed) String() string {
 func (*ExecThawed) ProtoMessage() {}
 
 func (x *ExecThawed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1496,7 @@ func (x *ExecThawed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThawed.ProtoReflect.Descriptor instead.
 func (*ExecThawed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExecThawed) GetRank() int32 {
@@ -1459,7 +1516,7 @@ type ExecFailed struct {
 
 func (x *ExecFailed) Reset() {
 	*x = ExecFailed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1528,7 @@ func (x *ExecFailed) String() string {
 func (*ExecFailed) ProtoMessage() {}
 
 func (x *ExecFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1541,7 @@ func (x *ExecFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFailed.ProtoReflect.Descriptor instead.
 func (*ExecFailed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExecFailed) GetReason() string {
@@ -1504,7 +1561,7 @@ type ExecInspected struct {
 
 func (x *ExecInspected) Reset() {
 	*x = ExecInspected{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1516,7 +1573,7 @@ func (x *ExecInspected) String() string {
 func (*ExecInspected) ProtoMessage() {}
 
 func (x *ExecInspected) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1529,7 +1586,7 @@ func (x *ExecInspected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspected.ProtoReflect.Descriptor instead.
 func (*ExecInspected) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExecInspected) GetRanks() []*RankDoing {
@@ -1548,7 +1605,7 @@ type ExecPong struct {
 
 func (x *ExecPong) Reset() {
 	*x = ExecPong{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1617,7 @@ func (x *ExecPong) String() string {
 func (*ExecPong) ProtoMessage() {}
 
 func (x *ExecPong) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1630,7 @@ func (x *ExecPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPong.ProtoReflect.Descriptor instead.
 func (*ExecPong) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
 }
 
 // ImageHeader starts an image file; the guest's part follows it.
@@ -1588,15 +1645,13 @@ type ImageHeader struct {
 	// Text of unfinished lines, by stream.
 	PartialStdout []byte `protobuf:"bytes,6,opt,name=partial_stdout,json=partialStdout,proto3" json:"partial_stdout,omitempty"`
 	PartialStderr []byte `protobuf:"bytes,7,opt,name=partial_stderr,json=partialStderr,proto3" json:"partial_stderr,omitempty"`
-	// What the rank's output counts for its cap so far.
-	OutputBytes   int64 `protobuf:"varint,10,opt,name=output_bytes,json=outputBytes,proto3" json:"output_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ImageHeader) Reset() {
 	*x = ImageHeader{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1663,7 @@ func (x *ImageHeader) String() string {
 func (*ImageHeader) ProtoMessage() {}
 
 func (x *ImageHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1676,7 @@ func (x *ImageHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageHeader.ProtoReflect.Descriptor instead.
 func (*ImageHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ImageHeader) GetVersion() uint32 {
@@ -1673,13 +1728,6 @@ func (x *ImageHeader) GetPartialStderr() []byte {
 	return nil
 }
 
-func (x *ImageHeader) GetOutputBytes() int64 {
-	if x != nil {
-		return x.OutputBytes
-	}
-	return 0
-}
-
 // ExecHome says where the app's directory is.
 type ExecHome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1694,7 +1742,7 @@ type ExecHome struct {
 
 func (x *ExecHome) Reset() {
 	*x = ExecHome{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1754,7 @@ func (x *ExecHome) String() string {
 func (*ExecHome) ProtoMessage() {}
 
 func (x *ExecHome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1767,7 @@ func (x *ExecHome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecHome.ProtoReflect.Descriptor instead.
 func (*ExecHome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExecHome) GetHost() string {
@@ -1752,7 +1800,7 @@ type ExecWantsFiles struct {
 
 func (x *ExecWantsFiles) Reset() {
 	*x = ExecWantsFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +1812,7 @@ func (x *ExecWantsFiles) String() string {
 func (*ExecWantsFiles) ProtoMessage() {}
 
 func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +1825,7 @@ func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecWantsFiles.ProtoReflect.Descriptor instead.
 func (*ExecWantsFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
 }
 
 // ExecMount is a directory of the host that ranks see.
@@ -1794,7 +1842,7 @@ type ExecMount struct {
 
 func (x *ExecMount) Reset() {
 	*x = ExecMount{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1806,7 +1854,7 @@ func (x *ExecMount) String() string {
 func (*ExecMount) ProtoMessage() {}
 
 func (x *ExecMount) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1819,7 +1867,7 @@ func (x *ExecMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecMount.ProtoReflect.Descriptor instead.
 func (*ExecMount) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExecMount) GetPath() string {
@@ -1860,7 +1908,7 @@ type OpenFiles struct {
 
 func (x *OpenFiles) Reset() {
 	*x = OpenFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +1920,7 @@ func (x *OpenFiles) String() string {
 func (*OpenFiles) ProtoMessage() {}
 
 func (x *OpenFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +1933,7 @@ func (x *OpenFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFiles.ProtoReflect.Descriptor instead.
 func (*OpenFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OpenFiles) GetFiles() []*OpenFile {
@@ -1923,7 +1971,7 @@ type OpenFile struct {
 
 func (x *OpenFile) Reset() {
 	*x = OpenFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1935,7 +1983,7 @@ func (x *OpenFile) String() string {
 func (*OpenFile) ProtoMessage() {}
 
 func (x *OpenFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1948,7 +1996,7 @@ func (x *OpenFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFile.ProtoReflect.Descriptor instead.
 func (*OpenFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *OpenFile) GetFd() uint32 {
@@ -2054,7 +2102,7 @@ type OpenFileEntry struct {
 
 func (x *OpenFileEntry) Reset() {
 	*x = OpenFileEntry{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2066,7 +2114,7 @@ func (x *OpenFileEntry) String() string {
 func (*OpenFileEntry) ProtoMessage() {}
 
 func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2079,7 +2127,7 @@ func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFileEntry.ProtoReflect.Descriptor instead.
 func (*OpenFileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *OpenFileEntry) GetName() string {
@@ -2133,14 +2181,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pong\x12<\n" +
 	"\vwants_files\x18( \x01(\v2\x19.godwit.v1.ExecWantsFilesH\x00R\n" +
 	"wantsFilesB\x05\n" +
-	"\x03msg\"\xd2\x03\n" +
+	"\x03msg\"\xdd\x03\n" +
 	"\tExecStart\x12\x10\n" +
-	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1f\n" +
-	"\vmodule_path\x18\x02 \x01(\tR\n" +
-	"modulePath\x12\x1b\n" +
-	"\tcache_dir\x18\x03 \x01(\tR\bcacheDir\x12\x12\n" +
-	"\x04args\x18\x04 \x03(\tR\x04args\x12\x10\n" +
-	"\x03env\x18\x05 \x03(\tR\x03env\x12\x12\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x05R\x04size\x12\x14\n" +
 	"\x05ranks\x18\a \x03(\x05R\x05ranks\x12-\n" +
 	"\x06routes\x18\b \x01(\v2\x15.godwit.v1.ExecRoutesR\x06routes\x12\x12\n" +
@@ -2152,7 +2195,15 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06mounts\x18( \x03(\v2\x14.godwit.v1.ExecMountR\x06mounts\x12\x10\n" +
 	"\x03dir\x18) \x01(\tR\x03dir\x12\x18\n" +
 	"\ascratch\x18* \x01(\tR\ascratch\x12\x14\n" +
-	"\x05stdin\x18+ \x01(\tR\x05stdin\"\xe9\x01\n" +
+	"\x05stdin\x18+ \x01(\tR\x05stdin\x122\n" +
+	"\bprograms\x18\x1e \x03(\v2\x16.godwit.v1.ExecProgramR\bprogramsJ\x04\b\x02\x10\x03J\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x05\x10\x06R\vmodule_pathR\tcache_dirR\x04argsR\x03env\"\x87\x01\n" +
+	"\vExecProgram\x12\x1f\n" +
+	"\vmodule_path\x18\x01 \x01(\tR\n" +
+	"modulePath\x12\x1b\n" +
+	"\tcache_dir\x18\x02 \x01(\tR\bcacheDir\x12\x12\n" +
+	"\x04args\x18\x03 \x03(\tR\x04args\x12\x10\n" +
+	"\x03env\x18\x04 \x03(\tR\x03env\x12\x14\n" +
+	"\x05ranks\x18\x05 \x01(\x05R\x05ranks\"\xe9\x01\n" +
 	"\n" +
 	"ExecRoutes\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +
@@ -2221,7 +2272,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\rExecInspected\x12*\n" +
 	"\x05ranks\x18\x01 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\"\n" +
 	"\n" +
-	"\bExecPong\"\xf8\x01\n" +
+	"\bExecPong\"\xe9\x01\n" +
 	"\vImageHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x12\n" +
@@ -2229,9 +2280,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\tmpi_state\x18\x04 \x01(\fR\bmpiState\x12\x1b\n" +
 	"\tnext_line\x18\x05 \x01(\x04R\bnextLine\x12%\n" +
 	"\x0epartial_stdout\x18\x06 \x01(\fR\rpartialStdout\x12%\n" +
-	"\x0epartial_stderr\x18\a \x01(\fR\rpartialStderr\x12!\n" +
-	"\foutput_bytes\x18\n" +
-	" \x01(\x03R\voutputBytes\"D\n" +
+	"\x0epartial_stderr\x18\a \x01(\fR\rpartialStderrJ\x04\b\n" +
+	"\x10\vR\foutput_bytes\"D\n" +
 	"\bExecHome\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x10\n" +
@@ -2276,74 +2326,76 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_exec_proto_rawDescData
 }
 
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecCommand)(nil),    // 0: godwit.v1.ExecCommand
 	(*ExecEvent)(nil),      // 1: godwit.v1.ExecEvent
 	(*ExecStart)(nil),      // 2: godwit.v1.ExecStart
-	(*ExecRoutes)(nil),     // 3: godwit.v1.ExecRoutes
-	(*ExecFreeze)(nil),     // 4: godwit.v1.ExecFreeze
-	(*ExecStage)(nil),      // 5: godwit.v1.ExecStage
-	(*ExecThaw)(nil),       // 6: godwit.v1.ExecThaw
-	(*ExecResume)(nil),     // 7: godwit.v1.ExecResume
-	(*ExecDrop)(nil),       // 8: godwit.v1.ExecDrop
-	(*ExecCancel)(nil),     // 9: godwit.v1.ExecCancel
-	(*ExecInspect)(nil),    // 10: godwit.v1.ExecInspect
-	(*ExecPing)(nil),       // 11: godwit.v1.ExecPing
-	(*ExecReady)(nil),      // 12: godwit.v1.ExecReady
-	(*ExecOutput)(nil),     // 13: godwit.v1.ExecOutput
-	(*ExecEnded)(nil),      // 14: godwit.v1.ExecEnded
-	(*ExecFrozen)(nil),     // 15: godwit.v1.ExecFrozen
-	(*ExecStaged)(nil),     // 16: godwit.v1.ExecStaged
-	(*ExecThawed)(nil),     // 17: godwit.v1.ExecThawed
-	(*ExecFailed)(nil),     // 18: godwit.v1.ExecFailed
-	(*ExecInspected)(nil),  // 19: godwit.v1.ExecInspected
-	(*ExecPong)(nil),       // 20: godwit.v1.ExecPong
-	(*ImageHeader)(nil),    // 21: godwit.v1.ImageHeader
-	(*ExecHome)(nil),       // 22: godwit.v1.ExecHome
-	(*ExecWantsFiles)(nil), // 23: godwit.v1.ExecWantsFiles
-	(*ExecMount)(nil),      // 24: godwit.v1.ExecMount
-	(*OpenFiles)(nil),      // 25: godwit.v1.OpenFiles
-	(*OpenFile)(nil),       // 26: godwit.v1.OpenFile
-	(*OpenFileEntry)(nil),  // 27: godwit.v1.OpenFileEntry
-	nil,                    // 28: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),        // 29: godwit.v1.LogLine
-	(*RankDoing)(nil),      // 30: godwit.v1.RankDoing
+	(*ExecProgram)(nil),    // 3: godwit.v1.ExecProgram
+	(*ExecRoutes)(nil),     // 4: godwit.v1.ExecRoutes
+	(*ExecFreeze)(nil),     // 5: godwit.v1.ExecFreeze
+	(*ExecStage)(nil),      // 6: godwit.v1.ExecStage
+	(*ExecThaw)(nil),       // 7: godwit.v1.ExecThaw
+	(*ExecResume)(nil),     // 8: godwit.v1.ExecResume
+	(*ExecDrop)(nil),       // 9: godwit.v1.ExecDrop
+	(*ExecCancel)(nil),     // 10: godwit.v1.ExecCancel
+	(*ExecInspect)(nil),    // 11: godwit.v1.ExecInspect
+	(*ExecPing)(nil),       // 12: godwit.v1.ExecPing
+	(*ExecReady)(nil),      // 13: godwit.v1.ExecReady
+	(*ExecOutput)(nil),     // 14: godwit.v1.ExecOutput
+	(*ExecEnded)(nil),      // 15: godwit.v1.ExecEnded
+	(*ExecFrozen)(nil),     // 16: godwit.v1.ExecFrozen
+	(*ExecStaged)(nil),     // 17: godwit.v1.ExecStaged
+	(*ExecThawed)(nil),     // 18: godwit.v1.ExecThawed
+	(*ExecFailed)(nil),     // 19: godwit.v1.ExecFailed
+	(*ExecInspected)(nil),  // 20: godwit.v1.ExecInspected
+	(*ExecPong)(nil),       // 21: godwit.v1.ExecPong
+	(*ImageHeader)(nil),    // 22: godwit.v1.ImageHeader
+	(*ExecHome)(nil),       // 23: godwit.v1.ExecHome
+	(*ExecWantsFiles)(nil), // 24: godwit.v1.ExecWantsFiles
+	(*ExecMount)(nil),      // 25: godwit.v1.ExecMount
+	(*OpenFiles)(nil),      // 26: godwit.v1.OpenFiles
+	(*OpenFile)(nil),       // 27: godwit.v1.OpenFile
+	(*OpenFileEntry)(nil),  // 28: godwit.v1.OpenFileEntry
+	nil,                    // 29: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),        // 30: godwit.v1.LogLine
+	(*RankDoing)(nil),      // 31: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
-	3,  // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
-	4,  // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
-	5,  // 3: godwit.v1.ExecCommand.stage:type_name -> godwit.v1.ExecStage
-	6,  // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
-	7,  // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
-	8,  // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
-	9,  // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
-	10, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
-	11, // 9: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
-	22, // 10: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
-	12, // 11: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
-	13, // 12: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
-	14, // 13: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
-	15, // 14: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
-	16, // 15: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
-	17, // 16: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
-	18, // 17: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
-	19, // 18: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
-	20, // 19: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
-	23, // 20: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
-	3,  // 21: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	24, // 22: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
-	28, // 23: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	29, // 24: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	30, // 25: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	26, // 26: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
-	27, // 27: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	4,  // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
+	5,  // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
+	6,  // 3: godwit.v1.ExecCommand.stage:type_name -> godwit.v1.ExecStage
+	7,  // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
+	8,  // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
+	9,  // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
+	10, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
+	11, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
+	12, // 9: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
+	23, // 10: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
+	13, // 11: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
+	14, // 12: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
+	15, // 13: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
+	16, // 14: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
+	17, // 15: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
+	18, // 16: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
+	19, // 17: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
+	20, // 18: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
+	21, // 19: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
+	24, // 20: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
+	4,  // 21: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
+	25, // 22: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
+	3,  // 23: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
+	29, // 24: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	30, // 25: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	31, // 26: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	27, // 27: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
+	28, // 28: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -2383,7 +2435,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-
-	"google.golang.org/protobuf/proto"
 )
 
 // Records makes the records that go over one session short, on the leader's side, and whole again, on the worker's. Both keep
@@ -163,12 +161,6 @@ func SameLayout(a, b *AppRecord) bool {
 func sameApp(x, y *App) bool {
 	return x.Name == y.Name && x.Size == y.Size && sameProgram(x.Spec, y.Spec) &&
 		len(x.Ranks) == 0 && len(y.Ranks) == 0 // the state keeps the packed form
-}
-
-func sameProgram(a, b *AppSpec) bool {
-	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv()) &&
-		a.GetDir() == b.GetDir() && a.GetStdin() == b.GetStdin() && proto.Equal(a.GetInputs(), b.GetInputs()) &&
-		slices.EqualFunc(a.GetMounts(), b.GetMounts(), func(m, n *Mount) bool { return proto.Equal(m, n) })
 }
 
 // FilesHosts are the hosts that have the app's directory, or get it; none when it is stored.

@@ -74,7 +74,7 @@ func (x TreeEntry_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TreeEntry_Kind.Descriptor instead.
 func (TreeEntry_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21, 0}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Host is a machine with slots, served by one worker.
@@ -478,7 +478,13 @@ type AppSpec struct {
 	// What is in the app's directory at its beginning; absent: nothing.
 	Inputs *Tree `protobuf:"bytes,42,opt,name=inputs,proto3" json:"inputs,omitempty"`
 	// Which ranks read the standard input that whoever has submitted the app sends: the rank's number, or all; empty: none, theirs is empty.
-	Stdin         string `protobuf:"bytes,43,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	Stdin string `protobuf:"bytes,43,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	// Several programs, or several lists of arguments, in one app, in rank order; their ranks add up to size, and module_digest, args and env are
+	// empty. Empty: all ranks run module_digest. From feature level 4 on.
+	Parts []*AppPart `protobuf:"bytes,20,rep,name=parts,proto3" json:"parts,omitempty"`
+	// Milliseconds for which nothing may be heard (HoldApp) of the command that started it, before it is cancelled; 0: nobody owns it. From feature
+	// level 4 on.
+	OwnerLeaseMs  int64 `protobuf:"varint,21,opt,name=owner_lease_ms,json=ownerLeaseMs,proto3" json:"owner_lease_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -632,6 +638,101 @@ func (x *AppSpec) GetStdin() string {
 	return ""
 }
 
+func (x *AppSpec) GetParts() []*AppPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *AppSpec) GetOwnerLeaseMs() int64 {
+	if x != nil {
+		return x.OwnerLeaseMs
+	}
+	return 0
+}
+
+// AppPart is a run of ranks of one program.
+type AppPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The program's name, as it sees it itself.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Hex SHA-256 of the module's bytes.
+	ModuleDigest string   `protobuf:"bytes,2,opt,name=module_digest,json=moduleDigest,proto3" json:"module_digest,omitempty"`
+	Args         []string `protobuf:"bytes,3,rep,name=args,proto3" json:"args,omitempty"`
+	// KEY=VALUE
+	Env []string `protobuf:"bytes,4,rep,name=env,proto3" json:"env,omitempty"`
+	// Number of ranks, at least 1.
+	Ranks         int32 `protobuf:"varint,5,opt,name=ranks,proto3" json:"ranks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppPart) Reset() {
+	*x = AppPart{}
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppPart) ProtoMessage() {}
+
+func (x *AppPart) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppPart.ProtoReflect.Descriptor instead.
+func (*AppPart) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AppPart) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AppPart) GetModuleDigest() string {
+	if x != nil {
+		return x.ModuleDigest
+	}
+	return ""
+}
+
+func (x *AppPart) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *AppPart) GetEnv() []string {
+	if x != nil {
+		return x.Env
+	}
+	return nil
+}
+
+func (x *AppPart) GetRanks() int32 {
+	if x != nil {
+		return x.Ranks
+	}
+	return 0
+}
+
 // RankState is what the control plane knows of one rank.
 type RankState struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -646,7 +747,7 @@ type RankState struct {
 
 func (x *RankState) Reset() {
 	*x = RankState{}
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -658,7 +759,7 @@ func (x *RankState) String() string {
 func (*RankState) ProtoMessage() {}
 
 func (x *RankState) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -671,7 +772,7 @@ func (x *RankState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankState.ProtoReflect.Descriptor instead.
 func (*RankState) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RankState) GetEnded() bool {
@@ -756,7 +857,7 @@ type App struct {
 
 func (x *App) Reset() {
 	*x = App{}
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -768,7 +869,7 @@ func (x *App) String() string {
 func (*App) ProtoMessage() {}
 
 func (x *App) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -781,7 +882,7 @@ func (x *App) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use App.ProtoReflect.Descriptor instead.
 func (*App) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *App) GetId() string {
@@ -992,7 +1093,7 @@ type AppFiles struct {
 
 func (x *AppFiles) Reset() {
 	*x = AppFiles{}
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1004,7 +1105,7 @@ func (x *AppFiles) String() string {
 func (*AppFiles) ProtoMessage() {}
 
 func (x *AppFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1017,7 +1118,7 @@ func (x *AppFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppFiles.ProtoReflect.Descriptor instead.
 func (*AppFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AppFiles) GetHost() string {
@@ -1071,7 +1172,7 @@ type Tree struct {
 
 func (x *Tree) Reset() {
 	*x = Tree{}
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +1184,7 @@ func (x *Tree) String() string {
 func (*Tree) ProtoMessage() {}
 
 func (x *Tree) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +1197,7 @@ func (x *Tree) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tree.ProtoReflect.Descriptor instead.
 func (*Tree) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Tree) GetList() string {
@@ -1140,7 +1241,7 @@ type RankEnds struct {
 
 func (x *RankEnds) Reset() {
 	*x = RankEnds{}
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1253,7 @@ func (x *RankEnds) String() string {
 func (*RankEnds) ProtoMessage() {}
 
 func (x *RankEnds) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1266,7 @@ func (x *RankEnds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankEnds.ProtoReflect.Descriptor instead.
 func (*RankEnds) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RankEnds) GetFirst() int32 {
@@ -1207,7 +1308,7 @@ type EpochRun struct {
 
 func (x *EpochRun) Reset() {
 	*x = EpochRun{}
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1219,7 +1320,7 @@ func (x *EpochRun) String() string {
 func (*EpochRun) ProtoMessage() {}
 
 func (x *EpochRun) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1232,7 +1333,7 @@ func (x *EpochRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochRun.ProtoReflect.Descriptor instead.
 func (*EpochRun) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EpochRun) GetCount() int32 {
@@ -1267,7 +1368,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1279,7 +1380,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1292,7 +1393,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Move) GetRank() int32 {
@@ -1364,7 +1465,7 @@ type Migration struct {
 
 func (x *Migration) Reset() {
 	*x = Migration{}
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1477,7 @@ func (x *Migration) String() string {
 func (*Migration) ProtoMessage() {}
 
 func (x *Migration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1490,7 @@ func (x *Migration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migration.ProtoReflect.Descriptor instead.
 func (*Migration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Migration) GetId() string {
@@ -1496,7 +1597,7 @@ type Module struct {
 
 func (x *Module) Reset() {
 	*x = Module{}
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1609,7 @@ func (x *Module) String() string {
 func (*Module) ProtoMessage() {}
 
 func (x *Module) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1622,7 @@ func (x *Module) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Module.ProtoReflect.Descriptor instead.
 func (*Module) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Module) GetDigest() string {
@@ -1596,7 +1697,7 @@ type KeyRecord struct {
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1709,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1722,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *KeyRecord) GetKey() string {
@@ -1672,7 +1773,7 @@ type Alarm struct {
 
 func (x *Alarm) Reset() {
 	*x = Alarm{}
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1785,7 @@ func (x *Alarm) String() string {
 func (*Alarm) ProtoMessage() {}
 
 func (x *Alarm) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1798,7 @@ func (x *Alarm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alarm.ProtoReflect.Descriptor instead.
 func (*Alarm) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Alarm) GetIndex() uint64 {
@@ -1732,7 +1833,7 @@ type HashRecord struct {
 
 func (x *HashRecord) Reset() {
 	*x = HashRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[16]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +1845,7 @@ func (x *HashRecord) String() string {
 func (*HashRecord) ProtoMessage() {}
 
 func (x *HashRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[16]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +1858,7 @@ func (x *HashRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HashRecord.ProtoReflect.Descriptor instead.
 func (*HashRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HashRecord) GetIndex() uint64 {
@@ -1785,7 +1886,7 @@ type ClusterConfig struct {
 
 func (x *ClusterConfig) Reset() {
 	*x = ClusterConfig{}
-	mi := &file_godwit_v1_state_proto_msgTypes[17]
+	mi := &file_godwit_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1797,7 +1898,7 @@ func (x *ClusterConfig) String() string {
 func (*ClusterConfig) ProtoMessage() {}
 
 func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[17]
+	mi := &file_godwit_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1810,7 +1911,7 @@ func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterConfig.ProtoReflect.Descriptor instead.
 func (*ClusterConfig) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ClusterConfig) GetLeaseMs() int64 {
@@ -1847,7 +1948,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_godwit_v1_state_proto_msgTypes[18]
+	mi := &file_godwit_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +1960,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[18]
+	mi := &file_godwit_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +1973,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Snapshot) GetVersion() uint32 {
@@ -1996,7 +2097,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_godwit_v1_state_proto_msgTypes[19]
+	mi := &file_godwit_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2109,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[19]
+	mi := &file_godwit_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2122,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -2062,7 +2163,7 @@ type TreeList struct {
 
 func (x *TreeList) Reset() {
 	*x = TreeList{}
-	mi := &file_godwit_v1_state_proto_msgTypes[20]
+	mi := &file_godwit_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2175,7 @@ func (x *TreeList) String() string {
 func (*TreeList) ProtoMessage() {}
 
 func (x *TreeList) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[20]
+	mi := &file_godwit_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2188,7 @@ func (x *TreeList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeList.ProtoReflect.Descriptor instead.
 func (*TreeList) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TreeList) GetEntries() []*TreeEntry {
@@ -2117,7 +2218,7 @@ type TreeEntry struct {
 
 func (x *TreeEntry) Reset() {
 	*x = TreeEntry{}
-	mi := &file_godwit_v1_state_proto_msgTypes[21]
+	mi := &file_godwit_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2230,7 @@ func (x *TreeEntry) String() string {
 func (*TreeEntry) ProtoMessage() {}
 
 func (x *TreeEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[21]
+	mi := &file_godwit_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2243,7 @@ func (x *TreeEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeEntry.ProtoReflect.Descriptor instead.
 func (*TreeEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TreeEntry) GetPath() string {
@@ -2207,7 +2308,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_godwit_v1_state_proto_msgTypes[22]
+	mi := &file_godwit_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2219,7 +2320,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[22]
+	mi := &file_godwit_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2232,7 +2333,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Piece) GetPack() uint32 {
@@ -2297,7 +2398,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xfc\x03\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xcc\x04\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -2316,7 +2417,15 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x06mounts\x18( \x03(\v2\x10.godwit.v1.MountR\x06mounts\x12\x10\n" +
 	"\x03dir\x18) \x01(\tR\x03dir\x12'\n" +
 	"\x06inputs\x18* \x01(\v2\x0f.godwit.v1.TreeR\x06inputs\x12\x14\n" +
-	"\x05stdin\x18+ \x01(\tR\x05stdin\"l\n" +
+	"\x05stdin\x18+ \x01(\tR\x05stdin\x12(\n" +
+	"\x05parts\x18\x14 \x03(\v2\x12.godwit.v1.AppPartR\x05parts\x12$\n" +
+	"\x0eowner_lease_ms\x18\x15 \x01(\x03R\fownerLeaseMs\"~\n" +
+	"\aAppPart\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
+	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
+	"\x04args\x18\x03 \x03(\tR\x04args\x12\x10\n" +
+	"\x03env\x18\x04 \x03(\tR\x03env\x12\x14\n" +
+	"\x05ranks\x18\x05 \x01(\x05R\x05ranks\"l\n" +
 	"\tRankState\x12\x14\n" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
@@ -2491,7 +2600,7 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_godwit_v1_state_proto_goTypes = []any{
 	(TreeEntry_Kind)(0),           // 0: godwit.v1.TreeEntry.Kind
 	(*Host)(nil),                  // 1: godwit.v1.Host
@@ -2499,69 +2608,71 @@ var file_godwit_v1_state_proto_goTypes = []any{
 	(*Mount)(nil),                 // 3: godwit.v1.Mount
 	(*PlaceRule)(nil),             // 4: godwit.v1.PlaceRule
 	(*AppSpec)(nil),               // 5: godwit.v1.AppSpec
-	(*RankState)(nil),             // 6: godwit.v1.RankState
-	(*App)(nil),                   // 7: godwit.v1.App
-	(*AppFiles)(nil),              // 8: godwit.v1.AppFiles
-	(*Tree)(nil),                  // 9: godwit.v1.Tree
-	(*RankEnds)(nil),              // 10: godwit.v1.RankEnds
-	(*EpochRun)(nil),              // 11: godwit.v1.EpochRun
-	(*Move)(nil),                  // 12: godwit.v1.Move
-	(*Migration)(nil),             // 13: godwit.v1.Migration
-	(*Module)(nil),                // 14: godwit.v1.Module
-	(*KeyRecord)(nil),             // 15: godwit.v1.KeyRecord
-	(*Alarm)(nil),                 // 16: godwit.v1.Alarm
-	(*HashRecord)(nil),            // 17: godwit.v1.HashRecord
-	(*ClusterConfig)(nil),         // 18: godwit.v1.ClusterConfig
-	(*Snapshot)(nil),              // 19: godwit.v1.Snapshot
-	(*Result)(nil),                // 20: godwit.v1.Result
-	(*TreeList)(nil),              // 21: godwit.v1.TreeList
-	(*TreeEntry)(nil),             // 22: godwit.v1.TreeEntry
-	(*Piece)(nil),                 // 23: godwit.v1.Piece
-	nil,                           // 24: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*AppPart)(nil),               // 6: godwit.v1.AppPart
+	(*RankState)(nil),             // 7: godwit.v1.RankState
+	(*App)(nil),                   // 8: godwit.v1.App
+	(*AppFiles)(nil),              // 9: godwit.v1.AppFiles
+	(*Tree)(nil),                  // 10: godwit.v1.Tree
+	(*RankEnds)(nil),              // 11: godwit.v1.RankEnds
+	(*EpochRun)(nil),              // 12: godwit.v1.EpochRun
+	(*Move)(nil),                  // 13: godwit.v1.Move
+	(*Migration)(nil),             // 14: godwit.v1.Migration
+	(*Module)(nil),                // 15: godwit.v1.Module
+	(*KeyRecord)(nil),             // 16: godwit.v1.KeyRecord
+	(*Alarm)(nil),                 // 17: godwit.v1.Alarm
+	(*HashRecord)(nil),            // 18: godwit.v1.HashRecord
+	(*ClusterConfig)(nil),         // 19: godwit.v1.ClusterConfig
+	(*Snapshot)(nil),              // 20: godwit.v1.Snapshot
+	(*Result)(nil),                // 21: godwit.v1.Result
+	(*TreeList)(nil),              // 22: godwit.v1.TreeList
+	(*TreeEntry)(nil),             // 23: godwit.v1.TreeEntry
+	(*Piece)(nil),                 // 24: godwit.v1.Piece
+	nil,                           // 25: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	24, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	25, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
-	25, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
-	25, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
+	25, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	26, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	26, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
+	26, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
 	2,  // 4: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
 	4,  // 5: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
 	3,  // 6: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
-	9,  // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
-	5,  // 8: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
-	6,  // 9: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	25, // 10: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	25, // 11: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	25, // 12: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
-	10, // 13: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
-	11, // 14: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
-	8,  // 15: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
-	9,  // 16: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
-	12, // 17: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	25, // 18: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	25, // 19: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	25, // 20: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	20, // 21: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	25, // 22: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	25, // 23: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	1,  // 24: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	7,  // 25: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	13, // 26: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	14, // 27: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	15, // 28: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	17, // 29: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	25, // 30: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	18, // 31: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	16, // 32: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	22, // 33: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
-	0,  // 34: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
-	23, // 35: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	10, // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
+	6,  // 8: godwit.v1.AppSpec.parts:type_name -> godwit.v1.AppPart
+	5,  // 9: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
+	7,  // 10: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
+	26, // 11: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	26, // 12: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	26, // 13: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	11, // 14: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
+	12, // 15: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
+	9,  // 16: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
+	10, // 17: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
+	13, // 18: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	26, // 19: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	26, // 20: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	26, // 21: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	21, // 22: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	26, // 23: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	26, // 24: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	1,  // 25: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	8,  // 26: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	14, // 27: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	15, // 28: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	16, // 29: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	18, // 30: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	26, // 31: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	19, // 32: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	17, // 33: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	23, // 34: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
+	0,  // 35: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
+	24, // 36: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -2575,7 +2686,7 @@ func file_godwit_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -34,6 +34,21 @@ func AppOver(phase string) bool {
 	return phase == AppSucceeded || phase == AppFailed || phase == AppCancelled
 }
 
+// AppStands is an app's phase as what is said of it: "is running", "has failed". already says that this was so before.
+func AppStands(phase string, already bool) string {
+	verb, then := "is", ""
+	switch phase {
+	case AppSucceeded, AppFailed:
+		verb = "has"
+	case AppCancelled:
+		verb = "was"
+	}
+	if already {
+		then = "already "
+	}
+	return verb + " " + then + phase
+}
+
 // What Migration.phase says.
 const (
 	MigrationPending   = "pending"

@@ -33,7 +33,7 @@ func newPs(o *options) *cobra.Command {
 					exit = strconv.Itoa(int(a.ExitCode))
 				}
 				return []string{
-					a.Id, a.Name, a.Phase, strconv.Itoa(int(a.Size)), strconv.FormatUint(a.Epoch, 10), byHost(a.Placement),
+					a.Id, programNames(a), a.Phase, strconv.Itoa(int(a.Size)), strconv.FormatUint(a.Epoch, 10), byHost(a.Placement),
 					exit, ago(a.SubmittedAt), orDash(a.Reason),
 				}
 			})
@@ -137,7 +137,7 @@ func newShow(o *options) *cobra.Command {
 				obj := jsonValue(res.App.ProtoReflect()).(orderedObject) //nolint:forcetypeassert // an App is no timestamp
 				return printJSON(os.Stdout, append(obj, member{"migration_history", jsonList(res.Migrations)}))
 			}
-			return show("%s", appText(res))
+			return show("%s%s", appText(res), deadlockText(c.Context(), o, res.App))
 		},
 	}
 	c.Flags().BoolVar(&ranks, "ranks", false, "what each rank does or waits for now")
@@ -153,8 +153,11 @@ func showRanks(ctx context.Context, o *options, ref string) error {
 	if o.output == "json" {
 		return printJSON(os.Stdout, jsonValue(res.ProtoReflect()))
 	}
+	if res.Deadlock {
+		notice(res.App.Id + ": " + deadlocked)
+	}
 	if a := res.App; len(res.Ranks) == 0 {
-		return show("no rank runs: %s is %s%s\n", a.Id, a.Phase, because(a.Reason))
+		return show("no rank runs: %s %s%s\n", a.Id, apiv1.AppStands(a.Phase, false), because(a.Reason))
 	}
 	return printList(o, res.Ranks, "RANK HOST DOING", func(r *apiv1.RankDoing) []string {
 		return []string{strconv.Itoa(int(r.Rank)), r.Host, r.Doing}
@@ -182,7 +185,7 @@ func appText(res *apiv1.GetAppResponse) string {
 		say("exit code   %d\n", a.ExitCode)
 	}
 	say("size        %d\nepoch       %d\nplacement   %s\n", a.Size, a.Epoch, byHost(a.Placement))
-	say("module      %.12s (migratable: %t)\narguments   %s\n", a.Spec.ModuleDigest, a.Migratable, strings.Join(a.Spec.Args, " "))
+	say("%s", programsText(a))
 	if a.Spec.MigrationCheckPeriod > 0 {
 		say("checked     every %gs\n", a.Spec.MigrationCheckPeriod)
 	}
@@ -201,6 +204,40 @@ func appText(res *apiv1.GetAppResponse) string {
 		say("migration   %s  epoch %d  %s (%s)  %s\n", m.Id, m.FromEpoch, m.Phase, m.Cause, moves(m))
 	}
 	return b.String()
+}
+
+// programNames is an app's name; of one with several programs their names, in order of rank.
+func programNames(a *apiv1.App) string {
+	const shown = 4
+	if len(a.GetSpec().GetParts()) == 0 {
+		return a.Name
+	}
+	var names []string
+	for i, p := range a.Spec.Parts {
+		if i == shown {
+			names = append(names, "...")
+			break
+		}
+		names = append(names, p.Name)
+	}
+	return strings.Join(names, ":")
+}
+
+// programsText says what an app's ranks run.
+func programsText(a *apiv1.App) string {
+	if len(a.Spec.Parts) == 0 {
+		return fmt.Sprintf("module      %.12s (migratable: %t)\narguments   %s\n", a.Spec.ModuleDigest, a.Migratable, strings.Join(a.Spec.Args, " "))
+	}
+	text, first := fmt.Sprintf("programs    %d (migratable: %t)\n", len(a.Spec.Parts), a.Migratable), 0
+	for i, p := range a.Spec.Parts {
+		ranks := fmt.Sprintf("rank %d", first)
+		if p.Ranks > 1 {
+			ranks = fmt.Sprintf("ranks %d-%d", first, first+int(p.Ranks)-1)
+		}
+		text += fmt.Sprintf("  %d: %s  %s  module %.12s  arguments %s\n", i, ranks, p.Name, p.ModuleDigest, strings.Join(p.Args, " "))
+		first += int(p.Ranks)
+	}
+	return text
 }
 
 // appTimes says when an app came, began and ended, and how long it waited and ran.

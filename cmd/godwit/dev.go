@@ -92,7 +92,7 @@ type dev struct {
 	procs    []*devProcess
 	children []*devChild // one for each of procs, once started
 	servers  string      // their API addresses, comma separated
-	tmp      string      // a directory to remove at the end
+	tmp      *temporary  // what to remove at the end; nil: the user's stays
 	over     context.CancelFunc
 
 	mu sync.Mutex // guards what of procs changes at a restart, and dev.json
@@ -133,10 +133,10 @@ func openDev(ctx context.Context, f *devFlags) (*dev, error) {
 	d := &dev{flags: f, starter: proc.NewStarter()}
 	var err error
 	if f.dataDir == "" {
-		if d.tmp, err = os.MkdirTemp("", "godwit-dev-"); err != nil {
+		if d.tmp, err = tempDir(); err != nil {
 			return nil, err
 		}
-		f.dataDir = d.tmp
+		f.dataDir = d.tmp.dir
 	} else if f.dataDir, err = filepath.Abs(f.dataDir); err != nil {
 		return nil, err
 	}
@@ -160,10 +160,10 @@ func openDev(ctx context.Context, f *devFlags) (*dev, error) {
 func (d *dev) close() error {
 	d.stop()
 	d.over()
-	if d.tmp == "" {
+	if d.tmp == nil {
 		return nil
 	}
-	return os.RemoveAll(d.tmp)
+	return d.tmp.remove()
 }
 
 // loopback is the host of a dev cluster.

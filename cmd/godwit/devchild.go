@@ -59,6 +59,9 @@ func (c *devChild) start(ctx context.Context) error {
 	defer logFile.Close()                       //nolint:errcheck // the child holds its own
 	cmd := exec.Command(self, c.p.Args...)      //nolint:gosec,noctx // this very binary; stopped by signals
 	cmd.Args[0], cmd.Stderr = "godwit", logFile // the binary may have the name of a compiler, or of mpirun
+	if c.d.tmp != nil {                         // which is not removed before the process is gone
+		cmd.ExtraFiles = []*os.File{c.d.tmp.pipe}
+	}
 	if err := c.d.starter.Start(ctx, cmd); err != nil {
 		return fmt.Errorf("start %s: %w", c.p.Name, err)
 	}

@@ -23,6 +23,7 @@ const (
 	exitTimeout     = 124
 	exitNotRunnable = 126
 	exitNotFound    = 127
+	exitHangup      = 129
 	exitInterrupted = 130
 	exitPipe        = 141
 )

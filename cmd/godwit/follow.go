@@ -91,7 +91,6 @@ func (r *runner) onTimeout(ctx context.Context, id string) (<-chan struct{}, fun
 func (r *runner) follow(ctx context.Context, id string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	outlivePipes()
 	out := newOutput(r.lines)
 	stopping := r.onInterrupt(ctx, cancel, id, out)
 	timedOut, stop := r.onTimeout(ctx, id)
@@ -115,6 +114,7 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		}
 		said = a.Phase
 	})
+	stuck := r.watchDeadlock(ctx, id, t)
 	end := awaitEnd(ctx, r.client, id)
 	err := t.run(ctx)
 	if err == nil {
@@ -125,10 +125,12 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		<-told
 	}
 	switch {
-	case closed(out.lost):
+	case closed(out.lost) && !r.in.came(): // what ends a pipeline ends the reader too
 		return out.exit()
 	case closed(stopping):
 		return &exitError{code: exitInterrupted}
+	case closed(stuck):
+		return &exitError{exitFailed, id + " was stopped: " + deadlocked}
 	case closed(timedOut):
 		return &exitError{exitTimeout, fmt.Sprintf("%s was stopped: it ran for longer than %s", id, r.limit)}
 	case ctx.Err() != nil && r.private:
@@ -226,5 +228,5 @@ func (r *runner) verdict(app *apiv1.App) error {
 	if code == 0 {
 		code = exitFailed
 	}
-	return &exitError{code, fmt.Sprintf("%s %s: %s", app.Id, app.Phase, app.Reason)}
+	return &exitError{code, fmt.Sprintf("%s %s%s", app.Id, apiv1.AppStands(app.Phase, false), because(app.Reason))}
 }

@@ -25,7 +25,7 @@ type interrupts struct {
 func watchInterrupts() (in *interrupts, stop func()) {
 	in = newInterrupts()
 	signals, over := make(chan os.Signal, 2), make(chan struct{})
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	go in.watch(signals, over)
 	return in, func() {
 		signal.Stop(signals)

@@ -16,6 +16,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/client"
 )
 
@@ -35,6 +36,10 @@ Run an MPI program as Open MPI's and MPICH's mpirun do, on the cluster in GODWIT
 If GODWIT_ADDR is not set and no cluster is there, or it is "none", one is started on this machine for this run, with as
 many slots as there are ranks. PROGRAM is a module made by mpicc or mpicxx; ".wasm" may be left out.
 
+Several programs, or argument lists, run side by side in one MPI_COMM_WORLD with colons between them; MPI_APPNUM says which is whose:
+  mpirun -n 1 ocean.wasm : -n 3 -x GRID=fine atmos.wasm fast
+Options of ranks, hosts and environment are those of their part, all others are the run's, wherever they stand.
+
 Ranks and hosts:
   -n, -np, -c N                 number of ranks (default 1)
   --host, -H, -hosts A[:N],B    only on these hosts of the cluster, at most N ranks on each
@@ -46,7 +51,8 @@ Files:
   -stdin, --stdin N|all|none    which ranks read the standard input (default: 0)
   -wdir, --wdir DIR             begin in DIR (default: here); a cluster for this run sees it under its own path, and /tmp for the run's time
 Environment:
-  -x VAR[=VALUE], -genv|-env VAR VALUE, -envlist A,B    variables for the ranks; no others are passed
+  -x VAR[=VALUE], -env VAR VALUE, -envlist A,B          variables for the ranks; no others are passed
+  -genv VAR VALUE, -genvlist A,B                        the same for the programs behind all colons
 Output:
   -l, -prepend-rank             [RANK] before each line
   --tag-output                  [1,RANK]<stdout>: before each line
@@ -57,14 +63,17 @@ Output:
   -outfile-pattern, -errfile-pattern P    into a file for each rank
 Control:
   --timeout SECONDS             stop the program after that, exit 124 (also MPIEXEC_TIMEOUT)
+  --on-deadlock tell|fail       when every rank waits for another for good: say so (default), or end the program as well, exit 1
   --do-not-launch               show where ranks would go
   --report-bindings             show where ranks are
   -print-all-exitcodes          show every rank's exit code
-  -configfile, --app FILE       options and program from a file; A : B runs parts side by side, of one program
+  -configfile, --app FILE       options and program from a file, one part a line
   -q, --quiet; -v, --verbose; -V, --version; -h, --help
 
 Options of other MPIs that mean nothing here (--mca, --bind-to, -launcher, -iface and others) are accepted; -v lists them.
-The exit code is the program's; 1: refused, 2: wrong usage, 69: no cluster at GODWIT_ADDR, 126, 127: no such program.
+On a cluster that is there, the program is cancelled when nothing is heard of mpirun for 30 s, as when it was killed or stopped.
+The exit code is the program's, or 128 and the number of the signal that ended mpirun (INT, TERM, HUP, QUIT end the program too); 141: nobody reads
+the output any more; 1: refused, 2: wrong usage, 69: no cluster at GODWIT_ADDR, 124: --timeout, 126, 127: no such program.
 `
 
 func newLaunch(name string) *cobra.Command {
@@ -93,14 +102,11 @@ func mpirun(ctx context.Context, name string, words []string) error {
 		}
 	}
 	l.sayNotes(name)
-	if err := l.oneProgram(); err != nil {
+	if err := l.checkRun(); err != nil {
 		return err
 	}
-	path, err := findProgram(l.parts[0])
+	paths, err := l.programs()
 	if err != nil {
-		return err
-	}
-	if _, err := readModule(path); err != nil {
 		return err
 	}
 	var stop func()
@@ -108,7 +114,7 @@ func mpirun(ctx context.Context, name string, words []string) error {
 	defer stop()
 	ctx = context.WithoutCancel(ctx) // l.in says what a signal means
 	return l.in.exit(l.onCluster(ctx, func(hosts []*apiv1.Host, c *client.Client) error {
-		return l.run(ctx, name, path, hosts, c)
+		return l.run(ctx, name, paths, hosts, c)
 	}))
 }
 
@@ -123,16 +129,25 @@ func (l *launch) sayNotes(name string) {
 	}
 }
 
-// oneProgram checks that all parts run the same thing: an app has one module, and one list of arguments.
-func (l *launch) oneProgram() error {
-	first := l.parts[0]
-	for _, p := range l.parts[1:] {
-		if p.program != first.program || !slices.Equal(p.args, first.args) || !slices.Equal(p.env, first.env) {
-			return usagef("several programs in one run (%s and %s) are not supported yet: all parts between colons must have the same program, "+
-				"arguments and environment; branch on the rank inside one program", first.program, p.program)
-		}
+// programs are the files of all parts' programs, which are modules.
+func (l *launch) programs() ([]string, error) {
+	if len(l.parts) > fsm.MaxParts {
+		return nil, usagef("%d programs between colons; a run has at most %d", len(l.parts), fsm.MaxParts)
 	}
-	return nil
+	var paths []string
+	for _, p := range l.parts {
+		path, err := findProgram(p)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(paths, path) {
+			if _, err := readModule(path); err != nil {
+				return nil, err
+			}
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
 }
 
 // findProgram is the file that a program's name means: as it is, with .wasm behind it, in the directory asked for, in PATH.
@@ -205,14 +220,14 @@ func (l *launch) clusterHere(ctx context.Context, addr string) bool {
 	return false
 }
 
-// placement is the host of each rank, or nothing where the cluster is to decide. size is the number of ranks.
-func (l *launch) placement(hosts []*apiv1.Host) (placement []string, size int, err error) {
+// placement is the host of each rank, or nothing where the cluster is to decide. sizes is the number of ranks of each part.
+func (l *launch) placement(hosts []*apiv1.Host) (placement []string, sizes []int, err error) {
 	constrained := slices.ContainsFunc(l.parts, (*part).constrained)
 	shared := map[string]*room{}
 	for _, p := range l.parts {
 		rs, err := rooms(p.hosts, hosts, isLocalHost)
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, err
 		}
 		for i := range rs { // what earlier parts have taken is gone
 			if before := shared[rs[i].name]; before != nil {
@@ -221,47 +236,71 @@ func (l *launch) placement(hosts []*apiv1.Host) (placement []string, size int, e
 		}
 		on, err := p.place(rs, l.oversubscribe)
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, err
 		}
 		for i := range rs {
 			shared[rs[i].name] = &rs[i]
 		}
-		placement = append(placement, on...)
+		placement, sizes = append(placement, on...), append(sizes, len(on))
 	}
-	size = len(placement)
 	if !constrained {
 		placement = nil
 	}
-	return placement, size, nil
+	return placement, sizes, nil
 }
 
+// app is what is to be submitted: of files, each with so many ranks.
+func (l *launch) app(paths []string, sizes []int) (*submitFlags, error) {
+	first := l.parts[0]
+	f := &submitFlags{spec: &apiv1.AppSpec{Oversubscribe: l.oversubscribe}, period: "0", quiet: l.quiet, env: l.envOf(first), onLock: l.onDeadlock}
+	for _, n := range sizes {
+		f.size += n
+	}
+	if err := f.finish(append([]string{paths[0]}, first.args...)); err != nil || len(paths) == 1 {
+		return f, err
+	}
+	f.spec.Args, f.spec.Env = nil, nil
+	for i, p := range l.parts {
+		env, err := environment(l.envOf(p))
+		if err != nil {
+			return nil, err
+		}
+		f.spec.Parts = append(f.spec.Parts, &apiv1.AppPart{Name: appName(paths[i]), Args: p.args, Env: env, Ranks: int32(sizes[i])})
+	}
+	return f, nil
+}
+
+// envOf is the environment of a part: what is for all, then its own.
+func (l *launch) envOf(p *part) []string { return append(slices.Clone(l.env), p.env...) }
+
 // run submits the program and stays with it to its end.
-func (l *launch) run(ctx context.Context, name, path string, hosts []*apiv1.Host, c *client.Client) error {
-	placement, size, err := l.placement(hosts)
+func (l *launch) run(ctx context.Context, name string, paths []string, hosts []*apiv1.Host, c *client.Client) error {
+	placement, sizes, err := l.placement(hosts)
 	if err != nil {
 		return err
 	}
-	first := l.parts[0]
-	if l.dryRun {
-		return l.showPlan(path, hosts, placement, size)
-	}
-	f := &submitFlags{
-		spec: &apiv1.AppSpec{Oversubscribe: l.oversubscribe},
-		size: size, period: "0", env: first.env, quiet: l.quiet,
-	}
-	if err := f.finish(append([]string{path}, first.args...)); err != nil {
+	f, err := l.app(paths, sizes)
+	if err != nil {
 		return err
 	}
+	if l.dryRun {
+		return l.showPlan(paths, hosts, placement, sizes)
+	}
 	f.spec.Place, f.spec.Mounts, f.spec.Dir = rulesOf(placement), l.mounts, l.dir
+	if f.owner = ownerLease; !l.private { // the processes of a private cluster end with this one
+		if err := f.own(); err != nil {
+			return err
+		}
+	}
 	r := &runner{o: &options{output: "table"}, f: f, client: c, in: l.in, program: name, limit: l.timeout, private: l.private}
-	if first.dir != "" && !l.private {
+	if first := l.parts[0]; first.dir != "" && !l.private {
 		r.say("note: -wdir %s: on a cluster the program begins in a directory of its own, and does not see that one (godwit run --in sends files there)", first.dir)
 	}
 	if err := r.input(cmp.Or(l.stdin, "0"), os.Stdin); err != nil {
 		return err
 	}
 	hostOf := func(rank int32) string { return r.hostOf(ctx, rank) }
-	l.tags.hostOf, l.files.hostOf, l.files.ranks, l.files.merge = hostOf, hostOf, size, l.tags.merge
+	l.tags.hostOf, l.files.hostOf, l.files.ranks, l.files.merge = hostOf, hostOf, f.size, l.tags.merge
 	r.lines = l.files.writer(l.tags.writer(os.Stdout, os.Stderr))
 	if l.bindings {
 		r.placed = func(app *apiv1.App) {
@@ -270,7 +309,7 @@ func (l *launch) run(ctx context.Context, name, path string, hosts []*apiv1.Host
 			}
 		}
 	}
-	err = r.run(ctx, path)
+	err = r.run(ctx, paths...)
 	if cerr := l.files.close(); cerr != nil {
 		err = errors.Join(err, cerr)
 	}

@@ -57,7 +57,8 @@ func launchRows() []launchRow {
 		{"--map-by ppr:2:node p", one(part{perHost: 2})},
 		{"--map-by slot:OVERSUBSCRIBE p", with(func(l *launch) { l.oversubscribe = true })},
 		{"-oversubscribe p", with(func(l *launch) { l.oversubscribe = true })},
-		{"-x A -x B=1 -genv C 2 -env D=3 -envlist E,F p", one(part{env: []string{"A", "B=1", "C=2", "D=3", "E", "F"}})},
+		{"-x A -x B=1 -env D=3 -envlist E,F p", one(part{env: []string{"A", "B=1", "D=3", "E", "F"}})},
+		{"-genv C 2 -genvlist E,F p", with(func(l *launch) { l.env = []string{"C=2", "E", "F"} })},
 		{"-genvall --mca btl tcp --bind-to none p", with(func(l *launch) { l.notes = []string{"-genvall", "--mca btl tcp", "--bind-to none"} })},
 		{"--tag-output --timestamp-output p", with(func(l *launch) { l.tags.style, l.tags.timestamp = tagOutput, true })},
 		{"-l p", with(func(l *launch) { l.tags.style = tagRank })},
@@ -82,27 +83,45 @@ func launchRows() []launchRow {
 // badLaunches are command lines and what is said of them.
 func badLaunches() map[string]string {
 	return map[string]string{
-		"":                      "no program",
-		"-np 2":                 "no program",
-		"-np 2 : p":             "no program",
-		"-np":                   "-np needs a value",
-		"-np 0 p":               "a number from 1 to",
-		"-q=yes p":              "-q takes no value",
-		"--hots a p":            "did you mean --hosts?",
-		"-qx p":                 "unknown option -qx",
-		"--zzzzzzzzzzzz p":      "unknown option --zzzzzzzzzzzz (see",
-		"--host a:0 p":          "is not host:slots",
-		"--host ,a p":           "name is missing",
-		"--hostfile nofile p":   "nofile",
-		"--hostfile none p":     "names no host",
-		"--hostfile bad p":      "bad:1",
-		"--map-by moon p":       "use slot, node",
-		"--map-by ppr:x:node p": "no number",
-		"--timeout never p":     "number of seconds",
-		"--timeout 0 p":         "number of seconds above 0",
-		"-n 2147483648 p":       "-n 2147483648: give a number from 1 to 1048576",
-		"--output shiny p":      "\"shiny\" is unknown",
-		"-configfile nofile":    "nofile",
+		"":                            "no program",
+		"-np 2":                       "no program",
+		"-np 2 : p":                   "no program",
+		"-np":                         "-np needs a value",
+		"-np 0 p":                     "a number from 1 to",
+		"-q=yes p":                    "-q takes no value",
+		"--hots a p":                  "did you mean --hosts?",
+		"-qx p":                       "unknown option -qx",
+		"--zzzzzzzzzzzz p":            "unknown option --zzzzzzzzzzzz (see",
+		"--host a:0 p":                "is not host:slots",
+		"--host ,a p":                 "name is missing",
+		"--hostfile nofile p":         "nofile",
+		"--hostfile none p":           "names no host",
+		"--hostfile bad p":            "bad:1",
+		"--map-by moon p":             "use slot, node",
+		"--map-by ppr:x:node p":       "no number",
+		"--timeout never p":           "number of seconds",
+		"--on-deadlock moon p":        "use tell or fail",
+		"--timeout -1 p":              "number of seconds",
+		"--timeout 1e99 p":            "number of seconds",
+		"--bind-to moon p":            "--bind-to moon: use one of none,",
+		"--rank-by moon p":            "--rank-by moon: use one of node,",
+		"--npersocket x p":            "--npersocket x: give a number",
+		"--usize many p":              "give a number",
+		"--map-by slot:pe=x p":        "pe=x: give a number of processors",
+		"--map-by slot:moon p":        "\"moon\" is unknown behind a colon",
+		"--mca btl -n 2 p":            "--mca needs a value, and -n follows, which is an option; write --mca=-n",
+		"-x -n 2 p":                   "-x needs a value",
+		"-x =1 p":                     "-x \"=1\": give the name of a variable",
+		"-envlist , p":                "names of variables",
+		"-prepend-pattern %z p":       "use %r for the rank",
+		"--stdin moon p":              "give a rank, all or none",
+		"--output-filename :nocopy p": "give a directory",
+		"--output-filename d:moon p":  "use nocopy",
+		"--output dir= p":             "give a directory",
+		"--timeout 0 p":               "number of seconds above 0",
+		"-n 2147483648 p":             "-n 2147483648: give a number from 1 to 1048576",
+		"--output shiny p":            "\"shiny\" is unknown",
+		"-configfile nofile":          "nofile",
 	}
 }
 
@@ -182,7 +201,7 @@ func TestLaunchPlacement(t *testing.T) {
 		t.Run(tt.words, func(t *testing.T) {
 			l, err := parseLaunch(strings.Fields(tt.words))
 			require.NoError(t, err)
-			placement, size, err := l.placement(hosts)
+			placement, sizes, err := l.placement(hosts)
 			if err != nil {
 				require.Contains(t, err.Error(), tt.want)
 				require.Equal(t, exitFailed, exitCode(err))
@@ -194,7 +213,12 @@ func TestLaunchPlacement(t *testing.T) {
 			}
 			require.Equal(t, tt.want, strings.Join(got, " "))
 			if len(placement) > 0 {
-				require.Len(t, placement, size)
+				n := 0
+				for _, size := range sizes {
+					n += size
+				}
+				require.Len(t, placement, n)
+				require.Len(t, sizes, len(l.parts))
 			}
 		})
 	}
@@ -271,4 +295,29 @@ func TestLineFiles(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, string(content))
 	}
+}
+
+// TestCheckRun: what is wrong with a command line as a whole is said before a cluster is looked for.
+func TestCheckRun(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("file", nil, 0o600))
+	for words, want := range map[string]string{
+		"-n 3000 p : -n 3000 p":          "6000 ranks: a run has at most 4096",
+		"--output-filename file/x p":     "--output-filename file/x: no files can be made there",
+		"-outfile-pattern file/r%r.x p":  "-outfile-pattern file/r%r.x: no files can be made there",
+		"-errfile-pattern new/%r/out p":  "",
+		"--output-filename deep/er p":    "",
+		"--do-not-launch -n 2 -l p x -z": "",
+	} {
+		l, err := parseLaunch(strings.Fields(words))
+		require.NoError(t, err)
+		if err = l.checkRun(); want == "" {
+			require.NoError(t, err, words)
+			continue
+		}
+		require.ErrorContains(t, err, want)
+		require.Equal(t, exitUsage, exitCode(err))
+	}
+	require.DirExists(t, "new")
+	require.DirExists(t, "deep/er")
 }

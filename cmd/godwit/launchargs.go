@@ -17,9 +17,11 @@ type launch struct {
 	parts []*part // one for each program between colons, at least one
 
 	oversubscribe bool
+	env           []string // for all parts
 	tags          lineTags
 	files         lineFiles
 	timeout       time.Duration // 0: none
+	onDeadlock    string        // onDeadlockFail; else it is told
 
 	exitCodes, bindings, dryRun   bool
 	quiet, verbose, help, version bool
@@ -54,10 +56,25 @@ type cursor struct {
 	inline *string
 	rest   []string
 	file   bool // a file of parts was read
+
+	options map[string]func(*cursor) error
 }
 
-// value is the option's value: what follows "=", or the next word.
+// value is the option's value: what follows "=", or the next word, unless that is an option itself.
 func (c *cursor) value() (string, error) {
+	if c.inline == nil && len(c.rest) > 0 && len(c.rest[0]) > 1 && c.rest[0][0] == '-' {
+		if name := optionName(c.rest[0]); c.options[name] != nil {
+			return "", usagef("%s needs a value, and %s follows, which is an option; write %s=%s if it is meant", c.flag, c.rest[0], c.flag, c.rest[0])
+		}
+	}
+	return c.anyWord()
+}
+
+// optionName is a word without the dashes of an option. One or two are the same, as users of both dialects write both.
+func optionName(word string) string { return strings.TrimPrefix(strings.TrimPrefix(word, "-"), "-") }
+
+// anyWord is value, whatever the next word is.
+func (c *cursor) anyWord() (string, error) {
 	if c.inline != nil {
 		v := *c.inline
 		c.inline = nil
@@ -131,13 +148,14 @@ func cutSection(words []string) (section, rest []string) {
 
 // read takes options up to the program, which takes the rest.
 func (c *cursor) read(options map[string]func(*cursor) error) error {
+	c.options = options
 	for len(c.rest) > 0 {
 		word := c.rest[0]
 		c.rest = c.rest[1:]
 		if word == "--" && len(c.rest) > 0 {
 			word, c.rest = c.rest[0], c.rest[1:]
 		} else if strings.HasPrefix(word, "-") && word != "-" {
-			if err := c.option(options, word); err != nil {
+			if err := c.option(word); err != nil {
 				return err
 			}
 			if c.l.help || c.l.version {
@@ -151,9 +169,9 @@ func (c *cursor) read(options map[string]func(*cursor) error) error {
 	return nil
 }
 
-// option takes one option. One dash or two are the same, as users of both dialects write both.
-func (c *cursor) option(options map[string]func(*cursor) error, word string) error {
-	name := strings.TrimPrefix(strings.TrimPrefix(word, "-"), "-")
+// option takes one option.
+func (c *cursor) option(word string) error {
+	options, name := c.options, optionName(word)
 	c.flag, c.inline = word, nil
 	apply, ok := options[name]
 	if key, value, found := strings.Cut(name, "="); !ok && found {

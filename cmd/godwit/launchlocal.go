@@ -139,9 +139,13 @@ func withPrivateCluster(ctx context.Context, in *interrupts, s privateShape, f f
 }
 
 // showPlan prints where the ranks would go.
-func (l *launch) showPlan(path string, hosts []*apiv1.Host, placement []string, size int) error {
+func (l *launch) showPlan(paths []string, hosts []*apiv1.Host, placement []string, sizes []int) error {
+	size := 0
+	for _, n := range sizes {
+		size += n
+	}
 	if placement == nil {
-		req := planner.Request{ID: path, Kind: planner.KindNew, Ranks: size, Oversubscribe: l.oversubscribe}
+		req := planner.Request{ID: paths[0], Kind: planner.KindNew, Ranks: size, Oversubscribe: l.oversubscribe}
 		for _, h := range hosts {
 			if fsm.HostStateOf(h).Gone() {
 				continue
@@ -157,8 +161,17 @@ func (l *launch) showPlan(path string, hosts []*apiv1.Host, placement []string, 
 		}
 		placement = plan.Placement
 	}
+	part, left := 0, sizes[0]
 	for rank, host := range placement {
-		if err := printf("rank %d on %s\n", rank, host); err != nil {
+		for ; left == 0; left = sizes[part] {
+			part++
+		}
+		left--
+		program := ""
+		if len(paths) > 1 {
+			program = ": " + paths[part]
+		}
+		if err := printf("rank %d on %s%s\n", rank, host, program); err != nil {
 			return err
 		}
 	}

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // launchOptions are the options of mpirun by name, without dashes: Open MPI's and MPICH's together.
@@ -31,29 +31,40 @@ func launchOptions() map[string]func(*cursor) error {
 		}
 		return err
 	})
+	add("on-deadlock", func(c *cursor) error {
+		v, err := c.value()
+		c.l.onDeadlock = v
+		return cmp.Or(err, checkOnDeadlock(c.flag, v))
+	})
 	add("do-not-launch", func(c *cursor) error { c.l.dryRun = true; return nil })
 	add("print-all-exitcodes", func(c *cursor) error { c.l.exitCodes = true; return nil })
-	for _, ignored := range []struct {
-		names  string
-		values int
-	}{
-		{"mca gmca prtemca pmixmca omca", 2},
-		{"bind-to rank-by prefix launcher launcher-exec bootstrap bootstrap-exec iface rmk ranktbl am tune cpu-set cpu-list", 1},
-		{"cpus-per-proc cpus-per-rank npersocket localhost usize max-restarts tmpdir personality display topolib demux binding", 1},
-		{"allow-run-as-root use-hwthread-cpus hetero nooversubscribe no-oversubscribe bind-to-core bind-to-socket byslot bycore nolocal", 0},
-		{"genvall genvnone envall envnone enable-recovery disable-recovery disable-auto-cleanup preload-binary tag-output-to-stderr", 0},
-		{"display-allocation leave-session-attached disable-hostname-propagation enable-x disable-x", 0},
+	for names, check := range map[string]func(*cursor, string) error{
+		"bind-to": oneOf(bindings), "rank-by": oneOf(rankings), "usize": universe,
+		"cpus-per-proc cpus-per-rank npersocket max-restarts":                                         aCount,
+		"prefix launcher launcher-exec bootstrap bootstrap-exec iface rmk ranktbl am tune":            anyValue,
+		"cpu-set cpu-list localhost tmpdir personality display topolib demux binding runtime-options": anyValue,
 	} {
-		add(ignored.names, func(c *cursor) error { return c.ignore(ignored.values) })
+		add(names, func(c *cursor) error { return c.ignore(1, check) })
+	}
+	add("mca gmca prtemca pmixmca omca", func(c *cursor) error { return c.ignore(2, anyValue) })
+	for _, names := range []string{
+		"allow-run-as-root use-hwthread-cpus hetero nooversubscribe no-oversubscribe bind-to-core bind-to-socket byslot bycore nolocal",
+		"genvall genvnone envall envnone enable-recovery disable-recovery disable-auto-cleanup preload-binary tag-output-to-stderr",
+		"display-allocation leave-session-attached disable-hostname-propagation enable-x disable-x",
+	} {
+		add(names, func(c *cursor) error { return c.ignore(0, anyValue) })
 	}
 	return options
 }
 
 // ignore notes an option that means nothing here.
-func (c *cursor) ignore(values int) error {
+func (c *cursor) ignore(values int, check func(*cursor, string) error) error {
 	note := c.flag
 	for range values {
 		v, err := c.value()
+		if err == nil {
+			err = check(c, v)
+		}
 		if err != nil {
 			return err
 		}
@@ -61,16 +72,6 @@ func (c *cursor) ignore(values int) error {
 	}
 	c.l.notes = append(c.l.notes, note)
 	return nil
-}
-
-func parseTimeout(flag, v string) (time.Duration, error) {
-	if n, err := strconv.ParseFloat(v, 64); err == nil && n > 0 {
-		return time.Duration(n * float64(time.Second)), nil
-	}
-	if d, err := time.ParseDuration(v); err == nil && d > 0 {
-		return d, nil
-	}
-	return 0, usagef("%s %s: give a number of seconds above 0", flag, v)
 }
 
 type adder func(names string, apply func(*cursor) error)
@@ -139,13 +140,8 @@ func (c *cursor) mapBy(v string) error {
 		return usagef("%s %s: use slot, node or ppr:K:node", c.flag, v)
 	}
 	for _, m := range modifiers {
-		switch m {
-		case "oversubscribe":
-			c.l.oversubscribe = true
-		case "display":
-			c.l.bindings = true
-		default:
-			c.l.notes = append(c.l.notes, c.flag+" :"+m)
+		if err := c.mapModifier(v, m); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -153,49 +149,46 @@ func (c *cursor) mapBy(v string) error {
 
 func addEnvironment(add adder) {
 	add("x", func(c *cursor) error {
-		v, err := c.value()
+		v, err := c.variable()
 		c.p.env = append(c.p.env, v)
 		return err
 	})
-	add("genv env", func(c *cursor) error {
-		name, err := c.value()
+	setting := func(c *cursor, into *[]string) error {
+		name, err := c.variable()
 		if err != nil {
 			return err
 		}
 		if !strings.Contains(name, "=") {
-			v, err := c.value()
+			v, err := c.anyWord()
 			if err != nil {
 				return err
 			}
 			name += "=" + v
 		}
-		c.p.env = append(c.p.env, name)
+		*into = append(*into, name)
 		return nil
-	})
-	add("envlist genvlist", func(c *cursor) error {
-		v, err := c.value()
-		if err != nil {
-			return err
-		}
-		c.p.env = append(c.p.env, strings.FieldsFunc(v, func(r rune) bool { return r == ',' })...)
-		return nil
-	})
+	}
+	list := func(c *cursor, into *[]string) error {
+		names, err := c.variables()
+		*into = append(*into, names...)
+		return err
+	}
+	add("env", func(c *cursor) error { return setting(c, &c.p.env) })
+	add("genv", func(c *cursor) error { return setting(c, &c.l.env) })
+	add("envlist", func(c *cursor) error { return list(c, &c.p.env) })
+	add("genvlist", func(c *cursor) error { return list(c, &c.l.env) })
 	add("wdir wd working-directory", func(c *cursor) error {
 		v, err := c.value()
 		c.p.dir = v
 		return err
 	})
-	add("stdin s", func(c *cursor) error {
-		v, err := c.value()
-		c.l.stdin = v
-		return err
-	})
+	add("stdin s", (*cursor).stdin)
 }
 
 func addOutput(add adder) {
 	text := func(into func(*launch) *string) func(*cursor) error {
 		return func(c *cursor) error {
-			v, err := c.value()
+			v, err := c.pattern()
 			*into(c.l) = v
 			return err
 		}
@@ -212,9 +205,7 @@ func addOutput(add adder) {
 		if err != nil {
 			return err
 		}
-		dir, modifiers, _ := strings.Cut(v, ":")
-		c.l.files.dir, c.l.files.only = dir, strings.Contains(strings.ToLower(modifiers), "nocopy")
-		return nil
+		return c.outputDir(v)
 	})
 	add("output", func(c *cursor) error { // Open MPI 5: a list of the older options
 		v, err := c.value()
@@ -239,8 +230,9 @@ func (c *cursor) output(list string) error {
 		case "merge-stderr-to-stdout", "merge":
 			c.l.tags.merge = true
 		case "dir", "directory", "file", "filename":
-			dir, modifiers, _ := strings.Cut(value, ":")
-			c.l.files.dir, c.l.files.only = dir, strings.Contains(strings.ToLower(modifiers), "nocopy")
+			if err := c.outputDir(value); err != nil {
+				return err
+			}
 		default:
 			return usagef("%s %s: %q is unknown; use tag, rank, timestamp, merge or dir=DIR", c.flag, list, word)
 		}

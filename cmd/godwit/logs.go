@@ -46,7 +46,8 @@ With -o json, each line of output is an object on a line of its own, printed as 
 is not UTF-8 becomes U+FFFD.
 
 Without -f, a host that does not answer is waited for as long as --timeout says: then the output of its ranks is called incomplete, and the
-exit code is 1, as where output is gone or has gaps.`
+exit code is 1, as where output is gone or has gaps. With -f it is said on standard error how an app ended that has not succeeded. The exit code
+says whether the output is all there, not how the app ended: godwit run, or EXIT in godwit ps, says that.`
 
 func newLogs(o *options) *cobra.Command {
 	f := &logsFlags{}
@@ -114,6 +115,11 @@ func printLogs(ctx context.Context, o *options, f *logsFlags, ref string) error 
 	if err := t.run(ctx); err != nil {
 		return err
 	}
+	if f.follow {
+		if res, err := getApp(ctx, cl, app); err == nil && apiv1.AppOver(res.App.Phase) && res.App.Phase != apiv1.AppSucceeded {
+			notice(fmt.Sprintf("%s (exit code %d)", whereIs(res.App), res.App.ExitCode))
+		}
+	}
 	if !f.follow && !t.begun {
 		if res, err := getApp(ctx, cl, app); err == nil && slices.Contains([]string{apiv1.AppQueued, apiv1.AppStarting}, res.App.Phase) {
 			notice(whereIs(res.App) + ": there is no output yet")
@@ -123,7 +129,9 @@ func printLogs(ctx context.Context, o *options, f *logsFlags, ref string) error 
 }
 
 // whereIs says in which phase an app is, and why.
-func whereIs(a *apiv1.App) string { return fmt.Sprintf("%s is %s%s", a.Id, a.Phase, because(a.Reason)) }
+func whereIs(a *apiv1.App) string {
+	return fmt.Sprintf("%s %s%s", a.Id, apiv1.AppStands(a.Phase, false), because(a.Reason))
+}
 
 // notice says something on stderr that is no output and no error.
 func notice(what string) { fmt.Fprintln(os.Stderr, "godwit: "+text.Clean(what, maxShown)) }

@@ -48,7 +48,7 @@ func scripts(t *testing.T, dir string) {
 
 // TestReadCommandsSpeakJSON walks the commands: every one that reads takes -o.
 func TestReadCommandsSpeakJSON(t *testing.T) {
-	silent := []string{"run", "cancel", "push", "plan", "cc", "c++", "mpirun", "mpiexec", "sdk", "dev", "server", "recover", "remove", "rm", "transfer", "clear-alarms", "worker", "exec", "debug", "raft-dump", "module", "completion", "help", "bash", "zsh", "fish", "powershell"}
+	silent := []string{"run", "cancel", "push", "plan", "cc", "c++", "mpirun", "mpiexec", "sdk", "dev", "server", "recover", "remove", "rm", "transfer", "clear-alarms", "worker", "exec", "sweep", "debug", "raft-dump", "module", "completion", "help", "bash", "zsh", "fish", "powershell"}
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {
 		for _, sub := range c.Commands() {
@@ -122,7 +122,7 @@ func TestRunFindsTheModule(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.WriteFile("native.wasm", []byte("\x7fELF"), 0o600))
 	for name, want := range map[string]string{"native": "native.wasm is a program for this machine's CPU", "absent": "absent: no such file"} {
-		f := &submitFlags{spec: &apiv1.AppSpec{}, size: 1, period: "0"}
+		f := &submitFlags{owner: ownerLease, spec: &apiv1.AppSpec{}, size: 1, period: "0"}
 		require.ErrorContains(t, start(t.Context(), &options{addr: "127.0.0.1:1", timeout: time.Second}, f, []string{name}), want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -33,6 +34,56 @@ func readUpload(path string) (*moduleUpload, error) {
 	}
 	sum := sha256.Sum256(code)
 	return &moduleUpload{name: filepath.Base(path), digest: hex.EncodeToString(sum[:]), code: code}, nil
+}
+
+// moduleUploads are the modules of an app.
+type moduleUploads struct {
+	each    []*moduleUpload // each module once
+	digests []string        // of the parts
+}
+
+// readUploads reads the files of an app's parts.
+func readUploads(paths []string) (*moduleUploads, error) {
+	all := &moduleUploads{}
+	for i, path := range paths {
+		if before := slices.Index(paths[:i], path); before >= 0 {
+			all.digests = append(all.digests, all.digests[before])
+			continue
+		}
+		mod, err := readUpload(path)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(all.digests, mod.digest) {
+			all.each = append(all.each, mod)
+		}
+		all.digests = append(all.digests, mod.digest)
+	}
+	return all, nil
+}
+
+// name puts the digests into what is submitted.
+func (m *moduleUploads) name(spec *apiv1.AppSpec) {
+	if len(spec.Parts) == 0 {
+		spec.ModuleDigest = m.digests[0]
+		return
+	}
+	for i, part := range spec.Parts {
+		part.ModuleDigest = m.digests[i]
+	}
+}
+
+// sendMissing gives the servers what they have not: one module is sent without asking.
+func (m *moduleUploads) sendMissing(ctx context.Context, c *client.Client) error {
+	if len(m.each) == 1 {
+		return m.each[0].send(ctx, c)
+	}
+	for _, mod := range m.each {
+		if err := mod.upload(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // upload makes the servers have the module. What they have is not sent again.

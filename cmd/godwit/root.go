@@ -62,7 +62,7 @@ func newRoot() *cobra.Command {
 	group("run", newRun(o), newSubmit(o), newPs(o), newShow(o), newLogs(o), newLs(o), newGet(o), newCancel(o), newModule(o), newPlan(), newLaunch("mpirun"), newLaunch("mpiexec"), newCC("cc", "C"), newCC("c++", "C++"), newSDK())
 	group("fleet", newHosts(o), newMigrations(o), newMigrate(o), newServers(o))
 	group("daemon", newDev(), newServer(), newWorker())
-	root.AddCommand(newExec(), newVersion(o), newDebug())
+	root.AddCommand(newExec(), newSweep(), newVersion(o), newDebug())
 	wrapArgs(root)
 	return root
 }

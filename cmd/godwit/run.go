@@ -40,6 +40,23 @@ type submitFlags struct {
 	label  bool
 	detach bool
 	quiet  bool
+	onLock string        // onDeadlockTell or onDeadlockFail
+	owner  time.Duration // the lease of the command that stays with the app
+}
+
+// ownerLease is how long an app goes on without a word of the command that started it; launchHelp names it.
+const ownerLease = 30 * time.Second
+
+// own gives the app an owner, unless it is to go on by itself.
+func (f *submitFlags) own() error {
+	if f.detach {
+		return nil
+	}
+	if f.owner < fsm.MinOwnerMs*time.Millisecond || f.owner > fsm.MaxOwnerMs*time.Millisecond {
+		return usagef("--owner-lease %v: give a time from %v to %v; godwit submit starts what goes on by itself", f.owner, fsm.MinOwnerMs*time.Millisecond, fsm.MaxOwnerMs*time.Millisecond)
+	}
+	f.spec.OwnerLeaseMs = f.owner.Milliseconds()
+	return nil
 }
 
 func (f *submitFlags) add(c *cobra.Command) {
@@ -78,15 +95,8 @@ func (f *submitFlags) finish(args []string) error {
 		return err
 	}
 	f.spec.MigrationCheckPeriod = period
-	for _, kv := range f.env {
-		if !strings.Contains(kv, "=") {
-			v, ok := os.LookupEnv(kv)
-			if !ok {
-				return usagef("-x %s: this shell has no such variable; use -x %s=VALUE", kv, kv)
-			}
-			kv += "=" + v
-		}
-		f.spec.Env = append(f.spec.Env, kv)
+	if f.spec.Env, err = environment(f.env); err != nil {
+		return err
 	}
 	if f.inputs, err = parseInputs(f.in); err != nil {
 		return err
@@ -119,6 +129,22 @@ func parseMount(text string) (*apiv1.Mount, error) {
 		return nil, usagef("--mount %s: use VOLUME:PATH, or VOLUME:PATH:ro, with an absolute PATH", text)
 	}
 	return &apiv1.Mount{Volume: volume, Path: path.Clean(at), ReadOnly: readOnly}, nil
+}
+
+// environment is a list of KEY=VALUE, of which this shell gives the values that are not there.
+func environment(list []string) ([]string, error) {
+	var env []string
+	for _, kv := range list {
+		if !strings.Contains(kv, "=") {
+			v, ok := os.LookupEnv(kv)
+			if !ok {
+				return nil, usagef("-x %s: this shell has no such variable; use -x %s=VALUE", kv, kv)
+			}
+			kv += "=" + v
+		}
+		env = append(env, kv)
+	}
+	return env, nil
 }
 
 // appName makes a module's file name a name for the app.
@@ -168,6 +194,10 @@ func newRun(o *options) *cobra.Command {
 	f := &submitFlags{}
 	c := &cobra.Command{
 		Use: "run -n N FILE.wasm [ARGS...]", SuggestFor: []string{"exec", "launch", "srun", "start"}, Short: "Run a program, stream its output, exit with its code", Args: wants("a module's file", 0),
+		Long: "Run a program, stream its output, exit with its code.\n\n" +
+			"The app belongs to this command and ends with it: at an interrupt, by SIGTERM, SIGHUP or SIGQUIT, or when its output cannot be written.\n" +
+			"If the command is killed, stopped (SIGSTOP), cut off from the servers, or its machine sleeps, for longer than --owner-lease, the app is\n" +
+			"cancelled. With --detach, as by godwit submit, it goes on by itself.",
 		RunE: func(c *cobra.Command, args []string) error {
 			return start(c.Context(), o, f, args)
 		},
@@ -178,6 +208,8 @@ func newRun(o *options) *cobra.Command {
 	c.Flags().StringVar(&f.stdin, "stdin", "0", "which ranks read the standard input: a rank, all or none")
 	c.Flags().StringVar(&f.out, "out", "", "the directory for the files that the program leaves, got when it has ended")
 	c.Flags().BoolVarP(&f.detach, "detach", "d", false, "print the app's id and return, as submit does")
+	c.Flags().StringVar(&f.onLock, "on-deadlock", onDeadlockTell, "when every rank waits for another for good: tell, or fail, which ends the app")
+	c.Flags().DurationVar(&f.owner, "owner-lease", ownerLease, "how long the app goes on when nothing is heard of this command")
 	return c
 }
 
@@ -216,7 +248,7 @@ type runner struct {
 
 // start submits what the flags and arguments say.
 func start(ctx context.Context, o *options, f *submitFlags, args []string) error {
-	if err := f.finish(args); err != nil {
+	if err := cmp.Or(f.finish(args), f.own(), checkOnDeadlock("--on-deadlock", f.onLock)); err != nil {
 		return err
 	}
 	c, err := o.client()
@@ -238,22 +270,27 @@ func start(ctx context.Context, o *options, f *submitFlags, args []string) error
 	return in.exit(r.run(context.WithoutCancel(ctx), path)) // in says when it ends
 }
 
-// run submits the app and stays with it, unless it is to be detached.
-func (r *runner) run(ctx context.Context, path string) error {
+// run submits the app of the modules in these files, one for each part, and stays with it, unless it is to be detached.
+func (r *runner) run(ctx context.Context, paths ...string) error {
+	if !r.f.detach {
+		outlivePipes()
+	}
 	uploading, cancel := until(ctx, r.in.first)
 	defer cancel()
-	mod, err := readUpload(path)
+	mods, err := readUploads(paths)
 	if err != nil {
 		return err
 	}
-	if err = mod.upload(uploading, r.client); err != nil || r.in.came() {
-		return r.in.nothingYet(err)
+	for _, mod := range mods.each {
+		if err = mod.upload(uploading, r.client); err != nil || r.in.came() {
+			return r.in.nothingYet(err)
+		}
 	}
-	r.f.spec.ModuleDigest = mod.digest
+	mods.name(r.f.spec)
 	if err := r.sendInputs(uploading); err != nil || r.in.came() {
 		return r.in.nothingYet(err)
 	}
-	app, err := r.submit(ctx, mod)
+	app, err := r.submit(ctx, mods)
 	if err != nil {
 		return err
 	}
@@ -264,6 +301,9 @@ func (r *runner) run(ctx context.Context, path string) error {
 		go r.feed(feeding) // it ends with this command, at the latest: a read of a terminal cannot be broken off
 	}
 	if !r.f.detach {
+		holding, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go hold(holding, r.client, app) // ends with holding
 		return r.getOut(ctx, r.follow(ctx, app.Id))
 	}
 	if r.in.came() {
@@ -278,7 +318,33 @@ func (r *runner) run(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("%s was submitted, and its id could not be printed: %w", app.Id, err)
 	}
+	r.warnOfWait(ctx, app)
 	return nil
+}
+
+// warnOfWait says of an app for which the cluster has too few slots that it waits, and for what. What cannot be found out is not said: the app is submitted.
+func (r *runner) warnOfWait(ctx context.Context, app *apiv1.App) {
+	if app.GetSpec().GetOversubscribe() {
+		return
+	}
+	looking, cancel := context.WithTimeout(ctx, waitNotice)
+	defer cancel()
+	res, err := call(looking, r.client, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
+	if err != nil {
+		return
+	}
+	slots := int32(0)
+	for _, h := range res.Hosts {
+		if !fsm.HostStateOf(h).Gone() {
+			slots += h.Slots
+		}
+	}
+	if slots >= app.Size {
+		return
+	}
+	if now, err := getApp(looking, r.client, app.Id); err == nil && now.App.Phase == apiv1.AppQueued {
+		r.say("%s waits: %s", app.Id, now.App.Reason)
+	}
 }
 
 // getOut gets the files of an app that has ended with err.
@@ -295,9 +361,9 @@ func (r *runner) getOut(ctx context.Context, err error) error {
 // submitTries is how often an app is submitted whose module somebody removes each time.
 const submitTries = 5
 
-// submit queues the app of a module that the servers had a moment ago. Whoever removed it since had no app to see that needs it: it is sent
+// submit queues the app of modules that the servers had a moment ago. Whoever removed one since had no app to see that needs it: it is sent
 // once more. The key stays the same, so that there is one app whatever the refused tries have come to.
-func (r *runner) submit(ctx context.Context, mod *moduleUpload) (*apiv1.App, error) {
+func (r *runner) submit(ctx context.Context, mods *moduleUploads) (*apiv1.App, error) {
 	key := uuid.NewString()
 	for try := 1; ; try++ {
 		app, err := r.submitOnce(ctx, key)
@@ -309,7 +375,7 @@ func (r *runner) submit(ctx context.Context, mod *moduleUpload) (*apiv1.App, err
 				"(godwit module rm), and submit it again", r.f.spec.Name, try)
 		}
 		sending, cancel := until(ctx, r.in.first)
-		err = mod.send(sending, r.client)
+		err = mods.sendMissing(sending, r.client)
 		cancel()
 		if err != nil || r.in.came() {
 			return nil, r.in.nothingYet(err)

@@ -63,6 +63,20 @@ func (o *output) line(l *apiv1.LogLine) error {
 	return nil
 }
 
+// isTerminal says whether a write failed that was to a terminal: of what is read and written by the character.
+func isTerminal(err error) bool {
+	var of *os.PathError
+	if !errors.As(err, &of) {
+		return false
+	}
+	for _, f := range []*os.File{os.Stdout, os.Stderr} {
+		if info, err := f.Stat(); err == nil && f.Name() == of.Path {
+			return info.Mode()&os.ModeCharDevice != 0
+		}
+	}
+	return false
+}
+
 // why is what the system says of the write that failed.
 func (o *output) why() string {
 	var errno syscall.Errno
@@ -72,10 +86,13 @@ func (o *output) why() string {
 	return o.err.Error()
 }
 
-// exit is how the run ends whose output was lost: as other programs do where nobody reads it, else as one that failed.
+// exit is how the run ends whose output was lost: as other programs do where nobody reads it, or whose terminal is gone, else as one that failed.
 func (o *output) exit() error {
-	if errors.Is(o.err, syscall.EPIPE) {
+	switch {
+	case errors.Is(o.err, syscall.EPIPE):
 		return &exitError{code: exitPipe}
+	case errors.Is(o.err, syscall.EIO) && isTerminal(o.err):
+		return &exitError{code: exitHangup}
 	}
 	return &exitError{exitFailed, fmt.Sprintf("the program's output could not all be written: %v", o.err)}
 }

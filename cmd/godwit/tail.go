@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -34,6 +35,7 @@ type tail struct {
 	gaps    map[int32]bool     // ranks of whose output lines are lost
 	started chan struct{}      // closed at the first line
 	begun   bool               // started is closed
+	shown   atomic.Uint64      // messages with lines so far
 }
 
 func newTail(c *client.Client, app string, follow bool, ranks []int32, show func(*apiv1.LogLine) error) *tail {
@@ -91,6 +93,7 @@ func (t *tail) await(a *apiv1.AwaitedOutput) {
 }
 
 func (t *tail) lines(lines []*apiv1.LogLine) error {
+	t.shown.Add(1)
 	for _, l := range lines {
 		if l.Seq < t.next[l.Rank] {
 			continue

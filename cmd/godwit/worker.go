@@ -30,10 +30,10 @@ import (
 
 // workerFlags are the flags of godwit worker.
 type workerFlags struct {
-	name, dataDir, listen, gossip, join, level, direct string
-	slots, memoryMiB, totalMiB, logMiB, moduleMiB      int
-	labels, volumes                                    []string
-	ownUser                                            bool
+	name, dataDir, listen, gossip, join, level, direct       string
+	slots, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB int
+	labels, volumes                                          []string
+	ownUser                                                  bool
 }
 
 // unset is what --slots is if it is not given.
@@ -63,6 +63,7 @@ func newWorker() *cobra.Command {
 	c.Flags().IntVar(&f.memoryMiB, "memory-limit", 4096, "most memory of one rank, in MiB")
 	c.Flags().IntVar(&f.totalMiB, "total-memory", 0, "most memory of all executors together, in MiB; an app's ranks may grow to a little less (default: the machine's but for an eighth)")
 	c.Flags().IntVar(&f.logMiB, "keep-logs", int(worker.DefaultConfig().LogBytes>>20), "most output kept on this host, in MiB; that of apps that ended first goes first, and as well while the disk is full")
+	c.Flags().IntVar(&f.unreadMiB, "log-limit", int(worker.DefaultConfig().LogLimit>>20), "most output of one app on this host, in MiB, that nobody reads as it comes (godwit run, logs -f): what is printed beyond is lost, and the app fails")
 	c.Flags().IntVar(&f.moduleMiB, "keep-modules", int(worker.DefaultConfig().ModuleBytes>>20), "most modules and compiled code kept on this host, in MiB")
 	c.Flags().StringArrayVar(&f.labels, "label", nil, "`KEY=VALUE` kept with the host, as godwit hosts -o json shows it; may be repeated")
 	c.Flags().StringArrayVar(&f.volumes, "volume", nil, "`NAME=DIR[:ro]`: a directory that the hosts share, for apps that mount NAME; may be repeated")
@@ -88,6 +89,9 @@ func (f *workerFlags) checkBounds() error {
 	}
 	if f.direct != "on" && f.direct != "off" {
 		return usagef("--direct %s: give on or off", f.direct)
+	}
+	if f.unreadMiB < 1 || f.unreadMiB > 1<<33 {
+		return usagef("--log-limit %d: give MiB, at least 1", f.unreadMiB)
 	}
 	if f.logMiB < 0 || f.moduleMiB < 0 {
 		return usagef("--keep-logs %d and --keep-modules %d: give MiB, 0 to keep none", f.logMiB, f.moduleMiB)
@@ -171,6 +175,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	cfg.TotalMemory = int64(f.totalMiB) << 20
 	cfg.OwnUserOnly = f.ownUser
 	cfg.StreamsOnly = f.direct == "off"
+	cfg.LogLimit = int64(f.unreadMiB) << 20
 	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
 	cfg.Labels = map[string]string{}
 	for _, l := range f.labels {

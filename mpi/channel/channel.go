@@ -95,6 +95,14 @@ func (l *lane) number() uint64 {
 // Next is the number of the next packet of the talk.
 func (c *Channel) Next() uint64 { return c.lanes[Talk].sendNext }
 
+// Counts are how many packets were numbered for the peer so far, and taken from it, over all lanes.
+func (c *Channel) Counts() (sent, received uint64) {
+	for i := range c.lanes {
+		sent, received = sent+c.lanes[i].sendNext, received+c.lanes[i].recvNext
+	}
+	return sent, received
+}
+
 // Spend takes credit for an eager message of a cost, and reports whether there was enough.
 func (c *Channel) Spend(cost int) bool {
 	if c.charged-c.credited+uint64(cost) > uint64(c.limits.Credit) {

@@ -12,7 +12,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -36,7 +35,7 @@ type Executor struct {
 	// Set by the start command, before any other is taken.
 	start    *apiv1.ExecStart
 	engine   *wasm.Engine
-	module   *wasm.Module
+	programs []program
 	world    *mpi.World
 	net      *network
 	collect  *collector
@@ -118,23 +117,23 @@ func (e *Executor) serve(ctx context.Context) error {
 	return cmp.Or(context.Cause(ctx), err)
 }
 
-// boot compiles the module and starts the first ranks.
+// boot compiles the modules and starts the first ranks.
 func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	e.start = s
-	code, err := os.ReadFile(s.ModulePath)
-	if err != nil {
-		return fmt.Errorf("executor: read the module: %w", err)
+	if len(s.Programs) == 0 {
+		return errors.New("executor: there is no program to run; the worker is of another godwit than this")
 	}
 	cfg := wasm.DefaultConfig()
-	cfg.CacheDir = s.CacheDir
+	cfg.CacheDir = s.Programs[0].CacheDir
 	if s.MemoryLimitPages > 0 {
 		cfg.MemoryLimitPages = s.MemoryLimitPages
 	}
 	cfg.MemoryBytes = s.MemoryBytes
+	var err error
 	if e.engine, err = wasm.NewEngine(ctx, cfg); err != nil {
 		return err
 	}
-	if e.module, err = e.engine.Compile(ctx, code); err != nil {
+	if err := e.compile(ctx, s.Programs); err != nil {
 		return err
 	}
 	e.filing, e.endFiles = context.WithCancelCause(ctx)
@@ -149,7 +148,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 		e.mounts = append(e.mounts, wasm.Mount{Path: m.Path, Tree: tree})
 	}
 	mc := mpi.DefaultConfig(int(s.Size))
-	mc.Host = s.Host
+	mc.Host, mc.Programs = s.Host, started(s.Programs)
 	if err := mc.Validate(); err != nil {
 		return err
 	}

@@ -137,6 +137,15 @@ func (a *testApp) routes() *apiv1.ExecRoutes {
 
 func startApp(t *testing.T, module string, placement []int, hosts int, args ...string) *testApp {
 	t.Helper()
+	path, err := filepath.Abs(module)
+	require.NoError(t, err)
+	return startPrograms(t, placement, hosts, &apiv1.ExecProgram{
+		ModulePath: path, CacheDir: cacheDir(t), Args: append([]string{"prog"}, args...), Ranks: int32(len(placement)),
+	})
+}
+
+func startPrograms(t *testing.T, placement []int, hosts int, programs ...*apiv1.ExecProgram) *testApp {
+	t.Helper()
 	a := &testApp{
 		t: t, placement: slices.Clone(placement), epoch: 1, epochs: make([]uint64, len(placement)),
 		ended: map[int32]*apiv1.ExecEnded{}, dir: t.TempDir(),
@@ -144,8 +153,6 @@ func startApp(t *testing.T, module string, placement []int, hosts int, args ...s
 	for i := range a.epochs {
 		a.epochs[i] = 1
 	}
-	path, err := filepath.Abs(module)
-	require.NoError(t, err)
 	for i := range hosts {
 		a.hosts = append(a.hosts, startHost(t, "app-test", fmt.Sprintf("h%d", i)))
 	}
@@ -157,8 +164,7 @@ func startApp(t *testing.T, module string, placement []int, hosts int, args ...s
 			}
 		}
 		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
-			App: "app-test", ModulePath: path, Args: append([]string{"prog"}, args...), Size: int32(len(placement)),
-			Ranks: ranks, Routes: a.routes(), Host: h.name, CacheDir: cacheDir(t),
+			App: "app-test", Programs: programs, Size: int32(len(placement)), Ranks: ranks, Routes: a.routes(), Host: h.name,
 		}}})
 	}
 	for _, h := range a.hosts {
@@ -243,6 +249,21 @@ func (a *testApp) move(rank int32, to int, commit bool) bool {
 // finish waits until all ranks have ended and returns rank 0's output.
 func (a *testApp) finish() string {
 	a.t.Helper()
+	var b strings.Builder
+	next := uint64(0)
+	for _, l := range a.finishAll() {
+		if l.Rank == 0 {
+			require.Equal(a.t, next, l.Seq, "rank 0's lines are numbered without a gap")
+			next++
+			fmt.Fprintf(&b, "%s\n", l.Text)
+		}
+	}
+	return b.String()
+}
+
+// finishAll returns the lines of all ranks, each rank's in order.
+func (a *testApp) finishAll() []*apiv1.LogLine {
+	a.t.Helper()
 	for _, h := range a.hosts {
 		for {
 			missing := false
@@ -265,16 +286,7 @@ func (a *testApp) finish() string {
 		h.mu.Unlock()
 	}
 	slices.SortStableFunc(all, func(x, y *apiv1.LogLine) int { return int(x.Seq) - int(y.Seq) })
-	var b strings.Builder
-	next := uint64(0)
-	for _, l := range all {
-		if l.Rank == 0 {
-			require.Equal(a.t, next, l.Seq, "rank 0's lines are numbered without a gap")
-			next++
-			fmt.Fprintf(&b, "%s\n", l.Text)
-		}
-	}
-	return b.String()
+	return all
 }
 
 // TestMovedRunsPrintTheSame runs programs under random schedules of moves, committed and aborted, and compares what they
@@ -373,7 +385,7 @@ func TestBadModule(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("not a module"), 0o600))
 	h := startHost(t, "app-test", "h0")
 	h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
-		App: "app-test", ModulePath: path, Size: 1, Ranks: []int32{0}, Host: "h0",
+		App: "app-test", Programs: []*apiv1.ExecProgram{{ModulePath: path, Ranks: 1}}, Size: 1, Ranks: []int32{0}, Host: "h0",
 		Routes: &apiv1.ExecRoutes{Epoch: 1, Placement: []string{"h0"}, RankEpochs: []uint64{1}},
 	}}})
 	select {

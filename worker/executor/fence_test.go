@@ -151,7 +151,7 @@ func TestExecutorEndsWithTheLease(t *testing.T) {
 			for range 50 {
 				e.out.line(&apiv1.LogLine{Text: make([]byte, 60_000)})
 			}
-			_ = worker.Send(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{ModulePath: "/nonexistent"}}})
+			_ = worker.Send(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{Programs: []*apiv1.ExecProgram{{ModulePath: "/nonexistent", Ranks: 1}}}}})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

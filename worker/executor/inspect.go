@@ -20,11 +20,16 @@ func (e *Executor) inspect() *apiv1.ExecInspected {
 	e.mu.Unlock()
 	out := &apiv1.ExecInspected{}
 	for _, id := range slices.Sorted(maps.Keys(states)) {
-		doing := "arrived by a migration that is not decided yet"
+		line := &apiv1.RankDoing{Rank: int32(id), Host: e.start.Host, Doing: "arrived by a migration that is not decided yet"}
 		if states[id] != rankStaged {
-			doing = e.world.Inspect(id)
+			line.Doing = e.world.Inspect(id)
 		}
-		out.Ranks = append(out.Ranks, &apiv1.RankDoing{Rank: int32(id), Host: e.start.Host, Doing: doing})
+		if states[id] == rankRunning {
+			if s := e.world.Standing(id); s.Waits {
+				line.Wait = &apiv1.RankWait{Sent: s.Sent, Received: s.Received, Over: int32(s.Over), Mark: s.Mark} //nolint:gosec // at most MaxAppSize
+			}
+		}
+		out.Ranks = append(out.Ranks, line)
 	}
 	return out
 }

@@ -205,7 +205,11 @@ func (e *Executor) load(ctx context.Context, s *apiv1.ExecStage) (*rank, error) 
 	}
 	out := e.newOutput(mpi.Rank(h.Rank))
 	out.restore(&h)
-	guest, err := e.module.Restore(ctx, e.guestConfig(mpi.Rank(h.Rank), out), br)
+	p, err := e.programOf(mpi.Rank(h.Rank))
+	if err != nil {
+		return nil, err
+	}
+	guest, err := p.module.Restore(ctx, e.guestConfig(p, mpi.Rank(h.Rank), out), br)
 	if err != nil {
 		return nil, fmt.Errorf("executor: rank %d: %w", s.Rank, err)
 	}

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"bytes"
-	"fmt"
 	"sync"
 	"time"
 
@@ -11,11 +10,9 @@ import (
 
 // Bounds of a rank's output.
 const (
-	maxLineBytes   = 64 << 10 // longer lines are cut in parts
-	maxOutputBytes = 64 << 20 // of one rank, over its whole life, wherever it runs; what comes after is dropped
-	lineCost       = 20       // bytes that a line takes in a log besides its text
-	stdoutStream   = 1
-	stderrStream   = 2
+	maxLineBytes = 64 << 10 // longer lines are cut in parts
+	stdoutStream = 1
+	stderrStream = 2
 )
 
 // output cuts what one rank writes into lines and numbers them. Lines go to emit in order; emit may block.
@@ -27,7 +24,6 @@ type output struct {
 	mu      sync.Mutex // guards the fields below
 	next    uint64     // number of the next line
 	partial [3][]byte  // unfinished line of each stream
-	bytes   int64      // what counts for the cap; over it, the notice has been given
 }
 
 // writer is one stream of an output.
@@ -72,12 +68,6 @@ func (o *output) write(stream int32, p []byte) {
 
 // line emits one line. Holds mu.
 func (o *output) line(stream int32, text []byte, partial bool) {
-	if o.bytes > maxOutputBytes {
-		return
-	}
-	if o.bytes += int64(len(text)) + lineCost; o.bytes > maxOutputBytes {
-		stream, text, partial = stderrStream, fmt.Appendf(nil, "godwit: output of rank %d is over 64 MiB; the rest is dropped", o.rank), false
-	}
 	o.emit(&apiv1.LogLine{
 		Rank: o.rank, Stream: stream, Seq: o.next, Text: bytes.Clone(text), Partial: partial, AtMs: o.now().UnixMilli(),
 	})
@@ -100,7 +90,7 @@ func (o *output) flush() {
 func (o *output) state(h *apiv1.ImageHeader) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	h.NextLine, h.OutputBytes = o.next, o.bytes
+	h.NextLine = o.next
 	h.PartialStdout = bytes.Clone(o.partial[stdoutStream])
 	h.PartialStderr = bytes.Clone(o.partial[stderrStream])
 }
@@ -109,7 +99,7 @@ func (o *output) state(h *apiv1.ImageHeader) {
 func (o *output) restore(h *apiv1.ImageHeader) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.next, o.bytes = h.NextLine, h.OutputBytes
+	o.next = h.NextLine
 	o.partial[stdoutStream] = bytes.Clone(h.PartialStdout)
 	o.partial[stderrStream] = bytes.Clone(h.PartialStderr)
 }

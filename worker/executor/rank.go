@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/mpi"
@@ -36,15 +35,10 @@ const (
 	rankEnded
 )
 
-func (e *Executor) guestConfig(id mpi.Rank, o *output) wasm.GuestConfig {
-	env := make([][2]string, 0, len(e.start.Env))
-	for _, kv := range e.start.Env {
-		k, v, _ := strings.Cut(kv, "=")
-		env = append(env, [2]string{k, v})
-	}
+// guestConfig is what a rank of a program is started with.
+func (e *Executor) guestConfig(p *program, id mpi.Rank, o *output) wasm.GuestConfig {
 	return wasm.GuestConfig{
-		Args: e.start.Args, Env: env,
-		Stdout: writer{o, stdoutStream}, Stderr: writer{o, stderrStream},
+		Args: p.args, Env: p.env, Stdout: writer{o, stdoutStream}, Stderr: writer{o, stderrStream},
 		Stdin: e.stdin(id), Mounts: e.rankMounts(e.filing, id), Dir: cmp.Or(e.start.Dir, workPath), Scratch: e.start.Scratch,
 	}
 }
@@ -52,7 +46,11 @@ func (e *Executor) guestConfig(id mpi.Rank, o *output) wasm.GuestConfig {
 // startRank makes a fresh rank. Holds mu.
 func (e *Executor) startRank(ctx context.Context, id mpi.Rank) error {
 	out := e.newOutput(id)
-	guest, err := e.module.New(ctx, e.guestConfig(id, out))
+	p, err := e.programOf(id)
+	if err != nil {
+		return err
+	}
+	guest, err := p.module.New(ctx, e.guestConfig(p, id, out))
 	if err != nil {
 		return fmt.Errorf("executor: rank %d: %w", id, err)
 	}

@@ -16,7 +16,7 @@ import (
 
 // Config is an Engine's configuration.
 type Config struct {
-	CacheDir         string // compiled code is kept here, shared with other processes; default: not kept
+	CacheDir         string // where Compile keeps compiled code, shared with other processes; default: not kept
 	MemoryLimitPages uint32 // most memory of one guest, in pages of 64 KiB; default 65,536 (4 GiB)
 	MemoryBytes      int64  // most memory of all guests together; default: no limit
 	CompileWorkers   int    // goroutines that compile one module; default 2
@@ -44,14 +44,18 @@ func (c Config) Validate() error {
 // the count of running guests. Its methods may be called from any goroutine.
 type Engine struct {
 	config   Config
-	cache    wazero.CompilationCache
-	runtime  wazero.Runtime
 	hosts    map[string]map[string]api.FunctionDefinition // by module, then name
 	activity Activity
 	budget   budget
 
-	mu    sync.Mutex     // guards plain
-	plain wazero.Runtime // for modules whose code the cache directory did not take; nil: none was needed
+	mu        sync.Mutex           // guards compilers
+	compilers map[string]*compiler // by the directory of their code; "": it is not kept
+}
+
+// compiler is a wazero runtime, which keeps what it compiles in one directory.
+type compiler struct {
+	wazero.Runtime
+	cache wazero.CompilationCache
 }
 
 // NewEngine creates the cache directory if need be, and instantiates the host functions. Zero values of
@@ -67,19 +71,14 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{config: cfg, cache: wazero.NewCompilationCache(), budget: budget{limit: uint64(cfg.MemoryBytes)}}
-	if cfg.CacheDir != "" {
-		if cache, err := wazero.NewCompilationCacheWithDir(cfg.CacheDir); err == nil {
-			e.cache = cache
-		}
-	}
-	e.runtime = wazero.NewRuntimeWithConfig(ctx, e.runtimeConfig().WithCompilationCache(e.cache))
-	if err := e.instantiateHosts(ctx, e.runtime); err != nil {
-		return nil, errors.Join(err, e.Close(ctx))
+	e := &Engine{config: cfg, budget: budget{limit: uint64(cfg.MemoryBytes)}, compilers: map[string]*compiler{}}
+	r, err := e.compilerOf(ctx, cfg.CacheDir)
+	if err != nil {
+		return nil, err
 	}
 	e.hosts = make(map[string]map[string]api.FunctionDefinition)
 	for _, name := range []string{moduleWASI, moduleMPI, moduleGodwit} {
-		e.hosts[name] = e.runtime.Module(name).ExportedFunctionDefinitions()
+		e.hosts[name] = r.Module(name).ExportedFunctionDefinitions()
 	}
 	return e, nil
 }
@@ -88,28 +87,38 @@ func (e *Engine) runtimeConfig() wazero.RuntimeConfig {
 	return wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(e.config.MemoryLimitPages)
 }
 
-// uncached is a runtime that keeps no compiled code, made at the first call.
-func (e *Engine) uncached(ctx context.Context) (wazero.Runtime, error) {
+// compilerOf is the runtime that keeps compiled code in dir, made at the first call. Where that cannot be, it keeps none.
+func (e *Engine) compilerOf(ctx context.Context, dir string) (*compiler, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.plain != nil {
-		return e.plain, nil
+	if r := e.compilers[dir]; r != nil {
+		return r, nil
 	}
-	plain := wazero.NewRuntimeWithConfig(ctx, e.runtimeConfig())
-	if err := e.instantiateHosts(ctx, plain); err != nil {
-		return nil, errors.Join(err, plain.Close(ctx))
+	cache := wazero.NewCompilationCache()
+	if dir != "" {
+		if kept, err := wazero.NewCompilationCacheWithDir(dir); err == nil {
+			cache = kept
+		}
 	}
-	e.plain = plain
-	return plain, nil
+	r := &compiler{wazero.NewRuntimeWithConfig(ctx, e.runtimeConfig().WithCompilationCache(cache)), cache}
+	if err := e.instantiateHosts(ctx, r.Runtime); err != nil {
+		return nil, errors.Join(err, r.close(ctx))
+	}
+	e.compilers[dir] = r
+	return r, nil
+}
+
+func (r *compiler) close(ctx context.Context) error {
+	return errors.Join(r.Close(ctx), r.cache.Close(ctx))
 }
 
 // Close frees all modules. Guests must have been closed before.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	err := errors.Join(e.runtime.Close(ctx), e.cache.Close(ctx))
-	if e.plain != nil {
-		err = errors.Join(err, e.plain.Close(ctx))
+	var err error
+	for _, r := range e.compilers {
+		err = errors.Join(err, r.close(ctx))
 	}
 	if err != nil {
 		return fmt.Errorf("close engine: %w", err)
@@ -136,6 +145,11 @@ func (m *Module) Info() Info { return m.info }
 // compiler takes: milliseconds to seconds. Errors are ErrModule with the reason: not a module, cut short,
 // unknown or mistyped imports (all are listed), features that are off, more memory than the limit.
 func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
+	return e.CompileIn(ctx, e.config.CacheDir, wasm)
+}
+
+// CompileIn is Compile of a module whose compiled code has a directory of its own; "": it is not kept.
+func (e *Engine) CompileIn(ctx context.Context, dir string, wasm []byte) (*Module, error) {
 	info, err := Inspect(wasm)
 	if err != nil {
 		return nil, err
@@ -148,7 +162,7 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 			ErrModule, info.MemoryMinPages*(pageSize>>10), uint64(e.config.MemoryLimitPages)*(pageSize>>10))
 	}
 	info.MemoryMaxPages = min(info.MemoryMaxPages, e.config.MemoryLimitPages)
-	compiled, runtime, err := e.compile(experimental.WithCompilationWorkers(ctx, e.config.CompileWorkers), wasm)
+	compiled, runtime, err := e.compile(experimental.WithCompilationWorkers(ctx, e.config.CompileWorkers), dir, wasm)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModule, err)
 	}
@@ -160,17 +174,21 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 
 // compile compiles a module, or takes its code from the cache. Whatever is wrong with the cache, the module is compiled: a damaged
 // entry is dropped, and where the disk is full, or broken, the code is not kept.
-func (e *Engine) compile(ctx context.Context, wasm []byte) (wazero.CompiledModule, wazero.Runtime, error) {
-	compiled, err := e.runtime.CompileModule(ctx, wasm)
-	if err == nil || e.config.CacheDir == "" {
-		return compiled, e.runtime, err //nolint:wrapcheck // the caller does
+func (e *Engine) compile(ctx context.Context, dir string, wasm []byte) (wazero.CompiledModule, wazero.Runtime, error) {
+	r, err := e.compilerOf(ctx, dir)
+	if err != nil {
+		return nil, nil, err
 	}
-	if strings.Contains(err.Error(), damagedCache) && dropCache(e.config.CacheDir) == nil {
-		if compiled, err = e.runtime.CompileModule(ctx, wasm); err == nil {
-			return compiled, e.runtime, nil
+	compiled, err := r.CompileModule(ctx, wasm)
+	if err == nil || dir == "" {
+		return compiled, r, err //nolint:wrapcheck // the caller does
+	}
+	if strings.Contains(err.Error(), damagedCache) && dropCache(dir) == nil {
+		if compiled, err = r.CompileModule(ctx, wasm); err == nil {
+			return compiled, r, nil
 		}
 	}
-	plain, perr := e.uncached(ctx)
+	plain, perr := e.compilerOf(ctx, "")
 	if perr != nil {
 		return nil, nil, errors.Join(err, perr)
 	}

@@ -30,6 +30,8 @@ const (
 	ControlListAppsProcedure = "/godwit.v1.Control/ListApps"
 	// ControlGetAppProcedure is the procedure name of the Control's GetApp RPC.
 	ControlGetAppProcedure = "/godwit.v1.Control/GetApp"
+	// ControlHoldAppProcedure is the procedure name of the Control's HoldApp RPC.
+	ControlHoldAppProcedure = "/godwit.v1.Control/HoldApp"
 	// ControlWaitAppProcedure is the procedure name of the Control's WaitApp RPC.
 	ControlWaitAppProcedure = "/godwit.v1.Control/WaitApp"
 	// ControlCancelAppProcedure is the procedure name of the Control's CancelApp RPC.
@@ -88,6 +90,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("GetApp"),
 			Procedure:  ControlGetAppProcedure,
+		}
+	})
+	controlHoldAppSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("HoldApp"),
+			Procedure:  ControlHoldAppProcedure,
 		}
 	})
 	controlWaitAppSpec = sync.OnceValue(func() connect.Spec {
@@ -224,6 +233,8 @@ type ControlClient interface {
 	Submit(context.Context, *v1.SubmitRequest) (*v1.SubmitResponse, error)
 	ListApps(context.Context, *v1.ListAppsRequest) (*v1.ListAppsResponse, error)
 	GetApp(context.Context, *v1.GetAppRequest) (*v1.GetAppResponse, error)
+	// HoldApp says that the command that started an app is still there: it renews the lease of the app's owner. The log is not written.
+	HoldApp(context.Context, *v1.HoldAppRequest) (*v1.HoldAppResponse, error)
 	// WaitApp answers when the app is terminal or the timeout is over, whichever is first.
 	WaitApp(context.Context, *v1.WaitAppRequest) (*v1.WaitAppResponse, error)
 	CancelApp(context.Context, *v1.CancelAppRequest) (*v1.CancelAppResponse, error)
@@ -367,6 +378,8 @@ type ControlHandler interface {
 	Submit(context.Context, *v1.SubmitRequest) (*v1.SubmitResponse, error)
 	ListApps(context.Context, *v1.ListAppsRequest) (*v1.ListAppsResponse, error)
 	GetApp(context.Context, *v1.GetAppRequest) (*v1.GetAppResponse, error)
+	// HoldApp says that the command that started an app is still there: it renews the lease of the app's owner. The log is not written.
+	HoldApp(context.Context, *v1.HoldAppRequest) (*v1.HoldAppResponse, error)
 	// WaitApp answers when the app is terminal or the timeout is over, whichever is first.
 	WaitApp(context.Context, *v1.WaitAppRequest) (*v1.WaitAppResponse, error)
 	CancelApp(context.Context, *v1.CancelAppRequest) (*v1.CancelAppResponse, error)
@@ -407,6 +420,7 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlSubmitSpec(), Handler: adapter.submit},
 		connect.Method{Spec: controlListAppsSpec(), Handler: adapter.listApps},
 		connect.Method{Spec: controlGetAppSpec(), Handler: adapter.getApp},
+		connect.Method{Spec: controlHoldAppSpec(), Handler: adapter.holdApp},
 		connect.Method{Spec: controlWaitAppSpec(), Handler: adapter.waitApp},
 		connect.Method{Spec: controlCancelAppSpec(), Handler: adapter.cancelApp},
 		connect.Method{Spec: controlListHostsSpec(), Handler: adapter.listHosts},
@@ -499,6 +513,10 @@ func (UnimplementedControlHandler) ListApps(context.Context, *v1.ListAppsRequest
 
 func (UnimplementedControlHandler) GetApp(context.Context, *v1.GetAppRequest) (*v1.GetAppResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.GetApp is not implemented")
+}
+
+func (UnimplementedControlHandler) HoldApp(context.Context, *v1.HoldAppRequest) (*v1.HoldAppResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.HoldApp is not implemented")
 }
 
 func (UnimplementedControlHandler) WaitApp(context.Context, *v1.WaitAppRequest) (*v1.WaitAppResponse, error) {
@@ -596,6 +614,14 @@ func (c *controlClient) ListApps(ctx context.Context, req *v1.ListAppsRequest) (
 func (c *controlClient) GetApp(ctx context.Context, req *v1.GetAppRequest) (*v1.GetAppResponse, error) {
 	var res v1.GetAppResponse
 	if err := c.client.CallUnary(ctx, controlGetAppSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) HoldApp(ctx context.Context, req *v1.HoldAppRequest) (*v1.HoldAppResponse, error) {
+	var res v1.HoldAppResponse
+	if err := c.client.CallUnary(ctx, controlHoldAppSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -777,6 +803,18 @@ func (h controlHandler) getApp(ctx context.Context, _ connect.Spec, stream conne
 		return err
 	}
 	res, err := h.svc.GetApp(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) holdApp(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.HoldAppRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.HoldApp(ctx, &req)
 	if err != nil {
 		return err
 	}
