@@ -37,7 +37,7 @@ func planned(lang Lang, a arguments, p paths) plan {
 		return plan{alone: alone}
 	case modeLink:
 	}
-	own := slices.Concat([]string{p.clang}, compileFlags(p), headerFlags(p, p.clang), []string{"-I" + filepath.Join(p.sdk, "lib")})
+	own := slices.Concat([]string{p.clang}, glueFlags(p), headerFlags(p, p.clang), []string{"-I" + filepath.Join(p.sdk, "lib")})
 	var out plan
 	options, sources, files := split(a.rest, p.scratch)
 	for _, s := range sources {

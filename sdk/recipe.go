@@ -57,8 +57,12 @@ func targetFlags(p paths) []string {
 
 // compileFlags come before the user's arguments, so that the user's win.
 func compileFlags(p paths) []string {
-	return append(targetFlags(p), "-fdebug-compilation-dir=.",
-		"-ffile-prefix-map="+p.sdk+"=godwit", "-ffile-prefix-map="+p.work+"=.")
+	return append(glueFlags(p), "-ffile-prefix-map="+p.work+"=.")
+}
+
+// glueFlags are those of the glue, which is the same wherever the user's command runs.
+func glueFlags(p paths) []string {
+	return append(targetFlags(p), "-fdebug-compilation-dir=.", "-ffile-prefix-map="+p.sdk+"=godwit")
 }
 
 // memoryFlags lay a guest's memory out: the stack first.

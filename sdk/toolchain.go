@@ -34,7 +34,7 @@ func (l Lang) String() string {
 }
 
 // packages is what to install when something is missing.
-const packages = "install the Debian packages clang-19 lld-19 libclang-rt-19-dev-wasm32 wasi-libc binaryen"
+const packages = "install the Debian packages clang-19 lld-19 llvm-19 libclang-rt-19-dev-wasm32 wasi-libc binaryen"
 
 // ErrNoTool is returned when clang or wasm-opt is not installed.
 var ErrNoTool = errors.New("tool not found")
@@ -120,12 +120,15 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	if err != nil {
 		return 1, err
 	}
-	steps := [][]string{do.glue, do.linker(files, n.any()), do.optimise}
+	if code, err := t.makeGlue(ctx, lang, a, p, do.glue, stdout, stderr); err != nil || code != 0 {
+		return code, err
+	}
+	steps := [][]string{do.linker(files, n.any()), do.optimise}
 	if n.any() {
 		if err := os.WriteFile(p.scratchFile("godwit_tries.c"), n.source(), 0o600); err != nil {
 			return 1, fmt.Errorf("scratch directory: %w", err)
 		}
-		steps = slices.Insert(steps, 1, do.tries)
+		steps = slices.Insert(steps, 0, do.tries)
 	}
 	var said bytes.Buffer
 	for i, command := range steps {
@@ -137,6 +140,7 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 			if err := checkMade(ctx, lang, a, p, p.linked()); err != nil {
 				return 1, err
 			}
+			noteUndeclared(readFile(p.linked()), lang, stderr)
 		}
 	}
 	// Build systems take an output that is not executable for a failure.

@@ -3,6 +3,7 @@ package sdk
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,21 @@ int main(int argc, char **argv) {
 }
 `
 
+// TestMain gives all tests one directory for the unpacked SDK and its glue, apart from the user's.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "godwit-sdk-test-")
+	if err == nil {
+		err = os.Setenv("XDG_CACHE_HOME", dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 // build runs the toolchain in a directory that holds files and returns exit code, stdout and stderr.
 func build(t *testing.T, lang Lang, files map[string]string, args ...string) (int, string, string) {
 	t.Helper()
@@ -39,7 +55,7 @@ func build(t *testing.T, lang Lang, files map[string]string, args ...string) (in
 		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
 	}
 	var stdout, stderr bytes.Buffer
-	code := Toolchain{Dir: t.TempDir()}.Run(context.Background(), lang, args, &stdout, &stderr)
+	code := Toolchain{}.Run(context.Background(), lang, args, &stdout, &stderr)
 	return code, stdout.String(), stderr.String()
 }
 
@@ -64,7 +80,7 @@ func TestSeparateCompilation(t *testing.T) {
 	require.Zero(t, code, stderr)
 	require.FileExists(t, "a.o")
 	stderrBuf := new(bytes.Buffer)
-	code = Toolchain{Dir: t.TempDir()}.Run(context.Background(), C, []string{"a.o", "-lmpi"}, new(bytes.Buffer), stderrBuf)
+	code = Toolchain{}.Run(context.Background(), C, []string{"a.o", "-lmpi"}, new(bytes.Buffer), stderrBuf)
 	require.Zero(t, code, stderrBuf.String())
 	require.FileExists(t, defaultOutput)
 }
@@ -190,12 +206,15 @@ func TestProfilingLayer(t *testing.T) {
 	require.Contains(t, string(module), "MPI_Finalize", "the layer was not linked in")
 }
 
-// Configure scripts look for MPI_Init by linking a call of it, without a header.
+// Configure scripts look for a function by linking a call of it, without a header: every one of MPI's is found, and no other. What is linked so is no program.
 func TestConfigureProbe(t *testing.T) {
-	code, _, stderr := build(t, C, map[string]string{"a.c": "char MPI_Init(); int main(void) { return MPI_Init(); }"}, "a.c")
-	require.Zero(t, code, stderr)
-	require.FileExists(t, "a.out")
-	code, _, stderr = build(t, C, map[string]string{"a.c": "char MPI_Nosuch(); int main(void) { return MPI_Nosuch(); }"}, "a.c")
+	for _, name := range []string{"MPI_Init", "MPI_Accumulate", "PMPI_Send", "MPI_Comm_spawn", "MPI_Send_c", "isnan", "isinf", "qsort_r", "sigsetjmp"} {
+		code, _, stderr := build(t, C, map[string]string{"a.c": "char " + name + "(); int main(void) { return " + name + "(); }"}, "-w", "a.c")
+		require.Zero(t, code, stderr)
+		require.FileExists(t, "a.out")
+		require.Equal(t, strings.Contains(name, "MPI") || name == "sigsetjmp", strings.Contains(stderr, "note: "+name+" is called where its header is not included"), stderr)
+	}
+	code, _, stderr := build(t, C, map[string]string{"a.c": "char MPI_Nosuch(); int main(void) { return MPI_Nosuch(); }"}, "a.c")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "MPI_Nosuch")
 }
@@ -333,12 +352,12 @@ func TestQuestions(t *testing.T) {
 }
 
 func TestAnotherCompiler(t *testing.T) {
-	t.Setenv("OMPI_CC", "clang -DFROM_ENV=1")
+	t.Setenv("OMPI_CC", preferred("clang")+" -DFROM_ENV=1")
 	source := map[string]string{"a.c": "#if FROM_ENV != 1\n#error no\n#endif\nint main(void) { return 0; }"}
 	code, _, stderr := build(t, C, source, "-c", "a.c")
 	require.Zero(t, code, stderr)
-	_, stdout, _ := build(t, C, source, "-cc=clang -O1", "-showme:command")
-	require.Regexp(t, `clang -O1\n$`, stdout)
+	_, stdout, _ := build(t, C, source, "-cc="+preferred("clang")+" -O1", "-showme:command")
+	require.Regexp(t, `clang(-19)? -O1\n$`, stdout)
 
 	t.Setenv("MPI_CC", "false")
 	code, _, stderr = build(t, C, source, "a.c")
