@@ -71,7 +71,7 @@ func memoryFlags() []string {
 }
 
 // linkFlags come before the user's arguments as well. The entry is the glue's (godwit_start.c), not wasi-libc's. The functions in probes.txt are those that configure scripts look for,
-// without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h.
+// without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h. Those in wrapped.txt look at their FILE first (godwit_null.c).
 // What is debugging is left out here, and not by wasm-opt, unless it was asked for: names stay.
 func linkFlags(a arguments, p paths) []string {
 	flags := append(memoryFlags(), "-B"+filepath.Join(p.sdk, filepath.FromSlash(clangTools)))
@@ -82,7 +82,7 @@ func linkFlags(a arguments, p paths) []string {
 		flags = append(flags, "-L"+filepath.Join(p.cxx, "lib"))
 	}
 	return append(flags, "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area", "-Wl,--export-if-defined=godwit_last_words", "-Wl,--export-if-defined=godwit_thrown",
-		"-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
+		"-Wl,@"+filepath.Join(p.sdk, "lib", "wrapped.txt"), "-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
 }
 
 // libraries come last, so that they serve every object before them.

@@ -130,10 +130,8 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 		}
 		steps = slices.Insert(steps, 0, do.tries)
 	}
-	var said bytes.Buffer
 	for i, command := range steps {
-		if code, err := t.step(ctx, lang, a, command, stdout, io.MultiWriter(stderr, &said)); err != nil || code != 0 {
-			explainMissing(said.Bytes(), lang, stderr)
+		if code, err := t.step(ctx, lang, a, command, stdout, stderr); err != nil || code != 0 {
 			return code, err
 		}
 		if i == len(steps)-2 {
@@ -183,8 +181,11 @@ func (t Toolchain) compile(ctx context.Context, lang Lang, a arguments, commands
 
 // step runs one command, and adds a hint if it fails.
 func (t Toolchain) step(ctx context.Context, lang Lang, a arguments, command []string, stdout, stderr io.Writer) (int, error) {
-	code, err := execute(ctx, command, stdout, stderr)
+	var said tail
+	code, err := execute(ctx, command, stdout, io.MultiWriter(stderr, &said))
 	if err != nil || code != 0 {
+		explainMissing(said.b, lang, stderr)
+		explainUndeclared(said.b, lang, stderr)
 		t.hint(lang, a, stderr)
 	}
 	return code, err

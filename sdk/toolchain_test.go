@@ -193,6 +193,27 @@ int main(void) { return 0; }
 	require.Zero(t, code, stderr)
 }
 
+// The link has each function that takes a FILE look at it, and no program pays for those it does not call.
+func TestNullFile(t *testing.T) {
+	const writes = "#include <stdio.h>\nint main(void) { FILE *f = fopen(\"a\", \"w\"); fprintf(f, \"%d\", 1); return fclose(f); }"
+	code, _, stderr := build(t, C, map[string]string{"a.c": writes, "none.c": "int main(void) { return 0; }"}, "-Wall", "-Werror", "a.c", "-o", "a.wasm")
+	require.Zero(t, code, stderr)
+	require.Contains(t, string(readFile("a.wasm")), "__wrap_fprintf")
+	var out bytes.Buffer
+	require.Zero(t, Toolchain{}.Run(context.Background(), C, []string{"none.c"}, &out, &out), out.String())
+	require.NotContains(t, string(readFile("a.out")), "__wrap_")
+}
+
+// What is called without a declaration is an error that names the header.
+func TestUndeclared(t *testing.T) {
+	code, _, stderr := build(t, C, map[string]string{"a.c": "int main(void) { usleep(1); gettimeofday(0, 0); MPI_Finalize(); return own(); }"}, "-c", "a.c")
+	require.Equal(t, 1, code)
+	for _, want := range []string{"usleep is declared in <unistd.h>", "gettimeofday is declared in <sys/time.h>", "MPI_Finalize is declared in <mpi.h>", "takes it all the same"} {
+		require.Contains(t, stderr, want)
+	}
+	require.NotContains(t, stderr, "own is declared")
+}
+
 // A profiling layer (MPI 5.0 section 15.2) defines MPI_X and calls PMPI_X.
 func TestProfilingLayer(t *testing.T) {
 	files := map[string]string{
