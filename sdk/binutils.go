@@ -9,7 +9,7 @@ import (
 )
 
 // Binutils are the programs for objects and archives that build systems call besides the compilers: `godwit ar` and its like. They are LLVM's.
-func Binutils() []string { return []string{"ar", "ranlib", "nm", "strip"} }
+func Binutils() []string { return []string{"ar", "ranlib", "nm", "strip", "size"} }
 
 // BinutilPrefix goes before their names in bin/ of an installed SDK, and is what configure scripts look for with --host=wasm32-wasi.
 const BinutilPrefix = "wasm32-wasi-"

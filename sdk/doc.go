@@ -37,7 +37,7 @@
 //   - -DGODWIT_UNWIND_BYTES=N at the link sets the size of the unwind area (default 4 MiB, which
 //     holds tens of thousands of frames).
 //
-// `godwit ar`, ranlib, nm and strip are LLVM's (binutils.go). share/config.site tells configure scripts what they cannot try when they compile for a guest.
+// `godwit ar`, ranlib, nm, strip and size are LLVM's (binutils.go). share/config.site tells configure scripts what they cannot try when they compile for a guest.
 //
 // The same inputs give the same bytes on every run and from every directory.
 package sdk

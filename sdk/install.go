@@ -11,7 +11,7 @@ import (
 
 // Commands are the names that the binary is called by: as a compiler, to run programs, and as one of Binutils.
 func Commands() []string {
-	out := []string{"mpicc", "mpicxx", "mpic++", "mpiCC", "mpirun", "mpiexec", "godwit"}
+	out := []string{"mpicc", "mpicxx", "mpic++", "mpiCC", "mpifort", "mpif90", "mpif77", "mpirun", "mpiexec", "godwit"}
 	for _, name := range Binutils() {
 		out = append(out, BinutilPrefix+name)
 	}

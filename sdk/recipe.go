@@ -17,13 +17,14 @@ var emulated = []string{"signal", "process-clocks", "getpid", "mman"} //nolint:g
 
 // paths are the files that the commands of one run name.
 type paths struct {
-	clang, clangXX, wasmOpt string
-	driverArgs              []string // of the compiler that the user chose, before all others
-	sysroot                 string   // empty: clang's own default
-	sdk                     string   // where the SDK was unpacked
-	cxx                     string   // where the C++ library is; empty: clang's own default
-	work                    string   // where the user's command runs
-	scratch                 string   // where intermediate files go
+	drivers    [len(languages)]string // by language
+	wasmOpt    string
+	driverArgs []string // of the compiler that the user chose, before all others
+	sysroot    string   // empty: clang's own default
+	sdk        string   // where the SDK was unpacked
+	cxx        string   // where the C++ library is; empty: clang's own default
+	work       string   // where the user's command runs
+	scratch    string   // where intermediate files go
 }
 
 func (p paths) scratchFile(name string) string { return filepath.Join(p.scratch, name) }

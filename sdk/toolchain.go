@@ -16,23 +16,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Lang is the language that a driver is called for.
-type Lang uint8
-
-// The languages: C is `godwit cc` (mpicc), CXX is `godwit c++` (mpicxx, mpic++).
-const (
-	C Lang = iota
-	CXX
-)
-
-// String is the name of the command.
-func (l Lang) String() string {
-	if l == CXX {
-		return "godwit c++"
-	}
-	return "godwit cc"
-}
-
 // packages is what to install when something is missing.
 const packages = "install the Debian packages clang-19 lld-19 llvm-19 libclang-rt-19-dev-wasm32 wasi-libc binaryen"
 
@@ -196,11 +179,7 @@ func chosen(lang Lang, a arguments) (words []string, by string) {
 	if a.driver != "" {
 		return SplitWords(a.driver), "the -cc or -cxx option"
 	}
-	names := []string{"MPI_CC", "OMPI_CC", "MPICH_CC"}
-	if lang == CXX {
-		names = []string{"MPI_CXX", "OMPI_CXX", "MPICH_CXX"}
-	}
-	for _, name := range names {
+	for _, name := range languages[lang].chosen {
 		if words := SplitWords(os.Getenv(name)); len(words) > 0 {
 			return words, name
 		}
@@ -210,14 +189,13 @@ func chosen(lang Lang, a arguments) (words []string, by string) {
 
 // locate finds the tools and unpacks the SDK.
 func (t Toolchain) locate(lang Lang, a arguments) (paths, error) {
-	p := paths{clang: t.Clang, clangXX: t.ClangXX, wasmOpt: t.WasmOpt, sysroot: t.Sysroot}
-	needed := map[string]*string{preferred("clang"): &p.clang, preferred("clang++"): &p.clangXX}
+	p := paths{drivers: [len(languages)]string{C: t.Clang, CXX: t.ClangXX}, wasmOpt: t.WasmOpt, sysroot: t.Sysroot}
+	needed := make(map[string]*string)
+	for l, language := range languages {
+		needed[preferred(language.driver)] = &p.drivers[l]
+	}
 	if words, _ := chosen(lang, a); len(words) > 0 {
-		if p.driverArgs = words[1:]; lang == CXX {
-			p.clangXX = words[0]
-		} else {
-			p.clang = words[0]
-		}
+		p.drivers[lang], p.driverArgs = words[0], words[1:]
 	}
 	if a.mode == modeLink && a.show < showIncludeDirs {
 		needed["wasm-opt"] = &p.wasmOpt
@@ -248,7 +226,7 @@ func (t Toolchain) locate(lang Lang, a arguments) (paths, error) {
 		return paths{}, fmt.Errorf("current directory: %w", err)
 	}
 	if p.sysroot == "" {
-		if p.cxx, err = FindCXX(); err != nil && lang == CXX && a.show == showNothing && a.mode != modeAsk {
+		if p.cxx, err = FindCXX(); err != nil && languages[lang].library && a.show == showNothing && a.mode != modeAsk {
 			return paths{}, err
 		}
 	}
@@ -287,7 +265,7 @@ func (t Toolchain) hint(lang Lang, a arguments, stderr io.Writer) {
 	if t.Sysroot != "" {
 		return
 	}
-	if _, err := FindCXX(); err != nil && (lang == CXX || slices.ContainsFunc(a.inputs, isCXX)) {
+	if _, err := FindCXX(); err != nil && (languages[lang].library || slices.ContainsFunc(a.inputs, isCXX)) {
 		fmt.Fprintf(stderr, "%s: %v\n", lang, err)
 	}
 	for _, file := range []string{wasiHeaders + "/stdio.h", "/usr/lib/wasm32-wasi/libc.a"} {

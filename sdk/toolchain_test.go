@@ -206,12 +206,34 @@ func TestNullFile(t *testing.T) {
 
 // What is called without a declaration is an error that names the header.
 func TestUndeclared(t *testing.T) {
-	code, _, stderr := build(t, C, map[string]string{"a.c": "int main(void) { usleep(1); gettimeofday(0, 0); MPI_Finalize(); return own(); }"}, "-c", "a.c")
+	code, _, stderr := build(t, C, map[string]string{"a.c": "int main(void) { usleep(1); gettimeofday(0, 0); MPI_Finalize(); MPI_None(); return own(); }"}, "-c", "a.c")
 	require.Equal(t, 1, code)
 	for _, want := range []string{"usleep is declared in <unistd.h>", "gettimeofday is declared in <sys/time.h>", "MPI_Finalize is declared in <mpi.h>", "takes it all the same"} {
 		require.Contains(t, stderr, want)
 	}
 	require.NotContains(t, stderr, "own is declared")
+	require.NotContains(t, stderr, "MPI_None is declared")
+}
+
+// What GNU's headers have that wasi-libc's have not.
+func TestGNU(t *testing.T) {
+	files := map[string]string{
+		"a.c": `#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdlib.h>
+static int order(const void *a, const void *b, void *sign) { return (*(const int *)a - *(const int *)b) * *(int *)sign; }
+int main(void) { cpu_set_t set; int list[2] = {1, 2}, sign = -1; qsort_r(list, 2, sizeof *list, order, &sign);
+  return pthread_getaffinity_np(pthread_self(), sizeof set, &set) + (secure_getenv("A") != 0) + list[0] - 2; }
+`,
+		"a.cpp": `#include <cstring>
+#include <libgen.h>
+int main(int, char **v) { char path[] = "a/b"; const char *last = basename(static_cast<const char *>(v[0])); return basename(path) == last; }
+`,
+	}
+	code, _, stderr := build(t, C, files, "-Wall", "-Werror", "a.c")
+	require.Zero(t, code, stderr)
+	code, _, stderr = build(t, CXX, files, "-Wall", "-Werror", "a.cpp")
+	require.Zero(t, code, stderr)
 }
 
 // A profiling layer (MPI 5.0 section 15.2) defines MPI_X and calls PMPI_X.
@@ -268,7 +290,7 @@ func TestFailures(t *testing.T) {
 
 	code, _, stderr = build(t, C, nil, "-c", "solver.F90")
 	require.NotZero(t, code)
-	require.Contains(t, stderr, "solver.F90: Fortran is not supported; C and C++ are")
+	require.Contains(t, stderr, "solver.F90: Fortran is not supported yet; C and C++ are")
 	code, _, stderr = build(t, C, nil, "-shared", "a.o", "-o", "liba.so")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "make a static one")

@@ -3,6 +3,7 @@ package sdk
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,9 +38,9 @@ var declaredIn = []struct{ header, names string }{ //nolint:gochecknoglobals // 
 	{"pwd.h", "getpwuid getpwnam"},
 }
 
-// declaredWith are the beginnings of functions' names by their header.
-var declaredWith = []struct{ header, prefix string }{ //nolint:gochecknoglobals // an immutable lookup table
-	{"mpi.h", "MPI_"}, {"mpi.h", "PMPI_"}, {"omp.h", "omp_"}, {"pthread.h", "pthread_"},
+// declaredWith are the beginnings of functions' names by their header, which is among Files.
+var declaredWith = []struct{ prefix, header, file string }{ //nolint:gochecknoglobals // an immutable lookup table
+	{"MPI_", "mpi.h", "lib/probes.txt"}, {"PMPI_", "mpi.h", "lib/probes.txt"}, {"omp_", "omp.h", "lib/include/omp.h"}, {"pthread_", "pthread.h", "lib/include/pthread.h"},
 }
 
 // undeclaredCall is how clang says that a function is called without a declaration.
@@ -48,9 +49,14 @@ var undeclaredCall = regexp.MustCompile(`call to undeclared function '(\w+)'`)
 // header is the one that declares a function, empty if it is not known here.
 func header(name string) string {
 	for _, d := range declaredWith {
-		if strings.HasPrefix(name, d.prefix) {
+		if !strings.HasPrefix(name, d.prefix) {
+			continue
+		}
+		content, err := fs.ReadFile(embedded, d.file)
+		if err == nil && regexp.MustCompile(`\b`+name+`\b`).Match(content) {
 			return d.header
 		}
+		return ""
 	}
 	for _, d := range declaredIn {
 		if slices.Contains(strings.Fields(d.names), name) {

@@ -23,6 +23,11 @@ func isWrapper(name string) bool {
 	}
 }
 
+// isUnsupported says whether a name is that of a compiler that there is not: they are there so that nobody takes another MPI's for ours.
+func isUnsupported(name string) bool {
+	return slices.Contains([]string{"mpifort", "mpif90", "mpif77"}, name)
+}
+
 // compile is the compiler of that name.
 func compile(ctx context.Context, name string, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
@@ -78,7 +83,8 @@ func newBinutil(name, short string) *cobra.Command {
 const sdkLong = `Write what build systems need to build guests into DIR, which may be there already:
 
   bin/            mpicc, mpicxx, mpic++, mpiCC, mpirun, mpiexec and godwit: links to this binary; and so are
-                  wasm32-wasi-ar, -ranlib, -nm and -strip, which a configure script finds by --host=wasm32-wasi
+                  mpifort, mpif90 and mpif77, which say that Fortran is not supported yet, and
+                  wasm32-wasi-ar, -ranlib, -nm, -strip and -size, which a configure script finds by --host=wasm32-wasi
   include/        mpi.h, godwit.h
   lib/pkgconfig/  mpi.pc, which is also there by Open MPI's names (ompi-c.pc, ompi-cxx.pc)
   share/          config.site, for configure scripts; godwit/godwit.cmake, a CMake toolchain file; godwit/meson.ini, a Meson cross file

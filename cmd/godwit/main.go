@@ -56,6 +56,8 @@ func runAs(ctx context.Context, argv []string) (code int, ok bool) {
 			name, args = "mpi"+first, args[1:]
 		case "mpirun", "mpiexec":
 			name, args = first, args[1:]
+		case "fc":
+			name = "mpifort"
 		default:
 			if slices.Contains(sdk.Binutils(), first) {
 				name, args = first, args[1:]
@@ -65,6 +67,9 @@ func runAs(ctx context.Context, argv []string) (code int, ok bool) {
 	switch {
 	case isWrapper(name):
 		return compile(ctx, name, args), true
+	case isUnsupported(name):
+		fmt.Fprintf(os.Stderr, "%s: %s\n", name, sdk.Unsupported)
+		return 1, true
 	case isLauncher(name):
 		return report(name, mpirun(ctx, name, args)), true
 	case binutil(name) != "":

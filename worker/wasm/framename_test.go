@@ -21,7 +21,7 @@ func TestFrameName(t *testing.T) {
 
 // A frame is one line, with its place in the source if the module knows it.
 func TestFrames(t *testing.T) {
-	trace := "\tm.deep(i32) i32\n\t\t0x12: a.h:3:1 (inlined)\n\t\t      a.c:9:2\n\tm.main()\n\t\t0x2: a.c:20\n\tm.__main_void() i32\n\tm._start()\n"
+	trace := "\tm.deep(i32) i32\n\t\t0x12: a.h:3:1 (inlined)\n\t\t      a.c:9:2\n\tm.main()\n\t\t0x2: a.c:20\n\t\t0x3: libc-top-half/musl/src/stdio/fputc.c:5:9\n\tm.__main_void() i32\n\tm._start()\n"
 	exit := explainTrap("wasm error: integer divide by zero\nwasm stack trace:\n"+trace, "m", "", false)
 	require.Equal(t, "trap: integer divide by zero\n  at deep, a.h:3:1, inlined at a.c:9:2\n  at main, a.c:20", exit.Reason)
 }

@@ -82,9 +82,10 @@ func framesOf(trace, module string) []frame {
 		text := strings.TrimSpace(line)
 		switch place, ok := placeOf(text); {
 		case text == "" || strings.HasPrefix(text, "..."):
-		case ok && len(out) > 0:
+		case ok && len(out) > 0 && !strings.HasPrefix(place, "libc-"): // wasi-libc's own: of no use, and wasm-opt takes others' for them
 			last := &out[len(out)-1]
 			last.places = append(last.places, place)
+		case ok:
 		default:
 			out = append(out, frame{name: frameName(text, module)})
 		}
