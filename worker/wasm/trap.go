@@ -94,7 +94,7 @@ func framesOf(trace, module string) []frame {
 }
 
 // signature is what the engine says behind a function's name, of the machine's types.
-var signature = regexp.MustCompile(`\([a-z0-9,]*\)( [a-z0-9]+| \([a-z0-9,]+\))?$`) //nolint:gochecknoglobals // a constant
+var signature = regexp.MustCompile(`\([a-z0-9,]*\)( [a-z0-9]+| \([a-z0-9,]+\))?$`)
 
 // frameName is the function of a frame of the engine's, "module.function(parameters) results". A function without a name, which the engine calls $ and its index,
 // and wasm-opt its index alone, is called by its index.
