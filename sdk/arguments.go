@@ -105,7 +105,7 @@ func parse(args []string) (arguments, error) {
 			a.rest = append(a.rest, arg, args[i])
 		case arg == "-" || !strings.HasPrefix(arg, "-"):
 			if fortran(arg) {
-				return arguments{}, fmt.Errorf("%s: Fortran is not supported; C and C++ are", arg)
+				return arguments{}, fmt.Errorf("%s: %s", arg, Unsupported)
 			}
 			a.inputs = append(a.inputs, arg)
 			a.rest = append(a.rest, arg)

@@ -18,13 +18,13 @@ func TestConfigSite(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, Install(dir, binary))
 	for before, want := range map[string]string{
-		"host_alias=wasm32-wasi": "yes yes",
-		"host_alias=wasm32-unknown-wasi; ac_cv_func_malloc_0_nonnull=no": "no yes",
-		"host_alias=x86_64-linux-gnu":                                    " ",
-		"host_alias=":                                                    " ",
-		"unset host_alias; set -u":                                       " ",
+		"host_alias=wasm32-wasi": "yes yes mpicc",
+		"host_alias=wasm32-unknown-wasi; ac_cv_func_malloc_0_nonnull=no; CC=clang": "no yes clang",
+		"host_alias=x86_64-linux-gnu": "  ",
+		"host_alias=":                 "  ",
+		"unset host_alias; set -u":    "  ",
 	} {
-		script := before + `; . "$0"; echo "${ac_cv_func_malloc_0_nonnull-} ${ac_cv_func_realloc_0_nonnull-}"`
+		script := "unset CC; " + before + `; . "$0"; echo "${ac_cv_func_malloc_0_nonnull-} ${ac_cv_func_realloc_0_nonnull-} ${CC-}"`
 		out, err := exec.CommandContext(context.Background(), "sh", "-ec", script, filepath.Join(dir, "share", "config.site")).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		require.Equal(t, want+"\n", string(out), before)

@@ -94,7 +94,7 @@ func FindCXX() (string, error) {
 
 // cxxLibraries are the archives of the C++ library that a link takes.
 func (p paths) cxxLibraries(lang Lang, words []string) []string {
-	if p.cxx == "" || lang != CXX && !slices.Contains(words, "-lc++") && !slices.Contains(words, "-lc++abi") {
+	if p.cxx == "" || !languages[lang].library && !slices.Contains(words, "-lc++") && !slices.Contains(words, "-lc++abi") {
 		return nil
 	}
 	return []string{filepath.Join(p.cxx, "lib", "libc++.a"), filepath.Join(p.cxx, "lib", "libc++abi.a")}
@@ -182,13 +182,13 @@ func buildCXXIn(ctx context.Context, p paths, source, dir string, stderr io.Writ
 	if err := os.MkdirAll(objects, 0o700); err != nil {
 		return err
 	}
-	flags := slices.Concat(targetFlags(p), headerFlags(paths{sdk: p.sdk, sysroot: p.sysroot, cxx: dir}, p.clang), cxxFlags(p, source), []string{"-isystem", headers})
+	flags := slices.Concat(targetFlags(p), headerFlags(paths{sdk: p.sdk, sysroot: p.sysroot, cxx: dir}, p.drivers[C]), cxxFlags(p, source), []string{"-isystem", headers})
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.NumCPU())
 	for _, list := range units {
 		for _, u := range list {
 			group.Go(func() error {
-				command := slices.Concat([]string{p.clang, "-x", "c++"}, flags, []string{"-c", u.source, "-o", u.object})
+				command := slices.Concat([]string{p.drivers[C], "-x", "c++"}, flags, []string{"-c", u.source, "-o", u.object})
 				out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput() //nolint:gosec // the compiler
 				if err != nil {
 					return fmt.Errorf("%s: %w\n%s", quote(command), err, bytes.TrimSpace(out))

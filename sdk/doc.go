@@ -6,7 +6,7 @@
 // linked for them. These commands make one from C:
 //
 //  1. clang compiles each source that is named, side by side;
-//  2. clang compiles the glue (lib/godwit_glue.c), which reserves the unwind area, lets the host
+//  2. clang compiles the glue (lib/godwit_glue.c), once for all links that want the same (glue.go), which reserves the unwind area, lets the host
 //     use the guest's malloc, and has what wasi-libc leaves out of POSIX (declared in lib/include);
 //  3. where an object calls a function under a try, clang compiles what it calls (tries.go);
 //  4. clang links all against wasi-libc, stack first, so that an overflow of the stack traps instead
@@ -26,6 +26,7 @@
 //     -fopenmp leaves pragmas out; -shared and sanitizers are errors;
 //   - what is called without a prototype is an error, and a function that no guest can have is missing with a reason (missing.go);
 //   - headers are wasi-libc's and libc++'s, and none of the machine that builds (headers.go);
+//   - functions of MPI are found by whoever links a call of them without mpi.h, as configure scripts do (lib/probes.txt), with a note that it is no program;
 //   - archives without an index, as GNU ar makes of WebAssembly objects, get one in a copy (archive.go);
 //   - vectors are refused of a clang that makes wrong code of them (vectors.go), in an option or, since a function may have an attribute
 //     for them, in what it has compiled or linked;
@@ -36,7 +37,7 @@
 //   - -DGODWIT_UNWIND_BYTES=N at the link sets the size of the unwind area (default 4 MiB, which
 //     holds tens of thousands of frames).
 //
-// share/config.site tells configure scripts what they cannot try when they compile for a guest.
+// `godwit ar`, ranlib, nm, strip and size are LLVM's (binutils.go). share/config.site tells configure scripts what they cannot try when they compile for a guest.
 //
 // The same inputs give the same bytes on every run and from every directory.
 package sdk

@@ -30,7 +30,7 @@ func TestCommittedModules(t *testing.T) {
 	guests, err := filepath.Glob("worker/wasm/testdata/src/*.c")
 	require.NoError(t, err)
 	require.NotEmpty(t, guests)
-	toolchain, out := Toolchain{Dir: t.TempDir()}, filepath.Join(t.TempDir(), "out.wasm")
+	toolchain, out := Toolchain{}, filepath.Join(t.TempDir(), "out.wasm")
 	for _, source := range append(sources, guests...) {
 		var stderr bytes.Buffer
 		code := toolchain.Run(context.Background(), C, []string{"-Wall", "-Wextra", "-Werror", source, "-o", out}, &stderr, &stderr)

@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,15 +9,26 @@ import (
 	"path/filepath"
 )
 
-// Commands are the names that the binary is called by: as a compiler, and to run programs.
+// Commands are the names that the binary is called by: as a compiler, to run programs, and as one of Binutils.
 func Commands() []string {
-	return []string{"mpicc", "mpicxx", "mpic++", "mpiCC", "mpirun", "mpiexec", "godwit"}
+	out := []string{"mpicc", "mpicxx", "mpic++", "mpiCC", "mpifort", "mpif90", "mpif77", "mpirun", "mpiexec", "godwit"}
+	for _, name := range Binutils() {
+		out = append(out, BinutilPrefix+name)
+	}
+	return out
 }
 
-// Install writes what build systems need into dir: headers, a CMake toolchain file, autoconf's config.site, pkg-config's mpi.pc, and bin/ with a
+// here stands for the directory of the SDK in those of its files that cannot find it out.
+const here = "@SDK@"
+
+// Install writes what build systems need into dir: headers, a CMake toolchain file, a Meson cross file, autoconf's config.site, pkg-config's mpi.pc, and bin/ with a
 // link to the godwit binary for each of Commands. It overwrites what an earlier one has left, and nothing else.
 func Install(dir, binary string) error {
-	err := fs.WalkDir(embedded, ".", func(name string, entry fs.DirEntry, err error) error {
+	root, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("install the sdk: %w", err)
+	}
+	err = fs.WalkDir(embedded, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -27,6 +39,9 @@ func Install(dir, binary string) error {
 		content, err := fs.ReadFile(embedded, name)
 		if err != nil {
 			return err
+		}
+		if filepath.Ext(name) == ".ini" {
+			content = bytes.ReplaceAll(content, []byte(here), []byte(root))
 		}
 		return os.WriteFile(path, content, 0o644) //nolint:gosec // for every user of the machine
 	})

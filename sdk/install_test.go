@@ -14,7 +14,7 @@ func TestInstall(t *testing.T) {
 	for range 2 {
 		require.NoError(t, Install(dir, binary))
 		for _, name := range []string{
-			"include/mpi.h", "include/godwit.h", "lib/pkgconfig/mpi.pc", "share/godwit/godwit.cmake", "share/godwit/cmake/Platform/WASI.cmake",
+			"include/mpi.h", "include/godwit.h", "lib/pkgconfig/mpi.pc", "share/godwit/godwit.cmake", "share/godwit/cmake/Platform/WASI.cmake", "lib/pkgconfig/ompi-c.pc",
 		} {
 			require.FileExists(t, filepath.Join(dir, name))
 		}
@@ -24,6 +24,10 @@ func TestInstall(t *testing.T) {
 			require.Equal(t, binary, target)
 		}
 	}
+	meson, err := os.ReadFile(filepath.Join(dir, "share", "godwit", "meson.ini"))
+	require.NoError(t, err)
+	require.Contains(t, string(meson), "'"+dir+"/bin/'")
+	require.NotContains(t, string(meson), here)
 	mine := filepath.Join(dir, "bin", "mpicc")
 	require.NoError(t, os.Remove(mine))
 	require.NoError(t, os.WriteFile(mine, []byte("mine"), 0o600))

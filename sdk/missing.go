@@ -66,3 +66,20 @@ func explainMissing(linker []byte, lang Lang, stderr io.Writer) {
 		fmt.Fprintf(stderr, "%s: an object was compiled with OpenMP, but not by %s, which leaves its pragmas out: compile it with -fopenmp here\n", lang, lang)
 	}
 }
+
+// undeclared is the module that wasm-ld imports a function from whose declaration does not name one.
+const undeclared = "env"
+
+// noteUndeclared writes which functions a program calls that were declared without mpi.h or setjmp.h, or not at all: configure scripts look for them so, and are to find
+// them, but no guest gets them.
+func noteUndeclared(module []byte, lang Lang, stderr io.Writer) {
+	var names []string
+	for _, f := range importedFunctions(module) {
+		if f.module == undeclared {
+			names = append(names, f.name)
+		}
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(stderr, "%s: note: %s is called where its header is not included (mpi.h, setjmp.h): the program links, which is enough for a configure script, but does not run\n", lang, strings.Join(names, ", "))
+	}
+}

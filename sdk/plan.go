@@ -21,10 +21,7 @@ type plan struct {
 
 // planned says what is to be done for a.
 func planned(lang Lang, a arguments, p paths) plan {
-	driver := p.clang
-	if lang == CXX {
-		driver = p.clangXX
-	}
+	driver := p.drivers[lang]
 	compile := slices.Concat([]string{driver}, p.driverArgs, compileFlags(p), userHeaderFlags(a, p, driver))
 	switch a.mode {
 	case modeAsk:
@@ -37,7 +34,7 @@ func planned(lang Lang, a arguments, p paths) plan {
 		return plan{alone: alone}
 	case modeLink:
 	}
-	own := slices.Concat([]string{p.clang}, compileFlags(p), headerFlags(p, p.clang), []string{"-I" + filepath.Join(p.sdk, "lib")})
+	own := slices.Concat([]string{p.drivers[C]}, glueFlags(p), headerFlags(p, p.drivers[C]), []string{"-I" + filepath.Join(p.sdk, "lib")})
 	var out plan
 	options, sources, files := split(a.rest, p.scratch)
 	for _, s := range sources {

@@ -17,13 +17,14 @@ var emulated = []string{"signal", "process-clocks", "getpid", "mman"} //nolint:g
 
 // paths are the files that the commands of one run name.
 type paths struct {
-	clang, clangXX, wasmOpt string
-	driverArgs              []string // of the compiler that the user chose, before all others
-	sysroot                 string   // empty: clang's own default
-	sdk                     string   // where the SDK was unpacked
-	cxx                     string   // where the C++ library is; empty: clang's own default
-	work                    string   // where the user's command runs
-	scratch                 string   // where intermediate files go
+	drivers    [len(languages)]string // by language
+	wasmOpt    string
+	driverArgs []string // of the compiler that the user chose, before all others
+	sysroot    string   // empty: clang's own default
+	sdk        string   // where the SDK was unpacked
+	cxx        string   // where the C++ library is; empty: clang's own default
+	work       string   // where the user's command runs
+	scratch    string   // where intermediate files go
 }
 
 func (p paths) scratchFile(name string) string { return filepath.Join(p.scratch, name) }
@@ -57,8 +58,12 @@ func targetFlags(p paths) []string {
 
 // compileFlags come before the user's arguments, so that the user's win.
 func compileFlags(p paths) []string {
-	return append(targetFlags(p), "-fdebug-compilation-dir=.",
-		"-ffile-prefix-map="+p.sdk+"=godwit", "-ffile-prefix-map="+p.work+"=.")
+	return append(glueFlags(p), "-ffile-prefix-map="+p.work+"=.")
+}
+
+// glueFlags are those of the glue, which is the same wherever the user's command runs.
+func glueFlags(p paths) []string {
+	return append(targetFlags(p), "-fdebug-compilation-dir=.", "-ffile-prefix-map="+p.sdk+"=godwit")
 }
 
 // memoryFlags lay a guest's memory out: the stack first.
@@ -67,7 +72,7 @@ func memoryFlags() []string {
 }
 
 // linkFlags come before the user's arguments as well. The entry is the glue's (godwit_start.c), not wasi-libc's. The functions in probes.txt are those that configure scripts look for,
-// without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h.
+// without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h. Those in wrapped.txt look at their FILE first (godwit_null.c).
 // What is debugging is left out here, and not by wasm-opt, unless it was asked for: names stay.
 func linkFlags(a arguments, p paths) []string {
 	flags := append(memoryFlags(), "-B"+filepath.Join(p.sdk, filepath.FromSlash(clangTools)))
@@ -78,7 +83,7 @@ func linkFlags(a arguments, p paths) []string {
 		flags = append(flags, "-L"+filepath.Join(p.cxx, "lib"))
 	}
 	return append(flags, "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area", "-Wl,--export-if-defined=godwit_last_words", "-Wl,--export-if-defined=godwit_thrown",
-		"-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
+		"-Wl,@"+filepath.Join(p.sdk, "lib", "wrapped.txt"), "-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
 }
 
 // libraries come last, so that they serve every object before them.

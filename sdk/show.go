@@ -49,10 +49,7 @@ Options for a native CPU, a native linker or threads are dropped, with a note wh
 
 // print answers what a asks.
 func (t Toolchain) print(w io.Writer, lang Lang, a arguments, p paths) {
-	language, driver := "C", p.clang
-	if lang == CXX {
-		language, driver = "C++", p.clangXX
-	}
+	language, driver := languages[lang].name, p.drivers[lang]
 	compile := append(targetFlags(p), userHeaderFlags(a, p, driver)...)
 	switch a.show {
 	case showCompile:

@@ -123,8 +123,11 @@ func symbolTable(r *reader) []string {
 // importSection holds what a module takes from elsewhere.
 const importSection = 2
 
+// imported is a function that an object calls and does not have.
+type imported struct{ module, name string }
+
 // importedFunctions are the functions that an object calls and does not have; none, if it is not a WebAssembly object.
-func importedFunctions(object []byte) []string {
+func importedFunctions(object []byte) []imported {
 	for id, section := range sections(object) {
 		if id == importSection {
 			return section.importedFunctions()
@@ -134,16 +137,15 @@ func importedFunctions(object []byte) []string {
 }
 
 // importedFunctions reads the import section: the WebAssembly specification, 5.5.5.
-func (r *reader) importedFunctions() []string {
-	var out []string
+func (r *reader) importedFunctions() []imported {
+	var out []imported
 	for n := r.uint(); n > 0 && !r.bad; n-- {
-		r.name() // the module
-		name := r.name()
+		module, name := r.name(), r.name()
 		switch r.byte() {
 		case 0: // a function, of a type
 			r.uint()
 			if !r.bad {
-				out = append(out, name)
+				out = append(out, imported{module, name})
 			}
 		case 1: // a table, of a type and limits
 			r.byte()

@@ -16,25 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Lang is the language that a driver is called for.
-type Lang uint8
-
-// The languages: C is `godwit cc` (mpicc), CXX is `godwit c++` (mpicxx, mpic++).
-const (
-	C Lang = iota
-	CXX
-)
-
-// String is the name of the command.
-func (l Lang) String() string {
-	if l == CXX {
-		return "godwit c++"
-	}
-	return "godwit cc"
-}
-
 // packages is what to install when something is missing.
-const packages = "install the Debian packages clang-19 lld-19 libclang-rt-19-dev-wasm32 wasi-libc binaryen"
+const packages = "install the Debian packages clang-19 lld-19 llvm-19 libclang-rt-19-dev-wasm32 wasi-libc binaryen"
 
 // ErrNoTool is returned when clang or wasm-opt is not installed.
 var ErrNoTool = errors.New("tool not found")
@@ -120,23 +103,25 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	if err != nil {
 		return 1, err
 	}
-	steps := [][]string{do.glue, do.linker(files, n.any()), do.optimise}
+	if code, err := t.makeGlue(ctx, lang, a, p, do.glue, stdout, stderr); err != nil || code != 0 {
+		return code, err
+	}
+	steps := [][]string{do.linker(files, n.any()), do.optimise}
 	if n.any() {
 		if err := os.WriteFile(p.scratchFile("godwit_tries.c"), n.source(), 0o600); err != nil {
 			return 1, fmt.Errorf("scratch directory: %w", err)
 		}
-		steps = slices.Insert(steps, 1, do.tries)
+		steps = slices.Insert(steps, 0, do.tries)
 	}
-	var said bytes.Buffer
 	for i, command := range steps {
-		if code, err := t.step(ctx, lang, a, command, stdout, io.MultiWriter(stderr, &said)); err != nil || code != 0 {
-			explainMissing(said.Bytes(), lang, stderr)
+		if code, err := t.step(ctx, lang, a, command, stdout, stderr); err != nil || code != 0 {
 			return code, err
 		}
 		if i == len(steps)-2 {
 			if err := checkMade(ctx, lang, a, p, p.linked()); err != nil {
 				return 1, err
 			}
+			noteUndeclared(readFile(p.linked()), lang, stderr)
 		}
 	}
 	// Build systems take an output that is not executable for a failure.
@@ -179,8 +164,11 @@ func (t Toolchain) compile(ctx context.Context, lang Lang, a arguments, commands
 
 // step runs one command, and adds a hint if it fails.
 func (t Toolchain) step(ctx context.Context, lang Lang, a arguments, command []string, stdout, stderr io.Writer) (int, error) {
-	code, err := execute(ctx, command, stdout, stderr)
+	var said tail
+	code, err := execute(ctx, command, stdout, io.MultiWriter(stderr, &said))
 	if err != nil || code != 0 {
+		explainMissing(said.b, lang, stderr)
+		explainUndeclared(said.b, lang, stderr)
 		t.hint(lang, a, stderr)
 	}
 	return code, err
@@ -191,11 +179,7 @@ func chosen(lang Lang, a arguments) (words []string, by string) {
 	if a.driver != "" {
 		return SplitWords(a.driver), "the -cc or -cxx option"
 	}
-	names := []string{"MPI_CC", "OMPI_CC", "MPICH_CC"}
-	if lang == CXX {
-		names = []string{"MPI_CXX", "OMPI_CXX", "MPICH_CXX"}
-	}
-	for _, name := range names {
+	for _, name := range languages[lang].chosen {
 		if words := SplitWords(os.Getenv(name)); len(words) > 0 {
 			return words, name
 		}
@@ -205,14 +189,13 @@ func chosen(lang Lang, a arguments) (words []string, by string) {
 
 // locate finds the tools and unpacks the SDK.
 func (t Toolchain) locate(lang Lang, a arguments) (paths, error) {
-	p := paths{clang: t.Clang, clangXX: t.ClangXX, wasmOpt: t.WasmOpt, sysroot: t.Sysroot}
-	needed := map[string]*string{preferred("clang"): &p.clang, preferred("clang++"): &p.clangXX}
+	p := paths{drivers: [len(languages)]string{C: t.Clang, CXX: t.ClangXX}, wasmOpt: t.WasmOpt, sysroot: t.Sysroot}
+	needed := make(map[string]*string)
+	for l, language := range languages {
+		needed[preferred(language.driver)] = &p.drivers[l]
+	}
 	if words, _ := chosen(lang, a); len(words) > 0 {
-		if p.driverArgs = words[1:]; lang == CXX {
-			p.clangXX = words[0]
-		} else {
-			p.clang = words[0]
-		}
+		p.drivers[lang], p.driverArgs = words[0], words[1:]
 	}
 	if a.mode == modeLink && a.show < showIncludeDirs {
 		needed["wasm-opt"] = &p.wasmOpt
@@ -243,7 +226,7 @@ func (t Toolchain) locate(lang Lang, a arguments) (paths, error) {
 		return paths{}, fmt.Errorf("current directory: %w", err)
 	}
 	if p.sysroot == "" {
-		if p.cxx, err = FindCXX(); err != nil && lang == CXX && a.show == showNothing && a.mode != modeAsk {
+		if p.cxx, err = FindCXX(); err != nil && languages[lang].library && a.show == showNothing && a.mode != modeAsk {
 			return paths{}, err
 		}
 	}
@@ -282,7 +265,7 @@ func (t Toolchain) hint(lang Lang, a arguments, stderr io.Writer) {
 	if t.Sysroot != "" {
 		return
 	}
-	if _, err := FindCXX(); err != nil && (lang == CXX || slices.ContainsFunc(a.inputs, isCXX)) {
+	if _, err := FindCXX(); err != nil && (languages[lang].library || slices.ContainsFunc(a.inputs, isCXX)) {
 		fmt.Fprintf(stderr, "%s: %v\n", lang, err)
 	}
 	for _, file := range []string{wasiHeaders + "/stdio.h", "/usr/lib/wasm32-wasi/libc.a"} {

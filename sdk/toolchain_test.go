@@ -3,6 +3,7 @@ package sdk
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,21 @@ int main(int argc, char **argv) {
 }
 `
 
+// TestMain gives all tests one directory for the unpacked SDK and its glue, apart from the user's.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "godwit-sdk-test-")
+	if err == nil {
+		err = os.Setenv("XDG_CACHE_HOME", dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 // build runs the toolchain in a directory that holds files and returns exit code, stdout and stderr.
 func build(t *testing.T, lang Lang, files map[string]string, args ...string) (int, string, string) {
 	t.Helper()
@@ -39,7 +55,7 @@ func build(t *testing.T, lang Lang, files map[string]string, args ...string) (in
 		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
 	}
 	var stdout, stderr bytes.Buffer
-	code := Toolchain{Dir: t.TempDir()}.Run(context.Background(), lang, args, &stdout, &stderr)
+	code := Toolchain{}.Run(context.Background(), lang, args, &stdout, &stderr)
 	return code, stdout.String(), stderr.String()
 }
 
@@ -64,7 +80,7 @@ func TestSeparateCompilation(t *testing.T) {
 	require.Zero(t, code, stderr)
 	require.FileExists(t, "a.o")
 	stderrBuf := new(bytes.Buffer)
-	code = Toolchain{Dir: t.TempDir()}.Run(context.Background(), C, []string{"a.o", "-lmpi"}, new(bytes.Buffer), stderrBuf)
+	code = Toolchain{}.Run(context.Background(), C, []string{"a.o", "-lmpi"}, new(bytes.Buffer), stderrBuf)
 	require.Zero(t, code, stderrBuf.String())
 	require.FileExists(t, defaultOutput)
 }
@@ -177,6 +193,49 @@ int main(void) { return 0; }
 	require.Zero(t, code, stderr)
 }
 
+// The link has each function that takes a FILE look at it, and no program pays for those it does not call.
+func TestNullFile(t *testing.T) {
+	const writes = "#include <stdio.h>\nint main(void) { FILE *f = fopen(\"a\", \"w\"); fprintf(f, \"%d\", 1); return fclose(f); }"
+	code, _, stderr := build(t, C, map[string]string{"a.c": writes, "none.c": "int main(void) { return 0; }"}, "-Wall", "-Werror", "a.c", "-o", "a.wasm")
+	require.Zero(t, code, stderr)
+	require.Contains(t, string(readFile("a.wasm")), "__wrap_fprintf")
+	var out bytes.Buffer
+	require.Zero(t, Toolchain{}.Run(context.Background(), C, []string{"none.c"}, &out, &out), out.String())
+	require.NotContains(t, string(readFile("a.out")), "__wrap_")
+}
+
+// What is called without a declaration is an error that names the header.
+func TestUndeclared(t *testing.T) {
+	code, _, stderr := build(t, C, map[string]string{"a.c": "int main(void) { usleep(1); gettimeofday(0, 0); MPI_Finalize(); MPI_None(); return own(); }"}, "-c", "a.c")
+	require.Equal(t, 1, code)
+	for _, want := range []string{"usleep is declared in <unistd.h>", "gettimeofday is declared in <sys/time.h>", "MPI_Finalize is declared in <mpi.h>", "takes it all the same"} {
+		require.Contains(t, stderr, want)
+	}
+	require.NotContains(t, stderr, "own is declared")
+	require.NotContains(t, stderr, "MPI_None is declared")
+}
+
+// What GNU's headers have that wasi-libc's have not.
+func TestGNU(t *testing.T) {
+	files := map[string]string{
+		"a.c": `#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdlib.h>
+static int order(const void *a, const void *b, void *sign) { return (*(const int *)a - *(const int *)b) * *(int *)sign; }
+int main(void) { cpu_set_t set; int list[2] = {1, 2}, sign = -1; qsort_r(list, 2, sizeof *list, order, &sign);
+  return pthread_getaffinity_np(pthread_self(), sizeof set, &set) + (secure_getenv("A") != 0) + list[0] - 2; }
+`,
+		"a.cpp": `#include <cstring>
+#include <libgen.h>
+int main(int, char **v) { char path[] = "a/b"; const char *last = basename(static_cast<const char *>(v[0])); return basename(path) == last; }
+`,
+	}
+	code, _, stderr := build(t, C, files, "-Wall", "-Werror", "a.c")
+	require.Zero(t, code, stderr)
+	code, _, stderr = build(t, CXX, files, "-Wall", "-Werror", "a.cpp")
+	require.Zero(t, code, stderr)
+}
+
 // A profiling layer (MPI 5.0 section 15.2) defines MPI_X and calls PMPI_X.
 func TestProfilingLayer(t *testing.T) {
 	files := map[string]string{
@@ -190,12 +249,15 @@ func TestProfilingLayer(t *testing.T) {
 	require.Contains(t, string(module), "MPI_Finalize", "the layer was not linked in")
 }
 
-// Configure scripts look for MPI_Init by linking a call of it, without a header.
+// Configure scripts look for a function by linking a call of it, without a header: every one of MPI's is found, and no other. What is linked so is no program.
 func TestConfigureProbe(t *testing.T) {
-	code, _, stderr := build(t, C, map[string]string{"a.c": "char MPI_Init(); int main(void) { return MPI_Init(); }"}, "a.c")
-	require.Zero(t, code, stderr)
-	require.FileExists(t, "a.out")
-	code, _, stderr = build(t, C, map[string]string{"a.c": "char MPI_Nosuch(); int main(void) { return MPI_Nosuch(); }"}, "a.c")
+	for _, name := range []string{"MPI_Init", "MPI_Accumulate", "PMPI_Send", "MPI_Comm_spawn", "MPI_Send_c", "isnan", "isinf", "qsort_r", "sigsetjmp"} {
+		code, _, stderr := build(t, C, map[string]string{"a.c": "char " + name + "(); int main(void) { return " + name + "(); }"}, "-w", "a.c")
+		require.Zero(t, code, stderr)
+		require.FileExists(t, "a.out")
+		require.Equal(t, strings.Contains(name, "MPI") || name == "sigsetjmp", strings.Contains(stderr, "note: "+name+" is called where its header is not included"), stderr)
+	}
+	code, _, stderr := build(t, C, map[string]string{"a.c": "char MPI_Nosuch(); int main(void) { return MPI_Nosuch(); }"}, "a.c")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "MPI_Nosuch")
 }
@@ -228,7 +290,7 @@ func TestFailures(t *testing.T) {
 
 	code, _, stderr = build(t, C, nil, "-c", "solver.F90")
 	require.NotZero(t, code)
-	require.Contains(t, stderr, "solver.F90: Fortran is not supported; C and C++ are")
+	require.Contains(t, stderr, "solver.F90: Fortran is not supported yet; C and C++ are")
 	code, _, stderr = build(t, C, nil, "-shared", "a.o", "-o", "liba.so")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "make a static one")
@@ -333,12 +395,12 @@ func TestQuestions(t *testing.T) {
 }
 
 func TestAnotherCompiler(t *testing.T) {
-	t.Setenv("OMPI_CC", "clang -DFROM_ENV=1")
+	t.Setenv("OMPI_CC", preferred("clang")+" -DFROM_ENV=1")
 	source := map[string]string{"a.c": "#if FROM_ENV != 1\n#error no\n#endif\nint main(void) { return 0; }"}
 	code, _, stderr := build(t, C, source, "-c", "a.c")
 	require.Zero(t, code, stderr)
-	_, stdout, _ := build(t, C, source, "-cc=clang -O1", "-showme:command")
-	require.Regexp(t, `clang -O1\n$`, stdout)
+	_, stdout, _ := build(t, C, source, "-cc="+preferred("clang")+" -O1", "-showme:command")
+	require.Regexp(t, `clang(-19)? -O1\n$`, stdout)
 
 	t.Setenv("MPI_CC", "false")
 	code, _, stderr = build(t, C, source, "a.c")

@@ -54,8 +54,8 @@ func (n needs) any() bool { return n.throws || len(n.invokes) > 0 || len(n.catch
 // add looks at one file: an object, or an archive of some. Others call nothing.
 func (n *needs) add(path string) error {
 	return eachObject(path, readFile(path), func(object []byte) error {
-		for _, name := range importedFunctions(object) {
-			if err := n.call(name); err != nil {
+		for _, f := range importedFunctions(object) {
+			if err := n.call(f.name); err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
 		}

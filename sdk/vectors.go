@@ -30,10 +30,7 @@ func asksForVectors(option string) (on, off bool) {
 
 // refuseVectors is an error if the compiler makes wrong code of vectors. what names where they are.
 func refuseVectors(ctx context.Context, lang Lang, p paths, what string) error {
-	driver := p.clang
-	if lang == CXX {
-		driver = p.clangXX
-	}
+	driver := p.drivers[lang]
 	out, err := exec.CommandContext(ctx, driver, append(p.driverArgs, "-dumpversion")...).Output() //nolint:gosec // the user's compiler
 	if err != nil {
 		return fmt.Errorf("%s -dumpversion: %w", driver, err)

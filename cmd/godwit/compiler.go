@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +21,11 @@ func isWrapper(name string) bool {
 	default:
 		return false
 	}
+}
+
+// isUnsupported says whether a name is that of a compiler that there is not: they are there so that nobody takes another MPI's for ours.
+func isUnsupported(name string) bool {
+	return slices.Contains([]string{"mpifort", "mpif90", "mpif77"}, name)
 }
 
 // compile is the compiler of that name.
@@ -48,20 +55,49 @@ func newCC(name, lang string) *cobra.Command {
 	}
 }
 
+// binutil is which of sdk.Binutils a name stands for; empty, if none.
+func binutil(name string) string {
+	if name = strings.TrimPrefix(name, sdk.BinutilPrefix); slices.Contains(sdk.Binutils(), name) {
+		return name
+	}
+	return ""
+}
+
+// runBinutil is the tool of that name.
+func runBinutil(ctx context.Context, name string, args []string) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
+	return sdk.Toolchain{Version: version}.RunBinutil(ctx, name, args, os.Stdout, os.Stderr)
+}
+
+func newBinutil(name, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: name + " ARGS...", Short: short,
+		Long: fmt.Sprintf("%s, by LLVM's tool of the compiler's version (llvm-%s), whose arguments these are.\n"+
+			"The same as %s%s, by which name a configure script finds it.", short, name, sdk.BinutilPrefix, name),
+		DisableFlagParsing: true,
+		RunE:               func(*cobra.Command, []string) error { return nil }, // runAs handles it before flags are parsed
+	}
+}
+
 const sdkLong = `Write what build systems need to build guests into DIR, which may be there already:
 
-  bin/            mpicc, mpicxx, mpic++, mpiCC, mpirun, mpiexec and godwit: links to this binary
+  bin/            mpicc, mpicxx, mpic++, mpiCC, mpirun, mpiexec and godwit: links to this binary; and so are
+                  mpifort, mpif90 and mpif77, which say that Fortran is not supported yet, and
+                  wasm32-wasi-ar, -ranlib, -nm, -strip and -size, which a configure script finds by --host=wasm32-wasi
   include/        mpi.h, godwit.h
-  lib/pkgconfig/  mpi.pc
-  share/          config.site, for configure scripts; godwit/godwit.cmake, a CMake toolchain file
+  lib/pkgconfig/  mpi.pc, which is also there by Open MPI's names (ompi-c.pc, ompi-cxx.pc)
+  share/          config.site, for configure scripts; godwit/godwit.cmake, a CMake toolchain file; godwit/meson.ini, a Meson cross file
 
-A Makefile needs the compilers alone. A configure script is also told by config.site what it can try only where it runs what it builds:
+A Makefile needs the compilers alone. A configure script is also told by config.site which they are, and what it can try only where it runs what it builds:
 
-  PATH=DIR/bin:$PATH CONFIG_SITE=DIR/share/config.site ./configure --host=wasm32-wasi CC=mpicc CXX=mpicxx
+  PATH=DIR/bin:$PATH CONFIG_SITE=DIR/share/config.site ./configure --host=wasm32-wasi
 
-A CMake project, with find_package(MPI) in it, and tests that run by mpiexec:
+Its tests run by: make check LOG_COMPILER='mpiexec -q -n 1'.
+A CMake project, with find_package(MPI) in it, and one of Meson, with dependency('mpi'), have tests that run by mpiexec:
 
   cmake -DCMAKE_TOOLCHAIN_FILE=DIR/share/godwit/godwit.cmake -B build && cmake --build build
+  meson setup --cross-file DIR/share/godwit/meson.ini build && ninja -C build
 
 mpi.pc gives the headers to whoever asks pkg-config; compile and link with mpicc or mpicxx, which add the rest.
 

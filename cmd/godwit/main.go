@@ -10,10 +10,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/godwit-run/godwit/internal/text"
+	"github.com/godwit-run/godwit/sdk"
 )
 
 func main() { os.Exit(run(os.Args)) }
@@ -44,7 +46,7 @@ func report(program string, err error) int {
 	return exitCode(err)
 }
 
-// runAs runs what has a command line that is not ours to parse by the rules of the other commands: the compilers and
+// runAs runs what has a command line that is not ours to parse by the rules of the other commands: the compilers, the tools for objects and
 // mpirun, by the name that the binary is called by or by its first argument. Both are false for all else.
 func runAs(ctx context.Context, argv []string) (code int, ok bool) {
 	name, args := strings.TrimSuffix(filepath.Base(argv[0]), ".exe"), argv[1:]
@@ -54,13 +56,24 @@ func runAs(ctx context.Context, argv []string) (code int, ok bool) {
 			name, args = "mpi"+first, args[1:]
 		case "mpirun", "mpiexec":
 			name, args = first, args[1:]
+		case "fc":
+			name = "mpifort"
+		default:
+			if slices.Contains(sdk.Binutils(), first) {
+				name, args = first, args[1:]
+			}
 		}
 	}
 	switch {
 	case isWrapper(name):
 		return compile(ctx, name, args), true
+	case isUnsupported(name):
+		fmt.Fprintf(os.Stderr, "%s: %s\n", name, sdk.Unsupported)
+		return 1, true
 	case isLauncher(name):
 		return report(name, mpirun(ctx, name, args)), true
+	case binutil(name) != "":
+		return runBinutil(ctx, binutil(name), args), true
 	default:
 		return 0, false
 	}

@@ -15,6 +15,7 @@ import (
 const (
 	prototypesPath = "mpi/abi/prototypes.txt"
 	headerPath     = "sdk/include/mpi.h"
+	probesPath     = "sdk/lib/probes.txt"
 
 	beginMark = "/* Functions: generated from mpi/abi/prototypes.txt by sdk/header. */\n"
 	endMark   = "/* End of the functions. */\n"
@@ -30,7 +31,7 @@ var errMarkers = errors.New("the comments that begin and end the functions are m
 func main() { os.Exit(run()) }
 
 func run() int {
-	if err := update(prototypesPath, headerPath); err != nil {
+	if err := errors.Join(update(prototypesPath, headerPath), list(prototypesPath, probesPath)); err != nil {
 		fmt.Fprintln(os.Stderr, "header:", err)
 		return 1
 	}
@@ -56,6 +57,22 @@ func update(prototypes, header string) error {
 		return fmt.Errorf("%s: %w", header, err)
 	}
 	return os.WriteFile(header, []byte(text), 0o644)
+}
+
+// list writes the names of the prototypes' functions, and those of setjmp.h.
+func list(prototypes, probes string) error {
+	table, err := os.ReadFile(prototypes)
+	if err != nil {
+		return err
+	}
+	out := "_longjmp\n_setjmp\nsiglongjmp\nsigsetjmp\n"
+	for text := range strings.Lines(string(table)) {
+		head, _, ok := strings.Cut(text, "(")
+		if _, name, named := strings.Cut(head, " MPI_"); ok && named && !strings.HasPrefix(text, "#") {
+			out += "MPI_" + name + "\nPMPI_" + name + "\n"
+		}
+	}
+	return os.WriteFile(probes, []byte(out), 0o644)
 }
 
 // replace puts functions between the markers of the header.

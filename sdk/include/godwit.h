@@ -20,6 +20,13 @@ extern "C" {
 void godwit_migration_point(void)
     __attribute__((__import_module__("godwit_v1"), __import_name__("godwit_migration_point")));
 
+/*
+ * godwit_host_name writes the name of the machine that this rank is on now, at most size bytes of it and no zero behind them, and returns
+ * its whole length; 0 if it has none. gethostname and uname tell it too. It is another after a move.
+ */
+unsigned godwit_host_name(char *name, unsigned size)
+    __attribute__((__import_module__("godwit_v1"), __import_name__("godwit_host_name")));
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,8 @@
 #include "godwit_unwind.c"
 #include "godwit_words.c"
 #include "godwit_files.c"
+#include "godwit_math.c"
+#include "godwit_null.c"
 #include "godwit_omp.c"
 #include "godwit_signal.c"
 #include "godwit_system.c"

@@ -2,6 +2,8 @@
  * What POSIX has of a machine, its users and other processes. A rank is the only process that it sees, of one user, on a machine that is the same wherever the
  * rank is: it may move, and what it knows must stay true. A program that brings its own wins.
  */
+#include "godwit.h"
+
 #include <err.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -15,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
@@ -48,6 +51,17 @@ OWN int pclose(FILE *stream) {
 
 OWN pid_t wait(int *status) { return (void)status, refuse(ECHILD); }
 OWN pid_t waitpid(pid_t pid, int *status, int options) { return (void)pid, (void)status, (void)options, refuse(ECHILD); }
+
+/* A number by chance, so that ranks have different ones; the rank takes it along. */
+OWN pid_t getpid(void) {
+  static pid_t own;
+  while (own <= 1) {
+    uint32_t chance;
+    if (getentropy(&chance, sizeof chance) != 0) chance = 42;
+    own = (pid_t)(chance & 0x3fffffff);
+  }
+  return own;
+}
 
 OWN pid_t getppid(void) { return 1; }
 OWN pid_t getpgrp(void) { return getpid(); }
@@ -105,8 +119,23 @@ OWN int getlogin_r(char *name, size_t size) {
 /* The machine. */
 
 OWN int gethostname(char *name, size_t size) {
-  if (size < sizeof the_name) return refuse(ENAMETOOLONG);
-  memcpy(name, the_name, sizeof the_name);
+  size_t length = godwit_host_name(name, size);
+  if (length == 0) {
+    length = sizeof the_name - 1;
+    memcpy(name, the_name, length < size ? length : size);
+  }
+  if (length >= size) return refuse(ENAMETOOLONG);
+  name[length] = 0;
+  return 0;
+}
+
+OWN int uname(struct utsname *out) {
+  memset(out, 0, sizeof *out);
+  strcpy(out->sysname, "wasi");
+  if (gethostname(out->nodename, sizeof out->nodename) != 0) out->nodename[sizeof out->nodename - 1] = 0;
+  strcpy(out->release, "0.0.0");
+  strcpy(out->version, "0.0.0");
+  strcpy(out->machine, "wasm32");
   return 0;
 }
 

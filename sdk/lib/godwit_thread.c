@@ -588,6 +588,9 @@ OWN int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set) {
   return -1;
 }
 
+OWN int pthread_getaffinity_np(pthread_t t, size_t size, cpu_set_t *set) { return (void)t, sched_getaffinity(0, size, set) == 0 ? 0 : errno; }
+OWN int pthread_setaffinity_np(pthread_t t, size_t size, const cpu_set_t *set) { return (void)t, sched_setaffinity(0, size, set) == 0 ? 0 : errno; }
+
 /* semaphore.h. The value is the first word of a semaphore. */
 
 #define VALUE(s) ((s)->__val[0])

@@ -9,12 +9,19 @@ import (
 
 func TestFrameName(t *testing.T) {
 	for frame, want := range map[string]string{
-		".$22()": "function 22", ".3()": "function 3", ".$7(i32,i32) i32": "function 7", ".main(i32,i32) i32": "main(i32,i32) i32",
-		".$name()": "$name()", "env.read()": "env.read()", "0x12: a.c:3:1": "0x12: a.c:3:1",
+		".$22()": "function 22", ".3()": "function 3", ".$7(i32,i32) i32": "function 7", ".main(i32,i32) i32": "main", ".ns::f(int, char const*)(i32,i32)": "ns::f(int, char const*)",
+		".Grid<double>::at(unsigned long)(i32,i64) (f64,i32)": "Grid<double>::at(unsigned long)", ".f(int)": "f", ".$name()": "$name", "env.read()": "env.read",
 	} {
 		require.Equal(t, want, frameName(frame, ""), frame)
 		if strings.HasPrefix(frame, ".") {
 			require.Equal(t, want, frameName("linked.wasm"+frame, "linked.wasm"), frame)
 		}
 	}
+}
+
+// A frame is one line, with its place in the source if the module knows it.
+func TestFrames(t *testing.T) {
+	trace := "\tm.deep(i32) i32\n\t\t0x12: a.h:3:1 (inlined)\n\t\t      a.c:9:2\n\tm.main()\n\t\t0x2: a.c:20\n\t\t0x3: libc-top-half/musl/src/stdio/fputc.c:5:9\n\tm.__main_void() i32\n\tm._start()\n"
+	exit := explainTrap("wasm error: integer divide by zero\nwasm stack trace:\n"+trace, "m", "", false)
+	require.Equal(t, "trap: integer divide by zero\n  at deep, a.h:3:1, inlined at a.c:9:2\n  at main, a.c:20", exit.Reason)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 
 	"github.com/tetratelabs/wazero"
@@ -56,6 +57,8 @@ func (e *Engine) instantiateHosts(ctx context.Context, runtime wazero.Runtime) e
 	_, err := runtime.NewHostModuleBuilder(moduleGodwit).NewFunctionBuilder().
 		WithGoModuleFunction(pointFunction(point), nil, nil).
 		Export("godwit_migration_point").
+		NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(hostName), valueTypes(abi.I32, abi.I32), valueTypes(abi.I32)).
+		Export("godwit_host_name").
 		Instantiate(ctx)
 	if err != nil {
 		return fmt.Errorf("host module %s: %w", moduleGodwit, err)
@@ -94,6 +97,17 @@ func pointFunction(call *mpi.Call) api.GoModuleFunc {
 			g.fail(ctx, err)
 		}
 	}
+}
+
+// hostName is the host function of godwit_host_name: it writes the name of the machine that the guest is on to memory at stack[0], stack[1] bytes of it at the most, and
+// returns how long it is; 0, if it has none or there is no such memory.
+func hostName(_ context.Context, module api.Module, stack []uint64) {
+	name, err := os.Hostname()
+	room := int(uint32(stack[1]))
+	if err != nil || !module.Memory().WriteString(uint32(stack[0]), name[:min(room, len(name))]) {
+		name = ""
+	}
+	stack[0] = uint64(len(name))
 }
 
 // migrationPoint tells the host of a migration point: by call, if it has no better way.

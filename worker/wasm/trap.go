@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,18 +43,18 @@ func explainTrap(text, module, words string, overrun bool) Exit {
 	}
 	frames := framesOf(trace, module)
 	if onFile(frames) {
-		reason += " (of a FILE? A rank has no files: its fopen has returned NULL)"
+		reason += " (of a FILE? What fopen returns is NULL where it fails)"
 	}
 	shown := 0
-	for _, frame := range frames {
-		if ours(frame) {
+	for _, f := range frames {
+		if f.ours() {
 			continue
 		}
 		if shown++; shown > maxFrames {
 			reason += "\n  ..."
 			break
 		}
-		reason += "\n  at " + frame
+		reason += "\n  at " + f.String()
 	}
 	return Exit{Code: code, Reason: reason}
 }
@@ -61,59 +62,72 @@ func explainTrap(text, module, words string, overrun bool) Exit {
 // stackOverflow is a stack that is too small.
 const stackOverflow = "stack overflow (8 MiB unless the program was linked with -Wl,-z,stack-size=BYTES for more)"
 
-// framesOf are the frames of the engine's stack, the innermost first. A place in the source, of a module with debug information, follows its frame.
-func framesOf(trace, module string) []string {
-	var out []string
+// frame is one function of a trap's stack.
+type frame struct {
+	name   string
+	places []string // in the source, of a module with debug information: where it was, and where what had been inlined there was called
+}
+
+func (f frame) String() string {
+	if len(f.places) == 0 {
+		return f.name
+	}
+	return f.name + ", " + strings.Join(f.places, ", inlined at ")
+}
+
+// framesOf are the frames of the engine's stack, the innermost first.
+func framesOf(trace, module string) []frame {
+	var out []frame
 	for line := range strings.SplitSeq(trace, "\n") {
-		if frame := strings.TrimSpace(line); frame != "" && !strings.HasPrefix(frame, "...") {
-			out = append(out, frameName(frame, module))
+		text := strings.TrimSpace(line)
+		switch place, ok := placeOf(text); {
+		case text == "" || strings.HasPrefix(text, "..."):
+		case ok && len(out) > 0 && !strings.HasPrefix(place, "libc-"): // wasi-libc's own: of no use, and wasm-opt takes others' for them
+			last := &out[len(out)-1]
+			last.places = append(last.places, place)
+		case ok:
+		default:
+			out = append(out, frame{name: frameName(text, module)})
 		}
 	}
 	return out
 }
 
-// frameName is a frame of the engine's, "module.function(parameters) results", without the module's name. A function without a name, which
-// the engine calls $ and its index, and wasm-opt its index alone, is called by its index.
+// signature is what the engine says behind a function's name, of the machine's types.
+var signature = regexp.MustCompile(`\([a-z0-9,]*\)( [a-z0-9]+| \([a-z0-9,]+\))?$`)
+
+// frameName is the function of a frame of the engine's, "module.function(parameters) results". A function without a name, which the engine calls $ and its index,
+// and wasm-opt its index alone, is called by its index.
 func frameName(frame, module string) string {
-	frame = strings.TrimPrefix(frame, module+".")
-	if head, _, ok := strings.Cut(frame, "("); ok {
-		if index, err := strconv.ParseUint(strings.TrimPrefix(head, "$"), 10, 32); err == nil {
-			return fmt.Sprintf("function %d", index)
-		}
+	name := signature.ReplaceAllString(strings.TrimPrefix(frame, module+"."), "")
+	if index, err := strconv.ParseUint(strings.TrimPrefix(name, "$"), 10, 32); err == nil {
+		return fmt.Sprintf("function %d", index)
 	}
-	return frame
+	return name
 }
 
-// isPlace reports whether a frame is a place in the source: "0x12: file.c:3:1", or of what was inlined there "file.c:3:1".
-func isPlace(frame string) bool {
-	place, _, _ := strings.Cut(frame, " (inlined)")
+// placeOf is the place in the source that a line is, if it is one: "0x12: file.c:3:1", or of what was inlined there "file.c:3:1".
+func placeOf(line string) (string, bool) {
+	place, _, _ := strings.Cut(line, " (inlined)")
+	if address, rest, ok := strings.Cut(place, ": "); ok && strings.HasPrefix(address, "0x") {
+		place = rest
+	}
 	parts := strings.Split(place, ":")
 	_, err := strconv.Atoi(parts[len(parts)-1])
-	return err == nil && len(parts) > 1
+	return place, err == nil && len(parts) > 1
 }
 
 // ours reports whether a frame is one of the glue's, or of the C++ library's way to an abort, of which nobody learns anything.
-func ours(frame string) bool {
-	return slices.ContainsFunc([]string{"invoke_", "godwit_die(", "abort_message(", "tell()(", "abort("}, func(prefix string) bool { return strings.HasPrefix(frame, prefix) })
+func (f frame) ours() bool {
+	return strings.HasPrefix(f.name, "invoke_") || strings.HasPrefix(f.name, "__wrap_") ||
+		slices.Contains([]string{"godwit_die", "null_file", "abort_message", "tell()", "abort", "_start", "__main_void", "__original_main", "__main_argc_argv"}, f.name)
 }
 
-// onFile reports whether a trap was met inside one of C's functions that take a FILE: by far the most often it is a NULL that a program
-// has not looked at.
-func onFile(frames []string) bool {
-	left := 3 // what such a function calls, at the most
-	for _, frame := range frames {
-		if isPlace(frame) {
-			continue
-		}
-		if left--; left < 0 {
-			break
-		}
-		name, _, _ := strings.Cut(frame, "(")
-		if slices.Contains(onFiles, name) {
-			return true
-		}
-	}
-	return false
+// onFile reports whether a trap was met inside one of C's functions that take a FILE: by far the most often it is a NULL that a program has not looked at. The glue of
+// `godwit cc` looks at it before (sdk/lib/godwit_null.c).
+func onFile(frames []frame) bool {
+	const deep = 3 // what such a function calls, at the most
+	return slices.ContainsFunc(frames[:min(deep, len(frames))], func(f frame) bool { return slices.Contains(onFiles, f.name) })
 }
 
 //nolint:gochecknoglobals // a constant list

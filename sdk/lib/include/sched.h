@@ -5,6 +5,7 @@
 #include_next <sched.h>
 
 #define __NEED_pid_t
+#define __NEED_pthread_t
 #include <bits/alltypes.h>
 
 #ifdef __cplusplus
@@ -36,6 +37,8 @@ typedef struct {
 int sched_getcpu(void);
 int sched_getaffinity(pid_t, size_t, cpu_set_t *);
 int sched_setaffinity(pid_t, size_t, const cpu_set_t *);
+int pthread_getaffinity_np(pthread_t, size_t, cpu_set_t *); /* found by pthread.h, which includes this */
+int pthread_setaffinity_np(pthread_t, size_t, const cpu_set_t *);
 #define CPU_SETSIZE 1024
 #define CPU_ZERO(set) ((void)__builtin_memset((set), 0, sizeof(cpu_set_t)))
 #define CPU_SET(n, set) ((void)((set)->__bits[(n) / 32] |= 1UL << ((n) % 32)))

@@ -25,6 +25,11 @@ char *mktemp(char *);
 int getloadavg(double *, int);
 #endif
 
+#ifdef _GNU_SOURCE
+void qsort_r(void *, size_t, size_t, int (*)(const void *, const void *, void *), void *);
+char *secure_getenv(const char *);
+#endif
+
 #ifdef __cplusplus
 }
 #endif

@@ -10,12 +10,10 @@ get_filename_component(GODWIT_SDK "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
 set(CMAKE_C_COMPILER "${GODWIT_SDK}/bin/mpicc")
 set(CMAKE_CXX_COMPILER "${GODWIT_SDK}/bin/mpicxx")
 
-# Not the machine's own ar, if there is a choice; the link also takes archives that ar has made.
-find_program(GODWIT_AR NAMES llvm-ar llvm-ar-19 llvm-ar-18 llvm-ar-17 llvm-ar-16 llvm-ar-15 llvm-ar-14 ar)
-find_program(GODWIT_RANLIB NAMES llvm-ranlib llvm-ranlib-19 llvm-ranlib-18 llvm-ranlib-17 llvm-ranlib-16 llvm-ranlib-15 llvm-ranlib-14 ranlib)
-mark_as_advanced(GODWIT_AR GODWIT_RANLIB)
-set(CMAKE_AR "${GODWIT_AR}" CACHE FILEPATH "Archiver")
-set(CMAKE_RANLIB "${GODWIT_RANLIB}" CACHE FILEPATH "Archive indexer")
+set(CMAKE_AR "${GODWIT_SDK}/bin/wasm32-wasi-ar" CACHE FILEPATH "Archiver")
+set(CMAKE_RANLIB "${GODWIT_SDK}/bin/wasm32-wasi-ranlib" CACHE FILEPATH "Archive indexer")
+set(CMAKE_NM "${GODWIT_SDK}/bin/wasm32-wasi-nm" CACHE FILEPATH "Symbol lister")
+set(CMAKE_STRIP "${GODWIT_SDK}/bin/wasm32-wasi-strip" CACHE FILEPATH "Symbol stripper")
 
 set(CMAKE_FIND_ROOT_PATH "${GODWIT_SDK}" ${CMAKE_FIND_ROOT_PATH})
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)

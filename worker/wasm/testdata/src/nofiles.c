@@ -73,8 +73,8 @@ int main(void) {
   say("tmpfile", tmpfile() != NULL);
   say("system", system("ls") == 0);
   say("a shell", system(NULL) != 0);
-  say("gethostname", gethostname(text, sizeof text) == 0 && strcmp(text, "godwit") == 0);
-  say("gethostname, no room", gethostname(text, 3) == 0);
+  say("gethostname", gethostname(text, sizeof text) == 0 && *text != 0);
+  say("gethostname, no room", gethostname(text, 1) == 0);
   nameless();
   return 0;
 }

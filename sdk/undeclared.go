@@ -1,0 +1,97 @@
+package sdk
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// clang names the header of what is called without a declaration for the functions that it knows itself, which are standard C's. These are the others' that programs
+// leave out, since other systems' headers include each other.
+
+// declaredIn are functions by the header that declares them.
+var declaredIn = []struct{ header, names string }{ //nolint:gochecknoglobals // an immutable lookup table
+	{"unistd.h", "access close chdir dup execvp fork fsync ftruncate getcwd getdomainname gethostname getopt getpagesize getpid getppid getuid isatty link lseek pipe read rmdir " +
+		"sbrk sleep swab symlink sysconf unlink usleep write"},
+	{"sys/time.h", "gettimeofday utimes"},
+	{"sys/resource.h", "getrusage getrlimit setrlimit getpriority"},
+	{"sys/times.h", "times"},
+	{"sys/stat.h", "mkdir stat lstat fstat chmod umask mkfifo"},
+	{"sys/mman.h", "mmap munmap"},
+	{"sys/wait.h", "wait waitpid"},
+	{"fcntl.h", "open creat fcntl"},
+	{"time.h", "clock_gettime clock_getres nanosleep time clock localtime gmtime mktime strftime ctime difftime localtime_r gmtime_r"},
+	{"string.h", "strdup strndup strtok strtok_r strsep strerror memmem stpcpy strlcpy strnlen"},
+	{"strings.h", "strcasecmp strncasecmp bzero bcopy bcmp index rindex ffs"},
+	{"stdlib.h", "posix_memalign aligned_alloc setenv putenv unsetenv mkstemp drand48 srand48 lrand48 erand48 random srandom rand srand rand_r atoi atol atof strtod strtol qsort " +
+		"getenv system realpath"},
+	{"stdio.h", "fileno fdopen popen getline asprintf vasprintf"},
+	{"ctype.h", "isspace isdigit isalpha isalnum tolower toupper isupper islower"},
+	{"signal.h", "signal sigaction kill raise"},
+	{"getopt.h", "getopt_long"},
+	{"malloc.h", "memalign mallinfo"},
+	{"libgen.h", "basename dirname"},
+	{"sched.h", "sched_yield"},
+	{"pwd.h", "getpwuid getpwnam"},
+}
+
+// declaredWith are the beginnings of functions' names by their header, which is among Files.
+var declaredWith = []struct{ prefix, header, file string }{ //nolint:gochecknoglobals // an immutable lookup table
+	{"MPI_", "mpi.h", "lib/probes.txt"}, {"PMPI_", "mpi.h", "lib/probes.txt"}, {"omp_", "omp.h", "lib/include/omp.h"}, {"pthread_", "pthread.h", "lib/include/pthread.h"},
+}
+
+// undeclaredCall is how clang says that a function is called without a declaration.
+var undeclaredCall = regexp.MustCompile(`call to undeclared function '(\w+)'`)
+
+// header is the one that declares a function, empty if it is not known here.
+func header(name string) string {
+	for _, d := range declaredWith {
+		if !strings.HasPrefix(name, d.prefix) {
+			continue
+		}
+		content, err := fs.ReadFile(embedded, d.file)
+		if err == nil && regexp.MustCompile(`\b`+name+`\b`).Match(content) {
+			return d.header
+		}
+		return ""
+	}
+	for _, d := range declaredIn {
+		if slices.Contains(strings.Fields(d.names), name) {
+			return d.header
+		}
+	}
+	return ""
+}
+
+// explainUndeclared writes which headers declare what a compiler has not found declared.
+func explainUndeclared(compiler []byte, lang Lang, stderr io.Writer) {
+	var said []string
+	for _, match := range undeclaredCall.FindAllSubmatch(compiler, -1) {
+		name := string(match[1])
+		if slices.Contains(said, name) {
+			continue
+		}
+		said = append(said, name)
+		if h := header(name); h != "" {
+			fmt.Fprintf(stderr, "%s: %s is declared in <%s>\n", lang, name, h)
+		}
+	}
+	if len(said) > 0 {
+		fmt.Fprintf(stderr, "%s: called by a guessed type, a function traps where the type is another; -Wno-error=implicit-function-declaration takes it all the same\n", lang)
+	}
+}
+
+// tail keeps the last bytes that were written to it.
+type tail struct{ b []byte }
+
+// maxTail bounds what is looked through of a compiler's messages, in bytes.
+const maxTail = 1 << 20
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	t.b = t.b[max(0, len(t.b)-maxTail):]
+	return len(p), nil
+}
