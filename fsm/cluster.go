@@ -58,6 +58,7 @@ const levelMounts = 4
 
 // Mounts says whether a registration may name volumes, a submission mounts, and ChangeFiles be proposed: a build that does not know them stops there.
 func (v *View) Mounts() bool { return v.feature >= levelMounts }
+
 // levelRunsParts is the level from which on an app may have several programs, and an owner's lease.
 const levelRunsParts = 4
 

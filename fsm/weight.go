@@ -115,6 +115,7 @@ func appWeight(app *apiv1.App) int {
 func treeWeight(tree *apiv1.Tree) int {
 	return treeBytes + text(tree.GetList()) + texts(tree.GetPacks())
 }
+
 // furtherModules is how many modules an app has beyond the first.
 func furtherModules(spec *apiv1.AppSpec) int { return len(spec.Modules()) - 1 }
 
