@@ -146,7 +146,7 @@ func (e *callError) raise(err error) error {
 	if r == nil {
 		return err
 	}
-	r.comm, r.win, r.session = e.comm, e.win, e.session
+	r.comm, r.win, r.session, r.handler = e.comm, e.win, e.session, e.handler
 	return r
 }
 
@@ -214,6 +214,8 @@ func callErrhandler(kind objectKind) body {
 // MPI_COMM_WORLD, as in MPI 3.1.
 func (p *Proc) handlerFor(e *callError) (h *errhandler, object uint32) {
 	switch {
+	case e.handler != nil:
+		return e.handler, abi.CommNull
 	case e.win != nil:
 		return e.win.errhandler, e.win.handle
 	case e.session != nil:

@@ -34,8 +34,8 @@ type AbortError struct {
 // Error returns the message, which names the rank, call, class and reason.
 func (e *AbortError) Error() string { return e.Message }
 
-// callError is an MPI error on its way to an error handler. It is raised on comm
-// or win; on neither, it goes to MPI_COMM_SELF or MPI_COMM_WORLD (MPI 5.0 section
+// callError is an MPI error on its way to an error handler. It is raised on comm,
+// win or session; on none, it goes to MPI_COMM_SELF or MPI_COMM_WORLD (MPI 5.0 section
 // 9.3). Fatal errors reach no handler: calls outside of MPI_Init .. MPI_Finalize, and
 // functions that are not supported.
 type callError struct {
@@ -43,6 +43,7 @@ type callError struct {
 	comm    *comm
 	win     *window
 	session *session
+	handler *errhandler // of an object that was to be made: it has none yet
 	fatal   bool
 }
 
@@ -76,6 +77,9 @@ func (c *comm) on(err error) error {
 	}
 	return e
 }
+
+// raise makes err an error raised on s.
+func (s *session) raise(err error) error { return (&callError{session: s}).raise(err) }
 
 // on makes err an error raised on w.
 func (w *window) on(err error) error {

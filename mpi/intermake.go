@@ -100,6 +100,15 @@ type intercommFromGroupsArgs struct {
 // callIntercommFromGroups is MPI_Intercomm_create without communicators (MPI 5.0 section 7.6.2): the local group makes one
 // first, and the leaders talk over the world's private context. The tag string becomes a tag.
 func callIntercommFromGroups(p *Proc, a intercommFromGroupsArgs) error {
+	h, err := p.errhandler(a.errhandler)
+	if err != nil {
+		return err
+	}
+	return (&callError{handler: h}).raise(p.intercommFromGroups(a, h))
+}
+
+// intercommFromGroups makes it; its error handler takes the errors of that, too.
+func (p *Proc) intercommFromGroups(a intercommFromGroupsArgs, h *errhandler) error {
 	local, err := p.group(a.localGroup)
 	if err != nil {
 		return err
@@ -112,10 +121,7 @@ func callIntercommFromGroups(p *Proc, a intercommFromGroupsArgs) error {
 	if err != nil {
 		return err
 	}
-	h, err := p.errhandler(a.errhandler)
-	if err == nil {
-		_, err = p.handles(a.newintercomm, 1)
-	}
+	_, err = p.handles(a.newintercomm, 1)
 	leader, other := a.localLeader, a.remoteLeader
 	if err == nil && (leader < 0 || leader >= len(local.ranks) || other < 0 || other >= len(remote.ranks)) {
 		err = abi.Fail(abi.ErrRank, "the leaders are ranks %d of %d and %d of %d", leader, len(local.ranks), other, len(remote.ranks))

@@ -83,10 +83,11 @@ type sessionNumPsetsArgs struct {
 }
 
 func callSessionNumPsets(p *Proc, a sessionNumPsetsArgs) error {
-	if _, err := p.session(a.session); err != nil {
+	s, err := p.session(a.session)
+	if err != nil {
 		return err
 	}
-	return p.putInt(a.npsetNames, len(processSets))
+	return s.raise(p.putInt(a.npsetNames, len(processSets)))
 }
 
 type sessionNthPsetArgs struct {
@@ -104,18 +105,16 @@ func callSessionNthPset(p *Proc, a sessionNthPsetArgs) error {
 	}
 	n := a.n
 	if n < 0 || n >= len(processSets) {
-		return (&callError{session: s}).raise(abi.Fail(abi.ErrArg, "process set %d of %d", n, len(processSets)))
+		return s.raise(abi.Fail(abi.ErrArg, "process set %d of %d", n, len(processSets)))
 	}
 	room, err := p.word(a.psetLen)
+	if err == nil && int32(room) > 0 {
+		err = p.putText(a.psetName, processSets[n], int(room)-1)
+	}
 	if err != nil {
-		return err
+		return s.raise(err)
 	}
-	if int32(room) > 0 {
-		if err := p.putText(a.psetName, processSets[n], int(room)-1); err != nil {
-			return err
-		}
-	}
-	return p.putInt(a.psetLen, len(processSets[n])+1)
+	return s.raise(p.putInt(a.psetLen, len(processSets[n])+1))
 }
 
 // processSet finds the ranks of a set by its name.
@@ -145,11 +144,11 @@ func callSessionPsetInfo(p *Proc, a sessionPsetInfoArgs) error {
 	}
 	g, err := p.processSet(a.psetName)
 	if err != nil {
-		return (&callError{session: s}).raise(err)
+		return s.raise(err)
 	}
 	x := &info{}
 	x.set("mpi_size", decimal(len(g.ranks)))
-	return p.giveInfo(x, a.info)
+	return s.raise(p.giveInfo(x, a.info))
 }
 
 type sessionInfoArgs struct {
@@ -158,12 +157,13 @@ type sessionInfoArgs struct {
 }
 
 func callSessionInfo(p *Proc, a sessionInfoArgs) error {
-	if _, err := p.session(a.session); err != nil {
+	s, err := p.session(a.session)
+	if err != nil {
 		return err
 	}
 	x := &info{}
 	x.set("thread_level", "MPI_THREAD_SERIALIZED")
-	return p.giveInfo(x, a.infoUsed)
+	return s.raise(p.giveInfo(x, a.infoUsed))
 }
 
 type groupFromPsetArgs struct {
@@ -178,9 +178,9 @@ func callGroupFromPset(p *Proc, a groupFromPsetArgs) error {
 	}
 	g, err := p.processSet(a.psetName)
 	if err != nil {
-		return (&callError{session: s}).raise(err)
+		return s.raise(err)
 	}
-	return p.giveGroup(g.ranks, a.newgroup)
+	return s.raise(p.giveGroup(g.ranks, a.newgroup))
 }
 
 type commFromGroupArgs struct {
@@ -193,19 +193,24 @@ type commFromGroupArgs struct {
 
 // callCommFromGroup makes a communicator of a group (MPI 5.0 section 7.4.2). The tag string becomes a tag.
 func callCommFromGroup(p *Proc, a commFromGroupArgs) error {
+	h, err := p.errhandler(a.errhandler)
+	if err != nil {
+		return err
+	}
+	return (&callError{handler: h}).raise(p.commFromGroup(a, h))
+}
+
+// commFromGroup makes it; its error handler takes the errors of that, too.
+func (p *Proc) commFromGroup(a commFromGroupArgs, h *errhandler) error {
 	g, err := p.group(a.group)
 	if err != nil {
 		return err
 	}
 	text, err := p.cString(a.stringtag, 1024)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = p.handles(a.newcomm, 1)
 	}
-	h, err := p.errhandler(a.errhandler)
 	if err != nil {
-		return err
-	}
-	if _, err := p.handles(a.newcomm, 1); err != nil {
 		return err
 	}
 	if !g.has(p.rank) {
