@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ type devFlags struct {
 	lease, freezeDeadline   time.Duration
 	multiplier              int      // of Raft's timeouts
 	volumes                 []string // of each worker: what its --volume takes
+	ownVolume               string   // one more, which goes with the cluster's directory; empty: none
 	private                 bool     // nobody else is to find it: no standard port
 }
 
@@ -241,6 +243,14 @@ func (d *dev) start(ctx context.Context) error {
 		join = append(join, p.Addr)
 	}
 	servers := strings.Join(join, ",")
+	volumes := d.flags.volumes
+	if name := d.flags.ownVolume; name != "" {
+		dir := filepath.Join(d.flags.dataDir, "volume")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		volumes = append(slices.Clone(volumes), name+"="+dir)
+	}
 	for i := range d.flags.workers {
 		name := "w" + strconv.Itoa(i+1)
 		if _, err := d.add(ctx, "worker", name, before[name]); err != nil {
@@ -261,7 +271,7 @@ func (d *dev) start(ctx context.Context) error {
 			}
 		} else {
 			p.Args = append(p.Args, "--name", p.Name, "--join", servers, "--slots", strconv.Itoa(d.flags.slots))
-			for _, v := range d.flags.volumes {
+			for _, v := range volumes {
 				p.Args = append(p.Args, "--volume", v)
 			}
 		}

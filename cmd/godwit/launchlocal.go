@@ -115,12 +115,7 @@ func withPrivateCluster(ctx context.Context, in *interrupts, s privateShape, f f
 		servers: 1, workers: s.workers, slots: s.slots, lease: control.DefaultConfig().Lease, freezeDeadline: control.DefaultConfig().FreezeDeadline, level: "warn", multiplier: 1, private: true,
 	}
 	if s.dir != "" {
-		tmp, err := os.MkdirTemp("", "godwit-tmp-")
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-		flags.volumes = []string{dirVolume + "=" + s.dir, tmpVolume + "=" + tmp}
+		flags.volumes, flags.ownVolume = []string{dirVolume + "=" + s.dir}, tmpVolume
 	}
 	d, err := openDev(starting, flags)
 	if err != nil {
