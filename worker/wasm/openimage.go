@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"syscall"
 
 	"google.golang.org/protobuf/proto"
@@ -33,6 +35,17 @@ func (t *descriptors) capture(w io.Writer) error {
 		if d.file != nil && o.Path == "" {
 			unnamed = append(unnamed, d.file)
 		}
+	}
+	for _, number := range slices.Sorted(maps.Keys(t.library)) {
+		o, err := t.library[number].describe()
+		if err != nil {
+			return fmt.Errorf("a file that the program has opened with MPI_File_open: %w", err)
+		}
+		if o.Path == "" { // each rank would get one of its own
+			return errors.New("a file that the program has opened with MPI_File_open has no name any more, so that no other host can open it")
+		}
+		o.Fd = number
+		m.Files = append(m.Files, o)
 	}
 	body, err := proto.Marshal(m)
 	if err != nil {
@@ -107,6 +120,10 @@ func (t *descriptors) restore(r io.Reader) error {
 		if err != nil {
 			return err
 		}
+		if o.Fd >= maxDescriptors {
+			t.library[o.Fd] = d
+			continue
+		}
 		for int(o.Fd) >= len(t.open) {
 			t.open = append(t.open, nil)
 		}
@@ -117,7 +134,9 @@ func (t *descriptors) restore(r io.Reader) error {
 
 // reopen makes one descriptor as it was.
 func (t *descriptors) reopen(o *apiv1.OpenFile, r io.Reader) (*descriptor, error) {
-	if o.Fd >= maxDescriptors || int(o.Fd) < len(t.open) && t.open[o.Fd] != nil || o.Stream > 3 || o.At < 0 || o.Size < 0 {
+	library := o.Fd >= maxDescriptors
+	twice := t.library[o.Fd] != nil || int(o.Fd) < len(t.open) && t.open[o.Fd] != nil
+	if o.Fd >= maxDescriptors+maxLibraryFiles || twice || o.Stream > 3 || o.At < 0 || o.Size < 0 || library && (o.Stream != 0 || o.Path == "") {
 		return nil, fmt.Errorf("%w: file descriptor %d", ErrImage, o.Fd)
 	}
 	d := &descriptor{
