@@ -106,7 +106,7 @@ func (p *Proc) toFile(rep string, c *conversion, n int64) (layout.Span, error) {
 	h := &layout.Buffer{Bytes: make([]byte, n)}
 	out := layout.Span{Host: h, Len: uint32(n)}
 	if d := p.datarep(rep); d != nil && d.write != 0 {
-		return out, p.convert(d, d.write, c, c.count, n, func(b []byte) {}, func(b []byte) { copy(h.Bytes, b) })
+		return out, p.convert(d, d.write, c, c.count, n, func([]byte) {}, func(b []byte) { copy(h.Bytes, b) })
 	}
 	packed := make([]byte, c.user.Len)
 	p.pack(packed, c.user)

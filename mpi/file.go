@@ -324,7 +324,8 @@ func (p *Proc) resize(a fileSetSizeArgs, change func(o File) error) error {
 		}
 		o, err := p.opened(f)
 		if err == nil {
-			err = fileFault(f.name, change(o))
+			p.away(func() { err = change(o) })
+			err = fileFault(f.name, err)
 		}
 		return nil, err
 	})
@@ -359,7 +360,7 @@ func (p *Proc) sizeOf(f *file) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, size, err := o.Describe()
+	_, size, err := p.described(o)
 	return size, fileFault(f.name, err)
 }
 
@@ -451,6 +452,18 @@ func (p *Proc) away(f func()) {
 	p.depart()
 	defer p.comeBack()
 	f()
+}
+
+// fetched is what f returns, which may wait for a disk, without the lock.
+func fetched[T any](p *Proc, f func() (T, error)) (v T, err error) {
+	p.away(func() { v, err = f() })
+	return v, err
+}
+
+// described says which file is open, and how large it is.
+func (p *Proc) described(o File) (id uint64, size int64, err error) {
+	p.away(func() { id, size, err = o.Describe() })
+	return id, size, err //nolint:wrapcheck // the caller names the file
 }
 
 // readFull reads at a place of a file, as much as there is.

@@ -64,6 +64,9 @@ func (p *Proc) beginFile(o *fileOp, internal bool) ([]uint32, error) {
 	if p.stepping {
 		return nil, abi.Fail(abi.ErrOther, "a conversion function may not access files")
 	}
+	if err := p.mayCollect(); err != nil {
+		return nil, err
+	}
 	r, err := p.newRequest(reqFile, internal)
 	if err != nil {
 		return nil, err

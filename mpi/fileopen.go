@@ -54,7 +54,7 @@ func (p *Proc) openFile(a fileOpenArgs) error {
 			if c.me != 0 {
 				return nil, nil
 			}
-			n, err := p.disk.OpenFile(name, openFlags(a.amode))
+			n, err := fetched(p, func() (uint32, error) { return p.disk.OpenFile(name, openFlags(a.amode)) })
 			return []int64{int64(n) + 1}, fileFault(name, err)
 		})
 		if err != nil {
@@ -83,13 +83,13 @@ func (p *Proc) openFile(a fileOpenArgs) error {
 func (p *Proc) openRest(name string, amode int, made uint32) ([]int64, error) {
 	number := made - 1
 	if made == 0 {
-		n, err := p.disk.OpenFile(name, openFlags(amode&^(abi.ModeCreate|abi.ModeExcl)))
+		n, err := fetched(p, func() (uint32, error) { return p.disk.OpenFile(name, openFlags(amode&^(abi.ModeCreate|abi.ModeExcl))) })
 		if err != nil {
 			return nil, fileFault(name, err)
 		}
 		number = n
 	}
-	id, size, err := p.disk.OpenedFile(number).Describe()
+	id, size, err := p.described(p.disk.OpenedFile(number))
 	if err != nil {
 		_ = p.disk.CloseFile(number, false) // what is wrong is said already
 		return nil, fileFault(name, err)
@@ -245,7 +245,8 @@ func (p *Proc) closeFile(f *file, remove bool) error {
 	if disk.OpenedFile(f.number) == nil {
 		return nil // it was closed before the rank moved
 	}
-	return fileFault(f.name, disk.CloseFile(f.number, remove))
+	p.away(func() { err = disk.CloseFile(f.number, remove) })
+	return fileFault(f.name, err)
 }
 
 type fileDeleteArgs struct {
@@ -260,7 +261,8 @@ func callFileDelete(p *Proc, a fileDeleteArgs) error {
 	if err := firstError(err, nameErr, diskErr); err != nil {
 		return onFiles(err)
 	}
-	return onFiles(fileFault(name, disk.RemoveFile(name)))
+	p.away(func() { err = disk.RemoveFile(name) })
+	return onFiles(fileFault(name, err))
 }
 
 // pointerBytes is what the shared pointer takes: a number of etypes.

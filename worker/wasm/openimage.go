@@ -18,8 +18,9 @@ import (
 // maxOpenFiles bounds what an image says of open files, in bytes.
 const maxOpenFiles = 64 << 20
 
-// capture writes what is open: the length of a message (4 bytes), the message, and the contents of the files that have no name any more, in its order.
-func (t *descriptors) capture(w io.Writer) error {
+// capture writes what is open: the length of a message (4 bytes), the message, and the contents of the files that have no name any more, in its order. The files of
+// the library's are left out of a guest that runs no more.
+func (t *descriptors) capture(w io.Writer, runs bool) error {
 	m := &apiv1.OpenFiles{}
 	var unnamed []files.File
 	for fd, d := range t.open {
@@ -37,6 +38,9 @@ func (t *descriptors) capture(w io.Writer) error {
 		}
 	}
 	for _, number := range slices.Sorted(maps.Keys(t.library)) {
+		if !runs {
+			break // it uses none of them any more
+		}
 		o, err := t.library[number].describe()
 		if err != nil {
 			return fmt.Errorf("a file that the program has opened with MPI_File_open: %w", err)
