@@ -199,7 +199,12 @@ func callFileClose(p *Proc, a fileCloseArgs) error {
 	if err != nil {
 		return err
 	}
-	s, err := p.saying(f.comm(), 1, 0, func() ([]int64, error) { return nil, p.syncFile(f) })
+	s, err := p.saying(f.comm(), 1, 0, func() ([]int64, error) {
+		if f.amode&abi.ModeDeleteOnClose != 0 {
+			return nil, nil // nobody will look for it on the disk
+		}
+		return nil, p.syncFile(f)
+	})
 	if err != nil {
 		return f.on(err)
 	}
