@@ -25,7 +25,7 @@ func TestLibraryFilesMove(t *testing.T) {
 	module := compile(t, "files")
 	dir, other := t.TempDir(), t.TempDir()
 	g := newFiled(t, module, dir)
-	number, err := g.OpenFile("data", syscall.O_CREAT|syscall.O_RDWR)
+	number, err := g.OpenFile("/work/data", syscall.O_CREAT|syscall.O_RDWR)
 	require.NoError(t, err)
 	_, err = g.OpenedFile(number).WriteAt([]byte("written"), 0)
 	require.NoError(t, err)
