@@ -54,7 +54,11 @@ func (b *bench) ours() build {
 			for i := range p.hosts {
 				workers = append(workers, fmt.Sprintf("w%d", i+1))
 			}
-			return nil, []string{b.godwit, "run", "-q", "-n", strconv.Itoa(ranks), "--place", p.blocks(workers, ranks)}
+			argv = []string{b.godwit, "run", "-q", "-n", strconv.Itoa(ranks), "--place", p.blocks(workers, ranks)}
+			if b.volume != "" { // at the same place as for the peers
+				argv = append(argv, "--mount", "bench:"+b.volume)
+			}
+			return nil, argv
 		},
 	}
 }

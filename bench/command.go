@@ -94,6 +94,9 @@ func (b *bench) dev(ctx context.Context, servers, workers, slots int, f func(env
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it ends when f does, whose programs it has to cancel
 	cmd := command(ctx, b.godwit, "dev", "--servers", strconv.Itoa(servers), "--workers", strconv.Itoa(workers),
 		"--slots", strconv.Itoa(slots), "--data-dir", dir)
+	if b.volume != "" {
+		cmd.Args = append(cmd.Args, "--volume", "bench="+b.volume)
+	}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

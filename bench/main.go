@@ -19,7 +19,7 @@ import (
 // runLimit is the most that everything together may take.
 const runLimit = time.Hour
 
-const usage = "usage: bench [-only core|mpi|kernels|veth|growth] [-quick] GODWIT (run in the repository's top directory)"
+const usage = "usage: bench [-only core|mpi|kernels|files|veth|growth] [-quick] GODWIT (run in the repository's top directory)"
 
 func main() { os.Exit(run(os.Args[1:])) }
 
@@ -30,12 +30,12 @@ func run(args []string) int {
 	defer cancel()
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprintln(os.Stderr, usage); flags.PrintDefaults() }
-	only := flags.String("only", "", "measure one part: core, mpi, kernels, veth or growth")
+	only := flags.String("only", "", "measure one part: core, mpi, kernels, files, veth or growth")
 	quick := flags.Bool("quick", false, "a short run with small sizes: that everything works, not how fast it is")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if flags.NArg() != 1 || !slices.Contains([]string{"", "core", "mpi", "kernels", "veth", "growth"}, *only) {
+	if flags.NArg() != 1 || !slices.Contains([]string{"", "core", "mpi", "kernels", "files", "veth", "growth"}, *only) {
 		flags.Usage()
 		return 2
 	}
@@ -64,6 +64,7 @@ type bench struct {
 	repeats int // readings of each figure
 	dir     string
 	shm     string // for what programs share memory by; a file system in memory, if there is one
+	volume  string // a directory that programs see; empty: none
 	hosts   *network
 	core    []row
 	mpi     [][]row // of each suite
@@ -91,6 +92,7 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 		{"core", "submissions", b.submissions},
 		{"mpi", "MPI", b.messages},
 		{"kernels", "kernels", b.kernels},
+		{"files", "files", b.files},
 		{"veth", "two machines", b.veth},
 		{"growth", "growth", b.growth},
 	} {

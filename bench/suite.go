@@ -80,6 +80,16 @@ func (b *bench) kernels(ctx context.Context) error {
 	}, []int{4, 4, 4})
 }
 
+// files measures MPI-IO on a file of this machine.
+func (b *bench) files(ctx context.Context) error {
+	b.volume = filepath.Join(b.dir, "files")
+	defer func() { b.volume = "" }()
+	if err := os.Mkdir(b.volume, 0o700); err != nil {
+		return err
+	}
+	return b.near(ctx, []program{{"files", []string{"64", "3", b.volume}, []string{"1", "1", b.volume}, inBytes}}, []int{4})
+}
+
 // near tries programs with so many ranks each on one host, and with each rank on a host of its own.
 func (b *bench) near(ctx context.Context, programs []program, ranks []int) error {
 	var trials []trial

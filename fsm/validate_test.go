@@ -93,7 +93,13 @@ func largest() []*apiv1.Command {
 	for i := 1; i < MaxAppSize; i++ {
 		ops = append(ops, &apiv1.Command{Op: &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: longApp, Host: longName(i), Epoch: 1}}})
 	}
+	digest := strings.Repeat("ab", MaxDigestBytes)
+	files := &apiv1.ChangeFiles{
+		App: longApp, Host: longName(0), What: apiv1.ChangeFiles_WHAT_OPENED, Reason: longReason,
+		Tree: &apiv1.Tree{List: digest, Packs: slices.Repeat([]string{digest}, MaxPacks), Files: math.MaxInt64, Bytes: math.MaxInt64},
+	}
 	ops = append(ops,
+		&apiv1.Command{Op: &apiv1.Command_ChangeFiles{ChangeFiles: files}},
 		&apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: propose}},
 		&apiv1.Command{Op: &apiv1.Command_AnnounceMigration{AnnounceMigration: &apiv1.AnnounceMigration{Id: longApp, Acks: longNames(MaxAcks)}}},
 		&apiv1.Command{Op: &apiv1.Command_FreezeMigration{FreezeMigration: freeze}},

@@ -42,6 +42,7 @@ var calls = sync.OnceValue(func() []*Call { //nolint:gochecknoglobals // an immu
 		pointCalls(), bufferCalls(), persistentCalls(), probeCalls(), waitCalls(), statusCalls(),
 		collectiveCalls(), neighborCalls(), opCalls(), typeCalls(), typeQueryCalls(), packCalls(),
 		windowCalls(), rmaCalls(), syncCalls(), sessionCalls(), integerCalls(), toolCalls(),
+		fileCalls(), fileViewCalls(), filePointerCalls(), fileDataCalls(), datarepCalls(),
 	} {
 		for _, e := range group {
 			if _, twice := supported[e.name]; twice {
@@ -155,7 +156,7 @@ func (p *Proc) dispatch(c *Call, v []uint64) (uint64, error) {
 	if s := p.running.resumed; s != nil && !s.is(c, v) {
 		return 0, p.abort(c, v, &callError{Fault: abi.Fault{Class: abi.ErrIntern, Why: "a frozen " + s.call + " was not made again first"}})
 	}
-	if len(p.active) > 0 {
+	if len(p.active)+len(p.filing) > 0 {
 		if err := p.progress(); err != nil {
 			return 0, err
 		}

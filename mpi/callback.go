@@ -27,6 +27,7 @@ func (p *Proc) Bind(g Guest) {
 	p.lock()
 	defer p.release()
 	p.program = g
+	p.disk, _ = g.(Files)
 }
 
 // callback runs f, which uses p.program, without the lock. The rank does not freeze meanwhile: a callback is part of

@@ -30,6 +30,7 @@ type codec struct {
 	keyvals     refs[keyval]
 	ops         refs[layout.Op]
 	windows     refs[window]
+	files       refs[file]
 	targetOps   refs[targetOp]
 }
 

@@ -118,12 +118,20 @@ func (p *Proc) launch(r *request) error {
 	return p.progress()
 }
 
-// progress takes every collective under way as far as it can go. It runs on the guest's goroutine, in any call: a
+// progress takes every collective and every operation on a file under way as far as it can go. It runs on the guest's goroutine, in any call: a
 // reduction may call the program.
 func (p *Proc) progress() error {
 	if p.advancing {
 		return nil // a reduction's function has made a call: it goes on when that is over
 	}
+	if err := p.advanceAll(); err != nil {
+		return err
+	}
+	return p.stepFiles()
+}
+
+// advanceAll does that for collectives.
+func (p *Proc) advanceAll() error {
 	p.advancing = true
 	defer func() { p.advancing = false }()
 	for i := 0; i < len(p.active); {

@@ -78,10 +78,14 @@ func (p *Proc) handlerSlot(kind objectKind, handle uint32) (**errhandler, *callE
 		}
 		return &s.errhandler, &callError{session: s}, nil
 	case kindFile:
-		if handle != abi.FileNull {
-			return nil, nil, abi.Fail(30, "file %#x is not known", handle)
+		if handle == abi.FileNull {
+			return &p.fileHandler, &callError{files: true}, nil
 		}
-		return &p.fileHandler, &callError{}, nil
+		f, err := p.file(handle)
+		if err != nil {
+			return nil, nil, err
+		}
+		return &f.errhandler, &callError{file: f}, nil
 	case kindComm, kindType:
 	}
 	c, err := p.comm(handle)
@@ -146,7 +150,7 @@ func (e *callError) raise(err error) error {
 	if r == nil {
 		return err
 	}
-	r.comm, r.win, r.session, r.handler = e.comm, e.win, e.session, e.handler
+	r.comm, r.win, r.session, r.file, r.files, r.handler = e.comm, e.win, e.session, e.file, e.files, e.handler
 	return r
 }
 
@@ -216,6 +220,10 @@ func (p *Proc) handlerFor(e *callError) (h *errhandler, object uint32) {
 	switch {
 	case e.handler != nil:
 		return e.handler, abi.CommNull
+	case e.file != nil:
+		return e.file.errhandler, e.file.handle
+	case e.files:
+		return p.fileHandler, abi.FileNull
 	case e.win != nil:
 		return e.win.errhandler, e.win.handle
 	case e.session != nil:

@@ -34,8 +34,8 @@ type AbortError struct {
 // Error returns the message, which names the rank, call, class and reason.
 func (e *AbortError) Error() string { return e.Message }
 
-// callError is an MPI error on its way to an error handler. It is raised on comm,
-// win or session; on none, it goes to MPI_COMM_SELF or MPI_COMM_WORLD (MPI 5.0 section
+// callError is an MPI error on its way to an error handler. It is raised on a communicator, window, session
+// or file; on none of them, it goes to MPI_COMM_SELF or MPI_COMM_WORLD (MPI 5.0 section
 // 9.3). Fatal errors reach no handler: calls outside of MPI_Init .. MPI_Finalize, and
 // functions that are not supported.
 type callError struct {
@@ -44,6 +44,8 @@ type callError struct {
 	win     *window
 	session *session
 	handler *errhandler // of an object that was to be made: it has none yet
+	file    *file
+	files   bool // on MPI_FILE_NULL, which has the errors that belong to no open file
 	fatal   bool
 }
 

@@ -15,7 +15,7 @@ import (
 // quick reports whether the guest's next call may take the straight way: it is none that goes on after a freeze, and nothing else is under way that
 // calls have to look after.
 func (p *Proc) quick() bool {
-	return p.initialized && !p.finalized && p.suspended == nil && p.cancelErr == nil && !p.freeze && p.attached.Load() && len(p.active) == 0
+	return p.initialized && !p.finalized && p.suspended == nil && p.cancelErr == nil && !p.freeze && p.attached.Load() && len(p.active) == 0 && len(p.filing) == 0
 }
 
 // plain is a checked buffer of a short message on an intracommunicator.

@@ -74,6 +74,7 @@ func busyWorld(t testing.TB) (w *World, p *Proc, state []byte) {
 		f.Src, f.Epoch = 1, uint64(i+1)
 		w.Receive(bytesOf(&f))
 	}
+	busyFile(t, g)
 	p.Freeze()
 	p.mu.Lock()
 	p.freeze = false
@@ -86,6 +87,41 @@ func busyWorld(t testing.TB) (w *World, p *Proc, state []byte) {
 	state, err = w.Capture(0)
 	require.NoError(t, err)
 	return w, p, state
+}
+
+// busyFile gives a rank a file, and accesses to it under way.
+func busyFile(t testing.TB, g *guest) {
+	p := g.p
+	g.heap = 50000 // within the small arena
+	p.Bind(filed{g.program, newDisk()})
+	copy(g.mem[100:], "f\x00")
+	require.Zero(t, g.call("MPI_File_open", abi.CommSelf, 100, abi.ModeCreate|abi.ModeRdwr, abi.InfoNull, 88))
+	fh := g.int(88)
+	g.call("MPI_Type_vector", 3, 2, 5, tInt, 84)
+	g.call("MPI_Type_commit", 84)
+	copy(g.mem[104:], "external32\x00")
+	require.Zero(t, g.call("MPI_File_set_view", fh, 8, tInt, g.int(84), 104, abi.InfoNull))
+	f, err := p.file(uint32(fh))
+	require.NoError(t, err)
+	f.split = &split{begin: "MPI_File_write_all_begin"}
+	h := &layout.Buffer{Bytes: make([]byte, 24)}
+	x := &twoPhase{
+		intents: []intent{{n: 24, lo: 8, hi: 60, orderly: 1, run: 8}}, nodes: 1, window: leastWindow, same: true, hi: 60, domain: leastWindow,
+		host: &layout.Buffer{Bytes: make([]byte, 60)}, parts: &layout.Buffer{Bytes: make([]byte, 24)},
+	}
+	for _, o := range []*fileOp{
+		{stage: stageMoved, write: true, collective: true, plan: x},
+		{stage: stageFetched, pointer: pointerShared, answer: &layout.Buffer{Bytes: make([]byte, 8)}},
+		{stage: stageLock, why: "none"},
+	} {
+		r, err := p.newRequest(reqFile, true)
+		require.NoError(t, err)
+		o.file, o.buf = f, layout.Span{Host: h, Len: 24}
+		o.conv = &conversion{user: layout.Span{Off: 4096, Len: 24}, addr: 4096, typ: layout.Predefined()[tInt], count: 6}
+		r.comm, r.io, r.result = f.comm(), o, emptyStatus()
+		p.filing = append(p.filing, r)
+		f.split.request = r.index
+	}
 }
 
 // RestoreRank on damaged bytes fails or works, and what it makes never panics.
@@ -111,6 +147,10 @@ func FuzzRestore(f *testing.F) {
 			require.Nil(t, w.proc(0))
 			return
 		}
+		p.Bind(filed{newProgram(), newDisk()})
+		p.mu.Lock()
+		_ = p.progress() // whatever it finds
+		p.mu.Unlock()
 		_, err = w.AddRank(3, 1, make(arena, 1<<16))
 		require.NoError(t, err)
 		p.Cancel(errPeer) // a call could wait for ever
@@ -178,7 +218,7 @@ func FuzzInvoke(f *testing.F) {
 	}
 	values := []uint64{
 		0, 1, 2, 3, 4, 64, 1000, 4096, 65535, 65536, 1 << 30, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1<<32 - 2, 1<<32 - 3, 1 << 63, 1<<63 - 1,
-		tInt, tByte, tDouble, abi.CommWorld, abi.CommSelf, abi.OpSum, abi.OpBand, abi.RequestNull, baseRequest, baseRequest + 1, baseComm, baseType, baseGroup, baseOp, baseInfo, baseWin, baseErrhandler, baseKeyval, abi.ErrorsReturn, 0xffffffff00000010,
+		tInt, tByte, tDouble, abi.CommWorld, abi.CommSelf, abi.OpSum, abi.OpBand, abi.RequestNull, baseRequest, baseRequest + 1, baseComm, baseType, baseGroup, baseOp, baseInfo, baseWin, baseErrhandler, baseKeyval, baseFile, 403, abi.ModeCreate | abi.ModeRdwr, abi.ErrorsReturn, 0xffffffff00000010,
 	}
 	f.Fuzz(func(t *testing.T, s uint64) {
 		w := NewWorld(smallConfig(1), sink{})
@@ -187,7 +227,7 @@ func FuzzInvoke(f *testing.F) {
 		rnd := rand.New(rand.NewPCG(s, 2))
 		p.initialized = true
 		if s%2 == 0 {
-			p.Bind(hostile{rnd})
+			p.Bind(filed{hostile{rnd}, newDisk()})
 		}
 		for _, c := range []*comm{p.world, p.self} {
 			c.errhandler = predefinedHandlers[abi.ErrorsReturn]

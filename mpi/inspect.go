@@ -57,6 +57,9 @@ func (w *World) Inspect(r Rank) string {
 	if len(peers) > 0 {
 		fmt.Fprintf(&b, " (to %s)", strings.Join(peers[:min(len(peers), shownPeers)], " "))
 	}
+	if len(p.filing) > 0 {
+		fmt.Fprintf(&b, ", accesses to files %d", len(p.filing))
+	}
 	if len(p.active) > 0 {
 		fmt.Fprintf(&b, ", collectives %d", len(p.active))
 	}

@@ -281,7 +281,7 @@ func (p *Proc) mayMeet(c *comm) bool {
 	if n < 2 || c.inter() || n > meetRanks && p.w.roomy() {
 		return false
 	}
-	return p.running.resumed == nil && len(p.active) == 0 && !p.advancing && !p.left && p.attached.Load()
+	return p.running.resumed == nil && len(p.active)+len(p.filing) == 0 && !p.advancing && !p.left && p.attached.Load()
 }
 
 // meeting is that of a communicator, which the rank joins if all its ranks are here, or nil.

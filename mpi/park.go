@@ -15,7 +15,7 @@ func (p *Proc) wait(done func() bool) error {
 		seen := p.in.kicks.Load()
 		p.drain()
 		p.news = false
-		if len(p.active) > 0 {
+		if len(p.active)+len(p.filing) > 0 {
 			if err := p.progress(); err != nil {
 				return err
 			}

@@ -266,6 +266,8 @@ func callCancel(p *Proc, a requestArgs) error {
 		return abi.Fail(abi.ErrRequest, "the request is not active")
 	}
 	switch {
+	case r.kind == reqFile:
+		return r.io.file.on(abi.Fail(abi.ErrRequest, "operations on files cannot be cancelled"))
 	case r.kind == reqCollective || r.kind == reqWindow || r.kind == reqPart:
 		return r.comm.on(abi.Fail(abi.ErrRequest, "operations of this kind cannot be cancelled"))
 	case r.kind == reqGeneral:

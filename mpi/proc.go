@@ -36,6 +36,7 @@ type Proc struct {
 	mu sync.Mutex
 
 	program     Guest    // what calls may call back; nil until Bind
+	disk        Files    // the program's files; nil: it has none
 	patience    patience // of the guest
 	far         farLook  // of the guest
 	removed     bool     // from its World: its memory may be gone
@@ -63,6 +64,9 @@ type Proc struct {
 	over       []bool     // by peer: it has ended, and is in no World any more
 	active     []*request // collectives under way, in the order they were started
 	advancing  bool       // they are being taken further
+	filing     []*request // operations on files that are not over, in the order they were started
+	stepping   bool       // they are being taken further
+	ioMemory   []byte     // memory for parts of files, to be used again
 	kept       int64      // bytes that the rank is charged for
 	offers     int        // sends that their receivers may be copying
 	backlog    fifo.Queue[*pair]
@@ -97,7 +101,9 @@ type objects struct {
 	messages    table[message]
 	sessions    table[session]
 	wins        table[window]
-	winByID     map[uint64]*window
+	winByID     map[uint64]*window // those of files, too
+	files       table[file]
+	datareps    []*datarep // in the order they were registered
 	codes       errorCodes
 	tools       int // calls of MPI_T_init_thread without MPI_T_finalize
 
@@ -124,8 +130,8 @@ func newObjects(self *group, world *group, rank Rank) objects {
 		ops: newTable[layout.Op](baseOp), errhandlers: newTable[errhandler](baseErrhandler), keyvals: newTable[keyval](baseKeyval),
 		infos: newTable[info](baseInfo), messages: newTable[message](baseMessage), sessions: newTable[session](baseSession),
 		wins: newTable[window](baseWin), named: map[uint32]*overlay{}, f90: map[string]*layout.Type{}, winByID: map[uint64]*window{},
-		fileHandler: predefinedHandlers[abi.ErrorsReturn],
-		codes:       errorCodes{last: abi.ErrLastCode, classes: map[int]int{}, texts: map[int]string{}},
+		files: newTable[file](baseFile), fileHandler: predefinedHandlers[abi.ErrorsReturn],
+		codes: errorCodes{last: abi.ErrLastCode, classes: map[int]int{}, texts: map[int]string{}},
 	}
 }
 

@@ -14,7 +14,8 @@ const (
 	reqGeneral    = 5 // generalized: the program completes it
 	reqWindow     = 6 // a one-sided operation: done when the requests it started are
 	reqPart       = 7 // partitioned communication over another request
-	reqLastKind   = reqPart
+	reqFile       = 8 // on a file
+	reqLastKind   = reqFile
 )
 
 // Modes of sends.
@@ -47,6 +48,7 @@ type request struct {
 	coll         *collective // of reqCollective
 	general      *general    // of reqGeneral
 	parts        *partitions // of reqPart
+	io           *fileOp     // of reqFile
 }
 
 // transmission is a message that is sent or received, in parts where it is long.

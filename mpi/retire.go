@@ -45,7 +45,7 @@ func (p *Proc) retire(list layout.Span, i int, r *request, ptr uint32) error {
 		return p.retireGeneral(list, i, r, ptr)
 	}
 	p.describe(r, ptr)
-	st, c, kind := r.result, r.owner(p), r.kind
+	st, c, kind, io := r.result, r.owner(p), r.kind, r.io
 	single := kind != reqCollective || r.coll.received
 	if r.persistent {
 		r.active = false
@@ -54,6 +54,8 @@ func (p *Proc) retire(list layout.Span, i int, r *request, ptr uint32) error {
 		p.conclude(r.index)
 	}
 	switch {
+	case kind == reqFile:
+		return io.failure()
 	case st.class < abi.Success:
 		return c.on(st.endedError())
 	case st.class != abi.Success && kind == reqWindow:
@@ -102,7 +104,7 @@ func (f *failures) result() error {
 	if f.first == nil {
 		return nil
 	}
-	return &callError{Fault: abi.Fault{Class: abi.ErrInStatus, Why: f.first.Error()}, comm: f.first.comm}
+	return &callError{Fault: abi.Fault{Class: abi.ErrInStatus, Why: f.first.Error()}, comm: f.first.comm, file: f.first.file}
 }
 
 // retireAll ends all requests of a list.

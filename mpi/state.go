@@ -9,7 +9,7 @@ import (
 
 // stateVersion is the first value of captured state. A new field means a new version. Only ranks whose executors are of one version have frames that the
 // others read, so no older one is read: versions 1 to 4 had one sequence of frames.
-const stateVersion = 5
+const stateVersion = 6
 
 // encode writes the rank's state. Equal states give equal bytes.
 func (p *Proc) encode() []byte {
@@ -99,6 +99,8 @@ func (c *codec) objects(p *Proc) {
 		c.errhandler(&(*v).errhandler)
 	})
 	tabled(c, &o.wins, c.window)
+	tabled(c, &o.files, c.file)
+	list(c, &o.datareps, c.datarep)
 	c.int(&o.codes.last)
 	dict(c, &o.codes.classes, c.int, c.int)
 	dict(c, &o.codes.texts, c.int, c.string)
@@ -113,6 +115,9 @@ func (c *codec) objects(p *Proc) {
 	if c.reading && c.err == nil {
 		for _, w := range o.wins.items {
 			o.winByID[w.comm.id] = w
+		}
+		for _, f := range o.files.items {
+			o.winByID[f.comm().id] = f.win
 		}
 	}
 }
@@ -142,6 +147,7 @@ func (c *codec) requests(p *Proc) {
 		return q.kind == reqRecv && !q.matched && !q.done && q.peer >= abi.AnySource
 	})
 	c.pointers(p, &p.active, func(q *request) bool { return q.kind == reqCollective && !q.done })
+	c.pointers(p, &p.filing, func(q *request) bool { return q.kind == reqFile && !q.done })
 }
 
 // pointers writes or reads a list of requests.

@@ -45,6 +45,11 @@ func (c *codec) request(r *request) {
 		for _, v := range []*uint32{&g.query, &g.free, &g.cancel, &g.extra} {
 			c.u32(v)
 		}
+	case reqFile:
+		if c.reading {
+			r.io = &fileOp{}
+		}
+		c.fileOp(r.io)
 	case reqPart:
 		if c.reading {
 			r.parts = &partitions{}

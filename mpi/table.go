@@ -15,6 +15,7 @@ const (
 	baseGroup      = 0x42000000
 	baseOp         = 0x43000000
 	baseErrhandler = 0x44000000
+	baseFile       = 0x45000000
 	baseInfo       = 0x46000000
 	baseWin        = 0x47000000
 	baseMessage    = 0x48000000

@@ -8,8 +8,6 @@ import (
 
 // instead says what to use in place of functions that are not supported, by the beginning of the name.
 var instead = []struct{ prefix, use string }{ //nolint:gochecknoglobals // an immutable lookup table
-	{"MPI_File_", "write to standard output, or gather the data on one rank and print it there: there are no files yet"},
-	{"MPI_Register_datarep", "write to standard output: there are no files yet"},
 	{"MPI_Comm_spawn", "start the app with all the ranks it needs (godwit run -n N): its size is fixed"},
 	{"MPI_Comm_connect", "run both programs as one app, and MPI_Comm_split it"},
 	{"MPI_Comm_accept", "run both programs as one app, and MPI_Comm_split it"},

@@ -121,6 +121,17 @@ func (p *Proc) makeWindow(c *comm, mine func() (part, error)) ([]part, error) {
 
 // openWindow makes the window of what the ranks have said; messages that came for it early are served now.
 func (p *Proc) openWindow(c *comm, all []part, flavor int, base uint32, x *info) (*window, error) {
+	w := newWindow(c, all, flavor, base, x)
+	var err error
+	if w.handle, err = p.wins.add(w, p.w.cfg.MaxObjects); err != nil {
+		return nil, c.on(err)
+	}
+	p.begins(w)
+	return w, nil
+}
+
+// newWindow makes a window that nobody knows yet.
+func newWindow(c *comm, all []part, flavor int, base uint32, x *info) *window {
 	n := c.size()
 	w := &window{
 		flavor: flavor, base: base, errhandler: predefinedHandlers[abi.ErrorsAreFatal], info: windowHints(x),
@@ -131,10 +142,11 @@ func (p *Proc) openWindow(c *comm, all []part, flavor int, base uint32, x *info)
 		w.bytes, w.units = append(w.bytes, m.bytes), append(w.units, m.unit)
 		w.targets[i] = &inbound{}
 	}
-	var err error
-	if w.handle, err = p.wins.add(w, p.w.cfg.MaxObjects); err != nil {
-		return nil, c.on(err)
-	}
+	return w
+}
+
+// begins has a window take what is told to it.
+func (p *Proc) begins(w *window) {
 	p.winByID[w.comm.id] = w
 	for i := 0; i < len(p.unexpected); {
 		m := p.unexpected[i]
@@ -146,7 +158,6 @@ func (p *Proc) openWindow(c *comm, all []part, flavor int, base uint32, x *info)
 		back, _ := p.serveWindow(m)
 		p.pair(m.src).answer(back)
 	}
-	return w, nil
 }
 
 // windowHints are the standard's defaults (MPI 5.0 section 12.2.1) under what the program has given.

@@ -23,6 +23,8 @@ const (
 	RequestNull    = 0x180
 	OpNull         = 0x20
 	TypeNull       = 0x200
+	TypeInt64      = 0x258 // MPI_INT64_T
+	TypeByte       = 0x247
 
 	AnySource = -1
 	AnyTag    = -2
@@ -49,6 +51,7 @@ const (
 	MaxInfoKey       = 256
 	MaxInfoVal       = 1024
 	BsendOverhead    = 512
+	MaxDatarep       = 128
 )
 
 // Results of comparisons and topologies, splitting, layouts and windows.
@@ -105,6 +108,22 @@ const (
 	WinUnified     = 321
 
 	ModeNoCheck = 1024
+
+	ModeAppend        = 1 // of files
+	ModeCreate        = 2
+	ModeDeleteOnClose = 4
+	ModeExcl          = 8
+	ModeRdonly        = 16
+	ModeRdwr          = 32
+	ModeSequential    = 64
+	ModeUniqueOpen    = 128
+	ModeWronly        = 256
+
+	SeekCur = 401
+	SeekEnd = 402
+	SeekSet = 403
+
+	DisplacementCurrent = -1
 
 	KeyInvalid       = 0
 	KeyTagUB         = 501

@@ -23,20 +23,35 @@ const (
 	ErrIntern      = 17
 	errPending     = 18
 	ErrInStatus    = 19
+	ErrAccess      = 20
+	ErrAmode       = 21
 	errAssert      = 22
+	ErrBadFile     = 23
+	ErrConversion  = 25
 	ErrDisp        = 26
+	ErrDupDatarep  = 27
+	ErrFileExists  = 28
+	ErrFileInUse   = 29
+	ErrFile        = 30
 	ErrInfoKey     = 31
 	ErrInfoNoKey   = 32
 	ErrInfoValue   = 33
 	ErrInfo        = 34
+	ErrIO          = 35
 	ErrKeyval      = 36
 	ErrLocktype    = 37
 	ErrNoMem       = 39
+	ErrNotSame     = 40
+	ErrNoSpace     = 41
+	ErrNoSuchFile  = 42
+	ErrQuota       = 44
+	ErrReadOnly    = 45
 	ErrRMAAttach   = 46
 	ErrRMARange    = 48
 	ErrRMAShared   = 49
 	ErrRMASync     = 50
 	ErrSize        = 52
+	ErrDatarep     = 54
 	ErrUnsupported = 55
 	ErrWin         = 56
 	ErrRMAFlavor   = 57
@@ -68,32 +83,32 @@ var Classes = map[int][2]string{ //nolint:gochecknoglobals // an immutable looku
 	ErrIntern:      {"MPI_ERR_INTERN", "internal error"},
 	errPending:     {"MPI_ERR_PENDING", "pending request"},
 	ErrInStatus:    {"MPI_ERR_IN_STATUS", "error code is in status"},
-	20:             {"MPI_ERR_ACCESS", "permission denied"},
-	21:             {"MPI_ERR_AMODE", "invalid access mode of a file"},
+	ErrAccess:      {"MPI_ERR_ACCESS", "permission denied"},
+	ErrAmode:       {"MPI_ERR_AMODE", "invalid access mode of a file"},
 	errAssert:      {"MPI_ERR_ASSERT", "invalid assert argument"},
-	23:             {"MPI_ERR_BAD_FILE", "invalid file name"},
+	ErrBadFile:     {"MPI_ERR_BAD_FILE", "invalid file name"},
 	24:             {"MPI_ERR_BASE", "invalid base passed to MPI_Free_mem"},
-	25:             {"MPI_ERR_CONVERSION", "error in a data conversion function"},
+	ErrConversion:  {"MPI_ERR_CONVERSION", "error in a data conversion function"},
 	ErrDisp:        {"MPI_ERR_DISP", "invalid displacement argument"},
-	27:             {"MPI_ERR_DUP_DATAREP", "data representation is defined already"},
-	28:             {"MPI_ERR_FILE_EXISTS", "file exists"},
-	29:             {"MPI_ERR_FILE_IN_USE", "file is open"},
-	30:             {"MPI_ERR_FILE", "invalid file handle"},
+	ErrDupDatarep:  {"MPI_ERR_DUP_DATAREP", "data representation is defined already"},
+	ErrFileExists:  {"MPI_ERR_FILE_EXISTS", "file exists"},
+	ErrFileInUse:   {"MPI_ERR_FILE_IN_USE", "file is open"},
+	ErrFile:        {"MPI_ERR_FILE", "invalid file handle"},
 	ErrInfoKey:     {"MPI_ERR_INFO_KEY", "info key is too long or empty"},
 	ErrInfoNoKey:   {"MPI_ERR_INFO_NOKEY", "info key is not there"},
 	ErrInfoValue:   {"MPI_ERR_INFO_VALUE", "info value is too long"},
 	ErrInfo:        {"MPI_ERR_INFO", "invalid info argument"},
-	35:             {"MPI_ERR_IO", "input or output error"},
+	ErrIO:          {"MPI_ERR_IO", "input or output error"},
 	ErrKeyval:      {"MPI_ERR_KEYVAL", "invalid attribute key"},
 	ErrLocktype:    {"MPI_ERR_LOCKTYPE", "invalid lock type"},
 	38:             {"MPI_ERR_NAME", "service name is not published"},
 	ErrNoMem:       {"MPI_ERR_NO_MEM", "out of memory"},
-	40:             {"MPI_ERR_NOT_SAME", "collective arguments differ between ranks"},
-	41:             {"MPI_ERR_NO_SPACE", "not enough space"},
-	42:             {"MPI_ERR_NO_SUCH_FILE", "file does not exist"},
+	ErrNotSame:     {"MPI_ERR_NOT_SAME", "collective arguments differ between ranks"},
+	ErrNoSpace:     {"MPI_ERR_NO_SPACE", "not enough space"},
+	ErrNoSuchFile:  {"MPI_ERR_NO_SUCH_FILE", "file does not exist"},
 	43:             {"MPI_ERR_PORT", "invalid port name"},
-	44:             {"MPI_ERR_QUOTA", "quota exceeded"},
-	45:             {"MPI_ERR_READ_ONLY", "read-only file or file system"},
+	ErrQuota:       {"MPI_ERR_QUOTA", "quota exceeded"},
+	ErrReadOnly:    {"MPI_ERR_READ_ONLY", "read-only file or file system"},
 	ErrRMAAttach:   {"MPI_ERR_RMA_ATTACH", "memory cannot be attached"},
 	47:             {"MPI_ERR_RMA_CONFLICT", "conflicting accesses to window"},
 	ErrRMARange:    {"MPI_ERR_RMA_RANGE", "target memory is not part of the window"},
@@ -102,7 +117,7 @@ var Classes = map[int][2]string{ //nolint:gochecknoglobals // an immutable looku
 	51:             {"MPI_ERR_SERVICE", "invalid service name"},
 	ErrSize:        {"MPI_ERR_SIZE", "invalid size argument"},
 	53:             {"MPI_ERR_SPAWN", "error in spawning processes"},
-	54:             {"MPI_ERR_UNSUPPORTED_DATAREP", "data representation is not supported"},
+	ErrDatarep:     {"MPI_ERR_UNSUPPORTED_DATAREP", "data representation is not supported"},
 	ErrUnsupported: {"MPI_ERR_UNSUPPORTED_OPERATION", "operation is not supported"},
 	ErrWin:         {"MPI_ERR_WIN", "invalid window"},
 	ErrRMAFlavor:   {"MPI_ERR_RMA_FLAVOR", "window is of the wrong flavor"},

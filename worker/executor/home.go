@@ -326,11 +326,5 @@ func (i *homeInput) Read(p []byte) (int, error) {
 	}
 }
 
-// Seek implements io.Seeker, for a rank that has read before it has moved: only from the beginning.
-func (i *homeInput) Seek(at int64, whence int) (int64, error) {
-	if whence != io.SeekStart {
-		return 0, syscall.EINVAL
-	}
-	i.at, i.ahead = at, nil
-	return at, nil
-}
+// Resume implements wasm.Resumer, for a rank that has read before it has moved.
+func (i *homeInput) Resume(at uint64) { i.at, i.ahead = int64(at), nil }

@@ -91,6 +91,11 @@ func (g *Guest) enter(f api.Function, params []uint32) (uint32, error) {
 	for i, v := range params {
 		stack[i] = uint64(v)
 	}
+	return g.enterWide(f, stack)
+}
+
+// enterWide is enter with a stack of parameters, which has room for a result.
+func (g *Guest) enterWide(f api.Function, stack []uint64) (uint32, error) {
 	g.presence.enter()
 	err := g.nested(f, stack)
 	g.presence.leave()

@@ -57,7 +57,7 @@ func (g *Guest) Capture(w io.Writer, opts CaptureOptions) (Stats, error) {
 	if _, err := count.Write(h.encode()); err != nil {
 		return stats, fmt.Errorf("capture: %w", err)
 	}
-	if err := g.files.capture(count); err != nil {
+	if err := g.files.capture(count, !g.Ended()); err != nil {
 		return stats, fmt.Errorf("capture: %w", err)
 	}
 	data, err := writeBody(count, memory, raw)

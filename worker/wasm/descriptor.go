@@ -3,6 +3,7 @@ package wasm
 import (
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -44,12 +45,14 @@ func (d *descriptor) preopened() bool { return d.mount != nil && d.file == nil }
 type descriptors struct {
 	mounts  []*Mount // the first is the root
 	open    []*descriptor
-	scratch string // a directory of this host for files without a name
+	library map[uint32]*descriptor // files of the MPI library's, by number
+	begin   string                 // the directory that the guest begins in
+	scratch string                 // a directory of this host for files without a name
 }
 
 // newDescriptors has the three streams and all mounts open.
 func newDescriptors(mounts []Mount, scratch string) (*descriptors, error) {
-	t := &descriptors{scratch: scratch}
+	t := &descriptors{scratch: scratch, library: map[uint32]*descriptor{}}
 	root := &Mount{Path: "/", Tree: newSkeleton(mounts)}
 	t.mounts = []*Mount{root}
 	for i, m := range mounts {
@@ -88,7 +91,7 @@ func (t *descriptors) add(d *descriptor) (uint32, errno) {
 // closeAll closes all files.
 func (t *descriptors) closeAll() error {
 	var first error
-	for _, d := range t.open {
+	for _, d := range slices.AppendSeq(t.open, maps.Values(t.library)) {
 		if d == nil || d.file == nil {
 			continue
 		}
@@ -96,7 +99,7 @@ func (t *descriptors) closeAll() error {
 			first = err
 		}
 	}
-	t.open = nil
+	t.open, t.library = nil, nil
 	return first
 }
 

@@ -74,6 +74,7 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	if err != nil {
 		return nil, err
 	}
+	open.begin = cfg.Dir
 	memory, err := newMemory(uint64(m.info.MemoryMaxPages)*pageSize, &m.engine.budget)
 	if err != nil {
 		return nil, err

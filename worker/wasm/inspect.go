@@ -42,6 +42,7 @@ type Info struct {
 	globals    []string // exported mutable globals, in index order: what an image has to hold
 	unwindArea uint32   // address of struct godwit_unwind_area
 	lastWords  uint32   // address of what the program says last; 0: nowhere
+	directory  uint32   // address of the pointer to the current directory's path; 0: nowhere
 	thrown     uint32   // address of the word that is not 0 while an exception or a jump unwinds the stack; 0: there are none
 }
 
@@ -58,7 +59,7 @@ func Inspect(wasm []byte) (Info, error) {
 	}
 	info := Info{
 		Imports: sections.imports, MemoryMinPages: sections.memoryMin, MemoryMaxPages: sections.memoryMax,
-		lastWords: sections.address(exportWords), thrown: sections.address(exportThrown),
+		lastWords: sections.address(exportWords), thrown: sections.address(exportThrown), directory: sections.address(exportDirectory),
 	}
 	if err := sections.migratable(&info); err != nil {
 		info.Reason = err.Error()

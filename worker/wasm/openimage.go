@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"syscall"
 
 	"google.golang.org/protobuf/proto"
@@ -16,8 +18,9 @@ import (
 // maxOpenFiles bounds what an image says of open files, in bytes.
 const maxOpenFiles = 64 << 20
 
-// capture writes what is open: the length of a message (4 bytes), the message, and the contents of the files that have no name any more, in its order.
-func (t *descriptors) capture(w io.Writer) error {
+// capture writes what is open: the length of a message (4 bytes), the message, and the contents of the files that have no name any more, in its order. The files of
+// the library's are left out of a guest that runs no more.
+func (t *descriptors) capture(w io.Writer, runs bool) error {
 	m := &apiv1.OpenFiles{}
 	var unnamed []files.File
 	for fd, d := range t.open {
@@ -33,6 +36,20 @@ func (t *descriptors) capture(w io.Writer) error {
 		if d.file != nil && o.Path == "" {
 			unnamed = append(unnamed, d.file)
 		}
+	}
+	for _, number := range slices.Sorted(maps.Keys(t.library)) {
+		if !runs {
+			break // it uses none of them any more
+		}
+		o, err := t.library[number].describe()
+		if err != nil {
+			return fmt.Errorf("a file that the program has opened with MPI_File_open: %w", err)
+		}
+		if o.Path == "" { // each rank would get one of its own
+			return errors.New("a file that the program has opened with MPI_File_open has no name any more, so that no other host can open it")
+		}
+		o.Fd = number
+		m.Files = append(m.Files, o)
 	}
 	body, err := proto.Marshal(m)
 	if err != nil {
@@ -107,6 +124,10 @@ func (t *descriptors) restore(r io.Reader) error {
 		if err != nil {
 			return err
 		}
+		if o.Fd >= maxDescriptors {
+			t.library[o.Fd] = d
+			continue
+		}
 		for int(o.Fd) >= len(t.open) {
 			t.open = append(t.open, nil)
 		}
@@ -117,7 +138,9 @@ func (t *descriptors) restore(r io.Reader) error {
 
 // reopen makes one descriptor as it was.
 func (t *descriptors) reopen(o *apiv1.OpenFile, r io.Reader) (*descriptor, error) {
-	if o.Fd >= maxDescriptors || int(o.Fd) < len(t.open) && t.open[o.Fd] != nil || o.Stream > 3 || o.At < 0 || o.Size < 0 {
+	library := o.Fd >= maxDescriptors
+	twice := t.library[o.Fd] != nil || int(o.Fd) < len(t.open) && t.open[o.Fd] != nil
+	if o.Fd >= maxDescriptors+maxLibraryFiles || twice || o.Stream > 3 || o.At < 0 || o.Size < 0 || library && (o.Stream != 0 || o.Path == "") {
 		return nil, fmt.Errorf("%w: file descriptor %d", ErrImage, o.Fd)
 	}
 	d := &descriptor{

@@ -97,15 +97,21 @@ func (s *system) sleep(ns int64) {
 	s.guest.checkCancel()
 }
 
+// Resumer is an input that may be read from any place.
+type Resumer interface {
+	// Resume has the next Read begin so many bytes after the input's beginning.
+	Resume(at uint64)
+}
+
 // skip drops what an earlier incarnation has read of stdin.
 func (s *system) skip(n uint64) error {
 	s.read = n
 	if n == 0 || s.stdin == nil {
 		return nil
 	}
-	if at, ok := s.stdin.(io.Seeker); ok {
-		_, err := at.Seek(int64(n), io.SeekStart)
-		return err //nolint:wrapcheck // it says what it is
+	if from, ok := s.stdin.(Resumer); ok {
+		from.Resume(n)
+		return nil
 	}
 	if _, err := io.CopyN(io.Discard, s.stdin, int64(n)); err != nil {
 		return fmt.Errorf("stdin: skip the %d bytes read before: %w", n, err)

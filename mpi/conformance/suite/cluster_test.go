@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/mpi"
 	"github.com/godwit-run/godwit/worker/wasm"
 )
@@ -26,6 +27,7 @@ type cluster struct {
 	args   []string
 	every  int
 	worlds []*mpi.World
+	mounts []wasm.Mount // all see one directory, where they begin
 	links  map[[2]int]*link
 	linked sync.WaitGroup
 	prints atomic.Int64 // times that a rank has printed
@@ -105,6 +107,10 @@ func newCluster(t *testing.T, module *wasm.Module, size, hosts, every int, seed 
 		t: t, module: module, args: append([]string{"conformance"}, args...), every: every,
 		links: map[[2]int]*link{}, random: rand.New(rand.NewPCG(seed, 1)), epoch: 1,
 	}
+	tree, err := files.OpenLocal(t.TempDir(), false)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, tree.Close()) })
+	c.mounts = []wasm.Mount{{Path: "/work", Tree: tree}}
 	for h := range hosts {
 		cfg := mpi.DefaultConfig(size)
 		cfg.Host = fmt.Sprint("h", h)
@@ -136,7 +142,7 @@ func newCluster(t *testing.T, module *wasm.Module, size, hosts, every int, seed 
 }
 
 func (r *rank) config() wasm.GuestConfig {
-	return wasm.GuestConfig{Args: r.c.args, Stdout: printer{r}, Stderr: printer{r}}
+	return wasm.GuestConfig{Args: r.c.args, Stdout: printer{r}, Stderr: printer{r}, Mounts: r.c.mounts, Dir: "/work"}
 }
 
 // printer is where a rank prints.
