@@ -66,6 +66,6 @@ func TestDeadlock(t *testing.T) {
 	require.Zero(t, follow.wait().code)
 	c.must("cancel", id, queued)
 	c.phase(id, "cancelled")
-	require.Regexp(t, "^no rank runs: "+id+" is cancelled", c.must("show", id, "--ranks"))
+	require.Regexp(t, "^no rank runs: "+id+" was cancelled", c.must("show", id, "--ranks"))
 	c.idle()
 }
