@@ -175,7 +175,7 @@ func (t *descriptors) find(m *Mount, base, name string) target {
 		}
 	}
 	rest, straight := strings.CutPrefix(strings.Replace(full, "/./", "/", 1), best.Path+"/")
-	if !straight {
+	if out := path.Clean(rest); !straight || out == ".." || strings.HasPrefix(out, "../") { // or it leads out, and in again
 		rest = strings.TrimPrefix(lexical, best.Path)
 		if strings.HasSuffix(name, "/") {
 			rest += "/" // it must be a directory

@@ -39,3 +39,38 @@ func TestFiles(t *testing.T) {
 		}
 	}
 }
+
+// A path leads into the mount that it names, whatever detours it makes; links on the way are for the mount's tree to follow.
+func TestFind(t *testing.T) {
+	tree := newSkeleton(nil)
+	open, err := newDescriptors([]Mount{{"/work", tree}, {"/work/in", tree}, {"/tmp", tree}}, "")
+	require.NoError(t, err)
+	root, work := open.mounts[0], open.mounts[1]
+	for _, c := range []struct {
+		from       *Mount
+		base, name string
+		mount      string
+		path       string
+	}{
+		{root, ".", "work/a", "/work", "a"},
+		{root, ".", "work", "/work", "."},
+		{root, ".", "work/", "/work", "."},
+		{root, ".", "work/a/", "/work", "a/"},
+		{root, ".", "workshop/a", "/", "workshop/a"},
+		{root, ".", "work/a/../b", "/work", "a/../b"},
+		{root, ".", "work/in/x", "/work/in", "x"},
+		{root, ".", "work/a/../../work/x", "/work", "x"},
+		{root, ".", "work/../tmp/x", "/tmp", "x"},
+		{root, ".", "../../tmp/x", "/tmp", "x"},
+		{root, ".", "work/..", "/", "."},
+		{work, ".", "a", "/work", "a"},
+		{work, "d", "../a", "/work", "d/../a"},
+		{work, "d", "../../tmp/x", "/tmp", "x"},
+		{work, "d", "/tmp/x", "/tmp", "x"},
+		{work, ".", "in/x", "/work/in", "x"},
+	} {
+		got := open.find(c.from, c.base, c.name)
+		require.Equal(t, c.mount, got.mount.Path, c)
+		require.Equal(t, c.path, got.path, c)
+	}
+}
