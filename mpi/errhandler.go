@@ -250,5 +250,8 @@ func (p *Proc) handle(c *Call, v []uint64, e *callError) (uint64, error) {
 		_, err := p.callHandler(h.fn, addr, addr+4, 0)
 		return err
 	})
+	if r := raised(err); r != nil { // a handler that cannot be called handles nothing
+		return 0, p.abort(c, v, r)
+	}
 	return uint64(uint32(e.Class)), err
 }
