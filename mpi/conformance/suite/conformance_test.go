@@ -114,11 +114,15 @@ func TestConformanceMigrating(t *testing.T) {
 		sizes, rounds = []int{1, 2, 3, 4, 5, 6, 7, 8, 11, 16}, 4
 	}
 	for _, size := range sizes {
+		every := 20 * size // calls: as many moves whatever the size
+		if long() {
+			every = 40
+		}
 		still := newCluster(t, module, size, 1, 0, 1, "all")
 		still.run()
 		for round := range rounds {
 			t.Run(fmt.Sprintf("ranks=%d/round=%d", size, round), func(t *testing.T) {
-				c := newCluster(t, module, size, 3, 40, first+uint64(round), "all")
+				c := newCluster(t, module, size, 3, every, first+uint64(round), "all")
 				c.run()
 				expect(t, tests, size, c.ranks[0].stdout.String())
 				for i, r := range c.ranks {
