@@ -27,8 +27,9 @@ func (c *Control) FindBlobs(ctx context.Context, req *apiv1.FindBlobsRequest) (*
 	}
 	transport.Yield(ctx) // what follows is the disk's
 	res := &apiv1.FindBlobsResponse{}
+	named := holds(c.state.View()) // what the state names is on a majority; of what else is here nobody knows where it is besides
 	for _, digest := range req.Digests {
-		if !c.modules.renew(digest) {
+		if !named(digest) || !c.modules.renew(digest) {
 			res.Lacking = append(res.Lacking, digest)
 		}
 	}

@@ -33,6 +33,7 @@ func TestFilesMove(t *testing.T) {
 	app := c.app(id)
 	require.Equal(t, "succeeded", app.Phase, app.Reason)
 	t.Logf("%d migrations were committed", app.Migrations)
+	require.Positive(t, app.Migrations)
 	home := app.Files.Host
 	for _, w := range c.workers {
 		if w.name == home {
@@ -89,5 +90,6 @@ func TestStdinMoves(t *testing.T) {
 			require.Contains(t, got.stdout, want)
 		}
 		t.Logf("%s: %d migrations were committed", who, c.app(id).Migrations)
+		require.True(t, who == "none" || c.app(id).Migrations > 0)
 	}
 }

@@ -311,6 +311,9 @@ func (o *localFile) Allocate(at, size int64) error {
 func (o *localFile) Sync() error { return errno(o.f.Sync()) }
 
 func (o *localFile) SetTimes(times Times) error {
+	if o.tree != nil && o.tree.readOnly {
+		return syscall.EROFS
+	}
 	link := "/proc/self/fd/" + strconv.Itoa(int(o.f.Fd()))
 	return errno(unix.UtimesNanoAt(unix.AT_FDCWD, link, []unix.Timespec{timespec(times.Accessed), timespec(times.Changed)}, 0))
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/godwit-run/godwit/internal/files"
 )
@@ -156,6 +157,8 @@ func (c wasiCall) text(i int) (string, errno) {
 		return "", errnoNameTooLong
 	case slices.Contains(text, 0):
 		return "", errnoInvalid
+	case !utf8.Valid(text):
+		return "", errnoIllegal // it could not be told to another host
 	}
 	return string(text), errnoSuccess
 }

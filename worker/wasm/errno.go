@@ -16,6 +16,7 @@ const (
 	errnoBusy        errno = 10
 	errnoExist       errno = 20
 	errnoFault       errno = 21
+	errnoIllegal     errno = 25
 	errnoInvalid     errno = 28
 	errnoIO          errno = 29
 	errnoIsDir       errno = 31
@@ -33,7 +34,7 @@ const (
 // errnos are WASI's numbers of the system's errors.
 var errnos = map[syscall.Errno]errno{ //nolint:gochecknoglobals // a table
 	syscall.E2BIG: 1, syscall.EACCES: errnoAccess, syscall.EAGAIN: 6, syscall.EBADF: errnoBadf, syscall.EBUSY: errnoBusy, syscall.ECANCELED: 11,
-	syscall.EDEADLK: 16, syscall.EDQUOT: 19, syscall.EEXIST: errnoExist, syscall.EFAULT: errnoFault, syscall.EFBIG: 22, syscall.EILSEQ: 25,
+	syscall.EDEADLK: 16, syscall.EDQUOT: 19, syscall.EEXIST: errnoExist, syscall.EFAULT: errnoFault, syscall.EFBIG: 22, syscall.EILSEQ: errnoIllegal,
 	syscall.EINTR: 27, syscall.EINVAL: errnoInvalid, syscall.EIO: errnoIO, syscall.EISDIR: errnoIsDir, syscall.ELOOP: 32, syscall.EMFILE: errnoMFile,
 	syscall.EMLINK: 34, syscall.ENAMETOOLONG: errnoNameTooLong, syscall.ENFILE: 41, syscall.ENODEV: 43, syscall.ENOENT: errnoNoEntry,
 	syscall.ENOLCK: 46, syscall.ENOMEM: 48, syscall.ENOSPC: 51, syscall.ENOSYS: 52, syscall.ENOTDIR: errnoNotDir, syscall.ENOTEMPTY: 55,
