@@ -44,7 +44,7 @@ func (c *Control) UploadBlob(ctx context.Context, stream apiv1connect.ControlUpl
 	default:
 		return nil, placeError(gate.ErrFull, "uploads")
 	}
-	in, err := c.takeBlob(ctx, stream)
+	in, err := take(ctx, c.modules, c.incoming, "uploads", stream.Receive, checkDigest, keepWhole)
 	if err != nil {
 		return nil, err
 	}
@@ -53,40 +53,6 @@ func (c *Control) UploadBlob(ctx context.Context, stream apiv1connect.ControlUpl
 		return nil, err
 	}
 	return &apiv1.UploadBlobResponse{Size: in.size}, nil
-}
-
-// takeBlob takes what a client sends into this server's store, and has a place for as long as that is work for this server.
-func (c *Control) takeBlob(ctx context.Context, stream apiv1connect.ControlUploadBlobServerStream) (_ *incoming, err error) {
-	ctx, place, err := enterReading(ctx, c.incoming, "uploads")
-	if err != nil {
-		return nil, err
-	}
-	defer place.Leave()
-	first, err := within(ctx, stream.Receive)
-	transport.Yield(ctx) // what follows is the disk's
-	if err != nil {
-		return nil, emptyStream(err)
-	}
-	if err := apierr.CheckDigest("digest", first.Digest); err != nil {
-		return nil, err
-	}
-	in, err := c.modules.begin(first.Digest)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			in.drop()
-		}
-	}()
-	err = in.receive(ctx, place, first.Chunk, func() ([]byte, error) {
-		m, err := stream.Receive()
-		return m.GetChunk(), err
-	})
-	if err == nil {
-		err = place.Work(in.keep)
-	}
-	return in, err
 }
 
 // DownloadBlob implements the Control service.

@@ -72,38 +72,13 @@ type upload struct {
 }
 
 // takeUpload takes what a client sends. It has a place for as long as that is work for this server, and not while others are waited for.
-func (c *Control) takeUpload(ctx context.Context, stream apiv1connect.ControlUploadModuleServerStream) (_ *upload, err error) {
-	ctx, place, err := enterReading(ctx, c.incoming, "uploads")
-	if err != nil {
-		return nil, err
+func (c *Control) takeUpload(ctx context.Context, stream apiv1connect.ControlUploadModuleServerStream) (*upload, error) {
+	up := &upload{}
+	check := func(first *apiv1.UploadModuleRequest) error {
+		up.key = first.IdempotencyKey
+		return errors.Join(checkKey(first.IdempotencyKey), apierr.CheckDigest("digest", first.Digest), checkText("name", first.Name, fsm.MaxWordBytes))
 	}
-	defer place.Leave()
-	first, err := within(ctx, stream.Receive)
-	transport.Yield(ctx) // what follows is the disk's
-	if err != nil {
-		return nil, emptyStream(err)
-	}
-	if err := errors.Join(checkKey(first.IdempotencyKey), apierr.CheckDigest("digest", first.Digest), checkText("name", first.Name, fsm.MaxWordBytes)); err != nil {
-		return nil, err
-	}
-	in, err := c.modules.begin(first.Digest)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			in.drop()
-		}
-	}()
-	err = in.receive(ctx, place, first.Chunk, func() ([]byte, error) {
-		m, err := stream.Receive()
-		return m.GetChunk(), err
-	})
-	if err != nil {
-		return nil, err
-	}
-	up := &upload{in: in, key: first.IdempotencyKey}
-	err = place.Work(func() (err error) {
+	in, err := take(ctx, c.modules, c.incoming, "uploads", stream.Receive, check, func(ctx context.Context, in *incoming, first *apiv1.UploadModuleRequest) (err error) {
 		if ctx.Err() != nil {
 			return streamError(ctx) // the place went with the last chunk
 		}
@@ -112,8 +87,57 @@ func (c *Control) takeUpload(ctx context.Context, stream apiv1connect.ControlUpl
 		}
 		return in.keep()
 	})
+	up.in = in
 	return up, err
 }
+
+// digested is a message of a stream that brings what a digest names; the first has the digest.
+type digested interface {
+	GetDigest() string
+	GetChunk() []byte
+}
+
+// take takes what a stream brings into a store. It has a place in a line for as long as that is work for this server: until keep, which is given what
+// has come, checked, has returned. What it returns is to be dropped in the end; with an error it has been.
+func take[M digested](ctx context.Context, store *moduleStore, line *gate.Gate, what string, receive func() (M, error), check func(first M) error,
+	keep func(ctx context.Context, in *incoming, first M) error,
+) (_ *incoming, err error) {
+	ctx, place, err := enterReading(ctx, line, what)
+	if err != nil {
+		return nil, err
+	}
+	defer place.Leave()
+	first, err := within(ctx, receive)
+	transport.Yield(ctx) // what follows is the disk's
+	if err != nil {
+		return nil, emptyStream(err)
+	}
+	if err := check(first); err != nil {
+		return nil, err
+	}
+	in, err := store.begin(first.GetDigest())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			in.drop()
+		}
+	}()
+	err = in.receive(ctx, place, first.GetChunk(), func() ([]byte, error) {
+		m, err := receive()
+		return m.GetChunk(), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return in, place.Work(func() error { return keep(ctx, in, first) })
+}
+
+// checkDigest and keepWhole are for what is known by its digest alone.
+func checkDigest[M digested](first M) error { return apierr.CheckDigest("digest", first.GetDigest()) }
+
+func keepWhole[M digested](_ context.Context, in *incoming, _ M) error { return in.keep() }
 
 // addModule makes what has come a module of the cluster.
 func (c *Control) addModule(ctx context.Context, up *upload) (*apiv1.UploadModuleResponse, error) {
@@ -248,34 +272,11 @@ func eachChunk(r io.Reader, f func([]byte) error) error {
 
 // PushModule implements the Cluster service.
 func (c *Control) PushModule(ctx context.Context, stream apiv1connect.ClusterPushModuleServerStream) (*apiv1.PushModuleResponse, error) {
-	ctx, place, err := enterReading(ctx, c.pushLineOf(ctx), "modules on their way")
-	if err != nil {
-		return nil, err
-	}
-	defer place.Leave()
-	first, err := within(ctx, stream.Receive)
-	transport.Yield(ctx) // what follows is the disk's
-	if err != nil {
-		return nil, emptyStream(err)
-	}
-	if err := apierr.CheckDigest("digest", first.Digest); err != nil {
-		return nil, err
-	}
-	in, err := c.modules.begin(first.Digest)
+	in, err := take(ctx, c.modules, c.pushLineOf(ctx), "modules on their way", stream.Receive, checkDigest, keepWhole)
 	if err != nil {
 		return nil, err
 	}
 	defer in.drop()
-	err = in.receive(ctx, place, first.Chunk, func() ([]byte, error) {
-		m, err := stream.Receive()
-		return m.GetChunk(), err
-	})
-	if err == nil {
-		err = place.Work(in.keep)
-	}
-	if err != nil {
-		return nil, err
-	}
 	return &apiv1.PushModuleResponse{Size: in.size}, nil
 }
 

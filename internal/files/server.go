@@ -3,7 +3,6 @@ package files
 import (
 	"errors"
 	"io"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -135,7 +134,7 @@ func (s *Server) doTree(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 	case apiv1.FilesRequest_OP_STAT:
 		var info Info
 		if info, err = t.Stat(req.Path, req.Follow); err == nil {
-			res.Info = toInfo("", info)
+			res.Info = toInfo(info)
 		}
 	case apiv1.FilesRequest_OP_MKDIR:
 		err = t.Mkdir(req.Path)
@@ -208,7 +207,7 @@ func (s *Server) doFile(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 	case apiv1.FilesRequest_OP_FILE_STAT:
 		var info Info
 		if info, err = f.Stat(); err == nil {
-			res.Info = toInfo("", info)
+			res.Info = toInfo(info)
 		}
 	case apiv1.FilesRequest_OP_TRUNCATE:
 		err = f.Truncate(req.Size)
@@ -249,9 +248,9 @@ func list(f File, after string, res *apiv1.FilesResponse) error {
 	return nil
 }
 
-func toInfo(name string, i Info) *apiv1.FileInfo {
+func toInfo(i Info) *apiv1.FileInfo {
 	return &apiv1.FileInfo{
-		Name: name, Kind: uint32(i.Kind), Id: i.ID, Links: i.Links, Size: i.Size, Accessed: i.Accessed, Changed: i.Changed, Touched: i.Touched,
+		Kind: uint32(i.Kind), Id: i.ID, Links: i.Links, Size: i.Size, Accessed: i.Accessed, Changed: i.Changed, Touched: i.Touched,
 	}
 }
 
@@ -269,9 +268,4 @@ func timesOf(req *apiv1.FilesRequest) (t Times) {
 		t.Changed = time.Unix(0, req.GetChanged())
 	}
 	return t
-}
-
-// IsNotThere says whether err is that of a path at which nothing is.
-func IsNotThere(err error) bool {
-	return errors.Is(err, syscall.ENOENT) || errors.Is(err, os.ErrNotExist)
 }

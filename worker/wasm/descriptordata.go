@@ -1,0 +1,230 @@
+package wasm
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+
+	"github.com/godwit-run/godwit/internal/files"
+)
+
+// maxTransfer bounds what one call moves when it has many parts, which are then one.
+const maxTransfer = 1 << 20
+
+// buffers are the parts of memory that an array of iovecs at arguments i and i+1 names.
+func (c wasiCall) buffers(i int) ([][]byte, errno) {
+	n := c.u(i + 1)
+	if n > 1024 { // IOV_MAX
+		return nil, errnoInvalid
+	}
+	vec, ok := c.memory.Read(c.u(i), n*iovecBytes)
+	if !ok {
+		return nil, errnoFault
+	}
+	parts := make([][]byte, 0, n)
+	total := uint64(0)
+	for ; len(vec) > 0; vec = vec[iovecBytes:] {
+		size := binary.LittleEndian.Uint32(vec[4:])
+		part, ok := c.memory.Read(binary.LittleEndian.Uint32(vec), size)
+		if !ok {
+			return nil, errnoFault
+		}
+		if total += uint64(size); total > math.MaxInt32 {
+			return nil, errnoInvalid
+		}
+		if size > 0 {
+			parts = append(parts, part)
+		}
+	}
+	return parts, errnoSuccess
+}
+
+// joined is what parts hold, as one, if that is not too much.
+func joined(parts [][]byte) [][]byte {
+	total := 0
+	for _, p := range parts {
+		total += len(p)
+	}
+	if len(parts) < 2 || total > maxTransfer {
+		return parts
+	}
+	one := make([]byte, 0, total)
+	for _, p := range parts {
+		one = append(one, p...)
+	}
+	return [][]byte{one}
+}
+
+// regular is a descriptor of a file that data moves to or from.
+func (c wasiCall) regular(write bool) (*descriptor, errno) {
+	d, why := c.descriptor(c.u(0))
+	switch {
+	case why != errnoSuccess:
+		return nil, why
+	case d.kind == files.Directory && !write:
+		return nil, errnoIsDir
+	case write && !d.write, !write && !d.read:
+		return nil, errnoBadf
+	}
+	return d, errnoSuccess
+}
+
+// readAt fills parts from a place of a file, and returns how much of them.
+func (c wasiCall) readAt(d *descriptor, parts [][]byte, at int64) (n int, why errno) {
+	err := c.blocking(func() error {
+		for _, p := range parts {
+			got, err := d.file.ReadAt(p, at+int64(n))
+			n += got
+			if err != nil || got < len(p) {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, io.EOF) || n > 0 {
+		err = nil
+	}
+	return n, errnoOf(err)
+}
+
+// writeAt writes parts to a place of a file, and returns how much of them.
+func (c wasiCall) writeAt(d *descriptor, parts [][]byte, at int64) (n int, why errno) {
+	err := c.blocking(func() error {
+		for _, p := range joined(parts) {
+			done, err := d.file.WriteAt(p, at+int64(n))
+			n += done
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if n > 0 {
+		err = nil // the next write says what is wrong
+	}
+	return n, errnoOf(err)
+}
+
+func fdRead(c wasiCall) errno {
+	d, why := c.regular(false)
+	if why != errnoSuccess {
+		return why
+	}
+	parts, why := c.buffers(1)
+	if why != errnoSuccess {
+		return why
+	}
+	n := 0
+	if d.stream != 0 {
+		if len(parts) > 0 { // a stream gives what it has: to wait for more is the program's business
+			var err error
+			if n, err = c.readStream(parts[0]); err != nil {
+				return errnoOf(err)
+			}
+		}
+		return c.put32(3, uint32(n))
+	}
+	if n, why = c.readAt(d, parts, d.at); why != errnoSuccess {
+		return why
+	}
+	d.at += int64(n)
+	return c.put32(3, uint32(n))
+}
+
+func fdWrite(c wasiCall) errno {
+	d, why := c.regular(true)
+	if why != errnoSuccess {
+		return why
+	}
+	parts, why := c.buffers(1)
+	if why != errnoSuccess {
+		return why
+	}
+	n := 0
+	switch {
+	case d.stream != 0:
+		for _, p := range parts {
+			done, err := c.writeStream(d, p)
+			n += done
+			if err != nil {
+				return errnoOf(err)
+			}
+		}
+	case d.flags&flagAppend != 0:
+		if n, why = c.appendTo(d, parts); why != errnoSuccess {
+			return why
+		}
+	default:
+		if n, why = c.writeAt(d, parts, d.at); why != errnoSuccess {
+			return why
+		}
+		d.at += int64(n)
+	}
+	return c.put32(3, uint32(n))
+}
+
+// appendTo writes parts at the end of a file.
+func (c wasiCall) appendTo(d *descriptor, parts [][]byte) (n int, why errno) {
+	err := c.blocking(func() error {
+		for _, p := range joined(parts) {
+			end, err := d.file.Append(p)
+			if err != nil {
+				return err
+			}
+			n, d.at = n+len(p), end
+		}
+		return nil
+	})
+	if n > 0 {
+		err = nil
+	}
+	return n, errnoOf(err)
+}
+
+// placed is a descriptor of something that has places.
+func (c wasiCall) placed(write bool) (*descriptor, errno) {
+	d, why := c.regular(write)
+	if why == errnoSuccess && d.stream != 0 {
+		return nil, errnoNoSeek
+	}
+	return d, why
+}
+
+func fdPread(c wasiCall) errno {
+	d, why := c.placed(false)
+	if why != errnoSuccess {
+		return why
+	}
+	parts, why := c.buffers(1)
+	if why != errnoSuccess {
+		return why
+	}
+	if int64(c.args[3]) < 0 {
+		return errnoInvalid
+	}
+	n, why := c.readAt(d, parts, int64(c.args[3]))
+	if why != errnoSuccess {
+		return why
+	}
+	return c.put32(4, uint32(n))
+}
+
+func fdPwrite(c wasiCall) errno {
+	d, why := c.placed(true)
+	if why != errnoSuccess {
+		return why
+	}
+	parts, why := c.buffers(1)
+	if why != errnoSuccess {
+		return why
+	}
+	if int64(c.args[3]) < 0 {
+		return errnoInvalid
+	}
+	n, why := c.writeAt(d, parts, int64(c.args[3]))
+	if why != errnoSuccess {
+		return why
+	}
+	return c.put32(4, uint32(n))
+}
