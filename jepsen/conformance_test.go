@@ -20,7 +20,7 @@ func TestConformanceMigrates(t *testing.T) {
 			random := seeded(t)
 			c := newCluster(t, shape{workers: 3, slots: 6, workerArgs: []string{"--direct", direct}})
 			program := []string{conformanceModule}
-			for range rounds(3, 10) {
+			for range rounds(1, 10) {
 				program = append(program, "all")
 			}
 			c.conforms(random, 4, "w1:2,w3:2", program)

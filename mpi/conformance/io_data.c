@@ -233,6 +233,7 @@ TEST(io_data_hints, 1, "MPI-5.0 section 14.2.8", "MPI_File_write_all MPI_File_re
   int *out = new_ints(M, 0), *in = new_ints(M, 0);
   MPI_Status status;
   for (int h = 0; h < 3; h++) {
+    const int m = h == 2 ? 1000 : M; /* without aggregators each int is an access of its own */
     MPI_Info info;
     interleave(file, 0);
     MPI_Info_create(&info);
@@ -242,14 +243,14 @@ TEST(io_data_hints, 1, "MPI-5.0 section 14.2.8", "MPI_File_write_all MPI_File_re
     MPI_Info_set(info, "romio_cb_read", hints[h][2]);
     MPI_File_set_info(file, info);
     MPI_Info_free(&info);
-    io_fill(out, M, rank + 10 * h);
-    memset(in, 0, M * sizeof *in);
-    MPI_File_write_all(file, out, M, MPI_INT, &status);
-    CHECK_INT(io_count(&status, MPI_INT), M);
+    io_fill(out, m, rank + 10 * h);
+    memset(in, 0, m * sizeof *in);
+    MPI_File_write_all(file, out, m, MPI_INT, &status);
+    CHECK_INT(io_count(&status, MPI_INT), m);
     MPI_Barrier(comm);
-    MPI_File_read_at_all(file, 0, in, M, MPI_INT, &status);
-    CHECK_INT(io_count(&status, MPI_INT), M);
-    for (int i = 0; i < M; i++)
+    MPI_File_read_at_all(file, 0, in, m, MPI_INT, &status);
+    CHECK_INT(io_count(&status, MPI_INT), m);
+    for (int i = 0; i < m; i++)
       if (in[i] != value(rank + 10 * h, i)) IO_IS(in[i], rank + 10 * h, i);
     MPI_Barrier(comm);
   }

@@ -21,9 +21,13 @@ func writePages(w io.Writer, memory []byte) (int64, error) {
 	total := len(memory) / imagePage
 	sent := 0
 	var head [8]byte
+	touched := newTouched(memory)
+	holds := func(page int) bool {
+		return touched.page(page*imagePage) && !bytes.Equal(pagesOf(memory, page, 1), zero[:])
+	}
 	for first := 0; first < total; {
 		run := 0
-		for run < maxRun && first+run < total && !bytes.Equal(pagesOf(memory, first+run, 1), zero[:]) {
+		for run < maxRun && first+run < total && holds(first+run) {
 			run++
 		}
 		if run == 0 {
