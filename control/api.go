@@ -50,9 +50,9 @@ func (c *Control) shown(v *fsm.View, app *apiv1.App) *apiv1.App {
 	case fsm.PhaseOf(app) == fsm.Queued:
 		return waiting(app, c.queueReasons(v).of(app))
 	case waitsForHosts(app):
-		return waiting(app.Expanded(), c.awaited(v, app))
+		return c.withTrouble(waiting(app.Expanded(), c.awaited(v, app)))
 	}
-	return app.Expanded()
+	return c.withTrouble(app.Expanded())
 }
 
 // waitsForHosts says whether an app starts, or is to stop.

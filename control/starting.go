@@ -60,6 +60,9 @@ func awaited(app *apiv1.App, what func(host string) string) string {
 
 // awaited is the package's, by what the log and the hosts have told the leader last; another server knows less of it.
 func (c *Control) awaited(v *fsm.View, app *apiv1.App) string {
+	if fsm.Storing(app) {
+		return storingText(app, c.filesTrouble(app))
+	}
 	l := c.current()
 	return awaited(app, func(host string) string {
 		if l != nil && app.Verdict == "" {

@@ -200,6 +200,10 @@ func (t *tx) stopApp(op *apiv1.StopApp) outcome {
 		if err := t.dropFiles(app, cmp.Or(cleanReason(op.GetReason()), "stopped while they were being stored")); err != nil {
 			return outcome{fault: err}
 		}
+		if Phase(app.GetVerdict()) == Succeeded {
+			app.Verdict, app.ExitCode = string(verdict), ExitCancelled
+			app.Reason = cleanReason("its files were not kept: " + app.GetFiles().GetFault())
+		}
 		return appliedUnless(t.settle(app), op.GetApp())
 	case old.GetVerdict() != "" && Phase(old.GetVerdict()) != Queued:
 		return applied(op.GetApp())

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	filesModule = "../worker/wasm/testdata/files.wasm"
-	readsModule = "testdata/reads.wasm"
+	filesModule  = "../worker/wasm/testdata/files.wasm"
+	readsModule  = "testdata/reads.wasm"
+	writesModule = "testdata/writes.wasm"
 )
 
 // TestFilesMove has ranks on several hosts use the app's directory, and a file that was sent along, while they move; what they leave is got from the
@@ -92,4 +93,40 @@ func TestStdinMoves(t *testing.T) {
 		t.Logf("%s: %d migrations were committed", who, c.app(id).Migrations)
 		require.True(t, who == "none" || c.app(id).Migrations > 0)
 	}
+}
+
+// TestFilesWaitForRoom: files that the servers' disks do not take stay where they are, and it is told why, until there is room or nobody wants them.
+func TestFilesWaitForRoom(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 1, disks: 1, workers: 2})
+	large := strconv.Itoa(diskMiB/2 + 10) // MiB of each of two ranks
+	waits := func(id string) {
+		c.eventually(patience, "it waits for room", func() error {
+			if said := c.must("show", id); !strings.Contains(said, "no space left") {
+				return fmt.Errorf("it is said: %s", said)
+			}
+			return nil
+		})
+		a := c.app(id)
+		require.Equal(t, "running", a.Phase)
+		require.Contains(t, a.Reason, "the servers do not take its files, which are on")
+	}
+	d := c.disks["s1"]
+	block := filepath.Join(d.dir, "block")
+	require.NoError(t, run("fallocate", "-l", strconv.Itoa((diskMiB-30)<<20), block))
+	id := c.submit("-n", "2", "--place", "w1:1,w2:1", writesModule, "16")
+	waits(id)
+	require.NoError(t, os.Remove(block))
+	require.Equal(t, "succeeded", c.phase(id, "succeeded", "failed", "cancelled").Phase)
+	require.Equal(t, 4, strings.Count(c.must("ls", id), "\n"))
+
+	id = c.submit("-n", "2", "--place", "w1:1,w2:1", writesModule, large)
+	waits(id)
+	c.must("cancel", id)
+	a := c.phase(id, "succeeded", "failed", "cancelled")
+	require.Equal(t, "cancelled", a.Phase, "what it has left is lost")
+	require.Contains(t, a.Reason, "its files were not kept")
+	require.Contains(t, c.must("show", id), "files       not kept: ")
+	require.Contains(t, c.godwit("get", id).stderr, "were not kept")
+	c.idle()
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"connectrpc.com/connect/v2"
 
@@ -26,6 +27,8 @@ type home struct {
 
 	storing bool               // to the servers; what has come of it is below
 	stored  *apiv1.FilesStatus // nil: nothing yet
+	trouble string             // with what is being done; empty: none
+	told    time.Time          // when the log had the trouble last
 	end     context.CancelFunc // of what is done with it
 }
 
@@ -81,8 +84,15 @@ func (a *app) followFiles(ctx context.Context) {
 		a.leaveHome()
 	}
 	a.tellHome()
-	if mine && a.home.err == nil && a.filled && a.allEnded() && a.rec.App.Verdict != "" && !a.home.storing {
+	if !mine || a.home.err != nil || !a.allEnded() || a.rec.App.Verdict == "" || a.home.storing {
+		return
+	}
+	switch {
+	case a.filled:
 		a.storeHome(ctx)
+	case a.rec.App.Verdict != apiv1.AppSucceeded: // nobody waits for what it begins with
+		a.home.end()
+		a.home.err = errors.New("the app was stopped before what it begins with had come")
 	}
 }
 
@@ -110,7 +120,7 @@ func (a *app) openHome(ctx context.Context) {
 
 // homeFilled has the home serve, or its app fail.
 func (a *app) homeFilled(h *home, err error) {
-	if a.home != h {
+	if a.home != h || h.err != nil {
 		return
 	}
 	if h.err = err; err != nil {
@@ -161,6 +171,17 @@ func (a *app) tellHome() {
 	}
 }
 
+// fillTrouble is why what the app begins with has not come yet, if servers have been asked for it in vain.
+func (a *app) fillTrouble() string {
+	t := a.rec.App.Spec.GetInputs()
+	for _, digest := range append([]string{t.GetList()}, t.GetPacks()...) {
+		if why := a.host.modules.trouble(digest); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
 // allEnded says whether the record has the end of every rank.
 func (a *app) allEnded() bool {
 	for r := range a.rec.App.Size {
@@ -176,15 +197,18 @@ func (a *app) storeHome(ctx context.Context) {
 	h := a.home
 	h.storing = true
 	ctx, h.end = context.WithCancel(ctx)
+	tell := func(trouble error) { a.post(func() { a.homeTrouble(h, trouble) }) }
 	a.host.tasks.Go(func() error {
-		tree, err := a.host.storeTree(ctx, filepath.Join(h.dir, apiv1.HomeKept))
+		tree, left, err := a.host.storeTree(ctx, filepath.Join(h.dir, apiv1.HomeKept), tell)
 		if ctx.Err() != nil {
 			return nil
 		}
-		st := &apiv1.FilesStatus{Stored: tree}
+		st := &apiv1.FilesStatus{Stored: tree, Fault: clean(left)}
 		if err != nil {
-			a.log.Error("the app's files were not stored", "err", err)
-			st = &apiv1.FilesStatus{Fault: clean(reasonOf(err))}
+			st.Fault = clean(reasonOf(err))
+		}
+		if st.Fault != "" {
+			a.log.Error("the app's files were not stored, or not all", "why", st.Fault)
 		}
 		a.post(func() {
 			if a.home == h {
@@ -195,6 +219,21 @@ func (a *app) storeHome(ctx context.Context) {
 	})
 }
 
+// troubleAgain is how long one trouble is in the log before it is said again.
+const troubleAgain = time.Minute
+
+// homeTrouble notes that what is done with the home has been tried in vain, and will be again.
+func (a *app) homeTrouble(h *home, why error) {
+	if a.home != h {
+		return
+	}
+	h.trouble = clean(reasonOf(why))
+	if now := time.Now(); now.Sub(h.told) > troubleAgain {
+		h.told = now
+		a.log.Warn("the servers do not take the app's files yet", "err", why)
+	}
+}
+
 // filesStatus is what the leader is told of the app's directory; nil: nothing.
 func (a *app) filesStatus() *apiv1.FilesStatus {
 	switch {
@@ -202,6 +241,10 @@ func (a *app) filesStatus() *apiv1.FilesStatus {
 		return a.home.stored
 	case a.home != nil && a.home.err != nil && a.allEnded():
 		return &apiv1.FilesStatus{Fault: clean(reasonOf(a.home.err))}
+	case a.home != nil && !a.filled && a.home.err == nil:
+		return &apiv1.FilesStatus{Trouble: clean(a.fillTrouble())}
+	case a.home != nil:
+		return &apiv1.FilesStatus{Trouble: a.home.trouble}
 	case a.wantsFiles:
 		return &apiv1.FilesStatus{Wanted: true}
 	}

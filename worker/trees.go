@@ -49,28 +49,28 @@ func (w *Worker) fillTree(ctx context.Context, dir string, t *apiv1.Tree) error 
 const storePause = 50 * time.Millisecond
 
 // storeTree gives what is in a directory to the servers: to any of them, again and again, until one takes it and says that a majority has it, or refuses it
-// for good, or ctx ends.
-func (w *Worker) storeTree(ctx context.Context, dir string) (*apiv1.Tree, error) {
+// for good, or ctx ends. It tells of tries in vain. What it returns beside a tree is what of the directory is not in it.
+func (w *Worker) storeTree(ctx context.Context, dir string, tell func(trouble error)) (*apiv1.Tree, string, error) {
 	scan, err := tree.Read(ctx, []tree.Source{{Path: dir, Guarded: true}})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	for pause := storePause; ; pause = min(2*pause, 5*time.Second) {
-		var last error
+		last := errors.New("no server is known")
 		for _, addr := range w.servers() {
 			_, last = scan.Send(ctx, apiv1connect.NewControlClient(transport.NewClient(w.http, addr)))
 			if last == nil {
-				return scan.Tree, nil
+				return scan.Tree, scan.Left(), nil
 			}
 			if info := apierr.Info(last); info != nil && info.Reason == apierr.ReasonInvalid || errors.Is(last, tree.ErrChanged) || ctx.Err() != nil {
-				return nil, last
+				return nil, "", last
 			}
 		}
-		w.log.Debug("the servers do not take files yet", "err", last)
+		tell(last)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, "", ctx.Err()
 		}
 	}
 }

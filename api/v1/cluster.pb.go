@@ -2443,8 +2443,10 @@ type FilesStatus struct {
 	Held bool `protobuf:"varint,2,opt,name=held,proto3" json:"held,omitempty"`
 	// The servers have all of it.
 	Stored *Tree `protobuf:"bytes,3,opt,name=stored,proto3" json:"stored,omitempty"`
-	// Why they do not, for good; or why it did not come here.
-	Fault         string `protobuf:"bytes,4,opt,name=fault,proto3" json:"fault,omitempty"`
+	// Why they do not, or not all, for good; or why it did not come here.
+	Fault string `protobuf:"bytes,4,opt,name=fault,proto3" json:"fault,omitempty"`
+	// Why what the app begins with is not here yet, or the servers do not have what it leaves yet, if that was tried in vain.
+	Trouble       string `protobuf:"bytes,5,opt,name=trouble,proto3" json:"trouble,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2503,6 +2505,13 @@ func (x *FilesStatus) GetStored() *Tree {
 func (x *FilesStatus) GetFault() string {
 	if x != nil {
 		return x.Fault
+	}
+	return ""
+}
+
+func (x *FilesStatus) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
 	}
 	return ""
 }
@@ -3075,12 +3084,13 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"KIND_MOVED\x10\x01\x12\r\n" +
-	"\tKIND_GONE\x10\x02\"x\n" +
+	"\tKIND_GONE\x10\x02\"\x92\x01\n" +
 	"\vFilesStatus\x12\x16\n" +
 	"\x06wanted\x18\x01 \x01(\bR\x06wanted\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\bR\x04held\x12'\n" +
 	"\x06stored\x18\x03 \x01(\v2\x0f.godwit.v1.TreeR\x06stored\x12\x14\n" +
-	"\x05fault\x18\x04 \x01(\tR\x05fault\"\xb9\x06\n" +
+	"\x05fault\x18\x04 \x01(\tR\x05fault\x12\x18\n" +
+	"\atrouble\x18\x05 \x01(\tR\atrouble\"\xb9\x06\n" +
 	"\fFilesRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06client\x18\x02 \x01(\x04R\x06client\x12\x12\n" +

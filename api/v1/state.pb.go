@@ -1085,8 +1085,10 @@ type AppFiles struct {
 	Stored bool `protobuf:"varint,3,opt,name=stored,proto3" json:"stored,omitempty"`
 	// What the servers have.
 	Tree *Tree `protobuf:"bytes,4,opt,name=tree,proto3" json:"tree,omitempty"`
-	// Why it is not with the servers.
-	Fault         string `protobuf:"bytes,5,opt,name=fault,proto3" json:"fault,omitempty"`
+	// Why it is not with the servers, or not all of it.
+	Fault string `protobuf:"bytes,5,opt,name=fault,proto3" json:"fault,omitempty"`
+	// Why it is not where it is to be yet, as its home says to the leader. It is not in the log.
+	Trouble       string `protobuf:"bytes,6,opt,name=trouble,proto3" json:"trouble,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1152,6 +1154,13 @@ func (x *AppFiles) GetTree() *Tree {
 func (x *AppFiles) GetFault() string {
 	if x != nil {
 		return x.Fault
+	}
+	return ""
+}
+
+func (x *AppFiles) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
 	}
 	return ""
 }
@@ -2465,13 +2474,14 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x04ends\x18\x18 \x03(\v2\x13.godwit.v1.RankEndsR\x04ends\x12+\n" +
 	"\x06epochs\x18\x19 \x03(\v2\x13.godwit.v1.EpochRunR\x06epochs\x12\x1c\n" +
 	"\tprincipal\x18\x1a \x01(\tR\tprincipal\x12)\n" +
-	"\x05files\x18( \x01(\v2\x13.godwit.v1.AppFilesR\x05files\"\x81\x01\n" +
+	"\x05files\x18( \x01(\v2\x13.godwit.v1.AppFilesR\x05files\"\x9b\x01\n" +
 	"\bAppFiles\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
 	"\x06stored\x18\x03 \x01(\bR\x06stored\x12#\n" +
 	"\x04tree\x18\x04 \x01(\v2\x0f.godwit.v1.TreeR\x04tree\x12\x14\n" +
-	"\x05fault\x18\x05 \x01(\tR\x05fault\"\\\n" +
+	"\x05fault\x18\x05 \x01(\tR\x05fault\x12\x18\n" +
+	"\atrouble\x18\x06 \x01(\tR\atrouble\"\\\n" +
 	"\x04Tree\x12\x12\n" +
 	"\x04list\x18\x01 \x01(\tR\x04list\x12\x14\n" +
 	"\x05packs\x18\x02 \x03(\tR\x05packs\x12\x14\n" +

@@ -185,7 +185,7 @@ func appText(res *apiv1.GetAppResponse) string {
 		say("exit code   %d\n", a.ExitCode)
 	}
 	say("size        %d\nepoch       %d\nplacement   %s\n", a.Size, a.Epoch, byHost(a.Placement))
-	say("%s", programsText(a))
+	say("%s%s", programsText(a), filesText(a))
 	if a.Spec.MigrationCheckPeriod > 0 {
 		say("checked     every %gs\n", a.Spec.MigrationCheckPeriod)
 	}
@@ -238,6 +238,30 @@ func programsText(a *apiv1.App) string {
 		first += int(p.Ranks)
 	}
 	return text
+}
+
+// filesText says where an app's files are.
+func filesText(a *apiv1.App) string {
+	f := a.GetFiles()
+	if f == nil {
+		return ""
+	}
+	where := "on " + f.Host
+	switch {
+	case f.Stored && f.Tree != nil:
+		where = fmt.Sprintf("%d with the servers, %.1f MiB (godwit ls, godwit get)", f.Tree.Files, float64(f.Tree.Bytes)/(1<<20))
+	case f.Stored:
+		where = "not kept"
+	case f.To != "":
+		where += ", on their way to " + f.To
+	}
+	if f.Trouble != "" {
+		where += ": " + f.Trouble
+	}
+	if f.Fault != "" {
+		where += ": " + f.Fault
+	}
+	return fmt.Sprintf("files       %s\n", where)
 }
 
 // appTimes says when an app came, began and ended, and how long it waited and ran.

@@ -50,6 +50,9 @@ func (r *runner) watchDeadlock(ctx context.Context, id string, t *tail) <-chan s
 				continue
 			}
 			res, err := inspectApp(ctx, r.client, id)
+			if err == nil {
+				r.sayFiles(res.App)
+			}
 			if err != nil || !res.Deadlock {
 				continue
 			}
@@ -68,6 +71,16 @@ func (r *runner) watchDeadlock(ctx context.Context, id string, t *tail) <-chan s
 		}
 	}()
 	return ended
+}
+
+// sayFiles tells once why an app's files are not where they are to be.
+func (r *runner) sayFiles(a *apiv1.App) {
+	f := a.GetFiles()
+	if f.GetTrouble() == "" || r.saidFiles {
+		return
+	}
+	r.saidFiles = true
+	r.say("%s waits for its files, which are on %s: %s%s", a.Id, f.Host, f.Trouble, cancelHint(&apiv1.App{}))
 }
 
 func inspectApp(ctx context.Context, c *client.Client, id string) (*apiv1.InspectRanksResponse, error) {

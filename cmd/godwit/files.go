@@ -115,7 +115,7 @@ func appTree(ctx context.Context, c *client.Client, ref, pattern string) (*apiv1
 	switch {
 	case !apiv1.AppOver(app.Phase):
 		return nil, nil, &exitError{exitFailed, fmt.Sprintf("%s is %s: its files can be got when it has ended", app.Id, app.Phase)}
-	case app.Files.GetFault() != "":
+	case app.Files.GetFault() != "" && t == nil:
 		return nil, nil, &exitError{exitFailed, fmt.Sprintf("the files of %s were not kept: %s", app.Id, text.Clean(app.Files.Fault, maxShown))}
 	case t == nil:
 		return nil, nil, &exitError{exitFailed, app.Id + " has left no files: none of its ranks has used its directory"}

@@ -244,6 +244,8 @@ type runner struct {
 	ended   *apiv1.App                 // set when the app is terminal
 	id      string                     // of the app, once it is submitted
 	seen    *apiv1.App                 // with a placement, once a line had to say where it is from
+
+	saidFiles bool // that the app waits for its files
 }
 
 // start submits what the flags and arguments say.

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
@@ -30,12 +31,15 @@ const (
 	packBytes    = apiv1.MaxModuleBytes
 	smallPack    = 16 << 20 // of small files together
 	largeFile    = 4 << 20
+	listedEntry  = 8  // bytes in the list, at most, beside the entry's own
+	listedPiece  = 32 // and of each of its pieces
 )
 
 // Source is a file or a directory of this host, and its name in the tree; an empty name stands for the tree itself.
 type Source struct {
 	Path, Name string
-	// Guarded is of a directory that a program has written: links are links, wherever they lead, and nothing outside of it is read.
+	// Guarded is of a directory that a program has written: links are links, wherever they lead, nothing outside of it is read, and what
+	// cannot be in a tree is left out.
 	Guarded bool
 }
 
@@ -44,6 +48,31 @@ type Scan struct {
 	Tree  *apiv1.Tree
 	list  []byte
 	packs []pack
+	left  left
+}
+
+// left is what of a guarded directory is not in the tree.
+type left struct {
+	count int
+	first string // which, and why
+}
+
+// add leaves something out.
+func (l *left) add(name string, why error) {
+	if l.count++; l.count == 1 {
+		l.first = fmt.Sprintf("%.200q: %v", name, why)
+	}
+}
+
+// Left says what of a guarded directory is not in the tree; empty: nothing.
+func (s *Scan) Left() string {
+	switch s.left.count {
+	case 0:
+		return ""
+	case 1:
+		return "one is not among them: " + s.left.first
+	}
+	return fmt.Sprintf("%d are not among them, such as %s", s.left.count, s.left.first)
 }
 
 // pack is a blob to be made of parts of files.
@@ -102,6 +131,7 @@ func digest(b []byte) string {
 type walk struct {
 	ctx  context.Context //nolint:containedctx // of the one call
 	list *apiv1.TreeList
+	size int // of the list, at most
 	seen map[string]bool
 	from map[*apiv1.TreeEntry]part
 	scan *Scan
@@ -119,11 +149,15 @@ func (w *walk) source(s Source) error {
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(top, func(at string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+	return filepath.WalkDir(top, func(at string, d fs.DirEntry, err error) error {
+		rel, rerr := filepath.Rel(top, at)
+		if rerr != nil {
+			return rerr
 		}
-		rel, err := filepath.Rel(top, at)
+		if err != nil && s.Guarded && d != nil && at != top {
+			w.scan.left.add(rel, err)
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -140,11 +174,13 @@ func (w *walk) source(s Source) error {
 				return fmt.Errorf("%s is a link that leads out of %s: leave it out, or put in its place what it leads to", at, top)
 			}
 		}
-		from := part{path: at}
-		if s.Guarded {
-			from = part{top: top, path: rel}
+		if !s.Guarded {
+			return errors.Join(w.add(part{path: at}, name, info), w.ctx.Err())
 		}
-		return errors.Join(w.add(from, name, info), w.ctx.Err())
+		if err := w.add(part{top: top, path: rel}, name, info); err != nil {
+			w.scan.left.add(rel, err)
+		}
+		return w.ctx.Err()
 	})
 }
 
@@ -172,23 +208,38 @@ func (w *walk) add(from part, name string, info os.FileInfo) error {
 	if len(w.list.Entries) == MaxEntries {
 		return fmt.Errorf("there are more than %d files", MaxEntries)
 	}
-	w.seen[name] = true
 	e := &apiv1.TreeEntry{Path: name, Changed: info.ModTime().UnixNano()}
 	switch mode := info.Mode(); {
 	case mode.IsDir():
 		e.Kind = apiv1.TreeEntry_KIND_DIRECTORY
 	case mode.IsRegular():
 		e.Kind, e.Size, e.Executable = apiv1.TreeEntry_KIND_FILE, info.Size(), mode&0o100 != 0
-		w.scan.Tree.Files++
 	case mode&os.ModeSymlink != 0:
 		text, err := os.Readlink(at)
 		if err != nil {
 			return err
 		}
+		if !utf8.ValidString(text) {
+			return fmt.Errorf("%s is a link to %.200q, which is not UTF-8", at, text)
+		}
 		e.Kind, e.Text = apiv1.TreeEntry_KIND_LINK, text
 	default:
 		return fmt.Errorf("%s is no file, directory or link", at)
 	}
+	if !utf8.ValidString(name) {
+		return fmt.Errorf("%s: its name is not UTF-8", at)
+	}
+	return w.take(e, from)
+}
+
+// take has an entry in the tree, if the list has room for it.
+func (w *walk) take(e *apiv1.TreeEntry, from part) error {
+	size := proto.Size(e) + listedEntry + listedPiece*int(1+e.Size/packBytes)
+	if w.size+size > MaxListBytes {
+		return fmt.Errorf("the list of files would have more than %d MiB", MaxListBytes>>20)
+	}
+	w.size += size
+	w.seen[e.Path] = true
 	if w.from == nil {
 		w.from = map[*apiv1.TreeEntry]part{}
 	}
@@ -197,36 +248,56 @@ func (w *walk) add(from part, name string, info os.FileInfo) error {
 	return nil
 }
 
-// pack gives each file its places in packs.
+// pack gives each file its places in packs. What has none is not in the tree.
 func (w *walk) pack() error {
 	small := -1 // the pack of small files that has room
 	s := w.scan
+	listed := w.list.Entries[:0]
 	for _, e := range w.list.Entries {
+		from := w.from[e]
+		if w.more(e, small) > apiv1.MaxPacks-len(s.packs) {
+			err := fmt.Errorf("the files have more than %d blobs of up to %d MiB", apiv1.MaxPacks, packBytes>>20)
+			if from.top == "" {
+				return err
+			}
+			s.left.add(e.Path, err)
+			continue
+		}
+		listed = append(listed, e)
+		if e.Kind == apiv1.TreeEntry_KIND_FILE {
+			s.Tree.Files++
+		}
 		for at := int64(0); at < e.Size; {
 			n := min(e.Size-at, packBytes)
 			i := small
-			switch {
-			case e.Size >= largeFile:
+			if e.Size >= largeFile || w.more(e, small) > 0 {
 				s.packs = append(s.packs, pack{})
 				i = len(s.packs) - 1
-			case small < 0 || s.packs[small].size+n > smallPack:
-				s.packs = append(s.packs, pack{})
-				small = len(s.packs) - 1
-				i = small
+			}
+			if e.Size < largeFile {
+				small = i
 			}
 			p := &s.packs[i]
 			e.Pieces = append(e.Pieces, &apiv1.Piece{Pack: uint32(i), At: p.size, Size: n})
-			from := w.from[e]
 			from.at, from.size = at, n
 			p.parts = append(p.parts, from)
 			p.size += n
 			at += n
 		}
 	}
-	if len(s.packs) > apiv1.MaxPacks {
-		return fmt.Errorf("the files have %d blobs of up to %d MiB; at most %d are possible", len(s.packs), packBytes>>20, apiv1.MaxPacks)
-	}
+	w.list.Entries = listed
 	return nil
+}
+
+// more is how many more packs a file makes, when small is the one of small files.
+func (w *walk) more(e *apiv1.TreeEntry, small int) int {
+	switch {
+	case e.Size >= largeFile:
+		return int((e.Size + packBytes - 1) / packBytes)
+	case e.Size > 0 && (small < 0 || w.scan.packs[small].size+e.Size > smallPack):
+		return 1
+	}
+	return 0
 }
 
 // write writes a pack's bytes.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -160,4 +161,39 @@ func TestMatch(t *testing.T) {
 	}
 	_, err := Match("[", "a")
 	require.Error(t, err)
+}
+
+// What cannot be in a tree is left out of it, named and counted; the rest is there.
+func TestOddFilesAreLeft(t *testing.T) {
+	from := t.TempDir()
+	write(t, from, "a", "text")
+	require.NoError(t, os.Symlink("\xff", filepath.Join(from, "b")))
+	write(t, from, "\xfe", "text")
+	require.NoError(t, unix.Mkfifo(filepath.Join(from, "c"), 0o600))
+	sparse, err := os.Create(filepath.Join(from, "d"))
+	require.NoError(t, err)
+	require.NoError(t, sparse.Truncate(1<<40))
+	require.NoError(t, sparse.Close())
+	write(t, from, "z", "last")
+	s, err := Read(context.Background(), []Source{{Path: from, Guarded: true}})
+	require.NoError(t, err)
+	require.Equal(t, int64(2), s.Tree.Files)
+	require.Contains(t, s.Left(), `4 are not among them, such as "b": `)
+	to := t.TempDir()
+	extract(t, s, to)
+	got, err := os.ReadDir(to)
+	require.NoError(t, err)
+	require.Len(t, got, 2)
+	_, err = Read(context.Background(), []Source{{Path: from}})
+	require.Error(t, err, "what a user names is sent whole, or not at all")
+}
+
+// There may be more files than a tree takes.
+func TestTooManyFiles(t *testing.T) {
+	w := &walk{ctx: context.Background(), list: &apiv1.TreeList{Entries: make([]*apiv1.TreeEntry, MaxEntries)}, seen: map[string]bool{}, scan: &Scan{Tree: &apiv1.Tree{}}}
+	from := t.TempDir()
+	write(t, from, "a", "text")
+	require.ErrorContains(t, w.source(Source{Path: from}), "more than 200000 files")
+	require.NoError(t, w.source(Source{Path: from, Guarded: true}))
+	require.Equal(t, 1, w.scan.left.count)
 }
