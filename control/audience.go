@@ -49,13 +49,18 @@ func addMovers(hosts map[fsm.HostID]bool, mig *apiv1.Migration) {
 	}
 }
 
-// addEnds adds the hosts that ranks which have ended since before concern: their own, those whose ranks may wait for them, and
-// the targets of a migration, whose ranks will.
+// addEnds adds the hosts that ranks which have ended since before concern: their own, those whose ranks may wait for them, the targets of a
+// migration, whose ranks will, and after the last end the app's home, which gives the files away.
 func addEnds(hosts map[fsm.HostID]bool, rec, before *apiv1.AppRecord) {
 	if slices.Equal(rec.App.Ended, before.App.Ended) {
 		return
 	}
 	addMovers(hosts, rec.Migration)
+	if fsm.LiveRanks(rec.App) == 0 {
+		for _, host := range rec.App.FilesHosts() {
+			hosts[fsm.HostID(host)] = true
+		}
+	}
 	for r, host := range rec.App.Placement {
 		if !before.App.HasEnded(int32(r)) {
 			hosts[fsm.HostID(host)] = true

@@ -184,6 +184,17 @@ func changed(kind protoreflect.Kind, old protoreflect.Value) protoreflect.Value 
 	}
 }
 
+// TestAudienceHome has the app's home told of the last end, after which it gives the files away, also when its own ranks ended long before.
+func TestAudienceHome(t *testing.T) {
+	before := recordForAudience()
+	before.App.Verdict, before.App.Files.Host = apiv1.AppFailed, "h4" // whose rank has ended
+	rec := proto.CloneOf(before)
+	rec.App.Ended = []byte{0b1111}
+	if !audience(rec, before)["h4"] {
+		t.Error("the app's home is not told that the last ranks have ended")
+	}
+}
+
 // TestAudienceOver has everyone told of an app that is over, of a migration that is, and of what is told for the first time.
 func TestAudienceOver(t *testing.T) {
 	before := recordForAudience()
@@ -207,7 +218,7 @@ func TestAudienceOver(t *testing.T) {
 // TestAudienceOfEnds tells a host of the last of its own ranks to end, and after that of no other rank's end.
 func TestAudienceOfEnds(t *testing.T) {
 	rec := recordForAudience()
-	rec.Migration, rec.App.Ended = nil, nil
+	rec.Migration, rec.App.Ended, rec.App.Files = nil, nil, nil // its home hears of the last one
 	left := map[fsm.HostID]bool{"h1": true, "h2": true, "h3": true, "h4": true}
 	for r, host := range rec.App.Placement {
 		next := proto.CloneOf(rec)

@@ -45,6 +45,9 @@ type Config struct {
 	// LogLimit bounds the output of one running app on this host that nobody reads, in bytes: what it prints beyond is lost, and told of, and its ranks
 	// end as failed. While somebody follows it, its disk alone bounds it. Default 1 GiB.
 	LogLimit int64
+	// FilesLimit bounds the directory of an app that has its home on this host, in bytes: beyond, nothing is added to it (EDQUOT). It is looked at now and
+	// then, and may be passed meanwhile. Default 64 GiB, which is what can be stored.
+	FilesLimit int64
 	// ModuleBytes bounds the modules kept on this host and their compiled code; those used longest ago go first. Default 2 GiB.
 	ModuleBytes int64
 	// MinFreeBytes is the room that the disk of DataDir must have for the host to take new ranks; default 32 MiB.
@@ -64,7 +67,7 @@ const MaxSlots = apiv1.MaxSlots
 
 // DefaultConfig is a Config with the defaults filled in.
 func DefaultConfig() Config {
-	return Config{MemoryLimitPages: 65_536, LogBytes: 4 << 30, LogLimit: 1 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, CancelGrace: 2 * time.Second}
+	return Config{MemoryLimitPages: 65_536, LogBytes: 4 << 30, LogLimit: 1 << 30, FilesLimit: 64 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, CancelGrace: 2 * time.Second}
 }
 
 const (
@@ -92,6 +95,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("--volume: %d of them; at most %d are possible", len(c.Volumes), apiv1.MaxVolumes)
 	case c.LogLimit < 1<<20:
 		return fmt.Errorf("--log-limit %d: give at least 1 MiB", c.LogLimit>>20)
+	case c.FilesLimit < 1<<20:
+		return fmt.Errorf("--files-limit %d: give at least 1 MiB", c.FilesLimit>>20)
 	case len(c.Executor) == 0:
 		return fmt.Errorf("worker: no command for executors")
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,9 @@ type home struct {
 	trouble string             // with what is being done; empty: none
 	told    time.Time          // when the log had the trouble last
 	end     context.CancelFunc // of what is done with it
+	crowded string             // what it has more of than its quota; empty: nothing
+	unfit   string             // what its disk lacks; empty: nothing
+	alone   context.CancelFunc // ends looking at these
 }
 
 // homeDir is where the directory of an app is that has its home here.
@@ -40,7 +44,7 @@ func (w *Worker) newHome(app string) (*home, error) {
 	if err := checkID("app", app); err != nil {
 		return nil, err
 	}
-	h := &home{dir: w.homeDir(app), end: func() {}}
+	h := &home{dir: w.homeDir(app), end: func() {}, alone: func() {}}
 	if err := os.RemoveAll(h.dir); err != nil { // of an earlier attempt
 		return nil, fmt.Errorf("worker: files: %w", err)
 	}
@@ -66,6 +70,7 @@ func (w *Worker) newHome(app string) (*home, error) {
 // remove ends the home, and what is in it.
 func (h *home) remove() error {
 	h.end()
+	h.alone()
 	var errs []error
 	if h.server != nil {
 		errs = append(errs, h.server.Close(), h.trees[0].Close(), h.trees[1].Close())
@@ -102,17 +107,21 @@ func (a *app) openHome(ctx context.Context) {
 	if err != nil {
 		a.host.suspectDisk()
 		a.log.Error("the app's directory cannot be made", "err", err)
-		h = &home{dir: a.host.homeDir(a.id), err: err, end: func() {}}
+		h = &home{dir: a.host.homeDir(a.id), err: err, end: func() {}, alone: func() {}}
 	}
 	a.home, a.filled = h, false
+	if err == nil {
+		a.watchRoom(ctx, h)
+	}
 	inputs := a.rec.App.Spec.GetInputs()
 	if err != nil || inputs == nil {
 		a.homeFilled(h, err)
 		return
 	}
-	ctx, h.end = context.WithCancel(ctx)
+	fill, end := context.WithCancel(ctx)
+	h.end = end
 	a.host.tasks.Go(func() error {
-		err := a.host.fillTree(ctx, filepath.Join(h.dir, apiv1.HomeKept), inputs)
+		err := a.host.fillTree(fill, filepath.Join(h.dir, apiv1.HomeKept), inputs)
 		a.post(func() { a.homeFilled(h, err) })
 		return nil
 	})
@@ -163,9 +172,9 @@ func (a *app) tellHome() {
 		if a.home == nil || !a.filled {
 			return
 		}
-		at.Dir = a.home.dir
+		at.Dir, at.Full = a.home.dir, a.home.crowded != ""
 	}
-	if told := fmt.Sprint(a.child.process.Pid, at.Host, at.Addr, at.Dir); a.toldHome != told {
+	if told := fmt.Sprint(a.child.process.Pid, at.Host, at.Addr, at.Dir, at.Full); a.toldHome != told {
 		a.toldHome = told
 		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Home{Home: at}})
 	}
@@ -243,8 +252,10 @@ func (a *app) filesStatus() *apiv1.FilesStatus {
 		return &apiv1.FilesStatus{Fault: clean(reasonOf(a.home.err))}
 	case a.home != nil && !a.filled && a.home.err == nil:
 		return &apiv1.FilesStatus{Trouble: clean(a.fillTrouble())}
-	case a.home != nil:
+	case a.home != nil && a.home.storing:
 		return &apiv1.FilesStatus{Trouble: a.home.trouble}
+	case a.home != nil:
+		return &apiv1.FilesStatus{Trouble: cmp.Or(a.home.trouble, a.home.crowded, a.home.unfit)}
 	case a.wantsFiles:
 		return &apiv1.FilesStatus{Wanted: true}
 	}

@@ -1735,7 +1735,9 @@ type ExecHome struct {
 	// The host's address for others.
 	Addr string `protobuf:"bytes,2,opt,name=addr,proto3" json:"addr,omitempty"`
 	// The directory, if it is this host's: empty if it is another's.
-	Dir           string `protobuf:"bytes,3,opt,name=dir,proto3" json:"dir,omitempty"`
+	Dir string `protobuf:"bytes,3,opt,name=dir,proto3" json:"dir,omitempty"`
+	// It has more than its quota: nothing is added to it.
+	Full          bool `protobuf:"varint,4,opt,name=full,proto3" json:"full,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1789,6 +1791,13 @@ func (x *ExecHome) GetDir() string {
 		return x.Dir
 	}
 	return ""
+}
+
+func (x *ExecHome) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
 }
 
 // ExecWantsFiles says that a rank has asked for the app's directory.
@@ -2281,11 +2290,12 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\tnext_line\x18\x05 \x01(\x04R\bnextLine\x12%\n" +
 	"\x0epartial_stdout\x18\x06 \x01(\fR\rpartialStdout\x12%\n" +
 	"\x0epartial_stderr\x18\a \x01(\fR\rpartialStderrJ\x04\b\n" +
-	"\x10\vR\foutput_bytes\"D\n" +
+	"\x10\vR\foutput_bytes\"X\n" +
 	"\bExecHome\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x10\n" +
-	"\x03dir\x18\x03 \x01(\tR\x03dir\"\x10\n" +
+	"\x03dir\x18\x03 \x01(\tR\x03dir\x12\x12\n" +
+	"\x04full\x18\x04 \x01(\bR\x04full\"\x10\n" +
 	"\x0eExecWantsFiles\"m\n" +
 	"\tExecMount\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1b\n" +

@@ -30,10 +30,10 @@ import (
 
 // workerFlags are the flags of godwit worker.
 type workerFlags struct {
-	name, dataDir, listen, gossip, join, level, direct       string
-	slots, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB int
-	labels, volumes                                          []string
-	ownUser                                                  bool
+	name, dataDir, listen, gossip, join, level, direct                 string
+	slots, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB int
+	labels, volumes                                                    []string
+	ownUser                                                            bool
 }
 
 // unset is what --slots is if it is not given.
@@ -64,6 +64,7 @@ func newWorker() *cobra.Command {
 	c.Flags().IntVar(&f.totalMiB, "total-memory", 0, "most memory of all executors together, in MiB; an app's ranks may grow to a little less (default: the machine's but for an eighth)")
 	c.Flags().IntVar(&f.logMiB, "keep-logs", int(worker.DefaultConfig().LogBytes>>20), "most output kept on this host, in MiB; that of apps that ended first goes first, and as well while the disk is full")
 	c.Flags().IntVar(&f.unreadMiB, "log-limit", int(worker.DefaultConfig().LogLimit>>20), "most output of one app on this host, in MiB, that nobody reads as it comes (godwit run, logs -f): what is printed beyond is lost, and the app fails")
+	c.Flags().IntVar(&f.filesMiB, "files-limit", int(worker.DefaultConfig().FilesLimit>>20), "most that the directory of one app has which has its home here, in MiB: programs get EDQUOT beyond; it is looked at about each second")
 	c.Flags().IntVar(&f.moduleMiB, "keep-modules", int(worker.DefaultConfig().ModuleBytes>>20), "most modules and compiled code kept on this host, in MiB")
 	c.Flags().StringArrayVar(&f.labels, "label", nil, "`KEY=VALUE` kept with the host, as godwit hosts -o json shows it; may be repeated")
 	c.Flags().StringArrayVar(&f.volumes, "volume", nil, "`NAME=DIR[:ro]`: a directory that the hosts share, for apps that mount NAME; may be repeated")
@@ -92,6 +93,9 @@ func (f *workerFlags) checkBounds() error {
 	}
 	if f.unreadMiB < 1 || f.unreadMiB > 1<<33 {
 		return usagef("--log-limit %d: give MiB, at least 1", f.unreadMiB)
+	}
+	if f.filesMiB < 1 || f.filesMiB > 1<<33 {
+		return usagef("--files-limit %d: give MiB, at least 1", f.filesMiB)
 	}
 	if f.logMiB < 0 || f.moduleMiB < 0 {
 		return usagef("--keep-logs %d and --keep-modules %d: give MiB, 0 to keep none", f.logMiB, f.moduleMiB)
@@ -176,6 +180,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	cfg.OwnUserOnly = f.ownUser
 	cfg.StreamsOnly = f.direct == "off"
 	cfg.LogLimit = int64(f.unreadMiB) << 20
+	cfg.FilesLimit = int64(f.filesMiB) << 20
 	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
 	cfg.Labels = map[string]string{}
 	for _, l := range f.labels {

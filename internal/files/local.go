@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 type Local struct {
 	root     *os.Root
 	readOnly bool
+	full     atomic.Bool
 }
 
 var _ Tree = (*Local)(nil)
@@ -30,7 +33,21 @@ func OpenLocal(dir string, readOnly bool) (*Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Local{root, readOnly}, nil
+	return &Local{root: root, readOnly: readOnly}, nil
+}
+
+// SetFull says whether what is in the tree has grown beyond its quota: nothing is added to it then, EDQUOT.
+func (l *Local) SetFull(full bool) { l.full.Store(full) }
+
+// adds is the error of making something of this name, which is there already or has no room.
+func (l *Local) adds(name string) error {
+	if !l.full.Load() {
+		return nil
+	}
+	if _, err := l.root.Lstat(strings.TrimRight(name, "/")); err == nil {
+		return nil // the kernel says so
+	}
+	return syscall.EDQUOT
 }
 
 // Close lets go of the directory. Files that are open stay so.
@@ -82,6 +99,11 @@ func (l *Local) Open(name string, flags int) (File, error) {
 	}
 	if strings.HasSuffix(name, "/") && flags&unix.O_CREAT != 0 {
 		return nil, syscall.EISDIR
+	}
+	if flags&unix.O_CREAT != 0 {
+		if err := l.adds(name); err != nil {
+			return nil, err
+		}
 	}
 	f, err := l.root.OpenFile(name, flags|unix.O_NONBLOCK, fileMode)
 	if err != nil {
@@ -158,6 +180,9 @@ func (l *Local) Mkdir(name string) error {
 	if l.readOnly {
 		return l.present(name)
 	}
+	if err := l.adds(name); err != nil {
+		return err
+	}
 	return errno(l.root.Mkdir(strings.TrimRight(name, "/"), dirMode))
 }
 
@@ -195,6 +220,9 @@ func (l *Local) Link(from, to string) error {
 	if l.readOnly {
 		return l.present(to)
 	}
+	if err := l.adds(to); err != nil {
+		return err
+	}
 	return errno(l.root.Link(from, to))
 }
 
@@ -202,6 +230,9 @@ func (l *Local) Link(from, to string) error {
 func (l *Local) Symlink(text, name string) error {
 	if l.readOnly {
 		return l.present(name)
+	}
+	if err := l.adds(name); err != nil {
+		return err
 	}
 	return errno(l.root.Symlink(text, name))
 }
@@ -262,13 +293,30 @@ func (o *localFile) ReadAt(p []byte, at int64) (int, error) {
 	return n, errno(err)
 }
 
+// grows is the error of what would make a file that long.
+func (o *localFile) grows(size int64) error {
+	if o.tree == nil || !o.tree.full.Load() {
+		return nil
+	}
+	if st, err := o.f.Stat(); err == nil && size <= st.Size() {
+		return nil
+	}
+	return syscall.EDQUOT
+}
+
 func (o *localFile) WriteAt(p []byte, at int64) (int, error) {
+	if err := o.grows(at + int64(len(p))); err != nil {
+		return 0, err
+	}
 	n, err := o.f.WriteAt(p, at)
 	return n, errno(err)
 }
 
 // Append has the kernel find the end and write there in one step. What it writes of p at once is whole; only a full disk parts it.
 func (o *localFile) Append(p []byte) (end int64, err error) {
+	if err := o.grows(math.MaxInt64); err != nil && len(p) > 0 {
+		return 0, err
+	}
 	fd := int(o.f.Fd())
 	for len(p) > 0 {
 		n, err := unix.Pwritev2(fd, [][]byte{p}, -1, appendEach)
@@ -297,6 +345,9 @@ func (o *localFile) Stat() (Info, error) {
 func (o *localFile) Truncate(size int64) error { return errno(o.f.Truncate(size)) }
 
 func (o *localFile) Allocate(at, size int64) error {
+	if err := o.grows(at + size); err != nil {
+		return err
+	}
 	err := unix.Fallocate(int(o.f.Fd()), 0, at, size)
 	if !errors.Is(err, unix.EOPNOTSUPP) {
 		return errno(err)

@@ -74,6 +74,11 @@ func (h *home) set(at *apiv1.ExecHome) error {
 			h.trees[i] = tree
 		}
 	}
+	if at.Dir != "" {
+		for _, tree := range h.trees {
+			tree.SetFull(at.Full)
+		}
+	}
 	h.at = at
 	close(h.known)
 	h.known = make(chan struct{})

@@ -1,0 +1,46 @@
+package files
+
+import (
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// TestFull: in a tree that has passed its quota what is there stays of use, and can be removed; nothing is added.
+func TestFull(t *testing.T) {
+	tree, err := OpenLocal(t.TempDir(), false)
+	require.NoError(t, err)
+	defer tree.Close() //nolint:errcheck // of a test
+	f, err := tree.Open("file", unix.O_CREAT|unix.O_RDWR)
+	require.NoError(t, err)
+	_, err = f.WriteAt([]byte("text"), 0)
+	require.NoError(t, err)
+
+	tree.SetFull(true)
+	_, err = f.WriteAt([]byte("TE"), 0)
+	require.NoError(t, err)
+	for _, add := range []func() error{
+		func() error { _, err := f.WriteAt([]byte("longer"), 0); return err },
+		func() error { _, err := f.Append([]byte("x")); return err },
+		func() error { return f.Allocate(0, 100) },
+		func() error { _, err := tree.Open("other", unix.O_CREAT|unix.O_WRONLY); return err },
+		func() error { return tree.Mkdir("dir") },
+		func() error { return tree.Symlink("file", "link") },
+		func() error { return tree.Link("file", "second") },
+	} {
+		require.ErrorIs(t, add(), syscall.EDQUOT)
+	}
+	require.ErrorIs(t, tree.Mkdir("file"), syscall.EEXIST)
+	again, err := tree.Open("file", unix.O_CREAT|unix.O_RDWR)
+	require.NoError(t, err)
+	require.NoError(t, again.Close())
+	require.NoError(t, f.Truncate(1))
+	require.NoError(t, tree.Rename("file", "moved"))
+	require.NoError(t, tree.Unlink("moved"))
+
+	tree.SetFull(false)
+	require.NoError(t, tree.Mkdir("dir"))
+	require.NoError(t, f.Close())
+}
