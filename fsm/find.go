@@ -1,8 +1,10 @@
 package fsm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -30,7 +32,8 @@ func tellsApps(ref string) bool {
 // one with this name, else the one whose id starts so, if that is enough of it to
 // be meant (tellsApps). A whole name goes before
 // the start of an id, for ids are random. Where several answer, those that have
-// not ended are preferred; if it is still not one, the error is ErrAmbiguous, or
+// not ended are preferred; of a name that only ended ones have, the last that ran is
+// meant, or else the last. If it is still not one, the error is ErrAmbiguous, or
 // ErrNotFound where nothing answers at all.
 func (v *View) FindApp(ref string) (*apiv1.App, error) {
 	if app, ok := v.App(AppID(ref)); ok {
@@ -54,7 +57,12 @@ func (v *View) FindApp(ref string) (*apiv1.App, error) {
 			add(app)
 		}
 	}
-	if len(live)+len(ended) == 0 && tellsApps(ref) {
+	if len(live) == 0 && len(ended) > 0 {
+		return slices.MaxFunc(ended, func(a, b *apiv1.App) int {
+			return cmp.Or(cmp.Compare(ranOnce(a), ranOnce(b)), SubmissionOf(a).Compare(SubmissionOf(b)))
+		}), nil
+	}
+	if len(live) == 0 && tellsApps(ref) {
 		it := v.apps.Root().Iterator()
 		it.SeekPrefix([]byte(ref))
 		for _, app, ok := it.Next(); ok; _, app, ok = it.Next() {
@@ -71,6 +79,14 @@ func (v *View) FindApp(ref string) (*apiv1.App, error) {
 	case 1:
 		return found[0], nil
 	}
-	return nil, fmt.Errorf("app %q: %w: %d apps answer to it, such as %s and %s; use more of the id",
+	return nil, fmt.Errorf("app %q: %w: %d apps answer to it, such as %s and %s: use the id of one",
 		ref, ErrAmbiguous, len(found), found[0].GetId(), found[1].GetId())
+}
+
+// ranOnce is 1 for an app that has run, else 0.
+func ranOnce(app *apiv1.App) int {
+	if app.GetStartedAt() != nil {
+		return 1
+	}
+	return 0
 }
