@@ -25,10 +25,10 @@ TEST_TIMEOUT := 9m
 RACE_TIMEOUT := 30m
 LONG_TIMEOUT := 60m
 
-# The tests of real processes have the machine to themselves, and are more at a time than it has cores: they mostly wait, for leases
-# and elections.
-BLACKBOX := -parallel 4 ./jepsen/...
-UNIT     := $$(go list ./... | grep -v /jepsen)
+# The tests of real processes have the machine to themselves. Both kinds are more at a time than it has cores: they mostly wait, for leases and
+# elections.
+BLACKBOX := -parallel 6 ./jepsen/...
+UNIT     := -p 4 $$(go list ./... | grep -v /jepsen)
 
 # Tests run what ships: a static binary. Only the race detector needs cgo.
 export CGO_ENABLED := 0

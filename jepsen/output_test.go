@@ -45,7 +45,7 @@ func (c *cluster) unmoved(size string, program ...string) string {
 func (c *cluster) same(want string, r *command) {
 	c.t.Helper()
 	res := r.wait()
-	require.Zero(c.t, res.code, "godwit %s: %s", strings.Join(r.args, " "), res.stderr)
+	require.Zero(c.t, res.code, "godwit %s: %s; the end of its output:\n%s", strings.Join(r.args, " "), res.stderr, res.stdout[max(0, len(res.stdout)-4000):])
 	require.Equal(c.t, want, byRank(res.stdout), "godwit %s", strings.Join(r.args, " "))
 }
 

@@ -47,7 +47,8 @@ type home struct {
 	handle atomic.Uint64
 	close  chan uint64 // handles to be closed
 
-	mu    sync.Mutex      // guards the fields below
+	mu    sync.Mutex // guards the fields below
+	lanes map[mpi.Rank]*homeLane
 	at    *apiv1.ExecHome // nil: not known yet
 	trees [2]*files.Local // when it is here: the directory and the scratch one
 	known chan struct{}   // closed when at is another one
@@ -57,7 +58,7 @@ type home struct {
 func newHome(app string, wants func(), log *slog.Logger) *home {
 	return &home{
 		app: app, client: rand.Uint64(), wants: wants, http: transport.NewHTTPClient(), log: log, //nolint:gosec // a name, no secret
-		close: make(chan uint64, maxClosing), known: make(chan struct{}),
+		close: make(chan uint64, maxClosing), known: make(chan struct{}), lanes: map[mpi.Rank]*homeLane{},
 	}
 }
 
@@ -129,7 +130,7 @@ func (e *Executor) rankMounts(ctx context.Context, id mpi.Rank) []wasm.Mount {
 	for _, m := range out {
 		taken[m.Path] = true
 	}
-	lane := &homeLane{home: e.home, ctx: ctx, lane: int32(id)}
+	lane := e.home.laneOf(ctx, id)
 	for i, at := range []string{workPath, scratchPath} {
 		if !taken[at] {
 			out = append(out, wasm.Mount{Path: at, Tree: &homeTree{lane, files.NewRemote(lane, i == 1), i}})
@@ -146,6 +147,18 @@ type homeLane struct {
 
 	mu     sync.Mutex // held while one is under way
 	number uint64
+}
+
+// laneOf is the lane of a rank. A rank that has been here before goes on with its numbers: what has one of them already was done then.
+func (h *home) laneOf(ctx context.Context, id mpi.Rank) *homeLane {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l := h.lanes[id]
+	if l == nil {
+		l = &homeLane{home: h, ctx: ctx, lane: int32(id)}
+		h.lanes[id] = l
+	}
+	return l
 }
 
 // Handle implements files.Asker.
