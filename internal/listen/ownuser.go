@@ -30,7 +30,10 @@ func fromOwnUser(c net.Conn) bool {
 	local, remote := hexAddr(there), hexAddr(here) // as the other end has them
 	for s := bufio.NewScanner(f); s.Scan(); {
 		fields := strings.Fields(s.Text())
-		if len(fields) > 7 && fields[1] == local && fields[2] == remote {
+		if len(fields) > 9 && fields[1] == local && fields[2] == remote {
+			if fields[9] == "0" { // no process has it any more, and the kernel has forgotten whose it was: it says 0
+				return false
+			}
 			uid, err := strconv.Atoi(fields[7])
 			return err == nil && (uid == os.Getuid() || uid == 0)
 		}

@@ -56,3 +56,20 @@ func TestOwnUserOnly(t *testing.T) {
 	require.NotContains(t, string(out), "served")
 	require.False(t, strings.Contains(string(out), "ermission denied"), string(out))
 }
+
+// TestClosedConnectionIsNobodys: of a connection that its other end has closed the kernel says that it is root's, whoever made it.
+func TestClosedConnectionIsNobodys(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	require.NoError(t, err)
+	defer l.Close() //nolint:errcheck // of a test
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+	require.NoError(t, err)
+	ours, err := l.Accept()
+	require.NoError(t, err)
+	defer ours.Close() //nolint:errcheck // of a test
+	require.True(t, fromOwnUser(ours))
+	require.NoError(t, c.Close())
+	_, err = ours.Read(make([]byte, 1)) // its end has come
+	require.ErrorIs(t, err, io.EOF)
+	require.False(t, fromOwnUser(ours))
+}

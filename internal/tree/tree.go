@@ -31,8 +31,9 @@ const (
 	packBytes    = apiv1.MaxModuleBytes
 	smallPack    = 16 << 20 // of small files together
 	largeFile    = 4 << 20
-	listedEntry  = 8  // bytes in the list, at most, beside the entry's own
-	listedPiece  = 32 // and of each of its pieces
+	listedEntry  = 8       // bytes in the list, at most, beside the entry's own
+	listedPiece  = 32      // and of each of its pieces
+	maxPath      = 8 << 10 // bytes of a path; each part of it is a step whenever it is used
 )
 
 // Source is a file or a directory of this host, and its name in the tree; an empty name stands for the tree itself.
@@ -149,15 +150,14 @@ func (w *walk) source(s Source) error {
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(top, func(at string, d fs.DirEntry, err error) error {
-		rel, rerr := filepath.Rel(top, at)
-		if rerr != nil {
-			return rerr
+	if s.Guarded {
+		return w.guarded(top, s.Name)
+	}
+	return filepath.WalkDir(top, func(at string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
 		}
-		if err != nil && s.Guarded && d != nil && at != top {
-			w.scan.left.add(rel, err)
-			return nil
-		}
+		rel, err := filepath.Rel(top, at)
 		if err != nil {
 			return err
 		}
@@ -169,16 +169,45 @@ func (w *walk) source(s Source) error {
 		if err != nil {
 			return err
 		}
-		if info.Mode()&os.ModeSymlink != 0 && !s.Guarded && !inside(top, at) {
+		if info.Mode()&os.ModeSymlink != 0 && !inside(top, at) {
 			if info, err = os.Stat(at); err != nil || info.IsDir() {
 				return fmt.Errorf("%s is a link that leads out of %s: leave it out, or put in its place what it leads to", at, top)
 			}
 		}
-		if !s.Guarded {
-			return errors.Join(w.add(part{path: at}, name, info), w.ctx.Err())
+		return errors.Join(w.add(part{path: at}, name, info), w.ctx.Err())
+	})
+}
+
+// guarded goes over what a program has written. Each part of a path is opened in the one before, so that it may be longer than the kernel takes at once.
+func (w *walk) guarded(top, into string) error {
+	root, err := os.OpenRoot(top)
+	if err != nil {
+		return err
+	}
+	defer root.Close() //nolint:errcheck // only read
+	return fs.WalkDir(root.FS(), ".", func(rel string, d fs.DirEntry, err error) error {
+		name := path.Join(into, rel)
+		switch {
+		case err != nil && (d == nil || rel == "."):
+			return err
+		case name == "." || name == "":
+			return w.ctx.Err()
+		case err == nil && len(name) > maxPath:
+			err = fmt.Errorf("its path has more than %d bytes", maxPath)
 		}
-		if err := w.add(part{top: top, path: rel}, name, info); err != nil {
-			w.scan.left.add(rel, err)
+		var info fs.FileInfo
+		if err == nil {
+			info, err = root.Lstat(rel)
+		}
+		if err == nil {
+			err = w.add(part{top: top, path: rel}, name, info)
+		}
+		if err == nil {
+			return w.ctx.Err()
+		}
+		w.scan.left.add(rel, err)
+		if w.ctx.Err() == nil && d.IsDir() {
+			return fs.SkipDir
 		}
 		return w.ctx.Err()
 	})
@@ -215,7 +244,7 @@ func (w *walk) add(from part, name string, info os.FileInfo) error {
 	case mode.IsRegular():
 		e.Kind, e.Size, e.Executable = apiv1.TreeEntry_KIND_FILE, info.Size(), mode&0o100 != 0
 	case mode&os.ModeSymlink != 0:
-		text, err := os.Readlink(at)
+		text, err := from.link()
 		if err != nil {
 			return err
 		}
@@ -315,6 +344,19 @@ func (s *Scan) write(ctx context.Context, p pack, to io.Writer) error {
 
 // whole is the path of a part's file on this host.
 func (p part) whole() string { return filepath.Join(p.top, p.path) }
+
+// link is the text of a part that is a link.
+func (p part) link() (string, error) {
+	if p.top == "" {
+		return os.Readlink(p.path)
+	}
+	root, err := os.OpenRoot(p.top)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close() //nolint:errcheck // only read
+	return root.Readlink(p.path)
+}
 
 func (p part) open() (*os.File, error) {
 	if p.top != "" {

@@ -188,6 +188,36 @@ func TestOddFilesAreLeft(t *testing.T) {
 	require.Error(t, err, "what a user names is sent whole, or not at all")
 }
 
+// A path may be longer than the kernel takes at once.
+func TestDeepPath(t *testing.T) {
+	from := t.TempDir()
+	write(t, from, "good", "text")
+	part := strings.Repeat("d", 250)
+	root, err := os.OpenRoot(from)
+	require.NoError(t, err)
+	defer root.Close() //nolint:errcheck // of a test
+	deep := strings.Repeat(part+"/", 20)
+	require.NoError(t, root.MkdirAll(deep, 0o700))
+	require.NoError(t, root.WriteFile(deep+"/file", []byte("deep"), 0o600))
+	require.NoError(t, root.Symlink("file", deep+"/link"))
+	deeper := strings.Repeat(part+"/", 40)
+	require.NoError(t, root.MkdirAll(deeper, 0o700))
+	s, err := Read(context.Background(), []Source{{Path: from, Guarded: true}})
+	require.NoError(t, err)
+	require.Equal(t, int64(2), s.Tree.Files)
+	require.Contains(t, s.Left(), "its path has more than 8192 bytes")
+	to := t.TempDir()
+	extract(t, s, to)
+	out, err := os.OpenRoot(to)
+	require.NoError(t, err)
+	defer out.Close() //nolint:errcheck // of a test
+	got, err := out.ReadFile(deep + "/link")
+	require.NoError(t, err)
+	require.Equal(t, "deep", string(got))
+	require.NoError(t, root.RemoveAll(part), "what is too deep to be removed at once")
+	require.NoError(t, out.RemoveAll(part))
+}
+
 // There may be more files than a tree takes.
 func TestTooManyFiles(t *testing.T) {
 	w := &walk{ctx: context.Background(), list: &apiv1.TreeList{Entries: make([]*apiv1.TreeEntry, MaxEntries)}, seen: map[string]bool{}, scan: &Scan{Tree: &apiv1.Tree{}}}
