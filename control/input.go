@@ -62,6 +62,8 @@ func (c *Control) passInput(ctx context.Context, addr string, req *apiv1.WriteIn
 	for {
 		res, err := apiv1connect.NewDataClient(transport.NewClient(c.http, addr)).Files(ctx, op)
 		switch {
+		case err == nil && res.Errno != 0 && res.At < req.At: // it does not have what comes before
+			return &apiv1.WriteInputResponse{Taken: res.At}, nil
 		case err == nil && res.Errno != 0:
 			return nil, apierr.New(connect.CodeInternal, apierr.ReasonInternal, "", "the app's home could not keep its input (it may have no room on its disk)", "")
 		case err == nil:

@@ -32,7 +32,10 @@ func (f fakeHost) Inspect(context.Context, *apiv1.InspectRequest) (*apiv1.Inspec
 }
 
 // serve runs a fake host and returns its address.
-func (f fakeHost) serve(t *testing.T) string {
+func (f fakeHost) serve(t *testing.T) string { return serveData(t, f) }
+
+// serveData serves what a host answers, and returns where.
+func serveData(t *testing.T, f apiv1connect.DataHandler) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -130,3 +130,43 @@ func TestFilesWaitForRoom(t *testing.T) {
 	require.Contains(t, c.godwit("get", id).stderr, "were not kept")
 	c.idle()
 }
+
+// TestWaitingReaderMoves: a rank that waits for a line of its standard input moves while it waits, and so does one that waits for that rank.
+func TestWaitingReaderMoves(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 3, slots: 2})
+	in, typed, err := os.Pipe()
+	require.NoError(t, err)
+	defer typed.Close() //nolint:errcheck // it is closed before, if all is well
+	run := startCommandFrom(t, in, c.addrs(), "run", "-q", "-n", "2", "--place", "w1:1,w2:1", "--name", "waits", readsModule)
+	id := c.named("waits")
+	at, want := []int{1, 2}, 0
+	for line := range 3 {
+		for range 2 { // after the first rank 0 can only be in the read
+			for rank := range at {
+				before := c.app(id).Migrations
+				at[rank] = at[rank]%3 + 1
+				to := fmt.Sprint("w", at[rank])
+				c.eventually(patience, "rank moves while it waits", func() error {
+					if got := c.godwit("migrate", fmt.Sprintf("%s/%d", id, rank), "--to", to); got.code != 0 {
+						return fmt.Errorf("rank %d to %s: %s", rank, to, got.stderr)
+					}
+					return nil
+				})
+				c.eventually(patience, "the move is committed", func() error {
+					if now := c.app(id).Migrations; now == before {
+						return fmt.Errorf("%d migrations", now)
+					}
+					return nil
+				})
+			}
+		}
+		fmt.Fprintln(typed, 10+line)
+		want += 10 + line
+	}
+	require.NoError(t, typed.Close())
+	got := run.wait()
+	require.Zero(t, got.code, got.stderr)
+	require.Contains(t, got.stdout, fmt.Sprintf("0 read 3 lines of %d\n", want))
+	require.Contains(t, got.stdout, "1 read 0 lines of 0\n")
+}

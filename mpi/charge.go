@@ -7,7 +7,7 @@ import (
 
 // What the library keeps for a rank beside its program's memory is bounded: by numbers (MaxRequests, MaxObjects), and, where the program chooses how long a thing
 // is, by bytes. Datatypes are charged by their blocks, groups, communicators and topologies by their ranks, infos by their texts, nonblocking and persistent
-// calls by their scratch memory and copies, until they end. What a call needs only while it runs is asked for, if it is much. Beyond MaxMemory a
+// calls by their scratch memory and copies, until they end, accesses to files by data in other representations and by what an aggregator has of a round, files by the views that one knows. What a call needs only while it runs is asked for, if it is much. Beyond MaxMemory a
 // call fails with MPI_ERR_NO_MEM. A rank that comes from elsewhere may have more than that.
 
 // room fails if so many bytes more are too many.
@@ -160,6 +160,9 @@ func (p *Proc) recharge() {
 	for _, t := range p.types.items {
 		p.charge(t)
 	}
+	for _, f := range p.files.items {
+		p.chargeViews(f)
+	}
 	shared := map[*layout.Buffer]bool{} // of collectives
 	for _, r := range p.requests {
 		if r.coll != nil {
@@ -169,6 +172,9 @@ func (p *Proc) recharge() {
 		}
 	}
 	for _, r := range p.requests {
+		if r.io != nil {
+			p.chargeFile(r)
+		}
 		if h := r.buf.Host; r.kind == reqSend && h != nil && !shared[h] && !r.orphan { // a copy of MPI_Sendrecv_replace and the like
 			r.charged = int64(len(h.Bytes))
 			p.kept += r.charged

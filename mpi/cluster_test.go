@@ -54,6 +54,7 @@ type guest struct {
 	thawCh chan thawed // the Proc and memory to go on with
 	ctl    *control
 	bound  *Proc // that calls this guest back
+	files  Files // nil: none
 	*program
 	thawed
 }
@@ -94,7 +95,9 @@ func (g *guest) call(name string, a ...int) uint64 {
 	}
 	for {
 		if g.bound != g.p {
-			g.p.Bind(g.program)
+			if g.p.Bind(g.program); g.files != nil {
+				g.p.Bind(filed{g.program, g.files})
+			}
 			g.bound = g.p
 		}
 		r, err := g.p.Invoke(c, params)

@@ -53,7 +53,10 @@ type file struct {
 	views []placing // at an aggregator: what it knows of all ranks' views
 	told  int       // so many aggregators know all views; 0: none
 	coded []byte    // the view, as the aggregators are told; nil: not made yet
-	lock  uint32    // 1 + the operation that has, or waits for, the lock of atomic accesses; 0: none
+	cost  int64     // of that view at an aggregator, in bytes
+
+	viewsCost int64  // what is charged for views
+	lock      uint32 // 1 + the operation that has, or waits for, the lock of atomic accesses; 0: none
 }
 
 // split is a split collective: its request, and the function that has begun it.
@@ -231,6 +234,16 @@ func (s *said) same(i int, what string) error {
 	return nil
 }
 
+// alike is same for what was said as a checksum.
+func (s *said) alike(i int, what string) error {
+	for rank, row := range s.rows {
+		if row[i] != s.rows[0][i] {
+			return abi.Fail(abi.ErrNotSame, "%s is another one on rank %d than on rank 0", what, rank)
+		}
+	}
+	return nil
+}
+
 // firstError is the first of some steps' errors.
 func firstError(errs ...error) error {
 	for _, err := range errs {
@@ -253,14 +266,12 @@ func (p *Proc) quiet(f *file) error {
 	})
 }
 
-// whole is a file for a collective call about it as a whole, which has no operation under way and none that is split.
+// whole is a file for a collective call about it as a whole, which has no operation under way. One that is split may wait for its end: the call's first step
+// says so to all.
 func (p *Proc) whole(handle uint32) (*file, error) {
 	f, err := p.file(handle)
 	if err != nil {
 		return nil, err
-	}
-	if f.split != nil {
-		return nil, f.on(abi.Fail(abi.ErrOther, "%s is under way: end it first", f.split.begin))
 	}
 	if len(p.running.results) > 0 || p.running.resumed != nil {
 		return f, nil // it was quiet when the call began
@@ -268,9 +279,22 @@ func (p *Proc) whole(handle uint32) (*file, error) {
 	return f, p.quiet(f)
 }
 
+// busy fails if a split access was not ended.
+func (f *file) busy() error {
+	if f.split == nil {
+		return nil
+	}
+	return abi.Fail(abi.ErrOther, "%s is under way: end it first", f.split.begin)
+}
+
 // step is one collective step on a file.
 func (p *Proc) step(f *file, phase, words int, do func() ([]int64, error)) (*said, error) {
-	s, err := p.saying(f.comm(), phase, words, do)
+	s, err := p.saying(f.comm(), phase, words, func() ([]int64, error) {
+		if err := f.busy(); err != nil {
+			return nil, err
+		}
+		return do()
+	})
 	if err != nil {
 		return nil, f.on(err)
 	}
@@ -442,8 +466,9 @@ func (p *Proc) syncFile(f *file) error {
 	if err != nil {
 		return err
 	}
-	f.unsynced = false
-	p.away(func() { err = o.Sync() })
+	if p.away(func() { err = o.Sync() }); err == nil {
+		f.unsynced = false
+	}
 	return fileFault(f.name, err)
 }
 

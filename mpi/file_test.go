@@ -114,7 +114,7 @@ func (f *diskFile) Sync() error { f.syncs++; return nil }
 // filed is a program that has files.
 type filed struct {
 	Guest
-	*disk
+	Files
 }
 
 // withFile is a rank alone that has a file open, at 2048: its handle.

@@ -176,17 +176,41 @@ func (p *Proc) converted(o *fileOp, t *layout.Type, user layout.Span, a fileData
 	return n, err
 }
 
-// launchFile checks and begins an access.
-func (p *Proc) launchFile(f *file, way fileWay, write bool, a fileData, internal bool) ([]uint32, error) {
-	if way.collective && f.split != nil {
-		return nil, abi.Fail(abi.ErrOther, "%s is under way: end it first", f.split.begin)
+// launchFile checks and begins an access, unless why says that it may not be. What one rank alone may not do of a collective access the others do not wait for.
+func (p *Proc) launchFile(f *file, way fileWay, write bool, a fileData, internal bool, why error) ([]uint32, error) {
+	if way.collective {
+		why = firstError(why, f.busy())
 	}
-	o, advance, err := p.operation(f, way, write, a)
-	if err != nil {
-		return nil, err
+	var o *fileOp
+	var r *request
+	advance := int64(0)
+	if why == nil {
+		o, advance, why = p.operation(f, way, write, a)
+	}
+	if why == nil {
+		r, why = p.enqueueFile(o, internal)
+	}
+	if why != nil {
+		return nil, p.refuseFile(f, way, write, why)
 	}
 	f.at += advance
-	return p.beginFile(o, internal)
+	return []uint32{r.index}, p.progress()
+}
+
+// refuseFile has this rank take part in a collective access that it cannot make: it has no data in it, and does not wait for its end.
+func (p *Proc) refuseFile(f *file, way fileWay, write bool, why error) error {
+	if !way.collective || f.comm().size() == 1 || raised(why) == nil {
+		return why
+	}
+	r, err := p.enqueueFile(&fileOp{file: f, write: write, collective: true, pointer: way.pointer}, true)
+	if err == nil {
+		r.orphan = true
+		err = p.progress()
+	}
+	if err != nil && raised(err) == nil {
+		return err
+	}
+	return why
 }
 
 // accessFile makes a blocking access.
@@ -196,10 +220,7 @@ func (p *Proc) accessFile(way fileWay, write bool, a fileData, status address) e
 		return err
 	}
 	reqs, err := p.once(func() ([]uint32, error) {
-		if err := p.statuses(status, 1); err != nil {
-			return nil, err
-		}
-		return p.launchFile(f, way, write, a, true)
+		return p.launchFile(f, way, write, a, true, p.statuses(status, 1))
 	})
 	if err != nil {
 		return f.on(err)
@@ -228,10 +249,11 @@ func (p *Proc) startFile(way fileWay, write bool, a fileData, out address) error
 	if err != nil {
 		return err
 	}
+	var why error
 	if _, err := p.handles(out, 1); err != nil || out == 0 {
-		return f.on(abi.Fail(abi.ErrArg, "request is no pointer to an MPI_Request"))
+		why = abi.Fail(abi.ErrArg, "request is no pointer to an MPI_Request")
 	}
-	reqs, err := p.launchFile(f, way, write, a, false)
+	reqs, err := p.launchFile(f, way, write, a, false, why)
 	if err != nil {
 		return f.on(err)
 	}
@@ -244,7 +266,7 @@ func (p *Proc) beginSplit(way fileWay, write bool, a fileData) error {
 	if err != nil {
 		return err
 	}
-	reqs, err := p.launchFile(f, way, write, a, true)
+	reqs, err := p.launchFile(f, way, write, a, true, nil)
 	if err != nil {
 		return f.on(err)
 	}

@@ -39,10 +39,13 @@ type intent struct {
 	nodes   int64 // what its hints say; the first rank's hold
 	window  int64
 	ways    int64
+	told    int64 // so many aggregators know its view
+	cost    int64 // of that, at an aggregator
+	room    int64 // bytes that the library may still keep for it
 }
 
 const (
-	intentWords = 11
+	intentWords = 14
 
 	wayEnabled  = 1 // the hints want an exchange
 	wayDisabled = 2 // they want none
@@ -52,7 +55,7 @@ const (
 )
 
 func (i *intent) words() []*int64 {
-	return []*int64{&i.from, &i.n, &i.lo, &i.hi, &i.view, &i.hash, &i.run, &i.orderly, &i.nodes, &i.window, &i.ways}
+	return []*int64{&i.from, &i.n, &i.lo, &i.hi, &i.view, &i.hash, &i.run, &i.orderly, &i.nodes, &i.window, &i.ways, &i.told, &i.cost, &i.room}
 }
 
 // code is the view as the aggregators are told.
@@ -60,7 +63,7 @@ func (f *file) code() []byte {
 	if f.coded == nil {
 		c := newWriter()
 		c.placing(&f.view.placing)
-		f.coded = c.out
+		f.coded, f.cost = c.out, f.view.inFile.WholeCost()
 	}
 	return f.coded
 }
@@ -80,6 +83,7 @@ func (p *Proc) sayIntent(o *fileOp) error {
 	i.window = f.info.number(hintBuffer, defaultWindow, leastWindow, mostWindow)
 	on, off := f.switched(pick(o.write, hintCBWrite, hintCBRead))
 	i.ways = int64(truth(on)*wayEnabled + truth(off)*wayDisabled)
+	i.told, i.cost, i.room = int64(f.told), f.cost, max(0, p.w.cfg.MaxMemory-p.kept)
 	var numbers []int64
 	for _, w := range i.words() {
 		numbers = append(numbers, *w)
@@ -88,7 +92,8 @@ func (p *Proc) sayIntent(o *fileOp) error {
 }
 
 // stagePlan decides how the access is made, on all ranks alike.
-func (p *Proc) stagePlan(o *fileOp) (int, error) {
+func (p *Proc) stagePlan(r *request) (int, error) {
+	o := r.io
 	rows, err := p.heard(o, intentWords)
 	if err != nil {
 		return 0, err
@@ -100,6 +105,7 @@ func (p *Proc) stagePlan(o *fileOp) (int, error) {
 		}
 	}
 	first := &x.intents[0]
+	x.same = !slices.ContainsFunc(x.intents, func(i intent) bool { return i.hash != first.hash || i.view != first.view })
 	size := int64(len(rows))
 	x.nodes = int(min(max(first.nodes, 1), size))
 	x.window = max(leastWindow, min(first.window, mostWindow, mostParts/size))
@@ -107,13 +113,19 @@ func (p *Proc) stagePlan(o *fileOp) (int, error) {
 	if o.file.atomic {
 		return stageHeld, nil
 	}
-	return p.carryOut(o)
+	return p.carryOut(r)
 }
 
 // carryOut begins the access itself.
-func (p *Proc) carryOut(o *fileOp) (int, error) {
+func (p *Proc) carryOut(r *request) (int, error) {
+	o := r.io
 	x := o.plan
-	if !x.pays(o.file.atomic) {
+	pays := x.pays(o.file.atomic)
+	if pays {
+		x.divide()
+		pays = x.fits()
+	}
+	if !pays {
 		o.plan = nil
 		err := p.access(o)
 		if !o.file.atomic {
@@ -121,11 +133,50 @@ func (p *Proc) carryOut(o *fileOp) (int, error) {
 		}
 		return stageEnd, o.fail(err)
 	}
-	x.divide()
-	if x.same || o.file.told == x.nodes {
+	p.chargeFile(r)
+	if !x.tells() {
 		return stageRound, nil
 	}
 	return stageViews, nil
+}
+
+// tells reports whether the aggregators have to be told the ranks' views.
+func (x *twoPhase) tells() bool {
+	return !x.same && slices.ContainsFunc(x.intents, func(i intent) bool { return i.told != int64(x.nodes) })
+}
+
+// needs is how many bytes an aggregator keeps, at most: of a round, and of all views while it is told them.
+func (x *twoPhase) needs() int64 {
+	wanted, views := int64(0), int64(0)
+	for k := range x.intents {
+		wanted += x.intents[k].n
+		views += x.intents[k].view
+	}
+	round := min(x.window, x.hi-x.lo) + min(x.window*int64(len(x.intents)), wanted)
+	if x.tells() {
+		return max(round, views)
+	}
+	return round
+}
+
+// fits makes the window one for which each aggregator has room, and reports whether that can be done: with what they know of views, which must be little
+// enough to be told. All ranks find the same.
+func (x *twoPhase) fits() bool {
+	free, views, told := int64(1)<<32-1, int64(0), int64(0)
+	for i := range x.nodes {
+		free = min(free, x.intents[i*len(x.intents)/x.nodes].room)
+	}
+	for k := range x.intents {
+		told += x.intents[k].cost
+		views += x.intents[k].view
+	}
+	if x.tells() {
+		free -= told
+	}
+	for x.window > leastWindow && x.needs() > free {
+		x.window = max(leastWindow, x.window/2)
+	}
+	return x.needs() <= free && views < 1<<32
 }
 
 // pays reports whether an exchange is of use, and possible: ranks access what lies between each other's data, in pieces that are not large.
@@ -159,10 +210,6 @@ func (x *twoPhase) pays(atomic bool) bool {
 
 // divide gives each aggregator its part of the range.
 func (x *twoPhase) divide() {
-	x.same = true
-	for k := range x.intents {
-		x.same = x.same && x.intents[k].hash == x.intents[0].hash && x.intents[k].view == x.intents[0].view
-	}
 	x.lo -= x.lo % leastWindow
 	n := int64(x.nodes)
 	x.domain = (x.hi - x.lo + n - 1) / n
@@ -237,10 +284,7 @@ func (p *Proc) tellViews(o *fileOp) error {
 	if x.node(f) >= 0 {
 		total := int64(0)
 		for k := range x.intents {
-			total += max(0, x.intents[k].view)
-		}
-		if total >= 1<<32 {
-			return abi.Fail(abi.ErrNoMem, "the views of all ranks take %d bytes", total)
+			total += x.intents[k].view
 		}
 		x.host = &layout.Buffer{Bytes: make([]byte, total)}
 		at := uint32(0)

@@ -15,7 +15,7 @@ const (
 	hintDSRead   = "romio_ds_read"
 )
 
-// numeric and enumerated are the hints that are kept, and what they may be.
+// fileHintFits reports whether a hint is one that is kept, and has a value that it may have.
 func fileHintFits(key, value string) bool {
 	switch key {
 	case hintNodes, hintBuffer, hintReadMore, "ind_wr_buffer_size", "striping_factor", "striping_unit", "io_node_list", "nb_proc", "num_io_nodes", "cb_block_size":
@@ -101,14 +101,15 @@ func callFileSetInfo(p *Proc, a fileSetInfoArgs) error {
 	if err != nil {
 		return f.on(err)
 	}
-	f.changeHints(x)
+	p.changeHints(f, x)
 	return nil
 }
 
 // changeHints takes hints; what the aggregators know is of the old ones.
-func (f *file) changeHints(x *info) {
+func (p *Proc) changeHints(f *file, x *info) {
 	f.info.heed(x)
-	f.told, f.views, f.coded = 0, nil, nil
+	p.forgetViews(f)
+	f.told, f.coded = 0, nil
 }
 
 // Collective buffering: by how many ranks, and in what parts, if the hints do not say.

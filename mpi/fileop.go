@@ -61,7 +61,16 @@ const (
 
 // beginFile starts an access, and takes it as far as it goes without waiting.
 func (p *Proc) beginFile(o *fileOp, internal bool) ([]uint32, error) {
-	if p.stepping {
+	r, err := p.enqueueFile(o, internal)
+	if err != nil {
+		return nil, err
+	}
+	return []uint32{r.index}, p.progress()
+}
+
+// enqueueFile makes the request of an access.
+func (p *Proc) enqueueFile(o *fileOp, internal bool) (*request, error) {
+	if p.stepping && (!internal || o.buf.Len > 0) {
 		return nil, abi.Fail(abi.ErrOther, "a conversion function may not access files")
 	}
 	if err := p.mayCollect(); err != nil {
@@ -72,12 +81,22 @@ func (p *Proc) beginFile(o *fileOp, internal bool) ([]uint32, error) {
 		return nil, err
 	}
 	r.comm, r.io, r.result = o.file.comm(), o, emptyStatus()
-	if o.buf.Host != nil {
-		r.charged = int64(o.buf.Len)
-		p.kept += r.charged
-	}
+	p.chargeFile(r)
 	p.filing = append(p.filing, r)
-	return []uint32{r.index}, p.progress()
+	return r, nil
+}
+
+// chargeFile charges the rank for what an access keeps now: data as it is in the file, and an aggregator's window.
+func (p *Proc) chargeFile(r *request) {
+	o, n := r.io, int64(0)
+	if o.buf.Host != nil {
+		n = int64(o.buf.Len)
+	}
+	if x := o.plan; x != nil && x.node(o.file) >= 0 {
+		n += x.needs()
+	}
+	p.kept += n - r.charged
+	r.charged = n
 }
 
 // finishFile waits for a blocking access, and ends it.
@@ -100,6 +119,14 @@ func (o *fileOp) failure() error {
 		return nil
 	}
 	return o.file.on(abi.Fail(int(o.class), "%s", o.why))
+}
+
+// leaveOut has a rank go on with an access without its data, which the others' is not to wait for. It returns what is none of MPI's errors.
+func (o *fileOp) leaveOut(err error) error {
+	if err != nil {
+		o.buf, o.conv, o.from = layout.Span{}, nil, 0
+	}
+	return o.fail(err)
 }
 
 // fail notes the first error of an access. It returns what is none of MPI's.
@@ -132,6 +159,8 @@ func (p *Proc) stepFiles() error {
 			continue
 		}
 		p.filing = slices.Delete(p.filing, i, i+1)
+		r.io.plan = nil
+		p.chargeFile(r)
 		p.complete(r)
 	}
 	return nil
@@ -192,7 +221,7 @@ func (p *Proc) stageOf(r *request) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		return stageIntent, p.placed(o, rows[0][0]+o.before)
+		return stageIntent, o.leaveOut(p.placed(o, rows[0][0]+o.before))
 	case stageFetched:
 		p.conclude(o.req - 1)
 		o.req = 0
@@ -205,14 +234,18 @@ func (p *Proc) stageOf(r *request) (int, error) {
 	case stageIntent:
 		return stagePlan, p.sayIntent(o)
 	case stagePlan:
-		return p.stagePlan(o)
+		return p.stagePlan(r)
 	case stageHeld:
 		return p.stageHeld(r)
 	case stageGo:
-		if _, err := p.heard(o, 1); err != nil {
+		rows, err := p.heard(o, 1)
+		if err == nil {
+			err = failedRow(rows)
+		}
+		if err != nil {
 			return 0, err
 		}
-		return p.carryOut(o)
+		return p.carryOut(r)
 	case stageViews:
 		return stageKnown, p.tellViews(o)
 	case stageKnown:
@@ -261,7 +294,7 @@ func (p *Proc) stageCounts(o *fileOp) (int, error) {
 		total += row[0]
 	}
 	at := p.pointerHere(o.file)
-	if err := p.movePointer(o.file, at+total); err != nil {
+	if err := o.fail(p.movePointer(o.file, at+total)); err != nil {
 		return 0, err
 	}
 	return stageBase, p.say(o, []int64{at})
@@ -322,14 +355,22 @@ func (p *Proc) unlockFile(r *request) {
 	}
 }
 
-// stageHeld has the first rank get the lock for all, when all are there.
+// stageHeld has the first rank get the lock for all, when all are there, and tell the others.
 func (p *Proc) stageHeld(r *request) (int, error) {
-	if r.io.file.comm().me == 0 {
-		if has, err := p.lockFile(r); err != nil || !has {
-			return waits, err
+	o, class := r.io, int64(abi.Success)
+	if o.file.comm().me == 0 {
+		has, err := p.lockFile(r)
+		if err == nil && !has {
+			return waits, nil
+		}
+		if class = int64(errorClass(err)); class != abi.Success {
+			err = o.fail(err)
+		}
+		if err != nil {
+			return 0, err
 		}
 	}
-	return stageGo, p.say(r.io, []int64{0})
+	return stageGo, p.say(o, []int64{class})
 }
 
 // stageOver hears how the access went for all.
@@ -339,12 +380,17 @@ func (p *Proc) stageOver(r *request) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	return lastStage + 1, failedRow(rows)
+}
+
+// failedRow is the error of the first rank that has said that it has one.
+func failedRow(rows [][]int64) error {
 	for rank, row := range rows {
 		if class := int(row[0]); class != abi.Success {
-			return 0, abi.Fail(class, "rank %d of the file's has failed: %s", rank, abi.ClassName(class))
+			return abi.Fail(class, "rank %d of the file's has failed: %s", rank, abi.ClassName(class))
 		}
 	}
-	return lastStage + 1, nil
+	return nil
 }
 
 // say begins to tell all ranks of the file some numbers.

@@ -22,6 +22,7 @@ const (
 	openedNumber = 1
 	openedID     = 2
 	openedSize   = 3
+	openedMemory = 4 // the shared pointer's, of the first rank
 )
 
 // openFile opens a file on all ranks of a communicator: first on the first one, if it is to be made.
@@ -30,15 +31,12 @@ func (p *Proc) openFile(a fileOpenArgs) error {
 	if err != nil {
 		return err
 	}
-	x, err := p.hints(a.info)
-	if err != nil {
-		x = &info{}
-	}
+	x, infoErr := p.hints(a.info)
 	name, nameErr := p.fileName(a.filename)
 	s, err := p.saying(c, 1, 2, func() ([]int64, error) {
 		_, handleErr := p.handles(a.fh, 1)
 		_, diskErr := p.disked()
-		err := firstError(err, nameErr, handleErr, checkAmode(a.amode), diskErr, p.files.room(p.w.cfg.MaxObjects))
+		err := firstError(infoErr, nameErr, handleErr, checkAmode(a.amode), diskErr, p.files.room(p.w.cfg.MaxObjects))
 		return []int64{int64(p.newID()), int64(a.amode)}, err
 	})
 	if err != nil {
@@ -65,22 +63,25 @@ func (p *Proc) openFile(a fileOpenArgs) error {
 		}
 		ours = uint32(made.rows[c.me][1])
 	}
-	all, err := p.saying(c, pick(a.amode&abi.ModeCreate != 0, 3, 2), 3, func() ([]int64, error) { return p.openRest(name, a.amode, ours) })
+	all, err := p.saying(c, pick(a.amode&abi.ModeCreate != 0, 3, 2), 4, func() ([]int64, error) { return p.openRest(c, name, a.amode, ours) })
 	if err != nil {
 		return err
 	}
-	f := &file{number: uint32(all.rows[c.me][openedNumber]), name: name, amode: a.amode, info: fileHints(x), errhandler: p.fileHandler}
+	mine := all.rows[c.me]
+	number, pointer := uint32(mine[openedNumber]), uint32(mine[openedMemory])
 	if err := firstError(all.err(), all.oneFile(name)); err != nil {
-		if all.rows[c.me][0] == abi.Success {
-			_ = p.disk.CloseFile(f.number, false) // nothing was written
+		if mine[0] != abi.Success {
+			return err
 		}
-		return err
+		p.away(func() { _ = p.disk.CloseFile(number, false) }) // nothing was written
+		return firstError(p.freeMemory(pointer), err)
 	}
-	return p.fileIsOpen(f, c, id, all.rows[0][openedSize], a.fh)
+	f := &file{number: number, name: name, amode: a.amode, info: fileHints(x), errhandler: p.fileHandler}
+	return p.fileIsOpen(f, c, id, all.rows[0][openedSize], pointer, a.fh)
 }
 
-// openRest opens a file that is there, unless this rank has made it, and describes it.
-func (p *Proc) openRest(name string, amode int, made uint32) ([]int64, error) {
+// openRest opens a file that is there, unless this rank has made it, and describes it. All that may fail on one rank alone does so here, before the others go on.
+func (p *Proc) openRest(c *comm, name string, amode int, made uint32) ([]int64, error) {
 	number := made - 1
 	if made == 0 {
 		n, err := fetched(p, func() (uint32, error) { return p.disk.OpenFile(name, openFlags(amode&^(abi.ModeCreate|abi.ModeExcl))) })
@@ -90,11 +91,24 @@ func (p *Proc) openRest(name string, amode int, made uint32) ([]int64, error) {
 		number = n
 	}
 	id, size, err := p.described(p.disk.OpenedFile(number))
+	pointer := uint32(0)
+	if err == nil && c.me == 0 {
+		pointer, err = p.newPointer(pick(amode&abi.ModeAppend != 0, size, 0))
+	}
 	if err != nil {
-		_ = p.disk.CloseFile(number, false) // what is wrong is said already
+		p.away(func() { _ = p.disk.CloseFile(number, false) }) // what is wrong is said already
 		return nil, fileFault(name, err)
 	}
-	return []int64{int64(number), int64(id), size}, nil
+	return []int64{int64(number), int64(id), size, int64(pointer)}, nil
+}
+
+// newPointer makes a shared pointer in the program's memory.
+func (p *Proc) newPointer(at int64) (uint32, error) {
+	pointer, err := p.alloc(pointerBytes, pointerBytes)
+	if err != nil {
+		return 0, err
+	}
+	return pointer, p.putWide(pointer, at)
 }
 
 // oneFile fails if the ranks have not opened the same file.
@@ -108,25 +122,10 @@ func (s *said) oneFile(name string) error {
 }
 
 // fileIsOpen gives a file that all ranks have opened its window, and a handle.
-func (p *Proc) fileIsOpen(f *file, c *comm, id uint64, size int64, out address) error {
-	pointer := uint32(0)
-	if c.me == 0 {
-		var err error
-		if pointer, err = p.alloc(pointerBytes, pointerBytes); err != nil {
-			return err
-		}
-		if err := p.putWide(pointer, 0); err != nil {
-			return err
-		}
-	}
+func (p *Proc) fileIsOpen(f *file, c *comm, id uint64, size int64, pointer uint32, out address) error {
 	f.view = byteView()
 	if f.amode&abi.ModeAppend != 0 {
 		f.at = size
-		if c.me == 0 {
-			if err := p.putWide(pointer, size); err != nil {
-				return err
-			}
-		}
 	}
 	parts := make([]part, c.size())
 	for i := range parts {
@@ -199,7 +198,10 @@ func callFileClose(p *Proc, a fileCloseArgs) error {
 	if err != nil {
 		return err
 	}
-	s, err := p.saying(f.comm(), 1, 0, func() ([]int64, error) {
+	s, err := p.saying(f.comm(), 1, 1, func() ([]int64, error) {
+		if err := f.busy(); err != nil {
+			return []int64{1}, err
+		}
 		if f.amode&abi.ModeDeleteOnClose != 0 {
 			return nil, nil // nobody will look for it on the disk
 		}
@@ -207,6 +209,11 @@ func callFileClose(p *Proc, a fileCloseArgs) error {
 	})
 	if err != nil {
 		return f.on(err)
+	}
+	for _, row := range s.rows {
+		if row[1] != 0 { // to some rank the file is not over
+			return f.on(s.err())
+		}
 	}
 	// It is closed even where the disk was full: nobody could do anything else with it.
 	first := f.comm().me == 0
@@ -230,6 +237,7 @@ func callFileClose(p *Proc, a fileCloseArgs) error {
 		}
 		last = removed.err()
 	}
+	p.forgetViews(f)
 	p.files.drop(h)
 	delete(p.winByID, f.comm().id)
 	if err := p.freeMemory(f.win.memory); err != nil {

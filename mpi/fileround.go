@@ -17,6 +17,7 @@ func (p *Proc) learnViews(o *fileOp) error {
 	if x.node(f) < 0 {
 		return nil
 	}
+	p.forgetViews(f)
 	f.views = make([]placing, len(x.intents))
 	rest := x.host.Bytes
 	x.host = nil
@@ -34,7 +35,22 @@ func (p *Proc) learnViews(o *fileOp) error {
 			return c.err
 		}
 	}
+	p.chargeViews(f)
 	return nil
+}
+
+// chargeViews charges an aggregator for what it knows of the others' views.
+func (p *Proc) chargeViews(f *file) {
+	for i := range f.views {
+		f.viewsCost += f.views[i].inFile.WholeCost()
+	}
+	p.kept += f.viewsCost
+}
+
+// forgetViews has an aggregator know nothing of them.
+func (p *Proc) forgetViews(f *file) {
+	p.kept -= f.viewsCost
+	f.views, f.viewsCost = nil, 0
 }
 
 // piece is what a rank has in an aggregator's window.

@@ -105,7 +105,7 @@ type fileSetViewArgs struct {
 // What ranks say of their new views.
 const (
 	viewUnit    = 1
-	viewRep     = 2
+	viewRep     = 2 // a checksum of its name
 	viewPointer = 3 // where the shared pointer is, of the first rank
 )
 
@@ -122,7 +122,7 @@ func callFileSetView(p *Proc, a fileSetViewArgs) error {
 		return []int64{v.unit, int64(checksum(v.rep)), p.pointerHere(f)}, err
 	})
 	if err == nil {
-		err = f.on(firstError(s.same(viewUnit, "the size of etype"), s.same(viewRep, "the checksum of datarep")))
+		err = f.on(firstError(s.same(viewUnit, "the size of etype"), s.alike(viewRep, "datarep")))
 	}
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func callFileSetView(p *Proc, a fileSetViewArgs) error {
 		return f.on(err)
 	}
 	f.view, f.at = v, 0
-	f.changeHints(x)
+	p.changeHints(f, x)
 	return nil
 }
 

@@ -134,3 +134,31 @@ func TestConfig(t *testing.T) {
 		require.Error(t, c.Validate())
 	}
 }
+
+// A guest that waits for something outside of any call hears that it is to stop, and not in a function that the library has called back.
+func TestHalting(t *testing.T) {
+	w := NewWorld(smallConfig(1), sink{})
+	g := begun(t, w, 0, arenaBytes)
+	stop := g.p.Halting()
+	g.p.Freeze()
+	<-stop
+	<-g.p.Halting()
+	_, err := g.p.Invoke(g.calls["MPI_Wtime"], nil)
+	require.ErrorIs(t, err, ErrFrozen)
+	g.p.Unfreeze()
+	stop = g.p.Halting()
+	select {
+	case <-stop:
+		require.Fail(t, "nobody has asked")
+	default:
+	}
+	g.functions[7] = func(...uint32) uint32 {
+		require.Nil(t, g.p.Halting())
+		return 0
+	}
+	g.call("MPI_Comm_create_errhandler", 7, 64)
+	g.call("MPI_Comm_set_errhandler", abi.CommWorld, g.int(64))
+	g.call("MPI_Send", sbuf, 1, tInt, 9, 0, abi.CommWorld)
+	g.p.Cancel(errPeer)
+	<-stop
+}

@@ -43,6 +43,7 @@ type Proc struct {
 	toSelf      bool     // it has sent something to itself in this call
 	news        bool     // something has changed that may end a wait
 	freeze      bool
+	haltCh      chan struct{} // closed when the guest is to stop; nil: nobody waits for that
 	cancelErr   error
 	initialized bool
 	finalized   bool
@@ -215,7 +216,34 @@ func (p *Proc) Freeze() {
 	p.lock()
 	defer p.release()
 	p.freeze = true
+	p.halt()
 	p.changed()
+}
+
+// Halting returns a channel that is closed when the rank is to freeze, or was cancelled: for a guest that waits for something outside of any call. It is to make
+// one then. nil: it is in a function that the library has called back, and cannot stop there.
+func (p *Proc) Halting() <-chan struct{} {
+	p.lock()
+	defer p.release()
+	if p.running.call != nil {
+		return nil
+	}
+	if p.haltCh == nil {
+		p.haltCh = make(chan struct{})
+	}
+	haltCh := p.haltCh
+	if p.interrupted(false) != nil {
+		p.halt()
+	}
+	return haltCh
+}
+
+// halt tells who waits outside of any call. Holds mu.
+func (p *Proc) halt() {
+	if p.haltCh != nil {
+		close(p.haltCh)
+		p.haltCh = nil
+	}
 }
 
 // Unfreeze withdraws Freeze.
@@ -233,6 +261,7 @@ func (p *Proc) Cancel(err error) {
 	if p.cancelErr == nil {
 		p.cancelErr = err
 	}
+	p.halt()
 	p.changed()
 }
 

@@ -9,7 +9,7 @@ import (
 
 // stateVersion is the first value of captured state. A new field means a new version. Only ranks whose executors are of one version have frames that the
 // others read, so no older one is read: versions 1 to 4 had one sequence of frames.
-const stateVersion = 6
+const stateVersion = 7
 
 // encode writes the rank's state. Equal states give equal bytes.
 func (p *Proc) encode() []byte {

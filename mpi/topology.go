@@ -159,6 +159,12 @@ func fillDims(n int, dims []int) error {
 // bestFactors splits n into k factors, non-increasing: those with the smallest spread, then the smallest sum, then the
 // greatest by the first factor that differs.
 func bestFactors(n, k int) []int {
+	if primes := primeFactors(n); len(primes) <= k { // each by itself: any product of two is more than their sum and a 1
+		for len(primes) < k {
+			primes = append(primes, 1)
+		}
+		return primes
+	}
 	var best []int
 	var try func(rest, limit int, chosen []int)
 	try = func(rest, limit int, chosen []int) {
@@ -190,6 +196,20 @@ func bestFactors(n, k int) []int {
 	}
 	try(n, n, nil)
 	return best
+}
+
+// primeFactors are those of n, the greatest first.
+func primeFactors(n int) (primes []int) {
+	for f := 2; f*f <= n; f++ {
+		for ; n%f == 0; n /= f {
+			primes = append(primes, f)
+		}
+	}
+	if n > 1 {
+		primes = append(primes, n)
+	}
+	slices.Reverse(primes)
+	return primes
 }
 
 func sum(f []int) int {

@@ -12,7 +12,7 @@
 //  4. clang links all against wasi-libc, stack first, so that an overflow of the stack traps instead
 //     of running into data;
 //  5. wasm-opt optimises, and instruments every path that may reach an import of mpi_abi or
-//     godwit_v1 with asyncify, which is what lets a rank be stopped there and moved.
+//     godwit_v1, or fd_read, with asyncify, which is what lets a rank be stopped there and moved.
 //
 // C++ has exceptions, and C has setjmp, by the same means: lib/godwit_try.h tells how. The C++ library is LLVM's, built by BuildCXX (cxxlib.go).
 //

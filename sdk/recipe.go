@@ -82,7 +82,7 @@ func linkFlags(a arguments, p paths) []string {
 	if p.cxx != "" {
 		flags = append(flags, "-L"+filepath.Join(p.cxx, "lib"))
 	}
-	return append(flags, "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area", "-Wl,--export-if-defined=godwit_last_words", "-Wl,--export-if-defined=godwit_thrown", "-Wl,--export-if-defined=__wasilibc_cwd",
+	return append(flags, "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area", "-Wl,--export=godwit_read_freezes", "-Wl,--export-if-defined=godwit_last_words", "-Wl,--export-if-defined=godwit_thrown", "-Wl,--export-if-defined=__wasilibc_cwd",
 		"-Wl,@"+filepath.Join(p.sdk, "lib", "wrapped.txt"), "-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
 }
 
@@ -105,7 +105,7 @@ func optimiseFlags(a arguments) []string {
 	// clang has inlined what is worth it. What wasm-opt inlines besides, since it has one caller only, be it main, cannot be told in the
 	// stack of a trap any more, and is instrumented with its caller.
 	flags := []string{
-		level, "--one-caller-inline-max-function-size=0", "--asyncify", "--pass-arg=asyncify-imports@mpi_abi.*,godwit_v1.*",
+		level, "--one-caller-inline-max-function-size=0", "--asyncify", "--pass-arg=asyncify-imports@mpi_abi.*,godwit_v1.*,wasi_snapshot_preview1.fd_read",
 		"--enable-simd", "--enable-bulk-memory", "--enable-mutable-globals",
 	}
 	switch {

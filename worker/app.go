@@ -221,6 +221,7 @@ func (a *app) reconcile(ctx context.Context) {
 	}
 	a.migrate(ctx)
 	if a.idle() {
+		a.leaveFiles(ctx, a.child)
 		a.stopChild()
 		a.exec, a.execErr = execNone, ""
 	}

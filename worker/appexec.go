@@ -92,7 +92,7 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 		App: a.id, Programs: a.programs(paths), Size: a.rec.App.Size,
 		Ranks: fresh, Routes: a.routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
 		StreamsOnly: a.host.cfg.StreamsOnly, MemoryBytes: ranksMemory(a.host.cfg.TotalMemory),
-		Mounts: mounts, Dir: spec.Dir, Scratch: a.host.cfg.DataDir, Stdin: spec.Stdin,
+		Mounts: mounts, Dir: spec.Dir, Scratch: a.host.cfg.DataDir, Stdin: spec.Stdin, FilesClient: c.filesClient,
 	}}})
 }
 

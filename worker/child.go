@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -22,14 +23,15 @@ import (
 
 // child is an executor process as its worker sees it.
 type child struct {
-	app     string
-	control *pipe.Conn
-	conns   *net.UnixConn
-	process *os.Process
-	exited  chan struct{}          // closed when the process is gone
-	state   *os.ProcessState       // set before exited is closed
-	starved int64                  // the memory that executors may take, if the kernel ended it for want of more; set before exited is closed
-	why     atomic.Pointer[string] // why the worker killed it; nil: it did not
+	app         string
+	filesClient uint64 // names it to the home of the app's files
+	control     *pipe.Conn
+	conns       *net.UnixConn
+	process     *os.Process
+	exited      chan struct{}          // closed when the process is gone
+	state       *os.ProcessState       // set before exited is closed
+	starved     int64                  // the memory that executors may take, if the kernel ended it for want of more; set before exited is closed
+	why         atomic.Pointer[string] // why the worker killed it; nil: it did not
 
 	mu       sync.Mutex // guards commands
 	commands []*apiv1.ExecCommand
@@ -71,7 +73,10 @@ func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*ap
 		return nil, errors.Join(fmt.Errorf("worker: start an executor: %w", err), control.Close(), conns.Close())
 	}
 	s.memory.bound(cmd.Process.Pid)
-	c := &child{app: app, control: pipe.NewConn(control), conns: conns, process: cmd.Process, exited: make(chan struct{}), wake: notify.NewSignal()}
+	c := &child{
+		filesClient: max(1, rand.Uint64()), //nolint:gosec // a name, no secret
+		app:         app, control: pipe.NewConn(control), conns: conns, process: cmd.Process, exited: make(chan struct{}), wake: notify.NewSignal(),
+	}
 	go c.wait(cmd, s.memory)
 	go c.events(onEvent, onExit)
 	go c.send() // until the process is gone

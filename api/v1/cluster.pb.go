@@ -154,6 +154,8 @@ const (
 	FilesRequest_OP_LIST           FilesRequest_Op = 28
 	FilesRequest_OP_PATH           FilesRequest_Op = 29
 	FilesRequest_OP_CLOSE          FilesRequest_Op = 30
+	// The client is over: what it has open is closed, and it asks for nothing more.
+	FilesRequest_OP_LEAVE FilesRequest_Op = 31
 	// Those below are of the app's standard input, and may be sent again at will.
 	// Adds data at a place, with end set in size: nothing comes after it. It answers with the place up to which there is some.
 	FilesRequest_OP_INPUT_WRITE FilesRequest_Op = 40
@@ -187,6 +189,7 @@ var (
 		28: "OP_LIST",
 		29: "OP_PATH",
 		30: "OP_CLOSE",
+		31: "OP_LEAVE",
 		40: "OP_INPUT_WRITE",
 		41: "OP_INPUT_READ",
 	}
@@ -214,6 +217,7 @@ var (
 		"OP_LIST":           28,
 		"OP_PATH":           29,
 		"OP_CLOSE":          30,
+		"OP_LEAVE":          31,
 		"OP_INPUT_WRITE":    40,
 		"OP_INPUT_READ":     41,
 	}
@@ -2530,7 +2534,8 @@ type FilesRequest struct {
 	Path    string `protobuf:"bytes,7,opt,name=path,proto3" json:"path,omitempty"`
 	// The second path, or the text of a link.
 	Other string `protobuf:"bytes,8,opt,name=other,proto3" json:"other,omitempty"`
-	// Of open(2).
+	// Of open(2). Of an append, 1: more follows, and all of it is to be one. Of a read of the standard input: how many ranks read it, each in the lane of
+	// its number; what all of them have passed is forgotten.
 	Flags  int32 `protobuf:"varint,9,opt,name=flags,proto3" json:"flags,omitempty"`
 	Follow bool  `protobuf:"varint,10,opt,name=follow,proto3" json:"follow,omitempty"`
 	// An open file: a number of the client's choice.
@@ -3090,7 +3095,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04held\x18\x02 \x01(\bR\x04held\x12'\n" +
 	"\x06stored\x18\x03 \x01(\v2\x0f.godwit.v1.TreeR\x06stored\x12\x14\n" +
 	"\x05fault\x18\x04 \x01(\tR\x05fault\x12\x18\n" +
-	"\atrouble\x18\x05 \x01(\tR\atrouble\"\xb9\x06\n" +
+	"\atrouble\x18\x05 \x01(\tR\atrouble\"\xc7\x06\n" +
 	"\fFilesRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06client\x18\x02 \x01(\x04R\x06client\x12\x12\n" +
@@ -3108,7 +3113,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x02at\x18\r \x01(\x03R\x02at\x12\x12\n" +
 	"\x04size\x18\x0e \x01(\x03R\x04size\x12\x1f\n" +
 	"\baccessed\x18\x0f \x01(\x03H\x00R\baccessed\x88\x01\x01\x12\x1d\n" +
-	"\achanged\x18\x10 \x01(\x03H\x01R\achanged\x88\x01\x01\"\x8b\x03\n" +
+	"\achanged\x18\x10 \x01(\x03H\x01R\achanged\x88\x01\x01\"\x99\x03\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aOP_OPEN\x10\x01\x12\v\n" +
@@ -3134,7 +3139,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x11OP_FILE_SET_TIMES\x10\x1b\x12\v\n" +
 	"\aOP_LIST\x10\x1c\x12\v\n" +
 	"\aOP_PATH\x10\x1d\x12\f\n" +
-	"\bOP_CLOSE\x10\x1e\x12\x12\n" +
+	"\bOP_CLOSE\x10\x1e\x12\f\n" +
+	"\bOP_LEAVE\x10\x1f\x12\x12\n" +
 	"\x0eOP_INPUT_WRITE\x10(\x12\x11\n" +
 	"\rOP_INPUT_READ\x10)B\v\n" +
 	"\t_accessedB\n" +

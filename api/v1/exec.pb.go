@@ -480,6 +480,8 @@ type ExecStart struct {
 	Scratch string `protobuf:"bytes,42,opt,name=scratch,proto3" json:"scratch,omitempty"`
 	// As in AppSpec.
 	Stdin string `protobuf:"bytes,43,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	// What names this executor to the home of the app's files; 0: it chooses.
+	FilesClient uint64 `protobuf:"varint,44,opt,name=files_client,json=filesClient,proto3" json:"files_client,omitempty"`
 	// What the ranks run, from rank 0 on; at least one.
 	Programs      []*ExecProgram `protobuf:"bytes,30,rep,name=programs,proto3" json:"programs,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -598,6 +600,13 @@ func (x *ExecStart) GetStdin() string {
 		return x.Stdin
 	}
 	return ""
+}
+
+func (x *ExecStart) GetFilesClient() uint64 {
+	if x != nil {
+		return x.FilesClient
+	}
+	return 0
 }
 
 func (x *ExecStart) GetPrograms() []*ExecProgram {
@@ -2190,7 +2199,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pong\x12<\n" +
 	"\vwants_files\x18( \x01(\v2\x19.godwit.v1.ExecWantsFilesH\x00R\n" +
 	"wantsFilesB\x05\n" +
-	"\x03msg\"\xdd\x03\n" +
+	"\x03msg\"\x80\x04\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x05R\x04size\x12\x14\n" +
@@ -2204,7 +2213,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06mounts\x18( \x03(\v2\x14.godwit.v1.ExecMountR\x06mounts\x12\x10\n" +
 	"\x03dir\x18) \x01(\tR\x03dir\x12\x18\n" +
 	"\ascratch\x18* \x01(\tR\ascratch\x12\x14\n" +
-	"\x05stdin\x18+ \x01(\tR\x05stdin\x122\n" +
+	"\x05stdin\x18+ \x01(\tR\x05stdin\x12!\n" +
+	"\ffiles_client\x18, \x01(\x04R\vfilesClient\x122\n" +
 	"\bprograms\x18\x1e \x03(\v2\x16.godwit.v1.ExecProgramR\bprogramsJ\x04\b\x02\x10\x03J\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x05\x10\x06R\vmodule_pathR\tcache_dirR\x04argsR\x03env\"\x87\x01\n" +
 	"\vExecProgram\x12\x1f\n" +
 	"\vmodule_path\x18\x01 \x01(\tR\n" +

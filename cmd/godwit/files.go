@@ -19,6 +19,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/internal/text"
 	"github.com/godwit-run/godwit/internal/tree"
 )
@@ -221,15 +222,11 @@ func (d *downloaded) close() { _ = d.file.Close() } // only read
 
 // download gets a blob, and checks it.
 func download(ctx context.Context, c *client.Client, digest string) (*downloaded, error) {
-	f, err := os.CreateTemp("", "godwit-get-")
+	f, err := files.Unnamed("")
 	if err != nil {
 		return nil, err
 	}
 	d := &downloaded{f}
-	if err := os.Remove(f.Name()); err != nil {
-		d.close()
-		return nil, err
-	}
 	err = c.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
 		if err := f.Truncate(0); err != nil {
 			return err

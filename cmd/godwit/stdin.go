@@ -17,6 +17,12 @@ import (
 // inputPart is how much of the input is sent at a time.
 const inputPart = 64 << 10
 
+// Pauses between two tries to give a part that was not taken: the server waits for what there is to wait for, but not for a home that does not answer.
+const (
+	feedPause  = time.Millisecond
+	feedPauses = time.Second
+)
+
 // input has the ranks that which names read a file: a rank, all or none.
 func (r *runner) input(which string, from *os.File) error {
 	if n, err := strconv.Atoi(which); which != "all" && which != "none" && (err != nil || n < 0 || n >= r.f.size) {
@@ -59,7 +65,7 @@ func (r *runner) feed(ctx context.Context) {
 		if ends && !errors.Is(err, io.EOF) {
 			r.say("the standard input cannot be read any more, and ends here for the program: %v", err)
 		}
-		for part := buf[:n]; ; {
+		for part, pause := buf[:n], feedPause; ; {
 			res, err := call(ctx, r.client, apiv1connect.ControlClient.WriteInput, &apiv1.WriteInputRequest{App: r.id, At: at, Data: part, End: ends})
 			if ctx.Err() != nil {
 				return
@@ -72,7 +78,7 @@ func (r *runner) feed(ctx context.Context) {
 				return
 			}
 			if took := res.Taken - at; took > 0 && took <= int64(len(part)) {
-				part, at = part[took:], res.Taken
+				part, at, pause = part[took:], res.Taken, feedPause
 			}
 			if res.Kept || len(part) == 0 && !ends {
 				break
@@ -82,7 +88,8 @@ func (r *runner) feed(ctx context.Context) {
 				return
 			}
 			select {
-			case <-time.After(time.Millisecond): // the server waits for what there is to wait for
+			case <-time.After(pause):
+				pause = min(2*pause, feedPauses)
 			case <-ctx.Done():
 				return
 			}

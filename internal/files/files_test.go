@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -34,15 +36,17 @@ type direct struct {
 	random *rand.Rand
 	number uint64
 	handle uint64
+	client uint64
+	never  bool // not even that
 }
 
 func (d *direct) Handle() uint64 { d.handle++; return d.handle }
 
 func (d *direct) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	d.number++
-	req.Client, req.Lane, req.Number = 7, 1, d.number
+	req.Client, req.Lane, req.Number = d.client, 1, d.number
 	res := d.server.Do(proto.CloneOf(req))
-	if d.random.IntN(3) == 0 {
+	if !d.never && d.random.IntN(3) == 0 {
 		res = d.server.Do(proto.CloneOf(req))
 	}
 	return res, nil
@@ -263,6 +267,213 @@ func TestInput(t *testing.T) {
 	require.True(t, res.End)
 	require.True(t, read(11).End)
 	require.False(t, read(0).End)
+}
+
+// What all have read of an input takes no room any more; what one of them may still ask for does.
+func TestInputIsForgotten(t *testing.T) {
+	in, err := NewInput(t.TempDir())
+	require.NoError(t, err)
+	defer in.Close() //nolint:errcheck // a temporary file
+	room := func() int64 {
+		st, err := in.file.Stat()
+		require.NoError(t, err)
+		return st.Sys().(*syscall.Stat_t).Blocks * 512
+	}
+	part := make([]byte, PieceBytes)
+	read := func(rank int32, at int64) *apiv1.FilesResponse {
+		return in.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_INPUT_READ, Lane: rank, At: at, Size: PieceBytes, Flags: 2})
+	}
+	const parts = 64
+	for i := range parts {
+		for k := range part {
+			part[k] = byte(i + k)
+		}
+		at := int64(i) * PieceBytes
+		require.Equal(t, at+PieceBytes, in.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_INPUT_WRITE, At: at, Data: part}).At)
+		require.Equal(t, part, read(0, at).Data)
+		if i >= 8 { // the other is behind
+			require.Equal(t, byte(i-8), read(1, at-8*PieceBytes).Data[0])
+			require.Equal(t, byte(i-8), read(1, at-8*PieceBytes).Data[0], "it has moved, and asks again")
+		}
+		require.LessOrEqual(t, room(), int64(12*PieceBytes))
+	}
+	require.NotZero(t, read(1, 0).Errno, "a late one")
+	require.Equal(t, byte(parts-1), read(1, (parts-1)*PieceBytes).Data[0])
+}
+
+// A file is known by the name that it has, whatever it is called, and whichever of its names was removed.
+func TestPath(t *testing.T) {
+	trees(t, func(t *testing.T, tree Tree, dir string) {
+		open := func(name string) File {
+			f, err := tree.Open(name, unix.O_RDWR|unix.O_CREAT)
+			require.NoError(t, err)
+			return f
+		}
+		at := func(f File) string {
+			name, err := f.Path()
+			require.NoError(t, err)
+			return name
+		}
+		odd := open("odd (deleted)")
+		require.Equal(t, "odd (deleted)", at(odd))
+		require.NoError(t, tree.Unlink("odd (deleted)"))
+		require.Empty(t, at(odd))
+		require.NoError(t, odd.Close())
+		f := open("one")
+		require.NoError(t, tree.Mkdir("d"))
+		require.NoError(t, tree.Link("one", "d/two"))
+		require.NoError(t, tree.Unlink("one"))
+		require.Equal(t, "d/two", at(f))
+		other := open("one")
+		require.Equal(t, "one", at(other))
+		require.Equal(t, "d/two", at(f), "its old name is another's")
+		require.NoError(t, tree.Rename("d/two", "d/three"))
+		require.Equal(t, "d/three", at(f))
+		require.NoError(t, os.Rename(filepath.Join(dir, "d/three"), filepath.Join(dir, "..", "outside-"+filepath.Base(dir))))
+		_, err := f.Path()
+		require.Equal(t, syscall.ESTALE, errnoOnly(err), "it was moved out of the tree")
+		require.NoError(t, f.Close())
+		require.NoError(t, other.Close())
+		require.NoError(t, os.Remove(filepath.Join(dir, "..", "outside-"+filepath.Base(dir))))
+	})
+}
+
+// What a client has open is bounded, and closed when it has left; it is not served any more then, nor is what comes late of it.
+func TestClientsLeave(t *testing.T) {
+	dir := t.TempDir()
+	input, err := NewInput(t.TempDir())
+	require.NoError(t, err)
+	s := NewServer(local(t, dir, false), local(t, t.TempDir(), false), input)
+	number := uint64(0)
+	do := func(client uint64, lane int32, op apiv1.FilesRequest_Op, handle uint64) syscall.Errno {
+		number++
+		return syscall.Errno(s.Do(&apiv1.FilesRequest{
+			Client: client, Lane: lane, Number: number, Op: op, Handle: handle, Path: "f", Flags: unix.O_RDWR | unix.O_CREAT, Data: []byte("x"),
+		}).Errno)
+	}
+	const open, write, shut = apiv1.FilesRequest_OP_OPEN, apiv1.FilesRequest_OP_WRITE, apiv1.FilesRequest_OP_CLOSE
+	for h := range uint64(3) {
+		require.Zero(t, do(1, 0, open, h))
+	}
+	require.Equal(t, syscall.EBADF, do(1, 1, open, 2), "the number is in use")
+	require.Zero(t, do(2, 0, open, 1))
+	require.Equal(t, 4, s.files)
+	require.Equal(t, 3, s.lanes)
+	require.Zero(t, do(1, -1, shut, 0))
+	require.Equal(t, syscall.EBADF, do(1, 0, write, 0))
+	s.clients[1].lanes[0].files = maxLaneFiles
+	require.Equal(t, syscall.EMFILE, do(1, 0, open, 10))
+	s.clients[1].lanes[0].files = 2
+	file := s.clients[1].files[1].File
+	late := &apiv1.FilesRequest{Client: 1, Lane: 0, Number: number, Op: apiv1.FilesRequest_OP_MKDIR, Path: "late"}
+	require.Zero(t, do(1, 0, apiv1.FilesRequest_OP_LEAVE, 0))
+	require.Zero(t, do(1, 0, apiv1.FilesRequest_OP_LEAVE, 0))
+	_, err = file.Stat()
+	require.Equal(t, syscall.EBADF, err)
+	require.Equal(t, 1, s.files)
+	require.Equal(t, 1, s.lanes)
+	require.Equal(t, int32(syscall.EIO), s.Do(late).Errno)
+	require.NoFileExists(t, filepath.Join(dir, "late"))
+	require.Zero(t, do(2, 0, write, 1))
+	require.NoError(t, s.Close())
+	require.Zero(t, s.files)
+	require.Equal(t, syscall.EIO, do(2, 0, open, 2))
+}
+
+// counted counts how often a directory is listed.
+type counted struct {
+	Tree
+	lists int
+}
+
+type countedFile struct {
+	File
+	tree *counted
+}
+
+func (c *counted) Open(name string, flags int) (File, error) {
+	f, err := c.Tree.Open(name, flags)
+	return countedFile{f, c}, err
+}
+
+func (f countedFile) List() ([]Entry, error) { f.tree.lists++; return f.File.List() }
+
+// A large directory is listed once, however many requests its list takes, and again where that is asked for.
+func TestRemoteLists(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 2*maxEntries + 10 {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d", i)), nil, 0o600))
+	}
+	input, err := NewInput(t.TempDir())
+	require.NoError(t, err)
+	tree := &counted{Tree: local(t, dir, false)}
+	s := NewServer(tree, local(t, t.TempDir(), false), input)
+	defer s.Close() //nolint:errcheck // only read
+	d, err := NewRemote(&direct{server: s, random: rand.New(rand.NewPCG(1, 3)), never: true}, false).Open(".", unix.O_RDONLY|unix.O_DIRECTORY)
+	require.NoError(t, err)
+	for n := range 3 {
+		list, err := d.List()
+		require.NoError(t, err)
+		require.Len(t, list, 2*maxEntries+10)
+		require.True(t, slices.IsSortedFunc(list, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) }))
+		require.Equal(t, n+1, tree.lists)
+	}
+}
+
+// An append from another host is one, also where it takes several requests.
+func TestAppendsAreOne(t *testing.T) {
+	input, err := NewInput(t.TempDir())
+	require.NoError(t, err)
+	tree := local(t, t.TempDir(), false)
+	s := NewServer(tree, local(t, t.TempDir(), false), input)
+	defer s.Close() //nolint:errcheck // read below
+	const each, times = 3*PieceBytes + 100, 5
+	var wg sync.WaitGroup
+	for rank := range byte(3) {
+		wg.Go(func() {
+			var at Tree = tree
+			if rank > 0 {
+				at = NewRemote(&direct{server: s, random: rand.New(rand.NewPCG(1, uint64(rank))), client: uint64(rank)}, false)
+			}
+			f, err := at.Open("f", unix.O_WRONLY|unix.O_CREAT)
+			require.NoError(t, err)
+			for range times {
+				end, err := f.Append(bytes.Repeat([]byte{rank + 1}, each))
+				require.NoError(t, err)
+				require.Zero(t, end%each)
+			}
+			require.NoError(t, f.Close())
+		})
+	}
+	wg.Wait()
+	f, err := tree.Open("f", unix.O_RDONLY)
+	require.NoError(t, err)
+	defer f.Close() //nolint:errcheck // only read
+	got := make([]byte, 3*times*each)
+	_, err = f.ReadAt(got, 0)
+	require.NoError(t, err)
+	for ; len(got) > 0; got = got[each:] {
+		require.Equal(t, bytes.Repeat(got[:1], each), got[:each])
+	}
+}
+
+// An error says what is wrong: only what leads out of a tree may not be reached.
+func TestErrorsAreThose(t *testing.T) {
+	trees(t, func(t *testing.T, tree Tree, _ string) {
+		f, err := tree.Open("f", unix.O_RDWR|unix.O_CREAT)
+		require.NoError(t, err)
+		_, err = f.ReadAt(make([]byte, 1), -1)
+		require.Equal(t, syscall.EINVAL, err)
+		_, err = f.WriteAt(make([]byte, 1), -1)
+		require.Equal(t, syscall.EINVAL, err)
+		require.Equal(t, syscall.EINVAL, f.Truncate(-1))
+		require.NoError(t, f.Close())
+		_, err = tree.Stat("../x", true)
+		require.Equal(t, syscall.EACCES, err)
+		require.Equal(t, syscall.EACCES, tree.Mkdir("../x"))
+	})
+	require.Equal(t, syscall.EIO, errno(io.ErrShortWrite))
+	require.Equal(t, syscall.EINVAL, errno(os.ErrInvalid))
 }
 
 func TestErrnos(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
@@ -16,9 +18,14 @@ const (
 	inputAhead = 8 << 20
 	// inputWait is how long a request waits for what is not there yet, or for room.
 	inputWait = 5 * time.Second
+	// inputForget is how much is forgotten at a time, at the least.
+	inputForget = 1 << 20
+	// maxReaders bounds how many ranks read an input.
+	maxReaders = 1 << 20
 )
 
-// Input is an app's standard input, in a file: what has come stays, so that a rank which moves, or another rank, reads it from where it is.
+// Input is an app's standard input, in a file: what has come stays until all ranks that read it have passed it, so that one which moves, or another one, reads it
+// from where it is. The slowest decides how much that is.
 type Input struct {
 	file *os.File
 
@@ -27,18 +34,18 @@ type Input struct {
 	read  int64         // up to where somebody has read
 	ended bool          // nothing comes any more
 	moved chan struct{} // closed at each change
+
+	passed map[int32]int64 // by rank: up to where it has read, and will not ask again
+	gone   int64           // up to where what was there is forgotten
 }
 
 // NewInput keeps an input in a file of its own, in a directory.
 func NewInput(dir string) (*Input, error) {
-	f, err := os.CreateTemp(dir, "stdin-*")
+	f, err := Unnamed(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &Input{file: f, moved: make(chan struct{})}, nil
+	return &Input{file: f, moved: make(chan struct{}), passed: map[int32]int64{}}, nil
 }
 
 // Close forgets the input.
@@ -80,6 +87,10 @@ func (i *Input) do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 	if req.Op == apiv1.FilesRequest_OP_INPUT_WRITE {
 		return i.write(req)
 	}
+	if req.At < i.gone {
+		return &apiv1.FilesResponse{Errno: int32(syscall.EINVAL)} // an old one that came late: nobody waits for it
+	}
+	i.pass(req)
 	i.await(func() bool { return req.At < i.size || i.ended })
 	if req.At >= i.size {
 		return &apiv1.FilesResponse{At: req.At, End: i.ended}
@@ -94,6 +105,28 @@ func (i *Input) do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 		i.change()
 	}
 	return &apiv1.FilesResponse{Data: p[:n], At: req.At}
+}
+
+// pass notes that a rank needs nothing of what is before the place where it reads, and forgets what none of them needs. Holds mu.
+func (i *Input) pass(req *apiv1.FilesRequest) {
+	readers := int(req.Flags)
+	if readers < 1 || readers > maxReaders || req.Lane < 0 || req.Lane >= maxReaders || req.At > i.size {
+		return
+	}
+	i.passed[req.Lane] = max(i.passed[req.Lane], req.At)
+	if len(i.passed) < readers || req.At-i.gone < inputForget {
+		return
+	}
+	all := req.At
+	for _, at := range i.passed {
+		all = min(all, at)
+	}
+	if all-i.gone < inputForget {
+		return
+	}
+	// A file system that cannot do that keeps it: it is no loss but of room.
+	_ = unix.Fallocate(int(i.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, i.gone, all-i.gone)
+	i.gone = all
 }
 
 // write adds what is new of the data. Holds mu.

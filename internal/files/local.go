@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path"
@@ -70,10 +71,17 @@ func errno(err error) error {
 		return e
 	case errors.Is(err, os.ErrClosed):
 		return syscall.EBADF
-	default: // os.Root's "path escapes from parent"
+	case errors.Is(err, os.ErrInvalid):
+		return syscall.EINVAL
+	case strings.HasSuffix(err.Error(), escapes):
 		return syscall.EACCES
+	default:
+		return syscall.EIO
 	}
 }
+
+// escapes is what os.Root says of a path that leads out; it has no name for that error.
+const escapes = "path escapes from parent"
 
 // writes says whether flags of open(2) change the tree.
 func writes(flags int) bool {
@@ -286,6 +294,9 @@ type localFile struct {
 }
 
 func (o *localFile) ReadAt(p []byte, at int64) (int, error) {
+	if at < 0 {
+		return 0, syscall.EINVAL
+	}
 	n, err := o.f.ReadAt(p, at)
 	if errors.Is(err, io.EOF) {
 		return n, io.EOF
@@ -305,6 +316,9 @@ func (o *localFile) grows(size int64) error {
 }
 
 func (o *localFile) WriteAt(p []byte, at int64) (int, error) {
+	if at < 0 {
+		return 0, syscall.EINVAL
+	}
 	if err := o.grows(at + int64(len(p))); err != nil {
 		return 0, err
 	}
@@ -389,15 +403,43 @@ func (o *localFile) List() ([]Entry, error) {
 	return list, nil
 }
 
-// Path asks the kernel, which knows of all renames.
+// Path asks the kernel, which knows of all renames, and looks whether that is so. It does not know of another name of a file whose one was removed: that is
+// looked for, and ESTALE if it is not found.
 func (o *localFile) Path() (string, error) {
-	info, err := o.Stat()
-	if err != nil {
-		return "", err
+	for range pathTries {
+		st, err := o.f.Stat()
+		if err != nil {
+			return "", errno(err)
+		}
+		info, err := infoOf(st)
+		if err != nil || info.Links == 0 {
+			return "", err
+		}
+		name, err := o.lastName()
+		if err != nil || name == "." {
+			return name, err
+		}
+		if have, err := o.tree.root.Lstat(name); err == nil && os.SameFile(have, st) {
+			return name, nil
+		}
+		if strings.HasSuffix(name, nameRemoved) {
+			return o.tree.find(st)
+		}
 	}
-	if info.Links == 0 {
-		return "", nil
-	}
+	return "", syscall.ESTALE // it is renamed all the time
+}
+
+const (
+	// nameRemoved is what the kernel adds to a name that was removed.
+	nameRemoved = " (deleted)"
+	// pathTries bounds how often a file is asked for its name while it is renamed.
+	pathTries = 8
+	// maxLooked bounds among how many a file's other name is looked for.
+	maxLooked = 1 << 17
+)
+
+// lastName is by which name, in its tree, the kernel knows a file.
+func (o *localFile) lastName() (string, error) {
 	root, err := o.tree.root.Open(".")
 	if err != nil {
 		return "", errno(err)
@@ -421,16 +463,26 @@ func (o *localFile) Path() (string, error) {
 	return rest, nil
 }
 
-func (o *localFile) Close() error { return errno(o.f.Close()) }
-
-// Anonymous makes a file without a name in a directory of this host. It is gone with its closing.
-func Anonymous(dir string) (File, error) {
-	f, err := os.CreateTemp(dir, "unnamed-*")
-	if err != nil {
-		return nil, err
+// find looks for a file that has some name in the tree.
+func (l *Local) find(file os.FileInfo) (found string, err error) {
+	looked := 0
+	err = fs.WalkDir(l.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+		if looked++; looked > maxLooked {
+			return fs.SkipAll
+		}
+		if err != nil || !e.Type().IsRegular() {
+			return nil //nolint:nilerr // it has gone meanwhile, or nobody may look there
+		}
+		if have, err := e.Info(); err == nil && os.SameFile(have, file) {
+			found = name
+			return fs.SkipAll
+		}
+		return nil
+	})
+	if err == nil && found == "" {
+		err = syscall.ESTALE
 	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &localFile{f: f}, nil
+	return found, err
 }
+
+func (o *localFile) Close() error { return errno(o.f.Close()) }

@@ -155,11 +155,19 @@ func (f *remoteFile) WriteAt(p []byte, at int64) (n int, err error) {
 	return n, nil
 }
 
+// Append is as one up to MaxAppend bytes.
 func (f *remoteFile) Append(p []byte) (end int64, err error) {
-	for {
-		part := p[:min(len(p), PieceBytes)]
-		res, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_APPEND, Data: part})
-		if p = p[len(part):]; err != nil || len(p) == 0 {
+	for room := MaxAppend; ; {
+		part := p[:min(len(p), PieceBytes, room)]
+		req := &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_APPEND, Data: part}
+		p, room = p[len(part):], room-len(part)
+		if room == 0 {
+			room = MaxAppend
+		} else if len(p) > 0 {
+			req.Flags = appendMore
+		}
+		res, err := f.do(req)
+		if err != nil || len(p) == 0 {
 			return res.GetAt(), err
 		}
 	}

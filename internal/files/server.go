@@ -3,6 +3,9 @@ package files
 import (
 	"errors"
 	"io"
+	"maps"
+	"slices"
+	"sort"
 	"sync"
 	"syscall"
 	"time"
@@ -13,33 +16,56 @@ import (
 // PieceBytes bounds the bytes that one request to a Server moves.
 const PieceBytes = 512 << 10
 
+// MaxAppend bounds the bytes that are appended as one.
+const MaxAppend = 4 << 20
+
+// appendMore is the flag of a part of an append that is not the last.
+const appendMore = 1
+
 // Bounds of what a Server keeps, and of an answer.
 const (
-	maxLanes   = 1 << 20
-	maxEntries = 4096 // of one answer
+	maxLanes     = 1 << 20 // of all clients
+	maxFiles     = 1 << 18 // that all of them have open
+	maxLaneFiles = 1 << 13 // of one lane: a rank's own bound, and the bound of what waits to be closed, are less
+	maxLeft      = 1 << 16 // clients that have left
+	maxEntries   = 4096    // of one answer
 )
 
-// Server does what others ask of a pair of trees: an app's directory, and its scratch one. What a client opens is open until it closes it, or
+// Server does what others ask of a pair of trees: an app's directory, and its scratch one. What a client opens is open until it closes it, or leaves, or
 // Close. Its methods may be called from any goroutine.
 type Server struct {
 	trees [2]Tree
 	input *Input
 
 	mu      sync.Mutex // guards the fields below
-	handles map[handleKey]File
-	lanes   map[laneKey]*lane
+	clients map[uint64]*filesClient
+	left    map[uint64]bool // clients that are over
+	leaving []uint64        // the same, in the order in which they left
+	lanes   int             // of all clients
+	files   int
 	closed  bool
 }
 
-type handleKey struct{ client, handle uint64 }
+// filesClient is what one client has.
+type filesClient struct {
+	lanes map[int32]*lane
+	files map[uint64]*opened // by the client's number
+}
 
-type laneKey struct {
-	client uint64
-	lane   int32
+// opened is an open file. The requests of its lane follow each other; they alone use what is below.
+type opened struct {
+	File
+	lane *lane
+
+	rest   []Entry // of a list that is being asked for: what follows the name before
+	before string
+	append []byte // what has come of an append
 }
 
 // lane is the requests of one client that follow each other: the last is kept, with its answer, so that it is done once.
 type lane struct {
+	files int // open; guarded by the server's mu
+
 	mu     sync.Mutex // held while one is done
 	number uint64
 	answer *apiv1.FilesResponse
@@ -47,30 +73,67 @@ type lane struct {
 
 // NewServer serves a directory and a scratch one, and the app's standard input.
 func NewServer(kept, scratch Tree, input *Input) *Server {
-	return &Server{trees: [2]Tree{kept, scratch}, input: input, handles: map[handleKey]File{}, lanes: map[laneKey]*lane{}}
+	return &Server{trees: [2]Tree{kept, scratch}, input: input, clients: map[uint64]*filesClient{}, left: map[uint64]bool{}}
 }
 
 // Close closes all that is open.
 func (s *Server) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.closed = true
+	var open []*opened
+	for id := range s.clients {
+		open = append(open, s.forget(id)...)
+	}
+	s.mu.Unlock()
+	return errors.Join(closeAll(open), s.input.Close())
+}
+
+// forget takes a client out, and returns what it has open. Holds mu.
+func (s *Server) forget(id uint64) []*opened {
+	c := s.clients[id]
+	if c == nil {
+		return nil
+	}
+	delete(s.clients, id)
+	s.lanes -= len(c.lanes)
+	s.files -= len(c.files)
+	return slices.Collect(maps.Values(c.files))
+}
+
+func closeAll(open []*opened) error {
 	var errs []error
-	for _, f := range s.handles {
+	for _, f := range open {
 		errs = append(errs, f.Close())
 	}
-	clear(s.handles)
-	return errors.Join(append(errs, s.input.Close())...)
+	return errors.Join(errs...)
+}
+
+// leave ends a client. A request of its that comes late must not be done once more, so its number is kept.
+func (s *Server) leave(id uint64) error {
+	s.mu.Lock()
+	if !s.left[id] {
+		if s.left[id], s.leaving = true, append(s.leaving, id); len(s.leaving) > maxLeft {
+			delete(s.left, s.leaving[0])
+			s.leaving = s.leaving[1:]
+		}
+	}
+	open := s.forget(id)
+	s.mu.Unlock()
+	return closeAll(open)
 }
 
 // Do does what is asked, once: a request that was done gets the answer that it got.
 func (s *Server) Do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
-	if req.Op >= apiv1.FilesRequest_OP_INPUT_WRITE {
+	switch {
+	case req.Op >= apiv1.FilesRequest_OP_INPUT_WRITE:
 		return s.input.do(req)
+	case req.Op == apiv1.FilesRequest_OP_LEAVE:
+		_ = s.leave(req.Client) // nobody is there to hear of an error
+		return &apiv1.FilesResponse{}
 	}
-	l := s.lane(req)
-	if l == nil {
-		return &apiv1.FilesResponse{Errno: int32(syscall.ENFILE)}
+	l, err := s.lane(req)
+	if err != nil {
+		return &apiv1.FilesResponse{Errno: int32(numberOf(err))}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,16 +151,25 @@ func (s *Server) Do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 	return res
 }
 
-func (s *Server) lane(req *apiv1.FilesRequest) *lane {
+func (s *Server) lane(req *apiv1.FilesRequest) (*lane, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := laneKey{req.Client, req.Lane}
-	l := s.lanes[key]
-	if l == nil && len(s.lanes) < maxLanes {
-		l = &lane{}
-		s.lanes[key] = l
+	c := s.clients[req.Client]
+	switch {
+	case s.closed || s.left[req.Client]:
+		return nil, syscall.EIO // nobody waits for the answer
+	case c != nil && c.lanes[req.Lane] != nil:
+		return c.lanes[req.Lane], nil
+	case s.lanes >= maxLanes:
+		return nil, syscall.ENFILE
+	case c == nil:
+		c = &filesClient{lanes: map[int32]*lane{}, files: map[uint64]*opened{}}
+		s.clients[req.Client] = c
 	}
-	return l
+	l := &lane{}
+	c.lanes[req.Lane] = l
+	s.lanes++
+	return l, nil
 }
 
 func (s *Server) do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
@@ -164,28 +236,68 @@ func (s *Server) doTree(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 
 // open opens a file under the client's number for it.
 func (s *Server) open(t Tree, req *apiv1.FilesRequest) error {
-	f, err := t.Open(req.Path, int(req.Flags))
-	if err != nil {
-		return err
+	l, why := s.reserve(req)
+	if why != nil {
+		return why
 	}
+	f, err := t.Open(req.Path, int(req.Flags))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := handleKey{req.Client, req.Handle}
-	if s.closed || s.handles[key] != nil {
-		return errors.Join(syscall.EBADF, f.Close())
+	c := s.clients[req.Client]
+	if c == nil { // it has left, and what it had is not counted any more
+		if err == nil {
+			err = errors.Join(syscall.EBADF, f.Close())
+		}
+		return err
 	}
-	s.handles[key] = f
+	if err != nil || c.files[req.Handle] != nil {
+		l.files, s.files = l.files-1, s.files-1
+		if err == nil {
+			err = errors.Join(syscall.EBADF, f.Close())
+		}
+		return err
+	}
+	c.files[req.Handle] = &opened{File: f, lane: l}
 	return nil
 }
 
-func (s *Server) doFile(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err error) {
-	key := handleKey{req.Client, req.Handle}
+// reserve counts a file that is to be opened.
+func (s *Server) reserve(req *apiv1.FilesRequest) (*lane, error) {
 	s.mu.Lock()
-	f := s.handles[key]
-	if req.Op == apiv1.FilesRequest_OP_CLOSE {
-		delete(s.handles, key)
+	defer s.mu.Unlock()
+	c := s.clients[req.Client]
+	if c == nil {
+		return nil, syscall.EBADF
 	}
-	s.mu.Unlock()
+	l := c.lanes[req.Lane]
+	switch {
+	case l.files >= maxLaneFiles:
+		return nil, syscall.EMFILE
+	case s.files >= maxFiles:
+		return nil, syscall.ENFILE
+	}
+	l.files, s.files = l.files+1, s.files+1
+	return l, nil
+}
+
+// opened is a client's open file, which is taken from it if it is to be closed; nil: there is none.
+func (s *Server) opened(req *apiv1.FilesRequest) *opened {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.clients[req.Client]
+	if c == nil {
+		return nil
+	}
+	f := c.files[req.Handle]
+	if f != nil && req.Op == apiv1.FilesRequest_OP_CLOSE {
+		delete(c.files, req.Handle)
+		f.lane.files, s.files = f.lane.files-1, s.files-1
+	}
+	return f
+}
+
+func (s *Server) doFile(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err error) {
+	f := s.opened(req)
 	if f == nil {
 		return syscall.EBADF
 	}
@@ -203,7 +315,7 @@ func (s *Server) doFile(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 		n, err = f.WriteAt(req.Data, req.At)
 		res.At = int64(n)
 	case apiv1.FilesRequest_OP_APPEND:
-		res.At, err = f.Append(req.Data)
+		res.At, err = f.take(req.Data, req.Flags&appendMore != 0)
 	case apiv1.FilesRequest_OP_FILE_STAT:
 		var info Info
 		if info, err = f.Stat(); err == nil {
@@ -218,7 +330,7 @@ func (s *Server) doFile(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 	case apiv1.FilesRequest_OP_FILE_SET_TIMES:
 		err = f.SetTimes(timesOf(req))
 	case apiv1.FilesRequest_OP_LIST:
-		err = list(f, req.Path, res)
+		err = f.list(req.Path, res)
 	case apiv1.FilesRequest_OP_PATH:
 		res.Text, err = f.Path()
 	case apiv1.FilesRequest_OP_CLOSE:
@@ -229,22 +341,44 @@ func (s *Server) doFile(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 	return err
 }
 
-// list answers with the part of a directory's list that comes after a name.
-func list(f File, after string, res *apiv1.FilesResponse) error {
-	all, err := f.List()
-	if err != nil {
-		return err
+// take keeps what has come of an append until the last of it has.
+func (f *opened) take(data []byte, more bool) (end int64, err error) {
+	if len(f.append)+len(data) > MaxAppend {
+		f.append = nil
+		return 0, syscall.EINVAL
 	}
-	for _, e := range all {
-		if after != "" && e.Name <= after {
-			continue
+	if more {
+		f.append = append(f.append, data...)
+		return 0, nil
+	}
+	if len(f.append) > 0 {
+		data, f.append = append(f.append, data...), nil
+	}
+	return f.Append(data)
+}
+
+// list answers with the part of a directory's list that comes after a name. The rest is kept for the next.
+func (f *opened) list(after string, res *apiv1.FilesResponse) error {
+	if after == "" || f.rest == nil || f.before != after {
+		all, err := f.List()
+		if err != nil {
+			return err
 		}
-		if len(res.List) == maxEntries {
-			res.More = true
-			break
+		from := 0
+		if after != "" {
+			from = sort.Search(len(all), func(i int) bool { return all[i].Name > after })
 		}
+		f.rest = all[from:]
+	}
+	part := f.rest[:min(len(f.rest), maxEntries)]
+	for _, e := range part {
 		res.List = append(res.List, &apiv1.FileInfo{Name: e.Name, Kind: uint32(e.Kind), Id: e.ID})
 	}
+	if f.rest = f.rest[len(part):]; len(f.rest) == 0 {
+		f.rest = nil
+		return nil
+	}
+	res.More, f.before = true, part[len(part)-1].Name
 	return nil
 }
 

@@ -297,6 +297,48 @@ TEST(io_data_atomic, 2, "MPI-5.0 section 14.6", "MPI_File_set_atomicity MPI_File
   io_close(&file);
 }
 
+/* What one rank may not do the others do without it. */
+TEST(io_data_one_fails, 2, "MPI-5.0 section 14.7", "MPI_File_write_all MPI_File_iwrite_at_all MPI_File_write_all_begin") {
+  MPI_File file = io_open("io_data_one_fails.tmp");
+  MPI_Datatype raw, strip, filetype;
+  MPI_Request request;
+  int out[N], in[N], code;
+  MPI_Type_contiguous(2, MPI_INT, &raw);
+  MPI_Type_contiguous(1, MPI_INT, &strip);
+  MPI_Type_create_resized(strip, 0, 4 * size, &filetype);
+  MPI_Type_free(&strip);
+  MPI_Type_commit(&filetype);
+  MPI_File_set_view(file, 4 * rank, MPI_INT, filetype, "native", MPI_INFO_NULL);
+  for (int at = 0; at < size; at++) {
+    MPI_Datatype type = rank == at ? raw : MPI_INT;
+    for (int way = 0; way < 4; way++) {
+      io_fill(out, N, rank + 10 * way + at);
+      MPI_File_seek(file, 0, MPI_SEEK_SET);
+      if (way == 0) {
+        code = MPI_File_write_all(file, out, N, type, MPI_STATUS_IGNORE);
+      } else if (way == 1) {
+        code = MPI_File_write_at_all(file, rank == at ? -1 : 0, out, N, MPI_INT, MPI_STATUS_IGNORE);
+      } else if (way == 2) {
+        code = MPI_File_iwrite_at_all(file, 0, out, N, type, &request);
+        if (code == MPI_SUCCESS) code = MPI_Wait(&request, MPI_STATUS_IGNORE);
+      } else {
+        code = MPI_File_write_all_begin(file, out, N, type);
+        if (code == MPI_SUCCESS) code = MPI_File_write_all_end(file, out, MPI_STATUS_IGNORE);
+      }
+      if (rank == at) CHECK(code != MPI_SUCCESS);
+      if (rank != at) CHECK_INT(code, MPI_SUCCESS);
+      MPI_Barrier(comm);
+      MPI_File_read_at(file, 0, in, N, MPI_INT, MPI_STATUS_IGNORE);
+      if (rank != at)
+        for (int i = 0; i < N; i++) IO_IS(in[i], rank + 10 * way + at, i);
+      MPI_Barrier(comm);
+    }
+  }
+  MPI_Type_free(&raw);
+  MPI_Type_free(&filetype);
+  io_close(&file);
+}
+
 TEST(io_data_errors, 1, "MPI-5.0 section 14.4", "MPI_File_read MPI_File_close") {
   MPI_File file = io_open("io_data_errors.tmp"), none = MPI_FILE_NULL;
   int x = 0;
@@ -315,8 +357,8 @@ TEST(io_data_errors, 1, "MPI-5.0 section 14.4", "MPI_File_read MPI_File_close") 
 
 #if MPI_SINCE(4, 0)
 CHAPTER(io_data, &io_data_at, &io_data_individual, &io_data_all, &io_data_split, &io_data_all_large, &io_data_hints,
-        &io_data_atomic, &io_data_errors)
+        &io_data_atomic, &io_data_errors, &io_data_one_fails)
 #else
 CHAPTER(io_data, &io_data_at, &io_data_individual, &io_data_all, &io_data_split, &io_data_hints, &io_data_atomic,
-        &io_data_errors)
+        &io_data_errors, &io_data_one_fails)
 #endif

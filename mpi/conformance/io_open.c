@@ -227,5 +227,29 @@ TEST(io_open_sequential, 1, "MPI-5.0 section 14.2.1", "MPI_File_open MPI_File_wr
   MPI_File_close(&file);
 }
 
+/* What fails on one rank alone leaves no other waiting, and the file is open on none, or as it was. */
+TEST(io_open_one_fails, 2, "MPI-5.0 section 14.7", "MPI_File_open MPI_File_set_view MPI_File_set_size MPI_File_close") {
+  MPI_File file = MPI_FILE_NULL;
+  MPI_Datatype raw;
+  int x = 1, y = 0;
+  for (int at = 0; at < size; at++) {
+    const char *name = rank == at ? "io_open_one_fails.none/file" : "io_open_one_fails.tmp";
+    CHECK(MPI_File_open(comm, name, MPI_MODE_CREATE | MPI_MODE_RDWR, MPI_INFO_NULL, &file) != MPI_SUCCESS);
+    CHECK(MPI_File_open(comm, "io_open_one_fails.tmp", rank == at ? 0 : MPI_MODE_RDWR, MPI_INFO_NULL, &file) != MPI_SUCCESS);
+  }
+  file = io_open("io_open_one_fails.tmp");
+  MPI_Type_contiguous(2, MPI_INT, &raw);
+  for (int at = 0; at < size; at++) {
+    CHECK(MPI_File_set_size(file, rank == at ? -1 : 8) != MPI_SUCCESS);
+    CHECK(MPI_File_set_view(file, 0, MPI_INT, rank == at ? raw : MPI_INT, "native", MPI_INFO_NULL) != MPI_SUCCESS);
+    x = value(rank, at);
+    MPI_File_write_at_all(file, 4 * rank, &x, 4, MPI_BYTE, MPI_STATUS_IGNORE);
+    MPI_File_read_at_all(file, 4 * rank, &y, 4, MPI_BYTE, MPI_STATUS_IGNORE);
+    CHECK_INT(y, x);
+  }
+  MPI_Type_free(&raw);
+  io_close(&file);
+}
+
 CHAPTER(io_open, &io_open_modes, &io_open_amode_errors, &io_open_subset, &io_open_append, &io_open_size, &io_open_info,
-        &io_open_many, &io_open_directory, &io_open_errhandler, &io_open_sequential)
+        &io_open_many, &io_open_directory, &io_open_errhandler, &io_open_sequential, &io_open_one_fails)

@@ -186,6 +186,24 @@ const (
 	numberCost = 8
 )
 
+// WholeCost is what a type takes, in bytes, with all that it was made of.
+func (t *Type) WholeCost() int64 {
+	seen := map[*Type]bool{}
+	var whole func(t *Type) int64
+	whole = func(t *Type) int64 {
+		if t.Predefined() || seen[t] {
+			return 0
+		}
+		seen[t] = true
+		n := t.Cost()
+		for _, inner := range t.Made.Types {
+			n += whole(inner)
+		}
+		return n
+	}
+	return whole(t)
+}
+
 // Cost is what a type takes, in bytes, without the types that it was made of, but with those that were made for it alone.
 func (t *Type) Cost() int64 {
 	m := &t.Made

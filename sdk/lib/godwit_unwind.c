@@ -24,4 +24,7 @@ struct godwit_unwind_area {
   uint32_t capacity;
 };
 
+/* That this is there tells the host that the program can be frozen where it waits for its standard input, too. */
+const char godwit_read_freezes = 1;
+
 struct godwit_unwind_area godwit_unwind_area = {(uint32_t)buffer, 0, buffer, sizeof buffer};

@@ -137,7 +137,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 		return err
 	}
 	e.filing, e.endFiles = context.WithCancelCause(ctx)
-	e.home = newHome(s.App, func() {
+	e.home = newHome(s.App, s.FilesClient, func() {
 		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_WantsFiles{WantsFiles: &apiv1.ExecWantsFiles{}}})
 	}, e.log)
 	for _, m := range s.Mounts {

@@ -46,7 +46,7 @@ func TestRankComesAgain(t *testing.T) {
 	go func() { served <- transport.Serve(t.Context(), l, mux) }()
 	t.Cleanup(func() { require.NoError(t, <-served) })
 
-	e := &Executor{home: newHome("a", func() {}, slog.New(slog.DiscardHandler))}
+	e := &Executor{home: newHome("a", 1, func() {}, slog.New(slog.DiscardHandler))}
 	require.NoError(t, e.home.set(&apiv1.ExecHome{Host: "other", Addr: l.Addr().String()}))
 	for _, name := range []string{"one", "two", "three"} { // stays of the rank
 		tree := e.rankMounts(t.Context(), 1)[0].Tree

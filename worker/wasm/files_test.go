@@ -60,6 +60,8 @@ func TestFind(t *testing.T) {
 		{root, ".", "work/a/../b", "/work", "a/../b"},
 		{root, ".", "work/in/x", "/work/in", "x"},
 		{root, ".", "work/a/../../work/x", "/work", "x"},
+		{root, ".", "work/../../work/x", "/work", "x"},
+		{work, ".", "../../work/x", "/work", "x"},
 		{root, ".", "work/../tmp/x", "/tmp", "x"},
 		{root, ".", "../../tmp/x", "/tmp", "x"},
 		{root, ".", "work/..", "/", "."},

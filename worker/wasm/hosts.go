@@ -30,6 +30,12 @@ type MigrationPointer interface {
 	MigrationPoint() error
 }
 
+// Halter is a Host that can have a guest stop outside of its calls.
+type Halter interface {
+	// Halting returns a channel that is closed when the guest is to make a call, at which the host freezes or ends it; nil: it may not be frozen where it is.
+	Halting() <-chan struct{}
+}
+
 // guestContext is the context of a guest's run: host functions find there who has called them.
 type guestContext struct {
 	context.Context
@@ -38,9 +44,6 @@ type guestContext struct {
 
 // instantiateHosts makes the modules that a runtime's guests import from.
 func (e *Engine) instantiateHosts(ctx context.Context, runtime wazero.Runtime) error {
-	if err := instantiateWASI(ctx, runtime); err != nil {
-		return fmt.Errorf("host module %s: %w", moduleWASI, err)
-	}
 	builder := runtime.NewHostModuleBuilder(moduleMPI)
 	var point *mpi.Call
 	for _, call := range mpi.Calls() {
@@ -53,6 +56,9 @@ func (e *Engine) instantiateHosts(ctx context.Context, runtime wazero.Runtime) e
 	}
 	if _, err := builder.Instantiate(ctx); err != nil {
 		return fmt.Errorf("host module %s: %w", moduleMPI, err)
+	}
+	if err := instantiateWASI(ctx, runtime, point); err != nil {
+		return fmt.Errorf("host module %s: %w", moduleWASI, err)
 	}
 	_, err := runtime.NewHostModuleBuilder(moduleGodwit).NewFunctionBuilder().
 		WithGoModuleFunction(pointFunction(point), nil, nil).
@@ -132,14 +138,19 @@ var errNoHost = errors.New("mpi is not available to this guest")
 
 // arrive begins a control point of the guest, on the guest's goroutine: it finishes a rewind, and ends a guest that is to end.
 func (g *Guest) arrive(ctx context.Context) {
+	g.rewound(ctx)
+	g.checkCancel()
+	if g.host == nil {
+		g.end(errNoHost)
+	}
+}
+
+// rewound finishes a rewind, if there is one.
+func (g *Guest) rewound(ctx context.Context) {
 	if g.unwinder.phase == rewinding {
 		if err := g.unwinder.stopRewind(ctx); err != nil {
 			g.end(err)
 		}
-	}
-	g.checkCancel()
-	if g.host == nil {
-		g.end(errNoHost)
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 	exportUnwind  = "godwit_unwind_area"
 	exportWords   = "godwit_last_words"
 	exportThrown  = "godwit_thrown"
+	exportReads   = "godwit_read_freezes"
 	moduleMPI     = "mpi_abi"
 	moduleGodwit  = "godwit_v1"
 	asyncifyState = 2 // mutable globals that asyncify keeps to itself
@@ -43,6 +44,7 @@ type Info struct {
 	unwindArea uint32   // address of struct godwit_unwind_area
 	lastWords  uint32   // address of what the program says last; 0: nowhere
 	directory  uint32   // address of the pointer to the current directory's path; 0: nowhere
+	reads      bool     // it can be frozen in fd_read, too
 	thrown     uint32   // address of the word that is not 0 while an exception or a jump unwinds the stack; 0: there are none
 }
 
@@ -60,6 +62,7 @@ func Inspect(wasm []byte) (Info, error) {
 	info := Info{
 		Imports: sections.imports, MemoryMinPages: sections.memoryMin, MemoryMaxPages: sections.memoryMax,
 		lastWords: sections.address(exportWords), thrown: sections.address(exportThrown), directory: sections.address(exportDirectory),
+		reads: sections.address(exportReads) != 0,
 	}
 	if err := sections.migratable(&info); err != nil {
 		info.Reason = err.Error()

@@ -6,6 +6,8 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"github.com/godwit-run/godwit/mpi"
 )
 
 // wasiFunc is a function of WASI that works on descriptors or paths. Parameters: i for a 32-bit number, I for a 64-bit one.
@@ -82,7 +84,6 @@ func wasiFuncs() map[string]wasiFunc {
 		"fd_prestat_get":          {"ii", prestatGet},
 		"fd_prestat_dir_name":     {"iii", prestatName},
 		"fd_pwrite":               {"iiiIi", fdPwrite},
-		"fd_read":                 {"iiii", fdRead},
 		"fd_readdir":              {"iiiIi", fdReaddir},
 		"fd_renumber":             {"ii", fdRenumber},
 		"fd_seek":                 {"iIii", fdSeek},
@@ -104,12 +105,15 @@ func wasiFuncs() map[string]wasiFunc {
 }
 
 // instantiateWASI makes the module that guests import WASI from.
-func instantiateWASI(ctx context.Context, runtime wazero.Runtime) error {
+func instantiateWASI(ctx context.Context, runtime wazero.Runtime, point *mpi.Call) error {
 	builder := runtime.NewHostModuleBuilder(moduleWASI)
 	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(builder)
+	result := []api.ValueType{api.ValueTypeI32}
 	for name, f := range wasiFuncs() {
-		builder.NewFunctionBuilder().WithGoModuleFunction(f, f.types(), []api.ValueType{api.ValueTypeI32}).Export(name)
+		builder.NewFunctionBuilder().WithGoModuleFunction(f, f.types(), result).Export(name)
 	}
+	read := readFunc{wasiFunc{"iiii", fdRead}, point}
+	builder.NewFunctionBuilder().WithGoModuleFunction(read, read.types(), result).Export("fd_read")
 	_, err := builder.Instantiate(ctx)
 	return err //nolint:wrapcheck // the caller names the module
 }

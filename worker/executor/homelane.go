@@ -1,0 +1,96 @@
+package executor
+
+import (
+	"context"
+	"sync"
+	"syscall"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/mpi"
+)
+
+// Of requests to the home.
+const (
+	homeAnswer = 30 * time.Second // after so long without an answer the request is sent again
+	homePause  = 10 * time.Millisecond
+	homePauses = time.Second // the longest pause between two tries
+)
+
+// homeLane is the requests of one rank to the home: one after the other, each done once.
+type homeLane struct {
+	home *home
+	ctx  context.Context //nolint:containedctx // the executor's: trees have no contexts
+	lane int32
+
+	mu     sync.Mutex // held while one is under way
+	number uint64
+}
+
+// laneOf is the lane of a rank. A rank that has been here before goes on with its numbers: what has one of them already was done then.
+func (h *home) laneOf(ctx context.Context, id mpi.Rank) *homeLane {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l := h.lanes[id]
+	if l == nil {
+		l = &homeLane{home: h, ctx: ctx, lane: int32(id)}
+		h.lanes[id] = l
+	}
+	return l
+}
+
+// Handle implements files.Asker.
+func (l *homeLane) Handle() uint64 { return l.home.handle.Add(1) }
+
+// Ask implements files.Asker. It sends the request again until it is answered, to wherever the home is then, or the executor ends.
+func (l *homeLane) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
+	if req.Op == apiv1.FilesRequest_OP_CLOSE && l.lane >= 0 {
+		select {
+		case l.home.close <- req.Handle:
+			return &apiv1.FilesResponse{}, nil
+		case <-l.ctx.Done():
+			return nil, context.Cause(l.ctx)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.number++
+	req.App, req.Client, req.Lane, req.Number = l.home.app, l.home.client, l.lane, l.number
+	return l.ask(l.ctx, req)
+}
+
+// ask sends a request until it is answered, or ctx ends.
+func (l *homeLane) ask(ctx context.Context, req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
+	for pause := homePause; ; pause = min(2*pause, homePauses) {
+		at, _, changed, err := l.home.where(ctx)
+		if err != nil {
+			return nil, err
+		}
+		res, err := l.once(ctx, at, req)
+		if err == nil {
+			return res, nil
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if info := apierr.Info(err); info != nil && info.Reason == apierr.ReasonInvalid {
+			l.home.log.Error("the home of the app's files refuses a request", "host", at.Host, "err", err)
+			return nil, syscall.EIO
+		}
+		select {
+		case <-time.After(pause):
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (l *homeLane) once(ctx context.Context, at *apiv1.ExecHome, req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, homeAnswer)
+	defer cancel()
+	return apiv1connect.NewDataClient(transport.NewClient(l.home.http, at.Addr)).Files(ctx, req)
+}
