@@ -46,7 +46,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"name": nobody, "size": nobody, "policy": nobody, "hint": nobody, "main_host": nobody, "oversubscribe": nobody, "place": nobody,
 			"migration_check_period": nobody, "tenant": nobody, "restarts": nobody,
 		},
-		"godwit.v1.AppFiles": {"host": everyone, "to": everyone, "stored": everyone, "fault": everyone, "trouble": everyone},
+		"godwit.v1.AppFiles": {"host": everyone, "to": everyone, "stored": everyone, "fault": everyone, "trouble": everyone, "move": everyone, "progress": everyone},
 		"godwit.v1.Tree":     {"list": everyone, "packs": everyone, "files": everyone, "bytes": everyone},
 		"godwit.v1.AppPart":  {"name": everyone, "module_digest": everyone, "args": everyone, "env": everyone, "ranks": everyone},
 		"godwit.v1.EpochRun": {"count": everyone, "epoch": everyone},

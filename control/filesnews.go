@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -22,10 +23,8 @@ func filesNews(app *apiv1.App, host fsm.HostID, st *apiv1.FilesStatus) []proposa
 		op.What = apiv1.ChangeFiles_WHAT_OPENED
 	case files == nil || files.Stored:
 		return nil
-	case files.To == here && st.Held:
-		op.What = apiv1.ChangeFiles_WHAT_MOVED
-	case files.To == here && st.Fault != "":
-		op.What, op.Reason = apiv1.ChangeFiles_WHAT_STAYS, text.Clean(st.Fault, maxReasonBytes)
+	case files.To == here && st.Held && st.Move == files.Move && st.Move != 0: // what is held of an earlier move is not what there is now
+		op.What, op.Move = apiv1.ChangeFiles_WHAT_MOVED, st.Move
 	case files.Host == here && fsm.Storing(app) && (st.Stored != nil || st.Fault != ""):
 		op.What, op.Tree, op.Reason = apiv1.ChangeFiles_WHAT_STORED, st.Stored, text.Clean(st.Fault, maxReasonBytes)
 	default:
@@ -45,15 +44,61 @@ func (c *Control) filesTrouble(app *apiv1.App) string {
 	return text.Line(l.inbox.report(fsm.HostID(files.Host), fsm.AppID(app.Id)).GetFiles().GetTrouble(), maxWhyShown)
 }
 
-// withTrouble is the app with that.
+// filesProgress is how far a move of an app's files has come, or why it does not begin, by what the leader knows; another server knows nothing of it.
+func (c *Control) filesProgress(app *apiv1.App) string {
+	l, files := c.current(), app.GetFiles()
+	switch {
+	case l == nil || files == nil || files.Stored:
+		return ""
+	case files.To == "":
+		return l.homes.said(fsm.AppID(app.Id))
+	}
+	if st := l.inbox.report(fsm.HostID(files.To), fsm.AppID(app.Id)).GetFiles(); st.GetMove() == files.Move {
+		return text.Line(st.GetProgress(), maxWhyShown)
+	}
+	return ""
+}
+
+// withTrouble is the app with that, and with what its home has trouble with.
 func (c *Control) withTrouble(app *apiv1.App) *apiv1.App {
-	trouble := c.filesTrouble(app)
-	if trouble == "" {
+	trouble, progress := c.filesTrouble(app), c.filesProgress(app)
+	moves := app.GetFiles().GetTo() != "" && !apiv1.AppOver(app.Phase)
+	if trouble == "" && progress == "" && !moves {
 		return app
 	}
 	out := proto.CloneOf(app)
-	out.Files.Trouble = trouble
+	out.Files.Trouble, out.Files.Progress = trouble, progress
+	if moves && out.Reason == "" {
+		out.Reason = c.movingText(app)
+	}
 	return out
+}
+
+// movingText says where an app's files move.
+func (c *Control) movingText(app *apiv1.App) string {
+	return strings.TrimSuffix(fmt.Sprintf("its files move from %s to %s: %s", app.Files.Host, app.Files.To, c.filesProgress(app)), ": ")
+}
+
+// homesText says which apps a host that is to be left is the home of; empty: of none.
+func homesText(v *fsm.View, host *apiv1.Host) string {
+	if wish := fsm.WishOf(host); wish != fsm.Draining && wish != fsm.Evicting {
+		return ""
+	}
+	first, n := "", 0
+	for app, share := range v.AppsOn(fsm.HostID(host.Id)) {
+		if share.Files > 0 && app.GetFiles().GetHost() == host.Id {
+			if n++; n == 1 {
+				first = app.Id
+			}
+		}
+	}
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "it has the files of app " + first
+	}
+	return fmt.Sprintf("it has the files of %d apps, such as %s", n, first)
 }
 
 // storingText says what an app waits for whose ranks have all ended.

@@ -33,6 +33,7 @@ type leader struct {
 	refusals *refusals
 	fitness  *fitness
 	owners   *owners
+	homes    *homes
 
 	unextended, uncommitted episode // no lease is extended; proposals fail that may succeed later
 }
@@ -43,6 +44,7 @@ func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 		c: c, term: term, log: c.slog.With("term", term),
 		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(), owners: newOwners(),
 	}
+	l.homes = l.newHomes()
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirmWait, l.confirm)
 	return l
 }
@@ -78,6 +80,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onChange(l.dispatcher(), fsm.AnyApp, fsm.AnyMigration, fsm.AnyHost)
 	onReport(l.takeReports)
 	onReport(l.takeFitness)
+	onReport(l.homes.look, fsm.AnyApp, fsm.AnyHost)
 	onReport(l.driver(), fsm.AnyMigration)
 	g.Go(func() error {
 		return l.leases.run(ctx, l.answer, l.noteLeases)

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -58,6 +59,8 @@ func (c *Control) pageOfApps(ctx context.Context, v *fsm.View, p *pager, all boo
 				app = waiting(app, reasons.of(app))
 			case waitsForHosts(app):
 				app = waiting(app, c.awaited(v, app))
+			case app.GetFiles().GetTo() != "" && !apiv1.AppOver(app.Phase):
+				app = waiting(app, c.movingText(app))
 			}
 			if !yield(app) {
 				return
@@ -89,6 +92,12 @@ func (c *Control) ListHosts(ctx context.Context, req *apiv1.ListHostsRequest) (*
 		if len(h.SecretHash) > 0 { // it is between the worker and the servers
 			res.Hosts[i] = proto.CloneOf(h)
 			res.Hosts[i].SecretHash = nil
+		}
+	}
+	for i, h := range res.Hosts {
+		if why := homesText(v, h); why != "" {
+			res.Hosts[i] = proto.CloneOf(h)
+			res.Hosts[i].WishReason = strings.TrimPrefix(h.WishReason+"; "+why, "; ")
 		}
 	}
 	if l := c.current(); l != nil {

@@ -42,7 +42,7 @@ func (t *tx) keepsFiles(app *apiv1.App) bool {
 // puts into the draft.
 func draftFiles(app *apiv1.App) *apiv1.AppFiles {
 	f := app.GetFiles()
-	app.Files = &apiv1.AppFiles{Host: f.GetHost(), To: f.GetTo(), Stored: f.GetStored(), Tree: f.GetTree(), Fault: f.GetFault()}
+	app.Files = &apiv1.AppFiles{Host: f.GetHost(), To: f.GetTo(), Stored: f.GetStored(), Tree: f.GetTree(), Fault: f.GetFault(), Move: f.GetMove()}
 	return app.Files
 }
 
@@ -119,9 +119,9 @@ func (t *tx) changeFiles(op *apiv1.ChangeFiles) outcome {
 	case apiv1.ChangeFiles_WHAT_OPENED:
 		bad, err = t.openFiles(app, HostID(op.GetHost()))
 	case apiv1.ChangeFiles_WHAT_MOVES:
-		bad, err = t.moveFiles(app, host)
+		bad, err = t.moveFiles(app, host, op.GetMove())
 	case apiv1.ChangeFiles_WHAT_MOVED, apiv1.ChangeFiles_WHAT_STAYS:
-		bad, err = t.settleFiles(app, HostID(op.GetHost()), op.GetWhat() == apiv1.ChangeFiles_WHAT_MOVED)
+		bad, err = t.settleFiles(app, op)
 	case apiv1.ChangeFiles_WHAT_STORED:
 		bad, err = t.storeFiles(app, op)
 	default:
@@ -150,7 +150,7 @@ func (t *tx) openFiles(app *apiv1.App, host HostID) (outcome, error) {
 
 // moveFiles begins a move to another host. Ranks that are where the directory is
 // reach it without its home's help: it moves from hosts without any.
-func (t *tx) moveFiles(app *apiv1.App, to *apiv1.Host) (outcome, error) {
+func (t *tx) moveFiles(app *apiv1.App, to *apiv1.Host, move uint64) (outcome, error) {
 	files := app.GetFiles()
 	switch id := AppID(app.GetId()); {
 	case files == nil:
@@ -166,18 +166,22 @@ func (t *tx) moveFiles(app *apiv1.App, to *apiv1.Host) (outcome, error) {
 	case !TakesRanks(to):
 		return refuse(CodeHostNotReady, "host %s is %s", to.GetId(), Condition(to)), nil
 	}
-	draftFiles(app).To = to.GetId()
+	draft := draftFiles(app)
+	draft.To, draft.Move = to.GetId(), move
 	return applied(""), t.use(HostID(to.GetId()), AppID(app.GetId()), Share{Files: 1})
 }
 
-// settleFiles ends a move.
-func (t *tx) settleFiles(app *apiv1.App, to HostID, moved bool) (outcome, error) {
-	if app.GetFiles().GetTo() != string(to) || to == "" {
+// settleFiles ends a move, if it is the one that is meant: what a host has of an earlier one is not what the home has by now.
+func (t *tx) settleFiles(app *apiv1.App, op *apiv1.ChangeFiles) (outcome, error) {
+	switch to := op.GetHost(); {
+	case app.GetFiles().GetTo() != to || to == "":
 		return refuse(CodeStale, "the files of app %s do not move to host %s", app.GetId(), to), nil
+	case op.GetMove() != app.GetFiles().GetMove() && op.GetMove() != 0:
+		return refuse(CodeStale, "the files of app %s move to host %s anew", app.GetId(), to), nil
 	}
-	files, left := draftFiles(app), to
-	if moved {
-		files.Host, left = string(to), HostID(files.GetHost())
+	files, left := draftFiles(app), HostID(op.GetHost())
+	if op.GetWhat() == apiv1.ChangeFiles_WHAT_MOVED {
+		files.Host, left = op.GetHost(), HostID(files.GetHost())
 	}
 	files.To = ""
 	return applied(""), t.use(left, AppID(app.GetId()), Share{Files: -1})

@@ -285,6 +285,10 @@ func parseApp(cmd *apiv1.Command, l line) error {
 			sum := sha256.Sum256([]byte(l.word(4)))
 			op.Tree, op.Reason = &apiv1.Tree{List: hex.EncodeToString(sum[:]), Files: 1, Bytes: 2}, l.reason(5)
 		}
+		if name, value, _ := strings.Cut(l.word(4), "="); name == "move" {
+			op.Move, _ = strconv.ParseUint(value, 10, 64)
+			op.Reason = l.reason(5)
+		}
 		cmd.Op = &apiv1.Command_ChangeFiles{ChangeFiles: op}
 	case "stop":
 		cmd.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"os"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -64,6 +65,7 @@ type app struct {
 	home       *home              // of the app's directory, if it is here
 	filled     bool               // the home has what the app begins with
 	toldHome   string             // what the executor was told of the home
+	coming     *coming            // the directory on its way here
 	wantsFiles bool               // a rank here has asked for the directory
 	routed     uint64             // index of the record whose routes the executor has
 	silent     time.Duration      // for which the executor has not answered; 0: it answers
@@ -161,9 +163,11 @@ func (a *app) finish() {
 	a.stopChild()
 	a.host.logs.close(a.id)
 	a.host.removeImages(a.id)
+	a.dropComing()
 	if a.home != nil {
 		a.leaveHome()
 	}
+	_ = os.Remove(a.host.homeDir(a.id)) // where directories that have moved here were
 }
 
 // stopChild ends the executor, or its start.

@@ -34,6 +34,8 @@ type home struct {
 	crowded string             // what it has more of than its quota; empty: nothing
 	unfit   string             // what its disk lacks; empty: nothing
 	alone   context.CancelFunc // ends looking at these
+
+	giving *giving // to the next home; nil: it stays
 }
 
 // homeDir is where the directory of an app is that has its home here.
@@ -48,16 +50,14 @@ func (w *Worker) newHome(app string) (*home, error) {
 	if err := os.RemoveAll(h.dir); err != nil { // of an earlier attempt
 		return nil, fmt.Errorf("worker: files: %w", err)
 	}
-	for i, part := range []string{apiv1.HomeKept, apiv1.HomeScratch} {
-		dir := filepath.Join(h.dir, part)
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+	for _, part := range []string{apiv1.HomeKept, apiv1.HomeScratch} {
+		if err := os.MkdirAll(filepath.Join(h.dir, part), 0o700); err != nil {
 			return nil, fmt.Errorf("worker: files: %w", err)
 		}
-		tree, err := files.OpenLocal(dir, false)
-		if err != nil {
-			return nil, fmt.Errorf("worker: files: %w", err)
-		}
-		h.trees[i] = tree
+	}
+	var err error
+	if h.trees, err = files.OpenHome(h.dir); err != nil {
+		return nil, fmt.Errorf("worker: files: %w", err)
 	}
 	input, err := files.NewInput(h.dir)
 	if err != nil {
@@ -82,7 +82,10 @@ func (h *home) remove() error {
 func (a *app) followFiles(ctx context.Context) {
 	f := a.rec.App.GetFiles()
 	mine := f != nil && !f.Stored && f.Host == a.host.cfg.Name
+	a.followMove(ctx)
 	switch {
+	case mine && a.home == nil && f.Move != 0:
+		a.lackHome()
 	case mine && a.home == nil:
 		a.openHome(ctx)
 	case !mine && a.home != nil:
@@ -155,6 +158,7 @@ func (a *app) fail(why string) {
 func (a *app) leaveHome() {
 	h := a.home
 	a.serving.Store(nil)
+	h.giving.end(nil)
 	a.home, a.filled, a.toldHome = nil, false, ""
 	if err := h.remove(); err != nil {
 		a.log.Warn("files are left", "dir", h.dir, "err", err)
@@ -246,6 +250,8 @@ func (a *app) homeTrouble(h *home, why error) {
 // filesStatus is what the leader is told of the app's directory; nil: nothing.
 func (a *app) filesStatus() *apiv1.FilesStatus {
 	switch {
+	case a.coming != nil:
+		return a.coming.status()
 	case a.home != nil && a.home.stored != nil:
 		return a.home.stored
 	case a.home != nil && a.home.err != nil && a.allEnded():
@@ -268,18 +274,30 @@ func (s dataService) Files(ctx context.Context, req *apiv1.FilesRequest) (*apiv1
 	if err := checkID("app", req.App); err != nil {
 		return nil, invalid("app", err.Error(), "")
 	}
-	s.w.mu.Lock()
-	a := s.w.apps[req.App]
-	s.w.mu.Unlock()
-	var server *files.Server
+	a := s.w.appOf(req.App)
+	var res *apiv1.FilesResponse
 	if a != nil {
-		server = a.serving.Load()
+		if server := a.serving.Load(); server != nil {
+			res = server.Try(req)
+		}
 	}
-	if server == nil {
-		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "app",
-			fmt.Sprintf("host %s does not have the files of app %s", s.w.hostName(), req.App), "ask again in a moment, where they are then")
+	if res == nil {
+		return nil, s.filesElsewhere(req.App)
 	}
-	return server.Do(req), nil
+	return res, nil
+}
+
+// filesElsewhere is the answer to who asks for files that are not here, or are on their way to another host.
+func (s dataService) filesElsewhere(app string) error {
+	return apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "app",
+		fmt.Sprintf("host %s does not have the files of app %s", s.w.hostName(), app), "ask again in a moment, where they are then")
+}
+
+// appOf is an app that has something on this host; nil: it has nothing.
+func (w *Worker) appOf(id string) *app {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.apps[id]
 }
 
 // serving is what other hosts' ranks are served by; nil: the home is not here.

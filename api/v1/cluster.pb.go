@@ -247,7 +247,7 @@ func (x FilesRequest_Op) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesRequest_Op.Descriptor instead.
 func (FilesRequest_Op) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39, 0}
 }
 
 type IdentifyRequest struct {
@@ -2450,7 +2450,11 @@ type FilesStatus struct {
 	// Why they do not, or not all, for good; or why it did not come here.
 	Fault string `protobuf:"bytes,4,opt,name=fault,proto3" json:"fault,omitempty"`
 	// Why what the app begins with is not here yet, or the servers do not have what it leaves yet, if that was tried in vain.
-	Trouble       string `protobuf:"bytes,5,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	Trouble string `protobuf:"bytes,5,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// The move that held and fault are of.
+	Move uint64 `protobuf:"varint,6,opt,name=move,proto3" json:"move,omitempty"`
+	// How far it has come.
+	Progress      string `protobuf:"bytes,7,opt,name=progress,proto3" json:"progress,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2520,6 +2524,860 @@ func (x *FilesStatus) GetTrouble() string {
 	return ""
 }
 
+func (x *FilesStatus) GetMove() uint64 {
+	if x != nil {
+		return x.Move
+	}
+	return 0
+}
+
+func (x *FilesStatus) GetProgress() string {
+	if x != nil {
+		return x.Progress
+	}
+	return ""
+}
+
+type MoveFilesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// Who asks.
+	Host          string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Move          uint64 `protobuf:"varint,3,opt,name=move,proto3" json:"move,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MoveFilesRequest) Reset() {
+	*x = MoveFilesRequest{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MoveFilesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MoveFilesRequest) ProtoMessage() {}
+
+func (x *MoveFilesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MoveFilesRequest.ProtoReflect.Descriptor instead.
+func (*MoveFilesRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *MoveFilesRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *MoveFilesRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *MoveFilesRequest) GetMove() uint64 {
+	if x != nil {
+		return x.Move
+	}
+	return 0
+}
+
+// MoveFilesResponse is the next parts; none while they are being made ready.
+type MoveFilesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Parts         []*FilePart            `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MoveFilesResponse) Reset() {
+	*x = MoveFilesResponse{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MoveFilesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MoveFilesResponse) ProtoMessage() {}
+
+func (x *MoveFilesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MoveFilesResponse.ProtoReflect.Descriptor instead.
+func (*MoveFilesResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *MoveFilesResponse) GetParts() []*FilePart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// FilePart is a part of what moves with an app's directory. They come in this order: what there is in sum; what is in the two directories, where a
+// directory comes before what is in it, and its end behind that; what is open; the standard input; the requests done; the end.
+type FilePart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Part:
+	//
+	//	*FilePart_Sum
+	//	*FilePart_Entry
+	//	*FilePart_Data
+	//	*FilePart_Handle
+	//	*FilePart_Input
+	//	*FilePart_Lane
+	//	*FilePart_End
+	Part          isFilePart_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilePart) Reset() {
+	*x = FilePart{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilePart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilePart) ProtoMessage() {}
+
+func (x *FilePart) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilePart.ProtoReflect.Descriptor instead.
+func (*FilePart) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *FilePart) GetPart() isFilePart_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *FilePart) GetSum() *FileSum {
+	if x != nil {
+		if x, ok := x.Part.(*FilePart_Sum); ok {
+			return x.Sum
+		}
+	}
+	return nil
+}
+
+func (x *FilePart) GetEntry() *FileEntry {
+	if x != nil {
+		if x, ok := x.Part.(*FilePart_Entry); ok {
+			return x.Entry
+		}
+	}
+	return nil
+}
+
+func (x *FilePart) GetData() *FileData {
+	if x != nil {
+		if x, ok := x.Part.(*FilePart_Data); ok {
+			return x.Data
+		}
+	}
+	return nil
+}
+
+func (x *FilePart) GetHandle() *FileHandle {
+	if x != nil {
+		if x, ok := x.Part.(*FilePart_Handle); ok {
+			return x.Handle
+		}
+	}
+	return nil
+}
+
+func (x *FilePart) GetInput() *FileInput {
+	if x != nil {
+		if x, ok := x.Part.(*FilePart_Input); ok {
+			return x.Input
+		}
+	}
+	return nil
+}
+
+func (x *FilePart) GetLane() *FileLane {
+	if x != nil {
+		if x, ok := x.Part.(*FilePart_Lane); ok {
+			return x.Lane
+		}
+	}
+	return nil
+}
+
+func (x *FilePart) GetEnd() *FileEnd {
+	if x != nil {
+		if x, ok := x.Part.(*FilePart_End); ok {
+			return x.End
+		}
+	}
+	return nil
+}
+
+type isFilePart_Part interface {
+	isFilePart_Part()
+}
+
+type FilePart_Sum struct {
+	Sum *FileSum `protobuf:"bytes,1,opt,name=sum,proto3,oneof"`
+}
+
+type FilePart_Entry struct {
+	Entry *FileEntry `protobuf:"bytes,2,opt,name=entry,proto3,oneof"`
+}
+
+type FilePart_Data struct {
+	Data *FileData `protobuf:"bytes,3,opt,name=data,proto3,oneof"`
+}
+
+type FilePart_Handle struct {
+	Handle *FileHandle `protobuf:"bytes,4,opt,name=handle,proto3,oneof"`
+}
+
+type FilePart_Input struct {
+	Input *FileInput `protobuf:"bytes,5,opt,name=input,proto3,oneof"`
+}
+
+type FilePart_Lane struct {
+	Lane *FileLane `protobuf:"bytes,6,opt,name=lane,proto3,oneof"`
+}
+
+type FilePart_End struct {
+	End *FileEnd `protobuf:"bytes,7,opt,name=end,proto3,oneof"`
+}
+
+func (*FilePart_Sum) isFilePart_Part() {}
+
+func (*FilePart_Entry) isFilePart_Part() {}
+
+func (*FilePart_Data) isFilePart_Part() {}
+
+func (*FilePart_Handle) isFilePart_Part() {}
+
+func (*FilePart_Input) isFilePart_Part() {}
+
+func (*FilePart_Lane) isFilePart_Part() {}
+
+func (*FilePart_End) isFilePart_Part() {}
+
+// FileSum is how much there is, as far as it was known when the move began.
+type FileSum struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Files int64                  `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"`
+	Bytes int64                  `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// How often the directory has moved, this move included.
+	Moves         uint64 `protobuf:"varint,3,opt,name=moves,proto3" json:"moves,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileSum) Reset() {
+	*x = FileSum{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileSum) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileSum) ProtoMessage() {}
+
+func (x *FileSum) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileSum.ProtoReflect.Descriptor instead.
+func (*FileSum) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *FileSum) GetFiles() int64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *FileSum) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *FileSum) GetMoves() uint64 {
+	if x != nil {
+		return x.Moves
+	}
+	return 0
+}
+
+// FileEntry is something in one of the directories, or its end if it is a directory. A file's bytes follow it.
+type FileEntry struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Scratch bool                   `protobuf:"varint,1,opt,name=scratch,proto3" json:"scratch,omitempty"`
+	// Relative to the directory; empty: that itself.
+	Path []byte `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// As in files.Kind.
+	Kind uint32 `protobuf:"varint,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	Mode uint32 `protobuf:"varint,4,opt,name=mode,proto3" json:"mode,omitempty"`
+	// The number by which programs know it.
+	Id       uint64 `protobuf:"varint,5,opt,name=id,proto3" json:"id,omitempty"`
+	Size     int64  `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
+	Accessed int64  `protobuf:"varint,7,opt,name=accessed,proto3" json:"accessed,omitempty"`
+	Changed  int64  `protobuf:"varint,8,opt,name=changed,proto3" json:"changed,omitempty"`
+	// The text of a link.
+	Text []byte `protobuf:"bytes,9,opt,name=text,proto3" json:"text,omitempty"`
+	// It is another name of a file that came before, at this path.
+	Same []byte `protobuf:"bytes,10,opt,name=same,proto3,oneof" json:"same,omitempty"`
+	// All that is in the directory has come.
+	Leave         bool `protobuf:"varint,11,opt,name=leave,proto3" json:"leave,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileEntry) Reset() {
+	*x = FileEntry{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileEntry) ProtoMessage() {}
+
+func (x *FileEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileEntry.ProtoReflect.Descriptor instead.
+func (*FileEntry) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *FileEntry) GetScratch() bool {
+	if x != nil {
+		return x.Scratch
+	}
+	return false
+}
+
+func (x *FileEntry) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *FileEntry) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *FileEntry) GetMode() uint32 {
+	if x != nil {
+		return x.Mode
+	}
+	return 0
+}
+
+func (x *FileEntry) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *FileEntry) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *FileEntry) GetAccessed() int64 {
+	if x != nil {
+		return x.Accessed
+	}
+	return 0
+}
+
+func (x *FileEntry) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *FileEntry) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+func (x *FileEntry) GetSame() []byte {
+	if x != nil {
+		return x.Same
+	}
+	return nil
+}
+
+func (x *FileEntry) GetLeave() bool {
+	if x != nil {
+		return x.Leave
+	}
+	return false
+}
+
+// FileData is bytes of the file, or of the input, before it; where none are, there are zeros.
+type FileData struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            int64                  `protobuf:"varint,1,opt,name=at,proto3" json:"at,omitempty"`
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileData) Reset() {
+	*x = FileData{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileData) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileData) ProtoMessage() {}
+
+func (x *FileData) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileData.ProtoReflect.Descriptor instead.
+func (*FileData) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *FileData) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *FileData) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// FileHandle is what a client has open.
+type FileHandle struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Client  uint64                 `protobuf:"varint,1,opt,name=client,proto3" json:"client,omitempty"`
+	Handle  uint64                 `protobuf:"varint,2,opt,name=handle,proto3" json:"handle,omitempty"`
+	Scratch bool                   `protobuf:"varint,3,opt,name=scratch,proto3" json:"scratch,omitempty"`
+	// Where it is; empty: it has no name any more, and if id is not that of an earlier one its bytes follow.
+	Path []byte `protobuf:"bytes,4,opt,name=path,proto3,oneof" json:"path,omitempty"`
+	Id   uint64 `protobuf:"varint,5,opt,name=id,proto3" json:"id,omitempty"`
+	// The access mode, as of open(2).
+	Flags int32  `protobuf:"varint,6,opt,name=flags,proto3" json:"flags,omitempty"`
+	Kind  uint32 `protobuf:"varint,7,opt,name=kind,proto3" json:"kind,omitempty"`
+	Size  int64  `protobuf:"varint,8,opt,name=size,proto3" json:"size,omitempty"`
+	// The lane that has opened it.
+	Lane int32 `protobuf:"varint,9,opt,name=lane,proto3" json:"lane,omitempty"`
+	// What has come of an append that is not whole.
+	Append        []byte `protobuf:"bytes,10,opt,name=append,proto3" json:"append,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileHandle) Reset() {
+	*x = FileHandle{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileHandle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileHandle) ProtoMessage() {}
+
+func (x *FileHandle) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileHandle.ProtoReflect.Descriptor instead.
+func (*FileHandle) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *FileHandle) GetClient() uint64 {
+	if x != nil {
+		return x.Client
+	}
+	return 0
+}
+
+func (x *FileHandle) GetHandle() uint64 {
+	if x != nil {
+		return x.Handle
+	}
+	return 0
+}
+
+func (x *FileHandle) GetScratch() bool {
+	if x != nil {
+		return x.Scratch
+	}
+	return false
+}
+
+func (x *FileHandle) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *FileHandle) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *FileHandle) GetFlags() int32 {
+	if x != nil {
+		return x.Flags
+	}
+	return 0
+}
+
+func (x *FileHandle) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *FileHandle) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *FileHandle) GetLane() int32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *FileHandle) GetAppend() []byte {
+	if x != nil {
+		return x.Append
+	}
+	return nil
+}
+
+// FileInput is the standard input. Its bytes follow.
+type FileInput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Size  int64                  `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	Read  int64                  `protobuf:"varint,2,opt,name=read,proto3" json:"read,omitempty"`
+	Ended bool                   `protobuf:"varint,3,opt,name=ended,proto3" json:"ended,omitempty"`
+	// Up to where what was there is forgotten.
+	Gone int64 `protobuf:"varint,4,opt,name=gone,proto3" json:"gone,omitempty"`
+	// By rank: up to where it has read.
+	Passed        map[int32]int64 `protobuf:"bytes,5,rep,name=passed,proto3" json:"passed,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileInput) Reset() {
+	*x = FileInput{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileInput) ProtoMessage() {}
+
+func (x *FileInput) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileInput.ProtoReflect.Descriptor instead.
+func (*FileInput) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *FileInput) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *FileInput) GetRead() int64 {
+	if x != nil {
+		return x.Read
+	}
+	return 0
+}
+
+func (x *FileInput) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+func (x *FileInput) GetGone() int64 {
+	if x != nil {
+		return x.Gone
+	}
+	return 0
+}
+
+func (x *FileInput) GetPassed() map[int32]int64 {
+	if x != nil {
+		return x.Passed
+	}
+	return nil
+}
+
+// FileLane is the last request done of a lane, and its answer if it is kept.
+type FileLane struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Client uint64                 `protobuf:"varint,1,opt,name=client,proto3" json:"client,omitempty"`
+	Lane   int32                  `protobuf:"varint,2,opt,name=lane,proto3" json:"lane,omitempty"`
+	Number uint64                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	Answer *FilesResponse         `protobuf:"bytes,4,opt,name=answer,proto3" json:"answer,omitempty"`
+	// The client has left, and has no lanes.
+	Left          bool `protobuf:"varint,5,opt,name=left,proto3" json:"left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileLane) Reset() {
+	*x = FileLane{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileLane) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileLane) ProtoMessage() {}
+
+func (x *FileLane) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileLane.ProtoReflect.Descriptor instead.
+func (*FileLane) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *FileLane) GetClient() uint64 {
+	if x != nil {
+		return x.Client
+	}
+	return 0
+}
+
+func (x *FileLane) GetLane() int32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *FileLane) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *FileLane) GetAnswer() *FilesResponse {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *FileLane) GetLeft() bool {
+	if x != nil {
+		return x.Left
+	}
+	return false
+}
+
+// FileEnd says what must have come.
+type FileEnd struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of all parts before it, each in its encoding.
+	Digest        []byte `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileEnd) Reset() {
+	*x = FileEnd{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileEnd) ProtoMessage() {}
+
+func (x *FileEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileEnd.ProtoReflect.Descriptor instead.
+func (*FileEnd) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *FileEnd) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
 // FilesRequest is one thing to do. Requests of one lane of a client follow each other; one that is sent again, since no answer came, has the number
 // that it had, and is done once.
 type FilesRequest struct {
@@ -2552,7 +3410,7 @@ type FilesRequest struct {
 
 func (x *FilesRequest) Reset() {
 	*x = FilesRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2564,7 +3422,7 @@ func (x *FilesRequest) String() string {
 func (*FilesRequest) ProtoMessage() {}
 
 func (x *FilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2577,7 +3435,7 @@ func (x *FilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesRequest.ProtoReflect.Descriptor instead.
 func (*FilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *FilesRequest) GetApp() string {
@@ -2714,7 +3572,7 @@ type FilesResponse struct {
 
 func (x *FilesResponse) Reset() {
 	*x = FilesResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2726,7 +3584,7 @@ func (x *FilesResponse) String() string {
 func (*FilesResponse) ProtoMessage() {}
 
 func (x *FilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2739,7 +3597,7 @@ func (x *FilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesResponse.ProtoReflect.Descriptor instead.
 func (*FilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *FilesResponse) GetErrno() int32 {
@@ -2822,7 +3680,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2834,7 +3692,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2847,7 +3705,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *FileInfo) GetName() string {
@@ -3089,13 +3947,82 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"KIND_MOVED\x10\x01\x12\r\n" +
-	"\tKIND_GONE\x10\x02\"\x92\x01\n" +
+	"\tKIND_GONE\x10\x02\"\xc2\x01\n" +
 	"\vFilesStatus\x12\x16\n" +
 	"\x06wanted\x18\x01 \x01(\bR\x06wanted\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\bR\x04held\x12'\n" +
 	"\x06stored\x18\x03 \x01(\v2\x0f.godwit.v1.TreeR\x06stored\x12\x14\n" +
 	"\x05fault\x18\x04 \x01(\tR\x05fault\x12\x18\n" +
-	"\atrouble\x18\x05 \x01(\tR\atrouble\"\xc7\x06\n" +
+	"\atrouble\x18\x05 \x01(\tR\atrouble\x12\x12\n" +
+	"\x04move\x18\x06 \x01(\x04R\x04move\x12\x1a\n" +
+	"\bprogress\x18\a \x01(\tR\bprogress\"L\n" +
+	"\x10MoveFilesRequest\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
+	"\x04move\x18\x03 \x01(\x04R\x04move\">\n" +
+	"\x11MoveFilesResponse\x12)\n" +
+	"\x05parts\x18\x01 \x03(\v2\x13.godwit.v1.FilePartR\x05parts\"\xc5\x02\n" +
+	"\bFilePart\x12&\n" +
+	"\x03sum\x18\x01 \x01(\v2\x12.godwit.v1.FileSumH\x00R\x03sum\x12,\n" +
+	"\x05entry\x18\x02 \x01(\v2\x14.godwit.v1.FileEntryH\x00R\x05entry\x12)\n" +
+	"\x04data\x18\x03 \x01(\v2\x13.godwit.v1.FileDataH\x00R\x04data\x12/\n" +
+	"\x06handle\x18\x04 \x01(\v2\x15.godwit.v1.FileHandleH\x00R\x06handle\x12,\n" +
+	"\x05input\x18\x05 \x01(\v2\x14.godwit.v1.FileInputH\x00R\x05input\x12)\n" +
+	"\x04lane\x18\x06 \x01(\v2\x13.godwit.v1.FileLaneH\x00R\x04lane\x12&\n" +
+	"\x03end\x18\a \x01(\v2\x12.godwit.v1.FileEndH\x00R\x03endB\x06\n" +
+	"\x04part\"K\n" +
+	"\aFileSum\x12\x14\n" +
+	"\x05files\x18\x01 \x01(\x03R\x05files\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x14\n" +
+	"\x05moves\x18\x03 \x01(\x04R\x05moves\"\x87\x02\n" +
+	"\tFileEntry\x12\x18\n" +
+	"\ascratch\x18\x01 \x01(\bR\ascratch\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\fR\x04path\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\rR\x04kind\x12\x12\n" +
+	"\x04mode\x18\x04 \x01(\rR\x04mode\x12\x0e\n" +
+	"\x02id\x18\x05 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04size\x18\x06 \x01(\x03R\x04size\x12\x1a\n" +
+	"\baccessed\x18\a \x01(\x03R\baccessed\x12\x18\n" +
+	"\achanged\x18\b \x01(\x03R\achanged\x12\x12\n" +
+	"\x04text\x18\t \x01(\fR\x04text\x12\x17\n" +
+	"\x04same\x18\n" +
+	" \x01(\fH\x00R\x04same\x88\x01\x01\x12\x14\n" +
+	"\x05leave\x18\v \x01(\bR\x05leaveB\a\n" +
+	"\x05_same\".\n" +
+	"\bFileData\x12\x0e\n" +
+	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"\xf2\x01\n" +
+	"\n" +
+	"FileHandle\x12\x16\n" +
+	"\x06client\x18\x01 \x01(\x04R\x06client\x12\x16\n" +
+	"\x06handle\x18\x02 \x01(\x04R\x06handle\x12\x18\n" +
+	"\ascratch\x18\x03 \x01(\bR\ascratch\x12\x17\n" +
+	"\x04path\x18\x04 \x01(\fH\x00R\x04path\x88\x01\x01\x12\x0e\n" +
+	"\x02id\x18\x05 \x01(\x04R\x02id\x12\x14\n" +
+	"\x05flags\x18\x06 \x01(\x05R\x05flags\x12\x12\n" +
+	"\x04kind\x18\a \x01(\rR\x04kind\x12\x12\n" +
+	"\x04size\x18\b \x01(\x03R\x04size\x12\x12\n" +
+	"\x04lane\x18\t \x01(\x05R\x04lane\x12\x16\n" +
+	"\x06append\x18\n" +
+	" \x01(\fR\x06appendB\a\n" +
+	"\x05_path\"\xd2\x01\n" +
+	"\tFileInput\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\x12\x12\n" +
+	"\x04read\x18\x02 \x01(\x03R\x04read\x12\x14\n" +
+	"\x05ended\x18\x03 \x01(\bR\x05ended\x12\x12\n" +
+	"\x04gone\x18\x04 \x01(\x03R\x04gone\x128\n" +
+	"\x06passed\x18\x05 \x03(\v2 .godwit.v1.FileInput.PassedEntryR\x06passed\x1a9\n" +
+	"\vPassedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x94\x01\n" +
+	"\bFileLane\x12\x16\n" +
+	"\x06client\x18\x01 \x01(\x04R\x06client\x12\x12\n" +
+	"\x04lane\x18\x02 \x01(\x05R\x04lane\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\x120\n" +
+	"\x06answer\x18\x04 \x01(\v2\x18.godwit.v1.FilesResponseR\x06answer\x12\x12\n" +
+	"\x04left\x18\x05 \x01(\bR\x04left\"!\n" +
+	"\aFileEnd\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\fR\x06digest\"\xc7\x06\n" +
 	"\fFilesRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06client\x18\x02 \x01(\x04R\x06client\x12\x12\n" +
@@ -3174,13 +4101,15 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\aSession\x12\x19.godwit.v1.SessionRequest\x1a\x1a.godwit.v1.SessionResponse(\x010\x01\x12N\n" +
 	"\vFetchModule\x12\x1d.godwit.v1.FetchModuleRequest\x1a\x1e.godwit.v1.FetchModuleResponse0\x01\x12K\n" +
 	"\n" +
-	"PushModule\x12\x1c.godwit.v1.PushModuleRequest\x1a\x1d.godwit.v1.PushModuleResponse(\x012\xd7\x02\n" +
+	"PushModule\x12\x1c.godwit.v1.PushModuleRequest\x1a\x1d.godwit.v1.PushModuleResponse(\x012\xeb\x03\n" +
 	"\x04Data\x12E\n" +
 	"\bTransfer\x12\x1a.godwit.v1.TransferRequest\x1a\x1b.godwit.v1.TransferResponse(\x01\x12E\n" +
 	"\bReadLogs\x12\x1a.godwit.v1.ReadLogsRequest\x1a\x1b.godwit.v1.ReadLogsResponse0\x01\x12@\n" +
 	"\aInspect\x12\x19.godwit.v1.InspectRequest\x1a\x1a.godwit.v1.InspectResponse\x12C\n" +
 	"\bIdentify\x12\x1a.godwit.v1.IdentifyRequest\x1a\x1b.godwit.v1.IdentifyResponse\x12:\n" +
-	"\x05Files\x12\x17.godwit.v1.FilesRequest\x1a\x18.godwit.v1.FilesResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\x05Files\x12\x17.godwit.v1.FilesRequest\x1a\x18.godwit.v1.FilesResponse\x12H\n" +
+	"\tMoveFiles\x12\x1b.godwit.v1.MoveFilesRequest\x1a\x1c.godwit.v1.MoveFilesResponse0\x01\x12H\n" +
+	"\tReadFiles\x12\x1b.godwit.v1.ReadFilesRequest\x1a\x1c.godwit.v1.ReadFilesResponse0\x01B+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_cluster_proto_rawDescOnce sync.Once
@@ -3195,7 +4124,7 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_godwit_v1_cluster_proto_goTypes = []any{
 	(Standing)(0),                 // 0: godwit.v1.Standing
 	(OutputFault_Kind)(0),         // 1: godwit.v1.OutputFault.Kind
@@ -3229,26 +4158,39 @@ var file_godwit_v1_cluster_proto_goTypes = []any{
 	(*ReadLogsResponse)(nil),      // 29: godwit.v1.ReadLogsResponse
 	(*OutputFault)(nil),           // 30: godwit.v1.OutputFault
 	(*FilesStatus)(nil),           // 31: godwit.v1.FilesStatus
-	(*FilesRequest)(nil),          // 32: godwit.v1.FilesRequest
-	(*FilesResponse)(nil),         // 33: godwit.v1.FilesResponse
-	(*FileInfo)(nil),              // 34: godwit.v1.FileInfo
-	nil,                           // 35: godwit.v1.AppRecord.AddrsEntry
-	(*RankDoing)(nil),             // 36: godwit.v1.RankDoing
-	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
-	(*HashRecord)(nil),            // 38: godwit.v1.HashRecord
-	(*Host)(nil),                  // 39: godwit.v1.Host
-	(*App)(nil),                   // 40: godwit.v1.App
-	(*Migration)(nil),             // 41: godwit.v1.Migration
-	(*LogPosition)(nil),           // 42: godwit.v1.LogPosition
-	(*LogLine)(nil),               // 43: godwit.v1.LogLine
-	(*Tree)(nil),                  // 44: godwit.v1.Tree
+	(*MoveFilesRequest)(nil),      // 32: godwit.v1.MoveFilesRequest
+	(*MoveFilesResponse)(nil),     // 33: godwit.v1.MoveFilesResponse
+	(*FilePart)(nil),              // 34: godwit.v1.FilePart
+	(*FileSum)(nil),               // 35: godwit.v1.FileSum
+	(*FileEntry)(nil),             // 36: godwit.v1.FileEntry
+	(*FileData)(nil),              // 37: godwit.v1.FileData
+	(*FileHandle)(nil),            // 38: godwit.v1.FileHandle
+	(*FileInput)(nil),             // 39: godwit.v1.FileInput
+	(*FileLane)(nil),              // 40: godwit.v1.FileLane
+	(*FileEnd)(nil),               // 41: godwit.v1.FileEnd
+	(*FilesRequest)(nil),          // 42: godwit.v1.FilesRequest
+	(*FilesResponse)(nil),         // 43: godwit.v1.FilesResponse
+	(*FileInfo)(nil),              // 44: godwit.v1.FileInfo
+	nil,                           // 45: godwit.v1.AppRecord.AddrsEntry
+	nil,                           // 46: godwit.v1.FileInput.PassedEntry
+	(*RankDoing)(nil),             // 47: godwit.v1.RankDoing
+	(*timestamppb.Timestamp)(nil), // 48: google.protobuf.Timestamp
+	(*HashRecord)(nil),            // 49: godwit.v1.HashRecord
+	(*Host)(nil),                  // 50: godwit.v1.Host
+	(*App)(nil),                   // 51: godwit.v1.App
+	(*Migration)(nil),             // 52: godwit.v1.Migration
+	(*LogPosition)(nil),           // 53: godwit.v1.LogPosition
+	(*LogLine)(nil),               // 54: godwit.v1.LogLine
+	(*Tree)(nil),                  // 55: godwit.v1.Tree
+	(*ReadFilesRequest)(nil),      // 56: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),     // 57: godwit.v1.ReadFilesResponse
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	36, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	47, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
 	8,  // 1: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
-	37, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
+	48, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
 	9,  // 3: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
-	38, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
+	49, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
 	0,  // 5: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
 	12, // 6: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
 	14, // 7: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
@@ -3257,48 +4199,62 @@ var file_godwit_v1_cluster_proto_depIdxs = []int32{
 	13, // 10: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
 	14, // 11: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
 	16, // 12: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	39, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	50, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
 	18, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	40, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	41, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	35, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	51, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	52, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	45, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
 	17, // 18: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
 	19, // 19: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
 	31, // 20: godwit.v1.AppStatus.files:type_name -> godwit.v1.FilesStatus
 	26, // 21: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
 	25, // 22: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	42, // 23: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	43, // 24: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	42, // 25: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
+	53, // 23: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	54, // 24: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	53, // 25: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
 	30, // 26: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
 	1,  // 27: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
-	44, // 28: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
-	2,  // 29: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
-	34, // 30: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
-	34, // 31: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
-	7,  // 32: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	10, // 33: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	20, // 34: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	22, // 35: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	24, // 36: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	28, // 37: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	5,  // 38: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	3,  // 39: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
-	32, // 40: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
-	8,  // 41: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	11, // 42: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	21, // 43: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	23, // 44: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	27, // 45: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	29, // 46: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	6,  // 47: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	4,  // 48: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
-	33, // 49: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
-	41, // [41:50] is the sub-list for method output_type
-	32, // [32:41] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	55, // 28: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
+	34, // 29: godwit.v1.MoveFilesResponse.parts:type_name -> godwit.v1.FilePart
+	35, // 30: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
+	36, // 31: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
+	37, // 32: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
+	38, // 33: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
+	39, // 34: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
+	40, // 35: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
+	41, // 36: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
+	46, // 37: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
+	43, // 38: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
+	2,  // 39: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
+	44, // 40: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
+	44, // 41: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
+	7,  // 42: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	10, // 43: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	20, // 44: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	22, // 45: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	24, // 46: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	28, // 47: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	5,  // 48: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	3,  // 49: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
+	42, // 50: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
+	32, // 51: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
+	56, // 52: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	8,  // 53: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	11, // 54: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	21, // 55: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	23, // 56: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	27, // 57: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	29, // 58: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	6,  // 59: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	4,  // 60: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
+	43, // 61: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
+	33, // 62: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
+	57, // 63: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	53, // [53:64] is the sub-list for method output_type
+	42, // [42:53] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -3326,14 +4282,25 @@ func file_godwit_v1_cluster_proto_init() {
 		(*TransferRequest_End)(nil),
 	}
 	file_godwit_v1_cluster_proto_msgTypes[25].OneofWrappers = []any{}
-	file_godwit_v1_cluster_proto_msgTypes[29].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[31].OneofWrappers = []any{
+		(*FilePart_Sum)(nil),
+		(*FilePart_Entry)(nil),
+		(*FilePart_Data)(nil),
+		(*FilePart_Handle)(nil),
+		(*FilePart_Input)(nil),
+		(*FilePart_Lane)(nil),
+		(*FilePart_End)(nil),
+	}
+	file_godwit_v1_cluster_proto_msgTypes[33].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[35].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[39].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   33,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -2116,7 +2116,9 @@ type ChangeFiles struct {
 	// The tree that the servers have: STORED.
 	Tree *Tree `protobuf:"bytes,4,opt,name=tree,proto3" json:"tree,omitempty"`
 	// Why they have none, or why it stays: STORED, STAYS.
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Tells one move from the others: MOVES gives it, and MOVED and STAYS are of it; 0, as in entries of old: of whichever is under way.
+	Move          uint64 `protobuf:"varint,6,opt,name=move,proto3" json:"move,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2184,6 +2186,13 @@ func (x *ChangeFiles) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *ChangeFiles) GetMove() uint64 {
+	if x != nil {
+		return x.Move
+	}
+	return 0
 }
 
 var File_godwit_v1_command_proto protoreflect.FileDescriptor
@@ -2330,13 +2339,14 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\bpause_ms\x18\x02 \x01(\x01R\apauseMs\"5\n" +
 	"\tCheckHash\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
-	"\x04hash\x18\x02 \x01(\fR\x04hash\"\x91\x02\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"\xa5\x02\n" +
 	"\vChangeFiles\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12/\n" +
 	"\x04what\x18\x03 \x01(\x0e2\x1b.godwit.v1.ChangeFiles.WhatR\x04what\x12#\n" +
 	"\x04tree\x18\x04 \x01(\v2\x0f.godwit.v1.TreeR\x04tree\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"n\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04move\x18\x06 \x01(\x04R\x04move\"n\n" +
 	"\x04What\x12\x14\n" +
 	"\x10WHAT_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vWHAT_OPENED\x10\x01\x12\x0e\n" +

@@ -2988,6 +2988,130 @@ func (x *DownloadBlobResponse) GetChunk() []byte {
 	return nil
 }
 
+type ReadFilesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// Which of them, as for godwit get; empty: all.
+	Pattern string `protobuf:"bytes,2,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// No bytes of files.
+	List          bool `protobuf:"varint,3,opt,name=list,proto3" json:"list,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadFilesRequest) Reset() {
+	*x = ReadFilesRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadFilesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadFilesRequest) ProtoMessage() {}
+
+func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadFilesRequest.ProtoReflect.Descriptor instead.
+func (*ReadFilesRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ReadFilesRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *ReadFilesRequest) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *ReadFilesRequest) GetList() bool {
+	if x != nil {
+		return x.List
+	}
+	return false
+}
+
+// ReadFilesResponse is entries, or bytes of the last entry before it, whose other bytes are zeros; neither while there are none yet. A file that changes
+// meanwhile is as long as it was found to be then.
+type ReadFilesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entries       []*TreeEntry           `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	At            int64                  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadFilesResponse) Reset() {
+	*x = ReadFilesResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadFilesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadFilesResponse) ProtoMessage() {}
+
+func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadFilesResponse.ProtoReflect.Descriptor instead.
+func (*ReadFilesResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ReadFilesResponse) GetEntries() []*TreeEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *ReadFilesResponse) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *ReadFilesResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 type WriteInputRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
@@ -3002,7 +3126,7 @@ type WriteInputRequest struct {
 
 func (x *WriteInputRequest) Reset() {
 	*x = WriteInputRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3014,7 +3138,7 @@ func (x *WriteInputRequest) String() string {
 func (*WriteInputRequest) ProtoMessage() {}
 
 func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3027,7 +3151,7 @@ func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputRequest.ProtoReflect.Descriptor instead.
 func (*WriteInputRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *WriteInputRequest) GetApp() string {
@@ -3072,7 +3196,7 @@ type WriteInputResponse struct {
 
 func (x *WriteInputResponse) Reset() {
 	*x = WriteInputResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3084,7 +3208,7 @@ func (x *WriteInputResponse) String() string {
 func (*WriteInputResponse) ProtoMessage() {}
 
 func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3097,7 +3221,7 @@ func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputResponse.ProtoReflect.Descriptor instead.
 func (*WriteInputResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *WriteInputResponse) GetTaken() int64 {
@@ -3329,7 +3453,15 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x13DownloadBlobRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\",\n" +
 	"\x14DownloadBlobResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"[\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"R\n" +
+	"\x10ReadFilesRequest\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +
+	"\apattern\x18\x02 \x01(\tR\apattern\x12\x12\n" +
+	"\x04list\x18\x03 \x01(\bR\x04list\"g\n" +
+	"\x11ReadFilesResponse\x12.\n" +
+	"\aentries\x18\x01 \x03(\v2\x14.godwit.v1.TreeEntryR\aentries\x12\x0e\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"[\n" +
 	"\x11WriteInputRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x12\n" +
@@ -3338,7 +3470,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x12WriteInputResponse\x12\x14\n" +
 	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
-	"\x04kept\x18\x03 \x01(\bR\x04kept2\xfa\f\n" +
+	"\x04kept\x18\x03 \x01(\bR\x04kept2\xc4\r\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -3360,7 +3492,8 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tFindBlobs\x12\x1b.godwit.v1.FindBlobsRequest\x1a\x1c.godwit.v1.FindBlobsResponse\x12K\n" +
 	"\n" +
 	"UploadBlob\x12\x1c.godwit.v1.UploadBlobRequest\x1a\x1d.godwit.v1.UploadBlobResponse(\x01\x12Q\n" +
-	"\fDownloadBlob\x12\x1e.godwit.v1.DownloadBlobRequest\x1a\x1f.godwit.v1.DownloadBlobResponse0\x01\x12I\n" +
+	"\fDownloadBlob\x12\x1e.godwit.v1.DownloadBlobRequest\x1a\x1f.godwit.v1.DownloadBlobResponse0\x01\x12H\n" +
+	"\tReadFiles\x12\x1b.godwit.v1.ReadFilesRequest\x1a\x1c.godwit.v1.ReadFilesResponse0\x01\x12I\n" +
 	"\n" +
 	"WriteInput\x12\x1c.godwit.v1.WriteInputRequest\x1a\x1d.godwit.v1.WriteInputResponse\x12O\n" +
 	"\fInspectRanks\x12\x1e.godwit.v1.InspectRanksRequest\x1a\x1f.godwit.v1.InspectRanksResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
@@ -3377,7 +3510,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
 	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
@@ -3430,93 +3563,99 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*UploadBlobResponse)(nil),         // 48: godwit.v1.UploadBlobResponse
 	(*DownloadBlobRequest)(nil),        // 49: godwit.v1.DownloadBlobRequest
 	(*DownloadBlobResponse)(nil),       // 50: godwit.v1.DownloadBlobResponse
-	(*WriteInputRequest)(nil),          // 51: godwit.v1.WriteInputRequest
-	(*WriteInputResponse)(nil),         // 52: godwit.v1.WriteInputResponse
-	nil,                                // 53: godwit.v1.ListHostsResponse.LastContactEntry
-	(*AppSpec)(nil),                    // 54: godwit.v1.AppSpec
-	(*App)(nil),                        // 55: godwit.v1.App
-	(*Migration)(nil),                  // 56: godwit.v1.Migration
-	(*Host)(nil),                       // 57: godwit.v1.Host
-	(*Module)(nil),                     // 58: godwit.v1.Module
-	(*Alarm)(nil),                      // 59: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 60: google.protobuf.Duration
+	(*ReadFilesRequest)(nil),           // 51: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),          // 52: godwit.v1.ReadFilesResponse
+	(*WriteInputRequest)(nil),          // 53: godwit.v1.WriteInputRequest
+	(*WriteInputResponse)(nil),         // 54: godwit.v1.WriteInputResponse
+	nil,                                // 55: godwit.v1.ListHostsResponse.LastContactEntry
+	(*AppSpec)(nil),                    // 56: godwit.v1.AppSpec
+	(*App)(nil),                        // 57: godwit.v1.App
+	(*Migration)(nil),                  // 58: godwit.v1.Migration
+	(*Host)(nil),                       // 59: godwit.v1.Host
+	(*Module)(nil),                     // 60: godwit.v1.Module
+	(*Alarm)(nil),                      // 61: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 62: google.protobuf.Duration
+	(*TreeEntry)(nil),                  // 63: godwit.v1.TreeEntry
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	54, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	55, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	55, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	55, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	56, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	55, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	55, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	57, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	53, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	56, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	56, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	58, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	58, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	56, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	57, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	57, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	57, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	58, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	57, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	57, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	59, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	55, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	58, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	58, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	60, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	60, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
 	25, // 13: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
 	29, // 14: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
 	28, // 15: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
 	25, // 16: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
 	27, // 17: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
 	35, // 18: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	59, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	61, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
 	32, // 20: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	60, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	55, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	62, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	57, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
 	42, // 23: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
 	43, // 24: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
-	60, // 25: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	0,  // 26: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 27: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 28: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	8,  // 29: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	6,  // 30: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	10, // 31: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	12, // 32: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	14, // 33: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	16, // 34: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	18, // 35: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	20, // 36: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	22, // 37: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	24, // 38: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	30, // 39: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	33, // 40: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	36, // 41: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	38, // 42: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	45, // 43: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	47, // 44: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	49, // 45: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	51, // 46: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	40, // 47: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 48: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 49: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 50: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	9,  // 51: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	7,  // 52: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	11, // 53: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	13, // 54: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	15, // 55: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	17, // 56: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	19, // 57: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	21, // 58: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	23, // 59: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	26, // 60: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	31, // 61: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	34, // 62: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	37, // 63: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	39, // 64: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	46, // 65: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	48, // 66: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	50, // 67: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	52, // 68: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	41, // 69: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	48, // [48:70] is the sub-list for method output_type
-	26, // [26:48] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	63, // 25: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	62, // 26: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	0,  // 27: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	2,  // 28: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	4,  // 29: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	8,  // 30: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	6,  // 31: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	10, // 32: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	12, // 33: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	14, // 34: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	16, // 35: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	18, // 36: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	20, // 37: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	22, // 38: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	24, // 39: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	30, // 40: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	33, // 41: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	36, // 42: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	38, // 43: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	45, // 44: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	47, // 45: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	49, // 46: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	51, // 47: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	53, // 48: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	40, // 49: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	1,  // 50: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	3,  // 51: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	5,  // 52: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	9,  // 53: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	7,  // 54: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	11, // 55: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	13, // 56: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	15, // 57: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	17, // 58: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	19, // 59: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	21, // 60: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	23, // 61: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	26, // 62: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	31, // 63: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	34, // 64: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	37, // 65: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	39, // 66: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	46, // 67: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	48, // 68: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	50, // 69: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	52, // 70: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	54, // 71: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	41, // 72: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	50, // [50:73] is the sub-list for method output_type
+	27, // [27:50] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -3532,7 +3671,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   54,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

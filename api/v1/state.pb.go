@@ -1088,7 +1088,11 @@ type AppFiles struct {
 	// Why it is not with the servers, or not all of it.
 	Fault string `protobuf:"bytes,5,opt,name=fault,proto3" json:"fault,omitempty"`
 	// Why it is not where it is to be yet, as its home says to the leader. It is not in the log.
-	Trouble       string `protobuf:"bytes,6,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	Trouble string `protobuf:"bytes,6,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// The last move that was begun; 0: none was.
+	Move uint64 `protobuf:"varint,7,opt,name=move,proto3" json:"move,omitempty"`
+	// How far the move under way has come, or why it does not begin, as hosts say to the leader. It is not in the log.
+	Progress      string `protobuf:"bytes,8,opt,name=progress,proto3" json:"progress,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1161,6 +1165,20 @@ func (x *AppFiles) GetFault() string {
 func (x *AppFiles) GetTrouble() string {
 	if x != nil {
 		return x.Trouble
+	}
+	return ""
+}
+
+func (x *AppFiles) GetMove() uint64 {
+	if x != nil {
+		return x.Move
+	}
+	return 0
+}
+
+func (x *AppFiles) GetProgress() string {
+	if x != nil {
+		return x.Progress
 	}
 	return ""
 }
@@ -2474,14 +2492,16 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x04ends\x18\x18 \x03(\v2\x13.godwit.v1.RankEndsR\x04ends\x12+\n" +
 	"\x06epochs\x18\x19 \x03(\v2\x13.godwit.v1.EpochRunR\x06epochs\x12\x1c\n" +
 	"\tprincipal\x18\x1a \x01(\tR\tprincipal\x12)\n" +
-	"\x05files\x18( \x01(\v2\x13.godwit.v1.AppFilesR\x05files\"\x9b\x01\n" +
+	"\x05files\x18( \x01(\v2\x13.godwit.v1.AppFilesR\x05files\"\xcb\x01\n" +
 	"\bAppFiles\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
 	"\x06stored\x18\x03 \x01(\bR\x06stored\x12#\n" +
 	"\x04tree\x18\x04 \x01(\v2\x0f.godwit.v1.TreeR\x04tree\x12\x14\n" +
 	"\x05fault\x18\x05 \x01(\tR\x05fault\x12\x18\n" +
-	"\atrouble\x18\x06 \x01(\tR\atrouble\"\\\n" +
+	"\atrouble\x18\x06 \x01(\tR\atrouble\x12\x12\n" +
+	"\x04move\x18\a \x01(\x04R\x04move\x12\x1a\n" +
+	"\bprogress\x18\b \x01(\tR\bprogress\"\\\n" +
 	"\x04Tree\x12\x12\n" +
 	"\x04list\x18\x01 \x01(\tR\x04list\x12\x14\n" +
 	"\x05packs\x18\x02 \x03(\tR\x05packs\x12\x14\n" +

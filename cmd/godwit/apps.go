@@ -16,6 +16,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 func newPs(o *options) *cobra.Command {
@@ -254,6 +255,9 @@ func filesText(a *apiv1.App) string {
 		where = "not kept"
 	case f.To != "":
 		where += ", on their way to " + f.To
+	}
+	if f.Progress != "" {
+		where += ": " + text.Line(f.Progress, maxShown)
 	}
 	if f.Trouble != "" {
 		where += ": " + f.Trouble

@@ -73,13 +73,13 @@ func (r *runner) sendInputs(ctx context.Context) error {
 	return err
 }
 
-const getLong = `Get the files that an app has left: those in its directory (/work, as its ranks see it) when it ended. PATTERN is a path, or one with
-* and ? in it; of a directory all that is in it is got. Without it everything is.`
+const getLong = `Get the files of an app: those in its directory (/work, as its ranks see it) when it ended, or, while it runs, at this moment: its ranks go on
+writing meanwhile. PATTERN is a path, or one with * and ? in it; of a directory all that is in it is got. Without it everything is.`
 
 func newGet(o *options) *cobra.Command {
 	dir := "."
 	c := &cobra.Command{
-		Use: "get APP [PATTERN] [-o DIR]", Short: "Get the files that an app has left", Long: getLong, Args: cobra.RangeArgs(1, 2), ValidArgsFunction: completeApps(o),
+		Use: "get APP [PATTERN] [-o DIR]", Short: "Get the files of an app", Long: getLong, Args: cobra.RangeArgs(1, 2), ValidArgsFunction: completeApps(o),
 		RunE: func(c *cobra.Command, args []string) error {
 			n, err := getFiles(c.Context(), o, args[0], strings.Join(args[1:], ""), dir)
 			if err != nil {
@@ -94,7 +94,7 @@ func newGet(o *options) *cobra.Command {
 
 func newLs(o *options) *cobra.Command {
 	c := &cobra.Command{
-		Use: "ls APP [PATTERN]", Short: "List the files that an app has left", Args: cobra.RangeArgs(1, 2), ValidArgsFunction: completeApps(o),
+		Use: "ls APP [PATTERN]", Short: "List the files of an app: those that it has left, or has at this moment", Args: cobra.RangeArgs(1, 2), ValidArgsFunction: completeApps(o),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.checkOutput(); err != nil {
 				return err
@@ -106,16 +106,11 @@ func newLs(o *options) *cobra.Command {
 }
 
 // appTree is what an app has left, and the list of it.
-func appTree(ctx context.Context, c *client.Client, ref, pattern string) (*apiv1.Tree, []*apiv1.TreeEntry, error) {
-	res, err := getApp(ctx, c, ref)
-	if err != nil {
-		return nil, nil, err
-	}
-	app := res.App
+func appTree(ctx context.Context, c *client.Client, app *apiv1.App, pattern string) (*apiv1.Tree, []*apiv1.TreeEntry, error) {
 	t := app.GetFiles().GetTree()
 	switch {
 	case !apiv1.AppOver(app.Phase):
-		return nil, nil, &exitError{exitFailed, fmt.Sprintf("%s is %s: its files can be got when it has ended", app.Id, app.Phase)}
+		return nil, nil, &exitError{exitFailed, fmt.Sprintf("%s is %s, and none of its ranks has used its directory", app.Id, app.Phase)}
 	case app.Files.GetFault() != "" && t == nil:
 		return nil, nil, &exitError{exitFailed, fmt.Sprintf("the files of %s were not kept: %s", app.Id, text.Clean(app.Files.Fault, maxShown))}
 	case t == nil:
@@ -150,7 +145,7 @@ func appTree(ctx context.Context, c *client.Client, ref, pattern string) (*apiv1
 	return t, out, nil
 }
 
-// getFiles gets what an app has left, and says how many files that are.
+// getFiles gets what an app has, or has left, and says how many files that are.
 func getFiles(ctx context.Context, o *options, ref, pattern, dir string) (int, error) {
 	c, err := o.client()
 	if err != nil {
@@ -160,7 +155,14 @@ func getFiles(ctx context.Context, o *options, ref, pattern, dir string) (int, e
 }
 
 func fetchFiles(ctx context.Context, c *client.Client, ref, pattern, dir string) (int, error) {
-	t, entries, err := appTree(ctx, c, ref, pattern)
+	res, err := getApp(ctx, c, ref)
+	if err != nil {
+		return 0, err
+	}
+	if usesFiles(res.App) {
+		return fetchRunning(ctx, c, res.App.Id, pattern, dir)
+	}
+	t, entries, err := appTree(ctx, c, res.App, pattern)
 	if err != nil {
 		return 0, err
 	}
@@ -183,36 +185,46 @@ func fetchFiles(ctx context.Context, c *client.Client, ref, pattern, dir string)
 	return n, err
 }
 
-// listFiles prints what an app has left.
+// listFiles prints what an app has, or has left.
 func listFiles(ctx context.Context, o *options, ref, pattern string) error {
 	c, err := o.client()
 	if err != nil {
 		return err
 	}
-	_, entries, err := appTree(ctx, c, ref, pattern)
+	res, err := getApp(ctx, c, ref)
+	if err != nil {
+		return err
+	}
+	show := func(e *apiv1.TreeEntry) error { return showEntry(o, e) }
+	if usesFiles(res.App) {
+		return listRunning(ctx, c, res.App.Id, pattern, show)
+	}
+	_, entries, err := appTree(ctx, c, res.App, pattern)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if o.output == "json" {
-			e.Pieces = nil // where the servers have them is no one's business
-			if err := printJSON(os.Stdout, jsonValue(e.ProtoReflect())); err != nil {
-				return err
-			}
-			continue
-		}
-		name := text.Line(e.Path, len(e.Path))
-		if e.Kind == apiv1.TreeEntry_KIND_DIRECTORY {
-			name += "/"
-		}
-		if e.Kind == apiv1.TreeEntry_KIND_LINK {
-			name += " -> " + text.Line(e.Text, maxShown)
-		}
-		if err := printf("%12d  %s  %s\n", e.Size, time.Unix(0, e.Changed).Format("2006-01-02 15:04:05"), name); err != nil {
+		if err := show(e); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// showEntry prints a line of a list.
+func showEntry(o *options, e *apiv1.TreeEntry) error {
+	if o.output == "json" {
+		e.Pieces = nil // where the servers have them is no one's business
+		return printJSON(os.Stdout, jsonValue(e.ProtoReflect()))
+	}
+	name := text.Line(e.Path, len(e.Path))
+	if e.Kind == apiv1.TreeEntry_KIND_DIRECTORY {
+		name += "/"
+	}
+	if e.Kind == apiv1.TreeEntry_KIND_LINK {
+		name += " -> " + text.Line(e.Text, maxShown)
+	}
+	return printf("%12d  %s  %s\n", e.Size, time.Unix(0, e.Changed).Format("2006-01-02 15:04:05"), name)
 }
 
 // downloaded is a blob in a file without a name.

@@ -37,6 +37,8 @@ type Input struct {
 
 	passed map[int32]int64 // by rank: up to where it has read, and will not ask again
 	gone   int64           // up to where what was there is forgotten
+
+	sealed bool // it moves to another host: nothing is done
 }
 
 // NewInput keeps an input in a file of its own, in a directory.
@@ -87,11 +89,17 @@ func (i *Input) do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 	if req.Op == apiv1.FilesRequest_OP_INPUT_WRITE {
 		return i.write(req)
 	}
+	if i.sealed {
+		return &apiv1.FilesResponse{At: req.At}
+	}
 	if req.At < i.gone {
 		return &apiv1.FilesResponse{Errno: int32(syscall.EINVAL)} // an old one that came late: nobody waits for it
 	}
 	i.pass(req)
-	i.await(func() bool { return req.At < i.size || i.ended })
+	i.await(func() bool { return req.At < i.size || i.ended || i.sealed })
+	if i.sealed {
+		return &apiv1.FilesResponse{At: req.At}
+	}
 	if req.At >= i.size {
 		return &apiv1.FilesResponse{At: req.At, End: i.ended}
 	}
@@ -131,8 +139,8 @@ func (i *Input) pass(req *apiv1.FilesRequest) {
 
 // write adds what is new of the data. Holds mu.
 func (i *Input) write(req *apiv1.FilesRequest) *apiv1.FilesResponse {
-	i.await(func() bool { return i.size-i.read < inputAhead || len(req.Data) == 0 })
-	if i.size-i.read >= inputAhead && len(req.Data) > 0 {
+	i.await(func() bool { return i.size-i.read < inputAhead || len(req.Data) == 0 || i.sealed })
+	if i.sealed || i.size-i.read >= inputAhead && len(req.Data) > 0 {
 		return &apiv1.FilesResponse{At: i.size}
 	}
 	data := req.Data[min(int64(len(req.Data)), i.size-req.At):] // the rest has come before

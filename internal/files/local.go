@@ -24,6 +24,7 @@ type Local struct {
 	root     *os.Root
 	readOnly bool
 	full     atomic.Bool
+	ids      *ids
 }
 
 var _ Tree = (*Local)(nil)
@@ -134,17 +135,25 @@ func (l *Local) Stat(name string, follow bool) (Info, error) {
 	if err != nil {
 		return Info{}, errno(err)
 	}
-	return infoOf(st)
+	return l.info(st)
 }
 
-// infoOf translates what the kernel says.
-func infoOf(st os.FileInfo) (Info, error) {
+// number is by which number programs know a file of an inode.
+func (l *Local) number(inode uint64) uint64 {
+	if l == nil {
+		return inode
+	}
+	return l.ids.of(inode)
+}
+
+// info translates what the kernel says; a file of no tree has none.
+func (l *Local) info(st os.FileInfo) (Info, error) {
 	sys, ok := st.Sys().(*syscall.Stat_t)
 	if !ok {
 		return Info{}, syscall.EIO
 	}
 	return Info{
-		Kind: kindOf(st.Mode()), ID: sys.Ino, Links: uint64(sys.Nlink), Size: st.Size(),
+		Kind: kindOf(st.Mode()), ID: l.number(sys.Ino), Links: uint64(sys.Nlink), Size: st.Size(),
 		Accessed: unix.TimespecToNsec(unix.Timespec(sys.Atim)), Changed: unix.TimespecToNsec(unix.Timespec(sys.Mtim)),
 		Touched: unix.TimespecToNsec(unix.Timespec(sys.Ctim)),
 	}, nil
@@ -353,7 +362,7 @@ func (o *localFile) Stat() (Info, error) {
 	if err != nil {
 		return Info{}, errno(err)
 	}
-	return infoOf(st)
+	return o.tree.info(st)
 }
 
 func (o *localFile) Truncate(size int64) error { return errno(o.f.Truncate(size)) }
@@ -397,7 +406,7 @@ func (o *localFile) List() ([]Entry, error) {
 		if err := unix.Fstatat(int(o.f.Fd()), e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			continue // it has gone meanwhile
 		}
-		list = append(list, Entry{Name: e.Name(), Kind: kindOf(e.Type()), ID: st.Ino})
+		list = append(list, Entry{Name: e.Name(), Kind: kindOf(e.Type()), ID: o.tree.number(st.Ino)})
 	}
 	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
@@ -411,7 +420,7 @@ func (o *localFile) Path() (string, error) {
 		if err != nil {
 			return "", errno(err)
 		}
-		info, err := infoOf(st)
+		info, err := o.tree.info(st)
 		if err != nil || info.Links == 0 {
 			return "", err
 		}

@@ -36,6 +36,7 @@ const (
 type Server struct {
 	trees [2]Tree
 	input *Input
+	seal  seal
 
 	mu      sync.Mutex // guards the fields below
 	clients map[uint64]*filesClient

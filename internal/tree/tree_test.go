@@ -227,3 +227,31 @@ func TestTooManyFiles(t *testing.T) {
 	require.NoError(t, w.source(Source{Path: from, Guarded: true}))
 	require.Equal(t, 1, w.scan.left.count)
 }
+
+// What comes of a directory as it is read is written as an extracted one is: nothing outside of it is, and what has no bytes is zeros.
+func TestReceiver(t *testing.T) {
+	to, secret := t.TempDir(), t.TempDir()
+	write(t, to, "f", "what was there before, and is longer")
+	r, err := NewReceiver(to)
+	require.NoError(t, err)
+	require.Error(t, r.Data(0, []byte("of nothing")))
+	require.NoError(t, r.Entry(&apiv1.TreeEntry{Path: "d", Kind: apiv1.TreeEntry_KIND_DIRECTORY, Changed: 5e9}))
+	require.NoError(t, r.Entry(&apiv1.TreeEntry{Path: "d/g", Kind: apiv1.TreeEntry_KIND_FILE, Size: 0}))
+	require.NoError(t, r.Entry(&apiv1.TreeEntry{Path: "f", Kind: apiv1.TreeEntry_KIND_FILE, Size: 5, Changed: 7e9}))
+	require.NoError(t, r.Data(3, []byte("ab")))
+	require.NoError(t, r.Entry(&apiv1.TreeEntry{Path: "out", Kind: apiv1.TreeEntry_KIND_LINK, Text: secret}))
+	require.Error(t, r.Data(0, []byte("of a link")))
+	require.Error(t, r.Entry(&apiv1.TreeEntry{Path: "out/new", Kind: apiv1.TreeEntry_KIND_FILE}))
+	require.Error(t, r.Entry(&apiv1.TreeEntry{Path: "../new", Kind: apiv1.TreeEntry_KIND_FILE}))
+	require.NoError(t, r.Close())
+	require.Equal(t, 2, r.Files)
+	got, err := os.ReadFile(filepath.Join(to, "f"))
+	require.NoError(t, err)
+	require.Equal(t, "\x00\x00\x00ab", string(got))
+	st, err := os.Stat(filepath.Join(to, "d"))
+	require.NoError(t, err)
+	require.Equal(t, int64(5), st.ModTime().Unix())
+	left, err := os.ReadDir(secret)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}

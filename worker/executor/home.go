@@ -50,13 +50,14 @@ func newHome(app string, client uint64, wants func(), log *slog.Logger) *home {
 func (h *home) set(at *apiv1.ExecHome) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if at.Dir != "" && h.trees[0] == nil {
-		for i, dir := range []string{apiv1.HomeKept, apiv1.HomeScratch} {
-			tree, err := files.OpenLocal(at.Dir+"/"+dir, false)
+	if at.Dir != h.at.GetDir() { // what a rank still does in the directory that has left it does to files that are nobody's
+		h.trees = [2]*files.Local{}
+		if at.Dir != "" {
+			trees, err := files.OpenHome(at.Dir)
 			if err != nil {
 				return err
 			}
-			h.trees[i] = tree
+			h.trees = trees
 		}
 	}
 	if at.Dir != "" {

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"connectrpc.com/connect/v2"
@@ -54,5 +56,25 @@ func TestRankComesAgain(t *testing.T) {
 			_, err := tree.Open(name+end, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY)
 			require.NoError(t, err, name)
 		}
+	}
+}
+
+// TestHomeComesHere: what a rank opens is on this host's disk once the home is here, and on another host again when it has left; what is open stays with
+// the server that has it.
+func TestHomeComesHere(t *testing.T) {
+	h := newHome("a", 0, func() {}, slog.New(slog.DiscardHandler))
+	homes := [2]string{t.TempDir(), t.TempDir()}
+	for _, dir := range homes {
+		for _, part := range []string{apiv1.HomeKept, apiv1.HomeScratch} {
+			require.NoError(t, os.Mkdir(filepath.Join(dir, part), 0o700))
+		}
+		require.NoError(t, h.set(&apiv1.ExecHome{Host: "other", Addr: "127.0.0.1:1"}))
+		tree := &homeTree{&homeLane{home: h, ctx: t.Context()}, nil, 0}
+		now, err := tree.tree()
+		require.NoError(t, err)
+		require.IsType(t, (*files.Remote)(nil), now)
+		require.NoError(t, h.set(&apiv1.ExecHome{Host: "here", Addr: "127.0.0.1:1", Dir: dir}))
+		require.NoError(t, tree.Mkdir("d"))
+		require.DirExists(t, filepath.Join(dir, apiv1.HomeKept, "d"))
 	}
 }

@@ -44,6 +44,10 @@ const (
 	DataIdentifyProcedure = "/godwit.v1.Data/Identify"
 	// DataFilesProcedure is the procedure name of the Data's Files RPC.
 	DataFilesProcedure = "/godwit.v1.Data/Files"
+	// DataMoveFilesProcedure is the procedure name of the Data's MoveFiles RPC.
+	DataMoveFilesProcedure = "/godwit.v1.Data/MoveFiles"
+	// DataReadFilesProcedure is the procedure name of the Data's ReadFiles RPC.
+	DataReadFilesProcedure = "/godwit.v1.Data/ReadFiles"
 )
 
 var (
@@ -381,6 +385,20 @@ var (
 			Procedure:  DataFilesProcedure,
 		}
 	})
+	dataMoveFilesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_godwit_v1_cluster_proto.Services().ByName("Data").Methods().ByName("MoveFiles"),
+			Procedure:  DataMoveFilesProcedure,
+		}
+	})
+	dataReadFilesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_godwit_v1_cluster_proto.Services().ByName("Data").Methods().ByName("ReadFiles"),
+			Procedure:  DataReadFilesProcedure,
+		}
+	})
 )
 
 // DataClient is a client for the godwit.v1.Data service.
@@ -395,6 +413,10 @@ type DataClient interface {
 	Identify(context.Context, *v1.IdentifyRequest) (*v1.IdentifyResponse, error)
 	// Files does one thing to the directory of an app whose home this host is.
 	Files(context.Context, *v1.FilesRequest) (*v1.FilesResponse, error)
+	// MoveFiles gives the directory of an app whose home this host is to the host that is to be its home, with all that goes with it.
+	MoveFiles(context.Context, *v1.MoveFilesRequest) (DataMoveFilesClientStream, error)
+	// ReadFiles gives what is in that directory at this moment.
+	ReadFiles(context.Context, *v1.ReadFilesRequest) (DataReadFilesClientStream, error)
 }
 
 // NewDataClient constructs a client for the godwit.v1.Data service. Multiple service clients may
@@ -452,6 +474,46 @@ func (s DataReadLogsClientStream) Close() error {
 	return s.stream.Close()
 }
 
+// DataMoveFilesClientStream is the client stream for the Data's MoveFiles RPC.
+type DataMoveFilesClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s DataMoveFilesClientStream) Receive() (*v1.MoveFilesResponse, error) {
+	var res v1.MoveFilesResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s DataMoveFilesClientStream) Close() error {
+	return s.stream.Close()
+}
+
+// DataReadFilesClientStream is the client stream for the Data's ReadFiles RPC.
+type DataReadFilesClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s DataReadFilesClientStream) Receive() (*v1.ReadFilesResponse, error) {
+	var res v1.ReadFilesResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s DataReadFilesClientStream) Close() error {
+	return s.stream.Close()
+}
+
 // DataHandler is an implementation of the godwit.v1.Data service.
 type DataHandler interface {
 	// Transfer carries a frozen rank's log and image to its target.
@@ -464,6 +526,10 @@ type DataHandler interface {
 	Identify(context.Context, *v1.IdentifyRequest) (*v1.IdentifyResponse, error)
 	// Files does one thing to the directory of an app whose home this host is.
 	Files(context.Context, *v1.FilesRequest) (*v1.FilesResponse, error)
+	// MoveFiles gives the directory of an app whose home this host is to the host that is to be its home, with all that goes with it.
+	MoveFiles(context.Context, *v1.MoveFilesRequest, DataMoveFilesServerStream) error
+	// ReadFiles gives what is in that directory at this moment.
+	ReadFiles(context.Context, *v1.ReadFilesRequest, DataReadFilesServerStream) error
 }
 
 // RegisterDataHandler registers svc as the godwit.v1.Data implementation on server.
@@ -475,6 +541,8 @@ func RegisterDataHandler(server *connect.Server, svc DataHandler) {
 		connect.Method{Spec: dataInspectSpec(), Handler: adapter.inspect},
 		connect.Method{Spec: dataIdentifySpec(), Handler: adapter.identify},
 		connect.Method{Spec: dataFilesSpec(), Handler: adapter.files},
+		connect.Method{Spec: dataMoveFilesSpec(), Handler: adapter.moveFiles},
+		connect.Method{Spec: dataReadFilesSpec(), Handler: adapter.readFiles},
 	)
 }
 
@@ -507,6 +575,36 @@ func (s DataReadLogsServerStream) Send(res *v1.ReadLogsResponse) error {
 	return s.stream.Send(res)
 }
 
+// DataMoveFilesServerStream is the server stream for the Data's MoveFiles RPC.
+type DataMoveFilesServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s DataMoveFilesServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s DataMoveFilesServerStream) Send(res *v1.MoveFilesResponse) error {
+	return s.stream.Send(res)
+}
+
+// DataReadFilesServerStream is the server stream for the Data's ReadFiles RPC.
+type DataReadFilesServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s DataReadFilesServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s DataReadFilesServerStream) Send(res *v1.ReadFilesResponse) error {
+	return s.stream.Send(res)
+}
+
 // UnimplementedDataHandler returns CodeUnimplemented from all methods.
 type UnimplementedDataHandler struct{}
 
@@ -528,6 +626,14 @@ func (UnimplementedDataHandler) Identify(context.Context, *v1.IdentifyRequest) (
 
 func (UnimplementedDataHandler) Files(context.Context, *v1.FilesRequest) (*v1.FilesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.Files is not implemented")
+}
+
+func (UnimplementedDataHandler) MoveFiles(context.Context, *v1.MoveFilesRequest, DataMoveFilesServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.MoveFiles is not implemented")
+}
+
+func (UnimplementedDataHandler) ReadFiles(context.Context, *v1.ReadFilesRequest, DataReadFilesServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.ReadFiles is not implemented")
 }
 
 type dataClient struct {
@@ -572,6 +678,22 @@ func (c *dataClient) Files(ctx context.Context, req *v1.FilesRequest) (*v1.Files
 		return nil, err
 	}
 	return &res, nil
+}
+
+func (c *dataClient) MoveFiles(ctx context.Context, req *v1.MoveFilesRequest) (DataMoveFilesClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, dataMoveFilesSpec(), req)
+	if err != nil {
+		return DataMoveFilesClientStream{}, err
+	}
+	return DataMoveFilesClientStream{stream: stream}, nil
+}
+
+func (c *dataClient) ReadFiles(ctx context.Context, req *v1.ReadFilesRequest) (DataReadFilesClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, dataReadFilesSpec(), req)
+	if err != nil {
+		return DataReadFilesClientStream{}, err
+	}
+	return DataReadFilesClientStream{stream: stream}, nil
 }
 
 type dataHandler struct{ svc DataHandler }
@@ -626,4 +748,20 @@ func (h dataHandler) files(ctx context.Context, _ connect.Spec, stream connect.S
 		return err
 	}
 	return stream.Send(res)
+}
+
+func (h dataHandler) moveFiles(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.MoveFilesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.MoveFiles(ctx, &req, DataMoveFilesServerStream{stream: stream})
+}
+
+func (h dataHandler) readFiles(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ReadFilesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.ReadFiles(ctx, &req, DataReadFilesServerStream{stream: stream})
 }

@@ -64,6 +64,8 @@ const (
 	ControlUploadBlobProcedure = "/godwit.v1.Control/UploadBlob"
 	// ControlDownloadBlobProcedure is the procedure name of the Control's DownloadBlob RPC.
 	ControlDownloadBlobProcedure = "/godwit.v1.Control/DownloadBlob"
+	// ControlReadFilesProcedure is the procedure name of the Control's ReadFiles RPC.
+	ControlReadFilesProcedure = "/godwit.v1.Control/ReadFiles"
 	// ControlWriteInputProcedure is the procedure name of the Control's WriteInput RPC.
 	ControlWriteInputProcedure = "/godwit.v1.Control/WriteInput"
 	// ControlInspectRanksProcedure is the procedure name of the Control's InspectRanks RPC.
@@ -211,6 +213,13 @@ var (
 			Procedure:  ControlDownloadBlobProcedure,
 		}
 	})
+	controlReadFilesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("ReadFiles"),
+			Procedure:  ControlReadFilesProcedure,
+		}
+	})
 	controlWriteInputSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -263,6 +272,8 @@ type ControlClient interface {
 	UploadBlob(context.Context) (ControlUploadBlobClientStream, error)
 	// DownloadBlob gives one.
 	DownloadBlob(context.Context, *v1.DownloadBlobRequest) (ControlDownloadBlobClientStream, error)
+	// ReadFiles gives what is in the directory of a running app at this moment.
+	ReadFiles(context.Context, *v1.ReadFilesRequest) (ControlReadFilesClientStream, error)
 	// WriteInput sends a part of an app's standard input.
 	WriteInput(context.Context, *v1.WriteInputRequest) (*v1.WriteInputResponse, error)
 	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
@@ -372,6 +383,26 @@ func (s ControlDownloadBlobClientStream) Close() error {
 	return s.stream.Close()
 }
 
+// ControlReadFilesClientStream is the client stream for the Control's ReadFiles RPC.
+type ControlReadFilesClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s ControlReadFilesClientStream) Receive() (*v1.ReadFilesResponse, error) {
+	var res v1.ReadFilesResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s ControlReadFilesClientStream) Close() error {
+	return s.stream.Close()
+}
+
 // ControlHandler is an implementation of the godwit.v1.Control service.
 type ControlHandler interface {
 	// Submit queues an app. The module must have been uploaded.
@@ -408,6 +439,8 @@ type ControlHandler interface {
 	UploadBlob(context.Context, ControlUploadBlobServerStream) (*v1.UploadBlobResponse, error)
 	// DownloadBlob gives one.
 	DownloadBlob(context.Context, *v1.DownloadBlobRequest, ControlDownloadBlobServerStream) error
+	// ReadFiles gives what is in the directory of a running app at this moment.
+	ReadFiles(context.Context, *v1.ReadFilesRequest, ControlReadFilesServerStream) error
 	// WriteInput sends a part of an app's standard input.
 	WriteInput(context.Context, *v1.WriteInputRequest) (*v1.WriteInputResponse, error)
 	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
@@ -437,6 +470,7 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlFindBlobsSpec(), Handler: adapter.findBlobs},
 		connect.Method{Spec: controlUploadBlobSpec(), Handler: adapter.uploadBlob},
 		connect.Method{Spec: controlDownloadBlobSpec(), Handler: adapter.downloadBlob},
+		connect.Method{Spec: controlReadFilesSpec(), Handler: adapter.readFiles},
 		connect.Method{Spec: controlWriteInputSpec(), Handler: adapter.writeInput},
 		connect.Method{Spec: controlInspectRanksSpec(), Handler: adapter.inspectRanks},
 	)
@@ -497,6 +531,21 @@ func (s ControlDownloadBlobServerStream) SendHeaders() error {
 
 // Send sends a response message to the client.
 func (s ControlDownloadBlobServerStream) Send(res *v1.DownloadBlobResponse) error {
+	return s.stream.Send(res)
+}
+
+// ControlReadFilesServerStream is the server stream for the Control's ReadFiles RPC.
+type ControlReadFilesServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s ControlReadFilesServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s ControlReadFilesServerStream) Send(res *v1.ReadFilesResponse) error {
 	return s.stream.Send(res)
 }
 
@@ -581,6 +630,10 @@ func (UnimplementedControlHandler) UploadBlob(context.Context, ControlUploadBlob
 
 func (UnimplementedControlHandler) DownloadBlob(context.Context, *v1.DownloadBlobRequest, ControlDownloadBlobServerStream) error {
 	return connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.DownloadBlob is not implemented")
+}
+
+func (UnimplementedControlHandler) ReadFiles(context.Context, *v1.ReadFilesRequest, ControlReadFilesServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.ReadFiles is not implemented")
 }
 
 func (UnimplementedControlHandler) WriteInput(context.Context, *v1.WriteInputRequest) (*v1.WriteInputResponse, error) {
@@ -753,6 +806,14 @@ func (c *controlClient) DownloadBlob(ctx context.Context, req *v1.DownloadBlobRe
 		return ControlDownloadBlobClientStream{}, err
 	}
 	return ControlDownloadBlobClientStream{stream: stream}, nil
+}
+
+func (c *controlClient) ReadFiles(ctx context.Context, req *v1.ReadFilesRequest) (ControlReadFilesClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, controlReadFilesSpec(), req)
+	if err != nil {
+		return ControlReadFilesClientStream{}, err
+	}
+	return ControlReadFilesClientStream{stream: stream}, nil
 }
 
 func (c *controlClient) WriteInput(ctx context.Context, req *v1.WriteInputRequest) (*v1.WriteInputResponse, error) {
@@ -995,6 +1056,14 @@ func (h controlHandler) downloadBlob(ctx context.Context, _ connect.Spec, stream
 		return err
 	}
 	return h.svc.DownloadBlob(ctx, &req, ControlDownloadBlobServerStream{stream: stream})
+}
+
+func (h controlHandler) readFiles(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ReadFilesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.ReadFiles(ctx, &req, ControlReadFilesServerStream{stream: stream})
 }
 
 func (h controlHandler) writeInput(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {

@@ -1,0 +1,93 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
+)
+
+const (
+	// homeWait is how long it is looked for a home that can be read: it may be on its way to another host.
+	homeWait = 10 * time.Second
+	// homePause is between two looks.
+	homePause = 50 * time.Millisecond
+)
+
+// ReadFiles implements the Control service: it passes on what the app's home says.
+func (c *Control) ReadFiles(ctx context.Context, req *apiv1.ReadFilesRequest, stream apiv1connect.ControlReadFilesServerStream) error {
+	transport.Yield(ctx) // it waits for another host
+	begun := false
+	send := func(m *apiv1.ReadFilesResponse) error {
+		begun = true
+		return stream.Send(m)
+	}
+	for until := time.Now().Add(homeWait); ; {
+		addr, err := c.homeAddr(req.App)
+		if err != nil {
+			return err
+		}
+		err = c.passFiles(ctx, addr, req, send)
+		if err == nil || begun || ctx.Err() != nil || connect.CodeOf(err) != connect.CodeUnavailable || time.Now().After(until) {
+			return err
+		}
+		if err := await(ctx, nil, homePause); err != nil {
+			return err
+		}
+	}
+}
+
+// homeAddr is where a running app's files are.
+func (c *Control) homeAddr(id string) (string, error) {
+	v := c.state.View()
+	app, ok := v.App(fsm.AppID(id))
+	if !ok {
+		return "", apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", fmt.Sprintf("no app %.80s", id), "")
+	}
+	files := app.GetFiles()
+	host, known := v.Host(fsm.HostID(files.GetHost()))
+	switch {
+	case files == nil:
+		return "", apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "app", fmt.Sprintf("app %s has no files: none of its ranks has used its directory", id), "")
+	case files.Stored || !fsm.PhaseOf(app).Placed():
+		return "", apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "app", fmt.Sprintf("the files of app %s are on no host any more", id), "ask again: it has ended")
+	case !known:
+		return "", apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "app", fmt.Sprintf("the files of app %s are on host %s, which is not known", id, files.Host), "")
+	}
+	return host.Addr, nil
+}
+
+// passFiles passes on what one host says. A host that hangs ends it: there are signs of one that works.
+func (c *Control) passFiles(ctx context.Context, addr string, req *apiv1.ReadFilesRequest, send func(*apiv1.ReadFilesResponse) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silent := time.AfterFunc(homeSilence, cancel)
+	defer silent.Stop()
+	stream, err := apiv1connect.NewDataClient(transport.NewClient(c.http, addr)).ReadFiles(ctx, req)
+	if err != nil {
+		return err
+	}
+	for {
+		silent.Reset(homeSilence)
+		m, err := stream.Receive()
+		silent.Stop() // the caller may take its time
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := send(m); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,383 @@
+package files
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// packPiece bounds the bytes of one part.
+const packPiece = 256 << 10
+
+// Sum is how much there is in the directories, as far as it holds still.
+func (s *Server) Sum(ctx context.Context) (*apiv1.FileSum, error) {
+	trees, err := s.locals()
+	if err != nil {
+		return nil, err
+	}
+	sum := &apiv1.FileSum{Moves: 1}
+	if known := trees[0].ids; known != nil {
+		sum.Moves = known.moves + 1
+	}
+	for _, tree := range trees {
+		err := fs.WalkDir(tree.root.FS(), ".", func(_ string, d fs.DirEntry, err error) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil || d.IsDir() {
+				return nil //nolint:nilerr // it has gone meanwhile
+			}
+			sum.Files++
+			if info, err := d.Info(); err == nil {
+				if st, ok := info.Sys().(*syscall.Stat_t); ok {
+					sum.Bytes += min(st.Size, st.Blocks*512)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return sum, nil
+}
+
+// locals are the server's trees on this host's disk.
+func (s *Server) locals() (trees [2]*Local, err error) {
+	for i, t := range s.trees {
+		l, ok := t.(*Local)
+		if !ok {
+			return trees, errors.New("the directory is not on this host")
+		}
+		trees[i] = l
+	}
+	return trees, nil
+}
+
+// Pack gives all that the server has, part by part: what an Unpacker makes the same of. The server is sealed.
+func (s *Server) Pack(ctx context.Context, sum *apiv1.FileSum, send func(*apiv1.FilePart) error) error {
+	trees, err := s.locals()
+	if err != nil {
+		return err
+	}
+	p := &packer{ctx: ctx, out: send, digest: sha256.New(), trees: trees, names: map[uint64]named{}, links: map[uint64]named{}}
+	handles, err := p.handles(s)
+	if err != nil {
+		return err
+	}
+	if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Sum{Sum: sum}}); err != nil {
+		return err
+	}
+	for i := range trees {
+		if err := p.directory(i, ".", nil); err != nil {
+			return err
+		}
+	}
+	if err := p.open(handles); err != nil {
+		return err
+	}
+	if err := p.input(s.input); err != nil {
+		return err
+	}
+	if err := p.lanes(s); err != nil {
+		return err
+	}
+	return send(&apiv1.FilePart{Part: &apiv1.FilePart_End{End: &apiv1.FileEnd{Digest: p.digest.Sum(nil)}}})
+}
+
+// named is a place in one of the trees.
+type named struct {
+	tree int
+	path string
+}
+
+// packer goes over what a server has.
+type packer struct {
+	ctx    context.Context //nolint:containedctx // of the one call
+	out    func(*apiv1.FilePart) error
+	digest hash.Hash
+	trees  [2]*Local
+	names  map[uint64]named // of what is open, by number; empty: it has none
+	links  map[uint64]named // of files with several names, the first of them
+}
+
+func (p *packer) send(part *apiv1.FilePart) error {
+	if err := p.ctx.Err(); err != nil {
+		return err
+	}
+	if err := addPart(p.digest, part); err != nil {
+		return err
+	}
+	return p.out(part)
+}
+
+// addPart adds a part to the digest of all.
+func addPart(sum hash.Hash, part *apiv1.FilePart) error {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(part)
+	sum.Write(b)
+	return err
+}
+
+func (p *packer) entry(e *apiv1.FileEntry) error {
+	return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Entry{Entry: e}})
+}
+
+// directory gives a directory with what is in it; d describes it, nil at the top.
+func (p *packer) directory(tree int, at string, d *apiv1.FileEntry) error {
+	l := p.trees[tree]
+	st, err := l.root.Lstat(at)
+	if err != nil {
+		return err
+	}
+	if d == nil {
+		if d, err = p.describe(tree, at, st); err != nil {
+			return err
+		}
+		d.Path = nil
+	}
+	if err := p.entry(d); err != nil {
+		return err
+	}
+	names, err := namesIn(l.root, at)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := p.file(tree, path.Join(at, name)); err != nil {
+			return fmt.Errorf("%.200q: %w", path.Join(at, name), err)
+		}
+	}
+	return p.entry(&apiv1.FileEntry{Scratch: tree == 1, Path: d.Path, Kind: d.Kind, Accessed: d.Accessed, Changed: d.Changed, Leave: true})
+}
+
+// namesIn are the names in a directory, sorted.
+func namesIn(root *os.Root, at string) ([]string, error) {
+	f, err := root.Open(at)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	names, err := f.Readdirnames(-1)
+	slices.Sort(names)
+	return names, err
+}
+
+// describe is the entry of something in a tree.
+func (p *packer) describe(tree int, at string, st os.FileInfo) (*apiv1.FileEntry, error) {
+	info, err := p.trees[tree].info(st)
+	if err != nil {
+		return nil, err
+	}
+	if _, open := p.names[info.ID]; open {
+		p.names[info.ID] = named{tree, at}
+	}
+	e := &apiv1.FileEntry{
+		Scratch: tree == 1, Path: []byte(at), Kind: uint32(info.Kind), Mode: uint32(st.Mode().Perm()), Id: info.ID, Accessed: info.Accessed, Changed: info.Changed,
+	}
+	if info.Kind != Regular {
+		return e, nil
+	}
+	e.Size = info.Size
+	if first, ok := p.links[info.ID]; ok && first.tree == tree {
+		e.Same = []byte(first.path)
+	} else if info.Links > 1 {
+		p.links[info.ID] = named{tree, at}
+	}
+	return e, nil
+}
+
+// file gives what is at a path.
+func (p *packer) file(tree int, at string) error {
+	l := p.trees[tree]
+	st, err := l.root.Lstat(at)
+	if err != nil {
+		return err
+	}
+	e, err := p.describe(tree, at, st)
+	switch {
+	case err != nil:
+		return err
+	case Kind(e.Kind) == Directory:
+		return p.directory(tree, at, e)
+	case Kind(e.Kind) == Link:
+		text, err := l.root.Readlink(at)
+		if err != nil {
+			return err
+		}
+		e.Text = []byte(text)
+		return p.entry(e)
+	case Kind(e.Kind) != Regular:
+		return nil // nothing that a program has made
+	}
+	if err := p.entry(e); err != nil || e.Same != nil {
+		return err
+	}
+	f, err := l.root.OpenFile(at, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	return p.data(f, e.Size)
+}
+
+// data gives the bytes of a file up to its end, but for its holes.
+func (p *packer) data(f *os.File, size int64) error {
+	return Pieces(f, size, func(at int64, b []byte) error {
+		return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Data{Data: &apiv1.FileData{At: at, Data: slices.Clone(b)}}})
+	})
+}
+
+// ErrShorter is returned when a file ends before it should.
+var ErrShorter = errors.New("it has become shorter")
+
+// Pieces gives the bytes of a file up to a size, but for its holes.
+func Pieces(f *os.File, size int64, give func(at int64, b []byte) error) error {
+	buf := make([]byte, min(packPiece, max(size, 1)))
+	for at := int64(0); at < size; {
+		from, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) || err == nil && from >= size {
+			return nil // a hole up to the end
+		}
+		if err != nil {
+			from = at // a file system that knows of none
+		}
+		n, err := f.ReadAt(buf[:min(int64(len(buf)), size-from)], from)
+		if n > 0 {
+			if err := give(from, buf[:n]); err != nil {
+				return err
+			}
+		}
+		at = from + int64(n)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("%w: it ends at %d, and had %d bytes", ErrShorter, at, size)
+		}
+	}
+	return nil
+}
+
+// openFile is a client's open file.
+type openFile struct {
+	client, handle uint64
+	lane           int32
+	append         []byte
+	file           *localFile
+	info           Info
+}
+
+// handles are what clients have open, in an order; their names are looked for.
+func (p *packer) handles(s *Server) ([]openFile, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []openFile
+	for client, c := range s.clients {
+		lanes := map[*lane]int32{}
+		for number, l := range c.lanes {
+			lanes[l] = number
+		}
+		for handle, f := range c.files {
+			l, ok := f.File.(*localFile)
+			if !ok {
+				return nil, errors.New("an open file is not on this host")
+			}
+			info, err := l.Stat()
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, openFile{client, handle, lanes[f.lane], f.append, l, info})
+			p.names[info.ID] = named{}
+		}
+	}
+	slices.SortFunc(out, func(a, b openFile) int {
+		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.handle, b.handle))
+	})
+	return out, nil
+}
+
+// open gives what is open: by its name, or with its bytes, once.
+func (p *packer) open(handles []openFile) error {
+	given := map[uint64]bool{}
+	for _, h := range handles {
+		flags, err := unix.FcntlInt(h.file.f.Fd(), unix.F_GETFL, 0)
+		if err != nil {
+			return err
+		}
+		m := &apiv1.FileHandle{
+			Client: h.client, Handle: h.handle, Scratch: h.file.tree == p.trees[1], Id: h.info.ID, Flags: int32(flags & unix.O_ACCMODE),
+			Kind: uint32(h.info.Kind), Size: h.info.Size, Lane: h.lane, Append: h.append,
+		}
+		name := p.names[h.info.ID]
+		if name.path != "" {
+			m.Path, m.Scratch = []byte(name.path), name.tree == 1
+		}
+		if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Handle{Handle: m}}); err != nil {
+			return err
+		}
+		if name.path != "" || given[h.info.ID] || h.info.Kind != Regular {
+			continue
+		}
+		given[h.info.ID] = true
+		if err := p.unnamed(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unnamed gives the bytes of an open file without a name, which may be open for writing alone.
+func (p *packer) unnamed(h openFile) error {
+	f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", h.file.f.Fd()))
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	return p.data(f, h.info.Size)
+}
+
+// input gives the standard input.
+func (p *packer) input(i *Input) error {
+	i.mu.Lock()
+	m := &apiv1.FileInput{Size: i.size, Read: i.read, Ended: i.ended, Gone: i.gone, Passed: maps.Clone(i.passed)}
+	i.mu.Unlock()
+	if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Input{Input: m}}); err != nil {
+		return err
+	}
+	return p.data(i.file, m.Size)
+}
+
+// lanes gives the last requests done, and the clients that have left, in the order in which they have.
+func (p *packer) lanes(s *Server) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	send := func(m *apiv1.FileLane) error { return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Lane{Lane: m}}) }
+	for client, c := range s.clients {
+		for number, l := range c.lanes {
+			if err := send(&apiv1.FileLane{Client: client, Lane: number, Number: l.number, Answer: l.answer}); err != nil {
+				return err
+			}
+		}
+	}
+	for _, client := range s.leaving {
+		if err := send(&apiv1.FileLane{Client: client, Left: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
