@@ -22,8 +22,8 @@ type HomePlan struct {
 }
 
 // MoveHome plans where the directory of a running app goes whose home is to be left: its host drains or goes, or all ranks that were there have moved
-// away. Ranks go first. It goes to the host with most of the app's ranks, of those that take new ones, else to any that does, the freest first;
-// tries counts those that have failed, which are passed over in turn. A host needs no volumes of the app's for that.
+// away. Ranks go first. It goes to the host with most of the app's ranks, of those that take new ones, else, if it is urgent, to any that does, the freest
+// first: one that has no rank either would be left as well. tries counts those that have failed, which are passed over in turn. A host needs no volumes of the app's for that.
 func MoveHome(v *fsm.View, app *apiv1.App, tries int) HomePlan {
 	files, id := app.GetFiles(), fsm.AppID(app.GetId())
 	phase := fsm.PhaseOf(app)
@@ -50,7 +50,7 @@ func MoveHome(v *fsm.View, app *apiv1.App, tries int) HomePlan {
 	case app.GetMigrationId() != "":
 		plan.Waits = "a migration is under way"
 	default:
-		if hosts := homesFor(v, id, home); len(hosts) > 0 {
+		if hosts := homesFor(v, id, home, plan.Urgent); len(hosts) > 0 {
 			plan.To = hosts[tries%len(hosts)]
 		} else {
 			plan.Waits = "no other host takes them"
@@ -59,8 +59,9 @@ func MoveHome(v *fsm.View, app *apiv1.App, tries int) HomePlan {
 	return plan
 }
 
-// homesFor are the hosts that may be an app's home in place of the one that it has, the best first.
-func homesFor(v *fsm.View, app fsm.AppID, home *apiv1.Host) []fsm.HostID {
+// homesFor are the hosts that may be an app's home in place of the one that it has, the best first;
+// with anywhere those too that have no rank of it, if no other may.
+func homesFor(v *fsm.View, app fsm.AppID, home *apiv1.Host, anywhere bool) []fsm.HostID {
 	type place struct {
 		host  fsm.HostID
 		ranks int
@@ -72,7 +73,7 @@ func homesFor(v *fsm.View, app fsm.AppID, home *apiv1.Host) []fsm.HostID {
 			places = append(places, place{id, share.Ranks})
 		}
 	}
-	if len(places) == 0 {
+	if len(places) == 0 && anywhere {
 		for host := range v.Hosts() {
 			if fsm.TakesRanks(host) && host.GetId() != home.GetId() {
 				places = append(places, place{fsm.HostID(host.GetId()), fsm.Free(host)})

@@ -35,4 +35,13 @@ func TestMoveHome(t *testing.T) {
 	require.Equal(t, fsm.HostID("h4"), plan(0).To, "rather than lost")
 	c.wish("h4", fsm.Draining)
 	require.Equal(t, "no other host takes them", plan(0).Waits)
+
+	c.wish("h4", fsm.Schedulable)
+	for _, what := range []apiv1.ChangeFiles_What{apiv1.ChangeFiles_WHAT_MOVES, apiv1.ChangeFiles_WHAT_MOVED} {
+		c.do(&apiv1.Command{Op: &apiv1.Command_ChangeFiles{ChangeFiles: &apiv1.ChangeFiles{App: "a", Host: "h4", What: what, Move: 1}}})
+	}
+	c.host("h5", 4)
+	require.Empty(t, plan(0).To, "from one host without its ranks to another it would go on for ever")
+	c.wish("h2", fsm.Schedulable)
+	require.Equal(t, fsm.HostID("h2"), plan(0).To)
 }

@@ -31,17 +31,20 @@ func (s dataService) ReadFiles(ctx context.Context, req *apiv1.ReadFilesRequest,
 	if a == nil {
 		return s.filesElsewhere(req.App)
 	}
-	var dir string
-	err := a.ask(func() error {
-		if a.home != nil && a.home.err == nil && a.filled {
-			dir = a.home.dir
-		}
-		return nil
-	})
-	if err != nil || dir == "" {
+	here := func() (h *home) {
+		_ = a.ask(func() error { // it fails when the app has ended here
+			if a.home != nil && a.home.err == nil && a.filled {
+				h = a.home
+			}
+			return nil
+		})
+		return h
+	}
+	h := here()
+	if h == nil {
 		return s.filesElsewhere(req.App)
 	}
-	trees, err := files.OpenHome(dir)
+	trees, err := files.OpenHome(h.dir)
 	if err != nil {
 		return s.filesElsewhere(req.App) // it has left meanwhile
 	}
@@ -51,10 +54,11 @@ func (s dataService) ReadFiles(ctx context.Context, req *apiv1.ReadFilesRequest,
 		defer transport.WriteAnytime(ctx)
 		return stream.Send(m)
 	}}
-	if err := trees[0].Walk(ctx, r.show); err != nil {
-		return err
+	err = trees[0].Walk(ctx, r.show)
+	if here() != h { // what was seen last was being removed
+		return s.filesElsewhere(req.App)
 	}
-	return r.flush()
+	return errors.Join(err, r.flush())
 }
 
 // filesReader sends what somebody asks to see of a directory.

@@ -33,7 +33,7 @@ func (l *Local) Walk(ctx context.Context, show func(Found) error) error {
 
 func (l *Local) walk(ctx context.Context, at string, show func(Found) error) error {
 	names, err := namesIn(l.root, at)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+	if at != "." && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)) {
 		return nil
 	}
 	if err != nil {
