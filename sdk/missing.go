@@ -34,7 +34,7 @@ var missing = []struct{ names, why string }{ //nolint:gochecknoglobals // an imm
 	},
 	{"dlopen dlsym dlclose dlerror dladdr", "a guest is one module: link the library into it"},
 	{
-		"setuid seteuid setgid setegid setreuid setregid setresuid setresgid setgroups initgroups chroot mount umount umount2 reboot sethostname mknod " +
+		"setuid seteuid setgid setegid setreuid setregid setresuid setresgid setgroups initgroups chroot mount umount umount2 reboot sethostname " +
 			"getpass crypt",
 		"a rank has no rights on its host",
 	},

@@ -98,13 +98,31 @@ int main() { std::vector<std::string> v(3); MPI_Init(nullptr, nullptr); return (
 // errno is thread-local, in a guest of one thread.
 func TestErrno(t *testing.T) {
 	files := map[string]string{
-		"a.c":   "#include <errno.h>\nint main(void) { errno = 0; return errno; }",
-		"a.cpp": "#include <cerrno>\n#include <cmath>\nint main() { errno = 0; return errno; }",
+		"a.c":     "#include <errno.h>\nint main(void) { errno = 0; return errno; }",
+		"a.cpp":   "#include <cerrno>\n#include <cmath>\nint main() { errno = 0; return errno; }",
+		"old.c":   "#include <errno.h>\nextern int errno;\nint main(void) { errno = 0; return errno; }",
+		"old.cpp": "#include <errno.h>\nextern int errno;\nint main() { errno = 0; return errno; }",
 	}
-	code, _, stderr := build(t, C, files, "-Wall", "-Werror", "a.c")
+	for lang, sources := range [][]string{C: {"a.c", "old.c"}, CXX: {"a.cpp", "old.cpp"}} {
+		for _, source := range sources {
+			code, _, stderr := build(t, Lang(lang), files, "-Wall", "-Werror", source)
+			require.Zero(t, code, stderr)
+		}
+	}
+}
+
+// A source compiles that has what a rank cannot have in a function that nobody calls. Where it is called, the link says why it is not there.
+func TestDeclaredMissing(t *testing.T) {
+	files := map[string]string{
+		"idle.cpp": "#include <unistd.h>\nstruct file { int fd; file copy() { int ends[2]; ::pipe(ends); return file{::dup(fd)}; } };\nint copied(int fd) { return file{fd}.copy().fd; }\n" +
+			"int main() { return 0; }",
+		"used.cpp": "#include <unistd.h>\nint main() { return dup(0) + fork(); }",
+	}
+	code, _, stderr := build(t, CXX, files, "-Wall", "-Werror", "idle.cpp")
 	require.Zero(t, code, stderr)
-	code, _, stderr = build(t, CXX, files, "-Wall", "-Werror", "a.cpp")
-	require.Zero(t, code, stderr)
+	code, _, stderr = build(t, CXX, files, "used.cpp")
+	require.NotZero(t, code)
+	require.Contains(t, stderr, "a rank is one process")
 }
 
 // The names of functions are in a module, for the stack of a trap, unless they are stripped.

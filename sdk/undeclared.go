@@ -19,7 +19,7 @@ var declaredIn = []struct{ header, names string }{ //nolint:gochecknoglobals // 
 	{"sys/time.h", "gettimeofday utimes"},
 	{"sys/resource.h", "getrusage getrlimit setrlimit getpriority"},
 	{"sys/times.h", "times"},
-	{"sys/stat.h", "mkdir stat lstat fstat chmod umask mkfifo"},
+	{"sys/stat.h", "mkdir stat lstat fstat chmod umask mkfifo mknod"},
 	{"sys/mman.h", "mmap munmap"},
 	{"sys/wait.h", "wait waitpid"},
 	{"fcntl.h", "open creat fcntl"},

@@ -24,6 +24,13 @@
 #include <unistd.h>
 
 #define OWN __attribute__((weak))
+
+/* errno is a function's to tell where it is (include/errno.h); the variable is wasi-libc's. */
+#pragma push_macro("errno")
+#undef errno
+OWN int *__errno_location(void) { return &errno; }
+#pragma pop_macro("errno")
+
 #pragma clang diagnostic ignored "-Wdeprecated-declarations"
 
 static int refuse(int why) {

@@ -31,8 +31,32 @@ int nice(int);
 void sync(void);
 int lockf(int, int, off_t);
 
+/* What a rank cannot have is declared, so that a source compiles that has it in what the program does not use. Where it is used, the link says why it is not there. */
+int dup(int);
+int dup2(int, int);
+int pipe(int[2]);
+pid_t fork(void);
+int execl(const char *, const char *, ...);
+int execle(const char *, const char *, ...);
+int execlp(const char *, const char *, ...);
+int execv(const char *, char *const[]);
+int execve(const char *, char *const[], char *const[]);
+int execvp(const char *, char *const[]);
+int fexecve(int, char *const[], char *const[]);
+unsigned alarm(unsigned);
+int pause(void);
+pid_t setsid(void);
+int setpgid(pid_t, pid_t);
+int setuid(uid_t);
+int seteuid(uid_t);
+int setgid(gid_t);
+int setegid(gid_t);
+
 #if defined(_GNU_SOURCE) || defined(_BSD_SOURCE)
 int getpagesize(void);
+pid_t vfork(void);
+int daemon(int, int);
+int chroot(const char *);
 int getdtablesize(void);
 int getdomainname(char *, size_t);
 int issetugid(void);
@@ -40,6 +64,9 @@ int issetugid(void);
 
 #ifdef _GNU_SOURCE
 pid_t gettid(void);
+int dup3(int, int, int);
+int pipe2(int[2], int);
+int execvpe(const char *, char *const[], char *const[]);
 char *get_current_dir_name(void);
 int euidaccess(const char *, int);
 int eaccess(const char *, int);

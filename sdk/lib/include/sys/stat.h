@@ -14,6 +14,8 @@ int fchmodat(int, const char *, mode_t, int);
 int lchmod(const char *, mode_t);
 mode_t umask(mode_t);
 int mkfifo(const char *, mode_t);
+int mknod(const char *, mode_t, dev_t);
+int mknodat(int, const char *, mode_t, dev_t);
 
 #ifdef __cplusplus
 }

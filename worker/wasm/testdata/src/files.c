@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -144,6 +145,24 @@ static void directories(void) {
 }
 
 /* What one rank has written and closed, another reads. */
+static void locks(void) {
+  int fd;
+  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  struct statfs fs;
+  CHECK(mknod("node", S_IFREG | 0600, 0) == 0);
+  FAILS(mknod("node", S_IFREG | 0600, 0), EEXIST);
+  FAILS(mknod("device", S_IFCHR | 0600, 0), EPERM);
+  CHECK((fd = open("node", O_RDWR)) >= 0);
+  CHECK(fcntl(fd, F_SETLKW, &l) == 0 && l.l_type == F_WRLCK);
+  CHECK(fcntl(fd, F_GETLK, &l) == 0 && l.l_type == F_UNLCK);
+  FAILS(fcntl(fd, F_GETLK, &l), EINVAL);
+  CHECK(fcntl(fd, F_SETLK, &l) == 0);
+  CHECK(fcntl(fd, F_SETFL, O_APPEND) == 0 && fcntl(fd, F_GETFL) & O_APPEND);
+  CHECK(close(fd) == 0);
+  FAILS(fcntl(fd, F_SETLK, &l), EBADF);
+  FAILS(statfs("node", &fs), ENOSYS);
+}
+
 static void shared(void) {
   char b[32], want[32];
   FILE *f;
@@ -187,6 +206,7 @@ int main(int argc, char **argv) {
   streams();
   descriptors();
   directories();
+  locks();
   shared();
   CHECK(freopen("stdout", "w", stdout) != NULL && printf("into the file\n") > 0 && fflush(stdout) == 0);
   struct stat st;

@@ -1,0 +1,22 @@
+/* fcntl.h: wasi-libc's, and the locks of records, which have nobody to keep out: a rank is one process. */
+#ifndef GODWIT_FCNTL_H
+#define GODWIT_FCNTL_H
+
+#include_next <fcntl.h>
+
+#ifndef F_SETLK
+#define F_GETLK 12
+#define F_SETLK 13
+#define F_SETLKW 14
+#define F_RDLCK 0
+#define F_WRLCK 1
+#define F_UNLCK 2
+#endif
+
+#if defined(_GNU_SOURCE) && !defined(F_OFD_SETLK)
+#define F_OFD_GETLK 36
+#define F_OFD_SETLK 37
+#define F_OFD_SETLKW 38
+#endif
+
+#endif /* GODWIT_FCNTL_H */
