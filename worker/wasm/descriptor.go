@@ -37,6 +37,32 @@ type descriptor struct {
 	at      int64         // the place in the file
 	listing []files.Entry // of a directory that is being read
 	listed  bool          // there is one
+	weight  int           // bytes of it in an image, at most
+}
+
+// Of what a guest may have besides its memory, in bytes: an image that has all of it can still be made.
+const (
+	maxLists   = 48 << 20 // lists of directories that it reads
+	listEntry  = 24       // beside the name
+	maxUnnamed = 1 << 30  // files without a name, in an image
+)
+
+// weigh gives a descriptor a list, if the guest may have it beside the others.
+func (t *descriptors) weigh(d *descriptor, list []files.Entry) error {
+	weight, others := 0, 0
+	for _, e := range list {
+		weight += len(e.Name) + listEntry
+	}
+	for _, o := range t.open {
+		if o != nil && o != d {
+			others += o.weight
+		}
+	}
+	if weight+others > maxLists {
+		return syscall.ENOMEM
+	}
+	d.listing, d.listed, d.weight = list, true, weight
+	return nil
 }
 
 // preopened says whether d is the whole of a mount, which a guest finds when it starts.

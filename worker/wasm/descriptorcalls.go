@@ -391,7 +391,6 @@ func (c wasiCall) list(d *descriptor) error {
 			return err
 		}
 		self := func(name string) files.Entry { return files.Entry{Name: name, Kind: files.Directory, ID: info.ID} }
-		d.listing, d.listed = append([]files.Entry{self("."), self("..")}, list...), true
-		return nil
+		return c.guest.files.weigh(d, append([]files.Entry{self("."), self("..")}, list...))
 	})
 }

@@ -23,6 +23,7 @@ const maxOpenFiles = 64 << 20
 func (t *descriptors) capture(w io.Writer, runs bool) error {
 	m := &apiv1.OpenFiles{}
 	var unnamed []files.File
+	without := int64(0) // bytes of these
 	for fd, d := range t.open {
 		if d == nil || d.preopened() {
 			continue
@@ -35,6 +36,9 @@ func (t *descriptors) capture(w io.Writer, runs bool) error {
 		m.Files = append(m.Files, o)
 		if d.file != nil && o.Path == "" {
 			unnamed = append(unnamed, d.file)
+			if without += o.Size; o.Size > maxUnnamed || without > maxUnnamed {
+				return fmt.Errorf("the files without a name which the program has open have %d MiB, and %d MiB can move with a rank", without>>20, maxUnnamed>>20)
+			}
 		}
 	}
 	for _, number := range slices.Sorted(maps.Keys(t.library)) {
@@ -148,6 +152,7 @@ func (t *descriptors) reopen(o *apiv1.OpenFile, r io.Reader) (*descriptor, error
 	}
 	for _, e := range o.Listing {
 		d.listing = append(d.listing, files.Entry{Name: e.Name, Kind: files.Kind(e.Kind), ID: e.Id})
+		d.weight += len(e.Name) + listEntry
 	}
 	if o.Stream != 0 {
 		return d, nil

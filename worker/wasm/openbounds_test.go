@@ -1,0 +1,51 @@
+package wasm
+
+import (
+	"io"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/godwit-run/godwit/internal/files"
+)
+
+// TestListsAreBounded: what a guest makes the host keep of directories that it reads is bounded, and fits an image.
+func TestListsAreBounded(t *testing.T) {
+	open := &descriptors{}
+	list := make([]files.Entry, 100_000)
+	for i := range list {
+		list[i].Name = strings.Repeat("n", 100)
+	}
+	held := 0
+	for range 100 {
+		d := &descriptor{kind: files.Directory}
+		if err := open.weigh(d, list); err != nil {
+			require.ErrorIs(t, err, syscall.ENOMEM)
+			require.False(t, d.listed)
+			break
+		}
+		open.open = append(open.open, d)
+		held++
+	}
+	require.Equal(t, maxLists/(len(list)*(100+listEntry)), held)
+	require.NoError(t, open.weigh(open.open[0], list), "one that is read again takes no more")
+	open.open[0] = nil
+	require.NoError(t, open.weigh(&descriptor{}, list), "what is closed makes room")
+}
+
+// TestUnnamedFileTooLarge: a file without a name that is too large to move is said to be, before anything of it is read.
+func TestUnnamedFileTooLarge(t *testing.T) {
+	tree, err := files.OpenLocal(t.TempDir(), false)
+	require.NoError(t, err)
+	defer tree.Close() //nolint:errcheck // of a test
+	f, err := tree.Open("file", unix.O_CREAT|unix.O_RDWR)
+	require.NoError(t, err)
+	defer f.Close() //nolint:errcheck // of a test
+	require.NoError(t, f.Truncate(maxUnnamed+1))
+	require.NoError(t, tree.Unlink("file"))
+	open := &descriptors{open: []*descriptor{{mount: &Mount{"/work", tree}, file: f, kind: files.Regular, read: true, write: true}}}
+	require.ErrorContains(t, open.capture(io.Discard, true), "files without a name")
+}
