@@ -195,7 +195,9 @@ func TestInputMoves(t *testing.T) {
 	res := s.Try(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_INPUT_WRITE, Data: []byte("text")})
 	require.Equal(t, int64(4), res.At)
 	answer := make(chan *apiv1.FilesResponse)
-	go func() { answer <- s.Try(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_INPUT_READ, At: 4, Size: 10, Lane: 3, Flags: 2}) }()
+	go func() {
+		answer <- s.Try(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_INPUT_READ, At: 4, Size: 10, Lane: 3, Flags: 2})
+	}()
 	require.Eventually(t, func() bool { s.input.mu.Lock(); defer s.input.mu.Unlock(); return len(s.input.passed) == 1 }, time.Minute, time.Millisecond)
 	to, _ := move(t, s)
 	require.Nil(t, <-answer)
