@@ -27,7 +27,7 @@ LONG_TIMEOUT := 60m
 
 # The tests of real processes have the machine to themselves. Both kinds are more at a time than it has cores: they mostly wait, for leases and
 # elections.
-BLACKBOX := -parallel 6 ./jepsen/...
+BLACKBOX := -parallel 4 ./jepsen/...
 UNIT     := -p 4 $$(go list ./... | grep -v /jepsen)
 
 # Tests run what ships: a static binary. Only the race detector needs cgo.
