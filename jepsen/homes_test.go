@@ -92,7 +92,7 @@ func (c *cluster) uses(id string) string {
 // movesFrom waits until the app's home is another host.
 func (c *cluster) movesFrom(id, host string) string {
 	c.t.Helper()
-	c.eventually(patience, "the files have left "+host, func() error {
+	c.eventually(2*patience, "the files have left "+host, func() error {
 		a := c.app(id)
 		require.False(c.t, apiv1.AppOver(a.Phase), a.Reason)
 		if a.Files.Host == host || a.Files.To != "" {
@@ -159,7 +159,7 @@ func (c *cluster) moving(id string) string {
 func TestHomeMovesAndLeaderDies(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6})
-	run, stop := c.feed("-n", "4", "--place", "w1:2,w2:1,w3:1", "--name", "homes", homesModule, "100")
+	run, stop := c.feed("-n", "4", "--place", "w1:2,w2:1,w3:1", "--name", "homes", homesModule, "40")
 	id := c.named("homes")
 	c.leaves(id, c.uses(id))
 	home := c.moving(id)
@@ -175,7 +175,7 @@ func TestHomeMovesAndLeaderDies(t *testing.T) {
 func TestHomeDiesWhileItMoves(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 3, slots: 6, lease: "3s"})
-	run, stop := c.feed("-n", "4", "--place", "w1:2,w2:1,w3:1", "--name", "homes", homesModule, "100")
+	run, stop := c.feed("-n", "4", "--place", "w1:2,w2:1,w3:1", "--name", "homes", homesModule, "40")
 	id := c.named("homes")
 	c.leaves(id, c.uses(id))
 	home := c.moving(id)
