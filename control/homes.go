@@ -41,6 +41,7 @@ type homeWatch struct {
 	next  time.Time // not before then
 	move  uint64    // the last that was seen under way
 	to    string
+	began time.Time // when this leader saw it first
 	heard time.Time // when its target had said something of it last, or it began
 	fault string    // why it came to nothing
 }
@@ -131,7 +132,7 @@ func (h *homes) follow(ctx context.Context, v *fsm.View, app *apiv1.App, now tim
 func (h *homes) watchMove(ctx context.Context, app *apiv1.App, w *homeWatch, now time.Time) {
 	files := app.Files
 	if w.move != files.Move {
-		w.move, w.to, w.heard, w.fault = files.Move, files.To, now, ""
+		w.move, w.to, w.began, w.heard, w.fault = files.Move, files.To, now, now, ""
 	}
 	st := h.l.inbox.report(fsm.HostID(files.To), fsm.AppID(app.Id)).GetFiles()
 	if st.GetMove() == files.Move && st.GetFault() == "" {
@@ -149,6 +150,8 @@ func (h *homes) watchMove(ctx context.Context, app *apiv1.App, w *homeWatch, now
 	op := &apiv1.ChangeFiles{App: app.Id, Host: files.To, What: apiv1.ChangeFiles_WHAT_STAYS, Move: files.Move, Reason: w.fault}
 	if h.l.propose(ctx, "files of "+app.Id+" stay", func(c *apiv1.Command) { c.Op = &apiv1.Command_ChangeFiles{ChangeFiles: op} }) {
 		h.l.log.Warn("an app's files stay where they were", "app", app.Id, "host", files.Host, "instead_of", files.To, "why", w.fault)
+		// It has held up the ranks for as long as it took: it is tried again after as long a rest at least.
+		w.next = now.Add(max(min(homeAgain<<min(w.tries, 10), homeAgainMost), now.Sub(w.began)))
 	}
 }
 

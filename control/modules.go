@@ -251,12 +251,13 @@ func (c *Control) push(ctx context.Context, addr, digest string) (err error) {
 	return err
 }
 
-// eachChunk calls f with the parts of what r gives. f must not keep them.
+// eachChunk calls f with the parts of what r gives, at least with one, which may be empty: a blob may be, such as the list of an empty directory. f must
+// not keep them.
 func eachChunk(r io.Reader, f func([]byte) error) error {
 	buf := make([]byte, transport.ChunkBytes)
-	for {
+	for first := true; ; first = false {
 		n, err := io.ReadFull(r, buf)
-		if n > 0 {
+		if n > 0 || first && errors.Is(err, io.EOF) {
 			if err := f(buf[:n]); err != nil {
 				return err
 			}

@@ -170,3 +170,14 @@ func TestWaitingReaderMoves(t *testing.T) {
 	require.Contains(t, got.stdout, fmt.Sprintf("0 read 3 lines of %d\n", want))
 	require.Contains(t, got.stdout, "1 read 0 lines of 0\n")
 }
+
+// TestNothingIsLeft: an app that has asked for files, and leaves none, ends as any other; and one begins with an empty directory.
+func TestNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3, workers: 2})
+	c.must("run", "-q", "-n", "2", "--place", "w1:1,w2:1", "--in", t.TempDir()+"/", writesModule, "0", "none")
+	id := c.submit("-n", "2", "--place", "w1:1,w2:1", writesModule, "0", "none")
+	require.Equal(t, "succeeded", c.phase(id, "succeeded", "failed", "cancelled").Phase)
+	require.Empty(t, c.must("ls", id))
+	c.idle()
+}

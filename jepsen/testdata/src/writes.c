@@ -1,4 +1,4 @@
-/* Each rank writes a file of so many MiB, which is no other rank's, and one that is small. */
+/* Each rank writes a file of so many MiB, which is no other rank's, and one that is small; with a second argument it removes both. */
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +25,11 @@ int main(int argc, char **argv) {
   f = fopen(name, "w");
   fprintf(f, "rank %d\n", rank);
   fclose(f);
+  if (argc > 2) {
+    remove(name);
+    snprintf(name, sizeof name, "large%d", rank);
+    remove(name);
+  }
   MPI_Finalize();
   return 0;
 }
