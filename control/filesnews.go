@@ -27,6 +27,8 @@ func filesNews(app *apiv1.App, host fsm.HostID, st *apiv1.FilesStatus) []proposa
 		op.What, op.Move = apiv1.ChangeFiles_WHAT_MOVED, st.Move
 	case files.Host == here && fsm.Storing(app) && (st.Stored != nil || st.Fault != ""):
 		op.What, op.Tree, op.Reason = apiv1.ChangeFiles_WHAT_STORED, st.Stored, text.Clean(st.Fault, maxReasonBytes)
+	case files.Host == here && st.Lost != "" && st.Move == files.Move && st.Attempt == app.Attempt:
+		op.What, op.Move, op.Attempt, op.Reason = apiv1.ChangeFiles_WHAT_LOST, st.Move, st.Attempt, text.Clean(st.Lost, maxReasonBytes)
 	default:
 		return nil
 	}

@@ -19,6 +19,8 @@ const (
 	// homeAgain is how long it is until a move is tried again that came to nothing, at first, and homeAgainMost at most.
 	homeAgain     = time.Second
 	homeAgainMost = time.Minute
+	// homeTries is how many moves may come to nothing that are not urgent: the app stands still for each. From then on it stays, unless it is to leave.
+	homeTries = 5
 	// homeSilence is how long a new home may say nothing of a move. From then on it has a patience of its own.
 	homeSilence = 30 * time.Second
 )
@@ -116,7 +118,7 @@ func (h *homes) follow(ctx context.Context, v *fsm.View, app *apiv1.App, now tim
 		return true
 	}
 	h.say(id, planText(plan, w))
-	if plan.To == "" || now.Before(w.next) || !plan.Urgent && now.Sub(w.since) < homeRest {
+	if plan.To == "" || now.Before(w.next) || !plan.Urgent && (w.tries >= homeTries || now.Sub(w.since) < homeRest) {
 		return true
 	}
 	op := &apiv1.ChangeFiles{App: app.Id, Host: string(plan.To), What: apiv1.ChangeFiles_WHAT_MOVES, Move: rand.Uint64() | 1} //nolint:gosec // a number, no secret
@@ -158,6 +160,8 @@ func (h *homes) watchMove(ctx context.Context, app *apiv1.App, w *homeWatch, now
 // planText says why an app's files are to leave their home, and have not.
 func planText(plan planner.HomePlan, w *homeWatch) string {
 	switch {
+	case w.fault != "" && !plan.Urgent && w.tries >= homeTries:
+		return fmt.Sprintf("they stay, after %d moves that came to nothing, the last to %s: %s", w.tries, w.to, w.fault)
 	case w.fault != "":
 		return "they did not move to " + w.to + ": " + w.fault
 	case plan.Urgent && plan.Waits != "":

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"fmt"
 	"iter"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -73,12 +74,17 @@ func (t *tx) loseFiles(app *apiv1.App, id HostID, why string) error {
 	case files.GetHost() != string(id):
 		return nil
 	}
-	if err := t.dropFiles(app, "they were lost with their host: "+why); err != nil {
+	return t.failWithout(app, "they were lost with their host: "+why, "the app's files were on it: "+why)
+}
+
+// failWithout notes in the draft that the app's directory is nowhere any more, and
+// that the app fails for that.
+func (t *tx) failWithout(app *apiv1.App, fault, reason string) error {
+	if err := t.dropFiles(app, fault); err != nil {
 		return err
 	}
 	if app.GetVerdict() == "" || Phase(app.GetVerdict()) == Succeeded {
-		app.Verdict, app.ExitCode = string(Failed), ExitFailed
-		app.Reason = cleanReason("the app's files were on it: " + why)
+		app.Verdict, app.ExitCode, app.Reason = string(Failed), ExitFailed, cleanReason(reason)
 	}
 	return nil
 }
@@ -124,6 +130,8 @@ func (t *tx) changeFiles(op *apiv1.ChangeFiles) outcome {
 		bad, err = t.settleFiles(app, op)
 	case apiv1.ChangeFiles_WHAT_STORED:
 		bad, err = t.storeFiles(app, op)
+	case apiv1.ChangeFiles_WHAT_LOST:
+		bad, err = t.missFiles(app, op)
 	default:
 		return refuse(CodeInvalid, "nothing is said of the files of app %s", op.GetApp())
 	}
@@ -208,6 +216,20 @@ func (t *tx) storeFiles(app *apiv1.App, op *apiv1.ChangeFiles) (outcome, error) 
 		app.Reason = cleanReason("its files were not kept: " + files.GetFault())
 	}
 	return applied(""), nil
+}
+
+// missFiles notes that the home does not have the directory. What it has said of
+// another attempt's, or of one before it moved, is not of this one.
+func (t *tx) missFiles(app *apiv1.App, op *apiv1.ChangeFiles) (outcome, error) {
+	files := app.GetFiles()
+	switch {
+	case files.GetHost() != op.GetHost():
+		return refuse(CodeStale, "the files of app %s are on host %q, not %s", app.GetId(), files.GetHost(), op.GetHost()), nil
+	case files.GetMove() != op.GetMove() || app.GetAttempt() != op.GetAttempt():
+		return refuse(CodeStale, "the files of app %s on host %s are not those that are lost", app.GetId(), op.GetHost()), nil
+	}
+	why := fmt.Sprintf("the app's files on %s: %s", op.GetHost(), op.GetReason())
+	return applied(""), t.failWithout(app, op.GetReason(), why)
 }
 
 // Blobs iterates over the digests of all blobs that apps' files are made of, as

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -30,13 +31,16 @@ type home struct {
 	stored  *apiv1.FilesStatus // nil: nothing yet
 	trouble string             // with what is being done; empty: none
 	told    time.Time          // when the log had the trouble last
-	end     context.CancelFunc // of what is done with it
+	end     context.CancelFunc // of what is done with it; nil: nothing
 	crowded string             // what it has more of than its quota; empty: nothing
 	unfit   string             // what its disk lacks; empty: nothing
-	alone   context.CancelFunc // ends looking at these
+	alone   context.CancelFunc // ends looking at these; nil: nobody does
 
 	giving *giving // to the next home; nil: it stays
 }
+
+// goneHome is how the names of directories begin that are being removed; no app has such a one.
+const goneHome = ".gone-"
 
 // homeDir is where the directory of an app is that has its home here.
 func (w *Worker) homeDir(app string) string { return filepath.Join(w.cfg.dir("files"), app) }
@@ -46,7 +50,7 @@ func (w *Worker) newHome(app string) (*home, error) {
 	if err := checkID("app", app); err != nil {
 		return nil, err
 	}
-	h := &home{dir: w.homeDir(app), end: func() {}, alone: func() {}}
+	h := &home{dir: w.homeDir(app)}
 	if err := os.RemoveAll(h.dir); err != nil { // of an earlier attempt
 		return nil, fmt.Errorf("worker: files: %w", err)
 	}
@@ -67,15 +71,36 @@ func (w *Worker) newHome(app string) (*home, error) {
 	return h, nil
 }
 
-// remove ends the home, and what is in it.
-func (h *home) remove() error {
-	h.end()
-	h.alone()
+// stop ends what is done with the home.
+func (h *home) stop() {
+	for _, end := range []context.CancelFunc{h.end, h.alone} {
+		if end != nil {
+			end()
+		}
+	}
+}
+
+// dropHome ends a home, and what is in it: its directory is out of the way at once, and gone when all that is in it has been removed, which takes its time.
+func (w *Worker) dropHome(h *home) {
+	h.stop()
 	var errs []error
 	if h.server != nil {
 		errs = append(errs, h.server.Close(), h.trees[0].Close(), h.trees[1].Close())
 	}
-	return errors.Join(append(errs, os.RemoveAll(h.dir))...)
+	gone := filepath.Join(w.cfg.dir("files"), fmt.Sprintf("%s%x", goneHome, rand.Uint64())) //nolint:gosec // a name, no secret
+	err := os.Rename(h.dir, gone)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil // it was never made
+	}
+	if err := errors.Join(append(errs, err)...); err != nil {
+		w.log.Warn("files are left", "dir", h.dir, "err", err)
+	}
+	w.tasks.Go(func() error {
+		if err := os.RemoveAll(gone); err != nil {
+			w.log.Warn("files are left", "dir", gone, "err", err)
+		}
+		return nil
+	})
 }
 
 // followFiles brings what this host has of the app's directory in line with the record.
@@ -99,7 +124,7 @@ func (a *app) followFiles(ctx context.Context) {
 	case a.filled:
 		a.storeHome(ctx)
 	case a.rec.App.Verdict != apiv1.AppSucceeded: // nobody waits for what it begins with
-		a.home.end()
+		a.home.stop()
 		a.home.err = errors.New("the app was stopped before what it begins with had come")
 	}
 }
@@ -110,7 +135,7 @@ func (a *app) openHome(ctx context.Context) {
 	if err != nil {
 		a.host.suspectDisk()
 		a.log.Error("the app's directory cannot be made", "err", err)
-		h = &home{dir: a.host.homeDir(a.id), err: err, end: func() {}, alone: func() {}}
+		h = &home{dir: a.host.homeDir(a.id), err: err}
 	}
 	a.home, a.filled = h, false
 	if err == nil {
@@ -136,22 +161,11 @@ func (a *app) homeFilled(h *home, err error) {
 		return
 	}
 	if h.err = err; err != nil {
-		a.fail(fmt.Sprintf("the app's files on %s: %s", a.host.cfg.Name, reasonOf(err)))
-		return
+		return // the app fails
 	}
 	a.filled = true
 	a.serving.Store(h.server)
 	a.tellHome()
-}
-
-// fail ends the ranks here: the app cannot go on.
-func (a *app) fail(why string) {
-	if a.child != nil {
-		a.execErr = clean(why)
-		a.child.kill(why)
-		return
-	}
-	a.endAll(codeGodwitFailed, why)
 }
 
 // leaveHome drops what is here: it is stored, or another host's, or nobody's.
@@ -160,9 +174,7 @@ func (a *app) leaveHome() {
 	a.serving.Store(nil)
 	h.giving.end(nil)
 	a.home, a.filled, a.toldHome = nil, false, ""
-	if err := h.remove(); err != nil {
-		a.log.Warn("files are left", "dir", h.dir, "err", err)
-	}
+	a.host.dropHome(h)
 }
 
 // tellHome tells the executor where the app's directory is, once it is there.
@@ -254,8 +266,10 @@ func (a *app) filesStatus() *apiv1.FilesStatus {
 		return a.coming.status()
 	case a.home != nil && a.home.stored != nil:
 		return a.home.stored
-	case a.home != nil && a.home.err != nil && a.allEnded():
+	case a.home != nil && a.home.err != nil && a.allEnded() && a.rec.App.Verdict != "":
 		return &apiv1.FilesStatus{Fault: clean(reasonOf(a.home.err))}
+	case a.home != nil && a.home.err != nil:
+		return &apiv1.FilesStatus{Lost: clean(reasonOf(a.home.err)), Move: a.rec.App.GetFiles().GetMove(), Attempt: a.rec.App.Attempt}
 	case a.home != nil && !a.filled && a.home.err == nil:
 		return &apiv1.FilesStatus{Trouble: clean(a.fillTrouble())}
 	case a.home != nil && a.home.storing:

@@ -15,15 +15,14 @@ const (
 	leavePause = time.Second
 )
 
-// leaveFiles has the app's home, on another host, close what an executor has open there, as soon as its process is gone: nothing that it has asked for may be done
-// after that. A home that cannot be told keeps it until the app's end.
+// leaveFiles has the app's home, wherever that is by then, close what an executor has open there, as soon as its process is gone: nothing that it has asked for
+// may be done after that. A home that cannot be told keeps it until the app's end.
 func (a *app) leaveFiles(ctx context.Context, c *child) {
-	f := a.rec.App.GetFiles()
-	if c == nil || f == nil || f.Stored || f.Host == a.host.cfg.Name {
+	rec := a.rec
+	if c == nil || rec.App.GetFiles() == nil {
 		return
 	}
 	req := &apiv1.FilesRequest{App: a.id, Client: c.filesClient, Op: apiv1.FilesRequest_OP_LEAVE}
-	data := apiv1connect.NewDataClient(transport.NewClient(a.host.http, a.rec.Addrs[f.Host]))
 	a.host.tasks.Go(func() error {
 		ctx, cancel := context.WithTimeout(ctx, leaveLimit)
 		defer cancel()
@@ -33,7 +32,10 @@ func (a *app) leaveFiles(ctx context.Context, c *child) {
 			return nil
 		}
 		for {
-			if _, err := data.Files(ctx, req); err == nil {
+			if now := a.host.record(a.id); now != nil { // else the app is over here
+				rec = now
+			}
+			if a.tellHomeOf(ctx, rec, req) {
 				return nil
 			}
 			select {
@@ -43,4 +45,23 @@ func (a *app) leaveFiles(ctx context.Context, c *child) {
 			}
 		}
 	})
+}
+
+// tellHomeOf tells the app's home of an executor that is over, and says whether it knows, or need not.
+func (a *app) tellHomeOf(ctx context.Context, rec *apiv1.AppRecord, req *apiv1.FilesRequest) bool {
+	f := rec.App.GetFiles()
+	if f == nil || f.Stored {
+		return true
+	}
+	if f.Host != a.host.cfg.Name {
+		_, err := apiv1connect.NewDataClient(transport.NewClient(a.host.http, rec.Addrs[f.Host])).Files(ctx, req)
+		return err == nil
+	}
+	select {
+	case <-a.done: // with its home
+		return true
+	default:
+	}
+	server := a.serving.Load()
+	return server != nil && server.Try(req) != nil
 }

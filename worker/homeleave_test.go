@@ -3,7 +3,9 @@ package worker
 import (
 	"context"
 	"log/slog"
+	"syscall"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
@@ -49,4 +51,24 @@ func TestHomeHearsOfTheEnd(t *testing.T) {
 		require.Equal(t, "a", req.App)
 	}
 	b.a.host.http.CloseIdleConnections()
+}
+
+// A home that has come to the executor's own host hears of it too: what the executor had open when it was another host's is open here.
+func TestOwnHomeHearsOfTheEnd(t *testing.T) {
+	p := newHomePair(t)
+	open := func(b *bench, n uint64, op apiv1.FilesRequest_Op) int32 {
+		return b.a.serving.Load().Try(&apiv1.FilesRequest{App: "a", Client: 77, Number: n, Op: op, Path: ".", Flags: syscall.O_DIRECTORY, Handle: 1}).Errno
+	}
+	require.Zero(t, open(p.from, 1, apiv1.FilesRequest_OP_OPEN))
+	p.says(&apiv1.AppFiles{Host: "h1", To: "h2", Move: 7})
+	require.True(t, p.come(t).Held)
+	p.says(&apiv1.AppFiles{Host: "h2", Move: 7})
+	require.Zero(t, open(p.to, 2, apiv1.FilesRequest_OP_FILE_STAT))
+
+	c := p.to.a.child
+	c.filesClient, c.exited = 77, make(chan struct{})
+	p.to.a.leaveFiles(t.Context(), c)
+	close(c.exited)
+	n := uint64(2)
+	require.Eventually(t, func() bool { n++; return open(p.to, n, apiv1.FilesRequest_OP_FILE_STAT) != 0 }, time.Minute, time.Millisecond)
 }

@@ -145,6 +145,8 @@ func TestLostHomeIsNoNewOne(t *testing.T) {
 	p.says(&apiv1.AppFiles{Host: "h2", Move: 7})
 	require.Nil(t, p.to.a.serving.Load())
 	require.ErrorContains(t, p.to.a.home.err, "not here any more")
+	require.Equal(t, "they have moved here, and are not here any more", p.to.a.status().Files.Lost)
+	require.EqualValues(t, 7, p.to.a.status().Files.Move)
 }
 
 // TestBrokenGiving: a stream that breaks before its end was sent has the home go on; later only the log has.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"unicode/utf8"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -44,25 +43,37 @@ func (s dataService) ReadFiles(ctx context.Context, req *apiv1.ReadFilesRequest,
 	if h == nil {
 		return s.filesElsewhere(req.App)
 	}
-	trees, err := files.OpenHome(h.dir)
+	r := &filesReader{req: req}
+	r.send = func(m *apiv1.ReadFilesResponse) error {
+		return r.attended.send(func() error {
+			transport.WriteWithin(ctx, takeWait)
+			defer transport.WriteAnytime(ctx)
+			return stream.Send(m)
+		})
+	}
+	sign := func() error { return stream.Send(&apiv1.ReadFilesResponse{}) }
+	return s.w.attend(ctx, &r.attended, func(ctx context.Context) error {
+		err := r.walk(ctx, h.dir)
+		if here() != h { // it had left before it was opened, or what was seen last was being removed
+			return s.filesElsewhere(req.App)
+		}
+		return errors.Join(err, r.flush())
+	}, sign, ctx.Err)
+}
+
+// walk shows what is in a home's directory.
+func (r *filesReader) walk(ctx context.Context, dir string) error {
+	trees, err := files.OpenHome(dir)
 	if err != nil {
-		return s.filesElsewhere(req.App) // it has left meanwhile
+		return err
 	}
-	defer func() { _ = errors.Join(trees[0].Close(), trees[1].Close()) }() // only looked at
-	r := &filesReader{req: req, send: func(m *apiv1.ReadFilesResponse) error {
-		transport.WriteWithin(ctx, takeWait)
-		defer transport.WriteAnytime(ctx)
-		return stream.Send(m)
-	}}
-	err = trees[0].Walk(ctx, r.show)
-	if here() != h { // what was seen last was being removed
-		return s.filesElsewhere(req.App)
-	}
-	return errors.Join(err, r.flush())
+	return errors.Join(trees[0].Walk(ctx, r.show), trees[0].Close(), trees[1].Close())
 }
 
 // filesReader sends what somebody asks to see of a directory.
 type filesReader struct {
+	attended
+
 	req   *apiv1.ReadFilesRequest
 	send  func(*apiv1.ReadFilesResponse) error
 	batch []*apiv1.TreeEntry
@@ -103,7 +114,7 @@ func (r *filesReader) show(f files.Found) error {
 	if err := errors.Join(r.add(e), r.flush()); err != nil {
 		return err
 	}
-	err = files.Pieces(file, e.Size, func(at int64, b []byte) error { return r.send(&apiv1.ReadFilesResponse{At: at, Data: slices.Clone(b)}) })
+	err = files.Pieces(file, e.Size, func(at int64, b []byte) error { return r.send(&apiv1.ReadFilesResponse{At: at, Data: b}) })
 	if errors.Is(err, files.ErrShorter) {
 		return nil // the rest is zeros
 	}

@@ -8,6 +8,9 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/tree"
 )
 
@@ -103,4 +106,17 @@ func measure(ctx context.Context, dir string, limit int64) contents {
 		return nil
 	})
 	return c
+}
+
+// lacksRoom says why an app's directory with so much in it has no place on this host's disk; empty: it has. One beyond the quota may come: nothing is added
+// to it then.
+func (w *Worker) lacksRoom(sum *apiv1.FileSum) string {
+	var st unix.Statfs_t
+	if err := unix.Statfs(w.cfg.DataDir, &st); err != nil {
+		return "" // who writes there is told
+	}
+	if room := int64(st.Bavail)*st.Bsize - w.cfg.MinFreeBytes; sum.GetBytes() > max(room, 0) {
+		return fmt.Sprintf("they have %d MiB, and its disk has room for %d", sum.GetBytes()>>20, max(room, 0)>>20)
+	}
+	return ""
 }

@@ -2451,10 +2451,13 @@ type FilesStatus struct {
 	Fault string `protobuf:"bytes,4,opt,name=fault,proto3" json:"fault,omitempty"`
 	// Why what the app begins with is not here yet, or the servers do not have what it leaves yet, if that was tried in vain.
 	Trouble string `protobuf:"bytes,5,opt,name=trouble,proto3" json:"trouble,omitempty"`
-	// The move that held and fault are of.
+	// The move that held, fault and lost are of.
 	Move uint64 `protobuf:"varint,6,opt,name=move,proto3" json:"move,omitempty"`
 	// How far it has come.
-	Progress      string `protobuf:"bytes,7,opt,name=progress,proto3" json:"progress,omitempty"`
+	Progress string `protobuf:"bytes,7,opt,name=progress,proto3" json:"progress,omitempty"`
+	// Why this host, which is its home, does not have it, for good; and in which attempt of the app's.
+	Lost          string `protobuf:"bytes,8,opt,name=lost,proto3" json:"lost,omitempty"`
+	Attempt       uint32 `protobuf:"varint,9,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2538,6 +2541,20 @@ func (x *FilesStatus) GetProgress() string {
 	return ""
 }
 
+func (x *FilesStatus) GetLost() string {
+	if x != nil {
+		return x.Lost
+	}
+	return ""
+}
+
+func (x *FilesStatus) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
 type MoveFilesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
@@ -2601,8 +2618,10 @@ func (x *MoveFilesRequest) GetMove() uint64 {
 
 // MoveFilesResponse is the next parts; none while they are being made ready.
 type MoveFilesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Parts         []*FilePart            `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Parts []*FilePart            `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
+	// How much there is, as far as the home has looked: before it holds still for the parts.
+	Found         *FileSum `protobuf:"bytes,2,opt,name=found,proto3" json:"found,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2640,6 +2659,13 @@ func (*MoveFilesResponse) Descriptor() ([]byte, []int) {
 func (x *MoveFilesResponse) GetParts() []*FilePart {
 	if x != nil {
 		return x.Parts
+	}
+	return nil
+}
+
+func (x *MoveFilesResponse) GetFound() *FileSum {
+	if x != nil {
+		return x.Found
 	}
 	return nil
 }
@@ -3947,7 +3973,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"KIND_MOVED\x10\x01\x12\r\n" +
-	"\tKIND_GONE\x10\x02\"\xc2\x01\n" +
+	"\tKIND_GONE\x10\x02\"\xf0\x01\n" +
 	"\vFilesStatus\x12\x16\n" +
 	"\x06wanted\x18\x01 \x01(\bR\x06wanted\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\bR\x04held\x12'\n" +
@@ -3955,13 +3981,16 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05fault\x18\x04 \x01(\tR\x05fault\x12\x18\n" +
 	"\atrouble\x18\x05 \x01(\tR\atrouble\x12\x12\n" +
 	"\x04move\x18\x06 \x01(\x04R\x04move\x12\x1a\n" +
-	"\bprogress\x18\a \x01(\tR\bprogress\"L\n" +
+	"\bprogress\x18\a \x01(\tR\bprogress\x12\x12\n" +
+	"\x04lost\x18\b \x01(\tR\x04lost\x12\x18\n" +
+	"\aattempt\x18\t \x01(\rR\aattempt\"L\n" +
 	"\x10MoveFilesRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
-	"\x04move\x18\x03 \x01(\x04R\x04move\">\n" +
+	"\x04move\x18\x03 \x01(\x04R\x04move\"h\n" +
 	"\x11MoveFilesResponse\x12)\n" +
-	"\x05parts\x18\x01 \x03(\v2\x13.godwit.v1.FilePartR\x05parts\"\xc5\x02\n" +
+	"\x05parts\x18\x01 \x03(\v2\x13.godwit.v1.FilePartR\x05parts\x12(\n" +
+	"\x05found\x18\x02 \x01(\v2\x12.godwit.v1.FileSumR\x05found\"\xc5\x02\n" +
 	"\bFilePart\x12&\n" +
 	"\x03sum\x18\x01 \x01(\v2\x12.godwit.v1.FileSumH\x00R\x03sum\x12,\n" +
 	"\x05entry\x18\x02 \x01(\v2\x14.godwit.v1.FileEntryH\x00R\x05entry\x12)\n" +
@@ -4216,45 +4245,46 @@ var file_godwit_v1_cluster_proto_depIdxs = []int32{
 	1,  // 27: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
 	55, // 28: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
 	34, // 29: godwit.v1.MoveFilesResponse.parts:type_name -> godwit.v1.FilePart
-	35, // 30: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
-	36, // 31: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
-	37, // 32: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
-	38, // 33: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
-	39, // 34: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
-	40, // 35: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
-	41, // 36: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
-	46, // 37: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
-	43, // 38: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
-	2,  // 39: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
-	44, // 40: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
-	44, // 41: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
-	7,  // 42: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	10, // 43: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	20, // 44: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	22, // 45: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	24, // 46: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	28, // 47: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	5,  // 48: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	3,  // 49: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
-	42, // 50: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
-	32, // 51: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
-	56, // 52: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	8,  // 53: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	11, // 54: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	21, // 55: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	23, // 56: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	27, // 57: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	29, // 58: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	6,  // 59: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	4,  // 60: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
-	43, // 61: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
-	33, // 62: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
-	57, // 63: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	53, // [53:64] is the sub-list for method output_type
-	42, // [42:53] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	35, // 30: godwit.v1.MoveFilesResponse.found:type_name -> godwit.v1.FileSum
+	35, // 31: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
+	36, // 32: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
+	37, // 33: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
+	38, // 34: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
+	39, // 35: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
+	40, // 36: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
+	41, // 37: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
+	46, // 38: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
+	43, // 39: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
+	2,  // 40: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
+	44, // 41: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
+	44, // 42: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
+	7,  // 43: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	10, // 44: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	20, // 45: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	22, // 46: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	24, // 47: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	28, // 48: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	5,  // 49: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	3,  // 50: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
+	42, // 51: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
+	32, // 52: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
+	56, // 53: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	8,  // 54: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	11, // 55: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	21, // 56: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	23, // 57: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	27, // 58: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	29, // 59: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	6,  // 60: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	4,  // 61: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
+	43, // 62: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
+	33, // 63: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
+	57, // 64: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	54, // [54:65] is the sub-list for method output_type
+	43, // [43:54] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }

@@ -36,6 +36,8 @@ const (
 	ChangeFiles_WHAT_STAYS ChangeFiles_What = 4
 	// All ranks have ended, and the home has given it to the servers, or could not.
 	ChangeFiles_WHAT_STORED ChangeFiles_What = 5
+	// Its home does not have it, and never will: the app fails.
+	ChangeFiles_WHAT_LOST ChangeFiles_What = 6
 )
 
 // Enum value maps for ChangeFiles_What.
@@ -47,6 +49,7 @@ var (
 		3: "WHAT_MOVED",
 		4: "WHAT_STAYS",
 		5: "WHAT_STORED",
+		6: "WHAT_LOST",
 	}
 	ChangeFiles_What_value = map[string]int32{
 		"WHAT_UNSPECIFIED": 0,
@@ -55,6 +58,7 @@ var (
 		"WHAT_MOVED":       3,
 		"WHAT_STAYS":       4,
 		"WHAT_STORED":      5,
+		"WHAT_LOST":        6,
 	}
 )
 
@@ -2115,10 +2119,13 @@ type ChangeFiles struct {
 	What ChangeFiles_What `protobuf:"varint,3,opt,name=what,proto3,enum=godwit.v1.ChangeFiles_What" json:"what,omitempty"`
 	// The tree that the servers have: STORED.
 	Tree *Tree `protobuf:"bytes,4,opt,name=tree,proto3" json:"tree,omitempty"`
-	// Why they have none, or why it stays: STORED, STAYS.
+	// Why they have none, why it stays, or why it is lost: STORED, STAYS, LOST.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Tells one move from the others: MOVES gives it, and MOVED and STAYS are of it; 0, as in entries of old: of whichever is under way.
-	Move          uint64 `protobuf:"varint,6,opt,name=move,proto3" json:"move,omitempty"`
+	// Tells one move from the others: MOVES gives it, and MOVED and STAYS are of it; 0, as in entries of old: of whichever is under way. LOST is of the
+	// directory that the move has made.
+	Move uint64 `protobuf:"varint,6,opt,name=move,proto3" json:"move,omitempty"`
+	// Of the app: LOST.
+	Attempt       uint32 `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2191,6 +2198,13 @@ func (x *ChangeFiles) GetReason() string {
 func (x *ChangeFiles) GetMove() uint64 {
 	if x != nil {
 		return x.Move
+	}
+	return 0
+}
+
+func (x *ChangeFiles) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
 	}
 	return 0
 }
@@ -2339,14 +2353,15 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\bpause_ms\x18\x02 \x01(\x01R\apauseMs\"5\n" +
 	"\tCheckHash\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
-	"\x04hash\x18\x02 \x01(\fR\x04hash\"\xa5\x02\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"\xce\x02\n" +
 	"\vChangeFiles\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12/\n" +
 	"\x04what\x18\x03 \x01(\x0e2\x1b.godwit.v1.ChangeFiles.WhatR\x04what\x12#\n" +
 	"\x04tree\x18\x04 \x01(\v2\x0f.godwit.v1.TreeR\x04tree\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04move\x18\x06 \x01(\x04R\x04move\"n\n" +
+	"\x04move\x18\x06 \x01(\x04R\x04move\x12\x18\n" +
+	"\aattempt\x18\a \x01(\rR\aattempt\"}\n" +
 	"\x04What\x12\x14\n" +
 	"\x10WHAT_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vWHAT_OPENED\x10\x01\x12\x0e\n" +
@@ -2356,7 +2371,8 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"WHAT_MOVED\x10\x03\x12\x0e\n" +
 	"\n" +
 	"WHAT_STAYS\x10\x04\x12\x0f\n" +
-	"\vWHAT_STORED\x10\x05B+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\vWHAT_STORED\x10\x05\x12\r\n" +
+	"\tWHAT_LOST\x10\x06B+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_command_proto_rawDescOnce sync.Once

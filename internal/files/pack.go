@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
@@ -24,8 +25,11 @@ import (
 // packPiece bounds the bytes of one part.
 const packPiece = 256 << 10
 
-// Sum is how much there is in the directories, as far as it holds still.
-func (s *Server) Sum(ctx context.Context) (*apiv1.FileSum, error) {
+// sumStep is after how many files a count says how far it has come.
+const sumStep = 1024
+
+// Sum is how much there is in the directories, as far as it holds still. found is told now and then how much that is so far.
+func (s *Server) Sum(ctx context.Context, found func(*apiv1.FileSum)) (*apiv1.FileSum, error) {
 	trees, err := s.locals()
 	if err != nil {
 		return nil, err
@@ -42,7 +46,9 @@ func (s *Server) Sum(ctx context.Context) (*apiv1.FileSum, error) {
 			if err != nil || d.IsDir() {
 				return nil //nolint:nilerr // it has gone meanwhile
 			}
-			sum.Files++
+			if sum.Files++; sum.Files%sumStep == 0 {
+				found(&apiv1.FileSum{Files: sum.Files, Bytes: sum.Bytes})
+			}
 			if info, err := d.Info(); err == nil {
 				if st, ok := info.Sys().(*syscall.Stat_t); ok {
 					sum.Bytes += min(st.Size, st.Blocks*512)
@@ -126,9 +132,20 @@ func (p *packer) send(part *apiv1.FilePart) error {
 	return p.out(part)
 }
 
-// addPart adds a part to the digest of all.
+// addPart adds a part to the digest of all: the bytes of a file as they are, what else there is as a message.
 func addPart(sum hash.Hash, part *apiv1.FilePart) error {
+	var head [17]byte // of what kind the part is, where its bytes are, and how many
+	if d := part.GetData(); d != nil {
+		head[0] = 1
+		binary.LittleEndian.PutUint64(head[1:], uint64(d.At))
+		binary.LittleEndian.PutUint64(head[9:], uint64(len(d.Data)))
+		sum.Write(head[:])
+		sum.Write(d.Data)
+		return nil
+	}
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(part)
+	binary.LittleEndian.PutUint64(head[9:], uint64(len(b)))
+	sum.Write(head[:])
 	sum.Write(b)
 	return err
 }
@@ -238,16 +255,15 @@ func (p *packer) file(tree int, at string) error {
 // data gives the bytes of a file up to its end, but for its holes.
 func (p *packer) data(f *os.File, size int64) error {
 	return Pieces(f, size, func(at int64, b []byte) error {
-		return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Data{Data: &apiv1.FileData{At: at, Data: slices.Clone(b)}}})
+		return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Data{Data: &apiv1.FileData{At: at, Data: b}}})
 	})
 }
 
 // ErrShorter is returned when a file ends before it should.
 var ErrShorter = errors.New("it has become shorter")
 
-// Pieces gives the bytes of a file up to a size, but for its holes.
+// Pieces gives the bytes of a file up to a size, but for its holes. The bytes are the receiver's.
 func Pieces(f *os.File, size int64, give func(at int64, b []byte) error) error {
-	buf := make([]byte, min(packPiece, max(size, 1)))
 	for at := int64(0); at < size; {
 		from, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) || err == nil && from >= size {
@@ -256,9 +272,10 @@ func Pieces(f *os.File, size int64, give func(at int64, b []byte) error) error {
 		if err != nil {
 			from = at // a file system that knows of none
 		}
-		n, err := f.ReadAt(buf[:min(int64(len(buf)), size-from)], from)
+		b := make([]byte, min(packPiece, size-from))
+		n, err := f.ReadAt(b, from)
 		if n > 0 {
-			if err := give(from, buf[:n]); err != nil {
+			if err := give(from, b[:n]); err != nil {
 				return err
 			}
 		}
@@ -279,14 +296,35 @@ type openFile struct {
 	lane           int32
 	append         []byte
 	file           *localFile
+	of             *opened
 	info           Info
 }
 
 // handles are what clients have open, in an order; their names are looked for.
 func (p *packer) handles(s *Server) ([]openFile, error) {
+	out, err := s.allOpen()
+	for i := range out {
+		if err != nil {
+			return nil, err
+		}
+		f := &out[i]
+		f.of.lane.mu.Lock() // not while the server's is held: see Do
+		f.append = f.of.append
+		f.of.lane.mu.Unlock()
+		if f.info, err = f.file.Stat(); err == nil {
+			p.names[f.info.ID] = named{}
+		}
+	}
+	slices.SortFunc(out, func(a, b openFile) int {
+		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.handle, b.handle))
+	})
+	return out, err
+}
+
+// allOpen are what clients have open.
+func (s *Server) allOpen() (out []openFile, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []openFile
 	for client, c := range s.clients {
 		lanes := map[*lane]int32{}
 		for number, l := range c.lanes {
@@ -297,17 +335,9 @@ func (p *packer) handles(s *Server) ([]openFile, error) {
 			if !ok {
 				return nil, errors.New("an open file is not on this host")
 			}
-			info, err := l.Stat()
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, openFile{client, handle, lanes[f.lane], f.append, l, info})
-			p.names[info.ID] = named{}
+			out = append(out, openFile{client: client, handle: handle, lane: lanes[f.lane], file: l, of: f})
 		}
 	}
-	slices.SortFunc(out, func(a, b openFile) int {
-		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.handle, b.handle))
-	})
 	return out, nil
 }
 
@@ -364,20 +394,31 @@ func (p *packer) input(i *Input) error {
 
 // lanes gives the last requests done, and the clients that have left, in the order in which they have.
 func (p *packer) lanes(s *Server) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	send := func(m *apiv1.FileLane) error { return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Lane{Lane: m}}) }
-	for client, c := range s.clients {
-		for number, l := range c.lanes {
-			if err := send(&apiv1.FileLane{Client: client, Lane: number, Number: l.number, Answer: l.answer}); err != nil {
-				return err
-			}
-		}
-	}
-	for _, client := range s.leaving {
-		if err := send(&apiv1.FileLane{Client: client, Left: true}); err != nil {
+	for _, m := range s.allLanes() {
+		if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Lane{Lane: m}}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (s *Server) allLanes() []*apiv1.FileLane {
+	s.mu.Lock()
+	var out []*apiv1.FileLane
+	var lanes []*lane // of the first of these
+	for client, c := range s.clients {
+		for number, l := range c.lanes {
+			out, lanes = append(out, &apiv1.FileLane{Client: client, Lane: number}), append(lanes, l)
+		}
+	}
+	for _, client := range s.leaving {
+		out = append(out, &apiv1.FileLane{Client: client, Left: true})
+	}
+	s.mu.Unlock()
+	for i, l := range lanes { // not while the server's is held: see Do
+		l.mu.Lock()
+		out[i].Number, out[i].Answer = l.number, l.answer
+		l.mu.Unlock()
+	}
+	return out
 }

@@ -37,8 +37,8 @@ func newServed(t *testing.T) (*Server, string) {
 func parts(t *testing.T, s *Server) (out [][]byte) {
 	t.Helper()
 	s.Seal()
-	s.Quiet()
-	sum, err := s.Sum(context.Background())
+	require.NoError(t, s.Quiet(t.Context()))
+	sum, err := s.Sum(t.Context(), func(*apiv1.FileSum) {})
 	require.NoError(t, err)
 	require.NoError(t, s.Pack(context.Background(), sum, func(p *apiv1.FilePart) error {
 		b, err := proto.Marshal(p)

@@ -1,16 +1,38 @@
 package files
 
 import (
+	"context"
 	"sync"
-	"sync/atomic"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
-// seal is what keeps requests from a Server that moves: those under way hold mu for reading.
+// seal is what keeps requests from a Server that moves.
 type seal struct {
-	mu   sync.RWMutex
-	shut atomic.Bool
+	mu    sync.Mutex // guards the fields below
+	shut  bool
+	under int           // requests under way
+	quiet chan struct{} // closed when there is none; nil: nobody waits for that
+}
+
+// enter begins a request, unless there is to be none.
+func (s *seal) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shut {
+		return false
+	}
+	s.under++
+	return true
+}
+
+func (s *seal) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.under--; s.under == 0 && s.quiet != nil {
+		close(s.quiet)
+		s.quiet = nil
+	}
 }
 
 // Try does what is asked, as Do, unless the Server is sealed: nil.
@@ -25,30 +47,47 @@ func (s *Server) Try(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 		}
 		return res
 	}
-	s.seal.mu.RLock()
-	defer s.seal.mu.RUnlock()
-	if s.seal.shut.Load() {
+	if !s.seal.enter() {
 		return nil
 	}
+	defer s.seal.leave()
 	return s.Do(req)
 }
 
 // Seal has nothing more begun. What is under way goes on.
 func (s *Server) Seal() {
-	s.seal.shut.Store(true)
+	s.seal.mu.Lock()
+	s.seal.shut = true
+	s.seal.mu.Unlock()
 	s.input.setSealed(true)
 }
 
-// Quiet waits until nothing is under way that was begun before the seal.
-func (s *Server) Quiet() {
+// Quiet waits until nothing is under way that was begun before the seal, or until ctx ends.
+func (s *Server) Quiet(ctx context.Context) error {
 	s.seal.mu.Lock()
-	defer s.seal.mu.Unlock()
+	if s.seal.under == 0 {
+		s.seal.mu.Unlock()
+		return nil
+	}
+	if s.seal.quiet == nil {
+		s.seal.quiet = make(chan struct{})
+	}
+	quiet := s.seal.quiet
+	s.seal.mu.Unlock()
+	select {
+	case <-quiet:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Unseal has the Server go on.
 func (s *Server) Unseal() {
 	s.input.setSealed(false)
-	s.seal.shut.Store(false)
+	s.seal.mu.Lock()
+	defer s.seal.mu.Unlock()
+	s.seal.shut = false
 }
 
 func (i *Input) setSealed(sealed bool) {

@@ -308,28 +308,31 @@ func (u *Unpacker) end(end *apiv1.FileEnd) error {
 	return nil
 }
 
-// Server is what has come, when all has: it serves as the other host's did. The Unpacker is not used any more.
+// Server is what has come, when all has: it serves as the other host's did. The Unpacker is not used any more, unless there is an error.
 func (u *Unpacker) Server() (*Server, [2]*Local, error) {
 	if !u.whole {
 		return nil, [2]*Local{}, fmt.Errorf("%w: not all has come", ErrDamaged)
+	}
+	s := u.server
+	for _, h := range u.handles {
+		if c := s.clients[h.Client]; c == nil || c.lanes[h.Lane] == nil {
+			return nil, [2]*Local{}, fmt.Errorf("%w: a file is open in no lane", ErrDamaged)
+		}
 	}
 	trees, err := OpenHome(u.dir)
 	if err != nil {
 		return nil, trees, err
 	}
-	s := u.server
 	s.trees, s.input = [2]Tree{trees[0], trees[1]}, u.input
 	for _, h := range u.handles {
 		c := s.clients[h.Client]
-		if c == nil || c.lanes[h.Lane] == nil {
-			return nil, trees, fmt.Errorf("%w: a file is open in no lane", ErrDamaged)
-		}
 		l := c.lanes[h.Lane]
 		c.files[h.Handle] = &opened{File: &localFile{h.file, trees[which(h.Scratch)]}, lane: l, append: h.Append}
 		l.files, s.files = l.files+1, s.files+1
 	}
 	u.handles, u.input = nil, nil
-	return s, trees, u.Close()
+	_ = u.Close() // of what was only used to make it
+	return s, trees, nil
 }
 
 // Close lets go of all that the Server has not taken. What is in the directory stays.
