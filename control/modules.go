@@ -221,7 +221,7 @@ func (c *Control) replicate(ctx context.Context, digest string) error {
 	if have <= voters/2 {
 		giveUp()
 		return apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "",
-			fmt.Sprintf("only %d of %d servers could store the module (%v)", have, voters, failed), "try again when a majority is up")
+			fmt.Sprintf("only %d of %d servers could store what was sent (%v)", have, voters, failed), "try again when a majority is up")
 	}
 	return nil
 }

@@ -194,18 +194,18 @@ OWN char *mktemp(char *template) {
 OWN char *tmpnam(char *name) {
   static char own[L_tmpnam];
   if (name == NULL) name = own;
-  strcpy(name, "tmp_XXXXXX");
+  strcpy(name, P_tmpdir "/tmp_XXXXXX");
   return unique(name, 0, take_name, 0) < 0 ? NULL : name;
 }
 
 OWN char *tempnam(const char *directory, const char *prefix) {
   char name[PATH_MAX];
-  if (snprintf(name, sizeof name, "%s/%.16s_XXXXXX", directory ? directory : ".", prefix ? prefix : "tmp") >= (int)sizeof name) return errno = ENAMETOOLONG, NULL;
+  if (snprintf(name, sizeof name, "%s/%.16s_XXXXXX", directory ? directory : P_tmpdir, prefix ? prefix : "tmp") >= (int)sizeof name) return errno = ENAMETOOLONG, NULL;
   return unique(name, 0, take_name, 0) < 0 ? NULL : strdup(name);
 }
 
 OWN FILE *tmpfile(void) {
-  char name[] = "tmp_XXXXXX";
+  char name[] = P_tmpdir "/tmp_XXXXXX";
   int fd = mkstemp(name);
   if (fd < 0) return NULL;
   unlink(name);

@@ -50,6 +50,9 @@ func (i *homeInput) Read(p []byte) (int, error) {
 
 // Await implements wasm.Awaiter.
 func (i *homeInput) Await(stop <-chan struct{}) {
+	if len(i.ahead) > 0 || i.ended {
+		return
+	}
 	ctx, cancel := context.WithCancel(i.lane.ctx)
 	defer cancel()
 	go func() {

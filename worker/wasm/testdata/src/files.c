@@ -51,6 +51,9 @@ static void streams(void) {
   rewind(f);
   for (int i = 0, v; i < 20; i++) CHECK(fscanf(f, "%d", &v) == 1 && v == i * rank);
   CHECK(fclose(f) == 0);
+  char name[L_tmpnam], *made = tempnam(NULL, "pre");
+  CHECK(tmpnam(name) == name && strncmp(name, "/tmp/", 5) == 0 && made != NULL && strncmp(made, "/tmp/pre", 8) == 0);
+  free(made);
   CHECK((f = fopen("/dev/null", "w")) != NULL && fputs("gone", f) >= 0 && fclose(f) == 0);
   CHECK((f = fopen("/dev/zero", "r")) != NULL && fgetc(f) == 0 && fgetc(f) == 0 && fclose(f) == 0);
 }
