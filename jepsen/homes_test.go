@@ -192,12 +192,78 @@ func TestHomeDiesWhileItMoves(t *testing.T) {
 		return nil
 	})
 	rounds := stop()
+	c.endedWith(run, id, home, rounds)
+}
+
+// TestHomeDiesBeforeItHasMoved: the next home stands still, so the files cannot have come there when the old one dies.
+func TestHomeDiesBeforeItHasMoved(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 3, slots: 6, lease: "3s"})
+	run, stop := c.feed("-n", "4", "--place", "w1:2,w2:1,w3:1", "--name", "homes", homesModule, "40")
+	id := c.named("homes")
+	home, stands := c.uses(id), false
+	for range 5 {
+		c.leaves(id, home)
+		home = c.moving(id)
+		c.othersThan(home, (*process).freeze)
+		a := c.app(id)
+		if stands = a.Files.To != "" && a.Files.Host == home; stands {
+			c.process(home).kill()
+		}
+		c.othersThan(home, (*process).thaw)
+		if stands {
+			break
+		}
+		home = c.movesFrom(id, home)
+	}
+	require.True(t, stands, "each move was over before it was seen")
+	c.eventually(patience, "the app fails", func() error {
+		if a := c.app(id); !apiv1.AppOver(a.Phase) {
+			return fmt.Errorf("it is %s", a.Phase)
+		}
+		return nil
+	})
+	c.endedWith(run, id, home, stop())
+	require.Equal(t, apiv1.AppFailed, c.app(id).Phase)
+}
+
+// TestNextHomeStandsStill: for less than its lease, in the middle of a move. The files come all the same.
+func TestNextHomeStandsStill(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 3, slots: 6})
+	run, stop := c.feed("-n", "4", "--place", "w1:2,w2:1,w3:1", "--name", "homes", homesModule, "40")
+	id := c.named("homes")
+	c.leaves(id, c.uses(id))
+	home := c.moving(id)
+	for range 3 {
+		c.othersThan(home, (*process).freeze)
+		time.Sleep(time.Second) // how long they stand still, not a wait for something
+		c.othersThan(home, (*process).thaw)
+	}
+	next := c.movesFrom(id, home)
+	require.NotEqual(t, home, next)
+	c.endedWith(run, id, "no host", stop())
+	require.Equal(t, apiv1.AppSucceeded, c.app(id).Phase)
+}
+
+// othersThan does something to the workers of all hosts but one.
+func (c *cluster) othersThan(host string, do func(*process)) {
+	for _, w := range c.workers {
+		if w.name != host {
+			do(w)
+		}
+	}
+}
+
+// endedWith checks the end of an app whose home may have died: with its files on it, it has failed, else all is as if nothing had been.
+func (c *cluster) endedWith(run *command, id, dead string, rounds int) {
+	c.t.Helper()
 	got := run.wait()
-	if a := c.app(id); a.Files.GetHost() == home {
-		require.Equal(t, "failed", a.Phase)
-		require.Contains(t, a.Reason, "files were on it")
+	if a := c.app(id); a.Files.GetHost() == dead {
+		require.Equal(c.t, apiv1.AppFailed, a.Phase)
+		require.Contains(c.t, a.Reason, "files were on it")
 		return
 	}
-	require.Zero(t, got.code, got.stderr)
-	require.Equal(t, strconv.Itoa(rounds)+" rounds\n", got.stdout)
+	require.Zero(c.t, got.code, got.stderr)
+	require.Equal(c.t, strconv.Itoa(rounds)+" rounds\n", got.stdout)
 }

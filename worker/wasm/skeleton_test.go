@@ -34,7 +34,7 @@ readlink: No such file or directory
 lseek: Invalid seek
 ftruncate: Invalid argument
 close: ok
-tmpfile: Read-only file system
+tmpfile: No such file or directory
 system: Function not implemented
 a shell: Success
 gethostname: ok
