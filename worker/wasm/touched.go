@@ -40,7 +40,8 @@ var pagemap = sync.OnceValue(func() *os.File { //nolint:gochecknoglobals // of t
 	return f
 })
 
-// touched tells which pages of a memory may hold something else than zeros. It is asked in ascending order.
+// touched tells which pages of a memory may hold something else than zeros. It is asked in ascending order. The memory is the process's own: of one that it
+// shares with others the kernel does not say what they have touched. A rank with such a memory has no image.
 type touched struct {
 	from   *os.File // nil: all of them
 	base   uint64   // address of the memory
