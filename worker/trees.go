@@ -48,29 +48,47 @@ func (w *Worker) fillTree(ctx context.Context, dir string, t *apiv1.Tree) error 
 // storePause is how long is waited between two tries to give files to the servers, at first.
 const storePause = 50 * time.Millisecond
 
+// storeScans is how often a directory is read in which files cannot be read any more.
+const storeScans = 4
+
 // storeTree gives what is in a directory to the servers: to any of them, again and again, until one takes it and says that a majority has it, or refuses it
 // for good, or ctx ends. It tells of tries in vain. What it returns beside a tree is what of the directory is not in it.
 func (w *Worker) storeTree(ctx context.Context, dir string, tell func(trouble error)) (*apiv1.Tree, string, error) {
-	scan, err := tree.Read(ctx, []tree.Source{{Path: dir, Guarded: true}})
-	if err != nil {
-		return nil, "", err
+	for scans := 1; ; scans++ {
+		scan, err := tree.Read(ctx, []tree.Source{{Path: dir, Guarded: true}})
+		if err != nil {
+			return nil, "", err
+		}
+		err = w.sendTree(ctx, scan, tell)
+		var bad *tree.UnreadError
+		switch {
+		case err == nil:
+			return scan.Tree, scan.Left(), nil
+		case !errors.As(err, &bad) || scans == storeScans:
+			return nil, "", err
+		}
+		// A file could be read, and cannot be any more: it is left out.
 	}
+}
+
+// sendTree gives what was read to the servers.
+func (w *Worker) sendTree(ctx context.Context, scan *tree.Scan, tell func(trouble error)) error {
 	for pause := storePause; ; pause = min(2*pause, 5*time.Second) {
 		last := errors.New("no server is known")
 		for _, addr := range w.servers() {
-			_, last = scan.Send(ctx, apiv1connect.NewControlClient(transport.NewClient(w.http, addr)))
-			if last == nil {
-				return scan.Tree, scan.Left(), nil
+			if last = scan.Send(ctx, apiv1connect.NewControlClient(transport.NewClient(w.http, addr))); last == nil {
+				return nil
 			}
-			if info := apierr.Info(last); info != nil && info.Reason == apierr.ReasonInvalid || errors.Is(last, tree.ErrChanged) || ctx.Err() != nil {
-				return nil, "", last
+			var bad *tree.UnreadError
+			if info := apierr.Info(last); info != nil && info.Reason == apierr.ReasonInvalid || errors.Is(last, tree.ErrChanged) || errors.As(last, &bad) || ctx.Err() != nil {
+				return last
 			}
 		}
 		tell(last)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return nil, "", ctx.Err()
+			return ctx.Err()
 		}
 	}
 }

@@ -36,7 +36,7 @@ func parseInputs(texts []string) ([]tree.Source, error) {
 		switch {
 		case err != nil:
 			return nil, usagef("--in %s: there is no %s", t, at)
-		case named && (name == "" || path.IsAbs(name) || path.Clean(name) != strings.TrimSuffix(name, "/") || strings.HasPrefix(name, "..")):
+		case named && (name == "" || path.IsAbs(name) || path.Clean(name) != strings.TrimSuffix(name, "/") || name == ".." || strings.HasPrefix(name, "../")):
 			return nil, usagef("--in %s: %q is no name in the program's directory: use a relative path without detours", t, name)
 		case !named && !st.IsDir(), !named && !strings.HasSuffix(at, "/"):
 			name = filepath.Base(filepath.Clean(at))
@@ -66,8 +66,7 @@ func (r *runner) sendInputs(ctx context.Context) error {
 		return fmt.Errorf("--in: %w", err)
 	}
 	err = r.client.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
-		_, err := scan.Send(ctx, control)
-		return err
+		return scan.Send(ctx, control)
 	})
 	r.f.spec.Inputs = scan.Tree
 	return err

@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
@@ -49,7 +51,7 @@ func (r *Receiver) Entry(e *apiv1.TreeEntry) error {
 		return nil
 	}
 	r.Files++
-	f, err := r.root.OpenFile(e.Path, os.O_WRONLY, 0)
+	f, err := r.root.OpenFile(e.Path, os.O_WRONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
-// Send has the servers have all blobs of a scan; what the one that is asked has is not sent again. It returns how many bytes were sent.
-func (s *Scan) Send(ctx context.Context, control apiv1connect.ControlClient) (sent int64, err error) {
+// Send has the servers have all blobs of a scan; what the one that is asked has is not sent again.
+func (s *Scan) Send(ctx context.Context, control apiv1connect.ControlClient) error {
 	blobs := s.Blobs(ctx)
 	req := &apiv1.FindBlobsRequest{}
 	for _, b := range blobs {
@@ -22,7 +22,7 @@ func (s *Scan) Send(ctx context.Context, control apiv1connect.ControlClient) (se
 	}
 	res, err := control.FindBlobs(ctx, req)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	lacking := map[string]bool{}
 	for _, digest := range res.Lacking {
@@ -32,20 +32,19 @@ func (s *Scan) Send(ctx context.Context, control apiv1connect.ControlClient) (se
 		if !lacking[b.Digest] {
 			continue
 		}
-		n, err := b.send(ctx, control)
-		if sent += n; err != nil {
-			return sent, err
+		if err := b.send(ctx, control); err != nil {
+			return err
 		}
 		delete(lacking, b.Digest) // two packs may be one blob
 	}
-	return sent, nil
+	return nil
 }
 
 // send uploads one blob.
-func (b Blob) send(ctx context.Context, control apiv1connect.ControlClient) (int64, error) {
+func (b Blob) send(ctx context.Context, control apiv1connect.ControlClient) error {
 	stream, err := control.UploadBlob(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	w := &uploader{stream: stream, digest: b.Digest}
 	werr := b.Write(w)
@@ -55,11 +54,11 @@ func (b Blob) send(ctx context.Context, control apiv1connect.ControlClient) (int
 	_, err = stream.CloseAndReceive()
 	switch {
 	case werr != nil && !errors.Is(werr, errStream):
-		return w.sent, werr // a file could not be read
+		return werr // a file could not be read
 	case err != nil:
-		return w.sent, err
+		return err
 	}
-	return w.sent, werr
+	return werr
 }
 
 var errStream = errors.New("the server takes no more")
@@ -69,7 +68,6 @@ type uploader struct {
 	stream apiv1connect.ControlUploadBlobClientStream
 	digest string
 	buf    []byte
-	sent   int64
 	begun  bool
 }
 
@@ -100,7 +98,6 @@ func (u *uploader) flush(last bool) error {
 	if err := u.stream.Send(proto.CloneOf(m)); err != nil {
 		return fmt.Errorf("%w: %w", errStream, err)
 	}
-	u.sent += int64(len(u.buf))
 	u.buf = u.buf[:0]
 	return nil
 }

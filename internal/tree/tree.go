@@ -3,7 +3,6 @@
 package tree
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,7 +15,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
@@ -99,28 +97,76 @@ func Read(ctx context.Context, sources []Source) (*Scan, error) {
 			return nil, err
 		}
 	}
+	return w.finish()
+}
+
+// finish makes a tree of what was found.
+func (w *walk) finish() (*Scan, error) {
 	slices.SortFunc(w.list.Entries, func(a, b *apiv1.TreeEntry) int { return strings.Compare(a.Path, b.Path) })
-	if err := w.pack(); err != nil {
-		return nil, err
+	for tries := 0; ; tries++ {
+		err := w.read()
+		var bad *UnreadError
+		switch {
+		case err == nil:
+			return w.scan, nil
+		case !errors.As(err, &bad) || bad.from.top == "" || tries == maxUnread:
+			return nil, err
+		}
+		w.leaveOut(bad)
 	}
+}
+
+// maxUnread bounds the files that a guarded directory may have whose bytes cannot be read: for each the others are read anew.
+const maxUnread = 16
+
+// UnreadError is of a file whose bytes could not be read here.
+type UnreadError struct {
+	from part
+	err  error
+}
+
+// Error says which file, and why.
+func (e *UnreadError) Error() string {
+	return fmt.Sprintf("%.200q cannot be read: %v", e.from.path, e.err)
+}
+
+// Unwrap is why.
+func (e *UnreadError) Unwrap() error { return e.err }
+
+// read makes the list and the packs' digests of what was found.
+func (w *walk) read() error {
 	s := w.scan
+	s.packs, s.Tree = nil, &apiv1.Tree{}
+	if err := w.pack(); err != nil {
+		return err
+	}
 	var err error
 	if s.list, err = marshal(w.list); err != nil {
-		return nil, err
+		return err
 	}
 	if len(s.list) > MaxListBytes {
-		return nil, fmt.Errorf("the list of %d files has %d MiB; at most %d are possible", s.Tree.Files, len(s.list)>>20, MaxListBytes>>20)
+		return fmt.Errorf("the list of %d files has %d MiB; at most %d are possible", s.Tree.Files, len(s.list)>>20, MaxListBytes>>20)
 	}
 	s.Tree.List = digest(s.list)
 	for i, p := range s.packs {
 		sum := sha256.New()
-		if err := s.write(ctx, p, sum); err != nil {
-			return nil, err
+		if err := s.write(w.ctx, p, sum); err != nil {
+			return err
 		}
 		s.Tree.Packs = append(s.Tree.Packs, hex.EncodeToString(sum.Sum(nil)))
 		s.Tree.Bytes += s.packs[i].size
 	}
-	return s, nil
+	return nil
+}
+
+// leaveOut has a file not be in the tree.
+func (w *walk) leaveOut(bad *UnreadError) {
+	w.scan.left.add(bad.from.path, bad.err)
+	w.list.Entries = slices.DeleteFunc(w.list.Entries, func(e *apiv1.TreeEntry) bool {
+		from := w.from[e]
+		e.Pieces = nil
+		return from.top == bad.from.top && from.path == bad.from.path
+	})
 }
 
 func digest(b []byte) string {
@@ -225,6 +271,9 @@ func inside(top, link string) bool {
 // add adds what is at a path of this host.
 func (w *walk) add(from part, name string, info os.FileInfo) error {
 	at := from.whole()
+	if !utf8.ValidString(name) {
+		return fmt.Errorf("%.200q: its name is not UTF-8", at)
+	}
 	if !fs.ValidPath(name) || name == "." {
 		return fmt.Errorf("%s: %q is no name for a file: use a relative path without detours", at, name)
 	}
@@ -254,9 +303,6 @@ func (w *walk) add(from part, name string, info os.FileInfo) error {
 		e.Kind, e.Text = apiv1.TreeEntry_KIND_LINK, text
 	default:
 		return fmt.Errorf("%s is no file, directory or link", at)
-	}
-	if !utf8.ValidString(name) {
-		return fmt.Errorf("%s: its name is not UTF-8", at)
 	}
 	return w.take(e, from)
 }
@@ -368,14 +414,33 @@ func (p part) open() (*os.File, error) {
 func (p part) write(to io.Writer) error {
 	f, err := p.open()
 	if err != nil {
-		return err
+		return &UnreadError{p, err}
 	}
 	defer f.Close() //nolint:errcheck // only read
-	n, err := io.Copy(to, io.NewSectionReader(f, p.at, p.size))
+	from := &noting{from: io.NewSectionReader(f, p.at, p.size)}
+	n, err := io.Copy(to, from)
+	if from.err != nil {
+		return &UnreadError{p, from.err}
+	}
 	if err == nil && n < p.size {
 		err = fmt.Errorf("%w: %s has become shorter", ErrChanged, p.path)
 	}
 	return err
+}
+
+// noting notes what is wrong with what is read, as against what it is written to.
+type noting struct {
+	from io.Reader
+	err  error
+}
+
+// Read implements io.Reader.
+func (n *noting) Read(p []byte) (int, error) {
+	got, err := n.from.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		n.err = err
+	}
+	return got, err
 }
 
 // Blob is one of the blobs that a tree is made of.
@@ -391,175 +456,4 @@ func (s *Scan) Blobs(ctx context.Context) []Blob {
 		out = append(out, Blob{s.Tree.Packs[i], func(to io.Writer) error { return s.write(ctx, p, to) }})
 	}
 	return append(out, Blob{s.Tree.List, func(to io.Writer) error { _, err := to.Write(s.list); return err }})
-}
-
-// Parse reads the list of a tree, and checks it: what is in it comes from elsewhere.
-func Parse(t *apiv1.Tree, list []byte) (*apiv1.TreeList, error) {
-	l := &apiv1.TreeList{}
-	if err := proto.Unmarshal(list, l); err != nil {
-		return nil, fmt.Errorf("the list of files is damaged: %w", err)
-	}
-	before := ""
-	for _, e := range l.Entries {
-		if !fs.ValidPath(e.Path) || e.Path == "." || e.Path <= before || strings.ContainsRune(e.Path, 0) {
-			return nil, fmt.Errorf("the list of files is damaged: there is a file %.200q", e.Path)
-		}
-		before = e.Path
-		sum := int64(0)
-		for _, p := range e.Pieces {
-			if int(p.Pack) >= len(t.Packs) || p.At < 0 || p.Size < 0 || p.At > packBytes || p.Size > packBytes {
-				return nil, fmt.Errorf("the list of files is damaged: %s has bytes where there are none", e.Path)
-			}
-			sum += p.Size
-		}
-		if e.Kind == apiv1.TreeEntry_KIND_FILE && sum != e.Size || e.Size < 0 {
-			return nil, fmt.Errorf("the list of files is damaged: %s has %d of %d bytes", e.Path, sum, e.Size)
-		}
-	}
-	return l, nil
-}
-
-// Match says whether a path is one that a pattern names, as path.Match does; a pattern without a slash is tried with the last part of the path too,
-// and a directory stands for all that is in it. Empty: all are named.
-func Match(pattern, name string) (bool, error) {
-	if pattern == "" {
-		return true, nil
-	}
-	pattern = strings.TrimSuffix(pattern, "/")
-	for part := name; ; part = path.Dir(part) {
-		if ok, err := path.Match(pattern, part); ok || err != nil {
-			return ok, err
-		}
-		if !strings.ContainsRune(pattern, '/') {
-			if ok, _ := path.Match(pattern, path.Base(part)); ok {
-				return true, nil
-			}
-		}
-		if path.Dir(part) == "." {
-			return false, nil
-		}
-	}
-}
-
-// Extract writes entries into a directory that exists. open gives a pack's bytes, which are asked for once each, in order. Nothing outside of the
-// directory is written, whatever links there are in it.
-func Extract(ctx context.Context, dir string, entries []*apiv1.TreeEntry, open func(pack uint32) (io.ReaderAt, func(), error)) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close() //nolint:errcheck // only a way to the files
-	files := []*apiv1.TreeEntry{}
-	for _, e := range entries {
-		if err := makeEntry(root, e); err != nil {
-			return fmt.Errorf("%s: %w", e.Path, err)
-		}
-		if e.Kind == apiv1.TreeEntry_KIND_FILE {
-			files = append(files, e)
-		}
-	}
-	if err := fill(ctx, root, files, open); err != nil {
-		return err
-	}
-	for _, e := range slices.Backward(entries) { // a directory after what is in it
-		if e.Kind != apiv1.TreeEntry_KIND_LINK {
-			at := time.Unix(0, e.Changed)
-			if err := root.Chtimes(e.Path, at, at); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// makeEntry makes a directory, a link, or an empty file.
-func makeEntry(root *os.Root, e *apiv1.TreeEntry) error {
-	if dir := path.Dir(e.Path); dir != "." {
-		if err := root.MkdirAll(dir, 0o777); err != nil {
-			return err
-		}
-	}
-	switch e.Kind {
-	case apiv1.TreeEntry_KIND_DIRECTORY:
-		return root.MkdirAll(e.Path, 0o777)
-	case apiv1.TreeEntry_KIND_LINK:
-		if err := root.Remove(e.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return root.Symlink(e.Text, e.Path)
-	case apiv1.TreeEntry_KIND_UNSPECIFIED:
-		return errors.New("it is of no kind")
-	case apiv1.TreeEntry_KIND_FILE:
-		if st, err := root.Lstat(e.Path); err == nil && st.Mode()&os.ModeSymlink != 0 {
-			if err := root.Remove(e.Path); err != nil { // else the link's end would be written to
-				return err
-			}
-		}
-		mode := os.FileMode(0o666)
-		if e.Executable {
-			mode = 0o777
-		}
-		f, err := root.OpenFile(e.Path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
-		if err != nil {
-			return err
-		}
-		return f.Close()
-	default:
-		return fmt.Errorf("it is of kind %d, which is not known", e.Kind)
-	}
-}
-
-// fill writes the files' bytes, one pack after another.
-func fill(ctx context.Context, root *os.Root, files []*apiv1.TreeEntry, open func(pack uint32) (io.ReaderAt, func(), error)) error {
-	type place struct {
-		e     *apiv1.TreeEntry
-		at    int64
-		piece *apiv1.Piece
-	}
-	var places []place
-	for _, e := range files {
-		at := int64(0)
-		for _, p := range e.Pieces {
-			places = append(places, place{e, at, p})
-			at += p.Size
-		}
-	}
-	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.piece.Pack, b.piece.Pack) })
-	var from io.ReaderAt
-	done := func() {}
-	defer func() { done() }()
-	for i, p := range places {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if i == 0 || p.piece.Pack != places[i-1].piece.Pack {
-			done()
-			var err error
-			if from, done, err = open(p.piece.Pack); err != nil {
-				done = func() {}
-				return err
-			}
-		}
-		if err := writePart(root, p.e.Path, p.at, io.NewSectionReader(from, p.piece.At, p.piece.Size), p.piece.Size); err != nil {
-			return fmt.Errorf("%s: %w", p.e.Path, err)
-		}
-	}
-	return nil
-}
-
-func writePart(root *os.Root, name string, at int64, from io.Reader, size int64) error {
-	f, err := root.OpenFile(name, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	n, err := io.Copy(io.NewOffsetWriter(f, at), from)
-	if err == nil && n < size {
-		err = io.ErrUnexpectedEOF
-	}
-	return errors.Join(err, f.Close())
-}
-
-// marshal gives equal lists equal bytes.
-func marshal(list *apiv1.TreeList) ([]byte, error) {
-	return proto.MarshalOptions{Deterministic: true}.Marshal(list)
 }

@@ -154,6 +154,8 @@ func TestMatch(t *testing.T) {
 		{"d/*", "d/e", true},
 		{"e/f", "d/e/f", false},
 		{"d/e", "d/e/f", true},
+		{".", "d/e/f", true},
+		{"./d/e", "d/e/f", true},
 	} {
 		ok, err := Match(c.pattern, c.name)
 		require.NoError(t, err)
@@ -254,4 +256,41 @@ func TestReceiver(t *testing.T) {
 	left, err := os.ReadDir(secret)
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// A file whose bytes cannot be read is left out of what a program leaves, and named; the others are kept.
+func TestUnreadFileIsLeft(t *testing.T) {
+	for _, guarded := range []bool{true, false} {
+		from := t.TempDir()
+		for _, name := range []string{"a", "b", "c"} {
+			write(t, from, name, "text of "+name)
+		}
+		w := &walk{ctx: t.Context(), list: &apiv1.TreeList{}, seen: map[string]bool{}, scan: &Scan{Tree: &apiv1.Tree{}}}
+		require.NoError(t, w.source(Source{Path: from, Guarded: guarded}))
+		require.NoError(t, os.Remove(filepath.Join(from, "b")))
+		s, err := w.finish()
+		if !guarded {
+			require.ErrorAs(t, err, new(*UnreadError))
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, int64(2), s.Tree.Files)
+		require.Equal(t, int64(18), s.Tree.Bytes)
+		require.Contains(t, s.Left(), `one is not among them: "b": `)
+		to := t.TempDir()
+		extract(t, s, to)
+		text, err := os.ReadFile(filepath.Join(to, "c"))
+		require.NoError(t, err)
+		require.Equal(t, "text of c", string(text))
+	}
+}
+
+// What is in a file's place and is none is neither written to nor removed.
+func TestNoFileIsInPlace(t *testing.T) {
+	to := t.TempDir()
+	require.NoError(t, unix.Mkfifo(filepath.Join(to, "f"), 0o600))
+	r, err := NewReceiver(to)
+	require.NoError(t, err)
+	require.ErrorContains(t, r.Entry(&apiv1.TreeEntry{Path: "f", Kind: apiv1.TreeEntry_KIND_FILE}), "what is there is no file")
+	require.NoError(t, r.Close())
 }
