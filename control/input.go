@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"syscall"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -17,11 +18,13 @@ import (
 const (
 	// inputWait is how long a part of an input waits for somebody who reads.
 	inputWait = 10 * time.Second
+	// inputPause is between two tries to give it to a home that makes its directory, or leaves it.
+	inputPause = 20 * time.Millisecond
 	// maxInput bounds a part of an input, in bytes.
 	maxInput = 128 << 10
 )
 
-// WriteInput implements the Control service. The input is with the app's home, once there is one: a rank that reads asks for it.
+// WriteInput implements the Control service. The input is with the app's home, once there is one, wherever that is by then: a rank that reads asks for it.
 func (c *Control) WriteInput(ctx context.Context, req *apiv1.WriteInputRequest) (*apiv1.WriteInputResponse, error) {
 	if len(req.Data) > maxInput || req.At < 0 {
 		return nil, invalid("data", fmt.Sprintf("%d bytes at %d", len(req.Data), req.At), fmt.Sprintf("send at most %d", maxInput))
@@ -40,11 +43,17 @@ func (c *Control) WriteInput(ctx context.Context, req *apiv1.WriteInputRequest) 
 		case ok && fsm.PhaseOf(app).Terminal() || app.GetVerdict() != "":
 			return &apiv1.WriteInputResponse{Taken: req.At, Over: true}, nil
 		}
-		if home, ok := v.Host(fsm.HostID(app.GetFiles().GetHost())); ok {
-			return c.passInput(ctx, home.Addr, req)
+		again := make(<-chan time.Time) // never
+		if home, known := v.Host(fsm.HostID(app.GetFiles().GetHost())); known {
+			res, err := c.passInput(ctx, home.Addr, req)
+			if res != nil || err != nil {
+				return res, err
+			}
+			again = time.After(inputPause)
 		}
 		select {
 		case <-sub.C():
+		case <-again:
 		case <-ctx.Done():
 			if ok {
 				return &apiv1.WriteInputResponse{Taken: req.At}, nil
@@ -53,28 +62,24 @@ func (c *Control) WriteInput(ctx context.Context, req *apiv1.WriteInputRequest) 
 	}
 }
 
-// passInput gives a part of an input to the app's home. What it does not take now it may take later.
+// passInput gives a part of an input to the app's home. What it does not take now it may take later; nil: it may be no home, yet or any more.
 func (c *Control) passInput(ctx context.Context, addr string, req *apiv1.WriteInputRequest) (*apiv1.WriteInputResponse, error) {
 	op := &apiv1.FilesRequest{App: req.App, Op: apiv1.FilesRequest_OP_INPUT_WRITE, At: req.At, Data: req.Data}
 	if req.End {
 		op.Size = 1
 	}
-	for {
-		res, err := apiv1connect.NewDataClient(transport.NewClient(c.http, addr)).Files(ctx, op)
-		switch {
-		case err == nil && res.Errno != 0 && res.At < req.At: // it does not have what comes before
-			return &apiv1.WriteInputResponse{Taken: res.At}, nil
-		case err == nil && res.Errno != 0:
-			return nil, apierr.New(connect.CodeInternal, apierr.ReasonInternal, "", "the app's home could not keep its input (it may have no room on its disk)", "")
-		case err == nil:
-			return &apiv1.WriteInputResponse{Taken: res.At, Kept: res.At >= req.At+int64(len(req.Data)) && res.End == req.End}, nil
-		case apierr.Info(err).GetReason() != apierr.ReasonNotYet:
-			return &apiv1.WriteInputResponse{Taken: req.At}, nil //nolint:nilerr // the log says what becomes of the host
-		}
-		select {
-		case <-time.After(20 * time.Millisecond): // it makes the directory
-		case <-ctx.Done():
-			return &apiv1.WriteInputResponse{Taken: req.At}, nil
-		}
+	res, err := apiv1connect.NewDataClient(transport.NewClient(c.http, addr)).Files(ctx, op)
+	switch why := syscall.Errno(res.GetErrno()); {
+	case err != nil && apierr.Info(err).GetReason() == apierr.ReasonNotYet:
+		return nil, nil
+	case err != nil:
+		return &apiv1.WriteInputResponse{Taken: req.At}, nil //nolint:nilerr // the log says what becomes of the host
+	case why != 0 && res.At < req.At: // it does not have what comes before
+		return &apiv1.WriteInputResponse{Taken: res.At}, nil
+	case why == syscall.ENOSPC || why == syscall.EDQUOT:
+		return &apiv1.WriteInputResponse{Taken: res.At, Trouble: "the disk of the app's home has no room for it"}, nil
+	case why != 0:
+		return nil, apierr.New(connect.CodeInternal, apierr.ReasonInternal, "", fmt.Sprintf("the app's home could not keep its input: %v", why), "")
 	}
+	return &apiv1.WriteInputResponse{Taken: res.At, Kept: res.At >= req.At+int64(len(req.Data)) && res.End == req.End}, nil
 }

@@ -5,9 +5,11 @@ import (
 	"syscall"
 	"testing"
 
+	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/apierr"
 )
 
 // inputHost is a home that has so much of an input.
@@ -35,6 +37,64 @@ func TestInputIsAhead(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 3, res.Taken)
 	require.False(t, res.Kept)
-	_, err = pass(inputHost{has: 5, errno: syscall.ENOSPC})
-	require.ErrorContains(t, err, "no room on its disk")
+	for _, why := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} {
+		res, err = pass(inputHost{has: 5, errno: why})
+		require.NoError(t, err, "there may be room in a moment")
+		require.EqualValues(t, 5, res.Taken)
+		require.False(t, res.Kept)
+		require.Contains(t, res.Trouble, "has no room")
+	}
+	_, err = pass(inputHost{has: 5, errno: syscall.EIO})
+	require.ErrorContains(t, err, "could not keep its input")
+}
+
+// leavingHome is no home any more: asked says that it was asked.
+type leavingHome struct {
+	fakeHost
+	asked chan struct{}
+}
+
+func (h leavingHome) Files(context.Context, *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
+	select {
+	case h.asked <- struct{}{}:
+	default:
+	}
+	return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "app", "not here", "")
+}
+
+// takingHome takes all.
+type takingHome struct{ fakeHost }
+
+func (takingHome) Files(_ context.Context, req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
+	return &apiv1.FilesResponse{At: req.At + int64(len(req.Data))}, nil
+}
+
+// An input goes where the home is: it is asked for anew when the one that was asked has it no more.
+func TestInputFollowsTheHome(t *testing.T) {
+	old := leavingHome{fakeHost{}, make(chan struct{}, 1)}
+	b := newBench(t, nil)
+	b.addrs = map[string]string{"h1": serveData(t, old), "h2": serveData(t, takingHome{fakeHost{}})}
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: 4}}})
+	b.running()
+	b.report("h1", &apiv1.AppStatus{App: "a", Files: &apiv1.FilesStatus{Wanted: true}})
+	b.l.takeReports(b.ctx)
+	b.leftByRanks()
+	type answer struct {
+		res *apiv1.WriteInputResponse
+		err error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		res, err := b.l.c.WriteInput(b.ctx, &apiv1.WriteInputRequest{App: "a", Data: []byte("more")})
+		got <- answer{res, err}
+	}()
+	<-old.asked
+	files := func(what apiv1.ChangeFiles_What) {
+		b.propose(&apiv1.Command{Op: &apiv1.Command_ChangeFiles{ChangeFiles: &apiv1.ChangeFiles{App: "a", Host: "h2", What: what, Move: 7}}})
+	}
+	files(apiv1.ChangeFiles_WHAT_MOVES)
+	files(apiv1.ChangeFiles_WHAT_MOVED)
+	a := <-got
+	require.NoError(t, a.err)
+	require.True(t, a.res.Kept, "not only after a time")
 }

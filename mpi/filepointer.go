@@ -51,7 +51,7 @@ func (p *Proc) seekTo(f *file, a fileSeekArgs, from int64) (int64, error) {
 	default:
 		return 0, abi.Fail(abi.ErrArg, "whence %d is not known", a.whence)
 	}
-	if a.offset > layout.MaxBytes || from+a.offset < 0 || a.offset < -layout.MaxBytes {
+	if a.offset > layout.MaxBytes || a.offset < -layout.MaxBytes || from+a.offset < 0 || from+a.offset > layout.MaxBytes {
 		return 0, abi.Fail(abi.ErrArg, "the pointer would be at %d", from+a.offset)
 	}
 	return from + a.offset, nil

@@ -46,7 +46,7 @@ func (c *codec) file(v **file) {
 		list(c, &f.views, c.placing)
 		c.int(&f.told)
 		c.u32(&f.lock)
-		whole := c.err != nil || f.win != nil && f.info != nil && f.at >= 0 && f.at <= layout.MaxBytes && (f.views == nil || len(f.views) == f.win.comm.size())
+		whole := c.err != nil || f.win != nil && f.info != nil && f.at >= 0 && f.at <= 2*layout.MaxBytes && (f.views == nil || len(f.views) == f.win.comm.size())
 		c.check(whole, "a file is damaged")
 	})
 	c.check(*v != nil, "a file is missing")

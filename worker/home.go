@@ -292,6 +292,9 @@ func (s dataService) Files(ctx context.Context, req *apiv1.FilesRequest) (*apiv1
 	var res *apiv1.FilesResponse
 	if a != nil {
 		if server := a.serving.Load(); server != nil {
+			if res, err := a.keepOwn(server, req); res != nil || err != nil {
+				return res, err
+			}
 			res = server.Try(req)
 		}
 	}

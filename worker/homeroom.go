@@ -14,7 +14,7 @@ import (
 	"github.com/godwit-run/godwit/internal/tree"
 )
 
-// How often it is looked at what an app's directory has: the more there is, the less often, so that it costs the host a fiftieth of a core at most.
+// How often it is looked at what an app's directory has: the more there is, the less often, so that each app costs the host a fiftieth of a core at most.
 const (
 	roomLooks  = time.Second // at most so often
 	roomSeldom = 50          // times as long as a look takes

@@ -141,7 +141,6 @@ const (
 	FilesRequest_OP_SYMLINK     FilesRequest_Op = 8
 	FilesRequest_OP_READLINK    FilesRequest_Op = 9
 	FilesRequest_OP_SET_TIMES   FilesRequest_Op = 10
-	FilesRequest_OP_SPACE       FilesRequest_Op = 11
 	// Those below are of an open file.
 	FilesRequest_OP_READ           FilesRequest_Op = 20
 	FilesRequest_OP_WRITE          FilesRequest_Op = 21
@@ -154,6 +153,11 @@ const (
 	FilesRequest_OP_LIST           FilesRequest_Op = 28
 	FilesRequest_OP_PATH           FilesRequest_Op = 29
 	FilesRequest_OP_CLOSE          FilesRequest_Op = 30
+	// Keeps a file without a name, under a number, for whoever adopts it: a rank that has it open moves. With a descriptor in size, and 1, it is that of
+	// the client's own process, which is on this host; else it is an open file.
+	FilesRequest_OP_KEEP FilesRequest_Op = 32
+	// Opens what was kept, once.
+	FilesRequest_OP_ADOPT FilesRequest_Op = 33
 	// The client is over: what it has open is closed, and it asks for nothing more.
 	FilesRequest_OP_LEAVE FilesRequest_Op = 31
 	// Those below are of the app's standard input, and may be sent again at will.
@@ -177,7 +181,6 @@ var (
 		8:  "OP_SYMLINK",
 		9:  "OP_READLINK",
 		10: "OP_SET_TIMES",
-		11: "OP_SPACE",
 		20: "OP_READ",
 		21: "OP_WRITE",
 		22: "OP_APPEND",
@@ -189,6 +192,8 @@ var (
 		28: "OP_LIST",
 		29: "OP_PATH",
 		30: "OP_CLOSE",
+		32: "OP_KEEP",
+		33: "OP_ADOPT",
 		31: "OP_LEAVE",
 		40: "OP_INPUT_WRITE",
 		41: "OP_INPUT_READ",
@@ -205,7 +210,6 @@ var (
 		"OP_SYMLINK":        8,
 		"OP_READLINK":       9,
 		"OP_SET_TIMES":      10,
-		"OP_SPACE":          11,
 		"OP_READ":           20,
 		"OP_WRITE":          21,
 		"OP_APPEND":         22,
@@ -217,6 +221,8 @@ var (
 		"OP_LIST":           28,
 		"OP_PATH":           29,
 		"OP_CLOSE":          30,
+		"OP_KEEP":           32,
+		"OP_ADOPT":          33,
 		"OP_LEAVE":          31,
 		"OP_INPUT_WRITE":    40,
 		"OP_INPUT_READ":     41,
@@ -3096,7 +3102,9 @@ type FileHandle struct {
 	// The lane that has opened it.
 	Lane int32 `protobuf:"varint,9,opt,name=lane,proto3" json:"lane,omitempty"`
 	// What has come of an append that is not whole.
-	Append        []byte `protobuf:"bytes,10,opt,name=append,proto3" json:"append,omitempty"`
+	Append []byte `protobuf:"bytes,10,opt,name=append,proto3" json:"append,omitempty"`
+	// It is not open, but kept: client and handle are those under which.
+	Kept          bool `protobuf:"varint,11,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3199,6 +3207,13 @@ func (x *FileHandle) GetAppend() []byte {
 		return x.Append
 	}
 	return nil
+}
+
+func (x *FileHandle) GetKept() bool {
+	if x != nil {
+		return x.Kept
+	}
+	return false
 }
 
 // FileInput is the standard input. Its bytes follow.
@@ -3428,8 +3443,11 @@ type FilesRequest struct {
 	At     int64  `protobuf:"varint,13,opt,name=at,proto3" json:"at,omitempty"`
 	Size   int64  `protobuf:"varint,14,opt,name=size,proto3" json:"size,omitempty"`
 	// Times to set, in ns since 1970; absent: left as they are.
-	Accessed      *int64 `protobuf:"varint,15,opt,name=accessed,proto3,oneof" json:"accessed,omitempty"`
-	Changed       *int64 `protobuf:"varint,16,opt,name=changed,proto3,oneof" json:"changed,omitempty"`
+	Accessed *int64 `protobuf:"varint,15,opt,name=accessed,proto3,oneof" json:"accessed,omitempty"`
+	Changed  *int64 `protobuf:"varint,16,opt,name=changed,proto3,oneof" json:"changed,omitempty"`
+	// Of what is kept for who adopts it: the client that has had it kept, and the number that it has chosen for that.
+	Keeper        uint64 `protobuf:"varint,17,opt,name=keeper,proto3" json:"keeper,omitempty"`
+	Kept          uint64 `protobuf:"varint,18,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3576,6 +3594,20 @@ func (x *FilesRequest) GetChanged() int64 {
 	return 0
 }
 
+func (x *FilesRequest) GetKeeper() uint64 {
+	if x != nil {
+		return x.Keeper
+	}
+	return 0
+}
+
+func (x *FilesRequest) GetKept() uint64 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
 type FilesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The system's number of what went wrong; 0: nothing.
@@ -3590,8 +3622,7 @@ type FilesResponse struct {
 	// The file's end was reached.
 	End bool `protobuf:"varint,7,opt,name=end,proto3" json:"end,omitempty"`
 	// There is more of the list.
-	More          bool     `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
-	Space         []uint64 `protobuf:"varint,9,rep,packed,name=space,proto3" json:"space,omitempty"`
+	More          bool `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3680,13 +3711,6 @@ func (x *FilesResponse) GetMore() bool {
 		return x.More
 	}
 	return false
-}
-
-func (x *FilesResponse) GetSpace() []uint64 {
-	if x != nil {
-		return x.Space
-	}
-	return nil
 }
 
 // FileInfo describes a file.
@@ -4020,7 +4044,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05_same\".\n" +
 	"\bFileData\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x12\n" +
-	"\x04data\x18\x02 \x01(\fR\x04data\"\xf2\x01\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"\x86\x02\n" +
 	"\n" +
 	"FileHandle\x12\x16\n" +
 	"\x06client\x18\x01 \x01(\x04R\x06client\x12\x16\n" +
@@ -4033,7 +4057,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04size\x18\b \x01(\x03R\x04size\x12\x12\n" +
 	"\x04lane\x18\t \x01(\x05R\x04lane\x12\x16\n" +
 	"\x06append\x18\n" +
-	" \x01(\fR\x06appendB\a\n" +
+	" \x01(\fR\x06append\x12\x12\n" +
+	"\x04kept\x18\v \x01(\bR\x04keptB\a\n" +
 	"\x05_path\"\xd2\x01\n" +
 	"\tFileInput\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x03R\x04size\x12\x12\n" +
@@ -4051,7 +4076,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x06answer\x18\x04 \x01(\v2\x18.godwit.v1.FilesResponseR\x06answer\x12\x12\n" +
 	"\x04left\x18\x05 \x01(\bR\x04left\"!\n" +
 	"\aFileEnd\x12\x16\n" +
-	"\x06digest\x18\x01 \x01(\fR\x06digest\"\xc7\x06\n" +
+	"\x06digest\x18\x01 \x01(\fR\x06digest\"\x80\a\n" +
 	"\fFilesRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06client\x18\x02 \x01(\x04R\x06client\x12\x12\n" +
@@ -4069,7 +4094,9 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x02at\x18\r \x01(\x03R\x02at\x12\x12\n" +
 	"\x04size\x18\x0e \x01(\x03R\x04size\x12\x1f\n" +
 	"\baccessed\x18\x0f \x01(\x03H\x00R\baccessed\x88\x01\x01\x12\x1d\n" +
-	"\achanged\x18\x10 \x01(\x03H\x01R\achanged\x88\x01\x01\"\x99\x03\n" +
+	"\achanged\x18\x10 \x01(\x03H\x01R\achanged\x88\x01\x01\x12\x16\n" +
+	"\x06keeper\x18\x11 \x01(\x04R\x06keeper\x12\x12\n" +
+	"\x04kept\x18\x12 \x01(\x04R\x04kept\"\xa6\x03\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aOP_OPEN\x10\x01\x12\v\n" +
@@ -4083,8 +4110,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"OP_SYMLINK\x10\b\x12\x0f\n" +
 	"\vOP_READLINK\x10\t\x12\x10\n" +
 	"\fOP_SET_TIMES\x10\n" +
-	"\x12\f\n" +
-	"\bOP_SPACE\x10\v\x12\v\n" +
+	"\x12\v\n" +
 	"\aOP_READ\x10\x14\x12\f\n" +
 	"\bOP_WRITE\x10\x15\x12\r\n" +
 	"\tOP_APPEND\x10\x16\x12\x10\n" +
@@ -4095,13 +4121,15 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x11OP_FILE_SET_TIMES\x10\x1b\x12\v\n" +
 	"\aOP_LIST\x10\x1c\x12\v\n" +
 	"\aOP_PATH\x10\x1d\x12\f\n" +
-	"\bOP_CLOSE\x10\x1e\x12\f\n" +
+	"\bOP_CLOSE\x10\x1e\x12\v\n" +
+	"\aOP_KEEP\x10 \x12\f\n" +
+	"\bOP_ADOPT\x10!\x12\f\n" +
 	"\bOP_LEAVE\x10\x1f\x12\x12\n" +
 	"\x0eOP_INPUT_WRITE\x10(\x12\x11\n" +
 	"\rOP_INPUT_READ\x10)B\v\n" +
 	"\t_accessedB\n" +
 	"\n" +
-	"\b_changed\"\xeb\x01\n" +
+	"\b_changed\"\xd5\x01\n" +
 	"\rFilesResponse\x12\x14\n" +
 	"\x05errno\x18\x01 \x01(\x05R\x05errno\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x0e\n" +
@@ -4110,8 +4138,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04info\x18\x05 \x01(\v2\x13.godwit.v1.FileInfoR\x04info\x12'\n" +
 	"\x04list\x18\x06 \x03(\v2\x13.godwit.v1.FileInfoR\x04list\x12\x10\n" +
 	"\x03end\x18\a \x01(\bR\x03end\x12\x12\n" +
-	"\x04more\x18\b \x01(\bR\x04more\x12\x14\n" +
-	"\x05space\x18\t \x03(\x04R\x05space\"\xbc\x01\n" +
+	"\x04more\x18\b \x01(\bR\x04more\"\xbc\x01\n" +
 	"\bFileInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x0e\n" +

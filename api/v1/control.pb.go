@@ -3189,7 +3189,9 @@ type WriteInputResponse struct {
 	// Nobody will read more: the app is over.
 	Over bool `protobuf:"varint,2,opt,name=over,proto3" json:"over,omitempty"`
 	// The app has all of what was sent, and knows of its end if that was said.
-	Kept          bool `protobuf:"varint,3,opt,name=kept,proto3" json:"kept,omitempty"`
+	Kept bool `protobuf:"varint,3,opt,name=kept,proto3" json:"kept,omitempty"`
+	// Why it has not, for now, if that can be said.
+	Trouble       string `protobuf:"bytes,4,opt,name=trouble,proto3" json:"trouble,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3243,6 +3245,13 @@ func (x *WriteInputResponse) GetKept() bool {
 		return x.Kept
 	}
 	return false
+}
+
+func (x *WriteInputResponse) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
 }
 
 var File_godwit_v1_control_proto protoreflect.FileDescriptor
@@ -3466,11 +3475,12 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x10\n" +
-	"\x03end\x18\x04 \x01(\bR\x03end\"R\n" +
+	"\x03end\x18\x04 \x01(\bR\x03end\"l\n" +
 	"\x12WriteInputResponse\x12\x14\n" +
 	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
-	"\x04kept\x18\x03 \x01(\bR\x04kept2\xc4\r\n" +
+	"\x04kept\x18\x03 \x01(\bR\x04kept\x12\x18\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble2\xc4\r\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +

@@ -1981,8 +1981,11 @@ type OpenFile struct {
 	// size is the length of the content of a file without a name.
 	Size int64 `protobuf:"varint,11,opt,name=size,proto3" json:"size,omitempty"`
 	// listed says that the directory is being read, and listing is what it had when that began.
-	Listed        bool             `protobuf:"varint,12,opt,name=listed,proto3" json:"listed,omitempty"`
-	Listing       []*OpenFileEntry `protobuf:"bytes,13,rep,name=listing,proto3" json:"listing,omitempty"`
+	Listed  bool             `protobuf:"varint,12,opt,name=listed,proto3" json:"listed,omitempty"`
+	Listing []*OpenFileEntry `protobuf:"bytes,13,rep,name=listing,proto3" json:"listing,omitempty"`
+	// keeper and kept are under what the app's home keeps a file without a name, which is not in the image then; 0: it does not.
+	Keeper        uint64 `protobuf:"varint,14,opt,name=keeper,proto3" json:"keeper,omitempty"`
+	Kept          uint64 `protobuf:"varint,15,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2106,6 +2109,20 @@ func (x *OpenFile) GetListing() []*OpenFileEntry {
 		return x.Listing
 	}
 	return nil
+}
+
+func (x *OpenFile) GetKeeper() uint64 {
+	if x != nil {
+		return x.Keeper
+	}
+	return 0
+}
+
+func (x *OpenFile) GetKept() uint64 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
 }
 
 // OpenFileEntry is a line of a directory.
@@ -2313,7 +2330,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\x12\x12\n" +
 	"\x04name\x18\x04 \x01(\tR\x04name\"6\n" +
 	"\tOpenFiles\x12)\n" +
-	"\x05files\x18\x01 \x03(\v2\x13.godwit.v1.OpenFileR\x05files\"\xb0\x02\n" +
+	"\x05files\x18\x01 \x03(\v2\x13.godwit.v1.OpenFileR\x05files\"\xdc\x02\n" +
 	"\bOpenFile\x12\x0e\n" +
 	"\x02fd\x18\x01 \x01(\rR\x02fd\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\rR\x06stream\x12\x14\n" +
@@ -2328,7 +2345,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	" \x01(\x03R\x02at\x12\x12\n" +
 	"\x04size\x18\v \x01(\x03R\x04size\x12\x16\n" +
 	"\x06listed\x18\f \x01(\bR\x06listed\x122\n" +
-	"\alisting\x18\r \x03(\v2\x18.godwit.v1.OpenFileEntryR\alisting\"G\n" +
+	"\alisting\x18\r \x03(\v2\x18.godwit.v1.OpenFileEntryR\alisting\x12\x16\n" +
+	"\x06keeper\x18\x0e \x01(\x04R\x06keeper\x12\x12\n" +
+	"\x04kept\x18\x0f \x01(\x04R\x04kept\"G\n" +
 	"\rOpenFileEntry\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x0e\n" +

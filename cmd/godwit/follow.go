@@ -131,6 +131,8 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		return &exitError{code: exitInterrupted}
 	case closed(stuck):
 		return &exitError{exitFailed, id + " was stopped: " + deadlocked}
+	case r.feeding != nil && closed(r.feeding.ended):
+		return &exitError{exitFailed, id + " was stopped: " + r.feeding.why.Error()}
 	case closed(timedOut):
 		return &exitError{exitTimeout, fmt.Sprintf("%s was stopped: it ran for longer than %s", id, r.limit)}
 	case ctx.Err() != nil && r.private:

@@ -102,3 +102,36 @@ func TestCancelHint(t *testing.T) {
 	require.Contains(t, cancelHint(&apiv1.App{Phase: "starting"}), "Ctrl-C")
 	require.Empty(t, cancelHint(&apiv1.App{Phase: "starting", Verdict: "cancelled"}))
 }
+
+// hangingFiles is a server that does not say what an app has left.
+type hangingFiles struct {
+	apiv1connect.UnimplementedControlHandler
+	asked chan struct{}
+}
+
+func (h hangingFiles) GetApp(ctx context.Context, _ *apiv1.GetAppRequest) (*apiv1.GetAppResponse, error) {
+	h.asked <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// What a run gets of an app's files can be interrupted, also after an interrupt that was the app's.
+func TestOutCanBeInterrupted(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		h := hangingFiles{asked: make(chan struct{}, 1)}
+		in := newInterrupts()
+		interrupt := in.first
+		if before {
+			close(in.first)
+			interrupt = in.second
+		}
+		r := &runner{f: &submitFlags{out: t.TempDir()}, client: serveControl(t, h), in: in, id: "a", ended: &apiv1.App{Id: "a", Files: &apiv1.AppFiles{}}}
+		got := make(chan error)
+		go func() { got <- r.getOut(t.Context(), nil) }()
+		<-h.asked
+		close(interrupt)
+		err := <-got
+		require.ErrorContains(t, err, "interrupted; godwit get a gets the files later")
+		require.Equal(t, exitInterrupted, exitCode(err))
+	}
+}

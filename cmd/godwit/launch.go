@@ -49,7 +49,7 @@ Ranks and hosts:
   --oversubscribe               more ranks than slots
 Files:
   -stdin, --stdin N|all|none    which ranks read the standard input (default: 0)
-  -wdir, --wdir DIR             begin in DIR (default: here); a cluster for this run sees it under its own path, and /tmp for the run's time
+  -wdir, --wdir DIR             begin in DIR, which is the same for all programs (default: here); a cluster for this run sees it under its own path, and /tmp for the run's time
 Environment:
   -x VAR[=VALUE], -env VAR VALUE, -envlist A,B          variables for the ranks; no others are passed
   -genv VAR VALUE, -genvlist A,B                        the same for the programs behind all colons

@@ -122,6 +122,8 @@ func badLaunches() map[string]string {
 		"-n 2147483648 p":             "-n 2147483648: give a number from 1 to 1048576",
 		"--output shiny p":            "\"shiny\" is unknown",
 		"-configfile nofile":          "nofile",
+		"-wdir a p : p":               "-wdir a: the programs of a run begin in one directory",
+		"-wdir a p : -wdir b p":       "-wdir b: the programs of a run begin in one directory",
 	}
 }
 

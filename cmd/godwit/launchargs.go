@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"slices"
@@ -130,6 +131,11 @@ func parseLaunch(words []string) (*launch, error) {
 	}
 	if len(l.parts) == 0 {
 		return nil, errNoProgram()
+	}
+	for _, p := range l.parts {
+		if first := l.parts[0].dir; p.dir != first {
+			return nil, usagef("-wdir %s: the programs of a run begin in one directory: give it to each of them, or to none", cmp.Or(p.dir, first))
+		}
 	}
 	return l, nil
 }

@@ -245,7 +245,8 @@ type runner struct {
 	id      string                     // of the app, once it is submitted
 	seen    *apiv1.App                 // with a placement, once a line had to say where it is from
 
-	saidFiles bool // that the app waits for its files
+	feeding   *feeding // of stdin, once there is an app; nil: none
+	saidFiles bool     // that the app waits for its files
 }
 
 // start submits what the flags and arguments say.
@@ -298,9 +299,10 @@ func (r *runner) run(ctx context.Context, paths ...string) error {
 	}
 	r.id = app.Id
 	if r.stdin != nil {
-		feeding, done := context.WithCancel(ctx)
+		giving, done := context.WithCancel(ctx)
 		defer done()
-		go r.feed(feeding) // it ends with this command, at the latest: a read of a terminal cannot be broken off
+		r.feeding = &feeding{r: r, ended: make(chan struct{})}
+		go r.feeding.feed(giving) // it ends with this command, at the latest: a read of a terminal cannot be broken off
 	}
 	if !r.f.detach {
 		holding, cancel := context.WithCancel(ctx)
@@ -354,10 +356,20 @@ func (r *runner) getOut(ctx context.Context, err error) error {
 	if r.f.out == "" || r.ended == nil || r.ended.GetFiles() == nil {
 		return err
 	}
-	if _, gerr := fetchFiles(ctx, r.client, r.id, "", r.f.out); gerr != nil {
-		return errors.Join(err, fmt.Errorf("--out %s: %w; godwit get %s gets them later", r.f.out, gerr, r.id))
+	interrupt := r.in.first
+	if r.in.came() { // that one was of the app
+		interrupt = r.in.second
 	}
-	return err
+	getting, cancel := until(ctx, interrupt)
+	defer cancel()
+	_, gerr := fetchFiles(getting, r.client, r.id, "", r.f.out)
+	switch {
+	case gerr == nil:
+		return err
+	case closed(interrupt):
+		return errors.Join(err, &exitError{exitInterrupted, fmt.Sprintf("--out %s: interrupted; godwit get %s gets the files later", r.f.out, r.id)})
+	}
+	return errors.Join(err, fmt.Errorf("--out %s: %w; godwit get %s gets them later", r.f.out, gerr, r.id))
 }
 
 // submitTries is how often an app is submitted whose module somebody removes each time.

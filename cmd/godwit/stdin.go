@@ -8,10 +8,12 @@ import (
 	"strconv"
 	"time"
 
+	"connectrpc.com/connect/v2"
 	"golang.org/x/sys/unix"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/client"
 )
 
 // inputPart is how much of the input is sent at a time.
@@ -56,46 +58,79 @@ func empty(in *os.File) bool {
 	return err == nil && at >= info.Size()
 }
 
-// feed sends the app what the file has, as it is read, until its end, or the app's.
-func (r *runner) feed(ctx context.Context) {
-	buf, at := make([]byte, inputPart), int64(0)
-	for {
-		n, err := r.stdin.Read(buf)
+// feeding sends an app its input, and ends the app if it cannot have all of it: it would wait for the rest for ever, or take a part for the whole.
+type feeding struct {
+	r     *runner
+	at    int64  // up to where the app has it
+	said  string // what it waits for, as the user was told last
+	ended chan struct{}
+	why   error // set before ended is closed
+}
+
+// feed gives the app what the file has, as it is read, until its end, or the app's, or ctx ends.
+func (f *feeding) feed(ctx context.Context) {
+	err := f.all(ctx)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	f.why = errors.New("the program cannot have the rest of its standard input: " + message(err))
+	close(f.ended)
+	if _, err := cancelApp(ctx, f.r.client, f.r.id, f.why.Error()); err != nil && ctx.Err() == nil {
+		f.r.say("%s", message(err))
+	}
+}
+
+func (f *feeding) all(ctx context.Context) error {
+	_, err := unix.IoctlGetTermios(int(f.r.stdin.Fd()), unix.TCGETS)
+	typed := err == nil
+	for buf := make([]byte, inputPart); ; {
+		n, err := f.r.stdin.Read(buf)
 		ends := err != nil
-		if ends && !errors.Is(err, io.EOF) {
-			r.say("the standard input cannot be read any more, and ends here for the program: %v", err)
+		if ends && !errors.Is(err, io.EOF) && !typed { // a terminal that has gone ends what is typed
+			return err
 		}
-		for part, pause := buf[:n], feedPause; ; {
-			res, err := call(ctx, r.client, apiv1connect.ControlClient.WriteInput, &apiv1.WriteInputRequest{App: r.id, At: at, Data: part, End: ends})
-			if ctx.Err() != nil {
-				return
-			}
-			if err != nil {
-				r.say("the program does not get the rest of its standard input: %s", message(err))
-				return
-			}
-			if res.Over {
-				return
-			}
-			if took := res.Taken - at; took > 0 && took <= int64(len(part)) {
-				part, at, pause = part[took:], res.Taken, feedPause
-			}
-			if res.Kept || len(part) == 0 && !ends {
-				break
-			}
-			if res.Taken < at {
-				r.say("the program does not get the rest of its standard input: its home has lost a part of it")
-				return
-			}
-			select {
-			case <-time.After(pause):
-				pause = min(2*pause, feedPauses)
-			case <-ctx.Done():
-				return
-			}
-		}
-		if ends {
-			return
+		if over, err := f.give(ctx, buf[:n], ends); over || err != nil || ends {
+			return err
 		}
 	}
+}
+
+// give gives the app a part, and says whether it reads no more.
+func (f *feeding) give(ctx context.Context, part []byte, ends bool) (over bool, err error) {
+	for pause := feedPause; ; pause = min(2*pause, feedPauses) {
+		res, err := call(ctx, f.r.client, apiv1connect.ControlClient.WriteInput, &apiv1.WriteInputRequest{App: f.r.id, At: f.at, Data: part, End: ends})
+		switch {
+		case ctx.Err() != nil || connect.CodeOf(err) == connect.CodeNotFound: // who follows the app hears what has become of it
+			return true, nil
+		case errors.Is(err, client.ErrUnreachable) || client.Retryable(err):
+			f.waits(message(err))
+		case err != nil:
+			return false, err
+		case res.Over:
+			return true, nil
+		case res.Taken < f.at:
+			return false, errors.New("its home has lost a part of it")
+		default:
+			f.waits(res.Trouble)
+			if took := res.Taken - f.at; took > 0 && took <= int64(len(part)) {
+				part, f.at, pause = part[took:], res.Taken, feedPause
+			}
+			if res.Kept || len(part) == 0 && !ends {
+				return false, nil
+			}
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return true, nil
+		}
+	}
+}
+
+// waits tells the user once what the input waits for; empty: for nothing, or for the program.
+func (f *feeding) waits(why string) {
+	if why != "" && why != f.said {
+		f.r.say("the program's standard input waits: %s", why)
+	}
+	f.said = why
 }

@@ -1,12 +1,18 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
 )
 
 // What has nothing to be read is not sent.
@@ -29,4 +35,79 @@ func TestEmpty(t *testing.T) {
 	require.False(t, empty(r), "something may come")
 	require.NoError(t, w.Close())
 	require.NoError(t, r.Close())
+}
+
+// pipedApp is a server with an app that takes an input as answers say, one after the other.
+type pipedApp struct {
+	apiv1connect.UnimplementedControlHandler
+	answer func(try int, req *apiv1.WriteInputRequest) (*apiv1.WriteInputResponse, error)
+
+	tries     int
+	has       []byte
+	cancelled string
+}
+
+func (p *pipedApp) WriteInput(_ context.Context, req *apiv1.WriteInputRequest) (*apiv1.WriteInputResponse, error) {
+	p.tries++
+	if res, err := p.answer(p.tries, req); res != nil || err != nil {
+		return res, err
+	}
+	p.has = append(p.has, req.Data[int64(len(p.has))-req.At:]...)
+	return &apiv1.WriteInputResponse{Taken: int64(len(p.has)), Kept: true}, nil
+}
+
+func (p *pipedApp) CancelApp(_ context.Context, req *apiv1.CancelAppRequest) (*apiv1.CancelAppResponse, error) {
+	p.cancelled = req.Reason
+	return &apiv1.CancelAppResponse{App: &apiv1.App{Id: req.App}}, nil
+}
+
+// fed is an input that was sent.
+func fed(t *testing.T, p *pipedApp, text string) *feeding {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "in")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = f.Close() })
+	out := &feeding{r: &runner{f: &submitFlags{quiet: true}, client: serveControl(t, p), stdin: f, id: "a"}, ended: make(chan struct{})}
+	out.feed(t.Context())
+	return out
+}
+
+// An input waits for a disk that is full for a moment, and for a home that is elsewhere; all of it comes.
+func TestFeedWaits(t *testing.T) {
+	p := &pipedApp{answer: func(try int, req *apiv1.WriteInputRequest) (*apiv1.WriteInputResponse, error) {
+		switch try {
+		case 1:
+			return &apiv1.WriteInputResponse{Taken: req.At, Trouble: "no room"}, nil
+		case 2:
+			return &apiv1.WriteInputResponse{Taken: req.At}, nil
+		}
+		return nil, nil
+	}}
+	f := fed(t, p, "text")
+	require.False(t, closed(f.ended))
+	require.Equal(t, "text", string(p.has))
+	require.Empty(t, p.cancelled)
+}
+
+// An app that cannot have all of its input is ended, with the reason: it would wait for the rest.
+func TestFeedEndsTheApp(t *testing.T) {
+	for why, answer := range map[string]func() (*apiv1.WriteInputResponse, error){
+		"the disk is broken": func() (*apiv1.WriteInputResponse, error) {
+			return nil, apierr.New(connect.CodeInternal, apierr.ReasonInternal, "", "the disk is broken", "")
+		},
+		"has lost a part of it": func() (*apiv1.WriteInputResponse, error) { return &apiv1.WriteInputResponse{Taken: -1}, nil },
+	} {
+		p := &pipedApp{answer: func(int, *apiv1.WriteInputRequest) (*apiv1.WriteInputResponse, error) { return answer() }}
+		f := fed(t, p, "text")
+		require.True(t, closed(f.ended), why)
+		require.ErrorContains(t, f.why, why)
+		require.Contains(t, p.cancelled, "the program cannot have the rest of its standard input: ")
+	}
+	p := &pipedApp{answer: func(int, *apiv1.WriteInputRequest) (*apiv1.WriteInputResponse, error) {
+		return &apiv1.WriteInputResponse{Over: true}, nil
+	}}
+	require.False(t, closed(fed(t, p, "text").ended), "it reads no more")
+	require.Empty(t, p.cancelled)
 }

@@ -64,7 +64,7 @@ func newWorker() *cobra.Command {
 	c.Flags().IntVar(&f.totalMiB, "total-memory", 0, "most memory of all executors together, in MiB; an app's ranks may grow to a little less (default: the machine's but for an eighth)")
 	c.Flags().IntVar(&f.logMiB, "keep-logs", int(worker.DefaultConfig().LogBytes>>20), "most output kept on this host, in MiB; that of apps that ended first goes first, and as well while the disk is full")
 	c.Flags().IntVar(&f.unreadMiB, "log-limit", int(worker.DefaultConfig().LogLimit>>20), "most output of one app on this host, in MiB, that nobody reads as it comes (godwit run, logs -f): what is printed beyond is lost, and the app fails")
-	c.Flags().IntVar(&f.filesMiB, "files-limit", int(worker.DefaultConfig().FilesLimit>>20), "most that the directory of one app has which has its home here, in MiB: programs get EDQUOT beyond; it is looked at about each second")
+	c.Flags().IntVar(&f.filesMiB, "files-limit", int(worker.DefaultConfig().FilesLimit>>20), "most that the directory of one app has which has its home here, in MiB: programs get EDQUOT beyond; it is looked at each second, and less often where there are very many files")
 	c.Flags().IntVar(&f.moduleMiB, "keep-modules", int(worker.DefaultConfig().ModuleBytes>>20), "most modules and compiled code kept on this host, in MiB")
 	c.Flags().StringArrayVar(&f.labels, "label", nil, "`KEY=VALUE` kept with the host, as godwit hosts -o json shows it; may be repeated")
 	c.Flags().StringArrayVar(&f.volumes, "volume", nil, "`NAME=DIR[:ro]`: a directory that the hosts share, for apps that mount NAME; may be repeated")

@@ -22,8 +22,6 @@ type Tree interface { //nolint:interfacebloat // what POSIX has
 	Symlink(text, path string) error
 	Readlink(path string) (string, error)
 	SetTimes(path string, follow bool, times Times) error
-	// Space tells how much room there is.
-	Space() (Space, error)
 }
 
 // File is an open file or directory. One goroutine uses it at a time, but others may use the same file through other Files.
@@ -76,6 +74,3 @@ type Entry struct {
 
 // Times are times to set; the zero Time leaves what is there.
 type Times struct{ Accessed, Changed time.Time }
-
-// Space is the room of a tree, in bytes and in files.
-type Space struct{ Bytes, FreeBytes, Files, FreeFiles uint64 }

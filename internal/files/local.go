@@ -281,21 +281,6 @@ func timespec(t time.Time) unix.Timespec {
 	return unix.NsecToTimespec(t.UnixNano())
 }
 
-// Space implements Tree.
-func (l *Local) Space() (Space, error) {
-	d, err := l.root.Open(".")
-	if err != nil {
-		return Space{}, errno(err)
-	}
-	defer d.Close() //nolint:errcheck // only looked at
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(d.Fd()), &st); err != nil {
-		return Space{}, err
-	}
-	block := uint64(st.Bsize)
-	return Space{st.Blocks * block, st.Bavail * block, st.Files, st.Ffree}, nil
-}
-
 // localFile is a File of a Local.
 type localFile struct {
 	f    *os.File

@@ -296,7 +296,7 @@ type openFile struct {
 	lane           int32
 	append         []byte
 	file           *localFile
-	of             *opened
+	of             *opened // nil: it is kept
 	info           Info
 }
 
@@ -308,9 +308,11 @@ func (p *packer) handles(s *Server) ([]openFile, error) {
 			return nil, err
 		}
 		f := &out[i]
-		f.of.lane.mu.Lock() // not while the server's is held: see Do
-		f.append = f.of.append
-		f.of.lane.mu.Unlock()
+		if f.of != nil {
+			f.of.lane.mu.Lock() // not while the server's is held: see Do
+			f.append = f.of.append
+			f.of.lane.mu.Unlock()
+		}
 		if f.info, err = f.file.Stat(); err == nil {
 			p.names[f.info.ID] = named{}
 		}
@@ -338,6 +340,13 @@ func (s *Server) allOpen() (out []openFile, err error) {
 			out = append(out, openFile{client: client, handle: handle, lane: lanes[f.lane], file: l, of: f})
 		}
 	}
+	for key, k := range s.kept {
+		tree, ok := s.trees[k.tree].(*Local)
+		if !ok {
+			return nil, errors.New("a file that is kept is not on this host")
+		}
+		out = append(out, openFile{client: key.keeper, handle: key.kept, file: &localFile{k.file, tree}})
+	}
 	return out, nil
 }
 
@@ -351,7 +360,7 @@ func (p *packer) open(handles []openFile) error {
 		}
 		m := &apiv1.FileHandle{
 			Client: h.client, Handle: h.handle, Scratch: h.file.tree == p.trees[1], Id: h.info.ID, Flags: int32(flags & unix.O_ACCMODE),
-			Kind: uint32(h.info.Kind), Size: h.info.Size, Lane: h.lane, Append: h.append,
+			Kind: uint32(h.info.Kind), Size: h.info.Size, Lane: h.lane, Append: h.append, Kept: h.of == nil,
 		}
 		name := p.names[h.info.ID]
 		if name.path != "" {
@@ -373,7 +382,7 @@ func (p *packer) open(handles []openFile) error {
 
 // unnamed gives the bytes of an open file without a name, which may be open for writing alone.
 func (p *packer) unnamed(h openFile) error {
-	f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", h.file.f.Fd()))
+	f, err := h.file.Reader()
 	if err != nil {
 		return err
 	}

@@ -252,3 +252,50 @@ func TestDamagedHome(t *testing.T) {
 		require.NoError(t, u.Close())
 	}
 }
+
+// A file without a name that is kept is the one that others have open, whoever adopts it, also when the home has moved meanwhile; it is adopted once.
+func TestKeptIsTheSameFile(t *testing.T) {
+	s, dir := newServed(t)
+	var number uint64
+	ask := func(req *apiv1.FilesRequest) *apiv1.FilesResponse {
+		number++
+		req.Number = number
+		return s.Try(req)
+	}
+	ok := func(req *apiv1.FilesRequest) *apiv1.FilesResponse {
+		t.Helper()
+		res := ask(req)
+		require.Zero(t, res.Errno, "%v", req)
+		return res
+	}
+	read := func(client, handle uint64) string {
+		t.Helper()
+		return string(ok(&apiv1.FilesRequest{Client: client, Handle: handle, Op: apiv1.FilesRequest_OP_READ, Size: 100}).Data)
+	}
+	const rw, wo, ro = syscall.O_RDWR | syscall.O_CREAT, syscall.O_WRONLY, syscall.O_RDONLY
+	ok(&apiv1.FilesRequest{Client: 1, Handle: 1, Op: apiv1.FilesRequest_OP_OPEN, Path: "f", Flags: rw})
+	ok(&apiv1.FilesRequest{Client: 2, Handle: 1, Op: apiv1.FilesRequest_OP_OPEN, Path: "f", Flags: wo})
+	own, err := os.OpenFile(filepath.Join(dir, apiv1.HomeKept, "f"), os.O_RDWR, 0)
+	require.NoError(t, err)
+	keep := &apiv1.FilesRequest{Client: 2, Handle: 1, Op: apiv1.FilesRequest_OP_KEEP, Kept: 7}
+	require.NotZero(t, ask(keep).Errno, "it has a name")
+	ok(&apiv1.FilesRequest{Client: 1, Op: apiv1.FilesRequest_OP_UNLINK, Path: "f"})
+	id := ok(&apiv1.FilesRequest{Client: 1, Handle: 1, Op: apiv1.FilesRequest_OP_FILE_STAT}).Info.Id
+	ok(keep)
+	ok(keep) // once more is the same
+	res, done := s.KeepFile(&apiv1.FilesRequest{Client: 3, Kept: 8}, own)
+	require.True(t, done)
+	require.Zero(t, res.Errno)
+
+	s, _ = move(t, s)
+	ok(&apiv1.FilesRequest{Client: 4, Handle: 1, Op: apiv1.FilesRequest_OP_ADOPT, Keeper: 2, Kept: 7, Flags: wo})
+	ok(&apiv1.FilesRequest{Client: 4, Handle: 2, Op: apiv1.FilesRequest_OP_ADOPT, Keeper: 3, Kept: 8, Flags: ro})
+	require.EqualValues(t, syscall.ENOENT, ask(&apiv1.FilesRequest{Client: 4, Handle: 3, Op: apiv1.FilesRequest_OP_ADOPT, Keeper: 3, Kept: 8}).Errno)
+	ok(&apiv1.FilesRequest{Client: 2, Op: apiv1.FilesRequest_OP_LEAVE})
+	ok(&apiv1.FilesRequest{Client: 4, Handle: 1, Op: apiv1.FilesRequest_OP_WRITE, Data: []byte("hello")})
+	require.Equal(t, "hello", read(1, 1))
+	require.Equal(t, "hello", read(4, 2))
+	require.Equal(t, id, ok(&apiv1.FilesRequest{Client: 4, Handle: 2, Op: apiv1.FilesRequest_OP_FILE_STAT}).Info.Id)
+	require.Empty(t, s.kept)
+	require.EqualValues(t, syscall.EBADF, ask(&apiv1.FilesRequest{Client: 4, Handle: 2, Op: apiv1.FilesRequest_OP_WRITE, Data: []byte("x")}).Errno)
+}

@@ -109,15 +109,6 @@ func withTimes(req *apiv1.FilesRequest, times Times) *apiv1.FilesRequest {
 	return req
 }
 
-// Space implements Tree.
-func (r *Remote) Space() (Space, error) {
-	res, err := r.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_SPACE})
-	if err != nil || len(res.Space) < 4 {
-		return Space{}, err
-	}
-	return Space{res.Space[0], res.Space[1], res.Space[2], res.Space[3]}, nil
-}
-
 // remoteFile is a File of a Remote.
 type remoteFile struct {
 	tree   *Remote

@@ -45,6 +45,7 @@ type Server struct {
 	lanes   int             // of all clients
 	files   int
 	closed  bool
+	kept    map[keptKey]keptFile
 }
 
 // filesClient is what one client has.
@@ -85,8 +86,13 @@ func (s *Server) Close() error {
 	for id := range s.clients {
 		open = append(open, s.forget(id)...)
 	}
+	errs := []error{}
+	for _, k := range s.kept {
+		errs = append(errs, k.file.Close())
+	}
+	s.kept = nil
 	s.mu.Unlock()
-	return errors.Join(closeAll(open), s.input.Close())
+	return errors.Join(append(errs, closeAll(open), s.input.Close())...)
 }
 
 // forget takes a client out, and returns what it has open. Holds mu.
@@ -176,9 +182,14 @@ func (s *Server) lane(req *apiv1.FilesRequest) (*lane, error) {
 func (s *Server) do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 	var res apiv1.FilesResponse
 	var err error
-	if req.Op < apiv1.FilesRequest_OP_READ {
+	switch {
+	case req.Op == apiv1.FilesRequest_OP_KEEP:
+		err = s.keep(req)
+	case req.Op == apiv1.FilesRequest_OP_ADOPT:
+		err = s.adopt(req)
+	case req.Op < apiv1.FilesRequest_OP_READ:
 		err = s.doTree(req, &res)
-	} else {
+	default:
 		err = s.doFile(req, &res)
 	}
 	if err != nil {
@@ -203,7 +214,7 @@ func (s *Server) doTree(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 	}
 	switch req.Op {
 	case apiv1.FilesRequest_OP_OPEN:
-		return s.open(t, req)
+		return s.add(req, func() (File, error) { return t.Open(req.Path, int(req.Flags)) })
 	case apiv1.FilesRequest_OP_STAT:
 		var info Info
 		if info, err = t.Stat(req.Path, req.Follow); err == nil {
@@ -225,23 +236,19 @@ func (s *Server) doTree(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 		res.Text, err = t.Readlink(req.Path)
 	case apiv1.FilesRequest_OP_SET_TIMES:
 		err = t.SetTimes(req.Path, req.Follow, timesOf(req))
-	case apiv1.FilesRequest_OP_SPACE:
-		var sp Space
-		sp, err = t.Space()
-		res.Space = []uint64{sp.Bytes, sp.FreeBytes, sp.Files, sp.FreeFiles}
 	default:
 		err = syscall.ENOSYS
 	}
 	return err
 }
 
-// open opens a file under the client's number for it.
-func (s *Server) open(t Tree, req *apiv1.FilesRequest) error {
+// add opens a file under the client's number for it.
+func (s *Server) add(req *apiv1.FilesRequest, open func() (File, error)) error {
 	l, why := s.reserve(req)
 	if why != nil {
 		return why
 	}
-	f, err := t.Open(req.Path, int(req.Flags))
+	f, err := open()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.clients[req.Client]

@@ -273,7 +273,7 @@ func (u *Unpacker) removedFile(h *apiv1.FileHandle, access int) (*os.File, error
 		}
 		u.at, u.done = f, func() error { return nil }
 	}
-	return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), access, 0)
+	return again(f, access)
 }
 
 // takeInput makes the standard input.
@@ -315,7 +315,7 @@ func (u *Unpacker) Server() (*Server, [2]*Local, error) {
 	}
 	s := u.server
 	for _, h := range u.handles {
-		if c := s.clients[h.Client]; c == nil || c.lanes[h.Lane] == nil {
+		if c := s.clients[h.Client]; !h.Kept && (c == nil || c.lanes[h.Lane] == nil) {
 			return nil, [2]*Local{}, fmt.Errorf("%w: a file is open in no lane", ErrDamaged)
 		}
 	}
@@ -324,7 +324,12 @@ func (u *Unpacker) Server() (*Server, [2]*Local, error) {
 		return nil, trees, err
 	}
 	s.trees, s.input = [2]Tree{trees[0], trees[1]}, u.input
+	s.kept = map[keptKey]keptFile{}
 	for _, h := range u.handles {
+		if h.Kept {
+			s.kept[keptKey{h.Client, h.Handle}] = keptFile{h.file, which(h.Scratch)}
+			continue
+		}
 		c := s.clients[h.Client]
 		l := c.lanes[h.Lane]
 		c.files[h.Handle] = &opened{File: &localFile{h.file, trees[which(h.Scratch)]}, lane: l, append: h.Append}

@@ -10,12 +10,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
 
 static char unopened[200]; /* the file that was not opened last; its end, if it is long */
 static int unopened_why;
 
-static FILE *opened(FILE *file, const char *path) {
+static const char *unopened_by; /* by which function */
+
+static FILE *opened(FILE *file, const char *by, const char *path) {
   if (file == NULL && path != NULL) {
+    unopened_by = by;
     size_t length = strlen(path), from = length < sizeof unopened ? 0 : length - (sizeof unopened - 1);
     unopened_why = errno;
     memcpy(unopened, path + from, length - from + 1);
@@ -25,7 +29,7 @@ static FILE *opened(FILE *file, const char *path) {
 }
 
 __attribute__((cold, noinline, noreturn)) static void null_file(const char *function) {
-  if (*unopened) godwit_die("%s was called with a FILE that is NULL: an fopen before it failed (%s: %s)", function, unopened, strerror(unopened_why));
+  if (*unopened) godwit_die("%s was called with a FILE that is NULL: %s before it failed (%s: %s)", function, unopened_by, unopened, strerror(unopened_why));
   godwit_die("%s was called with a FILE that is NULL", function);
 }
 
@@ -38,7 +42,16 @@ __attribute__((cold, noinline, noreturn)) static void null_file(const char *func
   }
 
 FILE *__real_fopen(const char *path, const char *mode);
-FILE *__wrap_fopen(const char *path, const char *mode) { return opened(__real_fopen(path, mode), path); }
+FILE *__wrap_fopen(const char *path, const char *mode) { return opened(__real_fopen(path, mode), "an fopen", path); }
+FILE *__real_fdopen(int fd, const char *mode);
+FILE *__wrap_fdopen(int fd, const char *mode) { return opened(__real_fdopen(fd, mode), "an fdopen", mode); }
+FILE *__real_tmpfile(void);
+FILE *__wrap_tmpfile(void) { return opened(__real_tmpfile(), "a tmpfile", P_tmpdir); }
+FILE *__real_freopen(const char *path, const char *mode, FILE *file);
+FILE *__wrap_freopen(const char *path, const char *mode, FILE *file) {
+  if (file == NULL) null_file("freopen");
+  return opened(__real_freopen(path, mode, file), "a freopen", path ? path : mode);
+}
 
 LOOKS(int, fclose, (FILE * file), (file))
 LOOKS(size_t, fread, (void *to, size_t size, size_t count, FILE *file), (to, size, count, file))
@@ -62,6 +75,26 @@ LOOKS(int, feof, (FILE * file), (file))
 LOOKS(int, ferror, (FILE * file), (file))
 LOOKS(int, fileno, (FILE * file), (file))
 LOOKS(int, setvbuf, (FILE * file, char *buffer, int mode, size_t size), (file, buffer, mode, size))
+LOOKS(int, getc_unlocked, (FILE * file), (file))
+LOOKS(int, fgetc_unlocked, (FILE * file), (file))
+LOOKS(int, putc_unlocked, (int c, FILE *file), (c, file))
+LOOKS(int, fputc_unlocked, (int c, FILE *file), (c, file))
+LOOKS(size_t, fread_unlocked, (void *to, size_t size, size_t count, FILE *file), (to, size, count, file))
+LOOKS(size_t, fwrite_unlocked, (const void *from, size_t size, size_t count, FILE *file), (from, size, count, file))
+LOOKS(char *, fgets_unlocked, (char *to, int size, FILE *file), (to, size, file))
+LOOKS(int, fputs_unlocked, (const char *text, FILE *file), (text, file))
+LOOKS(int, feof_unlocked, (FILE * file), (file))
+LOOKS(int, ferror_unlocked, (FILE * file), (file))
+LOOKS(wint_t, fgetwc, (FILE * file), (file))
+LOOKS(wint_t, getwc, (FILE * file), (file))
+LOOKS(wint_t, fputwc, (wchar_t c, FILE *file), (c, file))
+LOOKS(wint_t, putwc, (wchar_t c, FILE *file), (c, file))
+LOOKS(wint_t, ungetwc, (wint_t c, FILE *file), (c, file))
+LOOKS(wchar_t *, fgetws, (wchar_t * to, int size, FILE *file), (to, size, file))
+LOOKS(int, fputws, (const wchar_t *text, FILE *file), (text, file))
+LOOKS(int, fwide, (FILE * file, int mode), (file, mode))
+LOOKS(int, vfwprintf, (FILE * file, const wchar_t *format, va_list list), (file, format, list))
+LOOKS(int, vfwscanf, (FILE * file, const wchar_t *format, va_list list), (file, format, list))
 LOOKS(int, vfprintf, (FILE * file, const char *format, va_list list), (file, format, list))
 LOOKS(int, vfscanf, (FILE * file, const char *format, va_list list), (file, format, list))
 
@@ -76,20 +109,18 @@ LOOKS_VOID(rewind, (FILE * file), (file))
 LOOKS_VOID(clearerr, (FILE * file), (file))
 LOOKS_VOID(setbuf, (FILE * file, char *buffer), (file, buffer))
 
-int __wrap_fprintf(FILE *file, const char *format, ...) {
-  if (file == NULL) null_file("fprintf");
-  va_list list;
-  va_start(list, format);
-  int result = __real_vfprintf(file, format, list);
-  va_end(list);
-  return result;
-}
+/* NAME(file, format, ...), which is vNAME with a list. */
+#define LOOKS_LIST(name, character)                              \
+  int __wrap_##name(FILE *file, const character *format, ...) {  \
+    if (file == NULL) null_file(#name);                          \
+    va_list list;                                                \
+    va_start(list, format);                                      \
+    int result = __real_v##name(file, format, list);             \
+    va_end(list);                                                \
+    return result;                                               \
+  }
 
-int __wrap_fscanf(FILE *file, const char *format, ...) {
-  if (file == NULL) null_file("fscanf");
-  va_list list;
-  va_start(list, format);
-  int result = __real_vfscanf(file, format, list);
-  va_end(list);
-  return result;
-}
+LOOKS_LIST(fprintf, char)
+LOOKS_LIST(fscanf, char)
+LOOKS_LIST(fwprintf, wchar_t)
+LOOKS_LIST(fwscanf, wchar_t)

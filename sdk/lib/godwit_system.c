@@ -1,6 +1,6 @@
 /*
- * What POSIX has of a machine, its users and other processes. A rank is the only process that it sees, of one user, on a machine that is the same wherever the
- * rank is: it may move, and what it knows must stay true. A program that brings its own wins.
+ * What POSIX has of a machine, its users and other processes. A rank is the only process that it sees, of one user. It may move, and what it knows must stay true: only the
+ * name of the machine is that of the host where it is when it asks. A program that brings its own wins.
  */
 #include "godwit.h"
 

@@ -59,8 +59,7 @@ func TestRankComesAgain(t *testing.T) {
 	}
 }
 
-// TestHomeComesHere: what a rank opens is on this host's disk once the home is here, and on another host again when it has left; what is open stays with
-// the server that has it.
+// TestHomeComesHere: what a rank asks for is on this host's disk once the home is here, and on another host again when it has left.
 func TestHomeComesHere(t *testing.T) {
 	h := newHome("a", 0, func() {}, slog.New(slog.DiscardHandler))
 	homes := [2]string{t.TempDir(), t.TempDir()}

@@ -64,10 +64,37 @@ func (t *homeTree) with(f func(files.Tree) error) error {
 }
 
 // Open implements files.Tree.
-func (t *homeTree) Open(path string, flags int) (f files.File, err error) {
-	err = t.with(func(tree files.Tree) (err error) { f, err = tree.Open(path, flags); return err })
+func (t *homeTree) Open(path string, flags int) (files.File, error) {
+	tree, err := t.tree()
+	if err != nil {
+		return nil, err
+	}
+	f, err := tree.Open(path, flags)
+	if own, ok := f.(ownFile); ok && err == nil {
+		return &homeFile{own, t.remote}, nil
+	}
 	return f, err
 }
+
+// Adopt implements files.Adopter.
+func (t *homeTree) Adopt(keeper, kept uint64, flags int) (files.File, error) {
+	return t.remote.Adopt(keeper, kept, flags)
+}
+
+// ownFile is a file that this process has open.
+type ownFile interface {
+	files.File
+	Fd() uintptr
+}
+
+// homeFile is a file of the app's directory that this process has open, on the host that is the home.
+type homeFile struct {
+	ownFile
+	home *files.Remote
+}
+
+// Keep implements files.Keeper.
+func (f *homeFile) Keep() (keeper, kept uint64, err error) { return f.home.KeepOwn(f.Fd()) }
 
 // Stat implements files.Tree.
 func (t *homeTree) Stat(path string, follow bool) (info files.Info, err error) {
@@ -114,10 +141,4 @@ func (t *homeTree) Readlink(path string) (text string, err error) {
 // SetTimes implements files.Tree.
 func (t *homeTree) SetTimes(path string, follow bool, times files.Times) error {
 	return t.with(func(tree files.Tree) error { return tree.SetTimes(path, follow, times) })
-}
-
-// Space implements files.Tree.
-func (t *homeTree) Space() (space files.Space, err error) {
-	err = t.with(func(tree files.Tree) (err error) { space, err = tree.Space(); return err })
-	return space, err
 }

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"syscall"
@@ -48,4 +49,37 @@ func TestUnnamedFileTooLarge(t *testing.T) {
 	require.NoError(t, tree.Unlink("file"))
 	open := &descriptors{open: []*descriptor{{mount: &Mount{"/work", tree}, file: f, kind: files.Regular, read: true, write: true}}}
 	require.ErrorContains(t, open.capture(io.Discard, true), "files without a name")
+}
+
+// TestUnnamedFileOfAVolume: one that is open for writing alone moves, with what is in it; one that is open twice would be two files, and is refused.
+func TestUnnamedFileOfAVolume(t *testing.T) {
+	tree, err := files.OpenLocal(t.TempDir(), false)
+	require.NoError(t, err)
+	defer tree.Close() //nolint:errcheck // of a test
+	open := func(flags int) files.File {
+		f, err := tree.Open("file", flags)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	f, twice := open(unix.O_CREAT|unix.O_WRONLY), open(unix.O_RDONLY)
+	_, err = f.WriteAt([]byte("text"), 0)
+	require.NoError(t, err)
+	require.NoError(t, tree.Unlink("file"))
+	mount := &Mount{"/data", tree}
+	at := func(f files.File) *descriptor {
+		return &descriptor{mount: mount, file: f, kind: files.Regular, write: f != twice, read: f == twice}
+	}
+	table := &descriptors{open: []*descriptor{nil, nil, nil, at(f)}}
+	var image bytes.Buffer
+	require.NoError(t, table.capture(&image, true))
+	there := &descriptors{open: make([]*descriptor, 3), mounts: []*Mount{mount}, scratch: t.TempDir()}
+	require.NoError(t, there.restore(&image))
+	b := make([]byte, 4)
+	_, err = there.open[3].file.ReadAt(b, 0)
+	require.NoError(t, err)
+	require.Equal(t, "text", string(b))
+	require.NoError(t, there.open[3].file.Close())
+	table.open = append(table.open, at(twice))
+	require.ErrorContains(t, table.capture(io.Discard, true), "file descriptors 3 and 4 are of one file without a name in a volume")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"syscall"
 
@@ -34,7 +35,10 @@ func (t *descriptors) capture(w io.Writer, runs bool) error {
 		}
 		o.Fd = uint32(fd)
 		m.Files = append(m.Files, o)
-		if d.file != nil && o.Path == "" {
+		if d.file != nil && o.Path == "" && o.Kept == 0 {
+			if other := slices.IndexFunc(m.Files[:len(m.Files)-1], func(f *apiv1.OpenFile) bool { return f.Path == "" && f.Mount == o.Mount && f.Id == o.Id }); other >= 0 {
+				return fmt.Errorf("file descriptors %d and %d are of one file without a name in a volume, and would be of two when the rank has moved", m.Files[other].Fd, fd)
+			}
 			unnamed = append(unnamed, d.file)
 			if without += o.Size; o.Size > maxUnnamed || without > maxUnnamed {
 				return fmt.Errorf("the files without a name which the program has open have %d MiB, and %d MiB can move with a rank", without>>20, maxUnnamed>>20)
@@ -49,7 +53,7 @@ func (t *descriptors) capture(w io.Writer, runs bool) error {
 		if err != nil {
 			return fmt.Errorf("a file that the program has opened with MPI_File_open: %w", err)
 		}
-		if o.Path == "" { // each rank would get one of its own
+		if o.Path == "" && o.Kept == 0 { // each rank would get one of its own
 			return errors.New("a file that the program has opened with MPI_File_open has no name any more, so that no other host can open it")
 		}
 		o.Fd = number
@@ -67,15 +71,33 @@ func (t *descriptors) capture(w io.Writer, runs bool) error {
 	}
 	sizes := m.Files
 	for _, f := range unnamed {
-		for sizes[0].Stream != 0 || sizes[0].Path != "" {
+		for sizes[0].Stream != 0 || sizes[0].Path != "" || sizes[0].Kept != 0 {
 			sizes = sizes[1:]
 		}
-		if _, err := io.Copy(w, io.NewSectionReader(f, 0, sizes[0].Size)); err != nil {
+		if err := copyWhole(w, f, sizes[0].Size); err != nil {
 			return err
 		}
 		sizes = sizes[1:]
 	}
 	return nil
+}
+
+// copyWhole writes what is in a file, which may be open for writing alone.
+func copyWhole(w io.Writer, f files.File, size int64) error {
+	from := io.ReaderAt(f)
+	if own, ok := f.(interface{ Reader() (*os.File, error) }); ok {
+		r, err := own.Reader()
+		if err != nil {
+			return err
+		}
+		defer r.Close() //nolint:errcheck // only read
+		from = r
+	}
+	n, err := io.Copy(w, io.NewSectionReader(from, 0, size))
+	if err == nil && n < size {
+		err = fmt.Errorf("a file without a name has become shorter: %d of %d bytes", n, size)
+	}
+	return err
 }
 
 // describe is what an image says of a descriptor. A file that was written to is made safe first: who opens it on another host must find all of it.
@@ -98,6 +120,11 @@ func (d *descriptor) describe() (*apiv1.OpenFile, error) {
 		}
 	}
 	o.Id, o.Size = info.ID, info.Size
+	if keeper, ok := d.file.(files.Keeper); ok && o.Path == "" {
+		if o.Keeper, o.Kept, err = keeper.Keep(); err != nil {
+			return nil, fmt.Errorf("a file without a name cannot be kept for it: %w", err)
+		}
+	}
 	for _, e := range d.listing {
 		o.Listing = append(o.Listing, &apiv1.OpenFileEntry{Name: e.Name, Kind: uint32(e.Kind), Id: e.ID})
 	}
@@ -144,7 +171,7 @@ func (t *descriptors) restore(r io.Reader) error {
 func (t *descriptors) reopen(o *apiv1.OpenFile, r io.Reader) (*descriptor, error) {
 	library := o.Fd >= maxDescriptors
 	twice := t.library[o.Fd] != nil || int(o.Fd) < len(t.open) && t.open[o.Fd] != nil
-	if o.Fd >= maxDescriptors+maxLibraryFiles || twice || o.Stream > 3 || o.At < 0 || o.Size < 0 || library && (o.Stream != 0 || o.Path == "") {
+	if o.Fd >= maxDescriptors+maxLibraryFiles || twice || o.Stream > 3 || o.At < 0 || o.Size < 0 || library && (o.Stream != 0 || o.Path == "" && o.Kept == 0) {
 		return nil, fmt.Errorf("%w: file descriptor %d", ErrImage, o.Fd)
 	}
 	d := &descriptor{
@@ -165,14 +192,14 @@ func (t *descriptors) reopen(o *apiv1.OpenFile, r io.Reader) (*descriptor, error
 	if d.mount == nil {
 		return nil, fmt.Errorf("%w: file descriptor %d is of a tree at %q, and there is none", ErrImage, o.Fd, o.Mount)
 	}
-	if o.Path == "" {
+	if o.Path == "" && o.Kept == 0 {
 		return d, t.fill(d, o.Size, r)
 	}
-	name := d.mount.Path + "/" + o.Path
-	f, err := d.mount.Tree.Open(o.Path, accessOf(d.read, d.write)|syscall.O_NOFOLLOW)
+	name, access := d.mount.Path+"/"+o.Path, accessOf(d.read, d.write)|syscall.O_NOFOLLOW
 	if d.kind == files.Directory {
-		f, err = d.mount.Tree.Open(o.Path, syscall.O_RDONLY|syscall.O_DIRECTORY)
+		access = syscall.O_RDONLY | syscall.O_DIRECTORY
 	}
+	f, err := t.openAgain(d.mount.Tree, o, access)
 	if err != nil {
 		return nil, fmt.Errorf("%s, which the program has open: %w", name, err)
 	}
@@ -185,6 +212,18 @@ func (t *descriptors) reopen(o *apiv1.OpenFile, r io.Reader) (*descriptor, error
 	}
 	d.file = f
 	return d, nil
+}
+
+// openAgain opens what an image says was open: by its name, or as what its home has kept.
+func (t *descriptors) openAgain(tree files.Tree, o *apiv1.OpenFile, access int) (files.File, error) {
+	if o.Kept == 0 {
+		return tree.Open(o.Path, access)
+	}
+	home, ok := tree.(files.Adopter)
+	if !ok {
+		return nil, errors.New("a file without a name, which nobody keeps")
+	}
+	return home.Adopt(o.Keeper, o.Kept, access)
 }
 
 // fill makes a file without a name whose content the image has.

@@ -80,6 +80,11 @@ func TestExitCodes(t *testing.T) {
 		{"trap", []string{"recursion"}, codeSegv, "trap: stack overflow"},
 		{"trap", []string{"stack"}, codeSegv, "trap: stack overflow"},
 		{"trap", []string{"indirect"}, codeAbort, "trap: call through a null or wild function pointer (invalid table access)"},
+		{"trap", []string{"fprintf"}, codeAbort, "fprintf was called with a FILE that is NULL: an fopen before it failed (nosuch: "},
+		{"trap", []string{"fwprintf"}, codeAbort, "fwprintf was called with a FILE that is NULL: an fopen before it failed (nosuch: "},
+		{"trap", []string{"getc_unlocked"}, codeAbort, "getc_unlocked was called with a FILE that is NULL: an fopen before it failed (nosuch: "},
+		{"trap", []string{"fgetwc"}, codeAbort, "fgetwc was called with a FILE that is NULL: an fopen before it failed (nosuch: "},
+		{"trap", []string{"freopen"}, codeAbort, "freopen was called with a FILE that is NULL: an fopen before it failed (nosuch: "},
 		{"abort", []string{"9"}, 9, "rank 0: MPI_Abort"},
 		{"abort", []string{"-1"}, 0xffffffff, "rank 0: MPI_Abort"},
 	} {

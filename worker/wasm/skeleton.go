@@ -183,9 +183,6 @@ func (s *skeleton) Readlink(name string) (string, error) {
 // SetTimes implements files.Tree.
 func (s *skeleton) SetTimes(name string, _ bool, _ files.Times) error { return s.removed(name) }
 
-// Space implements files.Tree.
-func (s *skeleton) Space() (files.Space, error) { return files.Space{}, nil }
-
 // skeletonFile is a directory or a device of a skeleton.
 type skeletonFile struct {
 	tree *skeleton

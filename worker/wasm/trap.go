@@ -132,7 +132,8 @@ func onFile(frames []frame) bool {
 
 //nolint:gochecknoglobals // a constant list
 var onFiles = strings.Fields(`fclose fprintf vfprintf fiprintf fputs fputc putc fwrite fread fgets fgetc getc getline getdelim fscanf vfscanf
-	ungetc fseek fseeko ftell ftello rewind feof ferror clearerr fileno setvbuf setbuf`)
+	ungetc fseek fseeko ftell ftello rewind feof ferror clearerr fileno setvbuf setbuf fgetwc __fgetwc_unlocked fputwc __fputwc_unlocked fgetws fputws ungetwc fwprintf
+	vfwprintf vfwscanf fwide setbuffer setlinebuf getw putw`)
 
 // words are what the program has said of its end: bytes up to a zero.
 func (g *Guest) words() string {

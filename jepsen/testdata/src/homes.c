@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 static int rank, size;
+static int other, again; /* the file without a name of the next rank, and this rank's once more, write-only */
 
 #define CHECK(what)                                                                              \
   do {                                                                                           \
@@ -32,7 +33,8 @@ static void turn(int round, int own, int gone, ino_t ino, ino_t nameless, const 
   CHECK(fstat(own, &st) == 0 && st.st_ino == ino && st.st_size == (off_t)sizeof round * (round + 1));
   CHECK(rename(from, to) == 0 && stat(to, &st2) == 0 && st2.st_ino == ino && st2.st_size == st.st_size);
   CHECK(pwrite(gone, &round, sizeof round, sizeof round * (off_t)round) == sizeof round);
-  CHECK(fstat(gone, &st) == 0 && st.st_ino == nameless && st.st_nlink == 0 && st.st_size == (off_t)sizeof round * (round + 1));
+  CHECK(fstat(gone, &st) == 0 && st.st_ino == nameless && st.st_nlink == 0 && st.st_size == (1 << 20) + (round > 0 ? (off_t)sizeof round : 0));
+  CHECK(pwrite(again, &round, sizeof round, 1 << 20) == sizeof round);
   for (int i = round < 8 ? 0 : round - 8, v; i <= round; i++) {
     CHECK(pread(own, &v, sizeof v, sizeof v * (off_t)i) == sizeof v && v == i);
     CHECK(pread(gone, &v, sizeof v, sizeof v * (off_t)i) == sizeof v && v == i);
@@ -46,6 +48,9 @@ static void turn(int round, int own, int gone, ino_t ino, ino_t nameless, const 
   CHECK(round == 0 || unlink(text) == 0);
   godwit_migration_point();
   MPI_Barrier(MPI_COMM_WORLD);
+  int v;
+  CHECK(pread(other, &v, sizeof v, sizeof v * (off_t)round) == sizeof v && v == round);
+  CHECK(pread(other, &v, sizeof v, 1 << 20) == sizeof v && v == round);
   if (rank == round % size) CHECK(stat("log", &st) == 0 && st.st_size == 11L * size * (round + 1));
   MPI_Barrier(MPI_COMM_WORLD);
   snprintf(text, sizeof text, "t%d", rank);
@@ -63,7 +68,13 @@ int main(int argc, char **argv) {
   snprintf(b, sizeof b, "b%d", rank);
   CHECK((own = open(a, O_RDWR | O_CREAT | O_EXCL, 0644)) >= 0 && fstat(own, &st) == 0);
   snprintf(line, sizeof line, "/tmp/gone%d", rank);
-  CHECK((gone = open(line, O_RDWR | O_CREAT | O_EXCL, 0644)) >= 0 && unlink(line) == 0);
+  CHECK((gone = open(line, O_RDWR | O_CREAT | O_EXCL, 0644)) >= 0 && ftruncate(gone, 1 << 20) == 0 && (again = open(line, O_WRONLY)) >= 0);
+  MPI_Barrier(MPI_COMM_WORLD);
+  snprintf(line, sizeof line, "/tmp/gone%d", (rank + 1) % size);
+  CHECK((other = open(line, O_RDONLY)) >= 0);
+  MPI_Barrier(MPI_COMM_WORLD);
+  snprintf(line, sizeof line, "/tmp/gone%d", rank);
+  CHECK(unlink(line) == 0 && fstat(gone, &nameless) == 0);
   if (rank == 0) {
     static unsigned block[1 << 18];
     unsigned x = 1;
@@ -81,7 +92,6 @@ int main(int argc, char **argv) {
     if (rank == 0 && more) CHECK(atoi(line) == rounds);
     MPI_Bcast(&more, 1, MPI_INT, 0, MPI_COMM_WORLD);
     if (!more) break;
-    CHECK(fstat(gone, &nameless) == 0); /* who moves itself has another one */
     turn(rounds, own, gone, st.st_ino, nameless.st_ino, rounds % 2 ? b : a, rounds % 2 ? a : b);
   }
   FILE *f = fopen("log", "r");
@@ -91,7 +101,7 @@ int main(int argc, char **argv) {
     CHECK(sscanf(line, "%d:%d", &r, &i) == 2);
     if (r == rank) CHECK(i == next++);
   }
-  CHECK(next == rounds && fclose(f) == 0 && close(own) == 0 && close(gone) == 0);
+  CHECK(next == rounds && fclose(f) == 0 && close(own) == 0 && close(gone) == 0 && close(other) == 0 && close(again) == 0);
   if (rank == 0) printf("%d rounds\n", rounds);
   MPI_Finalize();
   return 0;

@@ -1,8 +1,9 @@
-/* trap HOW [RANK]: rank RANK (default 0) traps: bounds, unreachable, divide, recursion, stack, indirect. */
+/* trap HOW [RANK]: rank RANK (default 0) traps: bounds, unreachable, divide, recursion, stack, indirect; or uses a FILE that is NULL, by the function of that name. */
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 static volatile int zero = 0;
 
@@ -34,6 +35,13 @@ static void trap(const char *how) {
   } else if (strcmp(how, "indirect") == 0) {
     volatile unsigned nowhere = 0x7fff0000u;
     ((void (*)(int))nowhere)(zero);
+  } else {
+    FILE *none = fopen("nosuch", "r");
+    if (strcmp(how, "fprintf") == 0) fprintf(none, "%d", zero);
+    if (strcmp(how, "fwprintf") == 0) fwprintf(none, L"%d", zero);
+    if (strcmp(how, "getc_unlocked") == 0) getc_unlocked(none);
+    if (strcmp(how, "fgetwc") == 0) fgetwc(none);
+    if (strcmp(how, "freopen") == 0) freopen("other", "r", none);
   }
 }
 

@@ -1,0 +1,35 @@
+package worker
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/files"
+)
+
+// keepOwn keeps a file that this host's executor of the app has open itself, as the home is here: it tells its descriptor, and nobody but it knows its name as a client.
+// No answer: the request is none of these, or is to be made again.
+func (a *app) keepOwn(server *files.Server, req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
+	if req.Op != apiv1.FilesRequest_OP_KEEP || req.Size == 0 {
+		return nil, nil
+	}
+	pid := 0
+	if err := a.ask(func() error {
+		if a.child != nil && a.child.filesClient == req.Client {
+			pid = a.child.process.Pid
+		}
+		return nil
+	}); err != nil || pid == 0 || req.Size < 1 || req.Size > 1<<30 {
+		return &apiv1.FilesResponse{Errno: int32(syscall.EBADF)}, nil
+	}
+	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/%d", pid, req.Size-1), unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return &apiv1.FilesResponse{Errno: int32(syscall.EBADF)}, nil //nolint:nilerr // it has not said what it has
+	}
+	res, _ := server.KeepFile(req, f)
+	return res, nil
+}
