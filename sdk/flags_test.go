@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"os"
 	"strings"
 	"testing"
@@ -54,12 +55,28 @@ func TestLevels(t *testing.T) {
 func TestMissingFunctions(t *testing.T) {
 	for call, why := range map[string]string{
 		"fork": "a rank is one process", "dlopen": "a guest is one module", "alarm": "no signal comes to a rank", "socket": "no network but MPI",
-		"shmget": "MPI_Win_allocate_shared", "feenableexcept": "no floating-point traps",
+		"shmget": "MPI_Win_allocate_shared", "feenableexcept": "no floating-point traps", "mprotect": "no pages of its own",
 	} {
 		code, _, stderr := build(t, C, map[string]string{"a.c": "int " + call + "(void);\nint main(void) { return " + call + "(); }"}, "a.c")
 		require.Equal(t, 1, code)
 		require.Contains(t, stderr, "godwit cc: "+call+" is not there: ")
 		require.Contains(t, stderr, why)
+	}
+}
+
+// What closes mapped files is in a program that maps some, and only there.
+func TestMapped(t *testing.T) {
+	files := map[string]string{
+		"maps.c": "#include <fcntl.h>\n#include <sys/mman.h>\n#include <unistd.h>\nint main(void) { int fd = open(\"f\", O_RDWR);\n" +
+			"void *p = mmap(0, 1, PROT_READ, MAP_SHARED, fd, 0); return p == MAP_FAILED || close(fd) || munmap(p, 1); }",
+		"plain.c": "#include <stdio.h>\nint main(void) { return puts(\"x\") < 0; }",
+	}
+	for source, want := range map[string]bool{"maps.c": true, "plain.c": false} {
+		code, _, stderr := build(t, C, files, source, "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		module, err := os.ReadFile("a.wasm")
+		require.NoError(t, err)
+		require.Equal(t, want, bytes.Contains(module, []byte("write_all_back")), source)
 	}
 }
 

@@ -43,6 +43,10 @@ var missing = []struct{ names, why string }{ //nolint:gochecknoglobals // an imm
 		"a rank has no terminal: its output is collected",
 	},
 	{"getcontext setcontext makecontext swapcontext", "a guest's stack is out of its reach; setjmp and exceptions work"},
+	{
+		"mprotect mremap mincore mlock munlock mlockall munlockall memfd_create remap_file_pages",
+		"a guest's memory has no pages of its own: what mmap gives can be read and written, and is in memory as its host's is",
+	},
 	{"brk", "a guest's memory grows by malloc, or by sbrk"},
 	{"feenableexcept fedisableexcept fegetexcept", "WebAssembly has no floating-point traps: look at the results (isnan, isinf)"},
 }

@@ -20,7 +20,7 @@ var declaredIn = []struct{ header, names string }{ //nolint:gochecknoglobals // 
 	{"sys/resource.h", "getrusage getrlimit setrlimit getpriority"},
 	{"sys/times.h", "times"},
 	{"sys/stat.h", "mkdir stat lstat fstat chmod umask mkfifo mknod"},
-	{"sys/mman.h", "mmap munmap"},
+	{"sys/mman.h", "mmap munmap msync madvise posix_madvise mprotect"},
 	{"sys/wait.h", "wait waitpid"},
 	{"fcntl.h", "open creat fcntl"},
 	{"time.h", "clock_gettime clock_getres nanosleep time clock localtime gmtime mktime strftime ctime difftime localtime_r gmtime_r"},

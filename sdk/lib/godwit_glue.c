@@ -7,6 +7,7 @@
 #include "godwit_words.c"
 #include "godwit_files.c"
 #include "godwit_math.c"
+#include "godwit_mmap.c"
 #include "godwit_null.c"
 #include "godwit_omp.c"
 #include "godwit_signal.c"

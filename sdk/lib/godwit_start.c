@@ -10,10 +10,12 @@
 void __wasm_call_ctors(void); /* made by the linker */
 void __wasm_call_dtors(void); /* wasi-libc's: atexit handlers, then the streams */
 int __main_void(void);        /* main, or wasi-libc's caller of it with the arguments */
+void godwit_write_back(void); /* of what is mapped; exit does it too */
 
 __attribute__((export_name("_start"))) void _start(void) {
   __wasm_call_ctors();
   int code = __main_void();
   if (code != 0) exit(code);
   __wasm_call_dtors();
+  godwit_write_back();
 }

@@ -34,6 +34,9 @@ func TestFiles(t *testing.T) {
 		text, err := os.ReadFile(filepath.Join(dir, "rank1", "stdout"))
 		require.NoError(t, err)
 		require.Equal(t, "into the file\n", string(text))
+		mapped, err := os.ReadFile(filepath.Join(dir, "ends"))
+		require.NoError(t, err)
+		require.Equal(t, "\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00", string(mapped))
 		if every > 0 {
 			require.Greater(t, w.moves, 5)
 		}

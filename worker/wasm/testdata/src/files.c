@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/uio.h>
@@ -166,6 +167,74 @@ static void locks(void) {
   FAILS(statfs("node", &fs), ENOSYS);
 }
 
+static int file_of(const char *name, off_t length) {
+  int fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0644);
+  CHECK(fd >= 0 && ftruncate(fd, length) == 0);
+  return fd;
+}
+
+/* Stores in a shared mapping reach the file, though its descriptor is closed, and its name may be gone. */
+static void mapped(void) {
+  enum { length = 70000 };
+  char b[16], *m, *n;
+  int fd = file_of("mapped", length), other;
+  CHECK((m = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) != MAP_FAILED && (size_t)m % 65536 == 0);
+  CHECK(m[0] == 0 && m[length - 1] == 0);
+  memcpy(m + 10, "text", 4), memcpy(m + length - 3, "end", 3);
+  CHECK(close(fd) == 0);
+  FAILS(close(fd), EBADF);
+  CHECK((other = open("text", O_RDONLY)) == fd && close(other) == 0);
+  CHECK(msync(m, length, MS_SYNC) == 0);
+  CHECK((fd = open("mapped", O_RDWR)) >= 0);
+  CHECK(pread(fd, b, 4, 10) == 4 && memcmp(b, "text", 4) == 0 && pread(fd, b, 16, length - 3) == 3 && memcmp(b, "end", 3) == 0);
+  CHECK(pwrite(fd, "else", 4, 4096) == 4 && pwrite(fd, "lost", 4, 20) == 4);
+  memcpy(m + 20, "kept", 4);
+  CHECK(msync(m, length, MS_SYNC | MS_INVALIDATE) == 0 && memcmp(m + 4096, "else", 4) == 0 && memcmp(m + 20, "kept", 4) == 0);
+  CHECK((n = mmap(NULL, 100, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 4096)) != MAP_FAILED && memcmp(n, "else", 4) == 0);
+  n[0] = 'f', n[1000] = 'x';
+  CHECK(munmap(n, 100) == 0 && pread(fd, b, 1, 4096) == 1 && b[0] == 'e');
+  memcpy(m + 30, "last", 4);
+  FAILS(munmap(m, 10), EINVAL);
+  FAILS(msync(m + 1, 10, MS_SYNC), EINVAL);
+  FAILS(msync(m, length, MS_SYNC | MS_ASYNC), EINVAL);
+  FAILS(msync(m, 1 << 20, MS_SYNC), ENOMEM);
+  CHECK(posix_madvise(m, length, POSIX_MADV_WILLNEED) == 0 && posix_madvise(m, length, 99) == EINVAL && madvise(m, length, MADV_SEQUENTIAL) == 0);
+  CHECK(ftruncate(fd, 32) == 0 && munmap(m, length) == 0);
+  CHECK(pread(fd, b, 16, 20) == 12 && memcmp(b, "kept", 4) == 0 && memcmp(b + 10, "la", 2) == 0 && close(fd) == 0);
+  CHECK((fd = open("mapped", O_RDONLY)) >= 0);
+  CHECK(mmap(NULL, 32, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EACCES);
+  CHECK(mmap(NULL, 32, PROT_READ, MAP_SHARED, fd, 100) == MAP_FAILED && errno == EINVAL);
+  CHECK(close(fd) == 0 && mmap(NULL, 32, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EBADF);
+  CHECK((m = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) != MAP_FAILED);
+  m[length - 1] = 1;
+  CHECK(madvise(m, length, MADV_DONTNEED) == 0 && m[length - 1] == 0 && munmap(m, length) == 0);
+}
+
+/* What ranks have stored beside each other, in turn and at once, is all there, also that which nobody has synchronized before the end (the host looks). */
+static void mapped_by_all(void) {
+  int fd, own[2] = {rank + 1, 0}, *m;
+  if (rank == 0) CHECK(close(file_of("../ints", 4000L * size)) == 0 && close(file_of("../ends", 4L * size)) == 0);
+  MPI_Barrier(MPI_COMM_WORLD);
+  CHECK((fd = open("../ints", O_RDWR)) >= 0 && (m = mmap(NULL, 4000 * size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) != MAP_FAILED);
+  for (int i = rank; i < 1000 * size; i += size) m[i] = rank + 1;
+  CHECK(msync(m, 4000 * size, MS_SYNC) == 0);
+  MPI_Barrier(MPI_COMM_WORLD);
+  CHECK(msync(m, 4000 * size, MS_INVALIDATE) == 0);
+  for (int i = 0; i < 1000 * size; i++) own[1] += m[i] == i % size + 1;
+  CHECK(own[1] == 1000 * size);
+  MPI_Barrier(MPI_COMM_WORLD);
+  for (int i = 0; i < 4000 * size; i++) {
+    if (i % size == rank) ((char *)m)[i] = (char)(i + rank);
+  }
+  CHECK(msync(m, 4000 * size, MS_SYNC) == 0);
+  MPI_Barrier(MPI_COMM_WORLD);
+  CHECK(msync(m, 4000 * size, MS_INVALIDATE) == 0);
+  for (int i = own[1] = 0; i < 4000 * size; i++) own[1] += ((char *)m)[i] == (char)(i + i % size);
+  CHECK(own[1] == 4000 * size && munmap(m, 4000 * size) == 0 && close(fd) == 0);
+  CHECK((fd = open("../ends", O_RDWR)) >= 0 && (m = mmap(NULL, 4 * size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) != MAP_FAILED && close(fd) == 0);
+  m[rank] = own[0];
+}
+
 static void shared(void) {
   char b[32], want[32];
   FILE *f;
@@ -210,11 +279,15 @@ int main(int argc, char **argv) {
   descriptors();
   directories();
   locks();
+  mapped();
+  mapped_by_all();
   shared();
   CHECK(freopen("stdout", "w", stdout) != NULL && printf("into the file\n") > 0 && fflush(stdout) == 0);
   struct stat st;
   CHECK(stat("stdout", &st) == 0 && st.st_size == 14);
   CHECK(freopen("/dev/stdout", "w", stderr) == NULL || fflush(stderr) == 0);
   MPI_Finalize();
+  if (rank == 1) exit(0);
+  if (rank == 2) _exit(0);
   return 0;
 }
