@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 
@@ -94,9 +95,13 @@ func (a *app) fetchHome(ctx context.Context, f *apiv1.AppFiles) {
 			}
 			return nil
 		})
-		if !taken && h != nil {
+		if taken {
+			return nil
+		}
+		if h != nil {
 			a.host.dropHome(h)
 		}
+		_ = os.Remove(a.host.homeDir(a.id)) // if nothing else of the app is there
 		return nil
 	})
 }
