@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -95,5 +96,48 @@ func TestNoExceptions(t *testing.T) {
 		module, err := os.ReadFile(defaultOutput)
 		require.NoError(t, err)
 		require.Equal(t, want, strings.Contains(string(module), "godwit_thrown"), option)
+	}
+}
+
+// TestTriesHaveNoFrames: what is called under a try runs from its beginning when a frozen rank goes on, so it must leave the stack pointer alone: it would put it back
+// while the rank is frozen, and what the rank calls later would write over frames that it has.
+func TestTriesHaveNoFrames(t *testing.T) {
+	const source = `#include <string>
+#include <vector>
+double d(double a, float b, long long c, int e);
+void g(const std::string &);
+int h(void);
+struct Mark { ~Mark(); };
+int all(int n) {
+  Mark mark;
+  try {
+    g(std::string("text"));
+    return (int)d(1.5, 2.5f, n, 3) + h();
+  } catch (const std::string &s) { return (int)s.size(); } catch (int i) { return i; }
+}
+int main(int argc, char **) { return all(argc); }
+`
+	const called = `#include <string>
+#include <vector>
+struct Mark { ~Mark(); };
+void g(const std::string &);
+double d(double a, float b, long long c, int e) { if (e > 3) throw std::string("x"); return a + b + (double)c; }
+void g(const std::string &s) { if (s.empty()) throw 3; }
+int h(void) { return std::vector<int>(3).at(1); }
+Mark::~Mark() { g("x"); }
+`
+	for _, level := range []string{"-O0", "-O1", "-O2", "-O3"} {
+		code, _, stderr := build(t, CXX, map[string]string{"a.cpp": source, "b.cpp": called}, level, "-g", "a.cpp", "b.cpp", "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		out, err := exec.Command("wasm-dis", "--all-features", "a.wasm", "-o", "-").Output()
+		require.NoError(t, err)
+		tries := 0
+		for _, function := range strings.Split(string(out), "\n (func ")[1:] {
+			if strings.HasPrefix(function, "$invoke_") {
+				tries++
+				require.NotContains(t, function, "global.set $__stack_pointer", level)
+			}
+		}
+		require.Greater(t, tries, 2, level)
 	}
 }

@@ -12,7 +12,8 @@
  *
  * Since an invoke_SIG is not instrumented it runs from its beginning when a frozen rank goes on, with the same arguments. The stack pointer is
  * the innermost frame's then, so where each of them found it is kept in godwit_try_stacks, and is not written again: while frames are
- * yet to be taken up, the unwind area is not empty.
+ * yet to be taken up, the unwind area is not empty. For the same reason it must have nothing on the stack itself: it would put the stack
+ * pointer back when a freeze passes through it, and take from it when the rank goes on (TestTriesHaveNoFrames).
  */
 #ifndef GODWIT_TRY_H
 #define GODWIT_TRY_H
@@ -45,7 +46,7 @@ static inline uint32_t godwit_stack_pointer(void) {
 }
 
 int godwit_landed(void);   /* ends the unwinding of a throw; the result is 0, which no compiler knows */
-void godwit_too_deep(void);
+__attribute__((cold, noinline, noreturn)) void godwit_too_deep(void);
 
 typedef int godwit_vector __attribute__((vector_size(16)));
 void *godwit_match(void **types, int count); /* cxx/godwit_raise.cpp */

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <any>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -372,6 +373,32 @@ static void callbacks() {
   check(sum == size * (size - 1) / 2, "in a reduction's function");
 }
 
+// Where the stack is: a rank that has moved goes on where it was, and what it calls then writes over nothing.
+[[gnu::noinline]] static std::uintptr_t stack() {
+  volatile char here = 0;
+  volatile auto at = reinterpret_cast<std::uintptr_t>(&here);
+  return at;
+}
+
+[[gnu::noinline]] static void frames(int left) {
+  volatile int room[150];
+  for (int i = 0; i < 150; i++) room[i] = left * 1000 + i;
+  const std::uintptr_t before = stack();
+  try {
+    Mark mark('f');
+    meet();
+    if (left > 0) frames(left - 1);
+    meet();
+    if (left % 2) raise(left);
+  } catch (int thrown) {
+    check(thrown == left, "thrown through frames");
+  }
+  check(stack() == before, "the stack under a try");
+  bool same = true;
+  for (int i = 0; i < 150; i++) same = same && room[i] == left * 1000 + i;
+  check(same, "a frame under a try");
+}
+
 static void thrower(MPI_Comm *, int *code, ...) { throw *code; }
 
 static void uncaught(const char *how) {
@@ -419,6 +446,7 @@ int main(int argc, char **argv) {
     language();
     library();
     callbacks();
+    frames(5);
     std::printf("%d passed, %d failed\n", passed, failed);
   }
   MPI_Finalize();
