@@ -38,9 +38,9 @@ func (r *runner) onInterrupt(ctx context.Context, leave func(), id string, out *
 		case r.in.came():
 			again = "; interrupt again to leave it"
 		}
+		go r.cancel(ctx, id) // ends with ctx; the app is not kept by who does not read what is said
 		r.say("%scancelling %s%s", why, id, again)
 		said := time.Now()
-		go r.cancel(ctx, id) // ends with ctx
 		if r.in.after(ctx, said) {
 			if !r.private {
 				r.say("left alone: godwit logs -f %s shows the rest", id)
@@ -116,7 +116,10 @@ func (r *runner) follow(ctx context.Context, id string) error {
 	})
 	stuck := r.watchDeadlock(ctx, id, t)
 	end := awaitEnd(ctx, r.client, id)
-	err := t.run(ctx)
+	all, err := r.print(ctx, t, end, out)
+	if !all {
+		return r.unread(id)
+	}
 	if err == nil {
 		r.ended, err = end.get(ctx)
 	}
@@ -217,7 +220,7 @@ func explainWait(ctx context.Context, c *client.Client, id string, started <-cha
 
 func (r *runner) say(format string, args ...any) {
 	if !r.f.quiet {
-		fmt.Fprintln(os.Stderr, r.program+": "+text.Clean(fmt.Sprintf(format, args...), maxShown))
+		r.in.tell(os.Stderr, r.program+": "+text.Clean(fmt.Sprintf(format, args...), maxShown))
 	}
 }
 

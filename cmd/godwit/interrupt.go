@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -17,8 +18,10 @@ const sameInterrupt = 500 * time.Millisecond
 type interrupts struct {
 	first, second chan struct{} // closed at each
 	same          time.Duration
-	signal        os.Signal // set, with at, before first is closed
-	at            time.Time // of the first
+	patience      time.Duration // once there was one, for a write that does not go on
+	telling       sync.Mutex    // holds lines apart
+	signal        os.Signal     // set, with at, before first is closed
+	at            time.Time     // of the first
 }
 
 // watchInterrupts takes this process's interrupts until stop is called.
@@ -34,7 +37,7 @@ func watchInterrupts() (in *interrupts, stop func()) {
 }
 
 func newInterrupts() *interrupts {
-	return &interrupts{first: make(chan struct{}), second: make(chan struct{}), same: sameInterrupt}
+	return &interrupts{first: make(chan struct{}), second: make(chan struct{}), same: sameInterrupt, patience: patience}
 }
 
 // watch takes signals until the second interrupt or over.
@@ -58,14 +61,14 @@ func (in *interrupts) watch(signals <-chan os.Signal, over <-chan struct{}) {
 
 // exit gives the end of an interrupted run the exit code of the signal that it was.
 func (in *interrupts) exit(err error) error {
-	var end *exitError
-	if !in.came() || !errors.As(err, &end) || end.code != exitInterrupted {
+	if err == nil || !in.came() {
 		return err
 	}
-	if s, ok := in.signal.(syscall.Signal); ok {
+	var end *exitError
+	if s, ok := in.signal.(syscall.Signal); ok && errors.As(err, &end) && end.code == exitInterrupted {
 		end.code = 128 + int(s)
 	}
-	return err
+	return interruptedError{err, in}
 }
 
 // after waits for an interrupt that answers what was said at a moment: the first, if it came later than that, else the second. What ends

@@ -314,7 +314,7 @@ func (l *launch) run(ctx context.Context, name string, paths []string, hosts []*
 		err = errors.Join(err, cerr)
 	}
 	if l.exitCodes && r.ended != nil {
-		fmt.Fprintln(os.Stderr, exitCodes(r.ended))
+		l.in.tell(os.Stderr, exitCodes(r.ended))
 	}
 	return err
 }

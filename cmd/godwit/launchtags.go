@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -106,7 +107,10 @@ type lineFiles struct {
 	ranks  int // of the app: how wide a rank is written
 	hostOf func(rank int32) string
 	merge  bool
+
+	mu     sync.Mutex // guards what is below: a run may end in a write to the terminal that nobody reads
 	open   map[string]*os.File
+	closed bool
 }
 
 // writer writes to the files, and what else is to be seen to next. close must follow.
@@ -143,6 +147,11 @@ func (f *lineFiles) writer(next func(*apiv1.LogLine) error) func(*apiv1.LogLine)
 
 // write appends a line to a file that this run has made anew.
 func (f *lineFiles) write(path string, l *apiv1.LogLine) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil
+	}
 	file := f.open[path]
 	if file == nil {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -166,12 +175,14 @@ func (f *lineFiles) write(path string, l *apiv1.LogLine) error {
 }
 
 func (f *lineFiles) close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var first error
 	for _, file := range f.open {
 		if err := file.Close(); err != nil && first == nil {
 			first = err
 		}
 	}
-	f.open = nil
+	f.open, f.closed = nil, true
 	return first
 }

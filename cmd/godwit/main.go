@@ -6,6 +6,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -40,8 +41,15 @@ func report(program string, err error) int {
 	if err == nil {
 		return 0
 	}
-	if msg := message(err); msg != "" {
-		fmt.Fprintln(os.Stderr, program+": "+text.Clean(msg, maxShown))
+	msg := message(err)
+	line := program + ": " + text.Clean(msg, maxShown)
+	var interrupted interruptedError
+	switch {
+	case msg == "":
+	case errors.As(err, &interrupted):
+		interrupted.in.tell(os.Stderr, line)
+	default:
+		fmt.Fprintln(os.Stderr, line)
 	}
 	return exitCode(err)
 }

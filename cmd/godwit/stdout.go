@@ -44,9 +44,10 @@ func outlivePipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // output prints an app's lines until that fails once. What comes behind is dropped, so that the app's end is seen all the same.
 type output struct {
-	write func(*apiv1.LogLine) error
-	lost  chan struct{} // closed when it has failed
-	err   error         // why; set before lost is closed
+	write  func(*apiv1.LogLine) error
+	writes writes
+	lost   chan struct{} // closed when it has failed
+	err    error         // why; set before lost is closed
 }
 
 func newOutput(write func(*apiv1.LogLine) error) *output {
@@ -54,10 +55,13 @@ func newOutput(write func(*apiv1.LogLine) error) *output {
 }
 
 func (o *output) line(l *apiv1.LogLine) error {
-	if o.err != nil {
+	if o.err != nil || o.writes.left.Load() {
 		return nil
 	}
-	if o.err = o.write(l); o.err != nil {
+	o.writes.steps.Add(1)
+	o.err = o.write(l)
+	o.writes.steps.Add(1)
+	if o.err != nil {
 		close(o.lost)
 	}
 	return nil
