@@ -1,7 +1,7 @@
 // Demo shows the main job end to end: two MPI apps spread over the same two
-// hosts are brought onto one host each while they run, the leader is killed
-// between the two moves, and both outputs are compared with a run that never
-// moved. It uses the godwit command as a user would, and fails if anything
+// hosts are brought onto one host each while they run, one by the checker and
+// the other by command, the leader is killed in between, and both outputs are
+// compared with a run that never moved. It uses the godwit command as a user would, and fails if anything
 // differs.
 package main
 
@@ -24,10 +24,11 @@ import (
 )
 
 const (
-	deadline      = 110 * time.Second
+	deadline      = 10 * time.Minute // of a machine with much else to do; a minute is common
 	pollEach      = 50 * time.Millisecond
 	rows, columns = "512", "512"
-	// A first short run tells how fast this machine is: the apps must outlast two migrations and an election in between.
+	// A first short run tells how fast this machine is: the apps must outlast the migrations and an election in between. If they do not, all is shown
+	// once more with longer ones.
 	sampleIterations = 2000
 	runFor           = 18 * time.Second
 )
@@ -80,18 +81,17 @@ func (d *demo) play(ctx context.Context) (err error) {
 	}
 	defer stop()
 	d.say("cluster is up: 3 servers, 3 workers (w1 w2 w3) of 4 slots, each a process of its own")
-	reference, err := d.reference(ctx)
-	if err != nil {
+	if err := d.calibrate(ctx); err != nil {
 		return err
 	}
-	apps, err := d.submitBoth(ctx)
-	if err != nil {
-		return err
+	for {
+		err := d.moves(ctx)
+		if !errors.Is(err, errTooShort) {
+			return err
+		}
+		d.iterations *= longer
+		d.say("%v: once more, with apps that run for %d times as long", err, longer)
 	}
-	if err := d.moveBoth(ctx, apps); err != nil {
-		return err
-	}
-	return d.compare(ctx, apps, reference)
 }
 
 // startCluster runs godwit dev and waits for its ready line.
@@ -247,9 +247,6 @@ func (d *demo) calibrate(ctx context.Context) error {
 
 // reference is the output of a run that stays where it is.
 func (d *demo) reference(ctx context.Context) ([]byte, error) {
-	if err := d.calibrate(ctx); err != nil {
-		return nil, err
-	}
 	d.say("a reference run of heat2d, 4 ranks on w3, that never moves ...")
 	out, err := d.call(ctx, append([]string{"run", "-q", "-n", "4", "--place", "w3:4"}, d.args()...)...)
 	if err != nil {
@@ -267,88 +264,21 @@ func lastLine(b []byte) string {
 	return lines[len(lines)-1]
 }
 
-// submitBoth starts the two apps, each with two ranks on w1 and two on w2. The second opts in to migration once the
-// first has moved, so that there is a moment between the two moves.
+// submitBoth starts the two apps, each with two ranks on w1 and two on w2. The first opts in to be moved, the second moves by command alone, so that
+// there is a moment between the two.
 func (d *demo) submitBoth(ctx context.Context) ([]string, error) {
 	var ids []string
 	for i, name := range []string{"heat-a", "heat-b"} {
-		period := []string{"1s", "8s"}[i]
+		period := []string{"1s", "0"}[i]
 		args := append([]string{"submit", "-n", "4", "--name", name, "--place", "w1:2,w2:2", "--migration-check-period", period}, d.args()...)
 		out, err := d.call(ctx, args...)
 		if err != nil {
 			return nil, err
 		}
 		ids = append(ids, strings.TrimSpace(string(out)))
-		d.say("%s submitted as %s: 2 ranks on w1, 2 on w2; to be checked every %s", name, ids[i], period)
+		d.say("%s submitted as %s: 2 ranks on w1, 2 on w2; %s", name, ids[i], []string{"to be checked every second", "never to be checked"}[i])
 	}
 	return ids, nil
-}
-
-// moveBoth waits for the first move, kills the leader, and waits for the second.
-func (d *demo) moveBoth(ctx context.Context, apps []string) error {
-	if err := d.awaitMove(ctx, apps[0]); err != nil {
-		return err
-	}
-	b, err := list[app](ctx, d, "show", apps[1])
-	if err != nil {
-		return err
-	}
-	if b.Epoch != 1 || b.Phase != "running" {
-		return fmt.Errorf("%s is %s at epoch %d: it should not have moved yet", b.Name, b.Phase, b.Epoch)
-	}
-	if err := d.killLeader(ctx); err != nil {
-		return err
-	}
-	return d.awaitMove(ctx, apps[1])
-}
-
-func (d *demo) awaitMove(ctx context.Context, id string) error {
-	var done migration
-	err := poll(ctx, id+" has moved", func() (bool, error) {
-		migs, err := list[[]migration](ctx, d, "migrations", "--app", id)
-		if err != nil {
-			return false, err
-		}
-		for _, m := range migs {
-			if m.Phase != "committed" {
-				continue
-			}
-			done = m
-			for _, mv := range m.Moves {
-				if mv.PauseMs == 0 { // not measured yet
-					return false, nil
-				}
-			}
-			return true, nil
-		}
-		return false, d.stillLive(ctx, id)
-	})
-	if err != nil {
-		return err
-	}
-	a, err := list[app](ctx, d, "show", id)
-	if err != nil {
-		return err
-	}
-	for _, mv := range done.Moves {
-		d.say("%s: the checker moved rank %d from %s to %s while it ran: %d KiB, paused for %.0f ms",
-			a.Name, mv.Rank, mv.From, mv.To, mv.ImageBytes>>10, mv.PauseMs)
-	}
-	d.say("%s now has %s", a.Name, a.where())
-	return nil
-}
-
-// stillLive is an error once an app can no longer move.
-func (d *demo) stillLive(ctx context.Context, id string) error {
-	a, err := list[app](ctx, d, "show", id)
-	if err != nil {
-		return err
-	}
-	switch a.Phase {
-	case "succeeded", "failed", "cancelled":
-		return fmt.Errorf("%s %s before it moved: %s", id, a.Phase, a.Reason)
-	}
-	return nil
 }
 
 func (d *demo) killLeader(ctx context.Context) error {
@@ -424,7 +354,7 @@ func (d *demo) compare(ctx context.Context, apps []string, reference []byte) err
 		if err != nil {
 			return err
 		}
-		if a.Phase != "succeeded" || a.Epoch != 2 || len(slices.Compact(slices.Sorted(slices.Values(a.Placement)))) != 1 {
+		if a.Phase != "succeeded" || a.Epoch < 2 || len(slices.Compact(slices.Sorted(slices.Values(a.Placement)))) != 1 {
 			return fmt.Errorf("%s ended as %s at epoch %d on %s: %s", a.Name, a.Phase, a.Epoch, a.where(), a.Reason)
 		}
 		if !bytes.Equal(out, reference) {
@@ -432,6 +362,6 @@ func (d *demo) compare(ctx context.Context, apps []string, reference []byte) err
 		}
 		d.say("%s succeeded; its output equals the unmoved run's, byte for byte: %s", a.Name, lastLine(out))
 	}
-	d.say("demo passed: two live migrations, one dead leader, nothing lost")
+	d.say("demo passed: two apps moved live, one dead leader, nothing lost")
 	return nil
 }
