@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/listen"
@@ -146,6 +147,12 @@ func startApp(t *testing.T, module string, placement []int, hosts int, args ...s
 
 func startPrograms(t *testing.T, placement []int, hosts int, programs ...*apiv1.ExecProgram) *testApp {
 	t.Helper()
+	return startAs(t, placement, hosts, &apiv1.ExecStart{Programs: programs})
+}
+
+// startAs starts an app as is said of it.
+func startAs(t *testing.T, placement []int, hosts int, as *apiv1.ExecStart) *testApp {
+	t.Helper()
 	a := &testApp{
 		t: t, placement: slices.Clone(placement), epoch: 1, epochs: make([]uint64, len(placement)),
 		ended: map[int32]*apiv1.ExecEnded{}, dir: t.TempDir(),
@@ -163,9 +170,9 @@ func startPrograms(t *testing.T, placement []int, hosts int, programs ...*apiv1.
 				ranks = append(ranks, int32(r))
 			}
 		}
-		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
-			App: "app-test", Programs: programs, Size: int32(len(placement)), Ranks: ranks, Routes: a.routes(), Host: h.name,
-		}}})
+		start := proto.CloneOf(as)
+		start.App, start.Size, start.Ranks, start.Routes, start.Host = "app-test", int32(len(placement)), ranks, a.routes(), h.name
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: start}})
 	}
 	for _, h := range a.hosts {
 		ev := a.next(h)

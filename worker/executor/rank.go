@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/mpi"
@@ -20,6 +21,7 @@ type rank struct {
 	out   *output
 
 	state  rankState
+	fresh  bool              // its program has not begun
 	freeze *apiv1.ExecFreeze // the freeze asked for; nil: none
 }
 
@@ -60,7 +62,7 @@ func (e *Executor) startRank(ctx context.Context, id mpi.Rank) error {
 		return errors.Join(fmt.Errorf("executor: rank %d: %w", id, err), guest.Close(ctx))
 	}
 	guest.Bind(proc)
-	e.ranks[id] = &rank{id: id, guest: guest, proc: proc, out: out, state: rankReady}
+	e.ranks[id] = &rank{id: id, guest: guest, proc: proc, out: out, state: rankReady, fresh: true}
 	return nil
 }
 
@@ -70,7 +72,7 @@ func (e *Executor) launch(ctx context.Context, r *rank) {
 	e.runGroup.Go(func() error {
 		var exit wasm.Exit
 		if !r.guest.Ended() { // or it had before it was frozen, with 0
-			exit = r.guest.Run(ctx)
+			exit = e.runGuest(ctx, r)
 		}
 		if exit.Frozen {
 			e.stopped(ctx, r)
@@ -87,6 +89,20 @@ func (e *Executor) launch(ctx context.Context, r *rank) {
 		e.ended(ctx, r, end)
 		return nil
 	})
+}
+
+// runGuest runs a rank's guest, and no program that is to begin in a directory that is not there. What is not known the program finds out.
+func (e *Executor) runGuest(ctx context.Context, r *rank) wasm.Exit {
+	if r.fresh && e.start.Dir != "" {
+		r.fresh = false
+		switch err := r.guest.CheckDir(); {
+		case errors.Is(err, syscall.ENOENT):
+			return wasm.Exit{Code: 1, Reason: fmt.Sprintf("--wdir %s: there is no such directory on host %s", e.start.Dir, e.start.Host)}
+		case errors.Is(err, syscall.ENOTDIR):
+			return wasm.Exit{Code: 1, Reason: fmt.Sprintf("--wdir %s: it is no directory on host %s", e.start.Dir, e.start.Host)}
+		}
+	}
+	return r.guest.Run(ctx)
 }
 
 // ended reports a rank's end, after its output and, for a good end, when nobody can want anything of it any more.

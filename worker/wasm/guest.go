@@ -7,11 +7,13 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 
+	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/mpi"
 )
 
@@ -110,6 +112,16 @@ func (g *Guest) Bind(h Host) {
 	if b, ok := h.(interface{ Bind(mpi.Guest) }); ok {
 		b.Bind(g)
 	}
+}
+
+// CheckDir is ENOENT if the directory in which the guest begins is not there, ENOTDIR if something else is. It may wait for another host, and is for the guest's goroutine, before Run.
+func (g *Guest) CheckDir() error {
+	t := g.files.find(g.files.mounts[0], ".", g.files.begin)
+	info, err := t.mount.Tree.Stat(t.path, true)
+	if err == nil && info.Kind != files.Directory {
+		return syscall.ENOTDIR
+	}
+	return err
 }
 
 // Ended tells whether the program has exited by itself. Its memory can be used, and captured, until Close.
