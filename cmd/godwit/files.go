@@ -73,16 +73,41 @@ func (r *runner) sendInputs(ctx context.Context) error {
 }
 
 const getLong = `Get the files of an app: those in its directory (/work, as its ranks see it) when it ended, or, while it runs, at this moment: its ranks go on
-writing meanwhile. PATTERN is a path, or one with * and ? in it; of a directory all that is in it is got. Without it everything is.`
+writing meanwhile. PATTERN is a path, in that directory or from /work on, or one with * and ? in it; of a directory all that is in it is got. Without it everything is.`
+
+// onePattern takes an app and at most one pattern. Several are what a shell has made of one.
+func onePattern(_ *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return errors.New("name an app")
+	case len(args) > 2:
+		return fmt.Errorf("give one PATTERN, not %d: quote it, as '*.dat', so that the shell leaves it alone", len(args)-1)
+	}
+	return nil
+}
+
+// patternOf is the pattern among the arguments, from the app's directory on.
+func patternOf(args []string) string {
+	if len(args) < 2 {
+		return ""
+	}
+	if rest, ok := strings.CutPrefix(path.Clean(args[1]), workDir); ok && (rest == "" || rest[0] == '/') {
+		return strings.TrimPrefix(rest, "/")
+	}
+	return args[1]
+}
 
 func newGet(o *options) *cobra.Command {
 	dir := "."
 	c := &cobra.Command{
-		Use: "get APP [PATTERN] [-o DIR]", Short: "Get the files of an app", Long: getLong, Args: cobra.RangeArgs(1, 2), ValidArgsFunction: completeApps(o),
+		Use: "get APP [PATTERN] [-o DIR]", Short: "Get the files of an app", Long: getLong, Args: onePattern, ValidArgsFunction: completeApps(o),
 		RunE: func(c *cobra.Command, args []string) error {
-			n, err := getFiles(c.Context(), o, args[0], strings.Join(args[1:], ""), dir)
+			n, err := getFiles(c.Context(), o, args[0], patternOf(args), dir)
 			if err != nil {
 				return err
+			}
+			if n == 1 {
+				return printf("1 file in %s\n", dir)
 			}
 			return printf("%d files in %s\n", n, dir)
 		},
@@ -93,12 +118,12 @@ func newGet(o *options) *cobra.Command {
 
 func newLs(o *options) *cobra.Command {
 	c := &cobra.Command{
-		Use: "ls APP [PATTERN]", Short: "List the files of an app: those that it has left, or has at this moment", Args: cobra.RangeArgs(1, 2), ValidArgsFunction: completeApps(o),
+		Use: "ls APP [PATTERN]", Short: "List the files of an app: those that it has left, or has at this moment", Args: onePattern, ValidArgsFunction: completeApps(o),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.checkOutput(); err != nil {
 				return err
 			}
-			return listFiles(c.Context(), o, args[0], strings.Join(args[1:], ""))
+			return listFiles(c.Context(), o, args[0], patternOf(args))
 		},
 	}
 	return o.outputFlag(c)
@@ -194,11 +219,25 @@ func listFiles(ctx context.Context, o *options, ref, pattern string) error {
 	if err != nil {
 		return err
 	}
-	show := func(e *apiv1.TreeEntry) error { return showEntry(o, e) }
-	if usesFiles(res.App) {
-		return listRunning(ctx, c, res.App.Id, pattern, show)
+	show, list := showEntry, []any{}
+	if o.output == "json" {
+		show = func(e *apiv1.TreeEntry) error {
+			list = append(list, entryValue(e))
+			return nil
+		}
 	}
-	_, entries, err := appTree(ctx, c, res.App, pattern)
+	if err := eachEntry(ctx, c, res.App, pattern, show); err != nil || o.output != "json" {
+		return err
+	}
+	return printJSON(os.Stdout, list)
+}
+
+// eachEntry calls show with each file that an app has, or has left.
+func eachEntry(ctx context.Context, c *client.Client, app *apiv1.App, pattern string, show func(*apiv1.TreeEntry) error) error {
+	if usesFiles(app) {
+		return listRunning(ctx, c, app.Id, pattern, show)
+	}
+	_, entries, err := appTree(ctx, c, app, pattern)
 	if err != nil {
 		return err
 	}
@@ -210,12 +249,18 @@ func listFiles(ctx context.Context, o *options, ref, pattern string) error {
 	return nil
 }
 
-// showEntry prints a line of a list.
-func showEntry(o *options, e *apiv1.TreeEntry) error {
-	if o.output == "json" {
-		e.Pieces = nil // where the servers have them is no one's business
-		return printJSON(os.Stdout, jsonValue(e.ProtoReflect()))
+// entryValue is an entry for scripts. Where the servers have its bytes is no one's business.
+func entryValue(e *apiv1.TreeEntry) orderedObject {
+	kind := map[apiv1.TreeEntry_Kind]string{
+		apiv1.TreeEntry_KIND_FILE: "file", apiv1.TreeEntry_KIND_DIRECTORY: "directory", apiv1.TreeEntry_KIND_LINK: "link",
+	}[e.Kind]
+	return orderedObject{
+		{"path", e.Path}, {"kind", kind}, {"text", e.Text}, {"changed", time.Unix(0, e.Changed).UTC().Format(time.RFC3339Nano)}, {"size", e.Size}, {"executable", e.Executable},
 	}
+}
+
+// showEntry prints a line of a list.
+func showEntry(e *apiv1.TreeEntry) error {
 	name := text.Line(e.Path, len(e.Path))
 	if e.Kind == apiv1.TreeEntry_KIND_DIRECTORY {
 		name += "/"

@@ -71,7 +71,7 @@ func (f *submitFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.place, "place", "", "explicit placement in rank order, such as h1:2,h2:2")
 	c.Flags().StringVar(&f.period, "migration-check-period", "0", "look at least this often whether the app should move, such as 5s; 0: never")
 	c.Flags().StringArrayVar(&f.in, "in", nil, "`FILE[:NAME]`, DIR or DIR/ to begin with, in the program's directory (DIR/: what is in it); may be repeated")
-	c.Flags().StringArrayVar(&f.mounts, "mount", nil, "`VOLUME:PATH[:ro]`: a volume of the hosts, and where the program sees it; may be repeated")
+	c.Flags().StringArrayVar(&f.mounts, "mount", nil, "`VOLUME:PATH[:ro|:rw]`: a volume of the hosts, and where the program sees it; may be repeated")
 	c.Flags().StringVar(&f.spec.Dir, "wdir", "", "the directory in which the program begins, as it sees it")
 	c.Flags().StringVar(&f.spec.Tenant, "tenant", "", "whose app it is")
 	c.Flags().StringArrayVarP(&f.env, "env", "x", nil, "KEY=VALUE for the program, or KEY to pass on this shell's; may be repeated")
@@ -101,6 +101,9 @@ func (f *submitFlags) finish(args []string) error {
 	if f.inputs, err = parseInputs(f.in); err != nil {
 		return err
 	}
+	if st, err := os.Stat(f.out); err == nil && !st.IsDir() {
+		return usagef("--out %s: it is no directory: name one, which is made if need be", f.out)
+	}
 	for _, text := range f.mounts {
 		m, err := parseMount(text)
 		if err != nil {
@@ -121,15 +124,24 @@ func (f *submitFlags) finish(args []string) error {
 	return nil
 }
 
-// parseMount reads VOLUME:PATH[:ro].
+// parseMount reads VOLUME:PATH[:ro|:rw].
 func parseMount(text string) (*apiv1.Mount, error) {
-	volume, at, ok := strings.Cut(text, ":")
-	at, readOnly := strings.CutSuffix(at, ":ro")
-	if !ok || !name.Valid(volume) || !path.IsAbs(at) {
-		return nil, usagef("--mount %s: use VOLUME:PATH, or VOLUME:PATH:ro, with an absolute PATH", text)
+	volume, rest, ok := strings.Cut(text, ":")
+	at, how, said := strings.Cut(rest, ":")
+	at = path.Clean(at)
+	switch {
+	case !ok || !name.Valid(volume) || !path.IsAbs(at) || said && how != "ro" && how != "rw":
+		return nil, usagef("--mount %s: use VOLUME:PATH, or VOLUME:PATH:ro, with an absolute PATH without a colon", text)
+	case at == workDir:
+		return nil, usagef("--mount %s: the app's own directory is at %s: choose another path, and have the program begin there with --wdir", text, at)
+	case at == tmpPath:
+		return nil, usagef("--mount %s: at %s is what the app's ranks share for its time: choose another path", text, at)
 	}
-	return &apiv1.Mount{Volume: volume, Path: path.Clean(at), ReadOnly: readOnly}, nil
+	return &apiv1.Mount{Volume: volume, Path: at, ReadOnly: how == "ro"}, nil
 }
+
+// workDir is where ranks see the app's own directory.
+const workDir = "/work"
 
 // environment is a list of KEY=VALUE, of which this shell gives the values that are not there.
 func environment(list []string) ([]string, error) {
@@ -368,6 +380,9 @@ func (r *runner) getOut(ctx context.Context, err error) error {
 		return err
 	case closed(interrupt):
 		return errors.Join(err, &exitError{exitInterrupted, fmt.Sprintf("--out %s: interrupted; godwit get %s gets the files later", r.f.out, r.id)})
+	}
+	if r.ended.Files.Tree == nil { // so nothing is there to be had later
+		return errors.Join(err, fmt.Errorf("--out %s: %w", r.f.out, gerr))
 	}
 	return errors.Join(err, fmt.Errorf("--out %s: %w; godwit get %s gets them later", r.f.out, gerr, r.id))
 }
