@@ -140,6 +140,9 @@ func (l *launch) programs() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		if _, err := os.Stat(path); err != nil && strings.HasSuffix(p.program, ":") {
+			return nil, usagef("there is no program %s: put blanks around the colon between two programs, as in mpirun -n 1 ocean : -n 3 atmos", p.program)
+		}
 		if !slices.Contains(paths, path) {
 			if _, err := readModule(path); err != nil {
 				return nil, err
@@ -220,21 +223,27 @@ func (l *launch) clusterHere(ctx context.Context, addr string) bool {
 	return false
 }
 
+// unconstrained says whether the cluster decides where all ranks go.
+func (l *launch) unconstrained() bool { return !slices.ContainsFunc(l.parts, (*part).constrained) }
+
 // placement is the host of each rank, or nothing where the cluster is to decide. sizes is the number of ranks of each part.
 func (l *launch) placement(hosts []*apiv1.Host) (placement []string, sizes []int, err error) {
-	constrained := slices.ContainsFunc(l.parts, (*part).constrained)
 	shared := map[string]*room{}
 	for _, p := range l.parts {
 		rs, err := rooms(p.hosts, hosts, isLocalHost)
 		if err != nil {
 			return nil, nil, err
 		}
+		all := slices.Clone(rs)
 		for i := range rs { // what earlier parts have taken is gone
 			if before := shared[rs[i].name]; before != nil {
 				rs[i].free, rs[i].all = min(rs[i].free, before.free), min(rs[i].all, before.all)
 			}
 		}
 		on, err := p.place(rs, l.oversubscribe)
+		if err != nil && l.unconstrained() && len(l.parts) > 1 {
+			return nil, nil, l.tooMany(all)
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -243,7 +252,7 @@ func (l *launch) placement(hosts []*apiv1.Host) (placement []string, sizes []int
 		}
 		placement, sizes = append(placement, on...), append(sizes, len(on))
 	}
-	if !constrained {
+	if l.unconstrained() {
 		placement = nil
 	}
 	return placement, sizes, nil

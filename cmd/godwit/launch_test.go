@@ -91,6 +91,8 @@ func badLaunches() map[string]string {
 		"-q=yes p":                    "-q takes no value",
 		"--hots a p":                  "did you mean --hosts?",
 		"-qx p":                       "unknown option -qx",
+		"--in x p":                    "godwit run -n 4 --in",
+		"--mount=a:/b p":              "godwit run -n 4 --mount",
 		"--zzzzzzzzzzzz p":            "unknown option --zzzzzzzzzzzz (see",
 		"--host a:0 p":                "is not host:slots",
 		"--host ,a p":                 "name is missing",
@@ -199,6 +201,7 @@ func TestLaunchPlacement(t *testing.T) {
 		{"-n 1 --host 192.0.2.3 p", "no host 192.0.2.3 takes ranks (w3 is lost)"},
 		{"-n 1 --host 192.0.2.9 p", "no host 192.0.2.9 takes ranks; name one"},
 		{"-n 5 --host w2 p : -n 1 p", "not enough slots for 5"},
+		{"-n 5 p : -n 4 p", "not enough slots for 9 ranks (5 + 4): there are 8 (w1 2 of 4 free, w2 4 of 4 free); --oversubscribe"},
 	} {
 		t.Run(tt.words, func(t *testing.T) {
 			l, err := parseLaunch(strings.Fields(tt.words))
@@ -322,4 +325,13 @@ func TestCheckRun(t *testing.T) {
 	}
 	require.DirExists(t, "new")
 	require.DirExists(t, "deep/er")
+}
+
+// A colon that sticks to a program's name is seen.
+func TestColonWithoutBlanks(t *testing.T) {
+	t.Chdir(t.TempDir())
+	l, err := parseLaunch([]string{"-n", "1", "a:", "-n", "3", "b"})
+	require.NoError(t, err)
+	_, err = l.programs()
+	require.ErrorContains(t, err, "put blanks around the colon")
 }

@@ -185,6 +185,10 @@ func (c *cursor) option(word string) error {
 			c.flag, c.inline = strings.TrimSuffix(word, "="+value), &value
 		}
 	}
+	if key, _, _ := strings.Cut(name, "="); !ok && (key == "in" || key == "out" || key == "mount") {
+		return usagef("%s is an option of godwit run: godwit run -n 4 --%s ... does what it says; mpirun without a cluster has the files of the directory "+
+			"where it is called", word, key)
+	}
 	if !ok {
 		hint := ""
 		if near := nearest(name, slices.Sorted(maps.Keys(options))); near != "" {

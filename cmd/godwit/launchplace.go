@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -45,7 +46,7 @@ func (p *part) place(rooms []room, oversubscribe bool) ([]string, error) {
 	}
 	for i := 0; left > 0; i++ {
 		if !oversubscribe || p.perHost > 0 {
-			return nil, &exitError{exitFailed, notEnoughSlots(n, rooms, p.perHost)}
+			return nil, &exitError{exitFailed, notEnoughSlots(n, "", rooms, p.perHost)}
 		}
 		quotas[i%len(quotas)]++
 		left--
@@ -109,8 +110,19 @@ func rulesOf(placement []string) []*apiv1.PlaceRule {
 // maxHostsNamed keeps messages short on large clusters.
 const maxHostsNamed = 8
 
-// notEnoughSlots says what there is, what would fit, and what to do.
-func notEnoughSlots(n int, rooms []room, perHost int) string {
+// tooMany says that the parts together have more ranks than there are slots in rooms.
+func (l *launch) tooMany(rooms []room) error {
+	n := 0
+	var each []string
+	for _, p := range l.parts {
+		n += p.size(len(rooms))
+		each = append(each, strconv.Itoa(p.size(len(rooms))))
+	}
+	return &exitError{exitFailed, notEnoughSlots(n, " ("+strings.Join(each, " + ")+")", rooms, 0)}
+}
+
+// notEnoughSlots says what there is, what would fit, and what to do. parts is the sum that n is, if it is one.
+func notEnoughSlots(n int, parts string, rooms []room, perHost int) string {
 	total := 0
 	var each []string
 	for i, r := range rooms {
@@ -126,11 +138,11 @@ func notEnoughSlots(n int, rooms []room, perHost int) string {
 			each = append(each, fmt.Sprintf("and %d more hosts", len(rooms)-i))
 		}
 	}
-	text := fmt.Sprintf("not enough slots for %d ranks: there are %d (%s)", n, total, strings.Join(each, ", "))
+	text := fmt.Sprintf("not enough slots for %d ranks%s: there are %d (%s)", n, parts, total, strings.Join(each, ", "))
 	if perHost > 0 {
 		text += fmt.Sprintf(", with at most %d ranks on a host", perHost)
 	}
-	if total > 0 {
+	if total > 0 && parts == "" {
 		text += fmt.Sprintf("; -n %d fits", total)
 	}
 	if perHost > 0 {
