@@ -26,11 +26,12 @@ const (
 )
 
 // temporary is a directory, with a process that removes it when this one, which made it, has ended without doing so, however it ended. That process
-// waits for the end of a pipe of which this process, and those of the cluster in the directory, hold the other end.
+// waits for the end of a pipe of which this process, and those of the cluster in the directory, hold the other end. It is no child of this process, so that
+// whoever kills this one with all of its descendants leaves it.
 type temporary struct {
 	dir  string
 	pipe *os.File
-	done chan struct{} // closed when the process has ended
+	done *os.File // ends with that process
 }
 
 // tempDir makes a temporary directory, and the process that sweeps it. The process is there first: no moment is left to be killed in between.
@@ -48,18 +49,27 @@ func tempDir() (*temporary, error) {
 		return nil, err
 	}
 	defer reader.Close() //nolint:errcheck // the sweeper holds its own
-	s := &temporary{dir: dir, pipe: writer, done: make(chan struct{})}
-	cmd := exec.Command(self, "sweep", s.dir) //nolint:gosec,noctx // this very binary; it ends with this process
-	cmd.Args[0], cmd.Stdin = "godwit", reader
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what a terminal sends to this process is not for it
-	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start what removes %s: %w", s.dir, err), writer.Close())
+	done, alive, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, writer.Close())
 	}
-	go func() { _ = cmd.Wait(); close(s.done) }() // ends with the process
+	defer alive.Close() //nolint:errcheck // the sweeper holds its own
+	s := &temporary{dir: dir, pipe: writer, done: done}
+	if err := startSweeper(self, reader, alive, "--leave", s.dir).Run(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start what removes %s: %w", s.dir, err), writer.Close(), done.Close())
+	}
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		return nil, errors.Join(err, s.remove())
 	}
 	return s, nil
+}
+
+// startSweeper is a process of this binary that waits for the end of a pipe, and is there until alive ends.
+func startSweeper(self string, pipe, alive *os.File, args ...string) *exec.Cmd {
+	cmd := exec.Command(self, append([]string{"sweep"}, args...)...) //nolint:gosec,noctx // this very binary; it ends with who holds the pipe
+	cmd.Args[0], cmd.Stdin, cmd.ExtraFiles = "godwit", pipe, []*os.File{alive}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what a terminal sends to this process is not for it
+	return cmd
 }
 
 // remove removes the directory and ends the sweeper.
@@ -70,16 +80,31 @@ func (s *temporary) remove() error {
 	}
 	_ = s.pipe.Close() // it is only written
 	if err == nil {
-		<-s.done
+		_, _ = s.done.Read(make([]byte, 1)) // nobody writes there
 	}
-	return err
+	return errors.Join(err, s.done.Close())
 }
 
+// inheritedFile is the number of the first file that a process has from its parent beside the three streams.
+const inheritedFile = 3
+
 func newSweep() *cobra.Command {
-	return &cobra.Command{
+	leave := false
+	c := &cobra.Command{
 		Use: "sweep DIR", Short: "Remove a temporary cluster's directory when standard input ends", Hidden: true, Args: wants("a directory", 1),
-		RunE: func(c *cobra.Command, args []string) error { return sweep(c.Context(), args[0], os.Stdin) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if !leave {
+				return sweep(c.Context(), args[0], os.Stdin)
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find the godwit binary: %w", err)
+			}
+			return startSweeper(self, os.Stdin, os.NewFile(inheritedFile, "alive"), args[0]).Start() // it is left to the machine's first process
+		},
 	}
+	c.Flags().BoolVar(&leave, "leave", false, "have another process do it, which is no child of the caller")
+	return c
 }
 
 // sweep waits until nobody holds the other end of the pipe, and removes the directory then.
