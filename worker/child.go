@@ -45,6 +45,7 @@ type child struct {
 type spawner struct {
 	argv    []string
 	starter *proc.Starter
+	session func() bool // whether an executor begins a session, which it makes nice; nil: none does
 	lease   *pipe.Lease // for all executors
 	memory  *memory
 }
@@ -68,7 +69,11 @@ func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*ap
 	cmd.Args[0], cmd.Stderr = "godwit", os.Stderr // the binary may have the name of a compiler, or of mpirun
 	// Every rank may compute at once and the runtime needs threads besides; its own adjustment would stop the world.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n+2), "GOTRACEBACK=single")
-	err = s.starter.Start(ctx, cmd)
+	start := s.starter.Start
+	if s.session != nil && s.session() {
+		start = s.starter.StartSession
+	}
+	err = start(ctx, cmd)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("worker: start an executor: %w", err), control.Close(), conns.Close())
 	}

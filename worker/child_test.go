@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/notify"
@@ -142,5 +143,30 @@ func TestLastWords(t *testing.T) {
 		require.NoError(t, err)
 		_, reason := exitReason(<-gone)
 		require.Contains(t, reason, want)
+	}
+}
+
+// TestSessionOfAnExecutor: an executor has a session where the worker has one to itself; else it stays in the worker's, which is somebody's.
+func TestSessionOfAnExecutor(t *testing.T) {
+	shared, err := pipe.NewLease()
+	require.NoError(t, err)
+	starter := proc.NewStarter()
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan struct{})
+	go func() { defer close(ran); _ = starter.Run(ctx) }() // it ends with ctx
+	t.Cleanup(func() { cancel(); <-ran })
+	for _, own := range []bool{false, true} {
+		s := &spawner{
+			argv: []string{"sh", "-c", "exec sleep 600"}, starter: starter, lease: shared, session: func() bool { return own },
+			memory: &memory{log: slog.New(slog.DiscardHandler)},
+		}
+		gone := make(chan *child, 1)
+		c, err := s.start(ctx, "a", 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
+		require.NoError(t, err)
+		leader, err := unix.Getsid(c.process.Pid)
+		require.NoError(t, err)
+		require.Equal(t, own, leader == c.process.Pid)
+		c.kill("the test is over")
+		<-gone
 	}
 }

@@ -89,7 +89,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(), incarnation: uuid.NewString(),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{},
-		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter()}, tryDisk: writeProbe,
+		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter(), session: proc.SessionUnchosen}, tryDisk: writeProbe,
 	}
 	var err error
 	if w.spawner.lease, err = pipe.NewLease(); err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/name"
 	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/internal/proc"
 	"github.com/godwit-run/godwit/worker"
 	"github.com/godwit-run/godwit/worker/executor"
 	"github.com/godwit-run/godwit/worker/wasm"
@@ -238,7 +239,6 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	}
 	log, cfg.Renamed = nameLogger(log, cfg.Name)
 	slog.SetDefault(log)
-	beNice(ctx, log)
 	join := client.SplitAddrs(f.join)
 	s := newSeeds(join) // the session checks the cluster
 	gc := gossip.DefaultConfig()
@@ -297,6 +297,11 @@ func newExec() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			go func() { // ends with the process
+				if err := proc.BeNice(c.Context()); err != nil && c.Context().Err() == nil {
+					log.Warn("ranks may keep the processes of other sessions from their processors: their session stays as it is", "app", app, "error", err)
+				}
+			}()
 			control, err := pipe.Inherited(pipe.ControlFD)
 			if err != nil {
 				return err

@@ -32,7 +32,16 @@ func (s *Starter) Run(ctx context.Context) error {
 // Start starts cmd in a process group of its own, to be killed when this process or Run ends. It blocks until the child
 // runs or ctx ends.
 func (s *Starter) Start(ctx context.Context, cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	return s.start(ctx, cmd, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true})
+}
+
+// StartSession is as Start, and the child begins a session.
+func (s *Starter) StartSession(ctx context.Context, cmd *exec.Cmd) error {
+	return s.start(ctx, cmd, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setsid: true}) // which has a process group of its own, too
+}
+
+func (s *Starter) start(ctx context.Context, cmd *exec.Cmd, attr *syscall.SysProcAttr) error {
+	cmd.SysProcAttr = attr
 	started := make(chan error, 1)
 	select {
 	case s.tasks <- func() { started <- cmd.Start() }:
