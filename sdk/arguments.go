@@ -27,7 +27,8 @@ var (
 	// errEngine is returned for what the engine that guests run in does not have.
 	errEngine = errors.New("guests run where WebAssembly's own exceptions and threads are not there; exceptions work without an option")
 	// errShared is returned for -shared and its kin.
-	errShared = errors.New("-shared: a guest cannot load shared libraries; make a static one (ar rcs libNAME.a FILE.o...) and link that")
+	errShared = errors.New("-shared: a guest cannot load shared libraries; make a static one and link that " +
+		"(meson -Ddefault_library=static, cmake -DBUILD_SHARED_LIBS=OFF, configure --disable-shared; by hand ar rcs libNAME.a FILE.o...)")
 )
 
 // arguments are a cc command line, understood as far as the recipe needs it.

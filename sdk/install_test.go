@@ -28,6 +28,7 @@ func TestInstall(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(meson), "'"+dir+"/bin/'")
 	require.NotContains(t, string(meson), here)
+	require.Contains(t, string(meson), "default_library = 'static'", "library() makes what can be linked")
 	mine := filepath.Join(dir, "bin", "mpicc")
 	require.NoError(t, os.Remove(mine))
 	require.NoError(t, os.WriteFile(mine, []byte("mine"), 0o600))

@@ -314,6 +314,9 @@ func TestFailures(t *testing.T) {
 	code, _, stderr = build(t, C, nil, "-shared", "a.o", "-o", "liba.so")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "make a static one")
+	for _, option := range []string{"-Ddefault_library=static", "-DBUILD_SHARED_LIBS=OFF", "--disable-shared"} {
+		require.Contains(t, stderr, option)
+	}
 
 	var out bytes.Buffer
 	code = Toolchain{WasmOpt: "no-such-tool", Dir: t.TempDir()}.Run(context.Background(), C, []string{"a.c"}, &out, &out)
