@@ -93,7 +93,7 @@ A Makefile needs the compilers alone. A configure script is also told by config.
 
   PATH=DIR/bin:$PATH CONFIG_SITE=DIR/share/config.site ./configure --host=wasm32-wasi
 
-Its tests run by: make check LOG_COMPILER='mpiexec -q -n 1'.
+Its tests run by: make check LOG_COMPILER='mpiexec -q -n 1'. GODWIT_PASS=FOO,BAR passes variables to them; GODWIT_ADDR=none lets them read the files beside them.
 A CMake project, with find_package(MPI) in it, and one of Meson, with dependency('mpi'), have tests that run by mpiexec:
 
   cmake -DCMAKE_TOOLCHAIN_FILE=DIR/share/godwit/godwit.cmake -B build && cmake --build build

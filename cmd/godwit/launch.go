@@ -53,6 +53,8 @@ Files:
 Environment:
   -x VAR[=VALUE], -env VAR VALUE, -envlist A,B          variables for the ranks; no others are passed
   -genv VAR VALUE, -genvlist A,B                        the same for the programs behind all colons
+  -envall, -genvall             all variables, but for those of this machine (PATH, HOME, PWD, SHELL, TMPDIR, LD_*, XDG_*, GODWIT_* and their like); -envnone, -genvnone: not
+  GODWIT_PASS=A,B               in mpirun's own environment: passes these, as far as they are set; for the tests of build systems
 Output:
   -l, -prepend-rank             [RANK] before each line
   --tag-output                  [1,RANK]<stdout>: before each line
@@ -261,7 +263,11 @@ func (l *launch) placement(hosts []*apiv1.Host) (placement []string, sizes []int
 // app is what is to be submitted: of files, each with so many ranks.
 func (l *launch) app(paths []string, sizes []int) (*submitFlags, error) {
 	first := l.parts[0]
-	f := &submitFlags{spec: &apiv1.AppSpec{Oversubscribe: l.oversubscribe}, period: "0", quiet: l.quiet, env: l.envOf(first), onLock: l.onDeadlock}
+	env, err := l.envOf(first)
+	if err != nil {
+		return nil, err
+	}
+	f := &submitFlags{spec: &apiv1.AppSpec{Oversubscribe: l.oversubscribe}, period: "0", quiet: l.quiet, env: env, onLock: l.onDeadlock}
 	for _, n := range sizes {
 		f.size += n
 	}
@@ -270,7 +276,7 @@ func (l *launch) app(paths []string, sizes []int) (*submitFlags, error) {
 	}
 	f.spec.Args, f.spec.Env = nil, nil
 	for i, p := range l.parts {
-		env, err := environment(l.envOf(p))
+		env, err := l.envOf(p)
 		if err != nil {
 			return nil, err
 		}
@@ -278,9 +284,6 @@ func (l *launch) app(paths []string, sizes []int) (*submitFlags, error) {
 	}
 	return f, nil
 }
-
-// envOf is the environment of a part: what is for all, then its own.
-func (l *launch) envOf(p *part) []string { return append(slices.Clone(l.env), p.env...) }
 
 // run submits the program and stays with it to its end.
 func (l *launch) run(ctx context.Context, name string, paths []string, hosts []*apiv1.Host, c *client.Client) error {

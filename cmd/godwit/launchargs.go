@@ -19,6 +19,7 @@ type launch struct {
 
 	oversubscribe bool
 	env           []string // for all parts
+	envAll        bool     // all variables are passed to all parts
 	tags          lineTags
 	files         lineFiles
 	timeout       time.Duration // 0: none
@@ -44,6 +45,8 @@ type part struct {
 	byNode  bool
 	hosts   []hostRule
 	env     []string
+	envAll  bool // all variables are passed to it
+	envNone bool // they are not, though they are to the other parts
 	dir     string
 	program string
 	args    []string

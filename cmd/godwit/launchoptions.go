@@ -49,7 +49,7 @@ func launchOptions() map[string]func(*cursor) error {
 	add("mca gmca prtemca pmixmca omca", func(c *cursor) error { return c.ignore(2, anyValue) })
 	for _, names := range []string{
 		"allow-run-as-root use-hwthread-cpus hetero nooversubscribe no-oversubscribe bind-to-core bind-to-socket byslot bycore nolocal",
-		"genvall genvnone envall envnone enable-recovery disable-recovery disable-auto-cleanup preload-binary tag-output-to-stderr",
+		"enable-recovery disable-recovery disable-auto-cleanup preload-binary tag-output-to-stderr",
 		"display-allocation leave-session-attached disable-hostname-propagation enable-x disable-x",
 	} {
 		add(names, func(c *cursor) error { return c.ignore(0, anyValue) })
@@ -177,6 +177,10 @@ func addEnvironment(add adder) {
 	add("genv", func(c *cursor) error { return setting(c, &c.l.env) })
 	add("envlist", func(c *cursor) error { return list(c, &c.p.env) })
 	add("genvlist", func(c *cursor) error { return list(c, &c.l.env) })
+	add("genvall", func(c *cursor) error { c.l.envAll = true; return nil })
+	add("genvnone", func(c *cursor) error { c.l.envAll = false; return nil })
+	add("envall", func(c *cursor) error { c.p.envAll, c.p.envNone = true, false; return nil })
+	add("envnone", func(c *cursor) error { c.p.envAll, c.p.envNone = false, true; return nil })
 	add("wdir wd working-directory", func(c *cursor) error {
 		v, err := c.value()
 		c.p.dir = v

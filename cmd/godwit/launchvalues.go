@@ -177,8 +177,8 @@ func (l *launch) checkRun() error {
 	if ranks > fsm.MaxAppSize {
 		return usagef("%d ranks: a run has at most %d", ranks, fsm.MaxAppSize)
 	}
-	if l.dryRun {
-		return nil
+	if err := l.checkEnvironment(); err != nil || l.dryRun {
+		return err
 	}
 	for flag, path := range map[string]string{"--output-filename": l.files.dir, "-outfile-pattern": l.files.stdout, "-errfile-pattern": l.files.stderr} {
 		if err := writable(flag, path); err != nil {
