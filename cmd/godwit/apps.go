@@ -122,8 +122,8 @@ func getApp(ctx context.Context, c *client.Client, ref string) (*apiv1.GetAppRes
 func newShow(o *options) *cobra.Command {
 	var ranks bool
 	c := &cobra.Command{
-		Use: "show APP", SuggestFor: []string{"describe", "inspect", "status"}, Short: "Show one app: its phase, placement, ranks and migrations", Args: wants("an app", 1),
-		Long: "Show one app: its phase, placement, ranks and migrations.\n" +
+		Use: "show APP", SuggestFor: []string{"describe", "inspect", "status"}, Short: "Show one app: its phase, placement, mounts, ranks and migrations", Args: wants("an app", 1),
+		Long: "Show one app: its phase, placement, mounts, ranks and migrations.\n" +
 			"With --ranks: what each rank does at this moment, such as the MPI call it is blocked in. godwit cancel ends an app that is stuck.",
 		ValidArgsFunction: completeApps(o),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -186,7 +186,7 @@ func appText(res *apiv1.GetAppResponse) string {
 		say("exit code   %d\n", a.ExitCode)
 	}
 	say("size        %d\nepoch       %d\nplacement   %s\n", a.Size, a.Epoch, byHost(a.Placement))
-	say("%s%s", programsText(a), filesText(a))
+	say("%s%s%s", programsText(a), mountsText(a.Spec), filesText(a))
 	if a.Spec.MigrationCheckPeriod > 0 {
 		say("checked     every %gs\n", a.Spec.MigrationCheckPeriod)
 	}
@@ -237,6 +237,22 @@ func programsText(a *apiv1.App) string {
 		}
 		text += fmt.Sprintf("  %d: %s  %s  module %.12s  arguments %s\n", i, ranks, p.Name, p.ModuleDigest, strings.Join(p.Args, " "))
 		first += int(p.Ranks)
+	}
+	return text
+}
+
+// mountsText says which volumes an app sees, and where it begins.
+func mountsText(s *apiv1.AppSpec) string {
+	text := ""
+	for _, m := range s.Mounts {
+		mode := ""
+		if m.ReadOnly {
+			mode = ":ro"
+		}
+		text += fmt.Sprintf("mount       %s:%s%s\n", m.Volume, m.Path, mode)
+	}
+	if s.Dir != "" {
+		text += fmt.Sprintf("begins in   %s\n", s.Dir)
 	}
 	return text
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,8 +24,8 @@ var version = "0.1.0-dev"
 
 func newHosts(o *options) *cobra.Command {
 	return o.outputFlag(&cobra.Command{
-		Use: "hosts", SuggestFor: []string{"nodes", "sinfo", "workers"}, Short: "List hosts, their slots and state", Args: cobra.NoArgs,
-		Long: "List hosts, their slots and state.\n" +
+		Use: "hosts", SuggestFor: []string{"nodes", "sinfo", "workers"}, Short: "List hosts, their slots, state and volumes", Args: cobra.NoArgs,
+		Long: "List hosts, their slots, state and volumes.\n" +
 			"A host that is lost or left stays in the list, until a worker registers under its name again. It takes no slots; there is no age at which\n" +
 			fmt.Sprintf("it is forgotten: of more than %d hosts the one that is gone for longest is.\n", fsm.MaxHosts) +
 			"CONTACT is how long ago the leader last heard the host: one that is not heard for --lease is lost.",
@@ -52,12 +53,34 @@ func printHosts(out io.Writer, o *options, res *apiv1.ListHostsResponse) error {
 		}
 		return printJSON(out, list)
 	}
-	return writeTable(out, "NAME SLOTS USED STATE CONTACT ADDR SINCE REASON", res.Hosts, func(h *apiv1.Host) []string {
-		return []string{
+	header := "NAME SLOTS USED STATE CONTACT ADDR SINCE REASON"
+	volumes := slices.ContainsFunc(res.Hosts, func(h *apiv1.Host) bool { return len(h.Volumes) > 0 })
+	if volumes {
+		header = "NAME SLOTS USED STATE CONTACT ADDR SINCE VOLUMES REASON"
+	}
+	return writeTable(out, header, res.Hosts, func(h *apiv1.Host) []string {
+		cells := []string{
 			h.Name, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used)), fsm.Condition(h), lastContact(res.LastContact[h.Id]), h.Addr,
-			ago(h.ChangedAt), orDash(cmp.Or(h.Reason, h.WishReason, fsm.WhyUnfit(h))),
+			ago(h.ChangedAt),
 		}
+		if volumes {
+			cells = append(cells, orDash(volumeNames(h)))
+		}
+		return append(cells, orDash(cmp.Or(h.Reason, h.WishReason, fsm.WhyUnfit(h))))
 	})
+}
+
+// volumeNames lists what a host offers, as --volume has it.
+func volumeNames(h *apiv1.Host) string {
+	var list []string
+	for _, v := range h.Volumes {
+		if v.ReadOnly {
+			list = append(list, v.Name+":ro")
+		} else {
+			list = append(list, v.Name)
+		}
+	}
+	return strings.Join(list, ",")
 }
 
 func newMigrations(o *options) *cobra.Command {

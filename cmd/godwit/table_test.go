@@ -41,3 +41,29 @@ func TestHostsShowContact(t *testing.T) {
 	require.Contains(t, list[2], "last_contact")
 	require.Nil(t, list[2]["last_contact"])
 }
+
+// TestHostsShowVolumes: a column only where there are volumes.
+func TestHostsShowVolumes(t *testing.T) {
+	res := &apiv1.ListHostsResponse{Hosts: []*apiv1.Host{{Id: "w1", Name: "w1", Addr: "a"}, {Id: "w2", Name: "w2", Addr: "b"}}}
+	var out bytes.Buffer
+	require.NoError(t, printHosts(&out, &options{}, res))
+	require.NotContains(t, out.String(), "VOLUMES")
+	res.Hosts[1].Volumes = []*apiv1.Volume{{Name: "data"}, {Name: "ref", ReadOnly: true}}
+	out.Reset()
+	require.NoError(t, printHosts(&out, &options{}, res))
+	lines := strings.Split(out.String(), "\n")
+	at := strings.Index(lines[0], "VOLUMES")
+	require.Positive(t, at)
+	require.True(t, strings.HasPrefix(lines[1][at:], "- "), lines[1])
+	require.True(t, strings.HasPrefix(lines[2][at:], "data,ref:ro "), lines[2])
+}
+
+// TestShowMounts: what --mount and --wdir have asked for.
+func TestShowMounts(t *testing.T) {
+	app := &apiv1.App{Id: "app-1", Name: "a", Spec: &apiv1.AppSpec{
+		Dir: "/data/run1", Mounts: []*apiv1.Mount{{Volume: "data", Path: "/data"}, {Volume: "ref", Path: "/ref", ReadOnly: true}},
+	}}
+	require.Contains(t, appText(&apiv1.GetAppResponse{App: app}), "mount       data:/data\nmount       ref:/ref:ro\nbegins in   /data/run1\n")
+	app.Spec = &apiv1.AppSpec{}
+	require.NotContains(t, appText(&apiv1.GetAppResponse{App: app}), "mount")
+}
