@@ -129,7 +129,7 @@ Mark::~Mark() { g("x"); }
 	for _, level := range []string{"-O0", "-O1", "-O2", "-O3"} {
 		code, _, stderr := build(t, CXX, map[string]string{"a.cpp": source, "b.cpp": called}, level, "-g", "a.cpp", "b.cpp", "-o", "a.wasm")
 		require.Zero(t, code, stderr)
-		out, err := exec.Command("wasm-dis", "--all-features", "a.wasm", "-o", "-").Output()
+		out, err := exec.CommandContext(t.Context(), "wasm-dis", "--all-features", "a.wasm", "-o", "-").Output()
 		require.NoError(t, err)
 		tries := 0
 		for _, function := range strings.Split(string(out), "\n (func ")[1:] {
