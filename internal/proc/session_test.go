@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
+
+// The main thread does not end before the process: a starter that ran on it would not take its children along.
+func init() { runtime.LockOSThread() } //nolint:gochecknoinits // it is about the main thread
 
 // TestNiceAsChosen: only a session that nobody has chosen another for is made nice, and where there are none nothing is made.
 func TestNiceAsChosen(t *testing.T) {
