@@ -21,7 +21,7 @@ DEMO_CMD := go run ./cmd/demo bin/godwit examples/heat2d/heat2d.wasm
 WRAPPERS := mpicc mpicxx mpic++ mpirun mpiexec
 
 # A package whose tests run this long is stuck.
-TEST_TIMEOUT := 9m
+TEST_TIMEOUT := 15m
 RACE_TIMEOUT := 30m
 LONG_TIMEOUT := 60m
 

@@ -176,26 +176,7 @@ func TestHomeMovesAndLeaderDies(t *testing.T) {
 	require.Equal(t, strconv.Itoa(rounds)+" rounds\n", got.stdout)
 }
 
-// TestHomeDiesWhileItMoves: the log decides who is home. If the files have not moved, the app has failed and says why; if they have, it goes on.
-func TestHomeDiesWhileItMoves(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, shape{workers: 3, slots: 6, lease: "3s"})
-	run, stop := c.feed("-n", "4", "--place", "w1:2,w2:1,w3:1", "--name", "homes", homesModule, "40")
-	id := c.named("homes")
-	c.leaves(id, c.uses(id))
-	home := c.moving(id)
-	c.process(home).kill()
-	c.eventually(patience, "the log knows", func() error {
-		if a := c.app(id); !apiv1.AppOver(a.Phase) && a.Files.Host == home {
-			return fmt.Errorf("the app is %s, with its files on %s", a.Phase, home)
-		}
-		return nil
-	})
-	rounds := stop()
-	c.endedWith(run, id, home, rounds)
-}
-
-// TestHomeDiesBeforeItHasMoved: the next home stands still, so the files cannot have come there when the old one dies.
+// TestHomeDiesBeforeItHasMoved: the log decides who is home. The next one stands still, so the files cannot have come there when the old one dies: the app fails, and says why.
 func TestHomeDiesBeforeItHasMoved(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 3, slots: 6, lease: "3s"})

@@ -292,10 +292,11 @@ func (s dataService) Files(ctx context.Context, req *apiv1.FilesRequest) (*apiv1
 	var res *apiv1.FilesResponse
 	if a != nil {
 		if server := a.serving.Load(); server != nil {
-			if res, err := a.keepOwn(server, req); res != nil || err != nil {
-				return res, err
+			if req.Op == apiv1.FilesRequest_OP_KEEP && req.Size != 0 {
+				res = a.keepOwn(server, req)
+			} else {
+				res = server.Try(req)
 			}
-			res = server.Try(req)
 		}
 	}
 	if res == nil {

@@ -98,8 +98,8 @@ func (f *homeFetch) once(ctx context.Context) (_ *home, err error) {
 			return nil, err
 		}
 		switch {
-		case len(m.Parts) > 0 || m.GetFound().GetFiles() > found:
-			f.moved, found = time.Now(), max(found, m.GetFound().GetFiles())
+		case len(m.Parts) > 0 || m.GetFound().GetLooked() > found:
+			f.moved, found = time.Now(), max(found, m.GetFound().GetLooked())
 			if first {
 				first = false
 				f.tries++

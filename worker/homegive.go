@@ -109,7 +109,11 @@ func (s dataService) MoveFiles(ctx context.Context, req *apiv1.MoveFilesRequest,
 	if err != nil {
 		return s.filesElsewhere(req.App)
 	}
-	out := &homeStream{send: stream.Send, step: time.Now()}
+	out := &homeStream{step: time.Now(), send: func(m *apiv1.MoveFilesResponse) error {
+		transport.WriteWithin(ctx, giveStuck)
+		defer transport.WriteAnytime(ctx)
+		return stream.Send(m)
+	}}
 	err = s.w.attend(ctx, &out.attended, func(ctx context.Context) error { return out.give(ctx, h.server, g, turn) }, out.sign, out.stuck)
 	if err != nil {
 		g.broke(turn, h.server)
@@ -219,8 +223,6 @@ func (o *homeStream) flush(ctx context.Context) error {
 		}
 		m := &apiv1.MoveFilesResponse{Parts: o.batch.Parts}
 		o.batch.Parts, o.size = nil, 0
-		transport.WriteWithin(ctx, giveStuck)
-		defer transport.WriteAnytime(ctx)
 		return o.send(m)
 	})
 	o.stepped(nil)

@@ -12,11 +12,8 @@ import (
 )
 
 // keepOwn keeps a file that this host's executor of the app has open itself, as the home is here: it tells its descriptor, and nobody but it knows its name as a client.
-// No answer: the request is none of these, or is to be made again.
-func (a *app) keepOwn(server *files.Server, req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
-	if req.Op != apiv1.FilesRequest_OP_KEEP || req.Size == 0 {
-		return nil, nil
-	}
+// No answer: it is to be asked again.
+func (a *app) keepOwn(server *files.Server, req *apiv1.FilesRequest) *apiv1.FilesResponse {
 	pid := 0
 	if err := a.ask(func() error {
 		if a.child != nil && a.child.filesClient == req.Client {
@@ -24,12 +21,11 @@ func (a *app) keepOwn(server *files.Server, req *apiv1.FilesRequest) (*apiv1.Fil
 		}
 		return nil
 	}); err != nil || pid == 0 || req.Size < 1 || req.Size > 1<<30 {
-		return &apiv1.FilesResponse{Errno: int32(syscall.EBADF)}, nil
+		return &apiv1.FilesResponse{Errno: int32(syscall.EBADF)}
 	}
 	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/%d", pid, req.Size-1), unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return &apiv1.FilesResponse{Errno: int32(syscall.EBADF)}, nil //nolint:nilerr // it has not said what it has
+		return &apiv1.FilesResponse{Errno: int32(syscall.EBADF)} // it has not said what it has
 	}
-	res, _ := server.KeepFile(req, f)
-	return res, nil
+	return server.KeepFile(req, f)
 }

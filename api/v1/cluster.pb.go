@@ -2846,7 +2846,9 @@ type FileSum struct {
 	Files int64                  `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"`
 	Bytes int64                  `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	// How often the directory has moved, this move included.
-	Moves         uint64 `protobuf:"varint,3,opt,name=moves,proto3" json:"moves,omitempty"`
+	Moves uint64 `protobuf:"varint,3,opt,name=moves,proto3" json:"moves,omitempty"`
+	// How many entries were looked at for that.
+	Looked        int64 `protobuf:"varint,4,opt,name=looked,proto3" json:"looked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2898,6 +2900,13 @@ func (x *FileSum) GetBytes() int64 {
 func (x *FileSum) GetMoves() uint64 {
 	if x != nil {
 		return x.Moves
+	}
+	return 0
+}
+
+func (x *FileSum) GetLooked() int64 {
+	if x != nil {
+		return x.Looked
 	}
 	return 0
 }
@@ -4023,11 +4032,12 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05input\x18\x05 \x01(\v2\x14.godwit.v1.FileInputH\x00R\x05input\x12)\n" +
 	"\x04lane\x18\x06 \x01(\v2\x13.godwit.v1.FileLaneH\x00R\x04lane\x12&\n" +
 	"\x03end\x18\a \x01(\v2\x12.godwit.v1.FileEndH\x00R\x03endB\x06\n" +
-	"\x04part\"K\n" +
+	"\x04part\"c\n" +
 	"\aFileSum\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x03R\x05files\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x14\n" +
-	"\x05moves\x18\x03 \x01(\x04R\x05moves\"\x87\x02\n" +
+	"\x05moves\x18\x03 \x01(\x04R\x05moves\x12\x16\n" +
+	"\x06looked\x18\x04 \x01(\x03R\x06looked\"\x87\x02\n" +
 	"\tFileEntry\x12\x18\n" +
 	"\ascratch\x18\x01 \x01(\bR\ascratch\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\fR\x04path\x12\x12\n" +

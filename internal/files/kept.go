@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +27,7 @@ type Adopter interface {
 	Adopt(keeper, kept uint64, flags int) (File, error)
 }
 
-// maxKept bounds the files that a Server keeps which nobody has adopted: those of ranks that have not moved after all.
+// maxKept bounds the files that a Server keeps. What nobody has adopted is of ranks that have not moved after all: the oldest goes for a new one.
 const maxKept = 1 << 12
 
 // keptKey is under what a file is kept: a client, and a number of its.
@@ -43,17 +44,17 @@ func again(f *os.File, access int) (*os.File, error) {
 	return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), access, 0)
 }
 
-// KeepFile keeps a file of one of the trees, which is the Server's from then on; once for each key. False: the Server is sealed.
-func (s *Server) KeepFile(req *apiv1.FilesRequest, f *os.File) (*apiv1.FilesResponse, bool) {
+// KeepFile keeps a file of one of the trees, which is the Server's from then on; once for each key. Nil: the Server is sealed.
+func (s *Server) KeepFile(req *apiv1.FilesRequest, f *os.File) *apiv1.FilesResponse {
 	if !s.seal.enter() {
 		_ = f.Close() // it is asked for again
-		return nil, false
+		return nil
 	}
 	defer s.seal.leave()
 	if err := s.keepFile(req, f); err != nil {
-		return &apiv1.FilesResponse{Errno: int32(numberOf(err))}, true
+		return &apiv1.FilesResponse{Errno: int32(numberOf(err))}
 	}
-	return &apiv1.FilesResponse{}, true
+	return &apiv1.FilesResponse{}
 }
 
 func (s *Server) keepFile(req *apiv1.FilesRequest, f *os.File) error {
@@ -73,14 +74,29 @@ func (s *Server) keepFile(req *apiv1.FilesRequest, f *os.File) error {
 		return errors.Join(syscall.EIO, f.Close())
 	case s.kept[key].file != nil:
 		return f.Close()
-	case len(s.kept) >= maxKept:
-		return errors.Join(syscall.ENFILE, f.Close())
 	}
 	if s.kept == nil {
 		s.kept = map[keptKey]keptFile{}
 	}
 	s.kept[key] = keptFile{f, which(req.Scratch)}
-	return nil
+	s.keeping = append(s.keeping, key)
+	return s.keepLess()
+}
+
+// keepLess lets go of what was kept longest, if there is too much. Holds mu.
+func (s *Server) keepLess() error {
+	var errs []error
+	for len(s.kept) > maxKept {
+		if old := s.kept[s.keeping[0]]; old.file != nil {
+			errs = append(errs, old.file.Close())
+			delete(s.kept, s.keeping[0])
+		}
+		s.keeping = s.keeping[1:]
+	}
+	if len(s.keeping) > 2*maxKept { // most of these were adopted
+		s.keeping = slices.DeleteFunc(s.keeping, func(key keptKey) bool { return s.kept[key].file == nil })
+	}
+	return errors.Join(errs...)
 }
 
 // keep keeps what a client has open.
@@ -105,19 +121,22 @@ func (s *Server) adopt(req *apiv1.FilesRequest) error {
 	key := keptKey{req.Keeper, req.Kept}
 	return s.add(req, func() (File, error) {
 		s.mu.Lock()
+		defer s.mu.Unlock()
 		k := s.kept[key]
-		delete(s.kept, key)
-		s.mu.Unlock()
 		if k.file == nil {
 			return nil, syscall.ENOENT
 		}
 		tree, ok := s.trees[k.tree].(*Local)
 		if !ok {
-			return nil, errors.Join(syscall.EOPNOTSUPP, k.file.Close())
+			return nil, syscall.EOPNOTSUPP
 		}
 		f, err := again(k.file, int(req.Flags)&(unix.O_ACCMODE|unix.O_DIRECTORY))
-		if err := errors.Join(err, k.file.Close()); err != nil {
-			return nil, errno(err)
+		if err != nil {
+			return nil, errno(err) // it stays, for another try
+		}
+		delete(s.kept, key)
+		if err := k.file.Close(); err != nil {
+			return nil, errors.Join(errno(err), f.Close())
 		}
 		return &localFile{f, tree}, nil
 	})

@@ -25,8 +25,8 @@ import (
 // packPiece bounds the bytes of one part.
 const packPiece = 256 << 10
 
-// sumStep is after how many files a count says how far it has come.
-const sumStep = 1024
+// sumStep is after how many entries a count says how far it has come.
+const sumStep = 64
 
 // Sum is how much there is in the directories, as far as it holds still. found is told now and then how much that is so far.
 func (s *Server) Sum(ctx context.Context, found func(*apiv1.FileSum)) (*apiv1.FileSum, error) {
@@ -43,12 +43,13 @@ func (s *Server) Sum(ctx context.Context, found func(*apiv1.FileSum)) (*apiv1.Fi
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			if sum.Looked++; sum.Looked%sumStep == 0 {
+				found(&apiv1.FileSum{Files: sum.Files, Bytes: sum.Bytes, Looked: sum.Looked})
+			}
 			if err != nil || d.IsDir() {
 				return nil //nolint:nilerr // it has gone meanwhile
 			}
-			if sum.Files++; sum.Files%sumStep == 0 {
-				found(&apiv1.FileSum{Files: sum.Files, Bytes: sum.Bytes})
-			}
+			sum.Files++
 			if info, err := d.Info(); err == nil {
 				if st, ok := info.Sys().(*syscall.Stat_t); ok {
 					sum.Bytes += min(st.Size, st.Blocks*512)

@@ -283,9 +283,7 @@ func TestKeptIsTheSameFile(t *testing.T) {
 	id := ok(&apiv1.FilesRequest{Client: 1, Handle: 1, Op: apiv1.FilesRequest_OP_FILE_STAT}).Info.Id
 	ok(keep)
 	ok(keep) // once more is the same
-	res, done := s.KeepFile(&apiv1.FilesRequest{Client: 3, Kept: 8}, own)
-	require.True(t, done)
-	require.Zero(t, res.Errno)
+	require.Zero(t, s.KeepFile(&apiv1.FilesRequest{Client: 3, Kept: 8}, own).Errno)
 
 	s, _ = move(t, s)
 	ok(&apiv1.FilesRequest{Client: 4, Handle: 1, Op: apiv1.FilesRequest_OP_ADOPT, Keeper: 2, Kept: 7, Flags: wo})
@@ -298,4 +296,25 @@ func TestKeptIsTheSameFile(t *testing.T) {
 	require.Equal(t, id, ok(&apiv1.FilesRequest{Client: 4, Handle: 2, Op: apiv1.FilesRequest_OP_FILE_STAT}).Info.Id)
 	require.Empty(t, s.kept)
 	require.EqualValues(t, syscall.EBADF, ask(&apiv1.FilesRequest{Client: 4, Handle: 2, Op: apiv1.FilesRequest_OP_WRITE, Data: []byte("x")}).Errno)
+}
+
+// What was kept for moves that came to nothing goes, the oldest first, when there is too much of it.
+func TestKeptIsBounded(t *testing.T) {
+	s, dir := newServed(t)
+	f, err := os.Create(filepath.Join(dir, apiv1.HomeKept, "f"))
+	require.NoError(t, err)
+	defer f.Close() //nolint:errcheck // of a test
+	require.NoError(t, os.Remove(f.Name()))
+	for n := range uint64(maxKept + 3) {
+		file, err := again(f, os.O_RDONLY)
+		require.NoError(t, err)
+		require.Zero(t, s.KeepFile(&apiv1.FilesRequest{Client: 1, Kept: n + 1}, file).Errno)
+	}
+	require.Len(t, s.kept, maxKept)
+	adopt := func(n, kept uint64) int32 {
+		return s.Try(&apiv1.FilesRequest{Client: 2, Number: n, Handle: n, Op: apiv1.FilesRequest_OP_ADOPT, Keeper: 1, Kept: kept}).Errno
+	}
+	require.EqualValues(t, syscall.ENOENT, adopt(1, 3))
+	require.Zero(t, adopt(2, 4))
+	require.Zero(t, adopt(3, maxKept+3))
 }

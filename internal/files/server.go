@@ -46,6 +46,7 @@ type Server struct {
 	files   int
 	closed  bool
 	kept    map[keptKey]keptFile
+	keeping []keptKey // those, in the order in which they came, and some that are adopted
 }
 
 // filesClient is what one client has.

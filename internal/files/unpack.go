@@ -327,7 +327,8 @@ func (u *Unpacker) Server() (*Server, [2]*Local, error) {
 	s.kept = map[keptKey]keptFile{}
 	for _, h := range u.handles {
 		if h.Kept {
-			s.kept[keptKey{h.Client, h.Handle}] = keptFile{h.file, which(h.Scratch)}
+			key := keptKey{h.Client, h.Handle}
+			s.kept[key], s.keeping = keptFile{h.file, which(h.Scratch)}, append(s.keeping, key)
 			continue
 		}
 		c := s.clients[h.Client]
