@@ -124,8 +124,9 @@ func TestExecutorThatEndedItself(t *testing.T) {
 	require.Contains(t, reason, "the host's lease was over")
 }
 
-// TestLastWords: an executor that closes its link may say by its code why it ends: it is not killed before it has. One that does not end is.
-func TestLastWords(t *testing.T) {
+// startsChildren is what a spawner needs, until the test ends.
+func startsChildren(t *testing.T) (context.Context, *proc.Starter, *pipe.Lease) {
+	t.Helper()
 	shared, err := pipe.NewLease()
 	require.NoError(t, err)
 	starter := proc.NewStarter()
@@ -133,6 +134,12 @@ func TestLastWords(t *testing.T) {
 	ran := make(chan struct{})
 	go func() { defer close(ran); _ = starter.Run(ctx) }() // it ends with ctx
 	t.Cleanup(func() { cancel(); <-ran })
+	return ctx, starter, shared
+}
+
+// TestLastWords: an executor that closes its link may say by its code why it ends: it is not killed before it has. One that does not end is.
+func TestLastWords(t *testing.T) {
+	ctx, starter, shared := startsChildren(t)
 	for script, want := range map[string]string{
 		fmt.Sprintf("exec 3<&-; sleep 0.2; exit %d", pipe.ExitLeaseOver): "the host's lease was over",
 		"exec 3<&-; exec sleep 600":                                      "it closed its link and did not end",
@@ -148,13 +155,7 @@ func TestLastWords(t *testing.T) {
 
 // TestSessionOfAnExecutor: an executor has a session where the worker has one to itself; else it stays in the worker's, which is somebody's.
 func TestSessionOfAnExecutor(t *testing.T) {
-	shared, err := pipe.NewLease()
-	require.NoError(t, err)
-	starter := proc.NewStarter()
-	ctx, cancel := context.WithCancel(t.Context())
-	ran := make(chan struct{})
-	go func() { defer close(ran); _ = starter.Run(ctx) }() // it ends with ctx
-	t.Cleanup(func() { cancel(); <-ran })
+	ctx, starter, shared := startsChildren(t)
 	for _, own := range []bool{false, true} {
 		s := &spawner{
 			argv: []string{"sh", "-c", "exec sleep 600"}, starter: starter, lease: shared, session: func() bool { return own },

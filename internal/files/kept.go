@@ -144,9 +144,7 @@ func (s *Server) adopt(req *apiv1.FilesRequest) error {
 
 // Keep implements Keeper.
 func (f *remoteFile) Keep() (keeper, kept uint64, err error) {
-	req := &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_KEEP, Kept: f.tree.ask.Handle()}
-	_, err = f.do(req)
-	return req.Client, req.Kept, err
+	return f.tree.keep(&apiv1.FilesRequest{Handle: f.handle})
 }
 
 // Adopt implements Adopter.
@@ -160,7 +158,12 @@ func (r *Remote) Adopt(keeper, kept uint64, flags int) (File, error) {
 
 // KeepOwn has the home, on this host, keep what this process has open, by its descriptor.
 func (r *Remote) KeepOwn(fd uintptr) (keeper, kept uint64, err error) {
-	req := &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_KEEP, Kept: r.ask.Handle(), Size: int64(fd) + 1}
+	return r.keep(&apiv1.FilesRequest{Size: int64(fd) + 1})
+}
+
+// keep has what a request names kept, under a number of its own.
+func (r *Remote) keep(req *apiv1.FilesRequest) (keeper, kept uint64, err error) {
+	req.Op, req.Kept = apiv1.FilesRequest_OP_KEEP, r.ask.Handle()
 	_, err = r.do(req)
 	return req.Client, req.Kept, err
 }

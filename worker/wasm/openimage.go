@@ -23,7 +23,7 @@ const maxOpenFiles = 64 << 20
 // the library's are left out of a guest that runs no more.
 func (t *descriptors) capture(w io.Writer, runs bool) error {
 	m := &apiv1.OpenFiles{}
-	var unnamed []files.File
+	var unnamed []unnamedFile
 	without := int64(0) // bytes of these
 	for fd, d := range t.open {
 		if d == nil || d.preopened() {
@@ -39,7 +39,7 @@ func (t *descriptors) capture(w io.Writer, runs bool) error {
 			if other := slices.IndexFunc(m.Files[:len(m.Files)-1], func(f *apiv1.OpenFile) bool { return f.Path == "" && f.Mount == o.Mount && f.Id == o.Id }); other >= 0 {
 				return fmt.Errorf("file descriptors %d and %d are of one file without a name in a volume, and would be of two when the rank has moved", m.Files[other].Fd, fd)
 			}
-			unnamed = append(unnamed, d.file)
+			unnamed = append(unnamed, unnamedFile{d.file, o.Size})
 			if without += o.Size; o.Size > maxUnnamed || without > maxUnnamed {
 				return fmt.Errorf("the files without a name which the program has open have %d MiB, and %d MiB can move with a rank", without>>20, maxUnnamed>>20)
 			}
@@ -69,23 +69,24 @@ func (t *descriptors) capture(w io.Writer, runs bool) error {
 	if _, err := w.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(body))), body...)); err != nil {
 		return err
 	}
-	sizes := m.Files
 	for _, f := range unnamed {
-		for sizes[0].Stream != 0 || sizes[0].Path != "" || sizes[0].Kept != 0 {
-			sizes = sizes[1:]
-		}
-		if err := copyWhole(w, f, sizes[0].Size); err != nil {
+		if err := f.copyTo(w); err != nil {
 			return err
 		}
-		sizes = sizes[1:]
 	}
 	return nil
 }
 
-// copyWhole writes what is in a file, which may be open for writing alone.
-func copyWhole(w io.Writer, f files.File, size int64) error {
-	from := io.ReaderAt(f)
-	if own, ok := f.(interface{ Reader() (*os.File, error) }); ok {
+// unnamedFile is a file without a name whose content goes into the image.
+type unnamedFile struct {
+	file files.File
+	size int64
+}
+
+// copyTo writes what is in the file, which may be open for writing alone.
+func (f unnamedFile) copyTo(w io.Writer) error {
+	from := io.ReaderAt(f.file)
+	if own, ok := f.file.(interface{ Reader() (*os.File, error) }); ok {
 		r, err := own.Reader()
 		if err != nil {
 			return err
@@ -93,9 +94,9 @@ func copyWhole(w io.Writer, f files.File, size int64) error {
 		defer r.Close() //nolint:errcheck // only read
 		from = r
 	}
-	n, err := io.Copy(w, io.NewSectionReader(from, 0, size))
-	if err == nil && n < size {
-		err = fmt.Errorf("a file without a name has become shorter: %d of %d bytes", n, size)
+	n, err := io.Copy(w, io.NewSectionReader(from, 0, f.size))
+	if err == nil && n < f.size {
+		err = fmt.Errorf("a file without a name has become shorter: %d of %d bytes", n, f.size)
 	}
 	return err
 }
