@@ -96,10 +96,8 @@ const exitWait = 2 * time.Second
 func (c *child) wait(cmd *exec.Cmd, m *memory) {
 	_ = cmd.Wait() // its state says all
 	c.state = cmd.ProcessState
-	if ws, ok := waitStatus(c.state); ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL {
-		if starved := m.ended(); c.why.Load() == nil {
-			c.starved = starved
-		}
+	if ws, ok := waitStatus(c.state); ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL && c.why.Load() == nil {
+		c.starved = m.ended() // not for one that the worker has killed: what the kernel has ended at the same time is another one
 	}
 	close(c.exited)
 }

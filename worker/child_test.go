@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -170,4 +171,33 @@ func TestSessionOfAnExecutor(t *testing.T) {
 		c.kill("the test is over")
 		<-gone
 	}
+}
+
+// TestWhoWasStarved: the kernel has ended one executor, and the worker another, which has ended just before: the reason is that of the first.
+func TestWhoWasStarved(t *testing.T) {
+	ctx, starter, shared := startsChildren(t)
+	var ended atomic.Int32
+	s := &spawner{
+		argv: []string{"sh", "-c", "exec sleep 600"}, starter: starter, lease: shared,
+		memory: &memory{bytes: 512 << 20, count: func() (int, error) { return int(ended.Load()), nil }, log: slog.New(slog.DiscardHandler)},
+	}
+	start := func() (*child, chan *child) {
+		gone := make(chan *child, 1)
+		c, err := s.start(ctx, "a", 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
+		require.NoError(t, err)
+		return c, gone
+	}
+	done, doneGone := start()
+	starved, starvedGone := start()
+	ended.Store(1)
+	done.kill("not needed any more")
+	_, reason := exitReason(<-doneGone)
+	require.Contains(t, reason, "not needed any more")
+	require.NoError(t, starved.process.Kill())
+	_, reason = exitReason(<-starvedGone)
+	require.Contains(t, reason, "for want of memory: all executors of this host may take 512 MiB together")
+	other, otherGone := start()
+	require.NoError(t, other.process.Kill())
+	_, reason = exitReason(<-otherGone)
+	require.Contains(t, reason, "killed by signal 9")
 }

@@ -26,11 +26,12 @@ func ranksMemory(total int64) int64 { return total - max(total/16, ownMemory) }
 // memory bounds what executors take together.
 type memory struct {
 	bytes int64
-	group *cgroup.Group // nil: none is to be had
+	group *cgroup.Group       // nil: none is to be had
+	count func() (int, error) // processes of the group that the kernel has ended; nil: nobody counts them
 	log   *slog.Logger
 
-	mu    sync.Mutex // guards kills
-	kills int        // processes of the group that the kernel has ended, as far as it was told of
+	mu   sync.Mutex // guards told
+	told int        // of the count, what ended has told of
 }
 
 func newMemory(bytes int64, log *slog.Logger) *memory {
@@ -38,7 +39,9 @@ func newMemory(bytes int64, log *slog.Logger) *memory {
 	var err error
 	if m.group, err = cgroup.New(bytes); err != nil {
 		log.Info("the kernel does not bound what all executors take together, but ends them first when the machine runs out of memory", "err", err)
+		return m
 	}
+	m.count = m.group.Kills
 	return m
 }
 
@@ -54,24 +57,25 @@ func (m *memory) bound(pid int) {
 	}
 }
 
-// ended is called once for each executor that was killed. If the kernel has ended one more, for want of memory, it returns what all may take.
+// ended is called once for each executor that was killed by nobody who says so. If the kernel has ended one more, for want of memory, it returns what all may take.
 func (m *memory) ended() int64 {
-	if m == nil || m.group == nil {
+	if m == nil || m.count == nil {
 		return 0
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n, err := m.group.Kills()
+	n, err := m.count()
 	if err != nil {
+		m.log.Warn("why an executor was killed cannot be told", "err", err)
 		return 0
 	}
-	if n < m.kills {
-		m.kills = 0 // the group was made again
+	if n < m.told {
+		m.told = 0 // the group was made again
 	}
-	if n == m.kills {
+	if n == m.told {
 		return 0
 	}
-	m.kills++
+	m.told++
 	return m.bytes
 }
 
