@@ -2,6 +2,7 @@ package mpi
 
 import (
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -231,5 +232,55 @@ func TestInboxFlood(t *testing.T) {
 		p.unexpected = p.unexpected[:0]
 		p.mu.Unlock()
 		runtime.Gosched()
+	}
+}
+
+// hooked is a guest's memory that calls a function before it is looked at for the first time.
+type hooked struct {
+	arena
+	first *sync.Once
+	hook  func()
+}
+
+func (h hooked) Bytes() []byte {
+	h.first.Do(h.hook)
+	return h.arena
+}
+
+// TestJoinBetween: the receiver of a long message comes into the World of its sender in the midst of the sender's making a frame of payload: the message's end
+// reaches both.
+func TestJoinBetween(t *testing.T) {
+	const n, buf = 100_000, 1 << 18
+	for _, pieces := range []int{1, 3} {
+		a := newApart(t, 1<<20)
+		home := a.worlds[0]
+		home.cfg.ChunkBytes = n/pieces + 1
+		s, r := a.ranks[0], a.ranks[1]
+		for i := range n {
+			s.mem[buf+i] = byte(i * 7 >> 3)
+		}
+		r.call("MPI_Irecv", buf, n, tByte, 0, 1, abi.CommWorld, 64)
+		s.call("MPI_Isend", buf, n, tByte, 1, 1, abi.CommWorld, 64)
+		a.nets[0].deliver(a.worlds[1]) // the envelope: the receiver asks for the data, and leaves
+		state, err := a.worlds[1].Capture(1)
+		require.NoError(t, err)
+		a.worlds[1].Remove(1)
+		p, err := home.Decode(1, r.mem, state)
+		require.NoError(t, err)
+		joined := make(chan error, 1)
+		s.p.mem = hooked{s.mem, new(sync.Once), func() {
+			go func() { joined <- home.Join(p, 2) }()
+			for home.proc(1) == nil {
+				runtime.Gosched()
+			}
+		}}
+		a.nets[1].deliver(home)
+		require.NoError(t, <-joined)
+		r.p = p
+		for _, g := range []*guest{r, s} {
+			g.call("MPI_Test", 64, 68, 0)
+			require.Equal(t, 1, g.int(68), "rank %d, %d pieces", g.rank, pieces)
+		}
+		require.Equal(t, s.mem[buf:buf+n], r.mem[buf:buf+n])
 	}
 }

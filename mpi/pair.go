@@ -256,7 +256,7 @@ func (c *pair) sendData(r *request) (payload int, more bool) {
 	k := channel.Packet{Kind: channel.Data, Req: r.peerReq, PeerReq: r.index, Off: r.moved, Length: n}
 	r.moved += n
 	more = r.moved < r.limit // before emit: it may complete the request
-	c.emit(k, r.buf.Part(k.Off, n))
+	c.keep(k, c.p.packed(r.buf.Part(k.Off, n))) // never into an inbox: the peer may have come here meanwhile, and takes it with what it lacks
 	return int(n), more
 }
 
@@ -267,8 +267,7 @@ func (c *pair) offer(q *Proc, r *request) {
 	c.handOver(q, &channel.Packet{Kind: channel.Offer, Req: r.peerReq}, r)
 }
 
-// emit gives a packet its number and sends it: into the peer's inbox, or as a
-// frame that is kept until acked. To a local peer that is detached it is only kept.
+// emit gives a packet its number and sends it: into the peer's inbox, or as keep does.
 func (c *pair) emit(k channel.Packet, payload layout.Span) {
 	k.Payload = c.p.packed(payload)
 	if q := c.near(); q != nil {
@@ -276,6 +275,13 @@ func (c *pair) emit(k channel.Packet, payload layout.Span) {
 		c.handOver(q, &k, c.copied(&k))
 		return
 	}
+	c.keep(k, k.Payload)
+}
+
+// keep gives a packet its number and sends it as a frame, which is kept until acked. To a local peer that is detached, or has not been brought to direct
+// delivery yet, it is only kept.
+func (c *pair) keep(k channel.Packet, payload []byte) {
+	k.Payload = payload
 	far := c.local() == nil
 	if c.Send(k, far); far && c.p.ended {
 		c.Control(channel.Sync) // the rank waits for nothing but acks

@@ -25,6 +25,7 @@ type cluster struct {
 	t      *testing.T
 	module *wasm.Module
 	args   []string
+	seed   uint64
 	every  int
 	worlds []*mpi.World
 	mounts []wasm.Mount // all see one directory, where they begin
@@ -104,7 +105,7 @@ func (l *link) carry(to *mpi.World) {
 // newCluster places size ranks on hosts, round robin.
 func newCluster(t *testing.T, module *wasm.Module, size, hosts, every int, seed uint64, args ...string) *cluster {
 	c := &cluster{
-		t: t, module: module, args: append([]string{"conformance"}, args...), every: every,
+		t: t, module: module, args: append([]string{"conformance"}, args...), seed: seed, every: every,
 		links: map[[2]int]*link{}, random: rand.New(rand.NewPCG(seed, 1)), epoch: 1,
 	}
 	tree, err := files.OpenLocal(t.TempDir(), false)
@@ -172,7 +173,7 @@ func (c *cluster) run() {
 		case <-time.After(limit):
 			now := c.prints.Load()
 			if now == prints {
-				panic("stuck: " + c.inspect())
+				panic(fmt.Sprintf("stuck, with seed %d: %s", c.seed, c.inspect()))
 			}
 			prints = now
 		}

@@ -134,3 +134,19 @@ func TestConformanceMigrating(t *testing.T) {
 		}
 	}
 }
+
+// TestMovingOften: the modes of sending, while some rank moves every few calls, so that ranks come together and part within each of a message's steps.
+func TestMovingOften(t *testing.T) {
+	module := compile(t)
+	first, rounds := seed(t), 6
+	if long() {
+		rounds = 300
+	}
+	for round := range rounds {
+		size, every := 2+round%3, []int{4, 20}[round%2]
+		c := newCluster(t, module, size, 3, every, first+uint64(round), "@p2p_modes")
+		c.run()
+		require.NotContains(t, c.ranks[0].stdout.String(), "not ok")
+		require.Positive(t, c.moves)
+	}
+}
