@@ -16,6 +16,7 @@ import (
 const (
 	filesModule  = "../worker/wasm/testdata/files.wasm"
 	readsModule  = "testdata/reads.wasm"
+	asksModule   = "testdata/asks.wasm"
 	writesModule = "testdata/writes.wasm"
 )
 
@@ -93,6 +94,36 @@ func TestStdinMoves(t *testing.T) {
 		t.Logf("%s: %d migrations were committed", who, c.app(id).Migrations)
 		require.True(t, who == "none" || c.app(id).Migrations > 0)
 	}
+}
+
+// TestQuestions: what a rank asks without a newline is seen before the answer is given, wherever the rank is.
+func TestQuestions(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 1, workers: 2})
+	from, to, err := os.Pipe()
+	require.NoError(t, err)
+	defer to.Close() //nolint:errcheck // the command has ended
+	run := startCommandFrom(t, from, c.addrs(), "run", "-q", "-n", "2", "--place", "w1:1,w2:1", "--name", "asks", asksModule)
+	id, said := "", ""
+	for i, answer := range []int{3, 4, 0} {
+		said += "number? "
+		c.eventually(patience, "the question is seen", func() error {
+			if got := run.stdout.String(); got != said {
+				return fmt.Errorf("what is seen is %q, not %q", got, said)
+			}
+			return nil
+		})
+		if i == 1 { // it moves while it waits
+			id = c.named("asks")
+			c.must("migrate", id+"/0", "--to", "w2")
+		}
+		fmt.Fprintln(to, answer)
+		said += fmt.Sprintf("so far %d\n", []int{3, 7, 7}[i])
+	}
+	got := run.wait()
+	require.Zero(t, got.code, got.stderr)
+	require.Equal(t, said, got.stdout)
+	require.EqualValues(t, 1, c.app(id).Migrations)
 }
 
 // TestFilesWaitForRoom: files that the servers' disks do not take stay where they are, and it is told why, until there is room or nobody wants them.

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -216,4 +217,11 @@ OWN FILE *tmpfile(void) {
 
 OWN int ftw(const char *path, int (*visit)(const char *, const struct stat *, int), int files) {
   return nftw(path, (int (*)(const char *, const struct stat *, int, struct FTW *))(void *)visit, files, FTW_PHYS);
+}
+
+/* __stdio_read fills the buffer of a FILE. As elsewhere, what was printed on a line that has not ended is out before the program waits for standard input: it may be a question. */
+size_t __real___stdio_read(FILE *file, unsigned char *buffer, size_t size);
+size_t __wrap___stdio_read(FILE *file, unsigned char *buffer, size_t size) {
+  if (file == stdin && __flbf(stdout)) fflush(stdout);
+  return __real___stdio_read(file, buffer, size);
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/godwit-run/godwit/mpi"
 )
 
-// stdin is the standard input of a rank; nil: it is empty.
-func (e *Executor) stdin(id mpi.Rank) io.Reader {
+// stdin is the standard input of a rank; nil: it is empty. asks is called before the rank waits for more of it.
+func (e *Executor) stdin(id mpi.Rank, asks func()) io.Reader {
 	if e.start.Stdin != "all" && e.start.Stdin != strconv.Itoa(int(id)) {
 		return nil
 	}
@@ -20,13 +20,14 @@ func (e *Executor) stdin(id mpi.Rank) io.Reader {
 	if e.start.Stdin == "all" {
 		readers = e.start.Size
 	}
-	return &homeInput{lane: &homeLane{home: e.home, ctx: e.filing, lane: int32(id)}, readers: readers}
+	return &homeInput{lane: &homeLane{home: e.home, ctx: e.filing, lane: int32(id)}, readers: readers, asks: asks}
 }
 
 // homeInput reads the app's standard input, which its home has, from any place.
 type homeInput struct {
 	lane    *homeLane
-	readers int32 // how many ranks read it
+	readers int32  // how many ranks read it
+	asks    func() // what the rank has asked for without a newline is shown before it waits for the answer
 	at      int64
 	ahead   []byte // what has come and was not asked for yet, from at on
 	ended   bool   // nothing comes after that
@@ -67,6 +68,9 @@ func (i *homeInput) Await(stop <-chan struct{}) {
 
 // fetch waits until there is something to read, or the input has ended, or ctx has.
 func (i *homeInput) fetch(ctx context.Context) error {
+	if len(i.ahead) == 0 && !i.ended {
+		i.asks()
+	}
 	for len(i.ahead) == 0 && !i.ended {
 		res, err := i.lane.ask(ctx, &apiv1.FilesRequest{
 			App: i.lane.home.app, Op: apiv1.FilesRequest_OP_INPUT_READ, Client: i.lane.home.client, Lane: i.lane.lane, At: i.at, Size: files.PieceBytes,

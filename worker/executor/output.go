@@ -74,7 +74,7 @@ func (o *output) line(stream int32, text []byte, partial bool) {
 	o.next++
 }
 
-// flush emits unfinished lines: the rank has ended.
+// flush emits unfinished lines: the rank has ended, or waits for somebody who may have to see them first.
 func (o *output) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
