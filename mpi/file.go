@@ -348,6 +348,7 @@ func (p *Proc) resize(a fileSetSizeArgs, change func(o File) error) error {
 		}
 		o, err := p.opened(f)
 		if err == nil {
+			f.unsynced = true
 			p.away(func() { err = change(o) })
 			err = fileFault(f.name, err)
 		}

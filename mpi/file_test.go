@@ -128,6 +128,22 @@ func withFile(t testing.TB) (*guest, *disk, int) {
 	return g, d, g.int(2048)
 }
 
+// TestFileSyncs: what changes a file is on the disk after MPI_File_sync (MPI 5.0 section 14.6.1), its size too; where nothing has changed nobody waits for a disk.
+func TestFileSyncs(t *testing.T) {
+	g, d, fh := withFile(t)
+	synced := func(want int, name string, args ...int) {
+		t.Helper()
+		require.Zero(t, g.call(name, args...))
+		require.Zero(t, g.call("MPI_File_sync", fh))
+		require.Zero(t, g.call("MPI_File_sync", fh))
+		require.Equal(t, want, d.files["some file"].syncs, name)
+	}
+	synced(1, "MPI_File_write_at", fh, 0, 4096, 4, tInt, 0)
+	synced(2, "MPI_File_set_size", fh, 100)
+	synced(3, "MPI_File_preallocate", fh, 1000)
+	synced(3, "MPI_File_read_at", fh, 0, 4096, 4, tInt, 0)
+}
+
 // Errors of the system's have the classes of MPI 5.0 section 14.7, in a status and as a call's result.
 func TestFileErrors(t *testing.T) {
 	g, d, fh := withFile(t)
