@@ -18,9 +18,9 @@ func TestSeveralPrograms(t *testing.T) {
 	require.NoError(t, err)
 	second := strings.TrimSuffix(first, ".wasm") + "2.wasm"
 	programs := []*apiv1.ExecProgram{
-		{ModulePath: first, CacheDir: t.TempDir(), Args: []string{"ocean", "300", "a"}, Env: []string{"VAR=1"}, Ranks: 1},
-		{ModulePath: second, CacheDir: t.TempDir(), Args: []string{"atmos", "300"}, Ranks: 2},
-		{ModulePath: first, Args: []string{"ice", "300", "b", "c"}, Env: []string{"VAR=2"}, Ranks: 1},
+		{ModulePath: first, CacheDir: t.TempDir(), Args: []string{"ocean", "3000", "a"}, Env: []string{"VAR=1"}, Ranks: 1},
+		{ModulePath: second, CacheDir: t.TempDir(), Args: []string{"atmos", "3000"}, Ranks: 2},
+		{ModulePath: first, Args: []string{"ice", "3000", "b", "c"}, Env: []string{"VAR=2"}, Ranks: 1},
 	}
 	output := func(a *testApp) string {
 		lines := make([]string, len(a.placement))
@@ -31,10 +31,10 @@ func TestSeveralPrograms(t *testing.T) {
 	}
 	want := output(startPrograms(t, []int{0, 0, 0, 0}, 1, programs...))
 	for _, has := range []string{
-		"rank 0 of 4: first as ocean, appnum 0, 2 arguments, last a, VAR=1, command ocean, argv 300 a, maxprocs 1,",
-		"rank 1 of 4: second as atmos, appnum 1, 1 arguments, last 300, VAR=-, command atmos, argv 300, maxprocs 2,",
+		"rank 0 of 4: first as ocean, appnum 0, 2 arguments, last a, VAR=1, command ocean, argv 3000 a, maxprocs 1,",
+		"rank 1 of 4: second as atmos, appnum 1, 1 arguments, last 3000, VAR=-, command atmos, argv 3000, maxprocs 2,",
 		"rank 2 of 4: second as atmos, appnum 1,",
-		"rank 3 of 4: first as ice, appnum 2, 3 arguments, last c, VAR=2, command ice, argv 300 b c, maxprocs 1,",
+		"rank 3 of 4: first as ice, appnum 2, 3 arguments, last c, VAR=2, command ice, argv 3000 b c, maxprocs 1,",
 	} {
 		require.Contains(t, want, has)
 	}
