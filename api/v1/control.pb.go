@@ -1728,7 +1728,9 @@ type LogLine struct {
 	// Unix time in milliseconds, on the host's clock.
 	AtMs int64 `protobuf:"varint,6,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
 	// The line is a notice that this many lines, from its number on, are lost: the rank's host could not store them.
-	Lost          uint64 `protobuf:"varint,7,opt,name=lost,proto3" json:"lost,omitempty"`
+	Lost uint64 `protobuf:"varint,7,opt,name=lost,proto3" json:"lost,omitempty"`
+	// The text is partial because nothing has followed it for a while: the line may go on.
+	Paused        bool `protobuf:"varint,8,opt,name=paused,proto3" json:"paused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1810,6 +1812,13 @@ func (x *LogLine) GetLost() uint64 {
 		return x.Lost
 	}
 	return 0
+}
+
+func (x *LogLine) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
 }
 
 type ListServersRequest struct {
@@ -3383,7 +3392,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\";\n" +
 	"\rMissingOutput\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x9e\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xb6\x01\n" +
 	"\aLogLine\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x05R\x06stream\x12\x10\n" +
@@ -3391,7 +3400,8 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x04text\x18\x04 \x01(\fR\x04text\x12\x18\n" +
 	"\apartial\x18\x05 \x01(\bR\apartial\x12\x13\n" +
 	"\x05at_ms\x18\x06 \x01(\x03R\x04atMs\x12\x12\n" +
-	"\x04lost\x18\a \x01(\x04R\x04lost\"\x14\n" +
+	"\x04lost\x18\a \x01(\x04R\x04lost\x12\x16\n" +
+	"\x06paused\x18\b \x01(\bR\x06paused\"\x14\n" +
 	"\x12ListServersRequest\"\xe1\x01\n" +
 	"\x13ListServersResponse\x12+\n" +
 	"\aservers\x18\x01 \x03(\v2\x11.godwit.v1.ServerR\aservers\x12\x14\n" +

@@ -105,7 +105,9 @@ func (r *runner) follow(ctx context.Context, id string) error {
 			r.placed(app)
 		}
 	}()
-	t := newTail(r.client, id, true, nil, out.line)
+	parts := newPauses(r.atOnce, out.line)
+	t := newTail(r.client, id, true, nil, parts.line)
+	t.rest = parts.rest
 	t.waits = func(what string) { r.say("%s", what) }
 	said := ""
 	go explainWait(ctx, r.client, id, t.started, func(a *apiv1.App) { // ends with ctx

@@ -314,6 +314,8 @@ func (l *launch) run(ctx context.Context, name string, paths []string, hosts []*
 	hostOf := func(rank int32) string { return r.hostOf(ctx, rank) }
 	l.tags.hostOf, l.files.hostOf, l.files.ranks, l.files.merge = hostOf, hostOf, f.size, l.tags.merge
 	r.lines = l.files.writer(l.tags.writer(os.Stdout, os.Stderr))
+	screen := l.tags.onScreen()
+	r.atOnce = func(stream int32) bool { return !l.files.any() && screen(stream) }
 	if l.bindings {
 		r.placed = func(app *apiv1.App) {
 			for rank, host := range app.Placement {

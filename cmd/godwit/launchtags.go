@@ -38,11 +38,15 @@ type lineTags struct {
 
 // lineWriter prints lines as the program wrote them, with the rank before each if label is set.
 func lineWriter(stdout, stderr io.Writer, label bool) func(*apiv1.LogLine) error {
-	var t lineTags
+	return labels(label).writer(stdout, stderr)
+}
+
+// labels are tags of the rank alone, or none.
+func labels(label bool) lineTags {
 	if label {
-		t.style = tagRank
+		return lineTags{style: tagRank}
 	}
-	return t.writer(stdout, stderr)
+	return lineTags{}
 }
 
 func (t lineTags) writer(stdout, stderr io.Writer) func(*apiv1.LogLine) error {
@@ -112,6 +116,9 @@ type lineFiles struct {
 	open   map[string]*os.File
 	closed bool
 }
+
+// any says whether lines go to files at all.
+func (f *lineFiles) any() bool { return f.dir != "" || f.stdout != "" || f.stderr != "" }
 
 // writer writes to the files, and what else is to be seen to next. close must follow.
 func (f *lineFiles) writer(next func(*apiv1.LogLine) error) func(*apiv1.LogLine) error {

@@ -87,12 +87,12 @@ func printLogs(ctx context.Context, o *options, f *logsFlags, ref string) error 
 	if err != nil {
 		return err
 	}
-	show := lineWriter(os.Stdout, os.Stderr, f.label)
-	if o.output == "json" {
+	parts := newPauses(labels(f.label).onScreen(), lineWriter(os.Stdout, os.Stderr, f.label))
+	t := newTail(cl, app, f.follow, ranks, parts.line)
+	if t.rest = parts.rest; o.output == "json" {
 		out := json.NewEncoder(os.Stdout)
-		show = func(l *apiv1.LogLine) error { return out.Encode(jsonLine(l)) }
+		t.show = func(l *apiv1.LogLine) error { return out.Encode(jsonLine(l)) }
 	}
-	t := newTail(cl, app, f.follow, ranks, show)
 	t.wait = max(o.timeout, time.Millisecond)
 	t.waits = notice
 	if n := uint64(max(0, f.last)); f.last >= 0 { //nolint:gosec // not below 0

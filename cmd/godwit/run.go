@@ -251,6 +251,7 @@ type runner struct {
 	stdin   *os.File                   // which the ranks read that the spec names; nil: none does
 	limit   time.Duration              // the app is cancelled after that; 0: never
 	lines   func(*apiv1.LogLine) error // takes the output
+	atOnce  func(stream int32) bool    // whether it is shown where each part of a line is to be seen at once
 	placed  func(*apiv1.App)           // called once the app has a placement; may be nil
 	private bool                       // the cluster ends with this run
 	ended   *apiv1.App                 // set when the app is terminal
@@ -276,7 +277,7 @@ func start(ctx context.Context, o *options, f *submitFlags, args []string) error
 	}
 	in, stop := watchInterrupts()
 	defer stop()
-	r := &runner{o: o, f: f, client: c, in: in, program: "godwit", lines: lineWriter(os.Stdout, os.Stderr, f.label)}
+	r := &runner{o: o, f: f, client: c, in: in, program: "godwit", lines: lineWriter(os.Stdout, os.Stderr, f.label), atOnce: labels(f.label).onScreen()}
 	if !f.detach {
 		if err := r.input(cmp.Or(f.stdin, "0"), os.Stdin); err != nil {
 			return err

@@ -81,8 +81,7 @@ func (f *feeding) feed(ctx context.Context) {
 }
 
 func (f *feeding) all(ctx context.Context) error {
-	_, err := unix.IoctlGetTermios(int(f.r.stdin.Fd()), unix.TCGETS)
-	typed := err == nil
+	typed := isScreen(f.r.stdin)
 	for buf := make([]byte, inputPart); ; {
 		n, err := f.r.stdin.Read(buf)
 		ends := err != nil

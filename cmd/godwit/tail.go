@@ -27,6 +27,7 @@ type tail struct {
 	last    *uint64 // of each rank only so many of the lines that are there; nil: all
 	since   int64   // only lines from then on, in Unix time in milliseconds
 	show    func(*apiv1.LogLine) error
+	rest    func() error       // shows what show has held back; nil: nothing
 	next    map[int32]uint64   // of each rank of which it is known, the line that is wanted next
 	wait    time.Duration      // without follow, for a host that does not answer; 0: as the server does
 	waits   func(what string)  // hears once of each host that does not answer; nil: nobody does
@@ -47,6 +48,16 @@ func newTail(c *client.Client, app string, follow bool, ranks []int32, show func
 
 // run prints until the output is complete or, without follow, what there is.
 func (t *tail) run(ctx context.Context) error {
+	err := t.read(ctx)
+	if t.rest != nil {
+		if rerr := t.rest(); rerr != nil && err == nil {
+			err = &exitError{exitFailed, rerr.Error()}
+		}
+	}
+	return err
+}
+
+func (t *tail) read(ctx context.Context) error {
 	return t.client.Do(ctx, func(ctx context.Context, control apiv1connect.ControlClient) error {
 		clear(t.missing) // what could not be had then may be there now
 		req := &apiv1.LogsRequest{App: t.app, Follow: t.follow, Ranks: t.ranks, Tail: t.last, SinceMs: t.since}

@@ -15,6 +15,9 @@ const (
 	stderrStream = 2
 )
 
+// pauseTime is how long a line may stand unfinished before what there is of it is shown: progress by \r, or by dots.
+const pauseTime = 200 * time.Millisecond
+
 // output cuts what one rank writes into lines and numbers them. Lines go to emit in order; emit may block.
 type output struct {
 	rank int32
@@ -24,6 +27,8 @@ type output struct {
 	mu      sync.Mutex // guards the fields below
 	next    uint64     // number of the next line
 	partial [3][]byte  // unfinished line of each stream
+	timed   bool       // paused is going to be called
+	left    bool       // the unfinished lines are in an image: who goes on with that has them, until more is written here
 }
 
 // writer is one stream of an output.
@@ -36,8 +41,32 @@ type writer struct {
 func (w writer) Write(p []byte) (int, error) {
 	w.o.mu.Lock()
 	defer w.o.mu.Unlock()
+	w.o.left = false
 	w.o.write(w.stream, p)
+	if !w.o.timed && len(w.o.partial[w.stream]) > 0 {
+		w.o.timed = true
+		time.AfterFunc(pauseTime, w.o.paused)
+	}
 	return len(p), nil
+}
+
+// paused emits what there is of unfinished lines.
+func (o *output) paused() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.timed = false; !o.left {
+		o.unfinished(true)
+	}
+}
+
+// unfinished emits what there is of unfinished lines. Holds mu.
+func (o *output) unfinished(paused bool) {
+	for s, text := range o.partial {
+		if len(text) > 0 {
+			o.emitLine(&apiv1.LogLine{Stream: int32(s), Text: text, Partial: true, Paused: paused})
+		}
+		o.partial[s] = text[:0]
+	}
 }
 
 // write cuts p into lines. Holds mu, also while emitting: that keeps the order.
@@ -68,9 +97,13 @@ func (o *output) write(stream int32, p []byte) {
 
 // line emits one line. Holds mu.
 func (o *output) line(stream int32, text []byte, partial bool) {
-	o.emit(&apiv1.LogLine{
-		Rank: o.rank, Stream: stream, Seq: o.next, Text: bytes.Clone(text), Partial: partial, AtMs: o.now().UnixMilli(),
-	})
+	o.emitLine(&apiv1.LogLine{Stream: stream, Text: text, Partial: partial})
+}
+
+// emitLine emits a line with a copy of its text. Holds mu.
+func (o *output) emitLine(l *apiv1.LogLine) {
+	l.Rank, l.Seq, l.Text, l.AtMs = o.rank, o.next, bytes.Clone(l.Text), o.now().UnixMilli()
+	o.emit(l)
 	o.next++
 }
 
@@ -78,18 +111,14 @@ func (o *output) line(stream int32, text []byte, partial bool) {
 func (o *output) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for s, text := range o.partial {
-		if len(text) > 0 {
-			o.line(int32(s), text, true)
-		}
-		o.partial[s] = nil
-	}
+	o.unfinished(false)
 }
 
 // state puts the output's position into an image's header.
 func (o *output) state(h *apiv1.ImageHeader) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.left = true
 	h.NextLine = o.next
 	h.PartialStdout = bytes.Clone(o.partial[stdoutStream])
 	h.PartialStderr = bytes.Clone(o.partial[stderrStream])

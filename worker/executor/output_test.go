@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -132,4 +133,45 @@ func TestHalfAnExecutorEnds(t *testing.T) {
 	case <-time.After(testWait):
 		require.FailNow(t, "Run goes on")
 	}
+}
+
+// TestPausesAreShown: what there is of a line is emitted when nothing follows it for a while, once; but not by who has given it away with an image.
+func TestPausesAreShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, lines := collected()
+		say := func(text string) {
+			_, err := writer{o, stdoutStream}.Write([]byte(text))
+			require.NoError(t, err)
+		}
+		said := func() (text string) {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			for i, l := range *lines {
+				require.EqualValues(t, i, l.Seq)
+				require.Equal(t, l.Partial, l.Paused)
+				text += string(l.Text) + map[bool]string{true: "|", false: "\n"}[l.Partial]
+			}
+			*lines, o.next = nil, 0
+			return text
+		}
+		say("a line\n10%")
+		require.Equal(t, "a line\n", said())
+		time.Sleep(pauseTime / 2)
+		say(" 20%")
+		require.Empty(t, said())
+		time.Sleep(pauseTime)
+		require.Equal(t, "10% 20%|", said())
+		time.Sleep(10 * pauseTime)
+		require.Empty(t, said())
+		say(" done\nnext")
+		require.Equal(t, " done\n", said())
+		var h apiv1.ImageHeader
+		o.state(&h)
+		time.Sleep(pauseTime)
+		require.Empty(t, said())
+		require.Equal(t, "next", string(h.PartialStdout))
+		say(" of it") // it has not moved
+		time.Sleep(pauseTime)
+		require.Equal(t, "next of it|", said())
+	})
 }
