@@ -101,7 +101,8 @@ func (f unnamedFile) copyTo(w io.Writer) error {
 	return err
 }
 
-// describe is what an image says of a descriptor. A file that was written to is made safe first: who opens it on another host must find all of it.
+// describe is what an image says of a descriptor. A file that was written to on a file system that hosts share is brought to it first: who opens it on another host must find
+// all of it. One that another process keeps is reached through that, and nothing has to be waited for.
 func (d *descriptor) describe() (*apiv1.OpenFile, error) {
 	o := &apiv1.OpenFile{Stream: uint32(d.stream), Read: d.read, Write: d.write, Flags: uint32(d.flags), At: d.at, Kind: uint32(d.kind), Listed: d.listed}
 	if d.file == nil {
@@ -115,13 +116,14 @@ func (d *descriptor) describe() (*apiv1.OpenFile, error) {
 	if o.Path, err = d.file.Path(); err != nil {
 		return nil, err
 	}
-	if d.write && d.kind == files.Regular {
+	keeper, kept := d.file.(files.Keeper)
+	if d.write && d.kind == files.Regular && !kept {
 		if err := d.file.Sync(); err != nil {
 			return nil, fmt.Errorf("%s: %w", o.Path, err)
 		}
 	}
 	o.Id, o.Size = info.ID, info.Size
-	if keeper, ok := d.file.(files.Keeper); ok && o.Path == "" {
+	if kept && o.Path == "" {
 		if o.Keeper, o.Kept, err = keeper.Keep(); err != nil {
 			return nil, fmt.Errorf("a file without a name cannot be kept for it: %w", err)
 		}
