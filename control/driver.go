@@ -87,7 +87,7 @@ func (l *leader) driveImages(ctx context.Context, mig *apiv1.Migration, w *watch
 	case waiting == "":
 		l.freeze(ctx, mig, ranks, age)
 	case !frozen && age > l.c.cfg.FreezeDeadline:
-		why := "it computes without an MPI call, or what it prints waits for the disk of its host"
+		why := "it computes without an MPI call, what it prints waits for the disk of its host, or it has thousands of removed files open"
 		if silent := l.silence(mig); silent != "" {
 			why = silent
 		}

@@ -73,7 +73,7 @@ func (c *Control) passInput(ctx context.Context, addr string, req *apiv1.WriteIn
 	case err != nil && apierr.Info(err).GetReason() == apierr.ReasonNotYet:
 		return nil, nil
 	case err != nil:
-		return &apiv1.WriteInputResponse{Taken: req.At}, nil //nolint:nilerr // the log says what becomes of the host
+		return &apiv1.WriteInputResponse{Taken: req.At, Trouble: "the host with the app's directory does not answer"}, nil //nolint:nilerr // the log says what becomes of the host
 	case why != 0 && res.At < req.At: // it does not have what comes before
 		return &apiv1.WriteInputResponse{Taken: res.At}, nil
 	case why == syscall.ENOSPC || why == syscall.EDQUOT:

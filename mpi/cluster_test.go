@@ -248,14 +248,14 @@ func inspectAll(ws ...*World) string {
 	return s
 }
 
-// waitFor waits for the group, and fails with a description after a minute.
+// waitFor waits for the group, and fails with a description after four minutes.
 func waitFor(t testing.TB, wg *sync.WaitGroup, what func() string) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(time.Minute):
+	case <-time.After(4 * time.Minute):
 		panic("stuck: " + what())
 	}
 }

@@ -256,7 +256,8 @@ func (c *pair) sendData(r *request) (payload int, more bool) {
 	k := channel.Packet{Kind: channel.Data, Req: r.peerReq, PeerReq: r.index, Off: r.moved, Length: n}
 	r.moved += n
 	more = r.moved < r.limit                    // before it is sent: that may complete the request
-	c.keep(k, c.p.packed(r.buf.Part(k.Off, n))) // never into an inbox: the peer may have come here meanwhile, and takes it with what it lacks
+	k.Payload = c.p.packed(r.buf.Part(k.Off, n))
+	c.keep(k) // never into an inbox: the peer may have come here meanwhile, and takes it with what it lacks
 	return int(n), more
 }
 
@@ -275,13 +276,12 @@ func (c *pair) emit(k channel.Packet, payload layout.Span) {
 		c.handOver(q, &k, c.copied(&k))
 		return
 	}
-	c.keep(k, k.Payload)
+	c.keep(k)
 }
 
 // keep gives a packet its number and sends it as a frame, which is kept until acked. To a local peer that is detached, or has not been brought to direct
 // delivery yet, it is only kept.
-func (c *pair) keep(k channel.Packet, payload []byte) {
-	k.Payload = payload
+func (c *pair) keep(k channel.Packet) {
 	far := c.local() == nil
 	if c.Send(k, far); far && c.p.ended {
 		c.Control(channel.Sync) // the rank waits for nothing but acks
@@ -453,6 +453,8 @@ func exchange(a, b *pair) {
 	b.schedule()
 }
 
+// flushTo gives a local peer what it has not got. The Talk goes first, and nothing is added to it by what the peer takes of the Bulk: an ack of the last piece completes a send, and
+// that makes nobody send.
 func (c *pair) flushTo(to *pair) {
 	c.Near()
 	to.Near()

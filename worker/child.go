@@ -96,14 +96,14 @@ const exitWait = 2 * time.Second
 func (c *child) wait(cmd *exec.Cmd, m *memory) {
 	_ = cmd.Wait() // its state says all
 	c.state = cmd.ProcessState
-	if ws, ok := waitStatus(c.state); ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL && c.why.Load() == nil {
-		c.starved = m.ended() // not for one that the worker has killed: what the kernel has ended at the same time is another one
-	}
+	ws, ok := waitStatus(c.state)
+	c.starved = m.ended(ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL && c.why.Load() == nil)
 	close(c.exited)
 }
 
 // events reads the executor's events until it is gone.
 func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
+	why := "it closed its link and did not end" // it has nothing left to do
 	for {
 		ev := new(apiv1.ExecEvent)
 		c.pulse.wait(time.Now(), true)
@@ -111,7 +111,7 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 		c.pulse.wait(time.Now(), false)
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
-				c.kill("its link to the worker broke: " + err.Error())
+				why = linkBroke(err)
 			}
 			break
 		}
@@ -127,15 +127,23 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 		}
 		onEvent(ev)
 	}
-	select {
-	case <-c.exited: // as it chose: its code may say why
-	case <-time.After(exitWait):
-		c.kill("it closed its link and did not end") // it has nothing left to do
-		<-c.exited
-	}
+	c.dies(why)
+	<-c.exited
 	_ = c.control.Close() // nothing is written any more
 	_ = c.conns.Close()   // nothing is written any more
 	onExit(c)
+}
+
+// linkBroke says what has become of a link that did not end as it should: by an executor's death, too, if it had not read all.
+func linkBroke(err error) string { return "its link to the worker broke: " + err.Error() }
+
+// dies waits for the end of a process that has no link any more, and kills it if it does not end by itself: how it ends may say why.
+func (c *child) dies(why string) {
+	select {
+	case <-c.exited:
+	case <-time.After(exitWait):
+		c.kill(why)
+	}
 }
 
 // kill ends the process at once, for the reason given by the first call.
@@ -170,7 +178,7 @@ func (c *child) say(cmd *apiv1.ExecCommand) {
 func (c *child) send() {
 	for {
 		if err := c.flush(); err != nil {
-			c.kill("its link to the worker broke: " + err.Error())
+			c.dies(linkBroke(err))
 			return
 		}
 		select {

@@ -173,7 +173,8 @@ func TestSessionOfAnExecutor(t *testing.T) {
 	}
 }
 
-// TestWhoWasStarved: the kernel has ended one executor, and the worker another, which has ended just before: the reason is that of the first.
+// TestWhoWasStarved: the kernel has ended one executor, and the worker another, which has ended just before: the reason is that of the first. It is so when the first had not
+// read all that it was told, as one does not that stands still for want of memory.
 func TestWhoWasStarved(t *testing.T) {
 	ctx, starter, shared := startsChildren(t)
 	var ended atomic.Int32
@@ -187,17 +188,30 @@ func TestWhoWasStarved(t *testing.T) {
 		require.NoError(t, err)
 		return c, gone
 	}
-	done, doneGone := start()
-	starved, starvedGone := start()
-	ended.Store(1)
-	done.kill("not needed any more")
-	_, reason := exitReason(<-doneGone)
-	require.Contains(t, reason, "not needed any more")
-	require.NoError(t, starved.process.Kill())
-	_, reason = exitReason(<-starvedGone)
-	require.Contains(t, reason, "for want of memory: all executors of this host may take 512 MiB together")
-	other, otherGone := start()
-	require.NoError(t, other.process.Kill())
-	_, reason = exitReason(<-otherGone)
-	require.Contains(t, reason, "killed by signal 9")
+	killed := func(c *child, gone chan *child) string {
+		require.NoError(t, c.process.Kill())
+		_, reason := exitReason(<-gone)
+		return reason
+	}
+	const starved, byWorker, bySignal = "for want of memory: all executors of this host may take 512 MiB together", "not needed any more", "killed by signal 9"
+	for _, unread := range []bool{false, true} {
+		done, doneGone := start()
+		first, firstGone := start()
+		other, otherGone := start()
+		if unread {
+			require.NoError(t, first.control.Send(&apiv1.ExecCommand{}))
+		}
+		ended.Add(1)
+		done.kill(byWorker)
+		_, reason := exitReason(<-doneGone)
+		require.Contains(t, reason, byWorker)
+		require.Contains(t, killed(first, firstGone), starved)
+		require.Contains(t, killed(other, otherGone), bySignal)
+		last, lastGone := start()
+		ended.Add(1) // it was this one, and the worker's kill came in the same moment
+		last.kill(byWorker)
+		<-lastGone
+		other, otherGone = start()
+		require.Contains(t, killed(other, otherGone), bySignal)
+	}
 }

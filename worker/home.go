@@ -292,7 +292,7 @@ func (s dataService) Files(ctx context.Context, req *apiv1.FilesRequest) (*apiv1
 	var res *apiv1.FilesResponse
 	if a != nil {
 		if server := a.serving.Load(); server != nil {
-			if req.Op == apiv1.FilesRequest_OP_KEEP && req.Size != 0 {
+			if req.Op == apiv1.FilesRequest_OP_KEEP && req.OwnDescriptor != 0 {
 				res = a.keepOwn(server, req)
 			} else {
 				res = server.Try(req)

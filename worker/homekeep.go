@@ -20,10 +20,10 @@ func (a *app) keepOwn(server *files.Server, req *apiv1.FilesRequest) *apiv1.File
 			pid = a.child.process.Pid
 		}
 		return nil
-	}); err != nil || pid == 0 || req.Size < 1 || req.Size > 1<<30 {
+	}); err != nil || pid == 0 || req.OwnDescriptor < 1 || req.OwnDescriptor > 1<<30 {
 		return &apiv1.FilesResponse{Errno: int32(syscall.EBADF)}
 	}
-	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/%d", pid, req.Size-1), unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/%d", pid, req.OwnDescriptor-1), unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return &apiv1.FilesResponse{Errno: int32(syscall.EBADF)} // it has not said what it has
 	}

@@ -30,8 +30,9 @@ type memory struct {
 	count func() (int, error) // processes of the group that the kernel has ended; nil: nobody counts them
 	log   *slog.Logger
 
-	mu   sync.Mutex // guards told
-	told int        // of the count, what ended has told of
+	mu     sync.Mutex // guards the fields below
+	told   int        // of the count, what ended has told of
+	living int        // executors
 }
 
 func newMemory(bytes int64, log *slog.Logger) *memory {
@@ -47,6 +48,9 @@ func newMemory(bytes int64, log *slog.Logger) *memory {
 
 // bound bounds a process that has been started.
 func (m *memory) bound(pid int) {
+	m.mu.Lock()
+	m.living++
+	m.mu.Unlock()
 	if m.group != nil {
 		if err := m.group.Add(pid); err != nil {
 			m.log.Warn("the memory of an executor is not bounded", "err", err)
@@ -57,26 +61,33 @@ func (m *memory) bound(pid int) {
 	}
 }
 
-// ended is called once for each executor that was killed by nobody who says so. If the kernel has ended one more, for want of memory, it returns what all may take.
-func (m *memory) ended() int64 {
-	if m == nil || m.count == nil {
-		return 0
-	}
+// ended is called once for each executor that has ended; killed: by a signal, and nobody says that it was he. If the kernel has ended one more, for want of
+// memory, it was that one, and what all may take is returned. One that the worker kills in the same moment counts for none: what the kernel has counted for it is forgotten when
+// no executor is left whose it could be.
+func (m *memory) ended(killed bool) (starved int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.living--
+	if m.count == nil || !killed && m.living > 0 {
+		return 0
+	}
 	n, err := m.count()
 	if err != nil {
-		m.log.Warn("why an executor was killed cannot be told", "err", err)
+		if killed {
+			m.log.Warn("why an executor was killed cannot be told", "err", err)
+		}
 		return 0
 	}
 	if n < m.told {
 		m.told = 0 // the group was made again
 	}
-	if n == m.told {
-		return 0
+	if killed && n > m.told {
+		m.told, starved = m.told+1, m.bytes
 	}
-	m.told++
-	return m.bytes
+	if m.living == 0 {
+		m.told = n
+	}
+	return starved
 }
 
 // close removes the group, when all executors are gone.

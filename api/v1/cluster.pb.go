@@ -153,8 +153,8 @@ const (
 	FilesRequest_OP_LIST           FilesRequest_Op = 28
 	FilesRequest_OP_PATH           FilesRequest_Op = 29
 	FilesRequest_OP_CLOSE          FilesRequest_Op = 30
-	// Keeps a file without a name, under a number, for whoever adopts it: a rank that has it open moves. With a descriptor in size, and 1, it is that of
-	// the client's own process, which is on this host; else it is an open file.
+	// Keeps a file without a name, under a number, for whoever adopts it: a rank that has it open moves. It is an open file, or what own_descriptor is in the client's own
+	// process, which is on this host. It is kept until it is adopted, or closed as an open file of that number is, or its client leaves.
 	FilesRequest_OP_KEEP FilesRequest_Op = 32
 	// Opens what was kept, once.
 	FilesRequest_OP_ADOPT FilesRequest_Op = 33
@@ -3455,8 +3455,10 @@ type FilesRequest struct {
 	Accessed *int64 `protobuf:"varint,15,opt,name=accessed,proto3,oneof" json:"accessed,omitempty"`
 	Changed  *int64 `protobuf:"varint,16,opt,name=changed,proto3,oneof" json:"changed,omitempty"`
 	// Of what is kept for who adopts it: the client that has had it kept, and the number that it has chosen for that.
-	Keeper        uint64 `protobuf:"varint,17,opt,name=keeper,proto3" json:"keeper,omitempty"`
-	Kept          uint64 `protobuf:"varint,18,opt,name=kept,proto3" json:"kept,omitempty"`
+	Keeper uint64 `protobuf:"varint,17,opt,name=keeper,proto3" json:"keeper,omitempty"`
+	Kept   uint64 `protobuf:"varint,18,opt,name=kept,proto3" json:"kept,omitempty"`
+	// A descriptor of the client's own process, and 1.
+	OwnDescriptor int64 `protobuf:"varint,19,opt,name=own_descriptor,json=ownDescriptor,proto3" json:"own_descriptor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3613,6 +3615,13 @@ func (x *FilesRequest) GetKeeper() uint64 {
 func (x *FilesRequest) GetKept() uint64 {
 	if x != nil {
 		return x.Kept
+	}
+	return 0
+}
+
+func (x *FilesRequest) GetOwnDescriptor() int64 {
+	if x != nil {
+		return x.OwnDescriptor
 	}
 	return 0
 }
@@ -4086,7 +4095,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x06answer\x18\x04 \x01(\v2\x18.godwit.v1.FilesResponseR\x06answer\x12\x12\n" +
 	"\x04left\x18\x05 \x01(\bR\x04left\"!\n" +
 	"\aFileEnd\x12\x16\n" +
-	"\x06digest\x18\x01 \x01(\fR\x06digest\"\x80\a\n" +
+	"\x06digest\x18\x01 \x01(\fR\x06digest\"\xa7\a\n" +
 	"\fFilesRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06client\x18\x02 \x01(\x04R\x06client\x12\x12\n" +
@@ -4106,7 +4115,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\baccessed\x18\x0f \x01(\x03H\x00R\baccessed\x88\x01\x01\x12\x1d\n" +
 	"\achanged\x18\x10 \x01(\x03H\x01R\achanged\x88\x01\x01\x12\x16\n" +
 	"\x06keeper\x18\x11 \x01(\x04R\x06keeper\x12\x12\n" +
-	"\x04kept\x18\x12 \x01(\x04R\x04kept\"\xa6\x03\n" +
+	"\x04kept\x18\x12 \x01(\x04R\x04kept\x12%\n" +
+	"\x0eown_descriptor\x18\x13 \x01(\x03R\rownDescriptor\"\xa6\x03\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aOP_OPEN\x10\x01\x12\v\n" +

@@ -58,7 +58,7 @@ func (d *demo) gather(ctx context.Context, id string) error {
 		return err
 	}
 	if a.Epoch != 1 || len(a.Placement) == 0 {
-		return fmt.Errorf("%s is %s at epoch %d: nobody has moved it yet", a.Name, a.Phase, a.Epoch)
+		return fmt.Errorf("%s is %s at epoch %d: it was to stand still, at epoch 1, until it is moved here", a.Name, a.Phase, a.Epoch)
 	}
 	for rank, host := range a.Placement {
 		if host == a.Placement[0] {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +12,8 @@ import (
 )
 
 // A file without a name is in no tree: a rank that has it open and moves could not open it where it goes, and a copy would be another file than the one that others
-// have open. So the app's home keeps it until the rank adopts it.
+// have open. So the app's home keeps it until the rank adopts it, where it has gone. If it has not gone after all it has the file still: then that is kept under the same number when it
+// moves, and not any more when the rank closes it, or its executor leaves.
 
 // Keeper is a File that its tree's home can keep.
 type Keeper interface {
@@ -27,12 +27,6 @@ type Adopter interface {
 	Adopt(keeper, kept uint64, flags int) (File, error)
 }
 
-// maxKept bounds the files that a Server keeps. What nobody has adopted is of ranks that have not moved after all: the oldest goes for a new one.
-const maxKept = 1 << 12
-
-// keptKey is under what a file is kept: a client, and a number of its.
-type keptKey struct{ keeper, kept uint64 }
-
 // keptFile is a file that is kept, and of which tree it is.
 type keptFile struct {
 	file *os.File
@@ -44,7 +38,7 @@ func again(f *os.File, access int) (*os.File, error) {
 	return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), access, 0)
 }
 
-// KeepFile keeps a file of one of the trees, which is the Server's from then on; once for each key. Nil: the Server is sealed.
+// KeepFile keeps a file of one of the trees, which is the Server's from then on; once for each number of a client's. Nil: the Server is sealed.
 func (s *Server) KeepFile(req *apiv1.FilesRequest, f *os.File) *apiv1.FilesResponse {
 	if !s.seal.enter() {
 		_ = f.Close() // it is asked for again
@@ -66,37 +60,49 @@ func (s *Server) keepFile(req *apiv1.FilesRequest, f *os.File) error {
 	if !ok || sys.Nlink != 0 || !st.Mode().IsRegular() && !st.IsDir() {
 		return errors.Join(syscall.EINVAL, f.Close())
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := keptKey{req.Client, req.Kept}
-	switch {
-	case s.closed:
-		return errors.Join(syscall.EIO, f.Close())
-	case s.kept[key].file != nil:
+	switch err := s.putKept(req, f); {
+	case errors.Is(err, errKept):
 		return f.Close()
+	case err != nil:
+		return errors.Join(err, f.Close())
 	}
-	if s.kept == nil {
-		s.kept = map[keptKey]keptFile{}
-	}
-	s.kept[key] = keptFile{f, which(req.Scratch)}
-	s.keeping = append(s.keeping, key)
-	return s.keepLess()
+	return nil
 }
 
-// keepLess lets go of what was kept longest, if there is too much. Holds mu.
-func (s *Server) keepLess() error {
-	var errs []error
-	for len(s.kept) > maxKept {
-		if old := s.kept[s.keeping[0]]; old.file != nil {
-			errs = append(errs, old.file.Close())
-			delete(s.kept, s.keeping[0])
-		}
-		s.keeping = s.keeping[1:]
+var errKept = errors.New("it is kept already")
+
+// putKept keeps a file that is not kept yet.
+func (s *Server) putKept(req *apiv1.FilesRequest, f *os.File) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := s.kept[req.Client]
+	switch {
+	case s.closed || s.left[req.Client]:
+		return syscall.EIO
+	case of[req.Kept].file != nil:
+		return errKept
+	case s.files >= maxFiles:
+		return syscall.ENFILE
+	case of == nil:
+		of = map[uint64]keptFile{}
+		s.kept[req.Client] = of
 	}
-	if len(s.keeping) > 2*maxKept { // most of these were adopted
-		s.keeping = slices.DeleteFunc(s.keeping, func(key keptKey) bool { return s.kept[key].file == nil })
+	of[req.Kept] = keptFile{f, which(req.Scratch)}
+	s.files++
+	return nil
+}
+
+// takeKept is what is kept, which it is not any more; nil: nothing is. Holds mu.
+func (s *Server) takeKept(keeper, kept uint64) *os.File {
+	k, ok := s.kept[keeper][kept]
+	if !ok {
+		return nil
 	}
-	return errors.Join(errs...)
+	if delete(s.kept[keeper], kept); len(s.kept[keeper]) == 0 {
+		delete(s.kept, keeper)
+	}
+	s.files--
+	return k.file
 }
 
 // keep keeps what a client has open.
@@ -118,12 +124,11 @@ func (s *Server) keep(req *apiv1.FilesRequest) error {
 
 // adopt opens what is kept.
 func (s *Server) adopt(req *apiv1.FilesRequest) error {
-	key := keptKey{req.Keeper, req.Kept}
 	return s.add(req, func() (File, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		k := s.kept[key]
-		if k.file == nil {
+		k, ok := s.kept[req.Keeper][req.Kept]
+		if !ok {
 			return nil, syscall.ENOENT
 		}
 		tree, ok := s.trees[k.tree].(*Local)
@@ -134,8 +139,7 @@ func (s *Server) adopt(req *apiv1.FilesRequest) error {
 		if err != nil {
 			return nil, errno(err) // it stays, for another try
 		}
-		delete(s.kept, key)
-		if err := k.file.Close(); err != nil {
+		if err := s.takeKept(req.Keeper, req.Kept).Close(); err != nil { // its last reference is f's
 			return nil, errors.Join(errno(err), f.Close())
 		}
 		return &localFile{f, tree}, nil
@@ -144,7 +148,7 @@ func (s *Server) adopt(req *apiv1.FilesRequest) error {
 
 // Keep implements Keeper.
 func (f *remoteFile) Keep() (keeper, kept uint64, err error) {
-	return f.tree.keep(&apiv1.FilesRequest{Handle: f.handle})
+	return f.tree.keep(&apiv1.FilesRequest{Handle: f.handle, Kept: f.handle})
 }
 
 // Adopt implements Adopter.
@@ -156,14 +160,23 @@ func (r *Remote) Adopt(keeper, kept uint64, flags int) (File, error) {
 	return f, nil
 }
 
-// KeepOwn has the home, on this host, keep what this process has open, by its descriptor.
-func (r *Remote) KeepOwn(fd uintptr) (keeper, kept uint64, err error) {
-	return r.keep(&apiv1.FilesRequest{Size: int64(fd) + 1})
+// KeepOwn has the home, on this host, keep what this process has open, by its descriptor; under the number kept, or, if that is 0, under one of its own.
+func (r *Remote) KeepOwn(fd uintptr, kept uint64) (keeper, number uint64, err error) {
+	if kept == 0 {
+		kept = r.ask.Handle()
+	}
+	return r.keep(&apiv1.FilesRequest{OwnDescriptor: int64(fd) + 1, Kept: kept})
 }
 
-// keep has what a request names kept, under a number of its own.
+// LetGo has the home keep it no more.
+func (r *Remote) LetGo(kept uint64) error {
+	_, err := r.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_CLOSE, Handle: kept})
+	return err
+}
+
+// keep has what a request names kept.
 func (r *Remote) keep(req *apiv1.FilesRequest) (keeper, kept uint64, err error) {
-	req.Op, req.Kept = apiv1.FilesRequest_OP_KEEP, r.ask.Handle()
+	req.Op = apiv1.FilesRequest_OP_KEEP
 	_, err = r.do(req)
 	return req.Client, req.Kept, err
 }

@@ -319,7 +319,8 @@ func (p *packer) handles(s *Server) ([]openFile, error) {
 		}
 	}
 	slices.SortFunc(out, func(a, b openFile) int {
-		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.handle, b.handle))
+		kept := func(f openFile) int { return map[bool]int{true: 1}[f.of == nil] }
+		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.handle, b.handle), cmp.Compare(kept(a), kept(b)))
 	})
 	return out, err
 }
@@ -341,12 +342,14 @@ func (s *Server) allOpen() (out []openFile, err error) {
 			out = append(out, openFile{client: client, handle: handle, lane: lanes[f.lane], file: l, of: f})
 		}
 	}
-	for key, k := range s.kept {
-		tree, ok := s.trees[k.tree].(*Local)
-		if !ok {
-			return nil, errors.New("a file that is kept is not on this host")
+	for keeper, of := range s.kept {
+		for number, k := range of {
+			tree, ok := s.trees[k.tree].(*Local)
+			if !ok {
+				return nil, errors.New("a file that is kept is not on this host")
+			}
+			out = append(out, openFile{client: keeper, handle: number, file: &localFile{k.file, tree}})
 		}
-		out = append(out, openFile{client: key.keeper, handle: key.kept, file: &localFile{k.file, tree}})
 	}
 	return out, nil
 }

@@ -298,23 +298,47 @@ func TestKeptIsTheSameFile(t *testing.T) {
 	require.EqualValues(t, syscall.EBADF, ask(&apiv1.FilesRequest{Client: 4, Handle: 2, Op: apiv1.FilesRequest_OP_WRITE, Data: []byte("x")}).Errno)
 }
 
-// What was kept for moves that came to nothing goes, the oldest first, when there is too much of it.
+// Nothing that is kept goes before it is adopted, however much that is up to the bound of all that is open; what is kept for a move that came to nothing goes when the file is closed, or
+// its client leaves.
 func TestKeptIsBounded(t *testing.T) {
 	s, dir := newServed(t)
 	f, err := os.Create(filepath.Join(dir, apiv1.HomeKept, "f"))
 	require.NoError(t, err)
 	defer f.Close() //nolint:errcheck // of a test
 	require.NoError(t, os.Remove(f.Name()))
-	for n := range uint64(maxKept + 3) {
+	keep := func(client, kept uint64) int32 {
 		file, err := again(f, os.O_RDONLY)
 		require.NoError(t, err)
-		require.Zero(t, s.KeepFile(&apiv1.FilesRequest{Client: 1, Kept: n + 1}, file).Errno)
+		return s.KeepFile(&apiv1.FilesRequest{Client: client, Kept: kept}, file).Errno
 	}
-	require.Len(t, s.kept, maxKept)
-	adopt := func(n, kept uint64) int32 {
-		return s.Try(&apiv1.FilesRequest{Client: 2, Number: n, Handle: n, Op: apiv1.FilesRequest_OP_ADOPT, Keeper: 1, Kept: kept}).Errno
+	var number uint64
+	ask := func(client uint64, req *apiv1.FilesRequest) int32 {
+		number++
+		req.Client, req.Number = client, number
+		return s.Try(req).Errno
 	}
-	require.EqualValues(t, syscall.ENOENT, adopt(1, 3))
-	require.Zero(t, adopt(2, 4))
-	require.Zero(t, adopt(3, maxKept+3))
+	adopt := func(keeper, kept uint64) int32 {
+		return ask(9, &apiv1.FilesRequest{Handle: number + 1, Op: apiv1.FilesRequest_OP_ADOPT, Keeper: keeper, Kept: kept})
+	}
+	const many = 5000
+	for n := range uint64(many) {
+		require.Zero(t, keep(1, n+1))
+	}
+	require.Equal(t, many, s.files)
+	require.Zero(t, adopt(1, 1))
+	require.EqualValues(t, syscall.ENOENT, adopt(1, 1))
+	require.Zero(t, keep(1, 1), "it has not moved after all")
+	require.Zero(t, keep(1, 2), "it is kept once")
+	require.Equal(t, many+1, s.files)
+	require.Zero(t, ask(1, &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_CLOSE, Handle: 1}))
+	require.EqualValues(t, syscall.EBADF, ask(1, &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_CLOSE, Handle: 1}))
+	require.Equal(t, many, s.files)
+
+	s.files += maxFiles - many
+	require.EqualValues(t, syscall.ENFILE, keep(1, many+1))
+	s.files -= maxFiles - many
+	require.Zero(t, ask(1, &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_LEAVE}))
+	require.Empty(t, s.kept)
+	require.Equal(t, 1, s.files, "what was adopted")
+	require.EqualValues(t, syscall.EIO, keep(1, 3), "it has left")
 }

@@ -3,8 +3,6 @@ package files
 import (
 	"errors"
 	"io"
-	"maps"
-	"slices"
 	"sort"
 	"sync"
 	"syscall"
@@ -45,8 +43,7 @@ type Server struct {
 	lanes   int             // of all clients
 	files   int
 	closed  bool
-	kept    map[keptKey]keptFile
-	keeping []keptKey // those, in the order in which they came, and some that are adopted
+	kept    map[uint64]map[uint64]keptFile // by client and its number; they count among files
 }
 
 // filesClient is what one client has.
@@ -76,39 +73,41 @@ type lane struct {
 
 // NewServer serves a directory and a scratch one, and the app's standard input.
 func NewServer(kept, scratch Tree, input *Input) *Server {
-	return &Server{trees: [2]Tree{kept, scratch}, input: input, clients: map[uint64]*filesClient{}, left: map[uint64]bool{}}
+	return &Server{trees: [2]Tree{kept, scratch}, input: input, clients: map[uint64]*filesClient{}, left: map[uint64]bool{}, kept: map[uint64]map[uint64]keptFile{}}
 }
 
 // Close closes all that is open.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	var open []*opened
+	var open []io.Closer
 	for id := range s.clients {
 		open = append(open, s.forget(id)...)
 	}
-	errs := []error{}
-	for _, k := range s.kept {
-		errs = append(errs, k.file.Close())
+	for id := range s.kept {
+		open = append(open, s.forget(id)...)
 	}
-	s.kept = nil
 	s.mu.Unlock()
-	return errors.Join(append(errs, closeAll(open), s.input.Close())...)
+	return errors.Join(closeAll(open), s.input.Close())
 }
 
-// forget takes a client out, and returns what it has open. Holds mu.
-func (s *Server) forget(id uint64) []*opened {
-	c := s.clients[id]
-	if c == nil {
-		return nil
+// forget takes a client out, and returns what it has open, or had kept. Holds mu.
+func (s *Server) forget(id uint64) (open []io.Closer) {
+	if c := s.clients[id]; c != nil {
+		delete(s.clients, id)
+		s.lanes -= len(c.lanes)
+		s.files -= len(c.files)
+		for _, f := range c.files {
+			open = append(open, f)
+		}
 	}
-	delete(s.clients, id)
-	s.lanes -= len(c.lanes)
-	s.files -= len(c.files)
-	return slices.Collect(maps.Values(c.files))
+	for kept := range s.kept[id] {
+		open = append(open, s.takeKept(id, kept))
+	}
+	return open
 }
 
-func closeAll(open []*opened) error {
+func closeAll(open []io.Closer) error {
 	var errs []error
 	for _, f := range open {
 		errs = append(errs, f.Close())
@@ -307,6 +306,9 @@ func (s *Server) opened(req *apiv1.FilesRequest) *opened {
 
 func (s *Server) doFile(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err error) {
 	f := s.opened(req)
+	if req.Op == apiv1.FilesRequest_OP_CLOSE {
+		return s.close(req, f)
+	}
 	if f == nil {
 		return syscall.EBADF
 	}
@@ -342,12 +344,28 @@ func (s *Server) doFile(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 		err = f.list(req.Path, res)
 	case apiv1.FilesRequest_OP_PATH:
 		res.Text, err = f.Path()
-	case apiv1.FilesRequest_OP_CLOSE:
-		err = f.Close()
 	default:
 		err = syscall.ENOSYS
 	}
 	return err
+}
+
+// close closes what a client has open, nil if it is nothing that the Server has opened, and lets go of what is kept of it.
+func (s *Server) close(req *apiv1.FilesRequest, f *opened) error {
+	s.mu.Lock()
+	kept := s.takeKept(req.Client, req.Handle)
+	s.mu.Unlock()
+	if f == nil && kept == nil {
+		return syscall.EBADF
+	}
+	var errs [2]error
+	if f != nil {
+		errs[0] = f.Close()
+	}
+	if kept != nil {
+		errs[1] = kept.Close()
+	}
+	return errors.Join(errs[:]...)
 }
 
 // take keeps what has come of an append until the last of it has.

@@ -324,11 +324,11 @@ func (u *Unpacker) Server() (*Server, [2]*Local, error) {
 		return nil, trees, err
 	}
 	s.trees, s.input = [2]Tree{trees[0], trees[1]}, u.input
-	s.kept = map[keptKey]keptFile{}
 	for _, h := range u.handles {
 		if h.Kept {
-			key := keptKey{h.Client, h.Handle}
-			s.kept[key], s.keeping = keptFile{h.file, which(h.Scratch)}, append(s.keeping, key)
+			if err := s.putKept(&apiv1.FilesRequest{Client: h.Client, Kept: h.Handle, Scratch: h.Scratch}, h.file); err != nil {
+				return nil, trees, fmt.Errorf("%w: a file that is kept: %w", ErrDamaged, err)
+			}
 			continue
 		}
 		c := s.clients[h.Client]

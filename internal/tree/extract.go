@@ -49,7 +49,7 @@ func Extract(ctx context.Context, dir string, entries []*apiv1.TreeEntry, open f
 	return nil
 }
 
-// makeEntry makes a directory, a link, or an empty file.
+// makeEntry makes a directory, a link, or a file, which is empty unless it has bytes: those that are there go when its own have come.
 func makeEntry(root *os.Root, e *apiv1.TreeEntry) error {
 	if dir := path.Dir(e.Path); dir != "." {
 		if err := root.MkdirAll(dir, 0o777); err != nil {
@@ -79,7 +79,11 @@ func makeEntry(root *os.Root, e *apiv1.TreeEntry) error {
 		if e.Executable {
 			mode = 0o777
 		}
-		f, err := root.OpenFile(e.Path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|unix.O_NONBLOCK, mode)
+		flags := os.O_CREATE | os.O_WRONLY | unix.O_NONBLOCK
+		if len(e.Pieces) == 0 {
+			flags |= os.O_TRUNC
+		}
+		f, err := root.OpenFile(e.Path, flags, mode)
 		if err != nil {
 			return err
 		}
@@ -105,6 +109,7 @@ func fill(ctx context.Context, root *os.Root, files []*apiv1.TreeEntry, open fun
 		}
 	}
 	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.piece.Pack, b.piece.Pack) })
+	begun := map[string]bool{}
 	var from io.ReaderAt
 	done := func() {}
 	defer func() { done() }()
@@ -120,15 +125,21 @@ func fill(ctx context.Context, root *os.Root, files []*apiv1.TreeEntry, open fun
 				return err
 			}
 		}
-		if err := writePart(root, p.e.Path, p.at, io.NewSectionReader(from, p.piece.At, p.piece.Size), p.piece.Size); err != nil {
+		if err := writePart(root, p.e.Path, !begun[p.e.Path], p.at, io.NewSectionReader(from, p.piece.At, p.piece.Size), p.piece.Size); err != nil {
 			return fmt.Errorf("%s: %w", p.e.Path, err)
 		}
+		begun[p.e.Path] = true
 	}
 	return nil
 }
 
-func writePart(root *os.Root, name string, at int64, from io.Reader, size int64) error {
-	f, err := root.OpenFile(name, os.O_WRONLY|unix.O_NONBLOCK, 0)
+// writePart writes a part of a file; with the first one what the file had goes.
+func writePart(root *os.Root, name string, first bool, at int64, from io.Reader, size int64) error {
+	flags := os.O_WRONLY | unix.O_NONBLOCK
+	if first {
+		flags |= os.O_TRUNC
+	}
+	f, err := root.OpenFile(name, flags, 0)
 	if err != nil {
 		return err
 	}

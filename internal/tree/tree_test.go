@@ -294,3 +294,27 @@ func TestNoFileIsInPlace(t *testing.T) {
 	require.ErrorContains(t, r.Entry(&apiv1.TreeEntry{Path: "f", Kind: apiv1.TreeEntry_KIND_FILE}), "what is there is no file")
 	require.NoError(t, r.Close())
 }
+
+// What is there stays until what replaces it has come; then nothing is left of it.
+func TestExtractKeepsWhatItCannotReplace(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	write(t, from, "a", "new")
+	write(t, from, "empty", "")
+	write(t, to, "a", "yesterday's")
+	write(t, to, "empty", "yesterday's")
+	s, err := Read(context.Background(), []Source{{Path: from}})
+	require.NoError(t, err)
+	l, err := Parse(s.Tree, blobs(t, s)[s.Tree.List])
+	require.NoError(t, err)
+	none := func(uint32) (io.ReaderAt, func(), error) { return nil, nil, io.EOF }
+	require.ErrorIs(t, Extract(context.Background(), to, l.Entries, none), io.EOF)
+	for _, want := range []string{"yesterday's", "new"} {
+		got, err := os.ReadFile(filepath.Join(to, "a"))
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+		extract(t, s, to)
+	}
+	got, err := os.ReadFile(filepath.Join(to, "empty"))
+	require.NoError(t, err)
+	require.Empty(t, got)
+}

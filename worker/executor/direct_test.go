@@ -226,7 +226,7 @@ func TestNothingDirectPastTheLease(t *testing.T) {
 func TestDirectStandsStill(t *testing.T) {
 	var forgotten atomic.Bool
 	h1, h2, addr, _ := networksWith(t, func(c *net.Conn) bool { *c = forgetful(t, *c, &forgotten); return true })
-	h1.beatEvery, h2.beatEvery = 20*time.Millisecond, 20*time.Millisecond
+	h1.beatEvery, h2.beatEvery = 100*time.Millisecond, 100*time.Millisecond
 	w1, w2 := meet(t, h1, h2, addr)
 	d := h1.directTo("h2")
 	for heard := uint32(0); heard < 4*silentBeats; {
@@ -234,13 +234,15 @@ func TestDirectStandsStill(t *testing.T) {
 		heard = d.heard.Load()
 	}
 	require.Same(t, d, h1.directTo("h2"))
-	w1.mu.Lock() // a rank in a long call: what comes is not taken meanwhile, and that is no silence
-	h2.Send(0, []byte{0x6d, 9}, nil, mpi.OrderedWay)
-	there := h2.directTo("h1")
-	heard := there.heard.Load()
-	eventually(t, "many signs of life", func() bool { return there.failed() != nil || there.heard.Load() >= heard+4*silentBeats })
-	require.NoError(t, there.failed())
-	w1.mu.Unlock()
+	func() {
+		w1.mu.Lock() // a rank in a long call: what comes is not taken meanwhile, and that is no silence
+		defer w1.mu.Unlock()
+		h2.Send(0, []byte{0x6d, 9}, nil, mpi.OrderedWay)
+		there := h2.directTo("h1")
+		heard := there.heard.Load()
+		eventually(t, "many signs of life", func() bool { return there.failed() != nil || there.heard.Load() >= heard+4*silentBeats })
+		require.NoError(t, there.failed())
+	}()
 	eventually(t, "the frame", func() bool { return w1.count() == 1 })
 	require.Same(t, d, h1.directTo("h2"))
 	forgotten.Store(true)

@@ -71,7 +71,7 @@ func (t *homeTree) Open(path string, flags int) (files.File, error) {
 	}
 	f, err := tree.Open(path, flags)
 	if own, ok := f.(ownFile); ok && err == nil {
-		return &homeFile{own, t.remote}, nil
+		return &homeFile{ownFile: own, home: t.remote}, nil
 	}
 	return f, err
 }
@@ -91,10 +91,25 @@ type ownFile interface {
 type homeFile struct {
 	ownFile
 	home *files.Remote
+	kept uint64 // under which number it is kept, for when its rank moves; 0: it was not yet
 }
 
 // Keep implements files.Keeper.
-func (f *homeFile) Keep() (keeper, kept uint64, err error) { return f.home.KeepOwn(f.Fd()) }
+func (f *homeFile) Keep() (keeper, kept uint64, err error) {
+	if keeper, kept, err = f.home.KeepOwn(f.Fd(), f.kept); err == nil {
+		f.kept = kept
+	}
+	return keeper, kept, err
+}
+
+// Close implements files.File.
+func (f *homeFile) Close() error {
+	err := f.ownFile.Close()
+	if f.kept != 0 {
+		err = errors.Join(err, f.home.LetGo(f.kept))
+	}
+	return err
+}
 
 // Stat implements files.Tree.
 func (t *homeTree) Stat(path string, follow bool) (info files.Info, err error) {

@@ -28,7 +28,7 @@ type output struct {
 	next    uint64     // number of the next line
 	partial [3][]byte  // unfinished line of each stream
 	timed   bool       // paused is going to be called
-	left    bool       // the unfinished lines are in an image: who goes on with that has them, until more is written here
+	left    bool       // the unfinished lines are in an image, or of one: it is not said yet who goes on with them
 }
 
 // writer is one stream of an output.
@@ -41,13 +41,25 @@ type writer struct {
 func (w writer) Write(p []byte) (int, error) {
 	w.o.mu.Lock()
 	defer w.o.mu.Unlock()
-	w.o.left = false
 	w.o.write(w.stream, p)
-	if !w.o.timed && len(w.o.partial[w.stream]) > 0 {
-		w.o.timed = true
-		time.AfterFunc(pauseTime, w.o.paused)
-	}
+	w.o.await()
 	return len(p), nil
+}
+
+// await has what there is of unfinished lines shown if nothing follows it. Holds mu.
+func (o *output) await() {
+	if !o.timed && len(o.partial[stdoutStream])+len(o.partial[stderrStream]) > 0 {
+		o.timed = true
+		time.AfterFunc(pauseTime, o.paused)
+	}
+}
+
+// goOn says that the rank goes on here.
+func (o *output) goOn() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.left = false
+	o.await()
 }
 
 // paused emits what there is of unfinished lines.
@@ -128,6 +140,7 @@ func (o *output) state(h *apiv1.ImageHeader) {
 func (o *output) restore(h *apiv1.ImageHeader) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.left = true
 	o.next = h.NextLine
 	o.partial[stdoutStream] = bytes.Clone(h.PartialStdout)
 	o.partial[stderrStream] = bytes.Clone(h.PartialStderr)

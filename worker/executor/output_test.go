@@ -170,8 +170,18 @@ func TestPausesAreShown(t *testing.T) {
 		time.Sleep(pauseTime)
 		require.Empty(t, said())
 		require.Equal(t, "next", string(h.PartialStdout))
-		say(" of it") // it has not moved
+		moved, there := collected()
+		moved.restore(&h)
 		time.Sleep(pauseTime)
-		require.Equal(t, "next of it|", said())
+		require.Empty(t, *there, "it has not moved yet")
+		moved.goOn()
+		time.Sleep(pauseTime)
+		moved.mu.Lock()
+		require.Len(t, *there, 1)
+		require.Equal(t, "next", string((*there)[0].Text))
+		moved.mu.Unlock()
+		o.goOn() // or it has not moved at all
+		time.Sleep(pauseTime)
+		require.Equal(t, "next|", said())
 	})
 }
