@@ -32,11 +32,11 @@ func (c *Control) ReadFiles(ctx context.Context, req *apiv1.ReadFilesRequest, st
 		return stream.Send(m)
 	}
 	for until := time.Now().Add(homeWait); ; {
-		addr, err := c.homeAddr(req.App)
+		host, err := c.homeOf(req.App)
 		if err != nil {
 			return err
 		}
-		err = c.passFiles(ctx, addr, req, send)
+		err = c.passFiles(ctx, host, req, send)
 		if err == nil || begun || ctx.Err() != nil || connect.CodeOf(err) != connect.CodeUnavailable || time.Now().After(until) {
 			return err
 		}
@@ -46,33 +46,39 @@ func (c *Control) ReadFiles(ctx context.Context, req *apiv1.ReadFilesRequest, st
 	}
 }
 
-// homeAddr is where a running app's files are.
-func (c *Control) homeAddr(id string) (string, error) {
+// homeOf is the host with a running app's files.
+func (c *Control) homeOf(id string) (*apiv1.Host, error) {
 	v := c.state.View()
 	app, ok := v.App(fsm.AppID(id))
 	if !ok {
-		return "", apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", fmt.Sprintf("no app %.80s", id), "")
+		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", fmt.Sprintf("no app %.80s", id), "")
 	}
 	files := app.GetFiles()
 	host, known := v.Host(fsm.HostID(files.GetHost()))
 	switch {
 	case files == nil:
-		return "", apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "app", fmt.Sprintf("app %s has no files: none of its ranks has used its directory", id), "")
+		return nil, apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "app", fmt.Sprintf("app %s has no files: none of its ranks has used its directory", id), "")
 	case files.Stored || !fsm.PhaseOf(app).Placed():
-		return "", apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "app", fmt.Sprintf("the files of app %s are on no host any more", id), "ask again: it has ended")
+		return nil, apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "app", fmt.Sprintf("the files of app %s are on no host any more", id), "ask again: it has ended")
 	case !known:
-		return "", apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "app", fmt.Sprintf("the files of app %s are on host %s, which is not known", id, files.Host), "")
+		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "app", fmt.Sprintf("the files of app %s are on host %s, which is not known", id, files.Host), "")
 	}
-	return host.Addr, nil
+	return host, nil
 }
 
 // passFiles passes on what one host says. A host that hangs ends it: there are signs of one that works.
-func (c *Control) passFiles(ctx context.Context, addr string, req *apiv1.ReadFilesRequest, send func(*apiv1.ReadFilesResponse) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	silent := time.AfterFunc(homeSilence, cancel)
+func (c *Control) passFiles(ctx context.Context, host *apiv1.Host, req *apiv1.ReadFilesRequest, send func(*apiv1.ReadFilesResponse) error) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	mute := apierr.New(connect.CodeDeadlineExceeded, apierr.ReasonRefused, "app", fmt.Sprintf("host %s, which has the files of app %s, says nothing of them", host.Id, req.App), "look at it: godwit hosts")
+	silent := time.AfterFunc(homeSilence, func() { cancel(mute) })
 	defer silent.Stop()
-	stream, err := apiv1connect.NewDataClient(transport.NewClient(c.http, addr)).ReadFiles(ctx, req)
+	defer func() {
+		if err != nil && errors.Is(context.Cause(ctx), mute) {
+			err = mute
+		}
+	}()
+	stream, err := apiv1connect.NewDataClient(transport.NewClient(c.http, host.Addr)).ReadFiles(ctx, req)
 	if err != nil {
 		return err
 	}

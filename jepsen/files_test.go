@@ -17,6 +17,7 @@ const (
 	filesModule  = "../worker/wasm/testdata/files.wasm"
 	readsModule  = "testdata/reads.wasm"
 	asksModule   = "testdata/asks.wasm"
+	locksModule  = "testdata/locks.wasm"
 	writesModule = "testdata/writes.wasm"
 )
 
@@ -124,6 +125,23 @@ func TestQuestions(t *testing.T) {
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, said, got.stdout)
 	require.EqualValues(t, 1, c.app(id).Migrations)
+}
+
+// TestLocks: locks of files keep other ranks out, wherever they are, and while they move.
+func TestLocks(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	c := newCluster(t, shape{servers: 1, workers: 2, slots: 6})
+	const rounds = 40
+	run := c.start("run", "-q", "-n", "4", "--place", "w1:2,w2:2", "--name", "locks", locksModule, strconv.Itoa(rounds))
+	id := c.named("locks")
+	for run.running() {
+		c.godwit("migrate", fmt.Sprintf("%s/%d", id, random.IntN(4)), "--to", fmt.Sprintf("w%d", 1+random.IntN(2)))
+	}
+	got := run.wait()
+	require.Zero(t, got.code, got.stderr)
+	require.Equal(t, fmt.Sprintf("%d of %d, 0 errors\n", 3*4*rounds, 3*4*rounds), got.stdout)
+	t.Logf("%d migrations were committed", c.app(id).Migrations)
 }
 
 // TestFilesWaitForRoom: files that the servers' disks do not take stay where they are, and it is told why, until there is room or nobody wants them.

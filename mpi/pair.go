@@ -255,7 +255,7 @@ func (c *pair) sendData(r *request) (payload int, more bool) {
 	n := min(uint32(c.p.w.cfg.ChunkBytes), r.limit-r.moved)
 	k := channel.Packet{Kind: channel.Data, Req: r.peerReq, PeerReq: r.index, Off: r.moved, Length: n}
 	r.moved += n
-	more = r.moved < r.limit                    // before it is sent: that may complete the request
+	more = r.moved < r.limit // before it is sent: that may complete the request
 	k.Payload = c.p.packed(r.buf.Part(k.Off, n))
 	c.keep(k) // never into an inbox: the peer may have come here meanwhile, and takes it with what it lacks
 	return int(n), more

@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
@@ -8,6 +9,7 @@ import (
 // What users are told about options that promise something a guest cannot have.
 const (
 	anyCPU    = "guests run on any CPU"
+	notOurs   = "what this machine has for its own programs is not for guests"
 	oneThread = "a rank has one thread"
 )
 
@@ -109,6 +111,10 @@ func droppedNote(arg string) (note string, ok bool) {
 		}
 	}
 	switch {
+	case ofMachine(arg):
+		return notOurs, true
+	case len(arg) > 2 && strings.HasPrefix(arg, "-x") && arg[2] >= 'A' && arg[2] <= 'Z', strings.HasPrefix(arg, "-ax"): // Intel's -xHost
+		return anyCPU, true
 	case strings.HasPrefix(arg, "-m") && !slices.Contains(ours, arg):
 		if !strings.HasPrefix(arg, "-mno-") && slices.ContainsFunc(forVectors, func(part string) bool { return strings.Contains(arg, part) }) {
 			return anyCPU, true
@@ -171,4 +177,15 @@ func (l *linkerOptions) keep(words []string) []string {
 		}
 	}
 	return out
+}
+
+// ofMachine says whether an option has the compiler look where this machine's own headers and libraries are. A native one does so anyway, so that Makefiles may say it.
+func ofMachine(arg string) bool {
+	for _, o := range [...]struct{ option, dir string }{{"-I", "/usr/include"}, {"-isystem", "/usr/include"}, {"-idirafter", "/usr/include"}, {"-L", "/usr/lib"}, {"-L", "/lib"}, {"-L", "/usr/lib64"}, {"-L", "/lib64"}} {
+		at, ok := strings.CutPrefix(arg, o.option)
+		if at = path.Clean(at); ok && (at == o.dir || path.Dir(at) == o.dir && strings.HasSuffix(at, "-linux-gnu")) {
+			return true
+		}
+	}
+	return false
 }

@@ -435,11 +435,14 @@ func TestAnotherCompiler(t *testing.T) {
 func TestNativeFlags(t *testing.T) {
 	files := map[string]string{"a.c": "#include <mpi.h>\n#include <math.h>\nint main(int c, char **v) { (void)v; return (int)floor(c) - 1; }"}
 	args := strings.Fields("-m64 -O3 -march=native -ffast-math -funroll-loops -fomit-frame-pointer -fopenmp -pipe -Wall a.c -o a.wasm -L. " +
-		"-Wl,-rpath,/usr/lib -Wl,--enable-new-dtags -Wl,-z,relro -Wl,--as-needed -lpthread -lrt -ldl -lm -lutil -lgomp -fstack-protector-strong -g0")
+		"-Wl,-rpath,/usr/lib -Wl,--enable-new-dtags -Wl,-z,relro -Wl,--as-needed -lpthread -lrt -ldl -lm -lutil -lgomp -fstack-protector-strong -g0 " +
+		"-I/usr/include -isystem /usr/include -L/usr/lib -L/usr/lib/x86_64-linux-gnu/ -xHost -axCORE-AVX2")
 	code, _, stderr := build(t, C, files, args...)
 	require.Zero(t, code, stderr)
 	require.FileExists(t, "a.wasm")
-	require.Equal(t, 2, strings.Count(stderr, "\n"), stderr)
-	require.Contains(t, stderr, "-march=native is ignored")
+	require.Equal(t, 8, strings.Count(stderr, "\n"), stderr)
+	for _, flag := range []string{"-march=native", "-I/usr/include", "-isystem/usr/include", "-L/usr/lib", "-L/usr/lib/x86_64-linux-gnu/", "-xHost", "-axCORE-AVX2"} {
+		require.Contains(t, stderr, flag+" is ignored")
+	}
 	require.Contains(t, stderr, "-fopenmp: a rank has one thread")
 }

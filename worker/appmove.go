@@ -54,7 +54,7 @@ func (a *app) freeze(ctx context.Context, m *apiv1.Migration) {
 	if len(ids) == 0 {
 		return
 	}
-	dir, err := a.host.imageDir(a.id)
+	dir, err := a.host.imageDir(a.id, m.Id)
 	if err != nil {
 		a.failed, a.failure = m.Id, err.Error()
 		return
@@ -64,6 +64,7 @@ func (a *app) freeze(ctx context.Context, m *apiv1.Migration) {
 
 // unfreeze runs on what was asked to freeze for a migration that is over, where the ranks are still ours.
 func (a *app) unfreeze() {
+	migration := a.freezing
 	a.freezing = ""
 	a.endSending()
 	var ids []int32
@@ -74,7 +75,7 @@ func (a *app) unfreeze() {
 		}
 	}
 	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: ids}}})
-	a.host.removeImages(a.id)
+	a.host.tasks.Go(func() error { a.host.removeImages(a.id, migration); return nil }) // the disk may take its time
 }
 
 // rankFrozen sends a frozen rank's image to its target.

@@ -114,9 +114,12 @@ type arrival struct {
 
 // newArrival makes the files of an arrival. Nobody else's are touched, whatever the header says.
 func (w *Worker) newArrival(h *apiv1.TransferHeader) (*arrival, error) {
-	dir, err := w.imageDir(h.App)
+	dir, err := w.imageDir(h.App, h.Migration)
 	if err != nil {
 		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("worker: images: %w", err)
 	}
 	a := &arrival{header: h, sum: sha256.New(), maxSize: int64(w.cfg.MemoryLimitPages)*pageBytes + maxImageExtra}
 	if a.image, err = os.CreateTemp(dir, "arrived-*.image"); err != nil {

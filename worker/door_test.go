@@ -75,8 +75,10 @@ func TestIdsNeverBecomePaths(t *testing.T) {
 		}
 		_, err = b.a.host.logs.app(id)
 		require.Error(t, err)
-		_, err = b.a.host.imageDir(id)
-		require.Error(t, err)
+		for _, of := range [][2]string{{id, "m1"}, {"a", id}} {
+			_, err = b.a.host.imageDir(of[0], of[1])
+			require.Error(t, err)
+		}
 		require.Error(t, b.a.host.handOver(nil, []string{id, "h2"}))
 		_, _, err = b.a.host.modules.use(t.Context(), id)
 		require.Error(t, err)
@@ -189,7 +191,7 @@ func (b *bench) stage() *apiv1.ExecStage {
 
 func images(t *testing.T, w *Worker) []string {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(w.cfg.dir("images"), "*", "*"))
+	names, err := filepath.Glob(filepath.Join(w.cfg.dir("images"), "*", "*", "*"))
 	require.NoError(t, err)
 	return names
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -30,8 +31,9 @@ type homeFetch struct {
 	req        *apiv1.MoveFilesRequest
 	tell       func(how string)
 
-	moved time.Time // when the home had done something last
-	tries int       // in which it has
+	disk  atomic.Int64 // since when this host's disk is at something, in Unix time in ns; 0: it is at nothing
+	moved time.Time    // when the home had done something last
+	tries int          // in which it has
 	told  time.Time
 }
 
@@ -43,7 +45,7 @@ func (f *homeFetch) run(ctx context.Context) (*home, error) {
 		if err == nil {
 			return h, nil
 		}
-		if rerr := os.RemoveAll(f.dir); rerr != nil {
+		if rerr := f.onDisk(func() error { return os.RemoveAll(f.dir) }); rerr != nil {
 			f.w.log.Warn("files are left", "dir", f.dir, "err", rerr)
 		}
 		var own *ownDiskError
@@ -54,6 +56,31 @@ func (f *homeFetch) run(ctx context.Context) (*home, error) {
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		}
+	}
+}
+
+// onDisk does f, which may stand still in this host's disk.
+func (f *homeFetch) onDisk(do func() error) error {
+	f.disk.Store(time.Now().UnixNano())
+	defer f.disk.Store(0)
+	return do()
+}
+
+// watch calls stands when this host's disk has done nothing for long, of what run wants of it. It ends then, or when done is closed.
+func (f *homeFetch) watch(done <-chan struct{}, patience time.Duration, stands func()) {
+	t := time.NewTicker(patience / 4)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-done:
+			return
+		}
+		if at := f.disk.Load(); at != 0 && time.Since(time.Unix(0, at)) > patience {
+			f.w.suspectDisk()
+			stands()
+			return
 		}
 	}
 }
@@ -70,8 +97,8 @@ var errHomeStands = errors.New("it gives nothing, and says that it is at work")
 func (f *homeFetch) once(ctx context.Context) (_ *home, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	u, err := files.NewUnpacker(f.dir)
-	if err != nil {
+	var u *files.Unpacker
+	if err = f.onDisk(func() (err error) { u, err = files.NewUnpacker(f.dir); return err }); err != nil {
 		f.w.suspectDisk()
 		return nil, &ownDiskError{err}
 	}
@@ -115,7 +142,7 @@ func (f *homeFetch) once(ctx context.Context) (_ *home, err error) {
 		}
 	}
 	h := &home{dir: f.dir}
-	if h.server, h.trees, err = u.Server(); err != nil {
+	if err = f.onDisk(func() (err error) { h.server, h.trees, err = u.Server(); return err }); err != nil {
 		return nil, &ownDiskError{err}
 	}
 	return h, nil
@@ -124,7 +151,7 @@ func (f *homeFetch) once(ctx context.Context) (_ *home, err error) {
 // add puts what has come where it is to be.
 func (f *homeFetch) add(u *files.Unpacker, parts []*apiv1.FilePart) error {
 	for _, part := range parts {
-		err := u.Add(part)
+		err := f.onDisk(func() error { return u.Add(part) })
 		switch {
 		case errors.Is(err, files.ErrDamaged):
 			return err

@@ -81,11 +81,23 @@ func (a *app) fetchHome(ctx context.Context, f *apiv1.AppFiles) {
 		req:  &apiv1.MoveFilesRequest{App: a.id, Host: a.host.cfg.Name, Move: f.Move},
 		tell: func(how string) { a.post(func() { c.progress = how }) },
 	}
+	ran := make(chan struct{})
+	a.host.tasks.Go(func() error {
+		fetch.watch(ran, homePatience, func() {
+			a.post(func() {
+				c.fault = fmt.Sprintf("the disk of %s has stood still for %s", a.host.cfg.Name, homePatience)
+				c.end()
+				a.log.Warn("the app's files do not come here", "from", fetch.from, "err", c.fault)
+			})
+		})
+		return nil
+	})
 	a.host.tasks.Go(func() error {
 		h, err := fetch.run(ctx)
+		close(ran)
 		taken := false
 		_ = a.ask(func() error { // if the app is over, it is not taken
-			if a.coming != c {
+			if a.coming != c || c.fault != "" {
 				return nil
 			}
 			taken, c.home = true, h

@@ -74,7 +74,7 @@ func sleeper(t *testing.T) *child {
 	cmd := exec.CommandContext(t.Context(), "sleep", "infinity")
 	require.NoError(t, cmd.Start())
 	c := &child{process: cmd.Process, exited: make(chan struct{})}
-	go c.wait(cmd, nil)
+	go c.wait(cmd, &memory{})
 	t.Cleanup(func() { c.kill("the test is over"); <-c.exited })
 	return c
 }

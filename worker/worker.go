@@ -342,20 +342,18 @@ func (w *Worker) killAll(why string) {
 	}
 }
 
-// imageDir is where an app's images are written before they are sent, made if need be.
-func (w *Worker) imageDir(app string) (string, error) {
-	if err := checkID("app", app); err != nil {
+// imageDir is where the images of a migration of an app are, those that are sent and those that have come. Who writes one makes it.
+func (w *Worker) imageDir(app, migration string) (string, error) {
+	if err := cmp.Or(checkID("app", app), checkID("migration", migration)); err != nil {
 		return "", err
 	}
-	dir := filepath.Join(w.cfg.dir("images"), app)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("worker: images: %w", err)
-	}
-	return dir, nil
+	return filepath.Join(w.cfg.dir("images"), app, migration), nil
 }
 
-func (w *Worker) removeImages(app string) {
-	if err := os.RemoveAll(filepath.Join(w.cfg.dir("images"), app)); err != nil {
-		w.log.Warn("images are left", "app", app, "err", err)
+// removeImages removes images, all of an app's or those of a migration.
+func (w *Worker) removeImages(of ...string) {
+	dir := filepath.Join(append([]string{w.cfg.dir("images")}, of...)...)
+	if err := os.RemoveAll(dir); err != nil {
+		w.log.Warn("images are left", "dir", dir, "err", err)
 	}
 }

@@ -6,13 +6,11 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
@@ -70,39 +68,6 @@ OWN void sync(void) {}
 OWN int syncfs(int fd) { return fsync(fd); }
 OWN int euidaccess(const char *path, int mode) { return access(path, mode); }
 OWN int eaccess(const char *path, int mode) { return access(path, mode); }
-
-/* Locks of files keep other processes out, and a rank is one. They hold nobody up, and other ranks neither. */
-OWN int flock(int fd, int what) { return (what & ~LOCK_NB) == LOCK_SH || (what & ~LOCK_NB) == LOCK_EX || (what & ~LOCK_NB) == LOCK_UN ? is_open(fd) : refused(EINVAL); }
-OWN int lockf(int fd, int what, off_t size) { return (void)size, what >= 0 && what <= 3 ? is_open(fd) : refused(EINVAL); }
-
-/* lock is a lock of a record: to ask for one tells that nobody has any. */
-static int lock(int fd, struct flock *l, int ask) {
-  if (l->l_type != F_RDLCK && l->l_type != F_WRLCK && (ask || l->l_type != F_UNLCK)) return refused(EINVAL);
-  if (is_open(fd) != 0) return -1;
-  if (ask) l->l_type = F_UNLCK;
-  return 0;
-}
-
-/* fcntl is wasi-libc's, which knows no locks. */
-int __real_fcntl(int fd, int what, ...);
-int __wrap_fcntl(int fd, int what, ...) {
-  va_list rest;
-  int result;
-  va_start(rest, what);
-  switch (what) {
-  case F_GETLK:
-  case F_OFD_GETLK: result = lock(fd, va_arg(rest, struct flock *), 1); break;
-  case F_SETLK:
-  case F_SETLKW:
-  case F_OFD_SETLK:
-  case F_OFD_SETLKW: result = lock(fd, va_arg(rest, struct flock *), 0); break;
-  case F_SETFD:
-  case F_SETFL: result = __real_fcntl(fd, what, va_arg(rest, int)); break;
-  default: result = __real_fcntl(fd, what);
-  }
-  va_end(rest);
-  return result;
-}
 
 OWN char *ttyname(int fd) {
   if (is_open(fd) == 0) errno = ENOTTY;

@@ -166,6 +166,7 @@ int (*godwit_before_close)(int);
 void (*godwit_before_end)(void);
 
 int __wrap_close(int fd) {
+  if (godwit_unlock_closed) godwit_unlock_closed(fd);
   int had = godwit_before_close ? godwit_before_close(fd) : 0;
   return had < 0 ? -1 : had > 0 ? 0 : __real_close(fd);
 }
@@ -177,6 +178,7 @@ int __wrap___wasilibc_fd_renumber(int from, int to) {
 
 void godwit_write_back(void) {
   if (godwit_before_end) godwit_before_end();
+  if (godwit_unlock_closed) godwit_unlock_closed(-1);
 }
 
 __attribute__((noreturn)) void __real__Exit(int code);

@@ -104,6 +104,9 @@ func (e *Executor) capture(r *rank, f *apiv1.ExecFreeze) (img *image, err error)
 	}
 	h := &apiv1.ImageHeader{Version: imageVersion, App: e.start.App, Rank: int32(r.id), MpiState: state}
 	r.out.state(h)
+	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("executor: rank %d: write the image: %w", r.id, err)
+	}
 	path := filepath.Join(f.Dir, fmt.Sprintf("%s-%d.image", f.Migration, r.id))
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -1,4 +1,4 @@
-/* sys/file.h: wasi-libc's, and flock, which has nobody to keep out: a rank is one process. */
+/* sys/file.h: wasi-libc's, and flock. */
 #ifndef GODWIT_SYS_FILE_H
 #define GODWIT_SYS_FILE_H
 

@@ -2,6 +2,7 @@
  * What a program does with files, with a chance to be moved between any two steps. Each rank has a directory of its own, and one file is shared. It ends
  * with the number of the line that was not as POSIX says.
  */
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -158,9 +160,40 @@ static void locks(void) {
   FAILS(mknod("device", S_IFCHR | 0600, 0), EPERM);
   CHECK((fd = open("node", O_RDWR)) >= 0);
   CHECK(fcntl(fd, F_SETLKW, &l) == 0 && l.l_type == F_WRLCK);
-  CHECK(fcntl(fd, F_GETLK, &l) == 0 && l.l_type == F_UNLCK);
+  CHECK(fcntl(fd, F_GETLK, &l) == 0 && l.l_type == F_UNLCK); /* its own keeps it not out */
   FAILS(fcntl(fd, F_GETLK, &l), EINVAL);
   CHECK(fcntl(fd, F_SETLK, &l) == 0);
+  /* Of open files: 10..19 but for 14, then all but 14 and what is beyond. */
+  int other = open("node", O_RDWR);
+  l = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 10};
+  CHECK(other >= 0 && fcntl(fd, F_OFD_SETLK, &l) == 0);
+  l.l_type = F_UNLCK, l.l_start = 15, l.l_len = -1;
+  CHECK(fcntl(fd, F_OFD_SETLK, &l) == 0);
+  l.l_type = F_RDLCK, l.l_start = 14, l.l_len = 1;
+  CHECK(fcntl(other, F_OFD_SETLK, &l) == 0);
+  l.l_start = 13, l.l_len = 2;
+  FAILS(fcntl(other, F_OFD_SETLK, &l), EAGAIN);
+  l.l_start = 15, l.l_len = 0;
+  CHECK(fcntl(other, F_OFD_GETLK, &l) == 0 && l.l_type == F_WRLCK && l.l_start == 15 && l.l_len == 5 && l.l_pid == -1);
+  l = (struct flock){.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 20};
+  CHECK(fcntl(other, F_OFD_SETLK, &l) == 0 && fcntl(fd, F_OFD_SETLK, &l) == 0); /* shared */
+  l.l_type = F_WRLCK;
+  FAILS(fcntl(fd, F_OFD_SETLK, &l), EAGAIN);
+  CHECK(close(other) == 0);
+  CHECK(fcntl(fd, F_OFD_SETLK, &l) == 0);
+  l.l_start = -1;
+  FAILS(fcntl(fd, F_OFD_SETLK, &l), EINVAL);
+  CHECK((other = open("node", O_RDONLY)) >= 0);
+  l.l_start = 0;
+  FAILS(fcntl(other, F_SETLK, &l), EBADF);
+  l.l_type = F_UNLCK;
+  CHECK(fcntl(fd, F_OFD_SETLK, &l) == 0); /* else the next would wait for it */
+  CHECK(flock(fd, LOCK_EX) == 0 && flock(fd, LOCK_SH) == 0 && flock(other, LOCK_SH) == 0);
+  FAILS(flock(other, LOCK_EX | LOCK_NB), EAGAIN);
+  CHECK(flock(fd, LOCK_UN) == 0 && flock(other, LOCK_EX | LOCK_NB) == 0 && close(other) == 0);
+  CHECK(lockf(fd, F_LOCK, 0) == 0 && lockf(fd, F_TEST, 5) == 0 && lockf(fd, F_ULOCK, 0) == 0);
+  FAILS(flock(fd, 77), EINVAL);
+  l = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
   CHECK(fcntl(fd, F_SETFL, O_APPEND) == 0 && fcntl(fd, F_GETFL) & O_APPEND);
   CHECK(close(fd) == 0);
   FAILS(fcntl(fd, F_SETLK, &l), EBADF);

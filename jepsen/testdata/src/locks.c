@@ -1,0 +1,48 @@
+/*
+ * locks ROUNDS: each rank adds 1 to a number in a file ROUNDS times, under a lock of each kind in turn; rank 0 says what came of it. A lock goes with the close of its file, and with its rank's end.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static int locked(int fd, int kind, int on) {
+  struct flock l = {.l_type = on ? F_WRLCK : F_UNLCK, .l_whence = SEEK_SET, .l_len = 4};
+  if (kind == 0) return fcntl(fd, F_SETLKW, &l);
+  return kind == 1 ? flock(fd, on ? LOCK_EX : LOCK_UN) : fcntl(fd, F_OFD_SETLKW, &l);
+}
+
+int main(int argc, char **argv) {
+  int rank, size, number, errors = 0, all = 0, rounds = argc > 1 ? atoi(argv[1]) : 10;
+  MPI_Init(&argc, &argv);
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  int fd = open("number", O_RDWR | O_CREAT, 0644);
+  for (int kind = 0; kind < 3; kind++) {
+    for (int i = 0; i < rounds; i++) {
+      number = 0;
+      errors += locked(fd, kind, 1) != 0;
+      errors += pread(fd, &number, sizeof number, 0) < 0;
+      number++;
+      errors += pwrite(fd, &number, sizeof number, 0) != sizeof number;
+      errors += locked(fd, kind, 0) != 0;
+    }
+    MPI_Barrier(MPI_COMM_WORLD); /* locks of different kinds do not meet */
+  }
+  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  if (rank == 0) errors += fcntl(fd, F_SETLK, &l) != 0;
+  MPI_Barrier(MPI_COMM_WORLD);
+  if (rank != 0) errors += fcntl(fd, F_SETLK, &l) == 0;
+  MPI_Barrier(MPI_COMM_WORLD);
+  if (rank == 0) errors += close(fd) != 0 || (fd = open("number", O_RDWR)) < 0;
+  MPI_Barrier(MPI_COMM_WORLD);
+  if (rank == size - 1) errors += fcntl(fd, F_SETLK, &l) != 0;
+  MPI_Reduce(&errors, &all, 1, MPI_INT, MPI_SUM, 0, MPI_COMM_WORLD);
+  if (rank == 0 && fcntl(fd, F_SETLKW, &l) == 0 && pread(fd, &number, sizeof number, 0) == sizeof number) /* when the last rank has ended */
+    printf("%d of %d, %d errors\n", number, 3 * rounds * size, all);
+  MPI_Finalize();
+  return 0;
+}
