@@ -78,7 +78,6 @@ func (f *homeFetch) watch(done <-chan struct{}, patience time.Duration, stands f
 			return
 		}
 		if at := f.disk.Load(); at != 0 && time.Since(time.Unix(0, at)) > patience {
-			f.w.suspectDisk()
 			stands()
 			return
 		}

@@ -84,6 +84,7 @@ func (a *app) fetchHome(ctx context.Context, f *apiv1.AppFiles) {
 	ran := make(chan struct{})
 	a.host.tasks.Go(func() error {
 		fetch.watch(ran, homePatience, func() {
+			a.host.suspectDisk()
 			a.post(func() {
 				c.fault = fmt.Sprintf("the disk of %s has stood still for %s", a.host.cfg.Name, homePatience)
 				c.end()
