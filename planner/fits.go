@@ -53,6 +53,25 @@ func mounted(spec *apiv1.AppSpec) []string {
 	return slices.Compact(out)
 }
 
+// maxOffered bounds the names of volumes in a sentence.
+const maxOffered = 8
+
+// offered says which volumes hosts have.
+func offered(hosts []Host) string {
+	var names []string
+	for _, h := range hosts {
+		names = append(names, h.Volumes...)
+	}
+	slices.Sort(names)
+	switch names = slices.Compact(names); {
+	case len(names) == 0:
+		return "none has any"
+	case len(names) > maxOffered:
+		return fmt.Sprintf("there are %s and %d more", strings.Join(names[:maxOffered], ", "), len(names)-maxOffered)
+	}
+	return "there is " + strings.Join(names, ", ")
+}
+
 // follow returns what is known of the hosts: f itself, if they are those that it knows.
 func (f *fits) follow(hosts []Host) *fits {
 	empty := emptied(hosts)
@@ -89,7 +108,7 @@ func (f *fits) plan(app *apiv1.App) string {
 	plan, err := placeApp(app, f.empty)
 	switch {
 	case err == nil && plan.Outcome != Placed && len(spec.GetMounts()) > 0 && slotsOf(offering(f.empty, spec)) == 0:
-		return fmt.Sprintf("no host that takes ranks has volume %s: a worker offers one with --volume NAME=DIR", strings.Join(mounted(spec), " and volume "))
+		return fmt.Sprintf("no host that takes ranks has volume %s: %s, and a worker offers one with --volume NAME=DIR", strings.Join(mounted(spec), " and volume "), offered(f.empty))
 	case err != nil:
 		return "cannot be placed: " + err.Error()
 	case plan.Outcome == Placed:
