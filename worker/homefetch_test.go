@@ -1,12 +1,29 @@
 package worker
 
 import (
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/transport"
 )
+
+// TestFetchReason: it is said that a home is not reached.
+func TestFetchReason(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	stream, err := apiv1connect.NewDataClient(transport.NewClient(transport.NewHTTPClient(), l.Addr().String())).MoveFiles(t.Context(), &apiv1.MoveFilesRequest{})
+	if err == nil {
+		_, err = stream.Receive()
+	}
+	require.Contains(t, fetchReason(err), "dial tcp "+l.Addr().String())
+}
 
 // TestFetchWatchesItsDisk: a disk that stands still is told of while it does, one that takes its time again and again is not.
 func TestFetchWatchesItsDisk(t *testing.T) {

@@ -65,8 +65,11 @@ func (r *runner) print(ctx context.Context, t *tail, end *appEnd, out *output) (
 
 // unread is the end of a run whose output nobody has read to its end.
 func (r *runner) unread(id string) error {
-	if r.private || r.ended == nil { // so there is no more of it, or it was said where it is
+	switch {
+	case r.ended == nil: // it was said where it is
 		return &exitError{code: exitInterrupted}
+	case r.private:
+		return &exitError{exitInterrupted, "nobody reads the rest of the output, which is gone with the cluster that was started for this run"}
 	}
 	return &exitError{exitInterrupted, fmt.Sprintf("nobody reads the rest of the output: godwit logs %s shows it", id)}
 }
