@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -143,12 +144,16 @@ func TestPausesAreShown(t *testing.T) {
 			_, err := writer{o, stdoutStream}.Write([]byte(text))
 			require.NoError(t, err)
 		}
+		pause := func(d time.Duration) { // and then what is due has been done
+			time.Sleep(d)
+			synctest.Wait()
+		}
 		said := func() (text string) {
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			for i, l := range *lines {
-				require.EqualValues(t, i, l.Seq)
-				require.Equal(t, l.Partial, l.Paused)
+				assert.EqualValues(t, i, l.Seq)
+				assert.Equal(t, l.Partial, l.Paused)
 				text += string(l.Text) + map[bool]string{true: "|", false: "\n"}[l.Partial]
 			}
 			*lines, o.next = nil, 0
@@ -156,32 +161,30 @@ func TestPausesAreShown(t *testing.T) {
 		}
 		say("a line\n10%")
 		require.Equal(t, "a line\n", said())
-		time.Sleep(pauseTime / 2)
+		pause(pauseTime / 2)
 		say(" 20%")
 		require.Empty(t, said())
-		time.Sleep(pauseTime)
+		pause(pauseTime)
 		require.Equal(t, "10% 20%|", said())
-		time.Sleep(10 * pauseTime)
+		pause(10 * pauseTime)
 		require.Empty(t, said())
 		say(" done\nnext")
 		require.Equal(t, " done\n", said())
 		var h apiv1.ImageHeader
 		o.state(&h)
-		time.Sleep(pauseTime)
+		pause(pauseTime)
 		require.Empty(t, said())
 		require.Equal(t, "next", string(h.PartialStdout))
 		moved, there := collected()
 		moved.restore(&h)
-		time.Sleep(pauseTime)
+		pause(pauseTime)
 		require.Empty(t, *there, "it has not moved yet")
 		moved.goOn()
-		time.Sleep(pauseTime)
-		moved.mu.Lock()
+		pause(pauseTime)
 		require.Len(t, *there, 1)
 		require.Equal(t, "next", string((*there)[0].Text))
-		moved.mu.Unlock()
 		o.goOn() // or it has not moved at all
-		time.Sleep(pauseTime)
+		pause(pauseTime)
 		require.Equal(t, "next|", said())
 	})
 }
