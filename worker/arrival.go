@@ -112,9 +112,12 @@ type arrival struct {
 	taken      bool      // by the app, with the files
 }
 
+// arrivals is where what has come for an app is, beside its migrations: the executor removes an image when it has it.
+const arrivals = "arrivals"
+
 // newArrival makes the files of an arrival. Nobody else's are touched, whatever the header says.
 func (w *Worker) newArrival(h *apiv1.TransferHeader) (*arrival, error) {
-	dir, err := w.imageDir(h.App, h.Migration)
+	dir, err := w.imageDir(h.App, arrivals)
 	if err != nil {
 		return nil, err
 	}

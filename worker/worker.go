@@ -342,7 +342,7 @@ func (w *Worker) killAll(why string) {
 	}
 }
 
-// imageDir is where the images of a migration of an app are, those that are sent and those that have come. Who writes one makes it.
+// imageDir is where the images of a migration of an app are written before they are sent, or those that have come. Who writes one makes it.
 func (w *Worker) imageDir(app, migration string) (string, error) {
 	if err := cmp.Or(checkID("app", app), checkID("migration", migration)); err != nil {
 		return "", err

@@ -17,7 +17,7 @@ type lane struct{ rank, stream int32 }
 // maxHeld bounds what is held back of all unfinished lines together, in bytes.
 const maxHeld = 16 << 20
 
-// pauses shows lines so that none is in the midst of another one, though a program may pause in the midst of its line. On a terminal what there is
+// pauses shows lines so that none is in the midst of another one, up to maxHeld, though a program may pause in the midst of its line. On a terminal what there is
 // of it is shown at once, and another rank's line begins a new one; elsewhere, in a file or a pipe, it is held back until it goes on.
 type pauses struct {
 	next   func(*apiv1.LogLine) error

@@ -49,7 +49,7 @@ func Extract(ctx context.Context, dir string, entries []*apiv1.TreeEntry, open f
 	return nil
 }
 
-// makeEntry makes a directory, a link, or a file, which is empty unless it has bytes: those that are there go when its own have come.
+// makeEntry makes a directory, a link, or a file, which is empty unless it has bytes: those that are there go when the first of its own have come.
 func makeEntry(root *os.Root, e *apiv1.TreeEntry) error {
 	if dir := path.Dir(e.Path); dir != "." {
 		if err := root.MkdirAll(dir, 0o777); err != nil {

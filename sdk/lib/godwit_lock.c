@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -28,7 +29,7 @@ struct held {
   int32_t none;
 };
 
-static const char lock_list[] = "/tmp/.godwit-locks", lock_turn[] = "/tmp/.godwit-locking";
+static const char lock_list[] = "/tmp/.godwit-locks", lock_next[] = "/tmp/.godwit-locks-next", lock_turn[] = "/tmp/.godwit-locking";
 
 static struct held *locks; /* most_locks */
 static int lock_count, locks_own; /* of all in the list, when it was seen last; of this rank at most */
@@ -57,17 +58,18 @@ static int take_locks(void) {
     usleep(lock_turn_wait);
   }
   __real_close(fd);
+  size_t length = 0;
   ssize_t n = 0;
   lock_count = 0;
   if ((fd = open(lock_list, O_RDONLY)) >= 0) {
-    n = read(fd, locks, most_locks * sizeof *locks);
+    while ((n = read(fd, (char *)locks + length, most_locks * sizeof *locks - length)) > 0) length += (size_t)n;
     __real_close(fd);
   }
-  if (n < 0) {
+  if (n < 0 || length % sizeof *locks != 0 || (fd < 0 && errno != ENOENT)) {
     unlink(lock_turn);
     return lock_fails(ENOLCK);
   }
-  lock_count = (int)((size_t)n / sizeof *locks);
+  lock_count = (int)(length / sizeof *locks);
   return 0;
 }
 
@@ -76,8 +78,9 @@ static int give_locks(int changed) {
   int fd = -1, before = errno, result = 0;
   if (changed) {
     size_t length = (size_t)lock_count * sizeof *locks;
-    if ((fd = open(lock_list, O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0 || write(fd, locks, length) != (ssize_t)length) result = -1;
+    if ((fd = open(lock_next, O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0 || write(fd, locks, length) != (ssize_t)length) result = -1;
     if (fd >= 0) __real_close(fd);
+    if (result == 0) result = rename(lock_next, lock_list);
   }
   unlink(lock_turn);
   errno = result ? ENOLCK : before;
@@ -96,9 +99,18 @@ static const struct held *lock_against(const struct held *wish) {
   return NULL;
 }
 
+/* drop_lock lets go of a lock that the owner of a wish has on all of the file, and says whether there was one. */
+static int drop_lock(const struct held *wish) {
+  for (int i = 0; i < lock_count; i++) {
+    if (!locks_meet(&locks[i], wish) || !lock_mine(&locks[i], wish->fd)) continue;
+    locks[i] = locks[--lock_count];
+    return 1;
+  }
+  return 0;
+}
+
 /* put_lock gives the owner of a wish that lock in place of what it has there: F_UNLCK is none. */
 static int put_lock(const struct held *wish) {
-  if (lock_count + 2 > most_locks) return lock_fails(ENOLCK);
   for (int i = lock_count - 1; i >= 0; i--) {
     struct held l = locks[i];
     if (!locks_meet(&l, wish) || !lock_mine(&l, wish->fd)) continue;
@@ -124,7 +136,8 @@ static int set_lock(const struct held *wish, int waits) {
       int result = put_lock(wish);
       return give_locks(result == 0) == 0 ? result : -1;
     }
-    if (give_locks(0) != 0) return -1;
+    /* One of flock becomes another by way of none: else two ranks that share one would wait for each other. */
+    if (give_locks(wish->kind == file_lock && drop_lock(wish)) != 0) return -1;
     if (!waits) return lock_fails(EAGAIN);
     usleep(pause);
   }

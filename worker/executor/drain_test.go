@@ -2,6 +2,7 @@ package executor
 
 import (
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -109,10 +110,13 @@ func TestDrainingRankIsCancelled(t *testing.T) {
 func TestStandingRanksAreCancelled(t *testing.T) {
 	a := frozenReceiver(t, []int{0, 0}, 2, "4")
 	src, dst := a.hosts[0], a.hosts[1]
+	image, kept := filepath.Join(a.dir, "hold-1.image"), filepath.Join(a.dir, "kept.image")
+	require.NoError(t, os.Link(image, kept))
 	stage := func() *apiv1.ExecStaged {
-		dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Stage{Stage: &apiv1.ExecStage{Migration: "hold", Rank: 1, Path: filepath.Join(a.dir, "hold-1.image")}}})
+		dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Stage{Stage: &apiv1.ExecStage{Migration: "hold", Rank: 1, Path: image}}})
 		for {
 			if s := a.next(dst).GetStaged(); s != nil {
+				require.NoFileExists(t, image, "it has served")
 				return s
 			}
 		}
@@ -127,6 +131,7 @@ func TestStandingRanksAreCancelled(t *testing.T) {
 		require.NotZero(t, a.ended[1].ExitCode)
 		require.Equal(t, "cancelled: enough", a.ended[1].Reason)
 	}
+	require.NoError(t, os.Link(kept, image))
 	require.Contains(t, stage().Error, "cancelled: enough")
 	src.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: []int32{1}}}})
 	dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{1}}}})

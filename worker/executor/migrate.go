@@ -196,7 +196,10 @@ func (e *Executor) load(ctx context.Context, s *apiv1.ExecStage) (*rank, error) 
 	if err != nil {
 		return nil, fmt.Errorf("executor: rank %d: read the image: %w", s.Rank, err)
 	}
-	defer file.Close() //nolint:errcheck // read only
+	defer func() {
+		_ = file.Close()      // read only
+		_ = os.Remove(s.Path) // it has served: what is left the app's end removes
+	}()
 	br := bufio.NewReaderSize(file, 1<<20)
 	var h apiv1.ImageHeader
 	if err := (protodelim.UnmarshalOptions{MaxSize: maxHeaderBytes}).UnmarshalFrom(br, &h); err != nil {

@@ -32,6 +32,9 @@ int main(int argc, char **argv) {
     }
     MPI_Barrier(MPI_COMM_WORLD); /* locks of different kinds do not meet */
   }
+  errors += flock(fd, LOCK_SH) != 0;
+  MPI_Barrier(MPI_COMM_WORLD);
+  errors += flock(fd, LOCK_EX) != 0 || flock(fd, LOCK_UN) != 0; /* each of them, one after the other */
   struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   if (rank == 0) errors += fcntl(fd, F_SETLK, &l) != 0;
   MPI_Barrier(MPI_COMM_WORLD);
