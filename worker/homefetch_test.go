@@ -13,8 +13,8 @@ import (
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
-// TestFetchReason: it is said that a home is not reached.
-func TestFetchReason(t *testing.T) {
+// TestReasonOfAConnection: it is said that a home is not reached.
+func TestReasonOfAConnection(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
@@ -22,7 +22,7 @@ func TestFetchReason(t *testing.T) {
 	if err == nil {
 		_, err = stream.Receive()
 	}
-	require.Contains(t, fetchReason(err), "dial tcp "+l.Addr().String())
+	require.Contains(t, reasonOf(err), "dial tcp "+l.Addr().String())
 }
 
 // TestFetchWatchesItsDisk: a disk that stands still is told of while it does, one that takes its time again and again is not.

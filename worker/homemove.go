@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -104,7 +103,7 @@ func (a *app) fetchHome(ctx context.Context, f *apiv1.AppFiles) {
 			}
 			taken, c.home = true, h
 			if err != nil {
-				c.fault = clean(fmt.Sprintf("%s could not take the files from %s: %s", a.host.cfg.Name, fetch.from, fetchReason(err)))
+				c.fault = clean(fmt.Sprintf("%s could not take the files from %s: %s", a.host.cfg.Name, fetch.from, reasonOf(err)))
 				a.log.Warn("the app's files did not come here", "from", fetch.from, "err", err)
 			}
 			return nil
@@ -118,13 +117,4 @@ func (a *app) fetchHome(ctx context.Context, f *apiv1.AppFiles) {
 		_ = os.Remove(a.host.homeDir(a.id)) // if nothing else of the app is there
 		return nil
 	})
-}
-
-// fetchReason is reasonOf, but says of a host that is not reached that it is not.
-func fetchReason(err error) string {
-	var call *net.OpError
-	if errors.As(err, &call) {
-		return call.Error()
-	}
-	return reasonOf(err)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"syscall"
 	"time"
@@ -272,8 +273,12 @@ func (r *rankLog) close() {
 	}
 }
 
-// reasonOf is the system's own word for what went wrong, if there is one: the rest names files of this host.
+// reasonOf is the system's own word for what went wrong, if there is one: the rest names files of this host. Of a connection it says which, too.
 func reasonOf(err error) string {
+	var call *net.OpError
+	if errors.As(err, &call) {
+		return call.Error()
+	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return errno.Error()

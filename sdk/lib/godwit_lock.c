@@ -17,7 +17,7 @@
 
 #define OWN __attribute__((weak))
 
-enum { most_locks = 4096, first_lock_wait = 200, last_lock_wait = 20000 /* us */, lock_turn_wait = 1000, lock_turn_tries = 600000 };
+enum { most_locks = 4096, first_lock_wait = 200, last_lock_wait = 20000, turn_wait = 1000 /* us */, turn_tries = 600000 };
 enum { record_lock = 1, file_lock = 2 }; /* they do not meet */
 
 struct held {
@@ -32,14 +32,9 @@ struct held {
 static const char lock_list[] = "/tmp/.godwit-locks", lock_next[] = "/tmp/.godwit-locks-next", lock_turn[] = "/tmp/.godwit-locking";
 
 static struct held *locks; /* most_locks */
-static int lock_count, locks_own; /* of all in the list, when it was seen last; of this rank at most */
+static int lock_count, locks_own; /* of all in the list, when it was seen last; 0: none is this rank's */
 
 int __real_close(int fd);
-
-static int lock_fails(int why) {
-  errno = why;
-  return -1;
-}
 
 static uint64_t lock_owner(void) {
   static uint64_t chosen;
@@ -49,25 +44,32 @@ static uint64_t lock_owner(void) {
   return chosen;
 }
 
-/* take_locks reads the list, which is this rank's alone until give_locks. A rank cannot be moved meanwhile. */
-static int take_locks(void) {
-  int fd = -1;
-  if (locks == NULL && (locks = malloc(most_locks * sizeof *locks)) == NULL) return lock_fails(ENOLCK);
-  for (int tries = 0; (fd = open(lock_turn, O_WRONLY | O_CREAT | O_EXCL, 0600)) < 0; tries++) {
-    if (errno != EEXIST || tries == lock_turn_tries) return lock_fails(ENOLCK);
-    usleep(lock_turn_wait);
+/* take_turn has ranks do something one after the other: who has made the name does, until it removes it. A rank cannot be moved meanwhile. */
+static int take_turn(const char *turn) {
+  for (int tries = 0; tries < turn_tries; tries++) {
+    int fd = open(turn, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (fd >= 0) return __real_close(fd);
+    if (errno != EEXIST) return -1;
+    usleep(turn_wait);
   }
-  __real_close(fd);
+  return refused(ETIMEDOUT);
+}
+
+/* take_locks reads the list, which is this rank's alone until give_locks. */
+static int take_locks(void) {
+  if (locks == NULL && (locks = malloc(most_locks * sizeof *locks)) == NULL) return refused(ENOLCK);
+  if (take_turn(lock_turn) != 0) return refused(ENOLCK);
   size_t length = 0;
   ssize_t n = 0;
   lock_count = 0;
-  if ((fd = open(lock_list, O_RDONLY)) >= 0) {
+  int fd = open(lock_list, O_RDONLY);
+  if (fd >= 0) {
     while ((n = read(fd, (char *)locks + length, most_locks * sizeof *locks - length)) > 0) length += (size_t)n;
     __real_close(fd);
   }
   if (n < 0 || length % sizeof *locks != 0 || (fd < 0 && errno != ENOENT)) {
     unlink(lock_turn);
-    return lock_fails(ENOLCK);
+    return refused(ENOLCK);
   }
   lock_count = (int)(length / sizeof *locks);
   return 0;
@@ -99,16 +101,6 @@ static const struct held *lock_against(const struct held *wish) {
   return NULL;
 }
 
-/* drop_lock lets go of a lock that the owner of a wish has on all of the file, and says whether there was one. */
-static int drop_lock(const struct held *wish) {
-  for (int i = 0; i < lock_count; i++) {
-    if (!locks_meet(&locks[i], wish) || !lock_mine(&locks[i], wish->fd)) continue;
-    locks[i] = locks[--lock_count];
-    return 1;
-  }
-  return 0;
-}
-
 /* put_lock gives the owner of a wish that lock in place of what it has there: F_UNLCK is none. */
 static int put_lock(const struct held *wish) {
   for (int i = lock_count - 1; i >= 0; i--) {
@@ -117,12 +109,12 @@ static int put_lock(const struct held *wish) {
     locks[i] = locks[--lock_count];
     if (l.from < wish->from) locks[lock_count] = l, locks[lock_count++].to = wish->from - 1;
     if (l.to > wish->to) {
-      if (lock_count == most_locks) return lock_fails(ENOLCK);
+      if (lock_count == most_locks) return refused(ENOLCK);
       locks[lock_count] = l, locks[lock_count++].from = wish->to + 1;
     }
   }
   if (wish->type != F_UNLCK) {
-    if (lock_count == most_locks) return lock_fails(ENOLCK);
+    if (lock_count == most_locks) return refused(ENOLCK);
     locks[lock_count++] = *wish, locks_own++;
   }
   return 0;
@@ -136,9 +128,14 @@ static int set_lock(const struct held *wish, int waits) {
       int result = put_lock(wish);
       return give_locks(result == 0) == 0 ? result : -1;
     }
-    /* One of flock becomes another by way of none: else two ranks that share one would wait for each other. */
-    if (give_locks(wish->kind == file_lock && drop_lock(wish)) != 0) return -1;
-    if (!waits) return lock_fails(EAGAIN);
+    int had = lock_count;
+    if (wish->kind == file_lock) { /* one becomes another by way of none: else two ranks that share one would wait for each other */
+      struct held none = *wish;
+      none.type = F_UNLCK;
+      put_lock(&none);
+    }
+    if (give_locks(lock_count != had) != 0) return -1;
+    if (!waits) return refused(EAGAIN);
     usleep(pause);
   }
 }
@@ -157,24 +154,24 @@ static int lock_range(struct held *l, int fd, int whence, off_t start, off_t len
   off_t base = 0;
   if (whence == SEEK_CUR && (base = lseek(fd, 0, SEEK_CUR)) < 0) return -1;
   if (whence == SEEK_END) base = fstat(fd, &st) == 0 ? st.st_size : 0;
-  if (whence != SEEK_SET && whence != SEEK_CUR && whence != SEEK_END) return lock_fails(EINVAL);
+  if (whence != SEEK_SET && whence != SEEK_CUR && whence != SEEK_END) return refused(EINVAL);
   if (__builtin_add_overflow(base, start, &l->from) || (length < 0 && __builtin_add_overflow(l->from, length, &base)) || (length > 0 && __builtin_add_overflow(l->from, length - 1, &base)))
-    return lock_fails(EOVERFLOW);
+    return refused(EOVERFLOW);
   if (length > 0) l->to = base;
   if (length < 0) l->to = l->from - 1, l->from = base;
-  return l->from < 0 ? lock_fails(EINVAL) : 0;
+  return l->from < 0 ? refused(EINVAL) : 0;
 }
 
 static int may_lock(int fd, int type) {
   int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
-  return (type == F_WRLCK && mode == O_RDONLY) || (type == F_RDLCK && mode == O_WRONLY) ? lock_fails(EBADF) : 0;
+  return (type == F_WRLCK && mode == O_RDONLY) || (type == F_RDLCK && mode == O_WRONLY) ? refused(EBADF) : 0;
 }
 
 static int lock_record(int fd, struct flock *l, int what) {
   int asks = what == F_GETLK || what == F_OFD_GETLK, waits = what == F_SETLKW || what == F_OFD_SETLKW;
   int open_file = what == F_OFD_GETLK || what == F_OFD_SETLK || what == F_OFD_SETLKW;
   struct held wish;
-  if (l->l_type != F_RDLCK && l->l_type != F_WRLCK && (asks || l->l_type != F_UNLCK)) return lock_fails(EINVAL);
+  if (l->l_type != F_RDLCK && l->l_type != F_WRLCK && (asks || l->l_type != F_UNLCK)) return refused(EINVAL);
   if (lock_of(&wish, fd, record_lock, open_file) != 0 || lock_range(&wish, fd, l->l_whence, l->l_start, l->l_len) != 0) return -1;
   wish.type = l->l_type;
   if (!asks) return may_lock(fd, l->l_type) != 0 ? -1 : set_lock(&wish, waits);
@@ -188,29 +185,28 @@ static int lock_record(int fd, struct flock *l, int what) {
 /* unlock_closed lets go of what the rank has of a file that it closes; of all, if there is none: it ends. */
 static void unlock_closed(int fd) {
   struct held wish;
-  int before = errno, changed = 0;
+  int before = errno, changed = 0, left = 0;
   if (fd < 0) wish.owner = lock_owner();
   if (locks_own == 0 || (fd >= 0 && lock_of(&wish, fd, 0, 0) != 0) || take_locks() != 0) {
     errno = before;
     return;
   }
-  locks_own = 0;
   for (int i = lock_count - 1; i >= 0; i--) {
     if (locks[i].owner != wish.owner) continue;
     if (fd < 0 || (locks[i].file == wish.file && (locks[i].fd == fd || locks[i].fd < 0))) locks[i] = locks[--lock_count], changed = 1;
-    else locks_own++;
+    else left++;
   }
-  give_locks(changed);
+  if (give_locks(changed) == 0) locks_own = left; /* else the next close tries again, and the end */
   errno = before;
 }
 
-/* Set by the first lock: a program that locks nothing has none of this. */
+/* Set by the first lock: a program that locks nothing does none of this. */
 void (*godwit_unlock_closed)(int);
 
 OWN int flock(int fd, int what) {
   struct held wish;
   int way = what & ~LOCK_NB;
-  if (way != LOCK_SH && way != LOCK_EX && way != LOCK_UN) return lock_fails(EINVAL);
+  if (way != LOCK_SH && way != LOCK_EX && way != LOCK_UN) return refused(EINVAL);
   if (lock_of(&wish, fd, file_lock, 1) != 0) return -1;
   wish.type = way == LOCK_SH ? F_RDLCK : way == LOCK_EX ? F_WRLCK : F_UNLCK;
   godwit_unlock_closed = unlock_closed;
@@ -223,8 +219,8 @@ OWN int lockf(int fd, int what, off_t size) {
   case F_LOCK: return fcntl(fd, F_SETLKW, &l);
   case F_TLOCK:
   case F_ULOCK: return fcntl(fd, F_SETLK, &l);
-  case F_TEST: return fcntl(fd, F_GETLK, &l) != 0 ? -1 : l.l_type == F_UNLCK ? 0 : lock_fails(EAGAIN);
-  default: return lock_fails(EINVAL);
+  case F_TEST: return fcntl(fd, F_GETLK, &l) != 0 ? -1 : l.l_type == F_UNLCK ? 0 : refused(EAGAIN);
+  default: return refused(EINVAL);
   }
 }
 

@@ -18,7 +18,7 @@
 
 #define OWN __attribute__((weak))
 
-enum { page = 65536, linux_page = 4096, near = 512, first_kept = 512, last_kept = 1023, turn_wait = 1000 /* us */, turn_tries = 600000 };
+enum { page = 65536, linux_page = 4096, near = 512, first_kept = 512, last_kept = 1023 };
 
 struct mapping {
   struct mapping *next;
@@ -50,8 +50,6 @@ static int read_file(int fd, char *to, size_t length, off_t from) {
   return 0;
 }
 
-int __real_close(int fd);
-
 static int write_file(int fd, const char *bytes, size_t length, off_t to) {
   while (length > 0) {
     ssize_t n = pwrite(fd, bytes, length, to);
@@ -61,18 +59,8 @@ static int write_file(int fd, const char *bytes, size_t length, off_t to) {
   return 0;
 }
 
-/* Ranks write back one at a time, for what lies between their changes is read and written again: who has made this name does. A rank cannot be moved meanwhile. */
-static const char turn[] = "/tmp/.godwit-mmap";
-
-static int take_turn(void) {
-  for (int tries = 0; tries < turn_tries; tries++) {
-    int fd = open(turn, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    if (fd >= 0) return __real_close(fd);
-    if (errno != EEXIST) return -1;
-    usleep(turn_wait);
-  }
-  return unmappable(ETIMEDOUT);
-}
+/* Ranks write back one at a time, for what lies between their changes is read and written again. */
+static const char mmap_turn[] = "/tmp/.godwit-mmap";
 
 /* run_from is the first changed byte from `from` on, `to` if there is none; *end is where its run ends: at `near` bytes that have not changed, or when it is a page long. */
 static size_t run_from(const struct mapping *m, size_t from, size_t to, size_t *end, int *holes) {
@@ -109,7 +97,7 @@ static int write_back(struct mapping *m, size_t from, size_t to) {
   size_t end;
   int holes, result = 0;
   if (m->was == NULL || memcmp(m->at + from, m->was + from, to - from) == 0) return 0;
-  if (take_turn() != 0) return -1;
+  if (take_turn(mmap_turn) != 0) return -1;
   if (fstat(m->fd, &st) != 0) result = -1, to = from;
   else if (st.st_size <= m->offset + (off_t)from) to = from;
   else if (st.st_size < m->offset + (off_t)to) to = (size_t)(st.st_size - m->offset);
@@ -118,7 +106,7 @@ static int write_back(struct mapping *m, size_t from, size_t to) {
     from = end;
   }
   int why = errno;
-  unlink(turn);
+  unlink(mmap_turn);
   errno = why;
   return result;
 }

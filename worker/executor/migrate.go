@@ -197,8 +197,10 @@ func (e *Executor) load(ctx context.Context, s *apiv1.ExecStage) (*rank, error) 
 		return nil, fmt.Errorf("executor: rank %d: read the image: %w", s.Rank, err)
 	}
 	defer func() {
-		_ = file.Close()      // read only
-		_ = os.Remove(s.Path) // it has served: what is left the app's end removes
+		_ = file.Close()                          // read only
+		if err := os.Remove(s.Path); err != nil { // it is here, or of no use
+			e.log.Warn("an image is left until the app's end", "rank", s.Rank, "err", err)
+		}
 	}()
 	br := bufio.NewReaderSize(file, 1<<20)
 	var h apiv1.ImageHeader

@@ -75,7 +75,7 @@ func (o *output) paused() {
 func (o *output) unfinished(paused bool) {
 	for s, text := range o.partial {
 		if len(text) > 0 {
-			o.emitLine(&apiv1.LogLine{Stream: int32(s), Text: text, Partial: true, Paused: paused})
+			o.line(&apiv1.LogLine{Stream: int32(s), Text: text, Partial: true, Paused: paused})
 		}
 		o.partial[s] = text[:0]
 	}
@@ -91,7 +91,7 @@ func (o *output) write(stream int32, p []byte) {
 			i = len(p)
 		}
 		if room := maxLineBytes - len(begun); i > room {
-			o.line(stream, append(begun, p[:room]...), true)
+			o.line(&apiv1.LogLine{Stream: stream, Text: append(begun, p[:room]...), Partial: true})
 			o.partial[stream] = begun[:0]
 			p = p[room:]
 			continue
@@ -101,19 +101,14 @@ func (o *output) write(stream int32, p []byte) {
 			o.partial[stream] = begun
 			return
 		}
-		o.line(stream, begun, false)
+		o.line(&apiv1.LogLine{Stream: stream, Text: begun})
 		o.partial[stream] = begun[:0]
 		p = p[i+1:]
 	}
 }
 
-// line emits one line. Holds mu.
-func (o *output) line(stream int32, text []byte, partial bool) {
-	o.emitLine(&apiv1.LogLine{Stream: stream, Text: text, Partial: partial})
-}
-
-// emitLine emits a line with a copy of its text. Holds mu.
-func (o *output) emitLine(l *apiv1.LogLine) {
+// line emits a line, with a copy of its text. Holds mu.
+func (o *output) line(l *apiv1.LogLine) {
 	l.Rank, l.Seq, l.Text, l.AtMs = o.rank, o.next, bytes.Clone(l.Text), o.now().UnixMilli()
 	o.emit(l)
 	o.next++
