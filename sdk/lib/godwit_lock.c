@@ -18,7 +18,7 @@
 #define OWN __attribute__((weak))
 
 enum { most_locks = 4096, first_lock_wait = 200, last_lock_wait = 20000, turn_wait = 1000 /* us */, turn_tries = 600000 };
-enum { record_lock = 1, file_lock = 2 }; /* they do not meet */
+enum { record_lock = 1, file_lock = 2, record_wish = 3 }; /* they do not meet; a wish is what a rank waits for */
 
 struct held {
   uint64_t owner, file;
@@ -26,7 +26,7 @@ struct held {
   int32_t fd;       /* -1: the rank's */
   int32_t pid;
   int16_t kind, type;
-  int32_t none;
+  int32_t dev;
 };
 
 static const char lock_list[] = "/tmp/.godwit-locks", lock_next[] = "/tmp/.godwit-locks-next", lock_turn[] = "/tmp/.godwit-locking";
@@ -89,35 +89,72 @@ static int give_locks(int changed) {
   return result;
 }
 
-static int lock_mine(const struct held *l, int fd) { return l->owner == lock_owner() && l->fd == fd; }
+static int same_owner(const struct held *l, const struct held *other) { return l->owner == other->owner && l->fd == other->fd; }
 
-static int locks_meet(const struct held *l, const struct held *other) { return l->kind == other->kind && l->file == other->file && l->from <= other->to && other->from <= l->to; }
+static int locks_meet(const struct held *l, const struct held *other) {
+  return l->kind == other->kind && l->dev == other->dev && l->file == other->file && l->from <= other->to && other->from <= l->to;
+}
 
 /* lock_against is who keeps a lock out, NULL if nobody does. */
 static const struct held *lock_against(const struct held *wish) {
   for (int i = 0; i < lock_count; i++) {
-    if (locks_meet(&locks[i], wish) && !lock_mine(&locks[i], wish->fd) && (wish->type == F_WRLCK || locks[i].type == F_WRLCK)) return &locks[i];
+    if (locks_meet(&locks[i], wish) && !same_owner(&locks[i], wish) && (wish->type == F_WRLCK || locks[i].type == F_WRLCK)) return &locks[i];
   }
   return NULL;
 }
 
-/* put_lock gives the owner of a wish that lock in place of what it has there: F_UNLCK is none. */
+/* put_lock gives the owner of a wish that lock in place of what it has there: F_UNLCK is none. If the list has no room for that, it is left as it is. */
 static int put_lock(const struct held *wish) {
+  int more = wish->type != F_UNLCK;
+  for (int i = 0; i < lock_count; i++) {
+    if (locks_meet(&locks[i], wish) && same_owner(&locks[i], wish)) more += (locks[i].from < wish->from) + (locks[i].to > wish->to) - 1;
+  }
+  if (lock_count + more > most_locks) return refused(ENOLCK);
   for (int i = lock_count - 1; i >= 0; i--) {
     struct held l = locks[i];
-    if (!locks_meet(&l, wish) || !lock_mine(&l, wish->fd)) continue;
+    if (!locks_meet(&l, wish) || !same_owner(&l, wish)) continue;
     locks[i] = locks[--lock_count];
     if (l.from < wish->from) locks[lock_count] = l, locks[lock_count++].to = wish->from - 1;
-    if (l.to > wish->to) {
-      if (lock_count == most_locks) return refused(ENOLCK);
-      locks[lock_count] = l, locks[lock_count++].from = wish->to + 1;
-    }
+    if (l.to > wish->to) locks[lock_count] = l, locks[lock_count++].from = wish->to + 1;
   }
-  if (wish->type != F_UNLCK) {
-    if (lock_count == most_locks) return refused(ENOLCK);
-    locks[lock_count++] = *wish, locks_own++;
+  if (wish->type != F_UNLCK) locks[lock_count++] = *wish, locks_own++;
+  return 0;
+}
+
+/* drop_wish takes a rank's wish out of the list, if it is there. */
+static int drop_wish(void) {
+  for (int i = 0; i < lock_count; i++) {
+    if (locks[i].kind == record_wish && locks[i].owner == lock_owner()) return locks[i] = locks[--lock_count], 1;
   }
   return 0;
+}
+
+/* wish_of is what the owner of a lock waits for, NULL if it does not. */
+static const struct held *wish_of(const struct held *by) {
+  for (int i = 0; i < lock_count; i++) {
+    if (locks[i].kind == record_wish && same_owner(&locks[i], by)) return &locks[i];
+  }
+  return NULL;
+}
+
+/* lock_deadlock says whether who keeps a wish out waits for the one that has it, itself or by way of others. As on Linux, only locks that are a rank's are looked at. */
+static int lock_deadlock(const struct held *wish) {
+  const struct held *by = lock_against(wish), *its;
+  for (int steps = 0; by != NULL && steps < lock_count && (its = wish_of(by)) != NULL; steps++) {
+    struct held next = *its;
+    next.kind = record_lock;
+    if ((by = lock_against(&next)) != NULL && same_owner(by, wish)) return 1;
+  }
+  return 0;
+}
+
+/* await_lock is called, with the list, when a wish has to wait: 0 to go on with that. */
+static int await_lock(const struct held *wish) {
+  if (wish->kind != record_lock || wish->fd >= 0) return give_locks(0);
+  if (lock_deadlock(wish)) return give_locks(drop_wish()) == 0 ? refused(EDEADLK) : -1;
+  if (lock_count == most_locks || wish_of(wish) != NULL) return give_locks(0);
+  locks[lock_count] = *wish, locks[lock_count++].kind = record_wish, locks_own++;
+  return give_locks(1);
 }
 
 /* set_lock does what is wished, at once or, if it waits, when nobody is against it. */
@@ -125,8 +162,8 @@ static int set_lock(const struct held *wish, int waits) {
   for (useconds_t pause = first_lock_wait;; pause = pause < last_lock_wait / 2 ? 2 * pause : last_lock_wait) {
     if (take_locks() != 0) return -1;
     if (wish->type == F_UNLCK || lock_against(wish) == NULL) {
-      int result = put_lock(wish);
-      return give_locks(result == 0) == 0 ? result : -1;
+      int waited = drop_wish(), result = put_lock(wish);
+      return give_locks(result == 0 || waited) == 0 ? result : -1;
     }
     int had = lock_count;
     if (wish->kind == file_lock) { /* one becomes another by way of none: else two ranks that share one would wait for each other */
@@ -134,7 +171,7 @@ static int set_lock(const struct held *wish, int waits) {
       none.type = F_UNLCK;
       put_lock(&none);
     }
-    if (give_locks(lock_count != had) != 0) return -1;
+    if ((lock_count != had || !waits ? give_locks(lock_count != had) : await_lock(wish)) != 0) return -1;
     if (!waits) return refused(EAGAIN);
     usleep(pause);
   }
@@ -144,7 +181,7 @@ static int set_lock(const struct held *wish, int waits) {
 static int lock_of(struct held *l, int fd, int kind, int by_descriptor) {
   struct stat st;
   if (fstat(fd, &st) != 0) return -1;
-  *l = (struct held){.owner = lock_owner(), .file = (uint64_t)st.st_ino, .fd = by_descriptor ? fd : -1, .pid = getpid(), .kind = (int16_t)kind, .to = INT64_MAX};
+  *l = (struct held){.owner = lock_owner(), .file = (uint64_t)st.st_ino, .fd = by_descriptor ? fd : -1, .pid = getpid(), .kind = (int16_t)kind, .dev = (int32_t)st.st_dev, .to = INT64_MAX};
   return 0;
 }
 
@@ -172,6 +209,7 @@ static int lock_record(int fd, struct flock *l, int what) {
   int open_file = what == F_OFD_GETLK || what == F_OFD_SETLK || what == F_OFD_SETLKW;
   struct held wish;
   if (l->l_type != F_RDLCK && l->l_type != F_WRLCK && (asks || l->l_type != F_UNLCK)) return refused(EINVAL);
+  if (open_file && l->l_pid != 0) return refused(EINVAL);
   if (lock_of(&wish, fd, record_lock, open_file) != 0 || lock_range(&wish, fd, l->l_whence, l->l_start, l->l_len) != 0) return -1;
   wish.type = l->l_type;
   if (!asks) return may_lock(fd, l->l_type) != 0 ? -1 : set_lock(&wish, waits);
@@ -193,7 +231,7 @@ static void unlock_closed(int fd) {
   }
   for (int i = lock_count - 1; i >= 0; i--) {
     if (locks[i].owner != wish.owner) continue;
-    if (fd < 0 || (locks[i].file == wish.file && (locks[i].fd == fd || locks[i].fd < 0))) locks[i] = locks[--lock_count], changed = 1;
+    if (fd < 0 || (locks[i].file == wish.file && locks[i].dev == wish.dev && (locks[i].fd == fd || locks[i].fd < 0))) locks[i] = locks[--lock_count], changed = 1;
     else left++;
   }
   if (give_locks(changed) == 0) locks_own = left; /* else the next close tries again, and the end */

@@ -2,6 +2,7 @@
  * locks ROUNDS: each rank adds 1 to a number in a file ROUNDS times, under a lock of each kind in turn; rank 0 says what came of it. A lock goes with the close of its file, and with its rank's end.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <mpi.h>
 #include <stdio.h>
@@ -14,6 +15,41 @@ static int locked(int fd, int kind, int on) {
   struct flock l = {.l_type = on ? F_WRLCK : F_UNLCK, .l_whence = SEEK_SET, .l_len = 4};
   if (kind == 0) return fcntl(fd, F_SETLKW, &l);
   return kind == 1 ? flock(fd, on ? LOCK_EX : LOCK_UN) : fcntl(fd, F_OFD_SETLKW, &l);
+}
+
+/* Each rank has a byte, and waits for the next one's: one of them is told, and lets go. */
+static int crossed(int fd, int rank, int size) {
+  int told, all;
+  struct flock own = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 100 + rank, .l_len = 1}, next = own;
+  next.l_start = 100 + (rank + 1) % size;
+  int errors = fcntl(fd, F_SETLK, &own) != 0;
+  MPI_Barrier(MPI_COMM_WORLD);
+  told = fcntl(fd, F_SETLKW, &next) != 0;
+  errors += told && errno != EDEADLK;
+  own.l_type = next.l_type = F_UNLCK;
+  errors += fcntl(fd, F_SETLK, &own) != 0 || fcntl(fd, F_SETLK, &next) != 0;
+  MPI_Allreduce(&told, &all, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+  return errors + (all != 1);
+}
+
+/* With a list that has room for one more, what needs two is refused and changes nothing, and what is held can be let go. Nobody else may hold a lock. */
+static int full(void) {
+  const char list[] = "/tmp/.godwit-locks";
+  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 3};
+  int errors = 0, fd = open("full", O_RDWR | O_CREAT, 0644);
+  errors += truncate(list, 0) != 0 || truncate(list, 4095 * 48) != 0;
+  errors += fcntl(fd, F_SETLK, &l) != 0;
+  l.l_type = F_UNLCK, l.l_start = 1, l.l_len = 1;
+  errors += fcntl(fd, F_SETLK, &l) == 0 || errno != ENOLCK; /* two in place of one */
+  l.l_type = F_WRLCK, l.l_start = 9;
+  errors += fcntl(fd, F_SETLKW, &l) == 0 || errno != ENOLCK;
+  errors += flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != ENOLCK;
+  l.l_type = F_RDLCK, l.l_start = 0, l.l_len = 3;
+  errors += fcntl(fd, F_SETLK, &l) != 0;
+  l.l_type = F_UNLCK, l.l_len = 2;
+  errors += fcntl(fd, F_SETLK, &l) != 0;
+  errors += close(fd) != 0 || (fd = open("full", O_RDWR)) < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0; /* the close has made room */
+  return errors + (close(fd) != 0 || truncate(list, 0) != 0);
 }
 
 int main(int argc, char **argv) {
@@ -36,6 +72,9 @@ int main(int argc, char **argv) {
   errors += flock(fd, LOCK_SH) != 0;
   MPI_Barrier(MPI_COMM_WORLD);
   errors += flock(fd, LOCK_EX) != 0 || flock(fd, LOCK_UN) != 0; /* each of them, one after the other */
+  MPI_Barrier(MPI_COMM_WORLD);
+  if (rank == 0) errors += full();
+  MPI_Barrier(MPI_COMM_WORLD);
   struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   if (rank == 0) errors += fcntl(fd, F_SETLK, &l) != 0;
   MPI_Barrier(MPI_COMM_WORLD);
@@ -46,6 +85,8 @@ int main(int argc, char **argv) {
     errors += close(fd) != 0 || rmdir("/tmp/.godwit-locks-next") != 0 || (fd = open("number", O_RDWR)) < 0;
     errors += close(fd) != 0 || (fd = open("number", O_RDWR)) < 0;
   }
+  MPI_Barrier(MPI_COMM_WORLD);
+  errors += crossed(fd, rank, size);
   MPI_Barrier(MPI_COMM_WORLD);
   if (rank == size - 1) errors += fcntl(fd, F_SETLK, &l) != 0;
   MPI_Reduce(&errors, &all, 1, MPI_INT, MPI_SUM, 0, MPI_COMM_WORLD);
