@@ -230,3 +230,47 @@ func TestNothingIsLeft(t *testing.T) {
 	require.Empty(t, c.must("ls", id))
 	c.idle()
 }
+
+// A rank that waits for a lock moves as one that waits in a call does, and has it when it is free; so does the home, with what is held and who waits.
+func TestLockWaitersMove(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 1, workers: 3, slots: 4})
+	in, typed, err := os.Pipe()
+	require.NoError(t, err)
+	defer typed.Close() //nolint:errcheck // it is closed before, if all is well
+	run := startCommandFrom(t, in, c.addrs(), "run", "-q", "-n", "3", "--stdin", "0", "--place", "w1:3", "--name", "waiters", locksModule, "1", "waits")
+	id := c.named("waiters")
+	c.eventually(patience, "rank 0 has the locks", func() error {
+		if got := c.godwit("logs", id); got.stdout != "held\n" {
+			return fmt.Errorf("%q", got.stdout)
+		}
+		return nil
+	})
+	for _, to := range []string{"w2", "w3"} { // nobody stays, so the home follows
+		for rank := range 3 {
+			before := c.app(id).Migrations
+			c.eventually(patience, "rank moves while it waits", func() error {
+				if got := c.godwit("migrate", fmt.Sprintf("%s/%d", id, rank), "--to", to); got.code != 0 {
+					return fmt.Errorf("rank %d: %s", rank, got.stderr)
+				}
+				return nil
+			})
+			c.eventually(patience, "the move is committed", func() error {
+				if now := c.app(id).Migrations; now == before {
+					return fmt.Errorf("%d migrations", now)
+				}
+				return nil
+			})
+		}
+		c.eventually(patience, "the home follows", func() error {
+			if f := c.app(id).Files; f.Host != to {
+				return fmt.Errorf("it is on %s", f.Host)
+			}
+			return nil
+		})
+	}
+	require.NoError(t, typed.Close())
+	got := run.wait()
+	require.Zero(t, got.code, got.stderr)
+	require.ElementsMatch(t, []string{"held", "0", "1", "2"}, strings.Fields(got.stdout))
+}

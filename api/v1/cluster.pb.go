@@ -127,6 +127,117 @@ func (OutputFault_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27, 0}
 }
 
+type FilesLock_What int32
+
+const (
+	FilesLock_WHAT_UNSPECIFIED FilesLock_What = 0
+	// Says who is in the way.
+	FilesLock_WHAT_TEST FilesLock_What = 1
+	FilesLock_WHAT_SET  FilesLock_What = 2
+	// Sets it when nobody is in the way.
+	FilesLock_WHAT_WAIT FilesLock_What = 3
+	// The rank closes an open file: what that has, and what the rank has of the file, goes.
+	FilesLock_WHAT_CLOSE FilesLock_What = 4
+	// The rank is over: all that it has goes.
+	FilesLock_WHAT_END FilesLock_What = 5
+)
+
+// Enum value maps for FilesLock_What.
+var (
+	FilesLock_What_name = map[int32]string{
+		0: "WHAT_UNSPECIFIED",
+		1: "WHAT_TEST",
+		2: "WHAT_SET",
+		3: "WHAT_WAIT",
+		4: "WHAT_CLOSE",
+		5: "WHAT_END",
+	}
+	FilesLock_What_value = map[string]int32{
+		"WHAT_UNSPECIFIED": 0,
+		"WHAT_TEST":        1,
+		"WHAT_SET":         2,
+		"WHAT_WAIT":        3,
+		"WHAT_CLOSE":       4,
+		"WHAT_END":         5,
+	}
+)
+
+func (x FilesLock_What) Enum() *FilesLock_What {
+	p := new(FilesLock_What)
+	*p = x
+	return p
+}
+
+func (x FilesLock_What) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FilesLock_What) Descriptor() protoreflect.EnumDescriptor {
+	return file_godwit_v1_cluster_proto_enumTypes[2].Descriptor()
+}
+
+func (FilesLock_What) Type() protoreflect.EnumType {
+	return &file_godwit_v1_cluster_proto_enumTypes[2]
+}
+
+func (x FilesLock_What) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FilesLock_What.Descriptor instead.
+func (FilesLock_What) EnumDescriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38, 0}
+}
+
+type FilesLock_Type int32
+
+const (
+	FilesLock_TYPE_NONE      FilesLock_Type = 0
+	FilesLock_TYPE_SHARED    FilesLock_Type = 1
+	FilesLock_TYPE_EXCLUSIVE FilesLock_Type = 2
+)
+
+// Enum value maps for FilesLock_Type.
+var (
+	FilesLock_Type_name = map[int32]string{
+		0: "TYPE_NONE",
+		1: "TYPE_SHARED",
+		2: "TYPE_EXCLUSIVE",
+	}
+	FilesLock_Type_value = map[string]int32{
+		"TYPE_NONE":      0,
+		"TYPE_SHARED":    1,
+		"TYPE_EXCLUSIVE": 2,
+	}
+)
+
+func (x FilesLock_Type) Enum() *FilesLock_Type {
+	p := new(FilesLock_Type)
+	*p = x
+	return p
+}
+
+func (x FilesLock_Type) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FilesLock_Type) Descriptor() protoreflect.EnumDescriptor {
+	return file_godwit_v1_cluster_proto_enumTypes[3].Descriptor()
+}
+
+func (FilesLock_Type) Type() protoreflect.EnumType {
+	return &file_godwit_v1_cluster_proto_enumTypes[3]
+}
+
+func (x FilesLock_Type) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FilesLock_Type.Descriptor instead.
+func (FilesLock_Type) EnumDescriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38, 1}
+}
+
 type FilesRequest_Op int32
 
 const (
@@ -160,6 +271,8 @@ const (
 	FilesRequest_OP_ADOPT FilesRequest_Op = 33
 	// The client is over: what it has open is closed, and it asks for nothing more.
 	FilesRequest_OP_LEAVE FilesRequest_Op = 31
+	// Does what lock says; number is the rank's own, of such requests. One that waits is answered after a while with more, and may be sent again.
+	FilesRequest_OP_LOCK FilesRequest_Op = 34
 	// Those below are of the app's standard input, and may be sent again at will.
 	// Adds data at a place, with end set in size: nothing comes after it. It answers with the place up to which there is some.
 	FilesRequest_OP_INPUT_WRITE FilesRequest_Op = 40
@@ -195,6 +308,7 @@ var (
 		32: "OP_KEEP",
 		33: "OP_ADOPT",
 		31: "OP_LEAVE",
+		34: "OP_LOCK",
 		40: "OP_INPUT_WRITE",
 		41: "OP_INPUT_READ",
 	}
@@ -224,6 +338,7 @@ var (
 		"OP_KEEP":           32,
 		"OP_ADOPT":          33,
 		"OP_LEAVE":          31,
+		"OP_LOCK":           34,
 		"OP_INPUT_WRITE":    40,
 		"OP_INPUT_READ":     41,
 	}
@@ -240,11 +355,11 @@ func (x FilesRequest_Op) String() string {
 }
 
 func (FilesRequest_Op) Descriptor() protoreflect.EnumDescriptor {
-	return file_godwit_v1_cluster_proto_enumTypes[2].Descriptor()
+	return file_godwit_v1_cluster_proto_enumTypes[4].Descriptor()
 }
 
 func (FilesRequest_Op) Type() protoreflect.EnumType {
-	return &file_godwit_v1_cluster_proto_enumTypes[2]
+	return &file_godwit_v1_cluster_proto_enumTypes[4]
 }
 
 func (x FilesRequest_Op) Number() protoreflect.EnumNumber {
@@ -253,7 +368,7 @@ func (x FilesRequest_Op) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesRequest_Op.Descriptor instead.
 func (FilesRequest_Op) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{42, 0}
 }
 
 type IdentifyRequest struct {
@@ -2689,6 +2804,7 @@ type FilePart struct {
 	//	*FilePart_Input
 	//	*FilePart_Lane
 	//	*FilePart_End
+	//	*FilePart_Locks
 	Part          isFilePart_Part `protobuf_oneof:"part"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2794,6 +2910,15 @@ func (x *FilePart) GetEnd() *FileEnd {
 	return nil
 }
 
+func (x *FilePart) GetLocks() *FileLocks {
+	if x != nil {
+		if x, ok := x.Part.(*FilePart_Locks); ok {
+			return x.Locks
+		}
+	}
+	return nil
+}
+
 type isFilePart_Part interface {
 	isFilePart_Part()
 }
@@ -2826,6 +2951,10 @@ type FilePart_End struct {
 	End *FileEnd `protobuf:"bytes,7,opt,name=end,proto3,oneof"`
 }
 
+type FilePart_Locks struct {
+	Locks *FileLocks `protobuf:"bytes,8,opt,name=locks,proto3,oneof"`
+}
+
 func (*FilePart_Sum) isFilePart_Part() {}
 
 func (*FilePart_Entry) isFilePart_Part() {}
@@ -2839,6 +2968,8 @@ func (*FilePart_Input) isFilePart_Part() {}
 func (*FilePart_Lane) isFilePart_Part() {}
 
 func (*FilePart_End) isFilePart_Part() {}
+
+func (*FilePart_Locks) isFilePart_Part() {}
 
 // FileSum is how much there is, as far as it was known when the move began.
 type FileSum struct {
@@ -3382,6 +3513,259 @@ func (x *FileLane) GetLeft() bool {
 	return false
 }
 
+// FilesLock is a lock of a file, or of the app itself, that a rank has, wants or lets go.
+type FilesLock struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	What  FilesLock_What         `protobuf:"varint,2,opt,name=what,proto3,enum=godwit.v1.FilesLock_What" json:"what,omitempty"`
+	// The open file that has it, by a number of the rank's; 0: the rank has it.
+	Opened uint64 `protobuf:"varint,3,opt,name=opened,proto3" json:"opened,omitempty"`
+	// The file: where its tree is, and its number there. Empty: the lock is of the app.
+	Mount string `protobuf:"bytes,4,opt,name=mount,proto3" json:"mount,omitempty"`
+	File  uint64 `protobuf:"varint,5,opt,name=file,proto3" json:"file,omitempty"`
+	// The first and the last byte.
+	From int64 `protobuf:"varint,6,opt,name=from,proto3" json:"from,omitempty"`
+	To   int64 `protobuf:"varint,7,opt,name=to,proto3" json:"to,omitempty"`
+	// It is one of flock's, which meet no others.
+	Whole bool           `protobuf:"varint,8,opt,name=whole,proto3" json:"whole,omitempty"`
+	Type  FilesLock_Type `protobuf:"varint,9,opt,name=type,proto3,enum=godwit.v1.FilesLock_Type" json:"type,omitempty"`
+	// What the program takes for the rank's process.
+	Process       int32 `protobuf:"varint,10,opt,name=process,proto3" json:"process,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilesLock) Reset() {
+	*x = FilesLock{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilesLock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilesLock) ProtoMessage() {}
+
+func (x *FilesLock) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilesLock.ProtoReflect.Descriptor instead.
+func (*FilesLock) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *FilesLock) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *FilesLock) GetWhat() FilesLock_What {
+	if x != nil {
+		return x.What
+	}
+	return FilesLock_WHAT_UNSPECIFIED
+}
+
+func (x *FilesLock) GetOpened() uint64 {
+	if x != nil {
+		return x.Opened
+	}
+	return 0
+}
+
+func (x *FilesLock) GetMount() string {
+	if x != nil {
+		return x.Mount
+	}
+	return ""
+}
+
+func (x *FilesLock) GetFile() uint64 {
+	if x != nil {
+		return x.File
+	}
+	return 0
+}
+
+func (x *FilesLock) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *FilesLock) GetTo() int64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *FilesLock) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
+}
+
+func (x *FilesLock) GetType() FilesLock_Type {
+	if x != nil {
+		return x.Type
+	}
+	return FilesLock_TYPE_NONE
+}
+
+func (x *FilesLock) GetProcess() int32 {
+	if x != nil {
+		return x.Process
+	}
+	return 0
+}
+
+// FileLocks are an app's locks, with what ranks have asked for last.
+type FileLocks struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Held          []*FilesLock           `protobuf:"bytes,1,rep,name=held,proto3" json:"held,omitempty"`
+	Lockers       []*FileLocker          `protobuf:"bytes,2,rep,name=lockers,proto3" json:"lockers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileLocks) Reset() {
+	*x = FileLocks{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileLocks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileLocks) ProtoMessage() {}
+
+func (x *FileLocks) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileLocks.ProtoReflect.Descriptor instead.
+func (*FileLocks) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *FileLocks) GetHeld() []*FilesLock {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+func (x *FileLocks) GetLockers() []*FileLocker {
+	if x != nil {
+		return x.Lockers
+	}
+	return nil
+}
+
+// FileLocker is the last request of a rank about locks: its answer, or, while it waits, what it wants.
+type FileLocker struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Rank   int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	Number uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Answer *FilesResponse         `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
+	Wish   *FilesLock             `protobuf:"bytes,4,opt,name=wish,proto3" json:"wish,omitempty"`
+	// Lower ones have waited for longer.
+	Place         uint64 `protobuf:"varint,5,opt,name=place,proto3" json:"place,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileLocker) Reset() {
+	*x = FileLocker{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileLocker) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileLocker) ProtoMessage() {}
+
+func (x *FileLocker) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileLocker.ProtoReflect.Descriptor instead.
+func (*FileLocker) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *FileLocker) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *FileLocker) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *FileLocker) GetAnswer() *FilesResponse {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *FileLocker) GetWish() *FilesLock {
+	if x != nil {
+		return x.Wish
+	}
+	return nil
+}
+
+func (x *FileLocker) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
 // FileEnd says what must have come.
 type FileEnd struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3393,7 +3777,7 @@ type FileEnd struct {
 
 func (x *FileEnd) Reset() {
 	*x = FileEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3405,7 +3789,7 @@ func (x *FileEnd) String() string {
 func (*FileEnd) ProtoMessage() {}
 
 func (x *FileEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3418,7 +3802,7 @@ func (x *FileEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileEnd.ProtoReflect.Descriptor instead.
 func (*FileEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *FileEnd) GetDigest() []byte {
@@ -3458,14 +3842,15 @@ type FilesRequest struct {
 	Keeper uint64 `protobuf:"varint,17,opt,name=keeper,proto3" json:"keeper,omitempty"`
 	Kept   uint64 `protobuf:"varint,18,opt,name=kept,proto3" json:"kept,omitempty"`
 	// A descriptor of the client's own process, and 1.
-	OwnDescriptor int64 `protobuf:"varint,19,opt,name=own_descriptor,json=ownDescriptor,proto3" json:"own_descriptor,omitempty"`
+	OwnDescriptor int64      `protobuf:"varint,19,opt,name=own_descriptor,json=ownDescriptor,proto3" json:"own_descriptor,omitempty"`
+	Lock          *FilesLock `protobuf:"bytes,20,opt,name=lock,proto3" json:"lock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FilesRequest) Reset() {
 	*x = FilesRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3477,7 +3862,7 @@ func (x *FilesRequest) String() string {
 func (*FilesRequest) ProtoMessage() {}
 
 func (x *FilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3490,7 +3875,7 @@ func (x *FilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesRequest.ProtoReflect.Descriptor instead.
 func (*FilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *FilesRequest) GetApp() string {
@@ -3626,6 +4011,13 @@ func (x *FilesRequest) GetOwnDescriptor() int64 {
 	return 0
 }
 
+func (x *FilesRequest) GetLock() *FilesLock {
+	if x != nil {
+		return x.Lock
+	}
+	return nil
+}
+
 type FilesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The system's number of what went wrong; 0: nothing.
@@ -3639,15 +4031,17 @@ type FilesResponse struct {
 	List []*FileInfo `protobuf:"bytes,6,rep,name=list,proto3" json:"list,omitempty"`
 	// The file's end was reached.
 	End bool `protobuf:"varint,7,opt,name=end,proto3" json:"end,omitempty"`
-	// There is more of the list.
-	More          bool `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
+	// There is more of the list. Of a lock: it is still waited for.
+	More bool `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
+	// Of a test: what is in the way, of type none if nothing is.
+	Lock          *FilesLock `protobuf:"bytes,9,opt,name=lock,proto3" json:"lock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FilesResponse) Reset() {
 	*x = FilesResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3659,7 +4053,7 @@ func (x *FilesResponse) String() string {
 func (*FilesResponse) ProtoMessage() {}
 
 func (x *FilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3672,7 +4066,7 @@ func (x *FilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesResponse.ProtoReflect.Descriptor instead.
 func (*FilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FilesResponse) GetErrno() int32 {
@@ -3731,6 +4125,13 @@ func (x *FilesResponse) GetMore() bool {
 	return false
 }
 
+func (x *FilesResponse) GetLock() *FilesLock {
+	if x != nil {
+		return x.Lock
+	}
+	return nil
+}
+
 // FileInfo describes a file.
 type FileInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3748,7 +4149,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3760,7 +4161,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3773,7 +4174,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *FileInfo) GetName() string {
@@ -4032,7 +4433,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04move\x18\x03 \x01(\x04R\x04move\"h\n" +
 	"\x11MoveFilesResponse\x12)\n" +
 	"\x05parts\x18\x01 \x03(\v2\x13.godwit.v1.FilePartR\x05parts\x12(\n" +
-	"\x05found\x18\x02 \x01(\v2\x12.godwit.v1.FileSumR\x05found\"\xc5\x02\n" +
+	"\x05found\x18\x02 \x01(\v2\x12.godwit.v1.FileSumR\x05found\"\xf3\x02\n" +
 	"\bFilePart\x12&\n" +
 	"\x03sum\x18\x01 \x01(\v2\x12.godwit.v1.FileSumH\x00R\x03sum\x12,\n" +
 	"\x05entry\x18\x02 \x01(\v2\x14.godwit.v1.FileEntryH\x00R\x05entry\x12)\n" +
@@ -4040,7 +4441,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x06handle\x18\x04 \x01(\v2\x15.godwit.v1.FileHandleH\x00R\x06handle\x12,\n" +
 	"\x05input\x18\x05 \x01(\v2\x14.godwit.v1.FileInputH\x00R\x05input\x12)\n" +
 	"\x04lane\x18\x06 \x01(\v2\x13.godwit.v1.FileLaneH\x00R\x04lane\x12&\n" +
-	"\x03end\x18\a \x01(\v2\x12.godwit.v1.FileEndH\x00R\x03endB\x06\n" +
+	"\x03end\x18\a \x01(\v2\x12.godwit.v1.FileEndH\x00R\x03end\x12,\n" +
+	"\x05locks\x18\b \x01(\v2\x14.godwit.v1.FileLocksH\x00R\x05locksB\x06\n" +
 	"\x04part\"c\n" +
 	"\aFileSum\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x03R\x05files\x12\x14\n" +
@@ -4093,9 +4495,43 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04lane\x18\x02 \x01(\x05R\x04lane\x12\x16\n" +
 	"\x06number\x18\x03 \x01(\x04R\x06number\x120\n" +
 	"\x06answer\x18\x04 \x01(\v2\x18.godwit.v1.FilesResponseR\x06answer\x12\x12\n" +
-	"\x04left\x18\x05 \x01(\bR\x04left\"!\n" +
+	"\x04left\x18\x05 \x01(\bR\x04left\"\xb7\x03\n" +
+	"\tFilesLock\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12-\n" +
+	"\x04what\x18\x02 \x01(\x0e2\x19.godwit.v1.FilesLock.WhatR\x04what\x12\x16\n" +
+	"\x06opened\x18\x03 \x01(\x04R\x06opened\x12\x14\n" +
+	"\x05mount\x18\x04 \x01(\tR\x05mount\x12\x12\n" +
+	"\x04file\x18\x05 \x01(\x04R\x04file\x12\x12\n" +
+	"\x04from\x18\x06 \x01(\x03R\x04from\x12\x0e\n" +
+	"\x02to\x18\a \x01(\x03R\x02to\x12\x14\n" +
+	"\x05whole\x18\b \x01(\bR\x05whole\x12-\n" +
+	"\x04type\x18\t \x01(\x0e2\x19.godwit.v1.FilesLock.TypeR\x04type\x12\x18\n" +
+	"\aprocess\x18\n" +
+	" \x01(\x05R\aprocess\"f\n" +
+	"\x04What\x12\x14\n" +
+	"\x10WHAT_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tWHAT_TEST\x10\x01\x12\f\n" +
+	"\bWHAT_SET\x10\x02\x12\r\n" +
+	"\tWHAT_WAIT\x10\x03\x12\x0e\n" +
+	"\n" +
+	"WHAT_CLOSE\x10\x04\x12\f\n" +
+	"\bWHAT_END\x10\x05\":\n" +
+	"\x04Type\x12\r\n" +
+	"\tTYPE_NONE\x10\x00\x12\x0f\n" +
+	"\vTYPE_SHARED\x10\x01\x12\x12\n" +
+	"\x0eTYPE_EXCLUSIVE\x10\x02\"f\n" +
+	"\tFileLocks\x12(\n" +
+	"\x04held\x18\x01 \x03(\v2\x14.godwit.v1.FilesLockR\x04held\x12/\n" +
+	"\alockers\x18\x02 \x03(\v2\x15.godwit.v1.FileLockerR\alockers\"\xaa\x01\n" +
+	"\n" +
+	"FileLocker\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x120\n" +
+	"\x06answer\x18\x03 \x01(\v2\x18.godwit.v1.FilesResponseR\x06answer\x12(\n" +
+	"\x04wish\x18\x04 \x01(\v2\x14.godwit.v1.FilesLockR\x04wish\x12\x14\n" +
+	"\x05place\x18\x05 \x01(\x04R\x05place\"!\n" +
 	"\aFileEnd\x12\x16\n" +
-	"\x06digest\x18\x01 \x01(\fR\x06digest\"\xa7\a\n" +
+	"\x06digest\x18\x01 \x01(\fR\x06digest\"\xde\a\n" +
 	"\fFilesRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06client\x18\x02 \x01(\x04R\x06client\x12\x12\n" +
@@ -4116,7 +4552,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\achanged\x18\x10 \x01(\x03H\x01R\achanged\x88\x01\x01\x12\x16\n" +
 	"\x06keeper\x18\x11 \x01(\x04R\x06keeper\x12\x12\n" +
 	"\x04kept\x18\x12 \x01(\x04R\x04kept\x12%\n" +
-	"\x0eown_descriptor\x18\x13 \x01(\x03R\rownDescriptor\"\xa6\x03\n" +
+	"\x0eown_descriptor\x18\x13 \x01(\x03R\rownDescriptor\x12(\n" +
+	"\x04lock\x18\x14 \x01(\v2\x14.godwit.v1.FilesLockR\x04lock\"\xb3\x03\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aOP_OPEN\x10\x01\x12\v\n" +
@@ -4144,12 +4581,13 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\bOP_CLOSE\x10\x1e\x12\v\n" +
 	"\aOP_KEEP\x10 \x12\f\n" +
 	"\bOP_ADOPT\x10!\x12\f\n" +
-	"\bOP_LEAVE\x10\x1f\x12\x12\n" +
+	"\bOP_LEAVE\x10\x1f\x12\v\n" +
+	"\aOP_LOCK\x10\"\x12\x12\n" +
 	"\x0eOP_INPUT_WRITE\x10(\x12\x11\n" +
 	"\rOP_INPUT_READ\x10)B\v\n" +
 	"\t_accessedB\n" +
 	"\n" +
-	"\b_changed\"\xd5\x01\n" +
+	"\b_changed\"\xff\x01\n" +
 	"\rFilesResponse\x12\x14\n" +
 	"\x05errno\x18\x01 \x01(\x05R\x05errno\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x0e\n" +
@@ -4158,7 +4596,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04info\x18\x05 \x01(\v2\x13.godwit.v1.FileInfoR\x04info\x12'\n" +
 	"\x04list\x18\x06 \x03(\v2\x13.godwit.v1.FileInfoR\x04list\x12\x10\n" +
 	"\x03end\x18\a \x01(\bR\x03end\x12\x12\n" +
-	"\x04more\x18\b \x01(\bR\x04more\"\xbc\x01\n" +
+	"\x04more\x18\b \x01(\bR\x04more\x12(\n" +
+	"\x04lock\x18\t \x01(\v2\x14.godwit.v1.FilesLockR\x04lock\"\xbc\x01\n" +
 	"\bFileInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x0e\n" +
@@ -4199,139 +4638,153 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_cluster_proto_rawDescData
 }
 
-var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_godwit_v1_cluster_proto_goTypes = []any{
 	(Standing)(0),                 // 0: godwit.v1.Standing
 	(OutputFault_Kind)(0),         // 1: godwit.v1.OutputFault.Kind
-	(FilesRequest_Op)(0),          // 2: godwit.v1.FilesRequest.Op
-	(*IdentifyRequest)(nil),       // 3: godwit.v1.IdentifyRequest
-	(*IdentifyResponse)(nil),      // 4: godwit.v1.IdentifyResponse
-	(*InspectRequest)(nil),        // 5: godwit.v1.InspectRequest
-	(*InspectResponse)(nil),       // 6: godwit.v1.InspectResponse
-	(*DiscoverRequest)(nil),       // 7: godwit.v1.DiscoverRequest
-	(*DiscoverResponse)(nil),      // 8: godwit.v1.DiscoverResponse
-	(*GroupMember)(nil),           // 9: godwit.v1.GroupMember
-	(*SessionRequest)(nil),        // 10: godwit.v1.SessionRequest
-	(*SessionResponse)(nil),       // 11: godwit.v1.SessionResponse
-	(*Hello)(nil),                 // 12: godwit.v1.Hello
-	(*Welcome)(nil),               // 13: godwit.v1.Welcome
-	(*Heartbeat)(nil),             // 14: godwit.v1.Heartbeat
-	(*Leaving)(nil),               // 15: godwit.v1.Leaving
-	(*AppRecord)(nil),             // 16: godwit.v1.AppRecord
-	(*MovedRank)(nil),             // 17: godwit.v1.MovedRank
-	(*AppStatus)(nil),             // 18: godwit.v1.AppStatus
-	(*RankStatus)(nil),            // 19: godwit.v1.RankStatus
-	(*FetchModuleRequest)(nil),    // 20: godwit.v1.FetchModuleRequest
-	(*FetchModuleResponse)(nil),   // 21: godwit.v1.FetchModuleResponse
-	(*PushModuleRequest)(nil),     // 22: godwit.v1.PushModuleRequest
-	(*PushModuleResponse)(nil),    // 23: godwit.v1.PushModuleResponse
-	(*TransferRequest)(nil),       // 24: godwit.v1.TransferRequest
-	(*TransferEnd)(nil),           // 25: godwit.v1.TransferEnd
-	(*TransferHeader)(nil),        // 26: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),      // 27: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),       // 28: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),      // 29: godwit.v1.ReadLogsResponse
-	(*OutputFault)(nil),           // 30: godwit.v1.OutputFault
-	(*FilesStatus)(nil),           // 31: godwit.v1.FilesStatus
-	(*MoveFilesRequest)(nil),      // 32: godwit.v1.MoveFilesRequest
-	(*MoveFilesResponse)(nil),     // 33: godwit.v1.MoveFilesResponse
-	(*FilePart)(nil),              // 34: godwit.v1.FilePart
-	(*FileSum)(nil),               // 35: godwit.v1.FileSum
-	(*FileEntry)(nil),             // 36: godwit.v1.FileEntry
-	(*FileData)(nil),              // 37: godwit.v1.FileData
-	(*FileHandle)(nil),            // 38: godwit.v1.FileHandle
-	(*FileInput)(nil),             // 39: godwit.v1.FileInput
-	(*FileLane)(nil),              // 40: godwit.v1.FileLane
-	(*FileEnd)(nil),               // 41: godwit.v1.FileEnd
-	(*FilesRequest)(nil),          // 42: godwit.v1.FilesRequest
-	(*FilesResponse)(nil),         // 43: godwit.v1.FilesResponse
-	(*FileInfo)(nil),              // 44: godwit.v1.FileInfo
-	nil,                           // 45: godwit.v1.AppRecord.AddrsEntry
-	nil,                           // 46: godwit.v1.FileInput.PassedEntry
-	(*RankDoing)(nil),             // 47: godwit.v1.RankDoing
-	(*timestamppb.Timestamp)(nil), // 48: google.protobuf.Timestamp
-	(*HashRecord)(nil),            // 49: godwit.v1.HashRecord
-	(*Host)(nil),                  // 50: godwit.v1.Host
-	(*App)(nil),                   // 51: godwit.v1.App
-	(*Migration)(nil),             // 52: godwit.v1.Migration
-	(*LogPosition)(nil),           // 53: godwit.v1.LogPosition
-	(*LogLine)(nil),               // 54: godwit.v1.LogLine
-	(*Tree)(nil),                  // 55: godwit.v1.Tree
-	(*ReadFilesRequest)(nil),      // 56: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),     // 57: godwit.v1.ReadFilesResponse
+	(FilesLock_What)(0),           // 2: godwit.v1.FilesLock.What
+	(FilesLock_Type)(0),           // 3: godwit.v1.FilesLock.Type
+	(FilesRequest_Op)(0),          // 4: godwit.v1.FilesRequest.Op
+	(*IdentifyRequest)(nil),       // 5: godwit.v1.IdentifyRequest
+	(*IdentifyResponse)(nil),      // 6: godwit.v1.IdentifyResponse
+	(*InspectRequest)(nil),        // 7: godwit.v1.InspectRequest
+	(*InspectResponse)(nil),       // 8: godwit.v1.InspectResponse
+	(*DiscoverRequest)(nil),       // 9: godwit.v1.DiscoverRequest
+	(*DiscoverResponse)(nil),      // 10: godwit.v1.DiscoverResponse
+	(*GroupMember)(nil),           // 11: godwit.v1.GroupMember
+	(*SessionRequest)(nil),        // 12: godwit.v1.SessionRequest
+	(*SessionResponse)(nil),       // 13: godwit.v1.SessionResponse
+	(*Hello)(nil),                 // 14: godwit.v1.Hello
+	(*Welcome)(nil),               // 15: godwit.v1.Welcome
+	(*Heartbeat)(nil),             // 16: godwit.v1.Heartbeat
+	(*Leaving)(nil),               // 17: godwit.v1.Leaving
+	(*AppRecord)(nil),             // 18: godwit.v1.AppRecord
+	(*MovedRank)(nil),             // 19: godwit.v1.MovedRank
+	(*AppStatus)(nil),             // 20: godwit.v1.AppStatus
+	(*RankStatus)(nil),            // 21: godwit.v1.RankStatus
+	(*FetchModuleRequest)(nil),    // 22: godwit.v1.FetchModuleRequest
+	(*FetchModuleResponse)(nil),   // 23: godwit.v1.FetchModuleResponse
+	(*PushModuleRequest)(nil),     // 24: godwit.v1.PushModuleRequest
+	(*PushModuleResponse)(nil),    // 25: godwit.v1.PushModuleResponse
+	(*TransferRequest)(nil),       // 26: godwit.v1.TransferRequest
+	(*TransferEnd)(nil),           // 27: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),        // 28: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),      // 29: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),       // 30: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),      // 31: godwit.v1.ReadLogsResponse
+	(*OutputFault)(nil),           // 32: godwit.v1.OutputFault
+	(*FilesStatus)(nil),           // 33: godwit.v1.FilesStatus
+	(*MoveFilesRequest)(nil),      // 34: godwit.v1.MoveFilesRequest
+	(*MoveFilesResponse)(nil),     // 35: godwit.v1.MoveFilesResponse
+	(*FilePart)(nil),              // 36: godwit.v1.FilePart
+	(*FileSum)(nil),               // 37: godwit.v1.FileSum
+	(*FileEntry)(nil),             // 38: godwit.v1.FileEntry
+	(*FileData)(nil),              // 39: godwit.v1.FileData
+	(*FileHandle)(nil),            // 40: godwit.v1.FileHandle
+	(*FileInput)(nil),             // 41: godwit.v1.FileInput
+	(*FileLane)(nil),              // 42: godwit.v1.FileLane
+	(*FilesLock)(nil),             // 43: godwit.v1.FilesLock
+	(*FileLocks)(nil),             // 44: godwit.v1.FileLocks
+	(*FileLocker)(nil),            // 45: godwit.v1.FileLocker
+	(*FileEnd)(nil),               // 46: godwit.v1.FileEnd
+	(*FilesRequest)(nil),          // 47: godwit.v1.FilesRequest
+	(*FilesResponse)(nil),         // 48: godwit.v1.FilesResponse
+	(*FileInfo)(nil),              // 49: godwit.v1.FileInfo
+	nil,                           // 50: godwit.v1.AppRecord.AddrsEntry
+	nil,                           // 51: godwit.v1.FileInput.PassedEntry
+	(*RankDoing)(nil),             // 52: godwit.v1.RankDoing
+	(*timestamppb.Timestamp)(nil), // 53: google.protobuf.Timestamp
+	(*HashRecord)(nil),            // 54: godwit.v1.HashRecord
+	(*Host)(nil),                  // 55: godwit.v1.Host
+	(*App)(nil),                   // 56: godwit.v1.App
+	(*Migration)(nil),             // 57: godwit.v1.Migration
+	(*LogPosition)(nil),           // 58: godwit.v1.LogPosition
+	(*LogLine)(nil),               // 59: godwit.v1.LogLine
+	(*Tree)(nil),                  // 60: godwit.v1.Tree
+	(*ReadFilesRequest)(nil),      // 61: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),     // 62: godwit.v1.ReadFilesResponse
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	47, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
-	8,  // 1: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
-	48, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
-	9,  // 3: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
-	49, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
+	52, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	10, // 1: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
+	53, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
+	11, // 3: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
+	54, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
 	0,  // 5: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
-	12, // 6: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
-	14, // 7: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	18, // 8: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
-	15, // 9: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
-	13, // 10: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
-	14, // 11: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
-	16, // 12: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	50, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	18, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	51, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	52, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	45, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	17, // 18: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
-	19, // 19: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	31, // 20: godwit.v1.AppStatus.files:type_name -> godwit.v1.FilesStatus
-	26, // 21: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	25, // 22: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	53, // 23: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	54, // 24: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	53, // 25: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
-	30, // 26: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
+	14, // 6: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
+	16, // 7: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
+	20, // 8: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	17, // 9: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
+	15, // 10: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
+	16, // 11: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
+	18, // 12: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
+	55, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	20, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	56, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	57, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	50, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	19, // 18: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
+	21, // 19: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	33, // 20: godwit.v1.AppStatus.files:type_name -> godwit.v1.FilesStatus
+	28, // 21: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	27, // 22: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	58, // 23: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	59, // 24: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	58, // 25: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
+	32, // 26: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
 	1,  // 27: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
-	55, // 28: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
-	34, // 29: godwit.v1.MoveFilesResponse.parts:type_name -> godwit.v1.FilePart
-	35, // 30: godwit.v1.MoveFilesResponse.found:type_name -> godwit.v1.FileSum
-	35, // 31: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
-	36, // 32: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
-	37, // 33: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
-	38, // 34: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
-	39, // 35: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
-	40, // 36: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
-	41, // 37: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
-	46, // 38: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
-	43, // 39: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
-	2,  // 40: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
-	44, // 41: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
-	44, // 42: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
-	7,  // 43: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	10, // 44: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	20, // 45: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	22, // 46: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	24, // 47: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	28, // 48: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	5,  // 49: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	3,  // 50: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
-	42, // 51: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
-	32, // 52: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
-	56, // 53: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	8,  // 54: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	11, // 55: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	21, // 56: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	23, // 57: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	27, // 58: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	29, // 59: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	6,  // 60: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	4,  // 61: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
-	43, // 62: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
-	33, // 63: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
-	57, // 64: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	54, // [54:65] is the sub-list for method output_type
-	43, // [43:54] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	60, // 28: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
+	36, // 29: godwit.v1.MoveFilesResponse.parts:type_name -> godwit.v1.FilePart
+	37, // 30: godwit.v1.MoveFilesResponse.found:type_name -> godwit.v1.FileSum
+	37, // 31: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
+	38, // 32: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
+	39, // 33: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
+	40, // 34: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
+	41, // 35: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
+	42, // 36: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
+	46, // 37: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
+	44, // 38: godwit.v1.FilePart.locks:type_name -> godwit.v1.FileLocks
+	51, // 39: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
+	48, // 40: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
+	2,  // 41: godwit.v1.FilesLock.what:type_name -> godwit.v1.FilesLock.What
+	3,  // 42: godwit.v1.FilesLock.type:type_name -> godwit.v1.FilesLock.Type
+	43, // 43: godwit.v1.FileLocks.held:type_name -> godwit.v1.FilesLock
+	45, // 44: godwit.v1.FileLocks.lockers:type_name -> godwit.v1.FileLocker
+	48, // 45: godwit.v1.FileLocker.answer:type_name -> godwit.v1.FilesResponse
+	43, // 46: godwit.v1.FileLocker.wish:type_name -> godwit.v1.FilesLock
+	4,  // 47: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
+	43, // 48: godwit.v1.FilesRequest.lock:type_name -> godwit.v1.FilesLock
+	49, // 49: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
+	49, // 50: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
+	43, // 51: godwit.v1.FilesResponse.lock:type_name -> godwit.v1.FilesLock
+	9,  // 52: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	12, // 53: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	22, // 54: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	24, // 55: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	26, // 56: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	30, // 57: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	7,  // 58: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	5,  // 59: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
+	47, // 60: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
+	34, // 61: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
+	61, // 62: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	10, // 63: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	13, // 64: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	23, // 65: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	25, // 66: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	29, // 67: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	31, // 68: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	8,  // 69: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	6,  // 70: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
+	48, // 71: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
+	35, // 72: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
+	62, // 73: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	63, // [63:74] is the sub-list for method output_type
+	52, // [52:63] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -4367,17 +4820,18 @@ func file_godwit_v1_cluster_proto_init() {
 		(*FilePart_Input)(nil),
 		(*FilePart_Lane)(nil),
 		(*FilePart_End)(nil),
+		(*FilePart_Locks)(nil),
 	}
 	file_godwit_v1_cluster_proto_msgTypes[33].OneofWrappers = []any{}
 	file_godwit_v1_cluster_proto_msgTypes[35].OneofWrappers = []any{}
-	file_godwit_v1_cluster_proto_msgTypes[39].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[42].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   44,
+			NumEnums:      5,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

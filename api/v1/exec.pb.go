@@ -1918,8 +1918,12 @@ func (x *ExecMount) GetName() string {
 
 // OpenFiles are what a guest has open, in its image.
 type OpenFiles struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Files         []*OpenFile            `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Files []*OpenFile            `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	// The files of which the rank has had locks, and the numbers that it has given: to requests about locks, and to open files that have some.
+	Locked        []*LockedFile `protobuf:"bytes,2,rep,name=locked,proto3" json:"locked,omitempty"`
+	LockRequests  uint64        `protobuf:"varint,3,opt,name=lock_requests,json=lockRequests,proto3" json:"lock_requests,omitempty"`
+	LockOwners    uint64        `protobuf:"varint,4,opt,name=lock_owners,json=lockOwners,proto3" json:"lock_owners,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1961,6 +1965,80 @@ func (x *OpenFiles) GetFiles() []*OpenFile {
 	return nil
 }
 
+func (x *OpenFiles) GetLocked() []*LockedFile {
+	if x != nil {
+		return x.Locked
+	}
+	return nil
+}
+
+func (x *OpenFiles) GetLockRequests() uint64 {
+	if x != nil {
+		return x.LockRequests
+	}
+	return 0
+}
+
+func (x *OpenFiles) GetLockOwners() uint64 {
+	if x != nil {
+		return x.LockOwners
+	}
+	return 0
+}
+
+// LockedFile is a file of a tree, by the number by which that knows it.
+type LockedFile struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mount         string                 `protobuf:"bytes,1,opt,name=mount,proto3" json:"mount,omitempty"`
+	Id            uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LockedFile) Reset() {
+	*x = LockedFile{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LockedFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LockedFile) ProtoMessage() {}
+
+func (x *LockedFile) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LockedFile.ProtoReflect.Descriptor instead.
+func (*LockedFile) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *LockedFile) GetMount() string {
+	if x != nil {
+		return x.Mount
+	}
+	return ""
+}
+
+func (x *LockedFile) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
 // OpenFile is one descriptor.
 type OpenFile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1984,15 +2062,17 @@ type OpenFile struct {
 	Listed  bool             `protobuf:"varint,12,opt,name=listed,proto3" json:"listed,omitempty"`
 	Listing []*OpenFileEntry `protobuf:"bytes,13,rep,name=listing,proto3" json:"listing,omitempty"`
 	// keeper and kept are under what the app's home keeps a file without a name, which is not in the image then; 0: it does not.
-	Keeper        uint64 `protobuf:"varint,14,opt,name=keeper,proto3" json:"keeper,omitempty"`
-	Kept          uint64 `protobuf:"varint,15,opt,name=kept,proto3" json:"kept,omitempty"`
+	Keeper uint64 `protobuf:"varint,14,opt,name=keeper,proto3" json:"keeper,omitempty"`
+	Kept   uint64 `protobuf:"varint,15,opt,name=kept,proto3" json:"kept,omitempty"`
+	// lock_owner is the number by which its locks are its own; 0: it has had none.
+	LockOwner     uint64 `protobuf:"varint,16,opt,name=lock_owner,json=lockOwner,proto3" json:"lock_owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OpenFile) Reset() {
 	*x = OpenFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2004,7 +2084,7 @@ func (x *OpenFile) String() string {
 func (*OpenFile) ProtoMessage() {}
 
 func (x *OpenFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2017,7 +2097,7 @@ func (x *OpenFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFile.ProtoReflect.Descriptor instead.
 func (*OpenFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *OpenFile) GetFd() uint32 {
@@ -2125,6 +2205,13 @@ func (x *OpenFile) GetKept() uint64 {
 	return 0
 }
 
+func (x *OpenFile) GetLockOwner() uint64 {
+	if x != nil {
+		return x.LockOwner
+	}
+	return 0
+}
+
 // OpenFileEntry is a line of a directory.
 type OpenFileEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2137,7 +2224,7 @@ type OpenFileEntry struct {
 
 func (x *OpenFileEntry) Reset() {
 	*x = OpenFileEntry{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +2236,7 @@ func (x *OpenFileEntry) String() string {
 func (*OpenFileEntry) ProtoMessage() {}
 
 func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +2249,7 @@ func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFileEntry.ProtoReflect.Descriptor instead.
 func (*OpenFileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *OpenFileEntry) GetName() string {
@@ -2328,9 +2415,17 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1b\n" +
 	"\thost_path\x18\x02 \x01(\tR\bhostPath\x12\x1b\n" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04name\"6\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\"\xab\x01\n" +
 	"\tOpenFiles\x12)\n" +
-	"\x05files\x18\x01 \x03(\v2\x13.godwit.v1.OpenFileR\x05files\"\xdc\x02\n" +
+	"\x05files\x18\x01 \x03(\v2\x13.godwit.v1.OpenFileR\x05files\x12-\n" +
+	"\x06locked\x18\x02 \x03(\v2\x15.godwit.v1.LockedFileR\x06locked\x12#\n" +
+	"\rlock_requests\x18\x03 \x01(\x04R\flockRequests\x12\x1f\n" +
+	"\vlock_owners\x18\x04 \x01(\x04R\n" +
+	"lockOwners\"2\n" +
+	"\n" +
+	"LockedFile\x12\x14\n" +
+	"\x05mount\x18\x01 \x01(\tR\x05mount\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\"\xfb\x02\n" +
 	"\bOpenFile\x12\x0e\n" +
 	"\x02fd\x18\x01 \x01(\rR\x02fd\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\rR\x06stream\x12\x14\n" +
@@ -2347,7 +2442,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06listed\x18\f \x01(\bR\x06listed\x122\n" +
 	"\alisting\x18\r \x03(\v2\x18.godwit.v1.OpenFileEntryR\alisting\x12\x16\n" +
 	"\x06keeper\x18\x0e \x01(\x04R\x06keeper\x12\x12\n" +
-	"\x04kept\x18\x0f \x01(\x04R\x04kept\"G\n" +
+	"\x04kept\x18\x0f \x01(\x04R\x04kept\x12\x1d\n" +
+	"\n" +
+	"lock_owner\x18\x10 \x01(\x04R\tlockOwner\"G\n" +
 	"\rOpenFileEntry\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x0e\n" +
@@ -2365,7 +2462,7 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_exec_proto_rawDescData
 }
 
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecCommand)(nil),    // 0: godwit.v1.ExecCommand
 	(*ExecEvent)(nil),      // 1: godwit.v1.ExecEvent
@@ -2394,11 +2491,12 @@ var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecWantsFiles)(nil), // 24: godwit.v1.ExecWantsFiles
 	(*ExecMount)(nil),      // 25: godwit.v1.ExecMount
 	(*OpenFiles)(nil),      // 26: godwit.v1.OpenFiles
-	(*OpenFile)(nil),       // 27: godwit.v1.OpenFile
-	(*OpenFileEntry)(nil),  // 28: godwit.v1.OpenFileEntry
-	nil,                    // 29: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),        // 30: godwit.v1.LogLine
-	(*RankDoing)(nil),      // 31: godwit.v1.RankDoing
+	(*LockedFile)(nil),     // 27: godwit.v1.LockedFile
+	(*OpenFile)(nil),       // 28: godwit.v1.OpenFile
+	(*OpenFileEntry)(nil),  // 29: godwit.v1.OpenFileEntry
+	nil,                    // 30: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),        // 31: godwit.v1.LogLine
+	(*RankDoing)(nil),      // 32: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
@@ -2425,16 +2523,17 @@ var file_godwit_v1_exec_proto_depIdxs = []int32{
 	4,  // 21: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
 	25, // 22: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
 	3,  // 23: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
-	29, // 24: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	30, // 25: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	31, // 26: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	27, // 27: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
-	28, // 28: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	30, // 24: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	31, // 25: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	32, // 26: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	28, // 27: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
+	27, // 28: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
+	29, // 29: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -2474,7 +2573,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -83,6 +83,9 @@ func (i *Input) await(ready func() bool) {
 func (i *Input) do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if req.Op != apiv1.FilesRequest_OP_INPUT_WRITE && req.Op != apiv1.FilesRequest_OP_INPUT_READ {
+		return &apiv1.FilesResponse{Errno: int32(syscall.ENOSYS)}
+	}
 	if req.At < 0 || req.At > i.size && req.Op == apiv1.FilesRequest_OP_INPUT_WRITE {
 		return &apiv1.FilesResponse{Errno: int32(syscall.EINVAL), At: i.size}
 	}

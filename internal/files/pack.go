@@ -104,6 +104,10 @@ func (s *Server) Pack(ctx context.Context, sum *apiv1.FileSum, send func(*apiv1.
 	if err := p.lanes(s); err != nil {
 		return err
 	}
+	err = s.locks.pack(func(m *apiv1.FileLocks) error { return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Locks{Locks: m}}) })
+	if err != nil {
+		return err
+	}
 	return send(&apiv1.FilePart{Part: &apiv1.FilePart_End{End: &apiv1.FileEnd{Digest: p.digest.Sum(nil)}}})
 }
 

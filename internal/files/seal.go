@@ -47,6 +47,9 @@ func (s *Server) Try(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 		}
 		return res
 	}
+	if req.Op == apiv1.FilesRequest_OP_LOCK {
+		return s.Do(req) // it may wait, too, and is not done when it is sealed
+	}
 	if !s.seal.enter() {
 		return nil
 	}
@@ -60,6 +63,7 @@ func (s *Server) Seal() {
 	s.seal.shut = true
 	s.seal.mu.Unlock()
 	s.input.setSealed(true)
+	s.locks.seal(true)
 }
 
 // Quiet waits until nothing is under way that was begun before the seal, or until ctx ends.
@@ -85,6 +89,7 @@ func (s *Server) Quiet(ctx context.Context) error {
 // Unseal has the Server go on.
 func (s *Server) Unseal() {
 	s.input.setSealed(false)
+	s.locks.seal(false)
 	s.seal.mu.Lock()
 	defer s.seal.mu.Unlock()
 	s.seal.shut = false

@@ -34,6 +34,7 @@ const (
 type Server struct {
 	trees [2]Tree
 	input *Input
+	locks *locks
 	seal  seal
 
 	mu      sync.Mutex // guards the fields below
@@ -73,7 +74,7 @@ type lane struct {
 
 // NewServer serves a directory and a scratch one, and the app's standard input.
 func NewServer(kept, scratch Tree, input *Input) *Server {
-	return &Server{trees: [2]Tree{kept, scratch}, input: input, clients: map[uint64]*filesClient{}, left: map[uint64]bool{}, kept: map[uint64]map[uint64]keptFile{}}
+	return &Server{trees: [2]Tree{kept, scratch}, input: input, locks: newLocks(), clients: map[uint64]*filesClient{}, left: map[uint64]bool{}, kept: map[uint64]map[uint64]keptFile{}}
 }
 
 // Close closes all that is open.
@@ -129,11 +130,13 @@ func (s *Server) leave(id uint64) error {
 	return closeAll(open)
 }
 
-// Do does what is asked, once: a request that was done gets the answer that it got.
+// Do does what is asked, once: a request that was done gets the answer that it got. Nil: it is about locks, and the Server is sealed.
 func (s *Server) Do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 	switch {
 	case req.Op >= apiv1.FilesRequest_OP_INPUT_WRITE:
 		return s.input.do(req)
+	case req.Op == apiv1.FilesRequest_OP_LOCK:
+		return s.locks.do(req)
 	case req.Op == apiv1.FilesRequest_OP_LEAVE:
 		_ = s.leave(req.Client) // nobody is there to hear of an error
 		return &apiv1.FilesResponse{}

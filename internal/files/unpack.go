@@ -104,6 +104,11 @@ func (u *Unpacker) Add(part *apiv1.FilePart) error {
 		return u.takeInput(part.Input)
 	case *apiv1.FilePart_Lane:
 		return u.lane(part.Lane)
+	case *apiv1.FilePart_Locks:
+		if err := u.server.locks.unpack(part.Locks); err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		return nil
 	default:
 		return fmt.Errorf("%w: there is a %T", ErrDamaged, part)
 	}
@@ -327,7 +332,7 @@ func (u *Unpacker) Server() (*Server, [2]*Local, error) {
 	for _, h := range u.handles {
 		if h.Kept {
 			if err := s.putKept(&apiv1.FilesRequest{Client: h.Client, Kept: h.Handle, Scratch: h.Scratch}, h.file); err != nil {
-				return nil, trees, fmt.Errorf("%w: a file that is kept: %w", ErrDamaged, err)
+				return nil, [2]*Local{}, errors.Join(fmt.Errorf("%w: a file that is kept: %w", ErrDamaged, err), trees[0].Close(), trees[1].Close())
 			}
 			continue
 		}

@@ -59,9 +59,6 @@ static int write_file(int fd, const char *bytes, size_t length, off_t to) {
   return 0;
 }
 
-/* Ranks write back one at a time, for what lies between their changes is read and written again. */
-static const char mmap_turn[] = "/tmp/.godwit-mmap";
-
 /* run_from is the first changed byte from `from` on, `to` if there is none; *end is where its run ends: at `near` bytes that have not changed, or when it is a page long. */
 static size_t run_from(const struct mapping *m, size_t from, size_t to, size_t *end, int *holes) {
   size_t seen = 0;
@@ -91,13 +88,14 @@ static int write_run(struct mapping *m, size_t from, size_t end, int holes) {
   return 0;
 }
 
-/* write_back gives the file the bytes from..to of a mapping that have changed, but none beyond the file's end. */
+/* write_back gives the file the bytes from..to of a mapping that have changed, but none beyond the file's end. Ranks do that one at a time, for what lies between their changes is
+ * read and written again. */
 static int write_back(struct mapping *m, size_t from, size_t to) {
   struct stat st;
   size_t end;
   int holes, result = 0;
   if (m->was == NULL || memcmp(m->at + from, m->was + from, to - from) == 0) return 0;
-  if (take_turn(mmap_turn) != 0) return -1;
+  if (take_turn() != 0) return -1;
   if (fstat(m->fd, &st) != 0) result = -1, to = from;
   else if (st.st_size <= m->offset + (off_t)from) to = from;
   else if (st.st_size < m->offset + (off_t)to) to = (size_t)(st.st_size - m->offset);
@@ -106,7 +104,7 @@ static int write_back(struct mapping *m, size_t from, size_t to) {
     from = end;
   }
   int why = errno;
-  unlink(mmap_turn);
+  give_turn();
   errno = why;
   return result;
 }
@@ -153,8 +151,8 @@ static int keep(int fd) {
 int (*godwit_before_close)(int);
 void (*godwit_before_end)(void);
 
+int __real_close(int fd);
 int __wrap_close(int fd) {
-  if (godwit_unlock_closed) godwit_unlock_closed(fd);
   int had = godwit_before_close ? godwit_before_close(fd) : 0;
   return had < 0 ? -1 : had > 0 ? 0 : __real_close(fd);
 }
@@ -166,7 +164,6 @@ int __wrap___wasilibc_fd_renumber(int from, int to) {
 
 void godwit_write_back(void) {
   if (godwit_before_end) godwit_before_end();
-  if (godwit_unlock_closed) godwit_unlock_closed(-1);
 }
 
 __attribute__((noreturn)) void __real__Exit(int code);

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -105,30 +106,39 @@ func (e *Executor) capture(r *rank, f *apiv1.ExecFreeze) (img *image, err error)
 	h := &apiv1.ImageHeader{Version: imageVersion, App: e.start.App, Rank: int32(r.id), MpiState: state}
 	r.out.state(h)
 	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("executor: rank %d: write the image: %w", r.id, err)
+		return nil, imageFault(r.id, err)
 	}
 	path := filepath.Join(f.Dir, fmt.Sprintf("%s-%d.image", f.Migration, r.id))
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("executor: rank %d: write the image: %w", r.id, err)
+		return nil, imageFault(r.id, err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	sum := sha256.New()
 	w := bufio.NewWriterSize(io.MultiWriter(file, sum), 1<<20)
 	if _, err := protodelim.MarshalTo(w, h); err != nil {
-		return nil, fmt.Errorf("executor: rank %d: write the image: %w", r.id, err)
+		return nil, imageFault(r.id, err)
 	}
 	if _, err := r.guest.Capture(w, wasm.CaptureOptions{}); err != nil {
-		return nil, fmt.Errorf("executor: rank %d: write the image: %w", r.id, err)
+		return nil, imageFault(r.id, err)
 	}
 	if err := w.Flush(); err != nil {
-		return nil, fmt.Errorf("executor: rank %d: write the image: %w", r.id, err)
+		return nil, imageFault(r.id, err)
 	}
 	st, err := file.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("executor: rank %d: write the image: %w", r.id, err)
+		return nil, imageFault(r.id, err)
 	}
 	return &image{path: path, bytes: st.Size(), digest: hex.EncodeToString(sum.Sum(nil))}, nil
+}
+
+// imageFault says that an image could not be written, without the names of this host's files.
+func imageFault(id mpi.Rank, err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	return fmt.Errorf("executor: rank %d: write the image: %w", id, err)
 }
 
 // resume runs frozen ranks again, or takes back a freeze that has not happened yet: the migration was aborted.

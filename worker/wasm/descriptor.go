@@ -38,6 +38,9 @@ type descriptor struct {
 	listing []files.Entry // of a directory that is being read
 	listed  bool          // there is one
 	weight  int           // bytes of it in an image, at most
+
+	lockOwner uint64     // by which locks are the open file's own; 0: it has had none
+	locked    lockedFile // of which file
 }
 
 // Of what a guest may have besides its memory, in bytes: an image that has all of it can still be made.
@@ -74,12 +77,18 @@ type descriptors struct {
 	open    []*descriptor
 	library map[uint32]*descriptor // files of the MPI library's, by number
 	begin   string                 // the directory that the guest begins in
-	scratch string                 // a directory of this host for files without a name
+
+	locker       Locker // nil: there are no locks
+	locked       map[lockedFile]struct{}
+	lockRequests uint64 // so many were made
+	lockOwners   uint64 // and so many open files have had locks
+
+	scratch string // a directory of this host for files without a name
 }
 
 // newDescriptors has the three streams and all mounts open.
 func newDescriptors(mounts []Mount, scratch string) (*descriptors, error) {
-	t := &descriptors{scratch: scratch, library: map[uint32]*descriptor{}}
+	t := &descriptors{scratch: scratch, library: map[uint32]*descriptor{}, locked: map[lockedFile]struct{}{}}
 	root := &Mount{Path: "/", Tree: newSkeleton(mounts)}
 	t.mounts = []*Mount{root}
 	for i, m := range mounts {

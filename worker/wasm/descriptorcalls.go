@@ -76,6 +76,7 @@ func fdClose(c wasiCall) errno {
 	case d.preopened():
 		return errnoBadf // C libraries would find no path any more
 	}
+	c.unlock(d)
 	c.guest.files.open[c.u(0)] = nil
 	if d.file == nil {
 		return errnoSuccess
@@ -103,6 +104,9 @@ func fdRenumber(c wasiCall) errno {
 	old := t.open[to]
 	if old != nil && old.preopened() {
 		return errnoBadf
+	}
+	if old != nil {
+		c.unlock(old)
 	}
 	t.open[to], t.open[c.u(0)] = from, nil
 	if old == nil || old.file == nil {

@@ -25,6 +25,7 @@ type GuestConfig struct {
 	Stdout io.Writer   // nil: dropped. Written to by the guest's goroutine, which waits meanwhile
 	Stderr io.Writer   // as Stdout
 	Mounts []Mount     // what the guest sees of files, besides an empty root and a few devices
+	Locks  Locker      // between the ranks that see these files; nil: there are none
 	Dir    string      // where it begins: an absolute path; empty: in the root
 	// Scratch is a directory of this host for files that have no name any more when the guest is restored; empty: os.TempDir.
 	Scratch string
@@ -76,7 +77,7 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	if err != nil {
 		return nil, err
 	}
-	open.begin = cfg.Dir
+	open.begin, open.locker = cfg.Dir, cfg.Locks
 	memory, err := newMemory(uint64(m.info.MemoryMaxPages)*pageSize, &m.engine.budget)
 	if err != nil {
 		return nil, err

@@ -65,6 +65,8 @@ func (e *Engine) instantiateHosts(ctx context.Context, runtime wazero.Runtime) e
 		Export("godwit_migration_point").
 		NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(hostName), valueTypes(abi.I32, abi.I32), valueTypes(abi.I32)).
 		Export("godwit_host_name").
+		NewFunctionBuilder().WithGoModuleFunction(lockFunc{point}, valueTypes(abi.I32, abi.I32, abi.I32), valueTypes(abi.I32)).
+		Export("godwit_lock").
 		Instantiate(ctx)
 	if err != nil {
 		return fmt.Errorf("host module %s: %w", moduleGodwit, err)

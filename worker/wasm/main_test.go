@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/mpi"
 )
 
@@ -91,6 +93,7 @@ type world struct {
 	args   []string
 	mounts []Mount
 	dir    string
+	locks  *files.Server
 	every  int
 	mpi    *mpi.World
 
@@ -105,6 +108,7 @@ type world struct {
 
 // result is how one rank ended.
 type result struct {
+	rank           int
 	exit           Exit
 	stdout, stderr bytes.Buffer
 }
@@ -112,6 +116,7 @@ type result struct {
 // run runs all ranks to their ends and checks that nothing panicked on the way.
 func (w *world) run(size int) []*result {
 	w.t.Helper()
+	w.locks = files.NewServer(nil, nil, nil)
 	w.mpi = mpi.NewWorld(mpi.DefaultConfig(size), noNetwork{})
 	w.procs, w.epochs = make([]*mpi.Proc, size), make([]uint64, size)
 	if w.random == nil {
@@ -120,7 +125,7 @@ func (w *world) run(size int) []*result {
 	results := make([]*result, size)
 	guests := make([]*Guest, size)
 	for rank := range size {
-		results[rank] = &result{}
+		results[rank] = &result{rank: rank}
 		guest, err := w.module.New(context.Background(), w.config(results[rank]))
 		require.NoError(w.t, err)
 		guests[rank] = guest
@@ -140,7 +145,7 @@ func (w *world) run(size int) []*result {
 }
 
 func (w *world) config(r *result) GuestConfig {
-	return GuestConfig{Args: w.args, Stdout: &r.stdout, Stderr: &r.stderr, Mounts: w.mounts, Dir: w.dir, Scratch: w.t.TempDir()}
+	return GuestConfig{Args: w.args, Stdout: &r.stdout, Stderr: &r.stderr, Mounts: w.mounts, Locks: homeLocks{w.locks, int32(r.rank)}, Dir: w.dir, Scratch: w.t.TempDir()}
 }
 
 // rank runs one rank through all its freezes to its end. Failures end the whole app.
@@ -246,4 +251,15 @@ func within(t *testing.T, what string, done <-chan struct{}) {
 	case <-time.After(30 * time.Second):
 		t.Fatalf("timed out: %s", what)
 	}
+}
+
+// homeLocks keeps locks as an app's home does.
+type homeLocks struct {
+	server *files.Server
+	rank   int32
+}
+
+func (h homeLocks) Lock(_ context.Context, number uint64, l *apiv1.FilesLock) (*apiv1.FilesResponse, error) {
+	l.Rank = h.rank
+	return h.server.Do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_LOCK, Number: number, Lock: l}), nil
 }

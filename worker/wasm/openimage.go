@@ -22,7 +22,10 @@ const maxOpenFiles = 64 << 20
 // capture writes what is open: the length of a message (4 bytes), the message, and the contents of the files that have no name any more, in its order. The files of
 // the library's are left out of a guest that runs no more.
 func (t *descriptors) capture(w io.Writer, runs bool) error {
-	m := &apiv1.OpenFiles{}
+	m := &apiv1.OpenFiles{LockRequests: t.lockRequests, LockOwners: t.lockOwners}
+	for at := range t.locked {
+		m.Locked = append(m.Locked, &apiv1.LockedFile{Mount: at.mount, Id: at.id})
+	}
 	var unnamed []unnamedFile
 	without := int64(0) // bytes of these
 	for fd, d := range t.open {
@@ -104,7 +107,7 @@ func (f unnamedFile) copyTo(w io.Writer) error {
 // describe is what an image says of a descriptor. A file that was written to on a file system that hosts share is brought to it first: who opens it on another host must find
 // all of it. One that another process keeps is reached through that, and nothing has to be waited for.
 func (d *descriptor) describe() (*apiv1.OpenFile, error) {
-	o := &apiv1.OpenFile{Stream: uint32(d.stream), Read: d.read, Write: d.write, Flags: uint32(d.flags), At: d.at, Kind: uint32(d.kind), Listed: d.listed}
+	o := &apiv1.OpenFile{LockOwner: d.lockOwner, Stream: uint32(d.stream), Read: d.read, Write: d.write, Flags: uint32(d.flags), At: d.at, Kind: uint32(d.kind), Listed: d.listed}
 	if d.file == nil {
 		return o, nil
 	}
@@ -152,6 +155,13 @@ func (t *descriptors) restore(r io.Reader) error {
 	if err := proto.Unmarshal(body, &m); err != nil {
 		return fmt.Errorf("%w: open files: %w", ErrImage, err)
 	}
+	if len(m.Locked) > maxLockedFiles {
+		return fmt.Errorf("%w: locks of %d files", ErrImage, len(m.Locked))
+	}
+	t.lockRequests, t.lockOwners = m.LockRequests, m.LockOwners
+	for _, f := range m.Locked {
+		t.locked[lockedFile{f.Mount, f.Id}] = struct{}{}
+	}
 	clear(t.open[:3]) // the image has those streams that are still open
 	for _, o := range m.Files {
 		d, err := t.reopen(o, r)
@@ -179,6 +189,7 @@ func (t *descriptors) reopen(o *apiv1.OpenFile, r io.Reader) (*descriptor, error
 	}
 	d := &descriptor{
 		stream: uint8(o.Stream), kind: files.Kind(o.Kind), flags: uint16(o.Flags), read: o.Read, write: o.Write, at: o.At, listed: o.Listed,
+		lockOwner: o.LockOwner, locked: lockedFile{o.Mount, o.Id},
 	}
 	for _, e := range o.Listing {
 		d.listing = append(d.listing, files.Entry{Name: e.Name, Kind: files.Kind(e.Kind), ID: e.Id})

@@ -63,6 +63,7 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	}
 	g.state = ended
 	exit := g.exit(err)
+	g.files.unlockAll(g)
 	g.exited = exit.Reason == ""
 	return exit
 }

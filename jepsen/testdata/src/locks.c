@@ -1,5 +1,5 @@
 /*
- * locks ROUNDS: each rank adds 1 to a number in a file ROUNDS times, under a lock of each kind in turn; rank 0 says what came of it. A lock goes with the close of its file, and with its rank's end.
+ * locks ROUNDS [waits]: each rank adds 1 to a number in a file ROUNDS times, under a lock of each kind in turn; rank 0 says what came of it. A lock goes with the close of its file, and with its rank's end.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static int locked(int fd, int kind, int on) {
@@ -32,24 +31,18 @@ static int crossed(int fd, int rank, int size) {
   return errors + (all != 1);
 }
 
-/* With a list that has room for one more, what needs two is refused and changes nothing, and what is held can be let go. Nobody else may hold a lock. */
-static int full(void) {
-  const char list[] = "/tmp/.godwit-locks";
-  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 3};
-  int errors = 0, fd = open("full", O_RDWR | O_CREAT, 0644);
-  errors += truncate(list, 0) != 0 || truncate(list, 4095 * 48) != 0;
-  errors += fcntl(fd, F_SETLK, &l) != 0;
-  l.l_type = F_UNLCK, l.l_start = 1, l.l_len = 1;
-  errors += fcntl(fd, F_SETLK, &l) == 0 || errno != ENOLCK; /* two in place of one */
-  l.l_type = F_WRLCK, l.l_start = 9;
-  errors += fcntl(fd, F_SETLKW, &l) == 0 || errno != ENOLCK;
-  errors += flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != ENOLCK;
-  l.l_type = F_RDLCK, l.l_start = 0, l.l_len = 3;
-  errors += fcntl(fd, F_SETLK, &l) != 0;
-  l.l_type = F_UNLCK, l.l_len = 2;
-  errors += fcntl(fd, F_SETLK, &l) != 0;
-  errors += close(fd) != 0 || (fd = open("full", O_RDWR)) < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0; /* the close has made room */
-  return errors + (close(fd) != 0 || truncate(list, 0) != 0);
+/* Rank 0 has locks until its standard input ends; the others wait for one each. */
+static int waiting(int fd, int rank) {
+  if (rank == 0 && (locked(fd, 0, 1) != 0 || locked(fd, 1, 1) != 0)) return 1;
+  MPI_Barrier(MPI_COMM_WORLD);
+  if (rank == 0) {
+    puts("held"), fflush(stdout);
+    while (getchar() != EOF) continue;
+    locked(fd, 0, 0), close(fd);
+  } else if (locked(fd, rank % 2, 1) != 0) return 1;
+  printf("%d\n", rank);
+  MPI_Finalize();
+  return 0;
 }
 
 int main(int argc, char **argv) {
@@ -58,6 +51,7 @@ int main(int argc, char **argv) {
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   int fd = open("number", O_RDWR | O_CREAT, 0644);
+  if (argc > 2) return waiting(fd, rank);
   for (int kind = 0; kind < 3; kind++) {
     for (int i = 0; i < rounds; i++) {
       number = 0;
@@ -72,18 +66,13 @@ int main(int argc, char **argv) {
   errors += flock(fd, LOCK_SH) != 0;
   MPI_Barrier(MPI_COMM_WORLD);
   errors += flock(fd, LOCK_EX) != 0 || flock(fd, LOCK_UN) != 0; /* each of them, one after the other */
-  MPI_Barrier(MPI_COMM_WORLD);
-  if (rank == 0) errors += full();
-  MPI_Barrier(MPI_COMM_WORLD);
   struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   if (rank == 0) errors += fcntl(fd, F_SETLK, &l) != 0;
   MPI_Barrier(MPI_COMM_WORLD);
   if (rank != 0) errors += fcntl(fd, F_SETLK, &l) == 0;
   MPI_Barrier(MPI_COMM_WORLD);
   if (rank == 0) {
-    errors += mkdir("/tmp/.godwit-locks-next", 0700) != 0; /* so the list cannot be written, and the lock stays: until the next close */
-    errors += close(fd) != 0 || rmdir("/tmp/.godwit-locks-next") != 0 || (fd = open("number", O_RDWR)) < 0;
-    errors += close(fd) != 0 || (fd = open("number", O_RDWR)) < 0;
+    errors += close(fd) != 0 || (fd = open("number", O_RDWR)) < 0; /* that lets go of it */
   }
   MPI_Barrier(MPI_COMM_WORLD);
   errors += crossed(fd, rank, size);
