@@ -269,6 +269,7 @@ func TestLockWaitersMove(t *testing.T) {
 			return nil
 		})
 	}
+	require.Equal(t, "held\n", c.godwit("logs", id).stdout, "nobody has one")
 	require.NoError(t, typed.Close())
 	got := run.wait()
 	require.Zero(t, got.code, got.stderr)

@@ -140,6 +140,8 @@ const (
 	FilesLock_WHAT_CLOSE FilesLock_What = 4
 	// The rank is over: all that it has goes.
 	FilesLock_WHAT_END FilesLock_What = 5
+	// The open file is gone, which the rank has closed before: what it has itself goes.
+	FilesLock_WHAT_GONE FilesLock_What = 6
 )
 
 // Enum value maps for FilesLock_What.
@@ -151,6 +153,7 @@ var (
 		3: "WHAT_WAIT",
 		4: "WHAT_CLOSE",
 		5: "WHAT_END",
+		6: "WHAT_GONE",
 	}
 	FilesLock_What_value = map[string]int32{
 		"WHAT_UNSPECIFIED": 0,
@@ -159,6 +162,7 @@ var (
 		"WHAT_WAIT":        3,
 		"WHAT_CLOSE":       4,
 		"WHAT_END":         5,
+		"WHAT_GONE":        6,
 	}
 )
 
@@ -4495,7 +4499,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04lane\x18\x02 \x01(\x05R\x04lane\x12\x16\n" +
 	"\x06number\x18\x03 \x01(\x04R\x06number\x120\n" +
 	"\x06answer\x18\x04 \x01(\v2\x18.godwit.v1.FilesResponseR\x06answer\x12\x12\n" +
-	"\x04left\x18\x05 \x01(\bR\x04left\"\xb7\x03\n" +
+	"\x04left\x18\x05 \x01(\bR\x04left\"\xc6\x03\n" +
 	"\tFilesLock\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12-\n" +
 	"\x04what\x18\x02 \x01(\x0e2\x19.godwit.v1.FilesLock.WhatR\x04what\x12\x16\n" +
@@ -4507,7 +4511,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05whole\x18\b \x01(\bR\x05whole\x12-\n" +
 	"\x04type\x18\t \x01(\x0e2\x19.godwit.v1.FilesLock.TypeR\x04type\x12\x18\n" +
 	"\aprocess\x18\n" +
-	" \x01(\x05R\aprocess\"f\n" +
+	" \x01(\x05R\aprocess\"u\n" +
 	"\x04What\x12\x14\n" +
 	"\x10WHAT_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tWHAT_TEST\x10\x01\x12\f\n" +
@@ -4515,7 +4519,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\tWHAT_WAIT\x10\x03\x12\x0e\n" +
 	"\n" +
 	"WHAT_CLOSE\x10\x04\x12\f\n" +
-	"\bWHAT_END\x10\x05\":\n" +
+	"\bWHAT_END\x10\x05\x12\r\n" +
+	"\tWHAT_GONE\x10\x06\":\n" +
 	"\x04Type\x12\r\n" +
 	"\tTYPE_NONE\x10\x00\x12\x0f\n" +
 	"\vTYPE_SHARED\x10\x01\x12\x12\n" +

@@ -2065,7 +2065,9 @@ type OpenFile struct {
 	Keeper uint64 `protobuf:"varint,14,opt,name=keeper,proto3" json:"keeper,omitempty"`
 	Kept   uint64 `protobuf:"varint,15,opt,name=kept,proto3" json:"kept,omitempty"`
 	// lock_owner is the number by which its locks are its own; 0: it has had none.
-	LockOwner     uint64 `protobuf:"varint,16,opt,name=lock_owner,json=lockOwner,proto3" json:"lock_owner,omitempty"`
+	LockOwner uint64 `protobuf:"varint,16,opt,name=lock_owner,json=lockOwner,proto3" json:"lock_owner,omitempty"`
+	// The program has closed it, or has not opened it: it is there for a mapping, or for one call, and the rank's locks of the file are none of its concern.
+	Apart         bool `protobuf:"varint,17,opt,name=apart,proto3" json:"apart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2210,6 +2212,13 @@ func (x *OpenFile) GetLockOwner() uint64 {
 		return x.LockOwner
 	}
 	return 0
+}
+
+func (x *OpenFile) GetApart() bool {
+	if x != nil {
+		return x.Apart
+	}
+	return false
 }
 
 // OpenFileEntry is a line of a directory.
@@ -2425,7 +2434,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
 	"LockedFile\x12\x14\n" +
 	"\x05mount\x18\x01 \x01(\tR\x05mount\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\x04R\x02id\"\xfb\x02\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\"\x91\x03\n" +
 	"\bOpenFile\x12\x0e\n" +
 	"\x02fd\x18\x01 \x01(\rR\x02fd\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\rR\x06stream\x12\x14\n" +
@@ -2444,7 +2453,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06keeper\x18\x0e \x01(\x04R\x06keeper\x12\x12\n" +
 	"\x04kept\x18\x0f \x01(\x04R\x04kept\x12\x1d\n" +
 	"\n" +
-	"lock_owner\x18\x10 \x01(\x04R\tlockOwner\"G\n" +
+	"lock_owner\x18\x10 \x01(\x04R\tlockOwner\x12\x14\n" +
+	"\x05apart\x18\x11 \x01(\bR\x05apart\"G\n" +
 	"\rOpenFileEntry\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x0e\n" +

@@ -25,14 +25,14 @@ const (
 )
 
 // locks are an app's locks of files, of its own and of volumes: those of records are a rank's or an open file's, those of whole files an open file's. A rank numbers its requests,
-// wherever it is, and each is done once; a later one takes back what an earlier one still waits for. Who waits longest comes first.
+// wherever it is, and each is done once; a later one takes back what an earlier one still waits for, and keeps its place if it wants the same.
 type locks struct {
 	mu      sync.Mutex // guards the fields below
 	held    map[lockedFile][]*apiv1.FilesLock
 	count   int // of all held
 	lockers map[int32]*locker
+	waiting map[lockedFile][]*locker // who has waited longest is the first
 	places  uint64
-	changed chan struct{} // closed at each answer, and with the seal
 	sealed  bool
 }
 
@@ -51,16 +51,15 @@ type locker struct {
 	answer *apiv1.FilesResponse // nil: it waits
 	wish   *apiv1.FilesLock     // for this
 	place  uint64
+	news   chan struct{} // while it waits: closed when it does not any more
 }
 
 func newLocks() *locks {
-	return &locks{held: map[lockedFile][]*apiv1.FilesLock{}, lockers: map[int32]*locker{}, changed: make(chan struct{})}
+	return &locks{held: map[lockedFile][]*apiv1.FilesLock{}, lockers: map[int32]*locker{}, waiting: map[lockedFile][]*locker{}}
 }
 
 // do does what is asked; nil: not now, for it moves to another host.
 func (k *locks) do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
-	timer := time.NewTimer(lockWait)
-	defer timer.Stop()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.sealed {
@@ -70,25 +69,26 @@ func (k *locks) do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 	if err != nil {
 		return &apiv1.FilesResponse{Errno: int32(numberOf(err))}
 	}
-	for late := false; ; {
-		switch {
-		case r.number != req.Number:
-			return &apiv1.FilesResponse{Errno: int32(syscall.EIO)} // nobody waits for it any more
-		case r.answer != nil:
-			return r.answer
-		case k.sealed:
-			return nil
-		case late:
-			return &apiv1.FilesResponse{More: true}
-		}
-		changed := k.changed
+	if r.wish != nil {
+		timer := time.NewTimer(lockWait)
+		defer timer.Stop()
+		news := r.news
 		k.mu.Unlock()
 		select {
-		case <-changed:
+		case <-news:
 		case <-timer.C:
-			late = true
 		}
 		k.mu.Lock()
+	}
+	switch {
+	case r.number != req.Number:
+		return &apiv1.FilesResponse{Errno: int32(syscall.EIO)} // nobody waits for it any more
+	case r.answer != nil:
+		return r.answer
+	case k.sealed:
+		return nil
+	default:
+		return &apiv1.FilesResponse{More: true}
 	}
 }
 
@@ -110,19 +110,41 @@ func (k *locks) begin(req *apiv1.FilesRequest) (*locker, error) {
 	case req.Number == r.number:
 		return r, nil
 	}
-	if r.wish != nil {
-		k.change() // who waits for it does so in vain
-	}
-	*r = locker{number: req.Number}
+	before, place := r.wish, r.place
+	k.leave(r)
+	r.number, r.answer = req.Number, nil
 	res, waits := k.ask(l)
-	if waits {
-		k.places++
-		r.wish, r.place = l, k.places
+	if !waits {
+		r.answer = res
 		return r, nil
 	}
-	r.answer = res
-	k.change()
+	if before == nil || !proto.Equal(before, l) {
+		k.places++
+		place = k.places
+	}
+	k.join(r, l, place)
 	return r, nil
+}
+
+// join has a rank wait. Holds mu.
+func (k *locks) join(r *locker, wish *apiv1.FilesLock, place uint64) {
+	r.wish, r.place, r.news = wish, place, make(chan struct{})
+	of := ofLock(wish)
+	at, _ := slices.BinarySearchFunc(k.waiting[of], place, func(w *locker, place uint64) int { return cmp.Compare(w.place, place) })
+	k.waiting[of] = slices.Insert(k.waiting[of], at, r)
+}
+
+// leave has a rank wait no more. Holds mu.
+func (k *locks) leave(r *locker) {
+	if r.wish == nil {
+		return
+	}
+	of := ofLock(r.wish)
+	if k.waiting[of] = slices.DeleteFunc(k.waiting[of], func(w *locker) bool { return w == r }); len(k.waiting[of]) == 0 {
+		delete(k.waiting, of)
+	}
+	r.wish = nil
+	close(r.news)
 }
 
 // maxLockMount bounds the name of a tree.
@@ -130,42 +152,52 @@ const maxLockMount = 4096
 
 // ask does a new request, and says whether it has to wait. Holds mu.
 func (k *locks) ask(l *apiv1.FilesLock) (res *apiv1.FilesResponse, waits bool) {
-	fail := func(err syscall.Errno) (*apiv1.FilesResponse, bool) {
-		return &apiv1.FilesResponse{Errno: int32(err)}, false
-	}
 	switch l.What {
 	case apiv1.FilesLock_WHAT_CLOSE:
 		files := []lockedFile{{l.Mount, l.File, false}, {l.Mount, l.File, true}}
 		k.drop(files, func(h *apiv1.FilesLock) bool { return h.Rank == l.Rank && (h.Opened == 0 || h.Opened == l.Opened) })
-		return &apiv1.FilesResponse{}, false
+	case apiv1.FilesLock_WHAT_GONE:
+		files := []lockedFile{{l.Mount, l.File, false}, {l.Mount, l.File, true}}
+		k.drop(files, func(h *apiv1.FilesLock) bool { return owns(h, l) })
 	case apiv1.FilesLock_WHAT_END:
 		k.drop(slices.Collect(maps.Keys(k.held)), func(h *apiv1.FilesLock) bool { return h.Rank == l.Rank })
-		return &apiv1.FilesResponse{}, false
 	case apiv1.FilesLock_WHAT_TEST:
-		by := k.against(l)
-		if by == nil {
-			by = &apiv1.FilesLock{}
+		by := &apiv1.FilesLock{}
+		if all := k.against(l); len(all) > 0 {
+			by = all[0]
 		}
 		return &apiv1.FilesResponse{Lock: by}, false
 	case apiv1.FilesLock_WHAT_SET, apiv1.FilesLock_WHAT_WAIT:
+		err := k.setLock(l)
+		return &apiv1.FilesResponse{Errno: int32(err)}, err == syscall.EAGAIN && l.What == apiv1.FilesLock_WHAT_WAIT
 	default:
-		return fail(syscall.ENOSYS)
+		return &apiv1.FilesResponse{Errno: int32(syscall.ENOSYS)}, false
 	}
-	switch by := k.against(l); {
-	case l.Type == apiv1.FilesLock_TYPE_NONE || by == nil:
-		if !k.put(l) {
-			return fail(syscall.ENOLCK)
+	return &apiv1.FilesResponse{}, false
+}
+
+// setLock sets a lock, or says why not: EAGAIN if others are in the way. Holds mu.
+func (k *locks) setLock(l *apiv1.FilesLock) syscall.Errno {
+	switch {
+	case l.Type == apiv1.FilesLock_TYPE_NONE || len(k.against(l)) == 0:
+		less, ok := k.put(l)
+		if !ok {
+			return syscall.ENOLCK
 		}
-		return &apiv1.FilesResponse{}, false
-	case l.Whole:
-		k.letGo(l) // one becomes another by way of none: else two that share one would wait for each other
+		if less {
+			k.grant(ofLock(l))
+		}
+		return 0
+	case l.Whole: // one becomes another by way of none: else two that share one would wait for each other
+		k.drop([]lockedFile{ofLock(l)}, func(h *apiv1.FilesLock) bool { return owns(h, l) })
+		if len(k.against(l)) == 0 { // as it may be, if others have not been waiting for that
+			k.put(l)
+			return 0
+		}
 	case l.What == apiv1.FilesLock_WHAT_WAIT && l.Opened == 0 && k.endless(l):
-		return fail(syscall.EDEADLK)
+		return syscall.EDEADLK
 	}
-	if l.What == apiv1.FilesLock_WHAT_SET {
-		return fail(syscall.EAGAIN)
-	}
-	return nil, true
+	return syscall.EAGAIN
 }
 
 // owns says whether two locks are of one owner.
@@ -173,65 +205,70 @@ func owns(a, b *apiv1.FilesLock) bool { return a.Rank == b.Rank && a.Opened == b
 
 func meet(a, b *apiv1.FilesLock) bool { return a.From <= b.To && b.From <= a.To }
 
-// against is who keeps a lock out; nil: nobody. Holds mu.
-func (k *locks) against(l *apiv1.FilesLock) *apiv1.FilesLock {
+// against are those who keep a lock out. Holds mu.
+func (k *locks) against(l *apiv1.FilesLock) (all []*apiv1.FilesLock) {
 	for _, h := range k.held[ofLock(l)] {
 		exclusive := h.Type == apiv1.FilesLock_TYPE_EXCLUSIVE || l.Type == apiv1.FilesLock_TYPE_EXCLUSIVE
 		if exclusive && meet(h, l) && !owns(h, l) {
-			return h
+			all = append(all, h)
 		}
 	}
-	return nil
+	return all
 }
 
-// endless says whether who keeps a lock of a rank's out waits for that rank, itself or by way of others. As on Linux, locks of open files are not looked at. Holds mu.
+// endless says whether one of those who keep a lock of a rank's out waits for that rank, itself or by way of others: none of them would go on. As on Linux, locks of open files are
+// not looked at. Nobody who has a lock already comes to wait by anything but a request of its own, so it is looked for at each of those. Holds mu.
 func (k *locks) endless(l *apiv1.FilesLock) bool {
-	by := k.against(l)
-	for range len(k.lockers) {
-		if by == nil || by.Opened != 0 {
-			return false
+	seen := map[int32]bool{}
+	next := k.against(l)
+	for len(next) > 0 {
+		by := next[len(next)-1]
+		next = next[:len(next)-1]
+		if by.Opened != 0 || seen[by.Rank] {
+			continue
 		}
-		r := k.lockers[by.Rank]
-		if r == nil || r.wish == nil || r.wish.Opened != 0 || r.wish.Whole {
-			return false
-		}
-		if by = k.against(r.wish); by != nil && owns(by, l) {
+		if by.Rank == l.Rank {
 			return true
+		}
+		seen[by.Rank] = true
+		if r := k.lockers[by.Rank]; r != nil && r.wish != nil && r.wish.Opened == 0 {
+			next = append(next, k.against(r.wish)...)
 		}
 	}
 	return false
 }
 
-// put gives a lock in place of what its owner has there, and says whether there is room; if not all is as it was. Type none is no lock. Holds mu.
-func (k *locks) put(l *apiv1.FilesLock) bool {
-	of := ofLock(l)
+// put gives a lock in place of what its owner has there; neighbours of one type are one. ok: there is room, else all is as it was; less: others may have more now. Type none is no
+// lock. Holds mu.
+func (k *locks) put(l *apiv1.FilesLock) (less, ok bool) {
+	of, now := ofLock(l), l
 	held := k.held[of]
-	var next []*apiv1.FilesLock
-	less := false // somebody may go on
+	next := make([]*apiv1.FilesLock, 0, len(held)+2)
 	for _, h := range held {
-		if !owns(h, l) || !meet(h, l) {
+		switch {
+		case !owns(h, l) || h.To < l.From-1 || h.From-1 > l.To:
 			next = append(next, h)
 			continue
+		case h.Type == l.Type: // it is part of this one
+			now = part(now, min(now.From, h.From), max(now.To, h.To))
+			continue
 		}
-		less = less || l.Type < h.Type
+		less = less || l.Type < h.Type && meet(h, l)
 		if h.From < l.From {
-			next = append(next, part(h, h.From, l.From-1))
+			next = append(next, part(h, h.From, min(h.To, l.From-1)))
 		}
 		if h.To > l.To {
-			next = append(next, part(h, l.To+1, h.To))
+			next = append(next, part(h, max(h.From, l.To+1), h.To))
 		}
 	}
 	if l.Type != apiv1.FilesLock_TYPE_NONE {
-		next = append(next, l)
+		next = append(next, now)
 	}
-	if more := len(next) - len(held); more > 0 && k.count+more > maxLocks {
-		return false
+	if more := len(next) - len(held); more > 0 && k.count+more > maxLocks && l.Mount != "" {
+		return false, false
 	}
 	k.set(of, next)
-	if less {
-		k.grant()
-	}
-	return true
+	return less, true
 }
 
 func part(h *apiv1.FilesLock, from, to int64) *apiv1.FilesLock {
@@ -248,62 +285,48 @@ func (k *locks) set(of lockedFile, held []*apiv1.FilesLock) {
 	}
 }
 
-// letGo takes from the owner of a lock what it has there. Holds mu.
-func (k *locks) letGo(l *apiv1.FilesLock) {
-	none := proto.CloneOf(l)
-	none.Type = apiv1.FilesLock_TYPE_NONE
-	k.put(none) // whole files' are not split, so there is room
-}
-
 // drop takes those locks of files away. Holds mu.
 func (k *locks) drop(of []lockedFile, goes func(*apiv1.FilesLock) bool) {
-	had := k.count
 	for _, of := range of {
-		k.set(of, slices.DeleteFunc(slices.Clone(k.held[of]), goes))
-	}
-	if k.count < had {
-		k.grant()
+		held := k.held[of]
+		if left := slices.DeleteFunc(slices.Clone(held), goes); len(left) < len(held) {
+			k.set(of, left)
+			k.grant(of)
+		}
 	}
 }
 
-// grant gives those who wait what they can have now, who has waited longest first. Holds mu.
-func (k *locks) grant() {
-	var waiting []*locker
-	for _, r := range k.lockers {
-		if r.wish != nil {
-			waiting = append(waiting, r)
+// grant gives those who wait for a file what they can have now, who has waited longest first, until nobody can have any. Holds mu.
+func (k *locks) grant(of lockedFile) {
+	for {
+		at := slices.IndexFunc(k.waiting[of], func(r *locker) bool { return len(k.against(r.wish)) == 0 })
+		if at < 0 {
+			return
 		}
-	}
-	slices.SortFunc(waiting, func(a, b *locker) int { return cmp.Compare(a.place, b.place) })
-	for _, r := range waiting {
-		if k.against(r.wish) != nil {
-			continue
-		}
-		res := &apiv1.FilesResponse{}
+		r := k.waiting[of][at]
 		wish := r.wish
-		if r.wish = nil; !k.put(wish) {
-			res.Errno = int32(syscall.ENOLCK)
+		k.leave(r)
+		r.answer = &apiv1.FilesResponse{}
+		if _, ok := k.put(wish); !ok {
+			r.answer.Errno = int32(syscall.ENOLCK)
 		}
-		r.answer = res
-		k.change()
 	}
-}
-
-// change wakes who waits. Holds mu.
-func (k *locks) change() {
-	close(k.changed)
-	k.changed = make(chan struct{})
 }
 
 func (k *locks) seal(sealed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.sealed = sealed
-	k.change()
+	for _, r := range k.lockers {
+		if r.wish != nil {
+			close(r.news) // who waits for it asks elsewhere
+			r.news = make(chan struct{})
+		}
+	}
 }
 
 // lockPart bounds how many locks or lockers go in one part.
-const lockPart = 1024
+const lockPart = 256
 
 // pack gives all there is, in parts.
 func (k *locks) pack(send func(*apiv1.FileLocks) error) error {
@@ -350,7 +373,11 @@ func (k *locks) unpack(m *apiv1.FileLocks) error {
 		if r == nil || (r.Answer == nil) == (r.Wish == nil) || k.lockers[r.Rank] != nil {
 			return fmt.Errorf("%w: a request without an answer, or twice", errLocks)
 		}
-		k.lockers[r.Rank] = &locker{number: r.Number, answer: r.Answer, wish: r.Wish, place: r.Place}
+		own := &locker{number: r.Number, answer: r.Answer}
+		k.lockers[r.Rank] = own
+		if r.Wish != nil {
+			k.join(own, r.Wish, r.Place)
+		}
 		k.places = max(k.places, r.Place)
 	}
 	return nil

@@ -168,6 +168,58 @@ func TestLocksInACircle(t *testing.T) {
 	require.Zero(t, (<-first).Errno)
 }
 
+// A lock that is granted may itself make room for the next one.
+func TestLocksGrantedOneByOne(t *testing.T) {
+	k := newLocks()
+	ranks := ranksOf(k, 3)
+	require.Zero(t, ranks[0].ask(lockOf(lockSet, exclusive, 15, 15)))
+	require.Zero(t, ranks[1].ask(lockOf(lockSet, exclusive, 0, 9)))
+	first := ranks[1].waits(t, lockOf(lockAwait, shared, 0, 20))
+	second := ranks[2].waits(t, lockOf(lockAwait, shared, 0, 5))
+	require.Zero(t, ranks[0].ask(lockOf(lockSet, none, 15, 15)))
+	require.Zero(t, (<-first).Errno)
+	require.Zero(t, (<-second).Errno)
+	require.Empty(t, k.waiting)
+}
+
+// A circle is found whoever else is in the way; one through an open file's lock is not looked for.
+func TestLocksInManyCircles(t *testing.T) {
+	k := newLocks()
+	ranks := ranksOf(k, 3)
+	require.Zero(t, ranks[0].ask(lockOf(lockSet, shared, 0, 0)))
+	require.Zero(t, ranks[1].ask(lockOf(lockSet, shared, 0, 0)))
+	require.Zero(t, ranks[2].ask(lockOf(lockSet, exclusive, 1, 1)))
+	first := ranks[1].waits(t, lockOf(lockAwait, exclusive, 1, 1))
+	require.Equal(t, syscall.EDEADLK, ranks[2].ask(lockOf(lockAwait, exclusive, 0, 0)))
+	require.Zero(t, ranks[2].ask(lockOf(lockSet, none, 1, 1)))
+	require.Zero(t, (<-first).Errno)
+
+	k = newLocks()
+	ranks = ranksOf(k, 2)
+	opened := func(l *apiv1.FilesLock) *apiv1.FilesLock { l.Opened = 5; return l }
+	require.Zero(t, ranks[0].ask(opened(lockOf(lockSet, exclusive, 0, 0))))
+	require.Zero(t, ranks[1].ask(lockOf(lockSet, exclusive, 1, 1)))
+	first = ranks[0].waits(t, lockOf(lockAwait, exclusive, 1, 1))
+	second := ranks[1].waits(t, lockOf(lockAwait, exclusive, 0, 0))
+	require.Empty(t, first)
+	require.Zero(t, (&lockRank{rank: 0, number: ranks[0].number, k: k}).ask(opened(lockOf(lockSet, none, 0, 0))), "another thread's, as it were")
+	require.Zero(t, (<-second).Errno)
+	require.Equal(t, int32(syscall.EIO), (<-first).Errno)
+}
+
+// A rank that asks for the same again keeps its place.
+func TestLocksKeepPlaces(t *testing.T) {
+	k := newLocks()
+	ranks := ranksOf(k, 3)
+	require.Zero(t, ranks[0].ask(lockOf(lockSet, exclusive, 0, 0)))
+	ranks[1].waits(t, lockOf(lockAwait, exclusive, 0, 0))
+	second := ranks[2].waits(t, lockOf(lockAwait, exclusive, 0, 0))
+	first := ranks[1].waits(t, lockOf(lockAwait, exclusive, 0, 0))
+	require.Zero(t, ranks[0].ask(lockOf(lockSet, none, 0, 0)))
+	require.Zero(t, (<-first).Errno)
+	require.Empty(t, second)
+}
+
 // Two that share one and both want it alone have it one after the other.
 func TestLocksConvert(t *testing.T) {
 	k := newLocks()
@@ -196,6 +248,11 @@ func TestLocksAreBounded(t *testing.T) {
 		l.File = uint64(i)
 		require.Zero(t, r.ask(l))
 	}
+	app := lockOf(lockAwait, exclusive, 0, 9)
+	app.Mount = ""
+	require.Zero(t, r.ask(app), "there is room for the library's own")
+	app.Type = none
+	require.Zero(t, r.ask(app))
 	require.Equal(t, syscall.ENOLCK, r.ask(lockOf(lockSet, none, 3, 4)), "two in place of one")
 	require.Len(t, k.held[ofLock(lockOf(lockSet, none, 0, 0))], 1)
 	other := lockOf(lockAwait, shared, 0, 9)
@@ -212,18 +269,18 @@ func TestLocksAreBounded(t *testing.T) {
 
 // All of it moves with the home: who holds, who waits, in which order, and what was answered.
 func TestLocksMove(t *testing.T) {
-	k := newLocks()
+	s, _ := newServed(t)
+	k := s.locks
 	ranks := ranksOf(k, 3)
 	require.Zero(t, ranks[0].ask(lockOf(lockSet, exclusive, 0, 9)))
 	held := ranks[0].number
 	first := ranks[2].waits(t, lockOf(lockAwait, exclusive, 0, 9))
 	second := ranks[1].waits(t, lockOf(lockAwait, exclusive, 5, 9))
-	k.seal(true)
+	to, _ := move(t, s)
 	require.Nil(t, <-first)
 	require.Nil(t, <-second)
-	require.Nil(t, k.do(ranks[0].request(lockOf(lockSet, none, 0, 9))))
-	next := newLocks()
-	require.NoError(t, k.pack(next.unpack))
+	require.Nil(t, s.Try(ranks[0].request(lockOf(lockSet, none, 0, 9))))
+	next := to.locks
 	again := func(r *lockRank, l *apiv1.FilesLock) <-chan *apiv1.FilesResponse {
 		r.k = next
 		r.number-- // the same request

@@ -14,7 +14,7 @@
 #define OWN __attribute__((weak))
 
 enum { lock_of_rank = 1, lock_of_open = 2, lock_whole = 3 };              /* kinds */
-enum { lock_test = 1, lock_set = 2, lock_wait = 3 };                      /* what is asked */
+enum { lock_test = 1, lock_set = 2, lock_wait = 3, lock_close = 4, lock_apart = 5 }; /* what is asked; of the last two the descriptor stays, and is not the program's */
 enum { lock_none = 0, lock_shared = 1, lock_exclusive = 2 };              /* types */
 struct host_lock {
   int64_t from, to; /* to is the last byte */
@@ -63,6 +63,17 @@ static int lock_record(int fd, struct flock *l, int what) {
       .l_type = wish.type == lock_exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET, .l_start = wish.from, .l_len = wish.to == INT64_MAX ? 0 : wish.to - wish.from + 1,
       .l_pid = wish.kind == lock_of_rank ? wish.process : -1};
   return 0;
+}
+
+/* truncate is not to close a file of the program's, as its locks would go. */
+OWN int truncate(const char *path, off_t length) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  godwit_lock(fd, lock_apart, NULL);
+  int result = ftruncate(fd, length), why = errno;
+  close(fd);
+  errno = why;
+  return result;
 }
 
 OWN int flock(int fd, int what) {

@@ -141,6 +141,7 @@ static int keep(int fd) {
   if (to > last_kept) return unmappable(EMFILE);
   errno = before;
   if (renumber(fd, to) != 0) return -1;
+  godwit_lock(to, lock_close, NULL);
   for (struct mapping *m = mappings; m; m = m->next) {
     if (m->fd == fd) m->fd = to, m->kept = 1;
   }

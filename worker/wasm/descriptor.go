@@ -40,7 +40,8 @@ type descriptor struct {
 	weight  int           // bytes of it in an image, at most
 
 	lockOwner uint64     // by which locks are the open file's own; 0: it has had none
-	locked    lockedFile // of which file
+	locked    lockedFile // of which file it is, if that is known
+	apart     bool       // the program has closed it, or never had it
 }
 
 // Of what a guest may have besides its memory, in bytes: an image that has all of it can still be made.

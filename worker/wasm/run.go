@@ -63,7 +63,9 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	}
 	g.state = ended
 	exit := g.exit(err)
-	g.files.unlockAll(g)
+	if exit == (Exit{}) {
+		g.files.unlockAll(g)
+	}
 	g.exited = exit.Reason == ""
 	return exit
 }

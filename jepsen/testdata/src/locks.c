@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static int locked(int fd, int kind, int on) {
@@ -31,6 +32,39 @@ static int crossed(int fd, int rank, int size) {
   return errors + (all != 1);
 }
 
+/* Rank 0 has a lock of "mapped", and rank 1 tells whether that keeps it out. */
+static int keeps(int rank, int out) {
+  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10};
+  int errors = 0, fd;
+  MPI_Barrier(MPI_COMM_WORLD);
+  if (rank == 1) {
+    fd = open("mapped", O_RDWR);
+    errors = (fcntl(fd, F_SETLK, &l) != 0) != out;
+    close(fd);
+  }
+  MPI_Barrier(MPI_COMM_WORLD);
+  return errors;
+}
+
+/* A lock of records goes when the program closes the file, though that is mapped; it stays when a mapping goes, whose file was closed before, and when truncate opens and closes it. */
+static int mapped(int rank) {
+  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10};
+  int errors = 0, fd = open("mapped", O_RDWR | O_CREAT, 0644);
+  char *m = NULL;
+  if (rank == 0) {
+    errors += ftruncate(fd, 4096) != 0 || (m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED;
+    errors += close(fd) != 0 || (fd = open("mapped", O_RDWR)) < 0 || fcntl(fd, F_SETLK, &l) != 0;
+  }
+  errors += keeps(rank, 1);
+  if (rank == 0) m[1] = 1, errors += munmap(m, 4096) != 0;
+  errors += keeps(rank, 1);
+  errors += rank == 0 && truncate("mapped", 8192) != 0;
+  errors += keeps(rank, 1);
+  if (rank == 0) errors += (m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED || close(fd) != 0;
+  errors += keeps(rank, 0);
+  return errors + (rank == 0 ? munmap(m, 4096) != 0 : close(fd) != 0);
+}
+
 /* Rank 0 has locks until its standard input ends; the others wait for one each. */
 static int waiting(int fd, int rank) {
   if (rank == 0 && (locked(fd, 0, 1) != 0 || locked(fd, 1, 1) != 0)) return 1;
@@ -39,8 +73,9 @@ static int waiting(int fd, int rank) {
     puts("held"), fflush(stdout);
     while (getchar() != EOF) continue;
     locked(fd, 0, 0), close(fd);
-  } else if (locked(fd, rank % 2, 1) != 0) return 1;
+  } else if (locked(fd, rank % 2, 1) != 0 || locked(fd, rank % 2, 0) != 0) return 1;
   printf("%d\n", rank);
+  MPI_Barrier(MPI_COMM_WORLD); /* so nobody has it by another's end */
   MPI_Finalize();
   return 0;
 }
@@ -75,7 +110,7 @@ int main(int argc, char **argv) {
     errors += close(fd) != 0 || (fd = open("number", O_RDWR)) < 0; /* that lets go of it */
   }
   MPI_Barrier(MPI_COMM_WORLD);
-  errors += crossed(fd, rank, size);
+  errors += crossed(fd, rank, size) + mapped(rank);
   MPI_Barrier(MPI_COMM_WORLD);
   if (rank == size - 1) errors += fcntl(fd, F_SETLK, &l) != 0;
   MPI_Reduce(&errors, &all, 1, MPI_INT, MPI_SUM, 0, MPI_COMM_WORLD);

@@ -188,6 +188,24 @@ static void locks(void) {
   FAILS(fcntl(other, F_SETLK, &l), EBADF);
   l.l_type = F_UNLCK;
   CHECK(fcntl(fd, F_OFD_SETLK, &l) == 0); /* else the next would wait for it */
+  /* Neighbours of one owner are one lock; the rank's own is in an open file's way. */
+  for (off_t at = 0; at < 10; at++) {
+    l = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+    CHECK(fcntl(fd, F_SETLK, &l) == 0);
+  }
+  l = (struct flock){.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 5};
+  CHECK(fcntl(other, F_OFD_GETLK, &l) == 0 && l.l_type == F_WRLCK && l.l_start == 0 && l.l_len == 10 && l.l_pid == getpid());
+  l = (struct flock){.l_type = F_UNLCK, .l_whence = SEEK_SET};
+  CHECK(fcntl(fd, F_SETLK, &l) == 0);
+  int null = open("/dev/null", O_RDWR);
+  l.l_type = F_WRLCK;
+  CHECK(fcntl(null, F_SETLK, &l) == 0 && fcntl(null, F_GETLK, &l) == 0 && l.l_type == F_UNLCK && lockf(null, F_TEST, 0) == 0 && close(null) == 0);
+  CHECK(flock(0, LOCK_EX | LOCK_NB) == 0 && flock(1, LOCK_EX | LOCK_NB) == 0);
+  /* freopen closes the file that its descriptor had. */
+  FILE *f = fopen("node", "r+");
+  CHECK(f != NULL && flock(fileno(f), LOCK_EX) == 0);
+  FAILS(flock(other, LOCK_SH | LOCK_NB), EAGAIN);
+  CHECK((f = freopen("node2", "w", f)) != NULL && flock(other, LOCK_EX | LOCK_NB) == 0 && flock(other, LOCK_UN) == 0 && fclose(f) == 0);
   CHECK(flock(fd, LOCK_EX) == 0 && flock(fd, LOCK_SH) == 0 && flock(other, LOCK_SH) == 0);
   FAILS(flock(other, LOCK_EX | LOCK_NB), EAGAIN);
   CHECK(flock(fd, LOCK_UN) == 0 && flock(other, LOCK_EX | LOCK_NB) == 0 && close(other) == 0);
