@@ -67,10 +67,10 @@ func (f lockFunc) Call(ctx context.Context, module api.Module, stack []uint64) {
 }
 
 func (f lockFunc) lock(c wasiCall) (errno, error) {
-	switch what := c.u(1); {
-	case what == askTest || what == askSet || what == askWait:
-	case what == askClose || what == askApart:
-		return c.setApart(what == askClose), nil
+	switch c.u(1) {
+	case askTest, askSet, askWait:
+	case askClose, askApart:
+		return c.setApart(c.u(1) == askClose), nil
 	default:
 		return errnoInvalid, nil
 	}
