@@ -53,7 +53,7 @@ func TestMismatches(t *testing.T) {
 		more    = "note: called with more arguments than they take, which are left out: twice_ (caller.c); a function that is defined with ... needs its declaration\n"
 		sources = " -Wno-deprecated-non-prototype caller.c callee.c third.c dead.c alive.c -o a.wasm"
 	)
-	for _, options := range []string{"-O0", "-g", "-g -s", "-msimd128 -Wl,--compress-relocations"} {
+	for _, options := range []string{"-g", "-O0 -s -msimd128 -Wl,--compress-relocations"} {
 		code, _, stderr := build(t, C, mismatches, strings.Fields(options+sources)...)
 		require.Zero(t, code, stderr)
 		for _, want := range []string{flown, few, more} {
