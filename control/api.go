@@ -215,7 +215,7 @@ func (c *Control) ended(id fsm.AppID, sub *fsm.Subscription) (*apiv1.WaitAppResp
 	return nil, nil //nolint:nilnil // not yet
 }
 
-// CancelApp implements the Control service. An app that has ended already is an error that says how.
+// CancelApp implements the Control service. An app that has ended already is an error that says how. The caller may have it fail instead: the first verdict stands.
 func (c *Control) CancelApp(ctx context.Context, req *apiv1.CancelAppRequest) (*apiv1.CancelAppResponse, error) {
 	if err := checkKey(req.IdempotencyKey); err != nil {
 		return nil, err
@@ -231,8 +231,12 @@ func (c *Control) CancelApp(ctx context.Context, req *apiv1.CancelAppRequest) (*
 	if reason == "" {
 		reason = "cancelled by the user"
 	}
+	stop := &apiv1.StopApp{App: app.Id, Phase: string(fsm.Cancelled), Reason: reason}
+	if req.FailedWith != 0 {
+		stop.Phase, stop.ExitCode = string(fsm.Failed), req.FailedWith
+	}
 	cmd := c.command(req.IdempotencyKey)
-	cmd.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: app.Id, Phase: string(fsm.Cancelled), Reason: reason}}
+	cmd.Op = &apiv1.Command_StopApp{StopApp: stop}
 	res, err := c.mutate(ctx, cmd)
 	if err != nil {
 		return nil, err

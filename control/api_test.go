@@ -67,6 +67,19 @@ func TestWaitApp(t *testing.T) {
 	}
 }
 
+// TestFailedByItsOwner: an app that is ended as one that has failed has the exit code that was given, and the first verdict stands.
+func TestFailedByItsOwner(t *testing.T) {
+	b := newBench(t, nil)
+	b.running()
+	for _, code := range []int32{7, 0, 9} {
+		res, err := b.l.c.CancelApp(b.ctx, &apiv1.CancelAppRequest{App: "a", Reason: "it is stuck", FailedWith: code})
+		require.NoError(t, err)
+		require.Equal(t, apiv1.AppFailed, res.App.Verdict)
+		require.EqualValues(t, 7, res.App.ExitCode)
+		require.Contains(t, res.App.Reason, "it is stuck")
+	}
+}
+
 // TestRanksOfAnEndedApp: answers about one app have a rank each, also of one that has ended.
 func TestRanksOfAnEndedApp(t *testing.T) {
 	b := newBench(t, nil)

@@ -126,7 +126,11 @@ func ManualMove(v *fsm.View, app *apiv1.App, rank int, to fsm.HostID) (Proposal,
 	host, ok := v.Host(to)
 	switch {
 	case !ok:
-		return Proposal{}, refused(fsm.CodeNotFound, "no host %s", to)
+		var there []string
+		for h := range v.Hosts() {
+			there = append(there, h.GetId())
+		}
+		return Proposal{}, refused(fsm.CodeNotFound, "%.80s is not a host of this cluster; %s", to, hostsThere(there))
 	case from == string(to):
 		return Proposal{}, refused(fsm.CodeInvalid, "rank %d of app %s is on host %s already", rank, id, to)
 	case !fsm.TakesRanks(host):

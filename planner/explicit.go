@@ -43,7 +43,11 @@ func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Ho
 		missing = append(missing, fmt.Sprintf("and %d more", more))
 	}
 	if unknown {
-		missing = append(missing, hostsThere(hosts))
+		var there []string
+		for _, h := range hosts {
+			there = append(there, h.Name)
+		}
+		missing = append(missing, hostsThere(there))
 	}
 	if len(missing) > 0 {
 		return Plan{Outcome: NotEnoughSlots, Reason: strings.Join(missing, "; ")}.complete(""), nil
@@ -89,17 +93,13 @@ func byRules(rules []*apiv1.PlaceRule, size int) (placement []string, need map[s
 }
 
 // hostsThere names the hosts, for whoever has named another: some of them, of a large cluster.
-func hostsThere(hosts []Host) string {
-	var names []string
-	for _, h := range slices.SortedFunc(slices.Values(hosts), func(a, b Host) int { return strings.Compare(a.Name, b.Name) }) {
-		if len(names) == maxHostsNamed {
-			names = append(names, fmt.Sprintf("and %d more", len(hosts)-maxHostsNamed))
-			break
-		}
-		names = append(names, h.Name)
-	}
+func hostsThere(names []string) string {
 	if len(names) == 0 {
 		return "there is no host"
+	}
+	slices.Sort(names)
+	if more := len(names) - maxHostsNamed; more > 0 {
+		names = append(names[:maxHostsNamed], fmt.Sprintf("and %d more", more))
 	}
 	return "the hosts are " + strings.Join(names, ", ")
 }

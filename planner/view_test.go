@@ -348,6 +348,9 @@ func TestManualMove(t *testing.T) {
 		var refused *RefusedError
 		require.ErrorAs(t, err, &refused)
 		require.Equal(t, tt.want, refused.Code, err)
+		if tt.to == "w9" {
+			require.Equal(t, "w9 is not a host of this cluster; the hosts are w1, w2, w3, w4", refused.Reason)
+		}
 	}
 	p, err := ManualMove(c.m.View(), c.app("a"), 0, "w2")
 	require.NoError(t, err)

@@ -137,7 +137,7 @@ func linkFiles(args []string) []linkFile {
 func indexArchives(args []string, dir string) ([]string, error) {
 	out := make([]string, 0, len(args))
 	for i, f := range linkFiles(args) {
-		indexed, err := indexArchive(f.path, filepath.Join(dir, fmt.Sprintf("indexed-%d.a", i)))
+		indexed, err := indexArchive(f.path, indexedArchive(dir, i))
 		if err != nil {
 			return nil, err
 		}
@@ -148,6 +148,11 @@ func indexArchives(args []string, dir string) ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// indexedArchive is the copy in dir of the i-th file of a link.
+func indexedArchive(dir string, i int) string {
+	return filepath.Join(dir, fmt.Sprintf("indexed-%d.a", i))
 }
 
 // findLibrary is the archive that -lNAME means, if it is in one of dirs.

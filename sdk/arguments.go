@@ -174,9 +174,14 @@ func (a *arguments) plain(arg string) {
 // linker takes what the linker gets, each word as an option for clang.
 func (a *arguments) linker(options []string) {
 	for _, o := range options {
-		a.strip = a.strip || o == "-Wl,-s" || o == "-Wl,--strip-all"
+		a.strip = a.strip || stripsAll(o)
 	}
 	a.rest = append(a.rest, options...)
+}
+
+// stripsAll says whether an option has the linker leave out the names of functions, too.
+func stripsAll(option string) bool {
+	return option == "-s" || option == "-Wl,-s" || option == "-Wl,--strip-all"
 }
 
 // fortran reports whether a file is Fortran's by its name.
@@ -238,7 +243,7 @@ func (a *arguments) option(arg string) {
 		a.optimise = arg
 	case strings.HasPrefix(arg, "-DGODWIT_UNWIND_BYTES="):
 		a.unwind = arg
-	case arg == "-s":
+	case stripsAll(arg):
 		a.strip = true
 	case arg == "-g0":
 		a.debug = false

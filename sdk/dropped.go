@@ -144,7 +144,7 @@ var (
 		"static", "dn", "dy", "start-group", "end-group", "(", ")", "sort-common", "warn-common", "build-id", "eh-frame-hdr",
 		"no-undefined", "allow-multiple-definition", "export-dynamic", "E", "relax", "no-relax", "copy-dt-needed-entries",
 		"no-copy-dt-needed-entries", "add-needed", "no-add-needed", "pie", "no-keep-memory", "strip-debug", "S", "x", "X", "discard-all",
-		"dead_strip", "icf=safe", "icf=all", "Qy",
+		"dead_strip", "compress-relocations", "icf=safe", "icf=all", "Qy",
 	}
 	ldWithEquals = []string{ //nolint:gochecknoglobals // an immutable list
 		"rpath", "rpath-link", "soname", "dynamic-linker", "version-script", "dynamic-list", "hash-style", "build-id", "sort-section",

@@ -82,6 +82,8 @@ func (r *reader) immediates(op byte) {
 		r.numbers(1)
 	case op == 0xfc:
 		r.bulk(r.uint())
+	case op == vectorPrefix:
+		r.vector(r.uint())
 	case op == 0xfe: // atomic
 		if r.uint() == 0x03 { // fence
 			r.byte()
@@ -103,6 +105,40 @@ func (r *reader) bulk(op uint64) {
 		r.numbers(1)
 	default:
 		r.bad = true
+	}
+}
+
+// vector passes over the immediates of an instruction on vectors.
+func (r *reader) vector(op uint64) {
+	switch {
+	case op <= 11, op == 92, op == 93: // loads, stores
+		r.place()
+	case op == 12, op == 13: // constants, shuffles
+		r.bytes(16)
+	case op >= 21 && op <= 34: // one lane
+		r.byte()
+	case op >= 84 && op <= 91: // loads and stores of one lane
+		r.place()
+		r.byte()
+	}
+}
+
+// calls goes through the body of a function, and has f see the place of each function's index that is called.
+func (r *reader) calls(f func(place []byte, index uint64)) {
+	for n := r.uint(); n > 0 && !r.bad; n-- {
+		r.numbers(2) // how many locals, of which type
+	}
+	for len(r.b) > 0 && !r.bad {
+		op := r.byte()
+		if op != 0x10 && op != 0x12 { // call, and at the end of a function
+			r.immediates(op)
+			continue
+		}
+		place := r.b
+		index := r.uint()
+		if !r.bad {
+			f(place[:len(place)-len(r.b)], index)
+		}
 	}
 }
 

@@ -12,11 +12,12 @@ import (
 type plan struct {
 	alone    []string   // empty: it is a link
 	compiles [][]string // of the sources, in any order
+	sources  []source   // that are compiled
 	files    []string   // words of the link that name what the user gives it, or where that is
 	glue     []string
 	tries    []string // of what calls functions under a try; run if there are any
 	optimise []string
-	linker   func(files []string, tries bool) []string
+	linker   func(files []string, tries bool, more ...string) []string // more are options of a link that keeps the names of functions
 }
 
 // planned says what is to be done for a.
@@ -40,20 +41,24 @@ func planned(lang Lang, a arguments, p paths) plan {
 	for _, s := range sources {
 		out.compiles = append(out.compiles, slices.Concat(compile, options, s.options(a), []string{"-c", s.path, "-o", s.object}))
 	}
-	out.files = files
+	out.sources, out.files = sources, files
 	out.glue = slices.Clone(own)
 	if a.unwind != "" {
 		out.glue = append(out.glue, a.unwind)
 	}
 	out.glue = append(out.glue, "-c", filepath.Join(p.sdk, "lib", "godwit_glue.c"), "-o", p.scratchFile("godwit_glue.o"))
 	out.tries = slices.Concat(own, []string{"-c", p.scratchFile("godwit_tries.c"), "-o", p.scratchFile("godwit_tries.o")})
-	out.linker = func(files []string, tries bool) []string {
+	out.linker = func(files []string, tries bool, more ...string) []string {
 		// The glue is first: it takes the first place of the function table.
 		ours := []string{p.scratchFile("godwit_glue.o")}
 		if tries {
 			ours = append(ours, p.scratchFile("godwit_tries.o"))
 		}
-		return slices.Concat(compile, linkFlags(a, p), ours, options, files, libraries(), []string{"-o", p.linked()})
+		command := slices.Concat(compile, linkFlags(a, p), more, ours, options, files, libraries(), []string{"-o", p.linked()})
+		if len(more) > 0 {
+			command = slices.DeleteFunc(command, stripsAll)
+		}
+		return command
 	}
 	out.optimise = slices.Concat([]string{p.wasmOpt}, optimiseFlags(a), []string{p.linked(), "-o", a.target()})
 	return out

@@ -124,7 +124,10 @@ func symbolTable(r *reader) []string {
 const importSection = 2
 
 // imported is a function that an object calls and does not have.
-type imported struct{ module, name string }
+type imported struct {
+	module, name string
+	signature    uint64 // its place among the types
+}
 
 // importedFunctions are the functions that an object calls and does not have; none, if it is not a WebAssembly object.
 func importedFunctions(object []byte) []imported {
@@ -143,9 +146,9 @@ func (r *reader) importedFunctions() []imported {
 		module, name := r.name(), r.name()
 		switch r.byte() {
 		case 0: // a function, of a type
-			r.uint()
+			signature := r.uint()
 			if !r.bad {
-				out = append(out, imported{module, name})
+				out = append(out, imported{module, name, signature})
 			}
 		case 1: // a table, of a type and limits
 			r.byte()

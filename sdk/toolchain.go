@@ -106,28 +106,59 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	if code, err := t.makeGlue(ctx, lang, a, p, do.glue, stdout, stderr); err != nil || code != 0 {
 		return code, err
 	}
-	steps := [][]string{do.linker(files, n.any()), do.optimise}
 	if n.any() {
 		if err := os.WriteFile(p.scratchFile("godwit_tries.c"), n.source(), 0o600); err != nil {
 			return 1, fmt.Errorf("scratch directory: %w", err)
 		}
-		steps = slices.Insert(steps, 0, do.tries)
-	}
-	for i, command := range steps {
-		if code, err := t.step(ctx, lang, a, command, stdout, stderr); err != nil || code != 0 {
+		if code, err := t.step(ctx, lang, a, do.tries, stdout, stderr); err != nil || code != 0 {
 			return code, err
 		}
-		if i == len(steps)-2 {
-			if err := checkMade(ctx, lang, a, p, p.linked()); err != nil {
-				return 1, err
-			}
-			noteUndeclared(readFile(p.linked()), lang, stderr)
-		}
+	}
+	command := func(more []string) []string { return do.linker(files, n.any(), more...) }
+	if code, err := t.linkObjects(ctx, lang, a, p, do, command, stdout, stderr); err != nil || code != 0 {
+		return code, err
+	}
+	if code, err := t.step(ctx, lang, a, do.optimise, stdout, stderr); err != nil || code != 0 {
+		return code, err
 	}
 	// Build systems take an output that is not executable for a failure.
 	if err := os.Chmod(a.target(), 0o755); err != nil {
 		return 1, fmt.Errorf("output: %w", err)
 	}
+	return 0, nil
+}
+
+// linkObjects makes the module that wasm-opt finishes. What the linker says names the user's files, and its stubs for calls by another type are adapted.
+func (t Toolchain) linkObjects(ctx context.Context, lang Lang, a arguments, p paths, do plan, command func(more []string) []string, stdout, stderr io.Writer) (int, error) {
+	calls := adaptation{stripped: a.strip, debug: a.debug && !a.strip}
+	names, verbose := do.userNames(p.scratch), slices.Contains(a.rest, "-v")
+	for again := true; again; {
+		var said bytes.Buffer
+		code, err := t.step(ctx, lang, a, command(calls.flags()), stdout, &said)
+		list, rest := cutMismatches(said.String(), names)
+		if !verbose { // then it has commands, too
+			rest = names.Replace(rest)
+		}
+		if err != nil || code != 0 {
+			_, _ = io.WriteString(stderr, rest)
+			return code, err
+		}
+		module := readFile(p.linked())
+		if again = calls.linked(module, list); again {
+			continue
+		}
+		_, _ = io.WriteString(stderr, rest)
+		if err := checkMade(ctx, lang, a, p, p.linked()); err != nil {
+			return 1, err
+		}
+		noteUndeclared(module, lang, stderr)
+	}
+	if module := calls.finish(); module != nil {
+		if err := os.WriteFile(p.linked(), module, 0o600); err != nil {
+			return 1, fmt.Errorf("scratch directory: %w", err)
+		}
+	}
+	calls.tell(lang, verbose, stderr)
 	return 0, nil
 }
 
@@ -168,7 +199,11 @@ func (t Toolchain) step(ctx context.Context, lang Lang, a arguments, command []s
 	code, err := execute(ctx, command, stdout, io.MultiWriter(stderr, &said))
 	if err != nil || code != 0 {
 		explainMissing(said.b, lang, stderr)
-		explainUndeclared(said.b, lang, stderr)
+		include := wasiHeaders
+		if t.Sysroot != "" {
+			include = filepath.Join(t.Sysroot, "include")
+		}
+		explainUndeclared(said.b, lang, a.rest, include, stderr)
 		t.hint(lang, a, stderr)
 	}
 	return code, err

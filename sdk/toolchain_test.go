@@ -224,15 +224,27 @@ func TestNullFile(t *testing.T) {
 	}
 }
 
-// What is called without a declaration is an error that names the header.
+// What is called without a declaration is an error that names the header, of the hand-made list or of all that the C library has; only of what has none the guess is offered.
 func TestUndeclared(t *testing.T) {
-	code, _, stderr := build(t, C, map[string]string{"a.c": "int main(void) { usleep(1); gettimeofday(0, 0); MPI_Finalize(); MPI_None(); return own(); }"}, "-c", "a.c")
+	const offer = "-Wno-error=implicit-function-declaration its type is guessed"
+	files := map[string]string{
+		"a.c":    "int main(void) { usleep(1); gettimeofday(0, 0); fnmatch(0, 0, 0); fork(); ptrace(); MPI_Finalize(); MPI_None(); return own(); }",
+		"time.c": "int main(void) { return time(0) == 0; }",
+	}
+	code, _, stderr := build(t, C, files, "-c", "a.c")
 	require.Equal(t, 1, code)
-	for _, want := range []string{"usleep is declared in <unistd.h>", "gettimeofday is declared in <sys/time.h>", "MPI_Finalize is declared in <mpi.h>", "takes it all the same"} {
+	for _, want := range []string{
+		"usleep is declared in <unistd.h>", "gettimeofday is declared in <sys/time.h>", "fnmatch is declared in <fnmatch.h>", "fork is declared in <unistd.h>", "MPI_Finalize is declared in <mpi.h>",
+		"-include unistd.h -include sys/time.h -include fnmatch.h -include mpi.h", "declare ptrace, MPI_None, own before the call", offer,
+	} {
 		require.Contains(t, stderr, want)
 	}
-	require.NotContains(t, stderr, "own is declared")
-	require.NotContains(t, stderr, "MPI_None is declared")
+	code, _, stderr = build(t, C, files, "-std=c99", "time.c")
+	require.Equal(t, 1, code)
+	for _, want := range []string{"time is declared in <time.h>", "-include time.h", "-std=c99 hides what is not standard C's"} {
+		require.Contains(t, stderr, want)
+	}
+	require.NotContains(t, stderr, offer)
 }
 
 // What GNU's headers have that wasi-libc's have not.

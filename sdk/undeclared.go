@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,8 +47,8 @@ var declaredWith = []struct{ prefix, header, file string }{ //nolint:gochecknogl
 // undeclaredCall is how clang says that a function is called without a declaration.
 var undeclaredCall = regexp.MustCompile(`call to undeclared function '(\w+)'`)
 
-// header is the one that declares a function, empty if it is not known here.
-func header(name string) string {
+// header is the one that declares a function, empty if there is none among the C library's in a directory, and ours.
+func header(name, include string) string {
 	for _, d := range declaredWith {
 		if !strings.HasPrefix(name, d.prefix) {
 			continue
@@ -63,24 +64,84 @@ func header(name string) string {
 			return d.header
 		}
 	}
+	declaration := regexp.MustCompile(`(?m)^(extern )?[a-z_][\w ]*[ *]\(?` + name + `\)? ?\(`)
+	ours, err := fs.Sub(embedded, "lib/include")
+	if err != nil {
+		return ""
+	}
+	for _, headers := range []fs.FS{ours, os.DirFS(include)} {
+		for _, pattern := range []string{"*.h", "sys/*.h", "arpa/*.h", "net*/*.h"} {
+			files, _ := fs.Glob(headers, pattern)
+			for _, file := range files {
+				if content, err := fs.ReadFile(headers, file); err == nil && !strings.HasPrefix(file, "__") && declaration.MatchString(declaredHere(string(content))) {
+					return file
+				}
+			}
+		}
+	}
 	return ""
 }
 
-// explainUndeclared writes which headers declare what a compiler has not found declared.
-func explainUndeclared(compiler []byte, lang Lang, stderr io.Writer) {
-	var said []string
+// declaredHere is a header of wasi-libc without what it keeps for other systems only.
+func declaredHere(header string) string {
+	var out strings.Builder
+	depth, elsewhere := 0, 0 // of conditions; the one that is for other systems, 0 if none is
+	for line := range strings.Lines(header) {
+		directive := strings.Join(strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "#")), " ")
+		if !strings.HasPrefix(strings.TrimSpace(line), "#") {
+			directive = ""
+		}
+		switch {
+		case strings.HasPrefix(directive, "if"):
+			if depth++; elsewhere == 0 && strings.Contains(directive, "__wasilibc_unmodified_upstream") && !strings.HasPrefix(directive, "ifndef") && !strings.Contains(directive, "!") {
+				elsewhere = depth
+			}
+		case strings.HasPrefix(directive, "el") && elsewhere == depth:
+			elsewhere = 0
+		case strings.HasPrefix(directive, "endif"):
+			if depth--; elsewhere > depth {
+				elsewhere = 0
+			}
+		case elsewhere == 0 && directive == "":
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
+// explainUndeclared writes which headers declare what a compiler has not found declared, of the C library's in a directory and ours.
+func explainUndeclared(compiler []byte, lang Lang, options []string, include string, stderr io.Writer) {
+	var said, files, unknown []string
 	for _, match := range undeclaredCall.FindAllSubmatch(compiler, -1) {
 		name := string(match[1])
 		if slices.Contains(said, name) {
 			continue
 		}
 		said = append(said, name)
-		if h := header(name); h != "" {
-			fmt.Fprintf(stderr, "%s: %s is declared in <%s>\n", lang, name, h)
+		h := header(name, include)
+		if h == "" {
+			unknown = append(unknown, name)
+			continue
+		}
+		fmt.Fprintf(stderr, "%s: %s is declared in <%s>\n", lang, name, h)
+		if option := "-include " + h; !slices.Contains(files, option) {
+			files = append(files, option)
 		}
 	}
-	if len(said) > 0 {
-		fmt.Fprintf(stderr, "%s: called by a guessed type, a function traps where the type is another; -Wno-error=implicit-function-declaration takes it all the same\n", lang)
+	if len(files) > 0 {
+		fmt.Fprintf(stderr, "%s: include it where it is called, or compile with %s\n", lang, strings.Join(files, " "))
+	}
+	if i := slices.IndexFunc(options, func(o string) bool {
+		return o == "-ansi" || strings.HasPrefix(o, "-std=c") || strings.HasPrefix(o, "-std=iso")
+	}); len(files) > 0 && i >= 0 {
+		fmt.Fprintf(stderr, "%s: %s hides what is not standard C's: -std=gnu99 and its like, or -D_GNU_SOURCE, show it\n", lang, options[i])
+	}
+	if len(unknown) > 0 {
+		const shown = 4
+		if len(unknown) > shown {
+			unknown = append(unknown[:shown], "...")
+		}
+		fmt.Fprintf(stderr, "%s: declare %s before the call. With -Wno-error=implicit-function-declaration its type is guessed: integers and pointers then arrive, but with a float or too few arguments the call traps\n", lang, strings.Join(unknown, ", "))
 	}
 }
 

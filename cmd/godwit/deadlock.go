@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/client"
@@ -34,9 +36,8 @@ const (
 	stuckPatience = time.Second
 )
 
-// watchDeadlock tells of a deadlock once, and ends the app if it is asked to: the channel is closed then. It asks while no output comes, and ends with ctx.
-func (r *runner) watchDeadlock(ctx context.Context, id string, t *tail) <-chan struct{} {
-	ended := make(chan struct{})
+// watchDeadlock tells of a deadlock, and has the app fail if it is asked to, each time that it runs; else it tells once. It asks while no output comes, and ends with ctx.
+func (r *runner) watchDeadlock(ctx context.Context, id string, t *tail) {
 	go func() { // ends with ctx
 		shown := t.shown.Load()
 		for pause := stuckFirst; ; pause = min(2*pause, stuckMost) {
@@ -53,7 +54,7 @@ func (r *runner) watchDeadlock(ctx context.Context, id string, t *tail) <-chan s
 			if err == nil {
 				r.sayFiles(res.App)
 			}
-			if err != nil || !res.Deadlock {
+			if err != nil || !res.Deadlock || res.App.GetVerdict() != "" { // such an app is at its end already
 				continue
 			}
 			r.say("%s: %s (godwit show --ranks %s)", id, deadlocked, id)
@@ -63,14 +64,13 @@ func (r *runner) watchDeadlock(ctx context.Context, id string, t *tail) <-chan s
 			if r.f.onLock != onDeadlockFail {
 				return
 			}
-			close(ended)
-			if _, err := cancelApp(ctx, r.client, id, deadlocked); err != nil && ctx.Err() == nil {
+			req := &apiv1.CancelAppRequest{IdempotencyKey: uuid.NewString(), App: id, Reason: deadlocked, FailedWith: exitFailed}
+			if _, err := call(ctx, r.client, apiv1connect.ControlClient.CancelApp, req); err != nil && ctx.Err() == nil {
 				r.say("%s", message(err))
 			}
-			return
+			pause = stuckFirst / 2 // it may run again, if it has restarts
 		}
 	}()
-	return ended
 }
 
 // sayFiles tells once why an app's files are not where they are to be.

@@ -116,7 +116,7 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		}
 		said = a.Phase
 	})
-	stuck := r.watchDeadlock(ctx, id, t)
+	r.watchDeadlock(ctx, id, t)
 	end := awaitEnd(ctx, r.client, id)
 	all, err := r.print(ctx, t, end, out)
 	if !all {
@@ -134,7 +134,7 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		return out.exit()
 	case closed(stopping):
 		return &exitError{code: exitInterrupted}
-	case closed(stuck):
+	case r.ended.GetReason() == deadlocked:
 		return &exitError{exitFailed, id + " was stopped: " + deadlocked}
 	case r.feeding != nil && closed(r.feeding.ended):
 		return &exitError{exitFailed, id + " was stopped: " + r.feeding.why.Error()}

@@ -327,10 +327,20 @@ func (l *launch) run(ctx context.Context, name string, paths []string, hosts []*
 	if cerr := l.files.close(); cerr != nil {
 		err = errors.Join(err, cerr)
 	}
+	l.sayElsewhere(r)
 	if l.exitCodes && r.ended != nil {
 		l.in.tell(os.Stderr, exitCodes(r.ended))
 	}
 	return err
+}
+
+// sayElsewhere tells who may not know it that a program that has failed had not the files of this directory.
+func (l *launch) sayElsewhere(r *runner) {
+	if l.private || r.ended.GetPhase() != apiv1.AppFailed || r.ended.ExitCode == fsm.ExitFailed || r.ended.Reason == deadlocked {
+		return
+	}
+	r.say("note: it ran on the cluster at %s, where the files of this directory are not: godwit run --in FILE sends them, and with GODWIT_ADDR=none mpirun runs it here",
+		cmp.Or(os.Getenv("GODWIT_ADDR"), client.DefaultAddr))
 }
 
 // exitCodes lists every rank's code by host, as MPICH does.

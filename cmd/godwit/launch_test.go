@@ -96,6 +96,8 @@ func badLaunches() map[string]string {
 		"-qx p":                       "unknown option -qx",
 		"--in x p":                    "godwit run -n 4 --in",
 		"--mount=a:/b p":              "godwit run -n 4 --mount",
+		"--name x p":                  "godwit run -n 4 --name",
+		"-name=x p":                   "godwit run -n 4 --name",
 		"--zzzzzzzzzzzz p":            "unknown option --zzzzzzzzzzzz (see",
 		"--host a:0 p":                "is not host:slots",
 		"--host ,a p":                 "name is missing",

@@ -188,9 +188,13 @@ func (c *cursor) option(word string) error {
 			c.flag, c.inline = strings.TrimSuffix(word, "="+value), &value
 		}
 	}
-	if key, _, _ := strings.Cut(name, "="); !ok && (key == "in" || key == "out" || key == "mount") {
+	switch key, _, _ := strings.Cut(name, "="); {
+	case ok:
+	case key == "in" || key == "out" || key == "mount":
 		return usagef("%s is an option of godwit run: godwit run -n 4 --%s ... does what it says; mpirun without a cluster has the files of the directory "+
 			"where it is called", word, key)
+	case key == "name":
+		return usagef("%s is an option of godwit run: godwit run -n 4 --name ... does what it says; mpirun gives an app its program's name", word)
 	}
 	if !ok {
 		hint := ""

@@ -25,3 +25,18 @@ func TestFrames(t *testing.T) {
 	exit := explainTrap("wasm error: integer divide by zero\nwasm stack trace:\n"+trace, "m", "", false)
 	require.Equal(t, "trap: integer divide by zero\n  at deep, a.h:3:1, inlined at a.c:9:2\n  at main, a.c:20", exit.Reason)
 }
+
+// A stub of the linker for a function that is called by another type is told by the function's name, and what calls a function by its own type is no frame.
+func TestMismatchFrames(t *testing.T) {
+	const trace = "wasm error: unreachable\nwasm stack trace:\n"
+	for frames, want := range map[string]string{
+		"\tm.signature_mismatch:dger_(i32)\n\tm.solve()\n":                            "dger_",
+		"\tm.signature_mismatch2:ns::f(int)(i32) i32\n\t\t0x2: a.c:20\n\tm.solve()\n": "ns::f(int)",
+	} {
+		exit := explainTrap(trace+frames, "m", "left from before", false)
+		require.Equal(t, "trap: "+want+" was called by another type than it has: declare it where it is called as it is defined\n  at solve", exit.Reason)
+		require.EqualValues(t, codeAbort, exit.Code)
+	}
+	exit := explainTrap(trace+"\tm.dger_()\n\tm.signature_adapted:dger_()\n\tm.solve()\n", "m", "", false)
+	require.Equal(t, "trap: unreachable\n  at dger_\n  at solve", exit.Reason)
+}

@@ -52,10 +52,20 @@ func newMemory(limit uint64, b *budget) (*Memory, error) {
 	reserved, err := unix.Mmap(-1, 0, int(limit), unix.PROT_NONE,
 		unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
-		return nil, fmt.Errorf("reserve %d MiB of addresses for guest memory: %w", limit>>20, err)
+		return nil, fmt.Errorf("reserve %d MiB of addresses for guest memory: %w%s", limit>>20, err, addressLimit())
 	}
 	m.reserved = reserved
 	return m, nil
+}
+
+// addressLimit says what bounds this process's addresses, if anything does but the machine.
+func addressLimit() string {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_AS, &l); err != nil || l.Cur == unix.RLIM_INFINITY {
+		return ""
+	}
+	return fmt.Sprintf(" (this process may have %d MiB of addresses, by RLIMIT_AS: ulimit -v, or the batch system's limit of virtual memory; "+
+		"addresses take no memory, so it can be unlimited)", l.Cur>>20)
 }
 
 // Bytes returns the whole memory as it is now. The slice stays valid, at the same address, until the

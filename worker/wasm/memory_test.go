@@ -1,6 +1,8 @@
 package wasm
 
 import (
+	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,4 +26,18 @@ func TestBudget(t *testing.T) {
 	require.NotNil(t, other.Reallocate(10*pageSize))
 	require.NoError(t, other.release())
 	require.Zero(t, b.taken.Load())
+}
+
+// A limit of addresses, where there is one, is named by who does not get so many. The limit holds for a whole process, so another one has it.
+func TestAddressLimit(t *testing.T) {
+	const limited = "GODWIT_TEST_ADDRESS_LIMIT"
+	if os.Getenv(limited) != "" {
+		_, err := newMemory(1<<40, &budget{})
+		require.ErrorContains(t, err, "reserve 1048576 MiB of addresses for guest memory: cannot allocate memory (this process may have 524288 MiB of addresses, by RLIMIT_AS: ulimit -v")
+		return
+	}
+	child := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -v 536870912 && exec "$0" -test.run '^TestAddressLimit$' -test.count 1`, os.Args[0])
+	child.Env = append(os.Environ(), limited+"=1")
+	out, err := child.CombinedOutput()
+	require.NoError(t, err, "%s", out)
 }

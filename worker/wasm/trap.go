@@ -21,6 +21,7 @@ const maxWords = 512
 func explainTrap(text, module, words string, overrun bool) Exit {
 	text, trace, _ := strings.Cut(strings.TrimPrefix(text, "wasm error: "), "\nwasm stack trace:\n")
 	text = strings.TrimSuffix(text, " (recovered by wazero)")
+	frames := framesOf(trace, module)
 	code := uint32(codeAbort)
 	switch {
 	case strings.HasPrefix(text, "out of bounds memory access"):
@@ -32,6 +33,8 @@ func explainTrap(text, module, words string, overrun bool) Exit {
 		code, text = codeSegv, stackOverflow
 	case strings.HasPrefix(text, "integer divide by zero"), strings.HasPrefix(text, "integer overflow"):
 		code = codeFPE
+	case strings.HasPrefix(text, "unreachable") && len(frames) > 0 && frames[0].calledByAnotherType() != "":
+		text, words = frames[0].calledByAnotherType()+" was called by another type than it has: declare it where it is called as it is defined", ""
 	case strings.HasPrefix(text, "invalid table access"):
 		text = "call through a null or wild function pointer (" + text + ")"
 	case strings.HasPrefix(text, "indirect call type mismatch"):
@@ -41,7 +44,6 @@ func explainTrap(text, module, words string, overrun bool) Exit {
 	if words != "" && strings.HasPrefix(text, "unreachable") {
 		reason = words
 	}
-	frames := framesOf(trace, module)
 	if onFile(frames) {
 		reason += " (of a FILE? What fopen returns is NULL where it fails)"
 	}
@@ -117,9 +119,20 @@ func placeOf(line string) (string, bool) {
 	return place, err == nil && len(parts) > 1
 }
 
-// ours reports whether a frame is one of the glue's, or of the C++ library's way to an abort, of which nobody learns anything.
+// mismatched begins the names of functions that are called in the place of those whose type is another, and trap: wasm-ld's, or those of `godwit cc` (sdk/adapt.go).
+var mismatched = regexp.MustCompile(`^signature_mismatch[0-9]*:`)
+
+// calledByAnotherType is the function that a frame's stands for because its type is another than it was called by, empty if it is none.
+func (f frame) calledByAnotherType() string {
+	if prefix := mismatched.FindString(f.name); prefix != "" {
+		return f.name[len(prefix):]
+	}
+	return ""
+}
+
+// ours reports whether a frame is one of the glue's or the linker's, or of the C++ library's way to an abort, of which nobody learns anything.
 func (f frame) ours() bool {
-	return strings.HasPrefix(f.name, "invoke_") || strings.HasPrefix(f.name, "__wrap_") ||
+	return f.calledByAnotherType() != "" || strings.HasPrefix(f.name, "signature_adapted") || strings.HasPrefix(f.name, "invoke_") || strings.HasPrefix(f.name, "__wrap_") ||
 		slices.Contains([]string{"godwit_die", "null_file", "abort_message", "tell()", "abort", "_start", "__main_void", "__original_main", "__main_argc_argv"}, f.name)
 }
 

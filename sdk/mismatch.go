@@ -1,0 +1,173 @@
+package sdk
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// mismatch is a function that is called by another type than it has, as wasm-ld tells of it: once for each such type.
+type mismatch struct {
+	symbol          string
+	called, defined string // types, as signature's String
+	caller, definer string // files
+
+	name    string  // that the program's names have for the symbol: C++'s as in the source
+	stub    *uint64 // the function that wasm-ld calls instead, nil if nobody calls it
+	adapted bool    // what was called is called
+	open    bool    // it has arguments over, and what takes the last of the others may be an open list of them
+}
+
+// mismatched is how wasm-ld tells of a mismatch.
+var mismatched = regexp.MustCompile(`(?m)^.*: warning: function signature mismatch: (.+)\n>>> defined as (\(.*\) -> .+) in (.+)\n>>> defined as (\(.*\) -> .+) in (.+)\n\n?`)
+
+// variadic are functions of the C library with an open list of arguments. A caller that does not know of the list has made none.
+//
+//nolint:gochecknoglobals // an immutable list
+var variadic = strings.Fields(`printf fprintf sprintf snprintf dprintf asprintf scanf fscanf sscanf wprintf fwprintf swprintf wscanf fwscanf swscanf
+	open openat fcntl ioctl syslog err errx warn warnx`)
+
+// cutMismatches takes the mismatches out of what wasm-ld has said. names are the user's for its files.
+func cutMismatches(said string, names *strings.Replacer) (list []*mismatch, rest string) {
+	for _, m := range mismatched.FindAllStringSubmatch(said, -1) {
+		list = append(list, &mismatch{symbol: m[1], called: m[2], caller: names.Replace(m[3]), defined: m[4], definer: names.Replace(m[5]), name: m[1]})
+	}
+	return list, mismatched.ReplaceAllString(said, "")
+}
+
+// findStubs looks for the stub of each mismatch. wasm-ld makes them in the order in which it tells of them, and leaves out those that nobody calls.
+func (p *program) findStubs(list []*mismatch) {
+	next := 0
+	for index := range uint64(len(p.typeOf)) {
+		name, ok := strings.CutPrefix(p.names[index], stubPrefix+":")
+		if !ok {
+			continue
+		}
+		called := p.signatureOf(index).String()
+		for i, m := range list[next:] {
+			if m.called == called && (m.symbol == name || strings.HasPrefix(m.symbol, "_Z") && strings.Contains(m.symbol, identifier(name))) {
+				m.stub, m.name = &index, name
+				next += i + 1
+				break
+			}
+		}
+	}
+}
+
+// identifier is the last one of a function's name in C++, without what its mangled form need not have.
+func identifier(name string) string {
+	name, _, _ = strings.Cut(name, "(")
+	name = name[strings.LastIndex(name, ":")+1:]
+	name, _, _ = strings.Cut(name, "<")
+	if strings.HasPrefix(name, "operator") {
+		return ""
+	}
+	return strings.TrimPrefix(name, "~")
+}
+
+// adaptation is the state of the links that a program takes until all that it calls by another type is in it: for wasm-ld a call by another type is none, so that it
+// leaves out what is not called otherwise. Each link that finds such calls is followed by one that exports what they mean, which may call others. The names of functions are kept for it.
+type adaptation struct {
+	stripped bool        // the user wants no names, and the next link is the first
+	debug    bool        // what is for debugging is kept
+	list     []*mismatch // of the last link
+	program  *program    // of the last link, nil if it cannot be read or has no mismatches
+	exported []string    // what the next link is to export, for this alone
+}
+
+// linked takes note of a link, and says whether there has to be another.
+func (a *adaptation) linked(module []byte, list []*mismatch) (again bool) {
+	a.list, a.program = list, nil
+	if len(list) == 0 {
+		return false
+	}
+	var err error
+	if a.program, err = readProgram(module); err != nil {
+		return false // whoever reads it next says what is wrong
+	}
+	if a.stripped {
+		a.stripped = false
+		return true
+	}
+	a.program.findStubs(list)
+	for _, m := range list {
+		if _, there := a.program.meant(m.symbol); m.stub != nil && !there && !slices.Contains(a.exported, m.symbol) {
+			a.exported, again = append(a.exported, m.symbol), true
+		}
+	}
+	return again
+}
+
+// flags are those of the next link, none for the first.
+func (a *adaptation) flags() []string {
+	if a.list == nil {
+		return nil
+	}
+	var out []string
+	if !a.debug {
+		out = append(out, "-Wl,--strip-debug")
+	}
+	for _, symbol := range a.exported {
+		out = append(out, "-Wl,--export-if-defined="+symbol)
+	}
+	return out
+}
+
+// finish adapts the calls of the last link, and gives the module if it has changed.
+func (a *adaptation) finish() []byte {
+	if a.program == nil || !slices.ContainsFunc(a.list, func(m *mismatch) bool { return m.stub != nil }) {
+		return nil
+	}
+	a.program.adapt(a.list)
+	for _, symbol := range a.exported {
+		a.program.dropExports(symbol, wrapPrefix+symbol)
+	}
+	return a.program.bytes()
+}
+
+// tell writes what the user should know of a program's mismatches: what traps, what may be meant otherwise, and with verbose all.
+func (a *adaptation) tell(lang Lang, verbose bool, stderr io.Writer) {
+	var open []string
+	for _, m := range a.list {
+		types := fmt.Sprintf("%s is called with %s in %s and is defined with %s in %s", m.name, shortened(m.called), m.caller, shortened(m.defined), m.definer)
+		switch {
+		case a.program == nil: // nothing is known of it
+			fmt.Fprintf(stderr, "%s: warning: %s: declare it as it is defined\n", lang, types)
+		case m.stub == nil:
+		case !m.adapted:
+			fmt.Fprintf(stderr, "%s: warning: %s: that call will trap; declare it as it is defined\n", lang, types)
+		case verbose:
+			fmt.Fprintf(stderr, "%s: note: %s: it is called with what it takes\n", lang, types)
+		}
+		if m.adapted && m.open {
+			open = append(open, fmt.Sprintf("%s (%s)", m.name, m.caller))
+		}
+	}
+	const shown = 8
+	if len(open) > shown {
+		open = append(open[:shown], fmt.Sprintf("%d more", len(open)-shown))
+	}
+	if len(open) > 0 {
+		fmt.Fprintf(stderr, "%s: note: called with more arguments than they take, which are left out: %s; a function that is defined with ... needs its declaration\n", lang, strings.Join(open, ", "))
+	}
+}
+
+// shortened is a type without a result that is none.
+func shortened(types string) string { return strings.TrimSuffix(types, " -> void") }
+
+// userNames puts the names of the user's files in the place of those of the scratch directory.
+func (do plan) userNames(scratch string) *strings.Replacer {
+	var pairs []string
+	for _, s := range do.sources {
+		pairs = append(pairs, s.object, s.path)
+	}
+	for i, f := range linkFiles(do.files) {
+		if f.path != "" {
+			pairs = append(pairs, indexedArchive(scratch, i), f.path)
+		}
+	}
+	return strings.NewReplacer(append(pairs, scratch+string(os.PathSeparator), "")...)
+}

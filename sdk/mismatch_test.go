@@ -1,0 +1,209 @@
+package sdk
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What calls functions by other types than they have, as programs do that f2c has made.
+var mismatches = map[string]string{
+	"caller.c": `#include <stdio.h>
+void dger_(); void twice_(); long long narrow_(); int none_(int *); double flown_(int); int few_(int);
+int main(int argc, char **argv) {
+  int n = 5; (void)argv;
+  dger_(&n, 7LL); twice_(&n, 1, 2);
+  printf("%lld %d\n", narrow_(argc + 2), none_(&n));
+  if (argc > 1) printf("%g %d\n", flown_(n), few_(n));
+  return 0;
+}
+`,
+	"callee.c": `#include <stdio.h>
+void third_();
+int dger_(int *n, int m) { return printf("dger %d %d\n", *n, m); }
+int twice_(int *n) { third_(n); return 0; }
+int narrow_(long long a) { return -(int)a; }
+void none_(int *n) { printf("none %d\n", *n); }
+double flown_(double x) { return x; }
+int few_(int a, int b) { return a + b; }
+`,
+	"third.c": `#include <stdio.h>
+int third_(int *n) { return printf("third %d\n", *n); }
+`,
+	"dead.c": `void dead_();
+void idle(int *n) { dead_(n); }
+`,
+	"alive.c": `int nowhere(int *);
+int dead_(int *n) { return nowhere(n); }
+`,
+	"solver.cpp": "namespace lin { int solve(int a, double *b) { return a + (int)*b; } int Grid(int a) { return a; } }\n",
+	"user.cpp":   "namespace lin { void solve(int, double *); double Grid(int); }\nint main(int argc, char **) { double d = 1; lin::solve(argc, &d); return (int)lin::Grid(argc); }\n",
+}
+
+// Calls by another type call the function where a native program's would; what would not, traps, and is told with the names of the user's files.
+func TestMismatches(t *testing.T) {
+	const (
+		flown   = "warning: flown_ is called with (i32) -> f64 in caller.c and is defined with (f64) -> f64 in callee.c: that call will trap; declare it as it is defined\n"
+		few     = "warning: few_ is called with (i32) -> i32 in caller.c and is defined with (i32, i32) -> i32 in callee.c: that call will trap; declare it as it is defined\n"
+		more    = "note: called with more arguments than they take, which are left out: twice_ (caller.c); a function that is defined with ... needs its declaration\n"
+		sources = " -Wno-deprecated-non-prototype caller.c callee.c third.c dead.c alive.c -o a.wasm"
+	)
+	for _, options := range []string{"-g", "-O0 -s -msimd128 -Wl,--compress-relocations"} {
+		code, _, stderr := build(t, C, mismatches, strings.Fields(options+sources)...)
+		require.Zero(t, code, stderr)
+		for _, want := range []string{flown, few, more} {
+			require.Equal(t, 1, strings.Count(stderr, "godwit cc: "+want), "%q: %s", options, stderr)
+		}
+		require.Equal(t, 3, strings.Count(stderr, "\n"), stderr)
+		module, err := readProgram(readFile("a.wasm"))
+		require.NoError(t, err)
+		for _, name := range []string{"dger_", "twice_", "third_", "flown_"} {
+			require.NotContains(t, module.exported, name)
+		}
+		if !strings.Contains(options, "-s") {
+			names := module.functionNames()
+			require.Contains(t, names, "signature_mismatch:flown_", options)
+			require.Contains(t, names, "signature_mismatch:few_", options)
+			require.NotContains(t, names, "signature_mismatch:dger_", options)
+		}
+	}
+	code, _, stderr := build(t, C, mismatches, strings.Fields("-v"+sources)...)
+	require.Zero(t, code, stderr)
+	require.Contains(t, stderr, "note: third_ is called with (i32) in callee.c and is defined with (i32) -> i32 in third.c: it is called with what it takes\n")
+}
+
+// functionNames are the names of all functions.
+func (p *program) functionNames() []string {
+	var out []string
+	for _, name := range p.names {
+		out = append(out, name)
+	}
+	return out
+}
+
+// Archives, with an index and without, and C++'s names.
+func TestMismatchesElsewhere(t *testing.T) {
+	code, _, stderr := build(t, C, mismatches, "-c", "callee.c", "-Wno-deprecated-non-prototype", "third.c")
+	require.Zero(t, code, stderr)
+	require.NoError(t, exec.CommandContext(context.Background(), "ar", "rc", "libcallee.a", "callee.o", "third.o").Run())
+	var out bytes.Buffer
+	code = Toolchain{}.Run(context.Background(), C, []string{"-Wno-deprecated-non-prototype", "caller.c", "-L.", "-lcallee", "-o", "a.wasm"}, &out, &out)
+	require.Zero(t, code, out.String())
+	require.Contains(t, out.String(), "flown_ is called with (i32) -> f64 in caller.c and is defined with (f64) -> f64 in libcallee.a(callee.o): that call")
+	require.NotContains(t, out.String(), "dger_")
+
+	for _, options := range []string{"-O1", "-g"} {
+		code, _, stderr = build(t, CXX, mismatches, options, "user.cpp", "solver.cpp", "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		require.Equal(t, "godwit c++: warning: lin::Grid(int) is called with (i32) -> f64 in user.cpp and is defined with (i32) -> i32 in solver.cpp: that call will trap; declare it as it is defined\n", stderr)
+	}
+}
+
+// What nobody defines is still an error, with the user's file, and of a function of the C library with an open list of arguments none is guessed. What the glue has in a function's place is called there, too.
+func TestMismatchesOfLibrary(t *testing.T) {
+	files := map[string]string{
+		"none.c": "void nowhere(void);\nint main(void) { nowhere(); return 0; }\n",
+		"null.c": "void fclose(int, long long); int main(void) { fclose(0, 1); return 0; }\n",
+		"time.c": "int time(); void syslog(); int main(void) { syslog(1, \"%d %d\", 2, 3); return time(0) == 0; }\n",
+	}
+	code, _, stderr := build(t, C, files, "none.c")
+	require.NotZero(t, code)
+	require.Contains(t, stderr, "none.c: undefined symbol: nowhere")
+	code, _, stderr = build(t, C, files, "-Wno-deprecated-non-prototype", "time.c")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stderr, "syslog is called with (i32, i32, i32, i32) in time.c and is defined with (i32, i32, i32) in ")
+	require.NotContains(t, stderr, "time is called")
+	code, _, stderr = build(t, C, files, "-w", "null.c", "-o", "a.wasm") // a wrapped one
+	require.Zero(t, code, stderr)
+	require.Empty(t, stderr)
+	module, err := readProgram(readFile("a.wasm"))
+	require.NoError(t, err)
+	require.Contains(t, module.functionNames(), "__wrap_fclose")
+	require.NotContains(t, module.exported, "__wrap_fclose")
+}
+
+func TestAdapter(t *testing.T) {
+	const i32, i64, f32, f64 = "\x7f", "\x7e", "\x7d", "\x7c"
+	for _, tt := range []struct {
+		name            string
+		called, defined signature
+		want            []byte // nil: none
+	}{
+		{"result dropped", signature{i32, ""}, signature{i32, i32}, []byte{0, opLocalGet, 0, opCall, 9, opDrop, opEnd}},
+		{"float result dropped", signature{"", ""}, signature{"", f64}, []byte{0, opCall, 9, opDrop, opEnd}},
+		{"no result", signature{f64, i64}, signature{f64, ""}, []byte{0, opLocalGet, 0, opCall, 9, 0x42, 0, opEnd}},
+		{"result wrapped", signature{i32, i32}, signature{i32, i64}, []byte{0, opLocalGet, 0, opCall, 9, opWrap, opEnd}},
+		{"result extended", signature{"", i64}, signature{"", i32}, []byte{0, opCall, 9, opExtend, opEnd}},
+		{"parameters", signature{i32 + i64, ""}, signature{i64 + i32, ""}, []byte{0, opLocalGet, 0, opExtend, opLocalGet, 1, opWrap, opCall, 9, opEnd}},
+		{"too many", signature{i32 + f64, ""}, signature{i32, ""}, []byte{0, opLocalGet, 0, opCall, 9, opEnd}},
+		{"too few", signature{i32, ""}, signature{i32 + i32, ""}, nil},
+		{"float for an integer", signature{f64, ""}, signature{i32, ""}, nil},
+		{"another float", signature{f32, ""}, signature{f64, ""}, nil},
+		{"a float's result for an integer's", signature{"", i32}, signature{"", f64}, nil},
+		{"several results", signature{"", i32 + i32}, signature{"", i32}, nil},
+	} {
+		body, ok := adapter(tt.called, tt.defined, 9)
+		require.Equal(t, tt.want != nil, ok, tt.name)
+		require.Equal(t, tt.want, body, tt.name)
+	}
+}
+
+// No code moves, also where one more function takes one more byte to count them: debug information tells of code by its place.
+func TestNothingMoves(t *testing.T) {
+	build(t, C, nil) // for its directory, and the tools
+	run := func(name string, args ...string) string {
+		out, err := exec.CommandContext(context.Background(), name, args...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return string(out)
+	}
+	driver := preferred("clang")
+	for _, functions := range []int{100, 125, 126, 127, 128} { // with the stub
+		var caller strings.Builder
+		caller.WriteString("int far(int); int entry(int a) { return far(a)")
+		for range functions - 3 {
+			caller.WriteString(" + 1")
+		}
+		caller.WriteString("; }\n")
+		for i := range functions - 3 {
+			caller.WriteString("int pad" + strings.Repeat("x", i) + "(void) { return 0; }\n")
+		}
+		require.NoError(t, os.WriteFile("caller.c", []byte(caller.String()), 0o600))
+		require.NoError(t, os.WriteFile("far.c", []byte("void far(long long a) { (void)a; }\n"), 0o600))
+		said := run(driver, target, "-nostdlib", "-Wl,--no-entry", "-Wl,--export-dynamic", "-Wl,--no-gc-sections", "-fvisibility=default", "caller.c", "far.c", "-o", "linked.wasm")
+		list, rest := cutMismatches(said, strings.NewReplacer())
+		require.Len(t, list, 1)
+		require.Empty(t, rest)
+		before, err := readProgram(readFile("linked.wasm"))
+		require.NoError(t, err)
+		before.findStubs(list)
+		require.NotNil(t, list[0].stub)
+		count := len(before.typeOf)
+		places := func(p *program) (out []int) {
+			for _, s := range p.parts {
+				for r := (&reader{b: s.content}); s.id == codeSection && len(r.b) > 0; {
+					if len(out) == 0 {
+						r.uint()
+					}
+					out = append(out, len(s.content)-len(r.b))
+					r.bytes(r.uint())
+				}
+			}
+			return out
+		}
+		was := places(before)
+		before.adapt(list)
+		require.True(t, list[0].adapted)
+		after, err := readProgram(before.bytes())
+		require.NoError(t, err)
+		require.Len(t, after.typeOf, count+1)
+		stub := int(*list[0].stub - after.imports)
+		require.Equal(t, was[stub+1:], places(after)[stub+1:count], "%d functions", count)
+		require.NoError(t, os.WriteFile("adapted.wasm", before.bytes(), 0o600))
+		run("wasm-opt", "adapted.wasm", "-o", "checked.wasm") // it is valid
+	}
+}
