@@ -155,8 +155,32 @@ func (a *adaptation) tell(lang Lang, verbose bool, stderr io.Writer) {
 	}
 }
 
-// shortened is a type without a result that is none.
-func shortened(types string) string { return strings.TrimSuffix(types, " -> void") }
+// manyOfOne is how many parameters of one type in a row are counted, and not listed.
+const manyOfOne = 5
+
+// shortened is a type without a result that is none, and with long rows of equal parameters counted.
+func shortened(types string) string {
+	types = strings.TrimSuffix(types, " -> void")
+	list, result, ok := strings.Cut(strings.TrimPrefix(types, "("), ")")
+	if !ok {
+		return types
+	}
+	var out []string
+	params := strings.Split(list, ", ")
+	for at := 0; at < len(params); {
+		end := at
+		for end < len(params) && params[end] == params[at] {
+			end++
+		}
+		if end-at >= manyOfOne {
+			out = append(out, fmt.Sprintf("%d times %s", end-at, params[at]))
+		} else {
+			out = append(out, params[at:end]...)
+		}
+		at = end
+	}
+	return "(" + strings.Join(out, ", ") + ")" + result
+}
 
 // userNames puts the names of the user's files in the place of those of the scratch directory.
 func (do plan) userNames(scratch string) *strings.Replacer {

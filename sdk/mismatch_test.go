@@ -207,3 +207,15 @@ func TestNothingMoves(t *testing.T) {
 		run("wasm-opt", "adapted.wasm", "-o", "checked.wasm") // it is valid
 	}
 }
+
+func TestShortenedTypes(t *testing.T) {
+	for types, want := range map[string]string{
+		"(i32) -> void":                         "(i32)",
+		"() -> i32":                             "() -> i32",
+		"(i32, i32, i32, i32, f64) -> i64":      "(i32, i32, i32, i32, f64) -> i64",
+		"(f64, i32, i32, i32, i32, i32) -> i32": "(f64, 5 times i32) -> i32",
+		"something else":                        "something else",
+	} {
+		require.Equal(t, want, shortened(types))
+	}
+}
