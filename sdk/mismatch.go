@@ -18,7 +18,7 @@ type mismatch struct {
 	name    string  // that the program's names have for the symbol: C++'s as in the source
 	stub    *uint64 // the function that wasm-ld calls instead, nil if nobody calls it
 	adapted bool    // what was called is called
-	open    bool    // it has arguments over, and what takes the last of the others may be an open list of them
+	open    bool    // it is called as by one who knows no declaration, and what takes the last of its arguments may be an open list of them
 }
 
 // mismatched is how wasm-ld tells of a mismatch.
@@ -151,7 +151,7 @@ func (a *adaptation) tell(lang Lang, verbose bool, stderr io.Writer) {
 		open = append(open[:shown], fmt.Sprintf("%d more", len(open)-shown))
 	}
 	if len(open) > 0 {
-		fmt.Fprintf(stderr, "%s: note: called with more arguments than they take, which are left out: %s; a function that is defined with ... needs its declaration\n", lang, strings.Join(open, ", "))
+		fmt.Fprintf(stderr, "%s: note: called without the declaration that they need: %s; arguments that are too many are left out, and a function that is defined with ... gets wrong ones\n", lang, strings.Join(open, ", "))
 	}
 }
 

@@ -50,7 +50,7 @@ func TestMismatches(t *testing.T) {
 	const (
 		flown   = "warning: flown_ is called with (i32) -> f64 in caller.c and is defined with (f64) -> f64 in callee.c: that call will trap; declare it as it is defined\n"
 		few     = "warning: few_ is called with (i32) -> i32 in caller.c and is defined with (i32, i32) -> i32 in callee.c: that call will trap; declare it as it is defined\n"
-		more    = "note: called with more arguments than they take, which are left out: twice_ (caller.c); a function that is defined with ... needs its declaration\n"
+		more    = "note: called without the declaration that they need: none_ (caller.c), twice_ (caller.c); arguments that are too many are left out, and a function that is defined with ... gets wrong ones\n"
 		sources = " -Wno-deprecated-non-prototype caller.c callee.c third.c dead.c alive.c -o a.wasm"
 	)
 	for _, options := range []string{"-g", "-O0 -s -msimd128 -Wl,--compress-relocations"} {
@@ -118,6 +118,15 @@ func TestMismatchesOfLibrary(t *testing.T) {
 	require.Zero(t, code, stderr)
 	require.Contains(t, stderr, "syslog is called with (i32, i32, i32, i32) in time.c and is defined with (i32, i32, i32) in ")
 	require.NotContains(t, stderr, "time is called")
+
+	// With one open argument there are as many as the function takes.
+	code, _, stderr = build(t, C, map[string]string{
+		"a.c": "int main(void) { mylog(\"answer %d\\n\", 42); warnx(\"code %d\", 42); return 0; }\n",
+		"b.c": "#include <stdarg.h>\n#include <stdio.h>\nvoid mylog(const char *f, ...) { va_list l; va_start(l, f); vprintf(f, l); va_end(l); }\n",
+	}, "-Wno-error=implicit-function-declaration", "-w", "a.c", "b.c")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stderr, "note: called without the declaration that they need: mylog (a.c); ")
+	require.Contains(t, stderr, "warning: warnx is called with (i32, i32) -> i32 in a.c and is defined with (i32, i32) in ")
 	code, _, stderr = build(t, C, files, "-w", "null.c", "-o", "a.wasm") // a wrapped one
 	require.Zero(t, code, stderr)
 	require.Empty(t, stderr)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -95,7 +96,7 @@ func (k *locks) do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 // begin takes a request, unless it is known. Holds mu.
 func (k *locks) begin(req *apiv1.FilesRequest) (*locker, error) {
 	l := req.Lock
-	if l == nil || l.Rank < 0 || l.From < 0 || l.To < l.From || l.Type > apiv1.FilesLock_TYPE_EXCLUSIVE || l.Type < 0 || len(l.Mount) > maxLockMount {
+	if l == nil || l.Rank < 0 || l.Rank != req.Lane || l.From < 0 || l.To < l.From || l.Type > apiv1.FilesLock_TYPE_EXCLUSIVE || l.Type < 0 || len(l.Mount) > maxLockMount {
 		return nil, syscall.EINVAL
 	}
 	r := k.lockers[l.Rank]
@@ -130,8 +131,13 @@ func (k *locks) begin(req *apiv1.FilesRequest) (*locker, error) {
 func (k *locks) join(r *locker, wish *apiv1.FilesLock, place uint64) {
 	r.wish, r.place, r.news = wish, place, make(chan struct{})
 	of := ofLock(wish)
+	k.waiting[of] = slices.Insert(k.waiting[of], k.placeOf(of, place), r)
+}
+
+// placeOf is where among those who wait for a file one with a place is, or would be. Holds mu.
+func (k *locks) placeOf(of lockedFile, place uint64) int {
 	at, _ := slices.BinarySearchFunc(k.waiting[of], place, func(w *locker, place uint64) int { return cmp.Compare(w.place, place) })
-	k.waiting[of] = slices.Insert(k.waiting[of], at, r)
+	return at
 }
 
 // leave has a rank wait no more. Holds mu.
@@ -140,7 +146,8 @@ func (k *locks) leave(r *locker) {
 		return
 	}
 	of := ofLock(r.wish)
-	if k.waiting[of] = slices.DeleteFunc(k.waiting[of], func(w *locker) bool { return w == r }); len(k.waiting[of]) == 0 {
+	at := k.placeOf(of, r.place)
+	if k.waiting[of] = slices.Delete(k.waiting[of], at, at+1); len(k.waiting[of]) == 0 {
 		delete(k.waiting, of)
 	}
 	r.wish = nil
@@ -162,11 +169,13 @@ func (k *locks) ask(l *apiv1.FilesLock) (res *apiv1.FilesResponse, waits bool) {
 	case apiv1.FilesLock_WHAT_END:
 		k.drop(slices.Collect(maps.Keys(k.held)), func(h *apiv1.FilesLock) bool { return h.Rank == l.Rank })
 	case apiv1.FilesLock_WHAT_TEST:
-		by := &apiv1.FilesLock{}
-		if all := k.against(l); len(all) > 0 {
-			by = all[0]
+		first := &apiv1.FilesLock{}
+		for by := range k.against(l) {
+			if first.Type == apiv1.FilesLock_TYPE_NONE || by.From < first.From {
+				first = by
+			}
 		}
-		return &apiv1.FilesResponse{Lock: by}, false
+		return &apiv1.FilesResponse{Lock: first}, false
 	case apiv1.FilesLock_WHAT_SET, apiv1.FilesLock_WHAT_WAIT:
 		err := k.setLock(l)
 		return &apiv1.FilesResponse{Errno: int32(err)}, err == syscall.EAGAIN && l.What == apiv1.FilesLock_WHAT_WAIT
@@ -179,7 +188,7 @@ func (k *locks) ask(l *apiv1.FilesLock) (res *apiv1.FilesResponse, waits bool) {
 // setLock sets a lock, or says why not: EAGAIN if others are in the way. Holds mu.
 func (k *locks) setLock(l *apiv1.FilesLock) syscall.Errno {
 	switch {
-	case l.Type == apiv1.FilesLock_TYPE_NONE || len(k.against(l)) == 0:
+	case l.Type == apiv1.FilesLock_TYPE_NONE || k.free(l):
 		less, ok := k.put(l)
 		if !ok {
 			return syscall.ENOLCK
@@ -190,10 +199,6 @@ func (k *locks) setLock(l *apiv1.FilesLock) syscall.Errno {
 		return 0
 	case l.Whole: // one becomes another by way of none: else two that share one would wait for each other
 		k.drop([]lockedFile{ofLock(l)}, func(h *apiv1.FilesLock) bool { return owns(h, l) })
-		if len(k.against(l)) == 0 { // as it may be, if others have not been waiting for that
-			k.put(l)
-			return 0
-		}
 	case l.What == apiv1.FilesLock_WHAT_WAIT && l.Opened == 0 && k.endless(l):
 		return syscall.EDEADLK
 	}
@@ -206,33 +211,43 @@ func owns(a, b *apiv1.FilesLock) bool { return a.Rank == b.Rank && a.Opened == b
 func meet(a, b *apiv1.FilesLock) bool { return a.From <= b.To && b.From <= a.To }
 
 // against are those who keep a lock out. Holds mu.
-func (k *locks) against(l *apiv1.FilesLock) (all []*apiv1.FilesLock) {
-	for _, h := range k.held[ofLock(l)] {
-		exclusive := h.Type == apiv1.FilesLock_TYPE_EXCLUSIVE || l.Type == apiv1.FilesLock_TYPE_EXCLUSIVE
-		if exclusive && meet(h, l) && !owns(h, l) {
-			all = append(all, h)
+func (k *locks) against(l *apiv1.FilesLock) iter.Seq[*apiv1.FilesLock] {
+	return func(yield func(*apiv1.FilesLock) bool) {
+		for _, h := range k.held[ofLock(l)] {
+			exclusive := h.Type == apiv1.FilesLock_TYPE_EXCLUSIVE || l.Type == apiv1.FilesLock_TYPE_EXCLUSIVE
+			if exclusive && meet(h, l) && !owns(h, l) && !yield(h) {
+				return
+			}
 		}
 	}
-	return all
+}
+
+// free says whether nobody keeps a lock out. Holds mu.
+func (k *locks) free(l *apiv1.FilesLock) bool {
+	for range k.against(l) {
+		return false
+	}
+	return true
 }
 
 // endless says whether one of those who keep a lock of a rank's out waits for that rank, itself or by way of others: none of them would go on. As on Linux, locks of open files are
 // not looked at. Nobody who has a lock already comes to wait by anything but a request of its own, so it is looked for at each of those. Holds mu.
 func (k *locks) endless(l *apiv1.FilesLock) bool {
 	seen := map[int32]bool{}
-	next := k.against(l)
-	for len(next) > 0 {
-		by := next[len(next)-1]
-		next = next[:len(next)-1]
-		if by.Opened != 0 || seen[by.Rank] {
-			continue
-		}
-		if by.Rank == l.Rank {
-			return true
-		}
-		seen[by.Rank] = true
-		if r := k.lockers[by.Rank]; r != nil && r.wish != nil && r.wish.Opened == 0 {
-			next = append(next, k.against(r.wish)...)
+	for wishes := []*apiv1.FilesLock{l}; len(wishes) > 0; {
+		wish := wishes[len(wishes)-1]
+		wishes = wishes[:len(wishes)-1]
+		for by := range k.against(wish) {
+			switch {
+			case by.Opened != 0 || seen[by.Rank]:
+				continue
+			case by.Rank == l.Rank:
+				return true
+			}
+			seen[by.Rank] = true
+			if r := k.lockers[by.Rank]; r != nil && r.wish != nil && r.wish.Opened == 0 {
+				wishes = append(wishes, r.wish)
+			}
 		}
 	}
 	return false
@@ -296,19 +311,22 @@ func (k *locks) drop(of []lockedFile, goes func(*apiv1.FilesLock) bool) {
 	}
 }
 
-// grant gives those who wait for a file what they can have now, who has waited longest first, until nobody can have any. Holds mu.
+// grant gives those who wait for a file what they can have now, who has waited longest first; once more, if what one got has made room for others. Holds mu.
 func (k *locks) grant(of lockedFile) {
-	for {
-		at := slices.IndexFunc(k.waiting[of], func(r *locker) bool { return len(k.against(r.wish)) == 0 })
-		if at < 0 {
-			return
-		}
-		r := k.waiting[of][at]
-		wish := r.wish
-		k.leave(r)
-		r.answer = &apiv1.FilesResponse{}
-		if _, ok := k.put(wish); !ok {
-			r.answer.Errno = int32(syscall.ENOLCK)
+	for again := true; again; {
+		again = false
+		for _, r := range slices.Clone(k.waiting[of]) {
+			wish := r.wish
+			if !k.free(wish) {
+				continue
+			}
+			k.leave(r)
+			r.answer = &apiv1.FilesResponse{}
+			less, ok := k.put(wish)
+			if !ok {
+				r.answer.Errno = int32(syscall.ENOLCK)
+			}
+			again = again || less
 		}
 	}
 }
@@ -360,7 +378,8 @@ var errLocks = errors.New("the locks are not those of an app")
 func (k *locks) unpack(m *apiv1.FileLocks) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.count+len(m.Held) > maxLocks || len(k.lockers)+len(m.Lockers) > maxLockers {
+	if k.count+len(m.Held) > maxLocks+maxLockers || // one a rank is of the app itself, and beyond the bound
+		len(k.lockers)+len(m.Lockers) > maxLockers {
 		return fmt.Errorf("%w: too many", errLocks)
 	}
 	for _, l := range m.Held {
@@ -369,13 +388,15 @@ func (k *locks) unpack(m *apiv1.FileLocks) error {
 		}
 		k.set(ofLock(l), append(k.held[ofLock(l)], l))
 	}
+	places := map[uint64]bool{}
 	for _, r := range m.Lockers {
-		if r == nil || (r.Answer == nil) == (r.Wish == nil) || k.lockers[r.Rank] != nil {
+		if r == nil || (r.Answer == nil) == (r.Wish == nil) || k.lockers[r.Rank] != nil || r.Wish != nil && places[r.Place] {
 			return fmt.Errorf("%w: a request without an answer, or twice", errLocks)
 		}
 		own := &locker{number: r.Number, answer: r.Answer}
 		k.lockers[r.Rank] = own
 		if r.Wish != nil {
+			places[r.Place] = true
 			k.join(own, r.Wish, r.Place)
 		}
 		k.places = max(k.places, r.Place)

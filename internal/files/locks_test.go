@@ -27,7 +27,7 @@ type lockRank struct {
 func (r *lockRank) request(l *apiv1.FilesLock) *apiv1.FilesRequest {
 	l.Rank = r.rank
 	r.number++
-	return &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_LOCK, Number: r.number, Lock: l}
+	return &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_LOCK, Lane: r.rank, Number: r.number, Lock: l}
 }
 
 func (r *lockRank) ask(l *apiv1.FilesLock) syscall.Errno {
@@ -132,7 +132,7 @@ func TestLocksAreWaitedFor(t *testing.T) {
 	require.Zero(t, (<-second).Errno)
 	require.Zero(t, k.do(req).Errno)
 	require.Empty(t, third, "it was done once")
-	require.Equal(t, int32(syscall.EIO), k.do(&apiv1.FilesRequest{Number: req.Number - 1, Lock: end}).Errno, "an old one that came late")
+	require.Equal(t, int32(syscall.EIO), k.do(&apiv1.FilesRequest{Lane: 1, Number: req.Number - 1, Lock: end}).Errno, "an old one that came late")
 	require.Zero(t, ranks[2].ask(whole(lockSet, none)))
 	require.Zero(t, (<-third).Errno)
 	require.Equal(t, 1, k.count)
@@ -220,6 +220,27 @@ func TestLocksKeepPlaces(t *testing.T) {
 	require.Empty(t, second)
 }
 
+// A thousand who read and a thousand who write wait, one after the other: all who read have it at once, and it costs no more than to look at each.
+func TestLocksOfManyWaiters(t *testing.T) {
+	const many = 1000
+	k := newLocks()
+	ranks := ranksOf(k, 2*many+1)
+	require.Zero(t, ranks[0].ask(lockOf(lockSet, exclusive, 0, 0)))
+	for i, r := range ranks[1:] {
+		_, err := k.begin(r.request(lockOf(lockAwait, apiv1.FilesLock_Type(1+i%2), 0, 0)))
+		require.NoError(t, err)
+	}
+	require.Zero(t, ranks[0].ask(lockOf(lockSet, none, 0, 0)))
+	require.Equal(t, many, k.count)
+	require.Len(t, k.waiting[ofLock(lockOf(lockSet, none, 0, 0))], many)
+	for i, r := range ranks[1:] {
+		if i%2 == 0 {
+			require.Zero(t, r.ask(lockOf(lockSet, none, 0, 0)))
+		}
+	}
+	require.Equal(t, 1, k.count, "one who writes has it")
+}
+
 // Two that share one and both want it alone have it one after the other.
 func TestLocksConvert(t *testing.T) {
 	k := newLocks()
@@ -251,6 +272,7 @@ func TestLocksAreBounded(t *testing.T) {
 	app := lockOf(lockAwait, exclusive, 0, 9)
 	app.Mount = ""
 	require.Zero(t, r.ask(app), "there is room for the library's own")
+	require.NoError(t, k.pack(newLocks().unpack), "and it moves with the home")
 	app.Type = none
 	require.Zero(t, r.ask(app))
 	require.Equal(t, syscall.ENOLCK, r.ask(lockOf(lockSet, none, 3, 4)), "two in place of one")
@@ -303,7 +325,7 @@ func TestLocksMove(t *testing.T) {
 func TestHostileLocks(t *testing.T) {
 	k := newLocks()
 	for i, l := range []*apiv1.FilesLock{
-		nil, {Rank: -1}, {From: -1}, {From: 2, To: 1}, {Type: 9}, {Type: -1}, {Mount: fmt.Sprintf("%5000d", 1)},
+		nil, {Rank: -1}, {Rank: 1}, {From: -1}, {From: 2, To: 1}, {Type: 9}, {Type: -1}, {Mount: fmt.Sprintf("%5000d", 1)},
 	} {
 		require.Equal(t, int32(syscall.EINVAL), k.do(&apiv1.FilesRequest{Number: uint64(i) + 1, Lock: l}).Errno, "%v", l)
 	}

@@ -135,7 +135,7 @@ func (s *Server) Do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 	switch {
 	case req.Op >= apiv1.FilesRequest_OP_INPUT_WRITE:
 		return s.input.do(req)
-	case req.Op == apiv1.FilesRequest_OP_LOCK:
+	case req.Op == apiv1.FilesRequest_OP_LOCK && !s.hasLeft(req.Client):
 		return s.locks.do(req)
 	case req.Op == apiv1.FilesRequest_OP_LEAVE:
 		_ = s.leave(req.Client) // nobody is there to hear of an error
@@ -159,6 +159,13 @@ func (s *Server) Do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 		l.answer = nil // it is large, and may be done again
 	}
 	return res
+}
+
+// hasLeft says whether a client is over: it asks for nothing more.
+func (s *Server) hasLeft(client uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed || s.left[client]
 }
 
 func (s *Server) lane(req *apiv1.FilesRequest) (*lane, error) {

@@ -13,9 +13,9 @@
 
 #define OWN __attribute__((weak))
 
-enum { lock_of_rank = 1, lock_of_open = 2, lock_whole = 3 };              /* kinds */
+enum { lock_of_rank = 1, lock_of_open = 2, lock_whole = 3 }; /* kinds */
 enum { lock_test = 1, lock_set = 2, lock_wait = 3, lock_close = 4, lock_apart = 5 }; /* what is asked; of the last two the descriptor stays, and is not the program's */
-enum { lock_none = 0, lock_shared = 1, lock_exclusive = 2 };              /* types */
+enum { lock_none = 0, lock_shared = 1, lock_exclusive = 2 }; /* types */
 struct host_lock {
   int64_t from, to; /* to is the last byte */
   int32_t kind, type, process;
@@ -23,15 +23,21 @@ struct host_lock {
 
 __attribute__((import_module("godwit_v1"), import_name("godwit_lock"))) int godwit_lock(int fd, int what, struct host_lock *lock);
 
+enum { no_file = -1 }; /* in place of a descriptor: the app */
+
 static int locked(int fd, int what, struct host_lock *lock) {
+  if (fd < 0) return refused(EBADF);
   int why = godwit_lock(fd, what, lock);
   return why == 0 ? 0 : refused(why);
 }
 
 /* take_turn has ranks do something one after the other, until give_turn. */
-static int take_turn(void) { return locked(-1, lock_wait, &(struct host_lock){.to = INT64_MAX, .kind = lock_of_rank, .type = lock_exclusive}); }
+static int take_turn(void) {
+  int why = godwit_lock(no_file, lock_wait, &(struct host_lock){.to = INT64_MAX, .kind = lock_of_rank, .type = lock_exclusive});
+  return why == 0 ? 0 : refused(why);
+}
 
-static void give_turn(void) { godwit_lock(-1, lock_set, &(struct host_lock){.to = INT64_MAX, .kind = lock_of_rank, .type = lock_none}); }
+static void give_turn(void) { godwit_lock(no_file, lock_set, &(struct host_lock){.to = INT64_MAX, .kind = lock_of_rank, .type = lock_none}); }
 
 /* lock_range is what l_whence, l_start and l_len say. */
 static int lock_range(struct host_lock *l, int fd, int whence, off_t start, off_t length) {

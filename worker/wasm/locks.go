@@ -3,6 +3,7 @@ package wasm
 import (
 	"context"
 	"encoding/binary"
+	"math"
 	"slices"
 	"syscall"
 
@@ -26,8 +27,8 @@ type lockedFile struct {
 	id    uint64
 }
 
-// maxLockedFiles bounds of how many files an image says that the rank has had locks. A file is forgotten when none of its descriptors has had any.
-const maxLockedFiles = 2 * maxDescriptors
+// maxLockedFiles bounds of how many files an image says that the rank has had locks. A file is forgotten when none of its descriptors has had any; one of a volume that has no name is another one after each move.
+const maxLockedFiles = 1 << 16
 
 // The guest's record of a lock (sdk/lib/godwit_lock.c): first and last byte (8 bytes each), kind, type and process (4 bytes each).
 const lockBytes = 28
@@ -126,6 +127,7 @@ func putLock(record []byte, by *apiv1.FilesLock) {
 // lockOf says of which file a lock is, and whose. Of what is no file nobody else has any.
 func (c wasiCall) lockOf(l *apiv1.FilesLock, kind uint32) (nobody bool, why errno) {
 	if c.u(0) == noFile {
+		l.From, l.To, l.Whole = 0, math.MaxInt64, false // one, of the rank
 		return false, errnoSuccess
 	}
 	t := c.guest.files

@@ -261,5 +261,5 @@ type homeLocks struct {
 
 func (h homeLocks) Lock(_ context.Context, number uint64, l *apiv1.FilesLock) (*apiv1.FilesResponse, error) {
 	l.Rank = h.rank
-	return h.server.Do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_LOCK, Number: number, Lock: l}), nil
+	return h.server.Do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_LOCK, Lane: h.rank, Number: number, Lock: l}), nil
 }

@@ -200,6 +200,8 @@ static void locks(void) {
   int null = open("/dev/null", O_RDWR);
   l.l_type = F_WRLCK;
   CHECK(fcntl(null, F_SETLK, &l) == 0 && fcntl(null, F_GETLK, &l) == 0 && l.l_type == F_UNLCK && lockf(null, F_TEST, 0) == 0 && close(null) == 0);
+  FAILS(flock(-1, LOCK_EX), EBADF);
+  FAILS(lockf(-1, F_LOCK, 0), EBADF);
   CHECK(flock(0, LOCK_EX | LOCK_NB) == 0 && flock(1, LOCK_EX | LOCK_NB) == 0);
   /* freopen closes the file that its descriptor had. */
   FILE *f = fopen("node", "r+");
