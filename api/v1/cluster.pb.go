@@ -196,22 +196,23 @@ func (FilesLock_What) EnumDescriptor() ([]byte, []int) {
 type FilesLock_Type int32
 
 const (
-	FilesLock_TYPE_NONE      FilesLock_Type = 0
-	FilesLock_TYPE_SHARED    FilesLock_Type = 1
-	FilesLock_TYPE_EXCLUSIVE FilesLock_Type = 2
+	// None: what the owner has there goes.
+	FilesLock_TYPE_UNSPECIFIED FilesLock_Type = 0
+	FilesLock_TYPE_SHARED      FilesLock_Type = 1
+	FilesLock_TYPE_EXCLUSIVE   FilesLock_Type = 2
 )
 
 // Enum value maps for FilesLock_Type.
 var (
 	FilesLock_Type_name = map[int32]string{
-		0: "TYPE_NONE",
+		0: "TYPE_UNSPECIFIED",
 		1: "TYPE_SHARED",
 		2: "TYPE_EXCLUSIVE",
 	}
 	FilesLock_Type_value = map[string]int32{
-		"TYPE_NONE":      0,
-		"TYPE_SHARED":    1,
-		"TYPE_EXCLUSIVE": 2,
+		"TYPE_UNSPECIFIED": 0,
+		"TYPE_SHARED":      1,
+		"TYPE_EXCLUSIVE":   2,
 	}
 )
 
@@ -3629,7 +3630,7 @@ func (x *FilesLock) GetType() FilesLock_Type {
 	if x != nil {
 		return x.Type
 	}
-	return FilesLock_TYPE_NONE
+	return FilesLock_TYPE_UNSPECIFIED
 }
 
 func (x *FilesLock) GetProcess() int32 {
@@ -4499,7 +4500,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04lane\x18\x02 \x01(\x05R\x04lane\x12\x16\n" +
 	"\x06number\x18\x03 \x01(\x04R\x06number\x120\n" +
 	"\x06answer\x18\x04 \x01(\v2\x18.godwit.v1.FilesResponseR\x06answer\x12\x12\n" +
-	"\x04left\x18\x05 \x01(\bR\x04left\"\xc6\x03\n" +
+	"\x04left\x18\x05 \x01(\bR\x04left\"\xcd\x03\n" +
 	"\tFilesLock\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12-\n" +
 	"\x04what\x18\x02 \x01(\x0e2\x19.godwit.v1.FilesLock.WhatR\x04what\x12\x16\n" +
@@ -4520,9 +4521,9 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"WHAT_CLOSE\x10\x04\x12\f\n" +
 	"\bWHAT_END\x10\x05\x12\r\n" +
-	"\tWHAT_GONE\x10\x06\":\n" +
-	"\x04Type\x12\r\n" +
-	"\tTYPE_NONE\x10\x00\x12\x0f\n" +
+	"\tWHAT_GONE\x10\x06\"A\n" +
+	"\x04Type\x12\x14\n" +
+	"\x10TYPE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vTYPE_SHARED\x10\x01\x12\x12\n" +
 	"\x0eTYPE_EXCLUSIVE\x10\x02\"f\n" +
 	"\tFileLocks\x12(\n" +

@@ -171,7 +171,7 @@ func (k *locks) ask(l *apiv1.FilesLock) (res *apiv1.FilesResponse, waits bool) {
 	case apiv1.FilesLock_WHAT_TEST:
 		first := &apiv1.FilesLock{}
 		for by := range k.against(l) {
-			if first.Type == apiv1.FilesLock_TYPE_NONE || by.From < first.From {
+			if first.Type == apiv1.FilesLock_TYPE_UNSPECIFIED || by.From < first.From {
 				first = by
 			}
 		}
@@ -188,7 +188,7 @@ func (k *locks) ask(l *apiv1.FilesLock) (res *apiv1.FilesResponse, waits bool) {
 // setLock sets a lock, or says why not: EAGAIN if others are in the way. Holds mu.
 func (k *locks) setLock(l *apiv1.FilesLock) syscall.Errno {
 	switch {
-	case l.Type == apiv1.FilesLock_TYPE_NONE || k.free(l):
+	case l.Type == apiv1.FilesLock_TYPE_UNSPECIFIED || k.free(l):
 		less, ok := k.put(l)
 		if !ok {
 			return syscall.ENOLCK
@@ -276,7 +276,7 @@ func (k *locks) put(l *apiv1.FilesLock) (less, ok bool) {
 			next = append(next, part(h, max(h.From, l.To+1), h.To))
 		}
 	}
-	if l.Type != apiv1.FilesLock_TYPE_NONE {
+	if l.Type != apiv1.FilesLock_TYPE_UNSPECIFIED {
 		next = append(next, now)
 	}
 	if more := len(next) - len(held); more > 0 && k.count+more > maxLocks && l.Mount != "" {
@@ -383,7 +383,7 @@ func (k *locks) unpack(m *apiv1.FileLocks) error {
 		return fmt.Errorf("%w: too many", errLocks)
 	}
 	for _, l := range m.Held {
-		if l == nil || l.Type == apiv1.FilesLock_TYPE_NONE || l.From > l.To {
+		if l == nil || l.Type == apiv1.FilesLock_TYPE_UNSPECIFIED || l.From > l.To {
 			return fmt.Errorf("%w: one of nothing", errLocks)
 		}
 		k.set(ofLock(l), append(k.held[ofLock(l)], l))

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	none, shared, exclusive      = apiv1.FilesLock_TYPE_NONE, apiv1.FilesLock_TYPE_SHARED, apiv1.FilesLock_TYPE_EXCLUSIVE
+	none, shared, exclusive      = apiv1.FilesLock_TYPE_UNSPECIFIED, apiv1.FilesLock_TYPE_SHARED, apiv1.FilesLock_TYPE_EXCLUSIVE
 	lockTest, lockSet, lockAwait = apiv1.FilesLock_WHAT_TEST, apiv1.FilesLock_WHAT_SET, apiv1.FilesLock_WHAT_WAIT
 )
 

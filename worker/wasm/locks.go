@@ -153,7 +153,7 @@ func (c wasiCall) lockOf(l *apiv1.FilesLock, kind uint32) (nobody bool, why errn
 		}
 		l.Opened = d.lockOwner
 	}
-	if l.What != apiv1.FilesLock_WHAT_TEST && l.Type != apiv1.FilesLock_TYPE_NONE {
+	if l.What != apiv1.FilesLock_WHAT_TEST && l.Type != apiv1.FilesLock_TYPE_UNSPECIFIED {
 		t.locked[d.locked] = struct{}{}
 	}
 	return false, errnoSuccess
