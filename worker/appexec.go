@@ -44,6 +44,11 @@ func (a *app) startChild(ctx context.Context) {
 			return nil
 		}
 		a.host.addChild(c)
+		select {
+		case <-c.exited:
+			a.host.removeChild(c) // it may have been gone before it was there
+		default:
+		}
 		taken := make(chan struct{})
 		a.post(func() { a.childStarted(start, c, paths); close(taken) })
 		select {
@@ -73,6 +78,10 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 	}
 	start.child.Store(c)
 	a.child, a.silent = c, 0
+	if a.goneEarly == c {
+		a.childGone(c)
+		return
+	}
 	a.host.tasks.Go(func() error { a.watchPulse(c); return nil })
 	if a.stopping || a.rec.App.Verdict != "" {
 		c.kill("stopped before it ran")
@@ -113,27 +122,33 @@ func (a *app) childExited(c *child) {
 	a.host.removeChild(c)
 	a.post(func() {
 		if a.child != c {
-			return // stopped on purpose
+			a.goneEarly = c // stopped on purpose, or nothing has been heard of its start yet
+			return
 		}
-		a.exec, a.child, a.silent = execGone, nil, 0
-		a.endStart()
-		code, reason := exitReason(c)
-		if a.stopping {
-			code, reason = codeKilled, "stopped"
-		}
-		if a.execErr == "" {
-			a.execErr = clean(reason)
-		}
-		for id, r := range a.ranks {
-			if r.state != apiv1.RankEnded {
-				a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr}
-			}
-		}
-		a.endAll(code, a.execErr)
-		if m := a.pending(); m != nil {
-			a.failed, a.failure = m.Id, fmt.Sprintf("executor on %s: %s", a.host.cfg.Name, a.execErr)
-		}
+		a.childGone(c)
 	})
+}
+
+// childGone notes that the executor is gone, and how.
+func (a *app) childGone(c *child) {
+	a.exec, a.child, a.silent = execGone, nil, 0
+	a.endStart()
+	code, reason := exitReason(c)
+	if a.stopping {
+		code, reason = codeKilled, "stopped"
+	}
+	if a.execErr == "" {
+		a.execErr = clean(reason)
+	}
+	for id, r := range a.ranks {
+		if r.state != apiv1.RankEnded {
+			a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr}
+		}
+	}
+	a.endAll(code, a.execErr)
+	if m := a.pending(); m != nil {
+		a.failed, a.failure = m.Id, fmt.Sprintf("executor on %s: %s", a.host.cfg.Name, a.execErr)
+	}
 }
 
 func exitReason(c *child) (int32, string) {

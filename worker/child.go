@@ -33,7 +33,9 @@ type child struct {
 	starved     int64                  // the memory that executors may take, if the kernel ended it for want of more; set before exited is closed
 	why         atomic.Pointer[string] // why the worker killed it; nil: it did not
 
-	mu       sync.Mutex // guards commands
+	mu       sync.Mutex // guards what is below
+	unbegun  bool       // it has not been told to start: what is said before waits behind that
+	early    []*apiv1.ExecCommand
 	commands []*apiv1.ExecCommand
 	wake     notify.Signal // commands is not empty
 
@@ -79,8 +81,8 @@ func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*ap
 	}
 	s.memory.bound(cmd.Process.Pid)
 	c := &child{
-		filesClient: max(1, rand.Uint64()), //nolint:gosec // a name, no secret
-		app:         app, control: pipe.NewConn(control), conns: conns, process: cmd.Process, exited: make(chan struct{}), wake: notify.NewSignal(),
+		unbegun: true, filesClient: max(1, rand.Uint64()), //nolint:gosec // a name, no secret
+		app: app, control: pipe.NewConn(control), conns: conns, process: cmd.Process, exited: make(chan struct{}), wake: notify.NewSignal(),
 	}
 	go c.wait(cmd, s.memory)
 	go c.events(onEvent, onExit)
@@ -159,8 +161,13 @@ const maxCommands = 4096
 // waits for its worker, holds nobody up. A link that is broken is no error: the exit is reported by its own way.
 func (c *child) say(cmd *apiv1.ExecCommand) {
 	c.mu.Lock()
-	n := len(c.commands)
+	n := len(c.commands) + len(c.early)
 	switch {
+	case c.unbegun && cmd.GetStart() != nil:
+		c.unbegun = false
+		c.commands, c.early = append([]*apiv1.ExecCommand{cmd}, c.early...), nil
+	case c.unbegun && n < maxCommands:
+		c.early = append(c.early, cmd)
 	case n > 0 && cmd.GetRoutes() != nil && c.commands[n-1].GetRoutes() != nil:
 		c.commands[n-1] = cmd // only the newest table counts
 	case n < maxCommands:

@@ -98,6 +98,41 @@ func TestEventsOfAnExecutorBefore(t *testing.T) {
 	require.Equal(t, []uint64{0}, seqs)
 }
 
+// TestStartComesFirst: what is asked of an executor before it was told to start is asked behind that.
+func TestStartComesFirst(t *testing.T) {
+	c := &child{unbegun: true, wake: notify.NewSignal()}
+	c.askInspect()
+	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Ping{Ping: &apiv1.ExecPing{}}})
+	require.Empty(t, c.commands)
+	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{}}})
+	c.askInspect()
+	require.Len(t, c.commands, 4)
+	require.NotNil(t, c.commands[0].GetStart())
+	require.NotNil(t, c.commands[1].GetInspect())
+	require.NotNil(t, c.commands[2].GetPing())
+	require.NotNil(t, c.commands[3].GetInspect())
+}
+
+// TestGoneBeforeItWasKnown: an executor that was gone before anything was heard of its start has ended its ranks all the same.
+func TestGoneBeforeItWasKnown(t *testing.T) {
+	b := newBench(t)
+	c := b.a.child
+	b.a.child, b.a.exec, b.a.ranks = nil, execStarting, map[int32]*rankInfo{}
+	start := newStart(nil)
+	b.a.start = start
+	b.a.childExited(c)
+	(<-b.a.inbox)()
+	require.Equal(t, execStarting, b.a.exec)
+	b.a.childStarted(start, c, map[string]string{})
+	require.Equal(t, execGone, b.a.exec)
+	require.Nil(t, b.a.child)
+	b.step()
+	st := b.a.status()
+	require.Len(t, st.Ranks, 1)
+	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
+	require.NotEmpty(t, st.Ranks[0].Reason)
+}
+
 // TestVerdictBeforeTheStart: an executor that comes up when its app has its verdict is told to run nothing.
 func TestVerdictBeforeTheStart(t *testing.T) {
 	for _, how := range []string{"stopping", "a verdict"} {
