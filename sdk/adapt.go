@@ -154,7 +154,7 @@ func (p *program) adapted(m *mismatch) []byte {
 	extra := len(called.params) - len(defined.params)
 	// An open list is one more parameter. Who knows of it passes one, too; who knows nothing takes the result for an int.
 	guessed := extra > 0 || extra == 0 && strings.HasSuffix(m.called, "-> i32")
-	if defined.String() != m.defined || guessed && slices.Contains(variadic, m.symbol) {
+	if defined.String() != m.defined || extra >= 0 && slices.Contains(variadic, m.symbol) {
 		return nil
 	}
 	m.open = guessed && !strings.Contains(m.definer, "libc.a(") && strings.HasSuffix(defined.params, string(rune(typeI32)))

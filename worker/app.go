@@ -45,21 +45,20 @@ type app struct {
 	fresh notify.Signal // a newer record is in host.records
 
 	// Owned by the goroutine.
-	rec       *apiv1.AppRecord
-	exec      execState
-	child     *child
-	goneEarly *child // the last executor of which nothing was known when it was gone
-	start     *start // of the executor, while it starts; nil: there is none
-	execErr   string
-	output    *appLog
-	ranks     map[int32]*rankInfo
-	acked     string // migration announced and prepared for
-	freezing  string // migration whose ranks were asked to freeze here
-	failed    string // migration that failed here, and why
-	failure   string
-	life      *life           // of the executor that there was last; nil: none
-	sending   context.Context //nolint:containedctx // of the images of the migration freezing: over with it
-	stopping  bool
+	rec      *apiv1.AppRecord
+	exec     execState
+	child    *child
+	start    *start // of the executor, while it starts; nil: there is none
+	execErr  string
+	output   *appLog
+	ranks    map[int32]*rankInfo
+	acked    string // migration announced and prepared for
+	freezing string // migration whose ranks were asked to freeze here
+	failed   string // migration that failed here, and why
+	failure  string
+	life     *life           // of the executor that there was last; nil: none
+	sending  context.Context //nolint:containedctx // of the images of the migration freezing: over with it
+	stopping bool
 
 	endSending context.CancelFunc // of sending
 	late       []func()           // posted while the executor was being stopped

@@ -78,7 +78,7 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 	}
 	start.child.Store(c)
 	a.child, a.silent = c, 0
-	if a.goneEarly == c {
+	if c.gone {
 		a.childGone(c)
 		return
 	}
@@ -121,9 +121,8 @@ func (a *app) programs(paths map[string]string) []*apiv1.ExecProgram {
 func (a *app) childExited(c *child) {
 	a.host.removeChild(c)
 	a.post(func() {
-		if a.child != c {
-			a.goneEarly = c // stopped on purpose, or nothing has been heard of its start yet
-			return
+		if c.gone = true; a.child != c {
+			return // stopped on purpose, or nothing has been heard of its start yet
 		}
 		a.childGone(c)
 	})

@@ -39,6 +39,8 @@ type child struct {
 	commands []*apiv1.ExecCommand
 	wake     notify.Signal // commands is not empty
 
+	gone bool // its app has heard that it is; of the app's goroutine
+
 	inspection inspection
 	pulse      pulse
 }
@@ -168,8 +170,8 @@ func (c *child) say(cmd *apiv1.ExecCommand) {
 		c.commands, c.early = append([]*apiv1.ExecCommand{cmd}, c.early...), nil
 	case c.unbegun && n < maxCommands:
 		c.early = append(c.early, cmd)
-	case n > 0 && cmd.GetRoutes() != nil && c.commands[n-1].GetRoutes() != nil:
-		c.commands[n-1] = cmd // only the newest table counts
+	case len(c.commands) > 0 && cmd.GetRoutes() != nil && c.commands[len(c.commands)-1].GetRoutes() != nil:
+		c.commands[len(c.commands)-1] = cmd // only the newest table counts
 	case n < maxCommands:
 		c.commands = append(c.commands, cmd)
 	}

@@ -123,6 +123,8 @@ func TestGoneBeforeItWasKnown(t *testing.T) {
 	b.a.childExited(c)
 	(<-b.a.inbox)()
 	require.Equal(t, execStarting, b.a.exec)
+	b.a.childExited(&child{}) // another one's end is heard of meanwhile
+	(<-b.a.inbox)()
 	b.a.childStarted(start, c, map[string]string{})
 	require.Equal(t, execGone, b.a.exec)
 	require.Nil(t, b.a.child)

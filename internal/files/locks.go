@@ -146,7 +146,7 @@ func (k *locks) leave(r *locker) {
 		return
 	}
 	of := ofLock(r.wish)
-	at := k.placeOf(of, r.place)
+	at := slices.Index(k.waiting[of], r)
 	if k.waiting[of] = slices.Delete(k.waiting[of], at, at+1); len(k.waiting[of]) == 0 {
 		delete(k.waiting, of)
 	}
