@@ -12,7 +12,7 @@ func TestTwentyMigrations(t *testing.T) {
 	t.Parallel()
 	const migrations = 20
 	c := newCluster(t, shape{workers: 3})
-	program := []string{steadyModule, "400", "20"}
+	program := []string{steadyModule, "800", "20"} // longer than all the moves take
 	want := c.unmoved("4", program...)
 	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "shuttle", "--place", "w1:2,w3:2"}, program...)...)
 	c.lines(run, 8)
