@@ -116,13 +116,7 @@ func TestQuestions(t *testing.T) {
 		})
 		if i == 1 { // it moves while it waits
 			id = c.named("asks")
-			c.must("migrate", id+"/0", "--to", "w2")
-			c.eventually(patience, "the move is committed", func() error {
-				if n := c.app(id).Migrations; n != 1 {
-					return fmt.Errorf("%d migrations", n)
-				}
-				return nil
-			})
+			c.moveRank(id, 0, "w2")
 		}
 		fmt.Fprintln(to, answer)
 		said += fmt.Sprintf("so far %d\n", []int{3, 7, 7}[i])
@@ -130,6 +124,25 @@ func TestQuestions(t *testing.T) {
 	got := run.wait()
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, said, got.stdout)
+	require.EqualValues(t, 1, c.app(id).Migrations)
+}
+
+// moveRank moves a rank, when it may, and waits for that.
+func (c *cluster) moveRank(id string, rank int, to string) {
+	c.t.Helper()
+	before := c.app(id).Migrations
+	c.eventually(patience, "a rank may move", func() error {
+		if got := c.godwit("migrate", fmt.Sprintf("%s/%d", id, rank), "--to", to); got.code != 0 {
+			return fmt.Errorf("rank %d to %s: %s", rank, to, got.stderr)
+		}
+		return nil
+	})
+	c.eventually(patience, "the move is committed", func() error {
+		if now := c.app(id).Migrations; now == before {
+			return fmt.Errorf("%d migrations", now)
+		}
+		return nil
+	})
 }
 
 // TestLocks: locks of files keep other ranks out, wherever they are, and while they move.
@@ -198,21 +211,8 @@ func TestWaitingReaderMoves(t *testing.T) {
 	for line := range 3 {
 		for range 2 { // after the first rank 0 can only be in the read
 			for rank := range at {
-				before := c.app(id).Migrations
 				at[rank] = at[rank]%3 + 1
-				to := fmt.Sprint("w", at[rank])
-				c.eventually(patience, "rank moves while it waits", func() error {
-					if got := c.godwit("migrate", fmt.Sprintf("%s/%d", id, rank), "--to", to); got.code != 0 {
-						return fmt.Errorf("rank %d to %s: %s", rank, to, got.stderr)
-					}
-					return nil
-				})
-				c.eventually(patience, "the move is committed", func() error {
-					if now := c.app(id).Migrations; now == before {
-						return fmt.Errorf("%d migrations", now)
-					}
-					return nil
-				})
+				c.moveRank(id, rank, fmt.Sprint("w", at[rank])) // while it waits
 			}
 		}
 		fmt.Fprintln(typed, 10+line)
@@ -253,19 +253,7 @@ func TestLockWaitersMove(t *testing.T) {
 	})
 	for _, to := range []string{"w2", "w3"} { // nobody stays, so the home follows
 		for rank := range 3 {
-			before := c.app(id).Migrations
-			c.eventually(patience, "rank moves while it waits", func() error {
-				if got := c.godwit("migrate", fmt.Sprintf("%s/%d", id, rank), "--to", to); got.code != 0 {
-					return fmt.Errorf("rank %d: %s", rank, got.stderr)
-				}
-				return nil
-			})
-			c.eventually(patience, "the move is committed", func() error {
-				if now := c.app(id).Migrations; now == before {
-					return fmt.Errorf("%d migrations", now)
-				}
-				return nil
-			})
+			c.moveRank(id, rank, to)
 		}
 		c.eventually(patience, "the home follows", func() error {
 			if f := c.app(id).Files; f.Host != to {

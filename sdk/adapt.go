@@ -152,7 +152,7 @@ func (p *program) adapted(m *mismatch) []byte {
 	}
 	called, defined := p.signatureOf(*m.stub), p.signatureOf(function)
 	extra := len(called.params) - len(defined.params)
-	// An open list is one more parameter. Who knows of it passes one, too; who knows nothing takes the result for an int.
+	// An open list is one more parameter, so one open argument looks like it. Who knows no declaration takes the result for an int.
 	guessed := extra > 0 || extra == 0 && strings.HasSuffix(m.called, "-> i32")
 	if defined.String() != m.defined || extra >= 0 && slices.Contains(variadic, m.symbol) {
 		return nil

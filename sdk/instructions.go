@@ -130,7 +130,7 @@ func (r *reader) calls(f func(place []byte, index uint64)) {
 	}
 	for len(r.b) > 0 && !r.bad {
 		op := r.byte()
-		if op != 0x10 && op != 0x12 { // call, and at the end of a function
+		if op != opCall && op != opReturnCall {
 			r.immediates(op)
 			continue
 		}

@@ -77,7 +77,7 @@ func (s *Server) putKept(req *apiv1.FilesRequest, f *os.File) error {
 	defer s.mu.Unlock()
 	of := s.kept[req.Client]
 	switch {
-	case s.closed || s.left[req.Client]:
+	case s.over(req.Client):
 		return syscall.EIO
 	case of[req.Kept].file != nil:
 		return errKept

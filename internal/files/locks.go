@@ -46,6 +46,11 @@ type lockedFile struct {
 
 func ofLock(l *apiv1.FilesLock) lockedFile { return lockedFile{l.Mount, l.File, l.Whole} }
 
+// bothOf are a file's locks of records, and those of the whole.
+func bothOf(l *apiv1.FilesLock) []lockedFile {
+	return []lockedFile{{l.Mount, l.File, false}, {l.Mount, l.File, true}}
+}
+
 // locker is the last request of a rank.
 type locker struct {
 	number uint64
@@ -161,11 +166,9 @@ const maxLockMount = 4096
 func (k *locks) ask(l *apiv1.FilesLock) (res *apiv1.FilesResponse, waits bool) {
 	switch l.What {
 	case apiv1.FilesLock_WHAT_CLOSE:
-		files := []lockedFile{{l.Mount, l.File, false}, {l.Mount, l.File, true}}
-		k.drop(files, func(h *apiv1.FilesLock) bool { return h.Rank == l.Rank && (h.Opened == 0 || h.Opened == l.Opened) })
+		k.drop(bothOf(l), func(h *apiv1.FilesLock) bool { return h.Rank == l.Rank && (h.Opened == 0 || h.Opened == l.Opened) })
 	case apiv1.FilesLock_WHAT_GONE:
-		files := []lockedFile{{l.Mount, l.File, false}, {l.Mount, l.File, true}}
-		k.drop(files, func(h *apiv1.FilesLock) bool { return owns(h, l) })
+		k.drop(bothOf(l), func(h *apiv1.FilesLock) bool { return owns(h, l) })
 	case apiv1.FilesLock_WHAT_END:
 		k.drop(slices.Collect(maps.Keys(k.held)), func(h *apiv1.FilesLock) bool { return h.Rank == l.Rank })
 	case apiv1.FilesLock_WHAT_TEST:

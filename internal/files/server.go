@@ -135,8 +135,8 @@ func (s *Server) Do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 	switch {
 	case req.Op >= apiv1.FilesRequest_OP_INPUT_WRITE:
 		return s.input.do(req)
-	case req.Op == apiv1.FilesRequest_OP_LOCK && !s.hasLeft(req.Client):
-		return s.locks.do(req)
+	case req.Op == apiv1.FilesRequest_OP_LOCK:
+		return s.lock(req)
 	case req.Op == apiv1.FilesRequest_OP_LEAVE:
 		_ = s.leave(req.Client) // nobody is there to hear of an error
 		return &apiv1.FilesResponse{}
@@ -161,11 +161,18 @@ func (s *Server) Do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 	return res
 }
 
-// hasLeft says whether a client is over: it asks for nothing more.
-func (s *Server) hasLeft(client uint64) bool {
+// over says whether nobody waits for an answer to a client. Holds mu.
+func (s *Server) over(client uint64) bool { return s.closed || s.left[client] }
+
+// lock does what is asked about locks.
+func (s *Server) lock(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed || s.left[client]
+	over := s.over(req.Client)
+	s.mu.Unlock()
+	if over {
+		return &apiv1.FilesResponse{Errno: int32(syscall.EIO)}
+	}
+	return s.locks.do(req)
 }
 
 func (s *Server) lane(req *apiv1.FilesRequest) (*lane, error) {
@@ -173,8 +180,8 @@ func (s *Server) lane(req *apiv1.FilesRequest) (*lane, error) {
 	defer s.mu.Unlock()
 	c := s.clients[req.Client]
 	switch {
-	case s.closed || s.left[req.Client]:
-		return nil, syscall.EIO // nobody waits for the answer
+	case s.over(req.Client):
+		return nil, syscall.EIO
 	case c != nil && c.lanes[req.Lane] != nil:
 		return c.lanes[req.Lane], nil
 	case s.lanes >= maxLanes:

@@ -20,7 +20,7 @@ func (e *Executor) stdin(id mpi.Rank, asks func()) io.Reader {
 	if e.start.Stdin == "all" {
 		readers = e.start.Size
 	}
-	return &homeInput{lane: &homeLane{home: e.home, ctx: e.filing, lane: int32(id)}, readers: readers, asks: asks}
+	return &homeInput{lane: e.home.laneOf(e.filing, id), readers: readers, asks: asks}
 }
 
 // homeInput reads the app's standard input, which its home has, from any place.

@@ -41,7 +41,7 @@ const (
 func (e *Executor) guestConfig(p *program, id mpi.Rank, o *output) wasm.GuestConfig {
 	return wasm.GuestConfig{
 		Args: p.args, Env: p.env, Stdout: writer{o, stdoutStream}, Stderr: writer{o, stderrStream},
-		Stdin: e.stdin(id, o.flush), Locks: homeLocks{&homeLane{home: e.home, ctx: e.filing, lane: int32(id)}}, Mounts: e.rankMounts(e.filing, id), Dir: cmp.Or(e.start.Dir, workPath), Scratch: e.start.Scratch,
+		Stdin: e.stdin(id, o.flush), Locks: homeLocks{e.home.laneOf(e.filing, id)}, Mounts: e.rankMounts(e.filing, id), Dir: cmp.Or(e.start.Dir, workPath), Scratch: e.start.Scratch,
 	}
 }
 
