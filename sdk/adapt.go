@@ -152,12 +152,11 @@ func (p *program) adapted(m *mismatch) []byte {
 	}
 	called, defined := p.signatureOf(*m.stub), p.signatureOf(function)
 	extra := len(called.params) - len(defined.params)
-	// An open list is one more parameter, so one open argument looks like it. Who knows no declaration takes the result for an int.
-	guessed := extra > 0 || extra == 0 && strings.HasSuffix(m.called, "-> i32")
-	if defined.String() != m.defined || extra >= 0 && slices.Contains(variadic, m.symbol) {
+	if m.defined != "" && defined.String() != m.defined || extra >= 0 && slices.Contains(variadic, m.symbol) {
 		return nil
 	}
-	m.open = guessed && !strings.Contains(m.definer, "libc.a(") && strings.HasSuffix(defined.params, string(rune(typeI32)))
+	// An open list is one more parameter, so that a call with one open argument has as many as the function. C++'s names tell of it.
+	m.open = extra >= 0 && !strings.HasPrefix(m.symbol, "_Z") && !strings.Contains(m.definer, "libc.a(") && strings.HasSuffix(defined.params, string(rune(typeI32)))
 	body, _ := adapter(called, defined, function)
 	return body
 }

@@ -168,15 +168,20 @@ func (a *arguments) plain(arg string) {
 		arg = "--version" // clang's -V is another thing
 	}
 	a.option(arg)
-	a.rest = append(a.rest, arg)
+	if !stripsAll(arg) { // wasm-opt does that
+		a.rest = append(a.rest, arg)
+	}
 }
 
 // linker takes what the linker gets, each word as an option for clang.
 func (a *arguments) linker(options []string) {
 	for _, o := range options {
-		a.strip = a.strip || stripsAll(o)
+		if stripsAll(o) {
+			a.strip = true
+			continue
+		}
+		a.rest = append(a.rest, o)
 	}
-	a.rest = append(a.rest, options...)
 }
 
 // stripsAll says whether an option has the linker leave out the names of functions, too.

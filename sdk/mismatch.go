@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -9,7 +10,8 @@ import (
 	"strings"
 )
 
-// mismatch is a function that is called by another type than it has, as wasm-ld tells of it: once for each such type.
+// mismatch is a function that is called by another type than it has, as wasm-ld tells of it: once for each such type. Of a second type in one file only the
+// compiler knows, which tells of it itself: nothing is known then of the function's own type and of the files.
 type mismatch struct {
 	symbol          string
 	called, defined string // types, as signature's String
@@ -18,7 +20,7 @@ type mismatch struct {
 	name    string  // that the program's names have for the symbol: C++'s as in the source
 	stub    *uint64 // the function that wasm-ld calls instead, nil if nobody calls it
 	adapted bool    // what was called is called
-	open    bool    // it is called as by one who knows no declaration, and what takes the last of its arguments may be an open list of them
+	open    bool    // what takes the last of the arguments that it is called with may be an open list of them
 }
 
 // mismatched is how wasm-ld tells of a mismatch.
@@ -38,16 +40,27 @@ func cutMismatches(said string, names *strings.Replacer) (list []*mismatch, rest
 	return list, mismatched.ReplaceAllString(said, "")
 }
 
-// findStubs looks for the stub of each mismatch. wasm-ld makes them in the order in which it tells of them, and leaves out those that nobody calls.
-func (p *program) findStubs(list []*mismatch) {
-	next := 0
+// The compiler's names for its own stubs of a function that one file calls by several types: numbered, behind a dot, from the second on.
+const (
+	localPrefix   = ".L"
+	severalSuffix = "_bitcast_invalid"
+)
+
+// findStubs looks for the stub of each mismatch, and adds those that have the compiler's. wasm-ld makes its own in the order in which it tells of them, and leaves out those that nobody calls.
+func (p *program) findStubs(list []*mismatch) []*mismatch {
+	next, told := 0, list
 	for index := range uint64(len(p.typeOf)) {
+		if name, number, ok := strings.Cut(p.names[index], severalSuffix); ok && strings.HasPrefix(name, localPrefix) && (number == "" || number[0] == '.') {
+			name = strings.TrimPrefix(name, localPrefix)
+			list = append(list, &mismatch{symbol: name, name: name, called: p.signatureOf(index).String(), stub: &index})
+			continue
+		}
 		name, ok := strings.CutPrefix(p.names[index], stubPrefix+":")
 		if !ok {
 			continue
 		}
 		called := p.signatureOf(index).String()
-		for i, m := range list[next:] {
+		for i, m := range told[next:] {
 			if m.called == called && (m.symbol == name || strings.HasPrefix(m.symbol, "_Z") && strings.Contains(m.symbol, identifier(name))) {
 				m.stub, m.name = &index, name
 				next += i + 1
@@ -55,6 +68,7 @@ func (p *program) findStubs(list []*mismatch) {
 			}
 		}
 	}
+	return list
 }
 
 // identifier is the last one of a function's name in C++, without what its mangled form need not have.
@@ -69,10 +83,8 @@ func identifier(name string) string {
 }
 
 // adaptation is the state of the links that a program takes until all that it calls by another type is in it: for wasm-ld a call by another type is none, so that it
-// leaves out what is not called otherwise. Each link that finds such calls is followed by one that exports what they mean, which may call others. The names of functions are kept for it.
+// leaves out what is not called otherwise. Each link that finds such calls is followed by one that exports what they mean, which may call others.
 type adaptation struct {
-	stripped bool        // the user wants no names, and the next link is the first
-	debug    bool        // what is for debugging is kept
 	list     []*mismatch // of the last link
 	program  *program    // of the last link, nil if it cannot be read or has no mismatches
 	exported []string    // what the next link is to export, for this alone
@@ -81,19 +93,15 @@ type adaptation struct {
 // linked takes note of a link, and says whether there has to be another.
 func (a *adaptation) linked(module []byte, list []*mismatch) (again bool) {
 	a.list, a.program = list, nil
-	if len(list) == 0 {
+	if len(list) == 0 && !bytes.Contains(module, []byte(severalSuffix)) {
 		return false
 	}
 	var err error
 	if a.program, err = readProgram(module); err != nil {
 		return false // whoever reads it next says what is wrong
 	}
-	if a.stripped {
-		a.stripped = false
-		return true
-	}
-	a.program.findStubs(list)
-	for _, m := range list {
+	a.list = a.program.findStubs(list)
+	for _, m := range a.list {
 		if _, there := a.program.meant(m.symbol); m.stub != nil && !there && !slices.Contains(a.exported, m.symbol) {
 			a.exported, again = append(a.exported, m.symbol), true
 		}
@@ -103,13 +111,7 @@ func (a *adaptation) linked(module []byte, list []*mismatch) (again bool) {
 
 // flags are those of the next link, none for the first.
 func (a *adaptation) flags() []string {
-	if a.list == nil {
-		return nil
-	}
 	var out []string
-	if !a.debug {
-		out = append(out, "-Wl,--strip-debug")
-	}
 	for _, symbol := range a.exported {
 		out = append(out, "-Wl,--export-if-defined="+symbol)
 	}
@@ -128,11 +130,20 @@ func (a *adaptation) finish() []byte {
 	return a.program.bytes()
 }
 
+// String says what is called and what is defined.
+func (m *mismatch) String() string {
+	called := fmt.Sprintf("%s is called with %s", m.name, shortened(m.called))
+	if m.definer == "" { // the compiler's
+		return called + " by a file that calls it with other types, too"
+	}
+	return fmt.Sprintf("%s in %s and is defined with %s in %s", called, m.caller, shortened(m.defined), m.definer)
+}
+
 // tell writes what the user should know of a program's mismatches: what traps, what may be meant otherwise, and with verbose all.
 func (a *adaptation) tell(lang Lang, verbose bool, stderr io.Writer) {
 	var open []string
 	for _, m := range a.list {
-		types := fmt.Sprintf("%s is called with %s in %s and is defined with %s in %s", m.name, shortened(m.called), m.caller, shortened(m.defined), m.definer)
+		types := m.String()
 		switch {
 		case a.program == nil: // nothing is known of it
 			fmt.Fprintf(stderr, "%s: warning: %s: declare it as it is defined\n", lang, types)
@@ -143,7 +154,11 @@ func (a *adaptation) tell(lang Lang, verbose bool, stderr io.Writer) {
 			fmt.Fprintf(stderr, "%s: note: %s: it is called with what it takes\n", lang, types)
 		}
 		if m.adapted && m.open {
-			open = append(open, fmt.Sprintf("%s (%s)", m.name, m.caller))
+			name := m.name
+			if m.caller != "" {
+				name += " (" + m.caller + ")"
+			}
+			open = append(open, name)
 		}
 	}
 	const shown = 8
@@ -151,7 +166,7 @@ func (a *adaptation) tell(lang Lang, verbose bool, stderr io.Writer) {
 		open = append(open[:shown], fmt.Sprintf("%d more", len(open)-shown))
 	}
 	if len(open) > 0 {
-		fmt.Fprintf(stderr, "%s: note: called without the declaration that they need: %s; arguments that are too many are left out, and a function that is defined with ... gets wrong ones\n", lang, strings.Join(open, ", "))
+		fmt.Fprintf(stderr, "%s: note: called by other types than they have: %s; each is called with what it takes, but one that is defined with ... gets wrong arguments without its declaration\n", lang, strings.Join(open, ", "))
 	}
 }
 

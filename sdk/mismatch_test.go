@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,7 +51,7 @@ func TestMismatches(t *testing.T) {
 	const (
 		flown   = "warning: flown_ is called with (i32) -> f64 in caller.c and is defined with (f64) -> f64 in callee.c: that call will trap; declare it as it is defined\n"
 		few     = "warning: few_ is called with (i32) -> i32 in caller.c and is defined with (i32, i32) -> i32 in callee.c: that call will trap; declare it as it is defined\n"
-		more    = "note: called without the declaration that they need: none_ (caller.c), twice_ (caller.c); arguments that are too many are left out, and a function that is defined with ... gets wrong ones\n"
+		more    = "note: called by other types than they have: third_ (callee.c), none_ (caller.c), dger_ (caller.c), twice_ (caller.c); each is called with what it takes, but one that is defined with ... gets wrong arguments without its declaration\n"
 		sources = " -Wno-deprecated-non-prototype caller.c callee.c third.c dead.c alive.c -o a.wasm"
 	)
 	for _, options := range []string{"-g", "-O0 -s -msimd128 -Wl,--compress-relocations"} {
@@ -95,7 +96,7 @@ func TestMismatchesElsewhere(t *testing.T) {
 	code = Toolchain{}.Run(context.Background(), C, []string{"-Wno-deprecated-non-prototype", "caller.c", "-L.", "-lcallee", "-o", "a.wasm"}, &out, &out)
 	require.Zero(t, code, out.String())
 	require.Contains(t, out.String(), "flown_ is called with (i32) -> f64 in caller.c and is defined with (f64) -> f64 in libcallee.a(callee.o): that call")
-	require.NotContains(t, out.String(), "dger_")
+	require.NotContains(t, out.String(), "dger_ is called")
 
 	for _, options := range []string{"-O1", "-g"} {
 		code, _, stderr = build(t, CXX, mismatches, options, "user.cpp", "solver.cpp", "-o", "a.wasm")
@@ -125,7 +126,7 @@ func TestMismatchesOfLibrary(t *testing.T) {
 		"b.c": "#include <stdarg.h>\n#include <stdio.h>\nvoid mylog(const char *f, ...) { va_list l; va_start(l, f); vprintf(f, l); va_end(l); }\n",
 	}, "-Wno-error=implicit-function-declaration", "-w", "a.c", "b.c")
 	require.Zero(t, code, stderr)
-	require.Contains(t, stderr, "note: called without the declaration that they need: mylog (a.c); ")
+	require.Contains(t, stderr, "note: called by other types than they have: mylog (a.c); ")
 	require.Contains(t, stderr, "warning: warnx is called with (i32, i32) -> i32 in a.c and is defined with (i32, i32) in ")
 	code, _, stderr = build(t, C, files, "-w", "null.c", "-o", "a.wasm") // a wrapped one
 	require.Zero(t, code, stderr)
@@ -134,6 +135,25 @@ func TestMismatchesOfLibrary(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, module.functionNames(), "__wrap_fclose")
 	require.NotContains(t, module.exported, "__wrap_fclose")
+}
+
+// A file that calls a function by two types has the compiler's stub for the second.
+func TestMismatchesInOneFile(t *testing.T) {
+	files := map[string]string{
+		"several.c": "int q(); int main(int argc, char **v) { return argc > 1 ? q(1LL, argc) + q(1, 2.0) : q(1, 2); }\n",
+		"q.c":       "int q(int a, int b) { return 10 * a + b; }\n",
+	}
+	for _, options := range []string{"-g", "-s"} {
+		code, _, stderr := build(t, C, files, options, "-w", "several.c", "q.c", "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		require.Contains(t, stderr, "godwit cc: warning: q is called with (i32, f64) -> i32 by a file that calls it with other types, too: that call will trap; declare it as it is defined\n")
+		require.Equal(t, 1, strings.Count(stderr, "will trap"), stderr)
+		require.Contains(t, stderr, "note: called by other types than they have: q; ")
+		module, err := readProgram(readFile("a.wasm"))
+		require.NoError(t, err)
+		require.NotContains(t, module.exported, "q")
+		require.Equal(t, options == "-g", slices.Contains(module.functionNames(), "signature_mismatch:q"))
+	}
 }
 
 func TestAdapter(t *testing.T) {

@@ -76,7 +76,7 @@ func memoryFlags() []string {
 // What is debugging is left out here, and not by wasm-opt, unless it was asked for: names stay.
 func linkFlags(a arguments, p paths) []string {
 	flags := append(memoryFlags(), "-B"+filepath.Join(p.sdk, filepath.FromSlash(clangTools)))
-	if !a.debug {
+	if !a.debug || a.strip {
 		flags = append(flags, "-Wl,--strip-debug")
 	}
 	if p.cxx != "" {

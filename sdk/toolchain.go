@@ -130,7 +130,7 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 
 // linkObjects makes the module that wasm-opt finishes. What the linker says names the user's files, and its stubs for calls by another type are adapted.
 func (t Toolchain) linkObjects(ctx context.Context, lang Lang, a arguments, p paths, do plan, command func(more []string) []string, stdout, stderr io.Writer) (int, error) {
-	calls := adaptation{stripped: a.strip, debug: a.debug && !a.strip}
+	var calls adaptation
 	names, verbose := do.userNames(p.scratch), slices.Contains(a.rest, "-v")
 	for again := true; again; {
 		var said bytes.Buffer

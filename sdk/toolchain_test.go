@@ -351,8 +351,8 @@ func TestParse(t *testing.T) {
 		{"value is no input", "-I a.c", arguments{mode: modeAsk, rest: []string{"-I", "a.c"}}},
 		{"version", "--version", arguments{mode: modeAsk, rest: []string{"--version"}}},
 		{"debug", "-g -O0 a.c", arguments{debug: true, optimise: "-O0", rest: []string{"-g", "-O0", "a.c"}}},
-		{"stripped", "-s a.c", arguments{strip: true, rest: []string{"-s", "a.c"}}},
-		{"stripped by the linker", "a.c -Wl,--strip-all", arguments{strip: true, rest: []string{"a.c", "-Wl,--strip-all"}}},
+		{"stripped", "-s a.c", arguments{strip: true, rest: []string{"a.c"}}},
+		{"stripped by the linker", "a.c -Wl,--strip-all", arguments{strip: true, rest: []string{"a.c"}}},
 		{"no debug", "-g -g0 a.c", arguments{rest: []string{"-g", "-g0", "a.c"}}},
 		{"dropped", "-static -lmpi a.c", arguments{rest: []string{"a.c"}}},
 		{
