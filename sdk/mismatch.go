@@ -40,17 +40,19 @@ func cutMismatches(said string, names *strings.Replacer) (list []*mismatch, rest
 	return list, mismatched.ReplaceAllString(said, "")
 }
 
-// The compiler's names for its own stubs of a function that one file calls by several types: numbered, behind a dot, from the second on.
+// The compiler's names for its own stubs of a function that one file calls by several types: of those that call it with what may be too little, and of those that trap. They are numbered, behind a dot,
+// from the second on.
 const (
 	localPrefix   = ".L"
-	severalSuffix = "_bitcast_invalid"
+	severalSuffix = "_bitcast"
+	trapsSuffix   = "_invalid"
 )
 
 // findStubs looks for the stub of each mismatch, and adds those that have the compiler's. wasm-ld makes its own in the order in which it tells of them, and leaves out those that nobody calls.
 func (p *program) findStubs(list []*mismatch) []*mismatch {
 	next, told := 0, list
 	for index := range uint64(len(p.typeOf)) {
-		if name, number, ok := strings.Cut(p.names[index], severalSuffix); ok && strings.HasPrefix(name, localPrefix) && (number == "" || number[0] == '.') {
+		if name, number, ok := strings.Cut(p.names[index], severalSuffix); ok && strings.HasPrefix(name, localPrefix) && (number == "" || number[0] == '.' || strings.HasPrefix(number, trapsSuffix)) {
 			name = strings.TrimPrefix(name, localPrefix)
 			list = append(list, &mismatch{symbol: name, name: name, called: p.signatureOf(index).String(), stub: &index})
 			continue
@@ -85,6 +87,10 @@ func identifier(name string) string {
 // adaptation is the state of the links that a program takes until all that it calls by another type is in it: for wasm-ld a call by another type is none, so that it
 // leaves out what is not called otherwise. Each link that finds such calls is followed by one that exports what they mean, which may call others.
 type adaptation struct {
+	types       linkedTypes          // of the user's files, which each link has
+	early       map[string]signature // what the next link is to ask for before all else
+	earlyObject string               // that asks for it
+
 	list     []*mismatch // of the last link
 	program  *program    // of the last link, nil if it cannot be read or has no mismatches
 	exported []string    // what the next link is to export, for this alone
@@ -93,13 +99,23 @@ type adaptation struct {
 // linked takes note of a link, and says whether there has to be another.
 func (a *adaptation) linked(module []byte, list []*mismatch) (again bool) {
 	a.list, a.program = list, nil
-	if len(list) == 0 && !bytes.Contains(module, []byte(severalSuffix)) {
+	stubs := len(list) > 0 || bytes.Contains(module, []byte(severalSuffix))
+	if !stubs && !a.types.archives {
 		return false
 	}
-	var err error
-	if a.program, err = readProgram(module); err != nil {
+	p, err := readProgram(module)
+	if err != nil {
 		return false // whoever reads it next says what is wrong
 	}
+	for name, s := range a.types.early(p) {
+		if _, there := a.early[name]; !there {
+			a.early[name], again = s, true
+		}
+	}
+	if !stubs {
+		return again
+	}
+	a.program = p
 	a.list = a.program.findStubs(list)
 	for _, m := range a.list {
 		if _, there := a.program.meant(m.symbol); m.stub != nil && !there && !slices.Contains(a.exported, m.symbol) {
@@ -112,6 +128,9 @@ func (a *adaptation) linked(module []byte, list []*mismatch) (again bool) {
 // flags are those of the next link, none for the first.
 func (a *adaptation) flags() []string {
 	var out []string
+	if len(a.early) > 0 {
+		out = append(out, a.earlyObject)
+	}
 	for _, symbol := range a.exported {
 		out = append(out, "-Wl,--export-if-defined="+symbol)
 	}
@@ -158,7 +177,9 @@ func (a *adaptation) tell(lang Lang, verbose bool, stderr io.Writer) {
 			if m.caller != "" {
 				name += " (" + m.caller + ")"
 			}
-			open = append(open, name)
+			if !slices.Contains(open, name) {
+				open = append(open, name)
+			}
 		}
 	}
 	const shown = 8

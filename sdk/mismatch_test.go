@@ -140,6 +140,7 @@ func TestMismatchesOfLibrary(t *testing.T) {
 // A file that calls a function by two types has the compiler's stub for the second.
 func TestMismatchesInOneFile(t *testing.T) {
 	files := map[string]string{
+		"late.c":    "#include <stdio.h>\nint q(); int main(void) { printf(\"%d\\n\", q(1)); return q(1, 2); }\n",
 		"several.c": "int q(); int main(int argc, char **v) { return argc > 1 ? q(1LL, argc) + q(1, 2.0) : q(1, 2); }\n",
 		"q.c":       "int q(int a, int b) { return 10 * a + b; }\n",
 	}
@@ -154,6 +155,40 @@ func TestMismatchesInOneFile(t *testing.T) {
 		require.NotContains(t, module.exported, "q")
 		require.Equal(t, options == "-g", slices.Contains(module.functionNames(), "signature_mismatch:q"))
 	}
+	// The first call is clang's guess of the function's type, which the second then fits, or does not.
+	code, _, stderr := build(t, C, files, "-w", "late.c", "q.c", "-o", "a.wasm")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stderr, "that call will trap")
+}
+
+// An archive's member that a call of another type has loaded: wasm-ld says nothing of that call.
+func TestMismatchesThatLoadMembers(t *testing.T) {
+	files := map[string]string{
+		"callee.c": "#include <stdio.h>\nint xerbla_(char *s, int *info) { return printf(\"%s %d\\n\", s, *info); }\n",
+		"few.c":    "int few(int a) { return a; }\n",
+		"narrow.c": "int narrow(int a) { return a; }\n",
+		"caller.c": "void xerbla_(); int narrow(); void dgemv_(int *n) { xerbla_(\"DGEMV \", n, 6); *n = narrow(3LL); }\n",
+		"main.c":   "void dgemv_(int *); int few(); int main(int argc, char **v) { dgemv_(&argc); return argc > 8 ? few() : 0; }\n",
+		"other.c":  "int few(int a) { return -a; }\n",
+	}
+	code, _, stderr := build(t, C, files, "-w", "-c", "callee.c", "few.c", "narrow.c", "caller.c", "other.c")
+	require.Zero(t, code, stderr)
+	require.NoError(t, exec.CommandContext(context.Background(), "ar", "rc", "liball.a", "callee.o", "few.o", "narrow.o", "caller.o").Run())
+	link := func(args ...string) (*program, string) {
+		var out bytes.Buffer
+		code = Toolchain{}.Run(context.Background(), C, append([]string{"-w", "-o", "a.wasm"}, args...), &out, &out)
+		require.Zero(t, code, out.String())
+		module, err := readProgram(readFile("a.wasm"))
+		require.NoError(t, err)
+		require.NotContains(t, module.functionNames(), "godwit_early")
+		return module, out.String()
+	}
+	module, said := link("liball.a", "main.c")
+	require.Contains(t, said, "warning: few is called with () -> i32 in main.c and is defined with (i32) -> i32 in liball.a(few.o): that call will trap; declare it as it is defined\n")
+	require.Contains(t, said, "note: called by other types than they have: xerbla_ (liball.a(caller.o)), narrow (liball.a(caller.o)); ")
+	require.Contains(t, module.functionNames(), "signature_mismatch:few")
+	_, said = link("other.o", "liball.a", "main.c") // whose few it is then
+	require.Contains(t, said, "few is called with () -> i32 in main.c and is defined with (i32) -> i32 in other.o: ")
 }
 
 func TestAdapter(t *testing.T) {

@@ -16,8 +16,9 @@ type plan struct {
 	files    []string   // words of the link that name what the user gives it, or where that is
 	glue     []string
 	tries    []string // of what calls functions under a try; run if there are any
+	early    []string // of what has functions of archives asked for first
 	optimise []string
-	linker   func(files []string, tries bool, more ...string) []string // more are options of a link that keeps the names of functions
+	linker   func(files []string, tries bool, more ...string) []string // more are options, or objects that come before the user's
 }
 
 // planned says what is to be done for a.
@@ -48,17 +49,14 @@ func planned(lang Lang, a arguments, p paths) plan {
 	}
 	out.glue = append(out.glue, "-c", filepath.Join(p.sdk, "lib", "godwit_glue.c"), "-o", p.scratchFile("godwit_glue.o"))
 	out.tries = slices.Concat(own, []string{"-c", p.scratchFile("godwit_tries.c"), "-o", p.scratchFile("godwit_tries.o")})
+	out.early = slices.Concat(own, []string{"-fno-builtin", "-c", p.scratchFile("godwit_early.c"), "-o", p.scratchFile("godwit_early.o")})
 	out.linker = func(files []string, tries bool, more ...string) []string {
 		// The glue is first: it takes the first place of the function table.
 		ours := []string{p.scratchFile("godwit_glue.o")}
 		if tries {
 			ours = append(ours, p.scratchFile("godwit_tries.o"))
 		}
-		command := slices.Concat(compile, linkFlags(a, p), more, ours, options, files, libraries(), []string{"-o", p.linked()})
-		if len(more) > 0 {
-			command = slices.DeleteFunc(command, stripsAll)
-		}
-		return command
+		return slices.Concat(compile, linkFlags(a, p), ours, more, options, files, libraries(), []string{"-o", p.linked()})
 	}
 	out.optimise = slices.Concat([]string{p.wasmOpt}, optimiseFlags(a), []string{p.linked(), "-o", a.target()})
 	return out

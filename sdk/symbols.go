@@ -14,6 +14,7 @@ const (
 	customSection    = 0
 	symbolSubsection = 8
 	linkingVersion   = 2
+	kindFunction     = 0
 	kindData         = 1
 	kindSection      = 3
 	flagBindingMask  = 3
@@ -90,31 +91,49 @@ func definedSymbols(object []byte) []string {
 	return nil
 }
 
+// symbol is an entry of an object's symbol table.
+type symbol struct {
+	kind  byte
+	flags uint64
+	index uint64 // of a function, global, event or table
+	name  string // empty: it has the name of its import, or none
+}
+
+// symbols goes through a symbol table.
+func (r *reader) symbols() iter.Seq[symbol] {
+	return func(yield func(symbol) bool) {
+		for n := r.uint(); n > 0 && !r.bad; n-- {
+			s := symbol{kind: r.byte(), flags: r.uint()}
+			undefined := s.flags&flagUndefined != 0
+			switch s.kind {
+			case kindData:
+				s.name = r.name()
+				if !undefined {
+					r.uint() // segment
+					r.uint() // offset
+					r.uint() // size
+				}
+			case kindSection:
+				r.uint()
+			default: // function, global, event, table
+				s.index = r.uint()
+				if !undefined || s.flags&flagExplicitName != 0 {
+					s.name = r.name()
+				}
+			}
+			if r.bad || !yield(s) {
+				return
+			}
+		}
+	}
+}
+
 // symbolTable reads the names of what is defined and not local.
 func symbolTable(r *reader) []string {
 	var out []string
-	for n := r.uint(); n > 0 && !r.bad; n-- {
-		kind, flags := r.byte(), r.uint()
-		undefined := flags&flagUndefined != 0
-		name := ""
-		switch kind {
-		case kindData:
-			name = r.name()
-			if !undefined {
-				r.uint() // segment
-				r.uint() // offset
-				r.uint() // size
-			}
-		case kindSection:
-			r.uint()
-		default: // function, global, event, table
-			r.uint()
-			if !undefined || flags&flagExplicitName != 0 {
-				name = r.name() // otherwise it has the name of its import
-			}
-		}
-		if !undefined && !r.bad && kind != kindSection && flags&flagBindingMask != bindingLocal {
-			out = append(out, name)
+	for s := range r.symbols() {
+		if s.flags&flagUndefined == 0 && s.kind != kindSection && s.flags&flagBindingMask != bindingLocal {
+			out = append(out, s.name)
 		}
 	}
 	return out
@@ -174,4 +193,55 @@ func (r *reader) limits() {
 	if flags&1 != 0 {
 		r.uint()
 	}
+}
+
+// functionSymbol is a function that an object offers to others, or calls and does not have.
+type functionSymbol struct {
+	name      string
+	signature signature
+	defined   bool
+}
+
+// functionSymbols are those of an object; none, if it is not a WebAssembly object.
+func functionSymbols(object []byte) []functionSymbol {
+	p := &program{names: make(map[uint64]string), exported: make(map[string]uint64)}
+	var imports []imported
+	var out []functionSymbol
+	for id, section := range sections(object) {
+		switch id {
+		case importSection:
+			imports = (&reader{b: section.b}).importedFunctions()
+			fallthrough
+		case typeSection, functionSection:
+			if !p.read(id, section) {
+				return nil
+			}
+		case customSection:
+			if section.name() == "linking" && section.uint() == linkingVersion {
+				out = section.functionSymbols(imports, p)
+			}
+		}
+	}
+	return out
+}
+
+// functionSymbols reads the linking section of an object.
+func (r *reader) functionSymbols(imports []imported, p *program) (out []functionSymbol) {
+	for len(r.b) > 0 && !r.bad {
+		kind := r.byte()
+		table := &reader{b: r.bytes(r.uint())}
+		if kind != symbolSubsection {
+			continue
+		}
+		for s := range table.symbols() {
+			if s.kind != kindFunction || s.flags&flagBindingMask == bindingLocal || s.index >= uint64(len(p.typeOf)) || p.typeOf[s.index] >= uint64(len(p.types)) {
+				continue
+			}
+			if s.name == "" && s.index < uint64(len(imports)) {
+				s.name = imports[s.index].name
+			}
+			out = append(out, functionSymbol{s.name, p.signatureOf(s.index), s.flags&flagUndefined == 0})
+		}
+	}
+	return out
 }

@@ -115,7 +115,7 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 		}
 	}
 	command := func(more []string) []string { return do.linker(files, n.any(), more...) }
-	if code, err := t.linkObjects(ctx, lang, a, p, do, command, stdout, stderr); err != nil || code != 0 {
+	if code, err := t.linkObjects(ctx, lang, a, p, do, files, command, stdout, stderr); err != nil || code != 0 {
 		return code, err
 	}
 	if code, err := t.step(ctx, lang, a, do.optimise, stdout, stderr); err != nil || code != 0 {
@@ -129,10 +129,18 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 }
 
 // linkObjects makes the module that wasm-opt finishes. What the linker says names the user's files, and its stubs for calls by another type are adapted.
-func (t Toolchain) linkObjects(ctx context.Context, lang Lang, a arguments, p paths, do plan, command func(more []string) []string, stdout, stderr io.Writer) (int, error) {
-	var calls adaptation
+func (t Toolchain) linkObjects(ctx context.Context, lang Lang, a arguments, p paths, do plan, files []string, command func(more []string) []string, stdout, stderr io.Writer) (int, error) {
+	calls := adaptation{types: typesOf(files), early: make(map[string]signature), earlyObject: p.scratchFile("godwit_early.o")}
 	names, verbose := do.userNames(p.scratch), slices.Contains(a.rest, "-v")
 	for again := true; again; {
+		if len(calls.early) > 0 {
+			if err := writeEarly(p.scratchFile("godwit_early.c"), calls.early); err != nil {
+				return 1, err
+			}
+			if code, err := t.step(ctx, lang, a, do.early, stdout, stderr); err != nil || code != 0 {
+				return code, err
+			}
+		}
 		var said bytes.Buffer
 		code, err := t.step(ctx, lang, a, command(calls.flags()), stdout, &said)
 		list, rest := cutMismatches(said.String(), names)
