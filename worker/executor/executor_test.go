@@ -280,7 +280,11 @@ func (a *testApp) finishAll() []*apiv1.LogLine {
 			if !missing {
 				break
 			}
-			a.next(h)
+			if a.next(h).GetEnded() != nil { // the others hear of it by the record: nobody answers them any more
+				for _, other := range a.hosts {
+					other.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Routes{Routes: a.routes()}})
+				}
+			}
 		}
 	}
 	for r, e := range a.ended {
