@@ -156,7 +156,7 @@ func (p *program) adapted(m *mismatch) []byte {
 		return nil
 	}
 	// An open list is one more parameter, so that a call with one open argument has as many as the function. C++'s names tell of it.
-	m.open = extra >= 0 && !strings.HasPrefix(m.symbol, "_Z") && !strings.Contains(m.definer, "libc.a(") && strings.HasSuffix(defined.params, string(rune(typeI32)))
+	m.open = extra >= 0 && !strings.HasPrefix(m.symbol, "_Z") && !m.library && strings.HasSuffix(defined.params, string(rune(typeI32)))
 	body, _ := adapter(called, defined, function)
 	return body
 }

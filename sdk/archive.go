@@ -155,10 +155,13 @@ func indexedArchive(dir string, i int) string {
 	return filepath.Join(dir, fmt.Sprintf("indexed-%d.a", i))
 }
 
-// findLibrary is the archive that -lNAME means, if it is in one of dirs.
+// findLibrary is the archive that -lNAME, or -l:FILE, means, if it is in one of dirs.
 func findLibrary(name string, dirs []string) string {
 	for _, dir := range dirs {
 		path := filepath.Join(dir, "lib"+name+".a")
+		if file, ok := strings.CutPrefix(name, ":"); ok {
+			path = filepath.Join(dir, file)
+		}
 		if _, err := os.Stat(path); err == nil {
 			return path
 		}

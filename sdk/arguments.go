@@ -186,7 +186,7 @@ func (a *arguments) linker(options []string) {
 
 // stripsAll says whether an option has the linker leave out the names of functions, too.
 func stripsAll(option string) bool {
-	return option == "-s" || option == "-Wl,-s" || option == "-Wl,--strip-all"
+	return option == "-s" || option == "-Wl,-s" || option == "-Wl,--strip-all" || option == "-Wl,-strip-all"
 }
 
 // fortran reports whether a file is Fortran's by its name.

@@ -16,6 +16,7 @@ type mismatch struct {
 	symbol          string
 	called, defined string // types, as signature's String
 	caller, definer string // files
+	library         bool   // it is the C library's
 
 	name    string  // that the program's names have for the symbol: C++'s as in the source
 	stub    *uint64 // the function that wasm-ld calls instead, nil if nobody calls it
@@ -48,12 +49,21 @@ const (
 	trapsSuffix   = "_invalid"
 )
 
+// calledBySeveral is the function whose stub of the compiler's has this name.
+func calledBySeveral(stub string) (name string, ok bool) {
+	at := strings.LastIndex(stub, severalSuffix)
+	if at < 0 || !strings.HasPrefix(stub, localPrefix) {
+		return "", false
+	}
+	number := strings.TrimPrefix(stub[at+len(severalSuffix):], trapsSuffix)
+	return stub[len(localPrefix):at], number == "" || number[0] == '.'
+}
+
 // findStubs looks for the stub of each mismatch, and adds those that have the compiler's. wasm-ld makes its own in the order in which it tells of them, and leaves out those that nobody calls.
 func (p *program) findStubs(list []*mismatch) []*mismatch {
 	next, told := 0, list
 	for index := range uint64(len(p.typeOf)) {
-		if name, number, ok := strings.Cut(p.names[index], severalSuffix); ok && strings.HasPrefix(name, localPrefix) && (number == "" || number[0] == '.' || strings.HasPrefix(number, trapsSuffix)) {
-			name = strings.TrimPrefix(name, localPrefix)
+		if name, ok := calledBySeveral(p.names[index]); ok {
 			list = append(list, &mismatch{symbol: name, name: name, called: p.signatureOf(index).String(), stub: &index})
 			continue
 		}
@@ -90,6 +100,7 @@ type adaptation struct {
 	types       linkedTypes          // of the user's files, which each link has
 	early       map[string]signature // what the next link is to ask for before all else
 	earlyObject string               // that asks for it
+	extracted   string               // a file in which each link says which members it has loaded, and why
 
 	list     []*mismatch // of the last link
 	program  *program    // of the last link, nil if it cannot be read or has no mismatches
@@ -100,24 +111,17 @@ type adaptation struct {
 func (a *adaptation) linked(module []byte, list []*mismatch) (again bool) {
 	a.list, a.program = list, nil
 	stubs := len(list) > 0 || bytes.Contains(module, []byte(severalSuffix))
-	if !stubs && !a.types.archives {
+	if !stubs && len(a.types.archived) == 0 {
 		return false
 	}
 	p, err := readProgram(module)
 	if err != nil {
 		return false // whoever reads it next says what is wrong
 	}
-	for name, s := range a.types.early(p) {
-		if _, there := a.early[name]; !there {
-			a.early[name], again = s, true
-		}
-	}
-	if !stubs {
-		return again
-	}
-	a.program = p
-	a.list = a.program.findStubs(list)
+	a.program, again = p, a.findEarly(p)
+	a.list = p.findStubs(list)
 	for _, m := range a.list {
+		m.library = strings.Contains(m.definer, "libc.a(") || m.definer == "" && !a.types.defined[m.symbol]
 		if _, there := a.program.meant(m.symbol); m.stub != nil && !there && !slices.Contains(a.exported, m.symbol) {
 			a.exported, again = append(a.exported, m.symbol), true
 		}
@@ -125,9 +129,12 @@ func (a *adaptation) linked(module []byte, list []*mismatch) (again bool) {
 	return again
 }
 
-// flags are those of the next link, none for the first.
+// flags are those of the next link.
 func (a *adaptation) flags() []string {
 	var out []string
+	if len(a.types.archived) > 0 {
+		out = append(out, "-Wl,--why-extract="+a.extracted)
+	}
 	if len(a.early) > 0 {
 		out = append(out, a.earlyObject)
 	}

@@ -187,8 +187,49 @@ func TestMismatchesThatLoadMembers(t *testing.T) {
 	require.Contains(t, said, "warning: few is called with () -> i32 in main.c and is defined with (i32) -> i32 in liball.a(few.o): that call will trap; declare it as it is defined\n")
 	require.Contains(t, said, "note: called by other types than they have: xerbla_ (liball.a(caller.o)), narrow (liball.a(caller.o)); ")
 	require.Contains(t, module.functionNames(), "signature_mismatch:few")
+	for _, library := range []string{"-L. -l:liball.a", "-Wl,liball.a", "-Wl,-L. -Wl,-lall", "-Xlinker liball.a"} {
+		_, said = link(append(strings.Fields(library), "main.c")...)
+		require.Contains(t, said, "(few.o): that call will trap", library)
+	}
 	_, said = link("other.o", "liball.a", "main.c") // whose few it is then
 	require.Contains(t, said, "few is called with () -> i32 in main.c and is defined with (i32) -> i32 in other.o: ")
+}
+
+// Functions of an archive that the program does not have are not asked for, whatever others it has by their names, as the C library's own pad, or of a type that C does not have.
+func TestNothingIsLoadedForItsName(t *testing.T) {
+	files := map[string]string{
+		"foo.c":    "int helper(int x) { return x + 2; } int foo(int a, int b) { return helper(a) + b; } int pad(int a, int b) { return helper(a) + b; }\n",
+		"unused.c": "int foo(); int pad(); int unused(void) { return foo(1LL) + pad(1LL); }\n",
+		"other.c":  "int other(void) { return 0; }\n",
+		"take.c":   "int take(__externref_t r, int a) { return a; }\n",
+		"main.c": "#include <stdio.h>\nint other(void); int take(); int helper(int x) { return x + 1; }\n" +
+			"__attribute__((noinline)) static int foo(int a) { printf(\"foo %d %5f\\n\", a, 1.0); return a; }\n" +
+			"int main(int c, char **v) { return foo(c) + other() - helper(1) - foo(0) + (c > 5 ? take() : 0); }\n",
+	}
+	code, _, stderr := build(t, C, files, "-mreference-types", "-w", "-c", "foo.c", "unused.c", "other.c", "take.c")
+	require.Zero(t, code, stderr)
+	require.NoError(t, exec.CommandContext(context.Background(), "ar", "rc", "liball.a", "foo.o", "unused.o", "other.o", "take.o").Run())
+	var out bytes.Buffer
+	code = Toolchain{}.Run(context.Background(), C, []string{"-w", "main.c", "liball.a", "-o", "a.wasm"}, &out, &out)
+	require.Zero(t, code, out.String())
+	module, err := readProgram(readFile("a.wasm"))
+	require.NoError(t, err)
+	for _, name := range []string{"pad", "foo", "take"} {
+		require.NotContains(t, module.exported, name)
+	}
+}
+
+func TestStubsOfCompiler(t *testing.T) {
+	for stub, want := range map[string]string{
+		".Lq_bitcast": "q", ".Lq_bitcast.2": "q", ".Lq_bitcast_invalid": "q", ".Lq_bitcast_invalid.17": "q", ".Lq_bitcast_bitcast_invalid": "q_bitcast",
+		"q_bitcast": "", ".Lq": "", ".Lq_bitcaster": "", ".Lq_bitcast_invalidated": "",
+	} {
+		name, ok := calledBySeveral(stub)
+		require.Equal(t, want != "", ok, stub)
+		if ok {
+			require.Equal(t, want, name)
+		}
+	}
 }
 
 func TestAdapter(t *testing.T) {

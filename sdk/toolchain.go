@@ -130,7 +130,7 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 
 // linkObjects makes the module that wasm-opt finishes. What the linker says names the user's files, and its stubs for calls by another type are adapted.
 func (t Toolchain) linkObjects(ctx context.Context, lang Lang, a arguments, p paths, do plan, files []string, command func(more []string) []string, stdout, stderr io.Writer) (int, error) {
-	calls := adaptation{types: typesOf(files), early: make(map[string]signature), earlyObject: p.scratchFile("godwit_early.o")}
+	calls := adaptation{types: typesOf(files), early: make(map[string]signature), earlyObject: p.scratchFile("godwit_early.o"), extracted: p.scratchFile("extracted")}
 	names, verbose := do.userNames(p.scratch), slices.Contains(a.rest, "-v")
 	for again := true; again; {
 		if len(calls.early) > 0 {

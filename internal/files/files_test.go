@@ -365,6 +365,8 @@ func TestClientsLeave(t *testing.T) {
 	late := &apiv1.FilesRequest{Client: 1, Lane: 0, Number: number, Op: apiv1.FilesRequest_OP_MKDIR, Path: "late"}
 	require.Zero(t, do(1, 0, apiv1.FilesRequest_OP_LEAVE, 0))
 	require.Zero(t, do(1, 0, apiv1.FilesRequest_OP_LEAVE, 0))
+	lock := &apiv1.FilesRequest{Client: 1, Number: 9, Op: apiv1.FilesRequest_OP_LOCK, Lock: lockOf(lockSet, exclusive, 0, 9)}
+	require.EqualValues(t, syscall.EIO, s.Do(lock).Errno, "nobody would let it go")
 	_, err = file.Stat()
 	require.Equal(t, syscall.EBADF, err)
 	require.Equal(t, 1, s.files)

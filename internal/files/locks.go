@@ -136,13 +136,8 @@ func (k *locks) begin(req *apiv1.FilesRequest) (*locker, error) {
 func (k *locks) join(r *locker, wish *apiv1.FilesLock, place uint64) {
 	r.wish, r.place, r.news = wish, place, make(chan struct{})
 	of := ofLock(wish)
-	k.waiting[of] = slices.Insert(k.waiting[of], k.placeOf(of, place), r)
-}
-
-// placeOf is where among those who wait for a file one with a place is, or would be. Holds mu.
-func (k *locks) placeOf(of lockedFile, place uint64) int {
 	at, _ := slices.BinarySearchFunc(k.waiting[of], place, func(w *locker, place uint64) int { return cmp.Compare(w.place, place) })
-	return at
+	k.waiting[of] = slices.Insert(k.waiting[of], at, r)
 }
 
 // leave has a rank wait no more. Holds mu.
@@ -386,20 +381,18 @@ func (k *locks) unpack(m *apiv1.FileLocks) error {
 		return fmt.Errorf("%w: too many", errLocks)
 	}
 	for _, l := range m.Held {
-		if l == nil || l.Type == apiv1.FilesLock_TYPE_UNSPECIFIED || l.From > l.To {
+		if l == nil || l.Type == apiv1.FilesLock_TYPE_UNSPECIFIED || l.From < 0 || l.From > l.To || l.Rank < 0 {
 			return fmt.Errorf("%w: one of nothing", errLocks)
 		}
 		k.set(ofLock(l), append(k.held[ofLock(l)], l))
 	}
-	places := map[uint64]bool{}
 	for _, r := range m.Lockers {
-		if r == nil || (r.Answer == nil) == (r.Wish == nil) || k.lockers[r.Rank] != nil || r.Wish != nil && places[r.Place] {
+		if r == nil || (r.Answer == nil) == (r.Wish == nil) || k.lockers[r.Rank] != nil {
 			return fmt.Errorf("%w: a request without an answer, or twice", errLocks)
 		}
 		own := &locker{number: r.Number, answer: r.Answer}
 		k.lockers[r.Rank] = own
 		if r.Wish != nil {
-			places[r.Place] = true
 			k.join(own, r.Wish, r.Place)
 		}
 		k.places = max(k.places, r.Place)

@@ -74,6 +74,31 @@ func ranksOf(k *locks, n int) (ranks []*lockRank) {
 	return ranks
 }
 
+// Who asks what there is hears of the first lock in the way.
+func TestLocksTellTheFirst(t *testing.T) {
+	k := newLocks()
+	ranks := ranksOf(k, 3)
+	require.Zero(t, ranks[0].ask(lockOf(lockSet, exclusive, 50, 59)))
+	require.Zero(t, ranks[1].ask(lockOf(lockSet, exclusive, 20, 29)))
+	require.Zero(t, ranks[0].ask(lockOf(lockSet, exclusive, 30, 39)))
+	for from, want := range map[int64]int64{0: 20, 25: 20, 30: 30, 40: 50} {
+		require.Equal(t, want, k.do(ranks[2].request(lockOf(lockTest, shared, from, 99))).Lock.From)
+	}
+}
+
+// A lock that is granted may leave less than was held: who came before has another look.
+func TestLocksGrantedForLess(t *testing.T) {
+	k := newLocks()
+	ranks := ranksOf(k, 3)
+	require.Zero(t, ranks[0].ask(lockOf(lockSet, exclusive, 0, 9)))
+	require.Zero(t, ranks[1].ask(lockOf(lockSet, exclusive, 10, 19)))
+	first := ranks[2].waits(t, lockOf(lockAwait, shared, 0, 9))
+	second := ranks[0].waits(t, lockOf(lockAwait, shared, 0, 19))
+	require.Zero(t, ranks[1].ask(lockOf(lockSet, none, 10, 19)))
+	require.Zero(t, (<-second).Errno)
+	require.Zero(t, (<-first).Errno)
+}
+
 // What is held is what a list of bytes says, whatever is set and let go.
 func TestLocksOfRecords(t *testing.T) {
 	const size, owners = 24, 4
