@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // Where a function is called by another type than it has, wasm-ld calls a stub in its place, which traps. A native program just goes on: its registers do not know of types. So
@@ -136,27 +135,27 @@ func (p *program) adapt(list []*mismatch) {
 // wrapPrefix begins the names of the glue's functions that stand before the C library's (lib/wrapped.txt), under which the linker exports these.
 const wrapPrefix = "__wrap_"
 
-// meant is the function that a symbol means, which is exported.
-func (p *program) meant(symbol string) (function uint64, ok bool) {
-	if function, ok = p.exported[symbol]; !ok {
-		function, ok = p.exported[wrapPrefix+symbol]
+// meant is the function that a symbol means, which is exported; wrapped says that it stands before the one that the symbol is of.
+func (p *program) meant(symbol string) (function uint64, wrapped, ok bool) {
+	if function, ok = p.exported[symbol]; ok {
+		return function, false, true
 	}
-	return function, ok
+	function, ok = p.exported[wrapPrefix+symbol]
+	return function, ok, ok
 }
 
 // adapted is the adapter's body for a mismatch, nil if there can be none.
 func (p *program) adapted(m *mismatch) []byte {
-	function, ok := p.meant(m.symbol)
+	function, wrapped, ok := p.meant(m.symbol)
 	if !ok {
 		return nil
 	}
 	called, defined := p.signatureOf(*m.stub), p.signatureOf(function)
 	extra := len(called.params) - len(defined.params)
-	if m.defined != "" && defined.String() != m.defined || extra >= 0 && slices.Contains(variadic, m.symbol) {
+	if m.defined != "" && !wrapped && defined.String() != m.defined || extra >= 0 && slices.Contains(variadic, m.symbol) {
 		return nil
 	}
-	// An open list is one more parameter, so that a call with one open argument has as many as the function. C++'s names tell of it.
-	m.open = extra >= 0 && !strings.HasPrefix(m.symbol, "_Z") && !m.library && strings.HasSuffix(defined.params, string(rune(typeI32)))
+	m.open = m.mayBeOpen(called, defined)
 	body, _ := adapter(called, defined, function)
 	return body
 }

@@ -27,6 +27,7 @@ type member struct {
 	header []byte
 	at     int // where its header begins, behind the archive's magic
 	data   []byte
+	name   string
 }
 
 // members are the files of an archive, without its tables. indexed says that it has an index of symbols, thin that its files lie beside
@@ -55,13 +56,23 @@ func members(path string, content []byte) (out []member, indexed, thin bool) {
 			m.data = body[at : at+size]
 			at += size + size%2
 		}
+		long, isBSD := strings.CutPrefix(id, "#1/") // so many bytes of the data are its name
+		n, err := strconv.Atoi(long)
+		switch {
+		case isBSD && (err != nil || n < 0 || n > len(m.data) || thin):
+			return nil, false, false
+		case isBSD:
+			m.name, m.data = strings.TrimRight(string(m.data[:n]), "\x00"), m.data[n:]
+		default:
+			m.name = memberName(id, names)
+		}
 		switch {
 		case id == "//":
 			names = m.data
-		case table:
+		case table || strings.HasPrefix(m.name, "__.SYMDEF"):
 			indexed = true
 		case thin:
-			if m.data, err = os.ReadFile(filepath.Join(filepath.Dir(path), memberName(id, names))); err != nil {
+			if m.data, err = os.ReadFile(filepath.Join(filepath.Dir(path), m.name)); err != nil {
 				return nil, false, false
 			}
 			out = append(out, m)
@@ -206,8 +217,11 @@ func indexArchive(path, target string) (string, error) {
 // fattened is the body of an archive that holds the files.
 func fattened(files []member) (body []byte, out []member) {
 	for i, m := range files {
-		at := len(body)
-		body = fmt.Appendf(body, "%-16s%-12d%-6d%-6d%-8o%-10d`\n", fmt.Sprintf("%d.o/", i), 0, 0, 0, 0o644, len(m.data))
+		at, name := len(body), m.name
+		if name == "" || len(name) > 15 || strings.ContainsAny(name, "/ ") {
+			name = fmt.Sprintf("%d.o", i)
+		}
+		body = fmt.Appendf(body, "%-16s%-12d%-6d%-6d%-8o%-10d`\n", name+"/", 0, 0, 0, 0o644, len(m.data))
 		body = append(body, m.data...)
 		if len(body)%2 != 0 {
 			body = append(body, '\n')

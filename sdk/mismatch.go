@@ -20,6 +20,7 @@ type mismatch struct {
 
 	name    string  // that the program's names have for the symbol: C++'s as in the source
 	stub    *uint64 // the function that wasm-ld calls instead, nil if nobody calls it
+	between bool    // another function is called instead (redirect.go)
 	adapted bool    // what was called is called
 	open    bool    // what takes the last of the arguments that it is called with may be an open list of them
 }
@@ -59,11 +60,11 @@ func calledBySeveral(stub string) (name string, ok bool) {
 	return stub[len(localPrefix):at], number == "" || number[0] == '.'
 }
 
-// findStubs looks for the stub of each mismatch, and adds those that have the compiler's. wasm-ld makes its own in the order in which it tells of them, and leaves out those that nobody calls.
-func (p *program) findStubs(list []*mismatch) []*mismatch {
+// findStubs looks for the stub of each mismatch, and adds those that have the compiler's, but for internal functions: those have no symbol. wasm-ld makes its own in the order in which it tells of them, and leaves out those that nobody calls.
+func (p *program) findStubs(list []*mismatch, internal map[string]bool) []*mismatch {
 	next, told := 0, list
 	for index := range uint64(len(p.typeOf)) {
-		if name, ok := calledBySeveral(p.names[index]); ok {
+		if name, ok := calledBySeveral(p.names[index]); ok && !internal[name] {
 			list = append(list, &mismatch{symbol: name, name: name, called: p.signatureOf(index).String(), stub: &index})
 			continue
 		}
@@ -97,11 +98,7 @@ func identifier(name string) string {
 // adaptation is the state of the links that a program takes until all that it calls by another type is in it: for wasm-ld a call by another type is none, so that it
 // leaves out what is not called otherwise. Each link that finds such calls is followed by one that exports what they mean, which may call others.
 type adaptation struct {
-	types       linkedTypes          // of the user's files, which each link has
-	early       map[string]signature // what the next link is to ask for before all else
-	earlyObject string               // that asks for it
-	extracted   string               // a file in which each link says which members it has loaded, and why
-
+	types    linkedTypes // of the user's files, which each link has
 	list     []*mismatch // of the last link
 	program  *program    // of the last link, nil if it cannot be read or has no mismatches
 	exported []string    // what the next link is to export, for this alone
@@ -110,19 +107,17 @@ type adaptation struct {
 // linked takes note of a link, and says whether there has to be another.
 func (a *adaptation) linked(module []byte, list []*mismatch) (again bool) {
 	a.list, a.program = list, nil
-	stubs := len(list) > 0 || bytes.Contains(module, []byte(severalSuffix))
-	if !stubs && len(a.types.archived) == 0 {
+	if len(list) == 0 && !bytes.Contains(module, []byte(severalSuffix)) {
 		return false
 	}
-	p, err := readProgram(module)
-	if err != nil {
+	var err error
+	if a.program, err = readProgram(module); err != nil {
 		return false // whoever reads it next says what is wrong
 	}
-	a.program, again = p, a.findEarly(p)
-	a.list = p.findStubs(list)
+	a.list = a.program.findStubs(list, a.types.internal)
 	for _, m := range a.list {
 		m.library = strings.Contains(m.definer, "libc.a(") || m.definer == "" && !a.types.defined[m.symbol]
-		if _, there := a.program.meant(m.symbol); m.stub != nil && !there && !slices.Contains(a.exported, m.symbol) {
+		if _, _, there := a.program.meant(m.symbol); m.stub != nil && !there && !slices.Contains(a.exported, m.symbol) {
 			a.exported, again = append(a.exported, m.symbol), true
 		}
 	}
@@ -132,12 +127,6 @@ func (a *adaptation) linked(module []byte, list []*mismatch) (again bool) {
 // flags are those of the next link.
 func (a *adaptation) flags() []string {
 	var out []string
-	if len(a.types.archived) > 0 {
-		out = append(out, "-Wl,--why-extract="+a.extracted)
-	}
-	if len(a.early) > 0 {
-		out = append(out, a.earlyObject)
-	}
 	for _, symbol := range a.exported {
 		out = append(out, "-Wl,--export-if-defined="+symbol)
 	}
@@ -165,15 +154,21 @@ func (m *mismatch) String() string {
 	return fmt.Sprintf("%s in %s and is defined with %s in %s", called, m.caller, shortened(m.defined), m.definer)
 }
 
+// mayBeOpen says whether the last argument of a call may be taken for an open list of them, which is one more parameter: so a call with one open argument has as many as the function. C++'s names tell
+// of it.
+func (m *mismatch) mayBeOpen(called, defined signature) bool {
+	return len(called.params) >= len(defined.params) && !strings.HasPrefix(m.symbol, "_Z") && !m.library && strings.HasSuffix(defined.params, string(rune(typeI32)))
+}
+
 // tell writes what the user should know of a program's mismatches: what traps, what may be meant otherwise, and with verbose all.
 func (a *adaptation) tell(lang Lang, verbose bool, stderr io.Writer) {
 	var open []string
 	for _, m := range a.list {
 		types := m.String()
 		switch {
-		case a.program == nil: // nothing is known of it
+		case a.program == nil && !m.between: // nothing is known of it
 			fmt.Fprintf(stderr, "%s: warning: %s: declare it as it is defined\n", lang, types)
-		case m.stub == nil:
+		case m.stub == nil && !m.between:
 		case !m.adapted:
 			fmt.Fprintf(stderr, "%s: warning: %s: that call will trap; declare it as it is defined\n", lang, types)
 		case verbose:
@@ -231,10 +226,25 @@ func (do plan) userNames(scratch string) *strings.Replacer {
 	for _, s := range do.sources {
 		pairs = append(pairs, s.object, s.path)
 	}
-	for i, f := range linkFiles(do.files) {
-		if f.path != "" {
-			pairs = append(pairs, indexedArchive(scratch, i), f.path)
+	for i, name := range do.fileNames() {
+		if name != "" {
+			pairs = append(pairs, indexedArchive(scratch, i), name, redirectedFile(scratch, i)+".o", name, redirectedFile(scratch, i)+".a", name)
 		}
 	}
 	return strings.NewReplacer(append(pairs, scratch+string(os.PathSeparator), "")...)
+}
+
+// fileNames are the user's for the files of a link, in the order of linkFiles.
+func (do plan) fileNames() []string {
+	var out []string
+	for _, f := range linkFiles(do.files) {
+		name := f.path
+		for _, s := range do.sources {
+			if s.object == name {
+				name = s.path
+			}
+		}
+		out = append(out, name)
+	}
+	return out
 }

@@ -16,7 +16,7 @@ type plan struct {
 	files    []string   // words of the link that name what the user gives it, or where that is
 	glue     []string
 	tries    []string // of what calls functions under a try; run if there are any
-	early    []string // of what has functions of archives asked for first
+	between  []string // compiles what is between calls and functions
 	optimise []string
 	linker   func(files []string, tries bool, more ...string) []string // more are options, or objects that come before the user's
 }
@@ -42,14 +42,14 @@ func planned(lang Lang, a arguments, p paths) plan {
 	for _, s := range sources {
 		out.compiles = append(out.compiles, slices.Concat(compile, options, s.options(a), []string{"-c", s.path, "-o", s.object}))
 	}
-	out.sources, out.files = sources, files
+	out.sources, out.files = sources, plainFiles(files)
 	out.glue = slices.Clone(own)
 	if a.unwind != "" {
 		out.glue = append(out.glue, a.unwind)
 	}
 	out.glue = append(out.glue, "-c", filepath.Join(p.sdk, "lib", "godwit_glue.c"), "-o", p.scratchFile("godwit_glue.o"))
 	out.tries = slices.Concat(own, []string{"-c", p.scratchFile("godwit_tries.c"), "-o", p.scratchFile("godwit_tries.o")})
-	out.early = slices.Concat(own, []string{"-fno-builtin", "-c", p.scratchFile("godwit_early.c"), "-o", p.scratchFile("godwit_early.o")})
+	out.between = slices.Concat(own, []string{"-w", "-fno-builtin", "-O1", "-g0"})
 	out.linker = func(files []string, tries bool, more ...string) []string {
 		// The glue is first: it takes the first place of the function table.
 		ours := []string{p.scratchFile("godwit_glue.o")}

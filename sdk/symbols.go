@@ -18,6 +18,7 @@ const (
 	kindData         = 1
 	kindSection      = 3
 	flagBindingMask  = 3
+	bindingWeak      = 1
 	bindingLocal     = 2
 	flagUndefined    = 0x10
 	flagExplicitName = 0x40
@@ -163,27 +164,33 @@ func (r *reader) importedFunctions() []imported {
 	var out []imported
 	for n := r.uint(); n > 0 && !r.bad; n-- {
 		module, name := r.name(), r.name()
-		switch r.byte() {
-		case 0: // a function, of a type
-			signature := r.uint()
-			if !r.bad {
-				out = append(out, imported{module, name, signature})
-			}
-		case 1: // a table, of a type and limits
-			r.byte()
-			r.limits()
-		case 2: // a memory
-			r.limits()
-		case 3: // a global, of a type and constant or not
-			r.bytes(2)
-		case 4: // a tag
-			r.byte()
-			r.uint()
-		default:
-			r.bad = true
+		kind := r.byte()
+		if signature := r.importOf(kind); kind == 0 && !r.bad {
+			out = append(out, imported{module, name, signature})
 		}
 	}
 	return out
+}
+
+// importOf reads what an import is of; signature is a function's type.
+func (r *reader) importOf(kind byte) (signature uint64) {
+	switch kind {
+	case 0: // a function, of a type
+		return r.uint()
+	case 1: // a table, of a type and limits
+		r.byte()
+		r.limits()
+	case 2: // a memory
+		r.limits()
+	case 3: // a global, of a type and constant or not
+		r.bytes(2)
+	case 4: // a tag
+		r.byte()
+		r.uint()
+	default:
+		r.bad = true
+	}
+	return 0
 }
 
 // limits passes over how large a table or a memory is, and may become.
@@ -195,11 +202,14 @@ func (r *reader) limits() {
 	}
 }
 
-// functionSymbol is a function that an object offers to others, or calls and does not have.
+// functionSymbol is a function that an object has, or calls and does not have.
 type functionSymbol struct {
 	name      string
 	signature signature
 	defined   bool
+	local     bool // others do not see it
+	weak      bool
+	renamed   bool // its import has another name
 }
 
 // functionSymbols are those of an object; none, if it is not a WebAssembly object.
@@ -234,13 +244,17 @@ func (r *reader) functionSymbols(imports []imported, p *program) (out []function
 			continue
 		}
 		for s := range table.symbols() {
-			if s.kind != kindFunction || s.flags&flagBindingMask == bindingLocal || s.index >= uint64(len(p.typeOf)) || p.typeOf[s.index] >= uint64(len(p.types)) {
+			if s.kind != kindFunction || s.index >= uint64(len(p.typeOf)) || p.typeOf[s.index] >= uint64(len(p.types)) {
 				continue
 			}
-			if s.name == "" && s.index < uint64(len(imports)) {
-				s.name = imports[s.index].name
+			f := functionSymbol{
+				name: s.name, signature: p.signatureOf(s.index), defined: s.flags&flagUndefined == 0,
+				local: s.flags&flagBindingMask == bindingLocal, weak: s.flags&flagBindingMask == bindingWeak, renamed: s.flags&flagExplicitName != 0,
 			}
-			out = append(out, functionSymbol{s.name, p.signatureOf(s.index), s.flags&flagUndefined == 0})
+			if s.name == "" && s.index < uint64(len(imports)) {
+				f.name = imports[s.index].name
+			}
+			out = append(out, f)
 		}
 	}
 	return out

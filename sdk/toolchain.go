@@ -114,8 +114,16 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 			return code, err
 		}
 	}
-	command := func(more []string) []string { return do.linker(files, n.any(), more...) }
-	if code, err := t.linkObjects(ctx, lang, a, p, do, files, command, stdout, stderr); err != nil || code != 0 {
+	calls := redirects{dir: p.scratch}
+	if files, err = calls.redirect(files, do.fileNames()); err != nil {
+		return 1, err
+	}
+	between, err := calls.archive(ctx, t, lang, a, do.between, stdout, stderr)
+	if err != nil {
+		return 1, err
+	}
+	command := func(more []string) []string { return do.linker(files, n.any(), append(between, more...)...) }
+	if code, err := t.linkObjects(ctx, lang, a, p, do, &calls, command, stdout, stderr); err != nil || code != 0 {
 		return code, err
 	}
 	if code, err := t.step(ctx, lang, a, do.optimise, stdout, stderr); err != nil || code != 0 {
@@ -129,18 +137,10 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 }
 
 // linkObjects makes the module that wasm-opt finishes. What the linker says names the user's files, and its stubs for calls by another type are adapted.
-func (t Toolchain) linkObjects(ctx context.Context, lang Lang, a arguments, p paths, do plan, files []string, command func(more []string) []string, stdout, stderr io.Writer) (int, error) {
-	calls := adaptation{types: typesOf(files), early: make(map[string]signature), earlyObject: p.scratchFile("godwit_early.o"), extracted: p.scratchFile("extracted")}
+func (t Toolchain) linkObjects(ctx context.Context, lang Lang, a arguments, p paths, do plan, between *redirects, command func(more []string) []string, stdout, stderr io.Writer) (int, error) {
+	calls := adaptation{types: between.types}
 	names, verbose := do.userNames(p.scratch), slices.Contains(a.rest, "-v")
 	for again := true; again; {
-		if len(calls.early) > 0 {
-			if err := writeEarly(p.scratchFile("godwit_early.c"), calls.early); err != nil {
-				return 1, err
-			}
-			if code, err := t.step(ctx, lang, a, do.early, stdout, stderr); err != nil || code != 0 {
-				return code, err
-			}
-		}
 		var said bytes.Buffer
 		code, err := t.step(ctx, lang, a, command(calls.flags()), stdout, &said)
 		list, rest := cutMismatches(said.String(), names)
@@ -160,6 +160,7 @@ func (t Toolchain) linkObjects(ctx context.Context, lang Lang, a arguments, p pa
 			return 1, err
 		}
 		noteUndeclared(module, lang, stderr)
+		calls.list = append(calls.list, between.linked(module)...)
 	}
 	if module := calls.finish(); module != nil {
 		if err := os.WriteFile(p.linked(), module, 0o600); err != nil {

@@ -1,0 +1,415 @@
+package sdk
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// wasm-ld looks at the type by which a function is called only where it knows the function: a call that has an archive's member loaded is taken as it is, and the module is none, or one that takes other
+// values. So calls of functions of archives by other types than they have are made calls of functions in between, before the link, in copies of the objects that call: each stands in a
+// member of its own of an archive before all others, so that what is loaded, and in which order, stays as it was.
+
+// redirection is a function that objects call by a type that it does not have.
+type redirection struct {
+	symbol          string
+	called, defined signature
+	name            string // of what is called instead
+	caller, definer string // the user's names of files
+}
+
+// linkedTypes are the types of functions as the files of a link have them.
+type linkedTypes struct {
+	defined  map[string]bool      // functions of the user's
+	internal map[string]bool      // functions that only their own files see, and call by several types
+	archived map[string]signature // those of archives alone that have one type, and that others call by another
+	definer  map[string]string    // where each of these is
+}
+
+// typesOf reads the files of a link. names are the user's for them, in their order.
+func typesOf(list []linkFile, names []string) linkedTypes {
+	out := linkedTypes{
+		defined: make(map[string]bool), internal: make(map[string]bool), archived: make(map[string]signature), definer: make(map[string]string),
+	}
+	called, unfit := make(map[string]map[signature]bool), make(map[string]bool)
+	lazy := false // objects are taken as an archive's members are
+	for i, f := range list {
+		switch f.words[0] {
+		case "-Wl,--start-lib":
+			lazy = true
+		case "-Wl,--end-lib":
+			lazy = false
+		}
+		eachFunctions(f.path, func(member string, functions []functionSymbol) {
+			out.addStubs(functions)
+			for _, s := range functions {
+				own, there := out.archived[s.name]
+				switch {
+				case s.local:
+				case !s.defined:
+					if called[s.name] == nil {
+						called[s.name] = make(map[signature]bool)
+					}
+					called[s.name][s.signature] = true
+				case member == "" && !lazy || there && own != s.signature || !s.signature.inC():
+					unfit[s.name], out.defined[s.name] = true, true
+				default:
+					out.archived[s.name], out.defined[s.name] = s.signature, true
+					if !there {
+						out.definer[s.name] = memberOf(names[i], member)
+					}
+				}
+			}
+		})
+	}
+	maps.DeleteFunc(out.archived, func(name string, own signature) bool {
+		return unfit[name] || len(called[name]) == 0 || len(called[name]) == 1 && called[name][own]
+	})
+	return out
+}
+
+// memberOf is what a file is called that may be an archive's.
+func memberOf(file, member string) string {
+	if member == "" {
+		return file
+	}
+	return fmt.Sprintf("%s(%s)", file, member)
+}
+
+// addStubs notes the compiler's stubs in an object that are of its own functions.
+func (l linkedTypes) addStubs(functions []functionSymbol) {
+	for _, s := range functions {
+		name, ok := calledBySeveral(s.name)
+		if ok && !slices.ContainsFunc(functions, func(f functionSymbol) bool { return f.name == name && !f.defined }) {
+			l.internal[name] = true
+		}
+	}
+}
+
+// eachFunctions gives the functions of each object of a file; member is its name in an archive, empty for one that is alone.
+func eachFunctions(path string, do func(member string, functions []functionSymbol)) {
+	content := readFile(path)
+	if bytes.HasPrefix(content, []byte(wasmMagic)) {
+		do("", functionSymbols(content))
+		return
+	}
+	files, _, _ := members(path, content)
+	for _, m := range files {
+		do(m.name, functionSymbols(m.data))
+	}
+}
+
+// wrappedSymbols are those that the user has calls of go elsewhere.
+func wrappedSymbols(words []string) map[string]bool {
+	out := make(map[string]bool)
+	words = linkerWords(words)
+	for i, w := range words {
+		w = "-" + strings.TrimLeft(w, "-")
+		if symbol, ok := strings.CutPrefix(w, "-wrap="); ok {
+			out[symbol] = true
+		} else if w == "-wrap" && i+1 < len(words) {
+			out[words[i+1]] = true
+		}
+	}
+	return out
+}
+
+// linkerWords are the words of a link, and what they give the linker itself is apart.
+func linkerWords(words []string) []string {
+	var out []string
+	for _, w := range words {
+		if given, ok := strings.CutPrefix(w, "-Wl,"); ok {
+			out = append(out, strings.Split(given, ",")...)
+		} else if w != "-Xlinker" {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// plainFiles are the words of a link in which files that are given to the linker itself stand as others do.
+func plainFiles(words []string) []string {
+	var out []string
+	for _, w := range words {
+		given, ok := strings.CutPrefix(w, "-Wl,")
+		if more := responses(given); ok && more != nil {
+			out = append(out, plainFiles(more)...)
+			continue
+		}
+		var plain []string
+		for i, part := range strings.Split(given, ",") {
+			part = strings.Replace(strings.Replace(part, "--library-path=", "-L", 1), "--library=", "-l", 1)
+			isFile := !strings.HasPrefix(part, "-") && len(plain) == i && readFile(part) != nil
+			if len(part) > 2 && (strings.HasPrefix(part, "-l") || strings.HasPrefix(part, "-L")) || isFile {
+				plain = append(plain, part)
+			}
+		}
+		if ok && len(plain) == strings.Count(given, ",")+1 {
+			out = append(out, plain...)
+		} else {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// responses are the words of a response file of the linker, each for itself; nil: given is none.
+func responses(given string) (out []string) {
+	if !strings.HasPrefix(given, "@") || strings.Contains(given, ",") {
+		return nil
+	}
+	words, err := expand([]string{given}, 0)
+	if err != nil || slices.ContainsFunc(words, func(w string) bool { return w == given || strings.Contains(w, ",") }) {
+		return nil // the linker says what is wrong with it
+	}
+	for _, w := range words {
+		out = append(out, "-Wl,"+w)
+	}
+	return out
+}
+
+// redirects are those of a link.
+type redirects struct {
+	types linkedTypes
+	list  []*redirection
+	found map[string]map[signature]*redirection
+	dir   string // for files
+}
+
+// redirect rewrites the calls in copies of files, which are in the words that it returns.
+func (r *redirects) redirect(words, names []string) ([]string, error) {
+	list := linkFiles(words)
+	r.types, r.found = typesOf(list, names), make(map[string]map[signature]*redirection)
+	for symbol := range wrappedSymbols(words) {
+		delete(r.types.archived, symbol)
+	}
+	if len(r.types.archived) == 0 {
+		return words, nil
+	}
+	var out []string
+	for i, f := range list {
+		copied, err := r.rewrite(f.path, names[i], redirectedFile(r.dir, i))
+		if err != nil {
+			return nil, fmt.Errorf("scratch directory: %w", err)
+		}
+		if copied == "" {
+			out = append(out, f.words...)
+		} else {
+			out = append(out, copied)
+		}
+	}
+	return out, nil
+}
+
+// redirectedFile is the copy in dir of the i-th file of a link, without what says what it is.
+func redirectedFile(dir string, i int) string {
+	return filepath.Join(dir, fmt.Sprintf("redirected-%d", i))
+}
+
+// rewrite writes a copy of a file whose calls go elsewhere, and returns its path; none: nothing changes.
+func (r *redirects) rewrite(path, name, target string) (string, error) {
+	content := readFile(path)
+	if bytes.HasPrefix(content, []byte(wasmMagic)) {
+		if changed := r.object(content, name); changed != nil {
+			return target + ".o", os.WriteFile(target+".o", changed, 0o600)
+		}
+		return "", nil
+	}
+	files, _, _ := members(path, content)
+	some := false
+	for i, m := range files {
+		if changed := r.object(m.data, memberOf(name, m.name)); changed != nil {
+			files[i].data, some = changed, true
+		}
+	}
+	if !some {
+		return "", nil
+	}
+	return target + ".a", writeArchive(target+".a", files)
+}
+
+// object returns an object with its calls redirected; nil: it has none.
+func (r *redirects) object(object []byte, caller string) []byte {
+	instead := make(map[string]string)
+	for _, s := range functionSymbols(object) {
+		own, ok := r.types.archived[s.name]
+		if !ok || s.defined || s.weak || s.renamed || s.signature == own || !s.signature.inC() {
+			continue
+		}
+		instead[s.name] = r.of(s, own, caller).name
+	}
+	if len(instead) == 0 {
+		return nil
+	}
+	return renameImports(object, instead)
+}
+
+// of is the redirection of a call.
+func (r *redirects) of(s functionSymbol, own signature, caller string) *redirection {
+	if r.found[s.name] == nil {
+		r.found[s.name] = make(map[signature]*redirection)
+	}
+	d := r.found[s.name][s.signature]
+	if d == nil {
+		prefix := stubPrefix
+		if fits(s.signature, own, s.name) {
+			prefix = adapterPrefix
+		}
+		if n := len(r.found[s.name]); n > 0 {
+			prefix += fmt.Sprint(n + 1)
+		}
+		d = &redirection{symbol: s.name, called: s.signature, defined: own, name: prefix + ":" + s.name, caller: caller, definer: r.types.definer[s.name]}
+		r.found[s.name][s.signature] = d
+		r.list = append(r.list, d)
+	}
+	return d
+}
+
+// fits says whether a function may be called with what a call by another type gives.
+func fits(called, defined signature, symbol string) bool {
+	_, ok := adapter(called, defined, 0)
+	return ok && (len(called.params) < len(defined.params) || !slices.Contains(variadic, symbol))
+}
+
+// source is the function in between, in C: it calls the function with what that takes, or traps.
+func (d *redirection) source(number int) []byte {
+	var b bytes.Buffer
+	list := func(types string, name bool) string {
+		var out []string
+		for i, t := range []byte(types) {
+			if p := numberTypes[t]; name {
+				out = append(out, fmt.Sprintf("%s a%d", p, i))
+			} else {
+				out = append(out, p)
+			}
+		}
+		if len(out) == 0 {
+			return "void"
+		}
+		return strings.Join(out, ", ")
+	}
+	result := func(s signature) string {
+		if s.results == "" {
+			return "void"
+		}
+		return numberTypes[s.results[0]]
+	}
+	fmt.Fprintf(&b, "%s called(%s) __asm__(%q);\n", result(d.called), list(d.called.params, false), d.name)
+	if !d.adapted() { // as trapping has it
+		fmt.Fprintf(&b, "%s called(%s) {\n  *(volatile int *)0 = %d;\n  __builtin_trap();\n}\n", result(d.called), list(d.called.params, true), number)
+		return b.Bytes()
+	}
+	fmt.Fprintf(&b, "%s defined(%s) __asm__(%q);\n", result(d.defined), list(d.defined.params, false), d.symbol)
+	var values []string
+	for i := range d.defined.params {
+		values = append(values, fmt.Sprintf("a%d", i))
+	}
+	call := fmt.Sprintf("defined(%s)", strings.Join(values, ", "))
+	switch {
+	case d.called.results == "":
+	case d.defined.results == "":
+		call += ";\n  return 0"
+	default:
+		call = "return " + call
+	}
+	fmt.Fprintf(&b, "%s called(%s) {\n  %s;\n}\n", result(d.called), list(d.called.params, true), call)
+	return b.Bytes()
+}
+
+func (d *redirection) adapted() bool { return strings.HasPrefix(d.name, adapterPrefix) }
+
+// mismatch is what there is to tell of it.
+func (d *redirection) mismatch() *mismatch {
+	m := &mismatch{symbol: d.symbol, name: d.symbol, called: d.called.String(), defined: d.defined.String(), caller: d.caller, definer: d.definer, adapted: d.adapted(), between: true}
+	m.open = m.mayBeOpen(d.called, d.defined)
+	return m
+}
+
+// linked are those that a linked module has.
+func (r *redirects) linked(module []byte) []*mismatch {
+	var out []*mismatch
+	for _, d := range r.list {
+		if bytes.Contains(module, appendName(nil, d.name)) { // among the names of functions
+			out = append(out, d.mismatch())
+		}
+	}
+	return out
+}
+
+// archive compiles the functions in between, and returns the archive that they are in; none: there are none.
+func (r *redirects) archive(ctx context.Context, t Toolchain, lang Lang, a arguments, compile []string, stdout, stderr io.Writer) ([]string, error) {
+	if len(r.list) == 0 {
+		return nil, nil
+	}
+	var commands [][]string
+	var objects []string
+	for i, d := range r.list {
+		path := filepath.Join(r.dir, fmt.Sprintf("between-%d", i))
+		if err := os.WriteFile(path+".c", d.source(i), 0o600); err != nil {
+			return nil, fmt.Errorf("scratch directory: %w", err)
+		}
+		commands, objects = append(commands, slices.Concat(compile, []string{"-c", path + ".c", "-o", path + ".o"})), append(objects, path+".o")
+	}
+	if code, err := t.compile(ctx, lang, a, commands, stdout, stderr); err != nil || code != 0 {
+		return nil, fmt.Errorf("what stands between calls and functions of other types is not compiled: %d, %w", code, err)
+	}
+	var files []member
+	for _, o := range objects {
+		files = append(files, member{data: readFile(o)})
+	}
+	path := filepath.Join(r.dir, "between.a")
+	return []string{path}, writeArchive(path, files)
+}
+
+// inC says whether C has the types.
+func (s signature) inC() bool {
+	for _, t := range []byte(s.params + s.results) {
+		if numberTypes[t] == "" {
+			return false
+		}
+	}
+	return len(s.results) <= 1
+}
+
+// numberTypes are C's.
+var numberTypes = map[byte]string{0x7f: "int", 0x7e: "long long", 0x7d: "float", 0x7c: "double"} //nolint:gochecknoglobals // an immutable lookup table
+
+// renameImports gives functions that an object calls other names; nil: it cannot be read.
+func renameImports(object []byte, instead map[string]string) []byte {
+	out := []byte(wasmMagic)
+	for id, section := range sections(object) {
+		content := section.b
+		if id == importSection {
+			var bad bool
+			if content, bad = section.renamed(instead); bad {
+				return nil
+			}
+		}
+		out = appendName(append(out, id), string(content))
+	}
+	return out
+}
+
+// renamed is an import section with other names of functions.
+func (r *reader) renamed(instead map[string]string) (content []byte, bad bool) {
+	n := r.uint()
+	out := binary.AppendUvarint(nil, n)
+	for ; n > 0 && !r.bad; n-- {
+		module, name := r.name(), r.name()
+		before := r.b
+		kind := r.byte()
+		r.importOf(kind)
+		if other, ok := instead[name]; ok && kind == 0 {
+			name = other
+		}
+		out = append(appendName(appendName(out, module), name), before[:len(before)-len(r.b)]...)
+	}
+	return out, r.bad
+}
