@@ -231,6 +231,23 @@ func TestMismatchesAreOfSymbols(t *testing.T) {
 	require.Empty(t, out.String())
 }
 
+// Who only takes the address of a function without a prototype calls it by no type.
+func TestAddressesAreNoCalls(t *testing.T) {
+	files := map[string]string{
+		"cmp.c":  "int cmp(const void *a, const void *b) { return *(int *)a - *(int *)b; }\nint same(int (*f)(const void *, const void *)) { return f == cmp; }\n",
+		"main.c": "#include <stdlib.h>\nint cmp(); int same(int (*)(const void *, const void *)); void *table[] = {(void *)cmp};\nint main(void) { int a[2] = {2, 1}; qsort(a, 2, sizeof *a, cmp); return same(cmp); }\n",
+	}
+	code, _, stderr := build(t, C, files, "-w", "-c", "cmp.c")
+	require.Zero(t, code, stderr)
+	require.NoError(t, exec.CommandContext(context.Background(), "ar", "rc", "libcmp.a", "cmp.o").Run())
+	for _, args := range []string{"-w main.c libcmp.a -o a.wasm", "-w libcmp.a main.c -o a.wasm"} {
+		var out bytes.Buffer
+		code = Toolchain{}.Run(context.Background(), C, strings.Fields(args), &out, &out)
+		require.Zero(t, code, out.String())
+		require.Empty(t, out.String())
+	}
+}
+
 // Functions of an archive that the program does not have are not asked for, whatever others it has by their names, as the C library's own pad, or of a type that C does not have.
 func TestNothingIsLoadedForItsName(t *testing.T) {
 	files := map[string]string{

@@ -53,6 +53,7 @@ func typesOf(list []linkFile, names []string) linkedTypes {
 				own, there := out.archived[s.name]
 				switch {
 				case s.local:
+				case !s.defined && !s.called:
 				case !s.defined:
 					if called[s.name] == nil {
 						called[s.name] = make(map[signature]bool)
@@ -240,7 +241,7 @@ func (r *redirects) object(object []byte, caller string) []byte {
 	instead := make(map[string]string)
 	for _, s := range functionSymbols(object) {
 		own, ok := r.types.archived[s.name]
-		if !ok || s.defined || s.weak || s.renamed || s.signature == own || !s.signature.inC() {
+		if !ok || s.defined || s.weak || s.renamed || !s.called || s.signature == own || !s.signature.inC() {
 			continue
 		}
 		instead[s.name] = r.of(s, own, caller).name

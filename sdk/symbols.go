@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"iter"
+	"slices"
+	"strings"
 )
 
 // wasmMagic begins every WebAssembly object.
@@ -210,6 +212,7 @@ type functionSymbol struct {
 	local     bool // others do not see it
 	weak      bool
 	renamed   bool // its import has another name
+	called    bool // by code of the object, and not only by way of its address: who takes that of a function without a prototype gives no type
 }
 
 // functionSymbols are those of an object; none, if it is not a WebAssembly object.
@@ -217,6 +220,8 @@ func functionSymbols(object []byte) []functionSymbol {
 	p := &program{names: make(map[uint64]string), exported: make(map[string]uint64)}
 	var imports []imported
 	var out []functionSymbol
+	var indexes []uint64 // of these, among all symbols
+	called := make(map[uint64]bool)
 	for id, section := range sections(object) {
 		switch id {
 		case importSection:
@@ -227,23 +232,52 @@ func functionSymbols(object []byte) []functionSymbol {
 				return nil
 			}
 		case customSection:
-			if section.name() == "linking" && section.uint() == linkingVersion {
-				out = section.functionSymbols(imports, p)
+			switch name := section.name(); {
+			case name == "linking" && section.uint() == linkingVersion:
+				out, indexes = section.functionSymbols(imports, p)
+			case strings.HasPrefix(name, "reloc."):
+				section.callRelocations(called)
 			}
 		}
+	}
+	for i := range out {
+		out[i].called = called[indexes[i]]
 	}
 	return out
 }
 
+// Relocations: those of calls, and those that have one more number.
+const relocCall = 0
+
+var relocAddends = []uint64{3, 4, 5, 8, 9, 11, 14, 15, 16, 17, 21, 22, 23, 25} //nolint:gochecknoglobals // an immutable list
+
+// callRelocations notes the symbols of functions that a section with relocations says are called.
+func (r *reader) callRelocations(symbols map[uint64]bool) {
+	r.uint() // the section that they are of
+	for n := r.uint(); n > 0 && !r.bad; n-- {
+		kind := r.uint()
+		r.uint() // where
+		symbol := r.uint()
+		if slices.Contains(relocAddends, kind) {
+			r.uint()
+		}
+		if kind == relocCall {
+			symbols[symbol] = true
+		}
+	}
+}
+
 // functionSymbols reads the linking section of an object.
-func (r *reader) functionSymbols(imports []imported, p *program) (out []functionSymbol) {
+func (r *reader) functionSymbols(imports []imported, p *program) (out []functionSymbol, indexes []uint64) {
 	for len(r.b) > 0 && !r.bad {
 		kind := r.byte()
 		table := &reader{b: r.bytes(r.uint())}
 		if kind != symbolSubsection {
 			continue
 		}
+		index := uint64(0)
 		for s := range table.symbols() {
+			index++
 			if s.kind != kindFunction || s.index >= uint64(len(p.typeOf)) || p.typeOf[s.index] >= uint64(len(p.types)) {
 				continue
 			}
@@ -254,8 +288,8 @@ func (r *reader) functionSymbols(imports []imported, p *program) (out []function
 			if s.name == "" && s.index < uint64(len(imports)) {
 				f.name = imports[s.index].name
 			}
-			out = append(out, f)
+			out, indexes = append(out, f), append(indexes, index-1)
 		}
 	}
-	return out
+	return out, indexes
 }
