@@ -151,8 +151,7 @@ func (p *program) adapted(m *mismatch) []byte {
 		return nil
 	}
 	called, defined := p.signatureOf(*m.stub), p.signatureOf(function)
-	extra := len(called.params) - len(defined.params)
-	if m.defined != "" && !wrapped && defined.String() != m.defined || extra >= 0 && slices.Contains(variadic, m.symbol) {
+	if m.defined != "" && !wrapped && defined.String() != m.defined || lacksList(called, defined, m.symbol) {
 		return nil
 	}
 	m.open = m.mayBeOpen(called, defined)

@@ -34,6 +34,11 @@ var mismatched = regexp.MustCompile(`(?m)^.*: warning: function signature mismat
 var variadic = strings.Fields(`printf fprintf sprintf snprintf dprintf asprintf scanf fscanf sscanf wprintf fwprintf swprintf wscanf fwscanf swscanf
 	open openat fcntl ioctl syslog err errx warn warnx`)
 
+// lacksList says whether a call gives one of variadic other arguments where the list of them should be.
+func lacksList(called, defined signature, symbol string) bool {
+	return len(called.params) >= len(defined.params) && slices.Contains(variadic, symbol)
+}
+
 // cutMismatches takes the mismatches out of what wasm-ld has said. names are the user's for its files.
 func cutMismatches(said string, names *strings.Replacer) (list []*mismatch, rest string) {
 	for _, m := range mismatched.FindAllStringSubmatch(said, -1) {

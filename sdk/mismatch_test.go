@@ -137,6 +137,29 @@ func TestMismatchesOfLibrary(t *testing.T) {
 	require.NotContains(t, module.exported, "__wrap_fclose")
 }
 
+// library compiles files, with options, and puts the objects of sources into an archive.
+func library(t *testing.T, lang Lang, files map[string]string, options, archive, sources string) {
+	t.Helper()
+	code, _, stderr := build(t, lang, files, append(strings.Fields("-w -c "+options), strings.Fields(sources)...)...)
+	require.Zero(t, code, stderr)
+	args := []string{"rc", archive}
+	for _, source := range strings.Fields(sources) {
+		args = append(args, strings.TrimSuffix(strings.TrimSuffix(source, ".cc"), ".c")+".o")
+	}
+	require.NoError(t, exec.CommandContext(context.Background(), "ar", args...).Run())
+}
+
+// linked links a.wasm where the library is, and returns it and what is said.
+func linked(t *testing.T, lang Lang, args string) (*program, string) {
+	t.Helper()
+	var out bytes.Buffer
+	code := Toolchain{}.Run(context.Background(), lang, strings.Fields("-w -o a.wasm "+args), &out, &out)
+	require.Zero(t, code, out.String())
+	module, err := readProgram(readFile("a.wasm"))
+	require.NoError(t, err)
+	return module, out.String()
+}
+
 // A file that calls a function by two types has the compiler's stub for the second.
 func TestMismatchesInOneFile(t *testing.T) {
 	files := map[string]string{
@@ -171,29 +194,18 @@ func TestMismatchesThatLoadMembers(t *testing.T) {
 		"main.c":   "void dgemv_(int *); int few(); int main(int argc, char **v) { dgemv_(&argc); return argc > 8 ? few() : 0; }\n",
 		"other.c":  "int few(int a) { return -a; }\n",
 	}
-	code, _, stderr := build(t, C, files, "-w", "-c", "callee.c", "few.c", "narrow.c", "caller.c", "other.c")
-	require.Zero(t, code, stderr)
-	require.NoError(t, exec.CommandContext(context.Background(), "ar", "rc", "liball.a", "callee.o", "few.o", "narrow.o", "caller.o").Run())
-	link := func(args ...string) (*program, string) {
-		var out bytes.Buffer
-		code = Toolchain{}.Run(context.Background(), C, append([]string{"-w", "-o", "a.wasm"}, args...), &out, &out)
-		require.Zero(t, code, out.String())
-		module, err := readProgram(readFile("a.wasm"))
-		require.NoError(t, err)
-		require.NotContains(t, module.functionNames(), "godwit_early")
-		return module, out.String()
-	}
-	module, said := link("liball.a", "main.c")
+	library(t, C, files, "", "liball.a", "callee.c few.c narrow.c caller.c")
+	module, said := linked(t, C, "liball.a main.c")
 	require.Contains(t, said, "warning: few is called with () -> i32 in main.c and is defined with (i32) -> i32 in liball.a(few.o): that call will trap; declare it as it is defined\n")
 	require.Contains(t, said, "note: called by other types than they have: xerbla_ (liball.a(caller.o)), narrow (liball.a(caller.o)); ")
 	require.Contains(t, module.functionNames(), "signature_mismatch:few")
 	require.NoError(t, os.WriteFile("words", []byte("liball.a\n"), 0o600))
-	for _, library := range []string{"-L. -l:liball.a", "-Wl,liball.a", "-Wl,-L. -Wl,-lall", "-Wl,--library-path=.,--library=all", "-Wl,@words", "-Wl,--start-lib callee.o few.o narrow.o caller.o -Wl,--end-lib"} {
-		_, said = link(append(strings.Fields(library), "main.c")...)
-		require.Regexp(t, `[( ]few\.o\)?: that call will trap`, said, library)
+	for _, given := range []string{"-L. -l:liball.a", "-Wl,liball.a", "-Wl,-L. -Wl,-lall", "-Wl,--library-path=.,--library=all", "-Wl,@words", "-Wl,--start-lib callee.o few.o narrow.o caller.o -Wl,--end-lib"} {
+		_, said = linked(t, C, given+" main.c")
+		require.Regexp(t, `[( ]few\.o\)?: that call will trap`, said, given)
 	}
-	_, said = link("other.o", "liball.a", "main.c") // whose few it is then
-	require.Contains(t, said, "few is called with () -> i32 in main.c and is defined with (i32) -> i32 in other.o: ")
+	_, said = linked(t, C, "other.c liball.a main.c") // whose few it is then
+	require.Contains(t, said, "few is called with () -> i32 in main.c and is defined with (i32) -> i32 in other.c: ")
 }
 
 // What archives define by other names, what the linker is to wrap, what other files do not see, and what is weak in several: each is what it is elsewhere.
@@ -210,25 +222,15 @@ func TestMismatchesAreOfSymbols(t *testing.T) {
 		"y.cc":   "int plus(int); int over(int a) { return plus(a); }\n",
 		"z.cc":   "int over(int); int main(int c, char **) { return over(c); }\n",
 	}
-	code, _, stderr := build(t, C, files, "-w", "-c", "f.c", "m.c", "w.c")
-	require.Zero(t, code, stderr)
-	require.NoError(t, exec.CommandContext(context.Background(), "ar", "rc", "liball.a", "f.o", "m.o", "w.o").Run())
-	var out bytes.Buffer
-	code = Toolchain{}.Run(context.Background(), C, strings.Fields("-w main.c own.c swap.c -Wl,--wrap=wrapped liball.a -o a.wasm"), &out, &out)
-	require.Zero(t, code, out.String())
-	require.NotContains(t, out.String(), "will trap")
-	require.Contains(t, out.String(), "f_ (liball.a(m.o))")
-	module, err := readProgram(readFile("a.wasm"))
-	require.NoError(t, err)
+	library(t, C, files, "", "liball.a", "f.c m.c w.c")
+	module, said := linked(t, C, "main.c own.c swap.c -Wl,--wrap=wrapped liball.a")
+	require.NotContains(t, said, "will trap")
+	require.Contains(t, said, "f_ (liball.a(m.o))")
 	require.NotContains(t, module.functionNames(), "signature_mismatch:wrapped")
 
-	code, _, stderr = build(t, CXX, files, "-w", "-c", "x.cc", "y.cc")
-	require.Zero(t, code, stderr)
-	require.NoError(t, exec.CommandContext(context.Background(), "ar", "rc", "libcc.a", "x.o", "y.o").Run())
-	out.Reset()
-	code = Toolchain{}.Run(context.Background(), CXX, strings.Fields("-w z.cc libcc.a -o a.wasm"), &out, &out)
-	require.Zero(t, code, out.String())
-	require.Empty(t, out.String())
+	library(t, CXX, files, "", "libcc.a", "x.cc y.cc")
+	_, said = linked(t, CXX, "z.cc libcc.a")
+	require.Empty(t, said)
 }
 
 // Who only takes the address of a function without a prototype calls it by no type.
@@ -237,14 +239,10 @@ func TestAddressesAreNoCalls(t *testing.T) {
 		"cmp.c":  "int cmp(const void *a, const void *b) { return *(int *)a - *(int *)b; }\nint same(int (*f)(const void *, const void *)) { return f == cmp; }\n",
 		"main.c": "#include <stdlib.h>\nint cmp(); int same(int (*)(const void *, const void *)); void *table[] = {(void *)cmp};\nint main(void) { int a[2] = {2, 1}; qsort(a, 2, sizeof *a, cmp); return same(cmp); }\n",
 	}
-	code, _, stderr := build(t, C, files, "-w", "-c", "cmp.c")
-	require.Zero(t, code, stderr)
-	require.NoError(t, exec.CommandContext(context.Background(), "ar", "rc", "libcmp.a", "cmp.o").Run())
-	for _, args := range []string{"-w main.c libcmp.a -o a.wasm", "-w libcmp.a main.c -o a.wasm"} {
-		var out bytes.Buffer
-		code = Toolchain{}.Run(context.Background(), C, strings.Fields(args), &out, &out)
-		require.Zero(t, code, out.String())
-		require.Empty(t, out.String())
+	library(t, C, files, "", "libcmp.a", "cmp.c")
+	for _, args := range []string{"main.c libcmp.a", "libcmp.a main.c"} {
+		_, said := linked(t, C, args)
+		require.Empty(t, said)
 	}
 }
 
@@ -259,14 +257,8 @@ func TestNothingIsLoadedForItsName(t *testing.T) {
 			"__attribute__((noinline)) static int foo(int a) { printf(\"foo %d %5f\\n\", a, 1.0); return a; }\n" +
 			"int main(int c, char **v) { return foo(c) + other() - helper(1) - foo(0) + (c > 5 ? take() : 0); }\n",
 	}
-	code, _, stderr := build(t, C, files, "-mreference-types", "-w", "-c", "foo.c", "unused.c", "other.c", "take.c")
-	require.Zero(t, code, stderr)
-	require.NoError(t, exec.CommandContext(context.Background(), "ar", "rc", "liball.a", "foo.o", "unused.o", "other.o", "take.o").Run())
-	var out bytes.Buffer
-	code = Toolchain{}.Run(context.Background(), C, []string{"-w", "main.c", "liball.a", "-o", "a.wasm"}, &out, &out)
-	require.Zero(t, code, out.String())
-	module, err := readProgram(readFile("a.wasm"))
-	require.NoError(t, err)
+	library(t, C, files, "-mreference-types", "liball.a", "foo.c unused.c other.c take.c")
+	module, _ := linked(t, C, "main.c liball.a")
 	for _, name := range []string{"pad", "foo", "take"} {
 		require.NotContains(t, module.exported, name)
 	}

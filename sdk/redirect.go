@@ -276,7 +276,7 @@ func (r *redirects) of(s functionSymbol, own signature, caller string) *redirect
 // fits says whether a function may be called with what a call by another type gives.
 func fits(called, defined signature, symbol string) bool {
 	_, ok := adapter(called, defined, 0)
-	return ok && (len(called.params) < len(defined.params) || !slices.Contains(variadic, symbol))
+	return ok && !lacksList(called, defined, symbol)
 }
 
 // source is the function in between, in C: it calls the function with what that takes, or traps.

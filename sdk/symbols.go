@@ -79,19 +79,32 @@ func sections(module []byte) iter.Seq2[byte, *reader] {
 
 // definedSymbols are the symbols that an object offers to others; none, if it is not a WebAssembly object.
 func definedSymbols(object []byte) []string {
+	var out []string
 	for id, section := range sections(object) {
-		if id != customSection || section.name() != "linking" || section.uint() != linkingVersion {
+		if id != customSection || section.name() != "linking" {
 			continue
 		}
-		for len(section.b) > 0 && !section.bad {
-			kind := section.byte()
-			part := &reader{b: section.bytes(section.uint())}
-			if kind == symbolSubsection {
-				return symbolTable(part)
+		for s := range section.linked() {
+			if s.flags&flagUndefined == 0 && s.kind != kindSection && s.flags&flagBindingMask != bindingLocal {
+				out = append(out, s.name)
 			}
 		}
 	}
-	return nil
+	return out
+}
+
+// linked goes through the symbols of a linking section, behind its name.
+func (r *reader) linked() iter.Seq[symbol] {
+	if r.uint() == linkingVersion {
+		for len(r.b) > 0 && !r.bad {
+			kind := r.byte()
+			part := &reader{b: r.bytes(r.uint())}
+			if kind == symbolSubsection {
+				return part.symbols()
+			}
+		}
+	}
+	return func(func(symbol) bool) {}
 }
 
 // symbol is an entry of an object's symbol table.
@@ -129,17 +142,6 @@ func (r *reader) symbols() iter.Seq[symbol] {
 			}
 		}
 	}
-}
-
-// symbolTable reads the names of what is defined and not local.
-func symbolTable(r *reader) []string {
-	var out []string
-	for s := range r.symbols() {
-		if s.flags&flagUndefined == 0 && s.kind != kindSection && s.flags&flagBindingMask != bindingLocal {
-			out = append(out, s.name)
-		}
-	}
-	return out
 }
 
 // importSection holds what a module takes from elsewhere.
@@ -233,7 +235,7 @@ func functionSymbols(object []byte) []functionSymbol {
 			}
 		case customSection:
 			switch name := section.name(); {
-			case name == "linking" && section.uint() == linkingVersion:
+			case name == "linking":
 				out, indexes = section.functionSymbols(imports, p)
 			case strings.HasPrefix(name, "reloc."):
 				section.callRelocations(called)
@@ -269,27 +271,20 @@ func (r *reader) callRelocations(symbols map[uint64]bool) {
 
 // functionSymbols reads the linking section of an object.
 func (r *reader) functionSymbols(imports []imported, p *program) (out []functionSymbol, indexes []uint64) {
-	for len(r.b) > 0 && !r.bad {
-		kind := r.byte()
-		table := &reader{b: r.bytes(r.uint())}
-		if kind != symbolSubsection {
+	index := uint64(0)
+	for s := range r.linked() {
+		index++
+		if s.kind != kindFunction || s.index >= uint64(len(p.typeOf)) || p.typeOf[s.index] >= uint64(len(p.types)) {
 			continue
 		}
-		index := uint64(0)
-		for s := range table.symbols() {
-			index++
-			if s.kind != kindFunction || s.index >= uint64(len(p.typeOf)) || p.typeOf[s.index] >= uint64(len(p.types)) {
-				continue
-			}
-			f := functionSymbol{
-				name: s.name, signature: p.signatureOf(s.index), defined: s.flags&flagUndefined == 0,
-				local: s.flags&flagBindingMask == bindingLocal, weak: s.flags&flagBindingMask == bindingWeak, renamed: s.flags&flagExplicitName != 0,
-			}
-			if s.name == "" && s.index < uint64(len(imports)) {
-				f.name = imports[s.index].name
-			}
-			out, indexes = append(out, f), append(indexes, index-1)
+		f := functionSymbol{
+			name: s.name, signature: p.signatureOf(s.index), defined: s.flags&flagUndefined == 0,
+			local: s.flags&flagBindingMask == bindingLocal, weak: s.flags&flagBindingMask == bindingWeak, renamed: s.flags&flagExplicitName != 0,
 		}
+		if s.name == "" && s.index < uint64(len(imports)) {
+			f.name = imports[s.index].name
+		}
+		out, indexes = append(out, f), append(indexes, index-1)
 	}
 	return out, indexes
 }
