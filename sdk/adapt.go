@@ -65,7 +65,7 @@ func adapter(called, defined signature, function uint64) (body []byte, ok bool) 
 		}
 		body = append(binary.AppendUvarint(append(body, opLocalGet), uint64(i)), op...)
 	}
-	body = binary.AppendUvarint(append(body, opCall), function)
+	body = appendCall(body, function)
 	switch {
 	case called.results == "" && defined.results != "":
 		body = append(body, opDrop)
@@ -83,6 +83,13 @@ func adapter(called, defined signature, function uint64) (body []byte, ok bool) 
 		body = append(body, op...)
 	}
 	return append(body, opEnd), true
+}
+
+// appendCall adds the call of a function, with as much room for its index as the linker leaves.
+func appendCall(body []byte, function uint64) []byte {
+	body = append(body, opCall, 0, 0, 0, 0, 0)
+	fill(body[len(body)-5:], function)
+	return body
 }
 
 // trapping is the body of a stub that traps. It stores its number first, at the far end of the stack, which nobody sees: wasm-opt takes a lone trap into its callers, and equal stubs

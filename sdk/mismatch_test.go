@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/wazero"
 )
 
 // What calls functions by other types than they have, as programs do that f2c has made.
@@ -284,13 +285,13 @@ func TestAdapter(t *testing.T) {
 		called, defined signature
 		want            []byte // nil: none
 	}{
-		{"result dropped", signature{i32, ""}, signature{i32, i32}, []byte{0, opLocalGet, 0, opCall, 9, opDrop, opEnd}},
-		{"float result dropped", signature{"", ""}, signature{"", f64}, []byte{0, opCall, 9, opDrop, opEnd}},
-		{"no result", signature{f64, i64}, signature{f64, ""}, []byte{0, opLocalGet, 0, opCall, 9, 0x42, 0, opEnd}},
-		{"result wrapped", signature{i32, i32}, signature{i32, i64}, []byte{0, opLocalGet, 0, opCall, 9, opWrap, opEnd}},
-		{"result extended", signature{"", i64}, signature{"", i32}, []byte{0, opCall, 9, opExtend, opEnd}},
-		{"parameters", signature{i32 + i64, ""}, signature{i64 + i32, ""}, []byte{0, opLocalGet, 0, opExtend, opLocalGet, 1, opWrap, opCall, 9, opEnd}},
-		{"too many", signature{i32 + f64, ""}, signature{i32, ""}, []byte{0, opLocalGet, 0, opCall, 9, opEnd}},
+		{"result dropped", signature{i32, ""}, signature{i32, i32}, []byte{0, opLocalGet, 0, opCall, 0x89, 0x80, 0x80, 0x80, 0, opDrop, opEnd}},
+		{"float result dropped", signature{"", ""}, signature{"", f64}, []byte{0, opCall, 0x89, 0x80, 0x80, 0x80, 0, opDrop, opEnd}},
+		{"no result", signature{f64, i64}, signature{f64, ""}, []byte{0, opLocalGet, 0, opCall, 0x89, 0x80, 0x80, 0x80, 0, 0x42, 0, opEnd}},
+		{"result wrapped", signature{i32, i32}, signature{i32, i64}, []byte{0, opLocalGet, 0, opCall, 0x89, 0x80, 0x80, 0x80, 0, opWrap, opEnd}},
+		{"result extended", signature{"", i64}, signature{"", i32}, []byte{0, opCall, 0x89, 0x80, 0x80, 0x80, 0, opExtend, opEnd}},
+		{"parameters", signature{i32 + i64, ""}, signature{i64 + i32, ""}, []byte{0, opLocalGet, 0, opExtend, opLocalGet, 1, opWrap, opCall, 0x89, 0x80, 0x80, 0x80, 0, opEnd}},
+		{"too many", signature{i32 + f64, ""}, signature{i32, ""}, []byte{0, opLocalGet, 0, opCall, 0x89, 0x80, 0x80, 0x80, 0, opEnd}},
 		{"too few", signature{i32, ""}, signature{i32 + i32, ""}, nil},
 		{"float for an integer", signature{f64, ""}, signature{i32, ""}, nil},
 		{"another float", signature{f32, ""}, signature{f64, ""}, nil},
@@ -368,4 +369,46 @@ func TestShortenedTypes(t *testing.T) {
 	} {
 		require.Equal(t, want, shortened(types))
 	}
+}
+
+// What stands between a call and a function of another type, as the engine runs it.
+func TestBetween(t *testing.T) {
+	build(t, C, nil) // for its directory, and the tools
+	ctx := context.Background()
+	for name, content := range map[string]string{
+		"caller.c": `int adapted(long long, int, double) __asm__("signature_adapted:f"); int entry(int a) { return adapted(a, 2, 3); }
+double emptied(int, int) __asm__("signature_adapted:g"); double zero(void) { return emptied(7, 8); }
+void few(int) __asm__("signature_mismatch:f"); void traps(void) { few(1); }
+`,
+		"f.c": "int kept; long long f(int a, int b) { return 10 * a + b; }\nvoid g(int a) { kept = a; }\nint last(void) { return kept; }\n",
+	} {
+		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+	}
+	const i32, i64, f64 = "\x7f", "\x7e", "\x7c"
+	calls := redirects{dir: ".", list: []*redirection{
+		{symbol: "f", name: "signature_adapted:f", called: signature{i64 + i32 + f64, i32}, defined: signature{i32 + i32, i64}},
+		{symbol: "g", name: "signature_adapted:g", called: signature{i32 + i32, f64}, defined: signature{i32, ""}},
+		{symbol: "f", name: "signature_mismatch:f", called: signature{i32, ""}, defined: signature{i32 + i32, i64}},
+	}}
+	archive, err := calls.archive()
+	require.NoError(t, err)
+	out, err := exec.CommandContext(ctx, preferred("clang"), append(archive, target, "-nostdlib", "-Wl,--no-entry", "-Wl,--export-dynamic", "-fvisibility=default", "-Wl,--fatal-warnings", "caller.c", "f.c", "-o", "a.wasm")...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Len(t, calls.linked(readFile("a.wasm")), 3)
+	engine := wazero.NewRuntime(ctx)
+	defer engine.Close(ctx) //nolint:errcheck // a test's end
+	module, err := engine.Instantiate(ctx, readFile("a.wasm"))
+	require.NoError(t, err)
+	call := func(name string, args ...uint64) uint64 {
+		result, err := module.ExportedFunction(name).Call(ctx, args...)
+		require.NoError(t, err)
+		return result[0]
+	}
+	require.Equal(t, uint64(52), call("entry", 5))
+	require.Zero(t, call("zero"))
+	require.Equal(t, uint64(7), call("last"))
+	_, err = module.ExportedFunction("traps").Call(ctx)
+	require.ErrorContains(t, err, "unreachable")
+	require.ErrorContains(t, err, "signature_mismatch:f")
+	require.Nil(t, module.ExportedFunction("signature_adapted:f")) // it is nobody's but the program's
 }

@@ -16,7 +16,6 @@ type plan struct {
 	files    []string   // words of the link that name what the user gives it, or where that is
 	glue     []string
 	tries    []string // of what calls functions under a try; run if there are any
-	between  []string // compiles what is between calls and functions
 	optimise []string
 	linker   func(files []string, tries bool, more ...string) []string // more are options, or objects that come before the user's
 }
@@ -49,7 +48,6 @@ func planned(lang Lang, a arguments, p paths) plan {
 	}
 	out.glue = append(out.glue, "-c", filepath.Join(p.sdk, "lib", "godwit_glue.c"), "-o", p.scratchFile("godwit_glue.o"))
 	out.tries = slices.Concat(own, []string{"-c", p.scratchFile("godwit_tries.c"), "-o", p.scratchFile("godwit_tries.o")})
-	out.between = slices.Concat(own, []string{"-w", "-fno-builtin", "-O1", "-g0"})
 	out.linker = func(files []string, tries bool, more ...string) []string {
 		// The glue is first: it takes the first place of the function table.
 		ours := []string{p.scratchFile("godwit_glue.o")}

@@ -12,6 +12,7 @@ import (
 // Sections of a module that are read here and in adapt.go: the WebAssembly specification, 5.5.
 const (
 	typeSection     = 1
+	functionType    = 0x60
 	functionSection = 3
 	exportSection   = 7
 	nameSection     = "name"
@@ -43,6 +44,11 @@ func (s signature) String() string {
 		results = "void"
 	}
 	return "(" + list(s.params) + ") -> " + results
+}
+
+// append adds the type as a module has it.
+func (s signature) append(to []byte) []byte {
+	return appendName(appendName(append(to, functionType), s.params), s.results)
 }
 
 // part is a section of a module.
@@ -91,7 +97,7 @@ func (p *program) read(id byte, s *reader) bool {
 	switch id {
 	case typeSection:
 		for n := s.uint(); n > 0 && !s.bad; n-- {
-			s.bad = s.byte() != 0x60 || s.bad // of a function
+			s.bad = s.byte() != functionType || s.bad
 			p.types = append(p.types, signature{s.name(), s.name()})
 		}
 	case importSection:

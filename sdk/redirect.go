@@ -2,10 +2,8 @@ package sdk
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -59,7 +57,7 @@ func typesOf(list []linkFile, names []string) linkedTypes {
 						called[s.name] = make(map[signature]bool)
 					}
 					called[s.name][s.signature] = true
-				case member == "" && !lazy || there && own != s.signature || !s.signature.inC():
+				case member == "" && !lazy || there && own != s.signature:
 					unfit[s.name], out.defined[s.name] = true, true
 				default:
 					out.archived[s.name], out.defined[s.name] = s.signature, true
@@ -241,7 +239,7 @@ func (r *redirects) object(object []byte, caller string) []byte {
 	instead := make(map[string]string)
 	for _, s := range functionSymbols(object) {
 		own, ok := r.types.archived[s.name]
-		if !ok || s.defined || s.weak || s.renamed || !s.called || s.signature == own || !s.signature.inC() {
+		if !ok || s.defined || s.weak || s.renamed || !s.called || s.signature == own {
 			continue
 		}
 		instead[s.name] = r.of(s, own, caller).name
@@ -279,49 +277,29 @@ func fits(called, defined signature, symbol string) bool {
 	return ok && !lacksList(called, defined, symbol)
 }
 
-// source is the function in between, in C: it calls the function with what that takes, or traps.
-func (d *redirection) source(number int) []byte {
-	var b bytes.Buffer
-	list := func(types string, name bool) string {
-		var out []string
-		for i, t := range []byte(types) {
-			if p := numberTypes[t]; name {
-				out = append(out, fmt.Sprintf("%s a%d", p, i))
-			} else {
-				out = append(out, p)
-			}
-		}
-		if len(out) == 0 {
-			return "void"
-		}
-		return strings.Join(out, ", ")
+// object is the function in between, for the linker: it calls the function with what that takes, or traps with its number. Its parts are those of WebAssembly's tool conventions, Linking.md.
+func (d *redirection) object(number int) []byte {
+	const hidden = 4
+	imports := []byte{0}
+	body, symbols := trapping(uint64(number)), []byte{1, kindFunction, hidden, 0}
+	if d.adapted() {
+		body, _ = adapter(d.called, d.defined, 0)
+		imports = append(appendName(appendName([]byte{1}, "env"), d.symbol), kindFunction, 1)
+		symbols = []byte{2, kindFunction, flagUndefined, 0, kindFunction, hidden, 1}
 	}
-	result := func(s signature) string {
-		if s.results == "" {
-			return "void"
-		}
-		return numberTypes[s.results[0]]
+	code, symbols := appendName([]byte{1}, string(body)), appendName(symbols, d.name)
+	out := []byte(wasmMagic)
+	section := func(id byte, content []byte) { out = appendName(append(out, id), string(content)) }
+	section(typeSection, d.defined.append(d.called.append([]byte{2})))
+	section(importSection, imports)
+	section(functionSection, []byte{1, 0})
+	section(codeSection, code)
+	section(customSection, appendName(append(appendName(nil, "linking"), linkingVersion, symbolSubsection), string(symbols)))
+	if call := appendCall(nil, 0); d.adapted() {
+		at := bytes.Index(code, call) + 1
+		section(customSection, append(binary.AppendUvarint(append(appendName(nil, "reloc.CODE"), 3, 1, relocCall), uint64(at)), 0))
 	}
-	fmt.Fprintf(&b, "%s called(%s) __asm__(%q);\n", result(d.called), list(d.called.params, false), d.name)
-	if !d.adapted() { // as trapping has it
-		fmt.Fprintf(&b, "%s called(%s) {\n  *(volatile int *)0 = %d;\n  __builtin_trap();\n}\n", result(d.called), list(d.called.params, true), number)
-		return b.Bytes()
-	}
-	fmt.Fprintf(&b, "%s defined(%s) __asm__(%q);\n", result(d.defined), list(d.defined.params, false), d.symbol)
-	var values []string
-	for i := range d.defined.params {
-		values = append(values, fmt.Sprintf("a%d", i))
-	}
-	call := fmt.Sprintf("defined(%s)", strings.Join(values, ", "))
-	switch {
-	case d.called.results == "":
-	case d.defined.results == "":
-		call += ";\n  return 0"
-	default:
-		call = "return " + call
-	}
-	fmt.Fprintf(&b, "%s called(%s) {\n  %s;\n}\n", result(d.called), list(d.called.params, true), call)
-	return b.Bytes()
+	return out
 }
 
 func (d *redirection) adapted() bool { return strings.HasPrefix(d.name, adapterPrefix) }
@@ -335,52 +313,41 @@ func (d *redirection) mismatch() *mismatch {
 
 // linked are those that a linked module has.
 func (r *redirects) linked(module []byte) []*mismatch {
+	if len(r.list) == 0 {
+		return nil
+	}
+	p, err := readProgram(module)
+	if err != nil {
+		return nil // whoever reads it next says what is wrong
+	}
+	there := make(map[string]bool)
+	for _, name := range p.names {
+		there[name] = true
+	}
 	var out []*mismatch
 	for _, d := range r.list {
-		if bytes.Contains(module, appendName(nil, d.name)) { // among the names of functions
+		if there[d.name] {
 			out = append(out, d.mismatch())
 		}
 	}
 	return out
 }
 
-// archive compiles the functions in between, and returns the archive that they are in; none: there are none.
-func (r *redirects) archive(ctx context.Context, t Toolchain, lang Lang, a arguments, compile []string, stdout, stderr io.Writer) ([]string, error) {
+// archive writes the archive that the functions in between are in, and returns its path; none: there are none.
+func (r *redirects) archive() ([]string, error) {
 	if len(r.list) == 0 {
 		return nil, nil
 	}
-	var commands [][]string
-	var objects []string
-	for i, d := range r.list {
-		path := filepath.Join(r.dir, fmt.Sprintf("between-%d", i))
-		if err := os.WriteFile(path+".c", d.source(i), 0o600); err != nil {
-			return nil, fmt.Errorf("scratch directory: %w", err)
-		}
-		commands, objects = append(commands, slices.Concat(compile, []string{"-c", path + ".c", "-o", path + ".o"})), append(objects, path+".o")
-	}
-	if code, err := t.compile(ctx, lang, a, commands, stdout, stderr); err != nil || code != 0 {
-		return nil, fmt.Errorf("what stands between calls and functions of other types is not compiled: %d, %w", code, err)
-	}
 	var files []member
-	for _, o := range objects {
-		files = append(files, member{data: readFile(o)})
+	for i, d := range r.list {
+		files = append(files, member{data: d.object(i)})
 	}
 	path := filepath.Join(r.dir, "between.a")
-	return []string{path}, writeArchive(path, files)
-}
-
-// inC says whether C has the types.
-func (s signature) inC() bool {
-	for _, t := range []byte(s.params + s.results) {
-		if numberTypes[t] == "" {
-			return false
-		}
+	if err := writeArchive(path, files); err != nil {
+		return nil, fmt.Errorf("scratch directory: %w", err)
 	}
-	return len(s.results) <= 1
+	return []string{path}, nil
 }
-
-// numberTypes are C's.
-var numberTypes = map[byte]string{0x7f: "int", 0x7e: "long long", 0x7d: "float", 0x7c: "double"} //nolint:gochecknoglobals // an immutable lookup table
 
 // renameImports gives functions that an object calls other names; nil: it cannot be read.
 func renameImports(object []byte, instead map[string]string) []byte {

@@ -118,7 +118,7 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	if files, err = calls.redirect(files, do.fileNames()); err != nil {
 		return 1, err
 	}
-	between, err := calls.archive(ctx, t, lang, a, do.between, stdout, stderr)
+	between, err := calls.archive()
 	if err != nil {
 		return 1, err
 	}
