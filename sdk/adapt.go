@@ -20,22 +20,26 @@ const (
 
 // Instructions that adapters are made of, and the types of numbers: the WebAssembly specification, 5.3.1 and 5.4.
 const (
-	opUnreachable = 0x00
-	opEnd         = 0x0b
-	opCall        = 0x10
-	opReturnCall  = 0x12
-	opDrop        = 0x1a
-	opLocalGet    = 0x20
-	opStore       = 0x36 // of an i32
-	opWrap        = 0xa7 // an i64 to an i32
-	opExtend      = 0xac // an i32 to an i64, by its sign
-	typeI32       = 0x7f
-	typeI64       = 0x7e
+	opUnreachable  = 0x00
+	opEnd          = 0x0b
+	opCall         = 0x10
+	opReturnCall   = 0x12
+	opCallIndirect = 0x11
+	opDrop         = 0x1a
+	opLocalGet     = 0x20
+	opLocalSet     = 0x21
+	opLocalTee     = 0x22
+	opConst        = 0x41 // of an i32
+	opStore        = 0x36 // of an i32
+	opWrap         = 0xa7 // an i64 to an i32
+	opExtend       = 0xac // an i32 to an i64, by its sign
+	typeI32        = 0x7f
+	typeI64        = 0x7e
 )
 
 // zeros are constants 0, by its type.
 var zeros = map[byte][]byte{ //nolint:gochecknoglobals // an immutable lookup table
-	0x7f: {0x41, 0}, 0x7e: {0x42, 0}, 0x7d: {0x43, 0, 0, 0, 0}, 0x7c: {0x44, 0, 0, 0, 0, 0, 0, 0, 0},
+	0x7f: {opConst, 0}, 0x7e: {0x42, 0}, 0x7d: {0x43, 0, 0, 0, 0}, 0x7c: {0x44, 0, 0, 0, 0, 0, 0, 0, 0},
 }
 
 // converted is the instruction that makes a number of one type one of another, none if they are the same. Only integers are made others: floats
@@ -96,7 +100,7 @@ func appendCall(body []byte, function uint64) []byte {
 // for one, and then none has a name.
 func trapping(number uint64) []byte {
 	body := append([]byte{0}, zeros[typeI32]...)
-	body = append(body, 0x41)
+	body = append(body, opConst)
 	for ; number >= 0x40; number >>= 7 { // signed
 		body = append(body, byte(number)|0x80)
 	}

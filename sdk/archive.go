@@ -214,19 +214,35 @@ func indexArchive(path, target string) (string, error) {
 	return target, nil
 }
 
-// fattened is the body of an archive that holds the files.
+// fattened is the body of an archive that holds the files. A name that a member's header has no room for stands in a table before all members.
 func fattened(files []member) (body []byte, out []member) {
-	for i, m := range files {
-		at, name := len(body), m.name
-		if name == "" || len(name) > 15 || strings.ContainsAny(name, "/ ") {
-			name = fmt.Sprintf("%d.o", i)
-		}
-		body = fmt.Appendf(body, "%-16s%-12d%-6d%-6d%-8o%-10d`\n", name+"/", 0, 0, 0, 0o644, len(m.data))
-		body = append(body, m.data...)
+	const room = 15
+	add := func(name string, data []byte) {
+		body = fmt.Appendf(body, "%-16s%-12d%-6d%-6d%-8o%-10d`\n", name, 0, 0, 0, 0o644, len(data))
+		body = append(body, data...)
 		if len(body)%2 != 0 {
 			body = append(body, '\n')
 		}
-		out = append(out, member{at: at, data: m.data})
+	}
+	var long []byte
+	heads := make([]string, len(files))
+	for i, m := range files {
+		switch {
+		case m.name == "":
+			heads[i] = fmt.Sprintf("%d.o/", i)
+		case len(m.name) > room || strings.ContainsAny(m.name, "/ "):
+			heads[i] = fmt.Sprintf("/%d", len(long))
+			long = append(long, m.name+"/\n"...)
+		default:
+			heads[i] = m.name + "/"
+		}
+	}
+	if long != nil {
+		add("//", long)
+	}
+	for i, m := range files {
+		out = append(out, member{at: len(body), data: m.data})
+		add(heads[i], m.data)
 	}
 	return body, out
 }

@@ -57,3 +57,15 @@ func TestNoArchive(t *testing.T) {
 	}
 	require.Nil(t, symbolIndex([]member{{data: []byte("no object")}}))
 }
+
+// An archive's copy has its members' names.
+func TestNamesOfMembers(t *testing.T) {
+	want := []string{"short.o", "a_name_of_more_than_fifteen.o", "dir/other file.o", "3.o"}
+	body, files := fattened([]member{{name: want[0], data: []byte("1")}, {name: want[1], data: []byte("22")}, {name: want[2]}, {data: []byte("4")}})
+	got, _, _ := members("a", append([]byte(archiveMagic), body...))
+	require.Len(t, got, 4)
+	for i, m := range got {
+		require.Equal(t, want[i], m.name)
+		require.Equal(t, files[i].at, m.at)
+	}
+}

@@ -11,7 +11,8 @@
 //  3. where an object calls a function under a try, clang compiles what it calls (tries.go);
 //  4. clang links all against wasi-libc, stack first, so that an overflow of the stack traps instead
 //     of running into data;
-//  5. calls of functions by another type than they are defined with, for which wasm-ld has stubs that trap, are given adapters where a native program's would work (adapt.go), by links that
+//     Before that, calls of the user's functions by another type than they are defined with are made calls of functions in between, where a native program's would work (redirect.go);
+//  5. other calls by another type, for which wasm-ld has stubs that trap, are given adapters (adapt.go), by links that
 //     export what they mean, as many as it takes until all of it is there (mismatch.go);
 //  6. wasm-opt optimises, and instruments every path that may reach an import of mpi_abi or
 //     godwit_v1, or fd_read, with asyncify, which is what lets a rank be stopped there and moved.

@@ -150,3 +150,26 @@ func (r *reader) place() {
 	}
 	r.numbers(1)
 }
+
+// effectOf is how many values an instruction that only computes, or reads or writes variables or memory, takes from the stack, and gives: the WebAssembly specification, 3.3.
+func effectOf(op byte) (takes, gives int, ok bool) {
+	switch {
+	case op == opDrop, op == opLocalSet, op == 0x24: // and global.set
+		return 1, 0, true
+	case op == 0x1b: // select
+		return 3, 1, true
+	case op == opLocalGet, op == 0x23, op == 0x3f, op >= 0x41 && op <= 0x44: // and global.get, memory.size, constants
+		return 0, 1, true
+	case op == opLocalTee, op >= 0x28 && op <= 0x35, op == 0x40, op == 0x45, op == 0x50: // and loads, memory.grow, eqz
+		return 1, 1, true
+	case op >= opStore && op <= 0x3e:
+		return 2, 0, true
+	case op >= 0x46 && op <= 0x66: // comparisons
+		return 2, 1, true
+	case op >= 0x67 && op <= 0x69, op >= 0x79 && op <= 0x7b, op >= 0x8b && op <= 0x91, op >= 0x99 && op <= 0x9f, op >= 0xa7 && op <= 0xc4: // of one number
+		return 1, 1, true
+	case op >= 0x6a && op <= 0xa6: // of two
+		return 2, 1, true
+	}
+	return 0, 0, false
+}

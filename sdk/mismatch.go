@@ -133,7 +133,7 @@ func (a *adaptation) linked(module []byte, list []*mismatch) (again bool) {
 func (a *adaptation) flags() []string {
 	var out []string
 	for _, symbol := range a.exported {
-		out = append(out, "-Wl,--export-if-defined="+symbol)
+		out = append(out, "-Xlinker", "--export-if-defined="+symbol) // which may have a comma
 	}
 	return out
 }

@@ -52,7 +52,7 @@ func TestMismatches(t *testing.T) {
 	const (
 		flown   = "warning: flown_ is called with (i32) -> f64 in caller.c and is defined with (f64) -> f64 in callee.c: that call will trap; declare it as it is defined\n"
 		few     = "warning: few_ is called with (i32) -> i32 in caller.c and is defined with (i32, i32) -> i32 in callee.c: that call will trap; declare it as it is defined\n"
-		more    = "note: called by other types than they have: third_ (callee.c), none_ (caller.c), dger_ (caller.c), twice_ (caller.c); each is called with what it takes, but one that is defined with ... gets wrong arguments without its declaration\n"
+		more    = "note: called by other types than they have: dger_ (caller.c), twice_ (caller.c), none_ (caller.c), third_ (callee.c); each is called with what it takes, but one that is defined with ... gets wrong arguments without its declaration\n"
 		sources = " -Wno-deprecated-non-prototype caller.c callee.c third.c dead.c alive.c -o a.wasm"
 	)
 	for _, options := range []string{"-g", "-O0 -s -msimd128 -Wl,--compress-relocations"} {
@@ -411,4 +411,65 @@ void few(int) __asm__("signature_mismatch:f"); void traps(void) { few(1); }
 	require.ErrorContains(t, err, "unreachable")
 	require.ErrorContains(t, err, "signature_mismatch:f")
 	require.Nil(t, module.ExportedFunction("signature_adapted:f")) // it is nobody's but the program's
+}
+
+// Who is called under a try is called, and who is only named in such a call is not, however the code is made.
+func TestCallsUnderTry(t *testing.T) {
+	files := map[string]string{"s.c": `#include <setjmp.h>
+void called(), same(), passed(), two(); int given(); double real(); jmp_buf b; void *kept;
+int main(int c, char **v) {
+  int a[2] = {c, c};
+  if (setjmp(b)) return a[1];
+  called(c, c + 1, (double)c * 2); same(); two(a, 4, passed); kept = (void *)given; a[0] += real((long long)c, 3.0f, a[c]);
+  if (c > 1) called(c, given == (int (*)())v[0], real(1LL, 2.0f, c) + c); longjmp(b, 1);
+}
+`}
+	for _, options := range []string{"-O0", "-O1", "-O3", "-Oz", "-O2 -g"} {
+		code, _, stderr := build(t, C, files, append(strings.Fields("-w -c -o s.o "+options), "s.c")...)
+		require.Zero(t, code, stderr)
+		var called []string
+		for _, s := range readObject(readFile("s.o")).functions {
+			if s.called && slices.Contains(strings.Fields("called same passed two given real"), s.name) {
+				called = append(called, s.name)
+			}
+		}
+		require.ElementsMatch(t, []string{"called", "same", "two", "real"}, called, options)
+	}
+}
+
+// The address of a function that is called by another type is its own; whose place in the module is another for a new import stays who he is.
+func TestAddressesStay(t *testing.T) {
+	build(t, C, nil) // for its directory, and the tools
+	ctx := context.Background()
+	for name, content := range map[string]string{
+		"f.cc": `extern "C" { int f(int a) { return a + 1; } int ap(int (*g)(int)) { return g(10); } int same(int (*g)(int)) { return g == f; } }
+inline int shared(int x) { return x + f(1); } int unlike(int x) { return -x; } int (*volatile in_f)(int) = shared;`,
+		"m.cc": `extern "C" { int f(long long); int ap(void *); int same(void *); }
+static int own(int x) { return x * 2; } int (*volatile table[2])(int) = {own, (int (*)(int))f};
+inline int shared(int x) { return x + f(1LL); } template <int n> int times(int x) { return n * x; } int (*volatile made)(int) = times<3>; int (*volatile inl)(int) = shared;
+extern "C" int entry(int a) { return f(a) + 100 * ap((void *)f) + 10000 * same((void *)f) + 100000 * (table[0](1) + table[1](2)) + 1000000 * made(1) + 10000000 * inl(0); }`,
+	} {
+		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+	}
+	for _, options := range []string{"-O0", "-O2 -g"} {
+		clang := func(args ...string) {
+			out, err := exec.CommandContext(ctx, preferred("clang"), slices.Concat([]string{target, "-nostdlib", "-fvisibility=default"}, strings.Fields(options), args)...).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+		}
+		clang("-c", "f.cc")
+		clang("-c", "m.cc")
+		calls := redirects{dir: "."}
+		words, err := calls.redirect([]string{"f.o", "m.o"}, []string{"f.cc", "m.cc"})
+		require.NoError(t, err)
+		archive, err := calls.archive()
+		require.NoError(t, err)
+		clang(slices.Concat(archive, words, strings.Fields("-Wl,--no-entry -Wl,--export-dynamic -Wl,--fatal-warnings -o a.wasm"))...)
+		engine := wazero.NewRuntime(ctx)
+		module, err := engine.Instantiate(ctx, readFile("a.wasm"))
+		require.NoError(t, err)
+		result, err := module.ExportedFunction("entry").Call(ctx, 5)
+		require.NoError(t, err)
+		require.EqualValues(t, 6+100*11+10000+100000*(2+3)+1000000*3+10000000*2, result[0])
+		require.NoError(t, engine.Close(ctx))
+	}
 }

@@ -58,7 +58,7 @@ func targetFlags(p paths) []string {
 
 // compileFlags come before the user's arguments, so that the user's win.
 func compileFlags(p paths) []string {
-	return append(glueFlags(p), "-ffile-prefix-map="+p.work+"=.")
+	return append(glueFlags(p), "-ffile-prefix-map="+p.work+"=.", "-D__unix__=1", "-D__unix=1") // the macros are clang's on other systems with POSIX
 }
 
 // glueFlags are those of the glue, which is the same wherever the user's command runs.

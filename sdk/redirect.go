@@ -11,9 +11,10 @@ import (
 	"strings"
 )
 
-// wasm-ld looks at the type by which a function is called only where it knows the function: a call that has an archive's member loaded is taken as it is, and the module is none, or one that takes other
-// values. So calls of functions of archives by other types than they have are made calls of functions in between, before the link, in copies of the objects that call: each stands in a
-// member of its own of an archive before all others, so that what is loaded, and in which order, stays as it was.
+// wasm-ld looks at the type by which a function is called only where it knows the function and sees a call: one that has an archive's member loaded is taken as it is, and the module is none, or one that
+// takes other values; a call under a try is one of another function. And where it puts a stub in a function's place that is its address, too. So calls of the user's functions by other types than they have
+// are made calls of functions in between, before the link, in copies of the objects that call: each stands in a member of its own of an archive before all others, so that what is loaded, and in which order,
+// stays as it was. Left to wasm-ld and adapt.go are functions of the C library, those that have several types, and C++'s of objects, of whose names the linker makes those of the source.
 
 // redirection is a function that objects call by a type that it does not have.
 type redirection struct {
@@ -27,28 +28,21 @@ type redirection struct {
 type linkedTypes struct {
 	defined  map[string]bool      // functions of the user's
 	internal map[string]bool      // functions that only their own files see, and call by several types
-	archived map[string]signature // those of archives alone that have one type, and that others call by another
+	single   map[string]signature // those that have one type, and that others call by another
 	definer  map[string]string    // where each of these is
 }
 
 // typesOf reads the files of a link. names are the user's for them, in their order.
 func typesOf(list []linkFile, names []string) linkedTypes {
 	out := linkedTypes{
-		defined: make(map[string]bool), internal: make(map[string]bool), archived: make(map[string]signature), definer: make(map[string]string),
+		defined: make(map[string]bool), internal: make(map[string]bool), single: make(map[string]signature), definer: make(map[string]string),
 	}
 	called, unfit := make(map[string]map[signature]bool), make(map[string]bool)
-	lazy := false // objects are taken as an archive's members are
 	for i, f := range list {
-		switch f.words[0] {
-		case "-Wl,--start-lib":
-			lazy = true
-		case "-Wl,--end-lib":
-			lazy = false
-		}
 		eachFunctions(f.path, func(member string, functions []functionSymbol) {
 			out.addStubs(functions)
 			for _, s := range functions {
-				own, there := out.archived[s.name]
+				own, there := out.single[s.name]
 				switch {
 				case s.local:
 				case !s.defined && !s.called:
@@ -57,10 +51,10 @@ func typesOf(list []linkFile, names []string) linkedTypes {
 						called[s.name] = make(map[signature]bool)
 					}
 					called[s.name][s.signature] = true
-				case member == "" && !lazy || there && own != s.signature:
+				case member == "" && strings.HasPrefix(s.name, "_Z") || there && own != s.signature:
 					unfit[s.name], out.defined[s.name] = true, true
 				default:
-					out.archived[s.name], out.defined[s.name] = s.signature, true
+					out.single[s.name], out.defined[s.name] = s.signature, true
 					if !there {
 						out.definer[s.name] = memberOf(names[i], member)
 					}
@@ -68,7 +62,7 @@ func typesOf(list []linkFile, names []string) linkedTypes {
 			}
 		})
 	}
-	maps.DeleteFunc(out.archived, func(name string, own signature) bool {
+	maps.DeleteFunc(out.single, func(name string, own signature) bool {
 		return unfit[name] || len(called[name]) == 0 || len(called[name]) == 1 && called[name][own]
 	})
 	return out
@@ -96,12 +90,12 @@ func (l linkedTypes) addStubs(functions []functionSymbol) {
 func eachFunctions(path string, do func(member string, functions []functionSymbol)) {
 	content := readFile(path)
 	if bytes.HasPrefix(content, []byte(wasmMagic)) {
-		do("", functionSymbols(content))
+		do("", readObject(content).functions)
 		return
 	}
 	files, _, _ := members(path, content)
 	for _, m := range files {
-		do(m.name, functionSymbols(m.data))
+		do(m.name, readObject(m.data).functions)
 	}
 }
 
@@ -187,9 +181,9 @@ func (r *redirects) redirect(words, names []string) ([]string, error) {
 	list := linkFiles(words)
 	r.types, r.found = typesOf(list, names), make(map[string]map[signature]*redirection)
 	for symbol := range wrappedSymbols(words) {
-		delete(r.types.archived, symbol)
+		delete(r.types.single, symbol)
 	}
-	if len(r.types.archived) == 0 {
+	if len(r.types.single) == 0 {
 		return words, nil
 	}
 	var out []string
@@ -236,18 +230,19 @@ func (r *redirects) rewrite(path, name, target string) (string, error) {
 
 // object returns an object with its calls redirected; nil: it has none.
 func (r *redirects) object(object []byte, caller string) []byte {
-	instead := make(map[string]string)
-	for _, s := range functionSymbols(object) {
-		own, ok := r.types.archived[s.name]
+	o := readObject(object)
+	var calls []recalled
+	for _, s := range o.functions {
+		own, ok := r.types.single[s.name]
 		if !ok || s.defined || s.weak || s.renamed || !s.called || s.signature == own {
 			continue
 		}
-		instead[s.name] = r.of(s, own, caller).name
+		calls = append(calls, recalled{s, r.of(s, own, caller).name})
 	}
-	if len(instead) == 0 {
+	if len(calls) == 0 {
 		return nil
 	}
-	return renameImports(object, instead)
+	return o.recalled(calls)
 }
 
 // of is the redirection of a call.
@@ -294,10 +289,10 @@ func (d *redirection) object(number int) []byte {
 	section(importSection, imports)
 	section(functionSection, []byte{1, 0})
 	section(codeSection, code)
-	section(customSection, appendName(append(appendName(nil, "linking"), linkingVersion, symbolSubsection), string(symbols)))
+	section(customSection, appendName(append(appendName(nil, linkingSection), linkingVersion, symbolSubsection), string(symbols)))
 	if call := appendCall(nil, 0); d.adapted() {
 		at := bytes.Index(code, call) + 1
-		section(customSection, append(binary.AppendUvarint(append(appendName(nil, "reloc.CODE"), 3, 1, relocCall), uint64(at)), 0))
+		section(customSection, append(binary.AppendUvarint(append(appendName(nil, codeRelocations), 3, 1, relocCall), uint64(at)), 0))
 	}
 	return out
 }
@@ -347,37 +342,4 @@ func (r *redirects) archive() ([]string, error) {
 		return nil, fmt.Errorf("scratch directory: %w", err)
 	}
 	return []string{path}, nil
-}
-
-// renameImports gives functions that an object calls other names; nil: it cannot be read.
-func renameImports(object []byte, instead map[string]string) []byte {
-	out := []byte(wasmMagic)
-	for id, section := range sections(object) {
-		content := section.b
-		if id == importSection {
-			var bad bool
-			if content, bad = section.renamed(instead); bad {
-				return nil
-			}
-		}
-		out = appendName(append(out, id), string(content))
-	}
-	return out
-}
-
-// renamed is an import section with other names of functions.
-func (r *reader) renamed(instead map[string]string) (content []byte, bad bool) {
-	n := r.uint()
-	out := binary.AppendUvarint(nil, n)
-	for ; n > 0 && !r.bad; n-- {
-		module, name := r.name(), r.name()
-		before := r.b
-		kind := r.byte()
-		r.importOf(kind)
-		if other, ok := instead[name]; ok && kind == 0 {
-			name = other
-		}
-		out = append(appendName(appendName(out, module), name), before[:len(before)-len(r.b)]...)
-	}
-	return out, r.bad
 }

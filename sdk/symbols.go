@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"iter"
-	"slices"
-	"strings"
 )
 
 // wasmMagic begins every WebAssembly object.
@@ -14,6 +12,9 @@ const wasmMagic = "\x00asm\x01\x00\x00\x00"
 // Parts of an object file, from WebAssembly's tool conventions, Linking.md.
 const (
 	customSection    = 0
+	linkingSection   = "linking"
+	elementSection   = 9
+	comdatSubsection = 7
 	symbolSubsection = 8
 	linkingVersion   = 2
 	kindFunction     = 0
@@ -81,7 +82,7 @@ func sections(module []byte) iter.Seq2[byte, *reader] {
 func definedSymbols(object []byte) []string {
 	var out []string
 	for id, section := range sections(object) {
-		if id != customSection || section.name() != "linking" {
+		if id != customSection || section.name() != linkingSection {
 			continue
 		}
 		for s := range section.linked() {
@@ -119,29 +120,32 @@ type symbol struct {
 func (r *reader) symbols() iter.Seq[symbol] {
 	return func(yield func(symbol) bool) {
 		for n := r.uint(); n > 0 && !r.bad; n-- {
-			s := symbol{kind: r.byte(), flags: r.uint()}
-			undefined := s.flags&flagUndefined != 0
-			switch s.kind {
-			case kindData:
-				s.name = r.name()
-				if !undefined {
-					r.uint() // segment
-					r.uint() // offset
-					r.uint() // size
-				}
-			case kindSection:
-				r.uint()
-			default: // function, global, event, table
-				s.index = r.uint()
-				if !undefined || s.flags&flagExplicitName != 0 {
-					s.name = r.name()
-				}
-			}
-			if r.bad || !yield(s) {
+			if s := r.symbol(); r.bad || !yield(s) {
 				return
 			}
 		}
 	}
+}
+
+// symbol reads an entry of a symbol table.
+func (r *reader) symbol() symbol {
+	s := symbol{kind: r.byte(), flags: r.uint()}
+	undefined := s.flags&flagUndefined != 0
+	switch s.kind {
+	case kindData:
+		s.name = r.name()
+		if !undefined {
+			r.numbers(3) // segment, offset, size
+		}
+	case kindSection:
+		r.uint()
+	default: // function, global, event, table
+		s.index = r.uint()
+		if !undefined || s.flags&flagExplicitName != 0 {
+			s.name = r.name()
+		}
+	}
+	return s
 }
 
 // importSection holds what a module takes from elsewhere.
@@ -204,87 +208,4 @@ func (r *reader) limits() {
 	if flags&1 != 0 {
 		r.uint()
 	}
-}
-
-// functionSymbol is a function that an object has, or calls and does not have.
-type functionSymbol struct {
-	name      string
-	signature signature
-	defined   bool
-	local     bool // others do not see it
-	weak      bool
-	renamed   bool // its import has another name
-	called    bool // by code of the object, and not only by way of its address: who takes that of a function without a prototype gives no type
-}
-
-// functionSymbols are those of an object; none, if it is not a WebAssembly object.
-func functionSymbols(object []byte) []functionSymbol {
-	p := &program{names: make(map[uint64]string), exported: make(map[string]uint64)}
-	var imports []imported
-	var out []functionSymbol
-	var indexes []uint64 // of these, among all symbols
-	called := make(map[uint64]bool)
-	for id, section := range sections(object) {
-		switch id {
-		case importSection:
-			imports = (&reader{b: section.b}).importedFunctions()
-			fallthrough
-		case typeSection, functionSection:
-			if !p.read(id, section) {
-				return nil
-			}
-		case customSection:
-			switch name := section.name(); {
-			case name == "linking":
-				out, indexes = section.functionSymbols(imports, p)
-			case strings.HasPrefix(name, "reloc."):
-				section.callRelocations(called)
-			}
-		}
-	}
-	for i := range out {
-		out[i].called = called[indexes[i]]
-	}
-	return out
-}
-
-// Relocations: those of calls, and those that have one more number.
-const relocCall = 0
-
-var relocAddends = []uint64{3, 4, 5, 8, 9, 11, 14, 15, 16, 17, 21, 22, 23, 25} //nolint:gochecknoglobals // an immutable list
-
-// callRelocations notes the symbols of functions that a section with relocations says are called.
-func (r *reader) callRelocations(symbols map[uint64]bool) {
-	r.uint() // the section that they are of
-	for n := r.uint(); n > 0 && !r.bad; n-- {
-		kind := r.uint()
-		r.uint() // where
-		symbol := r.uint()
-		if slices.Contains(relocAddends, kind) {
-			r.uint()
-		}
-		if kind == relocCall {
-			symbols[symbol] = true
-		}
-	}
-}
-
-// functionSymbols reads the linking section of an object.
-func (r *reader) functionSymbols(imports []imported, p *program) (out []functionSymbol, indexes []uint64) {
-	index := uint64(0)
-	for s := range r.linked() {
-		index++
-		if s.kind != kindFunction || s.index >= uint64(len(p.typeOf)) || p.typeOf[s.index] >= uint64(len(p.types)) {
-			continue
-		}
-		f := functionSymbol{
-			name: s.name, signature: p.signatureOf(s.index), defined: s.flags&flagUndefined == 0,
-			local: s.flags&flagBindingMask == bindingLocal, weak: s.flags&flagBindingMask == bindingWeak, renamed: s.flags&flagExplicitName != 0,
-		}
-		if s.name == "" && s.index < uint64(len(imports)) {
-			f.name = imports[s.index].name
-		}
-		out, indexes = append(out, f), append(indexes, index-1)
-	}
-	return out, indexes
 }

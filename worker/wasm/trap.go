@@ -33,7 +33,7 @@ func explainTrap(text, module, words string, overrun bool) Exit {
 		code, text = codeSegv, stackOverflow
 	case strings.HasPrefix(text, "integer divide by zero"), strings.HasPrefix(text, "integer overflow"):
 		code = codeFPE
-	case strings.HasPrefix(text, "unreachable") && len(frames) > 0 && frames[0].calledByAnotherType() != "":
+	case strings.HasPrefix(text, unreachable) && len(frames) > 0 && frames[0].calledByAnotherType() != "":
 		text, words = frames[0].calledByAnotherType()+" was called by another type than it has: declare it where it is called as it is defined", ""
 	case strings.HasPrefix(text, "invalid table access"):
 		text = "call through a null or wild function pointer (" + text + ")"
@@ -41,8 +41,11 @@ func explainTrap(text, module, words string, overrun bool) Exit {
 		text = "call of a function through a pointer of another type (" + text + "): its declaration and its definition differ"
 	}
 	reason := "trap: " + text
-	if words != "" && strings.HasPrefix(text, "unreachable") {
+	if words != "" && strings.HasPrefix(text, unreachable) {
 		reason = words
+	}
+	if reason == "trap: "+unreachable {
+		reason += " (a call through a pointer that is null or of another type, a function's end without its return, or __builtin_trap; built with -g it may say which)"
 	}
 	if onFile(frames) {
 		reason += " (of a FILE? What fopen returns is NULL where it fails)"
@@ -60,6 +63,9 @@ func explainTrap(text, module, words string, overrun bool) Exit {
 	}
 	return Exit{Code: code, Reason: reason}
 }
+
+// unreachable is what the engine says of an instruction that is never to be reached.
+const unreachable = "unreachable"
 
 // stackOverflow is a stack that is too small.
 const stackOverflow = "stack overflow (8 MiB unless the program was linked with -Wl,-z,stack-size=BYTES for more)"
