@@ -66,3 +66,17 @@ func TestGlueIsBounded(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(dir, fmt.Sprintf("glue-%02d.o", maxGlue+2)))
 	require.FileExists(t, filepath.Join(dir, "glue-00.o"))
 }
+
+// configure looks for functions without their header: those that mpi.h has inline are there for it, too.
+func TestConversionsAreFunctions(t *testing.T) {
+	code, _, stderr := build(t, C, map[string]string{
+		"a.c": "int MPI_Comm_f2c(int), PMPI_Type_c2f(int), MPI_Status_f2c(void *, void *);\nint main(void) { return MPI_Comm_f2c(1) + PMPI_Type_c2f(2) + MPI_Status_f2c(0, 0); }",
+		"b.c": "#include <mpi.h>\nint main(void) { return MPI_Comm_c2f(MPI_COMM_WORLD); }",
+	}, "a.c")
+	require.Zero(t, code, stderr)
+	require.Empty(t, stderr)
+	var said bytes.Buffer
+	code = Toolchain{}.Run(context.Background(), C, []string{"-Wall", "-Wextra", "b.c"}, &said, &said)
+	require.Zero(t, code, said.String())
+	require.Empty(t, said.String())
+}

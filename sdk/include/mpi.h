@@ -1734,13 +1734,17 @@ GODWIT_MPI(int, T_source_get_num, (int *num_sources))
 
 /*
  * Conversions to Fortran and back (MPI-5.0 section 19.3). A handle has the same value in both
- * languages, and so have the fields of a status; nothing here asks the host.
+ * languages, and so have the fields of a status; nothing here asks the host. Programs without this
+ * file, as those that configure makes to look for a function, find them at the link.
  */
+#ifndef GODWIT_CONVERSION
+#define GODWIT_CONVERSION static __inline__
+#endif
 #define GODWIT_CONVERT(handle, name)                                                             \
-  static __inline__ MPI_Fint MPI_##name##_c2f(handle c) { return (MPI_Fint)(intptr_t)c; }        \
-  static __inline__ MPI_Fint PMPI_##name##_c2f(handle c) { return MPI_##name##_c2f(c); }         \
-  static __inline__ handle MPI_##name##_f2c(MPI_Fint f) { return (handle)(intptr_t)f; }          \
-  static __inline__ handle PMPI_##name##_f2c(MPI_Fint f) { return MPI_##name##_f2c(f); }
+  GODWIT_CONVERSION MPI_Fint MPI_##name##_c2f(handle c) { return (MPI_Fint)(intptr_t)c; }        \
+  GODWIT_CONVERSION MPI_Fint PMPI_##name##_c2f(handle c) { return MPI_##name##_c2f(c); }         \
+  GODWIT_CONVERSION handle MPI_##name##_f2c(MPI_Fint f) { return (handle)(intptr_t)f; }          \
+  GODWIT_CONVERSION handle PMPI_##name##_f2c(MPI_Fint f) { return MPI_##name##_f2c(f); }
 
 GODWIT_CONVERT(MPI_Comm, Comm)
 GODWIT_CONVERT(MPI_Datatype, Type)
@@ -1758,12 +1762,12 @@ GODWIT_CONVERT(MPI_Win, Win)
 
 /* A status that is to be ignored has nothing to convert. */
 #define GODWIT_CONVERT_STATUS(conversion, from, to)                                              \
-  static __inline__ int MPI_Status_##conversion(const from *source, to *target) {                \
+  GODWIT_CONVERSION int MPI_Status_##conversion(const from *source, to *target) {                \
     if (source == (const from *)0 || target == (to *)0) return MPI_ERR_ARG;                      \
     __builtin_memcpy(target, source, sizeof(MPI_Status));                                        \
     return MPI_SUCCESS;                                                                          \
   }                                                                                              \
-  static __inline__ int PMPI_Status_##conversion(const from *source, to *target) {               \
+  GODWIT_CONVERSION int PMPI_Status_##conversion(const from *source, to *target) {               \
     return MPI_Status_##conversion(source, target);                                              \
   }
 
@@ -1775,6 +1779,7 @@ GODWIT_CONVERT_STATUS(f2f08, MPI_Fint, MPI_F08_status)
 GODWIT_CONVERT_STATUS(f082f, MPI_F08_status, MPI_Fint)
 
 #undef GODWIT_CONVERT_STATUS
+#undef GODWIT_CONVERSION
 
 #ifdef __cplusplus
 }
