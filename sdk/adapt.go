@@ -33,6 +33,7 @@ const (
 	opStore        = 0x36 // of an i32
 	opWrap         = 0xa7 // an i64 to an i32
 	opExtend       = 0xac // an i32 to an i64, by its sign
+	opBulk         = 0xfc // begins instructions on whole memories, and conversions that saturate
 	typeI32        = 0x7f
 	typeI64        = 0x7e
 )
@@ -133,7 +134,7 @@ func (p *program) adapt(list []*mismatch) {
 	}
 	if !p.append(bodies, kinds, moved) {
 		for _, m := range list {
-			m.adapted = false
+			m.adapted = m.adapted && m.stub == nil
 		}
 		return
 	}

@@ -60,6 +60,16 @@ func (t Toolchain) makeGlue(ctx context.Context, lang Lang, a arguments, p paths
 	return 0, nil
 }
 
+// yieldNames gives functions of the glue names of their own that the user has functions of: a C library, too, calls its own and not the user's, and the glue is linked before an archive of the user's is looked at.
+func yieldNames(glue string, defined map[string]bool) error {
+	if changed := readObject(readFile(glue)).withOwnNames(defined); changed != nil {
+		if err := os.WriteFile(glue, changed, 0o600); err != nil {
+			return fmt.Errorf("scratch directory: %w", err)
+		}
+	}
+	return nil
+}
+
 // keep puts content at path, whole or not at all.
 func keep(content []byte, path string) error {
 	staged, err := os.CreateTemp(filepath.Dir(path), "new-glue-")

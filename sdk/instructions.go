@@ -80,7 +80,7 @@ func (r *reader) immediates(op byte) {
 	case op >= 0x45 && op <= 0xc4: // arithmetic
 	case op == 0xd0, op == 0xd2: // references
 		r.numbers(1)
-	case op == 0xfc:
+	case op == opBulk:
 		r.bulk(r.uint())
 	case op == vectorPrefix:
 		r.vector(r.uint())
@@ -172,4 +172,39 @@ func effectOf(op byte) (takes, gives int, ok bool) {
 		return 2, 1, true
 	}
 	return 0, 0, false
+}
+
+// bulkEffect is effectOf for conversions that saturate, and for memory.copy and memory.fill.
+func bulkEffect(op uint64) (takes, gives int, ok bool) {
+	switch {
+	case op <= 7:
+		return 1, 1, true
+	case op == 10, op == 11:
+		return 3, 0, true
+	}
+	return 0, 0, false
+}
+
+// ofOneVector are the instructions that take one vector, or a number, and give one: the rest of those that compute take two.
+var ofOneVector = []uint64{ //nolint:gochecknoglobals // an immutable list
+	77, 83, 94, 95, 96, 97, 98, 99, 100, 103, 104, 105, 106, 116, 117, 122, 124, 125, 126, 127, 128, 129, 131, 132, 135, 136, 137, 138, 148, 160, 161, 163, 164, 167, 168, 169, 170,
+	192, 193, 195, 196, 199, 200, 201, 202, 224, 225, 227, 236, 237, 239, 248, 249, 250, 251, 252, 253, 254, 255,
+}
+
+// vectorEffect is effectOf for instructions on vectors.
+func vectorEffect(op uint64) (takes, gives int, ok bool) {
+	replaces := op == 23 || op == 26 || op == 28 || op == 30 || op == 32 || op == 34
+	switch {
+	case op == 12: // a constant
+		return 0, 1, true
+	case op == 11, op >= 88 && op <= 91: // stores
+		return 2, 0, true
+	case op == 82: // bitselect
+		return 3, 1, true
+	case op <= 10, op == 92, op == 93, op >= 15 && op <= 34 && !replaces, slices.Contains(ofOneVector, op): // and loads, splats, one lane
+		return 1, 1, true
+	case op <= 255: // and one lane replaced or loaded
+		return 2, 1, true
+	}
+	return 0, 0, false // those whose results differ between machines
 }

@@ -171,9 +171,9 @@ func TestMismatchesInOneFile(t *testing.T) {
 	for _, options := range []string{"-g", "-s"} {
 		code, _, stderr := build(t, C, files, options, "-w", "several.c", "q.c", "-o", "a.wasm")
 		require.Zero(t, code, stderr)
-		require.Contains(t, stderr, "godwit cc: warning: q is called with (i32, f64) -> i32 by a file that calls it with other types, too: that call will trap; declare it as it is defined\n")
+		require.Contains(t, stderr, "godwit cc: warning: q is called with (i32, f64) -> i32 in several.c and is defined with (i32, i32) -> i32 in q.c: that call will trap; declare it as it is defined\n")
 		require.Equal(t, 1, strings.Count(stderr, "will trap"), stderr)
-		require.Contains(t, stderr, "note: called by other types than they have: q; ")
+		require.Contains(t, stderr, "note: called by other types than they have: q (several.c); ")
 		module, err := readProgram(readFile("a.wasm"))
 		require.NoError(t, err)
 		require.NotContains(t, module.exported, "q")
@@ -386,9 +386,9 @@ void few(int) __asm__("signature_mismatch:f"); void traps(void) { few(1); }
 	}
 	const i32, i64, f64 = "\x7f", "\x7e", "\x7c"
 	calls := redirects{dir: ".", list: []*redirection{
-		{symbol: "f", name: "signature_adapted:f", called: signature{i64 + i32 + f64, i32}, defined: signature{i32 + i32, i64}},
-		{symbol: "g", name: "signature_adapted:g", called: signature{i32 + i32, f64}, defined: signature{i32, ""}},
-		{symbol: "f", name: "signature_mismatch:f", called: signature{i32, ""}, defined: signature{i32 + i32, i64}},
+		{call: call{"f", signature{i64 + i32 + f64, i32}, "", false}, name: "signature_adapted:f", adapted: true, defined: signature{i32 + i32, i64}},
+		{call: call{"g", signature{i32 + i32, f64}, "", false}, name: "signature_adapted:g", adapted: true, defined: signature{i32, ""}},
+		{call: call{"f", signature{i32, ""}, "", false}, name: "signature_mismatch:f", defined: signature{i32 + i32, i64}},
 	}}
 	archive, err := calls.archive()
 	require.NoError(t, err)
@@ -399,14 +399,14 @@ void few(int) __asm__("signature_mismatch:f"); void traps(void) { few(1); }
 	defer engine.Close(ctx) //nolint:errcheck // a test's end
 	module, err := engine.Instantiate(ctx, readFile("a.wasm"))
 	require.NoError(t, err)
-	call := func(name string, args ...uint64) uint64 {
+	invoke := func(name string, args ...uint64) uint64 {
 		result, err := module.ExportedFunction(name).Call(ctx, args...)
 		require.NoError(t, err)
 		return result[0]
 	}
-	require.Equal(t, uint64(52), call("entry", 5))
-	require.Zero(t, call("zero"))
-	require.Equal(t, uint64(7), call("last"))
+	require.Equal(t, uint64(52), invoke("entry", 5))
+	require.Zero(t, invoke("zero"))
+	require.Equal(t, uint64(7), invoke("last"))
 	_, err = module.ExportedFunction("traps").Call(ctx)
 	require.ErrorContains(t, err, "unreachable")
 	require.ErrorContains(t, err, "signature_mismatch:f")
@@ -472,4 +472,82 @@ extern "C" int entry(int a) { return f(a) + 100 * ap((void *)f) + 10000 * same((
 		require.EqualValues(t, 6+100*11+10000+100000*(2+3)+1000000*3+10000000*2, result[0])
 		require.NoError(t, engine.Close(ctx))
 	}
+}
+
+// What fresh eyes have found of calls by other types, beside programs that gcc makes of the same files.
+func TestMismatchesOfAllKinds(t *testing.T) {
+	const told = "note: called by other types than they have: "
+	for name, tt := range map[string]struct {
+		lang        Lang
+		files       map[string]string
+		args        string
+		said        string   // part of it; empty: nothing
+		there, gone []string // functions
+	}{
+		"a static function of the same name elsewhere": {C, map[string]string{
+			"main.c": "int swap(); int own(int); int main(int c, char **v) { int a = swap(1LL, c), b = swap((long long)c, c, 4); return c > 5 ? own(c) : a + b; }\n",
+			"own.c":  "static int swap(); int own(int x) { long long y = x; return swap(y, 2, 3) + swap(x, 2); }\n__attribute__((noinline)) static int swap(a, b) int a; int b; { return a - b; }\n",
+			"swap.c": "int swap(int a, int b) { return 10 * a + b; }\n",
+		}, "main.c swap.c own.c", told + "swap (main.c);", []string{"signature_adapted:swap", "signature_adapted2:swap"}, nil},
+		"two that trap, of which the linker tells one": {C, map[string]string{
+			"main.c": "int few(); int access(); int main(int c, char **v) { if (c == 2) return few(c); if (c == 3) return access(c); return 0; }\n",
+			"few.c":  "int few(int a, int b) { return a + b; }\n",
+		}, "main.c few.c", "access is called with", []string{"signature_mismatch:few", "signature_mismatch:access"}, nil},
+		"several types in a file under a try": {C, map[string]string{
+			"main.c": "#include <setjmp.h>\njmp_buf b; int mine(); int main(int c, char **v) { int n = 0; if (setjmp(b)) return n; n = mine(c, 2, 7) + mine(1, 2, (long long)c); longjmp(b, 1); }\n",
+			"f.c":    "int mine(int a, int c) { return a + c; }\n",
+		}, "main.c f.c", told + "mine (main.c);", nil, []string{".Lmine_bitcast", ".Lmine_bitcast_invalid"}},
+		"a weak one": {C, map[string]string{
+			"main.c": "__attribute__((weak)) long long few(); int main(int c, char **v) { return few ? few(c, 2) : 9; }\n",
+			"few.c":  "int few(int a) { return a; }\n",
+		}, "main.c few.c", told + "few (main.c);", []string{"signature_adapted:few"}, []string{"undefined_weak:few"}},
+		"the user's own of the glue's names": {C, map[string]string{
+			"main.c": "void errx(char *); int warn(int); int main(void) { errx(\"x\"); return warn(1); }\n",
+			"own.c":  "#include <stdio.h>\nvoid errx(char *s) { printf(\"mine: %s\", s); } int warn(int a) { return a; }\n",
+		}, "main.c own.c", "", nil, []string{"godwit_own:errx", "godwit_own:warn"}},
+		"the user's own of the names of open lists": {C, map[string]string{
+			"main.c": "int ioctl(); int main(void) { return ioctl(\"x\"); }\n",
+			"own.c":  "#include <stdio.h>\nvoid ioctl(char *s) { puts(s); }\n",
+		}, "main.c own.c", told + "ioctl (main.c);", nil, nil},
+		"C++ under a try": {CXX, map[string]string{
+			"user.cpp":   "#include <string>\nnamespace lin { void solve(int, double *); double Grid(int); }\nint main(int c, char **v) { std::string s(v[0]); double d = 1; lin::solve(c, &d); return c > 1 ? (int)lin::Grid(c) : (int)s.size(); }\n",
+			"solver.cpp": "#include <cstdio>\nnamespace lin { int solve(int a, double *b) { return printf(\"%g\", *b + a); } int Grid(int a) { return a; } }\n",
+		}, "user.cpp solver.cpp", "lin::Grid(int) is called with (i32) -> f64 in user.cpp and is defined with (i32) -> i32 in solver.cpp: that call", []string{"signature_mismatch:lin::Grid(int)"}, nil},
+		"a function of the user's that begins as the compiler's": {C, map[string]string{
+			"main.c": "int invoke_callback(int); int main(void) { return invoke_callback(0); }\n",
+			"own.c":  "int invoke_callback(int a) { return a; }\n",
+		}, "main.c own.c", "", nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, _, stderr := build(t, tt.lang, tt.files, append(strings.Fields("-g -w -o a.wasm"), strings.Fields(tt.args)...)...)
+			require.Zero(t, code, stderr)
+			if tt.said == "" {
+				require.Empty(t, stderr)
+			}
+			require.Contains(t, stderr, tt.said)
+			module, err := readProgram(readFile("a.wasm"))
+			require.NoError(t, err)
+			for _, name := range tt.there {
+				require.Contains(t, module.functionNames(), name)
+			}
+			for _, name := range tt.gone {
+				require.NotContains(t, module.functionNames(), name)
+			}
+		})
+	}
+}
+
+// Who calls, and whose function it is, are files that are linked.
+func TestMismatchesTellOfWhatIsLinked(t *testing.T) {
+	files := map[string]string{
+		"unused.c": "int few(); int unused(void) { return few(); }\n", "few.c": "int few(int a) { return a; }\n", "other.c": "int few(int a) { return a + 1; }\n",
+		"main.c": "int few(); int main(int c, char **v) { return c > 1 ? few() : 0; }\n", "weak.c": "__attribute__((weak)) int few(); int main(void) { return few ? few() : 3; }\n",
+	}
+	library(t, C, files, "", "liball.a", "unused.c few.c")
+	_, said := linked(t, C, "liball.a main.c")
+	require.Equal(t, "godwit cc: warning: few is called with () -> i32 in main.c and is defined with (i32) -> i32 in liball.a(few.o): that call will trap; declare it as it is defined\n", said)
+	_, said = linked(t, C, "liball.a other.c main.c")
+	require.Equal(t, "godwit cc: warning: few is called with () -> i32 in main.c and is defined with (i32) -> i32 in other.c: that call will trap; declare it as it is defined\n", said)
+	module, _ := linked(t, C, "weak.c liball.a")
+	require.NotContains(t, module.functionNames(), "few", "nobody has it loaded")
 }

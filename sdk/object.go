@@ -1,9 +1,6 @@
 package sdk
 
-import (
-	"encoding/binary"
-	"strings"
-)
+import "encoding/binary"
 
 // functionSymbol is a function that an object has, or calls and does not have.
 type functionSymbol struct {
@@ -119,7 +116,11 @@ func (o object) tries(at uint64) bool {
 			return false
 		case takes >= height && op == opCall:
 			index := next.uint()
-			return takes == height && index < uint64(len(o.imports)) && strings.HasPrefix(o.imports[index].name, invokePrefix)
+			if takes != height || index >= uint64(len(o.imports)) {
+				return false
+			}
+			_, ok := invoked(o.imports[index].name)
+			return ok
 		}
 		r.immediates(op)
 		height += gives - takes
@@ -131,6 +132,10 @@ func (o object) tries(at uint64) bool {
 func (o object) effect(op byte, immediates []byte) (takes, gives int, ok bool) {
 	r := &reader{b: immediates}
 	switch op {
+	case opBulk:
+		return bulkEffect(r.uint())
+	case vectorPrefix:
+		return vectorEffect(r.uint())
 	case opCall:
 		index := r.uint()
 		if index >= uint64(len(o.program.typeOf)) || o.program.typeOf[index] >= uint64(len(o.program.types)) {
@@ -149,7 +154,7 @@ func (o object) effect(op byte, immediates []byte) (takes, gives int, ok bool) {
 	return effectOf(op)
 }
 
-// recalled is a function that an object does not have, and the name of the one that is to be called in its place.
+// recalled is a function that an object calls and does not have, or a stub of the compiler's for one, and the name of what is to be called in its place.
 type recalled struct {
 	functionSymbol
 
@@ -157,7 +162,7 @@ type recalled struct {
 }
 
 // recalled is a copy of the object that calls other functions; addresses stay those that they were. Nil: it cannot be read. Each of these functions is one more import, behind the others, and one more
-// symbol.
+// symbol. The table stays as it was: the linker makes it anew of the relocations.
 func (o object) recalled(calls []recalled) []byte {
 	moved := make(map[uint64]uint64)
 	for i, c := range calls {
@@ -169,8 +174,6 @@ func (o object) recalled(calls []recalled) []byte {
 		switch id {
 		case importSection:
 			content = o.moreImports(section, calls)
-		case elementSection:
-			content = section.shiftedElements(uint64(len(o.imports)), uint64(len(calls)))
 		case customSection:
 			head := appendName(nil, section.name())
 			switch string(head[1:]) {
@@ -202,7 +205,7 @@ func (o object) moreImports(r *reader, calls []recalled) []byte {
 	out = append(out, r.b...)
 	for _, c := range calls {
 		out = append(appendName(appendName(out, "env"), c.instead), kindFunction)
-		out = binary.AppendUvarint(out, o.imports[c.function].signature)
+		out = binary.AppendUvarint(out, o.program.typeOf[c.function])
 	}
 	return out
 }
@@ -215,7 +218,7 @@ func (o object) moreSymbols(r *reader, n uint64) []byte {
 		content := part.b
 		switch kind {
 		case symbolSubsection:
-			content = part.shiftedSymbols(n)
+			content = part.changedSymbols(n, func(s *symbol) { s.index += n })
 			for i := range n {
 				content = binary.AppendUvarint(append(content, kindFunction, flagUndefined), uint64(len(o.imports))+i)
 			}
@@ -228,15 +231,16 @@ func (o object) moreSymbols(r *reader, n uint64) []byte {
 	return out
 }
 
-// shiftedSymbols is a symbol table that has room for n more, in which the object's own functions are n later.
-func (r *reader) shiftedSymbols(n uint64) []byte {
+// changedSymbols is a symbol table that has room for n more, with the object's own functions as change makes them.
+func (r *reader) changedSymbols(n uint64, change func(*symbol)) []byte {
 	all := r.uint()
 	out := binary.AppendUvarint(nil, all+n)
 	for ; all > 0 && !r.bad; all-- {
 		before := r.b
 		s := r.symbol()
 		if s.kind == kindFunction && s.flags&flagUndefined == 0 {
-			out = appendName(binary.AppendUvarint(binary.AppendUvarint(append(out, s.kind), s.flags), s.index+n), s.name)
+			change(&s)
+			out = appendName(binary.AppendUvarint(binary.AppendUvarint(append(out, s.kind), s.flags), s.index), s.name)
 		} else {
 			out = append(out, before[:len(before)-len(r.b)]...)
 		}
@@ -264,32 +268,44 @@ func (r *reader) shiftedGroups(n uint64) []byte {
 	return out
 }
 
-// shiftedElements are what an object's table has, as the compiler writes it, with functions of its own, which begin at first, n later.
-func (r *reader) shiftedElements(first, n uint64) []byte {
-	const withTable, withKind = 2, 3
-	all := r.uint()
-	out := binary.AppendUvarint(nil, all)
-	for ; all > 0 && !r.bad; all-- {
-		before := r.b
-		flags := r.uint()
-		if flags&withTable != 0 {
-			r.uint()
-		}
-		r.bad = r.bad || flags&^withTable != 0 || r.byte() != opConst
-		r.numbers(1)
-		r.bad = r.bad || r.byte() != opEnd
-		if flags&withKind != 0 {
-			r.byte()
-		}
-		functions := r.uint()
-		out = append(out, before[:len(before)-len(r.b)]...)
-		for ; functions > 0 && !r.bad; functions-- {
-			index := r.uint()
-			if index >= first {
-				index += n
+// ownPrefix begins what functions of the glue are called that have a name of the user's.
+const ownPrefix = "godwit_own:"
+
+// withOwnNames is a copy of the object in which weak functions have names of its own that others define; nil: there are none, or it cannot be read.
+func (o object) withOwnNames(defined map[string]bool) []byte {
+	some := false
+	out := []byte(wasmMagic)
+	for id, section := range sections(o.content) {
+		content := section.b
+		if id == customSection && section.name() == linkingSection {
+			content = append(appendName(nil, linkingSection), section.renamed(func(s *symbol) {
+				if s.kind == kindFunction && s.flags&flagUndefined == 0 && s.flags&flagBindingMask == bindingWeak && defined[s.name] {
+					s.name, some = ownPrefix+s.name, true
+				}
+			})...)
+			if section.bad {
+				return nil
 			}
-			out = binary.AppendUvarint(out, index)
 		}
+		out = appendName(append(out, id), string(content))
+	}
+	if !some {
+		return nil
+	}
+	return out
+}
+
+// renamed is the linking section, behind its name, with symbols of functions as change makes them.
+func (r *reader) renamed(change func(*symbol)) []byte {
+	out := binary.AppendUvarint(nil, r.uint())
+	for len(r.b) > 0 && !r.bad {
+		kind, part := r.byte(), &reader{b: r.bytes(r.uint())}
+		content := part.b
+		if kind == symbolSubsection {
+			content = part.changedSymbols(0, change)
+		}
+		out = appendName(append(out, kind), string(content))
+		r.bad = r.bad || part.bad
 	}
 	return out
 }

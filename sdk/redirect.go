@@ -9,19 +9,23 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/ianlancetaylor/demangle"
 )
 
 // wasm-ld looks at the type by which a function is called only where it knows the function and sees a call: one that has an archive's member loaded is taken as it is, and the module is none, or one that
 // takes other values; a call under a try is one of another function. And where it puts a stub in a function's place that is its address, too. So calls of the user's functions by other types than they have
 // are made calls of functions in between, before the link, in copies of the objects that call: each stands in a member of its own of an archive before all others, so that what is loaded, and in which order,
-// stays as it was. Left to wasm-ld and adapt.go are functions of the C library, those that have several types, and C++'s of objects, of whose names the linker makes those of the source.
+// stays as it was. Left to wasm-ld and adapt.go are functions of the C library, and those that have several types.
 
-// redirection is a function that objects call by a type that it does not have.
+// redirection is a function that a file calls by a type that it does not have.
 type redirection struct {
-	symbol          string
-	called, defined signature
-	name            string // of what is called instead
-	caller, definer string // the user's names of files
+	call
+
+	defined signature
+	definer string // the user's name of the file
+	name    string // of what is called instead
+	adapted bool   // it calls the function, and does not trap
 }
 
 // linkedTypes are the types of functions as the files of a link have them.
@@ -43,19 +47,18 @@ func typesOf(list []linkFile, names []string) linkedTypes {
 			out.addStubs(functions)
 			for _, s := range functions {
 				own, there := out.single[s.name]
-				switch {
-				case s.local:
-				case !s.defined && !s.called:
-				case !s.defined:
-					if called[s.name] == nil {
-						called[s.name] = make(map[signature]bool)
+				switch name := s.calls(functions); {
+				case name != "":
+					if called[name] == nil {
+						called[name] = make(map[signature]bool)
 					}
-					called[s.name][s.signature] = true
-				case member == "" && strings.HasPrefix(s.name, "_Z") || there && own != s.signature:
+					called[name][s.signature] = true
+				case s.local, !s.defined:
+				case there && own != s.signature:
 					unfit[s.name], out.defined[s.name] = true, true
 				default:
 					out.single[s.name], out.defined[s.name] = s.signature, true
-					if !there {
+					if !there || member == "" { // which is linked in any case
 						out.definer[s.name] = memberOf(names[i], member)
 					}
 				}
@@ -66,6 +69,21 @@ func typesOf(list []linkFile, names []string) linkedTypes {
 		return unfit[name] || len(called[name]) == 0 || len(called[name]) == 1 && called[name][own]
 	})
 	return out
+}
+
+// calls is the function of others that code of the object calls by this symbol, empty if it calls none: the symbol is its own, or the compiler's for a further type.
+func (s functionSymbol) calls(functions []functionSymbol) string {
+	if !s.called {
+		return ""
+	}
+	if !s.defined {
+		return s.name
+	}
+	name, ok := calledBySeveral(s.name)
+	if ok && s.local && slices.ContainsFunc(functions, func(f functionSymbol) bool { return f.name == name && !f.defined }) {
+		return name
+	}
+	return ""
 }
 
 // memberOf is what a file is called that may be an archive's.
@@ -168,18 +186,28 @@ func responses(given string) (out []string) {
 	return out
 }
 
+// call is what a file calls a function by.
+type call struct {
+	symbol string
+	called signature
+	caller string // the user's name of the file
+	weak   bool   // no file is loaded for it
+}
+
 // redirects are those of a link.
 type redirects struct {
 	types linkedTypes
 	list  []*redirection
-	found map[string]map[signature]*redirection
-	dir   string // for files
+	found map[call]*redirection
+	count map[string]int // of each name
+	dir   string         // for files
 }
 
 // redirect rewrites the calls in copies of files, which are in the words that it returns.
 func (r *redirects) redirect(words, names []string) ([]string, error) {
 	list := linkFiles(words)
-	r.types, r.found = typesOf(list, names), make(map[string]map[signature]*redirection)
+	r.types, r.found = typesOf(list, names), make(map[call]*redirection)
+	r.count = make(map[string]int)
 	for symbol := range wrappedSymbols(words) {
 		delete(r.types.single, symbol)
 	}
@@ -233,11 +261,12 @@ func (r *redirects) object(object []byte, caller string) []byte {
 	o := readObject(object)
 	var calls []recalled
 	for _, s := range o.functions {
-		own, ok := r.types.single[s.name]
-		if !ok || s.defined || s.weak || s.renamed || !s.called || s.signature == own {
+		name := s.calls(o.functions)
+		own, ok := r.types.single[name]
+		if !ok || s.renamed && !s.defined || s.signature == own && !s.defined {
 			continue
 		}
-		calls = append(calls, recalled{s, r.of(s, own, caller).name})
+		calls = append(calls, recalled{s, r.of(call{name, s.signature, caller, s.weak}, own).name})
 	}
 	if len(calls) == 0 {
 		return nil
@@ -245,42 +274,41 @@ func (r *redirects) object(object []byte, caller string) []byte {
 	return o.recalled(calls)
 }
 
-// of is the redirection of a call.
-func (r *redirects) of(s functionSymbol, own signature, caller string) *redirection {
-	if r.found[s.name] == nil {
-		r.found[s.name] = make(map[signature]*redirection)
-	}
-	d := r.found[s.name][s.signature]
+// of is the redirection of a file's calls of a function by a type.
+func (r *redirects) of(c call, own signature) *redirection {
+	d := r.found[c]
 	if d == nil {
+		d = &redirection{call: c, defined: own, definer: r.types.definer[c.symbol]}
+		_, d.adapted = adapter(c.called, own, 0)
 		prefix := stubPrefix
-		if fits(s.signature, own, s.name) {
+		if d.adapted {
 			prefix = adapterPrefix
 		}
-		if n := len(r.found[s.name]); n > 0 {
-			prefix += fmt.Sprint(n + 1)
+		d.name = prefix + ":" + demangle.Filter(c.symbol)
+		if r.count[d.name]++; r.count[d.name] > 1 {
+			d.name = prefix + fmt.Sprint(r.count[d.name]) + strings.TrimPrefix(d.name, prefix)
 		}
-		d = &redirection{symbol: s.name, called: s.signature, defined: own, name: prefix + ":" + s.name, caller: caller, definer: r.types.definer[s.name]}
-		r.found[s.name][s.signature] = d
+		r.found[c] = d
 		r.list = append(r.list, d)
 	}
 	return d
 }
 
-// fits says whether a function may be called with what a call by another type gives.
-func fits(called, defined signature, symbol string) bool {
-	_, ok := adapter(called, defined, 0)
-	return ok && !lacksList(called, defined, symbol)
-}
+// firstBetween is a number that none of adapt's stubs has.
+const firstBetween = 1 << 24
 
 // object is the function in between, for the linker: it calls the function with what that takes, or traps with its number. Its parts are those of WebAssembly's tool conventions, Linking.md.
 func (d *redirection) object(number int) []byte {
 	const hidden = 4
 	imports := []byte{0}
-	body, symbols := trapping(uint64(number)), []byte{1, kindFunction, hidden, 0}
-	if d.adapted() {
+	body, symbols := trapping(firstBetween+uint64(number)), []byte{1, kindFunction, hidden, 0}
+	if d.adapted {
 		body, _ = adapter(d.called, d.defined, 0)
 		imports = append(appendName(appendName([]byte{1}, "env"), d.symbol), kindFunction, 1)
 		symbols = []byte{2, kindFunction, flagUndefined, 0, kindFunction, hidden, 1}
+		if d.weak {
+			symbols[2] |= bindingWeak
+		}
 	}
 	code, symbols := appendName([]byte{1}, string(body)), appendName(symbols, d.name)
 	out := []byte(wasmMagic)
@@ -290,18 +318,16 @@ func (d *redirection) object(number int) []byte {
 	section(functionSection, []byte{1, 0})
 	section(codeSection, code)
 	section(customSection, appendName(append(appendName(nil, linkingSection), linkingVersion, symbolSubsection), string(symbols)))
-	if call := appendCall(nil, 0); d.adapted() {
+	if call := appendCall(nil, 0); d.adapted {
 		at := bytes.Index(code, call) + 1
 		section(customSection, append(binary.AppendUvarint(append(appendName(nil, codeRelocations), 3, 1, relocCall), uint64(at)), 0))
 	}
 	return out
 }
 
-func (d *redirection) adapted() bool { return strings.HasPrefix(d.name, adapterPrefix) }
-
 // mismatch is what there is to tell of it.
 func (d *redirection) mismatch() *mismatch {
-	m := &mismatch{symbol: d.symbol, name: d.symbol, called: d.called.String(), defined: d.defined.String(), caller: d.caller, definer: d.definer, adapted: d.adapted(), between: true}
+	m := &mismatch{symbol: d.symbol, name: demangle.Filter(d.symbol), called: d.called.String(), defined: d.defined.String(), caller: d.caller, definer: d.definer, adapted: d.adapted, between: true}
 	m.open = m.mayBeOpen(d.called, d.defined)
 	return m
 }
@@ -321,7 +347,7 @@ func (r *redirects) linked(module []byte) []*mismatch {
 	}
 	var out []*mismatch
 	for _, d := range r.list {
-		if there[d.name] {
+		if there[d.name] && d.called != d.defined {
 			out = append(out, d.mismatch())
 		}
 	}

@@ -1,9 +1,6 @@
 package sdk
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "encoding/binary"
 
 // codeRelocations is the section that says where the code of an object names symbols.
 const codeRelocations = "reloc.CODE"
@@ -14,7 +11,7 @@ const (
 	relocAddress = 1
 )
 
-var relocAddends = []uint64{3, 4, 5, 8, 9, 11, 14, 15, 16, 17, 21, 22, 23, 25} //nolint:gochecknoglobals // an immutable list
+const relocAddends = 1<<3 | 1<<4 | 1<<5 | 1<<8 | 1<<9 | 1<<11 | 1<<14 | 1<<15 | 1<<16 | 1<<17 | 1<<21 | 1<<22 | 1<<23 | 1<<25
 
 // relocation is a place where a section names a symbol.
 type relocation struct {
@@ -31,9 +28,11 @@ type relocations struct {
 // relocations reads a section of them, behind its name.
 func (r *reader) relocations() relocations {
 	out := relocations{section: r.uint()}
-	for n := r.uint(); n > 0 && !r.bad; n-- {
+	n := r.uint()
+	out.list = make([]relocation, 0, min(n, uint64(len(r.b)/3))) // of three bytes at least
+	for ; n > 0 && !r.bad; n-- {
 		next := relocation{kind: r.uint(), at: r.uint(), symbol: r.uint()}
-		if slices.Contains(relocAddends, next.kind) {
+		if relocAddends>>next.kind&1 != 0 {
 			before := r.b
 			r.numbers(1)
 			next.addend = before[:len(before)-len(r.b)]

@@ -13,7 +13,6 @@ const wasmMagic = "\x00asm\x01\x00\x00\x00"
 const (
 	customSection    = 0
 	linkingSection   = "linking"
-	elementSection   = 9
 	comdatSubsection = 7
 	symbolSubsection = 8
 	linkingVersion   = 2

@@ -118,6 +118,9 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	if files, err = calls.redirect(files, do.fileNames()); err != nil {
 		return 1, err
 	}
+	if err := yieldNames(p.scratchFile("godwit_glue.o"), calls.types.defined); err != nil {
+		return 1, err
+	}
 	between, err := calls.archive()
 	if err != nil {
 		return 1, err

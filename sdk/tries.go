@@ -76,14 +76,21 @@ func (n *needs) call(name string) error {
 			return fmt.Errorf("it calls %s, which no clang known here makes", name)
 		}
 		n.catches = append(n.catches, count-2)
-	case strings.HasPrefix(name, invokePrefix):
-		signature := name[len(invokePrefix):]
-		if signature == "" || strings.Trim(signature, "vijfdV") != "" || strings.Contains(signature[1:], "v") {
-			return fmt.Errorf("it calls %s, which no clang known here makes", name)
+	default:
+		if signature, ok := invoked(name); ok {
+			n.invokes = append(n.invokes, signature)
 		}
-		n.invokes = append(n.invokes, signature)
 	}
 	return nil
+}
+
+// invoked is the signature of what a function calls under a try that clang makes; others that begin so are the user's.
+func invoked(name string) (signature string, ok bool) {
+	signature, ok = strings.CutPrefix(name, invokePrefix)
+	if !ok || signature == "" || strings.Trim(signature, "vijfdV") != "" || strings.Contains(signature[1:], "v") {
+		return "", false
+	}
+	return signature, true
 }
 
 // cTypes are those of a signature's letters: the first is the result's, the others are the parameters'.

@@ -77,12 +77,14 @@ func padded(n int) string {
 
 // A call that no clang known here makes is refused, and not linked to nothing.
 func TestUnknownNeeds(t *testing.T) {
-	for _, name := range []string{"invoke_", "invoke_viv", "invoke_x", "__cxa_find_matching_catch_1", "__cxa_find_matching_catch_x"} {
+	for _, name := range []string{"__cxa_find_matching_catch_1", "__cxa_find_matching_catch_x"} {
 		var n needs
 		require.Error(t, n.call(name), name)
 	}
 	var n needs
-	require.NoError(t, n.call("memcpy"))
+	for _, name := range []string{"memcpy", "invoke_", "invoke_viv", "invoke_x"} { // the user's
+		require.NoError(t, n.call(name), name)
+	}
 	require.False(t, n.any())
 }
 
