@@ -201,7 +201,7 @@ func TestMismatchesThatLoadMembers(t *testing.T) {
 	require.Contains(t, said, "note: called by other types than they have: xerbla_ (liball.a(caller.o)), narrow (liball.a(caller.o)); ")
 	require.Contains(t, module.functionNames(), "signature_mismatch:few")
 	require.NoError(t, os.WriteFile("words", []byte("liball.a\n"), 0o600))
-	for _, given := range []string{"-L. -l:liball.a", "-Wl,liball.a", "-Wl,-L. -Wl,-lall", "-Wl,--library-path=.,--library=all", "-Wl,@words", "-Wl,--start-lib callee.o few.o narrow.o caller.o -Wl,--end-lib"} {
+	for _, given := range []string{"-L. -l:liball.a", "-Wl,liball.a", "-Wl,-L. -Wl,-lall", "-Wl,-L,. -Wl,-l,all", "-Xlinker -L -Xlinker . -lall", "-Wl,--library-path=.,--library=all", "-Wl,@words", "-Wl,--start-lib callee.o few.o narrow.o caller.o -Wl,--end-lib"} {
 		_, said = linked(t, C, given+" main.c")
 		require.Regexp(t, `[( ]few\.o\)?: that call will trap`, said, given)
 	}
