@@ -38,5 +38,5 @@ func TestMismatchFrames(t *testing.T) {
 		require.EqualValues(t, codeAbort, exit.Code)
 	}
 	exit := explainTrap(trace+"\tm.dger_()\n\tm.signature_adapted:dger_()\n\tm.solve()\n", "m", "", false)
-	require.Equal(t, "trap: unreachable (a call through a pointer that is null or of another type, a function's end without its return, or __builtin_trap; built with -g it may say which)\n  at dger_\n  at solve", exit.Reason)
+	require.Equal(t, "trap: unreachable\n  (a call through a pointer that is null or of another type, a function's end without its return, or __builtin_trap; built with -g it may say which)\n  at dger_\n  at solve", exit.Reason)
 }

@@ -45,7 +45,7 @@ func explainTrap(text, module, words string, overrun bool) Exit {
 		reason = words
 	}
 	if reason == "trap: "+unreachable {
-		reason += " (a call through a pointer that is null or of another type, a function's end without its return, or __builtin_trap; built with -g it may say which)"
+		reason += "\n  (a call through a pointer that is null or of another type, a function's end without its return, or __builtin_trap; built with -g it may say which)"
 	}
 	if onFile(frames) {
 		reason += " (of a FILE? What fopen returns is NULL where it fails)"
