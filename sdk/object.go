@@ -21,8 +21,9 @@ type object struct {
 	program   *program // its types
 	imports   []imported
 	functions []functionSymbol
-	symbols   uint64 // how many there are
-	code      []byte // its section
+	data      []string // that it has, and others see
+	symbols   uint64   // how many there are
+	code      []byte   // its section
 }
 
 // readObject reads an object; one that is no WebAssembly object has no functions.
@@ -64,6 +65,9 @@ func (o *object) readSymbols(r *reader) {
 	p := o.program
 	for s := range r.linked() {
 		o.symbols++
+		if s.kind == kindData && s.flags&flagUndefined == 0 && s.flags&flagBindingMask != bindingLocal {
+			o.data = append(o.data, s.name)
+		}
 		if s.kind != kindFunction || s.index >= uint64(len(p.typeOf)) || p.typeOf[s.index] >= uint64(len(p.types)) {
 			continue
 		}
@@ -218,7 +222,7 @@ func (o object) moreSymbols(r *reader, n uint64) []byte {
 		content := part.b
 		switch kind {
 		case symbolSubsection:
-			content = part.changedSymbols(n, func(s *symbol) { s.index += n })
+			content = part.changedSymbols(n, func(s *symbol) { s.index += n }) // data have none
 			for i := range n {
 				content = binary.AppendUvarint(append(content, kindFunction, flagUndefined), uint64(len(o.imports))+i)
 			}
@@ -231,18 +235,26 @@ func (o object) moreSymbols(r *reader, n uint64) []byte {
 	return out
 }
 
-// changedSymbols is a symbol table that has room for n more, with the object's own functions as change makes them.
+// changedSymbols is a symbol table that has room for n more, with the object's own functions and data as change makes them.
 func (r *reader) changedSymbols(n uint64, change func(*symbol)) []byte {
 	all := r.uint()
 	out := binary.AppendUvarint(nil, all+n)
 	for ; all > 0 && !r.bad; all-- {
 		before := r.b
 		s := r.symbol()
-		if s.kind == kindFunction && s.flags&flagUndefined == 0 {
+		raw := before[:len(before)-len(r.b)]
+		switch {
+		case s.kind == kindFunction && s.flags&flagUndefined == 0:
 			change(&s)
 			out = appendName(binary.AppendUvarint(binary.AppendUvarint(append(out, s.kind), s.flags), s.index), s.name)
-		} else {
-			out = append(out, before[:len(before)-len(r.b)]...)
+		case s.kind == kindData && s.flags&flagUndefined == 0:
+			place := &reader{b: raw[1:]}
+			place.uint()
+			place.name()
+			change(&s)
+			out = append(appendName(binary.AppendUvarint(append(out, s.kind), s.flags), s.name), place.b...)
+		default:
+			out = append(out, raw...)
 		}
 	}
 	return out
@@ -268,10 +280,10 @@ func (r *reader) shiftedGroups(n uint64) []byte {
 	return out
 }
 
-// ownPrefix begins what functions of the glue are called that have a name of the user's.
+// ownPrefix begins what functions and data of the glue are called that have a name of the user's.
 const ownPrefix = "godwit_own:"
 
-// withOwnNames is a copy of the object in which weak functions have names of its own that others define; nil: there are none, or it cannot be read.
+// withOwnNames is a copy of the object in which weak functions and data have names of its own that others define; nil: there are none, or it cannot be read.
 func (o object) withOwnNames(defined map[string]bool) []byte {
 	some := false
 	out := []byte(wasmMagic)
@@ -279,7 +291,7 @@ func (o object) withOwnNames(defined map[string]bool) []byte {
 		content := section.b
 		if id == customSection && section.name() == linkingSection {
 			content = append(appendName(nil, linkingSection), section.renamed(func(s *symbol) {
-				if s.kind == kindFunction && s.flags&flagUndefined == 0 && s.flags&flagBindingMask == bindingWeak && defined[s.name] {
+				if s.flags&flagBindingMask == bindingWeak && defined[s.name] {
 					s.name, some = ownPrefix+s.name, true
 				}
 			})...)
@@ -295,7 +307,7 @@ func (o object) withOwnNames(defined map[string]bool) []byte {
 	return out
 }
 
-// renamed is the linking section, behind its name, with symbols of functions as change makes them.
+// renamed is the linking section, behind its name, with its own functions and data as change makes them.
 func (r *reader) renamed(change func(*symbol)) []byte {
 	out := binary.AppendUvarint(nil, r.uint())
 	for len(r.b) > 0 && !r.bad {

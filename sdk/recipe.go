@@ -83,7 +83,7 @@ func linkFlags(a arguments, p paths) []string {
 		flags = append(flags, "-L"+filepath.Join(p.cxx, "lib"))
 	}
 	return append(flags, "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area", "-Wl,--export=godwit_read_freezes", "-Wl,--export-if-defined=godwit_last_words", "-Wl,--export-if-defined=godwit_thrown", "-Wl,--export-if-defined=__wasilibc_cwd",
-		"-Wl,@"+filepath.Join(p.sdk, "lib", "wrapped.txt"), "-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
+		"-Wl,@"+filepath.Join(p.sdk, "lib", wrappedFile), "-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
 }
 
 // libraries come last, so that they serve every object before them.

@@ -30,7 +30,7 @@ type redirection struct {
 
 // linkedTypes are the types of functions as the files of a link have them.
 type linkedTypes struct {
-	defined  map[string]bool      // functions of the user's
+	defined  map[string]bool      // functions and data of the user's
 	internal map[string]bool      // functions that only their own files see, and call by several types
 	single   map[string]signature // those that have one type, and that others call by another
 	definer  map[string]string    // where each of these is
@@ -43,8 +43,12 @@ func typesOf(list []linkFile, names []string) linkedTypes {
 	}
 	called, unfit := make(map[string]map[signature]bool), make(map[string]bool)
 	for i, f := range list {
-		eachFunctions(f.path, func(member string, functions []functionSymbol) {
+		eachOf(f.path, func(member string, o object) {
+			functions := o.functions
 			out.addStubs(functions)
+			for _, name := range o.data {
+				out.defined[name] = true
+			}
 			for _, s := range functions {
 				own, there := out.single[s.name]
 				switch name := s.calls(functions); {
@@ -104,16 +108,16 @@ func (l linkedTypes) addStubs(functions []functionSymbol) {
 	}
 }
 
-// eachFunctions gives the functions of each object of a file; member is its name in an archive, empty for one that is alone.
-func eachFunctions(path string, do func(member string, functions []functionSymbol)) {
+// eachOf gives each object of a file; member is its name in an archive, empty for one that is alone.
+func eachOf(path string, do func(member string, o object)) {
 	content := readFile(path)
 	if bytes.HasPrefix(content, []byte(wasmMagic)) {
-		do("", readObject(content).functions)
+		do("", readObject(content))
 		return
 	}
 	files, _, _ := members(path, content)
 	for _, m := range files {
-		do(m.name, readObject(m.data).functions)
+		do(m.name, readObject(m.data))
 	}
 }
 

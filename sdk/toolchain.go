@@ -145,7 +145,11 @@ func (t Toolchain) linkObjects(ctx context.Context, lang Lang, a arguments, p pa
 	names, verbose := do.userNames(p.scratch), slices.Contains(a.rest, "-v")
 	for again := true; again; {
 		var said bytes.Buffer
-		code, err := t.step(ctx, lang, a, command(calls.flags()), stdout, &said)
+		words, err := p.unwrapped(command(calls.flags()), calls.types.defined)
+		if err != nil {
+			return 1, err
+		}
+		code, err := t.step(ctx, lang, a, words, stdout, &said)
 		list, rest := cutMismatches(said.String(), names)
 		if !verbose { // then it has commands, too
 			rest = names.Replace(rest)
