@@ -26,6 +26,7 @@ func TestWriteWithin(t *testing.T) {
 			after := make(chan context.Context, 1)
 			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				after <- r.Context()
+				_ = http.NewResponseController(w).Flush() // the answer's head has come, however slow the machine is
 				WriteWithin(context.WithoutCancel(r.Context()), 100*time.Millisecond)
 				piece := make([]byte, 1<<20)
 				for {
