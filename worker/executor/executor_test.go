@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -211,6 +212,24 @@ func (a *testApp) next(h *host) *apiv1.ExecEvent {
 	}
 }
 
+// nextOfAny is the next event of whichever host has one: a rank's end on one may be what another waits to hear of.
+func (a *testApp) nextOfAny() *apiv1.ExecEvent {
+	a.t.Helper()
+	cases := []reflect.SelectCase{{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(time.After(testWait))}}
+	for _, h := range a.hosts {
+		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(h.events)})
+	}
+	i, v, _ := reflect.Select(cases)
+	if i == 0 {
+		require.FailNow(a.t, "no event from any host")
+	}
+	ev := v.Interface().(*apiv1.ExecEvent)
+	if e := ev.GetEnded(); e != nil {
+		a.ended[e.Rank] = e
+	}
+	return ev
+}
+
 // move takes a rank to another host: freeze, image, stage, then commit or abort. It returns false when the rank ended first.
 func (a *testApp) move(rank int32, to int, commit bool) bool {
 	a.t.Helper()
@@ -271,19 +290,10 @@ func (a *testApp) finish() string {
 // finishAll returns the lines of all ranks, each rank's in order.
 func (a *testApp) finishAll() []*apiv1.LogLine {
 	a.t.Helper()
-	for _, h := range a.hosts {
-		for {
-			missing := false
-			for r, on := range a.placement {
-				missing = missing || (a.hosts[on] == h && a.ended[int32(r)] == nil)
-			}
-			if !missing {
-				break
-			}
-			if a.next(h).GetEnded() != nil { // the others hear of it by the record: nobody answers them any more
-				for _, other := range a.hosts {
-					other.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Routes{Routes: a.routes()}})
-				}
+	for len(a.ended) < len(a.placement) {
+		if a.nextOfAny().GetEnded() != nil { // the others hear of it by the record: nobody answers them any more
+			for _, other := range a.hosts {
+				other.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Routes{Routes: a.routes()}})
 			}
 		}
 	}
