@@ -51,7 +51,7 @@ var table = []layer{
 	{path: "control", imports: []string{"api/...", "fsm", "planner", "gossip", "internal/..."}, remote: engine},
 	{path: "worker", imports: []string{"api/...", "internal/..."}, remote: engine},
 	{path: "worker/executor", imports: []string{"api/...", "internal/...", "mpi", "worker/wasm"}},
-	{path: "worker/wasm", imports: []string{"api/...", "internal/files", "mpi", "mpi/abi"}},
+	{path: "worker/wasm", imports: []string{"api/...", "internal/files", "internal/pages", "mpi", "mpi/abi"}},
 	{path: "sdk/...", imports: []string{"sdk/..."}, remote: engine},
 	{path: "cmd/godwit", imports: []string{"..."}},
 	{path: "cmd/demo"}, // uses the command, as a user would

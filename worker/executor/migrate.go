@@ -17,7 +17,6 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/mpi"
-	"github.com/godwit-run/godwit/worker/wasm"
 )
 
 // imageVersion is the version of image files; it counts up when old ones can no longer be read.
@@ -119,7 +118,7 @@ func (e *Executor) capture(r *rank, f *apiv1.ExecFreeze) (img *image, err error)
 	if _, err := protodelim.MarshalTo(w, h); err != nil {
 		return nil, imageFault(r.id, err)
 	}
-	if _, err := r.guest.Capture(w, wasm.CaptureOptions{}); err != nil {
+	if err := r.guest.Capture(w); err != nil {
 		return nil, imageFault(r.id, err)
 	}
 	if err := w.Flush(); err != nil {

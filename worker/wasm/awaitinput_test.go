@@ -87,7 +87,7 @@ func TestFrozenWhileReading(t *testing.T) {
 				continue
 			}
 			var image bytes.Buffer
-			_, err := guest.Capture(&image, CaptureOptions{})
+			err := guest.Capture(&image)
 			require.NoError(t, err)
 			require.NoError(t, guest.Close(context.Background()))
 			guest, err = module.Restore(context.Background(), config(), &image)

@@ -1,50 +1,31 @@
 package wasm
 
 import (
-	"bufio"
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/godwit-run/godwit/internal/pages"
 )
 
-// CaptureOptions says how an image is written.
-type CaptureOptions struct {
-	Raw bool // never compress; otherwise memory is compressed unless a sample shows that it is not worth it
-}
-
-// Stats are the sizes of an image, in bytes.
-type Stats struct {
-	MemoryBytes int64 // the guest's linear memory
-	DataBytes   int64 // of these, in pages that are not zero
-	ImageBytes  int64 // written
-	StackBytes  int64 // of the unwind area in use
-}
-
-// Maximum window of a compressed image, in bytes: what a hostile image may make a host allocate.
-const maxWindow = 8 << 20
-
-// Capture writes the guest's part of its rank's image: globals, memory, clock, stdin's position and what is open. What was written to files is on
-// their disk then, or with the host that has them. It panics unless Run has returned Frozen, or the program's own exit. The guest stays as it is, so it may be captured
-// again, or run on if it is frozen. An error is the writer's, or that of a file. Images carry no hash over all: whoever moves them adds one.
-func (g *Guest) Capture(w io.Writer, opts CaptureOptions) (Stats, error) {
+// CaptureState writes all of the guest but its memory: globals, clock, stdin's position and what is open. What was written to files is on their disk then, or with the
+// host that has them. It panics unless Run has returned Frozen, or the program's own exit. The guest stays as it is, so it may be captured again, or run on if it is frozen.
+// An error is the writer's, or that of a file.
+func (g *Guest) CaptureState(w io.Writer) error {
 	if g.state != frozen && !g.Ended() {
 		panic("wasm: capture of a guest that is not frozen")
 	}
-	memory := g.memory.Bytes()
 	h := imageHeader{
 		module: g.module.digest,
-		pages:  uint32(len(memory) / pageSize),
+		pages:  uint32(len(g.memory.Bytes()) / pageSize),
 		clock:  uint64(g.system.age()),
 		stdin:  g.system.read,
-	}
-	raw := opts.Raw || !worthCompressing(memory)
-	if raw {
-		h.flags |= flagRaw
 	}
 	if g.Ended() {
 		h.flags |= flagEnded
@@ -52,46 +33,81 @@ func (g *Guest) Capture(w io.Writer, opts CaptureOptions) (Stats, error) {
 	for _, name := range g.module.info.globals {
 		h.globals = append(h.globals, globalValue{name, g.instance.ExportedGlobal(name).Get()})
 	}
-	count := &countingWriter{to: w}
-	stats := Stats{MemoryBytes: int64(len(memory)), StackBytes: int64(g.unwinder.used())}
-	if _, err := count.Write(h.encode()); err != nil {
-		return stats, fmt.Errorf("capture: %w", err)
+	if _, err := w.Write(h.encode()); err != nil {
+		return fmt.Errorf("capture: %w", err)
 	}
-	if err := g.files.capture(count, !g.Ended()); err != nil {
-		return stats, fmt.Errorf("capture: %w", err)
+	if err := g.files.capture(w, !g.Ended()); err != nil {
+		return fmt.Errorf("capture: %w", err)
 	}
-	data, err := writeBody(count, memory, raw)
-	if err != nil {
-		return stats, fmt.Errorf("capture: %w", err)
-	}
-	stats.DataBytes, stats.ImageBytes = data, count.n
-	return stats, nil
+	return nil
 }
 
-func writeBody(w io.Writer, memory []byte, raw bool) (int64, error) {
-	if raw {
-		buffered := bufio.NewWriterSize(w, maxRun*imagePage)
-		n, err := writePages(buffered, memory)
-		return n, errors.Join(err, buffered.Flush())
-	}
-	// One goroutine: other ranks of this executor are running, and need the cores.
-	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(1<<20))
-	if err != nil {
-		return 0, fmt.Errorf("compressor: %w", err)
-	}
-	n, err := writePages(z, memory)
-	return n, errors.Join(err, z.Close())
-}
-
-// Restore makes a guest from an image; Run goes on where the captured guest stood, unless that had Ended. It reads r up to the
-// end of the image, and for a compressed one possibly beyond. Errors: ErrImage, those of New, or that of an open file, which is named, if it is not what
-// it was. Garbage
-// costs at most the memory that its header may ask for.
-func (m *Module) Restore(ctx context.Context, cfg GuestConfig, r io.Reader) (*Guest, error) {
+// Expect makes a guest that takes the place of another: its memory, which is zero, is filled from outside, and RestoreState makes it whole. Errors: ErrNotMigratable, those of New.
+func (m *Module) Expect(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	if !m.info.Migratable {
 		return nil, fmt.Errorf("%w: %s", ErrNotMigratable, m.info.Reason)
 	}
+	g, err := m.New(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	g.state = expected
+	if err := g.Empty(); err != nil {
+		return nil, errors.Join(err, g.Close(ctx))
+	}
+	return g, nil
+}
+
+// Empty makes the memory of an expected guest zero: its module's own data may be where the other has zeros.
+func (g *Guest) Empty() error {
+	if g.state != expected {
+		panic("wasm: the memory of a guest that is not expected is emptied")
+	}
+	return g.memory.zero()
+}
+
+// Grow makes the memory of an expected guest have at least so many pages of pages.Bytes.
+func (g *Guest) Grow(n int) error {
+	if g.state != expected {
+		panic("wasm: the memory of a guest that is not expected grows")
+	}
+	const each = pageSize / pages.Bytes
+	more := (n+each-1)/each - len(g.memory.Bytes())/pageSize
+	if more <= 0 {
+		return nil
+	}
+	if n > int(g.module.info.MemoryMaxPages)*each {
+		return fmt.Errorf("%w: %d pages of memory are more than %d", ErrImage, (n+each-1)/each, g.module.info.MemoryMaxPages)
+	}
+	if _, ok := g.instance.Memory().Grow(uint32(more)); !ok {
+		return fmt.Errorf("no memory: image needs %d pages", (n+each-1)/each)
+	}
+	return nil
+}
+
+// RestoreState makes an expected guest whose memory has come go on where the captured one stood, unless that had Ended, by what CaptureState has written. It reads no more than that. Errors: ErrImage,
+// or that of an open file, which is named, if it is not what it was: the guest can then only be closed.
+func (g *Guest) RestoreState(r io.Reader) error {
+	if g.state != expected {
+		panic("wasm: a guest that is not expected is restored")
+	}
+	h, err := readHeader(r)
+	if err != nil {
+		return err
+	}
+	if err := h.matches(g.module); err != nil {
+		return err
+	}
+	if have := len(g.memory.Bytes()) / pageSize; uint32(have) != h.pages {
+		return fmt.Errorf("%w: %d pages of memory have come of %d", ErrImage, have, h.pages)
+	}
+	if err := g.files.restore(r); err != nil {
+		return err
+	}
+	return g.settle(h)
+}
+
+func readHeader(r io.Reader) (*imageHeader, error) {
 	prefix := make([]byte, headerPrefix)
 	if _, err := io.ReadFull(r, prefix); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
@@ -104,54 +120,11 @@ func (m *Module) Restore(ctx context.Context, cfg GuestConfig, r io.Reader) (*Gu
 	if _, err := io.ReadFull(r, body); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
 	}
-	h, err := decodeHeader(body)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.matches(m); err != nil {
-		return nil, err
-	}
-	g, err := m.New(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	if err := g.restore(h, r); err != nil {
-		return nil, errors.Join(err, g.Close(ctx))
-	}
-	return g, nil
+	return decodeHeader(body)
 }
 
-// restore fills a fresh guest.
-func (g *Guest) restore(h *imageHeader, r io.Reader) error {
-	if err := g.files.restore(r); err != nil {
-		return err
-	}
-	// The module's own data may be where the image has zeros.
-	if err := g.memory.zero(); err != nil {
-		return err
-	}
-	if more := h.pages - g.module.info.MemoryMinPages; more > 0 {
-		if _, ok := g.instance.Memory().Grow(more); !ok {
-			return fmt.Errorf("no memory: image needs %d pages", h.pages)
-		}
-	}
-	if h.flags&flagRaw == 0 {
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrImage, err)
-		}
-		defer z.Close()
-		r = z
-	}
-	if err := readPages(r, g.memory.Bytes()); err != nil {
-		return err
-	}
-	if h.flags&flagRaw == 0 {
-		// The checksum comes after the last byte.
-		if n, err := r.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-			return fmt.Errorf("%w: damaged at its end", ErrImage)
-		}
-	}
+// settle is the last of a restore.
+func (g *Guest) settle(h *imageHeader) error {
 	for _, value := range h.globals {
 		global, ok := g.instance.ExportedGlobal(value.name).(api.MutableGlobal)
 		if !ok {
@@ -179,14 +152,55 @@ func (g *Guest) restore(h *imageHeader, r io.Reader) error {
 	return nil
 }
 
-// countingWriter counts what passes through.
-type countingWriter struct {
-	to io.Writer
-	n  int64
+// Capture writes the guest's image: its memory and its state. It panics, and fails, as CaptureState does.
+func (g *Guest) Capture(w io.Writer) error {
+	watch := pages.NewGuess()
+	defer watch.Close()
+	sender := pages.NewSender(g.memory.Bytes, watch)
+	if _, err := sender.Round([]io.Writer{w}, true, true); err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	sum := sha256.New()
+	sender.HashInto(sum)
+	if err := g.CaptureState(io.MultiWriter(w, sum)); err != nil {
+		return err
+	}
+	if _, err := w.Write(sum.Sum(nil)); err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	return nil
 }
 
-func (w *countingWriter) Write(p []byte) (int, error) {
-	n, err := w.to.Write(p)
-	w.n += int64(n)
-	return n, err
+// Restore makes a guest from an image; Run goes on where the captured guest stood, unless that had Ended. Errors: ErrImage, those of Expect, or that of an open file, which is named, if it is not what
+// it was. Garbage costs at most the memory that the module may grow to.
+func (m *Module) Restore(ctx context.Context, cfg GuestConfig, r io.Reader) (*Guest, error) {
+	g, err := m.Expect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.restore(r); err != nil {
+		return nil, errors.Join(err, g.Close(ctx))
+	}
+	return g, nil
+}
+
+func (g *Guest) restore(r io.Reader) error {
+	receiver := pages.NewReceiver(g.memory.Bytes, g.Grow)
+	last, err := receiver.Round(r)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrImage, err)
+	}
+	if !last {
+		return fmt.Errorf("%w: its memory is not whole", ErrImage)
+	}
+	sum := sha256.New()
+	receiver.HashInto(sum)
+	if err := g.RestoreState(io.TeeReader(r, sum)); err != nil {
+		return err
+	}
+	var want [sha256.Size]byte
+	if _, err := io.ReadFull(r, want[:]); err != nil || !bytes.Equal(want[:], sum.Sum(nil)) {
+		return fmt.Errorf("%w: damaged (%w)", ErrImage, err)
+	}
+	return nil
 }

@@ -22,7 +22,7 @@ func TestCaptureOfAnEndedGuest(t *testing.T) {
 			require.Empty(t, exit.Reason)
 			require.True(t, guest.Ended())
 			var image bytes.Buffer
-			_, err = guest.Capture(&image, CaptureOptions{})
+			err = guest.Capture(&image)
 			require.NoError(t, err)
 			moved, err := module.Restore(context.Background(), GuestConfig{}, &image)
 			require.NoError(t, err)
@@ -31,7 +31,7 @@ func TestCaptureOfAnEndedGuest(t *testing.T) {
 			require.Panics(t, func() { moved.Run(context.Background()) })
 			require.NoError(t, guest.Close(context.Background()))
 			require.False(t, guest.Ended())
-			require.Panics(t, func() { _, _ = guest.Capture(new(bytes.Buffer), CaptureOptions{}) })
+			require.Panics(t, func() { _ = guest.Capture(new(bytes.Buffer)) })
 			require.NoError(t, moved.Close(context.Background()))
 		})
 	}

@@ -35,10 +35,11 @@ type GuestConfig struct {
 type guestState uint8
 
 const (
-	ready   guestState = iota // instantiated, not run
-	running                   // inside Run
-	frozen                    // stack saved in its memory: may be captured, or run on
-	ended                     // exited, trapped or stopped
+	ready    guestState = iota // instantiated, not run
+	running                    // inside Run
+	frozen                     // stack saved in its memory: may be captured, or run on
+	ended                      // exited, trapped or stopped
+	expected                   // to be filled and restored
 )
 
 // Guest is one rank's instance of a module. Run, Capture, Bind and Close belong to one goroutine at a

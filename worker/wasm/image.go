@@ -11,23 +11,22 @@ import (
 // version that this binary does not know.
 var ErrImage = errors.New("unusable image")
 
-// imageMagic starts every image; its last byte is the version.
-const imageMagic = "GWGUEST\x02"
+// imageMagic starts the state of a guest; its last byte is the version.
+const imageMagic = "GWGUEST\x03"
 
-// maxHeader bounds the header of an image, in bytes.
+// maxHeader bounds the header of a state, in bytes.
 const maxHeader = 64 << 10
 
-// Flags of an image.
+// Flags of a state.
 const (
-	flagRaw   = 1 // its pages are not compressed
 	flagEnded = 2 // the guest has ended by itself: its memory is there for what its rank has not delivered
-	allFlags  = flagRaw | flagEnded
+	allFlags  = flagEnded
 )
 
 // imageHeader is everything of a guest but its memory's content.
 //
-// An image is imageMagic, the length of the header (4 bytes), the header, what is open (openimage.go), and the pages. All numbers are
-// little-endian. What is added later gets a new version; old versions stay readable.
+// A guest's state is imageMagic, the length of the header (4 bytes), the header, and what is open (openimage.go). Its image is one round of its memory (package pages),
+// its state, and the SHA-256 of the pages' checksums and the state. All numbers are little-endian. What is added later gets a new version.
 type imageHeader struct {
 	module  [32]byte // SHA-256 of the module
 	flags   uint8

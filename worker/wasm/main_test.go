@@ -192,7 +192,7 @@ func (w *world) thaw(rank int, guest *Guest, r *result) (*Guest, error) {
 	}
 	w.moves++
 	var image bytes.Buffer
-	if _, err := guest.Capture(&image, CaptureOptions{Raw: w.random.IntN(2) == 0}); err != nil {
+	if err := guest.Capture(&image); err != nil {
 		return nil, err
 	}
 	w.mpi.Remove(mpi.Rank(rank))

@@ -121,15 +121,6 @@ func (u *unwinder) validate(area []byte) error {
 	return nil
 }
 
-// used is how many bytes the saved stack takes.
-func (u *unwinder) used() uint32 {
-	area, err := u.bytes()
-	if err != nil {
-		return 0
-	}
-	return binary.LittleEndian.Uint32(area[areaPosition:]) - u.start
-}
-
 func (u *unwinder) call(ctx context.Context, name string, params ...uint64) error {
 	if _, err := u.functions[name].Call(ctx, params...); err != nil {
 		return fmt.Errorf("%s: %w", name, err)

@@ -268,7 +268,7 @@ func (r *rank) thaw() error {
 		return nil
 	}
 	var image bytes.Buffer
-	if _, err := r.guest.Capture(&image, wasm.CaptureOptions{Raw: true}); err != nil {
+	if err := r.guest.Capture(&image); err != nil {
 		return err
 	}
 	c.mu.Lock()

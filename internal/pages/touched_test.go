@@ -1,4 +1,4 @@
-package wasm
+package pages
 
 import (
 	"bytes"
@@ -8,16 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An image of a memory leaves what was never touched as it is, and has all that was.
-func TestImageTouchesNothing(t *testing.T) {
+// A round of a memory leaves what was never touched as it is, and has all that was.
+func TestRoundTouchesNothing(t *testing.T) {
 	if pagemap() == nil {
 		t.Skip("the kernel does not tell what has been touched")
 	}
 	const size = 64 << 20
-	m, err := newMemory(size, &budget{})
-	require.NoError(t, err)
-	defer m.release() //nolint:errcheck // of a test
-	memory := m.Reallocate(size)
+	memory := mapped(t, size)
 	held := func() (n int) {
 		touched := newTouched(memory)
 		for at := 0; at < size; at += os.Getpagesize() {
@@ -32,19 +29,16 @@ func TestImageTouchesNothing(t *testing.T) {
 		memory[at] = 1
 	}
 	before := held()
-	var image bytes.Buffer
-	n, err := writePages(&image, memory)
-	require.NoError(t, err)
-	require.EqualValues(t, 4*imagePage, n)
+	p := newPair(t, memory, NewGuess())
+	stats := p.round(1, true)
+	require.EqualValues(t, 4*Bytes, stats.Memory)
 	require.Equal(t, before, held())
-	other := make([]byte, size)
-	require.NoError(t, readPages(&image, other))
-	require.True(t, bytes.Equal(memory, other))
+	require.True(t, bytes.Equal(memory, p.there))
 }
 
 // Where the kernel does not tell, every page is looked at.
-func TestImageWithoutPagemap(t *testing.T) {
+func TestTouchedWithoutPagemap(t *testing.T) {
 	t1 := &touched{}
-	t1.begin(make([]byte, imagePage))
+	t1.begin(make([]byte, Bytes))
 	require.True(t, t1.page(0))
 }

@@ -1,4 +1,4 @@
-package wasm
+package pages
 
 import (
 	"encoding/binary"
@@ -31,7 +31,7 @@ var pagemap = sync.OnceValue(func() *os.File { //nolint:gochecknoglobals // of t
 	}
 	t := touched{from: f}
 	t.begin(probe)
-	for at := 0; at < len(probe); at += imagePage {
+	for at := 0; at < len(probe); at += Bytes {
 		if !t.page(at) { // it says less than is so
 			_ = f.Close()
 			return nil
@@ -68,7 +68,7 @@ func (t *touched) page(at int) bool {
 		return true
 	}
 	first := (t.base + uint64(at)) / uint64(t.size)
-	last := (t.base + uint64(at) + imagePage - 1) / uint64(t.size)
+	last := (t.base + uint64(at) + Bytes - 1) / uint64(t.size)
 	for n := first; n <= last; n++ {
 		if t.held(n) {
 			return true

@@ -1,0 +1,281 @@
+package pages
+
+import (
+	"fmt"
+	"hash"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// patience is how long a stream may take for what is given to it at a time, about flushBytes; then it has failed.
+const patience = 10 * time.Second
+
+const (
+	flushBytes  = 1 << 20
+	flushFrames = 256
+	chunksEach  = 4 // that a stream takes on at a time
+	// packBelow is the rate, in bytes of memory a second, of a round below which the next is compressed: about what the fastest level takes a core for.
+	packBelow  = 150 << 20
+	packSample = 1 << 20 // bytes from which a round shows its rate
+)
+
+// Sender sends a memory to a Receiver in rounds, the last of them while the memory stands still.
+type Sender struct {
+	memory func() []byte
+	watch  *Watch
+	sums   sums
+	all    bool // nothing of what the receiver has is known
+	exact  bool // the last round relied on the kernel's word
+	pack   bool
+	runs   []Run // reused
+}
+
+// Stats are what a round has sent.
+type Stats struct {
+	Memory int64 // bytes of pages with content
+	Wire   int64 // bytes on the streams
+}
+
+// NewSender sends the memory that watch watches. The receiver's is zero.
+func NewSender(memory func() []byte, watch *Watch) *Sender {
+	return &Sender{memory: memory, watch: watch, all: true}
+}
+
+// Reset has the next round send everything: its receiver begins anew, with a memory that is zero.
+func (s *Sender) Reset() {
+	s.all = true
+	clear(s.sums)
+}
+
+// HashInto hashes the memory's content as it was sent.
+func (s *Sender) HashInto(h hash.Hash) { s.sums.hashInto(h) }
+
+// Round sends what may have been written since the last round began, over all streams at once, each of which has its part of the round. It returns when the streams have taken it. still
+// says that nobody writes meanwhile; last that no round follows. After an error the receiver has nothing that counts: Reset, and send to another.
+func (s *Sender) Round(to []io.Writer, still, last bool) (Stats, error) {
+	memory := s.memory()
+	for len(s.sums) < len(memory)/Bytes {
+		s.sums = append(s.sums, make(sums, len(memory)/Bytes-len(s.sums))...)
+	}
+	if s.all {
+		s.runs = s.watch.All(memory, s.runs[:0])
+	} else {
+		s.runs = s.watch.Written(memory, s.runs[:0])
+	}
+	// Where the kernel tells of writes a page is sent from where it is, whatever is written to it meanwhile: it comes again. Its checksum is worth nothing to who has to guess from here on.
+	if s.exact && s.watch.Guesses() && !s.all {
+		s.runs, s.all = s.watch.All(memory, s.runs[:0]), true
+	}
+	s.exact = !s.watch.Guesses()
+	r := &round{sender: s, memory: memory, still: still, last: last, fresh: s.all, guess: !s.exact}
+	r.split(s.runs)
+	begin := time.Now()
+	stats, err := r.send(to)
+	if err != nil {
+		return stats, err
+	}
+	s.all = false
+	if stats.Memory >= packSample {
+		s.pack = float64(stats.Memory) < packBelow*time.Since(begin).Seconds()
+	}
+	return stats, nil
+}
+
+// round is one round of a sender.
+type round struct {
+	sender      *Sender
+	memory      []byte
+	still, last bool
+	fresh       bool // all that is not zero is sent, whatever was sent before
+	guess       bool
+	chunks      []Run
+	next        atomic.Int64
+}
+
+// split makes chunks of runs.
+func (r *round) split(runs []Run) {
+	for _, run := range runs {
+		for run.Count > 0 {
+			n := min(run.Count, maxRun)
+			r.chunks = append(r.chunks, Run{run.First, n})
+			run.First, run.Count = run.First+n, run.Count-n
+		}
+	}
+}
+
+func (r *round) send(to []io.Writer) (Stats, error) {
+	lanes := make([]lane, len(to))
+	errs := make([]error, len(to))
+	var wg sync.WaitGroup
+	for i := range to {
+		lanes[i] = lane{round: r, to: to[i], heads: make([]byte, 0, flushFrames*headBytes)}
+		if i > 0 {
+			wg.Go(func() { errs[i] = lanes[i].run() })
+		}
+	}
+	errs[0] = lanes[0].run()
+	wg.Wait()
+	var stats Stats
+	for i := range lanes {
+		stats.Memory += lanes[i].stats.Memory
+		stats.Wire += lanes[i].stats.Wire
+		if errs[i] != nil {
+			return stats, fmt.Errorf("send pages: %w", errs[i])
+		}
+	}
+	return stats, nil
+}
+
+// lane is a round's part on one stream.
+type lane struct {
+	round  *round
+	to     io.Writer
+	heads  []byte      // of frames that wait; never grows
+	bufs   net.Buffers // what waits, in order
+	size   int         // bytes of it
+	copied []byte      // pages that are written to while they are sent; never grows
+	frames uint32      // of the round so far
+	packer *zstd.Encoder
+	stats  Stats
+}
+
+func (l *lane) run() error {
+	l.frame(frame{kind: frameSize, first: uint32(len(l.round.memory) / Bytes)}, nil)
+	chunks := l.round.chunks
+	for {
+		at := int(l.round.next.Add(chunksEach)) - chunksEach
+		if at >= len(chunks) {
+			break
+		}
+		for _, c := range chunks[at:min(at+chunksEach, len(chunks))] {
+			if err := l.chunk(c); err != nil {
+				return err
+			}
+		}
+	}
+	end := frame{kind: frameEnd, count: l.frames}
+	if l.round.last {
+		end.first = 1
+	}
+	l.frame(end, nil)
+	return l.flush()
+}
+
+// chunk sends what of a run the receiver does not have.
+func (l *lane) chunk(c Run) error {
+	r := l.round
+	content := pagesOf(r.memory, c)
+	if r.guess && !r.still {
+		content = l.copy(content)
+	}
+	known := r.sender.sums[c.First : c.First+c.Count]
+	const (
+		nothing = iota
+		plain
+		zero
+	)
+	what, from := nothing, 0
+	for i := range c.Count + 1 {
+		next := nothing
+		if i < c.Count {
+			now := sum(content[i*Bytes : (i+1)*Bytes])
+			switch {
+			case now == 0 && known[i] != 0:
+				next = zero
+			case now != 0 && (!r.guess || r.fresh || now != known[i]):
+				next = plain
+			}
+			known[i] = now
+		}
+		if next == what && i < c.Count {
+			continue
+		}
+		if err := l.part(what == plain, what == zero, Run{c.First + from, i - from}, content[from*Bytes:i*Bytes]); err != nil {
+			return err
+		}
+		what, from = next, i
+	}
+	if len(l.heads) > cap(l.heads)-2*maxRun*headBytes || max(l.size, len(l.copied)) >= flushBytes {
+		return l.flush()
+	}
+	return nil
+}
+
+// part puts pages that are of one kind into a frame.
+func (l *lane) part(plain, zero bool, pages Run, content []byte) error {
+	f := frame{count: uint32(pages.Count), first: uint32(pages.First)}
+	switch {
+	case zero:
+		f.kind = frameZero
+		l.frame(f, nil)
+	case plain:
+		l.stats.Memory += int64(len(content))
+		f.kind = framePlain
+		if l.round.sender.pack {
+			packed, err := l.packed(content)
+			if err != nil {
+				return err
+			}
+			if len(packed) < len(content)*7/8 {
+				f.kind, content = framePacked, packed
+			}
+		}
+		f.length = uint32(len(content))
+		l.frame(f, content)
+	}
+	return nil
+}
+
+func (l *lane) packed(content []byte) ([]byte, error) {
+	if l.packer == nil {
+		var err error
+		l.packer, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+		if err != nil {
+			return nil, fmt.Errorf("compressor: %w", err)
+		}
+	}
+	return l.packer.EncodeAll(content, nil), nil
+}
+
+// copy keeps content until it is flushed.
+func (l *lane) copy(content []byte) []byte {
+	if l.copied == nil {
+		l.copied = make([]byte, 0, flushBytes+maxRun*Bytes)
+	}
+	at := len(l.copied)
+	l.copied = append(l.copied, content...)
+	return l.copied[at:]
+}
+
+func (l *lane) frame(f frame, content []byte) {
+	at := len(l.heads)
+	l.heads = l.heads[:at+headBytes]
+	f.put(l.heads[at:])
+	l.bufs = append(l.bufs, l.heads[at:at+headBytes:at+headBytes])
+	l.size += headBytes
+	if len(content) > 0 {
+		l.bufs = append(l.bufs, content)
+		l.size += len(content)
+	}
+	if f.kind != frameEnd {
+		l.frames++
+	}
+}
+
+func (l *lane) flush() error {
+	if d, ok := l.to.(interface{ SetWriteDeadline(t time.Time) error }); ok {
+		if err := d.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
+	}
+	bufs := l.bufs
+	n, err := bufs.WriteTo(l.to)
+	l.stats.Wire += n
+	l.bufs, l.heads, l.copied, l.size = l.bufs[:0], l.heads[:0], l.copied[:0], 0
+	return err
+}
