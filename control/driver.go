@@ -20,10 +20,12 @@ const (
 	maxCommandBytes = fsm.MaxEntryBytes - 1024
 )
 
-// watched is how long this leader has seen a migration in its phase.
+// watched is how long this leader has seen a migration in its phase, and at what point of it.
 type watched struct {
 	phase fsm.MigrationPhase
 	since time.Time
+	ahead int64     // bytes that have gone ahead of the ranks
+	moved time.Time // when these became more
 }
 
 // driver takes each migration under way to its next phase, or to its abort.
@@ -38,7 +40,7 @@ func (l *leader) driver() func(context.Context) {
 			live[mig.Id] = true
 			w := seen[mig.Id]
 			if w == nil || w.phase != fsm.MigrationPhaseOf(mig) {
-				w = &watched{phase: fsm.MigrationPhaseOf(mig), since: time.Now()}
+				w = &watched{phase: fsm.MigrationPhaseOf(mig), since: time.Now(), moved: time.Now()}
 				seen[mig.Id] = w
 			}
 			g.Go(func() error { l.drive(ctx, v, mig, w); return nil })
@@ -68,8 +70,8 @@ func (l *leader) drive(ctx context.Context, v *fsm.View, mig *apiv1.Migration, w
 	case fsm.Pending:
 		if missing := l.unacked(app, mig); missing == "" {
 			l.announce(ctx, app, mig)
-		} else if time.Since(w.since) > l.c.cfg.AnnounceDeadline {
-			l.abort(ctx, mig, fmt.Sprintf("host %s did not acknowledge within %s", missing, l.c.cfg.AnnounceDeadline))
+		} else {
+			l.awaitAcks(ctx, mig, w, missing)
 		}
 	case fsm.Announced:
 		l.driveImages(ctx, mig, w)
@@ -77,6 +79,40 @@ func (l *leader) drive(ctx context.Context, v *fsm.View, mig *apiv1.Migration, w
 		l.commit(ctx, mig)
 	default:
 	}
+}
+
+// awaitAcks aborts when a host has not acknowledged for long, and no rank's memory has come further ahead meanwhile.
+func (l *leader) awaitAcks(ctx context.Context, mig *apiv1.Migration, w *watched, missing string) {
+	ahead, trouble := l.ahead(mig)
+	if ahead > w.ahead {
+		w.ahead, w.moved = ahead, time.Now()
+	}
+	if time.Since(w.moved) <= l.c.cfg.AnnounceDeadline {
+		return
+	}
+	why := fmt.Sprintf("host %s did not acknowledge within %s", missing, l.c.cfg.AnnounceDeadline)
+	if trouble != "" {
+		why += ": " + trouble
+	}
+	l.abort(ctx, mig, why)
+}
+
+// ahead is how many bytes have gone ahead of the ranks that move, and what keeps one from its target, if anything does.
+func (l *leader) ahead(mig *apiv1.Migration) (bytes int64, trouble string) {
+	said := map[string]*apiv1.AppStatus{}
+	for _, mv := range mig.Moves {
+		if said[mv.From] == nil {
+			st := l.inbox.report(fsm.HostID(mv.From), fsm.AppID(mig.App))
+			said[mv.From] = st
+			for _, r := range st.GetRanks() {
+				bytes += max(0, r.AheadBytes)
+				if r.Trouble != "" && trouble == "" {
+					trouble = fmt.Sprintf("rank %d on %s: %s", r.Rank, mv.From, r.Trouble)
+				}
+			}
+		}
+	}
+	return bytes, trouble
 }
 
 // driveImages commits when every image is on its target, and aborts when that takes too long.
@@ -93,7 +129,14 @@ func (l *leader) driveImages(ctx context.Context, mig *apiv1.Migration, w *watch
 		}
 		l.abort(ctx, mig, fmt.Sprintf("%s within %s: %s", waiting, l.c.cfg.FreezeDeadline, why))
 	case age > l.c.cfg.TransferDeadline:
+		if _, trouble := l.ahead(mig); trouble != "" {
+			waiting += ": " + trouble
+		}
 		l.abort(ctx, mig, fmt.Sprintf("%s within %s", waiting, l.c.cfg.TransferDeadline))
+	case frozen:
+		if host, silent := l.deaf(mig); silent > l.c.cfg.FreezeDeadline { // the ranks stand still for it
+			l.abort(ctx, mig, fmt.Sprintf("the executor on %s, which the ranks go to, does not answer, for %s at least", host, silent))
+		}
 	}
 }
 
@@ -193,6 +236,16 @@ func (l *leader) silence(mig *apiv1.Migration) string {
 		}
 	}
 	return ""
+}
+
+// deaf names a target whose executor does not answer its worker, and for how long.
+func (l *leader) deaf(mig *apiv1.Migration) (host string, silent time.Duration) {
+	for _, mv := range mig.Moves {
+		if ms := l.inbox.report(fsm.HostID(mv.To), fsm.AppID(mig.App)).GetSilentMs(); time.Duration(ms)*time.Millisecond > silent {
+			host, silent = mv.To, time.Duration(ms)*time.Millisecond
+		}
+	}
+	return host, silent
 }
 
 // images says whether each moved rank's image is on its target: what is known of the images, what is still

@@ -52,23 +52,21 @@ type app struct {
 	execErr  string
 	output   *appLog
 	ranks    map[int32]*rankInfo
-	acked    string // migration announced and prepared for
-	freezing string // migration whose ranks were asked to freeze here
-	failed   string // migration that failed here, and why
+	acked    string  // migration that this host is ready for
+	move     *moving // this host's part of the migration under way; nil: none
+	failed   string  // migration that failed here, and why
 	failure  string
-	life     *life           // of the executor that there was last; nil: none
-	sending  context.Context //nolint:containedctx // of the images of the migration freezing: over with it
+	life     *life // of the executor that there was last; nil: none
 	stopping bool
 
-	endSending context.CancelFunc // of sending
-	late       []func()           // posted while the executor was being stopped
-	home       *home              // of the app's directory, if it is here
-	filled     bool               // the home has what the app begins with
-	toldHome   string             // what the executor was told of the home
-	coming     *coming            // the directory on its way here
-	wantsFiles bool               // a rank here has asked for the directory
-	routed     uint64             // index of the record whose routes the executor has
-	silent     time.Duration      // for which the executor has not answered; 0: it answers
+	late       []func()      // posted while the executor was being stopped
+	home       *home         // of the app's directory, if it is here
+	filled     bool          // the home has what the app begins with
+	toldHome   string        // what the executor was told of the home
+	coming     *coming       // the directory on its way here
+	wantsFiles bool          // a rank here has asked for the directory
+	routed     uint64        // index of the record whose routes the executor has
+	silent     time.Duration // for which the executor has not answered; 0: it answers
 
 	serving serving // for other hosts
 
@@ -83,12 +81,14 @@ type rankInfo struct {
 	reason    string
 	byReason  bool   // the reason says how it ended
 	migration string // that brought it, or takes it away
-	bytes     int64
-	digest    string    // of the image: at the source once it was sent
-	stopped   time.Time // when an arrived rank stopped at its source
-	inPlace   bool      // of an arrived rank: its executor has its memory
-	kept      bool      // of an arrived rank: its log is on this host's disk
 	pauseMs   float64
+
+	// Of an arrived rank.
+	stopped    time.Time // when it stopped at its source
+	bytes      int64     // that have come, and of these while it stood still
+	pauseBytes int64
+	rounds     int32
+	digest     string
 }
 
 // rankState is one of the Rank... words of a status.
@@ -97,8 +97,7 @@ type rankState string
 func newApp(id string, host *Worker) *app {
 	return &app{
 		id: id, host: host, log: host.log.With("app", id),
-		endSending: func() {},
-		inbox:      make(chan func(), inboxSize), done: make(chan struct{}), fresh: notify.NewSignal(),
+		inbox: make(chan func(), inboxSize), done: make(chan struct{}), fresh: notify.NewSignal(),
 		ranks: map[int32]*rankInfo{},
 	}
 }
@@ -106,7 +105,7 @@ func newApp(id string, host *Worker) *app {
 // run is the app's goroutine. It returns when the app is over for this host, or ctx ends.
 func (a *app) run(ctx context.Context) {
 	defer close(a.done)
-	defer func() { a.endSending(); a.endStart() }()
+	defer a.endRun()
 	for {
 		for len(a.late) > 0 {
 			f := a.late[0]
@@ -137,6 +136,14 @@ func (a *app) run(ctx context.Context) {
 	}
 }
 
+// endRun ends what the goroutine has begun.
+func (a *app) endRun() {
+	if a.move != nil {
+		a.move.end()
+	}
+	a.endStart()
+}
+
 // post gives f to the app's goroutine; it is dropped when that has ended.
 func (a *app) post(f func()) {
 	select {
@@ -162,7 +169,7 @@ func (a *app) drain() {
 func (a *app) finish() {
 	a.stopChild()
 	a.host.logs.close(a.id)
-	a.host.removeImages(a.id)
+	a.host.removeArrivals(a.id)
 	a.dropComing()
 	if a.home != nil {
 		a.leaveHome()
@@ -294,7 +301,7 @@ func (a *app) follow() {
 	routed := false
 	var drop []int32
 	for id, r := range a.ranks {
-		standsStill := r.state == apiv1.RankFrozen || r.state == apiv1.RankStaged || r.state == "" && r.inPlace
+		standsStill := r.state == apiv1.RankFrozen || r.state == apiv1.RankStaged
 		if a.isMine(id) || !standsStill {
 			continue
 		}
@@ -307,9 +314,7 @@ func (a *app) follow() {
 	if len(drop) > 0 {
 		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: drop}}})
 		for _, id := range drop {
-			if err := a.output.moved(id); err != nil { // all of it is where the rank is
-				a.log.Warn("the log of a rank that has moved is left", "rank", id, "err", err)
-			}
+			a.logMoved(id)
 		}
 		a.route()
 		routed = true
@@ -426,8 +431,12 @@ func (a *app) status() *apiv1.AppStatus {
 		}
 		s.Ranks = append(s.Ranks, &apiv1.RankStatus{
 			Rank: id, Epoch: r.epoch, State: string(r.state), ExitCode: r.code, Reason: reason, ToldByReason: r.byReason,
-			ImageBytes: r.bytes, ImageDigest: r.digest, PauseMs: r.pauseMs, Migration: r.migration,
+			ImageBytes: r.bytes, ImageDigest: r.digest, PauseMs: r.pauseMs, Migration: r.migration, PauseBytes: r.pauseBytes, Rounds: r.rounds,
 		})
+		if l := a.leaving(id); l != nil {
+			last := s.Ranks[len(s.Ranks)-1]
+			last.AheadBytes, last.Trouble = l.ahead.Bytes, l.ahead.Trouble
+		}
 	}
 	return s
 }

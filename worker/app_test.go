@@ -15,6 +15,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // bench is one app on host h1, its executor played by the test.
@@ -35,7 +36,7 @@ func newBench(t *testing.T) *bench {
 	w := &Worker{
 		cfg: DefaultConfig(), log: slog.New(slog.DiscardHandler), logs: logs, tasks: new(errgroup.Group),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
-		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe,
+		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe, http: transport.NewHTTPClient(),
 	}
 	w.cfg.Name, w.cfg.DataDir, w.cfg.Slots = "h1", dir, 4
 	a := newApp("a", w)
@@ -50,7 +51,13 @@ func newBench(t *testing.T) *bench {
 	close(a.child.exited) // there is no process to wait for
 	pump(t, a.child)
 	a.exec = execRunning
-	t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close(); _ = w.tasks.Wait() })
+	t.Cleanup(func() {
+		a.endRun()
+		_ = ours.Close()
+		_ = theirs.Close()
+		_ = w.tasks.Wait()
+		w.http.CloseIdleConnections()
+	})
 	b := &bench{t: t, a: a, exec: pipe.NewConn(theirs.(*net.UnixConn))}
 	b.rec = &apiv1.AppRecord{
 		Index: 1, App: &apiv1.App{
@@ -115,14 +122,29 @@ func (b *bench) placed(epoch uint64, placement []string, ranks ...*apiv1.RankSta
 	b.step()
 }
 
-func (b *bench) frozen() {
+// leaves has rank 0 leave for h2: its memory is ahead, and what there is of its log.
+func (b *bench) leaves() {
 	b.t.Helper()
-	b.migration("pending", 0, "h1", "h2")
+	b.migration(apiv1.MigrationPending, 0, "h1", "h2")
 	require.NotNil(b.t, b.next().GetRoutes())
+	p := b.next().GetPrecopy()
+	require.Equal(b.t, "m1", p.GetMigration())
+	require.Len(b.t, p.Ranks, 1)
+	require.Equal(b.t, "h2", p.Ranks[0].Host)
+	require.Equal(b.t, b.rec.Addrs["h2"], p.Ranks[0].Addr)
+	require.Empty(b.t, b.a.status().AckedMigration)
+	b.a.move.leaving[0].ahead = &apiv1.ExecAhead{Migration: "m1", Bytes: 9, Ready: true}
+	b.step()
 	require.Equal(b.t, "m1", b.a.status().AckedMigration)
-	b.migration("announced", 0, "h1", "h2")
+	require.EqualValues(b.t, 9, b.a.status().Ranks[0].AheadBytes)
+	b.migration(apiv1.MigrationAnnounced, 0, "h1", "h2")
 	require.NotNil(b.t, b.next().GetRoutes())
 	require.Equal(b.t, []int32{0}, b.next().GetFreeze().GetRanks())
+}
+
+func (b *bench) frozen() {
+	b.t.Helper()
+	b.leaves()
 	b.a.rankFrozen(&apiv1.ExecFrozen{Migration: "m1", Rank: 0})
 	require.Equal(b.t, apiv1.RankFrozen, b.a.status().Ranks[0].State)
 }
@@ -154,41 +176,49 @@ func TestSourceDropsOnlyAfterTheCommit(t *testing.T) {
 // arrive brings rank 1 from h2, with its log.
 func (b *bench) arrive() {
 	b.t.Helper()
-	b.migration("pending", 1, "h2", "h1")
-	require.NotNil(b.t, b.next().GetRoutes())
-	b.migration("announced", 1, "h2", "h1")
-	require.NotNil(b.t, b.next().GetRoutes())
-	image, err := os.CreateTemp(b.t.TempDir(), "image")
-	require.NoError(b.t, err)
-	b.t.Cleanup(func() { _ = image.Close() })
+	b.expects()
 	log, err := os.CreateTemp(b.t.TempDir(), "log")
 	require.NoError(b.t, err)
 	b.t.Cleanup(func() { _ = log.Close() })
-	err = b.a.arrived(&arrival{
-		header: &apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1, From: "h2"}, image: image, log: log, digest: "d", size: 3, stopped: time.Now(),
-	})
-	require.NoError(b.t, err)
-	require.Equal(b.t, image.Name(), b.next().GetStage().GetPath())
-	require.NotEqual(b.t, apiv1.RankStaged, b.a.status().Ranks[1].State)
+	require.NoError(b.t, b.a.logArrived(&arrival{header: &apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1, From: "h2"}, log: log}))
+	require.Nil(b.t, b.a.ranks[1])
+}
+
+// expects has rank 1 expected from h2.
+func (b *bench) expects() {
+	b.t.Helper()
+	b.migration(apiv1.MigrationPending, 1, "h2", "h1")
+	require.NotNil(b.t, b.next().GetRoutes())
+	require.Equal(b.t, []int32{1}, b.next().GetExpect().GetRanks())
+	require.Empty(b.t, b.a.status().AckedMigration, "its guest is not there")
+	b.a.expecting(&apiv1.ExecExpecting{Migration: "m1", Ranks: []int32{1}})
+	b.step()
+	require.Equal(b.t, "m1", b.a.status().AckedMigration)
+	b.migration(apiv1.MigrationAnnounced, 1, "h2", "h1")
+	require.NotNil(b.t, b.next().GetRoutes())
 }
 
 func (b *bench) staged() {
 	b.t.Helper()
 	b.arrive()
-	memory := func() { b.a.rankStaged(&apiv1.ExecStaged{Migration: "m1", Rank: 1}) }
+	memory := func() {
+		b.a.rankStaged(&apiv1.ExecStaged{Migration: "m1", Rank: 1, Digest: "d", SinceMs: 5, AheadBytes: 7, PauseBytes: 2, Rounds: 3})
+	}
 	disk := func() { require.NoError(b.t, b.a.logKept(&apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1})) }
 	if first, second := memory, disk; b.diskFirst {
 		first, second = second, first
 		first()
-		require.NotEqual(b.t, apiv1.RankStaged, b.a.status().Ranks[1].State, "it is not in memory")
+		require.Nil(b.t, b.a.ranks[1], "it is not in memory")
 		second()
 	} else {
 		first()
-		require.NotEqual(b.t, apiv1.RankStaged, b.a.status().Ranks[1].State, "what it has printed is not on the disk")
+		require.Nil(b.t, b.a.ranks[1], "what it has printed is not on the disk")
 		second()
 	}
-	require.Equal(b.t, apiv1.RankStaged, b.a.status().Ranks[1].State)
-	require.Equal(b.t, "d", b.a.status().Ranks[1].ImageDigest)
+	r := b.a.status().Ranks[1]
+	require.Equal(b.t, apiv1.RankStaged, r.State)
+	require.Equal(b.t, "d", r.ImageDigest)
+	require.Equal(b.t, []int64{9, 2, 3}, []int64{r.ImageBytes, r.PauseBytes, int64(r.Rounds)})
 }
 
 func TestTargetThawsOnlyAfterTheCommit(t *testing.T) {
@@ -212,16 +242,48 @@ func TestRankIsStagedWithItsLog(t *testing.T) {
 	require.ErrorContains(t, b.a.logKept(&apiv1.TransferHeader{App: "a", Migration: "m0", Rank: 1}), "is over")
 }
 
-// One whose log cannot be stored is dropped when its migration is aborted, and may come again.
-func TestTargetDropsWhatItCannotKeep(t *testing.T) {
+// What has come of a rank in vain is dropped when its migration is aborted, and it may come again: its guest, its memory without its log, its log without its memory.
+func TestTargetDropsWhatHasComeInVain(t *testing.T) {
+	for name, come := range map[string]func(b *bench){
+		"guest":  (*bench).expects,
+		"log":    (*bench).arrive,
+		"memory": func(b *bench) { b.expects(); b.a.rankStaged(&apiv1.ExecStaged{Migration: "m1", Rank: 1}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			come(b)
+			b.step()
+			require.Nil(t, b.a.ranks[1], "not decided yet")
+			b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
+			require.NotNil(t, b.next().GetRoutes())
+			require.Equal(t, []int32{1}, b.next().GetDrop().GetRanks())
+			require.Nil(t, b.a.ranks[1])
+			if name == "log" {
+				require.True(t, b.a.output.state(1).done, "readers look for the rank's output elsewhere")
+			}
+		})
+	}
+}
+
+// Guests that are made when their migration is over already are dropped, unless the next one expects the ranks, too.
+func TestGuestsOfAMigrationThatIsOver(t *testing.T) {
 	b := newBench(t)
-	b.arrive()
-	b.a.rankStaged(&apiv1.ExecStaged{Migration: "m1", Rank: 1})
-	b.step()
-	require.NotNil(t, b.a.ranks[1], "not decided yet")
+	b.migration(apiv1.MigrationPending, 1, "h2", "h1")
+	require.NotNil(t, b.next().GetRoutes())
+	require.NotNil(t, b.next().GetExpect())
 	b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
+	require.NotNil(t, b.next().GetRoutes())
+	late := &apiv1.ExecExpecting{Migration: "m1", Ranks: []int32{1}}
+	b.a.expecting(late)
 	require.Equal(t, []int32{1}, b.next().GetDrop().GetRanks())
-	require.Nil(t, b.a.ranks[1])
+	b.migration(apiv1.MigrationPending, 1, "h2", "h1")
+	require.NotNil(t, b.next().GetRoutes())
+	require.NotNil(t, b.next().GetExpect())
+	late.Migration = "m0"
+	b.a.expecting(late)
+	require.False(t, b.a.move.guests)
+	b.a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Ping{Ping: &apiv1.ExecPing{}}})
+	require.NotNil(t, b.next().GetPing(), "and nothing before")
 }
 
 func TestTargetDropsAfterTheAbort(t *testing.T) {
@@ -232,10 +294,10 @@ func TestTargetDropsAfterTheAbort(t *testing.T) {
 	require.Len(t, b.a.status().Ranks, 1)
 }
 
-func TestImageOfAnotherMigrationIsRefused(t *testing.T) {
+func TestLogOfAnotherMigrationIsRefused(t *testing.T) {
 	b := newBench(t)
 	b.migration("announced", 1, "h2", "h1")
-	err := b.a.arrived(&arrival{header: &apiv1.TransferHeader{App: "a", Migration: "m0", Rank: 1}})
+	err := b.a.logArrived(&arrival{header: &apiv1.TransferHeader{App: "a", Migration: "m0", Rank: 1}})
 	require.ErrorContains(t, err, "does not wait")
 }
 
@@ -333,15 +395,36 @@ func TestAppFollowsARecoveredCluster(t *testing.T) {
 	within(t, ran, "the app's end")
 }
 
-// TestTargetAcknowledgesOnceItsExecutorRuns: not while that starts.
-func TestTargetAcknowledgesOnceItsExecutorRuns(t *testing.T) {
+// TestTargetAcknowledgesOnceItsGuestsAreThere: not while its executor starts, nor while that makes them; and one that has none says so.
+func TestTargetAcknowledgesOnceItsGuestsAreThere(t *testing.T) {
 	b := newBench(t)
 	b.a.exec = execStarting
-	b.migration("pending", 1, "h2", "h1")
+	b.migration(apiv1.MigrationPending, 1, "h2", "h1")
 	require.Empty(t, b.a.status().AckedMigration)
 	b.a.exec = execRunning
 	b.step()
+	require.Empty(t, b.a.status().AckedMigration)
+	b.a.expecting(&apiv1.ExecExpecting{Migration: "m1", Ranks: []int32{1}})
+	b.step()
 	require.Equal(t, "m1", b.a.status().AckedMigration)
+	b.a.expecting(&apiv1.ExecExpecting{Migration: "m1", Ranks: []int32{1}, Error: "no memory"})
+	require.Equal(t, "no memory", b.a.status().FailedReason)
+}
+
+// TestSourceAcknowledgesOnceLittleIsLeft: its memory is ready, and what there was of its log is ahead; a rank that has ended is not waited for.
+func TestSourceAcknowledgesOnceLittleIsLeft(t *testing.T) {
+	b := newBench(t)
+	b.migration(apiv1.MigrationPending, 0, "h1", "h2")
+	acked := func() string { b.step(); return b.a.status().AckedMigration }
+	require.Empty(t, acked())
+	l := b.a.move.leaving[0]
+	l.ahead = &apiv1.ExecAhead{Ready: true}
+	l.log = &logSending{}
+	require.Empty(t, acked())
+	l.kept, l.ahead = true, &apiv1.ExecAhead{}
+	require.Empty(t, acked())
+	b.a.rankEnded(&apiv1.ExecEnded{Rank: 0})
+	require.Equal(t, "m1", acked())
 }
 
 // TestKilledAfterTheGrace: an executor that does not end when its ranks are cancelled is killed, and says why.

@@ -192,6 +192,10 @@ func (a *app) event(of *life, ev *apiv1.ExecEvent) {
 		post(func() { a.rankEnded(m.Ended) })
 	case *apiv1.ExecEvent_WantsFiles:
 		post(func() { a.wantsFiles = true })
+	case *apiv1.ExecEvent_Expecting:
+		post(func() { a.expecting(m.Expecting) })
+	case *apiv1.ExecEvent_Ahead:
+		post(func() { a.rankAhead(m.Ahead) })
 	case *apiv1.ExecEvent_Frozen:
 		post(func() { a.rankFrozen(m.Frozen) })
 	case *apiv1.ExecEvent_Staged:

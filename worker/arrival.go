@@ -3,12 +3,8 @@ package worker
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -25,15 +21,14 @@ import (
 
 // Bounds of what comes with one rank.
 const (
-	maxLogFile    = 256 << 20 // the cap of a rank's output, with what stands around its lines
-	maxImageExtra = 4 << 30   // the MPI part of an image
-	pageBytes     = 64 << 10  // of a guest's memory
+	maxLogFile = 256 << 20 // the cap of a rank's output, with what stands around its lines
+	syncEach   = 8 << 20   // of a log that comes: the last part is short then
 
 	maxFilesRequest   = files.PieceBytes + 64<<10
 	maxTransferHeader = 64 << 10 // nothing larger is read before the rank is expected
 )
 
-// Transfer implements the Data service: it stores what comes beside what is here, checks all of it, and gives it to the rank's app,
+// Transfer implements the Data service: it stores what comes of a log beside what is here, checks all of it, and gives it to the rank's app,
 // which takes it whole or not at all.
 func (s dataService) Transfer(ctx context.Context, stream apiv1connect.DataTransferServerStream) (*apiv1.TransferResponse, error) {
 	first, err := stream.Receive()
@@ -62,7 +57,7 @@ func (s dataService) Transfer(ctx context.Context, stream apiv1connect.DataTrans
 		return nil, s.unstored(h, err)
 	}
 	defer r.close()
-	for r.digest == "" {
+	for !r.whole {
 		m, err := stream.Receive()
 		if err != nil {
 			return nil, fmt.Errorf("worker: transfer of rank %d broke off: %w", h.Rank, err)
@@ -74,19 +69,19 @@ func (s dataService) Transfer(ctx context.Context, stream apiv1connect.DataTrans
 	if err := r.finish(a); err != nil {
 		return nil, refusedTransfer(err)
 	}
-	return &apiv1.TransferResponse{ImageBytes: r.size}, nil
+	return &apiv1.TransferResponse{}, nil
 }
 
-// unstored is the answer to the source of a rank whose image this host could not store, in words for the migration's reason. What
+// unstored is the answer to the source of a rank whose log this host could not store, in words for the migration's reason. What
 // is an answer already stays.
 func (s dataService) unstored(h *apiv1.TransferHeader, err error) error {
 	if apierr.Info(err) != nil {
 		return err
 	}
 	s.w.suspectDisk()
-	s.w.log.Error("an image could not be stored", "app", h.App, "rank", h.Rank, "err", err)
+	s.w.log.Error("a log could not be stored", "app", h.App, "rank", h.Rank, "err", err)
 	return apierr.New(connect.CodeResourceExhausted, apierr.ReasonRefused, "",
-		fmt.Sprintf("host %s could not store the image of rank %d (%s)", s.w.cfg.Name, h.Rank, reasonOf(err)), "")
+		fmt.Sprintf("host %s could not store the output of rank %d (%s)", s.w.cfg.Name, h.Rank, reasonOf(err)), "")
 }
 
 func refusedTransfer(err error) error {
@@ -96,83 +91,72 @@ func refusedTransfer(err error) error {
 	return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "", err.Error(), "")
 }
 
-// arrival is a rank being received.
+// arrival is a rank's log being received.
 type arrival struct {
-	header     *apiv1.TransferHeader
-	image, log *os.File
-	imageW     *bufio.Writer
-	logW       *bufio.Writer
-	sum        hash.Hash
-	size       int64
-	maxSize    int64
-	logSize    int64
-	facts      logFacts
-	digest     string    // set at the end
-	stopped    time.Time // when the rank stopped, on this host's clock
-	taken      bool      // by the app, with the files
+	header *apiv1.TransferHeader
+	log    *os.File
+	logW   *bufio.Writer
+	check  logCheck
+	size   int64
+	synced int64 // of these are on the disk for sure
+	whole  bool  // set at the end
+	taken  bool  // by the app, with the file
 }
 
-// arrivals is where what has come for an app is, beside its migrations: the executor removes an image when it has it.
-const arrivals = "arrivals"
-
-// newArrival makes the files of an arrival. Nobody else's are touched, whatever the header says.
+// newArrival makes the file of an arrival. Nobody else's are touched, whatever the header says.
 func (w *Worker) newArrival(h *apiv1.TransferHeader) (*arrival, error) {
-	dir, err := w.imageDir(h.App, arrivals)
+	dir, err := w.arrivalDir(h.App)
 	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("worker: images: %w", err)
+		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
-	a := &arrival{header: h, sum: sha256.New(), maxSize: int64(w.cfg.MemoryLimitPages)*pageBytes + maxImageExtra}
-	if a.image, err = os.CreateTemp(dir, "arrived-*.image"); err != nil {
-		return nil, fmt.Errorf("worker: images: %w", err)
-	}
+	a := &arrival{header: h, check: logCheck{rank: h.Rank}}
 	if a.log, err = os.CreateTemp(dir, "arrived-*.log"); err != nil {
-		a.log = a.image // close removes it
-		a.close()
-		return nil, fmt.Errorf("worker: images: %w", err)
+		return nil, fmt.Errorf("worker: logs: %w", err)
 	}
-	a.imageW, a.logW = bufio.NewWriterSize(a.image, 1<<20), bufio.NewWriterSize(a.log, 64<<10)
+	a.logW = bufio.NewWriterSize(a.log, 64<<10)
 	return a, nil
 }
 
-// close releases the files, and removes them if the app has not taken them.
+// close releases the file, and removes it if the app has not taken it.
 func (a *arrival) close() {
-	for _, f := range []*os.File{a.image, a.log} {
-		_ = f.Close() // finish has checked what matters
-		if !a.taken {
-			_ = os.Remove(f.Name()) // the app's end removes what is left
-		}
+	_ = a.log.Close() // finish has checked what matters
+	if !a.taken {
+		_ = os.Remove(a.log.Name()) // the app's end removes what is left
 	}
 }
 
+// add takes the next part. Every record must be a line of this rank, in order.
 func (a *arrival) add(m *apiv1.TransferRequest) (err error) {
 	switch m := m.Msg.(type) {
 	case *apiv1.TransferRequest_Log:
-		if a.logSize += int64(len(m.Log)); a.logSize > maxLogFile {
+		if a.size += int64(len(m.Log)); a.size > maxLogFile {
 			return invalid("log", fmt.Sprintf("the log of rank %d is over %d bytes", a.header.Rank, int64(maxLogFile)), "")
 		}
-		_, err = a.logW.Write(m.Log)
-	case *apiv1.TransferRequest_Image:
-		if a.size += int64(len(m.Image)); a.size > a.maxSize {
-			return invalid("image", fmt.Sprintf("the image of rank %d is over %d bytes", a.header.Rank, a.maxSize), "")
+		if err := a.check.add(m.Log); err != nil {
+			return a.damaged(err)
 		}
-		a.sum.Write(m.Image)
-		_, err = a.imageW.Write(m.Image)
+		if _, err = a.logW.Write(m.Log); err == nil && a.size-a.synced >= syncEach {
+			err, a.synced = errors.Join(a.logW.Flush(), a.log.Sync()), a.size
+		}
 	case *apiv1.TransferRequest_End:
-		a.digest, a.stopped = hex.EncodeToString(a.sum.Sum(nil)), before(time.Now(), m.End.GetSinceMs())
-		if m.End.GetDigest() != a.digest {
-			return apierr.New(connect.CodeDataLoss, apierr.ReasonRefused, "digest",
-				fmt.Sprintf("the image of rank %d arrived with digest %.12s, it was sent with %.12s", a.header.Rank, a.digest, m.End.GetDigest()), "")
+		if facts := a.check.facts; m.End.GetLogBytes() != a.size || facts.size != a.size {
+			return a.damaged(fmt.Errorf("%d of its %d bytes are lines, of %d that were sent", facts.size, a.size, m.End.GetLogBytes()))
 		}
+		a.whole = true
 	default:
 		return invalid("", fmt.Sprintf("unexpected message %T in a transfer", m), "")
 	}
 	if err != nil {
-		return fmt.Errorf("worker: store the image of rank %d: %w", a.header.Rank, err)
+		return fmt.Errorf("worker: store the log of rank %d: %w", a.header.Rank, err)
 	}
 	return nil
+}
+
+func (a *arrival) damaged(err error) error {
+	return apierr.New(connect.CodeDataLoss, apierr.ReasonRefused, "log", fmt.Sprintf("the log that came with rank %d is damaged: %v", a.header.Rank, err), "")
 }
 
 // before is the time so many milliseconds before t, as another host says; nonsense counts as none.
@@ -184,18 +168,15 @@ func before(t time.Time, ms float64) time.Time {
 	return t.Add(-time.Duration(ms * float64(time.Millisecond)))
 }
 
-// finish gives the rank to its app. The rank is staged when the executor has its memory and the disk its log, which go on at the same
+// finish gives the log to the rank's app. The rank is staged when the executor has its memory and the disk its log, which go on at the same
 // time: with the commit that may follow, the source forgets both.
 func (a *arrival) finish(to *app) error {
-	if err := errors.Join(a.imageW.Flush(), a.logW.Flush()); err != nil {
-		return fmt.Errorf("%s could not store the image of rank %d (%s)", to.host.cfg.Name, a.header.Rank, reasonOf(err))
-	}
-	if err := a.checkLog(); err != nil {
-		return err
+	if err := a.logW.Flush(); err != nil {
+		return fmt.Errorf("%s could not store the output of rank %d (%s)", to.host.cfg.Name, a.header.Rank, reasonOf(err))
 	}
 	var logs string
 	err := to.ask(func() error {
-		if err := to.arrived(a); err != nil {
+		if err := to.logArrived(a); err != nil {
 			return err
 		}
 		a.taken, logs = true, to.output.dir
@@ -208,20 +189,6 @@ func (a *arrival) finish(to *app) error {
 		return fmt.Errorf("%s could not store the output of rank %d (%s)", to.host.cfg.Name, a.header.Rank, reasonOf(err))
 	}
 	return to.ask(func() error { return to.logKept(a.header) })
-}
-
-// checkLog reads the log that came: every record must be a line of this rank, in order.
-func (a *arrival) checkLog() (err error) {
-	if _, err := a.log.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("worker: store the log of rank %d: %w", a.header.Rank, err)
-	}
-	if a.facts, err = readLog(a.log, a.header.Rank); err != nil {
-		return fmt.Errorf("worker: the log that came with rank %d is damaged: %w", a.header.Rank, err)
-	}
-	if a.facts.size != a.logSize {
-		return fmt.Errorf("worker: the log that came with rank %d is damaged: %d of its %d bytes are lines", a.header.Rank, a.facts.size, a.logSize)
-	}
-	return nil
 }
 
 // ask runs f on the app's goroutine and returns what it says.

@@ -3,8 +3,6 @@ package worker
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"net"
 	"os"
 	"path/filepath"
@@ -71,14 +69,12 @@ func TestIdsNeverBecomePaths(t *testing.T) {
 		_, err = client.Inspect(t.Context(), &apiv1.InspectRequest{App: id})
 		require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(err), "%.100q: %v", id, err)
 		for _, h := range []*apiv1.TransferHeader{{App: id, Migration: "m1"}, {App: "a", Migration: id}, {App: "a", Migration: "m1", Rank: -1}} {
-			require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(transferOf(t, client, h, nil, nil)), "%.100q", h)
+			require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(transferOf(t, client, h, nil)), "%.100q", h)
 		}
 		_, err = b.a.host.logs.app(id)
 		require.Error(t, err)
-		for _, of := range [][2]string{{id, "m1"}, {"a", id}} {
-			_, err = b.a.host.imageDir(of[0], of[1])
-			require.Error(t, err)
-		}
+		_, err = b.a.host.arrivalDir(id)
+		require.Error(t, err)
 		require.Error(t, b.a.host.handOver(nil, []string{id, "h2"}))
 		_, _, err = b.a.host.modules.use(t.Context(), id)
 		require.Error(t, err)
@@ -95,17 +91,15 @@ func TestIdsNeverBecomePaths(t *testing.T) {
 	require.Equal(t, "precious", string(text))
 }
 
-// transferOf sends a rank with the log and the image given.
-func transferOf(t *testing.T, client apiv1connect.DataClient, h *apiv1.TransferHeader, log, image []byte) error {
+// transferOf sends a rank's log.
+func transferOf(t *testing.T, client apiv1connect.DataClient, h *apiv1.TransferHeader, log []byte) error {
 	t.Helper()
 	stream, err := client.Transfer(t.Context())
 	require.NoError(t, err)
-	sum := sha256.Sum256(image)
 	for _, m := range []*apiv1.TransferRequest{
 		{Msg: &apiv1.TransferRequest_Header{Header: h}},
 		{Msg: &apiv1.TransferRequest_Log{Log: log}},
-		{Msg: &apiv1.TransferRequest_Image{Image: image}},
-		{Msg: &apiv1.TransferRequest_End{End: &apiv1.TransferEnd{Digest: hex.EncodeToString(sum[:])}}},
+		{Msg: &apiv1.TransferRequest_End{End: &apiv1.TransferEnd{LogBytes: int64(len(log))}}},
 	} {
 		if stream.Send(m) != nil {
 			break // the answer says why
@@ -127,7 +121,7 @@ func records(t *testing.T, lines ...*apiv1.LogLine) []byte {
 }
 
 // A transfer changes nothing of what is here unless all of it is as it should be: it is of the migration under way, of a rank that
-// is not here, and its log and image are whole.
+// is not here, and its log is whole.
 func TestTransferIsCheckedWhole(t *testing.T) {
 	b := newBench(t)
 	require.NoError(t, b.a.output.append([]*apiv1.LogLine{line(0, 0), line(1, 0)}))
@@ -155,43 +149,28 @@ func TestTransferIsCheckedWhole(t *testing.T) {
 		"lines out of order":    {header(func(*apiv1.TransferHeader) {}), records(t, line(1, 1), line(1, 0))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := transferOf(t, client, tt.header, tt.log, []byte("image"))
-			require.Equal(t, connect.CodeFailedPrecondition, connect.CodeOf(err), err)
+			err := transferOf(t, client, tt.header, tt.log)
+			require.Contains(t, []connect.Code{connect.CodeFailedPrecondition, connect.CodeDataLoss}, connect.CodeOf(err), err)
 			for rank := range int32(2) {
 				seqs, _ := collect(t, b.a.output, rank, 0)
 				require.Equal(t, []uint64{0}, seqs, "rank %d", rank)
 			}
-			require.Empty(t, images(t, b.a.host))
+			require.Empty(t, arrived(t, b.a.host))
 		})
 	}
-	require.NoError(t, transferOf(t, client, header(func(*apiv1.TransferHeader) {}), good, []byte("image")))
-	stage := b.stage()
-	image, err := os.ReadFile(stage.Path)
-	require.NoError(t, err)
-	require.Equal(t, "image", string(image))
+	require.NoError(t, transferOf(t, client, header(func(*apiv1.TransferHeader) {}), good))
 	seqs, _ := collect(t, b.a.output, 1, 0)
 	require.Equal(t, []uint64{0, 1}, seqs)
 
-	err = transferOf(t, client, header(func(*apiv1.TransferHeader) {}), records(t, line(1, 0)), []byte("again"))
+	err := transferOf(t, client, header(func(*apiv1.TransferHeader) {}), records(t, line(1, 0)))
 	require.Equal(t, connect.CodeFailedPrecondition, connect.CodeOf(err), "what came first and whole counts")
-	require.Len(t, images(t, b.a.host), 1)
+	require.Empty(t, arrived(t, b.a.host))
 }
 
-// stage is the next command, past routes, that gives an image to the executor.
-func (b *bench) stage() *apiv1.ExecStage {
-	b.t.Helper()
-	for {
-		c := b.next()
-		if c.GetRoutes() == nil {
-			require.NotNil(b.t, c.GetStage())
-			return c.GetStage()
-		}
-	}
-}
-
-func images(t *testing.T, w *Worker) []string {
+// arrived are the parts of logs that have come and are nobody's yet.
+func arrived(t *testing.T, w *Worker) []string {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(w.cfg.dir("images"), "*", "*", "*"))
+	names, err := filepath.Glob(filepath.Join(w.cfg.dir("arrivals"), "*", "*"))
 	require.NoError(t, err)
 	return names
 }

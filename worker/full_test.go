@@ -655,8 +655,8 @@ func TestWhatMakesRoom(t *testing.T) {
 	}
 }
 
-// An image that the disk does not take is refused in words that say so, and leaves nothing.
-func TestNoRoomForAnImage(t *testing.T) {
+// A rank's log that the disk does not take is refused in words that say so, and leaves nothing.
+func TestNoRoomForALog(t *testing.T) {
 	b := newBench(t)
 	b.migration("announced", 1, "h2", "h1")
 	b.serve()
@@ -667,12 +667,15 @@ func TestNoRoomForAnImage(t *testing.T) {
 	require.NoError(t, err)
 	client := b.dial()
 	h := &apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1, From: "h2"}
-	image := make([]byte, 3<<20)
-	err = transferOf(t, client, h, nil, image)
-	require.ErrorContains(t, err, "host h1 could not store the image of rank 1 (no space left on device)")
-	require.Empty(t, images(t, b.a.host))
+	var lines []*apiv1.LogLine
+	for seq := range uint64(300) { // some 3 MiB
+		lines = append(lines, long(1, seq))
+	}
+	err = transferOf(t, client, h, records(t, lines...))
+	require.ErrorContains(t, err, "host h1 could not store the output of rank 1 (no space left on device)")
+	require.Empty(t, arrived(t, b.a.host))
 	require.True(t, b.a.host.suspect.Load(), "the disk is tried")
-	require.NoError(t, transferOf(t, client, h, nil, image[:1<<20]), "with room it is taken")
+	require.NoError(t, transferOf(t, client, h, records(t, lines[:50]...)), "with room it is taken")
 }
 
 // TestDirectoryGone: a host whose data directory is removed or replaced takes no new ranks.

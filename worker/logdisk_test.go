@@ -18,7 +18,6 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
-	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // readAll asks for the output of some ranks, as another machine does, and returns it.
@@ -177,7 +176,6 @@ func (k keenTarget) Transfer(_ context.Context, stream apiv1connect.DataTransfer
 func TestTornOutputStaysBehind(t *testing.T) {
 	target := keenTarget{log: new(bytes.Buffer)}
 	b := newBench(t)
-	b.a.host.http = transport.NewHTTPClient()
 	b.rec.Addrs["h2"] = serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, target) })
 	require.NoError(t, b.a.output.append([]*apiv1.LogLine{line(0, 0), line(0, 1)}))
 	r := b.a.output.files[0]
@@ -190,16 +188,8 @@ func TestTornOutputStaysBehind(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, whole.Close())
 	b.frozen()
-	image := filepath.Join(t.TempDir(), "image")
-	require.NoError(t, os.WriteFile(image, []byte("image"), 0o600))
-	b.a.rankFrozen(&apiv1.ExecFrozen{Migration: "m1", Rank: 0, Path: image, Digest: "d"})
-	select {
-	case f := <-b.a.inbox:
-		f()
-	case <-time.After(time.Minute):
-		require.FailNow(t, "it is not sent")
-	}
-	require.Empty(t, b.a.failure)
+	require.NoError(t, b.a.host.tasks.Wait())
+	b.sent()
 	facts, err := readLog(target.log, 0)
 	require.NoError(t, err)
 	require.EqualValues(t, 3, facts.next)
@@ -317,20 +307,17 @@ func (takesAll) Send(*apiv1.TransferRequest) error { return nil }
 // TestLogGoesWholeOrNotAtAll: a rank whose log is not there as it is known does not leave: its target would have less, and its source then nothing.
 func TestLogGoesWholeOrNotAtAll(t *testing.T) {
 	dir := t.TempDir()
-	short, image := filepath.Join(dir, "log"), filepath.Join(dir, "image")
+	short := filepath.Join(dir, "log")
 	require.NoError(t, os.WriteFile(short, []byte("12345"), 0o600))
-	require.NoError(t, os.WriteFile(image, nil, 0o600))
+	still := make(chan struct{})
+	close(still)
 	send := func(log string, end int64) error {
-		return sendParts(takesAll{}, transfer{
-			header: &apiv1.TransferHeader{App: "a"}, log: log, logEnd: end, image: image, since: func() float64 { return 0 },
-		})
+		return (&logSending{header: &apiv1.TransferHeader{App: "a"}, log: log, still: still, end: end}).parts(t.Context(), takesAll{})
 	}
 	require.ErrorIs(t, send(short, 6), errOwnFile)
 	require.ErrorIs(t, send(filepath.Join(dir, "none"), 1), errOwnFile)
 	require.ErrorIs(t, send(dir, 1), errOwnFile, "read(2) refuses it")
 	require.NoError(t, send(short, 5))
 	require.NoError(t, send(filepath.Join(dir, "none"), 0))
-	require.NoError(t, os.Remove(image))
-	require.ErrorIs(t, send(short, 5), errOwnFile)
-	require.Equal(t, io.ErrClosedPipe, sendFile(short, 5, func([]byte) error { return io.ErrClosedPipe }), "no fault of the file")
+	require.Equal(t, io.ErrClosedPipe, sendFile(short, 0, 5, func([]byte) error { return io.ErrClosedPipe }), "no fault of the file")
 }

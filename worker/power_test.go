@@ -1,8 +1,6 @@
 package worker
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -15,7 +13,7 @@ import (
 )
 
 // TestArrivedOutputSurvivesAPowerCut: when an arrived rank may be staged, the log that came with it is on the disk, and so are its names:
-// with the commit its source forgets all that the rank has printed. The image needs no disk.
+// with the commit its source forgets all that the rank has printed.
 func TestArrivedOutputSurvivesAPowerCut(t *testing.T) {
 	var b *bench
 	prepare := func(dir string) error {
@@ -36,12 +34,10 @@ func TestArrivedOutputSurvivesAPowerCut(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		image := []byte("image")
-		sum := sha256.Sum256(image)
+		log := records(t, line(1, 0), line(1, 1))
 		err = errors.Join(
-			r.add(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Log{Log: records(t, line(1, 0), line(1, 1))}}),
-			r.add(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Image{Image: image}}),
-			r.add(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_End{End: &apiv1.TransferEnd{Digest: hex.EncodeToString(sum[:])}}}),
+			r.add(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Log{Log: log}}),
+			r.add(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_End{End: &apiv1.TransferEnd{LogBytes: int64(len(log))}}}),
 		)
 		if err != nil {
 			return err
@@ -59,13 +55,13 @@ func TestArrivedOutputSurvivesAPowerCut(t *testing.T) {
 				return errors.Join(errors.New("it arrived without a word to the app"), err)
 			}
 		}
-		if rank := b.a.ranks[1]; rank == nil || rank.kept {
-			return errors.New("the rank is not the app's, or counts as kept already")
+		if c := b.a.move.coming[1]; !c.log || c.kept {
+			return errors.New("the log is not the app's, or counts as kept already")
 		}
 		return nil
 	})
 	for _, what := range lost {
 		require.False(t, strings.HasPrefix(what, "bytes of logs") || strings.HasPrefix(what, "the name of logs"), "%q", lost)
 	}
-	require.Contains(t, strings.Join(lost, "\n"), "images", "it has been watched")
+	require.Contains(t, strings.Join(lost, "\n"), "arrivals", "it has been watched")
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -129,14 +130,54 @@ func readLog(f io.Reader, rank int32) (facts logFacts, err error) {
 		} else if err != nil {
 			return facts, fmt.Errorf("worker: logs: the record after line %d: %w", facts.next, err)
 		}
-		if (rank >= 0 && line.Rank != rank) || line.Seq < facts.next {
-			return facts, fmt.Errorf("worker: logs: line %d of rank %d stands where line %d of rank %d belongs", line.Seq, line.Rank, facts.next, rank)
+		if err := facts.take(line, rank); err != nil {
+			return facts, err
 		}
-		facts.next = line.Seq + max(1, line.Lost)
-		facts.lostEver += line.Lost
-		facts.index = facts.index.with(line, facts.size)
-		facts.size += int64(protowire.SizeBytes(proto.Size(line)))
 	}
+}
+
+// take counts a file's next line. rank -1: it may be of any rank.
+func (f *logFacts) take(line *apiv1.LogLine, rank int32) error {
+	if (rank >= 0 && line.Rank != rank) || line.Seq < f.next {
+		return fmt.Errorf("worker: logs: line %d of rank %d stands where line %d of rank %d belongs", line.Seq, line.Rank, f.next, rank)
+	}
+	f.next = line.Seq + max(1, line.Lost)
+	f.lostEver += line.Lost
+	f.index = f.index.with(line, f.size)
+	f.size += int64(protowire.SizeBytes(proto.Size(line)))
+	return nil
+}
+
+// logCheck checks a rank's log as it comes, in parts of any size.
+type logCheck struct {
+	rank  int32
+	facts logFacts
+	rest  []byte // of a record that has not come whole
+}
+
+func (c *logCheck) add(part []byte) error {
+	c.rest = append(c.rest, part...)
+	at := 0
+	for at < len(c.rest) {
+		size, n := protowire.ConsumeVarint(c.rest[at:])
+		switch {
+		case n < 0 && len(c.rest)-at >= binary.MaxVarintLen64, size > maxLogRecord:
+			return fmt.Errorf("worker: logs: no record stands after line %d", c.facts.next)
+		case n < 0, uint64(len(c.rest)-at-n) < size:
+			c.rest = append(c.rest[:0], c.rest[at:]...)
+			return nil
+		}
+		line := new(apiv1.LogLine)
+		if err := proto.Unmarshal(c.rest[at+n:at+n+int(size)], line); err != nil {
+			return fmt.Errorf("worker: logs: the record after line %d: %w", c.facts.next, err)
+		}
+		if err := c.facts.take(line, c.rank); err != nil {
+			return err
+		}
+		at += n + int(size)
+	}
+	c.rest = c.rest[:0]
+	return nil
 }
 
 func readRecord(br *bufio.Reader, line *apiv1.LogLine) error {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,7 +15,6 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
-	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // deafTarget takes a transfer, and reads nothing of it.
@@ -33,14 +30,14 @@ func (d deafTarget) Transfer(ctx context.Context, _ apiv1connect.DataTransferSer
 	return nil, ctx.Err()
 }
 
-// TestSendingEndsWithItsMigration: what a source sends of an image is over with the migration, with the app and with the worker,
+// TestSendingEndsWithItsMigration: what a source sends of a log is over with the migration, with the app and with the worker,
 // however slowly the target takes it.
 func TestSendingEndsWithItsMigration(t *testing.T) {
 	for how, end := range map[string]func(b *bench){
 		"aborted": func(b *bench) {
 			b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
 		},
-		"the app is over": func(b *bench) { b.a.endSending() },
+		"the app is over": func(b *bench) { b.a.endRun() },
 		"another one": func(b *bench) {
 			b.rec.Migration.Id = "m2"
 			b.migration("pending", 0, "h1", "h2")
@@ -51,12 +48,8 @@ func TestSendingEndsWithItsMigration(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			target := deafTarget{dataService{&Worker{log: slog.New(slog.DiscardHandler)}}, make(chan struct{}), make(chan struct{})}
 			b := newBench(t)
-			b.a.host.http = transport.NewHTTPClient()
 			b.rec.Addrs["h2"] = serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, target) })
 			b.frozen()
-			image := filepath.Join(t.TempDir(), "image")
-			require.NoError(t, os.WriteFile(image, make([]byte, 8<<20), 0o600))
-			b.a.rankFrozen(&apiv1.ExecFrozen{Migration: "m1", Rank: 0, Path: image})
 			within(t, target.came, "the transfer begins")
 			end(b)
 			within(t, target.gone, "the target sees its end")
@@ -66,7 +59,7 @@ func TestSendingEndsWithItsMigration(t *testing.T) {
 			case <-time.After(time.Minute):
 				require.FailNow(t, "the source does not")
 			}
-			require.NoFileExists(t, image)
+			require.Empty(t, b.a.failure)
 		})
 	}
 }
@@ -94,19 +87,22 @@ func (s shyTarget) Transfer(_ context.Context, stream apiv1connect.DataTransferS
 func TestSentAgain(t *testing.T) {
 	target := shyTarget{dataService{&Worker{log: slog.New(slog.DiscardHandler)}}, new(atomic.Int32)}
 	b := newBench(t)
-	b.a.host.http = transport.NewHTTPClient()
 	b.rec.Addrs["h2"] = serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, target) })
 	b.frozen()
-	image := filepath.Join(t.TempDir(), "image")
-	require.NoError(t, os.WriteFile(image, make([]byte, 1<<20), 0o600))
-	b.a.rankFrozen(&apiv1.ExecFrozen{Migration: "m1", Rank: 0, Path: image, Digest: "d"})
-	select {
-	case f := <-b.a.inbox:
-		f()
-	case <-time.After(time.Minute):
-		require.FailNow(t, "it is not sent")
-	}
-	require.Empty(t, b.a.failure)
-	require.Equal(t, "d", b.a.ranks[0].digest)
+	b.sent()
 	require.EqualValues(t, 3, target.asked.Load())
+}
+
+// sent waits until the log of rank 0 is sent.
+func (b *bench) sent() {
+	b.t.Helper()
+	for !b.a.move.leaving[0].kept || len(b.a.inbox) > 0 {
+		select {
+		case f := <-b.a.inbox:
+			f()
+		case <-time.After(time.Minute):
+			require.FailNow(b.t, "it is not sent")
+		}
+	}
+	require.Empty(b.t, b.a.failure)
 }

@@ -143,7 +143,7 @@ func (w *Worker) openDir() (err error) {
 		w.log.Warn("this data directory was a host's of another name: output of apps that ran on that host is found here only under its name", "was", was)
 	}
 	w.member = w.kept
-	if err := os.RemoveAll(w.cfg.dir("images")); err != nil {
+	if err := os.RemoveAll(w.cfg.dir("arrivals")); err != nil {
 		return fmt.Errorf("worker: images: %w", err)
 	}
 	if err := os.RemoveAll(w.cfg.dir("files")); err != nil { // of apps that have ended with the life before
@@ -342,18 +342,18 @@ func (w *Worker) killAll(why string) {
 	}
 }
 
-// imageDir is where the images of a migration of an app are written before they are sent, or those that have come. Who writes one makes it.
-func (w *Worker) imageDir(app, migration string) (string, error) {
-	if err := cmp.Or(checkID("app", app), checkID("migration", migration)); err != nil {
+// arrivalDir is where what comes of an app's logs is until it is whole. Who writes there makes it.
+func (w *Worker) arrivalDir(app string) (string, error) {
+	if err := checkID("app", app); err != nil {
 		return "", err
 	}
-	return filepath.Join(w.cfg.dir("images"), app, migration), nil
+	return filepath.Join(w.cfg.dir("arrivals"), app), nil
 }
 
-// removeImages removes images, all of an app's or those of a migration.
-func (w *Worker) removeImages(of ...string) {
-	dir := filepath.Join(append([]string{w.cfg.dir("images")}, of...)...)
+// removeArrivals removes what has come for an app, or for any.
+func (w *Worker) removeArrivals(app ...string) {
+	dir := filepath.Join(append([]string{w.cfg.dir("arrivals")}, app...)...)
 	if err := os.RemoveAll(dir); err != nil {
-		w.log.Warn("images are left", "dir", dir, "err", err)
+		w.log.Warn("parts of logs are left", "dir", dir, "err", err)
 	}
 }

@@ -1751,9 +1751,10 @@ type RankStatus struct {
 	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
 	Epoch uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// running, frozen, staged, or ended.
-	State       string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
-	ExitCode    int32  `protobuf:"varint,4,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
-	Reason      string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	State    string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	ExitCode int32  `protobuf:"varint,4,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
+	Reason   string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Bytes of a staged rank that have come, with what was sent again.
 	ImageBytes  int64  `protobuf:"varint,6,opt,name=image_bytes,json=imageBytes,proto3" json:"image_bytes,omitempty"`
 	ImageDigest string `protobuf:"bytes,7,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"`
 	// Milliseconds for which the rank did not run, from its stop at the source until it ran again here; 0: not known yet.
@@ -1761,7 +1762,13 @@ type RankStatus struct {
 	// The migration that brings the rank here or takes it away.
 	Migration string `protobuf:"bytes,9,opt,name=migration,proto3" json:"migration,omitempty"`
 	// As in EndedRank.
-	ToldByReason  bool `protobuf:"varint,10,opt,name=told_by_reason,json=toldByReason,proto3" json:"told_by_reason,omitempty"`
+	ToldByReason bool `protobuf:"varint,10,opt,name=told_by_reason,json=toldByReason,proto3" json:"told_by_reason,omitempty"`
+	// Bytes of a staged rank that came while it stood still, and in how many rounds the others came before.
+	PauseBytes int64 `protobuf:"varint,11,opt,name=pause_bytes,json=pauseBytes,proto3" json:"pause_bytes,omitempty"`
+	Rounds     int32 `protobuf:"varint,12,opt,name=rounds,proto3" json:"rounds,omitempty"`
+	// Bytes of a running rank that have gone ahead to its target, and what keeps more from it; empty: nothing does.
+	AheadBytes    int64  `protobuf:"varint,13,opt,name=ahead_bytes,json=aheadBytes,proto3" json:"ahead_bytes,omitempty"`
+	Trouble       string `protobuf:"bytes,14,opt,name=trouble,proto3" json:"trouble,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1864,6 +1871,34 @@ func (x *RankStatus) GetToldByReason() bool {
 		return x.ToldByReason
 	}
 	return false
+}
+
+func (x *RankStatus) GetPauseBytes() int64 {
+	if x != nil {
+		return x.PauseBytes
+	}
+	return 0
+}
+
+func (x *RankStatus) GetRounds() int32 {
+	if x != nil {
+		return x.Rounds
+	}
+	return 0
+}
+
+func (x *RankStatus) GetAheadBytes() int64 {
+	if x != nil {
+		return x.AheadBytes
+	}
+	return 0
+}
+
+func (x *RankStatus) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
 }
 
 type FetchModuleRequest struct {
@@ -2076,7 +2111,6 @@ type TransferRequest struct {
 	//
 	//	*TransferRequest_Header
 	//	*TransferRequest_Log
-	//	*TransferRequest_Image
 	//	*TransferRequest_End
 	Msg           isTransferRequest_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
@@ -2138,15 +2172,6 @@ func (x *TransferRequest) GetLog() []byte {
 	return nil
 }
 
-func (x *TransferRequest) GetImage() []byte {
-	if x != nil {
-		if x, ok := x.Msg.(*TransferRequest_Image); ok {
-			return x.Image
-		}
-	}
-	return nil
-}
-
 func (x *TransferRequest) GetEnd() *TransferEnd {
 	if x != nil {
 		if x, ok := x.Msg.(*TransferRequest_End); ok {
@@ -2168,10 +2193,6 @@ type TransferRequest_Log struct {
 	Log []byte `protobuf:"bytes,2,opt,name=log,proto3,oneof"`
 }
 
-type TransferRequest_Image struct {
-	Image []byte `protobuf:"bytes,3,opt,name=image,proto3,oneof"`
-}
-
 type TransferRequest_End struct {
 	// Ends the stream.
 	End *TransferEnd `protobuf:"bytes,4,opt,name=end,proto3,oneof"`
@@ -2181,17 +2202,12 @@ func (*TransferRequest_Header) isTransferRequest_Msg() {}
 
 func (*TransferRequest_Log) isTransferRequest_Msg() {}
 
-func (*TransferRequest_Image) isTransferRequest_Msg() {}
-
 func (*TransferRequest_End) isTransferRequest_Msg() {}
 
 // TransferEnd says what must have arrived.
 type TransferEnd struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Hex SHA-256 of all image bytes.
-	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
-	// Milliseconds since the rank stopped.
-	SinceMs       float64 `protobuf:"fixed64,2,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LogBytes      int64                  `protobuf:"varint,3,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2226,16 +2242,9 @@ func (*TransferEnd) Descriptor() ([]byte, []int) {
 	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
 }
 
-func (x *TransferEnd) GetDigest() string {
+func (x *TransferEnd) GetLogBytes() int64 {
 	if x != nil {
-		return x.Digest
-	}
-	return ""
-}
-
-func (x *TransferEnd) GetSinceMs() float64 {
-	if x != nil {
-		return x.SinceMs
+		return x.LogBytes
 	}
 	return 0
 }
@@ -2311,7 +2320,6 @@ func (x *TransferHeader) GetFrom() string {
 
 type TransferResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	ImageBytes    int64                  `protobuf:"varint,1,opt,name=image_bytes,json=imageBytes,proto3" json:"image_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2344,13 +2352,6 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
 	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
-}
-
-func (x *TransferResponse) GetImageBytes() int64 {
-	if x != nil {
-		return x.ImageBytes
-	}
-	return 0
 }
 
 type ReadLogsRequest struct {
@@ -4358,7 +4359,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"startSteps\x12\"\n" +
 	"\rstart_in_line\x18\x19 \x01(\bR\vstartInLine\x12#\n" +
 	"\rstart_trouble\x18\x1a \x01(\tR\fstartTrouble\x12,\n" +
-	"\x05files\x18( \x01(\v2\x16.godwit.v1.FilesStatusR\x05files\"\xa4\x02\n" +
+	"\x05files\x18( \x01(\v2\x16.godwit.v1.FilesStatusR\x05files\"\x98\x03\n" +
 	"\n" +
 	"RankStatus\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +
@@ -4372,7 +4373,13 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\bpause_ms\x18\b \x01(\x01R\apauseMs\x12\x1c\n" +
 	"\tmigration\x18\t \x01(\tR\tmigration\x12$\n" +
 	"\x0etold_by_reason\x18\n" +
-	" \x01(\bR\ftoldByReason\"V\n" +
+	" \x01(\bR\ftoldByReason\x12\x1f\n" +
+	"\vpause_bytes\x18\v \x01(\x03R\n" +
+	"pauseBytes\x12\x16\n" +
+	"\x06rounds\x18\f \x01(\x05R\x06rounds\x12\x1f\n" +
+	"\vahead_bytes\x18\r \x01(\x03R\n" +
+	"aheadBytes\x12\x18\n" +
+	"\atrouble\x18\x0e \x01(\tR\atrouble\"V\n" +
 	"\x12FetchModuleRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
@@ -4383,24 +4390,20 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x14\n" +
 	"\x05chunk\x18\x02 \x01(\fR\x05chunk\"(\n" +
 	"\x12PushModuleResponse\x12\x12\n" +
-	"\x04size\x18\x01 \x01(\x03R\x04size\"\xa5\x01\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\"\x9a\x01\n" +
 	"\x0fTransferRequest\x123\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.godwit.v1.TransferHeaderH\x00R\x06header\x12\x12\n" +
-	"\x03log\x18\x02 \x01(\fH\x00R\x03log\x12\x16\n" +
-	"\x05image\x18\x03 \x01(\fH\x00R\x05image\x12*\n" +
+	"\x03log\x18\x02 \x01(\fH\x00R\x03log\x12*\n" +
 	"\x03end\x18\x04 \x01(\v2\x16.godwit.v1.TransferEndH\x00R\x03endB\x05\n" +
-	"\x03msg\"@\n" +
-	"\vTransferEnd\x12\x16\n" +
-	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x19\n" +
-	"\bsince_ms\x18\x02 \x01(\x01R\asinceMs\"h\n" +
+	"\x03msgJ\x04\b\x03\x10\x04R\x05image\"H\n" +
+	"\vTransferEnd\x12\x1b\n" +
+	"\tlog_bytes\x18\x03 \x01(\x03R\blogBytesJ\x04\b\x01\x10\x02J\x04\b\x02\x10\x03R\x06digestR\bsince_ms\"h\n" +
 	"\x0eTransferHeader\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1c\n" +
 	"\tmigration\x18\x02 \x01(\tR\tmigration\x12\x12\n" +
 	"\x04rank\x18\x03 \x01(\x05R\x04rank\x12\x12\n" +
-	"\x04from\x18\x04 \x01(\tR\x04from\"3\n" +
-	"\x10TransferResponse\x12\x1f\n" +
-	"\vimage_bytes\x18\x01 \x01(\x03R\n" +
-	"imageBytes\"\xa4\x01\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\"%\n" +
+	"\x10TransferResponseJ\x04\b\x01\x10\x02R\vimage_bytes\"\xa4\x01\n" +
 	"\x0fReadLogsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12*\n" +
@@ -4814,7 +4817,6 @@ func file_godwit_v1_cluster_proto_init() {
 	file_godwit_v1_cluster_proto_msgTypes[21].OneofWrappers = []any{
 		(*TransferRequest_Header)(nil),
 		(*TransferRequest_Log)(nil),
-		(*TransferRequest_Image)(nil),
 		(*TransferRequest_End)(nil),
 	}
 	file_godwit_v1_cluster_proto_msgTypes[25].OneofWrappers = []any{}

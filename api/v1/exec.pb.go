@@ -29,12 +29,13 @@ type ExecCommand struct {
 	//	*ExecCommand_Start
 	//	*ExecCommand_Routes
 	//	*ExecCommand_Freeze
-	//	*ExecCommand_Stage
+	//	*ExecCommand_Expect
 	//	*ExecCommand_Thaw
 	//	*ExecCommand_Resume
 	//	*ExecCommand_Drop
 	//	*ExecCommand_Cancel
 	//	*ExecCommand_Inspect
+	//	*ExecCommand_Precopy
 	//	*ExecCommand_Ping
 	//	*ExecCommand_Home
 	Msg           isExecCommand_Msg `protobuf_oneof:"msg"`
@@ -106,10 +107,10 @@ func (x *ExecCommand) GetFreeze() *ExecFreeze {
 	return nil
 }
 
-func (x *ExecCommand) GetStage() *ExecStage {
+func (x *ExecCommand) GetExpect() *ExecExpect {
 	if x != nil {
-		if x, ok := x.Msg.(*ExecCommand_Stage); ok {
-			return x.Stage
+		if x, ok := x.Msg.(*ExecCommand_Expect); ok {
+			return x.Expect
 		}
 	}
 	return nil
@@ -160,6 +161,15 @@ func (x *ExecCommand) GetInspect() *ExecInspect {
 	return nil
 }
 
+func (x *ExecCommand) GetPrecopy() *ExecPrecopy {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecCommand_Precopy); ok {
+			return x.Precopy
+		}
+	}
+	return nil
+}
+
 func (x *ExecCommand) GetPing() *ExecPing {
 	if x != nil {
 		if x, ok := x.Msg.(*ExecCommand_Ping); ok {
@@ -194,8 +204,8 @@ type ExecCommand_Freeze struct {
 	Freeze *ExecFreeze `protobuf:"bytes,3,opt,name=freeze,proto3,oneof"`
 }
 
-type ExecCommand_Stage struct {
-	Stage *ExecStage `protobuf:"bytes,4,opt,name=stage,proto3,oneof"`
+type ExecCommand_Expect struct {
+	Expect *ExecExpect `protobuf:"bytes,4,opt,name=expect,proto3,oneof"`
 }
 
 type ExecCommand_Thaw struct {
@@ -218,6 +228,10 @@ type ExecCommand_Inspect struct {
 	Inspect *ExecInspect `protobuf:"bytes,9,opt,name=inspect,proto3,oneof"`
 }
 
+type ExecCommand_Precopy struct {
+	Precopy *ExecPrecopy `protobuf:"bytes,10,opt,name=precopy,proto3,oneof"`
+}
+
 type ExecCommand_Ping struct {
 	Ping *ExecPing `protobuf:"bytes,20,opt,name=ping,proto3,oneof"`
 }
@@ -232,7 +246,7 @@ func (*ExecCommand_Routes) isExecCommand_Msg() {}
 
 func (*ExecCommand_Freeze) isExecCommand_Msg() {}
 
-func (*ExecCommand_Stage) isExecCommand_Msg() {}
+func (*ExecCommand_Expect) isExecCommand_Msg() {}
 
 func (*ExecCommand_Thaw) isExecCommand_Msg() {}
 
@@ -243,6 +257,8 @@ func (*ExecCommand_Drop) isExecCommand_Msg() {}
 func (*ExecCommand_Cancel) isExecCommand_Msg() {}
 
 func (*ExecCommand_Inspect) isExecCommand_Msg() {}
+
+func (*ExecCommand_Precopy) isExecCommand_Msg() {}
 
 func (*ExecCommand_Ping) isExecCommand_Msg() {}
 
@@ -261,6 +277,8 @@ type ExecEvent struct {
 	//	*ExecEvent_Thawed
 	//	*ExecEvent_Failed
 	//	*ExecEvent_Inspected
+	//	*ExecEvent_Expecting
+	//	*ExecEvent_Ahead
 	//	*ExecEvent_Pong
 	//	*ExecEvent_WantsFiles
 	Msg           isExecEvent_Msg `protobuf_oneof:"msg"`
@@ -377,6 +395,24 @@ func (x *ExecEvent) GetInspected() *ExecInspected {
 	return nil
 }
 
+func (x *ExecEvent) GetExpecting() *ExecExpecting {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecEvent_Expecting); ok {
+			return x.Expecting
+		}
+	}
+	return nil
+}
+
+func (x *ExecEvent) GetAhead() *ExecAhead {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecEvent_Ahead); ok {
+			return x.Ahead
+		}
+	}
+	return nil
+}
+
 func (x *ExecEvent) GetPong() *ExecPong {
 	if x != nil {
 		if x, ok := x.Msg.(*ExecEvent_Pong); ok {
@@ -431,6 +467,14 @@ type ExecEvent_Inspected struct {
 	Inspected *ExecInspected `protobuf:"bytes,8,opt,name=inspected,proto3,oneof"`
 }
 
+type ExecEvent_Expecting struct {
+	Expecting *ExecExpecting `protobuf:"bytes,9,opt,name=expecting,proto3,oneof"`
+}
+
+type ExecEvent_Ahead struct {
+	Ahead *ExecAhead `protobuf:"bytes,10,opt,name=ahead,proto3,oneof"`
+}
+
 type ExecEvent_Pong struct {
 	Pong *ExecPong `protobuf:"bytes,20,opt,name=pong,proto3,oneof"`
 }
@@ -454,6 +498,10 @@ func (*ExecEvent_Thawed) isExecEvent_Msg() {}
 func (*ExecEvent_Failed) isExecEvent_Msg() {}
 
 func (*ExecEvent_Inspected) isExecEvent_Msg() {}
+
+func (*ExecEvent_Expecting) isExecEvent_Msg() {}
+
+func (*ExecEvent_Ahead) isExecEvent_Msg() {}
 
 func (*ExecEvent_Pong) isExecEvent_Msg() {}
 
@@ -777,20 +825,186 @@ func (x *ExecRoutes) GetEnded() []bool {
 	return nil
 }
 
-// ExecFreeze asks ranks to stop at their next control point and to write their images.
+// ExecExpect has guests made for ranks that are about to come; one ExecExpecting answers it.
+type ExecExpect struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Migration     string                 `protobuf:"bytes,1,opt,name=migration,proto3" json:"migration,omitempty"`
+	Ranks         []int32                `protobuf:"varint,2,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecExpect) Reset() {
+	*x = ExecExpect{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecExpect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecExpect) ProtoMessage() {}
+
+func (x *ExecExpect) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecExpect.ProtoReflect.Descriptor instead.
+func (*ExecExpect) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ExecExpect) GetMigration() string {
+	if x != nil {
+		return x.Migration
+	}
+	return ""
+}
+
+func (x *ExecExpect) GetRanks() []int32 {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
+// ExecPrecopy has the memory of ranks sent ahead while they run. ExecAhead says of each how far it is.
+type ExecPrecopy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Migration     string                 `protobuf:"bytes,1,opt,name=migration,proto3" json:"migration,omitempty"`
+	Ranks         []*PrecopyTarget       `protobuf:"bytes,2,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecPrecopy) Reset() {
+	*x = ExecPrecopy{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecPrecopy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecPrecopy) ProtoMessage() {}
+
+func (x *ExecPrecopy) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecPrecopy.ProtoReflect.Descriptor instead.
+func (*ExecPrecopy) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExecPrecopy) GetMigration() string {
+	if x != nil {
+		return x.Migration
+	}
+	return ""
+}
+
+func (x *ExecPrecopy) GetRanks() []*PrecopyTarget {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
+// PrecopyTarget is where a rank's memory goes.
+type PrecopyTarget struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	Host  string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// The host's data address.
+	Addr          string `protobuf:"bytes,3,opt,name=addr,proto3" json:"addr,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrecopyTarget) Reset() {
+	*x = PrecopyTarget{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrecopyTarget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrecopyTarget) ProtoMessage() {}
+
+func (x *PrecopyTarget) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrecopyTarget.ProtoReflect.Descriptor instead.
+func (*PrecopyTarget) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PrecopyTarget) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *PrecopyTarget) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *PrecopyTarget) GetAddr() string {
+	if x != nil {
+		return x.Addr
+	}
+	return ""
+}
+
+// ExecFreeze asks ranks whose memory goes ahead to stop at their next control point, and has the rest of them sent.
 type ExecFreeze struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Migration string                 `protobuf:"bytes,1,opt,name=migration,proto3" json:"migration,omitempty"`
-	Ranks     []int32                `protobuf:"varint,2,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
-	// Directory for the images.
-	Dir           string `protobuf:"bytes,3,opt,name=dir,proto3" json:"dir,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Migration     string                 `protobuf:"bytes,1,opt,name=migration,proto3" json:"migration,omitempty"`
+	Ranks         []int32                `protobuf:"varint,2,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecFreeze) Reset() {
 	*x = ExecFreeze{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[5]
+	mi := &file_godwit_v1_exec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +1016,7 @@ func (x *ExecFreeze) String() string {
 func (*ExecFreeze) ProtoMessage() {}
 
 func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[5]
+	mi := &file_godwit_v1_exec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +1029,7 @@ func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFreeze.ProtoReflect.Descriptor instead.
 func (*ExecFreeze) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ExecFreeze) GetMigration() string {
@@ -832,74 +1046,6 @@ func (x *ExecFreeze) GetRanks() []int32 {
 	return nil
 }
 
-func (x *ExecFreeze) GetDir() string {
-	if x != nil {
-		return x.Dir
-	}
-	return ""
-}
-
-// ExecStage gives an image to a rank that will run here.
-type ExecStage struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Migration     string                 `protobuf:"bytes,1,opt,name=migration,proto3" json:"migration,omitempty"`
-	Rank          int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
-	Path          string                 `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ExecStage) Reset() {
-	*x = ExecStage{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ExecStage) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ExecStage) ProtoMessage() {}
-
-func (x *ExecStage) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ExecStage.ProtoReflect.Descriptor instead.
-func (*ExecStage) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *ExecStage) GetMigration() string {
-	if x != nil {
-		return x.Migration
-	}
-	return ""
-}
-
-func (x *ExecStage) GetRank() int32 {
-	if x != nil {
-		return x.Rank
-	}
-	return 0
-}
-
-func (x *ExecStage) GetPath() string {
-	if x != nil {
-		return x.Path
-	}
-	return ""
-}
-
 // ExecThaw runs a staged rank: the migration is committed.
 type ExecThaw struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -911,7 +1057,7 @@ type ExecThaw struct {
 
 func (x *ExecThaw) Reset() {
 	*x = ExecThaw{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[7]
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1069,7 @@ func (x *ExecThaw) String() string {
 func (*ExecThaw) ProtoMessage() {}
 
 func (x *ExecThaw) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[7]
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1082,7 @@ func (x *ExecThaw) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThaw.ProtoReflect.Descriptor instead.
 func (*ExecThaw) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExecThaw) GetRank() int32 {
@@ -963,7 +1109,7 @@ type ExecResume struct {
 
 func (x *ExecResume) Reset() {
 	*x = ExecResume{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1121,7 @@ func (x *ExecResume) String() string {
 func (*ExecResume) ProtoMessage() {}
 
 func (x *ExecResume) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1134,7 @@ func (x *ExecResume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResume.ProtoReflect.Descriptor instead.
 func (*ExecResume) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ExecResume) GetRanks() []int32 {
@@ -1008,7 +1154,7 @@ type ExecDrop struct {
 
 func (x *ExecDrop) Reset() {
 	*x = ExecDrop{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1166,7 @@ func (x *ExecDrop) String() string {
 func (*ExecDrop) ProtoMessage() {}
 
 func (x *ExecDrop) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1179,7 @@ func (x *ExecDrop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecDrop.ProtoReflect.Descriptor instead.
 func (*ExecDrop) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExecDrop) GetRanks() []int32 {
@@ -1053,7 +1199,7 @@ type ExecCancel struct {
 
 func (x *ExecCancel) Reset() {
 	*x = ExecCancel{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1211,7 @@ func (x *ExecCancel) String() string {
 func (*ExecCancel) ProtoMessage() {}
 
 func (x *ExecCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1224,7 @@ func (x *ExecCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCancel.ProtoReflect.Descriptor instead.
 func (*ExecCancel) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExecCancel) GetReason() string {
@@ -1097,7 +1243,7 @@ type ExecInspect struct {
 
 func (x *ExecInspect) Reset() {
 	*x = ExecInspect{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1255,7 @@ func (x *ExecInspect) String() string {
 func (*ExecInspect) ProtoMessage() {}
 
 func (x *ExecInspect) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1268,7 @@ func (x *ExecInspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspect.ProtoReflect.Descriptor instead.
 func (*ExecInspect) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
 }
 
 // ExecPing asks whether the executor runs at all; one ExecPong answers it, whatever its ranks do.
@@ -1134,7 +1280,7 @@ type ExecPing struct {
 
 func (x *ExecPing) Reset() {
 	*x = ExecPing{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1292,7 @@ func (x *ExecPing) String() string {
 func (*ExecPing) ProtoMessage() {}
 
 func (x *ExecPing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1305,7 @@ func (x *ExecPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPing.ProtoReflect.Descriptor instead.
 func (*ExecPing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
 }
 
 // ExecReady says that the module is compiled and the ranks run.
@@ -1171,7 +1317,7 @@ type ExecReady struct {
 
 func (x *ExecReady) Reset() {
 	*x = ExecReady{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1329,7 @@ func (x *ExecReady) String() string {
 func (*ExecReady) ProtoMessage() {}
 
 func (x *ExecReady) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1342,7 @@ func (x *ExecReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecReady.ProtoReflect.Descriptor instead.
 func (*ExecReady) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
 }
 
 // ExecOutput is lines of output.
@@ -1209,7 +1355,7 @@ type ExecOutput struct {
 
 func (x *ExecOutput) Reset() {
 	*x = ExecOutput{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1367,7 @@ func (x *ExecOutput) String() string {
 func (*ExecOutput) ProtoMessage() {}
 
 func (x *ExecOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1380,7 @@ func (x *ExecOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecOutput.ProtoReflect.Descriptor instead.
 func (*ExecOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExecOutput) GetLines() []*LogLine {
@@ -1258,7 +1404,7 @@ type ExecEnded struct {
 
 func (x *ExecEnded) Reset() {
 	*x = ExecEnded{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1416,7 @@ func (x *ExecEnded) String() string {
 func (*ExecEnded) ProtoMessage() {}
 
 func (x *ExecEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1429,7 @@ func (x *ExecEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecEnded.ProtoReflect.Descriptor instead.
 func (*ExecEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecEnded) GetRank() int32 {
@@ -1314,17 +1460,164 @@ func (x *ExecEnded) GetToldByReason() bool {
 	return false
 }
 
-// ExecFrozen says that a rank stands still and its image is on disk.
+// ExecExpecting says that all guests of an ExecExpect are there, or that one cannot be.
+type ExecExpecting struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Migration     string                 `protobuf:"bytes,1,opt,name=migration,proto3" json:"migration,omitempty"`
+	Error         string                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	Ranks         []int32                `protobuf:"varint,3,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecExpecting) Reset() {
+	*x = ExecExpecting{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecExpecting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecExpecting) ProtoMessage() {}
+
+func (x *ExecExpecting) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecExpecting.ProtoReflect.Descriptor instead.
+func (*ExecExpecting) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ExecExpecting) GetMigration() string {
+	if x != nil {
+		return x.Migration
+	}
+	return ""
+}
+
+func (x *ExecExpecting) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *ExecExpecting) GetRanks() []int32 {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
+// ExecAhead says how far a rank's memory is ahead of it. It comes when what it says has changed.
+type ExecAhead struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Migration string                 `protobuf:"bytes,1,opt,name=migration,proto3" json:"migration,omitempty"`
+	Rank      int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	// Little is left to send while the rank stands still, or it becomes no less.
+	Ready bool `protobuf:"varint,3,opt,name=ready,proto3" json:"ready,omitempty"`
+	// Bytes of memory sent, with what was sent again, and in how many rounds.
+	Bytes  int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Rounds int32 `protobuf:"varint,5,opt,name=rounds,proto3" json:"rounds,omitempty"`
+	// What keeps it from the target, to which it is sent again and again; empty: nothing does.
+	Trouble       string `protobuf:"bytes,6,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecAhead) Reset() {
+	*x = ExecAhead{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecAhead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecAhead) ProtoMessage() {}
+
+func (x *ExecAhead) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecAhead.ProtoReflect.Descriptor instead.
+func (*ExecAhead) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ExecAhead) GetMigration() string {
+	if x != nil {
+		return x.Migration
+	}
+	return ""
+}
+
+func (x *ExecAhead) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *ExecAhead) GetReady() bool {
+	if x != nil {
+		return x.Ready
+	}
+	return false
+}
+
+func (x *ExecAhead) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *ExecAhead) GetRounds() int32 {
+	if x != nil {
+		return x.Rounds
+	}
+	return 0
+}
+
+func (x *ExecAhead) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+// ExecFrozen says that a rank stands still, and all its output before that was given. The rest of it goes to its target, which says whether it has come; one that could not be sent is told
+// by another ExecFrozen.
 type ExecFrozen struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Migration  string                 `protobuf:"bytes,1,opt,name=migration,proto3" json:"migration,omitempty"`
-	Rank       int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
-	Path       string                 `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
-	ImageBytes int64                  `protobuf:"varint,4,opt,name=image_bytes,json=imageBytes,proto3" json:"image_bytes,omitempty"`
-	Digest     string                 `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Migration string                 `protobuf:"bytes,1,opt,name=migration,proto3" json:"migration,omitempty"`
+	Rank      int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
 	// Milliseconds since the rank stopped.
 	SinceMs float64 `protobuf:"fixed64,6,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
-	// Why it could not be frozen; the rank runs on.
+	// Why it could not be frozen, or sent.
 	Error         string `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1332,7 +1625,7 @@ type ExecFrozen struct {
 
 func (x *ExecFrozen) Reset() {
 	*x = ExecFrozen{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1637,7 @@ func (x *ExecFrozen) String() string {
 func (*ExecFrozen) ProtoMessage() {}
 
 func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1650,7 @@ func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFrozen.ProtoReflect.Descriptor instead.
 func (*ExecFrozen) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExecFrozen) GetMigration() string {
@@ -1374,27 +1667,6 @@ func (x *ExecFrozen) GetRank() int32 {
 	return 0
 }
 
-func (x *ExecFrozen) GetPath() string {
-	if x != nil {
-		return x.Path
-	}
-	return ""
-}
-
-func (x *ExecFrozen) GetImageBytes() int64 {
-	if x != nil {
-		return x.ImageBytes
-	}
-	return 0
-}
-
-func (x *ExecFrozen) GetDigest() string {
-	if x != nil {
-		return x.Digest
-	}
-	return ""
-}
-
 func (x *ExecFrozen) GetSinceMs() float64 {
 	if x != nil {
 		return x.SinceMs
@@ -1409,19 +1681,28 @@ func (x *ExecFrozen) GetError() string {
 	return ""
 }
 
-// ExecStaged says that a rank is ready to run here.
+// ExecStaged says that a rank has come whole and may run here.
 type ExecStaged struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Migration     string                 `protobuf:"bytes,1,opt,name=migration,proto3" json:"migration,omitempty"`
-	Rank          int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
-	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Migration string                 `protobuf:"bytes,1,opt,name=migration,proto3" json:"migration,omitempty"`
+	Rank      int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	Error     string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// Hex SHA-256 of the checksums of its memory, and of its state.
+	Digest string `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Milliseconds since the rank stopped.
+	SinceMs float64 `protobuf:"fixed64,5,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// Bytes that came while it stood still.
+	PauseBytes int64 `protobuf:"varint,6,opt,name=pause_bytes,json=pauseBytes,proto3" json:"pause_bytes,omitempty"`
+	// Bytes of memory that came before, and in how many rounds.
+	AheadBytes    int64 `protobuf:"varint,7,opt,name=ahead_bytes,json=aheadBytes,proto3" json:"ahead_bytes,omitempty"`
+	Rounds        int32 `protobuf:"varint,8,opt,name=rounds,proto3" json:"rounds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecStaged) Reset() {
 	*x = ExecStaged{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +1714,7 @@ func (x *ExecStaged) String() string {
 func (*ExecStaged) ProtoMessage() {}
 
 func (x *ExecStaged) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +1727,7 @@ func (x *ExecStaged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStaged.ProtoReflect.Descriptor instead.
 func (*ExecStaged) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExecStaged) GetMigration() string {
@@ -1470,6 +1751,41 @@ func (x *ExecStaged) GetError() string {
 	return ""
 }
 
+func (x *ExecStaged) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ExecStaged) GetSinceMs() float64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *ExecStaged) GetPauseBytes() int64 {
+	if x != nil {
+		return x.PauseBytes
+	}
+	return 0
+}
+
+func (x *ExecStaged) GetAheadBytes() int64 {
+	if x != nil {
+		return x.AheadBytes
+	}
+	return 0
+}
+
+func (x *ExecStaged) GetRounds() int32 {
+	if x != nil {
+		return x.Rounds
+	}
+	return 0
+}
+
 // ExecThawed says that a staged rank runs.
 type ExecThawed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1480,7 +1796,7 @@ type ExecThawed struct {
 
 func (x *ExecThawed) Reset() {
 	*x = ExecThawed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1808,7 @@ func (x *ExecThawed) String() string {
 func (*ExecThawed) ProtoMessage() {}
 
 func (x *ExecThawed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1821,7 @@ func (x *ExecThawed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThawed.ProtoReflect.Descriptor instead.
 func (*ExecThawed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExecThawed) GetRank() int32 {
@@ -1525,7 +1841,7 @@ type ExecFailed struct {
 
 func (x *ExecFailed) Reset() {
 	*x = ExecFailed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1853,7 @@ func (x *ExecFailed) String() string {
 func (*ExecFailed) ProtoMessage() {}
 
 func (x *ExecFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1866,7 @@ func (x *ExecFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFailed.ProtoReflect.Descriptor instead.
 func (*ExecFailed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExecFailed) GetReason() string {
@@ -1570,7 +1886,7 @@ type ExecInspected struct {
 
 func (x *ExecInspected) Reset() {
 	*x = ExecInspected{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1582,7 +1898,7 @@ func (x *ExecInspected) String() string {
 func (*ExecInspected) ProtoMessage() {}
 
 func (x *ExecInspected) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1595,7 +1911,7 @@ func (x *ExecInspected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspected.ProtoReflect.Descriptor instead.
 func (*ExecInspected) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecInspected) GetRanks() []*RankDoing {
@@ -1614,7 +1930,7 @@ type ExecPong struct {
 
 func (x *ExecPong) Reset() {
 	*x = ExecPong{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1942,7 @@ func (x *ExecPong) String() string {
 func (*ExecPong) ProtoMessage() {}
 
 func (x *ExecPong) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,10 +1955,229 @@ func (x *ExecPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPong.ProtoReflect.Descriptor instead.
 func (*ExecPong) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
 }
 
-// ImageHeader starts an image file; the guest's part follows it.
+// PrecopyHello begins a connection from a rank's source to its target, which answers with a PrecopyAnswer. Rounds of the rank's memory follow (internal/pages), each of which is answered
+// when it has come; then, over the first connection, an ImageHeader, the guest's state, and a PrecopyEnd, which is answered when the rank is staged.
+type PrecopyHello struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Migration string                 `protobuf:"bytes,1,opt,name=migration,proto3" json:"migration,omitempty"`
+	Rank      int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	From      string                 `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// What the connections of one sending have in common. The first begins anew.
+	Word          string `protobuf:"bytes,4,opt,name=word,proto3" json:"word,omitempty"`
+	Stream        int32  `protobuf:"varint,5,opt,name=stream,proto3" json:"stream,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrecopyHello) Reset() {
+	*x = PrecopyHello{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrecopyHello) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrecopyHello) ProtoMessage() {}
+
+func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrecopyHello.ProtoReflect.Descriptor instead.
+func (*PrecopyHello) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PrecopyHello) GetMigration() string {
+	if x != nil {
+		return x.Migration
+	}
+	return ""
+}
+
+func (x *PrecopyHello) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *PrecopyHello) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *PrecopyHello) GetWord() string {
+	if x != nil {
+		return x.Word
+	}
+	return ""
+}
+
+func (x *PrecopyHello) GetStream() int32 {
+	if x != nil {
+		return x.Stream
+	}
+	return 0
+}
+
+// PrecopyAnswer says that what came is taken, or why not.
+type PrecopyAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Error string                 `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"`
+	// The rank is staged: its digest. Nothing more is to be sent.
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// It goes no better if it is tried again.
+	Refused       bool `protobuf:"varint,3,opt,name=refused,proto3" json:"refused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrecopyAnswer) Reset() {
+	*x = PrecopyAnswer{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrecopyAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrecopyAnswer) ProtoMessage() {}
+
+func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrecopyAnswer.ProtoReflect.Descriptor instead.
+func (*PrecopyAnswer) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PrecopyAnswer) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *PrecopyAnswer) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *PrecopyAnswer) GetRefused() bool {
+	if x != nil {
+		return x.Refused
+	}
+	return false
+}
+
+// PrecopyEnd ends a rank's image.
+type PrecopyEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Digest        string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	SinceMs       float64                `protobuf:"fixed64,2,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	PauseBytes    int64                  `protobuf:"varint,3,opt,name=pause_bytes,json=pauseBytes,proto3" json:"pause_bytes,omitempty"`
+	AheadBytes    int64                  `protobuf:"varint,4,opt,name=ahead_bytes,json=aheadBytes,proto3" json:"ahead_bytes,omitempty"`
+	Rounds        int32                  `protobuf:"varint,5,opt,name=rounds,proto3" json:"rounds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrecopyEnd) Reset() {
+	*x = PrecopyEnd{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrecopyEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrecopyEnd) ProtoMessage() {}
+
+func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrecopyEnd.ProtoReflect.Descriptor instead.
+func (*PrecopyEnd) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *PrecopyEnd) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *PrecopyEnd) GetSinceMs() float64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *PrecopyEnd) GetPauseBytes() int64 {
+	if x != nil {
+		return x.PauseBytes
+	}
+	return 0
+}
+
+func (x *PrecopyEnd) GetAheadBytes() int64 {
+	if x != nil {
+		return x.AheadBytes
+	}
+	return 0
+}
+
+func (x *PrecopyEnd) GetRounds() int32 {
+	if x != nil {
+		return x.Rounds
+	}
+	return 0
+}
+
+// ImageHeader comes after a rank's memory; the guest's state follows it.
 type ImageHeader struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Version  uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
@@ -1660,7 +2195,7 @@ type ImageHeader struct {
 
 func (x *ImageHeader) Reset() {
 	*x = ImageHeader{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +2207,7 @@ func (x *ImageHeader) String() string {
 func (*ImageHeader) ProtoMessage() {}
 
 func (x *ImageHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +2220,7 @@ func (x *ImageHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageHeader.ProtoReflect.Descriptor instead.
 func (*ImageHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ImageHeader) GetVersion() uint32 {
@@ -1753,7 +2288,7 @@ type ExecHome struct {
 
 func (x *ExecHome) Reset() {
 	*x = ExecHome{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +2300,7 @@ func (x *ExecHome) String() string {
 func (*ExecHome) ProtoMessage() {}
 
 func (x *ExecHome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +2313,7 @@ func (x *ExecHome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecHome.ProtoReflect.Descriptor instead.
 func (*ExecHome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecHome) GetHost() string {
@@ -1818,7 +2353,7 @@ type ExecWantsFiles struct {
 
 func (x *ExecWantsFiles) Reset() {
 	*x = ExecWantsFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +2365,7 @@ func (x *ExecWantsFiles) String() string {
 func (*ExecWantsFiles) ProtoMessage() {}
 
 func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +2378,7 @@ func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecWantsFiles.ProtoReflect.Descriptor instead.
 func (*ExecWantsFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
 }
 
 // ExecMount is a directory of the host that ranks see.
@@ -1860,7 +2395,7 @@ type ExecMount struct {
 
 func (x *ExecMount) Reset() {
 	*x = ExecMount{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +2407,7 @@ func (x *ExecMount) String() string {
 func (*ExecMount) ProtoMessage() {}
 
 func (x *ExecMount) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +2420,7 @@ func (x *ExecMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecMount.ProtoReflect.Descriptor instead.
 func (*ExecMount) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExecMount) GetPath() string {
@@ -1930,7 +2465,7 @@ type OpenFiles struct {
 
 func (x *OpenFiles) Reset() {
 	*x = OpenFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1942,7 +2477,7 @@ func (x *OpenFiles) String() string {
 func (*OpenFiles) ProtoMessage() {}
 
 func (x *OpenFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1955,7 +2490,7 @@ func (x *OpenFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFiles.ProtoReflect.Descriptor instead.
 func (*OpenFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *OpenFiles) GetFiles() []*OpenFile {
@@ -1997,7 +2532,7 @@ type LockedFile struct {
 
 func (x *LockedFile) Reset() {
 	*x = LockedFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2009,7 +2544,7 @@ func (x *LockedFile) String() string {
 func (*LockedFile) ProtoMessage() {}
 
 func (x *LockedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2022,7 +2557,7 @@ func (x *LockedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockedFile.ProtoReflect.Descriptor instead.
 func (*LockedFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LockedFile) GetMount() string {
@@ -2074,7 +2609,7 @@ type OpenFile struct {
 
 func (x *OpenFile) Reset() {
 	*x = OpenFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2086,7 +2621,7 @@ func (x *OpenFile) String() string {
 func (*OpenFile) ProtoMessage() {}
 
 func (x *OpenFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2099,7 +2634,7 @@ func (x *OpenFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFile.ProtoReflect.Descriptor instead.
 func (*OpenFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *OpenFile) GetFd() uint32 {
@@ -2233,7 +2768,7 @@ type OpenFileEntry struct {
 
 func (x *OpenFileEntry) Reset() {
 	*x = OpenFileEntry{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2245,7 +2780,7 @@ func (x *OpenFileEntry) String() string {
 func (*OpenFileEntry) ProtoMessage() {}
 
 func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2258,7 +2793,7 @@ func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFileEntry.ProtoReflect.Descriptor instead.
 func (*OpenFileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *OpenFileEntry) GetName() string {
@@ -2286,20 +2821,22 @@ var File_godwit_v1_exec_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
-	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\x94\x04\n" +
+	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\xcb\x04\n" +
 	"\vExecCommand\x12,\n" +
 	"\x05start\x18\x01 \x01(\v2\x14.godwit.v1.ExecStartH\x00R\x05start\x12/\n" +
 	"\x06routes\x18\x02 \x01(\v2\x15.godwit.v1.ExecRoutesH\x00R\x06routes\x12/\n" +
-	"\x06freeze\x18\x03 \x01(\v2\x15.godwit.v1.ExecFreezeH\x00R\x06freeze\x12,\n" +
-	"\x05stage\x18\x04 \x01(\v2\x14.godwit.v1.ExecStageH\x00R\x05stage\x12)\n" +
+	"\x06freeze\x18\x03 \x01(\v2\x15.godwit.v1.ExecFreezeH\x00R\x06freeze\x12/\n" +
+	"\x06expect\x18\x04 \x01(\v2\x15.godwit.v1.ExecExpectH\x00R\x06expect\x12)\n" +
 	"\x04thaw\x18\x05 \x01(\v2\x13.godwit.v1.ExecThawH\x00R\x04thaw\x12/\n" +
 	"\x06resume\x18\x06 \x01(\v2\x15.godwit.v1.ExecResumeH\x00R\x06resume\x12)\n" +
 	"\x04drop\x18\a \x01(\v2\x13.godwit.v1.ExecDropH\x00R\x04drop\x12/\n" +
 	"\x06cancel\x18\b \x01(\v2\x15.godwit.v1.ExecCancelH\x00R\x06cancel\x122\n" +
-	"\ainspect\x18\t \x01(\v2\x16.godwit.v1.ExecInspectH\x00R\ainspect\x12)\n" +
+	"\ainspect\x18\t \x01(\v2\x16.godwit.v1.ExecInspectH\x00R\ainspect\x122\n" +
+	"\aprecopy\x18\n" +
+	" \x01(\v2\x16.godwit.v1.ExecPrecopyH\x00R\aprecopy\x12)\n" +
 	"\x04ping\x18\x14 \x01(\v2\x13.godwit.v1.ExecPingH\x00R\x04ping\x12)\n" +
 	"\x04home\x18( \x01(\v2\x13.godwit.v1.ExecHomeH\x00R\x04homeB\x05\n" +
-	"\x03msg\"\x86\x04\n" +
+	"\x03msg\"\xee\x04\n" +
 	"\tExecEvent\x12,\n" +
 	"\x05ready\x18\x01 \x01(\v2\x14.godwit.v1.ExecReadyH\x00R\x05ready\x12/\n" +
 	"\x06output\x18\x02 \x01(\v2\x15.godwit.v1.ExecOutputH\x00R\x06output\x12,\n" +
@@ -2308,7 +2845,10 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06staged\x18\x05 \x01(\v2\x15.godwit.v1.ExecStagedH\x00R\x06staged\x12/\n" +
 	"\x06thawed\x18\x06 \x01(\v2\x15.godwit.v1.ExecThawedH\x00R\x06thawed\x12/\n" +
 	"\x06failed\x18\a \x01(\v2\x15.godwit.v1.ExecFailedH\x00R\x06failed\x128\n" +
-	"\tinspected\x18\b \x01(\v2\x18.godwit.v1.ExecInspectedH\x00R\tinspected\x12)\n" +
+	"\tinspected\x18\b \x01(\v2\x18.godwit.v1.ExecInspectedH\x00R\tinspected\x128\n" +
+	"\texpecting\x18\t \x01(\v2\x18.godwit.v1.ExecExpectingH\x00R\texpecting\x12,\n" +
+	"\x05ahead\x18\n" +
+	" \x01(\v2\x14.godwit.v1.ExecAheadH\x00R\x05ahead\x12)\n" +
 	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pong\x12<\n" +
 	"\vwants_files\x18( \x01(\v2\x19.godwit.v1.ExecWantsFilesH\x00R\n" +
 	"wantsFilesB\x05\n" +
@@ -2347,16 +2887,22 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
 	"AddrsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"R\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"@\n" +
+	"\n" +
+	"ExecExpect\x12\x1c\n" +
+	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x14\n" +
+	"\x05ranks\x18\x02 \x03(\x05R\x05ranks\"[\n" +
+	"\vExecPrecopy\x12\x1c\n" +
+	"\tmigration\x18\x01 \x01(\tR\tmigration\x12.\n" +
+	"\x05ranks\x18\x02 \x03(\v2\x18.godwit.v1.PrecopyTargetR\x05ranks\"K\n" +
+	"\rPrecopyTarget\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
+	"\x04addr\x18\x03 \x01(\tR\x04addr\"@\n" +
 	"\n" +
 	"ExecFreeze\x12\x1c\n" +
 	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x14\n" +
-	"\x05ranks\x18\x02 \x03(\x05R\x05ranks\x12\x10\n" +
-	"\x03dir\x18\x03 \x01(\tR\x03dir\"Q\n" +
-	"\tExecStage\x12\x1c\n" +
-	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x12\n" +
-	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x12\n" +
-	"\x04path\x18\x03 \x01(\tR\x04path\"4\n" +
+	"\x05ranks\x18\x02 \x03(\x05R\x05ranks\"4\n" +
 	"\bExecThaw\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\"\n" +
@@ -2379,22 +2925,36 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12$\n" +
-	"\x0etold_by_reason\x18\x04 \x01(\bR\ftoldByReason\"\xbc\x01\n" +
+	"\x0etold_by_reason\x18\x04 \x01(\bR\ftoldByReason\"Y\n" +
+	"\rExecExpecting\x12\x1c\n" +
+	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12\x14\n" +
+	"\x05ranks\x18\x03 \x03(\x05R\x05ranks\"\x9b\x01\n" +
+	"\tExecAhead\x12\x1c\n" +
+	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x12\n" +
+	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x14\n" +
+	"\x05ready\x18\x03 \x01(\bR\x05ready\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\x12\x16\n" +
+	"\x06rounds\x18\x05 \x01(\x05R\x06rounds\x12\x18\n" +
+	"\atrouble\x18\x06 \x01(\tR\atrouble\"\x9c\x01\n" +
 	"\n" +
 	"ExecFrozen\x12\x1c\n" +
 	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x12\n" +
-	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x12\n" +
-	"\x04path\x18\x03 \x01(\tR\x04path\x12\x1f\n" +
-	"\vimage_bytes\x18\x04 \x01(\x03R\n" +
-	"imageBytes\x12\x16\n" +
-	"\x06digest\x18\x05 \x01(\tR\x06digest\x12\x19\n" +
+	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x19\n" +
 	"\bsince_ms\x18\x06 \x01(\x01R\asinceMs\x12\x14\n" +
-	"\x05error\x18\a \x01(\tR\x05error\"T\n" +
+	"\x05error\x18\a \x01(\tR\x05errorJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x05\x10\x06R\x04pathR\vimage_bytesR\x06digest\"\xe1\x01\n" +
 	"\n" +
 	"ExecStaged\x12\x1c\n" +
 	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\" \n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12\x16\n" +
+	"\x06digest\x18\x04 \x01(\tR\x06digest\x12\x19\n" +
+	"\bsince_ms\x18\x05 \x01(\x01R\asinceMs\x12\x1f\n" +
+	"\vpause_bytes\x18\x06 \x01(\x03R\n" +
+	"pauseBytes\x12\x1f\n" +
+	"\vahead_bytes\x18\a \x01(\x03R\n" +
+	"aheadBytes\x12\x16\n" +
+	"\x06rounds\x18\b \x01(\x05R\x06rounds\" \n" +
 	"\n" +
 	"ExecThawed\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\"$\n" +
@@ -2404,7 +2964,26 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\rExecInspected\x12*\n" +
 	"\x05ranks\x18\x01 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\"\n" +
 	"\n" +
-	"\bExecPong\"\xe9\x01\n" +
+	"\bExecPong\"\x80\x01\n" +
+	"\fPrecopyHello\x12\x1c\n" +
+	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x12\n" +
+	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\x12\x12\n" +
+	"\x04word\x18\x04 \x01(\tR\x04word\x12\x16\n" +
+	"\x06stream\x18\x05 \x01(\x05R\x06stream\"W\n" +
+	"\rPrecopyAnswer\x12\x14\n" +
+	"\x05error\x18\x01 \x01(\tR\x05error\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x18\n" +
+	"\arefused\x18\x03 \x01(\bR\arefused\"\x99\x01\n" +
+	"\n" +
+	"PrecopyEnd\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x19\n" +
+	"\bsince_ms\x18\x02 \x01(\x01R\asinceMs\x12\x1f\n" +
+	"\vpause_bytes\x18\x03 \x01(\x03R\n" +
+	"pauseBytes\x12\x1f\n" +
+	"\vahead_bytes\x18\x04 \x01(\x03R\n" +
+	"aheadBytes\x12\x16\n" +
+	"\x06rounds\x18\x05 \x01(\x05R\x06rounds\"\xe9\x01\n" +
 	"\vImageHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x12\n" +
@@ -2472,78 +3051,89 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_exec_proto_rawDescData
 }
 
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecCommand)(nil),    // 0: godwit.v1.ExecCommand
 	(*ExecEvent)(nil),      // 1: godwit.v1.ExecEvent
 	(*ExecStart)(nil),      // 2: godwit.v1.ExecStart
 	(*ExecProgram)(nil),    // 3: godwit.v1.ExecProgram
 	(*ExecRoutes)(nil),     // 4: godwit.v1.ExecRoutes
-	(*ExecFreeze)(nil),     // 5: godwit.v1.ExecFreeze
-	(*ExecStage)(nil),      // 6: godwit.v1.ExecStage
-	(*ExecThaw)(nil),       // 7: godwit.v1.ExecThaw
-	(*ExecResume)(nil),     // 8: godwit.v1.ExecResume
-	(*ExecDrop)(nil),       // 9: godwit.v1.ExecDrop
-	(*ExecCancel)(nil),     // 10: godwit.v1.ExecCancel
-	(*ExecInspect)(nil),    // 11: godwit.v1.ExecInspect
-	(*ExecPing)(nil),       // 12: godwit.v1.ExecPing
-	(*ExecReady)(nil),      // 13: godwit.v1.ExecReady
-	(*ExecOutput)(nil),     // 14: godwit.v1.ExecOutput
-	(*ExecEnded)(nil),      // 15: godwit.v1.ExecEnded
-	(*ExecFrozen)(nil),     // 16: godwit.v1.ExecFrozen
-	(*ExecStaged)(nil),     // 17: godwit.v1.ExecStaged
-	(*ExecThawed)(nil),     // 18: godwit.v1.ExecThawed
-	(*ExecFailed)(nil),     // 19: godwit.v1.ExecFailed
-	(*ExecInspected)(nil),  // 20: godwit.v1.ExecInspected
-	(*ExecPong)(nil),       // 21: godwit.v1.ExecPong
-	(*ImageHeader)(nil),    // 22: godwit.v1.ImageHeader
-	(*ExecHome)(nil),       // 23: godwit.v1.ExecHome
-	(*ExecWantsFiles)(nil), // 24: godwit.v1.ExecWantsFiles
-	(*ExecMount)(nil),      // 25: godwit.v1.ExecMount
-	(*OpenFiles)(nil),      // 26: godwit.v1.OpenFiles
-	(*LockedFile)(nil),     // 27: godwit.v1.LockedFile
-	(*OpenFile)(nil),       // 28: godwit.v1.OpenFile
-	(*OpenFileEntry)(nil),  // 29: godwit.v1.OpenFileEntry
-	nil,                    // 30: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),        // 31: godwit.v1.LogLine
-	(*RankDoing)(nil),      // 32: godwit.v1.RankDoing
+	(*ExecExpect)(nil),     // 5: godwit.v1.ExecExpect
+	(*ExecPrecopy)(nil),    // 6: godwit.v1.ExecPrecopy
+	(*PrecopyTarget)(nil),  // 7: godwit.v1.PrecopyTarget
+	(*ExecFreeze)(nil),     // 8: godwit.v1.ExecFreeze
+	(*ExecThaw)(nil),       // 9: godwit.v1.ExecThaw
+	(*ExecResume)(nil),     // 10: godwit.v1.ExecResume
+	(*ExecDrop)(nil),       // 11: godwit.v1.ExecDrop
+	(*ExecCancel)(nil),     // 12: godwit.v1.ExecCancel
+	(*ExecInspect)(nil),    // 13: godwit.v1.ExecInspect
+	(*ExecPing)(nil),       // 14: godwit.v1.ExecPing
+	(*ExecReady)(nil),      // 15: godwit.v1.ExecReady
+	(*ExecOutput)(nil),     // 16: godwit.v1.ExecOutput
+	(*ExecEnded)(nil),      // 17: godwit.v1.ExecEnded
+	(*ExecExpecting)(nil),  // 18: godwit.v1.ExecExpecting
+	(*ExecAhead)(nil),      // 19: godwit.v1.ExecAhead
+	(*ExecFrozen)(nil),     // 20: godwit.v1.ExecFrozen
+	(*ExecStaged)(nil),     // 21: godwit.v1.ExecStaged
+	(*ExecThawed)(nil),     // 22: godwit.v1.ExecThawed
+	(*ExecFailed)(nil),     // 23: godwit.v1.ExecFailed
+	(*ExecInspected)(nil),  // 24: godwit.v1.ExecInspected
+	(*ExecPong)(nil),       // 25: godwit.v1.ExecPong
+	(*PrecopyHello)(nil),   // 26: godwit.v1.PrecopyHello
+	(*PrecopyAnswer)(nil),  // 27: godwit.v1.PrecopyAnswer
+	(*PrecopyEnd)(nil),     // 28: godwit.v1.PrecopyEnd
+	(*ImageHeader)(nil),    // 29: godwit.v1.ImageHeader
+	(*ExecHome)(nil),       // 30: godwit.v1.ExecHome
+	(*ExecWantsFiles)(nil), // 31: godwit.v1.ExecWantsFiles
+	(*ExecMount)(nil),      // 32: godwit.v1.ExecMount
+	(*OpenFiles)(nil),      // 33: godwit.v1.OpenFiles
+	(*LockedFile)(nil),     // 34: godwit.v1.LockedFile
+	(*OpenFile)(nil),       // 35: godwit.v1.OpenFile
+	(*OpenFileEntry)(nil),  // 36: godwit.v1.OpenFileEntry
+	nil,                    // 37: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),        // 38: godwit.v1.LogLine
+	(*RankDoing)(nil),      // 39: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
 	4,  // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
-	5,  // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
-	6,  // 3: godwit.v1.ExecCommand.stage:type_name -> godwit.v1.ExecStage
-	7,  // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
-	8,  // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
-	9,  // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
-	10, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
-	11, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
-	12, // 9: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
-	23, // 10: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
-	13, // 11: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
-	14, // 12: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
-	15, // 13: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
-	16, // 14: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
-	17, // 15: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
-	18, // 16: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
-	19, // 17: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
-	20, // 18: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
-	21, // 19: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
-	24, // 20: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
-	4,  // 21: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	25, // 22: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
-	3,  // 23: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
-	30, // 24: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	31, // 25: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	32, // 26: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	28, // 27: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
-	27, // 28: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
-	29, // 29: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	8,  // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
+	5,  // 3: godwit.v1.ExecCommand.expect:type_name -> godwit.v1.ExecExpect
+	9,  // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
+	10, // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
+	11, // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
+	12, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
+	13, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
+	6,  // 9: godwit.v1.ExecCommand.precopy:type_name -> godwit.v1.ExecPrecopy
+	14, // 10: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
+	30, // 11: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
+	15, // 12: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
+	16, // 13: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
+	17, // 14: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
+	20, // 15: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
+	21, // 16: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
+	22, // 17: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
+	23, // 18: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
+	24, // 19: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
+	18, // 20: godwit.v1.ExecEvent.expecting:type_name -> godwit.v1.ExecExpecting
+	19, // 21: godwit.v1.ExecEvent.ahead:type_name -> godwit.v1.ExecAhead
+	25, // 22: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
+	31, // 23: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
+	4,  // 24: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
+	32, // 25: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
+	3,  // 26: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
+	37, // 27: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	7,  // 28: godwit.v1.ExecPrecopy.ranks:type_name -> godwit.v1.PrecopyTarget
+	38, // 29: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	39, // 30: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	35, // 31: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
+	34, // 32: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
+	36, // 33: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -2556,12 +3146,13 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecCommand_Start)(nil),
 		(*ExecCommand_Routes)(nil),
 		(*ExecCommand_Freeze)(nil),
-		(*ExecCommand_Stage)(nil),
+		(*ExecCommand_Expect)(nil),
 		(*ExecCommand_Thaw)(nil),
 		(*ExecCommand_Resume)(nil),
 		(*ExecCommand_Drop)(nil),
 		(*ExecCommand_Cancel)(nil),
 		(*ExecCommand_Inspect)(nil),
+		(*ExecCommand_Precopy)(nil),
 		(*ExecCommand_Ping)(nil),
 		(*ExecCommand_Home)(nil),
 	}
@@ -2574,6 +3165,8 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecEvent_Thawed)(nil),
 		(*ExecEvent_Failed)(nil),
 		(*ExecEvent_Inspected)(nil),
+		(*ExecEvent_Expecting)(nil),
+		(*ExecEvent_Ahead)(nil),
 		(*ExecEvent_Pong)(nil),
 		(*ExecEvent_WantsFiles)(nil),
 	}
@@ -2583,7 +3176,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -32,7 +32,8 @@ type Sender struct {
 	all    bool // nothing of what the receiver has is known
 	exact  bool // the last round relied on the kernel's word
 	pack   bool
-	runs   []Run // reused
+	runs   []Run  // reused
+	lanes  []lane // reused
 }
 
 // Stats are what a round has sent.
@@ -109,11 +110,14 @@ func (r *round) split(runs []Run) {
 }
 
 func (r *round) send(to []io.Writer) (Stats, error) {
-	lanes := make([]lane, len(to))
+	for len(r.sender.lanes) < len(to) {
+		r.sender.lanes = append(r.sender.lanes, lane{heads: make([]byte, 0, flushFrames*headBytes)})
+	}
+	lanes := r.sender.lanes[:len(to)]
 	errs := make([]error, len(to))
 	var wg sync.WaitGroup
 	for i := range to {
-		lanes[i] = lane{round: r, to: to[i], heads: make([]byte, 0, flushFrames*headBytes)}
+		lanes[i].begin(r, to[i])
 		if i > 0 {
 			wg.Go(func() { errs[i] = lanes[i].run() })
 		}
@@ -143,6 +147,14 @@ type lane struct {
 	packer *zstd.Encoder
 	stats  Stats
 }
+
+func (l *lane) begin(r *round, to io.Writer) {
+	l.round, l.to, l.stats, l.frames = r, to, Stats{}, 0
+	l.clear()
+}
+
+// clear forgets what waits.
+func (l *lane) clear() { l.bufs, l.heads, l.copied, l.size = l.bufs[:0], l.heads[:0], l.copied[:0], 0 }
 
 func (l *lane) run() error {
 	l.frame(frame{kind: frameSize, first: uint32(len(l.round.memory) / Bytes)}, nil)
@@ -276,6 +288,6 @@ func (l *lane) flush() error {
 	bufs := l.bufs
 	n, err := bufs.WriteTo(l.to)
 	l.stats.Wire += n
-	l.bufs, l.heads, l.copied, l.size = l.bufs[:0], l.heads[:0], l.copied[:0], 0
+	l.clear()
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +46,8 @@ type Executor struct {
 	endFiles context.CancelCauseFunc
 	runGroup *errgroup.Group
 
+	expecting chan *apiv1.ExecExpect
+
 	mu        sync.Mutex // guards ranks and what is in them, and cancelled
 	ranks     map[mpi.Rank]*rank
 	cancelled error // why the app is; nil: it is not
@@ -54,6 +57,7 @@ type Executor struct {
 func New(control, conns *net.UnixConn, lease *pipe.Lease, log *slog.Logger) *Executor {
 	return &Executor{
 		control: pipe.NewConn(control), conns: conns, log: log, out: newOutbox(), fence: newFence(lease.Until), ranks: map[mpi.Rank]*rank{},
+		expecting: make(chan *apiv1.ExecExpect, 256),
 	}
 }
 
@@ -107,9 +111,10 @@ func (e *Executor) serve(ctx context.Context) error {
 	})
 	defer stop()
 	g.Go(func() error { return e.net.Run(ctx) })
-	g.Go(func() error { return e.takeConns() })
+	g.Go(func() error { return e.takeConns(ctx) })
 	g.Go(func() error { return e.collect.run(ctx) })
 	g.Go(func() error { return e.home.run(ctx) })
+	g.Go(func() error { return e.expectAll(ctx) })
 	err := e.commands(ctx)
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -186,8 +191,14 @@ func (e *Executor) commands(ctx context.Context) error {
 			e.net.route(m.Routes)
 		case *apiv1.ExecCommand_Freeze:
 			e.freeze(m.Freeze)
-		case *apiv1.ExecCommand_Stage:
-			e.runGroup.Go(func() error { e.stage(ctx, m.Stage); return nil })
+		case *apiv1.ExecCommand_Expect:
+			select {
+			case e.expecting <- m.Expect:
+			default:
+				return errors.New("executor: the worker expects ranks of too many migrations at once")
+			}
+		case *apiv1.ExecCommand_Precopy:
+			e.precopyRanks(ctx, m.Precopy)
 		case *apiv1.ExecCommand_Thaw:
 			e.thaw(ctx, m.Thaw)
 		case *apiv1.ExecCommand_Resume:
@@ -210,12 +221,16 @@ func (e *Executor) commands(ctx context.Context) error {
 	}
 }
 
-// takeConns passes connections from other executors, accepted by the worker, to the network.
-func (e *Executor) takeConns() error {
+// takeConns passes connections from other executors, accepted by the worker, to the network, or to the rank that comes over them.
+func (e *Executor) takeConns(ctx context.Context) error {
 	for {
 		conn, note, err := pipe.ReceiveConn(e.conns)
 		if err != nil {
 			return fmt.Errorf("no connection of another host can be taken any more: %w", err)
+		}
+		if strings.HasSuffix(note, " "+precopyWord) {
+			e.runGroup.Go(func() error { e.receive(ctx, conn); return nil })
+			continue
 		}
 		e.net.called(conn, note)
 	}

@@ -62,7 +62,7 @@ func startHost(t *testing.T, app, name string) *host {
 			if err != nil {
 				return
 			}
-			refused := len(c.Args) < 2 || c.Args[0] != app || len(c.Args) > 2 && strings.HasSuffix(t.Name(), "by_streams")
+			refused := len(c.Args) < 2 || c.Args[0] != app || len(c.Args) > 2 && c.Args[2] != precopyWord && strings.HasSuffix(t.Name(), "by_streams")
 			if refused || pipe.SendConn(conns, c.Conn.(*net.TCPConn), strings.Join(c.Args[1:], " ")) != nil {
 				_ = c.Close()
 			}
@@ -119,8 +119,8 @@ type testApp struct {
 	placement []int // index of each rank's host
 	epochs    []uint64
 	epoch     uint64
+	record    chan *listen.Conn // what frozenReceiver's rank calls
 	ended     map[int32]*apiv1.ExecEnded
-	dir       string
 	moves     int
 	rnd       *rand.Rand
 }
@@ -156,7 +156,7 @@ func startAs(t *testing.T, placement []int, hosts int, as *apiv1.ExecStart) *tes
 	t.Helper()
 	a := &testApp{
 		t: t, placement: slices.Clone(placement), epoch: 1, epochs: make([]uint64, len(placement)),
-		ended: map[int32]*apiv1.ExecEnded{}, dir: t.TempDir(),
+		ended: map[int32]*apiv1.ExecEnded{},
 	}
 	for i := range a.epochs {
 		a.epochs[i] = 1
@@ -230,25 +230,59 @@ func (a *testApp) nextOfAny() *apiv1.ExecEvent {
 	return ev
 }
 
-// move takes a rank to another host: freeze, image, stage, then commit or abort. It returns false when the rank ended first.
+// expect has a host expect a rank.
+func (a *testApp) expect(migration string, rank int32, target *host) {
+	a.t.Helper()
+	target.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Expect{Expect: &apiv1.ExecExpect{Migration: migration, Ranks: []int32{rank}}}})
+	for {
+		if x := a.next(target).GetExpecting(); x != nil {
+			require.Equal(a.t, migration, x.Migration)
+			require.Empty(a.t, x.Error)
+			return
+		}
+	}
+}
+
+// precopy has a rank's memory go ahead until it is ready to be frozen. It returns false when the rank ended first.
+func (a *testApp) precopy(migration string, rank int32, from, target *host) bool {
+	a.t.Helper()
+	from.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Precopy{Precopy: &apiv1.ExecPrecopy{
+		Migration: migration, Ranks: []*apiv1.PrecopyTarget{{Rank: rank, Host: target.name, Addr: target.addr}},
+	}}})
+	for {
+		ahead := a.next(from).GetAhead()
+		if a.ended[rank] != nil {
+			return false
+		}
+		if ahead.GetReady() && ahead.Migration == migration && ahead.Rank == rank {
+			return true
+		}
+	}
+}
+
+// move takes a rank to another host: its memory ahead, freeze, the rest, then commit or abort. It returns false when the rank ended first.
 func (a *testApp) move(rank int32, to int, commit bool) bool {
 	a.t.Helper()
 	from, target := a.hosts[a.placement[rank]], a.hosts[to]
 	id := fmt.Sprintf("mig%d", a.moves)
 	a.moves++
-	from.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: id, Ranks: []int32{rank}, Dir: a.dir}}})
-	var img *apiv1.ExecFrozen
-	for img == nil || img.Path == "" {
+	a.expect(id, rank, target)
+	if !a.precopy(id, rank, from, target) {
+		target.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{rank}}}})
+		return false
+	}
+	from.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: id, Ranks: []int32{rank}}}})
+	for {
 		ev := a.next(from)
 		if a.ended[rank] != nil {
+			target.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{rank}}}})
 			return false
 		}
 		if f := ev.GetFrozen(); f != nil && f.Migration == id {
 			require.Empty(a.t, f.Error)
-			img = f
+			break
 		}
 	}
-	target.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Stage{Stage: &apiv1.ExecStage{Migration: id, Rank: rank, Path: img.Path}}})
 	for {
 		if s := a.next(target).GetStaged(); s != nil {
 			require.Empty(a.t, s.Error)
@@ -365,13 +399,24 @@ func TestFreezeWithdrawn(t *testing.T) {
 	module := "../../examples/heat2d/heat2d.wasm"
 	want := startApp(t, module, []int{0, 0}, 1, args...).finish()
 	a := startApp(t, module, []int{0, 1}, 2, args...)
+	away := []*host{a.deaf(), a.hosts[1], a.hosts[0]}
 	for i := range 40 {
-		h := a.hosts[i%2]
-		ranks := []int32{int32(i % 2)}
-		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{
-			Migration: fmt.Sprintf("m%d", i), Ranks: ranks, Dir: a.dir,
+		h, rank := a.hosts[i%2], int32(i%2)
+		id, to := fmt.Sprintf("m%d", i), away[min(i%4, 1)*(1+i%2)]
+		if to.control != nil {
+			a.expect(id, rank, to)
+		}
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Precopy{Precopy: &apiv1.ExecPrecopy{
+			Migration: id, Ranks: []*apiv1.PrecopyTarget{{Rank: rank, Host: to.name, Addr: to.addr}},
 		}}})
-		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: ranks}}})
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: id, Ranks: []int32{rank}}}})
+		for i%8 > 3 && a.ended[rank] == nil && a.next(h).GetFrozen() == nil {
+			continue
+		}
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: []int32{rank}}}})
+		if to.control != nil {
+			to.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{rank}}}})
+		}
 	}
 	require.Equal(t, want, a.finish())
 }

@@ -13,7 +13,7 @@ func (e *Executor) inspect() *apiv1.ExecInspected {
 	states := map[mpi.Rank]rankState{}
 	e.mu.Lock()
 	for id, r := range e.ranks {
-		if r.state != rankEnded {
+		if r.state != rankEnded && r.state != rankExpected {
 			states[id] = r.state
 		}
 	}

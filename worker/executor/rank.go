@@ -23,6 +23,17 @@ type rank struct {
 	state  rankState
 	fresh  bool              // its program has not begun
 	freeze *apiv1.ExecFreeze // the freeze asked for; nil: none
+
+	precopy *precopy      // of the last migration that was to take it away; nil: none
+	coming  *coming       // how it comes, or has come; nil: it was started here
+	next    *nextPrecopy  // asked for while the last one was being given up; nil: none
+	dropped chan struct{} // it has moved away while its image was still being sent; closed when it is gone; nil: it has not
+}
+
+// nextPrecopy is where a rank goes when it goes on.
+type nextPrecopy struct {
+	migration string
+	to        *apiv1.PrecopyTarget
 }
 
 // rankState says what a rank does.
@@ -31,8 +42,9 @@ type rankState uint8
 const (
 	rankReady     rankState = iota + 1 // made, not launched
 	rankRunning                        // a goroutine runs its guest, or delivers what it has sent
-	rankCapturing                      // stands still, its image is being written
+	rankCapturing                      // stands still, the rest of it is being sent
 	rankFrozen                         // stands still, may be resumed
+	rankExpected                       // comes: its memory is being filled
 	rankStaged                         // arrived, waits for the commit
 	rankEnded
 )
@@ -111,6 +123,11 @@ func (e *Executor) ended(ctx context.Context, r *rank, end *apiv1.ExecEnded) {
 	r.out.flush()
 	e.mu.Lock()
 	r.state = rankEnded
+	if p := r.precopy; p != nil { // it reads the guest's memory
+		e.mu.Unlock()
+		p.end()
+		e.mu.Lock()
+	}
 	if end.ExitCode == 0 {
 		e.world.PeerEnded(r.id)
 	} // else the app fails, for this rank's reason and no other's
@@ -162,9 +179,14 @@ func (e *Executor) cancel(ctx context.Context, c *apiv1.ExecCancel) {
 	for _, r := range e.ranks {
 		switch r.state {
 		case rankEnded:
+		case rankExpected:
+			e.dropComing(ctx, r)
 		case rankFrozen, rankStaged:
 			e.endStill(ctx, r)
 		default:
+			if r.precopy != nil {
+				r.precopy.cancel()
+			}
 			r.proc.Cancel(e.cancelled)
 			r.guest.Cancel(e.cancelled)
 		}

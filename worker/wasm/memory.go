@@ -75,6 +75,9 @@ func (m *Memory) Bytes() []byte {
 	return m.reserved[:n:n]
 }
 
+// Mapping is all that the memory may grow to: one private, anonymous mapping, of which Bytes is the first part and the rest not accessible. It ends with the guest's Close.
+func (m *Memory) Mapping() []byte { return m.reserved }
+
 // Reallocate makes size bytes accessible and returns them, or nil if the machine or the budget refuses. wazero calls it
 // at start and for memory.grow.
 func (m *Memory) Reallocate(size uint64) []byte {

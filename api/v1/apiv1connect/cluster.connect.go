@@ -403,7 +403,7 @@ var (
 
 // DataClient is a client for the godwit.v1.Data service.
 type DataClient interface {
-	// Transfer carries a frozen rank's log and image to its target.
+	// Transfer carries a rank's log to its target: what there is of it while the rank runs, and the rest when it stands still.
 	Transfer(context.Context) (DataTransferClientStream, error)
 	// ReadLogs streams the output of ranks on this host.
 	ReadLogs(context.Context, *v1.ReadLogsRequest) (DataReadLogsClientStream, error)
@@ -516,7 +516,7 @@ func (s DataReadFilesClientStream) Close() error {
 
 // DataHandler is an implementation of the godwit.v1.Data service.
 type DataHandler interface {
-	// Transfer carries a frozen rank's log and image to its target.
+	// Transfer carries a rank's log to its target: what there is of it while the rank runs, and the rest when it stands still.
 	Transfer(context.Context, DataTransferServerStream) (*v1.TransferResponse, error)
 	// ReadLogs streams the output of ranks on this host.
 	ReadLogs(context.Context, *v1.ReadLogsRequest, DataReadLogsServerStream) error

@@ -1,0 +1,342 @@
+package executor
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protodelim"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/pages"
+	"github.com/godwit-run/godwit/mpi"
+)
+
+// imageVersion is the version of an ImageHeader and of what follows it; it counts up when old ones can no longer be read.
+const imageVersion = 2
+
+// maxHeaderBytes bounds an ImageHeader, which holds the rank's MPI state with its buffered messages.
+const maxHeaderBytes = 1 << 30
+
+// coming is how a rank comes from another host: its memory ahead, over connections of which those of the newest attempt count, and the rest when it stands still there.
+type coming struct {
+	migration string
+	receiver  *pages.Receiver
+	digest    string // once it is staged; guarded by the executor's mutex
+
+	mu      sync.Mutex // held while an attempt takes the place of another
+	word    string     // of the attempt
+	conns   []net.Conn
+	readers sync.WaitGroup
+	over    bool // nothing more is taken
+}
+
+// expectAll makes the guests that are asked for, in the order in which they are: one asked for later takes the place of an earlier one.
+func (e *Executor) expectAll(ctx context.Context) error {
+	for {
+		select {
+		case x := <-e.expecting:
+			e.expect(ctx, x)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// expect makes guests for ranks that are about to come.
+func (e *Executor) expect(ctx context.Context, x *apiv1.ExecExpect) {
+	ev := &apiv1.ExecExpecting{Migration: x.Migration, Ranks: x.Ranks}
+	for _, id := range x.Ranks {
+		if err := e.expectRank(ctx, x.Migration, mpi.Rank(id)); err != nil {
+			ev.Error = err.Error()
+			break
+		}
+	}
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Expecting{Expecting: ev}})
+}
+
+func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank) error {
+	p, err := e.programOf(id)
+	if err != nil {
+		return err
+	}
+	out := e.newOutput(id)
+	guest, err := p.module.Expect(ctx, e.guestConfig(p, id, out))
+	if err != nil {
+		return fmt.Errorf("executor: rank %d: %w", id, err)
+	}
+	r := &rank{id: id, guest: guest, out: out, state: rankExpected, coming: &coming{migration: migration}}
+	r.coming.receiver = pages.NewReceiver(guest.Memory().Bytes, guest.Grow)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for old := e.ranks[id]; old != nil && old.dropped != nil; old = e.ranks[id] { // it comes back before it was gone
+		e.mu.Unlock()
+		<-old.dropped
+		e.mu.Lock()
+	}
+	old := e.ranks[id]
+	switch {
+	case e.cancelled != nil:
+		err = e.cancelled
+	case old == nil || old.state == rankEnded:
+	case old.state == rankExpected || old.state == rankStaged:
+		e.dropComing(ctx, old)
+	default:
+		err = fmt.Errorf("executor: rank %d is here already", id)
+	}
+	if err != nil {
+		e.discard(ctx, r)
+		return err
+	}
+	e.ranks[id] = r
+	return nil
+}
+
+// dropComing releases a rank that has come, or was to come, in vain. Holds mu.
+func (e *Executor) dropComing(ctx context.Context, r *rank) {
+	if e.ranks[r.id] == r {
+		delete(e.ranks, r.id)
+	}
+	if r.state == rankStaged {
+		e.discard(ctx, r)
+		return
+	}
+	r.state = rankEnded
+	e.runGroup.Go(func() error {
+		r.coming.end()
+		e.discard(ctx, r) // nobody has it any more
+		return nil
+	})
+}
+
+// end takes nothing more, and returns when nobody fills the memory any more.
+func (c *coming) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	c.stop()
+}
+
+// stop ends the attempt. Holds mu.
+func (c *coming) stop() {
+	for _, conn := range c.conns {
+		_ = conn.Close()
+	}
+	c.conns = nil
+	c.readers.Wait()
+}
+
+// begin makes a connection one of an attempt; the first of one begins anew. It is waited for until it says that it has ended.
+func (c *coming) begin(r *rank, hello *apiv1.PrecopyHello, conn net.Conn) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.over:
+		return errNotExpected
+	case hello.Stream == 0:
+		c.stop()
+		if err := r.guest.Empty(); err != nil {
+			return err
+		}
+		c.receiver.Reset()
+		c.word = hello.Word
+	case hello.Word != c.word || len(c.conns) != int(hello.Stream) || hello.Stream >= mostStreams:
+		return errNotExpected
+	}
+	c.conns = append(c.conns, conn)
+	c.readers.Add(1)
+	return nil
+}
+
+var errNotExpected = errors.New("the rank is not expected there")
+
+// receive takes part of a rank that comes over a connection.
+func (e *Executor) receive(ctx context.Context, conn net.Conn) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	defer conn.Close() //nolint:errcheck // all was said
+	var hello apiv1.PrecopyHello
+	if conn.SetReadDeadline(time.Now().Add(helloWait)) != nil {
+		return
+	}
+	if err := (protodelim.UnmarshalOptions{MaxSize: maxHello}).UnmarshalFrom(bufio.NewReaderSize(conn, maxHello), &hello); err != nil {
+		return // a stranger
+	}
+	if conn.SetReadDeadline(time.Time{}) != nil {
+		return
+	}
+	for {
+		r, digest := e.expects(&hello)
+		if r == nil {
+			_ = answer(conn, &apiv1.PrecopyAnswer{Error: errNotExpected.Error()})
+			return
+		}
+		if digest != "" {
+			_ = answer(conn, &apiv1.PrecopyAnswer{Digest: digest})
+			return
+		}
+		if err := r.coming.begin(r, &hello, conn); err != nil {
+			_ = answer(conn, &apiv1.PrecopyAnswer{Error: err.Error()})
+			return
+		}
+		if again, digest := e.expects(&hello); again == r && digest == "" { // the attempt before has not made it whole
+			defer r.coming.readers.Done()
+			e.fill(ctx, r, &hello, conn)
+			return
+		}
+		r.coming.readers.Done()
+	}
+}
+
+// expects is the rank that a connection is about; nil: none such is expected. One that is here whole has a digest.
+func (e *Executor) expects(hello *apiv1.PrecopyHello) (r *rank, digest string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r = e.ranks[mpi.Rank(hello.Rank)]
+	if r == nil || r.coming == nil || r.coming.migration != hello.Migration {
+		return nil, ""
+	}
+	return r, r.coming.digest
+}
+
+func answer(conn net.Conn, a *apiv1.PrecopyAnswer) error {
+	if err := conn.SetWriteDeadline(time.Now().Add(helloWait)); err != nil {
+		return err
+	}
+	_, err := protodelim.MarshalTo(conn, a)
+	return err
+}
+
+// fill takes rounds, and over the first connection what follows them. What breaks off is begun anew by the source.
+func (e *Executor) fill(ctx context.Context, r *rank, hello *apiv1.PrecopyHello, conn net.Conn) {
+	if answer(conn, &apiv1.PrecopyAnswer{}) != nil {
+		return
+	}
+	br := bufio.NewReaderSize(conn, 64<<10)
+	for {
+		last, err := r.coming.receiver.Round(br)
+		if err != nil {
+			_ = answer(conn, &apiv1.PrecopyAnswer{Error: err.Error()}) // if it is the connection, nobody hears it
+			return
+		}
+		if answer(conn, &apiv1.PrecopyAnswer{}) != nil {
+			return
+		}
+		if last {
+			break
+		}
+	}
+	if hello.Stream > 0 {
+		return
+	}
+	ev, err := e.stage(r, br)
+	if err == nil {
+		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Staged{Staged: ev}})
+		_ = answer(conn, &apiv1.PrecopyAnswer{Digest: ev.Digest}) // who does not hear it asks again
+		return
+	}
+	broke := connectionBroke(err)
+	if broke { // the guest is half restored
+		if xerr := e.expectAgain(ctx, r); xerr != nil {
+			err, broke = xerr, false
+		}
+	}
+	if !broke {
+		ev.Error = err.Error()
+		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Staged{Staged: ev}})
+	}
+	_ = answer(conn, &apiv1.PrecopyAnswer{Error: err.Error(), Refused: !broke})
+}
+
+// connectionBroke says whether an error is of what may go better over another connection.
+func connectionBroke(err error) bool {
+	var of *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &of)
+}
+
+// expectAgain makes another guest for a rank whose last part has not come whole.
+func (e *Executor) expectAgain(ctx context.Context, r *rank) error {
+	e.mu.Lock()
+	wanted := e.ranks[r.id] == r
+	e.mu.Unlock()
+	if !wanted {
+		return nil
+	}
+	return e.expectRank(ctx, r.coming.migration, r.id)
+}
+
+// stage makes a rank whose memory has come whole, and one that may run: whatever could fail is done here, where it aborts the migration.
+func (e *Executor) stage(r *rank, br *bufio.Reader) (*apiv1.ExecStaged, error) {
+	ev := &apiv1.ExecStaged{Migration: r.coming.migration, Rank: int32(r.id)}
+	sum := sha256.New()
+	r.coming.receiver.HashInto(sum)
+	from := &hashedReader{br, sum}
+	var h apiv1.ImageHeader
+	if err := (protodelim.UnmarshalOptions{MaxSize: maxHeaderBytes}).UnmarshalFrom(from, &h); err != nil {
+		return ev, fmt.Errorf("executor: rank %d: read the image: %w", r.id, err)
+	}
+	if h.Version != imageVersion || h.App != e.start.App || h.Rank != int32(r.id) {
+		return ev, fmt.Errorf("executor: an image is version %d, app %s, rank %d; want version %d, app %s, rank %d",
+			h.Version, h.App, h.Rank, imageVersion, e.start.App, r.id)
+	}
+	r.out.restore(&h)
+	if err := r.guest.RestoreState(from); err != nil {
+		return ev, fmt.Errorf("executor: rank %d: %w", r.id, err)
+	}
+	var end apiv1.PrecopyEnd
+	if err := (protodelim.UnmarshalOptions{MaxSize: maxHello}).UnmarshalFrom(br, &end); err != nil {
+		return ev, fmt.Errorf("executor: rank %d: read the image: %w", r.id, err)
+	}
+	digest := sum.Sum(nil)
+	if want, err := hex.DecodeString(end.Digest); err != nil || !bytes.Equal(want, digest) {
+		return ev, fmt.Errorf("executor: the image of rank %d arrived with digest %.6x, it was sent with %.12s", r.id, digest, end.Digest)
+	}
+	proc, err := e.world.Decode(r.id, r.guest.Memory(), h.MpiState)
+	if err == nil && proc.Ended() != r.guest.Ended() {
+		err = fmt.Errorf("%w: the program has ended, and has not", mpi.ErrState)
+	}
+	if err != nil {
+		return ev, fmt.Errorf("executor: the image of rank %d: %w", r.id, err)
+	}
+	r.guest.Bind(proc)
+	ev.Digest, ev.SinceMs, ev.PauseBytes, ev.AheadBytes, ev.Rounds = hex.EncodeToString(digest), end.SinceMs, end.PauseBytes, end.AheadBytes, end.Rounds
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.cancelled != nil:
+		return ev, e.cancelled
+	case e.ranks[r.id] != r || r.state != rankExpected:
+		return ev, errNotExpected
+	}
+	r.proc, r.state, r.coming.digest = proc, rankStaged, ev.Digest
+	return ev, nil
+}
+
+// hashedReader hashes what is read.
+type hashedReader struct {
+	*bufio.Reader
+	sum hash.Hash
+}
+
+func (r *hashedReader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	r.sum.Write(b[:n])
+	return n, err
+}
+
+func (r *hashedReader) ReadByte() (byte, error) {
+	b, err := r.Reader.ReadByte()
+	if err == nil {
+		r.sum.Write([]byte{b})
+	}
+	return b, err
+}

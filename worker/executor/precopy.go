@@ -1,0 +1,442 @@
+package executor
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"net"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/listen"
+	"github.com/godwit-run/godwit/internal/pages"
+	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/mpi"
+)
+
+// The memory of a rank that is about to move goes ahead while the rank runs (pre-copy): rounds of what was written since the last, until little is left or it becomes no
+// less. The rest goes when the rank stands still.
+const (
+	// precopyWord marks a connection for it.
+	precopyWord = "precopy"
+	// shortRound is how many bytes are little: a few milliseconds on a line of 10 Gbit/s.
+	shortRound = 2 << 20
+	// A round that is not below this part of the last one shows that they become no shorter; nor are there more than so many, or for longer.
+	shrinking  = 0.8
+	mostRounds = 16
+	mostAhead  = time.Minute
+	// Between rounds of a rank that is ready is a pause of so many times the last round, and at least so long; once it is to stop they come sooner.
+	roundsApart    = 8
+	roundPause     = 50 * time.Millisecond
+	stopRoundPause = 2 * time.Millisecond
+	// A memory has one stream for so many bytes, up to four: one alone does not fill a long line.
+	streamBytes = 256 << 20
+	mostStreams = 4
+	// answerWait is how long the target may take for its answer to a round, and stageWait to make the rank whole: then the connection has failed.
+	answerWait = 10 * time.Second
+	stageWait  = 30 * time.Second
+	// helloWait is the same for the first words, of either side.
+	helloWait = 5 * time.Second
+
+	maxHello = 4 << 10
+)
+
+// errRefused is of a target that will not take the rank however often it is tried.
+var errRefused = errors.New("refused")
+
+// precopy sends one rank to another host. It belongs to its goroutine, but for what has a comment.
+type precopy struct {
+	e         *Executor
+	rank      *rank
+	migration string
+	to        *apiv1.PrecopyTarget
+
+	ctx     context.Context //nolint:containedctx // of the sending: over with it
+	cancel  context.CancelFunc
+	done    chan struct{}    // closed when nothing uses the guest any more
+	hurry   chan struct{}    // capacity 1: the rank was asked to stop
+	still   chan *stillImage // the rank stands still: the rest is to go
+	outcome chan error       // capacity 1: of that
+
+	watch  *pages.Watch
+	sender *pages.Sender
+	rest   *stillImage // of the rank that stands still; nil: it runs
+	stops  bool        // it was asked to
+	ahead  *apiv1.ExecAhead
+}
+
+// stillImage is what goes last.
+type stillImage struct {
+	header *apiv1.ImageHeader
+	since  time.Time
+}
+
+// precopyRanks begins to send ranks.
+func (e *Executor) precopyRanks(ctx context.Context, c *apiv1.ExecPrecopy) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, to := range c.Ranks {
+		r := e.ranks[mpi.Rank(to.Rank)]
+		switch {
+		case r != nil && r.state == rankCapturing && r.freeze == nil:
+			r.next = &nextPrecopy{c.Migration, to}
+		case r == nil || r.state != rankRunning:
+			e.ahead(&apiv1.ExecAhead{Migration: c.Migration, Rank: to.Rank, Ready: true}) // the freeze will tell
+		case r.precopy != nil && r.precopy.migration == c.Migration:
+		default:
+			e.beginPrecopy(ctx, r, c.Migration, to)
+		}
+	}
+}
+
+// beginPrecopy sends a rank that runs, and no more to where it went before. Holds mu.
+func (e *Executor) beginPrecopy(ctx context.Context, r *rank, migration string, to *apiv1.PrecopyTarget) {
+	old := r.precopy
+	p := &precopy{
+		e: e, rank: r, migration: migration, to: to,
+		done: make(chan struct{}), hurry: make(chan struct{}, 1), still: make(chan *stillImage, 1), outcome: make(chan error, 1),
+		ahead: &apiv1.ExecAhead{Migration: migration, Rank: to.Rank},
+	}
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	r.precopy = p
+	e.runGroup.Go(func() error {
+		defer close(p.done)
+		defer p.cancel()
+		if old != nil {
+			old.end()
+		}
+		p.run()
+		return nil
+	})
+}
+
+func (e *Executor) ahead(a *apiv1.ExecAhead) {
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Ahead{Ahead: proto.CloneOf(a)}})
+}
+
+// end ends it, and returns when nothing uses the guest any more. Another goroutine may call it, and more than once.
+func (p *precopy) end() {
+	p.cancel()
+	<-p.done
+}
+
+// finish sends the rest of a rank that stands still, and blocks until its target has it whole, or it is given up. It is for the rank's goroutine.
+func (p *precopy) finish(rest *stillImage) error {
+	p.still <- rest
+	select {
+	case err := <-p.outcome:
+		return err
+	case <-p.done:
+		select {
+		case err := <-p.outcome:
+			return err
+		default:
+			return context.Canceled
+		}
+	}
+}
+
+// run sends until the rank is at its target or nobody wants that any more. What breaks is tried again: who has begun the migration decides for how long.
+func (p *precopy) run() {
+	mem := p.rank.guest.Memory()
+	p.watch = pages.NewWatch(mem.Mapping())
+	defer p.watch.Close()
+	p.sender = pages.NewSender(mem.Bytes, p.watch)
+	again := redial{first: redialMin}
+	for {
+		begin := time.Now()
+		err := p.attempt()
+		if p.ctx.Err() != nil {
+			return
+		}
+		var own *ownFault
+		if err == nil || errors.Is(err, errRefused) || errors.As(err, &own) {
+			if p.rest == nil && err != nil { // the rank need not be stopped for it
+				p.e.frozen(p.migration, p.to.Rank, time.Now(), err)
+				p.await()
+			}
+			p.outcome <- err
+			return
+		}
+		p.trouble(err)
+		p.sender.Reset()
+		t := time.NewTimer(min(again.next(time.Since(begin) > steadyAfter), time.Second))
+		select {
+		case <-t.C:
+		case <-p.ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+// await waits until the rank stands still, or nobody wants that.
+func (p *precopy) await() {
+	select {
+	case p.rest = <-p.still:
+	case <-p.ctx.Done():
+	}
+}
+
+func (p *precopy) trouble(err error) {
+	text := ""
+	var of *net.OpError
+	switch {
+	case errors.As(err, &of): // the ports tell nobody anything
+		text = fmt.Sprintf("host %s: %v", p.to.Host, of.Err)
+	case err != nil:
+		text = err.Error()
+	}
+	if p.ahead.Trouble != text {
+		p.ahead.Trouble = text
+		p.e.ahead(p.ahead)
+	}
+}
+
+// ownFault is of what goes wrong at this end: no other connection would do better.
+type ownFault struct{ err error }
+
+func (f *ownFault) Error() string { return f.err.Error() }
+func (f *ownFault) Unwrap() error { return f.err }
+
+// attempt sends all of the rank over connections of its own.
+func (p *precopy) attempt() error {
+	s, err := p.connect()
+	if err != nil || s.staged {
+		return err
+	}
+	defer s.close()
+	stop := context.AfterFunc(p.ctx, s.close)
+	defer stop()
+	last := int64(0)
+	for begin := time.Now(); ; {
+		select {
+		case p.rest = <-p.still:
+		default:
+		}
+		if p.rest != nil {
+			return s.finish()
+		}
+		start := time.Now()
+		stats, err := s.round(false)
+		if err != nil {
+			return err
+		}
+		p.ahead.Bytes, p.ahead.Rounds = p.ahead.Bytes+stats.Memory, p.ahead.Rounds+1
+		p.trouble(nil)
+		enough := stats.Memory <= shortRound || last > 0 && float64(stats.Memory) >= shrinking*float64(last) ||
+			p.ahead.Rounds >= mostRounds || time.Since(begin) > mostAhead
+		if last = stats.Memory; enough && !p.ahead.Ready {
+			p.ahead.Ready = true
+			p.e.ahead(p.ahead)
+		}
+		if !p.ahead.Ready {
+			continue
+		}
+		if err := p.pause(time.Since(start)); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits before the next round, unless the rank stands still meanwhile.
+func (p *precopy) pause(last time.Duration) error {
+	d := max(roundPause, roundsApart*last)
+	if p.stops {
+		d = max(stopRoundPause, last)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-p.hurry:
+		p.stops = true
+	case p.rest = <-p.still:
+	case <-p.ctx.Done():
+		return p.ctx.Err()
+	}
+	return nil
+}
+
+// sending is one attempt's connections.
+type sending struct {
+	*precopy
+	conns  []net.Conn
+	froms  []*bufio.Reader
+	tos    []io.Writer
+	staged bool // the target has the rank
+}
+
+// connect makes an attempt's connections.
+func (p *precopy) connect() (s *sending, err error) {
+	word := make([]byte, 16)
+	_, _ = rand.Read(word) // it does not fail
+	s = &sending{precopy: p}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	streams := min(1+len(p.rank.guest.Memory().Bytes())/streamBytes, mostStreams)
+	for i := range streams {
+		if !p.e.fence.passes() {
+			return s, ErrLeaseOver
+		}
+		ctx, cancel := context.WithTimeout(p.ctx, dialTimeout)
+		conn, err := listen.Dial(ctx, p.to.Addr, pipe.RankProtocol, p.e.start.App, p.e.start.Host, precopyWord)
+		cancel()
+		if err != nil {
+			return s, fmt.Errorf("host %s cannot be reached: %w", p.to.Host, err)
+		}
+		s.conns, s.froms, s.tos = append(s.conns, conn), append(s.froms, bufio.NewReaderSize(conn, maxHello)), append(s.tos, conn)
+		hello := &apiv1.PrecopyHello{Migration: p.migration, Rank: p.to.Rank, From: p.e.start.Host, Word: hex.EncodeToString(word), Stream: int32(i)}
+		if err := conn.SetWriteDeadline(time.Now().Add(helloWait)); err != nil {
+			return s, err
+		}
+		if _, err := protodelim.MarshalTo(conn, hello); err != nil {
+			return s, fmt.Errorf("host %s: %w", p.to.Host, err)
+		}
+		a, err := s.answer(i, helloWait)
+		if err != nil {
+			return s, err
+		}
+		if a.Digest != "" {
+			s.staged = true
+			s.close()
+			return s, nil
+		}
+	}
+	return s, nil
+}
+
+func (s *sending) close() {
+	for _, c := range s.conns {
+		_ = c.Close()
+	}
+}
+
+// answer waits for the target's word on one connection.
+func (s *sending) answer(i int, wait time.Duration) (*apiv1.PrecopyAnswer, error) {
+	if err := s.conns[i].SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return nil, fmt.Errorf("host %s: %w", s.to.Host, err)
+	}
+	a := &apiv1.PrecopyAnswer{}
+	if err := (protodelim.UnmarshalOptions{MaxSize: maxHello}).UnmarshalFrom(s.froms[i], a); err != nil {
+		return nil, fmt.Errorf("host %s: %w", s.to.Host, err)
+	}
+	switch {
+	case a.Refused:
+		return nil, fmt.Errorf("host %s: %w: %s", s.to.Host, errRefused, a.Error)
+	case a.Error != "":
+		return nil, fmt.Errorf("host %s: %s", s.to.Host, a.Error)
+	}
+	return a, nil
+}
+
+// round sends a round, and waits until it has come.
+func (s *sending) round(last bool) (pages.Stats, error) {
+	if !s.e.fence.passes() {
+		return pages.Stats{}, ErrLeaseOver
+	}
+	stats, err := s.sender.Round(s.tos, last, last)
+	if err != nil {
+		return stats, fmt.Errorf("host %s: %w", s.to.Host, err)
+	}
+	for i := range s.conns {
+		if last && i == 0 {
+			continue // its answer comes at the end
+		}
+		if _, err := s.answer(i, answerWait); err != nil {
+			return stats, err
+		}
+	}
+	return stats, nil
+}
+
+// finish sends the rest of a rank that stands still.
+func (s *sending) finish() error {
+	stats, err := s.round(true)
+	if err != nil {
+		return err
+	}
+	sum := sha256.New()
+	s.sender.HashInto(sum)
+	w := &countedWriter{to: bufio.NewWriterSize(deadlineWriter{s.conns[0]}, 256<<10), sum: sum}
+	if err := s.state(w); err != nil {
+		return err
+	}
+	end := &apiv1.PrecopyEnd{
+		Digest: hex.EncodeToString(sum.Sum(nil)), SinceMs: float64(time.Since(s.rest.since)) / float64(time.Millisecond),
+		PauseBytes: stats.Wire + w.n, AheadBytes: s.ahead.Bytes, Rounds: s.ahead.Rounds,
+	}
+	if _, err := protodelim.MarshalTo(w.to, end); err != nil {
+		return fmt.Errorf("host %s: %w", s.to.Host, err)
+	}
+	if err := w.to.Flush(); err != nil {
+		return fmt.Errorf("host %s: %w", s.to.Host, err)
+	}
+	if _, err := s.answer(0, stageWait); err != nil { // of the round
+		return err
+	}
+	_, err = s.answer(0, stageWait)
+	return err
+}
+
+// state sends all of the rank but its memory.
+func (s *sending) state(w *countedWriter) error {
+	if _, err := protodelim.MarshalTo(w, s.rest.header); err != nil {
+		return fmt.Errorf("host %s: %w", s.to.Host, err)
+	}
+	err := s.rank.guest.CaptureState(w)
+	switch {
+	case w.err != nil:
+		return fmt.Errorf("host %s: %w", s.to.Host, w.err)
+	case err != nil:
+		return &ownFault{imageFault(s.rank.id, err)}
+	}
+	return nil
+}
+
+// imageFault says that an image could not be written, without the names of this host's files.
+func imageFault(id mpi.Rank, err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	return fmt.Errorf("executor: rank %d: write the image: %w", id, err)
+}
+
+// countedWriter counts and hashes what goes to a connection, and keeps its fault apart from others'.
+type countedWriter struct {
+	to  *bufio.Writer
+	sum hash.Hash
+	n   int64
+	err error
+}
+
+func (w *countedWriter) Write(b []byte) (int, error) {
+	n, err := w.to.Write(b)
+	w.sum.Write(b[:n])
+	w.n += int64(n)
+	w.err = err
+	return n, err
+}
+
+// deadlineWriter gives each write a deadline.
+type deadlineWriter struct{ conn net.Conn }
+
+func (w deadlineWriter) Write(b []byte) (int, error) {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(answerWait)); err != nil {
+		return 0, err
+	}
+	return w.conn.Write(b)
+}
