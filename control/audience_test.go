@@ -57,7 +57,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 		},
 		"godwit.v1.Move": {
 			"rank": everyone, "from": everyone, "to": everyone,
-			"image_bytes": nobody, "pause_ms": nobody, "image_digest": nobody,
+			"image_bytes": nobody, "pause_ms": nobody, "image_digest": nobody, "pause_bytes": nobody, "rounds": nobody,
 		},
 	}
 }

@@ -74,7 +74,7 @@ func (l *leader) drive(ctx context.Context, v *fsm.View, mig *apiv1.Migration, w
 			l.awaitAcks(ctx, mig, w, missing)
 		}
 	case fsm.Announced:
-		l.driveImages(ctx, mig, w)
+		l.driveImages(ctx, v, mig, w)
 	case fsm.FrozenMigration:
 		l.commit(ctx, mig)
 	default:
@@ -91,6 +91,9 @@ func (l *leader) awaitAcks(ctx context.Context, mig *apiv1.Migration, w *watched
 		return
 	}
 	why := fmt.Sprintf("host %s did not acknowledge within %s", missing, l.c.cfg.AnnounceDeadline)
+	if silent := l.silence(mig); silent != "" {
+		trouble = silent
+	}
 	if trouble != "" {
 		why += ": " + trouble
 	}
@@ -116,12 +119,12 @@ func (l *leader) ahead(mig *apiv1.Migration) (bytes int64, trouble string) {
 }
 
 // driveImages commits when every image is on its target, and aborts when that takes too long.
-func (l *leader) driveImages(ctx context.Context, mig *apiv1.Migration, w *watched) {
+func (l *leader) driveImages(ctx context.Context, v *fsm.View, mig *apiv1.Migration, w *watched) {
 	ranks, waiting, frozen := l.images(mig)
 	age := time.Since(w.since)
 	switch {
 	case waiting == "":
-		l.freeze(ctx, mig, ranks, age)
+		l.freeze(ctx, v, mig, ranks, age)
 	case !frozen && age > l.c.cfg.FreezeDeadline:
 		why := "it computes without an MPI call, what it prints waits for the disk of its host, or it has thousands of removed files open"
 		if silent := l.silence(mig); silent != "" {
@@ -140,15 +143,25 @@ func (l *leader) driveImages(ctx context.Context, mig *apiv1.Migration, w *watch
 	}
 }
 
-// freeze notes the images, then commits. An entry that is too large, and a refusal that stays, end in an abort.
-func (l *leader) freeze(ctx context.Context, mig *apiv1.Migration, ranks []*apiv1.FrozenRank, age time.Duration) {
-	op := &apiv1.FreezeMigration{Id: mig.Id, Ranks: ranks}
+// oneEntryLevel is the feature level from which one entry freezes and commits, and says how the images were sent.
+const oneEntryLevel = 4
+
+// freeze notes the images and commits. An entry that is too large, and a refusal that stays, end in an abort.
+func (l *leader) freeze(ctx context.Context, v *fsm.View, mig *apiv1.Migration, ranks []*apiv1.FrozenRank, age time.Duration) {
+	op := &apiv1.FreezeMigration{Id: mig.Id, Ranks: ranks, Commit: v.FeatureLevel() >= oneEntryLevel}
+	if !op.Commit {
+		for _, r := range ranks {
+			r.PauseBytes, r.Rounds = 0, 0
+		}
+	}
 	if n := proto.Size(op); n > maxCommandBytes {
 		l.abort(ctx, mig, fmt.Sprintf("its entry in the log would take %d bytes, at most %d are possible: move fewer ranks at a time", n, maxCommandBytes))
 		return
 	}
 	done := l.propose(ctx, "freeze "+mig.Id, func(c *apiv1.Command) { c.Op = &apiv1.Command_FreezeMigration{FreezeMigration: op} })
 	switch {
+	case done && op.Commit:
+		l.committed(mig)
 	case done:
 		l.commit(ctx, mig)
 	case age > l.c.cfg.TransferDeadline:
@@ -168,8 +181,12 @@ func (l *leader) commit(ctx context.Context, mig *apiv1.Migration) {
 		c.Op = &apiv1.Command_CommitMigration{CommitMigration: &apiv1.CommitMigration{Id: mig.Id}}
 	})
 	if done {
-		l.log.Info("migration committed", "app", mig.App, "migration", mig.Id, "cause", mig.Cause, "moves", len(mig.Moves))
+		l.committed(mig)
 	}
+}
+
+func (l *leader) committed(mig *apiv1.Migration) {
+	l.log.Info("migration committed", "app", mig.App, "migration", mig.Id, "cause", mig.Cause, "moves", len(mig.Moves))
 }
 
 func (l *leader) abort(ctx context.Context, mig *apiv1.Migration, why string) {
@@ -270,7 +287,9 @@ func (l *leader) images(mig *apiv1.Migration) (ranks []*apiv1.FrozenRank, waitin
 		if err != nil || len(digest) != sha256.Size {
 			digest = nil // what is no digest is not known
 		}
-		ranks = append(ranks, &apiv1.FrozenRank{Rank: mv.Rank, ImageBytes: max(0, dst.ImageBytes), ImageDigest: digest})
+		ranks = append(ranks, &apiv1.FrozenRank{
+			Rank: mv.Rank, ImageBytes: max(0, dst.ImageBytes), ImageDigest: digest, PauseBytes: max(0, dst.PauseBytes), Rounds: max(0, dst.Rounds),
+		})
 	}
 	return ranks, waiting, frozen
 }

@@ -48,7 +48,7 @@ func draftMigration(m *apiv1.Migration) *apiv1.Migration {
 func draftMove(m *apiv1.Move) *apiv1.Move {
 	return &apiv1.Move{
 		Rank: m.GetRank(), From: m.GetFrom(), To: m.GetTo(), ImageBytes: m.GetImageBytes(), PauseMs: m.GetPauseMs(),
-		ImageDigest: m.GetImageDigest(),
+		ImageDigest: m.GetImageDigest(), PauseBytes: m.GetPauseBytes(), Rounds: m.GetRounds(),
 	}
 }
 

@@ -156,8 +156,7 @@ files b3 h3 opened term=1
 
 propose g1 b1 1 0:h2>h3 term=1
 announce g1 h2 h3 term=1
-freeze g1 0 term=1
-commit g1 term=1
+freeze+commit g1 0 term=1
 files b1 h3 moves term=1
 files b1 h3 moved term=1
 ended b1 h3 0@2=0 1@1=0 term=1

@@ -156,7 +156,7 @@ func (t *tx) announceMigration(op *apiv1.AnnounceMigration) outcome {
 	return out
 }
 
-// freezeMigration notes what each image is. The command's ranks are those of the
+// freezeMigration notes what each image is, and may commit at once. The command's ranks are those of the
 // proposal, in any order.
 func (t *tx) freezeMigration(op *apiv1.FreezeMigration) outcome {
 	mig, out := t.pendingMigration(op.GetId(), Announced)
@@ -177,21 +177,29 @@ func (t *tx) freezeMigration(op *apiv1.FreezeMigration) outcome {
 		}
 		moves[i] = draftMove(m)
 		moves[i].ImageBytes, moves[i].ImageDigest = f.GetImageBytes(), hex.EncodeToString(f.GetImageDigest())
+		moves[i].PauseBytes, moves[i].Rounds = f.GetPauseBytes(), f.GetRounds()
 	}
 	mig.Moves = moves
 	if err := setMigrationPhase(mig, FrozenMigration); err != nil {
 		return outcome{fault: err}
 	}
+	if op.GetCommit() {
+		return t.commit(mig)
+	}
 	t.putMigration(mig)
 	return out
 }
 
-// commitMigration flips the placement: reservations become use, sources are freed.
 func (t *tx) commitMigration(op *apiv1.CommitMigration) outcome {
 	mig, out := t.pendingMigration(op.GetId(), FrozenMigration)
 	if out.code != CodeApplied {
 		return out
 	}
+	return t.commit(mig)
+}
+
+// commit flips the placement for a frozen migration, a draft: reservations become use, sources are freed.
+func (t *tx) commit(mig *apiv1.Migration) outcome {
 	old, ok := t.App(AppID(mig.GetApp()))
 	if !ok {
 		return outcome{fault: broken("migration %s is of app %s, which is not known", mig.GetId(), mig.GetApp())}
@@ -228,7 +236,7 @@ func (t *tx) commitMigration(op *apiv1.CommitMigration) outcome {
 	mig.EndedAt, mig.EndedIndex = t.at, t.entryIndex
 	t.putMigration(mig)
 	t.putApp(app)
-	return out
+	return applied(mig.GetId())
 }
 
 func (t *tx) abortMigration(op *apiv1.AbortMigration) outcome {

@@ -138,7 +138,7 @@ func drawStep(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 		case Pending:
 			return "announce " + mig.GetId()
 		case Announced:
-			line := "freeze " + mig.GetId()
+			line := rapid.SampledFrom([]string{"freeze ", "freeze+commit "}).Draw(t, "freeze") + mig.GetId()
 			for _, move := range mig.GetMoves() {
 				line += fmt.Sprintf(" %d", move.GetRank())
 			}

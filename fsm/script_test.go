@@ -170,7 +170,7 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		cmd.Op = &apiv1.Command_RemoveModule{RemoveModule: &apiv1.RemoveModule{Digest: l.word(1)}}
 	case "host", "state", "unfit", "unreached", "wish":
 		parseHost(cmd, l)
-	case "propose", "announce", "freeze", "commit", "abort", "pause", "hash":
+	case "propose", "announce", "freeze", "freeze+commit", "commit", "abort", "pause", "hash":
 		return cmd, parseMigration(cmd, l)
 	default:
 		return cmd, parseApp(cmd, l)
@@ -331,14 +331,14 @@ func parseMigration(cmd *apiv1.Command, l line) error {
 		}}
 	case "announce":
 		cmd.Op = &apiv1.Command_AnnounceMigration{AnnounceMigration: &apiv1.AnnounceMigration{Id: l.word(1), Acks: l.rest(2)}}
-	case "freeze":
-		op := &apiv1.FreezeMigration{Id: l.word(1)}
+	case "freeze", "freeze+commit":
+		op := &apiv1.FreezeMigration{Id: l.word(1), Commit: l.word(0) == "freeze+commit"}
 		for _, word := range l.rest(2) {
 			rank, err := strconv.Atoi(word)
 			if err != nil {
 				return err
 			}
-			op.Ranks = append(op.Ranks, &apiv1.FrozenRank{Rank: int32(rank), ImageBytes: 4096, ImageDigest: []byte{0xd0, byte(rank)}})
+			op.Ranks = append(op.Ranks, &apiv1.FrozenRank{Rank: int32(rank), ImageBytes: 4096, ImageDigest: []byte{0xd0, byte(rank)}, PauseBytes: 512, Rounds: 2})
 		}
 		cmd.Op = &apiv1.Command_FreezeMigration{FreezeMigration: op}
 	case "commit":

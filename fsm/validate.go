@@ -344,6 +344,9 @@ func (c *checker) frozen(op *apiv1.FreezeMigration) {
 		if n := len(f.GetImageDigest()); n > MaxDigestBytes || f.GetImageBytes() < 0 {
 			c.wrong("ranks", "rank %d has a digest of %d bytes, an image of %d", f.GetRank(), n, f.GetImageBytes())
 		}
+		if f.GetPauseBytes() < 0 || f.GetRounds() < 0 {
+			c.wrong("ranks", "rank %d was sent in %d rounds, and %d bytes of it in its pause", f.GetRank(), f.GetRounds(), f.GetPauseBytes())
+		}
 	}
 }
 

@@ -78,7 +78,7 @@ func largest() []*apiv1.Command {
 	pause := &apiv1.RecordPause{Id: longApp, PauseMs: 1}
 	for i := range int32(MaxAppSize) {
 		propose.Moves = append(propose.Moves, &apiv1.Move{Rank: i, To: longName(MaxAppSize + int(i))})
-		freeze.Ranks = append(freeze.Ranks, &apiv1.FrozenRank{Rank: i, ImageBytes: math.MaxInt64, ImageDigest: make([]byte, MaxDigestBytes)})
+		freeze.Ranks = append(freeze.Ranks, &apiv1.FrozenRank{Rank: i, ImageBytes: math.MaxInt64, ImageDigest: make([]byte, MaxDigestBytes), PauseBytes: math.MaxInt64, Rounds: math.MaxInt32})
 		pause.More = append(pause.More, &apiv1.RankPause{Rank: i, PauseMs: math.MaxFloat64})
 	}
 	ops := []*apiv1.Command{

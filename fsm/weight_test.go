@@ -187,7 +187,7 @@ func move(t *testing.T, m *Machine, id, app string, epoch uint64, to func(i int)
 	freeze := &apiv1.FreezeMigration{Id: id}
 	for i := range MaxAppSize {
 		propose.Moves = append(propose.Moves, &apiv1.Move{Rank: int32(i), To: to(i)})
-		freeze.Ranks = append(freeze.Ranks, &apiv1.FrozenRank{Rank: int32(i), ImageBytes: 1, ImageDigest: make([]byte, MaxDigestBytes)})
+		freeze.Ranks = append(freeze.Ranks, &apiv1.FrozenRank{Rank: int32(i), ImageBytes: 1, ImageDigest: make([]byte, MaxDigestBytes), PauseBytes: 1, Rounds: 1})
 	}
 	must(t, m,
 		&apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: propose}},

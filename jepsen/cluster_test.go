@@ -157,6 +157,11 @@ func (c *cluster) addWorker() *process {
 	name := "w" + strconv.Itoa(len(c.workers)+1)
 	p := c.newProcess("worker", name, c.newAddr(name, workerPort),
 		append([]string{"--name", name, "--join", c.addrs(), "--slots", strconv.Itoa(c.shape.slots)}, c.shape.workerArgs...)...)
+	points := make([]string, 0, len(heldPoints()))
+	for _, point := range heldPoints() {
+		points = append(points, point+"=wait:"+p.pointFile(point))
+	}
+	p.env = append(p.env, "GODWIT_FAILPOINTS="+strings.Join(points, ","))
 	c.workers = append(c.workers, p)
 	return p
 }

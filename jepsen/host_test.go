@@ -3,7 +3,6 @@ package jepsen
 import (
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -80,6 +79,11 @@ func TestHostKilledInPhase(t *testing.T) {
 		{"pending, source", "target", "pending", "w1", "failed"},
 		{"announced, target", "source", "announced", "w2", "succeeded"},
 		{"announced, source", "source", "announced", "w1", "failed"},
+		{"stopped, target", "w1 executor.stopped", "announced", "w2", "succeeded"},
+		{"stopped, source", "w1 executor.stopped", "announced", "w1", "failed"},
+		{"rest, target", "w1 executor.rest", "announced", "w2", "succeeded"},
+		{"staging, target", "w2 executor.stage", "announced", "w2", "succeeded"},
+		{"staged, target", "w2 executor.staged", "announced", "w2", "succeeded"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -107,16 +111,17 @@ func TestHostKilledInPhase(t *testing.T) {
 	}
 }
 
-// hold keeps the target from acknowledging a migration, or the source's rank from standing still, until release.
+// hold keeps the target from acknowledging a migration, or the source's rank from standing still, or an executor at a failpoint, until release.
 func (x *crossing) hold(who string) (release func()) {
 	if who == "target" {
 		target := x.c.process("w2")
 		target.freeze()
 		return target.thaw
 	}
-	source := x.c.executor(x.app, "w1")
-	source.signal(syscall.SIGSTOP)
-	return func() { source.signal(syscall.SIGCONT) }
+	if host, point, ok := strings.Cut(who, " "); ok {
+		return x.c.process(host).holdAt(x.c.t, point)
+	}
+	return x.c.process("w1").holdAt(x.c.t, "executor.freeze")
 }
 
 // TestTargetKilledWhileRankMoves kills the target at a random moment of a migration. If the commit was first, a rank has

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -96,14 +95,13 @@ func TestLeaderKilledInPhase(t *testing.T) {
 	t.Run("announced", func(t *testing.T) {
 		t.Parallel()
 		x := newCrossing(t, shape{servers: 3, workers: 3})
-		source := x.c.executor(x.app, "w1")
-		source.signal(syscall.SIGSTOP) // its rank does not stand still
+		release := x.hold("source") // its rank does not stand still
 		id := x.migrate("w2")
 		x.reached(id, "announced")
 		x.c.leader().kill()
 		x.c.leader()
 		require.Equal(t, "announced", x.c.migration(x.app, id).Phase)
-		source.signal(syscall.SIGCONT)
+		release()
 		require.Equal(t, "committed", x.settled(id).Phase)
 		x.c.oneCopy(x.app)
 		x.whole()

@@ -88,6 +88,19 @@ func (p *process) freeze() {
 	}
 }
 
+// holdAt has the process, or its executors, stand still at a failpoint until release. They are to have come there by themselves.
+func (p *process) holdAt(t *testing.T, point string) (release func()) {
+	t.Helper()
+	file := p.pointFile(point)
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	return func() { _ = os.Remove(file) }
+}
+
+func (p *process) pointFile(point string) string { return p.log + "." + point }
+
+// heldPoints are the failpoints at which a worker's executors can be held.
+func heldPoints() []string { return []string{"executor.freeze", "executor.stopped", "executor.rest", "executor.stage", "executor.staged"} }
+
 // stands says whether all threads are stopped.
 func (p *process) stands() bool {
 	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))

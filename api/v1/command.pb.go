@@ -1722,9 +1722,11 @@ func (x *AnnounceMigration) GetAcks() []string {
 
 // FreezeMigration says that every moved rank is frozen and its image is on its target.
 type FreezeMigration struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Ranks         []*FrozenRank          `protobuf:"bytes,3,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Ranks []*FrozenRank          `protobuf:"bytes,3,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	// It is a CommitMigration as well. From feature level 4 on.
+	Commit        bool `protobuf:"varint,4,opt,name=commit,proto3" json:"commit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1773,13 +1775,23 @@ func (x *FreezeMigration) GetRanks() []*FrozenRank {
 	return nil
 }
 
+func (x *FreezeMigration) GetCommit() bool {
+	if x != nil {
+		return x.Commit
+	}
+	return false
+}
+
 // FrozenRank is one rank's image as it is on its target.
 type FrozenRank struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Rank       int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
 	ImageBytes int64                  `protobuf:"varint,2,opt,name=image_bytes,json=imageBytes,proto3" json:"image_bytes,omitempty"`
 	// SHA-256 of the image.
-	ImageDigest   []byte `protobuf:"bytes,3,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"`
+	ImageDigest []byte `protobuf:"bytes,3,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"`
+	// As in Move. From feature level 4 on.
+	PauseBytes    int64 `protobuf:"varint,4,opt,name=pause_bytes,json=pauseBytes,proto3" json:"pause_bytes,omitempty"`
+	Rounds        int32 `protobuf:"varint,5,opt,name=rounds,proto3" json:"rounds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1833,6 +1845,20 @@ func (x *FrozenRank) GetImageDigest() []byte {
 		return x.ImageDigest
 	}
 	return nil
+}
+
+func (x *FrozenRank) GetPauseBytes() int64 {
+	if x != nil {
+		return x.PauseBytes
+	}
+	return 0
+}
+
+func (x *FrozenRank) GetRounds() int32 {
+	if x != nil {
+		return x.Rounds
+	}
+	return 0
 }
 
 // CommitMigration flips the placement.
@@ -2328,16 +2354,20 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x05cause\x18\x05 \x01(\tR\x05cause\"7\n" +
 	"\x11AnnounceMigration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
-	"\x04acks\x18\x02 \x03(\tR\x04acks\"[\n" +
+	"\x04acks\x18\x02 \x03(\tR\x04acks\"s\n" +
 	"\x0fFreezeMigration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
-	"\x05ranks\x18\x03 \x03(\v2\x15.godwit.v1.FrozenRankR\x05ranksJ\x04\b\x02\x10\x03R\x05moves\"d\n" +
+	"\x05ranks\x18\x03 \x03(\v2\x15.godwit.v1.FrozenRankR\x05ranks\x12\x16\n" +
+	"\x06commit\x18\x04 \x01(\bR\x06commitJ\x04\b\x02\x10\x03R\x05moves\"\x9d\x01\n" +
 	"\n" +
 	"FrozenRank\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x1f\n" +
 	"\vimage_bytes\x18\x02 \x01(\x03R\n" +
 	"imageBytes\x12!\n" +
-	"\fimage_digest\x18\x03 \x01(\fR\vimageDigest\"!\n" +
+	"\fimage_digest\x18\x03 \x01(\fR\vimageDigest\x12\x1f\n" +
+	"\vpause_bytes\x18\x04 \x01(\x03R\n" +
+	"pauseBytes\x12\x16\n" +
+	"\x06rounds\x18\x05 \x01(\x05R\x06rounds\"!\n" +
 	"\x0fCommitMigration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"8\n" +
 	"\x0eAbortMigration\x12\x0e\n" +

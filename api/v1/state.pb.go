@@ -1383,12 +1383,15 @@ type Move struct {
 	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
 	From  string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
 	To    string                 `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
-	// Size of the rank's image as sent; 0 until it was.
+	// Bytes of the rank that were sent, with what was sent again; 0 until they were.
 	ImageBytes int64 `protobuf:"varint,4,opt,name=image_bytes,json=imageBytes,proto3" json:"image_bytes,omitempty"`
 	// Milliseconds the rank did not run; 0 until it runs again.
 	PauseMs float64 `protobuf:"fixed64,5,opt,name=pause_ms,json=pauseMs,proto3" json:"pause_ms,omitempty"`
 	// Hex SHA-256 of the image.
-	ImageDigest   string `protobuf:"bytes,6,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"`
+	ImageDigest string `protobuf:"bytes,6,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"`
+	// Of image_bytes those that were sent while the rank stood still, and in how many rounds the others before.
+	PauseBytes    int64 `protobuf:"varint,7,opt,name=pause_bytes,json=pauseBytes,proto3" json:"pause_bytes,omitempty"`
+	Rounds        int32 `protobuf:"varint,8,opt,name=rounds,proto3" json:"rounds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1463,6 +1466,20 @@ func (x *Move) GetImageDigest() string {
 		return x.ImageDigest
 	}
 	return ""
+}
+
+func (x *Move) GetPauseBytes() int64 {
+	if x != nil {
+		return x.PauseBytes
+	}
+	return 0
+}
+
+func (x *Move) GetRounds() int32 {
+	if x != nil {
+		return x.Rounds
+	}
+	return 0
 }
 
 // Migration is a set of moves of one app, from proposal to commit or abort.
@@ -2514,7 +2531,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\"6\n" +
 	"\bEpochRun\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x05R\x05count\x12\x14\n" +
-	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\x9d\x01\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\xd6\x01\n" +
 	"\x04Move\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
@@ -2522,7 +2539,10 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\vimage_bytes\x18\x04 \x01(\x03R\n" +
 	"imageBytes\x12\x19\n" +
 	"\bpause_ms\x18\x05 \x01(\x01R\apauseMs\x12!\n" +
-	"\fimage_digest\x18\x06 \x01(\tR\vimageDigest\"\x85\x03\n" +
+	"\fimage_digest\x18\x06 \x01(\tR\vimageDigest\x12\x1f\n" +
+	"\vpause_bytes\x18\a \x01(\x03R\n" +
+	"pauseBytes\x12\x16\n" +
+	"\x06rounds\x18\b \x01(\x05R\x06rounds\"\x85\x03\n" +
 	"\tMigration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x1d\n" +

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/failpoint"
 	"github.com/godwit-run/godwit/internal/pages"
 	"github.com/godwit-run/godwit/mpi"
 )
@@ -238,7 +239,9 @@ func (e *Executor) fill(ctx context.Context, r *rank, hello *apiv1.PrecopyHello,
 	if hello.Stream > 0 {
 		return
 	}
+	failpoint.Here("executor.stage")
 	ev, err := e.stage(r, br)
+	failpoint.Here("executor.staged")
 	if err == nil {
 		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Staged{Staged: ev}})
 		_ = answer(conn, &apiv1.PrecopyAnswer{Digest: ev.Digest}) // who does not hear it asks again

@@ -6,11 +6,13 @@ import (
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/failpoint"
 	"github.com/godwit-run/godwit/mpi"
 )
 
 // freeze asks ranks to stop at their next control point.
 func (e *Executor) freeze(f *apiv1.ExecFreeze) {
+	failpoint.Here("executor.freeze")
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, id := range f.Ranks {
@@ -55,6 +57,7 @@ func (e *Executor) stopped(ctx context.Context, r *rank) {
 	h := &apiv1.ImageHeader{Version: imageVersion, App: e.start.App, Rank: int32(r.id)}
 	r.out.state(h)
 	e.frozen(f.Migration, int32(r.id), since, nil) // it stands still, and prints nothing more here
+	failpoint.Here("executor.stopped")
 	var err error
 	if h.MpiState, err = e.world.Capture(r.id); err != nil {
 		p.end()

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/failpoint"
 	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/pages"
 	"github.com/godwit-run/godwit/internal/pipe"
@@ -370,6 +371,7 @@ func (s *sending) finish() error {
 	}
 	sum := sha256.New()
 	s.sender.HashInto(sum)
+	failpoint.Here("executor.rest")
 	w := &countedWriter{to: bufio.NewWriterSize(deadlineWriter{s.conns[0]}, 256<<10), sum: sum}
 	if err := s.state(w); err != nil {
 		return err
