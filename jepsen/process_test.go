@@ -99,7 +99,9 @@ func (p *process) holdAt(t *testing.T, point string) (release func()) {
 func (p *process) pointFile(point string) string { return p.log + "." + point }
 
 // heldPoints are the failpoints at which a worker's executors can be held.
-func heldPoints() []string { return []string{"executor.freeze", "executor.stopped", "executor.rest", "executor.stage", "executor.staged"} }
+func heldPoints() []string {
+	return []string{"executor.freeze", "executor.stopped", "executor.rest", "executor.stage", "executor.staged"}
+}
 
 // stands says whether all threads are stopped.
 func (p *process) stands() bool {

@@ -69,7 +69,7 @@ func (s dataService) Transfer(ctx context.Context, stream apiv1connect.DataTrans
 	if err := r.finish(a); err != nil {
 		return nil, refusedTransfer(err)
 	}
-	return &apiv1.TransferResponse{}, nil
+	return &apiv1.TransferResponse{LogBytes: r.size}, nil
 }
 
 // unstored is the answer to the source of a rank whose log this host could not store, in words for the migration's reason. What

@@ -2319,7 +2319,9 @@ func (x *TransferHeader) GetFrom() string {
 }
 
 type TransferResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bytes of the log that are kept.
+	LogBytes      int64 `protobuf:"varint,2,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2352,6 +2354,13 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
 	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *TransferResponse) GetLogBytes() int64 {
+	if x != nil {
+		return x.LogBytes
+	}
+	return 0
 }
 
 type ReadLogsRequest struct {
@@ -4402,8 +4411,9 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1c\n" +
 	"\tmigration\x18\x02 \x01(\tR\tmigration\x12\x12\n" +
 	"\x04rank\x18\x03 \x01(\x05R\x04rank\x12\x12\n" +
-	"\x04from\x18\x04 \x01(\tR\x04from\"%\n" +
-	"\x10TransferResponseJ\x04\b\x01\x10\x02R\vimage_bytes\"\xa4\x01\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\"B\n" +
+	"\x10TransferResponse\x12\x1b\n" +
+	"\tlog_bytes\x18\x02 \x01(\x03R\blogBytesJ\x04\b\x01\x10\x02R\vimage_bytes\"\xa4\x01\n" +
 	"\x0fReadLogsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12*\n" +

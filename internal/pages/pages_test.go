@@ -99,6 +99,23 @@ func watches(t testing.TB) map[string]func(mapping []byte) *Watch {
 	return all
 }
 
+// TestKernelTells: this test's machine is one on which the kernel tells of writes, or is too old for it: a change to the probe must not turn all of them to guesses.
+func TestKernelTells(t *testing.T) {
+	var uts unix.Utsname
+	require.NoError(t, unix.Uname(&uts))
+	var major, minor int
+	_, err := fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &major, &minor)
+	require.NoError(t, err)
+	switch err := tryTracking(); {
+	case major < 6 || major == 6 && minor < 7:
+		require.Error(t, err)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL):
+		t.Skipf("this machine does not allow it: %v", err)
+	default:
+		require.NoError(t, err)
+	}
+}
+
 func rnd(t testing.TB) *rand.Rand {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
@@ -229,8 +246,8 @@ func TestWatchThatFails(t *testing.T) {
 		}
 		scribble(r, memory, 50)
 		for n := range p.sender.sums { // as if the pages had been written to while they were read
-			if i == 1 && p.sender.sums[n] != 0 {
-				p.sender.sums[n] = sum(pagesOf(memory, Run{n, 1}))
+			if now := sum(pagesOf(memory, Run{n, 1})); i == 1 && now != 0 {
+				p.sender.sums[n] = now
 				p.there[n*Bytes] ^= 1
 			}
 		}

@@ -56,7 +56,7 @@ type tracker struct {
 	regions []scanRegion
 }
 
-// track begins to tell of a mapping, which is private and anonymous. Its first scan tells of all pages that hold anything. Errors: errNoTracking, or a shortage of the machine's.
+// track begins to tell of a mapping, which is private and anonymous. Its first scan tells of all pages that hold anything, and on some kernels of all that were never touched. Errors: errNoTracking, or a shortage of the machine's.
 func track(mapping []byte) (*tracker, error) {
 	if !canTrack() {
 		return nil, errNoTracking
@@ -80,24 +80,26 @@ func tryTracking() (err error) {
 		return err
 	}
 	defer t.close()
-	for _, want := range [][]int{{0, 5}, {}, {2, 5}, {}} {
+	for i, want := range [][]int{{0, 5}, {}, {2, 5}, {}} {
 		got, err := t.scan(len(probe), nil)
 		if err != nil {
 			return err
 		}
-		n := 0
+		told := map[int]bool{}
 		for _, r := range got {
-			n += r.Count
-			for _, w := range want {
-				if r.First*Bytes <= w*page && w*page < (r.First+r.Count)*Bytes {
-					n -= page / Bytes
-				}
+			for n := range r.Count {
+				told[(r.First+n)*Bytes/page] = true
 			}
 		}
-		if n != 0 {
+		for _, n := range want {
+			if !told[n] {
+				return errNoTracking
+			}
+		}
+		if i > 0 && len(told) != len(want) { // the first may tell of what was never touched, too
 			return errNoTracking
 		}
-		if len(want) == 0 { // the next look is to tell of these
+		if i == 1 { // the next is to tell of these
 			probe[2*page], probe[5*page] = 2, 2
 		}
 	}

@@ -1,5 +1,12 @@
 package pages
 
+import (
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
 // Watch tells which pages of a memory have been written. One goroutine uses it.
 type Watch struct {
 	tracker *tracker // nil: the kernel does not tell, so every page that holds something may have been
@@ -35,26 +42,70 @@ func (w *Watch) Written(memory []byte, runs []Run) []Run {
 
 // All is Written, but for the pages that it tells: those that may not be zero.
 func (w *Watch) All(memory []byte, runs []Run) []Run {
-	if w.tracker != nil {
-		if _, err := w.tracker.scan(len(memory), nil); err != nil {
-			w.Close()
+	if w.tracker == nil {
+		return held(memory, runs)
+	}
+	// What was touched before is known by the kernel's list, which takes those for touched that the scan protects; what is touched just then, by being there.
+	is := make([]bool, len(memory)/Bytes)
+	for _, r := range held(memory, nil) {
+		for n := range r.Count {
+			is[r.First+n] = true
 		}
 	}
-	return held(memory, runs)
+	told, err := w.tracker.scan(len(memory), nil)
+	if err == nil {
+		err = present(memory, told, is)
+	}
+	if err != nil {
+		w.Close()
+		return held(memory, runs)
+	}
+	for n, held := range is {
+		if held {
+			runs = with(runs, n)
+		}
+	}
+	return runs
+}
+
+// present notes which pages of runs are in memory.
+func present(memory []byte, runs []Run, is []bool) error {
+	page := os.Getpagesize()
+	var in [4096]byte
+	for _, r := range runs {
+		begin, end := r.First*Bytes/page, ((r.First+r.Count)*Bytes+page-1)/page
+		for ; begin < end; begin += len(in) {
+			n := min(end-begin, len(in))
+			first := unsafe.SliceData(memory[begin*page:])
+			if _, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(first)), uintptr(n*page), uintptr(unsafe.Pointer(&in[0]))); errno != 0 {
+				return errno
+			}
+			for i := range n * page / Bytes {
+				if at := begin*page/Bytes + i; in[i*Bytes/page]&1 != 0 && at < len(is) {
+					is[at] = true
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// with appends a page to runs that are in ascending order.
+func with(runs []Run, n int) []Run {
+	if k := len(runs) - 1; k >= 0 && runs[k].First+runs[k].Count == n {
+		runs[k].Count++
+		return runs
+	}
+	return append(runs, Run{n, 1})
 }
 
 // held appends the pages that may not be zero.
 func held(memory []byte, runs []Run) []Run {
 	touched := newTouched(memory)
 	for n := range len(memory) / Bytes {
-		if !touched.page(n * Bytes) {
-			continue
+		if touched.page(n * Bytes) {
+			runs = with(runs, n)
 		}
-		if k := len(runs) - 1; k >= 0 && runs[k].First+runs[k].Count == n {
-			runs[k].Count++
-			continue
-		}
-		runs = append(runs, Run{n, 1})
 	}
 	return runs
 }

@@ -47,12 +47,12 @@ func (k *taker) Transfer(_ context.Context, s apiv1connect.DataTransferServerStr
 		m, err := s.Receive()
 		if errors.Is(err, io.EOF) {
 			k.handled.Add(1)
-			return &apiv1.TransferResponse{ImageBytes: n}, nil
+			return &apiv1.TransferResponse{LogBytes: n}, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		n += int64(len(m.GetImage()))
+		n += int64(len(m.GetLog()))
 	}
 }
 
@@ -277,12 +277,12 @@ func TestFirstMessage(t *testing.T) {
 	require.NoError(t, err)
 	var sum int64
 	for i, n := range []int{firstBytes - 10, 0, 1, 3 << 20, 2, 100_000} {
-		require.NoError(t, s.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Image{Image: make([]byte, n)}}), i)
+		require.NoError(t, s.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Log{Log: make([]byte, n)}}), i)
 		sum += int64(n)
 	}
 	res, err := s.CloseAndReceive()
 	require.NoError(t, err)
-	require.Equal(t, sum, res.ImageBytes)
+	require.Equal(t, sum, res.LogBytes)
 }
 
 // TestCuts: however a body is cut, what is under way is known: the message that has begun, or none.
