@@ -305,13 +305,44 @@ func appTimes(a *apiv1.App) string {
 	return text
 }
 
-// moves shows a migration's moves, and why it ended as it did.
+// sent shows what a migration has sent while its ranks ran, in how many rounds at the most, and while they stood still.
+func sent(m *apiv1.Migration) string {
+	var ahead, paused int64
+	var rounds int32
+	for _, mv := range m.Moves {
+		paused += mv.PauseBytes
+		ahead += mv.ImageBytes - mv.PauseBytes
+		rounds = max(rounds, mv.Rounds)
+	}
+	if ahead+paused == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%s in %d, then %s", mib(ahead), rounds, mib(paused))
+}
+
+// mib is a size that a person reads.
+func mib(bytes int64) string {
+	if bytes < 1<<20 {
+		return fmt.Sprintf("%dKiB", (bytes+1023)>>10)
+	}
+	return fmt.Sprintf("%.1fMiB", float64(bytes)/(1<<20))
+}
+
+// took is how long a migration has taken, from its proposal on.
+func took(m *apiv1.Migration) string {
+	if m.EndedAt == nil {
+		return "-"
+	}
+	return max(0, m.EndedAt.AsTime().Sub(m.ProposedAt.AsTime())).Round(time.Millisecond).String()
+}
+
+// moves shows a migration's moves, how long each rank stood still, and why it ended as it did.
 func moves(m *apiv1.Migration) string {
 	var parts []string
 	for _, mv := range m.Moves {
 		s := fmt.Sprintf("%d:%s>%s", mv.Rank, mv.From, mv.To)
 		if mv.PauseMs > 0 {
-			s += fmt.Sprintf("(%.0fms,%dKiB)", mv.PauseMs, mv.ImageBytes>>10)
+			s += fmt.Sprintf("(%.1fms)", mv.PauseMs)
 		}
 		parts = append(parts, s)
 	}

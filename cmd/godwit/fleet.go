@@ -87,13 +87,15 @@ func newMigrations(o *options) *cobra.Command {
 	var app string
 	c := &cobra.Command{
 		Use: "migrations", Short: "List migrations, under way and ended", Args: cobra.NoArgs,
+		Long: "List migrations, under way and ended. TOOK is the whole time, from the proposal on. SENT is what went ahead while the ranks ran, in how many rounds,\n" +
+			"and what followed while they stood still. MOVES are the ranks with their hosts, and for how long each stood still.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListMigrations, &apiv1.ListMigrationsRequest{App: app})
 			if err != nil {
 				return err
 			}
-			return printList(o, res.Migrations, "ID APP FROM_EPOCH PHASE CAUSE AGE MOVES", func(m *apiv1.Migration) []string {
-				return []string{m.Id, m.App, strconv.FormatUint(m.FromEpoch, 10), m.Phase, m.Cause, ago(m.ProposedAt), moves(m)}
+			return printList(o, res.Migrations, "ID APP FROM_EPOCH PHASE CAUSE AGE TOOK SENT MOVES", func(m *apiv1.Migration) []string {
+				return []string{m.Id, m.App, strconv.FormatUint(m.FromEpoch, 10), m.Phase, m.Cause, ago(m.ProposedAt), took(m), sent(m), moves(m)}
 			})
 		},
 	}

@@ -32,7 +32,8 @@ func TestPoints(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- waits.Wait() }()
 	select {
-	case <-ended:
+	case err := <-ended:
+		require.NoError(t, err)
 		require.FailNow(t, "it does not wait")
 	default:
 	}
