@@ -34,6 +34,7 @@ type Sender struct {
 	pack   bool
 	runs   []Run  // reused
 	lanes  []lane // reused
+	sent   atomic.Int64
 }
 
 // Stats are what a round has sent.
@@ -52,6 +53,9 @@ func (s *Sender) Reset() {
 	s.all = true
 	clear(s.sums)
 }
+
+// Sent is how many bytes of pages the streams have taken in all rounds. It may be asked meanwhile.
+func (s *Sender) Sent() int64 { return s.sent.Load() }
 
 // HashInto hashes the memory's content as it was sent.
 func (s *Sender) HashInto(h hash.Hash) { s.sums.hashInto(h) }
@@ -142,6 +146,7 @@ type lane struct {
 	heads  []byte      // of frames that wait; never grows
 	bufs   net.Buffers // what waits, in order
 	size   int         // bytes of it
+	memory int64       // bytes of pages that are in it
 	copied []byte      // pages that are written to while they are sent; never grows
 	frames uint32      // of the round so far
 	packer *zstd.Encoder
@@ -154,7 +159,9 @@ func (l *lane) begin(r *round, to io.Writer) {
 }
 
 // clear forgets what waits.
-func (l *lane) clear() { l.bufs, l.heads, l.copied, l.size = l.bufs[:0], l.heads[:0], l.copied[:0], 0 }
+func (l *lane) clear() {
+	l.bufs, l.heads, l.copied, l.size, l.memory = l.bufs[:0], l.heads[:0], l.copied[:0], 0, 0
+}
 
 func (l *lane) run() error {
 	l.frame(frame{kind: frameSize, first: uint32(len(l.round.memory) / Bytes)}, nil)
@@ -226,7 +233,7 @@ func (l *lane) part(plain, zero bool, pages Run, content []byte) error {
 		f.kind = frameZero
 		l.frame(f, nil)
 	case plain:
-		l.stats.Memory += int64(len(content))
+		l.memory += int64(len(content))
 		f.kind = framePlain
 		if l.round.sender.pack {
 			packed, err := l.packed(content)
@@ -288,6 +295,10 @@ func (l *lane) flush() error {
 	bufs := l.bufs
 	n, err := bufs.WriteTo(l.to)
 	l.stats.Wire += n
+	if err == nil {
+		l.stats.Memory += l.memory
+		l.round.sender.sent.Add(l.memory)
+	}
 	l.clear()
 	return err
 }

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -120,6 +121,7 @@ type testApp struct {
 	epochs    []uint64
 	epoch     uint64
 	record    chan *listen.Conn // what frozenReceiver's rank calls
+	through   string            // the address through which a rank goes to its next host; empty: that host's
 	ended     map[int32]*apiv1.ExecEnded
 	moves     int
 	rnd       *rand.Rand
@@ -247,7 +249,7 @@ func (a *testApp) expect(migration string, rank int32, target *host) {
 func (a *testApp) precopy(migration string, rank int32, from, target *host) bool {
 	a.t.Helper()
 	from.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Precopy{Precopy: &apiv1.ExecPrecopy{
-		Migration: migration, Ranks: []*apiv1.PrecopyTarget{{Rank: rank, Host: target.name, Addr: target.addr}},
+		Migration: migration, Ranks: []*apiv1.PrecopyTarget{{Rank: rank, Host: target.name, Addr: cmp.Or(a.through, target.addr)}},
 	}}})
 	for {
 		ahead := a.next(from).GetAhead()

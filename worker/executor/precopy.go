@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -73,7 +74,11 @@ type precopy struct {
 	sender *pages.Sender
 	rest   *stillImage // of the rank that stands still; nil: it runs
 	stops  bool        // it was asked to
-	ahead  *apiv1.ExecAhead
+	rounds int32
+	ready  bool
+
+	mu    sync.Mutex // guards ahead
+	ahead *apiv1.ExecAhead
 }
 
 // stillImage is what goes last.
@@ -153,6 +158,10 @@ func (p *precopy) run() {
 	p.watch = pages.NewWatch(mem.Mapping())
 	defer p.watch.Close()
 	p.sender = pages.NewSender(mem.Bytes, p.watch)
+	var telling sync.WaitGroup
+	telling.Go(p.tell)
+	defer telling.Wait()
+	defer p.cancel()
 	again := redial{first: redialMin}
 	for {
 		begin := time.Now()
@@ -170,7 +179,7 @@ func (p *precopy) run() {
 			return
 		}
 		p.trouble(err)
-		p.sender.Reset()
+		p.startAgain()
 		t := time.NewTimer(min(again.next(time.Since(begin) > steadyAfter), time.Second))
 		select {
 		case <-t.C:
@@ -180,11 +189,52 @@ func (p *precopy) run() {
 	}
 }
 
+// startAgain has all of the rank sent again: little may have been left, and everything is.
+func (p *precopy) startAgain() {
+	p.sender.Reset()
+	p.ready = false
+	p.say(func(a *apiv1.ExecAhead) bool {
+		news := a.Ready
+		a.Ready = false
+		return news
+	})
+}
+
 // await waits until the rank stands still, or nobody wants that.
 func (p *precopy) await() {
 	select {
 	case p.rest = <-p.still:
 	case <-p.ctx.Done():
+	}
+}
+
+// tellEvery is how often the worker hears how much is ahead, while that becomes more.
+const tellEvery = time.Second
+
+// tell tells the worker how much is ahead.
+func (p *precopy) tell() {
+	t := time.NewTicker(tellEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-p.ctx.Done():
+			return
+		}
+		p.say(func(a *apiv1.ExecAhead) bool {
+			more := p.sender.Sent() > a.Bytes
+			a.Bytes = p.sender.Sent()
+			return more
+		})
+	}
+}
+
+// say changes what is said of the rank's way, and says it if change wants that.
+func (p *precopy) say(change func(a *apiv1.ExecAhead) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if change(p.ahead) {
+		p.e.ahead(p.ahead)
 	}
 }
 
@@ -197,10 +247,11 @@ func (p *precopy) trouble(err error) {
 	case err != nil:
 		text = err.Error()
 	}
-	if p.ahead.Trouble != text {
-		p.ahead.Trouble = text
-		p.e.ahead(p.ahead)
-	}
+	p.say(func(a *apiv1.ExecAhead) bool {
+		news := a.Trouble != text
+		a.Trouble = text
+		return news
+	})
 }
 
 // ownFault is of what goes wrong at this end: no other connection would do better.
@@ -232,15 +283,18 @@ func (p *precopy) attempt() error {
 		if err != nil {
 			return err
 		}
-		p.ahead.Bytes, p.ahead.Rounds = p.ahead.Bytes+stats.Memory, p.ahead.Rounds+1
+		p.rounds++
 		p.trouble(nil)
 		enough := stats.Memory <= shortRound || last > 0 && float64(stats.Memory) >= shrinking*float64(last) ||
-			p.ahead.Rounds >= mostRounds || time.Since(begin) > mostAhead
-		if last = stats.Memory; enough && !p.ahead.Ready {
-			p.ahead.Ready = true
-			p.e.ahead(p.ahead)
-		}
-		if !p.ahead.Ready {
+			p.rounds >= mostRounds || time.Since(begin) > mostAhead
+		last = stats.Memory
+		p.say(func(a *apiv1.ExecAhead) bool {
+			news := enough && !a.Ready || a.Rounds == 0
+			a.Bytes, a.Rounds, a.Ready = p.sender.Sent(), p.rounds, a.Ready || enough
+			p.ready = a.Ready
+			return news
+		})
+		if !p.ready {
 			continue
 		}
 		if err := p.pause(time.Since(start)); err != nil {
@@ -365,6 +419,7 @@ func (s *sending) round(last bool) (pages.Stats, error) {
 
 // finish sends the rest of a rank that stands still.
 func (s *sending) finish() error {
+	ahead := s.sender.Sent()
 	stats, err := s.round(true)
 	if err != nil {
 		return err
@@ -378,7 +433,7 @@ func (s *sending) finish() error {
 	}
 	end := &apiv1.PrecopyEnd{
 		Digest: hex.EncodeToString(sum.Sum(nil)), SinceMs: float64(time.Since(s.rest.since)) / float64(time.Millisecond),
-		PauseBytes: stats.Wire + w.n, AheadBytes: s.ahead.Bytes, Rounds: s.ahead.Rounds,
+		PauseBytes: stats.Wire + w.n, AheadBytes: ahead, Rounds: s.rounds,
 	}
 	if _, err := protodelim.MarshalTo(w.to, end); err != nil {
 		return fmt.Errorf("host %s: %w", s.to.Host, err)

@@ -1,0 +1,119 @@
+package executor
+
+import (
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// tearing passes connections on to a host, and cuts as many of them as it is told, each after some bytes.
+type tearing struct {
+	addr string
+	cuts atomic.Int32
+	torn atomic.Int32
+}
+
+func newTearing(t *testing.T, to *host, rnd *rand.Rand, most int) *tearing {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := &tearing{addr: l.Addr().String()}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			after := int64(rnd.IntN(most))
+			wg.Go(func() { p.pass(t, c, to.addr, after) })
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
+	return p
+}
+
+func (p *tearing) pass(t *testing.T, c net.Conn, addr string, after int64) {
+	defer c.Close() //nolint:errcheck // of a test
+	other, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		return
+	}
+	defer other.Close() //nolint:errcheck // of a test
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, _ = io.Copy(c, other)
+		_ = c.Close()
+	})
+	if p.cuts.Add(-1) >= 0 {
+		_, _ = io.CopyN(other, c, after)
+		p.torn.Add(1)
+	} else {
+		_, _ = io.Copy(other, c)
+	}
+	_, _ = c.Close(), other.Close()
+	wg.Wait()
+}
+
+// TestTornPrecopyIsBegunAnew: a rank whose connections to its target are torn, while it runs and while it stands still, is sent again, and runs on there as if nothing had been.
+func TestTornPrecopyIsBegunAnew(t *testing.T) {
+	const module = "../wasm/testdata/bigmem.wasm"
+	seed := testSeed(t)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	args := []string{"4", "30000"}
+	want := startApp(t, module, []int{0, 0}, 1, args...).finish()
+	a := startApp(t, module, []int{0, 1}, 3, args...)
+	a.rnd = rnd
+	moved, torn := 0, int32(0)
+	for a.ended[0] == nil {
+		to := (a.placement[0] + 1) % 3
+		proxy := newTearing(t, a.hosts[to], rnd, 6<<20)
+		proxy.cuts.Store(int32(rnd.IntN(4)))
+		a.through = proxy.addr
+		if !a.move(0, to, true) {
+			break
+		}
+		moved++
+		torn += proxy.torn.Load()
+	}
+	require.Equal(t, want, a.finish())
+	require.Positive(t, moved)
+	require.Positive(t, torn)
+	t.Logf("%d moves, %d connections torn", moved, torn)
+}
+
+// TestTroubleIsTold: what keeps a rank's memory from its target is told, once, and a target that refuses it ends the migration.
+func TestTroubleIsTold(t *testing.T) {
+	a := startApp(t, "../../jepsen/testdata/steady.wasm", []int{0, 0}, 2, "1000", "20")
+	src, dst := a.hosts[0], a.hosts[1]
+	src.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Precopy{Precopy: &apiv1.ExecPrecopy{
+		Migration: "m", Ranks: []*apiv1.PrecopyTarget{{Rank: 0, Host: dst.name, Addr: dst.addr}},
+	}}})
+	require.Equal(t, "host h1: the rank is not expected there", a.next(src).GetAhead().GetTrouble())
+	a.expect("m", 0, dst)
+	var ahead *apiv1.ExecAhead
+	for !ahead.GetReady() {
+		ahead = a.next(src).GetAhead()
+	}
+	require.Empty(t, ahead.Trouble)
+	require.Positive(t, ahead.Bytes)
+	require.Positive(t, ahead.Rounds)
+	dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{0}}}})
+	for ahead.Trouble == "" {
+		ahead = a.next(src).GetAhead()
+	}
+	require.False(t, a.next(src).GetAhead().GetReady(), "all of it is to be sent again")
+	for _, h := range a.hosts {
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: "enough"}}})
+	}
+	for len(a.ended) < 2 {
+		a.next(src)
+	}
+}
