@@ -107,6 +107,9 @@ func (a *audit) command(cmd *apiv1.Command) {
 		if m := a.pending(op.FreezeMigration.GetId()); m != nil {
 			m.frozen = true
 		}
+		if op.FreezeMigration.GetCommit() {
+			a.commit(op.FreezeMigration.GetId())
+		}
 	case *apiv1.Command_CommitMigration:
 		a.commit(op.CommitMigration.GetId())
 	case *apiv1.Command_AbortMigration:

@@ -58,6 +58,8 @@ func TestAudit(t *testing.T) {
 		wrong string
 	}{
 		"a life":                     {log: []string{host1, submitA, place11, end0, end1, submitB, placeB11}},
+		"frozen and committed":       {log: []string{host1, host2, submitA, place11, move, announce, `{"freezeMigration":{"id":"m","ranks":[{"rank":1}],"commit":true}}`, end0, end1on2}},
+		"committed by two entries":   {log: []string{host1, host2, submitA, place11, move, announce, `{"freezeMigration":{"id":"m","commit":true}}`, commit}, wrong: "has ended"},
 		"a migration":                {log: []string{host1, host2, submitA, place11, move, announce, freeze, commit, end0, end1on2}},
 		"a migration is aborted":     {log: []string{host1, host2, submitA, place11, move, abort, submitB, placeB22, end0, end1}},
 		"too many slots":             {log: []string{host1, submitA, place11, submitB, placeB11}, wrong: "2 slots and 4 used"},

@@ -35,7 +35,7 @@ func (e Entry) applied(i int) bool {
 func (e Entry) Moved() int {
 	n := 0
 	for i, cmd := range e.Commands {
-		if cmd.GetCommitMigration() != nil && e.applied(i) {
+		if (cmd.GetCommitMigration() != nil || cmd.GetFreezeMigration().GetCommit()) && e.applied(i) {
 			n++
 		}
 	}
