@@ -99,6 +99,43 @@ func TestMigrationIsAborted(t *testing.T) {
 	}
 }
 
+// TestMemoryOnItsWayIsWaitedFor: a migration is not aborted while more of a rank goes ahead than ever before; of one that is, what keeps the rank from its target is said.
+func TestMemoryOnItsWayIsWaitedFor(t *testing.T) {
+	b := newBench(t, nil)
+	mig := b.migrating()
+	w := &watched{phase: fsm.Pending, since: time.Now().Add(-time.Hour), moved: time.Now().Add(-time.Hour)}
+	long := w.moved
+	look := func(ahead int64, trouble string) string {
+		b.report(mig.Moves[0].From, &apiv1.AppStatus{App: "a", Ranks: []*apiv1.RankStatus{{Rank: mig.Moves[0].Rank, State: "running", AheadBytes: ahead, Trouble: trouble}}})
+		b.l.drive(b.ctx, b.l.c.state.View(), b.migration("a"), w)
+		return b.migration("a").Phase
+	}
+	for _, ahead := range []int64{3 << 20, 5 << 20} {
+		w.moved = long
+		require.Equal(t, "pending", look(ahead, ""))
+		require.Equal(t, "pending", look(1<<20, ""), "it has begun anew, and the wait with what was ahead last")
+	}
+	w.moved = long
+	require.Equal(t, "aborted", look(5<<20, "host h2: connection refused"))
+	require.Contains(t, b.migration("a").Reason, "did not acknowledge within 30s: rank 0 on h1: host h2: connection refused")
+}
+
+// TestDeafTargetIsNotWaitedFor: ranks that stand still go on where they are once the executor that they go to has not answered for long.
+func TestDeafTargetIsNotWaitedFor(t *testing.T) {
+	b := newBench(t, nil)
+	mig := b.migrating()
+	b.images(mig, mig.Id, "frozen", "")
+	drive := b.l.driver()
+	for _, silent := range []int64{9_000, 11_000} {
+		drive(b.ctx)
+		require.Equal(t, "announced", b.migration("a").Phase)
+		b.report(mig.Moves[0].To, &apiv1.AppStatus{App: "a", AckedMigration: mig.Id, SilentMs: silent})
+	}
+	drive(b.ctx)
+	require.Equal(t, "aborted", b.migration("a").Phase)
+	require.Contains(t, b.migration("a").Reason, "does not answer, for 11s at least")
+}
+
 // TestFrozenImagesAreNeverGivenUp: once all images are on their targets, neither a deadline nor a host that says that it has failed
 // leads back: the leader that finds them so commits.
 func TestFrozenImagesAreNeverGivenUp(t *testing.T) {

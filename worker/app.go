@@ -435,7 +435,7 @@ func (a *app) status() *apiv1.AppStatus {
 		})
 		if l := a.leaving(id); l != nil {
 			last := s.Ranks[len(s.Ranks)-1]
-			last.AheadBytes, last.Trouble = l.ahead.Bytes, l.ahead.Trouble
+			last.AheadBytes, last.Trouble = l.ahead.Bytes+l.logAhead(), l.ahead.Trouble
 		}
 	}
 	return s

@@ -31,6 +31,14 @@ type leaving struct {
 	kept  bool             // what there was of its log has gone ahead
 }
 
+// logAhead is how much of its log is sent.
+func (l *leaving) logAhead() int64 {
+	if l.log == nil {
+		return 0
+	}
+	return l.log.sent.Load()
+}
+
 // comingRank is a rank that is about to come.
 type comingRank struct {
 	from   string
@@ -223,6 +231,9 @@ func (a *app) rankAhead(x *apiv1.ExecAhead) {
 	}
 	l := mv.leaving[x.Rank]
 	x.Trouble = clean(x.Trouble)
+	if x.Ready && l.ahead.Ready {
+		x.Bytes = l.ahead.Bytes // what is sent again meanwhile is no progress
+	}
 	l.ahead = x
 	if l.log == nil && (x.Rounds > 0 || x.Ready) {
 		a.sendLog(mv, x.Rank, l)
@@ -244,6 +255,7 @@ func (a *app) sendLog(mv *moving, id int32, l *leaving) {
 			a.post(func() { l.kept = true })
 		}
 	}
+	t.more = func() { a.post(func() {}) } // the status says how much
 	l.log = t
 	a.host.tasks.Go(func() error {
 		err := a.host.send(mv.ctx, t)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -31,7 +32,9 @@ type logSending struct {
 	size   func() int64 // bytes of it that are whole lines, and will be no other
 	to     string       // the target host
 	addr   string       // of its data port
-	ahead  func()       // called once, when the first part of it was sent
+	ahead  func()       // called once all that there was has been sent, and again
+	more   func()       // called now and then while that lasts
+	sent   atomic.Int64 // bytes, of the stream under way
 
 	still  chan struct{}  // closed when the following are set: the rank prints nothing more here
 	end    int64          // bytes of the log that go along
@@ -90,8 +93,10 @@ func (t *logSending) parts(ctx context.Context, stream transferStream) error {
 			last = true
 		default:
 		}
-		end := t.end
-		if !last {
+		end := int64(0)
+		if last {
+			end = t.end
+		} else {
 			end = t.size()
 		}
 		if err := t.part(stream, &sent, end); err != nil {
@@ -118,8 +123,14 @@ func (t *logSending) part(stream transferStream, sent *int64, end int64) error {
 	if end <= *sent { // a rank that never wrote has no log
 		return nil
 	}
+	told := time.Now()
 	err := sendFile(t.log, *sent, end, func(b []byte) error {
 		*sent += int64(len(b))
+		t.sent.Store(*sent)
+		if time.Since(told) > moreEvery {
+			told = time.Now()
+			t.more()
+		}
 		return stream.Send(&apiv1.TransferRequest{Msg: &apiv1.TransferRequest_Log{Log: b}})
 	})
 	if err == nil && *sent < end {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -283,6 +284,29 @@ func TestSlowStreamIsCompressed(t *testing.T) {
 	_, err := s.Round([]io.Writer{slow{io.Discard}}, false, false)
 	require.NoError(t, err)
 	require.True(t, s.pack)
+}
+
+// What is put in the place of written memory and was never touched is zero for the receiver, too, as where a shared window ends; and the kernel, which watches such a place no more, is not believed.
+func TestReplacedMemory(t *testing.T) {
+	for name, watch := range watches(t) {
+		t.Run(name, func(t *testing.T) {
+			r := rnd(t)
+			memory := mapped(t, 4<<20)
+			for i := range memory {
+				memory[i] = 1
+			}
+			p := newPair(t, memory, watch(memory))
+			p.round(1, false)
+			place := memory[1<<20 : 2<<20]
+			_, err := unix.MmapPtr(-1, 0, unsafe.Pointer(unsafe.SliceData(place)), uintptr(len(place)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED)
+			require.NoError(t, err)
+			p.round(1, false)
+			p.same(memory)
+			scribble(r, memory, 50)
+			p.round(2, true)
+			p.same(memory)
+		})
+	}
 }
 
 // stuck is a stream that takes nothing.

@@ -12,8 +12,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// patience is how long a stream may take for what is given to it at a time, about flushBytes; then it has failed.
-const patience = 10 * time.Second
+// patience is how long a stream may take for what is given to it at a time, about flushBytes; then it has failed. A line on which nothing moves is found out by its own means.
+const patience = time.Minute
 
 const (
 	flushBytes  = 1 << 20
@@ -52,9 +52,10 @@ func NewSender(memory func() []byte, watch *Watch) *Sender {
 func (s *Sender) Reset() {
 	s.all = true
 	clear(s.sums)
+	s.sent.Store(0)
 }
 
-// Sent is how many bytes of pages the streams have taken in all rounds. It may be asked meanwhile.
+// Sent is how many bytes of pages the streams have taken in all rounds since the last Reset. It may be asked meanwhile.
 func (s *Sender) Sent() int64 { return s.sent.Load() }
 
 // HashInto hashes the memory's content as it was sent.
@@ -76,7 +77,9 @@ func (s *Sender) Round(to []io.Writer, still, last bool) (Stats, error) {
 	if s.exact && s.watch.Guesses() && !s.all {
 		s.runs, s.all = s.watch.All(memory, s.runs[:0]), true
 	}
-	s.exact = !s.watch.Guesses()
+	if s.exact = !s.watch.Guesses(); !s.exact || s.all {
+		s.runs = s.withKnown(s.runs)
+	}
 	r := &round{sender: s, memory: memory, still: still, last: last, fresh: s.all, guess: !s.exact}
 	r.split(s.runs)
 	begin := time.Now()
@@ -89,6 +92,26 @@ func (s *Sender) Round(to []io.Writer, still, last bool) (Stats, error) {
 		s.pack = float64(stats.Memory) < packBelow*time.Since(begin).Seconds()
 	}
 	return stats, nil
+}
+
+// withKnown adds to runs the pages that the receiver has something of: one that holds nothing any more was put in the place of it.
+func (s *Sender) withKnown(runs []Run) []Run {
+	is := make([]bool, len(s.sums))
+	for n, known := range s.sums {
+		is[n] = known != 0
+	}
+	for _, r := range runs {
+		for n := range r.Count {
+			is[r.First+n] = true
+		}
+	}
+	runs = runs[:0]
+	for n, told := range is {
+		if told {
+			runs = with(runs, n)
+		}
+	}
+	return runs
 }
 
 // round is one round of a sender.

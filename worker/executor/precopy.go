@@ -13,8 +13,10 @@ import (
 	"io/fs"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/proto"
 
@@ -44,9 +46,10 @@ const (
 	// A memory has one stream for so many bytes, up to four: one alone does not fill a long line.
 	streamBytes = 256 << 20
 	mostStreams = 4
-	// answerWait is how long the target may take for its answer to a round, and stageWait to make the rank whole: then the connection has failed.
-	answerWait = 10 * time.Second
-	stageWait  = 30 * time.Second
+	// answerWait is how long the target may take for its answer, however slow the line: then the connection has failed.
+	answerWait = time.Minute
+	// lineTimeout is how long a connection lasts on which nothing moves that is to be sent.
+	lineTimeout = 10 * time.Second
 	// helloWait is the same for the first words, of either side.
 	helloWait = 5 * time.Second
 
@@ -352,6 +355,7 @@ func (p *precopy) connect() (s *sending, err error) {
 		if err != nil {
 			return s, fmt.Errorf("host %s cannot be reached: %w", p.to.Host, err)
 		}
+		setTimeout(conn, lineTimeout)
 		s.conns, s.froms, s.tos = append(s.conns, conn), append(s.froms, bufio.NewReaderSize(conn, maxHello)), append(s.tos, conn)
 		hello := &apiv1.PrecopyHello{Migration: p.migration, Rank: p.to.Rank, From: p.e.start.Host, Word: hex.EncodeToString(word), Stream: int32(i)}
 		if err := conn.SetWriteDeadline(time.Now().Add(helloWait)); err != nil {
@@ -441,11 +445,21 @@ func (s *sending) finish() error {
 	if err := w.to.Flush(); err != nil {
 		return fmt.Errorf("host %s: %w", s.to.Host, err)
 	}
-	if _, err := s.answer(0, stageWait); err != nil { // of the round
+	if _, err := s.answer(0, answerWait); err != nil { // of the round
 		return err
 	}
-	_, err = s.answer(0, stageWait)
+	_, err = s.answer(0, answerWait)
 	return err
+}
+
+// setTimeout has the kernel end a connection on which nothing has moved for so long that is to be sent.
+func setTimeout(conn net.Conn, d time.Duration) {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
+		}) // then a write's deadline ends it
+	}
 }
 
 // state sends all of the rank but its memory.
