@@ -46,6 +46,12 @@ chmod 644 "$out/mpi/conformance/conformance.wasm"
 "$godwit" cc -Wall -Wextra -Werror -DGODWIT_UNWIND_BYTES=4096 worker/wasm/testdata/src/deep.c \
   -o "$out/worker/wasm/testdata/shallow.wasm"
 chmod 644 "$out/worker/wasm/testdata/shallow.wasm"
+# Guests that can be stopped in their loops.
+for name in worker/wasm/testdata/src/loops jepsen/testdata/src/computes; do
+  wasm=$out/$(dirname "$(dirname "$name")")/$(basename "$name").wasm
+  "$godwit" cc --preemptible -Wall -Wextra -Werror "$name.c" -o "$wasm"
+  chmod 644 "$wasm"
+done
 # The second of two programs that run in one app.
 "$godwit" cc -Wall -Wextra -Werror -DSECOND jepsen/testdata/src/coupled.c -o "$out/jepsen/testdata/coupled2.wasm"
 chmod 644 "$out/jepsen/testdata/coupled2.wasm"

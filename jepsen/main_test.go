@@ -62,6 +62,7 @@ func rounds(fast, long int) int {
 // Paths of the guests the tests run, seen from this directory.
 const (
 	steadyModule   = "testdata/steady.wasm"
+	computesModule = "testdata/computes.wasm" // built with --preemptible
 	deadlockModule = "testdata/deadlock.wasm"
 	heatModule     = "../examples/heat2d/heat2d.wasm"
 	helloModule    = "../examples/hello/hello.wasm"

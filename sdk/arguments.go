@@ -45,6 +45,7 @@ type arguments struct {
 	noObjects bool     // -S, -E and their like: less than -c makes
 	optimise  string   // the last -O, empty if not given
 	unwind    string   // the last -DGODWIT_UNWIND_BYTES=N, whole
+	preempt   bool     // loops can be stopped in (preempt.go)
 	rest      []string // for clang, in order, without -o and without what was dropped
 	notes     []string // for stderr: what was dropped
 	linkNotes []string // for stderr, once a program: what it will be without
@@ -149,6 +150,10 @@ func (a *arguments) plain(arg string) {
 		return
 	}
 	name := strings.TrimLeft(arg, "-")
+	if arg == preemptible || arg == preemptible[1:] {
+		a.preempt = true
+		return
+	}
 	if s, ok := shows[name]; ok {
 		a.show = s
 		return

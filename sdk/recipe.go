@@ -82,6 +82,9 @@ func linkFlags(a arguments, p paths) []string {
 	if p.cxx != "" {
 		flags = append(flags, "-L"+filepath.Join(p.cxx, "lib"))
 	}
+	if a.preempt {
+		flags = append(flags, preemptFlags()...)
+	}
 	return append(flags, "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area", "-Wl,--export=godwit_read_freezes", "-Wl,--export-if-defined=godwit_last_words", "-Wl,--export-if-defined=godwit_thrown", "-Wl,--export-if-defined=__wasilibc_cwd",
 		"-Wl,@"+filepath.Join(p.sdk, "lib", wrappedFile), "-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
 }

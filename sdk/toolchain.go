@@ -129,6 +129,11 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	if code, err := t.linkObjects(ctx, lang, a, p, do, &calls, command, stdout, stderr); err != nil || code != 0 {
 		return code, err
 	}
+	if a.preempt {
+		if err := makePreemptible(p.linked()); err != nil {
+			return 1, fmt.Errorf("%s: %w", preemptible, err)
+		}
+	}
 	if code, err := t.step(ctx, lang, a, do.optimise, stdout, stderr); err != nil || code != 0 {
 		return code, err
 	}

@@ -93,7 +93,7 @@ func (t *logSending) parts(ctx context.Context, stream transferStream) error {
 			last = true
 		default:
 		}
-		end := int64(0)
+		var end int64
 		if last {
 			end = t.end
 		} else {

@@ -12,6 +12,7 @@
 #include "godwit_mmap.c"
 #include "godwit_null.c"
 #include "godwit_omp.c"
+#include "godwit_preempt.c"
 #include "godwit_signal.c"
 #include "godwit_system.c"
 #include "godwit_thread.c"

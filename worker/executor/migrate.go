@@ -40,6 +40,7 @@ func (r *rank) stop() {
 	default:
 	}
 	r.proc.Freeze()
+	r.guest.Preempt(true)
 }
 
 // stopped is called by a rank's goroutine when its guest stands still.
@@ -117,6 +118,7 @@ func (e *Executor) resume(ctx context.Context, c *apiv1.ExecResume) {
 			continue
 		}
 		r.proc.Unfreeze()
+		r.guest.Preempt(false)
 	}
 }
 

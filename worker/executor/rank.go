@@ -189,6 +189,7 @@ func (e *Executor) cancel(ctx context.Context, c *apiv1.ExecCancel) {
 			}
 			r.proc.Cancel(e.cancelled)
 			r.guest.Cancel(e.cancelled)
+			r.guest.Preempt(true)
 		}
 	}
 }

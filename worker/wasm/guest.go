@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
@@ -141,6 +142,22 @@ func (g *Guest) Cancel(err error) {
 		close(g.cancelCh)
 	})
 }
+
+// Preempt says whether the guest's loops are to come to a migration point, if it was built for that (godwit cc --preemptible). It may be called from any goroutine until Close; a guest
+// that freezes takes it back by itself.
+func (g *Guest) Preempt(wanted bool) {
+	at := g.module.info.preempt
+	if memory := g.memory.Bytes(); at != 0 && at%4 == 0 && uint64(at)+4 <= uint64(len(memory)) {
+		word := uint32(0)
+		if wanted {
+			word = 1
+		}
+		atomic.StoreUint32((*uint32)(unsafe.Pointer(&memory[at])), word)
+	}
+}
+
+// Preemptible says whether loops of the guest can be stopped in.
+func (g *Guest) Preemptible() bool { return g.module.info.preempt != 0 }
 
 // Close releases the guest's memory, and closes its files. The guest must not be running, and nobody may use its memory any
 // more: above all, its rank must have been removed from the MPI world.

@@ -18,6 +18,7 @@ const (
 	exportWords   = "godwit_last_words"
 	exportThrown  = "godwit_thrown"
 	exportReads   = "godwit_read_freezes"
+	exportPreempt = "godwit_preempt_wanted"
 	moduleMPI     = "mpi_abi"
 	moduleGodwit  = "godwit_v1"
 	asyncifyState = 2 // mutable globals that asyncify keeps to itself
@@ -45,6 +46,7 @@ type Info struct {
 	lastWords  uint32   // address of what the program says last; 0: nowhere
 	directory  uint32   // address of the pointer to the current directory's path; 0: nowhere
 	reads      bool     // it can be frozen in fd_read, too
+	preempt    uint32   // address of the word at which loops look whether the rank is to stop; 0: they do not
 	thrown     uint32   // address of the word that is not 0 while an exception or a jump unwinds the stack; 0: there are none
 }
 
@@ -62,7 +64,7 @@ func Inspect(wasm []byte) (Info, error) {
 	info := Info{
 		Imports: sections.imports, MemoryMinPages: sections.memoryMin, MemoryMaxPages: sections.memoryMax,
 		lastWords: sections.address(exportWords), thrown: sections.address(exportThrown), directory: sections.address(exportDirectory),
-		reads: sections.address(exportReads) != 0,
+		reads: sections.address(exportReads) != 0, preempt: sections.address(exportPreempt),
 	}
 	if err := sections.migratable(&info); err != nil {
 		info.Reason = err.Error()

@@ -51,6 +51,7 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	if err == nil && g.unwinder.phase == unwinding {
 		if err = g.unwinder.stopUnwind(ctx); err == nil {
 			g.state = frozen
+			g.Preempt(false)
 		}
 	}
 	g.presence.leave()
