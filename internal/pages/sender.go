@@ -43,10 +43,13 @@ type Stats struct {
 	Wire   int64 // bytes on the streams
 }
 
-// NewSender sends the memory that watch watches. The receiver's is zero.
+// NewSender sends a memory, which is watched, to a receiver whose memory is zero.
 func NewSender(memory func() []byte, watch *Watch) *Sender {
 	return &Sender{memory: memory, watch: watch, all: true}
 }
+
+// Watch has the memory, which was not watched, watched from now on. It comes before the first round.
+func (s *Sender) Watch(w *Watch) { s.watch = w }
 
 // Reset has the next round send everything: its receiver begins anew, with a memory that is zero.
 func (s *Sender) Reset() {

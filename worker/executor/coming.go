@@ -76,7 +76,12 @@ func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank
 		return fmt.Errorf("executor: rank %d: %w", id, err)
 	}
 	r := &rank{id: id, guest: guest, out: out, state: rankExpected, coming: &coming{migration: migration}}
-	r.coming.receiver = pages.NewReceiver(guest.Memory().Bytes, guest.Grow)
+	r.coming.receiver = pages.NewReceiver(guest.Memory().Bytes, func(n int) error {
+		if err := guest.Grow(n); err != nil {
+			return &noRoom{id, err}
+		}
+		return nil
+	})
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for old := e.ranks[id]; old != nil && old.dropped != nil; old = e.ranks[id] { // it comes back before it was gone
@@ -101,6 +106,15 @@ func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank
 	e.ranks[id] = r
 	return nil
 }
+
+// noRoom is of a rank that has more memory than there is here: no other connection would change that.
+type noRoom struct {
+	id  mpi.Rank
+	err error
+}
+
+func (n *noRoom) Error() string { return fmt.Sprintf("executor: rank %d: %v", n.id, n.err) }
+func (n *noRoom) Unwrap() error { return n.err }
 
 // dropComing releases a rank that has come, or was to come, in vain. Holds mu.
 func (e *Executor) dropComing(ctx context.Context, r *rank) {
@@ -160,16 +174,32 @@ func (c *coming) begin(r *rank, hello *apiv1.PrecopyHello, conn net.Conn) error 
 
 var errNotExpected = errors.New("the rank is not expected there")
 
+// hear waits for what a caller says first. Few may not have said it, the one that has waited longest has to go, and none waits for long.
+func (e *Executor) hear(conn net.Conn, hello *apiv1.PrecopyHello) error {
+	quit, leave := e.hellos.enter()
+	defer leave()
+	said := make(chan struct{})
+	defer close(said)
+	go func() { // until it is said
+		select {
+		case <-quit:
+			_ = conn.Close()
+		case <-said:
+		}
+	}()
+	if err := conn.SetReadDeadline(time.Now().Add(helloWait)); err != nil {
+		return err
+	}
+	return protodelim.UnmarshalOptions{MaxSize: maxHello}.UnmarshalFrom(bufio.NewReaderSize(conn, maxHello), hello)
+}
+
 // receive takes part of a rank that comes over a connection.
 func (e *Executor) receive(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	defer conn.Close() //nolint:errcheck // all was said
 	var hello apiv1.PrecopyHello
-	if conn.SetReadDeadline(time.Now().Add(helloWait)) != nil {
-		return
-	}
-	if err := (protodelim.UnmarshalOptions{MaxSize: maxHello}).UnmarshalFrom(bufio.NewReaderSize(conn, maxHello), &hello); err != nil {
+	if e.hear(conn, &hello) != nil {
 		return // a stranger
 	}
 	if conn.SetReadDeadline(time.Time{}) != nil {
@@ -226,7 +256,11 @@ func (e *Executor) fill(ctx context.Context, r *rank, hello *apiv1.PrecopyHello,
 	for {
 		last, err := r.coming.receiver.Round(br)
 		if err != nil {
-			_ = answer(conn, &apiv1.PrecopyAnswer{Error: err.Error()}) // if it is the connection, nobody hears it
+			var full *noRoom
+			if errors.As(err, &full) {
+				e.notStaged(r, full)
+			}
+			_ = answer(conn, &apiv1.PrecopyAnswer{Error: err.Error(), Refused: full != nil}) // if it is the connection, nobody hears it
 			return
 		}
 		if answer(conn, &apiv1.PrecopyAnswer{}) != nil {
@@ -239,10 +273,12 @@ func (e *Executor) fill(ctx context.Context, r *rank, hello *apiv1.PrecopyHello,
 	if hello.Stream > 0 {
 		return
 	}
+	came := time.Now()
 	failpoint.Here("executor.stage")
 	ev, err := e.stage(r, br)
 	failpoint.Here("executor.staged")
 	if err == nil {
+		ev.SinceMs += float64(time.Since(came)) / float64(time.Millisecond)
 		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Staged{Staged: ev}})
 		_ = answer(conn, &apiv1.PrecopyAnswer{Digest: ev.Digest}) // who does not hear it asks again
 		return
@@ -254,10 +290,15 @@ func (e *Executor) fill(ctx context.Context, r *rank, hello *apiv1.PrecopyHello,
 		}
 	}
 	if !broke {
-		ev.Error = err.Error()
-		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Staged{Staged: ev}})
+		e.notStaged(r, err)
 	}
 	_ = answer(conn, &apiv1.PrecopyAnswer{Error: err.Error(), Refused: !broke})
+}
+
+// notStaged tells that a rank cannot come, and why.
+func (e *Executor) notStaged(r *rank, err error) {
+	ev := &apiv1.ExecStaged{Migration: r.coming.migration, Rank: int32(r.id), Error: err.Error()}
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Staged{Staged: ev}})
 }
 
 // connectionBroke says whether an error is of what may go better over another connection.

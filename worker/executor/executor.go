@@ -47,6 +47,7 @@ type Executor struct {
 	runGroup *errgroup.Group
 
 	expecting chan *apiv1.ExecExpect
+	hellos    greetings // of who brings a rank
 
 	mu        sync.Mutex // guards ranks and what is in them, and cancelled
 	ranks     map[mpi.Rank]*rank

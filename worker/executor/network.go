@@ -315,7 +315,7 @@ func (n *network) greeted(s grpc.ServerStream) (peer string, err error) {
 	return string(hello.in.Materialize()), nil
 }
 
-// greetings are the callers that have not said which host they are.
+// greetings are the callers that have not said who they are, or what they bring.
 type greetings struct {
 	mu   sync.Mutex // guards open
 	open []chan struct{}

@@ -73,10 +73,9 @@ type precopy struct {
 	still   chan *stillImage // the rank stands still: the rest is to go
 	outcome chan error       // capacity 1: of that
 
-	watch  *pages.Watch
-	sender *pages.Sender
-	rest   *stillImage // of the rank that stands still; nil: it runs
-	stops  bool        // it was asked to
+	sender *pages.Sender // asked how much was sent by others, too
+	rest   *stillImage   // of the rank that stands still; nil: it runs
+	stops  bool          // it was asked to
 	rounds int32
 	ready  bool
 
@@ -88,6 +87,7 @@ type precopy struct {
 type stillImage struct {
 	header *apiv1.ImageHeader
 	since  time.Time
+	sent   int64 // bytes of memory that had been sent then
 }
 
 // precopyRanks begins to send ranks.
@@ -117,6 +117,7 @@ func (e *Executor) beginPrecopy(ctx context.Context, r *rank, migration string, 
 		ahead: &apiv1.ExecAhead{Migration: migration, Rank: to.Rank},
 	}
 	p.ctx, p.cancel = context.WithCancel(ctx)
+	p.sender = pages.NewSender(r.guest.Memory().Bytes, nil)
 	r.precopy = p
 	e.runGroup.Go(func() error {
 		defer close(p.done)
@@ -141,6 +142,7 @@ func (p *precopy) end() {
 
 // finish sends the rest of a rank that stands still, and blocks until its target has it whole, or it is given up. It is for the rank's goroutine.
 func (p *precopy) finish(rest *stillImage) error {
+	rest.sent = p.sender.Sent()
 	p.still <- rest
 	select {
 	case err := <-p.outcome:
@@ -158,9 +160,9 @@ func (p *precopy) finish(rest *stillImage) error {
 // run sends until the rank is at its target or nobody wants that any more. What breaks is tried again: who has begun the migration decides for how long.
 func (p *precopy) run() {
 	mem := p.rank.guest.Memory()
-	p.watch = pages.NewWatch(mem.Mapping())
-	defer p.watch.Close()
-	p.sender = pages.NewSender(mem.Bytes, p.watch)
+	watch := pages.NewWatch(mem.Mapping())
+	defer watch.Close()
+	p.sender.Watch(watch)
 	var telling sync.WaitGroup
 	telling.Go(p.tell)
 	defer telling.Wait()
@@ -196,6 +198,9 @@ func (p *precopy) run() {
 func (p *precopy) startAgain() {
 	p.sender.Reset()
 	p.ready = false
+	if p.rest != nil {
+		p.rest.sent = 0
+	}
 	p.say(func(a *apiv1.ExecAhead) bool {
 		news := a.Ready
 		a.Ready = false
@@ -423,9 +428,7 @@ func (s *sending) round(last bool) (pages.Stats, error) {
 
 // finish sends the rest of a rank that stands still.
 func (s *sending) finish() error {
-	ahead := s.sender.Sent()
-	stats, err := s.round(true)
-	if err != nil {
+	if _, err := s.round(true); err != nil {
 		return err
 	}
 	sum := sha256.New()
@@ -437,7 +440,7 @@ func (s *sending) finish() error {
 	}
 	end := &apiv1.PrecopyEnd{
 		Digest: hex.EncodeToString(sum.Sum(nil)), SinceMs: float64(time.Since(s.rest.since)) / float64(time.Millisecond),
-		PauseBytes: stats.Wire + w.n, AheadBytes: ahead, Rounds: s.rounds,
+		PauseBytes: s.sender.Sent() - s.rest.sent + w.n, AheadBytes: s.rest.sent, Rounds: s.rounds,
 	}
 	if _, err := protodelim.MarshalTo(w.to, end); err != nil {
 		return fmt.Errorf("host %s: %w", s.to.Host, err)
@@ -448,7 +451,7 @@ func (s *sending) finish() error {
 	if _, err := s.answer(0, answerWait); err != nil { // of the round
 		return err
 	}
-	_, err = s.answer(0, answerWait)
+	_, err := s.answer(0, answerWait)
 	return err
 }
 

@@ -1,16 +1,22 @@
 package executor
 
 import (
+	"bytes"
 	"io"
 	"math/rand/v2"
 	"net"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protodelim"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/listen"
+	"github.com/godwit-run/godwit/internal/pages"
+	"github.com/godwit-run/godwit/internal/pipe"
 )
 
 // tearing passes connections on to a host, and cuts as many of them as it is told, each after some bytes.
@@ -116,4 +122,53 @@ func TestTroubleIsTold(t *testing.T) {
 	for len(a.ended) < 2 {
 		a.next(src)
 	}
+}
+
+// TestStrangersAreFew: who calls with the word for ranks that move and says nothing, or junk, keeps no connection from others, and a rank moves all the same.
+func TestStrangersAreFew(t *testing.T) {
+	a := startApp(t, "../../jepsen/testdata/steady.wasm", []int{0, 0}, 2, "60", "20")
+	a.rnd = rand.New(rand.NewPCG(1, 1))
+	dst := a.hosts[1]
+	var first net.Conn
+	for i := range 3 * maxGreeting {
+		c, err := listen.Dial(t.Context(), dst.addr, pipe.RankProtocol, "app-test", "h0", precopyWord)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		if first == nil {
+			first = c
+		}
+		if i%3 == 1 {
+			_, err = c.Write(bytes.Repeat([]byte{0xff}, 100))
+			require.NoError(t, err)
+		}
+	}
+	_, err := first.Read(make([]byte, 1))
+	require.Error(t, err, "it has had to go")
+	require.True(t, a.move(0, 1, true))
+	a.finish()
+}
+
+// TestRankWithoutRoom: a target that has no memory for a rank says so at once, and the rank runs on.
+func TestRankWithoutRoom(t *testing.T) {
+	module, err := filepath.Abs("../wasm/testdata/bigmem.wasm")
+	require.NoError(t, err)
+	a := startAs(t, []int{0, 0}, 2, &apiv1.ExecStart{
+		MemoryBytes: 100 << 20, // two ranks of 16 MiB, and what stands beside, fit a host
+		Programs:    []*apiv1.ExecProgram{{ModulePath: module, CacheDir: cacheDir(t), Args: []string{"bigmem", "16", "4000"}, Ranks: 2}},
+	})
+	dst := a.hosts[1]
+	a.expect("m", 0, dst)
+	full := &image{rank: 0, memory: make([]byte, 128<<20)}
+	conn, br := full.hello(t, dst, "m")
+	defer conn.Close() //nolint:errcheck // of a test
+	full.memory[len(full.memory)-1] = 1
+	_, err = pages.NewSender(func() []byte { return full.memory }, pages.NewGuess()).Round([]io.Writer{conn}, false, false)
+	require.NoError(t, err)
+	var got apiv1.PrecopyAnswer
+	require.NoError(t, protodelim.UnmarshalFrom(br, &got))
+	require.True(t, got.Refused)
+	require.Contains(t, got.Error, "no memory")
+	require.Contains(t, a.nextStaged(dst).Error, "executor: rank 0: no memory")
+	dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{0}}}})
+	a.finish()
 }
