@@ -243,7 +243,10 @@ func TestWatchThatFails(t *testing.T) {
 	p.round(1, false)
 	for i := range 3 {
 		if i == 1 {
-			require.NoError(t, w.tracker.pagemap.Close())
+			require.NoError(t, unix.Close(w.tracker.fd))
+			w.tracker.fd = -1
+			_, err := unix.MmapPtr(-1, 0, unsafe.Pointer(unsafe.SliceData(memory)), Bytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED)
+			require.NoError(t, err)
 		}
 		scribble(r, memory, 50)
 		for n := range p.sender.sums { // as if the pages had been written to while they were read

@@ -19,9 +19,12 @@ const (
 	pagemapAtATime = 4096 // entries of one read
 )
 
-// pagemap is the kernel's list of this process's pages; nil where there is none that can be trusted.
+// ownPages is the kernel's list of this process's pages, open as long as it runs.
+var ownPages = sync.OnceValues(func() (*os.File, error) { return os.Open("/proc/self/pagemap") }) //nolint:gochecknoglobals // of the process, as what it lists
+
+// pagemap is the kernel's list of this process's pages; nil where it cannot be trusted.
 var pagemap = sync.OnceValue(func() *os.File { //nolint:gochecknoglobals // of the process, as what it lists
-	f, err := os.Open("/proc/self/pagemap")
+	f, err := ownPages()
 	if err != nil {
 		return nil
 	}
@@ -33,7 +36,6 @@ var pagemap = sync.OnceValue(func() *os.File { //nolint:gochecknoglobals // of t
 	t.begin(probe)
 	for at := 0; at < len(probe); at += Bytes {
 		if !t.page(at) { // it says less than is so
-			_ = f.Close()
 			return nil
 		}
 	}

@@ -51,7 +51,7 @@ var errNoTracking = errors.New("the kernel does not tell which pages of a memory
 // off by itself, with no word to anybody.
 type tracker struct {
 	fd      int
-	pagemap *os.File
+	pagemap *os.File // the process's, which all share
 	base    uint64
 	regions []scanRegion
 }
@@ -107,15 +107,15 @@ func tryTracking() (err error) {
 }
 
 func newTracker(mapping []byte) (*tracker, error) {
-	pagemap, err := os.Open("/proc/self/pagemap")
+	pages, err := ownPages()
 	if err != nil {
 		return nil, fmt.Errorf("watch memory: %w", err)
 	}
 	fd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC|unix.O_NONBLOCK|uffdUserModeOnly, 0, 0)
 	if errno != 0 {
-		return nil, errors.Join(fmt.Errorf("watch memory: userfaultfd: %w", errno), pagemap.Close())
+		return nil, fmt.Errorf("watch memory: userfaultfd: %w", errno)
 	}
-	t := &tracker{fd: int(fd), pagemap: pagemap, base: address(mapping), regions: make([]scanRegion, scanAtATime)}
+	t := &tracker{fd: int(fd), pagemap: pages, base: address(mapping), regions: make([]scanRegion, scanAtATime)}
 	api := uffdioAPI{api: uffdAPI, features: uffdWPAsync}
 	reg := uffdioRegister{start: t.base, len: uint64(len(mapping)), mode: uffdRegisterWP}
 	err = ioctl(t.fd, ioctlUffdAPI, unsafe.Pointer(&api))
@@ -166,7 +166,6 @@ func (t *tracker) scan(size int, to []Run) ([]Run, error) {
 // close ends it: the kernel takes what is protected out of protection.
 func (t *tracker) close() {
 	_ = unix.Close(t.fd)
-	_ = t.pagemap.Close()
 }
 
 func ioctl(fd int, request uintptr, arg unsafe.Pointer) error {

@@ -57,7 +57,10 @@ func sendNow(link *net.UnixConn, frame, oob []byte) error {
 	return err
 }
 
-// ReceiveConn waits for the next connection handed over.
+// ErrConnLost is returned for a connection that has not come with its note: this process has no descriptor free for it. The link goes on.
+var ErrConnLost = errors.New("pipe: a connection was lost on its way: no descriptor is free")
+
+// ReceiveConn waits for the next connection handed over. Errors: ErrConnLost, or those of the link.
 func ReceiveConn(link *net.UnixConn) (net.Conn, string, error) {
 	head := make([]byte, 1)
 	oob := make([]byte, unix.CmsgSpace(4))
@@ -69,24 +72,20 @@ func ReceiveConn(link *net.UnixConn) (net.Conn, string, error) {
 		return nil, "", fmt.Errorf("pipe: take a connection: %w", io.EOF)
 	}
 	conn, err := connFromRights(oob[:oobn])
-	if err != nil {
-		return nil, "", err
-	}
 	note := make([]byte, int(head[0])+1)
-	for got := 0; got < len(note); {
-		n, err := link.Read(note[got:])
-		if err != nil {
-			return nil, "", errors.Join(fmt.Errorf("pipe: take a connection: %w", err), conn.Close())
+	if _, rerr := io.ReadFull(link, note); rerr != nil {
+		if conn != nil {
+			rerr = errors.Join(rerr, conn.Close())
 		}
-		got += n
+		return nil, "", fmt.Errorf("pipe: take a connection: %w", rerr)
 	}
-	return conn, string(note), nil
+	return conn, string(note), err
 }
 
 func connFromRights(oob []byte) (net.Conn, error) {
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil || len(msgs) != 1 {
-		return nil, fmt.Errorf("pipe: take a connection: no descriptor came with it: %w", errors.Join(err, os.ErrInvalid))
+		return nil, fmt.Errorf("%w (%w)", ErrConnLost, errors.Join(err, os.ErrInvalid))
 	}
 	fds, err := unix.ParseUnixRights(&msgs[0])
 	if err != nil || len(fds) != 1 {
@@ -94,12 +93,12 @@ func connFromRights(oob []byte) (net.Conn, error) {
 	}
 	unix.CloseOnExec(fds[0])
 	f := os.NewFile(uintptr(fds[0]), "rank-conn")
-	conn, err := net.FileConn(f)
+	conn, err := net.FileConn(f) // with a descriptor of its own
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		return nil, fmt.Errorf("pipe: take a connection: %w", err)
+		return nil, fmt.Errorf("%w (%w)", ErrConnLost, err)
 	}
 	return conn, nil
 }

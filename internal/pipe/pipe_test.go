@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -91,4 +92,30 @@ func TestHandoverDoesNotBlock(t *testing.T) {
 		require.Equal(t, "h1", note)
 		require.NoError(t, conn.Close())
 	}
+}
+
+// TestConnLostForWantOfDescriptors: a connection for which the process has no descriptor free is lost, and no other.
+func TestConnLostForWantOfDescriptors(t *testing.T) {
+	a, b := ends(t)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close() //nolint:errcheck // of a test
+	send := func(note string) {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
+		require.NoError(t, err)
+		require.NoError(t, SendConn(a, c.(*net.TCPConn), note))
+	}
+	send("lost")
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}))
+	_, note, err := ReceiveConn(b)
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	require.ErrorIs(t, err, ErrConnLost)
+	require.Equal(t, "lost", note)
+	send("found")
+	conn, note, err := ReceiveConn(b)
+	require.NoError(t, err)
+	require.Equal(t, "found", note)
+	require.NoError(t, conn.Close())
 }

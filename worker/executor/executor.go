@@ -226,6 +226,10 @@ func (e *Executor) commands(ctx context.Context) error {
 func (e *Executor) takeConns(ctx context.Context) error {
 	for {
 		conn, note, err := pipe.ReceiveConn(e.conns)
+		if errors.Is(err, pipe.ErrConnLost) {
+			e.log.Warn("a connection of another host is lost, which calls again", "err", err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("no connection of another host can be taken any more: %w", err)
 		}
